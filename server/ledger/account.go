@@ -1,0 +1,236 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/money"
+)
+
+// balanceLimit is exclusive: 2^53, beyond which JSON numbers are not exact.
+const balanceLimit int64 = 1 << 53
+
+type accountKind string
+
+const (
+	wallet   accountKind = "wallet"
+	clearing accountKind = "clearing" // the other side of everything that crosses the bank's border
+)
+
+// Status of an account. A frozen one takes part in no new transfer, on either
+// side; what was held before may still be posted or voided, and the bank's word
+// on what it was asked is still carried out.
+type Status string
+
+// The states of an account.
+const (
+	Active Status = "active"
+	Frozen Status = "frozen"
+)
+
+// Wallet is a user's account in one currency. Amounts are minor units.
+type Wallet struct {
+	ID       uuid.UUID
+	Owner    uuid.UUID
+	Currency money.Currency
+	Balance  int64 // posted
+	Held     int64 // reserved by pending transfers
+	Status   Status
+}
+
+// Available is what the owner can spend, in minor units.
+func (w Wallet) Available() int64 { return w.Balance - w.Held }
+
+// account is a row of the books as a batch sees it under its lock.
+type account struct {
+	id       int64
+	owner    uuid.UUID // nil UUID for the house
+	currency money.Currency
+	kind     accountKind
+	balance  int64
+	held     int64
+	seq      int64
+	floor    *int64
+	status   Status
+	asOf     time.Time
+	changed  bool
+}
+
+// available is what may leave the account; without a floor there is no bound but
+// that of the number.
+func (a *account) covers(amount int64) bool {
+	return a.floor == nil || a.balance-a.held-*a.floor >= amount
+}
+
+func (a *account) fits(amount int64) bool {
+	after := a.balance + amount // |balance| < 2^53 and |amount| ≤ 10^15: no overflow
+	return after < balanceLimit && after > -balanceLimit
+}
+
+const walletColumns = `public_id, owner, currency, balance, held, status`
+
+func scanWallet(row pgx.CollectableRow) (Wallet, error) {
+	var w Wallet
+	err := row.Scan(&w.ID, &w.Owner, &w.Currency, &w.Balance, &w.Held, &w.Status)
+	return w, err
+}
+
+// OpenWallet gives owner a wallet in a currency, or the one that is there.
+func (l *Ledger) OpenWallet(ctx context.Context, owner uuid.UUID, c money.Currency) (Wallet, error) {
+	const open = `INSERT INTO accounts (public_id, owner, currency, kind, floor)
+		VALUES ($1, $2, $3, 'wallet', 0)
+		ON CONFLICT (owner, currency) WHERE owner IS NOT NULL DO NOTHING`
+	if !c.Known() {
+		return Wallet{}, fail(CurrencyUnknown, "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Wallet{}, fmt.Errorf("make a wallet id: %w", err)
+	}
+	if _, err := l.pool.Exec(ctx, open, id, owner, c); err != nil {
+		return Wallet{}, unavailable("open the wallet", err)
+	}
+	return l.Wallet(ctx, owner, c)
+}
+
+// Wallet is the owner's wallet in a currency; WalletNotFound if there is none.
+func (l *Ledger) Wallet(ctx context.Context, owner uuid.UUID, c money.Currency) (Wallet, error) {
+	const find = `SELECT ` + walletColumns + ` FROM accounts WHERE owner = $1 AND currency = $2`
+	rows, err := l.pool.Query(ctx, find, owner, c)
+	if err != nil {
+		return Wallet{}, unavailable("read the wallet", err)
+	}
+	w, err := pgx.CollectExactlyOneRow(rows, scanWallet)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Wallet{}, fail(WalletNotFound, "you have no %s wallet", c)
+	}
+	if err != nil {
+		return Wallet{}, unavailable("read the wallet", err)
+	}
+	return w, nil
+}
+
+// Wallets are all of the owner's, oldest first.
+func (l *Ledger) Wallets(ctx context.Context, owner uuid.UUID) ([]Wallet, error) {
+	const list = `SELECT ` + walletColumns + ` FROM accounts WHERE owner = $1 ORDER BY id`
+	rows, err := l.pool.Query(ctx, list, owner)
+	if err != nil {
+		return nil, unavailable("read the wallets", err)
+	}
+	wallets, err := pgx.CollectRows(rows, scanWallet)
+	if err != nil {
+		return nil, unavailable("read the wallets", err)
+	}
+	return wallets, nil
+}
+
+// WalletOwner is the user whose wallet has this public id, and its currency.
+func (l *Ledger) WalletOwner(ctx context.Context, id uuid.UUID) (uuid.UUID, money.Currency, error) {
+	const find = `SELECT owner, currency FROM accounts WHERE public_id = $1 AND kind = 'wallet'`
+	var (
+		owner uuid.UUID
+		c     money.Currency
+	)
+	err := l.pool.QueryRow(ctx, find, id).Scan(&owner, &c)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return uuid.Nil, "", fail(WalletNotFound, "there is no such wallet")
+	}
+	if err != nil {
+		return uuid.Nil, "", unavailable("find the wallet", err)
+	}
+	return owner, c, nil
+}
+
+// Owners maps account ids to the users whose wallets they are; the house's own
+// accounts are left out.
+func (l *Ledger) Owners(ctx context.Context, accounts []int64) (map[int64]uuid.UUID, error) {
+	const find = `SELECT id, owner FROM accounts WHERE id = ANY($1) AND owner IS NOT NULL`
+	rows, err := l.pool.Query(ctx, find, accounts)
+	if err != nil {
+		return nil, unavailable("find the owners", err)
+	}
+	owners := make(map[int64]uuid.UUID, len(accounts))
+	var (
+		id    int64
+		owner uuid.UUID
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &owner}, func() error {
+		owners[id] = owner
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable("find the owners", err)
+	}
+	return owners, nil
+}
+
+// SetStatus freezes or reactivates all wallets of a user.
+func (l *Ledger) SetStatus(ctx context.Context, owner uuid.UUID, s Status) error {
+	const set = `UPDATE accounts SET status = $2 WHERE owner = $1`
+	if _, err := l.pool.Exec(ctx, set, owner, s); err != nil {
+		return unavailable("set the status of the wallets", err)
+	}
+	return nil
+}
+
+type walletKey struct {
+	owner    uuid.UUID
+	currency money.Currency
+}
+
+// walletID finds the account of a wallet; 0 if there is none. What it finds never
+// changes, so it is remembered.
+func (l *Ledger) walletID(ctx context.Context, owner uuid.UUID, c money.Currency) (int64, error) {
+	const find = `SELECT id FROM accounts WHERE owner = $1 AND currency = $2`
+	key := walletKey{owner, c}
+	if id, ok := l.ids.get(key); ok {
+		return id, nil
+	}
+	var id int64
+	err := l.pool.QueryRow(ctx, find, owner, c).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, unavailable("find the wallet", err)
+	}
+	l.ids.put(key, id)
+	return id, nil
+}
+
+// houseID finds one of the house's own accounts and makes it at its first use.
+func (l *Ledger) houseID(ctx context.Context, kind accountKind, c money.Currency) (int64, error) {
+	const (
+		find = `SELECT id FROM accounts WHERE owner IS NULL AND kind = $1 AND currency = $2`
+		open = `INSERT INTO accounts (public_id, currency, kind) VALUES ($1, $2, $3)
+			ON CONFLICT (kind, currency) WHERE owner IS NULL DO NOTHING`
+	)
+	key := walletKey{houseOwner(kind), c}
+	if id, ok := l.ids.get(key); ok {
+		return id, nil
+	}
+	publicID, err := uuid.NewV7()
+	if err != nil {
+		return 0, fmt.Errorf("make an account id: %w", err)
+	}
+	if _, err := l.pool.Exec(ctx, open, publicID, c, kind); err != nil {
+		return 0, unavailable("open the house account", err)
+	}
+	var id int64
+	if err := l.pool.QueryRow(ctx, find, kind, c).Scan(&id); err != nil {
+		return 0, unavailable("find the house account", err)
+	}
+	l.ids.put(key, id)
+	return id, nil
+}
+
+// houseOwner stands for the house in the memory of account ids: no user can have
+// it, since it is no version 7 UUID.
+func houseOwner(kind accountKind) uuid.UUID {
+	return uuid.NewSHA1(uuid.Nil, []byte(kind))
+}

@@ -1,0 +1,330 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Seven statements at most make a batch. The reads go out together, the writes
+// and the COMMIT go out together: two round trips, whatever the number of
+// commands.
+const (
+	begin = `BEGIN ISOLATION LEVEL READ COMMITTED`
+	// For this transaction alone: no sequential scans, since a plan made while the
+	// tables were small must not stay when they are not; and bounds on waiting for
+	// a lock, and on a lock's waiting for us when the network has eaten us.
+	tune = `SELECT set_config('enable_seqscan', 'off', true), set_config('lock_timeout', '5s', true),
+		set_config('idle_in_transaction_session_timeout', '5s', true)`
+
+	// NO KEY UPDATE, in id order: two batches that share accounts wait for each
+	// other and never in a circle. Statements after this one see what was
+	// committed before its locks were given.
+	lockAccounts = `SELECT id, COALESCE(owner, '00000000-0000-0000-0000-000000000000'), currency, kind,
+			balance, held, seq, floor, status, as_of
+		FROM accounts WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
+	readClock = `SELECT clock_timestamp()`
+	findKeys  = `SELECT ` + transferColumns + `
+		FROM unnest($1::uuid[], $2::text[]) AS k (owner, idem_key)
+		JOIN transfers t ON t.owner = k.owner AND t.idem_key = k.idem_key`
+	findTargets  = `SELECT ` + transferColumns + ` FROM transfers t WHERE t.id = ANY($1)`
+	lockPayments = `SELECT transfer_id, fence, state FROM payments
+		WHERE transfer_id = ANY($1) ORDER BY transfer_id FOR UPDATE`
+
+	insertTransfers = `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount,
+			posted_amount, currency, owner, idem_key, fingerprint, memo, reason, target, expires_at,
+			created_at, resolved_at)
+		SELECT id, kind, state, debit, NULLIF(credit, 0), amount,
+			posted, currency, owner, idem_key, fingerprint, memo, reason, target, expires_at,
+			created_at, resolved_at
+		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
+			$7::bigint[], $8::text[], $9::uuid[], $10::text[], $11::bytea[], $12::text[], $13::text[],
+			$14::uuid[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])
+		AS n (id, kind, state, debit, credit, amount, posted, currency, owner, idem_key, fingerprint,
+			memo, reason, target, expires_at, created_at, resolved_at)`
+	updateTransfers = `UPDATE transfers t SET state = n.state, posted_amount = n.posted,
+			reversed_amount = n.reversed, reason = n.reason, resolved_at = n.resolved_at
+		FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::timestamptz[])
+			AS n (id, state, posted, reversed, reason, resolved_at)
+		WHERE t.id = n.id`
+	insertPostings = `INSERT INTO postings (account_id, seq, transfer_id, amount, balance_after, posted_at)
+		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[], $6::timestamptz[])`
+	insertEvents = `INSERT INTO events (transfer_id, state, debit_account, credit_account, at, digest)
+		SELECT transfer_id, state, debit, NULLIF(credit, 0), at, digest
+		FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bytea[])
+			WITH ORDINALITY AS n (transfer_id, state, debit, credit, at, digest, nth)
+		ORDER BY nth`
+	updateAccounts = `UPDATE accounts a SET balance = n.balance, held = n.held, seq = n.seq, as_of = n.as_of
+		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[])
+			AS n (id, balance, held, seq, as_of)
+		WHERE a.id = n.id`
+	insertPayments = `INSERT INTO payments (transfer_id, direction, external_ref, amount, currency, next_at)
+		SELECT transfer_id, direction, ref, amount, currency, $6
+		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[])
+			AS n (transfer_id, direction, ref, amount, currency)`
+	settlePayments = `UPDATE payments p SET state = n.state, bank_ref = n.bank_ref, last_error = n.note,
+			next_at = NULL, lease_until = NULL, updated_at = clock_timestamp()
+		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS n (transfer_id, state, bank_ref, note)
+		WHERE p.transfer_id = n.transfer_id`
+)
+
+// read opens the transaction and brings the rows of a batch under its locks.
+func (b *book) read(ctx context.Context, conn *pgx.Conn, commands []*command) error {
+	want := wanted(commands)
+	var queue pgx.Batch
+	queue.Queue(begin)
+	queue.Queue(tune)
+	queue.Queue(lockAccounts, want.accounts).Query(b.scanAccounts)
+	queue.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.now) })
+	queue.Queue(findKeys, want.owners, want.keys).Query(b.scanTransfers)
+	if len(want.targets) > 0 {
+		queue.Queue(findTargets, want.targets).Query(b.scanTransfers)
+	}
+	if len(want.payments) > 0 {
+		queue.Queue(lockPayments, want.payments).Query(b.scanPayments)
+	}
+	return conn.SendBatch(ctx, &queue).Close()
+}
+
+// write sends what was decided, and the COMMIT with it.
+func (b *book) write(ctx context.Context, conn *pgx.Conn) error {
+	var queue pgx.Batch
+	b.queueTransfers(&queue)
+	b.queuePostings(&queue)
+	b.queueAccounts(&queue)
+	b.queuePayments(&queue)
+	queue.Queue(`COMMIT`)
+	return conn.SendBatch(ctx, &queue).Close()
+}
+
+// empty tells whether there is nothing to write: the batch held only replays.
+func (b *book) empty() bool {
+	return len(b.added) == 0 && len(b.moved) == 0 && len(b.settled) == 0
+}
+
+// wishes are the rows that a batch asks for.
+type wishes struct {
+	accounts          []int64
+	owners            []uuid.UUID
+	keys              []string
+	targets, payments []uuid.UUID
+}
+
+func wanted(commands []*command) wishes {
+	var w wishes
+	for _, c := range commands {
+		w.accounts = append(w.accounts, c.debit, c.credit)
+		if c.key != "" {
+			w.owners = append(w.owners, c.owner)
+			w.keys = append(w.keys, c.key)
+		}
+		if c.target != uuid.Nil {
+			w.targets = append(w.targets, c.target)
+		}
+		if c.op == opSettle {
+			w.payments = append(w.payments, c.target)
+		}
+	}
+	return w
+}
+
+func newBook(size int) *book {
+	return &book{
+		accounts: make(map[int64]*account, 2*size),
+		byKey:    make(map[ownerKey]*Transfer, size),
+		byID:     make(map[uuid.UUID]*Transfer, size),
+		payments: make(map[uuid.UUID]*payment),
+	}
+}
+
+func (b *book) scanAccounts(rows pgx.Rows) error {
+	for rows.Next() {
+		var a account
+		if err := rows.Scan(&a.id, &a.owner, &a.currency, &a.kind, &a.balance, &a.held, &a.seq,
+			&a.floor, &a.status, &a.asOf); err != nil {
+			return err
+		}
+		b.accounts[a.id] = &a
+	}
+	return rows.Err()
+}
+
+func (b *book) scanTransfers(rows pgx.Rows) error {
+	for rows.Next() {
+		t, err := scanTransfer(rows)
+		if err != nil {
+			return err
+		}
+		if known, ok := b.byID[t.ID]; ok {
+			t = known // found by key and as a target: one value for both
+		}
+		b.byID[t.ID] = t
+		b.byKey[ownerKey{t.Owner, t.Key}] = t
+	}
+	return rows.Err()
+}
+
+func (b *book) scanPayments(rows pgx.Rows) error {
+	for rows.Next() {
+		var p payment
+		if err := rows.Scan(&p.transfer, &p.fence, &p.state); err != nil {
+			return err
+		}
+		b.payments[p.transfer] = &p
+	}
+	return rows.Err()
+}
+
+func (b *book) queueTransfers(queue *pgx.Batch) {
+	if n := len(b.added); n > 0 {
+		c := newTransferColumns(n)
+		for _, t := range b.added {
+			c.add(t)
+		}
+		queue.Queue(insertTransfers, c.id, c.kind, c.state, c.debit, c.credit, c.amount, c.posted,
+			c.currency, c.owner, c.key, c.print, c.memo, c.reason, c.target, c.expires, c.created, c.resolved)
+	}
+	if n := len(b.moved); n > 0 {
+		c := newTransferColumns(n)
+		seen := make(map[uuid.UUID]bool, n)
+		for _, t := range b.moved {
+			if !seen[t.ID] {
+				c.add(t)
+			}
+			seen[t.ID] = true
+		}
+		queue.Queue(updateTransfers, c.id, c.state, c.posted, c.reversed, c.reason, c.resolved)
+	}
+	if n := len(b.events); n > 0 {
+		c := newTransferColumns(n)
+		at, digests := make([]time.Time, n), make([][]byte, n)
+		for i := range b.events {
+			e := &b.events[i]
+			sum := digest(&e.transfer)
+			c.add(&e.transfer)
+			at[i], digests[i] = e.at, sum[:]
+		}
+		queue.Queue(insertEvents, c.id, c.state, c.debit, c.credit, at, digests)
+	}
+}
+
+func (b *book) queuePostings(queue *pgx.Batch) {
+	n := len(b.posted)
+	if n == 0 {
+		return
+	}
+	accounts, seqs, transfers := make([]int64, n), make([]int64, n), make([][16]byte, n)
+	amounts, balances, at := make([]int64, n), make([]int64, n), make([]time.Time, n)
+	for i, p := range b.posted {
+		accounts[i], seqs[i], transfers[i] = p.account, p.seq, p.transfer
+		amounts[i], balances[i], at[i] = p.amount, p.balanceAfter, p.at
+	}
+	queue.Queue(insertPostings, accounts, seqs, transfers, amounts, balances, at)
+}
+
+func (b *book) queueAccounts(queue *pgx.Batch) {
+	var (
+		ids, balances, held, seqs []int64
+		asOf                      []time.Time
+	)
+	for _, a := range b.accounts {
+		if a.changed {
+			ids, balances, held = append(ids, a.id), append(balances, a.balance), append(held, a.held)
+			seqs, asOf = append(seqs, a.seq), append(asOf, a.asOf)
+		}
+	}
+	if len(ids) > 0 {
+		queue.Queue(updateAccounts, ids, balances, held, seqs, asOf)
+	}
+}
+
+func (b *book) queuePayments(queue *pgx.Batch) {
+	if len(b.opened) > 0 {
+		var (
+			ids                          [][16]byte
+			directions, refs, currencies []string
+			amounts                      []int64
+		)
+		for _, p := range b.opened {
+			ids, directions, refs = append(ids, p.transfer), append(directions, string(p.kind)), append(refs, p.externalRef())
+			amounts, currencies = append(amounts, p.amount), append(currencies, p.currency)
+		}
+		queue.Queue(insertPayments, ids, directions, refs, amounts, currencies, b.now)
+	}
+	if len(b.settled) > 0 {
+		var (
+			ids                 [][16]byte
+			states, refs, notes []string
+		)
+		for _, p := range b.settled {
+			ids, states = append(ids, p.transfer), append(states, string(p.state))
+			refs, notes = append(refs, p.bankRef), append(notes, p.note)
+		}
+		queue.Queue(settlePayments, ids, states, refs, notes)
+	}
+}
+
+// transferColumnValues are transfers turned on their side, for unnest.
+type transferColumnValues struct {
+	id, owner                                [][16]byte
+	kind, state, currency, key, memo, reason []string
+	debit, credit, amount, posted, reversed  []int64
+	print                                    [][]byte
+	target                                   []*uuid.UUID
+	created                                  []time.Time
+	expires, resolved                        []*time.Time
+}
+
+func newTransferColumns(n int) *transferColumnValues {
+	return &transferColumnValues{id: make([][16]byte, 0, n)}
+}
+
+func (c *transferColumnValues) add(t *Transfer) {
+	c.id, c.owner = append(c.id, t.ID), append(c.owner, t.Owner)
+	c.kind, c.state = append(c.kind, string(t.Kind)), append(c.state, string(t.State))
+	c.currency, c.key = append(c.currency, string(t.Amount.Currency)), append(c.key, t.Key)
+	c.memo, c.reason = append(c.memo, t.Memo), append(c.reason, t.Reason)
+	c.debit, c.credit = append(c.debit, t.DebitAccount), append(c.credit, t.CreditAccount)
+	c.amount, c.posted = append(c.amount, t.Amount.Minor), append(c.posted, t.PostedAmount)
+	c.reversed, c.print = append(c.reversed, t.ReversedAmount), append(c.print, t.fingerprint[:])
+	c.created = append(c.created, t.CreatedAt)
+	c.expires, c.resolved = append(c.expires, orNil(t.ExpiresAt)), append(c.resolved, orNil(t.ResolvedAt))
+	var target *uuid.UUID
+	if t.Target != uuid.Nil {
+		target = &t.Target
+	}
+	c.target = append(c.target, target)
+}
+
+func orNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// run carries out a batch in one transaction on conn. wrote tells whether the
+// COMMIT was sent: with an error, it then may or may not have happened.
+func run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ []outcome, wrote bool, _ error) {
+	b := newBook(len(commands))
+	if err := b.read(ctx, conn, commands); err != nil {
+		return nil, false, fmt.Errorf("read the batch: %w", err)
+	}
+	outcomes, err := b.decideAll(commands)
+	if err != nil {
+		return nil, false, err
+	}
+	if b.empty() {
+		if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
+			return nil, false, fmt.Errorf("end the batch: %w", err)
+		}
+		return outcomes, false, nil
+	}
+	if err := b.write(ctx, conn); err != nil {
+		return nil, true, fmt.Errorf("write the batch: %w", err)
+	}
+	return outcomes, true, nil
+}

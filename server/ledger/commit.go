@@ -1,0 +1,211 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// waiting is a command in line, and where its outcome goes.
+type waiting struct {
+	command *command
+	outcome chan outcome // room for one: the committer never waits for a caller
+}
+
+// submit puts a command in line and waits for its outcome. When ctx ends first
+// the command is carried out all the same, and its outcome is unknown here.
+func (l *Ledger) submit(ctx context.Context, c *command) (Result, error) {
+	w := &waiting{c, make(chan outcome, 1)}
+	if err := l.join(w); err != nil {
+		return Result{}, err
+	}
+	select {
+	case o := <-w.outcome:
+		return o.result, o.err
+	case <-ctx.Done():
+		return Result{}, &Error{
+			Code: OutcomeUnknown, Message: "you stopped waiting; ask again with the same key", cause: ctx.Err(),
+		}
+	}
+}
+
+func (l *Ledger) join(w *waiting) error {
+	l.intake.RLock()
+	defer l.intake.RUnlock()
+	if l.closed {
+		return fail(Unavailable, "the ledger is shutting down; try again in a moment")
+	}
+	select {
+	case l.line <- w:
+		return nil
+	default:
+		return fail(Unavailable, "too many commands are waiting; try again in a moment")
+	}
+}
+
+// commitLoop takes whatever waits as one batch, again and again.
+func (l *Ledger) commitLoop() {
+	for {
+		select {
+		case first := <-l.line:
+			l.carryOut(l.take(first))
+		case <-l.closing:
+			for { // nobody joins any more: finish what is in line
+				select {
+				case first := <-l.line:
+					l.carryOut(l.take(first))
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+func (l *Ledger) take(first *waiting) []*waiting {
+	batch := []*waiting{first}
+	for len(batch) < l.config.MaxBatch {
+		select {
+		case next := <-l.line:
+			batch = append(batch, next)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// carryOut gives each command of the batch its outcome.
+func (l *Ledger) carryOut(batch []*waiting) {
+	commands := make([]*command, len(batch))
+	for i, w := range batch {
+		commands[i] = w.command
+	}
+	// Nobody's context: a caller that hangs up must not undo its neighbours.
+	ctx, cancel := context.WithTimeout(context.Background(), l.config.Patience)
+	defer cancel()
+	started := time.Now()
+	outcomes, err := l.attempt(ctx, commands)
+	if err == nil {
+		l.config.OnBatch(BatchStats{Commands: len(batch), Duration: time.Since(started)})
+		for i, w := range batch {
+			w.outcome <- outcomes[i]
+		}
+		return
+	}
+	if len(batch) > 1 && err.rejected {
+		l.log.Error("batch rejected, trying its commands alone", "commands", len(batch), "error", err)
+		for _, w := range batch {
+			l.carryOut([]*waiting{w})
+		}
+		return
+	}
+	l.log.Error("batch failed", "commands", len(batch), "error", err)
+	for _, w := range batch {
+		w.outcome <- outcome{err: err.forCaller()}
+	}
+}
+
+// batchError is why a batch was given up.
+type batchError struct {
+	cause    error
+	rejected bool // the database understood it and said no: nothing was written
+	unknown  bool // some try may have been committed
+}
+
+func (e *batchError) Error() string { return e.cause.Error() }
+func (e *batchError) Unwrap() error { return e.cause }
+
+func (e *batchError) forCaller() *Error {
+	switch {
+	case e.rejected:
+		return &Error{Code: Internal, Message: "the database refused the transfer", cause: e.cause}
+	case e.unknown:
+		return &Error{Code: OutcomeUnknown, Message: "the database did not answer; ask again with the same key", cause: e.cause}
+	default:
+		return unavailable("reach the database", e.cause)
+	}
+}
+
+// attempt runs the batch until it is committed, rejected, or ctx ends. Running it
+// again after a COMMIT without an answer is what resolves that COMMIT: lockAccounts
+// waits until the first try has ended either way, and then the keys, and the
+// states of the targets, tell whether it had happened.
+func (l *Ledger) attempt(ctx context.Context, commands []*command) ([]outcome, *batchError) {
+	unknown := false
+	for try := 1; ; try++ {
+		outcomes, wrote, err := l.once(ctx, commands)
+		if err == nil {
+			return outcomes, nil
+		}
+		switch verdict(err) {
+		case rejected:
+			return nil, &batchError{cause: err, rejected: !unknown, unknown: unknown}
+		case lost:
+			unknown = unknown || wrote
+		case conflicted:
+		}
+		if ctx.Err() != nil {
+			return nil, &batchError{cause: err, unknown: unknown}
+		}
+		l.log.Warn("batch failed, trying again", "try", try, "commands", len(commands), "error", err)
+		pause(ctx, try)
+	}
+}
+
+// once runs the batch on one connection; wrote tells whether a COMMIT may have
+// reached the database.
+func (l *Ledger) once(ctx context.Context, commands []*command) (_ []outcome, wrote bool, _ error) {
+	conn, err := l.pool.Acquire(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	defer conn.Release() // which closes it unless it is idle and sound
+	outcomes, wrote, err := run(ctx, conn.Conn(), commands)
+	if _, told := errors.AsType[*pgconn.PgError](err); told && !conn.Conn().IsClosed() {
+		// The connection is sound, only the transaction is spoilt.
+		_, _ = conn.Exec(ctx, `ROLLBACK`) // should it fail, Release closes the connection
+	}
+	return outcomes, wrote, err
+}
+
+type judgement int
+
+const (
+	lost       judgement = iota // the database is away, or its answer is: try again
+	conflicted                  // another transaction was in the way: try again
+	rejected                    // the database said no: trying again changes nothing
+)
+
+// verdict judges by SQLSTATE class (PostgreSQL manual, appendix A), never by text.
+func verdict(err error) judgement {
+	if _, ours := errors.AsType[*defect](err); ours {
+		return rejected
+	}
+	told, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return lost
+	}
+	switch told.Code[:2] {
+	case "40", "55": // serialization failure, deadlock; lock not available
+		return conflicted
+	case "08", "25", "53", "57", "58", "XX": // connection, idle too long, resources, shutdown, I/O
+		return lost
+	default:
+		return rejected
+	}
+}
+
+// pause waits a little longer after each try, with jitter; at most 400 ms.
+func pause(ctx context.Context, try int) {
+	longest := min(5<<try, 400)
+	timer := time.NewTimer(time.Duration(1+rand.IntN(longest)) * time.Millisecond) //nolint:gosec // jitter
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,98 @@
+package ledger
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config of a Ledger; only Pool is required.
+type Config struct {
+	Pool       *pgxpool.Pool // connects as the application's role
+	Committers int           // batches in flight at once; 2 when 0
+	MaxBatch   int           // commands in a batch; 512 when 0
+	MaxLine    int           // commands that may wait; 8192 when 0, beyond it Unavailable
+	Patience   time.Duration // how long a batch is tried while the database is away; 8 s when 0
+	Logger     *slog.Logger
+	OnBatch    func(BatchStats) // called after each batch, from its committer
+}
+
+// BatchStats describes one batch that was carried out.
+type BatchStats struct {
+	Commands int
+	Duration time.Duration // from the first statement to the COMMIT's answer
+}
+
+// Ledger takes commands from any number of goroutines.
+type Ledger struct {
+	pool     *pgxpool.Pool
+	config   Config
+	log      *slog.Logger
+	line     chan *waiting
+	ids      *idMemory
+	closing  chan struct{}
+	closeNow sync.Once
+	intake   sync.RWMutex // held for reading while a command joins the line
+	closed   bool         // under intake
+	done     sync.WaitGroup
+}
+
+// Open starts a ledger on a migrated database. Close it to let it finish.
+func Open(config Config) *Ledger {
+	config.Committers = orDefault(config.Committers, 2)
+	config.MaxBatch = orDefault(config.MaxBatch, 512)
+	config.MaxLine = orDefault(config.MaxLine, 8192)
+	if config.Patience == 0 {
+		config.Patience = 8 * time.Second
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.OnBatch == nil {
+		config.OnBatch = func(BatchStats) {}
+	}
+	l := &Ledger{
+		pool:    config.Pool,
+		config:  config,
+		log:     config.Logger,
+		line:    make(chan *waiting, config.MaxLine),
+		ids:     newIDMemory(1 << 20),
+		closing: make(chan struct{}),
+	}
+	for range config.Committers {
+		l.done.Go(l.commitLoop)
+	}
+	return l
+}
+
+// Close refuses new commands, carries out those in line, and returns when the
+// last has its outcome or ctx ends.
+func (l *Ledger) Close(ctx context.Context) error {
+	l.closeNow.Do(func() {
+		l.intake.Lock()
+		l.closed = true
+		l.intake.Unlock()
+		close(l.closing)
+	})
+	finished := make(chan struct{})
+	go func() {
+		l.done.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func orDefault(n, otherwise int) int {
+	if n == 0 {
+		return otherwise
+	}
+	return n
+}

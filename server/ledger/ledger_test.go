@@ -1,0 +1,132 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/JDevAman/kizo/migrations"
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m, migrations.Apply) }
+
+// house is a ledger on a database of its own.
+type house struct {
+	*ledger.Ledger
+	t    testing.TB
+	pool *pgxpool.Pool
+	db   *pgtest.Database
+}
+
+func newHouse(t testing.TB) *house {
+	t.Helper()
+	db := pgtest.New(t)
+	pool, err := pgxpool.New(t.Context(), db.AppURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := ledger.Open(ledger.Config{Pool: pool})
+	t.Cleanup(func() {
+		if err := l.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		pool.Close()
+	})
+	return &house{l, t, pool, db}
+}
+
+func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }
+
+func newKey() string { return uuid.NewString() }
+
+// user opens a USD wallet and funds it through the bank's door.
+func (h *house) user(funds int64) uuid.UUID {
+	h.t.Helper()
+	id := uuid.Must(uuid.NewV7())
+	if _, err := h.OpenWallet(h.t.Context(), id, "USD"); err != nil {
+		h.t.Fatal(err)
+	}
+	if funds > 0 {
+		h.fund(id, funds)
+	}
+	return id
+}
+
+func (h *house) fund(id uuid.UUID, funds int64) {
+	h.t.Helper()
+	r, err := h.OpenDeposit(h.t.Context(), ledger.Order{Owner: id, Key: newKey(), Amount: usd(funds)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := h.Settle(h.t.Context(), ledger.Settlement{Transfer: r.Transfer.ID, Executed: true}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) wallet(id uuid.UUID) ledger.Wallet {
+	h.t.Helper()
+	w, err := h.Wallet(h.t.Context(), id, "USD")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return w
+}
+
+func wantCode(t *testing.T, err error, code ledger.Code) *ledger.Error {
+	t.Helper()
+	e, ok := errors.AsType[*ledger.Error](err)
+	if !ok || e.Code != code {
+		t.Fatalf("got %v, want %s", err, code)
+	}
+	return e
+}
+
+func TestMoneyMoves(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.user(100_00), h.user(0)
+
+	r, err := h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(12_50), Memo: "lunch"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Transfer.State != ledger.Posted || r.Replayed {
+		t.Fatalf("got %+v", r)
+	}
+	if a, b := h.wallet(alice), h.wallet(bob); a.Balance != 87_50 || b.Balance != 12_50 {
+		t.Fatalf("alice has %d, bob %d", a.Balance, b.Balance)
+	}
+	_, err = h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(87_51)})
+	wantCode(t, err, ledger.InsufficientFunds)
+}
+
+func BenchmarkTransfer(b *testing.B) {
+	h := newHouse(b)
+	users := make([]uuid.UUID, 1000)
+	for i := range users {
+		users[i] = h.user(1_000_000)
+	}
+	b.SetParallelism(50)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := 0; pb.Next(); i++ {
+			x := uuid.New()
+			from := users[(int(x[0])<<8|int(x[1]))%1000]
+			to := users[(int(x[2])<<8|int(x[3]))%1000]
+			if from == to {
+				continue
+			}
+			if _, err := h.Transfer(context.Background(), ledger.Order{Owner: from, Key: fmt.Sprint(x), Payee: to, Amount: usd(1)}); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "transfers/s")
+}

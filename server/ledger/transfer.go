@@ -1,0 +1,102 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/money"
+)
+
+// Kind says what a transfer is for.
+type Kind string
+
+// Captures and voids are kept as rows of their own, since their keys must be as
+// unique as any other; they move nothing themselves and no list shows them.
+const (
+	KindTransfer      Kind = "transfer"
+	KindAuthorization Kind = "authorization"
+	KindDeposit       Kind = "deposit"
+	KindWithdrawal    Kind = "withdrawal"
+	KindReversal      Kind = "reversal"
+	kindCapture       Kind = "capture"
+	kindVoid          Kind = "void"
+)
+
+// State is where a transfer stands; only pending ever changes.
+type State string
+
+// The states of a transfer.
+const (
+	Pending State = "pending"
+	Posted  State = "posted"
+	Voided  State = "voided"
+	Refused State = "refused"
+)
+
+// Reasons for which a pending transfer is voided.
+const (
+	ReasonVoided       = "voided_by_payee"
+	ReasonExpired      = "expired"
+	ReasonBankRejected = "bank_rejected"
+)
+
+// Transfer is what became of one command.
+type Transfer struct {
+	ID             uuid.UUID
+	Kind           Kind
+	State          State
+	DebitAccount   int64 // money leaves here
+	CreditAccount  int64 // and arrives here; 0 when refused for want of the payee's wallet
+	Amount         money.Amount
+	PostedAmount   int64 // minor units that moved; less than Amount after a part capture
+	ReversedAmount int64 // minor units that reversals have sent back
+	Owner          uuid.UUID
+	Key            string
+	Memo           string
+	Reason         string    // a Code or Reason… constant; set when refused or voided
+	Target         uuid.UUID // the transfer that a reversal, capture or void is about
+	ExpiresAt      time.Time
+	CreatedAt      time.Time
+	ResolvedAt     time.Time // zero while pending
+	fingerprint    fingerprint
+}
+
+// holds tells whether the transfer reserves money of its debit account while it
+// is pending. A deposit does not: its money is still the bank's.
+func (t *Transfer) holds() bool {
+	return t.State == Pending && t.Kind != KindDeposit
+}
+
+const transferColumns = `t.id, t.kind, t.state, t.debit_account, COALESCE(t.credit_account, 0),
+	t.amount, t.currency, t.posted_amount, t.reversed_amount, t.owner, t.idem_key, t.fingerprint,
+	t.memo, t.reason, t.target, t.expires_at, t.created_at, t.resolved_at`
+
+// scanTransfer reads one row of transferColumns, followed by any more columns.
+func scanTransfer(row interface{ Scan(...any) error }, more ...any) (*Transfer, error) {
+	var (
+		t                 Transfer
+		print             []byte
+		target            *uuid.UUID
+		expires, resolved *time.Time
+	)
+	into := append([]any{
+		&t.ID, &t.Kind, &t.State, &t.DebitAccount, &t.CreditAccount,
+		&t.Amount.Minor, &t.Amount.Currency, &t.PostedAmount, &t.ReversedAmount, &t.Owner, &t.Key, &print,
+		&t.Memo, &t.Reason, &target, &expires, &t.CreatedAt, &resolved,
+	}, more...)
+	if err := row.Scan(into...); err != nil {
+		return nil, err
+	}
+	copy(t.fingerprint[:], print)
+	if target != nil {
+		t.Target = *target
+	}
+	if expires != nil {
+		t.ExpiresAt = *expires
+	}
+	if resolved != nil {
+		t.ResolvedAt = *resolved
+	}
+	return &t, nil
+}
