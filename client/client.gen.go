@@ -32,6 +32,7 @@ const (
 	EmailMalformed          ProblemCode = "email_malformed"
 	EmailTaken              ProblemCode = "email_taken"
 	ExpiryOutOfRange        ProblemCode = "expiry_out_of_range"
+	Forbidden               ProblemCode = "forbidden"
 	HandleMalformed         ProblemCode = "handle_malformed"
 	HandleTaken             ProblemCode = "handle_taken"
 	IdempotencyKeyMalformed ProblemCode = "idempotency_key_malformed"
@@ -46,6 +47,7 @@ const (
 	NameMalformed           ProblemCode = "name_malformed"
 	OutcomeUnknown          ProblemCode = "outcome_unknown"
 	ParameterMalformed      ProblemCode = "parameter_malformed"
+	PasswordMalformed       ProblemCode = "password_malformed"
 	PasswordTooLong         ProblemCode = "password_too_long"
 	PasswordTooShort        ProblemCode = "password_too_short"
 	PayeeIsSelf             ProblemCode = "payee_is_self"
@@ -96,6 +98,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ExpiryOutOfRange:
 		return true
+	case Forbidden:
+		return true
 	case HandleMalformed:
 		return true
 	case HandleTaken:
@@ -123,6 +127,8 @@ func (e ProblemCode) Valid() bool {
 	case OutcomeUnknown:
 		return true
 	case ParameterMalformed:
+		return true
+	case PasswordMalformed:
 		return true
 	case PasswordTooLong:
 		return true

@@ -20,7 +20,8 @@ CREATE TABLE accounts (
     as_of      timestamptz NOT NULL DEFAULT clock_timestamp(),
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT accounts_owner_kind CHECK ((owner IS NULL) = (kind <> 'wallet')),
-    CONSTRAINT accounts_wallet_floor CHECK (kind <> 'wallet' OR floor IS NOT NULL),
+    -- Or the application could open a wallet that may be overdrawn.
+    CONSTRAINT accounts_wallet_floor CHECK (kind <> 'wallet' OR (floor IS NOT NULL AND floor >= 0)),
     -- 2^53: a JSON number beyond it loses its last digit in many a reader.
     CONSTRAINT accounts_balance_exact CHECK (balance > -9007199254740992 AND balance < 9007199254740992),
     CONSTRAINT accounts_floor CHECK (floor IS NULL OR balance - held >= floor)
@@ -115,17 +116,22 @@ CREATE TRIGGER transfers_keep BEFORE DELETE OR TRUNCATE ON transfers
 CREATE TRIGGER accounts_keep BEFORE DELETE OR TRUNCATE ON accounts
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
--- Double entry: the postings that one statement adds sum to zero for each
--- transfer, on accounts that exist and share one currency.
+-- Double entry: one statement adds both lines of a transfer, what was posted
+-- leaves its debit account and arrives at its credit account, and both are of
+-- its currency. (That the two are not on one account, and that a later statement
+-- adds no third, is postings_once.)
 -- +goose StatementBegin
 CREATE FUNCTION refuse_unbalanced() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE bad uuid;
 BEGIN
     SELECT p.transfer_id INTO bad
-      FROM added p LEFT JOIN accounts a ON a.id = p.account_id
+      FROM added p
+      LEFT JOIN transfers t ON t.id = p.transfer_id AND t.state = 'posted'
+       AND p.amount = CASE p.account_id WHEN t.debit_account THEN -t.posted_amount
+                                        WHEN t.credit_account THEN t.posted_amount END
+      LEFT JOIN accounts a ON a.id = p.account_id AND a.currency = t.currency
      GROUP BY p.transfer_id
-    HAVING sum(p.amount) <> 0 OR count(*) <> 2 OR count(a.id) <> 2
-        OR min(a.currency) <> max(a.currency)
+    HAVING count(*) <> 2 OR count(a.id) <> 2
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'postings of transfer % do not balance', bad
@@ -137,11 +143,37 @@ END $$;
 CREATE TRIGGER postings_balanced AFTER INSERT ON postings
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_unbalanced();
 
+-- No money from nowhere: an account moves on by the lines that were added to it,
+-- all of them and nothing else, and none is dated before what has been answered.
+-- +goose StatementBegin
+CREATE FUNCTION refuse_unposted() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE bad bigint;
+BEGIN
+    SELECT n.id INTO bad
+      FROM earlier o JOIN later n ON n.id = o.id
+     CROSS JOIN LATERAL (
+           SELECT count(*) AS lines, COALESCE(sum(p.amount), 0) AS moved,
+                  min(p.posted_at) AS first_at, max(p.posted_at) AS last_at
+             FROM postings p WHERE p.account_id = n.id AND p.seq > o.seq AND p.seq <= n.seq) p
+     WHERE n.seq - o.seq <> p.lines OR n.balance - o.balance <> p.moved
+        OR n.as_of < o.as_of OR p.first_at < o.as_of OR n.as_of < p.last_at
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'account % does not change as its postings say', bad
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER accounts_posted AFTER UPDATE ON accounts
+    REFERENCING OLD TABLE AS earlier NEW TABLE AS later FOR EACH STATEMENT EXECUTE FUNCTION refuse_unposted();
+
 -- A final state is final, and what a transfer says never changes.
 -- +goose StatementBegin
 CREATE FUNCTION refuse_reopening() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF OLD.state <> 'pending' AND
+    IF OLD.state <> 'pending' AND NEW.reversed_amount < OLD.reversed_amount
+       OR OLD.state <> 'pending' AND
        (NEW.state, NEW.posted_amount, NEW.reason, NEW.resolved_at)
            IS DISTINCT FROM (OLD.state, OLD.posted_amount, OLD.reason, OLD.resolved_at) THEN
         RAISE EXCEPTION 'transfer % is % for good', OLD.id, OLD.state

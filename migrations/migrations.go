@@ -11,8 +11,8 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib" // goose speaks database/sql
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -25,52 +25,50 @@ var files embed.FS
 // schema. It is safe to run from several processes at once (an advisory lock
 // lets one work while the others wait), and does nothing on a current one.
 func Apply(ctx context.Context, url string) (err error) {
-	provider, db, err := open(url, true)
+	db, err := sql.Open("pgx", url)
 	if err != nil {
-		return err
+		return fmt.Errorf("open database for migrations: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return fmt.Errorf("make migration lock: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("apply migrations: %w", err)
 	}
 	return nil
 }
 
-// Version returns the schema's version in the database at url and the newest
-// that this program knows.
-func Version(ctx context.Context, url string) (have, want int64, err error) {
-	provider, db, err := open(url, false)
+// Newest is the version of the schema that this program was written for.
+func Newest() (int64, error) {
+	entries, err := files.ReadDir(".")
 	if err != nil {
-		return 0, 0, err
+		return 0, fmt.Errorf("read migrations: %w", err)
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	have, want, err = provider.GetVersions(ctx)
-	if err != nil {
-		return 0, 0, fmt.Errorf("read the schema's version: %w", err)
-	}
-	return have, want, nil
+	return goose.NumericComponent(entries[len(entries)-1].Name())
 }
 
-func open(url string, locked bool) (*goose.Provider, *sql.DB, error) {
-	db, err := sql.Open("pgx", url)
+// Check tells whether the database has the newest schema, and what to type if not.
+func Check(ctx context.Context, pool *pgxpool.Pool) error {
+	const version = `SELECT COALESCE(max(version_id), 0) FROM goose_db_version WHERE is_applied`
+	want, err := Newest()
 	if err != nil {
-		return nil, nil, fmt.Errorf("open database for migrations: %w", err)
+		return err
 	}
-	var options []goose.ProviderOption
-	if locked {
-		locker, err := lock.NewPostgresSessionLocker()
-		if err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("make migration lock: %w", err), db.Close())
-		}
-		options = append(options, goose.WithSessionLocker(locker))
+	var have int64
+	if err := pool.QueryRow(ctx, version).Scan(&have); err != nil {
+		return fmt.Errorf("read the schema's version (has `kizod migrate` been run?): %w", err)
 	}
-	sqlFiles, err := fs.Sub(files, ".")
-	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
+	switch {
+	case have < want:
+		return fmt.Errorf("the database has schema %d, this kizod needs %d: run `kizod migrate`", have, want)
+	case have > want:
+		return fmt.Errorf("the database has schema %d, this kizod knows %d at most: run a newer kizod", have, want)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, sqlFiles, options...)
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("read migrations: %w", err), db.Close())
-	}
-	return provider, db, nil
+	return nil
 }

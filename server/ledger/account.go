@@ -171,7 +171,10 @@ func (l *Ledger) Owners(ctx context.Context, accounts []int64) (map[int64]uuid.U
 
 // SetStatus freezes or reactivates all wallets of a user.
 func (l *Ledger) SetStatus(ctx context.Context, owner uuid.UUID, s Status) error {
-	const set = `UPDATE accounts SET status = $2 WHERE owner = $1`
+	// In id order, as a batch locks them: a user's wallets must not be a circle.
+	const set = `WITH locked AS (
+			SELECT id FROM accounts WHERE owner = $1 ORDER BY id FOR NO KEY UPDATE)
+		UPDATE accounts a SET status = $2 FROM locked WHERE a.id = locked.id`
 	if _, err := l.pool.Exec(ctx, set, owner, s); err != nil {
 		return unavailable("set the status of the wallets", err)
 	}

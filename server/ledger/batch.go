@@ -34,6 +34,8 @@ const (
 	lockPayments = `SELECT transfer_id, fence, state FROM payments
 		WHERE transfer_id = ANY($1) ORDER BY transfer_id FOR UPDATE`
 
+	// In order of the keys: two batches that share keys but no account wait for
+	// each other at the unique index, and never in a circle either.
 	insertTransfers = `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount,
 			posted_amount, currency, owner, idem_key, fingerprint, memo, reason, target, expires_at,
 			created_at, resolved_at)
@@ -44,7 +46,8 @@ const (
 			$7::bigint[], $8::text[], $9::uuid[], $10::text[], $11::bytea[], $12::text[], $13::text[],
 			$14::uuid[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])
 		AS n (id, kind, state, debit, credit, amount, posted, currency, owner, idem_key, fingerprint,
-			memo, reason, target, expires_at, created_at, resolved_at)`
+			memo, reason, target, expires_at, created_at, resolved_at)
+		ORDER BY owner, idem_key COLLATE "C"`
 	updateTransfers = `UPDATE transfers t SET state = n.state, posted_amount = n.posted,
 			reversed_amount = n.reversed, reason = n.reason, resolved_at = n.resolved_at
 		FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::timestamptz[])
@@ -71,13 +74,20 @@ const (
 		WHERE p.transfer_id = n.transfer_id`
 )
 
+// rules are what makes a batch right. They are a value so that a test can break
+// one and see that the other tests notice.
+type rules struct {
+	decide func(*book, *command) outcome
+	lock   string
+}
+
 // read opens the transaction and brings the rows of a batch under its locks.
-func (b *book) read(ctx context.Context, conn *pgx.Conn, commands []*command) error {
+func (b *book) read(ctx context.Context, conn *pgx.Conn, lock string, commands []*command) error {
 	want := wanted(commands)
 	var queue pgx.Batch
 	queue.Queue(begin)
 	queue.Queue(tune)
-	queue.Queue(lockAccounts, want.accounts).Query(b.scanAccounts)
+	queue.Queue(lock, want.accounts).Query(b.scanAccounts)
 	queue.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.now) })
 	queue.Queue(findKeys, want.owners, want.keys).Query(b.scanTransfers)
 	if len(want.targets) > 0 {
@@ -308,12 +318,12 @@ func orNil(t time.Time) *time.Time {
 
 // run carries out a batch in one transaction on conn. wrote tells whether the
 // COMMIT was sent: with an error, it then may or may not have happened.
-func run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ []outcome, wrote bool, _ error) {
+func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ []outcome, wrote bool, _ error) {
 	b := newBook(len(commands))
-	if err := b.read(ctx, conn, commands); err != nil {
+	if err := b.read(ctx, conn, r.lock, commands); err != nil {
 		return nil, false, fmt.Errorf("read the batch: %w", err)
 	}
-	outcomes, err := b.decideAll(commands)
+	outcomes, err := b.decideAll(commands, r.decide)
 	if err != nil {
 		return nil, false, err
 	}

@@ -80,6 +80,29 @@ func (l *Ledger) take(first *waiting) []*waiting {
 
 // carryOut gives each command of the batch its outcome.
 func (l *Ledger) carryOut(batch []*waiting) {
+	err := l.together(batch)
+	if err == nil {
+		return
+	}
+	if len(batch) == 1 || !err.rejected {
+		l.giveUp(batch, err)
+		return
+	}
+	l.log.Error("batch rejected, trying its commands alone", "commands", len(batch), "error", err)
+	for i := range batch {
+		alone := batch[i : i+1]
+		if err := l.together(alone); err != nil && err.rejected {
+			l.giveUp(alone, err)
+		} else if err != nil { // the database is away: waiting once for it is enough
+			l.giveUp(batch[i:], err)
+			return
+		}
+	}
+}
+
+// together carries a batch out in one transaction, and gives the outcomes if it
+// could.
+func (l *Ledger) together(batch []*waiting) *batchError {
 	commands := make([]*command, len(batch))
 	for i, w := range batch {
 		commands[i] = w.command
@@ -89,41 +112,39 @@ func (l *Ledger) carryOut(batch []*waiting) {
 	defer cancel()
 	started := time.Now()
 	outcomes, err := l.attempt(ctx, commands)
-	if err == nil {
-		l.config.OnBatch(BatchStats{Commands: len(batch), Duration: time.Since(started)})
-		for i, w := range batch {
-			w.outcome <- outcomes[i]
-		}
-		return
+	if err != nil {
+		return err
 	}
-	if len(batch) > 1 && err.rejected {
-		l.log.Error("batch rejected, trying its commands alone", "commands", len(batch), "error", err)
-		for _, w := range batch {
-			l.carryOut([]*waiting{w})
-		}
-		return
+	l.config.OnBatch(BatchStats{Commands: len(batch), Duration: time.Since(started)})
+	for i, w := range batch {
+		w.outcome <- outcomes[i]
 	}
+	return nil
+}
+
+func (l *Ledger) giveUp(batch []*waiting, err *batchError) {
 	l.log.Error("batch failed", "commands", len(batch), "error", err)
 	for _, w := range batch {
-		w.outcome <- outcome{err: err.forCaller()}
+		w.outcome <- outcome{err: err.forCaller(w.command)}
 	}
 }
 
 // batchError is why a batch was given up.
 type batchError struct {
 	cause    error
-	rejected bool // the database understood it and said no: nothing was written
-	unknown  bool // some try may have been committed
+	rejected bool // the database, or the rule book, would not have it
+	wrote    bool // and said so while it was being written, under its locks
 }
 
 func (e *batchError) Error() string { return e.cause.Error() }
 func (e *batchError) Unwrap() error { return e.cause }
 
-func (e *batchError) forCaller() *Error {
+func (e *batchError) forCaller(c *command) *Error {
 	switch {
-	case e.rejected:
+	case e.rejected && (e.wrote || !c.unsure):
+		// A command of which an earlier try was committed has nothing to write.
 		return &Error{Code: Internal, Message: "the database refused the transfer", cause: e.cause}
-	case e.unknown:
+	case c.unsure:
 		return &Error{Code: OutcomeUnknown, Message: "the database did not answer; ask again with the same key", cause: e.cause}
 	default:
 		return unavailable("reach the database", e.cause)
@@ -135,7 +156,6 @@ func (e *batchError) forCaller() *Error {
 // waits until the first try has ended either way, and then the keys, and the
 // states of the targets, tell whether it had happened.
 func (l *Ledger) attempt(ctx context.Context, commands []*command) ([]outcome, *batchError) {
-	unknown := false
 	for try := 1; ; try++ {
 		outcomes, wrote, err := l.once(ctx, commands)
 		if err == nil {
@@ -143,13 +163,15 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command) ([]outcome, *
 		}
 		switch verdict(err) {
 		case rejected:
-			return nil, &batchError{cause: err, rejected: !unknown, unknown: unknown}
+			return nil, &batchError{cause: err, rejected: true, wrote: wrote}
 		case lost:
-			unknown = unknown || wrote
+			for _, c := range commands {
+				c.unsure = c.unsure || wrote
+			}
 		case conflicted:
 		}
 		if ctx.Err() != nil {
-			return nil, &batchError{cause: err, unknown: unknown}
+			return nil, &batchError{cause: err}
 		}
 		l.log.Warn("batch failed, trying again", "try", try, "commands", len(commands), "error", err)
 		pause(ctx, try)
@@ -164,7 +186,7 @@ func (l *Ledger) once(ctx context.Context, commands []*command) (_ []outcome, wr
 		return nil, false, err
 	}
 	defer conn.Release() // which closes it unless it is idle and sound
-	outcomes, wrote, err := run(ctx, conn.Conn(), commands)
+	outcomes, wrote, err := l.rules.run(ctx, conn.Conn(), commands)
 	if _, told := errors.AsType[*pgconn.PgError](err); told && !conn.Conn().IsClosed() {
 		// The connection is sound, only the transaction is spoilt.
 		_, _ = conn.Exec(ctx, `ROLLBACK`) // should it fail, Release closes the connection
@@ -185,9 +207,20 @@ func verdict(err error) judgement {
 	if _, ours := errors.AsType[*defect](err); ours {
 		return rejected
 	}
+	if _, connecting := errors.AsType[*pgconn.ConnectError](err); connecting {
+		return lost // whatever it said, it was not about the batch
+	}
 	told, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		return lost
+	}
+	switch {
+	case told.Code == "40003": // statement completion unknown: what distributed databases say of a lost COMMIT
+		return lost
+	case told.Code == "23505" && told.ConstraintName == "transfers_key":
+		// The key was committed between our look and our row, from an account that
+		// is not in this batch. The next look finds it.
+		return conflicted
 	}
 	switch told.Code[:2] {
 	case "40", "55": // serialization failure, deadlock; lock not available
@@ -201,7 +234,7 @@ func verdict(err error) judgement {
 
 // pause waits a little longer after each try, with jitter; at most 400 ms.
 func pause(ctx context.Context, try int) {
-	longest := min(5<<try, 400)
+	longest := min(5<<min(try, 7), 400)
 	timer := time.NewTimer(time.Duration(1+rand.IntN(longest)) * time.Millisecond) //nolint:gosec // jitter
 	defer timer.Stop()
 	select {

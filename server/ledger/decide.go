@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/JDevAman/kizo/money"
 )
 
 // book is what a batch knows: the rows under its locks, and what it has decided
@@ -71,7 +69,7 @@ type defect struct{ cause any }
 
 func (d *defect) Error() string { return fmt.Sprintf("defect while deciding: %v", d.cause) }
 
-func (b *book) decideAll(commands []*command) (_ []outcome, err error) {
+func (b *book) decideAll(commands []*command, decide func(*book, *command) outcome) (_ []outcome, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = &defect{cause}
@@ -79,12 +77,13 @@ func (b *book) decideAll(commands []*command) (_ []outcome, err error) {
 	}()
 	outcomes := make([]outcome, len(commands))
 	for i, c := range commands {
-		outcomes[i] = b.decide(c)
+		outcomes[i] = decide(b, c)
 	}
 	return outcomes, nil
 }
 
-// decide carries out one command on the book.
+// decide carries out one command on the book. It leaves the command as it is: a
+// batch that is tried again is decided anew.
 func (b *book) decide(c *command) outcome {
 	if c.key != "" {
 		if earlier, ok := b.byKey[ownerKey{c.owner, c.key}]; ok {
@@ -114,7 +113,7 @@ func (b *book) decide(c *command) outcome {
 // replay answers a key that has been used. It is compared before anything else
 // is looked at: what the caller may do today is no part of the question.
 func (b *book) replay(c *command, earlier *Transfer) outcome {
-	if earlier.fingerprint != c.print_ {
+	if earlier.fingerprint != c.asked {
 		return outcome{err: fail(KeyReused, "this idempotency key was used for something else: take a new one for a new transfer")}
 	}
 	// The id is the command's own when an earlier try of this very command had
@@ -146,6 +145,9 @@ func (b *book) hold(c *command) outcome {
 	debit, credit := b.accounts[c.debit], b.accounts[c.credit]
 	if code := b.objection(debit, credit, c.amount.Minor); code != "" {
 		return b.refuse(t, code)
+	}
+	if kind == KindAuthorization && !b.now.Before(c.expiresAt) {
+		return b.refuse(t, AuthorizationExpired)
 	}
 	debit.held += c.amount.Minor
 	debit.changed = true
@@ -204,6 +206,9 @@ func (b *book) void(c *command) outcome {
 
 func (b *book) expire(c *command) outcome {
 	t := b.byID[c.target]
+	if c.unsure && t.State == Voided && t.Reason == ReasonExpired {
+		return done(t, false)
+	}
 	if t.State != Pending || t.ExpiresAt.IsZero() || b.now.Before(t.ExpiresAt) {
 		return outcome{err: fail(TransferNotPending, "the transfer is not due to expire")}
 	}
@@ -218,9 +223,8 @@ func (b *book) reverse(c *command) outcome {
 	if amount == 0 {
 		amount = max(left, 1) // a row has an amount even where nothing is left
 	}
-	c.amount = money.Amount{Minor: amount, Currency: original.Amount.Currency}
 	row := b.open(c, KindReversal, original.CreditAccount, original.DebitAccount)
-	row.Target = original.ID
+	row.Target, row.Amount.Minor = original.ID, amount
 	if (original.Kind != KindTransfer && original.Kind != KindAuthorization) || original.State != Posted {
 		return b.refuse(row, TransferNotReversible)
 	}
@@ -246,7 +250,7 @@ func (b *book) settle(c *command) outcome {
 	}
 	if t.State != Pending {
 		if (t.State == Posted) == c.settle.Executed {
-			return done(t, true)
+			return done(t, !(c.unsure && p.fence == c.settle.Fence))
 		}
 		return outcome{err: fail(SettlementConflicts, "the payment is settled already, and the other way")}
 	}
@@ -291,7 +295,7 @@ func (b *book) open(c *command, kind Kind, debit, credit int64) *Transfer {
 	t := &Transfer{
 		ID: c.id, Kind: kind, State: Pending, DebitAccount: debit, CreditAccount: credit,
 		Amount: c.amount, Owner: c.owner, Key: c.key, Memo: c.memo, ExpiresAt: c.expiresAt,
-		CreatedAt: b.now, fingerprint: c.print_,
+		CreatedAt: b.now, fingerprint: c.asked,
 	}
 	b.added = append(b.added, t)
 	b.byKey[ownerKey{c.owner, c.key}] = t
@@ -300,9 +304,8 @@ func (b *book) open(c *command, kind Kind, debit, credit int64) *Transfer {
 }
 
 func (b *book) openFollowUp(c *command, kind Kind, about *Transfer, amount int64) *Transfer {
-	c.amount = money.Amount{Minor: amount, Currency: about.Amount.Currency}
 	row := b.open(c, kind, about.DebitAccount, about.CreditAccount)
-	row.Target = about.ID
+	row.Target, row.Amount.Minor = about.ID, amount
 	return row
 }
 

@@ -32,6 +32,7 @@ type Ledger struct {
 	config   Config
 	log      *slog.Logger
 	line     chan *waiting
+	rules    rules
 	ids      *idMemory
 	closing  chan struct{}
 	closeNow sync.Once
@@ -59,6 +60,7 @@ func Open(config Config) *Ledger {
 		config:  config,
 		log:     config.Logger,
 		line:    make(chan *waiting, config.MaxLine),
+		rules:   rules{decide: (*book).decide, lock: lockAccounts},
 		ids:     newIDMemory(1 << 20),
 		closing: make(chan struct{}),
 	}

@@ -17,9 +17,10 @@ import (
 
 // Bounds on what a caller may ask.
 const (
-	MaxMemo          = 140                 // characters
-	MaxKey           = 255                 // bytes
-	MaxAuthorization = 31 * 24 * time.Hour // how far ahead an authorisation may expire
+	MaxMemo              = 140                 // characters
+	MaxKey               = 255                 // bytes
+	MaxAuthorization     = 31 * 24 * time.Hour // how far ahead an authorisation may expire
+	DefaultAuthorization = 7 * 24 * time.Hour  // when it does if nobody says
 )
 
 // Order asks for a new transfer. The money leaves or enters the Owner's wallet in
@@ -30,7 +31,7 @@ type Order struct {
 	Payee     uuid.UUID // whose wallet receives; Transfer and Authorise only
 	Amount    money.Amount
 	Memo      string
-	ExpiresAt time.Time // Authorise only; at most MaxAuthorization ahead
+	ExpiresAt time.Time // Authorise only; at most MaxAuthorization ahead, DefaultAuthorization if zero
 }
 
 // FollowUp asks for something about an earlier transfer. Whether the owner may
@@ -77,7 +78,7 @@ type command struct {
 	id        uuid.UUID // of the transfer to make; the same through every retry
 	owner     uuid.UUID
 	key       string
-	print_    fingerprint
+	asked     fingerprint
 	debit     int64 // accounts; 0 where the wallet does not exist
 	credit    int64
 	amount    money.Amount
@@ -86,6 +87,10 @@ type command struct {
 	memo      string
 	expiresAt time.Time
 	settle    Settlement
+
+	// unsure: an earlier try may have been committed without our hearing of it.
+	// What a key cannot tell, Settle and Expire having none, this does.
+	unsure bool
 }
 
 // Transfer moves money from one wallet to another at once.
@@ -135,6 +140,7 @@ func (l *Ledger) Reverse(ctx context.Context, f FollowUp) (Result, error) {
 // again changes nothing; an older fence than the payment's gives Fenced, another
 // outcome than the stored one SettlementConflicts.
 func (l *Ledger) Settle(ctx context.Context, s Settlement) (Result, error) {
+	s.BankRef, s.Note = fitting(s.BankRef, 200), fitting(s.Note, 500)
 	c := command{op: opSettle, target: s.Transfer, settle: s}
 	if err := l.resolveTarget(ctx, &c); err != nil {
 		return Result{}, err
@@ -157,6 +163,7 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 		return 0, fmt.Errorf("find expired authorisations: %w", err)
 	}
 	expired := 0
+	var failed error
 	for _, id := range ids {
 		c := command{op: opExpire, target: id}
 		if err := l.resolveTarget(ctx, &c); err != nil {
@@ -167,11 +174,23 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 		case err == nil:
 			expired++
 		case errors.As(err, &known) && known.Code == TransferNotPending: // captured meanwhile
+		case errors.As(err, &known) && known.Code == Internal: // its own fault: the others must not wait for it
+			failed = errors.Join(failed, fmt.Errorf("expire %s: %w", id, err))
 		default:
-			return expired, err
+			return expired, errors.Join(failed, err)
 		}
 	}
-	return expired, nil
+	return expired, failed
+}
+
+// fitting makes words from outside fit their column: what the bank says about
+// a payment must never be why the payment cannot be settled.
+func fitting(s string, characters int) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "")
+	if utf8.RuneCountInString(s) > characters {
+		s = string([]rune(s)[:characters])
+	}
+	return s
 }
 
 func (l *Ledger) order(ctx context.Context, op operation, o Order) (Result, error) {
@@ -217,7 +236,10 @@ func (l *Ledger) prepare(ctx context.Context, op operation, o Order) (*command, 
 	if err != nil {
 		return nil, fmt.Errorf("make a transfer id: %w", err)
 	}
-	c.print_ = c.print()
+	c.asked = c.print()
+	if op == opAuthorise && c.expiresAt.IsZero() { // after the print: a retry asks for the same
+		c.expiresAt = time.Now().UTC().Add(DefaultAuthorization).Truncate(time.Microsecond)
+	}
 	return c, nil
 }
 
@@ -233,9 +255,16 @@ func (l *Ledger) followUp(ctx context.Context, op operation, f FollowUp) (Result
 		return Result{}, fmt.Errorf("make a transfer id: %w", err)
 	}
 	c := command{op: op, id: id, owner: f.Owner, key: f.Key, target: f.Target, amount: money.Amount{Minor: f.Amount}}
-	c.print_ = c.print()
+	c.asked = c.print()
 	if err := l.resolveTarget(ctx, &c); err != nil {
 		return Result{}, err
+	}
+	if c.credit == 0 { // refused for want of the payee's wallet, for good: no row need remember this answer
+		code := TransferNotPending
+		if op == opReverse {
+			code = TransferNotReversible
+		}
+		return Result{}, fail(code, "%s", refusalText(code))
 	}
 	return l.submit(ctx, &c)
 }
@@ -275,7 +304,9 @@ func checkOrder(op operation, o Order, now time.Time) error {
 	if o.Payee == o.Owner {
 		return fail(PayeeIsSelf, "that is yourself: name somebody else, or open another wallet and exchange")
 	}
-	if op == opAuthorise && (!o.ExpiresAt.After(now) || o.ExpiresAt.After(now.Add(MaxAuthorization))) {
+	// A time that has passed is for the rule book to refuse: it may be a retry of
+	// what was in time.
+	if op == opAuthorise && o.ExpiresAt.After(now.Add(MaxAuthorization)) {
 		return fail(ExpiryOutOfRange, "an authorisation expires within %d days from now", int(MaxAuthorization.Hours())/24)
 	}
 	return nil

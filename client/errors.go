@@ -1,0 +1,93 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// ErrNotLoggedIn means that the token store holds nothing to authenticate with.
+var ErrNotLoggedIn = errors.New("not logged in")
+
+// Error is an answer of the server that says no.
+type Error struct {
+	Status     int         // HTTP status
+	Code       ProblemCode // empty when the answer was not a problem of Kizo's, but say a proxy's
+	Title      string
+	Detail     string
+	Type       string
+	Field      string // the part of the request that is wrong
+	RequestID  string
+	TransferID string        // the refused transfer
+	Replayed   bool          // the key was used before, and this is its answer
+	RetryAfter time.Duration // when the server wants to be asked again; 0 if it did not say
+}
+
+func (e *Error) Error() string {
+	if e.Detail != "" {
+		return e.Detail
+	}
+	return fmt.Sprintf("the server answered %d %s", e.Status, http.StatusText(e.Status))
+}
+
+// UnknownOutcome means that the request may have been carried out. Send the Command with this key
+// again to learn what became of it: it cannot happen twice.
+type UnknownOutcome struct {
+	Key string
+	Err error // what went wrong last
+}
+
+func (e *UnknownOutcome) Error() string {
+	return "it is not known whether the money moved: " + e.Err.Error()
+}
+
+func (e *UnknownOutcome) Unwrap() error { return e.Err }
+
+// Unreachable means that no answer came and nothing was changed.
+type Unreachable struct {
+	Server string
+	Sent   bool // a connection was made, so that the server may have seen the request
+	Err    error
+}
+
+func (e *Unreachable) Error() string {
+	if !e.Sent {
+		return fmt.Sprintf("cannot reach %s: %v", e.Server, e.Err)
+	}
+	return fmt.Sprintf("no answer from %s: %v", e.Server, e.Err)
+}
+
+func (e *Unreachable) Unwrap() error { return e.Err }
+
+// problem reads an answer that says no. Whatever is not a problem of Kizo's keeps its status alone:
+// the text of a stranger's error page helps nobody.
+func problem(a *answer, now time.Time) *Error {
+	e := &Error{
+		Status:     a.status,
+		RequestID:  a.header.Get("X-Request-Id"),
+		Replayed:   replayed(a.header),
+		RetryAfter: retryAfter(a.header.Get("Retry-After"), now),
+	}
+	var body struct {
+		Problem
+		TransferID string `json:"transfer_id"` // read as text: a malformed id must not hide the code
+	}
+	if json.Unmarshal(a.body, &body) != nil || body.Code == "" {
+		return e
+	}
+	e.Code, e.Title, e.Detail, e.Type = body.Code, body.Title, body.Detail, body.Type
+	e.TransferID = body.TransferID
+	if body.Field != nil {
+		e.Field = *body.Field
+	}
+	if body.RequestId != nil {
+		e.RequestID = *body.RequestId
+	}
+	return e
+}
+
+func replayed(header http.Header) bool {
+	return header.Get("Idempotency-Replayed") == "true"
+}

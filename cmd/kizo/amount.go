@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/money"
+)
+
+// amountOptions are an amount as it is typed: "12.50", "12.50 EUR", or 12.50 with --currency.
+type amountOptions struct {
+	words    []string // AMOUNT, or AMOUNT and CURRENCY
+	currency string   // --currency
+}
+
+func (o *amountOptions) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.currency, "currency", "", "ISO 4217 code; yours if you have one wallet (KIZO_CURRENCY)")
+	_ = cmd.RegisterFlagCompletionFunc("currency", completeCurrency)
+}
+
+// parse reads the amount. Which currency it is in may take asking the server for the wallets.
+func (o *amountOptions) parse(ctx context.Context, a *app, kizo *client.Kizo) (money.Amount, error) {
+	text := o.words[0]
+	typed := o.words[1:]
+	if number, code, both := strings.Cut(text, " "); both && len(typed) == 0 {
+		text, typed = number, []string{strings.TrimSpace(code)}
+	}
+	if o.currency != "" {
+		typed = append(typed, o.currency)
+	}
+	if err := notEvenANumber(text); err != nil {
+		return money.Amount{}, a.amountError(err, o.words[0], text)
+	}
+	var currency money.Currency
+	for _, code := range typed {
+		c, err := money.ParseCurrency(code)
+		if err != nil {
+			return money.Amount{}, err
+		}
+		if currency != "" && currency != c {
+			return money.Amount{}, usagef("is it %s or %s? Two currencies are one too many", currency, c)
+		}
+		currency = c
+	}
+	if currency == "" {
+		var err error
+		if currency, err = a.defaultCurrency(ctx, kizo); err != nil {
+			return money.Amount{}, err
+		}
+	}
+	amount, err := money.Parse(text, currency)
+	return amount, a.amountError(err, o.words[0], text)
+}
+
+// notEvenANumber catches what is no amount in any currency before anybody is asked for one.
+func notEvenANumber(text string) error {
+	_, err := money.Parse(text, "CLF") // no currency has more decimals
+	var wrong *money.Error
+	if errors.As(err, &wrong) && wrong.Code == money.CodeMalformed {
+		return err
+	}
+	return nil
+}
+
+// amountError adds the whole command line, with an amount that would do.
+func (a *app) amountError(err error, word, text string) error {
+	var wrong *money.Error
+	if !errors.As(err, &wrong) || len(wrong.Try) == 0 {
+		return err
+	}
+	var lines []string
+	for _, better := range wrong.Try {
+		lines = append(lines, a.retyped(word, strings.Replace(word, text, better, 1)))
+	}
+	return withHint(err, lines...)
+}
+
+// defaultCurrency is the configured one, or that of the only wallet.
+func (a *app) defaultCurrency(ctx context.Context, kizo *client.Kizo) (money.Currency, error) {
+	config, err := a.config()
+	if err != nil {
+		return "", err
+	}
+	if config.Currency.Value != "" {
+		return money.Currency(config.Currency.Value), nil
+	}
+	wallets, err := kizo.Wallets(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(wallets) == 1 {
+		return money.Currency(wallets[0].Currency), nil
+	}
+	if len(wallets) == 0 {
+		return "", withHint(usagef("in which currency? You have no wallet yet"), "kizo wallet open CURRENCY")
+	}
+	var lines []string
+	for _, w := range wallets {
+		lines = append(lines, a.commandLine()+" --currency "+shellQuote(w.Currency))
+	}
+	return "", withHint(usagef("in which currency? You have %d wallets", len(wallets)), lines...)
+}
+
+func completeCurrency(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	var codes []string
+	for _, c := range money.Currencies() {
+		if strings.HasPrefix(string(c), strings.ToUpper(prefix)) {
+			codes = append(codes, cobra.CompletionWithDesc(string(c), c.Name()))
+		}
+	}
+	return codes, cobra.ShellCompDirectiveNoFileComp
+}
+
+// amountOf shows an amount of the server's.
+func amountOf(minor int64, currency string) string {
+	return money.Format(minor, money.Currency(currency))
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/money"
+)
+
+type balanceOptions struct {
+	app      *app
+	json     jsonFlag
+	currency string // empty: all
+	at       string
+}
+
+// balanceSample has the fields of both answers: a wallet now, a balance as of a time.
+type balanceSample struct {
+	client.Wallet
+	At time.Time `json:"at"`
+}
+
+func newBalanceCommand(a *app) *cobra.Command {
+	opts := &balanceOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "balance [CURRENCY]",
+		Short: "Show what you have, now or as of a time",
+		Long: `Show what you have: the balance, what of it is held for transfers on their way, and what is
+available.
+
+With --at, show the posted balance as of a time. That answer never changes once it was given.`,
+		Example: `  kizo balance
+  kizo balance EUR --at 2026-01-31T23:59:59Z
+  kizo balance --at 12h`,
+		Args:              takes("[CURRENCY]"),
+		ValidArgsFunction: completeCurrency,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				opts.currency = args[0]
+			}
+			return balanceRun(cmd.Context(), opts)
+		},
+	}
+	opts.json.addTo(cmd, a, balanceSample{})
+	cmd.Flags().StringVar(&opts.at, "at", "", timeFlagHelp)
+	return cmd
+}
+
+func balanceRun(ctx context.Context, opts *balanceOptions) error {
+	a := opts.app
+	var currency money.Currency
+	if opts.currency != "" {
+		var err error
+		if currency, err = money.ParseCurrency(opts.currency); err != nil {
+			return err
+		}
+	}
+	var at time.Time
+	if opts.at != "" {
+		var err error
+		if at, err = parseTime(opts.at, a.now()); err != nil {
+			return err
+		}
+	}
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	if !at.IsZero() {
+		return balancesAt(ctx, opts, kizo, currency, at)
+	}
+	wallets, err := kizo.Wallets(ctx)
+	if err != nil {
+		return err
+	}
+	if currency == "" {
+		return a.printWallets(opts.json, wallets)
+	}
+	for _, w := range wallets {
+		if w.Currency == string(currency) {
+			return a.printOne(opts.json, w, walletColumns, walletRow(w))
+		}
+	}
+	return noWallet(string(currency))
+}
+
+func noWallet(currency string) error {
+	return withHint(&fault{exit: exitNotFound, code: string(client.WalletNotFound), err: fmt.Errorf("you have no %s wallet", currency)},
+		"kizo wallet open "+currency, "kizo wallet list")
+}
+
+func balancesAt(ctx context.Context, opts *balanceOptions, kizo *client.Kizo, currency money.Currency, at time.Time) error {
+	columns := []column{{title: "CURRENCY"}, {title: "BALANCE", right: true}, {title: "AT"}}
+	// The moment itself, not how long ago: it is what was asked for.
+	row := func(b client.Balance) []string {
+		return []string{b.Currency, amountOf(b.Balance, b.Currency), b.At.UTC().Format(time.RFC3339Nano)}
+	}
+	if currency != "" {
+		b, err := kizo.Balance(ctx, string(currency), at)
+		if err != nil {
+			return err
+		}
+		return opts.app.printOne(opts.json, b, columns, row(b))
+	}
+	wallets, err := kizo.Wallets(ctx)
+	if err != nil {
+		return err
+	}
+	balances := []client.Balance{}
+	var rows [][]string
+	for _, w := range wallets {
+		b, err := kizo.Balance(ctx, w.Currency, at)
+		if err != nil {
+			return err
+		}
+		balances, rows = append(balances, b), append(rows, row(b))
+	}
+	return opts.app.printList(opts.json, balances, columns, rows)
+}

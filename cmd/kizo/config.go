@@ -1,0 +1,166 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/viper"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/money"
+)
+
+const (
+	defaultServer     = "http://127.0.0.1:7420"
+	projectConfigName = ".kizo.toml"
+)
+
+// settings are all there are. A file may hold these and nothing else.
+var settings = []string{"server", "currency"}
+
+// origin is the kind of place that a setting came from; the lower wins.
+type origin int
+
+const (
+	fromFlag origin = iota
+	fromEnvironment
+	fromProject
+	fromFile
+	fromDefault
+)
+
+// setting is a value and where it came from.
+type setting struct {
+	Value  string
+	Kind   origin
+	Origin string // for people: "--server", "KIZO_SERVER", a path, "default"
+}
+
+// config is what flag, environment and files say together, in that order.
+type config struct {
+	Server   setting
+	Currency setting // empty: the currency of the only wallet
+}
+
+// layer is one place that settings come from.
+type layer struct {
+	kind   origin
+	name   func(key string) string
+	values map[string]string
+}
+
+// config reads the configuration once.
+func (a *app) config() (*config, error) {
+	if a.loaded != nil {
+		return a.loaded, nil
+	}
+	layers, err := a.layers()
+	if err != nil {
+		return nil, err
+	}
+	find := func(key string) setting {
+		for _, l := range layers {
+			if value := l.values[key]; value != "" {
+				return setting{value, l.kind, l.name(key)}
+			}
+		}
+		return setting{Kind: fromDefault, Origin: "default"}
+	}
+	c := &config{Server: find("server"), Currency: find("currency")}
+	if c.Server.Value, err = client.CleanServer(c.Server.Value); err != nil {
+		return nil, usagef("%s: %w", c.Server.Origin, err)
+	}
+	if c.Currency.Value != "" {
+		currency, err := money.ParseCurrency(c.Currency.Value)
+		if err != nil {
+			return nil, usagef("%s: %w", c.Currency.Origin, err)
+		}
+		c.Currency.Value = string(currency)
+	}
+	a.loaded = c
+	return c, nil
+}
+
+// layers are all places, the strongest first.
+func (a *app) layers() ([]layer, error) {
+	flag := layer{fromFlag, func(key string) string { return "--" + key }, map[string]string{"server": a.serverFlag}}
+	environment := layer{fromEnvironment, variable, map[string]string{}}
+	for _, key := range settings {
+		environment.values[key] = a.env(variable(key))
+	}
+	layers := []layer{flag, environment}
+
+	explicit := a.configFlag
+	if explicit == "" {
+		explicit = a.env("KIZO_CONFIG")
+	}
+	files := []struct {
+		path string
+		kind origin
+		must bool
+	}{{projectConfig(), fromProject, false}, {filepath.Join(a.configDir(), "config.toml"), fromFile, false}, {a.systemConfig(), fromFile, false}}
+	if explicit != "" {
+		files = files[:1]
+		files[0].path, files[0].kind, files[0].must = explicit, fromFile, true
+	}
+	for _, file := range files {
+		values, err := readConfig(file.path, file.must)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, layer{file.kind, func(string) string { return file.path }, values})
+	}
+	defaults := layer{fromDefault, func(string) string { return "default" }, map[string]string{"server": defaultServer}}
+	return append(layers, defaults), nil
+}
+
+func variable(key string) string { return "KIZO_" + strings.ToUpper(key) }
+
+// projectConfig is the nearest .kizo.toml, from the working directory upwards; empty if there is none.
+func projectConfig() string {
+	dir, err := os.Getwd()
+	for err == nil {
+		path := filepath.Join(dir, projectConfigName)
+		if _, missing := os.Stat(path); missing == nil {
+			return path
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			break
+		}
+		dir = parent
+	}
+	return ""
+}
+
+// readConfig reads one TOML file; a missing one is empty unless it must be there.
+func readConfig(path string, must bool) (map[string]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !must {
+		return nil, nil
+	}
+	file := viper.New()
+	file.SetConfigFile(path)
+	file.SetConfigType("toml")
+	if err := file.ReadInConfig(); err != nil {
+		return nil, usagef("cannot read the configuration %s: %w", path, err)
+	}
+	values := map[string]string{}
+	for _, key := range file.AllKeys() {
+		if !slices.Contains(settings, key) {
+			return nil, usagef("%s: there is no setting %q; there are: %s", path, key, strings.Join(settings, ", "))
+		}
+		text, isText := file.Get(key).(string)
+		if !isText {
+			return nil, usagef("%s: %s must be a text in quotes", path, key)
+		}
+		values[key] = text
+	}
+	return values, nil
+}

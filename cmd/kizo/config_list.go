@@ -1,0 +1,63 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newConfigCommand(a *app) *cobra.Command {
+	return newGroup("config", "Settings, and where they come from", newConfigListCommand(a))
+}
+
+type configListOptions struct {
+	app        *app
+	json       jsonFlag
+	showOrigin bool
+}
+
+func newConfigListCommand(a *app) *cobra.Command {
+	opts := &configListOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "Show the settings in force",
+		Long: `Show the settings in force.
+
+The first place that has a setting wins:
+  1. a flag, such as --server
+  2. the environment: KIZO_SERVER, KIZO_CURRENCY
+  3. .kizo.toml in this directory or the nearest one above
+  4. kizo/config.toml in $XDG_CONFIG_HOME (~/.config)
+  5. /etc/kizo/config.toml
+
+With --config FILE (or KIZO_CONFIG), that file is read in place of 3 to 5.`,
+		Example: `  kizo config list --show-origin`,
+		Args:    takes(""),
+		RunE:    func(*cobra.Command, []string) error { return configListRun(opts) },
+	}
+	opts.json.addTo(cmd, a, configEntry{})
+	cmd.Flags().BoolVar(&opts.showOrigin, "show-origin", false, "say where each setting comes from")
+	return cmd
+}
+
+type configEntry struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`
+	Origin string `json:"origin"`
+}
+
+func configListRun(opts *configListOptions) error {
+	config, err := opts.app.config()
+	if err != nil {
+		return err
+	}
+	entries := []configEntry{
+		{"server", config.Server.Value, config.Server.Origin},
+		{"currency", config.Currency.Value, config.Currency.Origin},
+	}
+	columns := []column{{title: "SETTING"}, {title: "VALUE"}}
+	if opts.showOrigin {
+		columns = append(columns, column{title: "ORIGIN"})
+	}
+	var rows [][]string
+	for _, e := range entries {
+		rows = append(rows, []string{e.Key, e.Value, e.Origin}[:len(columns)])
+	}
+	return opts.app.printList(opts.json, entries, columns, rows)
+}

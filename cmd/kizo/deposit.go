@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// bankOptions are those of a deposit and of a withdrawal.
+type bankOptions struct {
+	app    *app
+	json   jsonFlag
+	amount amountOptions
+	key    keyOptions
+	wait   waitFlag
+	memo   string
+
+	build func(key string, body client.BankTransferCreate) (client.Command, error)
+	verb  string
+}
+
+func newDepositCommand(a *app) *cobra.Command {
+	return newBankCommand(a, &bankOptions{build: client.NewDeposit, verb: "deposit"}, &cobra.Command{
+		Use:   "deposit AMOUNT [CURRENCY]",
+		Short: "Bring money in from your bank",
+		Long: `Bring money in from your bank.
+
+The bank decides, and may take its time. kizo waits for it, 5 seconds unless --wait says otherwise, and
+ends with
+  0  when the money is there
+  3  when the bank refused
+  8  when it has not answered yet: the deposit goes on, kizo transfers show ID tells how it ended
+With --wait=0 it does not wait, and 0 means that the deposit was accepted.`,
+		Example: `  kizo deposit 100
+  kizo deposit 100 EUR --wait=30s`,
+	})
+}
+
+func newBankCommand(a *app, opts *bankOptions, cmd *cobra.Command) *cobra.Command {
+	opts.app = a
+	cmd.Args = takes("AMOUNT [CURRENCY]")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		opts.amount.words = args
+		key, err := opts.key.use(cmd)
+		if err != nil {
+			return err
+		}
+		return bankRun(cmd.Context(), opts, key)
+	}
+	opts.json.addTo(cmd, a, client.Transfer{})
+	opts.amount.addTo(cmd)
+	opts.key.addTo(cmd)
+	opts.wait.addTo(cmd)
+	cmd.Flags().StringVarP(&opts.memo, "memo", "m", "", "a note to yourself")
+	return cmd
+}
+
+func bankRun(ctx context.Context, opts *bankOptions, key string) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	amount, err := opts.amount.parse(ctx, a, kizo)
+	if err != nil {
+		return err
+	}
+	body := client.BankTransferCreate{Amount: amount.Minor, Currency: string(amount.Currency)}
+	if opts.memo != "" {
+		body.Memo = &opts.memo
+	}
+	command, err := opts.build(key, body)
+	if err != nil {
+		return err
+	}
+	command.Wait = opts.wait.Duration
+	deadline := a.now().Add(opts.wait.Duration)
+	receipt, err := a.move(ctx, kizo, command, opts.verb+" "+amount.String())
+	if err != nil {
+		return err
+	}
+	return a.finishBank(ctx, kizo, opts.json, receipt.Transfer, opts.wait.Duration, deadline)
+}
+
+// finishBank waits out what is left of the wait, prints the transfer as it then stands, and says so if
+// it is not done.
+func (a *app) finishBank(ctx context.Context, kizo *client.Kizo, flag jsonFlag, t client.Transfer, wait time.Duration, deadline time.Time) error {
+	t, waitErr := settled(ctx, kizo, t, deadline)
+	if err := a.printTransfer(flag, t); err != nil {
+		return err
+	}
+	if waitErr != nil {
+		return withHint(waitErr, "kizo transfers show "+t.Id.String())
+	}
+	if wait == 0 && t.State == client.Pending {
+		return nil
+	}
+	return ending(t)
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/money"
+)
+
+// The exit codes. They are part of the interface: scripts branch on them.
+const (
+	exitDone         = 0
+	exitError        = 1
+	exitUsage        = 2
+	exitRefused      = 3
+	exitNotLoggedIn  = 4
+	exitNotFound     = 5
+	exitKeyReused    = 6
+	exitUnknown      = 7
+	exitStillPending = 8
+	exitInterrupted  = 130
+)
+
+const exitCodesHelp = `kizo ends with one of these exit codes:
+
+    0  done
+    1  error: something went wrong, and no money moved
+    2  usage: what you typed cannot be right
+    3  refused: funds, a limit, a frozen account, or the bank said no
+    4  not authenticated: log in first
+    5  not found
+    6  the idempotency key was used before, for something else
+    7  outcome unknown: money may have moved; stderr has the command that finds out
+    8  still pending: accepted, and the bank has not answered within --wait
+  130  interrupted; if money was on its way, stderr has the command that finds out
+
+A transfer, deposit or withdrawal that ends with 7 was written down before it was sent:
+kizo pending shows it, kizo retry finishes it. It cannot happen twice.`
+
+// exitCode is the one place that turns an error into an exit code.
+func exitCode(err error) int {
+	var (
+		unknown *client.UnknownOutcome
+		refused *client.Error
+		amount  *money.Error
+		local   *fault
+	)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &unknown):
+		return exitUnknown
+	case errors.As(err, &local):
+		return local.exit
+	case errors.As(err, &amount):
+		return exitUsage
+	case errors.Is(err, client.ErrNotLoggedIn):
+		return exitNotLoggedIn
+	case errors.As(err, &refused):
+		return exitOfProblem(refused)
+	}
+	return exitError
+}
+
+func exitOfProblem(refused *client.Error) int {
+	switch refused.Code {
+	case client.IdempotencyKeyReused:
+		return exitKeyReused
+	case client.AccountSuspended:
+		return exitRefused
+	case client.OutcomeUnknown:
+		return exitUnknown
+	case "", client.RouteNotFound, client.MethodNotAllowed, client.EmailTaken, client.HandleTaken:
+		// Not a Kizo server, or nothing that another exit code would describe.
+		if refused.Status == http.StatusUnauthorized {
+			return exitNotLoggedIn
+		}
+		return exitError
+	}
+	// New codes may come; their status says what kind they are.
+	switch refused.Status {
+	case http.StatusBadRequest:
+		return exitUsage
+	case http.StatusUnauthorized:
+		return exitNotLoggedIn
+	case http.StatusNotFound:
+		return exitNotFound
+	case http.StatusForbidden, http.StatusConflict, http.StatusUnprocessableEntity:
+		return exitRefused
+	}
+	return exitError
+}

@@ -1,0 +1,48 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// helpTopics are pages of kizo help that are no commands.
+func helpTopics() []*cobra.Command {
+	return []*cobra.Command{
+		{Use: "exit-codes", Short: "What the exit code says", Long: exitCodesHelp},
+		{Use: "environment", Short: "Variables and files that kizo reads", Long: environmentHelp},
+		{Use: "formatting", Short: "What is printed, and for whom", Long: formattingHelp},
+	}
+}
+
+const environmentHelp = `Variables:
+  KIZO_SERVER       address of the server; ` + defaultServer + ` if nothing says otherwise
+  KIZO_CURRENCY     the currency of amounts that name none
+  KIZO_TOKEN        an access token to use as it is, instead of a session; it is never stored
+  KIZO_CONFIG       a configuration file to read in place of all others
+  XDG_CONFIG_HOME   where kizo/config.toml is; ~/.config if not set
+  XDG_STATE_HOME    where kizo keeps its state; ~/.local/state if not set
+
+Files:
+  .kizo.toml                                settings for a directory and those below it
+  $XDG_CONFIG_HOME/kizo/config.toml         your settings
+  /etc/kizo/config.toml                     settings for everybody on this computer
+  $XDG_STATE_HOME/kizo/sessions/            sessions, one file for each server; they hold tokens in
+                                            plain text, and only you may read them
+  $XDG_STATE_HOME/kizo/intents.jsonl        what was about to be sent: kizo pending
+
+A configuration file looks like this; both settings may be left out:
+  server = "https://kizo.example"
+  currency = "EUR"
+
+Sessions belong to a server and to a state directory: with another XDG_STATE_HOME you are another user.
+KIZO_TOKEN is not sent to a server that a .kizo.toml chose: name the server in KIZO_SERVER or --server.`
+
+const formattingHelp = `Data goes to stdout, everything else to stderr.
+
+On a terminal, lists are tables and times are relative. In a pipe, a row is a line of fields with a tab
+between them, without a header, nothing cut off, times in RFC 3339 (UTC). Amounts are decimal and carry
+their currency: 12.50 USD.
+
+--json prints the API's own objects: amounts are integers in minor units, so that 12.50 USD is
+{"amount": 1250, "currency": "USD"}. A list is an array. --json=id,amount prints those fields alone. An
+error is then one problem object (RFC 9457) on stderr, with a stable code and the exit_code.
+
+Names, memos and reasons come from others. Control characters, marks that turn the direction of writing
+and invisible characters in them are printed as \u{202e}; in JSON as \u202e.`

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// next is what to type after an error: what the command knew, and what the problem's code suggests.
+func (a *app) next(err error) []string {
+	var own *hinted
+	if errors.As(err, &own) && len(own.next) > 0 {
+		return own.next
+	}
+	var (
+		refused   *client.Error
+		unknown   *client.UnknownOutcome
+		unreached *client.Unreachable
+	)
+	if errors.As(err, &unknown) {
+		retry := "kizo retry " + shellQuote(unknown.Key)
+		if exitCode(unknown.Err) == exitNotLoggedIn {
+			return []string{a.loginLine(), retry}
+		}
+		return []string{retry}
+	}
+	if errors.Is(err, client.ErrNotLoggedIn) {
+		return []string{a.loginLine()}
+	}
+	if errors.As(err, &refused) {
+		return a.nextOfProblem(refused)
+	}
+	if errors.As(err, &unreached) && !errors.Is(err, context.Canceled) {
+		return []string{"kizod dev (if no server runs there)", "kizo config list --show-origin"}
+	}
+	return nil
+}
+
+func (a *app) nextOfProblem(refused *client.Error) []string {
+	switch refused.Code {
+	case client.Unauthenticated, client.TokenInvalid, client.TokenExpired, client.SessionRevoked,
+		client.RefreshTokenInvalid, client.RefreshTokenReused:
+		return []string{a.loginLine()}
+	case client.EmailTaken:
+		return []string{"kizo login EMAIL"}
+	case client.InsufficientFunds:
+		return []string{"kizo balance", "kizo deposit AMOUNT"}
+	case client.WalletNotFound:
+		return []string{"kizo wallet list", "kizo wallet open CURRENCY"}
+	case client.TransferNotFound, client.TransferNotPending, client.TransferNotReversible:
+		return []string{"kizo transfers list"}
+	case client.SessionNotFound:
+		return []string{"kizo sessions list"}
+	case client.IdempotencyKeyReused:
+		return []string{"the same command without --idempotency-key, or with a new one"}
+	}
+	return nil
+}
+
+// loginLine names the user who was logged in last, where that is known.
+func (a *app) loginLine() string {
+	if a.env("KIZO_TOKEN") != "" {
+		return "KIZO_TOKEN is set and not accepted: unset it, or set a new one"
+	}
+	name := "NAME"
+	if config, err := a.config(); err == nil {
+		if held, err := a.sessions(config.Server.Value).Load(context.Background()); err == nil && held.User.Handle != "" {
+			name = shellQuote(held.User.Handle)
+		}
+	}
+	return "kizo login " + name
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+type logoutOptions struct {
+	app  *app
+	json jsonFlag
+}
+
+// loggedOut is what --json prints: the API answers with nothing.
+type loggedOut struct {
+	Server string `json:"server"`
+}
+
+func newLogoutCommand(a *app) *cobra.Command {
+	opts := &logoutOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "logout",
+		Short: "End this session",
+		Long:  "End this session, on the server and here. Its access token stops working at once.",
+		Args:  takes(""),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return logoutRun(cmd.Context(), opts) },
+	}
+	opts.json.addTo(cmd, a, loggedOut{})
+	return cmd
+}
+
+func logoutRun(ctx context.Context, opts *logoutOptions) error {
+	kizo, err := opts.app.kizo()
+	if err != nil {
+		return err
+	}
+	if err := kizo.LogOut(ctx); err != nil {
+		return err
+	}
+	if opts.json.set {
+		return opts.app.printJSON(opts.json, loggedOut{kizo.Server()})
+	}
+	opts.app.io.note("Logged out of %s.", kizo.Server())
+	return nil
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(suite{m}, map[string]func(){
+		"kizo": main,
+	})
+}
+
+// suite starts what the scripts need once, when the first script asks for it, and stops it at the end.
+type suite struct{ m *testing.M }
+
+func (s suite) Run() int {
+	defer stopKizod()
+	return s.m.Run()
+}
+
+// world is a kizo without a process: its files, its environment and what it printed.
+type world struct {
+	t        *testing.T
+	dir      string
+	env      map[string]string
+	out, err bytes.Buffer
+	terminal bool
+	now      time.Time
+	stdin    string
+	secrets  []string // what is typed at the prompts for a password
+}
+
+func newWorld(t *testing.T, server *httptest.Server) *world {
+	t.Helper()
+	dir := t.TempDir()
+	w := &world{t: t, dir: dir, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), env: map[string]string{
+		"HOME":            dir,
+		"XDG_STATE_HOME":  filepath.Join(dir, "state"),
+		"XDG_CONFIG_HOME": filepath.Join(dir, "config"),
+	}}
+	if server != nil {
+		w.env["KIZO_SERVER"] = server.URL
+		w.env["KIZO_TOKEN"] = "token"
+	}
+	t.Chdir(dir)
+	return w
+}
+
+func (w *world) app(args ...string) *app {
+	w.out.Reset()
+	w.err.Reset()
+	io := &streams{In: strings.NewReader(w.stdin), Out: &w.out, Err: &w.err, OutTerminal: w.terminal, Width: 100}
+	if w.secrets != nil {
+		typed := 0
+		io.ReadSecret = func(context.Context, string) (string, error) {
+			typed++
+			return w.secrets[typed-1], nil
+		}
+	}
+	return &app{io: io, args: args, json: asksForJSON(args),
+		env: func(name string) string { return w.env[name] },
+		now: func() time.Time { return w.now },
+	}
+}
+
+// kizo runs a command and gives its exit code.
+func (w *world) kizo(args ...string) int {
+	w.t.Helper()
+	return w.app(args...).execute(w.t.Context())
+}
+
+func (w *world) expect(code int, args ...string) {
+	w.t.Helper()
+	if got := w.kizo(args...); got != code {
+		w.t.Fatalf("kizo %q ended with %d, want %d\nstdout: %s\nstderr: %s", args, got, code, &w.out, &w.err)
+	}
+}
+
+func (w *world) write(path, content string) string {
+	w.t.Helper()
+	path = filepath.Join(w.dir, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	return path
+}
+
+func contains(t *testing.T, text fmt.Stringer, wanted ...string) {
+	t.Helper()
+	for _, want := range wanted {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui/printable"
+)
+
+// keyOptions are the flags of every command that moves money.
+type keyOptions struct {
+	key string
+}
+
+func (o *keyOptions) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.key, "idempotency-key", "", "the same key can move money only once (made up if left out)")
+}
+
+// use is the key to send: the given one, or a new one.
+func (o *keyOptions) use(cmd *cobra.Command) (string, error) {
+	if !cmd.Flags().Changed("idempotency-key") {
+		o.key = client.NewKey()
+	}
+	if err := client.CheckKey(o.key); err != nil {
+		return "", usage(err)
+	}
+	return o.key, nil
+}
+
+// move writes a command down, sends it and records what became of it. what is for people:
+// "transfer 12.50 USD to @bob".
+func (a *app) move(ctx context.Context, kizo *client.Kizo, command client.Command, what string) (client.Receipt, error) {
+	who, err := a.who(ctx, kizo)
+	if err != nil {
+		return client.Receipt{}, err
+	}
+	if a.verbose {
+		a.io.note("idempotency key: %s", command.Key)
+	}
+	entry := &intent{Server: kizo.Server(), UserID: who.Id.String(), Handle: who.Handle, What: what, Command: command}
+	log := a.intents()
+	if err := log.Begin(ctx, entry); err != nil {
+		return client.Receipt{}, fmt.Errorf("nothing was sent, because it could not be written down first: %w", err)
+	}
+	return a.sendIntent(ctx, kizo, log, *entry)
+}
+
+// sendIntent sends what has been written down.
+func (a *app) sendIntent(ctx context.Context, kizo *client.Kizo, log *intentLog, entry intent) (client.Receipt, error) {
+	receipt, err := kizo.Send(ctx, entry.Command)
+	end, known := outcomeOf(entry, receipt, err)
+	if known {
+		// The answer is here: a Ctrl-C now must not keep it from being recorded.
+		if logErr := log.End(context.WithoutCancel(ctx), end); logErr != nil {
+			a.io.note("kizo: the outcome could not be recorded, kizo retry will ask for it again: %s", printable.Text(logErr.Error()))
+		}
+	}
+	var refused *client.Error
+	if receipt.Replayed || (errors.As(err, &refused) && refused.Replayed) {
+		if err == nil || !a.json { // with --json, an error is all there is on stderr
+			a.io.note("replayed: this idempotency key was used before, nothing moved again")
+		}
+	}
+	return receipt, err
+}
+
+// outcomeOf says what to record, if anything is known.
+func outcomeOf(entry intent, receipt client.Receipt, err error) (intentEnd, bool) {
+	var (
+		refused *client.Error
+		unknown *client.UnknownOutcome
+	)
+	switch {
+	case err == nil:
+		return intentEnd{ID: entry.ID, Outcome: "done", Transfer: receipt.Transfer.Id.String(), Settles: entry.fingerprint()}, true
+	case errors.As(err, &unknown):
+		return intentEnd{}, false
+	case errors.As(err, &refused) && refused.TransferID != "":
+		return intentEnd{ID: entry.ID, Outcome: "refused", Transfer: refused.TransferID, Settles: entry.fingerprint()}, true
+	}
+	return intentEnd{ID: entry.ID, Outcome: "not_done"}, true
+}
+
+// who is the user that the money belongs to.
+func (a *app) who(ctx context.Context, kizo *client.Kizo) (client.User, error) {
+	if a.env("KIZO_TOKEN") != "" {
+		return kizo.Me(ctx) // a token does not say whose it is
+	}
+	held, err := a.sessions(kizo.Server()).Load(ctx)
+	if err != nil {
+		return client.User{}, err
+	}
+	if held.AccessToken == "" {
+		return client.User{}, client.ErrNotLoggedIn
+	}
+	return held.User, nil
+}
+
+func (a *app) intents() *intentLog { return &intentLog{dir: a.stateDir(), now: a.now} }
+
+// settled waits for a pending transfer until it ends or the deadline is over, and gives it as it stands.
+// The only error is that the user would not wait.
+func settled(ctx context.Context, kizo *client.Kizo, t client.Transfer, deadline time.Time) (client.Transfer, error) {
+	const pause = 500 * time.Millisecond
+	for t.State == client.Pending && time.Until(deadline) > 0 {
+		timer := time.NewTimer(min(pause, time.Until(deadline)))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return t, ctx.Err()
+		}
+		if now, err := kizo.Transfer(ctx, t.Id); err == nil {
+			t = now
+		} else if ctx.Err() != nil {
+			return t, ctx.Err()
+		} // else it was accepted all the same, and counts as pending until somebody says otherwise
+	}
+	return t, nil
+}
+
+// ending turns the state of a transfer that was waited for into an error, if it is not done.
+func ending(t client.Transfer) error {
+	id := t.Id.String()
+	switch t.State {
+	case client.Voided, client.Refused:
+		reason := "no reason was given"
+		if t.Reason != nil && *t.Reason != "" {
+			reason = strings.ReplaceAll(*t.Reason, "_", " ")
+		}
+		return withHint(&fault{exit: exitRefused, code: "rejected", transferID: id,
+			err: fmt.Errorf("the %s of %s was %s: %s", t.Kind, amountOf(t.Amount, t.Currency), t.State, reason)},
+			"kizo transfers show "+id)
+	case client.Pending:
+		return withHint(&fault{exit: exitStillPending, code: "still_pending", transferID: id,
+			err: fmt.Errorf("the %s of %s is still pending: the bank has not answered", t.Kind, amountOf(t.Amount, t.Currency))},
+			"kizo transfers show "+id)
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// nearest finds the handle that a mistyped one may have been meant to be, and nothing if that takes long.
+func nearest(ctx context.Context, kizo *client.Kizo, to string) string {
+	typed := strings.ToLower(strings.TrimPrefix(to, "@"))
+	if len(typed) < 2 || strings.ContainsAny(typed, "@-") {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	const most = 2 // letters wrong
+	best, found := most+1, ""
+	for _, length := range []int{len(typed) - 1, (len(typed) + 1) / 2} {
+		if length < 1 {
+			continue
+		}
+		people, err := kizo.People(ctx, typed[:length])
+		if err != nil {
+			return found
+		}
+		for _, p := range people {
+			if d := distance(typed, strings.ToLower(p.Handle)); d < best {
+				best, found = d, p.Handle
+			}
+		}
+	}
+	return found
+}
+
+// distance is how many letters to add, drop or change (Levenshtein). Handles are at most 30 long.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			changed := diagonal
+			if a[i] != b[j] {
+				changed++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(changed, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"reflect"
+	"strings"
+
+	"github.com/JDevAman/kizo/tui/printable"
+)
+
+// column is a column of a table. Everything in it goes through printable.
+type column struct {
+	title string
+	right bool // numbers
+	cut   bool // may be cut off where the terminal ends; never ids and amounts
+}
+
+// printList prints many: a table for a terminal, tab-separated lines without a header for a pipe, an
+// array of the items for --json.
+func (a *app) printList(flag jsonFlag, items any, columns []column, rows [][]string) error {
+	if flag.set {
+		return a.printJSON(flag, items)
+	}
+	if a.io.OutTerminal {
+		return a.write(table(columns, rows, a.io.Width))
+	}
+	return a.write(tabbed(rows))
+}
+
+// printOne prints one: a line for each of its parts on a terminal, a single tab-separated line for a
+// pipe, an object for --json.
+func (a *app) printOne(flag jsonFlag, item any, columns []column, row []string) error {
+	if flag.set {
+		return a.printJSON(flag, item)
+	}
+	if !a.io.OutTerminal {
+		return a.write(tabbed([][]string{row}))
+	}
+	widest := 0
+	for _, c := range columns {
+		widest = max(widest, len(c.title))
+	}
+	var out strings.Builder
+	for i, c := range columns {
+		if row[i] != "" {
+			out.WriteString(printable.Pad(strings.ToLower(c.title), widest+2) + printable.Text(row[i]) + "\n")
+		}
+	}
+	return a.write(out.String())
+}
+
+// printJSON prints a value, or the items of a slice, with the chosen fields. It is indented for people.
+func (a *app) printJSON(flag jsonFlag, value any) error {
+	items := reflect.ValueOf(value)
+	if items.Kind() == reflect.Slice {
+		picked := make([]any, items.Len()) // never nil: no items are [], not null
+		for i := range picked {
+			var err error
+			if picked[i], err = flag.pick(items.Index(i).Interface()); err != nil {
+				return err
+			}
+		}
+		value = picked
+	} else {
+		var err error
+		if value, err = flag.pick(value); err != nil {
+			return err
+		}
+	}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if a.io.OutTerminal {
+		encoder.SetIndent("", "  ")
+	}
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	return a.write(string(printable.JSON(out.Bytes())))
+}
+
+func (a *app) write(text string) error {
+	_, err := io.WriteString(a.io.Out, text)
+	return err
+}
+
+func tabbed(rows [][]string) string {
+	var out strings.Builder
+	for _, row := range rows {
+		for i, cell := range row {
+			if i > 0 {
+				out.WriteByte('\t')
+			}
+			out.WriteString(printable.Text(cell))
+		}
+		out.WriteByte('\n')
+	}
+	return out.String()
+}
+
+// gap is what stands between two columns.
+const gap = "  "
+
+// table aligns rows under their titles. Where they are wider than the terminal, columns that may be cut
+// give way, down to their title.
+func table(columns []column, rows [][]string, width int) string {
+	widths := make([]int, len(columns))
+	total := len(gap) * (len(columns) - 1)
+	for i, c := range columns {
+		widths[i] = printable.Width(c.title)
+		for _, row := range rows {
+			widths[i] = max(widths[i], printable.Width(row[i]))
+		}
+		total += widths[i]
+	}
+	for i, c := range columns {
+		if width > 0 && c.cut && total > width {
+			less := min(total-width, widths[i]-printable.Width(c.title))
+			widths[i], total = widths[i]-less, total-less
+		}
+	}
+	var out strings.Builder
+	line := func(cell func(i int) string) {
+		var text strings.Builder
+		for i, c := range columns {
+			if i > 0 {
+				text.WriteString(gap)
+			}
+			if c.right {
+				text.WriteString(printable.PadLeft(cell(i), widths[i]))
+			} else if c.cut {
+				text.WriteString(printable.Pad(printable.Truncate(cell(i), widths[i]), widths[i]))
+			} else {
+				text.WriteString(printable.Pad(cell(i), widths[i]))
+			}
+		}
+		out.WriteString(strings.TrimRight(text.String(), " ") + "\n")
+	}
+	line(func(i int) string { return columns[i].title })
+	for _, row := range rows {
+		line(func(i int) string { return row[i] })
+	}
+	return out.String()
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// maxPassword bounds what is read from stdin; the server says what it takes.
+const maxPassword = 4096
+
+// passwordOptions say where a password comes from: never from the command line, which others can see.
+type passwordOptions struct {
+	stdin bool
+}
+
+func (o *passwordOptions) addTo(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.stdin, "password-stdin", false, "read the password from the first line of stdin")
+}
+
+// read asks for the password, twice if it is a new one.
+func (o *passwordOptions) read(ctx context.Context, a *app, isNew bool) (string, error) {
+	if o.stdin {
+		return firstLine(a.io.In)
+	}
+	if a.io.ReadSecret == nil {
+		return "", withHint(usagef("there is no terminal to ask for the password"), a.commandLine()+" --password-stdin < FILE")
+	}
+	password, err := a.io.ReadSecret(ctx, "Password: ")
+	if err != nil || !isNew {
+		return password, err
+	}
+	again, err := a.io.ReadSecret(ctx, "The same again: ")
+	if err != nil {
+		return "", err
+	}
+	if again != password {
+		return "", usagef("the two passwords are not the same")
+	}
+	return password, nil
+}
+
+func firstLine(in io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, maxPassword+1)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	if len(line) > maxPassword {
+		return "", usagef("the first line of stdin is too long for a password")
+	}
+	password := strings.TrimRight(line, "\r\n")
+	if password == "" {
+		return "", usagef("stdin holds no password on its first line")
+	}
+	return password, nil
+}
+
+// entering says which server is about to be told a password, where that is not what the user typed.
+func (a *app) entering() error {
+	config, err := a.config()
+	if err != nil {
+		return err
+	}
+	if a.env("KIZO_TOKEN") != "" {
+		return withHint(usagef("KIZO_TOKEN is set, and would be used instead of a session"), "unset KIZO_TOKEN")
+	}
+	if config.Server.Kind == fromProject && !a.json {
+		a.io.note("server: %s (from %s)", config.Server.Value, config.Server.Origin)
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const noFollow = unix.O_NOFOLLOW | unix.O_NONBLOCK // a FIFO put in the way must not hang us
+
+func checkPrivate(path string, info fs.FileInfo) error {
+	if owner, known := info.Sys().(*syscall.Stat_t); known && int(owner.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s belongs to another user", path)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("others may read %s: chmod go= %s", path, shellQuote(path))
+	}
+	return nil
+}
+
+// syncDir makes a new name in a directory survive a crash.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// lockFile waits for an exclusive lock, which ends with the process if not before.
+func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	file, err := openPrivate(path, os.O_CREATE|os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	locked := make(chan error, 1)
+	go func() {
+		for {
+			err := unix.Flock(int(file.Fd()), unix.LOCK_EX)
+			if !errors.Is(err, unix.EINTR) {
+				locked <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-locked:
+		if err != nil {
+			file.Close()
+			return nil, err
+		}
+		return func() { file.Close() }, nil
+	case <-ctx.Done():
+		go func() { <-locked; file.Close() }() // it cannot be called off, only given back
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/tui/printable"
+)
+
+// fault is an error of kizo's own that has an exit code.
+type fault struct {
+	exit       int
+	code       string // for programs, like the code of a problem
+	transferID string
+	err        error
+}
+
+func (f *fault) Error() string { return f.err.Error() }
+func (f *fault) Unwrap() error { return f.err }
+
+func usage(err error) error { return &fault{exit: exitUsage, code: "usage", err: err} }
+
+func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
+
+// hinted is an error and what to type next.
+type hinted struct {
+	error
+	next []string
+}
+
+func (h *hinted) Unwrap() error { return h.error }
+
+func withHint(err error, next ...string) error {
+	return &hinted{err, next}
+}
+
+// report says what went wrong: what happened, why, and what to type next. With --json it is one
+// problem object.
+func (a *app) report(err error) {
+	if a.json {
+		a.reportJSON(err)
+		return
+	}
+	message := err.Error()
+	var unknown *client.UnknownOutcome
+	if exitCode(err) == exitInterrupted && !errors.As(err, &unknown) {
+		message = "interrupted"
+	}
+	a.io.note("kizo: %s", printable.Text(message))
+	for _, line := range a.next(err) {
+		a.io.note("  try: %s", printable.Text(line))
+	}
+	if errors.As(err, &unknown) {
+		a.io.note("  idempotency key: %s", printable.Text(unknown.Key))
+	}
+	var refused *client.Error
+	if errors.As(err, &refused) {
+		if refused.TransferID != "" && a.verbose {
+			a.io.note("  transfer: %s", printable.Text(refused.TransferID))
+		}
+		if refused.RequestID != "" && (a.verbose || refused.Status >= 500) {
+			a.io.note("  request: %s", printable.Text(refused.RequestID))
+		}
+	}
+}
+
+// problemJSON is RFC 9457 with members of our own.
+type problemJSON struct {
+	Type           string   `json:"type"`
+	Title          string   `json:"title,omitempty"`
+	Status         int      `json:"status,omitempty"`
+	Code           string   `json:"code"`
+	Detail         string   `json:"detail"`
+	Field          string   `json:"field,omitempty"`
+	RequestID      string   `json:"request_id,omitempty"`
+	TransferID     string   `json:"transfer_id,omitempty"`
+	IdempotencyKey string   `json:"idempotency_key,omitempty"`
+	ExitCode       int      `json:"exit_code"`
+	Try            []string `json:"try,omitempty"`
+}
+
+func (a *app) reportJSON(err error) {
+	body := problemJSON{Type: "about:blank", Code: "error", Detail: err.Error(), ExitCode: exitCode(err), Try: a.next(err)}
+	var (
+		refused   *client.Error
+		unknown   *client.UnknownOutcome
+		unreached *client.Unreachable
+		amount    *money.Error
+		local     *fault
+	)
+	if errors.As(err, &refused) {
+		body.Title, body.Status, body.Field = refused.Title, refused.Status, refused.Field
+		body.RequestID, body.TransferID = refused.RequestID, refused.TransferID
+		if refused.Code != "" {
+			body.Code, body.Type = string(refused.Code), refused.Type
+		}
+	}
+	switch {
+	case errors.As(err, &unknown):
+		body.Code, body.IdempotencyKey = "outcome_unknown", unknown.Key
+	case errors.Is(err, context.Canceled):
+		body.Code = "interrupted"
+	case errors.As(err, &amount):
+		body.Code, body.Field = amount.Code, "amount"
+	case errors.As(err, &local):
+		body.Code, body.TransferID = local.code, local.transferID
+	case errors.Is(err, client.ErrNotLoggedIn):
+		body.Code = "not_logged_in"
+	case errors.As(err, &unreached):
+		body.Code = "unreachable"
+	}
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if encoder.Encode(body) == nil {
+		_, _ = a.io.Err.Write(printable.JSON([]byte(text.String())))
+	}
+}
+
+// shellQuote writes a word so that a shell reads it back as it is.
+func shellQuote(word string) string {
+	safe := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+=:,./_-", r)
+	}
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !safe(r) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui/printable"
+)
+
+type retryOptions struct {
+	app  *app
+	json jsonFlag
+	wait waitFlag
+	key  string // empty: all
+}
+
+func newRetryCommand(a *app) *cobra.Command {
+	opts := &retryOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "retry [KEY]",
+		Short: "Finish what kizo pending lists",
+		Long: `Send what kizo pending lists once more, under the same key: what was done is shown, what was not
+is done now. Nothing happens twice.
+
+Each is sent to the server, and as the user, that it was meant for. With a KEY, the exit code is that of
+the command it finishes; without, it is 7 if any outcome is still unknown, else that of the last trouble.`,
+		Args: takes("[KEY]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				opts.key = args[0]
+			}
+			return retryRun(cmd.Context(), opts)
+		},
+	}
+	opts.json.addTo(cmd, a, client.Transfer{})
+	opts.wait.addTo(cmd)
+	return cmd
+}
+
+func retryRun(ctx context.Context, opts *retryOptions) error {
+	a := opts.app
+	open, err := a.intents().Open()
+	if err != nil {
+		return err
+	}
+	if opts.key != "" {
+		return retryKey(ctx, opts, open)
+	}
+	transfers := []client.Transfer{}
+	var worst error
+	for _, entry := range distinct(open) {
+		transfer, err := retryIntent(ctx, opts, entry)
+		if transfer != nil {
+			transfers = append(transfers, *transfer)
+		}
+		if err != nil {
+			if worst != nil && !a.json {
+				a.io.note("kizo: %s", printable.Text(worst.Error()))
+			}
+			worst = worse(worst, fmt.Errorf("%s: %w", entry.What, err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	var rows [][]string
+	for _, t := range transfers {
+		rows = append(rows, a.transferRow(t))
+	}
+	if err := a.printList(opts.json, transfers, transferColumns, rows); err != nil {
+		return err
+	}
+	return worst
+}
+
+// retryKey finishes one. The same key may have been sent to two servers, or twice; all of those are it.
+func retryKey(ctx context.Context, opts *retryOptions, open []intent) error {
+	var entries []intent
+	for _, entry := range distinct(open) {
+		if entry.Command.Key == opts.key {
+			entries = append(entries, entry)
+		}
+	}
+	if len(entries) == 0 {
+		return withHint(&fault{exit: exitNotFound, code: "intent_not_found",
+			err: fmt.Errorf("nothing unfinished has the key %s", shellQuote(opts.key))}, "kizo pending", "kizo transfers list")
+	}
+	var worst error
+	for _, entry := range entries {
+		transfer, err := retryIntent(ctx, opts, entry)
+		if transfer != nil {
+			if err := opts.app.printTransfer(opts.json, *transfer); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			worst = worse(worst, err)
+		}
+	}
+	return worst
+}
+
+// retryIntent sends one again, as the user whose it is.
+func retryIntent(ctx context.Context, opts *retryOptions, entry intent) (*client.Transfer, error) {
+	a := opts.app
+	kizo, err := a.kizoOf(ctx, entry)
+	if err != nil {
+		err = &client.UnknownOutcome{Key: entry.Command.Key, Err: err}
+		return nil, withHint(err, "kizo login "+shellQuote(entry.Handle)+" --server "+shellQuote(entry.Server),
+			"kizo retry "+shellQuote(entry.Command.Key))
+	}
+	entry.Command.Resumed, entry.Command.Wait = true, opts.wait.Duration
+	deadline := a.now().Add(opts.wait.Duration)
+	receipt, err := a.sendIntent(ctx, kizo, a.intents(), entry)
+	if err != nil {
+		return nil, err
+	}
+	transfer := receipt.Transfer
+	if transfer.Kind != client.TransferKindDeposit && transfer.Kind != client.TransferKindWithdrawal {
+		return &transfer, nil
+	}
+	if transfer, err = settled(ctx, kizo, transfer, deadline); err != nil {
+		return &transfer, err
+	}
+	if opts.wait.Duration == 0 && transfer.State == client.Pending {
+		return &transfer, nil
+	}
+	return &transfer, ending(transfer)
+}
+
+// kizoOf is the server that an intent was meant for, as the user that it belongs to: under another
+// user, the same words would move another's money.
+func (a *app) kizoOf(ctx context.Context, entry intent) (*client.Kizo, error) {
+	config, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	var kizo *client.Kizo
+	switch {
+	case a.env("KIZO_TOKEN") == "":
+		kizo, err = a.kizoAt(entry.Server, a.sessions(entry.Server))
+	case config.Server.Value == entry.Server:
+		kizo, err = a.kizo()
+	default:
+		err = usagef("it was meant for %s, and KIZO_TOKEN is for %s", entry.Server, config.Server.Value)
+	}
+	if err != nil {
+		return nil, err
+	}
+	who, err := a.who(ctx, kizo)
+	if err != nil {
+		return nil, err
+	}
+	if who.Id.String() != entry.UserID {
+		return nil, fmt.Errorf("it was begun as @%s, and you are @%s", entry.Handle, who.Handle)
+	}
+	return kizo, nil
+}
+
+// distinct drops repeats: the same command sent twice has one outcome.
+func distinct(open []intent) []intent {
+	seen := map[string]bool{}
+	var kept []intent
+	for _, entry := range open {
+		if print := entry.fingerprint(); !seen[print] {
+			seen[print] = true
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
+
+// worse chooses what the exit code shall tell: an interruption, then an unknown outcome, then the latest.
+func worse(a, b error) error {
+	for _, code := range []int{exitInterrupted, exitUnknown} {
+		for _, err := range []error{a, b} {
+			if err != nil && exitCode(err) == code {
+				return err
+			}
+		}
+	}
+	return b
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func newRootCommand(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kizo",
+		Short: "A wallet in your terminal",
+		Long: `Kizo is a wallet in your terminal.
+
+Begin with an account and some money:
+  kizo signup --email ada@example.com --handle ada --name "Ada Lovelace"
+  kizo deposit 100
+  kizo transfer @bob 12.50 -m lunch`,
+		Args:          noSuchCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       versionLine(),
+	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetFlagErrorFunc(a.flagError)
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.serverFlag, "server", "", "address of the server (KIZO_SERVER; "+defaultServer+" if nothing says otherwise)")
+	flags.StringVar(&a.configFlag, "config", "", "read this configuration file and no other (KIZO_CONFIG)")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say more on stderr, such as idempotency keys")
+
+	root.AddGroup(
+		&cobra.Group{ID: "money", Title: "Money:"},
+		&cobra.Group{ID: "you", Title: "You:"},
+		&cobra.Group{ID: "kizo", Title: "Kizo:"},
+	)
+	root.SetHelpCommandGroupID("kizo")
+	root.SetCompletionCommandGroupID("kizo")
+	add := func(group string, commands ...*cobra.Command) {
+		for _, command := range commands {
+			command.GroupID = group
+			root.AddCommand(command)
+		}
+	}
+	add("money", newBalanceCommand(a), newTransferCommand(a), newDepositCommand(a), newWithdrawCommand(a),
+		newTransfersCommand(a), newWalletCommand(a), newPendingCommand(a), newRetryCommand(a))
+	add("you", newSignupCommand(a), newLoginCommand(a), newLogoutCommand(a), newWhoamiCommand(a), newSessionsCommand(a))
+	add("kizo", newConfigCommand(a), newVersionCommand(a))
+	root.AddCommand(helpTopics()...)
+	return root
+}
+
+// newGroup is a command that only holds others.
+func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withHint(usagef("%s needs to be told what to do", cmd.CommandPath()), cmd.CommandPath()+" --help")
+		},
+	}
+	group.AddCommand(commands...)
+	return group
+}
+
+// noSuchCommand is for commands that hold others: any argument is a mistyped command.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := usagef("%s has no command %q", cmd.CommandPath(), args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return withHint(err, cmd.CommandPath()+" "+near[0])
+	}
+	return withHint(err, cmd.CommandPath()+" --help")
+}
+
+// takes checks the number of arguments and names them when it is wrong: "ID [AMOUNT]".
+func takes(names string) cobra.PositionalArgs {
+	most := len(strings.Fields(names))
+	least := most - strings.Count(names, "[")
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && len(args) <= most {
+			return nil
+		}
+		hint := strings.TrimSpace(cmd.CommandPath() + " " + names)
+		switch {
+		case most == 0:
+			return withHint(usagef("%s takes no arguments, not %q", cmd.CommandPath(), args[0]), hint)
+		case len(args) > most:
+			return withHint(usagef("%q is too much for %s", args[most], cmd.CommandPath()), hint)
+		}
+		return withHint(usagef("%s needs %s", cmd.CommandPath(), strings.Fields(names)[len(args)]), hint)
+	}
+}
+
+func (a *app) flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		if letters := unknown.GetSpecifiedShortnames(); letters != "" && strings.Contains("0123456789.", letters[:1]) {
+			return withHint(usagef("-%s has a sign, and amounts have none", letters), a.retyped("-"+letters, letters))
+		}
+	}
+	return withHint(usage(err), cmd.CommandPath()+" --help")
+}
+
+// commandLine is what was typed.
+func (a *app) commandLine() string {
+	line := []string{"kizo"}
+	for _, arg := range a.args {
+		line = append(line, shellQuote(arg))
+	}
+	return strings.Join(line, " ")
+}
+
+// retyped is the command line with one argument put right, the first that is wrong.
+func (a *app) retyped(wrong, right string) string {
+	better := *a
+	better.args = slices.Clone(a.args)
+	if i := slices.Index(better.args, wrong); i >= 0 {
+		better.args[i] = right
+	}
+	return better.commandLine()
+}

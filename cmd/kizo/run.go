@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// app is what every command is given: the world around it, and nothing global.
+type app struct {
+	io   *streams
+	env  func(string) string
+	now  func() time.Time
+	args []string // the command line, to show how to type it right
+
+	serverFlag, configFlag string
+	verbose                bool
+	json                   bool // somebody asked for JSON, so errors are JSON too
+
+	loaded *config // see config()
+}
+
+// run is the program: main calls it, and so do tests.
+func run(args []string, io *streams, env func(string) string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The first Ctrl-C ends things in order; from then on a second one kills at once.
+	context.AfterFunc(ctx, stop)
+
+	a := &app{io: io, env: env, now: time.Now, args: args, json: asksForJSON(args)}
+	return a.execute(ctx)
+}
+
+func (a *app) execute(ctx context.Context) int {
+	root := newRootCommand(a)
+	root.SetArgs(a.args)
+	root.SetIn(a.io.In)
+	root.SetOut(a.io.Out)
+	root.SetErr(a.io.Err)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		a.report(err)
+	}
+	return exitCode(err)
+}
+
+// kizo is the configured server, as the user of KIZO_TOKEN or of the stored session.
+func (a *app) kizo() (*client.Kizo, error) {
+	config, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	token := a.env("KIZO_TOKEN")
+	if token == "" {
+		return a.kizoAt(config.Server.Value, a.sessions(config.Server.Value))
+	}
+	if config.Server.Kind == fromProject {
+		// A directory that somebody else wrote must not choose where the token is sent.
+		return nil, withHint(usagef("KIZO_TOKEN is not sent to %s, which %s chose", config.Server.Value, config.Server.Origin),
+			"KIZO_SERVER="+shellQuote(config.Server.Value)+" kizo ...")
+	}
+	return a.kizoAt(config.Server.Value, client.StaticToken(token))
+}
+
+func (a *app) kizoAt(server string, tokens client.TokenStore) (*client.Kizo, error) {
+	kizo, err := client.New(client.Config{Server: server, Tokens: tokens, UserAgent: userAgent()})
+	if err != nil {
+		return nil, usage(err)
+	}
+	return kizo, nil
+}
+
+// sessions is where the session for a server is kept.
+func (a *app) sessions(server string) *sessionFile {
+	return newSessionFile(a.stateDir(), server)
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// sessionFile keeps the tokens for one server in a file that only its owner can read. Every kizo of
+// the same user shares it.
+type sessionFile struct {
+	state  string // the state directory
+	server string
+	name   string // of the file, without its ending
+}
+
+// storedSession is the content of the file.
+type storedSession struct {
+	Server string `json:"server"`
+	client.Credentials
+}
+
+func newSessionFile(state, server string) *sessionFile {
+	// The name is for people, the digest keeps servers apart that the name cannot.
+	name := "server"
+	if u, err := url.Parse(server); err == nil && u.Host != "" {
+		name = strings.Map(func(r rune) rune {
+			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' {
+				return r
+			}
+			return '_'
+		}, u.Host)
+	}
+	digest := sha256.Sum256([]byte(server))
+	return &sessionFile{state, server, fmt.Sprintf("%.60s-%x", name, digest[:4])}
+}
+
+func (s *sessionFile) dir() string  { return filepath.Join(s.state, "sessions") }
+func (s *sessionFile) path() string { return filepath.Join(s.dir(), s.name+".json") }
+
+// Load reads the file. No lock is needed: it is only ever replaced as a whole.
+func (s *sessionFile) Load(context.Context) (client.Credentials, error) {
+	text, err := readPrivate(s.path())
+	if errors.Is(err, fs.ErrNotExist) {
+		return client.Credentials{}, nil
+	}
+	if err != nil {
+		return client.Credentials{}, fmt.Errorf("the stored session is not used: %w", err)
+	}
+	var held storedSession
+	if err := json.Unmarshal(text, &held); err != nil || held.Server != s.server {
+		return client.Credentials{}, fmt.Errorf("the stored session %s is damaged: remove it and log in again", s.path())
+	}
+	return held.Credentials, nil
+}
+
+// Update changes the file under a lock that other processes respect. The lock is a file of its own,
+// because the one with the tokens is replaced each time.
+func (s *sessionFile) Update(ctx context.Context, change func(client.Credentials) (client.Credentials, error)) error {
+	if err := makePrivateDir(s.dir()); err != nil {
+		return err
+	}
+	unlock, err := lockFile(ctx, filepath.Join(s.dir(), s.name+".lock"))
+	if err != nil {
+		return fmt.Errorf("lock the stored session: %w", err)
+	}
+	defer unlock()
+
+	held, err := s.Load(ctx)
+	if err != nil {
+		return err
+	}
+	changed, changeErr := change(held)
+	if changed == held {
+		return changeErr
+	}
+	return errors.Join(changeErr, s.store(changed))
+}
+
+func (s *sessionFile) store(c client.Credentials) error {
+	if c == (client.Credentials{}) {
+		return removeFile(s.path())
+	}
+	text, err := json.MarshalIndent(storedSession{s.server, c}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(s.path(), append(text, '\n')); err != nil {
+		return fmt.Errorf("keep the session: %w", err)
+	}
+	return nil
+}

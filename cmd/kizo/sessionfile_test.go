@@ -1,0 +1,144 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+func keep(t *testing.T, s *sessionFile, c client.Credentials) {
+	t.Helper()
+	err := s.Update(t.Context(), func(client.Credentials) (client.Credentials, error) { return c, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestASessionIsKeptForItsServerAlone(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "kizo")
+	one, two := newSessionFile(state, "http://127.0.0.1:7420"), newSessionFile(state, "http://127.0.0.1:7421")
+	keep(t, one, client.Credentials{AccessToken: "a", RefreshToken: "r"})
+	if held, err := one.Load(t.Context()); err != nil || held.AccessToken != "a" {
+		t.Errorf("%+v, %v", held, err)
+	}
+	if held, err := two.Load(t.Context()); err != nil || held.AccessToken != "" {
+		t.Errorf("%+v, %v", held, err)
+	}
+	keep(t, one, client.Credentials{})
+	if _, err := os.Stat(one.path()); !os.IsNotExist(err) {
+		t.Errorf("the file is still there: %v", err)
+	}
+}
+
+func TestASessionOthersCouldReachIsNotUsed(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files there have access lists, not modes")
+	}
+	state := filepath.Join(t.TempDir(), "kizo")
+	s := newSessionFile(state, "http://127.0.0.1:7420")
+	keep(t, s, client.Credentials{AccessToken: "a"})
+	for path, want := range map[string]os.FileMode{s.path(): 0o600, s.dir(): 0o700, state: 0o700} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+	}
+
+	if err := os.Chmod(s.path(), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "chmod go= ") {
+		t.Errorf("readable by the group: %v", err)
+	}
+
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere.json")
+	if err := os.Chmod(s.path(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(s.path(), elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, s.path()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load(t.Context()); err == nil {
+		t.Error("a symbolic link was followed")
+	}
+	err := s.Update(t.Context(), func(c client.Credentials) (client.Credentials, error) {
+		t.Error("asked for tokens that could not be kept")
+		return c, nil
+	})
+	if err == nil {
+		t.Error("a symbolic link was written through")
+	}
+}
+
+// TestTenProcessesRefreshOnce lets ten processes find out at the same moment that their token has
+// expired. Were two of them to use the refresh token, the server would end the session.
+func TestTenProcessesRefreshOnce(t *testing.T) {
+	const processes = 10
+	var (
+		mu        sync.Mutex
+		waiting   int
+		all       = make(chan struct{})
+		refreshes = map[string]int{}
+	)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/wallets", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Bearer new" {
+			fmt.Fprint(w, `{"items":[]}`)
+			return
+		}
+		mu.Lock()
+		if waiting++; waiting == processes {
+			close(all)
+		}
+		mu.Unlock()
+		<-all
+		answerProblem(w, http.StatusUnauthorized, client.TokenExpired)
+	})
+	mux.HandleFunc("POST /v1/auth/refresh", func(w http.ResponseWriter, r *http.Request) {
+		var body client.Refresh
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		mu.Lock()
+		defer mu.Unlock()
+		refreshes[body.RefreshToken]++
+		_ = json.NewEncoder(w).Encode(client.Tokens{AccessToken: "new", RefreshToken: "next", ExpiresIn: 900})
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	dir := t.TempDir()
+	keep(t, newSessionFile(filepath.Join(dir, "kizo"), server.URL),
+		client.Credentials{AccessToken: "old", RefreshToken: "first", ExpiresAt: time.Now().Add(time.Hour)})
+	var group sync.WaitGroup
+	for range processes {
+		command := exec.CommandContext(t.Context(), "kizo", "wallet", "list", "--server", server.URL)
+		command.Env = append(os.Environ(), "XDG_STATE_HOME="+dir, "XDG_CONFIG_HOME="+dir, "KIZO_TOKEN=")
+		group.Go(func() {
+			if out, err := command.CombinedOutput(); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
+	group.Wait()
+	if fmt.Sprint(refreshes) != "map[first:1]" {
+		t.Errorf("refresh tokens used: %v", refreshes)
+	}
+}
+
+func answerProblem(w http.ResponseWriter, status int, code client.ProblemCode) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(client.Problem{Code: code, Status: status, Detail: string(code)})
+}

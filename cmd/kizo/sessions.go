@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+func newSessionsCommand(a *app) *cobra.Command {
+	return newGroup("sessions", "Where you are logged in", newSessionsListCommand(a), newSessionsRevokeCommand(a))
+}
+
+type sessionsListOptions struct {
+	app  *app
+	json jsonFlag
+}
+
+func newSessionsListCommand(a *app) *cobra.Command {
+	opts := &sessionsListOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List your sessions",
+		Args:  takes(""),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return sessionsListRun(cmd.Context(), opts) },
+	}
+	opts.json.addTo(cmd, a, client.Session{})
+	return cmd
+}
+
+func sessionsListRun(ctx context.Context, opts *sessionsListOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	sessions, err := kizo.Sessions(ctx)
+	if err != nil {
+		return err
+	}
+	columns := []column{{title: "ID"}, {title: "THIS ONE"}, {title: "BEGAN"}, {title: "LAST USED"}, {title: "EXPIRES"}, {title: "CLIENT", cut: true}}
+	var rows [][]string
+	for _, s := range sessions {
+		current := "no"
+		if s.Current {
+			current = "yes"
+		}
+		rows = append(rows, []string{s.Id.String(), current, a.when(s.CreatedAt), a.when(s.LastUsedAt), a.when(s.ExpiresAt), text(s.Client)})
+	}
+	return a.printList(opts.json, sessions, columns, rows)
+}
+
+type sessionsRevokeOptions struct {
+	app  *app
+	json jsonFlag
+	id   uuid.UUID
+}
+
+// revokedSession is what --json prints: the API answers with nothing.
+type revokedSession struct {
+	ID string `json:"id"`
+}
+
+func newSessionsRevokeCommand(a *app) *cobra.Command {
+	opts := &sessionsRevokeOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "revoke ID",
+		Short: "End a session",
+		Args:  takes("ID"),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if opts.id, err = parseID(args[0], "kizo sessions list"); err != nil {
+				return err
+			}
+			return sessionsRevokeRun(cmd.Context(), opts)
+		},
+	}
+	opts.json.addTo(cmd, a, revokedSession{})
+	return cmd
+}
+
+func sessionsRevokeRun(ctx context.Context, opts *sessionsRevokeOptions) error {
+	kizo, err := opts.app.kizo()
+	if err != nil {
+		return err
+	}
+	if err := kizo.RevokeSession(ctx, opts.id); err != nil {
+		return err
+	}
+	if opts.json.set {
+		return opts.app.printJSON(opts.json, revokedSession{opts.id.String()})
+	}
+	opts.app.io.note("Ended the session %s.", opts.id)
+	return nil
+}

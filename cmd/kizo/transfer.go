@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+type transferOptions struct {
+	app       *app
+	json      jsonFlag
+	amount    amountOptions
+	key       keyOptions
+	to        string
+	memo      string
+	expires   string
+	dryRun    bool
+	authorize bool
+}
+
+// transferSample has the fields of a transfer and of what --dry-run prints.
+type transferSample struct {
+	client.Transfer
+	Fee            int64 `json:"fee"`
+	BalanceAfter   int64 `json:"balance_after"`
+	AvailableAfter int64 `json:"available_after"`
+}
+
+func newTransferCommand(a *app) *cobra.Command {
+	opts := &transferOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "transfer TO AMOUNT [CURRENCY]",
+		Short: "Send money to somebody",
+		Long: `Send money to somebody: a @handle, an e-mail address or the id of a wallet.
+
+The money arrives at once. With --authorize it is only held, until the receiver captures or voids it, or
+it expires.
+
+What is about to be sent is written down first, so that nothing is lost or sent twice if this computer
+stops here: see kizo pending and kizo retry. A script that may run twice gives its own --idempotency-key.`,
+		Example: `  kizo transfer @bob 12.50 -m lunch
+  kizo transfer bob@example.com 12.50 EUR
+  kizo transfer @bob 12.50 --dry-run
+  kizo transfer @hotel 300 --authorize --expires 48h
+  kizo transfer @bob 12.50 --idempotency-key invoice-17`,
+		Args: takes("TO AMOUNT [CURRENCY]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.to, opts.amount.words = args[0], args[1:]
+			key, err := opts.key.use(cmd)
+			if err != nil {
+				return err
+			}
+			return transferRun(cmd.Context(), opts, key)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	opts.json.addTo(cmd, a, transferSample{})
+	opts.amount.addTo(cmd)
+	opts.key.addTo(cmd)
+	flags := cmd.Flags()
+	flags.StringVarP(&opts.memo, "memo", "m", "", "a note that you both see")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "say what it would do, and do nothing")
+	flags.BoolVar(&opts.authorize, "authorize", false, "hold the amount until the receiver captures it")
+	flags.StringVar(&opts.expires, "expires", "", "when an authorization lapses: RFC 3339, or a time from now such as 48h or 7d")
+	return cmd
+}
+
+func transferRun(ctx context.Context, opts *transferOptions, key string) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	body := client.TransferCreate{To: opts.to}
+	if opts.expires != "" {
+		at, err := parseExpiry(opts.expires, a.now())
+		if err != nil {
+			return err
+		}
+		body.ExpiresAt = &at
+	}
+	amount, err := opts.amount.parse(ctx, a, kizo)
+	if err != nil {
+		return err
+	}
+	body.Amount, body.Currency = amount.Minor, string(amount.Currency)
+	if opts.memo != "" {
+		body.Memo = &opts.memo
+	}
+	if opts.authorize {
+		body.Authorize = &opts.authorize
+	}
+	if opts.dryRun {
+		preview, err := kizo.Preview(ctx, body)
+		if err != nil {
+			return a.payeeHint(ctx, kizo, opts.to, body.Currency, err)
+		}
+		return a.printPreview(opts.json, preview)
+	}
+	command, err := client.NewTransfer(key, body)
+	if err != nil {
+		return err
+	}
+	receipt, err := a.move(ctx, kizo, command, "transfer "+amount.String()+" to "+opts.to)
+	if err != nil {
+		return a.payeeHint(ctx, kizo, opts.to, body.Currency, err)
+	}
+	return a.printTransfer(opts.json, receipt.Transfer)
+}
+
+func (a *app) printPreview(flag jsonFlag, p client.TransferPreview) error {
+	columns := []column{{title: "WOULD SEND"}, {title: "TO"}, {title: "FEE"}, {title: "BALANCE AFTER"}, {title: "AVAILABLE AFTER"}}
+	return a.printOne(flag, p, columns, []string{
+		amountOf(p.Amount, p.Currency), partyName(p.To), amountOf(p.Fee, p.Currency),
+		amountOf(p.BalanceAfter, p.Currency), amountOf(p.AvailableAfter, p.Currency),
+	})
+}
+
+// parseExpiry reads RFC 3339 or a time from now.
+func parseExpiry(text string, now time.Time) (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at.UTC(), nil
+	}
+	if ago, err := parseTime(strings.TrimPrefix(text, "+"), now); err == nil && !strings.HasPrefix(text, "-") {
+		if _, date := time.Parse(time.DateOnly, text); date == nil {
+			return ago.UTC(), nil
+		}
+		return now.Add(now.Sub(ago)).UTC().Truncate(time.Second), nil
+	}
+	return time.Time{}, usagef("--expires %q is no time: type one such as 48h, 7d or %s", text, now.Add(48*time.Hour).UTC().Format(time.RFC3339))
+}
+
+// payeeHint adds what the payee may have been meant to be. It never turns one error into another.
+func (a *app) payeeHint(ctx context.Context, kizo *client.Kizo, to, currency string, err error) error {
+	var refused *client.Error
+	var unknown *client.UnknownOutcome
+	if !errors.As(err, &refused) || errors.As(err, &unknown) {
+		return err
+	}
+	switch refused.Code {
+	case client.WalletNotFound:
+		return withHint(err, "kizo wallet open "+currency)
+	case client.PayeeWalletMissing:
+		return withHint(err, "ask "+to+" to type: kizo wallet open "+currency)
+	case client.PayeeNotFound:
+		if near := nearest(ctx, kizo, to); near != "" {
+			return withHint(err, a.retyped(to, "@"+near))
+		}
+		if !strings.ContainsAny(to, "@-") {
+			return withHint(err, a.retyped(to, "@"+to))
+		}
+		return withHint(err, "an existing @handle, e-mail address or wallet id in place of "+shellQuote(to))
+	}
+	return err
+}

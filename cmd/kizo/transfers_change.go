@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// changeOptions are those of capture, void and reverse.
+type changeOptions struct {
+	app    *app
+	json   jsonFlag
+	key    keyOptions
+	id     uuid.UUID
+	amount amountOptions // no words: the whole
+
+	verb  string
+	build func(key string, id uuid.UUID, part *int64) (client.Command, error)
+}
+
+func newTransfersCaptureCommand(a *app) *cobra.Command {
+	return newChangeCommand(a, "ID [AMOUNT]", &changeOptions{verb: "capture", build: client.NewCapture}, &cobra.Command{
+		Short: "Take an authorized amount, whole or in part",
+		Long:  "Take an amount that somebody authorized for you, whole or in part. The rest is given back.",
+		Example: `  kizo transfers capture 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d
+  kizo transfers capture 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d 120.50`,
+	})
+}
+
+func newTransfersVoidCommand(a *app) *cobra.Command {
+	build := func(key string, id uuid.UUID, _ *int64) (client.Command, error) { return client.NewVoid(key, id) }
+	return newChangeCommand(a, "ID", &changeOptions{verb: "void", build: build}, &cobra.Command{
+		Short: "Give an authorized amount back",
+		Long:  "Give an amount back that somebody authorized for you.",
+	})
+}
+
+func newTransfersReverseCommand(a *app) *cobra.Command {
+	return newChangeCommand(a, "ID [AMOUNT]", &changeOptions{verb: "reverse", build: client.NewReverse}, &cobra.Command{
+		Short: "Send a received transfer back, whole or in part",
+		Long:  "Send a transfer that you received back, whole or in part. That is a transfer of its own, and it is what is printed.",
+	})
+}
+
+func newChangeCommand(a *app, args string, opts *changeOptions, cmd *cobra.Command) *cobra.Command {
+	opts.app = a
+	cmd.Use = opts.verb + " " + args
+	cmd.Args = takes(args)
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		if opts.id, err = parseID(args[0], "kizo transfers list"); err != nil {
+			return err
+		}
+		opts.amount.words = args[1:]
+		key, err := opts.key.use(cmd)
+		if err != nil {
+			return err
+		}
+		return changeRun(cmd.Context(), opts, key)
+	}
+	opts.json.addTo(cmd, a, client.Transfer{})
+	opts.key.addTo(cmd)
+	return cmd
+}
+
+func changeRun(ctx context.Context, opts *changeOptions, key string) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	var part *int64
+	what := opts.verb + " transfer " + opts.id.String()
+	if len(opts.amount.words) > 0 {
+		// The amount is in the currency of the transfer, whatever wallets there are.
+		transfer, err := kizo.Transfer(ctx, opts.id)
+		if err != nil {
+			return err
+		}
+		opts.amount.currency = transfer.Currency
+		amount, err := opts.amount.parse(ctx, a, kizo)
+		if err != nil {
+			return err
+		}
+		part, what = &amount.Minor, opts.verb+" "+amount.String()+" of transfer "+opts.id.String()
+	}
+	command, err := opts.build(key, opts.id, part)
+	if err != nil {
+		return err
+	}
+	receipt, err := a.move(ctx, kizo, command, what)
+	if err != nil {
+		return err
+	}
+	return a.printTransfer(opts.json, receipt.Transfer)
+}

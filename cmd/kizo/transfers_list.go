@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// pageSize is the largest page that the API gives.
+const pageSize = 100
+
+type transfersListOptions struct {
+	app   *app
+	json  jsonFlag
+	limit int
+	all   bool
+
+	state, kind, direction, currency, since, until, query string
+}
+
+func newTransfersListCommand(a *app) *cobra.Command {
+	opts := &transfersListOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List your transfers, newest first",
+		Example: `  kizo transfers list --state pending
+  kizo transfers list --since 2026-01-01 --until 2026-02-01 --all
+  kizo transfers list -q lunch --json=id,amount,currency`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return transfersListRun(cmd.Context(), opts) },
+	}
+	opts.json.addTo(cmd, a, client.Transfer{})
+	flags := cmd.Flags()
+	flags.IntVarP(&opts.limit, "limit", "n", 20, "how many at most")
+	flags.BoolVar(&opts.all, "all", false, "all of them")
+	for _, f := range []struct {
+		value      *string
+		name, help string
+		choices    []string
+	}{
+		{&opts.state, "state", "", []string{"pending", "posted", "voided", "refused"}},
+		{&opts.kind, "kind", "", []string{"transfer", "authorization", "deposit", "withdrawal", "reversal"}},
+		{&opts.direction, "direction", "", []string{"in", "out"}},
+	} {
+		flags.StringVar(f.value, f.name, "", "only "+joinOr(f.choices))
+		_ = cmd.RegisterFlagCompletionFunc(f.name, cobra.FixedCompletions(f.choices, cobra.ShellCompDirectiveNoFileComp))
+	}
+	flags.StringVar(&opts.currency, "currency", "", "only this currency")
+	_ = cmd.RegisterFlagCompletionFunc("currency", completeCurrency)
+	flags.StringVar(&opts.since, "since", "", "from then on: "+timeFlagHelp)
+	flags.StringVar(&opts.until, "until", "", "before then: "+timeFlagHelp)
+	flags.StringVarP(&opts.query, "query", "q", "", "only those whose memo has this in it")
+	return cmd
+}
+
+func transfersListRun(ctx context.Context, opts *transfersListOptions) error {
+	a := opts.app
+	if opts.limit < 1 {
+		return usagef("--limit %d: list at least 1", opts.limit)
+	}
+	params, err := opts.params()
+	if err != nil {
+		return err
+	}
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	transfers, more, err := opts.collect(ctx, kizo, params)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, t := range transfers {
+		rows = append(rows, a.transferRow(t))
+	}
+	if err := a.printList(opts.json, transfers, transferColumns, rows); err != nil {
+		return err
+	}
+	if more && a.io.OutTerminal {
+		a.io.note("There are more: kizo transfers list --all")
+	}
+	return nil
+}
+
+func (o *transfersListOptions) params() (client.ListTransfersParams, error) {
+	var p client.ListTransfersParams
+	for _, f := range []struct {
+		from string
+		to   **string
+	}{{o.state, &p.State}, {o.kind, &p.Kind}, {o.direction, &p.Direction}, {o.currency, &p.Currency}, {o.query, &p.Q}} {
+		if f.from != "" {
+			*f.to = &f.from
+		}
+	}
+	for _, f := range []struct {
+		from string
+		to   **string
+	}{{o.since, &p.Since}, {o.until, &p.Until}} {
+		if f.from == "" {
+			continue
+		}
+		at, err := parseTime(f.from, o.app.now())
+		if err != nil {
+			return p, err
+		}
+		text := at.UTC().Format(time.RFC3339Nano)
+		*f.to = &text
+	}
+	return p, nil
+}
+
+// collect turns pages until there are enough. more says that some were left.
+func (o *transfersListOptions) collect(ctx context.Context, kizo *client.Kizo, p client.ListTransfersParams) (found []client.Transfer, more bool, err error) {
+	seen := map[string]bool{}
+	for {
+		size := int32(pageSize)
+		if !o.all {
+			size = int32(min(pageSize, o.limit-len(found)))
+		}
+		p.Limit = &size
+		page, err := kizo.Transfers(ctx, p)
+		if err != nil {
+			return nil, false, err
+		}
+		found = append(found, page.Items...)
+		next := text(page.NextCursor)
+		if next == "" {
+			return found, false, nil
+		}
+		if !o.all && len(found) >= o.limit {
+			return found[:o.limit], true, nil
+		}
+		if seen[next] {
+			return nil, false, errors.New("the server gives the same page again and again")
+		}
+		seen[next] = true
+		p.Cursor = &next
+	}
+}
+
+func joinOr(words []string) string {
+	out := words[0]
+	for i, word := range words[1:] {
+		if i == len(words)-2 {
+			out += " or " + word
+		} else {
+			out += ", " + word
+		}
+	}
+	return out
+}

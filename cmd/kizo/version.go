@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// Stamped by the release build with -ldflags "-X main.version=...".
+var (
+	version = ""
+	commit  = ""
+	date    = ""
+)
+
+type versionOptions struct {
+	app  *app
+	json jsonFlag
+}
+
+type versionInfo struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Date    string `json:"date"`
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
+}
+
+func newVersionCommand(a *app) *cobra.Command {
+	opts := &versionOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Show which kizo this is",
+		Args:  takes(""),
+		RunE: func(*cobra.Command, []string) error {
+			if opts.json.set {
+				return a.printJSON(opts.json, currentVersion())
+			}
+			return a.write(versionLine() + "\n")
+		},
+	}
+	opts.json.addTo(cmd, a, versionInfo{})
+	return cmd
+}
+
+func currentVersion() versionInfo {
+	info := versionInfo{version, commit, date, runtime.Version(), runtime.GOOS, runtime.GOARCH}
+	build, known := debug.ReadBuildInfo()
+	if info.Version != "" || !known {
+		return info
+	}
+	// go install and go build leave their own stamp.
+	info.Version = build.Main.Version
+	for _, s := range build.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			info.Commit = s.Value
+		case "vcs.time":
+			info.Date = s.Value
+		}
+	}
+	return info
+}
+
+func versionLine() string {
+	v := currentVersion()
+	line := "kizo " + v.Version
+	if v.Commit != "" {
+		line += fmt.Sprintf(" (%.12s, %s)", v.Commit, v.Date)
+	}
+	return fmt.Sprintf("%s %s %s/%s", line, v.Go, v.OS, v.Arch)
+}
+
+func userAgent() string {
+	v := currentVersion()
+	return fmt.Sprintf("kizo/%s (%s/%s)", v.Version, v.OS, v.Arch)
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/money"
+)
+
+var walletColumns = []column{
+	{title: "CURRENCY"}, {title: "BALANCE", right: true}, {title: "HELD", right: true},
+	{title: "AVAILABLE", right: true}, {title: "STATUS"}, {title: "ID"},
+}
+
+func walletRow(w client.Wallet) []string {
+	return []string{
+		w.Currency, amountOf(w.Balance, w.Currency), amountOf(w.Held, w.Currency),
+		amountOf(w.Available, w.Currency), string(w.Status), w.Id.String(),
+	}
+}
+
+func newWalletCommand(a *app) *cobra.Command {
+	return newGroup("wallet", "Your wallets, one for each currency", newWalletListCommand(a), newWalletOpenCommand(a))
+}
+
+type walletListOptions struct {
+	app  *app
+	json jsonFlag
+}
+
+func newWalletListCommand(a *app) *cobra.Command {
+	opts := &walletListOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List your wallets",
+		Args:  takes(""),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return walletListRun(cmd.Context(), opts) },
+	}
+	opts.json.addTo(cmd, a, client.Wallet{})
+	return cmd
+}
+
+func walletListRun(ctx context.Context, opts *walletListOptions) error {
+	kizo, err := opts.app.kizo()
+	if err != nil {
+		return err
+	}
+	wallets, err := kizo.Wallets(ctx)
+	if err != nil {
+		return err
+	}
+	return opts.app.printWallets(opts.json, wallets)
+}
+
+func (a *app) printWallets(flag jsonFlag, wallets []client.Wallet) error {
+	var rows [][]string
+	for _, w := range wallets {
+		rows = append(rows, walletRow(w))
+	}
+	return a.printList(flag, wallets, walletColumns, rows)
+}
+
+type walletOpenOptions struct {
+	app      *app
+	json     jsonFlag
+	currency string
+}
+
+func newWalletOpenCommand(a *app) *cobra.Command {
+	opts := &walletOpenOptions{app: a}
+	cmd := &cobra.Command{
+		Use:               "open CURRENCY",
+		Short:             "Open a wallet in a currency",
+		Long:              "Open a wallet in a currency. If you have one already, it is shown.",
+		Example:           "  kizo wallet open EUR",
+		Args:              takes("CURRENCY"),
+		ValidArgsFunction: completeCurrency,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.currency = args[0]
+			return walletOpenRun(cmd.Context(), opts)
+		},
+	}
+	opts.json.addTo(cmd, a, client.Wallet{})
+	return cmd
+}
+
+func walletOpenRun(ctx context.Context, opts *walletOpenOptions) error {
+	currency, err := money.ParseCurrency(opts.currency)
+	if err != nil {
+		return err
+	}
+	kizo, err := opts.app.kizo()
+	if err != nil {
+		return err
+	}
+	wallet, err := kizo.OpenWallet(ctx, string(currency))
+	if err != nil {
+		return err
+	}
+	return opts.app.printOne(opts.json, wallet, walletColumns, walletRow(wallet))
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/embedded"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+func auditCommand() *cobra.Command {
+	var (
+		data   string
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Recompute every invariant of the books",
+		Long: `Recompute every invariant of the books from their rows, and say which rows break one.
+
+With --data it audits what ` + "`kizod dev --data DIR`" + ` keeps there, beside a running one or on
+a stopped one; with $KIZO_DATABASE_URL that database; with neither the usual data of
+kizod dev. Exits 1 when an invariant is broken.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			url, done, err := auditURL(cmd, data)
+			if err != nil {
+				return err
+			}
+			report, err := runAudit(cmd.Context(), url)
+			if err := errors.Join(err, done()); err != nil {
+				return err
+			}
+			if asJSON {
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(report)
+			} else {
+				err = report.WriteTable(cmd.OutOrStdout())
+			}
+			if err == nil && !report.OK() {
+				err = errors.New("the books do not hold; the rows are named above")
+			}
+			return err
+		},
+	}
+	addSettings(cmd, databaseURL)
+	cmd.Flags().StringVar(&data, "data", "", "data of a kizod dev (default $XDG_DATA_HOME/kizo)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func runAudit(ctx context.Context, url string) (ledger.Report, error) {
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return ledger.Report{}, errors.New("connect to the database: its URL cannot be read")
+	}
+	defer pool.Close()
+	return ledger.Audit(ctx, pool)
+}
+
+// auditURL finds the books; done puts everything back as it was.
+func auditURL(cmd *cobra.Command, data string) (url string, done func() error, err error) {
+	nothing := func() error { return nil }
+	if data == "" && os.Getenv(databaseURL.env()) != "" {
+		read, err := readSettings(cmd, databaseURL)
+		if err != nil {
+			return "", nil, err
+		}
+		return read.get(databaseURL), nothing, nil
+	}
+	if data == "" {
+		if data, err = embedded.DefaultDir(); err != nil {
+			return "", nil, err
+		}
+	}
+	if _, err := os.Stat(filepath.Join(data, "pgdata")); err != nil {
+		return "", nil, fmt.Errorf("there are no books in %s: name the directory with --data", data)
+	}
+	instance, running, err := embedded.Attach(data)
+	if err != nil {
+		return "", nil, err
+	}
+	if running {
+		return instance.URL(server.Database, embedded.AppRole), nothing, nil
+	}
+	postgres, err := embedded.StartPostgres(cmd.Context(), embedded.PostgresConfig{Dir: data})
+	if err != nil {
+		return "", nil, err
+	}
+	return postgres.URL(server.Database, embedded.AppRole), func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+		defer cancel()
+		return postgres.Stop(ctx)
+	}, nil
+}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+	"github.com/spf13/viper"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server"
+)
+
+// setting is one thing that can be configured: by flag, by environment, or in the
+// file, the first of them that says something. A secret has no flag, since
+// everybody on the machine can read a command line.
+type setting struct {
+	key     string // in the file; the environment has KIZO_ + upper case, the flag has dashes
+	initial string
+	secret  bool
+	help    string
+	check   func(string) error
+}
+
+func (s setting) flag() string { return strings.ReplaceAll(s.key, "_", "-") }
+func (s setting) env() string  { return "KIZO_" + strings.ToUpper(s.key) }
+
+var (
+	databaseURL = setting{"database_url", "", true, "PostgreSQL, as the application's role", checkDatabase}
+	migrateURL  = setting{"migrate_url", "", true, "PostgreSQL, as the owner of the tables", checkDatabase}
+	redisURL    = setting{"redis_url", "redis://127.0.0.1:6379/0", true, "Redis, for the queue", checkRedis}
+	bankURL     = setting{"bank_url", "", false, "the bank's API", checkURL}
+	bankToken   = setting{"bank_token", "", true, "what kizod shows the bank; empty shows nothing", anything}
+	secretsFile = setting{"secrets_file", "/etc/kizo/secrets.json", false, "signing keys, peppers and the bank's token; made if it is not there", notEmpty}
+	listen      = setting{"listen", "127.0.0.1:7420", false, "address of the API; port 0 picks one", checkAddress}
+	opsListen   = setting{"ops_listen", "127.0.0.1:7421", false, "address of metrics and health; port 0 picks one", checkAddress}
+	roles       = setting{"roles", "api,worker,janitor", false, "what this process does", checkRoles}
+	currency    = setting{"currency", "USD", false, "currency of a new user's first wallet", checkCurrency}
+	drainDelay  = setting{"drain_delay", "0s", false, "time between failing /readyz and no longer accepting", checkDuration}
+	logFormat   = setting{"log_format", "", false, "text or json; text on a terminal if not said", oneOf("", "text", "json")}
+	logLevel    = setting{"log_level", "info", false, "debug, info, warn or error", oneOf("debug", "info", "warn", "error")}
+)
+
+// settings are the resolved values of one command.
+type settings struct {
+	viper *viper.Viper
+	file  string
+}
+
+const configFlag = "config"
+
+// addSettings gives a command its flags.
+func addSettings(cmd *cobra.Command, all ...setting) {
+	cmd.Flags().String(configFlag, "", "configuration file (default /etc/kizo/kizod.toml, if there is one)")
+	for _, s := range all {
+		if !s.secret {
+			cmd.Flags().String(s.flag(), s.initial, s.help+" [$"+s.env()+"]")
+		}
+	}
+}
+
+// readSettings resolves and checks; an error names the setting that is wrong and
+// where it came from.
+func readSettings(cmd *cobra.Command, all ...setting) (*settings, error) {
+	v := viper.New()
+	read := &settings{viper: v}
+	for _, s := range all {
+		v.SetDefault(s.key, s.initial)
+		if err := v.BindEnv(s.key, s.env()); err != nil {
+			return nil, err
+		}
+		if flag := cmd.Flags().Lookup(s.flag()); flag != nil {
+			if err := v.BindPFlag(s.key, flag); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := read.readFile(cmd); err != nil {
+		return nil, err
+	}
+	for _, s := range all {
+		if err := s.check(v.GetString(s.key)); err != nil {
+			return nil, usageError{fmt.Errorf("%s (from %s): %w", s.key, read.origin(cmd, s), err)}
+		}
+	}
+	return read, nil
+}
+
+// readFile reads the file that was named, or the usual one if it is there.
+func (r *settings) readFile(cmd *cobra.Command) error {
+	path, err := cmd.Flags().GetString(configFlag)
+	if err != nil {
+		return err
+	}
+	named := path != ""
+	if !named {
+		path = "/etc/kizo/kizod.toml"
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !named {
+		return nil
+	}
+	r.viper.SetConfigFile(path)
+	r.viper.SetConfigType("toml")
+	if err := r.viper.ReadInConfig(); err != nil {
+		return usageError{fmt.Errorf("configuration file %s: %w", path, err)}
+	}
+	r.file = path
+	known := []setting{
+		databaseURL, migrateURL, redisURL, bankURL, bankToken, bankCallbackSecret, bankAddress,
+		secretsFile, listen, opsListen, roles, currency, drainDelay, logFormat, logLevel,
+	}
+	for _, key := range fileKeys(path) {
+		if !slices.ContainsFunc(known, func(s setting) bool { return s.key == key }) {
+			return usageError{fmt.Errorf("configuration file %s: there is no setting %q", path, key)}
+		}
+	}
+	return nil
+}
+
+// fileKeys are the keys of the file alone, without defaults and environment.
+func fileKeys(path string) []string {
+	v := viper.New()
+	v.SetConfigFile(path)
+	v.SetConfigType("toml")
+	if v.ReadInConfig() != nil {
+		return nil
+	}
+	return v.AllKeys()
+}
+
+func (r *settings) origin(cmd *cobra.Command, s setting) string {
+	flag := cmd.Flags().Lookup(s.flag())
+	switch {
+	case flag != nil && flag.Changed:
+		return "--" + s.flag()
+	case os.Getenv(s.env()) != "":
+		return "$" + s.env()
+	case r.viper.InConfig(s.key):
+		return r.file
+	case s.secret:
+		return "nowhere: set $" + s.env()
+	default:
+		return "the default; set --" + s.flag() + " or $" + s.env()
+	}
+}
+
+func (r *settings) get(s setting) string { return r.viper.GetString(s.key) }
+
+func (r *settings) roles() []server.Role {
+	var list []server.Role
+	for name := range strings.SplitSeq(r.get(roles), ",") {
+		list = append(list, server.Role(strings.TrimSpace(name)))
+	}
+	return list
+}
+
+func (r *settings) duration(s setting) time.Duration {
+	d, _ := time.ParseDuration(r.get(s)) // checked
+	return d
+}
+
+func anything(string) error { return nil }
+
+func notEmpty(value string) error {
+	if value == "" {
+		return errors.New("is empty")
+	}
+	return nil
+}
+
+// Errors about URLs never repeat them: they may hold a password.
+
+func checkDatabase(value string) error {
+	if value == "" {
+		return errors.New("is empty; write it as postgres://kizo_app@host/kizo")
+	}
+	if _, err := pgxpool.ParseConfig(value); err != nil {
+		return errors.New("is no PostgreSQL URL; write it as postgres://kizo_app@host/kizo")
+	}
+	return nil
+}
+
+func checkRedis(value string) error {
+	if _, err := asynq.ParseRedisURI(value); err != nil {
+		return errors.New("is no Redis URL; write it as redis://host:6379/0")
+	}
+	return nil
+}
+
+func checkURL(value string) error {
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return errors.New("is no URL; write it as https://host/path")
+	}
+	return nil
+}
+
+func checkAddress(value string) error {
+	if _, _, err := net.SplitHostPort(value); err != nil {
+		return fmt.Errorf("%q is no address; write it as 127.0.0.1:7420", value)
+	}
+	return nil
+}
+
+func checkRoles(value string) error {
+	for name := range strings.SplitSeq(value, ",") {
+		if !slices.Contains(server.AllRoles(), server.Role(strings.TrimSpace(name))) {
+			return fmt.Errorf("there is no role %q; choose from api, worker, janitor", strings.TrimSpace(name))
+		}
+	}
+	return nil
+}
+
+func checkCurrency(value string) error {
+	if !money.Currency(value).Known() {
+		return fmt.Errorf("%q is no ISO 4217 currency code; write one such as USD", value)
+	}
+	return nil
+}
+
+func checkDuration(value string) error {
+	if d, err := time.ParseDuration(value); err != nil || d < 0 {
+		return fmt.Errorf("%q is no duration; write one such as 5s", value)
+	}
+	return nil
+}
+
+func oneOf(choices ...string) func(string) error {
+	return func(value string) error {
+		if !slices.Contains(choices, value) {
+			return fmt.Errorf("%q is not one of %s", value, strings.Join(slices.DeleteFunc(slices.Clone(choices), func(s string) bool { return s == "" }), ", "))
+		}
+		return nil
+	}
+}

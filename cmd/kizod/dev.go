@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/embedded"
+)
+
+func devCommand() *cobra.Command {
+	all := []setting{listen, opsListen, currency, logFormat, logLevel}
+	var (
+		data, readyFile, postgresBin, bankListen, bankPreset string
+		bankSeed                                             uint64
+	)
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run everything at once: daemon, PostgreSQL, Redis and a mock bank",
+		Long: `Run everything at once: daemon, PostgreSQL, Redis and a mock bank.
+
+PostgreSQL is a child of this process, found on the PATH or in the usual places,
+reachable by a unix socket alone; Redis is redis-server if it is installed, and
+otherwise in memory. The data survives restarts.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			read, err := readSettings(cmd, all...)
+			if err != nil {
+				return err
+			}
+			if data == "" {
+				if data, err = embedded.DefaultDir(); err != nil {
+					return err
+				}
+			}
+			d, err := server.StartDev(cmd.Context(), server.DevConfig{
+				Dir: data, PostgresBin: postgresBin, Listen: read.get(listen), OpsListen: read.get(opsListen),
+				BankListen: bankListen, BankPreset: bankPreset, BankSeed: bankSeed,
+				DefaultCurrency: money.Currency(read.get(currency)), Version: version, Logger: newLogger(read),
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(os.Stderr, "kizod %s serves on %s, data in %s\nmetrics and health on %s\n", version, d.URL(), data, d.OpsURL())
+			return serveUntilDone(cmd.Context(), d, readyFile)
+		},
+	}
+	addSettings(cmd, all...)
+	flags := cmd.Flags()
+	flags.StringVar(&data, "data", "", "where everything is kept (default $XDG_DATA_HOME/kizo)")
+	flags.StringVar(&readyFile, "ready-file", "", "write {url, ops_url, pid} here when it can serve")
+	flags.StringVar(&postgresBin, "postgres-bin", "", "directory of PostgreSQL's programs")
+	flags.StringVar(&bankListen, "bank-listen", "127.0.0.1:0", "address of the mock bank")
+	flags.StringVar(&bankPreset, "bank-preset", "calm", "faults of the mock bank: calm, classic or hell")
+	flags.Uint64Var(&bankSeed, "bank-seed", 1, "the same seed gives the same faults")
+	return cmd
+}

@@ -1,0 +1,75 @@
+// Command kizod is Kizo's daemon.
+//
+//	kizod dev       everything at once, nothing to install but PostgreSQL
+//	kizod serve     the daemon proper, on a PostgreSQL and Redis that run already
+//	kizod migrate   bring a database to this version's schema
+//	kizod audit     recompute every invariant of the books
+//	kizod mockbank  the mock bank alone
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is stamped by the build (see Makefile and .goreleaser.yaml).
+var version = "dev"
+
+// Exit codes.
+const (
+	exitError = 1
+	exitUsage = 2
+)
+
+// usageError is a mistake in how the command was called.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func main() {
+	// The first SIGINT or SIGTERM drains; the second ends at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop()
+	}()
+	err := root().ExecuteContext(ctx)
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "kizod:", err)
+	if _, ok := errors.AsType[usageError](err); ok {
+		os.Exit(exitUsage)
+	}
+	os.Exit(exitError)
+}
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "kizod",
+		Short:         "The daemon of Kizo, a wallet for the terminal",
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	cmd.Args = noArguments
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.SetVersionTemplate("kizod {{.Version}}\n")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), auditCommand(), mockbankCommand())
+	return cmd
+}
+
+// noArguments refuses what a user may have meant as a subcommand.
+func noArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+	}
+	return nil
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/migrations"
+)
+
+func migrateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring a database to this version's schema",
+		Long: `Bring the database that $KIZO_MIGRATE_URL names to this version's schema, as the
+role that owns the tables. The application's role kizo_app is made if it is not
+there; give it a password of its own.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			read, err := readSettings(cmd, migrateURL)
+			if err != nil {
+				return err
+			}
+			if err := migrations.Apply(cmd.Context(), read.get(migrateURL)); err != nil {
+				return err
+			}
+			newest, err := migrations.Newest()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema %d\n", newest)
+			return err
+		},
+	}
+	addSettings(cmd, migrateURL)
+	return cmd
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/server/bank/sim"
+)
+
+// What only the bank's side is told.
+var (
+	bankCallbackSecret = setting{"bank_callback_secret", "", true, "key of the callbacks' signatures", anything}
+	bankAddress        = setting{"bank_listen", "127.0.0.1:7422", false, "address of the mock bank", checkAddress}
+)
+
+func mockbankCommand() *cobra.Command {
+	all := []setting{bankAddress, bankToken, bankCallbackSecret, logFormat, logLevel}
+	var (
+		journal, preset, callbacks string
+		seed                       uint64
+	)
+	cmd := &cobra.Command{
+		Use:   "mockbank",
+		Short: "Run the mock bank alone, with faults that can be replayed",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			read, err := readSettings(cmd, all...)
+			if err != nil {
+				return err
+			}
+			faults, err := sim.Preset(preset)
+			if err != nil {
+				return usageError{err}
+			}
+			bank, err := sim.New(sim.Config{
+				Addr: read.get(bankAddress), Journal: journal, Seed: seed, Faults: faults,
+				Token: read.get(bankToken), CallbackURL: callbacks, CallbackSecret: read.get(bankCallbackSecret),
+				Log: newLogger(read),
+			})
+			if err != nil {
+				return err
+			}
+			return bank.Run(cmd.Context())
+		},
+	}
+	addSettings(cmd, all...)
+	flags := cmd.Flags()
+	flags.StringVar(&journal, "journal", "bank.jsonl", "the bank's own books: one line a payment, append-only")
+	flags.StringVar(&preset, "preset", "calm", "faults: calm, classic or hell")
+	flags.Uint64Var(&seed, "seed", 1, "the same seed gives the same faults")
+	flags.StringVar(&callbacks, "callback-url", "", "where to tell what became of a payment")
+	return cmd
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/hibiken/asynq"
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/auth"
+)
+
+func serveCommand() *cobra.Command {
+	all := []setting{
+		databaseURL, redisURL, bankURL, bankToken, secretsFile, listen, opsListen, roles, currency, drainDelay, logFormat, logLevel,
+	}
+	var (
+		readyFile string
+		loseMoney bool
+	)
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon on a PostgreSQL and Redis that run already",
+		Long: `Run the daemon on a PostgreSQL and Redis that run already.
+
+The database is named by $KIZO_DATABASE_URL (as kizo_app, which owns nothing) and
+Redis by $KIZO_REDIS_URL, or both in the configuration file; they have no flags,
+since everybody on a machine can read its command lines. Run as many copies as you
+like, each with any of the roles.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			read, err := readSettings(cmd, all...)
+			if err != nil {
+				return err
+			}
+			secrets, err := auth.LoadOrCreateSecrets(read.get(secretsFile))
+			if err != nil {
+				return err
+			}
+			redis, err := asynq.ParseRedisURI(read.get(redisURL))
+			if err != nil {
+				return errors.New("redis_url cannot be read")
+			}
+			s, err := server.Start(cmd.Context(), server.Config{
+				DatabaseURL: read.get(databaseURL), Redis: redis, BankURL: read.get(bankURL), BankToken: read.get(bankToken), Secrets: secrets,
+				Listen: read.get(listen), OpsListen: read.get(opsListen), Roles: read.roles(),
+				DefaultCurrency: money.Currency(read.get(currency)), DrainDelay: read.duration(drainDelay),
+				LoseMoney: loseMoney, Version: version, Logger: newLogger(read),
+			})
+			if err != nil {
+				return err
+			}
+			return serveUntilDone(cmd.Context(), s, readyFile)
+		},
+	}
+	addSettings(cmd, all...)
+	cmd.Flags().StringVar(&readyFile, "ready-file", "", "write {url, ops_url, pid} here when it can serve")
+	cmd.Flags().BoolVar(&loseMoney, "i-accept-losing-money", false,
+		"serve although fsync, full_page_writes or synchronous_commit is off in the database")
+	return cmd
+}
+
+// daemon is a Server or a Dev.
+type daemon interface {
+	URL() string
+	OpsURL() string
+	Wait(ctx context.Context) error
+	Close() error
+}
+
+// serveUntilDone says that the daemon is ready, waits for the end, and drains.
+func serveUntilDone(ctx context.Context, d daemon, readyFile string) error {
+	if err := announce(d, readyFile); err != nil {
+		return errors.Join(err, d.Close())
+	}
+	return errors.Join(d.Wait(ctx), d.Close())
+}
+
+// announce writes the ready file in one step, so that who waits for it never
+// reads half of it.
+func announce(d daemon, path string) error {
+	if path == "" {
+		return nil
+	}
+	ready, err := json.Marshal(struct {
+		URL    string `json:"url"`
+		OpsURL string `json:"ops_url"`
+		PID    int    `json:"pid"`
+	}{d.URL(), d.OpsURL(), os.Getpid()})
+	if err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".ready-*")
+	if err != nil {
+		return fmt.Errorf("write the ready file: %w", err)
+	}
+	_, err = temp.Write(append(ready, '\n'))
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write the ready file: %w", errors.Join(err, os.Remove(temp.Name())))
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/JDevAman/kizo/money"
+)
+
+// plain moves money as one would at first: a transaction for each transfer, a
+// statement at a time. Its tables carry no more than the work needs.
+type plain struct{ pool *pgxpool.Pool }
+
+const plainSchema = `
+	CREATE SCHEMA plain;
+	CREATE TABLE plain.accounts (id int PRIMARY KEY, balance bigint NOT NULL) WITH (fillfactor = 50);
+	CREATE TABLE plain.transfers (
+		id uuid PRIMARY KEY, owner int NOT NULL, idem_key text NOT NULL,
+		debit_account int NOT NULL, credit_account int NOT NULL, amount bigint NOT NULL,
+		created_at timestamptz NOT NULL DEFAULT now(), UNIQUE (owner, idem_key));
+	CREATE TABLE plain.postings (
+		id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+		transfer_id uuid NOT NULL, account_id int NOT NULL, amount bigint NOT NULL)`
+
+// The statements of a transfer.
+const (
+	plainLock  = `SELECT balance FROM plain.accounts WHERE id = $1 FOR UPDATE`
+	plainNote  = `INSERT INTO plain.transfers (id, owner, idem_key, debit_account, credit_account, amount) VALUES ($1, $2, $3, $4, $5, $6)`
+	plainMove  = `UPDATE plain.accounts SET balance = balance + $2 WHERE id = $1`
+	plainEntry = `INSERT INTO plain.postings (transfer_id, account_id, amount) VALUES ($1, $2, $3)`
+)
+
+func openPlain(ctx context.Context, url string, conns, accounts int) (*plain, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = int32(conns) //nolint:gosec // a flag, bounded by max_connections
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := pool.Exec(ctx, plainSchema); err != nil {
+		return &plain{pool}, fmt.Errorf("make the plain tables: %w", err)
+	}
+	const fund = `INSERT INTO plain.accounts SELECT i, $2 FROM generate_series(0, $1 - 1) i`
+	if _, err := pool.Exec(ctx, fund, accounts, funds); err != nil {
+		return &plain{pool}, fmt.Errorf("fund the plain accounts: %w", err)
+	}
+	return &plain{pool}, nil
+}
+
+var errNoFunds = errors.New("insufficient funds")
+
+func (p *plain) transfer(ctx context.Context, from, to int) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		balances := map[int]int64{}
+		for _, account := range []int{min(from, to), max(from, to)} { // in id order, or they deadlock
+			var balance int64
+			if err := tx.QueryRow(ctx, plainLock, account).Scan(&balance); err != nil {
+				return err
+			}
+			balances[account] = balance
+		}
+		if balances[from] < 1 {
+			return errNoFunds
+		}
+		if _, err := tx.Exec(ctx, plainNote, id, from, uuid.NewString(), from, to, 1); err != nil {
+			return err
+		}
+		for account, amount := range map[int]int64{from: -1, to: 1} {
+			if _, err := tx.Exec(ctx, plainMove, account, amount); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, plainEntry, id, account, amount); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// check tells whether no money came or went.
+func (p *plain) check(ctx context.Context, accounts int) error {
+	var sum int64
+	if err := p.pool.QueryRow(ctx, `SELECT sum(balance)::bigint FROM plain.accounts`).Scan(&sum); err != nil {
+		return err
+	}
+	if want := int64(accounts) * funds; sum != want {
+		return fmt.Errorf("the plain accounts hold %d, want %d", sum, want)
+	}
+	return nil
+}
+
+func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }

@@ -1,0 +1,13 @@
+// Package kizo holds the contract between the daemon and its clients, so that the
+// daemon can serve the very file that both were generated from.
+package kizo
+
+import _ "embed"
+
+// Contract is openapi.yaml.
+//
+//go:embed openapi.yaml
+var Contract []byte
+
+//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config client/oapi-codegen.yaml -o client/client.gen.go openapi.yaml
+//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config server/api/oapi-codegen.yaml -o server/api/api.gen.go openapi.yaml

@@ -1,0 +1,119 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// Config of an API; all but Logger and Metrics is required.
+type Config struct {
+	Ledger          *ledger.Ledger
+	Auth            *auth.Service
+	Hint            func(transfer uuid.UUID) // a payment waits to be settled; must not block
+	Contract        []byte                   // openapi.yaml, served as it is
+	DefaultCurrency money.Currency           // of the wallet that comes with a new user
+	Version         string
+	Logger          *slog.Logger
+	Metrics         *Metrics
+}
+
+// API is the HTTP side. It implements the interface generated from the contract.
+type API struct {
+	ledger   *ledger.Ledger
+	auth     *auth.Service
+	hint     func(uuid.UUID)
+	currency money.Currency
+	log      *slog.Logger
+	app      *fiber.App
+}
+
+var _ StrictServerInterface = (*API)(nil)
+
+// New makes an API; Serve runs it.
+func New(config Config) *API {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.Metrics == nil {
+		config.Metrics = NewMetrics()
+	}
+	a := &API{
+		ledger: config.Ledger, auth: config.Auth, hint: config.Hint,
+		currency: config.DefaultCurrency, log: config.Logger,
+	}
+	a.app = fiber.New(fiber.Config{
+		AppName:               "kizo",
+		BodyLimit:             maxBody,
+		ReadTimeout:           10 * time.Second, // Fiber's default is none, for all three
+		WriteTimeout:          10 * time.Second,
+		IdleTimeout:           60 * time.Second,
+		Concurrency:           16 << 10,
+		Immutable:             true, // or a key kept past its handler changes under us
+		ErrorHandler:          a.handleError,
+		DisableStartupMessage: true,
+		StrictRouting:         true,
+		CaseSensitive:         true,
+	})
+	a.app.Use(identify, config.Metrics.observe, a.recoverPanic)
+	a.pages(config)
+	RegisterHandlersWithOptions(a.app, NewStrictHandler(a, nil), FiberServerOptions{
+		HandlerMiddlewares: []HandlerMiddlewareFunc{a.authenticate, checkKey, checkBody},
+	})
+	return a
+}
+
+// Serve answers on the listener until Shutdown.
+func (a *API) Serve(listener net.Listener) error { return a.app.Listener(listener) }
+
+// Shutdown stops accepting, lets the requests under way finish, and returns when
+// they have or ctx ends.
+func (a *API) Shutdown(ctx context.Context) error { return a.app.ShutdownWithContext(ctx) }
+
+// recoverPanic keeps one request's defect from being everybody's.
+func (a *API) recoverPanic(c *fiber.Ctx) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			a.log.Error("panic in a handler", "route", c.Route().Path, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			err = errors.New("panic in a handler")
+		}
+	}()
+	return c.Next()
+}
+
+// pages are the routes outside the contract's operations.
+func (a *API) pages(config Config) {
+	a.app.Get("/", func(c *fiber.Ctx) error {
+		return c.Type("html", "utf-8").SendString(landing(config.Version))
+	})
+	a.app.Get("/openapi.yaml", func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderContentType, "application/yaml")
+		return c.Send(config.Contract)
+	})
+	a.app.Get("/.well-known/jwks.json", func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderContentType, "application/jwk-set+json")
+		return c.Send(a.auth.JWKS())
+	})
+}
+
+func landing(version string) string {
+	return `<!doctype html><html lang="en"><meta charset="utf-8"><title>Kizo</title>
+<style>body{font:16px/1.6 ui-monospace,monospace;max-width:40em;margin:4em auto;padding:0 1em}</style>
+<h1>Kizo</h1><p>A wallet for people who live in a terminal. This is its daemon, kizod ` + version + `.</p>
+<pre>kizo signup --email ada@example.com --handle ada --name "Ada Lovelace"
+kizo deposit 100
+kizo transfer @bob 12.50 -m lunch</pre>
+<p>The contract: <a href="/openapi.yaml">openapi.yaml</a></p></html>
+`
+}

@@ -1,0 +1,143 @@
+package api
+
+import (
+	"context"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/auth"
+)
+
+// SignUp makes a user and opens their first wallet. A crash between the two is
+// mended by the next log-in.
+func (a *API) SignUp(ctx context.Context, r SignUpRequestObject) (SignUpResponseObject, error) {
+	currency := a.currency
+	if r.Body.Currency != nil {
+		currency = money.Currency(*r.Body.Currency)
+		if !currency.Known() {
+			return nil, faultf(CurrencyUnknown, "currency", "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
+		}
+	}
+	tokens, u, err := a.auth.SignUp(ctx, auth.SignUpInput{
+		Email: r.Body.Email, Handle: r.Body.Handle, Name: r.Body.Name, Password: r.Body.Password,
+		Client: from(ctx).client,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.ledger.OpenWallet(ctx, u.ID, currency); err != nil {
+		return nil, err
+	}
+	return SignUp201JSONResponse(viewTokens(tokens, u)), nil
+}
+
+// LogIn starts a session.
+func (a *API) LogIn(ctx context.Context, r LogInRequestObject) (LogInResponseObject, error) {
+	tokens, u, err := a.auth.LogIn(ctx, r.Body.Login, r.Body.Password, from(ctx).client)
+	if err != nil {
+		return nil, err
+	}
+	wallets, err := a.ledger.Wallets(ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	if len(wallets) == 0 {
+		if _, err := a.ledger.OpenWallet(ctx, u.ID, a.currency); err != nil {
+			return nil, err
+		}
+	}
+	return LogIn200JSONResponse(viewTokens(tokens, u)), nil
+}
+
+// Refresh trades a refresh token for new tokens.
+func (a *API) Refresh(ctx context.Context, r RefreshRequestObject) (RefreshResponseObject, error) {
+	tokens, u, err := a.auth.Refresh(ctx, r.Body.RefreshToken, from(ctx).client)
+	if err != nil {
+		return nil, err
+	}
+	return Refresh200JSONResponse(viewTokens(tokens, u)), nil
+}
+
+// LogOut ends the session of this request.
+func (a *API) LogOut(ctx context.Context, _ LogOutRequestObject) (LogOutResponseObject, error) {
+	if err := a.auth.LogOut(ctx, from(ctx).principal.SessionID); err != nil {
+		return nil, err
+	}
+	return LogOut204Response{}, nil
+}
+
+// GetMe is the profile of who asks.
+func (a *API) GetMe(ctx context.Context, _ GetMeRequestObject) (GetMeResponseObject, error) {
+	u, err := a.auth.Me(ctx, user(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return GetMe200JSONResponse(viewUser(u)), nil
+}
+
+// UpdateMe changes the name that others see.
+func (a *API) UpdateMe(ctx context.Context, r UpdateMeRequestObject) (UpdateMeResponseObject, error) {
+	u, err := a.auth.Rename(ctx, user(ctx), r.Body.Name)
+	if err != nil {
+		return nil, err
+	}
+	return UpdateMe200JSONResponse(viewUser(u)), nil
+}
+
+// ListSessions shows where the user is logged in.
+func (a *API) ListSessions(ctx context.Context, _ ListSessionsRequestObject) (ListSessionsResponseObject, error) {
+	sessions, err := a.auth.Sessions(ctx, user(ctx))
+	if err != nil {
+		return nil, err
+	}
+	list := SessionList{Items: make([]Session, len(sessions))}
+	for i, s := range sessions {
+		list.Items[i] = Session{
+			Id: s.ID, Current: s.ID == from(ctx).principal.SessionID, Client: optional(s.Client),
+			CreatedAt: s.CreatedAt.UTC(), LastUsedAt: s.LastUsedAt.UTC(), ExpiresAt: s.ExpiresAt.UTC(),
+		}
+	}
+	return ListSessions200JSONResponse(list), nil
+}
+
+// RevokeSession ends one of the user's sessions.
+func (a *API) RevokeSession(ctx context.Context, r RevokeSessionRequestObject) (RevokeSessionResponseObject, error) {
+	if err := a.auth.RevokeSession(ctx, user(ctx), r.Id); err != nil {
+		return nil, err
+	}
+	return RevokeSession204Response{}, nil
+}
+
+// SearchUsers finds people, and never their e-mail addresses.
+func (a *API) SearchUsers(ctx context.Context, r SearchUsersRequestObject) (SearchUsersResponseObject, error) {
+	const most = 10
+	found, err := a.auth.SearchUsers(ctx, r.Params.Q, most)
+	if err != nil {
+		return nil, err
+	}
+	list := PersonList{Items: make([]Person, len(found))}
+	for i, u := range found {
+		list.Items[i] = Person{Handle: u.Handle, Name: u.Name}
+	}
+	return SearchUsers200JSONResponse(list), nil
+}
+
+func viewTokens(t auth.Tokens, u auth.User) Tokens {
+	return Tokens{
+		AccessToken: t.AccessToken, RefreshToken: t.RefreshToken,
+		ExpiresIn: int(t.ExpiresIn.Seconds()), User: viewUser(u),
+	}
+}
+
+func viewUser(u auth.User) User {
+	return User{
+		Id: u.ID, Email: u.Email, Handle: u.Handle, Name: u.Name,
+		Role: UserRole(u.Role), CreatedAt: u.CreatedAt.UTC(),
+	}
+}
+
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}

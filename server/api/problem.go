@@ -1,0 +1,173 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// statuses is the one table from a code to an HTTP status. A code that is missing
+// here, or in the contract, fails a test.
+var statuses = map[ProblemCode]int{
+	BodyMalformed:        http.StatusBadRequest,
+	BodyTooLarge:         http.StatusRequestEntityTooLarge,
+	MediaTypeUnsupported: http.StatusUnsupportedMediaType,
+	ParameterMalformed:   http.StatusBadRequest,
+	RouteNotFound:        http.StatusNotFound,
+	MethodNotAllowed:     http.StatusMethodNotAllowed,
+	Forbidden:            http.StatusForbidden,
+
+	Unauthenticated:     http.StatusUnauthorized,
+	TokenInvalid:        http.StatusUnauthorized,
+	TokenExpired:        http.StatusUnauthorized,
+	SessionRevoked:      http.StatusUnauthorized,
+	InvalidCredentials:  http.StatusUnauthorized,
+	AccountSuspended:    http.StatusForbidden,
+	RefreshTokenInvalid: http.StatusUnauthorized,
+	RefreshTokenReused:  http.StatusUnauthorized,
+	EmailTaken:          http.StatusConflict,
+	HandleTaken:         http.StatusConflict,
+	EmailMalformed:      http.StatusBadRequest,
+	HandleMalformed:     http.StatusBadRequest,
+	NameMalformed:       http.StatusBadRequest,
+	PasswordTooShort:    http.StatusBadRequest,
+	PasswordTooLong:     http.StatusBadRequest,
+	PasswordMalformed:   http.StatusBadRequest,
+	UserNotFound:        http.StatusNotFound,
+	SessionNotFound:     http.StatusNotFound,
+
+	AmountOutOfRange:        http.StatusBadRequest,
+	CurrencyUnknown:         http.StatusBadRequest,
+	MemoMalformed:           http.StatusBadRequest,
+	ExpiryOutOfRange:        http.StatusBadRequest,
+	TimeInFuture:            http.StatusBadRequest,
+	IdempotencyKeyMissing:   http.StatusBadRequest,
+	IdempotencyKeyMalformed: http.StatusBadRequest,
+	IdempotencyKeyReused:    http.StatusUnprocessableEntity,
+	PayeeNotFound:           http.StatusNotFound,
+	PayeeIsSelf:             http.StatusBadRequest,
+	WalletNotFound:          http.StatusNotFound,
+	TransferNotFound:        http.StatusNotFound,
+
+	InsufficientFunds:       http.StatusUnprocessableEntity,
+	AccountFrozen:           http.StatusUnprocessableEntity,
+	BalanceLimit:            http.StatusUnprocessableEntity,
+	PayeeWalletMissing:      http.StatusUnprocessableEntity,
+	AuthorizationExpired:    http.StatusUnprocessableEntity,
+	TransferNotPending:      http.StatusUnprocessableEntity,
+	TransferNotReversible:   http.StatusUnprocessableEntity,
+	CaptureExceedsHold:      http.StatusUnprocessableEntity,
+	ReversalExceedsTransfer: http.StatusUnprocessableEntity,
+
+	OutcomeUnknown: http.StatusServiceUnavailable,
+	Unavailable:    http.StatusServiceUnavailable,
+	Internal:       http.StatusInternalServerError,
+}
+
+// fault is an error that the API itself finds in a request.
+type fault struct {
+	code   ProblemCode
+	detail string
+	field  string
+}
+
+func (f *fault) Error() string { return string(f.code) + ": " + f.detail }
+
+func faultf(code ProblemCode, field, detail string) *fault { return &fault{code, detail, field} }
+
+// problem turns any error into what is told about it. Only errors of ours say
+// why; the words of any other stay in the log.
+func problem(err error) Problem {
+	if f, ok := errors.AsType[*fault](err); ok {
+		return describe(f.code, f.detail, f.field)
+	}
+	if e, ok := errors.AsType[*ledger.Error](err); ok {
+		p := describe(ProblemCode(e.Code), e.Message, "")
+		if e.Transfer != nil {
+			p.TransferId = &e.Transfer.ID
+		}
+		return p
+	}
+	if e, ok := errors.AsType[*auth.Error](err); ok {
+		return describe(ProblemCode(e.Code), e.Message, e.Field)
+	}
+	if e, ok := errors.AsType[*fiber.Error](err); ok {
+		return describeFiber(e)
+	}
+	if ledger.DatabaseAway(err) {
+		return describe(Unavailable, "the database is away; try again in a moment", "")
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return describe(Unavailable, "the request was given up", "")
+	}
+	return describe(Internal, "something is wrong on our side; it has been noted", "")
+}
+
+// describeFiber maps what Fiber and the generated code find: the route, the
+// method, the size, a parameter. Bodies have been checked before (body.go).
+func describeFiber(e *fiber.Error) Problem {
+	switch e.Code {
+	case http.StatusNotFound:
+		return describe(RouteNotFound, "there is no such route; /openapi.yaml lists them", "")
+	case http.StatusMethodNotAllowed:
+		return describe(MethodNotAllowed, "this route does not take that method", "")
+	case http.StatusRequestEntityTooLarge:
+		return describe(BodyTooLarge, "a request body is at most "+strconv.Itoa(maxBody)+" bytes", "")
+	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge:
+		return describe(ParameterMalformed, e.Message, "")
+	case http.StatusServiceUnavailable, http.StatusRequestTimeout:
+		return describe(Unavailable, "try again in a moment", "")
+	default:
+		return describe(Internal, "something is wrong on our side; it has been noted", "")
+	}
+}
+
+func describe(code ProblemCode, detail, field string) Problem {
+	status, ok := statuses[code]
+	if !ok {
+		code, status = Internal, http.StatusInternalServerError
+	}
+	p := Problem{
+		Type: "https://kizo.dev/problems/" + string(code), Title: http.StatusText(status),
+		Status: status, Code: code, Detail: detail,
+	}
+	if field != "" {
+		p.Field = &field
+	}
+	return p
+}
+
+// handleError is Fiber's ErrorHandler: the one place where an error becomes a
+// response.
+func (a *API) handleError(c *fiber.Ctx, err error) error {
+	p := problem(err)
+	if id := requestID(c); id != "" {
+		p.RequestId = &id
+	}
+	if p.Status >= http.StatusInternalServerError {
+		a.log.Error("request failed", "request_id", requestID(c), "method", c.Method(),
+			"route", c.Route().Path, "code", string(p.Code), "error", err)
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		c.Set(fiber.HeaderRetryAfter, "1")
+	}
+	if p.Status == http.StatusUnauthorized {
+		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="kizo"`)
+	}
+	if e, ok := errors.AsType[*ledger.Error](err); ok && e.Replayed {
+		c.Set(replayedHeader, "true")
+	}
+	// The second argument matters: without it Fiber writes application/json over it.
+	if err := c.Status(p.Status).JSON(p, "application/problem+json"); err != nil {
+		a.log.Error("problem not sent", slog.Any("error", err))
+		return c.SendStatus(http.StatusInternalServerError)
+	}
+	return nil
+}

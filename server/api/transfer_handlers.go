@@ -1,0 +1,244 @@
+package api
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// CreateTransfer sends money, authorises it, or says what that would do.
+func (a *API) CreateTransfer(ctx context.Context, r CreateTransferRequestObject) (CreateTransferResponseObject, error) {
+	order, err := a.order(ctx, r.Params.IdempotencyKey, BankTransferCreate{
+		Amount: r.Body.Amount, Currency: r.Body.Currency, Memo: r.Body.Memo,
+	})
+	if err != nil {
+		return nil, err
+	}
+	payee, err := a.payee(ctx, r.Body.To, order.Amount.Currency)
+	if err != nil {
+		return nil, err
+	}
+	order.Payee = payee.ID
+	authorise := r.Body.Authorize != nil && *r.Body.Authorize
+	if r.Body.ExpiresAt != nil && !authorise {
+		return nil, faultf(ExpiryOutOfRange, "expires_at", "only an authorisation expires: add \"authorize\": true, or leave expires_at out")
+	}
+	if authorise && r.Body.ExpiresAt != nil {
+		order.ExpiresAt = *r.Body.ExpiresAt
+	}
+	if r.Body.DryRun != nil && *r.Body.DryRun {
+		return a.previewTransfer(ctx, order, payee, authorise)
+	}
+	send := a.ledger.Transfer
+	if authorise {
+		send = a.ledger.Authorise
+	}
+	result, err := send(ctx, order)
+	if err != nil {
+		return nil, err
+	}
+	response, err := a.transferResponse(ctx, result)
+	if err != nil {
+		return nil, err
+	}
+	return CreateTransfer201JSONResponse{response}, nil
+}
+
+func (a *API) previewTransfer(ctx context.Context, o ledger.Order, payee auth.UserRef, authorise bool) (CreateTransferResponseObject, error) {
+	preview, err := a.ledger.Preview(ctx, o, authorise)
+	if err != nil {
+		return nil, err
+	}
+	self, err := a.auth.Me(ctx, o.Owner)
+	if err != nil {
+		return nil, err
+	}
+	return CreateTransfer200JSONResponse{
+		Amount: o.Amount.Minor, Currency: string(o.Amount.Currency), Fee: 0,
+		From:         Party{Handle: &self.Handle, Name: &self.Name},
+		To:           Party{Handle: &payee.Handle, Name: &payee.Name},
+		BalanceAfter: preview.Wallet.Balance, AvailableAfter: preview.Wallet.Available(),
+	}, nil
+}
+
+// CaptureTransfer takes what an authorisation holds.
+func (a *API) CaptureTransfer(ctx context.Context, r CaptureTransferRequestObject) (CaptureTransferResponseObject, error) {
+	response, err := a.followUp(ctx, a.ledger.Post, r.Id, r.Params.IdempotencyKey, r.Body.Amount)
+	if err != nil {
+		return nil, err
+	}
+	return CaptureTransfer201JSONResponse{response}, nil
+}
+
+// VoidTransfer gives back what an authorisation holds.
+func (a *API) VoidTransfer(ctx context.Context, r VoidTransferRequestObject) (VoidTransferResponseObject, error) {
+	response, err := a.followUp(ctx, a.ledger.Void, r.Id, r.Params.IdempotencyKey, nil)
+	if err != nil {
+		return nil, err
+	}
+	return VoidTransfer201JSONResponse{response}, nil
+}
+
+// ReverseTransfer sends a received transfer back.
+func (a *API) ReverseTransfer(ctx context.Context, r ReverseTransferRequestObject) (ReverseTransferResponseObject, error) {
+	response, err := a.followUp(ctx, a.ledger.Reverse, r.Id, r.Params.IdempotencyKey, r.Body.Amount)
+	if err != nil {
+		return nil, err
+	}
+	return ReverseTransfer201JSONResponse{response}, nil
+}
+
+// followUp does what only the receiver of a transfer may do. Somebody else's
+// transfer does not exist for the caller.
+func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.FollowUp) (ledger.Result, error),
+	id uuid.UUID, header string, amount *int64,
+) (TransferJSONResponse, error) {
+	k, err := key(header)
+	if err != nil {
+		return TransferJSONResponse{}, err
+	}
+	if amount != nil && *amount < 1 {
+		return TransferJSONResponse{}, faultf(AmountOutOfRange, "amount", "the amount must be at least 1 minor unit; leave it out for all of it")
+	}
+	t, err := a.ledger.Find(ctx, user(ctx), id)
+	if err != nil {
+		return TransferJSONResponse{}, err
+	}
+	owners, err := a.ledger.Owners(ctx, []int64{t.CreditAccount})
+	if err != nil {
+		return TransferJSONResponse{}, err
+	}
+	if owners[t.CreditAccount] != user(ctx) {
+		return TransferJSONResponse{}, faultf(Forbidden, "", "only the receiver of a transfer may do that")
+	}
+	f := ledger.FollowUp{Owner: user(ctx), Key: k, Target: id}
+	if amount != nil {
+		f.Amount = *amount
+	}
+	result, err := do(ctx, f)
+	if err != nil {
+		return TransferJSONResponse{}, err
+	}
+	return a.transferResponse(ctx, result)
+}
+
+// CreateDeposit asks the bank for money.
+func (a *API) CreateDeposit(ctx context.Context, r CreateDepositRequestObject) (CreateDepositResponseObject, error) {
+	response, pending, err := a.crossBorder(ctx, a.ledger.OpenDeposit, r.Params.IdempotencyKey, r.Params.Prefer, *r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if pending {
+		return CreateDeposit202JSONResponse{pendingResponse(response)}, nil
+	}
+	return CreateDeposit201JSONResponse{response}, nil
+}
+
+// CreateWithdrawal sends money to the bank.
+func (a *API) CreateWithdrawal(ctx context.Context, r CreateWithdrawalRequestObject) (CreateWithdrawalResponseObject, error) {
+	response, pending, err := a.crossBorder(ctx, a.ledger.OpenWithdrawal, r.Params.IdempotencyKey, r.Params.Prefer, *r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if pending {
+		return CreateWithdrawal202JSONResponse{pendingResponse(response)}, nil
+	}
+	return CreateWithdrawal201JSONResponse{response}, nil
+}
+
+// crossBorder opens a deposit or withdrawal, hints at its payment, and waits for
+// the end if the caller prefers that.
+func (a *API) crossBorder(ctx context.Context, open func(context.Context, ledger.Order) (ledger.Result, error),
+	header string, prefer *string, body BankTransferCreate,
+) (response TransferJSONResponse, pending bool, err error) {
+	wait, err := preferredWait(prefer)
+	if err != nil {
+		return response, false, err
+	}
+	order, err := a.order(ctx, header, body)
+	if err != nil {
+		return response, false, err
+	}
+	result, err := open(ctx, order)
+	if err != nil {
+		return response, false, err
+	}
+	if result.Transfer.State == ledger.Pending {
+		a.hint(result.Transfer.ID)
+		result.Transfer, err = a.awaitEnd(ctx, result.Transfer, wait)
+		if err != nil {
+			return response, false, err
+		}
+	}
+	response, err = a.transferResponse(ctx, result)
+	return response, result.Transfer.State == ledger.Pending, err
+}
+
+// awaitEnd looks at a pending transfer until it ends or the wait is over. Whoever
+// settles it may be another process, so the table is asked.
+func (a *API) awaitEnd(ctx context.Context, t ledger.Transfer, wait time.Duration) (ledger.Transfer, error) {
+	over := time.Now().Add(wait)
+	pause := 5 * time.Millisecond
+	for t.State == ledger.Pending && time.Now().Before(over) {
+		timer := time.NewTimer(min(pause, time.Until(over)))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return t, nil
+		}
+		pause = min(2*pause, 200*time.Millisecond)
+		now, err := a.ledger.Find(ctx, t.Owner, t.ID)
+		if err != nil {
+			return t, nil //nolint:nilerr // it was accepted, which is all that is promised
+		}
+		t = now
+	}
+	return t, nil
+}
+
+// order is what both kinds of body have in common.
+func (a *API) order(ctx context.Context, header string, body BankTransferCreate) (ledger.Order, error) {
+	k, err := key(header)
+	if err != nil {
+		return ledger.Order{}, err
+	}
+	o := ledger.Order{
+		Owner: user(ctx), Key: k,
+		Amount: money.Amount{Minor: body.Amount, Currency: money.Currency(body.Currency)},
+	}
+	if body.Memo != nil {
+		o.Memo = *body.Memo
+	}
+	return o, nil
+}
+
+// payee finds whom `to` names: a handle, an e-mail address, or a wallet's id.
+func (a *API) payee(ctx context.Context, to string, c money.Currency) (auth.UserRef, error) {
+	unknown := faultf(PayeeNotFound, "to", "nobody here goes by that name: check the handle, as in @bob")
+	if id, err := uuid.Parse(to); err == nil {
+		owner, currency, err := a.ledger.WalletOwner(ctx, id)
+		if isCode(err, ledger.WalletNotFound) || (err == nil && currency != c) {
+			return auth.UserRef{}, unknown
+		}
+		if err != nil {
+			return auth.UserRef{}, err
+		}
+		people, err := a.auth.UsersByID(ctx, []uuid.UUID{owner})
+		if err != nil {
+			return auth.UserRef{}, err
+		}
+		return people[owner], nil
+	}
+	found, err := a.auth.FindUser(ctx, strings.TrimSpace(to))
+	if auth.CodeOf(err) == auth.CodeUserNotFound {
+		return auth.UserRef{}, unknown
+	}
+	return found, err
+}

@@ -1,0 +1,169 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// GetTransfer shows one transfer of the user's.
+func (a *API) GetTransfer(ctx context.Context, r GetTransferRequestObject) (GetTransferResponseObject, error) {
+	t, err := a.ledger.Find(ctx, user(ctx), r.Id)
+	if err != nil {
+		return nil, err
+	}
+	views, err := a.view(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return GetTransfer200JSONResponse(views[0]), nil
+}
+
+// ListTransfers shows a page of the user's transfers, newest first.
+func (a *API) ListTransfers(ctx context.Context, r ListTransfersRequestObject) (ListTransfersResponseObject, error) {
+	query, err := listQuery(r.Params)
+	if err != nil {
+		return nil, err
+	}
+	page, err := a.ledger.List(ctx, user(ctx), query)
+	if err != nil {
+		return nil, err
+	}
+	views, err := a.view(ctx, page.Transfers...)
+	if err != nil {
+		return nil, err
+	}
+	return ListTransfers200JSONResponse{Items: views, NextCursor: optional(page.Next)}, nil
+}
+
+func listQuery(p ListTransfersParams) (q ledger.Query, err error) {
+	if q.Since, err = moment("since", p.Since); err != nil {
+		return q, err
+	}
+	if q.Until, err = moment("until", p.Until); err != nil {
+		return q, err
+	}
+	if p.Limit != nil {
+		if *p.Limit < 1 || *p.Limit > ledger.MaxPage {
+			return q, faultf(ParameterMalformed, "limit", "limit is 1 to 100")
+		}
+		q.Limit = int(*p.Limit)
+	}
+	q.State, q.Kind = ledger.State(text(p.State)), ledger.Kind(text(p.Kind))
+	q.Direction, q.Currency = text(p.Direction), money.Currency(text(p.Currency))
+	q.Memo, q.Cursor = text(p.Q), text(p.Cursor)
+	switch {
+	case q.State != "" && !TransferState(q.State).Valid():
+		return q, faultf(ParameterMalformed, "state", "state is pending, posted, voided or refused")
+	case q.Kind != "" && !TransferKind(q.Kind).Valid():
+		return q, faultf(ParameterMalformed, "kind", "kind is transfer, authorization, deposit, withdrawal or reversal")
+	case q.Direction != "" && !TransferDirection(q.Direction).Valid():
+		return q, faultf(ParameterMalformed, "direction", "direction is in or out")
+	case q.Currency != "" && !q.Currency.Known():
+		return q, faultf(CurrencyUnknown, "currency", "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
+	case len(q.Memo) > 80:
+		return q, faultf(ParameterMalformed, "q", "q is at most 80 bytes")
+	}
+	return q, nil
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// view shows transfers as the asking user sees them, naming the people on either
+// side.
+func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]Transfer, error) {
+	accounts := make([]int64, 0, 2*len(transfers))
+	for _, t := range transfers {
+		accounts = append(accounts, t.DebitAccount, t.CreditAccount)
+	}
+	owners, err := a.ledger.Owners(ctx, accounts)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]uuid.UUID, 0, len(owners))
+	for _, owner := range owners {
+		ids = append(ids, owner)
+	}
+	people, err := a.auth.UsersByID(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	party := func(account int64, kind ledger.Kind) Party {
+		owner, ok := owners[account]
+		if !ok {
+			bank := kind == ledger.KindDeposit || kind == ledger.KindWithdrawal
+			return Party{Bank: &bank}
+		}
+		return viewParty(people[owner])
+	}
+	views := make([]Transfer, len(transfers))
+	for i, t := range transfers {
+		direction := In
+		if owners[t.DebitAccount] == user(ctx) {
+			direction = Out
+		}
+		views[i] = viewTransfer(t, party(t.DebitAccount, t.Kind), party(t.CreditAccount, t.Kind), direction)
+	}
+	return views, nil
+}
+
+func viewParty(u auth.UserRef) Party { return Party{Handle: &u.Handle, Name: &u.Name} }
+
+func viewTransfer(t ledger.Transfer, from, to Party, direction TransferDirection) Transfer {
+	v := Transfer{
+		Id: t.ID, Kind: TransferKind(t.Kind), State: TransferState(t.State), Reason: optional(t.Reason),
+		Amount: t.Amount.Minor, Currency: string(t.Amount.Currency), From: from, To: to,
+		Direction: direction, Memo: optional(t.Memo), CreatedAt: t.CreatedAt.UTC(),
+		ExpiresAt: optionalTime(t.ExpiresAt), ResolvedAt: optionalTime(t.ResolvedAt),
+	}
+	if t.State == ledger.Posted && t.PostedAmount != t.Amount.Minor {
+		v.PostedAmount = &t.PostedAmount
+	}
+	if t.ReversedAmount > 0 {
+		v.ReversedAmount = &t.ReversedAmount
+	}
+	if t.Kind == ledger.KindReversal {
+		v.Reverses = &t.Target
+	}
+	return v
+}
+
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func (a *API) transferResponse(ctx context.Context, r ledger.Result) (TransferJSONResponse, error) {
+	views, err := a.view(ctx, r.Transfer)
+	if err != nil {
+		// The money has moved: say so, and leave the names for later.
+		a.log.Warn("transfer done, but its parties could not be read", "transfer", r.Transfer.ID, "error", err)
+		views = []Transfer{viewTransfer(r.Transfer, Party{}, Party{}, Out)}
+	}
+	response := TransferJSONResponse{Body: views[0]}
+	if r.Replayed {
+		yes := "true"
+		response.Headers.IdempotencyReplayed = &yes
+	}
+	return response, nil
+}
+
+func pendingResponse(r TransferJSONResponse) PendingTransferJSONResponse {
+	return PendingTransferJSONResponse{
+		Body:    r.Body,
+		Headers: PendingTransferResponseHeaders{IdempotencyReplayed: r.Headers.IdempotencyReplayed},
+	}
+}

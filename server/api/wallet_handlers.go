@@ -1,0 +1,51 @@
+package api
+
+import (
+	"context"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// ListWallets shows what the user has.
+func (a *API) ListWallets(ctx context.Context, _ ListWalletsRequestObject) (ListWalletsResponseObject, error) {
+	wallets, err := a.ledger.Wallets(ctx, user(ctx))
+	if err != nil {
+		return nil, err
+	}
+	list := WalletList{Items: make([]Wallet, len(wallets))}
+	for i, w := range wallets {
+		list.Items[i] = viewWallet(w)
+	}
+	return ListWallets200JSONResponse(list), nil
+}
+
+// OpenWallet opens a wallet, or gives the one that is there.
+func (a *API) OpenWallet(ctx context.Context, r OpenWalletRequestObject) (OpenWalletResponseObject, error) {
+	w, err := a.ledger.OpenWallet(ctx, user(ctx), money.Currency(r.Body.Currency))
+	if err != nil {
+		return nil, err
+	}
+	return OpenWallet201JSONResponse(viewWallet(w)), nil
+}
+
+// GetBalance is the posted balance as of a time.
+func (a *API) GetBalance(ctx context.Context, r GetBalanceRequestObject) (GetBalanceResponseObject, error) {
+	at, err := moment("at", r.Params.At)
+	if err != nil {
+		return nil, err
+	}
+	currency := money.Currency(r.Currency)
+	balance, asOf, err := a.ledger.BalanceAt(ctx, user(ctx), currency, at)
+	if err != nil {
+		return nil, err
+	}
+	return GetBalance200JSONResponse{Currency: string(currency), Balance: balance, At: asOf.UTC()}, nil
+}
+
+func viewWallet(w ledger.Wallet) Wallet {
+	return Wallet{
+		Id: w.ID, Currency: string(w.Currency), Balance: w.Balance, Held: w.Held,
+		Available: w.Available(), Status: WalletStatus(w.Status),
+	}
+}

@@ -1,0 +1,174 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// gate is a query that a test lets through one at a time.
+type gate struct {
+	asked  chan []int
+	answer chan error
+}
+
+func newGate(maxKeys int) (*gate, *coalescer[int, string]) {
+	g := &gate{asked: make(chan []int), answer: make(chan error)}
+	return g, &coalescer[int, string]{max: maxKeys, timeout: time.Minute, query: g.query}
+}
+
+func (g *gate) query(ctx context.Context, keys []int) (map[int]string, error) {
+	g.asked <- keys
+	select {
+	case err := <-g.answer:
+		return map[int]string{1: "one", 2: "two", 3: "three"}, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+type reply struct {
+	value string
+	found bool
+	err   error
+}
+
+func ask(ctx context.Context, c *coalescer[int, string], key int) <-chan reply {
+	out := make(chan reply, 1)
+	go func() {
+		value, found, err := c.get(ctx, key)
+		out <- reply{value, found, err}
+	}()
+	synctest.Wait() // until it stands in line, or in the query
+	return out
+}
+
+func TestCoalescerSharesTheNextQuery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := newGate(512)
+		first := ask(t.Context(), c, 1)
+		wantEqual(t, "keys of a lone caller", len(<-g.asked), 1)
+		// Even for the same key: the running query may have begun before a
+		// change that this caller already knows of.
+		again := ask(t.Context(), c, 1)
+		second, double, unknown := ask(t.Context(), c, 2), ask(t.Context(), c, 2), ask(t.Context(), c, 99)
+		g.answer <- nil
+		wantEqual(t, "first", <-first, reply{"one", true, nil})
+		keys := <-g.asked
+		if len(keys) != 3 || keys[0] != 1 || keys[1] != 2 || keys[2] != 99 {
+			t.Errorf("second query asks for %v", keys)
+		}
+		g.answer <- nil
+		wantEqual(t, "again", <-again, reply{"one", true, nil})
+		wantEqual(t, "second", <-second, reply{"two", true, nil})
+		wantEqual(t, "double", <-double, reply{"two", true, nil})
+		wantEqual(t, "unknown", <-unknown, reply{"", false, nil})
+		synctest.Wait() // and the test ends: no goroutine is left behind
+	})
+}
+
+func TestCoalescerBoundsAQuery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := newGate(2)
+		replies := []<-chan reply{ask(t.Context(), c, 3)}
+		for _, key := range []int{1, 1, 2, 1, 3, 2} {
+			replies = append(replies, ask(t.Context(), c, key))
+		}
+		// 3 is asked for alone; 1, 1, 2, 1 are two keys; 3, 2 are what is left.
+		for _, want := range [][]int{{3}, {1, 2}, {3, 2}} {
+			if keys := <-g.asked; !slices.Equal(keys, want) {
+				t.Errorf("a query for %v, want %v", keys, want)
+			}
+			g.answer <- nil
+		}
+		for i, r := range replies {
+			if got := <-r; !got.found || got.err != nil {
+				t.Errorf("reply %d: %v", i, got)
+			}
+		}
+	})
+}
+
+func TestCoalescerCancellationHurtsNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := newGate(512)
+		asking, hangUp := context.WithCancel(t.Context())
+		waiting, leave := context.WithCancel(t.Context())
+		inQuery := ask(asking, c, 1)
+		<-g.asked
+		inLine, neighbour := ask(waiting, c, 2), ask(t.Context(), c, 3)
+		hangUp()
+		leave()
+		for _, r := range []<-chan reply{inQuery, inLine} {
+			if got := <-r; !errors.Is(got.err, context.Canceled) {
+				t.Errorf("got %v, want context.Canceled", got)
+			}
+		}
+		g.answer <- nil
+		keys := <-g.asked
+		if len(keys) != 1 || keys[0] != 3 {
+			t.Errorf("who left is still asked for: %v", keys)
+		}
+		g.answer <- nil
+		wantEqual(t, "neighbour", <-neighbour, reply{"three", true, nil})
+	})
+}
+
+func TestCoalescerFailureIsOfThatQueryAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := newGate(512)
+		broken := errors.New("connection lost")
+		first := ask(t.Context(), c, 1)
+		<-g.asked
+		next := ask(t.Context(), c, 2)
+		g.answer <- broken
+		wantEqual(t, "first", (<-first).err, broken)
+		<-g.asked
+		g.answer <- nil
+		wantEqual(t, "next", <-next, reply{"two", true, nil})
+	})
+}
+
+func TestCoalescerQueryTimesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := newGate(512)
+		stuck := ask(t.Context(), c, 1)
+		<-g.asked
+		if got := <-stuck; !errors.Is(got.err, context.DeadlineExceeded) { // in the bubble's time
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// Exactness under load: a change that was seen to commit is never missed.
+func TestCoalescerIsNeverStale(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	current := 0
+	c := &coalescer[string, int]{max: 512, timeout: time.Minute, query: func(context.Context, []string) (map[string]int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return map[string]int{"n": current}, nil
+	}}
+	var askers sync.WaitGroup
+	for range 16 {
+		askers.Go(func() {
+			for range 500 {
+				mu.Lock()
+				current++
+				atLeast := current
+				mu.Unlock()
+				got, _, err := c.get(t.Context(), "n")
+				if err != nil || got < atLeast {
+					t.Errorf("read %d (%v) after %d was written", got, err, atLeast)
+					return
+				}
+			}
+		})
+	}
+	askers.Wait()
+}

@@ -1,0 +1,109 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	maxSearch    = 10
+	maxUsersByID = 1000
+
+	// lastRune closes a range of all texts with one prefix, in the byte order of
+	// the collation "C".
+	lastRune = "\U0010FFFF"
+)
+
+const sqlFindUser = `
+SELECT id, handle, name, status
+  FROM users
+ WHERE email = nullif($1, '') OR handle = nullif($2, '')`
+
+// FindUser returns the user of that e-mail address or handle (with or without
+// the @), suspended ones too.
+func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, error) {
+	l := parseLogin(loginOrHandle)
+	rows, err := s.pool.Query(ctx, sqlFindUser, l.email, l.handle)
+	if err != nil {
+		return UserRef{}, fmt.Errorf("find user: %w", err)
+	}
+	ref, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[UserRef])
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return UserRef{}, errUserNotFound()
+	case err != nil:
+		return UserRef{}, fmt.Errorf("find user: %w", err)
+	}
+	return ref, nil
+}
+
+const sqlUsersByID = `
+SELECT id, handle, name, status
+  FROM users
+ WHERE id = ANY($1)`
+
+// UsersByID returns those of the users that exist; at most 1000 ids.
+func (s *Service) UsersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]UserRef, error) {
+	if len(ids) > maxUsersByID {
+		return nil, fmt.Errorf("auth: %d users asked for at once, at most %d", len(ids), maxUsersByID)
+	}
+	found := make(map[uuid.UUID]UserRef, len(ids))
+	if len(ids) == 0 {
+		return found, nil
+	}
+	rows, err := s.pool.Query(ctx, sqlUsersByID, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
+	refs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[UserRef])
+	if err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
+	for _, ref := range refs {
+		found[ref.ID] = ref
+	}
+	return found, nil
+}
+
+// A prefix is asked for as a range and not with LIKE: % and _ mean nothing in
+// it, and the plan reads an index even when it is made without knowing $1. Each
+// branch stops after $3 rows, however many users there are.
+const sqlSearchUsers = `
+SELECT id, handle, name, status
+  FROM ((SELECT id, handle, name, status
+           FROM users
+          WHERE handle >= $1 AND handle < $2 AND status = 'active'
+          ORDER BY handle LIMIT $3)
+        UNION
+        (SELECT id, handle, name, status
+           FROM users
+          WHERE name_key >= $1 AND name_key < $2 AND status = 'active'
+          ORDER BY name_key, handle LIMIT $3)) AS found
+ ORDER BY (handle >= $1 AND handle < $2) DESC, handle
+ LIMIT $3`
+
+// SearchUsers returns active users whose handle or name begins with prefix,
+// whatever its case, handles first; at most limit, and never more than 10. An
+// empty prefix finds nobody.
+func (s *Service) SearchUsers(ctx context.Context, prefix string, limit int) ([]UserRef, error) {
+	prefix = strings.ToLower(strings.TrimPrefix(strings.TrimSpace(prefix), "@"))
+	if prefix == "" || limit < 1 || utf8.RuneCountInString(prefix) > maxNameRunes ||
+		!utf8.ValidString(prefix) || strings.ContainsFunc(prefix, unseen) {
+		return []UserRef{}, nil // no name contains such a text
+	}
+	rows, err := s.pool.Query(ctx, sqlSearchUsers, prefix, prefix+lastRune, min(limit, maxSearch))
+	if err != nil {
+		return nil, fmt.Errorf("search users: %w", err)
+	}
+	refs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[UserRef])
+	if err != nil {
+		return nil, fmt.Errorf("search users: %w", err)
+	}
+	return refs, nil
+}

@@ -1,0 +1,29 @@
+// Package auth knows who is asking: users, passwords, sessions and the tokens
+// that stand for them.
+//
+//	password ─► HMAC-SHA-256 (pepper) ─► Argon2id ─► users.password_hash
+//
+//	SignUp, LogIn
+//	     │
+//	     ▼                    Refresh        Refresh
+//	  session ── refresh token 1 ──► token 2 ──► token 3   only the last one lives
+//	     │          └─ used again ──► the session is revoked, and that commits
+//	     │
+//	     ├─ ends by LogOut, RevokeSession, Suspend, reuse, or after 30 days
+//	     │
+//	     └─► access token (EdDSA JWT, 15 min)
+//	              │
+//	            Verify:  1. one key and one algorithm for its kid, iss, aud, typ, exp
+//	                     2. one look at the database, shared with whoever asks at
+//	                        the same time: is the session open, the user active?
+//	              ▼
+//	          Principal
+//
+// Most callers need [New], [Service.LogIn] and [Service.Verify]. A Principal is
+// exact at the moment of the look: role, handle, suspension and logout are read
+// from the tables and never from the token, so none of them outlives a change.
+//
+// Every refusal that a user may cause is an [*Error] with a stable code; any
+// other error is the house's own trouble. The package knows nothing of HTTP,
+// of queues or of money.
+package auth

@@ -1,0 +1,162 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SignUpInput is what a new user gives. It prints without the password.
+type SignUpInput struct {
+	Email    string
+	Handle   string // with or without the @
+	Name     string
+	Password string
+	Client   Client
+}
+
+// Format keeps the password out of every print.
+func (in SignUpInput) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "auth.SignUpInput(@%q, password %s)", in.Handle, redacted)
+}
+
+// LogValue keeps the password out of the log.
+func (in SignUpInput) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(in)) }
+
+const sqlInsertUser = `
+INSERT INTO users (id, email, handle, name, name_key, password_hash, pepper_id, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`
+
+// SignUp makes a user and opens their first session.
+func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, error) {
+	user, err := newUser(in)
+	if err != nil {
+		return Tokens{}, User{}, err
+	}
+	user.CreatedAt = s.now()
+	// Hashed before the tables are asked: a taken address takes as long as a new one.
+	stored, err := s.passwords.hash(ctx, in.Password)
+	if err != nil {
+		return Tokens{}, User{}, err
+	}
+	var tokens Tokens
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, sqlInsertUser, user.ID, user.Email, user.Handle, user.Name,
+			strings.ToLower(user.Name), stored.phc, stored.pepperID, user.CreatedAt)
+		if err != nil {
+			return taken(err)
+		}
+		tokens, err = s.openSession(ctx, tx, user, in.Client)
+		return err
+	})
+	if err != nil {
+		return Tokens{}, User{}, fmt.Errorf("sign up: %w", err)
+	}
+	return tokens, user, nil
+}
+
+func newUser(in SignUpInput) (user User, err error) {
+	user = User{ID: newID(), Role: RoleUser, Status: StatusActive}
+	if user.Email, err = normalEmail(in.Email); err != nil {
+		return User{}, err
+	}
+	if user.Handle, err = normalHandle(in.Handle); err != nil {
+		return User{}, err
+	}
+	if user.Name, err = normalName(in.Name); err != nil {
+		return User{}, err
+	}
+	return user, checkPassword(in.Password)
+}
+
+// taken tells by the index which of the two was there first.
+func taken(err error) error {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || refused.Code != "23505" { // unique_violation
+		return err
+	}
+	switch refused.ConstraintName {
+	case "users_email":
+		return &Error{Code: CodeEmailTaken, Message: "this e-mail address has an account already", Field: "email"}
+	case "users_handle":
+		return &Error{Code: CodeHandleTaken, Message: "this handle belongs to somebody already", Field: "handle"}
+	}
+	return err
+}
+
+const sqlUserByLogin = `
+SELECT id, email, handle, name, role, status, created_at, password_hash, pepper_id
+  FROM users
+ WHERE email = nullif($1, '') OR handle = nullif($2, '')`
+
+// LogIn opens a session for the user of that e-mail address or handle (with or
+// without the @). Unknown user and wrong password get the same answer after the
+// same work; only the right password learns that an account is suspended.
+func (s *Service) LogIn(ctx context.Context, who, password string, client Client) (Tokens, User, error) {
+	if len(password) > MaxPasswordBytes {
+		return Tokens{}, User{}, errInvalidCredentials() // whoever it is: not worth a hash
+	}
+	user, stored, err := s.userByLogin(ctx, parseLogin(who))
+	if err != nil {
+		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
+	}
+	right, stale, err := s.passwords.matches(ctx, stored, password)
+	switch {
+	case err != nil:
+		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
+	case !right:
+		return Tokens{}, User{}, errInvalidCredentials()
+	case user.Status != StatusActive:
+		return Tokens{}, User{}, errSuspended()
+	}
+	if stale {
+		if err := s.rehash(ctx, user, stored, password); err != nil {
+			return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
+		}
+	}
+	var tokens Tokens
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		tokens, err = s.openSession(ctx, tx, user, client)
+		return err
+	})
+	if err != nil {
+		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
+	}
+	return tokens, user, nil
+}
+
+// userByLogin returns the user and their password, or no user and the password
+// that nobody has.
+func (s *Service) userByLogin(ctx context.Context, l login) (User, storedPassword, error) {
+	var u User
+	var stored storedPassword
+	err := s.pool.QueryRow(ctx, sqlUserByLogin, l.email, l.handle).Scan(
+		&u.ID, &u.Email, &u.Handle, &u.Name, &u.Role, &u.Status, &u.CreatedAt, &stored.phc, &stored.pepperID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return User{}, s.passwords.nobody, nil
+	}
+	u.CreatedAt = u.CreatedAt.UTC()
+	return u, stored, err
+}
+
+// Only over the hash that was just compared: a password changed meanwhile wins.
+const sqlRehash = `
+UPDATE users SET password_hash = $3, pepper_id = $4, updated_at = greatest(updated_at, $5)
+ WHERE id = $1 AND password_hash = $2`
+
+// rehash brings a password to today's parameters and pepper, now that it is known.
+func (s *Service) rehash(ctx context.Context, user User, old storedPassword, password string) error {
+	stored, err := s.passwords.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	if _, err := s.pool.Exec(ctx, sqlRehash, user.ID, old.phc, stored.phc, stored.pepperID, s.now()); err != nil {
+		return fmt.Errorf("store rehashed password: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package auth
+
+import (
+	"crypto/ed25519"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/JDevAman/kizo/migrations"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+func TestMain(m *testing.M) {
+	pgtest.Main(m, migrations.Apply, pgtest.WithSetting("fsync", "off"))
+}
+
+const goodPassword = "correct horse battery staple"
+
+// cheap makes a hash cost microseconds, where hashing is not the point.
+var cheap = Argon2Params{MemoryKiB: 8, Time: 1, Threads: 1}
+
+// house is a service on a database of its own, with a clock that the test sets.
+type house struct {
+	*Service
+	t      testing.TB
+	db     *pgtest.Database
+	config Config
+	clock  *testClock
+	signer ed25519.PrivateKey
+}
+
+type testClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *testClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *testClock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func newHouse(t testing.TB, changes ...func(*Config)) *house {
+	t.Helper()
+	db := pgtest.New(t)
+	pool, err := pgxpool.New(t.Context(), db.AppURL)
+	must(t, err)
+	t.Cleanup(pool.Close)
+	h := &house{
+		t: t, db: db,
+		clock:  &testClock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
+		signer: testKey(1),
+	}
+	keys, err := NewKeys(h.signer)
+	must(t, err)
+	h.config = Config{
+		Pool: pool, Keys: keys, Peppers: testPeppers(t, "p1"), Params: cheap, HashSlots: 8, Now: h.clock.Now,
+	}
+	for _, change := range changes {
+		change(&h.config)
+	}
+	h.Service = h.another()
+	return h
+}
+
+// another is a second process on the same database, perhaps with other settings.
+func (h *house) another(changes ...func(*Config)) *Service {
+	h.t.Helper()
+	config := h.config
+	for _, change := range changes {
+		change(&config)
+	}
+	s, err := New(config)
+	must(h.t, err)
+	return s
+}
+
+func (h *house) signUp(handle string) (Tokens, User) {
+	h.t.Helper()
+	tokens, user, err := h.SignUp(h.t.Context(), SignUpInput{
+		Email: handle + "@example.com", Handle: handle, Name: "Name of " + handle, Password: goodPassword,
+		Client: Client{UserAgent: "kizo/1.0", Address: "192.0.2.7"},
+	})
+	must(h.t, err)
+	return tokens, user
+}
+
+func (h *house) logIn(who string) Tokens {
+	h.t.Helper()
+	tokens, _, err := h.LogIn(h.t.Context(), who, goodPassword, Client{})
+	must(h.t, err)
+	return tokens
+}
+
+func (h *house) scan(sql string, arg any, into ...any) {
+	h.t.Helper()
+	must(h.t, h.pool.QueryRow(h.t.Context(), sql, arg).Scan(into...))
+}
+
+// refusal returns the code with which an access token is refused, "" if it is good, and fails on an error that is
+// not a refusal.
+func (h *house) refusal(accessToken string) string {
+	h.t.Helper()
+	_, err := h.Verify(h.t.Context(), accessToken)
+	return code(h.t, err)
+}
+
+func (h *house) refreshRefusal(refreshToken string) string {
+	h.t.Helper()
+	_, _, err := h.Refresh(h.t.Context(), refreshToken, Client{})
+	return code(h.t, err)
+}
+
+func testKey(n byte) ed25519.PrivateKey {
+	seed := make([]byte, ed25519.SeedSize)
+	seed[0] = n
+	return ed25519.NewKeyFromSeed(seed)
+}
+
+func testPepper(id string) Pepper {
+	key := make([]byte, 32)
+	copy(key, id)
+	return Pepper{ID: id, Key: NewSecret(key)}
+}
+
+func testPeppers(t testing.TB, ids ...string) Peppers {
+	t.Helper()
+	var all []Pepper
+	for _, id := range ids {
+		all = append(all, testPepper(id))
+	}
+	peppers, err := NewPeppers(all[0], all[1:]...)
+	must(t, err)
+	return peppers
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// code returns the code of a refusal, "" for nil, and fails on other errors.
+func code(t testing.TB, err error) string {
+	t.Helper()
+	c := CodeOf(err)
+	if err != nil && c == "" {
+		t.Fatalf("not a refusal: %v", err)
+	}
+	return c
+}
+
+func wantCode(t testing.TB, err error, want string) {
+	t.Helper()
+	if got := code(t, err); got != want {
+		t.Errorf("code %q, want %q", got, want)
+	}
+}
+
+func wantEqual[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+var nobodyID = uuid.MustParse("0190a0b0-0000-7000-8000-000000000000")

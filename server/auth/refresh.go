@@ -1,0 +1,132 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Refresh changes a refresh token for the next pair of tokens. A token serves
+// once: whoever brings it again, thief or owner, ends the whole session, since
+// the two cannot be told apart (RFC 9700, 4.14.2).
+//
+// Once begun it is finished even if ctx ends: a caller must not be able to
+// undo the revocation by hanging up.
+func (s *Service) Refresh(ctx context.Context, refreshToken string, client Client) (Tokens, User, error) {
+	hash, ok := parseRefreshToken(refreshToken)
+	if !ok {
+		return Tokens{}, User{}, refreshRefused(ErrRefreshUnknown)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	var turn rotation
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		turn, err = s.rotate(ctx, tx, hash, client)
+		return err // not turn.refused: a refusal commits what it did
+	})
+	switch {
+	case err != nil:
+		return Tokens{}, User{}, fmt.Errorf("refresh: %w", err)
+	case turn.refused != nil:
+		return Tokens{}, User{}, refreshRefused(turn.refused)
+	}
+	return turn.tokens, turn.user, nil
+}
+
+// rotation is what came of bringing a token: a new pair, or a refusal. That is
+// apart from an error, which says that nothing happened.
+type rotation struct {
+	tokens  Tokens
+	user    User
+	refused error
+}
+
+// The session's row is the lock of the whole family: of a hundred who bring the
+// same token one passes here at a time, and each reads the token only after
+// that, with what the one before has committed. The user's row is not locked:
+// Suspend revokes the session too, and for that it needs this lock.
+const sqlLockFamily = `
+SELECT s.id, s.expires_at, s.revoked_at IS NOT NULL,
+       u.id, u.email, u.handle, u.name, u.role, u.status, u.created_at
+  FROM sessions s JOIN users u ON u.id = s.user_id
+ WHERE s.id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)
+   FOR NO KEY UPDATE OF s`
+
+const sqlRefreshToken = `
+SELECT used_at IS NOT NULL, expires_at
+  FROM refresh_tokens
+ WHERE token_hash = $1`
+
+const sqlUseRefreshToken = `
+UPDATE refresh_tokens SET used_at = $2
+ WHERE token_hash = $1 AND used_at IS NULL`
+
+const sqlTouchSession = `
+UPDATE sessions SET last_used_at = greatest(last_used_at, $2), client = $3, address = $4
+ WHERE id = $1`
+
+func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Client) (rotation, error) {
+	f, err := lockFamily(ctx, tx, hash)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return rotation{refused: ErrRefreshUnknown}, nil
+	}
+	if err != nil {
+		return rotation{}, fmt.Errorf("lock session: %w", err)
+	}
+	now := s.now()
+	if why := f.refuses(now); why != nil {
+		if errors.Is(why, ErrRefreshReused) {
+			_, err = tx.Exec(ctx, sqlRevokeSession, f.sessionID, now, revokedReused)
+		}
+		return rotation{refused: why}, err
+	}
+	if _, err := tx.Exec(ctx, sqlUseRefreshToken, hash, now); err != nil {
+		return rotation{}, fmt.Errorf("use refresh token: %w", err)
+	}
+	client = client.clean()
+	if _, err := tx.Exec(ctx, sqlTouchSession, f.sessionID, now, client.UserAgent, client.Address); err != nil {
+		return rotation{}, fmt.Errorf("touch session: %w", err)
+	}
+	tokens, err := s.issue(ctx, tx, accessToken{userID: f.user.ID, sessionID: f.sessionID}, now, f.sessionEnds)
+	return rotation{tokens: tokens, user: f.user}, err
+}
+
+// family is a refresh token and the session it belongs to, read under the lock.
+type family struct {
+	sessionID   uuid.UUID
+	sessionEnds time.Time
+	revoked     bool
+	user        User
+	used        bool
+	tokenEnds   time.Time
+}
+
+func lockFamily(ctx context.Context, tx pgx.Tx, hash []byte) (f family, err error) {
+	u := &f.user
+	err = tx.QueryRow(ctx, sqlLockFamily, hash).Scan(&f.sessionID, &f.sessionEnds, &f.revoked,
+		&u.ID, &u.Email, &u.Handle, &u.Name, &u.Role, &u.Status, &u.CreatedAt)
+	if err != nil {
+		return family{}, err
+	}
+	u.CreatedAt, f.sessionEnds = u.CreatedAt.UTC(), f.sessionEnds.UTC()
+	err = tx.QueryRow(ctx, sqlRefreshToken, hash).Scan(&f.used, &f.tokenEnds)
+	return f, err
+}
+
+// refuses returns why the token is not good, or nil. A used one comes first:
+// that is the answer which tells an owner that somebody had their token.
+func (f family) refuses(now time.Time) error {
+	switch {
+	case f.used:
+		return ErrRefreshReused
+	case f.revoked || f.user.Status != StatusActive:
+		return ErrRefreshRevoked
+	case !now.Before(f.tokenEnds) || !now.Before(f.sessionEnds):
+		return ErrRefreshExpired
+	}
+	return nil
+}

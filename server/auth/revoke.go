@@ -1,0 +1,93 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Why a session was revoked; the table knows the same four.
+const (
+	revokedLogout    = "logout"
+	revokedByUser    = "revoked"
+	revokedReused    = "reused"
+	revokedSuspended = "suspended"
+)
+
+const sqlRevokeSession = `
+UPDATE sessions SET revoked_at = $2, revoked_reason = $3
+ WHERE id = $1 AND revoked_at IS NULL`
+
+// LogOut ends a session: from its return on, neither its access token nor its
+// refresh token works. Ending one that has ended is no error.
+func (s *Service) LogOut(ctx context.Context, sessionID uuid.UUID) error {
+	if _, err := s.pool.Exec(ctx, sqlRevokeSession, sessionID, s.now(), revokedLogout); err != nil {
+		return fmt.Errorf("log out: %w", err)
+	}
+	return nil
+}
+
+const sqlRevokeOwnSession = `
+UPDATE sessions SET revoked_at = $3, revoked_reason = $4
+ WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3`
+
+// RevokeSession ends one of the user's own open sessions. That of somebody else
+// is as unknown as one that never was.
+func (s *Service) RevokeSession(ctx context.Context, userID, sessionID uuid.UUID) error {
+	tag, err := s.pool.Exec(ctx, sqlRevokeOwnSession, sessionID, userID, s.now(), revokedByUser)
+	if err != nil {
+		return fmt.Errorf("revoke session: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return &Error{Code: CodeSessionNotFound, Message: "you have no such session"}
+	}
+	return nil
+}
+
+const (
+	sqlSetStatus = `
+UPDATE users SET status = $2, status_reason = $3, updated_at = greatest(updated_at, $4)
+ WHERE id = $1`
+
+	sqlRevokeSessions = `
+UPDATE sessions SET revoked_at = $2, revoked_reason = $3
+ WHERE user_id = $1 AND revoked_at IS NULL`
+)
+
+// Suspend ends all of a user's sessions and keeps them from opening another.
+// The reason is kept for operators.
+func (s *Service) Suspend(ctx context.Context, userID uuid.UUID, reason string) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		now := s.now()
+		// The user's row first: whoever opens a session holds it FOR SHARE, so by
+		// the second statement every session there will ever be is visible.
+		if err := setStatus(ctx, tx, userID, StatusSuspended, reason, now); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, sqlRevokeSessions, userID, now, revokedSuspended); err != nil {
+			return fmt.Errorf("revoke sessions: %w", err)
+		}
+		return nil
+	})
+}
+
+// Reinstate lets a suspended user log in again. Their old sessions stay ended.
+func (s *Service) Reinstate(ctx context.Context, userID uuid.UUID, reason string) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		return setStatus(ctx, tx, userID, StatusActive, reason, s.now())
+	})
+}
+
+func setStatus(ctx context.Context, tx pgx.Tx, userID uuid.UUID, status Status, reason string, now time.Time) error {
+	tag, err := tx.Exec(ctx, sqlSetStatus, userID, status, clean(reason, maxReasonRunes), now)
+	if err != nil {
+		return fmt.Errorf("set user %s: %w", status, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return errUserNotFound()
+	}
+	return nil
+}

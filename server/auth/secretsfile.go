@@ -1,0 +1,159 @@
+package auth
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+const (
+	secretsVersion  = 1
+	minSecretBytes  = 32
+	maxSecretsBytes = 64 << 10
+)
+
+// secretsFile is the file's form. Only this file of the package may use it: it
+// is the one type here that marshals secrets for real.
+type secretsFile struct {
+	Version      int          `json:"version"`
+	SigningKeys  [][]byte     `json:"signing_keys"` // seeds; the first one signs
+	Peppers      []pepperFile `json:"peppers"`      // the first one is current
+	BankCallback []byte       `json:"bank_callback_secret"`
+	BankToken    []byte       `json:"bank_token"`
+}
+
+type pepperFile struct {
+	ID  string `json:"id"`
+	Key []byte `json:"key"`
+}
+
+func (f secretsFile) secrets() Secrets {
+	s := Secrets{BankCallback: NewSecret(f.BankCallback), BankToken: NewSecret(f.BankToken)}
+	for _, seed := range f.SigningKeys {
+		s.SigningKeys = append(s.SigningKeys, NewSecret(seed))
+	}
+	for _, p := range f.Peppers {
+		s.PepperKeys = append(s.PepperKeys, Pepper{ID: p.ID, Key: NewSecret(p.Key)})
+	}
+	return s
+}
+
+func readSecrets(path string) (Secrets, error) {
+	file, err := openPrivate(path)
+	if err != nil {
+		return Secrets{}, err
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, maxSecretsBytes+1))
+	if err != nil {
+		return Secrets{}, fmt.Errorf("auth: read %s: %w", path, err)
+	}
+	if len(raw) > maxSecretsBytes {
+		return Secrets{}, fmt.Errorf("auth: %s is larger than %d bytes", path, maxSecretsBytes)
+	}
+	var stored secretsFile
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&stored); err != nil {
+		// The decoder's own words may quote the file.
+		return Secrets{}, fmt.Errorf("auth: %s is not a secrets file", path)
+	}
+	if stored.Version != secretsVersion {
+		return Secrets{}, fmt.Errorf("auth: %s has version %d, this program knows %d", path, stored.Version, secretsVersion)
+	}
+	secrets := stored.secrets()
+	if err := secrets.check(); err != nil {
+		return Secrets{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return secrets, nil
+}
+
+// openPrivate opens a regular file that only its owner may read. The look
+// before opening keeps a FIFO from blocking us; the look after it, at the file
+// that was really opened, closes the gap between the two.
+func openPrivate(path string) (*os.File, error) {
+	seen, err := os.Lstat(path)
+	if err != nil {
+		return nil, fmt.Errorf("auth: look at %s: %w", path, err)
+	}
+	if err := refusePublic(path, seen); err != nil {
+		return nil, err
+	}
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("auth: look at the directory of %s: %w", path, err)
+	}
+	if dir.Mode().Perm()&0o022 != 0 {
+		return nil, fmt.Errorf("auth: others may write to %s (mode %04o) and so replace the secrets in it; run: chmod 700 %s",
+			filepath.Dir(path), dir.Mode().Perm(), filepath.Dir(path))
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("auth: open %s: %w", path, err)
+	}
+	opened, err := file.Stat()
+	if err == nil && !os.SameFile(seen, opened) {
+		err = fmt.Errorf("auth: %s was replaced while it was opened", path)
+	}
+	if err == nil {
+		err = refusePublic(path, opened)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+func refusePublic(path string, info fs.FileInfo) error {
+	switch mode := info.Mode(); {
+	case mode&fs.ModeSymlink != 0:
+		return fmt.Errorf("auth: %s is a symbolic link; name the secrets file itself", path)
+	case !mode.IsRegular():
+		return fmt.Errorf("auth: %s is not a regular file", path)
+	case mode.Perm()&0o077 != 0:
+		return fmt.Errorf("auth: others may read the secrets in %s (mode %04o); run: chmod 600 %s", path, mode.Perm(), path)
+	}
+	return nil
+}
+
+// createSecrets writes a whole file beside path and then links it into place:
+// a reader sees all of it or nothing, and of two creators one wins without
+// overwriting the other. Losing is no error.
+func createSecrets(path string) (err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(freshSecrets(), "", "  ")
+	if err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(dir, ".secrets-*") // O_EXCL, mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(temp.Name())) }()
+	_, err = temp.Write(append(text, '\n'))
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes the new name itself durable: losing the pepper to a power cut
+// would lock every user out.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

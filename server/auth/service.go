@@ -1,0 +1,109 @@
+package auth
+
+import (
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config is what a [Service] needs. Pool, Keys and Peppers are required; every
+// other zero value takes the default beside it.
+type Config struct {
+	Pool    *pgxpool.Pool // connected as kizo_app
+	Keys    *Keys
+	Peppers Peppers
+
+	Params     Argon2Params     // DefaultArgon2Params
+	HashSlots  int              // password hashes at a time: 2
+	AccessTTL  time.Duration    // 15 minutes
+	RefreshTTL time.Duration    // life of a session, absolute: 30 days
+	Issuer     string           // "kizo"
+	Audience   string           // "kizo"
+	Now        func() time.Time // time.Now
+}
+
+const (
+	maxLookUp     = 512             // sessions per query of Verify
+	lookUpTimeout = 5 * time.Second // of that query
+	writeTimeout  = 5 * time.Second // of a change that outlives its caller
+)
+
+// Service is the one door to users and sessions. Safe for concurrent use.
+type Service struct {
+	pool       *pgxpool.Pool
+	keys       *Keys
+	tokens     *tokens
+	passwords  *passwords
+	open       *coalescer[uuid.UUID, openSession]
+	accessTTL  time.Duration
+	refreshTTL time.Duration
+	clock      func() time.Time
+}
+
+// New returns a Service. It starts nothing and needs no closing.
+func New(c Config) (*Service, error) {
+	c = c.withDefaults()
+	switch {
+	case c.Pool == nil:
+		return nil, errors.New("auth: no database pool")
+	case c.Keys == nil:
+		return nil, errors.New("auth: no signing keys")
+	case c.Peppers.current.ID == "":
+		return nil, errors.New("auth: no pepper")
+	case c.HashSlots < 1 || c.HashSlots > 1024:
+		return nil, errors.New("auth: hash slots must be 1 to 1024")
+	case c.AccessTTL < time.Second || c.RefreshTTL < c.AccessTTL:
+		return nil, errors.New("auth: an access token must live for a second or more, and a session longer than that")
+	}
+	if err := c.Params.check(); err != nil {
+		return nil, err
+	}
+	s := &Service{
+		pool:       c.Pool,
+		keys:       c.Keys,
+		tokens:     newTokens(c.Keys, c.Issuer, c.Audience, c.Now),
+		passwords:  newPasswords(c.Peppers, c.Params, c.HashSlots),
+		accessTTL:  c.AccessTTL,
+		refreshTTL: c.RefreshTTL,
+		clock:      c.Now,
+	}
+	s.open = &coalescer[uuid.UUID, openSession]{query: s.lookUpSessions, max: maxLookUp, timeout: lookUpTimeout}
+	return s, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Params == (Argon2Params{}) {
+		c.Params = DefaultArgon2Params()
+	}
+	if c.HashSlots == 0 {
+		c.HashSlots = 2
+	}
+	if c.AccessTTL == 0 {
+		c.AccessTTL = 15 * time.Minute
+	}
+	if c.RefreshTTL == 0 {
+		c.RefreshTTL = 30 * 24 * time.Hour
+	}
+	if c.Issuer == "" {
+		c.Issuer = "kizo"
+	}
+	if c.Audience == "" {
+		c.Audience = "kizo"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// JWKS returns the public keys that verify access tokens, as a JWK Set.
+func (s *Service) JWKS() []byte { return s.keys.JWKS() }
+
+// now has the database's precision, so that a time compares equal to itself
+// after a round trip.
+func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
+
+// newID returns a UUIDv7: ids grow with time and so stay together in an index.
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

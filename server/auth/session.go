@@ -1,0 +1,139 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Tokens is what a client holds of a session. It prints without them.
+type Tokens struct {
+	AccessToken  string
+	RefreshToken string
+	ExpiresIn    time.Duration // of the access token, from now
+	SessionID    uuid.UUID
+	SessionEnds  time.Time // the refresh token is good until then
+}
+
+// Format keeps the tokens out of every print.
+func (t Tokens) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "auth.Tokens(session %s, %s)", t.SessionID, redacted)
+}
+
+// LogValue keeps the tokens out of the log.
+func (t Tokens) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(t)) }
+
+// Session is a place where a user is logged in.
+type Session struct {
+	ID         uuid.UUID
+	CreatedAt  time.Time
+	LastUsedAt time.Time // of its last log-in or refresh
+	ExpiresAt  time.Time
+	Client     string // user agent, cleaned, at most 120 characters
+	Address    string // IP address, or empty
+}
+
+// refreshPrefix lets scanners of logs and repositories know one when they see it.
+const refreshPrefix = "kizo_rt_"
+
+func newRefreshToken() (token string, hash []byte) {
+	secret := randomBytes(32)
+	return refreshPrefix + base64.RawURLEncoding.EncodeToString(secret), hashRefresh(secret)
+}
+
+// hashRefresh needs no salt and no stretching: the secret is 32 random bytes.
+func hashRefresh(secret []byte) []byte {
+	sum := sha256.Sum256(secret)
+	return sum[:]
+}
+
+func parseRefreshToken(token string) (hash []byte, ok bool) {
+	text, ok := strings.CutPrefix(token, refreshPrefix)
+	if !ok || len(text) != base64.RawURLEncoding.EncodedLen(32) {
+		return nil, false
+	}
+	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return nil, false
+	}
+	return hashRefresh(secret), true
+}
+
+// The lock keeps a suspension from slipping in between its check and the
+// insert: FOR SHARE waits for Suspend's update, or makes it wait for us.
+const sqlOpenSession = `
+INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, client, address)
+SELECT $1::uuid, id, $3::timestamptz, $3::timestamptz, $4::timestamptz, $5::text, $6::text
+  FROM users
+ WHERE id = $2 AND status = 'active'
+   FOR SHARE`
+
+const sqlInsertRefreshToken = `
+INSERT INTO refresh_tokens (token_hash, session_id, issued_at, expires_at)
+VALUES ($1, $2, $3, $4)`
+
+func (s *Service) openSession(ctx context.Context, tx pgx.Tx, user User, client Client) (Tokens, error) {
+	now, id := s.now(), newID()
+	ends := now.Add(s.refreshTTL)
+	client = client.clean()
+	tag, err := tx.Exec(ctx, sqlOpenSession, id, user.ID, now, ends, client.UserAgent, client.Address)
+	if err != nil {
+		return Tokens{}, fmt.Errorf("open session: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return Tokens{}, errSuspended()
+	}
+	return s.issue(ctx, tx, accessToken{userID: user.ID, sessionID: id}, now, ends)
+}
+
+// issue makes the next pair of tokens of a session that ends at ends. The access
+// token does not outlive it.
+func (s *Service) issue(ctx context.Context, tx pgx.Tx, who accessToken, now, ends time.Time) (Tokens, error) {
+	life := min(s.accessTTL, ends.Sub(now))
+	access, err := s.tokens.sign(who, now, now.Add(life))
+	if err != nil {
+		return Tokens{}, err
+	}
+	refresh, hash := newRefreshToken()
+	if _, err := tx.Exec(ctx, sqlInsertRefreshToken, hash, who.sessionID, now, ends); err != nil {
+		return Tokens{}, fmt.Errorf("store refresh token: %w", err)
+	}
+	return Tokens{
+		AccessToken: access, RefreshToken: refresh, ExpiresIn: life,
+		SessionID: who.sessionID, SessionEnds: ends,
+	}, nil
+}
+
+const sqlSessions = `
+SELECT id, created_at, last_used_at, expires_at, client, address
+  FROM sessions
+ WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
+ ORDER BY id DESC
+ LIMIT 100`
+
+// Sessions returns where the user is logged in, newest first, at most 100.
+func (s *Service) Sessions(ctx context.Context, userID uuid.UUID) ([]Session, error) {
+	rows, err := s.pool.Query(ctx, sqlSessions, userID, s.now())
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	sessions, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Session])
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	for i := range sessions {
+		sessions[i].inUTC()
+	}
+	return sessions, nil
+}
+
+func (s *Session) inUTC() {
+	s.CreatedAt, s.LastUsedAt, s.ExpiresAt = s.CreatedAt.UTC(), s.LastUsedAt.UTC(), s.ExpiresAt.UTC()
+}

@@ -1,0 +1,134 @@
+package auth
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestSessionsAreListedAndRevokedByTheirOwner(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	first, alice := h.signUp("alice")
+	second := h.logIn("@Alice")
+	third := h.logIn(" ALICE@example.com ")
+	theirs, bob := h.signUp("bob")
+
+	open, err := h.Sessions(t.Context(), alice.ID)
+	must(t, err)
+	wantEqual(t, "sessions", len(open), 3)
+	wantEqual(t, "newest", open[0].ID, third.SessionID)
+	wantEqual(t, "client", open[2].Client, "kizo/1.0")
+	wantEqual(t, "address", open[2].Address, "192.0.2.7")
+
+	wantCode(t, h.RevokeSession(t.Context(), alice.ID, theirs.SessionID), CodeSessionNotFound)
+	wantCode(t, h.RevokeSession(t.Context(), alice.ID, nobodyID), CodeSessionNotFound)
+	wantEqual(t, "bob's session", h.refusal(theirs.AccessToken), "")
+	must(t, h.RevokeSession(t.Context(), alice.ID, second.SessionID))
+	wantCode(t, h.RevokeSession(t.Context(), alice.ID, second.SessionID), CodeSessionNotFound)
+	wantEqual(t, "revoked access", h.refusal(second.AccessToken), CodeSessionRevoked)
+	wantEqual(t, "revoked refresh", h.refreshRefusal(second.RefreshToken), CodeRefreshTokenInvalid)
+	wantEqual(t, "first", h.refusal(first.AccessToken), "")
+
+	left, err := h.Sessions(t.Context(), alice.ID)
+	must(t, err)
+	wantEqual(t, "sessions left", len(left), 2)
+	none, err := h.Sessions(t.Context(), nobodyID)
+	must(t, err)
+	wantEqual(t, "sessions of nobody", len(none), 0)
+	wantEqual(t, "bob is somebody else", bob.ID == alice.ID, false)
+}
+
+// What a client says of itself may be anything.
+func TestClientIsCleanedBeforeItIsKept(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, user := h.signUp("alice")
+	for _, c := range []struct{ in, want Client }{
+		{Client{"\x1b]52;c;AAAA\x07kizo\u202e/1\r\n\x00\u009b2J", "::ffff:192.0.2.7"}, Client{"]52;c;AAAAkizo/12J", "192.0.2.7"}},
+		{Client{strings.Repeat("é", 5000), "2001:db8::1%eth0"}, Client{strings.Repeat("é", 120), "2001:db8::1"}},
+		{Client{"\xff\xfe", "not an address"}, Client{"", ""}},
+		{Client{strings.Repeat("\u200b", 600), strings.Repeat("1", 600)}, Client{"", ""}},
+	} {
+		_, _, err := h.LogIn(t.Context(), "alice", goodPassword, c.in)
+		must(t, err)
+		open, err := h.Sessions(t.Context(), user.ID)
+		must(t, err)
+		wantEqual(t, "kept", Client{open[0].Client, open[0].Address}, c.want)
+	}
+}
+
+// Role and handle come from the table, so a grant holds at once and both ways.
+func TestVerifyReadsTheRoleOfTheMoment(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	tokens, user := h.signUp("alice")
+	role := func() Role {
+		principal, err := h.Verify(t.Context(), tokens.AccessToken)
+		must(t, err)
+		wantEqual(t, "user", principal.UserID, user.ID)
+		wantEqual(t, "session", principal.SessionID, tokens.SessionID)
+		wantEqual(t, "handle", principal.Handle, "alice")
+		return principal.Role
+	}
+	wantEqual(t, "at first", role(), RoleUser)
+	must(t, h.Grant(t.Context(), "alice@example.com", RoleOperator))
+	wantEqual(t, "granted", role(), RoleOperator)
+	must(t, h.Grant(t.Context(), "@alice", RoleUser))
+	wantEqual(t, "taken back", role(), RoleUser)
+	wantCode(t, h.Grant(t.Context(), "nobody", RoleOperator), CodeUserNotFound)
+	wantCode(t, h.Grant(t.Context(), "", RoleOperator), CodeUserNotFound)
+	if err := h.Grant(t.Context(), "alice", "root"); err == nil {
+		t.Error("an unknown role was granted")
+	}
+}
+
+// Many at once, on more sessions than one query takes, with one that is ended
+// while they run: nobody gets another's answer.
+func TestVerifyConcurrently(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.open.max = 4
+	h.signUp("alice")
+	var all []Tokens
+	for range 12 {
+		all = append(all, h.logIn("alice"))
+	}
+	ended := all[0]
+	must(t, h.LogOut(t.Context(), ended.SessionID))
+	var asking sync.WaitGroup
+	for _, held := range all {
+		for range 8 {
+			asking.Go(func() {
+				principal, err := h.Verify(t.Context(), held.AccessToken)
+				switch {
+				case held.SessionID == ended.SessionID:
+					if CodeOf(err) != CodeSessionRevoked {
+						t.Errorf("ended session: %v", err)
+					}
+				case err != nil || principal.SessionID != held.SessionID:
+					t.Errorf("session %s: %+v, %v", held.SessionID, principal, err)
+				}
+			})
+		}
+	}
+	asking.Wait()
+}
+
+func BenchmarkVerify(b *testing.B) {
+	for _, callers := range []int{1, 100} {
+		b.Run(fmt.Sprintf("%d callers per core", callers), func(b *testing.B) {
+			h := newHouse(b)
+			tokens, _ := h.signUp("alice")
+			b.SetParallelism(callers)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := h.Verify(b.Context(), tokens.AccessToken); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,199 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// packageFiles parses this package without its tests.
+func packageFiles(t *testing.T) []*ast.File {
+	t.Helper()
+	entries, err := os.ReadDir(".")
+	must(t, err)
+	var files []*ast.File
+	for _, entry := range entries {
+		if name := entry.Name(); strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+			must(t, err)
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+// constants returns the text constants of the package whose name begins so.
+func constants(t *testing.T, prefix string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, file := range packageFiles(t) {
+		ast.Inspect(file, func(node ast.Node) bool {
+			spec, ok := node.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, prefix) {
+				return true
+			}
+			if text, ok := spec.Values[0].(*ast.BasicLit); ok && text.Kind == token.STRING {
+				value, err := strconv.Unquote(text.Value)
+				must(t, err)
+				found[spec.Names[0].Name] = value
+			}
+			return true
+		})
+	}
+	return found
+}
+
+func TestEveryStatementIsPreparedOnTheSchema(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	statements := constants(t, "sql")
+	if len(statements) < 20 {
+		t.Fatalf("only %d statements found", len(statements))
+	}
+	conn, err := pgx.Connect(t.Context(), h.db.AppURL)
+	must(t, err)
+	defer conn.Close(t.Context())
+	for name, sql := range statements {
+		if _, err := conn.Prepare(t.Context(), name, sql); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestCodesListsEveryCode(t *testing.T) {
+	t.Parallel()
+	declared := constants(t, "Code")
+	listed := map[string]bool{}
+	for _, c := range Codes() {
+		listed[c] = true
+	}
+	wantEqual(t, "listed once each", len(listed), len(Codes()))
+	wantEqual(t, "listed", len(listed), len(declared))
+	for name, c := range declared {
+		if !listed[c] {
+			t.Errorf("%s is not in Codes()", name)
+		}
+	}
+}
+
+func TestWhatThisPackageMayNotKnow(t *testing.T) {
+	t.Parallel()
+	for _, file := range packageFiles(t) {
+		for _, imported := range file.Imports {
+			path, err := strconv.Unquote(imported.Path.Value)
+			must(t, err)
+			for _, forbidden := range []string{"net/http", "gofiber", "asynq", "viper", "kizo/server/", "kizo/tui", "kizo/client"} {
+				if strings.Contains(path, forbidden) {
+					t.Errorf("server/auth imports %s", path)
+				}
+			}
+		}
+	}
+}
+
+// What the application's role may not do, whatever its code says.
+func TestTheTablesRefuse(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	tokens, user := h.signUp("alice")
+	_, _, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{})
+	must(t, err)
+	must(t, h.LogOut(t.Context(), tokens.SessionID))
+	u, s := "'"+user.ID.String()+"'", "'"+tokens.SessionID.String()+"'"
+	newUser := func(column, value string) string {
+		values := map[string]string{
+			"id": "gen_random_uuid()", "email": "'x@example.com'", "handle": "'xx'", "name": "'X'", "name_key": "'x'",
+			"password_hash": "'$argon2id$v=19$x'", "pepper_id": "'p1'", "created_at": "now()", "updated_at": "now()",
+		}
+		values[column] = value
+		var names, all []string
+		for name, v := range values {
+			names, all = append(names, name), append(all, v)
+		}
+		return fmt.Sprintf("INSERT INTO users (%s) VALUES (%s)", strings.Join(names, ", "), strings.Join(all, ", "))
+	}
+	for sql, state := range map[string]string{
+		"DELETE FROM users WHERE id = " + u:                                            "42501",
+		"TRUNCATE sessions CASCADE":                                                    "42501",
+		"UPDATE users SET email = 'thief@example.com' WHERE id = " + u:                 "42501",
+		"UPDATE users SET handle = 'thief' WHERE id = " + u:                            "42501",
+		"UPDATE sessions SET user_id = gen_random_uuid() WHERE id = " + s:              "42501",
+		"UPDATE sessions SET expires_at = 'infinity' WHERE id = " + s:                  "42501",
+		"UPDATE refresh_tokens SET expires_at = 'infinity' WHERE session_id = " + s:    "42501",
+		"ALTER TABLE users DISABLE TRIGGER ALL":                                        "42501",
+		newUser("role", "'operator'"):                                                  "42501",
+		newUser("status", "'active'"):                                                  "42501",
+		"UPDATE sessions SET revoked_at = NULL, revoked_reason = NULL WHERE id = " + s: "23000",
+		"UPDATE refresh_tokens SET used_at = NULL WHERE session_id = " + s:             "23000",
+		"UPDATE users SET role = 'root' WHERE id = " + u:                               "23514",
+		"UPDATE users SET password_hash = 'plain' WHERE id = " + u:                     "23514",
+		"UPDATE users SET name = E'a\\x1b[2J' WHERE id = " + u:                         "23514",
+		newUser("email", "'X@example.com'"):                                            "23514",
+		newUser("email", "'x'"):                                                        "23514",
+		newUser("handle", "'X'"):                                                       "23514",
+		newUser("handle", "'xx'||chr(10)"):                                             "23514",
+		newUser("handle", "'alice'"):                                                   "23505",
+		newUser("email", "'alice@example.com'"):                                        "23505",
+		"INSERT INTO refresh_tokens (token_hash, session_id, issued_at, expires_at) SELECT sha256(id::text::bytea), id, now(), now() + '1d' FROM sessions": "23505",
+	} {
+		_, err := h.pool.Exec(t.Context(), sql)
+		var refused *pgconn.PgError
+		if !errors.As(err, &refused) || refused.Code != state {
+			t.Errorf("%s\n\tgot %v, want %s", sql, err, state)
+		}
+	}
+	if _, err := h.pool.Exec(t.Context(), newUser("name", "'Y'")); err != nil {
+		t.Errorf("the control: %v", err)
+	}
+}
+
+// A plan made without knowing the arguments must still read the indexes, on a
+// table where that matters.
+func TestPlansReadIndexes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	owner, err := pgx.Connect(t.Context(), h.db.AdminURL)
+	must(t, err)
+	defer owner.Close(t.Context())
+	_, err = owner.Exec(t.Context(), `
+INSERT INTO users (id, email, handle, name, name_key, password_hash, pepper_id, created_at, updated_at)
+SELECT gen_random_uuid(), 'u' || n || '@example.com', 'u' || n, 'N' || n, 'n' || n, '$argon2id$v=19$x', 'p1', now(), now()
+  FROM generate_series(1, 20000) n;
+INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at)
+SELECT gen_random_uuid(), id, now(), now(), now() + '30d' FROM users;
+INSERT INTO refresh_tokens (token_hash, session_id, issued_at, expires_at)
+SELECT sha256(id::text::bytea), id, now(), now() + '30d' FROM sessions;
+ANALYZE users, sessions, refresh_tokens;
+SET plan_cache_mode = force_generic_plan`)
+	must(t, err)
+	for name, c := range map[string]struct{ sql, args string }{
+		"verify":  {sqlLookUpSessions, "ARRAY[gen_random_uuid(), gen_random_uuid()]"},
+		"search":  {sqlSearchUsers, "'u77', 'u78', 10"},
+		"login":   {sqlUserByLogin, "'', 'u77'"},
+		"find":    {sqlFindUser, "'u77@example.com', ''"},
+		"refresh": {sqlLockFamily, "'x'"},
+		"list":    {sqlSessions, "gen_random_uuid(), now()"},
+		"suspend": {sqlRevokeSessions, "gen_random_uuid(), now(), 'suspended'"},
+		"prune":   {sqlPruneRefreshTokens, "now(), 10"},
+		"prune 2": {sqlPruneSessions, "now(), 10"},
+	} {
+		_, err := owner.Exec(t.Context(), fmt.Sprintf("DEALLOCATE ALL; PREPARE it AS %s", c.sql))
+		must(t, err)
+		rows, err := owner.Query(t.Context(), "EXPLAIN EXECUTE it("+c.args+")", pgx.QueryExecModeSimpleProtocol)
+		must(t, err)
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		must(t, err)
+		if text := strings.Join(plan, "\n"); strings.Contains(text, "Seq Scan") {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Role is what a user may do beyond their own wallets.
+type Role string
+
+// The roles.
+const (
+	RoleUser     Role = "user"
+	RoleOperator Role = "operator"
+)
+
+// Status of a user.
+type Status string
+
+// The states of a user.
+const (
+	StatusActive    Status = "active"
+	StatusSuspended Status = "suspended"
+)
+
+// User is a user as they see themselves.
+type User struct {
+	ID        uuid.UUID
+	Email     string // lower-case
+	Handle    string // lower-case, without the @
+	Name      string
+	Role      Role
+	Status    Status
+	CreatedAt time.Time
+}
+
+// UserRef is a user as others see them: no e-mail address.
+type UserRef struct {
+	ID     uuid.UUID
+	Handle string
+	Name   string
+	Status Status
+}
+
+const (
+	sqlUser = `
+SELECT id, email, handle, name, role, status, created_at
+  FROM users
+ WHERE id = $1`
+
+	sqlRename = `
+UPDATE users SET name = $2, name_key = $3, updated_at = greatest(updated_at, $4)
+ WHERE id = $1
+RETURNING id, email, handle, name, role, status, created_at`
+
+	sqlGrant = `
+UPDATE users SET role = $3, updated_at = greatest(updated_at, $4)
+ WHERE email = nullif($1, '') OR handle = nullif($2, '')`
+)
+
+// Me returns the user's own record.
+func (s *Service) Me(ctx context.Context, userID uuid.UUID) (User, error) {
+	return s.oneUser(ctx, "read user", sqlUser, userID)
+}
+
+// Rename changes the name that others see and returns the user as changed.
+func (s *Service) Rename(ctx context.Context, userID uuid.UUID, name string) (User, error) {
+	name, err := normalName(name)
+	if err != nil {
+		return User{}, err
+	}
+	return s.oneUser(ctx, "rename user", sqlRename, userID, name, strings.ToLower(name), s.now())
+}
+
+// Grant gives the user of that e-mail address or handle a role. It holds from
+// the next [Service.Verify] on, for sessions that are already open too.
+func (s *Service) Grant(ctx context.Context, who string, role Role) error {
+	if role != RoleUser && role != RoleOperator {
+		return fmt.Errorf("auth: there is no role %q", role)
+	}
+	l := parseLogin(who)
+	tag, err := s.pool.Exec(ctx, sqlGrant, l.email, l.handle, role, s.now())
+	if err != nil {
+		return fmt.Errorf("grant role: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return errUserNotFound()
+	}
+	return nil
+}
+
+func (s *Service) oneUser(ctx context.Context, doing, sql string, args ...any) (User, error) {
+	rows, err := s.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return User{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	user, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[User])
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return User{}, errUserNotFound()
+	case err != nil:
+		return User{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	user.CreatedAt = user.CreatedAt.UTC()
+	return user, nil
+}

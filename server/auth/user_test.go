@@ -1,0 +1,195 @@
+package auth
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+func TestSignUp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	tokens, user, err := h.SignUp(t.Context(), SignUpInput{
+		Email: " Alice@Example.COM ", Handle: "@Alice_1", Name: " Alice Ünal ", Password: goodPassword,
+	})
+	must(t, err)
+	want := User{
+		ID: user.ID, Email: "alice@example.com", Handle: "alice_1", Name: "Alice Ünal",
+		Role: RoleUser, Status: StatusActive, CreatedAt: h.clock.Now(),
+	}
+	wantEqual(t, "user", user, want)
+	wantEqual(t, "id version", user.ID.Version(), uuid.Version(7))
+	wantEqual(t, "access token", h.refusal(tokens.AccessToken), "")
+	me, err := h.Me(t.Context(), user.ID)
+	must(t, err)
+	wantEqual(t, "me", me, want)
+	_, err = h.Me(t.Context(), nobodyID)
+	wantCode(t, err, CodeUserNotFound)
+	for _, who := range []string{"alice_1", "@alice_1", "ALICE_1", "alice@example.com", "ALICE@EXAMPLE.COM"} {
+		wantEqual(t, who, h.refusal(h.logIn(who).AccessToken), "")
+	}
+}
+
+func TestSignUpRefuses(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.signUp("alice")
+	good := SignUpInput{Email: "bob@example.com", Handle: "bob", Name: "Bob", Password: goodPassword}
+	for name, c := range map[string]struct {
+		change      func(*SignUpInput)
+		code, field string
+	}{
+		"taken address":   {func(in *SignUpInput) { in.Email = "ALICE@example.com" }, CodeEmailTaken, "email"},
+		"taken handle":    {func(in *SignUpInput) { in.Handle = "@ALICE" }, CodeHandleTaken, "handle"},
+		"bad address":     {func(in *SignUpInput) { in.Email = "bob" }, CodeEmailMalformed, "email"},
+		"bad handle":      {func(in *SignUpInput) { in.Handle = "1bob" }, CodeHandleMalformed, "handle"},
+		"bad name":        {func(in *SignUpInput) { in.Name = "\x1b[31mBob" }, CodeNameMalformed, "name"},
+		"short password":  {func(in *SignUpInput) { in.Password = "short" }, CodePasswordTooShort, "password"},
+		"long password":   {func(in *SignUpInput) { in.Password = strings.Repeat("x", 257) }, CodePasswordTooLong, "password"},
+		"broken password": {func(in *SignUpInput) { in.Password = "0123456789\xff" }, CodePasswordMalformed, "password"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := good
+			c.change(&in)
+			_, _, err := h.SignUp(t.Context(), in)
+			wantCode(t, err, c.code)
+			var refusal *Error
+			if errors.As(err, &refusal) {
+				wantEqual(t, "field", refusal.Field, c.field)
+			}
+		})
+	}
+	_, _, err := h.SignUp(t.Context(), good) // none of the refused left anything behind
+	must(t, err)
+}
+
+// Twenty who want one handle: one gets it, and the others hear why not.
+func TestSignUpConcurrently(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	codes, all := make(chan string, 20), sync.WaitGroup{}
+	for i := range 20 {
+		all.Go(func() {
+			_, _, err := h.SignUp(t.Context(), SignUpInput{
+				Email: strings.Repeat("x", i+1) + "@example.com", Handle: "wanted", Name: "X", Password: goodPassword,
+			})
+			if err != nil && CodeOf(err) == "" {
+				t.Error(err)
+			}
+			codes <- CodeOf(err)
+		})
+	}
+	all.Wait()
+	close(codes)
+	count := map[string]int{}
+	for c := range codes {
+		count[c]++
+	}
+	wantEqual(t, "winners", count[""], 1)
+	wantEqual(t, "losers", count[CodeHandleTaken], 19)
+}
+
+func TestRename(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, user := h.signUp("alice")
+	h.clock.Advance(time.Hour)
+	renamed, err := h.Rename(t.Context(), user.ID, "  Zoë Ünal ")
+	must(t, err)
+	wantEqual(t, "name", renamed.Name, "Zoë Ünal")
+	found, err := h.SearchUsers(t.Context(), "ZOË ü", 5)
+	must(t, err)
+	wantEqual(t, "found by the new name", len(found), 1)
+	_, err = h.Rename(t.Context(), user.ID, "a\u202eb")
+	wantCode(t, err, CodeNameMalformed)
+	_, err = h.Rename(t.Context(), nobodyID, "Nobody")
+	wantCode(t, err, CodeUserNotFound)
+}
+
+func TestSuspendUnknownUser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	wantCode(t, h.Suspend(t.Context(), nobodyID, "x"), CodeUserNotFound)
+	wantCode(t, h.Reinstate(t.Context(), nobodyID, "x"), CodeUserNotFound)
+	_, user := h.signUp("alice")
+	must(t, h.Suspend(t.Context(), user.ID, "\x1b[2J"+strings.Repeat("é", 5000)))
+	var reason string
+	h.scan("SELECT status_reason FROM users WHERE id = $1", user.ID, &reason)
+	wantEqual(t, "reason", reason, "[2J"+strings.Repeat("é", 197))
+}
+
+func TestFindUser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, alice := h.signUp("alice")
+	_, bob := h.signUp("bob")
+	must(t, h.Suspend(t.Context(), bob.ID, "x"))
+	for who, want := range map[string]UserRef{
+		"alice":             {alice.ID, "alice", alice.Name, StatusActive},
+		"@ALICE":            {alice.ID, "alice", alice.Name, StatusActive},
+		"Alice@Example.com": {alice.ID, "alice", alice.Name, StatusActive},
+		"@bob":              {bob.ID, "bob", bob.Name, StatusSuspended},
+	} {
+		got, err := h.FindUser(t.Context(), who)
+		must(t, err)
+		wantEqual(t, who, got, want)
+	}
+	for _, who := range []string{"", "@", "carol", "@@alice", "alice%", "a\x00", "\xff", "' OR 1=1 --", alice.ID.String()} {
+		_, err := h.FindUser(t.Context(), who)
+		wantCode(t, err, CodeUserNotFound)
+	}
+}
+
+func TestUsersByID(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, alice := h.signUp("alice")
+	_, bob := h.signUp("bob")
+	got, err := h.UsersByID(t.Context(), []uuid.UUID{alice.ID, nobodyID, bob.ID, alice.ID})
+	must(t, err)
+	wantEqual(t, "found", len(got), 2)
+	wantEqual(t, "alice", got[alice.ID], UserRef{alice.ID, "alice", alice.Name, StatusActive})
+	none, err := h.UsersByID(t.Context(), nil)
+	must(t, err)
+	wantEqual(t, "none", len(none), 0)
+	if _, err := h.UsersByID(t.Context(), make([]uuid.UUID, maxUsersByID+1)); err == nil {
+		t.Error("unbounded")
+	}
+}
+
+func TestSearchUsers(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for handle, name := range map[string]string{
+		"ann": "Ann Lee", "anna_b": "Bea Ann", "zed": "Anna 100% Zed", "bob_x": "Bob_X", "bobyx": "Bob", "gone": "Anna Gone", "elif": "Çağla",
+	} {
+		_, user := h.signUp(handle)
+		_, err := h.Rename(t.Context(), user.ID, name)
+		must(t, err)
+		if handle == "gone" {
+			must(t, h.Suspend(t.Context(), user.ID, "x"))
+		}
+	}
+	for prefix, want := range map[string]string{
+		"ann": "ann anna_b zed", "@ANN": "ann anna_b zed", "anna ": "anna_b zed", "anna 1": "zed", "anna 100%": "zed",
+		"bob_": "bob_x", "bo%": "", "%": "", "_": "", `\`: "", "bob": "bob_x bobyx", "çağ": "elif", "ÇAĞ": "elif",
+		"lee": "", "gone": "", "anna g": "", "\xff": "", "a\x00": "", "'": "", "\u202e": "", strings.Repeat("a", 81): "",
+	} {
+		found, err := h.SearchUsers(t.Context(), prefix, 10)
+		must(t, err)
+		var handles []string
+		for _, ref := range found {
+			handles = append(handles, ref.Handle)
+		}
+		wantEqual(t, "prefix "+prefix, strings.Join(handles, " "), want)
+	}
+	for limit, want := range map[int]int{-1: 0, 0: 0, 1: 1, 2: 2} {
+		found, err := h.SearchUsers(t.Context(), "ann", limit)
+		must(t, err)
+		wantEqual(t, "limit", len(found), want)
+	}
+}

@@ -1,0 +1,79 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Principal is who is asking, as of the moment of [Service.Verify].
+type Principal struct {
+	UserID    uuid.UUID
+	SessionID uuid.UUID
+	Handle    string
+	Role      Role
+}
+
+// Verify returns whose access token this is. It checks the token itself, and
+// then in the database that its session is open and its user active: a logout
+// or suspension that has returned is never missed.
+func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
+	stated, err := s.tokens.parse(token)
+	if err != nil {
+		return Principal{}, err
+	}
+	session, found, err := s.open.get(ctx, stated.sessionID)
+	if err != nil {
+		return Principal{}, fmt.Errorf("verify access token: %w", err)
+	}
+	switch {
+	case found && session.userID != stated.userID:
+		return Principal{}, errTokenInvalid(errors.New("session of another user"))
+	case found && session.status != StatusActive:
+		return Principal{}, errSuspended()
+	case !found || session.revoked:
+		return Principal{}, &Error{Code: CodeSessionRevoked, Message: "the session has ended; log in again"}
+	case !s.now().Before(session.ends):
+		return Principal{}, &Error{Code: CodeTokenExpired, Message: "the session has expired; log in again"}
+	}
+	return Principal{
+		UserID: session.userID, SessionID: stated.sessionID,
+		Handle: session.handle, Role: session.role,
+	}, nil
+}
+
+// openSession is what decides whether a session's tokens still count.
+type openSession struct {
+	userID  uuid.UUID
+	revoked bool
+	ends    time.Time
+	handle  string
+	role    Role
+	status  Status
+}
+
+const sqlLookUpSessions = `
+SELECT s.id, s.user_id, s.revoked_at IS NOT NULL, s.expires_at, u.handle, u.role, u.status
+  FROM sessions s JOIN users u ON u.id = s.user_id
+ WHERE s.id = ANY($1)`
+
+func (s *Service) lookUpSessions(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]openSession, error) {
+	rows, err := s.pool.Query(ctx, sqlLookUpSessions, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found := make(map[uuid.UUID]openSession, len(ids))
+	for rows.Next() {
+		var id uuid.UUID
+		var o openSession
+		if err := rows.Scan(&id, &o.userID, &o.revoked, &o.ends, &o.handle, &o.role, &o.status); err != nil {
+			return nil, err
+		}
+		found[id] = o
+	}
+	return found, rows.Err()
+}

@@ -1,0 +1,69 @@
+package bank
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// Code names why an outcome is unknown. It is an error itself, so that
+// errors.Is(err, bank.CodeTimeout) reads as it should.
+type Code string
+
+const (
+	CodeInvalid       Code = "invalid"       // never sent: the request's form is wrong
+	CodeTimeout       Code = "timeout"       // no answer in time, or the caller left
+	CodeTransport     Code = "transport"     // refused, reset, cut: may have arrived or not
+	CodeHTTPStatus    Code = "http_status"   // 5xx, a redirect, any code that is no answer
+	CodeUnauthorized  Code = "unauthorized"  // 401, 403: the token is wrong
+	CodeConflict      Code = "conflict"      // 409: the bank holds another instruction under this ref
+	CodeUnreadable    Code = "unreadable"    // not JSON, too large, a field missing or twice
+	CodeContradiction Code = "contradiction" // well formed, but not about what was asked
+)
+
+// Error makes a Code a target for errors.Is.
+func (c Code) Error() string { return "bank: " + string(c) }
+
+// Error is the only error type of a Bank.
+type Error struct {
+	Code  Code
+	Op    string  // submit, status, statement
+	Ref   string  // empty for statement
+	HTTP  int     // status code of the bank's answer, 0 where none arrived
+	Claim *Answer // CodeContradiction: what the bank said. For suspense and alerts, not for posting
+	Err   error   // the cause
+}
+
+// Error is safe to log: what came from the bank is cleaned and bounded.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("bank " + e.Op)
+	if e.Ref != "" {
+		b.WriteString(" " + CleanText(e.Ref))
+	}
+	b.WriteString(": " + string(e.Code))
+	if e.HTTP != 0 {
+		b.WriteString(" (HTTP " + strconv.Itoa(e.HTTP) + ")")
+	}
+	if e.Err != nil {
+		b.WriteString(": " + CleanText(e.Err.Error()))
+	}
+	return b.String()
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is matches the error's Code.
+func (e *Error) Is(target error) bool {
+	code, ok := target.(Code)
+	return ok && code == e.Code
+}
+
+// CodeOf gives the code of an error from a Bank, or "" for any other.
+func CodeOf(err error) Code {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return ""
+}

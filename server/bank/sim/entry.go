@@ -1,0 +1,110 @@
+package sim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/bank/internal/wire"
+)
+
+// Status is how a payment ended. There is no third.
+type Status string
+
+const (
+	StatusExecuted Status = "executed"
+	StatusRejected Status = "rejected"
+)
+
+// Entry is one line of the journal, and one line of the statement.
+type Entry struct {
+	Seq int64 `json:"seq"` // 1, 2, 3 … without gaps
+	bank.Instruction
+	Status  Status    `json:"status"`
+	Reason  string    `json:"reason,omitempty"` // of a rejection
+	At      time.Time `json:"at"`               // UTC
+	BankRef string    `json:"bank_ref"`         // unique
+}
+
+// answer is the body of POST and GET /v1/payments.
+type answer struct {
+	Ref      string    `json:"ref"`
+	BankRef  string    `json:"bank_ref"`
+	Status   Status    `json:"status"`
+	Reason   string    `json:"reason"`
+	Amount   int64     `json:"amount"`
+	Currency string    `json:"currency"`
+	At       time.Time `json:"at"`
+}
+
+// tell makes the answer to an entry, true or not.
+func (l lie) tell(e *Entry) answer {
+	a := answer{e.Ref, e.BankRef, e.Status, e.Reason, e.Amount, e.Currency, e.At}
+	switch l {
+	case wrongAmount:
+		a.Amount++
+	case oppositeStatus:
+		if a.Status == StatusExecuted {
+			a.Status, a.Reason = StatusRejected, "declined"
+		} else {
+			a.Status, a.Reason = StatusExecuted, ""
+		}
+	}
+	return a
+}
+
+func (e *Entry) line() ([]byte, error) {
+	data, err := json.Marshal(e)
+	return append(data, '\n'), err
+}
+
+// parseEntry reads a journal line without its newline.
+func parseEntry(line []byte) (*Entry, error) {
+	f, err := wire.Parse(line)
+	if err != nil {
+		return nil, err
+	}
+	f.Only("seq", "ref", "direction", "amount", "currency", "status", "reason", "at", "bank_ref")
+	e := &Entry{Seq: f.Int("seq"), Instruction: readInstruction(f)}
+	e.Status, e.Reason = Status(f.Text("status")), f.OptionalText("reason")
+	e.At, e.BankRef = f.Time("at"), f.Text("bank_ref")
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	if e.Status != StatusExecuted && e.Status != StatusRejected {
+		return nil, errors.New("status is neither executed nor rejected")
+	}
+	if err := e.Validate(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func readInstruction(f *wire.Fields) bank.Instruction {
+	return bank.Instruction{
+		Ref:       f.Text("ref"),
+		Direction: bank.Direction(f.Text("direction")),
+		Amount:    f.Int("amount"),
+		Currency:  f.Text("currency"),
+	}
+}
+
+// parseInstruction reads the body of POST /v1/payments.
+func parseInstruction(body []byte) (bank.Instruction, error) {
+	f, err := wire.Parse(body)
+	if err != nil {
+		return bank.Instruction{}, err
+	}
+	f.Only("ref", "direction", "amount", "currency")
+	in := readInstruction(f)
+	if err := f.Err(); err != nil {
+		return bank.Instruction{}, err
+	}
+	return in, in.Validate()
+}
+
+func bankRef(seed uint64, seq int64, ref string) string {
+	return fmt.Sprintf("bk-%d-%08x", seq, uint32(dice{seed: seed, ref: ref}.hash("bank ref")))
+}

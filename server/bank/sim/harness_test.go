@@ -1,0 +1,92 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/server/bank"
+)
+
+const (
+	patient   = 30 * time.Second
+	impatient = 50 * time.Millisecond
+)
+
+// rig is a mock bank on a real port.
+type rig struct {
+	*Server
+	url, journal string
+}
+
+// start opens a bank; change may alter its configuration.
+func start(t *testing.T, change func(*Config)) *rig {
+	t.Helper()
+	cfg := Config{Journal: filepath.Join(t.TempDir(), "bank", "journal.jsonl"), Seed: 7}
+	if change != nil {
+		change(&cfg)
+	}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(s.Handler())
+	t.Cleanup(func() {
+		s.stop() // ends hangs, for which web.Close would wait
+		web.Close()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &rig{s, web.URL, cfg.Journal}
+}
+
+func (r *rig) client(t *testing.T, timeout time.Duration) *bank.Client {
+	t.Helper()
+	c, err := bank.NewClient(bank.ClientConfig{URL: r.url, Token: r.cfg.Token, Timeout: timeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (r *rig) read(t *testing.T) []Entry {
+	t.Helper()
+	entries, err := ReadJournal(r.journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
+func withFaults(f Faults) func(*Config) { return func(c *Config) { c.Faults = f } }
+
+func pay(n int) bank.Instruction {
+	in := bank.Instruction{Ref: fmt.Sprintf("ref-%d", n), Direction: bank.Deposit, Amount: int64(n + 1), Currency: "USD"}
+	if n%2 == 1 {
+		in.Direction = bank.Withdrawal
+	}
+	return in
+}
+
+// truthOf asks Status and Submit of a healed bank and wants both to agree.
+func truthOf(t *testing.T, r *rig, in bank.Instruction) bank.Answer {
+	t.Helper()
+	if err := r.SetFaults(Faults{}); err != nil {
+		t.Fatal(err)
+	}
+	c := r.client(t, patient)
+	submitted, err := c.Submit(context.Background(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := c.Status(context.Background(), in)
+	if err != nil || status != submitted {
+		t.Fatalf("status says %+v, %v; submit said %+v", status, err, submitted)
+	}
+	return status
+}

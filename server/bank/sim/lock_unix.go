@@ -1,0 +1,22 @@
+//go:build unix
+
+package sim
+
+import (
+	"os"
+	"syscall"
+)
+
+// lockFile ends with the process, however it ends.
+func lockFile(f *os.File) error {
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

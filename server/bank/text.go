@@ -1,0 +1,48 @@
+package bank
+
+import (
+	"strings"
+	"unicode"
+)
+
+// CleanText makes words of the bank fit for a row, a log and a terminal: at
+// most MaxReasonRunes runes, white space as single blanks, and nothing that is
+// not printable (control characters, escape sequences, bidirectional overrides
+// and zero-width marks are dropped).
+func CleanText(s string) string {
+	var b strings.Builder
+	runes, blank := 0, false
+	for _, r := range s {
+		if unicode.IsSpace(r) {
+			blank = runes > 0
+			continue
+		}
+		if !unicode.IsPrint(r) {
+			continue
+		}
+		if blank && runes < MaxReasonRunes-1 {
+			b.WriteByte(' ')
+			runes++
+		}
+		blank = false
+		if runes == MaxReasonRunes {
+			break
+		}
+		b.WriteRune(r)
+		runes++
+	}
+	return b.String()
+}
+
+// visible says whether s is 1..64 bytes of visible ASCII.
+func visible(s string) bool {
+	if len(s) < 1 || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

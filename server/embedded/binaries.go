@@ -1,0 +1,153 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MinMajor is the oldest major version of PostgreSQL that Kizo runs on.
+const MinMajor = 14
+
+// Installation is one PostgreSQL server found on this machine.
+type Installation struct {
+	BinDir string // holds postgres and initdb
+	Major  int
+}
+
+func (i Installation) postgres() string { return filepath.Join(i.BinDir, "postgres") }
+func (i Installation) initdb() string   { return filepath.Join(i.BinDir, "initdb") }
+
+// usualPlaces are where packages put the server when they keep it off PATH.
+var usualPlaces = []string{
+	"/usr/lib/postgresql/*/bin",                          // Debian, Ubuntu
+	"/usr/pgsql-*/bin",                                   // Red Hat, from postgresql.org
+	"/usr/lib/postgresql*/bin",                           // SUSE
+	"/usr/libexec/postgresql*",                           // Alpine
+	"/opt/homebrew/opt/postgresql@*/bin",                 // Homebrew, Apple silicon
+	"/usr/local/opt/postgresql@*/bin",                    // Homebrew, Intel
+	"/home/linuxbrew/.linuxbrew/opt/postgresql@*/bin",    // Homebrew, Linux
+	"/Applications/Postgres.app/Contents/Versions/*/bin", // Postgres.app
+	"/usr/local/pgsql/bin",                               // built from source
+}
+
+// findPostgres chooses the server to run: from binDir if given, else the one
+// on PATH, else the newest in the usual places. Where data exists its major
+// version (0: no data yet) decides, because no other server can read it.
+func findPostgres(ctx context.Context, binDir, dataDir string, dataMajor int) (Installation, error) {
+	var found, tooOld []Installation
+	for _, dir := range candidates(binDir) {
+		inst, ok := inspect(ctx, dir)
+		switch {
+		case !ok:
+		case inst.Major < MinMajor:
+			tooOld = append(tooOld, inst)
+		case dataMajor == 0 || inst.Major == dataMajor:
+			return inst, nil
+		default:
+			found = append(found, inst)
+		}
+	}
+	if dataMajor != 0 && len(found)+len(tooOld) > 0 {
+		return Installation{}, &VersionError{DataDir: dataDir, Major: dataMajor, Have: append(found, tooOld...)}
+	}
+	return Installation{}, &NotFoundError{BinDir: binDir, TooOld: tooOld}
+}
+
+// candidates lists directories in order of preference, each once.
+func candidates(binDir string) []string {
+	if binDir != "" {
+		return []string{binDir}
+	}
+	var dirs []string
+	if path, err := exec.LookPath("postgres"); err == nil {
+		// A link on PATH need not have initdb beside it; its target does.
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			dirs = append(dirs, filepath.Dir(real))
+		}
+		dirs = append(dirs, filepath.Dir(path))
+	}
+	var usual []string
+	for _, pattern := range usualPlaces {
+		matches, _ := filepath.Glob(pattern)
+		usual = append(usual, matches...)
+	}
+	slices.SortStableFunc(usual, func(a, b string) int { return numberIn(b) - numberIn(a) })
+	for _, dir := range usual {
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// inspect asks the server in dir for its version.
+func inspect(ctx context.Context, dir string) (Installation, bool) {
+	inst := Installation{BinDir: dir}
+	if !executable(inst.postgres()) || !executable(inst.initdb()) {
+		return inst, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, inst.postgres(), "--version").Output()
+	if err != nil {
+		return inst, false
+	}
+	inst.Major, err = parseVersion(string(out))
+	return inst, err == nil
+}
+
+// parseVersion takes 17 out of "postgres (PostgreSQL) 17.2 (Debian 17.2-1)".
+func parseVersion(line string) (int, error) {
+	_, version, ok := strings.Cut(line, "(PostgreSQL) ")
+	if !ok || numberIn(version) == 0 {
+		return 0, fmt.Errorf("not a PostgreSQL version: %q", strings.TrimSpace(line))
+	}
+	return numberIn(version), nil
+}
+
+// numberIn is the first number in s, or 0.
+func numberIn(s string) int {
+	notDigit := func(r rune) bool { return r < '0' || r > '9' }
+	s = strings.TrimLeftFunc(s, notDigit)
+	if end := strings.IndexFunc(s, notDigit); end >= 0 {
+		s = s[:end]
+	}
+	n, _ := strconv.Atoi(s)
+	return n
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// dataVersion is the major version that wrote dataDir, or 0 if there is no
+// cluster yet. It refuses a directory that holds something else.
+func dataVersion(dataDir string) (int, error) {
+	text, err := os.ReadFile(filepath.Join(dataDir, "PG_VERSION"))
+	if err == nil {
+		major := numberIn(string(text))
+		if major == 0 {
+			return 0, fmt.Errorf("%s/PG_VERSION is not a version: %q", dataDir, text)
+		}
+		return major, nil
+	}
+	if !os.IsNotExist(err) {
+		return 0, fmt.Errorf("read the version of the data: %w", err)
+	}
+	entries, err := os.ReadDir(dataDir)
+	if err != nil && !os.IsNotExist(err) {
+		return 0, fmt.Errorf("read the data directory: %w", err)
+	}
+	if len(entries) > 0 {
+		return 0, fmt.Errorf("%s is neither empty nor the data of PostgreSQL (no PG_VERSION); it was left alone", dataDir)
+	}
+	return 0, nil
+}

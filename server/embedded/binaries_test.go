@@ -1,0 +1,65 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// fakeInstallation answers --version and nothing else.
+func fakeInstallation(t *testing.T, version string) string {
+	t.Helper()
+	dir := t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\necho 'postgres (PostgreSQL) %s'\n", version)
+	for _, name := range []string{"postgres", "initdb"} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755))
+	}
+	return dir
+}
+
+func TestFindPostgres(t *testing.T) {
+	new, old := fakeInstallation(t, "97.1 (Debian 97.1-2)"), fakeInstallation(t, "9.6.24")
+	t.Setenv("PATH", new+":/usr/bin:/bin")
+
+	inst, err := findPostgres(t.Context(), "", "", 0)
+	if err != nil || inst.BinDir != new || inst.Major != 97 {
+		t.Errorf("PATH goes first: %v, %v", inst, err)
+	}
+	_, err = findPostgres(t.Context(), old, "", 0)
+	var notFound *NotFoundError
+	if !errors.As(err, &notFound) || len(notFound.TooOld) != 1 {
+		t.Errorf("too old: %v", err)
+	}
+	empty := t.TempDir()
+	_, err = findPostgres(t.Context(), empty, "", 0)
+	if !errors.As(err, &notFound) || !strings.Contains(err.Error(), empty) {
+		t.Errorf("an empty --postgres-bin: %v", err)
+	}
+	_, err = findPostgres(t.Context(), new, "/data", 96)
+	var version *VersionError
+	if !errors.As(err, &version) || version.Have[0].Major != 97 {
+		t.Errorf("other data: %v", err)
+	}
+	for _, hint := range []string{"apt install", "dnf install", "brew install"} {
+		if !strings.Contains((&NotFoundError{}).Error(), hint) {
+			t.Errorf("%q is not in the hint", hint)
+		}
+	}
+}
+
+func TestParseVersion(t *testing.T) {
+	for line, want := range map[string]int{
+		"postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)\n": 15,
+		"postgres (PostgreSQL) 18beta1":                          18,
+		"postgres (PostgreSQL) 9.6.24":                           9,
+		"postgres (EnterpriseDB) x":                              0,
+		"":                                                       0,
+	} {
+		if got, err := parseVersion(line); got != want || (err == nil) != (want > 0) {
+			t.Errorf("%q: %d, %v", line, got, err)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package embedded
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestDefaultDir(t *testing.T) {
+	home := tempDir(t)
+	t.Setenv("HOME", home)
+	want := func(want string) {
+		t.Helper()
+		got, err := DefaultDir()
+		if err != nil || got != want {
+			t.Errorf("got %s, %v; want %s", got, err, want)
+		}
+	}
+	t.Setenv("XDG_DATA_HOME", "")
+	want(filepath.Join(home, ".local/share/kizo"))
+	t.Setenv("XDG_DATA_HOME", "relative")
+	want(filepath.Join(home, ".local/share/kizo"))
+	t.Setenv("XDG_DATA_HOME", "/srv/data")
+	want("/srv/data/kizo")
+	if os.Geteuid() != 0 {
+		return
+	}
+	t.Setenv("XDG_DATA_HOME", "")
+	must(t, os.Chmod(home, 0o700))
+	if got, err := DefaultDir(); err != nil || !strings.HasPrefix(got, "/var/lib/kizo/home-") {
+		t.Errorf("a closed home: %s, %v", got, err)
+	}
+}
+
+func TestUnreachableAsRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root runs the servers as somebody else")
+	}
+	closed := tempDir(t)
+	must(t, os.Mkdir(filepath.Join(closed, "in"), 0o755))
+	must(t, os.WriteFile(filepath.Join(closed, "private"), nil, 0o600))
+	must(t, os.Chmod(closed, 0o700))
+	for _, dir := range []string{closed, filepath.Join(closed, "in", "data")} {
+		_, err := StartPostgres(t.Context(), PostgresConfig{Dir: dir})
+		var unreachable *UnreachableError
+		if !errors.As(err, &unreachable) || unreachable.Blocked != closed {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	if left, _ := os.ReadDir(filepath.Join(closed, "in")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	// By a link it is as closed.
+	link := filepath.Join(tempDir(t), "link")
+	must(t, os.Symlink(filepath.Join(closed, "in"), link))
+	_, err := StartPostgres(t.Context(), PostgresConfig{Dir: filepath.Join(link, "data")})
+	var unreachable *UnreachableError
+	if !errors.As(err, &unreachable) || unreachable.Blocked != closed {
+		t.Errorf("by a link: %v", err)
+	}
+	// An empty closed directory, such as mktemp -d makes, is opened.
+	empty := tempDir(t)
+	must(t, os.Chmod(empty, 0o700))
+	start(t, PostgresConfig{Dir: empty})
+}
+
+func TestRestoredByRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can own what it should not")
+	}
+	dir := tempDir(t)
+	must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))
+	must(t, identity{drop: true}.own(filepath.Join(dir, "pgdata")))
+	start(t, PostgresConfig{Dir: dir})
+}

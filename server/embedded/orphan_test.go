@@ -1,0 +1,146 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestKilledParent(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	cmd := startHelper(t, dir)
+	instance, running, err := Attach(dir)
+	if err != nil || !running {
+		t.Fatalf("the helper's server is not found: %v", err)
+	}
+	exec1(t, instance.URL("kizo", OwnerRole), `CREATE TABLE kept AS SELECT 42 AS n`)
+
+	_, err = StartPostgres(t.Context(), PostgresConfig{Dir: dir})
+	var inUse *InUseError
+	if !errors.Is(err, ErrInUse) || !errors.As(err, &inUse) || inUse.PID != cmd.Process.Pid {
+		t.Fatalf("the helper is process %d; got %v", cmd.Process.Pid, err)
+	}
+	if _, err := StartRedis(t.Context(), RedisConfig{Dir: dir}); !errors.Is(err, ErrInUse) && haveRedis() {
+		t.Errorf("a second Redis: %v", err)
+	}
+
+	must(t, cmd.Process.Kill())
+	cmd.Wait()
+	pg := start(t, PostgresConfig{Dir: dir})
+	if n := query[int](t, pg.URL("kizo", OwnerRole), `SELECT n FROM kept`); n != 42 {
+		t.Errorf("after the kill the table holds %d", n)
+	}
+	redis, err := StartRedis(t.Context(), RedisConfig{Dir: dir})
+	must(t, err)
+	must(t, redis.Stop(t.Context()))
+}
+
+// TestOrphan is for what happens where no signal tells of the parent's death.
+func TestOrphan(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))
+	orphan, id := startOrphan(t, dir)
+
+	var log strings.Builder
+	pg := start(t, PostgresConfig{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	<-orphan.done
+	if !strings.Contains(log.String(), fmt.Sprint(orphan.pid())) {
+		t.Errorf("nobody was told: %q", &log)
+	}
+	query[int](t, pg.URL("postgres", AdminRole), `SELECT 1`)
+	if owner, ok := ownerOf(filepath.Join(dir, "pgdata")); ok && owner.uid != id.uid {
+		t.Errorf("the data changed hands: %v, %v", owner, id)
+	}
+}
+
+// startOrphan runs a postgres on dir that nobody in this package knows of.
+func startOrphan(t *testing.T, dir string) (*child, identity) {
+	t.Helper()
+	data := filepath.Join(dir, "pgdata")
+	id, err := serviceUser()
+	must(t, err)
+	inst, err := findPostgres(t.Context(), "", data, 0)
+	must(t, err)
+	cmd := exec.Command(inst.postgres(), "-D", data, "-c", "listen_addresses=", "-c", "unix_socket_directories="+data)
+	cmd.Dir = data
+	stderr, err := cmd.StderrPipe()
+	must(t, err)
+	orphan, err := startChild(cmd, id, 0)
+	must(t, err)
+	t.Cleanup(func() { orphan.signal(syscall.SIGKILL); <-orphan.done })
+	ready := make(chan struct{})
+	go func() {
+		text, buffer := "", make([]byte, 4096)
+		for {
+			n, err := stderr.Read(buffer)
+			if text += string(buffer[:n]); strings.Contains(text, "ready to accept connections") {
+				close(ready)
+				io.Copy(io.Discard, stderr)
+				return
+			}
+			if err != nil {
+				t.Errorf("the orphan did not start: %s", text)
+				close(ready)
+				return
+			}
+		}
+	}()
+	<-ready
+	return orphan, id
+}
+
+// TestStrangersPid: a stale postmaster.pid names a process that has nothing to
+// do with it but would make postgres believe that another server runs.
+func TestStrangersPid(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))
+	crashed, id := startOrphan(t, dir)
+	crashed.signal(syscall.SIGKILL)
+	<-crashed.done
+
+	stranger := exec.Command("sleep", "600")
+	stranger.SysProcAttr = &syscall.SysProcAttr{Credential: id.credential()}
+	must(t, stranger.Start())
+	t.Cleanup(func() { stranger.Process.Kill(); stranger.Wait() })
+	path := filepath.Join(dir, "pgdata", "postmaster.pid")
+	text, err := os.ReadFile(path)
+	must(t, err)
+	_, rest, _ := strings.Cut(string(text), "\n")
+	must(t, os.WriteFile(path, fmt.Appendf(nil, "%d\n%s", stranger.Process.Pid, rest), 0o600))
+
+	start(t, PostgresConfig{Dir: dir})
+	if !alive(stranger.Process.Pid) {
+		t.Error("the stranger was killed")
+	}
+}
+
+func TestLock(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(tempDir(t), "new")
+	lock, err := Lock(dir)
+	must(t, err)
+	_, err = Lock(dir)
+	var inUse *InUseError
+	if !errors.As(err, &inUse) || inUse.PID != os.Getpid() || inUse.Dir != dir {
+		t.Errorf("got %v", err)
+	}
+	// Who has the lock may start, and keeps the lock.
+	must(t, start(t, PostgresConfig{Dir: dir, Lock: lock}).Stop(t.Context()))
+	if _, err := Lock(dir); !errors.Is(err, ErrInUse) {
+		t.Errorf("got %v", err)
+	}
+	must(t, lock.Unlock())
+	lock, err = Lock(dir)
+	must(t, err)
+	must(t, lock.Unlock())
+}

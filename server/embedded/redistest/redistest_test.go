@@ -1,0 +1,29 @@
+package redistest_test
+
+import (
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/JDevAman/kizo/server/embedded"
+	"github.com/JDevAman/kizo/server/embedded/redistest"
+)
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+	for name, server := range map[string]*embedded.Redis{
+		"own":        redistest.New(t),
+		"other":      redistest.New(t),
+		"in process": redistest.NewInProcess(t),
+	} {
+		client := redis.NewClient(&redis.Options{Network: server.Network(), Addr: server.Addr()})
+		defer client.Close()
+		// Each is empty before and holds its own afterwards.
+		if err := client.Get(t.Context(), "key").Err(); err != redis.Nil {
+			t.Errorf("%s: a new Redis has the key, or fails: %v", name, err)
+		}
+		if err := client.Set(t.Context(), "key", name, 0).Err(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

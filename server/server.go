@@ -1,0 +1,298 @@
+// Package server puts the rooms of kizod together.
+//
+//	            ┌────────────────── Server ──────────────────┐
+//	listener ─► api ─► ledger ─► PostgreSQL ◄─ settle ─► bank │ ◄─ ops listener
+//	            └─► auth ──────────┘             └─► Redis    │
+//	            └────────────────────────────────────────────┘
+//
+// Server is `kizod serve`: everything it talks to runs already. Dev is `kizod
+// dev`: it brings its own PostgreSQL, Redis and bank, and a Server on top.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	kizo "github.com/JDevAman/kizo"
+	"github.com/JDevAman/kizo/migrations"
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/settle"
+)
+
+// Role is one of the jobs that a kizod can have.
+type Role string
+
+// The roles. Each may run in any number of processes.
+const (
+	RoleAPI     Role = "api"
+	RoleWorker  Role = "worker"
+	RoleJanitor Role = "janitor"
+)
+
+// AllRoles is what a lone kizod does.
+func AllRoles() []Role { return []Role{RoleAPI, RoleWorker, RoleJanitor} }
+
+// Config of a Server.
+type Config struct {
+	DatabaseURL     string // as kizo_app
+	MaxConnections  int32  // to the database; 24 when 0
+	Redis           asynq.RedisConnOpt
+	BankURL         string
+	BankToken       string // shown to the bank; none if ""
+	Secrets         auth.Secrets
+	Listen          string // of the API, host:port
+	OpsListen       string // of metrics, health and pprof, host:port
+	Roles           []Role
+	DefaultCurrency money.Currency
+	DrainDelay      time.Duration // between "not ready" and no longer accepting
+	DrainTimeout    time.Duration // for the requests under way; 25 s when 0
+	LoseMoney       bool          // serve although the database may forget commits
+	Version         string
+	Logger          *slog.Logger
+}
+
+// Server is a running kizod.
+type Server struct {
+	config   Config
+	log      *slog.Logger
+	pool     *pgxpool.Pool
+	ledger   *ledger.Ledger
+	api      *api.API
+	registry *prometheus.Registry
+	ready    atomic.Bool
+
+	apiListener, opsListener net.Listener
+	ops                      *http.Server
+	stopWork                 context.CancelFunc
+	work                     sync.WaitGroup
+	failed                   chan error // what ended by itself
+	closing                  sync.Once
+	closeErr                 error
+}
+
+// Start checks the database, listens, and starts the roles. A Server that it
+// returns must be closed.
+func Start(ctx context.Context, config Config) (_ *Server, err error) {
+	if config.MaxConnections == 0 {
+		config.MaxConnections = 24
+	}
+	if config.DrainTimeout == 0 {
+		config.DrainTimeout = 25 * time.Second
+	}
+	s := &Server{config: config, log: config.Logger, failed: make(chan error, 8), stopWork: func() {}}
+	defer func() {
+		if err != nil {
+			_ = s.Close()
+		}
+	}()
+	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.assemble(); err != nil {
+		return nil, err
+	}
+	s.ready.Store(true)
+	return s, nil
+}
+
+// connect opens the database and refuses one that cannot be trusted with money.
+func (s *Server) connect(ctx context.Context) error {
+	poolConfig, err := pgxpool.ParseConfig(s.config.DatabaseURL)
+	if err != nil {
+		return errors.New("the database URL cannot be read") // its text may hold a password
+	}
+	poolConfig.MaxConns = s.config.MaxConnections
+	poolConfig.ConnConfig.RuntimeParams["application_name"] = "kizod"
+	if s.pool, err = pgxpool.NewWithConfig(ctx, poolConfig); err != nil {
+		return fmt.Errorf("connect to the database: %w", err)
+	}
+	if err := migrations.Check(ctx, s.pool); err != nil {
+		return err
+	}
+	if err := ledger.CheckRole(ctx, s.pool); err != nil {
+		return err
+	}
+	if err := ledger.CheckDurable(ctx, s.pool); err != nil {
+		if !s.config.LoseMoney {
+			return err
+		}
+		s.log.Warn("serving on a database that may forget committed money, as told to", "error", err)
+	}
+	return nil
+}
+
+func (s *Server) listen(ctx context.Context) (err error) {
+	var config net.ListenConfig
+	if s.has(RoleAPI) {
+		if s.apiListener, err = config.Listen(ctx, "tcp", s.config.Listen); err != nil {
+			return fmt.Errorf("listen for the API (--listen picks another address): %w", err)
+		}
+	}
+	if s.opsListener, err = config.Listen(ctx, "tcp", s.config.OpsListen); err != nil {
+		return fmt.Errorf("listen for operators (--ops-listen picks another address): %w", err)
+	}
+	return nil
+}
+
+// assemble makes the rooms and starts them.
+func (s *Server) assemble() error {
+	batches := newBatchMetrics()
+	s.ledger = ledger.Open(ledger.Config{Pool: s.pool, Logger: s.log, OnBatch: batches.observe})
+	settleMetrics, apiMetrics := settle.NewMetrics(), api.NewMetrics()
+	s.registry = newRegistry(s.pool, batches, settleMetrics.Collectors(), apiMetrics.Collectors())
+
+	bankClient, err := bank.NewClient(bank.ClientConfig{URL: s.config.BankURL, Token: s.config.BankToken})
+	if err != nil {
+		return err
+	}
+	settler := settle.New(settle.Config{
+		Pool: s.pool, Ledger: s.ledger, Bank: bankClient, Logger: s.log, Metrics: settleMetrics,
+	})
+	dispatcher := settle.NewDispatcher(s.config.Redis, s.log, settleMetrics)
+
+	var working context.Context
+	working, s.stopWork = context.WithCancel(context.Background())
+	s.run("dispatcher", func() error { return dispatcher.Run(working) })
+	if s.has(RoleWorker) {
+		worker := settle.NewWorker(settler, dispatcher, s.config.Redis)
+		s.run("worker", func() error { return worker.Run(working) })
+	}
+	if s.has(RoleJanitor) {
+		janitor := settle.NewJanitor(settler)
+		s.run("janitor", func() error { return janitor.Run(working) })
+	}
+	if s.has(RoleAPI) {
+		if s.api, err = s.newAPI(dispatcher, apiMetrics); err != nil {
+			return err
+		}
+		s.serve("API", func() error { return s.api.Serve(s.apiListener) })
+	}
+	s.ops = &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second}
+	s.serve("operators' listener", func() error { return s.ops.Serve(s.opsListener) })
+	return nil
+}
+
+func (s *Server) newAPI(dispatcher *settle.Dispatcher, metrics *api.Metrics) (*api.API, error) {
+	keys, err := s.config.Secrets.Keys()
+	if err != nil {
+		return nil, err
+	}
+	peppers, err := s.config.Secrets.Peppers()
+	if err != nil {
+		return nil, err
+	}
+	service, err := auth.New(auth.Config{Pool: s.pool, Keys: keys, Peppers: peppers})
+	if err != nil {
+		return nil, err
+	}
+	return api.New(api.Config{
+		Ledger: s.ledger, Auth: service, Hint: dispatcher.Hint, Contract: kizo.Contract,
+		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: metrics,
+	}), nil
+}
+
+// run starts a part that must be over before the ledger is closed.
+func (s *Server) run(name string, part func() error) {
+	s.work.Go(func() {
+		if err := part(); err != nil {
+			s.failed <- fmt.Errorf("%s: %w", name, err)
+		}
+	})
+}
+
+// serve starts a part that ends when its listener is closed.
+func (s *Server) serve(name string, part func() error) {
+	go func() {
+		if err := part(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("%s: %w", name, err)
+		}
+	}()
+}
+
+func (s *Server) has(role Role) bool {
+	for _, r := range s.config.Roles {
+		if r == role {
+			return true
+		}
+	}
+	return false
+}
+
+// URL of the API; "" without the role.
+func (s *Server) URL() string { return httpURL(s.apiListener) }
+
+// OpsURL of metrics and health.
+func (s *Server) OpsURL() string { return httpURL(s.opsListener) }
+
+func httpURL(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return "http://" + l.Addr().String()
+}
+
+// Wait returns when ctx ends, with nil, or when a part of the server has failed.
+func (s *Server) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
+// Close drains: first it is no longer ready, then it stops accepting and lets the
+// requests under way finish, then the payments, then the ledger's line. Being
+// killed at any moment of this is as safe, only less polite.
+func (s *Server) Close() error {
+	s.closing.Do(func() { s.closeErr = s.drain() })
+	return s.closeErr
+}
+
+func (s *Server) drain() error {
+	s.ready.Store(false)
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainDelay+s.config.DrainTimeout)
+	defer cancel()
+	if s.config.DrainDelay > 0 {
+		delay := time.NewTimer(s.config.DrainDelay) // a load balancer needs a probe to notice
+		<-delay.C
+	}
+	var errs []error
+	if s.api != nil {
+		errs = append(errs, s.api.Shutdown(ctx))
+	} else if s.apiListener != nil {
+		errs = append(errs, s.apiListener.Close())
+	}
+	s.stopWork()
+	s.work.Wait()
+	if s.ledger != nil {
+		errs = append(errs, s.ledger.Close(ctx))
+	}
+	if s.ops != nil {
+		errs = append(errs, s.ops.Shutdown(ctx))
+	} else if s.opsListener != nil {
+		errs = append(errs, s.opsListener.Close())
+	}
+	if s.pool != nil {
+		s.pool.Close()
+	}
+	return errors.Join(errs...)
+}

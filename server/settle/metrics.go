@@ -1,0 +1,55 @@
+package settle
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// Metrics of settlement; no label ever names an account or a user.
+type Metrics struct {
+	seconds  *prometheus.HistogramVec
+	unknowns prometheus.Counter
+	reviews  *prometheus.CounterVec
+	hints    prometheus.Counter
+	redrives prometheus.Counter
+}
+
+// NewMetrics makes the metrics, registered nowhere.
+func NewMetrics() *Metrics {
+	return &Metrics{
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "kizo_settlement_seconds",
+			Help:    "From intake to the bank's word carried out.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+		}, []string{"direction", "outcome"}),
+		unknowns: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kizo_bank_unknown_total", Help: "Answers of the bank that left the outcome unknown.",
+		}),
+		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kizo_payments_needs_review_total", Help: "Payments given to an operator, by cause.",
+		}, []string{"cause"}),
+		hints: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kizo_settlement_hints_lost_total", Help: "Hints that did not reach the queue.",
+		}),
+		redrives: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kizo_janitor_redriven_total", Help: "Overdue payments that the janitor drove.",
+		}),
+	}
+}
+
+// Collectors are what to register.
+func (m *Metrics) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.seconds, m.unknowns, m.reviews, m.hints, m.redrives}
+}
+
+func (m *Metrics) settled(c claim, o bank.Outcome, t ledger.Transfer) {
+	m.seconds.WithLabelValues(string(c.instruction.Direction), o.String()).
+		Observe(t.ResolvedAt.Sub(t.CreatedAt).Seconds())
+}
+
+func (m *Metrics) review(cause string) { m.reviews.WithLabelValues(cause).Inc() }
+func (m *Metrics) unknown()            { m.unknowns.Inc() }
+func (m *Metrics) hintLost()           { m.hints.Inc() }
+func (m *Metrics) redriven(n int)      { m.redrives.Add(float64(n)) }

@@ -1,0 +1,199 @@
+package settle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// Config of a Settler; Pool, Ledger and Bank are required. A zero field takes
+// the value in brackets.
+type Config struct {
+	Pool        *pgxpool.Pool
+	Ledger      *ledger.Ledger
+	Bank        bank.Bank
+	Logger      *slog.Logger
+	Metrics     *Metrics
+	Lease       time.Duration // a dead worker's payment falls due after it [3 s]
+	Grace       time.Duration // how long the janitor leaves a due payment to its hint [1 s]
+	FirstDelay  time.Duration // before the second attempt; doubles from one to the next [500 ms]
+	MaxDelay    time.Duration // bound of that doubling [30 s]
+	MaxAttempts int           // together with MaxAge: then needs_review [12]
+	MaxAge      time.Duration // [1 h]
+	Concurrency int           // payments at the bank at once, for workers and janitor each [50]
+}
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics()
+	}
+	duration := func(field *time.Duration, otherwise time.Duration) {
+		if *field == 0 {
+			*field = otherwise
+		}
+	}
+	duration(&c.Lease, 3*time.Second)
+	duration(&c.Grace, time.Second)
+	duration(&c.FirstDelay, 500*time.Millisecond)
+	duration(&c.MaxDelay, 30*time.Second)
+	duration(&c.MaxAge, time.Hour)
+	if c.MaxAttempts == 0 {
+		c.MaxAttempts = 12
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = 50
+	}
+	return c
+}
+
+// Settler carries payments out. Worker and janitor both use it.
+type Settler struct {
+	pool   *pgxpool.Pool
+	ledger *ledger.Ledger
+	bank   bank.Bank
+	log    *slog.Logger
+	config Config
+}
+
+// New makes a Settler; it starts nothing.
+func New(config Config) *Settler {
+	config = config.withDefaults()
+	return &Settler{config.Pool, config.Ledger, config.Bank, config.Logger, config}
+}
+
+// SettleOne claims a payment and carries it as far as the bank lets it. A payment
+// that is settled, not due, or held by another is left alone. again is when to
+// look at it next and for which attempt, 0 if never.
+func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (again time.Duration, attempt int, err error) {
+	c, ok, err := s.claimOne(ctx, transfer)
+	if err != nil || !ok {
+		return 0, 0, err
+	}
+	again, err = s.drive(ctx, c)
+	return again, c.attempts + 1, err
+}
+
+// drive asks the bank about a claimed payment and carries the answer out.
+func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err error) {
+	held, release := s.keepLease(ctx, c)
+	defer release()
+	answer, asked := s.ask(held, c)
+	if ctx.Err() != nil && asked != nil {
+		// We are being stopped, the bank said nothing wrong: hand over at once.
+		return 0, s.postpone(context.WithoutCancel(ctx), c, 0, "the worker was stopped")
+	}
+	switch {
+	case answer.Outcome == bank.Unknown && errors.Is(asked, bank.CodeContradiction),
+		answer.Outcome == bank.Unknown && errors.Is(asked, bank.CodeConflict):
+		s.log.Error("the bank contradicts itself: payment needs review", "transfer", c.transfer, "error", asked)
+		s.config.Metrics.review("contradiction")
+		return 0, s.review(ctx, c, asked.Error())
+	case answer.Outcome == bank.Unknown:
+		return s.again(ctx, c, asked)
+	}
+	return 0, s.finish(ctx, c, answer)
+}
+
+// ask submits a payment at its first attempt. Later the bank may have it already,
+// so it is asked first; and where it has not seen the ref, that is no rejection
+// (the request may still be on its way): the same ref is submitted again.
+func (s *Settler) ask(ctx context.Context, c claim) (bank.Answer, error) {
+	if c.attempts > 1 {
+		answer, err := s.bank.Status(ctx, c.instruction)
+		if err != nil || answer.Outcome != bank.Unknown {
+			return answer, err
+		}
+	}
+	return s.bank.Submit(ctx, c.instruction)
+}
+
+// finish gives the bank's word to the ledger, under our fence.
+func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error {
+	result, err := s.ledger.Settle(ctx, ledger.Settlement{
+		Transfer: c.transfer,
+		Fence:    c.fence,
+		Executed: answer.Outcome == bank.Executed,
+		BankRef:  answer.BankRef,
+		Note:     answer.Reason,
+	})
+	if err == nil {
+		s.config.Metrics.settled(c, answer.Outcome, result.Transfer)
+		return nil
+	}
+	known, ok := errors.AsType[*ledger.Error](err)
+	switch {
+	case ok && known.Code == ledger.Fenced:
+		s.log.Warn("payment was taken over while the bank answered", "transfer", c.transfer)
+		return nil
+	case ok && (known.Code == ledger.SettlementConflicts || known.Code == ledger.BalanceLimit || known.Code == ledger.Internal):
+		s.config.Metrics.review(string(known.Code))
+		return s.review(ctx, c, err.Error())
+	}
+	// The bank's word is not lost: it will say the same again.
+	return fmt.Errorf("settle transfer %s: %w", c.transfer, err)
+}
+
+// again postpones a payment whose outcome is unknown, or gives it to an operator
+// when it has been tried often and long enough.
+func (s *Settler) again(ctx context.Context, c claim, cause error) (time.Duration, error) {
+	why := "the bank has not seen it"
+	if cause != nil {
+		why = cause.Error()
+	}
+	if c.attempts >= s.config.MaxAttempts && c.age >= s.config.MaxAge {
+		s.log.Error("payment needs review", "transfer", c.transfer, "attempts", c.attempts, "age", c.age, "error", why)
+		s.config.Metrics.review("exhausted")
+		return 0, s.review(ctx, c, why)
+	}
+	delay := s.delay(c.attempts)
+	s.log.Warn("payment outcome unknown, asking again", "transfer", c.transfer, "attempts", c.attempts, "in", delay, "error", why)
+	s.config.Metrics.unknown()
+	return delay, s.postpone(ctx, c, delay, why)
+}
+
+// delay before the next attempt: doubling, with jitter of a half.
+func (s *Settler) delay(attempts int) time.Duration {
+	longest := s.config.MaxDelay
+	if shift := attempts - 1; shift < 16 {
+		longest = min(longest, s.config.FirstDelay<<shift)
+	}
+	return longest/2 + rand.N(longest/2+1) //nolint:gosec // jitter
+}
+
+// keepLease renews the claim's lease until release is called. The context that it
+// returns ends when the claim is lost, so that no more is asked in its name.
+func (s *Settler) keepLease(ctx context.Context, c claim) (held context.Context, release func()) {
+	held, cancel := context.WithCancel(ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(s.config.Lease / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-held.Done():
+				return
+			case <-tick.C:
+			}
+			if ok, err := s.renew(held, c); err == nil && !ok {
+				cancel()
+			}
+		}
+	}()
+	return held, func() {
+		cancel()
+		<-stopped
+	}
+}
