@@ -1,0 +1,69 @@
+# Kizo. `make help` lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO            ?= go
+VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS       := -s -w -X main.version=$(VERSION)
+TOOLS         := $(CURDIR)/bin/tools
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
+GORELEASER    := $(TOOLS)/goreleaser-v2.17.0
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## bin/kizo and bin/kizod
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/kizo ./cmd/kizod
+
+.PHONY: deps
+deps: ## install PostgreSQL and Redis if they are missing
+	@deploy/prerequisites.sh
+
+.PHONY: demo
+demo: deps build ## two users, a deposit, a transfer, an audit: the main job, from nothing
+	@deploy/demo.sh
+
+.PHONY: test
+test: deps ## every test, on real PostgreSQL and Redis
+	$(GO) test -count=1 -timeout 10m ./...
+
+.PHONY: race
+race: deps ## the tests of what runs concurrently, under the race detector
+	$(GO) test -race -count=1 -timeout 15m ./server/... ./client/... ./cmd/kizo/...
+
+.PHONY: verify
+verify: lint ## generated code, go.mod, formatting, lint and error codes are in order
+	@deploy/verify.sh
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## golangci-lint, with the arrows of the house
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: generate
+generate: ## write the generated code anew
+	$(GO) generate ./...
+
+.PHONY: bench-ledger
+bench-ledger: deps ## group commit against one transaction per transfer, in one run
+	$(GO) run ./loadtest/ledgerbench
+
+.PHONY: snapshot
+snapshot: $(GORELEASER) ## release archives of this tree, in dist/
+	$(GORELEASER) release --snapshot --clean --skip=publish
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist
+
+$(GOLANGCI_LINT):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	@mv $(TOOLS)/golangci-lint $@
+
+$(GORELEASER):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) $(GO) install github.com/goreleaser/goreleaser/v2@v2.17.0
+	@mv $(TOOLS)/goreleaser $@

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Kizo's main job from nothing, against the real thing: `kizod dev` on ports and data
+# of its own, two users, a deposit, a transfer, their books and the audit. It stops
+# what it started and removes what it wrote.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+home=$(mktemp -d "${TMPDIR:-/tmp}/kizo-demo.XXXXXX")
+chmod 711 "$home" # PostgreSQL may run as another user, who must pass through
+daemon=
+finish() {
+  status=$?
+  if [ -n "$daemon" ]; then
+    kill -TERM "$daemon" 2>/dev/null || true
+    wait "$daemon" 2>/dev/null || true
+  fi
+  if [ $status -ne 0 ]; then
+    echo "The demo failed; the daemon's last words:" >&2
+    tail -n 15 "$home/kizod.log" >&2 2>/dev/null || true
+  fi
+  rm -rf "$home"
+  exit $status
+}
+trap finish EXIT
+
+bin/kizod dev --data "$home/data" --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 \
+  --ready-file "$home/ready" >"$home/kizod.log" 2>&1 &
+daemon=$!
+tries=0
+until [ -s "$home/ready" ]; do # the daemon has no other way to tell a shell
+  kill -0 "$daemon" 2>/dev/null || exit 1
+  tries=$((tries + 1))
+  [ $tries -lt 600 ] || { echo "kizod was not ready within a minute" >&2; exit 1; }
+  sleep 0.1
+done
+KIZO_SERVER=$(sed -n 's/.*"url":"\([^"]*\)".*/\1/p' "$home/ready")
+export KIZO_SERVER
+
+# as USER ARGS…: kizo for one of two people on this machine, told apart by their
+# XDG directories. Shows what it runs.
+as() {
+  local who=$1
+  shift
+  printf '\n\033[1m%s$\033[0m kizo' "$who" | { [ -t 1 ] && cat || sed $'s/\033\\[[0-9]*m//g'; }
+  printf ' %q' "$@"
+  echo
+  XDG_CONFIG_HOME="$home/$who/config" XDG_STATE_HOME="$home/$who/state" bin/kizo "$@"
+}
+
+echo "kizod serves on $KIZO_SERVER, with its own PostgreSQL, queue and mock bank."
+echo 'a long enough password' | as ada signup --email ada@example.com --handle ada --name 'Ada Lovelace' --password-stdin
+echo 'another long password' | as bob signup --email bob@example.com --handle bob --name 'Bob Moore' --password-stdin
+as ada deposit 100.00
+as ada transfer @bob 12.50 -m lunch
+as ada balance
+as bob balance
+as ada transfers list
+echo
+echo '$ kizod audit'
+bin/kizod audit --data "$home/data"
+cat <<'END'
+
+That was real: two accounts, a bank over HTTP, a double-entry ledger on PostgreSQL.
+Now yours. In one terminal:
+
+  bin/kizod dev
+
+and in another:
+
+  bin/kizo signup --email you@example.com --handle you --name "Your Name"
+  bin/kizo deposit 100
+  bin/kizo --help
+END
