@@ -61,11 +61,7 @@ func (w *world) app(args ...string) *app {
 	w.err.Reset()
 	io := &streams{In: strings.NewReader(w.stdin), Out: &w.out, Err: &w.err, OutTerminal: w.terminal, Width: 100}
 	if w.secrets != nil {
-		typed := 0
-		io.ReadSecret = func(context.Context, string) (string, error) {
-			typed++
-			return w.secrets[typed-1], nil
-		}
+		io.ReadSecrets = func(context.Context, ...string) ([]string, error) { return w.secrets, nil }
 	}
 	return &app{io: io, args: args, json: asksForJSON(args),
 		env: func(name string) string { return w.env[name] },

@@ -84,7 +84,11 @@ func outcomeOf(entry intent, receipt client.Receipt, err error) (intentEnd, bool
 	case errors.As(err, &refused) && refused.TransferID != "":
 		return intentEnd{ID: entry.ID, Outcome: "refused", Transfer: refused.TransferID, Settles: entry.fingerprint()}, true
 	}
-	return intentEnd{ID: entry.ID, Outcome: "not_done"}, true
+	end := intentEnd{ID: entry.ID, Outcome: "not_done"}
+	if entry.Command.Resumed {
+		end.Settles = entry.fingerprint() // whatever went before, this answer was enough to be sure
+	}
+	return end, true
 }
 
 // who is the user that the money belongs to.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/JDevAman/kizo/tui/printable"
@@ -15,6 +16,7 @@ type column struct {
 	title string
 	right bool // numbers
 	cut   bool // may be cut off where the terminal ends; never ids and amounts
+	drop  int  // may be left out where the terminal is narrow, the highest first; 0 never
 }
 
 // printList prints many: a table for a terminal, tab-separated lines without a header for a pipe, an
@@ -104,28 +106,22 @@ func tabbed(rows [][]string) string {
 const gap = "  "
 
 // table aligns rows under their titles. Where they are wider than the terminal, columns that may be cut
-// give way, down to their title.
+// give way, down to their title; if that is not enough, columns that may be dropped are.
 func table(columns []column, rows [][]string, width int) string {
 	widths := make([]int, len(columns))
-	total := len(gap) * (len(columns) - 1)
 	for i, c := range columns {
 		widths[i] = printable.Width(c.title)
 		for _, row := range rows {
 			widths[i] = max(widths[i], printable.Width(row[i]))
 		}
-		total += widths[i]
 	}
-	for i, c := range columns {
-		if width > 0 && c.cut && total > width {
-			less := min(total-width, widths[i]-printable.Width(c.title))
-			widths[i], total = widths[i]-less, total-less
-		}
-	}
+	shown := fit(columns, widths, width)
 	var out strings.Builder
 	line := func(cell func(i int) string) {
 		var text strings.Builder
-		for i, c := range columns {
-			if i > 0 {
+		for n, i := range shown {
+			c := columns[i]
+			if n > 0 {
 				text.WriteString(gap)
 			}
 			if c.right {
@@ -143,4 +139,40 @@ func table(columns []column, rows [][]string, width int) string {
 		line(func(i int) string { return row[i] })
 	}
 	return out.String()
+}
+
+// fit chooses the columns to show and narrows their widths to what the terminal has; 0 has room for all.
+func fit(columns []column, widths []int, width int) (shown []int) {
+	least := func(i int) int {
+		if columns[i].cut {
+			return printable.Width(columns[i].title)
+		}
+		return widths[i]
+	}
+	sum := func(of func(i int) int) int {
+		total := len(gap) * (len(shown) - 1)
+		for _, i := range shown {
+			total += of(i)
+		}
+		return total
+	}
+	for i := range columns {
+		shown = append(shown, i)
+	}
+	if width == 0 {
+		return shown
+	}
+	for sum(least) > width {
+		first := slices.MaxFunc(shown, func(a, b int) int { return columns[a].drop - columns[b].drop })
+		if columns[first].drop == 0 {
+			break
+		}
+		shown = slices.DeleteFunc(shown, func(i int) bool { return i == first })
+	}
+	excess := sum(func(i int) int { return widths[i] }) - width
+	for _, i := range slices.Backward(shown) {
+		less := min(max(excess, 0), widths[i]-least(i))
+		widths[i], excess = widths[i]-less, excess-less
+	}
+	return shown
 }

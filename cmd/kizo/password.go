@@ -27,21 +27,21 @@ func (o *passwordOptions) read(ctx context.Context, a *app, isNew bool) (string,
 	if o.stdin {
 		return firstLine(a.io.In)
 	}
-	if a.io.ReadSecret == nil {
+	if a.io.ReadSecrets == nil {
 		return "", withHint(usagef("there is no terminal to ask for the password"), a.commandLine()+" --password-stdin < FILE")
 	}
-	password, err := a.io.ReadSecret(ctx, "Password: ")
-	if err != nil || !isNew {
-		return password, err
+	prompts := []string{"Password: "}
+	if isNew {
+		prompts = append(prompts, "The same again: ")
 	}
-	again, err := a.io.ReadSecret(ctx, "The same again: ")
+	typed, err := a.io.ReadSecrets(ctx, prompts...)
 	if err != nil {
 		return "", err
 	}
-	if again != password {
+	if isNew && typed[0] != typed[1] {
 		return "", usagef("the two passwords are not the same")
 	}
-	return password, nil
+	return typed[0], nil
 }
 
 func firstLine(in io.Reader) (string, error) {

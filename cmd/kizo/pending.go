@@ -52,6 +52,6 @@ func pendingRun(opts *pendingOptions) error {
 		a.io.note("Nothing is unfinished.")
 		return nil
 	}
-	columns := []column{{title: "KEY"}, {title: "WHEN"}, {title: "WHAT"}, {title: "AS"}, {title: "SERVER", cut: true}}
+	columns := []column{{title: "KEY"}, {title: "WHEN", drop: 1}, {title: "WHAT"}, {title: "AS", drop: 2}, {title: "SERVER", drop: 3}}
 	return a.printList(opts.json, entries, columns, rows)
 }

@@ -73,6 +73,7 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	err := usagef("%s has no command %q", cmd.CommandPath(), args[0])
+	cmd.SuggestionsMinimumDistance = 2 // letters wrong
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		return withHint(err, cmd.CommandPath()+" "+near[0])
 	}

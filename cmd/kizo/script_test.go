@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,28 +23,22 @@ import (
 //	$USER1, $USER2   handles that no other script has; the password of both is in file password
 //	as 1             makes the commands that follow those of the first user (1 or 2), on a state of its own
 //	exits CODE kizo  runs a command that must end with this exit code
-//	field NAME VAR   puts a member of the JSON object that was printed last into a variable
+//	field NAME VAR   puts a member of the JSON object that was printed last, or of the first in a list, into a variable
 func TestScripts(t *testing.T) {
 	kizod, err := startKizod()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var (
-		mu      sync.Mutex
-		scripts int
-	)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			mu.Lock()
-			scripts++
-			number := scripts
-			mu.Unlock()
+			number := scriptsSoFar.Add(1)
 			env.Setenv("KIZO_SERVER", kizod.URL)
 			env.Setenv("USER1", fmt.Sprintf("ada%d", number))
 			env.Setenv("USER2", fmt.Sprintf("bob%d", number))
 			env.Setenv("TZ", "UTC")
+			env.Setenv("ESC", "\x1b")
 			becomeUser(env.Setenv, env.WorkDir, "1")
 			return os.WriteFile(filepath.Join(env.WorkDir, "password"), []byte("correct horse battery\n"), 0o600)
 		},
@@ -54,6 +49,9 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+// scriptsSoFar numbers the users: with -count, the server sees a script more than once.
+var scriptsSoFar atomic.Int64
 
 func becomeUser(setenv func(name, value string), dir, user string) {
 	setenv("XDG_STATE_HOME", filepath.Join(dir, "user"+user, "state"))
@@ -75,8 +73,11 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func field(ts *testscript.TestScript, _ bool, args []string) {
+	text := []byte(ts.ReadFile("stdout"))
 	var object map[string]any
-	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &object); err != nil {
+	if list := []map[string]any{}; json.Unmarshal(text, &list) == nil && len(list) > 0 {
+		object = list[0]
+	} else if err := json.Unmarshal(text, &object); err != nil {
 		ts.Fatalf("stdout is no JSON object: %v", err)
 	}
 	value, present := object[args[0]]

@@ -40,7 +40,7 @@ func sessionsListRun(ctx context.Context, opts *sessionsListOptions) error {
 	if err != nil {
 		return err
 	}
-	columns := []column{{title: "ID"}, {title: "THIS ONE"}, {title: "BEGAN"}, {title: "LAST USED"}, {title: "EXPIRES"}, {title: "CLIENT", cut: true}}
+	columns := []column{{title: "ID"}, {title: "THIS ONE"}, {title: "BEGAN", drop: 2}, {title: "LAST USED"}, {title: "EXPIRES", drop: 3}, {title: "CLIENT", cut: true, drop: 1}}
 	var rows [][]string
 	for _, s := range sessions {
 		current := "no"

@@ -18,8 +18,8 @@ type streams struct {
 	OutTerminal bool
 	Width       int // of the terminal, in columns; 0 if there is none or it is not known
 
-	// ReadSecret asks for a secret without showing it; nil if stdin is no terminal.
-	ReadSecret func(ctx context.Context, prompt string) (string, error)
+	// ReadSecrets asks for secrets, one a prompt, without showing them; nil if stdin is no terminal.
+	ReadSecrets func(ctx context.Context, prompts ...string) ([]string, error)
 }
 
 func systemStreams() *streams {
@@ -31,7 +31,7 @@ func systemStreams() *streams {
 		}
 	}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
-		s.ReadSecret = readSecret
+		s.ReadSecrets = readSecrets
 	}
 	return s
 }
@@ -41,33 +41,38 @@ func (s *streams) note(format string, args ...any) {
 	fmt.Fprintf(s.Err, format+"\n", args...)
 }
 
-// readSecret gives the terminal its echo back when it is interrupted.
-func readSecret(ctx context.Context, prompt string) (string, error) {
-	terminal := int(os.Stdin.Fd())
-	before, err := term.GetState(terminal)
+// readSecrets turns the echo off before it shows a prompt, since some type, or paste, faster than that,
+// and on again however it ends.
+func readSecrets(ctx context.Context, prompts ...string) ([]string, error) {
+	stdin := int(os.Stdin.Fd())
+	before, err := term.MakeRaw(stdin)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	fmt.Fprint(os.Stderr, prompt)
-	type answer struct {
-		secret []byte
-		err    error
-	}
-	typed := make(chan answer, 1)
+	defer func() { _ = term.Restore(stdin, before) }()
+	screen := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{os.Stdin, os.Stderr}, "")
+
+	typed := make(chan error, 1)
+	secrets := make([]string, len(prompts))
 	go func() {
-		secret, err := term.ReadPassword(terminal)
-		typed <- answer{secret, err}
+		var err error
+		for i := 0; i < len(prompts) && err == nil; i++ {
+			secrets[i], err = screen.ReadPassword(prompts[i])
+		}
+		typed <- err
 	}()
 	select {
-	case got := <-typed:
-		fmt.Fprintln(os.Stderr)
-		if errors.Is(got.err, io.EOF) {
-			return "", context.Canceled // Ctrl-D is a no as well
+	case err := <-typed:
+		if errors.Is(err, io.EOF) { // Ctrl-C or Ctrl-D, which are keys like others now
+			fmt.Fprint(os.Stderr, "\r\n")
+			return nil, context.Canceled
 		}
-		return string(got.secret), got.err
+		return secrets, err
 	case <-ctx.Done():
-		_ = term.Restore(terminal, before)
-		fmt.Fprintln(os.Stderr)
-		return "", ctx.Err()
+		fmt.Fprint(os.Stderr, "\r\n")
+		return nil, ctx.Err()
 	}
 }

@@ -42,7 +42,8 @@ The money arrives at once. With --authorize it is only held, until the receiver 
 it expires.
 
 What is about to be sent is written down first, so that nothing is lost or sent twice if this computer
-stops here: see kizo pending and kizo retry. A script that may run twice gives its own --idempotency-key.`,
+stops here: see kizo pending and kizo retry. A script that may run twice gives its own --idempotency-key,
+and then also an --expires that does not move, since the same key is for the same transfer.`,
 		Example: `  kizo transfer @bob 12.50 -m lunch
   kizo transfer bob@example.com 12.50 EUR
   kizo transfer @bob 12.50 --dry-run
@@ -121,18 +122,17 @@ func (a *app) printPreview(flag jsonFlag, p client.TransferPreview) error {
 	})
 }
 
-// parseExpiry reads RFC 3339 or a time from now.
+// parseExpiry reads RFC 3339, a date, or a time from now.
 func parseExpiry(text string, now time.Time) (time.Time, error) {
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
+	at, err := parseTime(strings.TrimPrefix(text, "+"), now)
+	if err != nil || strings.HasPrefix(text, "-") || strings.HasSuffix(text, " ago") {
+		return time.Time{}, usagef("--expires %q is no time to come: type one such as 48h, 7d or %s",
+			text, now.Add(48*time.Hour).UTC().Format(time.RFC3339))
+	}
+	if strings.Contains(text, "-") { // a date; what is left counts from now, the other way
 		return at.UTC(), nil
 	}
-	if ago, err := parseTime(strings.TrimPrefix(text, "+"), now); err == nil && !strings.HasPrefix(text, "-") {
-		if _, date := time.Parse(time.DateOnly, text); date == nil {
-			return ago.UTC(), nil
-		}
-		return now.Add(now.Sub(ago)).UTC().Truncate(time.Second), nil
-	}
-	return time.Time{}, usagef("--expires %q is no time: type one such as 48h, 7d or %s", text, now.Add(48*time.Hour).UTC().Format(time.RFC3339))
+	return now.Add(now.Sub(at)).UTC().Truncate(time.Second), nil
 }
 
 // payeeHint adds what the payee may have been meant to be. It never turns one error into another.

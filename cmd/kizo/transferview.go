@@ -8,8 +8,8 @@ import (
 // same in both.
 var (
 	transferColumns = []column{
-		{title: "ID"}, {title: "WHEN"}, {title: "KIND"}, {title: "STATE"}, {title: "DIRECTION"},
-		{title: "AMOUNT", right: true}, {title: "WITH", cut: true}, {title: "MEMO", cut: true},
+		{title: "ID"}, {title: "WHEN", drop: 1}, {title: "KIND", drop: 4}, {title: "STATE"}, {title: "DIRECTION", drop: 5},
+		{title: "AMOUNT", right: true}, {title: "WITH", cut: true, drop: 2}, {title: "MEMO", cut: true, drop: 3},
 	}
 	transferDetails = append(transferColumns[:len(transferColumns):len(transferColumns)],
 		column{title: "REASON"}, column{title: "RESOLVED"}, column{title: "EXPIRES"},
@@ -19,7 +19,7 @@ var (
 func (a *app) transferRow(t client.Transfer) []string {
 	return []string{
 		t.Id.String(), a.when(t.CreatedAt), string(t.Kind), string(t.State), string(t.Direction),
-		amountOf(t.Amount, t.Currency), counterparty(t), text(t.Memo),
+		amountOf(t.Amount, t.Currency), a.counterparty(t), text(t.Memo),
 	}
 }
 
@@ -42,12 +42,17 @@ func (a *app) printTransfer(flag jsonFlag, t client.Transfer) error {
 	return a.printOne(flag, t, transferDetails, a.transferDetail(t))
 }
 
-// counterparty is the other side, seen from the user.
-func counterparty(t client.Transfer) string {
+// counterparty is the other side, seen from the user. On a terminal it says the direction as well, whose
+// column is the first to give way there.
+func (a *app) counterparty(t client.Transfer) string {
+	name, preposition := partyName(t.To), "to "
 	if t.Direction == client.In {
-		return partyName(t.From)
+		name, preposition = partyName(t.From), "from "
 	}
-	return partyName(t.To)
+	if a.io.OutTerminal {
+		return preposition + name
+	}
+	return name
 }
 
 // partyName leads with the handle, which is unique; a name is whatever its owner calls himself.

@@ -11,7 +11,7 @@ import (
 
 var walletColumns = []column{
 	{title: "CURRENCY"}, {title: "BALANCE", right: true}, {title: "HELD", right: true},
-	{title: "AVAILABLE", right: true}, {title: "STATUS"}, {title: "ID"},
+	{title: "AVAILABLE", right: true}, {title: "STATUS", drop: 1}, {title: "ID", drop: 2},
 }
 
 func walletRow(w client.Wallet) []string {
