@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -26,14 +28,26 @@ const Database = "kizo"
 type DevConfig struct {
 	Dir             string // where everything is kept
 	PostgresBin     string // directory of PostgreSQL's programs; found by itself if ""
-	Listen          string // host:port; port 0 picks one
+	RedisInProcess  bool   // even if redis-server is installed
+	Listen          string // host:port, as the next two; a free loopback port if ""
 	OpsListen       string
-	BankListen      string // the mock bank's; a free loopback port if ""
-	BankPreset      string // calm, classic or hell
+	BankListen      string // the mock bank's
+	BankPreset      string // calm, classic or hell; calm if ""
 	BankSeed        uint64
-	DefaultCurrency money.Currency
+	DefaultCurrency money.Currency // USD if ""
 	Version         string
 	Logger          *slog.Logger
+}
+
+func (c DevConfig) withDefaults() DevConfig {
+	const freePort = "127.0.0.1:0"
+	c.Listen = cmp.Or(c.Listen, freePort)
+	c.OpsListen = cmp.Or(c.OpsListen, freePort)
+	c.BankListen = cmp.Or(c.BankListen, freePort)
+	c.BankPreset = cmp.Or(c.BankPreset, "calm")
+	c.DefaultCurrency = cmp.Or(c.DefaultCurrency, "USD")
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	return c
 }
 
 // Dev is a kizod that needs nothing running: its PostgreSQL and Redis are children
@@ -41,32 +55,35 @@ type DevConfig struct {
 // same data is refused.
 type Dev struct {
 	*Server
-	lock     *embedded.DirLock
 	postgres *embedded.Postgres
 	redis    *embedded.Redis
 	bank     *sim.Server
 	bankEnds chan error
+
+	closing   chan struct{}
+	closeOnce sync.Once
+	closeErr  error
 }
 
 // StartDev starts everything, in the order of need. A Dev that it returns must be
 // closed.
 func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
-	d := &Dev{bankEnds: make(chan error, 1)}
+	config = config.withDefaults()
+	d := &Dev{bankEnds: make(chan error, 1), closing: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			_ = d.Close()
 		}
 	}()
-	if d.lock, err = embedded.Lock(config.Dir); err != nil {
-		return nil, err
-	}
-	secrets, err := auth.LoadOrCreateSecrets(filepath.Join(config.Dir, "secrets", "secrets.json"))
+	// First, since it locks the directory, and before that sees whether it may be
+	// opened up for the user whom PostgreSQL runs as.
+	d.postgres, err = embedded.StartPostgres(ctx, embedded.PostgresConfig{
+		Dir: config.Dir, BinDir: config.PostgresBin, Log: config.Logger,
+	})
 	if err != nil {
 		return nil, err
 	}
-	d.postgres, err = embedded.StartPostgres(ctx, embedded.PostgresConfig{
-		Dir: config.Dir, BinDir: config.PostgresBin, Lock: d.lock, Log: config.Logger,
-	})
+	secrets, err := auth.LoadOrCreateSecrets(filepath.Join(config.Dir, "secrets", "secrets.json"))
 	if err != nil {
 		return nil, err
 	}
@@ -76,10 +93,10 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	if err := migrations.Apply(ctx, d.postgres.URL(Database, embedded.OwnerRole)); err != nil {
 		return nil, err
 	}
-	if d.redis, err = embedded.StartRedis(ctx, embedded.RedisConfig{Dir: config.Dir}); err != nil {
+	if d.redis, err = embedded.StartRedis(ctx, embedded.RedisConfig{Dir: config.Dir, ForceInProcess: config.RedisInProcess}); err != nil {
 		return nil, err
 	}
-	if d.redis.InProcess() {
+	if d.redis.InProcess() && !config.RedisInProcess {
 		config.Logger.Info("redis-server is not installed: queues are kept in memory, and rebuilt from the ledger")
 	}
 	bankToken := hex.EncodeToString(secrets.BankToken.Reveal())
@@ -96,7 +113,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d.watch()
+	d.watch(config.Logger)
 	return d, nil
 }
 
@@ -113,9 +130,6 @@ func (d *Dev) startBank(ctx context.Context, config DevConfig, token string) (st
 	if err != nil {
 		return "", err
 	}
-	if config.BankListen == "" {
-		config.BankListen = "127.0.0.1:0"
-	}
 	var listen net.ListenConfig
 	listener, err := listen.Listen(ctx, "tcp", config.BankListen)
 	if err != nil {
@@ -125,16 +139,42 @@ func (d *Dev) startBank(ctx context.Context, config DevConfig, token string) (st
 	return "http://" + listener.Addr().String(), nil
 }
 
-// watch makes the end of a child the server's own failure.
-func (d *Dev) watch() {
+// watch makes the end of what the server stands on its own failure; without Redis
+// it goes on, only slower.
+func (d *Dev) watch(log *slog.Logger) {
 	go func() {
-		<-d.postgres.Done()
-		d.failed <- fmt.Errorf("PostgreSQL has ended; its log is %s", d.postgres.LogPath())
+		select {
+		case <-d.closing:
+		case <-d.postgres.Done():
+			d.failed <- fmt.Errorf("PostgreSQL has ended; its log is %s", d.postgres.LogPath())
+		}
+	}()
+	go func() {
+		select {
+		case <-d.closing:
+		case err := <-d.bankEnds:
+			d.failed <- fmt.Errorf("the mock bank has ended: %w", err)
+		}
+	}()
+	go func() {
+		select {
+		case <-d.closing:
+		case <-d.redis.Done():
+			log.Warn("Redis has ended: the janitor settles alone until the next start")
+		}
 	}()
 }
 
-// Close drains the server and then stops what it stood on.
+// Close drains the server and then stops what it stood on. It may be called again.
 func (d *Dev) Close() error {
+	d.closeOnce.Do(func() {
+		close(d.closing)
+		d.closeErr = d.stop()
+	})
+	return d.closeErr
+}
+
+func (d *Dev) stop() error {
 	var errs []error
 	if d.Server != nil {
 		errs = append(errs, d.Server.Close())
@@ -149,9 +189,6 @@ func (d *Dev) Close() error {
 	}
 	if d.postgres != nil {
 		errs = append(errs, d.postgres.Stop(ctx))
-	}
-	if d.lock != nil {
-		errs = append(errs, d.lock.Unlock())
 	}
 	return errors.Join(errs...)
 }

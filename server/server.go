@@ -10,6 +10,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,6 +95,7 @@ func Start(ctx context.Context, config Config) (_ *Server, err error) {
 	if config.DrainTimeout == 0 {
 		config.DrainTimeout = 25 * time.Second
 	}
+	config.Logger = cmp.Or(config.Logger, slog.New(slog.DiscardHandler))
 	s := &Server{config: config, log: config.Logger, failed: make(chan error, 8), stopWork: func() {}}
 	defer func() {
 		if err != nil {
@@ -113,6 +115,9 @@ func Start(ctx context.Context, config Config) (_ *Server, err error) {
 	return s, nil
 }
 
+// checkWithin bounds the questions that a database is asked before it is trusted.
+const checkWithin = 15 * time.Second
+
 // connect opens the database and refuses one that cannot be trusted with money.
 func (s *Server) connect(ctx context.Context) error {
 	poolConfig, err := pgxpool.ParseConfig(s.config.DatabaseURL)
@@ -120,9 +125,17 @@ func (s *Server) connect(ctx context.Context) error {
 		return errors.New("the database URL cannot be read") // its text may hold a password
 	}
 	poolConfig.MaxConns = s.config.MaxConnections
+	if poolConfig.ConnConfig.ConnectTimeout == 0 {
+		poolConfig.ConnConfig.ConnectTimeout = 5 * time.Second // the default is as long as TCP likes
+	}
 	poolConfig.ConnConfig.RuntimeParams["application_name"] = "kizod"
 	if s.pool, err = pgxpool.NewWithConfig(ctx, poolConfig); err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("reach the database (is PostgreSQL running, and the URL right?): %w", err)
 	}
 	if err := migrations.Check(ctx, s.pool); err != nil {
 		return err
@@ -246,6 +259,10 @@ func httpURL(l net.Listener) string {
 	if l == nil {
 		return ""
 	}
+	address, ok := l.Addr().(*net.TCPAddr)
+	if ok && address.IP.IsUnspecified() { // "everywhere" is no place to connect to
+		return fmt.Sprintf("http://127.0.0.1:%d", address.Port)
+	}
 	return "http://" + l.Addr().String()
 }
 
@@ -269,30 +286,89 @@ func (s *Server) Close() error {
 
 func (s *Server) drain() error {
 	s.ready.Store(false)
-	ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainDelay+s.config.DrainTimeout)
-	defer cancel()
 	if s.config.DrainDelay > 0 {
 		delay := time.NewTimer(s.config.DrainDelay) // a load balancer needs a probe to notice
 		<-delay.C
 	}
 	var errs []error
-	if s.api != nil {
-		errs = append(errs, s.api.Shutdown(ctx))
-	} else if s.apiListener != nil {
-		errs = append(errs, s.apiListener.Close())
-	}
+	errs = append(errs, s.stopIntake())
 	s.stopWork()
-	s.work.Wait()
+	if !within(workWithin, s.work.Wait) {
+		s.log.Warn("settlement does not end; its payments will be found overdue")
+	}
 	if s.ledger != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), ledgerWithin)
 		errs = append(errs, s.ledger.Close(ctx))
+		cancel()
 	}
-	if s.ops != nil {
-		errs = append(errs, s.ops.Shutdown(ctx))
-	} else if s.opsListener != nil {
-		errs = append(errs, s.opsListener.Close())
-	}
-	if s.pool != nil {
-		s.pool.Close()
+	errs = append(errs, s.stopOps())
+	if s.pool != nil && !within(poolWithin, s.pool.Close) {
+		s.log.Warn("a database connection is still in use")
 	}
 	return errors.Join(errs...)
+}
+
+// What each part has after the requests' own DrainTimeout. None of it is needed
+// unless something hangs; then the process must end all the same.
+const (
+	workWithin   = 20 * time.Second // more than settle.Config.Drain
+	ledgerWithin = 10 * time.Second // more than ledger.Config.Patience
+	opsWithin    = time.Second
+	poolWithin   = 2 * time.Second
+)
+
+// stopIntake refuses new connections and lets the requests under way finish. A
+// client that hangs is no failure of ours: it is cut off when its time is up.
+func (s *Server) stopIntake() error {
+	var err error
+	if s.api != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
+		defer cancel()
+		if err = s.api.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+			s.log.Warn("requests were cut off", "after", s.config.DrainTimeout)
+			err = nil
+		}
+	}
+	if s.apiListener != nil {
+		err = errors.Join(err, closeListener(s.apiListener)) // which may not have been served yet
+	}
+	return err
+}
+
+func (s *Server) stopOps() error {
+	if s.ops != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), opsWithin)
+		defer cancel()
+		if s.ops.Shutdown(ctx) != nil {
+			_ = s.ops.Close() // a profile or a scrape that hangs
+		}
+	}
+	if s.opsListener != nil {
+		return closeListener(s.opsListener)
+	}
+	return nil
+}
+
+func closeListener(l net.Listener) error {
+	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// within tells whether f returned in time; if not, it is left behind.
+func within(limit time.Duration, f func()) bool {
+	done := make(chan struct{})
+	go func() {
+		f()
+		close(done)
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
 }

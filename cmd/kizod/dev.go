@@ -36,6 +36,9 @@ otherwise in memory. The data survives restarts.`,
 					return err
 				}
 			}
+			if err := retract(readyFile); err != nil {
+				return err
+			}
 			d, err := server.StartDev(cmd.Context(), server.DevConfig{
 				Dir: data, PostgresBin: postgresBin, Listen: read.get(listen), OpsListen: read.get(opsListen),
 				BankListen: bankListen, BankPreset: bankPreset, BankSeed: bankSeed,

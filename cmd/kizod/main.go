@@ -5,6 +5,7 @@
 //	kizod migrate   bring a database to this version's schema
 //	kizod audit     recompute every invariant of the books
 //	kizod mockbank  the mock bank alone
+//	kizod version   which one this is
 package main
 
 import (
@@ -23,8 +24,9 @@ var version = "dev"
 
 // Exit codes.
 const (
-	exitError = 1
-	exitUsage = 2
+	exitError       = 1
+	exitUsage       = 2
+	exitInterrupted = 130
 )
 
 // usageError is a mistake in how the command was called.
@@ -42,6 +44,10 @@ func main() {
 	err := root().ExecuteContext(ctx)
 	if err == nil {
 		return
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "kizod: interrupted before it was done")
+		os.Exit(exitInterrupted)
 	}
 	fmt.Fprintln(os.Stderr, "kizod:", err)
 	if _, ok := errors.AsType[usageError](err); ok {
@@ -62,7 +68,7 @@ func root() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.SetVersionTemplate("kizod {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), auditCommand(), mockbankCommand())
+	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), auditCommand(), mockbankCommand(), versionCommand())
 	return cmd
 }
 
@@ -72,4 +78,16 @@ func noArguments(_ *cobra.Command, args []string) error {
 		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
 	}
 	return nil
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print which version this is",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "kizod %s\n", version)
+			return err
+		},
+	}
 }

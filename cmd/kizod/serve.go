@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/hibiken/asynq"
 	"github.com/spf13/cobra"
@@ -37,6 +33,9 @@ like, each with any of the roles.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			read, err := readSettings(cmd, all...)
 			if err != nil {
+				return err
+			}
+			if err := retract(readyFile); err != nil {
 				return err
 			}
 			secrets, err := auth.LoadOrCreateSecrets(read.get(secretsFile))
@@ -79,33 +78,5 @@ func serveUntilDone(ctx context.Context, d daemon, readyFile string) error {
 	if err := announce(d, readyFile); err != nil {
 		return errors.Join(err, d.Close())
 	}
-	return errors.Join(d.Wait(ctx), d.Close())
-}
-
-// announce writes the ready file in one step, so that who waits for it never
-// reads half of it.
-func announce(d daemon, path string) error {
-	if path == "" {
-		return nil
-	}
-	ready, err := json.Marshal(struct {
-		URL    string `json:"url"`
-		OpsURL string `json:"ops_url"`
-		PID    int    `json:"pid"`
-	}{d.URL(), d.OpsURL(), os.Getpid()})
-	if err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".ready-*")
-	if err != nil {
-		return fmt.Errorf("write the ready file: %w", err)
-	}
-	_, err = temp.Write(append(ready, '\n'))
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write the ready file: %w", errors.Join(err, os.Remove(temp.Name())))
-	}
-	return nil
+	return errors.Join(d.Wait(ctx), retract(readyFile), d.Close())
 }

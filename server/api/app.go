@@ -37,6 +37,7 @@ type API struct {
 	currency money.Currency
 	log      *slog.Logger
 	app      *fiber.App
+	patience time.Duration // with one request, without what its caller prefers to wait
 }
 
 var _ StrictServerInterface = (*API)(nil)
@@ -51,7 +52,7 @@ func New(config Config) *API {
 	}
 	a := &API{
 		ledger: config.Ledger, auth: config.Auth, hint: config.Hint,
-		currency: config.DefaultCurrency, log: config.Logger,
+		currency: config.DefaultCurrency, log: config.Logger, patience: 15 * time.Second,
 	}
 	a.app = fiber.New(fiber.Config{
 		AppName:               "kizo",
@@ -64,18 +65,20 @@ func New(config Config) *API {
 		ErrorHandler:          a.handleError,
 		DisableStartupMessage: true,
 		StrictRouting:         true,
-		CaseSensitive:         true,
+		// No body here is a form: unread, one costs nothing and gets 415 like any other.
+		DisablePreParseMultipartForm: true,
+		CaseSensitive:                true,
 	})
 	a.app.Use(identify, config.Metrics.observe, a.recoverPanic)
 	a.pages(config)
-	RegisterHandlersWithOptions(a.app, NewStrictHandler(a, nil), FiberServerOptions{
-		HandlerMiddlewares: []HandlerMiddlewareFunc{a.authenticate, checkKey, checkBody},
-	})
+	RegisterHandlers(guarded{
+		app: a.app, guards: []fiber.Handler{a.bounded, a.authenticate, checkKey, checkParameters, checkBody},
+	}, NewStrictHandler(a, nil))
 	return a
 }
 
 // Serve answers on the listener until Shutdown.
-func (a *API) Serve(listener net.Listener) error { return a.app.Listener(listener) }
+func (a *API) Serve(listener net.Listener) error { return a.app.Listener(lingering{listener}) }
 
 // Shutdown stops accepting, lets the requests under way finish, and returns when
 // they have or ctx ends.

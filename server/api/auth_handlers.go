@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"unicode/utf8"
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/auth"
@@ -14,7 +15,7 @@ func (a *API) SignUp(ctx context.Context, r SignUpRequestObject) (SignUpResponse
 	if r.Body.Currency != nil {
 		currency = money.Currency(*r.Body.Currency)
 		if !currency.Known() {
-			return nil, faultf(CurrencyUnknown, "currency", "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
+			return nil, unknownCurrency()
 		}
 	}
 	tokens, u, err := a.auth.SignUp(ctx, auth.SignUpInput{
@@ -110,6 +111,9 @@ func (a *API) RevokeSession(ctx context.Context, r RevokeSessionRequestObject) (
 // SearchUsers finds people, and never their e-mail addresses.
 func (a *API) SearchUsers(ctx context.Context, r SearchUsersRequestObject) (SearchUsersResponseObject, error) {
 	const most = 10
+	if utf8.RuneCountInString(r.Params.Q) > maxSearchText {
+		return nil, faultf(ParameterMalformed, "q", "q is at most 80 characters")
+	}
 	found, err := a.auth.SearchUsers(ctx, r.Params.Q, most)
 	if err != nil {
 		return nil, err

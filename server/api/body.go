@@ -8,7 +8,10 @@ import (
 	"io"
 	"mime"
 	"reflect"
+	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -35,59 +38,87 @@ var bodies = map[string]func() any{
 }
 
 // checkBody refuses a body that is not exactly what the contract says.
-func checkBody(c *fiber.Ctx, next fiber.Handler) error {
+func checkBody(c *fiber.Ctx) error {
 	empty, ok := bodies[c.Method()+" "+c.Route().Path]
 	if !ok {
-		return next(c)
+		return c.Next()
 	}
 	media, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
 	if err != nil || media != fiber.MIMEApplicationJSON {
-		return faultf(MediaTypeUnsupported, "", "send the body as application/json")
+		return faultf(MediaTypeUnsupported, "Content-Type", "send the body as Content-Type: application/json")
+	}
+	// Fiber would unpack it, layer by layer and without a bound: 16 KiB of gzip in
+	// gzip are gigabytes.
+	if len(c.Request().Header.PeekAll(fiber.HeaderContentEncoding)) > 0 {
+		return faultf(MediaTypeUnsupported, "Content-Encoding", "send the body as it is, without Content-Encoding")
 	}
 	if err := decodeStrictly(c.Body(), empty()); err != nil {
 		return err
 	}
-	return next(c)
+	return c.Next()
 }
 
-// decodeStrictly refuses unknown and doubled fields, null, trailing data and deep
-// nesting.
+// decodeStrictly reads a body into a pointer to one of the contract's structs. It
+// refuses unknown and doubled fields, names in another case, null, trailing data,
+// deep nesting and text that is not Unicode: whatever two readers of the same
+// bytes could take for two different things.
 func decodeStrictly(body []byte, into any) error {
+	if !utf8.Valid(body) {
+		return faultf(BodyMalformed, "", "the body is not UTF-8 text: send JSON in UTF-8")
+	}
 	if err := checkTokens(body); err != nil {
 		return err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(into)
-	if err == nil {
-		return checkRequired(body, into)
+	var sent map[string]json.RawMessage
+	if err := json.Unmarshal(body, &sent); err != nil {
+		return faultf(BodyMalformed, "", "the body must be a JSON object, in braces")
 	}
-	if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return faultf(BodyMalformed, mistyped.Field, fmt.Sprintf("%s must be %s, written plainly: an amount is a whole number of minor units, such as 1250",
-			orBody(mistyped.Field), plainType(mistyped.Type.Kind().String())))
+	var known []string
+	for field, value := range reflect.ValueOf(into).Elem().Fields() {
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		known = append(known, name)
+		raw, ok := sent[name]
+		switch {
+		case !ok && !strings.Contains(options, "omitempty"):
+			return faultf(BodyMalformed, name, fmt.Sprintf("the field %q is missing", name))
+		case !ok:
+			continue
+		}
+		if err := json.Unmarshal(raw, value.Addr().Interface()); err != nil {
+			return faultf(BodyMalformed, name, name+" must be "+plainType(value.Type()))
+		}
 	}
-	// Left are unknown fields and values that a type refuses, such as a bad time;
-	// encoding/json quotes them.
-	return faultf(BodyMalformed, "", strings.TrimPrefix(err.Error(), "json: "))
+	for name := range sent {
+		if !slices.Contains(known, name) {
+			return faultf(BodyMalformed, "", fmt.Sprintf("there is no field %q here: leave it out; there are %s",
+				shortened(name), strings.Join(known, ", ")))
+		}
+	}
+	return nil
 }
 
-func orBody(field string) string {
-	if field == "" {
-		return "the body"
+func shortened(name string) string {
+	const most = 40
+	if runes := []rune(name); len(runes) > most {
+		return string(runes[:most]) + "…"
 	}
-	return field
+	return name
 }
 
-func plainType(kind string) string {
+// plainType says what a field takes, for people.
+func plainType(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	switch {
-	case strings.HasPrefix(kind, "int"):
-		return "an integer"
-	case kind == "bool":
+	case t == reflect.TypeFor[time.Time]():
+		return "a time as in RFC 3339, such as \"2026-01-31T12:00:00Z\""
+	case t.Kind() == reflect.Int64:
+		return "a whole number of minor units, written plainly: 1250 for 12.50 USD"
+	case t.Kind() == reflect.Bool:
 		return "true or false"
-	case kind == "string":
-		return "a string"
 	default:
-		return "an object"
+		return "text, in double quotes"
 	}
 }
 
@@ -99,25 +130,31 @@ func checkTokens(body []byte) error {
 		if _, ours := errors.AsType[*fault](err); ours {
 			return err
 		}
-		return faultf(BodyMalformed, "", "the body is not JSON")
+		return faultf(BodyMalformed, "", "the body is not JSON: send one object, in braces, with its names and text in double quotes")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return faultf(BodyMalformed, "", "the body goes on after its JSON value")
+		return faultf(BodyMalformed, "", "the body goes on after its JSON value: send one object and nothing else")
 	}
 	return nil
 }
 
 func checkValue(decoder *json.Decoder, depth int) error {
+	if depth > maxDepth {
+		return faultf(BodyMalformed, "", "the body is nested too deeply: its fields are plain values")
+	}
 	token, err := decoder.Token()
 	if err != nil {
 		return err
 	}
-	switch token {
+	switch token := token.(type) {
 	case nil:
 		return faultf(BodyMalformed, "", "leave a field out rather than sending null")
-	case json.Delim('{'):
-		return checkObject(decoder, depth+1)
-	case json.Delim('['):
+	case string:
+		return checkString(token)
+	case json.Delim:
+		if token == '{' {
+			return checkObject(decoder, depth+1)
+		}
 		for decoder.More() {
 			if err := checkValue(decoder, depth+1); err != nil {
 				return err
@@ -130,9 +167,6 @@ func checkValue(decoder *json.Decoder, depth int) error {
 }
 
 func checkObject(decoder *json.Decoder, depth int) error {
-	if depth > maxDepth {
-		return faultf(BodyMalformed, "", "the body is nested too deeply")
-	}
 	seen := make(map[string]bool)
 	for decoder.More() {
 		token, err := decoder.Token()
@@ -140,12 +174,13 @@ func checkObject(decoder *json.Decoder, depth int) error {
 			return err
 		}
 		name, _ := token.(string)
-		// Folded, since encoding/json matches names without regard to case.
-		if folded := strings.ToLower(name); seen[folded] {
-			return faultf(BodyMalformed, "", fmt.Sprintf("the field %q is there twice", name))
-		} else {
-			seen[folded] = true
+		if err := checkString(name); err != nil {
+			return err
 		}
+		if seen[name] {
+			return faultf(BodyMalformed, "", fmt.Sprintf("the field %q is there twice: send it once", shortened(name)))
+		}
+		seen[name] = true
 		if err := checkValue(decoder, depth); err != nil {
 			return err
 		}
@@ -154,18 +189,11 @@ func checkObject(decoder *json.Decoder, depth int) error {
 	return err
 }
 
-// checkRequired refuses a body that leaves out a field without which the contract
-// has no meaning for it: one that the generated struct does not mark omitempty.
-func checkRequired(body []byte, into any) error {
-	var sent map[string]json.RawMessage
-	if err := json.Unmarshal(body, &sent); err != nil {
-		return faultf(BodyMalformed, "", "the body must be an object")
-	}
-	for field := range reflect.TypeOf(into).Elem().Fields() {
-		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if _, ok := sent[name]; !ok && !strings.Contains(options, "omitempty") {
-			return faultf(BodyMalformed, name, fmt.Sprintf("the field %q is missing", name))
-		}
+// checkString refuses half a surrogate pair, such as "\ud800": encoding/json reads
+// it as U+FFFD, and the sender would not get back what they sent.
+func checkString(text string) error {
+	if strings.ContainsRune(text, utf8.RuneError) {
+		return faultf(BodyMalformed, "", "the body holds text that is not valid Unicode (U+FFFD, or half of a \\u pair): leave it out")
 	}
 	return nil
 }

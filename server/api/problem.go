@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -82,6 +85,10 @@ func (f *fault) Error() string { return string(f.code) + ": " + f.detail }
 
 func faultf(code ProblemCode, field, detail string) *fault { return &fault{code, detail, field} }
 
+func unknownCurrency() *fault {
+	return faultf(CurrencyUnknown, "currency", "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
+}
+
 // problem turns any error into what is told about it. Only errors of ours say
 // why; the words of any other stay in the log.
 func problem(err error) Problem {
@@ -120,13 +127,31 @@ func describeFiber(e *fiber.Error) Problem {
 		return describe(MethodNotAllowed, "this route does not take that method", "")
 	case http.StatusRequestEntityTooLarge:
 		return describe(BodyTooLarge, "a request body is at most "+strconv.Itoa(maxBody)+" bytes", "")
-	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge:
-		return describe(ParameterMalformed, e.Message, "")
+	case http.StatusRequestHeaderFieldsTooLarge:
+		return describe(ParameterMalformed, "the headers of the request are too large together", "")
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return describe(ParameterMalformed, printable(e.Message), "")
 	case http.StatusServiceUnavailable, http.StatusRequestTimeout:
 		return describe(Unavailable, "try again in a moment", "")
 	default:
 		return describe(Internal, "something is wrong on our side; it has been noted", "")
 	}
+}
+
+// printable keeps what the caller sent from coming back as control sequences in
+// the words of a library that quotes it.
+func printable(message string) string {
+	const most = 200
+	message = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, message)
+	if runes := []rune(message); len(runes) > most {
+		message = string(runes[:most]) + "…"
+	}
+	return message
 }
 
 func describe(code ProblemCode, detail, field string) Problem {
@@ -148,11 +173,17 @@ func describe(code ProblemCode, detail, field string) Problem {
 // response.
 func (a *API) handleError(c *fiber.Ctx, err error) error {
 	p := problem(err)
-	if id := requestID(c); id != "" {
-		p.RequestId = &id
+	id := requestID(c)
+	if id == "" { // Fiber refused it before our first middleware: too large, too slow, no HTTP
+		id = nameRequest(c)
 	}
-	if p.Status >= http.StatusInternalServerError {
-		a.log.Error("request failed", "request_id", requestID(c), "method", c.Method(),
+	p.RequestId = &id
+	switch e, _ := errors.AsType[*fiber.Error](err); {
+	case e != nil && e.Code == http.StatusRequestEntityTooLarge:
+		lingerOn(c.Context().Conn())
+	case e != nil && e.Code == http.StatusRequestTimeout: // the caller's slowness is no trouble of ours
+	case p.Status >= http.StatusInternalServerError:
+		a.log.Error("request failed", "request_id", id, "method", c.Method(),
 			"route", c.Route().Path, "code", string(p.Code), "error", err)
 	}
 	if p.Status == http.StatusServiceUnavailable {

@@ -3,9 +3,13 @@ package api
 import (
 	"context"
 	"errors"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
@@ -42,13 +46,18 @@ func requestID(c *fiber.Ctx) string {
 
 // identify gives each request an id: the caller's, if it is a plain one.
 func identify(c *fiber.Ctx) error {
+	nameRequest(c)
+	return c.Next()
+}
+
+func nameRequest(c *fiber.Ctx) string {
 	id := c.Get(fiber.HeaderXRequestID)
 	if !plainID(id) {
 		id = uuid.NewString()
 	}
 	c.Locals(requestIDLocal, id)
 	c.Set(fiber.HeaderXRequestID, id)
-	return c.Next()
+	return id
 }
 
 func plainID(id string) bool {
@@ -67,8 +76,51 @@ var public = map[string]bool{
 	"POST /v1/auth/refresh": true,
 }
 
+// guarded registers routes behind guards. The middlewares of the generated code
+// run after it has bound the parameters, which is too late: a stranger would be
+// told about parameters, and a missing key would have no code of its own.
+//
+// The Router inside is nil, so that a method which is not guarded below panics
+// at the start instead of serving everybody.
+type guarded struct {
+	fiber.Router
+	app    *fiber.App
+	guards []fiber.Handler
+}
+
+func (g guarded) add(method, path string, handlers []fiber.Handler) fiber.Router {
+	return g.app.Add(method, path, slices.Concat(g.guards, handlers)...)
+}
+
+// Get does not answer HEAD as Fiber's own would: the contract has no HEAD.
+func (g guarded) Get(path string, handlers ...fiber.Handler) fiber.Router {
+	return g.add(fiber.MethodGet, path, handlers)
+}
+
+func (g guarded) Post(path string, handlers ...fiber.Handler) fiber.Router {
+	return g.add(fiber.MethodPost, path, handlers)
+}
+
+func (g guarded) Patch(path string, handlers ...fiber.Handler) fiber.Router {
+	return g.add(fiber.MethodPatch, path, handlers)
+}
+
+func (g guarded) Delete(path string, handlers ...fiber.Handler) fiber.Router {
+	return g.add(fiber.MethodDelete, path, handlers)
+}
+
+// bounded gives a request a deadline, so that a database which does not answer
+// does not keep it for ever, and keeps its answer out of every cache.
+func (a *API) bounded(c *fiber.Ctx) error {
+	ctx, cancel := context.WithTimeout(c.UserContext(), a.patience)
+	defer cancel()
+	c.SetUserContext(ctx)
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	return c.Next()
+}
+
 // authenticate finds out who asks, by the token and by the state of its session.
-func (a *API) authenticate(c *fiber.Ctx, next fiber.Handler) error {
+func (a *API) authenticate(c *fiber.Ctx) error {
 	r := request{client: auth.Client{UserAgent: c.Get(fiber.HeaderUserAgent), Address: c.IP()}}
 	if !public[c.Method()+" "+c.Route().Path] {
 		token, ok := bearer(c.Get(fiber.HeaderAuthorization))
@@ -82,7 +134,7 @@ func (a *API) authenticate(c *fiber.Ctx, next fiber.Handler) error {
 		r.principal = principal
 	}
 	c.SetUserContext(context.WithValue(c.UserContext(), requestKey{}, r))
-	return next(c)
+	return c.Next()
 }
 
 func bearer(header string) (token string, ok bool) {
@@ -103,14 +155,56 @@ var needsKey = map[string]bool{
 	"POST /v1/withdrawals":           true,
 }
 
+const keyHeader = "Idempotency-Key"
+
 // checkKey refuses to move money without a key, before anything else is said
 // about the request.
-func checkKey(c *fiber.Ctx, next fiber.Handler) error {
-	if needsKey[c.Method()+" "+c.Route().Path] && c.Get("Idempotency-Key") == "" {
-		return faultf(IdempotencyKeyMissing, "Idempotency-Key",
+func checkKey(c *fiber.Ctx) error {
+	if !needsKey[c.Method()+" "+c.Route().Path] {
+		return c.Next()
+	}
+	switch keys := c.Request().Header.PeekAll(keyHeader); {
+	case len(keys) > 1:
+		return faultf(IdempotencyKeyMalformed, keyHeader, "send one Idempotency-Key header, not several")
+	case len(keys) == 0 || len(keys[0]) == 0:
+		return faultf(IdempotencyKeyMissing, keyHeader,
 			"send an Idempotency-Key header, such as a new UUID, so that a retry cannot pay twice")
 	}
-	return next(c)
+	return c.Next()
+}
+
+// checkParameters refuses what the generated code would refuse too, but in words
+// for people and naming the parameter.
+func checkParameters(c *fiber.Ctx) error {
+	if id := c.Params("id"); id != "" {
+		if _, err := uuid.Parse(id); err != nil {
+			return faultf(ParameterMalformed, "id", "the id must be a UUID, such as 0190a0b0-1234-7abc-8def-0123456789ab")
+		}
+	}
+	query, err := url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return faultf(ParameterMalformed, "", "the part of the address after ? is malformed: write % as %25 and + as %2B")
+	}
+	for name, values := range query {
+		for _, value := range values {
+			if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+				return faultf(ParameterMalformed, plainName(name), "a parameter is UTF-8 text without control characters")
+			}
+			if _, err := strconv.ParseInt(value, 10, 32); name == "limit" && err != nil {
+				return faultf(ParameterMalformed, "limit", "limit is a whole number from 1 to 100")
+			}
+		}
+	}
+	return c.Next()
+}
+
+// plainName is a parameter's name if it can be one of ours; strangers' are not
+// repeated.
+func plainName(name string) string {
+	if !plainID(name) {
+		return ""
+	}
+	return name
 }
 
 // key reads an Idempotency-Key, bare or as the quoted string of the IETF's draft
@@ -134,15 +228,16 @@ func preferredWait(header *string) (time.Duration, error) {
 		return 0, nil
 	}
 	for preference := range strings.SplitSeq(*header, ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(preference), "=")
-		if !strings.EqualFold(name, "wait") {
+		preference, _, _ = strings.Cut(preference, ";") // its parameters; wait has none
+		name, value, _ := strings.Cut(preference, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
 			continue
 		}
-		seconds, err := strconv.Atoi(strings.Trim(value, `"`))
-		if err != nil || seconds < 0 {
+		seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
+		if err != nil {
 			return 0, faultf(ParameterMalformed, "Prefer", "wait takes a whole number of seconds, as in Prefer: wait=5")
 		}
-		return min(time.Duration(seconds)*time.Second, maxWait), nil
+		return min(time.Duration(seconds)*time.Second, maxWait), nil //nolint:gosec // 31 bits
 	}
 	return 0, nil
 }
@@ -157,7 +252,11 @@ func moment(name string, text *string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, faultf(ParameterMalformed, name, "write the time as RFC 3339, such as 2026-01-31T12:00:00Z")
 	}
-	return t, nil
+	// Neither the zero time, which would mean now, nor one that JSON cannot hold.
+	if year := t.UTC().Year(); year < 1970 || year > 9999 {
+		return time.Time{}, faultf(ParameterMalformed, name, "write a time from 1970 to 9999, such as 2026-01-31T12:00:00Z")
+	}
+	return t.UTC(), nil
 }
 
 func isCode(err error, code ledger.Code) bool {

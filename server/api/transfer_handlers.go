@@ -31,6 +31,9 @@ func (a *API) CreateTransfer(ctx context.Context, r CreateTransferRequestObject)
 	}
 	if authorise && r.Body.ExpiresAt != nil {
 		order.ExpiresAt = *r.Body.ExpiresAt
+		if order.ExpiresAt.UTC().Year() < 1970 { // the zero time would mean the default
+			return nil, faultf(ExpiryOutOfRange, "expires_at", "that time has long passed: write one within 31 days from now")
+		}
 	}
 	if r.Body.DryRun != nil && *r.Body.DryRun {
 		return a.previewTransfer(ctx, order, payee, authorise)
@@ -171,6 +174,9 @@ func (a *API) crossBorder(ctx context.Context, open func(context.Context, ledger
 	}
 	if result.Transfer.State == ledger.Pending {
 		a.hint(result.Transfer.ID)
+		waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+a.patience)
+		defer cancel()
+		ctx = waiting
 		result.Transfer, err = a.awaitEnd(ctx, result.Transfer, wait)
 		if err != nil {
 			return response, false, err
@@ -221,11 +227,11 @@ func (a *API) order(ctx context.Context, header string, body BankTransferCreate)
 
 // payee finds whom `to` names: a handle, an e-mail address, or a wallet's id.
 func (a *API) payee(ctx context.Context, to string, c money.Currency) (auth.UserRef, error) {
-	unknown := faultf(PayeeNotFound, "to", "nobody here goes by that name: check the handle, as in @bob")
 	if id, err := uuid.Parse(to); err == nil {
 		owner, currency, err := a.ledger.WalletOwner(ctx, id)
 		if isCode(err, ledger.WalletNotFound) || (err == nil && currency != c) {
-			return auth.UserRef{}, unknown
+			return auth.UserRef{}, faultf(PayeeNotFound, "to",
+				"no wallet in that currency has this id: check both, or name the person, as in @bob")
 		}
 		if err != nil {
 			return auth.UserRef{}, err
@@ -238,7 +244,7 @@ func (a *API) payee(ctx context.Context, to string, c money.Currency) (auth.User
 	}
 	found, err := a.auth.FindUser(ctx, strings.TrimSpace(to))
 	if auth.CodeOf(err) == auth.CodeUserNotFound {
-		return auth.UserRef{}, unknown
+		return auth.UserRef{}, faultf(PayeeNotFound, "to", "nobody here goes by that name: check the handle, as in @bob")
 	}
 	return found, err
 }

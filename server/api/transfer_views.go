@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -41,6 +42,8 @@ func (a *API) ListTransfers(ctx context.Context, r ListTransfersRequestObject) (
 	return ListTransfers200JSONResponse{Items: views, NextCursor: optional(page.Next)}, nil
 }
 
+const maxSearchText = 80 // characters
+
 func listQuery(p ListTransfersParams) (q ledger.Query, err error) {
 	if q.Since, err = moment("since", p.Since); err != nil {
 		return q, err
@@ -50,7 +53,7 @@ func listQuery(p ListTransfersParams) (q ledger.Query, err error) {
 	}
 	if p.Limit != nil {
 		if *p.Limit < 1 || *p.Limit > ledger.MaxPage {
-			return q, faultf(ParameterMalformed, "limit", "limit is 1 to 100")
+			return q, faultf(ParameterMalformed, "limit", "limit is a whole number from 1 to 100")
 		}
 		q.Limit = int(*p.Limit)
 	}
@@ -65,9 +68,9 @@ func listQuery(p ListTransfersParams) (q ledger.Query, err error) {
 	case q.Direction != "" && !TransferDirection(q.Direction).Valid():
 		return q, faultf(ParameterMalformed, "direction", "direction is in or out")
 	case q.Currency != "" && !q.Currency.Known():
-		return q, faultf(CurrencyUnknown, "currency", "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
-	case len(q.Memo) > 80:
-		return q, faultf(ParameterMalformed, "q", "q is at most 80 bytes")
+		return q, unknownCurrency()
+	case utf8.RuneCountInString(q.Memo) > maxSearchText:
+		return q, faultf(ParameterMalformed, "q", "q is at most 80 characters")
 	}
 	return q, nil
 }
@@ -151,7 +154,11 @@ func (a *API) transferResponse(ctx context.Context, r ledger.Result) (TransferJS
 	if err != nil {
 		// The money has moved: say so, and leave the names for later.
 		a.log.Warn("transfer done, but its parties could not be read", "transfer", r.Transfer.ID, "error", err)
-		views = []Transfer{viewTransfer(r.Transfer, Party{}, Party{}, Out)}
+		direction := Out
+		if r.Transfer.Kind == ledger.KindDeposit || r.Transfer.Owner != user(ctx) {
+			direction = In
+		}
+		views = []Transfer{viewTransfer(r.Transfer, Party{}, Party{}, direction)}
 	}
 	response := TransferJSONResponse{Body: views[0]}
 	if r.Replayed {

@@ -36,6 +36,9 @@ func (a *API) GetBalance(ctx context.Context, r GetBalanceRequestObject) (GetBal
 		return nil, err
 	}
 	currency := money.Currency(r.Currency)
+	if !currency.Known() {
+		return nil, unknownCurrency()
+	}
 	balance, asOf, err := a.ledger.BalanceAt(ctx, user(ctx), currency, at)
 	if err != nil {
 		return nil, err

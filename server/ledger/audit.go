@@ -2,14 +2,172 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
 )
 
-type Check struct{}
-type Report struct{ Checks []Check }
+// maxBroken is how many broken rows a check names.
+const maxBroken = 10
 
-func (r Report) OK() bool                     { return true }
-func (r Report) WriteTable(w io.Writer) error { return nil }
-func Audit(ctx context.Context, pool *pgxpool.Pool) (Report, error) { return Report{}, nil }
+// Check is one invariant of the books, recomputed from the tables.
+type Check struct {
+	Name       string        `json:"name"`
+	Sentence   string        `json:"sentence"`    // what holds when the check passes
+	Rows       int64         `json:"rows"`        // how many were looked at
+	BrokenRows int64         `json:"broken_rows"` // how many of them broke it
+	Broken     []string      `json:"broken"`      // which: the ids of at most ten
+	Duration   time.Duration `json:"duration_ns"` // its share of the scan that it was part of
+}
+
+// OK tells whether the invariant holds.
+func (c Check) OK() bool { return c.BrokenRows == 0 }
+
+// Report is what an audit found.
+type Report struct {
+	At     time.Time `json:"at"` // the database's clock when the snapshot was taken
+	Checks []Check   `json:"checks"`
+}
+
+// OK tells whether every invariant holds.
+func (r Report) OK() bool {
+	_, broken := r.FirstBroken()
+	return !broken
+}
+
+// FirstBroken is the first check that failed. Later ones may have failed in
+// consequence, so this is the one to look at.
+func (r Report) FirstBroken() (Check, bool) {
+	for _, c := range r.Checks {
+		if !c.OK() {
+			return c, true
+		}
+	}
+	return Check{}, false
+}
+
+// WriteTable prints a line for each check, and below each broken one its rows.
+func (r Report) WriteTable(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\tCHECK\tROWS\tMS\tWHAT HOLDS")
+	for _, c := range r.Checks {
+		verdict := "ok"
+		if !c.OK() {
+			verdict = "BROKEN"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\n", verdict, c.Name, c.Rows, c.Duration.Milliseconds(), c.Sentence)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, c := range r.Checks {
+		if c.OK() {
+			continue
+		}
+		more := ""
+		if left := c.BrokenRows - int64(len(c.Broken)); left > 0 {
+			more = fmt.Sprintf("\n  and %d more", left)
+		}
+		if _, err := fmt.Fprintf(w, "\n%s is broken in %d of %d rows:\n  %s%s\n",
+			c.Name, c.BrokenRows, c.Rows, strings.Join(c.Broken, "\n  "), more); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Audit recomputes every invariant of the books from the tables and from nothing
+// else. It reads one snapshot, so it is right beside a running system, and holds
+// nobody up. db is a pool or a connection; the application's role suffices.
+//
+// An error means that the audit could not be made, not that the books are wrong:
+// that is what the report says.
+func Audit(ctx context.Context, db interface {
+	BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error)
+},
+) (Report, error) {
+	// For this transaction: memory for sorting and hashing whole tables at once,
+	// and no compiling of statements that run for a moment.
+	const tune = `SELECT set_config('work_mem', '256MB', true), set_config('jit', 'off', true)`
+	var report Report
+	tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return report, fmt.Errorf("begin the audit: %w", err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // it has written nothing
+	if _, err := tx.Exec(ctx, tune); err != nil {
+		return report, fmt.Errorf("begin the audit: %w", err)
+	}
+	if err := tx.QueryRow(ctx, readClock).Scan(&report.At); err != nil {
+		return report, fmt.Errorf("begin the audit: %w", err)
+	}
+	for _, s := range auditScans {
+		checks, err := s.run(ctx, tx)
+		if err != nil {
+			return report, fmt.Errorf("audit %s: %w", s.rules[0].name, err)
+		}
+		report.Checks = append(report.Checks, checks...)
+	}
+	digests, err := auditDigests(ctx, tx)
+	if err != nil {
+		return report, fmt.Errorf("audit %s: %w", digests.Name, err)
+	}
+	report.Checks = append(report.Checks, digests)
+	return report, nil
+}
+
+// scan is one pass over some rows, and the rules that are judged on each of them.
+type scan struct {
+	rows  string // SQL: a FROM item
+	rules []rule
+}
+
+// rule is SQL on a row of its scan. Where holds is NULL it does not hold.
+type rule struct {
+	name     string
+	sentence string
+	among    string // which rows it is about; all when empty
+	holds    string
+	row      string // text that names the row
+	count    string // what was looked at, an aggregate; the rows it is about when empty
+}
+
+func (s scan) sql() string {
+	var columns []string
+	for _, r := range s.rules {
+		among := r.among
+		if among == "" {
+			among = "true"
+		}
+		count := r.count
+		if count == "" {
+			count = "count(*) FILTER (WHERE " + among + ")"
+		}
+		broken := "FILTER (WHERE (" + among + ") AND (" + r.holds + ") IS NOT TRUE)"
+		columns = append(columns, "COALESCE("+count+", 0)::bigint", "count(*) "+broken,
+			fmt.Sprintf("COALESCE((array_agg(%s) %s)[1:%d], '{}')", r.row, broken, maxBroken))
+	}
+	return "SELECT " + strings.Join(columns, ",\n\t") + "\nFROM " + s.rows
+}
+
+func (s scan) run(ctx context.Context, tx pgx.Tx) ([]Check, error) {
+	began := time.Now()
+	checks := make([]Check, len(s.rules))
+	var into []any
+	for i := range checks {
+		checks[i].Name, checks[i].Sentence = s.rules[i].name, s.rules[i].sentence
+		into = append(into, &checks[i].Rows, &checks[i].BrokenRows, &checks[i].Broken)
+	}
+	if err := tx.QueryRow(ctx, s.sql()).Scan(into...); err != nil {
+		return nil, err
+	}
+	share := time.Since(began) / time.Duration(len(checks))
+	for i := range checks {
+		checks[i].Duration = share
+	}
+	return checks, nil
+}

@@ -18,10 +18,12 @@ import (
 const MaxPage = 100
 
 // Find is one transfer that has to do with one of the user's wallets;
-// TransferNotFound otherwise, whether or not it exists.
+// TransferNotFound otherwise, whether or not it exists. A refused one is its
+// owner's alone: or a stranger without a cent could write memos into the lists of
+// others.
 func (l *Ledger) Find(ctx context.Context, user, id uuid.UUID) (Transfer, error) {
 	const find = `SELECT ` + transferColumns + ` FROM transfers t
-		WHERE t.id = $1 AND t.kind NOT IN ('capture', 'void') AND EXISTS (
+		WHERE t.id = $1 AND t.kind NOT IN ('capture', 'void') AND (t.state <> 'refused' OR t.owner = $2) AND EXISTS (
 			SELECT FROM accounts a WHERE a.owner = $2 AND a.id IN (t.debit_account, t.credit_account))`
 	t, err := scanTransfer(l.pool.QueryRow(ctx, find, id, user))
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -52,7 +54,7 @@ type Page struct {
 	Next      string // "" on the last page
 }
 
-// List gives the transfers that have to do with a user's wallets, newest first by
+// List gives the transfers that Find would show, newest first by
 // id. Each page costs the same, however far back it lies: both sides of the books
 // are walked along their own index and merged.
 func (l *Ledger) List(ctx context.Context, user uuid.UUID, q Query) (Page, error) {
@@ -121,7 +123,8 @@ func listSQL(user, before uuid.UUID, limit int, q Query) (string, []any) {
 	side := func(column string) string {
 		return `SELECT s.* FROM accounts a CROSS JOIN LATERAL (
 			SELECT t.* FROM transfers t
-			WHERE t.` + column + ` = a.id AND t.id < $2 AND t.kind NOT IN ('capture', 'void')` + where + `
+			WHERE t.` + column + ` = a.id AND t.id < $2 AND t.kind NOT IN ('capture', 'void')
+				AND (t.state <> 'refused' OR t.owner = $1)` + where + `
 			ORDER BY t.id DESC LIMIT $3) s
 		WHERE a.owner = $1`
 	}

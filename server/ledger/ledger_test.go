@@ -15,7 +15,11 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m, migrations.Apply) }
+// Nothing here crashes the server, so it need not write to the disk at once; and a
+// deadlock is to be seen, not waited for.
+func TestMain(m *testing.M) {
+	pgtest.Main(m, migrations.Apply, pgtest.WithSetting("fsync", "off"), pgtest.WithSetting("deadlock_timeout", "20ms"))
+}
 
 // house is a ledger on a database of its own.
 type house struct {

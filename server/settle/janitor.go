@@ -2,13 +2,14 @@ package settle
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	janitorEvery = time.Second
 	janitorTakes = 200 // payments in one round
 	expiryTakes  = 500 // authorisations in one round
 )
@@ -20,63 +21,97 @@ type Janitor struct {
 	log     *slog.Logger
 	slots   chan struct{}
 	driving sync.WaitGroup
+	more    atomic.Bool   // the last round left some for want of slots
+	roomy   chan struct{} // and there are slots again
 }
 
 // NewJanitor makes a janitor; Run starts it.
 func NewJanitor(settler *Settler) *Janitor {
-	return &Janitor{settler: settler, log: settler.log, slots: make(chan struct{}, settler.config.Concurrency)}
+	return &Janitor{
+		settler: settler, log: settler.log,
+		slots: make(chan struct{}, settler.config.Concurrency), roomy: make(chan struct{}, 1),
+	}
 }
 
-// Run makes a round every second until ctx ends, then waits for the payments that
-// it is driving.
+// Run makes a round every second until ctx ends, then hands the payments over that
+// it is driving. Expiring is a service of its own, so that five hundred
+// authorisations, or one that cannot be voided, keep no payment waiting.
 func (j *Janitor) Run(ctx context.Context) error {
 	defer j.driving.Wait()
-	tick := time.NewTicker(janitorEvery)
+	var expiry sync.WaitGroup
+	defer expiry.Wait()
+	expiry.Go(func() { j.every(ctx, nil, j.expire) })
+	j.every(ctx, j.roomy, j.redrive)
+	return nil
+}
+
+// every runs a service now, at each tick, and when it is called for.
+func (j *Janitor) every(ctx context.Context, called <-chan struct{}, runOnce func(context.Context) error) {
+	tick := time.NewTicker(j.settler.config.Every)
 	defer tick.Stop()
-	for {
-		if err := j.RunOnce(ctx); err != nil && ctx.Err() == nil {
+	for ctx.Err() == nil {
+		if err := runOnce(ctx); err != nil && ctx.Err() == nil {
 			j.log.Warn("janitor's round failed", "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-tick.C:
+		case <-called:
 		}
 	}
 }
 
-// RunOnce makes one round. It takes no more payments than there are free slots to
-// drive them in, and does not wait for the bank.
+// RunOnce makes one round of everything and does not wait for the bank.
 func (j *Janitor) RunOnce(ctx context.Context) error {
-	expired, err := j.settler.ledger.ExpireDue(ctx, expiryTakes)
-	if err != nil {
-		return err
-	}
-	if expired > 0 {
-		j.log.Info("authorisations expired", "count", expired)
-	}
-	free := cap(j.slots) - len(j.slots)
-	if free == 0 {
+	return errors.Join(j.redrive(ctx), j.expire(ctx))
+}
+
+// redrive takes no more payments than there are free slots to drive them in. Where
+// that leaves some, it is called for as soon as half of the slots are free.
+func (j *Janitor) redrive(ctx context.Context) error {
+	limit := min(cap(j.slots)-len(j.slots), janitorTakes)
+	if limit == 0 {
 		return nil
 	}
-	claims, err := j.settler.claimOverdue(ctx, min(free, janitorTakes))
+	claims, err := j.settler.claimOverdue(ctx, limit)
 	if err != nil {
 		return err
 	}
+	j.more.Store(len(claims) == limit)
 	if len(claims) > 0 {
 		j.log.Info("payments overdue, driving them", "count", len(claims))
 		j.settler.config.Metrics.redriven(len(claims))
 	}
 	for _, c := range claims {
-		j.slots <- struct{}{}
+		j.slots <- struct{}{} // there is room: nobody else takes slots
 		j.driving.Go(func() {
-			defer func() { <-j.slots }()
+			defer j.leave()
 			if _, err := j.settler.drive(ctx, c); err != nil {
-				j.log.Warn("payment left for the next round", "transfer", c.transfer, "error", err)
+				j.log.Warn("payment left for a later round", "transfer", c.transfer, "error", err)
 			}
 		})
 	}
 	return nil
+}
+
+// leave gives a slot back.
+func (j *Janitor) leave() {
+	<-j.slots
+	if len(j.slots) <= cap(j.slots)/2 && j.more.Load() {
+		select {
+		case j.roomy <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// expire voids authorisations past their time.
+func (j *Janitor) expire(ctx context.Context) error {
+	expired, err := j.settler.ledger.ExpireDue(ctx, expiryTakes)
+	if expired > 0 {
+		j.log.Info("authorisations expired", "count", expired)
+	}
+	return err
 }
 
 // Wait returns when no payment of earlier rounds is under way.

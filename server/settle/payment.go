@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,15 +37,22 @@ func scanClaim(row pgx.CollectableRow) (claim, error) {
 	return c, err
 }
 
+// bounded is the context of one statement. It outlives ctx, so that a worker that is
+// stopped neither leaves a claim nobody knows of nor fails to give one back.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), statementWithin)
+}
+
+// The conditions below compare with statement_timestamp(), which is stable and so
+// can use the index; it is older than clock_timestamp() if anything, and so claims
+// rather too little than too much.
+
 // claimOne takes a payment that is due and that nobody holds. From here on the
 // bank may have heard of it, so its outcome is unknown until the bank says.
 func (s *Settler) claimOne(ctx context.Context, transfer uuid.UUID) (claim, bool, error) {
-	const take = `UPDATE payments SET state = 'unknown', fence = fence + 1, attempts = attempts + 1,
-			lease_until = clock_timestamp() + $2, next_at = clock_timestamp() + $2, updated_at = clock_timestamp()
-		WHERE transfer_id = $1 AND next_at <= clock_timestamp()
-			AND (lease_until IS NULL OR lease_until <= clock_timestamp())
-		RETURNING ` + claimColumns
-	rows, err := s.pool.Query(ctx, take, transfer, s.config.Lease)
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, takeOne, transfer, s.config.Lease)
 	if err != nil {
 		return claim{}, false, fmt.Errorf("claim payment %s: %w", transfer, err)
 	}
@@ -58,20 +66,19 @@ func (s *Settler) claimOne(ctx context.Context, transfer uuid.UUID) (claim, bool
 	return c, true, nil
 }
 
-// claimOverdue takes at most limit payments that should have been looked at
-// `grace` ago. SKIP LOCKED: two janitors never wait for, or take, the same row.
+const takeOne = `UPDATE payments SET state = 'unknown', fence = fence + 1, attempts = attempts + 1,
+		lease_until = clock_timestamp() + $2, next_at = clock_timestamp() + $2, updated_at = clock_timestamp()
+	WHERE transfer_id = $1 AND next_at <= statement_timestamp()
+		AND (lease_until IS NULL OR lease_until <= statement_timestamp())
+	RETURNING ` + claimColumns
+
+// claimOverdue takes at most limit payments that should have been looked at: those
+// whose holder let the lease run out at once, the others once their hint has had
+// its grace. SKIP LOCKED: two janitors never wait for, or take, the same row.
 func (s *Settler) claimOverdue(ctx context.Context, limit int) ([]claim, error) {
-	const take = `WITH overdue AS (
-			SELECT transfer_id AS id FROM payments
-			WHERE next_at <= clock_timestamp() - $1::interval
-				AND (lease_until IS NULL OR lease_until <= clock_timestamp())
-			ORDER BY next_at LIMIT $2
-			FOR NO KEY UPDATE SKIP LOCKED)
-		UPDATE payments SET state = 'unknown', fence = fence + 1, attempts = attempts + 1,
-			lease_until = clock_timestamp() + $3, next_at = clock_timestamp() + $3, updated_at = clock_timestamp()
-		FROM overdue WHERE transfer_id = overdue.id
-		RETURNING ` + claimColumns
-	rows, err := s.pool.Query(ctx, take, s.config.Grace, limit, s.config.Lease)
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, takeOverdue, s.config.Grace, limit, s.config.Lease)
 	if err != nil {
 		return nil, fmt.Errorf("claim overdue payments: %w", err)
 	}
@@ -82,35 +89,64 @@ func (s *Settler) claimOverdue(ctx context.Context, limit int) ([]claim, error) 
 	return claims, nil
 }
 
+const takeOverdue = `WITH overdue AS (
+		SELECT transfer_id AS id FROM payments
+		WHERE next_at <= statement_timestamp() AND (lease_until <= statement_timestamp()
+			OR (lease_until IS NULL AND next_at <= statement_timestamp() - $1::interval))
+		ORDER BY next_at LIMIT $2
+		FOR NO KEY UPDATE SKIP LOCKED)
+	UPDATE payments SET state = 'unknown', fence = fence + 1, attempts = attempts + 1,
+		lease_until = clock_timestamp() + $3, next_at = clock_timestamp() + $3, updated_at = clock_timestamp()
+	FROM overdue WHERE transfer_id = overdue.id
+	RETURNING ` + claimColumns
+
+// renewLease asks for a lease that stands: once the payment has been given back,
+// a renewal that comes late must not move when it is due.
+const renewLease = `UPDATE payments SET lease_until = clock_timestamp() + $3, next_at = clock_timestamp() + $3
+	WHERE transfer_id = $1 AND fence = $2 AND lease_until IS NOT NULL`
+
 // renew moves the lease on and tells whether the claim still stands.
 func (s *Settler) renew(ctx context.Context, c claim) (bool, error) {
-	const renew = `UPDATE payments SET lease_until = clock_timestamp() + $3, next_at = clock_timestamp() + $3
-		WHERE transfer_id = $1 AND fence = $2 AND next_at IS NOT NULL`
-	tag, err := s.pool.Exec(ctx, renew, c.transfer, c.fence, s.config.Lease)
+	tag, err := s.pool.Exec(ctx, renewLease, c.transfer, c.fence, s.config.Lease)
 	if err != nil {
 		return false, fmt.Errorf("renew the lease of payment %s: %w", c.transfer, err)
 	}
 	return tag.RowsAffected() == 1, nil
 }
 
+const giveBack = `UPDATE payments SET lease_until = NULL, next_at = clock_timestamp() + $3, last_error = left($4, 500),
+		updated_at = clock_timestamp()
+	WHERE transfer_id = $1 AND fence = $2 AND lease_until IS NOT NULL`
+
 // postpone gives the claim back and says when to look again.
 func (s *Settler) postpone(ctx context.Context, c claim, delay time.Duration, why string) error {
-	const postpone = `UPDATE payments SET lease_until = NULL, next_at = clock_timestamp() + $3, last_error = left($4, 500),
-			updated_at = clock_timestamp()
-		WHERE transfer_id = $1 AND fence = $2 AND next_at IS NOT NULL`
-	if _, err := s.pool.Exec(ctx, postpone, c.transfer, c.fence, delay, why); err != nil {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if _, err := s.pool.Exec(ctx, giveBack, c.transfer, c.fence, delay, plain(why)); err != nil {
 		return fmt.Errorf("postpone payment %s: %w", c.transfer, err)
 	}
 	return nil
 }
 
-// review leaves the payment to an operator; its hold stays.
-func (s *Settler) review(ctx context.Context, c claim, why string) error {
-	const review = `UPDATE payments SET state = 'needs_review', lease_until = NULL, next_at = NULL,
-			last_error = left($3, 500), updated_at = clock_timestamp()
-		WHERE transfer_id = $1 AND fence = $2 AND next_at IS NOT NULL`
-	if _, err := s.pool.Exec(ctx, review, c.transfer, c.fence, why); err != nil {
+const putUp = `UPDATE payments SET state = 'needs_review', lease_until = NULL, next_at = NULL,
+		last_error = left($3, 500), updated_at = clock_timestamp()
+	WHERE transfer_id = $1 AND fence = $2 AND lease_until IS NOT NULL`
+
+// review leaves the payment to an operator; its hold stays. cause is the metric's
+// label, one of few.
+func (s *Settler) review(ctx context.Context, c claim, cause string, why error) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	tag, err := s.pool.Exec(ctx, putUp, c.transfer, c.fence, plain(why.Error()))
+	if err != nil {
 		return fmt.Errorf("put payment %s up for review: %w", c.transfer, err)
+	}
+	if tag.RowsAffected() == 1 { // and not taken over meanwhile
+		s.log.Error("payment needs review", "transfer", c.transfer, "cause", cause, "attempts", c.attempts, "age", c.age, "error", why)
+		s.config.Metrics.review(cause)
 	}
 	return nil
 }
+
+// plain makes words from outside fit a text column.
+func plain(s string) string { return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "") }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 )
 
 // Queue is the name of the one queue that settlement uses.
@@ -23,18 +25,44 @@ type hint struct {
 	in       time.Duration
 }
 
+// go-redis prints what goes wrong to stderr, many times a second while Redis is
+// away, and returns it as well. The latter is logged, once.
+func init() { redis.SetLogger(silence{}) }
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
 // Dispatcher turns hints into tasks, off the caller's path: intake neither waits
 // for Redis nor fails with it.
 type Dispatcher struct {
-	client *asynq.Client
-	hints  chan hint
-	log    *slog.Logger
-	lost   func()
+	redis   redis.UniversalClient
+	client  *asynq.Client
+	hints   chan hint
+	log     *slog.Logger
+	metrics *Metrics
+	renewal time.Duration // registerEvery
+	away    bool          // the last hint did not reach Redis; Run's own
 }
 
+const (
+	maxHints = 4096 // waiting to be sent
+	// registerEvery bounds how long an emptied Redis does not list our queue: asynq's
+	// client registers it once in its life, so it is made anew (it is only a few
+	// fields around the connections).
+	registerEvery = 5 * time.Second
+	sendWithin    = time.Second
+	flushWithin   = time.Second      // of the hints left at the end, all of them
+	taskWithin    = 60 * time.Second // never reached: the bank's and the database's bounds are shorter
+)
+
 // NewDispatcher makes a dispatcher; Run sends.
-func NewDispatcher(redis asynq.RedisConnOpt, log *slog.Logger, metrics *Metrics) *Dispatcher {
-	return &Dispatcher{asynq.NewClient(redis), make(chan hint, 4096), log, metrics.hintLost}
+func NewDispatcher(opt asynq.RedisConnOpt, log *slog.Logger, metrics *Metrics) *Dispatcher {
+	client := opt.MakeRedisClient().(redis.UniversalClient) //nolint:forcetypeassert // as asynq itself does
+	return &Dispatcher{
+		redis: client, client: asynq.NewClientFromRedisClient(client), hints: make(chan hint, maxHints),
+		log: log, metrics: metrics, renewal: registerEvery,
+	}
 }
 
 // Hint says that a transfer has a payment to be carried out. It never blocks; a
@@ -45,22 +73,54 @@ func (d *Dispatcher) push(h hint) {
 	select {
 	case d.hints <- h:
 	default:
-		d.lost()
+		d.metrics.hintLost()
 	}
 }
 
 // Run enqueues hints until ctx ends.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	defer func() { _ = d.client.Close() }()
+	defer func() { _ = d.redis.Close() }()
+	register := time.NewTicker(d.renewal)
+	defer register.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			d.flush()
 			return nil
+		case <-register.C:
+			d.client = asynq.NewClientFromRedisClient(d.redis)
 		case h := <-d.hints:
-			if err := d.enqueue(ctx, h); err != nil {
-				d.lost()
-				d.log.Warn("hint lost, the janitor will see to it", "transfer", h.transfer, "error", err)
-			}
+			d.send(ctx, h)
+		}
+	}
+}
+
+// flush sends what is left, unless Redis is away.
+func (d *Dispatcher) flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
+	defer cancel()
+	for !d.away {
+		select {
+		case h := <-d.hints:
+			d.send(ctx, h)
+		default:
+			return
+		}
+	}
+}
+
+// send logs only what changes: while Redis is away every hint is lost.
+func (d *Dispatcher) send(ctx context.Context, h hint) {
+	err := d.enqueue(ctx, h)
+	if err != nil {
+		d.metrics.hintLost()
+	}
+	if away := err != nil; away != d.away {
+		d.away = away
+		if away {
+			d.log.Warn("hints do not reach the queue, the janitor will see to the payments", "error", err)
+		} else {
+			d.log.Info("hints reach the queue again")
 		}
 	}
 }
@@ -69,53 +129,66 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // attempt is never in the queue twice; it is not retried by asynq, since when to
 // look again is written in the payment's row.
 func (d *Dispatcher) enqueue(ctx context.Context, h hint) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
-	_, err := d.client.EnqueueContext(ctx, asynq.NewTask(taskType, h.transfer[:]),
+	options := []asynq.Option{
 		asynq.Queue(Queue),
 		asynq.TaskID(fmt.Sprintf("%s:%d", h.transfer, h.attempt)),
 		asynq.MaxRetry(0),
-		asynq.ProcessIn(h.in))
+		asynq.Timeout(taskWithin),
+	}
+	if h.in > 0 {
+		options = append(options, asynq.ProcessAt(wholeSecond(time.Now().Add(h.in))))
+	}
+	_, err := d.client.EnqueueContext(ctx, asynq.NewTask(taskType, h.transfer[:]), options...)
 	if errors.Is(err, asynq.ErrTaskIDConflict) {
 		return nil
 	}
 	return err
 }
 
+// wholeSecond rounds up. asynq keeps whole seconds and cuts off the rest: a hint
+// would come up to a second before its payment is due, and be of no use.
+func wholeSecond(t time.Time) time.Time { return t.Add(time.Second - 1).Truncate(time.Second) }
+
 // Worker consumes hints, Config.Concurrency at a time.
 type Worker struct {
 	settler    *Settler
 	dispatcher *Dispatcher
 	server     *asynq.Server
+	handling   sync.WaitGroup
 }
 
 // NewWorker makes a worker; Run starts it.
 func NewWorker(settler *Settler, dispatcher *Dispatcher, redis asynq.RedisConnOpt) *Worker {
-	return &Worker{settler, dispatcher, asynq.NewServer(redis, asynq.Config{
+	return &Worker{settler: settler, dispatcher: dispatcher, server: asynq.NewServer(redis, asynq.Config{
 		Concurrency:              settler.config.Concurrency,
 		Queues:                   map[string]int{Queue: 1},
 		TaskCheckInterval:        50 * time.Millisecond,  // default 1 s: half a second of waiting for nothing
 		DelayedTaskCheckInterval: 250 * time.Millisecond, // default 5 s
-		ShutdownTimeout:          8 * time.Second,        // more than the bank's timeout
+		ShutdownTimeout:          settler.config.Drain,
 		Logger:                   asynqLog{settler.log},
 		LogLevel:                 asynq.WarnLevel,
 	})}
 }
 
-// Run works until ctx ends, then lets the payments under way finish. Redis may be
-// away at any time, also now.
+// Run works until ctx ends, then lets the payments under way finish, and hands over
+// those that do not within Config.Drain. Redis may be away at any time, also now.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.server.Start(asynq.HandlerFunc(w.handle)); err != nil {
 		return fmt.Errorf("start settlement worker: %w", err)
 	}
 	<-ctx.Done()
 	w.server.Shutdown()
+	w.handling.Wait() // asynq does not wait for those whose time was up
 	return nil
 }
 
 // handle follows one hint. It always succeeds: what went wrong is in the payment's
 // row or will be found overdue, and a failed task would only block its id.
 func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
+	w.handling.Add(1)
+	defer w.handling.Done()
 	transfer, err := uuid.FromBytes(task.Payload())
 	if err != nil {
 		w.settler.log.Error("task holds no transfer id", "type", task.Type())

@@ -25,11 +25,13 @@ type Config struct {
 	Metrics     *Metrics
 	Lease       time.Duration // a dead worker's payment falls due after it [3 s]
 	Grace       time.Duration // how long the janitor leaves a due payment to its hint [1 s]
+	Every       time.Duration // between two rounds of the janitor [1 s]
 	FirstDelay  time.Duration // before the second attempt; doubles from one to the next [500 ms]
 	MaxDelay    time.Duration // bound of that doubling [30 s]
 	MaxAttempts int           // together with MaxAge: then needs_review [12]
 	MaxAge      time.Duration // [1 h]
 	Concurrency int           // payments at the bank at once, for workers and janitor each [50]
+	Drain       time.Duration // how long a stopping worker waits for the bank; more than the bank's timeout [8 s]
 }
 
 func (c Config) withDefaults() Config {
@@ -46,9 +48,11 @@ func (c Config) withDefaults() Config {
 	}
 	duration(&c.Lease, 3*time.Second)
 	duration(&c.Grace, time.Second)
+	duration(&c.Every, time.Second)
 	duration(&c.FirstDelay, 500*time.Millisecond)
 	duration(&c.MaxDelay, 30*time.Second)
 	duration(&c.MaxAge, time.Hour)
+	duration(&c.Drain, 8*time.Second)
 	if c.MaxAttempts == 0 {
 		c.MaxAttempts = 12
 	}
@@ -57,6 +61,12 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// Bounds on what has no caller that would give up.
+const (
+	statementWithin = 5 * time.Second
+	finishWithin    = 10 * time.Second // more than the ledger's own patience
+)
 
 // Settler carries payments out. Worker and janitor both use it.
 type Settler struct {
@@ -85,31 +95,39 @@ func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (again time
 	return again, c.attempts + 1, err
 }
 
-// drive asks the bank about a claimed payment and carries the answer out.
+// drive asks the bank about a claimed payment and carries the answer out. When ctx
+// ends first, the payment is handed over: it falls due at once.
 func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err error) {
 	held, release := s.keepLease(ctx, c)
 	defer release()
 	answer, asked := s.ask(held, c)
-	if ctx.Err() != nil && asked != nil {
-		// We are being stopped, the bank said nothing wrong: hand over at once.
-		return 0, s.postpone(context.WithoutCancel(ctx), c, 0, "the worker was stopped")
+	if answer.Outcome != bank.Unknown {
+		return 0, s.finish(ctx, c, answer)
 	}
 	switch {
-	case answer.Outcome == bank.Unknown && errors.Is(asked, bank.CodeContradiction),
-		answer.Outcome == bank.Unknown && errors.Is(asked, bank.CodeConflict):
-		s.log.Error("the bank contradicts itself: payment needs review", "transfer", c.transfer, "error", asked)
-		s.config.Metrics.review("contradiction")
-		return 0, s.review(ctx, c, asked.Error())
-	case answer.Outcome == bank.Unknown:
-		return s.again(ctx, c, asked)
+	case ctx.Err() != nil:
+		// We are being stopped, the bank said nothing wrong.
+		return 0, s.postpone(ctx, c, 0, "the worker was stopped")
+	case held.Err() != nil:
+		s.log.Warn("payment was taken over while the bank was asked", "transfer", c.transfer)
+		return 0, nil
+	case errors.Is(asked, bank.CodeContradiction), errors.Is(asked, bank.CodeConflict):
+		return 0, s.review(ctx, c, "contradiction", asked)
+	case errors.Is(asked, bank.CodeInvalid): // never sent, and never will be
+		return 0, s.review(ctx, c, "invalid", asked)
 	}
-	return 0, s.finish(ctx, c, answer)
+	return s.again(ctx, c, asked)
 }
 
 // ask submits a payment at its first attempt. Later the bank may have it already,
 // so it is asked first; and where it has not seen the ref, that is no rejection
 // (the request may still be on its way): the same ref is submitted again.
-func (s *Settler) ask(ctx context.Context, c claim) (bank.Answer, error) {
+func (s *Settler) ask(ctx context.Context, c claim) (answer bank.Answer, err error) {
+	defer func() {
+		if cause := recover(); cause != nil { // one payment's defect is not everybody's
+			answer, err = bank.Answer{}, fmt.Errorf("panic while the bank was asked: %v", cause)
+		}
+	}()
 	if c.attempts > 1 {
 		answer, err := s.bank.Status(ctx, c.instruction)
 		if err != nil || answer.Outcome != bank.Unknown {
@@ -119,8 +137,11 @@ func (s *Settler) ask(ctx context.Context, c claim) (bank.Answer, error) {
 	return s.bank.Submit(ctx, c.instruction)
 }
 
-// finish gives the bank's word to the ledger, under our fence.
+// finish gives the bank's word to the ledger, under our fence. It goes on although
+// ctx may have ended: an answer that we have is not thrown away.
 func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
 	result, err := s.ledger.Settle(ctx, ledger.Settlement{
 		Transfer: c.transfer,
 		Fence:    c.fence,
@@ -129,17 +150,24 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 		Note:     answer.Reason,
 	})
 	if err == nil {
-		s.config.Metrics.settled(c, answer.Outcome, result.Transfer)
+		if !result.Replayed {
+			s.config.Metrics.settled(c, answer.Outcome, result.Transfer)
+		}
 		return nil
 	}
-	known, ok := errors.AsType[*ledger.Error](err)
+	known, _ := errors.AsType[*ledger.Error](err)
 	switch {
-	case ok && known.Code == ledger.Fenced:
+	case known == nil:
+	case known.Code == ledger.Fenced:
 		s.log.Warn("payment was taken over while the bank answered", "transfer", c.transfer)
 		return nil
-	case ok && (known.Code == ledger.SettlementConflicts || known.Code == ledger.BalanceLimit || known.Code == ledger.Internal):
+	case known.Code == ledger.SettlementConflicts:
+		// It is settled for good, so there is nothing to put up: only to tell.
+		s.log.Error("the bank says the opposite of what it said before", "transfer", c.transfer, "now", answer.Outcome)
 		s.config.Metrics.review(string(known.Code))
-		return s.review(ctx, c, err.Error())
+		return nil
+	case known.Code == ledger.BalanceLimit, known.Code == ledger.Internal:
+		return s.review(ctx, c, string(known.Code), err)
 	}
 	// The bank's word is not lost: it will say the same again.
 	return fmt.Errorf("settle transfer %s: %w", c.transfer, err)
@@ -148,19 +176,16 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 // again postpones a payment whose outcome is unknown, or gives it to an operator
 // when it has been tried often and long enough.
 func (s *Settler) again(ctx context.Context, c claim, cause error) (time.Duration, error) {
-	why := "the bank has not seen it"
-	if cause != nil {
-		why = cause.Error()
+	if cause == nil {
+		cause = errors.New("the bank has not seen it")
 	}
 	if c.attempts >= s.config.MaxAttempts && c.age >= s.config.MaxAge {
-		s.log.Error("payment needs review", "transfer", c.transfer, "attempts", c.attempts, "age", c.age, "error", why)
-		s.config.Metrics.review("exhausted")
-		return 0, s.review(ctx, c, why)
+		return 0, s.review(ctx, c, "exhausted", cause)
 	}
 	delay := s.delay(c.attempts)
-	s.log.Warn("payment outcome unknown, asking again", "transfer", c.transfer, "attempts", c.attempts, "in", delay, "error", why)
+	s.log.Warn("payment outcome unknown, asking again", "transfer", c.transfer, "attempts", c.attempts, "in", delay, "error", cause)
 	s.config.Metrics.unknown()
-	return delay, s.postpone(ctx, c, delay, why)
+	return delay, s.postpone(ctx, c, delay, cause.Error())
 }
 
 // delay before the next attempt: doubling, with jitter of a half.

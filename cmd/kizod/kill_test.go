@@ -1,0 +1,244 @@
+package main
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/bank/sim"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+const (
+	kills       = 6
+	acksPerLife = 120 // accepted commands before the next kill
+	clients     = 10
+)
+
+// sent is a command and what its client knows of it.
+type sent struct {
+	command
+	amount  int64
+	to      *person // of a transfer
+	outcome outcome // the last definite one
+	known   bool
+}
+
+// history is what the clients remember; kizod may forget nothing of it.
+type history struct {
+	mu       sync.Mutex
+	commands []*sent
+	acks     int
+	reached  chan struct{} // closed when acks is acksPerLife
+}
+
+func (h *history) begin(s *sent) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.commands = append(h.commands, s)
+}
+
+func (h *history) end(s *sent, o outcome, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil || !o.definite() {
+		return
+	}
+	s.outcome, s.known = o, true
+	if o.accepted() {
+		if h.acks++; h.acks == acksPerLife {
+			close(h.reached)
+		}
+	}
+}
+
+// kizod dev is killed again and again in the middle of transfers, deposits and
+// withdrawals. Each time it comes up by itself; the books hold, what was
+// acknowledged is there, what was not is resolved by its key and has one effect.
+func TestKillNineInTheMiddleOfTransfers(t *testing.T) {
+	data := pgtest.TempDir(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	client := newClient()
+	d := startDev(t, data)
+	people := make([]*person, 4)
+	initial := &history{reached: make(chan struct{})}
+	for i, handle := range []string{"ann", "ben", "cat", "dan"} {
+		people[i] = signUp(t, client, d.URL, handle)
+		s := &sent{command: deposit(people[i], 1000_00), amount: 1000_00}
+		initial.begin(s)
+		o, err := s.send(client, d.URL, 20)
+		if err != nil || o.status != http.StatusCreated {
+			t.Fatalf("first deposit: %+v, %v", o, err)
+		}
+		initial.end(s, o, nil)
+	}
+	all := initial.commands
+
+	for life := range kills {
+		h := &history{reached: make(chan struct{})}
+		stop := make(chan struct{})
+		var loops sync.WaitGroup
+		for i := range clients {
+			random := rand.New(rand.NewPCG(seed, uint64(life*clients+i)))
+			loops.Go(func() { h.loop(stop, client, d.URL, people, random) })
+		}
+		select {
+		case <-h.reached:
+		case <-d.done:
+			t.Fatal("it ended before it was killed")
+		case <-time.After(30 * time.Second):
+			t.Fatalf("only %d commands were accepted in 30 s", h.acks)
+		}
+		d.crashes()
+		close(stop)
+		loops.Wait()
+		client.CloseIdleConnections()
+
+		began := time.Now()
+		d = startDev(t, data)
+		t.Logf("kill %d after %d accepted: ready again in %v, %d unknown", life+1, h.acks,
+			time.Since(began).Round(time.Millisecond), resolve(t, client, d.URL, h.commands))
+		all = append(all, h.commands...)
+		if code, said := run(t, nil, "audit", "--data", data); code != 0 {
+			t.Fatalf("audit beside it exits with %d:\n%s", code, said)
+		}
+	}
+	wantHistory(t, client, d.URL, people, all)
+	wantJournal(t, data, all)
+	d.stops()
+	if code, said := run(t, nil, "audit", "--data", data); code != 0 {
+		t.Fatalf("audit of the stopped one exits with %d:\n%s", code, said)
+	}
+}
+
+// loop sends one command after the other until the connection is gone.
+func (h *history) loop(stop <-chan struct{}, client *http.Client, url string, people []*person, random *rand.Rand) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		from, to := people[random.IntN(len(people))], people[random.IntN(len(people))]
+		amount := 1 + random.Int64N(50_00)
+		s := &sent{amount: amount}
+		switch kind := random.IntN(10); {
+		case kind == 0:
+			s.command = deposit(from, amount)
+		case kind == 1:
+			s.command = withdrawal(from, amount)
+		case from == to:
+			continue
+		default:
+			s.command, s.to = transfer(from, amount, to), to
+		}
+		h.begin(s)
+		o, err := s.send(client, url, 0)
+		h.end(s, o, err)
+	}
+}
+
+// resolve sends again, under their keys, what nobody answered; twice, so that a
+// second effect would show.
+func resolve(t *testing.T, client *http.Client, url string, commands []*sent) (unknown int) {
+	t.Helper()
+	for _, s := range commands {
+		if s.known {
+			continue
+		}
+		unknown++
+		for range 2 {
+			o, err := s.send(client, url, 0)
+			if err != nil || !o.definite() {
+				t.Fatalf("sent again: %+v, %v", o, err)
+			}
+			if s.known && o.id != s.outcome.id {
+				t.Fatalf("one key, two transfers: %s and %s", s.outcome.id, o.id)
+			}
+			s.outcome, s.known = o, true
+		}
+	}
+	return unknown
+}
+
+// wantHistory compares what the server has with what its clients remember.
+func wantHistory(t *testing.T, client *http.Client, url string, people []*person, all []*sent) {
+	t.Helper()
+	want := map[*person]int64{}
+	ids := map[uuid.UUID]bool{}
+	for _, s := range all {
+		if s.outcome.id == uuid.Nil || ids[s.outcome.id] {
+			t.Fatalf("no transfer of its own: %+v", s.outcome)
+		}
+		ids[s.outcome.id] = true
+		var got struct {
+			State  string
+			Amount int64
+		}
+		eventually(t, "it ends", func() bool {
+			must(t, s.who.get(client, url, "/v1/transfers/"+s.outcome.id.String(), &got))
+			return got.State != "pending"
+		})
+		if got.Amount != s.amount || (got.State == "posted") != s.outcome.accepted() {
+			t.Errorf("%s of %d was answered %d, and is %+v now", s.path, s.amount, s.outcome.status, got)
+		}
+		if got.State != "posted" {
+			continue
+		}
+		switch {
+		case s.to != nil:
+			want[s.who] -= s.amount
+			want[s.to] += s.amount
+		case strings.HasSuffix(s.path, "deposits"):
+			want[s.who] += s.amount
+		default:
+			want[s.who] -= s.amount
+		}
+	}
+	for _, p := range people {
+		got, err := p.wallet(client, url)
+		must(t, err)
+		if got.Balance != want[p] || got.Held != 0 {
+			t.Errorf("%s has %+v, want %d and nothing held", p.handle, got, want[p])
+		}
+	}
+	// A key that was acknowledged in the first life still answers.
+	first := all[len(people)]
+	o, err := first.send(client, url, 0)
+	if err != nil || o.id != first.outcome.id || !o.replayed {
+		t.Errorf("an old key: %+v, %v, was %+v", o, err, first.outcome)
+	}
+	t.Logf("%d commands, %d transfers", len(all), len(ids))
+}
+
+// wantJournal holds the bank's own books against it: each payment was executed
+// once, and nothing else was.
+func wantJournal(t *testing.T, data string, all []*sent) {
+	t.Helper()
+	entries, err := sim.ReadJournal(filepath.Join(data, "bank", "journal.jsonl"))
+	must(t, err)
+	executed := map[string]int64{}
+	for _, e := range entries { // a ref comes once, or ReadJournal fails
+		executed[e.Ref] = e.Amount
+	}
+	for _, s := range all {
+		if s.to != nil || !s.outcome.accepted() {
+			continue
+		}
+		id := s.outcome.id.String()
+		if executed[id] != s.amount {
+			t.Errorf("the bank moved %d for %s of %d", executed[id], s.path, s.amount)
+		}
+		delete(executed, id)
+	}
+	if len(executed) > 0 {
+		t.Errorf("the bank moved money that nobody asked for: %v", executed)
+	}
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/migrations"
+	"github.com/JDevAman/kizo/server/embedded"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+// kizod is the binary that the tests start: what a user has in hand.
+var kizod string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "kizod-test-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		kizod = filepath.Join(dir, "kizod")
+		build := exec.Command("go", "build", "-ldflags", "-X main.version=v1.2.3-test", "-o", kizod, ".")
+		build.Stderr = os.Stderr
+		err = build.Run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "build kizod:", err)
+		os.RemoveAll(dir)
+		os.Exit(1)
+	}
+	pgtest.Main(m, migrations.Apply)
+}
+
+// process is a kizod that a test started and that ends with it.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	out  output
+	done chan struct{}
+}
+
+// output is what it says on stdout and stderr, together.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// start runs kizod with an environment of its own: only what env adds.
+func start(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(kizod, args...), done: make(chan struct{})}
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + os.TempDir()}, env...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	must(t, p.cmd.Start())
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait() // its state is what tests look at
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		if t.Failed() {
+			t.Logf("kizod %s said:\n%s", strings.Join(args, " "), p.out.String())
+		}
+	})
+	return p
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	must(p.t, p.cmd.Process.Signal(s))
+}
+
+// ends waits for the process and gives its exit code, -1 after a signal.
+func (p *process) ends() int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(40 * time.Second):
+		p.t.Fatalf("it does not end:\n%s", p.out.String())
+		return 0
+	}
+}
+
+// stops is the polite end.
+func (p *process) stops() {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+	if code := p.ends(); code != 0 {
+		p.t.Errorf("after SIGTERM it exits with %d:\n%s", code, p.out.String())
+	}
+}
+
+// crashes is kill -9.
+func (p *process) crashes() {
+	p.t.Helper()
+	p.signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// ready waits for the ready file of this very process.
+func (p *process) ready(file string) readiness {
+	p.t.Helper()
+	var r readiness
+	eventually(p.t, "it is ready", func() bool {
+		select {
+		case <-p.done:
+			p.t.Fatalf("it ended at start:\n%s", p.out.String())
+		default:
+		}
+		text, err := os.ReadFile(file)
+		return err == nil && json.Unmarshal(text, &r) == nil && r.PID == p.cmd.Process.Pid
+	})
+	return r
+}
+
+// run is for commands that end by themselves.
+func run(t *testing.T, env []string, args ...string) (code int, said string) {
+	t.Helper()
+	p := start(t, env, args...)
+	return p.ends(), p.out.String()
+}
+
+// dev is a running `kizod dev`.
+type dev struct {
+	*process
+	readiness
+	data string
+}
+
+// startDev takes free ports.
+func startDev(t *testing.T, data string, args ...string) *dev {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ready.json")
+	args = append([]string{
+		"dev", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--ready-file", file,
+	}, args...)
+	p := start(t, nil, args...)
+	t.Cleanup(func() { // registered last, so first: children end before their directory is removed
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		childrenEnd(t, data)
+	})
+	return &dev{p, p.ready(file), data}
+}
+
+func childrenEnd(t *testing.T, data string) {
+	t.Helper()
+	eventually(t, "PostgreSQL has ended", func() bool {
+		_, running, err := embedded.Attach(data)
+		if running || err != nil {
+			return false
+		}
+		lock, err := embedded.Lock(data)
+		if errors.Is(err, os.ErrNotExist) {
+			return true
+		}
+		return err == nil && lock.Unlock() == nil
+	})
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantWords(t *testing.T, text string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			t.Errorf("%q does not say %q", text, word)
+		}
+	}
+}
+
+// eventually polls; it is for what another process will do.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 30 s in vain: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}

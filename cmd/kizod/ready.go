@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// readiness is what a ready file says.
+type readiness struct {
+	URL    string `json:"url"`
+	OpsURL string `json:"ops_url"`
+	PID    int    `json:"pid"`
+}
+
+// announce writes the ready file in one step, so that who waits for it never
+// reads half of it.
+func announce(d daemon, path string) error {
+	if path == "" {
+		return nil
+	}
+	ready, err := json.Marshal(readiness{d.URL(), d.OpsURL(), os.Getpid()})
+	if err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".ready-*")
+	if err != nil {
+		return fmt.Errorf("write the ready file: %w", err)
+	}
+	_, err = temp.Write(append(ready, '\n'))
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write the ready file: %w", errors.Join(err, os.Remove(temp.Name())))
+	}
+	return nil
+}
+
+// retract removes a ready file of ours, or of a run that is no more (a killed one
+// leaves it behind): who waits for it must not read about a kizod that is gone.
+func retract(path string) error {
+	if path == "" {
+		return nil
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var old readiness
+	if err != nil || json.Unmarshal(text, &old) != nil || old.PID <= 0 {
+		return nil // not one of ours: announce will say what is wrong with it
+	}
+	if old.PID != os.Getpid() && alive(old.PID) {
+		return nil
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("remove the old ready file: %w", err)
+	}
+	return nil
+}
+
+func alive(pid int) bool {
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	err = process.Signal(syscall.Signal(0))
+	return err == nil || errors.Is(err, syscall.EPERM)
+}

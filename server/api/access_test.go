@@ -1,0 +1,218 @@
+package api_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/auth"
+)
+
+// access says what a route needs of the matrix: a body that would do, and how it
+// names an object of somebody else, if it names one at all.
+type access struct {
+	public bool
+	body   func(*house, *user) any    // for a stranger, about alice
+	other  func(*house, *user) string // path with an object of alice's
+	code   api.ProblemCode            // that a stranger is told about that object
+}
+
+var nothing = func(*house, *user) any { return nil }
+
+func part(*house, *user) any { return fields{} }
+
+// transferOf gives the path with a transfer of alice's to carol in it.
+func transferOf(path string) func(*house, *user) string {
+	return func(h *house, alice *user) string {
+		h.t.Helper()
+		carol := h.signUp("carol" + uuid.NewString()[:8])
+		sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(carol, 1).with("memo", canary)).want(201))
+		return strings.Replace(path, ":id", sent.Id.String(), 1)
+	}
+}
+
+func authorisationOf(path string) func(*house, *user) string {
+	return func(h *house, alice *user) string {
+		h.t.Helper()
+		carol := h.signUp("carol" + uuid.NewString()[:8])
+		held := read[api.Transfer](h.post(alice, "/v1/transfers", pay(carol, 1).with("authorize", true)).want(201))
+		return strings.Replace(path, ":id", held.Id.String(), 1)
+	}
+}
+
+// The matrix: each route that the app serves has a row here, or the test fails.
+var matrix = map[string]access{
+	"GET /":                       {public: true},
+	"HEAD /":                      {public: true},
+	"GET /openapi.yaml":           {public: true},
+	"HEAD /openapi.yaml":          {public: true},
+	"GET /.well-known/jwks.json":  {public: true},
+	"HEAD /.well-known/jwks.json": {public: true},
+	"POST /v1/auth/signup":        {public: true},
+	"POST /v1/auth/login":         {public: true},
+	"POST /v1/auth/refresh":       {public: true},
+
+	"POST /v1/auth/logout": {body: nothing},
+	"GET /v1/me":           {body: nothing},
+	"PATCH /v1/me":         {body: func(*house, *user) any { return fields{"name": "Mallory"} }},
+	"GET /v1/sessions":     {body: nothing},
+	"DELETE /v1/sessions/:id": {body: nothing, code: api.SessionNotFound, other: func(h *house, alice *user) string {
+		h.t.Helper()
+		return "/v1/sessions/" + read[api.SessionList](h.get(alice, "/v1/sessions").want(200)).Items[0].Id.String()
+	}},
+	"GET /v1/users":                     {body: nothing},
+	"GET /v1/wallets":                   {body: nothing},
+	"POST /v1/wallets":                  {body: func(*house, *user) any { return fields{"currency": "EUR"} }},
+	"GET /v1/wallets/:currency/balance": {body: nothing}, // a currency is nobody's
+	"GET /v1/transfers":                 {body: nothing},
+	"POST /v1/transfers":                {body: func(_ *house, alice *user) any { return pay(alice, 1) }},
+	"GET /v1/transfers/:id":             {body: nothing, code: api.TransferNotFound, other: transferOf("/v1/transfers/:id")},
+	"POST /v1/transfers/:id/capture": {
+		body: part, code: api.TransferNotFound, other: authorisationOf("/v1/transfers/:id/capture")},
+	"POST /v1/transfers/:id/void": {
+		body: nothing, code: api.TransferNotFound, other: authorisationOf("/v1/transfers/:id/void")},
+	"POST /v1/transfers/:id/reverse": {
+		body: part, code: api.TransferNotFound, other: transferOf("/v1/transfers/:id/reverse")},
+	"POST /v1/deposits":    {body: func(*house, *user) any { return fields{"amount": 1, "currency": "USD"} }},
+	"POST /v1/withdrawals": {body: func(*house, *user) any { return fields{"amount": 1, "currency": "USD"} }},
+}
+
+// routes that an app serves.
+func (h *house) routes() []fiber.Route {
+	a := h.api
+	if a == nil {
+		a = api.New(api.Config{})
+	}
+	return a.Routes()
+}
+
+func TestAccessMatrix(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, mallory := h.pair(1000)
+	h.fund(mallory, 1000)
+	bad := h.badTokens(mallory)
+	served := map[string]bool{}
+	for _, route := range h.routes() {
+		name := route.Method + " " + route.Path
+		served[name] = true
+		row, ok := matrix[name]
+		if !ok {
+			t.Errorf("%s has no row in the matrix: who may call it?", name)
+			continue
+		}
+		if row.public {
+			equal(t, name+" without a token is an operation of the contract's, or a page",
+				api.Public[name] || !strings.HasPrefix(route.Path, "/v1/"), true)
+			continue
+		}
+		h.checkRow(route, row, alice, mallory, bad)
+	}
+	wantSame(t, "rows and routes", matrix, served)
+	h.wantBalance(mallory, 1000, 0)
+}
+
+// badTokens are all the ways of not being somebody.
+func (h *house) badTokens(mallory *user) map[string]api.ProblemCode {
+	h.t.Helper()
+	ctx := context.Background()
+	expired, _, err := h.past.LogIn(ctx, mallory.handle, password, auth.Client{})
+	must(h.t, err)
+	loggedOut, _, err := h.auth.LogIn(ctx, mallory.handle, password, auth.Client{})
+	must(h.t, err)
+	h.do(ask{method: "POST", path: "/v1/auth/logout", token: loggedOut.AccessToken}).want(204)
+	eve := h.signUp("eve")
+	must(h.t, h.auth.Suspend(ctx, eve.id, "matrix"))
+	h.log.keepOut(expired.AccessToken, loggedOut.AccessToken)
+	flipped := []byte(mallory.access)
+	flipped[len(flipped)-10] ^= 1
+	return map[string]api.ProblemCode{
+		"":                    api.Unauthenticated,
+		"garbage":             api.TokenInvalid,
+		string(flipped):       api.TokenInvalid,
+		mallory.refresh:       api.TokenInvalid,
+		expired.AccessToken:   api.TokenExpired,
+		loggedOut.AccessToken: api.SessionRevoked,
+		eve.access:            api.AccountSuspended,
+	}
+}
+
+func (h *house) checkRow(route fiber.Route, row access, alice, mallory *user, bad map[string]api.ProblemCode) {
+	h.t.Helper()
+	request := ask{method: route.Method, path: route.Path, key: uuid.NewString(), body: row.body(h, alice)}
+	request.path = strings.NewReplacer(":id", uuid.NewString(), ":currency", "USD").Replace(request.path)
+	if request.path == "/v1/users" {
+		request.path += "?q=a"
+	}
+	others := ""
+	if row.other != nil {
+		others = row.other(h, alice)
+	}
+	before := h.rows()
+	for token, code := range bad {
+		request.token = token
+		h.do(request).wantProblem(code)
+		// Whoever is nobody learns nothing about what else is wrong.
+		wrong := request
+		wrong.key, wrong.body, wrong.path = "", "{", strings.Replace(route.Path, ":id", "no-id", 1)
+		h.do(wrong).wantProblem(code)
+	}
+	if row.other != nil {
+		request.token, request.path = mallory.access, others
+		h.do(request).wantProblem(row.code)
+		request.path = strings.NewReplacer(":id", uuid.NewString()).Replace(route.Path)
+		h.do(request).wantProblem(row.code)
+	}
+	h.wantUntouched(route.Method+" "+route.Path, before)
+}
+
+// A token says it in one way only.
+func TestAuthorizationHeader(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice := h.signUp("alice")
+	for header, code := range map[string]api.ProblemCode{
+		"bearer " + alice.access:              "",
+		"BEARER " + alice.access:              "",
+		"Bearer":                              api.Unauthenticated,
+		"Bearer ":                             api.Unauthenticated,
+		"Basic " + alice.access:               api.Unauthenticated,
+		alice.access:                          api.Unauthenticated,
+		"Bearer  " + alice.access:             api.TokenInvalid,
+		"Bearer " + alice.access + ",":        api.TokenInvalid,
+		"Bearer " + strings.Repeat("a", 3000): api.TokenInvalid,
+	} {
+		got := h.do(ask{method: "GET", path: "/v1/me", headers: map[string]string{"Authorization": header}})
+		if code == "" {
+			got.want(200)
+			continue
+		}
+		got.wantProblem(code)
+		equal(t, "WWW-Authenticate", got.header.Get("WWW-Authenticate"), `Bearer realm="kizo"`)
+	}
+	// A token in the address would end up in logs and histories.
+	h.do(ask{method: "GET", path: "/v1/me?access_token=" + alice.access}).wantProblem(api.Unauthenticated)
+}
+
+func TestRoutesAndMethodsThatAreNot(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice := h.signUp("alice")
+	for _, path := range []string{"/v1", "/v1/", "/v2/me", "/v1/me/", "/V1/me", "/v1/transfers/x/y", "/v1/../v1/nope", "/%00", "/v1/ops"} {
+		h.do(ask{method: "GET", path: path, token: alice.access}).wantProblem(api.RouteNotFound)
+	}
+	for _, method := range []string{"PUT", "DELETE", "HEAD", "OPTIONS", "TRACE"} {
+		got := h.do(ask{method: method, path: "/v1/me", token: alice.access})
+		equal(t, method, got.status, 405)
+		if method != "HEAD" {
+			got.wantProblem(api.MethodNotAllowed)
+		}
+		if allow := got.header.Get("Allow"); !strings.Contains(allow, "GET") || !strings.Contains(allow, "PATCH") {
+			t.Errorf("Allow: %q", allow)
+		}
+	}
+}

@@ -1,0 +1,39 @@
+package api
+
+import (
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// What the tests, which stand outside like any caller, need to see of the inside.
+var (
+	Statuses       = statuses
+	NeedsKey       = needsKey
+	Public         = public
+	DecodeStrictly = decodeStrictly
+	Describe       = problem
+)
+
+const MaxBody = maxBody
+
+// Bodies are the operations that take a body.
+func Bodies() map[string]bool {
+	names := make(map[string]bool)
+	for name := range bodies {
+		names[name] = true
+	}
+	return names
+}
+
+// Routes that the app serves, without the middlewares.
+func (a *API) Routes() []fiber.Route { return a.app.GetRoutes(true) }
+
+// AddRoute makes a route without a contract.
+func (a *API) AddRoute(path string, handler fiber.Handler) { a.app.Get(path, handler) }
+
+// SetPatience with one request; before Serve.
+func (a *API) SetPatience(d time.Duration) { a.patience = d }
+
+// SetReadTimeout of a whole request; before Serve.
+func (a *API) SetReadTimeout(d time.Duration) { a.app.Server().ReadTimeout = d }

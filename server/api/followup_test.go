@@ -1,0 +1,189 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// authorise holds amount of alice's for bob.
+func (h *house) authorise(from, to *user, amount int64) string {
+	h.t.Helper()
+	held := read[api.Transfer](h.post(from, "/v1/transfers", pay(to, amount).with("authorize", true).with("memo", canary)).want(201))
+	equal(h.t, "kind", held.Kind, api.TransferKindAuthorization)
+	equal(h.t, "state", held.State, api.Pending)
+	if held.ExpiresAt == nil || time.Until(*held.ExpiresAt) < 6*24*time.Hour || held.ResolvedAt != nil {
+		h.t.Errorf("an authorisation of %+v", held)
+	}
+	return "/v1/transfers/" + held.Id.String()
+}
+
+func TestCapture(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100)
+	mallory := h.signUp("mallory")
+	path := h.authorise(alice, bob, 60)
+	h.wantBalance(alice, 100, 60)
+	h.wantBalance(bob, 0, 0)
+	h.post(alice, path+"/capture", fields{}).wantProblem(api.Forbidden)
+	h.post(mallory, path+"/capture", fields{}).wantProblem(api.TransferNotFound)
+	h.post(bob, path+"/capture", fields{"amount": 61}).wantProblem(api.CaptureExceedsHold)
+	h.post(bob, path+"/reverse", fields{}).wantProblem(api.TransferNotReversible)
+	h.wantBalance(alice, 100, 60)
+
+	got := read[api.Transfer](h.post(bob, path+"/capture", fields{"amount": 25}).want(201))
+	equal(t, "state", got.State, api.Posted)
+	equal(t, "amount", got.Amount, 60)
+	equal(t, "posted", *got.PostedAmount, 25)
+	equal(t, "direction for bob", got.Direction, api.In)
+	h.wantBalance(alice, 75, 0)
+	h.wantBalance(bob, 25, 0)
+	h.post(bob, path+"/capture", fields{}).wantProblem(api.TransferNotPending)
+	h.post(bob, path+"/void", nil).wantProblem(api.TransferNotPending)
+
+	whole := read[api.Transfer](h.post(bob, h.authorise(alice, bob, 75)+"/capture", fields{}).want(201))
+	equal(t, "posted_amount is for parts", whole.PostedAmount == nil, true)
+	h.wantBalance(alice, 0, 0)
+	h.wantBalance(bob, 100, 0)
+}
+
+// Many captures and voids race: one of them wins.
+func TestCaptureRacesVoid(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100)
+	path := h.authorise(alice, bob, 100)
+	won := 0
+	for _, got := range h.atOnce(30, func(i int) ask {
+		if i%2 == 0 {
+			return bob.asks(path+"/capture", fields{})
+		}
+		return bob.asks(path+"/void", nil)
+	}) {
+		if got.status == 201 {
+			won++
+			continue
+		}
+		got.wantProblem(api.TransferNotPending)
+	}
+	equal(t, "winners", won, 1)
+	equal(t, "money", h.wallet(alice).Balance+h.wallet(bob).Balance, 100)
+	equal(t, "held", h.wallet(alice).Held, 0)
+}
+
+func TestVoid(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100)
+	mallory := h.signUp("mallory")
+	path := h.authorise(alice, bob, 60)
+	h.post(alice, path+"/void", nil).wantProblem(api.Forbidden)
+	h.post(mallory, path+"/void", nil).wantProblem(api.TransferNotFound)
+	h.wantBalance(alice, 100, 60)
+	request := bob.asks(path+"/void", nil)
+	for i := range 2 {
+		got := h.do(request).want(201)
+		equal(t, "replayed", got.replayed(), i == 1)
+		equal(t, "state", read[api.Transfer](got).State, api.Voided)
+		equal(t, "reason", text(read[api.Transfer](got).Reason), ledger.ReasonVoided)
+	}
+	h.wantBalance(alice, 100, 0)
+	h.post(bob, path+"/capture", fields{}).wantProblem(api.TransferNotPending)
+	h.get(mallory, path).wantProblem(api.TransferNotFound)
+	equal(t, "as alice sees it", read[api.Transfer](h.get(alice, path).want(200)).State, api.Voided)
+}
+
+func TestExpiry(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100)
+	soon := pay(bob, 60).with("authorize", true).with("expires_at", time.Now().Add(150*time.Millisecond).Format(time.RFC3339Nano))
+	held := read[api.Transfer](h.post(alice, "/v1/transfers", soon).want(201))
+	path := "/v1/transfers/" + held.Id.String()
+	waitFor(t, "the authorisation to lapse", func() bool {
+		expired, err := h.ledger.ExpireDue(context.Background(), 10)
+		must(t, err)
+		return expired == 1
+	})
+	h.post(bob, path+"/capture", fields{}).wantProblem(api.TransferNotPending)
+	equal(t, "reason", text(read[api.Transfer](h.get(alice, path).want(200)).Reason), ledger.ReasonExpired)
+	h.wantBalance(alice, 100, 0)
+
+	past := pay(bob, 60).with("authorize", true).with("expires_at", "2020-01-01T00:00:00Z")
+	h.post(alice, "/v1/transfers", past).wantProblem(api.AuthorizationExpired)
+	h.wantBalance(alice, 100, 0)
+}
+
+func TestReverse(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100)
+	mallory := h.signUp("mallory")
+	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 60).with("memo", canary)).want(201))
+	path := "/v1/transfers/" + sent.Id.String()
+	h.post(alice, path+"/reverse", fields{}).wantProblem(api.Forbidden)
+	h.post(mallory, path+"/reverse", fields{}).wantProblem(api.TransferNotFound)
+	h.post(bob, path+"/reverse", fields{"amount": 61}).wantProblem(api.ReversalExceedsTransfer)
+	h.post(bob, path+"/capture", fields{}).wantProblem(api.TransferNotPending)
+
+	request := bob.asks(path+"/reverse", fields{"amount": 20})
+	for i := range 2 {
+		got := h.do(request).want(201)
+		equal(t, "replayed", got.replayed(), i == 1)
+		back := read[api.Transfer](got)
+		equal(t, "kind", back.Kind, api.TransferKindReversal)
+		equal(t, "reverses", *back.Reverses, sent.Id)
+		equal(t, "direction for bob", back.Direction, api.Out)
+		equal(t, "to", text(back.To.Handle), "alice")
+	}
+	equal(t, "reversed so far", *read[api.Transfer](h.get(alice, path).want(200)).ReversedAmount, 20)
+	h.wantBalance(alice, 60, 0)
+	h.post(bob, path+"/reverse", fields{}).want(201) // the rest
+	h.post(bob, path+"/reverse", fields{}).wantProblem(api.ReversalExceedsTransfer)
+	h.wantBalance(alice, 100, 0)
+	h.wantBalance(bob, 0, 0)
+
+	deposit := read[api.Transfer](h.post(alice, "/v1/deposits", fields{"amount": 5, "currency": "USD"}).want(202))
+	for _, action := range []string{"capture", "void", "reverse"} { // nobody ends a deposit but the bank
+		got := h.post(alice, fmt.Sprintf("/v1/transfers/%s/%s", deposit.Id, action), fields{})
+		if action == "reverse" {
+			got.wantProblem(api.TransferNotReversible)
+			continue
+		}
+		got.wantProblem(api.TransferNotPending)
+	}
+	h.wantBalance(alice, 100, 0)
+}
+
+// A payee may have spent it: then it cannot come back.
+func TestReverseWhatIsSpent(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100)
+	carol := h.signUp("carol")
+	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 60)).want(201))
+	h.post(bob, "/v1/transfers", pay(carol, 60)).want(201)
+	refused := h.post(bob, "/v1/transfers/"+sent.Id.String()+"/reverse", fields{}).wantProblem(api.InsufficientFunds)
+	h.get(bob, "/v1/transfers/"+refused.TransferId.String()).want(200)
+	h.get(alice, "/v1/transfers/"+refused.TransferId.String()).wantProblem(api.TransferNotFound)
+	h.wantBalance(bob, 0, 0)
+	h.wantBalance(carol, 60, 0)
+}
+
+// waitFor asks until it is so; the test's own end is the bound.
+func waitFor(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	over := time.Now().Add(10 * time.Second)
+	for !so() {
+		if time.Now().After(over) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+		pause := time.NewTimer(2 * time.Millisecond)
+		<-pause.C
+	}
+}

@@ -1,0 +1,81 @@
+package api_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/server/api"
+)
+
+// Whatever decodeStrictly lets through means the same to another reader, and to
+// itself when it is written again.
+func FuzzBody(f *testing.F) {
+	for _, seed := range []string{
+		`{"to":"@bob","amount":1250,"currency":"USD","memo":"lunch","dry_run":false}`,
+		`{"to":"@bob","amount":1,"currency":"USD","authorize":true,"expires_at":"2026-01-31T12:00:00.123456789+02:00"}`,
+		`{"to":"@bob","amount":1,"AMOUNT":2,"currency":"USD"}`,
+		`{"to":"\ud83d\ude00 \u0000","amount":-0,"currency":""}`,
+		`{"to":"\ud800","amount":1e3,"currency":null}`,
+		`{"expire\u017f_at":"2026-01-31T12:00:00Z"}`,
+		`[[[[{}]]]] {}`,
+		"\ufeff{}",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var first, second api.TransferCreate
+		if err := api.DecodeStrictly(body, &first); err != nil {
+			if p := api.Describe(err); p.Status != 400 || p.Detail == "" {
+				t.Fatalf("%v is no bad request", err)
+			}
+			return
+		}
+		again, err := json.Marshal(first)
+		must(t, err)
+		if err := api.DecodeStrictly(again, &second); err != nil {
+			t.Fatalf("%s passed, but as it is written again not: %s: %v", body, again, err)
+		}
+		if a, b := meaning(t, body), meaning(t, again); !maps.Equal(a, b) {
+			t.Fatalf("%s means\n%v, written again it means\n%v", body, a, b)
+		}
+	})
+}
+
+// meaning reads a body as somebody would who knows no schema.
+func meaning(t *testing.T, body []byte) map[string]string {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(string(body)))
+	decoder.UseNumber()
+	var loose map[string]any
+	must(t, decoder.Decode(&loose))
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		t.Fatalf("%s goes on", body)
+	}
+	plain := make(map[string]string, len(loose))
+	for name, value := range loose {
+		switch v := value.(type) {
+		case json.Number:
+			number, ok := new(big.Rat).SetString(v.String())
+			if !ok {
+				t.Fatalf("%s is no number", v)
+			}
+			plain[name] = number.String()
+		case string:
+			plain[name] = v
+			if at, err := time.Parse(time.RFC3339Nano, v); err == nil && name == "expires_at" {
+				plain[name] = at.UTC().Format(time.RFC3339Nano)
+			}
+		case bool:
+			plain[name] = map[bool]string{true: "true", false: "false"}[v]
+		default:
+			t.Fatalf("%s passed with a %T in it", body, v)
+		}
+	}
+	return plain
+}

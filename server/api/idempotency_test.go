@@ -1,0 +1,265 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/api"
+)
+
+// at once sends n requests together and returns the answers in the order of their
+// numbers.
+func (h *house) atOnce(n int, request func(i int) ask) []*answer {
+	h.t.Helper()
+	answers := make([]*answer, n)
+	start, all := make(chan struct{}), sync.WaitGroup{}
+	for i := range n {
+		all.Go(func() {
+			<-start
+			got, err := h.try(h.t.Context(), request(i))
+			if err != nil {
+				h.t.Errorf("request %d: %v", i, err)
+				return
+			}
+			answers[i] = got
+		})
+	}
+	close(start)
+	all.Wait()
+	if h.t.Failed() {
+		h.t.FailNow()
+	}
+	return answers
+}
+
+// Defect 5: concurrent requests with one key gave a unique violation, as 500.
+func TestOriginalDefect05TwoHundredWithOneKey(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100_000)
+	for _, kind := range []struct {
+		path   string
+		body   fields
+		status int
+	}{
+		{"/v1/transfers", pay(bob, 10).with("memo", canary), 201},
+		{"/v1/transfers", pay(bob, 10).with("authorize", true), 201},
+		{"/v1/withdrawals", fields{"amount": 10, "currency": "USD"}, 202},
+		{"/v1/deposits", fields{"amount": 10, "currency": "USD"}, 202},
+	} {
+		before := h.rows()
+		request := alice.asks(kind.path, kind.body)
+		var fresh int
+		ids := map[uuid.UUID]bool{}
+		for _, got := range h.atOnce(200, func(int) ask { return request }) {
+			got.want(kind.status)
+			ids[read[api.Transfer](got).Id] = true
+			if !got.replayed() {
+				fresh++
+			}
+		}
+		equal(t, kind.path+": answers that were no replay", fresh, 1)
+		equal(t, kind.path+": transfers", len(ids), 1)
+		equal(t, kind.path+": rows", h.rows()[0]-before[0], 1)
+	}
+	h.wantBalance(alice, 100_000-10, 20)
+	h.wantBalance(bob, 10, 0)
+}
+
+// Defect 4: one key with another body was answered with the first one's transfer.
+func TestOriginalDefect04OneKeyForSomethingElse(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100_000)
+	carol := h.signUp("carol")
+	key := uuid.NewString()
+	count := map[int]int{}
+	answers := h.atOnce(50, func(i int) ask {
+		request := alice.asks("/v1/transfers", pay(bob, int64(i+1)))
+		request.key = key
+		return request
+	})
+	var moved int64
+	for _, got := range answers {
+		count[got.status]++
+		if got.status == http.StatusCreated {
+			moved = read[api.Transfer](got).Amount
+			continue
+		}
+		got.wantProblem(api.IdempotencyKeyReused)
+	}
+	equal(t, "done", count[201], 1)
+	equal(t, "refused", count[422], 49)
+	h.wantBalance(bob, moved, 0)
+
+	// Whatever differs, differs.
+	first := pay(bob, 7).with("memo", "a").with("authorize", false)
+	key = uuid.NewString()
+	h.do(ask{method: "POST", path: "/v1/transfers", token: alice.access, key: key, body: first}).want(201)
+	before := h.rows()
+	for _, other := range []ask{
+		{path: "/v1/transfers", body: first.with("memo", "b")},
+		{path: "/v1/transfers", body: first.with("memo", "a ")},
+		{path: "/v1/transfers", body: first.with("to", "@carol")},
+		{path: "/v1/transfers", body: first.with("authorize", true)},
+		{path: "/v1/transfers", body: first.with("amount", 8)},
+		{path: "/v1/deposits", body: fields{"amount": 7, "currency": "USD", "memo": "a"}},
+		{path: "/v1/withdrawals", body: fields{"amount": 7, "currency": "USD", "memo": "a"}},
+	} {
+		other.method, other.token, other.key = "POST", alice.access, key
+		p := h.do(other).wantProblem(api.IdempotencyKeyReused)
+		equal(t, "the other's transfer is not told", p.TransferId == nil, true)
+	}
+	h.wantUntouched("a used key", before)
+	// Somebody else's key is a key of its own.
+	theirs := pay(alice, 0)
+	theirs["amount"] = 1
+	h.fund(carol, 1)
+	h.do(ask{method: "POST", path: "/v1/transfers", token: carol.access, key: key, body: theirs}).want(201)
+}
+
+// Defect 6: the balance was checked before the key, so a retry of what had been
+// done was told that there is no money.
+func TestOriginalDefect06ReplayAfterTheMoneyIsGone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100)
+	request := alice.asks("/v1/withdrawals", fields{"amount": 60, "currency": "USD"})
+	first := h.do(request).want(202)
+	h.post(alice, "/v1/transfers", pay(bob, 40)).want(201)
+	again := h.do(request).want(202)
+	equal(t, "replayed", again.replayed(), true)
+	equal(t, "same answer", string(again.body), string(first.body))
+	h.settle(read[api.Transfer](first).Id, true)
+	ended := h.do(request).want(201)
+	equal(t, "replayed when ended", ended.replayed(), true)
+	equal(t, "state", read[api.Transfer](ended).State, api.Posted)
+	h.wantBalance(alice, 0, 0)
+}
+
+func TestRefusalIsSticky(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(0 + 1)
+	request := alice.asks("/v1/transfers", pay(bob, 50))
+	first := h.do(request)
+	refused := first.wantProblem(api.InsufficientFunds)
+	equal(t, "replayed", first.replayed(), false)
+	h.fund(alice, 1000)
+	before := h.rows()
+	again := h.do(request)
+	same := again.wantProblem(api.InsufficientFunds)
+	equal(t, "replayed", again.replayed(), true)
+	if refused.TransferId == nil || same.TransferId == nil || *same.TransferId != *refused.TransferId {
+		t.Errorf("the refusals are of two transfers: %s, %s", first.body, again.body)
+	}
+	h.wantUntouched("a replayed refusal", before)
+	shown := read[api.Transfer](h.get(alice, "/v1/transfers/"+refused.TransferId.String()).want(200))
+	equal(t, "state", shown.State, api.Refused)
+	equal(t, "reason", text(shown.Reason), string(api.InsufficientFunds))
+	h.post(alice, "/v1/transfers", pay(bob, 50)).want(201)
+}
+
+// A key is about whom the money goes to, not about how that is written, nor how
+// they call themselves by now.
+func TestReplayHoweverThePayeeIsWritten(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1000)
+	request := alice.asks("/v1/transfers", pay(bob, 5))
+	first := read[api.Transfer](h.do(request).want(201))
+	h.do(ask{method: "PATCH", path: "/v1/me", token: bob.access, body: fields{"name": "Robert"}}).want(200)
+	for _, to := range []string{"@bob", "bob", " @BOB ", "bob@example.com", "Bob@Example.com", bob.wallet, "urn:uuid:" + bob.wallet} {
+		request.body = pay(bob, 5).with("to", to).with("authorize", false).with("dry_run", false).with("memo", "")
+		again := h.do(request).want(201)
+		equal(t, to+" is a replay", again.replayed(), true)
+		seen := read[api.Transfer](again)
+		equal(t, to, seen.Id, first.Id)
+		equal(t, "name as of now", text(seen.To.Name), "Robert")
+	}
+	h.wantBalance(bob, 5, 0)
+}
+
+func TestDryRunWritesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100)
+	request := alice.asks("/v1/transfers", pay(bob, 30).with("dry_run", true))
+	before := h.rows()
+	preview := read[api.TransferPreview](h.do(request).want(200))
+	equal(t, "balance after", preview.BalanceAfter, 70)
+	equal(t, "available after", preview.AvailableAfter, 70)
+	equal(t, "fee", preview.Fee, 0)
+	equal(t, "from", text(preview.From.Handle), "alice")
+	equal(t, "to", text(preview.To.Handle), "bob")
+	request.body = pay(bob, 30).with("dry_run", true).with("authorize", true)
+	preview = read[api.TransferPreview](h.do(request).want(200))
+	equal(t, "balance after an authorisation", preview.BalanceAfter, 100)
+	equal(t, "available after an authorisation", preview.AvailableAfter, 70)
+	request.body = pay(bob, 101).with("dry_run", true)
+	p := h.do(request).wantProblem(api.InsufficientFunds)
+	equal(t, "no transfer to show", p.TransferId == nil, true)
+	h.wantUntouched("dry_run", before)
+
+	request.body = pay(bob, 30) // the key is as good as new
+	equal(t, "replayed", h.do(request).want(201).replayed(), false)
+	request.body = pay(bob, 99).with("dry_run", true) // and asking what if does not touch a used one
+	h.do(request).wantProblem(api.InsufficientFunds)
+	request.body = pay(bob, 30)
+	equal(t, "replayed", h.do(request).want(201).replayed(), true)
+	h.wantBalance(bob, 30, 0)
+}
+
+func TestAuthorisationsReplay(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100)
+	request := alice.asks("/v1/transfers", pay(bob, 30).with("authorize", true))
+	first := read[api.Transfer](h.do(request).want(201))
+	again := h.do(request).want(201) // later, so that "in seven days" is another time
+	equal(t, "replayed", again.replayed(), true)
+	equal(t, "expiry", *read[api.Transfer](again).ExpiresAt, *first.ExpiresAt)
+
+	// The same moment in two time zones is the same body.
+	request = alice.asks("/v1/transfers", nil)
+	at := first.ExpiresAt.UTC()
+	for i, zone := range []string{at.Format("2006-01-02T15:04:05Z"), at.Format("2006-01-02T15:04:05") + "+00:00"} {
+		request.body = pay(bob, 30).with("authorize", true).with("expires_at", zone)
+		equal(t, fmt.Sprint("replayed ", i), h.do(request).want(201).replayed(), i == 1)
+	}
+	h.wantBalance(alice, 100, 60)
+
+	// Captures replay too, and show the authorisation as it stands.
+	capture := bob.asks("/v1/transfers/"+first.Id.String()+"/capture", fields{"amount": 10})
+	for i := range 3 {
+		got := h.do(capture).want(201)
+		equal(t, "replayed", got.replayed(), i > 0)
+		shown := read[api.Transfer](got)
+		equal(t, "transfer", shown.Id, first.Id)
+		equal(t, "posted", *shown.PostedAmount, 10)
+	}
+	capture.body = fields{"amount": 11}
+	h.do(capture).wantProblem(api.IdempotencyKeyReused)
+	h.wantBalance(bob, 10, 0)
+}
+
+func TestDepositReplays(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice := h.signUp("alice")
+	request := alice.asks("/v1/deposits", fields{"amount": 30, "currency": "USD", "memo": canary})
+	first := h.do(request).want(202)
+	again := h.do(request).want(202)
+	equal(t, "first is a replay", first.replayed(), false)
+	equal(t, "second is a replay", again.replayed(), true)
+	equal(t, "body", string(again.body), string(first.body))
+	h.settle(read[api.Transfer](first).Id, false)
+	ended := read[api.Transfer](h.do(request).want(201))
+	equal(t, "state", ended.State, api.Voided)
+	equal(t, "reason", text(ended.Reason), "bank_rejected")
+	h.wantBalance(alice, 0, 0)
+}

@@ -1,0 +1,175 @@
+package api_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/api"
+)
+
+// pages follows the cursors to the end.
+func (h *house) pages(u *user, path string, between func()) []api.Transfer {
+	h.t.Helper()
+	var all []api.Transfer
+	cursor := ""
+	for range 100 {
+		page := read[api.TransferList](h.get(u, path+cursor).want(200))
+		all = append(all, page.Items...)
+		if page.NextCursor == nil {
+			return all
+		}
+		if len(page.Items) == 0 {
+			h.t.Fatal("an empty page with a cursor")
+		}
+		cursor = "&cursor=" + url.QueryEscape(*page.NextCursor)
+		between()
+	}
+	h.t.Fatal("no end of pages")
+	return nil
+}
+
+func TestPagesHaveNoGapsAndNoDoubles(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1000)
+	var want []uuid.UUID
+	for i := range 23 {
+		from, to := alice, bob
+		if i%3 == 0 && i > 0 {
+			from, to = bob, alice
+		}
+		sent := read[api.Transfer](h.post(from, "/v1/transfers", pay(to, 1)).want(201))
+		want = append([]uuid.UUID{sent.Id}, want...)
+	}
+	for _, limit := range []int{1, 2, 5, 22, 23, 24, 100} {
+		got := h.pages(bob, fmt.Sprintf("/v1/transfers?limit=%d", limit), func() {
+			h.post(alice, "/v1/transfers", pay(bob, 1)).want(201) // new ones come in meanwhile
+		})
+		// What came in since the first page is newer than all of it.
+		first := 0
+		for first < len(got) && got[first].Id != want[0] {
+			first++
+		}
+		equal(t, fmt.Sprint("transfers by pages of ", limit), len(got)-first, len(want))
+		for i, id := range want {
+			if first+i < len(got) && got[first+i].Id != id {
+				t.Fatalf("pages of %d: transfer %d is %s, want %s", limit, i, got[first+i].Id, id)
+			}
+		}
+	}
+	equal(t, "by default", len(read[api.TransferList](h.get(bob, "/v1/transfers").want(200)).Items), 20)
+}
+
+func TestListFilters(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1000)
+	started := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	h.post(alice, "/v1/transfers", pay(bob, 1).with("memo", canary+" Lunch 50%")).want(201)
+	h.post(bob, "/v1/transfers", pay(alice, 1).with("memo", canary+" rent_1")).want(201)
+	h.authorise(alice, bob, 3)
+	h.post(alice, "/v1/withdrawals", fields{"amount": 2, "currency": "USD"}).want(202)
+	h.post(alice, "/v1/transfers", pay(bob, 100_000)).wantProblem(api.InsufficientFunds)
+	h.post(alice, "/v1/wallets", fields{"currency": "EUR"}).want(201)
+	h.post(alice, "/v1/deposits", fields{"amount": 4, "currency": "EUR"}).want(202)
+	for query, want := range map[string]int{
+		"":                                   7,
+		"state=posted":                       3,
+		"state=pending":                      3,
+		"state=refused":                      1,
+		"state=voided":                       0,
+		"kind=transfer":                      3,
+		"kind=deposit":                       2,
+		"kind=withdrawal":                    1,
+		"kind=authorization":                 1,
+		"direction=in":                       3,
+		"direction=out":                      4,
+		"currency=EUR":                       1,
+		"currency=JPY":                       0,
+		"q=lunch":                            1,
+		"q=LUNCH":                            1,
+		"q=50%25":                            1,
+		"q=%25":                              1, // a percent sign, not a pattern
+		"q=_":                                1,
+		"q=" + canary:                        3,
+		"since=" + started:                   7,
+		"until=" + started:                   0,
+		"kind=transfer&direction=in":         1,
+		"state=pending&currency=USD&limit=1": 1,
+	} {
+		equal(t, "transfers for "+query, len(read[api.TransferList](h.get(alice, "/v1/transfers?"+query).want(200)).Items), want)
+	}
+	// since is inclusive, until is not.
+	newest := read[api.TransferList](h.get(alice, "/v1/transfers?limit=1").want(200)).Items[0]
+	at := url.QueryEscape(newest.CreatedAt.Format(time.RFC3339Nano))
+	equal(t, "since itself", len(read[api.TransferList](h.get(alice, "/v1/transfers?since="+at).want(200)).Items), 1)
+	equal(t, "until itself", len(read[api.TransferList](h.get(alice, "/v1/transfers?until="+at).want(200)).Items), 6)
+}
+
+// Somebody without a cent could otherwise write into everybody's list.
+func TestRefusedTransfersAreTheSendersAlone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	spammer, bob := h.pair(1)
+	memo := canary + " call 555 to claim your prize"
+	var refused []uuid.UUID
+	for _, body := range []fields{
+		pay(bob, 500).with("memo", memo),
+		pay(bob, 500).with("memo", memo).with("authorize", true),
+	} {
+		p := h.post(spammer, "/v1/transfers", body).wantProblem(api.InsufficientFunds)
+		refused = append(refused, *p.TransferId)
+	}
+	for _, query := range []string{"", "?direction=in", "?state=refused", "?q=prize", "?kind=transfer", "?limit=1"} {
+		got := h.get(bob, "/v1/transfers"+query).want(200)
+		equal(t, "bob sees "+query, len(read[api.TransferList](got).Items), 0)
+	}
+	for _, id := range refused {
+		path := "/v1/transfers/" + id.String()
+		h.get(bob, path).wantProblem(api.TransferNotFound)
+		for _, action := range []string{"/capture", "/void", "/reverse"} {
+			h.post(bob, path+action, fields{}).wantProblem(api.TransferNotFound)
+			h.post(spammer, path+action, fields{}).wantProblem(api.Forbidden)
+		}
+		seen := read[api.Transfer](h.get(spammer, path).want(200))
+		equal(t, "memo as the sender sees it", text(seen.Memo), memo)
+		equal(t, "direction", seen.Direction, api.Out)
+	}
+	equal(t, "the sender's list", len(read[api.TransferList](h.get(spammer, "/v1/transfers?state=refused").want(200)).Items), 2)
+}
+
+// What is mine is mine, whoever asks and however.
+func TestListsShowOwnTransfersAlone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100)
+	mallory := h.signUp("mallory")
+	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1).with("memo", canary)).want(201))
+	page := read[api.TransferList](h.get(alice, "/v1/transfers?limit=1").want(200))
+	for _, query := range []string{"", "?q=" + canary, "?direction=in", "?cursor=" + *page.NextCursor} {
+		equal(t, "mallory sees "+query, len(read[api.TransferList](h.get(mallory, "/v1/transfers"+query).want(200)).Items), 0)
+	}
+	id := sent.Id.String()
+	for _, form := range []string{id, strings.ToUpper(id), strings.ReplaceAll(id, "-", ""), "urn:uuid:" + id, "%7B" + id + "%7D"} {
+		if got := h.get(mallory, "/v1/transfers/"+form); got.status != 404 && got.status != 400 {
+			t.Errorf("%s: %d %s", form, got.status, got.body)
+		}
+	}
+	seen := read[api.Transfer](h.get(bob, "/v1/transfers/"+strings.ToUpper(id)).want(200))
+	equal(t, "direction for bob", seen.Direction, api.In)
+	equal(t, "from", text(seen.From.Handle), "alice")
+	equal(t, "bank", seen.From.Bank == nil, true)
+	deposit := read[api.TransferList](h.get(alice, "/v1/transfers?kind=deposit").want(200)).Items[0]
+	equal(t, "a deposit comes from the bank", deposit.From.Bank != nil && *deposit.From.Bank, true)
+	equal(t, "direction of a deposit", deposit.Direction, api.In)
+	// A key, an account's number or an owner's id are nobody's business.
+	body := string(h.get(bob, "/v1/transfers/"+id).body)
+	for _, secret := range []string{alice.id.String(), "idem", "owner", "account", "fingerprint"} {
+		equal(t, "bob sees "+secret, strings.Contains(body, secret), false)
+	}
+}

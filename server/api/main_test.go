@@ -1,0 +1,223 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	kizo "github.com/JDevAman/kizo"
+	"github.com/JDevAman/kizo/migrations"
+	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+func TestMain(m *testing.M) {
+	pgtest.Main(m, migrations.Apply, pgtest.WithSetting("fsync", "off"))
+}
+
+const (
+	password = "canary-password battery staple"
+	// Every memo of these tests begins with it, so that one in a log is found.
+	canary = "canary-memo"
+)
+
+// house is the real thing behind a real listener, on a database of its own.
+type house struct {
+	t      testing.TB
+	url    string
+	client *http.Client
+	pool   *pgxpool.Pool
+	ledger *ledger.Ledger
+	auth   *auth.Service
+	// past is the same service an hour ago: what it signs has expired.
+	past  *auth.Service
+	api   *api.API
+	wire  *wire
+	log   *logBook
+	hints chan uuid.UUID
+}
+
+type options struct {
+	before   func(*api.API) // changes it before it serves
+	poolSize int32
+}
+
+func newHouse(t testing.TB, change ...func(*options)) *house {
+	t.Helper()
+	o := options{poolSize: 8, before: func(*api.API) {}}
+	for _, c := range change {
+		c(&o)
+	}
+	h := &house{t: t, log: &logBook{}, wire: &wire{}, hints: make(chan uuid.UUID, 1024)}
+	config, err := pgxpool.ParseConfig(pgtest.New(t).AppURL)
+	must(t, err)
+	config.MaxConns = o.poolSize
+	config.ConnConfig.DialFunc = h.wire.dial
+	h.pool, err = pgxpool.NewWithConfig(t.Context(), config)
+	must(t, err)
+	t.Cleanup(h.pool.Close)
+	logger := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	h.ledger = ledger.Open(ledger.Config{Pool: h.pool, Logger: logger, Patience: 2 * time.Second})
+	t.Cleanup(func() { must(t, h.ledger.Close(context.Background())) })
+	h.auth, h.past = newAuth(t, h.pool)
+	h.api = api.New(api.Config{
+		Ledger: h.ledger, Auth: h.auth, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
+		Logger: logger, Hint: func(id uuid.UUID) { h.hints <- id },
+	})
+	o.before(h.api)
+	h.serve()
+	t.Cleanup(func() { h.log.check(t) })
+	return h
+}
+
+func newAuth(t testing.TB, pool *pgxpool.Pool) (now, past *auth.Service) {
+	t.Helper()
+	keys, err := auth.NewKeys(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	must(t, err)
+	peppers, err := auth.NewPeppers(auth.Pepper{ID: "p1", Key: auth.NewSecret(make([]byte, 32))})
+	must(t, err)
+	config := auth.Config{
+		Pool: pool, Keys: keys, Peppers: peppers, HashSlots: 8,
+		Params: auth.Argon2Params{MemoryKiB: 8, Time: 1, Threads: 1}, // hashing is not the point here
+	}
+	now, err = auth.New(config)
+	must(t, err)
+	config.Now = func() time.Time { return time.Now().Add(-time.Hour) }
+	past, err = auth.New(config)
+	must(t, err)
+	return now, past
+}
+
+func (h *house) serve() {
+	h.t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(h.t.Context(), "tcp", "127.0.0.1:0")
+	must(h.t, err)
+	served := make(chan error, 1)
+	go func() { served <- h.api.Serve(listener) }()
+	transport := &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}
+	h.url, h.client = "http://"+listener.Addr().String(), &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	h.t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		must(h.t, h.api.Shutdown(ctx))
+		must(h.t, <-served)
+	})
+}
+
+// wire is the way to the database; it can be cut.
+type wire struct {
+	mu    sync.Mutex
+	down  bool
+	conns []net.Conn
+}
+
+func (w *wire) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.down {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: net.ErrClosed}
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err == nil {
+		w.conns = append(w.conns, conn)
+	}
+	return conn, err
+}
+
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down = true
+	for _, conn := range w.conns {
+		_ = conn.Close()
+	}
+	w.conns = nil
+}
+
+func (w *wire) mend() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down = false
+}
+
+// logBook is all that was logged, and what must not be in it.
+type logBook struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	secrets []string
+}
+
+func (b *logBook) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(line)
+}
+
+func (b *logBook) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func (b *logBook) keepOut(secrets ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.secrets = append(b.secrets, secrets...)
+}
+
+func (b *logBook) check(t testing.TB) {
+	t.Helper()
+	text := b.String()
+	for _, secret := range append(b.secrets, password, canary, "Bearer", "argon2id") {
+		if strings.Contains(text, secret) {
+			t.Errorf("the log holds %.24q…:\n%s", secret, text)
+			return
+		}
+	}
+}
+
+// rows counts what a request may have written, and adds up what it may have moved.
+func (h *house) rows() [8]int64 {
+	h.t.Helper()
+	var n [8]int64
+	must(h.t, h.pool.QueryRow(h.t.Context(), `SELECT (SELECT count(*) FROM transfers), (SELECT count(*) FROM postings),
+		(SELECT count(*) FROM events), (SELECT count(*) FROM payments), (SELECT count(*) FROM accounts),
+		(SELECT count(*) FROM users), (SELECT sum(held) FROM accounts), (SELECT sum(abs(balance)) FROM accounts)`).
+		Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7]))
+	return n
+}
+
+func (h *house) wantUntouched(what string, before [8]int64) {
+	h.t.Helper()
+	if after := h.rows(); after != before {
+		h.t.Errorf("%s wrote something: %v, before it %v", what, after, before)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func equal[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}

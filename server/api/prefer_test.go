@@ -1,0 +1,90 @@
+package api_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/server/api"
+)
+
+// settleNext settles the next payment that the API hints at.
+func (h *house) settleNext(executed bool) (done chan struct{}) {
+	done = make(chan struct{})
+	go func() {
+		defer close(done)
+		h.settle(<-h.hints, executed)
+	}()
+	return done
+}
+
+// emptied has no hints left of what went before.
+func (h *house) emptied() *house {
+	for len(h.hints) > 0 {
+		<-h.hints
+	}
+	return h
+}
+
+func TestPreferWait(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice := h.signUp("alice")
+	h.fund(alice, 100)
+	for _, path := range []string{"/v1/deposits", "/v1/withdrawals"} {
+		for _, executed := range []bool{true, false} {
+			request := alice.asks(path, fields{"amount": 10, "currency": "USD"})
+			request.headers = map[string]string{"Prefer": "wait=10"}
+			settled := h.emptied().settleNext(executed)
+			got := read[api.Transfer](h.do(request).want(201))
+			<-settled
+			if executed {
+				equal(t, path, got.State, api.Posted)
+			} else {
+				equal(t, path, got.State, api.Voided)
+				equal(t, path, text(got.Reason), "bank_rejected")
+			}
+			equal(t, "resolved", got.ResolvedAt != nil, true)
+		}
+	}
+	h.wantBalance(alice, 100, 0)
+}
+
+func TestPreferWaitThatEndsTooEarly(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice := h.signUp("alice")
+	request := alice.asks("/v1/deposits", fields{"amount": 10, "currency": "USD"})
+	request.headers = map[string]string{"Prefer": "wait=1"}
+	started := time.Now()
+	first := read[api.Transfer](h.do(request).want(202))
+	if waited := time.Since(started); waited < time.Second || waited > 5*time.Second {
+		t.Errorf("wait=1 took %v", waited)
+	}
+	equal(t, "state", first.State, api.Pending)
+	// The same request again waits for the same transfer, and hints at it again.
+	settled := h.emptied().settleNext(true)
+	again := h.do(request).want(201)
+	<-settled
+	equal(t, "replayed", again.replayed(), true)
+	equal(t, "transfer", read[api.Transfer](again).Id, first.Id)
+	h.wantBalance(alice, 10, 0)
+}
+
+// What the caller prefers to wait does not count against the patience with a
+// request.
+func TestPreferWaitOutlastsPatience(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(o *options) { o.before = func(a *api.API) { a.SetPatience(900 * time.Millisecond) } })
+	alice := h.signUp("alice")
+	request := alice.asks("/v1/deposits", fields{"amount": 10, "currency": "USD"})
+	request.headers = map[string]string{"Prefer": "wait=10"}
+	go func() {
+		id := <-h.hints
+		after := time.NewTimer(1200 * time.Millisecond) // longer than the patience
+		<-after.C
+		h.settle(id, true)
+	}()
+	got := read[api.Transfer](h.do(request).want(201))
+	equal(t, "state", got.State, api.Posted)
+	equal(t, "to", text(got.To.Handle), "alice")
+}

@@ -1,0 +1,252 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+func TestPanicIsOneRequestsOwn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(o *options) {
+		o.before = func(a *api.API) {
+			a.AddRoute("/boom", func(*fiber.Ctx) error { panic("boom") })
+			a.AddRoute("/nil", func(*fiber.Ctx) error { var m map[string]int; m["a"] = 1; return nil })
+		}
+	})
+	alice := h.signUp("alice")
+	for _, got := range h.atOnce(20, func(i int) ask {
+		return ask{method: "GET", path: []string{"/boom", "/nil", "/v1/me"}[i%3], token: alice.access}
+	}) {
+		if got.ask.path == "/v1/me" {
+			got.want(200)
+			continue
+		}
+		p := got.wantProblem(api.Internal)
+		equal(t, "the cause is told", strings.Contains(p.Detail, "boom"), false)
+		if !strings.Contains(h.log.String(), *p.RequestId) {
+			t.Errorf("request %s is not in the log", *p.RequestId)
+		}
+	}
+	if log := h.log.String(); !strings.Contains(log, "boom") || !strings.Contains(log, "robust_test.go") {
+		t.Error("the log does not say where the panic was")
+	}
+	h.get(alice, "/v1/me").want(200)
+}
+
+func TestRequestID(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for id, kept := range map[string]bool{
+		"my-request_7":          true,
+		strings.Repeat("a", 64): true,
+		uuid.NewString():        true,
+		strings.Repeat("a", 65): false,
+		"":                      false,
+		"a b":                   false,
+		`a"b`:                   false,
+		"a\tb":                  false,
+		"a;b":                   false,
+		"ä":                     false,
+		"${jndi:ldap://x}":      false,
+		"\x1b[31m":              false,
+		"../../etc":             false,
+	} {
+		got, err := h.try(t.Context(), ask{method: "GET", path: "/v1/me", headers: map[string]string{"X-Request-Id": id}})
+		if err != nil {
+			continue // net/http itself will not send some of these; see TestRawRequests
+		}
+		got.wantProblem(api.Unauthenticated)
+		echoed := got.header.Get("X-Request-Id")
+		equal(t, fmt.Sprintf("echo of %q", id), echoed == id, kept)
+		equal(t, "an id at all", len(echoed) > 0, true)
+	}
+}
+
+// Fiber reuses its buffers when a handler has returned: what is kept of a request
+// must not change under us.
+func TestConcurrentRequestsNeverMix(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1_000_000)
+	const n = 300
+	mark := func(i int) string {
+		return fmt.Sprintf("%s-%d-%s", canary, i, strings.Repeat(string(rune('a'+i%26)), i%90))
+	}
+	answers := h.atOnce(n, func(i int) ask {
+		request := alice.asks("/v1/transfers", pay(bob, int64(i+1)).with("memo", mark(i)))
+		request.key = "key-of-" + mark(i)
+		request.headers = map[string]string{"X-Request-Id": fmt.Sprint("request-", i)}
+		return request
+	})
+	stored := make(map[uuid.UUID][3]string)
+	rows, err := h.pool.Query(t.Context(), `SELECT id, idem_key, memo, amount::text FROM transfers WHERE kind = 'transfer'`)
+	must(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var id uuid.UUID
+		var row [3]string
+		must(t, rows.Scan(&id, &row[0], &row[1], &row[2]))
+		stored[id] = row
+	}
+	must(t, rows.Err())
+	equal(t, "transfers", len(stored), n)
+	for i, got := range answers {
+		sent := read[api.Transfer](got.want(201))
+		want := [3]string{"key-of-" + mark(i), mark(i), fmt.Sprint(i + 1)}
+		equal(t, "stored", stored[sent.Id], want)
+		equal(t, "answered", text(sent.Memo), mark(i))
+		equal(t, "request id", got.header.Get("X-Request-Id"), fmt.Sprint("request-", i))
+	}
+}
+
+func TestHangingUpUndoesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1000)
+	lock, err := h.pool.Begin(t.Context())
+	must(t, err)
+	_, err = lock.Exec(t.Context(), `SELECT FROM accounts FOR UPDATE`) // the ledger waits
+	must(t, err)
+	request := alice.asks("/v1/transfers", pay(bob, 7))
+	ctx, hangUp := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() {
+		_, err := h.try(ctx, request)
+		gone <- err
+	}()
+	waitFor(t, "the ledger to wait for the lock", func() bool {
+		var waiting bool
+		must(t, lock.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)`).Scan(&waiting))
+		return waiting
+	})
+	hangUp()
+	if err := <-gone; err == nil {
+		t.Error("the caller did not hang up")
+	}
+	must(t, lock.Rollback(t.Context()))
+	got := h.do(request).want(201) // and now learns what became of it
+	equal(t, "replayed", got.replayed(), true)
+	h.wantBalance(bob, 7, 0)
+	h.wantBalance(alice, 993, 0)
+}
+
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1000)
+	request := alice.asks("/v1/transfers", pay(bob, 7))
+	requests := []ask{
+		request,
+		alice.asks("/v1/deposits", fields{"amount": 1, "currency": "USD"}),
+		{method: "GET", path: "/v1/me", token: alice.access},
+		{method: "GET", path: "/v1/wallets", token: alice.access},
+		{method: "POST", path: "/v1/auth/login", body: fields{"login": "alice", "password": password}},
+		{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": alice.refresh}},
+		{method: "POST", path: "/v1/auth/signup", body: fields{"email": "c@example.com", "handle": "carol", "name": "C", "password": password}},
+	}
+	h.wire.cut()
+	for range 2 { // first the connections that were open, then the ones that cannot be opened
+		for _, away := range requests {
+			got := h.do(away)
+			p := got.wantProblem(api.Unavailable)
+			equal(t, "Retry-After of "+away.path, got.header.Get("Retry-After"), "1")
+			for _, inside := range []string{"dial", "pgx", "connect", "tcp", "unix", "sql"} {
+				equal(t, "the detail tells "+inside, strings.Contains(strings.ToLower(p.Detail), inside), false)
+			}
+		}
+	}
+	h.do(ask{method: "GET", path: "/openapi.yaml"}).want(200)
+	h.wire.mend()
+	got := h.do(request).want(201)
+	equal(t, "replayed", got.replayed(), false)
+	h.wantBalance(alice, 993, 0)
+}
+
+// A ledger that loses the database in the middle says so, and does not guess.
+func TestDatabaseAwayInTheMiddle(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100_000)
+	requests := make([]ask, 60)
+	for i := range requests {
+		requests[i] = alice.asks("/v1/transfers", pay(bob, 1))
+	}
+	cut := make(chan struct{})
+	go func() {
+		defer close(cut)
+		h.wire.cut()
+		h.wire.mend()
+	}()
+	for _, got := range h.atOnce(len(requests), func(i int) ask { return requests[i] }) {
+		if got.status != 201 {
+			equal(t, "status", got.status, 503)
+		}
+	}
+	<-cut
+	for _, request := range requests { // the key tells, whatever had become of it
+		h.do(request).want(201)
+	}
+	h.wantBalance(bob, int64(len(requests)), 0)
+}
+
+// When all connections are busy a request waits for so long and no longer.
+func TestBusyDatabaseIsNotWaitedForForever(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(o *options) {
+		o.poolSize = 3
+		o.before = func(a *api.API) { a.SetPatience(400 * time.Millisecond) }
+	})
+	alice := h.signUp("alice")
+	var held []*pgxpool.Conn
+	for range 3 {
+		conn, err := h.pool.Acquire(t.Context())
+		must(t, err)
+		held = append(held, conn)
+	}
+	started := time.Now()
+	got := h.get(alice, "/v1/wallets")
+	got.wantProblem(api.Unavailable)
+	equal(t, "Retry-After", got.header.Get("Retry-After"), "1")
+	if waited := time.Since(started); waited > 3*time.Second {
+		t.Errorf("it took %v", waited)
+	}
+	for _, conn := range held {
+		conn.Release()
+	}
+	h.get(alice, "/v1/wallets").want(200)
+}
+
+func TestLedgerThatIsClosing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1000)
+	must(t, h.ledger.Close(t.Context()))
+	before := h.rows()
+	got := h.post(alice, "/v1/transfers", pay(bob, 1))
+	got.wantProblem(api.Unavailable)
+	h.wantUntouched("a closing ledger", before)
+	h.get(alice, "/v1/wallets").want(200)
+}
+
+// Frozen wallets refuse, on both sides, and the refusal is theirs to see who asked.
+func TestFrozenWallets(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1000)
+	must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Frozen))
+	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(api.AccountFrozen)
+	h.post(bob, "/v1/deposits", fields{"amount": 1, "currency": "USD"}).wantProblem(api.AccountFrozen)
+	equal(t, "status", string(h.wallet(bob).Status), "frozen")
+	must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Active))
+	h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)
+}

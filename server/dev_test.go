@@ -1,0 +1,138 @@
+package server_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/bank/sim"
+	"github.com/JDevAman/kizo/server/embedded"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+func startDev(t *testing.T, c server.DevConfig) *server.Dev {
+	t.Helper()
+	d, err := server.StartDev(t.Context(), c)
+	must(t, err)
+	t.Cleanup(func() { must(t, d.Close()) })
+	return d
+}
+
+func TestDev(t *testing.T) {
+	t.Parallel()
+	c := server.DevConfig{Dir: pgtest.TempDir(t)}
+	d := startDev(t, c)
+	alice, bob := signUp(t, d.URL(), "alice"), signUp(t, d.URL(), "bob")
+	alice.mustAsk("/v1/deposits", usd(100_00))
+	alice.mustAsk("/v1/transfers", usdTo(30_00, "@bob"))
+	bob.mustAsk("/v1/withdrawals", usd(10_00))
+	alice.wantBalance(70_00, 0)
+	bob.wantBalance(20_00, 0)
+	entries, err := sim.ReadJournal(filepath.Join(c.Dir, "bank", "journal.jsonl"))
+	if err != nil || len(entries) != 2 {
+		t.Errorf("the bank did %+v, %v", entries, err)
+	}
+
+	// A second one on the same data is told who has it, and disturbs nothing.
+	_, err = server.StartDev(t.Context(), c)
+	if !errors.Is(err, embedded.ErrInUse) {
+		t.Fatalf("a second one on the same data: %v", err)
+	}
+	wantWords(t, err.Error(), c.Dir, fmt.Sprint(os.Getpid()))
+	alice.wantBalance(70_00, 0)
+
+	// Stopped and started again, all is there: money, users, sessions.
+	must(t, d.Close())
+	must(t, d.Close())
+	began := time.Now()
+	d = startDev(t, c)
+	t.Logf("started on existing data in %v", time.Since(began).Round(time.Millisecond))
+	alice.url, bob.url = d.URL(), d.URL()
+	alice.wantBalance(70_00, 0)
+	logIn(t, d.URL(), "bob").wantBalance(20_00, 0)
+	bob.mustAsk("/v1/transfers", usdTo(20_00, "alice@example.com"))
+	alice.wantBalance(90_00, 0)
+}
+
+func TestDevWithoutRedis(t *testing.T) {
+	t.Parallel()
+	d := startDev(t, server.DevConfig{Dir: pgtest.TempDir(t), RedisInProcess: true})
+	alice := signUp(t, d.URL(), "alice")
+	alice.mustAsk("/v1/deposits", usd(100_00))
+	alice.mustAsk("/v1/withdrawals", usd(40_00))
+	alice.wantBalance(60_00, 0)
+}
+
+// What a Dev stands on may fall. PostgreSQL takes it down, with a word where to
+// look; and Close still ends everything.
+func TestDevWhosePostgresDies(t *testing.T) {
+	t.Parallel()
+	c := server.DevConfig{Dir: pgtest.TempDir(t)}
+	d := startDev(t, c)
+	alice := signUp(t, d.URL(), "alice")
+	alice.mustAsk("/v1/deposits", usd(100_00))
+	instance, running, err := embedded.Attach(c.Dir)
+	if err != nil || !running {
+		t.Fatalf("running: %v, %v", running, err)
+	}
+	must(t, syscall.Kill(instance.PID, syscall.SIGQUIT))
+	err = d.Wait(t.Context())
+	if err == nil {
+		t.Fatal("nobody noticed")
+	}
+	wantWords(t, err.Error(), "PostgreSQL has ended", filepath.Join(c.Dir, "postgres.log"))
+	began := time.Now()
+	must(t, d.Close())
+	t.Logf("closed without its database in %v", time.Since(began).Round(time.Millisecond))
+
+	d = startDev(t, c)
+	logIn(t, d.URL(), "alice").wantBalance(100_00, 0)
+}
+
+func TestDevThatCannotStart(t *testing.T) {
+	t.Parallel()
+	dir := pgtest.TempDir(t)
+	_, err := server.StartDev(t.Context(), server.DevConfig{Dir: dir, BankPreset: "sunny"})
+	if err == nil {
+		t.Fatal("it serves")
+	}
+	wantWords(t, err.Error(), "sunny", "calm, classic, hell")
+	// All that it had started is gone: the directory is free.
+	if _, running, err := embedded.Attach(dir); running || err != nil {
+		t.Errorf("PostgreSQL runs: %v, %v", running, err)
+	}
+	lock, err := embedded.Lock(dir)
+	must(t, err)
+	must(t, lock.Unlock())
+}
+
+// A directory that is closed and somebody's own is neither opened up nor filled.
+func TestDevLeavesClosedDirectoriesAlone(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root runs PostgreSQL as another user")
+	}
+	dir := filepath.Join(pgtest.TempDir(t), "private")
+	must(t, os.Mkdir(dir, 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, "diary"), nil, 0o600))
+	for range 2 { // the second try must not find that the first had prepared it
+		_, err := server.StartDev(t.Context(), server.DevConfig{Dir: dir})
+		var unreachable *embedded.UnreachableError
+		if !errors.As(err, &unreachable) {
+			t.Fatalf("got %v", err)
+		}
+		wantWords(t, err.Error(), dir, "cannot enter", "/var/lib/kizo", "chmod")
+	}
+	info, err := os.Stat(dir)
+	must(t, err)
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	if info.Mode().Perm() != 0o700 || len(entries) != 1 {
+		t.Errorf("it is %v now, and holds %v", info.Mode(), entries)
+	}
+}

@@ -1,0 +1,53 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// auditDigests encodes every transfer anew and compares the SHA-256 with what the
+// event of its state says. An event that is missing is for another check to find.
+func auditDigests(ctx context.Context, tx pgx.Tx) (Check, error) {
+	const stream = `SELECT ` + transferColumns + `, e.digest, e.debit_account, COALESCE(e.credit_account, 0), e.at
+		FROM transfers t JOIN events e ON e.transfer_id = t.id AND e.state = t.state`
+	began := time.Now()
+	check := Check{
+		Name:     "digests",
+		Sentence: "the event of a transfer's state says what the transfer says, to the bit of its SHA-256",
+		Broken:   []string{},
+	}
+	rows, err := tx.Query(ctx, stream)
+	if err != nil {
+		return check, err
+	}
+	defer rows.Close()
+	var (
+		want          []byte
+		debit, credit int64
+		at            time.Time
+	)
+	for rows.Next() {
+		t, err := scanTransfer(rows, &want, &debit, &credit, &at)
+		if err != nil {
+			return check, err
+		}
+		check.Rows++
+		got := digest(t)
+		when := t.CreatedAt
+		if !t.ResolvedAt.IsZero() {
+			when = t.ResolvedAt
+		}
+		if bytes.Equal(got[:], want) && debit == t.DebitAccount && credit == t.CreditAccount && at.Equal(when) {
+			continue
+		}
+		check.BrokenRows++
+		if len(check.Broken) < maxBroken {
+			check.Broken = append(check.Broken, "transfer "+t.ID.String())
+		}
+	}
+	check.Duration = time.Since(began)
+	return check, rows.Err()
+}

@@ -1,0 +1,250 @@
+package ledger
+
+// The invariants of the books, as SQL. They are written anew from the tables'
+// meaning and share nothing with the code that keeps them.
+//
+// They stand in the order in which to look at them: what breaks an earlier one
+// may break a later one in consequence. A rule leaves to an earlier rule what
+// that one says already.
+var auditScans = []scan{
+	{
+		rows: transfersWithPostings,
+		rules: []rule{
+			{
+				name: "double_entry", sentence: "the postings of a transfer are two and sum to zero",
+				among: "x.lines > 0", holds: "x.lines = 2 AND x.total = 0", row: "'transfer ' || x.id",
+			},
+			{
+				name: "postings_match", sentence: "they take posted_amount from the account that the transfer debits and give it to the one it credits",
+				among: "x.state = 'posted' AND x.lines = 2 AND x.total = 0",
+				holds: "x.taken_from = x.debit_account AND x.given_to = x.credit_account AND x.given = x.posted_amount",
+				row:   "'transfer ' || x.id",
+			},
+			{
+				name: "posted_only", sentence: "a posted transfer has postings and no other has any",
+				holds: "(x.lines > 0) = (x.state = 'posted')", row: "'transfer ' || x.id",
+			},
+			{
+				name: "one_currency", sentence: "a transfer and its accounts have one currency",
+				among: "x.state IS NOT NULL",
+				holds: "x.debit_currency = x.currency AND (x.credit_currency = x.currency OR (x.credit_account IS NULL AND x.state = 'refused'))",
+				row:   "'transfer ' || x.id",
+			},
+		},
+	},
+	{
+		rows: accountsWithPostings,
+		rules: []rule{
+			{
+				name: "sequence", sentence: "the postings of an account are numbered 1 to its seq without a gap",
+				holds: "x.seq = x.lines AND x.last = x.lines AND (x.lines = 0 OR x.first = 1)",
+				row:   "'account ' || x.id || ': seq ' || COALESCE(x.seq::text, 'none') || ', ' || x.lines || ' postings up to ' || x.last",
+			},
+			{
+				name: "running_balance", sentence: "a posting's balance_after is the one before it plus its amount",
+				holds: "x.unchained IS NULL", row: "'account ' || x.id || ' seq ' || x.unchained", count: "sum(x.lines)",
+			},
+			{
+				name: "dates", sentence: "the postings of an account are dated in their order, none after its as_of",
+				holds: "x.misdated IS NULL AND (x.lines = 0 OR x.id_known IS NULL OR x.latest <= x.as_of)",
+				row:   "'account ' || x.id || COALESCE(' seq ' || x.misdated, ': as_of')", count: "sum(x.lines)",
+			},
+			{
+				name: "balance", sentence: "an account's balance is the sum of its postings",
+				among: "x.id_known IS NOT NULL", holds: "x.balance = x.total",
+				row: "'account ' || x.id || ': balance ' || x.balance || ', postings ' || x.total",
+			},
+			{
+				name: "held", sentence: "what an account holds back is the sum of its open authorisations and withdrawals",
+				among: "x.id_known IS NOT NULL", holds: "x.held = x.reserved",
+				row: "'account ' || x.id || ': held ' || x.held || ', open holds ' || x.reserved",
+			},
+			{
+				name: "floor", sentence: "balance - held is not below the floor, and every wallet has one",
+				among: "x.id_known IS NOT NULL",
+				holds: "(x.floor IS NOT NULL OR x.kind <> 'wallet') AND (x.floor IS NULL OR x.balance - x.held >= x.floor)",
+				row:   "'account ' || x.id",
+			},
+		},
+	},
+	{
+		rows: currencySums,
+		rules: []rule{
+			{
+				name: "currency_sums", sentence: "in each currency all postings sum to zero, and all balances too",
+				holds: "x.posted = 0 AND x.balances = 0", row: "'currency ' || x.currency",
+			},
+		},
+	},
+	{
+		rows: `(SELECT owner, idem_key, count(*) AS uses FROM transfers GROUP BY owner, idem_key) x`,
+		rules: []rule{
+			{
+				name: "keys", sentence: "an owner's idempotency key had one effect at most",
+				holds: "x.uses = 1", row: "'owner ' || x.owner || ' key ' || x.idem_key",
+			},
+		},
+	},
+	{
+		rows: authorizationEnds,
+		rules: []rule{
+			{
+				name: "one_end", sentence: "an authorisation ends in one capture, one void or by expiry, and in no two of them",
+				holds: `CASE WHEN x.kind IS DISTINCT FROM 'authorization' THEN false
+					WHEN x.state = 'posted' THEN x.captures = 1 AND x.voids = 0 AND x.captured = x.posted_amount
+					WHEN x.state = 'voided' THEN x.captures = 0 AND x.voids = CASE x.reason WHEN 'voided_by_payee' THEN 1 ELSE 0 END
+					ELSE x.captures = 0 AND x.voids = 0 END`,
+				row: "'transfer ' || x.id",
+			},
+		},
+	},
+	{
+		rows: reversedTransfers,
+		rules: []rule{
+			{
+				name: "reversals", sentence: "reversed_amount is the sum of a transfer's posted reversals, which mirror it, and never more than was posted",
+				holds: "x.reversed_amount = x.total AND x.reversed_amount <= x.posted_amount AND x.mirrored", row: "'transfer ' || x.id",
+			},
+		},
+	},
+	{
+		rows: transfersWithPayments,
+		rules: []rule{
+			{
+				name: "payments", sentence: "a deposit or withdrawal has one payment of the same amount, currency and direction",
+				holds: "x.amount = x.payment_amount AND x.currency = x.payment_currency AND x.kind = x.direction", row: "'transfer ' || x.id",
+			},
+			{
+				name: "settled", sentence: "a payment is executed when its transfer is posted, rejected when the bank's no voided it, and open while it is pending",
+				among: "x.kind IS NOT NULL AND x.payment_state IS NOT NULL",
+				holds: `CASE x.payment_state WHEN 'executed' THEN x.state = 'posted' AND x.posted_amount = x.amount
+					WHEN 'rejected' THEN x.state = 'voided' AND x.reason = 'bank_rejected'
+					ELSE x.state = 'pending' END`,
+				row: "'transfer ' || x.id || ': ' || x.state || ', payment ' || x.payment_state",
+			},
+		},
+	},
+	{
+		rows: clearingSums,
+		rules: []rule{
+			{
+				name: "clearing", sentence: "a clearing account holds the executed withdrawals less the executed deposits",
+				holds: "x.balance = x.executed",
+				row:   "'currency ' || x.currency || ': balance ' || x.balance || ', payments ' || x.executed",
+			},
+		},
+	},
+	{
+		rows: `(SELECT t.id, t.kind, t.expires_at, p.state AS payment_state, p.next_at
+			FROM transfers t LEFT JOIN payments p ON p.transfer_id = t.id WHERE t.state = 'pending') x`,
+		rules: []rule{
+			{
+				// A final payment of a pending transfer is for the rule "settled" to find.
+				name: "way_to_end", sentence: "a pending transfer expires, or somebody is due to look at its payment, or it awaits review",
+				holds: `CASE x.kind WHEN 'authorization' THEN x.expires_at IS NOT NULL
+					ELSE x.next_at IS NOT NULL OR x.payment_state IN ('needs_review', 'executed', 'rejected') END`,
+				row: "'transfer ' || x.id",
+			},
+		},
+	},
+	{
+		rows: transfersWithEvents,
+		rules: []rule{
+			{
+				name: "events", sentence: "a transfer has one event for each state that it took, and the last is the state it is in",
+				holds: `x.opened = CASE WHEN x.kind IN ('authorization', 'deposit', 'withdrawal') AND x.state <> 'refused' THEN 1 ELSE 0 END
+					AND x.ended = CASE WHEN x.state = 'pending' THEN 0 ELSE 1 END
+					AND (x.ended = 0 OR x.end_state = x.state) AND (x.opened = 0 OR x.ended = 0 OR x.in_order)`,
+				row: "'transfer ' || x.id",
+			},
+		},
+	},
+}
+
+const (
+	// Captures and voids move nothing themselves; a posting of one finds no partner here.
+	transfersWithPostings = `(
+		SELECT COALESCE(t.id, p.transfer_id) AS id, t.state, t.debit_account, t.credit_account, t.posted_amount,
+			t.currency, d.currency AS debit_currency, c.currency AS credit_currency,
+			COALESCE(p.lines, 0) AS lines, p.total, p.taken_from, p.given_to, p.given
+		FROM (SELECT * FROM transfers WHERE kind NOT IN ('capture', 'void')) t
+		FULL JOIN (
+			SELECT transfer_id, count(*) AS lines, sum(amount) AS total, max(amount) AS given,
+				min(account_id) FILTER (WHERE amount < 0) AS taken_from,
+				min(account_id) FILTER (WHERE amount > 0) AS given_to
+			FROM postings GROUP BY transfer_id) p ON p.transfer_id = t.id
+		LEFT JOIN accounts d ON d.id = t.debit_account
+		LEFT JOIN accounts c ON c.id = t.credit_account) x`
+
+	accountsWithPostings = `(
+		SELECT COALESCE(a.id, p.account_id) AS id, a.id AS id_known, a.kind, a.balance, a.held, a.seq, a.floor, a.as_of,
+			COALESCE(p.lines, 0) AS lines, COALESCE(p.first, 0) AS first, COALESCE(p.last, 0) AS last,
+			COALESCE(p.total, 0) AS total, p.latest, p.unchained, p.misdated, COALESCE(h.reserved, 0) AS reserved
+		FROM accounts a
+		FULL JOIN (
+			SELECT account_id, count(*) AS lines, min(seq) AS first, max(seq) AS last, sum(amount) AS total,
+				max(posted_at) AS latest, min(seq) FILTER (WHERE NOT chained) AS unchained,
+				min(seq) FILTER (WHERE NOT dated) AS misdated
+			FROM (
+				SELECT account_id, seq, amount, posted_at,
+					balance_after = amount + lag(balance_after, 1, 0::bigint) OVER line AS chained,
+					posted_at >= lag(posted_at, 1, '-infinity') OVER line AS dated
+				FROM postings WINDOW line AS (PARTITION BY account_id ORDER BY seq)) l
+			GROUP BY account_id) p ON p.account_id = a.id
+		LEFT JOIN (
+			SELECT debit_account, sum(amount) AS reserved FROM transfers
+			WHERE state = 'pending' AND kind IN ('authorization', 'withdrawal')
+			GROUP BY debit_account) h ON h.debit_account = a.id) x`
+
+	currencySums = `(
+		SELECT COALESCE(a.currency, 'of no account') AS currency, COALESCE(sum(a.balance), 0) AS balances,
+			COALESCE(sum(p.total), 0) AS posted
+		FROM accounts a
+		FULL JOIN (SELECT account_id, sum(amount) AS total FROM postings GROUP BY account_id) p ON p.account_id = a.id
+		GROUP BY 1) x`
+
+	authorizationEnds = `(
+		SELECT COALESCE(t.id, f.target) AS id, t.kind, t.state, t.reason, t.posted_amount,
+			COALESCE(f.captures, 0) AS captures, f.captured, COALESCE(f.voids, 0) AS voids
+		FROM (SELECT * FROM transfers WHERE kind = 'authorization') t
+		FULL JOIN (
+			SELECT target, count(*) FILTER (WHERE kind = 'capture') AS captures,
+				sum(posted_amount) FILTER (WHERE kind = 'capture') AS captured, count(*) FILTER (WHERE kind = 'void') AS voids
+			FROM transfers WHERE kind IN ('capture', 'void') AND state <> 'refused'
+			GROUP BY target) f ON f.target = t.id) x`
+
+	reversedTransfers = `(
+		SELECT COALESCE(t.id, r.target) AS id, t.posted_amount, t.reversed_amount, COALESCE(r.total, 0) AS total,
+			r.target IS NULL OR (r.debits = ARRAY[t.credit_account] AND r.credits = ARRAY[t.debit_account]) AS mirrored
+		FROM transfers t
+		FULL JOIN (
+			SELECT target, sum(posted_amount) AS total, array_agg(DISTINCT debit_account) AS debits,
+				array_agg(DISTINCT credit_account) AS credits
+			FROM transfers WHERE kind = 'reversal' AND state = 'posted' GROUP BY target) r ON r.target = t.id
+		WHERE r.target IS NOT NULL OR t.reversed_amount <> 0) x`
+
+	transfersWithPayments = `(
+		SELECT COALESCE(t.id, p.transfer_id) AS id, t.kind, t.state, t.reason, t.amount, t.posted_amount, t.currency,
+			p.direction, p.state AS payment_state, p.amount AS payment_amount, p.currency AS payment_currency
+		FROM (SELECT * FROM transfers WHERE kind IN ('deposit', 'withdrawal') AND state <> 'refused') t
+		FULL JOIN payments p ON p.transfer_id = t.id) x`
+
+	clearingSums = `(
+		SELECT COALESCE(a.currency, p.currency) AS currency, COALESCE(a.balance, 0) AS balance, COALESCE(p.executed, 0) AS executed
+		FROM (SELECT * FROM accounts WHERE kind = 'clearing') a
+		FULL JOIN (
+			SELECT currency, sum(CASE direction WHEN 'deposit' THEN -amount ELSE amount END) AS executed
+			FROM payments WHERE state = 'executed' GROUP BY currency) p ON p.currency = a.currency) x`
+
+	// Captures and voids leave no event: the authorisation's own tells of them.
+	transfersWithEvents = `(
+		SELECT COALESCE(t.id, e.transfer_id) AS id, t.kind, t.state, COALESCE(e.opened, 0) AS opened,
+			COALESCE(e.ended, 0) AS ended, e.end_state, e.in_order
+		FROM (SELECT * FROM transfers WHERE kind NOT IN ('capture', 'void')) t
+		FULL JOIN (
+			SELECT transfer_id, count(*) FILTER (WHERE state = 'pending') AS opened,
+				count(*) FILTER (WHERE state <> 'pending') AS ended,
+				max(state) FILTER (WHERE state <> 'pending') AS end_state,
+				max(id) FILTER (WHERE state = 'pending') < min(id) FILTER (WHERE state <> 'pending') AS in_order
+			FROM events GROUP BY transfer_id) e ON e.transfer_id = t.id) x`
+)

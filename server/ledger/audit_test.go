@@ -1,0 +1,385 @@
+package ledger_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// busyHouse is a ledger in which everything has happened that can.
+type busyHouse struct {
+	*house
+	alice, bob, carol, dave, eve uuid.UUID
+	one, other                   uuid.UUID // posted, alice to bob and carol to dave
+	refused                      uuid.UUID // for want of funds: all that eve ever did
+	open                         uuid.UUID // a pending authorisation
+	waiting, rejected            uuid.UUID // a deposit that is pending, a withdrawal that the bank refused
+}
+
+func newBusyHouse(t *testing.T) *busyHouse {
+	h := newHouse(t)
+	b := &busyHouse{house: h, alice: h.user(1000), bob: h.user(500), carol: h.user(300), dave: h.user(0), eve: h.user(0)}
+	b.one = b.pay(b.alice, b.bob, 10)
+	b.other = b.pay(b.carol, b.dave, 20)
+	b.pay(b.bob, b.alice, 5)
+
+	_, err := h.Transfer(t.Context(), b.to(b.bob, b.eve, 7))
+	b.refused = wantCode(t, err, ledger.InsufficientFunds).Transfer.ID
+	_, err = h.Transfer(t.Context(), b.to(uuid.New(), b.alice, 7))
+	wantCode(t, err, ledger.PayeeWalletMissing)
+
+	b.authorisations()
+	b.reversals()
+	b.crossings()
+	return b
+}
+
+func (b *busyHouse) to(payee, payer uuid.UUID, minor int64) ledger.Order {
+	return ledger.Order{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor), ExpiresAt: time.Now().Add(time.Hour)}
+}
+
+func (b *busyHouse) pay(payer, payee uuid.UUID, minor int64) uuid.UUID {
+	b.t.Helper()
+	return b.must(b.Transfer(b.t.Context(), b.to(payee, payer, minor)))
+}
+
+func (b *busyHouse) must(r ledger.Result, err error) uuid.UUID {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r.Transfer.ID
+}
+
+func (b *busyHouse) authorisations() {
+	t, ctx := b.t, b.t.Context()
+	authorise := func() uuid.UUID { return b.must(b.Authorise(ctx, b.to(b.bob, b.alice, 50))) }
+	about := func(id uuid.UUID, amount int64) ledger.FollowUp {
+		return ledger.FollowUp{Owner: b.bob, Key: newKey(), Target: id, Amount: amount}
+	}
+	b.open = authorise()
+	whole, part := authorise(), authorise()
+	b.must(b.Post(ctx, about(whole, 0)))
+	b.must(b.Post(ctx, about(part, 30)))
+	if _, err := b.Post(ctx, about(whole, 0)); err == nil {
+		t.Fatal("captured twice")
+	}
+	b.must(b.Void(ctx, about(authorise(), 0)))
+	if _, err := b.Void(ctx, about(whole, 0)); err == nil {
+		t.Fatal("voided after the capture")
+	}
+	soon := b.to(b.bob, b.alice, 50)
+	soon.ExpiresAt = time.Now().Add(100 * time.Millisecond)
+	b.must(b.Authorise(ctx, soon))
+	for deadline := time.Now().Add(time.Minute); ; {
+		n, err := b.ExpireDue(ctx, 10)
+		if err != nil || time.Now().After(deadline) {
+			t.Fatal("nothing expired", err)
+		}
+		if n == 1 {
+			return
+		}
+	}
+}
+
+func (b *busyHouse) reversals() {
+	ctx := b.t.Context()
+	about := func(id uuid.UUID, amount int64) ledger.FollowUp {
+		return ledger.FollowUp{Owner: b.bob, Key: newKey(), Target: id, Amount: amount}
+	}
+	again := b.pay(b.alice, b.bob, 40)
+	b.must(b.Reverse(ctx, about(again, 15)))
+	b.must(b.Reverse(ctx, about(again, 20)))
+	_, err := b.Reverse(ctx, about(again, 6))
+	if err == nil {
+		b.t.Fatal("reversed more than there was")
+	}
+}
+
+// crossings go over the bank's border, in two currencies.
+func (b *busyHouse) crossings() {
+	t, ctx := b.t, b.t.Context()
+	settle := func(id uuid.UUID, executed bool) {
+		b.must(b.Settle(ctx, ledger.Settlement{Transfer: id, Executed: executed}))
+	}
+	deposit := func(minor int64) uuid.UUID {
+		return b.must(b.OpenDeposit(ctx, ledger.Order{Owner: b.alice, Key: newKey(), Amount: usd(minor)}))
+	}
+	withdraw := func(minor int64) uuid.UUID {
+		return b.must(b.OpenWithdrawal(ctx, ledger.Order{Owner: b.alice, Key: newKey(), Amount: usd(minor)}))
+	}
+	b.waiting = deposit(11)
+	settle(deposit(12), false)
+	settle(withdraw(13), true)
+	b.rejected = withdraw(14)
+	settle(b.rejected, false)
+	withdraw(15)
+	if _, err := b.OpenWallet(ctx, b.alice, "EUR"); err != nil {
+		t.Fatal(err)
+	}
+	settle(b.must(b.OpenDeposit(ctx, ledger.Order{
+		Owner: b.alice, Key: newKey(), Amount: money.Amount{Minor: 77, Currency: "EUR"},
+	})), true)
+}
+
+func (b *busyHouse) audit() ledger.Report {
+	b.t.Helper()
+	report, err := ledger.Audit(b.t.Context(), b.pool)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return report
+}
+
+func broken(r ledger.Report) []string {
+	var names []string
+	for _, c := range r.Checks {
+		if !c.OK() {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func table(r ledger.Report) string {
+	var text strings.Builder
+	_ = r.WriteTable(&text)
+	return text.String()
+}
+
+func TestAuditPassesABusyLedger(t *testing.T) {
+	t.Parallel()
+	b := newBusyHouse(t)
+	report := b.audit()
+	if !report.OK() {
+		t.Fatalf("the books are right, but:\n%s", table(report))
+	}
+	for _, c := range report.Checks {
+		if c.Rows == 0 {
+			t.Errorf("%s has looked at nothing", c.Name)
+		}
+	}
+	if text := table(report); !strings.Contains(text, "double_entry") || strings.Contains(text, "BROKEN") {
+		t.Errorf("the table reads:\n%s", text)
+	}
+}
+
+// damages break one thing each, behind the ledger's back. In the SQL, $one and so
+// on are the transfers of busyHouse, @alice and so on are accounts in USD.
+var damages = []struct {
+	name   string
+	sql    string
+	breaks []string // all that has to turn red, in the report's order; nothing else may
+	row    string   // what the first of them has to name
+}{
+	{"a line moved to another transfer", `UPDATE postings SET transfer_id = $other WHERE transfer_id = $one AND amount < 0`,
+		[]string{"double_entry"}, "transfer $one"},
+	{"the lines of two transfers exchanged", `UPDATE postings SET transfer_id = CASE transfer_id WHEN $one THEN $other ELSE $one END
+		WHERE transfer_id IN ($one, $other)`, []string{"postings_match"}, "transfer $one"},
+	{"lines of a refused transfer", `UPDATE postings SET transfer_id = $refused WHERE transfer_id = $one`,
+		[]string{"posted_only"}, "transfer $refused"},
+	{"a wallet in another currency", `UPDATE accounts SET currency = 'EUR' WHERE id = @eve`,
+		[]string{"one_currency"}, "transfer $refused"},
+	{"a hole in the numbers", `UPDATE postings SET seq = seq + 1 WHERE account_id = @alice AND seq = (SELECT seq FROM accounts WHERE id = @alice);
+		UPDATE accounts SET seq = seq + 1 WHERE id = @alice`, []string{"sequence"}, "account @alice"},
+	{"a wrong running balance", `UPDATE postings SET balance_after = balance_after + 1 WHERE account_id = @alice AND seq = 2`,
+		[]string{"running_balance"}, "account @alice seq 2"},
+	{"a line dated back", `UPDATE postings SET posted_at = posted_at - interval '1 hour' WHERE account_id = @alice AND seq = 3`,
+		[]string{"dates"}, "account @alice seq 3"},
+	{"a line dated after as_of", `UPDATE accounts SET as_of = as_of - interval '1 hour' WHERE id = @alice`,
+		[]string{"dates"}, "account @alice: as_of"},
+	{"money from one wallet to another without a line", `UPDATE accounts SET balance = balance + CASE id WHEN @alice THEN 1 ELSE -1 END
+		WHERE id IN (@alice, @bob)`, []string{"balance"}, "account @alice"},
+	{"a hold of nobody", `UPDATE accounts SET held = held + 1 WHERE id = @alice`, []string{"held"}, "account @alice"},
+	{"a wallet below its floor", `ALTER TABLE accounts DROP CONSTRAINT accounts_floor;
+		UPDATE accounts SET floor = balance - held + 1 WHERE id = @alice`, []string{"floor"}, "account @alice"},
+	{"money out of thin air", `UPDATE postings SET amount = amount + 1, balance_after = balance_after + 1 WHERE transfer_id = $other AND amount > 0;
+		UPDATE accounts SET balance = balance + 1 WHERE id = @dave`, []string{"double_entry", "currency_sums"}, "transfer $other"},
+	{"a key with two effects", `ALTER TABLE transfers DROP CONSTRAINT transfers_key;
+		UPDATE transfers SET idem_key = (SELECT max(idem_key) FROM transfers WHERE kind = 'capture') WHERE kind = 'capture'`,
+		[]string{"keys"}, "owner "},
+	{"a void that is none", `UPDATE transfers SET state = 'refused' WHERE kind = 'void' AND state = 'voided'`,
+		[]string{"one_end"}, "transfer "},
+	{"a second capture", `UPDATE transfers SET state = 'posted', posted_amount = amount WHERE kind = 'capture' AND state = 'refused'`,
+		[]string{"one_end"}, "transfer "},
+	{"a reversal too many", `UPDATE transfers SET reversed_amount = reversed_amount + 1 WHERE id = $one`,
+		[]string{"reversals"}, "transfer $one"},
+	{"a payment of another amount", `UPDATE payments SET amount = amount + 1 WHERE transfer_id = $waiting`,
+		[]string{"payments"}, "transfer $waiting"},
+	{"a payment without a transfer", `INSERT INTO payments (transfer_id, direction, external_ref, amount, currency, next_at)
+		VALUES ('00000000-0000-7000-8000-000000000001', 'deposit', 'nobody', 1, 'USD', now())`,
+		[]string{"payments"}, "transfer 00000000-0000-7000-8000-000000000001"},
+	{"an open payment of a voided withdrawal", `UPDATE payments SET state = 'needs_review' WHERE transfer_id = $rejected`,
+		[]string{"settled"}, "transfer $rejected"},
+	{"a clearing account that is none", `UPDATE accounts SET kind = 'suspense' WHERE kind = 'clearing' AND currency = 'EUR'`,
+		[]string{"clearing"}, "currency EUR"},
+	{"a payment that nobody will look at", `ALTER TABLE payments DROP CONSTRAINT payments_due;
+		UPDATE payments SET next_at = NULL WHERE transfer_id = $waiting`, []string{"way_to_end"}, "transfer $waiting"},
+	{"an authorisation without an end", `UPDATE transfers SET expires_at = NULL WHERE id = $open`,
+		[]string{"way_to_end", "digests"}, "transfer $open"},
+	{"an event of another state", `UPDATE events SET state = 'voided' WHERE transfer_id = $one`,
+		[]string{"events"}, "transfer $one"},
+	{"an event lost", `DELETE FROM events WHERE transfer_id = $waiting`, []string{"events"}, "transfer $waiting"},
+	{"a memo rewritten", `UPDATE transfers SET memo = 'something else' WHERE id = $one`, []string{"digests"}, "transfer $one"},
+	{"a digest rewritten", `UPDATE events SET digest = sha256('') WHERE transfer_id = $one`, []string{"digests"}, "transfer $one"},
+}
+
+func TestAuditFindsDamage(t *testing.T) {
+	t.Parallel()
+	for _, damage := range damages {
+		t.Run(damage.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBusyHouse(t)
+			b.harm(damage.sql)
+			report := b.audit()
+			if got := broken(report); !slices.Equal(got, damage.breaks) {
+				t.Fatalf("broken: %v, want %v\n%s", got, damage.breaks, table(report))
+			}
+			first, _ := report.FirstBroken()
+			row := b.fill(damage.row, "", "")
+			if !slices.ContainsFunc(first.Broken, func(s string) bool { return strings.HasPrefix(s, row) }) {
+				t.Errorf("%s names %q, want one that begins with %q", first.Name, first.Broken, row)
+			}
+			if text := table(report); !strings.Contains(text, "BROKEN") || !strings.Contains(text, first.Broken[0]) {
+				t.Errorf("the table does not say so:\n%s", text)
+			}
+		})
+	}
+	t.Run("every check has its damage", func(t *testing.T) {
+		t.Parallel()
+		var proven []string
+		for _, damage := range damages {
+			proven = append(proven, damage.breaks...)
+		}
+		b := &busyHouse{house: newHouse(t)}
+		for _, c := range b.audit().Checks {
+			if !slices.Contains(proven, c.Name) {
+				t.Errorf("nothing here breaks %s", c.Name)
+			}
+		}
+	})
+}
+
+// harm runs SQL as nobody could who is not a superuser: without triggers.
+func (b *busyHouse) harm(sql string) {
+	b.t.Helper()
+	ctx := b.t.Context()
+	conn, err := pgx.Connect(ctx, b.db.SuperuserURL)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if _, err := conn.Exec(ctx, "SET session_replication_role = replica; "+b.fill(sql, "'", "'::uuid")); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// fill puts ids in the place of their names.
+func (b *busyHouse) fill(text, before, after string) string {
+	b.t.Helper()
+	for name, id := range map[string]uuid.UUID{
+		"$one": b.one, "$other": b.other, "$refused": b.refused, "$open": b.open,
+		"$waiting": b.waiting, "$rejected": b.rejected,
+	} {
+		text = strings.ReplaceAll(text, name, before+id.String()+after)
+	}
+	for name, owner := range map[string]uuid.UUID{"@alice": b.alice, "@bob": b.bob, "@dave": b.dave, "@eve": b.eve} {
+		if !strings.Contains(text, name) {
+			continue
+		}
+		// The first wallet is the one in USD, whatever somebody has made of it.
+		const find = `SELECT min(id)::text FROM accounts WHERE owner = $1`
+		var id string
+		if err := b.pool.QueryRow(b.t.Context(), find, owner).Scan(&id); err != nil {
+			b.t.Fatal(err)
+		}
+		text = strings.ReplaceAll(text, name, id)
+	}
+	return text
+}
+
+func TestAuditBesideARunningLedger(t *testing.T) {
+	t.Parallel()
+	b := newBusyHouse(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var callers sync.WaitGroup
+	for range 8 {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				for _, o := range []ledger.Order{b.to(b.bob, b.alice, 1), b.to(b.alice, b.bob, 1)} {
+					if _, err := b.Transfer(t.Context(), o); err != nil {
+						t.Error(err)
+					}
+				}
+				r, err := b.Authorise(t.Context(), b.to(b.dave, b.carol, 1))
+				if err == nil {
+					_, err = b.Void(t.Context(), ledger.FollowUp{Owner: b.dave, Key: newKey(), Target: r.Transfer.ID})
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 20 {
+		if report := b.audit(); !report.OK() {
+			t.Errorf("the books are right, but:\n%s", table(report))
+			break
+		}
+	}
+	stop()
+	callers.Wait()
+}
+
+// BenchmarkAudit audits a million postings, which the ledger itself has made.
+func BenchmarkAudit(b *testing.B) {
+	const transfers, callers, users = 500_000, 4096, 10_000
+	db := pgtest.New(b)
+	pool, err := pgxpool.New(b.Context(), db.AppURL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer pool.Close()
+	l := ledger.Open(ledger.Config{Pool: pool, MaxBatch: callers, Patience: time.Minute})
+	h := &house{l, b, pool, db}
+	defer func() { _ = l.Close(context.Background()) }()
+	owners := make([]uuid.UUID, users)
+	spread(users, 64, func(i int) { owners[i] = h.user(1_000_000) })
+	spread(transfers, callers, func(i int) {
+		o := ledger.Order{Owner: owners[i%users], Key: newKey(), Payee: owners[(i+1+i/users)%users], Amount: usd(1)}
+		if _, err := l.Transfer(b.Context(), o); err != nil {
+			b.Error(err)
+		}
+	})
+	for b.Loop() {
+		report, err := ledger.Audit(b.Context(), pool)
+		if err != nil || !report.OK() {
+			b.Fatal(err, table(report))
+		}
+		b.Logf("\n%s", table(report))
+	}
+}
+
+// spread does work(0) to work(n-1) in as many goroutines.
+func spread(n, goroutines int, work func(i int)) {
+	var group sync.WaitGroup
+	for g := range goroutines {
+		group.Go(func() {
+			for i := g; i < n; i += goroutines {
+				work(i)
+			}
+		})
+	}
+	group.Wait()
+}

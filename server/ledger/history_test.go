@@ -1,0 +1,321 @@
+package ledger_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// How a concurrent history is judged.
+//
+// Whatever changes the books appends an event, and it does so while it holds the
+// locks of all accounts concerned. So the order of event ids is an order in which
+// the model must be able to say the very same, one command after the other; no
+// search is needed. Besides, that order has to respect real time: what had ended
+// before another began comes before it.
+//
+// A command without an event (a preview, a refused capture, a stale fence) has
+// changed nothing. There must be a moment between its beginning and its end at
+// which the model answers as the ledger did.
+//
+// A repeated key is judged without any order: of all calls under one key exactly
+// one is the first; calls with its body repeat what it said, others are told that
+// the key was used.
+func judge(ctx context.Context, p *player) error {
+	events, err := readEvents(ctx, p.app, p.history[0].after)
+	if err != nil {
+		return err
+	}
+	if err := judgeKeys(p.history); err != nil {
+		return err
+	}
+	m := newModel()
+	for i, ph := range p.history {
+		end := int64(math.MaxInt64)
+		if i+1 < len(p.history) {
+			end = p.history[i+1].after
+		}
+		for _, mark := range ph.marks {
+			m.mark(mark)
+		}
+		n := 0
+		for n < len(events) && events[n].id <= end {
+			n++
+		}
+		if err := judgePhase(m, ph, events[:n]); err != nil {
+			return fmt.Errorf("phase %d: %w", i, err)
+		}
+		events = events[n:]
+	}
+	return compareBooks(ctx, p, m)
+}
+
+type loggedEvent struct {
+	id       int64
+	transfer uuid.UUID
+	state    ledger.State
+}
+
+func readEvents(ctx context.Context, conn *pgx.Conn, after int64) ([]loggedEvent, error) {
+	rows, err := conn.Query(ctx, `SELECT id, transfer_id, state FROM events WHERE id > $1 ORDER BY id`, after)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e loggedEvent, err error) {
+		return e, row.Scan(&e.id, &e.transfer, &e.state)
+	})
+}
+
+func (m *model) mark(a appliedMark) {
+	switch a.kind {
+	case freeze, thaw:
+		for _, c := range currencies {
+			if purse := m.purses[purseKey{a.user, c}]; purse != nil {
+				purse.frozen = a.kind == freeze
+			}
+		}
+	case open:
+		for _, c := range currencies {
+			if key := (purseKey{a.user, c}); m.purses[key] == nil {
+				m.purses[key] = &purse{}
+			}
+		}
+	case claim:
+		m.transfers[a.target].fence++
+	case lapse:
+		if e := m.transfers[a.target]; e.state == ledger.Pending {
+			e.lapsed = true
+		}
+	}
+}
+
+// claims is the event that a call must have left; false where there is none.
+func (c *call) claims() (loggedEvent, bool) {
+	switch {
+	case c.kind == preview || c.kind == expire:
+		return loggedEvent{}, false
+	case c.err == nil && !c.result.Replayed:
+		return loggedEvent{transfer: c.result.Transfer.ID, state: c.result.Transfer.State}, true
+	case c.err != nil && c.err.Transfer != nil && !c.err.Replayed && c.kind != post && c.kind != void:
+		return loggedEvent{transfer: c.err.Transfer.ID, state: ledger.Refused}, true
+	}
+	return loggedEvent{}, false
+}
+
+func judgePhase(m *model, ph played, events []loggedEvent) error {
+	type place struct {
+		transfer uuid.UUID
+		state    ledger.State
+	}
+	authors := map[place]*call{}
+	var quiet []*call
+	expired := 0
+	for _, c := range ph.calls {
+		event, wrote := c.claims()
+		at := place{event.transfer, event.state}
+		switch {
+		case wrote && authors[at] != nil:
+			return fmt.Errorf("two calls claim one effect: %v and %v", authors[at], c)
+		case wrote:
+			authors[at] = c
+		case c.kind == expire && c.err == nil:
+			expired += c.expired
+		case !keyRepeats(c):
+			quiet = append(quiet, c)
+		}
+	}
+	// The events before and after which a quiet call can have looked.
+	written := make([]*call, len(events))
+	latest := int64(0)
+	for i, e := range events {
+		at := place{e.transfer, e.state}
+		written[i] = authors[at]
+		delete(authors, at)
+		if c := written[i]; c != nil {
+			if c.ret < latest {
+				return fmt.Errorf("an event stands after that of a call which began later: %v", c)
+			}
+			latest = max(latest, c.inv)
+		}
+	}
+	for _, c := range authors {
+		return fmt.Errorf("acknowledged, but no event: %v", c)
+	}
+	for i := 0; ; i++ {
+		quiet = stillUnexplained(m, quiet, written, i)
+		if i == len(events) {
+			break
+		}
+		if written[i] == nil {
+			e := m.transfers[events[i].transfer]
+			if e == nil || e.kind != authorise || e.state != ledger.Pending || !e.lapsed || events[i].state != ledger.Voided {
+				return fmt.Errorf("an event that nobody caused: %+v of %+v", events[i], e)
+			}
+			m.end(e)
+			expired--
+			continue
+		}
+		if got := m.carryOut(written[i].request, events[i].transfer, true); !written[i].agrees(got) {
+			return fmt.Errorf("the model says %+v to %v", got, written[i])
+		}
+	}
+	if len(quiet) > 0 {
+		return fmt.Errorf("at no moment does the model answer like this (now %+v): %v",
+			m.carryOut(quiet[0].request, uuid.Nil, false), quiet[0])
+	}
+	if expired != 0 {
+		return fmt.Errorf("ExpireDue said %d more than it did", expired)
+	}
+	return nil
+}
+
+// stillUnexplained drops the calls that the model answers alike before event i.
+func stillUnexplained(m *model, quiet []*call, written []*call, i int) []*call {
+	var left []*call
+	for _, c := range quiet {
+		possible := true
+		for j, w := range written {
+			if w != nil && (j >= i && w.ret < c.inv || j < i && w.inv > c.ret) {
+				possible = false
+			}
+		}
+		if !possible || !c.agrees(m.carryOut(c.request, uuid.Nil, false)) {
+			left = append(left, c)
+		}
+	}
+	return left
+}
+
+// agrees compares an answer of the model with the ledger's.
+func (c *call) agrees(a answer) bool {
+	if c.code() != a.code {
+		return false
+	}
+	switch {
+	case c.err != nil:
+		return true
+	case c.kind == preview:
+		return c.after.Balance == a.after.Balance && c.after.Held == a.after.Held
+	default:
+		t := c.result.Transfer
+		return t.State == a.state && t.PostedAmount == a.posted && (c.kind != settle || c.result.Replayed == a.replayed)
+	}
+}
+
+// keyRepeats tells whether a call was answered for its key alone.
+func keyRepeats(c *call) bool {
+	switch {
+	case c.code() == ledger.KeyReused:
+		return true
+	case c.err != nil:
+		return c.err.Replayed
+	default:
+		return c.result.Replayed && c.kind != settle
+	}
+}
+
+func judgeKeys(history []played) error {
+	type owned struct {
+		who int
+		key string
+	}
+	byKey := map[owned][]*call{}
+	for _, ph := range history {
+		for _, c := range ph.calls {
+			if c.key == "" || c.kind == preview || c.code() == ledger.WalletNotFound {
+				continue
+			}
+			if c.err != nil && c.err.Transfer == nil && c.err.Code != ledger.KeyReused {
+				return fmt.Errorf("a refusal that is not stored: %v", c)
+			}
+			byKey[owned{c.who, c.key}] = append(byKey[owned{c.who, c.key}], c)
+		}
+	}
+	for at, calls := range byKey {
+		var first *call
+		for _, c := range calls {
+			if keyRepeats(c) {
+				continue
+			}
+			if first != nil {
+				return fmt.Errorf("%v had two effects: %v and %v", at, first, c)
+			}
+			first = c
+		}
+		if first == nil {
+			return fmt.Errorf("%v was never first used: %v", at, calls[0])
+		}
+		for _, c := range calls {
+			if err := repeats(first, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func repeats(first, c *call) error {
+	switch {
+	case c == first:
+		return nil
+	case c.ret < first.inv:
+		return fmt.Errorf("answered as a repetition before the first began: %v of %v", c, first)
+	case c.request != first.request:
+		if c.code() != ledger.KeyReused {
+			return fmt.Errorf("another body under the key of %v: %v", first, c)
+		}
+		return nil
+	case c.code() != first.code():
+		return fmt.Errorf("the repetition says otherwise: %v after %v", c, first)
+	case c.err != nil:
+		if c.err.Transfer == nil || c.err.Transfer.ID != first.err.Transfer.ID {
+			return fmt.Errorf("the refusal is another one: %v after %v", c, first)
+		}
+	case c.result.Transfer.ID != first.result.Transfer.ID || c.result.Transfer.Amount != first.result.Transfer.Amount:
+		return fmt.Errorf("the repetition gives another transfer: %v after %v", c, first)
+	}
+	return nil
+}
+
+// compareBooks holds the model's end against the tables.
+func compareBooks(ctx context.Context, p *player, m *model) error {
+	for key, purse := range m.purses {
+		if key.user == bank {
+			continue // shared by all scripts
+		}
+		w, err := p.ledgers[0].Wallet(ctx, p.users[key.user], key.currency)
+		if err != nil {
+			return err
+		}
+		if w.Balance != purse.balance || w.Held != purse.held || (w.Status == ledger.Frozen) != purse.frozen {
+			return fmt.Errorf("user %d: the wallet is %+v, the model's %+v", key.user, w, *purse)
+		}
+	}
+	rows, err := p.app.Query(ctx, `SELECT id, state, posted_amount, reversed_amount FROM transfers
+		WHERE owner = ANY($1) AND kind NOT IN ('capture', 'void')`, p.users)
+	if err != nil {
+		return err
+	}
+	var (
+		id   uuid.UUID
+		have entry
+		seen int
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &have.state, &have.posted, &have.reversed}, func() error {
+		seen++
+		want := m.transfers[id]
+		if want == nil || have.state != want.state || have.posted != want.posted || have.reversed != want.reversed {
+			return fmt.Errorf("transfer %s is %+v, the model's %+v", id, have, want)
+		}
+		return nil
+	})
+	if err == nil && seen != len(m.transfers) {
+		err = fmt.Errorf("%d transfers, the model has %d", seen, len(m.transfers))
+	}
+	return err
+}

@@ -1,0 +1,169 @@
+package ledger_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// another is a second ledger on the same database, as a second process of kizod
+// would have.
+func (h *house) another(config ledger.Config) *ledger.Ledger {
+	h.t.Helper()
+	if config.Pool == nil {
+		pool, err := pgxpool.New(h.t.Context(), h.db.AppURL)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		config.Pool = pool
+		h.t.Cleanup(pool.Close)
+	}
+	l := ledger.Open(config)
+	h.t.Cleanup(func() {
+		if err := l.Close(context.Background()); err != nil {
+			h.t.Error(err)
+		}
+	})
+	return l
+}
+
+// watched logs to a deadlockWatch, which must have seen nothing when the test ends.
+func (h *house) watched() *slog.Logger {
+	watch := &deadlockWatch{Handler: slog.DiscardHandler}
+	h.t.Cleanup(func() {
+		if n := watch.seen.Load(); n > 0 {
+			h.t.Errorf("%d deadlocks", n)
+		}
+	})
+	return slog.New(watch)
+}
+
+// until waits for what another goroutine or the server is about to do; there is no
+// signal to wait for, so it asks.
+func until(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for ; !is(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("still not so after 20 s: %s", what)
+		}
+	}
+}
+
+// untilWaiting returns when n backends of the database wait for a lock.
+func (h *house) untilWaiting(super *pgx.Conn, n int) {
+	h.t.Helper()
+	until(h.t, "backends wait for a lock", func() bool {
+		var waiting int
+		if err := super.QueryRow(h.t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
+			h.t.Fatal(err)
+		}
+		return waiting >= n
+	})
+}
+
+// barrier keeps others from writing transfers until it is lifted. Reading, and so
+// deciding, goes on.
+func (h *house) barrier() (lift func()) {
+	h.t.Helper()
+	conn := connect(h.t, h.db.AdminURL)
+	tx, err := conn.Begin(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := tx.Exec(h.t.Context(), `LOCK TABLE transfers IN SHARE MODE`); err != nil {
+		h.t.Fatal(err)
+	}
+	return func() {
+		if err := tx.Rollback(h.t.Context()); err != nil {
+			h.t.Error(err)
+		}
+	}
+}
+
+// asOneBatch makes commands that the ledger, which has one committer, will find in
+// its line together, in this order. Something else keeps it busy meanwhile.
+func (h *house) asOneBatch(l *ledger.Ledger, commands ...func()) {
+	h.t.Helper()
+	busy := h.user(1)
+	other := h.user(0)
+	super := connect(h.t, h.db.SuperuserURL)
+	lift := h.barrier()
+	var running sync.WaitGroup
+	running.Go(func() {
+		_, _ = l.Transfer(h.t.Context(), ledger.Order{Owner: busy, Key: newKey(), Payee: other, Amount: usd(1)})
+	})
+	h.untilWaiting(super, 1)
+	for i, command := range commands {
+		running.Go(command)
+		until(h.t, "the command is in line", func() bool { return ledger.Waiting(l) == i+1 })
+	}
+	lift()
+	running.Wait()
+}
+
+// euros opens a second wallet and funds it.
+func (h *house) euros(owner uuid.UUID, funds int64) {
+	h.t.Helper()
+	if _, err := h.OpenWallet(h.t.Context(), owner, "EUR"); err != nil {
+		h.t.Fatal(err)
+	}
+	if funds == 0 {
+		return
+	}
+	r, err := h.OpenDeposit(h.t.Context(), ledger.Order{Owner: owner, Key: newKey(), Amount: eur(funds)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := h.Settle(h.t.Context(), ledger.Settlement{Transfer: r.Transfer.ID, Executed: true}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) authorise(payer, payee uuid.UUID, minor int64) ledger.Transfer {
+	h.t.Helper()
+	r, err := h.Authorise(h.t.Context(), ledger.Order{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor), ExpiresAt: time.Now().Add(time.Hour)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r.Transfer
+}
+
+func (h *house) transfer(payer, payee uuid.UUID, minor int64) ledger.Transfer {
+	h.t.Helper()
+	r, err := h.Transfer(h.t.Context(), ledger.Order{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r.Transfer
+}
+
+func (h *house) withdraw(owner uuid.UUID, minor int64) ledger.Transfer {
+	h.t.Helper()
+	r, err := h.OpenWithdrawal(h.t.Context(), ledger.Order{Owner: owner, Key: newKey(), Amount: usd(minor)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r.Transfer
+}
+
+// lapse moves an authorisation's expiry into the past, as its owner may in the
+// database.
+func (h *house) lapse(id uuid.UUID) {
+	h.t.Helper()
+	conn := connect(h.t, h.db.AdminURL)
+	if _, err := conn.Exec(h.t.Context(), `UPDATE transfers SET expires_at = now() - interval '1 second' WHERE id = $1`, id); err != nil {
+		h.t.Fatal(err)
+	}
+}

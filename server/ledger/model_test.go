@@ -1,0 +1,235 @@
+package ledger_test
+
+import (
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// model is the ledger as simply as it can be said: one command after the other,
+// in memory, without keys (history_test.go judges those).
+type model struct {
+	purses    map[purseKey]*purse
+	transfers map[uuid.UUID]*entry
+}
+
+// purseKey: the bank is user −1.
+type purseKey struct {
+	user     int
+	currency money.Currency
+}
+
+type purse struct {
+	balance, held int64
+	frozen        bool
+}
+
+type entry struct {
+	kind     stepKind
+	state    ledger.State
+	from, to purseKey
+	amount   int64
+	posted   int64
+	reversed int64
+	fence    int64
+	lapsed   bool
+}
+
+const bank = -1
+
+func newModel() *model {
+	m := &model{map[purseKey]*purse{}, map[uuid.UUID]*entry{}}
+	for _, c := range currencies {
+		m.purses[purseKey{bank, c}] = &purse{}
+		for user := range stranger {
+			m.purses[purseKey{user, c}] = &purse{}
+		}
+	}
+	return m
+}
+
+// answer is what the ledger must say to a request at this moment.
+type answer struct {
+	code     ledger.Code // "" when it is carried out
+	state    ledger.State
+	posted   int64
+	replayed bool          // Settle only: it was settled that way before
+	after    ledger.Wallet // Preview only
+}
+
+// carryOut answers r, and if commit is set does it, as transfer id.
+func (m *model) carryOut(r request, id uuid.UUID, commit bool) answer {
+	switch r.kind {
+	case post, void:
+		return m.resolve(r, commit)
+	case reverse:
+		return m.reverse(r, id, commit)
+	case settle:
+		return m.settle(r, commit)
+	default:
+		return m.create(r, id, commit)
+	}
+}
+
+func (m *model) create(r request, id uuid.UUID, commit bool) answer {
+	e := entry{kind: r.kind, from: purseKey{r.who, r.currency}, amount: r.amount}
+	switch r.kind {
+	case transfer, authorise, preview:
+		e.to = purseKey{r.payee, r.currency}
+	case withdraw:
+		e.to = purseKey{bank, r.currency}
+	case deposit:
+		e.from, e.to = purseKey{bank, r.currency}, e.from
+	}
+	if m.purses[purseKey{r.who, r.currency}] == nil {
+		return answer{code: ledger.WalletNotFound}
+	}
+	if code := m.objection(e); code != "" {
+		if commit {
+			e.state = ledger.Refused
+			m.transfers[id] = &e
+		}
+		return answer{code: code, state: ledger.Refused}
+	}
+	holds := r.kind == authorise || r.kind == withdraw || r.kind == preview && r.authority
+	if r.kind == preview {
+		w := ledger.Wallet{Balance: m.purses[e.from].balance, Held: m.purses[e.from].held}
+		if holds {
+			w.Held += r.amount
+		} else {
+			w.Balance -= r.amount
+		}
+		return answer{after: w}
+	}
+	a := answer{state: ledger.Pending}
+	if r.kind == transfer {
+		a.state, a.posted = ledger.Posted, r.amount
+	}
+	if !commit {
+		return a
+	}
+	e.state = ledger.Pending
+	m.transfers[id] = &e
+	if holds {
+		m.purses[e.from].held += r.amount
+	}
+	if r.kind == transfer {
+		m.move(&e, r.amount)
+	}
+	return a
+}
+
+func (m *model) objection(e entry) ledger.Code {
+	from, to := m.purses[e.from], m.purses[e.to]
+	switch {
+	case to == nil:
+		return ledger.PayeeWalletMissing
+	case from.frozen || to.frozen:
+		return ledger.AccountFrozen
+	case e.from.user != bank && from.balance-from.held < e.amount:
+		return ledger.InsufficientFunds
+	}
+	return ""
+}
+
+// resolve posts or voids an authorisation.
+func (m *model) resolve(r request, commit bool) answer {
+	e := m.transfers[r.target]
+	amount := r.amount
+	if amount == 0 || r.kind == void {
+		amount = e.amount
+	}
+	switch {
+	case e.kind != authorise || e.state != ledger.Pending:
+		return answer{code: ledger.TransferNotPending}
+	case r.kind == void:
+		if commit {
+			m.end(e)
+		}
+		return answer{state: ledger.Voided}
+	case e.lapsed:
+		return answer{code: ledger.AuthorizationExpired}
+	case amount > e.amount:
+		return answer{code: ledger.CaptureExceedsHold}
+	}
+	if commit {
+		m.end(e)
+		m.move(e, amount)
+	}
+	return answer{state: ledger.Posted, posted: amount}
+}
+
+func (m *model) reverse(r request, id uuid.UUID, commit bool) answer {
+	original := m.transfers[r.target]
+	left := original.posted - original.reversed
+	amount := r.amount
+	if amount == 0 {
+		amount = max(left, 1)
+	}
+	e := entry{kind: reverse, from: original.to, to: original.from, amount: amount}
+	var code ledger.Code
+	switch {
+	case original.kind != transfer && original.kind != authorise, original.state != ledger.Posted:
+		code = ledger.TransferNotReversible
+	case amount > left:
+		code = ledger.ReversalExceedsTransfer
+	default:
+		code = m.objection(e)
+	}
+	if commit {
+		m.transfers[id] = &e
+	}
+	if code != "" {
+		e.state = ledger.Refused
+		return answer{code: code, state: ledger.Refused}
+	}
+	if commit {
+		original.reversed += amount
+		m.move(&e, amount)
+	}
+	return answer{state: ledger.Posted, posted: amount}
+}
+
+func (m *model) settle(r request, commit bool) answer {
+	e := m.transfers[r.target]
+	state := ledger.Voided
+	if r.executed {
+		state = ledger.Posted
+	}
+	switch {
+	case e.state == ledger.Refused:
+		return answer{code: ledger.TransferNotFound} // it never got a payment
+	case e.state == state:
+		return answer{state: state, posted: e.posted, replayed: true}
+	case e.state != ledger.Pending:
+		return answer{code: ledger.SettlementConflicts}
+	case r.fence != e.fence:
+		return answer{code: ledger.Fenced}
+	}
+	a := answer{state: state}
+	if r.executed {
+		a.posted = e.amount
+	}
+	if commit {
+		m.end(e)
+		if r.executed {
+			m.move(e, e.amount)
+		}
+	}
+	return a
+}
+
+// end voids a pending transfer; move may follow.
+func (m *model) end(e *entry) {
+	if e.kind != deposit {
+		m.purses[e.from].held -= e.amount
+	}
+	e.state = ledger.Voided
+}
+
+func (m *model) move(e *entry, amount int64) {
+	m.purses[e.from].balance -= amount
+	m.purses[e.to].balance += amount
+	e.state, e.posted = ledger.Posted, amount
+}

@@ -1,0 +1,330 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// request is a step with its indices resolved: what really goes to the ledger.
+type request struct {
+	kind      stepKind
+	who       int
+	payee     int
+	target    uuid.UUID
+	amount    int64
+	currency  money.Currency
+	key       string
+	expiresAt time.Time
+	executed  bool
+	fence     int64
+	authority bool
+}
+
+// call is a request, what came of it, and when: inv and ret are ticks of one
+// clock, so that a.ret < b.inv says that a had ended before b began.
+type call struct {
+	request
+	inv, ret int64
+	result   ledger.Result
+	err      *ledger.Error // nil when carried out
+	after    ledger.Wallet // Preview
+	expired  int           // ExpireDue
+}
+
+func (c *call) code() ledger.Code {
+	if c.err == nil {
+		return ""
+	}
+	return c.err.Code
+}
+
+func (c *call) String() string {
+	return fmt.Sprintf("%v who=%d payee=%d target=%s %d %s key=%s executed=%t fence=%d → %+v %v",
+		c.kind, c.who, c.payee, c.target, c.amount, c.currency, c.key, c.executed, c.fence, c.result, c.err)
+}
+
+// player plays one script on ledgers that share a database, with people of its
+// own.
+type player struct {
+	stage
+	users    []uuid.UUID
+	clock    atomic.Int64
+	base     time.Time
+	requests map[int]request // by step number
+	fences   map[uuid.UUID]int64
+	history  []played
+}
+
+// stage is what the scripts of one test share.
+type stage struct {
+	ledgers []*ledger.Ledger
+	owner   *pgx.Conn // of the tables: moves an expiry into the past
+	app     *pgx.Conn
+}
+
+// played is a phase that was: its marks, its calls, and the last event before it.
+type played struct {
+	marks []appliedMark
+	calls []*call
+	after int64
+}
+
+type appliedMark struct {
+	kind   markKind
+	user   int
+	target uuid.UUID
+}
+
+func play(ctx context.Context, s stage, sc script) (*player, error) {
+	p := &player{stage: s, base: time.Now(), requests: map[int]request{}, fences: map[uuid.UUID]int64{}}
+	for user := range people {
+		p.users = append(p.users, uuid.Must(uuid.NewV7()))
+		if user == stranger {
+			continue
+		}
+		if err := p.openWallets(ctx, user); err != nil {
+			return nil, err
+		}
+	}
+	for _, ph := range slices.Concat(funding(), sc, storm(), late(sc)) {
+		if err := p.phase(ctx, ph); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *player) openWallets(ctx context.Context, user int) error {
+	for i, c := range currencies {
+		if _, err := p.ledgers[i%len(p.ledgers)].OpenWallet(ctx, p.users[user], c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// funding begins every script: a deposit for everybody, then the bank's word.
+func funding() script {
+	var ask, settled phase
+	n := 1000 // beyond any number of a drawn step
+	for user := range stranger {
+		for _, c := range currencies {
+			s := step{kind: deposit, who: user, amount: opening, currency: c, number: n, repeatOf: -1, keyOf: -1}
+			ask.lanes = append(ask.lanes, []step{s})
+			s.kind, s.executed, s.target, s.number = settle, true, n-1000, n+500
+			settled.lanes = append(settled.lanes, []step{s})
+			n++
+		}
+	}
+	return script{ask, settled}
+}
+
+// storm follows every script: transfers that meet each other head-on.
+func storm() script {
+	var ph phase
+	for lane := range 6 {
+		var steps []step
+		for i := range 4 {
+			who := (lane + i) % stranger
+			steps = append(steps, step{
+				kind: transfer, who: who, payee: (who + 1 + lane%2) % stranger, amount: 1,
+				currency: currencies[0], number: 3000 + 10*lane + i, repeatOf: -1, keyOf: -1,
+			})
+		}
+		ph.lanes = append(ph.lanes, steps)
+	}
+	return script{ph}
+}
+
+// late ends every script: what spent money is asked for again when there may be
+// none left.
+func late(sc script) script {
+	ph := phase{lanes: make([][]step, 4)}
+	n := 0
+	for _, earlier := range sc {
+		for _, s := range slices.Concat(earlier.lanes...) {
+			if s.kind <= withdraw && s.repeatOf < 0 {
+				ph.lanes[n%4] = append(ph.lanes[n%4], step{number: 4000 + n, repeatOf: s.number, keyOf: -1})
+				n++
+			}
+		}
+	}
+	return script{ph}
+}
+
+func (p *player) phase(ctx context.Context, ph phase) error {
+	var now played
+	if err := p.app.QueryRow(ctx, `SELECT COALESCE(max(id), 0) FROM events`).Scan(&now.after); err != nil {
+		return err
+	}
+	for _, m := range ph.marks {
+		if err := p.apply(ctx, m, &now); err != nil {
+			return err
+		}
+	}
+	lanes := make([][]*call, len(ph.lanes))
+	for i, lane := range ph.lanes {
+		for _, s := range lane {
+			if r, ok := p.resolve(s); ok {
+				lanes[i] = append(lanes[i], &call{request: r})
+			}
+		}
+	}
+	var running sync.WaitGroup
+	for i, lane := range lanes {
+		running.Go(func() {
+			for j, c := range lane {
+				p.call(ctx, p.ledgers[(i+j)%len(p.ledgers)], c)
+			}
+		})
+		now.calls = append(now.calls, lane...)
+	}
+	running.Wait()
+	p.history = append(p.history, now)
+	return nil
+}
+
+// apply carries out a mark; one that finds nothing to act on does nothing.
+func (p *player) apply(ctx context.Context, m mark, now *played) error {
+	a := appliedMark{kind: m.kind, user: m.n % people}
+	var err error
+	switch m.kind {
+	case freeze, thaw:
+		status := map[markKind]ledger.Status{freeze: ledger.Frozen, thaw: ledger.Active}[m.kind]
+		err = p.ledgers[0].SetStatus(ctx, p.users[a.user], status)
+	case open:
+		a.user = stranger
+		err = p.openWallets(ctx, stranger)
+	case claim:
+		if a.target = p.pick(m.n, deposit, withdraw); a.target == uuid.Nil {
+			return nil
+		}
+		p.fences[a.target]++
+		_, err = p.app.Exec(ctx, `UPDATE payments SET fence = fence + 1 WHERE transfer_id = $1`, a.target)
+	case lapse:
+		if a.target = p.pick(m.n, authorise); a.target == uuid.Nil {
+			return nil
+		}
+		_, err = p.owner.Exec(ctx, `UPDATE transfers SET expires_at = now() - interval '1 second'
+			WHERE id = $1 AND state = 'pending'`, a.target)
+	}
+	now.marks = append(now.marks, a)
+	return err
+}
+
+// pick is the nth newest transfer of the kinds that an earlier phase made.
+func (p *player) pick(n int, kinds ...stepKind) uuid.UUID {
+	var found []uuid.UUID
+	for _, ph := range p.history {
+		for _, c := range ph.calls {
+			if slices.Contains(kinds, c.kind) && c.err == nil && !c.result.Replayed {
+				found = append(found, c.result.Transfer.ID)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return uuid.Nil
+	}
+	return found[len(found)-1-n%len(found)]
+}
+
+// resolve makes a step a request; false where it makes no sense.
+func (p *player) resolve(s step) (request, bool) {
+	if s.repeatOf >= 0 {
+		r, ok := p.requests[s.repeatOf]
+		if ok {
+			p.requests[s.number] = r
+		}
+		return r, ok
+	}
+	r := request{
+		kind: s.kind, who: s.who, payee: s.payee, amount: s.amount, currency: s.currency, executed: s.executed,
+		authority: s.authority, key: fmt.Sprint("key-", s.number), expiresAt: p.base.Add(time.Hour),
+	}
+	if other, ok := p.requests[s.keyOf]; ok && other.key != "" {
+		r.key, r.who = other.key, other.who
+	}
+	switch s.kind {
+	case post, void:
+		r.target = p.pick(s.target, authorise, authorise, transfer)
+	case reverse:
+		r.target = p.pick(s.target, transfer, authorise)
+	case settle:
+		r.target, r.key = p.pick(s.target, deposit, withdraw), ""
+		r.fence = p.fences[r.target]
+		if s.stale && r.fence > 0 {
+			r.fence--
+		} else if s.stale {
+			r.fence++ // never given out: as wrong
+		}
+	case expire:
+		r.key = ""
+		p.requests[s.number] = r
+		return r, true
+	default:
+		r.amount = max(r.amount, 1)
+		ok := s.kind == deposit || s.kind == withdraw || r.who != r.payee
+		if ok {
+			p.requests[s.number] = r
+		}
+		return r, ok
+	}
+	if s.amount > opening/2 { // half of the follow-ups are about all of it
+		r.amount = 0
+	}
+	if r.target != uuid.Nil {
+		p.requests[s.number] = r
+	}
+	return r, r.target != uuid.Nil
+}
+
+func (p *player) call(ctx context.Context, l *ledger.Ledger, c *call) {
+	order := ledger.Order{
+		Owner: p.users[c.who], Key: c.key, Payee: p.users[c.payee],
+		Amount: money.Amount{Minor: c.amount, Currency: c.currency},
+	}
+	follow := ledger.FollowUp{Owner: p.users[c.who], Key: c.key, Target: c.target, Amount: c.amount}
+	authorisation := order
+	authorisation.ExpiresAt = c.expiresAt
+	var err error
+	c.inv = p.clock.Add(1)
+	switch c.kind {
+	case transfer:
+		c.result, err = l.Transfer(ctx, order)
+	case authorise:
+		c.result, err = l.Authorise(ctx, authorisation)
+	case withdraw:
+		c.result, err = l.OpenWithdrawal(ctx, order)
+	case deposit:
+		c.result, err = l.OpenDeposit(ctx, order)
+	case post:
+		c.result, err = l.Post(ctx, follow)
+	case void:
+		c.result, err = l.Void(ctx, follow)
+	case reverse:
+		c.result, err = l.Reverse(ctx, follow)
+	case settle:
+		c.result, err = l.Settle(ctx, ledger.Settlement{Transfer: c.target, Fence: c.fence, Executed: c.executed})
+	case preview:
+		var seen ledger.Preview
+		seen, err = l.Preview(ctx, authorisation, c.authority)
+		c.after = seen.Wallet
+	case expire:
+		c.expired, err = l.ExpireDue(ctx, 100)
+	}
+	c.ret = p.clock.Add(1)
+	if err != nil && !errors.As(err, &c.err) {
+		c.err = &ledger.Error{Code: ledger.Internal, Message: err.Error()}
+	}
+}

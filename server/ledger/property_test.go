@@ -1,0 +1,149 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"pgregory.net/rapid"
+
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// deadlockWatch hears of the deadlocks that the ledger would get over in silence,
+// by the SQLSTATE in what it logs.
+type deadlockWatch struct {
+	slog.Handler
+	seen atomic.Int64
+}
+
+func (w *deadlockWatch) Enabled(context.Context, slog.Level) bool { return true }
+
+func (w *deadlockWatch) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		err, _ := a.Value.Any().(error)
+		if told, ok := errors.AsType[*pgconn.PgError](err); ok && told.Code == "40P01" {
+			w.seen.Add(1)
+		}
+		return true
+	})
+	return nil
+}
+
+// theatre is a database with two ledgers, as two processes of kizod would be, on
+// which many scripts can be played one after the other.
+type theatre struct {
+	stage
+	watch deadlockWatch
+}
+
+func newTheatre(t *testing.T, plant func(*ledger.Ledger)) *theatre {
+	t.Helper()
+	db := pgtest.New(t)
+	th := &theatre{watch: deadlockWatch{Handler: slog.DiscardHandler}}
+	for range 2 {
+		pool, err := pgxpool.New(t.Context(), db.AppURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := ledger.Open(ledger.Config{Pool: pool, Logger: slog.New(&th.watch)})
+		if plant != nil {
+			plant(l)
+		}
+		t.Cleanup(func() {
+			if err := l.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+			pool.Close()
+		})
+		th.ledgers = append(th.ledgers, l)
+	}
+	th.owner, th.app = connect(t, db.AdminURL), connect(t, db.AppURL)
+	return th
+}
+
+func connect(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// run plays a script and judges it by the model and by the invariants.
+func (th *theatre) run(ctx context.Context, sc script) error {
+	deadlocks := th.watch.seen.Load()
+	p, err := play(ctx, th.stage, sc)
+	if err != nil {
+		return err
+	}
+	err = judge(ctx, p)
+	// What has lapsed and was left must not be the next script's.
+	_, drained := th.ledgers[0].ExpireDue(ctx, 1000)
+	err = errors.Join(err, drained, checkBooks(ctx, th.app))
+	if n := th.watch.seen.Load() - deadlocks; n > 0 {
+		err = errors.Join(err, fmt.Errorf("%d deadlocks", n))
+	}
+	return err
+}
+
+// enough is when the property test has shown what it can in a default run; what
+// rapid asks for beyond that passes unplayed.
+const enough = 12 * time.Second
+
+func TestLedgerDoesWhatTheModelDoes(t *testing.T) {
+	t.Parallel()
+	th := newTheatre(t, nil)
+	var played, calls int
+	var failed bool // rapid now shrinks, and has to get its answers
+	started := time.Now()
+	rapid.Check(t, func(rt *rapid.T) {
+		sc := scripts.Draw(rt, "script")
+		if time.Since(started) > enough && !failed {
+			return
+		}
+		played++
+		for _, ph := range sc {
+			for _, lane := range ph.lanes {
+				calls += len(lane)
+			}
+		}
+		if err := th.run(t.Context(), sc); err != nil {
+			failed = true
+			rt.Fatal(err)
+		}
+	})
+	t.Logf("%d scripts, %d steps, %v", played, calls, time.Since(started))
+	if played < 5 {
+		t.Errorf("only %d scripts fitted into %v", played, enough)
+	}
+}
+
+// TestPlantedBugsAreFound tests the test: with each bug some script must fail.
+func TestPlantedBugsAreFound(t *testing.T) {
+	t.Parallel()
+	const tries = 150
+	for name, plant := range ledger.Plants {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			th := newTheatre(t, plant)
+			for seed := range tries {
+				if err := th.run(t.Context(), scripts.Example(seed)); err != nil {
+					t.Logf("found by script %d: %.400s", seed, err)
+					return
+				}
+			}
+			t.Errorf("%d scripts noticed nothing", tries)
+		})
+	}
+}

@@ -1,0 +1,164 @@
+package ledger_test
+
+import (
+	"fmt"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"github.com/JDevAman/kizo/money"
+)
+
+// A script is what the property test does to the ledger, drawn by rapid as a
+// plain value: it can be shrunk, and played without rapid too.
+//
+//	phase ── marks first, one after the other: freeze, claim, lapse, open
+//	      └─ then lanes at once, a goroutine each: steps in order
+//
+// Users and targets are indices, resolved when the phase begins.
+type script []phase
+
+type phase struct {
+	marks []mark
+	lanes [][]step
+}
+
+type markKind int
+
+const (
+	freeze markKind = iota
+	thaw
+	claim // a worker takes a payment: its fence grows
+	lapse // an authorisation's time has come
+	open  // the stranger gets a wallet
+)
+
+type mark struct {
+	kind markKind
+	n    int
+}
+
+type stepKind int
+
+const (
+	transfer stepKind = iota
+	authorise
+	withdraw
+	deposit
+	post
+	void
+	reverse
+	settle
+	preview
+	expire
+)
+
+var stepNames = []string{"transfer", "authorise", "withdraw", "deposit", "post", "void", "reverse", "settle", "preview", "expire"}
+
+func (k stepKind) String() string { return stepNames[k] }
+
+type step struct {
+	kind      stepKind
+	who       int
+	payee     int
+	target    int
+	amount    int64 // of a follow-up: 0 is all of it
+	currency  money.Currency
+	executed  bool
+	stale     bool // settle with the fence of the claim before
+	number    int  // of the step in the script: its key, unless keyOf says otherwise
+	repeatOf  int  // -1, or the number of the step that is done again, body and all
+	keyOf     int  // -1, or the number of the step whose key it takes
+	authority bool // preview an authorisation
+}
+
+func (s step) String() string {
+	if s.repeatOf >= 0 {
+		return fmt.Sprintf("#%d again #%d", s.number, s.repeatOf)
+	}
+	return fmt.Sprintf("#%d %s who=%d payee=%d target=%d %d %s executed=%t stale=%t keyOf=%d",
+		s.number, s.kind, s.who, s.payee, s.target, s.amount, s.currency, s.executed, s.stale, s.keyOf)
+}
+
+// GoString is what rapid prints of a script that failed.
+func (s script) GoString() string { return s.String() }
+
+func (s script) String() string {
+	var b strings.Builder
+	for i, p := range s {
+		fmt.Fprintf(&b, "phase %d marks %v\n", i, p.marks)
+		for j, lane := range p.lanes {
+			fmt.Fprintf(&b, "  lane %d\n", j)
+			for _, step := range lane {
+				fmt.Fprintf(&b, "    %s\n", step)
+			}
+		}
+	}
+	return b.String()
+}
+
+// people take part in every script; the last one has no wallet at first.
+const (
+	people   = 4
+	stranger = people - 1
+	opening  = 100 // what every wallet is funded with: little, so that much is refused
+)
+
+var amounts = []int64{60, 30, 90, 1, 15, 45, 70, opening}
+
+var currencies = []money.Currency{"USD", "EUR"}
+
+// Weights: what holds money and what ends a hold meet most often.
+var stepKinds = []stepKind{
+	transfer, transfer, transfer, authorise, authorise, withdraw, withdraw, deposit,
+	post, post, post, void, reverse, reverse, settle, settle, settle, preview, expire,
+}
+
+// scripts draws at most 6 phases of at most 4 lanes of at most 4 steps.
+var scripts = rapid.Custom(func(t *rapid.T) script {
+	number := 0
+	drawStep := func() step {
+		s := step{
+			kind:     rapid.SampledFrom(stepKinds).Draw(t, "kind"),
+			who:      rapid.IntRange(0, people-1).Draw(t, "who"),
+			payee:    rapid.IntRange(0, people-1).Draw(t, "payee"),
+			target:   rapid.IntRange(0, 9).Draw(t, "target"),
+			amount:   rapid.SampledFrom(amounts).Draw(t, "amount"),
+			currency: currencies[rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(t, "currency")],
+			number:   number, repeatOf: -1, keyOf: -1,
+		}
+		s.executed, s.authority = rapid.Bool().Draw(t, "executed"), rapid.Bool().Draw(t, "authority")
+		s.stale = rapid.SampledFrom([]bool{false, false, true}).Draw(t, "stale")
+		switch again := rapid.IntRange(0, 9).Draw(t, "again"); {
+		case number == 0:
+		case again >= 8:
+			s.repeatOf = rapid.IntRange(0, number-1).Draw(t, "repeat of")
+		case again == 7:
+			s.keyOf = rapid.IntRange(0, number-1).Draw(t, "key of")
+		}
+		number++
+		return s
+	}
+	drawPhase := func() phase {
+		var p phase
+		for range rapid.IntRange(0, 3).Draw(t, "marks") {
+			p.marks = append(p.marks, mark{
+				rapid.SampledFrom([]markKind{freeze, thaw, thaw, claim, claim, lapse, open}).Draw(t, "mark"),
+				rapid.IntRange(0, 9).Draw(t, "of"),
+			})
+		}
+		for range rapid.IntRange(1, 4).Draw(t, "lanes") {
+			var lane []step
+			for range rapid.IntRange(1, 4).Draw(t, "steps") {
+				lane = append(lane, drawStep())
+			}
+			p.lanes = append(p.lanes, lane)
+		}
+		return p
+	}
+	s := make(script, rapid.IntRange(2, 6).Draw(t, "phases"))
+	for i := range s {
+		s[i] = drawPhase()
+	}
+	return s
+})

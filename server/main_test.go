@@ -1,0 +1,222 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hibiken/asynq"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/migrations"
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m, migrations.Apply) }
+
+// config of a server whose Redis and bank are not there: money moves without them.
+func config(t *testing.T, databaseURL string) server.Config {
+	t.Helper()
+	secrets, err := auth.LoadOrCreateSecrets(filepath.Join(t.TempDir(), "secrets.json"))
+	must(t, err)
+	return server.Config{
+		DatabaseURL: databaseURL,
+		Redis:       asynq.RedisClientOpt{Network: "unix", Addr: "/nonexistent/kizo-redis.sock"},
+		BankURL:     "http://127.0.0.1:1", Secrets: secrets,
+		Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0",
+		Roles: []server.Role{server.RoleAPI}, DefaultCurrency: "USD", Version: "test",
+	}
+}
+
+func start(t *testing.T, c server.Config) *server.Server {
+	t.Helper()
+	s, err := server.Start(t.Context(), c)
+	must(t, err)
+	t.Cleanup(func() { must(t, s.Close()) })
+	return s
+}
+
+// refused starts a server that must not start, and gives the reason.
+func refused(t *testing.T, c server.Config) string {
+	t.Helper()
+	s, err := server.Start(t.Context(), c)
+	if err == nil {
+		_ = s.Close()
+		t.Fatal("it serves")
+	}
+	return err.Error()
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantWords(t *testing.T, text string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			t.Errorf("%q does not say %q", text, word)
+		}
+	}
+}
+
+func execute(t *testing.T, url, sql string, args ...any) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	must(t, err)
+	defer conn.Close(context.Background())
+	_, err = conn.Exec(t.Context(), sql, args...)
+	must(t, err)
+}
+
+// eventually polls; it is for what another goroutine or process will do.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 20 s in vain: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// answer of a server, and nothing kept open behind it.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a answer) field(name string) any {
+	var fields map[string]any
+	_ = json.Unmarshal([]byte(a.body), &fields)
+	return fields[name]
+}
+
+// get asks on a connection of its own.
+func get(url string) (answer, error) { return send(http.MethodGet, url, "", "", nil, nil) }
+
+func mustGet(t testing.TB, url string) answer {
+	t.Helper()
+	a, err := get(url)
+	must(t, err)
+	return a
+}
+
+func send(method, url, token, key string, body any, header http.Header) (answer, error) {
+	var text io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return answer{}, err
+		}
+		text = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequest(method, url, text)
+	if err != nil {
+		return answer{}, err
+	}
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	request.Close = true
+	request.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	if key != "" {
+		request.Header.Set("Idempotency-Key", key)
+	}
+	client := http.Client{Timeout: 40 * time.Second}
+	response, err := client.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, string(content)}, err
+}
+
+// person is a user of a running server.
+type person struct {
+	t      *testing.T
+	url    string
+	handle string
+	token  string
+}
+
+const password = "correct horse battery staple"
+
+func signUp(t *testing.T, url, handle string) *person {
+	t.Helper()
+	a, err := send(http.MethodPost, url+"/v1/auth/signup", "", "", map[string]string{
+		"email": handle + "@example.com", "handle": handle, "name": "Some Body", "password": password,
+	}, nil)
+	must(t, err)
+	return entered(t, url, handle, a)
+}
+
+func logIn(t *testing.T, url, handle string) *person {
+	t.Helper()
+	a, err := send(http.MethodPost, url+"/v1/auth/login", "", "", map[string]string{"login": handle, "password": password}, nil)
+	must(t, err)
+	return entered(t, url, handle, a)
+}
+
+func entered(t *testing.T, url, handle string, a answer) *person {
+	t.Helper()
+	token, _ := a.field("access_token").(string)
+	if token == "" {
+		t.Fatalf("%s does not get in: %d %s", handle, a.status, a.body)
+	}
+	return &person{t, url, handle, token}
+}
+
+// ask sends a command with a key of its own. wait is for the bank, in seconds.
+func (p *person) ask(path string, wait int, body any) (answer, error) {
+	header := http.Header{"Prefer": {fmt.Sprintf("wait=%d", wait)}}
+	return send(http.MethodPost, p.url+path, p.token, uuid.NewString(), body, header)
+}
+
+func (p *person) mustAsk(path string, body any) answer {
+	p.t.Helper()
+	a, err := p.ask(path, 20, body)
+	must(p.t, err)
+	if a.status != http.StatusCreated {
+		p.t.Fatalf("%s: %d %s", path, a.status, a.body)
+	}
+	return a
+}
+
+func (p *person) wantBalance(balance, held int64) {
+	p.t.Helper()
+	a, err := send(http.MethodGet, p.url+"/v1/wallets", p.token, "", nil, nil)
+	must(p.t, err)
+	var list struct {
+		Items []struct{ Balance, Held int64 }
+	}
+	must(p.t, json.Unmarshal([]byte(a.body), &list))
+	if len(list.Items) != 1 || list.Items[0].Balance != balance || list.Items[0].Held != held {
+		p.t.Errorf("%s has %s, want %d, %d of it held", p.handle, a.body, balance, held)
+	}
+}
+
+func usd(minor int64) map[string]any { return map[string]any{"amount": minor, "currency": "USD"} }
+
+func usdTo(minor int64, to string) map[string]any {
+	return map[string]any{"amount": minor, "currency": "USD", "to": to}
+}

@@ -1,0 +1,88 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/JDevAman/kizo/migrations"
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/embedded"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+func TestOpsListener(t *testing.T) {
+	t.Parallel()
+	d := startDev(t, server.DevConfig{Dir: pgtest.TempDir(t), RedisInProcess: true})
+	alice := signUp(t, d.URL(), "alice")
+	bob := signUp(t, d.URL(), "bob")
+	alice.mustAsk("/v1/deposits", usd(100_00))
+	alice.mustAsk("/v1/transfers", usdTo(10_00, "@bob"))
+	if got, err := get(d.URL() + "/no/such/alice"); err != nil || got.status != http.StatusNotFound {
+		t.Errorf("got %+v, %v", got, err)
+	}
+
+	metrics := mustGet(t, d.OpsURL()+"/metrics").body
+	for _, family := range []string{
+		"kizo_http_request_seconds_bucket", "kizo_ledger_batch_commands_bucket", "kizo_ledger_commit_seconds_bucket",
+		`kizo_settlement_seconds_count{direction="deposit",outcome="executed"} 1`, "kizo_bank_unknown_total 0",
+		"kizo_settlement_hints_lost_total 0", "kizo_janitor_redriven_total", "kizo_database_connections_busy",
+		`route="/v1/transfers"`, "go_goroutines", "process_open_fds",
+	} {
+		if !strings.Contains(metrics, family) {
+			t.Errorf("there is no %s", family)
+		}
+	}
+	someones := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}|alice|bob|example\.com`)
+	if found := someones.FindString(metrics); found != "" {
+		t.Errorf("the metrics name somebody: %q", found)
+	}
+
+	for path, want := range map[string]int{
+		"/livez": 200, "/readyz": 200, "/metrics": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine?debug=1": 200, "/v1/me": 404,
+	} {
+		if got := mustGet(t, d.OpsURL()+path); got.status != want {
+			t.Errorf("operators get %d for %s, want %d", got.status, path, want)
+		}
+	}
+	for _, path := range []string{"/livez", "/readyz", "/metrics", "/debug/pprof/", "/debug/pprof/heap"} {
+		if got := mustGet(t, d.URL()+path); got.status != http.StatusNotFound {
+			t.Errorf("everybody gets %d for %s", got.status, path)
+		}
+	}
+	bob.wantBalance(10_00, 0)
+}
+
+func TestNotReadyWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	dir := pgtest.TempDir(t)
+	run := func() *embedded.Postgres {
+		pg, err := embedded.StartPostgres(t.Context(), embedded.PostgresConfig{Dir: dir})
+		must(t, err)
+		t.Cleanup(func() { _ = pg.Kill() })
+		return pg
+	}
+	pg := run()
+	must(t, pg.EnsureDatabase(t.Context(), server.Database))
+	must(t, migrations.Apply(t.Context(), pg.URL(server.Database, embedded.OwnerRole)))
+	c := config(t, pg.URL(server.Database, embedded.AppRole))
+	c.Roles = server.AllRoles()
+	s := start(t, c)
+	ready := func() answer { return mustGet(t, s.OpsURL()+"/readyz") }
+	if got := ready(); got.status != 200 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	must(t, pg.Stop(context.Background()))
+	if got := ready(); got.status != http.StatusServiceUnavailable {
+		t.Errorf("ready without a database: %d %s", got.status, got.body)
+	} else {
+		wantWords(t, got.body, "no database")
+	}
+	if got := mustGet(t, s.OpsURL()+"/livez"); got.status != 200 {
+		t.Errorf("a restart would not bring the database back, and yet: %d", got.status)
+	}
+	run()
+	eventually(t, "it is ready again", func() bool { return ready().status == 200 })
+}

@@ -1,0 +1,149 @@
+package server_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/migrations"
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/embedded"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+// A database that may forget what it has committed is refused, whichever way it
+// is told to; and served on with the flag that is named to hurt.
+func TestForgetfulDatabaseIsRefused(t *testing.T) {
+	t.Parallel()
+	// A cluster of its own: what is changed here is everybody's.
+	pg, err := embedded.StartPostgres(t.Context(), embedded.PostgresConfig{Dir: pgtest.TempDir(t)})
+	must(t, err)
+	t.Cleanup(func() { _ = pg.Kill() })
+	must(t, pg.EnsureDatabase(t.Context(), server.Database))
+	must(t, migrations.Apply(t.Context(), pg.URL(server.Database, embedded.OwnerRole)))
+	c := config(t, pg.URL(server.Database, embedded.AppRole))
+	admin, err := pgx.Connect(t.Context(), pg.URL(server.Database, embedded.AdminRole))
+	must(t, err)
+	t.Cleanup(func() { admin.Close(context.Background()) })
+	set := func(name, value string) {
+		t.Helper()
+		for _, sql := range []string{"ALTER SYSTEM SET " + name + " = " + value, "SELECT pg_reload_conf()"} {
+			_, err := admin.Exec(t.Context(), sql)
+			must(t, err)
+		}
+		eventually(t, name+" is "+value, func() bool {
+			var now string
+			must(t, admin.QueryRow(t.Context(), "SHOW "+name).Scan(&now))
+			return now == value
+		})
+	}
+	for _, name := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
+		set(name, "off")
+		wantWords(t, refused(t, c), "may forget committed money", name+" = off", "turn it on")
+		all := c
+		all.LoseMoney = true
+		must(t, start(t, all).Close())
+		set(name, "on")
+	}
+	must(t, start(t, c).Close())
+}
+
+// Forgetful for this database alone, and for this connection alone.
+func TestForgetfulSessionIsRefused(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	separator := "?"
+	if strings.Contains(db.AppURL, "?") {
+		separator = "&"
+	}
+	wantWords(t, refused(t, config(t, db.AppURL+separator+"synchronous_commit=off")), "synchronous_commit = off")
+	execute(t, db.AdminURL, "ALTER DATABASE "+db.Name+" SET synchronous_commit = off")
+	wantWords(t, refused(t, config(t, db.AppURL)), "synchronous_commit = off")
+}
+
+func TestPowerfulRoleIsRefused(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	wantWords(t, refused(t, config(t, db.AdminURL)), "kizo_owner", "owns the tables", "connect as kizo_app")
+	wantWords(t, refused(t, config(t, db.SuperuserURL)), "kizo_admin", "is superuser", "connect as kizo_app")
+	execute(t, db.AdminURL, "GRANT UPDATE ON postings TO kizo_app")
+	wantWords(t, refused(t, config(t, db.AppURL)), "may change postings")
+}
+
+func TestOtherSchemaIsRefused(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	execute(t, db.AdminURL, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)")
+	wantWords(t, refused(t, config(t, db.AppURL)), "schema 9999", "newer kizod")
+	execute(t, db.AdminURL, "DELETE FROM goose_db_version WHERE version_id > 1")
+	wantWords(t, refused(t, config(t, db.AppURL)), "schema 1", "`kizod migrate`")
+	wantWords(t, refused(t, config(t, pgtest.Empty(t).AppURL)), "`kizod migrate`")
+}
+
+func TestUnreachableDatabase(t *testing.T) {
+	t.Parallel()
+	for name, url := range map[string]string{
+		"nobody listens": "postgres://kizo_app:hunter2@127.0.0.1:1/kizo",
+		"no socket":      "postgres://kizo_app:hunter2@/kizo?host=/nonexistent",
+		"unreadable":     "postgres://kizo_app:hunter2@127.0.0.1:99999999/kizo",
+	} {
+		text := refused(t, config(t, url))
+		if strings.Contains(text, "hunter2") {
+			t.Errorf("%s: the password is told: %s", name, text)
+		}
+		wantWords(t, text, "database")
+		if strings.Contains(text, "migrate") {
+			t.Errorf("%s: %q sends its reader the wrong way", name, text)
+		}
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { taken.Close() })
+	c := config(t, db.AppURL)
+	c.Listen = taken.Addr().String()
+	wantWords(t, refused(t, c), "--listen", c.Listen, "in use")
+	c = config(t, db.AppURL)
+	c.OpsListen = taken.Addr().String()
+	wantWords(t, refused(t, c), "--ops-listen", c.OpsListen, "in use")
+
+	// And what had been opened before is closed again.
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	c.Listen = free.Addr().String()
+	free.Close()
+	refused(t, c)
+	again, err := net.Listen("tcp", c.Listen)
+	must(t, err)
+	again.Close()
+}
+
+// Each role alone serves what is its own.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	c := config(t, pgtest.New(t).AppURL)
+	for _, role := range []server.Role{server.RoleWorker, server.RoleJanitor} {
+		c.Roles = []server.Role{role}
+		s := start(t, c)
+		if s.URL() != "" {
+			t.Errorf("a %s listens for the API on %s", role, s.URL())
+		}
+		if got := mustGet(t, s.OpsURL()+"/readyz"); got.status != 200 {
+			t.Errorf("%s: %d %s", role, got.status, got.body)
+		}
+	}
+	c.Listen = "0.0.0.0:0"
+	c.Roles = []server.Role{server.RoleAPI}
+	s := start(t, c)
+	wantWords(t, s.URL(), "http://127.0.0.1:")
+	if got := mustGet(t, s.URL()+"/"); got.status != 200 {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
