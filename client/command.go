@@ -143,7 +143,7 @@ func (k *Kizo) moneyRequest(c Command) (*http.Request, error) {
 	if len(c.Body) > 0 {
 		body = strings.NewReader(string(c.Body))
 	}
-	request, err := http.NewRequest(http.MethodPost, server.ResolveReference(path).String(), body)
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, server.ResolveReference(path).String(), body)
 	if err != nil {
 		return nil, err
 	}

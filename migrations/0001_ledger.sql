@@ -119,17 +119,21 @@ CREATE TRIGGER accounts_keep BEFORE DELETE OR TRUNCATE ON accounts
 -- Double entry: one statement adds both lines of a transfer, what was posted
 -- leaves its debit account and arrives at its credit account, and both are of
 -- its currency. (That the two are not on one account, and that a later statement
--- adds no third, is postings_once.)
+-- adds no third, is postings_once.) OFFSET 0 makes the look-ups stay look-ups: a
+-- session keeps the plan it made when the tables were small, and as a plain join
+-- that plan reads all of them.
 -- +goose StatementBegin
 CREATE FUNCTION refuse_unbalanced() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE bad uuid;
 BEGIN
     SELECT p.transfer_id INTO bad
       FROM added p
-      LEFT JOIN transfers t ON t.id = p.transfer_id AND t.state = 'posted'
+      LEFT JOIN LATERAL (SELECT * FROM transfers x WHERE x.id = p.transfer_id OFFSET 0) t
+        ON t.state = 'posted'
        AND p.amount = CASE p.account_id WHEN t.debit_account THEN -t.posted_amount
                                         WHEN t.credit_account THEN t.posted_amount END
-      LEFT JOIN accounts a ON a.id = p.account_id AND a.currency = t.currency
+      LEFT JOIN LATERAL (SELECT * FROM accounts x WHERE x.id = p.account_id OFFSET 0) a
+        ON a.currency = t.currency
      GROUP BY p.transfer_id
     HAVING count(*) <> 2 OR count(a.id) <> 2
      LIMIT 1;

@@ -75,6 +75,10 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 			_ = d.Close()
 		}
 	}()
+	faults, err := sim.Preset(config.BankPreset)
+	if err != nil {
+		return nil, err
+	}
 	// First, since it locks the directory, and before that sees whether it may be
 	// opened up for the user whom PostgreSQL runs as.
 	d.postgres, err = embedded.StartPostgres(ctx, embedded.PostgresConfig{
@@ -100,7 +104,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 		config.Logger.Info("redis-server is not installed: queues are kept in memory, and rebuilt from the ledger")
 	}
 	bankToken := hex.EncodeToString(secrets.BankToken.Reveal())
-	bankURL, err := d.startBank(ctx, config, bankToken)
+	bankURL, err := d.startBank(ctx, config, faults, bankToken)
 	if err != nil {
 		return nil, err
 	}
@@ -118,11 +122,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 }
 
 // startBank serves the mock bank over HTTP like any other, on a loopback port.
-func (d *Dev) startBank(ctx context.Context, config DevConfig, token string) (string, error) {
-	faults, err := sim.Preset(config.BankPreset)
-	if err != nil {
-		return "", err
-	}
+func (d *Dev) startBank(ctx context.Context, config DevConfig, faults sim.Faults, token string) (_ string, err error) {
 	d.bank, err = sim.New(sim.Config{
 		Journal: filepath.Join(config.Dir, "bank", "journal.jsonl"), Seed: config.BankSeed, Faults: faults,
 		Token: token, Log: config.Logger,
@@ -135,7 +135,7 @@ func (d *Dev) startBank(ctx context.Context, config DevConfig, token string) (st
 	if err != nil {
 		return "", fmt.Errorf("listen for the mock bank: %w", err)
 	}
-	go func() { d.bankEnds <- d.bank.Serve(context.Background(), listener) }()
+	go func() { d.bankEnds <- d.bank.Serve(context.WithoutCancel(ctx), listener) }()
 	return "http://" + listener.Addr().String(), nil
 }
 

@@ -1,8 +1,11 @@
 package server_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -81,8 +84,9 @@ func TestDevWhosePostgresDies(t *testing.T) {
 		t.Fatalf("running: %v, %v", running, err)
 	}
 	must(t, syscall.Kill(instance.PID, syscall.SIGQUIT))
-	err = d.Wait(t.Context())
-	if err == nil {
+	soon, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err = d.Wait(soon); err == nil {
 		t.Fatal("nobody noticed")
 	}
 	wantWords(t, err.Error(), "PostgreSQL has ended", filepath.Join(c.Dir, "postgres.log"))
@@ -96,12 +100,24 @@ func TestDevWhosePostgresDies(t *testing.T) {
 
 func TestDevThatCannotStart(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.TempDir(t)
+	dir := filepath.Join(pgtest.TempDir(t), "data")
 	_, err := server.StartDev(t.Context(), server.DevConfig{Dir: dir, BankPreset: "sunny"})
 	if err == nil {
 		t.Fatal("it serves")
 	}
 	wantWords(t, err.Error(), "sunny", "calm, classic, hell")
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what could be known before anything was started left something behind: %v", err)
+	}
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer taken.Close()
+	_, err = server.StartDev(t.Context(), server.DevConfig{Dir: dir, Listen: taken.Addr().String()})
+	if err == nil {
+		t.Fatal("it serves")
+	}
+	wantWords(t, err.Error(), "--listen", taken.Addr().String())
 	// All that it had started is gone: the directory is free.
 	if _, running, err := embedded.Attach(dir); running || err != nil {
 		t.Errorf("PostgreSQL runs: %v, %v", running, err)

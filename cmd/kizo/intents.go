@@ -170,7 +170,7 @@ func (l *intentLog) append(ctx context.Context, line intentLine) error {
 func (l *intentLog) compact() error {
 	info, err := os.Lstat(l.path())
 	if err != nil || info.Size() < maxIntentLog {
-		return nil
+		return nil //nolint:nilerr // nothing there, nothing to compact
 	}
 	text, err := readPrivate(l.path())
 	if err != nil {

@@ -188,7 +188,7 @@ func TestErrorsSayWhatToType(t *testing.T) {
 		{nil, []string{"transfer", "@bob", "1", "XXX"}, 2, "ISO 4217"},
 		{nil, []string{"transfer", "@bob", "1", "EUR", "--currency", "USD"}, 2, "is it EUR or USD?"},
 		{nil, []string{"transfer", "@bob"}, 2, "try: kizo transfer TO AMOUNT [CURRENCY]"},
-		{nil, []string{"trasnfer", "@bob", "1"}, 2, "try: kizo transfer\n"},
+		{nil, []string{"tranfser", "@bob", "1"}, 2, "try: kizo transfer\n"},
 		{nil, []string{"wallet", "opne"}, 2, "try: kizo wallet open\n"},
 		{nil, []string{"wallet"}, 2, "try: kizo wallet --help"},
 		{nil, []string{"balance", "EUR"}, 5, "try: kizo wallet open EUR"},

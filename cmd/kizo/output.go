@@ -124,11 +124,12 @@ func table(columns []column, rows [][]string, width int) string {
 			if n > 0 {
 				text.WriteString(gap)
 			}
-			if c.right {
+			switch {
+			case c.right:
 				text.WriteString(printable.PadLeft(cell(i), widths[i]))
-			} else if c.cut {
+			case c.cut:
 				text.WriteString(printable.Pad(printable.Truncate(cell(i), widths[i]), widths[i]))
-			} else {
+			default:
 				text.WriteString(printable.Pad(cell(i), widths[i]))
 			}
 		}

@@ -59,7 +59,7 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 		}
 		return func() { file.Close() }, nil
 	case <-ctx.Done():
-		go func() { <-locked; file.Close() }() // it cannot be called off, only given back
+		go func() { _ = <-locked; file.Close() }() // it cannot be called off, only given back
 		return nil, ctx.Err()
 	}
 }

@@ -102,7 +102,7 @@ func takes(names string) cobra.PositionalArgs {
 func (a *app) flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
-		if letters := unknown.GetSpecifiedShortnames(); letters != "" && strings.Contains("0123456789.", letters[:1]) {
+		if letters := unknown.GetSpecifiedShortnames(); letters != "" && strings.ContainsAny(letters[:1], "0123456789.") {
 			return withHint(usagef("-%s has a sign, and amounts have none", letters), a.retyped("-"+letters, letters))
 		}
 	}

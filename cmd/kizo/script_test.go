@@ -153,7 +153,7 @@ func newKizod() error {
 			}
 		case err := <-p.ended:
 			p.ended <- err
-			return fmt.Errorf("kizod dev ended before it could serve: %v\n%s", err, &p.log)
+			return fmt.Errorf("kizod dev ended before it could serve: %w\n%s", err, &p.log)
 		case <-timeout:
 			return errors.New("kizod dev cannot serve after two minutes")
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/embedded"
 )
 
@@ -31,6 +32,12 @@ otherwise in memory. The data survives restarts.`,
 			if err != nil {
 				return err
 			}
+			if err := checkAddress(bankListen); err != nil {
+				return usageError{fmt.Errorf("--bank-listen: %w", err)}
+			}
+			if _, err := sim.Preset(bankPreset); err != nil {
+				return usageError{fmt.Errorf("--bank-preset: %w", err)}
+			}
 			if data == "" {
 				if data, err = embedded.DefaultDir(); err != nil {
 					return err
@@ -45,7 +52,7 @@ otherwise in memory. The data survives restarts.`,
 				DefaultCurrency: money.Currency(read.get(currency)), Version: version, Logger: newLogger(read),
 			})
 			if err != nil {
-				return err
+				return startFailed(cmd.Context(), err)
 			}
 			fmt.Fprintf(os.Stderr, "kizod %s serves on %s, data in %s\nmetrics and health on %s\n", version, d.URL(), data, d.OpsURL())
 			return serveUntilDone(cmd.Context(), d, readyFile)

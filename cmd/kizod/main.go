@@ -46,14 +46,22 @@ func main() {
 		return
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, "kizod: interrupted before it was done")
-		os.Exit(exitInterrupted)
+		err = errInterrupted
 	}
 	fmt.Fprintln(os.Stderr, "kizod:", err)
+	os.Exit(exitCode(err))
+}
+
+var errInterrupted = errors.New("interrupted before it was done")
+
+func exitCode(err error) int {
 	if _, ok := errors.AsType[usageError](err); ok {
-		os.Exit(exitUsage)
+		return exitUsage
 	}
-	os.Exit(exitError)
+	if errors.Is(err, errInterrupted) {
+		return exitInterrupted
+	}
+	return exitError
 }
 
 func root() *cobra.Command {

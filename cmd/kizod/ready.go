@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -47,21 +46,24 @@ func retract(path string) error {
 	if path == "" {
 		return nil
 	}
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var old readiness
-	if err != nil || json.Unmarshal(text, &old) != nil || old.PID <= 0 {
-		return nil // not one of ours: announce will say what is wrong with it
-	}
-	if old.PID != os.Getpid() && alive(old.PID) {
+	old, ok := readReadiness(path)
+	if !ok || (old.PID != os.Getpid() && alive(old.PID)) {
 		return nil
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("remove the old ready file: %w", err)
 	}
 	return nil
+}
+
+// readReadiness knows a ready file from whatever else may stand at its path;
+// announce will say what is wrong with that.
+func readReadiness(path string) (r readiness, ok bool) {
+	text, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(text, &r) != nil {
+		return r, false
+	}
+	return r, r.PID > 0
 }
 
 func alive(pid int) bool {

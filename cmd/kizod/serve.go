@@ -53,7 +53,7 @@ like, each with any of the roles.`,
 				LoseMoney: loseMoney, Version: version, Logger: newLogger(read),
 			})
 			if err != nil {
-				return err
+				return startFailed(cmd.Context(), err)
 			}
 			return serveUntilDone(cmd.Context(), s, readyFile)
 		},
@@ -71,6 +71,15 @@ type daemon interface {
 	OpsURL() string
 	Wait(ctx context.Context) error
 	Close() error
+}
+
+// startFailed tells a start that was interrupted from one that failed: what is cut
+// short fails in many ways.
+func startFailed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
 }
 
 // serveUntilDone says that the daemon is ready, waits for the end, and drains.

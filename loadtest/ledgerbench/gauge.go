@@ -72,7 +72,7 @@ func treeCPU(postmaster int) time.Duration {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	var ticks int64
 	for _, path := range stats {
-		text, err := os.ReadFile(path) //nolint:gosec // a path of /proc
+		text, err := os.ReadFile(path) // a path of /proc
 		if err != nil {
 			continue // ended meanwhile
 		}
@@ -132,7 +132,7 @@ func load() string {
 // measureSync is the median time of making 8 KiB durable on the file system that
 // the database is going to use: the least that a commit costs.
 func measureSync(dir string) (time.Duration, error) {
-	file, err := os.Create(filepath.Join(dir, "sync")) //nolint:gosec // our own directory
+	file, err := os.Create(filepath.Join(dir, "sync")) // our own directory
 	if err != nil {
 		return 0, err
 	}

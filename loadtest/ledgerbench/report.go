@@ -21,6 +21,16 @@ type sample struct {
 
 func (s sample) rate() float64 { return float64(len(s.latencies)) / s.spent.elapsed.Seconds() }
 
+// perCPU is how many transfers one second of one processor has paid for, in
+// PostgreSQL and in this process together.
+func (s sample) perCPU() float64 {
+	used := s.spent.goCPU + s.spent.pgCPU
+	if used <= 0 {
+		return 0
+	}
+	return float64(len(s.latencies)) / used.Seconds()
+}
+
 // total is all rounds of a phase taken together.
 func (p *phase) total() sample {
 	var t sample
@@ -43,7 +53,7 @@ func report(out io.Writer, b *bench, phases []*phase) {
 	fmt.Fprintf(out, "\n%d callers, %d accounts, %d rounds of %s for each phase; %d CPUs, one fsync takes %s; fsync, full_page_writes and synchronous_commit are on\n\n",
 		b.callers, b.accounts, b.options.rounds, b.duration, runtime.NumCPU(), b.fsync.Round(time.Microsecond))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "\ttransfers/s\tp50 ms\tp99 ms\tworst round\tbest round\t")
+	fmt.Fprintln(table, "\ttransfers/s\tp50 ms\tp99 ms\tworst round\tbest round\ttransfers per CPU second\t")
 	totals := map[string]sample{}
 	for _, p := range phases {
 		t := p.total()
@@ -52,14 +62,15 @@ func report(out io.Writer, b *bench, phases []*phase) {
 		for _, s := range p.samples {
 			worst, best = min(worst, s.rate()), max(best, s.rate())
 		}
-		fmt.Fprintf(table, "%s\t%.0f\t%.1f\t%.1f\t%.0f\t%.0f\t  %s\n", p.name, t.rate(),
-			milliseconds(t.quantile(0.5)), milliseconds(t.quantile(0.99)), worst, best, p.title)
+		fmt.Fprintf(table, "%s\t%.0f\t%.1f\t%.1f\t%.0f\t%.0f\t%.0f\t  %s\n", p.name, t.rate(),
+			milliseconds(t.quantile(0.5)), milliseconds(t.quantile(0.99)), worst, best, t.perCPU(), p.title)
 	}
 	_ = table.Flush()
 	fmt.Fprintln(out)
 	ratio(out, totals, "b", "a", 3)
 	ratio(out, totals, "b'", "a'", 20)
 	ratio(out, totals, "b'", "b", 0.9)
+	disturbance(out, phases)
 	fmt.Fprintln(out, "\nwhat it was spent on, per transfer:")
 	for _, p := range phases {
 		spending(out, p, totals[p.name])
@@ -75,7 +86,7 @@ func report(out io.Writer, b *bench, phases []*phase) {
 func ratio(out io.Writer, totals map[string]sample, of, to string, aim float64) {
 	x, ok1 := totals[of]
 	y, ok2 := totals[to]
-	if !ok1 || !ok2 || y.rate() == 0 {
+	if !ok1 || !ok2 || y.rate() == 0 || y.perCPU() == 0 {
 		return
 	}
 	verdict := "reached"
@@ -83,7 +94,23 @@ func ratio(out io.Writer, totals map[string]sample, of, to string, aim float64) 
 	if r < aim {
 		verdict = "MISSED"
 	}
-	fmt.Fprintf(out, "%-2s / %-2s  %6.2f   aim %g: %s\n", of, to, r, aim, verdict)
+	fmt.Fprintf(out, "%-2s / %-2s  %6.2f   aim %g: %s   (per CPU second %.2f)\n", of, to, r, aim, verdict, x.perCPU()/y.perCPU())
+}
+
+// disturbance warns when the machine was busy with something else. Then the plain
+// way looks better than it is: its hundred processes get a larger share of what
+// is left than the ledger's two or three, and the share of CPU time is what one
+// way costs more than the other.
+func disturbance(out io.Writer, phases []*phase) {
+	var spent reading
+	for _, p := range phases {
+		spent = spent.plus(p.total().spent)
+	}
+	others := spent.machineCPU - spent.pgCPU - spent.goCPU
+	share := 100 * others.Seconds() / (spent.elapsed.Seconds() * float64(runtime.NumCPU()))
+	if share > 15 {
+		fmt.Fprintf(out, "\nOTHERS TOOK %.0f %% OF THE CPU TIME: run it again on a quiet machine, or go by the ratios per CPU second\n", share)
+	}
 }
 
 func spending(out io.Writer, p *phase, t sample) {

@@ -63,9 +63,6 @@ func checkBody(c *fiber.Ctx) error {
 // deep nesting and text that is not Unicode: whatever two readers of the same
 // bytes could take for two different things.
 func decodeStrictly(body []byte, into any) error {
-	if !utf8.Valid(body) {
-		return faultf(BodyMalformed, "", "the body is not UTF-8 text: send JSON in UTF-8")
-	}
 	if err := checkTokens(body); err != nil {
 		return err
 	}
@@ -189,11 +186,12 @@ func checkObject(decoder *json.Decoder, depth int) error {
 	return err
 }
 
-// checkString refuses half a surrogate pair, such as "\ud800": encoding/json reads
-// it as U+FFFD, and the sender would not get back what they sent.
+// checkString refuses bytes that are not UTF-8 and half a surrogate pair, such as
+// "\ud800": encoding/json reads both as U+FFFD, and the sender would not get back
+// what they sent.
 func checkString(text string) error {
 	if strings.ContainsRune(text, utf8.RuneError) {
-		return faultf(BodyMalformed, "", "the body holds text that is not valid Unicode (U+FFFD, or half of a \\u pair): leave it out")
+		return faultf(BodyMalformed, "", "the body holds text that is not valid UTF-8 (or U+FFFD, or half of a \\u pair): leave it out")
 	}
 	return nil
 }

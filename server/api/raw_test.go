@@ -100,6 +100,22 @@ func TestRawRequests(t *testing.T) {
 	h.wantBalance(bob, 1, 0)
 }
 
+// A caller may finish sending what is too large: the answer is not lost in a reset.
+func TestTooLargeIsAnsweredWithoutAReset(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	conn := h.dial()
+	chunk := strings.Repeat(" ", 32<<10)
+	_, err := fmt.Fprintf(conn, "POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 1<<20, chunk)
+	must(t, err)
+	h.rawAnswer(conn, "1 MiB").wantProblem(api.BodyTooLarge)
+	for range 1<<20/len(chunk) - 1 {
+		if _, err := io.WriteString(conn, chunk); err != nil {
+			t.Fatalf("the connection was reset: %v", err)
+		}
+	}
+}
+
 // Somebody who sends a byte now and then does not keep a connection.
 func TestSlowDripIsClosed(t *testing.T) {
 	t.Parallel()

@@ -237,7 +237,7 @@ func preferredWait(header *string) (time.Duration, error) {
 		if err != nil {
 			return 0, faultf(ParameterMalformed, "Prefer", "wait takes a whole number of seconds, as in Prefer: wait=5")
 		}
-		return min(time.Duration(seconds)*time.Second, maxWait), nil //nolint:gosec // 31 bits
+		return min(time.Duration(seconds)*time.Second, maxWait), nil // 31 bits
 	}
 	return 0, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/JDevAman/kizo/server/api"
@@ -20,7 +21,7 @@ func TestPanicIsOneRequestsOwn(t *testing.T) {
 	h := newHouse(t, func(o *options) {
 		o.before = func(a *api.API) {
 			a.AddRoute("/boom", func(*fiber.Ctx) error { panic("boom") })
-			a.AddRoute("/nil", func(*fiber.Ctx) error { var m map[string]int; m["a"] = 1; return nil })
+			a.AddRoute("/nil", func(*fiber.Ctx) error { var none *fiber.Ctx; return none.Next() })
 		}
 	})
 	alice := h.signUp("alice")
@@ -109,14 +110,43 @@ func TestConcurrentRequestsNeverMix(t *testing.T) {
 	}
 }
 
+// A command may outlive its request: then its key and memo must not be those of
+// whoever came next on the same connection.
+func TestKeysOutliveTheirRequests(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(o *options) { o.before = func(a *api.API) { a.SetPatience(500 * time.Millisecond) } })
+	alice, bob := h.pair(1000)
+	request := alice.asks("/v1/transfers", pay(bob, 7).with("memo", canary))
+	lock := h.lockAccounts()
+	h.do(request).wantProblem(api.OutcomeUnknown)
+	for range 8 { // on the very same connection
+		h.do(ask{method: "GET", path: "/v1/me", token: alice.access, key: strings.Repeat("x", 36)}).want(200)
+	}
+	must(t, lock.Rollback(t.Context()))
+	got := h.do(request).want(201)
+	equal(t, "replayed", got.replayed(), true)
+	var key, memo string
+	must(t, h.pool.QueryRow(t.Context(), `SELECT idem_key, memo FROM transfers WHERE kind = 'transfer'`).Scan(&key, &memo))
+	equal(t, "key", key, request.key)
+	equal(t, "memo", memo, canary)
+	h.wantBalance(bob, 7, 0)
+}
+
+// lockAccounts makes the ledger wait.
+func (h *house) lockAccounts() pgx.Tx {
+	h.t.Helper()
+	lock, err := h.pool.Begin(h.t.Context())
+	must(h.t, err)
+	_, err = lock.Exec(h.t.Context(), `SELECT FROM accounts FOR UPDATE`)
+	must(h.t, err)
+	return lock
+}
+
 func TestHangingUpUndoesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.pair(1000)
-	lock, err := h.pool.Begin(t.Context())
-	must(t, err)
-	_, err = lock.Exec(t.Context(), `SELECT FROM accounts FOR UPDATE`) // the ledger waits
-	must(t, err)
+	lock := h.lockAccounts()
 	request := alice.asks("/v1/transfers", pay(bob, 7))
 	ctx, hangUp := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
@@ -126,7 +156,8 @@ func TestHangingUpUndoesNothing(t *testing.T) {
 	}()
 	waitFor(t, "the ledger to wait for the lock", func() bool {
 		var waiting bool
-		must(t, lock.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)`).Scan(&waiting))
+		must(t, lock.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting))
 		return waiting
 	})
 	hangUp()

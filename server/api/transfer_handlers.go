@@ -177,10 +177,7 @@ func (a *API) crossBorder(ctx context.Context, open func(context.Context, ledger
 		waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+a.patience)
 		defer cancel()
 		ctx = waiting
-		result.Transfer, err = a.awaitEnd(ctx, result.Transfer, wait)
-		if err != nil {
-			return response, false, err
-		}
+		result.Transfer = a.awaitEnd(ctx, result.Transfer, wait)
 	}
 	response, err = a.transferResponse(ctx, result)
 	return response, result.Transfer.State == ledger.Pending, err
@@ -188,7 +185,7 @@ func (a *API) crossBorder(ctx context.Context, open func(context.Context, ledger
 
 // awaitEnd looks at a pending transfer until it ends or the wait is over. Whoever
 // settles it may be another process, so the table is asked.
-func (a *API) awaitEnd(ctx context.Context, t ledger.Transfer, wait time.Duration) (ledger.Transfer, error) {
+func (a *API) awaitEnd(ctx context.Context, t ledger.Transfer, wait time.Duration) ledger.Transfer {
 	over := time.Now().Add(wait)
 	pause := 5 * time.Millisecond
 	for t.State == ledger.Pending && time.Now().Before(over) {
@@ -197,16 +194,16 @@ func (a *API) awaitEnd(ctx context.Context, t ledger.Transfer, wait time.Duratio
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return t, nil
+			return t
 		}
 		pause = min(2*pause, 200*time.Millisecond)
 		now, err := a.ledger.Find(ctx, t.Owner, t.ID)
 		if err != nil {
-			return t, nil //nolint:nilerr // it was accepted, which is all that is promised
+			return t // it was accepted, which is all that is promised
 		}
 		t = now
 	}
-	return t, nil
+	return t
 }
 
 // order is what both kinds of body have in common.

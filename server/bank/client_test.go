@@ -78,7 +78,7 @@ func TestUnknownIsNeverNo(t *testing.T) {
 		"401":                      {says(401, rejected), bank.CodeUnauthorized},
 		"403":                      {says(403, rejected), bank.CodeUnauthorized},
 		"409":                      {says(409, rejected), bank.CodeConflict},
-		"redirect":                 {http.RedirectHandler("/elsewhere", 307).ServeHTTP, bank.CodeHTTPStatus},
+		"redirect":                 {http.RedirectHandler("/elsewhere", http.StatusTemporaryRedirect).ServeHTTP, bank.CodeHTTPStatus},
 		"empty":                    {says(200, ""), bank.CodeUnreadable},
 		"html":                     {says(200, "<html>Bad gateway</html>"), bank.CodeUnreadable},
 		"list":                     {says(200, "["+rejected+"]"), bank.CodeUnreadable},

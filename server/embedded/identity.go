@@ -67,7 +67,7 @@ func (id identity) own(path string) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(p, int(id.uid), int(id.gid)) // never through a link
+		return os.Lchown(p, int(id.uid), int(id.gid)) //nolint:gosec // never through a link
 	})
 }
 

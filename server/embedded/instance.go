@@ -58,7 +58,7 @@ func Attach(dir string) (instance Instance, running bool, err error) {
 		return Instance{}, false, fmt.Errorf("PostgreSQL runs on %s for another user: %w", dir, err)
 	}
 	if err != nil {
-		return Instance{}, false, nil // a pid that is another's by now
+		return Instance{}, false, nil //nolint:nilerr // the pid is another's by now
 	}
 	conn.Close()
 	return instance, true, nil

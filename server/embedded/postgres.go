@@ -86,7 +86,7 @@ func StartPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	if err := p.start(ctx, cfg, id); err != nil {
-		p.Kill()
+		_ = p.Kill() // the start's error says more
 		return nil, err
 	}
 	return p, nil

@@ -52,7 +52,7 @@ func StartRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 	defer cancel()
 	r := &Redis{network: "unix"}
 	if err := r.start(ctx, cfg, bin); err != nil {
-		r.Kill()
+		_ = r.Kill() // the start's error says more
 		return nil, fmt.Errorf("start Redis: %w", err)
 	}
 	return r, nil

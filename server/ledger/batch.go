@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Seven statements at most make a batch. The reads go out together, the writes
@@ -27,9 +28,13 @@ const (
 			balance, held, seq, floor, status, as_of
 		FROM accounts WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
 	readClock = `SELECT clock_timestamp()`
-	findKeys  = `SELECT ` + transferColumns + `
+	// OFFSET 0 keeps the planner from turning the look-up of each key into one
+	// join, which on a small table reads all of it, and is still the plan when
+	// the table is large.
+	findKeys = `SELECT ` + transferColumns + `
 		FROM unnest($1::uuid[], $2::text[]) AS k (owner, idem_key)
-		JOIN transfers t ON t.owner = k.owner AND t.idem_key = k.idem_key`
+		CROSS JOIN LATERAL (SELECT * FROM transfers x
+			WHERE x.owner = k.owner AND x.idem_key = k.idem_key OFFSET 0) t`
 	findTargets  = `SELECT ` + transferColumns + ` FROM transfers t WHERE t.id = ANY($1)`
 	lockPayments = `SELECT transfer_id, fence, state FROM payments
 		WHERE transfer_id = ANY($1) ORDER BY transfer_id FOR UPDATE`
@@ -117,14 +122,14 @@ func (b *book) empty() bool {
 
 // wishes are the rows that a batch asks for.
 type wishes struct {
-	accounts          []int64
-	owners            []uuid.UUID
-	keys              []string
-	targets, payments []uuid.UUID
+	accounts                  []int64
+	owners, targets, payments [][16]byte // pgx writes a uuid.UUID by way of its text
+	keys                      []string
 }
 
 func wanted(commands []*command) wishes {
-	var w wishes
+	n := len(commands)
+	w := wishes{accounts: make([]int64, 0, 2*n), owners: make([][16]byte, 0, n), keys: make([]string, 0, n)}
 	for _, c := range commands {
 		w.accounts = append(w.accounts, c.debit, c.credit)
 		if c.key != "" {
@@ -153,7 +158,7 @@ func newBook(size int) *book {
 func (b *book) scanAccounts(rows pgx.Rows) error {
 	for rows.Next() {
 		var a account
-		if err := rows.Scan(&a.id, &a.owner, &a.currency, &a.kind, &a.balance, &a.held, &a.seq,
+		if err := rows.Scan(&a.id, (*[16]byte)(&a.owner), &a.currency, &a.kind, &a.balance, &a.held, &a.seq,
 			&a.floor, &a.status, &a.asOf); err != nil {
 			return err
 		}
@@ -209,15 +214,15 @@ func (b *book) queueTransfers(queue *pgx.Batch) {
 		queue.Queue(updateTransfers, c.id, c.state, c.posted, c.reversed, c.reason, c.resolved)
 	}
 	if n := len(b.events); n > 0 {
-		c := newTransferColumns(n)
-		at, digests := make([]time.Time, n), make([][]byte, n)
+		ids, states, at := make([][16]byte, n), make([]string, n), make([]time.Time, n)
+		debits, credits, digests := make([]int64, n), make([]int64, n), make(pgtype.FlatArray[[]byte], n)
 		for i := range b.events {
-			e := &b.events[i]
-			sum := digest(&e.transfer)
-			c.add(&e.transfer)
-			at[i], digests[i] = e.at, sum[:]
+			t := &b.events[i].transfer
+			sum := digest(t)
+			ids[i], states[i], at[i] = t.ID, string(t.State), b.events[i].at
+			debits[i], credits[i], digests[i] = t.DebitAccount, t.CreditAccount, sum[:]
 		}
-		queue.Queue(insertEvents, c.id, c.state, c.debit, c.credit, at, digests)
+		queue.Queue(insertEvents, ids, states, debits, credits, at, digests)
 	}
 }
 
@@ -236,10 +241,9 @@ func (b *book) queuePostings(queue *pgx.Batch) {
 }
 
 func (b *book) queueAccounts(queue *pgx.Batch) {
-	var (
-		ids, balances, held, seqs []int64
-		asOf                      []time.Time
-	)
+	n := len(b.accounts)
+	ids, balances, held := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)
+	seqs, asOf := make([]int64, 0, n), make([]time.Time, 0, n)
 	for _, a := range b.accounts {
 		if a.changed {
 			ids, balances, held = append(ids, a.id), append(balances, a.balance), append(held, a.held)
@@ -277,19 +281,29 @@ func (b *book) queuePayments(queue *pgx.Batch) {
 	}
 }
 
-// transferColumnValues are transfers turned on their side, for unnest.
+// transferColumnValues are transfers turned on their side, for unnest. FlatArray
+// is for the element types that pgx would walk by reflection.
 type transferColumnValues struct {
 	id, owner                                [][16]byte
 	kind, state, currency, key, memo, reason []string
 	debit, credit, amount, posted, reversed  []int64
-	print                                    [][]byte
-	target                                   []*uuid.UUID
+	print                                    pgtype.FlatArray[[]byte]
+	target                                   pgtype.FlatArray[*[16]byte]
 	created                                  []time.Time
-	expires, resolved                        []*time.Time
+	expires, resolved                        pgtype.FlatArray[*time.Time]
 }
 
 func newTransferColumns(n int) *transferColumnValues {
-	return &transferColumnValues{id: make([][16]byte, 0, n)}
+	text, number := make([]string, 6*n), make([]int64, 5*n)
+	texts := func(i int) []string { return text[i*n : i*n : (i+1)*n] }
+	numbers := func(i int) []int64 { return number[i*n : i*n : (i+1)*n] }
+	return &transferColumnValues{
+		id: make([][16]byte, 0, n), owner: make([][16]byte, 0, n),
+		kind: texts(0), state: texts(1), currency: texts(2), key: texts(3), memo: texts(4), reason: texts(5),
+		debit: numbers(0), credit: numbers(1), amount: numbers(2), posted: numbers(3), reversed: numbers(4),
+		print: make([][]byte, 0, n), target: make([]*[16]byte, 0, n), created: make([]time.Time, 0, n),
+		expires: make([]*time.Time, 0, n), resolved: make([]*time.Time, 0, n),
+	}
 }
 
 func (c *transferColumnValues) add(t *Transfer) {
@@ -301,19 +315,19 @@ func (c *transferColumnValues) add(t *Transfer) {
 	c.amount, c.posted = append(c.amount, t.Amount.Minor), append(c.posted, t.PostedAmount)
 	c.reversed, c.print = append(c.reversed, t.ReversedAmount), append(c.print, t.fingerprint[:])
 	c.created = append(c.created, t.CreatedAt)
-	c.expires, c.resolved = append(c.expires, orNil(t.ExpiresAt)), append(c.resolved, orNil(t.ResolvedAt))
-	var target *uuid.UUID
+	c.expires, c.resolved = append(c.expires, orNil(&t.ExpiresAt)), append(c.resolved, orNil(&t.ResolvedAt))
+	var target *[16]byte
 	if t.Target != uuid.Nil {
-		target = &t.Target
+		target = (*[16]byte)(&t.Target)
 	}
 	c.target = append(c.target, target)
 }
 
-func orNil(t time.Time) *time.Time {
+func orNil(t *time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	return &t
+	return t
 }
 
 // run carries out a batch in one transaction on conn. wrote tells whether the

@@ -22,7 +22,7 @@ func (e *encoder) text(s string) {
 }
 
 func (e *encoder) int(n int64) {
-	e.buf = binary.BigEndian.AppendUint64(e.buf, uint64(n)) //nolint:gosec // the bits, not the number
+	e.buf = binary.BigEndian.AppendUint64(e.buf, uint64(n)) // the bits, not the number
 }
 
 func (e *encoder) uuid(id uuid.UUID) { e.buf = append(e.buf, id[:]...) }

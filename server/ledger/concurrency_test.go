@@ -3,7 +3,6 @@ package ledger_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"testing"
 
@@ -128,31 +127,51 @@ func TestOneKeyWithoutCommonAccounts(t *testing.T) {
 	h.books()
 }
 
-// TestKeysLockNoCircle: batches that share keys, in any order, but no account.
+// TestKeysLockNoCircle: batches that share keys but no account meet at the unique
+// index, where the earlier key must come first whatever the order of commands.
 func TestKeysLockNoCircle(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	ledgers := []*ledger.Ledger{
-		h.another(ledger.Config{Committers: 1, Logger: h.watched()}),
-		h.another(ledger.Config{Committers: 1, Logger: h.watched()}),
+	l := h.another(ledger.Config{Committers: 1, Logger: h.watched()})
+	alice, bob := h.user(100), h.user(0)
+	super := connect(t, h.db.SuperuserURL)
+	other, err := connect(t, h.db.AppURL).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	alice, bob := h.user(10_000), h.user(0)
-	h.euros(alice, 10_000)
-	h.euros(bob, 0)
-	const keys, rounds = 20, 5
-	for round := range rounds {
-		var came tally
-		together(2*keys, func(i int) {
-			n, amount := i/2, usd(1)
-			if i%2 == 1 {
-				n, amount = keys-1-i/2, eur(1)
-			}
-			came.add(ledgers[i%2].Transfer(t.Context(), ledger.Order{
-				Owner: alice, Key: fmt.Sprint("round-", round, "-", n), Payee: bob, Amount: amount,
-			}))
-		})
-		came.want(t, keys, 0, keys)
+	take := func(key string) { // as another batch would, from accounts of its own
+		if _, err := other.Exec(t.Context(), `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount, currency,
+				owner, idem_key, fingerprint, created_at)
+			VALUES (gen_random_uuid(), 'deposit', 'pending', 1000, 1001, 1, 'EUR', $1, $2, sha256(''), now())`, alice, key); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
+	take("key-1")
+	var came tally
+	send := func(key string) func() {
+		return func() {
+			came.add(l.Transfer(t.Context(), ledger.Order{Owner: alice, Key: key, Payee: bob, Amount: usd(1)}))
+		}
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		h.asOneBatch(l, send("key-2"), send("key-1"))
+	}()
+	until(t, "the batch waits for key-1", func() bool {
+		var waiting int
+		if err := super.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event = 'transactionid'`).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+		return waiting > 0
+	})
+	take("key-2")
+	if err := other.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-sent
+	came.want(t, 2, 0, 0)
 	h.books()
 }
 

@@ -250,7 +250,7 @@ func (b *book) settle(c *command) outcome {
 	}
 	if t.State != Pending {
 		if (t.State == Posted) == c.settle.Executed {
-			return done(t, !(c.unsure && p.fence == c.settle.Fence))
+			return done(t, !c.unsure || p.fence != c.settle.Fence)
 		}
 		return outcome{err: fail(SettlementConflicts, "the payment is settled already, and the other way")}
 	}

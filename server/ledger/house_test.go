@@ -2,7 +2,9 @@ package ledger_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -96,10 +98,15 @@ func (h *house) barrier() (lift func()) {
 // its line together, in this order. Something else keeps it busy meanwhile.
 func (h *house) asOneBatch(l *ledger.Ledger, commands ...func()) {
 	h.t.Helper()
-	busy := h.user(1)
-	other := h.user(0)
+	busy, other := h.user(1), h.user(0)
 	super := connect(h.t, h.db.SuperuserURL)
-	lift := h.barrier()
+	tx, err := connect(h.t, h.db.AppURL).Begin(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := tx.Exec(h.t.Context(), `SELECT FROM accounts WHERE owner = $1 FOR NO KEY UPDATE`, busy); err != nil {
+		h.t.Fatal(err)
+	}
 	var running sync.WaitGroup
 	running.Go(func() {
 		_, _ = l.Transfer(h.t.Context(), ledger.Order{Owner: busy, Key: newKey(), Payee: other, Amount: usd(1)})
@@ -109,7 +116,9 @@ func (h *house) asOneBatch(l *ledger.Ledger, commands ...func()) {
 		running.Go(command)
 		until(h.t, "the command is in line", func() bool { return ledger.Waiting(l) == i+1 })
 	}
-	lift()
+	if err := tx.Rollback(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
 	running.Wait()
 }
 
@@ -167,3 +176,33 @@ func (h *house) lapse(id uuid.UUID) {
 		h.t.Fatal(err)
 	}
 }
+
+// oneOfEverything fills the books and names what is in them.
+func (h *house) oneOfEverything() *strings.Replacer {
+	h.t.Helper()
+	alice, bob, other := h.user(1000), h.user(500), h.user(300)
+	h.euros(alice, 50)
+	posted := h.transfer(alice, bob, 10)
+	pending := h.authorise(alice, bob, 10)
+	h.withdraw(alice, 10)
+	reversed := h.transfer(alice, bob, 20)
+	if _, err := h.Reverse(h.t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: reversed.ID, Amount: 5}); err != nil {
+		h.t.Fatal(err)
+	}
+	_, err := h.Transfer(h.t.Context(), ledger.Order{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(100_000)})
+	refused := *wantCode(h.t, err, ledger.InsufficientFunds).Transfer
+	account := func(owner uuid.UUID, currency string) string {
+		var id int64
+		conn := connect(h.t, h.db.AppURL)
+		if err := conn.QueryRow(h.t.Context(), `SELECT id FROM accounts WHERE owner = $1 AND currency = $2`, owner, currency).Scan(&id); err != nil {
+			h.t.Fatal(err)
+		}
+		return fmt.Sprint(id)
+	}
+	return strings.NewReplacer(
+		"$alice", account(alice, "USD"), "$bob", account(bob, "USD"), "$other", account(other, "USD"), "$euro", account(alice, "EUR"),
+		"$posted", posted.ID.String(), "$pending", pending.ID.String(), "$refused", refused.ID.String(), "$reversed", reversed.ID.String())
+}
+
+// nobody is a user without a wallet.
+func (h *house) nobody() uuid.UUID { return uuid.Must(uuid.NewV7()) }

@@ -83,7 +83,7 @@ func (h *house) wallet(id uuid.UUID) ledger.Wallet {
 	return w
 }
 
-func wantCode(t *testing.T, err error, code ledger.Code) *ledger.Error {
+func wantCode(t testing.TB, err error, code ledger.Code) *ledger.Error {
 	t.Helper()
 	e, ok := errors.AsType[*ledger.Error](err)
 	if !ok || e.Code != code {

@@ -99,7 +99,7 @@ func (th *theatre) run(ctx context.Context, sc script) error {
 
 // enough is when the property test has shown what it can in a default run; what
 // rapid asks for beyond that passes unplayed.
-const enough = 12 * time.Second
+const enough = 10 * time.Second
 
 func TestLedgerDoesWhatTheModelDoes(t *testing.T) {
 	t.Parallel()

@@ -77,12 +77,12 @@ func scanTransfer(row interface{ Scan(...any) error }, more ...any) (*Transfer, 
 	var (
 		t                 Transfer
 		print             []byte
-		target            *uuid.UUID
+		target            *[16]byte // pgx reads a uuid.UUID by way of its text
 		expires, resolved *time.Time
 	)
 	into := append([]any{
-		&t.ID, &t.Kind, &t.State, &t.DebitAccount, &t.CreditAccount,
-		&t.Amount.Minor, &t.Amount.Currency, &t.PostedAmount, &t.ReversedAmount, &t.Owner, &t.Key, &print,
+		(*[16]byte)(&t.ID), &t.Kind, &t.State, &t.DebitAccount, &t.CreditAccount,
+		&t.Amount.Minor, &t.Amount.Currency, &t.PostedAmount, &t.ReversedAmount, (*[16]byte)(&t.Owner), &t.Key, &print,
 		&t.Memo, &t.Reason, &target, &expires, &t.CreatedAt, &resolved,
 	}, more...)
 	if err := row.Scan(into...); err != nil {

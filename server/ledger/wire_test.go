@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 
@@ -27,7 +28,7 @@ type wire struct {
 	fault   fault
 	away    bool // nobody gets through any more
 	conns   map[*wired]bool
-	late    chan struct{} // closed: the COMMIT that was held back may go on
+	release chan struct{} // closed: the COMMIT that was held back may go on
 	stopped sync.WaitGroup
 	cuts    int
 }
@@ -36,27 +37,28 @@ type wire struct {
 type fault int
 
 const (
-	none      fault = iota
-	before          // it never reaches the server
-	after           // it does, and the answer is lost
-	late            // it does, long after the ledger has heard that the connection is gone
-	beforeOff       // as before, and then the database stays away
-	afterOff
-	reading // already the batch's first statement is lost, and the database stays away
+	sound         fault = iota
+	cutBefore           // it never reaches the server
+	cutAfter            // it does, and the answer is lost
+	cutLate             // it does, long after the ledger has heard that the connection is gone
+	awayBefore          // as cutBefore, and then the database stays away
+	awayAfter           // as cutAfter, and so on
+	awayAtReading       // already the batch's first statement is lost
 )
 
 type wired struct {
 	wire           *wire
 	client, server net.Conn
-	names          map[string]bool // prepared statements that are COMMIT
-	mute           bool            // what the server says is lost
-	ready          chan struct{}   // the server has finished what was sent while mute
+	names          map[string]string // prepared statements
+	mute           bool              // what the server says is lost
+	ready          chan struct{}     // the server has finished what was sent while mute
+	release        chan struct{}
 }
 
 // through is a ledger whose every byte goes through a wire.
 func (h *house) through(config ledger.Config) (*ledger.Ledger, *wire) {
 	h.t.Helper()
-	w := &wire{t: h.t, conns: map[*wired]bool{}, late: make(chan struct{})}
+	w := &wire{t: h.t, conns: map[*wired]bool{}, release: make(chan struct{})}
 	pool, err := pgxpool.ParseConfig(h.db.AppURL)
 	if err != nil {
 		h.t.Fatal(err)
@@ -79,10 +81,17 @@ func (h *house) through(config ledger.Config) (*ledger.Ledger, *wire) {
 	return h.another(config), w
 }
 
+// letGo lets a COMMIT that was held back reach the server.
+func (w *wire) letGo() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.release)
+}
+
 func (w *wire) arm(f fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.fault, w.late = f, make(chan struct{})
+	w.fault, w.cuts, w.release = f, 0, make(chan struct{})
 }
 
 // cut tells how many COMMITs were met.
@@ -99,16 +108,6 @@ func (w *wire) back() {
 	w.away = false
 }
 
-// hangUp ends all connections, and with stay no new ones come about.
-func (w *wire) hangUp(stay bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.away = w.away || stay
-	for c := range w.conns {
-		c.close()
-	}
-}
-
 func (w *wire) connect(server net.Conn) (net.Conn, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -117,7 +116,7 @@ func (w *wire) connect(server net.Conn) (net.Conn, error) {
 		return nil, errors.New("the wire is cut")
 	}
 	ours, client := net.Pipe()
-	c := &wired{wire: w, client: ours, server: server, names: map[string]bool{}, ready: make(chan struct{}, 1)}
+	c := &wired{wire: w, client: ours, server: server, names: map[string]string{}, ready: make(chan struct{}, 1)}
 	w.conns[c] = true
 	w.stopped.Go(func() { c.frontend(); c.end() })
 	w.stopped.Go(func() { c.backend(); c.end() })
@@ -148,7 +147,8 @@ func message(r io.Reader, typed bool) (kind byte, whole []byte, err error) {
 		return 0, nil, err
 	}
 	size := binary.BigEndian.Uint32(head[len(head)-4:])
-	whole = append(head, make([]byte, size-4)...)
+	whole = make([]byte, len(head)+int(size)-4)
+	copy(whole, head)
 	_, err = io.ReadFull(r, whole[len(head):])
 	return head[0], whole, err
 }
@@ -156,13 +156,11 @@ func message(r io.Reader, typed bool) (kind byte, whole []byte, err error) {
 // frontend passes on what the ledger says, until a COMMIT meets a fault.
 func (c *wired) frontend() {
 	_, start, err := message(c.client, false)
-	for ; err == nil; _, start, err = 0, nil, c.one() {
-		if start == nil {
-			continue
-		}
-		if _, err := c.server.Write(start); err != nil {
-			return
-		}
+	if err == nil {
+		_, err = c.server.Write(start)
+	}
+	for err == nil {
+		err = c.one()
 	}
 }
 
@@ -175,13 +173,12 @@ func (c *wired) one() error {
 	switch kind {
 	case 'P': // Parse: name, query
 		name, query, _ := bytes.Cut(body, []byte{0})
-		if query, _, _ = bytes.Cut(query, []byte{0}); string(query) == "COMMIT" {
-			c.names[string(name)] = true
-		}
+		query, _, _ = bytes.Cut(query, []byte{0})
+		c.names[string(name)] = string(query)
 	case 'B': // Bind: portal, name
 		_, name, _ := bytes.Cut(body, []byte{0})
 		name, _, _ = bytes.Cut(name, []byte{0})
-		if f := c.meets(c.names[string(name)]); f != none {
+		if f := c.meets(c.names[string(name)]); f != sound {
 			return c.fail(f, whole)
 		}
 	}
@@ -190,17 +187,28 @@ func (c *wired) one() error {
 }
 
 // meets takes the fault that is armed, if this is what it is for.
-func (c *wired) meets(commit bool) fault {
-	c.wire.mu.Lock()
-	defer c.wire.mu.Unlock()
-	f := c.wire.fault
-	if f == none || commit == (f == reading) {
-		return none
+func (c *wired) meets(statement string) fault {
+	at := "COMMIT"
+	w := c.wire
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := w.fault
+	if f == awayAtReading {
+		at = "BEGIN"
 	}
-	c.wire.fault = none
-	c.wire.cuts++
-	c.wire.away = f >= beforeOff
-	c.mute = f != before && f != beforeOff && f != reading
+	if f == sound || !strings.HasPrefix(statement, at) {
+		return sound
+	}
+	w.fault, c.release = sound, w.release
+	w.cuts++
+	c.mute = f == cutAfter || f == cutLate || f == awayAfter
+	if w.away = f >= awayBefore; w.away {
+		for other := range w.conns {
+			if other != c {
+				other.close()
+			}
+		}
+	}
 	return f
 }
 
@@ -220,9 +228,9 @@ func (c *wired) fail(f fault, bind []byte) error {
 		}
 		rest = append(rest, whole...)
 	}
-	if f == late {
+	if f == cutLate {
 		c.client.Close()
-		<-c.wire.late
+		<-c.release
 	}
 	if _, err := c.server.Write(rest); err != nil {
 		return err

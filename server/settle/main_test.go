@@ -38,7 +38,8 @@ type house struct {
 	pool *pgxpool.Pool
 
 	bank    *sim.Server
-	client  *bank.Client
+	client  *bank.Client // patient, so that a busy machine looks like no fault
+	hasty   *bank.Client // for faults
 	journal string
 	web     *http.Server
 	address string
@@ -64,7 +65,7 @@ func newHouse(t *testing.T) *house {
 	h.must(err)
 	h.Ledger = ledger.Open(ledger.Config{Pool: h.pool})
 	t.Cleanup(func() {
-		if err := h.Ledger.Close(context.Background()); err != nil {
+		if err := h.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 		h.pool.Close()
@@ -81,15 +82,22 @@ func (h *house) openBank() {
 	h.must(err)
 	h.address = "127.0.0.1:0"
 	h.bankComes()
-	h.client, err = bank.NewClient(bank.ClientConfig{URL: "http://" + h.address, Timeout: 300 * time.Millisecond})
-	h.must(err)
+	h.client = h.bankClient(20 * time.Second)
+	h.hasty = h.bankClient(300 * time.Millisecond)
 	h.t.Cleanup(func() {
-		h.client.Close()
 		h.bankGoes()
 		if err := h.bank.Close(); err != nil {
 			h.t.Error(err)
 		}
 	})
+}
+
+func (h *house) bankClient(timeout time.Duration) *bank.Client {
+	h.t.Helper()
+	c, err := bank.NewClient(bank.ClientConfig{URL: "http://" + h.address, Timeout: timeout})
+	h.must(err)
+	h.t.Cleanup(c.Close)
+	return c
 }
 
 // bankComes listens where the bank did before.
@@ -141,11 +149,12 @@ func (h *house) must(err error) {
 	}
 }
 
-// settler is quick unless change says otherwise.
+// settler is quick unless change says otherwise; but a busy machine must not make
+// it lose a lease.
 func (h *house) settler(change func(*Config)) *Settler {
 	config := Config{
 		Pool: h.pool, Ledger: h.Ledger, Bank: h.client,
-		Lease: 600 * time.Millisecond, Grace: 50 * time.Millisecond, Every: 25 * time.Millisecond,
+		Lease: 3 * time.Second, Grace: 50 * time.Millisecond, Every: 25 * time.Millisecond,
 		FirstDelay: 10 * time.Millisecond, MaxDelay: 50 * time.Millisecond, Drain: 5 * time.Second,
 	}
 	if change != nil {
@@ -153,6 +162,8 @@ func (h *house) settler(change func(*Config)) *Settler {
 	}
 	return New(config)
 }
+
+func (h *house) giveUpSoon(c *Config) { c.Bank = h.hasty }
 
 // janitor runs until stop, or until the test ends.
 func (h *house) janitor(s *Settler) (stop func()) {

@@ -128,7 +128,7 @@ func TestOriginalDefect09(t *testing.T) {
 	})
 	h.weather(sim.Faults{Hang: 1, HangFor: 1500 * time.Millisecond}) // beyond the client's timeout, then it pays
 	out := h.withdraw(alice, 12_50)
-	s := h.settler(nil)
+	s := h.settler(h.giveUpSoon)
 	if again, _, err := s.SettleOne(t.Context(), out); err != nil || again <= 0 {
 		t.Fatalf("a bank that hangs: again in %v, %v", again, err)
 	}

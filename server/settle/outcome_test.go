@@ -90,7 +90,7 @@ func TestExecutedThenSilence(t *testing.T) {
 	alice := h.user(100_00)
 	h.weather(sim.Faults{CutAfter: 1, StallFor: time.Hour})
 	out := h.withdraw(alice, 30_00)
-	s := h.settler(nil)
+	s := h.settler(h.giveUpSoon)
 
 	again, attempt, err := s.SettleOne(t.Context(), out)
 	if err != nil || again <= 0 || attempt != 2 {
@@ -131,7 +131,7 @@ func TestNotSeenIsNoRejection(t *testing.T) {
 		bank.ServeHTTP(httptest.NewRecorder(), kept)
 	})
 	out := h.withdraw(alice, 30_00)
-	s := h.settler(nil)
+	s := h.settler(h.giveUpSoon)
 	if _, _, err := s.SettleOne(t.Context(), out); err != nil {
 		t.Fatal(err)
 	}

@@ -285,7 +285,7 @@ func TestAuthorisationsExpire(t *testing.T) {
 	h := newHouse(t)
 	alice, bob := h.user(100_00), h.user(0)
 	r, err := h.Authorise(t.Context(), ledger.Order{
-		Owner: alice, Payee: bob, Key: uuid.NewString(), Amount: usd(30_00), ExpiresAt: time.Now().Add(300 * time.Millisecond),
+		Owner: alice, Payee: bob, Key: uuid.NewString(), Amount: usd(30_00), ExpiresAt: time.Now().Add(time.Second),
 	})
 	h.must(err)
 	h.wantWallet(alice, 100_00, 30_00)

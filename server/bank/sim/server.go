@@ -69,7 +69,8 @@ func (s *Server) SetFaults(f Faults) error {
 // Run serves on Config.Addr until ctx ends or Close, and closes the bank. The
 // end of ctx is no error.
 func (s *Server) Run(ctx context.Context) error {
-	ln, err := net.Listen("tcp", s.cfg.Addr)
+	var listen net.ListenConfig
+	ln, err := listen.Listen(ctx, "tcp", s.cfg.Addr)
 	if err != nil {
 		return errors.Join(fmt.Errorf("mock bank: %w", err), s.Close())
 	}

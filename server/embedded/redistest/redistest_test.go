@@ -1,6 +1,7 @@
 package redistest_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -19,7 +20,7 @@ func TestNew(t *testing.T) {
 		client := redis.NewClient(&redis.Options{Network: server.Network(), Addr: server.Addr()})
 		defer client.Close()
 		// Each is empty before and holds its own afterwards.
-		if err := client.Get(t.Context(), "key").Err(); err != redis.Nil {
+		if err := client.Get(t.Context(), "key").Err(); !errors.Is(err, redis.Nil) {
 			t.Errorf("%s: a new Redis has the key, or fails: %v", name, err)
 		}
 		if err := client.Set(t.Context(), "key", name, 0).Err(); err != nil {
