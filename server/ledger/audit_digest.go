@@ -25,15 +25,17 @@ func auditDigests(ctx context.Context, tx pgx.Tx) (Check, error) {
 	}
 	defer rows.Close()
 	var (
+		row           transferRow
 		want          []byte
 		debit, credit int64
 		at            time.Time
 	)
+	into := row.into(&want, &debit, &credit, &at) // once: there may be millions of rows
 	for rows.Next() {
-		t, err := scanTransfer(rows, &want, &debit, &credit, &at)
-		if err != nil {
+		if err := rows.Scan(into...); err != nil {
 			return check, err
 		}
+		t := row.transfer()
 		check.Rows++
 		got := digest(t)
 		when := t.CreatedAt

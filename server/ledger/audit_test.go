@@ -345,7 +345,7 @@ func TestAuditBesideARunningLedger(t *testing.T) {
 // BenchmarkAudit audits 200,000 postings that the ledger itself has made, and says
 // what a million would take. (It takes its time with making them.)
 func BenchmarkAudit(b *testing.B) {
-	const transfers, callers, users = 50_000, 1024, 2_000
+	const transfers, callers, users = 100_000, 1024, 2_000
 	db := pgtest.New(b)
 	pool, err := pgxpool.New(b.Context(), db.AppURL)
 	if err != nil {

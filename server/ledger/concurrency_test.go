@@ -161,7 +161,7 @@ func TestKeysLockNoCircle(t *testing.T) {
 	until(t, "the batch waits for key-1", func() bool {
 		var waiting int
 		if err := super.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND wait_event = 'transactionid'`).Scan(&waiting); err != nil {
+			WHERE datname = current_database() AND wait_event = 'transactionid' AND query LIKE 'INSERT%'`).Scan(&waiting); err != nil {
 			t.Fatal(err)
 		}
 		return waiting > 0

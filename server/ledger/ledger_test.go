@@ -18,7 +18,8 @@ import (
 // Nothing here crashes the server, so it need not write to the disk at once; and a
 // deadlock is to be seen, not waited for.
 func TestMain(m *testing.M) {
-	pgtest.Main(m, migrations.Apply, pgtest.WithSetting("fsync", "off"), pgtest.WithSetting("deadlock_timeout", "20ms"))
+	pgtest.Main(m, migrations.Apply, pgtest.WithSetting("fsync", "off"), pgtest.WithSetting("full_page_writes", "off"),
+		pgtest.WithSetting("deadlock_timeout", "20ms"))
 }
 
 // house is a ledger on a database of its own.

@@ -74,29 +74,43 @@ const transferColumns = `t.id, t.kind, t.state, t.debit_account, COALESCE(t.cred
 
 // scanTransfer reads one row of transferColumns, followed by any more columns.
 func scanTransfer(row interface{ Scan(...any) error }, more ...any) (*Transfer, error) {
-	var (
-		t                 Transfer
-		print             []byte
-		target            *[16]byte // pgx reads a uuid.UUID by way of its text
-		expires, resolved *time.Time
-	)
-	into := append([]any{
-		(*[16]byte)(&t.ID), &t.Kind, &t.State, &t.DebitAccount, &t.CreditAccount,
-		&t.Amount.Minor, &t.Amount.Currency, &t.PostedAmount, &t.ReversedAmount, (*[16]byte)(&t.Owner), &t.Key, &print,
-		&t.Memo, &t.Reason, &target, &expires, &t.CreatedAt, &resolved,
-	}, more...)
-	if err := row.Scan(into...); err != nil {
+	var r transferRow
+	if err := row.Scan(r.into(more...)...); err != nil {
 		return nil, err
 	}
-	copy(t.fingerprint[:], print)
-	if target != nil {
-		t.Target = *target
+	return r.transfer(), nil
+}
+
+// transferRow is where transferColumns are scanned to. It may be used again for
+// the next row.
+type transferRow struct {
+	t                 Transfer
+	print             []byte
+	target            *[16]byte // pgx reads a uuid.UUID by way of its text
+	expires, resolved *time.Time
+}
+
+func (r *transferRow) into(more ...any) []any {
+	return append([]any{
+		(*[16]byte)(&r.t.ID), &r.t.Kind, &r.t.State, &r.t.DebitAccount, &r.t.CreditAccount,
+		&r.t.Amount.Minor, &r.t.Amount.Currency, &r.t.PostedAmount, &r.t.ReversedAmount,
+		(*[16]byte)(&r.t.Owner), &r.t.Key, &r.print,
+		&r.t.Memo, &r.t.Reason, &r.target, &r.expires, &r.t.CreatedAt, &r.resolved,
+	}, more...)
+}
+
+// transfer is what the last row says; good until the next is scanned.
+func (r *transferRow) transfer() *Transfer {
+	copy(r.t.fingerprint[:], r.print)
+	r.t.Target, r.t.ExpiresAt, r.t.ResolvedAt = uuid.Nil, time.Time{}, time.Time{}
+	if r.target != nil {
+		r.t.Target = *r.target
 	}
-	if expires != nil {
-		t.ExpiresAt = *expires
+	if r.expires != nil {
+		r.t.ExpiresAt = *r.expires
 	}
-	if resolved != nil {
-		t.ResolvedAt = *resolved
+	if r.resolved != nil {
+		r.t.ResolvedAt = *r.resolved
 	}
-	return &t, nil
+	return &r.t
 }

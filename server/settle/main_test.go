@@ -340,3 +340,14 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
+
+// await is a receive that fails the test instead of hanging.
+func await[T any](t testing.TB, what string, from <-chan T) (value T) {
+	t.Helper()
+	select {
+	case value = <-from:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("waited 20 s in vain: %s", what)
+	}
+	return value
+}

@@ -173,7 +173,7 @@ func TestOriginalDefect10(t *testing.T) {
 	if _, _, err := s.SettleOne(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	if ref := <-stored; ref != id.String() {
+	if ref := await(t, "the bank is asked", stored); ref != id.String() {
 		t.Errorf("while the bank was asked, the ref %q was stored", ref)
 	}
 	h.wantOneExecution(id)

@@ -135,7 +135,7 @@ func TestNotSeenIsNoRejection(t *testing.T) {
 	if _, _, err := s.SettleOne(t.Context(), out); err != nil {
 		t.Fatal(err)
 	}
-	<-onItsWay
+	await(t, "the request is on its way", onItsWay)
 
 	// The bank has not seen it. Nobody may conclude anything: nor does Kizo, though
 	// it cannot submit again either.
@@ -161,7 +161,7 @@ func TestNotSeenIsNoRejection(t *testing.T) {
 	if got := h.ends(alice, out); got.State != ledger.Posted {
 		t.Errorf("got %+v", got)
 	}
-	<-arrived
+	await(t, "the request arrives", arrived)
 	h.wantOneExecution(out)
 	h.wantWallet(alice, 70_00, 0)
 }

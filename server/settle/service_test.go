@@ -208,7 +208,7 @@ func TestShutdownHandsOver(t *testing.T) {
 				c.Bank = waits{asked}
 			})
 			stop := start(h, hanging, id)
-			<-asked
+			await(t, "the bank is asked", asked)
 			stop()
 			if p := h.payment(id); p.state != ledger.PaymentUnknown || p.leased || !p.due {
 				t.Errorf("it was not handed over: %+v", p)
@@ -240,14 +240,14 @@ func TestStoppedWorkerFinishes(t *testing.T) {
 	})
 	d, stop := h.worker(h.settler(func(c *Config) { c.Drain = time.Minute }), redisOpt(redistest.New(t)))
 	d.Hint(id)
-	<-asked
+	await(t, "the bank is asked", asked)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		stop()
 	}()
 	close(answer)
-	<-stopped
+	await(t, "the worker stops", stopped)
 	if p := h.payment(id); p.state != ledger.PaymentExecuted {
 		t.Errorf("got %+v", p)
 	}
@@ -272,7 +272,7 @@ func TestExpiryDoesNotHoldUpPayments(t *testing.T) {
 	if err := j.RunOnce(ctx); err == nil {
 		t.Error("expiring with a closed database is no error?")
 	}
-	<-asked
+	await(t, "the bank is asked", asked)
 	cancel()
 	j.Wait()
 	if p := h.payment(id); p.attempts != 1 {

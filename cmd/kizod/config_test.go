@@ -1,0 +1,211 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// sound is an environment in which serve would start, were there a database.
+func sound(t *testing.T) []string {
+	t.Helper()
+	return []string{
+		"KIZO_DATABASE_URL=postgres://kizo_app:" + canary + "@127.0.0.1:1/kizo", "KIZO_REDIS_URL=redis://:" + canary + "@127.0.0.1:1/0",
+		"KIZO_BANK_URL=http://127.0.0.1:1", "KIZO_SECRETS_FILE=" + filepath.Join(t.TempDir(), "secrets.json"),
+	}
+}
+
+// A setting that is wrong is named, and so is where it came from.
+func TestWrongSettings(t *testing.T) {
+	t.Parallel()
+	for i, c := range []struct {
+		command string
+		setting setting
+		wrong   string
+		says    string
+	}{
+		{"serve", databaseURL, "mysql//" + canary, "PostgreSQL URL"},
+		{"serve", databaseURL, "postgres://u:" + canary + "@host:port/x", "PostgreSQL URL"},
+		{"serve", redisURL, "http://:" + canary + "@host", "Redis URL"},
+		{"serve", bankURL, "bank.example", "http"},
+		{"serve", bankURL, "ftp://bank.example", "http"},
+		{"serve", listen, "7420", "127.0.0.1:7420"},
+		{"serve", opsListen, "nowhere", "no address"},
+		{"serve", roles, "api,cook", `"cook"`},
+		{"serve", currency, "usd", `"usd"`},
+		{"serve", drainDelay, "soon", `"soon"`},
+		{"serve", drainDelay, "-1s", `"-1s"`},
+		{"serve", logFormat, "xml", "text, json"},
+		{"serve", logLevel, "loud", "debug"},
+		{"dev", listen, "7420", "127.0.0.1:7420"},
+		{"dev", currency, "XXXX", "ISO 4217"},
+		{"migrate", migrateURL, "mysql//" + canary, "PostgreSQL URL"},
+		{"mockbank", bankAddress, "bank", "no address"},
+	} {
+		t.Run(fmt.Sprint(c.command, " ", c.setting.key, " ", i), func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "kizod.toml")
+			must(t, os.WriteFile(file, []byte(c.setting.key+" = '"+c.wrong+"'\n"), 0o600))
+			others := func() (env []string) {
+				for _, e := range sound(t) {
+					if !strings.HasPrefix(e, c.setting.env()+"=") {
+						env = append(env, e)
+					}
+				}
+				return env
+			}
+			type source struct {
+				env, args []string
+				name      string
+			}
+			sources := []source{
+				{append(others(), c.setting.env()+"="+c.wrong), nil, "$" + c.setting.env()},
+				{others(), []string{"--config", file}, file},
+			}
+			if c.setting.secret {
+				code, said := run(t, others(), c.command, "--"+c.setting.flag()+"="+c.wrong)
+				if code != exitUsage || !strings.Contains(said, "unknown flag") || strings.Contains(said, canary) {
+					t.Errorf("a secret as a flag: exit %d, %s", code, said)
+				}
+			} else {
+				sources = append(sources, source{others(), []string{"--" + c.setting.flag() + "=" + c.wrong}, "--" + c.setting.flag()})
+			}
+			for _, s := range sources {
+				code, said := run(t, s.env, append([]string{c.command}, s.args...)...)
+				if code != exitUsage {
+					t.Errorf("from %s: exit %d", s.name, code)
+				}
+				wantWords(t, said, c.setting.key, "from "+s.name, c.says)
+				if strings.Contains(said, canary) {
+					t.Errorf("from %s: it tells a secret: %s", s.name, said)
+				}
+			}
+		})
+	}
+}
+
+// noPlace is a path that not even root can make: below a file.
+func noPlace(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	return filepath.Join(file, "directory", "file")
+}
+
+// What is missing is named as well, with what to write.
+func TestMissingSettings(t *testing.T) {
+	t.Parallel()
+	for key, args := range map[string][]string{
+		"KIZO_DATABASE_URL": {"serve"}, "KIZO_MIGRATE_URL": {"migrate"},
+	} {
+		code, said := run(t, nil, args...)
+		if code != exitUsage {
+			t.Errorf("%v: exit %d", args, code)
+		}
+		wantWords(t, said, "nowhere: set $"+key, "postgres://")
+	}
+	code, said := run(t, []string{"KIZO_DATABASE_URL=postgres://kizo_app@127.0.0.1:1/kizo"}, "serve")
+	if code != exitUsage {
+		t.Errorf("exit %d", code)
+	}
+	wantWords(t, said, "bank_url", "--bank-url", "$KIZO_BANK_URL")
+	code, said = run(t, sound(t), "serve", "--secrets-file=")
+	if code != exitUsage {
+		t.Errorf("exit %d", code)
+	}
+	wantWords(t, said, "secrets_file", "from --secrets-file", "empty")
+}
+
+func TestConfigurationFile(t *testing.T) {
+	t.Parallel()
+	write := func(text string) string {
+		file := filepath.Join(t.TempDir(), "kizod.toml")
+		must(t, os.WriteFile(file, []byte(text), 0o600))
+		return file
+	}
+	for name, c := range map[string]struct {
+		file string
+		says []string
+	}{
+		"not there":       {"/nonexistent/kizod.toml", []string{"/nonexistent/kizod.toml", "no such file"}},
+		"unknown key":     {write("listen = '127.0.0.1:0'\nlissten = '127.0.0.1:1'\n"), []string{`"lissten"`, "there is no setting"}},
+		"unknown section": {write("[server]\nlisten = '127.0.0.1:0'\n"), []string{`"server.listen"`}},
+		"not TOML":        {write("database_url = postgres://u:" + canary + "@h/x\n"), []string{"kizod.toml"}},
+		"a directory":     {t.TempDir(), []string{"configuration file"}},
+	} {
+		code, said := run(t, sound(t), "serve", "--config", c.file)
+		if code != exitUsage {
+			t.Errorf("%s: exit %d", name, code)
+		}
+		wantWords(t, said, c.says...)
+		if strings.Contains(said, canary) {
+			t.Errorf("%s: it tells a secret: %s", name, said)
+		}
+	}
+	// A flag goes before the environment, and that before the file.
+	file := write("listen = 'from-file'\nlog_level = 'from-file'\n")
+	code, said := run(t, append(sound(t), "KIZO_LISTEN=from-env"), "serve", "--config", file)
+	if code != exitUsage || !strings.Contains(said, "from-env") {
+		t.Errorf("environment before file: exit %d, %s", code, said)
+	}
+	code, said = run(t, append(sound(t), "KIZO_LISTEN=from-env"), "serve", "--config", file, "--listen", "from-flag")
+	if code != exitUsage || !strings.Contains(said, "from-flag") {
+		t.Errorf("flag before environment: exit %d, %s", code, said)
+	}
+}
+
+// Whatever cannot be reached, its password is told to nobody.
+func TestSecretsAreNotTold(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		env  []string
+		args []string
+	}{
+		{sound(t), []string{"serve", "--log-level", "debug"}},
+		{sound(t), []string{"audit"}},
+		{[]string{"KIZO_MIGRATE_URL=postgres://kizo_owner:" + canary + "@127.0.0.1:1/kizo"}, []string{"migrate"}},
+		{append(sound(t), "KIZO_BANK_URL=http://kizo:"+canary+"@127.0.0.1:1"), []string{"serve"}},
+		{[]string{"KIZO_BANK_TOKEN=" + canary, "KIZO_BANK_LISTEN=127.0.0.1:0"}, []string{"mockbank", "--journal", noPlace(t)}},
+	} {
+		code, said := run(t, c.env, c.args...)
+		if code != exitError && code != exitUsage {
+			t.Errorf("%v: exit %d", c.args, code)
+		}
+		if strings.Contains(said, canary) {
+			t.Errorf("%v tells a secret: %s", c.args, said)
+		}
+		if said == "" {
+			t.Errorf("%v says nothing", c.args)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"version"}, 0, "kizod v1.2.3-test\n"},
+		{[]string{"--version"}, 0, "kizod v1.2.3-test\n"},
+		{nil, 0, "Available Commands"},
+		{[]string{"serve", "--help"}, 0, "--drain-delay"},
+		{[]string{"frobnicate"}, exitUsage, `"frobnicate"`},
+		{[]string{"dev", "here"}, exitUsage, `"here"`},
+		{[]string{"version", "please"}, exitUsage, `"please"`},
+		{[]string{"dev", "--frobnicate"}, exitUsage, "--frobnicate"},
+		{[]string{"dev", "--bank-seed", "many"}, exitUsage, "bank-seed"},
+		{[]string{"dev", "--bank-preset", "sunny"}, exitUsage, "calm, classic, hell"},
+		{[]string{"dev", "--bank-listen", "7422"}, exitUsage, "--bank-listen"},
+		{[]string{"mockbank", "--preset", "sunny"}, exitUsage, "calm, classic, hell"},
+	} {
+		code, said := run(t, nil, c.args...)
+		if code != c.code {
+			t.Errorf("%v: exit %d, want %d\n%s", c.args, code, c.code, said)
+		}
+		wantWords(t, said, c.says)
+	}
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/embedded"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+func TestDev(t *testing.T) {
+	t.Parallel()
+	data, client := pgtest.TempDir(t), newClient()
+	d := startDev(t, data)
+	for what, url := range map[string]string{"API": d.URL + "/", "liveness": d.OpsURL + "/livez", "readiness": d.OpsURL + "/readyz"} {
+		response, err := client.Get(url)
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Errorf("%s: %v, %v", what, response, err)
+		}
+	}
+	alice, bob := signUp(t, client, d.URL, "alice"), signUp(t, client, d.URL, "bob")
+	for _, c := range []command{deposit(alice, 100_00), transfer(alice, 30_00, bob), withdrawal(bob, 10_00)} {
+		if o, err := c.send(client, d.URL, 20); err != nil || o.state != "posted" {
+			t.Errorf("%s: %+v, %v", c.path, o, err)
+		}
+	}
+
+	// A second one on the same data says who has it, and leaves the ready file alone.
+	code, said := run(t, nil, "dev", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
+	if code != exitError {
+		t.Errorf("a second one exits with %d", code)
+	}
+	wantWords(t, said, data, "process "+strconv.Itoa(d.cmd.Process.Pid))
+
+	client.CloseIdleConnections()
+	began := time.Now()
+	d.stops()
+	t.Logf("stopped in %v", time.Since(began).Round(time.Millisecond))
+	if _, running, err := embedded.Attach(data); running || err != nil {
+		t.Errorf("PostgreSQL still runs: %v, %v", running, err)
+	}
+
+	began = time.Now()
+	d = startDev(t, data)
+	t.Logf("on existing data it is ready after %v", time.Since(began).Round(time.Millisecond))
+	if got, err := bob.wallet(client, d.URL); err != nil || got.Balance != 20_00 {
+		t.Errorf("bob has %+v, %v", got, err)
+	}
+}
+
+// The ready file is there when it can serve, and not after that: neither after a
+// polite end, nor, once the next one starts, after a crash.
+func TestReadyFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "ready.json")
+	stale, err := json.Marshal(readiness{"http://127.0.0.1:1", "http://127.0.0.1:1", 1 << 30})
+	must(t, err)
+	must(t, os.WriteFile(file, stale, 0o600))
+	must(t, retract(file))
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Errorf("what a killed run left is still there: %v", err)
+	}
+
+	living, err := json.Marshal(readiness{"http://127.0.0.1:1", "http://127.0.0.1:1", os.Getppid()})
+	must(t, err)
+	for _, content := range []string{string(living), "not ours", "{}"} {
+		must(t, os.WriteFile(file, []byte(content), 0o600))
+		must(t, retract(file))
+		if got, err := os.ReadFile(file); err != nil || string(got) != content {
+			t.Errorf("%q was touched: %q, %v", content, got, err)
+		}
+	}
+	must(t, os.Remove(file))
+
+	env := append(sound(t), "KIZO_DATABASE_URL="+pgtest.New(t).AppURL, "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0")
+	p := start(t, env, "serve", "--roles", "api", "--ready-file", file)
+	r := p.ready(file)
+	if r.URL == "" || r.OpsURL == "" || r.URL == r.OpsURL {
+		t.Errorf("got %+v", r)
+	}
+	p.stops()
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Errorf("the ready file outlives its kizod: %v", err)
+	}
+	code, said := run(t, env, "serve", "--roles", "api", "--ready-file", noPlace(t))
+	if code != exitError || !strings.Contains(said, "ready file") {
+		t.Errorf("with no place for the ready file: %d, %s", code, said)
+	}
+}
+
+// A client that hangs keeps it draining; the second SIGTERM ends that at once, and
+// nothing stays behind.
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	d := startDev(t, pgtest.TempDir(t))
+	address := strings.TrimPrefix(d.URL, "http://")
+	conn, err := net.Dial("tcp", address)
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	_, err = conn.Write([]byte("POST /v1/transfers HTTP/1.1\r\nHost: x\r\nContent-Le"))
+	must(t, err)
+	d.signal(syscall.SIGTERM)
+	eventually(t, "it drains", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	select {
+	case <-d.done:
+		t.Fatal("it did not wait for a request under way")
+	default:
+	}
+	began := time.Now()
+	d.signal(syscall.SIGTERM)
+	d.ends()
+	if status := d.cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		t.Errorf("it ended as %v", d.cmd.ProcessState)
+	}
+	childrenEnd(t, d.data)
+	t.Logf("gone, and PostgreSQL with it, after %v", time.Since(began).Round(time.Millisecond))
+}
+
+// Stopped while it starts, it leaves nothing running.
+func TestInterruptedStart(t *testing.T) {
+	t.Parallel()
+	data := pgtest.TempDir(t)
+	p := start(t, nil, "dev", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
+	eventually(t, "it has begun", func() bool {
+		_, err := os.Stat(filepath.Join(data, "lock"))
+		return err == nil
+	})
+	p.signal(syscall.SIGTERM)
+	if code := p.ends(); code != exitInterrupted && code != 0 {
+		t.Errorf("it exits with %d:\n%s", code, p.out.String())
+	}
+	childrenEnd(t, data)
+}
+
+func TestDevAsRootInAClosedPlace(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root runs PostgreSQL as another user")
+	}
+	closed := filepath.Join(pgtest.TempDir(t), "closed")
+	must(t, os.Mkdir(closed, 0o700))
+	data := filepath.Join(closed, "kizo")
+	code, said := run(t, nil, "dev", "--data", data)
+	if code != exitError {
+		t.Errorf("it exits with %d", code)
+	}
+	wantWords(t, said, "does not run as root", closed, data, "/var/lib/kizo", "chmod o+x "+closed)
+	if _, err := os.Stat(data); !os.IsNotExist(err) {
+		t.Errorf("and yet it made %s: %v", data, err)
+	}
+}
+
+// A redis-server that is not installed is no error.
+func TestDevWithoutRedisServer(t *testing.T) {
+	t.Parallel()
+	bin := t.TempDir() // a PATH with PostgreSQL on it at most
+	for _, name := range []string{"postgres", "initdb"} {
+		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+			if path := filepath.Join(dir, name); exists(path) {
+				must(t, os.Symlink(path, filepath.Join(bin, name)))
+				break
+			}
+		}
+	}
+	data, file, client := pgtest.TempDir(t), filepath.Join(t.TempDir(), "ready.json"), newClient()
+	p := start(t, []string{"PATH=" + bin}, "dev", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--ready-file", file)
+	r := p.ready(file)
+	wantWords(t, p.out.String(), "redis-server is not installed")
+	alice := signUp(t, client, r.URL, "alice")
+	if o, err := deposit(alice, 100_00).send(client, r.URL, 20); err != nil || o.state != "posted" {
+		t.Errorf("got %+v, %v", o, err)
+	}
+	client.CloseIdleConnections()
+	p.stops()
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// Books that somebody has tampered with fail the audit, and it says which rows.
+func TestAuditOfDamagedBooks(t *testing.T) {
+	t.Parallel()
+	data, client := pgtest.TempDir(t), newClient()
+	d := startDev(t, data)
+	alice, bob := signUp(t, client, d.URL, "alice"), signUp(t, client, d.URL, "bob")
+	var last outcome
+	for _, c := range []command{deposit(alice, 100_00), transfer(alice, 30_00, bob)} {
+		var err error
+		last, err = c.send(client, d.URL, 20)
+		must(t, err)
+	}
+	client.CloseIdleConnections()
+	if code, said := run(t, nil, "audit", "--data", data); code != 0 {
+		t.Fatalf("sound books: %d\n%s", code, said)
+	}
+	instance, running, err := embedded.Attach(data)
+	if err != nil || !running {
+		t.Fatalf("running: %v, %v", running, err)
+	}
+	admin, err := pgx.Connect(t.Context(), instance.URL(server.Database, embedded.AdminRole))
+	must(t, err)
+	defer admin.Close(noCancel{t.Context()})
+	_, err = admin.Exec(t.Context(), `SET session_replication_role = replica`) // no trigger sees it
+	must(t, err)
+	damage := func(sql string, args ...any) {
+		t.Helper()
+		_, err := admin.Exec(t.Context(), sql, args...)
+		must(t, err)
+	}
+
+	var account int64
+	must(t, admin.QueryRow(t.Context(), `SELECT account_id FROM postings WHERE transfer_id = $1 AND amount > 0`, last.id).Scan(&account))
+	damage(`UPDATE accounts SET balance = balance + 1 WHERE id = $1`, account)
+	code, said := run(t, nil, "audit", "--data", data)
+	if code != exitError {
+		t.Errorf("a cent too much: exit %d\n%s", code, said)
+	}
+	wantWords(t, said, "BROKEN", strconv.FormatInt(account, 10), "the books do not hold")
+	damage(`UPDATE accounts SET balance = balance - 1 WHERE id = $1`, account)
+
+	damage(`UPDATE postings SET amount = amount + 1 WHERE transfer_id = $1 AND amount > 0`, last.id)
+	code, said = run(t, nil, "audit", "--json", "--data", data)
+	if code != exitError {
+		t.Errorf("a line that was rewritten: exit %d\n%s", code, said)
+	}
+	wantWords(t, said, last.id.String())
+
+	// It is the same on the stopped one.
+	must(t, admin.Close(t.Context()))
+	d.stops()
+	code, said = run(t, nil, "audit", "--data", data)
+	if code != exitError {
+		t.Errorf("stopped: exit %d\n%s", code, said)
+	}
+	wantWords(t, said, last.id.String())
+	childrenEnd(t, data)
+
+	code, said = run(t, nil, "audit", "--data", t.TempDir())
+	if code != exitError {
+		t.Errorf("no books at all: exit %d", code)
+	}
+	wantWords(t, said, "no books", "--data")
+}

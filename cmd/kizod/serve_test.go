@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/JDevAman/kizo/migrations"
+	"github.com/JDevAman/kizo/server/bank/sim"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+	"github.com/JDevAman/kizo/server/embedded/redistest"
+)
+
+type noCancel struct{ context.Context }
+
+func (noCancel) Done() <-chan struct{} { return nil }
+func (noCancel) Err() error            { return nil }
+
+const canary = "hunter2-is-my-secret"
+
+// startBank gives the mock bank's address.
+func startBank(t *testing.T, journal string, env ...string) (p *process, url string) {
+	t.Helper()
+	env = append([]string{"KIZO_BANK_LISTEN=127.0.0.1:0", "KIZO_LOG_FORMAT=json"}, env...)
+	p = start(t, env, "mockbank", "--journal", journal)
+	eventually(t, "the mock bank serves", func() bool {
+		for line := range strings.Lines(p.out.String()) {
+			var entry struct{ Msg, Addr string }
+			if json.Unmarshal([]byte(line), &entry) == nil && entry.Addr != "" {
+				url = "http://" + entry.Addr
+			}
+		}
+		return url != ""
+	})
+	return p, url
+}
+
+// Every role in a process of its own, on a PostgreSQL, a Redis and a bank that run
+// already; and no secret in anything that any of them says.
+func TestServeInManyProcesses(t *testing.T) {
+	t.Parallel()
+	db, redis, client, dir := pgtest.New(t), redistest.New(t), newClient(), t.TempDir()
+	journal := filepath.Join(dir, "bank.jsonl")
+	bank, bankURL := startBank(t, journal, "KIZO_BANK_TOKEN="+canary)
+	redisURL := "redis://" + redis.Addr() + "/0"
+	if redis.Network() == "unix" {
+		redisURL = "redis-socket://" + redis.Addr()
+	}
+	env := []string{
+		"KIZO_DATABASE_URL=" + strings.Replace(db.AppURL, "kizo_app@", "kizo_app:"+canary+"@", 1), "KIZO_REDIS_URL=" + redisURL,
+		"KIZO_BANK_URL=" + bankURL, "KIZO_BANK_TOKEN=" + canary, "KIZO_SECRETS_FILE=" + filepath.Join(dir, "secrets", "secrets.json"),
+		"KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0", "KIZO_LOG_LEVEL=debug",
+	}
+	var all []*process
+	serve := func(roles string) (*process, readiness) {
+		file := filepath.Join(dir, strings.ReplaceAll(roles, ",", "-")+".json")
+		p := start(t, env, "serve", "--roles", roles, "--ready-file", file)
+		all = append(all, p)
+		return p, p.ready(file)
+	}
+	_, api := serve("api")
+	_, worker := serve("worker")
+	_, janitor := serve("janitor")
+	if worker.URL != "" || janitor.URL != "" {
+		t.Errorf("they serve the API as well: %+v, %+v", worker, janitor)
+	}
+	alice, bob := signUp(t, client, api.URL, "alice"), signUp(t, client, api.URL, "bob")
+	for _, c := range []command{deposit(alice, 100_00), transfer(alice, 30_00, bob), withdrawal(bob, 10_00)} {
+		if o, err := c.send(client, api.URL, 20); err != nil || o.state != "posted" {
+			t.Errorf("%s: %+v, %v", c.path, o, err)
+		}
+	}
+	// The worker goes; what it would have done, the janitor does.
+	all[1].stops()
+	if o, err := deposit(alice, 1_00).send(client, api.URL, 20); err != nil || o.state != "posted" {
+		t.Errorf("without a worker: %+v, %v", o, err)
+	}
+	if code, said := run(t, env, "audit"); code != 0 {
+		t.Errorf("the audit exits with %d\n%s", code, said)
+	}
+	entries, err := sim.ReadJournal(journal)
+	if err != nil || len(entries) != 3 {
+		t.Errorf("the bank did %+v, %v", entries, err)
+	}
+	client.CloseIdleConnections()
+	all[0].stops()
+	all[2].stops()
+	bank.stops()
+	for _, p := range append(all, bank) {
+		if strings.Contains(p.out.String(), canary) {
+			t.Errorf("%v tells a secret:\n%s", p.cmd.Args, p.out.String())
+		}
+	}
+}
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	newest, err := migrations.Newest()
+	must(t, err)
+	db := pgtest.Empty(t)
+	env := []string{"KIZO_MIGRATE_URL=" + db.AdminURL}
+	for range 2 {
+		code, said := run(t, env, "migrate")
+		var schema int64
+		if code != 0 || !strings.HasPrefix(said, "schema ") || json.Unmarshal([]byte(strings.Fields(said)[1]), &schema) != nil || schema != newest {
+			t.Errorf("exit %d, %q; want schema %d", code, said, newest)
+		}
+	}
+	// Two at once, on an empty one: both succeed.
+	db = pgtest.Empty(t)
+	env = []string{"KIZO_MIGRATE_URL=" + db.AdminURL}
+	var both sync.WaitGroup
+	for range 2 {
+		p := start(t, env, "migrate")
+		both.Go(func() {
+			<-p.done
+			if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+				t.Errorf("exit %d\n%s", code, p.out.String())
+			}
+		})
+	}
+	both.Wait()
+	// The application's role may not.
+	if code, said := run(t, []string{"KIZO_MIGRATE_URL=" + pgtest.Empty(t).AppURL}, "migrate"); code != exitError {
+		t.Errorf("exit %d\n%s", code, said)
+	}
+}

@@ -1,0 +1,168 @@
+package ledger_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// SQLSTATE (PostgreSQL manual, appendix A).
+const (
+	noPrivilege = "42501"
+	generated   = "428C9" // a value for an identity column
+	integrity   = "23000" // a trigger of the schema
+	check       = "23514"
+	duplicate   = "23505"
+)
+
+// TestDatabaseRefuses: what the code should never ask for, the database does not
+// do. Each statement stands alone, on books with one of everything: $alice and
+// $bob are accounts with money, $euro is one in another currency, $posted,
+// $pending and $refused are transfers.
+func TestDatabaseRefuses(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	names := h.oneOfEverything()
+	app, owner := connect(t, h.db.AppURL), connect(t, h.db.AdminURL)
+	for _, tt := range []struct {
+		name, state, sql string
+		asOwner          bool
+	}{
+		{"change a posting", noPrivilege, `UPDATE postings SET amount = 1`, false},
+		{"delete a posting", noPrivilege, `DELETE FROM postings`, false},
+		{"truncate the postings", noPrivilege, `TRUNCATE postings`, false},
+		{"change an event", noPrivilege, `UPDATE events SET state = 'posted'`, false},
+		{"delete an event", noPrivilege, `DELETE FROM events`, false},
+		{"truncate the events", noPrivilege, `TRUNCATE events`, false},
+		{"an event with an id of its own", noPrivilege, `INSERT INTO events (id, transfer_id, state, debit_account, at, digest)
+			OVERRIDING SYSTEM VALUE VALUES (1, '$posted', 'posted', 1, now(), sha256(''))`, false},
+		{"an event of another transaction", noPrivilege, `INSERT INTO events (xid, transfer_id, state, debit_account, at, digest)
+			VALUES ('1', '$posted', 'posted', 1, now(), sha256(''))`, false},
+		{"a transfer's amount", noPrivilege, `UPDATE transfers SET amount = 1`, false},
+		{"a transfer's owner", noPrivilege, `UPDATE transfers SET owner = gen_random_uuid()`, false},
+		{"a transfer's key", noPrivilege, `UPDATE transfers SET idem_key = 'x'`, false},
+		{"a transfer's memo", noPrivilege, `UPDATE transfers SET memo = 'x'`, false},
+		{"a transfer's accounts", noPrivilege, `UPDATE transfers SET debit_account = credit_account`, false},
+		{"a transfer's fingerprint", noPrivilege, `UPDATE transfers SET fingerprint = sha256('')`, false},
+		{"delete a transfer", noPrivilege, `DELETE FROM transfers`, false},
+		{"delete an account", noPrivilege, `DELETE FROM accounts`, false},
+		{"delete a payment", noPrivilege, `DELETE FROM payments`, false},
+		{"another amount for the bank", noPrivilege, `UPDATE payments SET amount = amount + 1`, false},
+		{"another reference for the bank", noPrivilege, `UPDATE payments SET external_ref = 'x'`, false},
+		{"truncate the transfers", noPrivilege, `TRUNCATE transfers CASCADE`, false},
+		{"drop a table", noPrivilege, `DROP TABLE postings`, false},
+		{"add a column", noPrivilege, `ALTER TABLE postings ADD COLUMN x int`, false},
+		{"disable the triggers", noPrivilege, `ALTER TABLE postings DISABLE TRIGGER ALL`, false},
+		{"drop a trigger", noPrivilege, `DROP TRIGGER postings_balanced ON postings`, false},
+		{"replace a trigger's function", noPrivilege, `CREATE OR REPLACE FUNCTION refuse_unbalanced() RETURNS trigger LANGUAGE sql AS 'SELECT NULL'`, false},
+		{"pretend to replicate", noPrivilege, `SET session_replication_role = 'replica'`, false},
+		{"become the owner", noPrivilege, `SET ROLE kizo_owner`, false},
+		{"a wallet that is full from the start", noPrivilege, `INSERT INTO accounts (public_id, owner, currency, kind, floor, balance)
+			VALUES (gen_random_uuid(), gen_random_uuid(), 'USD', 'wallet', 0, 100)`, false},
+		{"a wallet with a credit line", check, `INSERT INTO accounts (public_id, owner, currency, kind, floor)
+			VALUES (gen_random_uuid(), gen_random_uuid(), 'USD', 'wallet', -100)`, false},
+		{"a wallet without a floor", check, `INSERT INTO accounts (public_id, owner, currency, kind)
+			VALUES (gen_random_uuid(), gen_random_uuid(), 'USD', 'wallet')`, false},
+		{"a lower floor", noPrivilege, `UPDATE accounts SET floor = -100`, false},
+		{"a second wallet in a currency", duplicate, `INSERT INTO accounts (public_id, owner, currency, kind, floor)
+			SELECT gen_random_uuid(), owner, currency, 'wallet', 0 FROM accounts WHERE id = $alice`, false},
+		{"money from nowhere", integrity, `UPDATE accounts SET balance = balance + 100 WHERE id = $alice`, false},
+		{"money into nowhere", integrity, `UPDATE accounts SET balance = balance - 1 WHERE id = $alice`, false},
+		{"money from one to another without a line", integrity, `UPDATE accounts SET balance = balance + CASE id WHEN $alice THEN 1 ELSE -1 END
+			WHERE id IN ($alice, $bob)`, false},
+		{"a skipped number", integrity, `UPDATE accounts SET seq = seq + 1 WHERE id = $alice`, false},
+		{"the books wound back", integrity, `UPDATE accounts a SET seq = p.seq, balance = p.balance_after
+			FROM postings p WHERE a.id = $bob AND p.account_id = a.id AND p.seq = a.seq - 1`, false},
+		{"an as-of that goes back", integrity, `UPDATE accounts SET as_of = as_of - interval '1 second' WHERE id = $alice`, false},
+		{"below the floor", check, `UPDATE accounts SET balance = -1 WHERE id = $alice`, false},
+		{"more held than there is", check, `UPDATE accounts SET held = balance + 1 WHERE id = $alice`, false},
+		{"less than nothing held", check, `UPDATE accounts SET held = -1 WHERE id = $alice`, false},
+		{"beyond what JSON can count", check, `UPDATE accounts SET balance = 9007199254740992 WHERE id = $alice`, false},
+		{"a frozen status of another kind", check, `UPDATE accounts SET status = 'melted' WHERE id = $alice`, false},
+		{"a posting alone", integrity, `INSERT INTO postings VALUES ($alice, 1000, '$pending', 5, 5, now())`, false},
+		{"a third posting", integrity, `INSERT INTO postings VALUES ($other, 1000, '$posted', 5, 5, now())`, false},
+		{"a second pair of postings", integrity, `INSERT INTO postings VALUES
+			($other, 1000, '$posted', 10, 10, now()), ($euro, 1000, '$posted', -10, -10, now())`, false},
+		{"the same pair again", duplicate, `INSERT INTO postings VALUES
+			($bob, 1000, '$posted', 10, 10, now()), ($alice, 1000, '$posted', -10, -10, now())`, false},
+		{"postings that do not sum to zero", integrity, `INSERT INTO postings VALUES
+			($bob, 1000, '$pending', 10, 10, now()), ($alice, 1000, '$pending', -9, -9, now())`, false},
+		{"postings of a pending transfer", integrity, `INSERT INTO postings VALUES
+			($bob, 1000, '$pending', 10, 10, now()), ($alice, 1000, '$pending', -10, -10, now())`, false},
+		{"postings of no transfer", integrity, `INSERT INTO postings VALUES
+			($bob, 1000, gen_random_uuid(), 10, 10, now())`, false},
+		{"a posting on no account", integrity, `INSERT INTO postings VALUES
+			(0, 1, '$posted', 10, 10, now()), (-1, 1, '$posted', -10, -10, now())`, false},
+		{"postings in two currencies", integrity, `WITH t AS (` + newTransfer("posted", `$alice`, `$euro`, `10`, `'USD'`) + ` RETURNING id)
+			INSERT INTO postings SELECT a, 1000, id, x, x, now() FROM t, (VALUES ($alice, -10), ($euro, 10)) v (a, x)`, false},
+		{"a number used twice", duplicate, `INSERT INTO postings VALUES ($alice, 1, '$pending', 5, 5, now())`, false},
+		{"a line over nothing", check, `INSERT INTO postings VALUES ($alice, 1000, '$pending', 0, 5, now())`, false},
+		{"reopen what is posted", integrity, `UPDATE transfers SET state = 'pending', posted_amount = 0, resolved_at = NULL WHERE id = '$posted'`, false},
+		{"void what is posted", integrity, `UPDATE transfers SET state = 'voided', posted_amount = 0, reason = 'x' WHERE id = '$posted'`, false},
+		{"post what is refused", integrity, `UPDATE transfers SET state = 'posted', posted_amount = amount WHERE id = '$refused'`, false},
+		{"another reason", integrity, `UPDATE transfers SET reason = 'because' WHERE id = '$refused'`, false},
+		{"reverse more than was posted", check, `UPDATE transfers SET reversed_amount = posted_amount + 1 WHERE id = '$posted'`, false},
+		{"forget a reversal", integrity, `UPDATE transfers SET reversed_amount = 0 WHERE id = '$reversed'`, false},
+		{"post more than was asked", check, `UPDATE transfers SET state = 'posted', posted_amount = amount + 1, resolved_at = now() WHERE id = '$pending'`, false},
+		{"post nothing", check, `UPDATE transfers SET state = 'posted', resolved_at = now() WHERE id = '$pending'`, false},
+		{"end without a time", check, `UPDATE transfers SET state = 'voided', reason = 'x' WHERE id = '$pending'`, false},
+		{"end without a reason", check, `UPDATE transfers SET state = 'voided', resolved_at = now() WHERE id = '$pending'`, false},
+		{"an amount of nothing", check, newTransfer("pending", `$alice`, `$bob`, `0`, `'USD'`), false},
+		{"an amount below nothing", check, newTransfer("pending", `$alice`, `$bob`, `-5`, `'USD'`), false},
+		{"an amount beyond the bound", check, newTransfer("pending", `$alice`, `$bob`, `1000000000000001`, `'USD'`), false},
+		{"a transfer to oneself", check, newTransfer("pending", `$alice`, `$alice`, `5`, `'USD'`), false},
+		{"a key twice", duplicate, `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount, currency, owner, idem_key, fingerprint, created_at)
+			SELECT gen_random_uuid(), 'deposit', 'pending', $alice, $bob, 5, 'USD', owner, idem_key, fingerprint, now() FROM transfers WHERE id = '$posted'`, false},
+
+		{"the owner: change a posting", integrity, `UPDATE postings SET amount = 1`, true},
+		{"the owner: delete a posting", integrity, `DELETE FROM postings`, true},
+		{"the owner: truncate the postings", integrity, `TRUNCATE postings`, true},
+		{"the owner: change an event", integrity, `UPDATE events SET state = 'posted'`, true},
+		{"the owner: delete an event", integrity, `DELETE FROM events`, true},
+		{"the owner: truncate the events", integrity, `TRUNCATE events`, true},
+		{"the owner: delete a transfer", integrity, `DELETE FROM transfers`, true},
+		{"the owner: delete an account", integrity, `DELETE FROM accounts`, true},
+		{"the owner: delete a payment", integrity, `DELETE FROM payments`, true},
+		{"the owner: an event with an id of its own", generated, `INSERT INTO events (id, transfer_id, state, debit_account, at, digest)
+			VALUES (1, '$posted', 'posted', 1, now(), sha256(''))`, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			conn := app
+			if tt.asOwner {
+				conn = owner
+			}
+			_, err := conn.Exec(t.Context(), names.Replace(tt.sql))
+			told, ok := errors.AsType[*pgconn.PgError](err)
+			if !ok || told.Code != tt.state {
+				t.Errorf("got %v, want SQLSTATE %s", err, tt.state)
+			}
+		})
+	}
+	h.books()
+}
+
+// newTransfer is a row that the application may write, as far as its privileges go.
+func newTransfer(state, debit, credit, amount, currency string) string {
+	posted, resolved := `0`, `NULL`
+	if state == "posted" {
+		posted, resolved = amount, `now()`
+	}
+	return `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount, posted_amount, currency, owner, idem_key, fingerprint, created_at, resolved_at)
+		VALUES (gen_random_uuid(), 'deposit', '` + state + `', ` + debit + `, ` + credit + `, ` + amount + `, ` + posted + `, ` + currency +
+		`, gen_random_uuid(), 'k', sha256(''), now(), ` + resolved + `)`
+}
+
+// TestApplicationMayDoItsWork: the same role can do all that the ledger asks; or
+// else the test above would prove little.
+func TestApplicationMayDoItsWork(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.oneOfEverything()
+	if err := h.SetStatus(t.Context(), h.user(5), ledger.Frozen); err != nil {
+		t.Error(err)
+	}
+	h.books()
+}
