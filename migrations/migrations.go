@@ -30,7 +30,7 @@ func Apply(ctx context.Context, url string) (err error) {
 		return fmt.Errorf("open database for migrations: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	locker, err := lock.NewPostgresSessionLocker()
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // every second, for five minutes
 	if err != nil {
 		return fmt.Errorf("make migration lock: %w", err)
 	}

@@ -170,7 +170,7 @@ func TestHangingUpUndoesNothing(t *testing.T) {
 	}()
 	waitFor(t, "the ledger to wait for the lock", func() bool {
 		var waiting bool
-		must(t, lock.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+		must(t, h.pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting))
 		return waiting
 	})
