@@ -125,12 +125,17 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: clearingSums,
+		rows: houseSums,
 		rules: []rule{
 			{
-				name: "clearing", sentence: "a clearing account holds the executed withdrawals less the executed deposits",
-				holds: "x.balance = x.executed",
-				row:   "'currency ' || x.currency || ': balance ' || x.balance || ', payments ' || x.executed",
+				name: "clearing", sentence: "a clearing account holds the executed withdrawals less the executed deposits, and what suspense brought into it",
+				holds: "x.clearing = x.executed + x.suspended",
+				row:   "'currency ' || x.currency || ': balance ' || x.clearing || ', payments ' || x.executed || ', from suspense ' || x.suspended",
+			},
+			{
+				name: "suspense", sentence: "a suspense account holds what suspense transfers, all between it and clearing, left in it",
+				holds: "x.suspense = -x.suspended AND x.strays = 0",
+				row:   "'currency ' || x.currency || ': balance ' || x.suspense || ', brought into clearing ' || x.suspended",
 			},
 		},
 	},
@@ -229,12 +234,22 @@ const (
 		FROM (SELECT * FROM transfers WHERE kind IN ('deposit', 'withdrawal') AND state <> 'refused') t
 		FULL JOIN payments p ON p.transfer_id = t.id) x`
 
-	clearingSums = `(
-		SELECT COALESCE(a.currency, p.currency) AS currency, COALESCE(a.balance, 0) AS balance, COALESCE(p.executed, 0) AS executed
-		FROM (SELECT * FROM accounts WHERE kind = 'clearing') a
+	houseSums = `(
+		SELECT COALESCE(a.currency, p.currency, t.currency) AS currency, COALESCE(a.clearing, 0) AS clearing,
+			COALESCE(a.suspense, 0) AS suspense, COALESCE(p.executed, 0) AS executed,
+			COALESCE(t.suspended, 0) AS suspended, COALESCE(t.strays, 0) AS strays
+		FROM (
+			SELECT currency, sum(balance) FILTER (WHERE kind = 'clearing') AS clearing,
+				sum(balance) FILTER (WHERE kind = 'suspense') AS suspense
+			FROM accounts WHERE kind IN ('clearing', 'suspense') GROUP BY currency) a
 		FULL JOIN (
 			SELECT currency, sum(CASE direction WHEN 'deposit' THEN -amount ELSE amount END) AS executed
-			FROM payments WHERE state = 'executed' GROUP BY currency) p ON p.currency = a.currency) x`
+			FROM payments WHERE state = 'executed' GROUP BY currency) p ON p.currency = a.currency
+		FULL JOIN (
+			SELECT t.currency, sum(CASE 'clearing' WHEN c.kind THEN t.posted_amount WHEN d.kind THEN -t.posted_amount END) AS suspended,
+				count(*) FILTER (WHERE (d.kind, c.kind) NOT IN (('clearing', 'suspense'), ('suspense', 'clearing'))) AS strays
+			FROM transfers t LEFT JOIN accounts d ON d.id = t.debit_account LEFT JOIN accounts c ON c.id = t.credit_account
+			WHERE t.kind = 'suspense' GROUP BY t.currency) t ON t.currency = COALESCE(a.currency, p.currency)) x`
 
 	// Captures and voids leave no event: the authorisation's own tells of them.
 	transfersWithEvents = `(

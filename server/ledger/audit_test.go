@@ -223,7 +223,7 @@ var damages = []struct {
 	{"an open payment of a voided withdrawal", `UPDATE payments SET state = 'needs_review' WHERE transfer_id = $rejected`,
 		[]string{"settled"}, "transfer $rejected"},
 	{"a clearing account that is none", `UPDATE accounts SET kind = 'suspense' WHERE kind = 'clearing' AND currency = 'EUR'`,
-		[]string{"clearing"}, "currency EUR"},
+		[]string{"clearing", "suspense"}, "currency EUR"},
 	{"a payment that nobody will look at", `ALTER TABLE payments DROP CONSTRAINT payments_due;
 		UPDATE payments SET next_at = NULL WHERE transfer_id = $waiting`, []string{"way_to_end"}, "transfer $waiting"},
 	{"an authorisation without an end", `UPDATE transfers SET expires_at = NULL WHERE id = $open`,

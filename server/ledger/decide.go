@@ -105,6 +105,8 @@ func (b *book) decide(c *command) outcome {
 		return b.reverse(c)
 	case opSettle:
 		return b.settle(c)
+	case opSuspend:
+		return b.suspend(c)
 	default:
 		return b.expire(c)
 	}

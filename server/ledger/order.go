@@ -70,6 +70,7 @@ const (
 	opReverse
 	opSettle
 	opExpire
+	opSuspend
 )
 
 // command is one line of a batch, whatever asked for it.

@@ -1,0 +1,78 @@
+package ledger_test
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// A difference is booked once, whoever finds it again, and the audit knows where
+// clearing's money went.
+func TestSuspend(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.user(100)
+	paid := ledger.Suspension{Ref: newKey(), Cause: "executed_not_posted", Currency: "USD", Amount: 30, IntoClearing: true}
+	first, err := h.Suspend(t.Context(), paid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Kind != ledger.KindSuspense || first.State != ledger.Posted || first.PostedAmount != 30 {
+		t.Errorf("got %+v", first)
+	}
+	again, err := h.another(ledger.Config{}).Suspend(t.Context(), paid)
+	if err != nil || again.ID != first.ID {
+		t.Errorf("booked again as %s, not %s: %v", again.ID, first.ID, err)
+	}
+	unpaid := paid
+	unpaid.Ref, unpaid.Amount, unpaid.IntoClearing = newKey(), 12, false
+	if _, err := h.Suspend(t.Context(), unpaid); err != nil {
+		t.Fatal(err)
+	}
+	h.wantHouse("clearing", -100+30-12)
+	h.wantHouse("suspense", -30+12)
+	lines, err := h.Postings(t.Context(), first)
+	if err != nil || len(lines) != 2 || lines[0].Amount != -30 || lines[1].Amount != 30 {
+		t.Errorf("got %+v, %v", lines, err)
+	}
+	if got, err := h.Get(t.Context(), first.ID); err != nil || got.Memo != paid.Ref {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	_, err = h.Get(t.Context(), uuid.New())
+	wantCode(t, err, ledger.TransferNotFound)
+	report, err := ledger.Audit(t.Context(), h.pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if broken, is := report.FirstBroken(); is {
+		t.Errorf("the audit does not pass: %+v", broken)
+	}
+}
+
+func TestSuspendRefusesAnotherAmount(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := ledger.Suspension{Ref: newKey(), Cause: "executed_not_posted", Currency: "EUR", Amount: 30}
+	if _, err := h.Suspend(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	s.Amount = 31
+	_, err := h.Suspend(t.Context(), s)
+	wantCode(t, err, ledger.KeyReused)
+	s.Amount, s.Currency = 30, "EURO"
+	_, err = h.Suspend(t.Context(), s)
+	wantCode(t, err, ledger.AmountOutOfRange)
+}
+
+func (h *house) wantHouse(kind string, balance int64) {
+	h.t.Helper()
+	var got int64
+	if err := h.pool.QueryRow(h.t.Context(), `SELECT balance FROM accounts WHERE kind = $1 AND currency = 'USD'`, kind).Scan(&got); err != nil {
+		h.t.Fatal(err)
+	}
+	if got != balance {
+		h.t.Errorf("%s holds %d, want %d", kind, got, balance)
+	}
+}
