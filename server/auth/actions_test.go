@@ -1,0 +1,29 @@
+package auth
+
+import "testing"
+
+func TestActionsAreKept(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, olga := h.signUp("olga")
+	must(t, h.NoteAction(t.Context(), olga.ID, "queue.pause", "bank", "the bank asked us to"))
+	must(t, h.NoteAction(t.Context(), newID(), "queue.resume", "bank", "done"))
+	actions, err := h.Actions(t.Context(), 10)
+	must(t, err)
+	if len(actions) != 2 || actions[0].Action != "queue.resume" || actions[0].Operator != "" {
+		t.Fatalf("got %+v", actions)
+	}
+	first := actions[1]
+	if first.Operator != "olga" || first.Subject != "bank" || first.Reason != "the bank asked us to" || first.At.IsZero() {
+		t.Errorf("got %+v", first)
+	}
+	if actions, err = h.Actions(t.Context(), 1); err != nil || len(actions) != 1 {
+		t.Errorf("got %+v, %v", actions, err)
+	}
+	if err := h.NoteAction(t.Context(), olga.ID, "queue.pause", "bank", ""); err == nil {
+		t.Error("an action without a reason was kept")
+	}
+	if _, err := h.pool.Exec(t.Context(), `DELETE FROM operator_actions`); err == nil {
+		t.Error("an action could be deleted")
+	}
+}
