@@ -18,6 +18,51 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for PaymentDirection.
+const (
+	PaymentDeposit    PaymentDirection = "deposit"
+	PaymentWithdrawal PaymentDirection = "withdrawal"
+)
+
+// Valid indicates whether the value is a known member of the PaymentDirection enum.
+func (e PaymentDirection) Valid() bool {
+	switch e {
+	case PaymentDeposit:
+		return true
+	case PaymentWithdrawal:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PaymentState.
+const (
+	PaymentExecuted    PaymentState = "executed"
+	PaymentNeedsReview PaymentState = "needs_review"
+	PaymentPending     PaymentState = "pending"
+	PaymentRejected    PaymentState = "rejected"
+	PaymentUnknown     PaymentState = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the PaymentState enum.
+func (e PaymentState) Valid() bool {
+	switch e {
+	case PaymentExecuted:
+		return true
+	case PaymentNeedsReview:
+		return true
+	case PaymentPending:
+		return true
+	case PaymentRejected:
+		return true
+	case PaymentUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProblemCode.
 const (
 	AccountFrozen           ProblemCode = "account_frozen"
@@ -53,12 +98,20 @@ const (
 	PayeeIsSelf             ProblemCode = "payee_is_self"
 	PayeeNotFound           ProblemCode = "payee_not_found"
 	PayeeWalletMissing      ProblemCode = "payee_wallet_missing"
+	PaymentNotFound         ProblemCode = "payment_not_found"
+	PaymentNotInReview      ProblemCode = "payment_not_in_review"
+	QueueNotFound           ProblemCode = "queue_not_found"
+	QueueUnavailable        ProblemCode = "queue_unavailable"
+	ReasonMalformed         ProblemCode = "reason_malformed"
 	RefreshTokenInvalid     ProblemCode = "refresh_token_invalid"
 	RefreshTokenReused      ProblemCode = "refresh_token_reused"
 	ReversalExceedsTransfer ProblemCode = "reversal_exceeds_transfer"
 	RouteNotFound           ProblemCode = "route_not_found"
 	SessionNotFound         ProblemCode = "session_not_found"
 	SessionRevoked          ProblemCode = "session_revoked"
+	SignatureInvalid        ProblemCode = "signature_invalid"
+	TaskBusy                ProblemCode = "task_busy"
+	TaskNotFound            ProblemCode = "task_not_found"
 	TimeInFuture            ProblemCode = "time_in_future"
 	TokenExpired            ProblemCode = "token_expired"
 	TokenInvalid            ProblemCode = "token_invalid"
@@ -140,6 +193,16 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case PayeeWalletMissing:
 		return true
+	case PaymentNotFound:
+		return true
+	case PaymentNotInReview:
+		return true
+	case QueueNotFound:
+		return true
+	case QueueUnavailable:
+		return true
+	case ReasonMalformed:
+		return true
 	case RefreshTokenInvalid:
 		return true
 	case RefreshTokenReused:
@@ -151,6 +214,12 @@ func (e ProblemCode) Valid() bool {
 	case SessionNotFound:
 		return true
 	case SessionRevoked:
+		return true
+	case SignatureInvalid:
+		return true
+	case TaskBusy:
+		return true
+	case TaskNotFound:
 		return true
 	case TimeInFuture:
 		return true
@@ -282,6 +351,37 @@ func (e WalletStatus) Valid() bool {
 	}
 }
 
+// Action defines model for Action.
+type Action struct {
+	Action string    `json:"action"`
+	At     time.Time `json:"at"`
+	Id     int64     `json:"id"`
+
+	// Operator Handle
+	Operator string `json:"operator"`
+	Reason   string `json:"reason"`
+	Subject  string `json:"subject"`
+}
+
+// ActionList defines model for ActionList.
+type ActionList struct {
+	Items []Action `json:"items"`
+}
+
+// AuditCheck defines model for AuditCheck.
+type AuditCheck struct {
+	Broken   []string `json:"broken"`
+	Name     string   `json:"name"`
+	Rows     int64    `json:"rows"`
+	Sentence string   `json:"sentence"`
+}
+
+// AuditReport defines model for AuditReport.
+type AuditReport struct {
+	Checks []AuditCheck `json:"checks"`
+	Ok     bool         `json:"ok"`
+}
+
 // Balance defines model for Balance.
 type Balance struct {
 	At time.Time `json:"at"`
@@ -318,6 +418,18 @@ type BankTransferCreate struct {
 // Example: USD
 type Currency = string
 
+// Difference defines model for Difference.
+type Difference struct {
+	Detail      string    `json:"detail"`
+	ExternalRef string    `json:"external_ref"`
+	FoundAt     time.Time `json:"found_at"`
+	Kind        string    `json:"kind"`
+
+	// SuspenseId The transfer that booked it to suspense
+	SuspenseId *openapi_types.UUID `json:"suspense_id,omitempty"`
+	TransferId *openapi_types.UUID `json:"transfer_id,omitempty"`
+}
+
 // LogIn defines model for LogIn.
 type LogIn struct {
 	// Login E-mail address or handle
@@ -343,6 +455,54 @@ type Party struct {
 	Bank   *bool   `json:"bank,omitempty"`
 	Handle *string `json:"handle,omitempty"`
 	Name   *string `json:"name,omitempty"`
+}
+
+// Payment defines model for Payment.
+type Payment struct {
+	// Amount Minor units
+	//
+	// Example: 1250
+	Amount    Money     `json:"amount"`
+	Attempts  int       `json:"attempts"`
+	BankRef   *string   `json:"bank_ref,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Currency ISO 4217 code
+	//
+	// Example: USD
+	Currency  Currency         `json:"currency"`
+	Direction PaymentDirection `json:"direction"`
+
+	// ExternalRef What the bank knows it by
+	ExternalRef string             `json:"external_ref"`
+	Fence       int64              `json:"fence"`
+	LastError   *string            `json:"last_error,omitempty"`
+	LeaseUntil  *time.Time         `json:"lease_until,omitempty"`
+	NextAt      *time.Time         `json:"next_at,omitempty"`
+	State       PaymentState       `json:"state"`
+	TransferId  openapi_types.UUID `json:"transfer_id"`
+	UpdatedAt   time.Time          `json:"updated_at"`
+}
+
+// PaymentDirection defines model for Payment.Direction.
+type PaymentDirection string
+
+// PaymentState defines model for Payment.State.
+type PaymentState string
+
+// PaymentList defines model for PaymentList.
+type PaymentList struct {
+	Items      []Payment `json:"items"`
+	NextCursor *string   `json:"next_cursor,omitempty"`
+}
+
+// PaymentResolve defines model for PaymentResolve.
+type PaymentResolve struct {
+	// Outcome executed, rejected, or ask: have the bank asked once more
+	Outcome string `json:"outcome"`
+
+	// Reason Why, for the log of actions; 1 to 500 characters
+	Reason string `json:"reason"`
 }
 
 // Person defines model for Person.
@@ -377,6 +537,49 @@ type Problem struct {
 
 // ProblemCode Stable; new ones may come
 type ProblemCode string
+
+// Queue defines model for Queue.
+type Queue struct {
+	Active      int `json:"active"`
+	Archived    int `json:"archived"`
+	FailedToday int `json:"failed_today"`
+
+	// LatencyMs Age of the oldest pending task
+	LatencyMs      int64  `json:"latency_ms"`
+	Name           string `json:"name"`
+	Paused         bool   `json:"paused"`
+	Pending        int    `json:"pending"`
+	ProcessedToday int    `json:"processed_today"`
+	Retry          int    `json:"retry"`
+	Scheduled      int    `json:"scheduled"`
+}
+
+// QueueList defines model for QueueList.
+type QueueList struct {
+	Items []Queue `json:"items"`
+}
+
+// Reason defines model for Reason.
+type Reason struct {
+	// Reason Why, for the log of actions; 1 to 500 characters
+	Reason string `json:"reason"`
+}
+
+// Reconciliation defines model for Reconciliation.
+type Reconciliation struct {
+	// Found Differences that are new
+	Found int `json:"found"`
+
+	// Known The newest 100 of all
+	Known   []Difference `json:"known"`
+	Matched int          `json:"matched"`
+
+	// Open Lines whose payment has not ended
+	Open int `json:"open"`
+
+	// Read Statement lines that were new
+	Read int `json:"read"`
+}
 
 // Refresh defines model for Refresh.
 type Refresh struct {
@@ -420,6 +623,41 @@ type SignUp struct {
 
 	// Password 10 to 256 bytes
 	Password string `json:"password"`
+}
+
+// Task defines model for Task.
+type Task struct {
+	Id            string              `json:"id"`
+	LastError     *string             `json:"last_error,omitempty"`
+	NextProcessAt *time.Time          `json:"next_process_at,omitempty"`
+	Queue         string              `json:"queue"`
+	State         string              `json:"state"`
+	TransferId    *openapi_types.UUID `json:"transfer_id,omitempty"`
+}
+
+// TaskList defines model for TaskList.
+type TaskList struct {
+	Items []Task `json:"items"`
+}
+
+// Timeline defines model for Timeline.
+type Timeline struct {
+	Entries []TimelineEntry `json:"entries"`
+
+	// Next Who acts next
+	Next     string   `json:"next"`
+	Transfer Transfer `json:"transfer"`
+
+	// WaitsFor What it waits for; "nothing" when it has ended
+	WaitsFor string `json:"waits_for"`
+}
+
+// TimelineEntry defines model for TimelineEntry.
+type TimelineEntry struct {
+	At time.Time `json:"at"`
+
+	// What One plain sentence
+	What string `json:"what"`
 }
 
 // Tokens defines model for Tokens.
@@ -622,8 +860,17 @@ type IdempotencyKey = string
 // Prefer defines model for Prefer.
 type Prefer = string
 
+// QueueName defines model for QueueName.
+type QueueName = string
+
+// UserLogin defines model for UserLogin.
+type UserLogin = string
+
 // PendingTransfer defines model for PendingTransfer.
 type PendingTransfer = Transfer
+
+// WithReason defines model for WithReason.
+type WithReason = Reason
 
 // CreateDepositParams defines parameters for CreateDeposit.
 type CreateDepositParams struct {
@@ -632,6 +879,31 @@ type CreateDepositParams struct {
 
 	// Prefer `wait=5` waits up to so many seconds (at most 30) for the bank's answer
 	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// OpsListActionsParams defines parameters for OpsListActions.
+type OpsListActionsParams struct {
+	// Limit 1 to 100, 20 when left out
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// OpsListPaymentsParams defines parameters for OpsListPayments.
+type OpsListPaymentsParams struct {
+	// State pending, unknown, executed, rejected or needs_review
+	State  *string `form:"state,omitempty" json:"state,omitempty"`
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit 1 to 100, 20 when left out
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// OpsListTasksParams defines parameters for OpsListTasks.
+type OpsListTasksParams struct {
+	// State pending, active, scheduled, retry, archived or completed; pending when left out
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+
+	// Limit 1 to 100, 20 when left out
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListTransfersParams defines parameters for ListTransfers.
@@ -716,6 +988,24 @@ type CreateDepositJSONRequestBody = BankTransferCreate
 
 // UpdateMeJSONRequestBody defines body for UpdateMe for application/json ContentType.
 type UpdateMeJSONRequestBody = UserUpdate
+
+// OpsResolvePaymentJSONRequestBody defines body for OpsResolvePayment for application/json ContentType.
+type OpsResolvePaymentJSONRequestBody = PaymentResolve
+
+// OpsPauseQueueJSONRequestBody defines body for OpsPauseQueue for application/json ContentType.
+type OpsPauseQueueJSONRequestBody = Reason
+
+// OpsResumeQueueJSONRequestBody defines body for OpsResumeQueue for application/json ContentType.
+type OpsResumeQueueJSONRequestBody = Reason
+
+// OpsActOnTaskJSONRequestBody defines body for OpsActOnTask for application/json ContentType.
+type OpsActOnTaskJSONRequestBody = Reason
+
+// OpsFreezeUserJSONRequestBody defines body for OpsFreezeUser for application/json ContentType.
+type OpsFreezeUserJSONRequestBody = Reason
+
+// OpsUnfreezeUserJSONRequestBody defines body for OpsUnfreezeUser for application/json ContentType.
+type OpsUnfreezeUserJSONRequestBody = Reason
 
 // CreateTransferJSONRequestBody defines body for CreateTransfer for application/json ContentType.
 type CreateTransferJSONRequestBody = TransferCreate
@@ -857,6 +1147,14 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/auth/signup (the `SignUp` operationId).
 	SignUp(ctx context.Context, body SignUpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// BankCallback The bank says what became of a payment
+	//
+	// Signed with HMAC-SHA-256 over time and body (`Kizo-Bank-Signature`). It decides nothing: it makes
+	// Kizo ask the bank now rather than later.
+	//
+	// Corresponds with POST /v1/bank/callbacks (the `BankCallback` operationId).
+	BankCallback(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CreateDepositWithBody Bring money in from your bank
 	//
 	// Takes any type of body and a specified content type.
@@ -889,6 +1187,125 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/me (the `UpdateMe` operationId).
 	UpdateMe(ctx context.Context, body UpdateMeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsListActions What operators did, newest first
+	//
+	// Corresponds with GET /v1/ops/actions (the `OpsListActions` operationId).
+	OpsListActions(ctx context.Context, params *OpsListActionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsAudit Recompute every invariant of the books
+	//
+	// Corresponds with POST /v1/ops/audit (the `OpsAudit` operationId).
+	OpsAudit(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsListPayments Payments, newest first
+	//
+	// Corresponds with GET /v1/ops/payments (the `OpsListPayments` operationId).
+	OpsListPayments(ctx context.Context, params *OpsListPaymentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsGetPayment The payment of a transfer
+	//
+	// Corresponds with GET /v1/ops/payments/{id} (the `OpsGetPayment` operationId).
+	OpsGetPayment(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsResolvePaymentWithBody Decide a payment that needs review, or have the bank asked once more
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/ops/payments/{id}/resolve (the `OpsResolvePayment` operationId).
+	OpsResolvePaymentWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsResolvePayment Decide a payment that needs review, or have the bank asked once more
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/ops/payments/{id}/resolve (the `OpsResolvePayment` operationId).
+	OpsResolvePayment(ctx context.Context, id ID, body OpsResolvePaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsListQueues The settlement queues, live
+	//
+	// Corresponds with GET /v1/ops/queues (the `OpsListQueues` operationId).
+	OpsListQueues(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsPauseQueueWithBody Let no task of a queue start; the janitor still moves what is overdue
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/ops/queues/{queue}/pause (the `OpsPauseQueue` operationId).
+	OpsPauseQueueWithBody(ctx context.Context, queue QueueName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsPauseQueue Let no task of a queue start; the janitor still moves what is overdue
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/ops/queues/{queue}/pause (the `OpsPauseQueue` operationId).
+	OpsPauseQueue(ctx context.Context, queue QueueName, body OpsPauseQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsResumeQueueWithBody Let the tasks of a queue start again
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/ops/queues/{queue}/resume (the `OpsResumeQueue` operationId).
+	OpsResumeQueueWithBody(ctx context.Context, queue QueueName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsResumeQueue Let the tasks of a queue start again
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/ops/queues/{queue}/resume (the `OpsResumeQueue` operationId).
+	OpsResumeQueue(ctx context.Context, queue QueueName, body OpsResumeQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsListTasks Tasks of a queue in one state
+	//
+	// Corresponds with GET /v1/ops/queues/{queue}/tasks (the `OpsListTasks` operationId).
+	OpsListTasks(ctx context.Context, queue QueueName, params *OpsListTasksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsActOnTaskWithBody Retry, archive or delete a task; its payment is not touched
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/ops/queues/{queue}/tasks/{task}/{action} (the `OpsActOnTask` operationId).
+	OpsActOnTaskWithBody(ctx context.Context, queue QueueName, task string, action string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsActOnTask Retry, archive or delete a task; its payment is not touched
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/ops/queues/{queue}/tasks/{task}/{action} (the `OpsActOnTask` operationId).
+	OpsActOnTask(ctx context.Context, queue QueueName, task string, action string, body OpsActOnTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsReconcile Read the bank's statement and compare it with the books
+	//
+	// Corresponds with POST /v1/ops/reconcile (the `OpsReconcile` operationId).
+	OpsReconcile(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsFreezeUserWithBody Freeze all wallets of a user; what was held before still settles
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
+	OpsFreezeUserWithBody(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsFreezeUser Freeze all wallets of a user; what was held before still settles
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
+	OpsFreezeUser(ctx context.Context, login UserLogin, body OpsFreezeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUnfreezeUserWithBody Let a user's wallets move again
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/ops/users/{login}/unfreeze (the `OpsUnfreezeUser` operationId).
+	OpsUnfreezeUserWithBody(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUnfreezeUser Let a user's wallets move again
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/ops/users/{login}/unfreeze (the `OpsUnfreezeUser` operationId).
+	OpsUnfreezeUser(ctx context.Context, login UserLogin, body OpsUnfreezeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSessions Where you are signed in
 	//
@@ -959,6 +1376,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/transfers/{id}/reverse (the `ReverseTransfer` operationId).
 	ReverseTransfer(ctx context.Context, id ID, params *ReverseTransferParams, body ReverseTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainTransfer All that happened to a transfer, what it waits for, and who acts next
+	//
+	// For those whose wallets it touches, and for operators.
+	//
+	// Corresponds with GET /v1/transfers/{id}/timeline (the `ExplainTransfer` operationId).
+	ExplainTransfer(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// VoidTransfer Give an authorised amount back
 	//
@@ -1134,6 +1558,24 @@ func (c *Client) SignUp(ctx context.Context, body SignUpJSONRequestBody, reqEdit
 	return c.Client.Do(req)
 }
 
+// BankCallback The bank says what became of a payment
+//
+// Signed with HMAC-SHA-256 over time and body (`Kizo-Bank-Signature`). It decides nothing: it makes
+// Kizo ask the bank now rather than later.
+//
+// Corresponds with POST /v1/bank/callbacks (the `BankCallback` operationId).
+func (c *Client) BankCallback(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBankCallbackRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CreateDepositWithBody Bring money in from your bank
 //
 // Takes any type of body and a specified content type.
@@ -1207,6 +1649,315 @@ func (c *Client) UpdateMeWithBody(ctx context.Context, contentType string, body 
 // Corresponds with PATCH /v1/me (the `UpdateMe` operationId).
 func (c *Client) UpdateMe(ctx context.Context, body UpdateMeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateMeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsListActions What operators did, newest first
+//
+// Corresponds with GET /v1/ops/actions (the `OpsListActions` operationId).
+func (c *Client) OpsListActions(ctx context.Context, params *OpsListActionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsListActionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsAudit Recompute every invariant of the books
+//
+// Corresponds with POST /v1/ops/audit (the `OpsAudit` operationId).
+func (c *Client) OpsAudit(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsAuditRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsListPayments Payments, newest first
+//
+// Corresponds with GET /v1/ops/payments (the `OpsListPayments` operationId).
+func (c *Client) OpsListPayments(ctx context.Context, params *OpsListPaymentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsListPaymentsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsGetPayment The payment of a transfer
+//
+// Corresponds with GET /v1/ops/payments/{id} (the `OpsGetPayment` operationId).
+func (c *Client) OpsGetPayment(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsGetPaymentRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsResolvePaymentWithBody Decide a payment that needs review, or have the bank asked once more
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/ops/payments/{id}/resolve (the `OpsResolvePayment` operationId).
+func (c *Client) OpsResolvePaymentWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsResolvePaymentRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsResolvePayment Decide a payment that needs review, or have the bank asked once more
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/ops/payments/{id}/resolve (the `OpsResolvePayment` operationId).
+func (c *Client) OpsResolvePayment(ctx context.Context, id ID, body OpsResolvePaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsResolvePaymentRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsListQueues The settlement queues, live
+//
+// Corresponds with GET /v1/ops/queues (the `OpsListQueues` operationId).
+func (c *Client) OpsListQueues(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsListQueuesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsPauseQueueWithBody Let no task of a queue start; the janitor still moves what is overdue
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/ops/queues/{queue}/pause (the `OpsPauseQueue` operationId).
+func (c *Client) OpsPauseQueueWithBody(ctx context.Context, queue QueueName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsPauseQueueRequestWithBody(c.Server, queue, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsPauseQueue Let no task of a queue start; the janitor still moves what is overdue
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/ops/queues/{queue}/pause (the `OpsPauseQueue` operationId).
+func (c *Client) OpsPauseQueue(ctx context.Context, queue QueueName, body OpsPauseQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsPauseQueueRequest(c.Server, queue, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsResumeQueueWithBody Let the tasks of a queue start again
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/ops/queues/{queue}/resume (the `OpsResumeQueue` operationId).
+func (c *Client) OpsResumeQueueWithBody(ctx context.Context, queue QueueName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsResumeQueueRequestWithBody(c.Server, queue, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsResumeQueue Let the tasks of a queue start again
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/ops/queues/{queue}/resume (the `OpsResumeQueue` operationId).
+func (c *Client) OpsResumeQueue(ctx context.Context, queue QueueName, body OpsResumeQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsResumeQueueRequest(c.Server, queue, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsListTasks Tasks of a queue in one state
+//
+// Corresponds with GET /v1/ops/queues/{queue}/tasks (the `OpsListTasks` operationId).
+func (c *Client) OpsListTasks(ctx context.Context, queue QueueName, params *OpsListTasksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsListTasksRequest(c.Server, queue, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsActOnTaskWithBody Retry, archive or delete a task; its payment is not touched
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/ops/queues/{queue}/tasks/{task}/{action} (the `OpsActOnTask` operationId).
+func (c *Client) OpsActOnTaskWithBody(ctx context.Context, queue QueueName, task string, action string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsActOnTaskRequestWithBody(c.Server, queue, task, action, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsActOnTask Retry, archive or delete a task; its payment is not touched
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/ops/queues/{queue}/tasks/{task}/{action} (the `OpsActOnTask` operationId).
+func (c *Client) OpsActOnTask(ctx context.Context, queue QueueName, task string, action string, body OpsActOnTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsActOnTaskRequest(c.Server, queue, task, action, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsReconcile Read the bank's statement and compare it with the books
+//
+// Corresponds with POST /v1/ops/reconcile (the `OpsReconcile` operationId).
+func (c *Client) OpsReconcile(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsReconcileRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsFreezeUserWithBody Freeze all wallets of a user; what was held before still settles
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
+func (c *Client) OpsFreezeUserWithBody(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsFreezeUserRequestWithBody(c.Server, login, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsFreezeUser Freeze all wallets of a user; what was held before still settles
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
+func (c *Client) OpsFreezeUser(ctx context.Context, login UserLogin, body OpsFreezeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsFreezeUserRequest(c.Server, login, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUnfreezeUserWithBody Let a user's wallets move again
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/ops/users/{login}/unfreeze (the `OpsUnfreezeUser` operationId).
+func (c *Client) OpsUnfreezeUserWithBody(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUnfreezeUserRequestWithBody(c.Server, login, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUnfreezeUser Let a user's wallets move again
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/ops/users/{login}/unfreeze (the `OpsUnfreezeUser` operationId).
+func (c *Client) OpsUnfreezeUser(ctx context.Context, login UserLogin, body OpsUnfreezeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUnfreezeUserRequest(c.Server, login, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1377,6 +2128,23 @@ func (c *Client) ReverseTransferWithBody(ctx context.Context, id ID, params *Rev
 // Corresponds with POST /v1/transfers/{id}/reverse (the `ReverseTransfer` operationId).
 func (c *Client) ReverseTransfer(ctx context.Context, id ID, params *ReverseTransferParams, body ReverseTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReverseTransferRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainTransfer All that happened to a transfer, what it waits for, and who acts next
+//
+// For those whose wallets it touches, and for operators.
+//
+// Corresponds with GET /v1/transfers/{id}/timeline (the `ExplainTransfer` operationId).
+func (c *Client) ExplainTransfer(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainTransferRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -1666,6 +2434,33 @@ func NewSignUpRequestWithBody(server string, contentType string, body io.Reader)
 	return req, nil
 }
 
+// NewBankCallbackRequest constructs an http.Request for the BankCallback method
+func NewBankCallbackRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/bank/callbacks")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewCreateDepositRequest calls the generic CreateDeposit builder with application/json body
 func NewCreateDepositRequest(server string, params *CreateDepositParams, body CreateDepositJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -1788,6 +2583,622 @@ func NewUpdateMeRequestWithBody(server string, contentType string, body io.Reade
 	}
 
 	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewOpsListActionsRequest constructs an http.Request for the OpsListActions method
+func NewOpsListActionsRequest(server string, params *OpsListActionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/actions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpsAuditRequest constructs an http.Request for the OpsAudit method
+func NewOpsAuditRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/audit")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpsListPaymentsRequest constructs an http.Request for the OpsListPayments method
+func NewOpsListPaymentsRequest(server string, params *OpsListPaymentsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/payments")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpsGetPaymentRequest constructs an http.Request for the OpsGetPayment method
+func NewOpsGetPaymentRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/payments/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpsResolvePaymentRequest calls the generic OpsResolvePayment builder with application/json body
+func NewOpsResolvePaymentRequest(server string, id ID, body OpsResolvePaymentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsResolvePaymentRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewOpsResolvePaymentRequestWithBody constructs an http.Request for the OpsResolvePayment method, with any body, and a specified content type
+func NewOpsResolvePaymentRequestWithBody(server string, id ID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/payments/%s/resolve", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewOpsListQueuesRequest constructs an http.Request for the OpsListQueues method
+func NewOpsListQueuesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/queues")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpsPauseQueueRequest calls the generic OpsPauseQueue builder with application/json body
+func NewOpsPauseQueueRequest(server string, queue QueueName, body OpsPauseQueueJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsPauseQueueRequestWithBody(server, queue, "application/json", bodyReader)
+}
+
+// NewOpsPauseQueueRequestWithBody constructs an http.Request for the OpsPauseQueue method, with any body, and a specified content type
+func NewOpsPauseQueueRequestWithBody(server string, queue QueueName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "queue", queue, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/queues/%s/pause", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewOpsResumeQueueRequest calls the generic OpsResumeQueue builder with application/json body
+func NewOpsResumeQueueRequest(server string, queue QueueName, body OpsResumeQueueJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsResumeQueueRequestWithBody(server, queue, "application/json", bodyReader)
+}
+
+// NewOpsResumeQueueRequestWithBody constructs an http.Request for the OpsResumeQueue method, with any body, and a specified content type
+func NewOpsResumeQueueRequestWithBody(server string, queue QueueName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "queue", queue, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/queues/%s/resume", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewOpsListTasksRequest constructs an http.Request for the OpsListTasks method
+func NewOpsListTasksRequest(server string, queue QueueName, params *OpsListTasksParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "queue", queue, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/queues/%s/tasks", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpsActOnTaskRequest calls the generic OpsActOnTask builder with application/json body
+func NewOpsActOnTaskRequest(server string, queue QueueName, task string, action string, body OpsActOnTaskJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsActOnTaskRequestWithBody(server, queue, task, action, "application/json", bodyReader)
+}
+
+// NewOpsActOnTaskRequestWithBody constructs an http.Request for the OpsActOnTask method, with any body, and a specified content type
+func NewOpsActOnTaskRequestWithBody(server string, queue QueueName, task string, action string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "queue", queue, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "task", task, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "action", action, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/queues/%s/tasks/%s/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewOpsReconcileRequest constructs an http.Request for the OpsReconcile method
+func NewOpsReconcileRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/reconcile")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpsFreezeUserRequest calls the generic OpsFreezeUser builder with application/json body
+func NewOpsFreezeUserRequest(server string, login UserLogin, body OpsFreezeUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsFreezeUserRequestWithBody(server, login, "application/json", bodyReader)
+}
+
+// NewOpsFreezeUserRequestWithBody constructs an http.Request for the OpsFreezeUser method, with any body, and a specified content type
+func NewOpsFreezeUserRequestWithBody(server string, login UserLogin, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "login", login, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/users/%s/freeze", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewOpsUnfreezeUserRequest calls the generic OpsUnfreezeUser builder with application/json body
+func NewOpsUnfreezeUserRequest(server string, login UserLogin, body OpsUnfreezeUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsUnfreezeUserRequestWithBody(server, login, "application/json", bodyReader)
+}
+
+// NewOpsUnfreezeUserRequestWithBody constructs an http.Request for the OpsUnfreezeUser method, with any body, and a specified content type
+func NewOpsUnfreezeUserRequestWithBody(server string, login UserLogin, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "login", login, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/users/%s/unfreeze", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -2215,6 +3626,40 @@ func NewReverseTransferRequestWithBody(server string, id ID, params *ReverseTran
 	return req, nil
 }
 
+// NewExplainTransferRequest constructs an http.Request for the ExplainTransfer method
+func NewExplainTransferRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transfers/%s/timeline", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewVoidTransferRequest constructs an http.Request for the VoidTransfer method
 func NewVoidTransferRequest(server string, id ID, params *VoidTransferParams) (*http.Request, error) {
 	var err error
@@ -2601,6 +4046,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/auth/signup (the `SignUp` operationId).
 	SignUpWithResponse(ctx context.Context, body SignUpJSONRequestBody, reqEditors ...RequestEditorFn) (*SignUpResponse, error)
 
+	// BankCallbackWithResponse The bank says what became of a payment
+	//
+	// Signed with HMAC-SHA-256 over time and body (`Kizo-Bank-Signature`). It decides nothing: it makes
+	// Kizo ask the bank now rather than later.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/bank/callbacks (the `BankCallback` operationId).
+	BankCallbackWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*BankCallbackResponse, error)
+
 	// CreateDepositWithBodyWithResponse Bring money in from your bank
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -2635,6 +4090,139 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/me (the `UpdateMe` operationId).
 	UpdateMeWithResponse(ctx context.Context, body UpdateMeJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMeResponse, error)
+
+	// OpsListActionsWithResponse What operators did, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/ops/actions (the `OpsListActions` operationId).
+	OpsListActionsWithResponse(ctx context.Context, params *OpsListActionsParams, reqEditors ...RequestEditorFn) (*OpsListActionsResponse, error)
+
+	// OpsAuditWithResponse Recompute every invariant of the books
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/audit (the `OpsAudit` operationId).
+	OpsAuditWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*OpsAuditResponse, error)
+
+	// OpsListPaymentsWithResponse Payments, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/ops/payments (the `OpsListPayments` operationId).
+	OpsListPaymentsWithResponse(ctx context.Context, params *OpsListPaymentsParams, reqEditors ...RequestEditorFn) (*OpsListPaymentsResponse, error)
+
+	// OpsGetPaymentWithResponse The payment of a transfer
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/ops/payments/{id} (the `OpsGetPayment` operationId).
+	OpsGetPaymentWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*OpsGetPaymentResponse, error)
+
+	// OpsResolvePaymentWithBodyWithResponse Decide a payment that needs review, or have the bank asked once more
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/payments/{id}/resolve (the `OpsResolvePayment` operationId).
+	OpsResolvePaymentWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsResolvePaymentResponse, error)
+
+	// OpsResolvePaymentWithResponse Decide a payment that needs review, or have the bank asked once more
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/payments/{id}/resolve (the `OpsResolvePayment` operationId).
+	OpsResolvePaymentWithResponse(ctx context.Context, id ID, body OpsResolvePaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsResolvePaymentResponse, error)
+
+	// OpsListQueuesWithResponse The settlement queues, live
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/ops/queues (the `OpsListQueues` operationId).
+	OpsListQueuesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*OpsListQueuesResponse, error)
+
+	// OpsPauseQueueWithBodyWithResponse Let no task of a queue start; the janitor still moves what is overdue
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/queues/{queue}/pause (the `OpsPauseQueue` operationId).
+	OpsPauseQueueWithBodyWithResponse(ctx context.Context, queue QueueName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsPauseQueueResponse, error)
+
+	// OpsPauseQueueWithResponse Let no task of a queue start; the janitor still moves what is overdue
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/queues/{queue}/pause (the `OpsPauseQueue` operationId).
+	OpsPauseQueueWithResponse(ctx context.Context, queue QueueName, body OpsPauseQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsPauseQueueResponse, error)
+
+	// OpsResumeQueueWithBodyWithResponse Let the tasks of a queue start again
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/queues/{queue}/resume (the `OpsResumeQueue` operationId).
+	OpsResumeQueueWithBodyWithResponse(ctx context.Context, queue QueueName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsResumeQueueResponse, error)
+
+	// OpsResumeQueueWithResponse Let the tasks of a queue start again
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/queues/{queue}/resume (the `OpsResumeQueue` operationId).
+	OpsResumeQueueWithResponse(ctx context.Context, queue QueueName, body OpsResumeQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsResumeQueueResponse, error)
+
+	// OpsListTasksWithResponse Tasks of a queue in one state
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/ops/queues/{queue}/tasks (the `OpsListTasks` operationId).
+	OpsListTasksWithResponse(ctx context.Context, queue QueueName, params *OpsListTasksParams, reqEditors ...RequestEditorFn) (*OpsListTasksResponse, error)
+
+	// OpsActOnTaskWithBodyWithResponse Retry, archive or delete a task; its payment is not touched
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/queues/{queue}/tasks/{task}/{action} (the `OpsActOnTask` operationId).
+	OpsActOnTaskWithBodyWithResponse(ctx context.Context, queue QueueName, task string, action string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsActOnTaskResponse, error)
+
+	// OpsActOnTaskWithResponse Retry, archive or delete a task; its payment is not touched
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/queues/{queue}/tasks/{task}/{action} (the `OpsActOnTask` operationId).
+	OpsActOnTaskWithResponse(ctx context.Context, queue QueueName, task string, action string, body OpsActOnTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsActOnTaskResponse, error)
+
+	// OpsReconcileWithResponse Read the bank's statement and compare it with the books
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/reconcile (the `OpsReconcile` operationId).
+	OpsReconcileWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*OpsReconcileResponse, error)
+
+	// OpsFreezeUserWithBodyWithResponse Freeze all wallets of a user; what was held before still settles
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
+	OpsFreezeUserWithBodyWithResponse(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsFreezeUserResponse, error)
+
+	// OpsFreezeUserWithResponse Freeze all wallets of a user; what was held before still settles
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
+	OpsFreezeUserWithResponse(ctx context.Context, login UserLogin, body OpsFreezeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsFreezeUserResponse, error)
+
+	// OpsUnfreezeUserWithBodyWithResponse Let a user's wallets move again
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/users/{login}/unfreeze (the `OpsUnfreezeUser` operationId).
+	OpsUnfreezeUserWithBodyWithResponse(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUnfreezeUserResponse, error)
+
+	// OpsUnfreezeUserWithResponse Let a user's wallets move again
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/users/{login}/unfreeze (the `OpsUnfreezeUser` operationId).
+	OpsUnfreezeUserWithResponse(ctx context.Context, login UserLogin, body OpsUnfreezeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUnfreezeUserResponse, error)
 
 	// ListSessionsWithResponse Where you are signed in
 	//
@@ -2713,6 +4301,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/transfers/{id}/reverse (the `ReverseTransfer` operationId).
 	ReverseTransferWithResponse(ctx context.Context, id ID, params *ReverseTransferParams, body ReverseTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*ReverseTransferResponse, error)
+
+	// ExplainTransferWithResponse All that happened to a transfer, what it waits for, and who acts next
+	//
+	// For those whose wallets it touches, and for operators.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/transfers/{id}/timeline (the `ExplainTransfer` operationId).
+	ExplainTransferWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*ExplainTransferResponse, error)
 
 	// VoidTransferWithResponse Give an authorised amount back
 	//
@@ -2960,6 +4557,47 @@ func (r SignUpResponse) ContentType() string {
 	return ""
 }
 
+type BankCallbackResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r BankCallbackResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r BankCallbackResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BankCallbackResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BankCallbackResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BankCallbackResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // CreateDepositResponse201Headers the declared response headers of an HTTP 201 response for CreateDeposit
 type CreateDepositResponse201Headers struct {
 	IdempotencyReplayed *string
@@ -3119,6 +4757,595 @@ func (r UpdateMeResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateMeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsListActionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ActionList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsListActionsResponse) GetJSON200() *ActionList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsListActionsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsListActionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsListActionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsListActionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsListActionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditReport
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsAuditResponse) GetJSON200() *AuditReport {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsAuditResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsListPaymentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PaymentList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsListPaymentsResponse) GetJSON200() *PaymentList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsListPaymentsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsListPaymentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsListPaymentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsListPaymentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsListPaymentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsGetPaymentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Payment
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsGetPaymentResponse) GetJSON200() *Payment {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsGetPaymentResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsGetPaymentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsGetPaymentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsGetPaymentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsGetPaymentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsResolvePaymentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Payment
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsResolvePaymentResponse) GetJSON200() *Payment {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsResolvePaymentResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsResolvePaymentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsResolvePaymentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsResolvePaymentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsResolvePaymentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsListQueuesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *QueueList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsListQueuesResponse) GetJSON200() *QueueList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsListQueuesResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsListQueuesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsListQueuesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsListQueuesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsListQueuesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsPauseQueueResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsPauseQueueResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsPauseQueueResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsPauseQueueResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsPauseQueueResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsPauseQueueResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsResumeQueueResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsResumeQueueResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsResumeQueueResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsResumeQueueResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsResumeQueueResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsResumeQueueResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsListTasksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TaskList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsListTasksResponse) GetJSON200() *TaskList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsListTasksResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsListTasksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsListTasksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsListTasksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsListTasksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsActOnTaskResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsActOnTaskResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsActOnTaskResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsActOnTaskResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsActOnTaskResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsActOnTaskResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsReconcileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Reconciliation
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsReconcileResponse) GetJSON200() *Reconciliation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsReconcileResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsReconcileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsReconcileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsReconcileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsReconcileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsFreezeUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsFreezeUserResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsFreezeUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsFreezeUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsFreezeUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsFreezeUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsUnfreezeUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsUnfreezeUserResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsUnfreezeUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsUnfreezeUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsUnfreezeUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsUnfreezeUserResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3476,6 +5703,54 @@ func (r ReverseTransferResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ReverseTransferResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ExplainTransferResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Timeline
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainTransferResponse) GetJSON200() *Timeline {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExplainTransferResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainTransferResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainTransferResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainTransferResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainTransferResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3893,6 +6168,22 @@ func (c *ClientWithResponses) SignUpWithResponse(ctx context.Context, body SignU
 	return ParseSignUpResponse(rsp)
 }
 
+// BankCallbackWithResponse The bank says what became of a payment
+//
+// Signed with HMAC-SHA-256 over time and body (`Kizo-Bank-Signature`). It decides nothing: it makes
+// Kizo ask the bank now rather than later.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/bank/callbacks (the `BankCallback` operationId).
+func (c *ClientWithResponses) BankCallbackWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*BankCallbackResponse, error) {
+	rsp, err := c.BankCallback(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBankCallbackResponse(rsp)
+}
+
 // CreateDepositWithBodyWithResponse Bring money in from your bank
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -3956,6 +6247,253 @@ func (c *ClientWithResponses) UpdateMeWithResponse(ctx context.Context, body Upd
 		return nil, err
 	}
 	return ParseUpdateMeResponse(rsp)
+}
+
+// OpsListActionsWithResponse What operators did, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/ops/actions (the `OpsListActions` operationId).
+func (c *ClientWithResponses) OpsListActionsWithResponse(ctx context.Context, params *OpsListActionsParams, reqEditors ...RequestEditorFn) (*OpsListActionsResponse, error) {
+	rsp, err := c.OpsListActions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsListActionsResponse(rsp)
+}
+
+// OpsAuditWithResponse Recompute every invariant of the books
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/audit (the `OpsAudit` operationId).
+func (c *ClientWithResponses) OpsAuditWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*OpsAuditResponse, error) {
+	rsp, err := c.OpsAudit(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsAuditResponse(rsp)
+}
+
+// OpsListPaymentsWithResponse Payments, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/ops/payments (the `OpsListPayments` operationId).
+func (c *ClientWithResponses) OpsListPaymentsWithResponse(ctx context.Context, params *OpsListPaymentsParams, reqEditors ...RequestEditorFn) (*OpsListPaymentsResponse, error) {
+	rsp, err := c.OpsListPayments(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsListPaymentsResponse(rsp)
+}
+
+// OpsGetPaymentWithResponse The payment of a transfer
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/ops/payments/{id} (the `OpsGetPayment` operationId).
+func (c *ClientWithResponses) OpsGetPaymentWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*OpsGetPaymentResponse, error) {
+	rsp, err := c.OpsGetPayment(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsGetPaymentResponse(rsp)
+}
+
+// OpsResolvePaymentWithBodyWithResponse Decide a payment that needs review, or have the bank asked once more
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/payments/{id}/resolve (the `OpsResolvePayment` operationId).
+func (c *ClientWithResponses) OpsResolvePaymentWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsResolvePaymentResponse, error) {
+	rsp, err := c.OpsResolvePaymentWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsResolvePaymentResponse(rsp)
+}
+
+// OpsResolvePaymentWithResponse Decide a payment that needs review, or have the bank asked once more
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/payments/{id}/resolve (the `OpsResolvePayment` operationId).
+func (c *ClientWithResponses) OpsResolvePaymentWithResponse(ctx context.Context, id ID, body OpsResolvePaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsResolvePaymentResponse, error) {
+	rsp, err := c.OpsResolvePayment(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsResolvePaymentResponse(rsp)
+}
+
+// OpsListQueuesWithResponse The settlement queues, live
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/ops/queues (the `OpsListQueues` operationId).
+func (c *ClientWithResponses) OpsListQueuesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*OpsListQueuesResponse, error) {
+	rsp, err := c.OpsListQueues(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsListQueuesResponse(rsp)
+}
+
+// OpsPauseQueueWithBodyWithResponse Let no task of a queue start; the janitor still moves what is overdue
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/queues/{queue}/pause (the `OpsPauseQueue` operationId).
+func (c *ClientWithResponses) OpsPauseQueueWithBodyWithResponse(ctx context.Context, queue QueueName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsPauseQueueResponse, error) {
+	rsp, err := c.OpsPauseQueueWithBody(ctx, queue, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsPauseQueueResponse(rsp)
+}
+
+// OpsPauseQueueWithResponse Let no task of a queue start; the janitor still moves what is overdue
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/queues/{queue}/pause (the `OpsPauseQueue` operationId).
+func (c *ClientWithResponses) OpsPauseQueueWithResponse(ctx context.Context, queue QueueName, body OpsPauseQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsPauseQueueResponse, error) {
+	rsp, err := c.OpsPauseQueue(ctx, queue, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsPauseQueueResponse(rsp)
+}
+
+// OpsResumeQueueWithBodyWithResponse Let the tasks of a queue start again
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/queues/{queue}/resume (the `OpsResumeQueue` operationId).
+func (c *ClientWithResponses) OpsResumeQueueWithBodyWithResponse(ctx context.Context, queue QueueName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsResumeQueueResponse, error) {
+	rsp, err := c.OpsResumeQueueWithBody(ctx, queue, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsResumeQueueResponse(rsp)
+}
+
+// OpsResumeQueueWithResponse Let the tasks of a queue start again
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/queues/{queue}/resume (the `OpsResumeQueue` operationId).
+func (c *ClientWithResponses) OpsResumeQueueWithResponse(ctx context.Context, queue QueueName, body OpsResumeQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsResumeQueueResponse, error) {
+	rsp, err := c.OpsResumeQueue(ctx, queue, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsResumeQueueResponse(rsp)
+}
+
+// OpsListTasksWithResponse Tasks of a queue in one state
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/ops/queues/{queue}/tasks (the `OpsListTasks` operationId).
+func (c *ClientWithResponses) OpsListTasksWithResponse(ctx context.Context, queue QueueName, params *OpsListTasksParams, reqEditors ...RequestEditorFn) (*OpsListTasksResponse, error) {
+	rsp, err := c.OpsListTasks(ctx, queue, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsListTasksResponse(rsp)
+}
+
+// OpsActOnTaskWithBodyWithResponse Retry, archive or delete a task; its payment is not touched
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/queues/{queue}/tasks/{task}/{action} (the `OpsActOnTask` operationId).
+func (c *ClientWithResponses) OpsActOnTaskWithBodyWithResponse(ctx context.Context, queue QueueName, task string, action string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsActOnTaskResponse, error) {
+	rsp, err := c.OpsActOnTaskWithBody(ctx, queue, task, action, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsActOnTaskResponse(rsp)
+}
+
+// OpsActOnTaskWithResponse Retry, archive or delete a task; its payment is not touched
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/queues/{queue}/tasks/{task}/{action} (the `OpsActOnTask` operationId).
+func (c *ClientWithResponses) OpsActOnTaskWithResponse(ctx context.Context, queue QueueName, task string, action string, body OpsActOnTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsActOnTaskResponse, error) {
+	rsp, err := c.OpsActOnTask(ctx, queue, task, action, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsActOnTaskResponse(rsp)
+}
+
+// OpsReconcileWithResponse Read the bank's statement and compare it with the books
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/reconcile (the `OpsReconcile` operationId).
+func (c *ClientWithResponses) OpsReconcileWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*OpsReconcileResponse, error) {
+	rsp, err := c.OpsReconcile(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsReconcileResponse(rsp)
+}
+
+// OpsFreezeUserWithBodyWithResponse Freeze all wallets of a user; what was held before still settles
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
+func (c *ClientWithResponses) OpsFreezeUserWithBodyWithResponse(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsFreezeUserResponse, error) {
+	rsp, err := c.OpsFreezeUserWithBody(ctx, login, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsFreezeUserResponse(rsp)
+}
+
+// OpsFreezeUserWithResponse Freeze all wallets of a user; what was held before still settles
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
+func (c *ClientWithResponses) OpsFreezeUserWithResponse(ctx context.Context, login UserLogin, body OpsFreezeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsFreezeUserResponse, error) {
+	rsp, err := c.OpsFreezeUser(ctx, login, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsFreezeUserResponse(rsp)
+}
+
+// OpsUnfreezeUserWithBodyWithResponse Let a user's wallets move again
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/users/{login}/unfreeze (the `OpsUnfreezeUser` operationId).
+func (c *ClientWithResponses) OpsUnfreezeUserWithBodyWithResponse(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUnfreezeUserResponse, error) {
+	rsp, err := c.OpsUnfreezeUserWithBody(ctx, login, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUnfreezeUserResponse(rsp)
+}
+
+// OpsUnfreezeUserWithResponse Let a user's wallets move again
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/users/{login}/unfreeze (the `OpsUnfreezeUser` operationId).
+func (c *ClientWithResponses) OpsUnfreezeUserWithResponse(ctx context.Context, login UserLogin, body OpsUnfreezeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUnfreezeUserResponse, error) {
+	rsp, err := c.OpsUnfreezeUser(ctx, login, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUnfreezeUserResponse(rsp)
 }
 
 // ListSessionsWithResponse Where you are signed in
@@ -4094,6 +6632,21 @@ func (c *ClientWithResponses) ReverseTransferWithResponse(ctx context.Context, i
 		return nil, err
 	}
 	return ParseReverseTransferResponse(rsp)
+}
+
+// ExplainTransferWithResponse All that happened to a transfer, what it waits for, and who acts next
+//
+// For those whose wallets it touches, and for operators.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/transfers/{id}/timeline (the `ExplainTransfer` operationId).
+func (c *ClientWithResponses) ExplainTransferWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*ExplainTransferResponse, error) {
+	rsp, err := c.ExplainTransfer(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainTransferResponse(rsp)
 }
 
 // VoidTransferWithResponse Give an authorised amount back
@@ -4332,6 +6885,35 @@ func ParseSignUpResponse(rsp *http.Response) (*SignUpResponse, error) {
 	return response, nil
 }
 
+// ParseBankCallbackResponse parses an HTTP response from a BankCallbackWithResponse call
+func ParseBankCallbackResponse(rsp *http.Response) (*BankCallbackResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BankCallbackResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseCreateDepositResponse parses an HTTP response from a CreateDepositWithResponse call
 func ParseCreateDepositResponse(rsp *http.Response) (*CreateDepositResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -4448,6 +7030,415 @@ func ParseUpdateMeResponse(rsp *http.Response) (*UpdateMeResponse, error) {
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsListActionsResponse parses an HTTP response from a OpsListActionsWithResponse call
+func ParseOpsListActionsResponse(rsp *http.Response) (*OpsListActionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsListActionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ActionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsAuditResponse parses an HTTP response from a OpsAuditWithResponse call
+func ParseOpsAuditResponse(rsp *http.Response) (*OpsAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsListPaymentsResponse parses an HTTP response from a OpsListPaymentsWithResponse call
+func ParseOpsListPaymentsResponse(rsp *http.Response) (*OpsListPaymentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsListPaymentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PaymentList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsGetPaymentResponse parses an HTTP response from a OpsGetPaymentWithResponse call
+func ParseOpsGetPaymentResponse(rsp *http.Response) (*OpsGetPaymentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsGetPaymentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Payment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsResolvePaymentResponse parses an HTTP response from a OpsResolvePaymentWithResponse call
+func ParseOpsResolvePaymentResponse(rsp *http.Response) (*OpsResolvePaymentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsResolvePaymentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Payment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsListQueuesResponse parses an HTTP response from a OpsListQueuesWithResponse call
+func ParseOpsListQueuesResponse(rsp *http.Response) (*OpsListQueuesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsListQueuesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest QueueList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsPauseQueueResponse parses an HTTP response from a OpsPauseQueueWithResponse call
+func ParseOpsPauseQueueResponse(rsp *http.Response) (*OpsPauseQueueResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsPauseQueueResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsResumeQueueResponse parses an HTTP response from a OpsResumeQueueWithResponse call
+func ParseOpsResumeQueueResponse(rsp *http.Response) (*OpsResumeQueueResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsResumeQueueResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsListTasksResponse parses an HTTP response from a OpsListTasksWithResponse call
+func ParseOpsListTasksResponse(rsp *http.Response) (*OpsListTasksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsListTasksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TaskList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsActOnTaskResponse parses an HTTP response from a OpsActOnTaskWithResponse call
+func ParseOpsActOnTaskResponse(rsp *http.Response) (*OpsActOnTaskResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsActOnTaskResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsReconcileResponse parses an HTTP response from a OpsReconcileWithResponse call
+func ParseOpsReconcileResponse(rsp *http.Response) (*OpsReconcileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsReconcileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Reconciliation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsFreezeUserResponse parses an HTTP response from a OpsFreezeUserWithResponse call
+func ParseOpsFreezeUserResponse(rsp *http.Response) (*OpsFreezeUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsFreezeUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsUnfreezeUserResponse parses an HTTP response from a OpsUnfreezeUserWithResponse call
+func ParseOpsUnfreezeUserResponse(rsp *http.Response) (*OpsUnfreezeUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsUnfreezeUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
@@ -4729,6 +7720,39 @@ func ParseReverseTransferResponse(rsp *http.Response) (*ReverseTransferResponse,
 			headers.IdempotencyReplayed = &value
 		}
 		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExplainTransferResponse parses an HTTP response from a ExplainTransferWithResponse call
+func ParseExplainTransferResponse(rsp *http.Response) (*ExplainTransferResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainTransferResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Timeline
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
 	}
 
 	return response, nil

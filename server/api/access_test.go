@@ -16,14 +16,18 @@ import (
 // names an object of somebody else, if it names one at all.
 type access struct {
 	public bool
-	body   func(*house, *user) any    // for a stranger, about alice
-	other  func(*house, *user) string // path with an object of alice's
-	code   api.ProblemCode            // that a stranger is told about that object
+	// operators: everybody else is told that it is not for them, and nothing more.
+	operators bool
+	body      func(*house, *user) any    // for a stranger, about alice
+	other     func(*house, *user) string // path with an object of alice's
+	code      api.ProblemCode            // that a stranger is told about that object
 }
 
 var nothing = func(*house, *user) any { return nil }
 
 func part(*house, *user) any { return fields{} }
+
+func because(*house, *user) any { return fields{"reason": "matrix"} }
 
 // transferOf gives the path with a transfer of alice's to carol in it.
 func transferOf(path string) func(*house, *user) string {
@@ -55,6 +59,7 @@ var matrix = map[string]access{
 	"POST /v1/auth/signup":        {public: true},
 	"POST /v1/auth/login":         {public: true},
 	"POST /v1/auth/refresh":       {public: true},
+	"POST /v1/bank/callbacks":     {public: true}, // whoever can sign
 
 	"POST /v1/auth/logout": {body: nothing},
 	"GET /v1/me":           {body: nothing},
@@ -79,6 +84,24 @@ var matrix = map[string]access{
 		body: part, code: api.TransferNotFound, other: transferOf("/v1/transfers/:id/reverse")},
 	"POST /v1/deposits":    {body: func(*house, *user) any { return fields{"amount": 1, "currency": "USD"} }},
 	"POST /v1/withdrawals": {body: func(*house, *user) any { return fields{"amount": 1, "currency": "USD"} }},
+	"GET /v1/transfers/:id/timeline": {
+		body: nothing, code: api.TransferNotFound, other: transferOf("/v1/transfers/:id/timeline")},
+
+	"GET /v1/ops/queues":                             {body: nothing, operators: true},
+	"POST /v1/ops/queues/:queue/pause":               {body: because, operators: true},
+	"POST /v1/ops/queues/:queue/resume":              {body: because, operators: true},
+	"GET /v1/ops/queues/:queue/tasks":                {body: nothing, operators: true},
+	"POST /v1/ops/queues/:queue/tasks/:task/:action": {body: because, operators: true},
+	"GET /v1/ops/payments":                           {body: nothing, operators: true},
+	"GET /v1/ops/payments/:id":                       {body: nothing, operators: true},
+	"POST /v1/ops/payments/:id/resolve": {operators: true, body: func(*house, *user) any {
+		return fields{"outcome": "executed", "reason": "matrix"}
+	}},
+	"POST /v1/ops/users/:login/freeze":   {body: because, operators: true},
+	"POST /v1/ops/users/:login/unfreeze": {body: because, operators: true},
+	"POST /v1/ops/reconcile":             {body: nothing, operators: true},
+	"POST /v1/ops/audit":                 {body: nothing, operators: true},
+	"GET /v1/ops/actions":                {body: nothing, operators: true},
 }
 
 // routes that an app serves.
@@ -144,7 +167,8 @@ func (h *house) badTokens(mallory *user) map[string]api.ProblemCode {
 func (h *house) checkRow(route fiber.Route, row access, alice, mallory *user, bad map[string]api.ProblemCode) {
 	h.t.Helper()
 	request := ask{method: route.Method, path: route.Path, key: uuid.NewString(), body: row.body(h, alice)}
-	request.path = strings.NewReplacer(":id", uuid.NewString(), ":currency", "USD").Replace(request.path)
+	request.path = strings.NewReplacer(":id", uuid.NewString(), ":currency", "USD",
+		":queue", "bank", ":task", "x", ":action", "delete", ":login", alice.handle).Replace(request.path)
 	if request.path == "/v1/users" {
 		request.path += "?q=a"
 	}
@@ -160,6 +184,13 @@ func (h *house) checkRow(route fiber.Route, row access, alice, mallory *user, ba
 		wrong := request
 		wrong.key, wrong.body, wrong.path = "", "{", strings.Replace(route.Path, ":id", "no-id", 1)
 		h.do(wrong).wantProblem(code)
+	}
+	if row.operators {
+		request.token = mallory.access
+		h.do(request).wantProblem(api.Forbidden)
+		request.body = "{"
+		h.do(request).wantProblem(api.Forbidden)
+		h.wantActions()
 	}
 	if row.other != nil {
 		request.token, request.path = mallory.access, others

@@ -15,6 +15,51 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for PaymentDirection.
+const (
+	PaymentDeposit    PaymentDirection = "deposit"
+	PaymentWithdrawal PaymentDirection = "withdrawal"
+)
+
+// Valid indicates whether the value is a known member of the PaymentDirection enum.
+func (e PaymentDirection) Valid() bool {
+	switch e {
+	case PaymentDeposit:
+		return true
+	case PaymentWithdrawal:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PaymentState.
+const (
+	PaymentExecuted    PaymentState = "executed"
+	PaymentNeedsReview PaymentState = "needs_review"
+	PaymentPending     PaymentState = "pending"
+	PaymentRejected    PaymentState = "rejected"
+	PaymentUnknown     PaymentState = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the PaymentState enum.
+func (e PaymentState) Valid() bool {
+	switch e {
+	case PaymentExecuted:
+		return true
+	case PaymentNeedsReview:
+		return true
+	case PaymentPending:
+		return true
+	case PaymentRejected:
+		return true
+	case PaymentUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProblemCode.
 const (
 	AccountFrozen           ProblemCode = "account_frozen"
@@ -50,12 +95,20 @@ const (
 	PayeeIsSelf             ProblemCode = "payee_is_self"
 	PayeeNotFound           ProblemCode = "payee_not_found"
 	PayeeWalletMissing      ProblemCode = "payee_wallet_missing"
+	PaymentNotFound         ProblemCode = "payment_not_found"
+	PaymentNotInReview      ProblemCode = "payment_not_in_review"
+	QueueNotFound           ProblemCode = "queue_not_found"
+	QueueUnavailable        ProblemCode = "queue_unavailable"
+	ReasonMalformed         ProblemCode = "reason_malformed"
 	RefreshTokenInvalid     ProblemCode = "refresh_token_invalid"
 	RefreshTokenReused      ProblemCode = "refresh_token_reused"
 	ReversalExceedsTransfer ProblemCode = "reversal_exceeds_transfer"
 	RouteNotFound           ProblemCode = "route_not_found"
 	SessionNotFound         ProblemCode = "session_not_found"
 	SessionRevoked          ProblemCode = "session_revoked"
+	SignatureInvalid        ProblemCode = "signature_invalid"
+	TaskBusy                ProblemCode = "task_busy"
+	TaskNotFound            ProblemCode = "task_not_found"
 	TimeInFuture            ProblemCode = "time_in_future"
 	TokenExpired            ProblemCode = "token_expired"
 	TokenInvalid            ProblemCode = "token_invalid"
@@ -137,6 +190,16 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case PayeeWalletMissing:
 		return true
+	case PaymentNotFound:
+		return true
+	case PaymentNotInReview:
+		return true
+	case QueueNotFound:
+		return true
+	case QueueUnavailable:
+		return true
+	case ReasonMalformed:
+		return true
 	case RefreshTokenInvalid:
 		return true
 	case RefreshTokenReused:
@@ -148,6 +211,12 @@ func (e ProblemCode) Valid() bool {
 	case SessionNotFound:
 		return true
 	case SessionRevoked:
+		return true
+	case SignatureInvalid:
+		return true
+	case TaskBusy:
+		return true
+	case TaskNotFound:
 		return true
 	case TimeInFuture:
 		return true
@@ -279,6 +348,37 @@ func (e WalletStatus) Valid() bool {
 	}
 }
 
+// Action defines model for Action.
+type Action struct {
+	Action string    `json:"action"`
+	At     time.Time `json:"at"`
+	Id     int64     `json:"id"`
+
+	// Operator Handle
+	Operator string `json:"operator"`
+	Reason   string `json:"reason"`
+	Subject  string `json:"subject"`
+}
+
+// ActionList defines model for ActionList.
+type ActionList struct {
+	Items []Action `json:"items"`
+}
+
+// AuditCheck defines model for AuditCheck.
+type AuditCheck struct {
+	Broken   []string `json:"broken"`
+	Name     string   `json:"name"`
+	Rows     int64    `json:"rows"`
+	Sentence string   `json:"sentence"`
+}
+
+// AuditReport defines model for AuditReport.
+type AuditReport struct {
+	Checks []AuditCheck `json:"checks"`
+	Ok     bool         `json:"ok"`
+}
+
 // Balance defines model for Balance.
 type Balance struct {
 	At time.Time `json:"at"`
@@ -315,6 +415,18 @@ type BankTransferCreate struct {
 // Example: USD
 type Currency = string
 
+// Difference defines model for Difference.
+type Difference struct {
+	Detail      string    `json:"detail"`
+	ExternalRef string    `json:"external_ref"`
+	FoundAt     time.Time `json:"found_at"`
+	Kind        string    `json:"kind"`
+
+	// SuspenseId The transfer that booked it to suspense
+	SuspenseId *openapi_types.UUID `json:"suspense_id,omitempty"`
+	TransferId *openapi_types.UUID `json:"transfer_id,omitempty"`
+}
+
 // LogIn defines model for LogIn.
 type LogIn struct {
 	// Login E-mail address or handle
@@ -340,6 +452,54 @@ type Party struct {
 	Bank   *bool   `json:"bank,omitempty"`
 	Handle *string `json:"handle,omitempty"`
 	Name   *string `json:"name,omitempty"`
+}
+
+// Payment defines model for Payment.
+type Payment struct {
+	// Amount Minor units
+	//
+	// Example: 1250
+	Amount    Money     `json:"amount"`
+	Attempts  int       `json:"attempts"`
+	BankRef   *string   `json:"bank_ref,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Currency ISO 4217 code
+	//
+	// Example: USD
+	Currency  Currency         `json:"currency"`
+	Direction PaymentDirection `json:"direction"`
+
+	// ExternalRef What the bank knows it by
+	ExternalRef string             `json:"external_ref"`
+	Fence       int64              `json:"fence"`
+	LastError   *string            `json:"last_error,omitempty"`
+	LeaseUntil  *time.Time         `json:"lease_until,omitempty"`
+	NextAt      *time.Time         `json:"next_at,omitempty"`
+	State       PaymentState       `json:"state"`
+	TransferId  openapi_types.UUID `json:"transfer_id"`
+	UpdatedAt   time.Time          `json:"updated_at"`
+}
+
+// PaymentDirection defines model for Payment.Direction.
+type PaymentDirection string
+
+// PaymentState defines model for Payment.State.
+type PaymentState string
+
+// PaymentList defines model for PaymentList.
+type PaymentList struct {
+	Items      []Payment `json:"items"`
+	NextCursor *string   `json:"next_cursor,omitempty"`
+}
+
+// PaymentResolve defines model for PaymentResolve.
+type PaymentResolve struct {
+	// Outcome executed, rejected, or ask: have the bank asked once more
+	Outcome string `json:"outcome"`
+
+	// Reason Why, for the log of actions; 1 to 500 characters
+	Reason string `json:"reason"`
 }
 
 // Person defines model for Person.
@@ -374,6 +534,49 @@ type Problem struct {
 
 // ProblemCode Stable; new ones may come
 type ProblemCode string
+
+// Queue defines model for Queue.
+type Queue struct {
+	Active      int `json:"active"`
+	Archived    int `json:"archived"`
+	FailedToday int `json:"failed_today"`
+
+	// LatencyMs Age of the oldest pending task
+	LatencyMs      int64  `json:"latency_ms"`
+	Name           string `json:"name"`
+	Paused         bool   `json:"paused"`
+	Pending        int    `json:"pending"`
+	ProcessedToday int    `json:"processed_today"`
+	Retry          int    `json:"retry"`
+	Scheduled      int    `json:"scheduled"`
+}
+
+// QueueList defines model for QueueList.
+type QueueList struct {
+	Items []Queue `json:"items"`
+}
+
+// Reason defines model for Reason.
+type Reason struct {
+	// Reason Why, for the log of actions; 1 to 500 characters
+	Reason string `json:"reason"`
+}
+
+// Reconciliation defines model for Reconciliation.
+type Reconciliation struct {
+	// Found Differences that are new
+	Found int `json:"found"`
+
+	// Known The newest 100 of all
+	Known   []Difference `json:"known"`
+	Matched int          `json:"matched"`
+
+	// Open Lines whose payment has not ended
+	Open int `json:"open"`
+
+	// Read Statement lines that were new
+	Read int `json:"read"`
+}
 
 // Refresh defines model for Refresh.
 type Refresh struct {
@@ -417,6 +620,41 @@ type SignUp struct {
 
 	// Password 10 to 256 bytes
 	Password string `json:"password"`
+}
+
+// Task defines model for Task.
+type Task struct {
+	Id            string              `json:"id"`
+	LastError     *string             `json:"last_error,omitempty"`
+	NextProcessAt *time.Time          `json:"next_process_at,omitempty"`
+	Queue         string              `json:"queue"`
+	State         string              `json:"state"`
+	TransferId    *openapi_types.UUID `json:"transfer_id,omitempty"`
+}
+
+// TaskList defines model for TaskList.
+type TaskList struct {
+	Items []Task `json:"items"`
+}
+
+// Timeline defines model for Timeline.
+type Timeline struct {
+	Entries []TimelineEntry `json:"entries"`
+
+	// Next Who acts next
+	Next     string   `json:"next"`
+	Transfer Transfer `json:"transfer"`
+
+	// WaitsFor What it waits for; "nothing" when it has ended
+	WaitsFor string `json:"waits_for"`
+}
+
+// TimelineEntry defines model for TimelineEntry.
+type TimelineEntry struct {
+	At time.Time `json:"at"`
+
+	// What One plain sentence
+	What string `json:"what"`
 }
 
 // Tokens defines model for Tokens.
@@ -619,8 +857,17 @@ type IdempotencyKey = string
 // Prefer defines model for Prefer.
 type Prefer = string
 
+// QueueName defines model for QueueName.
+type QueueName = string
+
+// UserLogin defines model for UserLogin.
+type UserLogin = string
+
 // PendingTransfer defines model for PendingTransfer.
 type PendingTransfer = Transfer
+
+// WithReason defines model for WithReason.
+type WithReason = Reason
 
 // CreateDepositParams defines parameters for CreateDeposit.
 type CreateDepositParams struct {
@@ -629,6 +876,31 @@ type CreateDepositParams struct {
 
 	// Prefer `wait=5` waits up to so many seconds (at most 30) for the bank's answer
 	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// OpsListActionsParams defines parameters for OpsListActions.
+type OpsListActionsParams struct {
+	// Limit 1 to 100, 20 when left out
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// OpsListPaymentsParams defines parameters for OpsListPayments.
+type OpsListPaymentsParams struct {
+	// State pending, unknown, executed, rejected or needs_review
+	State  *string `form:"state,omitempty" json:"state,omitempty"`
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit 1 to 100, 20 when left out
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// OpsListTasksParams defines parameters for OpsListTasks.
+type OpsListTasksParams struct {
+	// State pending, active, scheduled, retry, archived or completed; pending when left out
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+
+	// Limit 1 to 100, 20 when left out
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListTransfersParams defines parameters for ListTransfers.
@@ -714,6 +986,24 @@ type CreateDepositJSONRequestBody = BankTransferCreate
 // UpdateMeJSONRequestBody defines body for UpdateMe for application/json ContentType.
 type UpdateMeJSONRequestBody = UserUpdate
 
+// OpsResolvePaymentJSONRequestBody defines body for OpsResolvePayment for application/json ContentType.
+type OpsResolvePaymentJSONRequestBody = PaymentResolve
+
+// OpsPauseQueueJSONRequestBody defines body for OpsPauseQueue for application/json ContentType.
+type OpsPauseQueueJSONRequestBody = Reason
+
+// OpsResumeQueueJSONRequestBody defines body for OpsResumeQueue for application/json ContentType.
+type OpsResumeQueueJSONRequestBody = Reason
+
+// OpsActOnTaskJSONRequestBody defines body for OpsActOnTask for application/json ContentType.
+type OpsActOnTaskJSONRequestBody = Reason
+
+// OpsFreezeUserJSONRequestBody defines body for OpsFreezeUser for application/json ContentType.
+type OpsFreezeUserJSONRequestBody = Reason
+
+// OpsUnfreezeUserJSONRequestBody defines body for OpsUnfreezeUser for application/json ContentType.
+type OpsUnfreezeUserJSONRequestBody = Reason
+
 // CreateTransferJSONRequestBody defines body for CreateTransfer for application/json ContentType.
 type CreateTransferJSONRequestBody = TransferCreate
 
@@ -743,6 +1033,9 @@ type ServerInterface interface {
 	// SignUp Make a user, and open a wallet in the default currency
 	// (POST /v1/auth/signup)
 	SignUp(c *fiber.Ctx) error
+	// BankCallback The bank says what became of a payment
+	// (POST /v1/bank/callbacks)
+	BankCallback(c *fiber.Ctx) error
 	// CreateDeposit Bring money in from your bank
 	// (POST /v1/deposits)
 	CreateDeposit(c *fiber.Ctx, params CreateDepositParams) error
@@ -752,6 +1045,45 @@ type ServerInterface interface {
 	// UpdateMe Change your name
 	// (PATCH /v1/me)
 	UpdateMe(c *fiber.Ctx) error
+	// OpsListActions What operators did, newest first
+	// (GET /v1/ops/actions)
+	OpsListActions(c *fiber.Ctx, params OpsListActionsParams) error
+	// OpsAudit Recompute every invariant of the books
+	// (POST /v1/ops/audit)
+	OpsAudit(c *fiber.Ctx) error
+	// OpsListPayments Payments, newest first
+	// (GET /v1/ops/payments)
+	OpsListPayments(c *fiber.Ctx, params OpsListPaymentsParams) error
+	// OpsGetPayment The payment of a transfer
+	// (GET /v1/ops/payments/{id})
+	OpsGetPayment(c *fiber.Ctx, id ID) error
+	// OpsResolvePayment Decide a payment that needs review, or have the bank asked once more
+	// (POST /v1/ops/payments/{id}/resolve)
+	OpsResolvePayment(c *fiber.Ctx, id ID) error
+	// OpsListQueues The settlement queues, live
+	// (GET /v1/ops/queues)
+	OpsListQueues(c *fiber.Ctx) error
+	// OpsPauseQueue Let no task of a queue start; the janitor still moves what is overdue
+	// (POST /v1/ops/queues/{queue}/pause)
+	OpsPauseQueue(c *fiber.Ctx, queue QueueName) error
+	// OpsResumeQueue Let the tasks of a queue start again
+	// (POST /v1/ops/queues/{queue}/resume)
+	OpsResumeQueue(c *fiber.Ctx, queue QueueName) error
+	// OpsListTasks Tasks of a queue in one state
+	// (GET /v1/ops/queues/{queue}/tasks)
+	OpsListTasks(c *fiber.Ctx, queue QueueName, params OpsListTasksParams) error
+	// OpsActOnTask Retry, archive or delete a task; its payment is not touched
+	// (POST /v1/ops/queues/{queue}/tasks/{task}/{action})
+	OpsActOnTask(c *fiber.Ctx, queue QueueName, task string, action string) error
+	// OpsReconcile Read the bank's statement and compare it with the books
+	// (POST /v1/ops/reconcile)
+	OpsReconcile(c *fiber.Ctx) error
+	// OpsFreezeUser Freeze all wallets of a user; what was held before still settles
+	// (POST /v1/ops/users/{login}/freeze)
+	OpsFreezeUser(c *fiber.Ctx, login UserLogin) error
+	// OpsUnfreezeUser Let a user's wallets move again
+	// (POST /v1/ops/users/{login}/unfreeze)
+	OpsUnfreezeUser(c *fiber.Ctx, login UserLogin) error
 	// ListSessions Where you are signed in
 	// (GET /v1/sessions)
 	ListSessions(c *fiber.Ctx) error
@@ -773,6 +1105,9 @@ type ServerInterface interface {
 	// ReverseTransfer Send a received transfer back, whole or in part
 	// (POST /v1/transfers/{id}/reverse)
 	ReverseTransfer(c *fiber.Ctx, id ID, params ReverseTransferParams) error
+	// ExplainTransfer All that happened to a transfer, what it waits for, and who acts next
+	// (GET /v1/transfers/{id}/timeline)
+	ExplainTransfer(c *fiber.Ctx, id ID) error
 	// VoidTransfer Give an authorised amount back
 	// (POST /v1/transfers/{id}/void)
 	VoidTransfer(c *fiber.Ctx, id ID, params VoidTransferParams) error
@@ -874,6 +1209,24 @@ func (siw *ServerInterfaceWrapper) SignUp(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// BankCallback operation middleware
+func (siw *ServerInterfaceWrapper) BankCallback(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.BankCallback(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // CreateDeposit operation middleware
 func (siw *ServerInterfaceWrapper) CreateDeposit(c *fiber.Ctx) error {
 
@@ -959,6 +1312,419 @@ func (siw *ServerInterfaceWrapper) UpdateMe(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.UpdateMe(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsListActions operation middleware
+func (siw *ServerInterfaceWrapper) OpsListActions(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsListActionsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsListActions(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsAudit operation middleware
+func (siw *ServerInterfaceWrapper) OpsAudit(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsAudit(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsListPayments operation middleware
+func (siw *ServerInterfaceWrapper) OpsListPayments(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsListPaymentsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", query, &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter state: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", query, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter cursor: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsListPayments(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsGetPayment operation middleware
+func (siw *ServerInterfaceWrapper) OpsGetPayment(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsGetPayment(c, id)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsResolvePayment operation middleware
+func (siw *ServerInterfaceWrapper) OpsResolvePayment(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsResolvePayment(c, id)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsListQueues operation middleware
+func (siw *ServerInterfaceWrapper) OpsListQueues(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsListQueues(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsPauseQueue operation middleware
+func (siw *ServerInterfaceWrapper) OpsPauseQueue(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "queue" -------------
+	var queue QueueName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "queue", c.Params("queue"), &queue, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter queue: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsPauseQueue(c, queue)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsResumeQueue operation middleware
+func (siw *ServerInterfaceWrapper) OpsResumeQueue(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "queue" -------------
+	var queue QueueName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "queue", c.Params("queue"), &queue, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter queue: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsResumeQueue(c, queue)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsListTasks operation middleware
+func (siw *ServerInterfaceWrapper) OpsListTasks(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "queue" -------------
+	var queue QueueName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "queue", c.Params("queue"), &queue, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter queue: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsListTasksParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", query, &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter state: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsListTasks(c, queue, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsActOnTask operation middleware
+func (siw *ServerInterfaceWrapper) OpsActOnTask(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "queue" -------------
+	var queue QueueName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "queue", c.Params("queue"), &queue, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter queue: %w", err).Error())
+	}
+
+	// ------------- Path parameter "task" -------------
+	var task string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "task", c.Params("task"), &task, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter task: %w", err).Error())
+	}
+
+	// ------------- Path parameter "action" -------------
+	var action string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "action", c.Params("action"), &action, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter action: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsActOnTask(c, queue, task, action)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsReconcile operation middleware
+func (siw *ServerInterfaceWrapper) OpsReconcile(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsReconcile(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsFreezeUser operation middleware
+func (siw *ServerInterfaceWrapper) OpsFreezeUser(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "login" -------------
+	var login UserLogin
+
+	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsFreezeUser(c, login)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsUnfreezeUser operation middleware
+func (siw *ServerInterfaceWrapper) OpsUnfreezeUser(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "login" -------------
+	var login UserLogin
+
+	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsUnfreezeUser(c, login)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1292,6 +2058,35 @@ func (siw *ServerInterfaceWrapper) ReverseTransfer(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// ExplainTransfer operation middleware
+func (siw *ServerInterfaceWrapper) ExplainTransfer(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ExplainTransfer(c, id)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // VoidTransfer operation middleware
 func (siw *ServerInterfaceWrapper) VoidTransfer(c *fiber.Ctx) error {
 
@@ -1588,6 +2383,36 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/withdrawals", wrapper.CreateWithdrawal)
 
+	router.Get(options.BaseURL+"/v1/transfers/:id/timeline", wrapper.ExplainTransfer)
+
+	router.Post(options.BaseURL+"/v1/bank/callbacks", wrapper.BankCallback)
+
+	router.Get(options.BaseURL+"/v1/ops/queues", wrapper.OpsListQueues)
+
+	router.Post(options.BaseURL+"/v1/ops/queues/:queue/pause", wrapper.OpsPauseQueue)
+
+	router.Post(options.BaseURL+"/v1/ops/queues/:queue/resume", wrapper.OpsResumeQueue)
+
+	router.Get(options.BaseURL+"/v1/ops/queues/:queue/tasks", wrapper.OpsListTasks)
+
+	router.Post(options.BaseURL+"/v1/ops/queues/:queue/tasks/:task/:action", wrapper.OpsActOnTask)
+
+	router.Get(options.BaseURL+"/v1/ops/payments", wrapper.OpsListPayments)
+
+	router.Get(options.BaseURL+"/v1/ops/payments/:id", wrapper.OpsGetPayment)
+
+	router.Post(options.BaseURL+"/v1/ops/payments/:id/resolve", wrapper.OpsResolvePayment)
+
+	router.Post(options.BaseURL+"/v1/ops/users/:login/freeze", wrapper.OpsFreezeUser)
+
+	router.Post(options.BaseURL+"/v1/ops/users/:login/unfreeze", wrapper.OpsUnfreezeUser)
+
+	router.Post(options.BaseURL+"/v1/ops/reconcile", wrapper.OpsReconcile)
+
+	router.Post(options.BaseURL+"/v1/ops/audit", wrapper.OpsAudit)
+
+	router.Get(options.BaseURL+"/v1/ops/actions", wrapper.OpsListActions)
+
 }
 
 type PendingTransferResponseHeaders struct {
@@ -1724,6 +2549,33 @@ func (response SignUpdefaultApplicationProblemPlusJSONResponse) VisitSignUpRespo
 	return ctx.JSON(&response.Body)
 }
 
+type BankCallbackRequestObject struct {
+}
+
+type BankCallbackResponseObject interface {
+	VisitBankCallbackResponse(ctx *fiber.Ctx) error
+}
+
+type BankCallback204Response struct {
+}
+
+func (response BankCallback204Response) VisitBankCallbackResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type BankCallbackdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BankCallbackdefaultApplicationProblemPlusJSONResponse) VisitBankCallbackResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type CreateDepositRequestObject struct {
 	Params CreateDepositParams
 	Body   *CreateDepositJSONRequestBody
@@ -1820,6 +2672,384 @@ type UpdateMedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateMedefaultApplicationProblemPlusJSONResponse) VisitUpdateMeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsListActionsRequestObject struct {
+	Params OpsListActionsParams
+}
+
+type OpsListActionsResponseObject interface {
+	VisitOpsListActionsResponse(ctx *fiber.Ctx) error
+}
+
+type OpsListActions200JSONResponse ActionList
+
+func (response OpsListActions200JSONResponse) VisitOpsListActionsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsListActionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsListActionsdefaultApplicationProblemPlusJSONResponse) VisitOpsListActionsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsAuditRequestObject struct {
+}
+
+type OpsAuditResponseObject interface {
+	VisitOpsAuditResponse(ctx *fiber.Ctx) error
+}
+
+type OpsAudit200JSONResponse AuditReport
+
+func (response OpsAudit200JSONResponse) VisitOpsAuditResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsAuditdefaultApplicationProblemPlusJSONResponse) VisitOpsAuditResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsListPaymentsRequestObject struct {
+	Params OpsListPaymentsParams
+}
+
+type OpsListPaymentsResponseObject interface {
+	VisitOpsListPaymentsResponse(ctx *fiber.Ctx) error
+}
+
+type OpsListPayments200JSONResponse PaymentList
+
+func (response OpsListPayments200JSONResponse) VisitOpsListPaymentsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsListPaymentsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsListPaymentsdefaultApplicationProblemPlusJSONResponse) VisitOpsListPaymentsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsGetPaymentRequestObject struct {
+	Id ID `json:"id"`
+}
+
+type OpsGetPaymentResponseObject interface {
+	VisitOpsGetPaymentResponse(ctx *fiber.Ctx) error
+}
+
+type OpsGetPayment200JSONResponse Payment
+
+func (response OpsGetPayment200JSONResponse) VisitOpsGetPaymentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsGetPaymentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsGetPaymentdefaultApplicationProblemPlusJSONResponse) VisitOpsGetPaymentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsResolvePaymentRequestObject struct {
+	Id   ID `json:"id"`
+	Body *OpsResolvePaymentJSONRequestBody
+}
+
+type OpsResolvePaymentResponseObject interface {
+	VisitOpsResolvePaymentResponse(ctx *fiber.Ctx) error
+}
+
+type OpsResolvePayment200JSONResponse Payment
+
+func (response OpsResolvePayment200JSONResponse) VisitOpsResolvePaymentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsResolvePaymentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsResolvePaymentdefaultApplicationProblemPlusJSONResponse) VisitOpsResolvePaymentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsListQueuesRequestObject struct {
+}
+
+type OpsListQueuesResponseObject interface {
+	VisitOpsListQueuesResponse(ctx *fiber.Ctx) error
+}
+
+type OpsListQueues200JSONResponse QueueList
+
+func (response OpsListQueues200JSONResponse) VisitOpsListQueuesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsListQueuesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsListQueuesdefaultApplicationProblemPlusJSONResponse) VisitOpsListQueuesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsPauseQueueRequestObject struct {
+	Queue QueueName `json:"queue"`
+	Body  *OpsPauseQueueJSONRequestBody
+}
+
+type OpsPauseQueueResponseObject interface {
+	VisitOpsPauseQueueResponse(ctx *fiber.Ctx) error
+}
+
+type OpsPauseQueue204Response struct {
+}
+
+func (response OpsPauseQueue204Response) VisitOpsPauseQueueResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type OpsPauseQueuedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsPauseQueuedefaultApplicationProblemPlusJSONResponse) VisitOpsPauseQueueResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsResumeQueueRequestObject struct {
+	Queue QueueName `json:"queue"`
+	Body  *OpsResumeQueueJSONRequestBody
+}
+
+type OpsResumeQueueResponseObject interface {
+	VisitOpsResumeQueueResponse(ctx *fiber.Ctx) error
+}
+
+type OpsResumeQueue204Response struct {
+}
+
+func (response OpsResumeQueue204Response) VisitOpsResumeQueueResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type OpsResumeQueuedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsResumeQueuedefaultApplicationProblemPlusJSONResponse) VisitOpsResumeQueueResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsListTasksRequestObject struct {
+	Queue  QueueName `json:"queue"`
+	Params OpsListTasksParams
+}
+
+type OpsListTasksResponseObject interface {
+	VisitOpsListTasksResponse(ctx *fiber.Ctx) error
+}
+
+type OpsListTasks200JSONResponse TaskList
+
+func (response OpsListTasks200JSONResponse) VisitOpsListTasksResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsListTasksdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsListTasksdefaultApplicationProblemPlusJSONResponse) VisitOpsListTasksResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsActOnTaskRequestObject struct {
+	Queue  QueueName `json:"queue"`
+	Task   string    `json:"task"`
+	Action string    `json:"action"`
+	Body   *OpsActOnTaskJSONRequestBody
+}
+
+type OpsActOnTaskResponseObject interface {
+	VisitOpsActOnTaskResponse(ctx *fiber.Ctx) error
+}
+
+type OpsActOnTask204Response struct {
+}
+
+func (response OpsActOnTask204Response) VisitOpsActOnTaskResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type OpsActOnTaskdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsActOnTaskdefaultApplicationProblemPlusJSONResponse) VisitOpsActOnTaskResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsReconcileRequestObject struct {
+}
+
+type OpsReconcileResponseObject interface {
+	VisitOpsReconcileResponse(ctx *fiber.Ctx) error
+}
+
+type OpsReconcile200JSONResponse Reconciliation
+
+func (response OpsReconcile200JSONResponse) VisitOpsReconcileResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsReconciledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsReconciledefaultApplicationProblemPlusJSONResponse) VisitOpsReconcileResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsFreezeUserRequestObject struct {
+	Login UserLogin `json:"login"`
+	Body  *OpsFreezeUserJSONRequestBody
+}
+
+type OpsFreezeUserResponseObject interface {
+	VisitOpsFreezeUserResponse(ctx *fiber.Ctx) error
+}
+
+type OpsFreezeUser204Response struct {
+}
+
+func (response OpsFreezeUser204Response) VisitOpsFreezeUserResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type OpsFreezeUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsFreezeUserdefaultApplicationProblemPlusJSONResponse) VisitOpsFreezeUserResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsUnfreezeUserRequestObject struct {
+	Login UserLogin `json:"login"`
+	Body  *OpsUnfreezeUserJSONRequestBody
+}
+
+type OpsUnfreezeUserResponseObject interface {
+	VisitOpsUnfreezeUserResponse(ctx *fiber.Ctx) error
+}
+
+type OpsUnfreezeUser204Response struct {
+}
+
+func (response OpsUnfreezeUser204Response) VisitOpsUnfreezeUserResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type OpsUnfreezeUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsUnfreezeUserdefaultApplicationProblemPlusJSONResponse) VisitOpsUnfreezeUserResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(response.StatusCode)
 
@@ -2050,6 +3280,35 @@ func (response ReverseTransferdefaultApplicationProblemPlusJSONResponse) VisitRe
 	return ctx.JSON(&response.Body)
 }
 
+type ExplainTransferRequestObject struct {
+	Id ID `json:"id"`
+}
+
+type ExplainTransferResponseObject interface {
+	VisitExplainTransferResponse(ctx *fiber.Ctx) error
+}
+
+type ExplainTransfer200JSONResponse Timeline
+
+func (response ExplainTransfer200JSONResponse) VisitExplainTransferResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ExplainTransferdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplainTransferdefaultApplicationProblemPlusJSONResponse) VisitExplainTransferResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type VoidTransferRequestObject struct {
 	Id     ID `json:"id"`
 	Params VoidTransferParams
@@ -2258,6 +3517,9 @@ type StrictServerInterface interface {
 	// SignUp Make a user, and open a wallet in the default currency
 	// (POST /v1/auth/signup)
 	SignUp(ctx context.Context, request SignUpRequestObject) (SignUpResponseObject, error)
+	// BankCallback The bank says what became of a payment
+	// (POST /v1/bank/callbacks)
+	BankCallback(ctx context.Context, request BankCallbackRequestObject) (BankCallbackResponseObject, error)
 	// CreateDeposit Bring money in from your bank
 	// (POST /v1/deposits)
 	CreateDeposit(ctx context.Context, request CreateDepositRequestObject) (CreateDepositResponseObject, error)
@@ -2267,6 +3529,45 @@ type StrictServerInterface interface {
 	// UpdateMe Change your name
 	// (PATCH /v1/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// OpsListActions What operators did, newest first
+	// (GET /v1/ops/actions)
+	OpsListActions(ctx context.Context, request OpsListActionsRequestObject) (OpsListActionsResponseObject, error)
+	// OpsAudit Recompute every invariant of the books
+	// (POST /v1/ops/audit)
+	OpsAudit(ctx context.Context, request OpsAuditRequestObject) (OpsAuditResponseObject, error)
+	// OpsListPayments Payments, newest first
+	// (GET /v1/ops/payments)
+	OpsListPayments(ctx context.Context, request OpsListPaymentsRequestObject) (OpsListPaymentsResponseObject, error)
+	// OpsGetPayment The payment of a transfer
+	// (GET /v1/ops/payments/{id})
+	OpsGetPayment(ctx context.Context, request OpsGetPaymentRequestObject) (OpsGetPaymentResponseObject, error)
+	// OpsResolvePayment Decide a payment that needs review, or have the bank asked once more
+	// (POST /v1/ops/payments/{id}/resolve)
+	OpsResolvePayment(ctx context.Context, request OpsResolvePaymentRequestObject) (OpsResolvePaymentResponseObject, error)
+	// OpsListQueues The settlement queues, live
+	// (GET /v1/ops/queues)
+	OpsListQueues(ctx context.Context, request OpsListQueuesRequestObject) (OpsListQueuesResponseObject, error)
+	// OpsPauseQueue Let no task of a queue start; the janitor still moves what is overdue
+	// (POST /v1/ops/queues/{queue}/pause)
+	OpsPauseQueue(ctx context.Context, request OpsPauseQueueRequestObject) (OpsPauseQueueResponseObject, error)
+	// OpsResumeQueue Let the tasks of a queue start again
+	// (POST /v1/ops/queues/{queue}/resume)
+	OpsResumeQueue(ctx context.Context, request OpsResumeQueueRequestObject) (OpsResumeQueueResponseObject, error)
+	// OpsListTasks Tasks of a queue in one state
+	// (GET /v1/ops/queues/{queue}/tasks)
+	OpsListTasks(ctx context.Context, request OpsListTasksRequestObject) (OpsListTasksResponseObject, error)
+	// OpsActOnTask Retry, archive or delete a task; its payment is not touched
+	// (POST /v1/ops/queues/{queue}/tasks/{task}/{action})
+	OpsActOnTask(ctx context.Context, request OpsActOnTaskRequestObject) (OpsActOnTaskResponseObject, error)
+	// OpsReconcile Read the bank's statement and compare it with the books
+	// (POST /v1/ops/reconcile)
+	OpsReconcile(ctx context.Context, request OpsReconcileRequestObject) (OpsReconcileResponseObject, error)
+	// OpsFreezeUser Freeze all wallets of a user; what was held before still settles
+	// (POST /v1/ops/users/{login}/freeze)
+	OpsFreezeUser(ctx context.Context, request OpsFreezeUserRequestObject) (OpsFreezeUserResponseObject, error)
+	// OpsUnfreezeUser Let a user's wallets move again
+	// (POST /v1/ops/users/{login}/unfreeze)
+	OpsUnfreezeUser(ctx context.Context, request OpsUnfreezeUserRequestObject) (OpsUnfreezeUserResponseObject, error)
 	// ListSessions Where you are signed in
 	// (GET /v1/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
@@ -2288,6 +3589,9 @@ type StrictServerInterface interface {
 	// ReverseTransfer Send a received transfer back, whole or in part
 	// (POST /v1/transfers/{id}/reverse)
 	ReverseTransfer(ctx context.Context, request ReverseTransferRequestObject) (ReverseTransferResponseObject, error)
+	// ExplainTransfer All that happened to a transfer, what it waits for, and who acts next
+	// (GET /v1/transfers/{id}/timeline)
+	ExplainTransfer(ctx context.Context, request ExplainTransferRequestObject) (ExplainTransferResponseObject, error)
 	// VoidTransfer Give an authorised amount back
 	// (POST /v1/transfers/{id}/void)
 	VoidTransfer(ctx context.Context, request VoidTransferRequestObject) (VoidTransferResponseObject, error)
@@ -2468,6 +3772,31 @@ func (sh *strictHandler) SignUp(ctx *fiber.Ctx) error {
 	return nil
 }
 
+// BankCallback operation middleware
+func (sh *strictHandler) BankCallback(ctx *fiber.Ctx) error {
+	var request BankCallbackRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.BankCallback(ctx.UserContext(), request.(BankCallbackRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BankCallback")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BankCallbackResponseObject); ok {
+		if err := validResponse.VisitBankCallbackResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // CreateDeposit operation middleware
 func (sh *strictHandler) CreateDeposit(ctx *fiber.Ctx, params CreateDepositParams) error {
 	var request CreateDepositRequestObject
@@ -2565,6 +3894,438 @@ func (sh *strictHandler) UpdateMe(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(UpdateMeResponseObject); ok {
 		if err := validResponse.VisitUpdateMeResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsListActions operation middleware
+func (sh *strictHandler) OpsListActions(ctx *fiber.Ctx, params OpsListActionsParams) error {
+	var request OpsListActionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsListActions(ctx.UserContext(), request.(OpsListActionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsListActions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsListActionsResponseObject); ok {
+		if err := validResponse.VisitOpsListActionsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsAudit operation middleware
+func (sh *strictHandler) OpsAudit(ctx *fiber.Ctx) error {
+	var request OpsAuditRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsAudit(ctx.UserContext(), request.(OpsAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsAuditResponseObject); ok {
+		if err := validResponse.VisitOpsAuditResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsListPayments operation middleware
+func (sh *strictHandler) OpsListPayments(ctx *fiber.Ctx, params OpsListPaymentsParams) error {
+	var request OpsListPaymentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsListPayments(ctx.UserContext(), request.(OpsListPaymentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsListPayments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsListPaymentsResponseObject); ok {
+		if err := validResponse.VisitOpsListPaymentsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsGetPayment operation middleware
+func (sh *strictHandler) OpsGetPayment(ctx *fiber.Ctx, id ID) error {
+	var request OpsGetPaymentRequestObject
+
+	request.Id = id
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsGetPayment(ctx.UserContext(), request.(OpsGetPaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsGetPayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsGetPaymentResponseObject); ok {
+		if err := validResponse.VisitOpsGetPaymentResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsResolvePayment operation middleware
+func (sh *strictHandler) OpsResolvePayment(ctx *fiber.Ctx, id ID) error {
+	var request OpsResolvePaymentRequestObject
+
+	request.Id = id
+
+	var body OpsResolvePaymentJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsResolvePayment(ctx.UserContext(), request.(OpsResolvePaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsResolvePayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsResolvePaymentResponseObject); ok {
+		if err := validResponse.VisitOpsResolvePaymentResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsListQueues operation middleware
+func (sh *strictHandler) OpsListQueues(ctx *fiber.Ctx) error {
+	var request OpsListQueuesRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsListQueues(ctx.UserContext(), request.(OpsListQueuesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsListQueues")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsListQueuesResponseObject); ok {
+		if err := validResponse.VisitOpsListQueuesResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsPauseQueue operation middleware
+func (sh *strictHandler) OpsPauseQueue(ctx *fiber.Ctx, queue QueueName) error {
+	var request OpsPauseQueueRequestObject
+
+	request.Queue = queue
+
+	var body OpsPauseQueueJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsPauseQueue(ctx.UserContext(), request.(OpsPauseQueueRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsPauseQueue")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsPauseQueueResponseObject); ok {
+		if err := validResponse.VisitOpsPauseQueueResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsResumeQueue operation middleware
+func (sh *strictHandler) OpsResumeQueue(ctx *fiber.Ctx, queue QueueName) error {
+	var request OpsResumeQueueRequestObject
+
+	request.Queue = queue
+
+	var body OpsResumeQueueJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsResumeQueue(ctx.UserContext(), request.(OpsResumeQueueRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsResumeQueue")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsResumeQueueResponseObject); ok {
+		if err := validResponse.VisitOpsResumeQueueResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsListTasks operation middleware
+func (sh *strictHandler) OpsListTasks(ctx *fiber.Ctx, queue QueueName, params OpsListTasksParams) error {
+	var request OpsListTasksRequestObject
+
+	request.Queue = queue
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsListTasks(ctx.UserContext(), request.(OpsListTasksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsListTasks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsListTasksResponseObject); ok {
+		if err := validResponse.VisitOpsListTasksResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsActOnTask operation middleware
+func (sh *strictHandler) OpsActOnTask(ctx *fiber.Ctx, queue QueueName, task string, action string) error {
+	var request OpsActOnTaskRequestObject
+
+	request.Queue = queue
+	request.Task = task
+	request.Action = action
+
+	var body OpsActOnTaskJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsActOnTask(ctx.UserContext(), request.(OpsActOnTaskRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsActOnTask")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsActOnTaskResponseObject); ok {
+		if err := validResponse.VisitOpsActOnTaskResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsReconcile operation middleware
+func (sh *strictHandler) OpsReconcile(ctx *fiber.Ctx) error {
+	var request OpsReconcileRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsReconcile(ctx.UserContext(), request.(OpsReconcileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsReconcile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsReconcileResponseObject); ok {
+		if err := validResponse.VisitOpsReconcileResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsFreezeUser operation middleware
+func (sh *strictHandler) OpsFreezeUser(ctx *fiber.Ctx, login UserLogin) error {
+	var request OpsFreezeUserRequestObject
+
+	request.Login = login
+
+	var body OpsFreezeUserJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsFreezeUser(ctx.UserContext(), request.(OpsFreezeUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsFreezeUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsFreezeUserResponseObject); ok {
+		if err := validResponse.VisitOpsFreezeUserResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsUnfreezeUser operation middleware
+func (sh *strictHandler) OpsUnfreezeUser(ctx *fiber.Ctx, login UserLogin) error {
+	var request OpsUnfreezeUserRequestObject
+
+	request.Login = login
+
+	var body OpsUnfreezeUserJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsUnfreezeUser(ctx.UserContext(), request.(OpsUnfreezeUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsUnfreezeUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsUnfreezeUserResponseObject); ok {
+		if err := validResponse.VisitOpsUnfreezeUserResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
@@ -2796,6 +4557,33 @@ func (sh *strictHandler) ReverseTransfer(ctx *fiber.Ctx, id ID, params ReverseTr
 		return err
 	} else if validResponse, ok := response.(ReverseTransferResponseObject); ok {
 		if err := validResponse.VisitReverseTransferResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExplainTransfer operation middleware
+func (sh *strictHandler) ExplainTransfer(ctx *fiber.Ctx, id ID) error {
+	var request ExplainTransferRequestObject
+
+	request.Id = id
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainTransfer(ctx.UserContext(), request.(ExplainTransferRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainTransfer")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainTransferResponseObject); ok {
+		if err := validResponse.VisitExplainTransferResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

@@ -21,6 +21,7 @@ import (
 type Config struct {
 	Ledger          *ledger.Ledger
 	Auth            *auth.Service
+	Operations      Operations
 	Hint            func(transfer uuid.UUID) // a payment waits to be settled; must not block
 	Contract        []byte                   // openapi.yaml, served as it is
 	DefaultCurrency money.Currency           // of the wallet that comes with a new user
@@ -31,13 +32,14 @@ type Config struct {
 
 // API is the HTTP side. It implements the interface generated from the contract.
 type API struct {
-	ledger   *ledger.Ledger
-	auth     *auth.Service
-	hint     func(uuid.UUID)
-	currency money.Currency
-	log      *slog.Logger
-	app      *fiber.App
-	patience time.Duration // with one request, without what its caller prefers to wait
+	ledger     *ledger.Ledger
+	auth       *auth.Service
+	operations Operations
+	hint       func(uuid.UUID)
+	currency   money.Currency
+	log        *slog.Logger
+	app        *fiber.App
+	patience   time.Duration // with one request, without what its caller prefers to wait
 }
 
 var _ StrictServerInterface = (*API)(nil)
@@ -51,7 +53,7 @@ func New(config Config) *API {
 		config.Metrics = NewMetrics()
 	}
 	a := &API{
-		ledger: config.Ledger, auth: config.Auth, hint: config.Hint,
+		ledger: config.Ledger, auth: config.Auth, operations: config.Operations, hint: config.Hint,
 		currency: config.DefaultCurrency, log: config.Logger, patience: 15 * time.Second,
 	}
 	a.app = fiber.New(fiber.Config{
@@ -72,7 +74,7 @@ func New(config Config) *API {
 	a.app.Use(identify, config.Metrics.observe, a.recoverPanic)
 	a.pages(config)
 	RegisterHandlers(guarded{
-		app: a.app, guards: []fiber.Handler{a.bounded, a.authenticate, checkKey, checkParameters, checkBody},
+		app: a.app, guards: []fiber.Handler{a.bounded, a.authenticate, operatorsOnly, checkKey, checkParameters, checkBody},
 	}, NewStrictHandler(a, nil))
 	return a
 }

@@ -35,6 +35,13 @@ var bodies = map[string]func() any{
 	"POST /v1/transfers/:id/reverse": func() any { return new(PartAmount) },
 	"POST /v1/deposits":              func() any { return new(BankTransferCreate) },
 	"POST /v1/withdrawals":           func() any { return new(BankTransferCreate) },
+
+	"POST /v1/ops/queues/:queue/pause":               func() any { return new(Reason) },
+	"POST /v1/ops/queues/:queue/resume":              func() any { return new(Reason) },
+	"POST /v1/ops/queues/:queue/tasks/:task/:action": func() any { return new(Reason) },
+	"POST /v1/ops/payments/:id/resolve":              func() any { return new(PaymentResolve) },
+	"POST /v1/ops/users/:login/freeze":               func() any { return new(Reason) },
+	"POST /v1/ops/users/:login/unfreeze":             func() any { return new(Reason) },
 }
 
 // checkBody refuses a body that is not exactly what the contract says.

@@ -44,6 +44,7 @@ type house struct {
 	// past is the same service an hour ago: what it signs has expired.
 	past  *auth.Service
 	api   *api.API
+	desk  *desk
 	wire  *wire
 	log   *logBook
 	hints chan uuid.UUID
@@ -60,7 +61,7 @@ func newHouse(t testing.TB, change ...func(*options)) *house {
 	for _, c := range change {
 		c(&o)
 	}
-	h := &house{t: t, log: &logBook{}, wire: &wire{}, hints: make(chan uuid.UUID, 1024)}
+	h := &house{t: t, log: &logBook{}, wire: &wire{}, hints: make(chan uuid.UUID, 1024), desk: &desk{}}
 	config, err := pgxpool.ParseConfig(pgtest.New(t).AppURL)
 	must(t, err)
 	config.MaxConns = o.poolSize
@@ -73,7 +74,7 @@ func newHouse(t testing.TB, change ...func(*options)) *house {
 	t.Cleanup(func() { must(t, h.ledger.Close(context.Background())) })
 	h.auth, h.past = newAuth(t, h.pool)
 	h.api = api.New(api.Config{
-		Ledger: h.ledger, Auth: h.auth, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
+		Ledger: h.ledger, Auth: h.auth, Operations: h.desk, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
 		Logger: logger, Hint: func(id uuid.UUID) { h.hints <- id },
 	})
 	o.before(h.api)

@@ -69,6 +69,15 @@ var statuses = map[ProblemCode]int{
 	CaptureExceedsHold:      http.StatusUnprocessableEntity,
 	ReversalExceedsTransfer: http.StatusUnprocessableEntity,
 
+	SignatureInvalid:   http.StatusUnauthorized,
+	ReasonMalformed:    http.StatusBadRequest,
+	QueueUnavailable:   http.StatusServiceUnavailable,
+	QueueNotFound:      http.StatusNotFound,
+	TaskNotFound:       http.StatusNotFound,
+	TaskBusy:           http.StatusConflict,
+	PaymentNotFound:    http.StatusNotFound,
+	PaymentNotInReview: http.StatusConflict,
+
 	OutcomeUnknown: http.StatusServiceUnavailable,
 	Unavailable:    http.StatusServiceUnavailable,
 	Internal:       http.StatusInternalServerError,

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/url"
@@ -25,6 +26,8 @@ const replayedHeader = "Idempotency-Replayed"
 type request struct {
 	principal auth.Principal
 	client    auth.Client
+	signature string // of the bank's callback, and
+	body      []byte // what it signs, byte for byte
 }
 
 type requestKey struct{}
@@ -74,7 +77,14 @@ var public = map[string]bool{
 	"POST /v1/auth/signup":  true,
 	"POST /v1/auth/login":   true,
 	"POST /v1/auth/refresh": true,
+	bankCallback:            true, // the bank signs instead
 }
+
+// bankCallback is the operation whose body is read raw: a signature is over bytes.
+const (
+	bankCallback    = "POST /v1/bank/callbacks"
+	signatureHeader = "Kizo-Bank-Signature"
+)
 
 // guarded registers routes behind guards. The middlewares of the generated code
 // run after it has bound the parameters, which is too late: a stranger would be
@@ -122,7 +132,13 @@ func (a *API) bounded(c *fiber.Ctx) error {
 // authenticate finds out who asks, by the token and by the state of its session.
 func (a *API) authenticate(c *fiber.Ctx) error {
 	r := request{client: auth.Client{UserAgent: c.Get(fiber.HeaderUserAgent), Address: c.IP()}}
-	if !public[c.Method()+" "+c.Route().Path] {
+	operation := c.Method() + " " + c.Route().Path
+	if operation == bankCallback {
+		r.signature = c.Get(signatureHeader)
+		// Not c.Body(), which would unpack it first.
+		r.body = bytes.Clone(c.Request().Body())
+	}
+	if !public[operation] {
 		token, ok := bearer(c.Get(fiber.HeaderAuthorization))
 		if !ok {
 			return faultf(Unauthenticated, "", "log in first, and send the access token as Authorization: Bearer")

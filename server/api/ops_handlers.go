@@ -1,0 +1,246 @@
+package api
+
+import (
+	"context"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// operatorsOnly keeps everybody else out of /v1/ops.
+func operatorsOnly(c *fiber.Ctx) error {
+	if strings.HasPrefix(c.Route().Path, "/v1/ops/") && from(c.UserContext()).principal.Role != auth.RoleOperator {
+		return faultf(Forbidden, "", "this is for operators: kizod user grant HANDLE operator makes one")
+	}
+	return c.Next()
+}
+
+// note writes an action down before it is carried out: one that fails afterwards
+// was still tried, one that is not written down is not done.
+func (a *API) note(ctx context.Context, action, subject, reason string) error {
+	reason = strings.TrimSpace(reason)
+	if n := utf8.RuneCountInString(reason); n < 1 || n > 500 || strings.ContainsFunc(reason, notPrintable) {
+		return faultf(ReasonMalformed, "reason", "say why, in 1 to 500 printable characters")
+	}
+	return a.auth.NoteAction(ctx, user(ctx), action, subject, reason)
+}
+
+func notPrintable(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }
+
+const defaultPage = 20
+
+func pageSize(limit *int32) (int, error) {
+	if limit == nil {
+		return defaultPage, nil
+	}
+	if *limit < 1 || *limit > ledger.MaxPage {
+		return 0, faultf(ParameterMalformed, "limit", "limit is 1 to 100")
+	}
+	return int(*limit), nil
+}
+
+// OpsListQueues shows the queues.
+func (a *API) OpsListQueues(context.Context, OpsListQueuesRequestObject) (OpsListQueuesResponseObject, error) {
+	queues, err := a.operations.Queues()
+	if err != nil {
+		return nil, err
+	}
+	return OpsListQueues200JSONResponse{Items: queues}, nil
+}
+
+// OpsPauseQueue lets no task start.
+func (a *API) OpsPauseQueue(ctx context.Context, r OpsPauseQueueRequestObject) (OpsPauseQueueResponseObject, error) {
+	if err := a.note(ctx, "queue.pause", r.Queue, r.Body.Reason); err != nil {
+		return nil, err
+	}
+	if err := a.operations.PauseQueue(r.Queue, true); err != nil {
+		return nil, err
+	}
+	return OpsPauseQueue204Response{}, nil
+}
+
+// OpsResumeQueue lets tasks start again.
+func (a *API) OpsResumeQueue(ctx context.Context, r OpsResumeQueueRequestObject) (OpsResumeQueueResponseObject, error) {
+	if err := a.note(ctx, "queue.resume", r.Queue, r.Body.Reason); err != nil {
+		return nil, err
+	}
+	if err := a.operations.PauseQueue(r.Queue, false); err != nil {
+		return nil, err
+	}
+	return OpsResumeQueue204Response{}, nil
+}
+
+// OpsListTasks shows tasks.
+func (a *API) OpsListTasks(_ context.Context, r OpsListTasksRequestObject) (OpsListTasksResponseObject, error) {
+	limit, err := pageSize(r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	tasks, err := a.operations.Tasks(r.Queue, text(r.Params.State), limit)
+	if err != nil {
+		return nil, err
+	}
+	return OpsListTasks200JSONResponse{Items: tasks}, nil
+}
+
+// OpsActOnTask retries, archives or deletes a task.
+func (a *API) OpsActOnTask(ctx context.Context, r OpsActOnTaskRequestObject) (OpsActOnTaskResponseObject, error) {
+	switch r.Action {
+	case "retry", "archive", "delete":
+	default:
+		return nil, faultf(ParameterMalformed, "action", "a task can be retried, archived or deleted: retry, archive, delete")
+	}
+	if err := a.note(ctx, "task."+r.Action, r.Task, r.Body.Reason); err != nil {
+		return nil, err
+	}
+	if err := a.operations.ActOnTask(r.Queue, r.Task, r.Action); err != nil {
+		return nil, err
+	}
+	return OpsActOnTask204Response{}, nil
+}
+
+// OpsListPayments shows payments.
+func (a *API) OpsListPayments(ctx context.Context, r OpsListPaymentsRequestObject) (OpsListPaymentsResponseObject, error) {
+	limit, err := pageSize(r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	state := text(r.Params.State)
+	if state != "" && !PaymentState(state).Valid() {
+		return nil, faultf(ParameterMalformed, "state", "state is pending, unknown, executed, rejected or needs_review")
+	}
+	list, err := a.operations.Payments(ctx, state, text(r.Params.Cursor), limit)
+	if err != nil {
+		return nil, err
+	}
+	return OpsListPayments200JSONResponse(list), nil
+}
+
+// OpsGetPayment shows the payment of a transfer.
+func (a *API) OpsGetPayment(ctx context.Context, r OpsGetPaymentRequestObject) (OpsGetPaymentResponseObject, error) {
+	p, err := a.operations.Payment(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	return OpsGetPayment200JSONResponse(p), nil
+}
+
+// OpsResolvePayment carries out an operator's decision.
+func (a *API) OpsResolvePayment(ctx context.Context, r OpsResolvePaymentRequestObject) (OpsResolvePaymentResponseObject, error) {
+	switch r.Body.Outcome {
+	case "executed", "rejected", "ask":
+	default:
+		return nil, faultf(BodyMalformed, "outcome", "outcome is executed, rejected or ask")
+	}
+	if err := a.note(ctx, "payment.resolve."+r.Body.Outcome, r.Id.String(), r.Body.Reason); err != nil {
+		return nil, err
+	}
+	p, err := a.operations.Resolve(ctx, r.Id, r.Body.Outcome)
+	if err != nil {
+		return nil, err
+	}
+	return OpsResolvePayment200JSONResponse(p), nil
+}
+
+// OpsFreezeUser freezes a user's wallets.
+func (a *API) OpsFreezeUser(ctx context.Context, r OpsFreezeUserRequestObject) (OpsFreezeUserResponseObject, error) {
+	if err := a.setStatus(ctx, r.Login, "account.freeze", r.Body.Reason, ledger.Frozen); err != nil {
+		return nil, err
+	}
+	return OpsFreezeUser204Response{}, nil
+}
+
+// OpsUnfreezeUser lets a user's wallets move again.
+func (a *API) OpsUnfreezeUser(ctx context.Context, r OpsUnfreezeUserRequestObject) (OpsUnfreezeUserResponseObject, error) {
+	if err := a.setStatus(ctx, r.Login, "account.unfreeze", r.Body.Reason, ledger.Active); err != nil {
+		return nil, err
+	}
+	return OpsUnfreezeUser204Response{}, nil
+}
+
+func (a *API) setStatus(ctx context.Context, login, action, reason string, status ledger.Status) error {
+	u, err := a.auth.FindUser(ctx, login)
+	if err != nil {
+		return err
+	}
+	if err := a.note(ctx, action, u.Handle, reason); err != nil {
+		return err
+	}
+	return a.ledger.SetStatus(ctx, u.ID, status)
+}
+
+// OpsReconcile compares the bank's statement with the books.
+func (a *API) OpsReconcile(ctx context.Context, _ OpsReconcileRequestObject) (OpsReconcileResponseObject, error) {
+	r, err := a.operations.Reconcile(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return OpsReconcile200JSONResponse(r), nil
+}
+
+// OpsAudit recomputes the invariants of the books.
+func (a *API) OpsAudit(ctx context.Context, _ OpsAuditRequestObject) (OpsAuditResponseObject, error) {
+	report, err := a.operations.Audit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return OpsAudit200JSONResponse(report), nil
+}
+
+// OpsListActions shows what operators did.
+func (a *API) OpsListActions(ctx context.Context, r OpsListActionsRequestObject) (OpsListActionsResponseObject, error) {
+	limit, err := pageSize(r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	actions, err := a.auth.Actions(ctx, limit)
+	if err != nil {
+		return nil, err
+	}
+	list := ActionList{Items: make([]Action, len(actions))}
+	for i, x := range actions {
+		list.Items[i] = Action{
+			Id: x.ID, Operator: x.Operator, Action: x.Action, Subject: x.Subject, Reason: x.Reason, At: x.At.UTC(),
+		}
+	}
+	return OpsListActions200JSONResponse(list), nil
+}
+
+// ExplainTransfer tells the story of a transfer.
+func (a *API) ExplainTransfer(ctx context.Context, r ExplainTransferRequestObject) (ExplainTransferResponseObject, error) {
+	find := func() (ledger.Transfer, error) { return a.ledger.Find(ctx, user(ctx), r.Id) }
+	if from(ctx).principal.Role == auth.RoleOperator {
+		find = func() (ledger.Transfer, error) { return a.ledger.Get(ctx, r.Id) }
+	}
+	t, err := find()
+	if err != nil {
+		return nil, err
+	}
+	if t.Kind == ledger.KindSuspense { // the house's own, shown by reconciliation alone
+		return nil, faultf(TransferNotFound, "id", "there is no such transfer")
+	}
+	timeline, err := a.operations.Explain(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	views, err := a.view(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	timeline.Transfer = views[0]
+	return ExplainTransfer200JSONResponse(timeline), nil
+}
+
+// BankCallback takes in what the bank sends.
+func (a *API) BankCallback(ctx context.Context, _ BankCallbackRequestObject) (BankCallbackResponseObject, error) {
+	r := from(ctx)
+	if err := a.operations.Callback(ctx, r.signature, r.body); err != nil {
+		return nil, err
+	}
+	return BankCallback204Response{}, nil
+}

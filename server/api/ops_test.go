@@ -1,0 +1,185 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// desk stands for what is behind the operator's routes and remembers what it was
+// asked to do.
+type desk struct {
+	mu   sync.Mutex
+	done []string
+	fail error
+}
+
+var _ api.Operations = (*desk)(nil)
+
+func (d *desk) did(format string, args ...any) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.done = append(d.done, fmt.Sprintf(format, args...))
+	return d.fail
+}
+
+func (d *desk) Queues() ([]api.Queue, error) { return []api.Queue{{Name: "bank"}}, d.did("queues") }
+func (d *desk) PauseQueue(queue string, pause bool) error {
+	return d.did("pause %s %v", queue, pause)
+}
+
+func (d *desk) Tasks(queue, state string, limit int) ([]api.Task, error) {
+	return []api.Task{{Id: "t", Queue: queue, State: "pending"}}, d.did("tasks %s %q %d", queue, state, limit)
+}
+
+func (d *desk) ActOnTask(queue, task, action string) error {
+	return d.did("%s %s %s", action, queue, task)
+}
+
+func (d *desk) Payments(_ context.Context, state, cursor string, limit int) (api.PaymentList, error) {
+	return api.PaymentList{Items: []api.Payment{payment()}}, d.did("payments %q %q %d", state, cursor, limit)
+}
+
+func (d *desk) Payment(context.Context, uuid.UUID) (api.Payment, error) {
+	return payment(), d.did("payment")
+}
+
+func (d *desk) Resolve(_ context.Context, _ uuid.UUID, outcome string) (api.Payment, error) {
+	return payment(), d.did("resolve %s", outcome)
+}
+
+func (d *desk) Reconcile(context.Context) (api.Reconciliation, error) {
+	return api.Reconciliation{Known: []api.Difference{}}, d.did("reconcile")
+}
+
+func (d *desk) Explain(context.Context, ledger.Transfer) (api.Timeline, error) {
+	return api.Timeline{Entries: []api.TimelineEntry{}, WaitsFor: "nothing", Next: "nobody"}, d.did("explain")
+}
+
+func (d *desk) Audit(context.Context) (api.AuditReport, error) {
+	return api.AuditReport{Ok: true, Checks: []api.AuditCheck{}}, d.did("audit")
+}
+
+func (d *desk) Callback(_ context.Context, signature string, body []byte) error {
+	return d.did("callback %s %s", signature, body)
+}
+
+func (d *desk) take() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := strings.Join(d.done, "; ")
+	d.done = nil
+	return all
+}
+
+func payment() api.Payment {
+	at := time.Now().UTC()
+	return api.Payment{
+		TransferId: uuid.New(), Direction: api.PaymentDeposit, ExternalRef: "ref", Amount: 1, Currency: "USD",
+		State: api.PaymentNeedsReview, CreatedAt: at, UpdatedAt: at,
+	}
+}
+
+// wantActions compares the log of actions, newest first.
+func (h *house) wantActions(want ...string) {
+	h.t.Helper()
+	actions, err := h.auth.Actions(h.t.Context(), 100)
+	must(h.t, err)
+	var got []string
+	for _, a := range actions {
+		got = append(got, a.Operator+" "+a.Action+" "+a.Subject+": "+a.Reason)
+	}
+	equal(h.t, "actions", strings.Join(got, "\n"), strings.Join(want, "\n"))
+}
+
+func (h *house) operator() *user {
+	h.t.Helper()
+	olga := h.signUp("olga")
+	must(h.t, h.auth.Grant(h.t.Context(), "olga", auth.RoleOperator))
+	return olga
+}
+
+func TestOperatorsActionsAreWrittenDown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	olga := h.operator()
+	why := fields{"reason": " the bank asked us to "}
+	h.post(olga, "/v1/ops/queues/bank/pause", why).want(204)
+	equal(t, "done", h.desk.take(), "pause bank true")
+	h.post(olga, "/v1/ops/queues/bank/resume", why).want(204)
+	h.post(olga, "/v1/ops/queues/bank/tasks/abc:1/retry", why).want(204)
+	equal(t, "done", h.desk.take(), "pause bank false; retry bank abc:1")
+	id := uuid.NewString()
+	h.post(olga, "/v1/ops/payments/"+id+"/resolve", fields{"outcome": "ask", "reason": "again"}).want(200)
+	equal(t, "done", h.desk.take(), "resolve ask")
+	h.wantActions(
+		"olga payment.resolve.ask "+id+": again", "olga task.retry abc:1: the bank asked us to",
+		"olga queue.resume bank: the bank asked us to", "olga queue.pause bank: the bank asked us to")
+
+	// Without a good reason nothing is done.
+	for _, reason := range []string{"", "  ", strings.Repeat("x", 501), "bell\a"} {
+		h.post(olga, "/v1/ops/queues/bank/pause", fields{"reason": reason}).wantProblem(api.ReasonMalformed)
+	}
+	h.post(olga, "/v1/ops/queues/bank/pause", fields{}).wantProblem(api.BodyMalformed)
+	h.post(olga, "/v1/ops/queues/bank/tasks/abc:1/eat", why).wantProblem(api.ParameterMalformed)
+	h.post(olga, "/v1/ops/payments/"+id+"/resolve", fields{"outcome": "maybe", "reason": "x"}).wantProblem(api.BodyMalformed)
+	equal(t, "done", h.desk.take(), "")
+
+	for path, done := range map[string]string{
+		"/v1/ops/queues": "queues", "/v1/ops/queues/bank/tasks?state=retry&limit=5": `tasks bank "retry" 5`,
+		"/v1/ops/payments?state=needs_review": `payments "needs_review" "" 20`, "/v1/ops/payments/" + id: "payment",
+	} {
+		h.get(olga, path).want(200)
+		equal(t, path, h.desk.take(), done)
+	}
+	h.get(olga, "/v1/ops/payments?state=lost").wantProblem(api.ParameterMalformed)
+	h.get(olga, "/v1/ops/payments?limit=101").wantProblem(api.ParameterMalformed)
+	h.post(olga, "/v1/ops/reconcile", nil).want(200)
+	h.post(olga, "/v1/ops/audit", nil).want(200)
+	actions := read[api.ActionList](h.get(olga, "/v1/ops/actions?limit=2").want(200))
+	equal(t, "actions", len(actions.Items), 2)
+	h.desk.fail = api.Refuse(api.QueueUnavailable, "", "away")
+	h.get(olga, "/v1/ops/queues").wantProblem(api.QueueUnavailable)
+}
+
+func TestOperatorFreezes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	olga := h.operator()
+	alice, bob := h.pair(1000)
+	h.post(olga, "/v1/ops/users/alice/freeze", fields{"reason": "stolen"}).want(204)
+	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(api.AccountFrozen)
+	h.post(olga, "/v1/ops/users/alice/unfreeze", fields{"reason": "found"}).want(204)
+	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1)).want(201))
+	h.post(olga, "/v1/ops/users/nobody/freeze", fields{"reason": "x"}).wantProblem(api.UserNotFound)
+	h.wantActions("olga account.unfreeze alice: found", "olga account.freeze alice: stolen")
+
+	// Any transfer is an operator's to explain.
+	for _, u := range []*user{alice, bob, olga} {
+		timeline := read[api.Timeline](h.get(u, "/v1/transfers/"+sent.Id.String()+"/timeline").want(200))
+		equal(t, "transfer", timeline.Transfer.Id, sent.Id)
+	}
+}
+
+func TestCallbackIsReadRaw(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	send := func(body string) *answer {
+		return h.do(ask{method: "POST", path: "/v1/bank/callbacks", body: body, headers: map[string]string{"Kizo-Bank-Signature": "t=1,v1=x"}})
+	}
+	send(` {"not": "strict" , "not": 2} `).want(204)
+	equal(t, "done", h.desk.take(), `callback t=1,v1=x  {"not": "strict" , "not": 2} `)
+	send(strings.Repeat("x", api.MaxBody+1)).wantProblem(api.BodyTooLarge)
+	equal(t, "done", h.desk.take(), "")
+	h.desk.fail = api.Refuse(api.SignatureInvalid, "Kizo-Bank-Signature", "no")
+	send("{}").wantProblem(api.SignatureInvalid)
+}
