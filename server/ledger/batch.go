@@ -73,10 +73,14 @@ const (
 		SELECT transfer_id, direction, ref, amount, currency, $6
 		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[])
 			AS n (transfer_id, direction, ref, amount, currency)`
-	settlePayments = `UPDATE payments p SET state = n.state, bank_ref = n.bank_ref, last_error = n.note,
-			next_at = NULL, lease_until = NULL, updated_at = clock_timestamp()
-		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS n (transfer_id, state, bank_ref, note)
-		WHERE p.transfer_id = n.transfer_id`
+	settlePayments = `WITH settled AS (
+			UPDATE payments p SET state = n.state, bank_ref = n.bank_ref, last_error = n.note,
+				next_at = NULL, lease_until = NULL, updated_at = clock_timestamp()
+			FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS n (transfer_id, state, bank_ref, note)
+			WHERE p.transfer_id = n.transfer_id
+			RETURNING p.transfer_id, p.attempts, p.state, p.bank_ref, p.last_error)
+		INSERT INTO payment_log (transfer_id, attempt, what, detail)
+		SELECT transfer_id, attempts, state, left(concat_ws(': ', NULLIF(bank_ref, ''), NULLIF(last_error, '')), 500) FROM settled`
 )
 
 // rules are what makes a batch right. They are a value so that a test can break

@@ -15,8 +15,8 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// count reads a counter.
-func count(t *testing.T, counter prometheus.Counter) float64 {
+// count reads a counter or a gauge.
+func count(t *testing.T, counter prometheus.Collector) float64 {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(counter)
@@ -24,7 +24,8 @@ func count(t *testing.T, counter prometheus.Counter) float64 {
 	if err != nil || len(families) != 1 {
 		t.Fatalf("gathered %v, %v", families, err)
 	}
-	return families[0].GetMetric()[0].GetCounter().GetValue()
+	metric := families[0].GetMetric()[0]
+	return metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
 }
 
 type noCancel struct{ context.Context }
@@ -70,7 +71,7 @@ func TestClaim(t *testing.T) {
 		}
 	}
 	nobody("held")
-	h.must(s.postpone(t.Context(), c, time.Hour, "later"))
+	h.must(s.postpone(t.Context(), c, time.Hour, loggedUnknown, "later"))
 	nobody("not due")
 
 	// What is late for a postponed claim changes nothing.
@@ -79,7 +80,7 @@ func TestClaim(t *testing.T) {
 	}
 	nobody("renewed late")
 
-	h.must(s.postpone(t.Context(), c, 0, "twice"))
+	h.must(s.postpone(t.Context(), c, 0, loggedUnknown, "twice"))
 	nobody("given back twice")
 
 	h.expireLease(id) // as if its time had come
@@ -130,7 +131,7 @@ func TestZombieIsFenced(t *testing.T) {
 	for _, outcome := range []bank.Outcome{bank.Executed, bank.Rejected} {
 		h.must(s.finish(t.Context(), zombie, bank.Answer{Outcome: outcome}))
 	}
-	h.must(s.postpone(t.Context(), zombie, 0, "zombie"))
+	h.must(s.postpone(t.Context(), zombie, 0, loggedUnknown, "zombie"))
 	h.must(s.review(t.Context(), zombie, "exhausted", bank.CodeTimeout))
 	if stands, err := s.renew(t.Context(), zombie); stands || err != nil {
 		t.Errorf("the zombie's claim stands: %v", err)

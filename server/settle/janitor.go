@@ -35,12 +35,14 @@ func NewJanitor(settler *Settler) *Janitor {
 
 // Run makes a round every second until ctx ends, then hands the payments over that
 // it is driving. Expiring is a service of its own, so that five hundred
-// authorisations, or one that cannot be voided, keep no payment waiting.
+// authorisations, or one that cannot be voided, keep no payment waiting; and so is
+// reconciling, which reads what the bank has to say for itself.
 func (j *Janitor) Run(ctx context.Context) error {
 	defer j.driving.Wait()
-	var expiry sync.WaitGroup
-	defer expiry.Wait()
-	expiry.Go(func() { j.every(ctx, nil, j.expire) })
+	var others sync.WaitGroup
+	defer others.Wait()
+	others.Go(func() { j.every(ctx, nil, j.expire) })
+	others.Go(func() { j.reconcile(ctx) })
 	j.every(ctx, j.roomy, j.redrive)
 	return nil
 }
@@ -112,6 +114,38 @@ func (j *Janitor) expire(ctx context.Context) error {
 		j.log.Info("authorisations expired", "count", expired)
 	}
 	return err
+}
+
+// reconcile compares the bank's statement with the books, now and then, and says
+// only what changes: while the bank is away every look fails alike.
+func (j *Janitor) reconcile(ctx context.Context) {
+	tick := time.NewTicker(j.settler.config.ReconcileEvery)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := j.lookAtStatement(ctx)
+		if ctx.Err() != nil || (err != nil) == failing {
+			continue
+		}
+		failing = err != nil
+		if failing {
+			j.log.Warn("the bank's statement cannot be compared with the books", "error", err)
+		} else {
+			j.log.Info("the bank's statement is compared with the books again")
+		}
+	}
+}
+
+func (j *Janitor) lookAtStatement(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reconcileWithin)
+	defer cancel()
+	_, err := j.settler.Reconcile(ctx)
+	return errors.Join(err, j.settler.pruneCallbacks(ctx))
 }
 
 // Wait returns when no payment of earlier rounds is under way.

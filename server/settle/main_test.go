@@ -26,6 +26,8 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m, migrations.Apply) }
 
+var callbackSecret = []byte("a secret that the bank and Kizo share")
+
 // noRedis is where nothing ever listened.
 var noRedis = asynq.RedisClientOpt{Network: "unix", Addr: "/nonexistent/kizo-redis.sock"}
 
@@ -156,6 +158,7 @@ func (h *house) settler(change func(*Config)) *Settler {
 		Pool: h.pool, Ledger: h.Ledger, Bank: h.client,
 		Lease: 3 * time.Second, Grace: 50 * time.Millisecond, Every: 25 * time.Millisecond,
 		FirstDelay: 10 * time.Millisecond, MaxDelay: 50 * time.Millisecond, Drain: 5 * time.Second,
+		ReconcileEvery: time.Hour, CallbackSecret: callbackSecret,
 	}
 	if change != nil {
 		change(&config)

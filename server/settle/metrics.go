@@ -14,6 +14,8 @@ type Metrics struct {
 	reviews  *prometheus.CounterVec
 	hints    prometheus.Counter
 	redrives prometheus.Counter
+	differ   *prometheus.CounterVec
+	breaker  prometheus.Gauge
 }
 
 // NewMetrics makes the metrics, registered nowhere.
@@ -36,12 +38,18 @@ func NewMetrics() *Metrics {
 		redrives: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kizo_janitor_redriven_total", Help: "Overdue payments that the janitor drove.",
 		}),
+		differ: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kizo_bank_differences_total", Help: "Differences found between the bank's books and ours, by kind.",
+		}, []string{"kind"}),
+		breaker: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "kizo_bank_breaker_open", Help: "1 while the bank cannot be reached and is left alone.",
+		}),
 	}
 }
 
 // Collectors are what to register.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.seconds, m.unknowns, m.reviews, m.hints, m.redrives}
+	return []prometheus.Collector{m.seconds, m.unknowns, m.reviews, m.hints, m.redrives, m.differ, m.breaker}
 }
 
 func (m *Metrics) settled(c claim, o bank.Outcome, t ledger.Transfer) {
@@ -53,3 +61,12 @@ func (m *Metrics) review(cause string) { m.reviews.WithLabelValues(cause).Inc() 
 func (m *Metrics) unknown()            { m.unknowns.Inc() }
 func (m *Metrics) hintLost()           { m.hints.Inc() }
 func (m *Metrics) redriven(n int)      { m.redrives.Add(float64(n)) }
+func (m *Metrics) differs(kind string) { m.differ.WithLabelValues(kind).Inc() }
+
+func (m *Metrics) breakerOpen(open bool) {
+	if open {
+		m.breaker.Set(1)
+	} else {
+		m.breaker.Set(0)
+	}
+}

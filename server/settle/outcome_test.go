@@ -194,10 +194,10 @@ func TestContradictionNeedsReview(t *testing.T) {
 			alice := h.user(100_00)
 			h.inFront(lie)
 			out := h.withdraw(alice, 30_00)
-			s := h.settler(nil)
+			s := h.settler(func(c *Config) { c.MaxAttempts = 3 })
 			stop := h.janitor(s)
 			p := h.becomes(out, ledger.PaymentNeedsReview)
-			if p.leased || p.due || p.attempts != 1 || p.lastError == "" {
+			if p.leased || p.due || p.attempts != 3 || p.lastError == "" {
 				t.Errorf("got %+v", p)
 			}
 			h.wantWallet(alice, 100_00, 30_00) // the hold is kept

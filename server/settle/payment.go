@@ -114,36 +114,56 @@ func (s *Settler) renew(ctx context.Context, c claim) (bool, error) {
 	return tag.RowsAffected() == 1, nil
 }
 
-const giveBack = `UPDATE payments SET lease_until = NULL, next_at = clock_timestamp() + $3, last_error = left($4, 500),
-		updated_at = clock_timestamp()
-	WHERE transfer_id = $1 AND fence = $2 AND lease_until IS NOT NULL`
+// A payment's log gets its line in the statement that does what it tells.
+const giveBack = `WITH given AS (
+		UPDATE payments SET lease_until = NULL, next_at = clock_timestamp() + $3, last_error = left($5, 500),
+			updated_at = clock_timestamp()
+		WHERE transfer_id = $1 AND fence = $2 AND lease_until IS NOT NULL
+		RETURNING transfer_id, attempts)
+	INSERT INTO payment_log (transfer_id, attempt, what, detail)
+	SELECT transfer_id, attempts, $4, left($5, 500) FROM given`
 
-// postpone gives the claim back and says when to look again.
-func (s *Settler) postpone(ctx context.Context, c claim, delay time.Duration, why string) error {
+// postpone gives the claim back and says when to look again, what came of this
+// attempt, and why.
+func (s *Settler) postpone(ctx context.Context, c claim, delay time.Duration, what, why string) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if _, err := s.pool.Exec(ctx, giveBack, c.transfer, c.fence, delay, plain(why)); err != nil {
+	if _, err := s.pool.Exec(ctx, giveBack, c.transfer, c.fence, delay, what, plain(why)); err != nil {
 		return fmt.Errorf("postpone payment %s: %w", c.transfer, err)
 	}
 	return nil
 }
 
-const putUp = `UPDATE payments SET state = 'needs_review', lease_until = NULL, next_at = NULL,
-		last_error = left($3, 500), updated_at = clock_timestamp()
-	WHERE transfer_id = $1 AND fence = $2 AND lease_until IS NOT NULL`
+const putUp = `WITH given AS (
+		UPDATE payments SET state = 'needs_review', lease_until = NULL, next_at = NULL,
+			last_error = left($3, 500), updated_at = clock_timestamp()
+		WHERE transfer_id = $1 AND fence = $2 AND lease_until IS NOT NULL
+		RETURNING transfer_id, attempts)
+	INSERT INTO payment_log (transfer_id, attempt, what, detail)
+	SELECT transfer_id, attempts, 'needs_review', left($4 || ': ' || $3, 500) FROM given`
 
 // review leaves the payment to an operator; its hold stays. cause is the metric's
 // label, one of few.
 func (s *Settler) review(ctx context.Context, c claim, cause string, why error) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	tag, err := s.pool.Exec(ctx, putUp, c.transfer, c.fence, plain(why.Error()))
+	tag, err := s.pool.Exec(ctx, putUp, c.transfer, c.fence, plain(why.Error()), cause)
 	if err != nil {
 		return fmt.Errorf("put payment %s up for review: %w", c.transfer, err)
 	}
 	if tag.RowsAffected() == 1 { // and not taken over meanwhile
 		s.log.Error("payment needs review", "transfer", c.transfer, "cause", cause, "attempts", c.attempts, "age", c.age, "error", why)
 		s.config.Metrics.review(cause)
+	}
+	return nil
+}
+
+const addLine = `INSERT INTO payment_log (transfer_id, attempt, what, detail) VALUES ($1, $2, $3, left($4, 500))`
+
+// note adds a line about what changed nothing.
+func (s *Settler) note(ctx context.Context, c claim, what, detail string) error {
+	if _, err := s.pool.Exec(ctx, addLine, c.transfer, c.attempts, what, plain(detail)); err != nil {
+		return fmt.Errorf("note %s of payment %s: %w", what, c.transfer, err)
 	}
 	return nil
 }

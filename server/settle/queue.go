@@ -69,6 +69,11 @@ func NewDispatcher(opt asynq.RedisConnOpt, log *slog.Logger, metrics *Metrics) *
 // hint that finds no room is dropped, and the janitor notices a second later.
 func (d *Dispatcher) Hint(transfer uuid.UUID) { d.push(hint{transfer: transfer, attempt: 1}) }
 
+// HintAttempt is Hint about a later attempt, which has become due early.
+func (d *Dispatcher) HintAttempt(transfer uuid.UUID, attempt int) {
+	d.push(hint{transfer: transfer, attempt: attempt})
+}
+
 func (d *Dispatcher) push(h hint) {
 	select {
 	case d.hints <- h:

@@ -32,6 +32,12 @@ type Config struct {
 	MaxAge      time.Duration // [1 h]
 	Concurrency int           // payments at the bank at once, for workers and janitor each [50]
 	Drain       time.Duration // how long a stopping worker waits for the bank; more than the bank's timeout [8 s]
+
+	ReconcileEvery time.Duration // between two looks at the bank's statement [10 s]
+	BreakerAfter   int           // failures to reach the bank in a row, after which it is left alone [10]
+	CallbackSecret []byte        // key of the signatures of the bank's callbacks; without one, none is believed
+	// Hint says that an attempt of a payment has become due; it must not block [none].
+	Hint func(transfer uuid.UUID, attempt int)
 }
 
 func (c Config) withDefaults() Config {
@@ -53,6 +59,13 @@ func (c Config) withDefaults() Config {
 	duration(&c.MaxDelay, 30*time.Second)
 	duration(&c.MaxAge, time.Hour)
 	duration(&c.Drain, 8*time.Second)
+	duration(&c.ReconcileEvery, 10*time.Second)
+	if c.BreakerAfter == 0 {
+		c.BreakerAfter = 10
+	}
+	if c.Hint == nil {
+		c.Hint = func(uuid.UUID, int) {}
+	}
 	if c.MaxAttempts == 0 {
 		c.MaxAttempts = 12
 	}
@@ -70,17 +83,19 @@ const (
 
 // Settler carries payments out. Worker and janitor both use it.
 type Settler struct {
-	pool   *pgxpool.Pool
-	ledger *ledger.Ledger
-	bank   bank.Bank
-	log    *slog.Logger
-	config Config
+	pool    *pgxpool.Pool
+	ledger  *ledger.Ledger
+	bank    bank.Bank
+	log     *slog.Logger
+	breaker *breaker
+	config  Config
 }
 
 // New makes a Settler; it starts nothing.
 func New(config Config) *Settler {
 	config = config.withDefaults()
-	return &Settler{config.Pool, config.Ledger, config.Bank, config.Logger, config}
+	b := &breaker{after: config.BreakerAfter, metrics: config.Metrics, now: time.Now}
+	return &Settler{config.Pool, config.Ledger, config.Bank, config.Logger, b, config}
 }
 
 // SettleOne claims a payment and carries it as far as the bank lets it. A payment
@@ -100,41 +115,36 @@ func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (again time
 func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err error) {
 	held, release := s.keepLease(ctx, c)
 	defer release()
-	answer, asked := s.ask(held, c)
-	if answer.Outcome != bank.Unknown {
-		return 0, s.finish(ctx, c, answer)
+	reply := s.ask(held, c)
+	if reply.differs != nil {
+		s.alert(ctx, *reply.differs)
+	}
+	if reply.answer.Outcome != bank.Unknown {
+		return 0, s.finish(ctx, c, reply.answer)
 	}
 	switch {
 	case ctx.Err() != nil:
 		// We are being stopped, the bank said nothing wrong.
-		return 0, s.postpone(ctx, c, 0, "the worker was stopped")
+		return 0, s.postpone(ctx, c, 0, loggedStopped, "the worker was stopped")
 	case held.Err() != nil:
 		s.log.Warn("payment was taken over while the bank was asked", "transfer", c.transfer)
 		return 0, nil
-	case errors.Is(asked, bank.CodeContradiction), errors.Is(asked, bank.CodeConflict):
-		return 0, s.review(ctx, c, "contradiction", asked)
-	case errors.Is(asked, bank.CodeInvalid): // never sent, and never will be
-		return 0, s.review(ctx, c, "invalid", asked)
+	case final(reply.err) && c.attempts >= s.config.MaxAttempts:
+		return 0, s.review(ctx, c, "contradiction", reply.err)
+	case errors.Is(reply.err, bank.CodeInvalid): // never sent, and never will be
+		return 0, s.review(ctx, c, "invalid", reply.err)
 	}
-	return s.again(ctx, c, asked)
+	return s.again(ctx, c, reply)
 }
 
-// ask submits a payment at its first attempt. Later the bank may have it already,
-// so it is asked first; and where it has not seen the ref, that is no rejection
-// (the request may still be on its way): the same ref is submitted again.
-func (s *Settler) ask(ctx context.Context, c claim) (answer bank.Answer, err error) {
-	defer func() {
-		if cause := recover(); cause != nil { // one payment's defect is not everybody's
-			answer, err = bank.Answer{}, fmt.Errorf("panic while the bank was asked: %v", cause)
-		}
-	}()
-	if c.attempts > 1 {
-		answer, err := s.bank.Status(ctx, c.instruction)
-		if err != nil || answer.Outcome != bank.Unknown {
-			return answer, err
-		}
+// alert records a difference that an attempt came upon. Should that fail, the
+// payment goes on: it is asked again, and the statement will tell.
+func (s *Settler) alert(ctx context.Context, d Difference) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := s.record(ctx, d, nil); err != nil {
+		s.log.Error("a difference could not be recorded", "ref", d.Ref, "kind", d.Kind, "error", err)
 	}
-	return s.bank.Submit(ctx, c.instruction)
 }
 
 // finish gives the bank's word to the ledger, under our fence. It goes on although
@@ -165,7 +175,8 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 		// It is settled for good, so there is nothing to put up: only to tell.
 		s.log.Error("the bank says the opposite of what it said before", "transfer", c.transfer, "now", answer.Outcome)
 		s.config.Metrics.review(string(known.Code))
-		return nil
+		told := fmt.Errorf("it is settled, and the bank now says: %s", answer.Outcome)
+		return errors.Join(s.note(ctx, c, loggedContradiction, told.Error()), s.record(ctx, *difference(c, AnswersDiffer, told), nil))
 	case known.Code == ledger.BalanceLimit, known.Code == ledger.Internal:
 		return s.review(ctx, c, string(known.Code), err)
 	}
@@ -175,17 +186,14 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 
 // again postpones a payment whose outcome is unknown, or gives it to an operator
 // when it has been tried often and long enough.
-func (s *Settler) again(ctx context.Context, c claim, cause error) (time.Duration, error) {
-	if cause == nil {
-		cause = errors.New("the bank has not seen it")
-	}
+func (s *Settler) again(ctx context.Context, c claim, r reply) (time.Duration, error) {
 	if c.attempts >= s.config.MaxAttempts && c.age >= s.config.MaxAge {
-		return 0, s.review(ctx, c, "exhausted", cause)
+		return 0, s.review(ctx, c, "exhausted", r.err)
 	}
 	delay := s.delay(c.attempts)
-	s.log.Warn("payment outcome unknown, asking again", "transfer", c.transfer, "attempts", c.attempts, "in", delay, "error", cause)
+	s.log.Warn("payment outcome unknown, asking again", "transfer", c.transfer, "attempts", c.attempts, "in", delay, "error", r.err)
 	s.config.Metrics.unknown()
-	return delay, s.postpone(ctx, c, delay, cause.Error())
+	return delay, s.postpone(ctx, c, delay, r.what, r.err.Error())
 }
 
 // delay before the next attempt: doubling, with jitter of a half.

@@ -1,0 +1,64 @@
+package settle
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/JDevAman/kizo/server/bank"
+)
+
+// probeEvery is how long an open breaker lets nobody ask.
+const probeEvery = time.Second
+
+// errBreakerOpen is why the bank was not asked.
+var errBreakerOpen = errors.New("the bank does not answer at present and was not asked")
+
+// breaker keeps payments from queueing up in front of a bank that cannot be reached.
+//
+//	closed ──too many failures in a row──► open ──a second later──► one may probe
+//	   ▲                                    ▲                            │
+//	   └───────────── an answer ────────────┴────────── none ────────────┘
+type breaker struct {
+	after   int // failures in a row that open it
+	metrics *Metrics
+	now     func() time.Time
+
+	mu       sync.Mutex
+	failures int
+	probeAt  time.Time // meaningful while open
+}
+
+func (b *breaker) open() bool { return b.failures >= b.after }
+
+// admit tells whether the bank may be asked. Whoever may must report.
+func (b *breaker) admit() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open() {
+		return true
+	}
+	if b.now().Before(b.probeAt) {
+		return false
+	}
+	b.probeAt = b.now().Add(probeEvery) // for the next one, should this one never report
+	return true
+}
+
+// report takes in how it went. Only silence counts against the bank: a refusal or
+// nonsense is an answer, and who gave up by himself has learnt nothing.
+func (b *breaker) report(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if errors.Is(err, bank.CodeTransport) || errors.Is(err, bank.CodeTimeout) {
+		b.failures++
+		b.probeAt = b.now().Add(probeEvery)
+	} else {
+		b.failures = 0
+	}
+	b.metrics.breakerOpen(b.open())
+}

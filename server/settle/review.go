@@ -1,0 +1,177 @@
+package settle
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// Errors that an operator can run into.
+var (
+	ErrNoPayment   = errors.New("there is no such payment")
+	ErrNotInReview = errors.New("the payment is not up for review")
+	ErrCursor      = errors.New("the cursor is not one of ours")
+)
+
+// Payment is a payments row as operators see it.
+type Payment struct {
+	Transfer    uuid.UUID
+	Instruction bank.Instruction
+	State       ledger.PaymentState
+	Attempts    int
+	Fence       int64
+	NextAt      time.Time // zero where nobody will look again
+	LeaseUntil  time.Time // zero where nobody is at it
+	BankRef     string
+	LastError   string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+const paymentColumns = `transfer_id, external_ref, direction, amount, currency, state, attempts, fence,
+	next_at, lease_until, bank_ref, last_error, created_at, updated_at`
+
+func scanPayment(row pgx.CollectableRow) (p Payment, err error) {
+	var next, lease *time.Time
+	err = row.Scan(&p.Transfer, &p.Instruction.Ref, &p.Instruction.Direction, &p.Instruction.Amount,
+		&p.Instruction.Currency, &p.State, &p.Attempts, &p.Fence, &next, &lease, &p.BankRef, &p.LastError,
+		&p.CreatedAt, &p.UpdatedAt)
+	if next != nil {
+		p.NextAt = *next
+	}
+	if lease != nil {
+		p.LeaseUntil = *lease
+	}
+	return p, err
+}
+
+// Payment is the payment of one transfer; ErrNoPayment if it has none.
+func (s *Settler) Payment(ctx context.Context, transfer uuid.UUID) (Payment, error) {
+	const find = `SELECT ` + paymentColumns + ` FROM payments WHERE transfer_id = $1`
+	rows, err := s.pool.Query(ctx, find, transfer)
+	if err != nil {
+		return Payment{}, fmt.Errorf("read payment %s: %w", transfer, err)
+	}
+	p, err := pgx.CollectExactlyOneRow(rows, scanPayment)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Payment{}, ErrNoPayment
+	}
+	if err != nil {
+		return Payment{}, fmt.Errorf("read payment %s: %w", transfer, err)
+	}
+	return p, nil
+}
+
+// Payments lists payments in one state, or in any, newest first. next is the cursor
+// of the following page, "" on the last.
+func (s *Settler) Payments(ctx context.Context, state ledger.PaymentState, cursor string, limit int) (page []Payment, next string, err error) {
+	const list = `SELECT ` + paymentColumns + ` FROM payments
+		WHERE transfer_id < $1 AND ($2 = '' OR state = $2) ORDER BY transfer_id DESC LIMIT $3`
+	before := uuid.Max
+	if cursor != "" {
+		raw, err := base64.RawURLEncoding.DecodeString(cursor)
+		if err == nil {
+			before, err = uuid.FromBytes(raw)
+		}
+		if err != nil {
+			return nil, "", ErrCursor
+		}
+	}
+	rows, err := s.pool.Query(ctx, list, before, string(state), limit+1)
+	if err != nil {
+		return nil, "", fmt.Errorf("list payments: %w", err)
+	}
+	page, err = pgx.CollectRows(rows, scanPayment)
+	if err != nil {
+		return nil, "", fmt.Errorf("list payments: %w", err)
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		last := page[limit-1].Transfer
+		next = base64.RawURLEncoding.EncodeToString(last[:])
+	}
+	return page, next, nil
+}
+
+// Resolution is an operator's decision about a payment that needs review.
+type Resolution string
+
+// What an operator can decide.
+const (
+	ResolveExecuted Resolution = "executed"
+	ResolveRejected Resolution = "rejected"
+	ResolveAsk      Resolution = "ask" // have the bank asked once more
+)
+
+// Resolve carries out an operator's decision. Should it be wrong, the bank's
+// statement will say so.
+func (s *Settler) Resolve(ctx context.Context, transfer uuid.UUID, r Resolution) (Payment, error) {
+	const ask = `UPDATE payments SET state = 'unknown', next_at = clock_timestamp(), updated_at = clock_timestamp()
+		WHERE transfer_id = $1 AND state = 'needs_review'`
+	// A new fence, so that no earlier claim can speak for the payment any more.
+	const take = `UPDATE payments SET fence = fence + 1, updated_at = clock_timestamp()
+		WHERE transfer_id = $1 AND state = 'needs_review' RETURNING fence`
+	if r == ResolveAsk {
+		tag, err := s.pool.Exec(ctx, ask, transfer)
+		if err != nil {
+			return Payment{}, fmt.Errorf("have payment %s asked about: %w", transfer, err)
+		}
+		if tag.RowsAffected() == 0 {
+			return Payment{}, s.whyNot(ctx, transfer)
+		}
+		return s.Payment(ctx, transfer)
+	}
+	var fence int64
+	err := s.pool.QueryRow(ctx, take, transfer).Scan(&fence)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Payment{}, s.whyNot(ctx, transfer)
+	}
+	if err != nil {
+		return Payment{}, fmt.Errorf("take payment %s: %w", transfer, err)
+	}
+	_, err = s.ledger.Settle(ctx, ledger.Settlement{
+		Transfer: transfer, Fence: fence, Executed: r == ResolveExecuted, Note: "decided by an operator",
+	})
+	if err != nil {
+		return Payment{}, err
+	}
+	return s.Payment(ctx, transfer)
+}
+
+func (s *Settler) whyNot(ctx context.Context, transfer uuid.UUID) error {
+	if _, err := s.Payment(ctx, transfer); err != nil {
+		return err
+	}
+	return ErrNotInReview
+}
+
+// Entry is one line of a payment's log.
+type Entry struct {
+	At      time.Time
+	Attempt int
+	What    string
+	Detail  string
+}
+
+// Log is what was asked about a payment and what came back, in order, at most 1000
+// lines.
+func (s *Settler) Log(ctx context.Context, transfer uuid.UUID) ([]Entry, error) {
+	const list = `SELECT at, attempt, what, detail FROM payment_log WHERE transfer_id = $1 ORDER BY id LIMIT 1000`
+	rows, err := s.pool.Query(ctx, list, transfer)
+	if err != nil {
+		return nil, fmt.Errorf("read the log of payment %s: %w", transfer, err)
+	}
+	entries, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Entry])
+	if err != nil {
+		return nil, fmt.Errorf("read the log of payment %s: %w", transfer, err)
+	}
+	return entries, nil
+}
