@@ -58,6 +58,7 @@ type Dev struct {
 	postgres *embedded.Postgres
 	redis    *embedded.Redis
 	bank     *sim.Server
+	listener net.Listener // the API's, opened first because the bank has to know it
 	bankEnds chan error
 
 	closing   chan struct{}
@@ -103,15 +104,17 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	if d.redis.InProcess() && !config.RedisInProcess {
 		config.Logger.Info("redis-server is not installed: queues are kept in memory, and rebuilt from the ledger")
 	}
-	bankToken := hex.EncodeToString(secrets.BankToken.Reveal())
-	bankURL, err := d.startBank(ctx, config, faults, bankToken)
+	if d.listener, err = listenForAPI(ctx, config.Listen); err != nil {
+		return nil, err
+	}
+	bankURL, err := d.startBank(ctx, config, faults, secrets)
 	if err != nil {
 		return nil, err
 	}
 	d.Server, err = Start(ctx, Config{
 		DatabaseURL: d.postgres.URL(Database, embedded.AppRole),
 		Redis:       asynq.RedisClientOpt{Network: d.redis.Network(), Addr: d.redis.Addr()},
-		BankURL:     bankURL, BankToken: bankToken, Secrets: secrets, Listen: config.Listen, OpsListen: config.OpsListen,
+		BankURL:     bankURL, BankToken: bankToken(secrets), Secrets: secrets, Listener: d.listener, OpsListen: config.OpsListen,
 		Roles: AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,
 	})
 	if err != nil {
@@ -121,11 +124,14 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	return d, nil
 }
 
+func bankToken(secrets auth.Secrets) string { return hex.EncodeToString(secrets.BankToken.Reveal()) }
+
 // startBank serves the mock bank over HTTP like any other, on a loopback port.
-func (d *Dev) startBank(ctx context.Context, config DevConfig, faults sim.Faults, token string) (_ string, err error) {
+func (d *Dev) startBank(ctx context.Context, config DevConfig, faults sim.Faults, secrets auth.Secrets) (_ string, err error) {
 	d.bank, err = sim.New(sim.Config{
 		Journal: filepath.Join(config.Dir, "bank", "journal.jsonl"), Seed: config.BankSeed, Faults: faults,
-		Token: token, Log: config.Logger,
+		Token: bankToken(secrets), CallbackURL: httpURL(d.listener) + "/v1/bank/callbacks",
+		CallbackSecret: string(secrets.BankCallback.Reveal()), Log: config.Logger,
 	})
 	if err != nil {
 		return "", err
@@ -178,6 +184,9 @@ func (d *Dev) stop() error {
 	var errs []error
 	if d.Server != nil {
 		errs = append(errs, d.Server.Close())
+	}
+	if d.listener != nil {
+		errs = append(errs, closeListener(d.listener)) // which no Server may have taken
 	}
 	if d.bank != nil {
 		errs = append(errs, d.bank.Close())

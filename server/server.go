@@ -56,8 +56,9 @@ type Config struct {
 	BankURL         string
 	BankToken       string // shown to the bank; none if ""
 	Secrets         auth.Secrets
-	Listen          string // of the API, host:port
-	OpsListen       string // of metrics, health and pprof, host:port
+	Listen          string       // of the API, host:port
+	Listener        net.Listener // of the API, where it is open already; then Listen is not looked at
+	OpsListen       string       // of metrics, health and pprof, host:port
 	Roles           []Role
 	DefaultCurrency money.Currency
 	DrainDelay      time.Duration // between "not ready" and no longer accepting
@@ -75,6 +76,7 @@ type Server struct {
 	ledger   *ledger.Ledger
 	api      *api.API
 	registry *prometheus.Registry
+	queues   *settle.Queues // nil without the API
 	ready    atomic.Bool
 
 	apiListener, opsListener net.Listener
@@ -153,16 +155,25 @@ func (s *Server) connect(ctx context.Context) error {
 }
 
 func (s *Server) listen(ctx context.Context) (err error) {
-	var config net.ListenConfig
-	if s.has(RoleAPI) {
-		if s.apiListener, err = config.Listen(ctx, "tcp", s.config.Listen); err != nil {
-			return fmt.Errorf("listen for the API (--listen picks another address): %w", err)
+	s.apiListener = s.config.Listener
+	if s.has(RoleAPI) && s.apiListener == nil {
+		if s.apiListener, err = listenForAPI(ctx, s.config.Listen); err != nil {
+			return err
 		}
 	}
+	var config net.ListenConfig
 	if s.opsListener, err = config.Listen(ctx, "tcp", s.config.OpsListen); err != nil {
 		return fmt.Errorf("listen for operators (--ops-listen picks another address): %w", err)
 	}
 	return nil
+}
+
+func listenForAPI(ctx context.Context, address string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the API (--listen picks another address): %w", err)
+	}
+	return listener, nil
 }
 
 // assemble makes the rooms and starts them.
@@ -176,10 +187,11 @@ func (s *Server) assemble() error {
 	if err != nil {
 		return err
 	}
+	dispatcher := settle.NewDispatcher(s.config.Redis, s.log, settleMetrics)
 	settler := settle.New(settle.Config{
 		Pool: s.pool, Ledger: s.ledger, Bank: bankClient, Logger: s.log, Metrics: settleMetrics,
+		CallbackSecret: s.config.Secrets.BankCallback.Reveal(), Hint: dispatcher.HintAttempt,
 	})
-	dispatcher := settle.NewDispatcher(s.config.Redis, s.log, settleMetrics)
 
 	var working context.Context
 	working, s.stopWork = context.WithCancel(context.Background())
@@ -193,7 +205,7 @@ func (s *Server) assemble() error {
 		s.run("janitor", func() error { return janitor.Run(working) })
 	}
 	if s.has(RoleAPI) {
-		if s.api, err = s.newAPI(dispatcher, apiMetrics); err != nil {
+		if s.api, err = s.newAPI(settler, dispatcher, apiMetrics); err != nil {
 			return err
 		}
 		s.serve("API", func() error { return s.api.Serve(s.apiListener) })
@@ -203,7 +215,7 @@ func (s *Server) assemble() error {
 	return nil
 }
 
-func (s *Server) newAPI(dispatcher *settle.Dispatcher, metrics *api.Metrics) (*api.API, error) {
+func (s *Server) newAPI(settler *settle.Settler, dispatcher *settle.Dispatcher, metrics *api.Metrics) (*api.API, error) {
 	keys, err := s.config.Secrets.Keys()
 	if err != nil {
 		return nil, err
@@ -216,8 +228,10 @@ func (s *Server) newAPI(dispatcher *settle.Dispatcher, metrics *api.Metrics) (*a
 	if err != nil {
 		return nil, err
 	}
+	s.queues = settle.NewQueues(s.config.Redis)
+	audit := func(ctx context.Context) (ledger.Report, error) { return ledger.Audit(ctx, s.pool) }
 	return api.New(api.Config{
-		Ledger: s.ledger, Auth: service, Hint: dispatcher.Hint, Contract: kizo.Contract,
+		Ledger: s.ledger, Auth: service, Operations: &operations{settler, s.queues, audit}, Hint: dispatcher.Hint, Contract: kizo.Contract,
 		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: metrics,
 	}), nil
 }
@@ -292,6 +306,9 @@ func (s *Server) drain() error {
 	}
 	var errs []error
 	errs = append(errs, s.stopIntake())
+	if s.queues != nil {
+		_ = s.queues.Close() // nobody asks any more
+	}
 	s.stopWork()
 	if !within(workWithin, s.work.Wait) {
 		s.log.Warn("settlement does not end; its payments will be found overdue")

@@ -6,7 +6,7 @@ import (
 	"github.com/JDevAman/kizo/server/bank/sim"
 )
 
-// What only the bank's side is told.
+// What the bank's side is told.
 var (
 	bankCallbackSecret = setting{"bank_callback_secret", "", true, "key of the callbacks' signatures", anything}
 	bankAddress        = setting{"bank_listen", "127.0.0.1:7422", false, "address of the mock bank", checkAddress}

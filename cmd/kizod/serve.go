@@ -14,7 +14,7 @@ import (
 
 func serveCommand() *cobra.Command {
 	all := []setting{
-		databaseURL, redisURL, bankURL, bankToken, secretsFile, listen, opsListen, roles, currency, drainDelay, logFormat, logLevel,
+		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, roles, currency, drainDelay, logFormat, logLevel,
 	}
 	var (
 		readyFile string
@@ -41,6 +41,9 @@ like, each with any of the roles.`,
 			secrets, err := auth.LoadOrCreateSecrets(read.get(secretsFile))
 			if err != nil {
 				return err
+			}
+			if key := read.get(bankCallbackSecret); key != "" { // what the bank was told, not what we made up
+				secrets.BankCallback = auth.NewSecret([]byte(key))
 			}
 			redis, err := asynq.ParseRedisURI(read.get(redisURL))
 			if err != nil {

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/server/auth"
+)
+
+func userCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "user",
+		Short: "Look after users",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(grantCommand())
+	return cmd
+}
+
+func grantCommand() *cobra.Command {
+	var data string
+	cmd := &cobra.Command{
+		Use:   "grant LOGIN ROLE",
+		Short: "Give a user a role: user or operator",
+		Long: `Give the user of that e-mail address or handle a role: user or operator.
+
+It holds from the next request on, for sessions that are open too. The database is
+found as by kizod audit: --data, $KIZO_DATABASE_URL, or the usual data of kizod dev.`,
+		Example: "  kizod user grant @ada operator",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usageError{errors.New("say who and which role: kizod user grant LOGIN ROLE")}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			role := auth.Role(args[1])
+			if role != auth.RoleUser && role != auth.RoleOperator {
+				return usageError{fmt.Errorf("there is no role %q: there are user and operator", args[1])}
+			}
+			url, done, err := auditURL(cmd, data)
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(grant(cmd.Context(), url, args[0], role), done()); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s now\n", args[0], role)
+			return err
+		},
+	}
+	addSettings(cmd, databaseURL)
+	cmd.Flags().StringVar(&data, "data", "", "data of a kizod dev (default $XDG_DATA_HOME/kizo)")
+	return cmd
+}
+
+func grant(ctx context.Context, url, who string, role auth.Role) error {
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return errors.New("connect to the database: its URL cannot be read")
+	}
+	defer pool.Close()
+	// Nothing is signed or hashed here, so any keys do.
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return err
+	}
+	keys, err := auth.NewKeys(private)
+	if err != nil {
+		return err
+	}
+	peppers, err := auth.NewPeppers(auth.Pepper{ID: "none", Key: auth.NewSecret(private.Seed())})
+	if err != nil {
+		return err
+	}
+	service, err := auth.New(auth.Config{Pool: pool, Keys: keys, Peppers: peppers})
+	if err != nil {
+		return err
+	}
+	return service.Grant(ctx, who, role)
+}

@@ -1,0 +1,216 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/settle"
+)
+
+// operations lends settlement to the API, which knows nothing of it: models and
+// codes on one side, queue, payments and bank on the other.
+type operations struct {
+	settler *settle.Settler
+	queues  *settle.Queues
+	audit   func(context.Context) (ledger.Report, error)
+}
+
+var _ api.Operations = (*operations)(nil)
+
+func (o *operations) Queues() ([]api.Queue, error) {
+	stats, err := o.queues.Stats()
+	if err != nil {
+		return nil, queueProblem(err)
+	}
+	queues := make([]api.Queue, len(stats))
+	for i, q := range stats {
+		queues[i] = api.Queue{
+			Name: q.Name, Paused: q.Paused, Pending: q.Pending, Active: q.Active, Scheduled: q.Scheduled,
+			Retry: q.Retry, Archived: q.Archived, ProcessedToday: q.ProcessedToday, FailedToday: q.FailedToday,
+			LatencyMs: q.Latency.Milliseconds(),
+		}
+	}
+	return queues, nil
+}
+
+func (o *operations) PauseQueue(queue string, pause bool) error {
+	if pause {
+		return queueProblem(o.queues.Pause(queue))
+	}
+	return queueProblem(o.queues.Resume(queue))
+}
+
+func (o *operations) Tasks(queue, state string, limit int) ([]api.Task, error) {
+	found, err := o.queues.Tasks(queue, state, limit)
+	if err != nil {
+		return nil, queueProblem(err)
+	}
+	tasks := make([]api.Task, len(found))
+	for i, t := range found {
+		tasks[i] = api.Task{Id: t.ID, Queue: queue, State: t.State, NextProcessAt: orAbsent(t.NextProcessAt)}
+		if t.Transfer != uuid.Nil {
+			tasks[i].TransferId = &found[i].Transfer
+		}
+		if t.LastError != "" {
+			clean := bank.CleanText(t.LastError)
+			tasks[i].LastError = &clean
+		}
+	}
+	return tasks, nil
+}
+
+func (o *operations) ActOnTask(queue, task, action string) error {
+	return queueProblem(o.queues.Act(queue, task, action))
+}
+
+func queueProblem(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, settle.ErrNoQueue):
+		return api.Refuse(api.QueueNotFound, "queue", "there is no such queue; settlement uses "+settle.Queue)
+	case errors.Is(err, settle.ErrNoTask):
+		return api.Refuse(api.TaskNotFound, "task", "there is no such task: it may have been done meanwhile")
+	case errors.Is(err, settle.ErrTaskState):
+		return api.Refuse(api.ParameterMalformed, "state", "state is pending, active, scheduled, retry, archived or completed")
+	case errors.Is(err, settle.ErrTaskBusy):
+		return api.Refuse(api.TaskBusy, "task", "the task is in a state that does not allow that")
+	default:
+		return api.Refuse(api.QueueUnavailable, "", "the queue cannot be reached; payments go on without it")
+	}
+}
+
+func (o *operations) Payments(ctx context.Context, state, cursor string, limit int) (api.PaymentList, error) {
+	page, next, err := o.settler.Payments(ctx, ledger.PaymentState(state), cursor, limit)
+	if err != nil {
+		return api.PaymentList{}, paymentProblem(err)
+	}
+	list := api.PaymentList{Items: make([]api.Payment, len(page))}
+	for i, p := range page {
+		list.Items[i] = viewPayment(p)
+	}
+	if next != "" {
+		list.NextCursor = &next
+	}
+	return list, nil
+}
+
+func (o *operations) Payment(ctx context.Context, transfer uuid.UUID) (api.Payment, error) {
+	p, err := o.settler.Payment(ctx, transfer)
+	return viewPayment(p), paymentProblem(err)
+}
+
+func (o *operations) Resolve(ctx context.Context, transfer uuid.UUID, outcome string) (api.Payment, error) {
+	p, err := o.settler.Resolve(ctx, transfer, settle.Resolution(outcome))
+	return viewPayment(p), paymentProblem(err)
+}
+
+func paymentProblem(err error) error {
+	switch {
+	case errors.Is(err, settle.ErrNoPayment):
+		return api.Refuse(api.PaymentNotFound, "id", "that transfer has no payment")
+	case errors.Is(err, settle.ErrNotInReview):
+		return api.Refuse(api.PaymentNotInReview, "id", "the payment does not wait for a decision")
+	case errors.Is(err, settle.ErrCursor):
+		return api.Refuse(api.ParameterMalformed, "cursor", "the cursor is not one of ours: leave it out to begin anew")
+	default:
+		return err
+	}
+}
+
+func viewPayment(p settle.Payment) api.Payment {
+	return api.Payment{
+		TransferId: p.Transfer, Direction: api.PaymentDirection(p.Instruction.Direction), ExternalRef: p.Instruction.Ref,
+		Amount: p.Instruction.Amount, Currency: p.Instruction.Currency, State: api.PaymentState(p.State),
+		Attempts: p.Attempts, Fence: p.Fence, NextAt: orAbsent(p.NextAt), LeaseUntil: orAbsent(p.LeaseUntil),
+		BankRef: cleaned(p.BankRef), LastError: cleaned(p.LastError), CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(),
+	}
+}
+
+func cleaned(text string) *string {
+	if text == "" {
+		return nil
+	}
+	text = bank.CleanText(text)
+	return &text
+}
+
+func orAbsent(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func (o *operations) Reconcile(ctx context.Context) (api.Reconciliation, error) {
+	r, err := o.settler.Reconcile(ctx)
+	if err != nil {
+		return api.Reconciliation{}, err
+	}
+	known, err := o.settler.Differences(ctx, 100)
+	if err != nil {
+		return api.Reconciliation{}, err
+	}
+	result := api.Reconciliation{
+		Read: r.Read, Matched: r.Matched, Open: r.Open, Found: len(r.Found), Known: make([]api.Difference, len(known)),
+	}
+	for i, d := range known {
+		result.Known[i] = api.Difference{
+			Kind: d.Kind, ExternalRef: d.Ref, Detail: d.Detail, FoundAt: d.FoundAt.UTC(),
+			TransferId: orNoID(d.Transfer), SuspenseId: orNoID(d.Suspense),
+		}
+	}
+	return result, nil
+}
+
+func orNoID(id uuid.UUID) *uuid.UUID {
+	if id == uuid.Nil {
+		return nil
+	}
+	return &id
+}
+
+func (o *operations) Explain(ctx context.Context, t ledger.Transfer) (api.Timeline, error) {
+	story, err := o.settler.Explain(ctx, t)
+	if err != nil {
+		return api.Timeline{}, err
+	}
+	timeline := api.Timeline{WaitsFor: story.WaitsFor, Next: story.Next, Entries: make([]api.TimelineEntry, len(story.Lines))}
+	for i, l := range story.Lines {
+		timeline.Entries[i] = api.TimelineEntry{At: l.At.UTC(), What: bank.CleanText(l.What)}
+	}
+	return timeline, nil
+}
+
+func (o *operations) Audit(ctx context.Context) (api.AuditReport, error) {
+	report, err := o.audit(ctx)
+	if err != nil {
+		return api.AuditReport{}, err
+	}
+	view := api.AuditReport{Ok: report.OK(), Checks: make([]api.AuditCheck, len(report.Checks))}
+	for i, c := range report.Checks {
+		view.Checks[i] = api.AuditCheck{Name: c.Name, Sentence: c.Sentence, Rows: c.Rows, Broken: c.Broken}
+	}
+	return view, nil
+}
+
+func (o *operations) Callback(ctx context.Context, signature string, body []byte) error {
+	err := o.settler.Callback(ctx, signature, body)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bank.ErrSignatureMalformed), errors.Is(err, bank.ErrSignatureWrong), errors.Is(err, bank.ErrSignatureStale):
+		return api.Refuse(api.SignatureInvalid, bank.SignatureHeader, "the signature is missing, wrong or too old")
+	case errors.Is(err, settle.ErrCallbackBody):
+		return api.Refuse(api.BodyMalformed, "", "the body is no callback")
+	default:
+		return err
+	}
+}
