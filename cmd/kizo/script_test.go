@@ -35,6 +35,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			number := scriptsSoFar.Add(1)
 			env.Setenv("KIZO_SERVER", kizod.URL)
+			env.Setenv("KIZOD", filepath.Join(kizod.dir, "kizod"))
+			env.Setenv("KIZOD_DATA", filepath.Join(kizod.dir, "data"))
 			env.Setenv("USER1", fmt.Sprintf("ada%d", number))
 			env.Setenv("USER2", fmt.Sprintf("bob%d", number))
 			env.Setenv("TZ", "UTC")

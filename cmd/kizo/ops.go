@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+func newOpsCommand(a *app) *cobra.Command {
+	group := newGroup("ops", "For operators: queues, payments, accounts, the books",
+		newOpsQueuesCommand(a), newOpsQueueCommand(a), newOpsTasksCommand(a), newOpsPaymentsCommand(a),
+		newOpsAccountCommand(a), newOpsReconcileCommand(a), newOpsAuditCommand(a), newOpsActionsCommand(a))
+	group.Long = `For operators, whom kizod user grant makes. What changes something takes --reason,
+which is kept with your name in the log of actions: kizo ops actions.`
+	return group
+}
+
+// actOptions are those of a command that changes something and is answered with nothing.
+type actOptions struct {
+	app    *app
+	json   jsonFlag
+	reason string
+}
+
+// acted is what --json prints then.
+type acted struct {
+	Action  string `json:"action"`
+	Subject string `json:"subject"`
+}
+
+// newActCommand is a command that does one thing to one subject, for a reason.
+func newActCommand(a *app, use, short, action string, act func(ctx context.Context, kizo *client.Kizo, subject, reason string) error) *cobra.Command {
+	opts := &actOptions{app: a}
+	_, subject, _ := strings.Cut(use, " ")
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  takes(subject),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := needReason(cmd, opts.reason); err != nil {
+				return err
+			}
+			kizo, err := a.kizo()
+			if err != nil {
+				return err
+			}
+			if err := act(cmd.Context(), kizo, args[0], opts.reason); err != nil {
+				return err
+			}
+			if opts.json.set {
+				return a.printJSON(opts.json, acted{action, args[0]})
+			}
+			a.io.note("Done: %s %s.", action, args[0])
+			return nil
+		},
+	}
+	opts.json.addTo(cmd, a, acted{})
+	addReason(cmd, &opts.reason)
+	return cmd
+}
+
+func addReason(cmd *cobra.Command, reason *string) {
+	cmd.Flags().StringVar(reason, "reason", "", "why, for the log of actions")
+}
+
+func needReason(cmd *cobra.Command, reason string) error {
+	if reason == "" {
+		return withHint(usagef("%s needs a reason, for the log of actions", cmd.CommandPath()), cmd.CommandPath()+" … --reason WHY")
+	}
+	return nil
+}
+
+type opsActionsOptions struct {
+	app   *app
+	json  jsonFlag
+	limit int32
+}
+
+func newOpsActionsCommand(a *app) *cobra.Command {
+	opts := &opsActionsOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "actions",
+		Short: "List what operators did, newest first",
+		Args:  takes(""),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return opsActionsRun(cmd.Context(), opts) },
+	}
+	opts.json.addTo(cmd, a, client.Action{})
+	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "how many at most, up to 100")
+	return cmd
+}
+
+func opsActionsRun(ctx context.Context, opts *opsActionsOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	actions, err := kizo.Actions(ctx, opts.limit)
+	if err != nil {
+		return err
+	}
+	columns := []column{{title: "WHEN"}, {title: "OPERATOR"}, {title: "ACTION"}, {title: "SUBJECT", drop: 1}, {title: "REASON", cut: true}}
+	var rows [][]string
+	for _, x := range actions {
+		rows = append(rows, []string{a.when(x.At), "@" + x.Operator, x.Action, x.Subject, x.Reason})
+	}
+	return a.printList(opts.json, actions, columns, rows)
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+func newOpsAccountCommand(a *app) *cobra.Command {
+	return newGroup("account", "Freeze and unfreeze a user's wallets",
+		newActCommand(a, "freeze USER", "Let nothing more move; what was held before still settles", "account.freeze",
+			func(ctx context.Context, kizo *client.Kizo, login, reason string) error {
+				return kizo.Freeze(ctx, login, reason)
+			}),
+		newActCommand(a, "unfreeze USER", "Let the wallets move again", "account.unfreeze",
+			func(ctx context.Context, kizo *client.Kizo, login, reason string) error {
+				return kizo.Unfreeze(ctx, login, reason)
+			}))
+}
+
+type opsReconcileOptions struct {
+	app  *app
+	json jsonFlag
+}
+
+func newOpsReconcileCommand(a *app) *cobra.Command {
+	opts := &opsReconcileOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "reconcile",
+		Short: "Compare the bank's statement with the books now, and list every difference known",
+		Args:  takes(""),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return opsReconcileRun(cmd.Context(), opts) },
+	}
+	opts.json.addTo(cmd, a, client.Reconciliation{})
+	return cmd
+}
+
+func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	r, err := kizo.Reconcile(ctx)
+	if err != nil {
+		return err
+	}
+	if opts.json.set {
+		return a.printJSON(opts.json, r)
+	}
+	columns := []column{{title: "FOUND"}, {title: "KIND"}, {title: "REFERENCE"}, {title: "DETAIL", cut: true}}
+	var rows [][]string
+	for _, d := range r.Known {
+		rows = append(rows, []string{a.when(d.FoundAt), d.Kind, d.ExternalRef, d.Detail})
+	}
+	a.io.note("%d lines read, %d matched, %d open, %d differences new.", r.Read, r.Matched, r.Open, r.Found)
+	return a.printList(opts.json, r.Known, columns, rows)
+}
+
+type opsAuditOptions struct {
+	app  *app
+	json jsonFlag
+}
+
+func newOpsAuditCommand(a *app) *cobra.Command {
+	opts := &opsAuditOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Recompute every invariant of the books; ends with 1 if one is broken",
+		Args:  takes(""),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return opsAuditRun(cmd.Context(), opts) },
+	}
+	opts.json.addTo(cmd, a, client.AuditReport{})
+	return cmd
+}
+
+func opsAuditRun(ctx context.Context, opts *opsAuditOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	report, err := kizo.Audit(ctx)
+	if err != nil {
+		return err
+	}
+	if opts.json.set {
+		err = a.printJSON(opts.json, report)
+	} else {
+		columns := []column{{title: "CHECK"}, {title: "ROWS", right: true}, {title: "RESULT"}, {title: "WHAT HOLDS", cut: true}}
+		var rows [][]string
+		for _, c := range report.Checks {
+			result := "ok"
+			if len(c.Broken) > 0 {
+				result = "BROKEN: " + strings.Join(c.Broken, ", ")
+			}
+			rows = append(rows, []string{c.Name, strconv.FormatInt(c.Rows, 10), result, c.Sentence})
+		}
+		err = a.printList(opts.json, report.Checks, columns, rows)
+	}
+	if err == nil && !report.Ok {
+		err = errors.New("the books do not hold; the rows are named above")
+	}
+	return err
+}
+
+type explainOptions struct {
+	app  *app
+	json jsonFlag
+}
+
+func newExplainCommand(a *app) *cobra.Command {
+	opts := &explainOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "explain TRANSFER",
+		Short: "Tell all that happened to a transfer, what it waits for, and who acts next",
+		Args:  takes("TRANSFER"),
+		RunE:  func(cmd *cobra.Command, args []string) error { return explainRun(cmd.Context(), opts, args[0]) },
+	}
+	opts.json.addTo(cmd, a, client.Timeline{})
+	return cmd
+}
+
+func explainRun(ctx context.Context, opts *explainOptions, transfer string) error {
+	a := opts.app
+	id, err := parseID(transfer, "kizo transfers list")
+	if err != nil {
+		return err
+	}
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	timeline, err := kizo.Explain(ctx, id)
+	if err != nil {
+		return err
+	}
+	if opts.json.set {
+		return a.printJSON(opts.json, timeline)
+	}
+	t := timeline.Transfer
+	rows := [][]string{{"", fmt.Sprintf("%s of %s, %s", t.Kind, amountOf(t.Amount, t.Currency), t.State)}}
+	for _, e := range timeline.Entries {
+		rows = append(rows, []string{a.when(e.At), e.What})
+	}
+	rows = append(rows, []string{"waits for", timeline.WaitsFor}, []string{"next", timeline.Next})
+	if !a.io.OutTerminal {
+		return a.write(tabbed(rows))
+	}
+	return a.write(table([]column{{title: "WHEN"}, {title: "WHAT"}}, rows, 0))
+}

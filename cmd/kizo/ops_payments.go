@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+var (
+	paymentColumns = []column{
+		{title: "TRANSFER"}, {title: "WHEN", drop: 1}, {title: "DIRECTION"}, {title: "STATE"}, {title: "AMOUNT", right: true},
+		{title: "ATTEMPTS", right: true, drop: 2}, {title: "ERROR", cut: true, drop: 3},
+	}
+	paymentDetails = append(paymentColumns[:len(paymentColumns):len(paymentColumns)],
+		column{title: "NEXT"}, column{title: "LEASE UNTIL"}, column{title: "FENCE"}, column{title: "BANK REF"}, column{title: "REFERENCE"})
+)
+
+func (a *app) paymentRow(p client.Payment) []string {
+	return []string{
+		p.TransferId.String(), a.when(p.CreatedAt), string(p.Direction), string(p.State), amountOf(p.Amount, p.Currency),
+		strconv.Itoa(p.Attempts), text(p.LastError),
+	}
+}
+
+func (a *app) printPayment(flag jsonFlag, p client.Payment) error {
+	return a.printOne(flag, p, paymentDetails, append(a.paymentRow(p), a.whenever(p.NextAt), a.whenever(p.LeaseUntil),
+		strconv.FormatInt(p.Fence, 10), text(p.BankRef), p.ExternalRef))
+}
+
+func newOpsPaymentsCommand(a *app) *cobra.Command {
+	return newGroup("payments", "Look at payments, and decide those that need review",
+		newOpsPaymentsListCommand(a), newOpsPaymentsShowCommand(a), newOpsPaymentsResolveCommand(a))
+}
+
+type opsPaymentsListOptions struct {
+	app           *app
+	json          jsonFlag
+	state, cursor string
+	limit         int32
+}
+
+func newOpsPaymentsListCommand(a *app) *cobra.Command {
+	opts := &opsPaymentsListOptions{app: a}
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List payments, newest first",
+		Example: "  kizo ops payments list --state needs_review",
+		Args:    takes(""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return opsPaymentsListRun(cmd.Context(), opts) },
+	}
+	opts.json.addTo(cmd, a, client.Payment{})
+	choices := []string{"pending", "unknown", "executed", "rejected", "needs_review"}
+	cmd.Flags().StringVar(&opts.state, "state", "", "only "+joinOr(choices))
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar(&opts.cursor, "cursor", "", "go on where the last page ended")
+	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "how many at most, up to 100")
+	return cmd
+}
+
+func opsPaymentsListRun(ctx context.Context, opts *opsPaymentsListOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	params := client.OpsListPaymentsParams{Limit: &opts.limit}
+	if opts.state != "" {
+		params.State = &opts.state
+	}
+	if opts.cursor != "" {
+		params.Cursor = &opts.cursor
+	}
+	page, err := kizo.Payments(ctx, params)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, p := range page.Items {
+		rows = append(rows, a.paymentRow(p))
+	}
+	if err := a.printList(opts.json, page.Items, paymentColumns, rows); err != nil {
+		return err
+	}
+	if next := text(page.NextCursor); next != "" && !opts.json.set {
+		a.io.note("There are more: kizo ops payments list --cursor %s", next)
+	}
+	return nil
+}
+
+type opsPaymentsShowOptions struct {
+	app  *app
+	json jsonFlag
+	id   uuid.UUID
+}
+
+func newOpsPaymentsShowCommand(a *app) *cobra.Command {
+	opts := &opsPaymentsShowOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "show TRANSFER",
+		Short: "Show the payment of a transfer",
+		Args:  takes("TRANSFER"),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if opts.id, err = parseID(args[0], "kizo ops payments list"); err != nil {
+				return err
+			}
+			return opsPaymentsShowRun(cmd.Context(), opts)
+		},
+	}
+	opts.json.addTo(cmd, a, client.Payment{})
+	return cmd
+}
+
+func opsPaymentsShowRun(ctx context.Context, opts *opsPaymentsShowOptions) error {
+	kizo, err := opts.app.kizo()
+	if err != nil {
+		return err
+	}
+	p, err := kizo.Payment(ctx, opts.id)
+	if err != nil {
+		return err
+	}
+	return opts.app.printPayment(opts.json, p)
+}
+
+type opsPaymentsResolveOptions struct {
+	app             *app
+	json            jsonFlag
+	id              uuid.UUID
+	outcome, reason string
+}
+
+func newOpsPaymentsResolveCommand(a *app) *cobra.Command {
+	opts := &opsPaymentsResolveOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "resolve TRANSFER OUTCOME",
+		Short: "Decide a payment that needs review: executed, rejected, or ask",
+		Long: `Decide a payment that needs review. executed posts it, rejected releases its hold,
+and ask has the bank asked once more. Should the decision be wrong, the bank's
+statement will say so: kizo ops reconcile.`,
+		Args: takes("TRANSFER OUTCOME"),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if opts.id, err = parseID(args[0], "kizo ops payments list --state needs_review"); err != nil {
+				return err
+			}
+			if err := needReason(cmd, opts.reason); err != nil {
+				return err
+			}
+			opts.outcome = args[1]
+			return opsPaymentsResolveRun(cmd.Context(), opts)
+		},
+	}
+	opts.json.addTo(cmd, a, client.Payment{})
+	addReason(cmd, &opts.reason)
+	return cmd
+}
+
+func opsPaymentsResolveRun(ctx context.Context, opts *opsPaymentsResolveOptions) error {
+	kizo, err := opts.app.kizo()
+	if err != nil {
+		return err
+	}
+	p, err := kizo.ResolvePayment(ctx, opts.id, opts.outcome, opts.reason)
+	if err != nil {
+		return err
+	}
+	return opts.app.printPayment(opts.json, p)
+}

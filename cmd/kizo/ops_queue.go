@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// settlementQueue is the one that there is.
+const settlementQueue = "bank"
+
+type opsQueuesOptions struct {
+	app  *app
+	json jsonFlag
+}
+
+func newOpsQueuesCommand(a *app) *cobra.Command {
+	opts := &opsQueuesOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "queues",
+		Short: "Show the settlement queues",
+		Args:  takes(""),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return opsQueuesRun(cmd.Context(), opts) },
+	}
+	opts.json.addTo(cmd, a, client.Queue{})
+	return cmd
+}
+
+func opsQueuesRun(ctx context.Context, opts *opsQueuesOptions) error {
+	kizo, err := opts.app.kizo()
+	if err != nil {
+		return err
+	}
+	queues, err := kizo.Queues(ctx)
+	if err != nil {
+		return err
+	}
+	columns := []column{
+		{title: "QUEUE"}, {title: "STATE"}, {title: "PENDING", right: true}, {title: "ACTIVE", right: true},
+		{title: "SCHEDULED", right: true}, {title: "RETRY", right: true, drop: 3}, {title: "ARCHIVED", right: true, drop: 2},
+		{title: "DONE TODAY", right: true, drop: 1}, {title: "LATENCY", right: true},
+	}
+	var rows [][]string
+	for _, q := range queues {
+		state := "running"
+		if q.Paused {
+			state = "paused"
+		}
+		rows = append(rows, []string{
+			q.Name, state, strconv.Itoa(q.Pending), strconv.Itoa(q.Active), strconv.Itoa(q.Scheduled), strconv.Itoa(q.Retry),
+			strconv.Itoa(q.Archived), strconv.Itoa(q.ProcessedToday), (time.Duration(q.LatencyMs) * time.Millisecond).String(),
+		})
+	}
+	return opts.app.printList(opts.json, queues, columns, rows)
+}
+
+func newOpsQueueCommand(a *app) *cobra.Command {
+	return newGroup("queue", "Pause and resume a queue",
+		newActCommand(a, "pause QUEUE", "Let no task start; the janitor still moves what is overdue", "queue.pause",
+			func(ctx context.Context, kizo *client.Kizo, queue, reason string) error {
+				return kizo.PauseQueue(ctx, queue, reason)
+			}),
+		newActCommand(a, "resume QUEUE", "Let tasks start again", "queue.resume",
+			func(ctx context.Context, kizo *client.Kizo, queue, reason string) error {
+				return kizo.ResumeQueue(ctx, queue, reason)
+			}))
+}
+
+func newOpsTasksCommand(a *app) *cobra.Command {
+	group := newGroup("tasks", "Look at tasks, and retry, archive or delete them", newOpsTasksListCommand(a))
+	for action, short := range map[string]string{
+		"retry": "Run a task now", "archive": "Put a task aside", "delete": "Delete a task; its payment is not touched",
+	} {
+		group.AddCommand(newActCommand(a, action+" TASK", short, "task."+action,
+			func(ctx context.Context, kizo *client.Kizo, task, reason string) error {
+				return kizo.ActOnTask(ctx, settlementQueue, task, action, reason)
+			}))
+	}
+	return group
+}
+
+type opsTasksListOptions struct {
+	app   *app
+	json  jsonFlag
+	state string
+	limit int32
+}
+
+func newOpsTasksListCommand(a *app) *cobra.Command {
+	opts := &opsTasksListOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List tasks in one state",
+		Args:  takes(""),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return opsTasksListRun(cmd.Context(), opts) },
+	}
+	opts.json.addTo(cmd, a, client.Task{})
+	choices := []string{"pending", "active", "scheduled", "retry", "archived", "completed"}
+	cmd.Flags().StringVar(&opts.state, "state", choices[0], joinOr(choices))
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "how many at most, up to 100")
+	return cmd
+}
+
+func opsTasksListRun(ctx context.Context, opts *opsTasksListOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	tasks, err := kizo.Tasks(ctx, settlementQueue, client.OpsListTasksParams{State: &opts.state, Limit: &opts.limit})
+	if err != nil {
+		return err
+	}
+	columns := []column{{title: "TASK"}, {title: "STATE"}, {title: "NEXT"}, {title: "ERROR", cut: true}}
+	var rows [][]string
+	for _, t := range tasks {
+		rows = append(rows, []string{t.Id, t.State, a.whenever(t.NextProcessAt), text(t.LastError)})
+	}
+	return a.printList(opts.json, tasks, columns, rows)
+}
