@@ -8,7 +8,7 @@ VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || ech
 LDFLAGS       := -s -w -X main.version=$(VERSION)
 TOOLS         := $(CURDIR)/bin/tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
-GORELEASER    := $(TOOLS)/goreleaser-v2.17.0
+GORELEASER    := $(TOOLS)/goreleaser-v2.15.1
 
 .PHONY: help
 help: ## this list
@@ -65,5 +65,5 @@ $(GOLANGCI_LINT):
 
 $(GORELEASER):
 	@mkdir -p $(TOOLS)
-	GOBIN=$(TOOLS) $(GO) install github.com/goreleaser/goreleaser/v2@v2.17.0
+	GOBIN=$(TOOLS) $(GO) install github.com/goreleaser/goreleaser/v2@v2.15.1
 	@mv $(TOOLS)/goreleaser $@
