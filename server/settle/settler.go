@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/fault"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -91,6 +92,9 @@ func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (again time
 	if err != nil || !ok {
 		return 0, 0, err
 	}
+	if err := fault.Point("settle.claimed"); err != nil {
+		return 0, 0, err
+	}
 	again, err = s.drive(ctx, c)
 	return again, c.attempts + 1, err
 }
@@ -101,6 +105,15 @@ func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err 
 	held, release := s.keepLease(ctx, c)
 	defer release()
 	answer, asked := s.ask(held, c)
+	switch {
+	case fault.Planted("void_on_timeout") && errors.Is(asked, bank.CodeTimeout),
+		fault.Planted("five_hundred_is_rejection") && errors.Is(asked, bank.CodeHTTPStatus),
+		fault.Planted("cut_line_is_success") && errors.Is(asked, bank.CodeTransport):
+		answer.Outcome = bank.Rejected
+		if fault.Planted("cut_line_is_success") {
+			answer.Outcome = bank.Executed
+		}
+	}
 	if answer.Outcome != bank.Unknown {
 		return 0, s.finish(ctx, c, answer)
 	}
@@ -128,13 +141,29 @@ func (s *Settler) ask(ctx context.Context, c claim) (answer bank.Answer, err err
 			answer, err = bank.Answer{}, fmt.Errorf("panic while the bank was asked: %v", cause)
 		}
 	}()
+	if fault.Planted("new_ref_on_retry") && c.attempts > 1 {
+		c.instruction.Ref = uuid.NewString()
+	}
 	if c.attempts > 1 {
+		if err := fault.Point("settle.before_status"); err != nil {
+			return bank.Answer{}, err
+		}
 		answer, err := s.bank.Status(ctx, c.instruction)
 		if err != nil || answer.Outcome != bank.Unknown {
 			return answer, err
 		}
+		if answer.NotSeen && fault.Planted("not_found_is_rejection") {
+			return bank.Answer{Outcome: bank.Rejected}, nil
+		}
 	}
-	return s.bank.Submit(ctx, c.instruction)
+	if err := fault.Point("settle.before_submit"); err != nil {
+		return bank.Answer{}, err
+	}
+	answer, err = s.bank.Submit(ctx, c.instruction)
+	if err := fault.Point("settle.after_submit"); err != nil {
+		return bank.Answer{}, err
+	}
+	return answer, err
 }
 
 // finish gives the bank's word to the ledger, under our fence. It goes on although
@@ -142,6 +171,12 @@ func (s *Settler) ask(ctx context.Context, c claim) (answer bank.Answer, err err
 func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
+	if fault.Planted("double_credit_on_replayed_settlement") { // the word comes twice
+		_, _ = s.ledger.Settle(ctx, ledger.Settlement{Transfer: c.transfer, Fence: c.fence, Executed: answer.Outcome == bank.Executed})
+	}
+	if err := fault.Point("settle.before_finish"); err != nil {
+		return err
+	}
 	result, err := s.ledger.Settle(ctx, ledger.Settlement{
 		Transfer: c.transfer,
 		Fence:    c.fence,
@@ -149,6 +184,7 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 		BankRef:  answer.BankRef,
 		Note:     answer.Reason,
 	})
+	_ = fault.Point("settle.finished")
 	if err == nil {
 		if !result.Replayed {
 			s.config.Metrics.settled(c, answer.Outcome, result.Transfer)
