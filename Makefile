@@ -8,7 +8,7 @@ VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || ech
 LDFLAGS       := -s -w -X main.version=$(VERSION)
 TOOLS         := $(CURDIR)/bin/tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
-GORELEASER    := $(TOOLS)/goreleaser-v2.17.0
+GORELEASER    := $(TOOLS)/goreleaser-v2.15.1
 
 .PHONY: help
 help: ## this list
@@ -50,6 +50,16 @@ generate: ## write the generated code anew
 bench-ledger: deps ## group commit against one transaction per transfer, in one run
 	$(GO) run ./loadtest/ledgerbench
 
+DURATION ?= 5m
+
+.PHONY: chaos
+chaos: deps ## a fault run: kills, crashes, cut lines; SEED= repeats one, DURATION= sets its length
+	$(GO) run ./loadtest/chaos -duration $(DURATION) -seed $(or $(SEED),0) -lies 0
+
+.PHONY: chaos-mutants
+chaos-mutants: deps ## plant one bug after the other: the fault run must notice each
+	$(GO) run ./loadtest/chaos -mutants -seed $(or $(SEED),0)
+
 .PHONY: snapshot
 snapshot: $(GORELEASER) ## release archives of this tree, in dist/
 	$(GORELEASER) release --snapshot --clean --skip=publish
@@ -65,5 +75,5 @@ $(GOLANGCI_LINT):
 
 $(GORELEASER):
 	@mkdir -p $(TOOLS)
-	GOBIN=$(TOOLS) $(GO) install github.com/goreleaser/goreleaser/v2@v2.17.0
+	GOBIN=$(TOOLS) $(GO) install github.com/goreleaser/goreleaser/v2@v2.15.1
 	@mv $(TOOLS)/goreleaser $@

@@ -14,6 +14,9 @@ unformatted=$(git ls-files '*.go' | grep -v '\.gen\.go$' | xargs gofmt -l)
 
 go mod tidy -diff || fail "go.mod or go.sum are not tidy (run go mod tidy)"
 
+# What only test builds hold compiles as well.
+go vet -tags faults ./...
+
 # Generated code: made anew in a copy of the tree, and compared.
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT

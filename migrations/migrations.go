@@ -16,6 +16,8 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // goose speaks database/sql
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"github.com/JDevAman/kizo/server/fault"
 )
 
 //go:embed *.sql
@@ -38,9 +40,13 @@ func Apply(ctx context.Context, url string) (err error) {
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
+	if err := fault.Point("migrate.locked"); err != nil {
+		return err
+	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("apply migrations: %w", err)
 	}
+	_ = fault.Point("migrate.applied")
 	return nil
 }
 

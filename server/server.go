@@ -31,6 +31,7 @@ import (
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/fault"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/settle"
 )
@@ -107,10 +108,19 @@ func Start(ctx context.Context, config Config) (_ *Server, err error) {
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
+	if err := fault.Point("server.connected"); err != nil {
+		return nil, err
+	}
 	if err := s.listen(ctx); err != nil {
 		return nil, err
 	}
+	if err := fault.Point("server.listening"); err != nil {
+		return nil, err
+	}
 	if err := s.assemble(); err != nil {
+		return nil, err
+	}
+	if err := fault.Point("server.assembled"); err != nil {
 		return nil, err
 	}
 	s.ready.Store(true)
@@ -304,20 +314,24 @@ func (s *Server) drain() error {
 		delay := time.NewTimer(s.config.DrainDelay) // a load balancer needs a probe to notice
 		<-delay.C
 	}
+	_ = fault.Point("server.draining")
 	var errs []error
 	errs = append(errs, s.stopIntake())
 	if s.queues != nil {
 		_ = s.queues.Close() // nobody asks any more
 	}
+	_ = fault.Point("server.intake_stopped")
 	s.stopWork()
 	if !within(workWithin, s.work.Wait) {
 		s.log.Warn("settlement does not end; its payments will be found overdue")
 	}
+	_ = fault.Point("server.work_stopped")
 	if s.ledger != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), ledgerWithin)
 		errs = append(errs, s.ledger.Close(ctx))
 		cancel()
 	}
+	_ = fault.Point("server.drained")
 	errs = append(errs, s.stopOps())
 	if s.pool != nil && !within(poolWithin, s.pool.Close) {
 		s.log.Warn("a database connection is still in use")

@@ -59,7 +59,10 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 		}
 		return func() { file.Close() }, nil
 	case <-ctx.Done():
-		go func() { _ = <-locked; file.Close() }() // it cannot be called off, only given back
+		go func() {
+			<-locked //nolint:errcheck // it cannot be called off, only given back
+			file.Close()
+		}()
 		return nil, ctx.Err()
 	}
 }

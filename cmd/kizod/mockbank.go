@@ -17,6 +17,7 @@ func mockbankCommand() *cobra.Command {
 	var (
 		journal, preset, callbacks string
 		seed                       uint64
+		lies                       float64
 	)
 	cmd := &cobra.Command{
 		Use:   "mockbank",
@@ -30,6 +31,9 @@ func mockbankCommand() *cobra.Command {
 			faults, err := sim.Preset(preset)
 			if err != nil {
 				return usageError{err}
+			}
+			if cmd.Flags().Changed("lies") {
+				faults.Lies = lies
 			}
 			bank, err := sim.New(sim.Config{
 				Addr: read.get(bankAddress), Journal: journal, Seed: seed, Faults: faults,
@@ -46,6 +50,7 @@ func mockbankCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&journal, "journal", "bank.jsonl", "the bank's own books: one line a payment, append-only")
 	flags.StringVar(&preset, "preset", "calm", "faults: calm, classic or hell")
+	flags.Float64Var(&lies, "lies", 0, "share of the answers that are lies, in place of the preset's")
 	flags.Uint64Var(&seed, "seed", 1, "the same seed gives the same faults")
 	flags.StringVar(&callbacks, "callback-url", "", "where to tell what became of a payment")
 	return cmd

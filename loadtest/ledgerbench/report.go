@@ -162,7 +162,15 @@ func (b *bench) check(ctx context.Context) error {
 	if posted != b.accepted.Load() {
 		return fmt.Errorf("%d transfers were accepted, %d stand in the books", b.accepted.Load(), posted)
 	}
+	before, err := b.gauge(ctx)
+	if err != nil {
+		return err
+	}
 	audit, err := ledger.Audit(ctx, b.pool)
+	if err != nil {
+		return err
+	}
+	after, err := b.gauge(ctx)
 	if err != nil {
 		return err
 	}
@@ -172,6 +180,8 @@ func (b *bench) check(ctx context.Context) error {
 	if err := b.plain.check(ctx, b.accounts); err != nil {
 		return err
 	}
-	fmt.Fprintf(b.out, "\nthe books are right: %d transfers accepted, all of them posted, %d checks passed\n", posted, len(audit.Checks))
+	spent := after.minus(before)
+	fmt.Fprintf(b.out, "\nthe books are right: %d transfers accepted, all of them posted, %d checks passed in %.1f s (%.1f s of CPU time)\n",
+		posted, len(audit.Checks), spent.elapsed.Seconds(), (spent.goCPU + spent.pgCPU).Seconds())
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/auth"
+	crash "github.com/JDevAman/kizo/server/fault"
 )
 
 // SignUp makes a user and opens their first wallet. A crash between the two is
@@ -25,6 +26,7 @@ func (a *API) SignUp(ctx context.Context, r SignUpRequestObject) (SignUpResponse
 	if err != nil {
 		return nil, err
 	}
+	_ = crash.Point("api.signed_up")
 	if _, err := a.ledger.OpenWallet(ctx, u.ID, currency); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/auth"
+	crash "github.com/JDevAman/kizo/server/fault"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -38,6 +39,7 @@ func (a *API) CreateTransfer(ctx context.Context, r CreateTransferRequestObject)
 	if r.Body.DryRun != nil && *r.Body.DryRun {
 		return a.previewTransfer(ctx, order, payee, authorise)
 	}
+	_ = crash.Point("api.transfer")
 	send := a.ledger.Transfer
 	if authorise {
 		send = a.ledger.Authorise
@@ -46,6 +48,7 @@ func (a *API) CreateTransfer(ctx context.Context, r CreateTransferRequestObject)
 	if err != nil {
 		return nil, err
 	}
+	_ = crash.Point("api.transfer_done")
 	response, err := a.transferResponse(ctx, result)
 	if err != nil {
 		return nil, err
@@ -124,10 +127,12 @@ func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.Foll
 	if amount != nil {
 		f.Amount = *amount
 	}
+	_ = crash.Point("api.follow_up")
 	result, err := do(ctx, f)
 	if err != nil {
 		return TransferJSONResponse{}, err
 	}
+	_ = crash.Point("api.follow_up_done")
 	return a.transferResponse(ctx, result)
 }
 
@@ -173,7 +178,9 @@ func (a *API) crossBorder(ctx context.Context, open func(context.Context, ledger
 		return response, false, err
 	}
 	if result.Transfer.State == ledger.Pending {
+		_ = crash.Point("api.before_hint")
 		a.hint(result.Transfer.ID)
+		_ = crash.Point("api.after_hint")
 		waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+a.patience)
 		defer cancel()
 		ctx = waiting

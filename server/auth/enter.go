@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/JDevAman/kizo/server/fault"
 )
 
 // SignUpInput is what a new user gives. It prints without the password.
@@ -44,6 +46,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 	if err != nil {
 		return Tokens{}, User{}, err
 	}
+	_ = fault.Point("auth.hashed")
 	var tokens Tokens
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, sqlInsertUser, user.ID, user.Email, user.Handle, user.Name,
@@ -51,12 +54,14 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 		if err != nil {
 			return taken(err)
 		}
+		_ = fault.Point("auth.user_inserted")
 		tokens, err = s.openSession(ctx, tx, user, in.Client)
 		return err
 	})
 	if err != nil {
 		return Tokens{}, User{}, fmt.Errorf("sign up: %w", err)
 	}
+	_ = fault.Point("auth.signed_up")
 	return tokens, user, nil
 }
 
@@ -127,6 +132,7 @@ func (s *Service) LogIn(ctx context.Context, who, password string, client Client
 	if err != nil {
 		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
 	}
+	_ = fault.Point("auth.logged_in")
 	return tokens, user, nil
 }
 

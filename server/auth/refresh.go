@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/fault"
 )
 
 // Refresh changes a refresh token for the next pair of tokens. A token serves
@@ -34,6 +36,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client Clien
 	case turn.refused != nil:
 		return Tokens{}, User{}, refreshRefused(turn.refused)
 	}
+	_ = fault.Point("auth.refreshed")
 	return turn.tokens, turn.user, nil
 }
 
@@ -77,6 +80,7 @@ func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Cli
 	if err != nil {
 		return rotation{}, fmt.Errorf("lock session: %w", err)
 	}
+	_ = fault.Point("auth.refresh_locked")
 	now := s.now()
 	if why := f.refuses(now); why != nil {
 		if errors.Is(why, ErrRefreshReused) {
@@ -87,6 +91,7 @@ func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Cli
 	if _, err := tx.Exec(ctx, sqlUseRefreshToken, hash, now); err != nil {
 		return rotation{}, fmt.Errorf("use refresh token: %w", err)
 	}
+	_ = fault.Point("auth.refresh_used")
 	client = client.clean()
 	if _, err := tx.Exec(ctx, sqlTouchSession, f.sessionID, now, client.UserAgent, client.Address); err != nil {
 		return rotation{}, fmt.Errorf("touch session: %w", err)

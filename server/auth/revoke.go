@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/fault"
 )
 
 // Why a session was revoked; the table knows the same four.
@@ -24,9 +26,11 @@ UPDATE sessions SET revoked_at = $2, revoked_reason = $3
 // LogOut ends a session: from its return on, neither its access token nor its
 // refresh token works. Ending one that has ended is no error.
 func (s *Service) LogOut(ctx context.Context, sessionID uuid.UUID) error {
+	_ = fault.Point("auth.before_logout")
 	if _, err := s.pool.Exec(ctx, sqlRevokeSession, sessionID, s.now(), revokedLogout); err != nil {
 		return fmt.Errorf("log out: %w", err)
 	}
+	_ = fault.Point("auth.logged_out")
 	return nil
 }
 

@@ -3,11 +3,14 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/JDevAman/kizo/server/fault"
 )
 
 // Seven statements at most make a batch. The reads go out together, the writes
@@ -96,6 +99,9 @@ func (b *book) read(ctx context.Context, conn *pgx.Conn, lock string, commands [
 	var queue pgx.Batch
 	queue.Queue(begin)
 	queue.Queue(tune)
+	if fault.Planted("unlocked_read") {
+		lock = strings.TrimSuffix(lock, "FOR NO KEY UPDATE")
+	}
 	queue.Queue(lock, want.accounts).Query(b.scanAccounts)
 	queue.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.now) })
 	queue.Queue(findKeys, want.owners, want.keys).Query(b.scanTransfers)
@@ -337,22 +343,37 @@ func orNil(t *time.Time) *time.Time {
 // run carries out a batch in one transaction on conn. wrote tells whether the
 // COMMIT was sent: with an error, it then may or may not have happened.
 func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ []outcome, wrote bool, _ error) {
+	if err := fault.Point("ledger.before_begin"); err != nil {
+		return nil, false, err
+	}
 	b := newBook(len(commands))
 	if err := b.read(ctx, conn, r.lock, commands); err != nil {
 		return nil, false, fmt.Errorf("read the batch: %w", err)
+	}
+	if err := fault.Point("ledger.locked"); err != nil {
+		return nil, false, err
 	}
 	outcomes, err := b.decideAll(commands, r.decide)
 	if err != nil {
 		return nil, false, err
 	}
 	if b.empty() {
+		if err := fault.Point("ledger.only_replays"); err != nil {
+			return nil, false, err
+		}
 		if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
 			return nil, false, fmt.Errorf("end the batch: %w", err)
 		}
 		return outcomes, false, nil
 	}
+	if err := fault.Point("ledger.before_commit"); err != nil {
+		return nil, false, err
+	}
 	if err := b.write(ctx, conn); err != nil {
-		return nil, true, fmt.Errorf("write the batch: %w", err)
+		return outcomes, true, fmt.Errorf("write the batch: %w", err)
+	}
+	if err := fault.Point("ledger.after_commit"); err != nil {
+		return nil, true, err
 	}
 	return outcomes, true, nil
 }

@@ -6,7 +6,10 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/JDevAman/kizo/server/fault"
 )
 
 // waiting is a command in line, and where its outcome goes.
@@ -18,10 +21,14 @@ type waiting struct {
 // submit puts a command in line and waits for its outcome. When ctx ends first
 // the command is carried out all the same, and its outcome is unknown here.
 func (l *Ledger) submit(ctx context.Context, c *command) (Result, error) {
+	if err := fault.Point("ledger.intake"); err != nil {
+		return Result{}, unavailable("take the command", err)
+	}
 	w := &waiting{c, make(chan outcome, 1)}
 	if err := l.join(w); err != nil {
 		return Result{}, err
 	}
+	_ = fault.Point("ledger.joined")
 	select {
 	case o := <-w.outcome:
 		return o.result, o.err
@@ -91,6 +98,7 @@ func (l *Ledger) carryOut(batch []*waiting) {
 	l.log.Error("batch rejected, trying its commands alone", "commands", len(batch), "error", err)
 	for i := range batch {
 		alone := batch[i : i+1]
+		_ = fault.Point("ledger.alone")
 		if err := l.together(alone); err != nil && err.rejected {
 			l.giveUp(alone, err)
 		} else if err != nil { // the database is away: waiting once for it is enough
@@ -115,6 +123,7 @@ func (l *Ledger) together(batch []*waiting) *batchError {
 	if err != nil {
 		return err
 	}
+	_ = fault.Point("ledger.before_answer")
 	l.config.OnBatch(BatchStats{Commands: len(batch), Duration: time.Since(started)})
 	for i, w := range batch {
 		w.outcome <- outcomes[i]
@@ -124,6 +133,7 @@ func (l *Ledger) together(batch []*waiting) *batchError {
 
 func (l *Ledger) giveUp(batch []*waiting, err *batchError) {
 	l.log.Error("batch failed", "commands", len(batch), "error", err)
+	_ = fault.Point("ledger.gave_up")
 	for _, w := range batch {
 		w.outcome <- outcome{err: err.forCaller(w.command)}
 	}
@@ -165,6 +175,19 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command) ([]outcome, *
 		case rejected:
 			return nil, &batchError{cause: err, rejected: true, wrote: wrote}
 		case lost:
+			if wrote && fault.Planted("commit_unknown_is_failure") {
+				return nil, &batchError{cause: err}
+			}
+			if wrote && fault.Planted("commit_unknown_blind_retry") {
+				for _, c := range commands {
+					if c.key != "" {
+						c.id, c.key = uuid.New(), c.key+"~"
+					}
+				}
+			}
+			if wrote && outcomes != nil && fault.Planted("ack_before_commit") {
+				return outcomes, nil
+			}
 			for _, c := range commands {
 				c.unsure = c.unsure || wrote
 			}
@@ -174,6 +197,7 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command) ([]outcome, *
 			return nil, &batchError{cause: err}
 		}
 		l.log.Warn("batch failed, trying again", "try", try, "commands", len(commands), "error", err)
+		_ = fault.Point("ledger.before_retry")
 		pause(ctx, try)
 	}
 }

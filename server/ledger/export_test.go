@@ -13,7 +13,7 @@ import (
 // LastEvents are all transfers with the digest of their last event, for
 // CheckDigests.
 const LastEvents = `SELECT ` + transferColumns + `, e.digest FROM transfers t
-	JOIN LATERAL (SELECT digest FROM events e WHERE e.transfer_id = t.id ORDER BY id DESC LIMIT 1) e ON true`
+	JOIN (SELECT DISTINCT ON (transfer_id) transfer_id, digest FROM events ORDER BY transfer_id, id DESC) e ON e.transfer_id = t.id`
 
 // CheckDigests recomputes the digests of LastEvents from the tables.
 func CheckDigests(rows pgx.Rows) error {

@@ -12,7 +12,7 @@ import (
 // Config of a Ledger; only Pool is required.
 type Config struct {
 	Pool       *pgxpool.Pool // connects as the application's role
-	Committers int           // batches in flight at once; 2 when 0
+	Committers int           // batches in flight at once; 1 when 0: more make smaller batches, which cost more
 	MaxBatch   int           // commands in a batch; 512 when 0
 	MaxLine    int           // commands that may wait; 8192 when 0, beyond it Unavailable
 	Patience   time.Duration // how long a batch is tried while the database is away; 8 s when 0
@@ -43,7 +43,7 @@ type Ledger struct {
 
 // Open starts a ledger on a migrated database. Close it to let it finish.
 func Open(config Config) *Ledger {
-	config.Committers = orDefault(config.Committers, 2)
+	config.Committers = orDefault(config.Committers, 1)
 	config.MaxBatch = orDefault(config.MaxBatch, 512)
 	config.MaxLine = orDefault(config.MaxLine, 8192)
 	if config.Patience == 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/fault"
 )
 
 // Bounds on what a caller may ask.
@@ -141,6 +142,9 @@ func (l *Ledger) Reverse(ctx context.Context, f FollowUp) (Result, error) {
 // again changes nothing; an older fence than the payment's gives Fenced, another
 // outcome than the stored one SettlementConflicts.
 func (l *Ledger) Settle(ctx context.Context, s Settlement) (Result, error) {
+	if err := fault.Point("ledger.settle"); err != nil {
+		return Result{}, unavailable("settle", err)
+	}
 	s.BankRef, s.Note = fitting(s.BankRef, 200), fitting(s.Note, 500)
 	c := command{op: opSettle, target: s.Transfer, settle: s}
 	if err := l.resolveTarget(ctx, &c); err != nil {
@@ -155,6 +159,9 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 	const due = `SELECT id FROM transfers
 		WHERE state = 'pending' AND expires_at <= clock_timestamp()
 		ORDER BY expires_at LIMIT $1`
+	if err := fault.Point("ledger.expire"); err != nil {
+		return 0, err
+	}
 	rows, err := l.pool.Query(ctx, due, limit)
 	if err != nil {
 		return 0, fmt.Errorf("find expired authorisations: %w", err)
@@ -208,6 +215,9 @@ func (l *Ledger) prepare(ctx context.Context, op operation, o Order) (*command, 
 		return nil, err
 	}
 	c := &command{op: op, owner: o.Owner, key: o.Key, amount: o.Amount, memo: o.Memo}
+	if fault.Planted("key_ignored") {
+		c.key += "~" + uuid.NewString()
+	}
 	if op == opAuthorise {
 		c.expiresAt = o.ExpiresAt.UTC().Truncate(time.Microsecond)
 	}

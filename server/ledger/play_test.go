@@ -248,20 +248,18 @@ func (p *player) resolve(s step) (request, bool) {
 		}
 		return r, ok
 	}
-	r := request{
-		kind: s.kind, who: s.who, payee: s.payee, amount: s.amount, currency: s.currency, executed: s.executed,
-		authority: s.authority, key: fmt.Sprint("key-", s.number), expiresAt: p.base.Add(time.Hour),
-	}
+	// Only what the ledger gets to see: requests that are equal are the same to it.
+	r := request{kind: s.kind, who: s.who, key: fmt.Sprint("key-", s.number)}
 	if other, ok := p.requests[s.keyOf]; ok && other.key != "" {
 		r.key, r.who = other.key, other.who
 	}
 	switch s.kind {
 	case post, void:
-		r.target = p.pick(s.target, authorise, authorise, transfer)
+		r.target = p.pick(s.target, authorise, transfer)
 	case reverse:
 		r.target = p.pick(s.target, transfer, authorise)
 	case settle:
-		r.target, r.key = p.pick(s.target, deposit, withdraw), ""
+		r.target, r.key, r.executed = p.pick(s.target, deposit, withdraw), "", s.executed
 		r.fence = p.fences[r.target]
 		if s.stale && r.fence > 0 {
 			r.fence--
@@ -273,15 +271,21 @@ func (p *player) resolve(s step) (request, bool) {
 		p.requests[s.number] = r
 		return r, true
 	default:
-		r.amount = max(r.amount, 1)
+		r.amount, r.currency = max(s.amount, 1), s.currency
+		if s.kind == transfer || s.kind == authorise || s.kind == preview {
+			r.payee = s.payee
+		}
+		if s.kind == authorise || s.kind == preview {
+			r.expiresAt, r.authority = p.base.Add(time.Hour), s.kind == preview && s.authority
+		}
 		ok := s.kind == deposit || s.kind == withdraw || r.who != r.payee
 		if ok {
 			p.requests[s.number] = r
 		}
 		return r, ok
 	}
-	if s.amount > opening/2 { // half of the follow-ups are about all of it
-		r.amount = 0
+	if s.amount <= opening/2 && (s.kind == post || s.kind == reverse) { // the others are about all of it
+		r.amount = s.amount
 	}
 	if r.target != uuid.Nil {
 		p.requests[s.number] = r

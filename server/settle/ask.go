@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/fault"
 )
 
 // What a payment's log says of an attempt; migrations/0004_operations.sql lists them.
@@ -39,15 +42,30 @@ func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
 		}
 		s.breaker.report(ctx, r.err)
 	}()
+	if fault.Planted("new_ref_on_retry") && c.attempts > 1 {
+		c.instruction.Ref = uuid.NewString()
+	}
 	what := loggedUnknown
 	if c.attempts > 1 {
+		if err := fault.Point("settle.before_status"); err != nil {
+			return reply{what: loggedUnknown, err: err}
+		}
 		answer, err := s.bank.Status(ctx, c.instruction)
 		if err != nil || answer.Outcome != bank.Unknown {
 			return s.told(c, answer, err)
 		}
+		if answer.NotSeen && fault.Planted("not_found_is_rejection") {
+			return reply{answer: bank.Answer{Outcome: bank.Rejected}}
+		}
 		what = loggedNotSeen
 	}
+	if err := fault.Point("settle.before_submit"); err != nil {
+		return reply{what: what, err: err}
+	}
 	first, err := s.bank.Submit(ctx, c.instruction)
+	if err := fault.Point("settle.after_submit"); err != nil {
+		return reply{what: loggedUnknown, err: err}
+	}
 	if err != nil || first.Outcome == bank.Unknown {
 		r = s.told(c, first, err)
 		if r.what == loggedUnknown {
@@ -60,6 +78,9 @@ func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
 
 // confirm asks whether the bank stands by what it answered.
 func (s *Settler) confirm(ctx context.Context, c claim, first bank.Answer) reply {
+	if err := fault.Point("settle.before_confirm"); err != nil {
+		return reply{what: loggedUnknown, err: err}
+	}
 	second, err := s.bank.Status(ctx, c.instruction)
 	if err != nil {
 		return s.told(c, bank.Answer{}, err)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/JDevAman/kizo/server/fault"
 )
 
 const (
@@ -71,9 +73,15 @@ func (j *Janitor) RunOnce(ctx context.Context) error {
 // redrive takes no more payments than there are free slots to drive them in. Where
 // that leaves some, it is called for as soon as half of the slots are free.
 func (j *Janitor) redrive(ctx context.Context) error {
+	if fault.Planted("hint_only") {
+		return nil
+	}
 	limit := min(cap(j.slots)-len(j.slots), janitorTakes)
 	if limit == 0 {
 		return nil
+	}
+	if err := fault.Point("janitor.round"); err != nil {
+		return err
 	}
 	claims, err := j.settler.claimOverdue(ctx, limit)
 	if err != nil {
@@ -84,10 +92,14 @@ func (j *Janitor) redrive(ctx context.Context) error {
 		j.log.Info("payments overdue, driving them", "count", len(claims))
 		j.settler.config.Metrics.redriven(len(claims))
 	}
+	if err := fault.Point("janitor.claimed"); err != nil {
+		return err
+	}
 	for _, c := range claims {
 		j.slots <- struct{}{} // there is room: nobody else takes slots
 		j.driving.Go(func() {
 			defer j.leave()
+			_ = fault.Point("janitor.drive")
 			if _, err := j.settler.drive(ctx, c); err != nil {
 				j.log.Warn("payment left for a later round", "transfer", c.transfer, "error", err)
 			}
@@ -109,6 +121,9 @@ func (j *Janitor) leave() {
 
 // expire voids authorisations past their time.
 func (j *Janitor) expire(ctx context.Context) error {
+	if err := fault.Point("janitor.expire"); err != nil {
+		return err
+	}
 	expired, err := j.settler.ledger.ExpireDue(ctx, expiryTakes)
 	if expired > 0 {
 		j.log.Info("authorisations expired", "count", expired)

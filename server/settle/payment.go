@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // claim is the right to work on a payment until its lease ends or its fence is
@@ -43,6 +45,14 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), statementWithin)
 }
 
+// lease is how long a claim stands without being renewed.
+func (s *Settler) lease() time.Duration {
+	if fault.Planted("lease_never_expires") {
+		return time.Hour
+	}
+	return s.config.Lease
+}
+
 // The conditions below compare with statement_timestamp(), which is stable and so
 // can use the index; it is older than clock_timestamp() if anything, and so claims
 // rather too little than too much.
@@ -52,7 +62,10 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 func (s *Settler) claimOne(ctx context.Context, transfer uuid.UUID) (claim, bool, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, takeOne, transfer, s.config.Lease)
+	if err := fault.Point("settle.before_claim"); err != nil {
+		return claim{}, false, err
+	}
+	rows, err := s.pool.Query(ctx, takeOne, transfer, s.lease())
 	if err != nil {
 		return claim{}, false, fmt.Errorf("claim payment %s: %w", transfer, err)
 	}
@@ -78,7 +91,12 @@ const takeOne = `UPDATE payments SET state = 'unknown', fence = fence + 1, attem
 func (s *Settler) claimOverdue(ctx context.Context, limit int) ([]claim, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, takeOverdue, s.config.Grace, limit, s.config.Lease)
+	take := takeOverdue
+	if fault.Planted("lease_ignored") {
+		take = strings.Replace(take, "next_at <= statement_timestamp() AND (lease_until <= statement_timestamp()",
+			"next_at IS NOT NULL AND (lease_until IS NOT NULL", 1)
+	}
+	rows, err := s.pool.Query(ctx, take, s.config.Grace, limit, s.lease())
 	if err != nil {
 		return nil, fmt.Errorf("claim overdue payments: %w", err)
 	}
@@ -107,7 +125,10 @@ const renewLease = `UPDATE payments SET lease_until = clock_timestamp() + $3, ne
 
 // renew moves the lease on and tells whether the claim still stands.
 func (s *Settler) renew(ctx context.Context, c claim) (bool, error) {
-	tag, err := s.pool.Exec(ctx, renewLease, c.transfer, c.fence, s.config.Lease)
+	if err := fault.Point("settle.before_renew"); err != nil {
+		return false, err
+	}
+	tag, err := s.pool.Exec(ctx, renewLease, c.transfer, c.fence, s.lease())
 	if err != nil {
 		return false, fmt.Errorf("renew the lease of payment %s: %w", c.transfer, err)
 	}
@@ -128,9 +149,13 @@ const giveBack = `WITH given AS (
 func (s *Settler) postpone(ctx context.Context, c claim, delay time.Duration, what, why string) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
+	if err := fault.Point("settle.before_postpone"); err != nil {
+		return err
+	}
 	if _, err := s.pool.Exec(ctx, giveBack, c.transfer, c.fence, delay, what, plain(why)); err != nil {
 		return fmt.Errorf("postpone payment %s: %w", c.transfer, err)
 	}
+	_ = fault.Point("settle.postponed")
 	return nil
 }
 
@@ -145,12 +170,20 @@ const putUp = `WITH given AS (
 // review leaves the payment to an operator; its hold stays. cause is the metric's
 // label, one of few.
 func (s *Settler) review(ctx context.Context, c claim, cause string, why error) error {
+	if fault.Planted("release_hold_on_review") {
+		_, err := s.ledger.Settle(ctx, ledger.Settlement{Transfer: c.transfer, Fence: c.fence})
+		return err
+	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
+	if err := fault.Point("settle.before_review"); err != nil {
+		return err
+	}
 	tag, err := s.pool.Exec(ctx, putUp, c.transfer, c.fence, plain(why.Error()), cause)
 	if err != nil {
 		return fmt.Errorf("put payment %s up for review: %w", c.transfer, err)
 	}
+	_ = fault.Point("settle.reviewed")
 	if tag.RowsAffected() == 1 { // and not taken over meanwhile
 		s.log.Error("payment needs review", "transfer", c.transfer, "cause", cause, "attempts", c.attempts, "age", c.age, "error", why)
 		s.config.Metrics.review(cause)

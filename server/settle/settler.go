@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/fault"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -106,6 +107,9 @@ func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (again time
 	if err != nil || !ok {
 		return 0, 0, err
 	}
+	if err := fault.Point("settle.claimed"); err != nil {
+		return 0, 0, err
+	}
 	again, err = s.drive(ctx, c)
 	return again, c.attempts + 1, err
 }
@@ -118,6 +122,15 @@ func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err 
 	reply := s.ask(held, c)
 	if reply.differs != nil {
 		s.alert(ctx, *reply.differs)
+	}
+	switch {
+	case fault.Planted("void_on_timeout") && errors.Is(reply.err, bank.CodeTimeout),
+		fault.Planted("five_hundred_is_rejection") && errors.Is(reply.err, bank.CodeHTTPStatus),
+		fault.Planted("cut_line_is_success") && errors.Is(reply.err, bank.CodeTransport):
+		reply.answer.Outcome = bank.Rejected
+		if fault.Planted("cut_line_is_success") {
+			reply.answer.Outcome = bank.Executed
+		}
 	}
 	if reply.answer.Outcome != bank.Unknown {
 		return 0, s.finish(ctx, c, reply.answer)
@@ -152,6 +165,12 @@ func (s *Settler) alert(ctx context.Context, d Difference) {
 func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
+	if fault.Planted("double_credit_on_replayed_settlement") { // the word comes twice
+		_, _ = s.ledger.Settle(ctx, ledger.Settlement{Transfer: c.transfer, Fence: c.fence, Executed: answer.Outcome == bank.Executed})
+	}
+	if err := fault.Point("settle.before_finish"); err != nil {
+		return err
+	}
 	result, err := s.ledger.Settle(ctx, ledger.Settlement{
 		Transfer: c.transfer,
 		Fence:    c.fence,
@@ -159,6 +178,7 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 		BankRef:  answer.BankRef,
 		Note:     answer.Reason,
 	})
+	_ = fault.Point("settle.finished")
 	if err == nil {
 		if !result.Replayed {
 			s.config.Metrics.settled(c, answer.Outcome, result.Transfer)

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/bank/sim"
+)
+
+// checkBank holds every payment against the bank's own journal, which is written
+// and synced by another process: executed once if the transfer is posted, rejected
+// if it is voided, and nothing that no payment asked for. ReadJournal has refused a
+// ref that is there twice.
+func checkBank(e *evidence) {
+	journal := make(map[string]sim.Entry, len(e.journal))
+	for _, entry := range e.journal {
+		journal[entry.Ref] = entry
+	}
+	asked := make(map[string]bool, len(e.books.payments))
+	for _, p := range e.books.payments {
+		asked[p.Ref] = true
+		t, entry := e.books.transfers[p.Transfer], journal[p.Ref]
+		if t == nil {
+			e.found.add("bank", "a payment of no transfer: %s", p.Text)
+			continue
+		}
+		same := entry.Amount == p.Amount && entry.Currency == p.Currency && string(entry.Direction) == p.Direction
+		switch {
+		case t.State == "posted" && (entry.Status != sim.StatusExecuted || !same):
+			e.found.add("bank: not executed", "posted, and the bank's journal has %+v\npayment %s", entry, p.Text)
+		case t.State == "voided" && entry.Status == sim.StatusExecuted:
+			e.found.add("bank: executed and voided", "voided, and the bank's journal has %+v\npayment %s", entry, p.Text)
+		case t.State == "voided" && entry.Status != sim.StatusRejected:
+			e.found.add("bank: no rejection", "voided, and the bank never said no: its journal has %+v\npayment %s", entry, p.Text)
+		}
+	}
+	for ref, entry := range journal {
+		if !asked[ref] {
+			e.found.add("bank: nobody's", "the bank has %+v, which no payment asked for", entry)
+		}
+	}
+}
+
+// checkClearing compares the house's account with the bank's: they mirror each
+// other, but for what an operator has yet to decide.
+func checkClearing(e *evidence) {
+	var clearing, sum int64
+	for _, a := range e.books.accounts {
+		if a.Kind == "clearing" {
+			clearing += a.Balance
+		}
+	}
+	for _, entry := range e.journal {
+		id, err := uuid.Parse(entry.Ref)
+		if entry.Status != sim.StatusExecuted || (err == nil && e.openPayment(id)) {
+			continue
+		}
+		if entry.Direction == "deposit" {
+			sum -= entry.Amount
+		} else {
+			sum += entry.Amount
+		}
+	}
+	if clearing != sum {
+		e.found.add("clearing", "the clearing account has %d, the bank's journal says %d", clearing, sum)
+	}
+}
+
+// checkFences reads the payments' log: whoever settles a payment is the one who
+// claimed it last.
+func checkFences(e *evidence) {
+	holder := make(map[uuid.UUID]string)
+	for _, l := range e.books.log {
+		claim := l.OldFence != nil && l.Fence > *l.OldFence
+		switch {
+		case claim:
+			holder[l.Transfer] = l.Who
+		case l.OldState == nil: // opened
+		case l.Who == "": // not of kizod
+		case holder[l.Transfer] != l.Who:
+			e.found.add("fence", "%s took payment %s from %s to %s under fence %d, which %s holds",
+				l.Who, l.Transfer, *l.OldState, l.State, l.Fence, holder[l.Transfer])
+		}
+		if l.OldState != nil && slices.Contains([]string{"executed", "rejected"}, *l.OldState) {
+			e.found.add("fence", "%s changed payment %s after it had ended: %s to %s", l.Who, l.Transfer, *l.OldState, l.State)
+		}
+	}
+}
+
+// checkLeases: nobody claims a payment whose holder still has time.
+func checkLeases(e *evidence) {
+	for _, l := range e.books.log {
+		if l.OldFence != nil && l.Fence > *l.OldFence && l.OldLease != nil && l.OldLease.After(l.At) {
+			e.found.add("lease", "%s claimed payment %s at %s, whose lease lasts until %s", l.Who, l.Transfer, l.At, l.OldLease)
+		}
+	}
+}

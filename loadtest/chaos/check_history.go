@@ -1,0 +1,161 @@
+package main
+
+import (
+	"github.com/google/uuid"
+)
+
+// checkHistory holds every operation against its row.
+//
+//	accepted or refused  the row is there, is the one that was named, and says the same
+//	failed, nothing else there is no row: "nothing was done" is a promise
+//	unknown              was resolved, so there are none left
+//	a row of nobody's    there is none: every row was asked for
+func checkHistory(e *evidence) {
+	asked := make(map[ownerKey]bool, len(e.operations))
+	for _, o := range e.operations {
+		key := ownerKey{o.user.id, o.key}
+		asked[key] = true
+		row, verdict := e.books.byKey[key], o.verdict()
+		switch verdict.Outcome {
+		case accepted:
+			e.checkAccepted(o, verdict, row)
+		case refused:
+			if row == nil || row.State != "refused" || row.Reason != verdict.Code || row.ID != verdict.Transfer {
+				e.found.add("history: refused", "a refusal is not in the books as it was told\n%s\nrow %s", o, row.text())
+			}
+		case failed:
+			if row != nil {
+				e.found.add("history: ghost", "the client was told that nothing was done, but it was\n%s\nrow %s", o, row.text())
+			}
+		case unknown:
+			e.found.add("history: unresolved", "the outcome stays unknown although all is well\n%s\nrow %s", o, row.text())
+		}
+	}
+	for key, row := range e.books.byKey {
+		if !asked[key] {
+			e.found.add("history: nobody's", "nobody asked for this row: %s", row.text())
+		}
+	}
+}
+
+func (t *transferRow) text() string {
+	if t == nil {
+		return "none"
+	}
+	return t.Text
+}
+
+func (e *evidence) checkAccepted(o *operation, verdict attempt, row *transferRow) {
+	if row == nil {
+		e.found.add("history: lost", "what was acknowledged is not in the books\n%s", o)
+		return
+	}
+	about := row
+	if o.kind == capture || o.kind == void { // the answer is about the authorisation
+		about = nil
+		if row.Target != nil {
+			about = e.books.transfers[*row.Target]
+		}
+	}
+	if about == nil || about.ID != verdict.Transfer || row.State == "refused" || row.Kind != string(o.kind) ||
+		(o.amount != 0 && row.Amount != o.amount) || !e.parties(o, about) {
+		e.found.add("history: differs", "the row is not what was asked for and acknowledged\n%s\nrow %s", o, row.text())
+	}
+}
+
+// parties tells whether the money goes between whom it should.
+func (e *evidence) parties(o *operation, row *transferRow) bool {
+	switch o.kind {
+	case transfer, authorise:
+		return row.debitor == o.user.id && row.creditor == o.payee.id
+	case deposit:
+		return row.debitor == uuid.Nil && row.creditor == o.user.id
+	case withdrawal:
+		return row.debitor == o.user.id && row.creditor == uuid.Nil
+	case reversal:
+		return row.debitor == o.user.id && row.creditor == o.target.user.id && row.Target != nil && *row.Target == o.target.verdict().Transfer
+	default: // of the authorisation that was captured or voided
+		return row.ID == o.target.verdict().Transfer
+	}
+}
+
+// checkReplays compares the answers that one key got. They agree about everything
+// that cannot change, and whoever asks after an answer is told that it is a replay.
+func checkReplays(e *evidence) {
+	for _, o := range e.operations {
+		tries := o.tries()
+		first := -1
+		for i, a := range tries {
+			if a.Outcome == failed && a.Status != 0 && a.Status != 503 {
+				e.found.add("replay", "an answer that does not fit the key's others\n%s", o)
+			}
+			if !a.definite() {
+				continue
+			}
+			if first < 0 {
+				first = i
+				continue
+			}
+			b := tries[first]
+			same := a.Outcome == b.Outcome && a.Transfer == b.Transfer && a.Code == b.Code && a.Kind == b.Kind && a.Amount == b.Amount
+			late := a.Began > b.Ended && !a.Replayed
+			if !same || late || (b.State != "pending" && a.State != b.State && o.kind != capture && o.kind != void) {
+				e.found.add("replay", "two answers to one key differ, or the later is no replay\n%s", o)
+			}
+		}
+	}
+}
+
+// checkBalances adds up what clients and bank know, without the ledger's tables,
+// and compares the sums with the accounts.
+func checkBalances(e *evidence) {
+	balance := make(map[uuid.UUID]int64)
+	move := func(from, to uuid.UUID, amount int64) {
+		balance[from] -= amount
+		balance[to] += amount
+	}
+	executed := make(map[string]bool)
+	for _, entry := range e.journal {
+		executed[entry.Ref] = entry.Status == "executed"
+	}
+	for _, o := range e.operations {
+		verdict := o.verdict()
+		if verdict.Outcome != accepted {
+			continue
+		}
+		switch o.kind {
+		case transfer:
+			move(o.user.id, o.payee.id, o.amount)
+		case reversal:
+			move(o.user.id, o.target.user.id, verdict.Amount)
+		case capture:
+			amount := o.amount
+			if amount == 0 {
+				amount = o.target.amount
+			}
+			move(o.target.user.id, o.user.id, amount)
+		case deposit:
+			if executed[verdict.Transfer.String()] && !e.openPayment(verdict.Transfer) {
+				move(uuid.Nil, o.user.id, o.amount)
+			}
+		case withdrawal:
+			if executed[verdict.Transfer.String()] && !e.openPayment(verdict.Transfer) {
+				move(o.user.id, uuid.Nil, o.amount)
+			}
+		default: // an authorisation or a void moves nothing
+		}
+	}
+	for _, u := range e.users {
+		wallet, ok := e.books.wallet(u.id)
+		if !ok || wallet.Balance != balance[u.id] || wallet.Balance < 0 || wallet.Balance-wallet.Held < 0 {
+			e.found.add("balances", "%s has %d (held %d) in the books, and %d by what clients and bank were told",
+				u.handle, wallet.Balance, wallet.Held, balance[u.id])
+		}
+	}
+}
+
+// openPayment tells whether an operator has yet to decide.
+func (e *evidence) openPayment(id uuid.UUID) bool {
+	row := e.books.transfers[id]
+	return row != nil && row.State == "pending"
+}

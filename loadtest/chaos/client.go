@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// client asks the API and says what its answers mean. It never tries again by
+// itself, unlike package client: each attempt is to be judged.
+type client struct {
+	house *house
+	http  *http.Client
+	found *findings
+}
+
+// Some clients wait longer than the ledger's patience, and so hear of it; most give
+// up sooner, or one kizod that is stopped would soon have all of them waiting.
+const (
+	patient   = 12 * time.Second
+	impatient = 2 * time.Second
+)
+
+func newClient(h *house) *client {
+	return &client{house: h, found: h.found, http: &http.Client{
+		Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+			MaxIdleConnsPerHost: 64,
+			IdleConnTimeout:     5 * time.Second,
+		},
+	}}
+}
+
+// answer is a response that was read to its end.
+type answer struct {
+	status   int
+	kind     string // media type
+	replayed bool
+	body     []byte
+}
+
+var errNobody = errors.New("no API is up")
+
+// do sends one request to one of the APIs. sent tells whether it may have arrived.
+func (c *client) do(ctx context.Context, method, path, token, key string, body []byte) (got *answer, sent bool, err error) {
+	url := c.anyAPI()
+	if url == "" {
+		return nil, false, errNobody
+	}
+	var reader io.Reader = http.NoBody
+	if body != nil {
+		reader = bytes.NewReader(body)
+	}
+	within := impatient
+	if rand.IntN(4) == 0 { //nolint:gosec // no secret
+		within = patient
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, url+path, reader) //nolint:gosec // our own kizod
+	if err != nil {
+		return nil, false, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	if key != "" {
+		// Spelt like this net/http does not know it, and will not repeat the request
+		// on a new connection by itself, as it does for one that is safe to repeat.
+		request.Header["idempotency-key"] = []string{key}
+	}
+	response, err := c.http.Do(request) //nolint:gosec // our own kizod
+	if err != nil {
+		var dial *net.OpError
+		return nil, !errors.As(err, &dial) || dial.Op != "dial", err
+	}
+	defer response.Body.Close()
+	contents, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return nil, true, err
+	}
+	return &answer{
+		response.StatusCode, response.Header.Get("Content-Type"),
+		response.Header.Get("Idempotency-Replayed") == "true", contents,
+	}, true, nil
+}
+
+func (c *client) anyAPI() string {
+	var up []string
+	for _, d := range c.house.daemons {
+		if url := d.apiURL(); url != "" {
+			up = append(up, url)
+		}
+	}
+	if len(up) == 0 {
+		return ""
+	}
+	return up[rand.IntN(len(up))] //nolint:gosec // no secret
+}
+
+// send makes one attempt at an operation and files it.
+func (c *client) send(ctx context.Context, h *history, o *operation) attempt {
+	a := attempt{Began: h.now()}
+	got, sent, err := c.do(ctx, http.MethodPost, o.path, o.user.token(), o.key, o.body)
+	a.Ended = h.now()
+	switch {
+	case err != nil && !sent:
+		a.Outcome, a.Note = failed, err.Error()
+	case err != nil:
+		a.Outcome, a.Note = unknown, err.Error()
+	default:
+		c.judge(o, got, &a)
+	}
+	o.record(a)
+	h.learn(o, a)
+	return a
+}
+
+// money is the part of a transfer that is looked at.
+type money struct {
+	ID       uuid.UUID `json:"id"`
+	Kind     string    `json:"kind"`
+	State    string    `json:"state"`
+	Amount   int64     `json:"amount"`
+	Currency string    `json:"currency"`
+}
+
+// trouble is the part of a problem that is looked at.
+type trouble struct {
+	Type       string     `json:"type"`
+	Title      string     `json:"title"`
+	Status     int        `json:"status"`
+	Code       string     `json:"code"`
+	Detail     string     `json:"detail"`
+	RequestID  string     `json:"request_id"`
+	TransferID *uuid.UUID `json:"transfer_id"`
+}
+
+func (t trouble) complete(status int) bool {
+	return t.Type != "" && t.Title != "" && t.Status == status && t.Code != "" && t.Detail != "" && t.RequestID != ""
+}
+
+// judge reads an answer as a careful client would. Whatever no client could make
+// sense of is a violation.
+func (c *client) judge(o *operation, got *answer, a *attempt) {
+	a.Status, a.Replayed = got.status, got.replayed
+	if got.status == http.StatusCreated || got.status == http.StatusAccepted {
+		var m money
+		if err := json.Unmarshal(got.body, &m); err != nil || m.ID == uuid.Nil || m.State == "" || m.Currency != currency {
+			c.found.add("http", "an answer that is no transfer: %d %s\n%s", got.status, got.body, o)
+			a.Outcome = unknown
+			return
+		}
+		a.Outcome, a.Transfer, a.Kind, a.State, a.Amount = accepted, m.ID, m.Kind, m.State, m.Amount
+		return
+	}
+	p, ok := c.problem(got, o.String)
+	if !ok {
+		a.Outcome = unknown
+		return
+	}
+	a.Code = p.Code
+	switch {
+	case p.TransferID != nil && got.status == http.StatusUnprocessableEntity:
+		a.Outcome, a.Transfer = refused, *p.TransferID
+	case p.Code == "outcome_unknown":
+		a.Outcome = unknown
+	case got.status >= 500 && p.Code != "unavailable":
+		a.Outcome = unknown
+	case p.Code == "unavailable", slices.Contains(harmless, p.Code):
+		a.Outcome = failed
+	default:
+		a.Outcome = failed
+		c.found.add("http", "an answer that the operation gives no cause for: %d %s\n%s", got.status, got.body, o)
+	}
+}
+
+// harmless are the refusals that are not stored, and that a client here may cause.
+var harmless = []string{"idempotency_key_reused"}
+
+// problem reads an error. 503 is the only 5xx that faults excuse.
+func (c *client) problem(got *answer, asked func() string) (p trouble, ok bool) {
+	if !strings.HasPrefix(got.kind, "application/problem+json") || json.Unmarshal(got.body, &p) != nil || !p.complete(got.status) {
+		c.found.add("http", "no well-formed problem: %d %s %s\n%s", got.status, got.kind, got.body, asked())
+		return p, false
+	}
+	if got.status >= 500 && got.status != http.StatusServiceUnavailable {
+		c.found.add("http", "%d %s\n%s", got.status, got.body, asked())
+	}
+	return p, true
+}
+
+// must is for the start and the end of a run, when nothing is broken: it tries
+// until it gets a status below 300 into out.
+func (c *client) must(ctx context.Context, method, path, token string, body, out any) error {
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	for {
+		got, _, err := c.do(ctx, method, path, token, "", text)
+		if err == nil && got.status < 300 {
+			if out == nil {
+				return nil
+			}
+			return json.Unmarshal(got.body, out)
+		}
+		if err == nil {
+			err = fmt.Errorf("%d %s", got.status, got.body)
+		}
+		if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
+			return fmt.Errorf("%s %s: %w", method, path, err)
+		}
+	}
+}

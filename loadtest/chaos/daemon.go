@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// daemon is one kizod with one role that is started again whenever it ends.
+type daemon struct {
+	house *house
+	name  string
+	role  string
+
+	mu         sync.Mutex
+	current    *process
+	generation int
+	url        string // of its API; "" while it is not ready
+	ready      bool
+	faults     string // KIZO_FAULTS of generations to come
+}
+
+// who is what a generation is called in the payments' log.
+func who(name string, generation int) string { return fmt.Sprintf("%s.%d", name, generation) }
+
+// run keeps the daemon alive until ctx ends.
+func (d *daemon) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := d.live(ctx); err != nil && ctx.Err() == nil {
+			d.house.note("%s: %v", d.name, err)
+			pause(ctx, 250*time.Millisecond) // a kizod that finds no database costs time, too
+		}
+	}
+}
+
+// live is the life of one generation. An error is one to wait after.
+func (d *daemon) live(ctx context.Context) error {
+	d.mu.Lock()
+	d.generation++
+	d.ready, d.url = false, ""
+	generation, faults := d.generation, d.faults
+	d.mu.Unlock()
+	readyFile, output := d.house.path(d.name+".ready"), d.house.path(d.name+".log")
+	p, err := spawn(d.house.binary, []string{
+		"serve", "--roles", d.role, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--log-format", "json",
+		"--bank-url", d.house.bank.url, "--secrets-file", d.house.path("secrets.json"), "--ready-file", readyFile,
+	}, d.environment(generation, faults), output)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.current = p
+	d.mu.Unlock()
+	defer d.buried(p, generation)
+	served := d.becomeReady(ctx, p, readyFile)
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		p.end(endWithin)
+		return nil
+	}
+	switch {
+	case p.wasAsked() || p.selfKilled():
+		return nil
+	case !served: // it may well find no database
+		return fmt.Errorf("did not get ready: %w", p.err)
+	default:
+		d.house.found.add("process", "%s ended though nobody told it to: %v\n%s", who(d.name, generation), p.err, tail(output))
+		return errors.New("ended by itself")
+	}
+}
+
+func (d *daemon) environment(generation int, faults string) []string {
+	database := url.URL{
+		Scheme: "postgres", User: url.User("kizo_app"), Host: fmt.Sprintf("127.0.0.1:%d", d.house.proxy.port()), Path: "/" + database,
+		// Who claims and who settles a payment is written down by its trigger.
+		RawQuery: "sslmode=disable&options=" + strings.ReplaceAll(url.QueryEscape("-c kizo_chaos.who="+who(d.name, generation)), "+", "%20"),
+	}
+	return environment(
+		"KIZO_DATABASE_URL="+database.String(),
+		"KIZO_REDIS_URL=redis-socket://"+d.house.redisAddr,
+		"KIZO_BANK_TOKEN="+bankToken,
+		"KIZO_FAULTS_HIT="+d.house.hits,
+		"KIZO_FAULTS="+faults,
+		fmt.Sprintf("KIZO_FAULTS_SEED=%d", d.house.options.seed+uint64(generation)),
+		"KIZO_PLANTED="+d.house.options.bugs,
+	)
+}
+
+// becomeReady waits for the ready file of this very process.
+func (d *daemon) becomeReady(ctx context.Context, p *process, path string) bool {
+	for ctx.Err() == nil && p.alive() {
+		var ready struct {
+			URL string `json:"url"`
+			PID int    `json:"pid"`
+		}
+		contents, err := os.ReadFile(path)
+		if err == nil && json.Unmarshal(contents, &ready) == nil && ready.PID == p.cmd.Process.Pid {
+			d.mu.Lock()
+			d.url, d.ready = ready.URL, true
+			d.mu.Unlock()
+			return true
+		}
+		pause(ctx, 10*time.Millisecond)
+	}
+	return false
+}
+
+// buried notes how a generation ended.
+func (d *daemon) buried(p *process, generation int) {
+	d.mu.Lock()
+	d.ready, d.url = false, ""
+	d.mu.Unlock()
+	at := p.killedAt()
+	violent := p.selfKilled() || !at.IsZero()
+	if at.IsZero() {
+		at = time.Now()
+	}
+	d.house.diary.death(who(d.name, generation), at, violent)
+	if p.selfKilled() {
+		d.house.diary.count("kizod died at a named point")
+	}
+}
+
+func (d *daemon) waitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	for {
+		d.mu.Lock()
+		ready := d.ready
+		d.mu.Unlock()
+		if ready {
+			return nil
+		}
+		if pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
+			return fmt.Errorf("%s does not get ready: %w\n%s", d.name, ctx.Err(), tail(d.house.path(d.name+".log")))
+		}
+	}
+}
+
+// signal reaches the current generation; it tells whether there was one.
+func (d *daemon) signal(s syscall.Signal) bool {
+	d.mu.Lock()
+	p := d.current
+	d.mu.Unlock()
+	return p != nil && p.signal(s)
+}
+
+// retire ends the current generation in good order, if it can be.
+func (d *daemon) retire(ctx context.Context) {
+	d.mu.Lock()
+	p := d.current
+	d.mu.Unlock()
+	if p != nil && p.signal(syscall.SIGTERM) {
+		select {
+		case <-p.done:
+		case <-time.After(endWithin):
+			p.signal(syscall.SIGKILL)
+		case <-ctx.Done():
+		}
+	}
+}
+
+// setFaults says at which points the next generations die.
+func (d *daemon) setFaults(rules ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.faults = strings.Join(rules, ";")
+}
+
+func (d *daemon) apiURL() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.url
+}
+
+// pause waits, unless ctx ends first.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// diary is what the nemesis did.
+type diary struct {
+	mu     sync.Mutex
+	counts map[string]int
+	deaths map[string]time.Time // generation → when it was killed, not when it was told to end
+	calm   []window
+	away   []window // when PostgreSQL could not be reached
+}
+
+type window struct{ from, to time.Time }
+
+func (d *diary) count(what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.counts == nil {
+		d.counts = make(map[string]int)
+	}
+	d.counts[what]++
+}
+
+func (d *diary) death(who string, at time.Time, violent bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.deaths == nil {
+		d.deaths = make(map[string]time.Time)
+	}
+	if violent {
+		d.deaths[who] = at
+	}
+}
+
+func (d *diary) calmPhase(from, to time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.calm = append(d.calm, window{from, to})
+}
+
+func (d *diary) outage(from, to time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.away = append(d.away, window{from, to})
+}
+
+// without is how much of a time is left without the outages in it.
+func (d *diary) without(from, to time.Time) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	left := to.Sub(from)
+	slices.SortFunc(d.away, func(a, b window) int { return a.from.Compare(b.from) })
+	for _, w := range d.away {
+		if w.from.Before(from) {
+			w.from = from
+		}
+		if w.to.After(to) {
+			w.to = to
+		}
+		if w.to.After(w.from) {
+			left -= w.to.Sub(w.from)
+			from = w.to // they may overlap
+		}
+	}
+	return left
+}
+
+// done lists the counts in order of their names.
+func (d *diary) done() (names []string, counts map[string]int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.counts)), maps.Clone(d.counts)
+}
+
+// violation is one thing that must never be.
+type violation struct{ rule, evidence string }
+
+// findings are the violations of a run. There is room for enough of each rule.
+type findings struct {
+	mu     sync.Mutex
+	list   []violation
+	counts map[string]int
+	first  chan struct{} // closed at the first
+}
+
+const maxEvidence = 8 // of one rule
+
+func newFindings() *findings {
+	return &findings{counts: make(map[string]int), first: make(chan struct{})}
+}
+
+func (f *findings) add(rule, format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.list) == 0 {
+		close(f.first)
+	}
+	f.counts[rule]++
+	if f.counts[rule] <= maxEvidence {
+		f.list = append(f.list, violation{rule, fmt.Sprintf(format, args...)})
+	}
+}
+
+func (f *findings) all() ([]violation, map[string]int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.list), maps.Clone(f.counts)
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// kind of an operation, as the ledger calls its row.
+type kind string
+
+const (
+	transfer   kind = "transfer"
+	authorise  kind = "authorization"
+	deposit    kind = "deposit"
+	withdrawal kind = "withdrawal"
+	reversal   kind = "reversal"
+	capture    kind = "capture"
+	void       kind = "void"
+)
+
+// outcome of one attempt, as its client understood it.
+type outcome string
+
+const (
+	accepted outcome = "ok"      // it has an effect, or will have
+	refused  outcome = "refused" // it has none and never will
+	failed   outcome = "fail"    // this attempt did nothing
+	unknown  outcome = "unknown" // it may have done anything
+)
+
+// attempt is one request and what came of it.
+type attempt struct {
+	Began    time.Duration `json:"began"` // since the run's start
+	Ended    time.Duration `json:"ended"`
+	Outcome  outcome       `json:"outcome"`
+	Status   int           `json:"status,omitempty"`
+	Code     string        `json:"code,omitempty"`
+	Transfer uuid.UUID     `json:"transfer"`
+	Kind     string        `json:"kind,omitempty"`
+	State    string        `json:"state,omitempty"`
+	Amount   int64         `json:"amount,omitempty"`
+	Replayed bool          `json:"replayed,omitempty"`
+	Note     string        `json:"note,omitempty"`
+}
+
+// definite tells whether the server has said what became of the key.
+func (a attempt) definite() bool { return a.Outcome == accepted || a.Outcome == refused }
+
+// operation is one wish of a user under one key, asked as often as it takes.
+type operation struct {
+	kind   kind
+	user   *user
+	payee  *user // of a transfer or authorisation; else nil
+	amount int64 // 0: all of it
+	key    string
+	path   string
+	body   []byte
+	target *operation // of a capture, void or reversal
+
+	mu       sync.Mutex
+	attempts []attempt
+}
+
+func (o *operation) record(a attempt) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.attempts = append(o.attempts, a)
+}
+
+// tries is a copy of the attempts so far.
+func (o *operation) tries() []attempt {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return append([]attempt(nil), o.attempts...)
+}
+
+// verdict is what is known of the key by now: the first definite answer if there
+// is one, else unknown if any attempt was, else that nothing happened.
+func (o *operation) verdict() attempt {
+	last := attempt{Outcome: failed}
+	for _, a := range o.tries() {
+		if a.definite() {
+			return a
+		}
+		if a.Outcome == unknown || last.Outcome == failed {
+			last = a
+		}
+	}
+	return last
+}
+
+func (o *operation) String() string {
+	tries, err := json.Marshal(o.tries())
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%s by %s, key %s, POST %s %s: %s", o.kind, o.user.handle, o.key, o.path, o.body, tries)
+}
+
+// history is every operation of a run, and what later ones may refer to.
+type history struct {
+	began time.Time
+
+	mu         sync.Mutex
+	all        []*operation
+	authorised []*operation // and accepted
+	sent       []*operation // transfers, accepted
+	seconds    map[int]int  // attempts that ended in each second
+	reads      []reading
+}
+
+// reading is what a user was told about their wallet.
+type reading struct {
+	user                     *user
+	began, ended             time.Duration
+	balance, held, available int64
+}
+
+func newHistory() *history {
+	return &history{began: time.Now(), seconds: make(map[int]int)}
+}
+
+func (h *history) now() time.Duration { return time.Since(h.began) }
+
+func (h *history) add(o *operation) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all = append(h.all, o)
+}
+
+// learn files an attempt's outcome for later operations to refer to.
+func (h *history) learn(o *operation, a attempt) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.seconds[int(a.Ended/time.Second)]++
+	if a.Outcome != accepted || a.Replayed {
+		return
+	}
+	switch o.kind {
+	case authorise:
+		h.authorised = append(h.authorised, o)
+	case transfer:
+		h.sent = append(h.sent, o)
+	default:
+	}
+}
+
+func (h *history) read(r reading) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.seconds[int(r.ended/time.Second)]++
+	h.reads = append(h.reads, r)
+}
+
+// operations are all so far.
+func (h *history) operations() []*operation {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]*operation(nil), h.all...)
+}
+
+// pick takes one of the newest that satisfy, or nil. roll chooses.
+func (h *history) pick(from func(*history) []*operation, roll func(int) int) *operation {
+	const newest = 400
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := from(h)
+	if len(list) == 0 {
+		return nil
+	}
+	window := min(len(list), newest)
+	return list[len(list)-1-roll(window)]
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/JDevAman/kizo/server/embedded"
+)
+
+// Bounds on what has no other.
+const (
+	startWithin = 60 * time.Second
+	endWithin   = 5 * time.Second
+	database    = "kizo"
+)
+
+// house is everything that a run owns. Each part can be broken and mended alone.
+type house struct {
+	options options
+	dir     string
+	binary  string
+	hits    string // each point that kizod passes leaves a file here
+	found   *findings
+	diary   *diary
+	log     io.Writer
+	proxy   *proxy
+	bank    *bankProcess
+	daemons []*daemon
+	ending  context.CancelFunc
+	running sync.WaitGroup
+
+	postgresUp sync.Mutex // held while PostgreSQL is being broken or mended
+	postgres   *embedded.Postgres
+	redisUp    sync.Mutex // the same of Redis
+	redis      *embedded.Redis
+	redisAddr  string // always the same
+}
+
+// openHouse starts everything, the bank in good health. A house that it returns
+// must be closed.
+func openHouse(ctx context.Context, o options, found *findings) (_ *house, err error) {
+	h := &house{options: o, found: found, diary: &diary{}, log: o.log, dir: o.keep, ending: func() {}}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	if h.dir == "" {
+		h.dir, err = os.MkdirTemp("", "kizo-chaos-")
+	} else {
+		err = os.MkdirAll(h.dir, 0o711) //nolint:gosec // as below
+	}
+	if err == nil {
+		err = os.Chmod(h.dir, 0o711) //nolint:gosec // where we are root, PostgreSQL's own user walks through it
+	}
+	if err != nil {
+		return h, fmt.Errorf("make a place to work in: %w", err)
+	}
+	if h.dir, err = filepath.Abs(h.dir); err != nil {
+		return h, err
+	}
+	h.hits = filepath.Join(h.dir, "points")
+	if err := os.MkdirAll(h.hits, 0o700); err != nil {
+		return h, err
+	}
+	if h.binary, err = findBinary(ctx, o, h.dir); err != nil {
+		return h, err
+	}
+	if err := h.openStores(ctx); err != nil {
+		return h, err
+	}
+	if h.bank, err = openBank(h); err != nil {
+		return h, err
+	}
+	return h, h.openDaemons(ctx)
+}
+
+func (h *house) openStores(ctx context.Context) (err error) {
+	if h.proxy, err = startProxy(h.options.seed); err != nil {
+		return err
+	}
+	if err := h.startPostgres(ctx); err != nil {
+		return err
+	}
+	if err := h.postgres.EnsureDatabase(ctx, database); err != nil {
+		return err
+	}
+	owner := h.postgres.URL(database, embedded.OwnerRole)
+	migrate, err := spawn(h.binary, []string{"migrate"},
+		environment("KIZO_MIGRATE_URL="+owner, "KIZO_FAULTS_HIT="+h.hits), h.path("migrate.log"))
+	if err != nil {
+		return err
+	}
+	<-migrate.done
+	if migrate.err != nil {
+		return fmt.Errorf("kizod migrate: %w\n%s", migrate.err, tail(h.path("migrate.log")))
+	}
+	if err := installLog(ctx, h.adminURL()); err != nil {
+		return err
+	}
+	return h.startRedis(ctx)
+}
+
+func (h *house) startPostgres(ctx context.Context) error {
+	p, err := embedded.StartPostgres(ctx, embedded.PostgresConfig{
+		Dir: filepath.Join(h.dir, "pg"),
+		// %e: what it refused is looked at by SQLSTATE afterwards.
+		Settings: map[string]string{"log_line_prefix": "%m [%p] %e ", "log_min_error_statement": "panic"},
+	})
+	if err != nil {
+		return err
+	}
+	h.postgres = p
+	h.proxy.aim(filepath.Join(p.SocketDir, fmt.Sprintf(".s.PGSQL.%d", p.Port)))
+	return nil
+}
+
+func (h *house) startRedis(ctx context.Context) error {
+	r, err := embedded.StartRedis(ctx, embedded.RedisConfig{Dir: filepath.Join(h.dir, "redis")})
+	if err != nil {
+		return err
+	}
+	h.redis = r
+	if r.InProcess() {
+		return errors.New("redis-server is not installed: `make deps` installs it")
+	}
+	if h.redisAddr != "" && r.Addr() != h.redisAddr {
+		return fmt.Errorf("redis moved from %s to %s: set TMPDIR to a shorter path", h.redisAddr, r.Addr())
+	}
+	h.redisAddr = r.Addr()
+	return nil
+}
+
+func (h *house) openDaemons(ctx context.Context) error {
+	alive, ending := context.WithCancel(context.Background())
+	h.ending = ending
+	for i, role := range []string{"api", "api", "worker", "worker", "janitor", "janitor"} {
+		h.daemons = append(h.daemons, &daemon{house: h, name: fmt.Sprintf("%s-%d", role, i%2), role: role})
+	}
+	for i, d := range h.daemons {
+		h.running.Go(func() { d.run(alive) })
+		if i > 0 {
+			continue
+		}
+		if err := d.waitReady(ctx); err != nil { // it makes the secrets that all of them share
+			return err
+		}
+	}
+	return h.waitReady(ctx)
+}
+
+func (h *house) waitReady(ctx context.Context) error {
+	for _, d := range h.daemons {
+		if err := d.waitReady(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends everything, whatever state it is in. It may be called again.
+func (h *house) close() {
+	h.ending()
+	h.running.Wait()
+	if h.bank != nil {
+		h.bank.stop()
+	}
+	h.postgresUp.Lock()
+	defer h.postgresUp.Unlock()
+	h.redisUp.Lock()
+	defer h.redisUp.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*endWithin)
+	defer cancel()
+	if h.redis != nil {
+		_ = h.redis.Stop(ctx)
+	}
+	if h.proxy != nil {
+		h.proxy.close()
+	}
+	if h.postgres != nil {
+		_ = h.postgres.Stop(ctx)
+	}
+	if h.options.keep == "" && h.dir != "" {
+		_ = os.RemoveAll(h.dir)
+	}
+}
+
+func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
+
+// adminURL goes to PostgreSQL itself, not through the proxy.
+func (h *house) adminURL() string { return h.postgres.URL(database, embedded.AdminRole) }
+
+func (h *house) note(format string, args ...any) {
+	fmt.Fprintf(h.log, "%s  %s\n", time.Now().Format("15:04:05.000"), fmt.Sprintf(format, args...))
+}
+
+// findBinary builds kizod once for the run, with its points and planted bugs.
+func findBinary(ctx context.Context, o options, dir string) (string, error) {
+	if o.binary != "" {
+		return filepath.Abs(o.binary)
+	}
+	binary := filepath.Join(dir, "kizod")
+	return binary, build(ctx, binary)
+}
+
+func build(ctx context.Context, binary string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "faults", "-o", binary, "github.com/JDevAman/kizo/cmd/kizod")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build kizod: %w\n%s", err, output)
+	}
+	return nil
+}
+
+// tail is the end of a log.
+func tail(path string) string {
+	contents, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(contents[max(0, len(contents)-1500):]))
+}

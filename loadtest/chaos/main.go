@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options of a run. Zero values are what withDefaults says.
+type options struct {
+	duration time.Duration // of the faults
+	seed     uint64
+	rate     int // operations a second, at most
+	clients  int
+	users    int
+	preset   string  // of the bank
+	lies     float64 // share of the bank's answers that are lies; below 0: what the preset says
+	summary  string  // file to write the table to as well
+	keep     string  // directory to leave everything in
+	binary   string  // a kizod built with -tags faults; built by the run if empty
+	bugs     string  // KIZO_PLANTED
+	stress   stress
+	border   bool // half of the wishes cross the bank's border
+	points   bool // let kizod die at its named points too
+	strict   bool // a missed target is a violation
+	failFast bool // stop at the first violation that clients see
+	mutants  bool
+	only     string
+	log      io.Writer
+}
+
+func (o options) withDefaults() options {
+	if o.rate == 0 {
+		o.rate = 300
+	}
+	if o.clients == 0 {
+		o.clients = 64
+	}
+	if o.users == 0 {
+		o.users = 12
+	}
+	if o.preset == "" {
+		o.preset = "hell"
+	}
+	if o.log == nil {
+		o.log = io.Discard
+	}
+	if o.stress == (stress{}) {
+		o.stress = everything
+	}
+	return o
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(1)
+	}
+}
+
+func command(ctx context.Context, args []string, stdout io.Writer) error {
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	o.log = os.Stderr
+	fmt.Fprintf(stdout, "seed %d (SEED=%d repeats this run)\n\n", o.seed, o.seed)
+	if o.mutants {
+		return runMutants(ctx, o, stdout)
+	}
+	result, err := run(ctx, o)
+	if result != nil {
+		err = errors.Join(err, result.publish(stdout, o.summary))
+	}
+	return err
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	flags.DurationVar(&o.duration, "duration", 5*time.Minute, "how long faults are made")
+	flags.Uint64Var(&o.seed, "seed", 0, "repeats a run; 0 takes a new one")
+	flags.IntVar(&o.rate, "rate", 300, "operations a second, at most")
+	flags.IntVar(&o.clients, "clients", 64, "clients at once")
+	flags.IntVar(&o.users, "users", 12, "users that they act as")
+	flags.StringVar(&o.preset, "bank", "hell", "faults of the bank: calm, classic or hell")
+	flags.Float64Var(&o.lies, "lies", -1, "share of the bank's answers that are lies; below 0, what its preset says")
+	flags.StringVar(&o.summary, "summary", "", "write the table to this file as well")
+	flags.StringVar(&o.keep, "keep", "", "work in this directory and leave it; a temporary one if empty")
+	flags.StringVar(&o.binary, "kizod", "", "a kizod built with -tags faults; built from this tree if empty")
+	flags.StringVar(&o.bugs, "planted", "", "names of planted bugs, separated by commas")
+	flags.BoolVar(&o.points, "points", true, "let kizod die at its named points, too")
+	flags.BoolVar(&o.strict, "strict", false, "fail when a target is missed, not only when a rule is broken")
+	flags.BoolVar(&o.mutants, "mutants", false, "plant one bug after the other and see that each is noticed")
+	flags.StringVar(&o.only, "only", "", "with -mutants: these alone, separated by commas")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("there are no arguments, only flags: %s", strings.Join(flags.Args(), " "))
+	}
+	if o.duration < time.Second || o.clients < 1 || o.users < 4 || o.rate < 1 {
+		return o, errors.New("at least -duration 1s, -clients 1, -users 4, -rate 1")
+	}
+	if o.seed == 0 {
+		o.seed = rand.Uint64() >> 16 //nolint:gosec // a seed, short enough to type
+	}
+	return o.withDefaults(), nil
+}

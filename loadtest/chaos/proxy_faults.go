@@ -1,0 +1,71 @@
+package main
+
+import "time"
+
+type cut int
+
+const (
+	cutNone cut = iota
+	cutBefore
+	cutAfter
+	cutAnswered
+)
+
+// throw says what happens to a COMMIT.
+func (p *proxy) throw() cut {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Now().After(p.armedTo) || p.dice.Float64() >= p.share {
+		return cutNone
+	}
+	p.commits++
+	return cutBefore + cut(p.dice.IntN(3))
+}
+
+// arm lets a share of the COMMITs be cut for a while.
+func (p *proxy) arm(share float64, until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.share, p.armedTo = share, until
+}
+
+// cutAll cuts every connection.
+func (p *proxy) cutAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.cut()
+	}
+}
+
+// stall lets nothing pass until the function that it returns is called.
+func (p *proxy) stall() (resume func()) {
+	gate := make(chan struct{})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.stalled:
+		p.stalled = gate
+		return func() { close(gate) }
+	default: // somebody stalls it already
+		return func() {}
+	}
+}
+
+// aim points the proxy at a socket of PostgreSQL.
+func (p *proxy) aim(socket string) { p.target.Store(&socket) }
+
+func (p *proxy) cutCommits() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.commits
+}
+
+func (p *proxy) close() {
+	_ = p.listener.Close()
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.cutAll()
+	p.handlers.Wait()
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// run is one fault run. The result is there whenever the audit could be made; an
+// error says that the run itself failed, which proves nothing about Kizo.
+func run(ctx context.Context, o options) (_ *result, err error) {
+	o = o.withDefaults()
+	found := newFindings()
+	h, err := openHouse(ctx, o, found)
+	defer h.close()
+	if err != nil {
+		return nil, err
+	}
+	c := newClient(h)
+	users, err := signUp(ctx, c, o.users+1)
+	if err != nil {
+		return nil, err
+	}
+	w := &workload{client: c, history: newHistory(), users: users[:o.users], options: o}
+	if err := w.fund(ctx); err != nil {
+		return nil, err
+	}
+	h.note("everything is up, %d users have money; faults for %s", o.users, o.duration)
+	r := &result{options: o, house: h, found: found, history: w.history, began: time.Now(), faultsFor: o.duration}
+	if err := faults(ctx, h, w, users); err != nil {
+		return nil, err
+	}
+	h.note("healed; resolving what is unknown")
+	if err := r.settle(ctx, w); err != nil {
+		return nil, err
+	}
+	h.note("auditing")
+	return r, r.audit(ctx)
+}
+
+// fund gives most users money, while nothing is broken yet.
+func (w *workload) fund(ctx context.Context) error {
+	for _, u := range w.users[:len(w.users)-2] {
+		o := crossBorder(deposit, u, 500_000)
+		w.history.add(o)
+		if a := w.client.send(ctx, w.history, o); a.Outcome != accepted {
+			return fmt.Errorf("the first deposit is not accepted: %s", o)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, startWithin/3)
+	defer cancel()
+	for { // until the bank has sent it all
+		funded := 0
+		for _, u := range w.users[:len(w.users)-2] {
+			var page struct {
+				Items []struct{ Balance int64 } `json:"items"`
+			}
+			if err := w.client.must(ctx, "GET", "/v1/wallets", u.token(), nil, &page); err != nil {
+				return err
+			}
+			if len(page.Items) == 1 && page.Items[0].Balance > 0 {
+				funded++
+			}
+		}
+		if funded == len(w.users)-2 {
+			return nil
+		}
+		if pause(ctx, 50*time.Millisecond); ctx.Err() != nil {
+			return errors.New("the first deposits do not arrive")
+		}
+	}
+}
+
+// faults lets clients and nemesis loose on each other, and heals.
+func faults(ctx context.Context, h *house, w *workload, users []*user) error {
+	acting, enough := context.WithCancel(ctx)
+	defer enough()
+	var clients sync.WaitGroup
+	clients.Go(func() { w.run(acting) })
+	clients.Go(func() { keepSignedIn(acting, w.client, w.users) })
+	clients.Go(func() { visit(acting, w.client, users[len(users)-1]) })
+	breaking, done := context.WithCancel(ctx)
+	defer done()
+	if h.options.failFast {
+		go func() {
+			select {
+			case <-h.found.first:
+				done()
+			case <-breaking.Done():
+			}
+		}()
+	}
+	err := newNemesis(h).run(breaking)
+	enough()
+	err = errors.Join(err, h.heal(ctx))
+	clients.Wait()
+	return errors.Join(err, ctx.Err())
+}
+
+// settle waits until nothing is open any more: neither for clients nor for the bank.
+func (r *result) settle(ctx context.Context, w *workload) error {
+	r.healed = time.Now()
+	conn, err := pgx.Connect(ctx, r.house.adminURL())
+	if err != nil {
+		return fmt.Errorf("look at the payments: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var resolving sync.WaitGroup
+	resolving.Go(func() { r.unresolved, r.replays = w.resolve(ctx) })
+	err = r.awaitTerminal(ctx, conn)
+	resolving.Wait()
+	if err != nil {
+		return err
+	}
+	return r.awaitTerminal(ctx, conn) // what the resolving itself has opened
+}

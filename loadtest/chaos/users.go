@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const (
+	currency = "USD"
+	password = "chaos and order, forty-two" // of users that live as long as the run
+)
+
+// user is somebody in whose name clients act.
+type user struct {
+	handle string
+	id     uuid.UUID // found in the tables at the end
+
+	mu      sync.Mutex
+	access  string
+	refresh string
+	ends    time.Time // of the access token
+}
+
+func (u *user) token() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.access
+}
+
+type session struct {
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
+	ExpiresIn    int    `json:"expires_in"`
+}
+
+func (u *user) keep(s session) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.access, u.refresh = s.AccessToken, s.RefreshToken
+	u.ends = time.Now().Add(time.Duration(s.ExpiresIn) * time.Second)
+}
+
+// signUp makes the users, one after the other: hashing a password is slow on purpose.
+func signUp(ctx context.Context, c *client, count int) ([]*user, error) {
+	users := make([]*user, count)
+	for i := range users {
+		u := &user{handle: fmt.Sprintf("chaos_%d", i)}
+		var s session
+		err := c.must(ctx, http.MethodPost, "/v1/auth/signup", "", map[string]string{
+			"email": u.handle + "@example.com", "handle": u.handle, "name": "Chaos", "password": password, "currency": currency,
+		}, &s)
+		if err != nil {
+			return nil, fmt.Errorf("sign up %s: %w", u.handle, err)
+		}
+		u.keep(s)
+		users[i] = u
+	}
+	return users, nil
+}
+
+// keepSignedIn renews tokens well before they end, for runs that are longer than
+// an access token lives.
+func keepSignedIn(ctx context.Context, c *client, users []*user) {
+	for ctx.Err() == nil {
+		for _, u := range users {
+			u.mu.Lock()
+			due := time.Until(u.ends) < 5*time.Minute
+			u.mu.Unlock()
+			if !due {
+				continue
+			}
+			var s session
+			body := map[string]string{"login": "@" + u.handle, "password": password}
+			if err := c.must(ctx, http.MethodPost, "/v1/auth/login", "", body, &s); err == nil {
+				u.keep(s)
+			}
+		}
+		pause(ctx, 10*time.Second)
+	}
+}
+
+// visit lives through sessions of one user: log in, refresh, use, log out. What a
+// server has confirmed must hold: a session that was ended is of no use any more.
+func visit(ctx context.Context, c *client, u *user) {
+	for ctx.Err() == nil {
+		visitOnce(ctx, c, u)
+		pause(ctx, 2*time.Second)
+	}
+}
+
+func visitOnce(ctx context.Context, c *client, u *user) {
+	var s session
+	if !c.tell(ctx, "/v1/auth/login", "", map[string]string{"login": "@" + u.handle, "password": password}, &s) {
+		return
+	}
+	used := s.RefreshToken
+	if !c.tell(ctx, "/v1/auth/refresh", "", map[string]string{"refresh_token": used}, &s) {
+		return // lost or refused: the token may be used by now, which ends nothing else
+	}
+	if !c.tell(ctx, "/v1/auth/logout", s.AccessToken, nil, nil) {
+		return
+	}
+	for _, path := range []string{"/v1/wallets", "/v1/me"} {
+		got, _, err := c.do(ctx, http.MethodGet, path, s.AccessToken, "", nil)
+		if err == nil && got.status != http.StatusUnauthorized && got.status != http.StatusServiceUnavailable {
+			c.found.add("session", "a session that was logged out is answered GET %s: %d", path, got.status)
+		}
+	}
+	body, err := json.Marshal(map[string]string{"refresh_token": s.RefreshToken})
+	if err != nil {
+		return
+	}
+	got, _, err := c.do(ctx, http.MethodPost, "/v1/auth/refresh", "", "", body)
+	if err == nil && got.status < 300 {
+		c.found.add("session", "a session that was logged out was refreshed")
+	}
+}
+
+// tell posts once; false where the outcome is not a plain yes.
+func (c *client) tell(ctx context.Context, path, token string, body, out any) bool {
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return false
+		}
+	}
+	got, _, err := c.do(ctx, http.MethodPost, path, token, "", text)
+	if err != nil {
+		return false
+	}
+	if got.status >= 300 {
+		_, _ = c.problem(got, func() string { return "POST " + path })
+		return false
+	}
+	return out == nil || json.Unmarshal(got.body, out) == nil
+}

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// workload is what the clients want. The first user is the hot one, whom everybody
+// pays; the last two are poor, so that some of what they ask is refused.
+type workload struct {
+	client  *client
+	history *history
+	users   []*user
+	options options
+}
+
+// run lets the clients act until ctx ends, and returns when the last has its answer.
+func (w *workload) run(ctx context.Context) {
+	tickets := w.tickets(ctx)
+	var acting sync.WaitGroup
+	for i := range w.options.clients {
+		dice := rand.New(rand.NewPCG(w.options.seed, uint64(i))) //nolint:gosec // a seed repeats it
+		acting.Go(func() {
+			for range tickets {
+				w.act(ctx, dice)
+			}
+		})
+	}
+	acting.Wait()
+}
+
+// tickets is the cap: a closed loop of clients that start at most rate operations
+// a second together.
+func (w *workload) tickets(ctx context.Context) <-chan struct{} {
+	const step = 10 * time.Millisecond
+	tickets := make(chan struct{})
+	go func() {
+		defer close(tickets)
+		tick := time.NewTicker(step)
+		defer tick.Stop()
+		last, owed := time.Now(), 0.0
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-tick.C:
+				owed = min(owed+now.Sub(last).Seconds()*float64(w.options.rate), float64(w.options.rate)/4)
+				last = now
+			}
+			for ; owed >= 1; owed-- {
+				select {
+				case tickets <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return tickets
+}
+
+// act does one thing. Requests outlive ctx: what was begun gets its answer.
+func (w *workload) act(ctx context.Context, dice *rand.Rand) {
+	ctx = context.WithoutCancel(ctx)
+	switch roll := dice.IntN(100); {
+	case roll < 6:
+		w.look(ctx, dice)
+	case roll < 12:
+		w.again(ctx, dice)
+	case roll < 14:
+		w.otherBody(ctx, dice)
+	default:
+		if o := w.wish(dice); o != nil {
+			w.history.add(o)
+			w.pursue(ctx, dice, o)
+		}
+	}
+}
+
+// pursue sends an operation as clients do: some give up at the first trouble, some
+// ask again with the same key, some are so hasty that they send it twice at once.
+func (w *workload) pursue(ctx context.Context, dice *rand.Rand, o *operation) {
+	if dice.IntN(50) == 0 {
+		var twin sync.WaitGroup
+		twin.Go(func() { w.client.send(ctx, w.history, o) })
+		w.client.send(ctx, w.history, o)
+		twin.Wait()
+		return
+	}
+	for tries := 1 + 3*dice.IntN(2); tries > 0; tries-- {
+		a := w.client.send(ctx, w.history, o)
+		if a.definite() {
+			return
+		}
+		if a.Status == 0 || a.Status == http.StatusServiceUnavailable {
+			pause(ctx, time.Duration(20+dice.IntN(200))*time.Millisecond)
+		}
+	}
+}
+
+// wish makes a new operation, or nil where there is nothing to refer to yet.
+func (w *workload) wish(dice *rand.Rand) *operation {
+	from := w.users[dice.IntN(len(w.users))]
+	if w.options.border && dice.IntN(2) == 0 {
+		return crossBorder([]kind{deposit, withdrawal}[dice.IntN(2)], from, 1+dice.Int64N(500))
+	}
+	switch roll := dice.IntN(100); {
+	case roll < 45:
+		return w.pay(dice, transfer, from, w.other(dice, from))
+	case roll < 62:
+		if from == w.users[0] { // it pays back, or all money would end there
+			return w.pay(dice, transfer, from, w.other(dice, from))
+		}
+		return w.pay(dice, transfer, from, w.users[0])
+	case roll < 67:
+		return crossBorder(deposit, from, 1+dice.Int64N(2000))
+	case roll < 73:
+		return crossBorder(withdrawal, from, 1+dice.Int64N(1500))
+	case roll < 84:
+		return w.pay(dice, authorise, from, w.other(dice, from))
+	case roll < 91:
+		return w.follow(dice, capture)
+	case roll < 95:
+		return w.follow(dice, void)
+	default:
+		return w.follow(dice, reversal)
+	}
+}
+
+func (w *workload) other(dice *rand.Rand, than *user) *user {
+	for {
+		if u := w.users[dice.IntN(len(w.users))]; u != than {
+			return u
+		}
+	}
+}
+
+func (w *workload) pay(dice *rand.Rand, k kind, from, to *user) *operation {
+	amount := 1 + dice.Int64N(500)
+	if dice.IntN(25) == 0 {
+		amount = 1_000_000_000 // more than anybody has
+	}
+	body := map[string]any{"to": "@" + to.handle, "amount": amount, "currency": currency}
+	if k == authorise {
+		body["authorize"] = true
+	}
+	return &operation{kind: k, user: from, payee: to, amount: amount, key: newKey(), path: "/v1/transfers", body: encode(body)}
+}
+
+func crossBorder(k kind, who *user, amount int64) *operation {
+	return &operation{
+		kind: k, user: who, amount: amount, key: newKey(), path: "/v1/" + string(k) + "s",
+		body: encode(map[string]any{"amount": amount, "currency": currency}),
+	}
+}
+
+// follow captures or voids an authorisation, or reverses a transfer, that was
+// accepted; often one that others are at, too.
+func (w *workload) follow(dice *rand.Rand, k kind) *operation {
+	target := w.history.pick(func(h *history) []*operation {
+		if k == reversal {
+			return h.sent
+		}
+		return h.authorised
+	}, dice.IntN)
+	if target == nil {
+		return nil
+	}
+	verb := map[kind]string{capture: "capture", void: "void", reversal: "reverse"}[k]
+	o := &operation{
+		kind: k, user: target.payee, target: target, key: newKey(),
+		path: fmt.Sprintf("/v1/transfers/%s/%s", target.verdict().Transfer, verb),
+	}
+	if k != void {
+		o.body = encode(map[string]any{})
+		if dice.IntN(2) == 0 {
+			o.amount = 1 + dice.Int64N(target.amount+target.amount/10+1) // sometimes more than there is
+			o.body = encode(map[string]any{"amount": o.amount})
+		}
+	}
+	return o
+}
+
+// again sends an earlier operation once more, whatever became of it.
+func (w *workload) again(ctx context.Context, dice *rand.Rand) {
+	if o := w.history.pick(func(h *history) []*operation { return h.all }, dice.IntN); o != nil {
+		w.client.send(ctx, w.history, o)
+	}
+}
+
+// otherBody sends something else under a key whose outcome is known: it must be
+// told so, and change nothing.
+func (w *workload) otherBody(ctx context.Context, dice *rand.Rand) {
+	o := w.history.pick(func(h *history) []*operation { return h.all }, dice.IntN)
+	if o == nil || !o.verdict().definite() || o.kind == void {
+		return
+	}
+	other := &operation{
+		kind: o.kind, user: o.user, payee: o.payee, target: o.target, amount: o.amount + 1, key: o.key, path: o.path,
+	}
+	body := map[string]any{"amount": other.amount}
+	if o.target == nil {
+		body["currency"] = currency
+	}
+	if o.payee != nil {
+		body["to"] = "@" + o.payee.handle
+	}
+	if o.kind == authorise {
+		body["authorize"] = true
+	}
+	other.body = encode(body)
+	if a := w.client.send(ctx, w.history, other); a.definite() {
+		w.client.found.add("replay", "a key was used for something else, and that was carried out or refused as if new\nfirst %s\nthen %s", o, other)
+	}
+}
+
+// look reads a wallet.
+func (w *workload) look(ctx context.Context, dice *rand.Rand) {
+	u := w.users[dice.IntN(len(w.users))]
+	r := reading{user: u, began: w.history.now()}
+	got, _, err := w.client.do(ctx, http.MethodGet, "/v1/wallets", u.token(), "", nil)
+	if r.ended = w.history.now(); err != nil {
+		return
+	}
+	if got.status != http.StatusOK {
+		_, _ = w.client.problem(got, func() string { return "GET /v1/wallets" })
+		return
+	}
+	var page struct {
+		Items []struct{ Balance, Held, Available int64 } `json:"items"`
+	}
+	if json.Unmarshal(got.body, &page) != nil || len(page.Items) != 1 {
+		w.client.found.add("http", "an answer that is no list of one wallet: %s", got.body)
+		return
+	}
+	r.balance, r.held, r.available = page.Items[0].Balance, page.Items[0].Held, page.Items[0].Available
+	w.history.read(r)
+}
+
+func newKey() string { return uuid.NewString() }
+
+func encode(body any) []byte {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // maps of strings and numbers
+	}
+	return text
+}
