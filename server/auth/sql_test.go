@@ -91,7 +91,7 @@ func TestWhatThisPackageMayNotKnow(t *testing.T) {
 		for _, imported := range file.Imports {
 			path, err := strconv.Unquote(imported.Path.Value)
 			must(t, err)
-			for _, forbidden := range []string{"net/http", "gofiber", "asynq", "viper", "kizo/server/", "kizo/tui", "kizo/client"} {
+			for _, forbidden := range []string{"net/http", "gofiber", "asynq", "viper", "kizo/server/ledger", "kizo/server/api", "kizo/server/settle", "kizo/server/bank", "kizo/server/embedded", "kizo/tui", "kizo/client"} {
 				if strings.Contains(path, forbidden) {
 					t.Errorf("server/auth imports %s", path)
 				}
