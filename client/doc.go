@@ -31,4 +31,3 @@
 // Models and request builders are generated from openapi.yaml.
 package client
 
-//go:generate oapi-codegen -config oapi-codegen.yaml ../openapi.yaml

@@ -29,5 +29,7 @@ while IFS= read -r f; do
 done < <(git ls-files '*.gen.go')
 
 # Every error code stands in the contract and in the status table.
-go test -count=1 -run 'TestContract' ./server/api
+codes=$(go test -count=1 -v -run '^(TestCodesAreTheSameEverywhere|TestTablesFollowTheContract)$' ./server/api) ||
+  fail "error codes: $codes"
+[ "$(grep -c '^--- PASS' <<<"$codes")" -eq 2 ] || fail "the tests of the error codes were not run"
 echo "verify: all in order"
