@@ -30,4 +30,3 @@
 //
 // Models and request builders are generated from openapi.yaml.
 package client
-
