@@ -33,11 +33,6 @@ type Queues struct {
 // NewQueues makes one on its own connections; Close it.
 func NewQueues(opt asynq.RedisConnOpt) *Queues { return &Queues{asynq.NewInspector(opt)} }
 
-// NewQueuesOn makes one on connections that are the caller's.
-func NewQueuesOn(client redis.UniversalClient) *Queues {
-	return &Queues{asynq.NewInspectorFromRedisClient(client)}
-}
-
 // Close gives the connections back.
 func (q *Queues) Close() error { return q.inspector.Close() }
 
