@@ -54,7 +54,7 @@ DURATION ?= 5m
 
 .PHONY: chaos
 chaos: deps ## a fault run: kills, crashes, cut lines; SEED= repeats one, DURATION= sets its length
-	$(GO) run ./loadtest/chaos -duration $(DURATION) -seed $(or $(SEED),0) -lies 0
+	$(GO) run ./loadtest/chaos -duration $(DURATION) -seed $(or $(SEED),0)
 
 .PHONY: chaos-mutants
 chaos-mutants: deps ## plant one bug after the other: the fault run must notice each

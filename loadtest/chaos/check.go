@@ -23,6 +23,7 @@ type evidence struct {
 	users      []*user
 	books      *books
 	journal    []sim.Entry
+	lies       []sim.Lie
 	deaths     map[string]time.Time
 	found      *findings
 }
@@ -33,6 +34,7 @@ var rules = []func(*evidence){
 	checkHistory, checkReplays, checkBalances, // what was said is what is
 	checkModel, checkOrder, checkReads, // and was so in one order
 	checkBank, checkClearing, // on both sides of the border
+	checkLies, // and whatever was told otherwise is known
 	checkFences, checkLeases,
 }
 
@@ -88,6 +90,10 @@ func (r *result) gather(ctx context.Context, conn *pgx.Conn) (*evidence, error) 
 	if err != nil {
 		return nil, err
 	}
+	lies, err := sim.ReadLies(r.house.bank.journal())
+	if err != nil {
+		return nil, err
+	}
 	type named struct {
 		handle string
 		id     uuid.UUID
@@ -97,7 +103,7 @@ func (r *result) gather(ctx context.Context, conn *pgx.Conn) (*evidence, error) 
 		return nil, err
 	}
 	e := &evidence{
-		operations: r.history.operations(), reads: r.history.reads, books: b, journal: journal,
+		operations: r.history.operations(), reads: r.history.reads, books: b, journal: journal, lies: lies,
 		deaths: r.house.diary.deaths, found: r.found,
 	}
 	byHandle := make(map[string]uuid.UUID)

@@ -54,7 +54,7 @@ var errNobody = errors.New("no API is up")
 
 // do sends one request to one of the APIs. sent tells whether it may have arrived.
 func (c *client) do(ctx context.Context, method, path, token, key string, body []byte) (got *answer, sent bool, err error) {
-	url := c.anyAPI()
+	url := c.house.anyAPI()
 	if url == "" {
 		return nil, false, errNobody
 	}
@@ -97,9 +97,10 @@ func (c *client) do(ctx context.Context, method, path, token, key string, body [
 	}, true, nil
 }
 
-func (c *client) anyAPI() string {
+// anyAPI is the address of one of those that are up, or "".
+func (h *house) anyAPI() string {
 	var up []string
-	for _, d := range c.house.daemons {
+	for _, d := range h.daemons {
 		if url := d.apiURL(); url != "" {
 			up = append(up, url)
 		}

@@ -87,6 +87,8 @@ func (d *daemon) environment(generation int, faults string) []string {
 		"KIZO_DATABASE_URL="+database.String(),
 		"KIZO_REDIS_URL=redis-socket://"+d.house.redisAddr,
 		"KIZO_BANK_TOKEN="+bankToken,
+		"KIZO_BANK_CALLBACK_SECRET="+callbackSecret,
+		"KIZO_REVIEW_AFTER_ATTEMPTS=3", // of those about which the bank contradicts us for good
 		"KIZO_FAULTS_HIT="+d.house.hits,
 		"KIZO_FAULTS="+faults,
 		fmt.Sprintf("KIZO_FAULTS_SEED=%d", d.house.options.seed+uint64(generation)),

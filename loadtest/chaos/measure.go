@@ -35,6 +35,7 @@ func (r *result) measure(e *evidence) {
 	}
 	slices.Sort(r.orphansNet)
 	r.pickups = pickups(e.books.log)
+	r.lies, r.liesFound = e.liesFound()
 	r.rates()
 	counted := make(map[string]bool, len(e.journal))
 	for _, entry := range e.journal {

@@ -116,5 +116,8 @@ func (r *result) settle(ctx context.Context, w *workload) error {
 	if err != nil {
 		return err
 	}
-	return r.awaitTerminal(ctx, conn) // what the resolving itself has opened
+	if err := r.awaitTerminal(ctx, conn); err != nil { // what the resolving itself has opened
+		return err
+	}
+	return r.awaitReconciled(ctx, conn)
 }

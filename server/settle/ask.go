@@ -71,6 +71,9 @@ func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
 		}
 		return r
 	}
+	if fault.Planted("submit_believed") {
+		return reply{answer: first}
+	}
 	return s.confirm(ctx, c, first)
 }
 

@@ -159,6 +159,9 @@ func (s *Settler) postpone(ctx context.Context, c claim, delay time.Duration, r 
 	if err := fault.Point("settle.before_postpone"); err != nil {
 		return err
 	}
+	if fault.Planted("difference_forgotten") {
+		r.differs = ""
+	}
 	tag, err := s.pool.Exec(ctx, giveBack, c.transfer, c.fence, delay, r.what, plain(r.err.Error()), r.unconfirmed, r.differs, c.instruction.Ref)
 	if err != nil {
 		return fmt.Errorf("postpone payment %s: %w", c.transfer, err)

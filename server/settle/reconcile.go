@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/fault"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -62,6 +63,9 @@ func (s *Settler) Reconcile(ctx context.Context) (Reconciliation, error) {
 		return r, err
 	}
 	r.Read = read
+	if err := fault.Point("settle.statement_kept"); err != nil {
+		return r, err
+	}
 	for after := int64(0); ; {
 		pairs, err := s.openLines(ctx, after)
 		if err != nil {
@@ -106,6 +110,9 @@ func (s *Settler) readStatement(ctx context.Context) (read int, all bool, err er
 	for range maxPages {
 		page, err := s.bank.Statement(ctx, after, bank.MaxPageSize)
 		s.breaker.report(ctx, err)
+		if err == nil {
+			err = fault.Point("settle.statement_read")
+		}
 		if err != nil {
 			return read, false, fmt.Errorf("read the bank's statement: %w", err)
 		}
@@ -226,6 +233,9 @@ func (s *Settler) differ(ctx context.Context, p pair, d Difference, r *Reconcili
 }
 
 func (s *Settler) close(ctx context.Context, seq int64, state string) error {
+	if err := fault.Point("settle.before_close"); err != nil {
+		return err
+	}
 	const update = `UPDATE statement_lines SET state = $2 WHERE seq = $1 AND state = 'open'`
 	if _, err := s.pool.Exec(ctx, update, seq, state); err != nil {
 		return fmt.Errorf("close statement line %d: %w", seq, err)
