@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -45,7 +46,7 @@ func (r *result) audit(ctx context.Context) error {
 		return fmt.Errorf("audit: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := r.auditLedger(ctx, conn); err != nil {
+	if err := r.auditLedger(ctx); err != nil {
 		return err
 	}
 	e, err := r.gather(ctx, conn)
@@ -64,10 +65,15 @@ func (r *result) audit(ctx context.Context) error {
 
 // auditLedger lets the ledger audit itself, twice: the second time is the measured
 // one, since the first fills PostgreSQL's cache.
-func (r *result) auditLedger(ctx context.Context, conn *pgx.Conn) error {
+func (r *result) auditLedger(ctx context.Context) error {
+	pool, err := pgxpool.New(ctx, r.house.adminURL())
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
 	for range 2 {
 		began := time.Now()
-		report, err := ledger.Audit(ctx, conn)
+		report, err := ledger.Audit(ctx, pool)
 		if err != nil {
 			return err
 		}
