@@ -60,6 +60,10 @@ chaos: deps ## a fault run: kills, crashes, cut lines; SEED= repeats one, DURATI
 chaos-mutants: deps ## plant one bug after the other: the fault run must notice each
 	$(GO) run ./loadtest/chaos -mutants -seed $(or $(SEED),0)
 
+.PHONY: chaos-scenarios
+chaos-scenarios: deps ## one kind of trouble after the other, and what Kizo promises about it
+	$(GO) run ./loadtest/chaos -scenarios -seed $(or $(SEED),0)
+
 .PHONY: snapshot
 snapshot: $(GORELEASER) ## release archives of this tree, in dist/
 	$(GORELEASER) release --snapshot --clean --skip=publish

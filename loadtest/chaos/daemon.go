@@ -147,6 +147,24 @@ func (d *daemon) waitReady(ctx context.Context) error {
 	}
 }
 
+// alive is the current generation's process.
+func (d *daemon) alive() *process {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.current
+}
+
+// stopped tells whether the current generation stands still.
+func (d *daemon) stopped() bool {
+	p := d.alive()
+	if p == nil {
+		return false
+	}
+	stat := contents(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	_, state, ok := strings.Cut(stat, ") ") // after the name, which may hold anything
+	return ok && strings.HasPrefix(state, "T")
+}
+
 // signal reaches the current generation; it tells whether there was one.
 func (d *daemon) signal(s syscall.Signal) bool {
 	d.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,6 +34,10 @@ func Point(name string) error {
 		// Like kill -9: no deferred call, no flush, no goodbye.
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
+	case "stop":
+		// As a machine that stands still: all goroutines, leases and timeouts with it.
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		return nil
 	case "stall":
 		time.Sleep(rule.stall)
 		return nil
@@ -95,7 +100,7 @@ func parseRule(text string) (name string, r rule, err error) {
 		r.stall, err = time.ParseDuration(stall)
 	}
 	r.action = action
-	known := action == "kill" || action == "fail" || action == "stall"
+	known := slices.Contains([]string{"kill", "fail", "stop", "stall"}, action)
 	if !ok || !known || stalls != (action == "stall") || err != nil {
 		return "", rule{}, fmt.Errorf("KIZO_FAULTS: cannot read %q", text)
 	}

@@ -171,13 +171,13 @@ func (s *Settler) compareAnswers(ctx context.Context, c claim, answer bank.Answe
 // finish gives the bank's word to the ledger, under our fence. It goes on although
 // ctx may have ended: an answer that we have is not thrown away.
 func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error {
+	if err := fault.Point("settle.before_finish"); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
 	if fault.Planted("double_credit_on_replayed_settlement") { // the word comes twice
 		_, _ = s.ledger.Settle(ctx, ledger.Settlement{Transfer: c.transfer, Fence: c.fence, Executed: answer.Outcome == bank.Executed})
-	}
-	if err := fault.Point("settle.before_finish"); err != nil {
-		return err
 	}
 	result, err := s.ledger.Settle(ctx, ledger.Settlement{
 		Transfer: c.transfer,
