@@ -69,7 +69,7 @@ func runScenarios(ctx context.Context, o options, w io.Writer) error {
 			continue
 		}
 		own := o
-		own.scenario, own.keep, own.summary, own.points = s, "", "", false
+		own.scenario, own.summary, own.points = s, "", false
 		s.adjust(&own)
 		result, err := run(ctx, own)
 		if err != nil {

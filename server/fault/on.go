@@ -37,6 +37,7 @@ func Point(name string) error {
 	case "stop":
 		// As a machine that stands still: all goroutines, leases and timeouts with it.
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		time.Sleep(stopTakes) // the kernel stops the other threads first: nobody goes on from here before it has
 		return nil
 	case "stall":
 		time.Sleep(rule.stall)
@@ -45,6 +46,8 @@ func Point(name string) error {
 		return fmt.Errorf("fault injected at %s", name)
 	}
 }
+
+const stopTakes = 100 * time.Millisecond
 
 // Planted tells whether a bug has been planted.
 func Planted(name string) bool { return plan().planted[name] }

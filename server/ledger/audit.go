@@ -201,11 +201,16 @@ func (a *audit) help(ctx, joining context.Context, pool *pgxpool.Pool, snapshot 
 		return
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	// It takes no parameters; what PostgreSQL calls a snapshot has no quotes in it.
-	if _, err := tx.Exec(ctx, "SET TRANSACTION SNAPSHOT '"+strings.ReplaceAll(snapshot, "'", "''")+"'"); err != nil {
+	if _, err := tx.Exec(ctx, adopting(snapshot)); err != nil {
 		return
 	}
 	a.work(ctx, tx)
+}
+
+// adopting is SQL that takes no parameters; what PostgreSQL calls a snapshot has no
+// quotes in it.
+func adopting(snapshot string) string {
+	return "SET TRANSACTION SNAPSHOT '" + strings.ReplaceAll(snapshot, "'", "''") + "'"
 }
 
 func (a *audit) fail(err error) {
