@@ -162,7 +162,7 @@ func (f *follower) read(ctx context.Context) error {
 // server ended in order is simply opened again.
 func (f *follower) wait(ctx context.Context, err error) error {
 	if errors.Is(err, io.EOF) && f.pause == time.Second {
-		f.pause = 2 * time.Second // unless it ends at once again
+		f.pause = 2 * time.Second                                                    // unless it ends at once again
 		return f.sleep(ctx, time.Duration(rand.Int64N(int64(300*time.Millisecond)))) //nolint:gosec // jitter
 	}
 	if !f.lost {

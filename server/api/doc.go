@@ -5,7 +5,6 @@
 //	                                                                          │
 //	response ◄────────────── problem+json ◄── one table: code ─► status ◄── error
 //
-//
 // A stream of events (stream.go) is a response that does not end by itself.
 //
 // A handler turns a request into one call of the ledger or of auth, and its
