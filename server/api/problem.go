@@ -23,6 +23,7 @@ var statuses = map[ProblemCode]int{
 	BodyTooLarge:         http.StatusRequestEntityTooLarge,
 	MediaTypeUnsupported: http.StatusUnsupportedMediaType,
 	ParameterMalformed:   http.StatusBadRequest,
+	TooManyStreams:       http.StatusTooManyRequests,
 	RouteNotFound:        http.StatusNotFound,
 	MethodNotAllowed:     http.StatusMethodNotAllowed,
 	Forbidden:            http.StatusForbidden,
@@ -195,7 +196,7 @@ func (a *API) handleError(c *fiber.Ctx, err error) error {
 		a.log.Error("request failed", "request_id", id, "method", c.Method(),
 			"route", c.Route().Path, "code", string(p.Code), "error", err)
 	}
-	if p.Status == http.StatusServiceUnavailable {
+	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
 		c.Set(fiber.HeaderRetryAfter, "1")
 	}
 	if p.Status == http.StatusUnauthorized {
