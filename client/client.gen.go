@@ -115,6 +115,7 @@ const (
 	TimeInFuture            ProblemCode = "time_in_future"
 	TokenExpired            ProblemCode = "token_expired"
 	TokenInvalid            ProblemCode = "token_invalid"
+	TooManyStreams          ProblemCode = "too_many_streams"
 	TransferNotFound        ProblemCode = "transfer_not_found"
 	TransferNotPending      ProblemCode = "transfer_not_pending"
 	TransferNotReversible   ProblemCode = "transfer_not_reversible"
@@ -226,6 +227,8 @@ func (e ProblemCode) Valid() bool {
 	case TokenExpired:
 		return true
 	case TokenInvalid:
+		return true
+	case TooManyStreams:
 		return true
 	case TransferNotFound:
 		return true
@@ -382,6 +385,12 @@ type AuditReport struct {
 	Ok     bool         `json:"ok"`
 }
 
+// AuditSnapshot defines model for AuditSnapshot.
+type AuditSnapshot struct {
+	At time.Time `json:"at"`
+	Ok bool      `json:"ok"`
+}
+
 // Balance defines model for Balance.
 type Balance struct {
 	At time.Time `json:"at"`
@@ -418,6 +427,27 @@ type BankTransferCreate struct {
 // Example: USD
 type Currency = string
 
+// DatabaseSnapshot defines model for DatabaseSnapshot.
+type DatabaseSnapshot struct {
+	// BatchSize Commands per commit of the ledger
+	BatchSize *float64 `json:"batch_size"`
+
+	// Commits Percentiles are read off the histograms of /metrics; null where nothing happened
+	Commits         LatencySnapshot `json:"commits"`
+	ConnectionsBusy int             `json:"connections_busy"`
+	ConnectionsMax  int             `json:"connections_max"`
+	Ok              bool            `json:"ok"`
+}
+
+// DayBalance defines model for DayBalance.
+type DayBalance struct {
+	// Balance Minor units
+	//
+	// Example: 1250
+	Balance Money              `json:"balance"`
+	Day     openapi_types.Date `json:"day"`
+}
+
 // Difference defines model for Difference.
 type Difference struct {
 	Detail      string    `json:"detail"`
@@ -428,6 +458,31 @@ type Difference struct {
 	// SuspenseId The transfer that booked it to suspense
 	SuspenseId *openapi_types.UUID `json:"suspense_id,omitempty"`
 	TransferId *openapi_types.UUID `json:"transfer_id,omitempty"`
+}
+
+// EventData What stands in the data of an event, by its type
+type EventData struct {
+	union json.RawMessage
+}
+
+// JanitorSnapshot defines model for JanitorSnapshot.
+type JanitorSnapshot struct {
+	// Differences Found between the bank's books and ours, ever; up to 10000
+	Differences int `json:"differences"`
+
+	// NeedsReview Up to 10000
+	NeedsReview int `json:"needs_review"`
+
+	// Overdue Payments past their time, up to 10000
+	Overdue int `json:"overdue"`
+}
+
+// LatencySnapshot Percentiles are read off the histograms of /metrics; null where nothing happened
+type LatencySnapshot struct {
+	Count     int64    `json:"count"`
+	P50Ms     *float64 `json:"p50_ms"`
+	P99Ms     *float64 `json:"p99_ms"`
+	PerSecond float64  `json:"per_second"`
 }
 
 // LogIn defines model for LogIn.
@@ -441,6 +496,46 @@ type LogIn struct {
 //
 // Example: 1250
 type Money = int64
+
+// MonthTotals Since the first of this month (UTC); null where there is too much of it to add up at once
+type MonthTotals struct {
+	// Count Times that the balance changed
+	Count int64 `json:"count"`
+
+	// In Minor units that came
+	In *int64 `json:"in"`
+
+	// Out Minor units that went
+	Out *int64 `json:"out"`
+}
+
+// OpsSnapshot Queues and health at one moment. What this kizod cannot know is null
+type OpsSnapshot struct {
+	// Api Percentiles are read off the histograms of /metrics; null where nothing happened
+	Api LatencySnapshot `json:"api"`
+	At  time.Time       `json:"at"`
+
+	// BankBreaker `closed` is well, `open` leaves the bank alone; null where this kizod does not settle
+	BankBreaker *string          `json:"bank_breaker"`
+	Database    DatabaseSnapshot `json:"database"`
+
+	// IntervalMs What the rates and percentiles below are about
+	IntervalMs int64 `json:"interval_ms"`
+
+	// Janitor null while the database is away
+	Janitor *JanitorSnapshot `json:"janitor"`
+
+	// LastAudit null where this kizod has made none
+	LastAudit *AuditSnapshot `json:"last_audit"`
+
+	// Queues null while Redis is away
+	Queues  *[]QueueSnapshot `json:"queues"`
+	RedisOk bool             `json:"redis_ok"`
+
+	// Settlement null where this kizod does not settle
+	Settlement *LatencySnapshot `json:"settlement"`
+	Workers    *WorkersSnapshot `json:"workers"`
+}
 
 // PartAmount defines model for PartAmount.
 type PartAmount struct {
@@ -505,6 +600,12 @@ type PaymentResolve struct {
 	Reason string `json:"reason"`
 }
 
+// PendingCounts Transfers that have not ended, up to 1000 each
+type PendingCounts struct {
+	In  int `json:"in"`
+	Out int `json:"out"`
+}
+
 // Person defines model for Person.
 type Person struct {
 	Handle string `json:"handle"`
@@ -557,6 +658,23 @@ type Queue struct {
 // QueueList defines model for QueueList.
 type QueueList struct {
 	Items []Queue `json:"items"`
+}
+
+// QueueSnapshot defines model for QueueSnapshot.
+type QueueSnapshot struct {
+	Active      int    `json:"active"`
+	Archived    int    `json:"archived"`
+	Completed   int    `json:"completed"`
+	FailedTotal int    `json:"failed_total"`
+	Name        string `json:"name"`
+
+	// OldestMs Age of the oldest pending task
+	OldestMs       int64 `json:"oldest_ms"`
+	Paused         bool  `json:"paused"`
+	Pending        int   `json:"pending"`
+	ProcessedTotal int   `json:"processed_total"`
+	Retry          int   `json:"retry"`
+	Scheduled      int   `json:"scheduled"`
 }
 
 // Reason defines model for Reason.
@@ -623,6 +741,18 @@ type SignUp struct {
 
 	// Password 10 to 256 bytes
 	Password string `json:"password"`
+}
+
+// Summary defines model for Summary.
+type Summary struct {
+	At time.Time `json:"at"`
+
+	// Pending Transfers that have not ended, up to 1000 each
+	Pending PendingCounts `json:"pending"`
+
+	// Recent The newest five
+	Recent  []Transfer      `json:"recent"`
+	Wallets []WalletSummary `json:"wallets"`
 }
 
 // Task defines model for Task.
@@ -744,6 +874,13 @@ type TransferCreate struct {
 	To string `json:"to"`
 }
 
+// TransferEvent A transfer took a state. What it says never changes
+type TransferEvent struct {
+	At       time.Time     `json:"at"`
+	State    TransferState `json:"state"`
+	Transfer Transfer      `json:"transfer"`
+}
+
 // TransferKind defines model for TransferKind.
 type TransferKind string
 
@@ -851,6 +988,25 @@ type WalletOpen struct {
 	Currency Currency `json:"currency"`
 }
 
+// WalletSummary defines model for WalletSummary.
+type WalletSummary struct {
+	// Month Since the first of this month (UTC); null where there is too much of it to add up at once
+	Month MonthTotals `json:"month"`
+
+	// Trend The last 14 days (UTC), oldest first; the last one is today
+	Trend  []DayBalance `json:"trend"`
+	Wallet Wallet       `json:"wallet"`
+}
+
+// WorkersSnapshot defines model for WorkersSnapshot.
+type WorkersSnapshot struct {
+	Busy int `json:"busy"`
+
+	// Servers Processes with workers, all kizods together
+	Servers int `json:"servers"`
+	Slots   int `json:"slots"`
+}
+
 // ID defines model for ID.
 type ID = openapi_types.UUID
 
@@ -879,6 +1035,18 @@ type CreateDepositParams struct {
 
 	// Prefer `wait=5` waits up to so many seconds (at most 30) for the bank's answer
 	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// StreamEventsParams defines parameters for StreamEvents.
+type StreamEventsParams struct {
+	// Since The id of an event, or a time as in RFC 3339; from now on when left out
+	Since *string `form:"since,omitempty" json:"since,omitempty"`
+
+	// Ops For operators
+	Ops *bool `form:"ops,omitempty" json:"ops,omitempty"`
+
+	// LastEventID As since, and before it
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
 // OpsListActionsParams defines parameters for OpsListActions.
@@ -928,6 +1096,15 @@ type ListTransfersParams struct {
 
 	// Q Text that the memo contains
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// MinAmount Minor units, inclusive
+	MinAmount *int64 `form:"min_amount,omitempty" json:"min_amount,omitempty"`
+
+	// MaxAmount Minor units, inclusive
+	MaxAmount *int64 `form:"max_amount,omitempty" json:"max_amount,omitempty"`
+
+	// With The other side: `@handle` or e-mail address
+	With *string `form:"with,omitempty" json:"with,omitempty"`
 }
 
 // CreateTransferParams defines parameters for CreateTransfer.
@@ -1021,6 +1198,68 @@ type OpenWalletJSONRequestBody = WalletOpen
 
 // CreateWithdrawalJSONRequestBody defines body for CreateWithdrawal for application/json ContentType.
 type CreateWithdrawalJSONRequestBody = BankTransferCreate
+
+// AsTransferEvent returns the union data inside the EventData as a TransferEvent
+func (t EventData) AsTransferEvent() (TransferEvent, error) {
+	var body TransferEvent
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromTransferEvent overwrites any union data inside the EventData as the provided TransferEvent
+func (t *EventData) FromTransferEvent(v TransferEvent) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeTransferEvent performs a merge with any union data inside the EventData, using the provided TransferEvent
+func (t *EventData) MergeTransferEvent(v TransferEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsOpsSnapshot returns the union data inside the EventData as a OpsSnapshot
+func (t EventData) AsOpsSnapshot() (OpsSnapshot, error) {
+	var body OpsSnapshot
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromOpsSnapshot overwrites any union data inside the EventData as the provided OpsSnapshot
+func (t *EventData) FromOpsSnapshot(v OpsSnapshot) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeOpsSnapshot performs a merge with any union data inside the EventData, using the provided OpsSnapshot
+func (t *EventData) MergeOpsSnapshot(v OpsSnapshot) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t EventData) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *EventData) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -1168,6 +1407,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/deposits (the `CreateDeposit` operationId).
 	CreateDeposit(ctx context.Context, params *CreateDepositParams, body CreateDepositJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StreamEvents What happens to your transfers, as it happens (server-sent events)
+	//
+	// A stream of server-sent events, each with the JSON of its schema in `data`:
+	//
+	// - `transfer` (TransferEvent): a transfer of yours took a state. Its `id` goes into `Last-Event-ID` to go on after it.
+	// - `live` (an empty object): all that had happened before has been told. Its `id` stands for that moment.
+	// - `ops` (OpsSnapshot, once a second, operators with `ops=true` alone): queues and health; it has no id.
+	//
+	// Comments come at least every 10 seconds. The stream ends soon after its access token or session has, when its
+	// reader is too slow, and when the server stops: connect again with the id of the last event. Nothing is lost or told twice.
+	//
+	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
+	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetMe Your profile
 	//
@@ -1317,7 +1570,15 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v1/sessions/{id} (the `RevokeSession` operationId).
 	RevokeSession(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetSummary What a dashboard opens with, in one call
+	//
+	// Corresponds with GET /v1/summary (the `GetSummary` operationId).
+	GetSummary(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListTransfers Your transfers, newest first
+	//
+	// A page may hold fewer than limit, or none, and still have a next_cursor: a search through a long history
+	// ends each page after so many transfers that do not match. Only a page without a cursor is the last.
 	//
 	// Corresponds with GET /v1/transfers (the `ListTransfers` operationId).
 	ListTransfers(ctx context.Context, params *ListTransfersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1600,6 +1861,30 @@ func (c *Client) CreateDepositWithBody(ctx context.Context, params *CreateDeposi
 // Corresponds with POST /v1/deposits (the `CreateDeposit` operationId).
 func (c *Client) CreateDeposit(ctx context.Context, params *CreateDepositParams, body CreateDepositJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateDepositRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StreamEvents What happens to your transfers, as it happens (server-sent events)
+//
+// A stream of server-sent events, each with the JSON of its schema in `data`:
+//
+// - `transfer` (TransferEvent): a transfer of yours took a state. Its `id` goes into `Last-Event-ID` to go on after it.
+// - `live` (an empty object): all that had happened before has been told. Its `id` stands for that moment.
+// - `ops` (OpsSnapshot, once a second, operators with `ops=true` alone): queues and health; it has no id.
+//
+// Comments come at least every 10 seconds. The stream ends soon after its access token or session has, when its
+// reader is too slow, and when the server stops: connect again with the id of the last event. Nothing is lost or told twice.
+//
+// Corresponds with GET /v1/events (the `StreamEvents` operationId).
+func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamEventsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1998,7 +2283,25 @@ func (c *Client) RevokeSession(ctx context.Context, id ID, reqEditors ...Request
 	return c.Client.Do(req)
 }
 
+// GetSummary What a dashboard opens with, in one call
+//
+// Corresponds with GET /v1/summary (the `GetSummary` operationId).
+func (c *Client) GetSummary(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSummaryRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListTransfers Your transfers, newest first
+//
+// A page may hold fewer than limit, or none, and still have a next_cursor: a search through a long history
+// ends each page after so many transfers that do not match. Only a page without a cursor is the last.
 //
 // Corresponds with GET /v1/transfers (the `ListTransfers` operationId).
 func (c *Client) ListTransfers(ctx context.Context, params *ListTransfersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2518,6 +2821,87 @@ func NewCreateDepositRequestWithBody(server string, params *CreateDepositParams,
 			}
 
 			req.Header.Set("Prefer", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewStreamEventsRequest constructs an http.Request for the StreamEvents method
+func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Ops != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ops", *params.Ops, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
 		}
 
 	}
@@ -3269,6 +3653,33 @@ func NewRevokeSessionRequest(server string, id ID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetSummaryRequest constructs an http.Request for the GetSummary method
+func NewGetSummaryRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/summary")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListTransfersRequest constructs an http.Request for the ListTransfers method
 func NewListTransfersRequest(server string, params *ListTransfersParams) (*http.Request, error) {
 	var err error
@@ -3396,6 +3807,42 @@ func NewListTransfersRequest(server string, params *ListTransfersParams) (*http.
 		if params.Q != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.MinAmount != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "min_amount", *params.MinAmount, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.MaxAmount != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "max_amount", *params.MaxAmount, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.With != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "with", *params.With, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -4070,6 +4517,22 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/deposits (the `CreateDeposit` operationId).
 	CreateDepositWithResponse(ctx context.Context, params *CreateDepositParams, body CreateDepositJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateDepositResponse, error)
 
+	// StreamEventsWithResponse What happens to your transfers, as it happens (server-sent events)
+	//
+	// A stream of server-sent events, each with the JSON of its schema in `data`:
+	//
+	// - `transfer` (TransferEvent): a transfer of yours took a state. Its `id` goes into `Last-Event-ID` to go on after it.
+	// - `live` (an empty object): all that had happened before has been told. Its `id` stands for that moment.
+	// - `ops` (OpsSnapshot, once a second, operators with `ops=true` alone): queues and health; it has no id.
+	//
+	// Comments come at least every 10 seconds. The stream ends soon after its access token or session has, when its
+	// reader is too slow, and when the server stops: connect again with the id of the last event. Nothing is lost or told twice.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
+	StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error)
+
 	// GetMeWithResponse Your profile
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4238,7 +4701,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/sessions/{id} (the `RevokeSession` operationId).
 	RevokeSessionWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*RevokeSessionResponse, error)
 
+	// GetSummaryWithResponse What a dashboard opens with, in one call
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/summary (the `GetSummary` operationId).
+	GetSummaryWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSummaryResponse, error)
+
 	// ListTransfersWithResponse Your transfers, newest first
+	//
+	// A page may hold fewer than limit, or none, and still have a next_cursor: a search through a long history
+	// ends each page after so many transfers that do not match. Only a page without a cursor is the last.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4661,6 +5134,47 @@ func (r CreateDepositResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateDepositResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StreamEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5441,6 +5955,54 @@ func (r RevokeSessionResponse) ContentType() string {
 	return ""
 }
 
+type GetSummaryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Summary
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSummaryResponse) GetJSON200() *Summary {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSummaryResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSummaryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSummaryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSummaryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSummaryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListTransfersResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6210,6 +6772,28 @@ func (c *ClientWithResponses) CreateDepositWithResponse(ctx context.Context, par
 	return ParseCreateDepositResponse(rsp)
 }
 
+// StreamEventsWithResponse What happens to your transfers, as it happens (server-sent events)
+//
+// A stream of server-sent events, each with the JSON of its schema in `data`:
+//
+// - `transfer` (TransferEvent): a transfer of yours took a state. Its `id` goes into `Last-Event-ID` to go on after it.
+// - `live` (an empty object): all that had happened before has been told. Its `id` stands for that moment.
+// - `ops` (OpsSnapshot, once a second, operators with `ops=true` alone): queues and health; it has no id.
+//
+// Comments come at least every 10 seconds. The stream ends soon after its access token or session has, when its
+// reader is too slow, and when the server stops: connect again with the id of the last event. Nothing is lost or told twice.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events (the `StreamEvents` operationId).
+func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error) {
+	rsp, err := c.StreamEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamEventsResponse(rsp)
+}
+
 // GetMeWithResponse Your profile
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6522,7 +7106,23 @@ func (c *ClientWithResponses) RevokeSessionWithResponse(ctx context.Context, id 
 	return ParseRevokeSessionResponse(rsp)
 }
 
+// GetSummaryWithResponse What a dashboard opens with, in one call
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/summary (the `GetSummary` operationId).
+func (c *ClientWithResponses) GetSummaryWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSummaryResponse, error) {
+	rsp, err := c.GetSummary(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSummaryResponse(rsp)
+}
+
 // ListTransfersWithResponse Your transfers, newest first
+//
+// A page may hold fewer than limit, or none, and still have a next_cursor: a search through a long history
+// ends each page after so many transfers that do not match. Only a page without a cursor is the last.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6972,6 +7572,32 @@ func ParseCreateDepositResponse(rsp *http.Response) (*CreateDepositResponse, err
 			headers.IdempotencyReplayed = &value
 		}
 		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStreamEventsResponse parses an HTTP response from a StreamEventsWithResponse call
+func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
 	}
 
 	return response, nil
@@ -7501,6 +8127,39 @@ func ParseRevokeSessionResponse(rsp *http.Response) (*RevokeSessionResponse, err
 	switch {
 	case rsp.StatusCode == 204:
 		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetSummaryResponse parses an HTTP response from a GetSummaryWithResponse call
+func ParseGetSummaryResponse(rsp *http.Response) (*GetSummaryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSummaryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Summary
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem

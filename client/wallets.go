@@ -43,6 +43,12 @@ func (k *Kizo) Transfer(ctx context.Context, id openapi_types.UUID) (Transfer, e
 	return get[Transfer](ctx, k, request, err)
 }
 
+// Summary is what a dashboard opens with, in one call.
+func (k *Kizo) Summary(ctx context.Context) (Summary, error) {
+	request, err := NewGetSummaryRequest(k.server)
+	return get[Summary](ctx, k, request, err)
+}
+
 // Preview says what a transfer would do. Nothing is written, so its key is made up on the spot.
 func (k *Kizo) Preview(ctx context.Context, body TransferCreate) (TransferPreview, error) {
 	yes := true

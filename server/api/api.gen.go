@@ -4,8 +4,11 @@
 package api
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -112,6 +115,7 @@ const (
 	TimeInFuture            ProblemCode = "time_in_future"
 	TokenExpired            ProblemCode = "token_expired"
 	TokenInvalid            ProblemCode = "token_invalid"
+	TooManyStreams          ProblemCode = "too_many_streams"
 	TransferNotFound        ProblemCode = "transfer_not_found"
 	TransferNotPending      ProblemCode = "transfer_not_pending"
 	TransferNotReversible   ProblemCode = "transfer_not_reversible"
@@ -223,6 +227,8 @@ func (e ProblemCode) Valid() bool {
 	case TokenExpired:
 		return true
 	case TokenInvalid:
+		return true
+	case TooManyStreams:
 		return true
 	case TransferNotFound:
 		return true
@@ -379,6 +385,12 @@ type AuditReport struct {
 	Ok     bool         `json:"ok"`
 }
 
+// AuditSnapshot defines model for AuditSnapshot.
+type AuditSnapshot struct {
+	At time.Time `json:"at"`
+	Ok bool      `json:"ok"`
+}
+
 // Balance defines model for Balance.
 type Balance struct {
 	At time.Time `json:"at"`
@@ -415,6 +427,27 @@ type BankTransferCreate struct {
 // Example: USD
 type Currency = string
 
+// DatabaseSnapshot defines model for DatabaseSnapshot.
+type DatabaseSnapshot struct {
+	// BatchSize Commands per commit of the ledger
+	BatchSize *float64 `json:"batch_size"`
+
+	// Commits Percentiles are read off the histograms of /metrics; null where nothing happened
+	Commits         LatencySnapshot `json:"commits"`
+	ConnectionsBusy int             `json:"connections_busy"`
+	ConnectionsMax  int             `json:"connections_max"`
+	Ok              bool            `json:"ok"`
+}
+
+// DayBalance defines model for DayBalance.
+type DayBalance struct {
+	// Balance Minor units
+	//
+	// Example: 1250
+	Balance Money              `json:"balance"`
+	Day     openapi_types.Date `json:"day"`
+}
+
 // Difference defines model for Difference.
 type Difference struct {
 	Detail      string    `json:"detail"`
@@ -425,6 +458,31 @@ type Difference struct {
 	// SuspenseId The transfer that booked it to suspense
 	SuspenseId *openapi_types.UUID `json:"suspense_id,omitempty"`
 	TransferId *openapi_types.UUID `json:"transfer_id,omitempty"`
+}
+
+// EventData What stands in the data of an event, by its type
+type EventData struct {
+	union json.RawMessage
+}
+
+// JanitorSnapshot defines model for JanitorSnapshot.
+type JanitorSnapshot struct {
+	// Differences Found between the bank's books and ours, ever; up to 10000
+	Differences int `json:"differences"`
+
+	// NeedsReview Up to 10000
+	NeedsReview int `json:"needs_review"`
+
+	// Overdue Payments past their time, up to 10000
+	Overdue int `json:"overdue"`
+}
+
+// LatencySnapshot Percentiles are read off the histograms of /metrics; null where nothing happened
+type LatencySnapshot struct {
+	Count     int64    `json:"count"`
+	P50Ms     *float64 `json:"p50_ms"`
+	P99Ms     *float64 `json:"p99_ms"`
+	PerSecond float64  `json:"per_second"`
 }
 
 // LogIn defines model for LogIn.
@@ -438,6 +496,46 @@ type LogIn struct {
 //
 // Example: 1250
 type Money = int64
+
+// MonthTotals Since the first of this month (UTC); null where there is too much of it to add up at once
+type MonthTotals struct {
+	// Count Times that the balance changed
+	Count int64 `json:"count"`
+
+	// In Minor units that came
+	In *int64 `json:"in"`
+
+	// Out Minor units that went
+	Out *int64 `json:"out"`
+}
+
+// OpsSnapshot Queues and health at one moment. What this kizod cannot know is null
+type OpsSnapshot struct {
+	// Api Percentiles are read off the histograms of /metrics; null where nothing happened
+	Api LatencySnapshot `json:"api"`
+	At  time.Time       `json:"at"`
+
+	// BankBreaker `closed` is well, `open` leaves the bank alone; null where this kizod does not settle
+	BankBreaker *string          `json:"bank_breaker"`
+	Database    DatabaseSnapshot `json:"database"`
+
+	// IntervalMs What the rates and percentiles below are about
+	IntervalMs int64 `json:"interval_ms"`
+
+	// Janitor null while the database is away
+	Janitor *JanitorSnapshot `json:"janitor"`
+
+	// LastAudit null where this kizod has made none
+	LastAudit *AuditSnapshot `json:"last_audit"`
+
+	// Queues null while Redis is away
+	Queues  *[]QueueSnapshot `json:"queues"`
+	RedisOk bool             `json:"redis_ok"`
+
+	// Settlement null where this kizod does not settle
+	Settlement *LatencySnapshot `json:"settlement"`
+	Workers    *WorkersSnapshot `json:"workers"`
+}
 
 // PartAmount defines model for PartAmount.
 type PartAmount struct {
@@ -502,6 +600,12 @@ type PaymentResolve struct {
 	Reason string `json:"reason"`
 }
 
+// PendingCounts Transfers that have not ended, up to 1000 each
+type PendingCounts struct {
+	In  int `json:"in"`
+	Out int `json:"out"`
+}
+
 // Person defines model for Person.
 type Person struct {
 	Handle string `json:"handle"`
@@ -554,6 +658,23 @@ type Queue struct {
 // QueueList defines model for QueueList.
 type QueueList struct {
 	Items []Queue `json:"items"`
+}
+
+// QueueSnapshot defines model for QueueSnapshot.
+type QueueSnapshot struct {
+	Active      int    `json:"active"`
+	Archived    int    `json:"archived"`
+	Completed   int    `json:"completed"`
+	FailedTotal int    `json:"failed_total"`
+	Name        string `json:"name"`
+
+	// OldestMs Age of the oldest pending task
+	OldestMs       int64 `json:"oldest_ms"`
+	Paused         bool  `json:"paused"`
+	Pending        int   `json:"pending"`
+	ProcessedTotal int   `json:"processed_total"`
+	Retry          int   `json:"retry"`
+	Scheduled      int   `json:"scheduled"`
 }
 
 // Reason defines model for Reason.
@@ -620,6 +741,18 @@ type SignUp struct {
 
 	// Password 10 to 256 bytes
 	Password string `json:"password"`
+}
+
+// Summary defines model for Summary.
+type Summary struct {
+	At time.Time `json:"at"`
+
+	// Pending Transfers that have not ended, up to 1000 each
+	Pending PendingCounts `json:"pending"`
+
+	// Recent The newest five
+	Recent  []Transfer      `json:"recent"`
+	Wallets []WalletSummary `json:"wallets"`
 }
 
 // Task defines model for Task.
@@ -741,6 +874,13 @@ type TransferCreate struct {
 	To string `json:"to"`
 }
 
+// TransferEvent A transfer took a state. What it says never changes
+type TransferEvent struct {
+	At       time.Time     `json:"at"`
+	State    TransferState `json:"state"`
+	Transfer Transfer      `json:"transfer"`
+}
+
 // TransferKind defines model for TransferKind.
 type TransferKind string
 
@@ -848,6 +988,25 @@ type WalletOpen struct {
 	Currency Currency `json:"currency"`
 }
 
+// WalletSummary defines model for WalletSummary.
+type WalletSummary struct {
+	// Month Since the first of this month (UTC); null where there is too much of it to add up at once
+	Month MonthTotals `json:"month"`
+
+	// Trend The last 14 days (UTC), oldest first; the last one is today
+	Trend  []DayBalance `json:"trend"`
+	Wallet Wallet       `json:"wallet"`
+}
+
+// WorkersSnapshot defines model for WorkersSnapshot.
+type WorkersSnapshot struct {
+	Busy int `json:"busy"`
+
+	// Servers Processes with workers, all kizods together
+	Servers int `json:"servers"`
+	Slots   int `json:"slots"`
+}
+
 // ID defines model for ID.
 type ID = openapi_types.UUID
 
@@ -876,6 +1035,18 @@ type CreateDepositParams struct {
 
 	// Prefer `wait=5` waits up to so many seconds (at most 30) for the bank's answer
 	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// StreamEventsParams defines parameters for StreamEvents.
+type StreamEventsParams struct {
+	// Since The id of an event, or a time as in RFC 3339; from now on when left out
+	Since *string `form:"since,omitempty" json:"since,omitempty"`
+
+	// Ops For operators
+	Ops *bool `form:"ops,omitempty" json:"ops,omitempty"`
+
+	// LastEventID As since, and before it
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
 // OpsListActionsParams defines parameters for OpsListActions.
@@ -925,6 +1096,15 @@ type ListTransfersParams struct {
 
 	// Q Text that the memo contains
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// MinAmount Minor units, inclusive
+	MinAmount *int64 `form:"min_amount,omitempty" json:"min_amount,omitempty"`
+
+	// MaxAmount Minor units, inclusive
+	MaxAmount *int64 `form:"max_amount,omitempty" json:"max_amount,omitempty"`
+
+	// With The other side: `@handle` or e-mail address
+	With *string `form:"with,omitempty" json:"with,omitempty"`
 }
 
 // CreateTransferParams defines parameters for CreateTransfer.
@@ -1019,6 +1199,68 @@ type OpenWalletJSONRequestBody = WalletOpen
 // CreateWithdrawalJSONRequestBody defines body for CreateWithdrawal for application/json ContentType.
 type CreateWithdrawalJSONRequestBody = BankTransferCreate
 
+// AsTransferEvent returns the union data inside the EventData as a TransferEvent
+func (t EventData) AsTransferEvent() (TransferEvent, error) {
+	var body TransferEvent
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromTransferEvent overwrites any union data inside the EventData as the provided TransferEvent
+func (t *EventData) FromTransferEvent(v TransferEvent) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeTransferEvent performs a merge with any union data inside the EventData, using the provided TransferEvent
+func (t *EventData) MergeTransferEvent(v TransferEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsOpsSnapshot returns the union data inside the EventData as a OpsSnapshot
+func (t EventData) AsOpsSnapshot() (OpsSnapshot, error) {
+	var body OpsSnapshot
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromOpsSnapshot overwrites any union data inside the EventData as the provided OpsSnapshot
+func (t *EventData) FromOpsSnapshot(v OpsSnapshot) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeOpsSnapshot performs a merge with any union data inside the EventData, using the provided OpsSnapshot
+func (t *EventData) MergeOpsSnapshot(v OpsSnapshot) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t EventData) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *EventData) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// LogIn Start a session
@@ -1039,6 +1281,9 @@ type ServerInterface interface {
 	// CreateDeposit Bring money in from your bank
 	// (POST /v1/deposits)
 	CreateDeposit(c *fiber.Ctx, params CreateDepositParams) error
+	// StreamEvents What happens to your transfers, as it happens (server-sent events)
+	// (GET /v1/events)
+	StreamEvents(c *fiber.Ctx, params StreamEventsParams) error
 	// GetMe Your profile
 	// (GET /v1/me)
 	GetMe(c *fiber.Ctx) error
@@ -1090,6 +1335,9 @@ type ServerInterface interface {
 	// RevokeSession End a session
 	// (DELETE /v1/sessions/{id})
 	RevokeSession(c *fiber.Ctx, id ID) error
+	// GetSummary What a dashboard opens with, in one call
+	// (GET /v1/summary)
+	GetSummary(c *fiber.Ctx) error
 	// ListTransfers Your transfers, newest first
 	// (GET /v1/transfers)
 	ListTransfers(c *fiber.Ctx, params ListTransfersParams) error
@@ -1276,6 +1524,69 @@ func (siw *ServerInterfaceWrapper) CreateDeposit(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.CreateDeposit(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// StreamEvents operation middleware
+func (siw *ServerInterfaceWrapper) StreamEvents(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamEventsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", query, &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter since: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "ops" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ops", query, &params.Ops, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter ops: %w", err).Error())
+	}
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Last-Event-ID, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Last-Event-ID: %w", err).Error())
+		}
+
+		params.LastEventID = &LastEventID
+
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.StreamEvents(c, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1785,6 +2096,24 @@ func (siw *ServerInterfaceWrapper) RevokeSession(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// GetSummary operation middleware
+func (siw *ServerInterfaceWrapper) GetSummary(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.GetSummary(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // ListTransfers operation middleware
 func (siw *ServerInterfaceWrapper) ListTransfers(c *fiber.Ctx) error {
 
@@ -1861,6 +2190,27 @@ func (siw *ServerInterfaceWrapper) ListTransfers(c *fiber.Ctx) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", query, &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter q: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "min_amount" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_amount", query, &params.MinAmount, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter min_amount: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "max_amount" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "max_amount", query, &params.MaxAmount, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter max_amount: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "with" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "with", query, &params.With, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter with: %w", err).Error())
 	}
 
 	handler := func(c *fiber.Ctx) error {
@@ -2367,6 +2717,10 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Get(options.BaseURL+"/v1/wallets/:currency/balance", wrapper.GetBalance)
 
+	router.Get(options.BaseURL+"/v1/summary", wrapper.GetSummary)
+
+	router.Get(options.BaseURL+"/v1/events", wrapper.StreamEvents)
+
 	router.Get(options.BaseURL+"/v1/transfers", wrapper.ListTransfers)
 
 	router.Post(options.BaseURL+"/v1/transfers", wrapper.CreateTransfer)
@@ -2615,6 +2969,64 @@ type CreateDepositdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateDepositdefaultApplicationProblemPlusJSONResponse) VisitCreateDepositResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type StreamEventsRequestObject struct {
+	Params StreamEventsParams
+}
+
+type StreamEventsResponseObject interface {
+	VisitStreamEventsResponse(ctx *fiber.Ctx) error
+}
+
+type StreamEvents200TexteventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response StreamEvents200TexteventStreamResponse) VisitStreamEventsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		ctx.Response().Header.Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	ctx.Status(200)
+
+	// Fiber/fasthttp streams through a callback: fasthttp emits
+	// a chunk each time we call w.Flush(), so clients see
+	// streaming data immediately instead of waiting on buffering.
+	ctx.Response().SetBodyStreamWriter(func(w *bufio.Writer) {
+		if closer, ok := response.Body.(io.ReadCloser); ok {
+			defer closer.Close()
+		}
+		buf := make([]byte, 4096)
+		for {
+			n, err := response.Body.Read(buf)
+			if n > 0 {
+				if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+					return
+				}
+				if flushErr := w.Flush(); flushErr != nil {
+					return
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	return nil
+}
+
+type StreamEventsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StreamEventsdefaultApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(response.StatusCode)
 
@@ -3112,6 +3524,34 @@ func (response RevokeSessiondefaultApplicationProblemPlusJSONResponse) VisitRevo
 	return ctx.JSON(&response.Body)
 }
 
+type GetSummaryRequestObject struct {
+}
+
+type GetSummaryResponseObject interface {
+	VisitGetSummaryResponse(ctx *fiber.Ctx) error
+}
+
+type GetSummary200JSONResponse Summary
+
+func (response GetSummary200JSONResponse) VisitGetSummaryResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type GetSummarydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSummarydefaultApplicationProblemPlusJSONResponse) VisitGetSummaryResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type ListTransfersRequestObject struct {
 	Params ListTransfersParams
 }
@@ -3523,6 +3963,9 @@ type StrictServerInterface interface {
 	// CreateDeposit Bring money in from your bank
 	// (POST /v1/deposits)
 	CreateDeposit(ctx context.Context, request CreateDepositRequestObject) (CreateDepositResponseObject, error)
+	// StreamEvents What happens to your transfers, as it happens (server-sent events)
+	// (GET /v1/events)
+	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
 	// GetMe Your profile
 	// (GET /v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
@@ -3574,6 +4017,9 @@ type StrictServerInterface interface {
 	// RevokeSession End a session
 	// (DELETE /v1/sessions/{id})
 	RevokeSession(ctx context.Context, request RevokeSessionRequestObject) (RevokeSessionResponseObject, error)
+	// GetSummary What a dashboard opens with, in one call
+	// (GET /v1/summary)
+	GetSummary(ctx context.Context, request GetSummaryRequestObject) (GetSummaryResponseObject, error)
 	// ListTransfers Your transfers, newest first
 	// (GET /v1/transfers)
 	ListTransfers(ctx context.Context, request ListTransfersRequestObject) (ListTransfersResponseObject, error)
@@ -3830,6 +4276,33 @@ func (sh *strictHandler) CreateDeposit(ctx *fiber.Ctx, params CreateDepositParam
 		return err
 	} else if validResponse, ok := response.(CreateDepositResponseObject); ok {
 		if err := validResponse.VisitCreateDepositResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StreamEvents operation middleware
+func (sh *strictHandler) StreamEvents(ctx *fiber.Ctx, params StreamEventsParams) error {
+	var request StreamEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamEvents(ctx.UserContext(), request.(StreamEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StreamEventsResponseObject); ok {
+		if err := validResponse.VisitStreamEventsResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
@@ -4378,6 +4851,31 @@ func (sh *strictHandler) RevokeSession(ctx *fiber.Ctx, id ID) error {
 		return err
 	} else if validResponse, ok := response.(RevokeSessionResponseObject); ok {
 		if err := validResponse.VisitRevokeSessionResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSummary operation middleware
+func (sh *strictHandler) GetSummary(ctx *fiber.Ctx) error {
+	var request GetSummaryRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSummary(ctx.UserContext(), request.(GetSummaryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSummary")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSummaryResponseObject); ok {
+		if err := validResponse.VisitGetSummaryResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

@@ -23,6 +23,7 @@ var statuses = map[ProblemCode]int{
 	BodyTooLarge:         http.StatusRequestEntityTooLarge,
 	MediaTypeUnsupported: http.StatusUnsupportedMediaType,
 	ParameterMalformed:   http.StatusBadRequest,
+	TooManyStreams:       http.StatusTooManyRequests,
 	RouteNotFound:        http.StatusNotFound,
 	MethodNotAllowed:     http.StatusMethodNotAllowed,
 	Forbidden:            http.StatusForbidden,
