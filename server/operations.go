@@ -19,6 +19,7 @@ type operations struct {
 	settler *settle.Settler
 	queues  *settle.Queues
 	audit   func(context.Context) (ledger.Report, error)
+	gauges  *gauges
 }
 
 var _ api.Operations = (*operations)(nil)
@@ -194,6 +195,7 @@ func (o *operations) Audit(ctx context.Context) (api.AuditReport, error) {
 	if err != nil {
 		return api.AuditReport{}, err
 	}
+	o.gauges.audited(report)
 	view := api.AuditReport{Ok: report.OK(), Checks: make([]api.AuditCheck, len(report.Checks))}
 	for i, c := range report.Checks {
 		view.Checks[i] = api.AuditCheck{Name: c.Name, Sentence: c.Sentence, Rows: c.Rows, Broken: c.Broken}

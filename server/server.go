@@ -77,6 +77,7 @@ type Server struct {
 	ledger   *ledger.Ledger
 	api      *api.API
 	registry *prometheus.Registry
+	batches  *batchMetrics
 	queues   *settle.Queues // nil without the API
 	ready    atomic.Bool
 
@@ -188,10 +189,10 @@ func listenForAPI(ctx context.Context, address string) (net.Listener, error) {
 
 // assemble makes the rooms and starts them.
 func (s *Server) assemble() error {
-	batches := newBatchMetrics()
-	s.ledger = ledger.Open(ledger.Config{Pool: s.pool, Logger: s.log, OnBatch: batches.observe})
+	s.batches = newBatchMetrics()
+	s.ledger = ledger.Open(ledger.Config{Pool: s.pool, Logger: s.log, OnBatch: s.batches.observe})
 	settleMetrics, apiMetrics := settle.NewMetrics(), api.NewMetrics()
-	s.registry = newRegistry(s.pool, batches, settleMetrics.Collectors(), apiMetrics.Collectors())
+	s.registry = newRegistry(s.pool, s.batches, settleMetrics.Collectors(), apiMetrics.Collectors())
 
 	bankClient, err := bank.NewClient(bank.ClientConfig{URL: s.config.BankURL, Token: s.config.BankToken})
 	if err != nil {
@@ -215,7 +216,7 @@ func (s *Server) assemble() error {
 		s.run("janitor", func() error { return janitor.Run(working) })
 	}
 	if s.has(RoleAPI) {
-		if s.api, err = s.newAPI(settler, dispatcher, apiMetrics); err != nil {
+		if s.api, err = s.newAPI(settler, dispatcher, apiMetrics, settleMetrics.Seconds()); err != nil {
 			return err
 		}
 		s.serve("API", func() error { return s.api.Serve(s.apiListener) })
@@ -225,7 +226,7 @@ func (s *Server) assemble() error {
 	return nil
 }
 
-func (s *Server) newAPI(settler *settle.Settler, dispatcher *settle.Dispatcher, metrics *api.Metrics) (*api.API, error) {
+func (s *Server) newAPI(settler *settle.Settler, dispatcher *settle.Dispatcher, metrics *api.Metrics, settled prometheus.Collector) (*api.API, error) {
 	keys, err := s.config.Secrets.Keys()
 	if err != nil {
 		return nil, err
@@ -239,9 +240,16 @@ func (s *Server) newAPI(settler *settle.Settler, dispatcher *settle.Dispatcher, 
 		return nil, err
 	}
 	s.queues = settle.NewQueues(s.config.Redis)
+	gauges := &gauges{
+		api: newReading(metrics.Seconds()), commits: newReading(s.batches.seconds), batches: newReading(s.batches.size),
+		pool: s.pool, settler: settler, queues: s.queues,
+	}
+	if s.has(RoleWorker) || s.has(RoleJanitor) {
+		gauges.settlement = newReading(settled)
+	}
 	audit := func(ctx context.Context) (ledger.Report, error) { return ledger.Audit(ctx, s.pool) }
 	return api.New(api.Config{
-		Ledger: s.ledger, Auth: service, Operations: &operations{settler, s.queues, audit}, Hint: dispatcher.Hint, Contract: kizo.Contract,
+		Ledger: s.ledger, Auth: service, Operations: &operations{settler, s.queues, audit, gauges}, Hint: dispatcher.Hint, Contract: kizo.Contract,
 		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: metrics,
 	}), nil
 }

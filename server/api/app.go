@@ -11,6 +11,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/auth"
@@ -40,6 +41,13 @@ type API struct {
 	log        *slog.Logger
 	app        *fiber.App
 	patience   time.Duration // with one request, without what its caller prefers to wait
+
+	streams    context.Context // ends when the streams have to
+	endStreams context.CancelFunc
+	heartbeat  time.Duration
+	recheck    time.Duration
+	board      *board
+	open       prometheus.Gauge // streams
 }
 
 var _ StrictServerInterface = (*API)(nil)
@@ -56,6 +64,9 @@ func New(config Config) *API {
 		ledger: config.Ledger, auth: config.Auth, operations: config.Operations, hint: config.Hint,
 		currency: config.DefaultCurrency, log: config.Logger, patience: 15 * time.Second,
 	}
+	a.streams, a.endStreams = context.WithCancel(context.Background())
+	a.heartbeat, a.recheck, a.open = heartbeatEvery, recheckEvery, config.Metrics.streams
+	a.board = newBoard(func(ctx context.Context) OpsSnapshot { return a.operations.Snapshot(ctx) }, config.Logger)
 	a.app = fiber.New(fiber.Config{
 		AppName:               "kizo",
 		BodyLimit:             maxBody,
@@ -82,9 +93,12 @@ func New(config Config) *API {
 // Serve answers on the listener until Shutdown.
 func (a *API) Serve(listener net.Listener) error { return a.app.Listener(lingering{listener}) }
 
-// Shutdown stops accepting, lets the requests under way finish, and returns when
-// they have or ctx ends.
-func (a *API) Shutdown(ctx context.Context) error { return a.app.ShutdownWithContext(ctx) }
+// Shutdown stops accepting, ends the streams, lets the requests under way finish,
+// and returns when they have or ctx ends.
+func (a *API) Shutdown(ctx context.Context) error {
+	a.endStreams()
+	return a.app.ShutdownWithContext(ctx)
+}
 
 // recoverPanic keeps one request's defect from being everybody's.
 func (a *API) recoverPanic(c *fiber.Ctx) (err error) {

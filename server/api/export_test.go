@@ -35,5 +35,10 @@ func (a *API) AddRoute(path string, handler fiber.Handler) { a.app.Get(path, han
 // SetPatience with one request; before Serve.
 func (a *API) SetPatience(d time.Duration) { a.patience = d }
 
+// SetHeartbeat of streams, and how often they look whether they may go on; before Serve.
+func (a *API) SetHeartbeat(heartbeat, recheck time.Duration) {
+	a.heartbeat, a.recheck = heartbeat, recheck
+}
+
 // SetReadTimeout of a whole request; before Serve.
 func (a *API) SetReadTimeout(d time.Duration) { a.app.Server().ReadTimeout = d }

@@ -22,7 +22,52 @@ func (l lingering) Accept() (net.Conn, error) {
 
 type lingeringConn struct {
 	net.Conn
-	linger atomic.Bool
+	linger    atomic.Bool
+	streaming atomic.Bool
+	hurry     atomic.Bool
+}
+
+// A stream has no deadline as a whole, each of its writes has: of a reader who does
+// not read, and of one who does not when we want to stop.
+const (
+	writeWithin = 10 * time.Second
+	hurryWithin = time.Second
+)
+
+// streamOn makes what is written from here on a stream.
+func streamOn(conn net.Conn) {
+	if c, ok := conn.(*lingeringConn); ok {
+		c.streaming.Store(true)
+	}
+}
+
+// hurryUp ends a stream whose reader does not read, shortly.
+func hurryUp(conn net.Conn) {
+	if c, ok := conn.(*lingeringConn); ok {
+		c.hurry.Store(true)
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(hurryWithin)) // of the write that hangs; a dead connection needs none
+	}
+}
+
+// SetWriteDeadline is the server's for a whole response, which a stream is not.
+func (c *lingeringConn) SetWriteDeadline(t time.Time) error {
+	if c.streaming.Load() {
+		return nil
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+func (c *lingeringConn) Write(b []byte) (int, error) {
+	if c.streaming.Load() {
+		within := writeWithin
+		if c.hurry.Load() {
+			within = hurryWithin
+		}
+		if err := c.Conn.SetWriteDeadline(time.Now().Add(within)); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Write(b)
 }
 
 // lingerOn makes Close wait for the caller, who has not finished sending.

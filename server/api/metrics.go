@@ -12,19 +12,27 @@ import (
 // Metrics of the HTTP side, by route and never by user.
 type Metrics struct {
 	seconds *prometheus.HistogramVec
+	streams prometheus.Gauge
 }
 
 // NewMetrics makes the metrics, registered nowhere.
 func NewMetrics() *Metrics {
-	return &Metrics{prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	return &Metrics{seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "kizo_http_request_seconds",
 		Help:    "From the first byte of a request to its answer.",
 		Buckets: []float64{.001, .0025, .005, .01, .02, .03, .05, .075, .1, .25, .5, 1, 2.5, 5, 10},
-	}, []string{"method", "route", "status"})}
+	}, []string{"method", "route", "status"}), streams: prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "kizo_event_streams", Help: "Streams of events that are open.",
+	})}
 }
 
+// Seconds is the histogram of all requests.
+func (m *Metrics) Seconds() prometheus.Collector { return m.seconds }
+
 // Collectors are what to register.
-func (m *Metrics) Collectors() []prometheus.Collector { return []prometheus.Collector{m.seconds} }
+func (m *Metrics) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.seconds, m.streams}
+}
 
 func (m *Metrics) observe(c *fiber.Ctx) error {
 	started := time.Now()

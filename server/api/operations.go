@@ -24,6 +24,10 @@ type Operations interface {
 	Explain(ctx context.Context, t ledger.Transfer) (Timeline, error)
 	Audit(ctx context.Context) (AuditReport, error)
 
+	// Snapshot is what can be known of queues and health, once a second while an
+	// operator watches. It does not fail: what cannot be known is null.
+	Snapshot(ctx context.Context) OpsSnapshot
+
 	// Callback takes in what the bank sent, whose signature is in the header.
 	Callback(ctx context.Context, signature string, body []byte) error
 }

@@ -69,6 +69,11 @@ func (d *desk) Audit(context.Context) (api.AuditReport, error) {
 	return api.AuditReport{Ok: true, Checks: []api.AuditCheck{}}, d.did("audit")
 }
 
+func (d *desk) Snapshot(context.Context) api.OpsSnapshot {
+	_ = d.did("snapshot")
+	return api.OpsSnapshot{At: time.Now().UTC()}
+}
+
 func (d *desk) Callback(_ context.Context, signature string, body []byte) error {
 	return d.did("callback %s %s", signature, body)
 }

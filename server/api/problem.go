@@ -196,7 +196,7 @@ func (a *API) handleError(c *fiber.Ctx, err error) error {
 		a.log.Error("request failed", "request_id", id, "method", c.Method(),
 			"route", c.Route().Path, "code", string(p.Code), "error", err)
 	}
-	if p.Status == http.StatusServiceUnavailable {
+	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
 		c.Set(fiber.HeaderRetryAfter, "1")
 	}
 	if p.Status == http.StatusUnauthorized {

@@ -25,6 +25,7 @@ const replayedHeader = "Idempotency-Replayed"
 // It travels in the context because strict handlers get nothing else.
 type request struct {
 	principal auth.Principal
+	token     string // what the principal was known by
 	client    auth.Client
 	signature string // of the bank's callback, and
 	body      []byte // what it signs, byte for byte
@@ -147,7 +148,7 @@ func (a *API) authenticate(c *fiber.Ctx) error {
 		if err != nil {
 			return err
 		}
-		r.principal = principal
+		r.principal, r.token = principal, token
 	}
 	c.SetUserContext(context.WithValue(c.UserContext(), requestKey{}, r))
 	return c.Next()

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -30,6 +31,13 @@ func (a *API) ListTransfers(ctx context.Context, r ListTransfersRequestObject) (
 	query, err := listQuery(r.Params)
 	if err != nil {
 		return nil, err
+	}
+	if r.Params.With != nil && *r.Params.With != "" {
+		other, err := a.auth.FindUser(ctx, strings.TrimSpace(*r.Params.With))
+		if err != nil {
+			return nil, err
+		}
+		query.With = other.ID
 	}
 	page, err := a.ledger.List(ctx, user(ctx), query)
 	if err != nil {
@@ -60,6 +68,7 @@ func listQuery(p ListTransfersParams) (q ledger.Query, err error) {
 	q.State, q.Kind = ledger.State(text(p.State)), ledger.Kind(text(p.Kind))
 	q.Direction, q.Currency = text(p.Direction), money.Currency(text(p.Currency))
 	q.Memo, q.Cursor = text(p.Q), text(p.Cursor)
+	q.MinAmount, q.MaxAmount = number(p.MinAmount), number(p.MaxAmount)
 	switch {
 	case q.State != "" && !TransferState(q.State).Valid():
 		return q, faultf(ParameterMalformed, "state", "state is pending, posted, voided or refused")
@@ -69,10 +78,21 @@ func listQuery(p ListTransfersParams) (q ledger.Query, err error) {
 		return q, faultf(ParameterMalformed, "direction", "direction is in or out")
 	case q.Currency != "" && !q.Currency.Known():
 		return q, unknownCurrency()
+	case q.MinAmount < 0 || q.MaxAmount < 0 || p.MinAmount != nil && q.MinAmount == 0 || p.MaxAmount != nil && q.MaxAmount == 0:
+		return q, faultf(ParameterMalformed, "", "min_amount and max_amount are minor units, from 1 on: 1250 for 12.50 USD")
+	case q.MaxAmount != 0 && q.MinAmount > q.MaxAmount:
+		return q, faultf(ParameterMalformed, "min_amount", "min_amount is more than max_amount: nothing is between them")
 	case utf8.RuneCountInString(q.Memo) > maxSearchText:
 		return q, faultf(ParameterMalformed, "q", "q is at most 80 characters")
 	}
 	return q, nil
+}
+
+func number(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
 }
 
 func text(s *string) string {
@@ -104,8 +124,7 @@ func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]Transfe
 	party := func(account int64, kind ledger.Kind) Party {
 		owner, ok := owners[account]
 		if !ok {
-			bank := kind == ledger.KindDeposit || kind == ledger.KindWithdrawal
-			return Party{Bank: &bank}
+			return viewNobody(kind)
 		}
 		return viewParty(people[owner])
 	}
@@ -118,6 +137,12 @@ func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]Transfe
 		views[i] = viewTransfer(t, party(t.DebitAccount, t.Kind), party(t.CreditAccount, t.Kind), direction)
 	}
 	return views, nil
+}
+
+// viewNobody is the house's side of a transfer.
+func viewNobody(kind ledger.Kind) Party {
+	bank := kind == ledger.KindDeposit || kind == ledger.KindWithdrawal
+	return Party{Bank: &bank}
 }
 
 func viewParty(u auth.UserRef) Party { return Party{Handle: &u.Handle, Name: &u.Name} }

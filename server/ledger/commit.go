@@ -128,6 +128,7 @@ func (l *Ledger) together(batch []*waiting) *batchError {
 	for i, w := range batch {
 		w.outcome <- outcomes[i]
 	}
+	l.feed.nudge()
 	return nil
 }
 

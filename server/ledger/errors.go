@@ -32,6 +32,7 @@ const (
 	TransferNotFound    Code = "transfer_not_found"
 	TimeInFuture        Code = "time_in_future"
 	CursorMalformed     Code = "parameter_malformed"
+	TooManyStreams      Code = "too_many_streams"
 	OutcomeUnknown      Code = "outcome_unknown" // ask again with the same key
 	Unavailable         Code = "unavailable"     // nothing was done
 	Fenced              Code = "fenced"          // somebody else has taken the payment over
@@ -47,7 +48,7 @@ func Codes() []Code {
 		TransferNotPending, TransferNotReversible, CaptureExceedsHold, ReversalExceedsTransfer,
 		AmountOutOfRange, CurrencyUnknown, MemoMalformed, ExpiryOutOfRange, KeyMalformed, KeyReused,
 		PayeeIsSelf, WalletNotFound, TransferNotFound, TimeInFuture, CursorMalformed,
-		OutcomeUnknown, Unavailable, Internal,
+		TooManyStreams, OutcomeUnknown, Unavailable, Internal,
 	}
 }
 

@@ -31,7 +31,9 @@ func CheckDigests(rows pgx.Rows) error {
 }
 
 // ListSQL is what List asks for.
-func ListSQL(q Query) (string, []any) { return listSQL(uuid.Max, uuid.Max, 20, q) }
+func ListSQL(q Query) (string, []any) {
+	return listSQL(uuid.Max, uuid.Max, uuid.Max, 20, q, []int64{1})
+}
 
 // Plants are bugs, each of which some test must notice. To be planted before the
 // first command.
@@ -147,3 +149,16 @@ var Pause = pause
 
 // LockAccounts is how a batch locks.
 const LockAccounts = lockAccounts
+
+// PositionOf is a position by its numbers.
+func PositionOf(xid uint64, id int64) Position { return Position{xid, id} }
+
+// Digest of a transfer in the state that it is in.
+func Digest(t *Transfer) [32]byte { return digest(t) }
+
+// Pages that the feed has read so far, and whether it is reading.
+func Pages(l *Ledger) (read int, running bool) {
+	l.feed.mu.Lock()
+	defer l.feed.mu.Unlock()
+	return l.feed.pages, l.feed.running
+}

@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -44,6 +46,9 @@ type Query struct {
 	Since     time.Time // inclusive
 	Until     time.Time // exclusive
 	Memo      string    // text that the memo contains, in any case
+	MinAmount int64     // minor units, inclusive, as MaxAmount; no bound when 0
+	MaxAmount int64
+	With      uuid.UUID // the user on the other side
 	Limit     int       // at most MaxPage; 20 when 0
 	Cursor    string    // Next of the page before
 }
@@ -54,9 +59,16 @@ type Page struct {
 	Next      string // "" on the last page
 }
 
+// searches tells whether a page may have to pass over many transfers to find a few.
+func (q *Query) searches() bool {
+	return q.State != "" || q.Kind != "" || q.Memo != "" || q.MinAmount != 0 || q.MaxAmount != 0 ||
+		q.With != uuid.Nil || !q.Since.IsZero() || !q.Until.IsZero()
+}
+
 // List gives the transfers that Find would show, newest first by
 // id. Each page costs the same, however far back it lies: both sides of the books
-// are walked along their own index and merged.
+// are walked along their own index and merged. A search looks at so many transfers
+// a page and no more: its page may come short, and its Next goes on.
 func (l *Ledger) List(ctx context.Context, user uuid.UUID, q Query) (Page, error) {
 	limit := min(orDefault(q.Limit, 20), MaxPage)
 	before := uuid.Max
@@ -69,7 +81,24 @@ func (l *Ledger) List(ctx context.Context, user uuid.UUID, q Query) (Page, error
 			return Page{}, fail(CursorMalformed, "the cursor is not one of ours: leave it out to begin anew")
 		}
 	}
-	sql, args := listSQL(user, before, limit+1, q)
+	if !q.Until.IsZero() {
+		before = earlier(before, idAround(q.Until.Add(idSlack)))
+	}
+	floor := uuid.Nil
+	if q.searches() {
+		var err error
+		if floor, err = l.searchFloor(ctx, user, before, q); err != nil {
+			return Page{}, err
+		}
+	}
+	var others []int64
+	if q.With != uuid.Nil {
+		var err error
+		if others, err = l.accountsOf(ctx, q.With); err != nil {
+			return Page{}, err
+		}
+	}
+	sql, args := listSQL(user, before, floor, limit+1, q, others)
 	rows, err := l.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return Page{}, unavailable("list the transfers", err)
@@ -89,15 +118,77 @@ func (l *Ledger) List(ctx context.Context, user uuid.UUID, q Query) (Page, error
 		page.Transfers = found[:limit]
 		last := found[limit-1].ID
 		page.Next = base64.RawURLEncoding.EncodeToString(last[:])
+	} else if floor != uuid.Nil {
+		page.Next = base64.RawURLEncoding.EncodeToString(floor[:])
 	}
 	return page, nil
 }
 
+// An id says when it was made, by the clock of the kizod that made it; created_at is
+// the database's. A day is more than the two may differ, and saves a search for last
+// week from looking at last year.
+const idSlack = 24 * time.Hour
+
+// idAround is the first id that could be made at a time (RFC 9562, 5.7).
+func idAround(t time.Time) uuid.UUID {
+	var id uuid.UUID
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(max(t.UnixMilli(), 0))<<16)
+	copy(id[:6], ms[:6])
+	return id
+}
+
+func earlier(a, b uuid.UUID) uuid.UUID {
+	if bytes.Compare(a[:], b[:]) < 0 {
+		return a
+	}
+	return b
+}
+
+// searchFloor is the transfer down to which a page of a search looks; the nil UUID
+// if it reaches the end.
+func (l *Ledger) searchFloor(ctx context.Context, user, before uuid.UUID, q Query) (uuid.UUID, error) {
+	const find = `SELECT f.id FROM (
+			SELECT s.id FROM accounts a CROSS JOIN LATERAL (
+				SELECT t.id FROM transfers t WHERE t.debit_account = a.id AND t.id < $2 AND t.id >= $6
+				ORDER BY t.id DESC OFFSET $3 LIMIT 1) s
+			WHERE a.owner = $1 AND $4 <> 'in' AND ($5 = '' OR a.currency = $5)
+			UNION ALL
+			SELECT s.id FROM accounts a CROSS JOIN LATERAL (
+				SELECT t.id FROM transfers t WHERE t.credit_account = a.id AND t.id < $2 AND t.id >= $6
+				ORDER BY t.id DESC OFFSET $3 LIMIT 1) s
+			WHERE a.owner = $1 AND $4 <> 'out' AND ($5 = '' OR a.currency = $5)) f
+		ORDER BY f.id DESC LIMIT 1`
+	floor, oldest := uuid.Nil, uuid.Nil
+	if !q.Since.IsZero() {
+		oldest = idAround(q.Since.Add(-idSlack))
+	}
+	err := l.pool.QueryRow(ctx, find, planned, user, before, l.config.MaxSearched, q.Direction, string(q.Currency), oldest).Scan(&floor)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return uuid.Nil, unavailable("list the transfers", err)
+	}
+	return floor, nil
+}
+
+// accountsOf are the ids of a user's wallets.
+func (l *Ledger) accountsOf(ctx context.Context, user uuid.UUID) ([]int64, error) {
+	const find = `SELECT id FROM accounts WHERE owner = $1`
+	rows, err := l.pool.Query(ctx, find, user)
+	if err != nil {
+		return nil, unavailable("find the wallets", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, unavailable("find the wallets", err)
+	}
+	return ids, nil
+}
+
 // listSQL walks (account, id) of either side backwards for each of the user's
 // accounts. A transfer between two of them would come twice; UNION drops one.
-func listSQL(user, before uuid.UUID, limit int, q Query) (string, []any) {
+func listSQL(user, before, floor uuid.UUID, limit int, q Query, others []int64) (string, []any) {
 	args := []any{user, before, limit}
-	where := ""
+	where, whose, with := "", "", 0
 	narrow := func(condition string, value any) {
 		args = append(args, value)
 		where += fmt.Sprintf(" AND "+condition, len(args))
@@ -109,10 +200,25 @@ func listSQL(user, before uuid.UUID, limit int, q Query) (string, []any) {
 		narrow("t.kind = $%d", q.Kind)
 	}
 	if q.Currency != "" {
-		narrow("t.currency = $%d", q.Currency)
+		args = append(args, q.Currency)
+		whose = fmt.Sprintf(" AND a.currency = $%d", len(args)) // an account's transfers are of its currency
+	}
+	if floor != uuid.Nil {
+		narrow("t.id >= $%d", floor)
+	}
+	if q.MinAmount != 0 {
+		narrow("t.amount >= $%d", q.MinAmount)
+	}
+	if q.MaxAmount != 0 {
+		narrow("t.amount <= $%d", q.MaxAmount)
+	}
+	if q.With != uuid.Nil {
+		args = append(args, others)
+		with = len(args)
 	}
 	if !q.Since.IsZero() {
 		narrow("t.created_at >= $%d", q.Since)
+		narrow("t.id >= $%d", idAround(q.Since.Add(-idSlack)))
 	}
 	if !q.Until.IsZero() {
 		narrow("t.created_at < $%d", q.Until)
@@ -120,20 +226,24 @@ func listSQL(user, before uuid.UUID, limit int, q Query) (string, []any) {
 	if q.Memo != "" {
 		narrow("position(lower($%d) IN lower(t.memo)) > 0", q.Memo)
 	}
-	side := func(column string) string {
+	side := func(column, other string) string {
+		where := where
+		if with != 0 {
+			where += fmt.Sprintf(" AND t.%s = ANY($%d)", other, with)
+		}
 		return `SELECT s.* FROM accounts a CROSS JOIN LATERAL (
 			SELECT t.* FROM transfers t
 			WHERE t.` + column + ` = a.id AND t.id < $2 AND t.kind NOT IN ('capture', 'void')
 				AND (t.state <> 'refused' OR t.owner = $1)` + where + `
 			ORDER BY t.id DESC LIMIT $3) s
-		WHERE a.owner = $1`
+		WHERE a.owner = $1` + whose
 	}
-	sides := map[string][]string{
-		"in": {"credit_account"}, "out": {"debit_account"}, "": {"debit_account", "credit_account"},
-	}[q.Direction]
-	selects := make([]string, len(sides))
-	for i, column := range sides {
-		selects[i] = side(column)
+	var selects []string
+	if q.Direction != "in" {
+		selects = append(selects, side("debit_account", "credit_account"))
+	}
+	if q.Direction != "out" {
+		selects = append(selects, side("credit_account", "debit_account"))
 	}
 	return `SELECT ` + transferColumns + ` FROM (` + strings.Join(selects, " UNION ") + `) t
 		ORDER BY t.id DESC LIMIT $3`, args

@@ -18,6 +18,10 @@ type Config struct {
 	Patience   time.Duration // how long a batch is tried while the database is away; 8 s when 0
 	Logger     *slog.Logger
 	OnBatch    func(BatchStats) // called after each batch, from its committer
+
+	MaxSearched        int // transfers on either side of a wallet that a page of a search looks at; 20,000 when 0
+	MaxListeners       int // to events, in all; 4096 when 0, beyond it Unavailable
+	MaxListenersOfUser int // 16 when 0, beyond it TooManyStreams
 }
 
 // BatchStats describes one batch that was carried out.
@@ -39,6 +43,7 @@ type Ledger struct {
 	intake   sync.RWMutex // held for reading while a command joins the line
 	closed   bool         // under intake
 	done     sync.WaitGroup
+	feed     *feed
 }
 
 // Open starts a ledger on a migrated database. Close it to let it finish.
@@ -46,6 +51,9 @@ func Open(config Config) *Ledger {
 	config.Committers = orDefault(config.Committers, 1)
 	config.MaxBatch = orDefault(config.MaxBatch, 512)
 	config.MaxLine = orDefault(config.MaxLine, 8192)
+	config.MaxSearched = orDefault(config.MaxSearched, 20_000)
+	config.MaxListeners = orDefault(config.MaxListeners, 4096)
+	config.MaxListenersOfUser = orDefault(config.MaxListenersOfUser, 16)
 	if config.Patience == 0 {
 		config.Patience = 8 * time.Second
 	}
@@ -64,6 +72,7 @@ func Open(config Config) *Ledger {
 		ids:     newIDMemory(1 << 20),
 		closing: make(chan struct{}),
 	}
+	l.feed = newFeed(l)
 	for range config.Committers {
 		l.done.Go(l.commitLoop)
 	}
@@ -81,6 +90,7 @@ func (l *Ledger) Close(ctx context.Context) error {
 	})
 	finished := make(chan struct{})
 	go func() {
+		l.feed.close()
 		l.done.Wait()
 		close(finished)
 	}()

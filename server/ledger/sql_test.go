@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -137,6 +139,9 @@ func TestListsFitTheSchema(t *testing.T) {
 		func(q *ledger.Query) { q.Since = time.Now() },
 		func(q *ledger.Query) { q.Until = time.Now() },
 		func(q *ledger.Query) { q.Memo = "x" },
+		func(q *ledger.Query) { q.MinAmount = 1 },
+		func(q *ledger.Query) { q.MaxAmount = 1 },
+		func(q *ledger.Query) { q.With = uuid.Max },
 	}
 	for _, direction := range []string{"", "in", "out"} {
 		for set := range 1 << len(narrow) {

@@ -32,6 +32,14 @@ type breaker struct {
 
 func (b *breaker) open() bool { return b.failures >= b.after }
 
+// BreakerOpen tells whether the bank is left alone at present, as far as this
+// process has asked it.
+func (s *Settler) BreakerOpen() bool {
+	s.breaker.mu.Lock()
+	defer s.breaker.mu.Unlock()
+	return s.breaker.open()
+}
+
 // admit tells whether the bank may be asked. Whoever may must report.
 func (b *breaker) admit() bool {
 	b.mu.Lock()

@@ -52,6 +52,9 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.seconds, m.unknowns, m.reviews, m.hints, m.redrives, m.differ, m.breaker}
 }
 
+// Seconds is the histogram of settlement: from intake to the bank's word carried out.
+func (m *Metrics) Seconds() prometheus.Collector { return m.seconds }
+
 func (m *Metrics) settled(c claim, o bank.Outcome, t ledger.Transfer) {
 	m.seconds.WithLabelValues(string(c.instruction.Direction), o.String()).
 		Observe(t.ResolvedAt.Sub(t.CreatedAt).Seconds())

@@ -41,7 +41,9 @@ type QueueStats struct {
 	Name                                        string
 	Paused                                      bool
 	Pending, Active, Scheduled, Retry, Archived int
+	Completed                                   int
 	ProcessedToday, FailedToday                 int
+	ProcessedTotal, FailedTotal                 int
 	Latency                                     time.Duration // age of the oldest pending task
 }
 
@@ -63,8 +65,28 @@ func (q *Queues) Stats() ([]QueueStats, error) {
 	return []QueueStats{{
 		Name: info.Queue, Paused: info.Paused, Pending: info.Pending, Active: info.Active,
 		Scheduled: info.Scheduled, Retry: info.Retry, Archived: info.Archived,
-		ProcessedToday: info.Processed, FailedToday: info.Failed, Latency: info.Latency,
+		Completed: info.Completed, ProcessedToday: info.Processed, FailedToday: info.Failed,
+		ProcessedTotal: info.ProcessedTotal, FailedTotal: info.FailedTotal, Latency: info.Latency,
 	}}, nil
+}
+
+// WorkerStats are the numbers of all processes that have workers.
+type WorkerStats struct {
+	Servers, Busy, Slots int
+}
+
+// Workers counts them, as far as they have said so to Redis in the last seconds.
+func (q *Queues) Workers() (WorkerStats, error) {
+	servers, err := q.inspector.Servers()
+	if err != nil {
+		return WorkerStats{}, queueError(err)
+	}
+	stats := WorkerStats{Servers: len(servers)}
+	for _, s := range servers {
+		stats.Busy += len(s.ActiveWorkers)
+		stats.Slots += s.Concurrency
+	}
+	return stats, nil
 }
 
 // Pause lets no task start; Resume lets them again. Both may be said twice.

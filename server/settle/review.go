@@ -153,6 +153,27 @@ func (s *Settler) whyNot(ctx context.Context, transfer uuid.UUID) error {
 	return ErrNotInReview
 }
 
+// Findings are what an operator should know of, each counted up to 10,000.
+type Findings struct {
+	Overdue     int // payments past their time by more than the janitor's patience
+	NeedsReview int
+	Differences int // between the bank's books and ours, ever
+}
+
+// Findings counts them, each along an index of its own.
+func (s *Settler) Findings(ctx context.Context) (Findings, error) {
+	const count = `SELECT
+		(SELECT count(*) FROM (SELECT FROM payments WHERE next_at < clock_timestamp() - $1::interval LIMIT 10000) o),
+		(SELECT count(*) FROM (SELECT FROM payments WHERE state = 'needs_review' LIMIT 10000) r),
+		(SELECT count(*) FROM (SELECT FROM discrepancies LIMIT 10000) d)`
+	var f Findings
+	overdue := s.config.Grace + 2*s.config.Every // the janitor's next round has had its chance
+	if err := s.pool.QueryRow(ctx, count, overdue).Scan(&f.Overdue, &f.NeedsReview, &f.Differences); err != nil {
+		return f, fmt.Errorf("count what needs attention: %w", err)
+	}
+	return f, nil
+}
+
 // Entry is one line of a payment's log.
 type Entry struct {
 	At      time.Time

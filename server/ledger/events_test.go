@@ -1,0 +1,271 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// listen listens for a user until the test ends.
+func (h *house) listen(user uuid.UUID) *ledger.Listener {
+	h.t.Helper()
+	x, err := h.Listen(h.t.Context(), user)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(x.Close)
+	return x
+}
+
+// next waits for an event.
+func next(t testing.TB, x *ledger.Listener) *ledger.Event {
+	t.Helper()
+	select {
+	case e, ok := <-x.Events:
+		if !ok {
+			t.Fatal("cut off")
+		}
+		return e
+	case <-time.After(20 * time.Second):
+		t.Fatal("no event came")
+		return nil
+	}
+}
+
+// past is what a user's table says between two positions, read in pages of so many.
+func (h *house) past(user uuid.UUID, after, upTo ledger.Position, page int) []*ledger.Event {
+	h.t.Helper()
+	var all []*ledger.Event
+	for {
+		events, next, more, err := h.EventsOf(h.t.Context(), user, after, upTo, page)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		all = append(all, events...)
+		if !more {
+			return all
+		}
+		if !next.After(after) {
+			h.t.Fatal("a page that leads nowhere")
+		}
+		after = next
+	}
+}
+
+func (h *house) horizon() ledger.Position {
+	h.t.Helper()
+	p, err := h.Horizon(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p
+}
+
+// everythingSoFar waits until no transaction of this cluster, whose databases are
+// those of other tests as well, hides what has been committed, and gives the end.
+func (h *house) everythingSoFar() ledger.Position {
+	h.t.Helper()
+	conn := connect(h.t, h.db.AppURL)
+	var mine uint64
+	if err := conn.QueryRow(h.t.Context(), `SELECT pg_current_xact_id()`).Scan(&mine); err != nil {
+		h.t.Fatal(err)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		p := h.horizon()
+		if p.After(ledger.PositionOf(mine, 0)) {
+			return p
+		}
+		if time.Now().After(deadline) {
+			h.t.Fatal("the horizon stands still")
+		}
+	}
+}
+
+func (h *house) pay(from, to uuid.UUID, minor int64) ledger.Transfer {
+	h.t.Helper()
+	r, err := h.Transfer(h.t.Context(), ledger.Order{Owner: from, Key: newKey(), Payee: to, Amount: usd(minor)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r.Transfer
+}
+
+func TestPositionsAreReadAsTheyWereWritten(t *testing.T) {
+	t.Parallel()
+	p := ledger.PositionOf(12345, 678)
+	back, err := ledger.ParsePosition(p.String())
+	if err != nil || back != p {
+		t.Fatalf("%v, %v", back, err)
+	}
+	for _, bad := range []string{"", "x", "2026-01-31T12:00:00Z", p.String() + "A", p.String()[:21], "_____________________w"} {
+		if _, err := ledger.ParsePosition(bad); err == nil {
+			t.Errorf("%q was read", bad)
+		}
+	}
+}
+
+// An event says what its digest says: the transfer as it stood, however it ended.
+func TestEventsTellTransfersAsTheyStood(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.user(100_00), h.user(0)
+	from := h.horizon()
+	sent := h.pay(alice, bob, 5_00)
+	if _, err := h.Reverse(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: sent.ID, Amount: 1_00}); err != nil {
+		t.Fatal(err)
+	}
+	held, err := h.Authorise(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(7_00)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Post(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: held.Transfer.ID, Amount: 2_00}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(900_00)})
+	wantCode(t, err, ledger.InsufficientFunds)
+	end := h.everythingSoFar()
+	want := []string{"transfer posted", "reversal posted", "authorization pending", "authorization posted", "transfer refused"}
+	for user, states := range map[uuid.UUID][]string{alice: want, bob: want[:4]} {
+		events := h.past(user, from, end, 2)
+		if len(events) != len(states) {
+			t.Fatalf("%d events, want %d", len(events), len(states))
+		}
+		for i, e := range events {
+			if got := string(e.Transfer.Kind) + " " + string(e.Transfer.State); got != states[i] {
+				t.Errorf("event %d: %s, want %s", i, got, states[i])
+			}
+			if i > 0 && !e.Position.After(events[i-1].Position) {
+				t.Errorf("event %d is out of order", i)
+			}
+			if have, told := h.digestOf(e), ledger.Digest(&e.Transfer); !bytes.Equal(have, told[:]) {
+				t.Errorf("event %d tells another transfer than was written: %+v", i, e.Transfer)
+			}
+		}
+	}
+}
+
+func (h *house) digestOf(e *ledger.Event) (digest []byte) {
+	h.t.Helper()
+	err := h.pool.QueryRow(h.t.Context(), `SELECT digest FROM events WHERE transfer_id = $1 AND state = $2`,
+		e.Transfer.ID, string(e.Transfer.State)).Scan(&digest)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return digest
+}
+
+// Somebody draws an id, dawdles, and commits after higher ids have been read. No
+// reader may miss it, live or from the table, and none may be told anything twice.
+func TestALateCommitIsNotSkipped(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.user(100_00), h.user(0)
+	began := h.horizon()
+	x := h.listen(bob)
+
+	late := h.beginLate(alice, bob)
+	early := h.pay(alice, bob, 1) // a higher id, committed first
+	h.wantIDs(late, early)
+	if got := h.past(bob, began, h.horizon(), 10); len(got) != 0 {
+		t.Fatalf("told %d events above the oldest running transaction", len(got))
+	}
+	h.morePages(2) // the first may have begun before the commit
+	select {
+	case e := <-x.Events:
+		t.Fatalf("told %s before the late one has ended", e.Transfer.ID)
+	default:
+	}
+	late.commit()
+	after := h.pay(alice, bob, 2)
+	want := []uuid.UUID{late.transfer, early.ID, after.ID}
+	for i, id := range want {
+		if e := next(t, x); e.Transfer.ID != id {
+			t.Errorf("live event %d is about %s, want %s", i, e.Transfer.ID, id)
+		}
+	}
+	got := h.past(bob, began, h.everythingSoFar(), 1)
+	for i, e := range got {
+		if i >= len(want) || e.Transfer.ID != want[i] {
+			t.Errorf("event %d of the table is about %s", i, e.Transfer.ID)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d events in the table, want %d", len(got), len(want))
+	}
+}
+
+// morePages waits until the feed has read so many more.
+func (h *house) morePages(n int) {
+	h.t.Helper()
+	began, _ := ledger.Pages(h.Ledger)
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		if read, _ := ledger.Pages(h.Ledger); read >= began+n {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.t.Fatal("the feed reads nothing")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// lateEvent is an event in a transaction that has not committed.
+type lateEvent struct {
+	h        *house
+	tx       pgx.Tx
+	transfer uuid.UUID
+	id       int64
+}
+
+// beginLate writes what a slow kizod would, and does not commit: a pending transfer
+// and its event.
+func (h *house) beginLate(from, to uuid.UUID) *lateEvent {
+	h.t.Helper()
+	ctx := h.t.Context()
+	tx, err := connect(h.t, h.db.AppURL).Begin(ctx)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+	l := &lateEvent{h: h, tx: tx, transfer: uuid.Must(uuid.NewV7())}
+	_, err = tx.Exec(ctx, `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount, currency, owner,
+			idem_key, fingerprint, expires_at, created_at)
+		SELECT $1, 'authorization', 'pending', a.id, b.id, 1, 'USD', $2::uuid, $4, sha256(''), now() + interval '1 day', now()
+		FROM accounts a, accounts b WHERE a.owner = $2 AND b.owner = $3`, l.transfer, from, to, newKey())
+	if err == nil {
+		err = tx.QueryRow(ctx, `INSERT INTO events (transfer_id, state, debit_account, credit_account, at, digest)
+			SELECT t.id, t.state, t.debit_account, t.credit_account, now(), sha256('') FROM transfers t WHERE t.id = $1
+			RETURNING id`, l.transfer).Scan(&l.id)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return l
+}
+
+func (l *lateEvent) commit() {
+	l.h.t.Helper()
+	if err := l.tx.Commit(l.h.t.Context()); err != nil {
+		l.h.t.Fatal(err)
+	}
+}
+
+// wantIDs makes sure that the test is about what it says.
+func (h *house) wantIDs(late *lateEvent, early ledger.Transfer) {
+	h.t.Helper()
+	var id int64
+	if err := h.pool.QueryRow(h.t.Context(), `SELECT id FROM events WHERE transfer_id = $1`, early.ID).Scan(&id); err != nil {
+		h.t.Fatal(err)
+	}
+	if id < late.id {
+		h.t.Fatalf("the late event has id %d, the early one %d", late.id, id)
+	}
+}
