@@ -57,7 +57,7 @@ func (p pen) healthView(o *operations, now time.Time, width, height int) string 
 func (p pen) apiHealth(s *client.OpsSnapshot) []draw.Pair {
 	return []draw.Pair{
 		{Name: "requests", Value: perSecond(s.Api.PerSecond)},
-		{Name: "p50 · p99", Value: milliseconds(figure(s.Api.P50Ms)) + " · " + milliseconds(figure(s.Api.P99Ms))},
+		{Name: "request p50 · p99", Value: milliseconds(figure(s.Api.P50Ms)) + " · " + milliseconds(figure(s.Api.P99Ms))},
 	}
 }
 
