@@ -53,7 +53,7 @@ func operatorModel(t *testing.T) *shared {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &shared{pen: pen{plain, draw.Braille}, now: noon}
+	return &shared{pen: pen{plain, draw.Braille}, now: noon, server: &operatorRecord{}}
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -152,6 +152,7 @@ func press(m *shared, s screen, name string) tea.Cmd {
 // operatorRecord writes down what it is asked to do: the screen's side of the conversation.
 type operatorRecord struct {
 	operatorServer
+	snapshotServer
 	acted []string
 	err   error
 }

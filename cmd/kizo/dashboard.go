@@ -1,15 +1,22 @@
 package main
 
 import (
+	"context"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/tui"
+	"github.com/JDevAman/kizo/tui/draw"
+	"github.com/JDevAman/kizo/tui/theme"
 )
 
 type dashboardOptions struct {
-	app  *app
-	json jsonFlag
-	once bool
+	app      *app
+	json     jsonFlag
+	once     bool
+	readonly bool
+	theme    string
 }
 
 func newDashboardCommand(a *app) *cobra.Command {
@@ -17,7 +24,7 @@ func newDashboardCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dashboard",
 		Short: "Balances, transfers and queues, live",
-		Long: `Balances, transfers and queues, live.
+		Long: `Balances, transfers and queues, live. ? shows the keys, q ends it.
 
 --once prints them a single time as plain lines, for logs and screen readers; with
 --json as one object, for scripts. Neither needs a terminal.`,
@@ -26,10 +33,30 @@ func newDashboardCommand(a *app) *cobra.Command {
 			if opts.once || opts.json.set {
 				return dashboardOnce(cmd.Context(), a, opts.json)
 			}
-			return withHint(usagef("%s needs a terminal", cmd.CommandPath()), cmd.CommandPath()+" --once")
+			if !a.io.OutTerminal || a.io.ReadSecrets == nil || a.env("TERM") == "dumb" {
+				return withHint(usagef("%s needs a terminal", cmd.CommandPath()), cmd.CommandPath()+" --once")
+			}
+			return dashboardRun(cmd.Context(), opts)
 		},
 	}
 	opts.json.addTo(cmd, a, tui.Snapshot{})
 	cmd.Flags().BoolVar(&opts.once, "once", false, "print them once, as plain lines")
+	cmd.Flags().BoolVar(&opts.readonly, "readonly", false, "look, and change nothing")
+	cmd.Flags().StringVar(&opts.theme, "theme", "auto", strings.Join(theme.Names(), ", ")+"; NO_COLOR is respected")
+	_ = cmd.RegisterFlagCompletionFunc("theme", cobra.FixedCompletions(theme.Names(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
+	a := opts.app
+	painted, err := theme.FromEnvironment(opts.theme, a.env)
+	if err != nil {
+		return usage(err)
+	}
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	return tui.Run(ctx, tui.Config{Server: kizo, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: opts.readonly,
+		In: a.io.In, Out: a.io.Out, Now: a.now})
 }
