@@ -15,6 +15,7 @@ const (
 	connecting line = iota
 	live
 	polling
+	lost // a moment ago; what can be had instead is being tried
 	offline
 )
 
@@ -38,14 +39,14 @@ func (m *shared) badge() (badge string, fresh bool) {
 		return m.GoodBadge.Render(" " + m.glyph("●", "*") + " LIVE "), true
 	case c.line == polling && m.now.Sub(c.heard) < staleAfter:
 		return m.WarnBadge.Render(" " + m.glyph("◐", "~") + " POLL "), true
-	case c.line == polling:
+	case c.line == polling, c.line == lost && !c.heard.IsZero():
 		return m.WarnBadge.Render(" " + m.glyph("◌", "~") + " STALE " + old + " "), false
 	case c.line == offline && c.heard.IsZero():
 		return m.BadBadge.Render(" " + m.glyph("○", "!") + " OFFLINE "), false
 	case c.line == offline:
 		return m.BadBadge.Render(" " + m.glyph("○", "!") + " OFFLINE " + old + " "), false
 	}
-	return m.WarnBadge.Render(" " + m.glyph("◌", "~") + " connecting "), true
+	return m.WarnBadge.Render(" " + m.glyph("◌", "~") + " CONNECTING "), true
 }
 
 // trouble is what to do about a line that is down, for the footer; empty if it is up.

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 //	connect ──stream──► LIVE ───events──────┘
 //	     │ refused, but requests work
 //	     ├──► POLL, 2 s ──► connect
-//	     └──► OFFLINE, back-off ──► connect
+//	     ├──► OFFLINE, back-off ──► connect
+//	     └──► no session, until there is one ──► connect
 //
 // Run sends from one goroutine and stops with its context. What a burst of events brings is one message.
 type feed struct {
@@ -44,13 +46,19 @@ type summaryMsg struct {
 	err     error
 }
 
+// meMsg says who the user is.
 type meMsg struct{ me client.User }
+
+// loggedOutMsg says that there is no session.
+type loggedOutMsg struct{ err error }
 
 const (
 	// maxBatch bounds the events of one message, and so what is held between the line and the screen.
 	maxBatch   = 512
 	batchPause = 50 * time.Millisecond
 	pollPause  = 2 * time.Second
+	// loggedOutPause is the time between two looks for a session that was begun elsewhere.
+	loggedOutPause = 5 * time.Second
 )
 
 func newFeed(server Server, send func(any)) *feed {
@@ -73,18 +81,23 @@ func (f *feed) now() {
 }
 
 func (f *feed) run(ctx context.Context) {
-	last, failures := "", 0
+	place, failures := &streamPlace{}, 0
 	for ctx.Err() == nil {
-		err := f.follow(ctx, &last, func() { failures = 0 })
+		err := f.follow(ctx, place, func() { failures = 0 })
 		if ctx.Err() != nil {
 			return
 		}
+		if sessionEnded(err) {
+			f.send(loggedOutMsg{err})
+			f.wait(ctx, loggedOutPause) // somebody may log in elsewhere
+			continue
+		}
 		// The line is down: whether requests work decides what is shown, and brings what the stream would have.
-		asking, cancel := context.WithTimeout(ctx, requestTimeout)
-		summary, failed := f.server.Summary(asking)
-		cancel()
+		f.send(lineMsg{line: lost, err: err})
+		summary, failed := f.probe(ctx, err)
 		pause := f.poll
 		if failed == nil {
+			failures = 0
 			f.send(summaryMsg{summary: summary})
 			f.send(lineMsg{line: polling, err: err, next: pause})
 		} else {
@@ -94,6 +107,23 @@ func (f *feed) run(ctx context.Context) {
 		}
 		f.wait(ctx, pause)
 	}
+}
+
+// probe asks for the summary, unless it is known already that nobody is there.
+func (f *feed) probe(ctx context.Context, err error) (client.Summary, error) {
+	var unreached *client.Unreachable
+	if errors.As(err, &unreached) && !unreached.Sent {
+		return client.Summary{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return f.server.Summary(ctx)
+}
+
+// streamPlace is how far the stream of one user was read.
+type streamPlace struct {
+	user client.ID
+	last string // id of the last event, "" for from now on
 }
 
 func (f *feed) wait(ctx context.Context, pause time.Duration) {
@@ -108,18 +138,23 @@ func (f *feed) wait(ctx context.Context, pause time.Duration) {
 
 // follow reads one stream to its end. Events that were missed come first; the summary is fetched anew in any case, since what
 // happened may be longer ago than the first event that is told.
-func (f *feed) follow(ctx context.Context, last *string, connected func()) error {
-	me, err := f.server.Me(ctx)
+func (f *feed) follow(ctx context.Context, place *streamPlace, connected func()) error {
+	asking, cancel := context.WithTimeout(ctx, requestTimeout)
+	me, err := f.server.Me(asking)
+	cancel()
 	if err != nil {
 		return err
 	}
+	if place.user != me.Id {
+		*place = streamPlace{user: me.Id}
+	}
 	f.send(meMsg{me})
-	stream, err := f.server.Events(ctx, client.EventOptions{Since: *last, Ops: me.Role == client.UserRoleOperator})
+	stream, err := f.server.Events(ctx, client.EventOptions{Since: place.last, Ops: me.Role == client.UserRoleOperator})
 	if forbidden(err) { // a token of narrower scope than its owner
-		stream, err = f.server.Events(ctx, client.EventOptions{Since: *last})
+		stream, err = f.server.Events(ctx, client.EventOptions{Since: place.last})
 	}
 	if err != nil {
-		*last = forget(*last, err)
+		place.last = forget(place.last, err)
 		return err
 	}
 	defer stream.Close()
@@ -147,7 +182,7 @@ func (f *feed) follow(ctx context.Context, last *string, connected func()) error
 		batch := f.gather(ctx, event, events)
 		for _, e := range batch {
 			if e.ID != "" {
-				*last = e.ID
+				place.last = e.ID
 			}
 			if e.Type == client.EventLive {
 				f.send(lineMsg{line: live})

@@ -149,10 +149,12 @@ func press(m *shared, s screen, name string) tea.Cmd {
 	return s.update(m, keyMsg(name))
 }
 
+// wholeServer is what no test here calls.
+type wholeServer interface{ Server }
+
 // operatorRecord writes down what it is asked to do: the screen's side of the conversation.
 type operatorRecord struct {
-	operatorServer
-	snapshotServer
+	wholeServer
 	acted []string
 	err   error
 }

@@ -96,11 +96,16 @@ func (h *history) wanted(from, to int) (page int, cursor string, wanted bool) {
 // take puts a page where it belongs. The first page begins the list anew; what events told that is newer stays in front.
 // Another page that is read again keeps its end, should more fit on it now: the rest stands on the next one.
 func (h *history) take(page int, cursor string, list client.TransferList) {
+	taken := transferPage{cursor: cursor, items: append([]client.Transfer{}, list.Items...)}
+	for i, t := range taken.items {
+		if held := h.find(t); held != nil {
+			taken.items[i] = latest(*held, t)
+		}
+	}
 	if page == 0 {
 		h.forgetFresh(list.Items)
 		h.pages, h.skipped = nil, 0
 	}
-	taken := transferPage{cursor: cursor, items: append([]client.Transfer{}, list.Items...)}
 	switch {
 	case page < len(h.pages):
 		taken.last = h.pages[page].last
@@ -143,7 +148,7 @@ func (h *history) forgetFresh(items []client.Transfer) {
 // belongs. It gives the row that was added, or -1.
 func (h *history) tell(t client.Transfer, matches bool) (added int) {
 	if known := h.find(t); known != nil {
-		*known = t
+		*known = latest(*known, t)
 		return -1
 	}
 	if !matches {

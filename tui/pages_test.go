@@ -112,6 +112,13 @@ func TestHistoryTakesWhatIsToldLate(t *testing.T) {
 	} else if transfer, _ := h.at(4); transfer.State != client.Posted {
 		t.Error("it did not change in its place")
 	}
+	// An answer that was under way knows less than the event that came first.
+	late := numbered(8)
+	late.State = client.Pending
+	h.take(0, "", client.TransferList{Items: []client.Transfer{numbered(10), late, numbered(5)}})
+	if transfer, _ := h.at(h.row(late.Id)); transfer.State != client.Posted {
+		t.Errorf("it went back to %s", transfer.State)
+	}
 	// The first page anew holds all of it.
 	h.take(0, "", client.TransferList{Items: []client.Transfer{numbered(12), numbered(11), numbered(10)}})
 	if h.length() != 3 || len(h.fresh) != 0 {

@@ -20,8 +20,7 @@ func (r *operatorRecord) Server() string { return "http://127.0.0.1:7420" }
 // board is a model at a size, with what an operator has.
 func board(t *testing.T, width, height int) *model {
 	t.Helper()
-	shared := operatorModel(t)
-	m := newModel(shared.server, shared.pen, false, func() time.Time { return noon }, func() {})
+	m := newModel(*operatorModel(t), func() time.Time { return noon }, func() {})
 	m.Update(tea.WindowSizeMsg{Width: width, Height: height})
 	m.Update(meMsg{client.User{Handle: "ada", Name: "Ada", Role: client.UserRoleOperator}})
 	m.Update(lineMsg{line: live})
@@ -47,7 +46,7 @@ func adasSummary(memo string) client.Summary {
 			direction = client.Out
 		}
 		party := client.Party{Handle: &bob}
-		s.Recent = append(s.Recent, client.Transfer{Id: *taskNumber(i).TransferId, Kind: client.TransferKindTransfer, State: state, Amount: int64(12_50 * (i + 1)), Currency: "USD",
+		s.Recent = append(s.Recent, client.Transfer{Id: *taskNumber(9 - i).TransferId, Kind: client.TransferKindTransfer, State: state, Amount: int64(12_50 * (i + 1)), Currency: "USD",
 			Direction: direction, From: party, To: party, Memo: &memo, CreatedAt: noon.Add(-time.Duration(i) * time.Minute)})
 	}
 	return s
@@ -57,7 +56,7 @@ func TestBoardGoldens(t *testing.T) {
 	for _, size := range sizes {
 		m := board(t, size[0], size[1])
 		golden(t, fmt.Sprintf("wallet-%dx%d", size[0], size[1]), m.View())
-		m.Update(keyMsg("3"))
+		m.Update(keyMsg("5"))
 		golden(t, fmt.Sprintf("board-health-%dx%d", size[0], size[1]), m.View())
 	}
 	m := board(t, 80, 24)
@@ -75,9 +74,9 @@ func TestPastedTextIsNoKeys(t *testing.T) {
 	if _, quit := m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q"), Paste: true}); quit != nil {
 		t.Error("a pasted q does something")
 	}
-	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("2p")}) // two keys pressed fast
+	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("4p")}) // two keys pressed fast
 	if _, asks := m.overlay.(*confirmScreen); !asks {
-		t.Errorf("2p opened %T", m.overlay)
+		t.Errorf("4p opened %T", m.overlay)
 	}
 }
 
@@ -140,9 +139,9 @@ func TestTheBoardFits(t *testing.T) {
 		m.me.Handle = evil.Draw(r, "handle")
 		m.Update(summaryMsg{summary: adasSummary(evil.Draw(r, "memo"))})
 		m.summary.Recent[0].From.Handle = ptr(evil.Draw(r, "from"))
-		m.Update(lineMsg{line: rapid.SampledFrom([]line{connecting, live, polling, offline}).Draw(r, "line"), err: errors.New(evil.Draw(r, "error"))})
+		m.Update(lineMsg{line: rapid.SampledFrom([]line{connecting, live, polling, lost, offline}).Draw(r, "line"), err: errors.New(evil.Draw(r, "error"))})
 		for range rapid.IntRange(0, 8).Draw(r, "keys") {
-			m.Update(keyMsg(rapid.SampledFrom([]string{"1", "2", "3", "?", ":", "esc", "p", "x", "enter", "j", "down", "tab", "l", "h", "G"}).Draw(r, "key")))
+			m.Update(keyMsg(rapid.SampledFrom([]string{"1", "2", "3", "4", "5", "?", ":", "/", "esc", "p", "x", "enter", "j", "down", "tab", "l", "h", "G", "a", "c"}).Draw(r, "key")))
 		}
 		if rapid.Bool().Draw(r, "toast") {
 			m.complain(errors.New(evil.Draw(r, "toast")))

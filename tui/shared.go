@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"io"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -25,17 +26,30 @@ type screen interface {
 type Server interface {
 	operatorServer
 	snapshotServer
+	transferLister
+	LogIn(ctx context.Context, login, password string) (client.User, error)
+	Explain(ctx context.Context, transfer client.ID) (client.Timeline, error)
+	People(ctx context.Context, q string) ([]client.Person, error)
+	Preview(ctx context.Context, body client.TransferCreate) (client.TransferPreview, error)
 }
 
 // shared is what all screens see.
 type shared struct {
 	pen
-	server   Server
-	readonly bool
-	now      time.Time // of this update
+	server        Server
+	readonly      bool
+	now           time.Time // of this update
+	width, height int       // of the terminal
+
+	// move writes a command down, sends it and records what became of it.
+	move      func(command client.Command, what string) (client.Receipt, error)
+	exportDir string
+	terminal  io.Writer // for what is no picture, such as the clipboard
+	inTmux    bool
 
 	me         client.User
-	summary    *client.Summary // nil until the first one
+	summary    *client.Summary   // nil until the first one
+	recent     []client.Transfer // the newest that were told, newest first, at most maxRecent
 	connection connection
 	ops        operations
 
@@ -73,4 +87,46 @@ func (m *shared) complain(err error) { m.toast, m.bad, m.toastAt = err.Error(), 
 func forbidden(err error) bool {
 	refused, ok := asRefusal(err)
 	return ok && refused.Code == client.Forbidden
+}
+
+// wallets are what the server last said of them.
+func (m *shared) wallets() []client.WalletSummary {
+	if m.summary == nil {
+		return nil
+	}
+	return m.summary.Wallets
+}
+
+// currencies are those of the user's wallets.
+func (m *shared) currencies() []string {
+	var codes []string
+	for _, w := range m.wallets() {
+		codes = append(codes, w.Wallet.Currency)
+	}
+	return codes
+}
+
+// maxRecent bounds the newest transfers that are held for every screen.
+const maxRecent = 60
+
+// remember takes transfers among the newest, or what has become of one of them.
+func (m *shared) remember(transfers ...client.Transfer) {
+	for _, t := range transfers {
+		at := newerThan(m.recent, t)
+		if at < len(m.recent) && m.recent[at].Id == t.Id {
+			m.recent[at] = latest(m.recent[at], t)
+			continue
+		}
+		m.recent = insert(m.recent, at, t)
+		m.recent = m.recent[:min(len(m.recent), maxRecent)]
+	}
+}
+
+// latest is the later of two states of one transfer. An answer may have been written before an event that came first;
+// pending never comes after an end.
+func latest(held, told client.Transfer) client.Transfer {
+	if held.State != client.Pending && told.State == client.Pending {
+		return held
+	}
+	return told
 }

@@ -11,12 +11,24 @@ import (
 )
 
 // walletScreen shows what there is in each currency, how that went, and the newest transfers, all as the server said it last.
-type walletScreen struct{ selected int }
+type walletScreen struct {
+	selected, offset int
+	listed, wide     int // lines and columns of the list when it was last drawn
+}
 
-func (s *walletScreen) typing() bool                    { return false }
-func (s *walletScreen) update(*shared, tea.Msg) tea.Cmd { return nil }
+func (s *walletScreen) typing() bool { return false }
 
-func (s *walletScreen) keys(*shared) []binding {
+// update takes a click on a wallet; all else comes by way of the summary.
+func (s *walletScreen) update(m *shared, msg tea.Msg) tea.Cmd {
+	click, is := msg.(tea.MouseMsg)
+	if row := s.offset + click.Y - 1; is && click.Action == tea.MouseActionPress && click.Button == tea.MouseButtonLeft &&
+		click.Y > 0 && click.Y < s.listed && click.X < s.wide && row < len(m.wallets()) {
+		s.selected = row
+	}
+	return nil
+}
+
+func (s *walletScreen) keys(m *shared) []binding {
 	moves := func(by int) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd {
 			if m.summary != nil {
@@ -30,9 +42,26 @@ func (s *walletScreen) keys(*shared) []binding {
 		{keys: []string{"k", "up"}, shown: "k/↑", help: "wallet before", run: moves(-1)},
 		{keys: []string{"g", "home"}, shown: "g", help: "first wallet", run: moves(-1 << 16)},
 		{keys: []string{"G", "end"}, shown: "G", help: "last wallet", run: moves(1 << 16)},
+		{keys: []string{"enter"}, shown: "enter", help: "its transfers", command: "kizo transfers list --currency " + s.currency(m), run: func(m *shared) tea.Cmd {
+			filter := "currency:" + s.currency(m)
+			return func() tea.Msg { return narrowMsg{filter} }
+		}},
+		{keys: []string{"s"}, shown: "s", help: "send from it", command: "kizo transfer TO AMOUNT " + s.currency(m), run: func(m *shared) tea.Cmd {
+			draft := draftMsg{currency: s.currency(m)}
+			return func() tea.Msg { return draft }
+		}},
 	}
 }
 
+// currency is the chosen wallet's.
+func (s *walletScreen) currency(m *shared) string {
+	if wallets := m.wallets(); len(wallets) > 0 {
+		return wallets[min(s.selected, len(wallets)-1)].Wallet.Currency
+	}
+	return "CURRENCY"
+}
+
+// view: wallets above, the chosen one's last days, and what moved last, below or beside.
 func (s *walletScreen) view(m *shared, width, height int) string {
 	if m.summary == nil {
 		return draw.Block([]string{"", "  " + m.Dim.Render("Waiting for the server…")}, width, height)
@@ -42,11 +71,69 @@ func (s *walletScreen) view(m *shared, width, height int) string {
 		return draw.Block([]string{"", "  You have no wallet yet.", "", "  " + m.Key.Render("kizo wallet open CURRENCY")}, width, height)
 	}
 	s.selected = min(s.selected, len(wallets)-1)
-	list := min(len(wallets)+1, max(3, height/4))
-	table := s.wallets(m, width, list)
-	detail := s.detail(m, wallets[s.selected], width, min(9, height-list-4))
-	recent := s.recent(m, width, height-list-strings.Count(detail, "\n")-1)
-	return draw.Block(strings.Split(draw.Stack(table, detail, recent), "\n"), width, height)
+	chosen := wallets[s.selected]
+	if width < twoPanes {
+		list := min(len(wallets)+1, max(3, height/4))
+		detail := s.trend(m, chosen, width, min(9, height-list-4))
+		recent := s.moved(m, width, height-list-lineCount(detail))
+		return draw.Block(strings.Split(draw.Stack(s.wallets(m, width, list), detail, recent), "\n"), width, height)
+	}
+	left := width * 11 / 20
+	if width >= threePanes {
+		left = width * 2 / 5
+	}
+	list := min(len(wallets)+1, max(4, height/3))
+	tall := min(height-list, 14)
+	panes := []string{draw.Stack(s.wallets(m, left, list), s.trend(m, chosen, left, tall), s.facts(m, chosen, left, height-list-tall))}
+	rest := width - left
+	if width >= threePanes {
+		panes[0] = draw.Stack(s.wallets(m, left, list), s.trend(m, chosen, left, height-list))
+		panes = append(panes, s.facts(m, chosen, rest/3, height))
+		rest -= rest / 3
+	}
+	inner, rows := draw.Inner(rest, height)
+	panes = append(panes, m.box("What moved last", "2 shows all", nil, s.moved(m, inner, rows), rest, height))
+	return draw.Beside(panes...)
+}
+
+func lineCount(block string) int {
+	if block == "" {
+		return 0
+	}
+	return strings.Count(block, "\n") + 1
+}
+
+// facts is the chosen wallet in full, and what is under way.
+func (s *walletScreen) facts(m *shared, w client.WalletSummary, width, height int) string {
+	if height < 3 {
+		return draw.Block(nil, width, height)
+	}
+	inner, _ := draw.Inner(width, height)
+	c := w.Wallet.Currency
+	amount := func(minor *int64) string {
+		if minor == nil {
+			return "too much to add up"
+		}
+		return amountOf(*minor, c)
+	}
+	pending := func(n int) string {
+		if n >= 1000 {
+			return "1000 or more"
+		}
+		return count(n, "transfer", "transfers")
+	}
+	pairs := []draw.Pair{
+		{Name: "available", Value: amountOf(w.Wallet.Available, c), Paint: m.Accent.Render},
+		{Name: "held", Value: amountOf(w.Wallet.Held, c)},
+		{Name: "balance", Value: amountOf(w.Wallet.Balance, c)},
+		{}, {Name: "in this month", Value: amount(w.Month.In), Paint: m.Good.Render},
+		{Name: "out this month", Value: amount(w.Month.Out)},
+		{Name: "movements", Value: fmt.Sprint(w.Month.Count)},
+		{}, {Name: "under way, in", Value: pending(m.summary.Pending.In)},
+		{Name: "under way, out", Value: pending(m.summary.Pending.Out)},
+		{}, {Name: "wallet id", Value: w.Wallet.Id.String()},
+	}
+	return m.box(c, m.sign(w.Wallet.Status == client.Active, "active", "frozen").Value, nil, draw.Panel(pairs, inner, m.Dim.Render), width, height)
 }
 
 func (s *walletScreen) wallets(m *shared, width, height int) string {
@@ -67,12 +154,13 @@ func (s *walletScreen) wallets(m *shared, width, height int) string {
 			{Text: amount(&w.Wallet.Held)}, {Text: amount(&w.Wallet.Balance)}, {Text: amount(w.Month.In)}, {Text: amount(w.Month.Out)},
 			{Text: state.Value, Paint: state.Paint}})
 	}
-	t.Offset = draw.ScrollTo(s.selected, 0, len(t.Rows), height)
+	s.offset = draw.ScrollTo(s.selected, s.offset, len(t.Rows), height)
+	t.Offset, s.listed, s.wide = s.offset, height, width
 	return t.Draw()
 }
 
-// detail is the chosen wallet's last days.
-func (s *walletScreen) detail(m *shared, w client.WalletSummary, width, height int) string {
+// trend is the chosen wallet's last days.
+func (s *walletScreen) trend(m *shared, w client.WalletSummary, width, height int) string {
 	if height < 3 {
 		return ""
 	}
@@ -86,35 +174,37 @@ func (s *walletScreen) detail(m *shared, w client.WalletSummary, width, height i
 	return m.box(title, amountOf(w.Wallet.Balance, w.Wallet.Currency), m.Good.Render, chart.Draw(), width, height)
 }
 
-func (s *walletScreen) recent(m *shared, width, height int) string {
+func (s *walletScreen) moved(m *shared, width, height int) string {
 	if height < 2 {
 		return ""
 	}
-	if len(m.summary.Recent) == 0 {
+	if len(m.recent) == 0 {
 		return draw.Block([]string{"", "  Nothing has moved yet.", "", "  " + m.Key.Render("kizo deposit 100")}, width, height)
 	}
-	t := draw.Table{
-		Columns: []draw.Column{{Title: "WHEN", Drop: 3}, {Title: "STATE"}, {Title: "KIND", Drop: 4}, {Title: "AMOUNT", Right: true},
-			{Title: "WITH", Cut: 8, Drop: 2}, {Title: "MEMO", Cut: 6, Drop: 5}},
-		Selected: -1, Width: width, Height: height, Detail: m.detail, Titles: m.Dim.Render, Bar: m.Border.Render,
-	}
-	for _, transfer := range m.summary.Recent {
+	t := m.transferTable(width, height)
+	for _, transfer := range m.recent[:min(len(m.recent), max(0, height-1))] {
 		t.Rows = append(t.Rows, m.transferRow(transfer))
 	}
 	return t.Draw()
 }
 
+// transferTable is a table for rows of transferRow, without one that is chosen.
+func (m *shared) transferTable(width, height int) draw.Table {
+	return draw.Table{
+		Columns: []draw.Column{{Title: "WHEN", Drop: 3}, {Title: "STATE"}, {Title: "KIND", Drop: 4}, {Title: "AMOUNT", Right: true},
+			{Title: "WITH", Cut: 8, Drop: 2}, {Title: "MEMO", Cut: 6, Drop: 5}},
+		Selected: -1, Width: width, Height: height, Detail: m.detail, Titles: m.Dim.Render, Chosen: m.Selected.Render, Bar: m.Border.Render,
+	}
+}
+
 // transferRow is when, state, kind, amount with its sign, the other side, memo.
 func (m *shared) transferRow(t client.Transfer) []draw.Cell {
-	other, sign := t.From, "+"
-	if t.Direction == client.Out {
-		other, sign = t.To, "-"
-	}
+	other := otherSide(t)
 	who := "the bank"
 	if other.Handle != nil {
 		who = "@" + *other.Handle
 	}
-	amount := draw.Cell{Text: sign + amountOf(t.Amount, t.Currency)}
+	amount := draw.Cell{Text: signed(t)}
 	if t.State == client.Posted && t.Direction == client.In {
 		amount.Paint = m.Good.Render
 	}

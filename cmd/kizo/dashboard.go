@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/tui"
 	"github.com/JDevAman/kizo/tui/draw"
 	"github.com/JDevAman/kizo/tui/theme"
@@ -33,7 +36,7 @@ func newDashboardCommand(a *app) *cobra.Command {
 			if opts.once || opts.json.set {
 				return dashboardOnce(cmd.Context(), a, opts.json)
 			}
-			if !a.io.OutTerminal || a.io.ReadSecrets == nil || a.env("TERM") == "dumb" {
+			if !a.hasScreen() {
 				return withHint(usagef("%s needs a terminal", cmd.CommandPath()), cmd.CommandPath()+" --once")
 			}
 			return dashboardRun(cmd.Context(), opts)
@@ -57,6 +60,24 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	if err != nil {
 		return err
 	}
-	return tui.Run(ctx, tui.Config{Server: kizo, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: opts.readonly,
-		In: a.io.In, Out: a.io.Out, Now: a.now})
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	// Money moves as it does for every command. What that tells a terminal would tear the screen.
+	quiet := *a
+	quiet.io = &streams{In: a.io.In, Out: io.Discard, Err: io.Discard}
+	return tui.Run(ctx, tui.Config{
+		Server: kizo, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: opts.readonly,
+		Move: func(ctx context.Context, command client.Command, what string) (client.Receipt, error) {
+			return quiet.move(ctx, kizo, command, what)
+		},
+		ExportDir: here, Tmux: a.env("TMUX") != "",
+		In: os.Stdin, Out: os.Stdout, Now: a.now,
+	})
+}
+
+// hasScreen says that there is a terminal on both sides, and one that can do more than write lines.
+func (a *app) hasScreen() bool {
+	return a.io.OutTerminal && a.io.ReadSecrets != nil && a.env("TERM") != "dumb"
 }

@@ -15,12 +15,19 @@ func newRootCommand(a *app) *cobra.Command {
 		Short: "A wallet in your terminal",
 		Long: `Kizo is a wallet in your terminal.
 
+On a terminal, kizo alone opens the dashboard: balances, transfers and queues, live.
+
 Begin with an account and some money:
   kizo signup --email ada@example.com --handle ada --name "Ada Lovelace"
   kizo deposit 100
   kizo transfer @bob 12.50 -m lunch`,
-		Args:          noSuchCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !a.hasScreen() {
+				return cmd.Help()
+			}
+			return dashboardRun(cmd.Context(), &dashboardOptions{app: a, theme: "auto"})
+		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       versionLine(),

@@ -28,6 +28,7 @@ type Table struct {
 	Selected int // -1 for none; marked by a sign and by Chosen
 	Offset   int // first row to be shown, as ScrollTo gives it
 	Total    int // rows there are in all, for the scrollbar; the number of Rows if less
+	First    int // rows of those before the first of Rows, for the scrollbar
 
 	Width, Height int // of the whole, with the line of titles
 	Detail        Detail
@@ -79,7 +80,7 @@ func (t Table) Draw() string {
 	if !scrolls {
 		return block
 	}
-	bar := Scrollbar(from, total, visible, t.Detail)
+	bar := Scrollbar(t.First+from, total, visible, t.Detail)
 	for i := range bar {
 		bar[i] = t.Bar.on(bar[i])
 	}
