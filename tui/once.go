@@ -152,7 +152,7 @@ func opsText(line func(string, ...any), o *client.OpsSnapshot, now time.Time) {
 				state = "paused"
 			}
 			line("  %s %s: %d pending, %d active, %d scheduled, %d retry, %d archived; oldest waits %s; %d done, %d failed",
-				printable.Text(q.Name), state, q.Pending, q.Active, q.Scheduled, q.Retry, q.Archived, milliseconds(float64(q.OldestMs)), q.ProcessedTotal, q.FailedTotal)
+				printable.Text(q.Name), state, q.Pending, q.Active, q.Scheduled, q.Retry, q.Archived, oldest(q), q.ProcessedTotal, q.FailedTotal)
 		}
 	}
 	p := pen{} // ASCII, no colours

@@ -4,7 +4,9 @@ import (
 	"encoding/xml"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/muesli/termenv"
 )
 
@@ -81,8 +83,8 @@ const (
 	ink        = "#d5d9e0"
 )
 
-// SVG is the screen as a picture that needs no font but the reader's own. Each run of cells of one style is a text of its
-// own with a length, so that columns stand below each other in every font.
+// SVG is the screen as a picture that needs no font but the reader's own. Each text stands at
+// its column with the length that it has, and frames and curves are drawn, so that columns stand below each other in every font.
 func (s *Screen) SVG() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,27 +117,113 @@ func picture(out *strings.Builder, row, from, to int, cells []cell) {
 	if under != "" {
 		fmt.Fprintf(out, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", x, y, wide, cellHeight, under)
 	}
-	var words strings.Builder
-	for _, c := range cells {
-		words.WriteString(c.text)
+	words := words{out: out, y: y + cellHeight - 5, fill: orElse(text, ink), look: look}
+	var dots, lines strings.Builder
+	for i, c := range cells {
+		left := margin + float64(from+i)*cellWidth
+		r, _ := utf8.DecodeRuneInString(c.text)
+		switch {
+		case r >= 0x2800 && r <= 0x28FF:
+			braille(&dots, r-0x2800, left, y)
+		case strings.ContainsRune("─│╭╮╰╯", r) && c.text != "":
+			frame(&lines, r, left, y)
+		default:
+			words.add(c.text, left)
+			continue
+		}
+		words.end()
 	}
-	if strings.TrimSpace(words.String()) == "" {
+	words.end()
+	if dots.Len() > 0 {
+		fmt.Fprintf(out, `<path d="%s" fill="%s"/>`+"\n", dots.String(), orElse(text, ink))
+	}
+	if lines.Len() > 0 {
+		fmt.Fprintf(out, `<path d="%s" fill="none" stroke="%s"/>`+"\n", lines.String(), orElse(text, ink))
+	}
+}
+
+// braille draws the dots of a pattern: fonts that have none would borrow them from one of another width. Bits count as
+// Unicode has them: 1 2 3 7 down the left, 4 5 6 8 down the right.
+func braille(path *strings.Builder, pattern rune, x float64, y int) {
+	rows, columns := [...]int{0, 1, 2, 0, 1, 2, 3, 3}, [...]int{0, 0, 0, 1, 1, 1, 0, 1}
+	for bit := range 8 {
+		if pattern>>bit&1 == 1 {
+			fmt.Fprintf(path, "M%.1f %.1fh2.4v2.8h-2.4z", x+0.9+float64(columns[bit])*4.2, float64(y)+0.8+float64(rows[bit])*4.5)
+		}
+	}
+}
+
+// frame draws a piece of a box from edge to edge of its cell, so that nothing gapes between two.
+func frame(path *strings.Builder, r rune, x float64, y int) {
+	const w, h = cellWidth, float64(cellHeight)
+	top := float64(y)
+	switch r {
+	case '─':
+		fmt.Fprintf(path, "M%.1f %.1fh%.1f", x, top+h/2, w)
+	case '│':
+		fmt.Fprintf(path, "M%.1f %.1fv%.1f", x+w/2, top, h)
+	case '╭':
+		fmt.Fprintf(path, "M%.1f %.1fq0 %.1f %.1f %.1f", x+w/2, top+h, -h/2, w/2, -h/2)
+	case '╮':
+		fmt.Fprintf(path, "M%.1f %.1fq0 %.1f %.1f %.1f", x+w/2, top+h, -h/2, -w/2, -h/2)
+	case '╰':
+		fmt.Fprintf(path, "M%.1f %.1fq0 %.1f %.1f %.1f", x+w/2, top, h/2, w/2, h/2)
+	case '╯':
+		fmt.Fprintf(path, "M%.1f %.1fq0 %.1f %.1f %.1f", x+w/2, top, h/2, -w/2, h/2)
+	}
+}
+
+// words are put together to texts of one or more words. A text begins anew after a gap, at the column where it stands.
+type words struct {
+	out  *strings.Builder
+	y    int
+	fill string
+	look style
+
+	text   strings.Builder
+	x      float64
+	spaces int // at the end of the text
+}
+
+func (w *words) add(text string, x float64) {
+	if text == " " {
+		w.spaces++
+		if w.spaces == 2 {
+			w.end()
+		}
+		if w.text.Len() > 0 {
+			w.text.WriteString(text)
+		}
+		return
+	}
+	w.spaces = 0
+	if w.text.Len() == 0 {
+		w.x = x
+	}
+	w.text.WriteString(text)
+}
+
+// end writes the text down with the width that it must have.
+func (w *words) end() {
+	text := strings.TrimRight(w.text.String(), " ")
+	w.text.Reset()
+	if text == "" {
 		return
 	}
 	var escaped strings.Builder
-	_ = xml.EscapeText(&escaped, []byte(words.String()))
+	_ = xml.EscapeText(&escaped, []byte(text))
 	attributes := ""
-	if look.bold {
+	if w.look.bold {
 		attributes += ` font-weight="bold"`
 	}
-	if look.faint {
+	if w.look.faint {
 		attributes += ` opacity="0.6"`
 	}
-	if look.underline {
+	if w.look.underline {
 		attributes += ` text-decoration="underline"`
 	}
-	fmt.Fprintf(out, `<text x="%.1f" y="%d" textLength="%.1f" lengthAdjust="spacingAndGlyphs" xml:space="preserve" fill="%s"%s>%s</text>`+"\n",
-		x, y+cellHeight-5, wide, orElse(text, ink), attributes, escaped.String())
+	fmt.Fprintf(w.out, `<text x="%.1f" y="%d" textLength="%.1f" lengthAdjust="spacingAndGlyphs" fill="%s"%s>%s</text>`+"\n",
+		w.x, w.y, float64(ansi.StringWidth(text))*cellWidth, w.fill, attributes, escaped.String())
 }
 
 func orElse(colour, otherwise string) string {
