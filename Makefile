@@ -60,6 +60,10 @@ chaos: deps ## a fault run: kills, crashes, cut lines; SEED= repeats one, DURATI
 chaos-mutants: deps ## plant one bug after the other: the fault run must notice each
 	$(GO) run ./loadtest/chaos -mutants -seed $(or $(SEED),0)
 
+.PHONY: screenshots
+screenshots: deps build ## the pictures in docs, taken from the running program
+	$(GO) run ./deploy/screenshots
+
 .PHONY: snapshot
 snapshot: $(GORELEASER) ## release archives of this tree, in dist/
 	$(GORELEASER) release --snapshot --clean --skip=publish
