@@ -64,6 +64,10 @@ chaos-mutants: deps ## plant one bug after the other: the fault run must notice 
 chaos-scenarios: deps ## one kind of trouble after the other, and what Kizo promises about it
 	$(GO) run ./loadtest/chaos -scenarios -seed $(or $(SEED),0)
 
+.PHONY: screenshots
+screenshots: deps build ## the pictures in docs, taken from the running program
+	$(GO) run ./deploy/screenshots
+
 .PHONY: snapshot
 snapshot: $(GORELEASER) ## release archives of this tree, in dist/
 	$(GORELEASER) release --snapshot --clean --skip=publish

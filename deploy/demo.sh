@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
 # Kizo's main job from nothing, against the real thing: `kizod dev` on ports and data
-# of its own, two users, a deposit, a transfer, their books and the audit. It stops
-# what it started and removes what it wrote.
+# of its own, two users, a deposit, a transfer, their books and the audit. On a terminal
+# it ends in the dashboard, with a little traffic until you quit; elsewhere it prints
+# what the dashboard would show. It stops what it started and removes what it wrote.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 home=$(mktemp -d "${TMPDIR:-/tmp}/kizo-demo.XXXXXX")
 chmod 711 "$home" # PostgreSQL may run as another user, who must pass through
 daemon=
+traffic=
 finish() {
   status=$?
+  rm -f "$home/open" # the traffic goes on while this is there
+  [ -z "$traffic" ] || wait "$traffic" 2>/dev/null || true
   if [ -n "$daemon" ]; then
     kill -TERM "$daemon" 2>/dev/null || true
     wait "$daemon" 2>/dev/null || true
@@ -58,6 +62,31 @@ as ada transfers list
 echo
 echo '$ kizod audit'
 bin/kizod audit --data "$home/data"
+bin/kizod user grant ada operator --data "$home/data" >/dev/null # so that she sees the queues
+
+# move: five minutes of money between the two and the bank, one movement at a time.
+# It stops when the dashboard is closed.
+move() {
+  while [ -e "$home/open" ] && [ $SECONDS -lt 300 ]; do
+    as bob transfer @ada 2.50 -m coffee
+    as ada transfer @bob 1.75 -m tea
+    as ada withdraw 0.50 --wait=0
+    as bob deposit 1.00 --wait=0
+    sleep 0.5 # a little traffic, not a load test
+  done >/dev/null 2>&1 || true
+}
+if [ -t 0 ] && [ -t 1 ] && [ "${TERM:-dumb}" != dumb ]; then
+  echo
+  echo "Now live: the dashboard, as ada, with a little traffic. ? shows the keys, q ends it."
+  read -r -t 3 -n 1 -s -p "Any key, or three seconds…" || true
+  : >"$home/open"
+  SECONDS=0
+  move &
+  traffic=$!
+  as ada dashboard
+else
+  as ada dashboard --once
+fi
 cat <<'END'
 
 That was real: two accounts, a bank over HTTP, a double-entry ledger on PostgreSQL.

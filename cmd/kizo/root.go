@@ -15,12 +15,19 @@ func newRootCommand(a *app) *cobra.Command {
 		Short: "A wallet in your terminal",
 		Long: `Kizo is a wallet in your terminal.
 
+On a terminal, kizo alone opens the dashboard: balances, transfers and queues, live.
+
 Begin with an account and some money:
   kizo signup --email ada@example.com --handle ada --name "Ada Lovelace"
   kizo deposit 100
   kizo transfer @bob 12.50 -m lunch`,
-		Args:          noSuchCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !a.hasScreen() {
+				return cmd.Help()
+			}
+			return dashboardRun(cmd.Context(), &dashboardOptions{app: a, theme: "auto"})
+		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       versionLine(),
@@ -48,7 +55,7 @@ Begin with an account and some money:
 	add("money", newBalanceCommand(a), newTransferCommand(a), newDepositCommand(a), newWithdrawCommand(a),
 		newTransfersCommand(a), newEventsCommand(a), newWalletCommand(a), newPendingCommand(a), newRetryCommand(a), newExplainCommand(a))
 	add("you", newSignupCommand(a), newLoginCommand(a), newLogoutCommand(a), newWhoamiCommand(a), newSessionsCommand(a))
-	add("kizo", newConfigCommand(a), newVersionCommand(a), newOpsCommand(a))
+	add("kizo", newDashboardCommand(a), newConfigCommand(a), newVersionCommand(a), newOpsCommand(a))
 	root.AddCommand(helpTopics()...)
 	return root
 }

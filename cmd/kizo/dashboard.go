@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui"
+	"github.com/JDevAman/kizo/tui/draw"
+	"github.com/JDevAman/kizo/tui/theme"
+)
+
+type dashboardOptions struct {
+	app      *app
+	json     jsonFlag
+	once     bool
+	readonly bool
+	theme    string
+}
+
+func newDashboardCommand(a *app) *cobra.Command {
+	opts := &dashboardOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "dashboard",
+		Short: "Balances, transfers and queues, live",
+		Long: `Balances, transfers and queues, live. ? shows the keys, q ends it.
+
+--once prints them a single time as plain lines, for logs and screen readers; with
+--json as one object, for scripts. Neither needs a terminal.`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if opts.once || opts.json.set {
+				return dashboardOnce(cmd.Context(), a, opts.json)
+			}
+			if !a.hasScreen() {
+				return withHint(usagef("%s needs a terminal", cmd.CommandPath()), cmd.CommandPath()+" --once")
+			}
+			return dashboardRun(cmd.Context(), opts)
+		},
+	}
+	opts.json.addTo(cmd, a, tui.Snapshot{})
+	cmd.Flags().BoolVar(&opts.once, "once", false, "print them once, as plain lines")
+	cmd.Flags().BoolVar(&opts.readonly, "readonly", false, "look, and change nothing")
+	cmd.Flags().StringVar(&opts.theme, "theme", "auto", strings.Join(theme.Names(), ", ")+"; NO_COLOR is respected")
+	_ = cmd.RegisterFlagCompletionFunc("theme", cobra.FixedCompletions(theme.Names(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
+	a := opts.app
+	painted, err := theme.FromEnvironment(opts.theme, a.env)
+	if err != nil {
+		return usage(err)
+	}
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	// Money moves as it does for every command. What that tells a terminal would tear the screen.
+	quiet := *a
+	quiet.io = &streams{In: a.io.In, Out: io.Discard, Err: io.Discard}
+	return tui.Run(ctx, tui.Config{
+		Server: kizo, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: opts.readonly,
+		Move: func(ctx context.Context, command client.Command, what string) (client.Receipt, error) {
+			return quiet.move(ctx, kizo, command, what)
+		},
+		ExportDir: here, Tmux: a.env("TMUX") != "",
+		In: os.Stdin, Out: os.Stdout, Now: a.now,
+	})
+}
+
+// hasScreen says that there is a terminal on both sides, and one that can do more than write lines.
+func (a *app) hasScreen() bool {
+	return a.io.OutTerminal && a.io.ReadSecrets != nil && a.env("TERM") != "dumb"
+}

@@ -1,0 +1,67 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// TestAnArchivedTaskIsTriedAgain from the Queues screen, by keys alone.
+func TestAnArchivedTaskIsTriedAgain(t *testing.T) {
+	kizod, err := startKizod()
+	if err != nil {
+		t.Fatal(err)
+	}
+	eve := newPerson(t, kizod.URL, "evequeue")
+	grant := exec.Command(filepath.Join(kizod.dir, "kizod"), "user", "grant", "evequeue", "operator", "--data", filepath.Join(kizod.dir, "data"))
+	if out, err := grant.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	// A task that waits in a queue that stands still, put aside.
+	eve.kizo("ops", "queue", "pause", "bank", "--reason", "test")
+	defer eve.kizo("ops", "queue", "resume", "bank", "--reason", "test")
+	var deposit struct{ ID string }
+	read(t, eve.kizo("deposit", "10", "--wait=0", "--json=id"), &deposit)
+	var tasks []struct {
+		ID         string
+		TransferID string `json:"transfer_id"`
+	}
+	read(t, eve.kizo("ops", "tasks", "list", "--json=id,transfer_id"), &tasks)
+	task := ""
+	for _, x := range tasks {
+		if x.TransferID == deposit.ID {
+			task = x.ID
+		}
+	}
+	if task == "" {
+		t.Fatalf("no task for %s among %v", deposit.ID, tasks)
+	}
+	eve.kizo("ops", "tasks", "archive", task, "--reason", "test")
+
+	w := openWindow(t, 120, 40, eve.env, "dashboard")
+	w.until("● LIVE", "4 Queues")
+	w.types("4")
+	w.until("[4 Queues]", "archived 1")
+	w.types("llll")
+	w.until("[archived 1]", deposit.ID)
+	w.types("t")
+	w.until("Retry this task?", deposit.ID, "kizo ops tasks retry "+task)
+	w.types("the bank is back\r")
+	w.until("▸ Cancel")
+	w.types("y")
+	w.until("Done: retry "+task, "[archived 0]", "No task is archived.")
+	w.types("q")
+	if code := w.exitCode(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func read(t *testing.T, text string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+}

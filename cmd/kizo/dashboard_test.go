@@ -1,0 +1,177 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/JDevAman/kizo/tui/emulator"
+)
+
+// window is the real program on a terminal whose screen can be read.
+type window struct {
+	t       *testing.T
+	command *exec.Cmd
+	file    *os.File
+	screen  *emulator.Screen
+	drawn   chan struct{} // something was written
+	ended   chan struct{} // nothing will be any more
+}
+
+func openWindow(t *testing.T, width, height int, env []string, args ...string) *window {
+	t.Helper()
+	w := &window{t: t, command: exec.Command("kizo", args...), screen: emulator.New(width, height),
+		drawn: make(chan struct{}, 1), ended: make(chan struct{})}
+	w.command.Env = append(append(os.Environ(), "TERM=xterm-256color", "LANG=C.UTF-8", "CI="), env...)
+	var err error
+	if w.file, err = pty.StartWithSize(w.command, &pty.Winsize{Rows: uint16(height), Cols: uint16(width)}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = w.command.Process.Kill()
+		w.file.Close()
+		<-w.ended
+		_ = w.command.Wait()
+	})
+	go func() {
+		defer close(w.ended)
+		part := make([]byte, 32<<10)
+		for {
+			n, err := w.file.Read(part)
+			_, _ = w.screen.Write(part[:n])
+			select {
+			case w.drawn <- struct{}{}:
+			default:
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return w
+}
+
+// until waits until the screen shows all of these.
+func (w *window) until(texts ...string) {
+	w.t.Helper()
+	timeout := time.After(time.Minute)
+	for {
+		shown, missing := w.screen.Text(), ""
+		for _, text := range texts {
+			if !strings.Contains(shown, text) {
+				missing = text
+			}
+		}
+		if missing == "" {
+			return
+		}
+		select {
+		case <-w.drawn:
+		case <-w.ended:
+			w.t.Fatalf("it ended without %q:\n%s", missing, w.screen.Text())
+		case <-timeout:
+			w.t.Fatalf("%q is not shown within a minute:\n%s", missing, w.screen.Text())
+		}
+	}
+}
+
+func (w *window) types(keys string) {
+	w.t.Helper()
+	if _, err := w.file.WriteString(keys); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// exitCode waits for the end.
+func (w *window) exitCode() int {
+	w.t.Helper()
+	<-w.ended
+	var failed *exec.ExitError
+	if err := w.command.Wait(); err != nil && !errors.As(err, &failed) {
+		w.t.Fatal(err)
+	}
+	return w.command.ProcessState.ExitCode()
+}
+
+// person is a user with a state of their own on the machine.
+type person struct {
+	t   *testing.T
+	env []string
+}
+
+func newPerson(t *testing.T, server, handle string) *person {
+	t.Helper()
+	dir := t.TempDir()
+	p := &person{t: t, env: []string{"KIZO_SERVER=" + server, "XDG_STATE_HOME=" + filepath.Join(dir, "state"), "XDG_CONFIG_HOME=" + filepath.Join(dir, "config"), "HOME=" + dir}}
+	p.kizoWith("correct horse battery\n", "signup", "--email", handle+"@example.com", "--handle", handle, "--name", handle, "--password-stdin")
+	return p
+}
+
+func (p *person) kizo(args ...string) string { return p.kizoWith("", args...) }
+
+func (p *person) kizoWith(stdin string, args ...string) string {
+	p.t.Helper()
+	command := exec.CommandContext(p.t.Context(), "kizo", args...)
+	command.Env, command.Stdin = append(os.Environ(), p.env...), strings.NewReader(stdin)
+	out, err := command.CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("kizo %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// TestTheDashboard drives the real program by keys against a real server.
+func TestTheDashboard(t *testing.T) {
+	kizod, err := startKizod()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada, bob := newPerson(t, kizod.URL, "adaboard"), newPerson(t, kizod.URL, "bobboard")
+	bob.kizo("deposit", "500", "--wait=30s")
+	grant := exec.Command(filepath.Join(kizod.dir, "kizod"), "user", "grant", "adaboard", "operator", "--data", filepath.Join(kizod.dir, "data"))
+	if out, err := grant.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+
+	w := openWindow(t, 120, 40, ada.env, "dashboard")
+	w.until("● LIVE", "@adaboard", "Nothing has moved yet")
+	bob.kizo("transfer", "@adaboard", "12.50", "-m", "lunch") // no key is pressed
+	w.until("+12.50 USD", "@bobboard", "lunch", "✓ posted")
+
+	w.types("2")
+	w.until("[2 Queues]", "▶ running", "[pending 0]", "No task is pending.")
+	w.types("px\ry") // pause, why, confirm
+	w.until("⏸ paused", "Paused: bank")
+	w.types("p")
+	w.until("Resume this queue?")
+	w.types("because\r\r") // Cancel has the focus
+	w.until("[pending 0]", "⏸ paused")
+	w.types("pbecause\ry")
+	w.until("▶ running", "Resumed: bank")
+
+	w.types("3")
+	w.until("[3 Health]", "✓ answers", "closed: the bank is asked")
+	w.types(":")
+	w.until("What shall be done?")
+	w.types("wallet screen\r")
+	w.until("[1 Wallet]", "12.50 USD")
+	w.types("?")
+	w.until("Keys", "suspend")
+	w.types("\x1b")
+	w.until("[1 Wallet]", "+12.50 USD")
+	if unknown := w.screen.Unknown(); len(unknown) > 0 {
+		t.Errorf("it wrote %q, which the emulator does not know", unknown)
+	}
+	w.types("q")
+	if code := w.exitCode(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}

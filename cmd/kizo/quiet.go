@@ -1,0 +1,4 @@
+package main
+
+// Every command starts without waiting for the terminal's colours.
+import _ "github.com/JDevAman/kizo/tui/quiet"

@@ -1,0 +1,29 @@
+//go:build unix
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	_ "github.com/charmbracelet/bubbletea" // what asks, linked here whoever else does so
+)
+
+// TestATerminalIsAskedNothing has kizo on a terminal that answers nothing. What a program asks of it stands among
+// what it wrote: no clock is needed to see the wait that would follow.
+func TestATerminalIsAskedNothing(t *testing.T) {
+	w := newWorld(t, newTroubled(t).Server)
+	w.env["TERM"] = "xterm-256color"
+	w.env["CI"] = "" // termenv asks nothing where it is set
+	for _, args := range [][]string{{"--version"}, {"balance"}, {"--help"}} {
+		x := onTerminal(t, w, args...)
+		if code := x.exitCode(); code != exitDone {
+			t.Errorf("kizo %s: exit code %d", args[0], code)
+		}
+		for name, probe := range map[string]string{"its background": "\x1b]11;?", "its colours": "\x1b]10;?", "the cursor": "\x1b[6n", "what it is": "\x1b[c"} {
+			if strings.Contains(x.shown.String(), probe) {
+				t.Errorf("kizo %s asked the terminal for %s: %.60q", args[0], name, x.shown.String())
+			}
+		}
+	}
+}

@@ -1,0 +1,108 @@
+// Command screenshots makes the pictures of the dashboard in docs: it starts a real kizod with its own data, lets demo users
+// move money, runs the real kizo on a terminal of its own, presses keys, and writes what stands on the screen as
+// text and as SVG.
+//
+//	make screenshots
+//
+// A picture is taken once the screen shows what it is about, not after a pause; the numbers in it are those of the run.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// shot is a picture: the tab it is of, keys that are pressed first, and what must stand on the screen by then. Curves is
+// how many characters of curves there must be at least, which is how long something has been going on.
+type shot struct {
+	name, tab, keys string
+	shows           []string
+	curves          int
+}
+
+// shots are the pictures in docs, in the order in which they are taken: what opens something over a tab comes last.
+func shots() []shot {
+	return []shot{
+		{name: "dashboard-queues", tab: "Queues", shows: []string{"● LIVE", "▶ running", "Settled p99"}, curves: 110},
+		{name: "dashboard-health", tab: "Health", shows: []string{"✓ answers", "Commands per commit"}, curves: 250},
+		{name: "dashboard-wallet", tab: "Wallet", shows: []string{"● LIVE", "@bob", "posted"}},
+		{name: "dashboard-transfers", tab: "Transfers", keys: "jjjj", shows: []string{"● LIVE", "lunch", "accepted as a"}},
+		{name: "dashboard-palette", tab: "Queues", keys: ":task", shows: []string{"kizo ops tasks retry"}},
+	}
+}
+
+func main() {
+	programs := flag.String("bin", "bin", "where kizo and kizod are")
+	into := flag.String("out", "docs", "where the pictures go")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *programs, *into); err != nil {
+		fmt.Fprintln(os.Stderr, "screenshots:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop was called
+	}
+}
+
+const (
+	width, height = 120, 34
+	wait          = 90 * time.Second // for a screen to show something
+)
+
+func run(ctx context.Context, programs, into string) (err error) {
+	w, err := newWorld(ctx, programs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	if err := w.people(ctx); err != nil {
+		return err
+	}
+	board, err := w.dashboard()
+	if err != nil {
+		return err
+	}
+	defer board.close()
+	ctx, stop := context.WithCancelCause(ctx)
+	moved := make(chan error, 1)
+	go func() {
+		err := w.traffic(ctx)
+		stop(err) // without traffic there is nothing to wait for
+		moved <- err
+	}()
+	defer func() {
+		stop(nil)
+		if failed := <-moved; failed != nil && !errors.Is(failed, context.Canceled) {
+			err = errors.Join(failed, err)
+		}
+	}()
+
+	for _, s := range shots() {
+		if err := board.turn(ctx, s.tab); err != nil {
+			return err
+		}
+		if err := board.press(s.keys); err != nil {
+			return err
+		}
+		if err := board.until(ctx, s.curves, s.shows...); err != nil {
+			return err
+		}
+		for suffix, content := range map[string]string{".txt": board.screen.Text() + "\n", ".svg": board.screen.SVG()} {
+			if err := os.WriteFile(filepath.Join(into, s.name+suffix), []byte(content), 0o644); err != nil { //nolint:gosec // documentation
+				return err
+			}
+		}
+		fmt.Println(filepath.Join(into, s.name+".svg"))
+	}
+	if unknown := board.screen.Unknown(); len(unknown) > 0 {
+		return fmt.Errorf("kizo wrote %q, which the emulator does not know: the pictures may be wrong", strings.Join(unknown, " "))
+	}
+	return nil
+}

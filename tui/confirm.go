@@ -1,0 +1,151 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/JDevAman/kizo/tui/draw"
+)
+
+// confirmation is an operator's action before it is done.
+type confirmation struct {
+	title, effect, verb string
+	subject             []draw.Pair
+	command             string // the same on the command line, without its reason
+	do                  func(ctx context.Context, reason string) (done string, err error)
+}
+
+// maxReason is what the contract allows, in characters.
+const maxReason = 500
+
+// confirmScreen asks why, and then whether. The key that opened it never confirms: while the reason is typed, keys are
+// letters; then Cancel has the focus, and only y or the other button does it.
+//
+//	reason ──enter──► Cancel ◄──tab──► Do it ──enter──► done
+//	   ▲                │ └──────y──────────────────────► done
+//	   └──────tab───────┘
+type confirmScreen struct {
+	confirmation
+	reason  []rune
+	asking  bool // whether, no longer why
+	chosen  bool // the focus is on the button that does it
+	problem string
+}
+
+func newConfirmScreen(c confirmation) *confirmScreen { return &confirmScreen{confirmation: c} }
+
+func (s *confirmScreen) typing() bool { return !s.asking }
+
+func (s *confirmScreen) keys(*shared) []binding {
+	cancel := binding{keys: []string{"esc"}, shown: "esc", help: "cancel", run: func(m *shared) tea.Cmd { m.close(); return nil }}
+	if !s.asking {
+		return []binding{cancel,
+			{keys: []string{"enter"}, shown: "enter", help: "go on to confirm", run: func(*shared) tea.Cmd { s.reasonGiven(); return nil }},
+			{keys: []string{"backspace", "ctrl+h"}, shown: "⌫", help: "delete a letter", run: func(*shared) tea.Cmd {
+				s.reason = s.reason[:max(0, len(s.reason)-1)]
+				return nil
+			}},
+			{keys: []string{"ctrl+u"}, shown: "ctrl-u", help: "delete the reason", run: func(*shared) tea.Cmd { s.reason = nil; return nil }},
+		}
+	}
+	return []binding{cancel,
+		{keys: []string{"y", "Y"}, shown: "y", help: strings.ToLower(s.verb), run: s.confirm},
+		{keys: []string{"n", "N", "q"}, shown: "n", help: "cancel", run: cancel.run},
+		{keys: []string{"left", "right", "h", "l", "tab"}, shown: "←/→", help: "choose", run: func(*shared) tea.Cmd { s.chosen = !s.chosen; return nil }},
+		{keys: []string{"shift+tab", "up"}, shown: "↑", help: "back to the reason", run: func(*shared) tea.Cmd { s.asking, s.chosen = false, false; return nil }},
+		{keys: []string{"enter"}, shown: "enter", help: "take what is chosen", run: func(m *shared) tea.Cmd {
+			if s.chosen {
+				return s.confirm(m)
+			}
+			m.close()
+			return nil
+		}},
+	}
+}
+
+func (s *confirmScreen) reasonGiven() {
+	if strings.TrimSpace(string(s.reason)) == "" {
+		s.problem = "A reason is needed: it is kept with your name."
+		return
+	}
+	s.problem, s.asking = "", true
+}
+
+func (s *confirmScreen) confirm(m *shared) tea.Cmd {
+	m.close()
+	reason := strings.TrimSpace(string(s.reason))
+	return m.ask(func(ctx context.Context) tea.Msg {
+		done, err := s.do(ctx, reason)
+		return actedMsg{done: done, err: err}
+	})
+}
+
+// update takes letters.
+func (s *confirmScreen) update(_ *shared, msg tea.Msg) tea.Cmd {
+	key, typed := msg.(tea.KeyMsg)
+	if !typed || s.asking || key.Type != tea.KeyRunes && key.Type != tea.KeySpace || key.Alt {
+		return nil
+	}
+	for _, r := range key.Runes {
+		if len(s.reason) < maxReason && r != utf8.RuneError && r >= ' ' {
+			s.reason = append(s.reason, r)
+		}
+	}
+	return nil
+}
+
+func (s *confirmScreen) view(m *shared, width, height int) string {
+	wide := min(width, 76)
+	inner, _ := draw.Inner(wide, 2)
+	var body []string
+	for _, line := range draw.Wrap(s.effect, inner) {
+		body = append(body, m.Warn.Render(line))
+	}
+	body = append(body, "")
+	body = append(body, strings.Split(draw.Panel(s.subject, inner, m.Dim.Render), "\n")...)
+	body = append(body, "", m.Dim.Render(draw.Cut(fmt.Sprintf("Why? (kept with your name; %d characters left)", maxReason-len(s.reason)), inner)))
+	// The end of what is typed is what has to be seen.
+	tail := s.reason
+	for len(tail) > 0 && draw.TextWidth(string(tail)) > inner-2 {
+		tail = tail[1:]
+	}
+	cursor := ""
+	if !s.asking {
+		cursor = m.glyph("▏", "_")
+	}
+	body = append(body, m.Field.Render(draw.Fit(string(tail)+cursor, inner)))
+	if s.problem != "" {
+		body = append(body, m.Bad.Render(draw.Cut(m.glyph("✗ ", "! ")+s.problem, inner)))
+	}
+	if s.asking {
+		body = append(body, "", s.buttons(m))
+	}
+	body = append(body, "", m.Dim.Render(draw.Cut("$ "+s.command+" --reason …", inner)))
+	box := m.box(s.title, "", nil, strings.Join(body, "\n"), wide, min(height, len(body)+2))
+	return centred(box, width, height)
+}
+
+func (s *confirmScreen) buttons(m *shared) string {
+	button := func(label string, focused bool) string {
+		if focused {
+			return m.Selected.Render(m.glyph("▸", ">") + " " + label + " ")
+		}
+		return m.Plain.Render("  " + label + " ")
+	}
+	return button("Cancel", !s.chosen) + "  " + button(s.verb+" (y)", s.chosen)
+}
+
+// centred puts a block in the middle of a blank screen.
+func centred(block string, width, height int) string {
+	lines := strings.Split(block, "\n")
+	left := strings.Repeat(" ", max(0, (width-draw.Width(lines[0]))/2))
+	out := make([]string, max(0, (height-len(lines))/2))
+	for _, line := range lines {
+		out = append(out, left+line)
+	}
+	return draw.Block(out, width, height)
+}

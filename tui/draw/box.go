@@ -1,0 +1,116 @@
+package draw
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Box is a titled frame. Body is painted already; what does not fit in it is left away.
+type Box struct {
+	Title  string
+	Note   string // at the right end of the upper edge, if there is room
+	Body   string
+	Width  int // of the whole, at least 4
+	Height int // of the whole, at least 2
+
+	Detail        Detail
+	Border, Label Paint
+}
+
+// Inner is the room that a box of this size has for its body.
+func Inner(width, height int) (int, int) { return max(0, width-4), max(0, height-2) }
+
+// Draw gives exactly Height lines of exactly Width columns.
+func (b Box) Draw() string {
+	if b.Width < 4 || b.Height < 2 {
+		return Block(strings.Split(b.Body, "\n"), b.Width, b.Height)
+	}
+	glyph := b.Detail.lines()
+	width, height := Inner(b.Width, b.Height)
+	lines := []string{b.edge(glyph)}
+	side := b.Border.on(glyph.down)
+	if height > 0 {
+		for line := range strings.SplitSeq(Block(strings.Split(b.Body, "\n"), width, height), "\n") {
+			lines = append(lines, side+" "+line+" "+side)
+		}
+	}
+	lines = append(lines, b.Border.on(glyph.bottomLeft+strings.Repeat(glyph.across, b.Width-2)+glyph.bottomRight))
+	return strings.Join(lines, "\n")
+}
+
+// edge is the upper one: corner, title, line, note, corner.
+func (b Box) edge(glyph lines) string {
+	room := b.Width - 2
+	title, note := "", ""
+	if b.Title != "" && room >= 4 {
+		title = " " + Cut(b.Title, room-2) + " "
+		room -= Width(title)
+	}
+	if need := TextWidth(b.Note) + 3; b.Note != "" && room >= need {
+		note = " " + Text(b.Note) + " "
+		room -= need
+	}
+	edge := b.Border.on(glyph.topLeft) + b.Label.on(title) + b.Border.on(strings.Repeat(glyph.across, room))
+	if note != "" {
+		edge += b.Border.on(note + glyph.across)
+	}
+	return edge + b.Border.on(glyph.topRight)
+}
+
+// Pair is a line of a panel.
+type Pair struct {
+	Name, Value string
+	Paint       Paint // of the value
+}
+
+// Panel is names with their values, a line each, exactly width columns. A value is cut only where the line ends.
+func Panel(pairs []Pair, width int, label Paint) string {
+	widest := 0
+	for _, pair := range pairs {
+		widest = max(widest, TextWidth(pair.Name))
+	}
+	widest = min(widest, max(0, width*2/3))
+	lines := make([]string, len(pairs))
+	for i, pair := range pairs {
+		room := max(0, width-widest-2)
+		lines[i] = label.on(Fit(pair.Name, widest)) + Fit("", min(2, width-widest)) + pair.Paint.on(Fit(pair.Value, room))
+	}
+	return Block(lines, width, len(lines))
+}
+
+// Gauge is a bar with its share in per cent, exactly width columns. Nothing of nothing is 0 %.
+func Gauge(part, whole int64, width int, detail Detail) string {
+	share := 0.0
+	if whole > 0 {
+		share = min(1, max(0, float64(part)/float64(whole)))
+	}
+	number := FitRight(strconv.Itoa(int(share*100))+"%", 5)
+	bar := width - 5
+	if bar < 1 {
+		return Fit(strings.TrimSpace(number), width)
+	}
+	glyph := detail.lines()
+	full := int(share*float64(bar) + 0.5)
+	return strings.Repeat(glyph.full, full) + strings.Repeat(glyph.empty, bar-full) + number
+}
+
+// Scrollbar is one column of height lines that shows which part of total rows is seen; blank if all are.
+func Scrollbar(offset, total, height int, detail Detail) []string {
+	bar := make([]string, max(0, height))
+	glyph := detail.lines()
+	for i := range bar {
+		bar[i] = " "
+		if total > height {
+			bar[i] = glyph.track
+		}
+	}
+	if total <= height || height < 1 {
+		return bar
+	}
+	thumb := max(1, height*height/total)
+	start := min(height-thumb, max(0, offset)*(height-thumb)/max(1, total-height))
+	for i := range thumb {
+		bar[start+i] = glyph.thumb
+	}
+	return bar
+}

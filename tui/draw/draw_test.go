@@ -1,0 +1,147 @@
+package draw
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/charmbracelet/x/ansi"
+	"pgregory.net/rapid"
+
+	"github.com/JDevAman/kizo/tui/printable"
+)
+
+func TestBlocks(t *testing.T) {
+	for _, test := range []struct{ name, got, want string }{
+		{"fit", Fit("山田太郎", 5), "山田…"},
+		{"fit pads", Fit("Ada", 5), "Ada  "},
+		{"numbers stand right", FitRight("12.50", 7), "  12.50"},
+		{"a heart is one column wide everywhere", Fit("❤️!", 3), "❤! "},
+		{"a flag is its letters", Fit("🇩🇪👍🏽", 5), "DE👍 "},
+		{"a character of no one width", Fit("☰", 8), `\u{2630}`},
+		{"an order to the terminal", Fit("a\x1b[2J", 12), `a\u{1b}[2J  `},
+		{"box", Box{Title: "A", Note: "n", Body: "one\ntwo", Width: 12, Height: 4}.Draw(),
+			"+ A --- n -+\n| one      |\n| two      |\n+----------+"},
+		{"box without room for its note", Box{Title: "Title", Note: "long note", Body: "x", Width: 10, Height: 3, Detail: Blocks}.Draw(),
+			"╭ Title ─╮\n│ x      │\n╰────────╯"},
+		{"panel", Panel([]Pair{{Name: "held", Value: "1.00"}, {Name: "available", Value: "2.00"}}, 16, nil),
+			"held       1.00 \navailable  2.00 "},
+		{"gauge", Gauge(1, 4, 13, ASCII), "##......  25%"},
+		{"gauge of nothing", Gauge(0, 0, 9, Blocks), "░░░░   0%"},
+		{"beside", Beside("a\nb", "c"), "ac\nb "},
+		{"braille", Chart{Values: []float64{0, 1, 2, 3, 4, 5, 6, 7}, Width: 4, Height: 1, Detail: Braille}.Draw(), "⣀⣠⣴⣾"},
+		{"blocks", Chart{Values: []float64{0, 1, 2, 3, 4, 5, 6, 7}, Width: 8, Height: 1, Detail: Blocks}.Draw(), "▁▂▃▄▅▆▇█"},
+		{"ASCII", Chart{Values: []float64{0, 5, 10}, Width: 3, Height: 1}.Draw(), ".:#"},
+		{"two rows", Chart{Values: []float64{0, 5, 10}, Width: 3, Height: 2}.Draw(), "  #\n.##"},
+		{"a gap stays one", Chart{Values: []float64{1, math.NaN(), 2}, Width: 3, Height: 1}.Draw(), ". #"},
+		{"the newest at the right", Chart{Values: []float64{9, 1, 2}, Width: 2, Height: 1}.Draw(), ".#"},
+		{"few at the right", Chart{Values: []float64{1, 2}, Width: 4, Height: 1}.Draw(), "  .#"},
+		{"few stretched", Chart{Values: []float64{1, 2}, Width: 4, Height: 1, Stretch: true}.Draw(), "..##"},
+		{"from zero", Chart{Values: []float64{9, 10}, Width: 2, Height: 1, FromZero: true, Detail: Blocks}.Draw(), "▇█"},
+		{"scrollbar", strings.Join(Scrollbar(50, 100, 5, ASCII), ""), "||#||"},
+		{"scrollbar at the end", strings.Join(Scrollbar(95, 100, 5, ASCII), ""), "||||#"},
+		{"no scrollbar", strings.Join(Scrollbar(0, 5, 5, ASCII), ""), "     "},
+	} {
+		if test.got != test.want {
+			t.Errorf("%s:\n%s\nwant\n%s", test.name, test.got, test.want)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	table := Table{
+		Columns: []Column{{Title: "WHEN", Drop: 2}, {Title: "WHO", Cut: 4}, {Title: "AMOUNT", Right: true}, {Title: "MEMO", Cut: 4, Drop: 1}},
+		Rows: [][]Cell{
+			{{Text: "now"}, {Text: "@bob"}, {Text: "12.50 USD"}, {Text: "lunch at noon"}},
+			{{Text: "2d ago"}, {Text: "@somebody"}, {Text: "1,000.00 USD"}, {}},
+		},
+		Selected: 1, Height: 3,
+	}
+	for width, want := range map[int]string{
+		50: "  WHEN    WHO              AMOUNT  MEMO           \n" +
+			"  now     @bob          12.50 USD  lunch at noon  \n" +
+			"> 2d ago  @somebody  1,000.00 USD                 ",
+		40: "  WHEN    WHO              AMOUNT  MEMO \n" +
+			"  now     @bob          12.50 USD  lunc…\n" +
+			"> 2d ago  @somebody  1,000.00 USD       ",
+		20: "  WHO         AMOUNT\n" +
+			"  @bob     12.50 USD\n" +
+			"> @so…  1,000.00 USD",
+	} {
+		table.Width = width
+		if got := table.Draw(); got != want {
+			t.Errorf("%d columns:\n%s\nwant\n%s", width, got, want)
+		}
+	}
+}
+
+func TestATableScrolls(t *testing.T) {
+	table := Table{Columns: []Column{{Title: "N"}}, Width: 6, Height: 4, Selected: 7}
+	for _, n := range "0123456789" {
+		table.Rows = append(table.Rows, []Cell{{Text: string(n)}})
+	}
+	table.Offset = ScrollTo(table.Selected, table.Offset, len(table.Rows), table.Height)
+	if want := "  N   \n  5  |\n  6  #\n> 7  |"; table.Draw() != want {
+		t.Errorf("%s\nwant\n%s", table.Draw(), want)
+	}
+}
+
+// hostile is text as others might send it.
+var hostile = rapid.OneOf(
+	rapid.String(),
+	rapid.StringOfN(rapid.SampledFrom([]rune("a é山\U0001F355\U0001F1E9❤\ufe0f☰\u0301\u200b\u202e\u2066\u200d\x1b[2J\x07\n\r\t\u0085\u009b한ᄒ\U0001F3FDﾞ⸻﷽")), 0, 40, -1),
+	rapid.SampledFrom([]string{"\x1b]52;c;aGk=\x07", "\x1b[31mred\x1b[0m", "\u202eevil\u202c", "e\u0301\u0301\u0301\u0301\u0301\u0301", "\xff\xfe", "👩‍👩‍👧", "👍🏽🏽☰", "नमस्ते"}),
+)
+
+// exact fails unless a block has this size by both ways of counting, and nothing in it but text.
+func exact(t *rapid.T, name, block string, width, height int) {
+	lines := strings.Split(block, "\n")
+	if len(lines) != height {
+		t.Fatalf("%s: %d lines, not %d:\n%s", name, len(lines), height, block)
+	}
+	for _, line := range lines {
+		if a, b := ansi.StringWidth(line), printable.Width(line); a != width || b != width {
+			t.Fatalf("%s: %q is %d or %d columns wide, not %d", name, line, a, b, width)
+		}
+		if printable.Text(line) != line {
+			t.Fatalf("%s: %q", name, line)
+		}
+	}
+}
+
+func TestWidthsAreExact(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		width, height := rapid.IntRange(1, 120).Draw(t, "width"), rapid.IntRange(1, 30).Draw(t, "height")
+		detail := rapid.SampledFrom([]Detail{ASCII, Blocks, Braille}).Draw(t, "detail")
+		text := func(name string) string { return hostile.Draw(t, name) }
+		a, b := text("a"), text("b")
+		exact(t, "Fit", Fit(a, width), width, 1)
+		exact(t, "FitRight", FitRight(a, width), width, 1)
+		exact(t, "Panel", Panel([]Pair{{Name: a, Value: b}, {Name: b, Value: a}}, width, nil), width, 2)
+		exact(t, "Gauge", Gauge(rapid.Int64().Draw(t, "part"), rapid.Int64().Draw(t, "whole"), width, detail), width, 1)
+		exact(t, "Box", Box{Title: a, Note: b, Body: Text(a) + "\n" + Text(b), Width: width, Height: height, Detail: detail}.Draw(), width, height)
+		values := rapid.SliceOfN(rapid.Float64(), 0, 300).Draw(t, "values")
+		exact(t, "Chart", Chart{Values: values, Width: width, Height: height, Detail: detail, Stretch: rapid.Bool().Draw(t, "stretch"),
+			FromZero: rapid.Bool().Draw(t, "from zero")}.Draw(), width, height)
+		for _, line := range Wrap(a, width) {
+			if ansi.StringWidth(line) > width {
+				t.Fatalf("Wrap: %q", line)
+			}
+		}
+
+		table := Table{Width: width, Height: height, Detail: detail, Selected: rapid.IntRange(-1, 40).Draw(t, "selected")}
+		for range rapid.IntRange(1, 6).Draw(t, "columns") {
+			table.Columns = append(table.Columns, Column{Title: text("title"), Right: rapid.Bool().Draw(t, "right"),
+				Cut: rapid.IntRange(0, 9).Draw(t, "cut"), Drop: rapid.IntRange(0, 3).Draw(t, "drop")})
+		}
+		for range rapid.IntRange(0, 40).Draw(t, "rows") {
+			var row []Cell
+			for range table.Columns {
+				row = append(row, Cell{Text: rapid.SampledFrom([]string{a, b, "", "short"}).Draw(t, "cell")})
+			}
+			table.Rows = append(table.Rows, row)
+		}
+		table.Offset = ScrollTo(table.Selected, rapid.IntRange(-5, 50).Draw(t, "offset"), len(table.Rows), height)
+		exact(t, "Table", table.Draw(), width, height)
+	})
+}

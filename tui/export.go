@@ -1,0 +1,171 @@
+package tui
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/money"
+)
+
+const (
+	// exportLimit bounds a file; kizo transfers list --all has no limit.
+	exportLimit = 50_000
+	// exportTimeout bounds the time that a file takes.
+	exportTimeout = 2 * time.Minute
+)
+
+// exportedMsg says what was written.
+type exportedMsg struct {
+	path  string
+	count int
+	more  bool // there were more than exportLimit
+	err   error
+}
+
+// export writes what the filter finds to a new file in dir, which only the user can read.
+func (s *transfersScreen) export(m *shared, format string) tea.Cmd {
+	if s.exporting {
+		m.say("One export is being written already.")
+		return nil
+	}
+	s.exporting = true
+	server, params := m.server, s.filter.params
+	path := filepath.Join(m.exportDir, "kizo-transfers-"+m.now.Format("20060102-150405")+"."+format)
+	m.say("Writing " + path)
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), exportTimeout)
+		defer cancel()
+		count, more, err := exportTo(ctx, server, params, path, format)
+		return exportedMsg{path, count, more, err}
+	}
+}
+
+// transferLister is what an export asks of a server.
+type transferLister interface {
+	Transfers(ctx context.Context, params client.ListTransfersParams) (client.TransferList, error)
+}
+
+// exportTo never overwrites a file, and leaves none behind that is not complete.
+func exportTo(ctx context.Context, server transferLister, params client.ListTransfersParams, path, format string) (count int, more bool, err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, false, err
+	}
+	count, more, err = exportPages(ctx, server, params, writerOf(file, format))
+	if err = errors.Join(err, file.Close()); err != nil {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return count, more, err
+}
+
+func exportPages(ctx context.Context, server transferLister, params client.ListTransfersParams, out transferWriter) (count int, more bool, err error) {
+	params.Limit = pointerTo[int32](transferPageSize)
+	for {
+		page, err := server.Transfers(ctx, params)
+		if err != nil {
+			return count, false, err
+		}
+		for _, t := range page.Items {
+			if count == exportLimit {
+				return count, true, out.end()
+			}
+			if err := out.write(t); err != nil {
+				return count, false, err
+			}
+			count++
+		}
+		if page.NextCursor == nil || *page.NextCursor == "" {
+			return count, false, out.end()
+		}
+		params.Cursor = page.NextCursor
+	}
+}
+
+// transferWriter writes transfers in one form.
+type transferWriter interface {
+	write(t client.Transfer) error
+	end() error
+}
+
+func writerOf(out io.Writer, format string) transferWriter {
+	if format == "jsonl" {
+		return jsonLines{json.NewEncoder(out)}
+	}
+	return &sheet{csv: csv.NewWriter(out)}
+}
+
+// jsonLines are the API's own objects.
+type jsonLines struct{ *json.Encoder }
+
+func (w jsonLines) write(t client.Transfer) error { return w.Encode(t) }
+func (w jsonLines) end() error                    { return nil }
+
+// sheet is CSV (RFC 4180) for spreadsheets.
+type sheet struct {
+	csv    *csv.Writer
+	titled bool
+}
+
+func (w *sheet) write(t client.Transfer) error {
+	if !w.titled {
+		if err := w.title(); err != nil {
+			return err
+		}
+	}
+	other := otherSide(t)
+	with := value(other.Handle)
+	if other.Bank != nil && *other.Bank {
+		with = "bank"
+	}
+	return w.csv.Write([]string{
+		t.Id.String(), t.CreatedAt.UTC().Format(time.RFC3339Nano), string(t.Kind), string(t.State), string(t.Direction),
+		money.Amount{Minor: t.Amount, Currency: money.Currency(t.Currency)}.Decimal(), t.Currency,
+		harmless(with), harmless(value(other.Name)), harmless(value(t.Memo)), harmless(value(t.Reason)),
+	})
+}
+
+func (w *sheet) title() error {
+	w.titled = true
+	return w.csv.Write(strings.Fields("id created_at kind state direction amount currency with name memo reason"))
+}
+
+func (w *sheet) end() error {
+	if !w.titled {
+		if err := w.title(); err != nil {
+			return err
+		}
+	}
+	w.csv.Flush()
+	return w.csv.Error()
+}
+
+// harmless keeps a spreadsheet from reading text that others wrote as a formula: an apostrophe in front makes it text
+// (OWASP, CSV injection). The wide forms of the signs count in some countries.
+func harmless(text string) string {
+	if text != "" && strings.ContainsRune("=+-@\t\r\n|%＝＋－＠", []rune(text)[0]) {
+		return "'" + text
+	}
+	return text
+}
+
+// told is what an export says when it has ended.
+func (e exportedMsg) told() string {
+	switch {
+	case e.more:
+		return fmt.Sprintf("The newest %d are in %s; kizo transfers list --all has no limit", e.count, e.path)
+	case e.count == 1:
+		return "1 transfer is in " + e.path
+	}
+	return fmt.Sprintf("%d transfers are in %s", e.count, e.path)
+}

@@ -1,0 +1,113 @@
+package tui
+
+import (
+	"strings"
+	"unicode"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/JDevAman/kizo/tui/draw"
+)
+
+// textField is one line that is being typed.
+type textField struct {
+	letters []rune
+	at      int // the cursor stands before this letter
+	most    int // letters
+	secret  bool
+}
+
+func newTextField(most int) *textField { return &textField{most: most} }
+
+func (f *textField) text() string { return string(f.letters) }
+
+func (f *textField) set(text string) {
+	f.letters = []rune(text)
+	f.letters = f.letters[:min(len(f.letters), f.most)]
+	f.at = len(f.letters)
+}
+
+// take types what a key or a paste brings: visible characters and spaces, line breaks as spaces, and nothing else. It
+// reports whether the text changed.
+func (f *textField) take(msg tea.Msg) bool {
+	key, typed := msg.(tea.KeyMsg)
+	if !typed || key.Type != tea.KeyRunes && key.Type != tea.KeySpace || key.Alt {
+		return false
+	}
+	changed := false
+	for _, r := range key.Runes {
+		if r == '\n' || r == '\t' || r == '\r' {
+			r = ' '
+		}
+		if len(f.letters) >= f.most || r == unicode.ReplacementChar || !unicode.IsGraphic(r) && !f.secret {
+			continue
+		}
+		f.letters = append(f.letters, 0)
+		copy(f.letters[f.at+1:], f.letters[f.at:])
+		f.letters[f.at] = r
+		f.at++
+		changed = true
+	}
+	return changed
+}
+
+// keys edit the text; then is done after each change, and may be nil.
+func (f *textField) keys(then func(m *shared) tea.Cmd) []binding {
+	edit := func(change func()) func(*shared) tea.Cmd {
+		return func(m *shared) tea.Cmd {
+			before := len(f.letters)
+			change()
+			if len(f.letters) == before || then == nil {
+				return nil
+			}
+			return then(m)
+		}
+	}
+	remove := func(from, to int) {
+		f.letters = append(f.letters[:from:from], f.letters[to:]...)
+		f.at = from
+	}
+	return []binding{
+		{keys: []string{"backspace", "ctrl+h"}, shown: "⌫", help: "delete a letter", run: edit(func() { remove(max(0, f.at-1), f.at) })},
+		{keys: []string{"delete"}, shown: "del", help: "delete the letter under the cursor", run: edit(func() { remove(f.at, min(len(f.letters), f.at+1)) })},
+		{keys: []string{"ctrl+w"}, shown: "ctrl-w", help: "delete a word", run: edit(func() { remove(f.wordBefore(), f.at) })},
+		{keys: []string{"ctrl+u"}, shown: "ctrl-u", help: "delete all before the cursor", run: edit(func() { remove(0, f.at) })},
+		{keys: []string{"left"}, shown: "←", help: "a letter to the left", run: edit(func() { f.at = max(0, f.at-1) })},
+		{keys: []string{"right"}, shown: "→", help: "a letter to the right", run: edit(func() { f.at = min(len(f.letters), f.at+1) })},
+		{keys: []string{"home", "ctrl+a"}, shown: "ctrl-a", help: "to the beginning", run: edit(func() { f.at = 0 })},
+		{keys: []string{"end", "ctrl+e"}, shown: "ctrl-e", help: "to the end", run: edit(func() { f.at = len(f.letters) })},
+	}
+}
+
+func (f *textField) wordBefore() int {
+	i := f.at
+	for i > 0 && f.letters[i-1] == ' ' {
+		i--
+	}
+	for i > 0 && f.letters[i-1] != ' ' {
+		i--
+	}
+	return i
+}
+
+// draw is the field in exactly width columns, with a cursor if it has the focus. Where the text is longer, the part around
+// the cursor is seen.
+func (f *textField) draw(m *shared, width int, focused bool) string {
+	letters := f.letters
+	if f.secret {
+		letters = []rune(strings.Repeat("*", len(letters)))
+	}
+	before, after := letters[:f.at], letters[f.at:]
+	cursor := ""
+	if focused {
+		cursor = m.glyph("▏", "_")
+	}
+	for len(before) > 0 && draw.TextWidth(string(before))+1 > width {
+		before = before[1:]
+	}
+	text := draw.Fit(draw.Text(string(before))+cursor+draw.Text(string(after)), width)
+	if focused {
+		return m.Field.Render(text)
+	}
+	return m.Plain.Render(text)
+}

@@ -1,0 +1,105 @@
+package tui
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/JDevAman/kizo/tui/draw"
+	"github.com/JDevAman/kizo/tui/theme"
+)
+
+// pen is what drawing needs besides what is drawn.
+type pen struct {
+	theme.Theme
+	detail draw.Detail
+}
+
+// unknownHere stands for what the server that answers cannot know.
+const unknownHere = "unknown here"
+
+func milliseconds(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return "–"
+	case v < 10:
+		return strconv.FormatFloat(v, 'f', 1, 64) + " ms"
+	case v < 10_000:
+		return strconv.FormatFloat(v, 'f', 0, 64) + " ms"
+	}
+	return age(time.Duration(v) * time.Millisecond)
+}
+
+func perSecond(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return "–"
+	case v > 0 && v < 10:
+		return strconv.FormatFloat(v, 'f', 1, 64) + "/s"
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64) + "/s"
+}
+
+// age is a length of time in its largest unit, as "14s", "3m" or "2d".
+func age(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
+}
+
+// sign is a state as glyph and word.
+func (p pen) sign(good bool, yes, no string) draw.Pair {
+	if good {
+		return draw.Pair{Value: p.glyph("✓", "ok") + " " + yes, Paint: p.Good.Render}
+	}
+	return draw.Pair{Value: p.glyph("✗", "!!") + " " + no, Paint: p.Bad.Render}
+}
+
+// glyph is a sign, or what stands for it where there is only ASCII.
+func (p pen) glyph(sign, ascii string) string {
+	if p.detail == draw.ASCII {
+		return ascii
+	}
+	return sign
+}
+
+// named gives a pair its name.
+func named(name string, pair draw.Pair) draw.Pair {
+	pair.Name = name
+	return pair
+}
+
+// curve is a chart with its newest value beside its name, in a box.
+func (p pen) curve(title string, values []float64, now string, width, height int) string {
+	inner, rows := draw.Inner(width, height)
+	chart := draw.Chart{Values: values, Width: inner, Height: rows, FromZero: true, Detail: p.detail}
+	return p.box(title, now, p.Accent.UnsetBold().Render, chart.Draw(), width, height)
+}
+
+// box is a frame in the theme's colours whose lines are painted here.
+func (p pen) box(title, note string, paint draw.Paint, body string, width, height int) string {
+	return draw.Box{Title: title, Note: note, Body: painted(paint, body), Width: width, Height: height, Detail: p.detail,
+		Border: p.Border.Render, Label: p.Title.Render}.Draw()
+}
+
+// painted paints each line by itself, so that a line break never stands inside a colour.
+func painted(paint draw.Paint, block string) string {
+	if paint == nil {
+		return block
+	}
+	lines := strings.Split(block, "\n")
+	for i := range lines {
+		lines[i] = paint(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}

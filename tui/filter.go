@@ -1,0 +1,318 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/money"
+)
+
+// filter narrows the list of transfers. It is typed as words:
+//
+//	state:refused  kind:deposit  direction:in  currency:EUR
+//	to:@bob  from:@ada  with:@bob
+//	amount:100  amt:>100  amount:<=20  amount:5..10      decimals of the currency
+//	since:2026-11-01  until:7d                           a date here, RFC 3339, or how long ago
+//	anything else: text that the memo holds; "in quotes" with its spaces
+//
+// The server does the narrowing. matches judges what is told between two pages.
+type filter struct {
+	text   string // as it was typed, "" for all transfers
+	params client.ListTransfersParams
+
+	since, until time.Time
+	other        string // a handle without its @
+}
+
+// maxFilter bounds what is typed, in characters.
+const maxFilter = 200
+
+// filterKeys are the words that have a meaning before a colon. Text such as "12:30" has none, and is text.
+func filterKeys() []string {
+	return []string{"state", "kind", "direction", "currency", "to", "from", "with", "amount", "since", "until"}
+}
+
+// parseFilter reads a filter. Currencies are those of the user's wallets, the one that amounts are in first where
+// nothing else says so. The error says which word is wrong and what would be right.
+func parseFilter(text string, currencies []string, now time.Time) (filter, error) {
+	f := filter{text: strings.Join(strings.Fields(text), " ")}
+	words, err := filterWords(text)
+	if err != nil {
+		return f, err
+	}
+	values := map[string]string{}
+	var free []string
+	for _, word := range words {
+		key, value, isKey := strings.Cut(word.text, ":")
+		if key = strings.ToLower(key); key == "amt" {
+			key = "amount"
+		}
+		if word.quoted || !isKey {
+			free = append(free, word.text)
+			continue
+		}
+		if !slices.Contains(filterKeys(), key) {
+			if near, found := nearKey(key); found {
+				return f, fmt.Errorf("there is no %s: in a filter; did you mean %s:%s?", key, near, value)
+			}
+			free = append(free, word.text)
+			continue
+		}
+		if value == "" {
+			return f, fmt.Errorf("%s: needs a value behind the colon, without a space", key)
+		}
+		if _, twice := values[key]; twice {
+			return f, fmt.Errorf("%s: stands twice, and only once can be meant", key)
+		}
+		values[key] = value
+	}
+	if len(free) > 0 {
+		f.params.Q = pointerTo(strings.Join(free, " "))
+	}
+	for _, part := range []func(map[string]string) error{f.choices, f.party,
+		func(v map[string]string) error { return f.amounts(v, currencies) },
+		func(v map[string]string) error { return f.times(v, now) },
+	} {
+		if err := part(values); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// choices are the words that have few values.
+func (f *filter) choices(values map[string]string) error {
+	for _, choice := range []struct {
+		key     string
+		to      **string
+		allowed []string
+	}{
+		{"state", &f.params.State, []string{"pending", "posted", "voided", "refused"}},
+		{"kind", &f.params.Kind, []string{"transfer", "authorization", "deposit", "withdrawal", "reversal"}},
+		{"direction", &f.params.Direction, []string{"in", "out"}},
+	} {
+		value, given := values[choice.key]
+		if !given {
+			continue
+		}
+		value = strings.ToLower(value)
+		if !slices.Contains(choice.allowed, value) {
+			return fmt.Errorf("%s:%s is none of %s", choice.key, value, strings.Join(choice.allowed, ", "))
+		}
+		*choice.to = &value
+	}
+	if value, given := values["currency"]; given {
+		currency, err := money.ParseCurrency(strings.ToUpper(value))
+		if err != nil {
+			return err
+		}
+		f.params.Currency = pointerTo(string(currency))
+	}
+	return nil
+}
+
+// party is the other side. To and from say the direction as well.
+func (f *filter) party(values map[string]string) error {
+	for _, word := range []struct{ key, direction string }{{"to", "out"}, {"from", "in"}, {"with", ""}} {
+		value, given := values[word.key]
+		if !given {
+			continue
+		}
+		if f.params.With != nil {
+			return errors.New("a transfer has one other side: write only one of to:, from: and with:")
+		}
+		if !strings.Contains(value, "@") {
+			value = "@" + value
+		}
+		f.params.With = &value
+		if handle, isHandle := strings.CutPrefix(value, "@"); isHandle {
+			f.other = strings.ToLower(handle)
+		}
+		if word.direction == "" {
+			continue
+		}
+		if f.params.Direction != nil && *f.params.Direction != word.direction {
+			return fmt.Errorf("%s: and direction:%s exclude each other", word.key, *f.params.Direction)
+		}
+		f.params.Direction = pointerTo(word.direction)
+	}
+	return nil
+}
+
+// amounts reads amount:, whose decimals are those of the currency.
+func (f *filter) amounts(values map[string]string, currencies []string) error {
+	text, given := values["amount"]
+	if !given {
+		return nil
+	}
+	if f.params.Currency == nil {
+		if len(currencies) != 1 {
+			return errors.New("amount: is in which currency? Add currency:" + strings.Join(append(currencies, "USD")[:1], ""))
+		}
+		f.params.Currency = &currencies[0]
+	}
+	currency := money.Currency(*f.params.Currency)
+	if low, high, both := strings.Cut(text, ".."); both {
+		least, err := money.Parse(low, currency)
+		if err != nil {
+			return err
+		}
+		most, err := money.Parse(high, currency)
+		if err != nil {
+			return err
+		}
+		if least.Minor > most.Minor {
+			return fmt.Errorf("amount:%s is empty: the smaller amount comes first", text)
+		}
+		f.params.MinAmount, f.params.MaxAmount = &least.Minor, &most.Minor
+		return nil
+	}
+	number := strings.TrimLeft(text, "<>=")
+	sign := text[:len(text)-len(number)]
+	amount, err := money.Parse(number, currency)
+	if err != nil {
+		return err
+	}
+	switch sign {
+	case ">":
+		f.params.MinAmount = pointerTo(amount.Minor + 1)
+	case ">=":
+		f.params.MinAmount = &amount.Minor
+	case "<":
+		if amount.Minor == 1 {
+			return fmt.Errorf("amount:%s matches nothing: no amount is smaller", text)
+		}
+		f.params.MaxAmount = pointerTo(amount.Minor - 1)
+	case "<=":
+		f.params.MaxAmount = &amount.Minor
+	case "", "=":
+		f.params.MinAmount, f.params.MaxAmount = &amount.Minor, &amount.Minor
+	default:
+		return fmt.Errorf("amount:%s: put one of >, >=, < and <= before the number", text)
+	}
+	return nil
+}
+
+func (f *filter) times(values map[string]string, now time.Time) error {
+	for _, bound := range []struct {
+		key  string
+		at   *time.Time
+		text **string
+	}{{"since", &f.since, &f.params.Since}, {"until", &f.until, &f.params.Until}} {
+		value, given := values[bound.key]
+		if !given {
+			continue
+		}
+		at, err := parseMoment(value, now)
+		if err != nil {
+			return fmt.Errorf("%s:%s is no time: write one such as %s or 7d (ago)", bound.key, value, now.Format(time.DateOnly))
+		}
+		*bound.at, *bound.text = at, pointerTo(at.UTC().Format(time.RFC3339Nano))
+	}
+	if !f.since.IsZero() && !f.until.IsZero() && !f.since.Before(f.until) {
+		return errors.New("since: must be before until:")
+	}
+	return nil
+}
+
+// parseMoment reads RFC 3339, a date (its first moment here), or how long ago: 90m, 12h, 2d, 3w.
+func parseMoment(text string, now time.Time) (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at, nil
+	}
+	if at, err := time.ParseInLocation(time.DateOnly, text, now.Location()); err == nil {
+		return at, nil
+	}
+	parts := regexp.MustCompile(`^([0-9]{1,5})([mhdw])$`).FindStringSubmatch(text)
+	if parts == nil {
+		return time.Time{}, errors.New("no time")
+	}
+	number, _ := strconv.Atoi(parts[1])
+	switch parts[2] {
+	case "m":
+		return now.Add(-time.Duration(number) * time.Minute), nil
+	case "h":
+		return now.Add(-time.Duration(number) * time.Hour), nil
+	case "w":
+		number *= 7
+	}
+	return now.AddDate(0, 0, -number), nil
+}
+
+// filterWord is a word of a filter; in quotes it may hold spaces and colons.
+type filterWord struct {
+	text   string
+	quoted bool
+}
+
+func filterWords(text string) ([]filterWord, error) {
+	var words []filterWord
+	for rest := strings.TrimSpace(text); rest != ""; rest = strings.TrimSpace(rest) {
+		if rest[0] == '"' {
+			inside, after, closed := strings.Cut(rest[1:], `"`)
+			if !closed {
+				return nil, errors.New(`a " is missing at the end`)
+			}
+			if inside != "" {
+				words = append(words, filterWord{inside, true})
+			}
+			rest = after
+			continue
+		}
+		end := strings.IndexFunc(rest, func(r rune) bool { return r == ' ' || r == '\t' })
+		if end < 0 {
+			end = len(rest)
+		}
+		words = append(words, filterWord{rest[:end], false})
+		rest = rest[end:]
+	}
+	return words, nil
+}
+
+// nearKey is the word that was probably meant: one that it begins, or that begins with it.
+func nearKey(typed string) (string, bool) {
+	for _, key := range filterKeys() {
+		if len(typed) >= 2 && (strings.HasPrefix(key, typed) || strings.HasPrefix(typed, key)) {
+			return key, true
+		}
+	}
+	return "", false
+}
+
+// judges reports whether matches knows enough: an e-mail address is the server's to look up.
+func (f *filter) judges() bool { return f.params.With == nil || f.other != "" }
+
+// matches reports whether the server would list a transfer under this filter.
+func (f *filter) matches(t client.Transfer) bool {
+	p := &f.params
+	is := func(want *string, value string) bool { return want == nil || *want == value }
+	if !is(p.State, string(t.State)) || !is(p.Kind, string(t.Kind)) || !is(p.Direction, string(t.Direction)) || !is(p.Currency, t.Currency) {
+		return false
+	}
+	if p.MinAmount != nil && t.Amount < *p.MinAmount || p.MaxAmount != nil && t.Amount > *p.MaxAmount {
+		return false
+	}
+	if t.CreatedAt.Before(f.since) || !f.until.IsZero() && !t.CreatedAt.Before(f.until) {
+		return false
+	}
+	if p.Q != nil && !strings.Contains(strings.ToLower(value(t.Memo)), strings.ToLower(*p.Q)) {
+		return false
+	}
+	return p.With == nil || f.other == strings.ToLower(value(otherSide(t).Handle))
+}
+
+// otherSide is whom the money went to or came from.
+func otherSide(t client.Transfer) client.Party {
+	if t.Direction == client.In {
+		return t.From
+	}
+	return t.To
+}
+
+func pointerTo[T any](v T) *T { return &v }

@@ -1,0 +1,270 @@
+package tui
+
+import (
+	"slices"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/JDevAman/kizo/tui/draw"
+)
+
+// key finds what a key does: what stands over the page first, then the page, then everywhere. While text is typed, letters
+// are letters.
+func (m *model) key(msg tea.KeyMsg) tea.Cmd {
+	name := msg.String()
+	if name == "ctrl+c" {
+		return tea.Quit
+	}
+	if m.small() {
+		return nil
+	}
+	seen := m.seen()
+	if b, found := find(seen.keys(&m.shared), name); found {
+		return b.run(&m.shared)
+	}
+	if m.paging() && (!seen.typing() || strings.HasPrefix(name, "ctrl+")) {
+		if b, found := find(m.everywhere(), name); found {
+			return b.run(&m.shared)
+		}
+	}
+	return seen.update(&m.shared, msg)
+}
+
+func (m *model) small() bool { return m.width < minWidth || m.height < minHeight }
+
+// paging says that a page is seen, and nothing in front of it.
+func (m *model) paging() bool { return m.overlay == nil && m.login == nil }
+
+// seen is the screen that has the keys.
+func (m *model) seen() screen {
+	switch {
+	case m.login != nil:
+		return m.login
+	case m.overlay != nil:
+		return m.overlay
+	}
+	return m.pages[m.shown].screen
+}
+
+// pointed takes the mouse: tabs are the frame's, the wheel goes through rows as keys do, and the rest is the screen's, with
+// places counted from its own corner.
+func (m *model) pointed(msg tea.MouseMsg) tea.Cmd {
+	if m.small() {
+		return nil
+	}
+	switch {
+	case msg.Button == tea.MouseButtonWheelDown:
+		return m.wheel("down")
+	case msg.Button == tea.MouseButtonWheelUp:
+		return m.wheel("up")
+	}
+	if msg.Action == tea.MouseActionPress && msg.Button == tea.MouseButtonLeft && m.paging() {
+		for i, tab := range m.tabs {
+			if msg.Y == tab.row && msg.X >= tab.from && msg.X < tab.to {
+				return m.turn(i)
+			}
+		}
+	}
+	msg.Y -= m.headLines()
+	if msg.Y < 0 || msg.Y >= m.bodyLines() {
+		return nil
+	}
+	return m.seen().update(&m.shared, msg)
+}
+
+// wheelRows is how far a notch of the wheel goes.
+const wheelRows = 3
+
+func (m *model) wheel(key string) tea.Cmd {
+	var commands []tea.Cmd
+	for range wheelRows {
+		if b, found := find(m.seen().keys(&m.shared), key); found {
+			commands = append(commands, b.run(&m.shared))
+		}
+	}
+	return tea.Batch(commands...)
+}
+
+// everywhere is what works on every page.
+func (m *model) everywhere() []binding {
+	keys := []binding{
+		{keys: []string{"?"}, shown: "?", help: "keys", command: "kizo help", run: func(s *shared) tea.Cmd { s.open(newHelpScreen(m.keymap())); return nil }},
+		{keys: []string{":", "ctrl+k"}, shown: ":", help: "commands", run: func(s *shared) tea.Cmd { s.open(newPaletteScreen(m.keymap())); return nil }},
+		{keys: []string{"q"}, shown: "q", help: "quit", run: func(*shared) tea.Cmd { return tea.Quit }},
+		{keys: []string{"tab"}, shown: "tab", help: "next screen", run: func(*shared) tea.Cmd { return m.turn(m.shown + 1) }},
+		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "screen before", run: func(*shared) tea.Cmd { return m.turn(m.shown - 1) }},
+		{keys: []string{"r"}, shown: "r", help: "ask the server now", command: "kizo dashboard --once", run: func(*shared) tea.Cmd { m.hurry(); return m.askSummary() }},
+		{keys: []string{"m"}, shown: "m", help: m.mouseHelp(), run: func(*shared) tea.Cmd { return m.toggleMouse() }},
+		{keys: []string{"ctrl+z"}, shown: "ctrl-z", help: "suspend", run: func(*shared) tea.Cmd { return tea.Suspend }},
+	}
+	for i, p := range m.pages {
+		number := string(rune('1' + i))
+		keys = append(keys, binding{keys: []string{number}, shown: number, help: "the " + p.title + " screen", run: func(*shared) tea.Cmd { return m.turn(i) }})
+	}
+	return keys
+}
+
+func (m *model) mouseHelp() string {
+	if m.mouse {
+		return "leave the mouse to the terminal, to select text"
+	}
+	return "take the mouse: rows, tabs, wheel"
+}
+
+func (m *model) toggleMouse() tea.Cmd {
+	if m.mouse = !m.mouse; m.mouse {
+		m.say("The mouse chooses rows and tabs.")
+		return tea.EnableMouseCellMotion
+	}
+	m.say("The mouse selects text; m takes it back.")
+	return tea.DisableMouse
+}
+
+func (m *model) keymap() []keyGroup {
+	p := m.pages[m.shown]
+	keys := p.keys(&m.shared)
+	var rest []binding // a page's own meaning of a key comes first
+	for _, b := range m.everywhere() {
+		if !slices.ContainsFunc(b.keys, func(key string) bool { _, own := find(keys, key); return own }) {
+			rest = append(rest, b)
+		}
+	}
+	return []keyGroup{{p.title, keys}, {"Everywhere", rest}}
+}
+
+// turn shows another page.
+func (m *model) turn(to int) tea.Cmd {
+	m.shown = (to + len(m.pages)) % len(m.pages)
+	m.close()
+	return m.refresh()
+}
+
+func (m *model) show(title string) tea.Cmd {
+	for i, p := range m.pages {
+		if p.title == title {
+			return m.turn(i)
+		}
+	}
+	return nil
+}
+
+// View is the whole screen: tabs, page, footer.
+func (m *model) View() string {
+	if m.width == 0 {
+		return ""
+	}
+	if m.small() {
+		return draw.Block([]string{"", draw.Cut("Not enough room: 60 × 15 is needed.", m.width), draw.Cut("Keys do nothing until then.", m.width)}, m.width, m.height)
+	}
+	badge, fresh := m.badge()
+	body := m.seen().view(&m.shared, m.width, m.bodyLines())
+	if !fresh && m.login == nil {
+		lines := strings.Split(ansi.Strip(body), "\n")
+		for i := range lines {
+			lines[i] = m.Dim.Render(lines[i])
+		}
+		body = strings.Join(lines, "\n")
+	}
+	return draw.Stack(m.header(badge), body, m.footer())
+}
+
+// oneLine is the width from which tabs and the rest of the header stand beside each other.
+const oneLine = twoPanes
+
+// headLines is how many lines the header has: where it is narrow, user and server have one of their own, if there is height.
+func (m *model) headLines() int {
+	if m.width < oneLine && m.height >= 20 {
+		return 2
+	}
+	return 1
+}
+
+func (m *model) bodyLines() int { return m.height - m.headLines() - 1 }
+
+// tabSpan is where a tab stands.
+type tabSpan struct{ row, from, to int }
+
+// header is name, user, server and state of the line, and the tabs.
+func (m *model) header(badge string) string {
+	name, badgeWidth := m.Title.Render(" Kizo "), draw.Width(badge)
+	where := m.Dim.Render
+	if m.headLines() == 2 {
+		room := max(0, m.width-draw.Width(name)-badgeWidth-1)
+		return draw.Stack(draw.Clip(name+where(draw.Fit(m.where(), room))+" "+badge, m.width), draw.Clip(m.tabLine(1, 1, m.width-1), m.width))
+	}
+	tabs := m.tabLine(0, draw.Width(name), m.width-draw.Width(name)-badgeWidth-1)
+	room := max(0, m.width-draw.Width(name)-draw.Width(tabs)-badgeWidth-2)
+	return draw.Clip(name+tabs+where(draw.FitRight(m.where(), room))+"  "+badge, m.width)
+}
+
+func (m *model) where() string {
+	where := m.server.Server()
+	if m.me.Handle != "" {
+		where = "@" + m.me.Handle + " · " + where
+	}
+	if m.readonly {
+		where += " · read-only"
+	}
+	return where
+}
+
+// tabLine is the tabs from a column on, in so much room; without the titles of those that are not seen if there is little.
+func (m *model) tabLine(row, column, room int) string {
+	label := func(i int, short bool) string {
+		if short && i != m.shown {
+			return " " + string(rune('1'+i)) + " "
+		}
+		return " " + string(rune('1'+i)) + " " + m.pages[i].title + " "
+	}
+	all := 0
+	for i := range m.pages {
+		all += len(label(i, false))
+	}
+	var line strings.Builder
+	if row > 0 {
+		line.WriteString(strings.Repeat(" ", column))
+	}
+	m.tabs = m.tabs[:0]
+	for i := range m.pages {
+		text := label(i, all > room)
+		m.tabs = append(m.tabs, tabSpan{row, column, column + len(text)})
+		column += len(text)
+		if i == m.shown && m.login == nil {
+			line.WriteString(m.Selected.Render("[" + text[1:len(text)-1] + "]"))
+		} else {
+			line.WriteString(m.Dim.Render(text))
+		}
+	}
+	return line.String()
+}
+
+// footer is a toast, the trouble with the line, or the keys.
+func (m *model) footer() string {
+	if m.toast != "" && m.now.Sub(m.toastAt) < toastTime {
+		paint, sign := m.Good.Render, m.glyph("✓ ", "")
+		if m.bad {
+			paint, sign = m.Bad.Render, m.glyph("✗ ", "! ")
+		}
+		return paint(draw.Fit(" "+sign+m.toast, m.width))
+	}
+	if trouble := m.trouble(); trouble != "" {
+		return m.Bad.Render(draw.Fit(" "+trouble, m.width))
+	}
+	keys := m.seen().keys(&m.shared)
+	if m.paging() && !m.seen().typing() {
+		// What works everywhere comes first: it is how the rest is found.
+		keys = append(m.everywhere()[:3:3], keys...)
+	}
+	line, room := "", m.width
+	for _, b := range keys {
+		item := " " + b.shown + " " + b.help + " "
+		if draw.TextWidth(item) > room {
+			break
+		}
+		room -= draw.TextWidth(item)
+		line += " " + m.Key.Render(b.shown) + " " + m.Dim.Render(b.help) + " "
+	}
+	return draw.Clip(line, m.width)
+}

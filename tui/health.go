@@ -1,0 +1,177 @@
+package tui
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui/draw"
+)
+
+// healthView is the Health screen: what answers, how fast, and what the janitor and the audit found.
+func (p pen) healthView(o *operations, now time.Time, width, height int) string {
+	if o.latest == nil {
+		return p.notYet(o, width, height)
+	}
+	s := o.latest
+	sections := []struct {
+		title string
+		pairs []draw.Pair
+	}{
+		{"API", p.apiHealth(s)}, {"Ledger and database", p.databaseHealth(s)},
+		{"Bank and queue", p.bankHealth(s)}, {"Books", p.booksHealth(s, now)},
+	}
+	left := width
+	if width >= 100 {
+		left = width / 2
+	}
+	var panels, plain []string
+	for _, section := range sections {
+		inner, _ := draw.Inner(left, 2)
+		panel := draw.Panel(section.pairs, inner, p.Dim.Render)
+		panels = append(panels, p.box(section.title, "", nil, panel, left, len(section.pairs)+2))
+		plain = append(plain, p.Title.Render(draw.Fit(section.title, inner)), panel)
+	}
+	if strings.Count(draw.Stack(panels...), "\n") >= height { // frames cost two lines each
+		panels = plain
+	}
+	if width < 100 {
+		return draw.Block(strings.Split(draw.Stack(panels...), "\n"), width, height)
+	}
+	tall := max(4, min(12, height/4))
+	right := width - left
+	curves := draw.Stack(
+		p.curve("API p99", o.apiP99.values, milliseconds(o.apiP99.now()), right, tall),
+		p.curve("Ledger commit p99", o.commits.values, milliseconds(o.commits.now()), right, tall),
+		p.curve("Commands per commit", o.batch.values, plainFigure(o.batch.now()), right, tall),
+		p.curve("Settlement p99", o.settlementP99.values, milliseconds(o.settlementP99.now()), right, tall),
+	)
+	return draw.Beside(draw.Block(strings.Split(draw.Stack(panels...), "\n"), left, height),
+		draw.Block(strings.Split(curves, "\n"), right, height))
+}
+
+func (p pen) apiHealth(s *client.OpsSnapshot) []draw.Pair {
+	return []draw.Pair{
+		{Name: "requests", Value: perSecond(s.Api.PerSecond)},
+		{Name: "request p50 · p99", Value: milliseconds(figure(s.Api.P50Ms)) + " · " + milliseconds(figure(s.Api.P99Ms))},
+	}
+}
+
+func (p pen) databaseHealth(s *client.OpsSnapshot) []draw.Pair {
+	d := s.Database
+	return []draw.Pair{
+		named("database", p.sign(d.Ok, "answers", "does not answer")),
+		{Name: "connections", Value: fmt.Sprintf("%d of %d busy", d.ConnectionsBusy, d.ConnectionsMax)},
+		{Name: "commits", Value: perSecond(d.Commits.PerSecond)},
+		{Name: "commit p50 · p99", Value: milliseconds(figure(d.Commits.P50Ms)) + " · " + milliseconds(figure(d.Commits.P99Ms))},
+		{Name: "commands per commit", Value: plainFigure(figure(d.BatchSize))},
+	}
+}
+
+func (p pen) bankHealth(s *client.OpsSnapshot) []draw.Pair {
+	breaker := draw.Pair{Value: unknownHere, Paint: p.Dim.Render}
+	if s.BankBreaker != nil {
+		breaker = p.sign(*s.BankBreaker == "closed", "closed: the bank is asked", *s.BankBreaker+": the bank is left alone")
+	}
+	settlement := draw.Pair{Value: unknownHere, Paint: p.Dim.Render}
+	if s.Settlement != nil {
+		settlement = draw.Pair{Value: fmt.Sprintf("%s, p50 %s, p99 %s", perSecond(s.Settlement.PerSecond),
+			milliseconds(figure(s.Settlement.P50Ms)), milliseconds(figure(s.Settlement.P99Ms)))}
+	}
+	return []draw.Pair{
+		named("bank breaker", breaker),
+		named("settlement", settlement),
+		named("Redis", p.sign(s.RedisOk, "answers", "does not answer; the janitor settles alone")),
+		named("workers", p.workers(s.Workers)),
+	}
+}
+
+func (p pen) workers(w *client.WorkersSnapshot) draw.Pair {
+	if w == nil {
+		return draw.Pair{Value: unknownHere, Paint: p.Dim.Render}
+	}
+	pair := draw.Pair{Value: fmt.Sprintf("%d of %d busy, in %s", w.Busy, w.Slots, count(w.Servers, "process", "processes"))}
+	if w.Servers == 0 {
+		return p.sign(false, "", "none; the janitor settles alone")
+	}
+	return pair
+}
+
+func (p pen) booksHealth(s *client.OpsSnapshot, now time.Time) []draw.Pair {
+	overdue, review, differences := unknownHere, unknownHere, unknownHere
+	paint := []draw.Paint{p.Dim.Render, p.Dim.Render, p.Dim.Render}
+	if j := s.Janitor; j != nil {
+		for i, finding := range []int{j.Overdue, j.NeedsReview, j.Differences} {
+			paint[i] = p.Good.Render
+			if finding > 0 {
+				paint[i] = p.Warn.Render
+			}
+		}
+		overdue, review, differences = p.finding(j.Overdue), p.finding(j.NeedsReview), p.finding(j.Differences)
+	}
+	audit := draw.Pair{Value: "none made by this server", Paint: p.Dim.Render}
+	if a := s.LastAudit; a != nil {
+		audit = p.sign(a.Ok, "the books held "+age(now.Sub(a.At))+" ago", "THE BOOKS DID NOT HOLD "+age(now.Sub(a.At))+" ago")
+	}
+	return []draw.Pair{
+		{Name: "overdue payments", Value: overdue, Paint: paint[0]},
+		{Name: "need review", Value: review, Paint: paint[1]},
+		{Name: "differences, ever", Value: differences, Paint: paint[2]},
+		named("last audit", audit),
+	}
+}
+
+func (p pen) finding(n int) string {
+	if n == 0 {
+		return p.glyph("✓", "ok") + " none"
+	}
+	return p.glyph("▲", "!") + " " + strconv.Itoa(n)
+}
+
+// notYet is what an operators' screen says before the first snapshot.
+func (p pen) notYet(o *operations, width, height int) string {
+	text := []string{p.Dim.Render("Waiting for the first snapshot…")}
+	if o.denied {
+		text = []string{
+			p.Warn.Render(p.glyph("▲", "!") + " This screen is for operators, and you are none."),
+			"",
+			"On the server, somebody who may can make you one:",
+			"",
+			"  " + p.Key.Render("kizod user grant HANDLE operator"),
+			"",
+			p.Dim.Render("Log in again afterwards."),
+		}
+	}
+	for i := range text {
+		text[i] = "  " + text[i]
+	}
+	return draw.Block(append([]string{""}, text...), width, height)
+}
+
+func plainFigure(v float64) string {
+	if v != v { // NaN
+		return "–"
+	}
+	return strconv.FormatFloat(v, 'f', 1, 64)
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
+
+// healthScreen is healthView as a screen; it has no keys of its own.
+type healthScreen struct{}
+
+func (healthScreen) typing() bool                    { return false }
+func (healthScreen) keys(*shared) []binding          { return nil }
+func (healthScreen) update(*shared, tea.Msg) tea.Cmd { return nil }
+func (healthScreen) view(m *shared, width, height int) string {
+	return m.healthView(&m.ops, m.now, width, height)
+}

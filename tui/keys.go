@@ -1,0 +1,26 @@
+package tui
+
+import (
+	"slices"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// binding is a key and what it does. Footer, help and palette are made of bindings, and keys are looked up in them: what is
+// shown is what works.
+type binding struct {
+	keys    []string // as Bubble Tea names them
+	shown   string   // how people are told
+	help    string   // what it does, in a few words
+	command string   // the same on the command line; empty if there is none
+	run     func(m *shared) tea.Cmd
+}
+
+// find is the binding of a key.
+func find(bindings []binding, key string) (binding, bool) {
+	i := slices.IndexFunc(bindings, func(b binding) bool { return slices.Contains(b.keys, key) })
+	if i < 0 {
+		return binding{}, false
+	}
+	return bindings[i], true
+}

@@ -1,0 +1,150 @@
+package tui
+
+import (
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// numbered is a transfer whose place in the list is known by its number: the higher, the newer.
+func numbered(n int) client.Transfer {
+	var t client.Transfer
+	binary.BigEndian.PutUint64(t.Id[8:], uint64(n))
+	t.Amount = int64(n)
+	return t
+}
+
+// shelf is the server's list: pages by cursor, as the API gives them.
+type shelf struct{ newest int }
+
+func (s *shelf) page(cursor string) client.TransferList {
+	from := s.newest
+	if cursor != "" {
+		from, _ = strconv.Atoi(cursor)
+	}
+	var list client.TransferList
+	for n := from; n > 0 && len(list.Items) < transferPageSize; n-- {
+		list.Items = append(list.Items, numbered(n))
+	}
+	if left := from - len(list.Items); left > 0 {
+		list.NextCursor = pointerTo(strconv.Itoa(left))
+	}
+	return list
+}
+
+// TestHistoryScrollsWithoutGaps looks at random places of a long list while it grows: whatever is shown is in order, without
+// a gap or a double, and what is held stays bounded.
+func TestHistoryScrollsWithoutGaps(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		server := &shelf{newest: rapid.IntRange(0, 3000).Draw(t, "transfers")}
+		var h history
+		look := func(from, to int) {
+			for range 50 {
+				page, cursor, wanted := h.wanted(from, to)
+				if !wanted {
+					return
+				}
+				h.take(page, cursor, server.page(cursor))
+			}
+			t.Fatal("it asks for ever")
+		}
+		look(0, 50)
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			switch rapid.IntRange(0, 3).Draw(t, "step") {
+			case 0:
+				for range rapid.IntRange(1, 40).Draw(t, "events") {
+					server.newest++
+					h.tell(numbered(server.newest), true)
+				}
+			case 1: // a change of one that is held
+				h.tell(numbered(rapid.IntRange(1, server.newest+1).Draw(t, "changed")), false)
+			default:
+				from := rapid.IntRange(0, h.length()).Draw(t, "row")
+				look(from, from+50)
+				for row := from; row < from+50 && row < h.length(); row++ {
+					got, known := h.at(row)
+					if want := int64(server.newest - row); !known || got.Amount != want {
+						t.Fatalf("row %d of %d is %d (known: %v), want %d", row, h.length(), got.Amount, known, want)
+					}
+				}
+			}
+			held := len(h.fresh)
+			for _, page := range h.pages {
+				held += len(page.items)
+			}
+			if most := (2*keptPages+2)*transferPageSize + 40*30; held > most {
+				t.Fatalf("%d are held, at most %d may be", held, most)
+			}
+		}
+		for !h.ended { // to the end, a screen at a time
+			look(h.length(), h.length())
+		}
+		if h.length() != server.newest || !h.ended {
+			t.Fatalf("%d rows of %d", h.length(), server.newest)
+		}
+	})
+}
+
+func TestHistoryTakesWhatIsToldLate(t *testing.T) {
+	var h history
+	h.take(0, "", client.TransferList{Items: []client.Transfer{numbered(10), numbered(8), numbered(5)}})
+	for _, n := range []int{9, 12, 11, 3} {
+		h.tell(numbered(n), true)
+	}
+	var got []int64
+	for row := range h.length() {
+		transfer, _ := h.at(row)
+		got = append(got, transfer.Amount)
+	}
+	if want := []int64{12, 11, 10, 9, 8, 5}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	changed := numbered(8)
+	changed.State = client.Posted
+	h.tell(changed, false)
+	if row := h.row(changed.Id); row != 4 {
+		t.Errorf("row %d", row)
+	} else if transfer, _ := h.at(4); transfer.State != client.Posted {
+		t.Error("it did not change in its place")
+	}
+	// An answer that was under way knows less than the event that came first.
+	late := numbered(8)
+	late.State = client.Pending
+	h.take(0, "", client.TransferList{Items: []client.Transfer{numbered(10), late, numbered(5)}})
+	if transfer, _ := h.at(h.row(late.Id)); transfer.State != client.Posted {
+		t.Errorf("it went back to %s", transfer.State)
+	}
+	// The first page anew holds all of it.
+	h.take(0, "", client.TransferList{Items: []client.Transfer{numbered(12), numbered(11), numbered(10)}})
+	if h.length() != 3 || len(h.fresh) != 0 {
+		t.Errorf("%d rows, %d of them fresh", h.length(), len(h.fresh))
+	}
+}
+
+func TestHistoryReadsAPageAgainUpToItsEnd(t *testing.T) {
+	server := &shelf{newest: 1500}
+	var h history
+	for {
+		page, cursor, wanted := h.wanted(h.length(), h.length())
+		if !wanted {
+			break
+		}
+		h.take(page, cursor, server.page(cursor))
+	}
+	if _, known := h.at(150); known {
+		t.Fatal("page 1 should have been let go")
+	}
+	page, cursor, _ := h.wanted(150, 160)
+	longer := server.page(cursor)
+	// Two of it no longer match a filter, so that two of the next page follow.
+	longer.Items = append(slices.Delete(longer.Items, 3, 5), numbered(1300), numbered(1299))
+	h.take(page, cursor, longer)
+	if h.length() != 1498 {
+		t.Errorf("%d rows: a row stands twice or is missing", h.length())
+	}
+}

@@ -1,0 +1,169 @@
+package tui
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/JDevAman/kizo/tui/draw"
+)
+
+// keyGroup is the bindings that work in one place: a screen, or everywhere.
+type keyGroup struct {
+	title string
+	keys  []binding
+}
+
+// searchScreen is the palette and the help: both list the one keymap, narrowed by what is typed. The palette does what is
+// chosen; the help only tells.
+type searchScreen struct {
+	title    string
+	groups   []keyGroup
+	runs     bool
+	query    string
+	selected int
+	offset   int
+}
+
+// maxQuery bounds what is typed to search.
+const maxQuery = 60
+
+// newPaletteScreen is the command palette over these bindings.
+func newPaletteScreen(groups []keyGroup) *searchScreen {
+	return &searchScreen{title: "What shall be done?", groups: groups, runs: true}
+}
+
+// newHelpScreen is the searchable help over these bindings.
+func newHelpScreen(groups []keyGroup) *searchScreen {
+	return &searchScreen{title: "Keys", groups: groups}
+}
+
+// match is a binding that the query finds.
+type match struct {
+	group string
+	binding
+	score int
+}
+
+func (s *searchScreen) typing() bool { return true }
+
+func (s *searchScreen) keys(*shared) []binding {
+	moves := func(by int) func(*shared) tea.Cmd {
+		return func(*shared) tea.Cmd {
+			s.selected = max(0, min(s.selected+by, len(s.matches())-1))
+			return nil
+		}
+	}
+	keys := []binding{
+		{keys: []string{"esc", "ctrl+k"}, shown: "esc", help: "close", run: func(m *shared) tea.Cmd { m.close(); return nil }},
+		{keys: []string{"down", "ctrl+n"}, shown: "↓", help: "next row", run: moves(1)},
+		{keys: []string{"up", "ctrl+p"}, shown: "↑", help: "row before", run: moves(-1)},
+		{keys: []string{"pgdown", "ctrl+d"}, shown: "ctrl-d", help: "ten rows down", run: moves(10)},
+		{keys: []string{"pgup", "ctrl+u"}, shown: "ctrl-u", help: "ten rows up", run: moves(-10)},
+		{keys: []string{"backspace", "ctrl+h"}, shown: "⌫", help: "delete a letter", run: func(*shared) tea.Cmd {
+			letters := []rune(s.query)
+			s.query, s.selected, s.offset = string(letters[:max(0, len(letters)-1)]), 0, 0
+			return nil
+		}},
+	}
+	if s.runs {
+		return append(keys, binding{keys: []string{"enter"}, shown: "enter", help: "do it", run: s.run})
+	}
+	return append(keys, binding{keys: []string{"enter"}, shown: "enter", help: "close", run: func(m *shared) tea.Cmd { m.close(); return nil }})
+}
+
+// update takes letters.
+func (s *searchScreen) update(_ *shared, msg tea.Msg) tea.Cmd {
+	key, typed := msg.(tea.KeyMsg)
+	if !typed || key.Type != tea.KeyRunes && key.Type != tea.KeySpace || key.Alt {
+		return nil
+	}
+	for _, r := range key.Runes {
+		if len(s.query) < maxQuery && unicode.IsGraphic(r) {
+			s.query += string(r)
+		}
+	}
+	s.selected, s.offset = 0, 0
+	return nil
+}
+
+func (s *searchScreen) run(m *shared) tea.Cmd {
+	matches := s.matches()
+	m.close()
+	if s.selected >= len(matches) || matches[s.selected].binding.run == nil {
+		return nil
+	}
+	return matches[s.selected].binding.run(m)
+}
+
+// matches are the bindings that the query finds, the best first; in the order of the keymap where nothing is typed.
+func (s *searchScreen) matches() []match {
+	var found []match
+	for _, group := range s.groups {
+		for _, b := range group.keys {
+			if score, ok := fuzzy(s.query, b.help+" "+b.shown+" "+b.command+" "+group.title); ok {
+				found = append(found, match{group: group.title, binding: b, score: score})
+			}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b match) int { return cmp.Compare(b.score, a.score) })
+	return found
+}
+
+func (s *searchScreen) view(m *shared, width, height int) string {
+	wide, tall := min(width, 100), min(height, 24)
+	inner, rows := draw.Inner(wide, tall)
+	matches := s.matches()
+	t := draw.Table{
+		Columns: []draw.Column{{Title: "KEY"}, {Title: "WHAT IT DOES", Cut: 12}, {Title: "WHERE", Drop: 2}, {Title: "ON THE COMMAND LINE", Cut: 10, Drop: 1}},
+		Width:   inner, Height: max(1, rows-2), Selected: s.selected, Detail: m.detail,
+		Titles: m.Dim.Render, Chosen: m.Selected.Render, Bar: m.Border.Render,
+	}
+	for _, found := range matches {
+		t.Rows = append(t.Rows, []draw.Cell{{Text: found.shown, Paint: m.Key.Render}, {Text: found.help}, {Text: found.group, Paint: m.Dim.Render},
+			{Text: found.command, Paint: m.Dim.Render}})
+	}
+	s.offset = draw.ScrollTo(s.selected, s.offset, len(t.Rows), t.Height)
+	t.Offset = s.offset
+	field := m.Field.Render(draw.Fit(": "+s.query+m.glyph("▏", "_"), inner))
+	hint := m.Dim.Render(draw.Fit(s.hint(matches), inner))
+	return centred(m.box(s.title, count(len(matches), "key", "keys"), nil, draw.Stack(field, t.Draw(), hint), wide, tall), width, height)
+}
+
+// hint is the same on the command line, for what is chosen.
+func (s *searchScreen) hint(matches []match) string {
+	switch {
+	case len(matches) == 0:
+		return "Nothing is called that. Delete a letter, or esc."
+	case s.selected < len(matches) && matches[s.selected].command != "":
+		return "$ " + matches[s.selected].command
+	}
+	return "Type to search."
+}
+
+// fuzzy reports whether the letters of the query stand in the text in this order, and how well: letters in a row, and at the
+// beginning of words, are worth more. Spaces in the query are passed over, capitals are small letters.
+func fuzzy(query, text string) (score int, found bool) {
+	letters := []rune(strings.ToLower(strings.ReplaceAll(query, " ", "")))
+	if len(letters) == 0 {
+		return 0, true
+	}
+	next, last, before := 0, -2, ' '
+	for i, r := range []rune(strings.ToLower(text)) {
+		if next < len(letters) && r == letters[next] {
+			score++
+			if last == i-1 {
+				score += 4
+			}
+			if before == ' ' {
+				score += 3
+			}
+			next, last = next+1, i
+		}
+		before = r
+	}
+	return score, next == len(letters)
+}

@@ -1,0 +1,275 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	tea "github.com/charmbracelet/bubbletea"
+	openapi_types "github.com/oapi-codegen/runtime/types"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui/draw"
+)
+
+// operatorServer is what the Queues screen asks of a server.
+type operatorServer interface {
+	Tasks(ctx context.Context, queue string, params client.OpsListTasksParams) ([]client.Task, error)
+	ActOnTask(ctx context.Context, queue, task, action, reason string) error
+	PauseQueue(ctx context.Context, queue, reason string) error
+	ResumeQueue(ctx context.Context, queue, reason string) error
+	Payments(ctx context.Context, params client.OpsListPaymentsParams) (client.PaymentList, error)
+	ResolvePayment(ctx context.Context, transfer openapi_types.UUID, outcome, reason string) (client.Payment, error)
+}
+
+// review is the tab of payments that an operator has to decide; the others are the states of asynq's tasks.
+const review = "review"
+
+func taskTabs() []string {
+	return []string{"pending", "active", "scheduled", "retry", "archived", review}
+}
+
+// listLimit is how many tasks or payments the screen lists, the most that the server gives at once.
+const listLimit int32 = 100
+
+// queuesScreen shows the settlement queues, and the tasks of one of them in one state. Lists are asked for with each
+// snapshot while the screen is seen, one request at a time.
+type queuesScreen struct {
+	queue string // by name, so that it stays the same one; empty for the first
+	tab   string
+
+	list     taskList
+	selected int
+	offset   int
+	asked    *listKey // under way
+	failed   error    // of the last request
+}
+
+// listKey is which list was asked for: an answer to an older question is passed over.
+type listKey struct{ queue, tab string }
+
+// taskList is the answer.
+type taskList struct {
+	key      listKey
+	tasks    []client.Task
+	payments []client.Payment
+	more     bool // there are more than were listed
+}
+
+type taskListMsg struct {
+	list taskList
+	key  listKey
+	err  error
+}
+
+// actedMsg says that an operator's action was carried out, or why not.
+type actedMsg struct {
+	done string // a sentence
+	err  error
+}
+
+func newQueuesScreen() *queuesScreen { return &queuesScreen{tab: "pending"} }
+
+func (s *queuesScreen) typing() bool { return false }
+
+// update takes what the server answered; keys come by way of keys().
+func (s *queuesScreen) update(m *shared, msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case taskListMsg:
+		if s.asked != nil && *s.asked == msg.key {
+			s.asked = nil
+		}
+		if msg.key != s.key(m) {
+			return nil
+		}
+		s.failed = msg.err
+		if msg.err == nil {
+			s.keepSelected(msg.list)
+		}
+	case actedMsg:
+		if msg.err != nil {
+			m.complain(msg.err)
+			return nil
+		}
+		m.say(msg.done)
+		return s.refresh(m)
+	}
+	return nil
+}
+
+// refresh asks for the list that is seen, unless that is under way.
+func (s *queuesScreen) refresh(m *shared) tea.Cmd {
+	key := s.key(m)
+	if m.ops.latest == nil || key.queue == "" || s.asked != nil && *s.asked == key {
+		return nil
+	}
+	s.asked = &key
+	server := m.server
+	return m.ask(func(ctx context.Context) tea.Msg {
+		list, err := fetchList(ctx, server, key)
+		return taskListMsg{list: list, key: key, err: err}
+	})
+}
+
+func fetchList(ctx context.Context, server operatorServer, key listKey) (taskList, error) {
+	list, limit := taskList{key: key}, listLimit
+	if key.tab == review {
+		state := string(client.PaymentNeedsReview)
+		page, err := server.Payments(ctx, client.OpsListPaymentsParams{State: &state, Limit: &limit})
+		list.payments, list.more = page.Items, page.NextCursor != nil
+		return list, err
+	}
+	tasks, err := server.Tasks(ctx, key.queue, client.OpsListTasksParams{State: &key.tab, Limit: &limit})
+	list.tasks, list.more = tasks, len(tasks) == int(limit)
+	return list, err
+}
+
+// keepSelected takes a new list with the same row selected, should it still be there: rows move up as others leave, and a
+// key must not hit its neighbour.
+func (s *queuesScreen) keepSelected(list taskList) {
+	id := s.list.id(s.selected)
+	same := s.list.key == list.key
+	s.list = list
+	if same && id != "" {
+		for i := range list.length() {
+			if list.id(i) == id {
+				s.selected = i
+				return
+			}
+		}
+	}
+	if !same {
+		s.selected, s.offset = 0, 0
+	}
+	s.selected = max(0, min(s.selected, list.length()-1))
+}
+
+func (l taskList) length() int { return len(l.tasks) + len(l.payments) }
+
+// id names a row, empty if there is none.
+func (l taskList) id(i int) string {
+	switch {
+	case i < 0:
+	case i < len(l.tasks):
+		return l.tasks[i].Id
+	case i < len(l.payments):
+		return l.payments[i].TransferId.String()
+	}
+	return ""
+}
+
+func (s *queuesScreen) key(m *shared) listKey {
+	q := s.current(m)
+	if q == nil {
+		return listKey{}
+	}
+	return listKey{q.Name, s.tab}
+}
+
+// current is the chosen queue, or the first.
+func (s *queuesScreen) current(m *shared) *client.QueueSnapshot {
+	if m.ops.latest == nil || m.ops.latest.Queues == nil || len(*m.ops.latest.Queues) == 0 {
+		return nil
+	}
+	queues := *m.ops.latest.Queues
+	i := slices.IndexFunc(queues, func(q client.QueueSnapshot) bool { return q.Name == s.queue })
+	return &queues[max(0, i)]
+}
+
+// move chooses another row.
+func (s *queuesScreen) move(by int) {
+	s.selected = max(0, min(s.selected+by, s.list.length()-1))
+}
+
+// turn shows another tab.
+func (s *queuesScreen) turn(m *shared, by int) tea.Cmd {
+	tabs := taskTabs()
+	i := slices.Index(tabs, s.tab)
+	s.tab = tabs[(i+by+len(tabs))%len(tabs)]
+	s.list, s.selected, s.offset, s.failed = taskList{}, 0, 0, nil
+	return s.refresh(m)
+}
+
+// nextQueue shows another queue.
+func (s *queuesScreen) nextQueue(m *shared) tea.Cmd {
+	q := s.current(m)
+	if q == nil {
+		return nil
+	}
+	queues := *m.ops.latest.Queues
+	i := slices.IndexFunc(queues, func(other client.QueueSnapshot) bool { return other.Name == q.Name })
+	s.queue = queues[(i+1)%len(queues)].Name
+	return s.turn(m, 0)
+}
+
+var errReadonly = errors.New("nothing can be changed: the dashboard was started with --readonly")
+
+// act asks for a reason and a confirmation and then does it.
+func (s *queuesScreen) act(m *shared, c confirmation) tea.Cmd {
+	if m.readonly {
+		m.complain(errReadonly)
+		return nil
+	}
+	m.open(newConfirmScreen(c))
+	return nil
+}
+
+func (s *queuesScreen) actOnTask(m *shared, action, effect string) tea.Cmd {
+	if s.list.key != s.key(m) || s.selected >= len(s.list.tasks) {
+		m.say("There is no task to " + action + ".")
+		return nil
+	}
+	task, server := s.list.tasks[s.selected], m.server
+	subject := []draw.Pair{{Name: "queue", Value: task.Queue}, {Name: "task", Value: task.Id}, {Name: "state", Value: task.State}}
+	if task.TransferId != nil {
+		subject = append(subject, draw.Pair{Name: "transfer", Value: task.TransferId.String()})
+	}
+	return s.act(m, confirmation{
+		title: titleCase(action) + " this task?", effect: effect, subject: subject, verb: titleCase(action),
+		command: "kizo ops tasks " + action + " " + task.Id,
+		do: func(ctx context.Context, reason string) (string, error) {
+			return "Done: " + action + " " + task.Id, server.ActOnTask(ctx, task.Queue, task.Id, action, reason)
+		},
+	})
+}
+
+func (s *queuesScreen) pause(m *shared) tea.Cmd {
+	q := s.current(m)
+	if q == nil {
+		return nil
+	}
+	name, server := q.Name, m.server
+	c := confirmation{
+		title: "Pause this queue?", verb: "Pause", subject: []draw.Pair{{Name: "queue", Value: name}}, command: "kizo ops queue pause " + name,
+		effect: "No task of it starts until it is resumed. The janitor still moves what is overdue.",
+		do: func(ctx context.Context, reason string) (string, error) {
+			return "Paused: " + name, server.PauseQueue(ctx, name, reason)
+		},
+	}
+	if q.Paused {
+		c.title, c.verb, c.command, c.effect = "Resume this queue?", "Resume", "kizo ops queue resume "+name, "Its tasks start again."
+		c.do = func(ctx context.Context, reason string) (string, error) {
+			return "Resumed: " + name, server.ResumeQueue(ctx, name, reason)
+		}
+	}
+	return s.act(m, c)
+}
+
+func (s *queuesScreen) resolve(m *shared, outcome, verb, effect string) tea.Cmd {
+	if s.list.key != s.key(m) || s.selected >= len(s.list.payments) {
+		m.say("There is no payment to decide.")
+		return nil
+	}
+	p, server := s.list.payments[s.selected], m.server
+	id := p.TransferId.String()
+	return s.act(m, confirmation{
+		title: "Decide this payment: " + outcome + "?", effect: effect, verb: verb,
+		subject: []draw.Pair{{Name: "transfer", Value: id}, {Name: "kind", Value: string(p.Direction)},
+			{Name: "amount", Value: amountOf(p.Amount, p.Currency)}, {Name: "bank's word", Value: value(p.LastError)}},
+		command: "kizo ops payments resolve " + id + " " + outcome,
+		do: func(ctx context.Context, reason string) (string, error) {
+			_, err := server.ResolvePayment(ctx, p.TransferId, outcome, reason)
+			return "Decided: " + outcome, err
+		},
+	})
+}

@@ -1,0 +1,278 @@
+package tui
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/tui/draw"
+)
+
+func (s *queuesScreen) keys(m *shared) []binding {
+	moves := func(by int) func(*shared) tea.Cmd { return func(*shared) tea.Cmd { s.move(by); return nil } }
+	turns := func(by int) func(*shared) tea.Cmd { return func(m *shared) tea.Cmd { return s.turn(m, by) } }
+	keys := []binding{
+		{keys: []string{"j", "down"}, shown: "j/↓", help: "next row", run: moves(1)},
+		{keys: []string{"k", "up"}, shown: "k/↑", help: "row before", run: moves(-1)},
+		{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "ten rows down", run: moves(10)},
+		{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "ten rows up", run: moves(-10)},
+		{keys: []string{"g", "home"}, shown: "g", help: "first row", run: moves(-int(listLimit))},
+		{keys: []string{"G", "end"}, shown: "G", help: "last row", run: moves(int(listLimit))},
+		{keys: []string{"l", "right"}, shown: "l/→", help: "next state of tasks", command: "kizo ops tasks list --state " + s.tab, run: turns(1)},
+		{keys: []string{"h", "left"}, shown: "h/←", help: "state before", run: turns(-1)},
+		{keys: []string{"n"}, shown: "n", help: "next queue", command: "kizo ops queues", run: s.nextQueue},
+		{keys: []string{"p"}, shown: "p", help: "pause or resume the queue", command: "kizo ops queue pause QUEUE", run: s.pause},
+	}
+	if s.tab == review {
+		decide := func(outcome, verb, effect string) func(*shared) tea.Cmd {
+			return func(m *shared) tea.Cmd { return s.resolve(m, outcome, verb, effect) }
+		}
+		const command = "kizo ops payments resolve TRANSFER "
+		return append(keys,
+			binding{keys: []string{"e"}, shown: "e", help: "decide: the bank executed it", command: command + "executed",
+				run: decide("executed", "Post it", "It is posted. If the bank says otherwise later, its statement will show the difference.")},
+			binding{keys: []string{"x"}, shown: "x", help: "decide: the bank rejected it", command: command + "rejected",
+				run: decide("rejected", "Release it", "Its hold is released. If the bank executed it after all, its statement will show the difference.")},
+			binding{keys: []string{"b"}, shown: "b", help: "ask the bank once more", command: command + "ask",
+				run: decide("ask", "Ask", "The bank is asked once more; its answer decides.")})
+	}
+	acts := func(action, effect string) func(*shared) tea.Cmd {
+		return func(m *shared) tea.Cmd { return s.actOnTask(m, action, effect) }
+	}
+	return append(keys,
+		binding{keys: []string{"t"}, shown: "t", help: "try the task again", command: "kizo ops tasks retry TASK", run: acts("retry", "It runs now. A payment is never sent twice: its reference stays the same.")},
+		binding{keys: []string{"a"}, shown: "a", help: "archive the task", command: "kizo ops tasks archive TASK", run: acts("archive", "It does not run until somebody tries it again. The janitor still moves its payment once that is overdue.")},
+		binding{keys: []string{"d"}, shown: "d", help: "delete the task", command: "kizo ops tasks delete TASK", run: acts("delete", "The task is gone; its payment is not touched, and the janitor moves it once it is overdue.")})
+}
+
+// view: the queues above, what they did in the middle, the tasks below.
+func (s *queuesScreen) view(m *shared, width, height int) string {
+	o := &m.ops
+	if o.latest == nil {
+		return m.notYet(o, width, height)
+	}
+	if o.latest.Queues == nil {
+		return draw.Block([]string{"", "  " + m.Bad.Render(m.glyph("✗", "!")+" Redis does not answer, so nothing is known of the queues."), "",
+			"  Payments still move: the janitor drives them itself."}, width, height)
+	}
+	above := s.queueTable(m, width, min(6, len(*o.latest.Queues)+1))
+	blocks := []string{above, s.facts(m, width)}
+	left := height - strings.Count(above, "\n") - 2
+	if tall := max(3, min(8, height/5)); left-tall >= 7 {
+		blocks = append(blocks, s.curves(m, width, tall))
+		left -= tall
+	}
+	blocks = append(blocks, s.tabs(m, width), s.rows(m, width, left-1))
+	return draw.Block(strings.Split(draw.Stack(blocks...), "\n"), width, height)
+}
+
+func (s *queuesScreen) queueTable(m *shared, width, height int) string {
+	t := draw.Table{
+		Columns: []draw.Column{{Title: "QUEUE", Cut: 8}, {Title: "STATE"}, {Title: "PENDING", Right: true}, {Title: "ACTIVE", Right: true},
+			{Title: "SCHEDULED", Right: true, Drop: 2}, {Title: "RETRY", Right: true}, {Title: "ARCHIVED", Right: true},
+			{Title: "OLDEST", Right: true, Drop: 1}, {Title: "DONE/S", Right: true, Drop: 3}, {Title: "DONE", Right: true, Drop: 4}, {Title: "FAILED", Right: true, Drop: 5}},
+		Selected: -1, Width: width, Height: height, Detail: m.detail, Titles: m.Dim.Render, Chosen: m.Selected.Render, Bar: m.Border.Render,
+	}
+	current := s.current(m)
+	for i, q := range *m.ops.latest.Queues {
+		state := draw.Cell{Text: m.glyph("▶", ">") + " running", Paint: m.Good.Render}
+		if q.Paused {
+			state = draw.Cell{Text: m.glyph("⏸", "=") + " paused", Paint: m.Warn.Render}
+		}
+		rate := "–"
+		if history := m.ops.queues[q.Name]; history != nil {
+			rate = perSecond(history.throughput.now())
+		}
+		t.Rows = append(t.Rows, []draw.Cell{{Text: q.Name}, state, number(q.Pending, nil), number(q.Active, nil), number(q.Scheduled, nil),
+			number(q.Retry, m.Warn.Render), number(q.Archived, m.Bad.Render), {Text: oldest(q)}, {Text: rate},
+			number(q.ProcessedTotal, nil), number(q.FailedTotal, nil)})
+		if current != nil && q.Name == current.Name && len(*m.ops.latest.Queues) > 1 {
+			t.Selected = i
+		}
+	}
+	t.Offset = draw.ScrollTo(t.Selected, 0, len(t.Rows), height)
+	return t.Draw()
+}
+
+// number is a count; paint says that it is not what it should be, unless it is 0.
+func number(n int, paint draw.Paint) draw.Cell {
+	if n == 0 {
+		return draw.Cell{Text: "0"}
+	}
+	return draw.Cell{Text: strconv.Itoa(n), Paint: paint}
+}
+
+func oldest(q client.QueueSnapshot) string {
+	if q.Pending == 0 {
+		return "–"
+	}
+	return milliseconds(float64(q.OldestMs))
+}
+
+// facts is one line about all queues.
+func (s *queuesScreen) facts(m *shared, width int) string {
+	o := m.ops.latest
+	var parts []string
+	if o.Janitor != nil && o.Janitor.NeedsReview > 0 {
+		parts = append(parts, m.glyph("▲ ", "! ")+count(o.Janitor.NeedsReview, "payment needs", "payments need")+" review")
+	}
+	parts = append(parts, "workers "+m.workers(o.Workers).Value)
+	if o.Settlement != nil {
+		parts = append(parts, "settled "+perSecond(o.Settlement.PerSecond), "p50 "+milliseconds(figure(o.Settlement.P50Ms)),
+			"p99 "+milliseconds(figure(o.Settlement.P99Ms)))
+	} else {
+		parts = append(parts, "settlement "+unknownHere)
+	}
+	return m.Dim.Render(draw.Fit("  "+strings.Join(parts, " · "), width))
+}
+
+// curves are as many as there is width for; numbers stand beside each.
+func (s *queuesScreen) curves(m *shared, width, height int) string {
+	history := &queueHistory{}
+	if q := s.current(m); q != nil && m.ops.queues[q.Name] != nil {
+		history = m.ops.queues[q.Name]
+	}
+	type curve struct {
+		title  string
+		values []float64
+		now    string
+	}
+	all := []curve{
+		{"Done", history.throughput.values, perSecond(history.throughput.now())},
+		{"Settled p99", m.ops.settlementP99.values, milliseconds(m.ops.settlementP99.now())},
+		{"Waiting", history.waiting.values, plainCount(history.waiting.now())},
+		{"Settled p50", m.ops.settlementP50.values, milliseconds(m.ops.settlementP50.now())},
+	}
+	n := max(2, min(len(all), width/28))
+	var blocks []string
+	for i, c := range all[:n] {
+		wide := width / n
+		if i == n-1 {
+			wide = width - i*wide
+		}
+		blocks = append(blocks, m.curve(c.title, c.values, c.now, wide, height))
+	}
+	return draw.Beside(blocks...)
+}
+
+func plainCount(v float64) string {
+	if v != v { // NaN
+		return "–"
+	}
+	return strconv.Itoa(int(v))
+}
+
+// tabs is one line; the chosen one is marked by brackets as well.
+func (s *queuesScreen) tabs(m *shared, width int) string {
+	var line strings.Builder
+	line.WriteString("  ")
+	for _, tab := range taskTabs() {
+		label := tab
+		if n, known := s.tabCount(m, tab); known {
+			label = fmt.Sprintf("%s %d", tab, n)
+		}
+		if tab == s.tab {
+			line.WriteString(m.Selected.Render("[" + label + "]"))
+		} else {
+			line.WriteString(m.Dim.Render(" " + label + " "))
+		}
+	}
+	return draw.Clip(line.String(), width)
+}
+
+func (s *queuesScreen) tabCount(m *shared, tab string) (int, bool) {
+	q := s.current(m)
+	if tab == review {
+		if j := m.ops.latest.Janitor; j != nil {
+			return j.NeedsReview, true
+		}
+		return 0, false
+	}
+	if q == nil {
+		return 0, false
+	}
+	counts := map[string]int{"pending": q.Pending, "active": q.Active, "scheduled": q.Scheduled, "retry": q.Retry, "archived": q.Archived}
+	return counts[tab], true
+}
+
+// rows are the tasks, or the payments.
+func (s *queuesScreen) rows(m *shared, width, height int) string {
+	switch {
+	case s.failed != nil:
+		return draw.Block([]string{"", "  " + m.Bad.Render(draw.Cut(m.glyph("✗ ", "! ")+s.failed.Error(), width-2))}, width, height)
+	case s.list.key != s.key(m):
+		return draw.Block([]string{"", m.Dim.Render("  asking…")}, width, height)
+	case s.list.length() == 0:
+		empty := "  No task is " + s.tab + "."
+		if s.tab == review {
+			empty = "  No payment needs review."
+		}
+		return draw.Block([]string{"", m.Dim.Render(empty)}, width, height)
+	}
+	t := draw.Table{Selected: s.selected, Width: width, Height: height, Detail: m.detail,
+		Titles: m.Dim.Render, Chosen: m.Selected.Render, Bar: m.Border.Render}
+	if s.tab == review {
+		s.paymentRows(m, &t)
+	} else {
+		s.taskRows(m, &t)
+	}
+	s.offset = draw.ScrollTo(s.selected, s.offset, len(t.Rows), height)
+	t.Offset = s.offset
+	return t.Draw()
+}
+
+func (s *queuesScreen) taskRows(m *shared, t *draw.Table) {
+	t.Columns = []draw.Column{{Title: "TRANSFER"}, {Title: "TASK", Drop: 3}, {Title: "NEXT", Drop: 2}, {Title: "ERROR", Cut: 10, Drop: 1}}
+	for _, task := range s.list.tasks {
+		transfer, next := "–", ""
+		if task.TransferId != nil {
+			transfer = task.TransferId.String()
+		}
+		if task.NextProcessAt != nil {
+			next = until(*task.NextProcessAt, m.now)
+		}
+		t.Rows = append(t.Rows, []draw.Cell{{Text: transfer}, {Text: task.Id, Paint: m.Dim.Render}, {Text: next},
+			{Text: value(task.LastError), Paint: m.Bad.Render}})
+	}
+}
+
+func (s *queuesScreen) paymentRows(m *shared, t *draw.Table) {
+	t.Columns = []draw.Column{{Title: "TRANSFER"}, {Title: "KIND", Drop: 2}, {Title: "AMOUNT", Right: true}, {Title: "AGE", Right: true, Drop: 3},
+		{Title: "TRIES", Right: true, Drop: 4}, {Title: "THE BANK'S WORD", Cut: 10, Drop: 1}}
+	for _, p := range s.list.payments {
+		t.Rows = append(t.Rows, []draw.Cell{{Text: p.TransferId.String()}, {Text: string(p.Direction)}, {Text: amountOf(p.Amount, p.Currency)},
+			{Text: age(m.now.Sub(p.CreatedAt))}, {Text: strconv.Itoa(p.Attempts)}, {Text: value(p.LastError), Paint: m.Bad.Render}})
+	}
+}
+
+// until says when something is due.
+func until(at, now time.Time) string {
+	if d := at.Sub(now); d > 0 {
+		return "in " + age(d)
+	}
+	return "now"
+}
+
+func value(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
+func titleCase(word string) string {
+	if word == "" {
+		return ""
+	}
+	return strings.ToUpper(word[:1]) + word[1:]
+}
+
+// amountOf shows an amount of the server's.
+func amountOf(minor int64, currency string) string {
+	return money.Format(minor, money.Currency(currency))
+}

@@ -1,0 +1,159 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+	"pgregory.net/rapid"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// Server is named on the screen.
+func (r *operatorRecord) Server() string { return "http://127.0.0.1:7420" }
+
+// board is a model at a size, with what an operator has.
+func board(t *testing.T, width, height int) *model {
+	t.Helper()
+	m := newModel(*operatorModel(t), func() time.Time { return noon }, func() {})
+	m.Update(tea.WindowSizeMsg{Width: width, Height: height})
+	m.Update(meMsg{client.User{Handle: "ada", Name: "Ada", Role: client.UserRoleOperator}})
+	m.Update(lineMsg{line: live})
+	minuteOfOperations(&m.ops)
+	m.Update(summaryMsg{summary: adasSummary("lunch")})
+	return m
+}
+
+func adasSummary(memo string) client.Summary {
+	s := client.Summary{At: noon}
+	for i, currency := range []string{"USD", "EUR", "JPY"} {
+		w := client.WalletSummary{Wallet: client.Wallet{Currency: currency, Balance: int64(1_234_56 * (i + 1)), Held: int64(i * 100), Available: int64(1_234_56*(i+1) - i*100), Status: client.Active},
+			Month: client.MonthTotals{In: ptr[int64](500_00), Out: ptr[int64](120_00)}}
+		for day := range 14 {
+			w.Trend = append(w.Trend, client.DayBalance{Balance: int64(1000 * day * day)})
+		}
+		s.Wallets = append(s.Wallets, w)
+	}
+	bob := "bob"
+	for i, state := range []client.TransferState{client.Posted, client.Pending, client.Refused, client.Voided, client.Posted} {
+		direction := client.In
+		if i%2 == 1 {
+			direction = client.Out
+		}
+		party := client.Party{Handle: &bob}
+		s.Recent = append(s.Recent, client.Transfer{Id: *taskNumber(9 - i).TransferId, Kind: client.TransferKindTransfer, State: state, Amount: int64(12_50 * (i + 1)), Currency: "USD",
+			Direction: direction, From: party, To: party, Memo: &memo, CreatedAt: noon.Add(-time.Duration(i) * time.Minute)})
+	}
+	return s
+}
+
+func TestBoardGoldens(t *testing.T) {
+	for _, size := range sizes {
+		m := board(t, size[0], size[1])
+		golden(t, fmt.Sprintf("wallet-%dx%d", size[0], size[1]), m.View())
+		m.Update(keyMsg("5"))
+		golden(t, fmt.Sprintf("board-health-%dx%d", size[0], size[1]), m.View())
+	}
+	m := board(t, 80, 24)
+	m.clock = func() time.Time { return noon.Add(14 * time.Second) }
+	m.Update(lineMsg{line: offline, err: errors.New("cannot reach http://127.0.0.1:7420: connection refused"), next: 3 * time.Second})
+	golden(t, "offline-80x24", m.View())
+	m.Update(lineMsg{line: polling})
+	if view := m.View(); !strings.Contains(view, "STALE 14s") {
+		t.Errorf("%s", view)
+	}
+}
+
+func TestPastedTextIsNoKeys(t *testing.T) {
+	m := board(t, 80, 24)
+	if _, quit := m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q"), Paste: true}); quit != nil {
+		t.Error("a pasted q does something")
+	}
+	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("4p")}) // two keys pressed fast
+	if _, asks := m.overlay.(*confirmScreen); !asks {
+		t.Errorf("4p opened %T", m.overlay)
+	}
+}
+
+func TestKeysAreOffWhereNothingIsSeen(t *testing.T) {
+	m := board(t, 59, 24)
+	m.Update(keyMsg("2"))
+	if _, quit := m.Update(keyMsg("q")); quit != nil || m.shown != 0 {
+		t.Error("a key did something")
+	}
+	if !strings.Contains(m.View(), "60 × 15") {
+		t.Errorf("%s", m.View())
+	}
+	m.Update(tea.WindowSizeMsg{Width: 60, Height: 15})
+	m.Update(keyMsg("2"))
+	if m.shown != 1 {
+		t.Error("keys are still off")
+	}
+}
+
+// TestEveryKeyIsDocumentedOnce on every page, with those that work everywhere.
+func TestEveryKeyIsDocumentedOnce(t *testing.T) {
+	m := board(t, 80, 24)
+	for i, p := range m.pages {
+		m.shown = i
+		var all []binding
+		for _, group := range m.keymap() {
+			all = append(all, group.keys...)
+		}
+		for _, fault := range keymapFaults(all) {
+			t.Errorf("%s: %s", p.title, fault)
+		}
+	}
+}
+
+func TestABurstAsksOnce(t *testing.T) {
+	m := board(t, 80, 24)
+	asked := 0
+	for range 100 {
+		before := m.asking
+		m.Update(eventsMsg{events: []client.Event{{Type: client.EventTransfer, Transfer: &client.Transfer{}}}})
+		if !before && m.asking {
+			asked++
+		}
+	}
+	if asked > 1 || !m.dirty {
+		t.Errorf("asked %d times, dirty %v", asked, m.dirty)
+	}
+	m.Update(askedMsg{summaryMsg{summary: adasSummary("x")}})
+	if m.Update(dueMsg{}); m.dirty || !m.asking {
+		t.Error("what happened since was forgotten")
+	}
+}
+
+// TestTheBoardFits any terminal, whatever others wrote.
+func TestTheBoardFits(t *testing.T) {
+	evil := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"\x1b[2J", "\x1b]52;c;eA==\x07", "\u202eevil", "☰🇩🇪👍🏽", "e\u0301\u0301\u0301\u0301\u0301\u0301", strings.Repeat("山", 300)}))
+	rapid.Check(t, func(r *rapid.T) {
+		width, height := rapid.IntRange(1, 300).Draw(r, "width"), rapid.IntRange(1, 100).Draw(r, "height")
+		m := board(t, width, height)
+		m.me.Handle = evil.Draw(r, "handle")
+		m.Update(summaryMsg{summary: adasSummary(evil.Draw(r, "memo"))})
+		m.summary.Recent[0].From.Handle = ptr(evil.Draw(r, "from"))
+		m.Update(lineMsg{line: rapid.SampledFrom([]line{connecting, live, polling, lost, offline}).Draw(r, "line"), err: errors.New(evil.Draw(r, "error"))})
+		for range rapid.IntRange(0, 8).Draw(r, "keys") {
+			m.Update(keyMsg(rapid.SampledFrom([]string{"1", "2", "3", "4", "5", "?", ":", "/", "esc", "p", "x", "enter", "j", "down", "tab", "l", "h", "G", "a", "c"}).Draw(r, "key")))
+		}
+		if rapid.Bool().Draw(r, "toast") {
+			m.complain(errors.New(evil.Draw(r, "toast")))
+		}
+		lines := strings.Split(m.View(), "\n")
+		if len(lines) != height {
+			r.Fatalf("%d lines, not %d", len(lines), height)
+		}
+		for _, line := range lines {
+			if ansi.StringWidth(line) != width || strings.ContainsAny(line, "\x1b\x07\r\u202e") {
+				r.Fatalf("%q is %d wide, not %d", line, ansi.StringWidth(line), width)
+			}
+		}
+	})
+}

@@ -1,0 +1,326 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/money"
+)
+
+// sendScreen sends money to somebody.
+//
+//	form ──enter──► preview by the server ──► review ──y──► sending ──► done
+//	  ▲                     │ refused            │ esc, enter    │ refused
+//	  └─────────────────────┴────────────────────┴───────────────┘
+//	                                             sending ──► unknown ──y──► sending, under the same key
+//
+// The draft is kept whatever happens, until the money was sent. Enter opens the review and y confirms it, so that no key
+// pressed twice moves money. The key of the intent is made for the review, and is the same for every attempt of it.
+type sendScreen struct {
+	step     sendStep
+	fields   [sendFields]*textField
+	focus    int
+	currency int // of the user's wallets
+
+	people   []client.Person // who the payee may be meant to be
+	person   int             // the chosen one
+	looked   string          // what people answers to
+	problems [sendFields]string
+	problem  string // of the whole
+
+	command client.Command // from the review on
+	what    string
+	body    client.TransferCreate
+	preview client.TransferPreview
+	receipt client.Receipt
+	asked   int // number of the last request: older answers are passed over
+}
+
+type sendStep int
+
+const (
+	filling sendStep = iota
+	previewing
+	reviewing
+	sending
+	unknown
+	done
+)
+
+const (
+	payeeField = iota
+	amountField
+	memoField
+	sendFields
+)
+
+// The bounds of the contract, in characters.
+const (
+	maxPayee  = 254
+	maxAmount = 40
+	maxMemo   = 140
+)
+
+// draftMsg fills the form, as from a past transfer.
+type draftMsg struct{ to, amount, currency, memo string }
+
+// lookUpMsg says that the payee has been left alone for a moment.
+type lookUpMsg struct{ prefix string }
+
+type peopleMsg struct {
+	prefix string
+	people []client.Person
+	err    error
+}
+
+type previewMsg struct {
+	asked   int
+	preview client.TransferPreview
+	err     error
+}
+
+type sentMsg struct {
+	key     string
+	receipt client.Receipt
+	err     error
+}
+
+// lookUpPause keeps fast typing from asking for every letter.
+const lookUpPause = 120 * time.Millisecond
+
+func newSendScreen() *sendScreen {
+	s := &sendScreen{}
+	for i, most := range []int{maxPayee, maxAmount, maxMemo} {
+		s.fields[i] = newTextField(most)
+	}
+	return s
+}
+
+func (s *sendScreen) typing() bool { return s.step == filling }
+
+func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.KeyMsg:
+		if s.step == filling && s.fields[s.focus].take(msg) {
+			return s.changed(m)
+		}
+	case draftMsg:
+		return s.fill(m, msg)
+	case lookUpMsg:
+		return s.lookUp(m, msg.prefix)
+	case peopleMsg:
+		if msg.err == nil && msg.prefix == s.prefix() { // without completion the form works as well
+			s.people, s.looked, s.person = msg.people, msg.prefix, 0
+		}
+	case previewMsg:
+		s.previewed(m, msg)
+	case sentMsg:
+		if msg.key == s.command.Key && s.step == sending {
+			s.sent(m, msg)
+		}
+	case strangerMsg:
+		if s.step != sending && s.step != unknown { // the key of what may have moved stays in sight
+			*s = *newSendScreen()
+		}
+	}
+	return nil
+}
+
+// fill takes a draft, unless money is on its way.
+func (s *sendScreen) fill(m *shared, d draftMsg) tea.Cmd {
+	if s.step == sending || s.step == unknown {
+		m.say("First see what becomes of the transfer that is under way.")
+		return nil
+	}
+	*s = *newSendScreen()
+	s.fields[payeeField].set(d.to)
+	s.fields[amountField].set(d.amount)
+	s.fields[memoField].set(d.memo)
+	for i, currency := range m.currencies() {
+		if currency == d.currency {
+			s.currency = i
+		}
+	}
+	if d.to != "" {
+		s.focus = amountField
+	}
+	return nil
+}
+
+// changed judges what has just been typed.
+func (s *sendScreen) changed(m *shared) tea.Cmd {
+	s.problem, s.problems[s.focus] = "", ""
+	switch s.focus {
+	case amountField:
+		if text := s.fields[amountField].text(); text != "" {
+			s.problems[amountField] = complaint(s.amount(m))
+		}
+	case payeeField:
+		prefix := s.prefix()
+		if prefix == "" {
+			s.people, s.looked = nil, ""
+			return nil
+		}
+		return tea.Tick(lookUpPause, func(time.Time) tea.Msg { return lookUpMsg{prefix} })
+	}
+	return nil
+}
+
+// prefix is what people are looked up by; empty for e-mail addresses and ids of wallets.
+func (s *sendScreen) prefix() string {
+	text := strings.TrimSpace(s.fields[payeeField].text())
+	name, isHandle := strings.CutPrefix(text, "@")
+	if !isHandle && strings.Contains(text, "@") || len(name) > 64 {
+		return ""
+	}
+	return name
+}
+
+func (s *sendScreen) lookUp(m *shared, prefix string) tea.Cmd {
+	if prefix != s.prefix() || prefix == s.looked || s.step != filling {
+		return nil
+	}
+	server := m.server
+	return m.ask(func(ctx context.Context) tea.Msg {
+		people, err := server.People(ctx, prefix)
+		return peopleMsg{prefix, people, err}
+	})
+}
+
+// complete takes the chosen person as the payee.
+func (s *sendScreen) complete() {
+	if s.person < len(s.people) {
+		s.fields[payeeField].set("@" + s.people[s.person].Handle)
+		s.people, s.looked, s.problems[payeeField] = nil, s.prefix(), ""
+	}
+}
+
+// in is the currency that is chosen, empty if there is no wallet.
+func (s *sendScreen) in(m *shared) string {
+	currencies := m.currencies()
+	if len(currencies) == 0 {
+		return ""
+	}
+	return currencies[min(s.currency, len(currencies)-1)]
+}
+
+func (s *sendScreen) amount(m *shared) (money.Amount, error) {
+	currency := s.in(m)
+	if currency == "" {
+		return money.Amount{}, errors.New("there is no wallet to send from: kizo wallet open CURRENCY")
+	}
+	amount, err := money.Parse(strings.TrimSpace(s.fields[amountField].text()), money.Currency(currency))
+	if err != nil {
+		return amount, err
+	}
+	for i := range m.wallets() {
+		if w := m.wallets()[i].Wallet; w.Currency == currency && amount.Minor > w.Available {
+			return amount, errors.New("only " + amountOf(w.Available, currency) + " is available")
+		}
+	}
+	return amount, nil
+}
+
+// review checks the form and has the server say what it would do.
+func (s *sendScreen) review(m *shared) tea.Cmd {
+	if m.readonly {
+		m.complain(errReadonly)
+		return nil
+	}
+	to := strings.TrimSpace(s.fields[payeeField].text())
+	if to != "" && !strings.ContainsAny(to, "@-") { // a handle without its sign; ids have dashes
+		to = "@" + to
+	}
+	amount, err := s.amount(m)
+	s.problems = [sendFields]string{amountField: complaint(amount, err)}
+	if to == "" {
+		s.problems[payeeField] = "to whom? Type a @handle, an e-mail address or the id of a wallet"
+	}
+	for i, problem := range s.problems {
+		if problem != "" {
+			s.focus = i
+			return nil
+		}
+	}
+	body := client.TransferCreate{To: to, Amount: amount.Minor, Currency: string(amount.Currency)}
+	if memo := strings.TrimSpace(s.fields[memoField].text()); memo != "" {
+		body.Memo = &memo
+	}
+	s.asked++
+	s.step, s.body, s.what, s.problem = previewing, body, "transfer "+amount.String()+" to "+to, ""
+	server, asked := m.server, s.asked
+	return m.ask(func(ctx context.Context) tea.Msg {
+		preview, err := server.Preview(ctx, body)
+		return previewMsg{asked, preview, err}
+	})
+}
+
+func (s *sendScreen) previewed(m *shared, msg previewMsg) {
+	if s.step != previewing || msg.asked != s.asked {
+		return
+	}
+	if s.step = filling; msg.err != nil {
+		s.refused(msg.err)
+		return
+	}
+	command, err := client.NewTransfer(client.NewKey(), s.body)
+	if err != nil {
+		m.complain(err)
+		return
+	}
+	s.step, s.preview, s.command = reviewing, msg.preview, command
+}
+
+// refused goes back to the form with what is wrong.
+func (s *sendScreen) refused(err error) {
+	s.step, s.problem = filling, err.Error()
+	answer, ok := asRefusal(err)
+	if !ok {
+		return
+	}
+	switch answer.Code {
+	case client.PayeeNotFound, client.PayeeIsSelf, client.PayeeWalletMissing:
+		s.focus = payeeField
+	case client.InsufficientFunds, client.AmountOutOfRange, client.BalanceLimit:
+		s.focus = amountField
+	case client.MemoMalformed:
+		s.focus = memoField
+	}
+}
+
+// send hands the command over; where it was sent before, only an answer to its key settles it. It is written down before
+// it is sent, by what the dashboard was given for that.
+func (s *sendScreen) send(m *shared) tea.Cmd {
+	s.command.Resumed = s.step == unknown
+	s.step, s.problem = sending, ""
+	move, command, what := m.move, s.command, s.what
+	return func() tea.Msg {
+		receipt, err := move(command, what)
+		return sentMsg{command.Key, receipt, err}
+	}
+}
+
+func (s *sendScreen) sent(m *shared, msg sentMsg) {
+	var inDoubt *client.UnknownOutcome
+	switch {
+	case msg.err == nil:
+		s.step, s.receipt = done, msg.receipt
+		m.say("Sent.")
+	case errors.As(msg.err, &inDoubt):
+		s.step, s.problem = unknown, msg.err.Error()
+	default:
+		s.refused(msg.err)
+	}
+}
+
+func complaint(_ money.Amount, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}

@@ -1,0 +1,282 @@
+package tui
+
+import (
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui/draw"
+)
+
+func (s *sendScreen) keys(*shared) []binding {
+	back := func(*shared) tea.Cmd { s.step = filling; return nil }
+	copyKey := binding{keys: []string{"c"}, shown: "c", help: "copy the key", run: func(m *shared) tea.Cmd { return m.copy("the key", s.command.Key) }}
+	switch s.step {
+	case filling:
+		return s.formKeys()
+	case previewing:
+		return []binding{{keys: []string{"esc"}, shown: "esc", help: "back to the form", run: back}}
+	case reviewing:
+		return []binding{
+			{keys: []string{"y", "Y"}, shown: "y", help: "send it", command: s.commandLine(), run: s.send},
+			{keys: []string{"esc", "enter", "n"}, shown: "esc", help: "cancel, back to the form", run: back},
+			copyKey,
+		}
+	case unknown:
+		return []binding{
+			{keys: []string{"y", "Y"}, shown: "y", help: "ask again, under the same key", command: "kizo retry " + s.command.Key, run: s.send},
+			copyKey,
+		}
+	case done:
+		again := func(*shared) tea.Cmd { *s = *newSendScreen(); return nil }
+		return []binding{
+			{keys: []string{"enter", "esc"}, shown: "enter", help: "send more", run: again},
+			{keys: []string{"y"}, shown: "y", help: "copy the id", command: "kizo transfers show " + s.receipt.Transfer.Id.String(), run: func(m *shared) tea.Cmd {
+				return m.copy("the id", s.receipt.Transfer.Id.String())
+			}},
+		}
+	}
+	return []binding{copyKey}
+}
+
+func (s *sendScreen) formKeys() []binding {
+	focus := func(by int) func(*shared) tea.Cmd {
+		return func(*shared) tea.Cmd { s.focus = (s.focus + by + sendFields) % sendFields; return nil }
+	}
+	choose := func(by int) func(*shared) tea.Cmd {
+		return func(m *shared) tea.Cmd {
+			if s.completing() {
+				s.person = max(0, min(s.person+by, len(s.people)-1))
+				return nil
+			}
+			return focus(by)(m)
+		}
+	}
+	next := binding{keys: []string{"tab"}, shown: "tab", help: "next field", run: focus(1)}
+	enter := binding{keys: []string{"enter"}, shown: "enter", help: "review", command: s.commandLine() + " --dry-run", run: s.review}
+	switch {
+	case s.completing():
+		next.help, next.run = "take this person", func(m *shared) tea.Cmd { s.complete(); return focus(1)(m) }
+		enter.help, enter.command, enter.run = "take this person", "", next.run
+	case s.focus != memoField:
+		enter.help, enter.command, enter.run = "next field", "", focus(1)
+	}
+	turn := func(by int) func(*shared) tea.Cmd {
+		return func(m *shared) tea.Cmd {
+			if n := len(m.currencies()); n > 0 {
+				s.currency = (min(s.currency, n-1) + by + n) % n
+				return s.recheck(m)
+			}
+			return nil
+		}
+	}
+	keys := []binding{
+		enter, next,
+		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "field before", run: focus(-1)},
+		{keys: []string{"down", "ctrl+n"}, shown: "↓", help: "next", run: choose(1)},
+		{keys: []string{"up", "ctrl+p"}, shown: "↑", help: "before", run: choose(-1)},
+		{keys: []string{"ctrl+t"}, shown: "ctrl-t", help: "next currency", run: turn(1)},
+		{keys: []string{"ctrl+s"}, shown: "ctrl-s", help: "review from any field", run: s.review},
+		{keys: []string{"esc"}, shown: "esc", help: "leave the form", run: func(*shared) tea.Cmd { return func() tea.Msg { return showMsg{"Wallet"} } }},
+	}
+	return append(keys, s.fields[s.focus].keys(s.changed)...)
+}
+
+// recheck judges the amount in another currency.
+func (s *sendScreen) recheck(m *shared) tea.Cmd {
+	s.problems[amountField] = ""
+	if s.fields[amountField].text() != "" {
+		s.problems[amountField] = complaint(s.amount(m))
+	}
+	return nil
+}
+
+// completing says that people are offered, and none of them is what stands there.
+func (s *sendScreen) completing() bool {
+	return s.step == filling && s.focus == payeeField && len(s.people) > 0 && s.looked == s.prefix() &&
+		!(len(s.people) == 1 && s.people[0].Handle == s.prefix())
+}
+
+// commandLine is the same on the command line.
+func (s *sendScreen) commandLine() string {
+	if s.step == filling || s.body.To == "" {
+		return "kizo transfer TO AMOUNT"
+	}
+	line := "kizo transfer " + s.body.To + " " + strings.TrimSuffix(strings.TrimPrefix(s.what, "transfer "), " to "+s.body.To)
+	if s.body.Memo != nil {
+		line += " -m '" + strings.ReplaceAll(*s.body.Memo, "'", `'\''`) + "'"
+	}
+	return line
+}
+
+func (s *sendScreen) view(m *shared, width, height int) string {
+	wide := min(width, 90)
+	inner, _ := draw.Inner(wide, 2)
+	var title string
+	var body []string
+	switch s.step {
+	case filling, previewing:
+		title, body = "Send money", s.form(m, inner)
+	case reviewing:
+		title, body = "Send this?", s.reviewed(m, inner)
+	case sending:
+		title, body = "Sending", append(s.facts(m, inner), "", m.Warn.Render(draw.Fit(m.glyph("◌ ", "~ ")+"Sending… The balance changes when the server has said so.", inner)))
+	case unknown:
+		title, body = "Not known whether it was sent", s.doubtful(m, inner)
+	case done:
+		title, body = "Sent", s.told(m, inner)
+	}
+	if m.readonly {
+		body = append([]string{m.Warn.Render(draw.Fit(m.glyph("▲ ", "! ")+"This dashboard was started with --readonly: nothing can be sent.", inner)), ""}, body...)
+	}
+	box := m.box(title, "", nil, strings.Join(body, "\n"), wide, min(height, len(body)+2))
+	if width < twoPanes {
+		return draw.Block(strings.Split(box, "\n"), width, height)
+	}
+	panes := []string{draw.Block(strings.Split(box, "\n"), wide, height)}
+	rest := width - wide
+	if width >= threePanes {
+		panes = append(panes, s.walletPane(m, rest/2, height))
+		rest -= rest / 2
+	}
+	return draw.Beside(append(panes, s.recentPane(m, rest, height))...)
+}
+
+// walletPane is what there is to send from.
+func (s *sendScreen) walletPane(m *shared, width, height int) string {
+	inner, rows := draw.Inner(width, height)
+	var pairs []draw.Pair
+	for _, w := range m.wallets() {
+		if len(pairs)+1 < rows {
+			pairs = append(pairs, draw.Pair{Name: w.Wallet.Currency, Value: amountOf(w.Wallet.Available, w.Wallet.Currency), Paint: m.Accent.Render})
+		}
+	}
+	return m.box("Available", "", nil, draw.Panel(pairs, inner, m.Dim.Render), width, height)
+}
+
+// recentPane is what moved last.
+func (s *sendScreen) recentPane(m *shared, width, height int) string {
+	inner, rows := draw.Inner(width, height)
+	t := m.transferTable(inner, rows)
+	for _, transfer := range m.recent[:min(len(m.recent), max(0, rows-1))] {
+		t.Rows = append(t.Rows, m.transferRow(transfer))
+	}
+	return m.box("What moved last", "", nil, t.Draw(), width, height)
+}
+
+func (s *sendScreen) form(m *shared, width int) []string {
+	labels := [sendFields]string{"To", "Amount", "Memo"}
+	hints := [sendFields]string{"@handle, e-mail address or id of a wallet", "in " + s.in(m), "a note that you both see; may stay empty"}
+	if len(m.currencies()) > 1 {
+		hints[amountField] += "; ctrl-t for another currency"
+	}
+	const label = 8
+	var lines []string
+	for i, field := range s.fields {
+		focused := i == s.focus && s.step == filling
+		name := m.Dim.Render(draw.Fit(labels[i], label))
+		if focused {
+			name = m.Accent.Render(draw.Fit(labels[i], label))
+		}
+		room := width - label
+		value := field.draw(m, room, focused)
+		if i == amountField {
+			currency := s.in(m)
+			value = field.draw(m, max(0, room-len(currency)-1), focused) + " " + m.Title.Render(draw.Cut(currency, 4))
+		}
+		lines = append(lines, name+value)
+		under := m.Dim.Render(draw.Fit(strings.Repeat(" ", label)+hints[i], width))
+		if s.problems[i] != "" {
+			under = m.Bad.Render(draw.Fit(strings.Repeat(" ", label)+m.glyph("✗ ", "! ")+s.problems[i], width))
+		}
+		lines = append(lines, under)
+		if i == payeeField && s.completing() {
+			lines = append(lines, s.completions(m, width, label)...)
+		}
+	}
+	for _, w := range m.wallets() {
+		if w.Wallet.Currency == s.in(m) {
+			lines = append(lines, "", m.Dim.Render(draw.Fit("Available: "+amountOf(w.Wallet.Available, w.Wallet.Currency), width)))
+		}
+	}
+	if s.problem != "" {
+		lines = append(lines, "")
+		for i, line := range draw.Wrap(s.problem, max(4, width-2)) {
+			sign := "  "
+			if i == 0 {
+				sign = m.glyph("✗ ", "! ")
+			}
+			lines = append(lines, m.Bad.Render(draw.Fit(sign+line, width)))
+		}
+	}
+	if s.step == previewing {
+		lines = append(lines, "", m.Dim.Render(draw.Fit("Asking the server what this would do…", width)))
+	}
+	return lines
+}
+
+// completions are at most five of the people whose handle or name begins so.
+func (s *sendScreen) completions(m *shared, width, indent int) []string {
+	const most = 5
+	from := max(0, min(s.person-most+1, len(s.people)-most))
+	var lines []string
+	for i := from; i < min(len(s.people), from+most); i++ {
+		p := s.people[i]
+		text := draw.Fit("@"+p.Handle+"  "+p.Name, max(0, width-indent-2))
+		if i == s.person {
+			lines = append(lines, strings.Repeat(" ", indent)+m.Selected.Render(m.glyph("▸", ">")+" "+text))
+		} else {
+			lines = append(lines, strings.Repeat(" ", indent+2)+text)
+		}
+	}
+	return lines
+}
+
+// facts are what is sent to whom, under which key.
+func (s *sendScreen) facts(m *shared, width int) []string {
+	p := s.preview
+	pairs := []draw.Pair{
+		{Name: "to", Value: partyName(p.To), Paint: m.Title.Render},
+		{Name: "amount", Value: amountOf(p.Amount, p.Currency), Paint: m.Accent.Render},
+		{Name: "fee", Value: amountOf(p.Fee, p.Currency)},
+		{Name: "memo", Value: value(s.body.Memo)},
+		{Name: "from", Value: "@" + m.me.Handle + " on " + m.server.Server()},
+		{Name: "key", Value: s.command.Key, Paint: m.Dim.Render},
+	}
+	return strings.Split(draw.Panel(pairs, width, m.Dim.Render), "\n")
+}
+
+func (s *sendScreen) reviewed(m *shared, width int) []string {
+	p := s.preview
+	after := []draw.Pair{
+		{Name: "available after", Value: amountOf(p.AvailableAfter, p.Currency)},
+		{Name: "balance after", Value: amountOf(p.BalanceAfter, p.Currency)},
+	}
+	lines := append(s.facts(m, width), "")
+	lines = append(lines, strings.Split(draw.Panel(after, width, m.Dim.Render), "\n")...)
+	buttons := m.Selected.Render(m.glyph("▸", ">")+" Cancel (enter) ") + "  " + m.Plain.Render("Send (y)")
+	return append(lines, "", buttons, "", m.Dim.Render(draw.Fit("$ "+s.commandLine(), width)))
+}
+
+func (s *sendScreen) doubtful(m *shared, width int) []string {
+	lines := append(s.facts(m, width), "")
+	text := s.problem + ". It was written down before it was sent, and cannot happen twice: y asks again under the same key, and so does kizo retry."
+	for _, line := range draw.Wrap(text, width) {
+		lines = append(lines, m.Warn.Render(draw.Fit(line, width)))
+	}
+	return append(lines, "", m.Dim.Render(draw.Fit("$ kizo retry "+s.command.Key, width)))
+}
+
+func (s *sendScreen) told(m *shared, width int) []string {
+	t := s.receipt.Transfer
+	word := "It arrived"
+	if t.State != client.Posted {
+		word = "It is " + string(t.State)
+	}
+	if s.receipt.Replayed {
+		word += "; this key had been used before, and nothing moved again"
+	}
+	lines := []string{m.Good.Render(draw.Fit(m.glyph("✓ ", "+ ")+word+".", width)), ""}
+	return append(lines, strings.Split(draw.Panel(m.transferPairs(t), width, m.Dim.Render), "\n")...)
+}

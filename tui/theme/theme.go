@@ -1,0 +1,158 @@
+// Package theme is how the dashboard is painted.
+//
+//	painted, err := theme.FromEnvironment("auto", os.Getenv)
+//	painted.Good.Render("✓ posted")
+//
+// A theme is a value that is handed down. Colour is never the only sign: what has a state says it with a glyph and a
+// word as well, so mono loses nothing. Texts are readable (WCAG 2, contrast 4.5:1 and more; 7:1 in high-contrast) on
+// every background that a terminal of that kind usually has, since most of the screen keeps the terminal's own.
+//
+// Colours are given for true colour, 256 and 16 colours; Lip Gloss takes the best that the terminal has. The package
+// knows no wallet and asks the terminal nothing.
+package theme
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/charmbracelet/lipgloss"
+	"github.com/muesli/termenv"
+)
+
+// Names are the themes there are. Auto is light or dark as COLORFGBG says, and dark where it says nothing; with NO_COLOR
+// it is mono.
+func Names() []string { return []string{"auto", "dark", "light", "high-contrast", "mono"} }
+
+// Theme is a style for each role that text plays.
+type Theme struct {
+	Name string // as given: one of Names
+
+	Plain  lipgloss.Style // most text
+	Dim    lipgloss.Style // labels, hints, data that is old
+	Title  lipgloss.Style // of a screen or a box
+	Accent lipgloss.Style // what is in focus
+	Key    lipgloss.Style // a key to press
+	Border lipgloss.Style
+
+	Good, Warn, Bad lipgloss.Style // states
+
+	Selected lipgloss.Style // the chosen row
+	Field    lipgloss.Style // a text that is being typed
+
+	GoodBadge, WarnBadge, BadBadge lipgloss.Style // short words on a ground of their own
+}
+
+// FromEnvironment is the theme of this name on this terminal, by NO_COLOR, COLORTERM, TERM and COLORFGBG.
+func FromEnvironment(name string, env func(string) string) (Theme, error) {
+	profile := profileOf(env)
+	if env("NO_COLOR") != "" && slices.Contains(Names(), name) {
+		// Bold and reverse stay: the convention is about colours (no-color.org).
+		painted, err := New("mono", true, profile)
+		painted.Name = name
+		return painted, err
+	}
+	return New(name, darkBackground(env("COLORFGBG")), profile)
+}
+
+// New is the theme of this name; dark says what auto and high-contrast stand on.
+func New(name string, dark bool, profile termenv.Profile) (Theme, error) {
+	if !slices.Contains(Names(), name) {
+		return Theme{}, unknown(name)
+	}
+	renderer := lipgloss.NewRenderer(io.Discard)
+	renderer.SetColorProfile(profile)
+	renderer.SetHasDarkBackground(dark)
+	colours := palette{}
+	switch {
+	case name == "mono":
+	case name == "high-contrast" && dark:
+		colours = strongOnDark
+	case name == "high-contrast":
+		colours = strongOnLight
+	case name == "light", name == "auto" && !dark:
+		colours = onLight
+	default:
+		colours = onDark
+	}
+	painted := colours.paint(renderer)
+	painted.Name = name
+	return painted, nil
+}
+
+func unknown(name string) error {
+	return fmt.Errorf("there is no theme %q; there are: %s", name, strings.Join(Names(), ", "))
+}
+
+// colour is one colour on three kinds of terminals.
+type colour struct{ true24, of256, of16 string }
+
+func (c colour) terminal() lipgloss.TerminalColor {
+	if c == (colour{}) {
+		return lipgloss.NoColor{}
+	}
+	return lipgloss.CompleteColor{TrueColor: c.true24, ANSI256: c.of256, ANSI: c.of16}
+}
+
+// ground is a pair of colours of our own.
+type ground struct{ text, under colour }
+
+// palette is the colours of a theme; without any, styles make do with bold, faint, underlined and reversed text.
+type palette struct {
+	dim, title, accent, border, good, warn, bad colour
+	selected, field, goodOn, warnOn, badOn      ground
+}
+
+func (p palette) paint(renderer *lipgloss.Renderer) Theme {
+	plain := renderer.NewStyle()
+	text := func(c colour) lipgloss.Style { return plain.Foreground(c.terminal()) }
+	on := func(g ground) lipgloss.Style {
+		if g == (ground{}) {
+			return plain.Reverse(true)
+		}
+		return plain.Foreground(g.text.terminal()).Background(g.under.terminal())
+	}
+	painted := Theme{
+		Plain: plain, Dim: text(p.dim), Title: text(p.title).Bold(true), Accent: text(p.accent).Bold(true),
+		Key: text(p.accent).Bold(true), Border: text(p.border),
+		Good: text(p.good), Warn: text(p.warn), Bad: text(p.bad).Bold(true),
+		Selected: on(p.selected), Field: on(p.field),
+		GoodBadge: on(p.goodOn).Bold(true), WarnBadge: on(p.warnOn).Bold(true), BadBadge: on(p.badOn).Bold(true),
+	}
+	if p == (palette{}) {
+		// Without colours, old data is faint: the one thing that would be lost otherwise.
+		painted.Dim, painted.Field = plain.Faint(true), plain.Underline(true)
+	}
+	return painted
+}
+
+// profileOf is what the terminal can show, by its name alone: asking it could take seconds.
+func profileOf(env func(string) string) termenv.Profile {
+	term, colours := env("TERM"), strings.ToLower(env("COLORTERM"))
+	switch {
+	case term == "dumb":
+		return termenv.Ascii
+	case colours == "truecolor", colours == "24bit":
+		if strings.HasPrefix(term, "screen") && env("TERM_PROGRAM") != "tmux" {
+			return termenv.ANSI256 // GNU screen passes no true colour
+		}
+		return termenv.TrueColor
+	case term == "xterm-kitty", term == "wezterm", term == "xterm-ghostty", strings.HasSuffix(term, "-direct"):
+		return termenv.TrueColor
+	case strings.Contains(term, "256color"), colours != "":
+		return termenv.ANSI256
+	}
+	return termenv.ANSI
+}
+
+// darkBackground reads COLORFGBG, "15;0" or "0;default;15": the last number is the background's.
+func darkBackground(colorfgbg string) bool {
+	_, last, found := strings.Cut(colorfgbg, ";")
+	if i := strings.LastIndex(last, ";"); i >= 0 {
+		last = last[i+1:]
+	}
+	number, err := strconv.Atoi(last)
+	return !found || err != nil || number < 7 || number == 8
+}

@@ -1,0 +1,197 @@
+package tui
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui/draw"
+)
+
+// transferDetail is one transfer with its story, which the server is asked for once the choice has rested for a moment.
+type transferDetail struct {
+	id     client.ID
+	story  *client.Timeline // nil until it is there
+	failed error
+	asked  bool
+	old    bool // something has happened to it since
+	offset int  // lines that are scrolled away
+}
+
+// lookMsg says that a transfer has been chosen for a moment.
+type lookMsg struct{ id client.ID }
+
+type timelineMsg struct {
+	id    client.ID
+	story client.Timeline
+	err   error
+}
+
+// lookPause keeps a walk through the list from asking for every story that it passes.
+const lookPause = 120 * time.Millisecond
+
+// look follows the choice. Seen says whether the detail is on the screen.
+func (d *transferDetail) look(m *shared, chosen *client.Transfer, seen bool) tea.Cmd {
+	if chosen == nil || !seen {
+		return nil
+	}
+	if chosen.Id != d.id {
+		*d = transferDetail{id: chosen.Id}
+		id := chosen.Id
+		return tea.Tick(lookPause, func(time.Time) tea.Msg { return lookMsg{id} })
+	}
+	if d.old && !d.asked {
+		return d.ask(m)
+	}
+	return nil
+}
+
+func (d *transferDetail) update(m *shared, chosen *client.Transfer, msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case lookMsg:
+		if chosen != nil && chosen.Id == msg.id && d.id == msg.id && !d.asked && d.story == nil {
+			return d.ask(m)
+		}
+	case timelineMsg:
+		if msg.id != d.id {
+			return nil
+		}
+		d.asked, d.failed = false, msg.err
+		if msg.err == nil {
+			d.story = &msg.story
+		}
+	}
+	return nil
+}
+
+func (d *transferDetail) ask(m *shared) tea.Cmd {
+	d.asked, d.old = true, false
+	server, id := m.server, d.id
+	return m.ask(func(ctx context.Context) tea.Msg {
+		story, err := server.Explain(ctx, id)
+		return timelineMsg{id, story, err}
+	})
+}
+
+// view is a box of this size. It gives the number of lines that it has, so that it can be scrolled.
+func (d *transferDetail) view(m *shared, chosen *client.Transfer, width, height int) string {
+	inner, rows := draw.Inner(width, height)
+	lines := []string{m.Dim.Render(draw.Fit("No transfer is chosen.", inner))}
+	title := "Transfer"
+	if chosen != nil {
+		title = titleCase(string(chosen.Kind)) + " of " + amountOf(chosen.Amount, chosen.Currency)
+		lines = strings.Split(draw.Panel(m.transferPairs(*chosen), inner, m.Dim.Render), "\n")
+		lines = append(lines, "", m.Title.Render(draw.Fit("What happened", inner)))
+		lines = append(lines, d.storyLines(m, inner)...)
+	}
+	d.offset = max(0, min(d.offset, len(lines)-rows))
+	note := ""
+	if more := len(lines) - rows - d.offset; more > 0 {
+		note = count(more, "more line", "more lines")
+	}
+	return m.box(title, note, nil, strings.Join(lines[d.offset:], "\n"), width, height)
+}
+
+// storyLines is the story: each sentence with its time, what it waits for, who is next.
+func (d *transferDetail) storyLines(m *shared, width int) []string {
+	switch {
+	case d.story == nil && d.failed != nil:
+		return []string{m.Bad.Render(draw.Fit(m.glyph("✗ ", "! ")+d.failed.Error(), width))}
+	case d.story == nil:
+		return []string{m.Dim.Render(draw.Fit("Asking the server…", width))}
+	}
+	var lines []string
+	const clock = 9 // "15:04:05 "
+	day := ""
+	for _, entry := range d.story.Entries {
+		at := entry.At.In(m.now.Location())
+		if today := at.Format(time.DateOnly); today != day {
+			day = today
+			lines = append(lines, m.Dim.Render(draw.Fit(day, width)))
+		}
+		for i, part := range draw.Wrap(entry.What, max(8, width-clock)) {
+			stamp := strings.Repeat(" ", clock)
+			if i == 0 {
+				stamp = at.Format(time.TimeOnly) + " "
+			}
+			lines = append(lines, m.Dim.Render(stamp)+part)
+		}
+	}
+	lines = append(lines, "")
+	for _, pair := range []draw.Pair{{Name: "Waits for ", Value: d.story.WaitsFor}, {Name: "Next: ", Value: d.story.Next}} {
+		for _, part := range draw.Wrap(pair.Name+pair.Value, width) {
+			lines = append(lines, m.Dim.Render(part))
+		}
+	}
+	return lines
+}
+
+// transferPairs is all that is known of a transfer.
+func (m *shared) transferPairs(t client.Transfer) []draw.Pair {
+	state := m.state(t.State)
+	pairs := []draw.Pair{
+		{Name: "id", Value: t.Id.String()},
+		{Name: "state", Value: state.Text, Paint: state.Paint},
+		{Name: "amount", Value: signed(t), Paint: m.Accent.Render},
+		{Name: "from", Value: partyName(t.From)},
+		{Name: "to", Value: partyName(t.To)},
+		{Name: "when", Value: m.moment(t.CreatedAt)},
+	}
+	add := func(name, value string) {
+		if value != "" {
+			pairs = append(pairs, draw.Pair{Name: name, Value: value})
+		}
+	}
+	part := func(name string, minor *int64) {
+		if minor != nil && *minor != 0 {
+			add(name, amountOf(*minor, t.Currency))
+		}
+	}
+	add("memo", value(t.Memo))
+	add("reason", strings.ReplaceAll(value(t.Reason), "_", " "))
+	part("posted", t.PostedAmount)
+	part("sent back", t.ReversedAmount)
+	if t.Reverses != nil {
+		add("sends back", t.Reverses.String())
+	}
+	if t.ResolvedAt != nil {
+		add("ended", m.moment(*t.ResolvedAt))
+	}
+	if t.ExpiresAt != nil && t.State == client.Pending {
+		add("expires", m.moment(*t.ExpiresAt))
+	}
+	return pairs
+}
+
+// moment is a time here, to the second, and how long ago that is.
+func (m *shared) moment(at time.Time) string {
+	text := at.In(m.now.Location()).Format("2006-01-02 15:04:05 MST")
+	if at.After(m.now) {
+		return text + ", in " + age(at.Sub(m.now))
+	}
+	return text + ", " + age(m.now.Sub(at)) + " ago"
+}
+
+// signed is the amount with a sign for the way that it goes, seen from the user.
+func signed(t client.Transfer) string {
+	if t.Direction == client.Out {
+		return "-" + amountOf(t.Amount, t.Currency)
+	}
+	return "+" + amountOf(t.Amount, t.Currency)
+}
+
+// partyName leads with the handle, which is unique; a name is whatever its owner calls himself.
+func partyName(p client.Party) string {
+	switch {
+	case p.Bank != nil && *p.Bank:
+		return "the bank"
+	case p.Handle == nil:
+		return value(p.Name)
+	case value(p.Name) == "":
+		return "@" + *p.Handle
+	}
+	return "@" + *p.Handle + " (" + *p.Name + ")"
+}

@@ -1,0 +1,283 @@
+package tui
+
+import (
+	"context"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// transfersScreen is the list of transfers, narrowed by a filter, with one of them in detail.
+//
+//	list ──enter──► detail        beside the list where there is room
+//	  └─────/─────► filter ──enter──► list
+type transfersScreen struct {
+	history
+	filter  filter
+	field   *textField // the filter while it is typed; nil otherwise
+	problem string     // of what is typed
+
+	selected, offset int
+	visible          int // rows of the list when it was last drawn
+	top              int // line of the body that the first row stands on
+
+	list      int      // number of the list: answers to an older one are passed over
+	asked     *pageAsk // under way
+	stale     bool     // its first page is to be read anew
+	again     bool     // and once more after that
+	began     time.Time
+	barren    int // pages in a row that held nothing
+	failed    error
+	failedAt  time.Time
+	exporting bool
+
+	reading bool // the detail has the screen
+	detail  transferDetail
+}
+
+// pageAsk is the page that was asked for.
+type pageAsk struct {
+	list, page int
+	cursor     string
+}
+
+type pageMsg struct {
+	pageAsk
+	found client.TransferList
+	err   error
+}
+
+// narrowMsg asks for the transfers that a filter finds.
+type narrowMsg struct{ filter string }
+
+const (
+	// readAhead is how many rows below the screen are asked for before they are seen.
+	readAhead = 40
+	// maxBarren pages without anything are searched before the user is asked whether to go on.
+	maxBarren = 25
+	// retryPause is the least time between a request that failed and the next.
+	retryPause = 2 * time.Second
+	// beginPause is the least time between two readings of the first page, however much happens.
+	beginPause = 500 * time.Millisecond
+)
+
+func newTransfersScreen() *transfersScreen { return &transfersScreen{visible: transferPageSize / 2} }
+
+func (s *transfersScreen) typing() bool { return s.field != nil }
+
+// update takes what the server says, and letters of the filter.
+func (s *transfersScreen) update(m *shared, msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.KeyMsg:
+		if s.field != nil && s.field.take(msg) {
+			s.judge(m)
+		}
+		return nil
+	case tea.MouseMsg:
+		s.click(msg)
+	case pageMsg:
+		s.taken(m, msg)
+	case eventsMsg:
+		s.happened(msg.events)
+	case lineMsg:
+		if msg.line == live { // what events cannot tell of is read anew
+			s.restart()
+		}
+	case summaryMsg:
+		if m.connection.line == polling && s.selected == 0 {
+			s.restart()
+		}
+	case narrowMsg:
+		return tea.Batch(s.narrow(m, msg.filter), func() tea.Msg { return showMsg{"Transfers"} })
+	case strangerMsg:
+		*s = *newTransfersScreen()
+		return nil
+	case exportedMsg:
+		s.exporting = false
+		if msg.err != nil {
+			m.complain(msg.err)
+		} else {
+			m.say(msg.told())
+		}
+		return nil
+	case lookMsg, timelineMsg:
+		return s.detail.update(m, s.current(), msg)
+	}
+	return s.fetch(m)
+}
+
+// refresh asks for what is missing on the screen.
+func (s *transfersScreen) refresh(m *shared) tea.Cmd { return s.fetch(m) }
+
+// fetch asks for the next page that is needed, one at a time, and for the story of the chosen transfer.
+func (s *transfersScreen) fetch(m *shared) tea.Cmd {
+	look := s.detail.look(m, s.current(), s.reading || m.width >= twoPanes)
+	if s.asked != nil || m.me.Handle == "" || s.failed != nil && m.now.Sub(s.failedAt) < retryPause {
+		return look
+	}
+	if s.stale {
+		if m.now.Sub(s.began) < beginPause {
+			return look // the next second brings it
+		}
+		s.began = m.now
+		return tea.Batch(look, s.ask(m, 0, ""))
+	}
+	page, cursor, wanted := s.wanted(s.offset, s.offset+s.visible+readAhead)
+	if !wanted || page == len(s.pages) && s.barren >= maxBarren {
+		return look
+	}
+	return tea.Batch(look, s.ask(m, page, cursor))
+}
+
+func (s *transfersScreen) ask(m *shared, page int, cursor string) tea.Cmd {
+	key := pageAsk{s.list, page, cursor}
+	s.asked = &key
+	server, params := m.server, s.filter.params
+	params.Limit = pointerTo[int32](transferPageSize)
+	if cursor != "" {
+		params.Cursor = &cursor
+	}
+	return m.ask(func(ctx context.Context) tea.Msg {
+		found, err := server.Transfers(ctx, params)
+		return pageMsg{key, found, err}
+	})
+}
+
+func (s *transfersScreen) taken(m *shared, msg pageMsg) {
+	if s.asked == nil || *s.asked != msg.pageAsk {
+		return
+	}
+	s.asked, s.failed = nil, msg.err
+	if msg.err != nil {
+		s.failedAt = m.now
+		return
+	}
+	if msg.page == 0 {
+		s.stale, s.again = s.again, false
+	}
+	if s.barren++; len(msg.found.Items) > 0 {
+		s.barren = 0
+	}
+	if msg.page == 0 && s.filter.text == "" {
+		m.remember(msg.found.Items[:min(len(msg.found.Items), maxRecent)]...)
+	}
+	chosen, known := s.at(s.selected)
+	followed := s.selected == 0
+	s.take(msg.page, msg.cursor, msg.found)
+	if known && !followed {
+		if row := s.row(chosen.Id); row >= 0 {
+			s.offset += row - s.selected
+			s.selected = row
+		}
+	}
+	s.move(0)
+}
+
+// restart reads the first page anew, if its rows are what is looked at; who looks further down is not disturbed.
+func (s *transfersScreen) restart() {
+	if s.selected >= s.visible && len(s.pages) > 0 {
+		return
+	}
+	s.begin()
+}
+
+// begin reads the first page anew, once more if that is under way. What is shown stays until it is there.
+func (s *transfersScreen) begin() {
+	if s.asked != nil && s.asked.page == 0 {
+		s.again = true
+		return
+	}
+	s.list++
+	s.asked, s.failed, s.barren = nil, nil, 0
+	s.stale = true
+}
+
+// happened puts what events tell where it belongs. The chosen transfer stays chosen, unless it is the newest: then the newest is.
+func (s *transfersScreen) happened(events []client.Event) {
+	unsure := false
+	for _, e := range events {
+		if e.Transfer == nil {
+			continue
+		}
+		if e.Transfer.Id == s.detail.id {
+			s.detail.old = true
+		}
+		if !s.filter.judges() {
+			unsure = true
+			continue
+		}
+		added := s.tell(*e.Transfer, s.filter.matches(*e.Transfer))
+		if added >= 0 && added <= s.selected && s.selected > 0 {
+			s.selected++
+			s.offset++
+		}
+	}
+	switch {
+	case unsure:
+		s.restart()
+	case len(s.fresh) <= maxFresh:
+	case s.selected <= len(s.fresh):
+		s.selected, s.offset = 0, 0
+		s.begin()
+	default:
+		gone := s.skip()
+		s.selected, s.offset = s.selected-gone, max(0, s.offset-gone)
+	}
+}
+
+// current is the chosen transfer, nil if there is none or it is not there yet.
+func (s *transfersScreen) current() *client.Transfer {
+	if t, known := s.at(s.selected); known {
+		return &t
+	}
+	return nil
+}
+
+// move chooses another row.
+func (s *transfersScreen) move(by int) {
+	s.selected = max(0, min(s.selected+by, s.length()-1))
+	s.scroll()
+}
+
+func (s *transfersScreen) scroll() {
+	s.offset = max(0, min(s.offset, s.length()-s.visible))
+	s.offset = min(max(s.offset, s.selected-s.visible+1), s.selected)
+}
+
+// click chooses the row under the mouse; the chosen one opens.
+func (s *transfersScreen) click(msg tea.MouseMsg) {
+	if msg.Action != tea.MouseActionPress || msg.Button != tea.MouseButtonLeft || s.reading || s.field != nil {
+		return
+	}
+	row := s.offset + msg.Y - s.top
+	if msg.Y < s.top || row >= s.length() || row >= s.offset+s.visible {
+		return
+	}
+	if row == s.selected {
+		s.reading = true
+		return
+	}
+	s.selected = row
+}
+
+// judge reads the filter as it is typed, and says what is wrong with it.
+func (s *transfersScreen) judge(m *shared) {
+	_, err := parseFilter(s.field.text(), m.currencies(), m.now)
+	if s.problem = ""; err != nil {
+		s.problem = err.Error()
+	}
+}
+
+// narrow takes the filter that was typed.
+func (s *transfersScreen) narrow(m *shared, text string) tea.Cmd {
+	f, err := parseFilter(text, m.currencies(), m.now)
+	if err != nil {
+		s.problem = err.Error()
+		return nil
+	}
+	list := s.list + 1
+	*s = transfersScreen{filter: f, list: list, visible: s.visible, exporting: s.exporting}
+	return s.fetch(m)
+}

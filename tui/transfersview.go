@@ -1,0 +1,261 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/tui/draw"
+)
+
+// From these widths on there is room for two and three panes beside each other.
+const (
+	twoPanes   = 120
+	threePanes = 200
+)
+
+func (s *transfersScreen) keys(*shared) []binding {
+	switch {
+	case s.field != nil:
+		return s.filterKeys()
+	case s.reading:
+		return s.readingKeys()
+	}
+	moves := func(by func() int) func(*shared) tea.Cmd {
+		return func(m *shared) tea.Cmd {
+			s.barren = 0 // whoever goes on wants more of it searched
+			s.move(by())
+			return s.fetch(m)
+		}
+	}
+	by := func(n int) func() int { return func() int { return n } }
+	keys := []binding{
+		{keys: []string{"j", "down"}, shown: "j/↓", help: "next transfer", run: moves(by(1))},
+		{keys: []string{"k", "up"}, shown: "k/↑", help: "transfer before", run: moves(by(-1))},
+		{keys: []string{"/"}, shown: "/", help: "filter", command: "kizo transfers list --state refused --with @bob", run: s.openFilter},
+		{keys: []string{"enter"}, shown: "enter", help: "read", command: s.commandFor("kizo explain"), run: func(m *shared) tea.Cmd {
+			s.reading = s.current() != nil
+			return s.fetch(m)
+		}},
+	}
+	if s.filter.text != "" {
+		keys = append(keys, binding{keys: []string{"c", "esc"}, shown: "c", help: "clear the filter", run: func(m *shared) tea.Cmd { return s.narrow(m, "") }})
+	}
+	keys = append(keys, s.actions()...)
+	return append(keys,
+		binding{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "half a screen down", run: moves(func() int { return max(1, s.visible/2) })},
+		binding{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "half a screen up", run: moves(func() int { return -max(1, s.visible/2) })},
+		binding{keys: []string{"g", "home"}, shown: "g", help: "newest transfer", run: func(m *shared) tea.Cmd {
+			s.selected, s.offset = 0, 0
+			if s.skipped > 0 {
+				s.begin()
+			}
+			return s.fetch(m)
+		}},
+		binding{keys: []string{"G", "end"}, shown: "G", help: "oldest that is loaded", run: moves(s.length)},
+		binding{keys: []string{"e"}, shown: "e", help: "export what the filter finds as CSV", command: "kizo transfers list --all -o csv", run: func(m *shared) tea.Cmd { return s.export(m, "csv") }},
+		binding{keys: []string{"E"}, shown: "E", help: "export it as JSON lines", command: "kizo transfers list --all --json", run: func(m *shared) tea.Cmd { return s.export(m, "jsonl") }},
+	)
+}
+
+// actions are what can be done with the chosen transfer, in the list and in its detail.
+func (s *transfersScreen) actions() []binding {
+	return []binding{
+		{keys: []string{"a"}, shown: "a", help: "send the same again", command: "kizo transfer TO AMOUNT", run: s.sendAgain},
+		{keys: []string{"y"}, shown: "y", help: "copy the id", command: s.commandFor("kizo transfers show"), run: func(m *shared) tea.Cmd {
+			chosen := s.current()
+			if chosen == nil {
+				return nil
+			}
+			return m.copy("the id", chosen.Id.String())
+		}},
+	}
+}
+
+func (s *transfersScreen) commandFor(command string) string {
+	if chosen := s.current(); chosen != nil {
+		return command + " " + chosen.Id.String()
+	}
+	return command + " ID"
+}
+
+func (s *transfersScreen) filterKeys() []binding {
+	keys := []binding{
+		{keys: []string{"enter"}, shown: "enter", help: "show what it finds", run: func(m *shared) tea.Cmd { return s.narrow(m, s.field.text()) }},
+		{keys: []string{"esc"}, shown: "esc", help: "leave it as it was", run: func(*shared) tea.Cmd { s.field, s.problem = nil, ""; return nil }},
+	}
+	return append(keys, s.field.keys(func(m *shared) tea.Cmd { s.judge(m); return nil })...)
+}
+
+func (s *transfersScreen) readingKeys() []binding {
+	scroll := func(by int) func(*shared) tea.Cmd {
+		return func(*shared) tea.Cmd { s.detail.offset += by; return nil } // the view knows where it ends
+	}
+	walk := func(by int) func(*shared) tea.Cmd {
+		return func(m *shared) tea.Cmd { s.move(by); return s.fetch(m) }
+	}
+	keys := []binding{
+		{keys: []string{"esc", "enter", "backspace"}, shown: "esc", help: "back to the list", run: func(*shared) tea.Cmd { s.reading = false; return nil }},
+		{keys: []string{"j", "down"}, shown: "j/↓", help: "scroll down", run: scroll(1)},
+		{keys: []string{"k", "up"}, shown: "k/↑", help: "scroll up", run: scroll(-1)},
+		{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "ten lines down", run: scroll(10)},
+		{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "ten lines up", run: scroll(-10)},
+		{keys: []string{"g", "home"}, shown: "g", help: "to the beginning", run: scroll(-1 << 20)},
+		{keys: []string{"G", "end"}, shown: "G", help: "to the end", run: scroll(1 << 20)},
+		{keys: []string{"n", "l", "right"}, shown: "n", help: "next transfer", run: walk(1)},
+		{keys: []string{"p", "h", "left"}, shown: "p", help: "transfer before", run: walk(-1)},
+	}
+	return append(keys, s.actions()...)
+}
+
+func (s *transfersScreen) openFilter(*shared) tea.Cmd {
+	s.field = newTextField(maxFilter)
+	s.field.set(s.filter.text)
+	if s.filter.text != "" {
+		s.field.take(tea.KeyMsg{Type: tea.KeySpace, Runes: []rune{' '}})
+	}
+	return nil
+}
+
+// sendAgain fills the Send screen with a past transfer.
+func (s *transfersScreen) sendAgain(m *shared) tea.Cmd {
+	t := s.current()
+	switch {
+	case t == nil:
+		return nil
+	case t.Kind != client.TransferKindTransfer && t.Kind != client.TransferKindAuthorization || t.Direction != client.Out || t.To.Handle == nil:
+		m.say("Only what you sent to somebody can be sent again.")
+		return nil
+	}
+	amount := money.Amount{Minor: t.Amount, Currency: money.Currency(t.Currency)}
+	again := draftMsg{to: "@" + *t.To.Handle, amount: amount.Decimal(), currency: t.Currency, memo: value(t.Memo)}
+	return func() tea.Msg { return again }
+}
+
+func (s *transfersScreen) view(m *shared, width, height int) string {
+	if s.reading && s.current() != nil {
+		return s.detail.view(m, s.current(), width, height)
+	}
+	above := s.above(m, width)
+	s.top = len(above) + 1
+	rest := height - len(above)
+	head := draw.Block(above, width, len(above))
+	switch {
+	case width >= threePanes:
+		list := width * 9 / 20
+		facts := (width - list) / 2
+		return draw.Stack(head, draw.Beside(s.table(m, list, rest), s.facts(m, facts, rest), s.detail.view(m, s.current(), width-list-facts, rest)))
+	case width >= twoPanes:
+		list := width * 11 / 20
+		return draw.Stack(head, draw.Beside(s.table(m, list, rest), s.detail.view(m, s.current(), width-list, rest)))
+	}
+	return draw.Stack(head, s.table(m, width, rest))
+}
+
+// above is the filter, and what is wrong with it.
+func (s *transfersScreen) above(m *shared, width int) []string {
+	const label = " Filter: "
+	switch {
+	case s.field != nil:
+		hint := m.Dim.Render(draw.Fit(` state:refused kind:deposit to:@bob amt:>100 since:7d, or text of the memo`, width))
+		if s.problem != "" {
+			hint = m.Bad.Render(draw.Fit(" "+m.glyph("✗ ", "! ")+s.problem, width))
+		}
+		return []string{m.Title.Render(label) + s.field.draw(m, width-len(label), true), hint}
+	case s.filter.text != "":
+		return []string{m.Title.Render(label) + m.Accent.Render(draw.Cut(s.filter.text, max(0, width-len(label)-12))) + m.Dim.Render("  (c clears)")}
+	case s.skipped > 0:
+		return []string{m.Warn.Render(draw.Fit(fmt.Sprintf(" %s newer; g shows them", count(s.skipped, "transfer is", "transfers are")), width))}
+	}
+	return nil
+}
+
+// table is the list. Rows whose page was let go are blank until it is there again.
+func (s *transfersScreen) table(m *shared, width, height int) string {
+	s.visible = max(1, height-1)
+	s.scroll()
+	if s.length() == 0 {
+		return s.empty(m, width, height)
+	}
+	t := m.transferTable(width, height)
+	t.Total = s.length()
+	if !s.ended {
+		t.Total++ // the bar shows that there is more
+	}
+	t.Selected = s.selected - s.offset
+	for row := s.offset; row < min(s.length(), s.offset+s.visible); row++ {
+		if transfer, known := s.at(row); known {
+			t.Rows = append(t.Rows, m.transferRow(transfer))
+		} else {
+			t.Rows = append(t.Rows, []draw.Cell{{Text: "…"}})
+		}
+	}
+	t.First = s.offset
+	return t.Draw()
+}
+
+// empty says why there is nothing.
+func (s *transfersScreen) empty(m *shared, width, height int) string {
+	text := m.Dim.Render("Asking the server…")
+	switch {
+	case s.failed != nil:
+		text = m.Bad.Render(draw.Cut(m.glyph("✗ ", "! ")+s.failed.Error(), max(0, width-2)))
+	case s.barren >= maxBarren:
+		text = m.Warn.Render(draw.Cut("Nothing among the newest transfers. G searches on, c clears the filter.", max(0, width-2)))
+	case s.ended && s.filter.text != "":
+		text = "No transfer is like that. " + m.Key.Render("c") + " clears the filter, " + m.Key.Render("/") + " changes it."
+	case s.ended:
+		text = "Nothing has moved yet. Bring money in: " + m.Key.Render("kizo deposit 100")
+	case s.filter.text != "":
+		text = m.Dim.Render("Searching…")
+	}
+	return draw.Block([]string{"", "  " + text}, width, height)
+}
+
+// facts is the third pane: what the loaded part of the list adds up to.
+func (s *transfersScreen) facts(m *shared, width, height int) string {
+	type sum struct{ in, out int64 }
+	sums, states := map[string]sum{}, map[client.TransferState]int{}
+	var currencies []string
+	held := 0
+	for row := range s.length() {
+		t, known := s.at(row)
+		if !known {
+			continue
+		}
+		held++
+		states[t.State]++
+		if t.State != client.Posted {
+			continue
+		}
+		total, seen := sums[t.Currency]
+		if !seen {
+			currencies = append(currencies, t.Currency)
+		}
+		moved := t.Amount
+		if t.PostedAmount != nil {
+			moved = *t.PostedAmount
+		}
+		if t.Direction == client.In {
+			total.in += moved
+		} else {
+			total.out += moved
+		}
+		sums[t.Currency] = total
+	}
+	_, rows := draw.Inner(width, height)
+	inner, _ := draw.Inner(width, height)
+	pairs := []draw.Pair{{Name: "loaded", Value: count(held, "transfer", "transfers")}}
+	for _, state := range []client.TransferState{client.Pending, client.Posted, client.Voided, client.Refused} {
+		cell := m.state(state)
+		pairs = append(pairs, draw.Pair{Name: cell.Text, Value: fmt.Sprint(states[state])})
+	}
+	for _, currency := range currencies[:min(len(currencies), max(0, rows-len(pairs))/2)] {
+		pairs = append(pairs, draw.Pair{Name: "in " + currency, Value: amountOf(sums[currency].in, currency), Paint: m.Good.Render},
+			draw.Pair{Name: "out " + currency, Value: amountOf(sums[currency].out, currency)})
+	}
+	return m.box("What is loaded", "", nil, strings.TrimRight(draw.Panel(pairs, inner, m.Dim.Render), "\n"), width, height)
+}
