@@ -78,7 +78,7 @@ func (s *walletScreen) view(m *shared, width, height int) string {
 		recent := s.moved(m, width, height-list-lineCount(detail))
 		return draw.Block(strings.Split(draw.Stack(s.wallets(m, width, list), detail, recent), "\n"), width, height)
 	}
-	left := width * 11 / 20
+	left := width / 2
 	if width >= threePanes {
 		left = width * 2 / 5
 	}
@@ -191,8 +191,8 @@ func (s *walletScreen) moved(m *shared, width, height int) string {
 // transferTable is a table for rows of transferRow, without one that is chosen.
 func (m *shared) transferTable(width, height int) draw.Table {
 	return draw.Table{
-		Columns: []draw.Column{{Title: "WHEN", Drop: 3}, {Title: "STATE"}, {Title: "KIND", Drop: 4}, {Title: "AMOUNT", Right: true},
-			{Title: "WITH", Cut: 8, Drop: 2}, {Title: "MEMO", Cut: 6, Drop: 5}},
+		Columns: []draw.Column{{Title: "WHEN", Drop: 3}, {Title: "STATE"}, {Title: "KIND", Drop: 5}, {Title: "AMOUNT", Right: true},
+			{Title: "WITH", Cut: 8, Drop: 2}, {Title: "MEMO", Cut: 6, Drop: 4}},
 		Selected: -1, Width: width, Height: height, Detail: m.detail, Titles: m.Dim.Render, Chosen: m.Selected.Render, Bar: m.Border.Render,
 	}
 }

@@ -146,8 +146,8 @@ func TestTheDashboard(t *testing.T) {
 	bob.kizo("transfer", "@adaboard", "12.50", "-m", "lunch") // no key is pressed
 	w.until("+12.50 USD", "@bobboard", "lunch", "✓ posted")
 
-	w.types("2")
-	w.until("[2 Queues]", "▶ running", "[pending 0]", "No task is pending.")
+	w.types("4")
+	w.until("[4 Queues]", "▶ running", "[pending 0]", "No task is pending.")
 	w.types("px\ry") // pause, why, confirm
 	w.until("⏸ paused", "Paused: bank")
 	w.types("p")
@@ -157,8 +157,8 @@ func TestTheDashboard(t *testing.T) {
 	w.types("pbecause\ry")
 	w.until("▶ running", "Resumed: bank")
 
-	w.types("3")
-	w.until("[3 Health]", "✓ answers", "closed: the bank is asked")
+	w.types("5")
+	w.until("[5 Health]", "✓ answers", "closed: the bank is asked")
 	w.types(":")
 	w.until("What shall be done?")
 	w.types("wallet screen\r")

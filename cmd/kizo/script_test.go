@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -95,8 +95,7 @@ type kizodProcess struct {
 
 	dir     string
 	command *exec.Cmd
-	ended   chan error
-	log     bytes.Buffer // read only after it has ended
+	ended   chan struct{} // closed when it has
 }
 
 var (
@@ -116,35 +115,53 @@ func newKizod() error {
 	if err != nil {
 		return err
 	}
-	p := &kizodProcess{dir: dir, ended: make(chan error, 1)}
+	kizodRunning = &kizodProcess{dir: dir} // from here on it has to be stopped
 	// Started as root, kizod runs its PostgreSQL as somebody else, who has to get at the data.
-	if err := os.Chmod(p.dir, 0o755); err != nil {
+	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}
-	binary := filepath.Join(p.dir, "kizod")
-	if out, err := exec.Command("go", "build", "-o", binary, "../kizod").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "kizod"), "../kizod").CombinedOutput(); err != nil {
 		return fmt.Errorf("build kizod: %w\n%s", err, out)
 	}
+	return kizodRunning.start(filepath.Join(dir, "kizod"))
+}
+
+// start runs a kizod on the data in p.dir and waits until it can serve.
+func (p *kizodProcess) start(binary string) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		return err
 	}
 	defer watcher.Close()
 	ready := filepath.Join(p.dir, "ready", "kizod.json")
-	if err := os.Mkdir(filepath.Dir(ready), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(ready), 0o700); err != nil {
+		return err
+	}
+	if err := os.Remove(ready); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a run that was killed
 		return err
 	}
 	if err := watcher.Add(filepath.Dir(ready)); err != nil {
 		return err
 	}
+	p.URL = ""
 	p.command = exec.Command(binary, "dev", "--data", filepath.Join(p.dir, "data"),
 		"--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--ready-file", ready)
-	p.command.Stdout, p.command.Stderr = &p.log, &p.log
+	// A file and no pipe: what a killed kizod leaves behind would hold the pipe, and Wait would wait for it.
+	log, err := os.OpenFile(p.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	p.command.Stdout, p.command.Stderr = log, log
 	if err := p.command.Start(); err != nil {
 		return err
 	}
-	go func() { p.ended <- p.command.Wait() }()
-	kizodRunning = p // from here on it has to be stopped
+	ended := make(chan struct{})
+	p.ended = ended
+	go func(command *exec.Cmd) {
+		_ = command.Wait()
+		close(ended)
+	}(p.command)
 	timeout := time.After(2 * time.Minute)
 	for {
 		select {
@@ -153,29 +170,45 @@ func newKizod() error {
 			if text, err := os.ReadFile(ready); err == nil && json.Unmarshal(text, p) == nil && p.URL != "" {
 				return nil
 			}
-		case err := <-p.ended:
-			p.ended <- err
-			return fmt.Errorf("kizod dev ended before it could serve: %w\n%s", err, &p.log)
+		case <-ended:
+			told, _ := os.ReadFile(p.log())
+			return fmt.Errorf("kizod dev ended before it could serve: %v\n%s", p.command.ProcessState, told)
 		case <-timeout:
 			return errors.New("kizod dev cannot serve after two minutes")
 		}
 	}
 }
 
+func (p *kizodProcess) log() string { return filepath.Join(p.dir, "kizod.log") }
+
 func stopKizod() {
 	p := kizodRunning
 	if p == nil {
+		return
+	}
+	p.stop()
+	if os.Getenv("KIZO_TEST_LOG") != "" {
+		told, _ := os.ReadFile(p.log())
+		fmt.Fprintln(os.Stderr, strings.TrimSpace(string(told)))
+	}
+	_ = os.RemoveAll(p.dir)
+}
+
+// stop ends it in order, and waits.
+func (p *kizodProcess) stop() {
+	if p.command == nil || p.command.Process == nil {
 		return
 	}
 	_ = p.command.Process.Signal(os.Interrupt)
 	select {
 	case <-p.ended:
 	case <-time.After(time.Minute):
-		_ = p.command.Process.Kill()
-		<-p.ended
+		p.kill()
 	}
-	if os.Getenv("KIZO_TEST_LOG") != "" {
-		fmt.Fprintln(os.Stderr, strings.TrimSpace(p.log.String()))
-	}
-	_ = os.RemoveAll(p.dir)
+}
+
+// kill ends it as a crash would.
+func (p *kizodProcess) kill() {
+	_ = p.command.Process.Kill()
+	<-p.ended
 }

@@ -1,0 +1,129 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	escape = "\x1b"
+	enter  = "\r"
+	tab    = "\t"
+)
+
+// TestSendingByKeysAlone from the form to the balance, against a real server.
+func TestSendingByKeysAlone(t *testing.T) {
+	kizod, err := startKizod()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada, bob := newPerson(t, kizod.URL, "adasends"), newPerson(t, kizod.URL, "bobtakes")
+	ada.kizo("deposit", "100", "--wait=30s")
+
+	w := openWindow(t, 80, 24, ada.env)
+	w.until("LIVE", "@adasends", "100.00 USD")
+	w.types("3")
+	w.until("[3 Send]", "Available: 100.00 USD")
+	w.types("bobt")
+	w.until("▸ @bobtakes")
+	w.types(enter + "12.505")
+	w.until("12.505 has 3 decimals, USD takes at most 2")
+	w.types("\x7f" + enter + "lunch")
+	w.types(enter)
+	w.until("Send this?", "@bobtakes (bobtakes)", "available after  87.50 USD", "▸ Cancel", "$ kizo transfer @bobtakes 12.50 USD -m 'lunch'")
+	w.types(enter) // Cancel: the key that opened it does not confirm it
+	w.until("Send money", "lunch")
+	if transfers := bob.kizo("transfers", "list"); transfers != "" {
+		t.Fatalf("it was sent: %s", transfers)
+	}
+	w.types(enter)
+	w.until("Send this?")
+	w.types("y")
+	w.until("It arrived.", "-12.50 USD")
+	w.types(enter + escape)
+	w.until("[1 Wallet]", "87.50 USD", "-12.50 USD")
+
+	bob.kizo("transfer", "@adasends", "2.50", "-m", "change") // no key is pressed
+	w.until("90.00 USD", "+2.50 USD", "change")
+	w.types("q")
+	if code := w.exitCode(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	intents, err := os.ReadFile(filepath.Join(ada.env[1][len("XDG_STATE_HOME="):], "kizo", "intents.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(intents, []byte(`"what":"transfer 12.50 USD to @bobtakes"`)) || !bytes.Contains(intents, []byte(`"outcome":"done"`)) {
+		t.Errorf("the transfer was not written down:\n%s", intents)
+	}
+	if open := ada.kizo("pending"); open != "" {
+		t.Errorf("still open: %s", open)
+	}
+}
+
+// TestTransfersByKeysAlone filters, reads, copies and exports.
+func TestTransfersByKeysAlone(t *testing.T) {
+	kizod, err := startKizod()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada, bob := newPerson(t, kizod.URL, "adareads"), newPerson(t, kizod.URL, "bobreads")
+	ada.kizo("deposit", "100", "--wait=30s")
+	ada.kizo("transfer", "@bobreads", "5", "-m", "lunch")
+	ada.kizo("transfer", "@bobreads", "40", "-m", "=HYPERLINK(\"x\")")
+	ada.kizo("transfer", "@bobreads", "7", "-m", "tea")
+
+	w := openWindow(t, 120, 40, append(ada.env, "TMUX="), "dashboard")
+	w.until("LIVE")
+	w.types("2")
+	w.until("[2 Transfers]", "lunch", "tea", "=HYPERLINK")
+	w.types("/amt:>=40 to:@bobreads state:pasted" + enter)
+	w.until("state:pasted is none of pending, posted, voided, refused")
+	w.types(strings.Repeat("\x7f", 6) + "posted" + enter)
+	w.until("(c clears)", "=HYPERLINK", "What happened", "reached account")
+	if shown := w.screen.Text(); strings.Contains(shown, "lunch") || strings.Contains(shown, "tea") {
+		t.Errorf("the filter lets others through:\n%s", shown)
+	}
+	bob.kizo("transfer", "@adareads", "1", "-m", "hidden")
+	w.types(enter)
+	w.until("back to the list", "Waits for nothing")
+	w.types("y")
+	w.until("asked to copy the id")
+	w.types(escape)
+	w.until("(c clears)")
+	w.types("e")
+	w.until("1 transfer is in ")
+	path := exported(t, w, ".csv")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), `,posted,out,40.00,USD,bobreads,bobreads,"'=HYPERLINK(""x"")",`) || strings.Count(string(text), "\n") != 2 {
+		t.Errorf("%s", text)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+	w.types("c")
+	w.until("hidden", "lunch")
+	w.types("ja") // the second row, once more
+	w.until("[3 Send]", "@bobreads", "7.00", "tea")
+	w.types("\x03")
+	w.exitCode()
+}
+
+// exported is the file that was just written, which goes away with the test.
+func exported(t *testing.T, w *window, ending string) string {
+	t.Helper()
+	names, err := filepath.Glob("kizo-transfers-*" + ending)
+	if err != nil || len(names) != 1 {
+		t.Fatalf("%v %v\n%s", names, err, w.screen.Text())
+	}
+	t.Cleanup(func() { os.Remove(names[0]) })
+	return names[0]
+}

@@ -1,0 +1,122 @@
+//go:build unix
+
+package main
+
+import (
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// cable is a line to a server that can be pulled out and put back in.
+type cable struct {
+	t       *testing.T
+	address string
+	target  string // host:port
+
+	mu       sync.Mutex
+	listener net.Listener
+	open     []net.Conn
+}
+
+func newCable(t *testing.T, target string) *cable {
+	c := &cable{t: t, address: "127.0.0.1:0", target: target}
+	c.plug()
+	t.Cleanup(c.pull)
+	return c
+}
+
+// plug lets connections through, to the target as it is now.
+func (c *cable) plug() {
+	c.t.Helper()
+	listener, err := net.Listen("tcp", c.address)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.address, c.listener = listener.Addr().String(), listener
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", c.target)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			c.mu.Lock()
+			c.open = append(c.open, near, far)
+			c.mu.Unlock()
+			join := func(to, from net.Conn) { _, _ = io.Copy(to, from); to.Close(); from.Close() }
+			go join(near, far)
+			go join(far, near)
+		}
+	}()
+}
+
+// pull cuts all that is under way.
+func (c *cable) pull() {
+	c.listener.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, end := range c.open {
+		end.Close()
+	}
+	c.open = nil
+}
+
+// TestTheServerGoesAndComesBack: killed, the data dims with its age and nothing ends; back, what was missed is told.
+func TestTheServerGoesAndComesBack(t *testing.T) {
+	if _, err := startKizod(); err != nil { // for its binary
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "kizo-outage-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(kizodRunning.dir, "kizod")
+	kizod := &kizodProcess{dir: dir}
+	t.Cleanup(kizod.stop)
+	if err := kizod.start(binary); err != nil {
+		t.Fatal(err)
+	}
+	line := newCable(t, kizod.URL[len("http://"):])
+	ada, bob := newPerson(t, "http://"+line.address, "adawaits"), newPerson(t, kizod.URL, "bobacts")
+	bob.kizo("deposit", "50", "--wait=30s")
+	bob.kizo("transfer", "@adawaits", "5", "-m", "before")
+
+	w := openWindow(t, 80, 24, ada.env, "dashboard")
+	w.until("● LIVE", "5.00 USD", "before")
+
+	line.pull()
+	kizod.kill()
+	w.until("○ OFFLINE", "Trying again in", "r now", "cannot reach", "before")
+	w.until("OFFLINE 2s") // the age goes on
+	w.types("2")          // nothing hangs
+	w.until("[2 Transfers]", "before", "OFFLINE")
+
+	if err := kizod.start(binary); err != nil {
+		t.Fatal(err)
+	}
+	line.target = kizod.URL[len("http://"):]
+	bob.env[0] = "KIZO_SERVER=" + kizod.URL
+	bob.kizoWith("correct horse battery\n", "login", "bobacts", "--password-stdin") // its port is another one
+	bob.kizo("transfer", "@adawaits", "2.50", "-m", "missed")
+	line.plug()
+	w.types("r")
+	w.until("● LIVE", "missed", "+2.50 USD")
+	w.types("1")
+	w.until("[1 Wallet]", "7.50 USD")
+	w.types("q")
+	if code := w.exitCode(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
