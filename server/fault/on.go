@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -35,6 +36,9 @@ func Point(name string) error {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	case "stop":
+		if p.stopped.Swap(true) {
+			return nil // once is what it takes; then it is to go on
+		}
 		// As a machine that stands still: all goroutines, leases and timeouts with it.
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		time.Sleep(stopTakes) // the kernel stops the other threads first: nobody goes on from here before it has
@@ -59,6 +63,7 @@ type rule struct {
 }
 
 type plans struct {
+	stopped atomic.Bool
 	rules   map[string]rule
 	planted map[string]bool
 	hits    string
