@@ -30,6 +30,7 @@ type result struct {
 	rate, calmRate                           float64
 	lies, liesFound                          int
 	repeated, failedRequests                 int64 // of a plain client
+	lateFinalisations                        int   // that the fence refused
 	log                                      []logRow
 	lines                                    map[string]int // of the bank's statement, by state
 	reconciledAfter                          time.Duration  // from the heal until every line was compared

@@ -49,6 +49,7 @@ func run(ctx context.Context, o options) (_ *result, err error) {
 		return nil, err
 	}
 	h.note("auditing")
+	r.lateFinalisations = h.lateFinalisations() // while the logs are there
 	r.repeated, r.failedRequests = w.repeated.Load(), w.failed.Load()
 	return r, r.audit(ctx)
 }

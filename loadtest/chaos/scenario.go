@@ -224,7 +224,7 @@ func (h *house) lateFinalisations() (refused int) {
 }
 
 func judgeZombie(r *result) []row {
-	refused := r.house.lateFinalisations()
+	refused := r.lateFinalisations
 	return []row{{"late finalisations that the fence refused", fmt.Sprint(refused), target(refused > 0, "> 0")}}
 }
 
