@@ -54,11 +54,15 @@ DURATION ?= 5m
 
 .PHONY: chaos
 chaos: deps ## a fault run: kills, crashes, cut lines; SEED= repeats one, DURATION= sets its length
-	$(GO) run ./loadtest/chaos -duration $(DURATION) -seed $(or $(SEED),0) -lies 0
+	$(GO) run ./loadtest/chaos -duration $(DURATION) -seed $(or $(SEED),0)
 
 .PHONY: chaos-mutants
 chaos-mutants: deps ## plant one bug after the other: the fault run must notice each
 	$(GO) run ./loadtest/chaos -mutants -seed $(or $(SEED),0)
+
+.PHONY: chaos-scenarios
+chaos-scenarios: deps ## one kind of trouble after the other, and what Kizo promises about it
+	$(GO) run ./loadtest/chaos -scenarios -seed $(or $(SEED),0)
 
 .PHONY: screenshots
 screenshots: deps build ## the pictures in docs, taken from the running program

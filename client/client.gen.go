@@ -1413,7 +1413,8 @@ type ClientInterface interface {
 	// A stream of server-sent events, each with the JSON of its schema in `data`:
 	//
 	// - `transfer` (TransferEvent): a transfer of yours took a state. Its `id` goes into `Last-Event-ID` to go on after it.
-	// - `live` (an empty object): all that had happened before has been told. Its `id` stands for that moment.
+	// - `live` (an empty object): all that had happened before has been told, but for what a transaction hides that
+	//   runs for more than a second. Its `id` stands for that moment.
 	// - `ops` (OpsSnapshot, once a second, operators with `ops=true` alone): queues and health; it has no id.
 	//
 	// Comments come at least every 10 seconds. The stream ends soon after its access token or session has, when its
@@ -1875,9 +1876,10 @@ func (c *Client) CreateDeposit(ctx context.Context, params *CreateDepositParams,
 //
 // A stream of server-sent events, each with the JSON of its schema in `data`:
 //
-// - `transfer` (TransferEvent): a transfer of yours took a state. Its `id` goes into `Last-Event-ID` to go on after it.
-// - `live` (an empty object): all that had happened before has been told. Its `id` stands for that moment.
-// - `ops` (OpsSnapshot, once a second, operators with `ops=true` alone): queues and health; it has no id.
+//   - `transfer` (TransferEvent): a transfer of yours took a state. Its `id` goes into `Last-Event-ID` to go on after it.
+//   - `live` (an empty object): all that had happened before has been told, but for what a transaction hides that
+//     runs for more than a second. Its `id` stands for that moment.
+//   - `ops` (OpsSnapshot, once a second, operators with `ops=true` alone): queues and health; it has no id.
 //
 // Comments come at least every 10 seconds. The stream ends soon after its access token or session has, when its
 // reader is too slow, and when the server stops: connect again with the id of the last event. Nothing is lost or told twice.
@@ -4522,7 +4524,8 @@ type ClientWithResponsesInterface interface {
 	// A stream of server-sent events, each with the JSON of its schema in `data`:
 	//
 	// - `transfer` (TransferEvent): a transfer of yours took a state. Its `id` goes into `Last-Event-ID` to go on after it.
-	// - `live` (an empty object): all that had happened before has been told. Its `id` stands for that moment.
+	// - `live` (an empty object): all that had happened before has been told, but for what a transaction hides that
+	//   runs for more than a second. Its `id` stands for that moment.
 	// - `ops` (OpsSnapshot, once a second, operators with `ops=true` alone): queues and health; it has no id.
 	//
 	// Comments come at least every 10 seconds. The stream ends soon after its access token or session has, when its
@@ -6776,9 +6779,10 @@ func (c *ClientWithResponses) CreateDepositWithResponse(ctx context.Context, par
 //
 // A stream of server-sent events, each with the JSON of its schema in `data`:
 //
-// - `transfer` (TransferEvent): a transfer of yours took a state. Its `id` goes into `Last-Event-ID` to go on after it.
-// - `live` (an empty object): all that had happened before has been told. Its `id` stands for that moment.
-// - `ops` (OpsSnapshot, once a second, operators with `ops=true` alone): queues and health; it has no id.
+//   - `transfer` (TransferEvent): a transfer of yours took a state. Its `id` goes into `Last-Event-ID` to go on after it.
+//   - `live` (an empty object): all that had happened before has been told, but for what a transaction hides that
+//     runs for more than a second. Its `id` stands for that moment.
+//   - `ops` (OpsSnapshot, once a second, operators with `ops=true` alone): queues and health; it has no id.
 //
 // Comments come at least every 10 seconds. The stream ends soon after its access token or session has, when its
 // reader is too slow, and when the server stops: connect again with the id of the last event. Nothing is lost or told twice.

@@ -103,8 +103,8 @@ func (k *Kizo) openStream(ctx context.Context, template *http.Request, token str
 		request.Header.Set("User-Agent", k.userAgent)
 	}
 	endless := *k.http
-	endless.Timeout = 0 // the timer above sees to it
-	response, err := endless.Do(request)
+	endless.Timeout = 0                  // the timer above sees to it
+	response, err := endless.Do(request) //nolint:bodyclose // Close does, when the stream ends
 	if err != nil {
 		defer s.stop()
 		return nil, s.failure(err)

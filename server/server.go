@@ -62,6 +62,8 @@ type Config struct {
 	OpsListen       string       // of metrics, health and pprof, host:port
 	Roles           []Role
 	DefaultCurrency money.Currency
+	ReviewAttempts  int           // a payment tried so often and
+	ReviewAge       time.Duration // so old is left to an operator; 12 and 1 h when 0
 	DrainDelay      time.Duration // between "not ready" and no longer accepting
 	DrainTimeout    time.Duration // for the requests under way; 25 s when 0
 	LoseMoney       bool          // serve although the database may forget commits
@@ -201,6 +203,7 @@ func (s *Server) assemble() error {
 	dispatcher := settle.NewDispatcher(s.config.Redis, s.log, settleMetrics)
 	settler := settle.New(settle.Config{
 		Pool: s.pool, Ledger: s.ledger, Bank: bankClient, Logger: s.log, Metrics: settleMetrics,
+		MaxAttempts: s.config.ReviewAttempts, MaxAge: s.config.ReviewAge,
 		CallbackSecret: s.config.Secrets.BankCallback.Reveal(), Hint: dispatcher.HintAttempt,
 	})
 

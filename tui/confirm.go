@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -143,7 +144,7 @@ func (s *confirmScreen) buttons(m *shared) string {
 func centred(block string, width, height int) string {
 	lines := strings.Split(block, "\n")
 	left := strings.Repeat(" ", max(0, (width-draw.Width(lines[0]))/2))
-	out := make([]string, max(0, (height-len(lines))/2))
+	out := slices.Repeat([]string{""}, max(0, (height-len(lines))/2))
 	for _, line := range lines {
 		out = append(out, left+line)
 	}

@@ -125,7 +125,7 @@ func (f *filter) party(values map[string]string) error {
 			continue
 		}
 		if f.params.With != nil {
-			return errors.New("a transfer has one other side: write only one of to:, from: and with:")
+			return errors.New("a transfer has one other side: write only one of to, from and with")
 		}
 		if !strings.Contains(value, "@") {
 			value = "@" + value
@@ -216,7 +216,7 @@ func (f *filter) times(values map[string]string, now time.Time) error {
 		*bound.at, *bound.text = at, pointerTo(at.UTC().Format(time.RFC3339Nano))
 	}
 	if !f.since.IsZero() && !f.until.IsZero() && !f.since.Before(f.until) {
-		return errors.New("since: must be before until:")
+		return errors.New("since must be before until")
 	}
 	return nil
 }

@@ -54,11 +54,12 @@ func (m *model) pointed(msg tea.MouseMsg) tea.Cmd {
 	if m.small() {
 		return nil
 	}
-	switch {
-	case msg.Button == tea.MouseButtonWheelDown:
+	switch msg.Button {
+	case tea.MouseButtonWheelDown:
 		return m.wheel("down")
-	case msg.Button == tea.MouseButtonWheelUp:
+	case tea.MouseButtonWheelUp:
 		return m.wheel("up")
+	default:
 	}
 	if msg.Action == tea.MouseActionPress && msg.Button == tea.MouseButtonLeft && m.paging() {
 		for i, tab := range m.tabs {

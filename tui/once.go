@@ -77,7 +77,7 @@ func opsOnce(ctx context.Context, server snapshotServer) (*client.OpsSnapshot, e
 		case err != nil && ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil:
-			return nil, nil //nolint:nilerr // the rest of the snapshot stands without it, and says that it is missing
+			return nil, nil // the rest of the snapshot stands without it, and says that it is missing
 		case event.Ops != nil:
 			return event.Ops, nil
 		}

@@ -95,7 +95,7 @@ func (s *sendScreen) recheck(m *shared) tea.Cmd {
 // completing says that people are offered, and none of them is what stands there.
 func (s *sendScreen) completing() bool {
 	return s.step == filling && s.focus == payeeField && len(s.people) > 0 && s.looked == s.prefix() &&
-		!(len(s.people) == 1 && s.people[0].Handle == s.prefix())
+		(len(s.people) > 1 || s.people[0].Handle != s.prefix())
 }
 
 // commandLine is the same on the command line.

@@ -19,7 +19,7 @@ type transfersListOptions struct {
 	limit int
 	all   bool
 
-	state, kind, direction, currency, since, until, query string
+	state, kind, direction, currency, since, until, query, with string
 }
 
 func newTransfersListCommand(a *app) *cobra.Command {
@@ -53,6 +53,7 @@ func newTransfersListCommand(a *app) *cobra.Command {
 	_ = cmd.RegisterFlagCompletionFunc("currency", completeCurrency)
 	flags.StringVar(&opts.since, "since", "", "from then on: "+timeFlagHelp)
 	flags.StringVar(&opts.until, "until", "", "before then: "+timeFlagHelp)
+	flags.StringVar(&opts.with, "with", "", "only with this person on the other side: @handle or e-mail address")
 	flags.StringVarP(&opts.query, "query", "q", "", "only those whose memo has this in it")
 	return cmd
 }
@@ -92,7 +93,7 @@ func (o *transfersListOptions) params() (client.ListTransfersParams, error) {
 	for _, f := range []struct {
 		from string
 		to   **string
-	}{{o.state, &p.State}, {o.kind, &p.Kind}, {o.direction, &p.Direction}, {o.currency, &p.Currency}, {o.query, &p.Q}} {
+	}{{o.state, &p.State}, {o.kind, &p.Kind}, {o.direction, &p.Direction}, {o.currency, &p.Currency}, {o.query, &p.Q}, {o.with, &p.With}} {
 		if f.from != "" {
 			*f.to = &f.from
 		}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,6 +46,8 @@ var (
 	opsListen   = setting{"ops_listen", "127.0.0.1:7421", false, "address of metrics and health; port 0 picks one", checkAddress}
 	roles       = setting{"roles", "api,worker,janitor", false, "what this process does", checkRoles}
 	currency    = setting{"currency", "USD", false, "currency of a new user's first wallet", checkCurrency}
+	reviewTries = setting{"review_after_attempts", "12", false, "a payment that the bank has been asked about so often, and", checkCount}
+	reviewAge   = setting{"review_after_age", "1h", false, "that is so old, is left to an operator", checkAge}
 	drainDelay  = setting{"drain_delay", "0s", false, "time between failing /readyz and no longer accepting", checkDuration}
 	logFormat   = setting{"log_format", "", false, "text or json; text on a terminal if not said", oneOf("", "text", "json")}
 	logLevel    = setting{"log_level", "info", false, "debug, info, warn or error", oneOf("debug", "info", "warn", "error")}
@@ -116,7 +119,7 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 	r.file = path
 	known := []setting{
 		databaseURL, migrateURL, redisURL, bankURL, bankToken, bankCallbackSecret, bankAddress,
-		secretsFile, listen, opsListen, roles, currency, drainDelay, logFormat, logLevel,
+		secretsFile, listen, opsListen, roles, currency, reviewTries, reviewAge, drainDelay, logFormat, logLevel,
 	}
 	for _, key := range fileKeys(path) {
 		if !slices.ContainsFunc(known, func(s setting) bool { return s.key == key }) {
@@ -166,6 +169,11 @@ func (r *settings) roles() []server.Role {
 func (r *settings) duration(s setting) time.Duration {
 	d, _ := time.ParseDuration(r.get(s)) // checked
 	return d
+}
+
+func (r *settings) count(s setting) int {
+	n, _ := strconv.Atoi(r.get(s)) // checked
+	return n
 }
 
 func anything(string) error { return nil }
@@ -230,6 +238,20 @@ func checkCurrency(value string) error {
 func checkDuration(value string) error {
 	if d, err := time.ParseDuration(value); err != nil || d < 0 {
 		return fmt.Errorf("%q is no duration; write one such as 5s", value)
+	}
+	return nil
+}
+
+func checkAge(value string) error {
+	if d, err := time.ParseDuration(value); err != nil || d <= 0 {
+		return fmt.Errorf("%q is no duration above zero; write one such as 1h", value)
+	}
+	return nil
+}
+
+func checkCount(value string) error {
+	if n, err := strconv.Atoi(value); err != nil || n < 1 {
+		return fmt.Errorf("%q is no number above zero", value)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func mockbankCommand() *cobra.Command {
 	var (
 		journal, preset, callbacks string
 		seed                       uint64
-		lies                       float64
+		lies, stubborn             float64
 	)
 	cmd := &cobra.Command{
 		Use:   "mockbank",
@@ -35,6 +35,7 @@ func mockbankCommand() *cobra.Command {
 			if cmd.Flags().Changed("lies") {
 				faults.Lies = lies
 			}
+			faults.Stubborn = stubborn
 			bank, err := sim.New(sim.Config{
 				Addr: read.get(bankAddress), Journal: journal, Seed: seed, Faults: faults,
 				Token: read.get(bankToken), CallbackURL: callbacks, CallbackSecret: read.get(bankCallbackSecret),
@@ -51,6 +52,7 @@ func mockbankCommand() *cobra.Command {
 	flags.StringVar(&journal, "journal", "bank.jsonl", "the bank's own books: one line a payment, append-only")
 	flags.StringVar(&preset, "preset", "calm", "faults: calm, classic or hell")
 	flags.Float64Var(&lies, "lies", 0, "share of the answers that are lies, in place of the preset's")
+	flags.Float64Var(&stubborn, "stubborn", 0, "share of the payments about which it goes on lying, however often it is asked")
 	flags.Uint64Var(&seed, "seed", 1, "the same seed gives the same faults")
 	flags.StringVar(&callbacks, "callback-url", "", "where to tell what became of a payment")
 	return cmd

@@ -15,7 +15,7 @@ import (
 
 func serveCommand() *cobra.Command {
 	all := []setting{
-		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, roles, currency, drainDelay, logFormat, logLevel,
+		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, roles, currency, reviewTries, reviewAge, drainDelay, logFormat, logLevel,
 	}
 	var (
 		readyFile string
@@ -53,6 +53,7 @@ like, each with any of the roles.`,
 			s, err := server.Start(cmd.Context(), server.Config{
 				DatabaseURL: read.get(databaseURL), Redis: redis, BankURL: read.get(bankURL), BankToken: read.get(bankToken), Secrets: secrets,
 				Listen: read.get(listen), OpsListen: read.get(opsListen), Roles: read.roles(),
+				ReviewAttempts: read.count(reviewTries), ReviewAge: read.duration(reviewAge),
 				DefaultCurrency: money.Currency(read.get(currency)), DrainDelay: read.duration(drainDelay),
 				LoseMoney: loseMoney, Version: version, Logger: newLogger(read),
 			})

@@ -86,10 +86,10 @@ func (w *world) ready(ctx context.Context) error {
 func (w *world) close() error {
 	_ = w.daemon.Process.Signal(os.Interrupt)
 	select {
-	case <-w.ended:
+	case <-w.ended: //nolint:errcheck // it was told to end: how does not matter
 	case <-time.After(30 * time.Second):
 		_ = w.daemon.Process.Kill()
-		<-w.ended
+		<-w.ended //nolint:errcheck // nor does it here
 	}
 	return os.RemoveAll(w.dir)
 }

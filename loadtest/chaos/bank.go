@@ -3,22 +3,36 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
 )
 
-const bankToken = "chaos-bank-token" // of a bank that lives as long as the run
+// Secrets of a bank that lives as long as the run.
+const (
+	bankToken      = "chaos-bank-token"
+	callbackSecret = "chaos-callback-secret"
+)
+
+// stubborn is the share of payments about whose amount the bank of a fault run lies
+// until it is healed: they end with an operator.
+const stubborn = 0.01
 
 // bankProcess is the mock bank. Its port and its journal stay, whatever becomes of
 // the process.
 type bankProcess struct {
-	house   *house
-	address string
-	url     string
+	house     *house
+	address   string
+	url       string
+	callbacks *http.Server // takes what the bank sends to whichever API is up
+	posted    string       // its URL
 
 	mu      sync.Mutex
 	current *process
@@ -36,7 +50,31 @@ func openBank(h *house) (*bankProcess, error) {
 		return nil, err
 	}
 	b := &bankProcess{house: h, address: address, url: "http://" + address, preset: "calm"}
+	if err := b.relayCallbacks(); err != nil {
+		return nil, err
+	}
 	return b, b.restart("calm")
+}
+
+// relayCallbacks gives the bank one address for its callbacks, whichever API is up.
+func (b *bankProcess) relayCallbacks() error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // as above
+	if err != nil {
+		return fmt.Errorf("listen for the bank's callbacks: %w", err)
+	}
+	relay := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			to, err := url.Parse(b.house.anyAPI())
+			if err == nil {
+				r.SetURL(to)
+			}
+		},
+		ErrorLog: log.New(io.Discard, "", 0), // APIs go away all the time here
+	}
+	b.callbacks = &http.Server{Handler: relay, ReadHeaderTimeout: time.Second}
+	b.posted = "http://" + listener.Addr().String() + "/v1/bank/callbacks"
+	go func() { _ = b.callbacks.Serve(listener) }()
+	return nil
 }
 
 func (b *bankProcess) journal() string { return b.house.path("bank.jsonl") }
@@ -53,12 +91,16 @@ func (b *bankProcess) restart(preset string) error {
 	args := []string{
 		"mockbank", "--bank-listen", b.address, "--journal", b.journal(), "--preset", preset,
 		"--seed", strconv.FormatUint(b.house.options.seed, 10), "--log-format", "json", "--log-level", "warn",
+		"--callback-url", b.posted,
 	}
-	if lies := b.house.options.lies; lies >= 0 && preset == "hell" {
-		args = append(args, "--lies", strconv.FormatFloat(lies, 'f', -1, 64))
+	if preset == "hell" {
+		args = append(args, "--stubborn", strconv.FormatFloat(stubborn, 'f', -1, 64))
+		if lies := b.house.options.lies; lies >= 0 {
+			args = append(args, "--lies", strconv.FormatFloat(lies, 'f', -1, 64))
+		}
 	}
 	var err error
-	if b.current, err = spawn(b.house.binary, args, environment("KIZO_BANK_TOKEN="+bankToken), b.house.path("bank.log")); err != nil {
+	if b.current, err = spawn(b.house.binary, args, environment("KIZO_BANK_TOKEN="+bankToken, "KIZO_BANK_CALLBACK_SECRET="+callbackSecret), b.house.path("bank.log")); err != nil {
 		return err
 	}
 	return b.waitReady()
@@ -98,4 +140,5 @@ func (b *bankProcess) stop() {
 	if b.current != nil {
 		b.current.end(endWithin)
 	}
+	_ = b.callbacks.Close()
 }

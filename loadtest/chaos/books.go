@@ -17,7 +17,9 @@ type books struct {
 	postings  []postingRow // by account and seq
 	events    []eventRow   // by id
 	payments  []paymentRow
-	log       []logRow // by id
+	log       []logRow                      // by id
+	differ    map[uuid.UUID]map[string]bool // kinds of the differences found, by transfer
+	heard     []heardRow                    // by id
 }
 
 type ownerKey struct {
@@ -63,7 +65,16 @@ type paymentRow struct {
 	Amount    int64
 	Currency  string
 	State     string
-	Text      string
+	// What Submit answered, where Status did not say so at once.
+	Unconfirmed string
+	Text        string
+}
+
+// heardRow is what an attempt left in Kizo's own log of a payment.
+type heardRow struct {
+	Transfer uuid.UUID
+	What     string
+	At       time.Time
 }
 
 // logRow is a line of the payments' log.
@@ -84,10 +95,12 @@ const (
 	readAccounts  = `SELECT id, owner, kind, balance, held, seq FROM accounts`
 	readTransfers = `SELECT id, kind, state, debit_account, COALESCE(credit_account, 0), amount, posted_amount,
 		owner, idem_key, reason, target, row_to_json(t)::text FROM transfers t`
-	readPostings = `SELECT account_id, seq, transfer_id, amount, balance_after FROM postings ORDER BY account_id, seq`
-	readEvents   = `SELECT id, transfer_id, state FROM events ORDER BY id`
-	readPayments = `SELECT transfer_id, direction, external_ref, amount, currency, state, row_to_json(p)::text FROM payments p`
-	readLog      = `SELECT id, transfer_id, who, state, attempts, fence, old_state, old_fence, old_lease, lease_until, at
+	readPostings    = `SELECT account_id, seq, transfer_id, amount, balance_after FROM postings ORDER BY account_id, seq`
+	readEvents      = `SELECT id, transfer_id, state FROM events ORDER BY id`
+	readPayments    = `SELECT transfer_id, direction, external_ref, amount, currency, state, unconfirmed, row_to_json(p)::text FROM payments p`
+	readDifferences = `SELECT transfer_id, kind FROM discrepancies WHERE transfer_id IS NOT NULL`
+	readHeard       = `SELECT transfer_id, what, at FROM payment_log WHERE what <> 'callback' ORDER BY id`
+	readLog         = `SELECT id, transfer_id, who, state, attempts, fence, old_state, old_fence, old_lease, lease_until, at
 		FROM chaos_payment_log ORDER BY id`
 	readUsers = `SELECT handle, id FROM users`
 )
@@ -145,13 +158,39 @@ func (b *books) readLines(ctx context.Context, conn *pgx.Conn) (err error) {
 		return err
 	}
 	if b.payments, err = rows(ctx, conn, readPayments, func(row pgx.CollectableRow, p *paymentRow) error {
-		return row.Scan(&p.Transfer, &p.Direction, &p.Ref, &p.Amount, &p.Currency, &p.State, &p.Text)
+		return row.Scan(&p.Transfer, &p.Direction, &p.Ref, &p.Amount, &p.Currency, &p.State, &p.Unconfirmed, &p.Text)
 	}); err != nil {
+		return err
+	}
+	if b.heard, err = rows(ctx, conn, readHeard, func(row pgx.CollectableRow, l *heardRow) error {
+		return row.Scan(&l.Transfer, &l.What, &l.At)
+	}); err != nil {
+		return err
+	}
+	if err := b.readDifferences(ctx, conn); err != nil {
 		return err
 	}
 	b.log, err = rows(ctx, conn, readLog, func(row pgx.CollectableRow, l *logRow) error {
 		return row.Scan(&l.ID, &l.Transfer, &l.Who, &l.State, &l.Attempts, &l.Fence, &l.OldState, &l.OldFence, &l.OldLease, &l.Lease, &l.At)
 	})
+	return err
+}
+
+func (b *books) readDifferences(ctx context.Context, conn *pgx.Conn) error {
+	type difference struct {
+		transfer uuid.UUID
+		kind     string
+	}
+	found, err := rows(ctx, conn, readDifferences, func(row pgx.CollectableRow, d *difference) error {
+		return row.Scan(&d.transfer, &d.kind)
+	})
+	b.differ = make(map[uuid.UUID]map[string]bool)
+	for _, d := range found {
+		if b.differ[d.transfer] == nil {
+			b.differ[d.transfer] = make(map[string]bool)
+		}
+		b.differ[d.transfer][d.kind] = true
+	}
 	return err
 }
 

@@ -28,5 +28,7 @@ var bugs = []bug{
 	{"not_found_is_rejection", "a ref that the bank has not seen is a no", bankOnly, 0},
 	{"cut_line_is_success", "a line that is cut is a yes", bankOnly, 0},
 	{"new_ref_on_retry", "each attempt has a ref of its own", bankOnly, 0},
-	{"release_hold_on_review", "a payment up for review is voided", bankOnly, 0.1},
+	{"release_hold_on_review", "a payment up for review is voided", bankOnly, 0},
+	{"submit_believed", "what Submit answers is not confirmed", bankOnly, 0.2},
+	{"difference_forgotten", "a lie is noticed and not recorded", bankOnly, 0.2},
 }

@@ -15,7 +15,7 @@ func TestChaosShort(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
-	args := []string{"-duration", "8s", "-rate", "150", "-users", "6", "-clients", "16", "-bank", "classic"}
+	args := []string{"-duration", "8s", "-rate", "150", "-users", "6", "-clients", "16", "-bank", "hell"}
 	if seed := os.Getenv("SEED"); seed != "" {
 		args = append(args, "-seed", seed)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -23,6 +24,7 @@ type evidence struct {
 	users      []*user
 	books      *books
 	journal    []sim.Entry
+	lies       []sim.Lie
 	deaths     map[string]time.Time
 	found      *findings
 }
@@ -33,6 +35,7 @@ var rules = []func(*evidence){
 	checkHistory, checkReplays, checkBalances, // what was said is what is
 	checkModel, checkOrder, checkReads, // and was so in one order
 	checkBank, checkClearing, // on both sides of the border
+	checkLies, // and whatever was told otherwise is known
 	checkFences, checkLeases,
 }
 
@@ -43,7 +46,7 @@ func (r *result) audit(ctx context.Context) error {
 		return fmt.Errorf("audit: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := r.auditLedger(ctx, conn); err != nil {
+	if err := r.auditLedger(ctx); err != nil {
 		return err
 	}
 	e, err := r.gather(ctx, conn)
@@ -62,10 +65,15 @@ func (r *result) audit(ctx context.Context) error {
 
 // auditLedger lets the ledger audit itself, twice: the second time is the measured
 // one, since the first fills PostgreSQL's cache.
-func (r *result) auditLedger(ctx context.Context, conn *pgx.Conn) error {
+func (r *result) auditLedger(ctx context.Context) error {
+	pool, err := pgxpool.New(ctx, r.house.adminURL())
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
 	for range 2 {
 		began := time.Now()
-		report, err := ledger.Audit(ctx, conn)
+		report, err := ledger.Audit(ctx, pool)
 		if err != nil {
 			return err
 		}
@@ -88,6 +96,10 @@ func (r *result) gather(ctx context.Context, conn *pgx.Conn) (*evidence, error) 
 	if err != nil {
 		return nil, err
 	}
+	lies, err := sim.ReadLies(r.house.bank.journal())
+	if err != nil {
+		return nil, err
+	}
 	type named struct {
 		handle string
 		id     uuid.UUID
@@ -97,7 +109,7 @@ func (r *result) gather(ctx context.Context, conn *pgx.Conn) (*evidence, error) 
 		return nil, err
 	}
 	e := &evidence{
-		operations: r.history.operations(), reads: r.history.reads, books: b, journal: journal,
+		operations: r.history.operations(), reads: r.history.reads, books: b, journal: journal, lies: lies,
 		deaths: r.house.diary.deaths, found: r.found,
 	}
 	byHandle := make(map[string]uuid.UUID)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/bank/sim"
+	"github.com/JDevAman/kizo/server/settle"
 )
 
 // sound is the evidence of a small run in which all went well: a deposit of 100,
@@ -99,6 +100,11 @@ func (s *sound) settle(transferID uuid.UUID, state string, direction bank.Direct
 	}
 }
 
+// lie is one that the bank told about the deposit.
+func (s *sound) lie(kind string) {
+	s.lies = append(s.lies, sim.Lie{Ref: id(11).String(), Kind: kind, At: time.Unix(2000, 0)})
+}
+
 // Each way of going wrong is found by its rule, and nothing is found where all is well.
 func TestRules(t *testing.T) {
 	later := time.Unix(2000, 0)
@@ -145,6 +151,20 @@ func TestRules(t *testing.T) {
 			s.journal = append(s.journal, sim.Entry{Status: sim.StatusExecuted, Instruction: bank.Instruction{Ref: "x", Direction: bank.Deposit}})
 		}, "bank: nobody's"},
 		{"clearing", func(s *sound) { s.books.accounts[clearingAccount] = accountRow{ID: 1, Kind: "clearing", Balance: -99} }, "clearing"},
+		{"a lie noticed and not recorded", func(s *sound) {
+			s.lie(sim.LieStatus)
+			s.books.heard = []heardRow{{id(11), "contradiction", later.Add(time.Second)}}
+		}, "lie"},
+		{"a lie on record", func(s *sound) {
+			s.lie(sim.LieStatus)
+			s.books.heard = []heardRow{{id(11), "contradiction", later.Add(time.Second)}}
+			s.books.differ = map[uuid.UUID]map[string]bool{id(11): {settle.AnswersDiffer: true}}
+		}, ""},
+		{"a lie that nobody heard", func(s *sound) {
+			s.lie(sim.LieAmount)
+			s.books.heard = []heardRow{{id(11), "contradiction", later.Add(-time.Second)}, {id(11), "unknown", later.Add(time.Second)}}
+		}, ""},
+		{"settled otherwise than first told", func(s *sound) { s.books.payments[0].Unconfirmed = "rejected" }, "lie"},
 		{"overtaken", func(s *sound) { s.books.log[2].Who = "worker-1.1" }, "fence"},
 		{"claimed from a holder", func(s *sound) { s.books.log[1].OldLease = &later }, "lease"},
 	} {

@@ -23,6 +23,7 @@ type client struct {
 	house *house
 	http  *http.Client
 	found *findings
+	base  string // where the API is; any that is up if empty
 }
 
 // Some clients wait longer than the ledger's patience, and so hear of it; most give
@@ -54,7 +55,10 @@ var errNobody = errors.New("no API is up")
 
 // do sends one request to one of the APIs. sent tells whether it may have arrived.
 func (c *client) do(ctx context.Context, method, path, token, key string, body []byte) (got *answer, sent bool, err error) {
-	url := c.anyAPI()
+	url := c.base
+	if url == "" {
+		url = c.house.anyAPI()
+	}
 	if url == "" {
 		return nil, false, errNobody
 	}
@@ -97,17 +101,23 @@ func (c *client) do(ctx context.Context, method, path, token, key string, body [
 	}, true, nil
 }
 
-func (c *client) anyAPI() string {
-	var up []string
-	for _, d := range c.house.daemons {
-		if url := d.apiURL(); url != "" {
-			up = append(up, url)
-		}
-	}
+// anyAPI is the address of one of those that are up, or "".
+func (h *house) anyAPI() string {
+	up := h.apis()
 	if len(up) == 0 {
 		return ""
 	}
 	return up[rand.IntN(len(up))] //nolint:gosec // no secret
+}
+
+// apis are the addresses of those that are up.
+func (h *house) apis() (up []string) {
+	for _, d := range h.daemons {
+		if url := d.apiURL(); url != "" && d.role == "api" {
+			up = append(up, url)
+		}
+	}
+	return up
 }
 
 // send makes one attempt at an operation and files it.

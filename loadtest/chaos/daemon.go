@@ -87,6 +87,8 @@ func (d *daemon) environment(generation int, faults string) []string {
 		"KIZO_DATABASE_URL="+database.String(),
 		"KIZO_REDIS_URL=redis-socket://"+d.house.redisAddr,
 		"KIZO_BANK_TOKEN="+bankToken,
+		"KIZO_BANK_CALLBACK_SECRET="+callbackSecret,
+		"KIZO_REVIEW_AFTER_ATTEMPTS=3", // of those about which the bank contradicts us for good
 		"KIZO_FAULTS_HIT="+d.house.hits,
 		"KIZO_FAULTS="+faults,
 		fmt.Sprintf("KIZO_FAULTS_SEED=%d", d.house.options.seed+uint64(generation)),
@@ -143,6 +145,24 @@ func (d *daemon) waitReady(ctx context.Context) error {
 			return fmt.Errorf("%s does not get ready: %w\n%s", d.name, ctx.Err(), tail(d.house.path(d.name+".log")))
 		}
 	}
+}
+
+// alive is the current generation's process.
+func (d *daemon) alive() *process {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.current
+}
+
+// stopped tells whether the current generation stands still.
+func (d *daemon) stopped() bool {
+	p := d.alive()
+	if p == nil {
+		return false
+	}
+	stat := contents(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	_, state, ok := strings.Cut(stat, ") ") // after the name, which may hold anything
+	return ok && strings.HasPrefix(state, "T")
 }
 
 // signal reaches the current generation; it tells whether there was one.

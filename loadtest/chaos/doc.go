@@ -28,6 +28,9 @@
 // nemesis does and when and what the clients want; how the processes interleave is
 // the machine's affair, so that a seed repeats the run and not each race in it.
 //
+// With -scenarios there is one kind of trouble at a time, and one promise about it:
+// the bank at its worst, no Redis, FLUSHALL, a stopped worker that goes on, restarts.
+//
 // With -mutants the checker itself is checked: kizod is run with one planted bug
 // after the other, and each of them has to be noticed.
 package main

@@ -124,6 +124,10 @@ func (h *house) startPostgres(ctx context.Context) error {
 }
 
 func (h *house) startRedis(ctx context.Context) error {
+	if h.options.noRedis {
+		h.redisAddr = h.path("no-redis.sock")
+		return nil
+	}
 	r, err := embedded.StartRedis(ctx, embedded.RedisConfig{Dir: filepath.Join(h.dir, "redis")})
 	if err != nil {
 		return err

@@ -16,25 +16,28 @@ import (
 
 // options of a run. Zero values are what withDefaults says.
 type options struct {
-	duration time.Duration // of the faults
-	seed     uint64
-	rate     int // operations a second, at most
-	clients  int
-	users    int
-	preset   string  // of the bank
-	lies     float64 // share of the bank's answers that are lies; below 0: what the preset says
-	summary  string  // file to write the table to as well
-	keep     string  // directory to leave everything in
-	binary   string  // a kizod built with -tags faults; built by the run if empty
-	bugs     string  // KIZO_PLANTED
-	stress   stress
-	border   bool // half of the wishes cross the bank's border
-	points   bool // let kizod die at its named points too
-	strict   bool // a missed target is a violation
-	failFast bool // stop at the first violation that clients see
-	mutants  bool
-	only     string
-	log      io.Writer
+	duration  time.Duration // of the faults
+	seed      uint64
+	rate      int // operations a second, at most
+	clients   int
+	users     int
+	preset    string  // of the bank
+	lies      float64 // share of the bank's answers that are lies; below 0: what the preset says
+	summary   string  // file to write the table to as well
+	keep      string  // directory to leave everything in
+	binary    string  // a kizod built with -tags faults; built by the run if empty
+	bugs      string  // KIZO_PLANTED
+	stress    stress
+	border    bool // half of the wishes cross the bank's border
+	points    bool // let kizod die at its named points too
+	strict    bool // a missed target is a violation
+	failFast  bool // stop at the first violation that clients see
+	mutants   bool
+	only      string
+	scenarios bool
+	scenario  *scenario // in place of the nemesis
+	noRedis   bool
+	log       io.Writer
 }
 
 func (o options) withDefaults() options {
@@ -76,8 +79,11 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	o.log = os.Stderr
 	fmt.Fprintf(stdout, "seed %d (SEED=%d repeats this run)\n\n", o.seed, o.seed)
-	if o.mutants {
+	switch {
+	case o.mutants:
 		return runMutants(ctx, o, stdout)
+	case o.scenarios:
+		return runScenarios(ctx, o, stdout)
 	}
 	result, err := run(ctx, o)
 	if result != nil {
@@ -103,7 +109,8 @@ func parseOptions(args []string) (options, error) {
 	flags.BoolVar(&o.points, "points", true, "let kizod die at its named points, too")
 	flags.BoolVar(&o.strict, "strict", false, "fail when a target is missed, not only when a rule is broken")
 	flags.BoolVar(&o.mutants, "mutants", false, "plant one bug after the other and see that each is noticed")
-	flags.StringVar(&o.only, "only", "", "with -mutants: these alone, separated by commas")
+	flags.BoolVar(&o.scenarios, "scenarios", false, "run the scenarios: one kind of trouble each, and one promise")
+	flags.StringVar(&o.only, "only", "", "with -mutants or -scenarios: these alone, separated by commas")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

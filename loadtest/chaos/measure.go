@@ -35,6 +35,8 @@ func (r *result) measure(e *evidence) {
 	}
 	slices.Sort(r.orphansNet)
 	r.pickups = pickups(e.books.log)
+	r.log = e.books.log
+	r.lies, r.liesFound = e.liesFound()
 	r.rates()
 	counted := make(map[string]bool, len(e.journal))
 	for _, entry := range e.journal {
@@ -121,6 +123,21 @@ func pickups(log []logRow) []time.Duration {
 	}
 	slices.Sort(waits)
 	return waits
+}
+
+// settledAfter is how long payments took from intake to their end.
+func settledAfter(log []logRow) []time.Duration {
+	opened := make(map[uuid.UUID]time.Time)
+	var took []time.Duration
+	for _, l := range log {
+		if l.OldState == nil {
+			opened[l.Transfer] = l.At
+		} else if l.State == "executed" || l.State == "rejected" {
+			took = append(took, l.At.Sub(opened[l.Transfer]))
+		}
+	}
+	slices.Sort(took)
+	return took
 }
 
 // quantile of sorted durations; 0 of none.

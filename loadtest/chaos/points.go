@@ -4,7 +4,7 @@ package main
 // fail or stall.
 type point struct {
 	name string
-	rare bool // a run without lies and without poison need not pass it
+	rare bool // a run without poison need not pass it
 }
 
 // points are all that kizod has; a run of a minute or more passes each of them.
@@ -58,8 +58,13 @@ var points = []point{
 	{name: "settle.finished"},
 	{name: "settle.before_postpone"},
 	{name: "settle.postponed"},
-	{name: "settle.before_review", rare: true},
-	{name: "settle.reviewed", rare: true},
+	{name: "settle.before_review"},
+	{name: "settle.reviewed"},
+	{name: "settle.callback"},
+	{name: "settle.callback_noted"},
+	{name: "settle.statement_read"},
+	{name: "settle.statement_kept"},
+	{name: "settle.before_close"},
 	{name: "janitor.round"},
 	{name: "janitor.claimed"},
 	{name: "janitor.drive"},

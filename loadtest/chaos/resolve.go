@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/bank/sim"
 )
 
 const (
@@ -18,6 +20,7 @@ const (
 	stuckAfter    = 10 * time.Second // beyond when it was due, and beyond the heal
 	longestDelay  = 35 * time.Second // that settlement may put between two attempts, and a little
 	maxReplays    = 3000             // of keys whose outcome is known
+	reconcileSoon = 40 * time.Second // a few of the janitor's looks at the bank's statement
 )
 
 // resolve asks for everything that is unknown, with its key, until it is known. It
@@ -129,6 +132,41 @@ func (r *result) awaitTerminal(ctx context.Context, conn *pgx.Conn) error {
 			return nil
 		}
 		if pause(ctx, 100*time.Millisecond); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// awaitReconciled waits until the janitors have compared the whole statement with
+// the books: each line is matched, but for those whose payment is in review.
+func (r *result) awaitReconciled(ctx context.Context, conn *pgx.Conn) error {
+	const left = `SELECT (SELECT COALESCE(max(seq), 0) FROM statement_lines), count(*) FILTER (WHERE l.state = 'matched'),
+			count(*) FILTER (WHERE l.state = 'open' AND p.state = 'needs_review'),
+			count(*) FILTER (WHERE l.state = 'open' AND p.state IS DISTINCT FROM 'needs_review'), count(*) FILTER (WHERE l.state = 'differs')
+		FROM statement_lines l LEFT JOIN payments p ON p.external_ref = l.external_ref`
+	journal, err := sim.ReadJournal(r.house.bank.journal())
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	for {
+		var read, matched, inReview, waiting, differing int
+		if err := conn.QueryRow(ctx, left).Scan(&read, &matched, &inReview, &waiting, &differing); err != nil {
+			return fmt.Errorf("look at the statement: %w", err)
+		}
+		r.lines = map[string]int{"matched": matched, "open": inReview}
+		switch {
+		case differing > 0:
+			r.found.add("statement", "%d lines differ from the books although the bank's journal does not", differing)
+			return nil
+		case read == len(journal) && waiting == 0:
+			r.reconciledAfter = time.Since(r.healed)
+			return nil
+		case time.Since(began) > reconcileSoon:
+			r.found.add("statement", "%s after all was terminal, %d of %d lines were read and %d not compared", reconcileSoon, read, len(journal), waiting)
+			return nil
+		}
+		if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -29,6 +30,15 @@ func run(ctx context.Context, o options) (_ *result, err error) {
 	if err := w.fund(ctx); err != nil {
 		return nil, err
 	}
+	if o.scenario != nil && o.scenario.name == "rolling" {
+		front, err := startBalancer(h)
+		if err != nil {
+			return nil, err
+		}
+		defer front.close()
+		c.base, w.plain = front.url(), true
+		w.anew = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	}
 	h.note("everything is up, %d users have money; faults for %s", o.users, o.duration)
 	r := &result{options: o, house: h, found: found, history: w.history, began: time.Now(), faultsFor: o.duration}
 	if err := faults(ctx, h, w, users); err != nil {
@@ -39,6 +49,7 @@ func run(ctx context.Context, o options) (_ *result, err error) {
 		return nil, err
 	}
 	h.note("auditing")
+	r.repeated, r.failedRequests = w.repeated.Load(), w.failed.Load()
 	return r, r.audit(ctx)
 }
 
@@ -94,7 +105,12 @@ func faults(ctx context.Context, h *house, w *workload, users []*user) error {
 			}
 		}()
 	}
-	err := newNemesis(h).run(breaking)
+	var err error
+	if s := h.options.scenario; s != nil {
+		err = s.trouble(breaking, h, w)
+	} else {
+		err = newNemesis(h).run(breaking)
+	}
 	enough()
 	err = errors.Join(err, h.heal(ctx))
 	clients.Wait()
@@ -104,6 +120,7 @@ func faults(ctx context.Context, h *house, w *workload, users []*user) error {
 // settle waits until nothing is open any more: neither for clients nor for the bank.
 func (r *result) settle(ctx context.Context, w *workload) error {
 	r.healed = time.Now()
+	w.client.base = ""
 	conn, err := pgx.Connect(ctx, r.house.adminURL())
 	if err != nil {
 		return fmt.Errorf("look at the payments: %w", err)
@@ -116,5 +133,8 @@ func (r *result) settle(ctx context.Context, w *workload) error {
 	if err != nil {
 		return err
 	}
-	return r.awaitTerminal(ctx, conn) // what the resolving itself has opened
+	if err := r.awaitTerminal(ctx, conn); err != nil { // what the resolving itself has opened
+		return err
+	}
+	return r.awaitReconciled(ctx, conn)
 }

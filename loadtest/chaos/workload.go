@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,6 +20,10 @@ type workload struct {
 	history *history
 	users   []*user
 	options options
+
+	plain            bool         // clients ask once more where the connection broke, and that is all
+	anew             *http.Client // to ask once more with
+	repeated, failed atomic.Int64
 }
 
 // run lets the clients act until ctx ends, and returns when the last has its answer.
@@ -69,6 +74,13 @@ func (w *workload) tickets(ctx context.Context) <-chan struct{} {
 // act does one thing. Requests outlive ctx: what was begun gets its answer.
 func (w *workload) act(ctx context.Context, dice *rand.Rand) {
 	ctx = context.WithoutCancel(ctx)
+	if w.plain {
+		if o := w.wish(dice); o != nil {
+			w.history.add(o)
+			w.plainly(ctx, o)
+		}
+		return
+	}
 	switch roll := dice.IntN(100); {
 	case roll < 6:
 		w.look(ctx, dice)

@@ -104,4 +104,6 @@ const (
 	recheckEvery   = 5 * time.Second // whether the token and the session still count
 	catchUpPage    = 200             // events at once
 	liveBatch      = 64
+	presentEvery   = 5 * time.Millisecond
+	presentWithin  = time.Second
 )

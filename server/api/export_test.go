@@ -1,9 +1,11 @@
 package api
 
 import (
+	"net"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // What the tests, which stand outside like any caller, need to see of the inside.
@@ -39,6 +41,28 @@ func (a *API) SetPatience(d time.Duration) { a.patience = d }
 func (a *API) SetHeartbeat(heartbeat, recheck time.Duration) {
 	a.heartbeat, a.recheck = heartbeat, recheck
 }
+
+// SetWriteTimeout of a whole response; before Serve.
+func (a *API) SetWriteTimeout(d time.Duration) { a.app.Server().WriteTimeout = d }
+
+// OpenStreams is how many there are.
+func (a *API) OpenStreams() int {
+	var m dto.Metric
+	if a.open.Write(&m) != nil {
+		return -1
+	}
+	return int(m.GetGauge().GetValue())
+}
+
+// StreamConn is a connection that has become a stream.
+func StreamConn(conn net.Conn) net.Conn {
+	c := &lingeringConn{Conn: conn}
+	streamOn(c)
+	return c
+}
+
+// HurryUp is hurryUp.
+var HurryUp = hurryUp
 
 // SetReadTimeout of a whole request; before Serve.
 func (a *API) SetReadTimeout(d time.Duration) { a.app.Server().ReadTimeout = d }

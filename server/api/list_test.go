@@ -99,6 +99,15 @@ func TestListFilters(t *testing.T) {
 		"q=" + canary:                        3,
 		"since=" + started:                   7,
 		"until=" + started:                   0,
+		"min_amount=4":                       3, // a deposit of either currency, and a refusal
+		"min_amount=2&max_amount=4":          3,
+		"max_amount=1":                       2,
+		"min_amount=9007199254740993":        0,
+		"with=@bob":                          4,
+		"with=bob@example.com":               4,
+		"with=bob&direction=in":              1,
+		"with=@bob&min_amount=100000":        1,
+		"with=@alice":                        0,
 		"kind=transfer&direction=in":         1,
 		"state=pending&currency=USD&limit=1": 1,
 	} {

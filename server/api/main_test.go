@@ -85,20 +85,31 @@ func newHouse(t testing.TB, change ...func(*options)) *house {
 
 func newAuth(t testing.TB, pool *pgxpool.Pool) (now, past *auth.Service) {
 	t.Helper()
+	now, err := auth.New(authConfig(t, pool))
+	must(t, err)
+	return now, newAuthAt(t, pool, func() time.Time { return time.Now().Add(-time.Hour) })
+}
+
+func authConfig(t testing.TB, pool *pgxpool.Pool) auth.Config {
+	t.Helper()
 	keys, err := auth.NewKeys(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
 	must(t, err)
 	peppers, err := auth.NewPeppers(auth.Pepper{ID: "p1", Key: auth.NewSecret(make([]byte, 32))})
 	must(t, err)
-	config := auth.Config{
+	return auth.Config{
 		Pool: pool, Keys: keys, Peppers: peppers, HashSlots: 8,
 		Params: auth.Argon2Params{MemoryKiB: 8, Time: 1, Threads: 1}, // hashing is not the point here
 	}
-	now, err = auth.New(config)
+}
+
+// newAuthAt is one whose clock is wrong.
+func newAuthAt(t testing.TB, pool *pgxpool.Pool, now func() time.Time) *auth.Service {
+	t.Helper()
+	config := authConfig(t, pool)
+	config.Now = now
+	service, err := auth.New(config)
 	must(t, err)
-	config.Now = func() time.Time { return time.Now().Add(-time.Hour) }
-	past, err = auth.New(config)
-	must(t, err)
-	return now, past
+	return service
 }
 
 func (h *house) serve() {

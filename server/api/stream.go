@@ -86,11 +86,16 @@ func (s *stream) run() {
 	}
 }
 
-// catchUp tells what is in the table up to where the listener began.
+// catchUp tells what the table holds of all that was committed before the stream
+// began. What a transaction that runs meanwhile still hides comes live.
 func (s *stream) catchUp() error {
-	for s.listener.From.After(s.position) {
+	upTo, err := s.present()
+	if err != nil {
+		return err
+	}
+	for upTo.After(s.position) {
 		ctx, cancel := context.WithTimeout(s.ctx, s.api.patience)
-		events, next, more, err := s.api.ledger.EventsOf(ctx, s.who.principal.UserID, s.position, s.listener.From, catchUpPage)
+		events, next, more, err := s.api.ledger.EventsOf(ctx, s.who.principal.UserID, s.position, upTo, catchUpPage)
 		if err == nil {
 			err = s.tell(ctx, events)
 		}
@@ -100,10 +105,31 @@ func (s *stream) catchUp() error {
 		}
 		s.position = next
 		if !more {
-			s.position = s.listener.From
+			s.position = upTo
 		}
 	}
-	return s.send("live", s.position.String(), struct{}{})
+	s.put("live", s.position.String(), []byte("{}"))
+	return s.flush()
+}
+
+// present is a horizon below which all lies that was committed before the stream
+// began. It waits for the transactions that ran then, for a moment.
+func (s *stream) present() (ledger.Position, error) {
+	horizon := s.listener.Horizon
+	tick := time.NewTicker(presentEvery)
+	defer tick.Stop()
+	for began := time.Now(); s.listener.End.After(horizon) && time.Since(began) < presentWithin; {
+		select {
+		case <-s.ctx.Done():
+			return horizon, errStreamOver
+		case <-tick.C:
+		}
+		var err error
+		if horizon, err = s.api.ledger.Horizon(s.ctx); err != nil {
+			return horizon, err
+		}
+	}
+	return horizon, nil
 }
 
 // live tells what happens from now on.
@@ -128,7 +154,8 @@ func (s *stream) live() error {
 			}
 			err = s.tellLive(first)
 		case snapshot := <-snapshots:
-			err = s.frame("ops", "", snapshot)
+			s.put("ops", "", snapshot)
+			err = s.flush()
 		case <-heartbeat.C:
 			err = s.comment("")
 		case <-recheck.C:
@@ -176,9 +203,11 @@ func (s *stream) tell(ctx context.Context, events []*ledger.Event) error {
 		return err
 	}
 	for i, e := range fresh {
-		if err := s.write("transfer", e.Position.String(), views[i]); err != nil {
-			return err
+		raw, err := json.Marshal(views[i])
+		if err != nil {
+			return fmt.Errorf("write an event: %w", err)
 		}
+		s.put("transfer", e.Position.String(), raw)
 		s.position = e.Position
 	}
 	return s.flush()
@@ -191,10 +220,9 @@ func (s *stream) stillAllowed() error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.api.patience)
 	defer cancel()
 	principal, err := s.api.auth.Verify(ctx, s.who.token)
-	switch _, told := errors.AsType[*auth.Error](err); {
-	case told:
-		return errStreamOver
-	case err == nil && s.wantsOps && principal.Role != auth.RoleOperator:
+	_, told := errors.AsType[*auth.Error](err)
+	demoted := err == nil && s.wantsOps && principal.Role != auth.RoleOperator
+	if told || demoted {
 		return errStreamOver
 	}
 	return nil
@@ -202,33 +230,12 @@ func (s *stream) stillAllowed() error {
 
 var errReaderGone = errors.New("the reader is gone")
 
-func (s *stream) send(kind, id string, data any) error {
-	if err := s.write(kind, id, data); err != nil {
-		return err
-	}
-	return s.flush()
-}
-
-func (s *stream) write(kind, id string, data any) error {
-	raw, err := json.Marshal(data)
-	if err != nil {
-		return fmt.Errorf("write an event: %w", err)
-	}
-	s.put(kind, id, raw)
-	return nil
-}
-
 // put leaves an error to flush, as bufio does.
 func (s *stream) put(kind, id string, data []byte) {
 	if id != "" {
 		fmt.Fprintf(s.out, "id: %s\n", id)
 	}
 	fmt.Fprintf(s.out, "event: %s\ndata: %s\n\n", kind, data) // JSON has no line breaks
-}
-
-func (s *stream) frame(kind, id string, data []byte) error {
-	s.put(kind, id, data)
-	return s.flush()
 }
 
 func (s *stream) comment(text string) error {

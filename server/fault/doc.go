@@ -6,7 +6,7 @@
 // environment of the process:
 //
 //	KIZO_FAULTS  what happens where, as "name=action@share;…" with action one of
-//	             kill, fail, stall:DURATION and share a number up to 1, for
+//	             kill, fail, stop (SIGSTOP, once), stall:DURATION and share a number up to 1, for
 //	             example "settle.bank_asked=kill@0.01;*=fail@0.0001"
 //	KIZO_FAULTS_SEED  seed of the dice
 //	KIZO_FAULTS_HIT   a directory; each point that is passed leaves a file there

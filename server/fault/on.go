@@ -7,9 +7,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -33,6 +35,14 @@ func Point(name string) error {
 		// Like kill -9: no deferred call, no flush, no goodbye.
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
+	case "stop":
+		if p.stopped.Swap(true) {
+			return nil // once is what it takes; then it is to go on
+		}
+		// As a machine that stands still: all goroutines, leases and timeouts with it.
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		time.Sleep(stopTakes) // the kernel stops the other threads first: nobody goes on from here before it has
+		return nil
 	case "stall":
 		time.Sleep(rule.stall)
 		return nil
@@ -40,6 +50,8 @@ func Point(name string) error {
 		return fmt.Errorf("fault injected at %s", name)
 	}
 }
+
+const stopTakes = 100 * time.Millisecond
 
 // Planted tells whether a bug has been planted.
 func Planted(name string) bool { return plan().planted[name] }
@@ -51,6 +63,7 @@ type rule struct {
 }
 
 type plans struct {
+	stopped atomic.Bool
 	rules   map[string]rule
 	planted map[string]bool
 	hits    string
@@ -95,7 +108,7 @@ func parseRule(text string) (name string, r rule, err error) {
 		r.stall, err = time.ParseDuration(stall)
 	}
 	r.action = action
-	known := action == "kill" || action == "fail" || action == "stall"
+	known := slices.Contains([]string{"kill", "fail", "stop", "stall"}, action)
 	if !ok || !known || stalls != (action == "stall") || err != nil {
 		return "", rule{}, fmt.Errorf("KIZO_FAULTS: cannot read %q", text)
 	}

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // maxBroken is how many broken rows a check names.
@@ -82,7 +84,8 @@ func (r Report) WriteTable(w io.Writer) error {
 
 // Audit recomputes every invariant of the books from the tables and from nothing
 // else. It reads one snapshot, so it is right beside a running system, and holds
-// nobody up. db is a pool or a connection; the application's role suffices.
+// nobody up. db is a pool or a connection; the application's role suffices. With a
+// pool the scans share auditors connections, on the same snapshot.
 //
 // An error means that the audit could not be made, not that the books are wrong:
 // that is what the report says.
@@ -90,42 +93,144 @@ func Audit(ctx context.Context, db interface {
 	BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error)
 },
 ) (Report, error) {
+	var report Report
+	lead, err := db.BeginTx(ctx, auditTx)
+	if err != nil {
+		return report, fmt.Errorf("begin the audit: %w", err)
+	}
+	defer func() { _ = lead.Rollback(context.WithoutCancel(ctx)) }() // it has written nothing
+	if err := lead.QueryRow(ctx, readClock).Scan(&report.At); err != nil {
+		return report, fmt.Errorf("begin the audit: %w", err)
+	}
+	a := newAudit()
+	working, stop := context.WithCancel(ctx)
+	joining, late := context.WithCancel(working)
+	var helping sync.WaitGroup
+	defer func() {
+		late()
+		stop()
+		helping.Wait()
+	}()
+	if pool, ok := db.(*pgxpool.Pool); ok {
+		var snapshot string
+		if err := lead.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&snapshot); err != nil {
+			return report, fmt.Errorf("share the audit's snapshot: %w", err)
+		}
+		for range min(auditors, int(pool.Config().MaxConns)) - 1 {
+			helping.Go(func() { a.help(working, joining, pool, snapshot) })
+		}
+	}
+	a.work(working, lead)
+	late()         // whoever still waits for a connection need not: it may be another audit's
+	helping.Wait() // the snapshot lives as long as lead
+	for _, checks := range a.checks {
+		report.Checks = append(report.Checks, checks...)
+	}
+	return report, a.err
+}
+
+// auditors is how many connections one audit uses, of a pool that others need too.
+const auditors = 3
+
+var auditTx = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+
+// audit is a line of scans, the long ones first, and what came of them.
+type audit struct {
+	scans  chan numbered
+	checks [][]Check // in the order of the report
+
+	mu  sync.Mutex
+	err error // the first
+}
+
+type numbered struct {
+	at  int
+	run func(ctx context.Context, tx pgx.Tx) ([]Check, error)
+	of  string
+}
+
+func newAudit() *audit {
+	a := &audit{scans: make(chan numbered, len(auditScans)+1), checks: make([][]Check, len(auditScans)+1)}
+	a.scans <- numbered{len(auditScans), auditDigests, "digests"}
+	for _, long := range []bool{true, false} {
+		for i, s := range auditScans {
+			if s.long == long {
+				a.scans <- numbered{i, s.run, s.rules[0].name}
+			}
+		}
+	}
+	close(a.scans)
+	return a
+}
+
+// work runs scans until there are no more, or one fails.
+func (a *audit) work(ctx context.Context, tx pgx.Tx) {
 	// For this transaction, which reads whole tables: memory to sort and hash them
 	// at once, no walking of an index that leads to every page in turn, no handing
 	// of groups from worker to worker (dearer than making them, and the
 	// processors are the running system's), and no compiling of statements.
 	const tune = `SELECT set_config('work_mem', '256MB', true), set_config('enable_indexscan', 'off', true),
 		set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)`
-	var report Report
-	tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-	if err != nil {
-		return report, fmt.Errorf("begin the audit: %w", err)
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // it has written nothing
 	if _, err := tx.Exec(ctx, tune); err != nil {
-		return report, fmt.Errorf("begin the audit: %w", err)
+		a.fail(fmt.Errorf("begin the audit: %w", err))
+		return
 	}
-	if err := tx.QueryRow(ctx, readClock).Scan(&report.At); err != nil {
-		return report, fmt.Errorf("begin the audit: %w", err)
-	}
-	for _, s := range auditScans {
+	for s := range a.scans {
+		if a.failed() {
+			return
+		}
 		checks, err := s.run(ctx, tx)
 		if err != nil {
-			return report, fmt.Errorf("audit %s: %w", s.rules[0].name, err)
+			a.fail(fmt.Errorf("audit %s: %w", s.of, err))
+			return
 		}
-		report.Checks = append(report.Checks, checks...)
+		a.checks[s.at] = checks
 	}
-	digests, err := auditDigests(ctx, tx)
+}
+
+// help works on the same snapshot. A pool without a connection to spare only makes
+// the audit longer.
+func (a *audit) help(ctx, joining context.Context, pool *pgxpool.Pool, snapshot string) {
+	conn, err := pool.Acquire(joining)
 	if err != nil {
-		return report, fmt.Errorf("audit %s: %w", digests.Name, err)
+		return
 	}
-	report.Checks = append(report.Checks, digests)
-	return report, nil
+	defer conn.Release()
+	tx, err := conn.BeginTx(ctx, auditTx)
+	if err != nil {
+		return
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, adopting(snapshot)); err != nil {
+		return
+	}
+	a.work(ctx, tx)
+}
+
+// adopting is SQL that takes no parameters; what PostgreSQL calls a snapshot has no
+// quotes in it.
+func adopting(snapshot string) string {
+	return "SET TRANSACTION SNAPSHOT '" + strings.ReplaceAll(snapshot, "'", "''") + "'"
+}
+
+func (a *audit) fail(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err == nil {
+		a.err = err
+	}
+}
+
+func (a *audit) failed() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.err != nil
 }
 
 // scan is one pass over some rows, and the rules that are judged on each of them.
 type scan struct {
 	rows  string // SQL: a FROM item
+	long  bool   // begun before the others
 	rules []rule
 }
 

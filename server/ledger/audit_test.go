@@ -342,6 +342,29 @@ func TestAuditBesideARunningLedger(t *testing.T) {
 	callers.Wait()
 }
 
+// Several audits at once on a pool too small for all their helpers wait for nobody.
+func TestAuditsShareASmallPool(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	config := h.pool.Config()
+	config.MaxConns = 3
+	small, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	h.user(100)
+	var audits sync.WaitGroup
+	for range 12 {
+		audits.Go(func() {
+			if report, err := ledger.Audit(t.Context(), small); err != nil || !report.OK() || len(report.Checks) < 20 {
+				t.Errorf("%d checks, %v", len(report.Checks), err)
+			}
+		})
+	}
+	audits.Wait()
+}
+
 // BenchmarkAudit audits 200,000 postings that the ledger itself has made, and says
 // what a million would take. (It takes its time with making them.)
 func BenchmarkAudit(b *testing.B) {

@@ -259,6 +259,9 @@ func (b *book) settle(c *command) outcome {
 	if p == nil {
 		return outcome{err: fail(TransferNotFound, "the transfer has no payment")}
 	}
+	if p.fence != c.settle.Fence && !fault.Planted("no_fence") {
+		return outcome{err: fail(Fenced, "another worker has taken the payment over")}
+	}
 	if t.State != Pending && !fault.Planted("finalise_without_state_check") {
 		if (t.State == Posted) == c.settle.Executed {
 			if fault.Planted("double_credit_on_replayed_settlement") && t.Kind == KindDeposit {
@@ -267,12 +270,9 @@ func (b *book) settle(c *command) outcome {
 				b.added = append(b.added, &twin)
 				b.move(&twin, b.accounts[t.DebitAccount], b.accounts[t.CreditAccount], t.Amount.Minor)
 			}
-			return done(t, !c.unsure || p.fence != c.settle.Fence)
+			return done(t, !c.unsure)
 		}
 		return outcome{err: fail(SettlementConflicts, "the payment is settled already, and the other way")}
-	}
-	if p.fence != c.settle.Fence && !fault.Planted("no_fence") {
-		return outcome{err: fail(Fenced, "another worker has taken the payment over")}
 	}
 	debit, credit := b.accounts[t.DebitAccount], b.accounts[t.CreditAccount]
 	switch {

@@ -28,6 +28,10 @@
 // same batch again: its locks wait for whatever became of the first attempt, and
 // the keys then tell.
 //
+// Whoever wants to know what happens reads events in the order (xid, id) below the
+// oldest running transaction: events.go says why. feed.go reads them once for all
+// who listen in this process.
+//
 // decide.go is the rule book and does no I/O; batch.go holds the SQL; every rule
 // that a table can hold stands in migrations/ once more.
 package ledger

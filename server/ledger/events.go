@@ -121,6 +121,16 @@ func (l *Ledger) Horizon(ctx context.Context) (Position, error) {
 	return p, nil
 }
 
+// edges are the horizon and, behind it, a position that nothing has reached yet:
+// once the horizon is there, all that was committed before now can be read.
+func (l *Ledger) edges(ctx context.Context) (horizon, end Position, err error) {
+	const edges = `SELECT pg_snapshot_xmin(s), pg_snapshot_xmax(s) FROM pg_current_snapshot() s`
+	if err := l.pool.QueryRow(ctx, edges).Scan(&horizon.xid, &end.xid); err != nil {
+		return horizon, end, unavailable("find the newest event", err)
+	}
+	return horizon, end, nil
+}
+
 // PositionAt is a position before every event from t on, and not far before it:
 // within a minute, which is longer than any transaction of ours may take. A time
 // to come is TimeInFuture.

@@ -116,7 +116,7 @@ func TestEventsTellTransfersAsTheyStood(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.user(100_00), h.user(0)
-	from := h.horizon()
+	from := h.everythingSoFar()
 	sent := h.pay(alice, bob, 5_00)
 	if _, err := h.Reverse(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: sent.ID, Amount: 1_00}); err != nil {
 		t.Fatal(err)
@@ -167,7 +167,7 @@ func TestALateCommitIsNotSkipped(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.user(100_00), h.user(0)
-	began := h.horizon()
+	began := h.everythingSoFar()
 	x := h.listen(bob)
 
 	late := h.beginLate(alice, bob)

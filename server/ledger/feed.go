@@ -52,8 +52,11 @@ type Listener struct {
 	Events <-chan *Event
 	// From is where it began: what comes after it is sent to Events.
 	From Position
-	// Horizon is one that lies behind every event that could be told before.
+	// Horizon is that of the moment: no event that anybody was told lies behind it.
 	Horizon Position
+	// End is behind all that was committed before: once the horizon has got there, all
+	// of it can be read.
+	End Position
 
 	events chan *Event
 	user   uuid.UUID
@@ -70,7 +73,7 @@ func newFeed(l *Ledger) *feed {
 // TooManyStreams, too many in all Unavailable.
 func (l *Ledger) Listen(ctx context.Context, user uuid.UUID) (*Listener, error) {
 	f := l.feed
-	horizon, err := l.Horizon(ctx)
+	horizon, end, err := l.edges(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +91,7 @@ func (l *Ledger) Listen(ctx context.Context, user uuid.UUID) (*Listener, error) 
 		f.done.Go(f.tail)
 	}
 	events := make(chan *Event, feedBuffer)
-	x := &Listener{Events: events, From: f.position, Horizon: horizon, events: events, user: user, feed: f}
+	x := &Listener{Events: events, From: f.position, Horizon: horizon, End: end, events: events, user: user, feed: f}
 	if f.listeners[user] == nil {
 		f.listeners[user] = make(map[*Listener]struct{})
 	}

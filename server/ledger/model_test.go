@@ -200,12 +200,12 @@ func (m *model) settle(r request, commit bool) answer {
 	switch {
 	case e.state == ledger.Refused:
 		return answer{code: ledger.TransferNotFound} // it never got a payment
+	case r.fence != e.fence:
+		return answer{code: ledger.Fenced}
 	case e.state == state:
 		return answer{state: state, posted: e.posted, replayed: true}
 	case e.state != ledger.Pending:
 		return answer{code: ledger.SettlementConflicts}
-	case r.fence != e.fence:
-		return answer{code: ledger.Fenced}
 	}
 	a := answer{state: state}
 	if r.executed {

@@ -138,9 +138,9 @@ func (l *Ledger) Reverse(ctx context.Context, f FollowUp) (Result, error) {
 	return l.followUp(ctx, opReverse, f)
 }
 
-// Settle ends a deposit or withdrawal as the bank said. Settling it the same way
-// again changes nothing; an older fence than the payment's gives Fenced, another
-// outcome than the stored one SettlementConflicts.
+// Settle ends a deposit or withdrawal as the bank said. Another fence than the
+// payment's gives Fenced, whatever has become of it. Settling it the same way again
+// changes nothing; another outcome than the stored one gives SettlementConflicts.
 func (l *Ledger) Settle(ctx context.Context, s Settlement) (Result, error) {
 	if err := fault.Point("ledger.settle"); err != nil {
 		return Result{}, unavailable("settle", err)

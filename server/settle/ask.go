@@ -21,10 +21,11 @@ const (
 
 // reply is what came of one attempt.
 type reply struct {
-	answer  bank.Answer // definite only where Status has said it
-	what    string      // for the payment's log, where it is not definite
-	err     error       // why it is not
-	differs *Difference // the bank told two things
+	answer      bank.Answer // definite only where Status has said it
+	what        string      // for the payment's log, where it is not definite
+	err         error       // why it is not
+	unconfirmed string      // what Submit answered, where Status has not said so
+	differs     string      // the kind of difference where the bank told two things, or ""
 }
 
 // ask submits a payment at its first attempt. Later the bank may have it already,
@@ -33,9 +34,6 @@ type reply struct {
 //
 // No money moves on what Submit answers: Status must say the same.
 func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
-	if !s.breaker.admit() {
-		return reply{what: loggedUnknown, err: errBreakerOpen}
-	}
 	defer func() {
 		if cause := recover(); cause != nil { // one payment's defect is not everybody's
 			r = reply{what: loggedUnknown, err: fmt.Errorf("panic while the bank was asked: %v", cause)}
@@ -52,7 +50,7 @@ func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
 		}
 		answer, err := s.bank.Status(ctx, c.instruction)
 		if err != nil || answer.Outcome != bank.Unknown {
-			return s.told(c, answer, err)
+			return s.told(answer, err)
 		}
 		if answer.NotSeen && fault.Planted("not_found_is_rejection") {
 			return reply{answer: bank.Answer{Outcome: bank.Rejected}}
@@ -63,15 +61,18 @@ func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
 		return reply{what: what, err: err}
 	}
 	first, err := s.bank.Submit(ctx, c.instruction)
-	if err := fault.Point("settle.after_submit"); err != nil {
-		return reply{what: loggedUnknown, err: err}
+	if failed := fault.Point("settle.after_submit"); failed != nil && err == nil && first.Outcome != bank.Unknown {
+		return reply{what: loggedUnknown, err: failed, unconfirmed: first.Outcome.String()}
 	}
 	if err != nil || first.Outcome == bank.Unknown {
-		r = s.told(c, first, err)
+		r = s.told(first, err)
 		if r.what == loggedUnknown {
 			r.what = what
 		}
 		return r
+	}
+	if fault.Planted("submit_believed") {
+		return reply{answer: first}
 	}
 	return s.confirm(ctx, c, first)
 }
@@ -83,7 +84,9 @@ func (s *Settler) confirm(ctx context.Context, c claim, first bank.Answer) reply
 	}
 	second, err := s.bank.Status(ctx, c.instruction)
 	if err != nil {
-		return s.told(c, bank.Answer{}, err)
+		r := s.told(second, err)
+		r.unconfirmed = first.Outcome.String()
+		return r
 	}
 	if second.Outcome == first.Outcome {
 		return reply{answer: second}
@@ -93,24 +96,24 @@ func (s *Settler) confirm(ctx context.Context, c claim, first bank.Answer) reply
 		now = "it has not seen it"
 	}
 	err = fmt.Errorf("the bank answered %s, and asked again: %s", first.Outcome, now)
-	return reply{what: loggedContradiction, err: err, differs: difference(c, AnswersDiffer, err)}
+	return reply{what: loggedContradiction, err: err, unconfirmed: first.Outcome.String(), differs: AnswersDiffer}
 }
 
 // told is the reply that one answer makes.
-func (s *Settler) told(c claim, answer bank.Answer, err error) reply {
+func (s *Settler) told(answer bank.Answer, err error) reply {
 	switch {
 	case errors.Is(err, bank.CodeContradiction):
-		return reply{what: loggedContradiction, err: err, differs: difference(c, AmountDiffers, err)}
+		return reply{what: loggedContradiction, err: err, differs: AmountDiffers}
 	case errors.Is(err, bank.CodeConflict):
-		return reply{what: loggedContradiction, err: err, differs: difference(c, AnswersDiffer, err)}
+		return reply{what: loggedContradiction, err: err, differs: AnswersDiffer}
 	case err == nil && answer.Outcome == bank.Unknown:
 		return reply{what: loggedUnknown, err: errors.New("the bank has not said what became of it")}
 	}
 	return reply{answer: answer, what: loggedUnknown, err: err}
 }
 
-func difference(c claim, kind string, why error) *Difference {
-	return &Difference{Kind: kind, Ref: c.instruction.Ref, Transfer: c.transfer, Detail: plain(why.Error())}
+func difference(c claim, kind string, why error) Difference {
+	return Difference{Kind: kind, Ref: c.instruction.Ref, Transfer: c.transfer, Detail: plain(why.Error())}
 }
 
 // final tells whether err is a contradiction by which the bank stands when it is

@@ -12,10 +12,9 @@ import (
 // probeEvery is how long an open breaker lets nobody ask.
 const probeEvery = time.Second
 
-// errBreakerOpen is why the bank was not asked.
-var errBreakerOpen = errors.New("the bank does not answer at present and was not asked")
-
 // breaker keeps payments from queueing up in front of a bank that cannot be reached.
+// It is asked before a payment is claimed: an attempt that could only fail is none,
+// and what stays due is driven as soon as the bank is back.
 //
 //	closed ──too many failures in a row──► open ──a second later──► one may probe
 //	   ▲                                    ▲                            │
@@ -40,7 +39,7 @@ func (s *Settler) BreakerOpen() bool {
 	return s.breaker.open()
 }
 
-// admit tells whether the bank may be asked. Whoever may must report.
+// admit tells whether the bank may be asked now. Whoever asks must report.
 func (b *breaker) admit() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -50,8 +49,24 @@ func (b *breaker) admit() bool {
 	if b.now().Before(b.probeAt) {
 		return false
 	}
-	b.probeAt = b.now().Add(probeEvery) // for the next one, should this one never report
+	b.probeAt = b.now().Add(probeEvery) // for the next one, should this one find nothing to ask
 	return true
+}
+
+// admits is how many of so many may ask now.
+func (b *breaker) admits(many int) int {
+	b.mu.Lock()
+	closed := !b.open()
+	b.mu.Unlock()
+	switch {
+	case many <= 0:
+		return 0
+	case closed:
+		return many
+	case b.admit():
+		return 1
+	}
+	return 0
 }
 
 // report takes in how it went. Only silence counts against the bank: a refusal or

@@ -3,6 +3,7 @@ package settle
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"testing"
@@ -71,7 +72,7 @@ func TestClaim(t *testing.T) {
 		}
 	}
 	nobody("held")
-	h.must(s.postpone(t.Context(), c, time.Hour, loggedUnknown, "later"))
+	h.must(s.postpone(t.Context(), c, time.Hour, reply{what: loggedUnknown, err: errors.New("later")}))
 	nobody("not due")
 
 	// What is late for a postponed claim changes nothing.
@@ -80,7 +81,7 @@ func TestClaim(t *testing.T) {
 	}
 	nobody("renewed late")
 
-	h.must(s.postpone(t.Context(), c, 0, loggedUnknown, "twice"))
+	h.must(s.postpone(t.Context(), c, 0, reply{what: loggedUnknown, err: errors.New("twice")}))
 	nobody("given back twice")
 
 	h.expireLease(id) // as if its time had come
@@ -131,7 +132,7 @@ func TestZombieIsFenced(t *testing.T) {
 	for _, outcome := range []bank.Outcome{bank.Executed, bank.Rejected} {
 		h.must(s.finish(t.Context(), zombie, bank.Answer{Outcome: outcome}))
 	}
-	h.must(s.postpone(t.Context(), zombie, 0, loggedUnknown, "zombie"))
+	h.must(s.postpone(t.Context(), zombie, 0, reply{what: loggedUnknown, err: errors.New("zombie")}))
 	h.must(s.review(t.Context(), zombie, "exhausted", bank.CodeTimeout))
 	if stands, err := s.renew(t.Context(), zombie); stands || err != nil {
 		t.Errorf("the zombie's claim stands: %v", err)
@@ -279,20 +280,32 @@ func TestOneClaimant(t *testing.T) {
 func TestDelay(t *testing.T) {
 	t.Parallel()
 	s := New(Config{FirstDelay: 500 * time.Millisecond, MaxDelay: 30 * time.Second})
-	for attempts, longest := range map[int]time.Duration{
-		1: 500 * time.Millisecond, 2: time.Second, 3: 2 * time.Second, 6: 16 * time.Second,
-		7: 30 * time.Second, 16: 30 * time.Second, 17: 30 * time.Second, 1_000_000: 30 * time.Second,
+	for _, c := range []struct {
+		attempts     int
+		age, longest time.Duration
+	}{
+		{1, time.Hour, 500 * time.Millisecond},
+		{2, 0, time.Second},
+		{3, 0, 2 * time.Second},
+		{6, 0, youngDelay},
+		{6, time.Minute, youngDelay},
+		{6, 2 * time.Minute, 12 * time.Second},
+		{6, time.Hour, 16 * time.Second},
+		{7, time.Hour, 30 * time.Second},
+		{17, time.Hour, 30 * time.Second},
+		{1_000_000, time.Hour, 30 * time.Second},
+		{1_000_000, 0, youngDelay},
 	} {
 		seen := map[time.Duration]bool{}
 		for range 200 {
-			d := s.delay(attempts)
-			if d < longest/2 || d > longest {
-				t.Fatalf("attempt %d: %v, want %v to %v", attempts, d, longest/2, longest)
+			d := s.delay(c.attempts, c.age)
+			if d < c.longest/2 || d > c.longest {
+				t.Fatalf("attempt %d after %v: %v, want %v to %v", c.attempts, c.age, d, c.longest/2, c.longest)
 			}
 			seen[d] = true
 		}
 		if len(seen) < 100 {
-			t.Errorf("attempt %d: no jitter", attempts)
+			t.Errorf("attempt %d: no jitter", c.attempts)
 		}
 	}
 }

@@ -76,7 +76,7 @@ func (j *Janitor) redrive(ctx context.Context) error {
 	if fault.Planted("hint_only") {
 		return nil
 	}
-	limit := min(cap(j.slots)-len(j.slots), janitorTakes)
+	limit := j.settler.breaker.admits(min(cap(j.slots)-len(j.slots), janitorTakes))
 	if limit == 0 {
 		return nil
 	}
@@ -156,9 +156,14 @@ func (j *Janitor) reconcile(ctx context.Context) {
 	}
 }
 
+var errBankAway = errors.New("the bank does not answer at present")
+
 func (j *Janitor) lookAtStatement(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reconcileWithin)
 	defer cancel()
+	if !j.settler.breaker.admit() {
+		return errBankAway
+	}
 	_, err := j.settler.Reconcile(ctx)
 	return errors.Join(err, j.settler.pruneCallbacks(ctx))
 }

@@ -199,7 +199,7 @@ func TestOriginalDefect11(t *testing.T) {
 		t.Fatalf("claimed %d of 3, %v", len(got), err)
 	} else {
 		for _, c := range got {
-			h.must(s.postpone(t.Context(), c, 0, loggedStopped, "only counted"))
+			h.must(s.postpone(t.Context(), c, 0, reply{what: loggedStopped, err: errors.New("only counted")}))
 		}
 	}
 	// A round takes no more than it has slots; the next begins when there are free

@@ -23,9 +23,10 @@ type claim struct {
 	fence       int64
 	attempts    int // this one included
 	age         time.Duration
+	unconfirmed string // what Submit answered at an earlier attempt, if Status has not said so yet
 }
 
-const claimColumns = `transfer_id, direction, external_ref, amount, currency, fence, attempts,
+const claimColumns = `transfer_id, direction, external_ref, amount, currency, fence, attempts, unconfirmed,
 	EXTRACT(EPOCH FROM clock_timestamp() - created_at)::float8`
 
 func scanClaim(row pgx.CollectableRow) (claim, error) {
@@ -34,7 +35,7 @@ func scanClaim(row pgx.CollectableRow) (claim, error) {
 		age float64
 	)
 	err := row.Scan(&c.transfer, &c.instruction.Direction, &c.instruction.Ref, &c.instruction.Amount,
-		&c.instruction.Currency, &c.fence, &c.attempts, &age)
+		&c.instruction.Currency, &c.fence, &c.attempts, &c.unconfirmed, &age)
 	c.age = time.Duration(age * float64(time.Second))
 	return c, err
 }
@@ -135,25 +136,38 @@ func (s *Settler) renew(ctx context.Context, c claim) (bool, error) {
 	return tag.RowsAffected() == 1, nil
 }
 
-// A payment's log gets its line in the statement that does what it tells.
+// A payment's log gets its line, and a difference its record, in the statement that
+// gives the claim back: what was heard is kept whole, or the attempt was in vain. A
+// difference is kept although the claim may have been overtaken.
 const giveBack = `WITH given AS (
 		UPDATE payments SET lease_until = NULL, next_at = clock_timestamp() + $3, last_error = left($5, 500),
-			updated_at = clock_timestamp()
+			unconfirmed = COALESCE(NULLIF($6, ''), unconfirmed), updated_at = clock_timestamp()
 		WHERE transfer_id = $1 AND fence = $2 AND lease_until IS NOT NULL
-		RETURNING transfer_id, attempts)
-	INSERT INTO payment_log (transfer_id, attempt, what, detail)
-	SELECT transfer_id, attempts, $4, left($5, 500) FROM given`
+		RETURNING transfer_id, attempts),
+	log AS (
+		INSERT INTO payment_log (transfer_id, attempt, what, detail)
+		SELECT transfer_id, attempts, $4, left($5, 500) FROM given)
+	INSERT INTO discrepancies (kind, external_ref, transfer_id, detail)
+	SELECT $7, $8, $1, left($5, 500) WHERE $7 <> ''
+	ON CONFLICT (external_ref, kind) DO NOTHING`
 
-// postpone gives the claim back and says when to look again, what came of this
-// attempt, and why.
-func (s *Settler) postpone(ctx context.Context, c claim, delay time.Duration, what, why string) error {
+// postpone gives the claim back and says when to look again, and what came of this
+// attempt.
+func (s *Settler) postpone(ctx context.Context, c claim, delay time.Duration, r reply) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if err := fault.Point("settle.before_postpone"); err != nil {
 		return err
 	}
-	if _, err := s.pool.Exec(ctx, giveBack, c.transfer, c.fence, delay, what, plain(why)); err != nil {
+	if fault.Planted("difference_forgotten") {
+		r.differs = ""
+	}
+	tag, err := s.pool.Exec(ctx, giveBack, c.transfer, c.fence, delay, r.what, plain(r.err.Error()), r.unconfirmed, r.differs, c.instruction.Ref)
+	if err != nil {
 		return fmt.Errorf("postpone payment %s: %w", c.transfer, err)
+	}
+	if tag.RowsAffected() == 1 {
+		s.alert(r.differs, c.instruction.Ref, r.err.Error())
 	}
 	_ = fault.Point("settle.postponed")
 	return nil

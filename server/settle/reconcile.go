@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/fault"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -53,7 +54,7 @@ type Reconciliation struct {
 
 // Reconcile reads what is new on the bank's statement and compares every line that
 // has no counterpart yet with the payment of its ref. What differs is recorded,
-// booked to suspense where both sides are final, and never put right silently.
+// booked to suspense once both sides are final, and never put right silently.
 // Any number of processes may do it at once.
 func (s *Settler) Reconcile(ctx context.Context) (Reconciliation, error) {
 	var r Reconciliation
@@ -62,6 +63,9 @@ func (s *Settler) Reconcile(ctx context.Context) (Reconciliation, error) {
 		return r, err
 	}
 	r.Read = read
+	if err := fault.Point("settle.statement_kept"); err != nil {
+		return r, err
+	}
 	for after := int64(0); ; {
 		pairs, err := s.openLines(ctx, after)
 		if err != nil {
@@ -105,6 +109,10 @@ func (s *Settler) readStatement(ctx context.Context) (read int, all bool, err er
 	}
 	for range maxPages {
 		page, err := s.bank.Statement(ctx, after, bank.MaxPageSize)
+		s.breaker.report(ctx, err)
+		if err == nil {
+			err = fault.Point("settle.statement_read")
+		}
 		if err != nil {
 			return read, false, fmt.Errorf("read the bank's statement: %w", err)
 		}
@@ -138,13 +146,13 @@ type pair struct {
 	line     bank.Entry
 	outcome  string
 	transfer *uuid.UUID
-	state    *string // of the payment
+	state    ledger.PaymentState // of the payment
 	ours     bank.Instruction
 }
 
 func (s *Settler) openLines(ctx context.Context, after int64) ([]pair, error) {
 	const open = `SELECT l.seq, l.external_ref, l.direction, l.amount, l.currency, l.outcome,
-			p.transfer_id, p.state, COALESCE(p.direction, ''), COALESCE(p.amount, 0), COALESCE(p.currency, '')
+			p.transfer_id, COALESCE(p.state, ''), COALESCE(p.direction, ''), COALESCE(p.amount, 0), COALESCE(p.currency, '')
 		FROM statement_lines l LEFT JOIN payments p ON p.external_ref = l.external_ref
 		WHERE l.state = 'open' AND l.seq > $1 ORDER BY l.seq LIMIT $2`
 	rows, err := s.pool.Query(ctx, open, after, compareAtOnce)
@@ -171,35 +179,53 @@ func (s *Settler) compare(ctx context.Context, p pair, r *Reconciliation) error 
 		return s.differ(ctx, p, d, r)
 	}
 	d.Transfer = *p.transfer
-	state := ledger.PaymentState(*p.state)
+	ended := p.state == ledger.PaymentExecuted || p.state == ledger.PaymentRejected
 	switch {
 	case p.line.Direction != p.ours.Direction || p.line.Amount != p.ours.Amount || p.line.Currency != p.ours.Currency:
 		d.Kind = AmountDiffers
 		d.Detail += fmt.Sprintf("; asked for: %s of %d %s", p.ours.Direction, p.ours.Amount, p.ours.Currency)
-		return s.differ(ctx, p, d, r)
-	case state != ledger.PaymentExecuted && state != ledger.PaymentRejected:
+		if !ended { // told now, booked when we know what is on our side
+			r.Open++
+			return s.record(ctx, d, r)
+		}
+	case !ended:
 		r.Open++
 		return nil
-	case string(state) == p.outcome:
+	case string(p.state) == p.outcome:
 		r.Matched++
 		return s.close(ctx, p.line.Seq, "matched")
-	case state == ledger.PaymentRejected:
+	case p.state == ledger.PaymentRejected:
 		d.Kind = ExecutedNotPosted
 	default:
 		d.Kind = PostedNotExecuted
 	}
-	booked, err := s.ledger.Suspend(ctx, ledger.Suspension{
-		Ref: p.line.Ref, Cause: d.Kind, Currency: p.line.Currency, Amount: p.line.Amount,
-		IntoClearing: (p.line.Direction == bank.Withdrawal) == (p.outcome == "executed"),
-	})
-	if err != nil {
-		return fmt.Errorf("book %s of %s to suspense: %w", d.Kind, p.line.Ref, err)
-	}
-	d.Suspense = booked.ID
 	return s.differ(ctx, p, d, r)
 }
 
+// differ books a difference to suspense, so that the clearing account says what the
+// statement says: what the bank did comes in, what it did not do goes out.
 func (s *Settler) differ(ctx context.Context, p pair, d Difference, r *Reconciliation) error {
+	cause := d.Kind
+	if p.outcome == "executed" {
+		booked, err := s.ledger.Suspend(ctx, ledger.Suspension{
+			Ref: p.line.Ref, Cause: cause, Currency: p.line.Currency, Amount: p.line.Amount,
+			IntoClearing: p.line.Direction == bank.Withdrawal,
+		})
+		if err != nil {
+			return fmt.Errorf("book %s of %s to suspense: %w", d.Kind, p.line.Ref, err)
+		}
+		d.Suspense, cause = booked.ID, cause+"_undone"
+	}
+	if p.state == ledger.PaymentExecuted {
+		booked, err := s.ledger.Suspend(ctx, ledger.Suspension{
+			Ref: p.line.Ref, Cause: cause, Currency: p.ours.Currency, Amount: p.ours.Amount,
+			IntoClearing: p.ours.Direction == bank.Deposit,
+		})
+		if err != nil {
+			return fmt.Errorf("book %s of %s to suspense: %w", d.Kind, p.line.Ref, err)
+		}
+		d.Suspense = booked.ID
+	}
 	if err := s.record(ctx, d, r); err != nil {
 		return err
 	}
@@ -207,6 +233,9 @@ func (s *Settler) differ(ctx context.Context, p pair, d Difference, r *Reconcili
 }
 
 func (s *Settler) close(ctx context.Context, seq int64, state string) error {
+	if err := fault.Point("settle.before_close"); err != nil {
+		return err
+	}
 	const update = `UPDATE statement_lines SET state = $2 WHERE seq = $1 AND state = 'open'`
 	if _, err := s.pool.Exec(ctx, update, seq, state); err != nil {
 		return fmt.Errorf("close statement line %d: %w", seq, err)
@@ -249,12 +278,17 @@ func (s *Settler) record(ctx context.Context, d Difference, r *Reconciliation) e
 	if err != nil {
 		return fmt.Errorf("record %s of %s: %w", d.Kind, d.Ref, err)
 	}
-	s.log.Error("the bank's books and ours differ", "kind", d.Kind, "ref", d.Ref, "detail", d.Detail)
-	s.config.Metrics.differs(d.Kind)
+	s.alert(d.Kind, d.Ref, d.Detail)
 	if r != nil {
 		r.Found = append(r.Found, d)
 	}
 	return nil
+}
+
+// alert says that a difference was recorded.
+func (s *Settler) alert(kind, ref, detail string) {
+	s.log.Error("the bank's books and ours differ", "kind", kind, "ref", ref, "detail", detail)
+	s.config.Metrics.differs(kind)
 }
 
 func orNull(id uuid.UUID) *uuid.UUID {

@@ -115,18 +115,20 @@ const (
 // statement will say so.
 func (s *Settler) Resolve(ctx context.Context, transfer uuid.UUID, r Resolution) (Payment, error) {
 	const ask = `UPDATE payments SET state = 'unknown', next_at = clock_timestamp(), updated_at = clock_timestamp()
-		WHERE transfer_id = $1 AND state = 'needs_review'`
+		WHERE transfer_id = $1 AND state = 'needs_review' RETURNING attempts`
 	// A new fence, so that no earlier claim can speak for the payment any more.
 	const take = `UPDATE payments SET fence = fence + 1, updated_at = clock_timestamp()
 		WHERE transfer_id = $1 AND state = 'needs_review' RETURNING fence`
 	if r == ResolveAsk {
-		tag, err := s.pool.Exec(ctx, ask, transfer)
+		var attempts int
+		err := s.pool.QueryRow(ctx, ask, transfer).Scan(&attempts)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return Payment{}, s.whyNot(ctx, transfer)
+		}
 		if err != nil {
 			return Payment{}, fmt.Errorf("have payment %s asked about: %w", transfer, err)
 		}
-		if tag.RowsAffected() == 0 {
-			return Payment{}, s.whyNot(ctx, transfer)
-		}
+		s.config.Hint(transfer, attempts+1)
 		return s.Payment(ctx, transfer)
 	}
 	var fence int64

@@ -100,9 +100,13 @@ func New(config Config) *Settler {
 }
 
 // SettleOne claims a payment and carries it as far as the bank lets it. A payment
-// that is settled, not due, or held by another is left alone. again is when to
-// look at it next and for which attempt, 0 if never.
+// that is settled, not due, or held by another is left alone; while the bank cannot
+// be reached, any is: it stays due, and the janitor drives it once the bank is back.
+// again is when to look at it next and for which attempt, 0 if never.
 func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (again time.Duration, attempt int, err error) {
+	if !s.breaker.admit() {
+		return 0, 0, nil
+	}
 	c, ok, err := s.claimOne(ctx, transfer)
 	if err != nil || !ok {
 		return 0, 0, err
@@ -120,9 +124,6 @@ func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err 
 	held, release := s.keepLease(ctx, c)
 	defer release()
 	reply := s.ask(held, c)
-	if reply.differs != nil {
-		s.alert(ctx, *reply.differs)
-	}
 	switch {
 	case fault.Planted("void_on_timeout") && errors.Is(reply.err, bank.CodeTimeout),
 		fault.Planted("five_hundred_is_rejection") && errors.Is(reply.err, bank.CodeHTTPStatus),
@@ -133,43 +134,50 @@ func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err 
 		}
 	}
 	if reply.answer.Outcome != bank.Unknown {
+		if err := s.compareAnswers(ctx, c, reply.answer); err != nil {
+			return 0, err
+		}
 		return 0, s.finish(ctx, c, reply.answer)
 	}
 	switch {
 	case ctx.Err() != nil:
 		// We are being stopped, the bank said nothing wrong.
-		return 0, s.postpone(ctx, c, 0, loggedStopped, "the worker was stopped")
+		reply.what, reply.err = loggedStopped, errors.New("the worker was stopped")
+		return 0, s.postpone(ctx, c, 0, reply)
 	case held.Err() != nil:
 		s.log.Warn("payment was taken over while the bank was asked", "transfer", c.transfer)
 		return 0, nil
 	case final(reply.err) && c.attempts >= s.config.MaxAttempts:
-		return 0, s.review(ctx, c, "contradiction", reply.err)
+		return 0, s.giveUp(ctx, c, "contradiction", reply)
 	case errors.Is(reply.err, bank.CodeInvalid): // never sent, and never will be
-		return 0, s.review(ctx, c, "invalid", reply.err)
+		return 0, s.giveUp(ctx, c, "invalid", reply)
 	}
 	return s.again(ctx, c, reply)
 }
 
-// alert records a difference that an attempt came upon. Should that fail, the
-// payment goes on: it is asked again, and the statement will tell.
-func (s *Settler) alert(ctx context.Context, d Difference) {
+// compareAnswers records that the bank now says otherwise than it answered at an
+// earlier attempt. Should that fail, so would settling: the lease runs out, and the
+// payment is looked at again.
+func (s *Settler) compareAnswers(ctx context.Context, c claim, answer bank.Answer) error {
+	now := answer.Outcome.String()
+	if c.unconfirmed == "" || c.unconfirmed == now {
+		return nil
+	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if err := s.record(ctx, d, nil); err != nil {
-		s.log.Error("a difference could not be recorded", "ref", d.Ref, "kind", d.Kind, "error", err)
-	}
+	return s.record(ctx, difference(c, AnswersDiffer, fmt.Errorf("the bank answered %s, and asked again: %s", c.unconfirmed, now)), nil)
 }
 
 // finish gives the bank's word to the ledger, under our fence. It goes on although
 // ctx may have ended: an answer that we have is not thrown away.
 func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error {
+	if err := fault.Point("settle.before_finish"); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
 	if fault.Planted("double_credit_on_replayed_settlement") { // the word comes twice
 		_, _ = s.ledger.Settle(ctx, ledger.Settlement{Transfer: c.transfer, Fence: c.fence, Executed: answer.Outcome == bank.Executed})
-	}
-	if err := fault.Point("settle.before_finish"); err != nil {
-		return err
 	}
 	result, err := s.ledger.Settle(ctx, ledger.Settlement{
 		Transfer: c.transfer,
@@ -196,7 +204,7 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 		s.log.Error("the bank says the opposite of what it said before", "transfer", c.transfer, "now", answer.Outcome)
 		s.config.Metrics.review(string(known.Code))
 		told := fmt.Errorf("it is settled, and the bank now says: %s", answer.Outcome)
-		return errors.Join(s.note(ctx, c, loggedContradiction, told.Error()), s.record(ctx, *difference(c, AnswersDiffer, told), nil))
+		return errors.Join(s.note(ctx, c, loggedContradiction, told.Error()), s.record(ctx, difference(c, AnswersDiffer, told), nil))
 	case known.Code == ledger.BalanceLimit, known.Code == ledger.Internal:
 		return s.review(ctx, c, string(known.Code), err)
 	}
@@ -208,17 +216,34 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 // when it has been tried often and long enough.
 func (s *Settler) again(ctx context.Context, c claim, r reply) (time.Duration, error) {
 	if c.attempts >= s.config.MaxAttempts && c.age >= s.config.MaxAge {
-		return 0, s.review(ctx, c, "exhausted", r.err)
+		return 0, s.giveUp(ctx, c, "exhausted", r)
 	}
-	delay := s.delay(c.attempts)
+	delay := s.delay(c.attempts, c.age)
 	s.log.Warn("payment outcome unknown, asking again", "transfer", c.transfer, "attempts", c.attempts, "in", delay, "error", r.err)
 	s.config.Metrics.unknown()
-	return delay, s.postpone(ctx, c, delay, r.what, r.err.Error())
+	return delay, s.postpone(ctx, c, delay, r)
 }
 
-// delay before the next attempt: doubling, with jitter of a half.
-func (s *Settler) delay(attempts int) time.Duration {
-	longest := s.config.MaxDelay
+// giveUp leaves the payment to an operator, who is to know what the bank said last.
+func (s *Settler) giveUp(ctx context.Context, c claim, cause string, r reply) error {
+	if r.differs != "" {
+		within, cancel := bounded(ctx)
+		defer cancel()
+		if err := s.record(within, difference(c, r.differs, r.err), nil); err != nil {
+			return err
+		}
+	}
+	return s.review(ctx, c, cause, r.err)
+}
+
+// youngDelay bounds the delay of a payment that is not old: when the bank comes
+// back after a short trouble, nobody waits much longer than the trouble was.
+const youngDelay = 6 * time.Second
+
+// delay before the next attempt of a payment of that age: doubling, but no more
+// than a tenth of what it has waited already, with jitter of a half.
+func (s *Settler) delay(attempts int, age time.Duration) time.Duration {
+	longest := min(s.config.MaxDelay, max(youngDelay, age/10))
 	if shift := attempts - 1; shift < 16 {
 		longest = min(longest, s.config.FirstDelay<<shift)
 	}

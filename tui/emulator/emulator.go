@@ -60,7 +60,7 @@ func New(width, height int) *Screen {
 func (s *Screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	data := append(s.rest, p...)
+	data := slices.Concat(s.rest, p)
 	for len(data) > 0 {
 		if whole := sequenceLength(data); whole == 0 && len(data) < maxRest {
 			break

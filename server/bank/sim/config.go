@@ -40,7 +40,8 @@ type Faults struct {
 	RejectDeposits    float64 // by ref, not by attempt
 	RejectWithdrawals float64
 
-	Lies float64 // share of answers to Submit that name a wrong amount or the opposite status
+	Lies     float64 // share of answers to Submit that name a wrong amount or the opposite status
+	Stubborn float64 // share of refs about whose amount every answer lies, to Submit and to Status
 
 	CallbackDuplicate float64 // share of callbacks sent twice
 	CallbackReorder   float64 // share of callbacks held back by up to CallbackDelay
@@ -78,7 +79,7 @@ func Preset(name string) (Faults, error) {
 func (f Faults) Validate() error {
 	for _, share := range []float64{
 		f.Hang, f.HangFails, f.Fail, f.CutAfter, f.RejectDeposits, f.RejectWithdrawals,
-		f.Lies, f.CallbackDuplicate, f.CallbackReorder,
+		f.Lies, f.Stubborn, f.CallbackDuplicate, f.CallbackReorder,
 	} {
 		if !(share >= 0 && share <= 1) { // also refuses NaN
 			return errors.New("mock bank: a share of faults is not within 0 and 1")

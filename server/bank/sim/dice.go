@@ -70,6 +70,9 @@ func (f Faults) planFor(seed uint64, op, ref string, attempt uint32) plan {
 			p.fail = 503
 		}
 	}
+	if f.stubborn(seed, ref) {
+		p.lie = wrongAmount
+	}
 	if op != opSubmit {
 		return p
 	}
@@ -79,13 +82,18 @@ func (f Faults) planFor(seed uint64, op, ref string, attempt uint32) plan {
 			p.stall = f.StallFor
 		}
 	}
-	if d.throw("lie") < f.Lies {
+	if p.lie == truth && d.throw("lie") < f.Lies {
 		p.lie = wrongAmount
 		if d.throw("which lie") < 0.5 {
 			p.lie = oppositeStatus
 		}
 	}
 	return p
+}
+
+// stubborn depends on the ref alone, too: such a bank cannot be asked into the truth.
+func (f Faults) stubborn(seed uint64, ref string) bool {
+	return dice{seed: seed, ref: ref}.throw("stubborn") < f.Stubborn
 }
 
 // rejects depends on the ref alone: a bank says the same for ever.

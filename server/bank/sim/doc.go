@@ -17,8 +17,8 @@
 //	 answer · silence, then a cut line · a lie
 //
 // The journal, not the answers, is the truth: ReadJournal is how a judge counts
-// executions. GET /v1/payments/{ref} and /v1/statement never lie, and neither
-// shows what is not yet on disk.
+// executions, and ReadLies what it told besides. GET /v1/payments/{ref} lies about
+// stubborn refs alone, /v1/statement never, and neither shows what is not yet on disk.
 //
 // Every fault follows from (seed, ref, attempt), so a run can be replayed;
 // attempts are counted per process and per method. The package may not know

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -254,5 +255,41 @@ func TestPresetShares(t *testing.T) {
 		if math.Abs(count[name]-want) > 0.01*math.Sqrt(want*10) {
 			t.Errorf("%s: %.4f, want %.4f", name, count[name], want)
 		}
+	}
+}
+
+// Every lie is written down before it is told, and about a stubborn ref the bank
+// lies however often it is asked; the journal and the statement stay true.
+func TestLiesAreWrittenDown(t *testing.T) {
+	r := start(t, withFaults(Faults{Stubborn: 1}))
+	in := pay(1)
+	client := r.client(t, patient)
+	if _, err := client.Submit(t.Context(), in); !errors.Is(err, bank.CodeContradiction) {
+		t.Fatalf("submit: %v", err)
+	}
+	for range 2 {
+		if _, err := client.Status(t.Context(), in); !errors.Is(err, bank.CodeContradiction) {
+			t.Fatalf("status: %v", err)
+		}
+	}
+	lies, err := ReadLies(r.journal)
+	if err != nil || len(lies) != 3 || lies[0].Ref != in.Ref || lies[0].Kind != LieAmount || lies[0].At.IsZero() {
+		t.Errorf("got %+v, %v", lies, err)
+	}
+	if entries := r.read(t); len(entries) != 1 || entries[0].Amount != in.Amount {
+		t.Errorf("the journal holds %+v", entries)
+	}
+	page, err := client.Statement(t.Context(), 0, 10)
+	if err != nil || len(page.Entries) != 1 || page.Entries[0].Amount != in.Amount {
+		t.Errorf("the statement says %+v, %v", page, err)
+	}
+	if err := r.SetFaults(Faults{}); err != nil {
+		t.Fatal(err)
+	}
+	if truthOf(t, r, in).Outcome != bank.Executed {
+		t.Error("healed, it does not tell the truth")
+	}
+	if lies, err := ReadLies(filepath.Join(t.TempDir(), "none")); err != nil || len(lies) != 0 {
+		t.Errorf("a bank that never lied: %v, %v", lies, err)
 	}
 }

@@ -80,7 +80,22 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		_ = s.wait(s.ctx, p.stall) // the line is cut either way
 		panic(http.ErrAbortHandler)
 	}
-	writeJSON(w, http.StatusOK, p.lie.tell(e))
+	s.tell(w, r, e, p.lie)
+}
+
+// tell answers about an entry. A lie is written down before it is told, unless there
+// is nobody to tell it to any more.
+func (s *Server) tell(w http.ResponseWriter, r *http.Request, e *Entry, l lie) {
+	if l != truth {
+		if r.Context().Err() != nil {
+			panic(http.ErrAbortHandler)
+		}
+		if err := s.lies.write(Lie{Ref: e.Ref, Kind: l.String(), At: s.cfg.Clock().UTC()}); err != nil {
+			s.refuse(w, err)
+			return
+		}
+	}
+	writeJSON(w, http.StatusOK, l.tell(e))
 }
 
 // endure lives through what comes before execution. It does not watch the
@@ -112,8 +127,10 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, "ref must be 1 to 64 of A-Z a-z 0-9 _ -")
 		return
 	}
+	var p plan
 	if attempt := s.book.countStatus(ref); attempt > 0 {
-		if !s.endure(w, s.faults.Load().planFor(s.cfg.Seed, opStatus, ref, attempt)) {
+		p = s.faults.Load().planFor(s.cfg.Seed, opStatus, ref, attempt)
+		if !s.endure(w, p) {
 			return
 		}
 	}
@@ -124,7 +141,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	case e == nil:
 		writeError(w, http.StatusNotFound, "no payment has this ref")
 	default:
-		writeJSON(w, http.StatusOK, truth.tell(e))
+		s.tell(w, r, e, p.lie)
 	}
 }
 

@@ -26,6 +26,7 @@ type Server struct {
 	cfg    Config
 	faults atomic.Pointer[Faults]
 	book   *book
+	lies   *lieBook
 	post   *postman // nil without callbacks
 	slots  chan struct{}
 
@@ -47,7 +48,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, book: newBook(j, entries), slots: make(chan struct{}, maxInFlight), wait: waitFor}
+	s := &Server{cfg: cfg, book: newBook(j, entries), lies: &lieBook{path: LiesPath(cfg.Journal)}, slots: make(chan struct{}, maxInFlight), wait: waitFor}
 	s.faults.Store(&cfg.Faults)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if cfg.CallbackURL != "" {
@@ -114,7 +115,7 @@ func (s *Server) Close() error {
 		if s.post != nil {
 			s.post.close()
 		}
-		s.closeErr = s.book.journal.close()
+		s.closeErr = errors.Join(s.book.journal.close(), s.lies.close())
 	})
 	return s.closeErr
 }

@@ -1,0 +1,168 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// streaming answers with these lines, then ends, hangs up, or waits for the reader to go.
+func streaming(end string, lines ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, strings.Join(lines, "\n"))
+		_ = http.NewResponseController(w).Flush()
+		switch end {
+		case "hangs up":
+			panic(http.ErrAbortHandler)
+		case "waits":
+			<-r.Context().Done()
+		}
+	}
+}
+
+func openEvents(t *testing.T, server string, tokens TokenStore, o EventOptions) (*EventStream, error) {
+	t.Helper()
+	k, _ := dial(t, server, tokens)
+	s, err := k.Events(t.Context(), o)
+	if err == nil {
+		t.Cleanup(func() { _ = s.Close() })
+	}
+	return s, err
+}
+
+func TestAStreamIsRead(t *testing.T) {
+	long := strings.Repeat("x", 40_000)
+	s := newRemote(t, streaming("", ": hello", "", "id: a", "event: transfer",
+		`data: {"at":"2026-03-01T12:00:00Z","state":"posted",`, `data: "transfer":{"state":"posted","amount":5,"memo":"`+long+`"}}`, "",
+		"event: news", "data: of a later version", "", ":", "", "id: b", "event: live", "data: {}", "",
+		"event: ops", `data: {"at":"2026-03-01T12:00:01Z","redis_ok":true}`, "", "event: transfer", "data: half an ev"))
+	stream, err := openEvents(t, s.URL, StaticToken("x"), EventOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"a transfer", "b live", " ops"}
+	for _, w := range want {
+		e, err := stream.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := e.ID + " " + e.Type; got != w {
+			t.Errorf("got %q, want %q", got, w)
+		}
+		if e.Type == EventTransfer && (e.Transfer.Amount != 5 || *e.Transfer.Memo != long || e.At.IsZero()) {
+			t.Errorf("%+v", e)
+		}
+		if e.Type == EventOps && (!e.Ops.RedisOk || e.At.IsZero()) {
+			t.Errorf("%+v", e)
+		}
+	}
+	// Half an event is none, and then the server has ended it.
+	if _, err := stream.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("at the end: %v", err)
+	}
+	if _, err := stream.Next(); err == nil {
+		t.Error("it goes on after its end")
+	}
+}
+
+func TestAStreamEndsInManyWays(t *testing.T) {
+	unreachable := func(err error) bool {
+		var u *Unreachable
+		return errors.As(err, &u)
+	}
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		opens  bool
+		is     func(error) bool
+	}{
+		"hung up": {streaming("hangs up", ": hello", "", ""), true, unreachable},
+		"no JSON": {streaming("", "event: transfer", "data: {", "", ""), true, func(err error) bool { return err != nil }},
+		"an endless line": {streaming("", ": "+strings.Repeat("x", 300_000)), true,
+			func(err error) bool { return strings.Contains(err.Error(), "too long") }},
+		"too many": {says(429, "too_many_streams", "Retry-After", "1"), false, func(err error) bool {
+			var refused *Error
+			return errors.As(err, &refused) && refused.Code == TooManyStreams && refused.RetryAfter == time.Second
+		}},
+		"not a stream": {wallets, false, func(err error) bool { return err != nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newRemote(t, test.answer)
+			stream, err := openEvents(t, s.URL, StaticToken("x"), EventOptions{})
+			if test.opens != (err == nil) {
+				t.Fatalf("opens: %v", err)
+			}
+			if test.opens {
+				_, err = stream.Next()
+			}
+			if !test.is(err) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// A line that is dead without anybody's saying so, as after a sleep.
+func TestSilenceEndsAStream(t *testing.T) {
+	s := newRemote(t, streaming("waits", ": hello", "", ""))
+	stream, err := openEvents(t, s.URL, StaticToken("x"), EventOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream.silence = 50 * time.Millisecond
+	_, err = stream.Next()
+	var unreached *Unreachable
+	if !errors.As(err, &unreached) || !strings.Contains(err.Error(), "heartbeat") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAStreamEndsWithItsContext(t *testing.T) {
+	s := newRemote(t, streaming("waits", ": hello", "", ""))
+	k, _ := dial(t, s.URL, StaticToken("x"))
+	ctx, cancel := context.WithCancel(t.Context())
+	stream, err := k.Events(ctx, EventOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go cancel()
+	if _, err := stream.Next(); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+// An access token that has run out is traded for a new one, once.
+func TestAStreamRefreshesItsToken(t *testing.T) {
+	var seen []string
+	s := newRemote(t, func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.URL.RequestURI()+" "+r.Header.Get("Authorization"))
+		switch {
+		case r.URL.Path == "/v1/auth/refresh":
+			fmt.Fprint(w, `{"access_token":"new","refresh_token":"r2","expires_in":900,"user":{}}`)
+		case r.Header.Get("Authorization") == "Bearer old":
+			says(401, TokenExpired)(w, r)
+		default:
+			streaming("waits", "id: x", "event: live", "data: {}", "", "")(w, r)
+		}
+	})
+	tokens := MemoryTokens()
+	_ = tokens.Update(t.Context(), func(Credentials) (Credentials, error) {
+		return Credentials{AccessToken: "old", RefreshToken: "r1", ExpiresAt: time.Now().Add(time.Hour)}, nil
+	})
+	stream, err := openEvents(t, s.URL, tokens, EventOptions{Since: "abc", Ops: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := stream.Next(); err != nil || e.Type != EventLive {
+		t.Errorf("%+v, %v", e, err)
+	}
+	want := "/v1/events?since=abc&ops=true Bearer old, /v1/auth/refresh , /v1/events?since=abc&ops=true Bearer new"
+	if got := strings.Join(seen, ", "); got != want {
+		t.Errorf("asked\n%s, want\n%s", got, want)
+	}
+}

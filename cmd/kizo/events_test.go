@@ -1,0 +1,121 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// streams answers each request in turn, the last again and again, and keeps what was asked.
+func newStreams(t *testing.T, asked *[]string, answers ...http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	n := 0 // requests come one after the other
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		*asked = append(*asked, r.URL.Query().Get("since"))
+		answer := answers[min(n, len(answers)-1)]
+		n++
+		answer(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// telling sends these lines; then it ends in order, or stays silent until the reader leaves.
+func telling(ends bool, lines ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, strings.Join(lines, ""))
+		_ = http.NewResponseController(w).Flush()
+		if !ends {
+			<-r.Context().Done()
+		}
+	}
+}
+
+func transferLine(id string, amount int) string {
+	return fmt.Sprintf("id: %s\nevent: transfer\ndata: {\"at\":\"2026-03-01T11:00:00Z\",\"state\":\"posted\",\"transfer\":"+
+		`{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d","kind":"transfer","state":"posted","direction":"in","amount":%d,"currency":"USD",`+
+		`"from":{"handle":"bob"},"to":{"handle":"ada"},"memo":"\u001b]52;c;eA==\u0007lunch","created_at":"2026-03-01T11:00:00Z"}}`+"\n\n", id, amount)
+}
+
+const liveLine = "id: now\nevent: live\ndata: {}\n\n"
+
+func cutLine(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+func TestABrokenLineIsMended(t *testing.T) {
+	var asked []string
+	s := newStreams(t, &asked,
+		telling(true, ": hello\n\n", liveLine, transferLine("a", 1)), // and the server stops
+		cutLine,
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
+		func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(http.StatusTooManyRequests)
+		},
+		telling(true, "event: news\ndata: of another version\n\n", transferLine("b", 2), liveLine, transferLine("c", 3)),
+	)
+	w := newWorld(t, s)
+	a := w.app("events")
+	kizo, err := a.kizo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var slept []time.Duration
+	f := &follower{opts: &eventsOptions{app: a, limit: 3}, kizo: kizo, pause: time.Second,
+		sleep: func(_ context.Context, d time.Duration) error {
+			slept = append(slept, d)
+			return nil
+		}}
+	if err := f.follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(asked, " "); got != " a a a a" {
+		t.Errorf("asked for what comes after %q", got)
+	}
+	for i, id := range []string{"a", "b", "c"} {
+		contains(t, &w.out, fmt.Sprintf(`{"event_id":%q,"at":"2026-03-01T11:00:00Z","amount":%d`, id, i+1))
+	}
+	contains(t, &w.err, "Connection lost", "Connected again; nothing was missed.")
+	if lost := strings.Count(w.err.String(), "Connection lost"); lost != 1 {
+		t.Errorf("told %d times that the line is broken", lost)
+	}
+	// net/http repeats by itself what was cut on a connection that it had used before.
+	if last := slept[len(slept)-1]; len(slept) < 3 || last < 7*time.Second || last > time.Minute {
+		t.Errorf("slept %v", slept)
+	}
+	if strings.ContainsAny(w.out.String(), "\x1b\x07") {
+		t.Error("a memo reached the terminal as it came")
+	}
+}
+
+func TestSomeLinesCannotBeMended(t *testing.T) {
+	var asked []string
+	s := newStreams(t, &asked, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, `{"code":"session_revoked","detail":"the session has ended"}`)
+	})
+	newWorld(t, s).expect(exitNotLoggedIn, "events")
+	if len(asked) != 1 {
+		t.Errorf("asked %d times", len(asked))
+	}
+}
+
+func TestCtrlCEndsFollowing(t *testing.T) {
+	var asked []string
+	s := newStreams(t, &asked, telling(false, liveLine, transferLine("a", 1250)))
+	x := onTerminal(t, newWorld(t, s), "events")
+	x.until("@bob")
+	x.types("\x03")
+	if code := x.exitCode(); code != exitInterrupted {
+		t.Errorf("exit code %d:\n%s", code, x.shown.String())
+	}
+	if line := x.shown.String(); !strings.Contains(line, "+12.50 USD") || !strings.Contains(line, "from @bob") || strings.Contains(line, "\x1b]52") {
+		t.Errorf("%q", line)
+	}
+}

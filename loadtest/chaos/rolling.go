@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// restarts of a rolling restart: each of the two APIs ten times.
+const restarts = 20
+
+// rolling restarts the APIs in turn, the next once the one before is ready.
+func rolling(ctx context.Context, h *house, w *workload) error {
+	if err := h.bank.restart(h.options.preset); err != nil {
+		return err
+	}
+	began := time.Now()
+	for i := range restarts {
+		pause(ctx, time.Until(began.Add(time.Duration(i+1)*h.options.duration/(restarts+1))))
+		d := h.daemons[i%2]
+		p := d.alive()
+		if p == nil || !p.signal(syscall.SIGTERM) {
+			return fmt.Errorf("%s is not there to be restarted", d.name)
+		}
+		<-p.done
+		for d.alive() == p { // until the next generation is there
+			pause(ctx, 5*time.Millisecond)
+		}
+		if err := d.waitReady(ctx); err != nil {
+			return err
+		}
+		h.diary.count("rolling restart")
+	}
+	pause(ctx, time.Until(began.Add(h.options.duration)))
+	return ctx.Err()
+}
+
+func judgeRolling(r *result) []row {
+	_, counts := r.house.diary.done()
+	return []row{
+		{"restarts", fmt.Sprint(counts["rolling restart"]), target(counts["rolling restart"] == restarts, fmt.Sprint(restarts))},
+		{"requests sent again on a new connection", fmt.Sprint(r.repeated), ""},
+		{"requests that failed", fmt.Sprint(r.failedRequests), target(r.failedRequests == 0, "0")},
+		{"requests/s", fmt.Sprintf("%.0f", r.rate), target(r.rate >= 195, "200, give or take 5")},
+	}
+}
+
+// plainly is how a plain HTTP client behaves: where the connection breaks it asks
+// once more, on a new one, and nothing else counts as an answer than the API's own.
+func (w *workload) plainly(ctx context.Context, o *operation) {
+	a := w.client.send(ctx, w.history, o)
+	if a.Status == 0 { // a pooled connection would only be another that is being closed
+		w.repeated.Add(1)
+		anew := *w.client
+		anew.http = w.anew
+		a = anew.send(ctx, w.history, o)
+	}
+	if a.Status == 0 || a.Status >= http.StatusInternalServerError {
+		w.failed.Add(1)
+		w.client.house.note("failed: %s", o)
+	}
+}
+
+// balancer is one address in front of all APIs, as dumb as can be: a connection goes
+// to the next of them that accepts it.
+type balancer struct {
+	house    *house
+	listener net.Listener
+	turn     atomic.Int64
+	serving  sync.WaitGroup
+}
+
+func startBalancer(h *house) (*balancer, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed by close
+	if err != nil {
+		return nil, fmt.Errorf("listen for the balancer: %w", err)
+	}
+	b := &balancer{house: h, listener: listener}
+	b.serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go b.serve(conn)
+		}
+	})
+	return b, nil
+}
+
+func (b *balancer) url() string { return "http://" + b.listener.Addr().String() }
+
+func (b *balancer) serve(client net.Conn) {
+	defer client.Close()
+	server := b.dial()
+	if server == nil {
+		return
+	}
+	defer server.Close()
+	go func() {
+		_, _ = io.Copy(server, client)
+		_ = server.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // we dialled tcp
+	}()
+	_, _ = io.Copy(client, server)
+}
+
+func (b *balancer) dial() net.Conn {
+	apis := b.house.apis()
+	first := int(b.turn.Add(1))
+	for i := range apis {
+		address := apis[(first+i)%len(apis)][len("http://"):]
+		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil { //nolint:noctx // bounded
+			return conn
+		}
+	}
+	return nil
+}
+
+func (b *balancer) close() {
+	_ = b.listener.Close()
+	b.serving.Wait()
+}

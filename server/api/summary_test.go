@@ -1,0 +1,35 @@
+package api_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/server/api"
+)
+
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1000)
+	h.post(alice, "/v1/transfers", pay(bob, 300)).want(201)
+	h.authorise(alice, bob, 50)
+	h.post(alice, "/v1/wallets", fields{"currency": "EUR"}).want(201)
+	s := read[api.Summary](h.get(alice, "/v1/summary").want(200))
+	equal(t, "wallets", len(s.Wallets), 2)
+	w := s.Wallets[0]
+	equal(t, "balance", w.Wallet.Balance, 700)
+	equal(t, "available", w.Wallet.Available, 650)
+	equal(t, "in", *w.Month.In, 1000)
+	equal(t, "out", *w.Month.Out, 300)
+	equal(t, "count", w.Month.Count, 2)
+	equal(t, "pending", s.Pending, api.PendingCounts{In: 0, Out: 1})
+	equal(t, "trend", len(w.Trend), 14)
+	equal(t, "today", w.Trend[13].Balance, 700)
+	equal(t, "its day", w.Trend[13].Day.Format(time.DateOnly), s.At.Format(time.DateOnly))
+	equal(t, "before", w.Trend[12].Balance, 0)
+	equal(t, "recent", len(s.Recent), 3)
+	equal(t, "newest", s.Recent[0].Kind, api.TransferKind("authorization"))
+	equal(t, "empty", s.Wallets[1].Trend[13].Balance, 0)
+	his := read[api.Summary](h.get(bob, "/v1/summary").want(200))
+	equal(t, "bob's pending", his.Pending, api.PendingCounts{In: 1, Out: 0})
+}

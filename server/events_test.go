@@ -1,0 +1,161 @@
+package server_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+// client is the client as the command line and the dashboard use it.
+func (p *person) client() *client.Kizo {
+	p.t.Helper()
+	k, err := client.New(client.Config{Server: p.url, Tokens: client.StaticToken(p.token)})
+	must(p.t, err)
+	return k
+}
+
+func (p *person) follow(since string, ops bool) *client.EventStream {
+	p.t.Helper()
+	s, err := p.client().Events(p.t.Context(), client.EventOptions{Since: since, Ops: ops})
+	must(p.t, err)
+	p.t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// A kizod is stopped with a stream open, which does not hold it up, and another takes
+// over: the client goes on where it was, and knows all that happened meanwhile.
+func TestEventsOutliveKizod(t *testing.T) {
+	t.Parallel()
+	c := config(t, pgtest.New(t).AppURL)
+	c.DrainTimeout = time.Minute
+	first, second := start(t, c), start(t, c)
+	alice, bob := signUp(t, first.URL(), "alice"), signUp(t, first.URL(), "bob")
+	_, err := alice.ask("/v1/deposits", 0, usd(5_00)) // pending for good: there is no bank
+	must(t, err)
+	alice.url, bob.url = second.URL(), second.URL()
+	_, err = bob.ask("/v1/deposits", 0, usd(7_00))
+	must(t, err)
+
+	var told []int64
+	stream, last := (&person{t, first.URL(), "bob", bob.token}).follow(time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), false), ""
+	read := func(until func(client.Event) bool) error {
+		for {
+			e, err := stream.Next()
+			if err != nil {
+				return err
+			}
+			if e.ID != "" {
+				last = e.ID
+			}
+			if e.Type == client.EventTransfer {
+				told = append(told, e.Transfer.Amount)
+			}
+			if until(e) {
+				return nil
+			}
+		}
+	}
+	live := func(e client.Event) bool { return e.Type == client.EventLive }
+	must(t, read(live))
+	began := time.Now()
+	must(t, first.Close())
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("a stream held Close for %v", took)
+	}
+	if err := read(func(client.Event) bool { return false }); err == nil {
+		t.Error("the stream goes on")
+	}
+	_, err = bob.ask("/v1/deposits", 0, usd(8_00)) // while nobody listens
+	must(t, err)
+	stream = bob.follow(last, false)
+	must(t, read(live))
+	_, err = bob.ask("/v1/deposits", 0, usd(9_00))
+	must(t, err)
+	must(t, read(func(e client.Event) bool { return e.Type == client.EventTransfer && e.Transfer.Amount == 9_00 }))
+	if want := []int64{7_00, 8_00, 9_00}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
+}
+
+// A whole kizod knows everything; one that only answers requests says null.
+func TestSnapshotsForOperators(t *testing.T) {
+	t.Parallel()
+	dir := pgtest.TempDir(t)
+	d := startDev(t, server.DevConfig{Dir: dir, RedisInProcess: true})
+	alice, olga := signUp(t, d.URL(), "alice"), signUp(t, d.URL(), "olga")
+	_, err := alice.client().Events(t.Context(), client.EventOptions{Ops: true})
+	var refused *client.Error
+	if !errors.As(err, &refused) || refused.Code != client.Forbidden {
+		t.Fatalf("alice is shown the queues: %v", err)
+	}
+	execute(t, d.OwnerURL(), `UPDATE users SET role = 'operator' WHERE handle = 'olga'`)
+	stream := olga.follow("", true)
+	next := func(enough func(*client.OpsSnapshot) bool) *client.OpsSnapshot {
+		for range 30 {
+			e, err := stream.Next()
+			must(t, err)
+			if e.Ops != nil && enough(e.Ops) {
+				return e.Ops
+			}
+		}
+		t.Fatal("thirty snapshots in vain")
+		return nil
+	}
+	next(func(*client.OpsSnapshot) bool { return true })
+	alice.mustAsk("/v1/deposits", usd(100_00))
+	settled := next(func(s *client.OpsSnapshot) bool { return s.Settlement != nil && s.Settlement.Count > 0 })
+	if p50 := settled.Settlement.P50Ms; p50 == nil || *p50 <= 0 || *p50 > *settled.Settlement.P99Ms {
+		t.Errorf("settlement: %+v", settled.Settlement)
+	}
+	if settled.IntervalMs < 500 || settled.IntervalMs > 10_000 || settled.Database.BatchSize == nil || !settled.Database.Ok || !settled.RedisOk {
+		t.Errorf("%+v", settled)
+	}
+	if settled.Queues == nil || (*settled.Queues)[0].Name != "bank" || settled.BankBreaker == nil || *settled.BankBreaker != "closed" {
+		t.Errorf("%+v", settled)
+	}
+	full := next(func(s *client.OpsSnapshot) bool {
+		return s.Workers != nil && s.Workers.Servers == 1 && s.Janitor != nil
+	})
+	if full.LastAudit != nil || full.Janitor.NeedsReview != 0 || full.Workers.Slots == 0 {
+		t.Errorf("%+v", full)
+	}
+	_, err = olga.client().Audit(t.Context())
+	must(t, err)
+	if audited := next(func(s *client.OpsSnapshot) bool { return s.LastAudit != nil }); !audited.LastAudit.Ok {
+		t.Errorf("%+v", audited.LastAudit)
+	}
+	quiet := next(func(s *client.OpsSnapshot) bool { return s.Settlement.Count == 0 })
+	if quiet.Settlement.P50Ms != nil || quiet.Settlement.PerSecond != 0 {
+		t.Errorf("nothing was settled, and yet %+v", quiet.Settlement)
+	}
+}
+
+// Without its worker, its janitor and Redis, a kizod does not make up what it cannot know.
+func TestSnapshotsSayWhatIsNotKnown(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := start(t, config(t, db.AppURL))
+	olga := signUp(t, s.URL(), "olga")
+	execute(t, db.AdminURL, `UPDATE users SET role = 'operator' WHERE handle = 'olga'`)
+	stream := olga.follow("", true)
+	for {
+		e, err := stream.Next()
+		must(t, err)
+		if e.Ops == nil {
+			continue
+		}
+		o := e.Ops
+		if o.Settlement != nil || o.BankBreaker != nil || o.Queues != nil || o.Workers != nil || o.RedisOk || o.LastAudit != nil {
+			t.Errorf("it makes up %+v", o)
+		}
+		if !o.Database.Ok || o.Janitor == nil {
+			t.Errorf("it does not know %+v", o)
+		}
+		return
+	}
+}

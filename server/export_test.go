@@ -1,0 +1,6 @@
+package server
+
+import "github.com/JDevAman/kizo/server/embedded"
+
+// OwnerURL is the way to a Dev's database as the owner of its tables.
+func (d *Dev) OwnerURL() string { return d.postgres.URL(Database, embedded.OwnerRole) }
