@@ -17,6 +17,7 @@ const (
 	polling
 	lost // a moment ago; what can be had instead is being tried
 	offline
+	loggedOut
 )
 
 // connection is what is known of the line.
@@ -35,12 +36,14 @@ const staleAfter = 5 * time.Second
 func (m *shared) badge() (badge string, fresh bool) {
 	c, old := &m.connection, age(m.now.Sub(m.connection.heard))
 	switch {
-	case c.line == live:
+	case c.line == live && (m.me.Role != client.UserRoleOperator || m.ops.latest == nil || m.now.Sub(c.heard) < staleAfter):
 		return m.GoodBadge.Render(" " + m.glyph("●", "*") + " LIVE "), true
 	case c.line == polling && m.now.Sub(c.heard) < staleAfter:
 		return m.WarnBadge.Render(" " + m.glyph("◐", "~") + " POLL "), true
-	case c.line == polling, c.line == lost && !c.heard.IsZero():
+	case c.line == live, c.line == polling, c.line == lost && !c.heard.IsZero():
 		return m.WarnBadge.Render(" " + m.glyph("◌", "~") + " STALE " + old + " "), false
+	case c.line == loggedOut:
+		return m.WarnBadge.Render(" " + m.glyph("○", "!") + " LOGGED OUT "), false
 	case c.line == offline && c.heard.IsZero():
 		return m.BadBadge.Render(" " + m.glyph("○", "!") + " OFFLINE "), false
 	case c.line == offline:

@@ -105,7 +105,7 @@ func (m *model) heard(msg tea.Msg) tea.Cmd {
 	case meMsg:
 		own = m.known(msg.me)
 	case loggedOutMsg:
-		m.connection = connection{line: connecting, heard: m.connection.heard}
+		m.connection = connection{line: loggedOut, heard: m.connection.heard}
 		if m.login == nil {
 			m.login = newLoginScreen()
 			m.close()
@@ -113,6 +113,9 @@ func (m *model) heard(msg tea.Msg) tea.Cmd {
 	case loggedInMsg:
 		own = m.loggedIn(msg)
 	case lineMsg:
+		if m.connection.line == live && msg.line == lost && m.me.Role != client.UserRoleOperator {
+			m.connection.heard = m.now // until now it was as the server said
+		}
 		m.line(msg)
 		if msg.line == live {
 			own = m.askSummary()

@@ -20,7 +20,9 @@ func (r *operatorRecord) Server() string { return "http://127.0.0.1:7420" }
 // board is a model at a size, with what an operator has.
 func board(t *testing.T, width, height int) *model {
 	t.Helper()
-	m := newModel(*operatorModel(t), func() time.Time { return noon }, func() {})
+	first := *operatorModel(t)
+	first.newKey = func() string { return someKey }
+	m := newModel(first, func() time.Time { return noon }, func() {})
 	m.Update(tea.WindowSizeMsg{Width: width, Height: height})
 	m.Update(meMsg{client.User{Handle: "ada", Name: "Ada", Role: client.UserRoleOperator}})
 	m.Update(lineMsg{line: live})
@@ -130,30 +132,68 @@ func TestABurstAsksOnce(t *testing.T) {
 	}
 }
 
-// TestTheBoardFits any terminal, whatever others wrote.
+// anything is a key, a click, or something that the server says in words that others chose.
+func anything(r *rapid.T, evil *rapid.Generator[string]) tea.Msg {
+	text := evil.Draw(r, "text")
+	t := adasTransfers(1).Items[0]
+	t.Memo, t.To.Handle, t.To.Name, t.Reason = &text, &text, &text, &text
+	person := client.Person{Handle: text, Name: text}
+	failed := errors.New(text)
+	key := rapid.SampledFrom([]string{"1", "2", "3", "4", "5", "?", ":", "/", "esc", "p", "x", "enter", "j", "down", "tab", "l", "h", "G", "a", "c", "y", "b", "q", "m", "ctrl+s"})
+	return rapid.OneOf(
+		rapid.Map(key, func(name string) tea.Msg { return keyMsg(name) }),
+		rapid.Map(key, func(name string) tea.Msg { return keyMsg(name) }),
+		rapid.SampledFrom([]tea.Msg{
+			pageMsg{found: client.TransferList{Items: []client.Transfer{t}}}, pageMsg{pageAsk: pageAsk{list: 1}, err: failed},
+			eventsMsg{events: []client.Event{{Type: client.EventTransfer, Transfer: &t}}},
+			timelineMsg{id: t.Id, story: client.Timeline{Entries: []client.TimelineEntry{{At: noon, What: text}}, WaitsFor: text, Next: text}}, timelineMsg{id: t.Id, err: failed},
+			peopleMsg{prefix: "bo", people: []client.Person{person, person}}, draftMsg{to: text, amount: "1", currency: "USD", memo: text},
+			previewMsg{asked: 1, preview: client.TransferPreview{Currency: text, To: t.To}}, previewMsg{asked: 1, err: failed},
+			sentMsg{key: someKey, err: &client.UnknownOutcome{Key: someKey, Err: failed}}, sentMsg{key: someKey, receipt: client.Receipt{Transfer: t}},
+			loggedOutMsg{failed}, loggedInMsg{me: client.User{Handle: text}}, meMsg{client.User{Handle: text}}, exportedMsg{path: text}, copiedMsg{what: text},
+			tea.WindowSizeMsg{Width: 80, Height: 24}, tickMsg{}, strangerMsg{},
+			tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(text), Paste: true},
+			tea.MouseMsg{X: len(text), Y: len(text) % 40, Button: tea.MouseButtonLeft, Action: tea.MouseActionPress}, tea.MouseMsg{Button: tea.MouseButtonWheelDown},
+		}),
+	).Draw(r, "step")
+}
+
+// TestTheBoardFits any terminal, in any state, whatever others wrote.
 func TestTheBoardFits(t *testing.T) {
 	evil := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"\x1b[2J", "\x1b]52;c;eA==\x07", "\u202eevil", "☰🇩🇪👍🏽", "e\u0301\u0301\u0301\u0301\u0301\u0301", strings.Repeat("山", 300)}))
-	rapid.Check(t, func(r *rapid.T) {
-		width, height := rapid.IntRange(1, 300).Draw(r, "width"), rapid.IntRange(1, 100).Draw(r, "height")
-		m := board(t, width, height)
-		m.me.Handle = evil.Draw(r, "handle")
-		m.Update(summaryMsg{summary: adasSummary(evil.Draw(r, "memo"))})
-		m.summary.Recent[0].From.Handle = ptr(evil.Draw(r, "from"))
-		m.Update(lineMsg{line: rapid.SampledFrom([]line{connecting, live, polling, lost, offline}).Draw(r, "line"), err: errors.New(evil.Draw(r, "error"))})
-		for range rapid.IntRange(0, 8).Draw(r, "keys") {
-			m.Update(keyMsg(rapid.SampledFrom([]string{"1", "2", "3", "4", "5", "?", ":", "/", "esc", "p", "x", "enter", "j", "down", "tab", "l", "h", "G", "a", "c"}).Draw(r, "key")))
+	for name := range screens("") {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(r *rapid.T) {
+				m := board(t, rapid.IntRange(1, 300).Draw(r, "width"), rapid.IntRange(1, 100).Draw(r, "height"))
+				m.me.Handle = evil.Draw(r, "handle")
+				m.Update(summaryMsg{summary: adasSummary(evil.Draw(r, "memo"))})
+				m.Update(lineMsg{line: rapid.SampledFrom([]line{connecting, live, polling, lost, offline}).Draw(r, "line"), err: errors.New(evil.Draw(r, "error"))})
+				story := screens(evil.Draw(r, "name"))[name]
+				for _, msg := range story[:len(story)-rapid.IntRange(0, len(story)).Draw(r, "left out")] {
+					m.Update(msg)
+				}
+				fits(r, m)
+				for range rapid.IntRange(0, 8).Draw(r, "steps") {
+					m.Update(anything(r, evil))
+				}
+				if rapid.Bool().Draw(r, "toast") {
+					m.complain(errors.New(evil.Draw(r, "toast")))
+				}
+				fits(r, m)
+			})
+		})
+	}
+}
+
+// fits checks that every line is as wide as the screen, and holds nothing that a terminal takes for an order.
+func fits(r *rapid.T, m *model) {
+	lines := strings.Split(m.View(), "\n")
+	if len(lines) != m.height {
+		r.Fatalf("%d lines, not %d", len(lines), m.height)
+	}
+	for _, line := range lines {
+		if ansi.StringWidth(line) != m.width || strings.ContainsAny(line, "\x1b\x07\r\u202e") {
+			r.Fatalf("%q is %d wide, not %d", line, ansi.StringWidth(line), m.width)
 		}
-		if rapid.Bool().Draw(r, "toast") {
-			m.complain(errors.New(evil.Draw(r, "toast")))
-		}
-		lines := strings.Split(m.View(), "\n")
-		if len(lines) != height {
-			r.Fatalf("%d lines, not %d", len(lines), height)
-		}
-		for _, line := range lines {
-			if ansi.StringWidth(line) != width || strings.ContainsAny(line, "\x1b\x07\r\u202e") {
-				r.Fatalf("%q is %d wide, not %d", line, ansi.StringWidth(line), width)
-			}
-		}
-	})
+	}
 }

@@ -46,8 +46,8 @@ func Run(ctx context.Context, c Config) error {
 	told := newFeed(c.Server, func(msg any) { program.Send(msg) })
 	m := newModel(shared{
 		pen: pen{c.Theme, c.Detail}, server: c.Server, readonly: c.Readonly,
-		move:      func(command client.Command, what string) (client.Receipt, error) { return c.Move(ctx, command, what) },
-		exportDir: c.ExportDir, terminal: terminal, inTmux: c.Tmux,
+		move:   func(command client.Command, what string) (client.Receipt, error) { return c.Move(ctx, command, what) },
+		newKey: client.NewKey, exportDir: c.ExportDir, terminal: terminal, inTmux: c.Tmux,
 	}, c.Now, told.now)
 	program = tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(c.In), tea.WithOutput(terminal), tea.WithAltScreen(),
 		tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(), tea.WithMouseCellMotion())

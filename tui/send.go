@@ -268,7 +268,7 @@ func (s *sendScreen) previewed(m *shared, msg previewMsg) {
 		s.refused(msg.err)
 		return
 	}
-	command, err := client.NewTransfer(client.NewKey(), s.body)
+	command, err := client.NewTransfer(m.newKey(), s.body)
 	if err != nil {
 		m.complain(err)
 		return

@@ -112,6 +112,9 @@ func (s *sendScreen) commandLine() string {
 
 func (s *sendScreen) view(m *shared, width, height int) string {
 	wide := min(width, 90)
+	if width >= twoPanes {
+		wide = max(64, width*2/5)
+	}
 	inner, _ := draw.Inner(wide, 2)
 	var title string
 	var body []string

@@ -43,6 +43,7 @@ type shared struct {
 
 	// move writes a command down, sends it and records what became of it.
 	move      func(command client.Command, what string) (client.Receipt, error)
+	newKey    func() string // an idempotency key
 	exportDir string
 	terminal  io.Writer // for what is no picture, such as the clipboard
 	inTmux    bool

@@ -169,6 +169,9 @@ func (m *shared) transferPairs(t client.Transfer) []draw.Pair {
 // moment is a time here, to the second, and how long ago that is.
 func (m *shared) moment(at time.Time) string {
 	text := at.In(m.now.Location()).Format("2006-01-02 15:04:05 MST")
+	if distance := m.now.Sub(at).Abs(); distance < 2*time.Second {
+		return text + ", now"
+	}
 	if at.After(m.now) {
 		return text + ", in " + age(at.Sub(m.now))
 	}

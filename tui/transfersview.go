@@ -149,7 +149,7 @@ func (s *transfersScreen) view(m *shared, width, height int) string {
 		facts := (width - list) / 2
 		return draw.Stack(head, draw.Beside(s.table(m, list, rest), s.facts(m, facts, rest), s.detail.view(m, s.current(), width-list-facts, rest)))
 	case width >= twoPanes:
-		list := width * 11 / 20
+		list := width * 3 / 5
 		return draw.Stack(head, draw.Beside(s.table(m, list, rest), s.detail.view(m, s.current(), width-list, rest)))
 	}
 	return draw.Stack(head, s.table(m, width, rest))

@@ -54,7 +54,7 @@ func TestSendingByKeysAlone(t *testing.T) {
 	if code := w.exitCode(); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
-	intents, err := os.ReadFile(filepath.Join(ada.env[1][len("XDG_STATE_HOME="):], "kizo", "intents.jsonl"))
+	intents, err := os.ReadFile(filepath.Join(ada.state(), "kizo", "intents.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type window struct {
 	screen  *emulator.Screen
 	drawn   chan struct{} // something was written
 	ended   chan struct{} // nothing will be any more
+	writes  atomic.Int64  // pieces that were read of what it wrote
 }
 
 func openWindow(t *testing.T, width, height int, env []string, args ...string) *window {
@@ -46,6 +48,7 @@ func openWindow(t *testing.T, width, height int, env []string, args ...string) *
 		part := make([]byte, 32<<10)
 		for {
 			n, err := w.file.Read(part)
+			w.writes.Add(1)
 			_, _ = w.screen.Write(part[:n])
 			select {
 			case w.drawn <- struct{}{}:
@@ -103,14 +106,19 @@ func (w *window) exitCode() int {
 
 // person is a user with a state of their own on the machine.
 type person struct {
-	t   *testing.T
-	env []string
+	t      *testing.T
+	handle string
+	dir    string
+	env    []string
 }
+
+// state is where what is kept about a session is.
+func (p *person) state() string { return filepath.Join(p.dir, "state") }
 
 func newPerson(t *testing.T, server, handle string) *person {
 	t.Helper()
 	dir := t.TempDir()
-	p := &person{t: t, env: []string{"KIZO_SERVER=" + server, "XDG_STATE_HOME=" + filepath.Join(dir, "state"), "XDG_CONFIG_HOME=" + filepath.Join(dir, "config"), "HOME=" + dir}}
+	p := &person{t: t, handle: handle, dir: dir, env: []string{"KIZO_SERVER=" + server, "XDG_STATE_HOME=" + filepath.Join(dir, "state"), "XDG_CONFIG_HOME=" + filepath.Join(dir, "config"), "HOME=" + dir}}
 	p.kizoWith("correct horse battery\n", "signup", "--email", handle+"@example.com", "--handle", handle, "--name", handle, "--password-stdin")
 	return p
 }

@@ -1,0 +1,227 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// percentile of times, the larger where it lies between two.
+func percentile(times []time.Duration, share float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))]
+}
+
+func inFull(times []time.Duration) string {
+	return fmt.Sprintf("%d times: p50 %s, p95 %s, most %s", len(times), percentile(times, .5).Round(100*time.Microsecond),
+		percentile(times, .95).Round(100*time.Microsecond), percentile(times, 1).Round(100*time.Microsecond))
+}
+
+// drawnAt waits until the screen shows a text, and says when it did.
+func (w *window) drawnAt(text string) time.Time {
+	w.t.Helper()
+	w.until(text)
+	return time.Now()
+}
+
+// TestPostedIsDrawn measures from the ledger's own time of a posting to its line on the screen, on the same clock.
+func TestPostedIsDrawn(t *testing.T) {
+	kizod, err := startKizod()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := time.Now().UnixNano() % 1e9
+	ada, bob := newPerson(t, kizod.URL, fmt.Sprintf("adalate%d", run)), newPerson(t, kizod.URL, fmt.Sprintf("boblate%d", run))
+	bob.kizo("deposit", "500", "--wait=30s")
+	w := openWindow(t, 160, 40, ada.env, "dashboard")
+	w.until("● LIVE")
+	var rows, balances []time.Duration
+	sender := bob.client()
+	for i := range 40 {
+		memo := fmt.Sprintf("n%03d", i)
+		posted := sender.send(t, "@"+ada.handle, 1_25, memo)
+		rows = append(rows, w.drawnAt(memo).Sub(posted))
+		balances = append(balances, w.drawnAt(amountOf(int64(i+1)*1_25, "USD")).Sub(posted))
+	}
+	t.Logf("posted in the ledger to drawn: line %s; balance %s", inFull(rows), inFull(balances))
+	if os.Getenv("KIZO_MEASURE") != "" && percentile(balances, .95) > 300*time.Millisecond {
+		t.Error("p95 is beyond 300 ms")
+	}
+}
+
+// TestTheDashboardUnderLoad: 100,000 transfers in the account, then 1,000 events a second for half a minute.
+func TestTheDashboardUnderLoad(t *testing.T) {
+	if os.Getenv("KIZO_MEASURE") == "" {
+		t.Skip("minutes of full load: KIZO_MEASURE=1 runs it (make measure-dashboard)")
+	}
+	kizod, err := startKizod()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := time.Now().UnixNano() % 1e9
+	ada, bob := newPerson(t, kizod.URL, fmt.Sprintf("adamany%d", run)), newPerson(t, kizod.URL, fmt.Sprintf("bobmany%d", run))
+	bob.kizo("deposit", "100000", "--wait=30s")
+	began := time.Now()
+	bob.client().flood(t, "@"+ada.handle, 100_000, 0)
+	t.Logf("100,000 transfers in %s", time.Since(began).Round(time.Second))
+
+	w := openWindow(t, 160, 40, ada.env, "dashboard")
+	w.until("● LIVE", "1000.00 USD")
+	w.types("2/state:posted" + enter) // a list that was not read before
+	opened := time.Now()
+	w.until("(c clears)", "flood-099999")
+	t.Logf("100,000 transfers: a filtered list is drawn after %s", time.Since(opened).Round(time.Millisecond))
+	w.types("c")
+	w.until("flood-099999")
+	for page := range 30 { // to the end of what is loaded, again and again
+		w.types("G")
+		w.until(fmt.Sprintf("flood-%06d", 99_999-99-100*page))
+	}
+	w.types("g")
+	w.until("flood-099999")
+
+	before := used(t, w)
+	flooded := make(chan time.Duration, 1)
+	go func() {
+		start := time.Now()
+		bob.client().flood(t, "@"+ada.handle, 30_000, 1000)
+		flooded <- time.Since(start)
+	}()
+	var keys []time.Duration
+	frames := w.writes.Load()
+	most := before.memory
+	began = time.Now()
+	var took time.Duration
+	for page := 0; took == 0; page++ {
+		pressed := time.Now()
+		w.types([]string{"1", "2"}[page%2])
+		w.until([]string{"[1 Wallet]", "[2 Transfers]"}[page%2])
+		keys = append(keys, time.Since(pressed))
+		most = max(most, used(t, w).memory)
+		select {
+		case took = <-flooded:
+		case <-time.After(100 * time.Millisecond): // a person's pause, not a wait for anything
+		}
+	}
+	after := used(t, w)
+	seconds := time.Since(began).Seconds()
+	t.Logf("30,000 events in %s: key to frame %s", took.Round(time.Second), inFull(keys))
+	t.Logf("writes to the terminal %.0f/s, processor %.0f %% of a core, memory %d MB before, %d MB at most",
+		float64(w.writes.Load()-frames)/seconds, 100*(after.processor-before.processor).Seconds()/seconds, before.memory>>20, most>>20)
+	if percentile(keys, .95) > 50*time.Millisecond {
+		t.Error("key to frame is beyond 50 ms")
+	}
+	if (after.processor - before.processor).Seconds() > seconds/4 {
+		t.Error("more than a quarter of a core")
+	}
+	if most > before.memory+64<<20 {
+		t.Error("memory is not flat")
+	}
+}
+
+// processUsage is what a process has used, and holds.
+type processUsage struct {
+	processor time.Duration
+	memory    int64 // bytes
+}
+
+// used reads /proc (Linux).
+func used(t *testing.T, w *window) processUsage {
+	t.Helper()
+	dir := filepath.Join("/proc", fmt.Sprint(w.command.Process.Pid))
+	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	if err != nil {
+		t.Skip("no /proc here")
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	var user, system, pages int64
+	if _, err := fmt.Sscan(strings.Join([]string{fields[11], fields[12], fields[21]}, " "), &user, &system, &pages); err != nil {
+		t.Fatal(err)
+	}
+	const ticks = 100 // a second, on every Linux that Go runs on
+	return processUsage{time.Duration(user+system) * time.Second / ticks, pages * int64(syscall.Getpagesize())}
+}
+
+// sender sends money by the client itself: a process for each transfer would be too slow.
+type sender struct{ *client.Kizo }
+
+func (p *person) client() sender {
+	p.t.Helper()
+	var session storedSession
+	files, _ := filepath.Glob(filepath.Join(p.state(), "kizo", "sessions", "*.json"))
+	if len(files) != 1 {
+		p.t.Fatal(files)
+	}
+	text, err := os.ReadFile(files[0])
+	if err == nil {
+		err = json.Unmarshal(text, &session)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	kizo, err := client.New(client.Config{Server: session.Server, Tokens: client.StaticToken(session.AccessToken)})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return sender{kizo}
+}
+
+// send gives the time that the ledger posted it at.
+func (s sender) send(t *testing.T, to string, amount int64, memo string) time.Time {
+	t.Helper()
+	receipt, err := s.pay(t.Context(), to, amount, memo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *receipt.Transfer.ResolvedAt
+}
+
+func (s sender) pay(ctx context.Context, to string, amount int64, memo string) (client.Receipt, error) {
+	command, err := client.NewTransfer(client.NewKey(), client.TransferCreate{To: to, Amount: amount, Currency: "USD", Memo: &memo})
+	if err != nil {
+		return client.Receipt{}, err
+	}
+	return s.Send(ctx, command)
+}
+
+// flood sends one cent many times, so many a second, or as fast as can be if that is zero. Memos are numbered as they begin.
+func (s sender) flood(t *testing.T, to string, transfers, perSecond int64) {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	start := time.Now()
+	for range 64 {
+		workers.Go(func() {
+			for {
+				n := next.Add(1) - 1
+				if n >= transfers {
+					return
+				}
+				if perSecond > 0 {
+					time.Sleep(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(perSecond)))) // its turn
+				}
+				if _, err := s.pay(t.Context(), to, 1, fmt.Sprintf("flood-%06d", n)); err != nil {
+					if !errors.Is(err, context.Canceled) {
+						t.Error(err)
+					}
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
