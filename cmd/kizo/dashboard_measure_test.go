@@ -66,7 +66,7 @@ func TestPostedIsDrawn(t *testing.T) {
 // TestTheDashboardUnderLoad: 100,000 transfers in the account, then 1,000 events a second for half a minute.
 func TestTheDashboardUnderLoad(t *testing.T) {
 	if os.Getenv("KIZO_MEASURE") == "" {
-		t.Skip("minutes of full load: KIZO_MEASURE=1 runs it (make measure-dashboard)")
+		t.Skip("minutes of full load: KIZO_MEASURE=1 runs it")
 	}
 	kizod, err := startKizod()
 	if err != nil {
