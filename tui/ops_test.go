@@ -47,7 +47,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-func operatorModel(t *testing.T) *shared {
+func operatorModel(t testing.TB) *shared {
 	t.Helper()
 	plain, err := theme.New("mono", true, termenv.Ascii)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // A page that was let go keeps its place and is asked for again when that place is looked at. So memory stays the same
 // however long the list is.
 type history struct {
-	fresh []client.Transfer // told since page 0 was read
+	fresh []client.Transfer // told since page 0 was read, oldest first: the next one goes to the end
 	pages []transferPage
 	next  string // cursor of the page after the last
 	ended bool   // there is none
@@ -56,7 +56,7 @@ func (h *history) at(row int) (t client.Transfer, known bool) {
 		return t, false
 	}
 	if row < len(h.fresh) {
-		return h.fresh[row], true
+		return h.fresh[len(h.fresh)-1-row], true
 	}
 	page, within := h.place(row)
 	if page == len(h.pages) || within >= len(h.pages[page].items) {
@@ -165,9 +165,9 @@ func (h *history) tell(t client.Transfer, matches bool) (added int) {
 		page.count++
 		return len(h.fresh) + at
 	}
-	at := newerThan(h.fresh, t)
+	at := olderThan(h.fresh, t)
 	h.fresh = insert(h.fresh, at, t)
-	return at
+	return len(h.fresh) - 1 - at
 }
 
 // find is where a transfer is held, nil if it is not.
@@ -178,8 +178,8 @@ func (h *history) find(t client.Transfer) *client.Transfer {
 		}
 		return nil
 	}
-	if found := in(h.fresh); found != nil {
-		return found
+	if i := olderThan(h.fresh, t); i < len(h.fresh) && h.fresh[i].Id == t.Id {
+		return &h.fresh[i]
 	}
 	for i := range h.pages {
 		if found := in(h.pages[i].items); found != nil {
@@ -192,8 +192,8 @@ func (h *history) find(t client.Transfer) *client.Transfer {
 // row is where a transfer stands, or -1.
 func (h *history) row(id client.ID) int {
 	t := client.Transfer{Id: id}
-	if i := newerThan(h.fresh, t); i < len(h.fresh) && h.fresh[i].Id == id {
-		return i
+	if i := olderThan(h.fresh, t); i < len(h.fresh) && h.fresh[i].Id == id {
+		return len(h.fresh) - 1 - i
 	}
 	row := len(h.fresh)
 	for i := range h.pages {
@@ -220,11 +220,31 @@ func newerThan(items []client.Transfer, t client.Transfer) int {
 	return low
 }
 
+// olderThan is newerThan for items whose oldest comes first.
+func olderThan(items []client.Transfer, t client.Transfer) int {
+	low, high := 0, len(items)
+	for low < high {
+		middle := (low + high) / 2
+		if bytes.Compare(items[middle].Id[:], t.Id[:]) < 0 {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
+}
+
 func insert(items []client.Transfer, at int, t client.Transfer) []client.Transfer {
 	items = append(items, client.Transfer{})
 	copy(items[at+1:], items[at:])
 	items[at] = t
 	return items
+}
+
+// truncate keeps the newest rows alone. What follows them has to be read anew.
+func (h *history) truncate(rows int) {
+	kept := h.fresh[max(0, len(h.fresh)-rows):]
+	*h = history{fresh: append([]client.Transfer{}, kept...)}
 }
 
 // skip lets go of what is fresh, of which there is too much, and gives the number of rows that went.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	tea "github.com/charmbracelet/bubbletea"
 	"pgregory.net/rapid"
 
 	"github.com/JDevAman/kizo/client"
@@ -146,5 +147,39 @@ func TestHistoryReadsAPageAgainUpToItsEnd(t *testing.T) {
 	h.take(page, cursor, longer)
 	if h.length() != 1498 {
 		t.Errorf("%d rows: a row stands twice or is missing", h.length())
+	}
+}
+
+func TestTheListIsBoundedWhateverIsTold(t *testing.T) {
+	m := dashboard(t)
+	m.Update(tea.WindowSizeMsg{Width: 100, Height: 30})
+	for _, msg := range afterOpening() {
+		m.Update(msg)
+	}
+	list := m.pages[1].screen.(*transfersScreen)
+	for _, deep := range []bool{false, true} {
+		if deep {
+			m.Update(keyMsg("2"))
+			m.Update(keyMsg("G"))
+		}
+		for n := range 200 { // no page is ever answered
+			var batch []client.Event
+			for i := range 50 {
+				newer := numbered(n*50 + i)
+				newer.Id[0] = 0xF0
+				if deep {
+					newer.Id[0]++
+				}
+				batch = append(batch, client.Event{Type: client.EventTransfer, Transfer: &newer})
+			}
+			m.Update(eventsMsg{batch})
+			if len(list.fresh) > maxFresh+50 {
+				t.Fatalf("%d are held", len(list.fresh))
+			}
+		}
+		_ = m.View()
+	}
+	if newest, _ := list.at(0); list.skipped == 0 && newest.Id[0] != 0xF1 {
+		t.Errorf("the newest is not first, and nothing says so")
 	}
 }

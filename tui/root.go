@@ -43,7 +43,7 @@ type tickMsg struct{}
 type dueMsg struct{}
 
 // summaryPause is the least time between two summaries, however much happens.
-const summaryPause = 100 * time.Millisecond
+const summaryPause = 200 * time.Millisecond
 
 // toastTime is how long a sentence stands in the footer.
 const toastTime = 6 * time.Second

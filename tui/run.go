@@ -32,8 +32,9 @@ type Config struct {
 	Now func() time.Time
 }
 
-// framesPerSecond bounds drawing, however much happens.
-const framesPerSecond = 30
+// framesPerSecond is how soon a key is seen. What the server tells comes in batches, twenty a second and five summaries at
+// most, and nothing is drawn that has not changed: so there are fewer than thirty frames a second, however much happens.
+const framesPerSecond = 60
 
 // Run shows the dashboard until the user has enough of it or ctx ends. It does not end because the server does. The error is
 // context.Canceled if ctx ended, and a *client.UnknownOutcome if it was left while money was on its way.

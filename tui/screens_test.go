@@ -58,7 +58,8 @@ func (slowServer) Tasks(ctx context.Context, _ string, _ client.OpsListTasksPara
 const someKey = "0193a000-0000-7000-8000-00000000c0de"
 
 // dashboard is a model with a clock that stands still and a server that does not answer.
-func dashboard(t *testing.T) *model {
+func dashboard(t testing.TB) *model {
+	t.Helper()
 	first := *operatorModel(t)
 	first.server = slowServer{}
 	first.newKey = func() string { return someKey }

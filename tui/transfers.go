@@ -220,6 +220,7 @@ func (s *transfersScreen) happened(events []client.Event) {
 	case len(s.fresh) <= maxFresh:
 	case s.selected <= len(s.fresh):
 		s.selected, s.offset = 0, 0
+		s.truncate(transferPageSize)
 		s.begin()
 	default:
 		gone := s.skip()
