@@ -83,7 +83,8 @@ func (f *feed) now() {
 func (f *feed) run(ctx context.Context) {
 	place, failures := &streamPlace{}, 0
 	for ctx.Err() == nil {
-		err := f.follow(ctx, place, func() { failures = 0 })
+		streamed := false
+		err := f.follow(ctx, place, func() { failures, streamed = 0, true })
 		if ctx.Err() != nil {
 			return
 		}
@@ -93,7 +94,9 @@ func (f *feed) run(ctx context.Context) {
 			continue
 		}
 		// The line is down: whether requests work decides what is shown, and brings what the stream would have.
-		f.send(lineMsg{line: lost, err: err})
+		if streamed {
+			f.send(lineMsg{line: lost, err: err})
+		}
 		summary, failed := f.probe(ctx, err)
 		pause := f.poll
 		if failed == nil {

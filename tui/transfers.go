@@ -86,7 +86,7 @@ func (s *transfersScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 			s.restart()
 		}
 	case summaryMsg:
-		if m.connection.line == polling && s.selected == 0 {
+		if m.connection.line != live && s.selected == 0 { // no event will tell of what is new
 			s.restart()
 		}
 	case narrowMsg:

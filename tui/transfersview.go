@@ -56,7 +56,7 @@ func (s *transfersScreen) keys(*shared) []binding {
 			return s.fetch(m)
 		}},
 		binding{keys: []string{"G", "end"}, shown: "G", help: "oldest that is loaded", run: moves(s.length)},
-		binding{keys: []string{"e"}, shown: "e", help: "export what the filter finds as CSV", command: "kizo transfers list --all -o csv", run: func(m *shared) tea.Cmd { return s.export(m, "csv") }},
+		binding{keys: []string{"e"}, shown: "e", help: "export what the filter finds as CSV", command: "kizo transfers list --all > transfers.tsv", run: func(m *shared) tea.Cmd { return s.export(m, "csv") }},
 		binding{keys: []string{"E"}, shown: "E", help: "export it as JSON lines", command: "kizo transfers list --all --json", run: func(m *shared) tea.Cmd { return s.export(m, "jsonl") }},
 	)
 }

@@ -44,8 +44,7 @@ func TestPostedIsDrawn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := time.Now().UnixNano() % 1e9
-	ada, bob := newPerson(t, kizod.URL, fmt.Sprintf("adalate%d", run)), newPerson(t, kizod.URL, fmt.Sprintf("boblate%d", run))
+	ada, bob := newPerson(t, kizod.URL, "adalate"), newPerson(t, kizod.URL, "boblate")
 	bob.kizo("deposit", "500", "--wait=30s")
 	w := openWindow(t, 160, 40, ada.env, "dashboard")
 	w.until("● LIVE")
@@ -72,8 +71,7 @@ func TestTheDashboardUnderLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := time.Now().UnixNano() % 1e9
-	ada, bob := newPerson(t, kizod.URL, fmt.Sprintf("adamany%d", run)), newPerson(t, kizod.URL, fmt.Sprintf("bobmany%d", run))
+	ada, bob := newPerson(t, kizod.URL, "adamany"), newPerson(t, kizod.URL, "bobmany")
 	bob.kizo("deposit", "100000", "--wait=30s")
 	began := time.Now()
 	bob.client().flood(t, "@"+ada.handle, 100_000, 0)

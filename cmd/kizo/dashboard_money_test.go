@@ -26,16 +26,16 @@ func TestSendingByKeysAlone(t *testing.T) {
 	ada.kizo("deposit", "100", "--wait=30s")
 
 	w := openWindow(t, 80, 24, ada.env)
-	w.until("LIVE", "@adasends", "100.00 USD")
+	w.until("LIVE", "@"+ada.handle, "100.00 USD")
 	w.types("3")
 	w.until("[3 Send]", "Available: 100.00 USD")
-	w.types("bobt")
-	w.until("▸ @bobtakes")
+	w.types(bob.handle[:len(bob.handle)-1])
+	w.until("▸ @" + bob.handle)
 	w.types(enter + "12.505")
 	w.until("12.505 has 3 decimals, USD takes at most 2")
 	w.types("\x7f" + enter + "lunch")
 	w.types(enter)
-	w.until("Send this?", "@bobtakes (bobtakes)", "available after  87.50 USD", "▸ Cancel", "$ kizo transfer @bobtakes 12.50 USD -m 'lunch'")
+	w.until("Send this?", "@"+bob.handle+" ("+bob.handle+")", "available after  87.50 USD", "▸ Cancel", "$ kizo transfer @"+bob.handle+" 12.50 USD -m 'lunch'")
 	w.types(enter) // Cancel: the key that opened it does not confirm it
 	w.until("Send money", "lunch")
 	if transfers := bob.kizo("transfers", "list"); transfers != "" {
@@ -48,7 +48,7 @@ func TestSendingByKeysAlone(t *testing.T) {
 	w.types(enter + escape)
 	w.until("[1 Wallet]", "87.50 USD", "-12.50 USD")
 
-	bob.kizo("transfer", "@adasends", "2.50", "-m", "change") // no key is pressed
+	bob.kizo("transfer", "@"+ada.handle, "2.50", "-m", "change") // no key is pressed
 	w.until("90.00 USD", "+2.50 USD", "change")
 	w.types("q")
 	if code := w.exitCode(); code != exitDone {
@@ -58,7 +58,7 @@ func TestSendingByKeysAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Contains(intents, []byte(`"what":"transfer 12.50 USD to @bobtakes"`)) || !bytes.Contains(intents, []byte(`"outcome":"done"`)) {
+	if !bytes.Contains(intents, []byte(`"what":"transfer 12.50 USD to @`+bob.handle+`"`)) || !bytes.Contains(intents, []byte(`"outcome":"done"`)) {
 		t.Errorf("the transfer was not written down:\n%s", intents)
 	}
 	if open := ada.kizo("pending"); open != "" {
@@ -74,22 +74,22 @@ func TestTransfersByKeysAlone(t *testing.T) {
 	}
 	ada, bob := newPerson(t, kizod.URL, "adareads"), newPerson(t, kizod.URL, "bobreads")
 	ada.kizo("deposit", "100", "--wait=30s")
-	ada.kizo("transfer", "@bobreads", "5", "-m", "lunch")
-	ada.kizo("transfer", "@bobreads", "40", "-m", "=HYPERLINK(\"x\")")
-	ada.kizo("transfer", "@bobreads", "7", "-m", "tea")
+	ada.kizo("transfer", "@"+bob.handle, "5", "-m", "lunch")
+	ada.kizo("transfer", "@"+bob.handle, "40", "-m", "=HYPERLINK(\"x\")")
+	ada.kizo("transfer", "@"+bob.handle, "7", "-m", "tea")
 
 	w := openWindow(t, 120, 40, append(ada.env, "TMUX="), "dashboard")
 	w.until("LIVE")
 	w.types("2")
 	w.until("[2 Transfers]", "lunch", "tea", "=HYPERLINK")
-	w.types("/amt:>=40 to:@bobreads state:pasted" + enter)
+	w.types("/amt:>=40 to:@" + bob.handle + " state:pasted" + enter)
 	w.until("state:pasted is none of pending, posted, voided, refused")
 	w.types(strings.Repeat("\x7f", 6) + "posted" + enter)
 	w.until("(c clears)", "=HYPERLINK", "What happened", "reached account")
 	if shown := w.screen.Text(); strings.Contains(shown, "lunch") || strings.Contains(shown, "tea") {
 		t.Errorf("the filter lets others through:\n%s", shown)
 	}
-	bob.kizo("transfer", "@adareads", "1", "-m", "hidden")
+	bob.kizo("transfer", "@"+ada.handle, "1", "-m", "hidden")
 	w.types(enter)
 	w.until("back to the list", "Waits for nothing")
 	w.types("y")
@@ -103,7 +103,7 @@ func TestTransfersByKeysAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(text), `,posted,out,40.00,USD,bobreads,bobreads,"'=HYPERLINK(""x"")",`) || strings.Count(string(text), "\n") != 2 {
+	if !strings.Contains(string(text), `,posted,out,40.00,USD,`+bob.handle+","+bob.handle+`,"'=HYPERLINK(""x"")",`) || strings.Count(string(text), "\n") != 2 {
 		t.Errorf("%s", text)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
@@ -112,7 +112,7 @@ func TestTransfersByKeysAlone(t *testing.T) {
 	w.types("c")
 	w.until("hidden", "lunch")
 	w.types("ja") // the second row, once more
-	w.until("[3 Send]", "@bobreads", "7.00", "tea")
+	w.until("[3 Send]", "@"+bob.handle, "7.00", "tea")
 	w.types("\x03")
 	w.exitCode()
 }

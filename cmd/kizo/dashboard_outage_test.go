@@ -91,7 +91,7 @@ func TestTheServerGoesAndComesBack(t *testing.T) {
 	line := newCable(t, kizod.URL[len("http://"):])
 	ada, bob := newPerson(t, "http://"+line.address, "adawaits"), newPerson(t, kizod.URL, "bobacts")
 	bob.kizo("deposit", "50", "--wait=30s")
-	bob.kizo("transfer", "@adawaits", "5", "-m", "before")
+	bob.kizo("transfer", "@"+ada.handle, "5", "-m", "before")
 
 	w := openWindow(t, 80, 24, ada.env, "dashboard")
 	w.until("● LIVE", "5.00 USD", "before")
@@ -108,8 +108,8 @@ func TestTheServerGoesAndComesBack(t *testing.T) {
 	}
 	line.target = kizod.URL[len("http://"):]
 	bob.env[0] = "KIZO_SERVER=" + kizod.URL
-	bob.kizoWith("correct horse battery\n", "login", "bobacts", "--password-stdin") // its port is another one
-	bob.kizo("transfer", "@adawaits", "2.50", "-m", "missed")
+	bob.kizoWith("correct horse battery\n", "login", bob.handle, "--password-stdin") // its port is another one
+	bob.kizo("transfer", "@"+ada.handle, "2.50", "-m", "missed")
 	line.plug()
 	w.types("r")
 	w.until("● LIVE", "missed", "+2.50 USD")

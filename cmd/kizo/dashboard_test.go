@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,8 +116,10 @@ type person struct {
 // state is where what is kept about a session is.
 func (p *person) state() string { return filepath.Join(p.dir, "state") }
 
-func newPerson(t *testing.T, server, handle string) *person {
+// newPerson signs up under a name with a number in front, which nobody else has.
+func newPerson(t *testing.T, server, name string) *person {
 	t.Helper()
+	handle := fmt.Sprintf("u%d%s", scriptsSoFar.Add(1), name)
 	dir := t.TempDir()
 	p := &person{t: t, handle: handle, dir: dir, env: []string{"KIZO_SERVER=" + server, "XDG_STATE_HOME=" + filepath.Join(dir, "state"), "XDG_CONFIG_HOME=" + filepath.Join(dir, "config"), "HOME=" + dir}}
 	p.kizoWith("correct horse battery\n", "signup", "--email", handle+"@example.com", "--handle", handle, "--name", handle, "--password-stdin")
@@ -142,17 +145,17 @@ func TestTheDashboard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ada, bob := newPerson(t, kizod.URL, "adaboard"), newPerson(t, kizod.URL, "bobboard")
+	ada, bob := newPerson(t, kizod.URL, "ada"), newPerson(t, kizod.URL, "bob")
 	bob.kizo("deposit", "500", "--wait=30s")
-	grant := exec.Command(filepath.Join(kizod.dir, "kizod"), "user", "grant", "adaboard", "operator", "--data", filepath.Join(kizod.dir, "data"))
+	grant := exec.Command(filepath.Join(kizod.dir, "kizod"), "user", "grant", ada.handle, "operator", "--data", filepath.Join(kizod.dir, "data"))
 	if out, err := grant.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 
 	w := openWindow(t, 120, 40, ada.env, "dashboard")
-	w.until("● LIVE", "@adaboard", "Nothing has moved yet")
-	bob.kizo("transfer", "@adaboard", "12.50", "-m", "lunch") // no key is pressed
-	w.until("+12.50 USD", "@bobboard", "lunch", "✓ posted")
+	w.until("● LIVE", "@"+ada.handle, "Nothing has moved yet")
+	bob.kizo("transfer", "@"+ada.handle, "12.50", "-m", "lunch") // no key is pressed
+	w.until("+12.50 USD", "@"+bob.handle, "lunch", "✓ posted")
 
 	w.types("4")
 	w.until("[4 Queues]", "▶ running", "[pending 0]", "No task is pending.")
