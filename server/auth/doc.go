@@ -14,14 +14,16 @@
 //	     └─► access token (EdDSA JWT, 15 min)
 //	              │
 //	            Verify:  1. one key and one algorithm for its kid, iss, aud, typ, exp
-//	                     2. one look at the database, shared with whoever asks at
-//	                        the same time: is the session open, the user active?
+//	                     2. is the session open, the user active? By a lease of a
+//	                        quarter of a second on what the database said, or by a
+//	                        look at it, shared with whoever asks at the same time
 //	              ▼
 //	          Principal
 //
-// Most callers need [New], [Service.LogIn] and [Service.Verify]. A Principal is
-// exact at the moment of the look: role, handle, suspension and logout are read
-// from the tables and never from the token, so none of them outlives a change.
+// Most callers need [New], [Service.LogIn] and [Service.Verify]. Role, handle,
+// suspension and logout are read from the tables and never from the token. What
+// changes them waits a lease before it returns, so none of them outlives a change
+// that has returned.
 //
 // Every refusal that a user may cause is an [*Error] with a stable code; any
 // other error is the house's own trouble. The package knows nothing of HTTP,

@@ -23,13 +23,14 @@ const sqlRevokeSession = `
 UPDATE sessions SET revoked_at = $2, revoked_reason = $3
  WHERE id = $1 AND revoked_at IS NULL`
 
-// LogOut ends a session: from its return on, neither its access token nor its
-// refresh token works. Ending one that has ended is no error.
+// LogOut ends a session: from its return on, one lease later, neither its access
+// token nor its refresh token works. Ending one that has ended is no error.
 func (s *Service) LogOut(ctx context.Context, sessionID uuid.UUID) error {
 	_ = fault.Point("auth.before_logout")
 	if _, err := s.pool.Exec(ctx, sqlRevokeSession, sessionID, s.now(), revokedLogout); err != nil {
 		return fmt.Errorf("log out: %w", err)
 	}
+	s.outlastLeases()
 	_ = fault.Point("auth.logged_out")
 	return nil
 }
@@ -48,6 +49,7 @@ func (s *Service) RevokeSession(ctx context.Context, userID, sessionID uuid.UUID
 	if tag.RowsAffected() == 0 {
 		return &Error{Code: CodeSessionNotFound, Message: "you have no such session"}
 	}
+	s.outlastLeases()
 	return nil
 }
 
@@ -64,7 +66,7 @@ UPDATE sessions SET revoked_at = $2, revoked_reason = $3
 // Suspend ends all of a user's sessions and keeps them from opening another.
 // The reason is kept for operators.
 func (s *Service) Suspend(ctx context.Context, userID uuid.UUID, reason string) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		now := s.now()
 		// The user's row first: whoever opens a session holds it FOR SHARE, so by
 		// the second statement every session there will ever be is visible.
@@ -76,6 +78,10 @@ func (s *Service) Suspend(ctx context.Context, userID uuid.UUID, reason string) 
 		}
 		return nil
 	})
+	if err == nil {
+		s.outlastLeases()
+	}
+	return err
 }
 
 // Reinstate lets a suspended user log in again. Their old sessions stay ended.

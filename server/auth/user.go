@@ -75,11 +75,17 @@ func (s *Service) Rename(ctx context.Context, userID uuid.UUID, name string) (Us
 	if err != nil {
 		return User{}, err
 	}
-	return s.oneUser(ctx, "rename user", sqlRename, userID, name, strings.ToLower(name), s.now())
+	user, err := s.oneUser(ctx, "rename user", sqlRename, userID, name, strings.ToLower(name), s.now())
+	if err == nil {
+		s.people.Forget(user.ID)
+		s.logins.Forget(login{handle: user.Handle})
+		s.logins.Forget(login{email: user.Email})
+	}
+	return user, err
 }
 
-// Grant gives the user of that e-mail address or handle a role. It holds from
-// the next [Service.Verify] on, for sessions that are already open too.
+// Grant gives the user of that e-mail address or handle a role. When it returns,
+// one lease later, it holds everywhere, for sessions that are already open too.
 func (s *Service) Grant(ctx context.Context, who string, role Role) error {
 	if role != RoleUser && role != RoleOperator {
 		return fmt.Errorf("auth: there is no role %q", role)
@@ -92,6 +98,7 @@ func (s *Service) Grant(ctx context.Context, who string, role Role) error {
 	if tag.RowsAffected() == 0 {
 		return errUserNotFound()
 	}
+	s.outlastLeases()
 	return nil
 }
 

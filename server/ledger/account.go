@@ -151,20 +151,37 @@ func (l *Ledger) WalletOwner(ctx context.Context, id uuid.UUID) (uuid.UUID, mone
 }
 
 // Owners maps account ids to the users whose wallets they are; the house's own
-// accounts are left out.
+// accounts are left out. What it finds never changes, so it is remembered.
 func (l *Ledger) Owners(ctx context.Context, accounts []int64) (map[int64]uuid.UUID, error) {
-	const find = `SELECT id, owner FROM accounts WHERE id = ANY($1) AND owner IS NOT NULL`
-	rows, err := l.pool.Query(ctx, find, accounts)
+	const find = `SELECT id, COALESCE(owner, '00000000-0000-0000-0000-000000000000') FROM accounts WHERE id = ANY($1)`
+	owners := make(map[int64]uuid.UUID, len(accounts))
+	note := func(account int64, owner uuid.UUID) {
+		if owner != uuid.Nil {
+			owners[account] = owner
+		}
+	}
+	var unknown []int64
+	for _, account := range accounts {
+		if owner, ok := l.owners.Get(account); ok {
+			note(account, owner)
+		} else if account != 0 {
+			unknown = append(unknown, account)
+		}
+	}
+	if len(unknown) == 0 {
+		return owners, nil
+	}
+	rows, err := l.pool.Query(ctx, find, unknown)
 	if err != nil {
 		return nil, unavailable("find the owners", err)
 	}
-	owners := make(map[int64]uuid.UUID, len(accounts))
 	var (
 		id    int64
 		owner uuid.UUID
 	)
 	_, err = pgx.ForEachRow(rows, []any{&id, &owner}, func() error {
-		owners[id] = owner
+		l.owners.Put(id, owner)
+		note(id, owner)
 		return nil
 	})
 	if err != nil {
@@ -195,7 +212,7 @@ type walletKey struct {
 func (l *Ledger) walletID(ctx context.Context, owner uuid.UUID, c money.Currency) (int64, error) {
 	const find = `SELECT id FROM accounts WHERE owner = $1 AND currency = $2`
 	key := walletKey{owner, c}
-	if id, ok := l.ids.get(key); ok {
+	if id, ok := l.ids.Get(key); ok {
 		return id, nil
 	}
 	var id int64
@@ -206,7 +223,7 @@ func (l *Ledger) walletID(ctx context.Context, owner uuid.UUID, c money.Currency
 	if err != nil {
 		return 0, unavailable("find the wallet", err)
 	}
-	l.ids.put(key, id)
+	l.ids.Put(key, id)
 	return id, nil
 }
 
@@ -218,7 +235,7 @@ func (l *Ledger) houseID(ctx context.Context, kind accountKind, c money.Currency
 			ON CONFLICT (kind, currency) WHERE owner IS NULL DO NOTHING`
 	)
 	key := walletKey{houseOwner(kind), c}
-	if id, ok := l.ids.get(key); ok {
+	if id, ok := l.ids.Get(key); ok {
 		return id, nil
 	}
 	publicID, err := uuid.NewV7()
@@ -235,7 +252,7 @@ func (l *Ledger) houseID(ctx context.Context, kind accountKind, c money.Currency
 	if err := l.pool.QueryRow(ctx, find, kind, c).Scan(&id); err != nil {
 		return 0, unavailable("find the house account", err)
 	}
-	l.ids.put(key, id)
+	l.ids.Put(key, id)
 	return id, nil
 }
 

@@ -6,7 +6,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/JDevAman/kizo/server/memo"
 )
 
 // Config of a Ledger; only Pool is required.
@@ -32,12 +35,14 @@ type BatchStats struct {
 
 // Ledger takes commands from any number of goroutines.
 type Ledger struct {
-	pool     *pgxpool.Pool
-	config   Config
-	log      *slog.Logger
-	line     chan *waiting
-	rules    rules
-	ids      *idMemory
+	pool   *pgxpool.Pool
+	config Config
+	log    *slog.Logger
+	line   chan *waiting
+	rules  rules
+	// Accounts are never deleted or handed on, so both are right for ever.
+	ids      *memo.Map[walletKey, int64]
+	owners   *memo.Map[int64, uuid.UUID] // uuid.Nil for the house's own
 	closing  chan struct{}
 	closeNow sync.Once
 	intake   sync.RWMutex // held for reading while a command joins the line
@@ -69,7 +74,8 @@ func Open(config Config) *Ledger {
 		log:     config.Logger,
 		line:    make(chan *waiting, config.MaxLine),
 		rules:   rules{decide: (*book).decide, lock: lockAccounts},
-		ids:     newIDMemory(1 << 20),
+		ids:     memo.New[walletKey, int64](1 << 20),
+		owners:  memo.New[int64, uuid.UUID](1 << 20),
 		closing: make(chan struct{}),
 	}
 	l.feed = newFeed(l)
