@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 // Secrets of a bank that lives as long as the run.
@@ -35,18 +37,13 @@ type bankProcess struct {
 	posted    string       // its URL
 
 	mu      sync.Mutex
-	current *process
+	current *rig.Process
 	preset  string
 }
 
 func openBank(h *house) (*bankProcess, error) {
-	// The port is free now, and nobody else is likely to take it before us.
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	address, err := rig.FreeAddress()
 	if err != nil {
-		return nil, fmt.Errorf("find a port for the bank: %w", err)
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
 		return nil, err
 	}
 	b := &bankProcess{house: h, address: address, url: "http://" + address, preset: "calm"}
@@ -84,8 +81,8 @@ func (b *bankProcess) restart(preset string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.current != nil {
-		b.current.signal(syscall.SIGKILL)
-		<-b.current.done
+		b.current.Signal(syscall.SIGKILL)
+		<-b.current.Done()
 	}
 	b.preset = preset
 	args := []string{
@@ -100,30 +97,12 @@ func (b *bankProcess) restart(preset string) error {
 		}
 	}
 	var err error
-	if b.current, err = spawn(b.house.binary, args, environment("KIZO_BANK_TOKEN="+bankToken, "KIZO_BANK_CALLBACK_SECRET="+callbackSecret), b.house.path("bank.log")); err != nil {
+	if b.current, err = rig.Spawn(b.house.binary, args, rig.ChildEnvironment("KIZO_BANK_TOKEN="+bankToken, "KIZO_BANK_CALLBACK_SECRET="+callbackSecret), b.house.path("bank.log")); err != nil {
 		return err
 	}
-	return b.waitReady()
-}
-
-func (b *bankProcess) waitReady() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+"/healthz", http.NoBody) //nolint:gosec // our own bank
-		if err != nil {
-			return err
-		}
-		response, err := http.DefaultClient.Do(request) //nolint:gosec // our own bank
-		if err == nil {
-			_ = response.Body.Close()
-			return nil
-		}
-		if !b.current.alive() || ctx.Err() != nil {
-			return fmt.Errorf("the mock bank does not start: %w\n%s", err, tail(b.house.path("bank.log")))
-		}
-		pause(ctx, 10*time.Millisecond)
-	}
+	return b.current.WaitAnswering(ctx, b.url+"/healthz")
 }
 
 // again restarts it as it is.
@@ -138,7 +117,7 @@ func (b *bankProcess) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.current != nil {
-		b.current.end(endWithin)
+		b.current.End(endWithin)
 	}
 	_ = b.callbacks.Close()
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 // client asks the API and says what its answers mean. It never tries again by
@@ -235,7 +237,7 @@ func (c *client) must(ctx context.Context, method, path, token string, body, out
 		if err == nil {
 			err = fmt.Errorf("%d %s", got.status, got.body)
 		}
-		if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
+		if rig.Pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
 			return fmt.Errorf("%s %s: %w", method, path, err)
 		}
 	}

@@ -2,15 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 // daemon is one kizod with one role that is started again whenever it ends.
@@ -20,7 +20,7 @@ type daemon struct {
 	role  string
 
 	mu         sync.Mutex
-	current    *process
+	current    *rig.Process
 	generation int
 	url        string // of its API; "" while it is not ready
 	ready      bool
@@ -35,7 +35,7 @@ func (d *daemon) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := d.live(ctx); err != nil && ctx.Err() == nil {
 			d.house.note("%s: %v", d.name, err)
-			pause(ctx, 250*time.Millisecond) // a kizod that finds no database costs time, too
+			rig.Pause(ctx, 250*time.Millisecond) // a kizod that finds no database costs time, too
 		}
 	}
 }
@@ -48,7 +48,7 @@ func (d *daemon) live(ctx context.Context) error {
 	generation, faults := d.generation, d.faults
 	d.mu.Unlock()
 	readyFile, output := d.house.path(d.name+".ready"), d.house.path(d.name+".log")
-	p, err := spawn(d.house.binary, []string{
+	p, err := rig.Spawn(d.house.binary, []string{
 		"serve", "--roles", d.role, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--log-format", "json",
 		"--bank-url", d.house.bank.url, "--secrets-file", d.house.path("secrets.json"), "--ready-file", readyFile,
 	}, d.environment(generation, faults), output)
@@ -61,18 +61,18 @@ func (d *daemon) live(ctx context.Context) error {
 	defer d.buried(p, generation)
 	served := d.becomeReady(ctx, p, readyFile)
 	select {
-	case <-p.done:
+	case <-p.Done():
 	case <-ctx.Done():
-		p.end(endWithin)
+		p.End(endWithin)
 		return nil
 	}
 	switch {
-	case p.wasAsked() || p.selfKilled():
+	case p.WasAsked() || p.SelfKilled():
 		return nil
 	case !served: // it may well find no database
-		return fmt.Errorf("did not get ready: %w", p.err)
+		return fmt.Errorf("did not get ready: %w", p.Err())
 	default:
-		d.house.found.add("process", "%s ended though nobody told it to: %v\n%s", who(d.name, generation), p.err, tail(output))
+		d.house.found.add("process", "%s ended though nobody told it to: %v\n%s", who(d.name, generation), p.Err(), rig.Tail(output))
 		return errors.New("ended by itself")
 	}
 }
@@ -83,7 +83,7 @@ func (d *daemon) environment(generation int, faults string) []string {
 		// Who claims and who settles a payment is written down by its trigger.
 		RawQuery: "sslmode=disable&options=" + strings.ReplaceAll(url.QueryEscape("-c kizo_chaos.who="+who(d.name, generation)), "+", "%20"),
 	}
-	return environment(
+	return rig.ChildEnvironment(
 		"KIZO_DATABASE_URL="+database.String(),
 		"KIZO_REDIS_URL=redis-socket://"+d.house.redisAddr,
 		"KIZO_BANK_TOKEN="+bankToken,
@@ -97,36 +97,31 @@ func (d *daemon) environment(generation int, faults string) []string {
 }
 
 // becomeReady waits for the ready file of this very process.
-func (d *daemon) becomeReady(ctx context.Context, p *process, path string) bool {
-	for ctx.Err() == nil && p.alive() {
-		var ready struct {
-			URL string `json:"url"`
-			PID int    `json:"pid"`
-		}
-		contents, err := os.ReadFile(path)
-		if err == nil && json.Unmarshal(contents, &ready) == nil && ready.PID == p.cmd.Process.Pid {
+func (d *daemon) becomeReady(ctx context.Context, p *rig.Process, path string) bool {
+	for ctx.Err() == nil && p.Alive() {
+		if ready, ok := p.ReadReady(path); ok {
 			d.mu.Lock()
 			d.url, d.ready = ready.URL, true
 			d.mu.Unlock()
 			return true
 		}
-		pause(ctx, 10*time.Millisecond)
+		rig.Pause(ctx, 10*time.Millisecond)
 	}
 	return false
 }
 
 // buried notes how a generation ended.
-func (d *daemon) buried(p *process, generation int) {
+func (d *daemon) buried(p *rig.Process, generation int) {
 	d.mu.Lock()
 	d.ready, d.url = false, ""
 	d.mu.Unlock()
-	at := p.killedAt()
-	violent := p.selfKilled() || !at.IsZero()
+	at := p.KilledAt()
+	violent := p.SelfKilled() || !at.IsZero()
 	if at.IsZero() {
 		at = time.Now()
 	}
 	d.house.diary.death(who(d.name, generation), at, violent)
-	if p.selfKilled() {
+	if p.SelfKilled() {
 		d.house.diary.count("kizod died at a named point")
 	}
 }
@@ -141,14 +136,14 @@ func (d *daemon) waitReady(ctx context.Context) error {
 		if ready {
 			return nil
 		}
-		if pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
-			return fmt.Errorf("%s does not get ready: %w\n%s", d.name, ctx.Err(), tail(d.house.path(d.name+".log")))
+		if rig.Pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
+			return fmt.Errorf("%s does not get ready: %w\n%s", d.name, ctx.Err(), rig.Tail(d.house.path(d.name+".log")))
 		}
 	}
 }
 
 // alive is the current generation's process.
-func (d *daemon) alive() *process {
+func (d *daemon) alive() *rig.Process {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.current
@@ -160,7 +155,7 @@ func (d *daemon) stopped() bool {
 	if p == nil {
 		return false
 	}
-	stat := contents(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	stat := contents(fmt.Sprintf("/proc/%d/stat", p.PID()))
 	_, state, ok := strings.Cut(stat, ") ") // after the name, which may hold anything
 	return ok && strings.HasPrefix(state, "T")
 }
@@ -170,7 +165,7 @@ func (d *daemon) signal(s syscall.Signal) bool {
 	d.mu.Lock()
 	p := d.current
 	d.mu.Unlock()
-	return p != nil && p.signal(s)
+	return p != nil && p.Signal(s)
 }
 
 // retire ends the current generation in good order, if it can be.
@@ -178,11 +173,11 @@ func (d *daemon) retire(ctx context.Context) {
 	d.mu.Lock()
 	p := d.current
 	d.mu.Unlock()
-	if p != nil && p.signal(syscall.SIGTERM) {
+	if p != nil && p.Signal(syscall.SIGTERM) {
 		select {
-		case <-p.done:
+		case <-p.Done():
 		case <-time.After(endWithin):
-			p.signal(syscall.SIGKILL)
+			p.Signal(syscall.SIGKILL)
 		case <-ctx.Done():
 		}
 	}
@@ -199,14 +194,4 @@ func (d *daemon) apiURL() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.url
-}
-
-// pause waits, unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

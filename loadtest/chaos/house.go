@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/JDevAman/kizo/loadtest/rig"
 	"github.com/JDevAman/kizo/server/embedded"
 )
 
@@ -94,14 +93,13 @@ func (h *house) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	owner := h.postgres.URL(database, embedded.OwnerRole)
-	migrate, err := spawn(h.binary, []string{"migrate"},
-		environment("KIZO_MIGRATE_URL="+owner, "KIZO_FAULTS_HIT="+h.hits), h.path("migrate.log"))
+	migrate, err := rig.Spawn(h.binary, []string{"migrate"},
+		rig.ChildEnvironment("KIZO_MIGRATE_URL="+owner, "KIZO_FAULTS_HIT="+h.hits), h.path("migrate.log"))
 	if err != nil {
 		return err
 	}
-	<-migrate.done
-	if migrate.err != nil {
-		return fmt.Errorf("kizod migrate: %w\n%s", migrate.err, tail(h.path("migrate.log")))
+	if err := migrate.Err(); err != nil {
+		return fmt.Errorf("kizod migrate: %w\n%s", err, rig.Tail(h.path("migrate.log")))
 	}
 	if err := installLog(ctx, h.adminURL()); err != nil {
 		return err
@@ -212,22 +210,5 @@ func findBinary(ctx context.Context, o options, dir string) (string, error) {
 		return filepath.Abs(o.binary)
 	}
 	binary := filepath.Join(dir, "kizod")
-	return binary, build(ctx, binary)
-}
-
-func build(ctx context.Context, binary string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "faults", "-o", binary, "github.com/JDevAman/kizo/cmd/kizod")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build kizod: %w\n%s", err, output)
-	}
-	return nil
-}
-
-// tail is the end of a log.
-func tail(path string) string {
-	contents, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	return strings.TrimSpace(string(contents[max(0, len(contents)-1500):]))
+	return binary, rig.Build(ctx, binary, "-tags", "faults")
 }

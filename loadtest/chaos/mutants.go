@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/JDevAman/kizo/loadtest/rig"
 	"github.com/JDevAman/kizo/server/embedded"
 )
 
@@ -41,7 +42,7 @@ func runMutants(ctx context.Context, o options, w io.Writer) error {
 	defer os.RemoveAll(dir)
 	if o.binary == "" {
 		o.binary = filepath.Join(dir, "kizod")
-		if err := build(ctx, o.binary); err != nil {
+		if err := rig.Build(ctx, o.binary, "-tags", "faults"); err != nil {
 			return err
 		}
 	}
@@ -137,25 +138,25 @@ func serveWithoutFsync(ctx context.Context, o options) (caught []string, took ti
 	if err := p.EnsureDatabase(ctx, database); err != nil {
 		return nil, 0, err
 	}
-	migrate, err := spawn(o.binary, []string{"migrate"},
-		environment("KIZO_MIGRATE_URL="+p.URL(database, embedded.OwnerRole)), filepath.Join(dir, "log"))
+	migrate, err := rig.Spawn(o.binary, []string{"migrate"},
+		rig.ChildEnvironment("KIZO_MIGRATE_URL="+p.URL(database, embedded.OwnerRole)), filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, 0, err
 	}
-	<-migrate.done
-	serve, err := spawn(o.binary, []string{
+	<-migrate.Done()
+	serve, err := rig.Spawn(o.binary, []string{
 		"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--bank-url", "http://127.0.0.1:1",
 		"--secrets-file", filepath.Join(dir, "secrets.json"),
-	}, environment("KIZO_DATABASE_URL="+p.URL(database, embedded.AppRole)), filepath.Join(dir, "log"))
+	}, rig.ChildEnvironment("KIZO_DATABASE_URL="+p.URL(database, embedded.AppRole)), filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, 0, err
 	}
-	defer serve.end(endWithin)
+	defer serve.End(endWithin)
 	timer := time.NewTimer(startWithin / 2)
 	defer timer.Stop()
 	select {
-	case <-serve.done:
-		if serve.err != nil && strings.Contains(tail(filepath.Join(dir, "log")), "fsync") {
+	case <-serve.Done():
+		if serve.Err() != nil && strings.Contains(rig.Tail(filepath.Join(dir, "log")), "fsync") {
 			caught = []string{"kizod does not start"}
 		}
 	case <-timer.C:

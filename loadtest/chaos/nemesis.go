@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 // stress is how often each fault is made in five minutes; shorter and longer runs
@@ -115,7 +117,7 @@ func (n *nemesis) run(ctx context.Context) error {
 	began := time.Now()
 	failed := make(chan error, 1)
 	for _, f := range n.plan() {
-		if pause(ctx, time.Until(began.Add(f.at))); ctx.Err() != nil {
+		if rig.Pause(ctx, time.Until(began.Add(f.at))); ctx.Err() != nil {
 			break
 		}
 		n.acting.Go(func() {
@@ -130,7 +132,7 @@ func (n *nemesis) run(ctx context.Context) error {
 			n.house.diary.count(f.name)
 		})
 	}
-	pause(ctx, time.Until(began.Add(n.options.duration)))
+	rig.Pause(ctx, time.Until(began.Add(n.options.duration)))
 	n.acting.Wait()
 	n.noteCalm(began)
 	select {
@@ -161,7 +163,7 @@ func (n *nemesis) anyDaemon(role string) *daemon {
 func (n *nemesis) kill(d *daemon) fault {
 	return fault{name: "kizod kill -9", do: func(ctx context.Context) error {
 		for !d.signal(syscall.SIGKILL) { // between two generations: it comes again
-			if pause(ctx, 5*time.Millisecond); ctx.Err() != nil {
+			if rig.Pause(ctx, 5*time.Millisecond); ctx.Err() != nil {
 				return ctx.Err()
 			}
 		}
@@ -188,11 +190,11 @@ func (n *nemesis) freeze() fault {
 		d.mu.Lock()
 		p := d.current
 		d.mu.Unlock()
-		if p == nil || !p.signal(syscall.SIGSTOP) {
+		if p == nil || !p.Signal(syscall.SIGSTOP) {
 			return nil
 		}
-		pause(ctx, length)
-		p.signal(syscall.SIGCONT)
+		rig.Pause(ctx, length)
+		p.Signal(syscall.SIGCONT)
 		return nil
 	}}
 }
@@ -208,7 +210,7 @@ func (n *nemesis) dieAtPoint() fault {
 		}
 		d.setFaults(point.name + "=" + action + "@0.05")
 		d.signal(syscall.SIGKILL)
-		pause(ctx, 4*time.Second)
+		rig.Pause(ctx, 4*time.Second)
 		d.setFaults()
 		d.signal(syscall.SIGKILL)
 		n.house.diary.count("kizod kill -9")
@@ -246,7 +248,7 @@ func (n *nemesis) stall() fault {
 	return fault{name: "network stall", do: func(ctx context.Context) error {
 		began := time.Now()
 		resume := n.house.proxy.stall()
-		pause(ctx, length)
+		rig.Pause(ctx, length)
 		resume()
 		n.house.diary.outage(began, time.Now())
 		return nil

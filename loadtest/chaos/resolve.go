@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/loadtest/rig"
 	"github.com/JDevAman/kizo/server/bank/sim"
 )
 
@@ -48,7 +49,7 @@ func (w *workload) resolve(ctx context.Context) (resolved, replays int) {
 	each(open, 16, func(o *operation) {
 		for !o.verdict().definite() && ctx.Err() == nil {
 			if a := w.client.send(ctx, w.history, o); !a.definite() {
-				pause(ctx, 100*time.Millisecond)
+				rig.Pause(ctx, 100*time.Millisecond)
 			}
 		}
 	})
@@ -131,7 +132,7 @@ func (r *result) awaitTerminal(ctx context.Context, conn *pgx.Conn) error {
 			r.terminalAfter = time.Since(r.healed)
 			return nil
 		}
-		if pause(ctx, 100*time.Millisecond); ctx.Err() != nil {
+		if rig.Pause(ctx, 100*time.Millisecond); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
@@ -166,7 +167,7 @@ func (r *result) awaitReconciled(ctx context.Context, conn *pgx.Conn) error {
 			r.found.add("statement", "%s after all was terminal, %d of %d lines were read and %d not compared", reconcileSoon, read, len(journal), waiting)
 			return nil
 		}
-		if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
+		if rig.Pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}

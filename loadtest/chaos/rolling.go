@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 // restarts of a rolling restart: each of the two APIs ten times.
@@ -22,22 +24,22 @@ func rolling(ctx context.Context, h *house, w *workload) error {
 	}
 	began := time.Now()
 	for i := range restarts {
-		pause(ctx, time.Until(began.Add(time.Duration(i+1)*h.options.duration/(restarts+1))))
+		rig.Pause(ctx, time.Until(began.Add(time.Duration(i+1)*h.options.duration/(restarts+1))))
 		d := h.daemons[i%2]
 		p := d.alive()
-		if p == nil || !p.signal(syscall.SIGTERM) {
+		if p == nil || !p.Signal(syscall.SIGTERM) {
 			return fmt.Errorf("%s is not there to be restarted", d.name)
 		}
-		<-p.done
+		<-p.Done()
 		for d.alive() == p { // until the next generation is there
-			pause(ctx, 5*time.Millisecond)
+			rig.Pause(ctx, 5*time.Millisecond)
 		}
 		if err := d.waitReady(ctx); err != nil {
 			return err
 		}
 		h.diary.count("rolling restart")
 	}
-	pause(ctx, time.Until(began.Add(h.options.duration)))
+	rig.Pause(ctx, time.Until(began.Add(h.options.duration)))
 	return ctx.Err()
 }
 

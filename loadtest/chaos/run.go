@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 // run is one fault run. The result is there whenever the audit could be made; an
@@ -81,7 +83,7 @@ func (w *workload) fund(ctx context.Context) error {
 		if funded == len(w.users)-2 {
 			return nil
 		}
-		if pause(ctx, 50*time.Millisecond); ctx.Err() != nil {
+		if rig.Pause(ctx, 50*time.Millisecond); ctx.Err() != nil {
 			return errors.New("the first deposits do not arrive")
 		}
 	}

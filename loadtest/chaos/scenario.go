@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 // scenario is a run with one kind of trouble and one promise about it, beside the
@@ -58,7 +60,7 @@ func runScenarios(ctx context.Context, o options, w io.Writer) error {
 		}
 		defer os.RemoveAll(dir)
 		o.binary = dir + "/kizod"
-		if err := build(ctx, o.binary); err != nil {
+		if err := rig.Build(ctx, o.binary, "-tags", "faults"); err != nil {
 			return err
 		}
 	}
@@ -131,7 +133,7 @@ func badBank(ctx context.Context, h *house, _ *workload) error {
 	if err := h.bank.restart(h.options.preset); err != nil {
 		return err
 	}
-	pause(ctx, h.options.duration)
+	rig.Pause(ctx, h.options.duration)
 	return nil
 }
 
@@ -159,7 +161,7 @@ func flushing(ctx context.Context, h *house, _ *workload) error {
 	if err := h.bank.restart(h.options.preset); err != nil {
 		return err
 	}
-	for began := time.Now(); time.Since(began) < h.options.duration && ctx.Err() == nil; pause(ctx, 500*time.Millisecond) {
+	for began := time.Now(); time.Since(began) < h.options.duration && ctx.Err() == nil; rig.Pause(ctx, 500*time.Millisecond) {
 		if err := h.flushRedis(ctx); err != nil {
 			return err
 		}
@@ -197,17 +199,17 @@ func zombie(ctx context.Context, h *house, _ *workload) error {
 	within, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
 	for !victim.stopped() {
-		if pause(within, 20*time.Millisecond); within.Err() != nil {
+		if rig.Pause(within, 20*time.Millisecond); within.Err() != nil {
 			return errors.New("the worker never came to the point at which it stops")
 		}
 	}
 	h.note("%s is stopped", victim.name)
-	pause(ctx, zombieFor)
+	rig.Pause(ctx, zombieFor)
 	victim.signal(syscall.SIGCONT)
 	within, cancel = context.WithTimeout(ctx, stuckAfter)
 	defer cancel()
 	for h.lateFinalisations() == 0 && within.Err() == nil { // what it does now is judged afterwards
-		pause(within, 100*time.Millisecond)
+		rig.Pause(within, 100*time.Millisecond)
 	}
 	return ctx.Err()
 }

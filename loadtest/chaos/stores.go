@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 // crashPostgres ends PostgreSQL as a crash would and starts it after a while.
@@ -18,7 +20,7 @@ func (h *house) crashPostgres(ctx context.Context, away time.Duration) error {
 	if err := h.postgres.Kill(); err != nil {
 		return fmt.Errorf("crash PostgreSQL: %w", err)
 	}
-	pause(ctx, away)
+	rig.Pause(ctx, away)
 	// Not the run's context: when that ends, the heal still needs PostgreSQL.
 	return h.startPostgres(context.WithoutCancel(ctx))
 }
@@ -30,7 +32,7 @@ func (h *house) killRedis(ctx context.Context, away time.Duration) error {
 	if err := h.redis.Kill(); err != nil {
 		return fmt.Errorf("kill Redis: %w", err)
 	}
-	pause(ctx, away)
+	rig.Pause(ctx, away)
 	return h.startRedis(context.WithoutCancel(ctx))
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 const (
@@ -81,7 +83,7 @@ func keepSignedIn(ctx context.Context, c *client, users []*user) {
 				u.keep(s)
 			}
 		}
-		pause(ctx, 10*time.Second)
+		rig.Pause(ctx, 10*time.Second)
 	}
 }
 
@@ -90,7 +92,7 @@ func keepSignedIn(ctx context.Context, c *client, users []*user) {
 func visit(ctx context.Context, c *client, u *user) {
 	for ctx.Err() == nil {
 		visitOnce(ctx, c, u)
-		pause(ctx, 2*time.Second)
+		rig.Pause(ctx, 2*time.Second)
 	}
 }
 

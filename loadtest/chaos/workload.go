@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 // workload is what the clients want. The first user is the hot one, whom everybody
@@ -112,7 +114,7 @@ func (w *workload) pursue(ctx context.Context, dice *rand.Rand, o *operation) {
 			return
 		}
 		if a.Status == 0 || a.Status == http.StatusServiceUnavailable {
-			pause(ctx, time.Duration(20+dice.IntN(200))*time.Millisecond)
+			rig.Pause(ctx, time.Duration(20+dice.IntN(200))*time.Millisecond)
 		}
 	}
 }

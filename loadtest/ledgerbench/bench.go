@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/loadtest/rig"
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -55,7 +56,7 @@ func openBench(ctx context.Context, o options, out io.Writer) (_ *bench, err err
 	if err := os.Chmod(b.dir, 0o711); err != nil { //nolint:gosec // under root PostgreSQL runs as somebody else, who has to pass
 		return b, err
 	}
-	if b.fsync, err = measureSync(b.dir); err != nil {
+	if b.fsync, err = rig.SyncTime(b.dir); err != nil {
 		return b, err
 	}
 	if b.pg, err = embedded.StartPostgres(ctx, embedded.PostgresConfig{Dir: b.dir, Settings: o.settings}); err != nil {
@@ -216,7 +217,7 @@ func (b *bench) rounds(ctx context.Context, phases []*phase) error {
 				return fmt.Errorf("phase %s: %w", p.name, err)
 			}
 			p.samples = append(p.samples, s)
-			fmt.Fprintf(b.out, "round %d  %-2s  %7.0f transfers/s   (load %s)\n", round+1, p.name, s.rate(), load())
+			fmt.Fprintf(b.out, "round %d  %-2s  %7.0f transfers/s   (load %s)\n", round+1, p.name, s.rate(), rig.Load())
 		}
 	}
 	return nil

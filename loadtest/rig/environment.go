@@ -1,0 +1,130 @@
+package rig
+
+import (
+	"bufio"
+	"context"
+	"debug/buildinfo"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Environment is what a figure depends on besides Kizo.
+type Environment struct {
+	At         time.Time         `json:"at"`
+	CPU        string            `json:"cpu"`
+	CPUs       int               `json:"cpus"`
+	MemoryMiB  int64             `json:"memory_mib"`
+	Kernel     string            `json:"kernel"`
+	Go         string            `json:"go"`
+	PostgreSQL string            `json:"postgresql"`
+	Redis      string            `json:"redis"`
+	Commit     string            `json:"commit"` // of this tree, with -dirty if it was changed
+	Fsync      time.Duration     `json:"fsync_ns"`
+	Load       string            `json:"load"` // average over a minute, at the time
+	Bank       string            `json:"bank"` // preset
+	Kizod      []string          `json:"kizod,omitempty"`
+	Settings   map[string]string `json:"postgres_settings"`
+}
+
+// settings of PostgreSQL that speed and durability hang on.
+var settings = []string{
+	"fsync", "full_page_writes", "synchronous_commit", "wal_sync_method", "wal_compression",
+	"shared_buffers", "max_wal_size", "checkpoint_timeout", "max_connections",
+}
+
+// Environment describes the machine and this rig. It writes 100 small pages to
+// time the disk.
+func (r *Rig) Environment(ctx context.Context) (Environment, error) {
+	e := Environment{
+		At: time.Now().UTC(), CPU: field("/proc/cpuinfo", "model name"), CPUs: runtime.NumCPU(), Kernel: kernel(),
+		Go: runtime.Version(), Redis: redisVersion(ctx), Commit: commit(ctx), Load: Load(),
+		Bank: r.config.BankPreset, Kizod: slices.Concat(r.config.KizodArgs, r.config.Env), Settings: make(map[string]string),
+	}
+	e.MemoryMiB = number(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB")) / 1024
+	if info, err := buildinfo.ReadFile(r.binary); err == nil {
+		e.Go = info.GoVersion
+	}
+	var err error
+	if e.Fsync, err = SyncTime(r.dir); err != nil {
+		return e, fmt.Errorf("time the disk: %w", err)
+	}
+	if err := r.pool.QueryRow(ctx, `SHOW server_version`).Scan(&e.PostgreSQL); err != nil {
+		return e, fmt.Errorf("ask PostgreSQL: %w", err)
+	}
+	shown := slices.Concat(settings, slices.Collect(maps.Keys(r.config.PostgresSettings)))
+	for _, name := range shown {
+		var value string
+		if err := r.pool.QueryRow(ctx, `SELECT current_setting($1, true)`, name).Scan(&value); err != nil {
+			return e, fmt.Errorf("ask PostgreSQL: %w", err)
+		}
+		e.Settings[name] = value
+	}
+	return e, nil
+}
+
+// WriteMarkdown writes the environment as a list.
+func (e Environment) WriteMarkdown(w io.Writer) {
+	fmt.Fprintf(w, "- %d × %s, %d MiB, Linux %s; load %s at the start\n", e.CPUs, e.CPU, e.MemoryMiB, e.Kernel, e.Load)
+	fmt.Fprintf(w, "- kizod %s (%s), PostgreSQL %s, Redis %s, mock bank %s\n", e.Commit, e.Go, e.PostgreSQL, e.Redis, e.Bank)
+	if len(e.Kizod) > 0 {
+		fmt.Fprintf(w, "- kizod serve %s\n", strings.Join(e.Kizod, " "))
+	}
+	fmt.Fprintf(w, "- one fsync takes %s", e.Fsync.Round(time.Microsecond))
+	for _, name := range slices.Sorted(maps.Keys(e.Settings)) {
+		fmt.Fprintf(w, "; %s %s", name, e.Settings[name])
+	}
+	fmt.Fprintf(w, "\n- %s\n", e.At.Format(time.RFC3339))
+}
+
+// field is what a file of "name: value" lines says first; "unknown" if it does not.
+func field(path, name string) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return "unknown"
+	}
+	defer file.Close()
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		if key, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}
+
+func kernel() string {
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(release))
+}
+
+// said is what a program prints, on one line; "unknown" if it fails.
+func said(ctx context.Context, program string, args ...string) string {
+	out, err := exec.CommandContext(ctx, program, args...).Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func redisVersion(ctx context.Context) string {
+	for word := range strings.FieldsSeq(said(ctx, "redis-server", "--version")) {
+		if version, ok := strings.CutPrefix(word, "v="); ok {
+			return version
+		}
+	}
+	return "unknown"
+}
+
+func commit(ctx context.Context) string {
+	return filepath.Base(said(ctx, "git", "describe", "--always", "--dirty", "--exclude", "*"))
+}

@@ -1,0 +1,210 @@
+package rig
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Gauge is what the counters say at one time; the difference of two is what was
+// spent between them. CPU times are of a process with its children; 0 where there is no /proc.
+type Gauge struct {
+	At        time.Time     `json:"at"`
+	Elapsed   time.Duration `json:"elapsed_ns"` // set by Since
+	Kizod     time.Duration `json:"kizod_ns"`
+	Postgres  time.Duration `json:"postgres_ns"`
+	Redis     time.Duration `json:"redis_ns"`
+	Bank      time.Duration `json:"bank_ns"`
+	Generator time.Duration `json:"generator_ns"` // this process, and those named to Gauge
+	Machine   time.Duration `json:"machine_ns"`   // busy for anybody
+	RSS       int64         `json:"rss_bytes"`    // of kizod and its children, now
+}
+
+// Gauge reads the counters. Generators are processes that make load, besides this
+// one. A restart of kizod begins its time anew.
+func (r *Rig) Gauge(generators ...int) Gauge {
+	table := processes()
+	g := Gauge{
+		At: time.Now(), Machine: MachineCPU(), Generator: OwnCPU(),
+		Kizod: table.cpu(r.KizodPID()), Postgres: table.cpu(r.postgres.Pid()), Redis: table.cpu(r.redis.Pid()), Bank: table.cpu(r.bank.PID()),
+	}
+	for _, pid := range generators {
+		g.Generator += table.cpu(pid)
+	}
+	for _, p := range table.tree(r.KizodPID()) {
+		g.RSS += p.rss
+	}
+	return g
+}
+
+// Since is what was spent after an earlier reading.
+func (g Gauge) Since(earlier Gauge) Gauge {
+	return Gauge{
+		At: g.At, Elapsed: g.At.Sub(earlier.At), RSS: g.RSS,
+		Kizod: g.Kizod - earlier.Kizod, Postgres: g.Postgres - earlier.Postgres, Redis: g.Redis - earlier.Redis,
+		Bank: g.Bank - earlier.Bank, Generator: g.Generator - earlier.Generator, Machine: g.Machine - earlier.Machine,
+	}
+}
+
+// WatchRSS looks at kizod's memory ten times a second until ctx ends or the
+// function that it returns is called, which tells the most that it saw, in bytes.
+func (r *Rig) WatchRSS(ctx context.Context) (most func() int64) {
+	ctx, stop := context.WithCancel(ctx)
+	pid, seen := r.KizodPID(), make(chan int64, 1)
+	go func() {
+		var peak int64
+		for ctx.Err() == nil {
+			peak = max(peak, TreeRSS(pid))
+			Pause(ctx, 100*time.Millisecond)
+		}
+		seen <- peak
+	}()
+	return func() int64 {
+		stop()
+		peak := <-seen
+		seen <- peak // for who asks again
+		return peak
+	}
+}
+
+// OwnCPU is what this process has used.
+func OwnCPU() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// TreeCPU is what a process, its descendants, and those of them that have ended
+// have used; 0 where there is no /proc.
+func TreeCPU(pid int) time.Duration { return processes().cpu(pid) }
+
+// TreeRSS is the resident memory of a process and its descendants, in bytes;
+// pages that they share count for each.
+func TreeRSS(pid int) (bytes int64) {
+	for _, p := range processes().tree(pid) {
+		bytes += p.rss
+	}
+	return bytes
+}
+
+// tick is USER_HZ, which is 100 on every Linux that Go runs on.
+const tick = 10 * time.Millisecond
+
+// proc is a line of the process table.
+type proc struct {
+	parent int
+	cpu    time.Duration // with children that have ended
+	rss    int64         // bytes
+}
+
+type table map[int]proc
+
+func processes() table {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	all := make(table, len(stats))
+	for _, path := range stats {
+		text, err := os.ReadFile(path) // a path of /proc
+		if err != nil {
+			continue // ended meanwhile
+		}
+		// proc(5): pid (comm) state ppid … 14 utime, 15 stime, 16 cutime, 17 cstime …
+		// 24 rss; comm may hold blanks, so count from behind it.
+		_, rest, _ := strings.Cut(string(text), ") ")
+		fields := strings.Fields(rest)
+		if len(fields) < 22 {
+			continue
+		}
+		ticks := number(fields[11]) + number(fields[12]) + number(fields[13]) + number(fields[14])
+		all[int(number(filepath.Base(filepath.Dir(path))))] = proc{
+			parent: int(number(fields[1])), cpu: time.Duration(ticks) * tick, rss: number(fields[21]) * int64(os.Getpagesize()),
+		}
+	}
+	return all
+}
+
+// tree is a process and all that descend from it.
+func (t table) tree(root int) []proc {
+	var found []proc
+	for pid, p := range t {
+		for at, depth := pid, 0; at > 1 && depth < 100; at, depth = t[at].parent, depth+1 {
+			if at == root {
+				found = append(found, p)
+				break
+			}
+		}
+	}
+	return found
+}
+
+func (t table) cpu(root int) (used time.Duration) {
+	for _, p := range t.tree(root) {
+		used += p.cpu
+	}
+	return used
+}
+
+// MachineCPU is how long the processors were busy for anybody.
+func MachineCPU() time.Duration {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	fields := strings.Fields(line) // cpu user nice system idle iowait irq softirq steal …
+	if len(fields) < 9 {
+		return 0
+	}
+	var ticks int64
+	for i, field := range fields[1:9] {
+		if i != 3 && i != 4 { // neither idle nor waiting for a disk
+			ticks += number(field)
+		}
+	}
+	return time.Duration(ticks) * tick
+}
+
+func number(s string) int64 {
+	n, _ := strconv.ParseInt(s, 10, 64)
+	return n
+}
+
+// Load is the machine's load average over one minute, to judge a figure by.
+func Load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	one, _, _ := strings.Cut(string(text), " ")
+	return one
+}
+
+// SyncTime is the median time of making 8 KiB durable on the file system of a
+// directory: the least that a commit costs there.
+func SyncTime(dir string) (time.Duration, error) {
+	file, err := os.Create(filepath.Join(dir, "sync")) // our own directory
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = file.Close(); _ = os.Remove(file.Name()) }()
+	page := make([]byte, 8192)
+	times := make([]time.Duration, 0, 101)
+	for range cap(times) {
+		began := time.Now()
+		if _, err := file.WriteAt(page, 0); err != nil {
+			return 0, err
+		}
+		if err := file.Sync(); err != nil {
+			return 0, err
+		}
+		times = append(times, time.Since(began))
+	}
+	slices.Sort(times)
+	return times[len(times)/2], nil
+}

@@ -1,0 +1,164 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process is a child of this run: it is ended by its handle and dies with us.
+type Process struct {
+	cmd    *exec.Cmd
+	output string // what it prints
+	done   chan struct{}
+	err    error // how it ended; to be read after done
+
+	mu     sync.Mutex
+	killed time.Time // when we sent it SIGKILL
+	asked  bool      // we told it to end
+}
+
+// Spawn starts a program. What it prints is appended to the file.
+func Spawn(program string, args, env []string, output string) (*Process, error) {
+	file, err := os.OpenFile(output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %s: %w", program, err)
+	}
+	defer file.Close()                                                                            // the child has its own
+	p := &Process{cmd: exec.Command(program, args...), output: output, done: make(chan struct{})} //nolint:noctx,gosec // it ends by its handle, and is ours
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, file, file
+	p.cmd.SysProcAttr = diesWithParent()
+	started := make(chan error)
+	go func() {
+		// "The parent" whose death the kernel watches is the thread that starts.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = p.cmd.Wait()
+			close(p.done)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	return p, nil
+}
+
+// ChildEnvironment is what a child needs of ours, and its own settings.
+func ChildEnvironment(settings ...string) []string {
+	env := []string{"TZ=UTC"}
+	for _, name := range []string{"PATH", "HOME", "TMPDIR"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return append(env, settings...)
+}
+
+// PID of the process, which may be another's once it has ended.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Done is closed when it has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Err is how it ended; it waits for the end.
+func (p *Process) Err() error {
+	<-p.done
+	return p.err
+}
+
+// Alive tells whether it has not ended yet.
+func (p *Process) Alive() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Signal tells whether the signal found it alive.
+func (p *Process) Signal(s syscall.Signal) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.Alive() {
+		return false
+	}
+	p.asked = p.asked || s == syscall.SIGKILL || s == syscall.SIGTERM
+	if s == syscall.SIGKILL {
+		p.killed = time.Now()
+	}
+	return p.cmd.Process.Signal(s) == nil
+}
+
+// WasAsked tells whether we told it to end.
+func (p *Process) WasAsked() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked
+}
+
+// KilledAt is when we killed it; zero if we did not.
+func (p *Process) KilledAt() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.killed
+}
+
+// End stops it in good order if it can be, and in any case.
+func (p *Process) End(grace time.Duration) {
+	p.Signal(syscall.SIGCONT)
+	p.Signal(syscall.SIGTERM)
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+		p.Signal(syscall.SIGKILL)
+		<-p.done
+	}
+}
+
+// SelfKilled tells whether it died of a SIGKILL that was not ours: a named point
+// that was told to kill.
+func (p *Process) SelfKilled() bool {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL && !p.WasAsked()
+}
+
+// Tail is the end of a log, or why it cannot be read.
+func Tail(path string) string {
+	contents, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(contents[max(0, len(contents)-1500):]))
+}
+
+// Pause waits, unless ctx ends first.
+func Pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// Build compiles kizod from this tree.
+func Build(ctx context.Context, binary string, flags ...string) error {
+	args := append([]string{"build"}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "-o", binary, "github.com/JDevAman/kizo/cmd/kizod")...)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build kizod: %w\n%s", err, output)
+	}
+	return nil
+}

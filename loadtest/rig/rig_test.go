@@ -1,0 +1,190 @@
+package rig
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A rig starts, has users whose money came from the bank, serves them, tells what
+// became of money, is audited, and leaves nothing behind. One test, since a
+// start costs seconds.
+func TestRig(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds kizod and starts everything")
+	}
+	ctx := t.Context()
+	r, err := Start(ctx, Config{Log: t.Output(), BankPreset: "calm", Env: []string{"GOMAXPROCS=2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	const funds = 5_000
+	users, err := r.Seed(ctx, 4, funds, SeedOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seeded, err := r.Books(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := seeded.Posted("deposit"), (Sum{4, 4 * funds}); got != want || seeded.Settled() != want {
+		t.Errorf("seeded deposits: %v, want %v", got, want)
+	}
+	if more, err := r.Seed(ctx, 1, funds, SeedOptions{First: 4}); err != nil || more[0].Handle == users[0].Handle {
+		t.Errorf("a second seed does not go on after the first: %v", err)
+	}
+
+	// The daemon knows these users, by token and by password.
+	for what, c := range map[string]struct{ path, token, body string }{
+		"token":    {"/v1/summary", users[0].AccessToken, ""},
+		"password": {"/v1/auth/login", "", `{"login":"` + users[1].Email + `","password":"` + users[1].Password + `"}`},
+	} {
+		if status, body := request(t, r.URL()+c.path, c.token, "", c.body); status != http.StatusOK {
+			t.Errorf("%s: %d %s", what, status, body)
+		}
+	}
+	before, gauge := must(r.Books(ctx))(t), r.Gauge()
+	pay := `{"to":"@` + users[1].Handle + `","amount":7,"currency":"USD"}`
+	if status, body := request(t, r.URL()+"/v1/transfers", users[0].AccessToken, "pay-1", pay); status != http.StatusCreated {
+		t.Errorf("transfer: %d %s", status, body)
+	}
+	if status, body := request(t, r.URL()+"/v1/deposits", users[0].AccessToken, "dep-1", `{"amount":11,"currency":"USD"}`); status != http.StatusAccepted {
+		t.Errorf("deposit: %d %s", status, body)
+	}
+	if err := r.WaitSettled(ctx); err != nil {
+		t.Error(err)
+	}
+	since := must(r.Books(ctx))(t).Since(before)
+	if since.Posted("transfer") != (Sum{1, 7}) || since.Posted("deposit") != (Sum{1, 11}) {
+		t.Errorf("what settled: %v", since)
+	}
+	if spent := r.Gauge().Since(gauge); spent.Elapsed <= 0 || spent.RSS <= 0 {
+		t.Errorf("gauge: %+v", spent)
+	}
+
+	// New tokens, after a restart on other ports.
+	old := users[0].AccessToken
+	if err := r.Refresh(ctx, users, time.Hour); err != nil || users[0].AccessToken == old {
+		t.Errorf("refresh: %v", err)
+	}
+	if err := r.Restart(ctx, "--roles", "api"); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := request(t, r.URL()+"/v1/summary", users[0].AccessToken, "", ""); status != http.StatusOK {
+		t.Errorf("after a restart: %d %s", status, body)
+	}
+	checkEnvironment(t, r)
+	checkAudit(t, r)
+	checkEnd(t, r)
+}
+
+func checkEnvironment(t *testing.T, r *Rig) {
+	t.Helper()
+	e, err := r.Environment(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.CPUs < 1 || e.MemoryMiB < 1 || e.Fsync <= 0 || e.PostgreSQL == "" || e.Redis == "unknown" || e.Settings["fsync"] != "on" {
+		t.Errorf("environment: %+v", e)
+	}
+	var text bytes.Buffer
+	if e.WriteMarkdown(&text); !strings.Contains(text.String(), "synchronous_commit on") {
+		t.Errorf("environment:\n%s", text.String())
+	}
+	if _, err := json.Marshal(e); err != nil {
+		t.Error(err)
+	}
+}
+
+// checkAudit sees the audit pass, and fail once somebody has been at the books.
+func checkAudit(t *testing.T, r *Rig) {
+	t.Helper()
+	if text, err := r.Audit(t.Context()); err != nil || !strings.Contains(text, "double_entry") {
+		t.Errorf("audit: %v\n%s", err, text)
+	}
+	conn, err := pgx.Connect(t.Context(), r.AdminURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	const theft = `SET session_replication_role = replica; UPDATE accounts SET balance = balance - 1 WHERE kind = 'wallet'`
+	if _, err := conn.Exec(t.Context(), theft); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := r.Audit(t.Context()); err == nil {
+		t.Errorf("an audit of wrong books passes:\n%s", text)
+	}
+}
+
+// checkEnd sees that what dies is noticed, and that nothing stays behind.
+func checkEnd(t *testing.T, r *Rig) {
+	t.Helper()
+	if err := r.Alive(); err != nil {
+		t.Error(err)
+	}
+	kizod, postgres := r.kizod, r.postgres
+	kizod.Signal(syscall.SIGKILL)
+	<-kizod.Done()
+	if r.Alive() == nil {
+		t.Error("a kizod that died was not noticed")
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	<-postgres.Done()
+	if _, err := os.Stat(r.dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory is still there: %v", err)
+	}
+	if r.bank.Alive() {
+		t.Error("the bank is still there")
+	}
+}
+
+func must[T any](value T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
+
+func request(t *testing.T, url, token, key, body string) (status int, answer string) {
+	t.Helper()
+	method := http.MethodGet
+	if body != "" {
+		method = http.MethodPost
+	}
+	asked, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		asked.Header.Set("Authorization", "Bearer "+token)
+	}
+	if key != "" {
+		asked.Header.Set("Idempotency-Key", key)
+	}
+	got, err := http.DefaultClient.Do(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	text, err := io.ReadAll(got.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.StatusCode, string(text)
+}

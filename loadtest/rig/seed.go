@@ -1,0 +1,210 @@
+package rig
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// User is somebody in whose name load is made.
+type User struct {
+	ID           uuid.UUID `json:"id"`
+	Handle       string    `json:"handle"`
+	Email        string    `json:"email"`
+	Password     string    `json:"password"`
+	AccessToken  string    `json:"access_token"`
+	RefreshToken string    `json:"refresh_token"`
+	Expires      time.Time `json:"expires"` // of the access token
+}
+
+// SeedOptions; the zero value will do.
+type SeedOptions struct {
+	First    int            // number of the first user: a second Seed goes on after the first
+	Currency money.Currency // of the wallets; USD
+	Parallel int            // deposits under way at once; 128
+}
+
+// hashers is how many sign-ups run at once. Each is one core's work.
+const hashers = 2
+
+// Seed makes n users as kizod does, Argon2 and all (about 50 a second on two
+// cores), each with a wallet and funds minor units in it, which come from the bank:
+// a deposit is opened in the ledger, carried out by the mock bank, and settled. So the
+// bank's statement and the clearing account agree, as they would for users who
+// had paid in themselves. Tokens live for 15 minutes: see [Rig.Refresh].
+func (r *Rig) Seed(ctx context.Context, n int, funds int64, o SeedOptions) ([]User, error) {
+	o.Currency, o.Parallel = cmp.Or(o.Currency, "USD"), cmp.Or(o.Parallel, 128)
+	service, err := r.auth()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	users := make([]User, n)
+	var done atomic.Int64
+	err = together(ctx, hashers, n, func(ctx context.Context, i int) (err error) {
+		if users[i], err = signUp(ctx, service, o.First+i); err == nil && done.Add(1)%1000 == 0 {
+			r.note("%d of %d users signed up", done.Load(), n)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.fund(ctx, users, money.Amount{Minor: funds, Currency: o.Currency}, o.Parallel); err != nil {
+		return nil, err
+	}
+	r.note("%d users seeded in %.1f s", n, time.Since(began).Seconds())
+	return users, nil
+}
+
+func (r *Rig) auth() (*auth.Service, error) {
+	keys, err := r.secrets.Keys()
+	if err != nil {
+		return nil, err
+	}
+	peppers, err := r.secrets.Peppers()
+	if err != nil {
+		return nil, err
+	}
+	return auth.New(auth.Config{Pool: r.pool, Keys: keys, Peppers: peppers})
+}
+
+func signUp(ctx context.Context, service *auth.Service, number int) (User, error) {
+	u := User{Handle: fmt.Sprintf("load_%06d", number), Password: fmt.Sprintf("load and order, no. %d", number)}
+	u.Email = u.Handle + "@example.com"
+	began := time.Now()
+	tokens, made, err := service.SignUp(ctx, auth.SignUpInput{
+		Email: u.Email, Handle: u.Handle, Name: fmt.Sprintf("Load %d", number), Password: u.Password,
+	})
+	if err != nil {
+		return User{}, fmt.Errorf("sign up user %d: %w", number, err)
+	}
+	u.ID = made.ID
+	u.keep(tokens, began)
+	return u, nil
+}
+
+func (u *User) keep(t auth.Tokens, asked time.Time) {
+	u.AccessToken, u.RefreshToken, u.Expires = t.AccessToken, t.RefreshToken, asked.Add(t.ExpiresIn)
+}
+
+// fund opens the wallets and pays into them, many at a time so that the ledger
+// can commit them in groups.
+func (r *Rig) fund(ctx context.Context, users []User, amount money.Amount, parallel int) error {
+	books := ledger.Open(ledger.Config{Pool: r.pool})
+	defer func() { _ = books.Close(context.WithoutCancel(ctx)) }() // nothing is in line any more
+	client, err := bank.NewClient(bank.ClientConfig{URL: r.bankURL, Token: bankToken})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	err = together(ctx, parallel, len(users), func(ctx context.Context, i int) error {
+		if _, err := books.OpenWallet(ctx, users[i].ID, amount.Currency); err != nil {
+			return err
+		}
+		return deposit(ctx, books, client, users[i].ID, amount)
+	})
+	if err != nil {
+		return fmt.Errorf("pay in: %w", err)
+	}
+	return r.WaitSettled(ctx) // what a running kizod took over
+}
+
+const depositTries = 10
+
+// deposit pays in, whatever the bank's preset: a rejected deposit is followed by
+// another, and a bank that does not answer is asked for the same one again.
+func deposit(ctx context.Context, books *ledger.Ledger, client *bank.Client, owner uuid.UUID, amount money.Amount) error {
+	var last error
+	for try := range depositTries {
+		opened, err := books.OpenDeposit(ctx, ledger.Order{Owner: owner, Key: fmt.Sprintf("seed-%d", try), Amount: amount})
+		if err != nil {
+			return err
+		}
+		executed, err := submit(ctx, client, opened.Transfer.ID, amount)
+		if err != nil {
+			last = err
+			continue
+		}
+		_, err = books.Settle(ctx, ledger.Settlement{Transfer: opened.Transfer.ID, Executed: executed})
+		if code := (*ledger.Error)(nil); errors.As(err, &code) && code.Code == ledger.Fenced {
+			err = nil // kizod has taken it over, and the bank will tell it the same
+		}
+		if err != nil || executed {
+			return err
+		}
+		last = errors.New("the bank rejected it")
+	}
+	return fmt.Errorf("no deposit after %d tries: %w", depositTries, last)
+}
+
+func submit(ctx context.Context, client *bank.Client, transfer uuid.UUID, amount money.Amount) (executed bool, err error) {
+	order := bank.Instruction{
+		Ref: transfer.String(), Direction: bank.Deposit, Amount: amount.Minor, Currency: string(amount.Currency),
+	}
+	for range depositTries {
+		var answer bank.Answer
+		if answer, err = client.Submit(ctx, order); err == nil && answer.Outcome != bank.Unknown {
+			return answer.Outcome == bank.Executed, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return false, fmt.Errorf("the bank does not say what became of %s: %w", transfer, errors.Join(err, ctx.Err()))
+}
+
+// Refresh renews the access tokens that end within this time, in place. It
+// costs no Argon2. Kizod must not be given the same refresh tokens meanwhile.
+func (r *Rig) Refresh(ctx context.Context, users []User, within time.Duration) error {
+	service, err := r.auth()
+	if err != nil {
+		return err
+	}
+	return together(ctx, 4, len(users), func(ctx context.Context, i int) error {
+		now := time.Now()
+		if users[i].Expires.Sub(now) > within {
+			return nil
+		}
+		tokens, _, err := service.Refresh(ctx, users[i].RefreshToken, auth.Client{})
+		if err != nil {
+			return fmt.Errorf("refresh the token of %s: %w", users[i].Handle, err)
+		}
+		users[i].keep(tokens, now)
+		return nil
+	})
+}
+
+// together does work 0 to n-1 with so many workers and stops at the first error.
+func together(ctx context.Context, workers, n int, work func(ctx context.Context, i int) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range min(workers, n) {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := work(ctx, i); err != nil {
+					stop(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	return context.Cause(ctx)
+}
