@@ -18,8 +18,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/loadtest/plain"
 	"github.com/JDevAman/kizo/loadtest/rig"
 	"github.com/JDevAman/kizo/migrations"
+	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -35,7 +37,7 @@ type bench struct {
 	fsync  time.Duration // what one write and fdatasync takes here
 	pool   *pgxpool.Pool // the ledger's, as the application's role
 	ledger *ledger.Ledger
-	plain  *plain
+	plain  *plain.Ledger
 	owners []uuid.UUID
 
 	accepted          atomic.Int64 // transfers that the ledger said it had posted
@@ -79,7 +81,7 @@ func openBench(ctx context.Context, o options, out io.Writer) (_ *bench, err err
 		b.commands.Add(int64(s.Commands))
 		b.committing.Add(int64(s.Duration))
 	}})
-	b.plain, err = openPlain(ctx, b.pg.URL(database, embedded.OwnerRole), o.rivalConns, o.accounts)
+	b.plain, err = plain.Open(ctx, b.pg.URL(database, embedded.OwnerRole), o.rivalConns, o.accounts, funds)
 	return b, err
 }
 
@@ -110,7 +112,7 @@ func (b *bench) close() error {
 		b.pool.Close()
 	}
 	if b.plain != nil {
-		b.plain.pool.Close()
+		b.plain.Close()
 	}
 	if b.pg != nil {
 		err = errors.Join(err, b.pg.Kill()) // nobody reads the data again
@@ -119,6 +121,8 @@ func (b *bench) close() error {
 }
 
 const funds = 1_000_000 // minor units of each account
+
+func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }
 
 // fund opens the wallets and pays into them by the ledger's own door.
 func (b *bench) fund(ctx context.Context) error {
@@ -170,9 +174,9 @@ type phase struct {
 
 func (b *bench) phases() []*phase {
 	all := []*phase{
-		{name: "a", title: "one transaction per transfer", move: b.plain.transfer},
+		{name: "a", title: "one transaction per transfer", move: b.plain.Transfer},
 		{name: "b", title: "the ledger, group commit", grouped: true, move: b.transfer},
-		{name: "a'", title: "one transaction per transfer, one hot receiver", hot: true, move: b.plain.transfer},
+		{name: "a'", title: "one transaction per transfer, one hot receiver", hot: true, move: b.plain.Transfer},
 		{name: "b'", title: "the ledger, one hot receiver", hot: true, grouped: true, move: b.transfer},
 	}
 	if b.only == "" {

@@ -177,7 +177,7 @@ func (b *bench) check(ctx context.Context) error {
 	if !audit.OK() {
 		return errors.Join(errors.New("the books are wrong"), audit.WriteTable(b.out))
 	}
-	if err := b.plain.check(ctx, b.accounts); err != nil {
+	if err := b.plain.Check(ctx); err != nil {
 		return err
 	}
 	spent := after.minus(before)

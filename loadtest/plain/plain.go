@@ -1,4 +1,6 @@
-package main
+// Package plain moves money as one would at first, to be measured against: a
+// transaction for each transfer, a statement at a time, on bare tables.
+package plain
 
 import (
 	"context"
@@ -8,13 +10,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/JDevAman/kizo/money"
 )
 
-// plain moves money as one would at first: a transaction for each transfer, a
-// statement at a time. Its tables carry no more than the work needs.
-type plain struct{ pool *pgxpool.Pool }
+// Ledger gets every advantage: a schema of its own with primary keys and the
+// unique key and nothing else, prepared statements, as many connections as wanted.
+type Ledger struct {
+	pool  *pgxpool.Pool
+	total int64 // minor units that were there at the beginning
+}
 
 const plainSchema = `
 	CREATE SCHEMA plain;
@@ -35,7 +38,9 @@ const (
 	plainEntry = `INSERT INTO plain.postings (transfer_id, account_id, amount) VALUES ($1, $2, $3)`
 )
 
-func openPlain(ctx context.Context, url string, conns, accounts int) (*plain, error) {
+// Open makes the tables, as their owner, with so many accounts of so many minor
+// units. Close it whatever it returns, unless that is nil.
+func Open(ctx context.Context, url string, conns, accounts int, funds int64) (*Ledger, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, err
@@ -46,18 +51,19 @@ func openPlain(ctx context.Context, url string, conns, accounts int) (*plain, er
 		return nil, err
 	}
 	if _, err := pool.Exec(ctx, plainSchema); err != nil {
-		return &plain{pool}, fmt.Errorf("make the plain tables: %w", err)
+		return &Ledger{pool: pool}, fmt.Errorf("make the plain tables: %w", err)
 	}
 	const fund = `INSERT INTO plain.accounts SELECT i, $2 FROM generate_series(0, $1 - 1) i`
 	if _, err := pool.Exec(ctx, fund, accounts, funds); err != nil {
-		return &plain{pool}, fmt.Errorf("fund the plain accounts: %w", err)
+		return &Ledger{pool: pool}, fmt.Errorf("fund the plain accounts: %w", err)
 	}
-	return &plain{pool}, nil
+	return &Ledger{pool, int64(accounts) * funds}, nil
 }
 
 var errNoFunds = errors.New("insufficient funds")
 
-func (p *plain) transfer(ctx context.Context, from, to int) error {
+// Transfer moves one minor unit from an account to another; they are numbered from 0.
+func (p *Ledger) Transfer(ctx context.Context, from, to int) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
@@ -89,16 +95,17 @@ func (p *plain) transfer(ctx context.Context, from, to int) error {
 	})
 }
 
-// check tells whether no money came or went.
-func (p *plain) check(ctx context.Context, accounts int) error {
+// Close lets go of the connections.
+func (p *Ledger) Close() { p.pool.Close() }
+
+// Check tells whether no money came or went.
+func (p *Ledger) Check(ctx context.Context) error {
 	var sum int64
 	if err := p.pool.QueryRow(ctx, `SELECT sum(balance)::bigint FROM plain.accounts`).Scan(&sum); err != nil {
 		return err
 	}
-	if want := int64(accounts) * funds; sum != want {
-		return fmt.Errorf("the plain accounts hold %d, want %d", sum, want)
+	if sum != p.total {
+		return fmt.Errorf("the plain accounts hold %d, want %d", sum, p.total)
 	}
 	return nil
 }
-
-func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/valyala/fasthttp"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
+)
+
+const requestWithin = 30 * time.Second
+
+// connection is one keep-alive connection with its request and answer, used again
+// and again: the generator shares the processors with what it measures.
+type connection struct {
+	client   *fasthttp.HostClient
+	request  *fasthttp.Request
+	response *fasthttp.Response
+	body     []byte
+}
+
+// connect makes a connection that opens with its first request; from is a loopback
+// address of its own, or nil for any.
+func connect(address string, from net.IP) *connection {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	if from != nil {
+		dialer.LocalAddr = &net.TCPAddr{IP: from}
+	}
+	return &connection{
+		client: &fasthttp.HostClient{
+			Addr: address, MaxConns: 1, MaxIdleConnDuration: time.Minute,
+			ReadTimeout: requestWithin, WriteTimeout: requestWithin,
+			MaxIdemponentCallAttempts: 1, NoDefaultUserAgentHeader: true,
+			DisableHeaderNamesNormalizing: true, DisablePathNormalizing: true,
+			Dial: func(address string) (net.Conn, error) { return dialer.Dial("tcp", address) },
+		},
+		request: fasthttp.AcquireRequest(), response: fasthttp.AcquireResponse(),
+	}
+}
+
+func (c *connection) post(url string) {
+	c.request.Header.SetMethod(fasthttp.MethodPost)
+	c.request.SetRequestURI(url)
+	c.request.Header.SetContentType("application/json")
+}
+
+// send sends what stands in the request and judges the answer.
+func (c *connection) send(want int, saying []byte) (outcome, error) {
+	c.request.SetBodyRaw(c.body)
+	if err := c.client.Do(c.request, c.response); err != nil {
+		return failed, err
+	}
+	status := c.response.StatusCode()
+	switch {
+	case status == want && bytes.Contains(c.response.Body(), saying):
+		return accepted, nil
+	case status == fasthttp.StatusTooManyRequests || status == fasthttp.StatusServiceUnavailable:
+		if len(c.response.Header.Peek("Retry-After")) == 0 {
+			return failed, fmt.Errorf("%d without Retry-After: %s", status, c.response.Body())
+		}
+		return shed, nil
+	case status < 500:
+		return refused, fmt.Errorf("%d: %s", status, c.response.Body())
+	default:
+		return failed, fmt.Errorf("%d: %s", status, c.response.Body())
+	}
+}
+
+var saysPosted = []byte(`"state":"posted"`)
+
+// payments are transfers of one minor unit, each with a key of its own.
+func payments(address string, pair func() (from, to *rig.User)) caller {
+	c := connect(address, nil)
+	c.post("http://" + address + "/v1/transfers")
+	return func() (outcome, error) {
+		from, to := pair()
+		c.request.Header.Set("Authorization", "Bearer "+from.AccessToken)
+		c.request.Header.Set("Idempotency-Key", newKey())
+		c.body = append(c.body[:0], `{"to":"@`...)
+		c.body = append(c.body, to.Handle...)
+		c.body = append(c.body, `","amount":1,"currency":"USD"}`...)
+		return c.send(fasthttp.StatusCreated, saysPosted)
+	}
+}
+
+func newKey() string { return uuid.Must(uuid.NewV7()).String() }
+
+// guesses are log-ins with wrong passwords, each of another user, from many
+// addresses of this machine.
+func guesses(address string, n int, users []rig.User) caller {
+	c := connect(address, net.IPv4(127, 9, byte(n>>8), byte(n)))
+	c.post("http://" + address + "/v1/auth/login")
+	next := n
+	return func() (outcome, error) {
+		next += 7919
+		c.body = append(c.body[:0], `{"login":"@`...)
+		c.body = append(c.body, users[next%len(users)].Handle...)
+		c.body = append(c.body, `","password":"not the password `...)
+		c.body = strconv.AppendInt(c.body, int64(next), 10)
+		c.body = append(c.body, `"}`...)
+		return c.send(fasthttp.StatusUnauthorized, []byte("invalid_credentials"))
+	}
+}
+
+// anyPair draws two different users.
+func anyPair(users []rig.User) func() (from, to *rig.User) {
+	return func() (*rig.User, *rig.User) {
+		from, to := rand.IntN(len(users)), rand.IntN(len(users)-1) //nolint:gosec // a load, not a secret
+		if to >= from {
+			to++
+		}
+		return &users[from], &users[to]
+	}
+}
+
+// toFirst draws a sender for the one receiver, fromFirst a receiver for the one sender.
+func toFirst(users []rig.User) func() (from, to *rig.User) {
+	return func() (*rig.User, *rig.User) {
+		return &users[1+rand.IntN(len(users)-1)], &users[0] //nolint:gosec // a load, not a secret
+	}
+}
+
+func fromFirst(users []rig.User) func() (from, to *rig.User) {
+	return func() (*rig.User, *rig.User) {
+		return &users[0], &users[1+rand.IntN(len(users)-1)] //nolint:gosec // a load, not a secret
+	}
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Names of the phases of storm.
+const (
+	hashing   = "what can be hashed"
+	quiet     = "payments alone"
+	stormy    = "payments in the storm"
+	wrongOnes = "wrong passwords, the storm"
+	quietOnce = "payments alone, afterwards"
+)
+
+// storm pays at a steady rate and lets wrong passwords in beside it. What can be
+// hashed is measured first.
+func storm(ctx context.Context, b *bench) error {
+	wrong := func(n int) caller { return guesses(b.address(), n, b.users) }
+	capacity, err := b.measure(ctx, hashing, load{callers: 4, length: 5 * time.Second, make: wrong}, false)
+	if err != nil {
+		return err
+	}
+	pay := load{callers: 50, rate: b.rate, length: b.duration, make: func(int) caller { return payments(b.address(), anyPair(b.users)) }}
+	if _, err := b.measure(ctx, quiet, pay, true); err != nil {
+		return err
+	}
+	fmt.Fprintf(b.out, "the storm: %.0f wrong passwords a second\n", b.factor*capacity.PerSecond)
+	const callers = 500
+	flood := load{callers: callers, rate: b.factor * capacity.PerSecond, length: 2*b.duration + 5*time.Second, make: wrong}
+	var guessed *tally
+	var guessing sync.WaitGroup
+	before := b.rig.Gauge()
+	guessing.Go(func() { guessed = flood.drive(ctx) })
+	pay.length = 2 * b.duration
+	_, err = b.measure(ctx, stormy, pay, true)
+	guessing.Wait()
+	p := newPhase(wrongOnes, guessed, b.rig.Gauge().Since(before), 0)
+	b.report.Phases = append(b.report.Phases, p)
+	fmt.Fprintln(b.out, p)
+	if err != nil {
+		return err
+	}
+	pay.length = b.duration
+	if _, err := b.measure(ctx, quietOnce, pay, true); err != nil {
+		return err
+	}
+	b.latencyRatio(stormy, quiet, 1.2)
+	if guessed.count[failed] > 0 {
+		return fmt.Errorf("%d log-ins failed, the first: %w", guessed.count[failed], guessed.err)
+	}
+	return nil
+}
