@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -26,23 +25,18 @@ SELECT id, handle, name, status
   FROM users
  WHERE email = nullif($1, '') OR handle = nullif($2, '')`
 
-// person is a user as others see them, and until when that is fresh enough: only
-// name and status can have changed meanwhile, and neither decides about money.
-type person struct {
-	UserRef
-	until time.Time // by this process's monotonic clock
-}
-
-func (p person) fresh() bool { return time.Now().Before(p.until) }
-
 // FindUser returns the user of that e-mail address or handle (with or without
-// the @), suspended ones too. Name and status may be ten seconds old.
+// the @), suspended ones too. Names and status may be a lease old.
 func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, error) {
 	l := parseLogin(loginOrHandle)
-	if known, ok := s.logins.Get(l); ok && known.fresh() {
-		return known.UserRef, nil
+	if s.recall.fresh() {
+		if id, ok := s.recall.logins.Get(l); ok {
+			if known, ok := s.recall.people.Get(id); ok {
+				return known, nil
+			}
+		}
 	}
-	until := time.Now().Add(nameFreshness)
+	keep := s.recall.begin()
 	rows, err := s.pool.Query(ctx, sqlFindUser, l.email, l.handle)
 	if err != nil {
 		return UserRef{}, fmt.Errorf("find user: %w", err)
@@ -54,8 +48,10 @@ func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, 
 	case err != nil:
 		return UserRef{}, fmt.Errorf("find user: %w", err)
 	}
-	s.logins.Put(l, person{ref, until})
-	s.people.Put(ref.ID, person{ref, until})
+	keep(func() {
+		s.recall.logins.Put(l, ref.ID)
+		s.recall.people.Put(ref.ID, ref)
+	})
 	return ref, nil
 }
 
@@ -65,25 +61,28 @@ SELECT id, handle, name, status
  WHERE id = ANY($1)`
 
 // UsersByID returns those of the users that exist; at most 1000 ids. Names and
-// status may be ten seconds old.
+// status may be a lease old.
 func (s *Service) UsersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]UserRef, error) {
 	if len(ids) > maxUsersByID {
 		return nil, fmt.Errorf("auth: %d users asked for at once, at most %d", len(ids), maxUsersByID)
 	}
 	found := make(map[uuid.UUID]UserRef, len(ids))
-	var unknown []uuid.UUID
-	for _, id := range ids {
-		if known, ok := s.people.Get(id); ok && known.fresh() {
-			found[id] = known.UserRef
-		} else {
-			unknown = append(unknown, id)
+	unknown := ids
+	if s.recall.fresh() {
+		unknown = nil
+		for _, id := range ids {
+			if known, ok := s.recall.people.Get(id); ok {
+				found[id] = known
+			} else {
+				unknown = append(unknown, id)
+			}
 		}
 	}
 	if len(unknown) == 0 {
 		return found, nil
 	}
-	until := time.Now().Add(nameFreshness)
-	rows, err := s.pool.Query(ctx, sqlUsersByID, unknown)
+	keep := s.recall.begin()
+	rows, err := s.pool.Query(ctx, sqlUsersByID, asBytes(unknown))
 	if err != nil {
 		return nil, fmt.Errorf("read users: %w", err)
 	}
@@ -91,9 +90,13 @@ func (s *Service) UsersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID
 	if err != nil {
 		return nil, fmt.Errorf("read users: %w", err)
 	}
+	keep(func() {
+		for _, ref := range refs {
+			s.recall.people.Put(ref.ID, ref)
+		}
+	})
 	for _, ref := range refs {
 		found[ref.ID] = ref
-		s.people.Put(ref.ID, person{ref, until})
 	}
 	return found, nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 // A second process that has just seen the session open must not go by that once
@@ -13,7 +14,9 @@ func TestNoLeaseOutlivesAChangeThatHasReturned(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*house, Tokens, User) error{
 		"log out": func(h *house, tokens Tokens, _ User) error { return h.LogOut(t.Context(), tokens.SessionID) },
-		"revoke":  func(h *house, tokens Tokens, u User) error { return h.RevokeSession(t.Context(), u.ID, tokens.SessionID) },
+		"revoke": func(h *house, tokens Tokens, u User) error {
+			return h.RevokeSession(t.Context(), u.ID, tokens.SessionID)
+		},
 		"suspend": func(h *house, _ Tokens, u User) error { return h.Suspend(t.Context(), u.ID, "test") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,6 +73,7 @@ func TestARoleHoldsEverywhereWhenItsGrantHasReturned(t *testing.T) {
 func TestAWarmServiceAsksTheDatabaseForNothing(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, func(c *Config) { c.Lease = time.Hour })
+	h.recall.update() // the first reading, without which nothing is given
 	tokens, user := h.signUp("ada")
 	look := func() error {
 		if _, err := h.Verify(t.Context(), tokens.AccessToken); err != nil {
@@ -103,6 +107,67 @@ func TestAVerifiedTokenStillExpires(t *testing.T) {
 	}
 }
 
+// Whatever a process has not heard of, it must not go by what it kept: more changes
+// than are read at once, or changes that were pruned.
+func TestWhoMissedChangesForgetsEverything(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *Config) { c.Lease = time.Hour })
+	tokens, user := h.signUp("ada")
+	other := h.another()
+	other.recall.update()
+	for _, lost := range []string{
+		`DELETE FROM access_changes`,
+		`INSERT INTO access_changes SELECT e.n + i, 'name', gen_random_uuid() FROM access_epoch e, generate_series(1, 2000) i;
+		 UPDATE access_epoch SET n = n + 2000`,
+	} {
+		_, err := other.Verify(t.Context(), tokens.AccessToken)
+		must(t, err)
+		if _, kept := other.recall.sessions.Get(tokens.SessionID); !kept {
+			t.Fatal("the session is not kept: the test shows nothing")
+		}
+		h.asOwner(`UPDATE users SET role = CASE role WHEN 'user' THEN 'operator' ELSE 'user' END;` + lost)
+		other.recall.update()
+		if _, kept := other.recall.sessions.Get(tokens.SessionID); kept {
+			t.Errorf("changes were missed and the session of %s is still kept, after: %s", user.Handle, lost)
+		}
+	}
+}
+
+// A look-up that saw the tables before a change must not be kept once the change
+// has been heard of: nothing would ever make it forgotten again.
+func TestALookUpThatAChangeOvertookIsNotKept(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *Config) { c.Lease = time.Hour })
+	tokens, _ := h.signUp("ada")
+	h.recall.update()
+	keep := h.recall.begin()
+	before, found, err := h.open.get(t.Context(), tokens.SessionID)
+	must(t, err)
+	if !found {
+		t.Fatal("no session")
+	}
+	h.asOwner(`UPDATE sessions SET revoked_at = now(), revoked_reason = 'logout'`)
+	h.recall.update()
+	keep(func() { h.recall.sessions.Put(tokens.SessionID, before) })
+	if _, kept := h.recall.sessions.Get(tokens.SessionID); kept {
+		t.Error("an overtaken look-up was kept")
+	}
+}
+
+func TestPruningKeepsTheNewestChanges(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.asOwner(`INSERT INTO access_changes SELECT e.n + i, 'name', gen_random_uuid() FROM access_epoch e, generate_series(1, 10500) i;
+		UPDATE access_epoch SET n = n + 10500`)
+	_, err := h.Prune(t.Context(), 10)
+	must(t, err)
+	var left int64
+	must(t, h.pool.QueryRow(t.Context(), `SELECT count(*) FROM access_changes`).Scan(&left))
+	if left != keepChanges {
+		t.Errorf("%d changes are left, want %d", left, keepChanges)
+	}
+}
+
 func TestANewNameIsSeenByOthersAtOnceInOneProcess(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -120,4 +185,14 @@ func TestANewNameIsSeenByOthersAtOnceInOneProcess(t *testing.T) {
 	if ref.Name != "Countess" || people[user.ID].Name != "Countess" {
 		t.Errorf("the old name is still shown: %q, %q", ref.Name, people[user.ID].Name)
 	}
+}
+
+// asOwner runs statements as the owner of the tables, in one transaction.
+func (h *house) asOwner(statements string) {
+	h.t.Helper()
+	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
+	must(h.t, err)
+	defer conn.Close(h.t.Context())
+	_, err = conn.Exec(h.t.Context(), statements, pgx.QueryExecModeSimpleProtocol)
+	must(h.t, err)
 }

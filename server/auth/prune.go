@@ -43,5 +43,8 @@ func (s *Service) Prune(ctx context.Context, limit int) (int64, error) {
 	if err != nil {
 		return tokens.RowsAffected(), fmt.Errorf("prune sessions: %w", err)
 	}
+	if _, err := s.pool.Exec(ctx, sqlPruneChanges, keepChanges); err != nil {
+		return tokens.RowsAffected() + sessions.RowsAffected(), fmt.Errorf("prune changes: %w", err)
+	}
 	return tokens.RowsAffected() + sessions.RowsAffected(), nil
 }

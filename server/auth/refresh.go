@@ -34,7 +34,6 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client Clien
 	case err != nil:
 		return Tokens{}, User{}, fmt.Errorf("refresh: %w", err)
 	case turn.refused != nil:
-		s.leases.Clear() // another process may act on a lease of the session, if this ended it, for as long as that lasts
 		return Tokens{}, User{}, refreshRefused(turn.refused)
 	}
 	_ = fault.Point("auth.refreshed")

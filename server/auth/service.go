@@ -6,8 +6,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/JDevAman/kizo/server/memo"
 )
 
 // Config is what a [Service] needs. Pool, Keys and Peppers are required; every
@@ -21,7 +19,7 @@ type Config struct {
 	HashSlots  int              // password hashes at a time: 2
 	AccessTTL  time.Duration    // 15 minutes
 	RefreshTTL time.Duration    // life of a session, absolute: 30 days
-	Lease      time.Duration    // how long a session that was seen open counts as open: 250 ms
+	Lease      time.Duration    // how long what is remembered of a session may be behind: 250 ms
 	Issuer     string           // "kizo"
 	Audience   string           // "kizo"
 	Now        func() time.Time // time.Now
@@ -31,14 +29,6 @@ const (
 	maxLookUp     = 512             // sessions per query of Verify
 	lookUpTimeout = 5 * time.Second // of that query
 	writeTimeout  = 5 * time.Second // of a change that outlives its caller
-
-	defaultLease = 250 * time.Millisecond
-	// nameFreshness bounds how long others see the name that a user had before.
-	// Handles, e-mail addresses and ids never change.
-	nameFreshness = 10 * time.Second
-
-	maxLeases = 1 << 16 // sessions
-	maxPeople = 1 << 16 // users whose names are kept
 )
 
 // Service is the one door to users and sessions. Safe for concurrent use.
@@ -48,10 +38,7 @@ type Service struct {
 	tokens     *tokens
 	passwords  *passwords
 	open       *coalescer[uuid.UUID, openSession]
-	leases     *memo.Map[uuid.UUID, openSession]
-	lease      time.Duration
-	people     *memo.Map[uuid.UUID, person]
-	logins     *memo.Map[login, person]
+	recall     *recall
 	accessTTL  time.Duration
 	refreshTTL time.Duration
 	clock      func() time.Time
@@ -83,11 +70,8 @@ func New(c Config) (*Service, error) {
 		accessTTL:  c.AccessTTL,
 		refreshTTL: c.RefreshTTL,
 		clock:      c.Now,
-		leases:     memo.New[uuid.UUID, openSession](maxLeases),
-		lease:      c.Lease,
-		people:     memo.New[uuid.UUID, person](maxPeople),
-		logins:     memo.New[login, person](maxPeople),
 	}
+	s.recall = newRecall(c.Lease, s.readChanges)
 	s.open = &coalescer[uuid.UUID, openSession]{query: s.lookUpSessions, max: maxLookUp, timeout: lookUpTimeout}
 	return s, nil
 }

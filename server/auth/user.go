@@ -77,9 +77,7 @@ func (s *Service) Rename(ctx context.Context, userID uuid.UUID, name string) (Us
 	}
 	user, err := s.oneUser(ctx, "rename user", sqlRename, userID, name, strings.ToLower(name), s.now())
 	if err == nil {
-		s.people.Forget(user.ID)
-		s.logins.Forget(login{handle: user.Handle})
-		s.logins.Forget(login{email: user.Email})
+		s.recall.learn(change{"name", user.ID})
 	}
 	return user, err
 }

@@ -18,9 +18,9 @@ type Principal struct {
 }
 
 // Verify returns whose access token this is. It checks the token itself, and
-// then that its session is open and its user active, in the database or by a lease
-// on what the database said: a logout or suspension that has returned is never
-// missed, in whichever process it was.
+// then that its session is open and its user active, in the database or by what is
+// remembered of it: a logout or suspension that has returned is never missed, in
+// whichever process it was.
 func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 	stated, err := s.tokens.parse(token)
 	if err != nil {
@@ -46,30 +46,23 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 	}, nil
 }
 
-// session is a session as the database has it, or as it had it less than a lease
-// ago.
+// session is a session as the database has it, or as it is remembered.
 func (s *Service) session(ctx context.Context, id uuid.UUID) (openSession, bool, error) {
-	if known, ok := s.leases.Get(id); ok && time.Now().Before(known.leased) {
-		return known, true, nil
+	if s.recall.fresh() {
+		if known, ok := s.recall.sessions.Get(id); ok {
+			return known, true, nil
+		}
 	}
+	keep := s.recall.begin()
 	session, found, err := s.open.get(ctx, id)
 	if err == nil && found && !session.revoked {
-		s.leases.Put(id, session)
+		keep(func() { s.recall.sessions.Put(id, session) })
 	}
 	return session, found, err
 }
 
-// outlastLeases returns when no process acts on what it read before now. A lease
-// begins before its query does, so whatever was committed before this call is
-// known everywhere one lease later; no clocks are compared, only their pace.
-func (s *Service) outlastLeases() {
-	s.leases.Clear()
-	time.Sleep(s.lease)
-}
-
 // openSession is what decides whether a session's tokens still count.
 type openSession struct {
-	leased  time.Time // until when, by this process's monotonic clock
 	userID  uuid.UUID
 	revoked bool
 	ends    time.Time
@@ -84,8 +77,7 @@ SELECT s.id, s.user_id, s.revoked_at IS NOT NULL, s.expires_at, u.handle, u.role
  WHERE s.id = ANY($1)`
 
 func (s *Service) lookUpSessions(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]openSession, error) {
-	leased := time.Now().Add(s.lease)
-	rows, err := s.pool.Query(ctx, sqlLookUpSessions, ids)
+	rows, err := s.pool.Query(ctx, sqlLookUpSessions, asBytes(ids))
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +85,20 @@ func (s *Service) lookUpSessions(ctx context.Context, ids []uuid.UUID) (map[uuid
 	found := make(map[uuid.UUID]openSession, len(ids))
 	for rows.Next() {
 		var id uuid.UUID
-		o := openSession{leased: leased}
-		if err := rows.Scan(&id, &o.userID, &o.revoked, &o.ends, &o.handle, &o.role, &o.status); err != nil {
+		var o openSession
+		if err := rows.Scan((*[16]byte)(&id), (*[16]byte)(&o.userID), &o.revoked, &o.ends, &o.handle, &o.role, &o.status); err != nil {
 			return nil, err
 		}
 		found[id] = o
 	}
 	return found, rows.Err()
+}
+
+// asBytes spares pgx the way by a UUID's text.
+func asBytes(ids []uuid.UUID) [][16]byte {
+	raw := make([][16]byte, len(ids))
+	for i, id := range ids {
+		raw[i] = id
+	}
+	return raw
 }

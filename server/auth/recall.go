@@ -1,0 +1,174 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/memo"
+)
+
+const (
+	defaultLease = 250 * time.Millisecond
+	maxRecalled  = 1 << 16 // sessions, and users, that are kept
+	maxChanges   = 1000    // that are read at once; where there are more, everything is forgotten instead
+	keepChanges  = 10_000  // in the table: whoever is further behind forgets everything
+)
+
+// recall keeps what was read of sessions and users for as long as nobody has
+// changed them. Whoever changes one adds to a list in the same transaction
+// (migrations/0009); recall reads what was added, at most a few times a second,
+// and forgets what it names.
+//
+//	look-up ──► kept ◄── forgotten ◄── list of changes
+//	              │
+//	            given, if the list was read within a lease
+//
+// A reading of the list that begins after a change was committed finds it. So one
+// lease after its COMMIT no process acts on what was before it, and a change that
+// must not be missed by anybody waits that long before it returns: see
+// [Service.outlastLeases]. No clocks are compared, only their pace.
+type recall struct {
+	read  func(ctx context.Context, after int64) (news, error)
+	lease time.Duration
+
+	mu       sync.Mutex
+	sessions *memo.Map[uuid.UUID, openSession]
+	people   *memo.Map[uuid.UUID, UserRef]
+	logins   *memo.Map[login, uuid.UUID]
+	reading  bool
+	position int64     // in the list
+	asOf     time.Time // when the last reading that succeeded began
+	forgets  uint64    // how often something was forgotten
+}
+
+// news is the list from a position on.
+type news struct {
+	last    int64 // number of the newest change
+	changes []change
+}
+
+type change struct {
+	what string // session, user or name
+	id   uuid.UUID
+}
+
+func newRecall(lease time.Duration, read func(context.Context, int64) (news, error)) *recall {
+	return &recall{
+		read: read, lease: lease, position: -1, // behind everything
+		sessions: memo.New[uuid.UUID, openSession](maxRecalled),
+		people:   memo.New[uuid.UUID, UserRef](maxRecalled),
+		logins:   memo.New[login, uuid.UUID](maxRecalled),
+	}
+}
+
+// fresh tells whether what is kept may be given. It has the list read again when
+// the last reading is getting old; nobody waits for that, and where nobody asks
+// nothing is read.
+func (r *recall) fresh() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	age := time.Since(r.asOf)
+	if age > r.lease/2 && !r.reading {
+		r.reading = true
+		go r.update()
+	}
+	return age < r.lease
+}
+
+// update reads the list and forgets what it names; all, where it does not know
+// everything that was added.
+func (r *recall) update() {
+	r.mu.Lock()
+	after := r.position
+	r.mu.Unlock()
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), lookUpTimeout)
+	defer cancel()
+	n, err := r.read(ctx, after)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reading = false
+	if err != nil {
+		return // what is kept grows old, and the tables are asked
+	}
+	if n.last-after != int64(len(n.changes)) {
+		r.sessions.Clear()
+		r.people.Clear()
+		r.logins.Clear()
+		r.forgets++
+	}
+	for _, c := range n.changes {
+		r.forget(c)
+	}
+	r.position, r.asOf = n.last, began
+}
+
+func (r *recall) forget(c change) {
+	r.forgets++
+	switch c.what {
+	case "session":
+		r.sessions.Forget(c.id)
+	case "name":
+		r.people.Forget(c.id)
+	default: // rare: which sessions and log-ins are the user's is not kept
+		r.people.Forget(c.id)
+		r.sessions.Clear()
+		r.logins.Clear()
+	}
+}
+
+// learn forgets at once what this process has changed itself.
+func (r *recall) learn(c change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forget(c)
+}
+
+// begin is called before a look-up; what that finds is kept unless something was
+// forgotten meanwhile, which it may not have seen.
+func (r *recall) begin() (keep func(put func())) {
+	r.mu.Lock()
+	before := r.forgets
+	r.mu.Unlock()
+	return func(put func()) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.forgets == before {
+			put()
+		}
+	}
+}
+
+// Both in one statement, so that they are of one moment.
+const sqlAccessChanges = `
+SELECT e.n, c.what, c.id
+  FROM access_epoch e
+  LEFT JOIN LATERAL (SELECT what, id FROM access_changes WHERE n > $1 ORDER BY n LIMIT $2) c ON true`
+
+func (s *Service) readChanges(ctx context.Context, after int64) (n news, err error) {
+	rows, err := s.pool.Query(ctx, sqlAccessChanges, after, maxChanges)
+	if err != nil {
+		return news{}, fmt.Errorf("read what changed: %w", err)
+	}
+	var (
+		what *string
+		id   *uuid.UUID
+	)
+	_, err = pgx.ForEachRow(rows, []any{&n.last, &what, &id}, func() error {
+		if what != nil {
+			n.changes = append(n.changes, change{*what, *id})
+		}
+		return nil
+	})
+	return n, err
+}
+
+// outlastLeases returns when no process acts on what it read before now.
+func (s *Service) outlastLeases() { time.Sleep(s.recall.lease) }
+
+const sqlPruneChanges = `DELETE FROM access_changes WHERE n <= (SELECT n FROM access_epoch) - $1`
