@@ -52,10 +52,15 @@ bench-ledger: deps ## group commit against one transaction per transfer, in one 
 	$(GO) run ./loadtest/ledgerbench
 
 SCENARIO ?= k6-profile
+LOAD      = $(if $(DURATION),-duration $(DURATION)) $(if $(USERS),-users $(USERS))
 
 .PHONY: loadtest
-loadtest: deps $(K6) ## load on a Kizo of its own, and an audit; SCENARIO= one, several with commas, or all; DURATION=, USERS=
-	$(GO) run ./loadtest/k6 -k6 $(K6) -scenario $(SCENARIO) -duration $(or $(DURATION),0) -users $(or $(USERS),5000)
+loadtest: deps $(if $(filter go-%,$(SCENARIO)),,$(K6)) ## load on a Kizo of its own, and an audit; SCENARIO= k6-… or go-…, DURATION=, USERS=
+ifneq ($(filter go-%,$(SCENARIO)),)
+	$(GO) run ./loadtest/load -scenario $(SCENARIO:go-%=%) $(LOAD)
+else
+	$(GO) run ./loadtest/k6 -k6 $(K6) -scenario $(SCENARIO) $(LOAD)
+endif
 
 .PHONY: chaos
 chaos: deps ## a fault run: kills, crashes, cut lines; SEED= repeats one, DURATION= sets its length

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ const (
 func signIns(ctx context.Context, url string, users []rig.User) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, measureWithin)
 	defer cancel()
+	client := &http.Client{Transport: &http.Transport{DialContext: (&addresses{}).dial, DisableKeepAlives: true}}
 	var next, signedIn atomic.Int64
 	var group sync.WaitGroup
 	errs := make([]error, askers)
@@ -33,7 +35,7 @@ func signIns(ctx context.Context, url string, users []rig.User) (float64, error)
 		group.Go(func() {
 			for errs[asker] == nil && time.Since(began) < measureFor {
 				var ok bool
-				if ok, errs[asker] = signIn(ctx, url, users[int(next.Add(1))%len(users)]); ok {
+				if ok, errs[asker] = signIn(ctx, client, url, users[int(next.Add(1))%len(users)]); ok {
 					signedIn.Add(1)
 				}
 			}
@@ -49,7 +51,7 @@ func signIns(ctx context.Context, url string, users []rig.User) (float64, error)
 	return float64(signedIn.Load()) / time.Since(began).Seconds(), nil
 }
 
-func signIn(ctx context.Context, url string, user rig.User) (ok bool, err error) {
+func signIn(ctx context.Context, client *http.Client, url string, user rig.User) (ok bool, err error) {
 	body, err := json.Marshal(map[string]string{"login": user.Email, "password": user.Password})
 	if err != nil {
 		return false, err
@@ -59,11 +61,23 @@ func signIn(ctx context.Context, url string, user rig.User) (ok bool, err error)
 		return false, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request) //nolint:gosec // our own kizod
+	response, err := client.Do(request) //nolint:gosec // our own kizod
 	if err != nil {
 		return false, err
 	}
 	defer response.Body.Close()
 	_, err = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<16))
 	return response.StatusCode == http.StatusOK, err
+}
+
+// addresses dials each time from another one of loopback, where there are many.
+type addresses struct{ used atomic.Uint32 }
+
+func (a *addresses) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var dialer net.Dialer
+	if manyAddresses {
+		n := a.used.Add(1)
+		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 8, byte(n>>7), byte(1+n&127))}
+	}
+	return dialer.DialContext(ctx, network, address)
 }

@@ -13,6 +13,7 @@
 //
 // The exit status is 1 when money does not agree or the audit fails, and with
 // -strict also when a target is missed. k6 is a JavaScript engine per virtual user and
-// takes its share of the machine, which the report tells; limits that this would
-// hide are measured with the Go generator.
+// takes its share of the machine, which the report tells. Under constant rates k6 sends
+// when it can and not when it was due, and drops what it is late with, which the report
+// tells as well: what that would hide is measured with loadtest/load.
 package main

@@ -139,7 +139,7 @@ func TestRun(t *testing.T) {
 	}
 	var out strings.Builder
 	reports := t.TempDir()
-	args := []string{"-k6", binary(t), "-users", "4", "-scenario", "k6-hot-receiver", "-duration", "2s", "-vus", "3", "-reports", reports}
+	args := []string{"-k6", binary(t), "-users", "4", "-scenario", "k6-hot-receiver", "-duration", "2s", "-vus", "3", "-report", reports}
 	if err := run(t.Context(), args, &out, t.Output()); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}

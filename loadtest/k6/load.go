@@ -32,6 +32,10 @@ const (
 	freshFor = 14 * time.Minute
 )
 
+// manyAddresses: each virtual user has an address of its own, as people have, and is
+// limited by address as they are. Elsewhere 127.0.0.1 is the only one of loopback.
+const manyAddresses = runtime.GOOS == "linux"
+
 // load is one run of a scenario.
 type load struct {
 	options
@@ -116,8 +120,8 @@ func (l *load) length() time.Duration {
 // k6 runs the script to its end, at most so long as it may take.
 func (l *load) k6(ctx context.Context, dir string, env []string) (*result, error) {
 	args := []string{"run", "--quiet", "--no-color", "--address", "", filepath.Join(dir, l.scenario.script)}
-	if l.scenario.storm && runtime.GOOS == "linux" { // elsewhere 127.0.0.1 is the only one
-		args = append(args, "--local-ips", "127.7.0.1-127.7.0.250")
+	if manyAddresses {
+		args = append(args, "--local-ips", "127.7.0.1-127.7.7.250")
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.scenario.length(l.length())+slack)
 	defer cancel()

@@ -50,14 +50,14 @@ func parse(args []string, log io.Writer) (options, error) {
 	flags.DurationVar(&o.duration, "duration", 0, "length of the part that counts; 0: the scenario's own")
 	flags.IntVar(&o.users, "users", 5000, "users to seed")
 	flags.StringVar(&o.k6, "k6", "bin/tools/k6-v1.8.1", "k6; make loadtest installs it")
-	flags.StringVar(&o.reports, "reports", "loadtest/reports", "where reports go")
+	flags.StringVar(&o.reports, "report", "loadtest/reports", "directory for the report, as markdown and JSON")
 	flags.BoolVar(&o.strict, "strict", false, "a missed target is an error")
-	flags.Float64Var(&o.storm, "storm", 20, "k6-auth-storm: wrong passwords, as a multiple of the sign-ins that can be hashed")
+	flags.Float64Var(&o.storm, "factor", 20, "k6-auth-storm: wrong passwords, in multiples of what can be hashed")
 	flags.IntVar(&o.vus, "vus", 0, "virtual users of k6-profile (100) and k6-hot-receiver (50)")
-	flags.StringVar(&o.rig.Binary, "binary", "", "kizod; empty: built from this tree")
+	flags.StringVar(&o.rig.Binary, "kizod", "", "a kizod that is built already; empty: built from this tree")
 	flags.StringVar(&o.rig.Dir, "keep", "", "where PostgreSQL, logs and all live, kept afterwards; empty: a temporary place")
 	flags.StringVar(&o.rig.BankPreset, "bank", "calm", "preset of the mock bank: calm or classic")
-	flags.Func("kizod", "an argument for kizod serve; may be repeated", func(s string) error {
+	flags.Func("kizod-arg", "an argument for kizod serve; may be repeated", func(s string) error {
 		o.rig.KizodArgs = append(o.rig.KizodArgs, s)
 		return nil
 	})
@@ -78,7 +78,7 @@ func parse(args []string, log io.Writer) (options, error) {
 		}
 	}
 	if o.users < 2 || o.duration < 0 || o.storm <= 0 || flags.NArg() > 0 {
-		return o, errors.New("-users is at least 2, -duration not below 0, -storm above 0, and there are no arguments")
+		return o, errors.New("-users is at least 2, -duration not below 0, -factor above 0, and there are no arguments")
 	}
 	o.rig.Log = log
 	return o, nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,7 +95,8 @@ func checkEnvironment(t *testing.T, r *Rig) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.CPUs < 1 || e.MemoryMiB < 1 || e.Fsync <= 0 || e.PostgreSQL == "" || e.Redis == "unknown" || e.Settings["fsync"] != "on" {
+	if e.CPUs < 1 || e.MemoryMiB < 1 || e.Fsync <= 0 || e.PostgreSQL == "" || e.Redis == "unknown" || e.Settings["fsync"] != "on" ||
+		!slices.Contains(e.Kizod, "api") {
 		t.Errorf("environment: %+v", e)
 	}
 	var text bytes.Buffer
