@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"embed"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,24 +100,19 @@ func (l *load) prepare(ctx context.Context) (dir string, env []string, err error
 	if l.vus > 0 {
 		env = append(env, "VUS="+strconv.Itoa(l.vus))
 	}
-	if l.scenario.storm {
+	if l.scenario.hashes {
 		capacity, err := signIns(ctx, l.rig.URL(), l.users)
 		if err != nil {
 			return dir, nil, err
 		}
 		rate := int(capacity*l.storm) + 1
 		env = append(env, "STORM_RATE="+strconv.Itoa(rate))
-		l.report.Notes = append(l.report.Notes, fmt.Sprintf("kizod signed in %.0f users a second when it did nothing else; the storm is %d wrong passwords a second.", capacity, rate))
+		l.report.Notes = append(l.report.Notes, fmt.Sprintf("kizod signed in %.0f users a second when it did nothing else; a storm of %g times that is %d a second.", capacity, l.storm, rate))
 	}
 	return dir, env, os.WriteFile(filepath.Join(dir, "users.json"), users, 0o600)
 }
 
-func (l *load) length() time.Duration {
-	if l.duration > 0 {
-		return l.duration
-	}
-	return l.scenario.duration
-}
+func (l *load) length() time.Duration { return cmp.Or(l.duration, l.scenario.duration) }
 
 // k6 runs the script to its end, at most so long as it may take.
 func (l *load) k6(ctx context.Context, dir string, env []string) (*result, error) {
@@ -148,10 +145,16 @@ func (l *load) k6(ctx context.Context, dir string, env []string) (*result, error
 	if err != nil {
 		return nil, fmt.Errorf("k6 left no result: %w\n%s", errors.Join(err, p.Err()), rig.Tail(output))
 	}
-	if trouble := rig.Tail(output); trouble != "" {
+	if trouble := withoutThresholds(rig.Tail(output)); trouble != "" {
 		l.report.Notes = append(l.report.Notes, "The last of what k6 logged:\n\n```\n"+trouble+"\n```")
 	}
 	return got, nil
+}
+
+// withoutThresholds leaves out the line that says what the report has in a table.
+func withoutThresholds(log string) string {
+	lines := slices.DeleteFunc(strings.Split(log, "\n"), func(line string) bool { return strings.Contains(line, "thresholds on metrics") })
+	return strings.Join(lines, "\n")
 }
 
 // conclude waits until all money has settled, and compares.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -120,13 +121,15 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	if _, err := os.Stat(o.k6); err != nil {
 		return fmt.Errorf("k6 is missing (`make loadtest` installs it, -k6 names another): %w", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, o.within())
+	defer cancel()
 	r, err := rig.Start(ctx, o.rig)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	seeding, cancel := context.WithTimeout(ctx, seedWithin(o.users))
-	defer cancel()
+	seeding, seeded := context.WithTimeout(ctx, seedWithin(o.users))
+	defer seeded()
 	users, err := r.Seed(seeding, o.users, funds, rig.SeedOptions{})
 	if err != nil {
 		return fmt.Errorf("seed: %w", err)
@@ -135,10 +138,19 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 		l := &load{options: o, scenario: s, rig: r, users: users}
 		err = errors.Join(err, l.run(ctx, out))
 		if ctx.Err() != nil {
-			return errors.Join(err, errors.New("interrupted"))
+			return errors.Join(err, fmt.Errorf("ended early: %w", context.Cause(ctx)))
 		}
 	}
 	return err
+}
+
+// within bounds everything.
+func (o options) within() time.Duration {
+	all := 15*time.Minute + seedWithin(o.users) // a first build takes long
+	for _, s := range o.scenarios {
+		all += s.within(cmp.Or(o.duration, s.duration))
+	}
+	return all
 }
 
 // seedWithin allows a tenth of the speed that two idle cores have.
