@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -83,6 +84,12 @@ func TestRig(t *testing.T) {
 	}
 	if status, body := request(t, r.URL()+"/v1/summary", users[0].AccessToken, "", ""); status != http.StatusOK {
 		t.Errorf("after a restart: %d %s", status, body)
+	}
+	// Where no worker runs, a seed settles by itself.
+	alone, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if _, err := r.Seed(alone, 1, funds, SeedOptions{First: 5}); err != nil {
+		t.Error(err)
 	}
 	checkEnvironment(t, r)
 	checkAudit(t, r)
