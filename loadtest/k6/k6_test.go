@@ -36,7 +36,7 @@ func TestParseResult(t *testing.T) {
 		"transfer__hot__minor": {"values": {"count": 50, "rate": 1}},
 		"transfer__uniform__took": {"values": {"count": 20}},
 		"checks": {"values": {"rate": 0.5}, "thresholds": {"rate==1": {"ok": false}}},
-		"dropped_iterations": {"values": {"count": 6}},
+		"dropped_iterations": {"values": {"count": 6}}, "iterations": {"values": {"count": 94}},
 		"http_reqs": {"values": {"count": 99}}}}`
 	got, err := parseResult([]byte(text))
 	if err != nil {
@@ -49,10 +49,10 @@ func TestParseResult(t *testing.T) {
 			Latency: rig.Latency{P50: 1, P90: 2, P99: 3, P999: 4, Max: 5}, Refusal: rig.Latency{P99: 7},
 		},
 	}
-	if len(got.steps) != 2 || got.steps[0] != want[0] || got.steps[1] != want[1] || got.dropped != 6 {
-		t.Errorf("got %+v, %d dropped", got.steps, got.dropped)
+	if len(got.steps) != 2 || got.steps[0] != want[0] || got.steps[1] != want[1] {
+		t.Errorf("got %+v", got.steps)
 	}
-	if len(got.checks) != 2 || got.checks[0].Met || got.checks[0].Value != "50.0000 %" || got.checks[1].Value != "3.0 ms" {
+	if len(got.checks) != 3 || got.checks[2].Met || got.checks[2].Value != "6 of 100" || got.checks[0].Met || got.checks[0].Value != "50.0000 %" || got.checks[1].Value != "3.0 ms" {
 		t.Errorf("checks: %+v", got.checks)
 	}
 	for _, broken := range []string{``, `{}`, `{"phases": [["a"]], "metrics": 1}`} {

@@ -74,9 +74,6 @@ func (l *load) run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("%s: %w", l.scenario.name, err)
 	}
 	l.report.Checks = append(l.report.Checks, errorsLogged(l.rig.KizodLog(), logged))
-	if result.dropped > 0 {
-		l.report.Notes = append(l.report.Notes, fmt.Sprintf("k6 dropped %d iterations: it had no virtual user free when they were due.", result.dropped))
-	}
 	return l.publish(out)
 }
 

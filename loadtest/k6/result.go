@@ -15,9 +15,8 @@ import (
 
 // result is what a script reported (see report in lib.js).
 type result struct {
-	steps   steps
-	checks  []rig.Check
-	dropped int64
+	steps  steps
+	checks []rig.Check
 }
 
 // phase is a part of a run; one of the same name may come again. In JSON it is
@@ -71,7 +70,7 @@ func parseResult(text []byte) (*result, error) {
 	if err := json.Unmarshal(text, &told); err != nil {
 		return nil, fmt.Errorf("read k6's result: %w", err)
 	}
-	r := &result{dropped: int64(told.Metrics["dropped_iterations"].Values["count"])}
+	r := &result{}
 	found := make(map[[2]string]rig.Step)
 	for name, m := range told.Metrics {
 		parts := strings.Split(name, "__")
@@ -90,10 +89,21 @@ func parseResult(text []byte) (*result, error) {
 	for _, name := range slices.Sorted(maps.Keys(told.Metrics)) {
 		r.checks = append(r.checks, told.Metrics[name].checks(name)...)
 	}
+	r.checks = append(r.checks, offered(told.Metrics))
 	if len(r.steps) == 0 {
 		return nil, errors.New("k6 counted no step")
 	}
 	return r, nil
+}
+
+// offered tells whether k6 made the load that it was told to: with no virtual user
+// free when an iteration is due it drops it, and the server looks better.
+func offered(metrics map[string]metric) rig.Check {
+	begun, dropped := metrics["iterations"].Values["count"], metrics["dropped_iterations"].Values["count"]
+	return rig.Check{
+		What: "iterations that k6 dropped, for want of virtual users", Target: "≤ 1 %",
+		Value: fmt.Sprintf("%.0f of %.0f", dropped, begun+dropped), Met: begun > 0 && dropped <= (begun+dropped)/100,
+	}
 }
 
 // into adds what one meter of a step has counted.
