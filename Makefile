@@ -9,6 +9,7 @@ LDFLAGS       := -s -w -X main.version=$(VERSION)
 TOOLS         := $(CURDIR)/bin/tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
 GORELEASER    := $(TOOLS)/goreleaser-v2.15.1
+K6            := $(TOOLS)/k6-v1.8.1
 
 .PHONY: help
 help: ## this list
@@ -50,11 +51,20 @@ generate: ## write the generated code anew
 bench-ledger: deps ## group commit against one transaction per transfer, in one run
 	$(GO) run ./loadtest/ledgerbench
 
-DURATION ?= 5m
+SCENARIO ?= k6-profile
+LOAD      = $(if $(DURATION),-duration $(DURATION)) $(if $(USERS),-users $(USERS))
+
+.PHONY: loadtest
+loadtest: deps $(if $(filter go-%,$(SCENARIO)),,$(K6)) ## load on a Kizo of its own, and an audit; SCENARIO= k6-… or go-…, DURATION=, USERS=
+ifneq ($(filter go-%,$(SCENARIO)),)
+	$(GO) run ./loadtest/load -scenario $(SCENARIO:go-%=%) $(LOAD)
+else
+	$(GO) run ./loadtest/k6 -k6 $(K6) -scenario $(SCENARIO) $(LOAD)
+endif
 
 .PHONY: chaos
 chaos: deps ## a fault run: kills, crashes, cut lines; SEED= repeats one, DURATION= sets its length
-	$(GO) run ./loadtest/chaos -duration $(DURATION) -seed $(or $(SEED),0)
+	$(GO) run ./loadtest/chaos -duration $(or $(DURATION),5m) -seed $(or $(SEED),0)
 
 .PHONY: chaos-mutants
 chaos-mutants: deps ## plant one bug after the other: the fault run must notice each
@@ -85,3 +95,8 @@ $(GORELEASER):
 	@mkdir -p $(TOOLS)
 	GOBIN=$(TOOLS) $(GO) install github.com/goreleaser/goreleaser/v2@v2.15.1
 	@mv $(TOOLS)/goreleaser $@
+
+$(K6):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) $(GO) install go.k6.io/k6@v1.8.1
+	@mv $(TOOLS)/k6 $@

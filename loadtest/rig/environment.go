@@ -46,7 +46,7 @@ func (r *Rig) Environment(ctx context.Context) (Environment, error) {
 	e := Environment{
 		At: time.Now().UTC(), CPU: field("/proc/cpuinfo", "model name"), CPUs: runtime.NumCPU(), Kernel: kernel(),
 		Go: runtime.Version(), Redis: redisVersion(ctx), Commit: commit(ctx), Load: Load(),
-		Bank: r.config.BankPreset, Kizod: slices.Concat(r.config.KizodArgs, r.config.Env), Settings: make(map[string]string),
+		Bank: r.config.BankPreset, Kizod: slices.Concat(r.args, r.config.Env), Settings: make(map[string]string),
 	}
 	e.MemoryMiB = number(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB")) / 1024
 	if info, err := buildinfo.ReadFile(r.binary); err == nil {

@@ -26,7 +26,7 @@ func (r *Rig) startKizod(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	r.kizod = kizod
+	r.kizod, r.args = kizod, args
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
 	if r.ready, err = kizod.WaitReady(ctx, r.Path("kizod.ready")); err != nil {

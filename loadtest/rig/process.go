@@ -75,6 +75,12 @@ func (p *Process) Err() error {
 	return p.err
 }
 
+// CPU is what it and its children have used; it waits for the end.
+func (p *Process) CPU() time.Duration {
+	<-p.done
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+}
+
 // Alive tells whether it has not ended yet.
 func (p *Process) Alive() bool {
 	select {

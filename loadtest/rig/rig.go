@@ -53,6 +53,7 @@ type Rig struct {
 	bank     *Process
 	bankURL  string
 	kizod    *Process
+	args     []string // of kizod, besides our own
 	ready    Ready
 	pool     *pgxpool.Pool // as kizo_app, for seeding and counting
 	secrets  auth.Secrets

@@ -2,11 +2,13 @@ package rig
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,6 +85,12 @@ func TestRig(t *testing.T) {
 	if status, body := request(t, r.URL()+"/v1/summary", users[0].AccessToken, "", ""); status != http.StatusOK {
 		t.Errorf("after a restart: %d %s", status, body)
 	}
+	// Where no worker runs, a seed settles by itself.
+	alone, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if _, err := r.Seed(alone, 1, funds, SeedOptions{First: 5}); err != nil {
+		t.Error(err)
+	}
 	checkEnvironment(t, r)
 	checkAudit(t, r)
 	checkEnd(t, r)
@@ -94,7 +102,8 @@ func checkEnvironment(t *testing.T, r *Rig) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.CPUs < 1 || e.MemoryMiB < 1 || e.Fsync <= 0 || e.PostgreSQL == "" || e.Redis == "unknown" || e.Settings["fsync"] != "on" {
+	if e.CPUs < 1 || e.MemoryMiB < 1 || e.Fsync <= 0 || e.PostgreSQL == "" || e.Redis == "unknown" || e.Settings["fsync"] != "on" ||
+		!slices.Contains(e.Kizod, "api") {
 		t.Errorf("environment: %+v", e)
 	}
 	var text bytes.Buffer

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
+)
+
+const (
+	measureFor    = 3 * time.Second
+	measureWithin = 15 * time.Second
+	askers        = 4 // more than kizod hashes at once
+)
+
+// signIns is how many right passwords a second kizod takes when it has nothing else to do.
+func signIns(ctx context.Context, url string, users []rig.User) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, measureWithin)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{DialContext: (&addresses{}).dial, DisableKeepAlives: true}}
+	var next, signedIn atomic.Int64
+	var group sync.WaitGroup
+	errs := make([]error, askers)
+	began := time.Now()
+	for asker := range askers {
+		group.Go(func() {
+			for errs[asker] == nil && time.Since(began) < measureFor {
+				var ok bool
+				if ok, errs[asker] = signIn(ctx, client, url, users[int(next.Add(1))%len(users)]); ok {
+					signedIn.Add(1)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return 0, fmt.Errorf("measure sign-ins: %w", err)
+	}
+	if signedIn.Load() == 0 {
+		return 0, errors.New("measure sign-ins: none succeeded")
+	}
+	return float64(signedIn.Load()) / time.Since(began).Seconds(), nil
+}
+
+func signIn(ctx context.Context, client *http.Client, url string, user rig.User) (ok bool, err error) {
+	body, err := json.Marshal(map[string]string{"login": user.Email, "password": user.Password})
+	if err != nil {
+		return false, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/auth/login", bytes.NewReader(body)) //nolint:gosec // our own kizod
+	if err != nil {
+		return false, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(request) //nolint:gosec // our own kizod
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<16))
+	return response.StatusCode == http.StatusOK, err
+}
+
+// addresses dials each time from another one of loopback, where there are many.
+type addresses struct{ used atomic.Uint32 }
+
+func (a *addresses) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var dialer net.Dialer
+	if manyAddresses {
+		n := a.used.Add(1)
+		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 8, byte(n>>7), byte(1+n&127))}
+	}
+	return dialer.DialContext(ctx, network, address)
+}
