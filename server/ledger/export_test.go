@@ -32,7 +32,7 @@ func CheckDigests(rows pgx.Rows) error {
 
 // ListSQL is what List asks for.
 func ListSQL(q Query) (string, []any) {
-	return listSQL(uuid.Max, uuid.Max, uuid.Max, 20, q, []int64{1})
+	return listSQL(q, span{uuid.Max, uuid.Max, uuid.Max, 1000, 20}, []int64{1})
 }
 
 // Plants are bugs, each of which some test must notice. To be planted before the

@@ -71,47 +71,33 @@ func (q *Query) searches() bool {
 // a page and no more: its page may come short, and its Next goes on.
 func (l *Ledger) List(ctx context.Context, user uuid.UUID, q Query) (Page, error) {
 	limit := min(orDefault(q.Limit, 20), MaxPage)
-	before := uuid.Max
-	if q.Cursor != "" {
-		raw, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-		if err == nil {
-			before, err = uuid.FromBytes(raw)
-		}
-		if err != nil {
-			return Page{}, fail(CursorMalformed, "the cursor is not one of ours: leave it out to begin anew")
-		}
-	}
-	if !q.Until.IsZero() {
-		before = earlier(before, idAround(q.Until.Add(idSlack)))
-	}
-	floor := uuid.Nil
-	if q.searches() {
-		var err error
-		if floor, err = l.searchFloor(ctx, user, before, q); err != nil {
-			return Page{}, err
-		}
+	before, err := q.start()
+	if err != nil {
+		return Page{}, err
 	}
 	var others []int64
 	if q.With != uuid.Nil {
-		var err error
 		if others, err = l.accountsOf(ctx, q.With); err != nil {
 			return Page{}, err
 		}
 	}
-	sql, args := listSQL(user, before, floor, limit+1, q, others)
-	rows, err := l.pool.Query(ctx, sql, args...)
-	if err != nil {
-		return Page{}, unavailable("list the transfers", err)
-	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Transfer, error) {
-		t, err := scanTransfer(row)
-		if err != nil {
-			return Transfer{}, err
+	var (
+		found []Transfer
+		floor uuid.UUID
+	)
+	for _, looked := range q.looks(l.config.MaxSearched) {
+		floor = uuid.Nil
+		if looked > 0 {
+			if floor, err = l.searchFloor(ctx, user, before, q, looked); err != nil {
+				return Page{}, err
+			}
 		}
-		return *t, nil
-	})
-	if err != nil {
-		return Page{}, unavailable("list the transfers", err)
+		if found, err = l.list(ctx, q, span{user, before, floor, looked, limit + 1}, others); err != nil {
+			return Page{}, err
+		}
+		if len(found) > limit || floor == uuid.Nil {
+			break
+		}
 	}
 	page := Page{Transfers: found}
 	if len(found) > limit {
@@ -122,6 +108,70 @@ func (l *Ledger) List(ctx context.Context, user uuid.UUID, q Query) (Page, error
 		page.Next = base64.RawURLEncoding.EncodeToString(floor[:])
 	}
 	return page, nil
+}
+
+// start is the id before which a page begins.
+func (q *Query) start() (uuid.UUID, error) {
+	before := uuid.Max
+	if q.Cursor != "" {
+		raw, err := base64.RawURLEncoding.DecodeString(q.Cursor)
+		if err == nil {
+			before, err = uuid.FromBytes(raw)
+		}
+		if err != nil {
+			return before, fail(CursorMalformed, "the cursor is not one of ours: leave it out to begin anew")
+		}
+	}
+	if !q.Until.IsZero() {
+		before = earlier(before, idAround(q.Until.Add(idSlack)))
+	}
+	return before, nil
+}
+
+// looks are how many transfers to look at on either side: few first, since most
+// searches fill their page with those, and then as many as a page may. 0 is no bound,
+// for what finds all that it looks at.
+func (q *Query) looks(most int) []int {
+	const few = 1000
+	switch {
+	case !q.searches():
+		return []int{0}
+	case most <= few:
+		return []int{most}
+	default:
+		return []int{few, most}
+	}
+}
+
+// span is where a list looks.
+type span struct {
+	user   uuid.UUID
+	before uuid.UUID // exclusive
+	floor  uuid.UUID // inclusive
+	looked int       // transfers on either side; no bound when 0
+	limit  int       // how many to give
+}
+
+func (l *Ledger) list(ctx context.Context, q Query, s span, others []int64) ([]Transfer, error) {
+	sql, args := listSQL(q, s, others)
+	if s.looked > 0 {
+		args = append([]any{planned}, args...) // what is searched for decides how
+	}
+	rows, err := l.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, unavailable("list the transfers", err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Transfer, error) {
+		t, err := scanTransfer(row)
+		if err != nil {
+			return Transfer{}, err
+		}
+		return *t, nil
+	})
+	if err != nil {
+		return nil, unavailable("list the transfers", err)
+	}
+	return found, nil
 }
 
 // An id says when it was made, by the clock of the kizod that made it; created_at is
@@ -145,29 +195,43 @@ func earlier(a, b uuid.UUID) uuid.UUID {
 	return b
 }
 
-// searchFloor is the transfer down to which a page of a search looks; the nil UUID
-// if it reaches the end.
-func (l *Ledger) searchFloor(ctx context.Context, user, before uuid.UUID, q Query) (uuid.UUID, error) {
+func later(a, b uuid.UUID) uuid.UUID {
+	if bytes.Compare(a[:], b[:]) < 0 {
+		return b
+	}
+	return a
+}
+
+// searchFloor is the transfer down to which a page of a search looks that may look at
+// so many on either side; the nil UUID if it reaches the end.
+func (l *Ledger) searchFloor(ctx context.Context, user, before uuid.UUID, q Query, looked int) (uuid.UUID, error) {
 	const find = `SELECT f.id FROM (
 			SELECT s.id FROM accounts a CROSS JOIN LATERAL (
-				SELECT t.id FROM transfers t WHERE t.debit_account = a.id AND t.id < $2 AND t.id >= $6
-				ORDER BY t.id DESC OFFSET $3 LIMIT 1) s
+				SELECT t.id FROM transfers t
+				WHERE t.debit_account = ANY (ARRAY[a.id]) AND t.id < $2 AND t.id >= $6
+				ORDER BY t.debit_account DESC, t.id DESC OFFSET $3 LIMIT 1) s
 			WHERE a.owner = $1 AND $4 <> 'in' AND ($5 = '' OR a.currency = $5)
 			UNION ALL
 			SELECT s.id FROM accounts a CROSS JOIN LATERAL (
-				SELECT t.id FROM transfers t WHERE t.credit_account = a.id AND t.id < $2 AND t.id >= $6
-				ORDER BY t.id DESC OFFSET $3 LIMIT 1) s
+				SELECT t.id FROM transfers t
+				WHERE t.credit_account = ANY (ARRAY[a.id]) AND t.id < $2 AND t.id >= $6
+				ORDER BY t.credit_account DESC, t.id DESC OFFSET $3 LIMIT 1) s
 			WHERE a.owner = $1 AND $4 <> 'out' AND ($5 = '' OR a.currency = $5)) f
 		ORDER BY f.id DESC LIMIT 1`
-	floor, oldest := uuid.Nil, uuid.Nil
-	if !q.Since.IsZero() {
-		oldest = idAround(q.Since.Add(-idSlack))
-	}
-	err := l.pool.QueryRow(ctx, find, planned, user, before, l.config.MaxSearched, q.Direction, string(q.Currency), oldest).Scan(&floor)
+	floor := uuid.Nil
+	err := l.pool.QueryRow(ctx, find, planned, user, before, looked, q.Direction, string(q.Currency), q.oldest()).Scan(&floor)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return uuid.Nil, unavailable("list the transfers", err)
 	}
 	return floor, nil
+}
+
+// oldest is the first id that may be in the list.
+func (q *Query) oldest() uuid.UUID {
+	if q.Since.IsZero() {
+		return uuid.Nil
+	}
+	return idAround(q.Since.Add(-idSlack))
 }
 
 // accountsOf are the ids of a user's wallets.
@@ -186,8 +250,20 @@ func (l *Ledger) accountsOf(ctx context.Context, user uuid.UUID) ([]int64, error
 
 // listSQL walks (account, id) of either side backwards for each of the user's
 // accounts. A transfer between two of them would come twice; UNION drops one.
-func listSQL(user, before, floor uuid.UUID, limit int, q Query, others []int64) (string, []any) {
-	args := []any{user, before, limit}
+//
+// ANY (ARRAY[…]) is = that PostgreSQL does not see through, so that sorting by
+// (account, id) stays what only that index gives. Else it may think that walking all
+// transfers by id finds enough of the account's soon, and for one that has a handful
+// it walks the whole table. (Comparing pairs would do as well, but such a walk goes
+// on below its lower bound to the account's first transfer.) The inner LIMIT keeps it
+// from walking what a condition names instead, such as everything of a busy user who
+// is on the other side.
+func listSQL(q Query, s span, others []int64) (string, []any) {
+	var looked *int
+	if s.looked > 0 {
+		looked = &s.looked
+	}
+	args := []any{s.user, s.before, s.limit, later(s.floor, q.oldest()), looked}
 	where, whose, with := "", "", 0
 	narrow := func(condition string, value any) {
 		args = append(args, value)
@@ -203,9 +279,6 @@ func listSQL(user, before, floor uuid.UUID, limit int, q Query, others []int64) 
 		args = append(args, q.Currency)
 		whose = fmt.Sprintf(" AND a.currency = $%d", len(args)) // an account's transfers are of its currency
 	}
-	if floor != uuid.Nil {
-		narrow("t.id >= $%d", floor)
-	}
 	if q.MinAmount != 0 {
 		narrow("t.amount >= $%d", q.MinAmount)
 	}
@@ -218,7 +291,6 @@ func listSQL(user, before, floor uuid.UUID, limit int, q Query, others []int64) 
 	}
 	if !q.Since.IsZero() {
 		narrow("t.created_at >= $%d", q.Since)
-		narrow("t.id >= $%d", idAround(q.Since.Add(-idSlack)))
 	}
 	if !q.Until.IsZero() {
 		narrow("t.created_at < $%d", q.Until)
@@ -232,10 +304,12 @@ func listSQL(user, before, floor uuid.UUID, limit int, q Query, others []int64) 
 			where += fmt.Sprintf(" AND t.%s = ANY($%d)", other, with)
 		}
 		return `SELECT s.* FROM accounts a CROSS JOIN LATERAL (
-			SELECT t.* FROM transfers t
-			WHERE t.` + column + ` = a.id AND t.id < $2 AND t.kind NOT IN ('capture', 'void')
-				AND (t.state <> 'refused' OR t.owner = $1)` + where + `
-			ORDER BY t.id DESC LIMIT $3) s
+			SELECT * FROM (
+				SELECT x.* FROM transfers x
+				WHERE x.` + column + ` = ANY (ARRAY[a.id]) AND x.id < $2 AND x.id >= $4
+				ORDER BY x.` + column + ` DESC, x.id DESC LIMIT $5) t
+			WHERE t.kind NOT IN ('capture', 'void') AND (t.state <> 'refused' OR t.owner = $1)` + where + `
+			LIMIT $3) s
 		WHERE a.owner = $1` + whose
 	}
 	var selects []string
@@ -247,44 +321,6 @@ func listSQL(user, before, floor uuid.UUID, limit int, q Query, others []int64) 
 	}
 	return `SELECT ` + transferColumns + ` FROM (` + strings.Join(selects, " UNION ") + `) t
 		ORDER BY t.id DESC LIMIT $3`, args
-}
-
-// BalanceAt is the posted balance of a wallet, in minor units, as of a time that
-// has come; the zero time means now. What it answers for a time never changes
-// afterwards: asking dates every later posting after it.
-func (l *Ledger) BalanceAt(ctx context.Context, owner uuid.UUID, c money.Currency, at time.Time) (int64, time.Time, error) {
-	// Waits for the batch in flight, whose postings may be dated before $2, and
-	// leaves word for the next one. Older times need neither: as_of says so.
-	const reserve = `UPDATE accounts
-		SET as_of = $2::timestamptz + interval '1 microsecond' WHERE id = $1 AND as_of <= $2`
-	const lookUp = `SELECT COALESCE((SELECT balance_after FROM postings
-		WHERE account_id = $1 AND posted_at <= $2 ORDER BY seq DESC LIMIT 1), 0)`
-	account, err := l.walletID(ctx, owner, c)
-	if err != nil {
-		return 0, time.Time{}, err
-	}
-	if account == 0 {
-		return 0, time.Time{}, fail(WalletNotFound, "you have no %s wallet", c)
-	}
-	var now time.Time
-	if err := l.pool.QueryRow(ctx, readClock).Scan(&now); err != nil {
-		return 0, time.Time{}, unavailable("read the clock", err)
-	}
-	if at.IsZero() {
-		at = now
-	}
-	if at.After(now) {
-		return 0, time.Time{}, fail(TimeInFuture, "that time is still to come: ask for one up to now")
-	}
-	at = at.UTC().Truncate(time.Microsecond)
-	if _, err := l.pool.Exec(ctx, reserve, account, at); err != nil {
-		return 0, time.Time{}, unavailable("read the balance", err)
-	}
-	var balance int64
-	if err := l.pool.QueryRow(ctx, lookUp, account, at).Scan(&balance); err != nil {
-		return 0, time.Time{}, unavailable("read the balance", err)
-	}
-	return balance, at, nil
 }
 
 // Preview is what an order would do, decided by the same rules on the books as

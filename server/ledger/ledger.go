@@ -38,6 +38,7 @@ type Ledger struct {
 	line     chan *waiting
 	rules    rules
 	ids      *idMemory
+	months   *monthMemory
 	closing  chan struct{}
 	closeNow sync.Once
 	intake   sync.RWMutex // held for reading while a command joins the line
@@ -70,6 +71,7 @@ func Open(config Config) *Ledger {
 		line:    make(chan *waiting, config.MaxLine),
 		rules:   rules{decide: (*book).decide, lock: lockAccounts},
 		ids:     newIDMemory(1 << 20),
+		months:  &monthMemory{sums: make(map[int64]monthSum)},
 		closing: make(chan struct{}),
 	}
 	l.feed = newFeed(l)
