@@ -35,6 +35,9 @@ func ListSQL(q Query) (string, []any) {
 	return listSQL(q, span{uuid.Max, uuid.Max, uuid.Max, 1000, 20}, []int64{1})
 }
 
+// AddAtMost has a summary add up so many postings of a wallet's month at once.
+func AddAtMost(l *Ledger, postings int64) { l.months.most = postings }
+
 // Plants are bugs, each of which some test must notice. To be planted before the
 // first command.
 var Plants = map[string]func(*Ledger){

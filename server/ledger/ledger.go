@@ -71,7 +71,7 @@ func Open(config Config) *Ledger {
 		line:    make(chan *waiting, config.MaxLine),
 		rules:   rules{decide: (*book).decide, lock: lockAccounts},
 		ids:     newIDMemory(1 << 20),
-		months:  &monthMemory{sums: make(map[int64]monthSum)},
+		months:  newMonthMemory(),
 		closing: make(chan struct{}),
 	}
 	l.feed = newFeed(l)

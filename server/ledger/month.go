@@ -9,7 +9,7 @@ import (
 
 const (
 	// maxAdded is how many postings one summary adds up, at most, for one wallet.
-	maxAdded = 250_000
+	maxAdded = 100_000
 	// worthKeeping is how many postings a sum is of, at least, to be remembered: fewer
 	// are added up again as quickly as not.
 	worthKeeping = 500
@@ -39,8 +39,13 @@ func exact(a, b *int64) *int64 {
 
 // monthMemory remembers the sums of wallets with many postings, up to a bound.
 type monthMemory struct {
+	most int64 // postings added up at once
 	mu   sync.Mutex
 	sums map[int64]monthSum // by account
+}
+
+func newMonthMemory() *monthMemory {
+	return &monthMemory{most: maxAdded, sums: make(map[int64]monthSum)}
 }
 
 // start is the sum to go on from: of some postings after one, none of them beyond
@@ -69,15 +74,15 @@ func (m *monthMemory) keep(account int64, sum monthSum) {
 	m.sums[account] = sum
 }
 
-// readMonth says what came and went this month. Where more than maxAdded postings
-// are left to be added up it does not say, and the next summary goes on from there.
+// readMonth says what came and went this month. Where more than maxAdded postings are
+// left to be added up it does not say, and the next summary goes on from there.
 func (w *WalletSummary) readMonth(ctx context.Context, tx pgx.Tx, memory *monthMemory) error {
 	const add = `SELECT CASE WHEN came < 9007199254740992 THEN came::bigint END, CASE WHEN went < 9007199254740992 THEN went::bigint END
 		FROM (SELECT COALESCE(sum(amount) FILTER (WHERE amount > 0), 0) AS came, COALESCE(-sum(amount) FILTER (WHERE amount < 0), 0) AS went
 			FROM postings WHERE account_id = $1 AND seq > $2 AND seq <= $3) m`
 	w.Count = w.seq - w.before
 	sum := memory.start(w.account, w.before, w.seq)
-	next := monthSum{after: sum.upTo, upTo: min(w.seq, sum.upTo+maxAdded)}
+	next := monthSum{after: sum.upTo, upTo: min(w.seq, sum.upTo+memory.most)}
 	if next.upTo > next.after {
 		if err := tx.QueryRow(ctx, add, planned, w.account, next.after, next.upTo).Scan(&next.in, &next.out); err != nil {
 			return err
