@@ -50,6 +50,12 @@ generate: ## write the generated code anew
 bench-ledger: deps ## group commit against one transaction per transfer, in one run
 	$(GO) run ./loadtest/ledgerbench
 
+SIZES ?= 100000,1000000
+
+.PHONY: bench-growth
+bench-growth: deps ## what slows down as the books grow; SIZES= postings, 10000000 takes half an hour
+	$(GO) run ./loadtest/growth -sizes $(SIZES)
+
 DURATION ?= 5m
 
 .PHONY: chaos

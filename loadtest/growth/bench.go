@@ -113,14 +113,19 @@ func (b *bench) measure(ctx context.Context, s *stage) error {
 	return b.weigh(ctx, s)
 }
 
-// transfers takes turns between the books and new ones.
+// transfers takes turns between the books and new ones. While the books are empty
+// the new ones stand for both, or measuring would fill them.
 func (b *bench) transfers(ctx context.Context, s *stage) error {
 	control, err := openBooks(ctx, b.pg, fmt.Sprintf("control%d", len(b.stages)), b.accounts)
 	if err != nil {
 		return err
 	}
+	measured, both := b.books, []*books{control, b.books}
+	if len(b.stages) == 1 {
+		measured, both = control, both[:1]
+	}
 	for round := range b.rounds {
-		turn := []*books{control, b.books}
+		turn := slices.Clone(both)
 		if round%2 == 1 {
 			slices.Reverse(turn)
 		}
@@ -141,10 +146,11 @@ func (b *bench) transfers(ctx context.Context, s *stage) error {
 			b.say("%-9s %6.0f transfers/s, p99 %.1f ms; %s", k.name, phase.rate(), milliseconds(quantile(phase.latencies, 0.99)), spent.each(int64(len(phase.latencies))))
 			if k == control {
 				s.controls = append(s.controls, phase)
-				continue
 			}
-			s.phases = append(s.phases, phase)
-			s.spent, s.moved = s.spent.plus(spent), s.moved+int64(len(phase.latencies))
+			if k == measured {
+				s.phases = append(s.phases, phase)
+				s.spent, s.moved = s.spent.plus(spent), s.moved+int64(len(phase.latencies))
+			}
 		}
 	}
 	return b.drop(ctx, control.name)

@@ -103,6 +103,26 @@ func TestSearchesAreBounded(t *testing.T) {
 	}
 }
 
+// A page that looks at fewer transfers than it may give, all of which match: the one
+// at which it ends is neither lost nor given twice.
+func TestSearchesLoseNothingBetweenPages(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	her, _ := h.crowd(1000)
+	small := h.another(ledger.Config{Pool: h.pool, MaxSearched: 30})
+	for name, q := range map[string]ledger.Query{
+		"both sides": {MinAmount: 1, Limit: 100}, "one side": {MinAmount: 1, Limit: 100, Direction: "out"},
+	} {
+		want := 1000
+		if q.Direction != "" {
+			want = 500
+		}
+		if found, pages := search(t, small, her, q); len(found) != want || pages < want/62 {
+			t.Errorf("%s: %d found on %d pages, want %d", name, len(found), pages, want)
+		}
+	}
+}
+
 func BenchmarkListOf100000(b *testing.B) {
 	h := newHouse(b)
 	her, rare := h.crowd(100_000)
