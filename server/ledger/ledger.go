@@ -38,13 +38,13 @@ type Ledger struct {
 	line     chan *waiting
 	rules    rules
 	ids      *idMemory
-	months   *monthMemory
 	closing  chan struct{}
 	closeNow sync.Once
 	intake   sync.RWMutex // held for reading while a command joins the line
 	closed   bool         // under intake
 	done     sync.WaitGroup
 	feed     *feed
+	months   *monthMemory
 }
 
 // Open starts a ledger on a migrated database. Close it to let it finish.
@@ -71,10 +71,9 @@ func Open(config Config) *Ledger {
 		line:    make(chan *waiting, config.MaxLine),
 		rules:   rules{decide: (*book).decide, lock: lockAccounts},
 		ids:     newIDMemory(1 << 20),
-		months:  newMonthMemory(),
 		closing: make(chan struct{}),
 	}
-	l.feed = newFeed(l)
+	l.feed, l.months = newFeed(l), newMonthMemory()
 	for range config.Committers {
 		l.done.Go(l.commitLoop)
 	}
