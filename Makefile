@@ -50,12 +50,6 @@ generate: ## write the generated code anew
 bench-ledger: deps ## group commit against one transaction per transfer, in one run
 	$(GO) run ./loadtest/ledgerbench
 
-SIZES ?= 100000,1000000
-
-.PHONY: bench-growth
-bench-growth: deps ## what slows down as the books grow; SIZES= postings, 10000000 takes half an hour
-	$(GO) run ./loadtest/growth -sizes $(SIZES)
-
 DURATION ?= 5m
 
 .PHONY: chaos
@@ -69,6 +63,12 @@ chaos-mutants: deps ## plant one bug after the other: the fault run must notice 
 .PHONY: chaos-scenarios
 chaos-scenarios: deps ## one kind of trouble after the other, and what Kizo promises about it
 	$(GO) run ./loadtest/chaos -scenarios -seed $(or $(SEED),0)
+
+SIZES ?= 100000,1000000
+
+.PHONY: bench-growth
+bench-growth: deps ## what slows down as the books grow; SIZES= postings, 10000000 takes half an hour
+	$(GO) run ./loadtest/growth -sizes $(SIZES)
 
 .PHONY: screenshots
 screenshots: deps build ## the pictures in docs, taken from the running program
