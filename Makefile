@@ -74,6 +74,12 @@ chaos-mutants: deps ## plant one bug after the other: the fault run must notice 
 chaos-scenarios: deps ## one kind of trouble after the other, and what Kizo promises about it
 	$(GO) run ./loadtest/chaos -scenarios -seed $(or $(SEED),0)
 
+SIZES ?= 100000,1000000
+
+.PHONY: bench-growth
+bench-growth: deps ## what slows down as the books grow; SIZES= postings, 10000000 takes half an hour
+	$(GO) run ./loadtest/growth -sizes $(SIZES)
+
 .PHONY: screenshots
 screenshots: deps build ## the pictures in docs, taken from the running program
 	$(GO) run ./deploy/screenshots

@@ -168,6 +168,7 @@ func (p *Postgres) arguments(override map[string]string) []string {
 		"unix_socket_permissions": "0700",
 		"port":                    fmt.Sprint(p.Port),
 		"max_connections":         "200",
+		"shared_buffers":          sharedBuffers(),
 		"timezone":                "UTC",
 		"log_timezone":            "UTC",
 		"log_line_prefix":         "%m [%p] %q%u@%d ",

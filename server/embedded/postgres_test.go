@@ -44,7 +44,7 @@ func TestDurableAndPrivate(t *testing.T) {
 	for name, want := range map[string]string{
 		"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "data_checksums": "on",
 		"listen_addresses": "", "max_connections": "200", "server_encoding": "UTF8", "TimeZone": "UTC",
-		"work_mem": "5MB",
+		"work_mem": "5MB", "shared_buffers": shown(sharedBuffers()),
 	} {
 		if got := query[string](t, pg.URL("postgres", admin), `SELECT current_setting($1)`, name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)
@@ -55,6 +55,14 @@ func TestDurableAndPrivate(t *testing.T) {
 	if info.Mode().Perm() != 0o700 {
 		t.Errorf("the socket's directory is %v", info.Mode())
 	}
+}
+
+// shown is a size as PostgreSQL shows it.
+func shown(size string) string {
+	if size == "1024MB" {
+		return "1GB"
+	}
+	return size
 }
 
 func TestAwkwardPaths(t *testing.T) {

@@ -32,8 +32,11 @@ func CheckDigests(rows pgx.Rows) error {
 
 // ListSQL is what List asks for.
 func ListSQL(q Query) (string, []any) {
-	return listSQL(uuid.Max, uuid.Max, uuid.Max, 20, q, []int64{1})
+	return listSQL(q, span{uuid.Max, uuid.Max, uuid.Max, 1000, 20}, []int64{1})
 }
+
+// AddAtMost has a summary add up so many postings of a wallet's month at once.
+func AddAtMost(l *Ledger, postings int64) { l.months.most = postings }
 
 // Plants are bugs, each of which some test must notice. To be planted before the
 // first command.

@@ -49,6 +49,7 @@ type Ledger struct {
 	closed   bool         // under intake
 	done     sync.WaitGroup
 	feed     *feed
+	months   *monthMemory
 }
 
 // Open starts a ledger on a migrated database. Close it to let it finish.
@@ -78,7 +79,7 @@ func Open(config Config) *Ledger {
 		owners:  memo.New[int64, uuid.UUID](1 << 20),
 		closing: make(chan struct{}),
 	}
-	l.feed = newFeed(l)
+	l.feed, l.months = newFeed(l), newMonthMemory()
 	for range config.Committers {
 		l.done.Go(l.commitLoop)
 	}

@@ -1,0 +1,120 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/money"
+)
+
+// BalanceAt is the posted balance of a wallet, in minor units, as of a time that
+// has come; the zero time means now. What it answers for a time never changes
+// afterwards: asking dates every later posting after it.
+//
+// A time before the wallet's last line, or before what was asked last, costs a few
+// look-ups and waits for nobody. A later one writes a row, so it waits for the batch
+// in flight and for the disk.
+func (l *Ledger) BalanceAt(ctx context.Context, owner uuid.UUID, c money.Currency, at time.Time) (int64, time.Time, error) {
+	// No line that is still to be committed can be dated before as_of, not even one
+	// of a batch in flight: that one holds the account and dates its lines from there.
+	const look = `SELECT clock_timestamp(), as_of FROM accounts WHERE id = $1`
+	account, err := l.walletID(ctx, owner, c)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	if account == 0 {
+		return 0, time.Time{}, fail(WalletNotFound, "you have no %s wallet", c)
+	}
+	var now, asOf time.Time
+	if err := l.pool.QueryRow(ctx, look, account).Scan(&now, &asOf); err != nil {
+		return 0, time.Time{}, unavailable("read the clock", err)
+	}
+	if at.IsZero() {
+		at = now
+	}
+	if at.After(now) {
+		return 0, time.Time{}, fail(TimeInFuture, "that time is still to come: ask for one up to now")
+	}
+	at = at.UTC().Truncate(time.Microsecond)
+	if !at.Before(asOf) {
+		balance, reserved, err := l.reserve(ctx, account, at)
+		if err != nil || reserved {
+			return balance, at, err
+		}
+	}
+	found, err := lastLines(ctx, l.pool, []int64{account}, []time.Time{at.Add(time.Microsecond)})
+	if err != nil {
+		return 0, time.Time{}, unavailable("read the balance", err)
+	}
+	return found[account][0].balance, at, nil
+}
+
+// reserve has every later line of an account dated after a time, and gives the
+// balance; neither if as_of has passed that time meanwhile. No line is dated after
+// as_of, so until then the balance of the account is the balance as of the time.
+func (l *Ledger) reserve(ctx context.Context, account int64, at time.Time) (balance int64, reserved bool, err error) {
+	// Waits for the batch in flight, and looks at the row as that batch leaves it.
+	const reserve = `UPDATE accounts SET as_of = $2::timestamptz + interval '1 microsecond'
+		WHERE id = $1 AND as_of <= $2 RETURNING balance`
+	rows, err := l.pool.Query(ctx, reserve, account, at)
+	if err != nil {
+		return 0, false, unavailable("read the balance", err)
+	}
+	_, err = pgx.ForEachRow(rows, []any{&balance}, func() error {
+		reserved = true
+		return nil
+	})
+	if err != nil {
+		return 0, false, unavailable("read the balance", err)
+	}
+	return balance, reserved, nil
+}
+
+// line of an account: its number, and the balance after it. The zero line comes
+// before the first.
+type line struct{ seq, balance int64 }
+
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// lastLines finds the last line of each account before each time, in the order of
+// the times.
+func lastLines(ctx context.Context, db querier, accounts []int64, before []time.Time) (map[int64][]line, error) {
+	// Times never fall as seq rises, so halving finds it in two dozen look-ups by the
+	// primary key, however many postings there are. Each search ends in one row: low
+	// = high.
+	const search = `WITH RECURSIVE search (account, nth, ends, low, high) AS (
+			SELECT a.id, d.nth, d.ends, 0::bigint, a.seq
+			FROM accounts a CROSS JOIN unnest($2::timestamptz[]) WITH ORDINALITY AS d (ends, nth) WHERE a.id = ANY($1)
+		UNION ALL
+			SELECT s.account, s.nth, s.ends, CASE WHEN p.posted_at < s.ends THEN s.middle ELSE s.low END,
+				CASE WHEN p.posted_at < s.ends THEN s.high ELSE s.middle - 1 END
+			FROM (SELECT *, (low + high + 1) / 2 AS middle FROM search WHERE low < high) s
+			CROSS JOIN LATERAL (SELECT x.posted_at FROM postings x
+				WHERE x.account_id = s.account AND x.seq = s.middle OFFSET 0) p)
+		SELECT s.account, s.nth, s.low, COALESCE((SELECT x.balance_after FROM postings x
+			WHERE x.account_id = s.account AND x.seq = s.low), 0)
+		FROM search s WHERE s.low = s.high`
+	rows, err := db.Query(ctx, search, planned, accounts, before)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[int64][]line, len(accounts))
+	for _, account := range accounts {
+		found[account] = make([]line, len(before))
+	}
+	var (
+		account, nth int64
+		last         line
+	)
+	_, err = pgx.ForEachRow(rows, []any{&account, &nth, &last.seq, &last.balance}, func() error {
+		found[account][nth-1] = last
+		return nil
+	})
+	return found, err
+}

@@ -1,0 +1,120 @@
+package ledger_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// lines writes count postings of an account by the owner's hand, dated by an SQL
+// expression of n, each of amount. The triggers would not have it.
+func (h *house) lines(owner uuid.UUID, count int, amount, at string) {
+	h.t.Helper()
+	super := connect(h.t, h.db.SuperuserURL)
+	for _, sql := range []string{
+		`SET session_replication_role = replica`,
+		`INSERT INTO postings (account_id, seq, transfer_id, amount, balance_after, posted_at)
+			SELECT id, n, gen_random_uuid(), amount, sum(amount) OVER (ORDER BY n), at
+			FROM (SELECT n, ` + amount + ` AS amount, ` + at + ` AS at FROM generate_series(1, $2::int) n) s, accounts WHERE owner = $1`,
+		`UPDATE accounts a SET seq = p.seq, balance = p.balance_after, as_of = p.posted_at
+			FROM postings p WHERE a.owner = $1 AND p.account_id = a.id AND p.seq = $2::int`,
+	} {
+		var args []any
+		if sql[:3] != "SET" {
+			args = []any{owner, count}
+		}
+		if _, err := super.Exec(h.t.Context(), sql, args...); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
+// A month with more postings than are added up at once is known after a few
+// summaries, and from then on with each new one.
+func TestAMonthIsAddedUpPieceByPiece(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.user(0), h.user(100)
+	// 3, -2, 3, -2, …: 1200 of them.
+	h.lines(alice, 1200, `CASE WHEN n % 2 = 1 THEN 3 ELSE -2 END`, `date_trunc('month', now(), 'UTC')`)
+	ledger.AddAtMost(h.Ledger, 500)
+	summary := func(known bool, in, out int64) {
+		t.Helper()
+		s, err := h.Summary(t.Context(), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := s.Wallets[0]
+		switch {
+		case !known && (w.In != nil || w.Out != nil):
+			t.Errorf("known already: in %d, out %d", *w.In, *w.Out)
+		case known && (w.In == nil || w.Out == nil):
+			t.Error("not known yet")
+		case known && (*w.In != in || *w.Out != out):
+			t.Errorf("in %d, out %d; want %d and %d", *w.In, *w.Out, in, out)
+		}
+	}
+	summary(false, 0, 0)
+	summary(false, 0, 0)
+	summary(true, 1800, 1200)
+	summary(true, 1800, 1200)
+	h.transfer(bob, alice, 7)
+	h.transfer(alice, bob, 5)
+	summary(true, 1807, 1205)
+	summary(true, 1807, 1205)
+}
+
+// What was kept of one month is no part of the next: the month begins at another
+// posting.
+func TestAMonthBeginsAnew(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice := h.user(0)
+	h.lines(alice, 1000, `1`, `date_trunc('month', now(), 'UTC')`)
+	in := func(want int64) {
+		t.Helper()
+		s, err := h.Summary(t.Context(), alice)
+		if err != nil || s.Wallets[0].In == nil || *s.Wallets[0].In != want {
+			t.Errorf("%+v, %v; want %d", s.Wallets[0], err, want)
+		}
+	}
+	in(1000)
+	// The clock of a test cannot go on to the next month, so some of its lines go back.
+	super := connect(t, h.db.SuperuserURL)
+	for _, sql := range []string{
+		`SET session_replication_role = replica`,
+		`UPDATE postings p SET posted_at = posted_at - interval '1 day' FROM accounts a WHERE a.id = p.account_id AND a.owner = '` + alice.String() + `' AND p.seq <= 300`,
+	} {
+		if _, err := super.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in(700)
+}
+
+// TestBalancesOfALongHistory compares what halving finds with what walking finds, also
+// where several lines bear one time.
+func TestBalancesOfALongHistory(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice := h.user(0)
+	first := h.now().Add(-48 * time.Hour).Truncate(time.Second)
+	h.lines(alice, 3000, `1 + n % 7`, `'`+first.Format(time.RFC3339)+`'::timestamptz + (n / 3) * interval '1 minute'`)
+	const walk = `SELECT COALESCE((SELECT balance_after FROM postings p JOIN accounts a ON a.id = p.account_id
+		WHERE a.owner = $1 AND posted_at <= $2 ORDER BY p.seq DESC LIMIT 1), 0)`
+	for minute := -1; minute <= 1001; minute += 7 {
+		for _, off := range []time.Duration{-time.Microsecond, 0, time.Microsecond} {
+			at := first.Add(time.Duration(minute)*time.Minute + off)
+			var want int64
+			if err := h.pool.QueryRow(t.Context(), walk, alice, at).Scan(&want); err != nil {
+				t.Fatal(err)
+			}
+			if got, _, err := h.BalanceAt(t.Context(), alice, "USD", at); err != nil || got != want {
+				t.Fatalf("as of %v: %d, %v; want %d", at, got, err, want)
+			}
+		}
+	}
+}
