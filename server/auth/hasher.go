@@ -1,6 +1,11 @@
 package auth
 
-import "golang.org/x/crypto/argon2"
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"golang.org/x/crypto/argon2"
+)
 
 // Hasher does the work of Argon2id, wherever that is: in this process ([InProcess])
 // or in another one. It is asked by no more callers at a time than there are hash
@@ -28,3 +33,14 @@ type InProcess struct{}
 
 // Hash never fails.
 func (InProcess) Hash(j HashJob) ([]byte, error) { return j.Argon2id(), nil }
+
+// Check keeps a job that was damaged on its way from asking for all the memory there is.
+func (j HashJob) Check() error {
+	switch {
+	case len(j.Input) != sha256.Size:
+		return fmt.Errorf("argon2: input of %d bytes", len(j.Input))
+	case len(j.Salt) < 8 || len(j.Salt) > 64 || j.Length < 16 || j.Length > 64:
+		return fmt.Errorf("argon2: salt of %d and digest of %d bytes", len(j.Salt), j.Length)
+	}
+	return j.Params.check()
+}

@@ -148,7 +148,7 @@ func (t *throttle) block(key throttleKey, scope string, until, now time.Time) er
 
 func (t *throttle) refuse(scope string, wait time.Duration) error {
 	t.count(scope)
-	wait = max(wait.Truncate(time.Second)+time.Second, time.Second)
+	wait = max((wait + time.Second - 1).Truncate(time.Second), time.Second) // whole seconds, none too few
 	return &Error{
 		Code: CodeTooManyAttempts, RetryAfter: wait,
 		Message: fmt.Sprintf("too many failed attempts to sign in; try again in %v", wait),
