@@ -50,8 +50,9 @@ func startChild(ctx context.Context, config Config) (_ *child, err error) {
 	}
 	c.cmd.Args[0] = "kizod"
 	c.cmd.SysProcAttr = attributes()
-	// Nothing of ours: the environment of kizod may hold secrets.
-	c.cmd.Env = []string{"GOMAXPROCS=" + strconv.Itoa(config.Slots)}
+	// Nothing of ours: the environment of kizod may hold secrets. One processor more
+	// than hashes, for the collector.
+	c.cmd.Env = []string{"GOMAXPROCS=" + strconv.Itoa(config.Slots+1)}
 	theirIn, stdin, err := os.Pipe()
 	if err != nil {
 		return nil, err
