@@ -228,3 +228,15 @@ func eventually(t testing.TB, ok func() bool) {
 		}
 	}
 }
+
+// What a log-in costs that finds no room.
+func BenchmarkRefusedLogIn(b *testing.B) {
+	h := newHouse(b)
+	h.hashing.tickets.Store(h.hashing.most)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := h.LogIn(b.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"}); CodeOf(err) != CodeOverloaded {
+			b.Fatal(err)
+		}
+	}
+}
