@@ -1,6 +1,7 @@
 package hashworker
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -22,7 +23,7 @@ func Serve(in io.Reader, out io.Writer) error {
 	slots := make(chan struct{}, max(runtime.GOMAXPROCS(0)-1, 1)) // the parent sends no more than that
 	for {
 		frame, err := readFrame(in)
-		if err == io.EOF { //nolint:errorlint // as it is, or the frame was cut off
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
