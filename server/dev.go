@@ -35,8 +35,13 @@ type DevConfig struct {
 	BankPreset      string // calm, classic or hell; calm if ""
 	BankSeed        uint64
 	DefaultCurrency money.Currency // USD if ""
-	Version         string
-	Logger          *slog.Logger
+
+	// As in Config.
+	HashWorker                             []string
+	HashSlots, RateLimit, RateLimitAddress int
+
+	Version string
+	Logger  *slog.Logger
 }
 
 func (c DevConfig) withDefaults() DevConfig {
@@ -116,6 +121,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 		Redis:       asynq.RedisClientOpt{Network: d.redis.Network(), Addr: d.redis.Addr()},
 		BankURL:     bankURL, BankToken: bankToken(secrets), Secrets: secrets, Listener: d.listener, OpsListen: config.OpsListen,
 		Roles: AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,
+		HashWorker: config.HashWorker, HashSlots: config.HashSlots, RateLimit: config.RateLimit, RateLimitAddress: config.RateLimitAddress,
 	})
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func config(t *testing.T, databaseURL string) server.Config {
 		Redis:       asynq.RedisClientOpt{Network: "unix", Addr: "/nonexistent/kizo-redis.sock"},
 		BankURL:     "http://127.0.0.1:1", Secrets: secrets,
 		Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0",
-		Roles: []server.Role{server.RoleAPI}, DefaultCurrency: "USD", Version: "test",
+		Roles: []server.Role{server.RoleAPI, server.RoleAuth}, DefaultCurrency: "USD", Version: "test",
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 
 	kizo "github.com/JDevAman/kizo"
 	"github.com/JDevAman/kizo/migrations"
@@ -32,7 +33,9 @@ import (
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/hashworker"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/limit"
 	"github.com/JDevAman/kizo/server/settle"
 )
 
@@ -41,13 +44,14 @@ type Role string
 
 // The roles. Each may run in any number of processes.
 const (
-	RoleAPI     Role = "api"
+	RoleAPI     Role = "api"  // everything but signing up and in, which is
+	RoleAuth    Role = "auth" // /v1/auth: the one that hashes passwords
 	RoleWorker  Role = "worker"
 	RoleJanitor Role = "janitor"
 )
 
 // AllRoles is what a lone kizod does.
-func AllRoles() []Role { return []Role{RoleAPI, RoleWorker, RoleJanitor} }
+func AllRoles() []Role { return []Role{RoleAPI, RoleAuth, RoleWorker, RoleJanitor} }
 
 // Config of a Server.
 type Config struct {
@@ -62,13 +66,20 @@ type Config struct {
 	OpsListen       string       // of metrics, health and pprof, host:port
 	Roles           []Role
 	DefaultCurrency money.Currency
-	ReviewAttempts  int           // a payment tried so often and
-	ReviewAge       time.Duration // so old is left to an operator; 12 and 1 h when 0
-	DrainDelay      time.Duration // between "not ready" and no longer accepting
-	DrainTimeout    time.Duration // for the requests under way; 25 s when 0
-	LoseMoney       bool          // serve although the database may forget commits
-	Version         string
-	Logger          *slog.Logger
+	HashWorker      []string // arguments that make this program a hash worker; hashes in process when nil
+	HashSlots       int      // password hashes at a time; half the processors when 0
+
+	// Requests a second, twice as many at once, of a user and of an address that
+	// nobody is known at; 0 is no limit.
+	RateLimit, RateLimitAddress int
+
+	ReviewAttempts int           // a payment tried so often and
+	ReviewAge      time.Duration // so old is left to an operator; 12 and 1 h when 0
+	DrainDelay     time.Duration // between "not ready" and no longer accepting
+	DrainTimeout   time.Duration // for the requests under way; 25 s when 0
+	LoseMoney      bool          // serve although the database may forget commits
+	Version        string
+	Logger         *slog.Logger
 }
 
 // Server is a running kizod.
@@ -82,6 +93,9 @@ type Server struct {
 	batches  *batchMetrics
 	queues   *settle.Queues // nil without the API
 	ready    atomic.Bool
+
+	hashWorker *hashworker.Worker    // nil where hashing is in process
+	limitRedis redis.UniversalClient // nil without the API
 
 	apiListener, opsListener net.Listener
 	ops                      *http.Server
@@ -169,7 +183,7 @@ func (s *Server) connect(ctx context.Context) error {
 
 func (s *Server) listen(ctx context.Context) (err error) {
 	s.apiListener = s.config.Listener
-	if s.has(RoleAPI) && s.apiListener == nil {
+	if s.servesAPI() && s.apiListener == nil {
 		if s.apiListener, err = listenForAPI(ctx, s.config.Listen); err != nil {
 			return err
 		}
@@ -193,8 +207,8 @@ func listenForAPI(ctx context.Context, address string) (net.Listener, error) {
 func (s *Server) assemble() error {
 	s.batches = newBatchMetrics()
 	s.ledger = ledger.Open(ledger.Config{Pool: s.pool, Logger: s.log, OnBatch: s.batches.observe})
-	settleMetrics, apiMetrics := settle.NewMetrics(), api.NewMetrics()
-	s.registry = newRegistry(s.pool, s.batches, settleMetrics.Collectors(), apiMetrics.Collectors())
+	settleMetrics, apiMetrics, authMetrics, limitMetrics := settle.NewMetrics(), api.NewMetrics(), auth.NewMetrics(), limit.NewMetrics()
+	s.registry = newRegistry(s.pool, s.batches, settleMetrics.Collectors(), apiMetrics.Collectors(), authMetrics.Collectors(), limitMetrics.Collectors())
 
 	bankClient, err := bank.NewClient(bank.ClientConfig{URL: s.config.BankURL, Token: s.config.BankToken})
 	if err != nil {
@@ -218,10 +232,15 @@ func (s *Server) assemble() error {
 		janitor := settle.NewJanitor(settler)
 		s.run("janitor", func() error { return janitor.Run(working) })
 	}
-	if s.has(RoleAPI) {
-		if s.api, err = s.newAPI(settler, dispatcher, apiMetrics, settleMetrics.Seconds()); err != nil {
-			return err
-		}
+	service, err := s.newAuth(authMetrics)
+	if err != nil {
+		return err
+	}
+	if s.has(RoleJanitor) {
+		s.run("clearing away", func() error { return s.prune(working, service) })
+	}
+	if s.servesAPI() {
+		s.api = s.newAPI(service, settler, dispatcher, apiMetrics, s.newLimits(limitMetrics), settleMetrics.Seconds())
 		s.serve("API", func() error { return s.api.Serve(s.apiListener) })
 	}
 	s.ops = &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second}
@@ -229,19 +248,7 @@ func (s *Server) assemble() error {
 	return nil
 }
 
-func (s *Server) newAPI(settler *settle.Settler, dispatcher *settle.Dispatcher, metrics *api.Metrics, settled prometheus.Collector) (*api.API, error) {
-	keys, err := s.config.Secrets.Keys()
-	if err != nil {
-		return nil, err
-	}
-	peppers, err := s.config.Secrets.Peppers()
-	if err != nil {
-		return nil, err
-	}
-	service, err := auth.New(auth.Config{Pool: s.pool, Keys: keys, Peppers: peppers})
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) newAPI(service *auth.Service, settler *settle.Settler, dispatcher *settle.Dispatcher, metrics *api.Metrics, limits api.Limits, settled prometheus.Collector) *api.API {
 	s.queues = settle.NewQueues(s.config.Redis)
 	gauges := &gauges{
 		api: newReading(metrics.Seconds()), commits: newReading(s.batches.seconds), batches: newReading(s.batches.size),
@@ -253,9 +260,22 @@ func (s *Server) newAPI(settler *settle.Settler, dispatcher *settle.Dispatcher, 
 	audit := func(ctx context.Context) (ledger.Report, error) { return ledger.Audit(ctx, s.pool) }
 	return api.New(api.Config{
 		Ledger: s.ledger, Auth: service, Operations: &operations{settler, s.queues, audit, gauges}, Hint: dispatcher.Hint, Contract: kizo.Contract,
-		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: metrics,
-	}), nil
+		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: metrics, Limits: limits, Part: s.part(),
+	})
 }
+
+// part of the API that the roles of this process make up.
+func (s *Server) part() api.Part {
+	switch {
+	case !s.has(RoleAuth):
+		return api.WithoutSignIn
+	case !s.has(RoleAPI):
+		return api.SignInAlone
+	}
+	return api.Everything
+}
+
+func (s *Server) servesAPI() bool { return s.has(RoleAPI) || s.has(RoleAuth) }
 
 // run starts a part that must be over before the ledger is closed.
 func (s *Server) run(name string, part func() error) {
@@ -330,6 +350,12 @@ func (s *Server) drain() error {
 	errs = append(errs, s.stopIntake())
 	if s.queues != nil {
 		_ = s.queues.Close() // nobody asks any more
+	}
+	if s.limitRedis != nil {
+		_ = s.limitRedis.Close()
+	}
+	if s.hashWorker != nil {
+		errs = append(errs, s.hashWorker.Close())
 	}
 	_ = fault.Point("server.intake_stopped")
 	s.stopWork()

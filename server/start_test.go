@@ -146,4 +146,32 @@ func TestRoles(t *testing.T) {
 	if got := mustGet(t, s.URL()+"/"); got.status != 200 {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
+
+	// Passwords are for another process, which has no wallets; tokens are good at both.
+	c.Roles = []server.Role{server.RoleAuth}
+	door := start(t, c)
+	signUp(t, door.URL(), "alice")
+	alice := logIn(t, door.URL(), "alice")
+	alice.url = s.URL()
+	alice.wantBalance(0, 0)
+	for _, wrong := range []struct{ url, method, path, says string }{
+		{s.URL(), "POST", "/v1/auth/login", "--roles auth"}, {s.URL(), "POST", "/v1/auth/signup", "--roles auth"},
+		{door.URL(), "GET", "/v1/wallets", "--roles api"}, {door.URL(), "POST", "/v1/transfers", "--roles api"},
+		{door.URL(), "GET", "/v1/events", "--roles api"}, {door.URL(), "GET", "/v1/me", "--roles api"},
+	} {
+		got, err := send(wrong.method, wrong.url+wrong.path, alice.token, "", map[string]string{}, nil)
+		must(t, err)
+		if got.status != 503 || got.field("code") != "unavailable" || got.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d %s", wrong.path, got.status, got.body)
+		}
+		wantWords(t, got.body, wrong.says)
+	}
+	if got := mustGet(t, door.URL()+"/.well-known/jwks.json"); got.status != 200 {
+		t.Errorf("keys: %d %s", got.status, got.body)
+	}
+	got, err := send("POST", s.URL()+"/v1/auth/logout", alice.token, "", nil, nil)
+	must(t, err)
+	if got.status != 204 {
+		t.Errorf("log out where the wallets are: %d %s", got.status, got.body)
+	}
 }

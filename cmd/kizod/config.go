@@ -44,10 +44,13 @@ var (
 	secretsFile = setting{"secrets_file", "/etc/kizo/secrets.json", false, "signing keys, peppers and the bank's token; made if it is not there", notEmpty}
 	listen      = setting{"listen", "127.0.0.1:7420", false, "address of the API; port 0 picks one", checkAddress}
 	opsListen   = setting{"ops_listen", "127.0.0.1:7421", false, "address of metrics and health; port 0 picks one", checkAddress}
-	roles       = setting{"roles", "api,worker,janitor", false, "what this process does", checkRoles}
+	roles       = setting{"roles", "api,auth,worker,janitor", false, "what this process does", checkRoles}
 	currency    = setting{"currency", "USD", false, "currency of a new user's first wallet", checkCurrency}
 	reviewTries = setting{"review_after_attempts", "12", false, "a payment that the bank has been asked about so often, and", checkCount}
 	reviewAge   = setting{"review_after_age", "1h", false, "that is so old, is left to an operator", checkAge}
+	rateLimit   = setting{"rate_limit", "200", false, "requests a second of one user, and twice as many at once; 0 is no limit", checkRate}
+	rateAddress = setting{"rate_limit_address", "50", false, "the same of an address, while nobody is known: signing up and in, bad tokens", checkRate}
+	hashSlots   = setting{"hash_slots", "0", false, "passwords hashed at a time; 0 is half the processors", checkSlots}
 	drainDelay  = setting{"drain_delay", "0s", false, "time between failing /readyz and no longer accepting", checkDuration}
 	logFormat   = setting{"log_format", "", false, "text or json; text on a terminal if not said", oneOf("", "text", "json")}
 	logLevel    = setting{"log_level", "info", false, "debug, info, warn or error", oneOf("debug", "info", "warn", "error")}
@@ -119,7 +122,7 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 	r.file = path
 	known := []setting{
 		databaseURL, migrateURL, redisURL, bankURL, bankToken, bankCallbackSecret, bankAddress,
-		secretsFile, listen, opsListen, roles, currency, reviewTries, reviewAge, drainDelay, logFormat, logLevel,
+		secretsFile, listen, opsListen, roles, currency, reviewTries, reviewAge, rateLimit, rateAddress, hashSlots, drainDelay, logFormat, logLevel,
 	}
 	for _, key := range fileKeys(path) {
 		if !slices.ContainsFunc(known, func(s setting) bool { return s.key == key }) {
@@ -222,7 +225,7 @@ func checkAddress(value string) error {
 func checkRoles(value string) error {
 	for name := range strings.SplitSeq(value, ",") {
 		if !slices.Contains(server.AllRoles(), server.Role(strings.TrimSpace(name))) {
-			return fmt.Errorf("there is no role %q; choose from api, worker, janitor", strings.TrimSpace(name))
+			return fmt.Errorf("there is no role %q; choose from api, auth, worker, janitor", strings.TrimSpace(name))
 		}
 	}
 	return nil
@@ -252,6 +255,20 @@ func checkAge(value string) error {
 func checkCount(value string) error {
 	if n, err := strconv.Atoi(value); err != nil || n < 1 {
 		return fmt.Errorf("%q is no number above zero", value)
+	}
+	return nil
+}
+
+func checkRate(value string) error {
+	if n, err := strconv.Atoi(value); err != nil || n < 0 || n > 1_000_000 {
+		return fmt.Errorf("%q is no number from 0 to 1000000", value)
+	}
+	return nil
+}
+
+func checkSlots(value string) error {
+	if n, err := strconv.Atoi(value); err != nil || n < 0 || n > 1024 {
+		return fmt.Errorf("%q is no number from 0 to 1024", value)
 	}
 	return nil
 }

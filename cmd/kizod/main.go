@@ -77,7 +77,7 @@ func root() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.SetVersionTemplate("kizod {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), auditCommand(), userCommand(), mockbankCommand(), versionCommand())
+	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), auditCommand(), userCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
 	return cmd
 }
 

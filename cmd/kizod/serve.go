@@ -15,7 +15,8 @@ import (
 
 func serveCommand() *cobra.Command {
 	all := []setting{
-		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, roles, currency, reviewTries, reviewAge, drainDelay, logFormat, logLevel,
+		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, roles, currency, reviewTries, reviewAge,
+		rateLimit, rateAddress, hashSlots, drainDelay, logFormat, logLevel,
 	}
 	var (
 		readyFile string
@@ -29,7 +30,8 @@ func serveCommand() *cobra.Command {
 The database is named by $KIZO_DATABASE_URL (as kizo_app, which owns nothing) and
 Redis by $KIZO_REDIS_URL, or both in the configuration file; they have no flags,
 since everybody on a machine can read its command lines. Run as many copies as you
-like, each with any of the roles.`,
+like, each with any of the roles. A process with the role auth answers /v1/auth; one
+with api and without auth answers everything else, and leaves passwords to the former.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			read, err := readSettings(cmd, all...)
@@ -53,6 +55,7 @@ like, each with any of the roles.`,
 			s, err := server.Start(cmd.Context(), server.Config{
 				DatabaseURL: read.get(databaseURL), Redis: redis, BankURL: read.get(bankURL), BankToken: read.get(bankToken), Secrets: secrets,
 				Listen: read.get(listen), OpsListen: read.get(opsListen), Roles: read.roles(),
+				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
 				ReviewAttempts: read.count(reviewTries), ReviewAge: read.duration(reviewAge),
 				DefaultCurrency: money.Currency(read.get(currency)), DrainDelay: read.duration(drainDelay),
 				LoseMoney: loseMoney, Version: version, Logger: newLogger(read),

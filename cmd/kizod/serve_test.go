@@ -64,10 +64,11 @@ func TestServeInManyProcesses(t *testing.T) {
 	_, api := serve("api")
 	_, worker := serve("worker")
 	_, janitor := serve("janitor")
+	_, door := serve("auth")
 	if worker.URL != "" || janitor.URL != "" {
 		t.Errorf("they serve the API as well: %+v, %+v", worker, janitor)
 	}
-	alice, bob := signUp(t, client, api.URL, "alice"), signUp(t, client, api.URL, "bob")
+	alice, bob := signUp(t, client, door.URL, "alice"), signUp(t, client, door.URL, "bob")
 	for _, c := range []command{deposit(alice, 100_00), transfer(alice, 30_00, bob), withdrawal(bob, 10_00)} {
 		if o, err := c.send(client, api.URL, 20); err != nil || o.state != "posted" {
 			t.Errorf("%s: %+v, %v", c.path, o, err)
@@ -88,6 +89,7 @@ func TestServeInManyProcesses(t *testing.T) {
 	client.CloseIdleConnections()
 	all[0].stops()
 	all[2].stops()
+	all[3].stops()
 	bank.stops()
 	for _, p := range append(all, bank) {
 		if strings.Contains(p.out.String(), canary) {

@@ -18,7 +18,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// Config of an API; all but Logger and Metrics is required.
+// Config of an API; all but Logger, Metrics, Limits and Part is required.
 type Config struct {
 	Ledger          *ledger.Ledger
 	Auth            *auth.Service
@@ -29,18 +29,23 @@ type Config struct {
 	Version         string
 	Logger          *slog.Logger
 	Metrics         *Metrics
+	Limits          Limits
+	Part            Part
 }
 
 // API is the HTTP side. It implements the interface generated from the contract.
 type API struct {
-	ledger     *ledger.Ledger
-	auth       *auth.Service
-	operations Operations
-	hint       func(uuid.UUID)
-	currency   money.Currency
-	log        *slog.Logger
-	app        *fiber.App
-	patience   time.Duration // with one request, without what its caller prefers to wait
+	ledger                    *ledger.Ledger
+	auth                      *auth.Service
+	operations                Operations
+	hint                      func(uuid.UUID)
+	currency                  money.Currency
+	log                       *slog.Logger
+	app                       *fiber.App
+	patience                  time.Duration // with one request, without what its caller prefers to wait
+	part                      Part
+	limits                    Limits
+	userPolicy, addressPolicy string // as callers are told
 
 	streams    context.Context // ends when the streams have to
 	endStreams context.CancelFunc
@@ -63,6 +68,8 @@ func New(config Config) *API {
 	a := &API{
 		ledger: config.Ledger, auth: config.Auth, operations: config.Operations, hint: config.Hint,
 		currency: config.DefaultCurrency, log: config.Logger, patience: 15 * time.Second,
+		part: config.Part, limits: config.Limits,
+		userPolicy: config.Limits.UserPolicy.field("user"), addressPolicy: config.Limits.AddressPolicy.field("address"),
 	}
 	a.streams, a.endStreams = context.WithCancel(context.Background())
 	a.heartbeat, a.recheck, a.open = heartbeatEvery, recheckEvery, config.Metrics.streams
@@ -85,7 +92,9 @@ func New(config Config) *API {
 	a.app.Use(identify, config.Metrics.observe, a.recoverPanic)
 	a.pages(config)
 	RegisterHandlers(guarded{
-		app: a.app, guards: []fiber.Handler{a.bounded, a.authenticate, operatorsOnly, checkKey, checkParameters, checkBody},
+		app: a.app, guards: []fiber.Handler{
+			a.bounded, a.served, a.limitStrangers, a.authenticate, a.limitUsers, operatorsOnly, checkKey, checkParameters, checkBody,
+		},
 	}, NewStrictHandler(a, nil))
 	return a
 }

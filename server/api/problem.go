@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -44,6 +45,7 @@ var statuses = map[ProblemCode]int{
 	PasswordTooShort:    http.StatusBadRequest,
 	PasswordTooLong:     http.StatusBadRequest,
 	PasswordMalformed:   http.StatusBadRequest,
+	TooManyAttempts:     http.StatusTooManyRequests,
 	UserNotFound:        http.StatusNotFound,
 	SessionNotFound:     http.StatusNotFound,
 
@@ -79,6 +81,8 @@ var statuses = map[ProblemCode]int{
 	PaymentNotFound:    http.StatusNotFound,
 	PaymentNotInReview: http.StatusConflict,
 
+	RateLimited:    http.StatusTooManyRequests,
+	Overloaded:     http.StatusServiceUnavailable,
 	OutcomeUnknown: http.StatusServiceUnavailable,
 	Unavailable:    http.StatusServiceUnavailable,
 	Internal:       http.StatusInternalServerError,
@@ -89,11 +93,14 @@ type fault struct {
 	code   ProblemCode
 	detail string
 	field  string
+	after  time.Duration // when it is worth to ask again; 0 if that is not known
 }
 
 func (f *fault) Error() string { return string(f.code) + ": " + f.detail }
 
-func faultf(code ProblemCode, field, detail string) *fault { return &fault{code, detail, field} }
+func faultf(code ProblemCode, field, detail string) *fault {
+	return &fault{code: code, detail: detail, field: field}
+}
 
 func unknownCurrency() *fault {
 	return faultf(CurrencyUnknown, "currency", "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
@@ -179,6 +186,18 @@ func describe(code ProblemCode, detail, field string) Problem {
 	return p
 }
 
+// retryAfter is when to ask again what was refused for the moment: in a second,
+// unless somebody knows better.
+func retryAfter(err error) time.Duration {
+	if f, ok := errors.AsType[*fault](err); ok && f.after > 0 {
+		return f.after
+	}
+	if e, ok := errors.AsType[*auth.Error](err); ok && e.RetryAfter > 0 {
+		return e.RetryAfter
+	}
+	return time.Second
+}
+
 // handleError is Fiber's ErrorHandler: the one place where an error becomes a
 // response.
 func (a *API) handleError(c *fiber.Ctx, err error) error {
@@ -192,12 +211,13 @@ func (a *API) handleError(c *fiber.Ctx, err error) error {
 	case e != nil && e.Code == http.StatusRequestEntityTooLarge:
 		lingerOn(c.Context().Conn())
 	case e != nil && e.Code == http.StatusRequestTimeout: // the caller's slowness is no trouble of ours
+	case p.Code == Overloaded: // counted; a line for each would be one more load
 	case p.Status >= http.StatusInternalServerError:
 		a.log.Error("request failed", "request_id", id, "method", c.Method(),
 			"route", c.Route().Path, "code", string(p.Code), "error", err)
 	}
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
-		c.Set(fiber.HeaderRetryAfter, "1")
+		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(wholeSeconds(retryAfter(err)), 10))
 	}
 	if p.Status == http.StatusUnauthorized {
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="kizo"`)

@@ -1,7 +1,8 @@
 // Package auth knows who is asking: users, passwords, sessions and the tokens
 // that stand for them.
 //
-//	password ─► HMAC-SHA-256 (pepper) ─► Argon2id ─► users.password_hash
+//	log-in ─► ticket (bulkhead.go) ─► throttle (throttle.go) ─► look-up ─► slot ─┐
+//	password ─► HMAC-SHA-256 (pepper) ─► Argon2id (Hasher) ─► users.password_hash ◄┘
 //
 //	SignUp, LogIn
 //	     │
@@ -25,6 +26,7 @@
 // changes them waits a lease before it returns, so none of them outlives a change
 // that has returned.
 //
+// Hashing is bounded and guessing slowed down: both refuse with a time to come back.
 // Every refusal that a user may cause is an [*Error] with a stable code; any
 // other error is the house's own trouble. The package knows nothing of HTTP,
 // of queues or of money.

@@ -42,9 +42,9 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 	}
 	user.CreatedAt = s.now()
 	// Hashed before the tables are asked: a taken address takes as long as a new one.
-	stored, err := s.passwords.hash(ctx, in.Password)
+	stored, err := s.hashNew(ctx, in.Password)
 	if err != nil {
-		return Tokens{}, User{}, err
+		return Tokens{}, User{}, fmt.Errorf("sign up: %w", err)
 	}
 	_ = fault.Point("auth.hashed")
 	var tokens Tokens
@@ -63,6 +63,15 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 	}
 	_ = fault.Point("auth.signed_up")
 	return tokens, user, nil
+}
+
+func (s *Service) hashNew(ctx context.Context, password string) (storedPassword, error) {
+	ticket, err := s.hashing.enter()
+	if err != nil {
+		return storedPassword{}, err
+	}
+	defer ticket.leave()
+	return s.passwords.hash(ctx, ticket, password)
 }
 
 func newUser(in SignUpInput) (user User, err error) {
@@ -101,39 +110,62 @@ SELECT id, email, handle, name, role, status, created_at, password_hash, pepper_
 
 // LogIn opens a session for the user of that e-mail address or handle (with or
 // without the @). Unknown user and wrong password get the same answer after the
-// same work; only the right password learns that an account is suspended.
+// same work; only the right password learns that an account is suspended. Too many
+// failures, or too many who sign in, are refused with a time to come back.
 func (s *Service) LogIn(ctx context.Context, who, password string, client Client) (Tokens, User, error) {
 	if len(password) > MaxPasswordBytes {
 		return Tokens{}, User{}, errInvalidCredentials() // whoever it is: not worth a hash
 	}
-	user, stored, err := s.userByLogin(ctx, parseLogin(who))
+	user, attempt, err := s.checkLogin(ctx, who, password, client)
 	if err != nil {
 		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
-	}
-	right, stale, err := s.passwords.matches(ctx, stored, password)
-	switch {
-	case err != nil:
-		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
-	case !right:
-		return Tokens{}, User{}, errInvalidCredentials()
-	case user.Status != StatusActive:
-		return Tokens{}, User{}, errSuspended()
-	}
-	if stale {
-		if err := s.rehash(ctx, user, stored, password); err != nil {
-			return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
-		}
 	}
 	var tokens Tokens
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
-		tokens, err = s.openSession(ctx, tx, user, client)
-		return err
+		if tokens, err = s.openSession(ctx, tx, user, client); err != nil {
+			return err
+		}
+		return attempt.right(ctx, tx)
 	})
-	if err != nil {
+	if err != nil { // suspended meanwhile, or no database
+		attempt.giveBack(ctx)
 		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
 	}
 	_ = fault.Point("auth.logged_in")
 	return tokens, user, nil
+}
+
+// checkLogin returns the active user whose password that is. Its ticket is asked for
+// before anything else, so that a log-in that finds no room has cost nothing.
+func (s *Service) checkLogin(ctx context.Context, who, password string, client Client) (User, attempt, error) {
+	ticket, err := s.hashing.enter()
+	if err != nil {
+		return User{}, attempt{}, err
+	}
+	defer ticket.leave()
+	attempt, err := s.throttle.begin(ctx, who, client.Address)
+	if err != nil {
+		return User{}, attempt, err
+	}
+	user, stored, err := s.userByLogin(ctx, parseLogin(who))
+	var right, stale bool
+	if err == nil {
+		right, stale, err = s.passwords.matches(ctx, ticket, stored, password)
+	}
+	switch {
+	case err != nil:
+		attempt.giveBack(ctx)
+	case !right:
+		if err = attempt.wrong(ctx); err == nil {
+			err = errInvalidCredentials()
+		}
+	case user.Status != StatusActive:
+		attempt.giveBack(ctx)
+		err = errSuspended()
+	case stale:
+		err = s.rehash(ctx, ticket, user, stored, password)
+	}
+	return user, attempt, err
 }
 
 // userByLogin returns the user and their password, or no user and the password
@@ -156,8 +188,8 @@ UPDATE users SET password_hash = $3, pepper_id = $4, updated_at = greatest(updat
  WHERE id = $1 AND password_hash = $2`
 
 // rehash brings a password to today's parameters and pepper, now that it is known.
-func (s *Service) rehash(ctx context.Context, user User, old storedPassword, password string) error {
-	stored, err := s.passwords.hash(ctx, password)
+func (s *Service) rehash(ctx context.Context, t *ticket, user User, old storedPassword, password string) error {
+	stored, err := s.passwords.hash(ctx, t, password)
 	if err != nil {
 		return err
 	}

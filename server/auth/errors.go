@@ -1,6 +1,9 @@
 package auth
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Codes of an [Error]. They are part of the public contract: never rename one.
 const (
@@ -21,6 +24,8 @@ const (
 	CodeRefreshTokenReused  = "refresh_token_reused"
 	CodeUserNotFound        = "user_not_found"
 	CodeSessionNotFound     = "session_not_found"
+	CodeOverloaded          = "overloaded"
+	CodeTooManyAttempts     = "too_many_attempts"
 )
 
 // Codes lists every code that an [Error] of this package can carry.
@@ -33,6 +38,7 @@ func Codes() []string {
 		CodeTokenInvalid, CodeTokenExpired, CodeSessionRevoked,
 		CodeRefreshTokenInvalid, CodeRefreshTokenReused,
 		CodeUserNotFound, CodeSessionNotFound,
+		CodeOverloaded, CodeTooManyAttempts,
 	}
 }
 
@@ -42,6 +48,8 @@ type Error struct {
 	Code    string
 	Message string
 	Field   string
+	// RetryAfter is when it is worth to ask again; 0 if it is not a matter of time.
+	RetryAfter time.Duration
 
 	cause error
 }

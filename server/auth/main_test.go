@@ -63,7 +63,7 @@ func newHouse(t testing.TB, changes ...func(*Config)) *house {
 	keys, err := NewKeys(h.signer)
 	must(t, err)
 	h.config = Config{
-		Pool: pool, Keys: keys, Peppers: testPeppers(t, "p1"), Params: cheap, HashSlots: 8, Now: h.clock.Now,
+		Pool: pool, Keys: keys, Peppers: testPeppers(t, "p1"), Params: cheap, HashSlots: 8, Now: h.clock.Now, Metrics: NewMetrics(),
 	}
 	for _, change := range changes {
 		change(&h.config)

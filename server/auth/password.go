@@ -8,8 +8,6 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"unicode/utf8"
-
-	"golang.org/x/crypto/argon2"
 )
 
 // Bounds of a password, in bytes of UTF-8.
@@ -29,19 +27,15 @@ type storedPassword struct {
 	pepperID string
 }
 
-// passwords hashes and compares. Each hash costs Params.MemoryKiB and some tens
-// of milliseconds of one core, so no more than the slots allow run at once.
+// passwords hashes and compares, inside the bulkhead.
 type passwords struct {
 	peppers Peppers
 	params  Argon2Params
-	slots   chan struct{}
 	nobody  storedPassword // compared with when there is no such user
-
-	hashing func(Argon2Params) // tests count the work here; nil otherwise
 }
 
-func newPasswords(peppers Peppers, params Argon2Params, slots int) *passwords {
-	p := &passwords{peppers: peppers, params: params, slots: make(chan struct{}, slots)}
+func newPasswords(peppers Peppers, params Argon2Params) *passwords {
+	p := &passwords{peppers: peppers, params: params}
 	// A random digest: no password gives it, and it costs nothing to make.
 	p.nobody = storedPassword{
 		phc:      phc{params: params, salt: randomBytes(saltBytes), digest: randomBytes(digestBytes)}.String(),
@@ -57,10 +51,10 @@ func randomBytes(n int) []byte {
 }
 
 // hash returns what to store for password.
-func (p *passwords) hash(ctx context.Context, password string) (storedPassword, error) {
+func (p *passwords) hash(ctx context.Context, t *ticket, password string) (storedPassword, error) {
 	h := phc{params: p.params, salt: randomBytes(saltBytes)}
 	var err error
-	h.digest, err = p.digest(ctx, p.peppers.current, password, h, digestBytes)
+	h.digest, err = t.hash(ctx, h.job(p.peppers.current, password, digestBytes))
 	if err != nil {
 		return storedPassword{}, err
 	}
@@ -69,7 +63,7 @@ func (p *passwords) hash(ctx context.Context, password string) (storedPassword, 
 
 // matches tells whether password is the stored one, and whether what is stored
 // is stale: hashed under other parameters or an older pepper than today's.
-func (p *passwords) matches(ctx context.Context, stored storedPassword, password string) (ok, stale bool, err error) {
+func (p *passwords) matches(ctx context.Context, t *ticket, stored storedPassword, password string) (ok, stale bool, err error) {
 	h, err := parsePHC(stored.phc)
 	if err != nil {
 		return false, false, err
@@ -78,7 +72,7 @@ func (p *passwords) matches(ctx context.Context, stored storedPassword, password
 	if !known {
 		return false, false, fmt.Errorf("pepper %q is missing from the secrets", stored.pepperID)
 	}
-	digest, err := p.digest(ctx, pepper, password, h, len(h.digest))
+	digest, err := t.hash(ctx, h.job(pepper, password, len(h.digest)))
 	if err != nil {
 		return false, false, err
 	}
@@ -87,25 +81,8 @@ func (p *passwords) matches(ctx context.Context, stored storedPassword, password
 	return ok, stale, nil
 }
 
-// digest waits for a slot, at most as long as ctx allows, and does the work.
-func (p *passwords) digest(ctx context.Context, pepper Pepper, password string, h phc, length int) ([]byte, error) {
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait to hash a password: %w", ctx.Err())
-	}
-	if err := ctx.Err(); err != nil { // select is fair: a free slot may win over a dead caller
-		return nil, fmt.Errorf("wait to hash a password: %w", err)
-	}
-	if p.hashing != nil {
-		p.hashing(h.params)
-	}
-	return h.params.key(pepper.mac(password), h.salt, length), nil
-}
-
-func (a Argon2Params) key(input, salt []byte, length int) []byte {
-	return argon2.IDKey(input, salt, a.Time, a.MemoryKiB, a.Threads, uint32(length))
+func (h phc) job(pepper Pepper, password string, length int) HashJob {
+	return HashJob{Params: h.params, Input: pepper.mac(password), Salt: h.salt, Length: length}
 }
 
 // mac is where no byte of a long password is lost: whatever its length, Argon2

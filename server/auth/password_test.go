@@ -1,11 +1,8 @@
 package auth
 
 import (
-	"context"
 	"encoding/hex"
-	"errors"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -17,7 +14,7 @@ func TestArgon2Vector(t *testing.T) {
 	must(t, err)
 	wantEqual(t, "params", h.params, Argon2Params{MemoryKiB: 65536, Time: 2, Threads: 1})
 	wantEqual(t, "salt", string(h.salt), "somesalt")
-	digest := h.params.key([]byte("password"), h.salt, len(h.digest))
+	digest := HashJob{Params: h.params, Input: []byte("password"), Salt: h.salt, Length: len(h.digest)}.Argon2id()
 	wantEqual(t, "digest", hex.EncodeToString(digest), "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7")
 	wantEqual(t, "text", h.String(), text)
 }
@@ -62,17 +59,20 @@ func TestParsePHCRefuses(t *testing.T) {
 
 func TestNoByteOfALongPasswordIsLost(t *testing.T) {
 	t.Parallel()
-	p := newPasswords(testPeppers(t, "p1"), cheap, 1)
+	p := newPasswords(testPeppers(t, "p1"), cheap)
+	ticket, err := newHouse(t).hashing.enter()
+	must(t, err)
+	defer ticket.leave()
 	long := strings.Repeat("é", MaxPasswordBytes/2)
 	must(t, checkPassword(long))
-	stored, err := p.hash(t.Context(), long)
+	stored, err := p.hash(t.Context(), ticket, long)
 	must(t, err)
 	for _, near := range []string{long[:len(long)-2] + "è", long[:64], long[:72], long + "x"} {
-		ok, _, err := p.matches(t.Context(), stored, near)
+		ok, _, err := p.matches(t.Context(), ticket, stored, near)
 		must(t, err)
 		wantEqual(t, "near miss", ok, false)
 	}
-	ok, stale, err := p.matches(t.Context(), stored, long)
+	ok, stale, err := p.matches(t.Context(), ticket, stored, long)
 	must(t, err)
 	wantEqual(t, "the whole", ok, true)
 	wantEqual(t, "stale", stale, false)
@@ -159,7 +159,7 @@ func TestUnknownUserCostsWhatAWrongPasswordCosts(t *testing.T) {
 	h := newHouse(t)
 	h.signUp("alice")
 	var work []Argon2Params
-	h.passwords.hashing = func(p Argon2Params) { work = append(work, p) }
+	h.hashing.hashing = func(p Argon2Params) { work = append(work, p) }
 	var messages []string
 	for _, who := range []string{"alice", "@alice", "alice@example.com", "nobody", "nobody@example.com", "no such form!", "", "a\x00b"} {
 		work = nil
@@ -177,30 +177,4 @@ func TestUnknownUserCostsWhatAWrongPasswordCosts(t *testing.T) {
 	_, _, err := h.LogIn(t.Context(), "alice", strings.Repeat("x", MaxPasswordBytes+1), Client{})
 	wantCode(t, err, CodeInvalidCredentials)
 	wantEqual(t, "hashes for an oversized password", len(work), 0)
-}
-
-func TestHashSlotsBoundAndYieldToContext(t *testing.T) {
-	t.Parallel()
-	p := newPasswords(testPeppers(t, "p1"), cheap, 2)
-	entered, release := make(chan struct{}), make(chan struct{})
-	p.hashing = func(Argon2Params) { entered <- struct{}{}; <-release }
-	var busy sync.WaitGroup
-	for range 2 {
-		busy.Go(func() {
-			if _, err := p.hash(t.Context(), goodPassword); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	<-entered
-	<-entered // both slots are taken, and a third would have to send on entered
-
-	impatient, leave := context.WithCancel(t.Context())
-	leave()
-	if _, err := p.hash(impatient, goodPassword); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want context.Canceled", err)
-	}
-	close(release)
-	busy.Wait()
-	wantEqual(t, "slots in use", len(p.slots), 0)
 }

@@ -29,22 +29,37 @@ DELETE FROM sessions
           FOR UPDATE SKIP LOCKED))
    AND NOT EXISTS (SELECT FROM refresh_tokens t WHERE t.session_id = sessions.id)`
 
+const sqlPruneThrottle = `
+DELETE FROM login_throttle
+ WHERE key = ANY(ARRAY(
+       SELECT key FROM login_throttle
+        WHERE failures_until < $1
+        ORDER BY failures_until LIMIT $2
+          FOR UPDATE SKIP LOCKED))`
+
 // Prune deletes at most limit refresh tokens and limit sessions that expired
-// more than a week ago, revoked or not, and returns how many rows went. Call it
-// again at once when that is limit or more. Used tokens of a session that may
-// still be refreshed stay: they are what a second use is recognised by.
-func (s *Service) Prune(ctx context.Context, limit int) (int64, error) {
-	before := s.now().Add(-keepExpired)
-	tokens, err := s.pool.Exec(ctx, sqlPruneRefreshTokens, before, limit)
-	if err != nil {
-		return 0, fmt.Errorf("prune refresh tokens: %w", err)
-	}
-	sessions, err := s.pool.Exec(ctx, sqlPruneSessions, before, limit)
-	if err != nil {
-		return tokens.RowsAffected(), fmt.Errorf("prune sessions: %w", err)
+// more than a week ago, revoked or not, and limit counts of failed log-ins that are
+// forgotten. It returns how many rows went; call it again at once when that is limit
+// or more. Used tokens of a session that may still be refreshed stay: they are what
+// a second use is recognised by.
+func (s *Service) Prune(ctx context.Context, limit int) (gone int64, err error) {
+	now := s.now()
+	for _, old := range []struct {
+		what, sql string
+		before    time.Time
+	}{
+		{"refresh tokens", sqlPruneRefreshTokens, now.Add(-keepExpired)},
+		{"sessions", sqlPruneSessions, now.Add(-keepExpired)},
+		{"failed log-ins", sqlPruneThrottle, now},
+	} {
+		tag, err := s.pool.Exec(ctx, old.sql, old.before, limit)
+		if err != nil {
+			return gone, fmt.Errorf("prune %s: %w", old.what, err)
+		}
+		gone += tag.RowsAffected()
 	}
 	if _, err := s.pool.Exec(ctx, sqlPruneChanges, keepChanges); err != nil {
-		return tokens.RowsAffected() + sessions.RowsAffected(), fmt.Errorf("prune changes: %w", err)
+		return gone, fmt.Errorf("prune changes: %w", err)
 	}
-	return tokens.RowsAffected() + sessions.RowsAffected(), nil
+	return gone, nil
 }

@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"cmp"
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,14 +17,18 @@ type Config struct {
 	Keys    *Keys
 	Peppers Peppers
 
-	Params     Argon2Params     // DefaultArgon2Params
-	HashSlots  int              // password hashes at a time: 2
-	AccessTTL  time.Duration    // 15 minutes
-	RefreshTTL time.Duration    // life of a session, absolute: 30 days
-	Lease      time.Duration    // how long what is remembered of a session may be behind: 250 ms
-	Issuer     string           // "kizo"
-	Audience   string           // "kizo"
-	Now        func() time.Time // time.Now
+	Params       Argon2Params     // DefaultArgon2Params
+	Hasher       Hasher           // InProcess
+	HashSlots    int              // password hashes at a time: half the processors, at least 1
+	HashQueue    int              // callers who wait for one: 64
+	HashPatience time.Duration    // for how long: 2 s
+	AccessTTL    time.Duration    // 15 minutes
+	RefreshTTL   time.Duration    // life of a session, absolute: 30 days
+	Lease        time.Duration    // how long what is remembered of a session may be behind: 250 ms
+	Issuer       string           // "kizo"
+	Audience     string           // "kizo"
+	Now          func() time.Time // time.Now
+	Metrics      *Metrics         // seen by nobody
 }
 
 const (
@@ -36,7 +42,9 @@ type Service struct {
 	pool       *pgxpool.Pool
 	keys       *Keys
 	tokens     *tokens
+	hashing    *bulkhead
 	passwords  *passwords
+	throttle   *throttle
 	open       *coalescer[uuid.UUID, openSession]
 	recall     *recall
 	accessTTL  time.Duration
@@ -56,6 +64,8 @@ func New(c Config) (*Service, error) {
 		return nil, errors.New("auth: no pepper")
 	case c.HashSlots < 1 || c.HashSlots > 1024:
 		return nil, errors.New("auth: hash slots must be 1 to 1024")
+	case c.HashQueue < 1 || c.HashQueue > 64<<10 || c.HashPatience < 0:
+		return nil, errors.New("auth: the queue for hashing must hold 1 to 65536, for a time")
 	case c.AccessTTL < time.Second || c.RefreshTTL < c.AccessTTL:
 		return nil, errors.New("auth: an access token must live for a second or more, and a session longer than that")
 	}
@@ -66,12 +76,17 @@ func New(c Config) (*Service, error) {
 		pool:       c.Pool,
 		keys:       c.Keys,
 		tokens:     newTokens(c.Keys, c.Issuer, c.Audience, c.Now),
-		passwords:  newPasswords(c.Peppers, c.Params, c.HashSlots),
+		hashing:    newBulkhead(c),
+		passwords:  newPasswords(c.Peppers, c.Params),
 		accessTTL:  c.AccessTTL,
 		refreshTTL: c.RefreshTTL,
 		clock:      c.Now,
 	}
 	s.recall = newRecall(c.Lease, s.readChanges)
+	s.throttle = &throttle{
+		pool: c.Pool, pepper: c.Peppers.current.Key, clock: s.now,
+		count: func(scope string) { c.Metrics.throttled.WithLabelValues(scope).Inc() },
+	}
 	s.open = &coalescer[uuid.UUID, openSession]{query: s.lookUpSessions, max: maxLookUp, timeout: lookUpTimeout}
 	return s, nil
 }
@@ -80,8 +95,14 @@ func (c Config) withDefaults() Config {
 	if c.Params == (Argon2Params{}) {
 		c.Params = DefaultArgon2Params()
 	}
-	if c.HashSlots == 0 {
-		c.HashSlots = 2
+	if c.Hasher == nil {
+		c.Hasher = InProcess{}
+	}
+	c.HashSlots = cmp.Or(c.HashSlots, DefaultHashSlots())
+	c.HashQueue = cmp.Or(c.HashQueue, 64)
+	c.HashPatience = cmp.Or(c.HashPatience, 2*time.Second)
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics()
 	}
 	if c.AccessTTL == 0 {
 		c.AccessTTL = 15 * time.Minute
@@ -103,6 +124,9 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// DefaultHashSlots leaves the other half of the processors alone.
+func DefaultHashSlots() int { return max(runtime.GOMAXPROCS(0)/2, 1) }
 
 // JWKS returns the public keys that verify access tokens, as a JWK Set.
 func (s *Service) JWKS() []byte { return s.keys.JWKS() }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+// hashWorkerOf finds the child in which a kizod hashes, 0 if it has none.
+func hashWorkerOf(t *testing.T, parent int) (found int) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	must(t, err)
+	for _, path := range all {
+		line, err := os.ReadFile(path)
+		if err != nil || string(line) != "kizod\x00"+hashWorker+"\x00" {
+			continue // another's, or gone
+		}
+		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
+		must(t, err)
+		if fields := stat(pid); len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
+			found = pid
+		}
+	}
+	return found
+}
+
+// stat is /proc/PID/stat from the state on; nothing of one that is gone.
+func stat(pid int) []string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	_, fields, _ := strings.Cut(string(text), ") ")
+	return strings.Fields(fields)
+}
+
+// ended is for somebody else's child, who may not have buried it yet.
+func ended(pid int) bool {
+	fields := stat(pid)
+	return len(fields) == 0 || fields[0] == "Z"
+}
+
+// The real thing: the child is started by the first password, has the lowest priority
+// and no secrets, is replaced when it is killed, and does not outlive a kizod that is
+// killed.
+func TestHashWorkerOfARunningKizod(t *testing.T) {
+	t.Parallel()
+	if stat(os.Getpid()) == nil {
+		t.Skip("looks at Linux's /proc")
+	}
+	data, client := pgtest.TempDir(t), newClient()
+	t.Cleanup(client.CloseIdleConnections)
+	file := filepath.Join(t.TempDir(), "ready.json")
+	p := start(t, []string{"KIZO_BANK_TOKEN=" + canary}, "dev", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0",
+		"--ready-file", file, "--log-level", "debug")
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		childrenEnd(t, data)
+	})
+	url, kizodPID := p.ready(file).URL, p.cmd.Process.Pid
+	if pid := hashWorkerOf(t, kizodPID); pid != 0 {
+		t.Errorf("process %d before any password", pid)
+	}
+	signUp(t, client, url, "alice")
+	child := hashWorkerOf(t, kizodPID)
+	if child == 0 {
+		t.Fatalf("no child:\n%s", p.out.String())
+	}
+	if nice := stat(child)[16]; nice != "19" {
+		t.Errorf("its nice value is %s", nice)
+	}
+
+	secrets := []string{password, canary}
+	text, err := os.ReadFile(filepath.Join(data, "secrets", "secrets.json"))
+	must(t, err)
+	var kept struct{ Peppers []struct{ Key []byte } }
+	must(t, json.Unmarshal(text, &kept))
+	for _, pepper := range kept.Peppers {
+		secrets = append(secrets, string(pepper.Key), base64.StdEncoding.EncodeToString(pepper.Key), fmt.Sprintf("%x", pepper.Key))
+	}
+	for _, name := range []string{"cmdline", "environ"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", child, name))
+		must(t, err)
+		wantNone(t, name, string(text), secrets)
+	}
+	wantNone(t, "what it says", p.out.String(), secrets)
+
+	must(t, syscall.Kill(child, syscall.SIGKILL))
+	status, _, said, err := call(client, http.MethodPost, url+"/v1/auth/login", http.Header{}, map[string]any{"login": "alice", "password": password}, nil)
+	if err != nil || status != http.StatusOK {
+		t.Errorf("after its child was killed: %d %s %v", status, said, err)
+	}
+	next := hashWorkerOf(t, kizodPID)
+	if next == 0 || next == child {
+		t.Errorf("the next child is %d, it was %d", next, child)
+	}
+	p.crashes()
+	eventually(t, "the child ends with its parent", func() bool { return ended(next) })
+}
+
+func wantNone(t *testing.T, where, text string, secrets []string) {
+	t.Helper()
+	for _, secret := range secrets {
+		if secret == "" || strings.Contains(text, secret) {
+			t.Errorf("%s holds a secret", where)
+		}
+	}
+}

@@ -1,0 +1,32 @@
+package api
+
+import (
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// hashes are the operations that cost a password hash; refresh and log-out do not.
+var hashes = map[string]bool{"/v1/auth/signup": true, "/v1/auth/login": true}
+
+// served refuses what another process is there for, and says so. A proxy that sends
+// requests where they belong never sees it.
+func (a *API) served(c *fiber.Ctx) error {
+	switch path := c.Route().Path; {
+	case a.part == WithoutSignIn && hashes[path]:
+		return faultf(Unavailable, "", "this kizod does not take passwords: send /v1/auth to one that runs with --roles auth")
+	case a.part == SignInAlone && !strings.HasPrefix(path, "/v1/auth/"):
+		return faultf(Unavailable, "", "this kizod serves /v1/auth alone: send everything else to one that runs with --roles api")
+	}
+	return c.Next()
+}
+
+// Part of the contract that an API serves.
+type Part int
+
+// The parts.
+const (
+	Everything    Part = iota
+	WithoutSignIn      // no sign-up and log-in, which cost a hash
+	SignInAlone        // /v1/auth
+)

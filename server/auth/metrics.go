@@ -1,0 +1,57 @@
+package auth
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Why a hash was refused, as the metric says it.
+const (
+	refusedFull     = "full"     // nobody else fits in the line
+	refusedDeadline = "deadline" // waited too long for a slot
+	refusedBroken   = "broken"   // the hasher failed
+)
+
+// What a log-in was throttled by, as the metric says it.
+const (
+	scopeAccount = "account"
+	scopeAddress = "address"
+)
+
+// Metrics of hashing and throttling; never an account or an address as a label.
+type Metrics struct {
+	hashSeconds, waitSeconds prometheus.Histogram
+	queue                    prometheus.Gauge
+	refused, throttled       *prometheus.CounterVec
+}
+
+// NewMetrics makes the metrics, registered nowhere.
+func NewMetrics() *Metrics {
+	buckets := []float64{.005, .01, .015, .02, .025, .03, .04, .05, .075, .1, .15, .25, .5, 1, 2, 5}
+	m := &Metrics{
+		hashSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "kizo_auth_hash_seconds", Help: "One password hash, without the wait for a slot.", Buckets: buckets,
+		}),
+		waitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "kizo_auth_hash_wait_seconds", Help: "From asking to hash to having a slot, of those who got one.", Buckets: buckets,
+		}),
+		queue: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "kizo_auth_hash_queue", Help: "Callers who wait for a slot to hash in.",
+		}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kizo_auth_hash_refused_total", Help: "Hashes that were refused: line full, waited too long, hasher broken.",
+		}, []string{"reason"}),
+		throttled: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kizo_auth_throttled_total", Help: "Log-ins refused after too many failures.",
+		}, []string{"scope"}),
+	}
+	for _, why := range []string{refusedFull, refusedDeadline, refusedBroken} {
+		m.refused.WithLabelValues(why) // so that a rate can be taken of the first one
+	}
+	for _, scope := range []string{scopeAccount, scopeAddress} {
+		m.throttled.WithLabelValues(scope)
+	}
+	return m
+}
+
+// Collectors are what to register.
+func (m *Metrics) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.hashSeconds, m.waitSeconds, m.queue, m.refused, m.throttled}
+}

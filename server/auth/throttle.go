@@ -1,0 +1,189 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// throttle slows guessing down, before anything is hashed. What it knows is in
+// PostgreSQL: it survives restarts and the loss of Redis, and all processes share it.
+//
+// Failures of an account (what was typed as login, known or not: the same rules, the
+// same answers) and of an address are counted apart. Some are free; each one more
+// blocks for twice as long as the one before, from 1 s up to 15 min. One failure is
+// forgotten in each period, and an attempt during a block is refused without being
+// counted, so that no block lasts: whoever stops guessing is let in again, and so is
+// an owner who waits until their turn.
+//
+// An attempt on an account counts as failed from its beginning, and success wipes
+// the account clean: of a hundred guesses at once no more pass than are free. An
+// address is only counted against when the password was wrong, since a hundred
+// people may sign in from one address at the same moment.
+//
+// An account has two names, e-mail address and handle, and each is counted for
+// itself. Counted together they would tell strangers which address belongs to which
+// handle; and apart, whoever locks a public handle does not lock its owner out, who
+// still has their address. It gives a guesser two tries where there was one.
+type throttle struct {
+	pool   *pgxpool.Pool
+	pepper Secret
+	clock  func() time.Time
+	blocks blocks
+	count  func(scope string)
+}
+
+// throttleRule says how many failures are free, and how quickly one is forgotten.
+type throttleRule struct {
+	free   int
+	period time.Duration
+}
+
+var (
+	// An account: about a hundred guesses a day, whoever makes them.
+	accountRule = throttleRule{free: 5, period: 15 * time.Minute}
+	// An address: an office of people who mistype is not noticed, and somebody who
+	// tries one password on many accounts gets about one through per minute.
+	addressRule = throttleRule{free: 20, period: time.Minute}
+)
+
+const (
+	// longestBlock is shorter than the free periods of either rule, so that a row that
+	// blocks is never forgotten: the table checks it.
+	longestBlock = 15 * time.Minute
+	// beyondFree bounds what is counted: the next block is the longest by then.
+	beyondFree = 10
+)
+
+// The next failure of a key: $1 is the key, $2 now, $3 the period in seconds, $4
+// the free failures and $5 the most that are counted, $6 the longest block in
+// seconds. The row is locked by the conflict, so that of two who come at once the
+// second sees the first.
+const (
+	firstFailure = `
+INSERT INTO login_throttle AS t (key, failures_until, blocked_until)
+SELECT $1::bytea, $2::timestamptz + make_interval(secs => $3), $2::timestamptz`
+
+	failureAgain = `
+ON CONFLICT (key) DO UPDATE SET (failures_until, blocked_until) = (
+   SELECT next.failures_until, $2::timestamptz + make_interval(secs =>
+          CASE WHEN next.failures < $4::int THEN 0
+               ELSE LEAST(power(2, next.failures - $4::int), $6::float8) END)
+     FROM (SELECT least(greatest(t.failures_until, $2::timestamptz) + make_interval(secs => $3),
+                        $2::timestamptz + make_interval(secs => $3 * $5::int))) a (failures_until),
+          LATERAL (SELECT a.failures_until,
+                          round(extract(epoch FROM a.failures_until - $2::timestamptz)::float8 / $3)) next (failures_until, failures))`
+)
+
+const (
+	sqlCountFailure = firstFailure + failureAgain
+
+	// One small statement per attempt: is the address blocked, is the account, and if
+	// neither, the attempt is on record. A blocked row is not touched.
+	sqlBeginAttempt = `
+WITH address AS (
+    SELECT blocked_until FROM login_throttle WHERE key = $7 AND blocked_until > $2
+), attempt AS (` + firstFailure + `
+ WHERE NOT EXISTS (SELECT FROM address)` + failureAgain + `
+ WHERE t.blocked_until <= $2
+RETURNING key
+)
+SELECT EXISTS (SELECT FROM attempt), (SELECT blocked_until FROM address),
+       (SELECT blocked_until FROM login_throttle WHERE key = $1)`
+
+	// An attempt that nobody judged was none.
+	sqlGiveBack = `
+UPDATE login_throttle
+   SET failures_until = greatest(failures_until - make_interval(secs => $3), $2), blocked_until = $2
+ WHERE key = $1`
+
+	sqlForgetFailures = `DELETE FROM login_throttle WHERE key = $1`
+)
+
+// attempt is one that may be judged now.
+type attempt struct {
+	*throttle
+	account, address throttleKey // no address if it is not known
+}
+
+// begin refuses the attempt or puts it on record. It ends in one of right, wrong
+// and giveBack; one that a crash cuts off counts as wrong.
+func (t *throttle) begin(ctx context.Context, who, address string) (attempt, error) {
+	a := attempt{throttle: t, account: t.accountKey(who), address: t.addressKey(address)}
+	now := t.clock()
+	if scope, until := t.blocks.find(now, a.account, a.address); scope != "" {
+		return attempt{}, t.refuse(scope, until.Sub(now))
+	}
+	var (
+		begun                      bool
+		addressUntil, accountUntil *time.Time
+	)
+	args := append(accountRule.args(a.account, now), a.address.bytes())
+	if err := t.pool.QueryRow(ctx, sqlBeginAttempt, args...).Scan(&begun, &addressUntil, &accountUntil); err != nil {
+		return attempt{}, fmt.Errorf("begin log-in attempt: %w", err)
+	}
+	switch {
+	case begun:
+		return a, nil
+	case addressUntil != nil:
+		return attempt{}, t.block(a.address, scopeAddress, *addressUntil, now)
+	case accountUntil != nil:
+		return attempt{}, t.block(a.account, scopeAccount, *accountUntil, now)
+	}
+	return attempt{}, t.refuse(scopeAccount, 0) // its row is younger than our snapshot
+}
+
+// args of a statement with firstFailure.
+func (r throttleRule) args(key throttleKey, now time.Time) []any {
+	return []any{key.bytes(), now, r.period.Seconds(), r.free, r.free + beyondFree, longestBlock.Seconds()}
+}
+
+func (t *throttle) block(key throttleKey, scope string, until, now time.Time) error {
+	t.blocks.remember(key, now, until)
+	return t.refuse(scope, until.Sub(now))
+}
+
+func (t *throttle) refuse(scope string, wait time.Duration) error {
+	t.count(scope)
+	wait = max((wait + time.Second - 1).Truncate(time.Second), time.Second) // whole seconds, none too few
+	return &Error{
+		Code: CodeTooManyAttempts, RetryAfter: wait,
+		Message: fmt.Sprintf("too many failed attempts to sign in; try again in %v", wait),
+	}
+}
+
+// right forgets the failures of the account, in the transaction that opens the
+// session, and none of the address: a thief with one account of his own must not
+// wipe his traces with it.
+func (a attempt) right(ctx context.Context, tx pgx.Tx) error {
+	a.blocks.forget(a.account)
+	if _, err := tx.Exec(ctx, sqlForgetFailures, a.account.bytes()); err != nil {
+		return fmt.Errorf("forget failed attempts: %w", err)
+	}
+	return nil
+}
+
+// wrong counts against the address; for the account it is on record already.
+// Hanging up does not prevent it.
+func (a attempt) wrong(ctx context.Context) error {
+	if a.address == (throttleKey{}) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	if _, err := a.pool.Exec(ctx, sqlCountFailure, addressRule.args(a.address, a.clock())...); err != nil {
+		return fmt.Errorf("count failed attempt: %w", err)
+	}
+	return nil
+}
+
+// giveBack is for an attempt that could not be judged. Should it fail, the attempt
+// stays counted until it is forgotten.
+func (a attempt) giveBack(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	_, _ = a.pool.Exec(ctx, sqlGiveBack, a.account.bytes(), a.clock(), accountRule.period.Seconds())
+}

@@ -1,0 +1,100 @@
+package auth
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// throttleKey stands for an account or an address, and does not tell which.
+type throttleKey [sha256.Size]byte
+
+// bytes are nil, and so NULL, of no key.
+func (k throttleKey) bytes() []byte {
+	if k == (throttleKey{}) {
+		return nil
+	}
+	return k[:]
+}
+
+func (t *throttle) key(scope, what string) (k throttleKey) {
+	mac := hmac.New(sha256.New, t.pepper.Reveal())
+	mac.Write([]byte("kizo log-in throttle\x00" + scope + "\x00" + what))
+	mac.Sum(k[:0])
+	return k
+}
+
+// accountKey is the same for every spelling of a login. What can be no login has a
+// key as well, and is slowed down like any other.
+func (t *throttle) accountKey(who string) throttleKey {
+	if l := parseLogin(who); l != (login{}) {
+		who = l.email + "@" + l.handle
+	}
+	return t.key(scopeAccount, who)
+}
+
+// addressKey takes the network of an IPv6 address: everybody has 2^64 of those.
+func (t *throttle) addressKey(text string) throttleKey {
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		return throttleKey{}
+	}
+	address = address.Unmap().WithZone("")
+	if address.Is6() {
+		network, err := address.Prefix(64)
+		if err != nil {
+			return throttleKey{}
+		}
+		address = network.Addr()
+	}
+	return t.key(scopeAddress, address.String())
+}
+
+// blocks remembers for a moment what the table has said, so that hammering on a
+// blocked account costs the database nothing.
+type blocks struct {
+	mu   sync.Mutex
+	told map[throttleKey]block
+}
+
+type block struct{ until, believed time.Time }
+
+const (
+	mostBlocks = 4096
+	// believeFor is short: another process may have seen the right password.
+	believeFor = 2 * time.Second
+)
+
+// find tells which scope is blocked, "" if none is known to be.
+func (b *blocks) find(now time.Time, account, address throttleKey) (scope string, until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if told := b.told[address]; now.Before(told.believed) {
+		return scopeAddress, told.until
+	}
+	if told := b.told[account]; now.Before(told.believed) {
+		return scopeAccount, told.until
+	}
+	return "", time.Time{}
+}
+
+func (b *blocks) remember(key throttleKey, now, until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.told == nil || len(b.told) >= mostBlocks { // beginning anew costs a query each
+		b.told = make(map[throttleKey]block)
+	}
+	believed := now.Add(believeFor)
+	if until.Before(believed) {
+		believed = until
+	}
+	b.told[key] = block{until, believed}
+}
+
+func (b *blocks) forget(key throttleKey) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.told, key)
+}

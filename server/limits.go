@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/limit"
+)
+
+// newLimits lends the limits to the API, which knows no Redis.
+func (s *Server) newLimits(metrics *limit.Metrics) api.Limits {
+	user, address := limit.Rule{Rate: s.config.RateLimit}, limit.Rule{Rate: s.config.RateLimitAddress}
+	s.limitRedis = redisForLimits(s.config.Redis)
+	if s.limitRedis == nil || user.Rate == 0 && address.Rate == 0 {
+		return api.Limits{}
+	}
+	limiter := limit.New(limit.Config{Redis: s.limitRedis, User: user, Address: address, Metrics: metrics})
+	limits := api.Limits{UserPolicy: policy(limiter.UserRule()), AddressPolicy: policy(limiter.AddressRule())}
+	if user.Rate > 0 {
+		limits.User = func(ctx context.Context, id uuid.UUID) api.Allowance { return api.Allowance(limiter.User(ctx, id)) }
+	}
+	if address.Rate > 0 {
+		limits.Address = func(ctx context.Context, ip string) api.Allowance { return api.Allowance(limiter.Address(ctx, ip)) }
+	}
+	return limits
+}
+
+// policy says a burst as so many requests in the seconds that it takes to earn them.
+func policy(r limit.Rule) api.Policy {
+	if r.Rate == 0 {
+		return api.Policy{}
+	}
+	return api.Policy{Requests: r.Burst, Seconds: (r.Burst + r.Rate - 1) / r.Rate}
+}
+
+// redisForLimits is a client of its own: it gives up quickly, and tries nothing twice,
+// since a limit can be kept without Redis and a request does not wait.
+func redisForLimits(to asynq.RedisConnOpt) redis.UniversalClient {
+	const within, connections = 50 * time.Millisecond, 8
+	switch o := to.(type) {
+	case asynq.RedisClientOpt:
+		return redis.NewClient(&redis.Options{
+			Network: o.Network, Addr: o.Addr, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig,
+			DialTimeout: time.Second, ReadTimeout: within, WriteTimeout: within, ContextTimeoutEnabled: true,
+			MaxRetries: -1, PoolSize: connections,
+		})
+	case asynq.RedisFailoverClientOpt:
+		return redis.NewFailoverClient(&redis.FailoverOptions{
+			MasterName: o.MasterName, SentinelAddrs: o.SentinelAddrs, SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
+			Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig,
+			DialTimeout: time.Second, ReadTimeout: within, WriteTimeout: within, ContextTimeoutEnabled: true,
+			MaxRetries: -1, PoolSize: connections,
+		})
+	case asynq.RedisClusterClientOpt:
+		return redis.NewClusterClient(&redis.ClusterOptions{
+			Addrs: o.Addrs, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig, MaxRedirects: o.MaxRedirects,
+			DialTimeout: time.Second, ReadTimeout: within, WriteTimeout: within, ContextTimeoutEnabled: true,
+			MaxRetries: -1, PoolSize: connections,
+		})
+	}
+	return nil
+}

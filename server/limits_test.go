@@ -1,0 +1,147 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+	"github.com/JDevAman/kizo/server/embedded/redistest"
+)
+
+// limited is a server on a real Redis.
+func limited(t *testing.T, db *pgtest.Database) (server.Config, *redis.Client) {
+	t.Helper()
+	c, instance := config(t, db.AppURL), redistest.New(t)
+	c.Redis = asynq.RedisClientOpt{Network: instance.Network(), Addr: instance.Addr()}
+	client := redis.NewClient(&redis.Options{Network: instance.Network(), Addr: instance.Addr()})
+	t.Cleanup(func() { client.Close() })
+	return c, client
+}
+
+func (p *person) get(path string) answer {
+	p.t.Helper()
+	a, err := send(http.MethodGet, p.url+path, p.token, "", nil, nil)
+	must(p.t, err)
+	return a
+}
+
+// untilRefused asks until it is told to slow down.
+func untilRefused(t *testing.T, ask func() answer) (answer, int) {
+	t.Helper()
+	for n := range 1000 {
+		if a := ask(); a.status == http.StatusTooManyRequests {
+			return a, n
+		}
+	}
+	t.Fatal("never refused")
+	return answer{}, 0
+}
+
+func wantRefused(t *testing.T, a answer, status int, code string) {
+	t.Helper()
+	after, err := strconv.Atoi(a.header.Get("Retry-After"))
+	if a.status != status || a.field("code") != code || err != nil || after < 1 || a.header.Get("X-Request-Id") == "" {
+		t.Errorf("%d %s, Retry-After %q; want %d %s", a.status, a.body, a.header.Get("Retry-After"), status, code)
+	}
+}
+
+// A user has their own limit, whichever process they ask; strangers have their
+// address's, and those who show a good token are no strangers. The bank has none.
+func TestRateLimits(t *testing.T) {
+	t.Parallel()
+	c, _ := limited(t, pgtest.New(t))
+	c.RateLimit, c.RateLimitAddress = 3, 4
+	first, second := start(t, c), start(t, c)
+	alice, bob := signUp(t, first.URL(), "alice"), signUp(t, first.URL(), "bob")
+	alice2 := &person{t, second.URL(), "alice", alice.token}
+
+	told := bob.get("/v1/wallets")
+	if told.status != 200 || told.header.Get("RateLimit-Policy") != `"user";q=6;w=2` || !strings.HasPrefix(told.header.Get("RateLimit"), `"user";r=`) {
+		t.Errorf("%d, %v", told.status, told.header)
+	}
+	refused, n := untilRefused(t, func() answer { alice2.get("/v1/me"); return alice.get("/v1/me") })
+	wantRefused(t, refused, 429, "rate_limited")
+	if !strings.HasPrefix(refused.header.Get("RateLimit"), `"user";r=0;t=`) {
+		t.Errorf("told %q", refused.header.Get("RateLimit"))
+	}
+	t.Logf("refused after %d pairs", n)
+	if got := bob.get("/v1/me"); got.status != 200 {
+		t.Errorf("somebody else: %d %s", got.status, got.body)
+	}
+
+	thief := &person{t, first.URL(), "", "no.good.token"}
+	refused, _ = untilRefused(t, func() answer { return thief.get("/v1/me") })
+	wantRefused(t, refused, 429, "rate_limited")
+	if got := refused.header.Get("RateLimit-Policy"); got != `"address";q=8;w=2` {
+		t.Errorf("policy %q", got)
+	}
+	refused, _ = untilRefused(t, func() answer {
+		a, err := send("POST", second.URL()+"/v1/auth/login", "", "", map[string]string{"login": "x", "password": "y"}, nil)
+		must(t, err)
+		return a
+	})
+	if code := refused.field("code"); code != "rate_limited" && code != "too_many_attempts" {
+		t.Errorf("got %s", refused.body)
+	}
+	for range 30 {
+		got, err := send("POST", first.URL()+"/v1/bank/callbacks", "", "", map[string]string{}, nil)
+		must(t, err)
+		if got.status != 401 || got.header.Get("RateLimit") != "" {
+			t.Fatalf("the bank: %d %s", got.status, got.body)
+		}
+	}
+	metrics := mustGet(t, first.OpsURL()+"/metrics").body
+	for _, name := range []string{`kizo_http_rate_limited_total{scope="user"}`, `kizo_http_rate_limited_total{scope="address"}`} {
+		if _, rest, ok := strings.Cut(metrics, name+" "); !ok || strings.HasPrefix(rest, "0\n") {
+			t.Errorf("%s is missing or 0", name)
+		}
+	}
+	wantWords(t, metrics, "kizo_auth_hash_seconds_count 2", "kizo_auth_hash_wait_seconds", "kizo_auth_hash_queue 0",
+		`kizo_auth_hash_refused_total{reason="full"} 0`, "kizo_http_rate_limit_local 0")
+}
+
+// Guesses are counted where neither FLUSHALL nor a restart reaches; and what is said
+// does not tell an account that exists from one that does not.
+func TestThrottleSurvives(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	c, client := limited(t, db)
+	s, err := server.Start(t.Context(), c)
+	must(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	signUp(t, s.URL(), "alice")
+	guess := func(url, who, with string) answer {
+		a, err := send("POST", url+"/v1/auth/login", "", "", map[string]string{"login": who, "password": with}, nil)
+		must(t, err)
+		return a
+	}
+	// What is said to each, but for the name of the request and the seconds.
+	var told [2][]string
+	for i, who := range []string{"alice", "nobody"} {
+		for refused := false; !refused; {
+			a := guess(s.URL(), who, "wrong password")
+			refused = a.status == http.StatusTooManyRequests
+			told[i] = append(told[i], fmt.Sprint(a.status, a.field("code"), a.field("title"), len(a.header)))
+		}
+		if n := len(told[i]); n < 6 || !strings.HasPrefix(told[i][4], "401") {
+			t.Errorf("%s is refused after %d guesses: %s", who, n, told[i])
+		}
+	}
+	if told[0][0] != told[1][0] || told[0][len(told[0])-1] != told[1][len(told[1])-1] {
+		t.Errorf("an account is told %s, no account %s", told[0], told[1])
+	}
+	execute(t, db.AdminURL, `UPDATE login_throttle SET blocked_until = failures_until
+		WHERE failures_until > now() + '30 min'`) // as after more guesses; the address has fewer
+	must(t, client.FlushAll(t.Context()).Err())
+	must(t, s.Close())
+	again := start(t, c)
+	wantRefused(t, guess(again.URL(), "alice", password), 429, "too_many_attempts")
+	logIn(t, again.URL(), "alice@example.com") // the owner's other name
+}
