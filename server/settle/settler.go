@@ -14,6 +14,7 @@ import (
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/fault"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/trace"
 )
 
 // Config of a Settler; Pool, Ledger and Bank are required. A zero field takes
@@ -121,6 +122,7 @@ func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (again time
 // drive asks the bank about a claimed payment and carries the answer out. When ctx
 // ends first, the payment is handed over: it falls due at once.
 func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err error) {
+	ctx = trace.Into(ctx, c.trace) // the bank is asked in the name of the request that the payment came with
 	held, release := s.keepLease(ctx, c)
 	defer release()
 	reply := s.ask(held, c)
@@ -145,7 +147,7 @@ func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err 
 		reply.what, reply.err = loggedStopped, errors.New("the worker was stopped")
 		return 0, s.postpone(ctx, c, 0, reply)
 	case held.Err() != nil:
-		s.log.Warn("payment was taken over while the bank was asked", "transfer", c.transfer)
+		c.named(s.log).Warn("payment was taken over while the bank was asked")
 		return 0, nil
 	case final(reply.err) && c.attempts >= s.config.MaxAttempts:
 		return 0, s.giveUp(ctx, c, "contradiction", reply)
@@ -190,6 +192,7 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 	if err == nil {
 		if !result.Replayed {
 			s.config.Metrics.settled(c, answer.Outcome, result.Transfer)
+			c.named(s.log).Debug("payment settled", "outcome", answer.Outcome, "attempts", c.attempts)
 		}
 		return nil
 	}
@@ -197,11 +200,11 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 	switch {
 	case known == nil:
 	case known.Code == ledger.Fenced:
-		s.log.Warn("payment was taken over while the bank answered", "transfer", c.transfer)
+		c.named(s.log).Warn("payment was taken over while the bank answered")
 		return nil
 	case known.Code == ledger.SettlementConflicts:
 		// It is settled for good, so there is nothing to put up: only to tell.
-		s.log.Error("the bank says the opposite of what it said before", "transfer", c.transfer, "now", answer.Outcome)
+		c.named(s.log).Error("the bank says the opposite of what it said before", "now", answer.Outcome)
 		s.config.Metrics.review(string(known.Code))
 		told := fmt.Errorf("it is settled, and the bank now says: %s", answer.Outcome)
 		return errors.Join(s.note(ctx, c, loggedContradiction, told.Error()), s.record(ctx, difference(c, AnswersDiffer, told), nil))
@@ -219,7 +222,7 @@ func (s *Settler) again(ctx context.Context, c claim, r reply) (time.Duration, e
 		return 0, s.giveUp(ctx, c, "exhausted", r)
 	}
 	delay := s.delay(c.attempts, c.age)
-	s.log.Warn("payment outcome unknown, asking again", "transfer", c.transfer, "attempts", c.attempts, "in", delay, "error", r.err)
+	c.named(s.log).Warn("payment outcome unknown, asking again", "attempts", c.attempts, "in", delay, "error", r.err)
 	s.config.Metrics.unknown()
 	return delay, s.postpone(ctx, c, delay, r)
 }
