@@ -195,7 +195,7 @@ func (o *operations) Audit(ctx context.Context) (api.AuditReport, error) {
 	if err != nil {
 		return api.AuditReport{}, err
 	}
-	o.gauges.audited(report)
+	o.gauges.outside.audited(report)
 	view := api.AuditReport{Ok: report.OK(), Checks: make([]api.AuditCheck, len(report.Checks))}
 	for i, c := range report.Checks {
 		view.Checks[i] = api.AuditCheck{Name: c.Name, Sentence: c.Sentence, Rows: c.Rows, Broken: c.Broken}

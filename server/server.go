@@ -80,7 +80,8 @@ type Server struct {
 	api      *api.API
 	registry *prometheus.Registry
 	batches  *batchMetrics
-	queues   *settle.Queues // nil without the API
+	queues   *settle.Queues
+	outside  *outside
 	ready    atomic.Bool
 
 	apiListener, opsListener net.Listener
@@ -194,7 +195,6 @@ func (s *Server) assemble() error {
 	s.batches = newBatchMetrics()
 	s.ledger = ledger.Open(ledger.Config{Pool: s.pool, Logger: s.log, OnBatch: s.batches.observe})
 	settleMetrics, apiMetrics := settle.NewMetrics(), api.NewMetrics()
-	s.registry = newRegistry(s.pool, s.batches, settleMetrics.Collectors(), apiMetrics.Collectors())
 
 	bankClient, err := bank.NewClient(bank.ClientConfig{URL: s.config.BankURL, Token: s.config.BankToken})
 	if err != nil {
@@ -206,6 +206,12 @@ func (s *Server) assemble() error {
 		MaxAttempts: s.config.ReviewAttempts, MaxAge: s.config.ReviewAge,
 		CallbackSecret: s.config.Secrets.BankCallback.Reveal(), Hint: dispatcher.HintAttempt,
 	})
+
+	s.queues = settle.NewQueues(s.config.Redis)
+	s.outside = newOutside(s.queues, settler)
+	s.registry = newRegistry(s.config, databaseMetrics{s.pool}, s.outside, s.batches.size, s.batches.seconds)
+	s.registry.MustRegister(settleMetrics.Collectors()...)
+	s.registry.MustRegister(apiMetrics.Collectors()...)
 
 	var working context.Context
 	working, s.stopWork = context.WithCancel(context.Background())
@@ -242,10 +248,9 @@ func (s *Server) newAPI(settler *settle.Settler, dispatcher *settle.Dispatcher, 
 	if err != nil {
 		return nil, err
 	}
-	s.queues = settle.NewQueues(s.config.Redis)
 	gauges := &gauges{
 		api: newReading(metrics.Seconds()), commits: newReading(s.batches.seconds), batches: newReading(s.batches.size),
-		pool: s.pool, settler: settler, queues: s.queues,
+		pool: s.pool, settler: settler, outside: s.outside,
 	}
 	if s.has(RoleWorker) || s.has(RoleJanitor) {
 		gauges.settlement = newReading(settled)

@@ -97,7 +97,7 @@ type Settler struct {
 func New(config Config) *Settler {
 	config = config.withDefaults()
 	b := &breaker{after: config.BreakerAfter, metrics: config.Metrics, now: time.Now}
-	return &Settler{config.Pool, config.Ledger, config.Bank, config.Logger, b, config}
+	return &Settler{config.Pool, config.Ledger, timedBank{config.Bank, config.Metrics}, config.Logger, b, config}
 }
 
 // SettleOne claims a payment and carries it as far as the bank lets it. A payment
