@@ -25,7 +25,7 @@ type Metrics struct {
 
 // NewMetrics makes the metrics, registered nowhere.
 func NewMetrics() *Metrics {
-	return &Metrics{
+	m := &Metrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "kizo_settlement_seconds",
 			Help:    "From intake to the bank's word carried out.",
@@ -55,7 +55,24 @@ func NewMetrics() *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4, 5, 6, 10}, // bank.DefaultTimeout is 6 s
 		}, []string{"op", "outcome"}),
 	}
+	// What has not happened yet is 0 and not absent: the first time is the one to be told of.
+	for _, kind := range []string{AnswersDiffer, AmountDiffers, ExecutedNotPosted, PostedNotExecuted, UnknownRef, MissingAtBank, CallbackDiffers} {
+		m.differ.WithLabelValues(kind)
+	}
+	for _, cause := range []string{
+		causeContradiction, causeInvalid, causeExhausted, string(ledger.SettlementConflicts), string(ledger.BalanceLimit), string(ledger.Internal),
+	} {
+		m.reviews.WithLabelValues(cause)
+	}
+	return m
 }
+
+// Why a payment is given to an operator, besides the codes with which the ledger refuses to settle it.
+const (
+	causeContradiction = "contradiction"
+	causeInvalid       = "invalid"
+	causeExhausted     = "exhausted"
+)
 
 // Collectors are what to register.
 func (m *Metrics) Collectors() []prometheus.Collector {

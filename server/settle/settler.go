@@ -150,9 +150,9 @@ func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err 
 		c.named(s.log).Warn("payment was taken over while the bank was asked")
 		return 0, nil
 	case final(reply.err) && c.attempts >= s.config.MaxAttempts:
-		return 0, s.giveUp(ctx, c, "contradiction", reply)
+		return 0, s.giveUp(ctx, c, causeContradiction, reply)
 	case errors.Is(reply.err, bank.CodeInvalid): // never sent, and never will be
-		return 0, s.giveUp(ctx, c, "invalid", reply)
+		return 0, s.giveUp(ctx, c, causeInvalid, reply)
 	}
 	return s.again(ctx, c, reply)
 }
@@ -219,7 +219,7 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 // when it has been tried often and long enough.
 func (s *Settler) again(ctx context.Context, c claim, r reply) (time.Duration, error) {
 	if c.attempts >= s.config.MaxAttempts && c.age >= s.config.MaxAge {
-		return 0, s.giveUp(ctx, c, "exhausted", r)
+		return 0, s.giveUp(ctx, c, causeExhausted, r)
 	}
 	delay := s.delay(c.attempts, c.age)
 	c.named(s.log).Warn("payment outcome unknown, asking again", "attempts", c.attempts, "in", delay, "error", r.err)
