@@ -2,10 +2,13 @@ package server_test
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/hibiken/asynq"
 
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server"
@@ -92,6 +95,36 @@ func TestMetricsWithoutRedis(t *testing.T) {
 	}
 	metrics = mustGet(t, s.OpsURL()+"/metrics")
 	wantWords(t, metrics.body, "kizo_audit_ok 1", "kizo_audit_timestamp_seconds ")
+}
+
+// A Redis that takes a question and never answers holds up neither a scrape nor the next one.
+func TestMetricsWhileRedisHangs(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { must(t, silent.Close()) })
+	asked := make(chan struct{}, 64)
+	go func() {
+		for {
+			conn, err := silent.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			asked <- struct{}{}
+		}
+	}()
+	c := config(t, pgtest.New(t).AppURL)
+	c.Redis = asynq.RedisClientOpt{Addr: silent.Addr().String(), ReadTimeout: -1} // it would wait for ever
+	s := start(t, c)
+	for range 2 {
+		wantWords(t, mustGet(t, s.OpsURL()+"/metrics").body, "kizo_redis_up 0", "kizo_database_up 1", "kizo_ledger_commit_seconds")
+	}
+	select {
+	case <-asked:
+	default:
+		t.Error("nobody asked Redis")
+	}
 }
 
 func TestNotReadyWithoutDatabase(t *testing.T) {
