@@ -23,12 +23,16 @@ build: ## bin/kizo and bin/kizod
 deps: ## install PostgreSQL and Redis if they are missing
 	@deploy/prerequisites.sh
 
+.PHONY: prometheus
+prometheus: ## Prometheus in bin/tools, for the tests, if the machine has none
+	@deploy/prometheus/fetch.sh
+
 .PHONY: demo
 demo: deps build ## two users, a deposit, a transfer, an audit: the main job, from nothing
 	@deploy/demo.sh
 
 .PHONY: test
-test: deps ## every test, on real PostgreSQL and Redis
+test: deps prometheus ## every test, on real PostgreSQL and Redis
 	$(GO) test -count=1 -timeout 10m ./...
 
 .PHONY: race

@@ -578,14 +578,17 @@ type Payment struct {
 	Direction PaymentDirection `json:"direction"`
 
 	// ExternalRef What the bank knows it by
-	ExternalRef string             `json:"external_ref"`
-	Fence       int64              `json:"fence"`
-	LastError   *string            `json:"last_error,omitempty"`
-	LeaseUntil  *time.Time         `json:"lease_until,omitempty"`
-	NextAt      *time.Time         `json:"next_at,omitempty"`
-	State       PaymentState       `json:"state"`
-	TransferId  openapi_types.UUID `json:"transfer_id"`
-	UpdatedAt   time.Time          `json:"updated_at"`
+	ExternalRef string       `json:"external_ref"`
+	Fence       int64        `json:"fence"`
+	LastError   *string      `json:"last_error,omitempty"`
+	LeaseUntil  *time.Time   `json:"lease_until,omitempty"`
+	NextAt      *time.Time   `json:"next_at,omitempty"`
+	State       PaymentState `json:"state"`
+
+	// TraceId Of the request that it came with; the bank is asked under it
+	TraceId    *string            `json:"trace_id,omitempty"`
+	TransferId openapi_types.UUID `json:"transfer_id"`
+	UpdatedAt  time.Time          `json:"updated_at"`
 }
 
 // PaymentDirection defines model for Payment.Direction.
@@ -637,6 +640,7 @@ type Problem struct {
 	RequestId *string `json:"request_id,omitempty"`
 	Status    int     `json:"status"`
 	Title     string  `json:"title"`
+	TraceId   *string `json:"trace_id,omitempty"`
 
 	// TransferId The refused transfer
 	TransferId *openapi_types.UUID `json:"transfer_id,omitempty"`
@@ -784,7 +788,10 @@ type Timeline struct {
 	Entries []TimelineEntry `json:"entries"`
 
 	// Next Who acts next
-	Next     string   `json:"next"`
+	Next string `json:"next"`
+
+	// TraceId Of the request that brought a deposit or withdrawal; the bank is asked under it
+	TraceId  *string  `json:"trace_id,omitempty"`
 	Transfer Transfer `json:"transfer"`
 
 	// WaitsFor What it waits for; "nothing" when it has ended

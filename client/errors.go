@@ -1,11 +1,14 @@
 package client
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/JDevAman/kizo/trace"
 )
 
 // ErrNotLoggedIn means that the token store holds nothing to authenticate with.
@@ -20,6 +23,7 @@ type Error struct {
 	Type       string
 	Field      string // the part of the request that is wrong
 	RequestID  string
+	TraceID    string        // what server and bank know the whole work by
 	TransferID string        // the refused transfer
 	Replayed   bool          // the key was used before, and this is its answer
 	RetryAfter time.Duration // when the server wants to be asked again; 0 if it did not say
@@ -47,9 +51,10 @@ func (e *UnknownOutcome) Unwrap() error { return e.Err }
 
 // Unreachable means that no answer came and nothing was changed.
 type Unreachable struct {
-	Server string
-	Sent   bool // a connection was made, so that the server may have seen the request
-	Err    error
+	Server  string
+	Sent    bool   // a connection was made, so that the server may have seen the request
+	TraceID string // under which the server would have noted it
+	Err     error
 }
 
 func (e *Unreachable) Error() string {
@@ -63,10 +68,11 @@ func (e *Unreachable) Unwrap() error { return e.Err }
 
 // problem reads an answer that says no. Whatever is not a problem of Kizo's keeps its status alone:
 // the text of a stranger's error page helps nobody.
-func problem(a *answer, now time.Time) *Error {
+func problem(ctx context.Context, a *answer, now time.Time) *Error {
 	e := &Error{
 		Status:     a.status,
 		RequestID:  a.header.Get("X-Request-Id"),
+		TraceID:    trace.From(ctx).TraceID(),
 		Replayed:   replayed(a.header),
 		RetryAfter: retryAfter(a.header.Get("Retry-After"), now),
 	}
@@ -84,6 +90,9 @@ func problem(a *answer, now time.Time) *Error {
 	}
 	if body.RequestId != nil {
 		e.RequestID = *body.RequestId
+	}
+	if body.TraceId != nil {
+		e.TraceID = *body.TraceId // a proxy may have begun another
 	}
 	return e
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/JDevAman/kizo/trace"
 )
 
 // The types of an Event.
@@ -72,6 +74,7 @@ func (k *Kizo) Events(ctx context.Context, o EventOptions) (*EventStream, error)
 	if err != nil {
 		return nil, err
 	}
+	ctx = inTrace(ctx)
 	token, err := k.accessToken(ctx, call{})
 	if err != nil {
 		return nil, err
@@ -98,6 +101,7 @@ func (k *Kizo) openStream(ctx context.Context, template *http.Request, token str
 	})
 	request := template.Clone(reading)
 	request.Header.Set("Accept", "text/event-stream, application/problem+json")
+	request.Header.Set(trace.Header, trace.From(ctx).Child().String())
 	request.Header.Set("Authorization", "Bearer "+token)
 	if k.userAgent != "" {
 		request.Header.Set("User-Agent", k.userAgent)
@@ -116,7 +120,7 @@ func (k *Kizo) openStream(ctx context.Context, template *http.Request, token str
 		if err != nil {
 			return nil, s.failure(err)
 		}
-		return nil, problem(&answer{response.StatusCode, response.Header, body}, k.now())
+		return nil, problem(ctx, &answer{response.StatusCode, response.Header, body}, k.now())
 	}
 	if media := response.Header.Get("Content-Type"); !strings.HasPrefix(media, "text/event-stream") {
 		defer s.Close()
@@ -237,5 +241,5 @@ func (s *EventStream) failure(err error) error {
 	case s.mute.Load():
 		err = errors.New("nothing came for too long, not even a heartbeat")
 	}
-	return &Unreachable{Server: s.server, Sent: s.body != nil, Err: plain(err)}
+	return &Unreachable{Server: s.server, Sent: s.body != nil, TraceID: trace.From(s.ctx).TraceID(), Err: plain(err)}
 }

@@ -9,6 +9,8 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
+
+	"github.com/JDevAman/kizo/trace"
 )
 
 // maxBody bounds an answer: a page of 100 transfers takes a tenth of a megabyte.
@@ -31,9 +33,17 @@ type answer struct {
 	body   []byte
 }
 
+// inTrace gives ctx a trace if it has none: all that one call sends is one piece of work.
+func inTrace(ctx context.Context) context.Context {
+	if trace.From(ctx).Valid() {
+		return ctx
+	}
+	return trace.Into(ctx, trace.New())
+}
+
 // do sends a call until its answer means something, or patience ends.
 func (k *Kizo) do(ctx context.Context, c call) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, k.retry.Total+c.wait)
+	ctx, cancel := context.WithTimeout(inTrace(ctx), k.retry.Total+c.wait)
 	defer cancel()
 
 	token, err := k.accessToken(ctx, c)
@@ -121,10 +131,10 @@ func (k *Kizo) attempt(ctx context.Context, c call, token string) (*answer, erro
 	})
 	got, err := k.roundTrip(ctx, c, token)
 	if err != nil {
-		return nil, &Unreachable{Server: k.Server(), Sent: connected.Load(), Err: plain(err)}
+		return nil, &Unreachable{Server: k.Server(), Sent: connected.Load(), TraceID: trace.From(ctx).TraceID(), Err: plain(err)}
 	}
 	if got.status < 200 || got.status > 299 {
-		return nil, problem(got, k.now())
+		return nil, problem(ctx, got, k.now())
 	}
 	return got, nil
 }
@@ -139,6 +149,7 @@ func (k *Kizo) roundTrip(ctx context.Context, c call, token string) (*answer, er
 		request.Body = body
 	}
 	request.Header.Set("Accept", "application/json, application/problem+json")
+	request.Header.Set(trace.Header, trace.From(ctx).Child().String()) // another step with each attempt
 	if k.userAgent != "" {
 		request.Header.Set("User-Agent", k.userAgent)
 	}

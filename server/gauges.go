@@ -10,7 +10,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/JDevAman/kizo/server/api"
-	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/settle"
 )
 
@@ -22,19 +21,10 @@ type gauges struct {
 	settlement            *reading // nil where this process settles nothing
 	pool                  *pgxpool.Pool
 	settler               *settle.Settler
-	queues                *settle.Queues
+	outside               *outside
 
-	mu    sync.Mutex
-	last  time.Time // snapshot
-	audit *api.AuditSnapshot
-
-	asking sync.Mutex // held while Redis is asked, which may hang longer than a snapshot may
-}
-
-func (g *gauges) audited(r ledger.Report) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.audit = &api.AuditSnapshot{At: r.At.UTC(), Ok: r.OK()}
+	mu   sync.Mutex
+	last time.Time // snapshot
 }
 
 // Snapshot is called by one caller at a time.
@@ -47,7 +37,7 @@ func (o *operations) Snapshot(ctx context.Context) api.OpsSnapshot {
 	}
 	interval := now.Sub(g.last)
 	g.last = now
-	s := api.OpsSnapshot{At: now.UTC(), IntervalMs: interval.Milliseconds(), LastAudit: g.audit}
+	s := api.OpsSnapshot{At: now.UTC(), IntervalMs: interval.Milliseconds(), LastAudit: g.outside.lastAudit()}
 	g.mu.Unlock()
 
 	s.Api = g.api.since(interval).latency()
@@ -66,56 +56,29 @@ func (o *operations) Snapshot(ctx context.Context) api.OpsSnapshot {
 		}
 		s.BankBreaker = &breaker
 	}
-	queues := g.askRedis()
-	if found, err := g.settler.Findings(ctx); err == nil {
+	queues, findings := g.outside.look(ctx, 0)
+	if findings != nil {
 		s.Database.Ok = true
-		s.Janitor = &api.JanitorSnapshot{Overdue: found.Overdue, NeedsReview: found.NeedsReview, Differences: found.Differences}
+		s.Janitor = &api.JanitorSnapshot{Overdue: findings.Overdue, NeedsReview: findings.NeedsReview, Differences: findings.Differences}
 	}
-	select {
-	case view, ok := <-queues:
-		if ok {
-			s.RedisOk, s.Queues, s.Workers = true, &view.queues, &view.workers
+	if queues != nil {
+		s.RedisOk, s.Queues, s.Workers = true, queueSnapshots(queues.queues), &api.WorkersSnapshot{
+			Servers: queues.workers.Servers, Busy: queues.workers.Busy, Slots: queues.workers.Slots,
 		}
-	case <-ctx.Done():
 	}
 	return s
 }
 
-type queuesView struct {
-	queues  []api.QueueSnapshot
-	workers api.WorkersSnapshot
-}
-
-// askRedis asks while the database is asked. The channel is closed without an answer
-// where there is none; one that comes too late is thrown away.
-func (g *gauges) askRedis() <-chan queuesView {
-	answer := make(chan queuesView, 1)
-	if !g.asking.TryLock() { // it still hangs from an earlier snapshot
-		close(answer)
-		return answer
+func queueSnapshots(stats []settle.QueueStats) *[]api.QueueSnapshot {
+	queues := make([]api.QueueSnapshot, len(stats))
+	for i, q := range stats {
+		queues[i] = api.QueueSnapshot{
+			Name: q.Name, Paused: q.Paused, Pending: q.Pending, Active: q.Active, Scheduled: q.Scheduled, Retry: q.Retry,
+			Archived: q.Archived, Completed: q.Completed, OldestMs: q.Latency.Milliseconds(),
+			ProcessedTotal: q.ProcessedTotal, FailedTotal: q.FailedTotal,
+		}
 	}
-	go func() {
-		defer g.asking.Unlock()
-		defer close(answer)
-		stats, err := g.queues.Stats()
-		if err != nil {
-			return
-		}
-		workers, err := g.queues.Workers()
-		if err != nil {
-			return
-		}
-		view := queuesView{workers: api.WorkersSnapshot{Servers: workers.Servers, Busy: workers.Busy, Slots: workers.Slots}}
-		for _, q := range stats {
-			view.queues = append(view.queues, api.QueueSnapshot{
-				Name: q.Name, Paused: q.Paused, Pending: q.Pending, Active: q.Active, Scheduled: q.Scheduled, Retry: q.Retry,
-				Archived: q.Archived, Completed: q.Completed, OldestMs: q.Latency.Milliseconds(),
-				ProcessedTotal: q.ProcessedTotal, FailedTotal: q.FailedTotal,
-			})
-		}
-		answer <- view
-	}()
-	return answer
+	return &queues
 }
 
 // reading is a histogram and how far it had been read.

@@ -130,7 +130,7 @@ func viewPayment(p settle.Payment) api.Payment {
 		TransferId: p.Transfer, Direction: api.PaymentDirection(p.Instruction.Direction), ExternalRef: p.Instruction.Ref,
 		Amount: p.Instruction.Amount, Currency: p.Instruction.Currency, State: api.PaymentState(p.State),
 		Attempts: p.Attempts, Fence: p.Fence, NextAt: orAbsent(p.NextAt), LeaseUntil: orAbsent(p.LeaseUntil),
-		BankRef: cleaned(p.BankRef), LastError: cleaned(p.LastError), CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(),
+		BankRef: cleaned(p.BankRef), LastError: cleaned(p.LastError), CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(), TraceId: cleaned(p.TraceID),
 	}
 }
 
@@ -183,7 +183,7 @@ func (o *operations) Explain(ctx context.Context, t ledger.Transfer) (api.Timeli
 	if err != nil {
 		return api.Timeline{}, err
 	}
-	timeline := api.Timeline{WaitsFor: story.WaitsFor, Next: story.Next, Entries: make([]api.TimelineEntry, len(story.Lines))}
+	timeline := api.Timeline{WaitsFor: story.WaitsFor, Next: story.Next, TraceId: cleaned(story.TraceID), Entries: make([]api.TimelineEntry, len(story.Lines))}
 	for i, l := range story.Lines {
 		timeline.Entries[i] = api.TimelineEntry{At: l.At.UTC(), What: bank.CleanText(l.What)}
 	}
@@ -195,7 +195,7 @@ func (o *operations) Audit(ctx context.Context) (api.AuditReport, error) {
 	if err != nil {
 		return api.AuditReport{}, err
 	}
-	o.gauges.audited(report)
+	o.gauges.outside.audited(report)
 	view := api.AuditReport{Ok: report.OK(), Checks: make([]api.AuditCheck, len(report.Checks))}
 	for i, c := range report.Checks {
 		view.Checks[i] = api.AuditCheck{Name: c.Name, Sentence: c.Sentence, Rows: c.Rows, Broken: c.Broken}

@@ -7,12 +7,7 @@ import (
 	"net/http/pprof"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // opsHandler serves operators and their machines, on an address of its own.
@@ -48,43 +43,4 @@ func report(w http.ResponseWriter, status int, state string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"status": state}) // the prober may have gone
-}
-
-// batchMetrics watch the ledger's commits.
-type batchMetrics struct {
-	size    prometheus.Histogram
-	seconds prometheus.Histogram
-}
-
-func newBatchMetrics() *batchMetrics {
-	return &batchMetrics{
-		size: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "kizo_ledger_batch_commands", Help: "Commands committed together.",
-			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512},
-		}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "kizo_ledger_commit_seconds", Help: "From a batch's first statement to its COMMIT's answer.",
-			Buckets: []float64{.0005, .001, .002, .004, .008, .016, .032, .064, .125, .25, .5, 1, 2, 4, 8},
-		}),
-	}
-}
-
-func (m *batchMetrics) observe(b ledger.BatchStats) {
-	m.size.Observe(float64(b.Commands))
-	m.seconds.Observe(b.Duration.Seconds())
-}
-
-func newRegistry(pool *pgxpool.Pool, batches *batchMetrics, more ...[]prometheus.Collector) *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		batches.size, batches.seconds,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "kizo_database_connections_busy", Help: "Connections in use.",
-		}, func() float64 { return float64(pool.Stat().AcquiredConns()) }),
-	)
-	for _, group := range more {
-		r.MustRegister(group...)
-	}
-	return r
 }

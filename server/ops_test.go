@@ -2,10 +2,13 @@ package server_test
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/hibiken/asynq"
 
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server"
@@ -29,7 +32,12 @@ func TestOpsListener(t *testing.T) {
 		"kizo_http_request_seconds_bucket", "kizo_ledger_batch_commands_bucket", "kizo_ledger_commit_seconds_bucket",
 		`kizo_settlement_seconds_count{direction="deposit",outcome="executed"} 1`, "kizo_bank_unknown_total 0",
 		"kizo_settlement_hints_lost_total 0", "kizo_janitor_redriven_total", "kizo_database_connections_busy",
-		`route="/v1/transfers"`, "go_goroutines", "process_open_fds",
+		`route="/v1/transfers"`, "go_goroutines", "process_open_fds", "go_sched_latencies_seconds_bucket",
+		`kizo_bank_request_seconds_count{op="submit",outcome="executed"} 1`, `kizo_bank_request_seconds_count{op="status",outcome="executed"} 1`,
+		"kizo_redis_up 1", `kizo_queue_tasks{queue="bank",state="pending"} 0`, `kizo_queue_oldest_seconds{queue="bank"} 0`, `kizo_queue_paused{queue="bank"} 0`,
+		"kizo_worker_slots 50", "kizo_database_up 1", "kizo_database_connections_idle", "kizo_database_connections_max 24", "kizo_database_acquire_waits_total",
+		"kizo_payments_overdue 0", "kizo_payments_in_review 0", "kizo_bank_differences_known 0",
+		`roles="api,worker,janitor",version=""} 1`,
 	} {
 		if !strings.Contains(metrics, family) {
 			t.Errorf("there is no %s", family)
@@ -39,6 +47,16 @@ func TestOpsListener(t *testing.T) {
 	if found := someones.FindString(metrics); found != "" {
 		t.Errorf("the metrics name somebody: %q", found)
 	}
+
+	if got := mustGet(t, d.URL()+"/no/such/bob"); got.status != http.StatusNotFound {
+		t.Errorf("%d", got.status)
+	}
+	if got, err := send(http.MethodDelete, d.URL()+"/v1/transfers", "", "", nil, nil); err != nil || got.status != http.StatusMethodNotAllowed {
+		t.Errorf("%+v, %v", got, err)
+	}
+	metrics = mustGet(t, d.OpsURL()+"/metrics").body
+	wantWords(t, metrics, `kizo_http_request_seconds_count{method="GET",route="none",status="404"} 2`,
+		`kizo_http_request_seconds_count{method="DELETE",route="none",status="405"} 1`)
 
 	for path, want := range map[string]int{
 		"/livez": 200, "/readyz": 200, "/metrics": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine?debug=1": 200, "/v1/me": 404,
@@ -53,6 +71,60 @@ func TestOpsListener(t *testing.T) {
 		}
 	}
 	bob.wantBalance(10_00, 0)
+}
+
+// What Redis would say is absent while it is away, and never 0; a scrape goes on. An audit that was
+// asked for is there.
+func TestMetricsWithoutRedis(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := start(t, config(t, db.AppURL))
+	metrics := mustGet(t, s.OpsURL()+"/metrics")
+	wantWords(t, metrics.body, "kizo_redis_up 0", "kizo_database_up 1", "kizo_payments_overdue 0")
+	for _, absent := range []string{"kizo_queue_tasks{", "kizo_worker_slots ", "kizo_audit_ok "} {
+		if strings.Contains(metrics.body, absent) {
+			t.Errorf("somebody made up %s", absent)
+		}
+	}
+	root := signUp(t, s.URL(), "root")
+	execute(t, db.AdminURL, `UPDATE users SET role = 'operator' WHERE handle = 'root'`)
+	root = logIn(t, s.URL(), "root")
+	report, err := send(http.MethodPost, s.URL()+"/v1/ops/audit", root.token, "", nil, nil)
+	if err != nil || report.status != http.StatusOK {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	metrics = mustGet(t, s.OpsURL()+"/metrics")
+	wantWords(t, metrics.body, "kizo_audit_ok 1", "kizo_audit_timestamp_seconds ")
+}
+
+// A Redis that takes a question and never answers holds up neither a scrape nor the next one.
+func TestMetricsWhileRedisHangs(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { must(t, silent.Close()) })
+	asked := make(chan struct{}, 64)
+	go func() {
+		for {
+			conn, err := silent.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			asked <- struct{}{}
+		}
+	}()
+	c := config(t, pgtest.New(t).AppURL)
+	c.Redis = asynq.RedisClientOpt{Addr: silent.Addr().String(), ReadTimeout: -1} // it would wait for ever
+	s := start(t, c)
+	for range 2 {
+		wantWords(t, mustGet(t, s.OpsURL()+"/metrics").body, "kizo_redis_up 0", "kizo_database_up 1", "kizo_ledger_commit_seconds")
+	}
+	select {
+	case <-asked:
+	default:
+		t.Error("nobody asked Redis")
+	}
 }
 
 func TestNotReadyWithoutDatabase(t *testing.T) {

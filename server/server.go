@@ -91,7 +91,8 @@ type Server struct {
 	api      *api.API
 	registry *prometheus.Registry
 	batches  *batchMetrics
-	queues   *settle.Queues // nil without the API
+	queues   *settle.Queues
+	outside  *outside
 	ready    atomic.Bool
 
 	hashWorker *hashworker.Worker    // nil where hashing is in process
@@ -208,7 +209,6 @@ func (s *Server) assemble() error {
 	s.batches = newBatchMetrics()
 	s.ledger = ledger.Open(ledger.Config{Pool: s.pool, Logger: s.log, OnBatch: s.batches.observe})
 	settleMetrics, apiMetrics, authMetrics, limitMetrics := settle.NewMetrics(), api.NewMetrics(), auth.NewMetrics(), limit.NewMetrics()
-	s.registry = newRegistry(s.pool, s.batches, settleMetrics.Collectors(), apiMetrics.Collectors(), authMetrics.Collectors(), limitMetrics.Collectors())
 
 	bankClient, err := bank.NewClient(bank.ClientConfig{URL: s.config.BankURL, Token: s.config.BankToken})
 	if err != nil {
@@ -220,6 +220,15 @@ func (s *Server) assemble() error {
 		MaxAttempts: s.config.ReviewAttempts, MaxAge: s.config.ReviewAge,
 		CallbackSecret: s.config.Secrets.BankCallback.Reveal(), Hint: dispatcher.HintAttempt,
 	})
+
+	s.queues = settle.NewQueues(s.config.Redis)
+	s.outside = newOutside(s.queues, settler)
+	s.registry = newRegistry(s.config, databaseMetrics{s.pool}, s.outside, s.batches.size, s.batches.seconds)
+	for _, room := range [][]prometheus.Collector{
+		settleMetrics.Collectors(), apiMetrics.Collectors(), authMetrics.Collectors(), limitMetrics.Collectors(),
+	} {
+		s.registry.MustRegister(room...)
+	}
 
 	var working context.Context
 	working, s.stopWork = context.WithCancel(context.Background())
@@ -249,10 +258,9 @@ func (s *Server) assemble() error {
 }
 
 func (s *Server) newAPI(service *auth.Service, settler *settle.Settler, dispatcher *settle.Dispatcher, metrics *api.Metrics, limits api.Limits, settled prometheus.Collector) *api.API {
-	s.queues = settle.NewQueues(s.config.Redis)
 	gauges := &gauges{
 		api: newReading(metrics.Seconds()), commits: newReading(s.batches.seconds), batches: newReading(s.batches.size),
-		pool: s.pool, settler: settler, queues: s.queues,
+		pool: s.pool, settler: settler, outside: s.outside,
 	}
 	if s.has(RoleWorker) || s.has(RoleJanitor) {
 		gauges.settlement = newReading(settled)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/trace"
 	"github.com/JDevAman/kizo/tui"
 	"github.com/JDevAman/kizo/tui/draw"
 	"github.com/JDevAman/kizo/tui/theme"
@@ -67,6 +68,7 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	// Money moves as it does for every command. What that tells a terminal would tear the screen.
 	quiet := *a
 	quiet.io = &streams{In: a.io.In, Out: io.Discard, Err: io.Discard}
+	ctx = trace.Into(ctx, trace.Context{}) // hours of looking are not one piece of work
 	return tui.Run(ctx, tui.Config{
 		Server: kizo, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: opts.readonly,
 		Move: func(ctx context.Context, command client.Command, what string) (client.Receipt, error) {

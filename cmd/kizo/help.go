@@ -16,6 +16,7 @@ const environmentHelp = `Variables:
   KIZO_CURRENCY     the currency of amounts that name none
   KIZO_TOKEN        an access token to use as it is, instead of a session; it is never stored
   KIZO_CONFIG       a configuration file to read in place of all others
+  TRACEPARENT       a trace to take part in (W3C Trace Context); each command begins one if there is none
   XDG_CONFIG_HOME   where kizo/config.toml is; ~/.config if not set
   XDG_STATE_HOME    where kizo keeps its state; ~/.local/state if not set
 

@@ -37,7 +37,8 @@ type intent struct {
 	Server  string         `json:"server"`
 	UserID  string         `json:"user_id"` // an intent is only ever sent again as the same user
 	Handle  string         `json:"handle"`
-	What    string         `json:"what"` // for people: "transfer 12.50 USD to @bob"
+	What    string         `json:"what"`            // for people: "transfer 12.50 USD to @bob"
+	Trace   string         `json:"trace,omitempty"` // traceparent of the run that made it
 	Command client.Command `json:"command"`
 }
 

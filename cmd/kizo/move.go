@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/trace"
 	"github.com/JDevAman/kizo/tui/printable"
 )
 
@@ -40,10 +41,15 @@ func (a *app) move(ctx context.Context, kizo *client.Kizo, command client.Comman
 	if err != nil {
 		return client.Receipt{}, err
 	}
+	named := trace.From(ctx)
+	if !named.Valid() { // on the dashboard, everything that moves money is a piece of work of its own
+		named = trace.New()
+	}
 	if a.verbose {
 		a.io.note("idempotency key: %s", command.Key)
+		a.io.note("trace: %s", named.TraceID())
 	}
-	entry := &intent{Server: kizo.Server(), UserID: who.Id.String(), Handle: who.Handle, What: what, Command: command}
+	entry := &intent{Trace: named.String(), Server: kizo.Server(), UserID: who.Id.String(), Handle: who.Handle, What: what, Command: command}
 	log := a.intents()
 	if err := log.Begin(ctx, entry); err != nil {
 		return client.Receipt{}, fmt.Errorf("nothing was sent, because it could not be written down first: %w", err)
@@ -53,6 +59,9 @@ func (a *app) move(ctx context.Context, kizo *client.Kizo, command client.Comman
 
 // sendIntent sends what has been written down.
 func (a *app) sendIntent(ctx context.Context, kizo *client.Kizo, log *intentLog, entry intent) (client.Receipt, error) {
+	if named, ok := trace.Parse(entry.Trace); ok { // sent again later, it is still the same work
+		ctx = trace.Into(ctx, named)
+	}
 	receipt, err := kizo.Send(ctx, entry.Command)
 	end, known := outcomeOf(entry, receipt, err)
 	if known {

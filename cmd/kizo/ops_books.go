@@ -150,6 +150,9 @@ func explainRun(ctx context.Context, opts *explainOptions, transfer string) erro
 		rows = append(rows, []string{a.when(e.At), e.What})
 	}
 	rows = append(rows, []string{"waits for", timeline.WaitsFor}, []string{"next", timeline.Next})
+	if traceID := text(timeline.TraceId); traceID != "" {
+		rows = append(rows, []string{"trace", traceID})
+	}
 	if !a.io.OutTerminal {
 		return a.write(tabbed(rows))
 	}

@@ -16,7 +16,7 @@ var (
 		{title: "ATTEMPTS", right: true, drop: 2}, {title: "ERROR", cut: true, drop: 3},
 	}
 	paymentDetails = append(paymentColumns[:len(paymentColumns):len(paymentColumns)],
-		column{title: "NEXT"}, column{title: "LEASE UNTIL"}, column{title: "FENCE"}, column{title: "BANK REF"}, column{title: "REFERENCE"})
+		column{title: "NEXT"}, column{title: "LEASE UNTIL"}, column{title: "FENCE"}, column{title: "BANK REF"}, column{title: "REFERENCE"}, column{title: "TRACE"})
 )
 
 func (a *app) paymentRow(p client.Payment) []string {
@@ -28,7 +28,7 @@ func (a *app) paymentRow(p client.Payment) []string {
 
 func (a *app) printPayment(flag jsonFlag, p client.Payment) error {
 	return a.printOne(flag, p, paymentDetails, append(a.paymentRow(p), a.whenever(p.NextAt), a.whenever(p.LeaseUntil),
-		strconv.FormatInt(p.Fence, 10), text(p.BankRef), p.ExternalRef))
+		strconv.FormatInt(p.Fence, 10), text(p.BankRef), p.ExternalRef, text(p.TraceId)))
 }
 
 func newOpsPaymentsCommand(a *app) *cobra.Command {

@@ -66,6 +66,13 @@ func (a *app) report(err error) {
 		if refused.RequestID != "" && (a.verbose || refused.Status >= 500) {
 			a.io.note("  request: %s", printable.Text(refused.RequestID))
 		}
+		if refused.TraceID != "" && (a.verbose || refused.Status >= 500) {
+			a.io.note("  trace: %s", printable.Text(refused.TraceID))
+		}
+	}
+	var unreached *client.Unreachable
+	if errors.As(err, &unreached) && unreached.Sent && a.verbose {
+		a.io.note("  trace: %s", unreached.TraceID)
 	}
 }
 
@@ -78,6 +85,7 @@ type problemJSON struct {
 	Detail         string   `json:"detail"`
 	Field          string   `json:"field,omitempty"`
 	RequestID      string   `json:"request_id,omitempty"`
+	TraceID        string   `json:"trace_id,omitempty"`
 	TransferID     string   `json:"transfer_id,omitempty"`
 	IdempotencyKey string   `json:"idempotency_key,omitempty"`
 	ExitCode       int      `json:"exit_code"`
@@ -95,10 +103,13 @@ func (a *app) reportJSON(err error) {
 	)
 	if errors.As(err, &refused) {
 		body.Title, body.Status, body.Field = refused.Title, refused.Status, refused.Field
-		body.RequestID, body.TransferID = refused.RequestID, refused.TransferID
+		body.RequestID, body.TraceID, body.TransferID = refused.RequestID, refused.TraceID, refused.TransferID
 		if refused.Code != "" {
 			body.Code, body.Type = string(refused.Code), refused.Type
 		}
+	}
+	if errors.As(err, &unreached) {
+		body.TraceID = unreached.TraceID
 	}
 	switch {
 	case errors.As(err, &unknown):
@@ -111,7 +122,7 @@ func (a *app) reportJSON(err error) {
 		body.Code, body.TransferID = local.code, local.transferID
 	case errors.Is(err, client.ErrNotLoggedIn):
 		body.Code = "not_logged_in"
-	case errors.As(err, &unreached):
+	case unreached != nil:
 		body.Code = "unreachable"
 	}
 	var text strings.Builder

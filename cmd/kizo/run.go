@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/trace"
 )
 
 // app is what every command is given: the world around it, and nothing global.
@@ -41,11 +42,19 @@ func (a *app) execute(ctx context.Context) int {
 	root.SetIn(a.io.In)
 	root.SetOut(a.io.Out)
 	root.SetErr(a.io.Err)
-	err := root.ExecuteContext(ctx)
+	err := root.ExecuteContext(trace.Into(ctx, a.trace()))
 	if err != nil {
 		a.report(err)
 	}
 	return exitCode(err)
+}
+
+// trace is what all requests of this command are one step each of: the caller's, if it runs in one.
+func (a *app) trace() trace.Context {
+	if callers, ok := trace.Parse(a.env("TRACEPARENT")); ok {
+		return callers
+	}
+	return trace.New()
 }
 
 // kizo is the configured server, as the user of KIZO_TOKEN or of the stored session.

@@ -113,7 +113,7 @@ func (a *API) Shutdown(ctx context.Context) error {
 func (a *API) recoverPanic(c *fiber.Ctx) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			a.log.Error("panic in a handler", "route", c.Route().Path, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			a.log.Error("panic in a handler", "request_id", requestID(c), "trace_id", traceOf(c).TraceID(), "route", c.Route().Path, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 			err = errors.New("panic in a handler")
 		}
 	}()

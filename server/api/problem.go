@@ -202,18 +202,18 @@ func retryAfter(err error) time.Duration {
 // response.
 func (a *API) handleError(c *fiber.Ctx, err error) error {
 	p := problem(err)
-	id := requestID(c)
-	if id == "" { // Fiber refused it before our first middleware: too large, too slow, no HTTP
-		id = nameRequest(c)
+	if requestID(c) == "" { // Fiber refused it before our first middleware: too large, too slow, no HTTP
+		nameRequest(c)
 	}
-	p.RequestId = &id
+	id, traceID := requestID(c), traceOf(c).TraceID()
+	p.RequestId, p.TraceId = &id, &traceID
 	switch e, _ := errors.AsType[*fiber.Error](err); {
 	case e != nil && e.Code == http.StatusRequestEntityTooLarge:
 		lingerOn(c.Context().Conn())
 	case e != nil && e.Code == http.StatusRequestTimeout: // the caller's slowness is no trouble of ours
 	case p.Code == Overloaded: // counted; a line for each would be one more load
 	case p.Status >= http.StatusInternalServerError:
-		a.log.Error("request failed", "request_id", id, "method", c.Method(),
+		a.log.Error("request failed", "request_id", id, "trace_id", traceID, "method", c.Method(),
 			"route", c.Route().Path, "code", string(p.Code), "error", err)
 	}
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/trace"
 )
 
 const replayedHeader = "Idempotency-Replayed"
@@ -25,6 +26,7 @@ const replayedHeader = "Idempotency-Replayed"
 // It travels in the context because strict handlers get nothing else.
 type request struct {
 	principal auth.Principal
+	trace     trace.Context
 	token     string // what the principal was known by
 	client    auth.Client
 	signature string // of the bank's callback, and
@@ -41,27 +43,42 @@ func from(ctx context.Context) request {
 // user is who asks. It is only called behind authenticate.
 func user(ctx context.Context) uuid.UUID { return from(ctx).principal.UserID }
 
-const requestIDLocal = "request_id"
+const (
+	requestIDLocal = "request_id"
+	traceLocal     = "trace"
+)
 
 func requestID(c *fiber.Ctx) string {
 	id, _ := c.Locals(requestIDLocal).(string)
 	return id
 }
 
-// identify gives each request an id: the caller's, if it is a plain one.
+func traceOf(c *fiber.Ctx) trace.Context {
+	named, _ := c.Locals(traceLocal).(trace.Context)
+	return named
+}
+
+// identify gives each request an id, the caller's if it is a plain one, and a step in
+// the caller's trace, or in a new one.
 func identify(c *fiber.Ctx) error {
 	nameRequest(c)
 	return c.Next()
 }
 
-func nameRequest(c *fiber.Ctx) string {
+func nameRequest(c *fiber.Ctx) {
 	id := c.Get(fiber.HeaderXRequestID)
 	if !plainID(id) {
 		id = uuid.NewString()
 	}
 	c.Locals(requestIDLocal, id)
 	c.Set(fiber.HeaderXRequestID, id)
-	return id
+	named := trace.New()
+	if sent := c.Request().Header.PeekAll(trace.Header); len(sent) == 1 { // of several, none is believed
+		if theirs, ok := trace.Parse(string(sent[0])); ok {
+			named = theirs.Child()
+		}
+	}
+	c.Locals(traceLocal, named)
 }
 
 func plainID(id string) bool {
@@ -132,7 +149,7 @@ func (a *API) bounded(c *fiber.Ctx) error {
 
 // authenticate finds out who asks, by the token and by the state of its session.
 func (a *API) authenticate(c *fiber.Ctx) error {
-	r := request{client: auth.Client{UserAgent: c.Get(fiber.HeaderUserAgent), Address: c.IP()}}
+	r := request{trace: traceOf(c), client: auth.Client{UserAgent: c.Get(fiber.HeaderUserAgent), Address: c.IP()}}
 	operation := c.Method() + " " + c.Route().Path
 	if operation == bankCallback {
 		r.signature = c.Get(signatureHeader)

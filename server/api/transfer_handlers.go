@@ -220,7 +220,7 @@ func (a *API) order(ctx context.Context, header string, body BankTransferCreate)
 		return ledger.Order{}, err
 	}
 	o := ledger.Order{
-		Owner: user(ctx), Key: k,
+		Owner: user(ctx), Key: k, Trace: from(ctx).trace,
 		Amount: money.Amount{Minor: body.Amount, Currency: money.Currency(body.Currency)},
 	}
 	if body.Memo != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/server/bank/internal/wire"
+	"github.com/JDevAman/kizo/trace"
 )
 
 const (
@@ -29,11 +30,9 @@ type ClientConfig struct {
 	URL     string        // http or https, with host, without query; required
 	Token   string        // sent as Authorization: Bearer; empty sends none
 	Timeout time.Duration // of one whole call, waiting for a socket included; DefaultTimeout if 0
-	// Trace gives X-Request-Id and traceparent of a call; an empty one is not sent.
-	Trace func(ctx context.Context) (requestID, traceparent string)
 }
 
-// Client is a Bank over HTTP. It is safe for concurrent use, keeps at most 64
+// Client is a Bank over HTTP. A call is a step of its context's trace. It is safe for concurrent use, keeps at most 64
 // connections and never retries: that is settlement's decision.
 type Client struct {
 	cfg  ClientConfig
@@ -202,16 +201,8 @@ func (c *Client) dress(req *http.Request, hasBody bool) {
 	if c.cfg.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.cfg.Token)
 	}
-	if c.cfg.Trace == nil {
-		return
-	}
-	requestID, traceparent := c.cfg.Trace(req.Context())
-	// An id that is no header value must not cost the payment its call.
-	if visible(requestID) {
-		req.Header.Set("X-Request-Id", requestID)
-	}
-	if visible(traceparent) {
-		req.Header.Set("traceparent", traceparent)
+	if named := trace.From(req.Context()); named.Valid() {
+		req.Header.Set(trace.Header, named.Child().String())
 	}
 }
 

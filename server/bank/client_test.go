@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/trace"
 )
 
 var payment = bank.Instruction{Ref: "ref-1", Direction: bank.Withdrawal, Amount: 1250, Currency: "USD"}
@@ -191,26 +192,21 @@ func TestNobodyListens(t *testing.T) {
 }
 
 func TestRequestOnTheWire(t *testing.T) {
-	type key struct{}
 	var got *http.Request
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		got = r
 		says(200, executed)(w, r)
 	})
-	trace := func(ctx context.Context) (string, string) {
-		id, _ := ctx.Value(key{}).(string)
-		return id, "00-aa-bb-01"
-	}
-	c, err := bank.NewClient(bank.ClientConfig{URL: url + "/bank/", Token: "secret", Trace: trace})
+	c, err := bank.NewClient(bank.ClientConfig{URL: url + "/bank/", Token: "secret"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Submit(context.WithValue(t.Context(), key{}, "req-7"), payment); err != nil {
+	request := trace.New()
+	if _, err := c.Submit(trace.Into(t.Context(), request), payment); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"Authorization": "Bearer secret", "X-Request-Id": "req-7", "Traceparent": "00-aa-bb-01",
-		"Content-Type": "application/json",
+		"Authorization": "Bearer secret", "Content-Type": "application/json",
 	} {
 		if got.Header.Get(name) != want {
 			t.Errorf("%s is %q, want %q", name, got.Header.Get(name), want)
@@ -219,12 +215,16 @@ func TestRequestOnTheWire(t *testing.T) {
 	if got.Method != "POST" || got.URL.Path != "/bank/v1/payments" {
 		t.Errorf("sent %s %s", got.Method, got.URL.Path)
 	}
-	// A request id that is no header value is left out; the call goes on.
-	if _, err := c.Status(context.WithValue(t.Context(), key{}, "a\r\nb: c"), payment); err != nil {
+	step, ok := trace.Parse(got.Header.Get("Traceparent"))
+	if !ok || step.TraceID() != request.TraceID() || step == request {
+		t.Errorf("the call is %q, which is no step of %q", got.Header.Get("Traceparent"), request)
+	}
+	// What has no name is asked without one.
+	if _, err := c.Status(t.Context(), payment); err != nil {
 		t.Fatal(err)
 	}
-	if got.Header.Get("X-Request-Id") != "" || got.URL.Path != "/bank/v1/payments/ref-1" {
-		t.Errorf("sent %s with id %q", got.URL.Path, got.Header.Get("X-Request-Id"))
+	if named := got.Header.Values("Traceparent"); len(named) != 0 || got.URL.Path != "/bank/v1/payments/ref-1" {
+		t.Errorf("sent %s as %q", got.URL.Path, named)
 	}
 }
 

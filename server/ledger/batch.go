@@ -72,10 +72,10 @@ const (
 		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[])
 			AS n (id, balance, held, seq, as_of)
 		WHERE a.id = n.id`
-	insertPayments = `INSERT INTO payments (transfer_id, direction, external_ref, amount, currency, next_at)
-		SELECT transfer_id, direction, ref, amount, currency, $6
-		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[])
-			AS n (transfer_id, direction, ref, amount, currency)`
+	insertPayments = `INSERT INTO payments (transfer_id, direction, external_ref, amount, currency, trace, next_at)
+		SELECT transfer_id, direction, ref, amount, currency, trace, $7
+		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+			AS n (transfer_id, direction, ref, amount, currency, trace)`
 	settlePayments = `WITH settled AS (
 			UPDATE payments p SET state = n.state, bank_ref = n.bank_ref, last_error = n.note,
 				next_at = NULL, lease_until = NULL, updated_at = clock_timestamp()
@@ -268,15 +268,15 @@ func (b *book) queueAccounts(queue *pgx.Batch) {
 func (b *book) queuePayments(queue *pgx.Batch) {
 	if len(b.opened) > 0 {
 		var (
-			ids                          [][16]byte
-			directions, refs, currencies []string
-			amounts                      []int64
+			ids                                  [][16]byte
+			directions, refs, currencies, traces []string
+			amounts                              []int64
 		)
 		for _, p := range b.opened {
 			ids, directions, refs = append(ids, p.transfer), append(directions, string(p.kind)), append(refs, p.externalRef())
-			amounts, currencies = append(amounts, p.amount), append(currencies, p.currency)
+			amounts, currencies, traces = append(amounts, p.amount), append(currencies, p.currency), append(traces, p.trace)
 		}
-		queue.Queue(insertPayments, ids, directions, refs, amounts, currencies, b.now)
+		queue.Queue(insertPayments, ids, directions, refs, amounts, currencies, traces, b.now)
 	}
 	if len(b.settled) > 0 {
 		var (

@@ -164,7 +164,7 @@ func (b *book) hold(c *command) outcome {
 	}
 	b.note(t)
 	if kind == KindWithdrawal {
-		b.opened = append(b.opened, newPayment(t))
+		b.opened = append(b.opened, newPayment(t, c.trace))
 	}
 	return done(t, false)
 }
@@ -175,7 +175,7 @@ func (b *book) deposit(c *command) outcome {
 		return b.refuse(t, code)
 	}
 	b.note(t)
-	b.opened = append(b.opened, newPayment(t))
+	b.opened = append(b.opened, newPayment(t, c.trace))
 	return done(t, false)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/trace"
 )
 
 // Bounds on what a caller may ask.
@@ -32,7 +33,8 @@ type Order struct {
 	Payee     uuid.UUID // whose wallet receives; Transfer and Authorise only
 	Amount    money.Amount
 	Memo      string
-	ExpiresAt time.Time // Authorise only; at most MaxAuthorization ahead, DefaultAuthorization if zero
+	ExpiresAt time.Time     // Authorise only; at most MaxAuthorization ahead, DefaultAuthorization if zero
+	Trace     trace.Context // kept with the payment that the order opens, if any; no part of what the key stands for
 }
 
 // FollowUp asks for something about an earlier transfer. Whether the owner may
@@ -88,6 +90,7 @@ type command struct {
 	target    uuid.UUID
 	memo      string
 	expiresAt time.Time
+	trace     trace.Context // of the order
 	settle    Settlement
 
 	// unsure: an earlier try may have been committed without our hearing of it.
@@ -214,7 +217,7 @@ func (l *Ledger) prepare(ctx context.Context, op operation, o Order) (*command, 
 	if err := checkOrder(op, o, time.Now()); err != nil {
 		return nil, err
 	}
-	c := &command{op: op, owner: o.Owner, key: o.Key, amount: o.Amount, memo: o.Memo}
+	c := &command{op: op, owner: o.Owner, key: o.Key, amount: o.Amount, memo: o.Memo, trace: o.Trace}
 	if fault.Planted("key_ignored") {
 		c.key += "~" + uuid.NewString()
 	}

@@ -1,6 +1,10 @@
 package ledger
 
-import "github.com/google/uuid"
+import (
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/trace"
+)
 
 // PaymentState is where the bank's side of a deposit or withdrawal stands;
 // migrations/0002_payments.sql draws the way between them.
@@ -27,12 +31,13 @@ type payment struct {
 	state    PaymentState
 	bankRef  string
 	note     string
+	trace    string // traceparent of the order
 }
 
-func newPayment(t *Transfer) *payment {
+func newPayment(t *Transfer, order trace.Context) *payment {
 	return &payment{
 		transfer: t.ID, kind: t.Kind, amount: t.Amount.Minor, currency: string(t.Amount.Currency),
-		state: PaymentPending,
+		state: PaymentPending, trace: order.String(),
 	}
 }
 

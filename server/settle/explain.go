@@ -20,6 +20,7 @@ type Line struct {
 // Story is all that happened to a transfer, in order, and how it goes on.
 type Story struct {
 	Lines    []Line
+	TraceID  string // of the request that a payment came with, under which the bank is asked; "" without one
 	WaitsFor string
 	Next     string // who acts next
 }
@@ -69,6 +70,7 @@ func (s *Settler) explainPayment(ctx context.Context, t ledger.Transfer, story *
 	if t.Kind == ledger.KindWithdrawal && t.State != ledger.Refused {
 		story.add(t.CreatedAt, "held: %s until the bank has answered", t.Amount)
 	}
+	story.TraceID = p.TraceID
 	story.add(p.CreatedAt, "payment written down under the reference %s, before the bank was asked", p.Instruction.Ref)
 	log, err := s.Log(ctx, t.ID)
 	if err != nil {

@@ -101,7 +101,7 @@ func (j *Janitor) redrive(ctx context.Context) error {
 			defer j.leave()
 			_ = fault.Point("janitor.drive")
 			if _, err := j.settler.drive(ctx, c); err != nil {
-				j.log.Warn("payment left for a later round", "transfer", c.transfer, "error", err)
+				c.named(j.log).Warn("payment left for a later round", "error", err)
 			}
 		})
 	}

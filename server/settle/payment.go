@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/fault"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/trace"
 )
 
 // claim is the right to work on a payment until its lease ends or its fence is
@@ -24,20 +26,28 @@ type claim struct {
 	attempts    int // this one included
 	age         time.Duration
 	unconfirmed string // what Submit answered at an earlier attempt, if Status has not said so yet
+	trace       trace.Context
 }
 
-const claimColumns = `transfer_id, direction, external_ref, amount, currency, fence, attempts, unconfirmed,
+const claimColumns = `transfer_id, direction, external_ref, amount, currency, fence, attempts, unconfirmed, trace,
 	EXTRACT(EPOCH FROM clock_timestamp() - created_at)::float8`
 
 func scanClaim(row pgx.CollectableRow) (claim, error) {
 	var (
-		c   claim
-		age float64
+		c      claim
+		traced string
+		age    float64
 	)
 	err := row.Scan(&c.transfer, &c.instruction.Direction, &c.instruction.Ref, &c.instruction.Amount,
-		&c.instruction.Currency, &c.fence, &c.attempts, &c.unconfirmed, &age)
+		&c.instruction.Currency, &c.fence, &c.attempts, &c.unconfirmed, &traced, &age)
 	c.age = time.Duration(age * float64(time.Second))
+	c.trace, _ = trace.Parse(traced)
 	return c, err
+}
+
+// named has a log's lines say which payment they are about, and in whose name it is made.
+func (c claim) named(log *slog.Logger) *slog.Logger {
+	return log.With("transfer", c.transfer, "trace_id", c.trace.TraceID())
 }
 
 // bounded is the context of one statement. It outlives ctx, so that a worker that is
@@ -199,7 +209,7 @@ func (s *Settler) review(ctx context.Context, c claim, cause string, why error) 
 	}
 	_ = fault.Point("settle.reviewed")
 	if tag.RowsAffected() == 1 { // and not taken over meanwhile
-		s.log.Error("payment needs review", "transfer", c.transfer, "cause", cause, "attempts", c.attempts, "age", c.age, "error", why)
+		c.named(s.log).Error("payment needs review", "cause", cause, "attempts", c.attempts, "age", c.age, "error", why)
 		s.config.Metrics.review(cause)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/trace"
 )
 
 // Errors that an operator can run into.
@@ -32,24 +33,30 @@ type Payment struct {
 	LeaseUntil  time.Time // zero where nobody is at it
 	BankRef     string
 	LastError   string
+	TraceID     string // of the request that it came with; "" of an old one
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 }
 
 const paymentColumns = `transfer_id, external_ref, direction, amount, currency, state, attempts, fence,
-	next_at, lease_until, bank_ref, last_error, created_at, updated_at`
+	next_at, lease_until, bank_ref, last_error, trace, created_at, updated_at`
 
 func scanPayment(row pgx.CollectableRow) (p Payment, err error) {
-	var next, lease *time.Time
+	var (
+		next, lease *time.Time
+		traced      string
+	)
 	err = row.Scan(&p.Transfer, &p.Instruction.Ref, &p.Instruction.Direction, &p.Instruction.Amount,
 		&p.Instruction.Currency, &p.State, &p.Attempts, &p.Fence, &next, &lease, &p.BankRef, &p.LastError,
-		&p.CreatedAt, &p.UpdatedAt)
+		&traced, &p.CreatedAt, &p.UpdatedAt)
 	if next != nil {
 		p.NextAt = *next
 	}
 	if lease != nil {
 		p.LeaseUntil = *lease
 	}
+	named, _ := trace.Parse(traced)
+	p.TraceID = named.TraceID()
 	return p, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/fault"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/trace"
 )
 
 // Config of a Settler; Pool, Ledger and Bank are required. A zero field takes
@@ -96,7 +97,7 @@ type Settler struct {
 func New(config Config) *Settler {
 	config = config.withDefaults()
 	b := &breaker{after: config.BreakerAfter, metrics: config.Metrics, now: time.Now}
-	return &Settler{config.Pool, config.Ledger, config.Bank, config.Logger, b, config}
+	return &Settler{config.Pool, config.Ledger, timedBank{config.Bank, config.Metrics}, config.Logger, b, config}
 }
 
 // SettleOne claims a payment and carries it as far as the bank lets it. A payment
@@ -121,6 +122,7 @@ func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (again time
 // drive asks the bank about a claimed payment and carries the answer out. When ctx
 // ends first, the payment is handed over: it falls due at once.
 func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err error) {
+	ctx = trace.Into(ctx, c.trace) // the bank is asked in the name of the request that the payment came with
 	held, release := s.keepLease(ctx, c)
 	defer release()
 	reply := s.ask(held, c)
@@ -145,12 +147,12 @@ func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err 
 		reply.what, reply.err = loggedStopped, errors.New("the worker was stopped")
 		return 0, s.postpone(ctx, c, 0, reply)
 	case held.Err() != nil:
-		s.log.Warn("payment was taken over while the bank was asked", "transfer", c.transfer)
+		c.named(s.log).Warn("payment was taken over while the bank was asked")
 		return 0, nil
 	case final(reply.err) && c.attempts >= s.config.MaxAttempts:
-		return 0, s.giveUp(ctx, c, "contradiction", reply)
+		return 0, s.giveUp(ctx, c, causeContradiction, reply)
 	case errors.Is(reply.err, bank.CodeInvalid): // never sent, and never will be
-		return 0, s.giveUp(ctx, c, "invalid", reply)
+		return 0, s.giveUp(ctx, c, causeInvalid, reply)
 	}
 	return s.again(ctx, c, reply)
 }
@@ -190,6 +192,7 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 	if err == nil {
 		if !result.Replayed {
 			s.config.Metrics.settled(c, answer.Outcome, result.Transfer)
+			c.named(s.log).Debug("payment settled", "outcome", answer.Outcome, "attempts", c.attempts)
 		}
 		return nil
 	}
@@ -197,11 +200,11 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 	switch {
 	case known == nil:
 	case known.Code == ledger.Fenced:
-		s.log.Warn("payment was taken over while the bank answered", "transfer", c.transfer)
+		c.named(s.log).Warn("payment was taken over while the bank answered")
 		return nil
 	case known.Code == ledger.SettlementConflicts:
 		// It is settled for good, so there is nothing to put up: only to tell.
-		s.log.Error("the bank says the opposite of what it said before", "transfer", c.transfer, "now", answer.Outcome)
+		c.named(s.log).Error("the bank says the opposite of what it said before", "now", answer.Outcome)
 		s.config.Metrics.review(string(known.Code))
 		told := fmt.Errorf("it is settled, and the bank now says: %s", answer.Outcome)
 		return errors.Join(s.note(ctx, c, loggedContradiction, told.Error()), s.record(ctx, difference(c, AnswersDiffer, told), nil))
@@ -216,10 +219,10 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 // when it has been tried often and long enough.
 func (s *Settler) again(ctx context.Context, c claim, r reply) (time.Duration, error) {
 	if c.attempts >= s.config.MaxAttempts && c.age >= s.config.MaxAge {
-		return 0, s.giveUp(ctx, c, "exhausted", r)
+		return 0, s.giveUp(ctx, c, causeExhausted, r)
 	}
 	delay := s.delay(c.attempts, c.age)
-	s.log.Warn("payment outcome unknown, asking again", "transfer", c.transfer, "attempts", c.attempts, "in", delay, "error", r.err)
+	c.named(s.log).Warn("payment outcome unknown, asking again", "attempts", c.attempts, "in", delay, "error", r.err)
 	s.config.Metrics.unknown()
 	return delay, s.postpone(ctx, c, delay, r)
 }

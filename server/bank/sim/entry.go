@@ -23,9 +23,10 @@ type Entry struct {
 	Seq int64 `json:"seq"` // 1, 2, 3 … without gaps
 	bank.Instruction
 	Status  Status    `json:"status"`
-	Reason  string    `json:"reason,omitempty"` // of a rejection
-	At      time.Time `json:"at"`               // UTC
-	BankRef string    `json:"bank_ref"`         // unique
+	Reason  string    `json:"reason,omitempty"`   // of a rejection
+	At      time.Time `json:"at"`                 // UTC
+	BankRef string    `json:"bank_ref"`           // unique
+	TraceID string    `json:"trace_id,omitempty"` // of the call that it was made in
 }
 
 // answer is the body of POST and GET /v1/payments.
@@ -66,10 +67,10 @@ func parseEntry(line []byte) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.Only("seq", "ref", "direction", "amount", "currency", "status", "reason", "at", "bank_ref")
+	f.Only("seq", "ref", "direction", "amount", "currency", "status", "reason", "at", "bank_ref", "trace_id")
 	e := &Entry{Seq: f.Int("seq"), Instruction: readInstruction(f)}
 	e.Status, e.Reason = Status(f.Text("status")), f.OptionalText("reason")
-	e.At, e.BankRef = f.Time("at"), f.Text("bank_ref")
+	e.At, e.BankRef, e.TraceID = f.Time("at"), f.Text("bank_ref"), f.OptionalText("trace_id")
 	if err := f.Err(); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/trace"
 )
 
 const (
@@ -64,11 +65,17 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	traceID := s.heard(r, in.Ref)
 	p := s.faults.Load().planFor(s.cfg.Seed, opSubmit, in.Ref, s.book.countSubmit(in.Ref))
 	if !s.endure(w, p) {
 		return
 	}
-	e, first, err := s.book.execute(in, s.decide(in))
+	decide := s.decide(in)
+	e, first, err := s.book.execute(in, func(seq int64) *Entry {
+		entry := decide(seq)
+		entry.TraceID = traceID
+		return entry
+	})
 	if err != nil {
 		s.refuse(w, err)
 		return
@@ -81,6 +88,13 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	s.tell(w, r, e, p.lie)
+}
+
+// heard notes in whose name a call is made; "" if it does not say.
+func (s *Server) heard(r *http.Request, ref string) (traceID string) {
+	named, _ := trace.Parse(r.Header.Get(trace.Header))
+	s.cfg.Log.Debug("mock bank is asked", "method", r.Method, "ref", ref, "trace_id", named.TraceID())
+	return named.TraceID()
 }
 
 // tell answers about an entry. A lie is written down before it is told, unless there
@@ -127,6 +141,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, "ref must be 1 to 64 of A-Z a-z 0-9 _ -")
 		return
 	}
+	s.heard(r, ref)
 	var p plan
 	if attempt := s.book.countStatus(ref); attempt > 0 {
 		p = s.faults.Load().planFor(s.cfg.Seed, opStatus, ref, attempt)
@@ -159,7 +174,7 @@ func (s *Server) statement(w http.ResponseWriter, r *http.Request) {
 	}{Entries: []Entry{}, Next: after}
 	for _, e := range s.book.page(after, int(limit)) {
 		line := *e
-		line.Reason = "" // not part of a statement, and keeps a page below the client's bound
+		line.Reason, line.TraceID = "", "" // not part of a statement, and keeps a page below the client's bound
 		page.Entries, page.Next = append(page.Entries, line), line.Seq
 	}
 	writeJSON(w, http.StatusOK, page)

@@ -1,0 +1,78 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/JDevAman/kizo/trace"
+)
+
+// One call is one piece of work, and each attempt a step of it; another call is another.
+func TestAttemptsShareATrace(t *testing.T) {
+	var steps []trace.Context
+	noting := func(answer http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			named, _ := trace.Parse(r.Header.Get("traceparent"))
+			steps = append(steps, named)
+			answer(w, r)
+		}
+	}
+	remote := newRemote(t, noting(says(503, Unavailable)), noting(page(502)), noting(wallets), noting(wallets), noting(says(404, RouteNotFound)))
+	k, _ := dial(t, remote.URL, StaticToken("token"))
+	for range 2 {
+		if _, err := k.Wallets(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if steps[0].TraceID() != steps[1].TraceID() || steps[1].TraceID() != steps[2].TraceID() || !steps[0].Valid() {
+		t.Errorf("three attempts of one call are %v", steps[:3])
+	}
+	if steps[0] == steps[1] || steps[1] == steps[2] {
+		t.Errorf("two attempts are one step: %v", steps[:3])
+	}
+	if steps[3].TraceID() == steps[0].TraceID() {
+		t.Errorf("two calls are one piece of work: %v", steps)
+	}
+
+	// Within the work of somebody else, it is a step of that, also where it fails.
+	theirs := trace.New()
+	_, err := k.Wallets(trace.Into(t.Context(), theirs))
+	var refused *Error
+	if !errors.As(err, &refused) || refused.TraceID != theirs.TraceID() || steps[4].TraceID() != theirs.TraceID() {
+		t.Errorf("got %+v; sent as %q, want %q", err, steps[4], theirs)
+	}
+}
+
+func TestNoAnswerNamesItsTrace(t *testing.T) {
+	remote := newRemote(t, hangsUp)
+	k, _ := dial(t, remote.URL, StaticToken("token"))
+	_, err := k.Wallets(t.Context())
+	var unreached *Unreachable
+	if !errors.As(err, &unreached) || len(unreached.TraceID) != 32 {
+		t.Errorf("got %+v", err)
+	}
+}
+
+func TestAStreamIsTraced(t *testing.T) {
+	heard := make(chan string, 1)
+	remote := newRemote(t, func(w http.ResponseWriter, r *http.Request) {
+		heard <- r.Header.Get("traceparent")
+		w.Header().Set("Content-Type", "text/event-stream")
+	})
+	k, _ := dial(t, remote.URL, StaticToken("token"))
+	named := trace.New()
+	stream, err := k.Events(trace.Into(context.Background(), named), EventOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if step, _ := trace.Parse(<-heard); step.TraceID() != named.TraceID() {
+		t.Errorf("the stream is %q, want a step of %q", step, named)
+	}
+	if _, err := stream.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("got %v", err)
+	}
+}

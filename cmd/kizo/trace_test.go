@@ -1,0 +1,58 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/trace"
+)
+
+// What kizo retry finishes is still the work of the command that began it.
+func TestRetryIsTheSameWork(t *testing.T) {
+	var steps []trace.Context
+	noting := func(answer http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			named, _ := trace.Parse(r.Header.Get("traceparent"))
+			steps = append(steps, named)
+			answer(w, r)
+		}
+	}
+	s := newTroubled(t, noting(answerCode(500, client.Internal)), noting(answerTransfer(201, "posted", "")))
+	w := newWorld(t, s.Server)
+	w.env["TRACEPARENT"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	w.expect(exitUnknown, "transfer", "@bob", "1", "--idempotency-key", "k", "--verbose")
+	contains(t, &w.err, "trace: 0af7651916cd43dd8448eb211c80319c")
+	delete(w.env, "TRACEPARENT")
+	w.expect(exitDone, "retry", "k")
+	if len(steps) != 2 || steps[0].TraceID() != "0af7651916cd43dd8448eb211c80319c" || steps[1].TraceID() != steps[0].TraceID() {
+		t.Errorf("sent as %v", steps)
+	}
+}
+
+// An error names its trace where it names its request, and each command begins a trace of its own.
+func TestErrorsNameTheirTrace(t *testing.T) {
+	s := newTroubled(t, answerCode(503, client.OutcomeUnknown))
+	w := newWorld(t, s.Server)
+	w.env["TRACEPARENT"] = "not a traceparent"
+	seen := map[string]bool{}
+	for range 2 {
+		w.expect(exitUnknown, "transfer", "@bob", "1", "--json")
+		var told struct {
+			TraceID string `json:"trace_id"`
+		}
+		if err := json.Unmarshal(w.err.Bytes(), &told); err != nil || len(told.TraceID) != 32 {
+			t.Errorf("%v: %s", err, &w.err)
+		}
+		seen[told.TraceID] = true
+	}
+	if len(seen) != 2 {
+		t.Errorf("two commands have the traces %v", seen)
+	}
+	w.expect(exitUnknown, "transfer", "@bob", "1")
+	if text := w.err.String(); strings.Count(text, "  trace: ") != 1 {
+		t.Errorf("a server's own trouble names its trace once:\n%s", text)
+	}
+}

@@ -1,0 +1,151 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/settle"
+)
+
+// outside is what Redis and the database have to say about settlement, and what the
+// last audit found: for operators' snapshots, and as metrics. Neither waits for a
+// Redis or a database that hangs.
+type outside struct {
+	queues   lookout[queuesView]
+	findings lookout[settle.Findings]
+
+	mu    sync.Mutex
+	audit *api.AuditSnapshot // the last that was made here
+}
+
+type queuesView struct {
+	queues  []settle.QueueStats
+	workers settle.WorkerStats
+}
+
+// lookedAt is less than the second from one snapshot to the next.
+const lookedAt = 500 * time.Millisecond
+
+func newOutside(queues *settle.Queues, settler *settle.Settler) *outside {
+	return &outside{
+		queues: lookout[queuesView]{moment: lookedAt, ask: func(context.Context) (queuesView, error) { // asynq has bounds of its own
+			stats, err := queues.Stats()
+			workers, noWorkers := queues.Workers()
+			return queuesView{stats, workers}, errors.Join(err, noWorkers)
+		}},
+		findings: lookout[settle.Findings]{moment: lookedAt, ask: settler.Findings},
+	}
+}
+
+func (o *outside) audited(r ledger.Report) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.audit = &api.AuditSnapshot{At: r.At.UTC(), Ok: r.OK()}
+}
+
+func (o *outside) lastAudit() *api.AuditSnapshot {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.audit
+}
+
+// look asks both at once; what gives no answer is nil.
+func (o *outside) look(ctx context.Context, tolerated time.Duration) (queues *queuesView, findings *settle.Findings) {
+	var asked sync.WaitGroup
+	asked.Go(func() {
+		if view, ok := o.queues.look(ctx, tolerated); ok {
+			queues = &view
+		}
+	})
+	if found, ok := o.findings.look(ctx, tolerated); ok {
+		findings = &found
+	}
+	asked.Wait()
+	return queues, findings
+}
+
+var (
+	redisUp         = describe("kizo_redis_up", "1 if Redis says how its queues are. Without it, money moves and the janitor settles.")
+	queueTasks      = describe("kizo_queue_tasks", "Tasks in a queue.", "queue", "state")
+	queueOldest     = describe("kizo_queue_oldest_seconds", "Age of the oldest task that waits to be worked on.", "queue")
+	queuePaused     = describe("kizo_queue_paused", "1 while an operator lets no task start.", "queue")
+	queueProcessed  = describe("kizo_queue_processed_total", "Tasks that were worked on.", "queue")
+	queueFailed     = describe("kizo_queue_failed_total", "Tasks that failed.", "queue")
+	workerProcesses = describe("kizo_worker_processes", "Processes that work on the queues, as Redis knows them.")
+	workerSlots     = describe("kizo_worker_slots", "Tasks that they can work on at once.")
+	workersBusy     = describe("kizo_worker_slots_busy", "Tasks that they work on now.")
+
+	databaseUp       = describe("kizo_database_up", "1 if the database answers.")
+	paymentsOverdue  = describe("kizo_payments_overdue", "Payments past their time by more than the janitor's patience; counted up to 10,000.")
+	paymentsInReview = describe("kizo_payments_in_review", "Payments that wait for an operator's decision; counted up to 10,000.")
+	differencesKnown = describe("kizo_bank_differences_known", "Differences between the bank's books and ours, ever; counted up to 10,000.")
+
+	auditOK   = describe("kizo_audit_ok", "1 if the last audit that this process made found every invariant kept; absent before one.")
+	auditTime = describe("kizo_audit_timestamp_seconds", "When that audit was made.")
+)
+
+const (
+	scrapeWaits   = time.Second      // for answers
+	scrapeAccepts = 15 * time.Second // how old they may be: about a scrape's interval
+)
+
+// Describe makes it a Collector.
+func (o *outside) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		redisUp, queueTasks, queueOldest, queuePaused, queueProcessed, queueFailed, workerProcesses, workerSlots, workersBusy,
+		databaseUp, paymentsOverdue, paymentsInReview, differencesKnown, auditOK, auditTime,
+	} {
+		out <- d
+	}
+}
+
+// Collect gives what is known; what is not known is absent, never 0.
+func (o *outside) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeWaits)
+	defer cancel()
+	queues, findings := o.look(ctx, scrapeAccepts)
+	gauge(out, redisUp, oneIf(queues != nil))
+	if queues != nil {
+		queues.collect(out)
+	}
+	gauge(out, databaseUp, oneIf(findings != nil))
+	if findings != nil {
+		gauge(out, paymentsOverdue, float64(findings.Overdue))
+		gauge(out, paymentsInReview, float64(findings.NeedsReview))
+		gauge(out, differencesKnown, float64(findings.Differences))
+	}
+	if audit := o.lastAudit(); audit != nil {
+		gauge(out, auditOK, oneIf(audit.Ok))
+		gauge(out, auditTime, float64(audit.At.UnixMilli())/1000)
+	}
+}
+
+func (v queuesView) collect(out chan<- prometheus.Metric) {
+	for _, q := range v.queues {
+		for state, n := range map[string]int{
+			"pending": q.Pending, "active": q.Active, "scheduled": q.Scheduled, "retry": q.Retry, "archived": q.Archived, "completed": q.Completed,
+		} {
+			gauge(out, queueTasks, float64(n), q.Name, state)
+		}
+		gauge(out, queueOldest, q.Latency.Seconds(), q.Name)
+		gauge(out, queuePaused, oneIf(q.Paused), q.Name)
+		counter(out, queueProcessed, float64(q.ProcessedTotal), q.Name)
+		counter(out, queueFailed, float64(q.FailedTotal), q.Name)
+	}
+	gauge(out, workerProcesses, float64(v.workers.Servers))
+	gauge(out, workerSlots, float64(v.workers.Slots))
+	gauge(out, workersBusy, float64(v.workers.Busy))
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,62 @@
+package settle
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/bank/sim"
+	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/trace"
+)
+
+// A payment is spoken of, and the bank asked, in the name of the request that first brought its key.
+func TestPaymentKeepsItsTrace(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice := h.user(0)
+	first, again := trace.New(), trace.New()
+	order := ledger.Order{Owner: alice, Key: uuid.NewString(), Amount: usd(1_00), Trace: first}
+	opened, err := h.OpenDeposit(t.Context(), order)
+	h.must(err)
+	order.Trace = again
+	replay, err := h.OpenDeposit(t.Context(), order)
+	h.must(err)
+	if !replay.Replayed || replay.Transfer.ID != opened.Transfer.ID {
+		t.Fatalf("another trace makes another order: %+v", replay)
+	}
+
+	var log bytes.Buffer
+	s := h.settler(func(c *Config) {
+		c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	h.weather(sim.Faults{Fail: 1})
+	_, _, err = s.SettleOne(t.Context(), opened.Transfer.ID)
+	h.must(err)
+	h.weather(sim.Faults{})
+	eventually(t, "the deposit is settled", func() bool {
+		_, _, err := s.SettleOne(t.Context(), opened.Transfer.ID)
+		h.must(err)
+		return h.transfer(alice, opened.Transfer.ID).State == ledger.Posted
+	})
+	for _, line := range []string{"outcome unknown", "payment settled"} {
+		if !strings.Contains(log.String(), line) {
+			t.Errorf("the log does not say %q:\n%s", line, &log)
+		}
+	}
+	for line := range strings.Lines(log.String()) {
+		if !strings.Contains(line, "trace_id="+first.TraceID()) {
+			t.Errorf("a line without its trace: %s", line)
+		}
+	}
+	p, err := s.Payment(t.Context(), opened.Transfer.ID)
+	h.must(err)
+	entries, err := sim.ReadJournal(h.journal)
+	h.must(err)
+	if p.TraceID != first.TraceID() || len(entries) != 1 || entries[0].TraceID != first.TraceID() {
+		t.Errorf("kept %q, the bank noted %+v; want %s", p.TraceID, entries, first.TraceID())
+	}
+}

@@ -1,0 +1,152 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/bank/sim"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+	"github.com/JDevAman/kizo/server/embedded/redistest"
+	"github.com/JDevAman/kizo/trace"
+)
+
+// watchedBank is the mock bank, and under which traces it was asked about payments.
+type watchedBank struct {
+	url, journal string
+
+	mu    sync.Mutex
+	asked []trace.Context
+}
+
+func newWatchedBank(t *testing.T) *watchedBank {
+	t.Helper()
+	b := &watchedBank{journal: filepath.Join(t.TempDir(), "bank.jsonl")}
+	bank, err := sim.New(sim.Config{Journal: b.journal})
+	must(t, err)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/payments") {
+			named, _ := trace.Parse(r.Header.Get("traceparent"))
+			b.mu.Lock()
+			b.asked = append(b.asked, named)
+			b.mu.Unlock()
+		}
+		bank.Handler().ServeHTTP(w, r)
+	}))
+	b.url = web.URL
+	t.Cleanup(func() {
+		web.Close()
+		must(t, bank.Close())
+	})
+	return b
+}
+
+// wantTrace checks every call about payments, of which there are at least two: Submit, and Status to
+// confirm it. No two are the same step.
+func (b *watchedBank) wantTrace(t *testing.T, traceID string) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	steps := map[trace.Context]bool{}
+	for _, named := range b.asked {
+		if named.TraceID() != traceID {
+			t.Errorf("the bank is asked as %q, want %s", named, traceID)
+		}
+		steps[named] = true
+	}
+	if len(steps) < 2 || len(steps) != len(b.asked) {
+		t.Errorf("%d calls, %d different", len(b.asked), len(steps))
+	}
+}
+
+// From the shell that runs kizo to the bank, by way of a kizod that only takes the request and another
+// that only settles: the payment's row is all that they share.
+func TestTraceFromShellToBank(t *testing.T) {
+	t.Parallel()
+	kizo := filepath.Join(t.TempDir(), "kizo")
+	if out, err := exec.Command("go", "build", "-o", kizo, "../cmd/kizo").CombinedOutput(); err != nil {
+		t.Fatalf("build kizo: %v\n%s", err, out)
+	}
+	for role, withRedis := range map[server.Role]bool{server.RoleWorker: true, server.RoleJanitor: false} {
+		t.Run(string(role), func(t *testing.T) {
+			t.Parallel()
+			bank := newWatchedBank(t)
+			intake := config(t, pgtest.New(t).AppURL)
+			intake.BankURL = bank.url
+			if withRedis {
+				redis := redistest.New(t)
+				intake.Redis = asynq.RedisClientOpt{Network: redis.Network(), Addr: redis.Addr()}
+			}
+			settling := intake
+			settling.Roles = []server.Role{role}
+			api := start(t, intake)
+			alice := signUp(t, api.URL(), "alice")
+
+			const traceID = "0af7651916cd43dd8448eb211c80319c"
+			run := func(args ...string) string {
+				t.Helper()
+				command := exec.Command(kizo, args...)
+				home := t.TempDir()
+				command.Env = []string{"HOME=" + home, "KIZO_SERVER=" + api.URL(), "KIZO_TOKEN=" + alice.token,
+					"TRACEPARENT=00-" + traceID + "-b7ad6b7169203331-01"}
+				var stderr strings.Builder
+				command.Stderr = &stderr
+				out, err := command.Output()
+				if err != nil {
+					t.Fatalf("kizo %s: %v\n%s", args, err, &stderr)
+				}
+				return string(out) + stderr.String()
+			}
+			said := run("deposit", "100", "--wait=0", "--json=id", "--verbose")
+			wantWords(t, said, "trace: "+traceID)
+			var deposit struct{ ID string }
+			must(t, json.NewDecoder(strings.NewReader(said)).Decode(&deposit))
+
+			start(t, settling)
+			eventually(t, "the deposit is settled", func() bool {
+				a, err := send(http.MethodGet, api.URL()+"/v1/transfers/"+deposit.ID, alice.token, "", nil, nil)
+				return err == nil && a.field("state") == "posted"
+			})
+			bank.wantTrace(t, traceID)
+			entries, err := sim.ReadJournal(bank.journal)
+			if err != nil || len(entries) != 1 || entries[0].TraceID != traceID {
+				t.Errorf("the bank's journal: %+v, %v", entries, err)
+			}
+			wantWords(t, run("explain", deposit.ID), "trace\t"+traceID)
+			wantWords(t, run("explain", deposit.ID, "--json"), fmt.Sprintf(`"trace_id":%q`, traceID))
+		})
+	}
+}
+
+// A traceparent is believed to the letter or not at all.
+func TestTraceOfARequest(t *testing.T) {
+	t.Parallel()
+	s := start(t, config(t, pgtest.New(t).AppURL))
+	const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
+	for name, one := range map[string]struct {
+		sent []string
+		kept bool
+	}{
+		"good":       {[]string{"00-" + traceID + "-00f067aa0ba902b7-01"}, true},
+		"upper case": {[]string{"00-" + strings.ToUpper(traceID) + "-00f067aa0ba902b7-01"}, false},
+		"too long":   {[]string{"00-" + traceID + "-00f067aa0ba902b7-01-x"}, false},
+		"two":        {[]string{"00-" + traceID + "-00f067aa0ba902b7-01", "00-" + traceID + "-00f067aa0ba902b7-01"}, false},
+		"none":       {nil, false},
+	} {
+		a, err := send(http.MethodGet, s.URL()+"/v1/me", "", "", nil, http.Header{"Traceparent": one.sent})
+		must(t, err)
+		got, _ := a.field("trace_id").(string)
+		if (got == traceID) != one.kept || len(got) != 32 {
+			t.Errorf("%s: the problem is noted under %q", name, got)
+		}
+	}
+}
