@@ -57,6 +57,12 @@ func newBatchMetrics() *batchMetrics {
 	}
 }
 
+func lineGauge(l *ledger.Ledger) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kizo_ledger_line", Help: "Commands waiting for a batch.",
+	}, func() float64 { return float64(l.Waiting()) })
+}
+
 func (m *batchMetrics) observe(b ledger.BatchStats) {
 	m.size.Observe(float64(b.Commands))
 	m.seconds.Observe(b.Duration.Seconds())

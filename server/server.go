@@ -73,6 +73,8 @@ type Config struct {
 	// nobody is known at; 0 is no limit.
 	RateLimit, RateLimitAddress int
 
+	InFlight int // requests worked on at once, the others are sent away; api.DefaultInFlight when 0
+
 	ReviewAttempts int           // a payment tried so often and
 	ReviewAge      time.Duration // so old is left to an operator; 12 and 1 h when 0
 	DrainDelay     time.Duration // between "not ready" and no longer accepting
@@ -223,7 +225,7 @@ func (s *Server) assemble() error {
 
 	s.queues = settle.NewQueues(s.config.Redis)
 	s.outside = newOutside(s.queues, settler)
-	s.registry = newRegistry(s.config, databaseMetrics{s.pool}, s.outside, s.batches.size, s.batches.seconds)
+	s.registry = newRegistry(s.config, databaseMetrics{s.pool}, s.outside, s.batches.size, s.batches.seconds, lineGauge(s.ledger))
 	for _, room := range [][]prometheus.Collector{
 		settleMetrics.Collectors(), apiMetrics.Collectors(), authMetrics.Collectors(), limitMetrics.Collectors(),
 	} {
@@ -268,7 +270,7 @@ func (s *Server) newAPI(service *auth.Service, settler *settle.Settler, dispatch
 	audit := func(ctx context.Context) (ledger.Report, error) { return ledger.Audit(ctx, s.pool) }
 	return api.New(api.Config{
 		Ledger: s.ledger, Auth: service, Operations: &operations{settler, s.queues, audit, gauges}, Hint: dispatcher.Hint, Contract: kizo.Contract,
-		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: metrics, Limits: limits, Part: s.part(),
+		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: metrics, Limits: limits, Part: s.part(), InFlight: s.config.InFlight,
 	})
 }
 

@@ -50,6 +50,7 @@ var (
 	reviewAge   = setting{"review_after_age", "1h", false, "that is so old, is left to an operator", checkAge}
 	rateLimit   = setting{"rate_limit", "200", false, "requests a second of one user, and twice as many at once; 0 is no limit", checkRate}
 	rateAddress = setting{"rate_limit_address", "50", false, "the same of an address, while nobody is known: signing up and in, bad tokens", checkRate}
+	inFlight    = setting{"max_in_flight", "512", false, "requests worked on at once; others are told to come back", checkCount}
 	hashSlots   = setting{"hash_slots", "0", false, "passwords hashed at a time; 0 is half the processors", checkSlots}
 	drainDelay  = setting{"drain_delay", "0s", false, "time between failing /readyz and no longer accepting", checkDuration}
 	logFormat   = setting{"log_format", "", false, "text or json; text on a terminal if not said", oneOf("", "text", "json")}
@@ -122,7 +123,7 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 	r.file = path
 	known := []setting{
 		databaseURL, migrateURL, redisURL, bankURL, bankToken, bankCallbackSecret, bankAddress,
-		secretsFile, listen, opsListen, roles, currency, reviewTries, reviewAge, rateLimit, rateAddress, hashSlots, drainDelay, logFormat, logLevel,
+		secretsFile, listen, opsListen, roles, currency, reviewTries, reviewAge, rateLimit, rateAddress, hashSlots, inFlight, drainDelay, logFormat, logLevel,
 	}
 	for _, key := range fileKeys(path) {
 		if !slices.ContainsFunc(known, func(s setting) bool { return s.key == key }) {

@@ -42,6 +42,7 @@ func main() {
 		<-ctx.Done()
 		stop()
 	}()
+	tuneCollector()
 	err := root().ExecuteContext(ctx)
 	if err == nil {
 		return

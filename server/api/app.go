@@ -18,7 +18,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// Config of an API; all but Logger, Metrics, Limits and Part is required.
+// Config of an API; all but Logger, Metrics, Limits, Part and InFlight is required.
 type Config struct {
 	Ledger          *ledger.Ledger
 	Auth            *auth.Service
@@ -31,6 +31,7 @@ type Config struct {
 	Metrics         *Metrics
 	Limits          Limits
 	Part            Part
+	InFlight        int // requests worked on at once; DefaultInFlight when 0
 }
 
 // API is the HTTP side. It implements the interface generated from the contract.
@@ -53,6 +54,7 @@ type API struct {
 	recheck    time.Duration
 	board      *board
 	open       prometheus.Gauge // streams
+	admission  *admission
 }
 
 var _ StrictServerInterface = (*API)(nil)
@@ -73,6 +75,7 @@ func New(config Config) *API {
 	}
 	a.streams, a.endStreams = context.WithCancel(context.Background())
 	a.heartbeat, a.recheck, a.open = heartbeatEvery, recheckEvery, config.Metrics.streams
+	a.admission = config.Metrics.admission(config.InFlight)
 	a.board = newBoard(func(ctx context.Context) OpsSnapshot { return a.operations.Snapshot(ctx) }, config.Logger)
 	a.app = fiber.New(fiber.Config{
 		AppName:               "kizo",
@@ -80,8 +83,8 @@ func New(config Config) *API {
 		ReadTimeout:           10 * time.Second, // Fiber's default is none, for all three
 		WriteTimeout:          10 * time.Second,
 		IdleTimeout:           60 * time.Second,
-		Concurrency:           16 << 10,
-		Immutable:             true, // or a key kept past its handler changes under us
+		Concurrency:           16 << 10, // connections, most of which do nothing
+		Immutable:             true,     // or a key kept past its handler changes under us
 		ErrorHandler:          a.handleError,
 		DisableStartupMessage: true,
 		StrictRouting:         true,
@@ -89,6 +92,7 @@ func New(config Config) *API {
 		DisablePreParseMultipartForm: true,
 		CaseSensitive:                true,
 	})
+	a.app.Server().Handler = a.admission.guard(a.app.Server().Handler)
 	a.app.Use(identify, config.Metrics.observe, a.recoverPanic)
 	a.pages(config)
 	RegisterHandlers(guarded{

@@ -34,6 +34,9 @@ func (a *API) Routes() []fiber.Route { return a.app.GetRoutes(true) }
 // AddRoute makes a route without a contract.
 func (a *API) AddRoute(path string, handler fiber.Handler) { a.app.Get(path, handler) }
 
+// InFlight is how many requests are worked on.
+func (a *API) InFlight() int64 { return a.admission.inFlight.Load() }
+
 // SetPatience with one request; before Serve.
 func (a *API) SetPatience(d time.Duration) { a.patience = d }
 

@@ -23,6 +23,10 @@ var secondsBuckets = []float64{
 type Metrics struct {
 	seconds *prometheus.HistogramVec
 	streams prometheus.Gauge
+	shed    prometheus.Counter
+
+	admitted atomic.Pointer[admission] // whose requests are in flight
+	inFlight prometheus.GaugeFunc
 
 	// Looking a histogram up by its labels hashes them and locks; a request finds its
 	// own here. Neither methods, nor routes, nor statuses are many.
@@ -45,6 +49,17 @@ func NewMetrics() *Metrics {
 	}, []string{"method", "route", "status"}), streams: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kizo_event_streams", Help: "Streams of events that are open.",
 	})}
+	m.shed = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kizo_http_shed_total", Help: "Requests sent away at once, because too many were under way.",
+	})
+	m.inFlight = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kizo_http_in_flight", Help: "Requests under way, without streams and those who wait for the bank.",
+	}, func() float64 {
+		if a := m.admitted.Load(); a != nil {
+			return float64(a.inFlight.Load())
+		}
+		return 0
+	})
 	m.observers.Store(&map[answered]prometheus.Observer{})
 	return m
 }
@@ -54,7 +69,7 @@ func (m *Metrics) Seconds() prometheus.Collector { return m.seconds }
 
 // Collectors are what to register.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.seconds, m.streams}
+	return []prometheus.Collector{m.seconds, m.streams, m.shed, m.inFlight}
 }
 
 func (m *Metrics) observe(c *fiber.Ctx) error {

@@ -184,7 +184,7 @@ func (a *API) crossBorder(ctx context.Context, open func(context.Context, ledger
 		waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+a.patience)
 		defer cancel()
 		ctx = waiting
-		result.Transfer = a.awaitEnd(ctx, result.Transfer, wait)
+		a.admission.aside(func() { result.Transfer = a.awaitEnd(ctx, result.Transfer, wait) })
 	}
 	response, err = a.transferResponse(ctx, result)
 	return response, result.Transfer.State == ledger.Pending, err

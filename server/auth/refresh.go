@@ -34,6 +34,10 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client Clien
 	case err != nil:
 		return Tokens{}, User{}, fmt.Errorf("refresh: %w", err)
 	case turn.refused != nil:
+		if errors.Is(turn.refused, ErrRefreshReused) {
+			s.recall.learn(change{"session", turn.sessionID})
+			s.outlastLeases()
+		}
 		return Tokens{}, User{}, refreshRefused(turn.refused)
 	}
 	_ = fault.Point("auth.refreshed")
@@ -43,9 +47,10 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client Clien
 // rotation is what came of bringing a token: a new pair, or a refusal. That is
 // apart from an error, which says that nothing happened.
 type rotation struct {
-	tokens  Tokens
-	user    User
-	refused error
+	tokens    Tokens
+	user      User
+	refused   error
+	sessionID uuid.UUID // that a refusal is about
 }
 
 // The session's row is the lock of the whole family: of a hundred who bring the
@@ -86,7 +91,7 @@ func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Cli
 		if errors.Is(why, ErrRefreshReused) {
 			_, err = tx.Exec(ctx, sqlRevokeSession, f.sessionID, now, revokedReused)
 		}
-		return rotation{refused: why}, err
+		return rotation{refused: why, sessionID: f.sessionID}, err
 	}
 	if _, err := tx.Exec(ctx, sqlUseRefreshToken, hash, now); err != nil {
 		return rotation{}, fmt.Errorf("use refresh token: %w", err)

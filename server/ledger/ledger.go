@@ -109,6 +109,9 @@ func (l *Ledger) Close(ctx context.Context) error {
 	}
 }
 
+// Waiting is how many commands are in line.
+func (l *Ledger) Waiting() int { return len(l.line) }
+
 func orDefault(n, otherwise int) int {
 	if n == 0 {
 		return otherwise
