@@ -210,14 +210,13 @@ func (p *prometheus) query(expr string) (float64, error) {
 func (p *prometheus) eventually(expr string, ok func(float64) bool) {
 	p.t.Helper()
 	deadline := time.Now().Add(60 * time.Second)
-	last := math.NaN()
 	for {
 		value, err := p.query(expr)
 		if err == nil && ok(value) {
 			return
 		}
-		if last = value; time.Now().After(deadline) {
-			p.t.Fatalf("waited 60 s in vain for %s: %v, %v", expr, last, err)
+		if time.Now().After(deadline) {
+			p.t.Fatalf("waited 60 s in vain for %s: %v, %v", expr, value, err)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

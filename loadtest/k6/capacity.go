@@ -56,12 +56,12 @@ func signIn(ctx context.Context, client *http.Client, url string, user rig.User)
 	if err != nil {
 		return false, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/auth/login", bytes.NewReader(body)) //nolint:gosec // our own kizod
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/auth/login", bytes.NewReader(body))
 	if err != nil {
 		return false, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	response, err := client.Do(request) //nolint:gosec // our own kizod
+	response, err := client.Do(request)
 	if err != nil {
 		return false, err
 	}

@@ -31,7 +31,7 @@ func Spawn(program string, args, env []string, output string) (*Process, error) 
 		return nil, fmt.Errorf("open the log of %s: %w", program, err)
 	}
 	defer file.Close()                                                                            // the child has its own
-	p := &Process{cmd: exec.Command(program, args...), output: output, done: make(chan struct{})} //nolint:noctx,gosec // it ends by its handle, and is ours
+	p := &Process{cmd: exec.Command(program, args...), output: output, done: make(chan struct{})} //nolint:noctx // it ends by its handle, and is ours
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, file, file
 	p.cmd.SysProcAttr = diesWithParent()
 	started := make(chan error)
