@@ -28,6 +28,7 @@ reachable by a unix socket alone; Redis is redis-server if it is installed, and
 otherwise in memory. The data survives restarts.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			tuneRuntime()
 			read, err := readSettings(cmd, all...)
 			if err != nil {
 				return err

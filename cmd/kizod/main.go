@@ -42,7 +42,6 @@ func main() {
 		<-ctx.Done()
 		stop()
 	}()
-	tuneCollector()
 	err := root().ExecuteContext(ctx)
 	if err == nil {
 		return

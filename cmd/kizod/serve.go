@@ -34,6 +34,7 @@ like, each with any of the roles. A process with the role auth answers /v1/auth;
 with api and without auth answers everything else, and leaves passwords to the former.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			tuneRuntime()
 			read, err := readSettings(cmd, all...)
 			if err != nil {
 				return err

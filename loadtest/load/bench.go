@@ -36,7 +36,7 @@ func names() []string { return []string{"limits", "overload", "storm", "idle"} }
 
 func openBench(ctx context.Context, o options, out io.Writer) (*bench, error) {
 	uuid.EnableRandPool() // the generator's keys need to be different, not secret
-	r, err := rig.Start(ctx, rig.Config{Binary: o.binary, KizodArgs: o.kizodArgs, Log: out})
+	r, err := rig.Start(ctx, rig.Config{Binary: o.binary, Dir: o.keep, KizodArgs: o.kizodArgs, PostgresSettings: o.settings, Log: out})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -58,6 +60,9 @@ func limits(ctx context.Context, b *bench) error {
 			turn := turns[i]
 			if round%2 == 1 {
 				turn = turns[len(turns)-1-i]
+			}
+			if b.only != "" && !slices.Contains(strings.Split(b.only, ","), turn.name) {
+				continue
 			}
 			l := load{callers: b.connections, length: b.duration, make: turn.make}
 			if _, err := b.measure(ctx, turn.name, l, turn.posted); err != nil {

@@ -44,6 +44,9 @@ type options struct {
 	report      string // directory
 	profile     string // directory
 	kizodArgs   []string
+	settings    map[string]string // of PostgreSQL
+	only        string
+	keep        string
 }
 
 // longest bounds a whole run, whatever was asked for.
@@ -62,7 +65,7 @@ func main() {
 }
 
 func parse(args []string) (options, error) {
-	o := options{}
+	o := options{settings: map[string]string{}}
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	flags.StringVar(&o.scenario, "scenario", "limits", strings.Join(names(), ", "))
 	flags.DurationVar(&o.duration, "duration", 30*time.Second, "length of a measured phase")
@@ -76,6 +79,16 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.profile, "profile", "", "directory for a CPU profile of kizod in each phase over HTTP")
 	flags.Func("kizod-arg", "an argument for kizod serve; may be repeated", func(s string) error {
 		o.kizodArgs = append(o.kizodArgs, s)
+		return nil
+	})
+	flags.StringVar(&o.only, "only", "", "phases of limits to run, separated by commas (all when empty)")
+	flags.StringVar(&o.keep, "dir", "", "directory for everything, which is kept; a temporary one when empty")
+	flags.Func("set", "a PostgreSQL setting to try, as name=value; may be repeated", func(s string) error {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return errors.New("write it as name=value")
+		}
+		o.settings[name] = value
 		return nil
 	})
 	if err := flags.Parse(args); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,6 +103,9 @@ func (b *bench) mean(name string, of func(phase) float64) float64 {
 
 func (b *bench) ratio(of, to string, aim float64) {
 	rate := func(p phase) float64 { return p.PerSecond }
+	if math.IsNaN(b.mean(of, rate) / b.mean(to, rate)) {
+		return // one of them was left out
+	}
 	b.report.Ratios = append(b.report.Ratios, ratio{of, to, b.mean(of, rate) / b.mean(to, rate), aim, false})
 }
 
