@@ -70,18 +70,55 @@ func checkBody(c *fiber.Ctx) error {
 // deep nesting and text that is not Unicode: whatever two readers of the same
 // bytes could take for two different things.
 func decodeStrictly(body []byte, into any) error {
+	sent, ok := plainMembers(body)
+	if !ok {
+		var err error
+		if sent, err = anyMembers(body); err != nil {
+			return err
+		}
+	}
+	return sent.decode(into)
+}
+
+// anyMembers are the members of an object, whatever stands in it.
+func anyMembers(body []byte) (members, error) {
 	if err := checkTokens(body); err != nil {
-		return err
+		return nil, err
 	}
 	var sent map[string]json.RawMessage
 	if err := json.Unmarshal(body, &sent); err != nil {
-		return faultf(BodyMalformed, "", "the body must be a JSON object, in braces")
+		return nil, faultf(BodyMalformed, "", "the body must be a JSON object, in braces")
 	}
+	all := make(members, 0, len(sent))
+	for name, raw := range sent {
+		all = append(all, member{name, raw})
+	}
+	return all, nil
+}
+
+// members of a JSON object, each name once.
+type members []member
+
+type member struct {
+	name string
+	raw  []byte
+}
+
+func (m members) find(name string) ([]byte, bool) {
+	for _, one := range m {
+		if one.name == name {
+			return one.raw, true
+		}
+	}
+	return nil, false
+}
+
+func (m members) decode(into any) error {
 	var known []string
 	for field, value := range reflect.ValueOf(into).Elem().Fields() {
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		known = append(known, name)
-		raw, ok := sent[name]
+		raw, ok := m.find(name)
 		switch {
 		case !ok && !strings.Contains(options, "omitempty"):
 			return faultf(BodyMalformed, name, fmt.Sprintf("the field %q is missing", name))
@@ -92,10 +129,10 @@ func decodeStrictly(body []byte, into any) error {
 			return faultf(BodyMalformed, name, name+" must be "+plainType(value.Type()))
 		}
 	}
-	for name := range sent {
-		if !slices.Contains(known, name) {
+	for _, one := range m {
+		if !slices.Contains(known, one.name) {
 			return faultf(BodyMalformed, "", fmt.Sprintf("there is no field %q here: leave it out; there are %s",
-				shortened(name), strings.Join(known, ", ")))
+				shortened(one.name), strings.Join(known, ", ")))
 		}
 	}
 	return nil

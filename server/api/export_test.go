@@ -19,6 +19,26 @@ var (
 
 const MaxBody = maxBody
 
+// PlainMembers and AnyMembers read the members of a body, the one what is plain and
+// the other whatever it is.
+func PlainMembers(body []byte) (map[string]string, bool) {
+	m, ok := plainMembers(body)
+	return m.byName(), ok
+}
+
+func AnyMembers(body []byte) (map[string]string, error) {
+	m, err := anyMembers(body)
+	return m.byName(), err
+}
+
+func (m members) byName() map[string]string {
+	named := make(map[string]string)
+	for _, one := range m {
+		named[one.name] = string(one.raw)
+	}
+	return named
+}
+
 // Bodies are the operations that take a body.
 func Bodies() map[string]bool {
 	names := make(map[string]bool)

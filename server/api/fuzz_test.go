@@ -47,6 +47,46 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
+// What the short way through a body reads, the long way reads as well, and the same.
+func FuzzPlainBody(f *testing.F) {
+	for _, seed := range []string{
+		`{"to":"@bob","amount":1250,"currency":"USD"}`, ` { "a" : -0.5e3 , "b":true,"c":"" } `, `{"a":1,"a":2}`, `{"a":01}`, `{"a":nul}`,
+		`{"a":"\u0041"}`, `{"a":{}}`, `{"a":1}x`, `{"a":1,}`, `{,}`, `{"a" 1}`, `{"a":1 2}`, "{\"a\":\"\x7f\"}", `{"a":"é"}`, `{"a":tru}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		short, ok := api.PlainMembers(body)
+		if !ok {
+			return
+		}
+		long, err := api.AnyMembers(body)
+		if err != nil {
+			t.Fatalf("%q passes the short way and not the long one: %v", body, err)
+		}
+		if !maps.Equal(short, long) {
+			t.Fatalf("%q is %v the short way and %v the long one", body, short, long)
+		}
+	})
+}
+
+func BenchmarkBody(b *testing.B) {
+	for name, body := range map[string]string{
+		"plain": `{"to":"@load_000123","amount":1250,"currency":"USD"}`,
+		"any":   `{"to":"@load_000123","amount":1250,"currency":"USD","memo":"caf\u00e9"}`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				var into api.TransferCreate
+				if err := api.DecodeStrictly([]byte(body), &into); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // meaning reads a body as somebody would who knows no schema.
 func meaning(t *testing.T, body []byte) map[string]string {
 	t.Helper()

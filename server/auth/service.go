@@ -125,12 +125,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// processors are those that this process may use, as Go finds them at its start:
-// kizod asks for more threads than that.
-var processors = runtime.GOMAXPROCS(0)
-
 // DefaultHashSlots leaves the other half of the processors alone.
-func DefaultHashSlots() int { return max(processors/2, 1) }
+func DefaultHashSlots() int { return max(runtime.GOMAXPROCS(0)/2, 1) }
 
 // JWKS returns the public keys that verify access tokens, as a JWK Set.
 func (s *Service) JWKS() []byte { return s.keys.JWKS() }

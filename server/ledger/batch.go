@@ -19,10 +19,11 @@ import (
 const (
 	begin = `BEGIN ISOLATION LEVEL READ COMMITTED`
 	// For this transaction alone: no sequential scans, since a plan made while the
-	// tables were small must not stay when they are not; and bounds on waiting for
+	// tables were small must not stay when they are not; one plan for a batch of any
+	// size, since small ones would be planned each time; and bounds on waiting for
 	// a lock, and on a lock's waiting for us when the network has eaten us.
-	tune = `SELECT set_config('enable_seqscan', 'off', true), set_config('lock_timeout', '5s', true),
-		set_config('idle_in_transaction_session_timeout', '5s', true)`
+	tune = `SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true),
+		set_config('lock_timeout', '5s', true), set_config('idle_in_transaction_session_timeout', '5s', true)`
 
 	// NO KEY UPDATE, in id order: two batches that share accounts wait for each
 	// other and never in a circle. Statements after this one see what was
