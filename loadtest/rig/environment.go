@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Environment is what a figure depends on besides Kizo.
@@ -56,13 +58,18 @@ func (r *Rig) Environment(ctx context.Context) (Environment, error) {
 	if e.Fsync, err = SyncTime(r.dir); err != nil {
 		return e, fmt.Errorf("time the disk: %w", err)
 	}
-	if err := r.pool.QueryRow(ctx, `SHOW server_version`).Scan(&e.PostgreSQL); err != nil {
+	conn, err := pgx.Connect(ctx, r.AdminURL()) // some settings are not the application's to see
+	if err != nil {
+		return e, fmt.Errorf("ask PostgreSQL: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := conn.QueryRow(ctx, `SHOW server_version`).Scan(&e.PostgreSQL); err != nil {
 		return e, fmt.Errorf("ask PostgreSQL: %w", err)
 	}
 	shown := slices.Concat(settings, slices.Collect(maps.Keys(r.config.PostgresSettings)))
 	for _, name := range shown {
 		var value string
-		if err := r.pool.QueryRow(ctx, `SELECT current_setting($1, true)`, name).Scan(&value); err != nil {
+		if err := conn.QueryRow(ctx, `SELECT current_setting($1, true)`, name).Scan(&value); err != nil {
 			return e, fmt.Errorf("ask PostgreSQL: %w", err)
 		}
 		e.Settings[name] = value
