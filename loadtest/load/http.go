@@ -91,6 +91,19 @@ func payments(address string, pair func() (from, to *rig.User)) caller {
 
 func newKey() string { return uuid.Must(uuid.NewV7()).String() }
 
+// signIns are log-ins of users with their passwords, each user in turn.
+func signIns(address string, n, callers int, users []rig.User) caller {
+	c := connect(address, net.IPv4(127, 8, byte(n>>8), byte(n)))
+	c.post("http://" + address + "/v1/auth/login")
+	next := n
+	return func() (outcome, error) {
+		u := users[next%len(users)]
+		next += callers
+		c.body = fmt.Appendf(c.body[:0], `{"login":"@%s","password":%q}`, u.Handle, u.Password)
+		return c.send(fasthttp.StatusOK, []byte("access_token"))
+	}
+}
+
 // guesses are log-ins with wrong passwords, each of another user, from many
 // addresses of this machine.
 func guesses(address string, n int, users []rig.User) caller {

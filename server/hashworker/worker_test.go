@@ -152,6 +152,10 @@ func TestTheChildIsLowAndBare(t *testing.T) {
 		if nice := strings.Fields(fields)[16]; nice != "19" {
 			t.Errorf("thread %s has nice %s", task.Name(), nice)
 		}
+		const idle = "5" // SCHED_IDLE, sched(7)
+		if policy := strings.Fields(fields)[38]; policy != idle {
+			t.Errorf("thread %s has scheduling policy %s", task.Name(), policy)
+		}
 		if session := strings.Fields(fields)[3]; session != strconv.Itoa(pid) {
 			t.Errorf("thread %s is of session %s, not its own", task.Name(), session)
 		}
