@@ -120,7 +120,7 @@ func (l *load) k6(ctx context.Context, dir string, env []string) (*result, error
 	ctx, cancel := context.WithTimeout(ctx, l.scenario.length(l.length())+slack)
 	defer cancel()
 	fmt.Fprintf(l.log, "%s  %s: %s\n", time.Now().Format("15:04:05"), l.scenario.name, l.scenario.length(l.length()))
-	began, most := l.rig.Gauge(), l.rig.WatchRSS(ctx)
+	began, most := l.rig.Gauge(), l.rig.WatchRSS()
 	output := filepath.Join(dir, "k6.log")
 	p, err := rig.Spawn(l.options.k6, args, env, output)
 	if err != nil {

@@ -73,7 +73,7 @@ func (b *bench) measure(ctx context.Context, name string, l load, countsAsPosted
 // measureCold is measure without the short load before it.
 func (b *bench) measureCold(ctx context.Context, name string, l load, countsAsPosted bool) (*phase, error) {
 	profiled := b.startProfile(ctx, name, l.length)
-	before, memory := b.rig.Gauge(), b.rig.WatchRSS(ctx)
+	before, memory := b.rig.Gauge(), b.rig.WatchRSS()
 	t := l.drive(ctx)
 	p := newPhase(name, t, b.rig.Gauge().Since(before), memory())
 	<-profiled

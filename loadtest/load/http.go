@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"math/rand/v2"
@@ -14,34 +15,78 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
+// requestWithin is the least time that a request is given; the most is twice that.
 const requestWithin = 30 * time.Second
 
 // connection is one keep-alive connection with its request and answer, used again
-// and again: the generator shares the processors with what it measures.
+// and again. It is fasthttp's client without the pool and the timers around it: the
+// generator shares the processors with what it measures.
 type connection struct {
-	client   *fasthttp.HostClient
+	address  string
+	from     net.IP // a loopback address of its own, or nil for any
+	conn     net.Conn
+	in       *bufio.Reader
+	out      *bufio.Writer
+	expires  time.Time
 	request  *fasthttp.Request
 	response *fasthttp.Response
 	body     []byte
 }
 
-// connect makes a connection that opens with its first request; from is a loopback
-// address of its own, or nil for any.
+// connect makes a connection that opens with its first request.
 func connect(address string, from net.IP) *connection {
+	c := &connection{address: address, from: from, request: fasthttp.AcquireRequest(), response: fasthttp.AcquireResponse()}
+	c.request.Header.DisableNormalizing()
+	c.request.Header.SetNoDefaultContentType(true)
+	c.response.Header.DisableNormalizing()
+	return c
+}
+
+func (c *connection) open() error {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
-	if from != nil {
-		dialer.LocalAddr = &net.TCPAddr{IP: from}
+	if c.from != nil {
+		dialer.LocalAddr = &net.TCPAddr{IP: c.from}
 	}
-	return &connection{
-		client: &fasthttp.HostClient{
-			Addr: address, MaxConns: 1, MaxIdleConnDuration: time.Minute,
-			ReadTimeout: requestWithin, WriteTimeout: requestWithin,
-			MaxIdemponentCallAttempts: 1, NoDefaultUserAgentHeader: true,
-			DisableHeaderNamesNormalizing: true, DisablePathNormalizing: true,
-			Dial: func(address string) (net.Conn, error) { return dialer.Dial("tcp", address) },
-		},
-		request: fasthttp.AcquireRequest(), response: fasthttp.AcquireResponse(),
+	conn, err := dialer.Dial("tcp", c.address)
+	if err != nil {
+		return err
 	}
+	const size = 1 << 10 // a request or an answer; more is only read in turns
+	c.conn, c.in, c.out = conn, bufio.NewReaderSize(conn, size), bufio.NewWriterSize(conn, size)
+	c.expires = time.Time{}
+	return nil
+}
+
+// exchange sends the request and reads the answer, on a new connection after one
+// that failed or that the server closes.
+func (c *connection) exchange() error {
+	if c.conn == nil {
+		if err := c.open(); err != nil {
+			return err
+		}
+	}
+	err := c.attempt()
+	if err != nil || c.response.ConnectionClose() {
+		_ = c.conn.Close()
+		c.conn = nil
+	}
+	return err
+}
+
+func (c *connection) attempt() error {
+	if now := time.Now(); c.expires.Sub(now) < requestWithin {
+		c.expires = now.Add(2 * requestWithin) // moved now and then: each move costs a timer
+		if err := c.conn.SetDeadline(c.expires); err != nil {
+			return err
+		}
+	}
+	if err := c.request.Write(c.out); err != nil {
+		return err
+	}
+	if err := c.out.Flush(); err != nil {
+		return err
+	}
+	return c.response.Read(c.in)
 }
 
 func (c *connection) post(url string) {
@@ -53,7 +98,7 @@ func (c *connection) post(url string) {
 // send sends what stands in the request and judges the answer.
 func (c *connection) send(want int, saying []byte) (outcome, error) {
 	c.request.SetBodyRaw(c.body)
-	if err := c.client.Do(c.request, c.response); err != nil {
+	if err := c.exchange(); err != nil {
 		return failed, err
 	}
 	status := c.response.StatusCode()

@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,25 +50,32 @@ func (g Gauge) Since(earlier Gauge) Gauge {
 	}
 }
 
-// WatchRSS looks at kizod's memory ten times a second until ctx ends or the
-// function that it returns is called, which tells the most that it saw, in bytes.
-func (r *Rig) WatchRSS(ctx context.Context) (most func() int64) {
-	ctx, stop := context.WithCancel(ctx)
-	pid, seen := r.KizodPID(), make(chan int64, 1)
-	go func() {
-		var peak int64
-		for ctx.Err() == nil {
-			peak = max(peak, TreeRSS(pid))
-			Pause(ctx, 100*time.Millisecond)
-		}
-		seen <- peak
-	}()
-	return func() int64 {
-		stop()
-		peak := <-seen
-		seen <- peak // for who asks again
-		return peak
+// WatchRSS forgets the peak of kizod's memory until now; the function that it
+// returns tells that since then, in bytes. Linux keeps it: looking costs nothing
+// meanwhile. Processes of the tree have their peaks at times of their own, so that the
+// sum may be more than there ever was at once.
+func (r *Rig) WatchRSS() (most func() int64) {
+	pid := r.KizodPID()
+	for each := range processes().tree(pid) {
+		// proc_pid_clear_refs(5): 5 resets the peak resident set size
+		_ = os.WriteFile(procFile(each, "clear_refs"), []byte("5"), 0)
 	}
+	return func() (bytes int64) {
+		for each := range processes().tree(pid) {
+			bytes += peakRSS(each)
+		}
+		return bytes
+	}
+}
+
+func procFile(pid int, name string) string { return filepath.Join("/proc", strconv.Itoa(pid), name) }
+
+// peakRSS is VmHWM of a process; 0 where there is none.
+func peakRSS(pid int) int64 {
+	status, _ := os.ReadFile(procFile(pid, "status"))
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	kib, _, _ := strings.Cut(rest, "kB")
+	return number(strings.TrimSpace(kib)) << 10
 }
 
 // OwnCPU is what this process has used.
@@ -84,15 +90,6 @@ func OwnCPU() time.Duration {
 // TreeCPU is what a process, its descendants, and those of them that have ended
 // have used; 0 where there is no /proc.
 func TreeCPU(pid int) time.Duration { return processes().cpu(pid) }
-
-// TreeRSS is the resident memory of a process and its descendants, in bytes;
-// pages that they share count for each.
-func TreeRSS(pid int) (bytes int64) {
-	for _, p := range processes().tree(pid) {
-		bytes += p.rss
-	}
-	return bytes
-}
 
 // tick is USER_HZ, which is 100 on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
@@ -129,13 +126,13 @@ func processes() table {
 	return all
 }
 
-// tree is a process and all that descend from it.
-func (t table) tree(root int) []proc {
-	var found []proc
+// tree is a process and all that descend from it, by pid.
+func (t table) tree(root int) map[int]proc {
+	found := make(map[int]proc)
 	for pid, p := range t {
 		for at, depth := pid, 0; at > 1 && depth < 100; at, depth = t[at].parent, depth+1 {
 			if at == root {
-				found = append(found, p)
+				found[pid] = p
 				break
 			}
 		}
