@@ -23,8 +23,8 @@ const (
 	startWithin = time.Minute
 	endWithin   = 30 * time.Second // kizod drains for 25 s at most
 
-	walSegment = 16 // MiB
-	walAhead   = 60 // segments: about as much as max_wal_size lets a checkpoint interval write
+	walSegment = 16  // MiB
+	walAhead   = 125 // segments, the least and the most that PostgreSQL keeps
 )
 
 // Secrets of a bank that lives as long as the rig.
@@ -148,7 +148,8 @@ func (r *Rig) findBinary(ctx context.Context) (err error) {
 }
 
 func (r *Rig) openStores(ctx context.Context) (err error) {
-	settings := map[string]string{"min_wal_size": fmt.Sprintf("%dMB", walAhead*walSegment)}
+	wal := fmt.Sprintf("%dMB", walAhead*walSegment)
+	settings := map[string]string{"min_wal_size": wal, "max_wal_size": wal}
 	maps.Copy(settings, r.config.PostgresSettings)
 	if r.postgres, err = embedded.StartPostgres(ctx, embedded.PostgresConfig{Dir: r.Path("pg"), Settings: settings}); err != nil {
 		return err

@@ -12,12 +12,6 @@ import (
 	"github.com/JDevAman/kizo/server/fault"
 )
 
-// waiting is a command in line, and where its outcome goes.
-type waiting struct {
-	command *command
-	outcome chan outcome // room for one: the committer never waits for a caller
-}
-
 // submit puts a command in line and waits for its outcome. When ctx ends first
 // the command is carried out all the same, and its outcome is unknown here.
 func (l *Ledger) submit(ctx context.Context, c *command) (Result, error) {
@@ -25,7 +19,7 @@ func (l *Ledger) submit(ctx context.Context, c *command) (Result, error) {
 		return Result{}, unavailable("take the command", err)
 	}
 	w := &waiting{c, make(chan outcome, 1)}
-	if err := l.join(w); err != nil {
+	if err := l.intake.join(w); err != nil {
 		return Result{}, err
 	}
 	_ = fault.Point("ledger.joined")
@@ -39,50 +33,16 @@ func (l *Ledger) submit(ctx context.Context, c *command) (Result, error) {
 	}
 }
 
-func (l *Ledger) join(w *waiting) error {
-	l.intake.RLock()
-	defer l.intake.RUnlock()
-	if l.closed {
-		return fail(Unavailable, "the ledger is shutting down; try again in a moment")
-	}
-	select {
-	case l.line <- w:
-		return nil
-	default:
-		return fail(Unavailable, "too many commands are waiting; try again in a moment")
-	}
-}
-
-// commitLoop takes whatever waits as one batch, again and again.
+// commitLoop carries out one batch after the other until the line is closed and empty.
 func (l *Ledger) commitLoop() {
 	for {
-		select {
-		case first := <-l.line:
-			l.carryOut(l.take(first))
-		case <-l.closing:
-			for { // nobody joins any more: finish what is in line
-				select {
-				case first := <-l.line:
-					l.carryOut(l.take(first))
-				default:
-					return
-				}
-			}
+		batch := l.intake.take(l.config.MaxBatch)
+		if batch == nil {
+			return
 		}
+		l.carryOut(batch)
+		l.intake.done(batch)
 	}
-}
-
-func (l *Ledger) take(first *waiting) []*waiting {
-	batch := []*waiting{first}
-	for len(batch) < l.config.MaxBatch {
-		select {
-		case next := <-l.line:
-			batch = append(batch, next)
-		default:
-			return batch
-		}
-	}
-	return batch
 }
 
 // carryOut gives each command of the batch its outcome.

@@ -145,7 +145,7 @@ func plantHoldKept(b *book, c *command, decide decider) outcome {
 }
 
 // Waiting is how many commands stand in line.
-func Waiting(l *Ledger) int { return len(l.line) }
+func Waiting(l *Ledger) int { return l.intake.len() }
 
 // Pause is pause.
 var Pause = pause

@@ -15,7 +15,7 @@ import (
 // Config of a Ledger; only Pool is required.
 type Config struct {
 	Pool       *pgxpool.Pool // connects as the application's role
-	Committers int           // batches in flight at once; 1 when 0: more make smaller batches, which cost more
+	Committers int           // batches under way at once; 2 when 0
 	MaxBatch   int           // commands in a batch; 512 when 0
 	MaxLine    int           // commands that may wait; 8192 when 0, beyond it Unavailable
 	Patience   time.Duration // how long a batch is tried while the database is away; 8 s when 0
@@ -38,23 +38,19 @@ type Ledger struct {
 	pool   *pgxpool.Pool
 	config Config
 	log    *slog.Logger
-	line   chan *waiting
+	intake *intake
 	rules  rules
 	// Accounts are never deleted or handed on, so both are right for ever.
-	ids      *memo.Map[walletKey, int64]
-	owners   *memo.Map[int64, uuid.UUID] // uuid.Nil for the house's own
-	closing  chan struct{}
-	closeNow sync.Once
-	intake   sync.RWMutex // held for reading while a command joins the line
-	closed   bool         // under intake
-	done     sync.WaitGroup
-	feed     *feed
-	months   *monthMemory
+	ids    *memo.Map[walletKey, int64]
+	owners *memo.Map[int64, uuid.UUID] // uuid.Nil for the house's own
+	done   sync.WaitGroup
+	feed   *feed
+	months *monthMemory
 }
 
 // Open starts a ledger on a migrated database. Close it to let it finish.
 func Open(config Config) *Ledger {
-	config.Committers = orDefault(config.Committers, 1)
+	config.Committers = orDefault(config.Committers, 2)
 	config.MaxBatch = orDefault(config.MaxBatch, 512)
 	config.MaxLine = orDefault(config.MaxLine, 8192)
 	config.MaxSearched = orDefault(config.MaxSearched, 20_000)
@@ -70,14 +66,13 @@ func Open(config Config) *Ledger {
 		config.OnBatch = func(BatchStats) {}
 	}
 	l := &Ledger{
-		pool:    config.Pool,
-		config:  config,
-		log:     config.Logger,
-		line:    make(chan *waiting, config.MaxLine),
-		rules:   rules{decide: (*book).decide, lock: lockAccounts},
-		ids:     memo.New[walletKey, int64](1 << 20),
-		owners:  memo.New[int64, uuid.UUID](1 << 20),
-		closing: make(chan struct{}),
+		pool:   config.Pool,
+		config: config,
+		log:    config.Logger,
+		intake: newIntake(config.MaxLine, worthWhile),
+		rules:  rules{decide: (*book).decide, lock: lockAccounts},
+		ids:    memo.New[walletKey, int64](1 << 20),
+		owners: memo.New[int64, uuid.UUID](1 << 20),
 	}
 	l.feed, l.months = newFeed(l), newMonthMemory()
 	for range config.Committers {
@@ -89,12 +84,7 @@ func Open(config Config) *Ledger {
 // Close refuses new commands, carries out those in line, and returns when the
 // last has its outcome or ctx ends.
 func (l *Ledger) Close(ctx context.Context) error {
-	l.closeNow.Do(func() {
-		l.intake.Lock()
-		l.closed = true
-		l.intake.Unlock()
-		close(l.closing)
-	})
+	l.intake.close()
 	finished := make(chan struct{})
 	go func() {
 		l.feed.close()
@@ -110,7 +100,7 @@ func (l *Ledger) Close(ctx context.Context) error {
 }
 
 // Waiting is how many commands are in line.
-func (l *Ledger) Waiting() int { return len(l.line) }
+func (l *Ledger) Waiting() int { return l.intake.len() }
 
 func orDefault(n, otherwise int) int {
 	if n == 0 {
