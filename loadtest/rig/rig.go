@@ -120,6 +120,22 @@ func (r *Rig) layWALOut(ctx context.Context) error {
 	return nil
 }
 
+// Tidy vacuums, analyses and makes a checkpoint, so that what is measured next does not
+// pay for what was measured before.
+func (r *Rig) Tidy(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, r.AdminURL())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for _, statement := range []string{`VACUUM (ANALYZE)`, `CHECKPOINT`} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("tidy the database: %w", err)
+		}
+	}
+	return nil
+}
+
 func (r *Rig) makeDir() (err error) {
 	if r.dir = r.config.Dir; r.dir == "" {
 		r.dir, err = os.MkdirTemp("", "kizo-rig-")
