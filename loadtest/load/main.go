@@ -5,7 +5,7 @@
 //	          one hot sender; the same callers for each, in one run
 //	overload  as much as the server takes, then three times that, then half of it
 //	storm     payments alone, then with wrong passwords at a multiple of what can be
-//	          hashed, then alone again
+//	          hashed, then alone again, then beside a process that only spins
 //	idle      start to ready, and memory at rest
 //
 // Load is closed (each connection sends when it has its answer) or open (requests
@@ -54,6 +54,9 @@ type options struct {
 const longest = time.Hour
 
 func main() {
+	if slices.Equal(os.Args[1:], []string{spin}) {
+		beSpinner()
+	}
 	debug.SetGCPercent(400) // the generator shares the processors with what it measures
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithTimeout(ctx, longest)

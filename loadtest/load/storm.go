@@ -3,8 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"runtime"
 	"sync"
+	"syscall"
 	"time"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
+	"github.com/JDevAman/kizo/server/hashworker"
 )
 
 // Names of the phases of storm.
@@ -14,10 +20,12 @@ const (
 	stormy    = "payments in the storm"
 	wrongOnes = "wrong passwords, the storm"
 	quietOnce = "payments alone, afterwards"
+	besides   = "payments beside a bare spinner"
 )
 
 // storm pays at a steady rate and lets wrong passwords in beside it. What can be
-// hashed is measured first.
+// hashed is measured first, and last what a process costs that only keeps a processor
+// busy, as low as the hashing is: what the machine's scheduler takes, and not Kizo.
 func storm(ctx context.Context, b *bench) error {
 	wrong := func(n int) caller { return guesses(b.address(), n, b.users) }
 	const enough = 4 // callers: more only wait
@@ -50,9 +58,41 @@ func storm(ctx context.Context, b *bench) error {
 	if _, err := b.measure(ctx, quietOnce, pay, true); err != nil {
 		return err
 	}
+	if err := b.spinning(func() error {
+		_, err := b.measure(ctx, besides, pay, true)
+		return err
+	}); err != nil {
+		return err
+	}
 	b.latencyRatio(stormy, quiet, 1.2)
+	b.latencyRatio(stormy, besides, 1.2)
 	if guessed.count[failed] > 0 {
 		return fmt.Errorf("%d log-ins failed, the first: %w", guessed.count[failed], guessed.err)
 	}
 	return nil
+}
+
+// spin is the argument that makes this program a spinner.
+const spin = "spin"
+
+func (b *bench) spinning(do func() error) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	spinner, err := rig.Spawn(self, []string{spin}, nil, b.rig.Path("spinner.log"))
+	if err != nil {
+		return err
+	}
+	defer spinner.End(time.Second)
+	return do()
+}
+
+// beSpinner keeps one processor busy until somebody ends it; it ends with its parent.
+func beSpinner() {
+	_, _ = syscall.Setsid() // where the hash worker is too: in a scheduling group of its own
+	runtime.GOMAXPROCS(1)
+	hashworker.LowerPriority()
+	for {
+	}
 }

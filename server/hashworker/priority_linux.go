@@ -15,7 +15,7 @@ const lowest = 19
 // terminal pass it by.
 func attributes() *unix.SysProcAttr { return &unix.SysProcAttr{Setsid: true} }
 
-// lowerPriority makes this process run when nobody else wants to. Linux counts
+// LowerPriority makes this process run when nobody else wants to. Linux counts
 // priority by thread: those of our process group, which are ours alone after setsid,
 // are there already, and later ones inherit it. Inside a session's scheduling group it
 // counts only among the group's own, so the group is lowered as well. Where one of
@@ -23,7 +23,7 @@ func attributes() *unix.SysProcAttr { return &unix.SysProcAttr{Setsid: true} }
 //
 // A processor that runs nothing but SCHED_IDLE counts as a free one when somebody
 // wakes up and looks for a place.
-func lowerPriority() {
+func LowerPriority() {
 	_ = unix.Setpriority(unix.PRIO_PGRP, 0, lowest)
 	_ = os.WriteFile("/proc/self/autogroup", []byte(strconv.Itoa(lowest)), 0)
 	idle := unix.SchedAttr{Size: uint32(unsafe.Sizeof(unix.SchedAttr{})), Policy: unix.SCHED_IDLE, Nice: lowest}

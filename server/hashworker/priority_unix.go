@@ -12,7 +12,7 @@ const lowest = 19
 
 func attributes() *unix.SysProcAttr { return &unix.SysProcAttr{Setsid: true} }
 
-// lowerPriority: elsewhere than on Linux a process has one priority.
-func lowerPriority() { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowest) }
+// LowerPriority: elsewhere than on Linux a process has one priority.
+func LowerPriority() { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowest) }
 
 func self() (string, error) { return os.Executable() }

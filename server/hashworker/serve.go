@@ -14,7 +14,7 @@ import (
 // with all processors hashing it took twice as long (docs/decisions.md). When in ends
 // nobody waits for what is being hashed: Serve returns, and the process should end.
 func Serve(in io.Reader, out io.Writer) error {
-	lowerPriority()
+	LowerPriority()
 	if err := writeFrame(out, []byte(greeting)); err != nil {
 		return fmt.Errorf("greet: %w", err)
 	}
