@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -78,7 +79,7 @@ func (p phase) String() string {
 	}
 	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / max(float64(p.Accepted), 1) }
 	return s + fmt.Sprintf("; CPU us each: kizod %.0f, postgres %.0f, generator %.0f; busy %.0f %%; RSS %d MiB", each(p.Spent.Kizod), each(p.Spent.Postgres),
-		each(p.Spent.Generator), 50*p.Spent.Machine.Seconds()/p.Spent.Elapsed.Seconds(), p.MostRSS>>20)
+		each(p.Spent.Generator), 100*p.Spent.Machine.Seconds()/p.Spent.Elapsed.Seconds()/float64(runtime.NumCPU()), p.MostRSS>>20)
 }
 
 // ratio is one phase against another, in throughput or, where Of says so, in p99.
