@@ -86,6 +86,7 @@ func (h *house) busyCrowd(count int) (her, rare uuid.UUID) {
 // readLittle makes each read by a connection of its own and counts what it read.
 func (h *house) readLittle(few, her uuid.UUID, start time.Time) {
 	t := h.t
+	h.everythingSoFar() // the horizon never goes back, so that every event is below it from here on
 	for name, read := range map[string]func(l *ledger.Ledger) (bool, error){
 		"a list of few": func(l *ledger.Ledger) (bool, error) {
 			p, err := l.List(t.Context(), few, ledger.Query{})
