@@ -32,6 +32,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 type options struct {
@@ -78,14 +80,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.accounts, "accounts", 10_000, "funded wallets")
 	flags.IntVar(&o.reads, "reads", 200, "how often each read is timed")
 	flags.DurationVar(&o.limit, "limit", time.Hour, "give up after so long")
-	flags.Func("set", "a PostgreSQL setting to try, as name=value; may be repeated", func(s string) error {
-		name, value, ok := strings.Cut(s, "=")
-		if !ok {
-			return errors.New("write it as name=value")
-		}
-		o.settings[name] = value
-		return nil
-	})
+	rig.SettingsFlag(flags, o.settings)
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

@@ -27,9 +27,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 type options struct {
@@ -68,14 +69,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.rivalConns, "plain-conns", 0, "connections of the plain way; 0: one for each caller, at most 150")
 	flags.StringVar(&o.only, "only", "", "phases to run, such as b,b' (all when empty)")
 	flags.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the phases b and b' to this file")
-	flags.Func("set", "a PostgreSQL setting to try, as name=value; may be repeated", func(s string) error {
-		name, value, ok := strings.Cut(s, "=")
-		if !ok {
-			return errors.New("write it as name=value")
-		}
-		o.settings[name] = value
-		return nil
-	})
+	rig.SettingsFlag(flags, o.settings)
 	flags.Func("sql", "a statement to run first as the owner, to see what a constraint costs; may be repeated", func(s string) error {
 		o.statements = append(o.statements, s)
 		return nil

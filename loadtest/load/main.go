@@ -31,6 +31,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
 type options struct {
@@ -88,14 +90,7 @@ func parse(args []string) (options, error) {
 	})
 	flags.StringVar(&o.only, "only", "", "phases of limits to run, separated by commas (all when empty)")
 	flags.StringVar(&o.keep, "dir", "", "directory for everything, which is kept; a temporary one when empty")
-	flags.Func("set", "a PostgreSQL setting to try, as name=value; may be repeated", func(s string) error {
-		name, value, ok := strings.Cut(s, "=")
-		if !ok {
-			return errors.New("write it as name=value")
-		}
-		o.settings[name] = value
-		return nil
-	})
+	rig.SettingsFlag(flags, o.settings)
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

@@ -77,9 +77,18 @@ func (p phase) String() string {
 	if p.ShedIn != nil {
 		s += fmt.Sprintf("; %.0f/s shed, p50 %.1f p99 %.1f ms", float64(p.Shed)/p.Seconds, p.ShedIn.P50, p.ShedIn.P99)
 	}
-	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / max(float64(p.Accepted), 1) }
-	return s + fmt.Sprintf("; CPU us each: kizod %.0f, postgres %.0f, generator %.0f; busy %.0f %%; RSS %d MiB", each(p.Spent.Kizod), each(p.Spent.Postgres),
-		each(p.Spent.Generator), 100*p.Spent.Machine.Seconds()/p.Spent.Elapsed.Seconds()/float64(runtime.NumCPU()), p.MostRSS>>20)
+	return s + fmt.Sprintf("; CPU us each: kizod %.0f, postgres %.0f, generator %.0f; busy %.0f %%; RSS %d MiB", p.each(p.Spent.Kizod), p.each(p.Spent.Postgres),
+		p.each(p.Spent.Generator), p.busy(), p.MostRSS>>20)
+}
+
+// each is what one accepted request took of a time, in µs.
+func (p phase) each(d time.Duration) float64 {
+	return float64(d.Microseconds()) / max(float64(p.Accepted), 1)
+}
+
+// busy is how much of the machine worked, for anybody, in per cent.
+func (p phase) busy() float64 {
+	return 100 * p.Spent.Machine.Seconds() / (p.Spent.Elapsed.Seconds() * float64(runtime.NumCPU()))
 }
 
 // ratio is one phase against another, in throughput or, where Of says so, in p99.
@@ -152,10 +161,9 @@ func (r report) markdown() string {
 		if p.ShedIn != nil {
 			shedIn = fmt.Sprintf("%.1f", p.ShedIn.P99)
 		}
-		each := func(d time.Duration) float64 { return float64(d.Microseconds()) / max(float64(p.Accepted), 1) }
 		fmt.Fprintf(&s, "| %s | %.0f | %.0f | %.1f | %.1f | %.1f | %.1f | %d | %s | %.0f | %.0f | %.0f | %.0f %% | %d |\n", p.Name, p.Offered, p.PerSecond,
-			p.Took.P50, p.Took.P99, p.Took.P999, p.Took.Max, p.Shed, shedIn, each(p.Spent.Kizod), each(p.Spent.Postgres), each(p.Spent.Generator),
-			100*p.Spent.Machine.Seconds()/(p.Spent.Elapsed.Seconds()*float64(max(r.Environment.CPUs, 1))), p.MostRSS>>20)
+			p.Took.P50, p.Took.P99, p.Took.P999, p.Took.Max, p.Shed, shedIn, p.each(p.Spent.Kizod), p.each(p.Spent.Postgres), p.each(p.Spent.Generator),
+			p.busy(), p.MostRSS>>20)
 	}
 	if len(r.Ratios) > 0 {
 		s.WriteString("\n| ratio | is | aim | |\n|---|---|---|---|\n")

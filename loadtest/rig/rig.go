@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -104,33 +105,25 @@ func Start(ctx context.Context, config Config) (_ *Rig, err error) {
 // segments are there and are used again. A new cluster makes one of 16 MiB, and waits
 // for the disk, at every 8,000 transfers or so, which would be all that a p99 shows.
 func (r *Rig) layWALOut(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, r.postgres.URL("postgres", embedded.AdminRole))
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	for range walAhead {
-		if _, err := conn.Exec(ctx, `SELECT pg_create_restore_point('kizo rig'), pg_switch_wal()`); err != nil {
-			return fmt.Errorf("lay out the WAL: %w", err)
-		}
-	}
-	if _, err := conn.Exec(ctx, `CHECKPOINT`); err != nil {
-		return fmt.Errorf("lay out the WAL: %w", err)
-	}
-	return nil
+	statements := slices.Repeat([]string{`SELECT pg_create_restore_point('kizo rig'), pg_switch_wal()`}, walAhead)
+	return asAdmin(ctx, r.postgres.URL("postgres", embedded.AdminRole), append(statements, `CHECKPOINT`)...)
 }
 
 // Tidy vacuums, analyses and makes a checkpoint, so that what is measured next does not
 // pay for what was measured before.
 func (r *Rig) Tidy(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, r.AdminURL())
+	return asAdmin(ctx, r.AdminURL(), `VACUUM (ANALYZE)`, `CHECKPOINT`)
+}
+
+func asAdmin(ctx context.Context, url string, statements ...string) error {
+	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	for _, statement := range []string{`VACUUM (ANALYZE)`, `CHECKPOINT`} {
+	for _, statement := range statements {
 		if _, err := conn.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("tidy the database: %w", err)
+			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
 	return nil
