@@ -57,7 +57,7 @@ func (k *Kizo) LogOut(ctx context.Context) error {
 
 // Forget drops the stored session without telling the server.
 func (k *Kizo) Forget(ctx context.Context) error {
-	return k.tokens.Update(ctx, func(Credentials) (Credentials, error) { return Credentials{}, nil })
+	return k.tokens.Clear(ctx)
 }
 
 // Me is the user that the token belongs to.

@@ -26,7 +26,8 @@
 // # Tokens
 //
 // An access token that has expired is traded for a new one under the lock of the TokenStore, after
-// reading it again: a refresh token works once, and its second use ends the session.
+// reading it again: a refresh token works once, and its second use ends the session. The store allocates
+// the space for the new token before the old one is sent, so that a full disk does not end the session.
 //
 // Models and request builders are generated from openapi.yaml.
 package client

@@ -23,8 +23,12 @@ type TokenStore interface {
 
 	// Update holds a lock against every other Update, in this process or another, reads again, calls
 	// change and stores what it returns, also when it returns an error, which Update then gives back.
-	// What cannot be stored fails before change is called, as far as that can be known.
+	// An Update that could not store new credentials, on a full disk for example, fails before it calls
+	// change: change uses up a refresh token.
 	Update(ctx context.Context, change func(Credentials) (Credentials, error)) error
+
+	// Clear removes what is stored, under the same lock. It works on a full disk.
+	Clear(context.Context) error
 }
 
 // StaticToken is a store of one access token that is used as it is and never refreshed. An empty one
@@ -39,6 +43,10 @@ func (t staticToken) Load(context.Context) (Credentials, error) {
 
 func (t staticToken) Update(context.Context, func(Credentials) (Credentials, error)) error {
 	return errors.New("a fixed access token cannot be replaced")
+}
+
+func (t staticToken) Clear(context.Context) error {
+	return errors.New("a fixed access token cannot be removed")
 }
 
 // MemoryTokens is a store for one process and its lifetime.
@@ -61,6 +69,13 @@ func (m *memoryTokens) Update(_ context.Context, change func(Credentials) (Crede
 	changed, err := change(m.held)
 	m.held = changed
 	return err
+}
+
+func (m *memoryTokens) Clear(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held = Credentials{}
+	return nil
 }
 
 const (

@@ -65,28 +65,71 @@ func readPrivate(path string) ([]byte, error) {
 }
 
 // replaceFile puts new content in place of a file, all of it or none, and on the disk when it returns.
-func replaceFile(path string, content []byte) (err error) {
-	dir := filepath.Dir(path)
-	file, err := os.CreateTemp(dir, ".new-*") // 0600
+func replaceFile(path string, content []byte) error {
+	reserved, err := reserve(path, len(content))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file.Name())
-		}
-	}()
-	_, err = file.Write(content)
-	if err == nil {
+	defer reserved.release()
+	return reserved.commit(content)
+}
+
+// reservation is disk space for the next content of a file, allocated before the content exists.
+type reservation struct {
+	path string
+	size int
+	file *os.File // beside path; nil once it was renamed or removed
+}
+
+// reserve allocates and syncs size bytes beside path. After that, a commit of at most size bytes
+// needs no further space, except on a file system that writes each block to a new place.
+func reserve(path string, size int) (*reservation, error) {
+	file, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
+	if err != nil {
+		return nil, err
+	}
+	r := &reservation{path, size, file}
+	// Zeros are written, not skipped: a hole in a file has no blocks.
+	if _, err = file.Write(make([]byte, size)); err == nil {
 		err = file.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err != nil {
+		r.release()
+		return nil, err
+	}
+	return r, nil
+}
+
+// commit puts content in place of the file, all of it or none, and on the disk when it returns.
+func (r *reservation) commit(content []byte) error {
+	_, err := r.file.WriteAt(content, 0)
+	if err == nil && len(content) < r.size {
+		err = r.file.Truncate(int64(len(content)))
+	}
+	if err == nil {
+		err = r.file.Sync()
+	}
+	if err != nil {
 		return err
 	}
-	if err = os.Rename(file.Name(), path); err != nil {
+	name := r.file.Name()
+	if err := r.file.Close(); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	if err := os.Rename(name, r.path); err != nil {
+		return err
+	}
+	r.file = nil
+	return syncDir(filepath.Dir(r.path))
+}
+
+// release gives back what was reserved and not committed.
+func (r *reservation) release() {
+	if r.file != nil {
+		r.file.Close()
+		_ = os.Remove(r.file.Name())
+		r.file = nil
+	}
 }
 
 func removeFile(path string) error {

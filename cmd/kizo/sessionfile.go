@@ -62,15 +62,16 @@ func (s *sessionFile) Load(context.Context) (client.Credentials, error) {
 	return held.Credentials, nil
 }
 
-// Update changes the file under a lock that other processes respect. The lock is a file of its own,
-// because the one with the tokens is replaced each time.
+// maxSession is the space that is reserved for a session before tokens are asked for. The longest that
+// we know takes 2 KB.
+const maxSession = 16 << 10
+
+// Update changes the file under a lock that other processes respect. Space for the new content is
+// allocated before change is called, so that a full disk costs no token.
 func (s *sessionFile) Update(ctx context.Context, change func(client.Credentials) (client.Credentials, error)) error {
-	if err := makePrivateDir(s.dir()); err != nil {
-		return err
-	}
-	unlock, err := lockFile(ctx, filepath.Join(s.dir(), s.name+".lock"))
+	unlock, err := s.lock(ctx)
 	if err != nil {
-		return fmt.Errorf("lock the stored session: %w", err)
+		return err
 	}
 	defer unlock()
 
@@ -78,14 +79,42 @@ func (s *sessionFile) Update(ctx context.Context, change func(client.Credentials
 	if err != nil {
 		return err
 	}
+	reserved, err := reserve(s.path(), maxSession)
+	if err != nil {
+		return fmt.Errorf("the session was not changed, because the new one could not be stored: %w", err)
+	}
+	defer reserved.release()
 	changed, changeErr := change(held)
 	if changed == held {
 		return changeErr
 	}
-	return errors.Join(changeErr, s.store(changed))
+	return errors.Join(changeErr, s.store(changed, reserved))
 }
 
-func (s *sessionFile) store(c client.Credentials) error {
+// Clear removes the file. It needs no disk space.
+func (s *sessionFile) Clear(ctx context.Context) error {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return removeFile(s.path())
+}
+
+// lock excludes every other change. The lock is a file of its own, because the one with the tokens is
+// replaced each time.
+func (s *sessionFile) lock(ctx context.Context) (unlock func(), err error) {
+	if err := makePrivateDir(s.dir()); err != nil {
+		return nil, err
+	}
+	unlock, err = lockFile(ctx, filepath.Join(s.dir(), s.name+".lock"))
+	if err != nil {
+		return nil, fmt.Errorf("lock the stored session: %w", err)
+	}
+	return unlock, nil
+}
+
+func (s *sessionFile) store(c client.Credentials, reserved *reservation) error {
 	if c == (client.Credentials{}) {
 		return removeFile(s.path())
 	}
@@ -93,8 +122,8 @@ func (s *sessionFile) store(c client.Credentials) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(s.path(), append(text, '\n')); err != nil {
-		return fmt.Errorf("keep the session: %w", err)
+	if err := reserved.commit(append(text, '\n')); err != nil {
+		return fmt.Errorf("store the session: %w", err)
 	}
 	return nil
 }
