@@ -26,12 +26,16 @@ var files embed.FS
 // Apply brings the database at url, whose role must own it, to the newest
 // schema. It is safe to run from several processes at once (an advisory lock
 // lets one work while the others wait), and does nothing on a current one.
+// Where the role lacks a right that it needs, the error is a [MissingRightError].
 func Apply(ctx context.Context, url string) (err error) {
 	db, err := sql.Open("pgx", url)
 	if err != nil {
 		return fmt.Errorf("open database for migrations: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := checkOwner(ctx, db); err != nil {
+		return err
+	}
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // every second, for five minutes
 	if err != nil {
 		return fmt.Errorf("make migration lock: %w", err)

@@ -13,8 +13,8 @@ func migrateCommand() *cobra.Command {
 		Use:   "migrate",
 		Short: "Bring a database to this version's schema",
 		Long: `Bring the database that $KIZO_MIGRATE_URL names to this version's schema, as the
-role that owns the tables. The application's role kizo_app is made if it is not
-there; give it a password of its own.`,
+role that owns the tables. Where the role kizo_app is missing, it is created if the
+owner has CREATEROLE; otherwise the error ends with the SQL line that creates it.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			read, err := readSettings(cmd, migrateURL)

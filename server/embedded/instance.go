@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// pgPort only names the socket: nothing listens on TCP.
+// pgPort names the socket, unless the setting port says otherwise: nothing listens on TCP.
 const pgPort = 5432
 
 const instanceName = "postgres.json"

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -118,11 +119,15 @@ func (p *Postgres) start(ctx context.Context, cfg PostgresConfig, id identity) e
 			return fmt.Errorf("give the data to %s: %w", id.name, err)
 		}
 	}
-	socket, err := makeSocketDir(p.dir, "pg.run", fmt.Sprintf(".s.PGSQL.%d.lock", pgPort), id)
+	port := pgPort
+	if other, err := strconv.Atoi(cfg.Settings["port"]); err == nil {
+		port = other
+	}
+	socket, err := makeSocketDir(p.dir, "pg.run", fmt.Sprintf(".s.PGSQL.%d.lock", port), id)
 	if err != nil {
 		return err
 	}
-	p.Instance = Instance{SocketDir: socket.Path, TempDir: socket.Temp, Port: pgPort}
+	p.Instance = Instance{SocketDir: socket.Path, TempDir: socket.Temp, Port: port}
 	return p.launch(ctx, inst, cfg, id)
 }
 

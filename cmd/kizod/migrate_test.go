@@ -1,0 +1,62 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+// An owner who lacks a right is told the one line that gives it, and after that line
+// the migration succeeds.
+func TestMigrateNamesTheStatementThatIsMissing(t *testing.T) {
+	t.Parallel()
+	pg := pgtest.NewServer(t, 0)
+	for _, c := range []struct {
+		name  string
+		setUp []string
+		in    []string // run in the new database
+		says  string
+		line  string
+	}{
+		{
+			"no CREATEROLE", []string{`CREATE ROLE plain_owner LOGIN PASSWORD 'owner-password'`, `CREATE DATABASE plain OWNER plain_owner`}, nil,
+			"the role kizo_app does not exist", `CREATE ROLE kizo_app LOGIN PASSWORD 'choose-a-password';`,
+		},
+		{
+			"not the owner of the database", []string{`CREATE ROLE guest_owner LOGIN PASSWORD 'owner-password'`, `CREATE DATABASE guest`}, nil,
+			"may not create tables", `ALTER DATABASE "guest" OWNER TO "guest_owner";`,
+		},
+		{
+			"the schema public is another role's", []string{`CREATE ROLE "Odd ""Owner" LOGIN PASSWORD 'owner-password'`, `CREATE DATABASE odd OWNER "Odd ""Owner"`},
+			[]string{`ALTER SCHEMA public OWNER TO postgres`, `REVOKE CREATE ON SCHEMA public FROM PUBLIC`},
+			"may not create tables in the schema public", `GRANT CREATE ON SCHEMA public TO "Odd ""Owner";`,
+		},
+	} {
+		pg.Exec(t, "postgres", c.setUp...)
+		role, database := strings.Fields(c.setUp[0])[2], strings.Fields(c.setUp[1])[2]
+		if strings.HasPrefix(role, `"`) {
+			role = `Odd "Owner`
+		}
+		pg.Exec(t, database, c.in...)
+		env := []string{"KIZO_MIGRATE_URL=" + pg.RoleURL(database, role, "owner-password")}
+		code, said := run(t, env, "migrate")
+		lines := strings.Split(strings.TrimSpace(said), "\n")
+		last := lines[len(lines)-1]
+		if code != exitError || last != c.line || !strings.Contains(said, c.says) {
+			t.Errorf("%s: exit %d, %q; want the last line %q", c.name, code, said, c.line)
+			continue
+		}
+		pg.Exec(t, database, last)
+		if code, said := run(t, env, "migrate"); code != 0 || !strings.HasPrefix(said, "schema ") {
+			t.Errorf("%s: after that line exit %d, %q", c.name, code, said)
+		}
+	}
+	// Tables of one role, and another role that is asked to migrate them.
+	pg.Exec(t, "postgres", `GRANT CONNECT ON DATABASE plain TO guest_owner`)
+	code, said := run(t, []string{"KIZO_MIGRATE_URL=" + pg.RoleURL("plain", "guest_owner", "owner-password")}, "migrate")
+	if code != exitError {
+		t.Errorf("another role: exit %d", code)
+	}
+	wantWords(t, said, `"plain_owner"`, `"guest_owner"`, "KIZO_MIGRATE_URL")
+}
