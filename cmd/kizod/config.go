@@ -41,7 +41,7 @@ var (
 	redisURL    = setting{"redis_url", "redis://127.0.0.1:6379/0", true, "Redis, for the queue", checkRedis}
 	bankURL     = setting{"bank_url", "", false, "the bank's API", checkURL}
 	bankToken   = setting{"bank_token", "", true, "what kizod shows the bank; empty shows nothing", anything}
-	secretsFile = setting{"secrets_file", "/etc/kizo/secrets.json", false, "signing keys, peppers and the bank's token; made if it is not there", notEmpty}
+	secretsFile = setting{"secrets_file", "/etc/kizo/secrets.json", false, "signing keys and peppers; made by kizod secrets init", notEmpty}
 	listen      = setting{"listen", "127.0.0.1:7420", false, "address of the API; port 0 picks one", checkAddress}
 	opsListen   = setting{"ops_listen", "127.0.0.1:7421", false, "address of metrics and health; port 0 picks one", checkAddress}
 	roles       = setting{"roles", "api,auth,worker,janitor", false, "what this process does", checkRoles}

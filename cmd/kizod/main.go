@@ -4,6 +4,7 @@
 //	kizod serve     the daemon proper, on a PostgreSQL and Redis that run already
 //	kizod migrate   bring a database to this version's schema
 //	kizod audit     recompute every invariant of the books
+//	kizod secrets   make, check and replace the signing keys and peppers
 //	kizod user grant  make a user an operator, or no longer one
 //	kizod mockbank  the mock bank alone
 //	kizod version   which one this is
@@ -77,7 +78,7 @@ func root() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.SetVersionTemplate("kizod {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), auditCommand(), userCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
+	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), auditCommand(), secretsCommand(), userCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
 	return cmd
 }
 

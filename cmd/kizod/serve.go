@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 
 	"github.com/hibiken/asynq"
 	"github.com/spf13/cobra"
@@ -29,8 +31,8 @@ func serveCommand() *cobra.Command {
 
 The database is named by $KIZO_DATABASE_URL (as kizo_app, which owns nothing) and
 Redis by $KIZO_REDIS_URL, or both in the configuration file; they have no flags,
-since everybody on a machine can read its command lines. Run as many copies as you
-like, each with any of the roles. A process with the role auth answers /v1/auth; one
+since everybody on a machine can read its command lines. The secrets file is made once,
+by kizod secrets init, and copied to each host. Run as many copies as you like, each with any of the roles. A process with the role auth answers /v1/auth; one
 with api and without auth answers everything else, and leaves passwords to the former.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -42,12 +44,9 @@ with api and without auth answers everything else, and leaves passwords to the f
 			if err := retract(readyFile); err != nil {
 				return err
 			}
-			secrets, err := auth.LoadOrCreateSecrets(read.get(secretsFile))
+			secrets, err := loadSecrets(read)
 			if err != nil {
 				return err
-			}
-			if key := read.get(bankCallbackSecret); key != "" { // what the bank was told, not what we made up
-				secrets.BankCallback = auth.NewSecret([]byte(key))
 			}
 			redis, err := asynq.ParseRedisURI(read.get(redisURL))
 			if err != nil {
@@ -73,6 +72,23 @@ with api and without auth answers everything else, and leaves passwords to the f
 	cmd.Flags().BoolVar(&loseMoney, "i-accept-losing-money", false,
 		"serve although fsync, full_page_writes or synchronous_commit is off in the database")
 	return cmd
+}
+
+// loadSecrets reads the secrets file that the settings name. It never creates one:
+// passwords hashed under a new pepper could be checked on this host alone.
+func loadSecrets(read *settings) (auth.Secrets, error) {
+	path := read.get(secretsFile)
+	secrets, err := auth.LoadSecrets(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return auth.Secrets{}, fmt.Errorf("there is no secrets file %s: copy it from a host that runs kizod on this database; for a new database, run `kizod secrets init`", path)
+	}
+	if err != nil {
+		return auth.Secrets{}, err
+	}
+	if key := read.get(bankCallbackSecret); key != "" { // the bank signs with this one
+		secrets.BankCallback = auth.NewSecret([]byte(key))
+	}
+	return secrets, nil
 }
 
 // daemon is a Server or a Dev.

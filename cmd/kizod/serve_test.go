@@ -45,13 +45,17 @@ func TestServeInManyProcesses(t *testing.T) {
 	db, redis, client, dir := pgtest.New(t), redistest.New(t), newClient(), t.TempDir()
 	journal := filepath.Join(dir, "bank.jsonl")
 	bank, bankURL := startBank(t, journal, "KIZO_BANK_TOKEN="+canary)
+	secrets := filepath.Join(dir, "secrets", "secrets.json")
+	if code, said := run(t, nil, "secrets", "init", "--secrets-file", secrets); code != 0 {
+		t.Fatalf("secrets init: exit %d\n%s", code, said)
+	}
 	redisURL := "redis://" + redis.Addr() + "/0"
 	if redis.Network() == "unix" {
 		redisURL = "redis-socket://" + redis.Addr()
 	}
 	env := []string{
 		"KIZO_DATABASE_URL=" + strings.Replace(db.AppURL, "kizo_app@", "kizo_app:"+canary+"@", 1), "KIZO_REDIS_URL=" + redisURL,
-		"KIZO_BANK_URL=" + bankURL, "KIZO_BANK_TOKEN=" + canary, "KIZO_SECRETS_FILE=" + filepath.Join(dir, "secrets", "secrets.json"),
+		"KIZO_BANK_URL=" + bankURL, "KIZO_BANK_TOKEN=" + canary, "KIZO_SECRETS_FILE=" + secrets,
 		"KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0", "KIZO_LOG_LEVEL=debug",
 	}
 	var all []*process

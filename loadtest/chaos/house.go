@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
+	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/embedded"
 )
 
@@ -144,17 +146,14 @@ func (h *house) startRedis(ctx context.Context) error {
 func (h *house) openDaemons(ctx context.Context) error {
 	alive, ending := context.WithCancel(context.Background())
 	h.ending = ending
+	if err := auth.CreateSecrets(h.path("secrets.json")); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
 	for i, role := range []string{"api", "api", "worker", "worker", "janitor", "janitor"} {
 		h.daemons = append(h.daemons, &daemon{house: h, name: fmt.Sprintf("%s-%d", role, i%2), role: role})
 	}
-	for i, d := range h.daemons {
+	for _, d := range h.daemons {
 		h.running.Go(func() { d.run(alive) })
-		if i > 0 {
-			continue
-		}
-		if err := d.waitReady(ctx); err != nil { // it makes the secrets that all of them share
-			return err
-		}
 	}
 	return h.waitReady(ctx)
 }

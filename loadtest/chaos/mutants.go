@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
+	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/embedded"
 )
 
@@ -144,6 +145,9 @@ func serveWithoutFsync(ctx context.Context, o options) (caught []string, took ti
 		return nil, 0, err
 	}
 	<-migrate.Done()
+	if err := auth.CreateSecrets(filepath.Join(dir, "secrets.json")); err != nil {
+		return nil, 0, err
+	}
 	serve, err := rig.Spawn(o.binary, []string{
 		"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--bank-url", "http://127.0.0.1:1",
 		"--secrets-file", filepath.Join(dir, "secrets.json"),

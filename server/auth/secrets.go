@@ -63,19 +63,40 @@ func (s Secrets) Peppers() (Peppers, error) {
 	return NewPeppers(s.PepperKeys[0], s.PepperKeys[1:]...)
 }
 
-// LoadOrCreateSecrets reads the file at path, or makes it with fresh secrets if
-// there is none: mode 0600, in a directory of mode 0700 if that is missing too.
-// Processes that start together end up with the same file. A file that others
-// may read, a symbolic link, and a directory that others may write are refused.
+// LoadSecrets reads the secrets file at path. A missing file is an error that wraps
+// [fs.ErrNotExist]. A file that others may read, a symbolic link, and a file in a
+// directory that others may write are refused.
+func LoadSecrets(path string) (Secrets, error) {
+	stored, err := readSecrets(path)
+	if err != nil {
+		return Secrets{}, err
+	}
+	return stored.secrets(), nil
+}
+
+// CreateSecrets writes new secrets to path: mode 0600, in a directory of mode 0700
+// if that does not exist either. An existing file is left alone; the error then
+// wraps [fs.ErrExist].
+func CreateSecrets(path string) error {
+	if err := createSecrets(path); err != nil {
+		return fmt.Errorf("auth: create the secrets file %s: %w", path, err)
+	}
+	return nil
+}
+
+// LoadOrCreateSecrets reads the secrets file at path and creates it first if there
+// is none. Only `kizod dev` and tests may do that: where several hosts share a
+// database, a file that one of them creates locks out the users of the others.
+// Processes that start together end up with the same file.
 func LoadOrCreateSecrets(path string) (Secrets, error) {
-	secrets, err := readSecrets(path)
+	secrets, err := LoadSecrets(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return secrets, err
 	}
-	if err := createSecrets(path); err != nil {
-		return Secrets{}, fmt.Errorf("auth: make the secrets file %s: %w", path, err)
+	if err := CreateSecrets(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return Secrets{}, err
 	}
-	return readSecrets(path)
+	return LoadSecrets(path)
 }
 
 func freshSecrets() secretsFile {

@@ -43,34 +43,33 @@ func (f secretsFile) secrets() Secrets {
 	return s
 }
 
-func readSecrets(path string) (Secrets, error) {
+func readSecrets(path string) (secretsFile, error) {
 	file, err := openPrivate(path)
 	if err != nil {
-		return Secrets{}, err
+		return secretsFile{}, err
 	}
 	defer file.Close()
 	raw, err := io.ReadAll(io.LimitReader(file, maxSecretsBytes+1))
 	if err != nil {
-		return Secrets{}, fmt.Errorf("auth: read %s: %w", path, err)
+		return secretsFile{}, fmt.Errorf("auth: read %s: %w", path, err)
 	}
 	if len(raw) > maxSecretsBytes {
-		return Secrets{}, fmt.Errorf("auth: %s is larger than %d bytes", path, maxSecretsBytes)
+		return secretsFile{}, fmt.Errorf("auth: %s is larger than %d bytes", path, maxSecretsBytes)
 	}
 	var stored secretsFile
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&stored); err != nil {
 		// The decoder's own words may quote the file.
-		return Secrets{}, fmt.Errorf("auth: %s is not a secrets file", path)
+		return secretsFile{}, fmt.Errorf("auth: %s is not a secrets file", path)
 	}
 	if stored.Version != secretsVersion {
-		return Secrets{}, fmt.Errorf("auth: %s has version %d, this program knows %d", path, stored.Version, secretsVersion)
+		return secretsFile{}, fmt.Errorf("auth: %s has version %d, this program knows %d", path, stored.Version, secretsVersion)
 	}
-	secrets := stored.secrets()
-	if err := secrets.check(); err != nil {
-		return Secrets{}, fmt.Errorf("%s: %w", path, err)
+	if err := stored.secrets().check(); err != nil {
+		return secretsFile{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return secrets, nil
+	return stored, nil
 }
 
 // openPrivate opens a regular file that only its owner may read. The look
@@ -121,31 +120,40 @@ func refusePublic(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// createSecrets writes a whole file beside path and then links it into place:
-// a reader sees all of it or nothing, and of two creators one wins without
-// overwriting the other. Losing is no error.
+// createSecrets writes a complete file beside path and then links it into place: a
+// reader sees all of it or nothing, and of two creators one wins without overwriting
+// the other; the loser gets [fs.ErrExist].
 func createSecrets(path string) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(freshSecrets(), "", "  ")
+	temp, err := writeTemp(dir, freshSecrets())
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(dir, ".secrets-*") // O_EXCL, mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.Remove(temp.Name())) }()
-	_, err = temp.Write(append(text, '\n'))
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	defer func() { err = errors.Join(err, os.Remove(temp)) }()
+	if err := os.Link(temp, path); err != nil {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// writeTemp writes f to a new file of mode 0600 in dir, with fsync.
+func writeTemp(dir string, f secretsFile) (name string, err error) {
+	text, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return "", err
+	}
+	temp, err := os.CreateTemp(dir, ".secrets-*") // O_EXCL, mode 0600
+	if err != nil {
+		return "", err
+	}
+	_, err = temp.Write(append(text, '\n'))
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(temp.Name()))
+	}
+	return temp.Name(), nil
 }
 
 // syncDir makes the new name itself durable: losing the pepper to a power cut
