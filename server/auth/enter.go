@@ -55,8 +55,10 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 			return taken(err)
 		}
 		_ = fault.Point("auth.user_inserted")
-		tokens, err = s.openSession(ctx, tx, user, in.Client)
-		return err
+		if tokens, err = s.openSession(ctx, tx, user, in.Client); err != nil {
+			return err
+		}
+		return s.throttle.rememberAddress(ctx, tx, user.ID, in.Client.Address)
 	})
 	if err != nil {
 		return Tokens{}, User{}, fmt.Errorf("sign up: %w", err)
@@ -123,6 +125,9 @@ func (s *Service) LogIn(ctx context.Context, who, password string, client Client
 	var tokens Tokens
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
 		if tokens, err = s.openSession(ctx, tx, user, client); err != nil {
+			return err
+		}
+		if err := s.throttle.rememberAddress(ctx, tx, user.ID, client.Address); err != nil {
 			return err
 		}
 		return attempt.right(ctx, tx)

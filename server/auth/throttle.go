@@ -28,6 +28,9 @@ import (
 // itself. Counted together they would tell strangers which address belongs to which
 // handle; and apart, whoever locks a public handle does not lock its owner out, who
 // still has their address. It gives a guesser two tries where there was one.
+//
+// An address that the user has signed in from keeps a budget of its own: see
+// knownaddress.go.
 type throttle struct {
 	pool   *pgxpool.Pool
 	pepper Secret
@@ -107,6 +110,9 @@ UPDATE login_throttle
 type attempt struct {
 	*throttle
 	account, address throttleKey // no address if it is not known
+	// known is set if the attempt is on the budget of an address that the user has
+	// signed in from; then only users who are known there may sign in.
+	known throttleKey
 }
 
 // begin refuses the attempt or puts it on record. It ends in one of right, wrong
@@ -115,7 +121,7 @@ func (t *throttle) begin(ctx context.Context, who, address string) (attempt, err
 	a := attempt{throttle: t, account: t.accountKey(who), address: t.addressKey(address)}
 	now := t.clock()
 	if scope, until := t.blocks.find(now, a.account, a.address); scope != "" {
-		return attempt{}, t.refuse(scope, until.Sub(now))
+		return t.beginKnown(ctx, who, a, scope, until, now)
 	}
 	var (
 		begun                      bool
@@ -129,9 +135,11 @@ func (t *throttle) begin(ctx context.Context, who, address string) (attempt, err
 	case begun:
 		return a, nil
 	case addressUntil != nil:
-		return attempt{}, t.block(a.address, scopeAddress, *addressUntil, now)
+		t.blocks.remember(a.address, now, *addressUntil)
+		return t.beginKnown(ctx, who, a, scopeAddress, *addressUntil, now)
 	case accountUntil != nil:
-		return attempt{}, t.block(a.account, scopeAccount, *accountUntil, now)
+		t.blocks.remember(a.account, now, *accountUntil)
+		return t.beginKnown(ctx, who, a, scopeAccount, *accountUntil, now)
 	}
 	return attempt{}, t.refuse(scopeAccount, 0) // its row is younger than our snapshot
 }
@@ -139,11 +147,6 @@ func (t *throttle) begin(ctx context.Context, who, address string) (attempt, err
 // args of a statement with firstFailure.
 func (r throttleRule) args(key throttleKey, now time.Time) []any {
 	return []any{key.bytes(), now, r.period.Seconds(), r.free, r.free + beyondFree, longestBlock.Seconds()}
-}
-
-func (t *throttle) block(key throttleKey, scope string, until, now time.Time) error {
-	t.blocks.remember(key, now, until)
-	return t.refuse(scope, until.Sub(now))
 }
 
 func (t *throttle) refuse(scope string, wait time.Duration) error {

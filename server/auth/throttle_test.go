@@ -130,12 +130,14 @@ func TestParallelGuesses(t *testing.T) {
 
 // One password on many accounts is slowed down by address; a success with an account
 // of one's own wipes nothing; others are not touched, and neither is the same account
-// from elsewhere. An IPv6 network is one address.
+// from elsewhere. An IPv6 network is one address. A user who has signed in from there
+// still does.
 func TestGuessesFromAnAddressAreSlowedDown(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.signUp("mallory")
 	h.signUp("alice")
+	h.signUp("carol")
 	for network, addresses := range map[string][2]string{
 		"4": {"192.0.2.66", "192.0.2.66"}, "6": {"2001:db8:1:2::1", "2001:db8:1:2:ffff::2"}, "mapped": {"192.0.2.67", "::ffff:192.0.2.67"},
 	} {
@@ -145,7 +147,8 @@ func TestGuessesFromAnAddressAreSlowedDown(t *testing.T) {
 				h.wantTry("mallory", goodPassword, addresses[0], "")
 			}
 		}
-		h.wantTry("mallory", goodPassword, addresses[1], CodeTooManyAttempts)
+		h.wantTry("carol", goodPassword, addresses[1], CodeTooManyAttempts)
+		h.wantTry("mallory", goodPassword, addresses[1], "")
 		h.wantTry("alice", goodPassword, "2001:db8:1:3::1", "")
 		h.wantTry("alice", goodPassword, "192.0.2.1", "")
 		h.clock.Advance(time.Second)

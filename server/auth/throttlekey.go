@@ -80,6 +80,13 @@ func (b *blocks) find(now time.Time, account, address throttleKey) (scope string
 	return "", time.Time{}
 }
 
+// has tells whether key is known to be blocked.
+func (b *blocks) has(key throttleKey, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return now.Before(b.told[key].believed)
+}
+
 func (b *blocks) remember(key throttleKey, now, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

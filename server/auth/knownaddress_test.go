@@ -1,0 +1,133 @@
+package auth
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// block uses up the budget of a login from addresses that its user has never used.
+func (h *house) block(who string) {
+	h.t.Helper()
+	for i := range accountRule.free {
+		h.wantTry(who, wrongPassword, fmt.Sprintf("203.0.113.%d", i), CodeInvalidCredentials)
+	}
+	h.wantTry(who, wrongPassword, "203.0.113.99", CodeTooManyAttempts)
+}
+
+const homeAddress = "192.0.2.7" // that signUp comes from
+
+// Five wrong passwords of somebody else do not lock a user out at an address that the
+// user has signed in from, by either login, in any process, however often it is repeated.
+func TestOwnerSignsInFromAKnownAddress(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.signUp("alice")
+	for _, who := range []string{"alice", "alice@example.com"} {
+		for range 3 {
+			h.block(who)
+			h.wantTry(who, goodPassword, homeAddress, "")
+			h.wantTry(who, goodPassword, "198.51.100.1", CodeTooManyAttempts) // others are refused as before
+			h.wantTry(who, goodPassword, "", CodeTooManyAttempts)
+			c, _ := h.try(h.another(), who, goodPassword, homeAddress) // after a restart
+			wantEqual(t, "after a restart", c, "")
+			h.clock.Advance(24 * time.Hour)
+		}
+	}
+}
+
+// A sign-in from a new address makes it a known one; an IPv6 network is one address.
+func TestSignInMakesAnAddressKnown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.signUp("alice")
+	h.wantTry("alice", goodPassword, "2001:db8:1:2::1", "")
+	h.block("alice")
+	h.wantTry("alice", goodPassword, "2001:db8:1:2:ffff::2", "")
+	h.wantTry("alice", goodPassword, "2001:db8:1:3::1", CodeTooManyAttempts)
+	h.wantTry("bob", goodPassword, "2001:db8:1:2::1", CodeInvalidCredentials)
+}
+
+// The budget of a known address is as small as that of an account, and its own.
+func TestBudgetOfAKnownAddressIsBounded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.signUp("alice")
+	h.wantTry("alice", goodPassword, "198.51.100.1", "")
+	h.block("alice")
+	for range accountRule.free {
+		h.wantTry("alice", wrongPassword, homeAddress, CodeInvalidCredentials)
+	}
+	h.wantTry("alice", goodPassword, homeAddress, CodeTooManyAttempts)
+	h.wantTry("alice", goodPassword, "198.51.100.1", "")
+	h.clock.Advance(longestBlock)
+	h.wantTry("alice", goodPassword, homeAddress, "")
+}
+
+// A guesser in the same network does not lock out the users who are known there, and
+// gains nothing for the accounts of others.
+func TestBlockedAddressServesItsUsers(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.signUp("alice")
+	h.signUp("bob")
+	h.wantTry("bob", goodPassword, "192.0.2.8", "")
+	for i := range addressRule.free {
+		h.wantTry(fmt.Sprintf("nobody%d", i), wrongPassword, "192.0.2.8", CodeInvalidCredentials)
+	}
+	h.wantTry("alice", goodPassword, "192.0.2.8", CodeTooManyAttempts)
+	h.wantTry("bob", goodPassword, "192.0.2.8", "")
+}
+
+// An unknown login and one whose user is not known at the address are refused alike, and
+// hammering on them costs no queries.
+func TestUnknownAddressTellsNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.signUp("alice")
+	var waits []time.Duration
+	for _, who := range []string{"alice", "nobody"} {
+		h.block(who)
+		waits = append(waits, h.wantTry(who, goodPassword, "198.51.100.1", CodeTooManyAttempts))
+		before := h.pool.Stat().AcquireCount()
+		for range 100 {
+			h.wantTry(who, goodPassword, "198.51.100.1", CodeTooManyAttempts)
+		}
+		wantEqual(t, "queries for "+who, h.pool.Stat().AcquireCount()-before, 0)
+	}
+	wantEqual(t, "wait", waits[0], waits[1])
+}
+
+func TestKnownAddressesAreBoundedAndPruned(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, alice := h.signUp("alice")
+	count := func() (rows int) {
+		h.scan(`SELECT count(*) FROM known_addresses WHERE user_id = $1`, alice.ID, &rows)
+		return rows
+	}
+	for i := range maxKnownAddresses + 10 {
+		h.clock.Advance(time.Second)
+		h.wantTry("alice", goodPassword, fmt.Sprintf("198.51.100.%d", i), "")
+	}
+	wantEqual(t, "rows", count(), maxKnownAddresses)
+	h.block("alice")
+	h.wantTry("alice", goodPassword, "198.51.100.29", "")
+	h.wantTry("alice", goodPassword, "198.51.100.2", CodeTooManyAttempts) // dropped as one of the oldest
+	h.clock.Advance(keepKnownAddress + time.Hour)
+	h.block("alice")
+	h.wantTry("alice", goodPassword, "198.51.100.29", CodeTooManyAttempts) // too old, pruned or not
+	_, err := h.Prune(t.Context(), 1000)
+	must(t, err)
+	wantEqual(t, "rows after pruning", count(), 0)
+}
+
+// The table does not show an address.
+func TestKnownAddressesTellNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.signUp("alice")
+	var named int
+	h.scan(`SELECT count(*) FROM known_addresses k WHERE k::text LIKE $1`, "%192.0.2%", &named)
+	wantEqual(t, "rows with an address", named, 0)
+}
