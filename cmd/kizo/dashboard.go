@@ -72,7 +72,12 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	return tui.Run(ctx, tui.Config{
 		Server: kizo, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: opts.readonly,
 		Move: func(ctx context.Context, command client.Command, what string) (client.Receipt, error) {
-			return quiet.move(ctx, kizo, command, what)
+			var shown client.Receipt
+			err := quiet.move(ctx, kizo, command, what, func(r client.Receipt) (client.Transfer, error) {
+				shown = r // on the screen, with the next frame
+				return r.Transfer, nil
+			})
+			return shown, err
 		},
 		ExportDir: here, Tmux: a.env("TMUX") != "",
 		In: os.Stdin, Out: os.Stdout, Now: a.now,

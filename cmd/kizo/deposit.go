@@ -78,25 +78,23 @@ func bankRun(ctx context.Context, opts *bankOptions, key string) error {
 	}
 	command.Wait = opts.wait.Duration
 	deadline := a.now().Add(opts.wait.Duration)
-	receipt, err := a.move(ctx, kizo, command, opts.verb+" "+amount.String())
-	if err != nil {
-		return err
-	}
-	return a.finishBank(ctx, kizo, opts.json, receipt.Transfer, opts.wait.Duration, deadline)
+	return a.move(ctx, kizo, command, opts.verb+" "+amount.String(), func(r client.Receipt) (client.Transfer, error) {
+		return a.finishBank(ctx, kizo, opts.json, r.Transfer, opts.wait.Duration, deadline)
+	})
 }
 
 // finishBank waits out what is left of the wait, prints the transfer as it then stands, and says so if
 // it is not done.
-func (a *app) finishBank(ctx context.Context, kizo *client.Kizo, flag jsonFlag, t client.Transfer, wait time.Duration, deadline time.Time) error {
+func (a *app) finishBank(ctx context.Context, kizo *client.Kizo, flag jsonFlag, t client.Transfer, wait time.Duration, deadline time.Time) (client.Transfer, error) {
 	t, waitErr := settled(ctx, kizo, t, deadline)
 	if err := a.printTransfer(flag, t); err != nil {
-		return err
+		return t, err
 	}
 	if waitErr != nil {
-		return withHint(waitErr, "kizo transfers show "+t.Id.String())
+		return t, withHint(waitErr, "kizo transfers show "+t.Id.String())
 	}
 	if wait == 0 && t.State == client.Pending {
-		return nil
+		return t, nil
 	}
-	return ending(t)
+	return t, ending(t)
 }

@@ -141,7 +141,7 @@ func (f *follower) read(ctx context.Context) error {
 		switch event.Type {
 		case client.EventTransfer:
 			if err := f.print(event); err != nil {
-				return &unwritable{err}
+				return err
 			}
 			if f.told++; f.told == f.opts.limit {
 				return errFollowed
@@ -193,13 +193,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// unwritable is an error of our own stdout, which no new line mends.
-type unwritable struct{ error }
-
-func (u *unwritable) Unwrap() error { return u.error }
-
 // mendable tells whether a new stream may do better.
 func mendable(err error) bool {
+	var unwritten *outputError
+	if errors.As(err, &unwritten) {
+		return false
+	}
 	var unreached *client.Unreachable
 	if errors.Is(err, io.EOF) || errors.As(err, &unreached) {
 		return true
@@ -223,13 +222,13 @@ func (f *follower) print(e client.Event) error {
 	}
 	line, err := f.opts.json.pick(eventLine{EventID: e.ID, At: e.At, Transfer: *e.Transfer})
 	if err != nil {
-		return err
+		return unwritten(err)
 	}
 	var out strings.Builder
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(line); err != nil {
-		return err
+		return unwritten(err)
 	}
 	return a.write(string(printable.JSON([]byte(out.String()))))
 }

@@ -20,6 +20,7 @@ const (
 	exitKeyReused    = 6
 	exitUnknown      = 7
 	exitStillPending = 8
+	exitOutput       = 9
 	exitInterrupted  = 130
 )
 
@@ -34,22 +35,28 @@ const exitCodesHelp = `kizo ends with one of these exit codes:
     6  the idempotency key was used before, for something else
     7  outcome unknown: money may have moved; stderr has the command that finds out
     8  still pending: accepted, and the bank has not answered within --wait
+    9  done, but stdout could not be written (full disk, closed, no reader); money that was to move has
+       moved, and stderr has the id and the idempotency key of each transfer
   130  interrupted; if money was on its way, stderr has the command that finds out
 
 A transfer, deposit or withdrawal that ends with 7 was written down before it was sent:
-kizo pending shows it, kizo retry finishes it. It cannot happen twice.`
+kizo pending shows it, kizo retry finishes it. It cannot happen twice. The same holds after 9: the result
+stays in kizo pending until it has been shown, and kizo retry KEY shows it without moving money again.`
 
 // exitCode is the one place that turns an error into an exit code.
 func exitCode(err error) int {
 	var (
-		unknown *client.UnknownOutcome
-		refused *client.Error
-		amount  *money.Error
-		local   *fault
+		unwritten *outputError
+		unknown   *client.UnknownOutcome
+		refused   *client.Error
+		amount    *money.Error
+		local     *fault
 	)
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &unwritten):
+		return exitOutput
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &unknown):

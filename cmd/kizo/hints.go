@@ -13,6 +13,10 @@ func (a *app) next(err error) []string {
 	if errors.As(err, &own) && len(own.next) > 0 {
 		return own.next
 	}
+	var lost *outputError
+	if errors.As(err, &lost) {
+		return lost.next()
+	}
 	var (
 		refused   *client.Error
 		unknown   *client.UnknownOutcome

@@ -8,13 +8,20 @@
 // Data goes to stdout, everything else to stderr. A terminal gets tables, a pipe tab-separated lines,
 // --json the API's own objects. The exit code says what happened: kizo help exit-codes.
 //
-// A file here is a command. Besides them: run.go starts one, exit.go and problem.go end it badly,
+// A file here is a command. Besides them: run.go starts one, exit.go and problem.go end it badly, stdout.go
+// tells a result that could not be written from one that failed,
 // config.go reads settings, sessionfile.go keeps who you are, intents.go what was about to be sent,
 // and move.go is the way of everything that moves money.
 package main
 
-import "os"
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
 
 func main() {
+	// Without this, writing to a pipe that has no reader ends the process before it can say what was done.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(os.Args[1:], systemStreams(), os.Getenv))
 }

@@ -36,6 +36,7 @@ type world struct {
 	out, err bytes.Buffer
 	terminal bool
 	now      time.Time
+	real     bool // the time is that of the clock
 	stdin    string
 	secrets  []string // what is typed at the prompts for a password
 }
@@ -65,7 +66,12 @@ func (w *world) app(args ...string) *app {
 	}
 	return &app{io: io, args: args, json: asksForJSON(args),
 		env: func(name string) string { return w.env[name] },
-		now: func() time.Time { return w.now },
+		now: func() time.Time {
+			if w.real {
+				return time.Now()
+			}
+			return w.now
+		},
 	}
 }
 

@@ -34,12 +34,14 @@ func (o *keyOptions) use(cmd *cobra.Command) (string, error) {
 	return o.key, nil
 }
 
-// move writes a command down, sends it and records what became of it. what is for people:
-// "transfer 12.50 USD to @bob".
-func (a *app) move(ctx context.Context, kizo *client.Kizo, command client.Command, what string) (client.Receipt, error) {
+// move writes a command down, sends it, shows its result and records what became of it. show gives the
+// transfer as it stood when it was shown. what is for people: "transfer 12.50 USD to @bob".
+func (a *app) move(ctx context.Context, kizo *client.Kizo, command client.Command, what string,
+	show func(client.Receipt) (client.Transfer, error),
+) error {
 	who, err := a.who(ctx, kizo)
 	if err != nil {
-		return client.Receipt{}, err
+		return err
 	}
 	named := trace.From(ctx)
 	if !named.Valid() { // on the dashboard, everything that moves money is a piece of work of its own
@@ -52,23 +54,25 @@ func (a *app) move(ctx context.Context, kizo *client.Kizo, command client.Comman
 	entry := &intent{Trace: named.String(), Server: kizo.Server(), UserID: who.Id.String(), Handle: who.Handle, What: what, Command: command}
 	log := a.intents()
 	if err := log.Begin(ctx, entry); err != nil {
-		return client.Receipt{}, fmt.Errorf("nothing was sent, because it could not be written down first: %w", err)
+		return fmt.Errorf("nothing was sent, because it could not be written down first: %w", err)
 	}
-	return a.sendIntent(ctx, kizo, log, *entry)
+	receipt, err := a.sendIntent(ctx, kizo, *entry)
+	if err != nil {
+		return err
+	}
+	shown, err := show(receipt)
+	return a.finish(ctx, *entry, shown, err)
 }
 
-// sendIntent sends what has been written down.
-func (a *app) sendIntent(ctx context.Context, kizo *client.Kizo, log *intentLog, entry intent) (client.Receipt, error) {
+// sendIntent sends what has been written down, and records that nothing moved if that is the answer. After
+// a success the intent is still open: finish closes it once its result has been shown.
+func (a *app) sendIntent(ctx context.Context, kizo *client.Kizo, entry intent) (client.Receipt, error) {
 	if named, ok := trace.Parse(entry.Trace); ok { // sent again later, it is still the same work
 		ctx = trace.Into(ctx, named)
 	}
 	receipt, err := kizo.Send(ctx, entry.Command)
-	end, known := outcomeOf(entry, receipt, err)
-	if known {
-		// The answer is here: a Ctrl-C now must not keep it from being recorded.
-		if logErr := log.End(context.WithoutCancel(ctx), end); logErr != nil {
-			a.io.note("kizo: the outcome could not be recorded, kizo retry will ask for it again: %s", printable.Text(logErr.Error()))
-		}
+	if end, known := refusalOf(entry, err); known {
+		a.endIntent(ctx, end)
 	}
 	var refused *client.Error
 	if receipt.Replayed || (errors.As(err, &refused) && refused.Replayed) {
@@ -79,16 +83,21 @@ func (a *app) sendIntent(ctx context.Context, kizo *client.Kizo, log *intentLog,
 	return receipt, err
 }
 
-// outcomeOf says what to record, if anything is known.
-func outcomeOf(entry intent, receipt client.Receipt, err error) (intentEnd, bool) {
+// endIntent records an outcome. The answer is here: a Ctrl-C now must not keep it from being recorded.
+func (a *app) endIntent(ctx context.Context, end intentEnd) {
+	if err := a.intents().End(context.WithoutCancel(ctx), end); err != nil {
+		a.io.note("kizo: the outcome could not be recorded, kizo retry will ask for it again: %s", printable.Text(err.Error()))
+	}
+}
+
+// refusalOf says what to record about an error, if it is known that nothing moved.
+func refusalOf(entry intent, err error) (intentEnd, bool) {
 	var (
 		refused *client.Error
 		unknown *client.UnknownOutcome
 	)
 	switch {
-	case err == nil:
-		return intentEnd{ID: entry.ID, Outcome: "done", Transfer: receipt.Transfer.Id.String(), Settles: entry.fingerprint()}, true
-	case errors.As(err, &unknown):
+	case err == nil, errors.As(err, &unknown):
 		return intentEnd{}, false
 	case errors.As(err, &refused) && refused.TransferID != "":
 		return intentEnd{ID: entry.ID, Outcome: "refused", Transfer: refused.TransferID, Settles: entry.fingerprint()}, true

@@ -61,14 +61,14 @@ func (a *app) printJSON(flag jsonFlag, value any) error {
 		for i := range picked {
 			var err error
 			if picked[i], err = flag.pick(items.Index(i).Interface()); err != nil {
-				return err
+				return unwritten(err)
 			}
 		}
 		value = picked
 	} else {
 		var err error
 		if value, err = flag.pick(value); err != nil {
-			return err
+			return unwritten(err)
 		}
 	}
 	var out bytes.Buffer
@@ -78,14 +78,14 @@ func (a *app) printJSON(flag jsonFlag, value any) error {
 		encoder.SetIndent("", "  ")
 	}
 	if err := encoder.Encode(value); err != nil {
-		return err
+		return unwritten(err)
 	}
 	return a.write(string(printable.JSON(out.Bytes())))
 }
 
 func (a *app) write(text string) error {
 	_, err := io.WriteString(a.io.Out, text)
-	return err
+	return unwritten(err)
 }
 
 func tabbed(rows [][]string) string {

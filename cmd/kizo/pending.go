@@ -24,9 +24,9 @@ func newPendingCommand(a *app) *cobra.Command {
 	opts := &pendingOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "pending",
-		Short: "List what was sent without learning the outcome",
+		Short: "List what was sent without learning or showing the outcome",
 		Long: `List the transfers, deposits and withdrawals that were about to be sent when something came in
-between, so that their outcome is not known here. kizo retry finishes them.
+between, so that their outcome is not known here, or could not be shown. kizo retry finishes them.
 
 A deposit that waits for its bank is not among them: kizo transfers list --state pending.`,
 		Args: takes(""),

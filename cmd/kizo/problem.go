@@ -58,6 +58,12 @@ func (a *app) report(err error) {
 	if errors.As(err, &unknown) {
 		a.io.note("  idempotency key: %s", printable.Text(unknown.Key))
 	}
+	var lost *outputError
+	if errors.As(err, &lost) {
+		for _, m := range lost.moved {
+			a.noteMovement(m)
+		}
+	}
 	var refused *client.Error
 	if errors.As(err, &refused) {
 		if refused.TransferID != "" && a.verbose {
@@ -90,6 +96,14 @@ type problemJSON struct {
 	IdempotencyKey string   `json:"idempotency_key,omitempty"`
 	ExitCode       int      `json:"exit_code"`
 	Try            []string `json:"try,omitempty"`
+
+	Moved []movedJSON `json:"moved,omitempty"` // transfers whose results could not be written
+}
+
+type movedJSON struct {
+	TransferID     string `json:"transfer_id"`
+	State          string `json:"state"`
+	IdempotencyKey string `json:"idempotency_key"`
 }
 
 func (a *app) reportJSON(err error) {
@@ -100,7 +114,13 @@ func (a *app) reportJSON(err error) {
 		unreached *client.Unreachable
 		amount    *money.Error
 		local     *fault
+		lost      *outputError
 	)
+	if errors.As(err, &lost) {
+		for _, m := range lost.moved {
+			body.Moved = append(body.Moved, movedJSON{m.transfer.Id.String(), string(m.transfer.State), m.key})
+		}
+	}
 	if errors.As(err, &refused) {
 		body.Title, body.Status, body.Field = refused.Title, refused.Status, refused.Field
 		body.RequestID, body.TraceID, body.TransferID = refused.RequestID, refused.TraceID, refused.TransferID
@@ -112,6 +132,11 @@ func (a *app) reportJSON(err error) {
 		body.TraceID = unreached.TraceID
 	}
 	switch {
+	case lost != nil:
+		body.Code = "output_failed"
+		if len(lost.moved) > 0 {
+			body.TransferID, body.IdempotencyKey = lost.moved[0].transfer.Id.String(), lost.moved[0].key
+		}
 	case errors.As(err, &unknown):
 		body.Code, body.IdempotencyKey = "outcome_unknown", unknown.Key
 	case errors.Is(err, context.Canceled):

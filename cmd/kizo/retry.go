@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -50,11 +51,12 @@ func retryRun(ctx context.Context, opts *retryOptions) error {
 		return retryKey(ctx, opts, open)
 	}
 	transfers := []client.Transfer{}
+	var done []intent // those of transfers
 	var worst error
 	for _, entry := range distinct(open) {
 		transfer, err := retryIntent(ctx, opts, entry)
 		if transfer != nil {
-			transfers = append(transfers, *transfer)
+			transfers, done = append(transfers, *transfer), append(done, entry)
 		}
 		if err != nil {
 			if worst != nil && !a.json {
@@ -70,10 +72,14 @@ func retryRun(ctx context.Context, opts *retryOptions) error {
 	for _, t := range transfers {
 		rows = append(rows, a.transferRow(t))
 	}
-	if err := a.printList(opts.json, transfers, transferColumns, rows); err != nil {
-		return err
+	err = a.printList(opts.json, transfers, transferColumns, rows)
+	for i, entry := range done {
+		err = a.finish(ctx, entry, transfers[i], err)
 	}
-	return worst
+	if err != nil && worst != nil && !a.json {
+		a.io.note("kizo: %s", printable.Text(worst.Error()))
+	}
+	return cmp.Or(err, worst)
 }
 
 // retryKey finishes one. The same key may have been sent to two servers, or twice; all of those are it.
@@ -92,8 +98,9 @@ func retryKey(ctx context.Context, opts *retryOptions, open []intent) error {
 	for _, entry := range entries {
 		transfer, err := retryIntent(ctx, opts, entry)
 		if transfer != nil {
-			if err := opts.app.printTransfer(opts.json, *transfer); err != nil {
-				return err
+			shown := opts.app.printTransfer(opts.json, *transfer)
+			if shown = opts.app.finish(ctx, entry, *transfer, shown); shown != nil {
+				return shown
 			}
 		}
 		if err != nil {
@@ -103,7 +110,7 @@ func retryKey(ctx context.Context, opts *retryOptions, open []intent) error {
 	return worst
 }
 
-// retryIntent sends one again, as the user whose it is.
+// retryIntent sends one again, as the user whose it is. Its transfer, if there is one, is still to be shown.
 func retryIntent(ctx context.Context, opts *retryOptions, entry intent) (*client.Transfer, error) {
 	a := opts.app
 	kizo, err := a.kizoOf(ctx, entry)
@@ -114,7 +121,7 @@ func retryIntent(ctx context.Context, opts *retryOptions, entry intent) (*client
 	}
 	entry.Command.Resumed, entry.Command.Wait = true, opts.wait.Duration
 	deadline := a.now().Add(opts.wait.Duration)
-	receipt, err := a.sendIntent(ctx, kizo, a.intents(), entry)
+	receipt, err := a.sendIntent(ctx, kizo, entry)
 	if err != nil {
 		return nil, err
 	}

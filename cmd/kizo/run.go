@@ -37,12 +37,19 @@ func run(args []string, io *streams, env func(string) string) int {
 }
 
 func (a *app) execute(ctx context.Context) int {
+	out := &stdout{Writer: a.io.Out}
+	tracked := *a.io
+	tracked.Out = out
+	a.io = &tracked
 	root := newRootCommand(a)
 	root.SetArgs(a.args)
 	root.SetIn(a.io.In)
 	root.SetOut(a.io.Out)
 	root.SetErr(a.io.Err)
 	err := root.ExecuteContext(trace.Into(ctx, a.trace()))
+	if err == nil {
+		err = unwritten(out.err)
+	}
 	if err != nil {
 		a.report(err)
 	}

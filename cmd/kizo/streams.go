@@ -16,7 +16,8 @@ type streams struct {
 	Out, Err io.Writer
 
 	OutTerminal bool
-	Width       int // of the terminal, in columns; 0 if there is none or it is not known
+	OutClosed   bool // nothing that is written to Out is seen by anyone, and no write fails
+	Width       int  // of the terminal, in columns; 0 if there is none or it is not known
 
 	// ReadSecrets asks for secrets, one a prompt, without showing them; nil if stdin is no terminal.
 	ReadSecrets func(ctx context.Context, prompts ...string) ([]string, error)
@@ -30,6 +31,7 @@ func systemStreams() *streams {
 			s.Width = width
 		}
 	}
+	s.OutClosed = standsForClosed(os.Stdout)
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		s.ReadSecrets = readSecrets
 	}

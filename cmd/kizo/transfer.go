@@ -107,11 +107,8 @@ func transferRun(ctx context.Context, opts *transferOptions, key string) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := a.move(ctx, kizo, command, "transfer "+amount.String()+" to "+opts.to)
-	if err != nil {
-		return a.payeeHint(ctx, kizo, opts.to, body.Currency, err)
-	}
-	return a.printTransfer(opts.json, receipt.Transfer)
+	err = a.move(ctx, kizo, command, "transfer "+amount.String()+" to "+opts.to, a.printReceipt(opts.json))
+	return a.payeeHint(ctx, kizo, opts.to, body.Currency, err)
 }
 
 func (a *app) printPreview(flag jsonFlag, p client.TransferPreview) error {

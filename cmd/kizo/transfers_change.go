@@ -90,9 +90,5 @@ func changeRun(ctx context.Context, opts *changeOptions, key string) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := a.move(ctx, kizo, command, what)
-	if err != nil {
-		return err
-	}
-	return a.printTransfer(opts.json, receipt.Transfer)
+	return a.move(ctx, kizo, command, what, a.printReceipt(opts.json))
 }

@@ -42,6 +42,11 @@ func (a *app) printTransfer(flag jsonFlag, t client.Transfer) error {
 	return a.printOne(flag, t, transferDetails, a.transferDetail(t))
 }
 
+// printReceipt shows what became of a command that moves money.
+func (a *app) printReceipt(flag jsonFlag) func(client.Receipt) (client.Transfer, error) {
+	return func(r client.Receipt) (client.Transfer, error) { return r.Transfer, a.printTransfer(flag, r.Transfer) }
+}
+
 // counterparty is the other side, seen from the user. On a terminal it says the direction as well, whose
 // column is the first to give way there.
 func (a *app) counterparty(t client.Transfer) string {

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui/printable"
+)
+
+// stdout remembers the first error of writing to it: cobra ignores those of help texts and completions.
+type stdout struct {
+	io.Writer
+	err error
+}
+
+func (s *stdout) Write(p []byte) (int, error) {
+	n, err := s.Writer.Write(p)
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+	return n, unwritten(err)
+}
+
+// outputError means that the command was carried out and its result could not be written to stdout.
+type outputError struct {
+	moved []movement // the transfers whose results could not be written
+	err   error
+}
+
+// movement is a transfer that this command made, and the idempotency key that gives its result again.
+type movement struct {
+	transfer client.Transfer
+	key      string
+}
+
+func (o *outputError) Error() string {
+	err := o.err
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	if len(o.moved) == 0 {
+		return fmt.Sprintf("the result could not be written to stdout: %v", err)
+	}
+	var done []string
+	for _, m := range o.moved {
+		t := m.transfer
+		done = append(done, fmt.Sprintf("the %s of %s is %s", t.Kind, amountOf(t.Amount, t.Currency), t.State))
+	}
+	return fmt.Sprintf("%s, but the result could not be written to stdout: %v", strings.Join(done, ", "), err)
+}
+
+func (o *outputError) Unwrap() error { return o.err }
+
+// unwritten marks an error of writing or of encoding a result.
+func unwritten(err error) error {
+	var marked *outputError
+	if err == nil || errors.As(err, &marked) {
+		return err
+	}
+	return &outputError{err: err}
+}
+
+// next is what gives the results again. Nothing moves a second time.
+func (o *outputError) next() []string {
+	var lines []string
+	for _, m := range o.moved {
+		lines = append(lines, "kizo retry "+shellQuote(m.key))
+	}
+	return lines
+}
+
+// finish closes an intent whose result has been shown. err is what showing it came to: if stdout failed,
+// the intent stays open, so that kizo pending lists it and kizo retry shows the result.
+func (a *app) finish(ctx context.Context, entry intent, t client.Transfer, err error) error {
+	var lost *outputError
+	if errors.As(err, &lost) {
+		lost.moved = append(lost.moved, movement{t, entry.Command.Key})
+		return err
+	}
+	if a.io.OutClosed && (err == nil || !a.json) { // with --json, an error is all there is on stderr
+		a.io.note("kizo: stdout is closed: the %s of %s is %s", t.Kind, amountOf(t.Amount, t.Currency), t.State)
+		a.noteMovement(movement{t, entry.Command.Key})
+	}
+	a.endIntent(ctx, intentEnd{ID: entry.ID, Outcome: "done", Transfer: t.Id.String(), Settles: entry.fingerprint()})
+	return err
+}
+
+func (a *app) noteMovement(m movement) {
+	a.io.note("  transfer: %s", m.transfer.Id)
+	a.io.note("  idempotency key: %s", printable.Text(m.key))
+}

@@ -1,0 +1,406 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// outputMode is what a user asks of stdout.
+type outputMode struct {
+	name     string
+	terminal bool
+	flags    []string
+}
+
+var outputModes = []outputMode{{name: "pipe"}, {name: "terminal", terminal: true}, {name: "json", flags: []string{"--json"}}}
+
+// outputCase says how a command is called so that it has something to print.
+type outputCase struct {
+	args   func(p *pairOfUsers) []string
+	moves  bool // it moves money: --idempotency-key is added
+	silent bool // it prints nothing to stdout unless --json is given
+	skip   string
+
+	elsewhere bool // it runs with a session file of its own
+}
+
+// pairOfUsers are two users of a real server, the first of whom is an operator.
+type pairOfUsers struct {
+	ada, bob         *world
+	adaName, bobName string
+	kizod            *kizodProcess
+	made             int
+}
+
+func newPair(t *testing.T) *pairOfUsers {
+	t.Helper()
+	kizod, err := startKizod()
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := scriptsSoFar.Add(1)
+	p := &pairOfUsers{kizod: kizod, adaName: fmt.Sprintf("outada%d", number), bobName: fmt.Sprintf("outbob%d", number)}
+	p.ada, p.bob = p.user(t, p.adaName), p.user(t, p.bobName)
+	grant := exec.CommandContext(t.Context(), filepath.Join(kizod.dir, "kizod"), "user", "grant", p.adaName, "operator",
+		"--data", filepath.Join(kizod.dir, "data"))
+	if out, err := grant.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p.ada.expect(exitDone, "deposit", "1000", "--wait=30s")
+	p.bob.expect(exitDone, "deposit", "1000", "--wait=30s")
+	return p
+}
+
+func (p *pairOfUsers) user(t *testing.T, handle string) *world {
+	t.Helper()
+	w := newWorld(t, nil)
+	w.real = true
+	w.env["KIZO_SERVER"] = p.kizod.URL
+	w.stdin = "correct horse battery\n"
+	w.expect(exitDone, "signup", "--email", handle+"@example.com", "--handle", handle, "--name", handle, "--password-stdin")
+	return w
+}
+
+// id runs a command as a user and gives the id that it prints.
+func (p *pairOfUsers) id(w *world, args ...string) string {
+	w.t.Helper()
+	w.expect(exitDone, append(args, "--json=id")...)
+	var printed struct{ ID string }
+	if err := json.Unmarshal(w.out.Bytes(), &printed); err != nil {
+		w.t.Fatalf("%v: %s", err, &w.out)
+	}
+	return printed.ID
+}
+
+func words(args ...string) func(*pairOfUsers) []string {
+	return func(*pairOfUsers) []string { return args }
+}
+
+// outputCases has a row for each command.
+func outputCases() map[string]outputCase {
+	hold := func(p *pairOfUsers) string { return p.id(p.bob, "transfer", "@"+p.adaName, "1", "--authorize") }
+	cases := map[string]outputCase{
+		"kizo":           {args: words("--help")},
+		"kizo balance":   {args: words()},
+		"kizo dashboard": {args: words("--once")},
+		"kizo transfer": {moves: true, args: func(p *pairOfUsers) []string {
+			return []string{"@" + p.bobName, "1"}
+		}},
+		"kizo deposit":           {moves: true, args: words("1", "--wait=30s")},
+		"kizo withdraw":          {moves: true, args: words("1", "--wait=30s")},
+		"kizo transfers list":    {args: words()},
+		"kizo transfers show":    {args: func(p *pairOfUsers) []string { return []string{p.id(p.ada, "deposit", "1")} }},
+		"kizo explain":           {args: func(p *pairOfUsers) []string { return []string{p.id(p.ada, "deposit", "1")} }},
+		"kizo transfers capture": {moves: true, args: func(p *pairOfUsers) []string { return []string{hold(p)} }},
+		"kizo transfers void":    {moves: true, args: func(p *pairOfUsers) []string { return []string{hold(p)} }},
+		"kizo transfers reverse": {moves: true, args: func(p *pairOfUsers) []string {
+			return []string{p.id(p.bob, "transfer", "@"+p.adaName, "1")}
+		}},
+		"kizo events":                {args: words("--since", "1h", "--limit", "1")},
+		"kizo wallet list":           {args: words()},
+		"kizo wallet open":           {args: words("USD")},
+		"kizo pending":               {skip: "it has a test of its own"},
+		"kizo retry":                 {skip: "it has a test of its own"},
+		"kizo whoami":                {args: words()},
+		"kizo login":                 {args: func(p *pairOfUsers) []string { return []string{p.adaName, "--password-stdin"} }},
+		"kizo signup":                {args: newAccount, elsewhere: true},
+		"kizo logout":                {skip: "the session is needed; it prints what sessions revoke prints"},
+		"kizo sessions list":         {args: words()},
+		"kizo sessions revoke":       {silent: true, args: otherSession},
+		"kizo config list":           {args: words()},
+		"kizo version":               {args: words()},
+		"kizo completion bash":       {args: words()},
+		"kizo completion zsh":        {args: words()},
+		"kizo completion fish":       {args: words()},
+		"kizo completion powershell": {args: words()},
+		"kizo help":                  {args: words()},
+		"kizo ops queues":            {args: words()},
+		"kizo ops tasks list":        {args: words("--state", "completed")},
+		"kizo ops payments list":     {args: words()},
+		"kizo ops payments show":     {args: func(p *pairOfUsers) []string { return []string{p.id(p.ada, "deposit", "1", "--wait=30s")} }},
+		"kizo ops payments resolve":  {skip: "it needs a payment that needs review; it prints what ops payments show prints"},
+		"kizo ops reconcile":         {args: words()},
+		"kizo ops audit":             {args: words()},
+		"kizo ops actions":           {args: words()},
+		"kizo ops queue pause":       {silent: true, args: words("bank", "--reason", "test")},
+		"kizo ops queue resume":      {silent: true, args: words("bank", "--reason", "test")},
+		"kizo ops account freeze":    {skip: "nothing else would move; it prints what ops queue pause prints"},
+		"kizo ops account unfreeze":  {silent: true, args: func(p *pairOfUsers) []string { return []string{p.bobName, "--reason", "test"} }},
+	}
+	for _, action := range []string{"retry", "archive", "delete"} {
+		cases["kizo ops tasks "+action] = outputCase{skip: "it needs a task; it prints what ops queue pause prints"}
+	}
+	return cases
+}
+
+func newAccount(p *pairOfUsers) []string {
+	p.made++
+	name := fmt.Sprintf("%s%d", p.adaName, p.made)
+	return []string{"--email", name + "@example.com", "--handle", name, "--name", "New", "--password-stdin"}
+}
+
+func otherSession(p *pairOfUsers) []string {
+	elsewhere := newWorld(p.ada.t, nil)
+	elsewhere.real, elsewhere.env["KIZO_SERVER"], elsewhere.stdin = true, p.kizod.URL, p.ada.stdin
+	elsewhere.expect(exitDone, "login", p.adaName, "--password-stdin")
+	elsewhere.expect(exitDone, "sessions", "list", "--json=id,current")
+	var sessions []client.Session
+	if err := json.Unmarshal(elsewhere.out.Bytes(), &sessions); err != nil {
+		p.ada.t.Fatal(err)
+	}
+	i := slices.IndexFunc(sessions, func(s client.Session) bool { return s.Current })
+	return []string{sessions[i].Id.String()}
+}
+
+// full runs a command whose stdout is a full disk.
+func (w *world) full(args ...string) int {
+	w.t.Helper()
+	device, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		w.t.Skip("this system has no /dev/full")
+	}
+	defer device.Close()
+	a := w.app(args...)
+	a.io.Out = device
+	return a.execute(w.t.Context())
+}
+
+// everyCommand gives all commands that do something, with their full names.
+func everyCommand(root *cobra.Command) []*cobra.Command {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	var all []*cobra.Command
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		all = append(all, cmd)
+		for _, child := range cmd.Commands() {
+			walk(child)
+		}
+	}
+	walk(root)
+	return all
+}
+
+func TestAResultThatCannotBeWrittenIsToldApart(t *testing.T) {
+	p := newPair(t)
+	cases := outputCases()
+	for _, cmd := range everyCommand(newRootCommand(p.ada.app())) {
+		path := strings.Fields(cmd.CommandPath())[1:]
+		t.Run(strings.Join(append(path, "help"), " "), func(t *testing.T) {
+			if code := p.ada.full(append(path, "--help")...); code != exitOutput || p.ada.err.Len() == 0 {
+				t.Errorf("exit code %d, stderr %q", code, &p.ada.err)
+			}
+		})
+		if cmd.HasSubCommands() && cmd.HasParent() || !cmd.Runnable() {
+			continue // it shows its help
+		}
+		test, known := cases[cmd.CommandPath()]
+		if !known {
+			t.Errorf("%s has no row in outputCases", cmd.CommandPath())
+		}
+		for _, mode := range outputModes {
+			if len(mode.flags) > 0 && cmd.Flags().Lookup("json") == nil {
+				continue
+			}
+			t.Run(strings.Join(append(path, mode.name), " "), func(t *testing.T) {
+				if test.skip != "" {
+					t.Skip(test.skip)
+				}
+				p.check(t, path, test, mode)
+			})
+		}
+	}
+	if code := p.ada.full("--version"); code != exitOutput {
+		t.Errorf("--version: exit code %d", code)
+	}
+	if code := p.ada.full("__complete", "tra"); code != exitOutput {
+		t.Errorf("a completion: exit code %d", code)
+	}
+}
+
+// check runs one command on a full disk. A command that moves money must say what moved, keep it in
+// kizo pending, and show it with kizo retry without moving it again.
+func (p *pairOfUsers) check(t *testing.T, path []string, test outputCase, mode outputMode) {
+	t.Helper()
+	args := append(append(slices.Clone(path), test.args(p)...), mode.flags...)
+	key := fmt.Sprintf("key-%s-%s", strings.Join(path, "-"), mode.name)
+	if test.moves {
+		args = append(args, "--idempotency-key", key)
+	}
+	w := p.ada
+	if test.elsewhere {
+		w = newWorld(t, nil)
+		w.real, w.env["KIZO_SERVER"], w.stdin = true, p.kizod.URL, p.ada.stdin
+	}
+	w.terminal = mode.terminal
+	code := w.full(args...)
+	w.terminal = false
+	stderr := w.err.String()
+	if test.silent && len(mode.flags) == 0 {
+		if code != exitDone {
+			t.Errorf("exit code %d, stderr %s", code, stderr)
+		}
+		return
+	}
+	if code != exitOutput || !strings.Contains(stderr, "no space left on device") {
+		t.Fatalf("exit code %d, stderr %s", code, stderr)
+	}
+	if len(mode.flags) > 0 {
+		contains(t, &w.err, `"code":"output_failed"`, `"exit_code":9`)
+	}
+	if !test.moves {
+		return
+	}
+	w.expect(exitDone, "pending", "--json=key")
+	contains(t, &w.out, key)
+	w.expect(exitDone, "retry", key, "--json=id,state")
+	var moved struct{ ID, State string }
+	if err := json.Unmarshal(w.out.Bytes(), &moved); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(stderr, moved.ID) || !strings.Contains(stderr, key) || !strings.Contains(stderr, moved.State) {
+		t.Errorf("transfer %+v with key %s, stderr %s", moved, key, stderr)
+	}
+	w.expect(exitDone, "pending")
+	if w.out.Len() > 0 {
+		t.Errorf("still pending: %s", &w.out)
+	}
+	w.expect(exitDone, "transfers", "list", "--limit", "1", "--json=id")
+	if w.out.String() != fmt.Sprintf("[{%q:%q}]\n", "id", moved.ID) && path[0] != "transfers" {
+		t.Errorf("%s is not the newest transfer: %s", moved.ID, &w.out)
+	}
+}
+
+func TestRetryKeepsWhatItCannotShow(t *testing.T) {
+	p := newPair(t)
+	w := p.ada
+	for _, key := range []string{"one", "two"} {
+		if code := w.full("transfer", "@"+p.bobName, "1", "--idempotency-key", key); code != exitOutput {
+			t.Fatalf("exit code %d", code)
+		}
+	}
+	for _, args := range [][]string{{"pending"}, {"pending", "--json"}, {"retry"}, {"retry", "--json"}} {
+		if code := w.full(args...); code != exitOutput {
+			t.Errorf("%v: exit code %d, stderr %s", args, code, &w.err)
+		}
+		if args[0] == "retry" {
+			contains(t, &w.err, "one", "two", "posted")
+		}
+	}
+	if code := w.full("retry", "two"); code != exitOutput {
+		t.Errorf("exit code %d", code)
+	}
+	w.expect(exitDone, "pending", "--json=key")
+	contains(t, &w.out, `[{"key":"one"},{"key":"two"}]`)
+	w.expect(exitDone, "retry")
+	if rows := strings.Count(w.out.String(), "\n"); rows != 2 {
+		t.Errorf("%d transfers shown: %s", rows, &w.out)
+	}
+	w.expect(exitDone, "pending")
+	if w.out.Len() > 0 {
+		t.Errorf("still pending: %s", &w.out)
+	}
+	w.expect(exitDone, "balance", "USD", "--json=balance")
+	contains(t, &w.out, `{"balance":99800}`)
+}
+
+// TestStdoutOfTheRealProgram is about what only a process has: signals and descriptors.
+func TestStdoutOfTheRealProgram(t *testing.T) {
+	transferID := "0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d"
+	for _, test := range []struct {
+		name, shell string
+		code        int
+		open        bool
+	}{
+		{"full disk", `exec kizo "$@" >/dev/full`, exitOutput, true},
+		{"read only", `exec kizo "$@" 1</dev/null`, exitOutput, true},
+		{"closed", `exec kizo "$@" >&-`, exitDone, false},
+		{"discarded", `exec kizo "$@" >/dev/null`, exitDone, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, newTroubled(t, answerTransfer(http.StatusCreated, "posted", "")).Server)
+			command := exec.CommandContext(t.Context(), "sh", "-c", test.shell, "sh", "transfer", "@bob", "12.50", "--idempotency-key", "k")
+			if code := w.runProcess(command); code != test.code {
+				t.Errorf("exit code %d, stderr %s", code, &w.err)
+			}
+			if test.name != "discarded" {
+				contains(t, &w.err, transferID, "idempotency key: k", "the transfer of 12.50 USD is posted")
+			}
+			w.expect(exitDone, "pending", "--json=key")
+			if got, want := w.out.String(), map[bool]string{true: "[{\"key\":\"k\"}]\n", false: "[]\n"}[test.open]; got != want {
+				t.Errorf("pending %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestADeadPipeDoesNotKill(t *testing.T) {
+	w := newWorld(t, newTroubled(t, answerTransfer(http.StatusCreated, "posted", "")).Server)
+	for _, args := range [][]string{{"transfer", "@bob", "12.50", "--idempotency-key", "k"}, {"version"}, {"--help"}, {"completion", "bash"}} {
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read.Close()
+		command := exec.CommandContext(t.Context(), "kizo", args...)
+		command.Stdout = write
+		code := w.runProcess(command)
+		write.Close()
+		if code != exitOutput {
+			t.Errorf("%v: %v", args, command.ProcessState)
+		}
+		contains(t, &w.err, "broken pipe")
+	}
+	w.expect(exitDone, "retry", "k", "--json=id")
+}
+
+// runProcess runs a process in this world and gives its exit code, -1 if a signal killed it.
+func (w *world) runProcess(command *exec.Cmd) int {
+	w.t.Helper()
+	w.err.Reset()
+	command.Env = os.Environ()
+	for name, value := range w.env {
+		command.Env = append(command.Env, name+"="+value)
+	}
+	command.Stderr = &w.err
+	if err := command.Run(); err != nil && command.ProcessState == nil {
+		w.t.Fatal(err)
+	}
+	return command.ProcessState.ExitCode()
+}
+
+func TestOnlyTheFirstWriteErrorIsKept(t *testing.T) {
+	out := &stdout{Writer: &failing{}}
+	for range 2 {
+		_, _ = out.Write([]byte("x"))
+	}
+	if out.err == nil || out.err.Error() != "failure 1" {
+		t.Errorf("%v", out.err)
+	}
+	var good bytes.Buffer
+	if n, err := io.WriteString(&stdout{Writer: &good}, "abc"); n != 3 || err != nil || good.String() != "abc" {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+type failing struct{ n int }
+
+func (f *failing) Write([]byte) (int, error) {
+	f.n++
+	return 0, fmt.Errorf("failure %d", f.n)
+}
