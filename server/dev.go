@@ -16,6 +16,7 @@ import (
 
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/embedded"
@@ -39,6 +40,7 @@ type DevConfig struct {
 	// As in Config.
 	HashWorker                             []string
 	HashSlots, RateLimit, RateLimitAddress int
+	TrustedProxies                         api.TrustedProxies
 
 	Version string
 	Logger  *slog.Logger
@@ -122,6 +124,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 		BankURL:     bankURL, BankToken: bankToken(secrets), Secrets: secrets, Listener: d.listener, OpsListen: config.OpsListen,
 		Roles: AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,
 		HashWorker: config.HashWorker, HashSlots: config.HashSlots, RateLimit: config.RateLimit, RateLimitAddress: config.RateLimitAddress,
+		TrustedProxies: config.TrustedProxies,
 	})
 	if err != nil {
 		return nil, err

@@ -75,6 +75,8 @@ type Config struct {
 
 	InFlight int // requests worked on at once, the others are sent away; api.DefaultInFlight when 0
 
+	TrustedProxies api.TrustedProxies // whose X-Forwarded-For names the client
+
 	ReviewAttempts int           // a payment tried so often and
 	ReviewAge      time.Duration // so old is left to an operator; 12 and 1 h when 0
 	DrainDelay     time.Duration // between "not ready" and no longer accepting
@@ -271,6 +273,7 @@ func (s *Server) newAPI(service *auth.Service, settler *settle.Settler, dispatch
 	return api.New(api.Config{
 		Ledger: s.ledger, Auth: service, Operations: &operations{settler, s.queues, audit, gauges}, Hint: dispatcher.Hint, Contract: kizo.Contract,
 		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: metrics, Limits: limits, Part: s.part(), InFlight: s.config.InFlight,
+		TrustedProxies: s.config.TrustedProxies,
 	})
 }
 

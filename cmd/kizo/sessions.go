@@ -40,14 +40,14 @@ func sessionsListRun(ctx context.Context, opts *sessionsListOptions) error {
 	if err != nil {
 		return err
 	}
-	columns := []column{{title: "ID"}, {title: "THIS ONE"}, {title: "BEGAN", drop: 2}, {title: "LAST USED"}, {title: "EXPIRES", drop: 3}, {title: "CLIENT", cut: true, drop: 1}}
+	columns := []column{{title: "ID"}, {title: "THIS ONE"}, {title: "BEGAN", drop: 2}, {title: "LAST USED"}, {title: "EXPIRES", drop: 3}, {title: "ADDRESS", drop: 1}, {title: "CLIENT", cut: true, drop: 1}}
 	var rows [][]string
 	for _, s := range sessions {
 		current := "no"
 		if s.Current {
 			current = "yes"
 		}
-		rows = append(rows, []string{s.Id.String(), current, a.when(s.CreatedAt), a.when(s.LastUsedAt), a.when(s.ExpiresAt), text(s.Client)})
+		rows = append(rows, []string{s.Id.String(), current, a.when(s.CreatedAt), a.when(s.LastUsedAt), a.when(s.ExpiresAt), text(s.Address), text(s.Client)})
 	}
 	return a.printList(opts.json, sessions, columns, rows)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/api"
 )
 
 // setting is one thing that can be configured: by flag, by environment, or in the
@@ -44,6 +45,7 @@ var (
 	secretsFile = setting{"secrets_file", "/etc/kizo/secrets.json", false, "signing keys and peppers; made by kizod secrets init", notEmpty}
 	listen      = setting{"listen", "127.0.0.1:7420", false, "address of the API; port 0 picks one", checkAddress}
 	opsListen   = setting{"ops_listen", "127.0.0.1:7421", false, "address of metrics and health; port 0 picks one", checkAddress}
+	proxies     = setting{"trusted_proxies", "", false, "networks of the reverse proxies whose X-Forwarded-For names the client, such as 10.0.0.0/8,fd00::/8", checkProxies}
 	roles       = setting{"roles", "api,auth,worker,janitor", false, "what this process does", checkRoles}
 	currency    = setting{"currency", "USD", false, "currency of a new user's first wallet", checkCurrency}
 	reviewTries = setting{"review_after_attempts", "12", false, "a payment that the bank has been asked about so often, and", checkCount}
@@ -123,7 +125,7 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 	r.file = path
 	known := []setting{
 		databaseURL, migrateURL, redisURL, bankURL, bankToken, bankCallbackSecret, bankAddress,
-		secretsFile, listen, opsListen, roles, currency, reviewTries, reviewAge, rateLimit, rateAddress, hashSlots, inFlight, drainDelay, logFormat, logLevel,
+		secretsFile, listen, opsListen, proxies, roles, currency, reviewTries, reviewAge, rateLimit, rateAddress, hashSlots, inFlight, drainDelay, logFormat, logLevel,
 	}
 	for _, key := range fileKeys(path) {
 		if !slices.ContainsFunc(known, func(s setting) bool { return s.key == key }) {
@@ -168,6 +170,11 @@ func (r *settings) roles() []server.Role {
 		list = append(list, server.Role(strings.TrimSpace(name)))
 	}
 	return list
+}
+
+func (r *settings) trustedProxies() api.TrustedProxies {
+	networks, _ := api.ParseTrustedProxies(r.get(proxies)) // checked
+	return networks
 }
 
 func (r *settings) duration(s setting) time.Duration {
@@ -221,6 +228,11 @@ func checkAddress(value string) error {
 		return fmt.Errorf("%q is no address; write it as 127.0.0.1:7420", value)
 	}
 	return nil
+}
+
+func checkProxies(value string) error {
+	_, err := api.ParseTrustedProxies(value)
+	return err
 }
 
 func checkRoles(value string) error {

@@ -13,7 +13,7 @@ import (
 )
 
 func devCommand() *cobra.Command {
-	all := []setting{listen, opsListen, currency, rateLimit, rateAddress, hashSlots, logFormat, logLevel}
+	all := []setting{listen, opsListen, proxies, currency, rateLimit, rateAddress, hashSlots, logFormat, logLevel}
 	var (
 		data, readyFile, postgresBin, bankListen, bankPreset string
 		bankSeed                                             uint64
@@ -52,6 +52,7 @@ otherwise in memory. The data survives restarts.`,
 				BankListen: bankListen, BankPreset: bankPreset, BankSeed: bankSeed,
 				DefaultCurrency: money.Currency(read.get(currency)), Version: version, Logger: newLogger(read),
 				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
+				TrustedProxies: read.trustedProxies(),
 			})
 			if err != nil {
 				return startFailed(cmd.Context(), err)

@@ -719,6 +719,10 @@ type Refresh struct {
 
 // Session defines model for Session.
 type Session struct {
+	// Address IP address that it was last used from
+	//
+	// Example: 203.0.113.7
+	Address   *string   `json:"address,omitempty"`
 	Client    *string   `json:"client,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 

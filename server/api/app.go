@@ -18,7 +18,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// Config of an API; all but Logger, Metrics, Limits, Part and InFlight is required.
+// Config of an API; all but Logger, Metrics, Limits, Part, InFlight and TrustedProxies is required.
 type Config struct {
 	Ledger          *ledger.Ledger
 	Auth            *auth.Service
@@ -32,6 +32,7 @@ type Config struct {
 	Limits          Limits
 	Part            Part
 	InFlight        int // requests worked on at once; DefaultInFlight when 0
+	TrustedProxies  TrustedProxies
 }
 
 // API is the HTTP side. It implements the interface generated from the contract.
@@ -55,6 +56,7 @@ type API struct {
 	board      *board
 	open       prometheus.Gauge // streams
 	admission  *admission
+	proxies    TrustedProxies
 }
 
 var _ StrictServerInterface = (*API)(nil)
@@ -70,7 +72,7 @@ func New(config Config) *API {
 	a := &API{
 		ledger: config.Ledger, auth: config.Auth, operations: config.Operations, hint: config.Hint,
 		currency: config.DefaultCurrency, log: config.Logger, patience: 15 * time.Second,
-		part: config.Part, limits: config.Limits,
+		part: config.Part, limits: config.Limits, proxies: config.TrustedProxies,
 		userPolicy: config.Limits.UserPolicy.field("user"), addressPolicy: config.Limits.AddressPolicy.field("address"),
 	}
 	a.streams, a.endStreams = context.WithCancel(context.Background())

@@ -95,7 +95,7 @@ func (a *API) ListSessions(ctx context.Context, _ ListSessionsRequestObject) (Li
 	list := SessionList{Items: make([]Session, len(sessions))}
 	for i, s := range sessions {
 		list.Items[i] = Session{
-			Id: s.ID, Current: s.ID == from(ctx).principal.SessionID, Client: optional(s.Client),
+			Id: s.ID, Current: s.ID == from(ctx).principal.SessionID, Client: optional(s.Client), Address: optional(s.Address),
 			CreatedAt: s.CreatedAt.UTC(), LastUsedAt: s.LastUsedAt.UTC(), ExpiresAt: s.ExpiresAt.UTC(),
 		}
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -89,3 +90,8 @@ var HurryUp = hurryUp
 
 // SetReadTimeout of a whole request; before Serve.
 func (a *API) SetReadTimeout(d time.Duration) { a.app.Server().ReadTimeout = d }
+
+// ClientOf is the client address of a request.
+func (p TrustedProxies) ClientOf(peer netip.Addr, forwarded [][]byte) netip.Addr {
+	return p.clientOf(peer, forwarded)
+}

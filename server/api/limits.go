@@ -62,7 +62,7 @@ func (a *API) limitStrangers(c *fiber.Ctx) error {
 	}
 	path := c.Route().Path
 	if strangers[path] {
-		if err := a.allow(c, "address", a.addressPolicy, a.limits.Address(c.UserContext(), c.IP())); err != nil {
+		if err := a.allow(c, "address", a.addressPolicy, a.limits.Address(c.UserContext(), a.clientAddress(c))); err != nil {
 			return err
 		}
 		return c.Next()
@@ -72,7 +72,7 @@ func (a *API) limitStrangers(c *fiber.Ctx) error {
 		c.Method()+" "+path == bankCallback {
 		return err
 	}
-	if refused := a.allow(c, "address", a.addressPolicy, a.limits.Address(c.UserContext(), c.IP())); refused != nil {
+	if refused := a.allow(c, "address", a.addressPolicy, a.limits.Address(c.UserContext(), a.clientAddress(c))); refused != nil {
 		return refused
 	}
 	return err

@@ -54,6 +54,7 @@ type options struct {
 	before   func(*api.API) // changes it before it serves
 	poolSize int32
 	inFlight int
+	proxies  api.TrustedProxies
 }
 
 func newHouse(t testing.TB, change ...func(*options)) *house {
@@ -76,7 +77,7 @@ func newHouse(t testing.TB, change ...func(*options)) *house {
 	h.auth, h.past = newAuth(t, h.pool)
 	h.api = api.New(api.Config{
 		Ledger: h.ledger, Auth: h.auth, Operations: h.desk, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
-		Logger: logger, Hint: func(id uuid.UUID) { h.hints <- id }, InFlight: o.inFlight,
+		Logger: logger, Hint: func(id uuid.UUID) { h.hints <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies,
 	})
 	o.before(h.api)
 	h.serve()

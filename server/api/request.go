@@ -149,7 +149,7 @@ func (a *API) bounded(c *fiber.Ctx) error {
 
 // authenticate finds out who asks, by the token and by the state of its session.
 func (a *API) authenticate(c *fiber.Ctx) error {
-	r := request{trace: traceOf(c), client: auth.Client{UserAgent: c.Get(fiber.HeaderUserAgent), Address: c.IP()}}
+	r := request{trace: traceOf(c), client: auth.Client{UserAgent: c.Get(fiber.HeaderUserAgent), Address: a.clientAddress(c)}}
 	operation := c.Method() + " " + c.Route().Path
 	if operation == bankCallback {
 		r.signature = c.Get(signatureHeader)

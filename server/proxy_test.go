@@ -1,0 +1,282 @@
+package server_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+// caller sends requests from one local address, perhaps through a proxy.
+type caller struct {
+	t         *testing.T
+	url       string
+	client    *http.Client
+	forwarded func() string // what it writes into X-Forwarded-For; nil for nothing
+}
+
+func newCaller(t *testing.T, url, from string, forwarded func() string) *caller {
+	t.Helper()
+	transport := &http.Transport{
+		DialContext:     (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).DialContext,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the certificate is the test's own
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &caller{t, url, &http.Client{Transport: transport, Timeout: 30 * time.Second}, forwarded}
+}
+
+func (c *caller) do(method, path, token string, body any) answer {
+	c.t.Helper()
+	encoded, err := json.Marshal(body)
+	must(c.t, err)
+	request, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, bytes.NewReader(encoded))
+	must(c.t, err)
+	request.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	if c.forwarded != nil {
+		request.Header.Set("X-Forwarded-For", c.forwarded())
+		request.Header.Set("X-Real-Ip", c.forwarded())
+		request.Header.Set("Forwarded", "for="+c.forwarded())
+	}
+	response, err := c.client.Do(request)
+	must(c.t, err)
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	must(c.t, err)
+	return answer{response.StatusCode, response.Header, string(content)}
+}
+
+// guess tries a wrong password on a login of its own.
+func (c *caller) guess(n int) answer {
+	return c.do(http.MethodPost, "/v1/auth/login", "", map[string]string{"login": fmt.Sprint("target", n), "password": "wrong password"})
+}
+
+// guessUntilRefused gives how many guesses were judged; each is on another account, so
+// that only the address is counted.
+func (c *caller) guessUntilRefused() int {
+	c.t.Helper()
+	for n := range 60 {
+		if a := c.guess(n); a.status == http.StatusTooManyRequests {
+			return n
+		}
+	}
+	c.t.Fatal("60 guesses from one address were judged")
+	return 0
+}
+
+// logsIn tells from where the sessions of a user were last used.
+func (c *caller) logsIn(handle string) (addresses string) {
+	c.t.Helper()
+	a := c.do(http.MethodPost, "/v1/auth/login", "", map[string]string{"login": handle, "password": password})
+	token, _ := a.field("access_token").(string)
+	if token == "" {
+		c.t.Fatalf("%s cannot log in: %d %s", handle, a.status, a.body)
+	}
+	var list api.SessionList
+	must(c.t, json.Unmarshal([]byte(c.do(http.MethodGet, "/v1/sessions", token, nil).body), &list))
+	for _, s := range list.Items {
+		if s.Current && s.Address != nil {
+			addresses = *s.Address
+		}
+	}
+	return addresses
+}
+
+// rotating gives another address each time, before those that are fixed.
+func rotating(fixed ...string) func() string {
+	n := 0
+	return func() string {
+		n++
+		return strings.Join(append([]string{fmt.Sprintf("198.51.100.%d", n%250)}, fixed...), ", ")
+	}
+}
+
+func fixed(text string) func() string { return func() string { return text } }
+
+// A client behind a trusted proxy is one address, and its neighbours behind the same
+// proxy are others. What a client writes into the header itself changes nothing.
+func TestThrottleBehindAProxy(t *testing.T) {
+	t.Parallel()
+	c := config(t, pgtest.New(t).AppURL)
+	proxies, err := api.ParseTrustedProxies("127.0.0.1")
+	must(t, err)
+	c.TrustedProxies = proxies
+	s := start(t, c)
+	signUp(t, s.URL(), "alice")
+	attacker := newCaller(t, s.URL(), "127.0.0.1", rotating("203.0.113.7"))
+	t.Logf("a client behind the proxy is refused after %d guesses", attacker.guessUntilRefused())
+	if got := newCaller(t, s.URL(), "127.0.0.1", fixed("203.0.113.8")).logsIn("alice"); got != "203.0.113.8" {
+		t.Errorf("the session came from %q", got)
+	}
+	direct := newCaller(t, s.URL(), "127.0.0.9", rotating())
+	t.Logf("a client that is no proxy is refused after %d guesses", direct.guessUntilRefused())
+}
+
+// The rate limit of an address counts the client as well.
+func TestRateLimitBehindAProxy(t *testing.T) {
+	t.Parallel()
+	c, _ := limited(t, pgtest.New(t))
+	c.RateLimitAddress = 4
+	proxies, err := api.ParseTrustedProxies("127.0.0.1")
+	must(t, err)
+	c.TrustedProxies = proxies
+	s := start(t, c)
+	busy, quiet := newCaller(t, s.URL(), "127.0.0.1", rotating("203.0.113.7")), newCaller(t, s.URL(), "127.0.0.1", fixed("203.0.113.8"))
+	refused, _ := untilRefused(t, func() answer { return busy.do(http.MethodGet, "/v1/me", "no.good.token", nil) })
+	wantRefused(t, refused, http.StatusTooManyRequests, "rate_limited")
+	if a := quiet.do(http.MethodGet, "/v1/me", "no.good.token", nil); a.status != http.StatusUnauthorized {
+		t.Errorf("another client behind the proxy gets %d %s", a.status, a.body)
+	}
+}
+
+// The nginx of docs/operations.md, word for word but for ports and paths.
+func TestBehindNginx(t *testing.T) {
+	t.Parallel()
+	nginx := findNginx(t)
+	c := config(t, pgtest.New(t).AppURL)
+	proxies, err := api.ParseTrustedProxies("127.0.0.1")
+	must(t, err)
+	c.TrustedProxies = proxies
+	s := start(t, c)
+	url := startNginx(t, nginx, s)
+	for _, handle := range []string{"alice", "bob"} {
+		a := newCaller(t, url, "127.0.0.4", nil).do(http.MethodPost, "/v1/auth/signup", "", map[string]string{
+			"email": handle + "@example.com", "handle": handle, "name": "Some Body", "password": password,
+		})
+		entered(t, url, handle, a)
+	}
+	for _, attacker := range []*caller{newCaller(t, url, "127.0.0.2", nil), newCaller(t, url, "127.0.0.3", rotating())} {
+		t.Logf("refused after %d guesses", attacker.guessUntilRefused())
+	}
+	for from, handle := range map[string]string{"127.0.0.5": "alice", "127.0.0.6": "bob"} {
+		if got := newCaller(t, url, from, fixed("203.0.113.7")).logsIn(handle); got != from {
+			t.Errorf("the session of %s came from %q, want %s", handle, got, from)
+		}
+	}
+}
+
+func findNginx(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("nginx")
+	if err != nil {
+		if _, err = os.Stat("/usr/sbin/nginx"); err != nil {
+			t.Skip("nginx is not installed (apt-get install nginx-light): the example of docs/operations.md is not tested here")
+		}
+		path = "/usr/sbin/nginx"
+	}
+	return path
+}
+
+// documented is the first code block of that language below a heading of docs/operations.md.
+func documented(t *testing.T, heading, language string) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/operations.md")
+	must(t, err)
+	_, section, ok := strings.Cut(string(text), "\n## "+heading+"\n")
+	if ok {
+		section, _, _ = strings.Cut(section, "\n## ")
+		_, section, ok = strings.Cut(section, "```"+language+"\n")
+	}
+	if !ok {
+		t.Fatalf("docs/operations.md has no %s below %q", language, heading)
+	}
+	block, _, _ := strings.Cut(section, "```")
+	return block
+}
+
+// startNginx serves the documented configuration on a free port.
+func startNginx(t *testing.T, nginx string, s *server.Server) (url string) {
+	t.Helper()
+	dir := t.TempDir()
+	port := freePort(t)
+	certificate, key := filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "key.pem")
+	writeCertificate(t, certificate, key)
+	site := documented(t, "Behind a proxy", "nginx")
+	for old, replacement := range map[string]string{
+		"listen 443 ssl;": "listen 127.0.0.1:" + port + " ssl;", "127.0.0.1:7420": strings.TrimPrefix(s.URL(), "http://"),
+		"/etc/nginx/wallet.example.pem": certificate, "/etc/nginx/wallet.example.key": key,
+	} {
+		if !strings.Contains(site, old) {
+			t.Fatalf("the documented configuration has no %q", old)
+		}
+		site = strings.ReplaceAll(site, old, replacement)
+	}
+	var temporary strings.Builder
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		fmt.Fprintf(&temporary, "%s_temp_path %s;\n", kind, filepath.Join(dir, kind))
+	}
+	file := filepath.Join(dir, "nginx.conf")
+	must(t, os.WriteFile(file, fmt.Appendf(nil, "daemon off;\nmaster_process off;\npid %s;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n%s%s}\n",
+		filepath.Join(dir, "pid"), temporary.String(), site), 0o600))
+	var said bytes.Buffer
+	cmd := exec.Command(nginx, "-p", dir, "-c", file)
+	cmd.Stdout, cmd.Stderr = &said, &said
+	must(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+		if t.Failed() {
+			t.Logf("nginx: %s", said.String())
+		}
+	})
+	eventually(t, "nginx accepts connections", func() bool {
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("nginx ended: %v", err)
+		default:
+		}
+		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			return false
+		}
+		return conn.Close() == nil
+	})
+	return "https://127.0.0.1:" + port
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	must(t, err)
+	return port
+}
+
+func writeCertificate(t *testing.T, certificateFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"wallet.example"}}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	encodedKey, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	must(t, os.WriteFile(certificateFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600))
+	must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encodedKey}), 0o600))
+}
