@@ -94,6 +94,8 @@ const (
 	Overloaded              ProblemCode = "overloaded"
 	ParameterMalformed      ProblemCode = "parameter_malformed"
 	PasswordMalformed       ProblemCode = "password_malformed"
+	PasswordPersonal        ProblemCode = "password_personal"
+	PasswordTooCommon       ProblemCode = "password_too_common"
 	PasswordTooLong         ProblemCode = "password_too_long"
 	PasswordTooShort        ProblemCode = "password_too_short"
 	PayeeIsSelf             ProblemCode = "payee_is_self"
@@ -188,6 +190,10 @@ func (e ProblemCode) Valid() bool {
 	case ParameterMalformed:
 		return true
 	case PasswordMalformed:
+		return true
+	case PasswordPersonal:
+		return true
+	case PasswordTooCommon:
 		return true
 	case PasswordTooLong:
 		return true
@@ -756,7 +762,7 @@ type SignUp struct {
 	// Name Example: Ada Lovelace
 	Name string `json:"name"`
 
-	// Password 10 to 256 bytes
+	// Password 10 to 256 bytes; neither a common password nor one made of the handle, name or e-mail address
 	Password string `json:"password"`
 }
 

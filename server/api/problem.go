@@ -45,6 +45,8 @@ var statuses = map[ProblemCode]int{
 	PasswordTooShort:    http.StatusBadRequest,
 	PasswordTooLong:     http.StatusBadRequest,
 	PasswordMalformed:   http.StatusBadRequest,
+	PasswordTooCommon:   http.StatusBadRequest,
+	PasswordPersonal:    http.StatusBadRequest,
 	TooManyAttempts:     http.StatusTooManyRequests,
 	UserNotFound:        http.StatusNotFound,
 	SessionNotFound:     http.StatusNotFound,

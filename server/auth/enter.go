@@ -87,7 +87,10 @@ func newUser(in SignUpInput) (user User, err error) {
 	if user.Name, err = normalName(in.Name); err != nil {
 		return User{}, err
 	}
-	return user, checkPassword(in.Password)
+	if err := checkPassword(in.Password); err != nil {
+		return User{}, err
+	}
+	return user, checkPasswordStrength(in.Password, user)
 }
 
 // taken tells by the index which of the two was there first.

@@ -17,6 +17,8 @@ const (
 	CodePasswordTooShort    = "password_too_short"
 	CodePasswordTooLong     = "password_too_long"
 	CodePasswordMalformed   = "password_malformed"
+	CodePasswordTooCommon   = "password_too_common"
+	CodePasswordPersonal    = "password_personal"
 	CodeTokenInvalid        = "token_invalid"
 	CodeTokenExpired        = "token_expired"
 	CodeSessionRevoked      = "session_revoked"
@@ -35,6 +37,7 @@ func Codes() []string {
 		CodeEmailTaken, CodeHandleTaken,
 		CodeEmailMalformed, CodeHandleMalformed, CodeNameMalformed,
 		CodePasswordTooShort, CodePasswordTooLong, CodePasswordMalformed,
+		CodePasswordTooCommon, CodePasswordPersonal,
 		CodeTokenInvalid, CodeTokenExpired, CodeSessionRevoked,
 		CodeRefreshTokenInvalid, CodeRefreshTokenReused,
 		CodeUserNotFound, CodeSessionNotFound,
