@@ -227,7 +227,7 @@ func (s *Server) assemble() error {
 
 	s.queues = settle.NewQueues(s.config.Redis)
 	s.outside = newOutside(s.queues, settler)
-	s.registry = newRegistry(s.config, databaseMetrics{s.pool}, s.outside, s.batches.size, s.batches.seconds, lineGauge(s.ledger))
+	s.registry = newRegistry(s.config, databaseMetrics{s.pool}, s.outside, s.batches.size, s.batches.seconds, lineGauge(s.ledger), lockMetrics{s.ledger})
 	for _, room := range [][]prometheus.Collector{
 		settleMetrics.Collectors(), apiMetrics.Collectors(), authMetrics.Collectors(), limitMetrics.Collectors(),
 	} {

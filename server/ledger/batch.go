@@ -21,9 +21,10 @@ const (
 	// For this transaction alone: no sequential scans, since a plan made while the
 	// tables were small must not stay when they are not; one plan for a batch of any
 	// size, since small ones would be planned each time; and bounds on waiting for
-	// a lock, and on a lock's waiting for us when the network has eaten us.
+	// a lock (Config.LockTimeout), and on a lock's waiting for us when the network has
+	// eaten us.
 	tune = `SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true),
-		set_config('lock_timeout', '5s', true), set_config('idle_in_transaction_session_timeout', '5s', true)`
+		set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', '5s', true)`
 
 	// NO KEY UPDATE, in id order: two batches that share accounts wait for each
 	// other and never in a circle. Statements after this one see what was
@@ -90,16 +91,17 @@ const (
 // rules are what makes a batch right. They are a value so that a test can break
 // one and see that the other tests notice.
 type rules struct {
-	decide func(*book, *command) outcome
-	lock   string
+	decide      func(*book, *command) outcome
+	lock        string
+	lockTimeout string // as the parameter lock_timeout takes it
 }
 
 // read opens the transaction and brings the rows of a batch under its locks.
-func (b *book) read(ctx context.Context, conn *pgx.Conn, lock string, commands []*command) error {
-	want := wanted(commands)
+func (b *book) read(ctx context.Context, conn *pgx.Conn, r rules, commands []*command) error {
+	want, lock := wanted(commands), r.lock
 	var queue pgx.Batch
 	queue.Queue(begin)
-	queue.Queue(tune)
+	queue.Queue(tune, r.lockTimeout)
 	if fault.Planted("unlocked_read") {
 		lock = strings.TrimSuffix(lock, "FOR NO KEY UPDATE")
 	}
@@ -348,7 +350,7 @@ func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ 
 		return nil, false, err
 	}
 	b := newBook(len(commands))
-	if err := b.read(ctx, conn, r.lock, commands); err != nil {
+	if err := b.read(ctx, conn, r, commands); err != nil {
 		return nil, false, fmt.Errorf("read the batch: %w", err)
 	}
 	if err := fault.Point("ledger.locked"); err != nil {

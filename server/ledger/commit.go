@@ -18,7 +18,7 @@ func (l *Ledger) submit(ctx context.Context, c *command) (Result, error) {
 	if err := fault.Point("ledger.intake"); err != nil {
 		return Result{}, unavailable("take the command", err)
 	}
-	w := &waiting{c, make(chan outcome, 1)}
+	w := &waiting{command: c, outcome: make(chan outcome, 1)}
 	if err := l.intake.join(w); err != nil {
 		return Result{}, err
 	}
@@ -45,9 +45,12 @@ func (l *Ledger) commitLoop() {
 	}
 }
 
-// carryOut gives each command of the batch its outcome.
+// carryOut gives each command of the batch its outcome, or leaves it to watchLocks.
 func (l *Ledger) carryOut(batch []*waiting) {
-	err := l.together(batch)
+	// Nobody's context: a caller that hangs up must not undo its neighbours.
+	ctx, cancel := context.WithTimeout(context.Background(), l.config.Patience)
+	defer cancel()
+	batch, err := l.withLocks(ctx, batch)
 	if err == nil {
 		return
 	}
@@ -56,10 +59,36 @@ func (l *Ledger) carryOut(batch []*waiting) {
 		return
 	}
 	l.log.Error("batch rejected, trying its commands alone", "commands", len(batch), "error", err)
+	l.carryOutAlone(batch)
+}
+
+// withLocks carries out what of a batch it can get the locks of, and leaves the rest to
+// watchLocks. With an error, the commands that it returns have no outcome.
+func (l *Ledger) withLocks(ctx context.Context, batch []*waiting) ([]*waiting, *batchError) {
+	for {
+		err := l.together(ctx, batch)
+		if err == nil {
+			return nil, nil
+		}
+		if !err.locked {
+			return batch, err
+		}
+		if batch = l.withoutLocked(ctx, batch, err); len(batch) == 0 {
+			return nil, nil
+		}
+		if ctx.Err() != nil {
+			return batch, err
+		}
+	}
+}
+
+func (l *Ledger) carryOutAlone(batch []*waiting) {
 	for i := range batch {
-		alone := batch[i : i+1]
 		_ = fault.Point("ledger.alone")
-		if err := l.together(alone); err != nil && err.rejected {
+		ctx, cancel := context.WithTimeout(context.Background(), l.config.Patience)
+		alone, err := l.withLocks(ctx, batch[i:i+1])
+		cancel()
+		if err != nil && err.rejected {
 			l.giveUp(alone, err)
 		} else if err != nil { // the database is away: waiting once for it is enough
 			l.giveUp(batch[i:], err)
@@ -70,14 +99,11 @@ func (l *Ledger) carryOut(batch []*waiting) {
 
 // together carries a batch out in one transaction, and gives the outcomes if it
 // could.
-func (l *Ledger) together(batch []*waiting) *batchError {
+func (l *Ledger) together(ctx context.Context, batch []*waiting) *batchError {
 	commands := make([]*command, len(batch))
 	for i, w := range batch {
 		commands[i] = w.command
 	}
-	// Nobody's context: a caller that hangs up must not undo its neighbours.
-	ctx, cancel := context.WithTimeout(context.Background(), l.config.Patience)
-	defer cancel()
 	started := time.Now()
 	outcomes, err := l.attempt(ctx, commands)
 	if err != nil {
@@ -105,6 +131,7 @@ type batchError struct {
 	cause    error
 	rejected bool // the database, or the rule book, would not have it
 	wrote    bool // and said so while it was being written, under its locks
+	locked   bool // it waited for a lock for Config.LockTimeout, and has not happened
 }
 
 func (e *batchError) Error() string { return e.cause.Error() }
@@ -122,7 +149,7 @@ func (e *batchError) forCaller(c *command) *Error {
 	}
 }
 
-// attempt runs the batch until it is committed, rejected, or ctx ends. Running it
+// attempt runs the batch until it is committed, rejected, has waited too long for a lock, or ctx ends. Running it
 // again after a COMMIT without an answer is what resolves that COMMIT: lockAccounts
 // waits until the first try has ended either way, and then the keys, and the
 // states of the targets, tell whether it had happened.
@@ -152,6 +179,8 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command) ([]outcome, *
 			for _, c := range commands {
 				c.unsure = c.unsure || wrote
 			}
+		case locked:
+			return nil, &batchError{cause: err, locked: true}
 		case conflicted:
 		}
 		if ctx.Err() != nil {
@@ -184,6 +213,7 @@ type judgement int
 const (
 	lost       judgement = iota // the database is away, or its answer is: try again
 	conflicted                  // another transaction was in the way: try again
+	locked                      // another transaction keeps a lock for too long
 	rejected                    // the database said no: trying again changes nothing
 )
 
@@ -206,9 +236,11 @@ func verdict(err error) judgement {
 		// The key was committed between our look and our row, from an account that
 		// is not in this batch. The next look finds it.
 		return conflicted
+	case told.Code == "55P03": // lock not available
+		return locked
 	}
 	switch told.Code[:2] {
-	case "40", "55": // serialization failure, deadlock; lock not available
+	case "40", "55": // serialization failure, deadlock; an object is not in the state that it has to be in
 		return conflicted
 	case "08", "25", "53", "57", "58", "XX": // connection, idle too long, resources, shutdown, I/O
 		return lost

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,7 @@ func (h *house) another(config ledger.Config) *ledger.Ledger {
 		config.Pool = pool
 		h.t.Cleanup(pool.Close)
 	}
+	config.LockTimeout = cmp.Or(config.LockTimeout, 5*time.Second) // a busy machine must not change what forms a batch
 	l := ledger.Open(config)
 	h.t.Cleanup(func() {
 		if err := l.Close(context.Background()); err != nil {

@@ -3,37 +3,57 @@ package ledger
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // waiting is a command in line, and where its outcome goes.
 type waiting struct {
 	command *command
 	outcome chan outcome // room for one: the committer never waits for a caller
+	giveUp  time.Time    // when a parked command is answered at the latest; zero until it is parked
 }
 
 // worthWhile is how many commands make a batch beside another: as many as cost about
 // what a batch costs by itself (docs/decisions.md).
 const worthWhile = 24
 
+// stalledAfter is how long a batch is under way before the next one no longer has to be
+// worth its fixed costs: a batch that waits for a lock, or for a slow statement, must not
+// hold up commands that touch none of its accounts.
+const stalledAfter = 200 * time.Millisecond
+
 // intake is where commands wait, and decides which of them go together.
 //
 // A committer that has nothing beside it takes whatever waits. Beside a batch that is
-// under way, another is worth its fixed costs only if it is not small, and only without
-// that batch's accounts: it would stand at their locks until the first is committed.
-// The locks are what keeps the books right; this only keeps committers out of each
-// other's way, and knows nothing of other processes.
+// under way, another is worth its fixed costs only if it is not small, or if that batch
+// has stalled, and only without that batch's accounts: it would stand at their locks until
+// the first is committed. The locks are what keeps the books right; this only keeps
+// committers out of each other's way, and knows nothing of other processes.
+//
+// Commands that touch a row which another session keeps locked are parked until that row
+// is free (locked.go): no batch waits for it twice.
 type intake struct {
-	most    int // commands that may wait
-	beside  int // commands that make a batch worth while beside another
-	mu      sync.Mutex
-	changed sync.Cond
-	queue   []*waiting // in the order in which they came
-	fresh   int        // of these, how many came since nobody found enough of them
-	under   int        // batches under way
-	inThem  int        // commands in those
-	busy    accounts   // of the batches under way
-	passed  accounts   // of the commands that apart passes over
-	closed  bool
+	most      int // commands that may wait
+	beside    int // commands that make a batch worth while beside another
+	mu        sync.Mutex
+	changed   sync.Cond
+	queue     []*waiting // in the order in which they came
+	fresh     int        // of these, how many came since nobody found enough of them
+	under     int        // batches under way
+	stalled   int        // of these, how many for longer than stalledAfter
+	timers    map[*waiting]*stallTimer
+	inThem    int      // commands in those batches
+	busy      accounts // of the batches under way
+	passed    accounts // of the commands that apart passes over
+	closed    bool
+	parking   parking
+	parkedNow sync.Cond // parking.locked or closed has changed
+}
+
+// stallTimer belongs to a batch under way.
+type stallTimer struct {
+	timer *time.Timer
+	fired bool
 }
 
 type accounts map[int64]struct{}
@@ -47,8 +67,11 @@ func (a accounts) touchedBy(c *command) bool {
 }
 
 func newIntake(most, beside int) *intake {
-	n := &intake{most: most, beside: beside, busy: make(accounts), passed: make(accounts)}
-	n.changed.L = &n.mu
+	n := &intake{
+		most: most, beside: beside, timers: make(map[*waiting]*stallTimer), busy: make(accounts), passed: make(accounts),
+		parking: newParking(),
+	}
+	n.changed.L, n.parkedNow.L = &n.mu, &n.mu
 	return n
 }
 
@@ -58,6 +81,11 @@ func (n *intake) join(w *waiting) error {
 	switch {
 	case n.closed:
 		return fail(Unavailable, "the ledger is shutting down; try again in a moment")
+	case n.parking.mustWait(w.command):
+		if !n.parking.park(w, time.Now().Add(parkedFor)) {
+			return rowLocked()
+		}
+		return nil
 	case len(n.queue) >= n.most:
 		return fail(Unavailable, "too many commands are waiting; try again in a moment")
 	}
@@ -85,7 +113,7 @@ func (n *intake) take(most int) []*waiting {
 			if apart := n.apart(most); len(apart) >= n.enough() {
 				return n.leave(apart)
 			}
-		case n.closed && len(n.queue) == 0:
+		case n.closed && len(n.queue) == 0 && len(n.parking.parked) == 0:
 			return nil
 		}
 		n.changed.Wait()
@@ -99,6 +127,12 @@ func (n *intake) done(batch []*waiting) {
 		delete(n.busy, w.command.debit)
 		delete(n.busy, w.command.credit)
 	}
+	timer := n.timers[batch[0]]
+	delete(n.timers, batch[0])
+	timer.timer.Stop()
+	if timer.fired {
+		n.stalled--
+	}
 	n.under--
 	n.inThem -= len(batch)
 	n.fresh = len(n.queue)
@@ -106,8 +140,14 @@ func (n *intake) done(batch []*waiting) {
 }
 
 // enough commands make a batch beside another: a quarter of all that there are, so that
-// batches grow with the load, and not less than what is worth while.
-func (n *intake) enough() int { return max(n.beside, (len(n.queue)+n.inThem)/4) }
+// batches grow with the load, and not less than what is worth while. Beside batches that
+// have stalled, one is enough.
+func (n *intake) enough() int {
+	if n.under > 0 && n.stalled == n.under {
+		return 1
+	}
+	return max(n.beside, (len(n.queue)+n.inThem)/4)
+}
 
 // apart is the first commands that touch no account of a batch under way, nor of a
 // command that came before them and has to wait: nobody is overtaken on an account.
@@ -144,7 +184,23 @@ func (n *intake) leave(chosen []*waiting) []*waiting {
 	n.queue = stay
 	n.under++
 	n.inThem += len(batch)
+	timer := new(stallTimer)
+	timer.timer = time.AfterFunc(stalledAfter, func() { n.stall(batch[0], timer) })
+	n.timers[batch[0]] = timer
 	return batch
+}
+
+// stall notes that a batch has been under way for long.
+func (n *intake) stall(first *waiting, timer *stallTimer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.timers[first] != timer {
+		return // it is done
+	}
+	timer.fired = true
+	n.stalled++
+	n.fresh = len(n.queue)
+	n.changed.Broadcast()
 }
 
 func (n *intake) close() {
@@ -152,6 +208,7 @@ func (n *intake) close() {
 	defer n.mu.Unlock()
 	n.closed = true
 	n.changed.Broadcast()
+	n.parkedNow.Broadcast()
 }
 
 func (n *intake) len() int {

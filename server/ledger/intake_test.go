@@ -7,7 +7,7 @@ import (
 
 // at is a command between two accounts.
 func at(debit, credit int64) *waiting {
-	return &waiting{&command{debit: debit, credit: credit}, make(chan outcome, 1)}
+	return &waiting{command: &command{debit: debit, credit: credit}, outcome: make(chan outcome, 1)}
 }
 
 func lineOf(t *testing.T, n *intake, commands ...*waiting) {

@@ -2,8 +2,10 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,13 +16,14 @@ import (
 
 // Config of a Ledger; only Pool is required.
 type Config struct {
-	Pool       *pgxpool.Pool // connects as the application's role
-	Committers int           // batches under way at once; 2 when 0
-	MaxBatch   int           // commands in a batch; 512 when 0
-	MaxLine    int           // commands that may wait; 8192 when 0, beyond it Unavailable
-	Patience   time.Duration // how long a batch is tried while the database is away; 8 s when 0
-	Logger     *slog.Logger
-	OnBatch    func(BatchStats) // called after each batch, from its committer
+	Pool        *pgxpool.Pool // connects as the application's role
+	Committers  int           // batches under way at once; 2 when 0
+	MaxBatch    int           // commands in a batch; 512 when 0
+	MaxLine     int           // commands that may wait; 8192 when 0, beyond it Unavailable
+	Patience    time.Duration // how long a batch is tried while the database is away; 8 s when 0
+	LockTimeout time.Duration // how long a batch waits for rows that another session keeps locked; 1 s when 0
+	Logger      *slog.Logger
+	OnBatch     func(BatchStats) // called after each batch, from its committer
 
 	MaxSearched        int // transfers on either side of a wallet that a page of a search looks at; 20,000 when 0
 	MaxListeners       int // to events, in all; 4096 when 0, beyond it Unavailable
@@ -41,11 +44,12 @@ type Ledger struct {
 	intake *intake
 	rules  rules
 	// Accounts are never deleted or handed on, so both are right for ever.
-	ids    *memo.Map[walletKey, int64]
-	owners *memo.Map[int64, uuid.UUID] // uuid.Nil for the house's own
-	done   sync.WaitGroup
-	feed   *feed
-	months *monthMemory
+	ids          *memo.Map[walletKey, int64]
+	owners       *memo.Map[int64, uuid.UUID] // uuid.Nil for the house's own
+	lockTimeouts atomic.Uint64
+	done         sync.WaitGroup
+	feed         *feed
+	months       *monthMemory
 }
 
 // Open starts a ledger on a migrated database. Close it to let it finish.
@@ -59,6 +63,9 @@ func Open(config Config) *Ledger {
 	if config.Patience == 0 {
 		config.Patience = 8 * time.Second
 	}
+	if config.LockTimeout == 0 {
+		config.LockTimeout = time.Second
+	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -70,7 +77,7 @@ func Open(config Config) *Ledger {
 		config: config,
 		log:    config.Logger,
 		intake: newIntake(config.MaxLine, worthWhile),
-		rules:  rules{decide: (*book).decide, lock: lockAccounts},
+		rules:  rules{decide: (*book).decide, lock: lockAccounts, lockTimeout: milliseconds(config.LockTimeout)},
 		ids:    memo.New[walletKey, int64](1 << 20),
 		owners: memo.New[int64, uuid.UUID](1 << 20),
 	}
@@ -78,6 +85,7 @@ func Open(config Config) *Ledger {
 	for range config.Committers {
 		l.done.Go(l.commitLoop)
 	}
+	l.done.Go(l.watchLocks)
 	return l
 }
 
@@ -108,3 +116,6 @@ func orDefault(n, otherwise int) int {
 	}
 	return n
 }
+
+// milliseconds writes a duration as PostgreSQL's settings take it.
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%dms", d.Milliseconds()) }

@@ -157,15 +157,16 @@ func (l *Ledger) Settle(ctx context.Context, s Settlement) (Result, error) {
 }
 
 // ExpireDue voids at most limit authorisations whose time has come and says how
-// many.
+// many. Those of accounts that another session keeps locked wait for a later call.
 func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 	const due = `SELECT id FROM transfers
 		WHERE state = 'pending' AND expires_at <= clock_timestamp()
+			AND debit_account <> ALL($2) AND credit_account <> ALL($2)
 		ORDER BY expires_at LIMIT $1`
 	if err := fault.Point("ledger.expire"); err != nil {
 		return 0, err
 	}
-	rows, err := l.pool.Query(ctx, due, limit)
+	rows, err := l.pool.Query(ctx, due, limit, l.intake.lockedAccounts())
 	if err != nil {
 		return 0, fmt.Errorf("find expired authorisations: %w", err)
 	}
@@ -186,6 +187,8 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 			expired++
 		case errors.As(err, &known) && known.Code == TransferNotPending: // captured meanwhile
 		case errors.As(err, &known) && known.Code == Internal: // its own fault: the others must not wait for it
+			failed = errors.Join(failed, fmt.Errorf("expire %s: %w", id, err))
+		case errors.Is(err, errRowLocked):
 			failed = errors.Join(failed, fmt.Errorf("expire %s: %w", id, err))
 		default:
 			return expired, errors.Join(failed, err)
