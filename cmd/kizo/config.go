@@ -102,7 +102,7 @@ func (a *app) layers() ([]layer, error) {
 		path string
 		kind origin
 		must bool
-	}{{projectConfig(), fromProject, false}, {filepath.Join(a.configDir(), "config.toml"), fromFile, false}, {a.systemConfig(), fromFile, false}}
+	}{{projectConfig(), fromProject, false}, {a.userConfig(), fromFile, false}, {a.systemConfig(), fromFile, false}}
 	if explicit != "" {
 		files = files[:1]
 		files[0].path, files[0].kind, files[0].must = explicit, fromFile, true
@@ -116,6 +116,15 @@ func (a *app) layers() ([]layer, error) {
 	}
 	defaults := layer{fromDefault, func(string) string { return "default" }, map[string]string{"server": defaultServer}}
 	return append(layers, defaults), nil
+}
+
+// userConfig is the user's own file; empty for a user without a home.
+func (a *app) userConfig() string {
+	dir := a.configDir()
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, "config.toml")
 }
 
 func variable(key string) string { return "KIZO_" + strings.ToUpper(key) }

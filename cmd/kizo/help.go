@@ -18,7 +18,8 @@ const environmentHelp = `Variables:
   KIZO_CONFIG       a configuration file to read in place of all others
   TRACEPARENT       a trace to take part in (W3C Trace Context); each command begins one if there is none
   XDG_CONFIG_HOME   where kizo/config.toml is; ~/.config if not set
-  XDG_STATE_HOME    where kizo keeps its state; ~/.local/state if not set
+  XDG_STATE_HOME    where kizo keeps its state; ~/.local/state if not set. Relative paths are ignored, and
+                    without an absolute HOME, ~ is the home of the password database
 
 Files:
   .kizo.toml                                settings for a directory and those below it

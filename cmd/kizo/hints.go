@@ -69,8 +69,10 @@ func (a *app) loginLine() string {
 	}
 	name := "NAME"
 	if config, err := a.config(); err == nil {
-		if held, err := a.sessions(config.Server.Value).Load(context.Background()); err == nil && held.User.Handle != "" {
-			name = shellQuote(held.User.Handle)
+		if stored, err := a.sessions(config.Server.Value); err == nil {
+			if held, err := stored.Load(context.Background()); err == nil && held.User.Handle != "" {
+				name = shellQuote(held.User.Handle)
+			}
 		}
 	}
 	return "kizo login " + name

@@ -52,7 +52,10 @@ func (a *app) move(ctx context.Context, kizo *client.Kizo, command client.Comman
 		a.io.note("trace: %s", named.TraceID())
 	}
 	entry := &intent{Trace: named.String(), Server: kizo.Server(), UserID: who.Id.String(), Handle: who.Handle, What: what, Command: command}
-	log := a.intents()
+	log, err := a.intents()
+	if err != nil {
+		return err
+	}
 	if err := log.Begin(ctx, entry); err != nil {
 		return fmt.Errorf("nothing was sent, because it could not be written down first: %w", err)
 	}
@@ -85,7 +88,11 @@ func (a *app) sendIntent(ctx context.Context, kizo *client.Kizo, entry intent) (
 
 // endIntent records an outcome. The answer is here: a Ctrl-C now must not keep it from being recorded.
 func (a *app) endIntent(ctx context.Context, end intentEnd) {
-	if err := a.intents().End(context.WithoutCancel(ctx), end); err != nil {
+	log, err := a.intents()
+	if err == nil {
+		err = log.End(context.WithoutCancel(ctx), end)
+	}
+	if err != nil {
 		a.io.note("kizo: the outcome could not be recorded, kizo retry will ask for it again: %s", printable.Text(err.Error()))
 	}
 }
@@ -114,7 +121,11 @@ func (a *app) who(ctx context.Context, kizo *client.Kizo) (client.User, error) {
 	if a.env("KIZO_TOKEN") != "" {
 		return kizo.Me(ctx) // a token does not say whose it is
 	}
-	held, err := a.sessions(kizo.Server()).Load(ctx)
+	stored, err := a.sessions(kizo.Server())
+	if err != nil {
+		return client.User{}, err
+	}
+	held, err := stored.Load(ctx)
 	if err != nil {
 		return client.User{}, err
 	}
@@ -124,7 +135,23 @@ func (a *app) who(ctx context.Context, kizo *client.Kizo) (client.User, error) {
 	return held.User, nil
 }
 
-func (a *app) intents() *intentLog { return &intentLog{dir: a.stateDir(), now: a.now} }
+// intents is where commands are written down before they are sent.
+func (a *app) intents() (*intentLog, error) {
+	state, err := a.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	return &intentLog{dir: state, now: a.now}, nil
+}
+
+// openIntents are the commands whose outcome is not known, the oldest first.
+func (a *app) openIntents() ([]intent, error) {
+	log, err := a.intents()
+	if err != nil {
+		return nil, err
+	}
+	return log.Open()
+}
 
 // settled waits for a pending transfer until it ends or the deadline is over, and gives it as it stands.
 // The only error is that the user would not wait.

@@ -38,7 +38,7 @@ A deposit that waits for its bank is not among them: kizo transfers list --state
 
 func pendingRun(opts *pendingOptions) error {
 	a := opts.app
-	open, err := a.intents().Open()
+	open, err := a.openIntents()
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ the command it finishes; without, it is 7 if any outcome is still unknown, else 
 
 func retryRun(ctx context.Context, opts *retryOptions) error {
 	a := opts.app
-	open, err := a.intents().Open()
+	open, err := a.openIntents()
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (a *app) kizoOf(ctx context.Context, entry intent) (*client.Kizo, error) {
 	var kizo *client.Kizo
 	switch {
 	case a.env("KIZO_TOKEN") == "":
-		kizo, err = a.kizoAt(entry.Server, a.sessions(entry.Server))
+		kizo, err = a.kizoInSession(entry.Server)
 	case config.Server.Value == entry.Server:
 		kizo, err = a.kizo()
 	default:

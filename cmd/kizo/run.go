@@ -72,7 +72,7 @@ func (a *app) kizo() (*client.Kizo, error) {
 	}
 	token := a.env("KIZO_TOKEN")
 	if token == "" {
-		return a.kizoAt(config.Server.Value, a.sessions(config.Server.Value))
+		return a.kizoInSession(config.Server.Value)
 	}
 	if config.Server.Kind == fromProject {
 		// A directory that somebody else wrote must not choose where the token is sent.
@@ -90,7 +90,20 @@ func (a *app) kizoAt(server string, tokens client.TokenStore) (*client.Kizo, err
 	return kizo, nil
 }
 
+// kizoInSession is a server as the user of the stored session.
+func (a *app) kizoInSession(server string) (*client.Kizo, error) {
+	stored, err := a.sessions(server)
+	if err != nil {
+		return nil, err
+	}
+	return a.kizoAt(server, stored)
+}
+
 // sessions is where the session for a server is kept.
-func (a *app) sessions(server string) *sessionFile {
-	return newSessionFile(a.stateDir(), server)
+func (a *app) sessions(server string) (*sessionFile, error) {
+	state, err := a.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	return newSessionFile(state, server), nil
 }

@@ -24,13 +24,17 @@ const maxSocketPath = 103
 // Then it is /var/lib/kizo; with $HOME set to a closed place that is not
 // root's own home, /var/lib/kizo/home-<hash>, so that two homes never share
 // their money. An $XDG_DATA_HOME outside of $HOME is taken at its word.
+//
+// Where $HOME is not an absolute path, the home of the password database
+// counts; without either, it is an error and never the working directory.
 func DefaultDir() (string, error) {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", fmt.Errorf("find the data directory: %w", err)
-	}
+	home := homeDir()
 	data := os.Getenv("XDG_DATA_HOME")
 	if !filepath.IsAbs(data) { // the XDG specification: relative paths are ignored
+		if home == "" {
+			return "", errors.New("there is no place for the data: this user has no home directory, " +
+				"and neither HOME nor XDG_DATA_HOME is an absolute path: set one, or name a directory with --data")
+		}
 		data = filepath.Join(home, ".local", "share")
 	}
 	dir := filepath.Join(data, "kizo")
@@ -38,7 +42,7 @@ func DefaultDir() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	inHome := strings.HasPrefix(dir, filepath.Clean(home)+string(filepath.Separator))
+	inHome := home != "" && strings.HasPrefix(dir, filepath.Clean(home)+string(filepath.Separator))
 	if !inHome || id.blocked(dir) == "" {
 		return dir, nil
 	}
@@ -47,6 +51,18 @@ func DefaultDir() (string, error) {
 	}
 	sum := sha256.Sum256([]byte(filepath.Clean(home)))
 	return filepath.Join(rootDir, fmt.Sprintf("home-%x", sum[:6])), nil
+}
+
+// homeDir is $HOME or the home of the password database, whichever is an
+// absolute path; empty if neither is.
+func homeDir() string {
+	if home, err := os.UserHomeDir(); err == nil && filepath.IsAbs(home) {
+		return home
+	}
+	if me, err := user.Current(); err == nil && filepath.IsAbs(me.HomeDir) {
+		return me.HomeDir
+	}
+	return ""
 }
 
 // prepareDir makes dir if need be, and sees to it that the children can enter.

@@ -3,6 +3,7 @@ package embedded
 import (
 	"errors"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,6 +32,31 @@ func TestDefaultDir(t *testing.T) {
 	must(t, os.Chmod(home, 0o700))
 	if got, err := DefaultDir(); err != nil || !strings.HasPrefix(got, "/var/lib/kizo/home-") {
 		t.Errorf("a closed home: %s, %v", got, err)
+	}
+}
+
+// TestDefaultDirWithoutHome: the data of a wallet never go below the working directory.
+func TestDefaultDirWithoutHome(t *testing.T) {
+	me, err := user.Current()
+	if err != nil || !filepath.IsAbs(me.HomeDir) {
+		t.Skipf("the password database has no home for this user: %v", err)
+	}
+	t.Setenv("HOME", me.HomeDir)
+	t.Setenv("XDG_DATA_HOME", "")
+	want, err := DefaultDir()
+	must(t, err)
+	for _, home := range []string{"", "here", ".", "../above"} {
+		for _, data := range []string{"", "data", "./data"} {
+			t.Setenv("HOME", home)
+			t.Setenv("XDG_DATA_HOME", data)
+			if got, err := DefaultDir(); err != nil || got != want {
+				t.Errorf("HOME=%s XDG_DATA_HOME=%s: %s, %v; want %s", home, data, got, err, want)
+			}
+		}
+		t.Setenv("XDG_DATA_HOME", "/srv/data")
+		if got, err := DefaultDir(); err != nil || got != "/srv/data/kizo" {
+			t.Errorf("HOME=%s XDG_DATA_HOME=/srv/data: %s, %v", home, got, err)
+		}
 	}
 }
 

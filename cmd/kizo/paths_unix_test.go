@@ -1,0 +1,101 @@
+//go:build unix
+
+package main
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// unknownUser has no entry in any password database that we know of, as a container's user often has none.
+const unknownUser = 54321
+
+// TestAUserWithoutAHomeIsTold runs kizo as a user who has no home at all: it names the variable that helps
+// and writes nothing, since tokens and intents have nowhere to go.
+func TestAUserWithoutAHomeIsTold(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	if _, err := user.LookupId("54321"); err == nil {
+		t.Skip("user 54321 exists here")
+	}
+	server := newTroubled(t, answerCode(500, client.Internal))
+	dir := openDir(t)
+	work := filepath.Join(dir, "work")
+	if err := os.Mkdir(work, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(work, unknownUser, unknownUser); err != nil {
+		t.Fatal(err)
+	}
+	kizo := func(env []string, args ...string) (string, int) {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), filepath.Join(dir, "kizo"), args...)
+		command.Dir = work
+		command.Env = append([]string{"KIZO_SERVER=" + server.URL}, env...)
+		command.Stdin = strings.NewReader("correct horse battery\n")
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unknownUser, Gid: unknownUser}}
+		out, _ := command.CombinedOutput()
+		return string(out), command.ProcessState.ExitCode()
+	}
+	for _, env := range [][]string{nil, {"HOME="}, {"HOME=."}, {"HOME=", "XDG_STATE_HOME=state"}} {
+		for _, args := range [][]string{{"login", "ada", "--password-stdin"}, {"balance"}, {"pending"}, {"retry"}, {"logout"}} {
+			out, code := kizo(env, args...)
+			if code != exitUsage || !strings.Contains(out, "XDG_STATE_HOME") {
+				t.Errorf("%v kizo %s: exit code %d, %s", env, args[0], code, out)
+			}
+		}
+		// With a token, nothing needs to be kept to look; to move money, the intent must be.
+		if out, code := kizo(append(env, "KIZO_TOKEN=token"), "balance"); code != exitDone {
+			t.Errorf("%v a balance with a token: exit code %d, %s", env, code, out)
+		}
+		if out, code := kizo(append(env, "KIZO_TOKEN=token"), "transfer", "@bob", "1", "USD"); code != exitUsage || !strings.Contains(out, "XDG_STATE_HOME") {
+			t.Errorf("%v a transfer with a token: exit code %d, %s", env, code, out)
+		}
+	}
+	err := filepath.WalkDir(work, func(path string, _ fs.DirEntry, err error) error {
+		if path != work {
+			t.Errorf("%s was written", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if out, code := kizo([]string{"XDG_STATE_HOME=" + work + "/state"}, "pending"); code != exitDone {
+		t.Errorf("with XDG_STATE_HOME: exit code %d, %s", code, out)
+	}
+}
+
+// openDir is a directory with the program kizo in it that every user can enter.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kizo-open-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path, err := exec.LookPath("kizo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kizo"), program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
