@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
@@ -21,6 +22,11 @@ func (k *Kizo) LogIn(ctx context.Context, login, password string) (User, error) 
 	return k.begin(ctx, request, err)
 }
 
+// signInWait is how long a busy server may take to check a password, at most (see
+// HashRequestTimeout of server/auth). The client waits longer than that, or it would
+// give up what the server is about to grant.
+const signInWait = time.Minute
+
 // begin asks for tokens under the lock of the store: a session that cannot be kept is not begun.
 func (k *Kizo) begin(ctx context.Context, request *http.Request, err error) (User, error) {
 	if err != nil {
@@ -28,7 +34,7 @@ func (k *Kizo) begin(ctx context.Context, request *http.Request, err error) (Use
 	}
 	var user User
 	err = k.tokens.Update(ctx, func(held Credentials) (Credentials, error) {
-		tokens, err := fetch[Tokens](ctx, k, call{request: request, anonymous: true, repeat: unsentOnly})
+		tokens, err := fetch[Tokens](ctx, k, call{request: request, anonymous: true, repeat: unsentOnly, wait: signInWait})
 		if err != nil {
 			return held, err
 		}

@@ -69,7 +69,13 @@ func (r repeat) worthwhile(err error) bool {
 		return r == always || !unreached.Sent
 	}
 	var refused *Error
-	if r == unsentOnly || !errors.As(err, &refused) {
+	if !errors.As(err, &refused) {
+		return false
+	}
+	if refused.Code == Overloaded || refused.Code == RateLimited {
+		return true // refused before any work
+	}
+	if r == unsentOnly {
 		return false
 	}
 	switch refused.Status {

@@ -260,6 +260,53 @@ func TestLogInIsNotRepeated(t *testing.T) {
 	}
 }
 
+// A sign-in that the server refused before any work is sent again, when the server
+// says: nothing can have happened, and a person should not have to type it again.
+func TestRefusedLogInIsRepeatedAfterRetryAfter(t *testing.T) {
+	for _, refusal := range []http.HandlerFunc{
+		says(503, Overloaded, "Retry-After", "12"), says(429, RateLimited, "Retry-After", "12"),
+	} {
+		r := newRemote(t, refusal, says(401, InvalidCredentials))
+		k, slept := dial(t, r.URL, MemoryTokens())
+		_, err := k.LogIn(t.Context(), "ada", "secret secret")
+		var refused *Error
+		if !errors.As(err, &refused) || refused.Code != InvalidCredentials || r.tries() != 2 {
+			t.Errorf("%d tries, %v", r.tries(), err)
+		}
+		if len(*slept) != 1 || (*slept)[0] < 12*time.Second {
+			t.Errorf("slept %v, want 12 s or more", *slept)
+		}
+	}
+	r := newRemote(t, says(429, TooManyAttempts, "Retry-After", "1"))
+	k, _ := dial(t, r.URL, MemoryTokens())
+	if _, err := k.LogIn(t.Context(), "ada", "secret secret"); err == nil || r.tries() != 1 {
+		t.Errorf("too many attempts: %d tries, %v", r.tries(), err)
+	}
+}
+
+// A busy server may take up to a minute to check a password: the client waits longer
+// for the answer than for any other.
+func TestLogInWaitsLongerThanTheServer(t *testing.T) {
+	var left time.Duration
+	deadline := roundTripper(func(r *http.Request) (*http.Response, error) {
+		at, _ := r.Context().Deadline()
+		left = time.Until(at)
+		return nil, errors.New("no answer")
+	})
+	k, err := New(Config{Server: "http://127.0.0.1:1", Tokens: MemoryTokens(), HTTPClient: &http.Client{Transport: deadline}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const server = time.Minute // HashRequestTimeout of server/auth
+	if _, err := k.LogIn(t.Context(), "ada", "secret secret"); err == nil || left <= server {
+		t.Errorf("waits for %v, %v; want more than %v", left, err, server)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func TestAnAnswerIsBounded(t *testing.T) {
 	r := newRemote(t, func(w http.ResponseWriter, _ *http.Request) {
 		block := make([]byte, 1<<20)
