@@ -40,6 +40,7 @@ type DevConfig struct {
 	// As in Config.
 	HashWorker                             []string
 	HashSlots, RateLimit, RateLimitAddress int
+	HashMaxWait                            time.Duration
 	TrustedProxies                         api.TrustedProxies
 
 	Version string
@@ -123,7 +124,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 		Redis:       asynq.RedisClientOpt{Network: d.redis.Network(), Addr: d.redis.Addr()},
 		BankURL:     bankURL, BankToken: bankToken(secrets), Secrets: secrets, Listener: d.listener, OpsListen: config.OpsListen,
 		Roles: AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,
-		HashWorker: config.HashWorker, HashSlots: config.HashSlots, RateLimit: config.RateLimit, RateLimitAddress: config.RateLimitAddress,
+		HashWorker: config.HashWorker, HashSlots: config.HashSlots, HashMaxWait: config.HashMaxWait, RateLimit: config.RateLimit, RateLimitAddress: config.RateLimitAddress,
 		TrustedProxies: config.TrustedProxies,
 	})
 	if err != nil {

@@ -19,12 +19,12 @@ func (s *Server) newAuth(metrics *auth.Metrics) (*auth.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := auth.Config{Pool: s.pool, Keys: keys, Peppers: peppers, HashSlots: s.config.HashSlots, Metrics: metrics}
+	config := auth.Config{
+		Pool: s.pool, Keys: keys, Peppers: peppers,
+		HashSlots: s.config.HashSlots, HashMaxWait: s.config.HashMaxWait, Metrics: metrics,
+	}
 	if len(s.config.HashWorker) > 0 && s.servesAPI() {
-		if config.HashSlots == 0 {
-			config.HashSlots = auth.DefaultHashSlots()
-		}
-		s.hashWorker = hashworker.New(hashworker.Config{Arguments: s.config.HashWorker, Slots: config.HashSlots, Logger: s.log})
+		s.hashWorker = hashworker.New(hashworker.Config{Arguments: s.config.HashWorker, Logger: s.log, OnRaise: metrics.Raised})
 		config.Hasher = s.hashWorker
 	}
 	return auth.New(config)

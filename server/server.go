@@ -66,8 +66,9 @@ type Config struct {
 	OpsListen       string       // of metrics, health and pprof, host:port
 	Roles           []Role
 	DefaultCurrency money.Currency
-	HashWorker      []string // arguments that make this program a hash worker; hashes in process when nil
-	HashSlots       int      // password hashes at a time; half the processors when 0
+	HashWorker      []string      // arguments that make this program a hash worker; hashes in process when nil
+	HashSlots       int           // password hashes at a time; as many as CPUs when 0
+	HashMaxWait     time.Duration // a sign-in that would wait longer is refused at once; auth.DefaultHashMaxWait when 0
 
 	// Requests a second, twice as many at once, of a user and of an address that
 	// nobody is known at; 0 is no limit.

@@ -20,6 +20,7 @@ import (
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/auth"
 )
 
 // setting is one thing that can be configured: by flag, by environment, or in the
@@ -53,7 +54,8 @@ var (
 	rateLimit   = setting{"rate_limit", "200", false, "requests a second of one user, and twice as many at once; 0 is no limit", checkRate}
 	rateAddress = setting{"rate_limit_address", "50", false, "the same of an address, while nobody is known: signing up and in, bad tokens", checkRate}
 	inFlight    = setting{"max_in_flight", "512", false, "requests worked on at once; others are told to come back", checkCount}
-	hashSlots   = setting{"hash_slots", "0", false, "passwords hashed at a time; 0 is half the processors", checkSlots}
+	hashSlots   = setting{"hash_slots", "0", false, "passwords hashed at a time; 0 is one for each CPU", checkSlots}
+	hashMaxWait = setting{"hash_max_wait", "10s", false, "a sign-in that would wait longer for its password to be checked is refused at once", checkHashMaxWait}
 	drainDelay  = setting{"drain_delay", "0s", false, "time between failing /readyz and no longer accepting", checkDuration}
 	logFormat   = setting{"log_format", "", false, "text or json; text on a terminal if not said", oneOf("", "text", "json")}
 	logLevel    = setting{"log_level", "info", false, "debug, info, warn or error", oneOf("debug", "info", "warn", "error")}
@@ -125,7 +127,7 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 	r.file = path
 	known := []setting{
 		databaseURL, migrateURL, redisURL, bankURL, bankToken, bankCallbackSecret, bankAddress,
-		secretsFile, listen, opsListen, proxies, roles, currency, reviewTries, reviewAge, rateLimit, rateAddress, hashSlots, inFlight, drainDelay, logFormat, logLevel,
+		secretsFile, listen, opsListen, proxies, roles, currency, reviewTries, reviewAge, rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, drainDelay, logFormat, logLevel,
 	}
 	for _, key := range fileKeys(path) {
 		if !slices.ContainsFunc(known, func(s setting) bool { return s.key == key }) {
@@ -261,6 +263,13 @@ func checkDuration(value string) error {
 func checkAge(value string) error {
 	if d, err := time.ParseDuration(value); err != nil || d <= 0 {
 		return fmt.Errorf("%q is no duration above zero; write one such as 1h", value)
+	}
+	return nil
+}
+
+func checkHashMaxWait(value string) error {
+	if d, err := time.ParseDuration(value); err != nil || d < time.Second || d > auth.MaxHashMaxWait {
+		return fmt.Errorf("%q is no duration from 1s to %v", value, auth.MaxHashMaxWait)
 	}
 	return nil
 }

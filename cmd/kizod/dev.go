@@ -13,7 +13,7 @@ import (
 )
 
 func devCommand() *cobra.Command {
-	all := []setting{listen, opsListen, proxies, currency, rateLimit, rateAddress, hashSlots, logFormat, logLevel}
+	all := []setting{listen, opsListen, proxies, currency, rateLimit, rateAddress, hashSlots, hashMaxWait, logFormat, logLevel}
 	var (
 		data, readyFile, postgresBin, bankListen, bankPreset string
 		bankSeed                                             uint64
@@ -51,7 +51,7 @@ otherwise in memory. The data survives restarts.`,
 				Dir: data, PostgresBin: postgresBin, Listen: read.get(listen), OpsListen: read.get(opsListen),
 				BankListen: bankListen, BankPreset: bankPreset, BankSeed: bankSeed,
 				DefaultCurrency: money.Currency(read.get(currency)), Version: version, Logger: newLogger(read),
-				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
+				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
 				TrustedProxies: read.trustedProxies(),
 			})
 			if err != nil {

@@ -18,7 +18,7 @@ import (
 func serveCommand() *cobra.Command {
 	all := []setting{
 		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, proxies, roles, currency, reviewTries, reviewAge,
-		rateLimit, rateAddress, hashSlots, inFlight, drainDelay, logFormat, logLevel,
+		rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, drainDelay, logFormat, logLevel,
 	}
 	var (
 		readyFile string
@@ -55,7 +55,7 @@ with api and without auth answers everything else, and leaves passwords to the f
 			s, err := server.Start(cmd.Context(), server.Config{
 				DatabaseURL: read.get(databaseURL), Redis: redis, BankURL: read.get(bankURL), BankToken: read.get(bankToken), Secrets: secrets,
 				Listen: read.get(listen), OpsListen: read.get(opsListen), Roles: read.roles(),
-				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
+				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
 				InFlight: read.count(inFlight), TrustedProxies: read.trustedProxies(),
 				ReviewAttempts: read.count(reviewTries), ReviewAge: read.duration(reviewAge),
 				DefaultCurrency: money.Currency(read.get(currency)), DrainDelay: read.duration(drainDelay),

@@ -71,7 +71,8 @@ func sendAway(ctx *fasthttp.RequestCtx) {
 	ctx.SetBodyString(shedBody + id + `"}`)
 }
 
-// aside counts a request out while it waits for somebody else, such as the bank.
+// aside counts a request out while it waits for something that has a bound of its own,
+// such as the bank or the queue for hashing.
 func (a *admission) aside(wait func()) {
 	a.inFlight.Add(-1)
 	defer a.inFlight.Add(1)

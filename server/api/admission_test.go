@@ -1,11 +1,13 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
 
 	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/auth"
 )
 
 // With all places taken by payments that wait for the database, the next caller is
@@ -63,4 +65,44 @@ func TestWaitingForTheBankTakesNoPlace(t *testing.T) {
 	h.settle(opened, true)
 	waiting.Wait()
 	deposit.want(http.StatusCreated)
+}
+
+// heldHasher hashes once it is released.
+type heldHasher struct {
+	entered chan struct{}
+	release chan struct{}
+}
+
+func (h heldHasher) Hash(j auth.HashJob) ([]byte, error) {
+	h.entered <- struct{}{}
+	<-h.release
+	return j.Argon2id(), nil
+}
+
+// Sign-ins that wait for their password to be checked take no place away from payments:
+// the queue for hashing has a bound of its own.
+func TestWaitingForAHashTakesNoPlace(t *testing.T) {
+	t.Parallel()
+	const signIns = 16
+	hasher := heldHasher{make(chan struct{}, signIns+2), make(chan struct{}, signIns+2)}
+	h := newHouse(t, func(o *options) { o.inFlight, o.hasher = 2, hasher })
+	hasher.release <- struct{}{}
+	hasher.release <- struct{}{}
+	alice, bob := h.pair(1000)
+	var waiting sync.WaitGroup
+	for i := range signIns {
+		waiting.Go(func() {
+			login := fields{"login": fmt.Sprintf("unknown%d", i), "password": "a wrong password"}
+			h.do(ask{method: http.MethodPost, path: "/v1/auth/login", body: login}).want(http.StatusUnauthorized)
+		})
+	}
+	for range 2 + 8 { // of the two sign-ups before, and one for each slot
+		<-hasher.entered
+	}
+	waitFor(t, "the sign-ins take no place", func() bool { return h.api.InFlight() == 0 })
+	h.do(alice.asks("/v1/transfers", pay(bob, 1))).want(http.StatusCreated)
+	for range signIns {
+		hasher.release <- struct{}{}
+	}
+	waiting.Wait()
 }

@@ -19,9 +19,17 @@ func (a *API) SignUp(ctx context.Context, r SignUpRequestObject) (SignUpResponse
 			return nil, unknownCurrency()
 		}
 	}
-	tokens, u, err := a.auth.SignUp(ctx, auth.SignUpInput{
-		Email: r.Body.Email, Handle: r.Body.Handle, Name: r.Body.Name, Password: r.Body.Password,
-		Client: from(ctx).client,
+	var (
+		tokens auth.Tokens
+		u      auth.User
+		err    error
+	)
+	// The queue for hashing has a bound of its own: who waits in it takes no place of a payment.
+	a.admission.aside(func() {
+		tokens, u, err = a.auth.SignUp(ctx, auth.SignUpInput{
+			Email: r.Body.Email, Handle: r.Body.Handle, Name: r.Body.Name, Password: r.Body.Password,
+			Client: from(ctx).client,
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -35,7 +43,12 @@ func (a *API) SignUp(ctx context.Context, r SignUpRequestObject) (SignUpResponse
 
 // LogIn starts a session.
 func (a *API) LogIn(ctx context.Context, r LogInRequestObject) (LogInResponseObject, error) {
-	tokens, u, err := a.auth.LogIn(ctx, r.Body.Login, r.Body.Password, from(ctx).client)
+	var (
+		tokens auth.Tokens
+		u      auth.User
+		err    error
+	)
+	a.admission.aside(func() { tokens, u, err = a.auth.LogIn(ctx, r.Body.Login, r.Body.Password, from(ctx).client) })
 	if err != nil {
 		return nil, err
 	}

@@ -54,6 +54,7 @@ type options struct {
 	before   func(*api.API) // changes it before it serves
 	poolSize int32
 	inFlight int
+	hasher   auth.Hasher // in process when nil
 	proxies  api.TrustedProxies
 }
 
@@ -74,7 +75,7 @@ func newHouse(t testing.TB, change ...func(*options)) *house {
 	logger := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h.ledger = ledger.Open(ledger.Config{Pool: h.pool, Logger: logger, Patience: 2 * time.Second})
 	t.Cleanup(func() { must(t, h.ledger.Close(context.Background())) })
-	h.auth, h.past = newAuth(t, h.pool)
+	h.auth, h.past = newAuth(t, h.pool, o.hasher)
 	h.api = api.New(api.Config{
 		Ledger: h.ledger, Auth: h.auth, Operations: h.desk, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
 		Logger: logger, Hint: func(id uuid.UUID) { h.hints <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies,
@@ -85,9 +86,11 @@ func newHouse(t testing.TB, change ...func(*options)) *house {
 	return h
 }
 
-func newAuth(t testing.TB, pool *pgxpool.Pool) (now, past *auth.Service) {
+func newAuth(t testing.TB, pool *pgxpool.Pool, hasher auth.Hasher) (now, past *auth.Service) {
 	t.Helper()
-	now, err := auth.New(authConfig(t, pool))
+	identity := authConfig(t, pool)
+	identity.Hasher = hasher
+	now, err := auth.New(identity)
 	must(t, err)
 	return now, newAuthAt(t, pool, func() time.Time { return time.Now().Add(-time.Hour) })
 }

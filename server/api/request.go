@@ -140,7 +140,11 @@ func (g guarded) Delete(path string, handlers ...fiber.Handler) fiber.Router {
 // bounded gives a request a deadline, so that a database which does not answer
 // does not keep it for ever, and keeps its answer out of every cache.
 func (a *API) bounded(c *fiber.Ctx) error {
-	ctx, cancel := context.WithTimeout(c.UserContext(), a.patience)
+	timeout := a.patience
+	if hashes[c.Route().Path] {
+		timeout = auth.HashRequestTimeout
+	}
+	ctx, cancel := context.WithTimeout(c.UserContext(), timeout)
 	defer cancel()
 	c.SetUserContext(ctx)
 	c.Set(fiber.HeaderCacheControl, "no-store")

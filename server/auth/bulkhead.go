@@ -7,47 +7,66 @@ import (
 	"time"
 )
 
-// bulkhead keeps hashing from sinking the ship: so many hashes at a time, so many
-// callers who wait for a slot, none of them for longer than the patience.
+// bulkhead bounds the hashing of passwords: a number of hashes at a time, and a queue
+// that is as long as the measured hash rate can serve within the deadline.
 //
 //	enter ──► ticket ──► (throttle, look-up) ──► slot ──► hash ──► leave
-//	  │                                           │
-//	  └─ line full: refused before any work       └─ too long: refused
+//	  │
+//	  └─ would wait longer than the deadline: refused before any work
 //
-// A refusal says when to come back.
+// A refusal comes at once or not at all: a caller that has entered waits for its slot
+// as long as its context lives, also when hashes have become slower meanwhile.
 type bulkhead struct {
-	slots    chan struct{}
-	most     int64 // tickets, those that hash included
-	patience time.Duration
-	hasher   Hasher
-	metrics  *Metrics
+	slots   chan *slot // the free ones
+	all     []*slot
+	maxWait time.Duration
+	hasher  Hasher
+	metrics *Metrics
 
 	tickets atomic.Int64
-	typical atomic.Int64 // nanoseconds that a hash takes, smoothed
+	typical atomic.Int64 // nanoseconds of one hash, smoothed
 
 	hashing func(Argon2Params) // tests count the work here; nil otherwise
 }
 
+// slot is the right to hash.
+type slot struct {
+	began atomic.Int64 // Unix nanoseconds of the hash under way; 0 if there is none
+}
+
+// maxTickets bounds the memory of those who wait, however quick hashing is.
+const maxTickets = 4096
+
+// firstGuess is the time of a hash until the first one has been measured.
+const firstGuess = 50 * time.Millisecond
+
 func newBulkhead(c Config) *bulkhead {
 	b := &bulkhead{
-		slots: make(chan struct{}, c.HashSlots), most: int64(c.HashSlots + c.HashQueue), patience: c.HashPatience,
+		slots: make(chan *slot, c.HashSlots), maxWait: c.HashMaxWait,
 		hasher: c.Hasher, metrics: c.Metrics,
 	}
-	b.typical.Store(int64(50 * time.Millisecond)) // until the first one has been measured
+	for range c.HashSlots {
+		s := new(slot)
+		b.all = append(b.all, s)
+		b.slots <- s
+	}
+	b.typical.Store(int64(firstGuess))
 	return b
 }
 
-// ticket is a place in the line. It is its holder's alone.
+// ticket is a place in the queue. It belongs to one caller.
 type ticket struct {
 	*bulkhead
 	entered time.Time
-	inside  bool // holds a slot
+	slot    *slot // nil while it waits
 	left    bool
 }
 
-// enter gives a ticket, or refuses at once. Every ticket has to leave.
+// enter gives a ticket, or refuses at once. Every ticket has to leave. A caller that
+// finds a free slot is never refused.
 func (b *bulkhead) enter() (*ticket, error) {
-	if b.tickets.Add(1) > b.most {
+	ahead := b.tickets.Add(1) - 1
+	if ahead >= int64(len(b.all)) && (ahead >= maxTickets || b.wait(ahead+1) > b.maxWait) {
 		b.tickets.Add(-1)
 		return nil, b.refuse(refusedFull, nil)
 	}
@@ -55,14 +74,34 @@ func (b *bulkhead) enter() (*ticket, error) {
 	return &ticket{bulkhead: b, entered: time.Now()}, nil
 }
 
-// leave makes room for the next one. Leaving twice is leaving once.
+// wait is how long the last of so many callers would take from now on until its
+// password is hashed, at the rate of the latest hashes.
+func (b *bulkhead) wait(callers int64) time.Duration {
+	slots := int64(len(b.all))
+	return time.Duration((callers + slots - 1) / slots * int64(b.hashTime()))
+}
+
+// hashTime is what a hash takes at present: the smoothed time of those that are done,
+// or the age of one that already takes longer. The latter counts as soon as other
+// processes take the CPU, not after the first slow hash is done.
+func (b *bulkhead) hashTime() time.Duration {
+	now, longest := time.Now().UnixNano(), b.typical.Load()
+	for _, s := range b.all {
+		if began := s.began.Load(); began != 0 {
+			longest = max(longest, now-began)
+		}
+	}
+	return time.Duration(longest)
+}
+
+// leave makes room for the next caller. Leaving twice is leaving once.
 func (t *ticket) leave() {
 	if t.left {
 		return
 	}
 	t.left = true
-	if t.inside {
-		<-t.slots
+	if t.slot != nil {
+		t.slots <- t.slot
 	} else {
 		t.metrics.queue.Dec()
 	}
@@ -72,14 +111,16 @@ func (t *ticket) leave() {
 // hash waits for a slot, which the ticket then keeps until it leaves, and does the
 // job in it.
 func (t *ticket) hash(ctx context.Context, job HashJob) ([]byte, error) {
-	if err := t.wait(ctx); err != nil {
+	if err := t.takeSlot(ctx); err != nil {
 		return nil, err
 	}
 	if t.bulkhead.hashing != nil {
 		t.bulkhead.hashing(job.Params)
 	}
 	began := time.Now()
+	t.slot.began.Store(began.UnixNano())
 	digest, err := t.hasher.Hash(job)
+	t.slot.began.Store(0)
 	if err != nil {
 		return nil, t.refuse(refusedBroken, err)
 	}
@@ -89,47 +130,45 @@ func (t *ticket) hash(ctx context.Context, job HashJob) ([]byte, error) {
 	return digest, nil
 }
 
-func (t *ticket) wait(ctx context.Context) error {
-	if t.inside {
+// takeSlot waits in the order of arrival.
+func (t *ticket) takeSlot(ctx context.Context) error {
+	if t.slot != nil {
 		return nil
 	}
 	select {
-	case t.slots <- struct{}{}: // whoever finds a free one is not too late, however long the look-up took
-	default:
-		patience := time.NewTimer(t.patience - time.Since(t.entered))
-		defer patience.Stop()
-		select {
-		case t.slots <- struct{}{}:
-		case <-patience.C:
-			return t.refuse(refusedDeadline, nil)
-		case <-ctx.Done():
-			return fmt.Errorf("wait to hash a password: %w", ctx.Err())
-		}
+	case t.slot = <-t.slots:
+	case <-ctx.Done():
+		t.metrics.refused.WithLabelValues(refusedTimeout).Inc()
+		return fmt.Errorf("wait to hash a password: %w", ctx.Err())
 	}
-	t.inside = true
 	t.metrics.queue.Dec()
 	t.metrics.waitSeconds.Observe(time.Since(t.entered).Seconds())
-	if err := ctx.Err(); err != nil { // select is fair: a free slot may win over a dead caller
+	if err := ctx.Err(); err != nil { // select is fair: a free slot may win over a canceled caller
 		return fmt.Errorf("wait to hash a password: %w", err)
 	}
 	return nil
 }
 
-// learn moves the typical time an eighth of the way. Two at once may lose one of
-// their lessons; it is an estimate.
+// learn moves the typical time a quarter of the way: a dozen hashes after the machine
+// has become quick or slow, the queue has the length for it. Of two hashes that end at
+// the same moment one may be lost; it is an estimate.
 func (b *bulkhead) learn(took time.Duration) {
 	before := b.typical.Load()
-	b.typical.Store(before + (int64(took)-before)/8)
+	b.typical.Store(before + (int64(took)-before)/4)
 }
 
-// refuse says that there is no room, and when there may be: once those who are in
-// line now have been served.
-func (b *bulkhead) refuse(why string, cause error) *Error {
-	b.metrics.refused.WithLabelValues(why).Inc()
-	const least, longest = time.Second, time.Minute
-	inLine := time.Duration(b.tickets.Load()) * time.Duration(b.typical.Load()) / time.Duration(cap(b.slots))
+// refuse says that the server is too busy, and for how long: until the passwords that
+// wait now are hashed.
+func (b *bulkhead) refuse(reason string, cause error) *Error {
+	b.metrics.refused.WithLabelValues(reason).Inc()
+	const shortest, longest = time.Second, time.Minute
+	after := min(max(b.wait(b.tickets.Load()), shortest), longest)
+	after = (after + time.Second - 1).Truncate(time.Second)
+	message := "this server is too busy to check a password; try again in %d s"
+	if reason == refusedBroken {
+		message = "this server cannot check a password at the moment; try again in %d s"
+	}
 	return &Error{
-		Code: CodeOverloaded, Message: "too many are signing in at the moment; try again shortly",
-		RetryAfter: min(max(inLine, least), longest), cause: cause,
+		Code: CodeOverloaded, Message: fmt.Sprintf(message, int(after.Seconds())), RetryAfter: after, cause: cause,
 	}
 }

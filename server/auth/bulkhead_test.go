@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,76 +29,116 @@ func (g *latch) Hash(j HashJob) ([]byte, error) {
 	return j.Argon2id(), nil
 }
 
-// A full line refuses at once: before the throttle, before the look-up, although
-// nobody in it gets on.
-func TestAFullLineRefusesBeforeAnyWork(t *testing.T) {
+// A full queue refuses at once: before the throttle, before the look-up, although
+// no hash in it gets on.
+func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	t.Parallel()
 	g := newLatch()
-	h := newHouse(t, func(c *Config) { c.Hasher, c.HashSlots, c.HashQueue, c.HashPatience = g, 2, 3, time.Hour })
-	before, results := h.pool.Stat().AcquireCount(), make(chan error, 5)
-	for range 5 {
+	h := newHouse(t, func(c *Config) { c.Hasher, c.HashSlots, c.HashMaxWait = g, 2, 30*time.Second })
+	h.hashing.typical.Store(int64(10 * time.Second)) // three for each slot are done within the deadline
+	before, results := h.pool.Stat().AcquireCount(), make(chan error, 6)
+	for i := range 6 {
 		go func() {
-			_, _, err := h.LogIn(t.Context(), "nobody", "wrong password", Client{})
+			_, _, err := h.LogIn(t.Context(), fmt.Sprintf("unknown%d", i), "wrong password", Client{})
 			results <- err
 		}()
 	}
 	<-g.entered
 	<-g.entered
-	// All five have asked the database, and three of them wait for a slot.
-	eventually(t, func() bool { return h.pool.Stat().AcquireCount() == before+10 })
-	wantEqual(t, "in line", gauge(t, h.config.Metrics.queue), 3)
+	// All six have asked the database, and four of them wait for a slot.
+	eventually(t, func() bool { return h.pool.Stat().AcquireCount() == before+12 })
+	wantEqual(t, "in the queue", gauge(t, h.config.Metrics.queue), 4)
 	for range 100 {
 		_, _, err := h.LogIn(t.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"})
 		wantCode(t, err, CodeOverloaded)
 		var refusal *Error
-		if errors.As(err, &refusal) && refusal.RetryAfter < time.Second {
-			t.Errorf("come back after %v", refusal.RetryAfter)
+		if errors.As(err, &refusal) && (refusal.RetryAfter < 30*time.Second || !strings.Contains(refusal.Message, "too busy to check a password; try again in ")) {
+			t.Errorf("try again after %v: %s", refusal.RetryAfter, refusal.Message)
 		}
 		_, _, err = h.SignUp(t.Context(), SignUpInput{Email: "x@example.com", Handle: "xx", Name: "X", Password: goodPassword})
 		wantCode(t, err, CodeOverloaded)
 	}
-	wantEqual(t, "queries of those who were refused", h.pool.Stat().AcquireCount(), before+10)
+	wantEqual(t, "queries of those that were refused", h.pool.Stat().AcquireCount(), before+12)
 	wantEqual(t, "refused", counter(t, h.config.Metrics.refused.WithLabelValues(refusedFull)), 200)
 	go func() {
-		for range 3 {
+		for range 4 {
 			<-g.entered
 		}
 	}()
-	for range 5 {
+	for range 6 {
 		g.release <- nil
 	}
-	for range 5 {
+	for range 6 {
 		wantCode(t, <-results, CodeInvalidCredentials)
 	}
 	wantEqual(t, "tickets", h.hashing.tickets.Load(), 0)
-	wantEqual(t, "in line", gauge(t, h.config.Metrics.queue), 0)
+	wantEqual(t, "in the queue", gauge(t, h.config.Metrics.queue), 0)
 }
 
-// Whoever has waited too long is told to come back, and has not used up an attempt.
-func TestPatienceEnds(t *testing.T) {
+// The length of the queue follows the measured time of a hash, in both directions, and
+// a free slot is never refused.
+func TestQueueIsAsLongAsTheHashRateCanServe(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *Config) { c.HashSlots, c.HashMaxWait = 4, 10*time.Second })
+	b := h.hashing
+	for _, c := range []struct {
+		hash time.Duration
+		want int
+	}{
+		{20 * time.Millisecond, 2000}, {100 * time.Millisecond, 400}, {time.Second, 40}, {9 * time.Second, 4}, {11 * time.Second, 4}, {time.Microsecond, maxTickets},
+	} {
+		b.typical.Store(int64(c.hash))
+		var entered []*ticket
+		for {
+			ticket, err := b.enter()
+			if err != nil {
+				wantCode(t, err, CodeOverloaded)
+				break
+			}
+			entered = append(entered, ticket)
+		}
+		wantEqual(t, "entered at "+c.hash.String(), len(entered), c.want)
+		for _, ticket := range entered {
+			ticket.leave()
+		}
+	}
+}
+
+func TestTypicalTimeFollowsTheMachine(t *testing.T) {
+	t.Parallel()
+	b := newHouse(t).hashing
+	for _, took := range []time.Duration{3 * time.Second, 20 * time.Millisecond} {
+		for range 40 {
+			b.learn(took)
+		}
+		if got := b.hashTime(); got < took*9/10 || got > took*11/10 {
+			t.Errorf("40 hashes took %v each, the typical time is %v", took, got)
+		}
+	}
+}
+
+// A hash that takes longer than usual shortens the queue before it is done.
+func TestASlowHashShortensTheQueueAtOnce(t *testing.T) {
 	t.Parallel()
 	g := newLatch()
-	h := newHouse(t, func(c *Config) { c.Hasher, c.HashSlots, c.HashPatience = g, 1, time.Millisecond })
+	h := newHouse(t, func(c *Config) { c.Hasher, c.HashSlots, c.HashMaxWait = g, 1, 10*time.Second })
 	done := make(chan error)
 	go func() {
-		_, _, err := h.LogIn(t.Context(), "first", "wrong password", Client{})
+		_, err := h.hashNew(t.Context(), goodPassword)
 		done <- err
 	}()
 	<-g.entered
-	for range 2 * accountRule.free {
-		_, _, err := h.LogIn(t.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"})
-		wantCode(t, err, CodeOverloaded)
-	}
-	wantEqual(t, "refused", counter(t, h.config.Metrics.refused.WithLabelValues(refusedDeadline)), float64(2*accountRule.free))
+	h.hashing.all[0].began.Store(time.Now().Add(-time.Minute).UnixNano())
+	_, err := h.hashNew(t.Context(), goodPassword)
+	wantCode(t, err, CodeOverloaded)
 	g.release <- nil
-	wantCode(t, <-done, CodeInvalidCredentials)
-	wantEqual(t, "tickets", h.hashing.tickets.Load(), 0)
+	must(t, <-done)
 }
 
 func TestWaitingEndsWithTheCaller(t *testing.T) {
 	t.Parallel()
 	g := newLatch()
-	h := newHouse(t, func(c *Config) { c.Hasher, c.HashSlots, c.HashPatience = g, 1, time.Hour })
+	h := newHouse(t, func(c *Config) { c.Hasher, c.HashSlots = g, 1 })
 	done := make(chan error)
 	go func() {
 		_, err := h.hashNew(t.Context(), goodPassword)
@@ -110,7 +152,8 @@ func TestWaitingEndsWithTheCaller(t *testing.T) {
 	}
 	g.release <- nil
 	must(t, <-done)
-	wantEqual(t, "slots in use", len(h.hashing.slots), 0)
+	wantEqual(t, "free slots", len(h.hashing.slots), 1)
+	wantEqual(t, "given up", counter(t, h.config.Metrics.refused.WithLabelValues(refusedTimeout)), 1)
 }
 
 // A hasher that breaks is no wrong password: the caller may come again, and is not
@@ -135,14 +178,14 @@ func TestABrokenHasherIsNotAWrongPassword(t *testing.T) {
 	h.logIn("alice")
 }
 
-// Hundreds at once: no more than the slots hash, no more than the queue wait, and
-// everybody gets an answer.
+// Hundreds at once: no more hash than there are slots, and every caller gets an answer:
+// the refused ones at once, the others a judgement.
 func TestAThousandWrongPasswordsAtOnce(t *testing.T) {
 	t.Parallel()
-	const logins, slots, queue = 1000, 2, 16
+	const logins, slots = 1000, 2
 	counted := &counting{}
 	h := newHouse(t, func(c *Config) {
-		c.Hasher, c.HashSlots, c.HashQueue, c.HashPatience = counted, slots, queue, time.Minute
+		c.Hasher, c.HashSlots, c.HashMaxWait = counted, slots, time.Millisecond
 	})
 	h.signUp("alice")
 	codes, start, done := make(chan string, logins), make(chan struct{}), sync.WaitGroup{}
@@ -189,20 +232,20 @@ func (c *counting) Hash(j HashJob) ([]byte, error) {
 // When to come back grows with the line and with what a hash takes.
 func TestRetryAfterIsHonest(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *Config) { c.HashSlots, c.HashQueue = 2, 100 })
+	h := newHouse(t, func(c *Config) { c.HashSlots = 2 })
 	b := h.hashing
 	for range 100 {
 		b.learn(500 * time.Millisecond)
 	}
 	b.tickets.Store(40)
 	after := b.refuse(refusedFull, nil).RetryAfter
-	if after < 9*time.Second || after > 10*time.Second { // 40 × 0.5 s by two at a time
-		t.Errorf("40 in line: %v", after)
+	if after != 10*time.Second { // 40 × 0.5 s by two at a time
+		t.Errorf("40 in the queue: %v", after)
 	}
 	b.tickets.Store(0)
-	wantEqual(t, "nobody in line", b.refuse(refusedFull, nil).RetryAfter, time.Second)
+	wantEqual(t, "an empty queue", b.refuse(refusedFull, nil).RetryAfter, time.Second)
 	b.tickets.Store(1 << 20)
-	wantEqual(t, "a line without end", b.refuse(refusedFull, nil).RetryAfter, time.Minute)
+	wantEqual(t, "an endless queue", b.refuse(refusedFull, nil).RetryAfter, time.Minute)
 }
 
 func gauge(t testing.TB, g prometheus.Gauge) float64 {
@@ -232,7 +275,7 @@ func eventually(t testing.TB, ok func() bool) {
 // What a log-in costs that finds no room.
 func BenchmarkRefusedLogIn(b *testing.B) {
 	h := newHouse(b)
-	h.hashing.tickets.Store(h.hashing.most)
+	h.hashing.tickets.Store(maxTickets)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, err := h.LogIn(b.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"}); CodeOf(err) != CodeOverloaded {

@@ -4,9 +4,9 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Why a hash was refused, as the metric says it.
 const (
-	refusedFull     = "full"     // nobody else fits in the line
-	refusedDeadline = "deadline" // waited too long for a slot
-	refusedBroken   = "broken"   // the hasher failed
+	refusedFull    = "full"    // the queue cannot be served within the deadline
+	refusedTimeout = "timeout" // the request ended while it waited for a slot
+	refusedBroken  = "broken"  // the hasher failed
 )
 
 // What a log-in was throttled by, as the metric says it.
@@ -20,11 +20,12 @@ type Metrics struct {
 	hashSeconds, waitSeconds prometheus.Histogram
 	queue                    prometheus.Gauge
 	refused, throttled       *prometheus.CounterVec
+	raised                   *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics, registered nowhere.
 func NewMetrics() *Metrics {
-	buckets := []float64{.005, .01, .015, .02, .025, .03, .04, .05, .075, .1, .15, .25, .5, 1, 2, 5}
+	buckets := []float64{.005, .01, .015, .02, .025, .03, .04, .05, .075, .1, .15, .25, .5, 1, 2, 5, 10, 20}
 	m := &Metrics{
 		hashSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "kizo_auth_hash_seconds", Help: "One password hash, without the wait for a slot.", Buckets: buckets,
@@ -33,16 +34,19 @@ func NewMetrics() *Metrics {
 			Name: "kizo_auth_hash_wait_seconds", Help: "From asking to hash to having a slot, of those who got one.", Buckets: buckets,
 		}),
 		queue: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "kizo_auth_hash_queue", Help: "Callers who wait for a slot to hash in.",
+			Name: "kizo_auth_hash_queue", Help: "Callers that wait for a slot to hash in.",
 		}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kizo_auth_hash_refused_total", Help: "Hashes that were refused: line full, waited too long, hasher broken.",
+			Name: "kizo_auth_hash_refused_total", Help: "Hashes that were refused or given up: queue full, request timed out in the queue, hasher broken.",
 		}, []string{"reason"}),
+		raised: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kizo_auth_hash_raised_total", Help: "Hashes that did not get the CPU and went to a process of higher priority.",
+		}, []string{"priority"}),
 		throttled: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kizo_auth_throttled_total", Help: "Log-ins refused after too many failures.",
 		}, []string{"scope"}),
 	}
-	for _, why := range []string{refusedFull, refusedDeadline, refusedBroken} {
+	for _, why := range []string{refusedFull, refusedTimeout, refusedBroken} {
 		m.refused.WithLabelValues(why) // so that a rate can be taken of the first one
 	}
 	for _, scope := range []string{scopeAccount, scopeAddress} {
@@ -53,5 +57,8 @@ func NewMetrics() *Metrics {
 
 // Collectors are what to register.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.hashSeconds, m.waitSeconds, m.queue, m.refused, m.throttled}
+	return []prometheus.Collector{m.hashSeconds, m.waitSeconds, m.queue, m.refused, m.raised, m.throttled}
 }
+
+// Raised counts a hash that went to a process of this priority, low or normal.
+func (m *Metrics) Raised(priority string) { m.raised.WithLabelValues(priority).Inc() }

@@ -3,6 +3,7 @@ package auth
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
@@ -17,18 +18,17 @@ type Config struct {
 	Keys    *Keys
 	Peppers Peppers
 
-	Params       Argon2Params     // DefaultArgon2Params
-	Hasher       Hasher           // InProcess
-	HashSlots    int              // password hashes at a time: half the processors, at least 1
-	HashQueue    int              // callers who wait for one: 64
-	HashPatience time.Duration    // for how long: 2 s
-	AccessTTL    time.Duration    // 15 minutes
-	RefreshTTL   time.Duration    // life of a session, absolute: 30 days
-	Lease        time.Duration    // how long what is remembered of a session may be behind: 250 ms
-	Issuer       string           // "kizo"
-	Audience     string           // "kizo"
-	Now          func() time.Time // time.Now
-	Metrics      *Metrics         // seen by nobody
+	Params      Argon2Params     // DefaultArgon2Params
+	Hasher      Hasher           // InProcess
+	HashSlots   int              // password hashes at a time: as many as CPUs
+	HashMaxWait time.Duration    // a caller that would wait longer for its hash is refused at once: 10 s
+	AccessTTL   time.Duration    // 15 minutes
+	RefreshTTL  time.Duration    // life of a session, absolute: 30 days
+	Lease       time.Duration    // how long what is remembered of a session may be behind: 250 ms
+	Issuer      string           // "kizo"
+	Audience    string           // "kizo"
+	Now         func() time.Time // time.Now
+	Metrics     *Metrics         // seen by nobody
 }
 
 const (
@@ -64,8 +64,8 @@ func New(c Config) (*Service, error) {
 		return nil, errors.New("auth: no pepper")
 	case c.HashSlots < 1 || c.HashSlots > 1024:
 		return nil, errors.New("auth: hash slots must be 1 to 1024")
-	case c.HashQueue < 1 || c.HashQueue > 64<<10 || c.HashPatience < 0:
-		return nil, errors.New("auth: the queue for hashing must hold 1 to 65536, for a time")
+	case c.HashMaxWait < 0 || c.HashMaxWait > MaxHashMaxWait:
+		return nil, fmt.Errorf("auth: the deadline of a hash must be from 0 to %v", MaxHashMaxWait)
 	case c.AccessTTL < time.Second || c.RefreshTTL < c.AccessTTL:
 		return nil, errors.New("auth: an access token must live for a second or more, and a session longer than that")
 	}
@@ -99,8 +99,7 @@ func (c Config) withDefaults() Config {
 		c.Hasher = InProcess{}
 	}
 	c.HashSlots = cmp.Or(c.HashSlots, DefaultHashSlots())
-	c.HashQueue = cmp.Or(c.HashQueue, 64)
-	c.HashPatience = cmp.Or(c.HashPatience, 2*time.Second)
+	c.HashMaxWait = cmp.Or(c.HashMaxWait, DefaultHashMaxWait)
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics()
 	}
@@ -125,8 +124,19 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// DefaultHashSlots leaves the other half of the processors alone.
-func DefaultHashSlots() int { return max(runtime.GOMAXPROCS(0)/2, 1) }
+// DefaultHashSlots is one for each CPU: hashes have the lowest priority, so they take
+// only what nothing else uses.
+func DefaultHashSlots() int { return runtime.GOMAXPROCS(0) }
+
+const (
+	// DefaultHashMaxWait is what people accept to wait for a sign-in.
+	DefaultHashMaxWait = 10 * time.Second
+	// MaxHashMaxWait leaves a caller that was accepted half of its request's time for
+	// a machine that has become slower since (see HashRequestTimeout).
+	MaxHashMaxWait = HashRequestTimeout / 2
+	// HashRequestTimeout bounds a request that hashes a password. Clients wait longer.
+	HashRequestTimeout = time.Minute
+)
 
 // JWKS returns the public keys that verify access tokens, as a JWK Set.
 func (s *Service) JWKS() []byte { return s.keys.JWKS() }

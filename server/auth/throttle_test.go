@@ -105,7 +105,7 @@ func TestFailuresAreForgotten(t *testing.T) {
 // Of a hundred guesses at once, by two processes, no more are judged than are free.
 func TestParallelGuesses(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *Config) { c.HashQueue, c.HashPatience = 200, time.Minute })
+	h := newHouse(t)
 	h.signUp("alice")
 	const guesses = 100
 	processes := []*Service{h.Service, h.another()}
@@ -161,7 +161,7 @@ func TestGuessesFromAnAddressAreSlowedDown(t *testing.T) {
 // all day long.
 func TestSuccessesAreNotCounted(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *Config) { c.HashQueue, c.HashPatience = 200, time.Minute })
+	h := newHouse(t)
 	const people = 100
 	for i := range people {
 		h.signUp(fmt.Sprintf("user%d", i))

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,28 +14,40 @@ import (
 )
 
 var (
-	errDied = errors.New("it died")
-	errHung = errors.New("it did not answer")
+	errDied    = errors.New("the hash worker died")
+	errHung    = errors.New("the hash worker made no progress")
+	errStarved = errors.New("the hash worker waits for the CPU")
 )
 
-// child is a running hash-worker process.
-type child struct {
-	cmd     *exec.Cmd
-	stdin   *os.File
-	stdout  *os.File
-	log     *slog.Logger
-	stopped atomic.Bool   // we have told it to end
-	doomed  atomic.Bool   // it ends, or has: nothing new is for it
-	gone    chan struct{} // closed when it has ended and was waited for
-	err     error         // how; to be read after gone
-
-	mu      sync.Mutex
-	last    uint64
-	waiting map[uint64]chan []byte
+// limits of one hash. Tests shorten them.
+type limits struct {
+	check   time.Duration // between two looks at a child's CPU time
+	starved time.Duration // waiting for the CPU, until the child is replaced by one of higher priority
+	hung    time.Duration // without CPU time at the highest priority, until the child is killed
+	cpu     time.Duration // CPU time of one hash, until the child is killed
 }
 
-// startChild returns one that has greeted.
-func startChild(ctx context.Context, config Config) (_ *child, err error) {
+var defaultLimits = limits{
+	check: 100 * time.Millisecond, starved: time.Second, hung: 15 * time.Second, cpu: time.Minute,
+}
+
+// child is a running hash-worker process. It has one user at a time.
+type child struct {
+	cmd      *exec.Cmd
+	stdin    *os.File
+	stdout   *os.File
+	log      *slog.Logger
+	priority priority
+	answers  chan []byte
+	stopped  atomic.Bool   // it was asked to end
+	doomed   atomic.Bool   // it is ending or has ended: it takes no more jobs
+	gone     chan struct{} // closed when it has ended and was waited for
+	err      error         // how it ended; valid once gone is closed
+	retire   *time.Timer   // ends it when it has been free for long; the Worker's
+}
+
+// startChild returns a child that has greeted. ctx bounds the start alone.
+func startChild(ctx context.Context, config Config, p priority) (_ *child, err error) {
 	program := config.Program
 	if program == "" {
 		if program, err = self(); err != nil {
@@ -46,57 +56,61 @@ func startChild(ctx context.Context, config Config) (_ *child, err error) {
 	}
 	c := &child{
 		cmd: exec.Command(program, config.Arguments...), //nolint:noctx // it outlives ctx, which is for its start
-		log: config.Logger, gone: make(chan struct{}), waiting: make(map[uint64]chan []byte),
+		log: config.Logger, priority: p, answers: make(chan []byte, 1), gone: make(chan struct{}),
 	}
 	c.cmd.Args[0] = "kizod"
 	c.cmd.SysProcAttr = attributes()
-	// Nothing of ours: the environment of kizod may hold secrets. One processor more
-	// than hashes, for the collector.
-	c.cmd.Env = []string{"GOMAXPROCS=" + strconv.Itoa(config.Slots+1)}
-	theirIn, stdin, err := os.Pipe()
+	// The environment of kizod may hold secrets: the child gets none of it.
+	c.cmd.Env = []string{"GOMAXPROCS=1"}
+	childIn, stdin, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	defer theirIn.Close()
-	stdout, theirOut, err := os.Pipe()
+	defer childIn.Close()
+	stdout, childOut, err := os.Pipe()
 	if err != nil {
 		return nil, errors.Join(err, stdin.Close())
 	}
-	defer theirOut.Close()
-	c.cmd.Stdin, c.cmd.Stdout, c.stdin, c.stdout = theirIn, theirOut, stdin, stdout
+	defer childOut.Close()
+	c.cmd.Stdin, c.cmd.Stdout, c.stdin, c.stdout = childIn, childOut, stdin, stdout
 	if err := c.cmd.Start(); err != nil {
 		return nil, errors.Join(err, stdin.Close(), stdout.Close())
 	}
-	if err := c.greeted(ctx); err != nil {
-		c.bury()
-		return nil, fmt.Errorf("start %s: %w (%s)", program, err, c.how())
+	if err := c.greet(ctx); err != nil {
+		c.reap()
+		return nil, fmt.Errorf("start %s: %w (%s)", program, err, c.exit())
 	}
 	go c.listen()
 	return c, nil
 }
 
-func (c *child) greeted(ctx context.Context) error {
+// greet waits for the child's greeting and gives it its priority. The child greets
+// before it lowers its priority, so that a busy machine does not delay the start.
+func (c *child) greet(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := c.stdout.SetReadDeadline(deadline); err != nil {
 			return err
 		}
 	}
-	said, err := readFrame(c.stdout)
+	frame, err := readFrame(c.stdout)
 	switch {
 	case err != nil:
 		return fmt.Errorf("wait for the greeting: %w", err)
-	case string(said) != greeting:
-		return fmt.Errorf("it greets with %.40q", said)
+	case string(frame) != greeting:
+		return fmt.Errorf("it greets with %.40q", frame)
 	}
-	return c.stdout.SetReadDeadline(time.Time{})
+	if err := c.stdout.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	return writeFrame(c.stdin, encodePriority(c.priority))
 }
 
-// listen hands out the answers until there are no more.
+// listen passes answers on until the child closes its output or breaks the protocol.
 func (c *child) listen() {
 	defer func() {
-		c.bury()
+		c.reap()
 		if !c.stopped.Load() {
-			c.log.Warn("the hash worker has ended by itself", "how", c.how())
+			c.log.Warn("a hash worker has ended by itself", "exit", c.exit())
 		}
 	}()
 	for {
@@ -104,22 +118,16 @@ func (c *child) listen() {
 		if err != nil {
 			return
 		}
-		id, digest, err := decodeAnswer(frame)
-		if err != nil {
+		select {
+		case c.answers <- frame:
+		default: // an answer without a request
 			return
-		}
-		c.mu.Lock()
-		asker, ok := c.waiting[id]
-		delete(c.waiting, id)
-		c.mu.Unlock()
-		if ok {
-			asker <- digest // has room for it
 		}
 	}
 }
 
-// bury ends the process, whatever it does, and waits for it.
-func (c *child) bury() {
+// reap kills the process if it still runs, and waits for it.
+func (c *child) reap() {
 	c.kill()
 	c.err = c.cmd.Wait()
 	_ = c.stdin.Close()
@@ -127,38 +135,51 @@ func (c *child) bury() {
 	close(c.gone)
 }
 
-func (c *child) ask(job auth.HashJob, within time.Duration) ([]byte, error) {
-	answer := make(chan []byte, 1)
-	c.mu.Lock()
-	c.last++
-	id := c.last
-	c.waiting[id] = answer
-	// A few dozen bytes for each slot: the pipe holds them even if nobody reads.
-	err := writeFrame(c.stdin, encodeRequest(id, job))
-	c.mu.Unlock()
-	if err != nil {
+// send gives the child a job. The pipe holds it even if the child does not read.
+func (c *child) send(job auth.HashJob) error {
+	if err := writeFrame(c.stdin, encodeRequest(job)); err != nil {
 		c.kill()
-		return nil, fmt.Errorf("%w: %w", errDied, err)
+		return fmt.Errorf("%w: %w", errDied, err)
 	}
-	patience := time.NewTimer(within)
-	defer patience.Stop()
-	select {
-	case digest := <-answer:
-		if len(digest) != job.Length {
-			c.kill()
-			return nil, fmt.Errorf("it answers with %d bytes", len(digest))
+	return nil
+}
+
+// wait returns the digest of the job that was sent. It fails with errStarved when the
+// child should be replaced by one of higher priority, with errDied when it has ended,
+// and with errHung when it was killed since it made no progress.
+func (c *child) wait(job auth.HashJob, l limits) ([]byte, error) {
+	began, cpuBegan := time.Now(), cpuTime(c.cmd.Process.Pid)
+	progressed, used := began, time.Duration(0)
+	check := time.NewTicker(l.check)
+	defer check.Stop()
+	for {
+		select {
+		case digest := <-c.answers:
+			if len(digest) != job.Length {
+				c.kill()
+				return nil, fmt.Errorf("the hash worker answers with %d bytes", len(digest))
+			}
+			return digest, nil
+		case <-c.gone:
+			return nil, errDied
+		case <-check.C:
 		}
-		return digest, nil
-	case <-c.gone:
-		return nil, errDied
-	case <-patience.C:
-		c.kill()
-		return nil, errHung
+		now, before := time.Now(), used
+		if used = cpuTime(c.cmd.Process.Pid) - cpuBegan; used > before {
+			progressed = now
+		}
+		switch {
+		case c.priority < priorityNormal && now.Sub(began)-used > l.starved:
+			return nil, errStarved
+		case now.Sub(progressed) > l.hung, used > l.cpu:
+			c.kill()
+			return nil, errHung
+		}
 	}
 }
 
-// how it ended, in a word.
-func (c *child) how() string {
+// exit says how the process ended, and waits until it has.
+func (c *child) exit() string {
 	<-c.gone
 	if c.err != nil {
 		return c.err.Error()
@@ -166,28 +187,33 @@ func (c *child) how() string {
 	return "exit status 0"
 }
 
-// stop is the polite end: no more work comes.
+// stop lets the process end once its job is done.
 func (c *child) stop() {
 	c.stopped.Store(true)
 	_ = c.stdin.Close()
 }
 
-// end stops the child and waits, not for long.
-func (c *child) end() error {
+// end stops the process and waits for it, at most for a short time before it kills it.
+func (c *child) end() {
 	c.stop()
-	patience := time.NewTimer(endWithin)
-	defer patience.Stop()
+	timeout := time.NewTimer(endTimeout)
+	defer timeout.Stop()
 	select {
 	case <-c.gone:
-		return nil
-	case <-patience.C:
+	case <-timeout.C:
+		c.kill()
+		<-c.gone
 	}
-	c.kill()
-	<-c.gone
-	return nil
 }
 
-// kill is for one that is beyond words; listen buries it.
+// replace ends a child whose job another one has got.
+func (c *child) replace() {
+	c.stopped.Store(true)
+	c.kill()
+	<-c.gone
+}
+
+// kill ends the process at once; listen reaps it.
 func (c *child) kill() {
 	c.doomed.Store(true)
 	_ = c.cmd.Process.Kill()

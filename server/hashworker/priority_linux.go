@@ -1,32 +1,43 @@
 package hashworker
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"strconv"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-const lowest = 19
 
 // attributes of the child: a session of its own. With it comes a scheduling group of
 // its own where the kernel makes those (sched_autogroup), and signals from the
 // terminal pass it by.
 func attributes() *unix.SysProcAttr { return &unix.SysProcAttr{Setsid: true} }
 
-// LowerPriority makes this process run when nobody else wants to. Linux counts
-// priority by thread: those of our process group, which are ours alone after setsid,
-// are there already, and later ones inherit it. Inside a session's scheduling group it
-// counts only among the group's own, so the group is lowered as well. Where one of
-// these is not allowed we go on as we are.
+// lower gives this process the priority p. Linux counts priority by thread: those of
+// our process group, which are ours alone after setsid, are lowered now, and later
+// ones inherit it. Inside a session's scheduling group a priority counts only among
+// the group's own threads, so the group is lowered as well. What is not allowed is
+// left as it is.
 //
-// A processor that runs nothing but SCHED_IDLE counts as a free one when somebody
-// wakes up and looks for a place.
-func LowerPriority() {
-	_ = unix.Setpriority(unix.PRIO_PGRP, 0, lowest)
-	_ = os.WriteFile("/proc/self/autogroup", []byte(strconv.Itoa(lowest)), 0)
-	idle := unix.SchedAttr{Size: uint32(unsafe.Sizeof(unix.SchedAttr{})), Policy: unix.SCHED_IDLE, Nice: lowest}
+// A CPU that runs nothing but SCHED_IDLE counts as free when the kernel looks for a
+// place for a thread that wakes up.
+func lower(p priority) {
+	if p == priorityNormal {
+		return
+	}
+	_ = unix.Setpriority(unix.PRIO_PGRP, 0, lowestNice)
+	_ = os.WriteFile("/proc/self/autogroup", []byte(strconv.Itoa(lowestNice)), 0)
+	if p == priorityIdle {
+		makeIdle()
+	}
+}
+
+// makeIdle puts every thread of this process into SCHED_IDLE.
+func makeIdle() {
+	idle := unix.SchedAttr{Size: uint32(unsafe.Sizeof(unix.SchedAttr{})), Policy: unix.SCHED_IDLE, Nice: lowestNice}
 	done := make(map[string]bool)
 	for again := true; again; { // a thread may have been made by one that was still to come
 		again = false
@@ -45,3 +56,31 @@ func LowerPriority() {
 
 // self is this program even if its file has been replaced meanwhile.
 func self() (string, error) { return "/proc/self/exe", nil }
+
+// clockTick is what /proc counts CPU time in: USER_HZ is 100 on every architecture
+// that Go knows.
+const clockTick = 10 * time.Millisecond
+
+// cpuTime is the CPU time that a process has used, all its threads together; 0 if it
+// is gone.
+func cpuTime(pid int) time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// After the name, which may hold spaces, come the fields from the third on (proc(5)).
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	const user, system = 14 - 3, 15 - 3
+	if len(fields) <= system {
+		return 0
+	}
+	var ticks int64
+	for _, field := range fields[user : system+1] {
+		n, err := strconv.ParseInt(string(field), 10, 64)
+		if err != nil {
+			return 0
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * clockTick
+}

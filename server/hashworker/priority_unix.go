@@ -4,15 +4,22 @@ package hashworker
 
 import (
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-const lowest = 19
-
 func attributes() *unix.SysProcAttr { return &unix.SysProcAttr{Setsid: true} }
 
-// LowerPriority: elsewhere than on Linux a process has one priority.
-func LowerPriority() { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowest) }
+// lower gives this process the priority p: elsewhere than on Linux a process has one
+// nice value, and no class for idle CPU time.
+func lower(p priority) {
+	if p != priorityNormal {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowestNice)
+	}
+}
 
 func self() (string, error) { return os.Executable() }
+
+// cpuTime is not known: a child counts as waiting from the beginning of its job.
+func cpuTime(int) time.Duration { return 0 }

@@ -5,22 +5,30 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"sync"
+	"runtime/debug"
 )
 
-// Serve is the life of the child: it lowers its priority, says hello, and hashes what
-// comes until in ends. It works on one request less at a time than GOMAXPROCS, which
-// leaves one to the collector: a hash takes its 19 MiB anew and leaves them behind, and
-// with all processors hashing it took twice as long (docs/decisions.md). When in ends
-// nobody waits for what is being hashed: Serve returns, and the process should end.
+// Serve is the main function of the child: it greets, takes the priority that the
+// parent names, and does one hash after the other until in ends. The memory of a hash
+// is collected before the next one begins and not in between: the heap holds one hash
+// at a time, and no collector runs beside it.
 func Serve(in io.Reader, out io.Writer) error {
-	LowerPriority()
+	debug.SetGCPercent(-1)
 	if err := writeFrame(out, []byte(greeting)); err != nil {
 		return fmt.Errorf("greet: %w", err)
 	}
-	var writing sync.Mutex
-	failed := make(chan error, 1)
-	slots := make(chan struct{}, max(runtime.GOMAXPROCS(0)-1, 1)) // the parent sends no more than that
+	frame, err := readFrame(in)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read priority: %w", err)
+	}
+	p, err := decodePriority(frame)
+	if err != nil {
+		return fmt.Errorf("read priority: %w", err)
+	}
+	lower(p)
 	for {
 		frame, err := readFrame(in)
 		if errors.Is(err, io.EOF) {
@@ -29,26 +37,13 @@ func Serve(in io.Reader, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("read request: %w", err)
 		}
-		id, job, err := decodeRequest(frame)
+		job, err := decodeRequest(frame)
 		if err != nil {
 			return fmt.Errorf("read request: %w", err)
 		}
-		select {
-		case slots <- struct{}{}:
-		case err := <-failed:
-			return err
+		if err := writeFrame(out, job.Argon2id()); err != nil {
+			return fmt.Errorf("answer: %w", err)
 		}
-		go func() {
-			defer func() { <-slots }()
-			digest := job.Argon2id()
-			writing.Lock()
-			defer writing.Unlock()
-			if err := writeFrame(out, encodeAnswer(id, digest)); err != nil {
-				select {
-				case failed <- fmt.Errorf("answer: %w", err):
-				default:
-				}
-			}
-		}()
+		runtime.GC()
 	}
 }

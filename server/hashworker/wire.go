@@ -9,15 +9,16 @@ import (
 	"github.com/JDevAman/kizo/server/auth"
 )
 
-// What goes through the pipes are frames: two bytes of length, big endian, and the
-// content. The child's first one is the greeting; after that
+// The pipes carry frames: two bytes of length, big endian, and the content. The child
+// begins with the greeting; the parent answers with one byte, the priority that the
+// child gives itself. After that the parent sends one request at a time:
 //
-//	request   id 8 | memory 4 | time 4 | threads 1 | digest's length 1 | salt's length 1 | salt | input
-//	answer    id 8 | digest
+//	request   memory 4 | time 4 | threads 1 | length of digest 1 | length of salt 1 | salt | input
+//	answer    digest
 const (
-	greeting = "kizo hash worker 1"
-	maxFrame = 512
-	fixed    = 8 + 4 + 4 + 1 + 1 + 1
+	greeting   = "kizo hash worker 2"
+	maxFrame   = 512
+	headerSize = 4 + 4 + 1 + 1 + 1
 )
 
 func writeFrame(w io.Writer, content []byte) error {
@@ -45,34 +46,31 @@ func readFrame(r io.Reader) ([]byte, error) {
 	return content, nil
 }
 
-func encodeRequest(id uint64, j auth.HashJob) []byte {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, fixed+len(j.Salt)+len(j.Input)), id)
-	b = binary.BigEndian.AppendUint32(b, j.Params.MemoryKiB)
+func encodeRequest(j auth.HashJob) []byte {
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, headerSize+len(j.Salt)+len(j.Input)), j.Params.MemoryKiB)
 	b = binary.BigEndian.AppendUint32(b, j.Params.Time)
 	b = append(b, j.Params.Threads, byte(j.Length), byte(len(j.Salt)))
 	return append(append(b, j.Salt...), j.Input...)
 }
 
-func decodeRequest(b []byte) (id uint64, j auth.HashJob, err error) {
-	if len(b) < fixed || len(b) < fixed+int(b[fixed-1]) {
-		return 0, j, errors.New("request is too short")
+func decodeRequest(b []byte) (j auth.HashJob, err error) {
+	if len(b) < headerSize || len(b) < headerSize+int(b[headerSize-1]) {
+		return j, errors.New("request is too short")
 	}
-	id = binary.BigEndian.Uint64(b)
 	j.Params = auth.Argon2Params{
-		MemoryKiB: binary.BigEndian.Uint32(b[8:]), Time: binary.BigEndian.Uint32(b[12:]), Threads: b[16],
+		MemoryKiB: binary.BigEndian.Uint32(b), Time: binary.BigEndian.Uint32(b[4:]), Threads: b[8],
 	}
-	j.Length = int(b[17])
-	j.Salt, j.Input = b[fixed:fixed+int(b[18])], b[fixed+int(b[18]):]
-	return id, j, j.Check()
+	j.Length = int(b[9])
+	salt := headerSize + int(b[headerSize-1])
+	j.Salt, j.Input = b[headerSize:salt], b[salt:]
+	return j, j.Check()
 }
 
-func encodeAnswer(id uint64, digest []byte) []byte {
-	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(digest)), id), digest...)
-}
+func encodePriority(p priority) []byte { return []byte{byte(p)} }
 
-func decodeAnswer(b []byte) (id uint64, digest []byte, err error) {
-	if len(b) < 8 {
-		return 0, nil, errors.New("answer is too short")
+func decodePriority(b []byte) (priority, error) {
+	if len(b) != 1 || priority(b[0]) > priorityNormal {
+		return 0, fmt.Errorf("priority %x", b)
 	}
-	return binary.BigEndian.Uint64(b), b[8:], nil
+	return priority(b[0]), nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,149 +15,201 @@ import (
 
 // Config of a Worker; all but Arguments has a default.
 type Config struct {
-	Program   string   // this very program if ""
-	Arguments []string // that make it call Serve
-	Slots     int      // hashes at a time: 1
-	Idle      time.Duration
+	Program   string        // this very program if ""
+	Arguments []string      // that make it call Serve
+	Idle      time.Duration // without a job, until a child ends: a minute
 	Logger    *slog.Logger
+	OnRaise   func(priority string) // a job had to go to a child of this priority; may be nil
 }
 
 const (
-	idleFor = time.Minute
-	// startWithin is generous: it is the first thing that a busy machine does slowly.
-	startWithin = 10 * time.Second
-	// hashWithin tells a child that hangs from one that is starved by payments.
-	hashWithin = 15 * time.Second
-	endWithin  = 2 * time.Second
-	// startAgain is the wait after a start that failed; until then hashing goes on here.
-	startAgain = 30 * time.Second
+	idleTimeout   = time.Minute
+	raisedTimeout = 5 * time.Second // without a job, until a child of raised priority ends
+	// startTimeout is generous: starting a process is the first thing that a busy machine does slowly.
+	startTimeout = 10 * time.Second
+	endTimeout   = 2 * time.Second
+	// startPause is the wait after a failed start; until then hashes are done in this process.
+	startPause = 30 * time.Second
 )
 
-// Worker hashes in a child that it starts, and starts again when it has died. Where
-// no child can be started it hashes in this process: slower payments are better than
-// nobody signing in. Safe for concurrent use by as many callers as it has slots.
+// Worker hashes in child processes, one for each caller at a time. It starts them when
+// they are needed, and starts another one when one has died. Where no child can be
+// started it hashes in this process: slower payments are better than no sign-ins. Safe
+// for concurrent use; its callers bound how many children there are.
 type Worker struct {
-	config   Config
-	log      *slog.Logger
-	patience time.Duration // with one hash
+	config Config
+	log    *slog.Logger
+	limits limits
 
-	mu      sync.Mutex
-	child   *child // nil while there is none
-	users   int    // of this child
-	idle    *time.Timer
-	noStart time.Time // until then
-	closed  bool
+	mu       sync.Mutex
+	free     []*child // without a job; the one used last comes last and is used next
+	busy     map[*child]bool
+	notUntil time.Time // the next start
+	closed   bool
 }
 
 var _ auth.Hasher = (*Worker)(nil)
 
 // New returns a Worker, which has started nothing yet. It must be closed.
 func New(c Config) *Worker {
-	c.Slots, c.Idle = max(c.Slots, 1), cmp.Or(c.Idle, idleFor)
+	c.Idle = cmp.Or(c.Idle, idleTimeout)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
-	return &Worker{config: c, log: c.Logger, patience: hashWithin}
+	if c.OnRaise == nil {
+		c.OnRaise = func(string) {}
+	}
+	return &Worker{config: c, log: c.Logger, limits: defaultLimits, busy: make(map[*child]bool)}
 }
 
-// Hash does the job in the child. If the child dies meanwhile a new one is asked,
-// once; a child that does not answer is ended, and its job is not repeated.
+// Hash does the job in a child. If the child dies meanwhile the job goes to another
+// one, once.
 func (w *Worker) Hash(job auth.HashJob) ([]byte, error) {
-	var died error
+	var failed error
 	for range 2 {
-		c, err := w.borrow()
+		c, err := w.acquire()
 		if err != nil {
-			return job.Argon2id(), nil //nolint:nilerr // no child can be had: hashing goes on here
+			return job.Argon2id(), nil //nolint:nilerr // without children, hashes are done in this process
 		}
-		digest, err := c.ask(job, w.patience)
-		w.giveBack(c)
+		digest, err := w.hashIn(c, job)
 		if err == nil {
 			return digest, nil
 		}
-		if died = err; !errors.Is(err, errDied) {
+		if failed = err; !errors.Is(err, errDied) {
 			break
 		}
 	}
-	w.log.Error("a password was not hashed", "error", died)
-	return nil, fmt.Errorf("hash worker: %w", died)
+	w.log.Error("a password was not hashed", "error", failed)
+	return nil, fmt.Errorf("hash a password: %w", failed)
 }
 
-// PID of the child, 0 if there is none.
-func (w *Worker) PID() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.child == nil {
-		return 0
+// hashIn does the job in c, or in children of higher priority that take the place of c
+// when it does not get the CPU. It releases the child that it ends with.
+func (w *Worker) hashIn(c *child, job auth.HashJob) ([]byte, error) {
+	for {
+		err := c.send(job)
+		var digest []byte
+		if err == nil {
+			digest, err = c.wait(job, w.limits)
+		}
+		if !errors.Is(err, errStarved) {
+			w.release(c)
+			return digest, err
+		}
+		raised, err := w.start(c.priority + 1)
+		c.replace()
+		w.release(c)
+		if err != nil {
+			return job.Argon2id(), nil //nolint:nilerr // without children, hashes are done in this process
+		}
+		w.config.OnRaise(raised.priority.String())
+		c = raised
 	}
-	return w.child.cmd.Process.Pid
 }
 
-// borrow gives the child, and starts one if there is none. A child that is borrowed
-// is not idle.
-func (w *Worker) borrow() (*child, error) {
+// PIDs of the children.
+func (w *Worker) PIDs() []int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.child != nil && w.child.doomed.Load() {
-		w.child = nil
+	var pids []int
+	for _, c := range w.free {
+		pids = append(pids, c.cmd.Process.Pid)
 	}
-	if w.child == nil {
-		if err := w.start(); err != nil {
-			return nil, err
+	for c := range w.busy {
+		pids = append(pids, c.cmd.Process.Pid)
+	}
+	return pids
+}
+
+// acquire returns a free child, or starts one.
+func (w *Worker) acquire() (*child, error) {
+	w.mu.Lock()
+	for len(w.free) > 0 {
+		last := len(w.free) - 1
+		c := w.free[last]
+		w.free = w.free[:last]
+		c.retire.Stop()
+		if !c.doomed.Load() {
+			w.busy[c] = true
+			w.mu.Unlock()
+			return c, nil
 		}
 	}
-	w.users++
-	if w.idle != nil {
-		w.idle.Stop()
-	}
-	return w.child, nil
+	w.mu.Unlock()
+	return w.start(priorityIdle)
 }
 
 var errNoChild = errors.New("no hash worker")
 
-func (w *Worker) start() error {
-	if w.closed || time.Now().Before(w.noStart) {
-		return errNoChild
+// start starts a child that its caller has acquired.
+func (w *Worker) start(p priority) (*child, error) {
+	w.mu.Lock()
+	wait := w.closed || time.Now().Before(w.notUntil)
+	w.mu.Unlock()
+	if wait {
+		return nil, errNoChild
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	c, err := startChild(ctx, w.config)
-	if err != nil {
-		w.noStart = time.Now().Add(startAgain)
-		w.log.Warn("the hash worker does not start: passwords are hashed in this process", "error", err, "again_in", startAgain)
-		return err
-	}
-	w.log.Debug("hash worker started", "pid", c.cmd.Process.Pid)
-	w.child, w.users = c, 0
-	return nil
-}
-
-func (w *Worker) giveBack(c *child) {
+	c, err := startChild(ctx, w.config, p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.child != c {
-		return // a dead one
+	switch {
+	case err != nil:
+		w.notUntil = time.Now().Add(startPause)
+		w.log.Warn("no hash worker can be started: passwords are hashed in this process", "error", err, "next_start_in", startPause)
+		return nil, err
+	case w.closed:
+		c.stop()
+		return nil, errNoChild
 	}
-	if w.users--; w.users == 0 && !w.closed {
-		w.idle = time.AfterFunc(w.config.Idle, func() { w.retire(c) })
-	}
+	w.log.Debug("hash worker started", "pid", c.cmd.Process.Pid, "priority", p.String())
+	w.busy[c] = true
+	return c, nil
 }
 
-// retire ends a child that nobody has needed for a while.
+// release makes a child free for the next job; a dead one is dropped.
+func (w *Worker) release(c *child) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.busy, c)
+	if c.doomed.Load() {
+		return
+	}
+	if w.closed {
+		c.stop()
+		return
+	}
+	timeout := w.config.Idle
+	if c.priority > priorityIdle {
+		timeout = min(timeout, raisedTimeout)
+	}
+	w.free = append(w.free, c)
+	c.retire = time.AfterFunc(timeout, func() { w.retire(c) })
+}
+
+// retire ends a child that has had no job for long.
 func (w *Worker) retire(c *child) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.child == c && w.users == 0 {
-		w.child = nil
+	if i := slices.Index(w.free, c); i >= 0 {
+		w.free = slices.Delete(w.free, i, i+1)
 		c.stop()
 	}
 }
 
-// Close ends the child, within two seconds. What is asked later is hashed here.
+// Close ends the children, within two seconds. Later hashes are done in this process.
 func (w *Worker) Close() error {
 	w.mu.Lock()
-	c := w.child
-	w.child, w.closed = nil, true
-	w.mu.Unlock()
-	if c == nil {
-		return nil
+	w.closed = true
+	ending := w.free
+	for c := range w.busy {
+		ending = append(ending, c)
 	}
-	return c.end()
+	w.free = nil
+	w.mu.Unlock()
+	var group sync.WaitGroup
+	for _, c := range ending {
+		group.Go(c.end)
+	}
+	group.Wait()
+	return nil
 }

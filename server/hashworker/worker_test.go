@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +24,7 @@ const (
 	childPart  = "play-the-child"
 	parentPart = "play-the-parent"
 	otherPart  = "play-another-program"
+	busyPart   = "play-a-busy-loop"
 )
 
 func TestMain(m *testing.M) {
@@ -35,8 +38,15 @@ func TestMain(m *testing.M) {
 	case parentPart:
 		w := New(Config{Arguments: []string{childPart}})
 		_, err = w.Hash(job("x"))
-		fmt.Println(w.PID())
+		fmt.Println(w.PIDs()[0])
 		_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed
+	case busyPart:
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(0)
+		}()
+		for { //nolint:revive,staticcheck // what it is for
+		}
 	case otherPart:
 		fmt.Println("Usage: something else")
 	default:
@@ -50,19 +60,35 @@ func TestMain(m *testing.M) {
 
 func newWorker(t testing.TB, change ...func(*Config)) *Worker {
 	t.Helper()
-	c := Config{Arguments: []string{childPart}, Slots: 2}
+	c := Config{Arguments: []string{childPart}}
 	for _, f := range change {
 		f(&c)
 	}
 	w := New(c)
 	t.Cleanup(func() {
-		pid := w.PID()
+		pids := w.PIDs()
 		must(t, w.Close())
-		if pid != 0 && alive(pid) {
-			t.Errorf("process %d is still there", pid)
+		for _, pid := range pids {
+			if alive(pid) {
+				t.Errorf("process %d is still there", pid)
+			}
 		}
 	})
 	return w
+}
+
+// onlyPID is that of the one child of w; 0 if there is none.
+func onlyPID(t testing.TB, w *Worker) int {
+	t.Helper()
+	switch pids := w.PIDs(); len(pids) {
+	case 0:
+		return 0
+	case 1:
+		return pids[0]
+	default:
+		t.Fatalf("children %v, want one", pids)
+		return 0
+	}
 }
 
 func job(password string) auth.HashJob {
@@ -104,11 +130,11 @@ func alive(pid int) bool {
 	return !errors.Is(err, syscall.ESRCH)
 }
 
-func TestTheChildHashesAsWeDo(t *testing.T) {
+func TestChildHashesLikeArgon2id(t *testing.T) {
 	t.Parallel()
 	w := newWorker(t)
-	if w.PID() != 0 {
-		t.Error("a child before anything was hashed")
+	if pid := onlyPID(t, w); pid != 0 {
+		t.Errorf("child %d before the first hash", pid)
 	}
 	for _, j := range []auth.HashJob{
 		job("a"), job(""), {Params: auth.DefaultArgon2Params(), Input: job("b").Input, Salt: make([]byte, 16), Length: 32},
@@ -117,7 +143,9 @@ func TestTheChildHashesAsWeDo(t *testing.T) {
 	} {
 		wantHash(t, w, j)
 	}
-	pid := w.PID()
+	if onlyPID(t, w) == 0 {
+		t.Error("hashed without a child")
+	}
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
@@ -127,45 +155,24 @@ func TestTheChildHashesAsWeDo(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if w.PID() != pid || pid == 0 {
-		t.Errorf("child %d has become %d", pid, w.PID())
+	if n := len(w.PIDs()); n > 8 {
+		t.Errorf("%d children for 8 callers", n)
 	}
 }
 
-// What hashes is below everything else, each thread of it; and it knows nothing.
-func TestTheChildIsLowAndBare(t *testing.T) {
+// A new child is below everything else, each thread of it, and knows no secrets.
+func TestChildHasIdlePriorityAndNoSecrets(t *testing.T) {
 	t.Parallel()
-	if _, err := os.Stat("/proc/self/task"); err != nil {
-		t.Skip("what is looked at is in Linux's /proc")
-	}
 	w := newWorker(t)
+	w.limits.starved = time.Hour // also on a busy machine: this test is about the first child
 	for i := range 20 {
 		wantHash(t, w, job(fmt.Sprint(i)))
 	}
-	pid := w.PID()
-	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	must(t, err)
-	for _, task := range tasks {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/stat", pid, task.Name()))
-		must(t, err)
-		_, fields, _ := strings.Cut(string(stat), ") ")
-		if nice := strings.Fields(fields)[16]; nice != "19" {
-			t.Errorf("thread %s has nice %s", task.Name(), nice)
-		}
-		const idle = "5" // SCHED_IDLE, sched(7)
-		if policy := strings.Fields(fields)[38]; policy != idle {
-			t.Errorf("thread %s has scheduling policy %s", task.Name(), policy)
-		}
-		if session := strings.Fields(fields)[3]; session != strconv.Itoa(pid) {
-			t.Errorf("thread %s is of session %s, not its own", task.Name(), session)
-		}
-	}
-	if group, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", pid)); err == nil && !strings.Contains(string(group), "nice 19") {
-		t.Errorf("its scheduling group: %s", group)
-	}
+	pid := onlyPID(t, w)
+	wantPriority(t, pid, priorityIdle)
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	must(t, err)
-	if string(environ) != "GOMAXPROCS=3\x00" {
+	if string(environ) != "GOMAXPROCS=1\x00" {
 		t.Errorf("its environment: %q", environ)
 	}
 	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -175,12 +182,73 @@ func TestTheChildIsLowAndBare(t *testing.T) {
 	}
 }
 
-// A hash that is under way when the child is killed is done by the next one.
-func TestKilledInTheMiddleOfAHash(t *testing.T) {
+// wantPriority reads the priority of each thread of a child and of its scheduling group
+// in Linux's /proc.
+func wantPriority(t *testing.T, pid int, want priority) {
+	t.Helper()
+	const idleClass, normalClass = "5", "0" // SCHED_IDLE and SCHED_OTHER, sched(7)
+	nice, class := own(t), normalClass
+	switch want {
+	case priorityIdle:
+		nice, class = "19", idleClass
+	case priorityLow:
+		nice = "19"
+	}
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	must(t, err)
+	for _, task := range tasks {
+		fields := statFields(t, fmt.Sprintf("/proc/%d/task/%s/stat", pid, task.Name()))
+		if fields[16] != nice || fields[38] != class {
+			t.Errorf("priority %v: thread %s has nice %s and scheduling class %s, want %s and %s", want, task.Name(), fields[16], fields[38], nice, class)
+		}
+		if fields[3] != strconv.Itoa(pid) {
+			t.Errorf("thread %s is of session %s, not its own", task.Name(), fields[3])
+		}
+	}
+	if want == priorityNormal {
+		return
+	}
+	if group, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", pid)); err == nil && !strings.Contains(string(group), "nice 19") {
+		t.Errorf("its scheduling group: %s", group)
+	}
+}
+
+// own nice value, which a child of normal priority has as well.
+func own(t *testing.T) string {
+	t.Helper()
+	if _, err := os.Stat("/proc/self/task"); err != nil {
+		t.Skip("priorities are read in Linux's /proc")
+	}
+	return statFields(t, "/proc/self/stat")[16]
+}
+
+// statFields are those of proc(5) from the third on.
+func statFields(t *testing.T, path string) []string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	must(t, err)
+	_, fields, _ := strings.Cut(string(text), ") ")
+	return strings.Fields(fields)
+}
+
+// stopChild stops a child as a scheduler that never chooses it would.
+func stopChild(t *testing.T, pid int) {
+	t.Helper()
+	must(t, syscall.Kill(pid, syscall.SIGSTOP))
+	eventually(t, "it stands still", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(stat), ") T ")
+	})
+}
+
+// A hash that is under way when the child is killed is done by another one.
+func TestChildKilledDuringAHash(t *testing.T) {
 	t.Parallel()
 	w := newWorker(t)
+	w.limits.starved = time.Hour
 	wantHash(t, w, job("first"))
-	pid := w.PID()
+	pid := onlyPID(t, w)
+	stopChild(t, pid)
 	done := make(chan error)
 	go func() {
 		digest, err := w.Hash(job("second"))
@@ -189,29 +257,19 @@ func TestKilledInTheMiddleOfAHash(t *testing.T) {
 		}
 		done <- err
 	}()
-	must(t, syscall.Kill(pid, syscall.SIGSTOP)) // before or after it has answered
-	w.mu.Lock()
-	c := w.child
-	w.mu.Unlock()
-	select {
-	case err := <-done: // it was quicker
-		must(t, err)
-		go func() { _, err := w.Hash(job("third")); done <- err }()
-	default:
-	}
-	eventually(t, "a hash is under way", func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return len(c.waiting) == 1 || len(done) == 1
+	eventually(t, "the hash is under way", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.busy) == 1
 	})
 	must(t, syscall.Kill(pid, syscall.SIGKILL))
 	must(t, <-done)
-	if w.PID() == pid || w.PID() == 0 {
-		t.Errorf("child %d was killed, and it is %d now", pid, w.PID())
+	if now := onlyPID(t, w); now == pid || now == 0 {
+		t.Errorf("child %d was killed, and it is %d now", pid, now)
 	}
 }
 
-// One whose children all die gets an error, which is bounded, and never a digest.
+// If all children die the caller gets an error, in bounded time, and never a digest.
 func TestChildrenThatAlwaysDie(t *testing.T) {
 	t.Parallel()
 	w := newWorker(t)
@@ -227,12 +285,11 @@ func TestChildrenThatAlwaysDie(t *testing.T) {
 			default:
 			}
 			w.mu.Lock()
-			c := w.child
-			w.mu.Unlock()
-			if c != nil {
+			for c := range w.busy {
 				c.kill()
 			}
-			time.Sleep(time.Millisecond)
+			w.mu.Unlock()
+			runtime.Gosched()
 		}
 	}()
 	_, err := w.Hash(large)
@@ -244,33 +301,164 @@ func TestChildrenThatAlwaysDie(t *testing.T) {
 	wantHash(t, w, job("afterwards"))
 }
 
-func TestAChildThatHangsIsReplaced(t *testing.T) {
+// alwaysStarved has each child replaced at its first check, up to the highest priority.
+var alwaysStarved = limits{check: time.Millisecond, starved: -time.Hour, hung: time.Hour, cpu: time.Hour}
+
+// longJob takes many checks of alwaysStarved.
+func longJob() auth.HashJob {
+	long := job("long")
+	long.Params.MemoryKiB, long.Params.Time = 19<<10, 4
+	return long
+}
+
+// raises are the priorities that a Worker has raised jobs to.
+type raises struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (r *raises) add(p string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, p)
+}
+
+func (r *raises) take() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := strings.Join(r.list, " ")
+	r.list = nil
+	return all
+}
+
+// A job whose child does not get the CPU goes to children of higher priority, step by
+// step. The last one does the next jobs as well, until it has been free for a while.
+func TestStarvedJobIsRaised(t *testing.T) {
+	t.Parallel()
+	own(t) // skips where there is no /proc
+	var raised raises
+	w := newWorker(t, func(c *Config) { c.OnRaise = raised.add })
+	w.limits = alwaysStarved
+	wantHash(t, w, longJob())
+	if got := raised.take(); got != "low normal" {
+		t.Errorf("raised to %q, want low, then normal", got)
+	}
+	pid := onlyPID(t, w)
+	wantPriority(t, pid, priorityNormal)
+	wantHash(t, w, longJob())
+	if got := raised.take(); got != "" || onlyPID(t, w) != pid {
+		t.Errorf("raised to %q again, child %d instead of %d", got, onlyPID(t, w), pid)
+	}
+	w.mu.Lock()
+	c := w.free[0]
+	w.mu.Unlock()
+	w.retire(c)
+	w.limits.starved = time.Hour
+	wantHash(t, w, job("later"))
+	wantPriority(t, onlyPID(t, w), priorityIdle)
+}
+
+func TestPriorityOfARaisedChild(t *testing.T) {
+	t.Parallel()
+	own(t)
+	w := newWorker(t)
+	c, err := w.start(priorityLow)
+	must(t, err)
+	digest, err := w.hashIn(c, job("x")) // has lowered its priority once it answers
+	must(t, err)
+	if !bytes.Equal(digest, job("x").Argon2id()) {
+		t.Error("another digest than in process")
+	}
+	if onlyPID(t, w) == c.cmd.Process.Pid { // a busy machine may have raised it
+		wantPriority(t, c.cmd.Process.Pid, priorityLow)
+	}
+}
+
+// A child that hangs loses its job to a new one; the job is done.
+func TestChildThatHangsIsReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorker(t)
 	wantHash(t, w, job("first"))
-	pid := w.PID()
-	must(t, syscall.Kill(pid, syscall.SIGSTOP))
-	eventually(t, "it stands still", func() bool {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		return err != nil || strings.Contains(string(stat), ") T ")
-	})
-	w.patience = 50 * time.Millisecond
-	if _, err := w.Hash(job("second")); !errors.Is(err, errHung) {
-		t.Errorf("got %v", err)
-	}
-	w.patience = hashWithin
-	wantHash(t, w, job("third"))
-	if alive(pid) {
+	pid := onlyPID(t, w)
+	stopChild(t, pid)
+	w.limits.check, w.limits.starved = time.Millisecond, 20*time.Millisecond
+	wantHash(t, w, job("second"))
+	if onlyPID(t, w) == pid || alive(pid) {
 		t.Errorf("process %d is still there", pid)
 	}
 }
 
-func TestAnIdleChildEnds(t *testing.T) {
+// At the highest priority a child without CPU time is killed, and one that goes on
+// without end.
+func TestChildWithoutProgressIsKilled(t *testing.T) {
+	t.Parallel()
+	for name, l := range map[string]limits{
+		"no CPU time":       {check: time.Millisecond, starved: time.Hour, hung: 50 * time.Millisecond, cpu: time.Hour},
+		"too much CPU time": {check: time.Millisecond, starved: time.Hour, hung: time.Hour, cpu: -time.Hour},
+	} {
+		w := newWorker(t)
+		c, err := w.start(priorityNormal)
+		must(t, err)
+		pid := c.cmd.Process.Pid
+		stopChild(t, pid)
+		w.limits = l
+		if _, err := w.hashIn(c, job("x")); !errors.Is(err, errHung) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		<-c.gone
+		w.limits = defaultLimits
+		wantHash(t, w, job("next"))
+	}
+}
+
+// The CPU is taken by other processes in sessions of their own: passwords are hashed
+// all the same, and no work is lost to a timeout.
+func TestHashingBesideBusyProcesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes every CPU for some seconds")
+	}
+	own(t)
+	startBusyProcesses(t, 6*runtime.NumCPU())
+	w := newWorker(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)) })
+	j := auth.HashJob{Params: auth.DefaultArgon2Params(), Input: job("x").Input, Salt: make([]byte, 16), Length: 32}
+	for i := range 4 {
+		began := time.Now()
+		if _, err := w.Hash(j); err != nil {
+			t.Errorf("hash %d: %v", i, err)
+		}
+		t.Logf("hash %d took %v", i, time.Since(began).Round(time.Millisecond))
+	}
+}
+
+// startBusyProcesses starts n processes that use all the CPU time they get, every
+// second one at nice 19, until the test ends.
+func startBusyProcesses(t *testing.T, n int) {
+	t.Helper()
+	executable, err := os.Executable()
+	must(t, err)
+	for i := range n {
+		busy := exec.Command(executable, busyPart)
+		busy.SysProcAttr = attributes()
+		stdin, err := busy.StdinPipe()
+		must(t, err)
+		must(t, busy.Start())
+		t.Cleanup(func() {
+			_ = stdin.Close()
+			_ = busy.Process.Kill()
+			_ = busy.Wait()
+		})
+		if i%2 == 1 {
+			must(t, syscall.Setpriority(syscall.PRIO_PROCESS, busy.Process.Pid, lowestNice))
+		}
+	}
+}
+
+func TestIdleChildEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorker(t, func(c *Config) { c.Idle = time.Millisecond })
 	for range 3 {
 		wantHash(t, w, job("x"))
-		eventually(t, "it has ended", func() bool { return w.PID() == 0 })
+		eventually(t, "it has ended", func() bool { return onlyPID(t, w) == 0 })
 	}
 }
 
@@ -310,8 +498,8 @@ func TestWithoutAChild(t *testing.T) {
 		for range 2 {
 			wantHash(t, w, job(name))
 		}
-		if w.PID() != 0 {
-			t.Errorf("%s: child %d", name, w.PID())
+		if pid := onlyPID(t, w); pid != 0 {
+			t.Errorf("%s: child %d", name, pid)
 		}
 	}
 	w := newWorker(t)
@@ -322,16 +510,17 @@ func TestWithoutAChild(t *testing.T) {
 
 // FuzzRequests: whatever comes, no panic, and what is accepted is bounded.
 func FuzzRequests(f *testing.F) {
-	f.Add(encodeRequest(1, job("x")))
+	f.Add(encodeRequest(job("x")))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		id, j, err := decodeRequest(frame)
-		if err == nil && (!bytes.Equal(encodeRequest(id, j), frame) || j.Params.MemoryKiB > 1<<20 || len(j.Input) != 32) {
+		j, err := decodeRequest(frame)
+		if err == nil && (!bytes.Equal(encodeRequest(j), frame) || j.Params.MemoryKiB > 1<<20 || len(j.Input) != 32) {
 			t.Errorf("%x becomes %+v", frame, j)
 		}
 	})
 }
 
+// BenchmarkHash measures one hash at a time, and as many as there are CPUs.
 func BenchmarkHash(b *testing.B) {
 	j := auth.HashJob{Params: auth.DefaultArgon2Params(), Input: job("x").Input, Salt: make([]byte, 16), Length: 32}
 	b.Run("in process", func(b *testing.B) {
@@ -339,16 +528,31 @@ func BenchmarkHash(b *testing.B) {
 			j.Argon2id()
 		}
 	})
-	b.Run("child", func(b *testing.B) {
-		w := newWorker(b, func(c *Config) { c.Slots = 1 })
-		for b.Loop() {
-			if _, err := w.Hash(j); err != nil {
-				b.Fatal(err)
+	for _, callers := range []int{1, runtime.GOMAXPROCS(0)} {
+		b.Run(fmt.Sprintf("children=%d", callers), func(b *testing.B) {
+			w := newWorker(b)
+			b.SetParallelism(1)
+			slots := make(chan struct{}, callers)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					slots <- struct{}{}
+					_, err := w.Hash(j)
+					<-slots
+					if err != nil {
+						b.Error(err)
+					}
+				}
+			})
+			b.StopTimer()
+			var peak int
+			var cpu time.Duration
+			for _, pid := range w.PIDs() {
+				peak, cpu = max(peak, peakRSS(b, pid)), cpu+cpuTime(pid)
 			}
-		}
-		b.ReportMetric(float64(peakRSS(b, w.PID()))/1024, "MiB-peak")
-		b.ReportMetric(float64(cpuTime(b, w.PID()).Milliseconds())/float64(b.N), "cpu-ms/op")
-	})
+			b.ReportMetric(float64(peak)/1024, "MiB-peak/child")
+			b.ReportMetric(float64(cpu.Milliseconds())/float64(b.N), "cpu-ms/op")
+		})
+	}
 }
 
 // peakRSS of a process, in KiB.
@@ -361,15 +565,4 @@ func peakRSS(b *testing.B, pid int) (kib int) {
 		}
 	}
 	return kib
-}
-
-// cpuTime of a process, in steps of the kernel's clock (10 ms).
-func cpuTime(b *testing.B, pid int) time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	must(b, err)
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	var user, system time.Duration
-	_, err = fmt.Sscan(strings.Join(strings.Fields(rest)[11:13], " "), &user, &system)
-	must(b, err)
-	return (user + system) * 10 * time.Millisecond
 }
