@@ -27,13 +27,21 @@ type Error struct {
 	TransferID string        // the refused transfer
 	Replayed   bool          // the key was used before, and this is its answer
 	RetryAfter time.Duration // when the server wants to be asked again; 0 if it did not say
+
+	// Location is where a redirect points to. It is not followed: a password or a token goes to the server
+	// that was named, and to no other.
+	Location string
 }
 
 func (e *Error) Error() string {
 	if e.Detail != "" {
 		return e.Detail
 	}
-	return fmt.Sprintf("the server answered %d %s", e.Status, http.StatusText(e.Status))
+	text := fmt.Sprintf("the server answered %d %s", e.Status, http.StatusText(e.Status))
+	if e.Location != "" {
+		text += ": it redirects to " + e.Location
+	}
+	return text
 }
 
 // UnknownOutcome means that the request may have been carried out. Send the Command with this key
@@ -68,13 +76,14 @@ func (e *Unreachable) Unwrap() error { return e.Err }
 
 // problem reads an answer that says no. Whatever is not a problem of Kizo's keeps its status alone:
 // the text of a stranger's error page helps nobody.
-func problem(ctx context.Context, a *answer, now time.Time) *Error {
+func problem(ctx context.Context, request *http.Request, a *answer, now time.Time) *Error {
 	e := &Error{
 		Status:     a.status,
 		RequestID:  a.header.Get("X-Request-Id"),
 		TraceID:    trace.From(ctx).TraceID(),
 		Replayed:   replayed(a.header),
 		RetryAfter: retryAfter(a.header.Get("Retry-After"), now),
+		Location:   redirect(request, a),
 	}
 	var body struct {
 		Problem
@@ -95,6 +104,19 @@ func problem(ctx context.Context, a *answer, now time.Time) *Error {
 		e.TraceID = *body.TraceId // a proxy may have begun another
 	}
 	return e
+}
+
+// redirect is the address that a redirect points to; empty if the answer is none.
+func redirect(request *http.Request, a *answer) string {
+	location := a.header.Get("Location")
+	if location == "" || a.status < 300 || a.status > 399 {
+		return ""
+	}
+	target, err := request.URL.Parse(location)
+	if err != nil {
+		return ""
+	}
+	return target.Redacted()
 }
 
 func replayed(header http.Header) bool {

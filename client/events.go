@@ -120,7 +120,7 @@ func (k *Kizo) openStream(ctx context.Context, template *http.Request, token str
 		if err != nil {
 			return nil, s.failure(err)
 		}
-		return nil, problem(ctx, &answer{response.StatusCode, response.Header, body}, k.now())
+		return nil, problem(ctx, template, &answer{response.StatusCode, response.Header, body}, k.now())
 	}
 	if media := response.Header.Get("Content-Type"); !strings.HasPrefix(media, "text/event-stream") {
 		defer s.Close()

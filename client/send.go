@@ -134,7 +134,7 @@ func (k *Kizo) attempt(ctx context.Context, c call, token string) (*answer, erro
 		return nil, &Unreachable{Server: k.Server(), Sent: connected.Load(), TraceID: trace.From(ctx).TraceID(), Err: plain(err)}
 	}
 	if got.status < 200 || got.status > 299 {
-		return nil, problem(ctx, got, k.now())
+		return nil, problem(ctx, c.request, got, k.now())
 	}
 	return got, nil
 }

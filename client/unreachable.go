@@ -31,8 +31,18 @@ func plain(err error) error {
 		return &noAnswer{"it took too long", err}
 	}
 	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
+	if !errors.As(err, &dial) {
+		return err
+	}
+	switch dial.Op {
+	case "dial":
 		return &noAnswer{dial.Err.Error(), err}
+	case "proxyconnect", "socks connect":
+		var proxy *net.OpError // the connection to the proxy itself, inside
+		if errors.As(dial.Err, &proxy) && proxy.Addr != nil {
+			return &noAnswer{"the proxy " + proxy.Addr.String() + ": " + proxy.Err.Error(), err}
+		}
+		return &noAnswer{"the proxy: " + dial.Err.Error(), err}
 	}
 	return err
 }

@@ -20,7 +20,11 @@ const (
 )
 
 // settings are all there are. A file may hold these and nothing else.
-var settings = []string{"server", "currency"}
+var settings = []string{"server", "currency", "ca_file"}
+
+// projectSettings are those that a .kizo.toml may hold. Somebody else may have written it: which
+// certificates to trust is for the user to say.
+var projectSettings = []string{"server", "currency"}
 
 // origin is the kind of place that a setting came from; the lower wins.
 type origin int
@@ -44,6 +48,9 @@ type setting struct {
 type config struct {
 	Server   setting
 	Currency setting // empty: the currency of the only wallet
+	CAFile   setting // certificates to trust besides those of the system; empty: none
+
+	OwnServer string // the server without any .kizo.toml, as it was typed
 }
 
 // layer is one place that settings come from.
@@ -62,15 +69,15 @@ func (a *app) config() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	find := func(key string) setting {
+	find := func(key string, but ...origin) setting {
 		for _, l := range layers {
-			if value := l.values[key]; value != "" {
+			if value := l.values[key]; value != "" && !slices.Contains(but, l.kind) {
 				return setting{value, l.kind, l.name(key)}
 			}
 		}
 		return setting{Kind: fromDefault, Origin: "default"}
 	}
-	c := &config{Server: find("server"), Currency: find("currency")}
+	c := &config{Server: find("server"), Currency: find("currency"), CAFile: find("ca_file"), OwnServer: find("server", fromProject).Value}
 	if c.Server.Value, err = client.CleanServer(c.Server.Value); err != nil {
 		return nil, usagef("%s: %w", c.Server.Origin, err)
 	}
@@ -87,7 +94,7 @@ func (a *app) config() (*config, error) {
 
 // layers are all places, the strongest first.
 func (a *app) layers() ([]layer, error) {
-	flag := layer{fromFlag, func(key string) string { return "--" + key }, map[string]string{"server": a.serverFlag}}
+	flag := layer{fromFlag, flagName, map[string]string{"server": a.serverFlag, "ca_file": a.caFileFlag}}
 	environment := layer{fromEnvironment, variable, map[string]string{}}
 	for _, key := range settings {
 		environment.values[key] = a.env(variable(key))
@@ -112,6 +119,15 @@ func (a *app) layers() ([]layer, error) {
 		if err != nil {
 			return nil, err
 		}
+		for key := range values {
+			if file.kind == fromProject && !slices.Contains(projectSettings, key) {
+				return nil, withHint(usagef("%s: %s is a setting for your own configuration, not for a directory's", file.path, key),
+					"kizo help environment")
+			}
+		}
+		if path := values["ca_file"]; path != "" && !filepath.IsAbs(path) {
+			values["ca_file"] = filepath.Join(filepath.Dir(file.path), path)
+		}
 		layers = append(layers, layer{file.kind, func(string) string { return file.path }, values})
 	}
 	defaults := layer{fromDefault, func(string) string { return "default" }, map[string]string{"server": defaultServer}}
@@ -126,6 +142,9 @@ func (a *app) userConfig() string {
 	}
 	return filepath.Join(dir, "config.toml")
 }
+
+// flagName is the flag of a setting.
+func flagName(key string) string { return "--" + strings.ReplaceAll(key, "_", "-") }
 
 func variable(key string) string { return "KIZO_" + strings.ToUpper(key) }
 

@@ -21,8 +21,8 @@ func newConfigListCommand(a *app) *cobra.Command {
 
 The first place that has a setting wins:
   1. a flag, such as --server
-  2. the environment: KIZO_SERVER, KIZO_CURRENCY
-  3. .kizo.toml in this directory or the nearest one above
+  2. the environment: KIZO_SERVER, KIZO_CURRENCY, KIZO_CA_FILE
+  3. .kizo.toml in this directory or the nearest one above: server and currency only
   4. kizo/config.toml in $XDG_CONFIG_HOME (~/.config)
   5. /etc/kizo/config.toml
 
@@ -50,6 +50,7 @@ func configListRun(opts *configListOptions) error {
 	entries := []configEntry{
 		{"server", config.Server.Value, config.Server.Origin},
 		{"currency", config.Currency.Value, config.Currency.Origin},
+		{"ca_file", config.CAFile.Value, config.CAFile.Origin},
 	}
 	columns := []column{{title: "SETTING"}, {title: "VALUE"}}
 	if opts.showOrigin {

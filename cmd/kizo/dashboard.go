@@ -57,6 +57,11 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	if err != nil {
 		return usage(err)
 	}
+	if a.env("KIZO_TOKEN") == "" { // without a session, the dashboard asks for a password
+		if err := a.confirmServer(ctx); err != nil {
+			return err
+		}
+	}
 	kizo, err := a.kizo()
 	if err != nil {
 		return err

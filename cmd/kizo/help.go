@@ -15,6 +15,8 @@ const environmentHelp = `Variables:
   KIZO_SERVER       address of the server; ` + defaultServer + ` if nothing says otherwise
   KIZO_CURRENCY     the currency of amounts that name none
   KIZO_TOKEN        an access token to use as it is, instead of a session; it is never stored
+  KIZO_CA_FILE      certificates (PEM) to trust besides those of the system
+  KIZO_INSECURE_HTTP  1 lets passwords and tokens go unencrypted to another computer, as --insecure-http does
   KIZO_CONFIG       a configuration file to read in place of all others
   TRACEPARENT       a trace to take part in (W3C Trace Context); each command begins one if there is none
   XDG_CONFIG_HOME   where kizo/config.toml is; ~/.config if not set
@@ -22,19 +24,21 @@ const environmentHelp = `Variables:
                     without an absolute HOME, ~ is the home of the password database
 
 Files:
-  .kizo.toml                                settings for a directory and those below it
+  .kizo.toml                                server and currency for a directory and those below it
   $XDG_CONFIG_HOME/kizo/config.toml         your settings
   /etc/kizo/config.toml                     settings for everybody on this computer
   $XDG_STATE_HOME/kizo/sessions/            sessions, one file for each server; they hold tokens in
                                             plain text, and only you may read them
   $XDG_STATE_HOME/kizo/intents.jsonl        what was about to be sent: kizo pending
 
-A configuration file looks like this; both settings may be left out:
+A configuration file looks like this; each setting may be left out:
   server = "https://kizo.example"
   currency = "EUR"
+  ca_file = "own-ca.pem"          # relative to this file
 
 Sessions belong to a server and to a state directory: with another XDG_STATE_HOME you are another user.
-KIZO_TOKEN is not sent to a server that a .kizo.toml chose: name the server in KIZO_SERVER or --server.`
+KIZO_TOKEN is not sent to a server that a .kizo.toml chose, and a password only if you have logged in there
+before or confirm it: name the server in KIZO_SERVER or --server. Redirects are not followed.`
 
 const formattingHelp = `Data goes to stdout, everything else to stderr.
 

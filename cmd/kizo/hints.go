@@ -36,13 +36,15 @@ func (a *app) next(err error) []string {
 		return a.nextOfProblem(refused)
 	}
 	if errors.As(err, &unreached) && !errors.Is(err, context.Canceled) {
-		return []string{"kizod dev (if no server runs there)", "kizo config list --show-origin"}
+		return a.nextOfUnreachable(unreached)
 	}
 	return nil
 }
 
 func (a *app) nextOfProblem(refused *client.Error) []string {
 	switch refused.Code {
+	case "":
+		return a.nextOfStranger(refused)
 	case client.Unauthenticated, client.TokenInvalid, client.TokenExpired, client.SessionRevoked,
 		client.RefreshTokenInvalid, client.RefreshTokenReused:
 		return []string{a.loginLine()}

@@ -40,7 +40,7 @@ Scripts may set KIZO_TOKEN to an access token instead, which is used as it is an
 
 func loginRun(ctx context.Context, opts *loginOptions) error {
 	a := opts.app
-	if err := a.entering(); err != nil {
+	if err := a.beforePassword(ctx); err != nil {
 		return err
 	}
 	kizo, err := a.kizo()

@@ -39,6 +39,7 @@ type world struct {
 	real     bool // the time is that of the clock
 	stdin    string
 	secrets  []string // what is typed at the prompts for a password
+	readLine func(ctx context.Context, prompt string) (string, error)
 }
 
 func newWorld(t *testing.T, server *httptest.Server) *world {
@@ -61,6 +62,7 @@ func (w *world) app(args ...string) *app {
 	w.out.Reset()
 	w.err.Reset()
 	io := &streams{In: strings.NewReader(w.stdin), Out: &w.out, Err: &w.err, OutTerminal: w.terminal, Width: 100}
+	io.ReadLine = w.readLine
 	if w.secrets != nil {
 		io.ReadSecrets = func(context.Context, ...string) ([]string, error) { return w.secrets, nil }
 	}

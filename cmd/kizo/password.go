@@ -59,17 +59,10 @@ func firstLine(in io.Reader) (string, error) {
 	return password, nil
 }
 
-// entering says which server is about to be told a password, where that is not what the user typed.
-func (a *app) entering() error {
-	config, err := a.config()
-	if err != nil {
-		return err
-	}
+// beforePassword refuses what must not lead to a password being sent.
+func (a *app) beforePassword(ctx context.Context) error {
 	if a.env("KIZO_TOKEN") != "" {
 		return withHint(usagef("KIZO_TOKEN is set, and would be used instead of a session"), "unset KIZO_TOKEN")
 	}
-	if config.Server.Kind == fromProject && !a.json {
-		a.io.note("server: %s (from %s)", config.Server.Value, config.Server.Origin)
-	}
-	return nil
+	return a.confirmServer(ctx)
 }

@@ -36,6 +36,8 @@ Begin with an account and some money:
 	root.SetFlagErrorFunc(a.flagError)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.serverFlag, "server", "", "address of the server (KIZO_SERVER; "+defaultServer+" if nothing says otherwise)")
+	flags.StringVar(&a.caFileFlag, "ca-file", "", "trust the certificates in this file as well (KIZO_CA_FILE)")
+	flags.BoolVar(&a.insecureFlag, "insecure-http", false, "send passwords and tokens unencrypted to another computer (KIZO_INSECURE_HTTP)")
 	flags.StringVar(&a.configFlag, "config", "", "read this configuration file and no other (KIZO_CONFIG)")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say more on stderr, such as idempotency keys")
 

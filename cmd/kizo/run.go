@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -18,11 +19,14 @@ type app struct {
 	now  func() time.Time
 	args []string // the command line, to show how to type it right
 
-	serverFlag, configFlag string
-	verbose                bool
-	json                   bool // somebody asked for JSON, so errors are JSON too
+	serverFlag, configFlag, caFileFlag string
 
-	loaded *config // see config()
+	insecureFlag bool
+	verbose      bool
+	json         bool // somebody asked for JSON, so errors are JSON too
+
+	loaded *config      // see config()
+	http   *http.Client // see httpClient()
 }
 
 // run is the program: main calls it, and so do tests.
@@ -74,7 +78,7 @@ func (a *app) kizo() (*client.Kizo, error) {
 	if token == "" {
 		return a.kizoInSession(config.Server.Value)
 	}
-	if config.Server.Kind == fromProject {
+	if config.Server.Kind == fromProject && !config.ownServer() {
 		// A directory that somebody else wrote must not choose where the token is sent.
 		return nil, withHint(usagef("KIZO_TOKEN is not sent to %s, which %s chose", config.Server.Value, config.Server.Origin),
 			"KIZO_SERVER="+shellQuote(config.Server.Value)+" kizo ...")
@@ -83,7 +87,14 @@ func (a *app) kizo() (*client.Kizo, error) {
 }
 
 func (a *app) kizoAt(server string, tokens client.TokenStore) (*client.Kizo, error) {
-	kizo, err := client.New(client.Config{Server: server, Tokens: tokens, UserAgent: userAgent()})
+	if err := a.checkTransport(server); err != nil {
+		return nil, err
+	}
+	http, err := a.httpClient()
+	if err != nil {
+		return nil, err
+	}
+	kizo, err := client.New(client.Config{Server: server, Tokens: tokens, HTTPClient: http, UserAgent: userAgent()})
 	if err != nil {
 		return nil, usage(err)
 	}

@@ -62,7 +62,7 @@ func signupRun(ctx context.Context, opts *signupOptions) error {
 		code := string(currency)
 		who.Currency = &code
 	}
-	if err := a.entering(); err != nil {
+	if err := a.beforePassword(ctx); err != nil {
 		return err
 	}
 	kizo, err := a.kizo()
