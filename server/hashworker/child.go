@@ -22,7 +22,7 @@ var (
 // limits of one hash. Tests shorten them.
 type limits struct {
 	check   time.Duration // between two looks at a child's CPU time
-	starved time.Duration // waiting for the CPU, until the child is replaced by one of higher priority
+	starved time.Duration // waiting for the CPU at idle priority, until the child is replaced; half as long at the next
 	hung    time.Duration // without CPU time at the highest priority, until the child is killed
 	cpu     time.Duration // CPU time of one hash, until the child is killed
 }
@@ -169,7 +169,7 @@ func (c *child) wait(job auth.HashJob, l limits) ([]byte, error) {
 			progressed = now
 		}
 		switch {
-		case c.priority < priorityNormal && now.Sub(began)-used > l.starved:
+		case c.priority < priorityNormal && now.Sub(began)-used > l.starved>>c.priority:
 			return nil, errStarved
 		case now.Sub(progressed) > l.hung, used > l.cpu:
 			c.kill()

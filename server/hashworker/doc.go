@@ -9,8 +9,8 @@
 //
 // A child begins as SCHED_IDLE: it uses only CPU time that no other process wants. A
 // child that has waited longer than a second for the CPU is replaced by one of the next
-// priority, which does its job: nice 19 in the normal class, then the priority of kizod
-// itself. A process without privileges cannot raise a priority, but it can always start
+// priority, which does its job: nice 19 in the normal class, then, after half a second,
+// the priority of kizod itself. A process without privileges cannot raise a priority, but it can always start
 // a child that lowers its own less. The child of higher priority takes the following
 // jobs as well, and ends when it has had none for a few seconds.
 //
