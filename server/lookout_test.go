@@ -22,9 +22,9 @@ func TestLookout(t *testing.T) {
 		return r.n, r.err
 	}}
 	look := func(ctx context.Context, tolerated time.Duration) string {
-		n, ok := l.look(ctx, tolerated)
-		if !ok {
-			return "nothing"
+		n, err := l.look(ctx, tolerated)
+		if err != nil {
+			return err.Error()
 		}
 		return string(rune('0' + n))
 	}
@@ -44,7 +44,7 @@ func TestLookout(t *testing.T) {
 	cancel()
 
 	// Nothing is known yet, and nobody waits for ever.
-	want("before the first answer", look(gone, 3*time.Hour), "nothing")
+	want("before the first answer", look(gone, 3*time.Hour), errNoAnswer.Error())
 	both := make(chan string)
 	for range 2 {
 		go func() { both <- look(t.Context(), 0) }()
@@ -60,16 +60,16 @@ func TestLookout(t *testing.T) {
 	// It is asked again and hangs.
 	age(2 * time.Hour)
 	want("while it hangs, tolerating", look(gone, 3*time.Hour), "1")
-	want("while it hangs, not tolerating", look(gone, 0), "nothing")
+	want("while it hangs, not tolerating", look(gone, 0), errNoAnswer.Error())
 	age(2 * time.Hour)
 	want("while it has hung for long, nobody waits", look(context.Background(), 5*time.Hour), "1")
-	want("when that is too old", look(context.Background(), 3*time.Hour), "nothing")
+	want("when that is too old", look(context.Background(), 3*time.Hour), errNoAnswer.Error())
 
 	// It fails: what was known is no longer true.
 	replies <- reply{err: errors.New("away")}
 	eventuallyIdle(t, &l)
 	go func() { replies <- reply{err: errors.New("away")} }()
-	want("when it is away", look(t.Context(), 3*time.Hour), "nothing")
+	want("when it is away", look(t.Context(), 3*time.Hour), "away")
 	go func() { replies <- reply{n: 2} }()
 	want("when it is back", look(t.Context(), 0), "2")
 }

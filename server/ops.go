@@ -23,24 +23,33 @@ func (s *Server) opsHandler() http.Handler {
 	return mux
 }
 
-// readyz tells whether requests should come here: the database answers and
-// nobody has asked us to stop. Redis and the bank may be away: money moves
+// readyz tells whether requests should come here: the database answers and accepts
+// writes, and nobody has asked us to stop. Redis and the bank may be away: money moves
 // without them, and what needs them waits.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 	defer cancel()
-	switch {
-	case !s.ready.Load():
+	if !s.ready.Load() {
 		report(w, http.StatusServiceUnavailable, "draining")
-	case s.pool.Ping(ctx) != nil:
-		report(w, http.StatusServiceUnavailable, "no database")
+		return
+	}
+	switch state, err := s.database.look(ctx); {
+	case err != nil:
+		report(w, http.StatusServiceUnavailable, "no database", "reason", err.Error())
+	case !state.writable:
+		report(w, http.StatusServiceUnavailable, "database is read-only")
 	default:
 		report(w, http.StatusOK, "ready")
 	}
 }
 
-func report(w http.ResponseWriter, status int, state string) {
+// report answers with the state, and with more fields as name, value, name, value.
+func report(w http.ResponseWriter, status int, state string, more ...string) {
+	fields := map[string]string{"status": state}
+	for i := 0; i+1 < len(more); i += 2 {
+		fields[more[i]] = more[i+1]
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"status": state}) // the prober may have gone
+	_ = json.NewEncoder(w).Encode(fields) // the prober may have gone
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -32,14 +33,14 @@ type queuesView struct {
 // lookedAt is less than the second from one snapshot to the next.
 const lookedAt = 500 * time.Millisecond
 
-func newOutside(queues *settle.Queues, settler *settle.Settler) *outside {
+func newOutside(queues *settle.Queues, settler *settle.Settler, log *slog.Logger) *outside {
 	return &outside{
-		queues: lookout[queuesView]{moment: lookedAt, ask: func(context.Context) (queuesView, error) { // asynq has bounds of its own
+		queues: lookout[queuesView]{name: "the state of the queues in Redis", log: log, moment: lookedAt, ask: func(context.Context) (queuesView, error) { // asynq has bounds of its own
 			stats, err := queues.Stats()
 			workers, noWorkers := queues.Workers()
 			return queuesView{stats, workers}, errors.Join(err, noWorkers)
 		}},
-		findings: lookout[settle.Findings]{moment: lookedAt, ask: settler.Findings},
+		findings: lookout[settle.Findings]{name: "the state of the payments in the database", log: log, moment: lookedAt, ask: settler.Findings},
 	}
 }
 
@@ -59,11 +60,11 @@ func (o *outside) lastAudit() *api.AuditSnapshot {
 func (o *outside) look(ctx context.Context, tolerated time.Duration) (queues *queuesView, findings *settle.Findings) {
 	var asked sync.WaitGroup
 	asked.Go(func() {
-		if view, ok := o.queues.look(ctx, tolerated); ok {
+		if view, err := o.queues.look(ctx, tolerated); err == nil {
 			queues = &view
 		}
 	})
-	if found, ok := o.findings.look(ctx, tolerated); ok {
+	if found, err := o.findings.look(ctx, tolerated); err == nil {
 		findings = &found
 	}
 	asked.Wait()

@@ -91,7 +91,8 @@ type Config struct {
 type Server struct {
 	config   Config
 	log      *slog.Logger
-	pool     *pgxpool.Pool
+	database *database
+	pool     *pgxpool.Pool // the database's
 	ledger   *ledger.Ledger
 	api      *api.API
 	registry *prometheus.Registry
@@ -155,18 +156,11 @@ const checkWithin = 15 * time.Second
 
 // connect opens the database and refuses one that cannot be trusted with money.
 func (s *Server) connect(ctx context.Context) error {
-	poolConfig, err := pgxpool.ParseConfig(s.config.DatabaseURL)
-	if err != nil {
-		return errors.New("the database URL cannot be read") // its text may hold a password
+	var err error
+	if s.database, err = openDatabase(ctx, s.config, s.log); err != nil {
+		return err
 	}
-	poolConfig.MaxConns = s.config.MaxConnections
-	if poolConfig.ConnConfig.ConnectTimeout == 0 {
-		poolConfig.ConnConfig.ConnectTimeout = 5 * time.Second // the default is as long as TCP likes
-	}
-	poolConfig.ConnConfig.RuntimeParams["application_name"] = "kizod"
-	if s.pool, err = pgxpool.NewWithConfig(ctx, poolConfig); err != nil {
-		return fmt.Errorf("connect to the database: %w", err)
-	}
+	s.pool = s.database.pool
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
 	if err := s.pool.Ping(ctx); err != nil {
@@ -227,8 +221,8 @@ func (s *Server) assemble() error {
 	})
 
 	s.queues = settle.NewQueues(s.config.Redis)
-	s.outside = newOutside(s.queues, settler)
-	s.registry = newRegistry(s.config, databaseMetrics{s.pool}, s.outside, s.batches.size, s.batches.seconds, lineGauge(s.ledger), lockMetrics{s.ledger})
+	s.outside = newOutside(s.queues, settler, s.log)
+	s.registry = newRegistry(s.config, s.database, databaseMetrics{s.pool}, s.outside, s.batches.size, s.batches.seconds, lineGauge(s.ledger), lockMetrics{s.ledger})
 	for _, room := range [][]prometheus.Collector{
 		settleMetrics.Collectors(), apiMetrics.Collectors(), authMetrics.Collectors(), limitMetrics.Collectors(),
 	} {
@@ -237,6 +231,7 @@ func (s *Server) assemble() error {
 
 	var working context.Context
 	working, s.stopWork = context.WithCancel(context.Background())
+	s.run("watching the database", func() error { return s.database.watch(working) })
 	s.run("dispatcher", func() error { return dispatcher.Run(working) })
 	if s.has(RoleWorker) {
 		worker := settle.NewWorker(settler, dispatcher, s.config.Redis)

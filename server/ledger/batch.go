@@ -24,7 +24,7 @@ const (
 	// a lock (Config.LockTimeout), and on a lock's waiting for us when the network has
 	// eaten us.
 	tune = `SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true),
-		set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', '5s', true)`
+		set_config('lock_timeout', '%dms', true), set_config('idle_in_transaction_session_timeout', '5s', true)`
 
 	// NO KEY UPDATE, in id order: two batches that share accounts wait for each
 	// other and never in a circle. Statements after this one see what was
@@ -91,9 +91,9 @@ const (
 // rules are what makes a batch right. They are a value so that a test can break
 // one and see that the other tests notice.
 type rules struct {
-	decide      func(*book, *command) outcome
-	lock        string
-	lockTimeout string // as the parameter lock_timeout takes it
+	decide func(*book, *command) outcome
+	lock   string
+	tune   string
 }
 
 // read opens the transaction and brings the rows of a batch under its locks.
@@ -101,7 +101,7 @@ func (b *book) read(ctx context.Context, conn *pgx.Conn, r rules, commands []*co
 	want, lock := wanted(commands), r.lock
 	var queue pgx.Batch
 	queue.Queue(begin)
-	queue.Queue(tune, r.lockTimeout)
+	queue.Queue(r.tune)
 	if fault.Planted("unlocked_read") {
 		lock = strings.TrimSuffix(lock, "FOR NO KEY UPDATE")
 	}

@@ -236,6 +236,8 @@ func verdict(err error) judgement {
 		// The key was committed between our look and our row, from an account that
 		// is not in this batch. The next look finds it.
 		return conflicted
+	case told.Code == "0A000" && told.Routine == "RevalidateCachedQuery":
+		return conflicted // the statement was prepared before a migration: it will be prepared anew
 	case told.Code == "55P03": // lock not available
 		return locked
 	}

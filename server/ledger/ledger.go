@@ -77,7 +77,7 @@ func Open(config Config) *Ledger {
 		config: config,
 		log:    config.Logger,
 		intake: newIntake(config.MaxLine, worthWhile),
-		rules:  rules{decide: (*book).decide, lock: lockAccounts, lockTimeout: milliseconds(config.LockTimeout)},
+		rules:  rules{decide: (*book).decide, lock: lockAccounts, tune: fmt.Sprintf(tune, config.LockTimeout.Milliseconds())},
 		ids:    memo.New[walletKey, int64](1 << 20),
 		owners: memo.New[int64, uuid.UUID](1 << 20),
 	}
@@ -116,6 +116,3 @@ func orDefault(n, otherwise int) int {
 	}
 	return n
 }
-
-// milliseconds writes a duration as PostgreSQL's settings take it.
-func milliseconds(d time.Duration) string { return fmt.Sprintf("%dms", d.Milliseconds()) }

@@ -161,7 +161,7 @@ func (l *Ledger) findLocked(ctx context.Context, rows []rowRef) (map[rowRef]stri
 	locked, halfFree := make(map[rowRef]string, len(rows)), make(map[uuid.UUID]bool)
 	var queue pgx.Batch
 	queue.Queue(begin)
-	queue.Queue(tune, l.rules.lockTimeout)
+	queue.Queue(l.rules.tune)
 	queue.Queue(holdersOfAccounts, accounts).Query(func(rows pgx.Rows) error {
 		return eachPair(rows, func(id int64, holder string) { locked[rowRef{account: id}] = holder })
 	})
@@ -293,7 +293,7 @@ func (l *Ledger) blockers(ctx context.Context, row rowRef) []int32 {
 	}
 	var queue pgx.Batch
 	queue.Queue(begin)
-	queue.Queue(bound, milliseconds(blockersWait))
+	queue.Queue(bound, fmt.Sprintf("%dms", blockersWait.Milliseconds()))
 	if row.account != 0 {
 		queue.Queue(lockAccount, row.account)
 	} else {

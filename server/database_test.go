@@ -1,0 +1,252 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/migrations"
+	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/embedded"
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+// recovery is how soon everything works after the database does.
+const recovery = 5 * time.Second
+
+// writes sends n commands that write, of the ledger and of others each, at once. A transfer of more
+// than there is writes its refusal.
+func (p *person) writes(url string, n int) (failed []string) {
+	type write struct {
+		method, path string
+		body         any
+		want         int
+	}
+	var (
+		mu      sync.Mutex
+		running sync.WaitGroup
+	)
+	for i := range n {
+		for _, w := range []write{
+			{http.MethodPost, "/v1/transfers", usdTo(1_000_000, "@bob"), http.StatusUnprocessableEntity},
+			{http.MethodPatch, "/v1/me", map[string]string{"name": fmt.Sprint("Name ", i)}, http.StatusOK},
+		} {
+			running.Go(func() {
+				key := ""
+				if w.path == "/v1/transfers" {
+					key = uuid.NewString()
+				}
+				a, err := send(w.method, url+w.path, p.token, key, w.body, nil)
+				if err != nil || a.status != w.want {
+					mu.Lock()
+					defer mu.Unlock()
+					failed = append(failed, fmt.Sprintf("%s %d %s %v", w.path, a.status, a.field("code"), err))
+				}
+			})
+		}
+	}
+	running.Wait()
+	return failed
+}
+
+// mustRecover waits until writes work, which must not take longer than recovery, and then
+// wants all of them to.
+func (p *person) mustRecover(urls ...string) {
+	p.t.Helper()
+	since := time.Now()
+	for _, url := range urls {
+		var failed []string
+		eventually(p.t, "writes work", func() bool {
+			failed = p.writes(url, 12)
+			return len(failed) == 0 || time.Since(since) > 3*recovery
+		})
+		if took := time.Since(since); took > recovery {
+			p.t.Errorf("writes work %v after the database does, want %v; failed %q", took, recovery, failed)
+		}
+	}
+	for _, url := range urls {
+		for range 3 {
+			if failed := p.writes(url, 12); len(failed) > 0 {
+				p.t.Errorf("%d writes failed after others had worked: %q", len(failed), failed)
+			}
+		}
+	}
+}
+
+func readiness(t *testing.T, s *server.Server) func() string {
+	return func() string {
+		a := mustGet(t, s.OpsURL()+"/readyz")
+		return fmt.Sprint(a.status, " ", a.field("status"))
+	}
+}
+
+// reads reads on many sessions at once.
+func (p *person) reads(url string) (failed []string) {
+	var (
+		mu      sync.Mutex
+		running sync.WaitGroup
+	)
+	for range 24 {
+		running.Go(func() {
+			if a, err := send(http.MethodGet, url+"/v1/transfers", p.token, "", nil, nil); err != nil || a.status != http.StatusOK {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, fmt.Sprintf("%d %s %v", a.status, a.field("code"), err))
+			}
+		})
+	}
+	running.Wait()
+	return failed
+}
+
+func (p *person) mustRead(url string) {
+	p.t.Helper()
+	if failed := p.reads(url); len(failed) > 0 {
+		p.t.Errorf("%d reads failed: %q", len(failed), failed)
+	}
+}
+
+// TestReadOnlyMoment: sessions that were opened while the database accepted no writes do not
+// outlive that, whatever part of kizod used them; meanwhile it is not ready, and reads.
+func TestReadOnlyMoment(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	c := config(t, db.AppURL)
+	c.Roles = server.AllRoles()
+	s := start(t, c)
+	signUp(t, s.URL(), "bob")
+	alice := signUp(t, s.URL(), "alice")
+	ready := readiness(t, s)
+	if got := ready(); got != "200 ready" {
+		t.Error(got)
+	}
+	role := "ALTER ROLE kizo_app IN DATABASE " + pgx.Identifier{db.Name}.Sanitize()
+	execute(t, db.SuperuserURL, role+" SET default_transaction_read_only = on")
+	execute(t, db.SuperuserURL, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND usename = 'kizo_app'`)
+	eventually(t, "it is not ready", func() bool { return ready() == "503 database is read-only" })
+	alice.mustRead(s.URL())
+	for _, failed := range alice.writes(s.URL(), 1) {
+		if !strings.Contains(failed, "503 unavailable") {
+			t.Error(failed)
+		}
+	}
+	alice.mustRead(s.URL())
+	if metrics := mustGet(t, s.OpsURL()+"/metrics").body; !strings.Contains(metrics, "kizo_database_writable 0") {
+		t.Error("the metric says that the database is writable")
+	}
+	execute(t, db.SuperuserURL, role+" RESET default_transaction_read_only")
+	alice.mustRecover(s.URL())
+	eventually(t, "it is ready", func() bool { return ready() == "200 ready" })
+}
+
+// TestStalePlan: a migration gives a column another type while statements about it are
+// prepared in all sessions.
+func TestStalePlan(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := start(t, config(t, db.AppURL))
+	signUp(t, s.URL(), "bob")
+	alice := signUp(t, s.URL(), "alice")
+	if failed := alice.writes(s.URL(), 12); len(failed) > 0 {
+		t.Fatal(failed)
+	}
+	alice.mustRead(s.URL())
+	for _, column := range []string{"accounts ALTER currency", "transfers ALTER memo"} {
+		execute(t, db.AdminURL, `ALTER TABLE `+column+` TYPE varchar(200)`)
+	}
+	// A session notices at its next use. Its request fails, and is worth sending again.
+	for _, failed := range append(alice.reads(s.URL()), alice.writes(s.URL(), 12)...) {
+		if !strings.Contains(failed, "503 unavailable") {
+			t.Error(failed)
+		}
+	}
+	alice.mustRecover(s.URL())
+	alice.mustRead(s.URL())
+}
+
+// cluster is a PostgreSQL of the test's own.
+func cluster(t *testing.T, dir string) *embedded.Postgres {
+	t.Helper()
+	pg, err := embedded.StartPostgres(t.Context(), embedded.PostgresConfig{Dir: dir})
+	must(t, err)
+	t.Cleanup(func() { _ = pg.Kill() })
+	return pg
+}
+
+// standbyOf makes a hot standby that replicates from primary.
+func standbyOf(t *testing.T, primary *embedded.Postgres) *embedded.Postgres {
+	t.Helper()
+	var bin string
+	conn, err := pgx.Connect(t.Context(), primary.URL("postgres", embedded.AdminRole))
+	must(t, err)
+	defer conn.Close(context.Background())
+	must(t, conn.QueryRow(t.Context(), `SELECT setting FROM pg_config WHERE name = 'BINDIR'`).Scan(&bin))
+	tool := filepath.Join(bin, "pg_basebackup")
+	if _, err := exec.LookPath(tool); err != nil {
+		t.Skipf("a standby needs pg_basebackup: %v", err)
+	}
+	dir := pgtest.TempDir(t)
+	out, err := exec.CommandContext(t.Context(), tool, "--pgdata", filepath.Join(dir, "pgdata"), "--write-recovery-conf", "--wal-method", "stream",
+		"--checkpoint", "fast", "--dbname", primary.URL("postgres", embedded.AdminRole)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("pg_basebackup: %v: %s", err, out)
+	}
+	return cluster(t, dir)
+}
+
+// either is the URL of two servers, of which the one that accepts writes is wanted.
+func either(a, b *embedded.Postgres) string {
+	return fmt.Sprintf("postgres://%s@/%s?host=%s,%s&port=%d,%d&sslmode=disable&target_session_attrs=read-write",
+		embedded.AppRole, server.Database, a.SocketDir, b.SocketDir, a.Port, b.Port)
+}
+
+// TestFailover: the primary dies and its standby is promoted. A kizod that knows both, and one
+// that knew the standby alone, write soon after.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	primary := cluster(t, pgtest.TempDir(t))
+	must(t, primary.EnsureDatabase(t.Context(), server.Database))
+	must(t, migrations.Apply(t.Context(), primary.URL(server.Database, embedded.OwnerRole)))
+	standby := standbyOf(t, primary)
+
+	c := config(t, either(primary, standby))
+	c.Roles = server.AllRoles()
+	both := start(t, c)
+	signUp(t, both.URL(), "bob")
+	alice := signUp(t, both.URL(), "alice")
+	c.DatabaseURL = standby.URL(server.Database, embedded.AppRole)
+	alone := start(t, c)
+	readyBoth, readyAlone := readiness(t, both), readiness(t, alone)
+	if got := readyBoth(); got != "200 ready" {
+		t.Error(got)
+	}
+	if got := readyAlone(); got != "503 database is read-only" {
+		t.Error(got)
+	}
+	eventually(t, "the standby knows alice", func() bool {
+		a, err := send(http.MethodGet, alone.URL()+"/v1/wallets", alice.token, "", nil, nil)
+		return err == nil && a.status == http.StatusOK
+	})
+	alice.mustRead(alone.URL())
+	if failed := alice.writes(both.URL(), 12); len(failed) > 0 {
+		t.Error(failed)
+	}
+
+	must(t, primary.Kill())
+	eventually(t, "it is not ready", func() bool { return strings.HasPrefix(readyBoth(), "503 ") })
+	execute(t, standby.URL("postgres", embedded.AdminRole), `SELECT pg_promote()`)
+	alice.mustRecover(both.URL(), alone.URL())
+	for _, ready := range []func() string{readyBoth, readyAlone} {
+		eventually(t, "it is ready", func() bool { return ready() == "200 ready" })
+	}
+}
