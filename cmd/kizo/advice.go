@@ -26,7 +26,7 @@ func (a *app) nextOfUnreachable(u *client.Unreachable) []string {
 	case errors.As(u.Err, &certificate):
 		return a.nextOfCertificate(u.Server, certificate)
 	case errors.Is(u.Err, http.ErrSchemeMismatch):
-		return []string{a.withServer("http"+strings.TrimPrefix(u.Server, "https"))}
+		return []string{a.withServer("http" + strings.TrimPrefix(u.Server, "https"))}
 	case errors.As(u.Err, &proxy), errors.As(u.Err, &dial) && dial.Op != "dial" && proxyOf(u.Server) != "":
 		return []string{a.withoutProxy(u.Server), "env | grep -i _proxy"}
 	case errors.As(u.Err, &dial) && dial.Op == "dial" && isLoopback(u.Server):
