@@ -37,7 +37,7 @@ func (o *amountOptions) parse(ctx context.Context, a *app, kizo *client.Kizo) (m
 	}
 	var currency money.Currency
 	for _, code := range typed {
-		c, err := money.ParseCurrency(code)
+		c, err := parseCurrency(code)
 		if err != nil {
 			return money.Amount{}, err
 		}

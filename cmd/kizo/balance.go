@@ -55,7 +55,7 @@ func balanceRun(ctx context.Context, opts *balanceOptions) error {
 	var currency money.Currency
 	if opts.currency != "" {
 		var err error
-		if currency, err = money.ParseCurrency(opts.currency); err != nil {
+		if currency, err = parseCurrency(opts.currency); err != nil {
 			return err
 		}
 	}

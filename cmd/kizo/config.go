@@ -182,7 +182,11 @@ func readConfig(path string, must bool) (map[string]string, error) {
 	values := map[string]string{}
 	for _, key := range file.AllKeys() {
 		if !slices.Contains(settings, key) {
-			return nil, usagef("%s: there is no setting %q; there are: %s", path, key, strings.Join(settings, ", "))
+			err := usagef("%s: there is no setting %q; there are: %s", path, key, strings.Join(settings, ", "))
+			if near := nearestWord(key, settings); near != "" {
+				err = withHint(err, near+" in place of "+key)
+			}
+			return nil, err
 		}
 		text, isText := file.Get(key).(string)
 		if !isText {

@@ -46,8 +46,7 @@ func newDashboardCommand(a *app) *cobra.Command {
 	opts.json.addTo(cmd, a, tui.Snapshot{})
 	cmd.Flags().BoolVar(&opts.once, "once", false, "print them once, as plain lines")
 	cmd.Flags().BoolVar(&opts.readonly, "readonly", false, "look, and change nothing")
-	cmd.Flags().StringVar(&opts.theme, "theme", "auto", strings.Join(theme.Names(), ", ")+"; NO_COLOR is respected")
-	_ = cmd.RegisterFlagCompletionFunc("theme", cobra.FixedCompletions(theme.Names(), cobra.ShellCompDirectiveNoFileComp))
+	addChoice(cmd, &opts.theme, "theme", "auto", strings.Join(theme.Names(), ", ")+"; NO_COLOR is respected", theme.Names())
 	return cmd
 }
 

@@ -1,6 +1,72 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// newHelpCommand shows the help of a command or a topic, and fails where there is none.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show the help of a command or a topic",
+
+		GroupID: "kizo",
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			if about, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
+				for _, name := range commandNames(about) {
+					if strings.HasPrefix(name, prefix) {
+						names = append(names, name)
+					}
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return usage(err)
+			}
+			if len(rest) > 0 {
+				return noHelp(about, rest[0])
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
+}
+
+func noHelp(about *cobra.Command, word string) error {
+	path := strings.TrimPrefix(about.CommandPath()+" ", "kizo ")
+	err := usagef("there is no help for %q", path+word)
+	if near := nearestWord(word, commandNames(about)); near != "" {
+		return withHint(err, "kizo help "+path+near)
+	}
+	return withHint(err, strings.TrimSpace("kizo help "+path))
+}
+
+// noSuchHelp refuses --help after a command that does not exist, for which cobra shows the help of the
+// group and ends with 0.
+func noSuchHelp(root *cobra.Command, args []string) error {
+	group, rest, err := root.Find(args)
+	if err != nil || !group.HasSubCommands() {
+		return nil //nolint:nilerr // running it says so
+	}
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags.Usage = func() {}
+	flags.AddFlagSet(group.PersistentFlags())
+	flags.AddFlagSet(group.InheritedFlags())
+	err = flags.Parse(slices.Clone(rest))
+	if !errors.Is(err, pflag.ErrHelp) || flags.NArg() == 0 {
+		return nil
+	}
+	return noSuchCommand(group, flags.Args())
+}
 
 // helpTopics are pages of kizo help that are no commands.
 func helpTopics() []*cobra.Command {

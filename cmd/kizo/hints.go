@@ -17,6 +17,10 @@ func (a *app) next(err error) []string {
 	if errors.As(err, &lost) {
 		return lost.next()
 	}
+	var word *misspelled
+	if errors.As(err, &word) {
+		return []string{a.retyped(word.wrong, word.right)}
+	}
 	var (
 		refused   *client.Error
 		unknown   *client.UnknownOutcome

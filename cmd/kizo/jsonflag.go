@@ -38,7 +38,7 @@ func (f *jsonFlag) Set(text string) error {
 	}
 	for field := range strings.SplitSeq(text, ",") {
 		if !slices.Contains(f.known, field) {
-			return usagef("there is no field %q; there are: %s", field, strings.Join(f.known, ","))
+			return unknownWord(usagef("there is no field %q; there are: %s", field, strings.Join(f.known, ",")), field, f.known)
 		}
 		f.fields = append(f.fields, field)
 	}

@@ -54,8 +54,7 @@ func newOpsPaymentsListCommand(a *app) *cobra.Command {
 	}
 	opts.json.addTo(cmd, a, client.Payment{})
 	choices := []string{"pending", "unknown", "executed", "rejected", "needs_review"}
-	cmd.Flags().StringVar(&opts.state, "state", "", "only "+joinOr(choices))
-	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp))
+	addChoice(cmd, &opts.state, "state", "", "only "+joinOr(choices), choices)
 	cmd.Flags().StringVar(&opts.cursor, "cursor", "", "go on where the last page ended")
 	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "how many at most, up to 100")
 	return cmd
@@ -133,6 +132,9 @@ type opsPaymentsResolveOptions struct {
 	outcome, reason string
 }
 
+// outcomes are what an operator can decide.
+var outcomes = []string{"executed", "rejected", "ask"}
+
 func newOpsPaymentsResolveCommand(a *app) *cobra.Command {
 	opts := &opsPaymentsResolveOptions{app: a}
 	cmd := &cobra.Command{
@@ -144,6 +146,9 @@ statement will say so: kizo ops reconcile.`,
 		Args: takes("TRANSFER OUTCOME"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if opts.id, err = parseID(args[0], "kizo ops payments list --state needs_review"); err != nil {
+				return err
+			}
+			if err := checkChoice(args[1], outcomes); err != nil {
 				return err
 			}
 			if err := needReason(cmd, opts.reason); err != nil {

@@ -100,8 +100,7 @@ func newOpsTasksListCommand(a *app) *cobra.Command {
 	}
 	opts.json.addTo(cmd, a, client.Task{})
 	choices := []string{"pending", "active", "scheduled", "retry", "archived", "completed"}
-	cmd.Flags().StringVar(&opts.state, "state", choices[0], joinOr(choices))
-	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp))
+	addChoice(cmd, &opts.state, "state", choices[0], joinOr(choices), choices)
 	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "how many at most, up to 100")
 	return cmd
 }

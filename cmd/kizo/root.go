@@ -1,12 +1,9 @@
 package main
 
 import (
-	"errors"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 func newRootCommand(a *app) *cobra.Command {
@@ -46,7 +43,6 @@ Begin with an account and some money:
 		&cobra.Group{ID: "you", Title: "You:"},
 		&cobra.Group{ID: "kizo", Title: "Kizo:"},
 	)
-	root.SetHelpCommandGroupID("kizo")
 	root.SetCompletionCommandGroupID("kizo")
 	add := func(group string, commands ...*cobra.Command) {
 		for _, command := range commands {
@@ -59,6 +55,16 @@ Begin with an account and some money:
 	add("you", newSignupCommand(a), newLoginCommand(a), newLogoutCommand(a), newWhoamiCommand(a), newSessionsCommand(a))
 	add("kizo", newDashboardCommand(a), newConfigCommand(a), newVersionCommand(a), newOpsCommand(a))
 	root.AddCommand(helpTopics()...)
+	root.SetIn(a.io.In)
+	root.SetOut(a.io.Out)
+	root.SetErr(a.io.Err)
+	root.SetHelpCommand(newHelpCommand())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd() // it keeps the output that is set now
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		asGroup(completion)
+	}
+	a.checkOrder(root)
 	return root
 }
 
@@ -67,13 +73,18 @@ func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
 	group := &cobra.Command{
 		Use:   use,
 		Short: short,
-		Args:  noSuchCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHint(usagef("%s needs to be told what to do", cmd.CommandPath()), cmd.CommandPath()+" --help")
-		},
 	}
 	group.AddCommand(commands...)
+	asGroup(group)
 	return group
+}
+
+// asGroup makes a command refuse to run without one of those below it.
+func asGroup(group *cobra.Command) {
+	group.Args = noSuchCommand
+	group.RunE = func(cmd *cobra.Command, _ []string) error {
+		return withHint(usagef("%s needs the name of a command", cmd.CommandPath()), cmd.CommandPath()+" --help")
+	}
 }
 
 // noSuchCommand is for commands that hold others: any argument is a mistyped command.
@@ -82,11 +93,21 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	err := usagef("%s has no command %q", cmd.CommandPath(), args[0])
-	cmd.SuggestionsMinimumDistance = 2 // letters wrong
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return withHint(err, cmd.CommandPath()+" "+near[0])
+	if near := nearestWord(args[0], commandNames(cmd)); near != "" {
+		return withHint(err, cmd.CommandPath()+" "+near)
 	}
 	return withHint(err, cmd.CommandPath()+" --help")
+}
+
+// commandNames are those of the commands and help topics below one.
+func commandNames(cmd *cobra.Command) []string {
+	var names []string
+	for _, below := range cmd.Commands() {
+		if !below.Hidden {
+			names = append(names, below.Name())
+		}
+	}
+	return names
 }
 
 // takes checks the number of arguments and names them when it is wrong: "ID [AMOUNT]".
@@ -108,16 +129,6 @@ func takes(names string) cobra.PositionalArgs {
 	}
 }
 
-func (a *app) flagError(cmd *cobra.Command, err error) error {
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
-		if letters := unknown.GetSpecifiedShortnames(); letters != "" && strings.ContainsAny(letters[:1], "0123456789.") {
-			return withHint(usagef("-%s has a sign, and amounts have none", letters), a.retyped("-"+letters, letters))
-		}
-	}
-	return withHint(usage(err), cmd.CommandPath()+" --help")
-}
-
 // commandLine is what was typed.
 func (a *app) commandLine() string {
 	line := []string{"kizo"}
@@ -125,14 +136,4 @@ func (a *app) commandLine() string {
 		line = append(line, shellQuote(arg))
 	}
 	return strings.Join(line, " ")
-}
-
-// retyped is the command line with one argument put right, the first that is wrong.
-func (a *app) retyped(wrong, right string) string {
-	better := *a
-	better.args = slices.Clone(a.args)
-	if i := slices.Index(better.args, wrong); i >= 0 {
-		better.args[i] = right
-	}
-	return better.commandLine()
 }

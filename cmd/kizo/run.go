@@ -45,12 +45,18 @@ func (a *app) execute(ctx context.Context) int {
 	tracked := *a.io
 	tracked.Out = out
 	a.io = &tracked
+	a.joinValues()
 	root := newRootCommand(a)
 	root.SetArgs(a.args)
-	root.SetIn(a.io.In)
-	root.SetOut(a.io.Out)
-	root.SetErr(a.io.Err)
-	err := root.ExecuteContext(trace.Into(ctx, a.trace()))
+	err := noSuchHelp(root, a.args)
+	if err == nil {
+		err = root.ExecuteContext(trace.Into(ctx, a.trace()))
+	}
+	if exitCode(err) == exitUsage {
+		if line := a.spaceHint(); line != "" {
+			err = withHint(err, line)
+		}
+	}
 	if err == nil {
 		err = unwritten(out.err)
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/money"
 )
 
 type signupOptions struct {
@@ -55,7 +54,7 @@ func signupRun(ctx context.Context, opts *signupOptions) error {
 	}
 	who := client.SignUp{Email: opts.email, Handle: strings.TrimPrefix(opts.handle, "@"), Name: opts.name}
 	if opts.currency != "" {
-		currency, err := money.ParseCurrency(opts.currency)
+		currency, err := parseCurrency(opts.currency)
 		if err != nil {
 			return err
 		}

@@ -46,8 +46,7 @@ func newTransfersListCommand(a *app) *cobra.Command {
 		{&opts.kind, "kind", "", []string{"transfer", "authorization", "deposit", "withdrawal", "reversal"}},
 		{&opts.direction, "direction", "", []string{"in", "out"}},
 	} {
-		flags.StringVar(f.value, f.name, "", "only "+joinOr(f.choices))
-		_ = cmd.RegisterFlagCompletionFunc(f.name, cobra.FixedCompletions(f.choices, cobra.ShellCompDirectiveNoFileComp))
+		addChoice(cmd, f.value, f.name, "", "only "+joinOr(f.choices), f.choices)
 	}
 	flags.StringVar(&opts.currency, "currency", "", "only this currency")
 	_ = cmd.RegisterFlagCompletionFunc("currency", completeCurrency)
@@ -90,6 +89,13 @@ func transfersListRun(ctx context.Context, opts *transfersListOptions) error {
 
 func (o *transfersListOptions) params() (client.ListTransfersParams, error) {
 	var p client.ListTransfersParams
+	if o.currency != "" {
+		currency, err := parseCurrency(o.currency)
+		if err != nil {
+			return p, err
+		}
+		o.currency = string(currency)
+	}
 	for _, f := range []struct {
 		from string
 		to   **string

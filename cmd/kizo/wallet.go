@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/money"
 )
 
 var walletColumns = []column{
@@ -87,7 +86,7 @@ func newWalletOpenCommand(a *app) *cobra.Command {
 }
 
 func walletOpenRun(ctx context.Context, opts *walletOpenOptions) error {
-	currency, err := money.ParseCurrency(opts.currency)
+	currency, err := parseCurrency(opts.currency)
 	if err != nil {
 		return err
 	}

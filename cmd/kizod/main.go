@@ -79,7 +79,27 @@ func root() *cobra.Command {
 	cmd.SetVersionTemplate("kizod {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), auditCommand(), secretsCommand(), userCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
+	cmd.SetHelpCommand(helpCommand())
 	return cmd
+}
+
+// helpCommand shows the help of a command, and fails where there is none.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show the help of a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return usageError{err}
+			}
+			if len(rest) > 0 {
+				return usageError{fmt.Errorf("%s has no command %q: see %s --help", about.CommandPath(), rest[0], about.CommandPath())}
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }
 
 // noArguments refuses what a user may have meant as a subcommand.
