@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/settle"
@@ -178,16 +179,62 @@ func orNoID(id uuid.UUID) *uuid.UUID {
 	return &id
 }
 
-func (o *operations) Explain(ctx context.Context, t ledger.Transfer) (api.Timeline, error) {
-	story, err := o.settler.Explain(ctx, t)
+func (o *operations) Explain(ctx context.Context, t ledger.Transfer,
+	people func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error),
+) (api.Timeline, error) {
+	var known map[uuid.UUID]auth.UserRef
+	story, err := o.settler.Explain(ctx, t, func(ctx context.Context, users []uuid.UUID) (names map[uuid.UUID]string, err error) {
+		if known, err = people(ctx, users); err != nil {
+			return nil, err
+		}
+		names = make(map[uuid.UUID]string, len(known))
+		for id, user := range known {
+			names[id] = "@" + user.Handle
+		}
+		return names, nil
+	})
 	if err != nil {
 		return api.Timeline{}, err
 	}
-	timeline := api.Timeline{WaitsFor: story.WaitsFor, Next: story.Next, TraceId: cleaned(story.TraceID), Entries: make([]api.TimelineEntry, len(story.Lines))}
+	timeline := api.Timeline{
+		WaitsFor: story.WaitsFor, Next: story.Next, NextActor: viewActor(story.NextActor, known),
+		TraceId: cleaned(story.TraceID), Entries: make([]api.TimelineEntry, len(story.Lines)),
+	}
 	for i, l := range story.Lines {
-		timeline.Entries[i] = api.TimelineEntry{At: l.At.UTC(), What: bank.CleanText(l.What)}
+		timeline.Entries[i] = viewLine(l, known)
 	}
 	return timeline, nil
+}
+
+func viewLine(l settle.Line, known map[uuid.UUID]auth.UserRef) api.TimelineEntry {
+	entry := api.TimelineEntry{
+		At: l.At.UTC(), Type: api.TimelineEntryType(l.Type), Actor: viewActor(l.Actor, known),
+		TransferId: orNoID(l.Transfer), Outcome: cleaned(l.Outcome), What: bank.CleanText(l.What),
+	}
+	if l.Amount != 0 {
+		entry.Amount = &l.Amount
+	}
+	if l.Attempt != 0 {
+		entry.Attempt = &l.Attempt
+	}
+	switch l.Account.Role {
+	case "":
+	case settle.RoleUser:
+		user := known[l.Account.User]
+		entry.Party = &api.Party{Handle: &user.Handle, Name: &user.Name}
+	default:
+		isBank := l.Account.Role == settle.RoleBank
+		entry.Party = &api.Party{Bank: &isBank}
+	}
+	return entry
+}
+
+func viewActor(actor settle.Actor, known map[uuid.UUID]auth.UserRef) api.Actor {
+	view := api.Actor{Role: api.ActorRole(actor.Role)}
+	if user, ok := known[actor.User]; ok {
+		view.Handle = &user.Handle
+	}
+	return view
 }
 
 func (o *operations) Audit(ctx context.Context) (api.AuditReport, error) {

@@ -130,14 +130,22 @@ func (w *sheet) write(t client.Transfer) error {
 	}
 	return w.csv.Write([]string{
 		t.Id.String(), t.CreatedAt.UTC().Format(time.RFC3339Nano), string(t.Kind), string(t.State), string(t.Direction),
-		money.Amount{Minor: t.Amount, Currency: money.Currency(t.Currency)}.Decimal(), t.Currency,
+		decimal(&t.Amount, t.Currency), t.Currency,
 		harmless(with), harmless(value(other.Name)), harmless(value(t.Memo)), harmless(value(t.Reason)),
+		decimal(t.AuthorizedAmount, t.Currency), decimal(t.ReversedAmount, t.Currency),
 	})
+}
+
+func decimal(minor *int64, currency string) string {
+	if minor == nil {
+		return ""
+	}
+	return money.Amount{Minor: *minor, Currency: money.Currency(currency)}.Decimal()
 }
 
 func (w *sheet) title() error {
 	w.titled = true
-	return w.csv.Write(strings.Fields("id created_at kind state direction amount currency with name memo reason"))
+	return w.csv.Write(strings.Fields("id created_at kind state direction amount currency with name memo reason authorized reversed"))
 }
 
 func (w *sheet) end() error {

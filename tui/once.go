@@ -132,6 +132,9 @@ func transferLine(t client.Transfer) string {
 		who = "@" + printable.Text(*other.Handle)
 	}
 	line := fmt.Sprintf("%s %s %s %s %s %s %s", stamp(t.CreatedAt), t.State, t.Kind, amountOf(t.Amount, t.Currency), word, who, t.Id)
+	if t.AuthorizedAmount != nil && *t.AuthorizedAmount != t.Amount {
+		line += " of " + amountOf(*t.AuthorizedAmount, t.Currency) + " authorized"
+	}
 	if memo := value(t.Memo); memo != "" {
 		line += ` "` + printable.Text(memo) + `"`
 	}

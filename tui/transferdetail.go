@@ -152,7 +152,7 @@ func (m *shared) transferPairs(t client.Transfer) []draw.Pair {
 	}
 	add("memo", value(t.Memo))
 	add("reason", strings.ReplaceAll(value(t.Reason), "_", " "))
-	part("posted", t.PostedAmount)
+	part("authorized", t.AuthorizedAmount)
 	part("sent back", t.ReversedAmount)
 	if t.Reverses != nil {
 		add("sends back", t.Reverses.String())

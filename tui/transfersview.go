@@ -130,7 +130,11 @@ func (s *transfersScreen) sendAgain(m *shared) tea.Cmd {
 		m.say("Only what you sent to somebody can be sent again.")
 		return nil
 	}
-	amount := money.Amount{Minor: t.Amount, Currency: money.Currency(t.Currency)}
+	minor := t.Amount
+	if t.AuthorizedAmount != nil {
+		minor = *t.AuthorizedAmount
+	}
+	amount := money.Amount{Minor: minor, Currency: money.Currency(t.Currency)}
 	again := draftMsg{to: "@" + *t.To.Handle, amount: amount.Decimal(), currency: t.Currency, memo: value(t.Memo)}
 	return func() tea.Msg { return again }
 }
@@ -235,14 +239,10 @@ func (s *transfersScreen) facts(m *shared, width, height int) string {
 		if !seen {
 			currencies = append(currencies, t.Currency)
 		}
-		moved := t.Amount
-		if t.PostedAmount != nil {
-			moved = *t.PostedAmount
-		}
 		if t.Direction == client.In {
-			total.in += moved
+			total.in += t.Amount
 		} else {
-			total.out += moved
+			total.out += t.Amount
 		}
 		sums[t.Currency] = total
 	}

@@ -17,6 +17,8 @@ type column struct {
 	right bool // numbers
 	cut   bool // may be cut off where the terminal ends; never ids and amounts
 	drop  int  // may be left out where the terminal is narrow, the highest first; 0 never
+
+	sparse bool // left out of a table where no row has it
 }
 
 // printList prints many: a table for a terminal, tab-separated lines without a header for a pipe, an
@@ -110,9 +112,11 @@ const gap = "  "
 func table(columns []column, rows [][]string, width int) string {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
-		widths[i] = printable.Width(c.title)
 		for _, row := range rows {
 			widths[i] = max(widths[i], printable.Width(row[i]))
+		}
+		if !c.sparse || widths[i] > 0 {
+			widths[i] = max(widths[i], printable.Width(c.title))
 		}
 	}
 	shown := fit(columns, widths, width)
@@ -157,8 +161,10 @@ func fit(columns []column, widths []int, width int) (shown []int) {
 		}
 		return total
 	}
-	for i := range columns {
-		shown = append(shown, i)
+	for i, c := range columns {
+		if !c.sparse || widths[i] > 0 {
+			shown = append(shown, i)
+		}
 	}
 	if width == 0 {
 		return shown

@@ -8,34 +8,37 @@ import (
 // same in both.
 var (
 	transferColumns = []column{
-		{title: "ID"}, {title: "WHEN", drop: 1}, {title: "KIND", drop: 4}, {title: "STATE"}, {title: "DIRECTION", drop: 5},
-		{title: "AMOUNT", right: true}, {title: "WITH", cut: true, drop: 2}, {title: "MEMO", cut: true, drop: 3},
+		{title: "ID"}, {title: "WHEN", drop: 2}, {title: "KIND", drop: 5}, {title: "STATE"}, {title: "DIRECTION", drop: 6},
+		{title: "AMOUNT", right: true}, {title: "WITH", cut: true, drop: 3}, {title: "MEMO", cut: true, drop: 4},
+		{title: "AUTHORIZED", right: true, drop: 1, sparse: true},
 	}
 	transferDetails = append(transferColumns[:len(transferColumns):len(transferColumns)],
 		column{title: "REASON"}, column{title: "RESOLVED"}, column{title: "EXPIRES"},
-		column{title: "POSTED"}, column{title: "REVERSED"}, column{title: "REVERSES"})
+		column{title: "REVERSED"}, column{title: "REVERSES"})
 )
 
 func (a *app) transferRow(t client.Transfer) []string {
 	return []string{
 		t.Id.String(), a.when(t.CreatedAt), string(t.Kind), string(t.State), string(t.Direction),
-		amountOf(t.Amount, t.Currency), a.counterparty(t), text(t.Memo),
+		amountOf(t.Amount, t.Currency), a.counterparty(t), text(t.Memo), partOf(t, t.AuthorizedAmount),
 	}
 }
 
-func (a *app) transferDetail(t client.Transfer) []string {
-	part := func(minor *int64) string {
-		if minor == nil {
-			return ""
-		}
-		return amountOf(*minor, t.Currency)
+// partOf shows an amount of a transfer that not every transfer has.
+func partOf(t client.Transfer, minor *int64) string {
+	if minor == nil {
+		return ""
 	}
+	return amountOf(*minor, t.Currency)
+}
+
+func (a *app) transferDetail(t client.Transfer) []string {
 	reverses := ""
 	if t.Reverses != nil {
 		reverses = t.Reverses.String()
 	}
 	return append(a.transferRow(t), text(t.Reason), a.whenever(t.ResolvedAt), a.whenever(t.ExpiresAt),
-		part(t.PostedAmount), part(t.ReversedAmount), reverses)
+		partOf(t, t.ReversedAmount), reverses)
 }
 
 func (a *app) printTransfer(flag jsonFlag, t client.Transfer) error {

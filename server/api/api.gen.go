@@ -18,6 +18,33 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for ActorRole.
+const (
+	ActorRoleBank     ActorRole = "bank"
+	ActorRoleKizo     ActorRole = "kizo"
+	ActorRoleNone     ActorRole = "none"
+	ActorRoleOperator ActorRole = "operator"
+	ActorRoleUser     ActorRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the ActorRole enum.
+func (e ActorRole) Valid() bool {
+	switch e {
+	case ActorRoleBank:
+		return true
+	case ActorRoleKizo:
+		return true
+	case ActorRoleNone:
+		return true
+	case ActorRoleOperator:
+		return true
+	case ActorRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PaymentDirection.
 const (
 	PaymentDeposit    PaymentDirection = "deposit"
@@ -264,6 +291,54 @@ func (e ProblemCode) Valid() bool {
 	}
 }
 
+// Defines values for TimelineEntryType.
+const (
+	EntryAccepted   TimelineEntryType = "accepted"
+	EntryAttempt    TimelineEntryType = "attempt"
+	EntryCaptured   TimelineEntryType = "captured"
+	EntryCredited   TimelineEntryType = "credited"
+	EntryDebited    TimelineEntryType = "debited"
+	EntryDifference TimelineEntryType = "difference"
+	EntryExpired    TimelineEntryType = "expired"
+	EntryHeld       TimelineEntryType = "held"
+	EntryPayment    TimelineEntryType = "payment"
+	EntryRefused    TimelineEntryType = "refused"
+	EntryReversed   TimelineEntryType = "reversed"
+	EntryVoided     TimelineEntryType = "voided"
+)
+
+// Valid indicates whether the value is a known member of the TimelineEntryType enum.
+func (e TimelineEntryType) Valid() bool {
+	switch e {
+	case EntryAccepted:
+		return true
+	case EntryAttempt:
+		return true
+	case EntryCaptured:
+		return true
+	case EntryCredited:
+		return true
+	case EntryDebited:
+		return true
+	case EntryDifference:
+		return true
+	case EntryExpired:
+		return true
+	case EntryHeld:
+		return true
+	case EntryPayment:
+		return true
+	case EntryRefused:
+		return true
+	case EntryReversed:
+		return true
+	case EntryVoided:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TransferDirection.
 const (
 	In  TransferDirection = "in"
@@ -385,6 +460,18 @@ type Action struct {
 type ActionList struct {
 	Items []Action `json:"items"`
 }
+
+// Actor Who did something, or who acts next
+type Actor struct {
+	// Handle Of a user
+	Handle *string `json:"handle,omitempty"`
+
+	// Role `kizo` is a worker or the janitor; `none` says that nothing is left to do
+	Role ActorRole `json:"role"`
+}
+
+// ActorRole `kizo` is a worker or the janitor; `none` says that nothing is left to do
+type ActorRole string
 
 // AuditCheck defines model for AuditCheck.
 type AuditCheck struct {
@@ -797,24 +884,50 @@ type TaskList struct {
 type Timeline struct {
 	Entries []TimelineEntry `json:"entries"`
 
-	// Next Who acts next
+	// Next Who acts next, as a sentence
 	Next string `json:"next"`
 
+	// NextActor Who did something, or who acts next
+	NextActor Actor `json:"next_actor"`
+
 	// TraceId Of the request that brought a deposit or withdrawal; the bank is asked under it
-	TraceId  *string  `json:"trace_id,omitempty"`
+	TraceId *string `json:"trace_id,omitempty"`
+
+	// Transfer `amount` is what moved if the transfer is posted, and what was asked for if it is pending, voided or refused. Where an authorization was captured in part, `amount` is that part.
 	Transfer Transfer `json:"transfer"`
 
 	// WaitsFor What it waits for; "nothing" when it has ended
 	WaitsFor string `json:"waits_for"`
 }
 
-// TimelineEntry defines model for TimelineEntry.
+// TimelineEntry One thing that happened, as data and as a sentence
 type TimelineEntry struct {
-	At time.Time `json:"at"`
+	// Actor Who did something, or who acts next
+	Actor Actor `json:"actor"`
+
+	// Amount Minor units, in the currency of the transfer; absent where no amount is concerned
+	Amount *int64    `json:"amount,omitempty"`
+	At     time.Time `json:"at"`
+
+	// Attempt Of `attempt`: its number
+	Attempt *int `json:"attempt,omitempty"`
+
+	// Outcome Of `attempt`, `difference`, `voided`, `expired` and `refused`: what came of it, or why
+	Outcome *string `json:"outcome,omitempty"`
+
+	// Party A person, or the bank
+	Party *Party `json:"party,omitempty"`
+
+	// TransferId Of `reversed`: the transfer that sent money back
+	TransferId *openapi_types.UUID `json:"transfer_id,omitempty"`
+	Type       TimelineEntryType   `json:"type"`
 
 	// What One plain sentence
 	What string `json:"what"`
 }
+
+// TimelineEntryType defines model for TimelineEntry.Type.
+type TimelineEntryType string
 
 // Tokens defines model for Tokens.
 type Tokens struct {
@@ -826,13 +939,16 @@ type Tokens struct {
 	User         User   `json:"user"`
 }
 
-// Transfer defines model for Transfer.
+// Transfer `amount` is what moved if the transfer is posted, and what was asked for if it is pending, voided or refused. Where an authorization was captured in part, `amount` is that part.
 type Transfer struct {
 	// Amount Minor units
 	//
 	// Example: 1250
-	Amount    Money     `json:"amount"`
-	CreatedAt time.Time `json:"created_at"`
+	Amount Money `json:"amount"`
+
+	// AuthorizedAmount What an authorization held; absent for other kinds
+	AuthorizedAmount *int64    `json:"authorized_amount,omitempty"`
+	CreatedAt        time.Time `json:"created_at"`
 
 	// Currency ISO 4217 code
 	//
@@ -848,9 +964,6 @@ type Transfer struct {
 	Id   openapi_types.UUID `json:"id"`
 	Kind TransferKind       `json:"kind"`
 	Memo *string            `json:"memo,omitempty"`
-
-	// PostedAmount What moved, where that is less than amount
-	PostedAmount *int64 `json:"posted_amount,omitempty"`
 
 	// Reason Why it was refused or voided
 	Reason     *string    `json:"reason,omitempty"`
@@ -902,9 +1015,11 @@ type TransferCreate struct {
 
 // TransferEvent A transfer took a state. What it says never changes
 type TransferEvent struct {
-	At       time.Time     `json:"at"`
-	State    TransferState `json:"state"`
-	Transfer Transfer      `json:"transfer"`
+	At    time.Time     `json:"at"`
+	State TransferState `json:"state"`
+
+	// Transfer `amount` is what moved if the transfer is posted, and what was asked for if it is pending, voided or refused. Where an authorization was captured in part, `amount` is that part.
+	Transfer Transfer `json:"transfer"`
 }
 
 // TransferKind defines model for TransferKind.
@@ -1048,7 +1163,7 @@ type QueueName = string
 // UserLogin defines model for UserLogin.
 type UserLogin = string
 
-// PendingTransfer defines model for PendingTransfer.
+// PendingTransfer `amount` is what moved if the transfer is posted, and what was asked for if it is pending, voided or refused. Where an authorization was captured in part, `amount` is that part.
 type PendingTransfer = Transfer
 
 // WithReason defines model for WithReason.
@@ -1123,10 +1238,10 @@ type ListTransfersParams struct {
 	// Q Text that the memo contains
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
-	// MinAmount Minor units, inclusive
+	// MinAmount Minor units of `amount`, inclusive
 	MinAmount *int64 `form:"min_amount,omitempty" json:"min_amount,omitempty"`
 
-	// MaxAmount Minor units, inclusive
+	// MaxAmount Minor units of `amount`, inclusive
 	MaxAmount *int64 `form:"max_amount,omitempty" json:"max_amount,omitempty"`
 
 	// With The other side: `@handle` or e-mail address

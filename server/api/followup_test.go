@@ -38,8 +38,8 @@ func TestCapture(t *testing.T) {
 
 	got := read[api.Transfer](h.post(bob, path+"/capture", fields{"amount": 25}).want(201))
 	equal(t, "state", got.State, api.Posted)
-	equal(t, "amount", got.Amount, 60)
-	equal(t, "posted", *got.PostedAmount, 25)
+	equal(t, "amount", got.Amount, 25)
+	equal(t, "authorized", *got.AuthorizedAmount, 60)
 	equal(t, "direction for bob", got.Direction, api.In)
 	h.wantBalance(alice, 75, 0)
 	h.wantBalance(bob, 25, 0)
@@ -47,7 +47,8 @@ func TestCapture(t *testing.T) {
 	h.post(bob, path+"/void", nil).wantProblem(api.TransferNotPending)
 
 	whole := read[api.Transfer](h.post(bob, h.authorise(alice, bob, 75)+"/capture", fields{}).want(201))
-	equal(t, "posted_amount is for parts", whole.PostedAmount == nil, true)
+	equal(t, "amount of the whole", whole.Amount, 75)
+	equal(t, "authorized whole", *whole.AuthorizedAmount, 75)
 	h.wantBalance(alice, 0, 0)
 	h.wantBalance(bob, 100, 0)
 }

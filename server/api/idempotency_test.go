@@ -240,7 +240,8 @@ func TestAuthorisationsReplay(t *testing.T) {
 		equal(t, "replayed", got.replayed(), i > 0)
 		shown := read[api.Transfer](got)
 		equal(t, "transfer", shown.Id, first.Id)
-		equal(t, "posted", *shown.PostedAmount, 10)
+		equal(t, "captured", shown.Amount, 10)
+		equal(t, "authorized", *shown.AuthorizedAmount, 30)
 	}
 	capture.body = fields{"amount": 11}
 	h.do(capture).wantProblem(api.IdempotencyKeyReused)

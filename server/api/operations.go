@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -21,7 +22,10 @@ type Operations interface {
 	Payment(ctx context.Context, transfer uuid.UUID) (Payment, error)
 	Resolve(ctx context.Context, transfer uuid.UUID, outcome string) (Payment, error)
 	Reconcile(ctx context.Context) (Reconciliation, error)
-	Explain(ctx context.Context, t ledger.Transfer) (Timeline, error)
+
+	// Explain tells all that happened to a transfer. people gives the users that a sentence may name, with
+	// their handles.
+	Explain(ctx context.Context, t ledger.Transfer, people func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error)) (Timeline, error)
 	Audit(ctx context.Context) (AuditReport, error)
 
 	// Snapshot is what can be known of queues and health, once a second while an

@@ -224,7 +224,7 @@ func (a *API) ExplainTransfer(ctx context.Context, r ExplainTransferRequestObjec
 	if t.Kind == ledger.KindSuspense { // the house's own, shown by reconciliation alone
 		return nil, faultf(TransferNotFound, "id", "there is no such transfer")
 	}
-	timeline, err := a.operations.Explain(ctx, t)
+	timeline, err := a.operations.Explain(ctx, t, a.auth.UsersByID)
 	if err != nil {
 		return nil, err
 	}

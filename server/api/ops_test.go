@@ -61,8 +61,8 @@ func (d *desk) Reconcile(context.Context) (api.Reconciliation, error) {
 	return api.Reconciliation{Known: []api.Difference{}}, d.did("reconcile")
 }
 
-func (d *desk) Explain(context.Context, ledger.Transfer) (api.Timeline, error) {
-	return api.Timeline{Entries: []api.TimelineEntry{}, WaitsFor: "nothing", Next: "nobody"}, d.did("explain")
+func (d *desk) Explain(context.Context, ledger.Transfer, func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error)) (api.Timeline, error) {
+	return api.Timeline{Entries: []api.TimelineEntry{}, WaitsFor: "nothing", Next: "nobody", NextActor: api.Actor{Role: api.ActorRoleNone}}, d.did("explain")
 }
 
 func (d *desk) Audit(context.Context) (api.AuditReport, error) {

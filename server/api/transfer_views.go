@@ -154,8 +154,11 @@ func viewTransfer(t ledger.Transfer, from, to Party, direction TransferDirection
 		Direction: direction, Memo: optional(t.Memo), CreatedAt: t.CreatedAt.UTC(),
 		ExpiresAt: optionalTime(t.ExpiresAt), ResolvedAt: optionalTime(t.ResolvedAt),
 	}
-	if t.State == ledger.Posted && t.PostedAmount != t.Amount.Minor {
-		v.PostedAmount = &t.PostedAmount
+	if t.State == ledger.Posted {
+		v.Amount = t.PostedAmount
+	}
+	if t.Kind == ledger.KindAuthorization {
+		v.AuthorizedAmount = &t.Amount.Minor
 	}
 	if t.ReversedAmount > 0 {
 		v.ReversedAmount = &t.ReversedAmount

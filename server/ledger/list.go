@@ -28,7 +28,7 @@ type Query struct {
 	Since     time.Time // inclusive
 	Until     time.Time // exclusive
 	Memo      string    // text that the memo contains, in any case
-	MinAmount int64     // minor units, inclusive, as MaxAmount; no bound when 0
+	MinAmount int64     // minor units that moved, or are to move, inclusive, as MaxAmount; no bound when 0
 	MaxAmount int64
 	With      uuid.UUID // the user on the other side
 	Limit     int       // at most MaxPage; 20 when 0
@@ -230,6 +230,9 @@ func (l *Ledger) accountsOf(ctx context.Context, user uuid.UUID) ([]int64, error
 	return ids, nil
 }
 
+// amountMoved is what moved of a posted transfer, and what any other asks for.
+const amountMoved = `CASE t.state WHEN 'posted' THEN t.posted_amount ELSE t.amount END`
+
 // listSQL walks (account, id) of either side backwards for each of the user's
 // accounts. A transfer between two of them would come twice; UNION drops one.
 //
@@ -263,10 +266,10 @@ func listSQL(q Query, s span, others []int64) (string, []any) {
 		whose = fmt.Sprintf(" AND a.currency = $%d", len(args)) // an account's transfers are of its currency
 	}
 	if q.MinAmount != 0 {
-		narrow("t.amount >= $%d", q.MinAmount)
+		narrow(amountMoved+" >= $%d", q.MinAmount)
 	}
 	if q.MaxAmount != 0 {
-		narrow("t.amount <= $%d", q.MaxAmount)
+		narrow(amountMoved+" <= $%d", q.MaxAmount)
 	}
 	if q.With != uuid.Nil {
 		args = append(args, others)

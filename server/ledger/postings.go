@@ -34,6 +34,31 @@ func (l *Ledger) Postings(ctx context.Context, t Transfer) ([]Posting, error) {
 	return lines, nil
 }
 
+// maxFollowUps bounds FollowUps. A transfer can be sent back in as many parts as it has minor units.
+const maxFollowUps = 100
+
+// FollowUps are the captures, voids and reversals of a transfer that were carried out, oldest first, at
+// most 100.
+func (l *Ledger) FollowUps(ctx context.Context, t Transfer) ([]Transfer, error) {
+	const find = `SELECT ` + transferColumns + ` FROM transfers t
+		WHERE t.target = $1 AND t.state <> 'refused' ORDER BY t.created_at, t.id LIMIT $2`
+	rows, err := l.pool.Query(ctx, find, t.ID, maxFollowUps)
+	if err != nil {
+		return nil, unavailable("read what was done with the transfer", err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Transfer, error) {
+		t, err := scanTransfer(row)
+		if err != nil {
+			return Transfer{}, err
+		}
+		return *t, nil
+	})
+	if err != nil {
+		return nil, unavailable("read what was done with the transfer", err)
+	}
+	return found, nil
+}
+
 // Get is any transfer, for operators; TransferNotFound if there is none.
 func (l *Ledger) Get(ctx context.Context, id uuid.UUID) (Transfer, error) {
 	const find = `SELECT ` + transferColumns + ` FROM transfers t WHERE t.id = $1 AND t.kind NOT IN ('capture', 'void')`

@@ -475,9 +475,12 @@ func TestExplain(t *testing.T) {
 	alice := h.user(0)
 	s := h.settler(func(c *Config) { c.MaxAttempts, c.MaxAge, c.FirstDelay = 3, time.Nanosecond, time.Hour })
 	id := h.deposit(alice, 5_00)
+	names := func(context.Context, []uuid.UUID) (map[uuid.UUID]string, error) {
+		return map[uuid.UUID]string{alice: "@alice"}, nil
+	}
 	tells := func(waitsFor, next string, lines ...string) {
 		t.Helper()
-		story, err := s.Explain(t.Context(), h.transfer(alice, id))
+		story, err := s.Explain(t.Context(), h.transfer(alice, id), names)
 		h.must(err)
 		if !strings.Contains(story.WaitsFor, waitsFor) || !strings.Contains(story.Next, next) {
 			t.Errorf("it waits for %q, next is %q; want %q, %q", story.WaitsFor, story.Next, waitsFor, next)
@@ -500,7 +503,7 @@ func TestExplain(t *testing.T) {
 	h.must(err)
 	_, _, err = s.SettleOne(t.Context(), id)
 	h.must(err)
-	tells("nothing", "nobody", "attempt 3: the bank executed it", "posted: ", "reached account")
+	tells("nothing", "nobody", "attempt 3: the bank executed it", "posted: 5.00 USD left the bank", "reached @alice")
 
 	h.weather(sim.Faults{RejectDeposits: 1})
 	id = h.deposit(alice, 5_00)
