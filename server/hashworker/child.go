@@ -193,7 +193,7 @@ func (c *child) stop() {
 	_ = c.stdin.Close()
 }
 
-// end stops the process and waits for it, at most for a short time before it kills it.
+// end stops the process, and kills it if it has not ended after a short time.
 func (c *child) end() {
 	c.stop()
 	timeout := time.NewTimer(endTimeout)
@@ -202,15 +202,14 @@ func (c *child) end() {
 	case <-c.gone:
 	case <-timeout.C:
 		c.kill()
-		<-c.gone
 	}
 }
 
-// replace ends a child whose job another one has got.
+// replace ends a child whose job another one takes. It does not wait for the end: a
+// process needs CPU time to die as well, and this one gets none.
 func (c *child) replace() {
 	c.stopped.Store(true)
 	c.kill()
-	<-c.gone
 }
 
 // kill ends the process at once; listen reaps it.
