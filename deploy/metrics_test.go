@@ -200,7 +200,7 @@ func busyKizod(t *testing.T) kizod {
 	t.Cleanup(func() { must(t, d.Close()) })
 	const password = "correct horse battery staple"
 	tokens := ask(t, d.URL()+"/v1/auth/signup", "", map[string]any{
-		"email": "root@example.com", "handle": "root", "name": "Root", "password": password,
+		"email": "olga@example.com", "handle": "olga", "name": "Olga", "password": password,
 	})
 	token := tokens["access_token"].(string)
 	ask(t, d.URL()+"/v1/auth/signup", "", map[string]any{"email": "bob@example.com", "handle": "bob", "name": "Bob", "password": password})
@@ -215,9 +215,9 @@ func busyKizod(t *testing.T) kizod {
 	conn, err := pgx.Connect(t.Context(), postgres.URL(server.Database, embedded.OwnerRole))
 	must(t, err)
 	defer conn.Close(context.Background())
-	_, err = conn.Exec(t.Context(), `UPDATE users SET role = 'operator' WHERE handle = 'root'`)
+	_, err = conn.Exec(t.Context(), `UPDATE users SET role = 'operator' WHERE handle = 'olga'`)
 	must(t, err)
-	tokens = ask(t, d.URL()+"/v1/auth/login", "", map[string]any{"login": "root", "password": password})
+	tokens = ask(t, d.URL()+"/v1/auth/login", "", map[string]any{"login": "olga", "password": password})
 	ask(t, d.URL()+"/v1/ops/audit", tokens["access_token"].(string), nil)
 	ask(t, d.URL()+"/v1/ops/reconcile", tokens["access_token"].(string), nil)
 	return k

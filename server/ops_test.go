@@ -86,9 +86,9 @@ func TestMetricsWithoutRedis(t *testing.T) {
 			t.Errorf("somebody made up %s", absent)
 		}
 	}
-	signUp(t, s.URL(), "root")
-	execute(t, db.AdminURL, `UPDATE users SET role = 'operator' WHERE handle = 'root'`)
-	root := logIn(t, s.URL(), "root")
+	signUp(t, s.URL(), "olga")
+	execute(t, db.AdminURL, `UPDATE users SET role = 'operator' WHERE handle = 'olga'`)
+	root := logIn(t, s.URL(), "olga")
 	report, err := send(http.MethodPost, s.URL()+"/v1/ops/audit", root.token, "", nil, nil)
 	if err != nil || report.status != http.StatusOK {
 		t.Fatalf("%+v, %v", report, err)

@@ -226,7 +226,11 @@ func (s *sendScreen) completions(m *shared, width, indent int) []string {
 	var lines []string
 	for i := from; i < min(len(s.people), from+most); i++ {
 		p := s.people[i]
-		text := draw.Fit("@"+p.Handle+"  "+p.Name, max(0, width-indent-2))
+		who := "@" + p.Handle
+		if p.Staff != nil && *p.Staff {
+			who += " [staff]"
+		}
+		text := draw.Fit(who+"  "+p.Name, max(0, width-indent-2))
 		if i == s.person {
 			lines = append(lines, strings.Repeat(" ", indent)+m.Selected.Render(m.glyph("▸", ">")+" "+text))
 		} else {

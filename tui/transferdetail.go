@@ -186,15 +186,21 @@ func signed(t client.Transfer) string {
 	return "+" + amountOf(t.Amount, t.Currency)
 }
 
-// partyName leads with the handle, which is unique; a name is whatever its owner calls himself.
+// partyName leads with the handle, which is unique; a name is whatever its owner chooses.
+// The mark of staff follows the handle: no name can imitate it there.
 func partyName(p client.Party) string {
-	switch {
-	case p.Bank != nil && *p.Bank:
+	if p.Bank != nil && *p.Bank {
 		return "the bank"
-	case p.Handle == nil:
-		return value(p.Name)
-	case value(p.Name) == "":
-		return "@" + *p.Handle
 	}
-	return "@" + *p.Handle + " (" + *p.Name + ")"
+	if p.Handle == nil {
+		return value(p.Name)
+	}
+	shown := "@" + *p.Handle
+	if p.Staff != nil && *p.Staff {
+		shown += " [staff]"
+	}
+	if name := value(p.Name); name != "" {
+		shown += " (" + name + ")"
+	}
+	return shown
 }

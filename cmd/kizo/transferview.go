@@ -63,17 +63,23 @@ func (a *app) counterparty(t client.Transfer) string {
 	return name
 }
 
-// partyName leads with the handle, which is unique; a name is whatever its owner calls himself.
+// partyName leads with the handle, which is unique; a name is whatever its owner chooses.
+// The mark of staff follows the handle: no name can imitate it there.
 func partyName(p client.Party) string {
-	switch {
-	case p.Bank != nil && *p.Bank:
+	if p.Bank != nil && *p.Bank {
 		return "bank"
-	case p.Handle == nil:
-		return text(p.Name)
-	case p.Name == nil || *p.Name == "":
-		return "@" + *p.Handle
 	}
-	return "@" + *p.Handle + " (" + *p.Name + ")"
+	if p.Handle == nil {
+		return text(p.Name)
+	}
+	shown := "@" + *p.Handle
+	if p.Staff != nil && *p.Staff {
+		shown += " [staff]"
+	}
+	if name := text(p.Name); name != "" {
+		shown += " (" + name + ")"
+	}
+	return shown
 }
 
 func text(s *string) string {

@@ -106,6 +106,7 @@ const (
 	ExpiryOutOfRange        ProblemCode = "expiry_out_of_range"
 	Forbidden               ProblemCode = "forbidden"
 	HandleMalformed         ProblemCode = "handle_malformed"
+	HandleReserved          ProblemCode = "handle_reserved"
 	HandleTaken             ProblemCode = "handle_taken"
 	IdempotencyKeyMalformed ProblemCode = "idempotency_key_malformed"
 	IdempotencyKeyMissing   ProblemCode = "idempotency_key_missing"
@@ -117,6 +118,7 @@ const (
 	MemoMalformed           ProblemCode = "memo_malformed"
 	MethodNotAllowed        ProblemCode = "method_not_allowed"
 	NameMalformed           ProblemCode = "name_malformed"
+	NameReserved            ProblemCode = "name_reserved"
 	OutcomeUnknown          ProblemCode = "outcome_unknown"
 	Overloaded              ProblemCode = "overloaded"
 	ParameterMalformed      ProblemCode = "parameter_malformed"
@@ -188,6 +190,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case HandleMalformed:
 		return true
+	case HandleReserved:
+		return true
 	case HandleTaken:
 		return true
 	case IdempotencyKeyMalformed:
@@ -209,6 +213,8 @@ func (e ProblemCode) Valid() bool {
 	case MethodNotAllowed:
 		return true
 	case NameMalformed:
+		return true
+	case NameReserved:
 		return true
 	case OutcomeUnknown:
 		return true
@@ -652,6 +658,9 @@ type Party struct {
 	Bank   *bool   `json:"bank,omitempty"`
 	Handle *string `json:"handle,omitempty"`
 	Name   *string `json:"name,omitempty"`
+
+	// Staff True if the person works for Kizo
+	Staff *bool `json:"staff,omitempty"`
 }
 
 // Payment defines model for Payment.
@@ -715,6 +724,9 @@ type PendingCounts struct {
 type Person struct {
 	Handle string `json:"handle"`
 	Name   string `json:"name"`
+
+	// Staff True if the person works for Kizo
+	Staff *bool `json:"staff,omitempty"`
 }
 
 // PersonList defines model for PersonList.

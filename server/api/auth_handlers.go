@@ -135,7 +135,7 @@ func (a *API) SearchUsers(ctx context.Context, r SearchUsersRequestObject) (Sear
 	}
 	list := PersonList{Items: make([]Person, len(found))}
 	for i, u := range found {
-		list.Items[i] = Person{Handle: u.Handle, Name: u.Name}
+		list.Items[i] = Person{Handle: u.Handle, Name: u.Name, Staff: staff(u.Role)}
 	}
 	return SearchUsers200JSONResponse(list), nil
 }

@@ -42,6 +42,8 @@ var statuses = map[ProblemCode]int{
 	EmailMalformed:      http.StatusBadRequest,
 	HandleMalformed:     http.StatusBadRequest,
 	NameMalformed:       http.StatusBadRequest,
+	HandleReserved:      http.StatusBadRequest,
+	NameReserved:        http.StatusBadRequest,
 	PasswordTooShort:    http.StatusBadRequest,
 	PasswordTooLong:     http.StatusBadRequest,
 	PasswordMalformed:   http.StatusBadRequest,

@@ -51,7 +51,7 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 		"logout":     func(u *user) { h.do(ask{method: "POST", path: "/v1/auth/logout", token: u.access}).want(204) },
 		"suspension": func(u *user) { must(t, h.auth.Suspend(ctx, u.id, "test")) },
 	} {
-		u := h.signUp(name)
+		u := h.signUp("ended_by_" + name)
 		e := h.listen(u, "", "")
 		e.live()
 		end(u)

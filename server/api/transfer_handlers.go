@@ -67,8 +67,8 @@ func (a *API) previewTransfer(ctx context.Context, o ledger.Order, payee auth.Us
 	}
 	return CreateTransfer200JSONResponse{
 		Amount: o.Amount.Minor, Currency: string(o.Amount.Currency), Fee: 0,
-		From:         Party{Handle: &self.Handle, Name: &self.Name},
-		To:           Party{Handle: &payee.Handle, Name: &payee.Name},
+		From:         Party{Handle: &self.Handle, Name: &self.Name, Staff: staff(self.Role)},
+		To:           viewParty(payee),
 		BalanceAfter: preview.Wallet.Balance, AvailableAfter: preview.Wallet.Available(),
 	}, nil
 }

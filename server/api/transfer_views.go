@@ -145,7 +145,18 @@ func viewNobody(kind ledger.Kind) Party {
 	return Party{Bank: &bank}
 }
 
-func viewParty(u auth.UserRef) Party { return Party{Handle: &u.Handle, Name: &u.Name} }
+func viewParty(u auth.UserRef) Party {
+	return Party{Handle: &u.Handle, Name: &u.Name, Staff: staff(u.Role)}
+}
+
+// staff marks operators, and is absent for everybody else.
+func staff(role auth.Role) *bool {
+	if role != auth.RoleOperator {
+		return nil
+	}
+	yes := true
+	return &yes
+}
 
 func viewTransfer(t ledger.Transfer, from, to Party, direction TransferDirection) Transfer {
 	v := Transfer{

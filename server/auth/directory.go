@@ -21,7 +21,7 @@ const (
 )
 
 const sqlFindUser = `
-SELECT id, handle, name, status
+SELECT id, handle, name, status, role
   FROM users
  WHERE email = nullif($1, '') OR handle = nullif($2, '')`
 
@@ -56,7 +56,7 @@ func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, 
 }
 
 const sqlUsersByID = `
-SELECT id, handle, name, status
+SELECT id, handle, name, status, role
   FROM users
  WHERE id = ANY($1)`
 
@@ -105,13 +105,13 @@ func (s *Service) UsersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID
 // it, and the plan reads an index even when it is made without knowing $1. Each
 // branch stops after $3 rows, however many users there are.
 const sqlSearchUsers = `
-SELECT id, handle, name, status
-  FROM ((SELECT id, handle, name, status
+SELECT id, handle, name, status, role
+  FROM ((SELECT id, handle, name, status, role
            FROM users
           WHERE handle >= $1 AND handle < $2 AND status = 'active'
           ORDER BY handle LIMIT $3)
         UNION
-        (SELECT id, handle, name, status
+        (SELECT id, handle, name, status, role
            FROM users
           WHERE name_key >= $1 AND name_key < $2 AND status = 'active'
           ORDER BY name_key, handle LIMIT $3)) AS found

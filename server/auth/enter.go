@@ -87,6 +87,12 @@ func newUser(in SignUpInput) (user User, err error) {
 	if user.Name, err = normalName(in.Name); err != nil {
 		return User{}, err
 	}
+	if err := checkHandleFree(user.Handle); err != nil {
+		return User{}, err
+	}
+	if reservedName(user.Name) {
+		return User{}, errNameReserved()
+	}
 	if err := checkPassword(in.Password); err != nil {
 		return User{}, err
 	}

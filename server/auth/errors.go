@@ -14,6 +14,8 @@ const (
 	CodeEmailMalformed      = "email_malformed"
 	CodeHandleMalformed     = "handle_malformed"
 	CodeNameMalformed       = "name_malformed"
+	CodeHandleReserved      = "handle_reserved"
+	CodeNameReserved        = "name_reserved"
 	CodePasswordTooShort    = "password_too_short"
 	CodePasswordTooLong     = "password_too_long"
 	CodePasswordMalformed   = "password_malformed"
@@ -35,7 +37,7 @@ func Codes() []string {
 	return []string{
 		CodeInvalidCredentials, CodeAccountSuspended,
 		CodeEmailTaken, CodeHandleTaken,
-		CodeEmailMalformed, CodeHandleMalformed, CodeNameMalformed,
+		CodeEmailMalformed, CodeHandleMalformed, CodeNameMalformed, CodeHandleReserved, CodeNameReserved,
 		CodePasswordTooShort, CodePasswordTooLong, CodePasswordMalformed,
 		CodePasswordTooCommon, CodePasswordPersonal,
 		CodeTokenInvalid, CodeTokenExpired, CodeSessionRevoked,

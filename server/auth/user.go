@@ -46,6 +46,7 @@ type UserRef struct {
 	Handle string
 	Name   string
 	Status Status
+	Role   Role
 }
 
 const (
@@ -56,12 +57,17 @@ SELECT id, email, handle, name, role, status, created_at
 
 	sqlRename = `
 UPDATE users SET name = $2, name_key = $3, updated_at = greatest(updated_at, $4)
- WHERE id = $1
+ WHERE id = $1 AND (role = 'operator' OR NOT $5)
 RETURNING id, email, handle, name, role, status, created_at`
 
 	sqlGrant = `
 UPDATE users SET role = $3, updated_at = greatest(updated_at, $4)
- WHERE email = nullif($1, '') OR handle = nullif($2, '')`
+ WHERE email = nullif($1, '') OR handle = nullif($2, '')
+RETURNING id, email, handle, name, role, status, created_at`
+
+	sqlRenameToHandle = `
+UPDATE users SET name = handle, name_key = handle
+ WHERE id = $1`
 )
 
 // Me returns the user's own record.
@@ -69,13 +75,18 @@ func (s *Service) Me(ctx context.Context, userID uuid.UUID) (User, error) {
 	return s.oneUser(ctx, "read user", sqlUser, userID)
 }
 
-// Rename changes the name that others see and returns the user as changed.
+// Rename changes the name that others see and returns the user as changed. Names that
+// would pass for Kizo or its staff are for operators.
 func (s *Service) Rename(ctx context.Context, userID uuid.UUID, name string) (User, error) {
 	name, err := normalName(name)
 	if err != nil {
 		return User{}, err
 	}
-	user, err := s.oneUser(ctx, "rename user", sqlRename, userID, name, strings.ToLower(name), s.now())
+	reserved := reservedName(name)
+	user, err := s.oneUser(ctx, "rename user", sqlRename, userID, name, strings.ToLower(name), s.now(), reserved)
+	if reserved && CodeOf(err) == CodeUserNotFound {
+		return User{}, errNameReserved()
+	}
 	if err == nil {
 		s.recall.learn(change{"name", user.ID})
 	}
@@ -83,25 +94,43 @@ func (s *Service) Rename(ctx context.Context, userID uuid.UUID, name string) (Us
 }
 
 // Grant gives the user of that e-mail address or handle a role. When it returns,
-// one lease later, it holds everywhere, for sessions that are already open too.
+// one lease later, it holds everywhere, for sessions that are already open too. Who is
+// no longer an operator loses a name that only staff may have.
 func (s *Service) Grant(ctx context.Context, who string, role Role) error {
 	if role != RoleUser && role != RoleOperator {
 		return fmt.Errorf("auth: there is no role %q", role)
 	}
 	l := parseLogin(who)
-	tag, err := s.pool.Exec(ctx, sqlGrant, l.email, l.handle, role, s.now())
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		user, err := oneUser(ctx, tx, "grant role", sqlGrant, l.email, l.handle, role, s.now())
+		if err != nil {
+			return err
+		}
+		if role == RoleUser && reservedName(user.Name) {
+			if _, err := tx.Exec(ctx, sqlRenameToHandle, user.ID); err != nil {
+				return fmt.Errorf("take the name of staff away: %w", err)
+			}
+		}
+		return nil
+	})
 	if err != nil {
-		return fmt.Errorf("grant role: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return errUserNotFound()
+		return err
 	}
 	s.outlastLeases()
 	return nil
 }
 
 func (s *Service) oneUser(ctx context.Context, doing, sql string, args ...any) (User, error) {
-	rows, err := s.pool.Query(ctx, sql, args...)
+	return oneUser(ctx, s.pool, doing, sql, args...)
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func oneUser(ctx context.Context, db querier, doing, sql string, args ...any) (User, error) {
+	rows, err := db.Query(ctx, sql, args...)
 	if err != nil {
 		return User{}, fmt.Errorf("%s: %w", doing, err)
 	}

@@ -129,10 +129,10 @@ func TestFindUser(t *testing.T) {
 	_, bob := h.signUp("bob")
 	must(t, h.Suspend(t.Context(), bob.ID, "x"))
 	for who, want := range map[string]UserRef{
-		"alice":             {alice.ID, "alice", alice.Name, StatusActive},
-		"@ALICE":            {alice.ID, "alice", alice.Name, StatusActive},
-		"Alice@Example.com": {alice.ID, "alice", alice.Name, StatusActive},
-		"@bob":              {bob.ID, "bob", bob.Name, StatusSuspended},
+		"alice":             {alice.ID, "alice", alice.Name, StatusActive, RoleUser},
+		"@ALICE":            {alice.ID, "alice", alice.Name, StatusActive, RoleUser},
+		"Alice@Example.com": {alice.ID, "alice", alice.Name, StatusActive, RoleUser},
+		"@bob":              {bob.ID, "bob", bob.Name, StatusSuspended, RoleUser},
 	} {
 		got, err := h.FindUser(t.Context(), who)
 		must(t, err)
@@ -152,7 +152,7 @@ func TestUsersByID(t *testing.T) {
 	got, err := h.UsersByID(t.Context(), []uuid.UUID{alice.ID, nobodyID, bob.ID, alice.ID})
 	must(t, err)
 	wantEqual(t, "found", len(got), 2)
-	wantEqual(t, "alice", got[alice.ID], UserRef{alice.ID, "alice", alice.Name, StatusActive})
+	wantEqual(t, "alice", got[alice.ID], UserRef{alice.ID, "alice", alice.Name, StatusActive, RoleUser})
 	none, err := h.UsersByID(t.Context(), nil)
 	must(t, err)
 	wantEqual(t, "none", len(none), 0)
