@@ -102,7 +102,34 @@ func (a *app) defaultCurrency(ctx context.Context, kizo *client.Kizo) (money.Cur
 	for _, w := range wallets {
 		lines = append(lines, a.commandLine()+" --currency "+shellQuote(w.Currency))
 	}
-	return "", withHint(usagef("in which currency? You have %d wallets", len(wallets)), lines...)
+	return "", withHint(usagef("the amount needs a currency: you have %d wallets and no default one", len(wallets)),
+		append(lines, defaultWalletLines(wallets)...)...)
+}
+
+// defaultWalletLines are the commands that make one of the wallets the default.
+func defaultWalletLines(wallets []client.Wallet) []string {
+	var lines []string
+	for _, w := range wallets {
+		lines = append(lines, "kizo config set currency "+shellQuote(w.Currency))
+	}
+	return lines
+}
+
+// offerDefaultWallet says how to choose a default wallet, to a user who has several and no default. It is
+// not worth an error.
+func (a *app) offerDefaultWallet(ctx context.Context, kizo *client.Kizo) {
+	config, err := a.config()
+	if err != nil || config.Currency.Value != "" || a.json {
+		return
+	}
+	wallets, err := kizo.Wallets(ctx)
+	if err != nil || len(wallets) < 2 {
+		return
+	}
+	a.io.note("You have %d wallets. To choose the one that amounts without a currency are in:", len(wallets))
+	for _, line := range defaultWalletLines(wallets) {
+		a.io.note("  %s", line)
+	}
 }
 
 func completeCurrency(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {

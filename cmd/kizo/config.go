@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -53,6 +54,11 @@ type config struct {
 	OwnServer string // the server without any .kizo.toml, as it was typed
 }
 
+// of is the setting with this key.
+func (c *config) of(key string) setting {
+	return map[string]setting{"server": c.Server, "currency": c.Currency, "ca_file": c.CAFile}[key]
+}
+
 // layer is one place that settings come from.
 type layer struct {
 	kind   origin
@@ -101,10 +107,7 @@ func (a *app) layers() ([]layer, error) {
 	}
 	layers := []layer{flag, environment}
 
-	explicit := a.configFlag
-	if explicit == "" {
-		explicit = a.env("KIZO_CONFIG")
-	}
+	explicit := a.explicitConfig()
 	files := []struct {
 		path string
 		kind origin
@@ -132,6 +135,14 @@ func (a *app) layers() ([]layer, error) {
 	}
 	defaults := layer{fromDefault, func(string) string { return "default" }, map[string]string{"server": defaultServer}}
 	return append(layers, defaults), nil
+}
+
+// explicitConfig is the file that is read in place of all others; empty if there is none.
+func (a *app) explicitConfig() string {
+	if a.configFlag != "" {
+		return a.configFlag
+	}
+	return a.env("KIZO_CONFIG")
 }
 
 // userConfig is the user's own file; empty for a user without a home.
@@ -165,6 +176,23 @@ func projectConfig() string {
 	return ""
 }
 
+// parseConfig reads TOML, with or without the byte order mark that editors on Windows put in front.
+func parseConfig(content []byte) (map[string]any, error) {
+	if bytes.HasPrefix(content, []byte{0xff, 0xfe}) || bytes.HasPrefix(content, []byte{0xfe, 0xff}) {
+		return nil, errors.New("it is in UTF-16: save it as UTF-8")
+	}
+	file := viper.New()
+	file.SetConfigType("toml")
+	if err := file.ReadConfig(bytes.NewReader(bytes.TrimPrefix(content, []byte("\ufeff")))); err != nil {
+		return nil, err
+	}
+	values := map[string]any{}
+	for _, key := range file.AllKeys() {
+		values[key] = file.Get(key)
+	}
+	return values, nil
+}
+
 // readConfig reads one TOML file; a missing one is empty unless it must be there.
 func readConfig(path string, must bool) (map[string]string, error) {
 	if path == "" {
@@ -173,14 +201,16 @@ func readConfig(path string, must bool) (map[string]string, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !must {
 		return nil, nil
 	}
-	file := viper.New()
-	file.SetConfigFile(path)
-	file.SetConfigType("toml")
-	if err := file.ReadInConfig(); err != nil {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usagef("cannot read the configuration: %w", err)
+	}
+	parsed, err := parseConfig(content)
+	if err != nil {
 		return nil, usagef("cannot read the configuration %s: %w", path, err)
 	}
 	values := map[string]string{}
-	for _, key := range file.AllKeys() {
+	for key, value := range parsed {
 		if !slices.Contains(settings, key) {
 			err := usagef("%s: there is no setting %q; there are: %s", path, key, strings.Join(settings, ", "))
 			if near := nearestWord(key, settings); near != "" {
@@ -188,7 +218,7 @@ func readConfig(path string, must bool) (map[string]string, error) {
 			}
 			return nil, err
 		}
-		text, isText := file.Get(key).(string)
+		text, isText := value.(string)
 		if !isText {
 			return nil, usagef("%s: %s must be a text in quotes", path, key)
 		}

@@ -3,7 +3,7 @@ package main
 import "github.com/spf13/cobra"
 
 func newConfigCommand(a *app) *cobra.Command {
-	return newGroup("config", "Settings, and where they come from", newConfigListCommand(a))
+	return newGroup("config", "Settings, and where they come from", newConfigListCommand(a), newConfigSetCommand(a), newConfigUnsetCommand(a))
 }
 
 type configListOptions struct {
@@ -47,10 +47,9 @@ func configListRun(opts *configListOptions) error {
 	if err != nil {
 		return err
 	}
-	entries := []configEntry{
-		{"server", config.Server.Value, config.Server.Origin},
-		{"currency", config.Currency.Value, config.Currency.Origin},
-		{"ca_file", config.CAFile.Value, config.CAFile.Origin},
+	var entries []configEntry
+	for _, key := range settings {
+		entries = append(entries, configEntry{key, config.of(key).Value, config.of(key).Origin})
 	}
 	columns := []column{{title: "SETTING"}, {title: "VALUE"}}
 	if opts.showOrigin {

@@ -79,7 +79,7 @@ func helpTopics() []*cobra.Command {
 
 const environmentHelp = `Variables:
   KIZO_SERVER       address of the server; ` + defaultServer + ` if nothing says otherwise
-  KIZO_CURRENCY     the currency of amounts that name none
+  KIZO_CURRENCY     the currency of amounts that name none; kizo config set currency keeps one
   KIZO_TOKEN        an access token to use as it is, instead of a session; it is never stored
   KIZO_CA_FILE      certificates (PEM) to trust besides those of the system
   KIZO_INSECURE_HTTP  1 lets passwords and tokens go unencrypted to another computer, as --insecure-http does

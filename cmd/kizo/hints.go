@@ -57,7 +57,11 @@ func (a *app) nextOfProblem(refused *client.Error) []string {
 	case client.InsufficientFunds:
 		return []string{"kizo balance", "kizo deposit AMOUNT"}
 	case client.WalletNotFound:
-		return []string{"kizo wallet list", "kizo wallet open CURRENCY"}
+		next := []string{"kizo wallet list", "kizo wallet open CURRENCY"}
+		if config, err := a.config(); err == nil && config.Currency.Value != "" {
+			next = append(next, showOrigin) // the currency may be the default one
+		}
+		return next
 	case client.TransferNotFound, client.TransferNotPending, client.TransferNotReversible:
 		return []string{"kizo transfers list"}
 	case client.SessionNotFound:

@@ -90,7 +90,7 @@ func TestWhatWasMeant(t *testing.T) {
 		{"transfer @bob 5 --memmo=lunch", exitUsage, "try: kizo transfer @bob 5 --memo=lunch"},
 		{"wallet list -json", exitUsage, "try: kizo wallet list --json"},
 		{"transfers list --jsno", exitUsage, "try: kizo transfers list --json"},
-		{"transfers list --sinse=2h", exitUsage, "try: kizo transfers list --since=2h"},
+		{"transfers list --sinze=2h", exitUsage, "try: kizo transfers list --since=2h"},
 		{"transfers list --nothing-like-it", exitUsage, "try: kizo transfers list --help"},
 		// values
 		{"transfers list --state pendig", exitUsage, "try: kizo transfers list --state pending"},

@@ -72,7 +72,7 @@ func newWalletOpenCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "open CURRENCY",
 		Short:             "Open a wallet in a currency",
-		Long:              "Open a wallet in a currency. If you have one already, it is shown.",
+		Long:              "Open a wallet in a currency. If you have one already, it is shown. kizo config set currency chooses the default one.",
 		Example:           "  kizo wallet open EUR",
 		Args:              takes("CURRENCY"),
 		ValidArgsFunction: completeCurrency,
@@ -98,5 +98,9 @@ func walletOpenRun(ctx context.Context, opts *walletOpenOptions) error {
 	if err != nil {
 		return err
 	}
-	return opts.app.printOne(opts.json, wallet, walletColumns, walletRow(wallet))
+	if err := opts.app.printOne(opts.json, wallet, walletColumns, walletRow(wallet)); err != nil {
+		return err
+	}
+	opts.app.offerDefaultWallet(ctx, kizo)
+	return nil
 }

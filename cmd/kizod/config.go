@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -119,9 +120,7 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !named {
 		return nil
 	}
-	r.viper.SetConfigFile(path)
-	r.viper.SetConfigType("toml")
-	if err := r.viper.ReadInConfig(); err != nil {
+	if err := readTOML(r.viper, path); err != nil {
 		return usageError{fmt.Errorf("configuration file %s: %w", path, err)}
 	}
 	r.file = path
@@ -140,12 +139,23 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 // fileKeys are the keys of the file alone, without defaults and environment.
 func fileKeys(path string) []string {
 	v := viper.New()
-	v.SetConfigFile(path)
-	v.SetConfigType("toml")
-	if v.ReadInConfig() != nil {
+	if readTOML(v, path) != nil {
 		return nil
 	}
 	return v.AllKeys()
+}
+
+// readTOML reads a file with or without the byte order mark that editors on Windows put in front.
+func readTOML(v *viper.Viper, path string) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if bytes.HasPrefix(content, []byte{0xff, 0xfe}) || bytes.HasPrefix(content, []byte{0xfe, 0xff}) {
+		return errors.New("it is in UTF-16: save it as UTF-8")
+	}
+	v.SetConfigType("toml")
+	return v.ReadConfig(bytes.NewReader(bytes.TrimPrefix(content, []byte("\ufeff"))))
 }
 
 func (r *settings) origin(cmd *cobra.Command, s setting) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +19,23 @@ func sound(t *testing.T) []string {
 	return []string{
 		"KIZO_DATABASE_URL=postgres://kizo_app:" + canary + "@127.0.0.1:1/kizo", "KIZO_REDIS_URL=redis://:" + canary + "@127.0.0.1:1/0",
 		"KIZO_BANK_URL=http://127.0.0.1:1", "KIZO_SECRETS_FILE=" + secrets,
+	}
+}
+
+// A byte order mark, as Windows editors write one, is no part of the first setting.
+func TestSettingsWithAByteOrderMark(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "kizod.toml")
+	for content, says := range map[string]string{
+		"\ufefflog_level = 'loud'\r\n":        `"loud"`, // it was read, and is the value that is wrong
+		"\xff\xfel\x00o\x00g\x00":             "UTF-16",
+		"\ufefflisten = '127.0.0.1:0'\nx = 1": `"x"`,
+	} {
+		must(t, os.WriteFile(file, []byte(content), 0o600))
+		out, err := exec.CommandContext(t.Context(), kizod, "dev", "--config", file).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), says) {
+			t.Errorf("%q: %v, %s", content, err, out)
+		}
 	}
 }
 

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui/printable"
+)
+
+func newConfigSetCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "set SETTING VALUE",
+		Short: "Write a setting into your configuration file",
+		Long: `Write a setting into your configuration file, kizo/config.toml in $XDG_CONFIG_HOME (~/.config), or into the
+file of --config. The rest of the file stays as it is.
+
+With several wallets, currency is the one that is meant when an amount names none.`,
+		Example: `  kizo config set currency EUR
+  kizo config set server https://kizo.example`,
+		Args:              takes("SETTING VALUE"),
+		ValidArgsFunction: completeSetting,
+		RunE: func(_ *cobra.Command, args []string) error {
+			value, err := checkSetting(args[0], args[1])
+			if err != nil {
+				return err
+			}
+			return configWrite(a, args[0], value)
+		},
+	}
+}
+
+func newConfigUnsetCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:               "unset SETTING",
+		Short:             "Remove a setting from your configuration file",
+		Example:           "  kizo config unset currency",
+		Args:              takes("SETTING"),
+		ValidArgsFunction: completeSetting,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := checkChoice(args[0], settings); err != nil {
+				return err
+			}
+			return configWrite(a, args[0], "")
+		},
+	}
+}
+
+func completeSetting(_ *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	var names []string
+	for _, name := range settings {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// checkSetting gives the form in which a value is stored.
+func checkSetting(key, value string) (string, error) {
+	if err := checkChoice(key, settings); err != nil {
+		return "", err
+	}
+	switch key {
+	case "currency":
+		currency, err := parseCurrency(value)
+		return string(currency), err
+	case "server":
+		server, err := client.CleanServer(value)
+		if err != nil {
+			return "", usage(err)
+		}
+		return server, nil
+	case "ca_file":
+		path, err := filepath.Abs(value)
+		if err != nil {
+			return "", err
+		}
+		if _, err := authorities(path); err != nil {
+			return "", usage(err)
+		}
+		return path, nil
+	}
+	return value, nil
+}
+
+// configWrite stores a setting, or removes it if value is empty, and says which file has it now.
+func configWrite(a *app, key, value string) error {
+	path := a.explicitConfig()
+	if path == "" {
+		path = a.userConfig()
+	}
+	if path == "" {
+		return withHint(usagef("there is no place for your configuration: this user has no home directory"),
+			"XDG_CONFIG_HOME=/a/private/directory "+a.commandLine())
+	}
+	if err := editConfig(path, key, value); err != nil {
+		return err
+	}
+	if value == "" {
+		a.io.note("%s no longer sets %s.", printable.Text(path), key)
+	} else {
+		a.io.note("%s sets %s to %s.", printable.Text(path), key, printable.Text(value))
+	}
+	now, err := a.config()
+	if err != nil {
+		return err
+	}
+	if inForce := now.of(key); inForce.Value != value && inForce.Kind != fromDefault {
+		a.io.note("%s is in force here, from %s.", printable.Text(inForce.Value), printable.Text(inForce.Origin))
+	}
+	return nil
+}
+
+// editConfig changes one line of a configuration file. Everything else in it stays, and so do its
+// permissions and a symbolic link to it.
+func editConfig(path, key, value string) error {
+	if _, err := readConfig(path, false); err != nil {
+		return err
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	mode := fs.FileMode(0o600)
+	text, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		mode = info.Mode().Perm()
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	edited, err := withSetting(string(text), key, value)
+	if err != nil || edited == string(text) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	reserved, err := reserve(path, len(edited))
+	if err != nil {
+		return err
+	}
+	defer reserved.release()
+	if err := reserved.file.Chmod(mode); err != nil {
+		return err
+	}
+	return reserved.commit([]byte(edited))
+}
+
+// withSetting is a TOML text with a setting replaced, added or, with an empty value, removed.
+func withSetting(text, key, value string) (string, error) {
+	line := ""
+	if value != "" {
+		var quoted bytes.Buffer // a JSON string is a TOML basic string
+		encoder := json.NewEncoder(&quoted)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(value); err != nil {
+			return "", err
+		}
+		line = key + " = " + quoted.String()
+	}
+	assignment := regexp.MustCompile(`(?mi)^(\x{FEFF})?[ \t]*"?` + regexp.QuoteMeta(key) + `"?[ \t]*=.*(\n|$)`)
+	if place := assignment.FindStringIndex(text); place != nil {
+		return text[:place[0]] + line + text[place[1]:], nil
+	}
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	edited := text + line
+	values, err := parseConfig([]byte(edited))
+	if err != nil || fmt.Sprint(values[key]) != value && value != "" {
+		return "", usagef("the setting cannot be put into this file: edit it by hand")
+	}
+	return edited, nil
+}
