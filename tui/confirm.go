@@ -125,7 +125,7 @@ func (s *confirmScreen) view(m *shared, width, height int) string {
 	if s.asking {
 		body = append(body, "", s.buttons(m))
 	}
-	body = append(body, "", m.Dim.Render(draw.Cut("$ "+s.command+" --reason …", inner)))
+	body = append(append(body, ""), m.command(s.command+" --reason …", inner)...)
 	box := m.box(s.title, "", nil, strings.Join(body, "\n"), wide, min(height, len(body)+2))
 	return centred(box, width, height)
 }

@@ -220,9 +220,9 @@ func (s *queuesScreen) actOnTask(m *shared, action, effect string) tea.Cmd {
 		return nil
 	}
 	task, server := s.list.tasks[s.selected], m.server
-	subject := []draw.Pair{{Name: "queue", Value: task.Queue}, {Name: "task", Value: task.Id}, {Name: "state", Value: task.State}}
+	subject := []draw.Pair{{Name: "queue", Value: task.Queue}, {Name: "task", Value: task.Id, Whole: true}, {Name: "state", Value: task.State, Whole: true}}
 	if task.TransferId != nil {
-		subject = append(subject, draw.Pair{Name: "transfer", Value: task.TransferId.String()})
+		subject = append(subject, draw.Pair{Name: "transfer", Value: task.TransferId.String(), Whole: true})
 	}
 	return s.act(m, confirmation{
 		title: titleCase(action) + " this task?", effect: effect, subject: subject, verb: titleCase(action),
@@ -264,8 +264,8 @@ func (s *queuesScreen) resolve(m *shared, outcome, verb, effect string) tea.Cmd 
 	id := p.TransferId.String()
 	return s.act(m, confirmation{
 		title: "Decide this payment: " + outcome + "?", effect: effect, verb: verb,
-		subject: []draw.Pair{{Name: "transfer", Value: id}, {Name: "kind", Value: string(p.Direction)},
-			{Name: "amount", Value: amountOf(p.Amount, p.Currency)}, {Name: "bank's word", Value: value(p.LastError)}},
+		subject: []draw.Pair{{Name: "transfer", Value: id, Whole: true}, {Name: "kind", Value: string(p.Direction)},
+			{Name: "amount", Value: amountOf(p.Amount, p.Currency), Whole: true}, {Name: "bank's word", Value: value(p.LastError)}},
 		command: "kizo ops payments resolve " + id + " " + outcome,
 		do: func(ctx context.Context, reason string) (string, error) {
 			_, err := server.ResolvePayment(ctx, p.TransferId, outcome, reason)

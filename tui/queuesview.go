@@ -242,8 +242,8 @@ func (s *queuesScreen) taskRows(m *shared, t *draw.Table) {
 }
 
 func (s *queuesScreen) paymentRows(m *shared, t *draw.Table) {
-	t.Columns = []draw.Column{{Title: "TRANSFER"}, {Title: "KIND", Drop: 2}, {Title: "AMOUNT", Right: true}, {Title: "AGE", Right: true, Drop: 3},
-		{Title: "TRIES", Right: true, Drop: 4}, {Title: "THE BANK'S WORD", Cut: 10, Drop: 1}}
+	t.Columns = []draw.Column{{Title: "TRANSFER"}, {Title: "KIND", Drop: 3}, {Title: "AMOUNT", Right: true, Drop: 1}, {Title: "AGE", Right: true, Drop: 4},
+		{Title: "TRIES", Right: true, Drop: 5}, {Title: "THE BANK'S WORD", Cut: 10, Drop: 2}}
 	for _, p := range s.list.payments {
 		t.Rows = append(t.Rows, []draw.Cell{{Text: p.TransferId.String()}, {Text: string(p.Direction)}, {Text: amountOf(p.Amount, p.Currency)},
 			{Text: age(m.now.Sub(p.CreatedAt))}, {Text: strconv.Itoa(p.Attempts)}, {Text: value(p.LastError), Paint: m.Bad.Render}})

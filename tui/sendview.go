@@ -152,7 +152,7 @@ func (s *sendScreen) walletPane(m *shared, width, height int) string {
 	var pairs []draw.Pair
 	for _, w := range m.wallets() {
 		if len(pairs)+1 < rows {
-			pairs = append(pairs, draw.Pair{Name: w.Wallet.Currency, Value: amountOf(w.Wallet.Available, w.Wallet.Currency), Paint: m.Accent.Render})
+			pairs = append(pairs, draw.Pair{Name: w.Wallet.Currency, Value: amountOf(w.Wallet.Available, w.Wallet.Currency), Paint: m.Accent.Render, Whole: true})
 		}
 	}
 	return m.box("Available", "", nil, draw.Panel(pairs, inner, m.Dim.Render), width, height)
@@ -245,11 +245,11 @@ func (s *sendScreen) facts(m *shared, width int) []string {
 	p := s.preview
 	pairs := []draw.Pair{
 		{Name: "to", Value: partyName(p.To), Paint: m.Title.Render},
-		{Name: "amount", Value: amountOf(p.Amount, p.Currency), Paint: m.Accent.Render},
-		{Name: "fee", Value: amountOf(p.Fee, p.Currency)},
+		{Name: "amount", Value: amountOf(p.Amount, p.Currency), Paint: m.Accent.Render, Whole: true},
+		{Name: "fee", Value: amountOf(p.Fee, p.Currency), Whole: true},
 		{Name: "memo", Value: value(s.body.Memo)},
 		{Name: "from", Value: "@" + m.me.Handle + " on " + m.server.Server()},
-		{Name: "key", Value: s.command.Key, Paint: m.Dim.Render},
+		{Name: "key", Value: s.command.Key, Paint: m.Dim.Render, Whole: true},
 	}
 	return strings.Split(draw.Panel(pairs, width, m.Dim.Render), "\n")
 }
@@ -257,13 +257,13 @@ func (s *sendScreen) facts(m *shared, width int) []string {
 func (s *sendScreen) reviewed(m *shared, width int) []string {
 	p := s.preview
 	after := []draw.Pair{
-		{Name: "available after", Value: amountOf(p.AvailableAfter, p.Currency)},
-		{Name: "balance after", Value: amountOf(p.BalanceAfter, p.Currency)},
+		{Name: "available after", Value: amountOf(p.AvailableAfter, p.Currency), Whole: true},
+		{Name: "balance after", Value: amountOf(p.BalanceAfter, p.Currency), Whole: true},
 	}
 	lines := append(s.facts(m, width), "")
 	lines = append(lines, strings.Split(draw.Panel(after, width, m.Dim.Render), "\n")...)
 	buttons := m.Selected.Render(m.glyph("▸", ">")+" Cancel (enter) ") + "  " + m.Plain.Render("Send (y)")
-	return append(lines, "", buttons, "", m.Dim.Render(draw.Fit("$ "+s.commandLine(), width)))
+	return append(append(lines, "", buttons, ""), m.command(s.commandLine(), width)...)
 }
 
 func (s *sendScreen) doubtful(m *shared, width int) []string {
@@ -272,7 +272,16 @@ func (s *sendScreen) doubtful(m *shared, width int) []string {
 	for _, line := range draw.Wrap(text, width) {
 		lines = append(lines, m.Warn.Render(draw.Fit(line, width)))
 	}
-	return append(lines, "", m.Dim.Render(draw.Fit("$ kizo retry "+s.command.Key, width)))
+	return append(append(lines, ""), m.command("kizo retry "+s.command.Key, width)...)
+}
+
+// command is a command line in full.
+func (p pen) command(line string, width int) []string {
+	lines := draw.Wrap("$ "+line, width)
+	for i := range lines {
+		lines[i] = p.Dim.Render(draw.Fit(lines[i], width))
+	}
+	return lines
 }
 
 func (s *sendScreen) told(m *shared, width int) []string {

@@ -133,9 +133,9 @@ func (d *transferDetail) storyLines(m *shared, width int) []string {
 func (m *shared) transferPairs(t client.Transfer) []draw.Pair {
 	state := m.state(t.State)
 	pairs := []draw.Pair{
-		{Name: "id", Value: t.Id.String()},
-		{Name: "state", Value: state.Text, Paint: state.Paint},
-		{Name: "amount", Value: signed(t), Paint: m.Accent.Render},
+		{Name: "id", Value: t.Id.String(), Whole: true},
+		{Name: "state", Value: state.Text, Paint: state.Paint, Whole: true},
+		{Name: "amount", Value: signed(t), Paint: m.Accent.Render, Whole: true},
 		{Name: "from", Value: partyName(t.From)},
 		{Name: "to", Value: partyName(t.To)},
 		{Name: "when", Value: m.moment(t.CreatedAt)},
@@ -147,7 +147,7 @@ func (m *shared) transferPairs(t client.Transfer) []draw.Pair {
 	}
 	part := func(name string, minor *int64) {
 		if minor != nil && *minor != 0 {
-			add(name, amountOf(*minor, t.Currency))
+			pairs = append(pairs, draw.Pair{Name: name, Value: amountOf(*minor, t.Currency), Whole: true})
 		}
 	}
 	add("memo", value(t.Memo))
@@ -155,7 +155,7 @@ func (m *shared) transferPairs(t client.Transfer) []draw.Pair {
 	part("authorized", t.AuthorizedAmount)
 	part("sent back", t.ReversedAmount)
 	if t.Reverses != nil {
-		add("sends back", t.Reverses.String())
+		pairs = append(pairs, draw.Pair{Name: "sends back", Value: t.Reverses.String(), Whole: true})
 	}
 	if t.ResolvedAt != nil {
 		add("ended", m.moment(*t.ResolvedAt))

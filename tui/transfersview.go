@@ -254,8 +254,8 @@ func (s *transfersScreen) facts(m *shared, width, height int) string {
 		pairs = append(pairs, draw.Pair{Name: cell.Text, Value: fmt.Sprint(states[state])})
 	}
 	for _, currency := range currencies[:min(len(currencies), max(0, rows-len(pairs))/2)] {
-		pairs = append(pairs, draw.Pair{Name: "in " + currency, Value: amountOf(sums[currency].in, currency), Paint: m.Good.Render},
-			draw.Pair{Name: "out " + currency, Value: amountOf(sums[currency].out, currency)})
+		pairs = append(pairs, draw.Pair{Name: "in " + currency, Value: amountOf(sums[currency].in, currency), Paint: m.Good.Render, Whole: true},
+			draw.Pair{Name: "out " + currency, Value: amountOf(sums[currency].out, currency), Whole: true})
 	}
 	return m.box("What is loaded", "", nil, strings.TrimRight(draw.Panel(pairs, inner, m.Dim.Render), "\n"), width, height)
 }

@@ -123,23 +123,23 @@ func (s *walletScreen) facts(m *shared, w client.WalletSummary, width, height in
 		return count(n, "transfer", "transfers")
 	}
 	pairs := []draw.Pair{
-		{Name: "available", Value: amountOf(w.Wallet.Available, c), Paint: m.Accent.Render},
-		{Name: "held", Value: amountOf(w.Wallet.Held, c)},
-		{Name: "balance", Value: amountOf(w.Wallet.Balance, c)},
-		{}, {Name: "in this month", Value: amount(w.Month.In), Paint: m.Good.Render},
-		{Name: "out this month", Value: amount(w.Month.Out)},
+		{Name: "available", Value: amountOf(w.Wallet.Available, c), Paint: m.Accent.Render, Whole: true},
+		{Name: "held", Value: amountOf(w.Wallet.Held, c), Whole: true},
+		{Name: "balance", Value: amountOf(w.Wallet.Balance, c), Whole: true},
+		{}, {Name: "in this month", Value: amount(w.Month.In), Paint: m.Good.Render, Whole: true},
+		{Name: "out this month", Value: amount(w.Month.Out), Whole: true},
 		{Name: "movements", Value: fmt.Sprint(w.Month.Count)},
 		{}, {Name: "under way, in", Value: pending(m.summary.Pending.In)},
 		{Name: "under way, out", Value: pending(m.summary.Pending.Out)},
-		{}, {Name: "wallet id", Value: w.Wallet.Id.String()},
+		{}, {Name: "wallet id", Value: w.Wallet.Id.String(), Whole: true},
 	}
 	return m.box(c, m.sign(w.Wallet.Status == client.Active, "active", "frozen").Value, nil, draw.Panel(pairs, inner, m.Dim.Render), width, height)
 }
 
 func (s *walletScreen) wallets(m *shared, width, height int) string {
 	t := draw.Table{
-		Columns: []draw.Column{{Title: "WALLET"}, {Title: "AVAILABLE", Right: true}, {Title: "HELD", Right: true}, {Title: "BALANCE", Right: true},
-			{Title: "IN THIS MONTH", Right: true, Drop: 2}, {Title: "OUT THIS MONTH", Right: true, Drop: 1}, {Title: "STATE", Drop: 3}},
+		Columns: []draw.Column{{Title: "WALLET"}, {Title: "AVAILABLE", Right: true}, {Title: "HELD", Right: true, Drop: 2}, {Title: "BALANCE", Right: true, Drop: 1},
+			{Title: "IN THIS MONTH", Right: true, Drop: 4}, {Title: "OUT THIS MONTH", Right: true, Drop: 3}, {Title: "STATE", Drop: 5}},
 		Selected: s.selected, Width: width, Height: height, Detail: m.detail, Titles: m.Dim.Render, Chosen: m.Selected.Render, Bar: m.Border.Render,
 	}
 	for _, w := range m.summary.Wallets {
@@ -191,13 +191,14 @@ func (s *walletScreen) moved(m *shared, width, height int) string {
 // transferTable is a table for rows of transferRow, without one that is chosen.
 func (m *shared) transferTable(width, height int) draw.Table {
 	return draw.Table{
-		Columns: []draw.Column{{Title: "WHEN", Drop: 3}, {Title: "STATE"}, {Title: "KIND", Drop: 5}, {Title: "AMOUNT", Right: true},
-			{Title: "WITH", Cut: 8, Drop: 2}, {Title: "MEMO", Cut: 6, Drop: 4}},
+		Columns: []draw.Column{{Title: "WHEN", Drop: 4}, {Title: "STATE"}, {Title: "KIND", Drop: 6}, {Title: "AMOUNT", Right: true},
+			{Title: "AUTHORIZED", Right: true, Drop: 2, Sparse: true}, {Title: "WITH", Cut: 8, Drop: 3}, {Title: "MEMO", Cut: 6, Drop: 5}},
 		Selected: -1, Width: width, Height: height, Detail: m.detail, Titles: m.Dim.Render, Chosen: m.Selected.Render, Bar: m.Border.Render,
 	}
 }
 
-// transferRow is when, state, kind, amount with its sign, the other side, memo.
+// transferRow is when, state, kind, amount with its sign, what of it was authorized if that is another amount, the other
+// side, memo.
 func (m *shared) transferRow(t client.Transfer) []draw.Cell {
 	other := otherSide(t)
 	who := "the bank"
@@ -209,7 +210,11 @@ func (m *shared) transferRow(t client.Transfer) []draw.Cell {
 		amount.Paint = m.Good.Render
 	}
 	when := age(m.now.Sub(t.CreatedAt)) + " ago"
-	return []draw.Cell{{Text: when, Paint: m.Dim.Render}, m.state(t.State), {Text: string(t.Kind)}, amount, {Text: who}, {Text: value(t.Memo)}}
+	authorized := draw.Cell{}
+	if t.AuthorizedAmount != nil && *t.AuthorizedAmount != t.Amount {
+		authorized = draw.Cell{Text: "of " + amountOf(*t.AuthorizedAmount, t.Currency), Paint: m.Dim.Render}
+	}
+	return []draw.Cell{{Text: when, Paint: m.Dim.Render}, m.state(t.State), {Text: string(t.Kind)}, amount, authorized, {Text: who}, {Text: value(t.Memo)}}
 }
 
 // state is a transfer's state as glyph and word.

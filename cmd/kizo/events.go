@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -233,22 +234,40 @@ func (f *follower) print(e client.Event) error {
 	return a.write(string(printable.JSON([]byte(out.String()))))
 }
 
-// eventText is an event for people, in one line.
+// eventText is an event for people, in one line. Where the terminal is narrow, memo, reason and names are
+// shortened first, then the other columns are left out. State and amounts are always whole.
 func (a *app) eventText(e client.Event) string {
 	t := *e.Transfer
 	sign := "+"
 	if t.Direction == client.Out {
 		sign = "-"
 	}
-	line := fmt.Sprintf("%s  %-8s %-13s %14s  %s", e.At.In(a.now().Location()).Format(time.TimeOnly), t.State, t.Kind,
-		sign+amountOf(t.Amount, t.Currency), printable.Text(a.counterparty(t)))
-	for _, more := range []string{text(t.Memo), text(t.Reason)} {
-		if more != "" {
-			line += "  " + printable.Text(more)
+	clock := e.At.In(a.now().Location()).Format(time.TimeOnly) + gap
+	kind := fmt.Sprintf("%-13s ", t.Kind)
+	fixed := fmt.Sprintf("%-8s ", t.State)
+	amount := fmt.Sprintf("%14s", sign+amountOf(t.Amount, t.Currency))
+	authorized := ""
+	if t.AuthorizedAmount != nil && *t.AuthorizedAmount != t.Amount {
+		authorized = " of " + amountOf(*t.AuthorizedAmount, t.Currency)
+	}
+	room := a.io.Width
+	if room == 0 {
+		room = math.MaxInt
+	}
+	for _, optional := range []*string{&kind, &clock, &authorized} {
+		if len(clock+fixed+kind+amount+authorized) > room {
+			*optional = ""
 		}
 	}
-	if a.io.Width > 0 {
-		line = printable.Truncate(line, a.io.Width)
+	line := clock + fixed + kind + amount + authorized
+	rest := printable.Text(a.counterparty(t))
+	for _, more := range []string{text(t.Memo), text(t.Reason)} {
+		if more != "" {
+			rest += gap + printable.Text(more)
+		}
+	}
+	if left := room - len(line) - len(gap); left > 0 { // line is ASCII
+		line += gap + printable.Truncate(rest, left)
 	}
 	return line + "\n"
 }

@@ -10,6 +10,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/tui/printable"
 )
 
 // streams answers each request in turn, the last again and again, and keeps what was asked.
@@ -117,5 +121,31 @@ func TestCtrlCEndsFollowing(t *testing.T) {
 	}
 	if line := x.shown.String(); !strings.Contains(line, "+12.50 USD") || !strings.Contains(line, "from @bob") || strings.Contains(line, "\x1b]52") {
 		t.Errorf("%q", line)
+	}
+}
+
+func TestAnEventKeepsItsAmountOnANarrowTerminal(t *testing.T) {
+	authorized := int64(money.Max)
+	memo, name := "a memo 山田太郎 that is longer than the terminal is wide, whatever it is", "Bob"
+	for _, minor := range []int64{1, 12_50, money.Max / 2} {
+		for width := range 130 {
+			w := newWorld(t, nil)
+			w.terminal, w.width = true, width
+			for _, held := range []*int64{nil, &authorized} {
+				transfer := client.Transfer{State: client.Posted, Kind: client.TransferKindAuthorization, Direction: client.Out, Amount: minor,
+					Currency: "USD", AuthorizedAmount: held, To: client.Party{Handle: &name}, Memo: &memo}
+				line := w.app().eventText(client.Event{At: w.now, Transfer: &transfer})
+				if !strings.Contains(line, "-"+amountOf(minor, "USD")) || !strings.Contains(line, "posted ") {
+					t.Fatalf("%d columns: %q", width, line)
+				}
+				least := len("posted   ") + max(14, len(amountOf(minor, "USD"))+1)
+				if printable.Width(strings.TrimSuffix(line, "\n")) > max(width, least) && width > 0 {
+					t.Errorf("%d columns: %q is wider", width, line)
+				}
+				if strings.Contains(line, " of ") && !strings.Contains(line, " of "+amountOf(authorized, "USD")) {
+					t.Errorf("%d columns: %q", width, line)
+				}
+			}
+		}
 	}
 }

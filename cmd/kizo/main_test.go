@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http/httptest"
@@ -35,6 +36,7 @@ type world struct {
 	env      map[string]string
 	out, err bytes.Buffer
 	terminal bool
+	width    int // of the terminal; 100 if zero
 	now      time.Time
 	real     bool // the time is that of the clock
 	stdin    string
@@ -61,7 +63,7 @@ func newWorld(t *testing.T, server *httptest.Server) *world {
 func (w *world) app(args ...string) *app {
 	w.out.Reset()
 	w.err.Reset()
-	io := &streams{In: strings.NewReader(w.stdin), Out: &w.out, Err: &w.err, OutTerminal: w.terminal, Width: 100}
+	io := &streams{In: strings.NewReader(w.stdin), Out: &w.out, Err: &w.err, OutTerminal: w.terminal, Width: cmp.Or(w.width, 100)}
 	io.ReadLine = w.readLine
 	if w.secrets != nil {
 		io.ReadSecrets = func(context.Context, ...string) ([]string, error) { return w.secrets, nil }

@@ -54,7 +54,7 @@ func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 	if opts.json.set {
 		return a.printJSON(opts.json, r)
 	}
-	columns := []column{{title: "FOUND"}, {title: "KIND"}, {title: "REFERENCE"}, {title: "DETAIL", cut: true}}
+	columns := []column{{title: "FOUND"}, {title: "KIND"}, {title: "REFERENCE"}, {title: "DETAIL"}} // the detail has amounts: never cut
 	var rows [][]string
 	for _, d := range r.Known {
 		rows = append(rows, []string{a.when(d.FoundAt), d.Kind, d.ExternalRef, d.Detail})

@@ -404,3 +404,36 @@ func (f *failing) Write([]byte) (int, error) {
 	f.n++
 	return 0, fmt.Errorf("failure %d", f.n)
 }
+
+// TestNarrowTerminalsShowAmountsIDsAndStatesWhole runs the commands that print tables at many widths.
+func TestNarrowTerminalsShowAmountsIDsAndStatesWhole(t *testing.T) {
+	p := newPair(t)
+	hold := p.id(p.bob, "transfer", "@"+p.adaName, "300", "--authorize", "-m", "a memo that is longer than the terminal is wide")
+	p.ada.expect(exitDone, "transfers", "capture", hold, "12.50")
+	payment := p.id(p.ada, "deposit", "77", "--wait=30s")
+	p.ada.expect(exitDone, "wallet", "list", "--json=id")
+	for _, test := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"transfers", "list"}, []string{hold, "posted", " 12.50 USD"}},
+		{[]string{"transfers", "show", hold}, []string{hold, "posted", " 12.50 USD", " 300.00 USD"}},
+		{[]string{"wallet", "list"}, []string{" 1089.50 USD", " 0.00 USD"}},
+		{[]string{"balance", "USD"}, []string{" 1089.50 USD", "active"}},
+		{[]string{"ops", "payments", "list"}, []string{payment, "executed", " 77.00 USD"}},
+		{[]string{"explain", hold}, []string{"12.50 USD", "300.00 USD"}},
+		{[]string{"dashboard", "--once"}, []string{hold, "posted", " 12.50 USD", " 300.00 USD", "1089.50 USD"}},
+		{[]string{"events", "--since", "1h", "--until-live"}, []string{"posted", "+12.50 USD", "+300.00 USD"}},
+	} {
+		for _, width := range []int{1, 10, 20, 40, 60, 80, 132} {
+			p.ada.terminal, p.ada.width = true, width
+			p.ada.expect(exitDone, test.args...)
+			p.ada.terminal = false
+			for _, want := range test.want {
+				if !strings.Contains(p.ada.out.String(), want) {
+					t.Errorf("%v at %d columns lacks %q:\n%s", test.args, width, want, &p.ada.out)
+				}
+			}
+		}
+	}
+}

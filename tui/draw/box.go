@@ -61,21 +61,38 @@ func (b Box) edge(glyph lines) string {
 type Pair struct {
 	Name, Value string
 	Paint       Paint // of the value
+	Whole       bool  // the value is an amount or an id: where the line is too short, it goes on below
 }
 
-// Panel is names with their values, a line each, exactly width columns. A value is cut only where the line ends.
+// Panel is names with their values, a line each, exactly width columns. A value is cut where the line ends, unless it
+// is Whole.
 func Panel(pairs []Pair, width int, label Paint) string {
 	widest := 0
 	for _, pair := range pairs {
 		widest = max(widest, TextWidth(pair.Name))
 	}
 	widest = min(widest, max(0, width*2/3))
-	lines := make([]string, len(pairs))
-	for i, pair := range pairs {
-		room := max(0, width-widest-2)
-		lines[i] = label.on(Fit(pair.Name, widest)) + Fit("", min(2, width-widest)) + pair.Paint.on(Fit(pair.Value, room))
+	room := max(0, width-widest-2)
+	lines := make([]string, 0, len(pairs))
+	for _, pair := range pairs {
+		if pair.Whole && TextWidth(pair.Value) > room {
+			lines = append(lines, label.on(Fit(pair.Name, width)))
+			for _, part := range broken(pair.Value, width) {
+				lines = append(lines, pair.Paint.on(FitRight(part, width)))
+			}
+			continue
+		}
+		lines = append(lines, label.on(Fit(pair.Name, widest))+Fit("", min(2, width-widest))+pair.Paint.on(Fit(pair.Value, room)))
 	}
 	return Block(lines, width, len(lines))
+}
+
+// broken gives all of a text in lines of at most width columns, unbroken if there is room for it.
+func broken(text string, width int) []string {
+	if TextWidth(text) <= width {
+		return []string{text}
+	}
+	return Wrap(text, width)
 }
 
 // Gauge is a bar with its share in per cent, exactly width columns. Nothing of nothing is 0 %.

@@ -12,6 +12,8 @@ type Column struct {
 	Right bool // numbers
 	Cut   int  // may be cut down to so many columns; 0 never, as ids and amounts
 	Drop  int  // may be left out where there is no room, the highest first; 0 never
+
+	Sparse bool // left out where no row has a value
 }
 
 // Cell is a value as it came and how it is painted.
@@ -109,12 +111,15 @@ func (t Table) line(shown, widths []int, cell func(i int) Cell) string {
 func (t Table) fit(room int, rows [][]Cell) (shown, widths []int) {
 	widths = make([]int, len(t.Columns))
 	for i, column := range t.Columns {
-		widths[i] = TextWidth(column.Title)
 		for _, row := range rows {
 			if i < len(row) {
 				widths[i] = max(widths[i], TextWidth(row[i].Text))
 			}
 		}
+		if column.Sparse && widths[i] == 0 {
+			continue
+		}
+		widths[i] = max(widths[i], TextWidth(column.Title))
 		shown = append(shown, i)
 	}
 	least := func(i int) int {
