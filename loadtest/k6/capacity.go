@@ -22,6 +22,21 @@ const (
 	askers        = 4 // more than kizod hashes at once
 )
 
+const (
+	crowd   = 100         // virtual users of the profile
+	thought = time.Second // of each, between two rounds
+)
+
+// signInAllowed is the target for the p99 of sign-ins in the profile: 1.2 times what a
+// closed loop of so many users has to wait when so many sign-ins a second can be hashed.
+// Each round of a user is one sign-in and a second of thought, so a sign-in takes
+// users/rate less that second, and never less than what the hashes of its own moment take.
+func signInAllowed(users int, rate float64) time.Duration {
+	const shortest = 500 * time.Millisecond
+	allowed := time.Duration(float64(users)/rate*float64(time.Second)) - thought
+	return max(allowed, shortest) * 12 / 10
+}
+
 // signIns is how many right passwords a second kizod takes when it has nothing else to do.
 func signIns(ctx context.Context, url string, users []rig.User) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, measureWithin)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
@@ -148,5 +149,19 @@ func TestRun(t *testing.T) {
 	}
 	if files, _ := filepath.Glob(filepath.Join(reports, "*-k6-hot-receiver.*")); len(files) != 2 {
 		t.Errorf("reports: %q", files)
+	}
+}
+
+func TestSignInAllowed(t *testing.T) {
+	for _, c := range []struct {
+		users int
+		rate  float64
+		want  time.Duration
+	}{
+		{100, 50, 1200 * time.Millisecond}, {100, 25, 3600 * time.Millisecond}, {100, 200, 600 * time.Millisecond}, {10, 1, 10800 * time.Millisecond},
+	} {
+		if got := signInAllowed(c.users, c.rate); got != c.want {
+			t.Errorf("%d users at %g/s: %v, want %v", c.users, c.rate, got, c.want)
+		}
 	}
 }

@@ -103,7 +103,8 @@ func (l *load) prepare(ctx context.Context) (dir string, env []string, err error
 			return dir, nil, err
 		}
 		rate := int(capacity*l.storm) + 1
-		env = append(env, "STORM_RATE="+strconv.Itoa(rate))
+		allowed := signInAllowed(cmp.Or(l.vus, crowd), capacity)
+		env = append(env, "STORM_RATE="+strconv.Itoa(rate), "SIGNIN_ALLOWED="+strconv.FormatInt(allowed.Milliseconds(), 10))
 		l.report.Notes = append(l.report.Notes, fmt.Sprintf("kizod signed in %.0f users a second when it did nothing else; a storm of %g times that is %d a second.", capacity, l.storm, rate))
 	}
 	return dir, env, os.WriteFile(filepath.Join(dir, "users.json"), users, 0o600)

@@ -10,6 +10,8 @@ import { Step, anyone, common, pay, payIn, report, seconds, signIn, users } from
 const hold = seconds(__ENV.DURATION || '60s');
 const crowd = Number(__ENV.VUS || 100);
 const ramp = 20;
+// Milliseconds that the hash rate of the machine allows for a sign-in, and a fifth more.
+const allowed = Number(__ENV.SIGNIN_ALLOWED || 2000);
 
 const steps = {
   signin: new Step('signin'), summary: new Step('summary'), list: new Step('list'),
@@ -29,7 +31,7 @@ export const options = {
     },
   },
   thresholds: {
-    signin__all__took: ['p(99)<2000'],
+    signin__all__took: allowed < 2000 ? [`p(99)<=${allowed}`, 'p(99)<2000'] : [`p(99)<=${allowed}`],
     summary__all__took: ['p(99)<200', 'p(99)<=100'],
     deposit__all__took: ['p(99)<500', 'p(99)<=100'],
     transfer__all__took: ['p(99)<500', 'p(99)<=100'],

@@ -29,10 +29,10 @@ type bench struct {
 }
 
 var scenarios = map[string]func(context.Context, *bench) error{
-	"limits": limits, "overload": overload, "storm": storm, "idle": idle,
+	"limits": limits, "overload": overload, "storm": storm, "busy": busy, "idle": idle,
 }
 
-func names() []string { return []string{"limits", "overload", "storm", "idle"} }
+func names() []string { return []string{"limits", "overload", "storm", "busy", "idle"} }
 
 func openBench(ctx context.Context, o options, out io.Writer) (*bench, error) {
 	uuid.EnableRandPool() // the generator's keys need to be different, not secret

@@ -6,6 +6,7 @@
 //	overload  as much as the server takes, then three times that, then half of it
 //	storm     payments alone, then with wrong passwords at a multiple of what can be
 //	          hashed, then alone again, then beside a process that only spins
+//	busy      sign-ups beside processes that use all the CPU time they get
 //	idle      start to ready, and memory at rest
 //
 // Load is closed (each connection sends when it has its answer) or open (requests
@@ -56,8 +57,13 @@ type options struct {
 const longest = time.Hour
 
 func main() {
-	if slices.Equal(os.Args[1:], []string{spin}) {
-		beSpinner()
+	if len(os.Args) == 2 {
+		switch os.Args[1] {
+		case spin:
+			beSpinner()
+		case busyNormal, busyNice:
+			beBusy(os.Args[1])
+		}
 	}
 	debug.SetGCPercent(400) // the generator shares the processors with what it measures
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
