@@ -31,6 +31,17 @@ type owner struct {
 	ownsTables       bool
 }
 
+// CheckOwner tells whether the role of url may change the tables of that database: it
+// returns the error that [Apply] would return before its first statement.
+func CheckOwner(ctx context.Context, url string) (err error) {
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return checkOwner(ctx, db)
+}
+
 // checkOwner returns a MissingRightError where the role could not run all migrations.
 // Without it the first statement that is refused would end the command with an error of
 // PostgreSQL, which does not say what to do.
@@ -54,7 +65,7 @@ func (o owner) check() error {
 	role, database := pgx.Identifier{o.role}.Sanitize(), pgx.Identifier{o.database}.Sanitize()
 	switch {
 	case o.role == "kizo_app":
-		return errors.New("migrations are run by the owner of the tables, not by kizo_app: put the owner's role into $KIZO_MIGRATE_URL")
+		return errors.New("only the owner of the tables may change them, not kizo_app: put the owner's role into $KIZO_MIGRATE_URL")
 	case !o.ownsTables:
 		return fmt.Errorf("the tables belong to %q, not to %q: put that role into $KIZO_MIGRATE_URL", o.tablesOf, o.role)
 	case !o.appRole && !o.mayCreateRoles:

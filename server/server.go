@@ -172,6 +172,9 @@ func (s *Server) connect(ctx context.Context) error {
 	if err := ledger.CheckRole(ctx, s.pool); err != nil {
 		return err
 	}
+	if err := ledger.CheckRestored(ctx, s.pool); err != nil {
+		return err
+	}
 	if err := ledger.CheckDurable(ctx, s.pool); err != nil {
 		if !s.config.LoseMoney {
 			return err

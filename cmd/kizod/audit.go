@@ -68,13 +68,20 @@ func runAudit(ctx context.Context, url string) (ledger.Report, error) {
 
 // auditURL finds the books; done puts everything back as it was.
 func auditURL(cmd *cobra.Command, data string) (url string, done func() error, err error) {
+	return findDatabase(cmd, data, databaseURL, embedded.AppRole)
+}
+
+// findDatabase gives the URL of a database: what kizod dev keeps in data, as the role;
+// else the one that the setting's environment variable names; else the usual data of
+// kizod dev. done stops what had to be started.
+func findDatabase(cmd *cobra.Command, data string, named setting, role string) (url string, done func() error, err error) {
 	nothing := func() error { return nil }
-	if data == "" && os.Getenv(databaseURL.env()) != "" {
-		read, err := readSettings(cmd, databaseURL)
+	if data == "" && os.Getenv(named.env()) != "" {
+		read, err := readSettings(cmd, named)
 		if err != nil {
 			return "", nil, err
 		}
-		return read.get(databaseURL), nothing, nil
+		return read.get(named), nothing, nil
 	}
 	if data == "" {
 		if data, err = embedded.DefaultDir(); err != nil {
@@ -89,13 +96,13 @@ func auditURL(cmd *cobra.Command, data string) (url string, done func() error, e
 		return "", nil, err
 	}
 	if running {
-		return instance.URL(server.Database, embedded.AppRole), nothing, nil
+		return instance.URL(server.Database, role), nothing, nil
 	}
 	postgres, err := embedded.StartPostgres(cmd.Context(), embedded.PostgresConfig{Dir: data})
 	if err != nil {
 		return "", nil, err
 	}
-	return postgres.URL(server.Database, embedded.AppRole), func() error {
+	return postgres.URL(server.Database, role), func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 		defer cancel()
 		return postgres.Stop(ctx)

@@ -3,6 +3,7 @@
 //	kizod dev       everything at once, nothing to install but PostgreSQL
 //	kizod serve     the daemon proper, on a PostgreSQL and Redis that run already
 //	kizod migrate   bring a database to this version's schema
+//	kizod repair    make a restored database fit to serve
 //	kizod audit     recompute every invariant of the books
 //	kizod secrets   make, check and replace the signing keys and peppers
 //	kizod user grant  make a user an operator, or no longer one
@@ -78,7 +79,7 @@ func root() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.SetVersionTemplate("kizod {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), auditCommand(), secretsCommand(), userCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
+	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), repairCommand(), auditCommand(), secretsCommand(), userCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
 	cmd.SetHelpCommand(helpCommand())
 	return cmd
 }

@@ -49,6 +49,7 @@ type PostgresConfig struct {
 type Postgres struct {
 	Instance
 	dir     string
+	binDir  string
 	child   *child
 	lock    *DirLock // nil if it is the caller's
 	release sync.Once
@@ -103,6 +104,7 @@ func (p *Postgres) start(ctx context.Context, cfg PostgresConfig, id identity) e
 	if err != nil {
 		return err
 	}
+	p.binDir = inst.BinDir
 	if err := stopOrphans(ctx, data, cfg.Log); err != nil {
 		return err
 	}
@@ -218,6 +220,9 @@ func openLog(path string) (file *os.File, offset int64, err error) {
 
 // LogPath is the server's log.
 func (p *Postgres) LogPath() string { return filepath.Join(p.dir, logName) }
+
+// BinDir is the directory of the server's programs.
+func (p *Postgres) BinDir() string { return p.binDir }
 
 // Pid is the process id of the postmaster.
 func (p *Postgres) Pid() int { return p.PID }

@@ -151,8 +151,9 @@ type numbered struct {
 }
 
 func newAudit() *audit {
-	a := &audit{scans: make(chan numbered, len(auditScans)+1), checks: make([][]Check, len(auditScans)+1)}
+	a := &audit{scans: make(chan numbered, len(auditScans)+2), checks: make([][]Check, len(auditScans)+2)}
 	a.scans <- numbered{len(auditScans), auditDigests, "digests", sorting}
+	a.scans <- numbered{len(auditScans) + 1, auditSequences, "sequences", hashing}
 	for _, long := range []bool{true, false} {
 		for i, s := range auditScans {
 			if s.long == long {

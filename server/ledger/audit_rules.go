@@ -169,6 +169,15 @@ var auditScans = []scan{
 			},
 		},
 	},
+	{
+		rows: `(SELECT id, xid, event_number(pg_snapshot_xmax(pg_current_snapshot())) AS next FROM events) x`,
+		rules: []rule{
+			{
+				name: "event_order", sentence: "an event has a lower number than the events to come; others are not delivered: see kizod repair",
+				holds: "x.xid < x.next", row: "'event ' || x.id || ': number ' || x.xid || ', the next is ' || x.next",
+			},
+		},
+	},
 }
 
 const (

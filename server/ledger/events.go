@@ -25,12 +25,14 @@ import (
 // had committed has the higher number. Only two that ran at the same time may stand
 // either way round.
 //
-// Numbers of transactions are the cluster's own. A physical copy, a standby and
-// pg_upgrade keep them; a dump that is read into another cluster does not.
+// Transaction ids are the cluster's own. A physical copy, a standby and pg_upgrade
+// keep them; a dump that is restored into another cluster does not. So xid is not the
+// bare id but event_number(id): the id plus a constant that [Repair] raises after a
+// restore, above every number that was used before (migrations/0014).
 
 // Position is a place between two events. The zero Position is before all.
 type Position struct {
-	xid uint64 // of the transaction
+	xid uint64 // event_number of the transaction
 	id  int64  // of the event in it
 }
 
@@ -113,7 +115,7 @@ const planned = pgx.QueryExecModeCacheDescribe
 // Horizon is the position that everything later comes after: no event before it
 // can still appear.
 func (l *Ledger) Horizon(ctx context.Context) (Position, error) {
-	const horizon = `SELECT pg_snapshot_xmin(pg_current_snapshot())`
+	const horizon = `SELECT event_number(pg_snapshot_xmin(pg_current_snapshot()))`
 	var p Position
 	if err := l.pool.QueryRow(ctx, horizon).Scan(&p.xid); err != nil {
 		return Position{}, unavailable("find the newest event", err)
@@ -124,7 +126,7 @@ func (l *Ledger) Horizon(ctx context.Context) (Position, error) {
 // edges are the horizon and, behind it, a position that nothing has reached yet:
 // once the horizon is there, all that was committed before now can be read.
 func (l *Ledger) edges(ctx context.Context) (horizon, end Position, err error) {
-	const edges = `SELECT pg_snapshot_xmin(s), pg_snapshot_xmax(s) FROM pg_current_snapshot() s`
+	const edges = `SELECT event_number(pg_snapshot_xmin(s)), event_number(pg_snapshot_xmax(s)) FROM pg_current_snapshot() s`
 	if err := l.pool.QueryRow(ctx, edges).Scan(&horizon.xid, &end.xid); err != nil {
 		return horizon, end, unavailable("find the newest event", err)
 	}
@@ -185,14 +187,14 @@ func (l *Ledger) EventsOf(ctx context.Context, user uuid.UUID, after, upTo Posit
 			SELECT s.* FROM accounts a CROSS JOIN LATERAL (
 				SELECT e.* FROM events e
 				WHERE (e.debit_account, e.xid, e.id) > (a.id, $2, $3) AND (e.debit_account, e.xid, e.id) <= (a.id, $4, $5)
-					AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+					AND e.xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
 				ORDER BY e.debit_account, e.xid, e.id LIMIT $6) s
 			WHERE a.owner = $1
 			UNION
 			SELECT s.* FROM accounts a CROSS JOIN LATERAL (
 				SELECT e.* FROM events e
 				WHERE (e.credit_account, e.xid, e.id) > (a.id, $2, $3) AND (e.credit_account, e.xid, e.id) <= (a.id, $4, $5)
-					AND e.credit_account IS NOT NULL AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+					AND e.credit_account IS NOT NULL AND e.xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
 				ORDER BY e.credit_account, e.xid, e.id LIMIT $6) s
 			WHERE a.owner = $1) e
 		ORDER BY e.xid, e.id LIMIT $6`
@@ -265,7 +267,7 @@ func (l *Ledger) tell(ctx context.Context, heads []eventHead, owners map[int64]u
 // after reads what comes after a position, whosever it is, oldest first.
 func (l *Ledger) after(ctx context.Context, p Position, limit int) ([]eventHead, error) {
 	const list = `SELECT ` + eventColumns + ` FROM events e
-		WHERE (e.xid, e.id) > ($1, $2) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+		WHERE (e.xid, e.id) > ($1, $2) AND e.xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
 		ORDER BY e.xid, e.id LIMIT $3`
 	rows, err := l.pool.Query(ctx, list, planned, p.xid, p.id, limit)
 	if err != nil {

@@ -73,7 +73,7 @@ func (h *house) everythingSoFar() ledger.Position {
 	h.t.Helper()
 	conn := connect(h.t, h.db.AppURL)
 	var mine uint64
-	if err := conn.QueryRow(h.t.Context(), `SELECT pg_current_xact_id()`).Scan(&mine); err != nil {
+	if err := conn.QueryRow(h.t.Context(), `SELECT event_number(pg_current_xact_id())`).Scan(&mine); err != nil {
 		h.t.Fatal(err)
 	}
 	deadline := time.Now().Add(20 * time.Second)

@@ -1,0 +1,293 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// What a database holds that is true in one cluster only, and what puts it right in
+// another:
+//
+//	events.xid          made of transaction ids   ─► event_number begins a new era
+//	identity columns    follow a sequence         ─► the sequence is set to the largest id
+//
+// A dump brings the events without the cluster's transaction counter, logical
+// replication brings the rows without the sequences. CheckRestored sees both, the audit
+// reports them, and Repair mends them.
+
+// ErrRestored is why a database is refused that was restored and not repaired.
+var ErrRestored = errors.New("the database was restored and needs `kizod repair` (run it as the owner of the tables, with $KIZO_MIGRATE_URL)")
+
+// An era is a range of event numbers: event_number(id) is the id plus a multiple of
+// eraSize. 2^44 transactions are 55 years of 10,000 a second; 2^19 eras fit into the
+// numbers that a Position takes.
+const eraSize = 1 << 44
+
+// CheckRestored refuses a database whose events would not all be delivered, or whose
+// sequences would give out an id twice.
+func CheckRestored(ctx context.Context, db rowQuerier) error {
+	numbers, err := readEventNumbers(ctx, db)
+	if err != nil {
+		return err
+	}
+	if numbers.last >= numbers.next {
+		return fmt.Errorf("%w: its events have numbers up to %d, its transactions are at %d: events would not be delivered",
+			ErrRestored, numbers.last, numbers.next)
+	}
+	sequences, err := readSequences(ctx, db)
+	if err != nil {
+		return err
+	}
+	for _, s := range sequences {
+		if s.behind() {
+			return fmt.Errorf("%w: %s", ErrRestored, s)
+		}
+	}
+	return nil
+}
+
+// rowQuerier is a pool, a connection or a transaction.
+type rowQuerier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// eventNumbers says where the order of the events stands.
+type eventNumbers struct {
+	base int64 // that of the current era: event_number(0)
+	last int64 // of the events that are there; 0 without any
+	next int64 // all later events have at least this one
+}
+
+func readEventNumbers(ctx context.Context, db rowQuerier) (n eventNumbers, err error) {
+	const read = `SELECT event_number('0')::text::bigint,
+		COALESCE((SELECT xid::text::bigint FROM events ORDER BY xid DESC, id DESC LIMIT 1), 0),
+		event_number(pg_snapshot_xmax(pg_current_snapshot()))::text::bigint`
+	if err := db.QueryRow(ctx, read).Scan(&n.base, &n.last, &n.next); err != nil {
+		return n, fmt.Errorf("read the event numbers: %w", err)
+	}
+	return n, nil
+}
+
+// sequence is an identity column and the sequence that it takes its values from.
+type sequence struct {
+	table, column string
+	name          string // quoted
+	largest       int64
+	given         int64 // the value that was given out last; 0 where none was
+}
+
+func (s sequence) behind() bool { return s.given < s.largest }
+
+func (s sequence) String() string {
+	return fmt.Sprintf("the sequence of %s.%s is at %d, the largest value is %d", s.table, s.column, s.given, s.largest)
+}
+
+// readSequences reads every identity column that the role may read.
+func readSequences(ctx context.Context, db rowQuerier) ([]sequence, error) {
+	const list = `SELECT c.relname, a.attname, pg_get_serial_sequence(c.oid::regclass::text, a.attname)
+		FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE a.attidentity <> '' AND n.nspname = 'public' AND has_table_privilege(c.oid, 'SELECT') ORDER BY c.relname`
+	rows, err := db.Query(ctx, list)
+	if err != nil {
+		return nil, fmt.Errorf("list the identity columns: %w", err)
+	}
+	sequences, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s sequence, err error) {
+		err = row.Scan(&s.table, &s.column, &s.name)
+		return s, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the identity columns: %w", err)
+	}
+	for i := range sequences {
+		s := &sequences[i]
+		column, table := pgx.Identifier{s.column}.Sanitize(), pgx.Identifier{s.table}.Sanitize()
+		read := `SELECT COALESCE((SELECT max(` + column + `) FROM ` + table + `), 0),
+			(SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ` + s.name + `)`
+		if err := db.QueryRow(ctx, read).Scan(&s.largest, &s.given); err != nil {
+			return nil, fmt.Errorf("read the sequence of %s: %w", s.table, err)
+		}
+	}
+	return sequences, nil
+}
+
+// Repaired is what Repair did.
+type Repaired struct {
+	NewEra     bool     // events are numbered from a new era on
+	Reachable  int64    // events that could not have been delivered, and can be now
+	Renumbered int64    // of events that were added after the restore: they come after the restored ones now
+	Sequences  []string // which were behind, one sentence each
+}
+
+// Bounds of one attempt to lock a table that others write to, and of how often.
+const (
+	repairLockTimeout = 2 * time.Second
+	repairAttempts    = 20
+)
+
+// Repair makes a restored database fit to serve. It keeps every event and their order,
+// and positions that readers hold stay valid. conn has to be the owner of the tables.
+//
+// It may run beside a server: writers of events wait for it, at most for
+// repairLockTimeout at a time, and what they add later has higher numbers.
+//
+// With restored it begins a new era even if no event needs one. That is right after
+// every restore: readers may hold positions of events that the database has lost, and
+// what comes now must lie after those. A second run does no harm.
+func Repair(ctx context.Context, conn *pgx.Conn, restored bool) (r Repaired, err error) {
+	numbers, err := readEventNumbers(ctx, conn)
+	if err != nil {
+		return r, err
+	}
+	if restored || numbers.last >= numbers.next {
+		err := withLockedTable(ctx, conn, "events", func(tx pgx.Tx) error { return beginEra(ctx, tx, &r) })
+		if err != nil {
+			return r, fmt.Errorf("begin a new era of event numbers: %w", err)
+		}
+	}
+	sequences, err := readSequences(ctx, conn)
+	if err != nil {
+		return r, err
+	}
+	for _, s := range sequences {
+		if !s.behind() {
+			continue
+		}
+		err := withLockedTable(ctx, conn, s.table, func(tx pgx.Tx) error {
+			set := `SELECT setval($1::regclass, max(` + pgx.Identifier{s.column}.Sanitize() + `)) FROM ` + pgx.Identifier{s.table}.Sanitize()
+			_, err := tx.Exec(ctx, set, s.name)
+			return err
+		})
+		if err != nil {
+			return r, fmt.Errorf("set the sequence of %s: %w", s.table, err)
+		}
+		r.Sequences = append(r.Sequences, s.String())
+	}
+	return r, nil
+}
+
+// withLockedTable runs a transaction in which nobody else writes to the table. While it waits for
+// the lock, writers wait behind it, so it does not wait for long and tries again.
+func withLockedTable(ctx context.Context, conn *pgx.Conn, table string, run func(pgx.Tx) error) error {
+	attempt := func() error {
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			lock := fmt.Sprintf("SET LOCAL lock_timeout = %d; LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE",
+				repairLockTimeout.Milliseconds(), pgx.Identifier{table}.Sanitize())
+			if _, err := tx.Exec(ctx, lock); err != nil {
+				return err
+			}
+			return run(tx)
+		})
+	}
+	var err error
+	for range repairAttempts {
+		err = attempt()
+		var refused *pgconn.PgError
+		if !errors.As(err, &refused) || refused.Code != "55P03" { // lock_not_available
+			return err
+		}
+	}
+	return err
+}
+
+// beginEra has the events numbered from the next era on. Nobody adds events meanwhile:
+// who was adding some has committed, and who comes later takes the new numbers.
+func beginEra(ctx context.Context, tx pgx.Tx, r *Repaired) error {
+	const unreachable = `SELECT count(*) FROM events WHERE xid >= $1::text::xid8`
+	now, err := readEventNumbers(ctx, tx)
+	if err != nil {
+		return err
+	}
+	base := (max(now.last, now.base)/eraSize + 1) * eraSize
+	if err := tx.QueryRow(ctx, unreachable, fmt.Sprint(now.next)).Scan(&r.Reachable); err != nil {
+		return err
+	}
+	if r.Reachable > 0 {
+		if r.Renumbered, err = renumber(ctx, tx, now, base-now.base); err != nil {
+			return err
+		}
+	}
+	replace := fmt.Sprintf(`CREATE OR REPLACE FUNCTION event_number(transaction_id xid8) RETURNS xid8
+		LANGUAGE sql STABLE PARALLEL SAFE RETURN (transaction_id::text::bigint + %d)::text::xid8`, base)
+	if _, err := tx.Exec(ctx, replace); err != nil {
+		return err
+	}
+	r.NewEra = true
+	return nil
+}
+
+// renumber moves events that were added in this cluster, after the restore, behind those
+// that were restored. They are the rows that are younger than any that this cluster
+// cannot have numbered; their order among themselves stays.
+func renumber(ctx context.Context, tx pgx.Tx, now eventNumbers, by int64) (int64, error) {
+	const (
+		added = ` FROM events WHERE xid < $1::text::xid8
+			AND age(xmin) < (SELECT min(age(xmin)) FROM events WHERE xid >= $1::text::xid8)`
+		count = `SELECT count(*)` + added
+		move  = `UPDATE events SET xid = (xid::text::bigint + $2)::text::xid8 WHERE id IN (SELECT id` + added + `)`
+		guard = `SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = 'events'::regclass AND tgname = 'events_append_only'`
+	)
+	next := fmt.Sprint(now.next)
+	var n int64
+	if err := tx.QueryRow(ctx, count, next).Scan(&n); err != nil || n == 0 {
+		return 0, err
+	}
+	var mode string
+	if err := tx.QueryRow(ctx, guard).Scan(&mode); err != nil {
+		return 0, err
+	}
+	enable := "ENABLE"
+	if mode == "A" {
+		enable = "ENABLE ALWAYS"
+	}
+	if _, err := tx.Exec(ctx, `ALTER TABLE events DISABLE TRIGGER events_append_only`); err != nil {
+		return 0, err
+	}
+	if _, err := tx.Exec(ctx, move, next, by); err != nil {
+		return 0, err
+	}
+	if _, err := tx.Exec(ctx, `ALTER TABLE events `+enable+` TRIGGER events_append_only`); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// String says what was done, one line each.
+func (r Repaired) String() string {
+	var lines []string
+	if r.NewEra {
+		lines = append(lines, fmt.Sprintf("event numbers: a new era; %d events can be delivered again, %d were put behind them", r.Reachable, r.Renumbered))
+	}
+	for _, s := range r.Sequences {
+		lines = append(lines, "sequence set: "+s)
+	}
+	if len(lines) == 0 {
+		return "nothing to repair\n"
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// auditSequences reports the identity columns whose sequence would give out a value twice.
+func auditSequences(ctx context.Context, tx pgx.Tx) ([]Check, error) {
+	began := time.Now()
+	check := Check{Name: "sequences", Sentence: "no sequence is behind the column that takes its values from it", Broken: []string{}}
+	sequences, err := readSequences(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sequences {
+		check.Rows++
+		if s.behind() {
+			check.BrokenRows++
+			check.Broken = append(check.Broken, s.String())
+		}
+	}
+	check.Duration = time.Since(began)
+	return []Check{check}, nil
+}

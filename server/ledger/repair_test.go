@@ -1,0 +1,240 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+func (h *house) repair(restored bool) ledger.Repaired {
+	h.t.Helper()
+	r, err := ledger.Repair(h.t.Context(), connect(h.t, h.db.AdminURL), restored)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r
+}
+
+// superuser runs SQL that no trigger refuses.
+func (h *house) superuser(sql string) {
+	h.t.Helper()
+	if _, err := connect(h.t, h.db.SuperuserURL).Exec(h.t.Context(), "SET session_replication_role = replica; "+sql); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func transfersOf(events []*ledger.Event) (ids []uuid.UUID) {
+	for _, e := range events {
+		ids = append(ids, e.Transfer.ID)
+	}
+	return ids
+}
+
+// The rows are those of a database that was restored into a cluster whose transaction
+// ids are a thousand million lower, and that payments went on in before anybody noticed.
+func TestRepairDeliversTheEventsOfARestoredDump(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.user(100_00), h.user(0)
+	var want []uuid.UUID
+	for range 3 {
+		want = append(want, h.pay(alice, bob, 1).ID)
+	}
+	h.everythingSoFar()
+	h.superuser(`UPDATE events SET xid = (xid::text::bigint + 1000000000)::text::xid8`)
+
+	if err := ledger.CheckRestored(t.Context(), h.pool); !errors.Is(err, ledger.ErrRestored) || !strings.Contains(err.Error(), "kizod repair") {
+		t.Errorf("the restored database is not refused: %v", err)
+	}
+	b := &busyHouse{house: h}
+	if got := broken(b.audit()); !slices.Equal(got, []string{"event_order"}) {
+		t.Errorf("the audit reports %v", got)
+	}
+	for range 2 {
+		want = append(want, h.pay(alice, bob, 1).ID)
+	}
+	if got := h.past(bob, ledger.Position{}, h.everythingSoFar(), 2); len(got) != 2 {
+		t.Fatalf("%d events are delivered without a repair; this test is about 2", len(got))
+	}
+
+	r := h.repair(false)
+	if !r.NewEra || r.Renumbered != 2 || r.Reachable < 3 {
+		t.Errorf("the repair did %+v", r)
+	}
+	events := h.past(bob, ledger.Position{}, h.everythingSoFar(), 2)
+	if got := transfersOf(events); !slices.Equal(got, want) {
+		t.Fatalf("delivered %v, want %v", got, want)
+	}
+	// A reader who had read the third event before the restore goes on after it.
+	held := events[2].Position
+	if got := transfersOf(h.past(bob, held, h.everythingSoFar(), 2)); !slices.Equal(got, want[3:]) {
+		t.Errorf("after the third event: %v, want %v", got, want[3:])
+	}
+	if err := ledger.CheckRestored(t.Context(), h.pool); err != nil {
+		t.Error(err)
+	}
+	if report := b.audit(); !report.OK() {
+		t.Error(table(report))
+	}
+	if r := h.repair(false); r.NewEra || r.String() != "nothing to repair\n" {
+		t.Errorf("a second repair did %+v", r)
+	}
+	if _, err := connect(t, h.db.AdminURL).Exec(t.Context(), `DELETE FROM events`); err == nil {
+		t.Error("after the repair, events may be deleted")
+	}
+}
+
+// A reader holds the position of an event that the database has lost, since it was
+// restored to an earlier moment. What happens from then on comes after that position.
+func TestRepairPassesPositionsOfLostEvents(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.user(100_00), h.user(0)
+	h.pay(alice, bob, 1)
+	var future uint64
+	if err := h.pool.QueryRow(t.Context(), `SELECT (pg_current_xact_id()::text::bigint + 1000000)::text::xid8`).Scan(&future); err != nil {
+		t.Fatal(err)
+	}
+	lost := ledger.PositionOf(future, 0)
+	first := h.pay(alice, bob, 2)
+	if got := h.past(bob, lost, h.everythingSoFar(), 10); len(got) != 0 {
+		t.Fatal("the position is not beyond the present: this test shows nothing")
+	}
+	h.repair(true)
+	second := h.pay(alice, bob, 3)
+	if got := transfersOf(h.past(bob, lost, h.everythingSoFar(), 10)); !slices.Equal(got, []uuid.UUID{second.ID}) {
+		t.Errorf("after a position of a lost event: %v, want %v alone (%v was before the repair)", got, second.ID, first.ID)
+	}
+}
+
+// Writers and a listener go on while the events are numbered from new eras on: each
+// event is delivered once, in an order that never goes back.
+func TestRepairBesideARunningLedger(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.user(1_000_000), h.user(1_000_000)
+	began := h.everythingSoFar()
+	x := h.listen(bob)
+	var (
+		mu      sync.Mutex
+		sent    = map[uuid.UUID]int{}
+		stopped = make(chan struct{})
+		writing sync.WaitGroup
+	)
+	for range 4 {
+		l := h.another(ledger.Config{})
+		writing.Go(func() {
+			for {
+				select {
+				case <-stopped:
+					return
+				default:
+				}
+				r, err := l.Transfer(context.Background(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				sent[r.Transfer.ID] = 0
+				mu.Unlock()
+			}
+		})
+	}
+	var last ledger.Position
+	received := map[uuid.UUID]int{}
+	take := func() {
+		e := next(t, x)
+		if !e.Position.After(last) {
+			t.Errorf("%s comes at %s, after %s", e.Transfer.ID, e.Position, last)
+		}
+		last = e.Position
+		received[e.Transfer.ID]++
+	}
+	for range 5 {
+		h.repair(true)
+		for range 20 {
+			take()
+		}
+	}
+	close(stopped)
+	writing.Wait()
+	for deadline := time.Now().Add(time.Minute); len(received) < len(sent) && time.Now().Before(deadline); {
+		take()
+	}
+	inTable := map[uuid.UUID]int{}
+	for _, id := range transfersOf(h.past(bob, began, h.everythingSoFar(), 100)) {
+		inTable[id]++
+	}
+	for id := range sent {
+		if received[id] != 1 || inTable[id] != 1 {
+			t.Errorf("%s was delivered %d times, read from the table %d times", id, received[id], inTable[id])
+		}
+	}
+	if report := (&busyHouse{house: h}).audit(); !report.OK() {
+		t.Error(table(report))
+	}
+}
+
+func TestRepairSetsSequences(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.user(100_00), h.user(0)
+	const behind = `SELECT setval('events_id_seq', 1); SELECT setval('accounts_id_seq', 1, false)`
+	h.superuser(behind)
+	if err := ledger.CheckRestored(t.Context(), h.pool); !errors.Is(err, ledger.ErrRestored) {
+		t.Errorf("not refused: %v", err)
+	}
+	if _, err := h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}); err == nil {
+		t.Error("an id was given out twice")
+	}
+	h.superuser(behind) // refused inserts have moved them on
+	if r := h.repair(false); r.NewEra || len(r.Sequences) != 2 {
+		t.Errorf("the repair did %+v", r)
+	}
+	h.pay(alice, bob, 1)
+	h.user(0)
+	if err := ledger.CheckRestored(t.Context(), h.pool); err != nil {
+		t.Error(err)
+	}
+}
+
+// An event that is being added has a number of the old era. The repair waits for it:
+// otherwise readers could be past it when it is committed.
+func TestRepairWaitsForEventsThatAreBeingAdded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.user(100_00), h.user(0)
+	began := h.everythingSoFar()
+	late := h.beginLate(alice, bob)
+	repaired := make(chan struct{})
+	go func() {
+		defer close(repaired)
+		h.repair(true)
+	}()
+	watch := connect(t, h.db.SuperuserURL)
+	for waiting := 0; waiting == 0; time.Sleep(5 * time.Millisecond) {
+		select {
+		case <-repaired:
+			t.Fatal("the repair did not wait")
+		default:
+		}
+		const waits = `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'events'::regclass`
+		if err := watch.QueryRow(t.Context(), waits).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late.commit()
+	<-repaired
+	if got := transfersOf(h.past(bob, began, h.everythingSoFar(), 10)); !slices.Equal(got, []uuid.UUID{late.transfer}) {
+		t.Errorf("delivered %v", got)
+	}
+}
