@@ -3,6 +3,25 @@
 //
 // They are run by the owner of the tables, never by the role that the
 // application connects with: `kizod migrate` and `kizod dev` call Apply.
+//
+// # Rules for a new migration
+//
+// It runs on a database that people pay with, beside kizods of the version before it.
+// lint_test.go refuses what breaks one of these rules:
+//
+//   - It says which phase it is: "-- Phase: expand" adds what the version before it does
+//     not know and can ignore. "-- Phase: contract of 0017" removes, renames or tightens
+//     what no version uses any more since 0017, in a later release than 0017.
+//   - Its first statement is SET LOCAL lock_timeout = '5s', or shorter. A statement that
+//     waits for a lock makes everybody wait behind it; Apply tries again instead.
+//   - Indexes of existing tables are built and dropped CONCURRENTLY, in a file with
+//     "-- +goose NO TRANSACTION" that does nothing else, and after DROP INDEX
+//     CONCURRENTLY IF EXISTS, so that the file can be run again.
+//   - Constraints of existing tables are added NOT VALID, and validated in the next
+//     migration. A new column has no constraint that reads the table, and no default
+//     that rewrites it.
+//   - Existing rows are changed by kizod in small steps, or under "-- Few rows:" with
+//     the reason why there are few.
 package migrations
 
 import (
@@ -11,7 +30,9 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib" // goose speaks database/sql
 	"github.com/pressly/goose/v3"
@@ -47,11 +68,39 @@ func Apply(ctx context.Context, url string) (err error) {
 	if err := fault.Point("migrate.locked"); err != nil {
 		return err
 	}
-	if _, err := provider.Up(ctx); err != nil {
+	if err := up(ctx, provider); err != nil {
 		return fmt.Errorf("apply migrations: %w", err)
 	}
 	_ = fault.Point("migrate.applied")
 	return nil
+}
+
+// Bounds of waiting for locks that other sessions hold on the tables.
+const (
+	lockAttempts = 30
+	lockPause    = time.Second
+)
+
+// up applies what is missing. A migration that could not lock a table within its
+// lock_timeout is run again after a pause in which the others go on.
+func up(ctx context.Context, provider *goose.Provider) error {
+	pause := time.NewTicker(lockPause)
+	defer pause.Stop()
+	for attempt := 1; ; attempt++ {
+		_, err := provider.Up(ctx)
+		var refused *pgconn.PgError
+		if !errors.As(err, &refused) || refused.Code != "55P03" { // lock_not_available
+			return err
+		}
+		if attempt == lockAttempts {
+			return fmt.Errorf("other sessions hold locks on the tables (see pg_locks), and waiting for them would stop everybody; run it again when they have ended: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-pause.C:
+		}
+	}
 }
 
 // Newest is the version of the schema that this program was written for.
