@@ -1801,7 +1801,7 @@ type ClientInterface interface {
 
 	// VoidTransfer Give an authorised amount back
 	//
-	// The receiver may void at any time; the sender's hold ends by itself at expires_at.
+	// The receiver may void at any time. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
 	//
 	// Corresponds with POST /v1/transfers/{id}/void (the `VoidTransfer` operationId).
 	VoidTransfer(ctx context.Context, id ID, params *VoidTransferParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2615,7 +2615,7 @@ func (c *Client) ExplainTransfer(ctx context.Context, id ID, reqEditors ...Reque
 
 // VoidTransfer Give an authorised amount back
 //
-// The receiver may void at any time; the sender's hold ends by itself at expires_at.
+// The receiver may void at any time. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
 //
 // Corresponds with POST /v1/transfers/{id}/void (the `VoidTransfer` operationId).
 func (c *Client) VoidTransfer(ctx context.Context, id ID, params *VoidTransferParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4942,7 +4942,7 @@ type ClientWithResponsesInterface interface {
 
 	// VoidTransferWithResponse Give an authorised amount back
 	//
-	// The receiver may void at any time; the sender's hold ends by itself at expires_at.
+	// The receiver may void at any time. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7704,7 +7704,7 @@ func (c *ClientWithResponses) ExplainTransferWithResponse(ctx context.Context, i
 
 // VoidTransferWithResponse Give an authorised amount back
 //
-// The receiver may void at any time; the sender's hold ends by itself at expires_at.
+// The receiver may void at any time. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -51,7 +51,7 @@ type intentLine struct {
 type intentEnd struct {
 	ID       string    `json:"id"`
 	At       time.Time `json:"at"`
-	Outcome  string    `json:"outcome"` // done, refused, not_done
+	Outcome  string    `json:"outcome"` // done, refused, not_done, dropped
 	Transfer string    `json:"transfer,omitempty"`
 
 	// Settles is the fingerprint of the command if the server answered to its key: that ends every
@@ -67,6 +67,17 @@ func (i intent) fingerprint() string {
 	text, _ := json.Marshal([]string{i.Server, i.UserID, i.Command.Path, i.Command.Key, string(i.Command.Body)})
 	digest := sha256.Sum256(text)
 	return hex.EncodeToString(digest[:])
+}
+
+// memo is the note that the command carries; empty if it has none.
+func (i intent) memo() string {
+	var body struct {
+		Memo string `json:"memo"`
+	}
+	if json.Unmarshal(i.Command.Body, &body) != nil {
+		return ""
+	}
+	return body.Memo
 }
 
 // Begin writes an intent down and gives it its id. When it returns without an error, it is on disk.

@@ -16,8 +16,14 @@ type pendingEntry struct {
 	Key    string    `json:"key"`
 	At     time.Time `json:"at"`
 	What   string    `json:"what"`
+	Memo   string    `json:"memo"`
 	Handle string    `json:"handle"`
 	Server string    `json:"server"`
+}
+
+// entryOf is an intent as it is printed.
+func entryOf(i intent) pendingEntry {
+	return pendingEntry{i.Command.Key, i.At, i.What, i.memo(), i.Handle, i.Server}
 }
 
 func newPendingCommand(a *app) *cobra.Command {
@@ -26,13 +32,15 @@ func newPendingCommand(a *app) *cobra.Command {
 		Use:   "pending",
 		Short: "List what was sent without learning or showing the outcome",
 		Long: `List the transfers, deposits and withdrawals that were about to be sent when something came in
-between, so that their outcome is not known here, or could not be shown. kizo retry finishes them.
+between, so that their outcome is not known here, or could not be shown. kizo retry finishes them;
+kizo pending drop forgets one.
 
 A deposit that waits for its bank is not among them: kizo transfers list --state pending.`,
-		Args: takes(""),
+		Args: noSuchCommand,
 		RunE: func(*cobra.Command, []string) error { return pendingRun(opts) },
 	}
 	opts.json.addTo(cmd, a, pendingEntry{})
+	cmd.AddCommand(newPendingDropCommand(a))
 	return cmd
 }
 
@@ -45,13 +53,13 @@ func pendingRun(opts *pendingOptions) error {
 	entries := []pendingEntry{}
 	var rows [][]string
 	for _, i := range open {
-		entries = append(entries, pendingEntry{i.Command.Key, i.At, i.What, i.Handle, i.Server})
-		rows = append(rows, []string{i.Command.Key, a.when(i.At), i.What, "@" + i.Handle, i.Server})
+		entries = append(entries, entryOf(i))
+		rows = append(rows, []string{i.Command.Key, a.when(i.At), i.What, "@" + i.Handle, i.Server, i.memo()})
 	}
 	if len(open) == 0 && a.io.OutTerminal && !opts.json.set {
 		a.io.note("Nothing is unfinished.")
 		return nil
 	}
-	columns := []column{{title: "KEY"}, {title: "WHEN", drop: 1}, {title: "WHAT"}, {title: "AS", drop: 2}, {title: "SERVER", drop: 3}}
+	columns := []column{{title: "KEY"}, {title: "WHEN"}, {title: "WHAT"}, {title: "AS", drop: 2}, {title: "SERVER", drop: 3}, {title: "MEMO", cut: true, drop: 1}}
 	return a.printList(opts.json, entries, columns, rows)
 }

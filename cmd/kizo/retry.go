@@ -91,8 +91,7 @@ func retryKey(ctx context.Context, opts *retryOptions, open []intent) error {
 		}
 	}
 	if len(entries) == 0 {
-		return withHint(&fault{exit: exitNotFound, code: "intent_not_found",
-			err: fmt.Errorf("nothing unfinished has the key %s", shellQuote(opts.key))}, "kizo pending", "kizo transfers list")
+		return noSuchIntent(opts.key)
 	}
 	var worst error
 	for _, entry := range entries {
@@ -190,4 +189,9 @@ func worse(a, b error) error {
 		}
 	}
 	return b
+}
+
+func noSuchIntent(key string) error {
+	return withHint(&fault{exit: exitNotFound, code: "intent_not_found",
+		err: fmt.Errorf("nothing unfinished has the key %s", shellQuote(key))}, "kizo pending", "kizo transfers list")
 }

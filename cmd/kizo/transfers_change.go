@@ -34,7 +34,10 @@ func newTransfersVoidCommand(a *app) *cobra.Command {
 	build := func(key string, id uuid.UUID, _ *int64) (client.Command, error) { return client.NewVoid(key, id) }
 	return newChangeCommand(a, "ID", &changeOptions{verb: "void", build: build}, &cobra.Command{
 		Short: "Give an authorized amount back",
-		Long:  "Give an amount back that somebody authorized for you.",
+		Long: `Give an amount back that somebody authorized for you.
+
+What you authorized for another cannot be voided by you: its receiver may rely on it. The receiver can void it, and if
+nothing captures it, the money is free again when it expires: kizo transfers show ID.`,
 	})
 }
 

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,7 +84,11 @@ func TestVoid(t *testing.T) {
 	alice, bob := h.pair(100)
 	mallory := h.signUp("mallory")
 	path := h.authorise(alice, bob, 60)
-	h.post(alice, path+"/void", nil).wantProblem(api.Forbidden)
+	refused := h.post(alice, path+"/void", nil).wantProblem(api.Forbidden)
+	expires := read[api.Transfer](h.get(alice, path).want(200)).ExpiresAt.UTC().Format(time.RFC3339)
+	if !strings.Contains(refused.Detail, "only @"+bob.handle) || !strings.Contains(refused.Detail, expires) {
+		t.Errorf("who can void it, and when it ends by itself: %s", refused.Detail)
+	}
 	h.post(mallory, path+"/void", nil).wantProblem(api.TransferNotFound)
 	h.wantBalance(alice, 100, 60)
 	request := bob.asks(path+"/void", nil)
@@ -127,7 +132,9 @@ func TestReverse(t *testing.T) {
 	mallory := h.signUp("mallory")
 	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 60).with("memo", canary)).want(201))
 	path := "/v1/transfers/" + sent.Id.String()
-	h.post(alice, path+"/reverse", fields{}).wantProblem(api.Forbidden)
+	if refused := h.post(alice, path+"/reverse", fields{}).wantProblem(api.Forbidden); !strings.Contains(refused.Detail, "only @"+bob.handle) {
+		t.Errorf("who can send it back: %s", refused.Detail)
+	}
 	h.post(mallory, path+"/reverse", fields{}).wantProblem(api.TransferNotFound)
 	h.post(bob, path+"/reverse", fields{"amount": 61}).wantProblem(api.ReversalExceedsTransfer)
 	h.post(bob, path+"/capture", fields{}).wantProblem(api.TransferNotPending)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -121,7 +122,7 @@ func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.Foll
 		return TransferJSONResponse{}, err
 	}
 	if owners[t.CreditAccount] != user(ctx) {
-		return TransferJSONResponse{}, faultf(Forbidden, "", "only the receiver of a transfer may do that")
+		return TransferJSONResponse{}, a.onlyReceiver(ctx, t, owners[t.CreditAccount])
 	}
 	f := ledger.FollowUp{Owner: user(ctx), Key: k, Target: id}
 	if amount != nil {
@@ -134,6 +135,28 @@ func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.Foll
 	}
 	_ = crash.Point("api.follow_up_done")
 	return a.transferResponse(ctx, result)
+}
+
+// onlyReceiver is the refusal for the sender of a transfer. It names who can do it instead. A sender cannot
+// void an authorization: the receiver may already have handed over goods for it. Without the receiver, the
+// hold ends when it expires; the refusal names that moment.
+func (a *API) onlyReceiver(ctx context.Context, t ledger.Transfer, receiver uuid.UUID) error {
+	if receiver == (uuid.UUID{}) {
+		return faultf(Forbidden, "", fmt.Sprintf("the bank decides about a %s: it can be neither voided nor reversed here", t.Kind))
+	}
+	who := "its receiver"
+	if people, err := a.auth.UsersByID(ctx, []uuid.UUID{receiver}); err == nil && people[receiver].Handle != "" {
+		who = "@" + people[receiver].Handle
+	}
+	detail := fmt.Sprintf("only %s, the receiver of this transfer, can do that", who)
+	switch {
+	case t.Kind == ledger.KindAuthorization && t.State == ledger.Pending && !t.ExpiresAt.IsZero():
+		detail = fmt.Sprintf("only %s, who receives the money, can capture or void this authorization; if %s does neither, the money is free again at %s",
+			who, who, t.ExpiresAt.UTC().Format(time.RFC3339))
+	case t.State == ledger.Posted:
+		detail = fmt.Sprintf("only %s, who received the money, can send it back", who)
+	}
+	return faultf(Forbidden, "", detail)
 }
 
 // CreateDeposit asks the bank for money.

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/tui/printable"
+)
+
+type pendingDropOptions struct {
+	app  *app
+	json jsonFlag
+	key  string
+	yes  bool
+}
+
+func newPendingDropCommand(a *app) *cobra.Command {
+	opts := &pendingDropOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "drop KEY",
+		Short: "Forget one without learning its outcome",
+		Long: `Forget what was sent under a key, without learning its outcome. It does not take the request back: the money may
+have moved, or may move yet. Look at kizo transfers list before you send the same again, since that would be under
+another key and could pay twice. kizo retry KEY is the safe way to end it.
+
+It asks first; without a terminal, it takes --yes.`,
+		Example: `  kizo pending drop 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d`,
+		Args:    takes("KEY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.key = args[0]
+			return pendingDropRun(cmd.Context(), opts)
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			var keys []string
+			open, _ := a.openIntents()
+			for _, i := range open {
+				keys = append(keys, cobra.CompletionWithDesc(i.Command.Key, i.What))
+			}
+			return keys, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	opts.json.addTo(cmd, a, pendingEntry{})
+	cmd.Flags().BoolVar(&opts.yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func pendingDropRun(ctx context.Context, opts *pendingDropOptions) error {
+	a := opts.app
+	open, err := a.openIntents()
+	if err != nil {
+		return err
+	}
+	var dropped []intent
+	for _, i := range open {
+		if i.Command.Key == opts.key {
+			dropped = append(dropped, i)
+		}
+	}
+	if len(dropped) == 0 {
+		return noSuchIntent(opts.key)
+	}
+	if err := a.confirmDrop(ctx, dropped, opts.yes); err != nil {
+		return err
+	}
+	log, err := a.intents()
+	if err != nil {
+		return err
+	}
+	for _, i := range dropped {
+		if err := log.End(ctx, intentEnd{ID: i.ID, Outcome: "dropped"}); err != nil {
+			return err
+		}
+	}
+	if opts.json.set {
+		entries := []pendingEntry{}
+		for _, i := range dropped {
+			entries = append(entries, entryOf(i))
+		}
+		return a.printJSON(opts.json, entries)
+	}
+	return nil
+}
+
+// confirmDrop warns, and has the user agree.
+func (a *app) confirmDrop(ctx context.Context, dropped []intent, yes bool) error {
+	if !a.json {
+		for _, i := range dropped {
+			a.io.note("Warning: %s (%s, as @%s) may have moved money, or may move it yet. kizo will not ask again.",
+				printable.Text(i.What), a.when(i.At), printable.Text(i.Handle))
+		}
+		a.io.note("Before you send it again, look for it: kizo transfers list")
+	}
+	if yes {
+		return nil
+	}
+	if a.io.ReadLine != nil {
+		answer, err := a.io.ReadLine(ctx, "Drop it? Type yes: ")
+		if err != nil {
+			return err
+		}
+		if strings.TrimSpace(answer) == "yes" {
+			return nil
+		}
+	}
+	return withHint(usagef("nothing was dropped"), "kizo retry "+shellQuote(dropped[0].Command.Key)+" (finds out what became of it)", a.commandLine()+" --yes")
+}

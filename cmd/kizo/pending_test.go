@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+func TestPendingShowsMemoAgeAndKey(t *testing.T) {
+	w := newWorld(t, newTroubled(t, answerCode(500, client.Internal)).Server)
+	w.expect(exitUnknown, "transfer", "@bob", "12.50", "-m", "lunch \u202eevil", "--idempotency-key", "invoice-17")
+	w.expect(exitUnknown, "deposit", "1")
+	w.now = w.now.Add(90 * time.Minute)
+	w.expect(exitDone, "pending", "--json=key,memo")
+	contains(t, &w.out, `{"key":"invoice-17","memo":"lunch \u202eevil"}`, `"memo":""}`)
+	w.expect(exitDone, "pending")
+	contains(t, &w.out, "invoice-17\t2026-03-01T12:00:00Z\ttransfer 12.50 USD to @bob\t@ada\t", "\tlunch \\u{202e}evil\n")
+	w.terminal = true
+	w.expect(exitDone, "pending")
+	contains(t, &w.out, "invoice-17", "1h ago", "transfer 12.50 USD to @bob", "lunch")
+}
+
+func TestDroppingWhatIsPending(t *testing.T) {
+	w := newWorld(t, newTroubled(t, answerCode(500, client.Internal)).Server)
+	w.expect(exitUnknown, "transfer", "@bob", "12.50", "--idempotency-key", "invoice-17")
+	w.expect(exitUnknown, "transfer", "@bob", "12.50", "--idempotency-key", "invoice-18")
+
+	w.expect(exitNotFound, "pending", "drop", "invoice-19", "--yes")
+	w.expect(exitUsage, "pending", "drpo", "invoice-17")
+	contains(t, &w.err, "try: kizo pending drop")
+	w.expect(exitUsage, "pending", "drop", "invoice-17") // nobody can be asked
+	contains(t, &w.err, "may have moved money", "kizo retry invoice-17", "--yes")
+	answer := "no"
+	w.readLine = func(context.Context, string) (string, error) { return answer, nil }
+	w.expect(exitUsage, "pending", "drop", "invoice-17")
+	w.expect(exitDone, "pending", "--json=key")
+	contains(t, &w.out, `[{"key":"invoice-17"},{"key":"invoice-18"}]`)
+
+	answer = "yes"
+	w.expect(exitDone, "pending", "drop", "invoice-17")
+	contains(t, &w.err, "transfer 12.50 USD to @bob", "kizo transfers list")
+	w.readLine = nil
+	w.expect(exitDone, "pending", "--json=key")
+	contains(t, &w.out, `[{"key":"invoice-18"}]`)
+	w.expect(exitDone, "pending", "drop", "invoice-18", "--yes", "--json")
+	contains(t, &w.out, `"key":"invoice-18"`)
+	if w.err.Len() > 0 {
+		t.Errorf("with --json, stderr is for errors: %s", &w.err)
+	}
+	w.expect(exitDone, "pending", "--json")
+	if strings.TrimSpace(w.out.String()) != "[]" {
+		t.Errorf("%s", &w.out)
+	}
+}
