@@ -19,10 +19,10 @@ var (
 	errStarved = errors.New("the hash worker waits for the CPU")
 )
 
-// limits of one hash. Tests shorten them.
+// limits of a child. Tests shorten them.
 type limits struct {
 	check   time.Duration // between two looks at a child's CPU time
-	starved time.Duration // waiting for the CPU at idle priority, until the child is replaced; half as long at the next
+	starved time.Duration // of work at idle priority, after which the share of the CPU is judged; half as long at the next
 	hung    time.Duration // without CPU time at the highest priority, until the child is killed
 	cpu     time.Duration // CPU time of one hash, until the child is killed
 }
@@ -44,6 +44,45 @@ type child struct {
 	gone     chan struct{} // closed when it has ended and was waited for
 	err      error         // how it ended; valid once gone is closed
 	retire   *time.Timer   // ends it when it has been free for long; the Worker's
+	started  time.Time
+	freed    time.Time // when it was done with its last job
+	span     span
+}
+
+// span is a time in which a child worked without a pause, and its CPU time before it.
+type span struct {
+	began time.Time
+	cpu   time.Duration
+}
+
+// pause is the time without a job after which a span is over.
+const pause = 100 * time.Millisecond
+
+// resume begins a new span unless the child goes on with the next job of a queue.
+func (c *child) resume() {
+	now := time.Now()
+	if cpu, known := cpuTime(c.cmd.Process.Pid); !known || now.Sub(c.freed) > pause {
+		c.span = span{now, cpu}
+	}
+}
+
+// starved tells whether the child got less than a third of a CPU while it worked, as
+// soon as it has worked for long enough to tell. At the highest priority it never is.
+func (c *child) starved(l limits) bool {
+	if c.priority == priorityNormal {
+		return false
+	}
+	now := time.Now()
+	took := now.Sub(c.span.began)
+	if took <= l.starved>>c.priority {
+		return false
+	}
+	cpu, _ := cpuTime(c.cmd.Process.Pid)
+	if enough := took / 3; cpu-c.span.cpu < enough {
+		return true
+	}
+	c.span = span{now, cpu}
+	return false
 }
 
 // startChild returns a child that has greeted. ctx bounds the start alone.
@@ -57,6 +96,7 @@ func startChild(ctx context.Context, config Config, p priority) (_ *child, err e
 	c := &child{
 		cmd: exec.Command(program, config.Arguments...), //nolint:noctx // it outlives ctx, which is for its start
 		log: config.Logger, priority: p, answers: make(chan []byte, 1), gone: make(chan struct{}),
+		started: time.Now(),
 	}
 	c.cmd.Args[0] = "kizod"
 	c.cmd.SysProcAttr = attributes()
@@ -135,6 +175,15 @@ func (c *child) reap() {
 	close(c.gone)
 }
 
+// hash does a job; see wait for the errors.
+func (c *child) hash(job auth.HashJob, l limits) ([]byte, error) {
+	c.resume()
+	if err := c.send(job); err != nil {
+		return nil, err
+	}
+	return c.wait(job, l)
+}
+
 // send gives the child a job. The pipe holds it even if the child does not read.
 func (c *child) send(job auth.HashJob) error {
 	if err := writeFrame(c.stdin, encodeRequest(job)); err != nil {
@@ -148,8 +197,8 @@ func (c *child) send(job auth.HashJob) error {
 // child should be replaced by one of higher priority, with errDied when it has ended,
 // and with errHung when it was killed since it made no progress.
 func (c *child) wait(job auth.HashJob, l limits) ([]byte, error) {
-	began, cpuBegan := time.Now(), cpuTime(c.cmd.Process.Pid)
-	progressed, used := began, time.Duration(0)
+	cpuBegan, _ := cpuTime(c.cmd.Process.Pid)
+	progressed, used := time.Now(), time.Duration(0)
 	check := time.NewTicker(l.check)
 	defer check.Stop()
 	for {
@@ -165,11 +214,12 @@ func (c *child) wait(job auth.HashJob, l limits) ([]byte, error) {
 		case <-check.C:
 		}
 		now, before := time.Now(), used
-		if used = cpuTime(c.cmd.Process.Pid) - cpuBegan; used > before {
+		cpu, _ := cpuTime(c.cmd.Process.Pid)
+		if used = cpu - cpuBegan; used > before {
 			progressed = now
 		}
 		switch {
-		case c.priority < priorityNormal && now.Sub(began)-used > l.starved>>c.priority:
+		case c.starved(l):
 			return nil, errStarved
 		case now.Sub(progressed) > l.hung, used > l.cpu:
 			c.kill()

@@ -8,11 +8,12 @@
 // # Priority
 //
 // A child begins as SCHED_IDLE: it uses only CPU time that no other process wants. A
-// child that has waited longer than a second for the CPU is replaced by one of the next
-// priority, which does its job: nice 19 in the normal class, then, after half a second,
-// the priority of kizod itself. A process without privileges cannot raise a priority, but it can always start
+// child that has worked for a second without a pause, on one hash or on many, and got
+// less than a third of a CPU, is replaced by one of the next priority, which does its
+// job: nice 19 in the normal class, then, after half a second, the priority of kizod
+// itself. A process without privileges cannot raise a priority, but it can always start
 // a child that lowers its own less. The child of higher priority takes the following
-// jobs as well, and ends when it has had none for a few seconds.
+// jobs as well, and ends when it has had none for a few seconds, or after a minute.
 //
 // A child is killed only when its CPU time stands still at the highest priority, or
 // when one hash has used a minute of CPU time. A slow hash is waited for.

@@ -61,26 +61,26 @@ func self() (string, error) { return "/proc/self/exe", nil }
 // that Go knows.
 const clockTick = 10 * time.Millisecond
 
-// cpuTime is the CPU time that a process has used, all its threads together; 0 if it
-// is gone.
-func cpuTime(pid int) time.Duration {
+// cpuTime is the CPU time that a process has used, all its threads together, in steps
+// of clockTick. It is not known of a process that is gone.
+func cpuTime(pid int) (used time.Duration, known bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0
+		return 0, false
 	}
 	// After the name, which may hold spaces, come the fields from the third on (proc(5)).
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 	const user, system = 14 - 3, 15 - 3
 	if len(fields) <= system {
-		return 0
+		return 0, false
 	}
 	var ticks int64
 	for _, field := range fields[user : system+1] {
 		n, err := strconv.ParseInt(string(field), 10, 64)
 		if err != nil {
-			return 0
+			return 0, false
 		}
 		ticks += n
 	}
-	return time.Duration(ticks) * clockTick
+	return time.Duration(ticks) * clockTick, true
 }

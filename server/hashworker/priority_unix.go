@@ -21,5 +21,5 @@ func lower(p priority) {
 
 func self() (string, error) { return os.Executable() }
 
-// cpuTime is not known: a child counts as waiting from the beginning of its job.
-func cpuTime(int) time.Duration { return 0 }
+// cpuTime is not known: a child is replaced when one job takes long.
+func cpuTime(int) (used time.Duration, known bool) { return 0, false }

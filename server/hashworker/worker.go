@@ -25,6 +25,7 @@ type Config struct {
 const (
 	idleTimeout   = time.Minute
 	raisedTimeout = 5 * time.Second // without a job, until a child of raised priority ends
+	raisedLife    = time.Minute     // of a child of raised priority: the machine may have become quiet
 	// startTimeout is generous: starting a process is the first thing that a busy machine does slowly.
 	startTimeout = 10 * time.Second
 	endTimeout   = 2 * time.Second
@@ -85,11 +86,7 @@ func (w *Worker) Hash(job auth.HashJob) ([]byte, error) {
 // when it does not get the CPU. It releases the child that it ends with.
 func (w *Worker) hashIn(c *child, job auth.HashJob) ([]byte, error) {
 	for {
-		err := c.send(job)
-		var digest []byte
-		if err == nil {
-			digest, err = c.wait(job, w.limits)
-		}
+		digest, err := c.hash(job, w.limits)
 		if !errors.Is(err, errStarved) {
 			w.release(c)
 			return digest, err
@@ -174,7 +171,8 @@ func (w *Worker) release(c *child) {
 	if c.doomed.Load() {
 		return
 	}
-	if w.closed {
+	c.freed = time.Now()
+	if w.closed || c.priority > priorityIdle && c.freed.Sub(c.started) > raisedLife {
 		c.stop()
 		return
 	}

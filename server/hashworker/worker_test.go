@@ -356,6 +356,41 @@ func TestStarvedJobIsRaised(t *testing.T) {
 	wantPriority(t, onlyPID(t, w), priorityIdle)
 }
 
+// A child that works on without a pause is judged by all of that time, however short
+// its jobs are; after a pause by its next job alone.
+func TestStarvationIsJudgedOverAQueueOfJobs(t *testing.T) {
+	t.Parallel()
+	own(t)
+	w := newWorker(t)
+	c, err := w.start(priorityIdle)
+	must(t, err)
+	defer w.release(c)
+	stopChild(t, c.cmd.Process.Pid) // so that its CPU time stands still
+	cpu, _ := cpuTime(c.cmd.Process.Pid)
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	for _, test := range []struct {
+		name     string
+		freed    time.Time
+		span     span
+		priority priority
+		want     bool
+	}{
+		{"many jobs without the CPU", ago(0), span{ago(time.Hour), cpu}, priorityIdle, true},
+		{"many jobs with a quarter of a CPU", ago(0), span{ago(time.Hour), cpu - 15*time.Minute}, priorityIdle, true},
+		{"many jobs with half of a CPU", ago(0), span{ago(time.Hour), cpu - 30*time.Minute}, priorityIdle, false},
+		{"a job after a pause", ago(time.Minute), span{ago(time.Hour), cpu}, priorityIdle, false},
+		{"low priority", ago(0), span{ago(time.Hour), cpu}, priorityLow, true},
+		{"normal priority", ago(0), span{ago(time.Hour), cpu}, priorityNormal, false},
+	} {
+		c.freed, c.span, c.priority = test.freed, test.span, test.priority
+		c.resume()
+		if got := c.starved(limits{starved: 10 * time.Minute}); got != test.want {
+			t.Errorf("%s: starved is %v", test.name, got)
+		}
+	}
+	must(t, syscall.Kill(c.cmd.Process.Pid, syscall.SIGCONT))
+}
+
 func TestPriorityOfARaisedChild(t *testing.T) {
 	t.Parallel()
 	own(t)
@@ -546,12 +581,21 @@ func BenchmarkHash(b *testing.B) {
 			var peak int
 			var cpu time.Duration
 			for _, pid := range w.PIDs() {
-				peak, cpu = max(peak, peakRSS(b, pid)), cpu+cpuTime(pid)
+				peak, cpu = max(peak, peakRSS(b, pid)), cpu+knownCPUTime(b, pid)
 			}
 			b.ReportMetric(float64(peak)/1024, "MiB-peak/child")
 			b.ReportMetric(float64(cpu.Milliseconds())/float64(b.N), "cpu-ms/op")
 		})
 	}
+}
+
+func knownCPUTime(b *testing.B, pid int) time.Duration {
+	b.Helper()
+	used, known := cpuTime(pid)
+	if !known {
+		b.Fatalf("no CPU time of process %d", pid)
+	}
+	return used
 }
 
 // peakRSS of a process, in KiB.
