@@ -85,6 +85,13 @@ func (k *Kizo) Sessions(ctx context.Context) ([]Session, error) {
 	return list.Items, err
 }
 
+// SecurityEvents are what happened to the access to the user's account, newest first.
+func (k *Kizo) SecurityEvents(ctx context.Context, limit int32) ([]SecurityEvent, error) {
+	request, err := NewListSecurityEventsRequest(k.server, &ListSecurityEventsParams{Limit: &limit})
+	list, err := get[SecurityEventList](ctx, k, request, err)
+	return list.Items, err
+}
+
 // RevokeSession ends one session of the user.
 func (k *Kizo) RevokeSession(ctx context.Context, id openapi_types.UUID) error {
 	request, err := NewRevokeSessionRequest(k.server, id)

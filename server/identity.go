@@ -21,7 +21,7 @@ func (s *Server) newAuth(metrics *auth.Metrics) (*auth.Service, error) {
 	}
 	config := auth.Config{
 		Pool: s.pool, Keys: keys, Peppers: peppers,
-		HashSlots: s.config.HashSlots, HashMaxWait: s.config.HashMaxWait, Metrics: metrics,
+		HashSlots: s.config.HashSlots, HashMaxWait: s.config.HashMaxWait, Metrics: metrics, Logger: s.log,
 	}
 	if len(s.config.HashWorker) > 0 && s.servesAPI() {
 		s.hashWorker = hashworker.New(hashworker.Config{Arguments: s.config.HashWorker, Logger: s.log, OnRaise: metrics.Raised})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -10,7 +11,7 @@ import (
 )
 
 func newSessionsCommand(a *app) *cobra.Command {
-	return newGroup("sessions", "Where you are logged in", newSessionsListCommand(a), newSessionsRevokeCommand(a))
+	return newGroup("sessions", "Where you are logged in", newSessionsListCommand(a), newSessionsHistoryCommand(a), newSessionsRevokeCommand(a))
 }
 
 type sessionsListOptions struct {
@@ -50,6 +51,47 @@ func sessionsListRun(ctx context.Context, opts *sessionsListOptions) error {
 		rows = append(rows, []string{s.Id.String(), current, a.when(s.CreatedAt), a.when(s.LastUsedAt), a.when(s.ExpiresAt), text(s.Address), text(s.Client)})
 	}
 	return a.printList(opts.json, sessions, columns, rows)
+}
+
+type sessionsHistoryOptions struct {
+	app   *app
+	json  jsonFlag
+	limit int32
+}
+
+func newSessionsHistoryCommand(a *app) *cobra.Command {
+	opts := &sessionsHistoryOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "history",
+		Short: "List your sign-ins, failed ones too, and what else happened to your access",
+		Args:  takes(""),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return sessionsHistoryRun(cmd.Context(), opts) },
+	}
+	opts.json.addTo(cmd, a, client.SecurityEvent{})
+	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "how many at most, up to 100")
+	return cmd
+}
+
+func sessionsHistoryRun(ctx context.Context, opts *sessionsHistoryOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	events, err := kizo.SecurityEvents(ctx, opts.limit)
+	if err != nil {
+		return err
+	}
+	columns := []column{{title: "WHEN"}, {title: "EVENT"}, {title: "ADDRESS"}, {title: "SESSION", drop: 2}, {title: "DETAIL", cut: true, drop: 1}, {title: "CLIENT", cut: true, drop: 1}}
+	var rows [][]string
+	for _, e := range events {
+		session := ""
+		if e.SessionId != nil {
+			session = e.SessionId.String()
+		}
+		rows = append(rows, []string{a.when(e.At), strings.ReplaceAll(e.Event, "_", " "), text(e.Address), session, text(e.Detail), text(e.Client)})
+	}
+	return a.printList(opts.json, events, columns, rows)
 }
 
 type sessionsRevokeOptions struct {

@@ -121,6 +121,7 @@ func outputCases() map[string]outputCase {
 		"kizo signup":                {args: newAccount, elsewhere: true},
 		"kizo logout":                {skip: "the session is needed; it prints what sessions revoke prints"},
 		"kizo sessions list":         {args: words()},
+		"kizo sessions history":      {args: words()},
 		"kizo sessions revoke":       {silent: true, args: otherSession},
 		"kizo config list":           {args: words()},
 		"kizo version":               {args: words()},

@@ -5,6 +5,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"os"
+	"os/user"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
@@ -24,7 +26,7 @@ func userCommand() *cobra.Command {
 }
 
 func grantCommand() *cobra.Command {
-	var data string
+	var data, reason string
 	cmd := &cobra.Command{
 		Use:   "grant LOGIN ROLE",
 		Short: "Give a user a role: user or operator",
@@ -48,7 +50,7 @@ found as by kizod audit: --data, $KIZO_DATABASE_URL, or the usual data of kizod 
 			if err != nil {
 				return err
 			}
-			if err := errors.Join(grant(cmd.Context(), url, args[0], role), done()); err != nil {
+			if err := errors.Join(grant(cmd.Context(), url, args[0], role, grantReason(reason)), done()); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s now\n", args[0], role)
@@ -56,11 +58,28 @@ found as by kizod audit: --data, $KIZO_DATABASE_URL, or the usual data of kizod 
 		},
 	}
 	addSettings(cmd, databaseURL)
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the log of operators' actions")
 	cmd.Flags().StringVar(&data, "data", "", "data of a kizod dev (default $XDG_DATA_HOME/kizo)")
 	return cmd
 }
 
-func grant(ctx context.Context, url, who string, role auth.Role) error {
+// grantReason says who ran the command, which knows no operator, and why.
+func grantReason(reason string) string {
+	by := "an unknown account"
+	if u, err := user.Current(); err == nil {
+		by = u.Username
+	}
+	text := "kizod user grant, run by " + by
+	if host, err := os.Hostname(); err == nil {
+		text += " on " + host
+	}
+	if reason != "" {
+		text += ": " + reason
+	}
+	return text
+}
+
+func grant(ctx context.Context, url, who string, role auth.Role, reason string) error {
 	pool, err := pgxpool.New(ctx, url)
 	if err != nil {
 		return errors.New("connect to the database: its URL cannot be read")
@@ -83,5 +102,5 @@ func grant(ctx context.Context, url, who string, role auth.Role) error {
 	if err != nil {
 		return err
 	}
-	return service.Grant(ctx, who, role)
+	return service.Grant(ctx, who, role, reason)
 }

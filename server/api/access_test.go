@@ -61,10 +61,11 @@ var matrix = map[string]access{
 	"POST /v1/auth/refresh":       {public: true},
 	"POST /v1/bank/callbacks":     {public: true}, // whoever can sign
 
-	"POST /v1/auth/logout": {body: nothing},
-	"GET /v1/me":           {body: nothing},
-	"PATCH /v1/me":         {body: func(*house, *user) any { return fields{"name": "Mallory"} }},
-	"GET /v1/sessions":     {body: nothing},
+	"POST /v1/auth/logout":     {body: nothing},
+	"GET /v1/me":               {body: nothing},
+	"PATCH /v1/me":             {body: func(*house, *user) any { return fields{"name": "Mallory"} }},
+	"GET /v1/sessions":         {body: nothing},
+	"GET /v1/sessions/history": {body: nothing},
 	"DELETE /v1/sessions/:id": {body: nothing, code: api.SessionNotFound, other: func(h *house, alice *user) string {
 		h.t.Helper()
 		return "/v1/sessions/" + read[api.SessionList](h.get(alice, "/v1/sessions").want(200)).Items[0].Id.String()

@@ -822,6 +822,27 @@ type Refresh struct {
 	RefreshToken string `json:"refresh_token"`
 }
 
+// SecurityEvent defines model for SecurityEvent.
+type SecurityEvent struct {
+	// Address IP address
+	//
+	// Example: 203.0.113.7
+	Address *string   `json:"address,omitempty"`
+	At      time.Time `json:"at"`
+	Client  *string   `json:"client,omitempty"`
+	Detail  *string   `json:"detail,omitempty"`
+
+	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated or role_changed; more may be added
+	Event     string              `json:"event"`
+	Id        int64               `json:"id"`
+	SessionId *openapi_types.UUID `json:"session_id,omitempty"`
+}
+
+// SecurityEventList defines model for SecurityEventList.
+type SecurityEventList struct {
+	Items []SecurityEvent `json:"items"`
+}
+
 // Session defines model for Session.
 type Session struct {
 	// Address IP address that it was last used from
@@ -1227,6 +1248,12 @@ type OpsListTasksParams struct {
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// ListSecurityEventsParams defines parameters for ListSecurityEvents.
+type ListSecurityEventsParams struct {
+	// Limit 1 to 100, 20 when left out
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListTransfersParams defines parameters for ListTransfers.
 type ListTransfersParams struct {
 	// Cursor next_cursor of the page before
@@ -1485,6 +1512,9 @@ type ServerInterface interface {
 	// ListSessions Where you are signed in
 	// (GET /v1/sessions)
 	ListSessions(c *fiber.Ctx) error
+	// ListSecurityEvents What happened to the access to your account, newest first
+	// (GET /v1/sessions/history)
+	ListSecurityEvents(c *fiber.Ctx, params ListSecurityEventsParams) error
 	// RevokeSession End a session
 	// (DELETE /v1/sessions/{id})
 	RevokeSession(c *fiber.Ctx, id ID) error
@@ -2220,6 +2250,43 @@ func (siw *ServerInterfaceWrapper) ListSessions(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// ListSecurityEvents operation middleware
+func (siw *ServerInterfaceWrapper) ListSecurityEvents(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSecurityEventsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListSecurityEvents(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // RevokeSession operation middleware
 func (siw *ServerInterfaceWrapper) RevokeSession(c *fiber.Ctx) error {
 
@@ -2859,6 +2926,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 	router.Patch(options.BaseURL+"/v1/me", wrapper.UpdateMe)
 
 	router.Get(options.BaseURL+"/v1/sessions", wrapper.ListSessions)
+
+	router.Get(options.BaseURL+"/v1/sessions/history", wrapper.ListSecurityEvents)
 
 	router.Delete(options.BaseURL+"/v1/sessions/:id", wrapper.RevokeSession)
 
@@ -3818,6 +3887,42 @@ func (response ListSessionsdefaultApplicationProblemPlusJSONResponse) VisitListS
 	return ctx.JSON(&response.Body)
 }
 
+type ListSecurityEventsRequestObject struct {
+	Params ListSecurityEventsParams
+}
+
+type ListSecurityEventsResponseObject interface {
+	VisitListSecurityEventsResponse(ctx *fiber.Ctx) error
+}
+
+type ListSecurityEvents200JSONResponse SecurityEventList
+
+func (response ListSecurityEvents200JSONResponse) VisitListSecurityEventsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListSecurityEventsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListSecurityEventsdefaultApplicationProblemPlusJSONResponse) VisitListSecurityEventsResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type RevokeSessionRequestObject struct {
 	Id ID `json:"id"`
 }
@@ -4434,6 +4539,9 @@ type StrictServerInterface interface {
 	// ListSessions Where you are signed in
 	// (GET /v1/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
+	// ListSecurityEvents What happened to the access to your account, newest first
+	// (GET /v1/sessions/history)
+	ListSecurityEvents(ctx context.Context, request ListSecurityEventsRequestObject) (ListSecurityEventsResponseObject, error)
 	// RevokeSession End a session
 	// (DELETE /v1/sessions/{id})
 	RevokeSession(ctx context.Context, request RevokeSessionRequestObject) (RevokeSessionResponseObject, error)
@@ -5244,6 +5352,33 @@ func (sh *strictHandler) ListSessions(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(ListSessionsResponseObject); ok {
 		if err := validResponse.VisitListSessionsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSecurityEvents operation middleware
+func (sh *strictHandler) ListSecurityEvents(ctx *fiber.Ctx, params ListSecurityEventsParams) error {
+	var request ListSecurityEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSecurityEvents(ctx.UserContext(), request.(ListSecurityEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSecurityEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSecurityEventsResponseObject); ok {
+		if err := validResponse.VisitListSecurityEventsResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

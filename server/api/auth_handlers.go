@@ -115,6 +115,26 @@ func (a *API) ListSessions(ctx context.Context, _ ListSessionsRequestObject) (Li
 	return ListSessions200JSONResponse(list), nil
 }
 
+// ListSecurityEvents shows what happened to the access to the user's account.
+func (a *API) ListSecurityEvents(ctx context.Context, r ListSecurityEventsRequestObject) (ListSecurityEventsResponseObject, error) {
+	limit, err := pageSize(r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	events, err := a.auth.History(ctx, user(ctx), limit)
+	if err != nil {
+		return nil, err
+	}
+	list := SecurityEventList{Items: make([]SecurityEvent, len(events))}
+	for i, e := range events {
+		list.Items[i] = SecurityEvent{
+			Id: e.ID, At: e.At.UTC(), Event: string(e.Event), SessionId: e.SessionID,
+			Client: optional(e.Client), Address: optional(e.Address), Detail: optional(e.Detail),
+		}
+	}
+	return ListSecurityEvents200JSONResponse(list), nil
+}
+
 // RevokeSession ends one of the user's sessions.
 func (a *API) RevokeSession(ctx context.Context, r RevokeSessionRequestObject) (RevokeSessionResponseObject, error) {
 	if err := a.auth.RevokeSession(ctx, user(ctx), r.Id); err != nil {

@@ -75,7 +75,7 @@ func newHouse(t testing.TB, change ...func(*options)) *house {
 	logger := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h.ledger = ledger.Open(ledger.Config{Pool: h.pool, Logger: logger, Patience: 2 * time.Second})
 	t.Cleanup(func() { must(t, h.ledger.Close(context.Background())) })
-	h.auth, h.past = newAuth(t, h.pool, o.hasher)
+	h.auth, h.past = newAuth(t, h.pool, o.hasher, logger)
 	h.api = api.New(api.Config{
 		Ledger: h.ledger, Auth: h.auth, Operations: h.desk, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
 		Logger: logger, Hint: func(id uuid.UUID) { h.hints <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies,
@@ -86,10 +86,10 @@ func newHouse(t testing.TB, change ...func(*options)) *house {
 	return h
 }
 
-func newAuth(t testing.TB, pool *pgxpool.Pool, hasher auth.Hasher) (now, past *auth.Service) {
+func newAuth(t testing.TB, pool *pgxpool.Pool, hasher auth.Hasher, logger *slog.Logger) (now, past *auth.Service) {
 	t.Helper()
 	identity := authConfig(t, pool)
-	identity.Hasher = hasher
+	identity.Hasher, identity.Logger = hasher, logger
 	now, err := auth.New(identity)
 	must(t, err)
 	return now, newAuthAt(t, pool, func() time.Time { return time.Now().Add(-time.Hour) })

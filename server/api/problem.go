@@ -220,6 +220,7 @@ func (a *API) handleError(c *fiber.Ctx, err error) error {
 		a.log.Error("request failed", "request_id", id, "trace_id", traceID, "method", c.Method(),
 			"route", c.Route().Path, "code", string(p.Code), "error", err)
 	}
+	a.logRefusal(c, p, id)
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
 		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(wholeSeconds(retryAfter(err)), 10))
 	}

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,7 +16,7 @@ INSERT INTO operator_actions (operator, action, subject, reason)
 VALUES ($1, $2, $3, $4)`
 
 	sqlActions = `
-SELECT a.id, COALESCE(u.handle, ''), a.action, a.subject, a.reason, a.at
+SELECT a.id, COALESCE(u.handle, CASE a.operator WHEN '00000000-0000-0000-0000-000000000000' THEN 'kizod' ELSE '' END), a.action, a.subject, a.reason, a.at
   FROM operator_actions a LEFT JOIN users u ON u.id = a.operator
  ORDER BY a.id DESC LIMIT $1`
 )
@@ -23,7 +24,7 @@ SELECT a.id, COALESCE(u.handle, ''), a.action, a.subject, a.reason, a.at
 // ActionRecord is one thing that an operator did, or tried to.
 type ActionRecord struct {
 	ID       int64
-	Operator string // handle
+	Operator string // handle; kizod for a command on the server
 	Action   string
 	Subject  string
 	Reason   string
@@ -37,6 +38,8 @@ func (s *Service) NoteAction(ctx context.Context, operator uuid.UUID, action, su
 	if _, err := s.pool.Exec(ctx, sqlNoteAction, operator, action, subject, reason); err != nil {
 		return fmt.Errorf("note the action %s: %w", action, err)
 	}
+	s.trail.write(ctx, EventOperatorAction, slog.String("operator_id", operator.String()), slog.String("action", action),
+		slog.String("subject", EventText(subject)), slog.String("reason", EventText(reason)))
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -58,13 +59,22 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 		if tokens, err = s.openSession(ctx, tx, user, in.Client); err != nil {
 			return err
 		}
-		return s.throttle.rememberAddress(ctx, tx, user.ID, in.Client.Address)
+		return s.signedIn(ctx, tx, EventSignedUp, user.ID, tokens.SessionID, in.Client)
 	})
 	if err != nil {
 		return Tokens{}, User{}, fmt.Errorf("sign up: %w", err)
 	}
 	_ = fault.Point("auth.signed_up")
+	s.trail.write(ctx, EventSignedUp, append([]slog.Attr{slog.String("user", user.Handle)}, clientAttrs(in.Client)...)...)
 	return tokens, user, nil
+}
+
+// signedIn writes down that a session was opened, in its transaction.
+func (s *Service) signedIn(ctx context.Context, tx pgx.Tx, event SecurityEvent, userID, sessionID uuid.UUID, client Client) error {
+	if err := s.throttle.rememberAddress(ctx, tx, userID, client.Address); err != nil {
+		return err
+	}
+	return s.record(ctx, tx, event, userID, sessionID, client, "")
 }
 
 func (s *Service) hashNew(ctx context.Context, password string) (storedPassword, error) {
@@ -129,6 +139,7 @@ func (s *Service) LogIn(ctx context.Context, who, password string, client Client
 	}
 	user, attempt, err := s.checkLogin(ctx, who, password, client)
 	if err != nil {
+		s.logSignIn(ctx, user, who, client, err)
 		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
 	}
 	var tokens Tokens
@@ -136,7 +147,7 @@ func (s *Service) LogIn(ctx context.Context, who, password string, client Client
 		if tokens, err = s.openSession(ctx, tx, user, client); err != nil {
 			return err
 		}
-		if err := s.throttle.rememberAddress(ctx, tx, user.ID, client.Address); err != nil {
+		if err := s.signedIn(ctx, tx, EventSignedIn, user.ID, tokens.SessionID, client); err != nil {
 			return err
 		}
 		return attempt.right(ctx, tx)
@@ -146,6 +157,7 @@ func (s *Service) LogIn(ctx context.Context, who, password string, client Client
 		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
 	}
 	_ = fault.Point("auth.logged_in")
+	s.logSignIn(ctx, user, who, client, nil)
 	return tokens, user, nil
 }
 
@@ -170,7 +182,7 @@ func (s *Service) checkLogin(ctx context.Context, who, password string, client C
 	case err != nil:
 		attempt.giveBack(ctx)
 	case !right:
-		if err = attempt.wrong(ctx); err == nil {
+		if err = s.wrong(ctx, attempt, who, client); err == nil {
 			err = errInvalidCredentials()
 		}
 	case user.Status != StatusActive:

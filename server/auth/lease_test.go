@@ -60,7 +60,7 @@ func TestARoleHoldsEverywhereWhenItsGrantHasReturned(t *testing.T) {
 	other := h.another()
 	_, err := other.Verify(t.Context(), tokens.AccessToken)
 	must(t, err)
-	must(t, h.Grant(t.Context(), "ada", RoleOperator))
+	must(t, h.Grant(t.Context(), "ada", RoleOperator, "test"))
 	who, err := other.Verify(t.Context(), tokens.AccessToken)
 	must(t, err)
 	if who.Role != RoleOperator {

@@ -19,6 +19,7 @@ const (
 type Metrics struct {
 	hashSeconds, waitSeconds prometheus.Histogram
 	queue                    prometheus.Gauge
+	events                   *prometheus.CounterVec
 	refused, throttled       *prometheus.CounterVec
 	raised                   *prometheus.CounterVec
 }
@@ -46,6 +47,12 @@ func NewMetrics() *Metrics {
 			Name: "kizo_auth_throttled_total", Help: "Log-ins refused after too many failures.",
 		}, []string{"scope"}),
 	}
+	m.events = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kizo_security_events_total", Help: "Security events, also those that were left out of the log.",
+	}, []string{"event"})
+	for _, event := range securityEvents {
+		m.events.WithLabelValues(string(event))
+	}
 	for _, why := range []string{refusedFull, refusedTimeout, refusedBroken} {
 		m.refused.WithLabelValues(why) // so that a rate can be taken of the first one
 	}
@@ -57,7 +64,7 @@ func NewMetrics() *Metrics {
 
 // Collectors are what to register.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.hashSeconds, m.waitSeconds, m.queue, m.refused, m.raised, m.throttled}
+	return []prometheus.Collector{m.events, m.hashSeconds, m.waitSeconds, m.queue, m.refused, m.raised, m.throttled}
 }
 
 // Raised counts a hash that went to a process of this priority, low or normal.

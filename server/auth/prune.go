@@ -39,8 +39,8 @@ DELETE FROM login_throttle
 
 // Prune deletes at most limit refresh tokens and limit sessions that expired
 // more than a week ago, revoked or not, limit counts of failed log-ins that are
-// forgotten, and limit addresses that their user has not signed in from for 90 days. It
-// returns how many rows went; call it again at once when that is limit or more. Used
+// forgotten, limit addresses that their user has not signed in from for 90 days, and limit
+// security events of more than 180 days. It returns how many rows went; call it again at once when that is limit or more. Used
 // tokens of a session that may still be refreshed stay: they are what a second use is
 // recognised by.
 func (s *Service) Prune(ctx context.Context, limit int) (gone int64, err error) {
@@ -53,6 +53,7 @@ func (s *Service) Prune(ctx context.Context, limit int) (gone int64, err error) 
 		{"sessions", sqlPruneSessions, now.Add(-keepExpired)},
 		{"failed log-ins", sqlPruneThrottle, now},
 		{"known addresses", sqlPruneKnownAddresses, now.Add(-keepKnownAddress)},
+		{"security events", sqlPruneEvents, now.Add(-keepEvents)},
 	} {
 		tag, err := s.pool.Exec(ctx, old.sql, old.before, limit)
 		if err != nil {

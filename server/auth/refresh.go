@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +22,7 @@ import (
 func (s *Service) Refresh(ctx context.Context, refreshToken string, client Client) (Tokens, User, error) {
 	hash, ok := parseRefreshToken(refreshToken)
 	if !ok {
+		s.logRefreshRefused(ctx, rotation{refused: ErrRefreshUnknown}, client)
 		return Tokens{}, User{}, refreshRefused(ErrRefreshUnknown)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
@@ -34,6 +36,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client Clien
 	case err != nil:
 		return Tokens{}, User{}, fmt.Errorf("refresh: %w", err)
 	case turn.refused != nil:
+		s.logRefreshRefused(ctx, turn, client)
 		if errors.Is(turn.refused, ErrRefreshReused) {
 			s.recall.learn(change{"session", turn.sessionID})
 			s.outlastLeases()
@@ -42,6 +45,18 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client Clien
 	}
 	_ = fault.Point("auth.refreshed")
 	return turn.tokens, turn.user, nil
+}
+
+func (s *Service) logRefreshRefused(ctx context.Context, turn rotation, client Client) {
+	event := EventRefreshRefused
+	if errors.Is(turn.refused, ErrRefreshReused) {
+		event = EventRefreshTokenReused
+	}
+	attrs := append([]slog.Attr{slog.String("reason", turn.refused.Error())}, clientAttrs(client)...)
+	if turn.sessionID != uuid.Nil {
+		attrs = append(attrs, slog.String("user", turn.user.Handle), slog.String("session", turn.sessionID.String()))
+	}
+	s.trail.write(ctx, event, attrs...)
 }
 
 // rotation is what came of bringing a token: a new pair, or a refusal. That is
@@ -89,9 +104,9 @@ func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Cli
 	now := s.now()
 	if why := f.refuses(now); why != nil {
 		if errors.Is(why, ErrRefreshReused) {
-			_, err = tx.Exec(ctx, sqlRevokeSession, f.sessionID, now, revokedReused)
+			err = s.revokeReused(ctx, tx, f, client)
 		}
-		return rotation{refused: why, sessionID: f.sessionID}, err
+		return rotation{refused: why, sessionID: f.sessionID, user: f.user}, err
 	}
 	if _, err := tx.Exec(ctx, sqlUseRefreshToken, hash, now); err != nil {
 		return rotation{}, fmt.Errorf("use refresh token: %w", err)
@@ -103,6 +118,18 @@ func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Cli
 	}
 	tokens, err := s.issue(ctx, tx, accessToken{userID: f.user.ID, sessionID: f.sessionID}, now, f.sessionEnds)
 	return rotation{tokens: tokens, user: f.user}, err
+}
+
+// revokeReused ends the session of a token that was used before. Only the first time is
+// recorded: each later one finds the session revoked.
+func (s *Service) revokeReused(ctx context.Context, tx pgx.Tx, f family, client Client) error {
+	if _, err := tx.Exec(ctx, sqlRevokeSession, f.sessionID, s.now(), revokedReused); err != nil {
+		return fmt.Errorf("revoke session: %w", err)
+	}
+	if f.revoked {
+		return nil
+	}
+	return s.record(ctx, tx, EventRefreshTokenReused, f.user.ID, f.sessionID, client, "")
 }
 
 // family is a refresh token and the session it belongs to, read under the lock.

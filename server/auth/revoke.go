@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,13 +24,31 @@ const sqlRevokeSession = `
 UPDATE sessions SET revoked_at = $2, revoked_reason = $3
  WHERE id = $1 AND revoked_at IS NULL`
 
+// Ending a session and recording it is one statement.
+const (
+	sqlLogOut = `
+WITH ended AS (` + sqlRevokeSession + `
+RETURNING id, user_id, address, client
+)
+INSERT INTO security_events (at, user_id, event, session_id, address, client)
+SELECT $2, user_id, 'signed_out', id, address, client FROM ended`
+
+	sqlRevokeOwnSessionAndRecord = `
+WITH ended AS (` + sqlRevokeOwnSession + `
+RETURNING id, user_id, address, client
+)
+INSERT INTO security_events (at, user_id, event, session_id, address, client)
+SELECT $3, user_id, 'session_revoked', id, address, client FROM ended`
+)
+
 // LogOut ends a session: from its return on, one lease later, neither its access
 // token nor its refresh token works. Ending one that has ended is no error.
 func (s *Service) LogOut(ctx context.Context, sessionID uuid.UUID) error {
 	_ = fault.Point("auth.before_logout")
-	if _, err := s.pool.Exec(ctx, sqlRevokeSession, sessionID, s.now(), revokedLogout); err != nil {
+	if _, err := s.pool.Exec(ctx, sqlLogOut, sessionID, s.now(), revokedLogout); err != nil {
 		return fmt.Errorf("log out: %w", err)
 	}
+	s.trail.write(ctx, EventSignedOut, slog.String("session", sessionID.String()))
 	s.outlastLeases()
 	_ = fault.Point("auth.logged_out")
 	return nil
@@ -42,13 +61,14 @@ UPDATE sessions SET revoked_at = $3, revoked_reason = $4
 // RevokeSession ends one of the user's own open sessions. That of somebody else
 // is as unknown as one that never was.
 func (s *Service) RevokeSession(ctx context.Context, userID, sessionID uuid.UUID) error {
-	tag, err := s.pool.Exec(ctx, sqlRevokeOwnSession, sessionID, userID, s.now(), revokedByUser)
+	tag, err := s.pool.Exec(ctx, sqlRevokeOwnSessionAndRecord, sessionID, userID, s.now(), revokedByUser)
 	if err != nil {
 		return fmt.Errorf("revoke session: %w", err)
 	}
 	if tag.RowsAffected() == 0 {
 		return &Error{Code: CodeSessionNotFound, Message: "you have no such session"}
 	}
+	s.trail.write(ctx, EventSessionRevoked, slog.String("session", sessionID.String()))
 	s.outlastLeases()
 	return nil
 }
@@ -76,9 +96,10 @@ func (s *Service) Suspend(ctx context.Context, userID uuid.UUID, reason string) 
 		if _, err := tx.Exec(ctx, sqlRevokeSessions, userID, now, revokedSuspended); err != nil {
 			return fmt.Errorf("revoke sessions: %w", err)
 		}
-		return nil
+		return s.record(ctx, tx, EventSuspended, userID, uuid.Nil, Client{}, "")
 	})
 	if err == nil {
+		s.trail.write(ctx, EventSuspended, slog.String("user_id", userID.String()))
 		s.outlastLeases()
 	}
 	return err
@@ -86,9 +107,16 @@ func (s *Service) Suspend(ctx context.Context, userID uuid.UUID, reason string) 
 
 // Reinstate lets a suspended user log in again. Their old sessions stay ended.
 func (s *Service) Reinstate(ctx context.Context, userID uuid.UUID, reason string) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		return setStatus(ctx, tx, userID, StatusActive, reason, s.now())
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := setStatus(ctx, tx, userID, StatusActive, reason, s.now()); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, EventReinstated, userID, uuid.Nil, Client{}, "")
 	})
+	if err == nil {
+		s.trail.write(ctx, EventReinstated, slog.String("user_id", userID.String()))
+	}
+	return err
 }
 
 func setStatus(ctx context.Context, tx pgx.Tx, userID uuid.UUID, status Status, reason string, now time.Time) error {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -29,6 +30,7 @@ type Config struct {
 	Audience    string           // "kizo"
 	Now         func() time.Time // time.Now
 	Metrics     *Metrics         // seen by nobody
+	Logger      *slog.Logger     // of security events; none are logged
 }
 
 const (
@@ -47,6 +49,7 @@ type Service struct {
 	throttle   *throttle
 	open       *coalescer[uuid.UUID, openSession]
 	recall     *recall
+	trail      *trail
 	accessTTL  time.Duration
 	refreshTTL time.Duration
 	clock      func() time.Time
@@ -82,6 +85,7 @@ func New(c Config) (*Service, error) {
 		refreshTTL: c.RefreshTTL,
 		clock:      c.Now,
 	}
+	s.trail = &trail{log: c.Logger, count: func(e SecurityEvent) { c.Metrics.events.WithLabelValues(string(e)).Inc() }}
 	s.recall = newRecall(c.Lease, s.readChanges)
 	s.throttle = &throttle{
 		pool: c.Pool, pepper: c.Peppers.current.Key, clock: s.now,
@@ -100,6 +104,9 @@ func (c Config) withDefaults() Config {
 	}
 	c.HashSlots = cmp.Or(c.HashSlots, DefaultHashSlots())
 	c.HashMaxWait = cmp.Or(c.HashMaxWait, DefaultHashMaxWait)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics()
 	}

@@ -82,7 +82,14 @@ ON CONFLICT (key) DO UPDATE SET (failures_until, blocked_until) = (
 )
 
 const (
-	sqlCountFailure = firstFailure + failureAgain
+	// The failure is recorded for its user in the same statement, which does the same work
+	// for a login of nobody; without an address ($1) nothing is counted.
+	sqlCountFailure = `
+WITH recorded AS (
+    INSERT INTO security_events (at, user_id, event, client, address)
+    SELECT $2, id, 'sign_in_failed', $9, $10 FROM users WHERE email = nullif($7, '') OR handle = nullif($8, '')
+)` + firstFailure + `
+ WHERE $1::bytea IS NOT NULL` + failureAgain
 
 	// One small statement per attempt: is the address blocked, is the account, and if
 	// neither, the attempt is on record. A blocked row is not touched.
@@ -169,15 +176,14 @@ func (a attempt) right(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// wrong counts against the address; for the account it is on record already.
-// Hanging up does not prevent it.
-func (a attempt) wrong(ctx context.Context) error {
-	if a.address == (throttleKey{}) {
-		return nil
-	}
+// wrong counts a failed attempt against the address and records it for the user of that
+// login; for the account it is counted already. Hanging up does not prevent it.
+func (s *Service) wrong(ctx context.Context, a attempt, who string, client Client) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	if _, err := a.pool.Exec(ctx, sqlCountFailure, addressRule.args(a.address, a.clock())...); err != nil {
+	l, client := parseLogin(who), client.clean()
+	args := append(addressRule.args(a.address, s.now()), l.email, l.handle, client.UserAgent, client.Address)
+	if _, err := s.pool.Exec(ctx, sqlCountFailure, args...); err != nil {
 		return fmt.Errorf("count failed attempt: %w", err)
 	}
 	return nil

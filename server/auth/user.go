@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -96,13 +97,17 @@ func (s *Service) Rename(ctx context.Context, userID uuid.UUID, name string) (Us
 // Grant gives the user of that e-mail address or handle a role. When it returns,
 // one lease later, it holds everywhere, for sessions that are already open too. Who is
 // no longer an operator loses a name that only staff may have.
-func (s *Service) Grant(ctx context.Context, who string, role Role) error {
+//
+// The change is recorded for the user, and with the reason among the actions of
+// operators, where its operator is the server itself.
+func (s *Service) Grant(ctx context.Context, who string, role Role, reason string) error {
 	if role != RoleUser && role != RoleOperator {
 		return fmt.Errorf("auth: there is no role %q", role)
 	}
 	l := parseLogin(who)
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		user, err := oneUser(ctx, tx, "grant role", sqlGrant, l.email, l.handle, role, s.now())
+	var user User
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		user, err = oneUser(ctx, tx, "grant role", sqlGrant, l.email, l.handle, role, s.now())
 		if err != nil {
 			return err
 		}
@@ -111,11 +116,15 @@ func (s *Service) Grant(ctx context.Context, who string, role Role) error {
 				return fmt.Errorf("take the name of staff away: %w", err)
 			}
 		}
-		return nil
+		if _, err := tx.Exec(ctx, sqlNoteAction, uuid.Nil, "role.grant."+string(role), user.Handle, clean(reason, 500)); err != nil {
+			return fmt.Errorf("note the grant: %w", err)
+		}
+		return s.record(ctx, tx, EventRoleChanged, user.ID, uuid.Nil, Client{}, string(role))
 	})
 	if err != nil {
 		return err
 	}
+	s.trail.write(ctx, EventRoleChanged, slog.String("user", user.Handle), slog.String("role", string(role)), slog.String("reason", EventText(reason)))
 	s.outlastLeases()
 	return nil
 }

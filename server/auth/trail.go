@@ -1,0 +1,221 @@
+package auth
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SecurityEvent names what happened. The first group is stored with its user and in the
+// log; the second is in the log alone.
+type SecurityEvent string
+
+// The security events.
+const (
+	EventSignedUp           SecurityEvent = "signed_up"
+	EventSignedIn           SecurityEvent = "signed_in"
+	EventSignInFailed       SecurityEvent = "sign_in_failed"
+	EventSignedOut          SecurityEvent = "signed_out"
+	EventSessionRevoked     SecurityEvent = "session_revoked"
+	EventRefreshTokenReused SecurityEvent = "refresh_token_reused"
+	EventSuspended          SecurityEvent = "suspended"
+	EventReinstated         SecurityEvent = "reinstated"
+	EventRoleChanged        SecurityEvent = "role_changed"
+
+	EventSignInThrottled SecurityEvent = "sign_in_throttled"
+	EventSignInRefused   SecurityEvent = "sign_in_refused" // right password, suspended user
+	EventRefreshRefused  SecurityEvent = "refresh_refused" // unknown, expired or revoked token
+	EventTokenRefused    SecurityEvent = "token_refused"   // a forged or damaged access token
+	EventForbidden       SecurityEvent = "forbidden"       // a request that its user may not make
+	EventRateLimited     SecurityEvent = "rate_limited"    // a request beyond a limit
+	EventOperatorAction  SecurityEvent = "operator_action" // also a row in operator_actions
+)
+
+// securityEvents are all of them.
+var securityEvents = []SecurityEvent{
+	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
+	EventSuspended, EventReinstated, EventRoleChanged,
+	EventSignInThrottled, EventSignInRefused, EventRefreshRefused, EventTokenRefused, EventForbidden, EventRateLimited, EventOperatorAction,
+}
+
+// The lines of one kind of event: so many at once, and so many a second after that.
+const (
+	maxEventBurst     = 100
+	maxEventsPerSec   = 10
+	maxEventTextRunes = 120
+)
+
+// trail writes security events to the log, a bounded number of each kind: a flood of one
+// kind neither fills the disk nor hides another kind. What is left out is counted, in the
+// metric and in the next line of its kind.
+type trail struct {
+	log   *slog.Logger
+	count func(SecurityEvent)
+
+	mu      sync.Mutex
+	budgets map[SecurityEvent]*eventBudget
+}
+
+type eventBudget struct {
+	tokens  float64
+	at      time.Time
+	omitted int64
+}
+
+func (t *trail) write(ctx context.Context, event SecurityEvent, attrs ...slog.Attr) {
+	t.count(event)
+	omitted, ok := t.take(event, time.Now())
+	if !ok {
+		return
+	}
+	all := append([]slog.Attr{slog.String("event", string(event))}, attrs...)
+	if omitted > 0 {
+		all = append(all, slog.Int64("omitted_before", omitted))
+	}
+	level := slog.LevelInfo
+	if event == EventRefreshTokenReused {
+		level = slog.LevelWarn
+	}
+	t.log.LogAttrs(ctx, level, "security event", all...)
+}
+
+// take tells whether there may be another line now, and how many were left out before it.
+func (t *trail) take(event SecurityEvent, now time.Time) (omitted int64, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.budgets[event]
+	if b == nil {
+		b = &eventBudget{tokens: maxEventBurst, at: now}
+		if t.budgets == nil {
+			t.budgets = make(map[SecurityEvent]*eventBudget)
+		}
+		t.budgets[event] = b
+	}
+	b.tokens = min(b.tokens+now.Sub(b.at).Seconds()*maxEventsPerSec, maxEventBurst)
+	b.at = now
+	if b.tokens < 1 {
+		b.omitted++
+		return 0, false
+	}
+	b.tokens--
+	omitted, b.omitted = b.omitted, 0
+	return omitted, true
+}
+
+// LogSecurityEvent writes an event to the log. Texts that come from a caller belong into
+// [EventText] first.
+func (s *Service) LogSecurityEvent(ctx context.Context, event SecurityEvent, attrs ...slog.Attr) {
+	s.trail.write(ctx, event, attrs...)
+}
+
+// EventText makes a text of a caller safe for the log: printable and short. The handler
+// of the log quotes it.
+func EventText(text string) string {
+	if len(text) > 4*maxEventTextRunes {
+		text = text[:4*maxEventTextRunes]
+	}
+	return clean(text, maxEventTextRunes)
+}
+
+func clientAttrs(c Client) []slog.Attr {
+	c = c.clean()
+	return []slog.Attr{slog.String("address", c.Address), slog.String("client", c.UserAgent)}
+}
+
+// loginAttr names the user whom a log-in is about. What was typed as login is not
+// written down, since it may be a password; an unknown login has a number by which its
+// attempts can be recognized.
+func (s *Service) loginAttr(user User, who string) slog.Attr {
+	if user.Handle != "" {
+		return slog.String("user", user.Handle)
+	}
+	key := s.throttle.accountKey(who)
+	return slog.String("unknown_login", hex.EncodeToString(key[:6]))
+}
+
+// logSignIn writes down how a log-in ended.
+func (s *Service) logSignIn(ctx context.Context, user User, who string, client Client, err error) {
+	event := EventSignedIn
+	switch CodeOf(err) {
+	case "":
+		if err != nil {
+			return // an internal failure, which is logged where it is answered
+		}
+	case CodeInvalidCredentials:
+		event = EventSignInFailed
+	case CodeTooManyAttempts:
+		event = EventSignInThrottled
+	case CodeAccountSuspended:
+		event = EventSignInRefused
+	default:
+		return
+	}
+	s.trail.write(ctx, event, append([]slog.Attr{s.loginAttr(user, who)}, clientAttrs(client)...)...)
+}
+
+// execer is a pool or a transaction.
+type execer interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+const sqlRecordEvent = `
+INSERT INTO security_events (at, user_id, event, session_id, client, address, detail)
+VALUES ($1, $2, $3, nullif($4::uuid, '00000000-0000-0000-0000-000000000000'), $5, $6, $7)`
+
+// record stores an event with its user.
+func (s *Service) record(ctx context.Context, db execer, event SecurityEvent, userID, sessionID uuid.UUID, client Client, detail string) error {
+	client = client.clean()
+	_, err := db.Exec(ctx, sqlRecordEvent, s.now(), userID, event, sessionID, client.UserAgent, client.Address, clean(detail, maxReasonRunes))
+	if err != nil {
+		return fmt.Errorf("record %s: %w", event, err)
+	}
+	return nil
+}
+
+// EventRecord is a security event as its user sees it.
+type EventRecord struct {
+	ID        int64
+	At        time.Time
+	Event     SecurityEvent
+	SessionID *uuid.UUID
+	Client    string // user agent, cleaned
+	Address   string // IP address, or empty
+	Detail    string
+}
+
+const sqlEventsOfUser = `
+SELECT id, at, event, session_id, client, address, detail
+  FROM security_events
+ WHERE user_id = $1
+ ORDER BY id DESC
+ LIMIT $2`
+
+// History returns the latest security events of a user, newest first.
+func (s *Service) History(ctx context.Context, userID uuid.UUID, limit int) ([]EventRecord, error) {
+	rows, err := s.pool.Query(ctx, sqlEventsOfUser, userID, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list security events: %w", err)
+	}
+	events, err := pgx.CollectRows(rows, pgx.RowToStructByPos[EventRecord])
+	if err != nil {
+		return nil, fmt.Errorf("list security events: %w", err)
+	}
+	return events, nil
+}
+
+// keepEvents is how long a security event is kept; the table refuses less than 90 days.
+const keepEvents = 180 * 24 * time.Hour
+
+const sqlPruneEvents = `
+DELETE FROM security_events
+ WHERE id = ANY(ARRAY(
+       SELECT id FROM security_events
+        WHERE at < $1
+        ORDER BY at LIMIT $2))`

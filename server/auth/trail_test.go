@@ -1,0 +1,178 @@
+package auth
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// eventLog is the log of a service, one JSON object a line.
+type eventLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *eventLog) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+// lines returns the security events of that name that were logged.
+func (l *eventLog) lines(t testing.TB, event SecurityEvent) (lines []map[string]any) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.text.String()) {
+		var fields map[string]any
+		must(t, json.Unmarshal([]byte(line), &fields))
+		if fields["msg"] == "security event" && fields["event"] == string(event) {
+			lines = append(lines, fields)
+		}
+	}
+	return lines
+}
+
+func newTrailHouse(t *testing.T) (*house, *eventLog) {
+	log := &eventLog{}
+	return newHouse(t, func(c *Config) { c.Logger = slog.New(slog.NewJSONHandler(log, nil)) }), log
+}
+
+func (h *house) history(userID uuid.UUID) (events []string) {
+	h.t.Helper()
+	records, err := h.History(h.t.Context(), userID, 100)
+	must(h.t, err)
+	for _, r := range slices.Backward(records) {
+		events = append(events, string(r.Event))
+	}
+	return events
+}
+
+// Each event leaves one line in the log and, where it is about a user, one row for them.
+func TestSecurityEvents(t *testing.T) {
+	t.Parallel()
+	h, log := newTrailHouse(t)
+	tokens, alice := h.signUp("alice")
+	ctx, client := t.Context(), Client{UserAgent: "evil\n{\"event\":\"signed_in\"}\x1b[2J", Address: "192.0.2.9"}
+	_, _, err := h.LogIn(ctx, "alice", wrongPassword, client)
+	wantCode(t, err, CodeInvalidCredentials)
+	_, _, err = h.LogIn(ctx, "Alice@Example.com", wrongPassword, Client{}) // without an address
+	wantCode(t, err, CodeInvalidCredentials)
+	second := h.logIn("alice")
+	next, _, err := h.Refresh(ctx, second.RefreshToken, client)
+	must(t, err)
+	for range 2 {
+		wantEqual(t, "reuse", h.refreshRefusal(second.RefreshToken), CodeRefreshTokenReused)
+	}
+	wantEqual(t, "after the reuse", h.refreshRefusal(next.RefreshToken), CodeRefreshTokenInvalid)
+	third, fourth := h.logIn("alice"), h.logIn("alice")
+	must(t, h.LogOut(ctx, third.SessionID))
+	must(t, h.LogOut(ctx, third.SessionID)) // ends nothing
+	must(t, h.RevokeSession(ctx, alice.ID, fourth.SessionID))
+	must(t, h.Grant(ctx, "alice", RoleOperator, "she was hired"))
+	must(t, h.Suspend(ctx, alice.ID, "x"))
+	_, _, err = h.LogIn(ctx, "alice", goodPassword, client)
+	wantCode(t, err, CodeAccountSuspended)
+	must(t, h.Reinstate(ctx, alice.ID, "x"))
+	h.block("alice")
+
+	wantEqual(t, "rows", fmt.Sprint(h.history(alice.ID)[:13]), fmt.Sprint([]string{
+		"signed_up", "sign_in_failed", "sign_in_failed", "signed_in", "refresh_token_reused", "signed_in", "signed_in", "signed_out",
+		"session_revoked", "role_changed", "suspended", "reinstated", "sign_in_failed",
+	}))
+	for event, want := range map[SecurityEvent]int{
+		EventSignedUp: 1, EventSignInFailed: 2 + accountRule.free, EventSignedIn: 3, EventRefreshTokenReused: 2, EventRefreshRefused: 1,
+		EventSignedOut: 2, EventSessionRevoked: 1, EventRoleChanged: 1, EventSuspended: 1, EventReinstated: 1,
+		EventSignInRefused: 1, EventSignInThrottled: 1,
+	} {
+		wantEqual(t, string(event)+" lines", len(log.lines(t, event)), want)
+		wantEqual(t, string(event)+" counted", int(counter(t, h.config.Metrics.events.WithLabelValues(string(event)))), want)
+	}
+	failed := log.lines(t, EventSignInFailed)[0]
+	wantEqual(t, "user", failed["user"], any("alice"))
+	wantEqual(t, "client", failed["client"], any(`evil{"event":"signed_in"}[2J`))
+	records, err := h.History(ctx, alice.ID, 100)
+	must(t, err)
+	first := records[len(records)-2]
+	wantEqual(t, "address of a row", first.Address, "192.0.2.9")
+	wantEqual(t, "client of a row", first.Client, `evil{"event":"signed_in"}[2J`)
+	for _, secret := range []string{
+		goodPassword, wrongPassword, tokens.AccessToken, tokens.RefreshToken, second.RefreshToken, "Alice@Example", "alice@example",
+	} {
+		if strings.Contains(log.text.String(), secret) {
+			t.Errorf("the log holds %.20q", secret)
+		}
+	}
+	actions, err := h.Actions(ctx, 10)
+	must(t, err)
+	wantEqual(t, "action", actions[0].Operator+" "+actions[0].Action+" "+actions[0].Subject+" "+actions[0].Reason,
+		"kizod role.grant.operator alice she was hired")
+}
+
+// What somebody types as login may be their password: it is not logged, and what belongs
+// together can be told all the same.
+func TestUnknownLoginIsNotLogged(t *testing.T) {
+	t.Parallel()
+	h, log := newTrailHouse(t)
+	for _, who := range []string{"hunter2hunter2", "HUNTER2hunter2", "my secret, by mistake"} {
+		_, _, err := h.LogIn(t.Context(), who, wrongPassword, Client{})
+		wantCode(t, err, CodeInvalidCredentials)
+	}
+	lines := log.lines(t, EventSignInFailed)
+	wantEqual(t, "the same login", lines[0]["unknown_login"], lines[1]["unknown_login"])
+	if lines[0]["unknown_login"] == lines[2]["unknown_login"] || strings.Contains(strings.ToLower(log.text.String()), "hunter2") ||
+		strings.Contains(log.text.String(), "secret") {
+		t.Error(log.text.String())
+	}
+}
+
+// A flood of one kind is cut to a bounded number of lines, says so, and hides no other.
+func TestEventsAreBounded(t *testing.T) {
+	t.Parallel()
+	log := &eventLog{}
+	counted := 0
+	trail := &trail{log: slog.New(slog.NewJSONHandler(log, nil)), count: func(SecurityEvent) { counted++ }}
+	const flood = 10_000
+	for range flood {
+		trail.write(t.Context(), EventForbidden)
+	}
+	trail.write(t.Context(), EventSignedIn)
+	wantEqual(t, "counted", counted, flood+1)
+	if n := len(log.lines(t, EventForbidden)); n < maxEventBurst || n > flood/10 {
+		t.Errorf("%d lines", n)
+	}
+	wantEqual(t, "other lines", len(log.lines(t, EventSignedIn)), 1)
+	omitted, ok := trail.take(EventForbidden, time.Now().Add(time.Second))
+	if !ok || omitted == 0 {
+		t.Errorf("%d left out, %v", omitted, ok)
+	}
+}
+
+// The application cannot change what is recorded, nor delete it before its time.
+func TestSecurityEventsAreKept(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *Config) { c.Now = nil })
+	_, alice := h.signUp("alice")
+	for _, attack := range []string{
+		`UPDATE security_events SET event = 'signed_in'`, `DELETE FROM security_events`, `TRUNCATE security_events`,
+		`INSERT INTO security_events (id, at, user_id, event) OVERRIDING SYSTEM VALUE SELECT 1, now(), id, 'signed_in' FROM users`,
+	} {
+		if _, err := h.pool.Exec(t.Context(), attack); err == nil {
+			t.Errorf("done: %s", attack)
+		}
+	}
+	wantEqual(t, "rows", len(h.history(alice.ID)), 1)
+	_, err := h.pool.Exec(t.Context(), `INSERT INTO security_events (at, user_id, event) VALUES (now() - interval '181 days', $1, 'signed_in')`, alice.ID)
+	must(t, err)
+	gone, err := h.Prune(t.Context(), 10)
+	must(t, err)
+	wantEqual(t, "pruned", gone, 1)
+}
