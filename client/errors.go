@@ -74,6 +74,22 @@ func (e *Unreachable) Error() string {
 
 func (e *Unreachable) Unwrap() error { return e.Err }
 
+// NotKizo means that something answered as no Kizo server does, such as a maintenance page with status 200.
+type NotKizo struct {
+	Server string
+	Err    error // what is wrong with the answer; may be nil
+}
+
+func (e *NotKizo) Error() string {
+	text := e.Server + " does not answer like a Kizo server"
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+func (e *NotKizo) Unwrap() error { return e.Err }
+
 // problem reads an answer that says no. Whatever is not a problem of Kizo's keeps its status alone:
 // the text of a stranger's error page helps nobody.
 func problem(ctx context.Context, request *http.Request, a *answer, now time.Time) *Error {

@@ -124,7 +124,7 @@ func (k *Kizo) openStream(ctx context.Context, template *http.Request, token str
 	}
 	if media := response.Header.Get("Content-Type"); !strings.HasPrefix(media, "text/event-stream") {
 		defer s.Close()
-		return nil, fmt.Errorf("%s does not answer like a Kizo server", k.Server())
+		return nil, &NotKizo{Server: k.Server()}
 	}
 	return s, nil
 }

@@ -99,6 +99,7 @@ type follower struct {
 	since string
 	told  int
 	lost  bool          // the line is broken, and the user knows
+	live  bool          // the server has streamed events, so its address is right
 	pause time.Duration // before the next attempt
 	sleep func(context.Context, time.Duration) error
 }
@@ -114,7 +115,7 @@ func (f *follower) follow(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil:
 			return context.Canceled
-		case !mendable(err):
+		case !f.mendable(err):
 			return err
 		}
 		if err := f.wait(ctx, err); err != nil {
@@ -130,6 +131,7 @@ func (f *follower) read(ctx context.Context) error {
 		return err
 	}
 	defer stream.Close()
+	f.live = true
 	for {
 		event, err := stream.Next()
 		if err != nil {
@@ -194,19 +196,27 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// mendable tells whether a new stream may do better.
-func mendable(err error) bool {
-	var unwritten *outputError
+// mendable tells whether a new stream may do better. What is not Kizo's own answer comes from something in
+// front of it, as a maintenance page does, whatever its status; only where nothing has been streamed yet
+// can it mean that the address is wrong.
+func (f *follower) mendable(err error) bool {
+	var (
+		unwritten *outputError
+		unreached *client.Unreachable
+		notKizo   *client.NotKizo
+	)
 	if errors.As(err, &unwritten) {
 		return false
 	}
-	var unreached *client.Unreachable
-	if errors.Is(err, io.EOF) || errors.As(err, &unreached) {
+	if errors.Is(err, io.EOF) || errors.As(err, &unreached) || errors.As(err, &notKizo) {
 		return true
 	}
 	var refused *client.Error
 	if !errors.As(err, &refused) {
 		return false
+	}
+	if refused.Code == "" && f.live {
+		return true
 	}
 	switch refused.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:

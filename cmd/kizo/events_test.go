@@ -98,6 +98,36 @@ func TestABrokenLineIsMended(t *testing.T) {
 	}
 }
 
+// TestMaintenanceIsSatOut: what stands in front of a server answers in its place, with any status.
+func TestMaintenanceIsSatOut(t *testing.T) {
+	page := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Location", "/maintenance.html")
+			w.WriteHeader(status)
+			fmt.Fprint(w, "<html>We are back in a moment.")
+		}
+	}
+	var asked []string
+	s := newStreams(t, &asked, page(200), telling(true, liveLine, transferLine("a", 1)),
+		page(200), page(302), page(403), page(404), page(503), page(200), telling(true, transferLine("b", 2), liveLine))
+	w := newWorld(t, s)
+	a := w.app("events")
+	kizo, err := a.kizo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &follower{opts: &eventsOptions{app: a, limit: 2}, kizo: kizo, pause: time.Second, sleep: func(context.Context, time.Duration) error { return nil }}
+	if err := f.follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, &w.out, `"event_id":"a"`, `"event_id":"b"`)
+	contains(t, &w.err, "does not answer like a Kizo server")
+
+	// Without any event so far, a refusal of something else means that the address is wrong.
+	newWorld(t, newStreams(t, &asked, page(404))).expect(exitError, "events")
+}
+
 func TestSomeLinesCannotBeMended(t *testing.T) {
 	var asked []string
 	s := newStreams(t, &asked, func(w http.ResponseWriter, _ *http.Request) {
