@@ -558,10 +558,12 @@ type DayBalance struct {
 
 // Difference defines model for Difference.
 type Difference struct {
-	Detail      string    `json:"detail"`
-	ExternalRef string    `json:"external_ref"`
-	FoundAt     time.Time `json:"found_at"`
-	Kind        string    `json:"kind"`
+	// ClosedAt When a later look at the statement resolved it; absent while it is open
+	ClosedAt    *time.Time `json:"closed_at,omitempty"`
+	Detail      string     `json:"detail"`
+	ExternalRef string     `json:"external_ref"`
+	FoundAt     time.Time  `json:"found_at"`
+	Kind        string     `json:"kind"`
 
 	// SuspenseId The transfer that booked it to suspense
 	SuspenseId *openapi_types.UUID `json:"suspense_id,omitempty"`
@@ -575,7 +577,7 @@ type EventData struct {
 
 // JanitorSnapshot defines model for JanitorSnapshot.
 type JanitorSnapshot struct {
-	// Differences Found between the bank's books and ours, ever; up to 10000
+	// Differences Found between the bank's books and ours, and not closed; up to 10000
 	Differences int `json:"differences"`
 
 	// NeedsReview Up to 10000
@@ -803,6 +805,9 @@ type Reason struct {
 
 // Reconciliation defines model for Reconciliation.
 type Reconciliation struct {
+	// Closed Differences that the statement has resolved
+	Closed int `json:"closed"`
+
 	// Found Differences that are new
 	Found int `json:"found"`
 
@@ -1835,7 +1840,7 @@ type ClientInterface interface {
 
 	// VoidTransfer Give an authorised amount back
 	//
-	// The receiver may void at any time. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
+	// The receiver may void until expires_at; after that the answer is authorization_expired. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
 	//
 	// Corresponds with POST /v1/transfers/{id}/void (the `VoidTransfer` operationId).
 	VoidTransfer(ctx context.Context, id ID, params *VoidTransferParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2666,7 +2671,7 @@ func (c *Client) ExplainTransfer(ctx context.Context, id ID, reqEditors ...Reque
 
 // VoidTransfer Give an authorised amount back
 //
-// The receiver may void at any time. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
+// The receiver may void until expires_at; after that the answer is authorization_expired. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
 //
 // Corresponds with POST /v1/transfers/{id}/void (the `VoidTransfer` operationId).
 func (c *Client) VoidTransfer(ctx context.Context, id ID, params *VoidTransferParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5056,7 +5061,7 @@ type ClientWithResponsesInterface interface {
 
 	// VoidTransferWithResponse Give an authorised amount back
 	//
-	// The receiver may void at any time. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
+	// The receiver may void until expires_at; after that the answer is authorization_expired. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7889,7 +7894,7 @@ func (c *ClientWithResponses) ExplainTransferWithResponse(ctx context.Context, i
 
 // VoidTransferWithResponse Give an authorised amount back
 //
-// The receiver may void at any time. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
+// The receiver may void until expires_at; after that the answer is authorization_expired. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -161,15 +161,23 @@ func (o *operations) Reconcile(ctx context.Context) (api.Reconciliation, error) 
 		return api.Reconciliation{}, err
 	}
 	result := api.Reconciliation{
-		Read: r.Read, Matched: r.Matched, Open: r.Open, Found: len(r.Found), Known: make([]api.Difference, len(known)),
+		Read: r.Read, Matched: r.Matched, Open: r.Open, Found: len(r.Found), Closed: r.Closed, Known: make([]api.Difference, len(known)),
 	}
 	for i, d := range known {
 		result.Known[i] = api.Difference{
 			Kind: d.Kind, ExternalRef: d.Ref, Detail: d.Detail, FoundAt: d.FoundAt.UTC(),
-			TransferId: orNoID(d.Transfer), SuspenseId: orNoID(d.Suspense),
+			TransferId: orNoID(d.Transfer), SuspenseId: orNoID(d.Suspense), ClosedAt: orNoTime(d.ClosedAt),
 		}
 	}
 	return result, nil
+}
+
+func orNoTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }
 
 func orNoID(id uuid.UUID) *uuid.UUID {

@@ -85,7 +85,7 @@ var (
 	databaseUp       = describe("kizo_database_up", "1 if the database answers.")
 	paymentsOverdue  = describe("kizo_payments_overdue", "Payments past their time by more than the janitor's patience; counted up to 10,000.")
 	paymentsInReview = describe("kizo_payments_in_review", "Payments that wait for an operator's decision; counted up to 10,000.")
-	differencesKnown = describe("kizo_bank_differences_known", "Differences between the bank's books and ours, ever; counted up to 10,000.")
+	differencesKnown = describe("kizo_bank_differences_known", "Differences between the bank's books and ours that are not closed; counted up to 10,000.")
 
 	auditOK   = describe("kizo_audit_ok", "1 if the last audit that this process made found every invariant kept; absent before one.")
 	auditTime = describe("kizo_audit_timestamp_seconds", "When that audit was made.")

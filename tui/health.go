@@ -120,7 +120,7 @@ func (p pen) booksHealth(s *client.OpsSnapshot, now time.Time) []draw.Pair {
 	return []draw.Pair{
 		{Name: "overdue payments", Value: overdue, Paint: paint[0]},
 		{Name: "need review", Value: review, Paint: paint[1]},
-		{Name: "differences, ever", Value: differences, Paint: paint[2]},
+		{Name: "differences, open", Value: differences, Paint: paint[2]},
 		named("last audit", audit),
 	}
 }

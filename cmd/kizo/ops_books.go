@@ -54,12 +54,16 @@ func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 	if opts.json.set {
 		return a.printJSON(opts.json, r)
 	}
-	columns := []column{{title: "FOUND"}, {title: "KIND"}, {title: "REFERENCE"}, {title: "DETAIL"}} // the detail has amounts: never cut
+	columns := []column{{title: "FOUND"}, {title: "KIND"}, {title: "STATE"}, {title: "REFERENCE"}, {title: "DETAIL"}} // the detail has amounts: never cut
 	var rows [][]string
 	for _, d := range r.Known {
-		rows = append(rows, []string{a.when(d.FoundAt), d.Kind, d.ExternalRef, d.Detail})
+		state := "open"
+		if d.ClosedAt != nil {
+			state = "closed"
+		}
+		rows = append(rows, []string{a.when(d.FoundAt), d.Kind, state, d.ExternalRef, d.Detail})
 	}
-	a.io.note("%d lines read, %d matched, %d open, %d differences new.", r.Read, r.Matched, r.Open, r.Found)
+	a.io.note("%d lines read, %d matched, %d open, %d differences new, %d closed.", r.Read, r.Matched, r.Open, r.Found, r.Closed)
 	return a.printList(opts.json, r.Known, columns, rows)
 }
 

@@ -558,10 +558,12 @@ type DayBalance struct {
 
 // Difference defines model for Difference.
 type Difference struct {
-	Detail      string    `json:"detail"`
-	ExternalRef string    `json:"external_ref"`
-	FoundAt     time.Time `json:"found_at"`
-	Kind        string    `json:"kind"`
+	// ClosedAt When a later look at the statement resolved it; absent while it is open
+	ClosedAt    *time.Time `json:"closed_at,omitempty"`
+	Detail      string     `json:"detail"`
+	ExternalRef string     `json:"external_ref"`
+	FoundAt     time.Time  `json:"found_at"`
+	Kind        string     `json:"kind"`
 
 	// SuspenseId The transfer that booked it to suspense
 	SuspenseId *openapi_types.UUID `json:"suspense_id,omitempty"`
@@ -575,7 +577,7 @@ type EventData struct {
 
 // JanitorSnapshot defines model for JanitorSnapshot.
 type JanitorSnapshot struct {
-	// Differences Found between the bank's books and ours, ever; up to 10000
+	// Differences Found between the bank's books and ours, and not closed; up to 10000
 	Differences int `json:"differences"`
 
 	// NeedsReview Up to 10000
@@ -803,6 +805,9 @@ type Reason struct {
 
 // Reconciliation defines model for Reconciliation.
 type Reconciliation struct {
+	// Closed Differences that the statement has resolved
+	Closed int `json:"closed"`
+
 	// Found Differences that are new
 	Found int `json:"found"`
 

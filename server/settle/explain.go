@@ -262,6 +262,10 @@ func (s *Settler) explainPayment(ctx context.Context, t ledger.Transfer, story *
 	for _, d := range differences {
 		line := Line{At: d.FoundAt, Type: LineDifference, Actor: Actor{Role: RoleKizo}, Outcome: d.Kind}
 		story.add(line, "difference found: %s (%s)", d.Kind, d.Detail)
+		if !d.ClosedAt.IsZero() {
+			line.At = d.ClosedAt
+			story.add(line, "difference closed: %s", d.Kind)
+		}
 	}
 	switch {
 	case p.State == ledger.PaymentNeedsReview:

@@ -19,11 +19,11 @@ const (
 	maxPages        = 500 // of the statement
 	compareAtOnce   = 500 // lines
 	reconcileWithin = time.Minute
-	missingAfter    = time.Minute // how long the statement may lag behind an answer
+	compareMissing  = 5000 // payments without a line
 )
 
 // Difference is one place where the bank's books and ours do not agree. It is
-// found once and kept for ever.
+// found once and kept for ever; one that a later statement resolves is closed.
 type Difference struct {
 	Kind     string
 	Ref      string
@@ -31,6 +31,7 @@ type Difference struct {
 	Detail   string
 	Suspense uuid.UUID // the transfer that booked it, if one could
 	FoundAt  time.Time
+	ClosedAt time.Time // zero while it is open
 }
 
 // Kinds of difference.
@@ -50,6 +51,7 @@ type Reconciliation struct {
 	Matched int
 	Open    int // lines whose payment has not ended yet
 	Found   []Difference
+	Closed  int // differences that the statement has resolved
 }
 
 // Reconcile reads what is new on the bank's statement and compares every line that
@@ -58,6 +60,10 @@ type Reconciliation struct {
 // Any number of processes may do it at once.
 func (s *Settler) Reconcile(ctx context.Context) (Reconciliation, error) {
 	var r Reconciliation
+	confirmed, began, err := s.withoutLine(ctx)
+	if err != nil {
+		return r, err
+	}
 	read, all, err := s.readStatement(ctx)
 	if err != nil {
 		return r, err
@@ -81,19 +87,13 @@ func (s *Settler) Reconcile(ctx context.Context) (Reconciliation, error) {
 			break
 		}
 	}
+	if err := s.closeResolved(ctx, &r); err != nil {
+		return r, err
+	}
 	if !all {
 		return r, nil // what is missing may yet come
 	}
-	missing, err := s.missingLines(ctx)
-	if err != nil {
-		return r, err
-	}
-	for _, d := range missing {
-		if err := s.record(ctx, d, &r); err != nil {
-			return r, err
-		}
-	}
-	return r, nil
+	return r, s.findMissing(ctx, confirmed, began, &r)
 }
 
 // readStatement copies the lines after the newest that we have; all says that there
@@ -243,29 +243,6 @@ func (s *Settler) close(ctx context.Context, seq int64, state string) error {
 	return nil
 }
 
-// missingLines are payments that the bank confirmed and its statement, read well
-// past them, does not have.
-func (s *Settler) missingLines(ctx context.Context) ([]Difference, error) {
-	const missing = `SELECT p.external_ref, p.transfer_id FROM payments p
-		WHERE p.state = 'executed' AND p.updated_at < (SELECT max(read_at) FROM statement_lines) - $1::interval
-			AND NOT EXISTS (SELECT FROM statement_lines l WHERE l.external_ref = p.external_ref)
-			AND NOT EXISTS (SELECT FROM discrepancies d WHERE d.external_ref = p.external_ref AND d.kind = 'missing_at_bank')
-		LIMIT 500`
-	rows, err := s.pool.Query(ctx, missing, missingAfter)
-	if err != nil {
-		return nil, fmt.Errorf("find payments that the statement lacks: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Difference, error) {
-		d := Difference{Kind: MissingAtBank, Detail: "the bank confirmed it, its statement does not have it"}
-		err := row.Scan(&d.Ref, &d.Transfer)
-		return d, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("find payments that the statement lacks: %w", err)
-	}
-	return found, nil
-}
-
 // record keeps a difference, once, and raises the alert.
 func (s *Settler) record(ctx context.Context, d Difference, r *Reconciliation) error {
 	const insert = `INSERT INTO discrepancies (kind, external_ref, transfer_id, detail, suspense_id)
@@ -300,8 +277,8 @@ func orNull(id uuid.UUID) *uuid.UUID {
 
 // Differences lists what has been found, newest first.
 func (s *Settler) Differences(ctx context.Context, limit int) ([]Difference, error) {
-	const list = `SELECT kind, external_ref, transfer_id, detail, suspense_id, found_at
-		FROM discrepancies ORDER BY id DESC LIMIT $1`
+	const list = `SELECT kind, external_ref, transfer_id, detail, suspense_id, found_at, closed_at
+		FROM discrepancies LEFT JOIN closed_discrepancies ON discrepancy_id = id ORDER BY id DESC LIMIT $1`
 	rows, err := s.pool.Query(ctx, list, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list differences: %w", err)
@@ -310,8 +287,12 @@ func (s *Settler) Differences(ctx context.Context, limit int) ([]Difference, err
 		var (
 			d                  Difference
 			transfer, suspense *uuid.UUID
+			closed             *time.Time
 		)
-		err := row.Scan(&d.Kind, &d.Ref, &transfer, &d.Detail, &suspense, &d.FoundAt)
+		err := row.Scan(&d.Kind, &d.Ref, &transfer, &d.Detail, &suspense, &d.FoundAt, &closed)
+		if closed != nil {
+			d.ClosedAt = *closed
+		}
 		if transfer != nil {
 			d.Transfer = *transfer
 		}
@@ -327,14 +308,19 @@ func (s *Settler) Differences(ctx context.Context, limit int) ([]Difference, err
 }
 
 func (s *Settler) differencesOf(ctx context.Context, ref string) ([]Difference, error) {
-	const list = `SELECT kind, detail, found_at FROM discrepancies WHERE external_ref = $1 ORDER BY id`
+	const list = `SELECT kind, detail, found_at, closed_at
+		FROM discrepancies LEFT JOIN closed_discrepancies ON discrepancy_id = id WHERE external_ref = $1 ORDER BY id`
 	rows, err := s.pool.Query(ctx, list, ref)
 	if err != nil {
 		return nil, fmt.Errorf("list the differences of %s: %w", ref, err)
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Difference, error) {
 		d := Difference{Ref: ref}
-		err := row.Scan(&d.Kind, &d.Detail, &d.FoundAt)
+		var closed *time.Time
+		err := row.Scan(&d.Kind, &d.Detail, &d.FoundAt, &closed)
+		if closed != nil {
+			d.ClosedAt = *closed
+		}
 		return d, err
 	})
 	if err != nil {

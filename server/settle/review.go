@@ -166,7 +166,7 @@ func (s *Settler) whyNot(ctx context.Context, transfer uuid.UUID) error {
 type Findings struct {
 	Overdue     int // payments past their time by more than the janitor's patience
 	NeedsReview int
-	Differences int // between the bank's books and ours, ever
+	Differences int // between the bank's books and ours, that are open
 }
 
 // Findings counts them, each along an index of its own.
@@ -174,7 +174,8 @@ func (s *Settler) Findings(ctx context.Context) (Findings, error) {
 	const count = `SELECT
 		(SELECT count(*) FROM (SELECT FROM payments WHERE next_at < clock_timestamp() - $1::interval LIMIT 10000) o),
 		(SELECT count(*) FROM (SELECT FROM payments WHERE state = 'needs_review' LIMIT 10000) r),
-		(SELECT count(*) FROM (SELECT FROM discrepancies LIMIT 10000) d)`
+		(SELECT count(*) FROM (SELECT FROM discrepancies
+			WHERE NOT EXISTS (SELECT FROM closed_discrepancies WHERE discrepancy_id = id) LIMIT 10000) d)`
 	var f Findings
 	overdue := s.config.Grace + 2*s.config.Every // the janitor's next round has had its chance
 	if err := s.pool.QueryRow(ctx, count, overdue).Scan(&f.Overdue, &f.NeedsReview, &f.Differences); err != nil {

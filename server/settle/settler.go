@@ -35,6 +35,7 @@ type Config struct {
 	Concurrency int           // payments at the bank at once, for workers and janitor each [50]
 	Drain       time.Duration // how long a stopping worker waits for the bank; more than the bank's timeout [8 s]
 
+	StatementLag   time.Duration // for which a statement may lack what the bank has confirmed; negative: not at all [1 min]
 	ReconcileEvery time.Duration // between two looks at the bank's statement [10 s]
 	BreakerAfter   int           // failures to reach the bank in a row, after which it is left alone [10]
 	CallbackSecret []byte        // key of the signatures of the bank's callbacks; without one, none is believed
@@ -61,6 +62,7 @@ func (c Config) withDefaults() Config {
 	duration(&c.MaxDelay, 30*time.Second)
 	duration(&c.MaxAge, time.Hour)
 	duration(&c.Drain, 8*time.Second)
+	duration(&c.StatementLag, time.Minute)
 	duration(&c.ReconcileEvery, 10*time.Second)
 	if c.BreakerAfter == 0 {
 		c.BreakerAfter = 10
@@ -90,6 +92,7 @@ type Settler struct {
 	bank    bank.Bank
 	log     *slog.Logger
 	breaker *breaker
+	missing missing
 	config  Config
 }
 
@@ -97,7 +100,10 @@ type Settler struct {
 func New(config Config) *Settler {
 	config = config.withDefaults()
 	b := &breaker{after: config.BreakerAfter, metrics: config.Metrics, now: time.Now}
-	return &Settler{config.Pool, config.Ledger, timedBank{config.Bank, config.Metrics}, config.Logger, b, config}
+	return &Settler{
+		pool: config.Pool, ledger: config.Ledger, bank: timedBank{config.Bank, config.Metrics},
+		log: config.Logger, breaker: b, config: config,
+	}
 }
 
 // SettleOne claims a payment and carries it as far as the bank lets it. A payment
