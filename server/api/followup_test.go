@@ -116,7 +116,8 @@ func TestExpiry(t *testing.T) {
 		must(t, err)
 		return expired == 1
 	})
-	h.post(bob, path+"/capture", fields{}).wantProblem(api.TransferNotPending)
+	h.post(bob, path+"/capture", fields{}).wantProblem(api.AuthorizationExpired)
+	h.post(bob, path+"/void", nil).wantProblem(api.AuthorizationExpired)
 	equal(t, "reason", text(read[api.Transfer](h.get(alice, path).want(200)).Reason), ledger.ReasonExpired)
 	h.wantBalance(alice, 100, 0)
 

@@ -150,12 +150,21 @@ func (b *book) hold(c *command) outcome {
 	if c.op == opWithdraw {
 		kind = KindWithdrawal
 	}
+	expiresAt := c.expiresAt
+	switch {
+	case kind != KindAuthorization:
+	case expiresAt.IsZero():
+		expiresAt = b.now.Add(DefaultAuthorization)
+	case expiresAt.After(b.now.Add(MaxAuthorization)):
+		return outcome{err: fail(ExpiryOutOfRange, "an authorisation expires within %d days from now", int(MaxAuthorization.Hours())/24)}
+	}
 	t := b.open(c, kind, c.debit, c.credit)
+	t.ExpiresAt = expiresAt
 	debit, credit := b.accounts[c.debit], b.accounts[c.credit]
 	if code := b.objection(debit, credit, c.amount.Minor); code != "" {
 		return b.refuse(t, code)
 	}
-	if kind == KindAuthorization && !b.now.Before(c.expiresAt) {
+	if kind == KindAuthorization && !b.now.Before(expiresAt) {
 		return b.refuse(t, AuthorizationExpired)
 	}
 	if !fault.Planted("hold_ignored") {
@@ -188,10 +197,10 @@ func (b *book) post(c *command) outcome {
 	row := b.openFollowUp(c, kindCapture, t, amount)
 	debit, credit := b.accounts[t.DebitAccount], b.accounts[t.CreditAccount]
 	switch {
+	case b.expired(t):
+		return b.refuseFollowUp(row, AuthorizationExpired)
 	case t.Kind != KindAuthorization || (t.State != Pending && !fault.Planted("captured_twice")):
 		return b.refuseFollowUp(row, TransferNotPending)
-	case !b.now.Before(t.ExpiresAt):
-		return b.refuseFollowUp(row, AuthorizationExpired)
 	case amount > t.Amount.Minor:
 		return b.refuseFollowUp(row, CaptureExceedsHold)
 	case !credit.fits(amount):
@@ -207,12 +216,24 @@ func (b *book) post(c *command) outcome {
 func (b *book) void(c *command) outcome {
 	t := b.byID[c.target]
 	row := b.openFollowUp(c, kindVoid, t, t.Amount.Minor)
+	if b.expired(t) {
+		return b.refuseFollowUp(row, AuthorizationExpired)
+	}
 	if t.Kind != KindAuthorization || t.State != Pending {
 		return b.refuseFollowUp(row, TransferNotPending)
 	}
 	b.end(t, ReasonVoided)
 	row.State, row.Reason, row.ResolvedAt = Voided, ReasonVoided, b.now
 	return done(t, false)
+}
+
+// expired tells whether an authorization has ended by its own time, whether or not ExpireDue
+// has come by: the answer to a follow-up must not depend on that.
+func (b *book) expired(t *Transfer) bool {
+	if t.Kind != KindAuthorization {
+		return false
+	}
+	return t.State == Voided && t.Reason == ReasonExpired || t.State == Pending && !b.now.Before(t.ExpiresAt)
 }
 
 func (b *book) expire(c *command) outcome {

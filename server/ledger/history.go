@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -48,13 +47,10 @@ func (l *Ledger) Preview(ctx context.Context, o Order, authorise bool) (Preview,
 			balance, held, seq, floor, status, as_of
 		FROM accounts WHERE id = ANY($1)`
 	b := newBook(1)
-	b.now = time.Now()
-	rows, err := l.pool.Query(ctx, look, []int64{c.debit, c.credit})
-	if err != nil {
-		return Preview{}, unavailable("read the wallets", err)
-	}
-	defer rows.Close()
-	if err := b.scanAccounts(rows); err != nil {
+	var queue pgx.Batch
+	queue.Queue(look, []int64{c.debit, c.credit}).Query(b.scanAccounts)
+	queue.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.now) })
+	if err := l.pool.SendBatch(ctx, &queue).Close(); err != nil {
 		return Preview{}, unavailable("read the wallets", err)
 	}
 	if o := b.decide(c); o.err != nil {

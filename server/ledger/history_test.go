@@ -157,6 +157,7 @@ func judgePhase(m *model, ph played, events []loggedEvent) error {
 				return fmt.Errorf("an event that nobody caused: %+v of %+v", events[i], e)
 			}
 			m.end(e)
+			e.expired = true
 			expired--
 			continue
 		}

@@ -33,7 +33,8 @@ type entry struct {
 	posted   int64
 	reversed int64
 	fence    int64
-	lapsed   bool
+	lapsed   bool // its time has come
+	expired  bool // and it was voided for that
 }
 
 const bank = -1
@@ -141,6 +142,8 @@ func (m *model) resolve(r request, commit bool) answer {
 		amount = e.amount
 	}
 	switch {
+	case e.expired || e.state == ledger.Pending && e.lapsed:
+		return answer{code: ledger.AuthorizationExpired}
 	case e.kind != authorise || e.state != ledger.Pending:
 		return answer{code: ledger.TransferNotPending}
 	case r.kind == void:
@@ -148,8 +151,6 @@ func (m *model) resolve(r request, commit bool) answer {
 			m.end(e)
 		}
 		return answer{state: ledger.Voided}
-	case e.lapsed:
-		return answer{code: ledger.AuthorizationExpired}
 	case amount > e.amount:
 		return answer{code: ledger.CaptureExceedsHold}
 	}

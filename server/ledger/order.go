@@ -89,7 +89,7 @@ type command struct {
 	payee     uuid.UUID
 	target    uuid.UUID
 	memo      string
-	expiresAt time.Time
+	expiresAt time.Time     // of an authorization; zero: DefaultAuthorization after the database's now
 	trace     trace.Context // of the order
 	settle    Settlement
 
@@ -217,7 +217,7 @@ func (l *Ledger) order(ctx context.Context, op operation, o Order) (Result, erro
 
 // prepare checks an order and finds its accounts.
 func (l *Ledger) prepare(ctx context.Context, op operation, o Order) (*command, error) {
-	if err := checkOrder(op, o, time.Now()); err != nil {
+	if err := checkOrder(op, o); err != nil {
 		return nil, err
 	}
 	c := &command{op: op, owner: o.Owner, key: o.Key, amount: o.Amount, memo: o.Memo, trace: o.Trace}
@@ -254,9 +254,6 @@ func (l *Ledger) prepare(ctx context.Context, op operation, o Order) (*command, 
 		return nil, fmt.Errorf("make a transfer id: %w", err)
 	}
 	c.asked = c.print()
-	if op == opAuthorise && c.expiresAt.IsZero() { // after the print: a retry asks for the same
-		c.expiresAt = time.Now().UTC().Add(DefaultAuthorization).Truncate(time.Microsecond)
-	}
 	return c, nil
 }
 
@@ -301,8 +298,9 @@ func (l *Ledger) resolveTarget(ctx context.Context, c *command) error {
 	return nil
 }
 
-// checkOrder refuses what needs no look at the books.
-func checkOrder(op operation, o Order, now time.Time) error {
+// checkOrder refuses what needs no look at the books. When an authorization expires is
+// judged by the rule book, since only the database's clock counts.
+func checkOrder(op operation, o Order) error {
 	if !o.Amount.Currency.Known() {
 		return fail(CurrencyUnknown, "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
 	}
@@ -320,11 +318,6 @@ func checkOrder(op operation, o Order, now time.Time) error {
 	}
 	if o.Payee == o.Owner {
 		return fail(PayeeIsSelf, "that is yourself: name somebody else, or open another wallet and exchange")
-	}
-	// A time that has passed is for the rule book to refuse: it may be a retry of
-	// what was in time.
-	if op == opAuthorise && o.ExpiresAt.After(now.Add(MaxAuthorization)) {
-		return fail(ExpiryOutOfRange, "an authorisation expires within %d days from now", int(MaxAuthorization.Hours())/24)
 	}
 	return nil
 }
