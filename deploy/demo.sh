@@ -96,7 +96,7 @@ Now yours. In one terminal:
 
 and in another:
 
-  bin/kizo signup --email you@example.com --handle you --name "Your Name"
+  bin/kizo signup --email ada@example.com --handle ada --name Ada
   bin/kizo deposit 100
   bin/kizo --help
 END

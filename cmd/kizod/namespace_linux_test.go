@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// runInNamespace runs this test again in a network and a mount namespace of its own,
+// where all ports are free and /etc may be changed. ran is false where that is not
+// permitted.
+func runInNamespace(t *testing.T) (said string, ran bool) {
+	t.Helper()
+	program, err := os.Executable()
+	must(t, err)
+	cmd := exec.CommandContext(t.Context(), program, "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "5m")
+	cmd.Env = append(os.Environ(), inNamespace+"=1", kizodBuilt+"="+kizod)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, unix.EPERM) {
+		t.Log("not permitted to make a network namespace")
+		return "", false
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out), true
+}
+
+// enterNamespace brings the loopback interface up, and gives the process a copy of /etc
+// in which wallet.example is this host.
+func enterNamespace(dir string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	loopback, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	loopback.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, loopback); err != nil {
+		return fmt.Errorf("bring up lo: %w", err)
+	}
+	etc := filepath.Join(dir, "etc")
+	if said, err := exec.Command("cp", "-a", "/etc/.", etc).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy /etc: %w: %s", err, said)
+	}
+	if err := os.Chmod(etc, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount(etc, "/etc", "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount /etc: %w", err)
+	}
+	return os.WriteFile("/etc/hosts", []byte("127.0.0.1 localhost wallet.example\n"), 0o644)
+}

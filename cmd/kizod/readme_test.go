@@ -1,0 +1,282 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/creack/pty"
+
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+// TestServiceSectionOfReadme runs the section "Running it as a service" of README.md,
+// line by line, on a fresh PostgreSQL with passwords and a Redis with a password, with the
+// nginx of docs/operations.md in front, up to the first payment.
+//
+// Where it may (as root, on Linux), it does so in a network and an /etc of its own: then
+// every word is run as it stands. Elsewhere addresses and paths are replaced, and it says
+// which.
+func TestServiceSectionOfReadme(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(inNamespace) != "" {
+		p := &place{t: t, dir: t.TempDir(), wordForWord: true}
+		must(t, enterNamespace(p.dir))
+		p.follow()
+		return
+	}
+	if said, ran := runInNamespace(t); ran {
+		t.Logf("in a network of its own:\n%s", said)
+		return
+	}
+	p := &place{t: t, dir: t.TempDir()}
+	p.follow()
+}
+
+// inNamespace is set for the test that runs in a network of its own.
+const inNamespace = "KIZO_TEST_NAMESPACE"
+
+// place is where the section is followed.
+type place struct {
+	t           *testing.T
+	dir         string
+	wordForWord bool
+	replace     []string // pairs, for strings.NewReplacer
+	env         []string
+	pg          *pgtest.Server
+}
+
+// at gives the port to listen on: that of the text, or a free one in its place.
+func (p *place) at(port int, written string) int {
+	if p.wordForWord {
+		return port
+	}
+	free := pgtest.FreePort(p.t)
+	p.replaced(written, strings.Replace(written, itoa(port), itoa(free), 1))
+	return free
+}
+
+func (p *place) replaced(written, by string) {
+	if !p.wordForWord {
+		p.t.Logf("%s stands for %s", by, written)
+		p.replace = append(p.replace, written, by)
+	}
+}
+
+func (p *place) text(written string) string {
+	return strings.NewReplacer(p.replace...).Replace(written)
+}
+
+func (p *place) follow() {
+	t := p.t
+	kizo := filepath.Join(p.dir, "bin", "kizo")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", kizo, "../kizo")
+	if said, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build kizo: %v\n%s", err, said)
+	}
+	port := 5432
+	if !p.wordForWord {
+		port = 0
+	}
+	p.pg = pgtest.NewServer(t, port)
+	needsPrograms(t, p.pg, "psql")
+	p.replaced("@127.0.0.1/kizo", "@127.0.0.1:"+itoa(p.pg.Port)+"/kizo")
+	p.startRedis(p.at(6379, "127.0.0.1:6379"))
+	p.at(7422, "http://127.0.0.1:7422")
+	p.replaced("/etc/kizo/secrets.json", filepath.Join(p.dir, "kizo", "secrets.json"))
+	p.env = append(operatorEnv(t, p.pg, map[string]string{"postgres": pgtest.SuperuserPassword}), "SSL_CERT_FILE="+p.certificate())
+	p.env[0] = strings.Replace(p.env[0], "PATH=", "PATH="+filepath.Dir(kizo)+":", 1)
+	if !p.wordForWord {
+		bank := strings.TrimPrefix(p.text("http://127.0.0.1:7422"), "http://")
+		api, ops := "127.0.0.1:"+itoa(p.at(7420, "server 127.0.0.1:7420")), "127.0.0.1:"+itoa(pgtest.FreePort(t))
+		p.env = append(p.env, "KIZO_BANK_LISTEN="+bank, "KIZO_LISTEN="+api, "KIZO_OPS_LISTEN="+ops)
+	}
+
+	blocks := shellBlocks(t, "README.md", "## Running it as a service")
+	if len(blocks) != 5 {
+		t.Fatalf("the section has %d blocks, this test knows five: roles, schema and secrets, bank, service, client", len(blocks))
+	}
+	t.Log(shell(t, p.dir, p.env, p.text(blocks[0])))
+	t.Log(shell(t, p.dir, p.env, p.text(blocks[1])))
+	p.background(p.text(blocks[2]), p.listens("KIZO_BANK_LISTEN", "127.0.0.1:7422"), "/healthz")
+	p.background(p.text(blocks[3]), p.listens("KIZO_OPS_LISTEN", "127.0.0.1:7421"), "/readyz")
+	p.startNginx()
+	said := p.onTerminal(p.text(blocks[4]))
+	t.Log(said)
+	wantWords(t, said, "posted", "100.00")
+}
+
+// listens is the address that a variable of the environment names, or the usual one.
+func (p *place) listens(variable, usual string) string {
+	for _, v := range p.env {
+		if address, ok := strings.CutPrefix(v, variable+"="); ok {
+			return address
+		}
+	}
+	return usual
+}
+
+// startRedis starts redis-server with the password of the text, or where it is not
+// installed a Redis in this process.
+func (p *place) startRedis(port int) {
+	t := p.t
+	const password = "queue-password"
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		redis := miniredis.NewMiniRedis()
+		redis.RequireAuth(password)
+		must(t, redis.StartAddr("127.0.0.1:"+itoa(port)))
+		t.Cleanup(redis.Close)
+		return
+	}
+	p.child(exec.CommandContext(t.Context(), path, "--port", itoa(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", password))
+	eventually(t, "Redis listens", func() bool {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+itoa(port))
+		return err == nil && conn.Close() == nil
+	})
+}
+
+// child starts a program that ends with the test.
+func (p *place) child(cmd *exec.Cmd) *output {
+	p.t.Helper()
+	var said output
+	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, &said, &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shell, and what it has started
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
+	must(p.t, cmd.Start())
+	p.t.Cleanup(func() {
+		_ = cmd.Cancel()
+		_ = cmd.Wait()
+		if p.t.Failed() {
+			p.t.Logf("%s said:\n%s", cmd, said.String())
+		}
+	})
+	return &said
+}
+
+// background runs a script that does not end by itself, and waits for its address.
+func (p *place) background(script, address, path string) {
+	p.t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(p.t.Context()), "sh", "-eu", "-c", script)
+	cmd.Env = p.env
+	said := p.child(cmd)
+	deadline := time.Now().Add(time.Minute)
+	for {
+		response, err := http.Get("http://" + address + path)
+		if err == nil {
+			response.Body.Close()
+			if response.StatusCode < http.StatusInternalServerError {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s\ndoes not answer: %v\n%s", script, err, said.String())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// startNginx starts the proxy of docs/operations.md. Where nginx is not installed the
+// client goes to kizod itself.
+func (p *place) startNginx() {
+	t := p.t
+	path, err := exec.LookPath("nginx")
+	if err != nil {
+		t.Log("SKIPPED: nginx is not installed; the client goes to kizod without it")
+		api := "http://" + p.listens("KIZO_LISTEN", "127.0.0.1:7420")
+		p.replace = append(p.replace, "https://wallet.example", api)
+		return
+	}
+	var server string
+	for _, block := range codeBlocks(t, filepath.Join("docs", "operations.md"), "## Behind a proxy") {
+		if block.language == "nginx" {
+			server = block.text
+		}
+	}
+	port := p.at(443, "listen 443 ssl")
+	p.replaced("https://wallet.example", "https://127.0.0.1:"+itoa(port))
+	config := "daemon off; worker_processes 1; pid nginx.pid; error_log stderr; user root;\nevents {}\nhttp {\naccess_log off;\n" +
+		p.text(server) + "}\n"
+	if os.Geteuid() != 0 {
+		config = strings.Replace(config, " user root;", "", 1)
+	}
+	must(t, os.WriteFile(filepath.Join(p.dir, "nginx.conf"), []byte(config), 0o600))
+	p.child(exec.CommandContext(context.WithoutCancel(t.Context()), path, "-p", p.dir, "-c", "nginx.conf"))
+	eventually(t, "nginx listens", func() bool {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+itoa(port))
+		return err == nil && conn.Close() == nil
+	})
+}
+
+// certificate makes the one that nginx shows, and gives the file that clients trust.
+func (p *place) certificate() string {
+	t := p.t
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"wallet.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	dir := "/etc/nginx"
+	if !p.wordForWord {
+		dir = p.dir
+		p.replaced("/etc/nginx/wallet.example", filepath.Join(dir, "wallet.example"))
+	}
+	must(t, os.MkdirAll(dir, 0o755))
+	pemFile := filepath.Join(dir, "wallet.example.pem")
+	must(t, os.WriteFile(pemFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "wallet.example.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), 0o600))
+	return pemFile
+}
+
+// onTerminal runs a script as somebody at a terminal does, who types a password whenever
+// one is asked for.
+func (p *place) onTerminal(script string) string {
+	t := p.t
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", script)
+	cmd.Dir, cmd.Env = p.dir, append(p.env, "TERM=dumb")
+	terminal, err := pty.Start(cmd)
+	must(t, err)
+	defer terminal.Close()
+	var said bytes.Buffer
+	typed := 0
+	buffer := make([]byte, 4096)
+	for {
+		n, err := terminal.Read(buffer)
+		said.Write(buffer[:n])
+		if asked := strings.Count(said.String(), "Password: ") + strings.Count(said.String(), "The same again: "); asked > typed {
+			typed = asked
+			_, _ = io.WriteString(terminal, password+"\n")
+		}
+		if err != nil { // EIO: nobody has the terminal open any more
+			break
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%s\n%v\n%s", script, err, said.String())
+	}
+	return said.String()
+}
