@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -48,10 +46,7 @@ func (k *Kizo) begin(ctx context.Context, request *http.Request, err error) (Use
 // has ended already.
 func (k *Kizo) LogOut(ctx context.Context) error {
 	request, err := NewLogOutRequest(k.server)
-	if err != nil {
-		return err
-	}
-	_, err = k.do(ctx, call{request: request})
+	err = k.act(ctx, request, err)
 	if err != nil && !sessionOver(err) && !tokenRefused(err) {
 		return err
 	}
@@ -95,11 +90,7 @@ func (k *Kizo) SecurityEvents(ctx context.Context, limit int32) ([]SecurityEvent
 // RevokeSession ends one session of the user.
 func (k *Kizo) RevokeSession(ctx context.Context, id openapi_types.UUID) error {
 	request, err := NewRevokeSessionRequest(k.server, id)
-	if err != nil {
-		return err
-	}
-	_, err = k.do(ctx, call{request: request})
-	return err
+	return k.act(ctx, request, err)
 }
 
 // People finds users whose handle or name begins with q, at most ten.
@@ -124,8 +115,9 @@ func fetch[T any](ctx context.Context, k *Kizo, c call) (T, error) {
 	if err != nil {
 		return value, err
 	}
-	if err := json.Unmarshal(got.body, &value); err != nil {
-		return value, fmt.Errorf("%s does not answer like a Kizo server: %w", k.Server(), err)
+	if err := decode(got.body, &value); err != nil {
+		var none T
+		return none, k.notKizo(err)
 	}
 	return value, nil
 }

@@ -120,9 +120,8 @@ func (k *Kizo) Send(ctx context.Context, c Command) (Receipt, error) {
 		return Receipt{}, err
 	}
 	receipt := Receipt{Replayed: replayed(got.header)}
-	if err := json.Unmarshal(got.body, &receipt.Transfer); err != nil || receipt.Transfer.Id == (uuid.UUID{}) {
-		err = fmt.Errorf("%s does not answer like a Kizo server", k.Server())
-		return Receipt{}, &UnknownOutcome{Key: c.Key, Err: err}
+	if err := decode(got.body, &receipt.Transfer); err != nil {
+		return Receipt{}, &UnknownOutcome{Key: c.Key, Err: k.notKizo(err)}
 	}
 	return receipt, nil
 }

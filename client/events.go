@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -213,12 +212,12 @@ func (e *Event) fill(data []byte) (known bool, err error) {
 	switch e.Type {
 	case EventTransfer:
 		var told TransferEvent
-		if err = json.Unmarshal(data, &told); err == nil {
+		if err = decode(data, &told); err == nil {
 			e.At, e.Transfer = told.At, &told.Transfer
 		}
 	case EventOps:
 		var told OpsSnapshot
-		if err = json.Unmarshal(data, &told); err == nil {
+		if err = decode(data, &told); err == nil {
 			e.At, e.Ops = told.At, &told
 		}
 	case EventLive:
@@ -226,14 +225,26 @@ func (e *Event) fill(data []byte) (known bool, err error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read a %s event: %w", e.Type, err)
+		return false, &malformedEvent{e.Type, err}
 	}
 	return true, nil
 }
 
+// malformedEvent is an event that the contract does not know. Opening the stream again would bring it again.
+type malformedEvent struct {
+	kind string
+	err  error
+}
+
+func (m *malformedEvent) Error() string { return fmt.Sprintf("a %s event: %v", m.kind, m.err) }
+func (m *malformedEvent) Unwrap() error { return m.err }
+
 // failure says why the stream ended. The end of an orderly one is io.EOF.
 func (s *EventStream) failure(err error) error {
+	var malformed *malformedEvent
 	switch {
+	case errors.As(err, &malformed):
+		return fmt.Errorf("%s does not answer like a Kizo server: %w", s.server, err)
 	case s.ctx.Err() != nil:
 		return s.ctx.Err()
 	case errors.Is(err, io.EOF) && s.body != nil:

@@ -39,9 +39,9 @@ func openEvents(t *testing.T, server string, tokens TokenStore, o EventOptions) 
 func TestAStreamIsRead(t *testing.T) {
 	long := strings.Repeat("x", 40_000)
 	s := newRemote(t, streaming("", ": hello", "", "id: a", "event: transfer",
-		`data: {"at":"2026-03-01T12:00:00Z","state":"posted",`, `data: "transfer":{"state":"posted","amount":5,"memo":"`+long+`"}}`, "",
+		`data: {"at":"2026-03-01T12:00:00Z","state":"posted",`, `data: "transfer":{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d","kind":"transfer","state":"posted","amount":5,"currency":"USD","from":{},"to":{},"direction":"in","created_at":"2026-03-01T12:00:00Z","memo":"`+long+`"}}`, "",
 		"event: news", "data: of a later version", "", ":", "", "id: b", "event: live", "data: {}", "",
-		"event: ops", `data: {"at":"2026-03-01T12:00:01Z","redis_ok":true}`, "", "event: transfer", "data: half an ev"))
+		"event: ops", "data: "+sample[OpsSnapshot](), "", "event: transfer", "data: half an ev"))
 	stream, err := openEvents(t, s.URL, StaticToken("x"), EventOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestAStreamRefreshesItsToken(t *testing.T) {
 		seen = append(seen, r.URL.RequestURI()+" "+r.Header.Get("Authorization"))
 		switch {
 		case r.URL.Path == "/v1/auth/refresh":
-			fmt.Fprint(w, `{"access_token":"new","refresh_token":"r2","expires_in":900,"user":{}}`)
+			fmt.Fprint(w, `{"access_token":"new","refresh_token":"r2","token_type":"Bearer","expires_in":900,"user":{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d","email":"ada@example.com","handle":"ada","name":"Ada","role":"user","created_at":"2026-03-01T11:57:00Z"}}`)
 		case r.Header.Get("Authorization") == "Bearer old":
 			says(401, TokenExpired)(w, r)
 		default:

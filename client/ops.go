@@ -103,6 +103,9 @@ func (k *Kizo) act(ctx context.Context, request *http.Request, err error) error 
 	if err != nil {
 		return err
 	}
-	_, err = k.do(ctx, call{request: request})
-	return err
+	got, err := k.do(ctx, call{request: request})
+	if err != nil {
+		return err
+	}
+	return k.wantNothing(got)
 }

@@ -58,7 +58,8 @@ func says(status int, code ProblemCode, header ...string) http.HandlerFunc {
 
 func posted(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusCreated)
-	fmt.Fprint(w, `{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d","state":"posted","amount":1250,"currency":"USD"}`)
+	fmt.Fprint(w, `{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d","kind":"transfer","state":"posted","amount":1250,"currency":"USD",`+
+		`"from":{"handle":"ada"},"to":{"handle":"bob"},"direction":"out","created_at":"2026-03-01T11:57:00Z"}`)
 }
 
 func wallets(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"items":[]}`) }

@@ -20,14 +20,10 @@ func (k *Kizo) OpenWallet(ctx context.Context, currency string) (Wallet, error) 
 	return get[Wallet](ctx, k, request, err)
 }
 
-// Balance is the posted balance as of a time, now if at is zero.
+// Balance is the posted balance as of a time.
 func (k *Kizo) Balance(ctx context.Context, currency string, at time.Time) (Balance, error) {
-	var params GetBalanceParams
-	if !at.IsZero() {
-		text := at.UTC().Format(time.RFC3339Nano)
-		params.At = &text
-	}
-	request, err := NewGetBalanceRequest(k.server, currency, &params)
+	text := at.UTC().Format(time.RFC3339Nano)
+	request, err := NewGetBalanceRequest(k.server, currency, &GetBalanceParams{At: &text})
 	return get[Balance](ctx, k, request, err)
 }
 

@@ -215,7 +215,7 @@ func (f *filter) times(values map[string]string, now time.Time) error {
 		}
 		*bound.at, *bound.text = at, pointerTo(at.UTC().Format(time.RFC3339Nano))
 	}
-	if !f.since.IsZero() && !f.until.IsZero() && !f.since.Before(f.until) {
+	if f.params.Since != nil && f.params.Until != nil && !f.since.Before(f.until) {
 		return errors.New("since must be before until")
 	}
 	return nil
@@ -298,7 +298,7 @@ func (f *filter) matches(t client.Transfer) bool {
 	if p.MinAmount != nil && t.Amount < *p.MinAmount || p.MaxAmount != nil && t.Amount > *p.MaxAmount {
 		return false
 	}
-	if t.CreatedAt.Before(f.since) || !f.until.IsZero() && !t.CreatedAt.Before(f.until) {
+	if p.Since != nil && t.CreatedAt.Before(f.since) || p.Until != nil && !t.CreatedAt.Before(f.until) {
 		return false
 	}
 	if p.Q != nil && !strings.Contains(strings.ToLower(value(t.Memo)), strings.ToLower(*p.Q)) {

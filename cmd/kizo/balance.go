@@ -70,7 +70,7 @@ func balanceRun(ctx context.Context, opts *balanceOptions) error {
 	if err != nil {
 		return err
 	}
-	if !at.IsZero() {
+	if opts.at != "" {
 		return balancesAt(ctx, opts, kizo, currency, at)
 	}
 	wallets, err := kizo.Wallets(ctx)

@@ -222,6 +222,9 @@ func readConfig(path string, must bool) (map[string]string, error) {
 		if !isText {
 			return nil, usagef("%s: %s must be a text in quotes", path, key)
 		}
+		if text == "" {
+			return nil, usagef("%s: %s is empty: give it a value, or remove the line", path, key)
+		}
 		values[key] = text
 	}
 	return values, nil

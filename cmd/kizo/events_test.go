@@ -155,7 +155,7 @@ func TestCtrlCEndsFollowing(t *testing.T) {
 }
 
 func TestAnEventKeepsItsAmountOnANarrowTerminal(t *testing.T) {
-	authorized := int64(money.Max)
+	authorized := money.Max
 	memo, name := "a memo 山田太郎 that is longer than the terminal is wide, whatever it is", "Bob"
 	for _, minor := range []int64{1, 12_50, money.Max / 2} {
 		for width := range 130 {

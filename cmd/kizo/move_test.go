@@ -38,12 +38,13 @@ func newTroubled(t *testing.T, money ...http.HandlerFunc) *troubled {
 		_ = json.NewEncoder(w).Encode(s.me)
 	})
 	mux.HandleFunc("GET /v1/wallets", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"items":[{"currency":"USD","balance":100,"available":100}]}`)
+		fmt.Fprint(w, `{"items":[{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4e","currency":"USD","balance":100,"held":0,"available":100,"status":"active"}]}`)
 	})
 	mux.HandleFunc("GET /v1/transfers/{id}", answerTransfer(200, "pending", "lunch"))
 	mux.HandleFunc("GET /v1/users", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"items":[{"handle":"bobby","name":"Bob"}]}`)
 	})
+	mux.HandleFunc("POST /v1/auth/logout", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("POST /v1/", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		s.mu.Lock()
@@ -72,6 +73,9 @@ func answerTransfer(status int, state client.TransferState, memo string) http.Ha
 		_ = json.NewEncoder(w).Encode(t)
 	}
 }
+
+// adasTokens is the answer to a sign-up or log-in.
+const adasTokens = `{"access_token":"a","token_type":"Bearer","refresh_token":"r","expires_in":900,"user":{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d","email":"ada@example.com","handle":"ada","name":"Ada","role":"user","created_at":"2026-03-01T11:57:00Z"}}`
 
 func answerCode(status int, code client.ProblemCode) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { answerProblem(w, status, code) }
@@ -267,7 +271,7 @@ func TestAnInterruptionSaysHowToGoOn(t *testing.T) {
 
 func TestPasswords(t *testing.T) {
 	s := newTroubled(t, func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"access_token":"a","refresh_token":"r","expires_in":900,"user":{"handle":"ada"}}`)
+		fmt.Fprint(w, adasTokens)
 	})
 	w := newWorld(t, s.Server)
 	signup := []string{"signup", "--email", "ada@example.com", "--handle", "@ada", "--name", "Ada"}

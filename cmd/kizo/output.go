@@ -43,8 +43,10 @@ func (a *app) printOne(flag jsonFlag, item any, columns []column, row []string) 
 		return a.write(tabbed([][]string{row}))
 	}
 	widest := 0
-	for _, c := range columns {
-		widest = max(widest, len(c.title))
+	for i, c := range columns {
+		if row[i] != "" {
+			widest = max(widest, len(c.title))
+		}
 	}
 	var out strings.Builder
 	for i, c := range columns {

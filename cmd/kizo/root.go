@@ -65,6 +65,7 @@ Begin with an account and some money:
 		asGroup(completion)
 	}
 	a.checkOrder(root)
+	refuseEmpty(root)
 	return root
 }
 

@@ -115,6 +115,7 @@ func outputCases() map[string]outputCase {
 		"kizo wallet list":           {args: words()},
 		"kizo wallet open":           {args: words("USD")},
 		"kizo pending":               {skip: "it has a test of its own"},
+		"kizo pending drop":          {skip: "it needs a command whose outcome is unknown; it prints to stderr"},
 		"kizo retry":                 {skip: "it has a test of its own"},
 		"kizo whoami":                {args: words()},
 		"kizo login":                 {args: func(p *pairOfUsers) []string { return []string{p.adaName, "--password-stdin"} }},
@@ -124,6 +125,8 @@ func outputCases() map[string]outputCase {
 		"kizo sessions history":      {args: words()},
 		"kizo sessions revoke":       {silent: true, args: otherSession},
 		"kizo config list":           {args: words()},
+		"kizo config set":            {silent: true, args: words("currency", "USD")},
+		"kizo config unset":          {silent: true, args: words("currency")},
 		"kizo version":               {args: words()},
 		"kizo completion bash":       {args: words()},
 		"kizo completion zsh":        {args: words()},
@@ -213,6 +216,7 @@ func TestAResultThatCannotBeWrittenIsToldApart(t *testing.T) {
 		test, known := cases[cmd.CommandPath()]
 		if !known {
 			t.Errorf("%s has no row in outputCases", cmd.CommandPath())
+			continue
 		}
 		for _, mode := range outputModes {
 			if len(mode.flags) > 0 && cmd.Flags().Lookup("json") == nil {

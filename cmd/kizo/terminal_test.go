@@ -69,7 +69,7 @@ func (x *terminal) exitCode() int {
 
 func TestAPasswordIsNeverShown(t *testing.T) {
 	s := newTroubled(t, func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"access_token":"a","refresh_token":"r","expires_in":900,"user":{"handle":"ada"}}`)
+		fmt.Fprint(w, adasTokens)
 	})
 	w := newWorld(t, s.Server)
 	delete(w.env, "KIZO_TOKEN")
@@ -89,7 +89,7 @@ func TestAPasswordIsNeverShown(t *testing.T) {
 
 func TestAPastedPassword(t *testing.T) {
 	s := newTroubled(t, func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"access_token":"a","refresh_token":"r","expires_in":900,"user":{"handle":"ada"}}`)
+		fmt.Fprint(w, adasTokens)
 	})
 	w := newWorld(t, s.Server)
 	delete(w.env, "KIZO_TOKEN")

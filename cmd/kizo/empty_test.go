@@ -1,0 +1,116 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// TestEmptyFlagsAreRefused gives an empty value to every flag of every command. Nothing may reach a server.
+func TestEmptyFlagsAreRefused(t *testing.T) {
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	t.Cleanup(s.Close)
+	w := newWorld(t, s)
+	w.write("config.toml", "")
+	flags, arguments := 0, 0
+	for _, cmd := range everyCommand(newRootCommand(w.app())) {
+		if !cmd.Runnable() {
+			continue
+		}
+		path := strings.Fields(cmd.CommandPath())[1:]
+		args := argumentsFor(cmd.Use)
+		cmd.InheritedFlags() // merges the persistent ones
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Value.Type() == "bool" {
+				return
+			}
+			flags++
+			w.expect(exitUsage, append(append(path, args...), "--"+f.Name+"=")...)
+			contains(t, &w.err, "--"+f.Name)
+		})
+		for i := range args {
+			empty := append([]string{}, args...)
+			empty[i] = ""
+			arguments++
+			w.expect(exitUsage, append(path, empty...)...)
+			if name := strings.Trim(strings.Fields(cmd.Use)[i+1], "[]."); name != "COMMAND" {
+				contains(t, &w.err, name+" is empty")
+			}
+		}
+	}
+	if asked > 0 || flags < 100 || arguments < 20 {
+		t.Errorf("%d flags and %d arguments, %d requests", flags, arguments, asked)
+	}
+}
+
+// argumentsFor are arguments that a command takes, by the names in its usage.
+func argumentsFor(use string) []string {
+	var args []string
+	for _, name := range strings.Fields(use)[1:] {
+		switch name = strings.Trim(name, "[]."); name {
+		case "AMOUNT":
+			args = append(args, "12.50")
+		case "CURRENCY":
+			args = append(args, "USD")
+		case "ID", "TRANSFER":
+			args = append(args, "0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d")
+		case "TO":
+			args = append(args, "@bob")
+		case "OUTCOME":
+			args = append(args, "ask")
+		case "COMMAND":
+			args = append(args, "balance")
+		case "SETTING":
+			args = append(args, "currency")
+		default:
+			args = append(args, "word")
+		}
+	}
+	return args
+}
+
+func TestEmptySettingsAreRefused(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, setting := range settings {
+		path := w.write("empty.toml", setting+" = \"\"\n")
+		w.expect(exitUsage, "config", "list", "--config", path)
+		contains(t, &w.err, setting+" is empty")
+	}
+}
+
+// TestTheZeroTimeIsATime like any other: it does not stand for now, or for no bound.
+func TestTheZeroTimeIsATime(t *testing.T) {
+	asked := map[string]string{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked[r.URL.Path] = r.URL.RawQuery
+		if r.URL.Path == "/v1/wallets" {
+			_, _ = w.Write([]byte(`{"items":[{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4e","currency":"USD","balance":1,"held":0,"available":1,"status":"active"}]}`))
+			return
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"code":"parameter_malformed","detail":"write a time from 1970 to 9999"}`))
+	}))
+	t.Cleanup(s.Close)
+	w := newWorld(t, s)
+	zero := time.Time{}.Format(time.RFC3339)
+	for _, args := range [][]string{
+		{"balance", "--at", zero}, {"balance", "USD", "--at", zero},
+		{"transfers", "list", "--since", zero}, {"transfers", "list", "--until", zero}, {"events", "--since", zero},
+	} {
+		clear(asked)
+		w.expect(exitUsage, args...)
+		found := false
+		for _, query := range asked {
+			found = found || strings.Contains(query, "0001-01-01T00%3A00%3A00Z")
+		}
+		if !found {
+			t.Errorf("%v asked %v", args, asked)
+		}
+	}
+	w.expect(exitUsage, "transfer", "@bob", "1", "--authorize", "--expires", zero)
+}
