@@ -15,6 +15,9 @@ type textField struct {
 	at      int // the cursor stands before this letter
 	most    int // letters
 	secret  bool
+
+	// selected says that the whole text is marked: what is typed replaces it.
+	selected bool
 }
 
 func newTextField(most int) *textField { return &textField{most: most} }
@@ -24,8 +27,11 @@ func (f *textField) text() string { return string(f.letters) }
 func (f *textField) set(text string) {
 	f.letters = []rune(text)
 	f.letters = f.letters[:min(len(f.letters), f.most)]
-	f.at = len(f.letters)
+	f.at, f.selected = len(f.letters), false
 }
+
+// choose marks the text, if there is any.
+func (f *textField) choose() { f.selected = len(f.letters) > 0 }
 
 // take types what a key or a paste brings: visible characters and spaces, line breaks as spaces, and nothing else. It
 // reports whether the text changed.
@@ -39,7 +45,13 @@ func (f *textField) take(msg tea.Msg) bool {
 		if r == '\n' || r == '\t' || r == '\r' {
 			r = ' '
 		}
-		if len(f.letters) >= f.most || r == unicode.ReplacementChar || !unicode.IsGraphic(r) && !f.secret {
+		if r == unicode.ReplacementChar || !unicode.IsGraphic(r) && !f.secret {
+			continue
+		}
+		if f.selected {
+			f.set("")
+		}
+		if len(f.letters) >= f.most {
 			continue
 		}
 		f.letters = append(f.letters, 0)
@@ -57,6 +69,7 @@ func (f *textField) keys(then func(m *shared) tea.Cmd) []binding {
 		return func(m *shared) tea.Cmd {
 			before := len(f.letters)
 			change()
+			f.selected = false
 			if len(f.letters) == before || then == nil {
 				return nil
 			}
@@ -64,6 +77,9 @@ func (f *textField) keys(then func(m *shared) tea.Cmd) []binding {
 		}
 	}
 	remove := func(from, to int) {
+		if f.selected {
+			from, to = 0, len(f.letters)
+		}
 		f.letters = append(f.letters[:from:from], f.letters[to:]...)
 		f.at = from
 	}
@@ -72,11 +88,19 @@ func (f *textField) keys(then func(m *shared) tea.Cmd) []binding {
 		{keys: []string{"delete"}, shown: "del", help: "delete the letter under the cursor", run: edit(func() { remove(f.at, min(len(f.letters), f.at+1)) })},
 		{keys: []string{"ctrl+w"}, shown: "ctrl-w", help: "delete a word", run: edit(func() { remove(f.wordBefore(), f.at) })},
 		{keys: []string{"ctrl+u"}, shown: "ctrl-u", help: "delete all before the cursor", run: edit(func() { remove(0, f.at) })},
-		{keys: []string{"left"}, shown: "←", help: "a letter to the left", run: edit(func() { f.at = max(0, f.at-1) })},
+		{keys: []string{"left"}, shown: "←", help: "a letter to the left", run: edit(func() { f.at = f.left() })},
 		{keys: []string{"right"}, shown: "→", help: "a letter to the right", run: edit(func() { f.at = min(len(f.letters), f.at+1) })},
 		{keys: []string{"home", "ctrl+a"}, shown: "ctrl-a", help: "to the beginning", run: edit(func() { f.at = 0 })},
 		{keys: []string{"end", "ctrl+e"}, shown: "ctrl-e", help: "to the end", run: edit(func() { f.at = len(f.letters) })},
 	}
+}
+
+// left is one letter further left, and the beginning of what is marked.
+func (f *textField) left() int {
+	if f.selected {
+		return 0
+	}
+	return max(0, f.at-1)
 }
 
 func (f *textField) wordBefore() int {
@@ -106,7 +130,10 @@ func (f *textField) draw(m *shared, width int, focused bool) string {
 		before = before[1:]
 	}
 	text := draw.Fit(draw.Text(string(before))+cursor+draw.Text(string(after)), width)
-	if focused {
+	switch {
+	case focused && f.selected:
+		return m.Selected.Render(text)
+	case focused:
 		return m.Field.Render(text)
 	}
 	return m.Plain.Render(text)

@@ -14,7 +14,7 @@ import (
 // are letters.
 func (m *model) key(msg tea.KeyMsg) tea.Cmd {
 	name := msg.String()
-	if name == "ctrl+c" {
+	if name == "ctrl+c" || name == "q" && m.small() {
 		return tea.Quit
 	}
 	if m.small() {
@@ -135,8 +135,14 @@ func (m *model) keymap() []keyGroup {
 	return []keyGroup{{p.title, keys}, {"Everywhere", rest}}
 }
 
+// leaver is a screen that wants to know that another page takes its place.
+type leaver interface{ leave() }
+
 // turn shows another page.
 func (m *model) turn(to int) tea.Cmd {
+	if l, wants := m.pages[m.shown].screen.(leaver); wants {
+		l.leave()
+	}
 	m.shown = (to + len(m.pages)) % len(m.pages)
 	m.close()
 	return m.refresh()
@@ -157,7 +163,7 @@ func (m *model) View() string {
 		return ""
 	}
 	if m.small() {
-		return draw.Block([]string{"", draw.Cut("Not enough room: 60 × 15 is needed.", m.width), draw.Cut("Keys do nothing until then.", m.width)}, m.width, m.height)
+		return draw.Block([]string{"", draw.Cut("Not enough room: 60 × 15 is needed.", m.width), draw.Cut("Until then, only q works: q quits.", m.width)}, m.width, m.height)
 	}
 	badge, fresh := m.badge()
 	body := m.seen().view(&m.shared, m.width, m.bodyLines())

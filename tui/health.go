@@ -17,13 +17,13 @@ func (p pen) healthView(o *operations, now time.Time, width, height int) string 
 	if o.latest == nil {
 		return p.notYet(o, width, height)
 	}
-	s := o.latest
+	s, old := o.latest, o.old
 	sections := []struct {
 		title string
 		pairs []draw.Pair
 	}{
-		{"API", p.apiHealth(s)}, {"Ledger and database", p.databaseHealth(s)},
-		{"Bank and queue", p.bankHealth(s)}, {"Books", p.booksHealth(s, now)},
+		{"API", p.apiHealth(s)}, {"Ledger and database", p.databaseHealth(s, old)},
+		{"Bank and queue", p.bankHealth(s, old)}, {"Books", p.booksHealth(s, now)},
 	}
 	left := width
 	if width >= 100 {
@@ -33,7 +33,7 @@ func (p pen) healthView(o *operations, now time.Time, width, height int) string 
 	for _, section := range sections {
 		inner, _ := draw.Inner(left, 2)
 		panel := draw.Panel(section.pairs, inner, p.Dim.Render)
-		panels = append(panels, p.box(section.title, "", nil, panel, left, len(section.pairs)+2))
+		panels = append(panels, p.box(section.title, old, nil, panel, left, len(section.pairs)+2))
 		plain = append(plain, p.Title.Render(draw.Fit(section.title, inner)), panel)
 	}
 	if strings.Count(draw.Stack(panels...), "\n") >= height { // frames cost two lines each
@@ -61,10 +61,19 @@ func (p pen) apiHealth(s *client.OpsSnapshot) []draw.Pair {
 	}
 }
 
-func (p pen) databaseHealth(s *client.OpsSnapshot) []draw.Pair {
+// nowOr is a claim about now, or where nothing newer than old is known, about then.
+func (p pen) nowOr(old string, claim draw.Pair) draw.Pair {
+	if old == "" {
+		return claim
+	}
+	_, words, _ := strings.Cut(claim.Value, " ") // without the sign
+	return draw.Pair{Value: "not known; " + old + ": " + words, Paint: p.Dim.Render}
+}
+
+func (p pen) databaseHealth(s *client.OpsSnapshot, old string) []draw.Pair {
 	d := s.Database
 	return []draw.Pair{
-		named("database", p.sign(d.Ok, "answers", "does not answer")),
+		named("database", p.nowOr(old, p.sign(d.Ok, "answers", "does not answer"))),
 		{Name: "connections", Value: fmt.Sprintf("%d of %d busy", d.ConnectionsBusy, d.ConnectionsMax)},
 		{Name: "commits", Value: perSecond(d.Commits.PerSecond)},
 		{Name: "commit p50 · p99", Value: milliseconds(figure(d.Commits.P50Ms)) + " · " + milliseconds(figure(d.Commits.P99Ms))},
@@ -72,10 +81,10 @@ func (p pen) databaseHealth(s *client.OpsSnapshot) []draw.Pair {
 	}
 }
 
-func (p pen) bankHealth(s *client.OpsSnapshot) []draw.Pair {
+func (p pen) bankHealth(s *client.OpsSnapshot, old string) []draw.Pair {
 	breaker := draw.Pair{Value: unknownHere, Paint: p.Dim.Render}
 	if s.BankBreaker != nil {
-		breaker = p.sign(*s.BankBreaker == "closed", "closed: the bank is asked", *s.BankBreaker+": the bank is left alone")
+		breaker = p.nowOr(old, p.sign(*s.BankBreaker == "closed", "closed: the bank is asked", *s.BankBreaker+": the bank is left alone"))
 	}
 	settlement := draw.Pair{Value: unknownHere, Paint: p.Dim.Render}
 	if s.Settlement != nil {
@@ -85,7 +94,7 @@ func (p pen) bankHealth(s *client.OpsSnapshot) []draw.Pair {
 	return []draw.Pair{
 		named("bank breaker", breaker),
 		named("settlement", settlement),
-		named("Redis", p.sign(s.RedisOk, "answers", "does not answer; the janitor settles alone")),
+		named("Redis", p.nowOr(old, p.sign(s.RedisOk, "answers", "does not answer; the janitor settles alone"))),
 		named("workers", p.workers(s.Workers)),
 	}
 }
@@ -173,5 +182,9 @@ func (healthScreen) typing() bool                    { return false }
 func (healthScreen) keys(*shared) []binding          { return nil }
 func (healthScreen) update(*shared, tea.Msg) tea.Cmd { return nil }
 func (healthScreen) view(m *shared, width, height int) string {
-	return m.healthView(&m.ops, m.now, width, height)
+	seen := m.ops
+	if _, fresh := m.badge(); !fresh {
+		seen.old = age(m.now.Sub(m.connection.heard)) + " ago"
+	}
+	return m.healthView(&seen, m.now, width, height)
 }

@@ -160,7 +160,7 @@ func opsText(line func(string, ...any), o *client.OpsSnapshot, now time.Time) {
 	}
 	p := pen{} // ASCII, no colours
 	line("\nHealth")
-	for _, pair := range append(append(append(p.apiHealth(o), p.databaseHealth(o)...), p.bankHealth(o)...), p.booksHealth(o, now)...) {
+	for _, pair := range append(append(append(p.apiHealth(o), p.databaseHealth(o, "")...), p.bankHealth(o, "")...), p.booksHealth(o, now)...) {
 		line("  %s: %s", pair.Name, printable.Text(pair.Value))
 	}
 }

@@ -25,6 +25,7 @@ func (s *series) add(value float64) {
 type operations struct {
 	latest *client.OpsSnapshot // nil until the first one
 	denied bool                // the user is no operator
+	old    string              // how long ago latest was true, if it may not be any more
 
 	queues                         map[string]*queueHistory
 	settlementP50, settlementP99   series // ms

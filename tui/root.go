@@ -9,7 +9,7 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// The least that there is room for anything on. Below it, keys do nothing: nobody should confirm what cannot be seen.
+// The least that there is room for anything on. Below it, no key but q does anything: nobody should confirm what cannot be seen.
 const (
 	minWidth  = 60
 	minHeight = 15

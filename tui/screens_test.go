@@ -131,7 +131,7 @@ func previewFor(name string) client.TransferPreview {
 func screens(name string) map[string][]tea.Msg {
 	first := adasTransfers(1).Items[0]
 	first.To.Name = &name
-	form := slices.Concat(keys("3", "@", "b", "o", "b", "enter", "1", "2", ".", "3", "4", "enter", "l", "u", "n", "c", "h"))
+	form := slices.Concat(keys("3", "enter", "@", "b", "o", "b", "enter", "1", "2", ".", "3", "4", "enter", "l", "u", "n", "c", "h"))
 	review := slices.Concat(form, keys("enter"), []tea.Msg{previewMsg{asked: 1, preview: previewFor(name)}})
 	sent := sentMsg{key: someKey}
 	arrived, doubtful := sent, sent
@@ -141,7 +141,7 @@ func screens(name string) map[string][]tea.Msg {
 		"transfers":        slices.Concat(keys("2"), []tea.Msg{timelineMsg{id: first.Id, story: storyOf(first)}}),
 		"transfers-filter": keys("2", "/", "s", "t", "a", "t", "e", ":", "p", "a", "s", "t"),
 		"transfers-read":   slices.Concat(keys("2", "enter"), []tea.Msg{timelineMsg{id: first.Id, story: storyOf(first)}}),
-		"send":             slices.Concat(keys("3", "b", "o"), []tea.Msg{peopleMsg{prefix: "bo", people: []client.Person{{Handle: "bob", Name: name}, {Handle: "bodil", Name: "Bodil Lind"}}}}),
+		"send":             slices.Concat(keys("3", "enter", "b", "o"), []tea.Msg{peopleMsg{prefix: "bo", people: []client.Person{{Handle: "bob", Name: name}, {Handle: "bodil", Name: "Bodil Lind"}}}}),
 		"send-refused":     slices.Concat(form, keys("enter"), []tea.Msg{previewMsg{asked: 1, err: &client.Error{Status: 422, Code: client.PayeeWalletMissing, Detail: "@bob (" + name + ") has no wallet in USD"}}}),
 		"send-review":      review,
 		"send-unknown":     slices.Concat(review, keys("y"), []tea.Msg{doubtful}),

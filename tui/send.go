@@ -19,11 +19,15 @@ import (
 //	  └─────────────────────┴────────────────────┴───────────────┘
 //	                                             sending ──► unknown ──y──► sending, under the same key
 //
-// The draft is kept whatever happens, until the money was sent. Enter opens the review and y confirms it, so that no key
+// Keys are typed into a field once enter has been pressed, so that those of the page work until then. The draft is kept
+// whatever happens, until the money was sent; in one that was left, typing replaces what a field holds.
+//
+// Enter opens the review and y confirms it, so that no key
 // pressed twice moves money. The key of the intent is made for the review, and is the same for every attempt of it.
 type sendScreen struct {
 	step     sendStep
 	fields   [sendFields]*textField
+	entered  bool // keys are typed into the field with the focus
 	focus    int
 	currency int // of the user's wallets
 
@@ -101,12 +105,24 @@ func newSendScreen() *sendScreen {
 	return s
 }
 
-func (s *sendScreen) typing() bool { return s.step == filling }
+func (s *sendScreen) typing() bool { return s.step == filling && s.entered }
+
+// enter goes into the form. What it holds is from before, and is marked.
+func (s *sendScreen) enter(*shared) tea.Cmd {
+	s.entered = true
+	for _, field := range s.fields {
+		field.choose()
+	}
+	return nil
+}
+
+// leave goes out of the form, and keeps the draft.
+func (s *sendScreen) leave() { s.entered = false }
 
 func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.KeyMsg:
-		if s.step == filling && s.fields[s.focus].take(msg) {
+		if s.typing() && s.fields[s.focus].take(msg) {
 			return s.changed(m)
 		}
 	case draftMsg:

@@ -14,6 +14,9 @@ func (s *sendScreen) keys(*shared) []binding {
 	copyKey := binding{keys: []string{"c"}, shown: "c", help: "copy the key", run: func(m *shared) tea.Cmd { return m.copy("the key", s.command.Key) }}
 	switch s.step {
 	case filling:
+		if !s.entered {
+			return s.pageKeys()
+		}
 		return s.formKeys()
 	case previewing:
 		return []binding{{keys: []string{"esc"}, shown: "esc", help: "back to the form", run: back}}
@@ -40,10 +43,34 @@ func (s *sendScreen) keys(*shared) []binding {
 	return []binding{copyKey}
 }
 
-func (s *sendScreen) formKeys() []binding {
-	focus := func(by int) func(*shared) tea.Cmd {
-		return func(*shared) tea.Cmd { s.focus = (s.focus + by + sendFields) % sendFields; return nil }
+// pageKeys are those before a field has been entered.
+func (s *sendScreen) pageKeys() []binding {
+	return []binding{
+		{keys: []string{"enter", "i"}, shown: "enter", help: "fill in the form", command: "kizo transfer TO AMOUNT", run: s.enter},
+		{keys: []string{"ctrl+s"}, shown: "ctrl-s", help: "review", run: s.review},
+		{keys: []string{"down", "j"}, shown: "↓", help: "next field", run: s.focusBy(1)},
+		{keys: []string{"up", "k"}, shown: "↑", help: "field before", run: s.focusBy(-1)},
+		{keys: []string{"ctrl+t"}, shown: "ctrl-t", help: "next currency", run: s.turnCurrency},
+		{keys: []string{"n"}, shown: "n", help: "empty the form", run: func(*shared) tea.Cmd { *s = *newSendScreen(); return nil }},
+		{keys: []string{"esc"}, shown: "esc", help: "back to the wallet", run: func(*shared) tea.Cmd { return func() tea.Msg { return showMsg{"Wallet"} } }},
 	}
+}
+
+func (s *sendScreen) focusBy(by int) func(*shared) tea.Cmd {
+	return func(*shared) tea.Cmd { s.focus = (s.focus + by + sendFields) % sendFields; return nil }
+}
+
+// turnCurrency takes the next of the user's currencies.
+func (s *sendScreen) turnCurrency(m *shared) tea.Cmd {
+	if n := len(m.currencies()); n > 0 {
+		s.currency = (min(s.currency, n-1) + 1) % n
+		return s.recheck(m)
+	}
+	return nil
+}
+
+func (s *sendScreen) formKeys() []binding {
+	focus := s.focusBy
 	choose := func(by int) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd {
 			if s.completing() {
@@ -62,23 +89,14 @@ func (s *sendScreen) formKeys() []binding {
 	case s.focus != memoField:
 		enter.help, enter.command, enter.run = "next field", "", focus(1)
 	}
-	turn := func(by int) func(*shared) tea.Cmd {
-		return func(m *shared) tea.Cmd {
-			if n := len(m.currencies()); n > 0 {
-				s.currency = (min(s.currency, n-1) + by + n) % n
-				return s.recheck(m)
-			}
-			return nil
-		}
-	}
 	keys := []binding{
 		enter, next,
 		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "field before", run: focus(-1)},
 		{keys: []string{"down", "ctrl+n"}, shown: "↓", help: "next", run: choose(1)},
 		{keys: []string{"up", "ctrl+p"}, shown: "↑", help: "before", run: choose(-1)},
-		{keys: []string{"ctrl+t"}, shown: "ctrl-t", help: "next currency", run: turn(1)},
+		{keys: []string{"ctrl+t"}, shown: "ctrl-t", help: "next currency", run: s.turnCurrency},
 		{keys: []string{"ctrl+s"}, shown: "ctrl-s", help: "review from any field", run: s.review},
-		{keys: []string{"esc"}, shown: "esc", help: "leave the form", run: func(*shared) tea.Cmd { return func() tea.Msg { return showMsg{"Wallet"} } }},
+		{keys: []string{"esc"}, shown: "esc", help: "leave the form", run: func(*shared) tea.Cmd { s.leave(); return nil }},
 	}
 	return append(keys, s.fields[s.focus].keys(s.changed)...)
 }
@@ -94,7 +112,7 @@ func (s *sendScreen) recheck(m *shared) tea.Cmd {
 
 // completing says that people are offered, and none of them is what stands there.
 func (s *sendScreen) completing() bool {
-	return s.step == filling && s.focus == payeeField && len(s.people) > 0 && s.looked == s.prefix() &&
+	return s.typing() && s.focus == payeeField && len(s.people) > 0 && s.looked == s.prefix() &&
 		(len(s.people) > 1 || s.people[0].Handle != s.prefix())
 }
 
@@ -177,9 +195,9 @@ func (s *sendScreen) form(m *shared, width int) []string {
 	const label = 8
 	var lines []string
 	for i, field := range s.fields {
-		focused := i == s.focus && s.step == filling
+		focused := i == s.focus && s.typing()
 		name := m.Dim.Render(draw.Fit(labels[i], label))
-		if focused {
+		if i == s.focus && s.step == filling {
 			name = m.Accent.Render(draw.Fit(labels[i], label))
 		}
 		room := width - label

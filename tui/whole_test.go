@@ -94,7 +94,7 @@ func (w *whole) stories() map[string][]tea.Msg {
 	story := storyOf(chosen)
 	preview := client.TransferPreview{Amount: w.amount(largestAmount, "USD"), Currency: "USD", BalanceAfter: w.amount(largestBalance-3, "USD"),
 		AvailableAfter: w.amount(largestBalance-4, "USD"), From: client.Party{Handle: pointerTo("ada")}, To: client.Party{Handle: pointerTo(largeHandle)}}
-	form := slices.Concat(keys("3", "@", largeHandle, "enter", "10000000000000.00", "enter", "rent"))
+	form := slices.Concat(keys("3", "enter", "@", largeHandle, "enter", "10000000000000.00", "enter", "rent"))
 	review := slices.Concat(form, keys("enter"), []tea.Msg{previewMsg{asked: 1, preview: preview}})
 	done := sentMsg{key: someKey}
 	done.receipt.Transfer = chosen

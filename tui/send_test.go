@@ -1,0 +1,149 @@
+package tui
+
+import (
+	"slices"
+	"testing"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// form is the Send screen's.
+func form(m *model) *sendScreen {
+	for _, p := range m.pages {
+		if s, ok := p.screen.(*sendScreen); ok {
+			return s
+		}
+	}
+	return nil
+}
+
+func pressKeys(m *model, names ...string) {
+	for i, msg := range keys(names...) {
+		_, command := m.Update(msg)
+		if command == nil || names[i] != "esc" { // other commands ask the server
+			continue
+		}
+		if shows, ok := command().(showMsg); ok {
+			m.Update(shows)
+		}
+	}
+}
+
+// TestKeysAreKeysUntilAFieldIsEntered: on the Send screen, every key that is shown does what is shown.
+func TestKeysAreKeysUntilAFieldIsEntered(t *testing.T) {
+	for i, name := range []string{"1", "2", "4", "5", "tab", "shift+tab"} {
+		m := board(t, 80, 24)
+		pressKeys(m, "3", name)
+		want := []int{0, 1, 3, 4, 3, 1}[i]
+		if m.shown != want || form(m).fields[payeeField].text() != "" {
+			t.Errorf("%s shows page %d and types %q", name, m.shown, form(m).fields[payeeField].text())
+		}
+	}
+	m := board(t, 80, 24)
+	pressKeys(m, "3", "?")
+	if _, helps := m.overlay.(*searchScreen); !helps {
+		t.Errorf("? opens %T", m.overlay)
+	}
+	m = board(t, 80, 24)
+	pressKeys(m, "3")
+	if _, command := m.Update(keyMsg("q")); command == nil {
+		t.Error("q does not quit")
+	}
+
+	// Enter goes into the form, and there letters are letters.
+	m = board(t, 80, 24)
+	pressKeys(m, "3", "enter", "@", "q", "1", "?")
+	if got := form(m).fields[payeeField].text(); got != "@q1?" || m.shown != 2 {
+		t.Errorf("typed %q on page %d", got, m.shown)
+	}
+	pressKeys(m, "esc", "1") // esc leaves the field, and the draft stays
+	if got := form(m).fields[payeeField].text(); got != "@q1?" || m.shown != 0 {
+		t.Errorf("typed %q on page %d", got, m.shown)
+	}
+}
+
+// TestAnAbandonedDraftIsNotTypedOnTo: what was typed before the user went away is kept, and what is typed after it
+// replaces it: 1 does not become 1999999.
+func TestAnAbandonedDraftIsNotTypedOnTo(t *testing.T) {
+	ways := map[string][]string{
+		"esc":              {"esc"},
+		"esc twice":        {"esc", "esc", "3"},
+		"another page":     {"esc", "1", "3"},
+		"a page and a tab": {"esc", "tab", "shift+tab"},
+	}
+	for name, way := range ways {
+		m := board(t, 80, 24)
+		pressKeys(m, "3", "enter", "@", "b", "o", "b", "enter", "1")
+		pressKeys(m, way...)
+		pressKeys(m, "9", "9", "9")
+		if got := form(m).fields[amountField].text(); got != "1" {
+			t.Errorf("%s: typed on without entering the field: %q", name, got)
+		}
+		pressKeys(m, "3", "enter", "9", "9")
+		if got := form(m).fields[amountField].text(); got != "99" {
+			t.Errorf("%s: the draft became %q", name, got)
+		}
+		if got := form(m).fields[payeeField].text(); got != "@bob" {
+			t.Errorf("%s: the payee became %q", name, got)
+		}
+	}
+
+	// To correct the draft, a key that moves or deletes comes first.
+	for key, want := range map[string]string{"left": "912", "right": "129", "end": "129", "home": "912", "backspace": "9"} {
+		m := board(t, 80, 24)
+		pressKeys(m, "3", "enter", "@", "b", "o", "b", "enter", "1", "2", "esc", "enter", key)
+		if key == "left" {
+			pressKeys(m, "left")
+		}
+		pressKeys(m, "9")
+		if got := form(m).fields[amountField].text(); got != want {
+			t.Errorf("%s: %q, want %q", key, got, want)
+		}
+	}
+}
+
+// TestAPastTransferIsADraft: the keys after "send again" are those of the page as well.
+func TestAPastTransferIsADraft(t *testing.T) {
+	m := board(t, 80, 24)
+	m.Update(draftMsg{to: "@bob", amount: "1.00", currency: "USD", memo: "tea"})
+	pressKeys(m, "9")
+	if got := form(m).fields[amountField].text(); got != "1.00" || m.shown != 2 {
+		t.Errorf("page %d, %q", m.shown, got)
+	}
+	pressKeys(m, "enter", "7")
+	if got := form(m).fields[amountField].text(); got != "7" {
+		t.Errorf("%q", got)
+	}
+	// A paste replaces as typing does.
+	m.Update(draftMsg{to: "@bob", amount: "1.00", currency: "USD", memo: "tea"})
+	pressKeys(m, "enter")
+	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("12.50"), Paste: true})
+	if got := form(m).fields[amountField].text(); got != "12.50" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestTheFooterShowsKeysThatWork on the Send screen, in and out of a field.
+func TestTheFooterShowsKeysThatWork(t *testing.T) {
+	m := board(t, 120, 40)
+	pressKeys(m, "3")
+	if !m.paging() || m.seen().typing() {
+		t.Error("the page takes letters before a field is entered")
+	}
+	names := func() (all []string) {
+		for _, b := range m.seen().keys(&m.shared) {
+			all = append(all, b.keys...)
+		}
+		return all
+	}
+	for _, key := range []string{"enter", "ctrl+s", "esc"} {
+		if !slices.Contains(names(), key) {
+			t.Errorf("%s is missing", key)
+		}
+	}
+	for _, key := range []string{"1", "q", "?"} {
+		if slices.Contains(names(), key) {
+			t.Errorf("%s has another meaning here", key)
+		}
+	}
+}
