@@ -3,14 +3,13 @@ package tui
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/tui/moment"
 )
 
 // filter narrows the list of transfers. It is typed as words:
@@ -209,7 +208,7 @@ func (f *filter) times(values map[string]string, now time.Time) error {
 		if !given {
 			continue
 		}
-		at, err := parseMoment(value, now)
+		at, err := moment.Parse(value, now)
 		if err != nil {
 			return fmt.Errorf("%s:%s is no time: write one such as %s or 7d (ago)", bound.key, value, now.Format(time.DateOnly))
 		}
@@ -219,30 +218,6 @@ func (f *filter) times(values map[string]string, now time.Time) error {
 		return errors.New("since must be before until")
 	}
 	return nil
-}
-
-// parseMoment reads RFC 3339, a date (its first moment here), or how long ago: 90m, 12h, 2d, 3w.
-func parseMoment(text string, now time.Time) (time.Time, error) {
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at, nil
-	}
-	if at, err := time.ParseInLocation(time.DateOnly, text, now.Location()); err == nil {
-		return at, nil
-	}
-	parts := regexp.MustCompile(`^([0-9]{1,5})([mhdw])$`).FindStringSubmatch(text)
-	if parts == nil {
-		return time.Time{}, errors.New("no time")
-	}
-	number, _ := strconv.Atoi(parts[1])
-	switch parts[2] {
-	case "m":
-		return now.Add(-time.Duration(number) * time.Minute), nil
-	case "h":
-		return now.Add(-time.Duration(number) * time.Hour), nil
-	case "w":
-		number *= 7
-	}
-	return now.AddDate(0, 0, -number), nil
 }
 
 // filterWord is a word of a filter; in quotes it may hold spaces and colons.

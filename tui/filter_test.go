@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata"
 
 	"github.com/JDevAman/kizo/client"
 )
@@ -60,6 +61,14 @@ func TestParseFilter(t *testing.T) {
 		if err != nil || string(got) != test.want {
 			t.Errorf("%q is %s (%v), want %s", test.text, got, err, test.want)
 		}
+	}
+	havana, err := time.LoadLocation("America/Havana")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := parseFilter("since:2026-03-08 until:2026-03-09", nil, now.In(havana)) // a day that begins at 01:00
+	if err != nil || *f.params.Since != "2026-03-08T05:00:00Z" || *f.params.Until != "2026-03-09T04:00:00Z" {
+		t.Errorf("%v, %v", f, err)
 	}
 	if _, err := parseFilter("amount:>5", []string{"EUR", "USD"}, now); err == nil || !strings.Contains(err.Error(), "Add currency:EUR") {
 		t.Errorf("two wallets: %v", err)

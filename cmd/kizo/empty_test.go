@@ -1,11 +1,13 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata"
 
 	"github.com/spf13/pflag"
 )
@@ -80,6 +82,36 @@ func TestEmptySettingsAreRefused(t *testing.T) {
 		path := w.write("empty.toml", setting+" = \"\"\n")
 		w.expect(exitUsage, "config", "list", "--config", path)
 		contains(t, &w.err, setting+" is empty")
+	}
+}
+
+// TestADayWithoutMidnight begins when its date does, for each flag that takes a date.
+func TestADayWithoutMidnight(t *testing.T) {
+	havana, err := time.LoadLocation("America/Havana")
+	if err != nil {
+		t.Fatal(err)
+	}
+	query, body := "", ""
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query += r.URL.RawQuery
+		sent, _ := io.ReadAll(r.Body)
+		body += string(sent)
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"code":"parameter_malformed","detail":"seen"}`))
+	}))
+	t.Cleanup(s.Close)
+	w := newWorld(t, s)
+	w.now = time.Date(2026, 3, 7, 12, 0, 0, 0, havana)
+	const date = "2026-03-08" // it begins at 01:00
+	for _, args := range [][]string{
+		{"balance", "USD", "--at", date}, {"transfers", "list", "--since", date}, {"transfers", "list", "--until", date},
+		{"events", "--since", date}, {"transfer", "@bob", "1", "USD", "--authorize", "--dry-run", "--expires", date},
+	} {
+		query, body = "", ""
+		w.expect(exitUsage, args...)
+		if !strings.Contains(query, "2026-03-08T05%3A00%3A00Z") && !strings.Contains(body, "2026-03-08T05:00:00Z") {
+			t.Errorf("%v asked for %s %s", args, query, body)
+		}
 	}
 }
 

@@ -2,34 +2,21 @@ package main
 
 import (
 	"fmt"
-	"regexp"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/JDevAman/kizo/tui/moment"
 )
 
-const timeFlagHelp = "RFC 3339, a date (its first moment here), or how long ago: 90m, 12h, 2d"
-
-var days = regexp.MustCompile(`^([0-9]{1,5})([dw])$`)
+const timeFlagHelp = "RFC 3339, a date (its first moment where you are), or how long ago: 90m, 12h, 2d"
 
 // parseTime reads a moment as people type it: RFC 3339, a date, or how long ago.
 func parseTime(text string, now time.Time) (time.Time, error) {
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at, nil
+	at, err := moment.Parse(text, now)
+	if err != nil {
+		return time.Time{}, usagef("%q is no time: type one such as %s, %s or 12h (ago)",
+			text, now.UTC().Format(time.RFC3339), now.Format(time.DateOnly))
 	}
-	if at, err := time.ParseInLocation(time.DateOnly, text, now.Location()); err == nil {
-		return at, nil
-	}
-	ago := strings.TrimPrefix(strings.TrimSuffix(text, " ago"), "-")
-	if parts := days.FindStringSubmatch(ago); parts != nil {
-		number, _ := strconv.Atoi(parts[1])
-		return now.AddDate(0, 0, -number*map[string]int{"d": 1, "w": 7}[parts[2]]), nil
-	}
-	if duration, err := time.ParseDuration(ago); err == nil && duration >= 0 {
-		return now.Add(-duration), nil
-	}
-	return time.Time{}, usagef("%q is no time: type one such as %s, %s or 12h (ago)",
-		text, now.UTC().Format(time.RFC3339), now.Format(time.DateOnly))
+	return at, nil
 }
 
 // when shows a moment: how long ago on a terminal, RFC 3339 in a pipe.
