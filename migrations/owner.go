@@ -24,9 +24,10 @@ func (e *MissingRightError) Error() string {
 type owner struct {
 	role, database   string
 	mayCreateRoles   bool
-	appRole          bool   // kizo_app exists
-	schemaIsDatabase bool   // the owner of the database owns the schema public (PostgreSQL 15 and newer)
-	mayCreateTables  bool   // in the schema public
+	appRole          bool // kizo_app exists
+	schemaIsDatabase bool // the owner of the database owns the schema public (PostgreSQL 15 and newer)
+	mayCreateTables  bool // in the schema public
+	encoding         string
 	tablesOf         string // who owns the tables that are there; "" where there are none
 	ownsTables       bool
 }
@@ -49,12 +50,13 @@ func checkOwner(ctx context.Context, db *sql.DB) error {
 	const ask = `SELECT current_user, current_database(),
 		(SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user),
 		EXISTS (SELECT FROM pg_roles WHERE rolname = 'kizo_app'),
+		getdatabaseencoding(),
 		COALESCE((SELECT pg_get_userbyid(nspowner) = 'pg_database_owner' FROM pg_namespace WHERE nspname = 'public'), false),
 		COALESCE((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'public'), false),
 		COALESCE((SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass('public.goose_db_version')), ''),
 		COALESCE((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('public.goose_db_version')), true)`
 	var o owner
-	if err := db.QueryRowContext(ctx, ask).Scan(&o.role, &o.database, &o.mayCreateRoles, &o.appRole,
+	if err := db.QueryRowContext(ctx, ask).Scan(&o.role, &o.database, &o.mayCreateRoles, &o.appRole, &o.encoding,
 		&o.schemaIsDatabase, &o.mayCreateTables, &o.tablesOf, &o.ownsTables); err != nil {
 		return fmt.Errorf("read the rights of the role: %w", err)
 	}
@@ -68,6 +70,11 @@ func (o owner) check() error {
 		return errors.New("only the owner of the tables may change them, not kizo_app: put the owner's role into $KIZO_MIGRATE_URL")
 	case !o.ownsTables:
 		return fmt.Errorf("the tables belong to %q, not to %q: put that role into $KIZO_MIGRATE_URL", o.tablesOf, o.role)
+	case o.tablesOf == "" && o.encoding != "UTF8":
+		return &MissingRightError{
+			fmt.Sprintf("the database %q has the encoding %s, and names and memos need UTF8; drop it if it holds nothing, or take another name", o.database, o.encoding),
+			"CREATE DATABASE " + database + " OWNER " + role + " TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C';",
+		}
 	case !o.appRole && !o.mayCreateRoles:
 		return &MissingRightError{
 			fmt.Sprintf("the role kizo_app does not exist, and %q may not create it", o.role),

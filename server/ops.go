@@ -33,11 +33,14 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		report(w, http.StatusServiceUnavailable, "draining")
 		return
 	}
+	refusal := s.restored.refusal.Load()
 	switch state, err := s.database.look(ctx); {
 	case err != nil:
 		report(w, http.StatusServiceUnavailable, "no database", "reason", err.Error())
 	case !state.writable:
 		report(w, http.StatusServiceUnavailable, "database is read-only")
+	case refusal != nil:
+		report(w, http.StatusServiceUnavailable, "database was restored", "reason", *refusal)
 	default:
 		report(w, http.StatusOK, "ready")
 	}

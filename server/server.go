@@ -92,6 +92,7 @@ type Server struct {
 	config   Config
 	log      *slog.Logger
 	database *database
+	restored restoredCheck
 	pool     *pgxpool.Pool // the database's
 	ledger   *ledger.Ledger
 	api      *api.API
@@ -161,6 +162,7 @@ func (s *Server) connect(ctx context.Context) error {
 		return err
 	}
 	s.pool = s.database.pool
+	s.restored = restoredCheck{pool: s.pool, log: s.log}
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
 	if err := s.pool.Ping(ctx); err != nil {
@@ -175,11 +177,11 @@ func (s *Server) connect(ctx context.Context) error {
 	if err := ledger.CheckRestored(ctx, s.pool); err != nil {
 		return err
 	}
-	if err := ledger.CheckDurable(ctx, s.pool); err != nil {
+	if err := errors.Join(ledger.CheckDurable(ctx, s.pool), ledger.CheckCollation(ctx, s.pool)); err != nil {
 		if !s.config.LoseMoney {
 			return err
 		}
-		s.log.Warn("serving on a database that may forget committed money, as told to", "error", err)
+		s.log.Warn("serving on a database that may lose money, as told to", "error", err)
 	}
 	return nil
 }
@@ -235,6 +237,7 @@ func (s *Server) assemble() error {
 	var working context.Context
 	working, s.stopWork = context.WithCancel(context.Background())
 	s.run("watching the database", func() error { return s.database.watch(working) })
+	s.run("watching for a restored database", func() error { return s.restored.watch(working) })
 	s.run("dispatcher", func() error { return dispatcher.Run(working) })
 	if s.has(RoleWorker) {
 		worker := settle.NewWorker(settler, dispatcher, s.config.Redis)

@@ -52,9 +52,21 @@ func TestMigrateNamesTheStatementThatIsMissing(t *testing.T) {
 			t.Errorf("%s: after that line exit %d, %q", c.name, code, said)
 		}
 	}
+	// A database that cannot hold all names.
+	pg.Exec(t, "postgres", `CREATE DATABASE ascii OWNER plain_owner TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'`)
+	env := []string{"KIZO_MIGRATE_URL=" + pg.RoleURL("ascii", "plain_owner", "owner-password")}
+	code, said := run(t, env, "migrate")
+	_, statement, _ := strings.Cut(said, "again:\n")
+	if code != exitError || !strings.Contains(said, "SQL_ASCII") || !strings.HasPrefix(statement, "CREATE DATABASE") {
+		t.Errorf("SQL_ASCII: exit %d, %q", code, said)
+	}
+	pg.Exec(t, "postgres", `DROP DATABASE ascii`, statement)
+	if code, said := run(t, env, "migrate"); code != 0 {
+		t.Errorf("created anew: exit %d, %q", code, said)
+	}
 	// Tables of one role, and another role that is asked to migrate them.
 	pg.Exec(t, "postgres", `GRANT CONNECT ON DATABASE plain TO guest_owner`)
-	code, said := run(t, []string{"KIZO_MIGRATE_URL=" + pg.RoleURL("plain", "guest_owner", "owner-password")}, "migrate")
+	code, said = run(t, []string{"KIZO_MIGRATE_URL=" + pg.RoleURL("plain", "guest_owner", "owner-password")}, "migrate")
 	if code != exitError {
 		t.Errorf("another role: exit %d", code)
 	}

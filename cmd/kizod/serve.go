@@ -70,7 +70,7 @@ with api and without auth answers everything else, and leaves passwords to the f
 	addSettings(cmd, all...)
 	cmd.Flags().StringVar(&readyFile, "ready-file", "", "write {url, ops_url, pid} here when it can serve")
 	cmd.Flags().BoolVar(&loseMoney, "i-accept-losing-money", false,
-		"serve although fsync, full_page_writes or synchronous_commit is off in the database")
+		"serve although fsync, full_page_writes or synchronous_commit is off in the database, or its indexes are those of another locale")
 	return cmd
 }
 

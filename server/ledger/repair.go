@@ -213,8 +213,13 @@ func beginEra(ctx context.Context, tx pgx.Tx, r *Repaired) error {
 			return err
 		}
 	}
-	replace := fmt.Sprintf(`CREATE OR REPLACE FUNCTION event_number(transaction_id xid8) RETURNS xid8
-		LANGUAGE sql STABLE PARALLEL SAFE RETURN (transaction_id::text::bigint + %d)::text::xid8`, base)
+	const where = `SELECT pronamespace::regnamespace::text FROM pg_proc WHERE oid = 'event_number(xid8)'::regprocedure`
+	var schema string // quoted
+	if err := tx.QueryRow(ctx, where).Scan(&schema); err != nil {
+		return err
+	}
+	replace := fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s.event_number(transaction_id xid8) RETURNS xid8
+		LANGUAGE sql STABLE PARALLEL SAFE RETURN (transaction_id::text::bigint + %d)::text::xid8`, schema, base)
 	if _, err := tx.Exec(ctx, replace); err != nil {
 		return err
 	}
