@@ -62,7 +62,7 @@ func balanceRun(ctx context.Context, opts *balanceOptions) error {
 	var at time.Time
 	if opts.at != "" {
 		var err error
-		if at, err = parseTime(opts.at, a.now()); err != nil {
+		if at, err = a.parseTime(opts.at); err != nil {
 			return err
 		}
 	}

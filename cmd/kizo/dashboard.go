@@ -52,6 +52,9 @@ func newDashboardCommand(a *app) *cobra.Command {
 
 func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	a := opts.app
+	if err := a.checkZone(); err != nil { // its days and months are local
+		return err
+	}
 	painted, err := theme.FromEnvironment(opts.theme, a.env)
 	if err != nil {
 		return usage(err)

@@ -8,6 +8,9 @@ import (
 
 // dashboardOnce prints what the dashboard would show now, and ends.
 func dashboardOnce(ctx context.Context, a *app, flag jsonFlag) error {
+	if err := a.checkZone(); err != nil { // its months are local
+		return err
+	}
 	kizo, err := a.kizo()
 	if err != nil {
 		return err

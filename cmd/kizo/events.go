@@ -65,6 +65,11 @@ func eventsRun(ctx context.Context, opts *eventsOptions) error {
 	if err != nil {
 		return err
 	}
+	if opts.app.io.OutTerminal && !opts.json.set { // where it shows the time of day
+		if err := opts.app.checkZone(); err != nil {
+			return err
+		}
+	}
 	kizo, err := opts.app.kizo()
 	if err != nil {
 		return err
@@ -78,7 +83,10 @@ func (o *eventsOptions) begin() (string, error) {
 	if o.since == "" || isEventID(o.since) {
 		return o.since, nil
 	}
-	at, err := parseTime(o.since, o.app.now())
+	at, err := o.app.parseTime(o.since)
+	if err != nil && dateAlone.MatchString(o.since) {
+		return "", err
+	}
 	if err != nil {
 		return "", withHint(usagef("%q is neither a time nor the event_id of an event", o.since), "kizo events --since 2h")
 	}

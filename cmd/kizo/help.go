@@ -84,6 +84,7 @@ const environmentHelp = `Variables:
   KIZO_CA_FILE      certificates (PEM) to trust besides those of the system
   KIZO_INSECURE_HTTP  1 lets passwords and tokens go unencrypted to another computer, as --insecure-http does
   KIZO_CONFIG       a configuration file to read in place of all others
+  TZ                the time zone in which days begin, such as Europe/Berlin; the computer's if not set
   TRACEPARENT       a trace to take part in (W3C Trace Context); each command begins one if there is none
   XDG_CONFIG_HOME   where kizo/config.toml is; ~/.config if not set
   XDG_STATE_HOME    where kizo keeps its state; ~/.local/state if not set. Relative paths are ignored, and

@@ -79,6 +79,11 @@ func transferRun(ctx context.Context, opts *transferOptions, key string) error {
 	}
 	body := client.TransferCreate{To: opts.to}
 	if opts.expires != "" {
+		if dateAlone.MatchString(opts.expires) {
+			if err := a.checkZone(); err != nil {
+				return err
+			}
+		}
 		at, err := parseExpiry(opts.expires, a.now())
 		if err != nil {
 			return err

@@ -111,7 +111,7 @@ func (o *transfersListOptions) params() (client.ListTransfersParams, error) {
 		if f.from == "" {
 			continue
 		}
-		at, err := parseTime(f.from, o.app.now())
+		at, err := o.app.parseTime(f.from)
 		if err != nil {
 			return p, err
 		}
