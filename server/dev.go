@@ -20,6 +20,7 @@ import (
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/embedded"
+	"github.com/JDevAman/kizo/server/listener"
 )
 
 // Database is the name of Kizo's database in a PostgreSQL of its own.
@@ -42,6 +43,7 @@ type DevConfig struct {
 	HashSlots, RateLimit, RateLimitAddress int
 	HashMaxWait                            time.Duration
 	TrustedProxies                         api.TrustedProxies
+	ClientConnections, AddressConnections  int
 
 	Version string
 	Logger  *slog.Logger
@@ -125,7 +127,8 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 		BankURL:     bankURL, BankToken: bankToken(secrets), Secrets: secrets, Listener: d.listener, OpsListen: config.OpsListen,
 		Roles: AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,
 		HashWorker: config.HashWorker, HashSlots: config.HashSlots, HashMaxWait: config.HashMaxWait, RateLimit: config.RateLimit, RateLimitAddress: config.RateLimitAddress,
-		TrustedProxies: config.TrustedProxies,
+		TrustedProxies:    config.TrustedProxies,
+		ClientConnections: config.ClientConnections, AddressConnections: config.AddressConnections,
 	})
 	if err != nil {
 		return nil, err
@@ -141,18 +144,18 @@ func (d *Dev) startBank(ctx context.Context, config DevConfig, faults sim.Faults
 	d.bank, err = sim.New(sim.Config{
 		Journal: filepath.Join(config.Dir, "bank", "journal.jsonl"), Seed: config.BankSeed, Faults: faults,
 		Token: bankToken(secrets), CallbackURL: httpURL(d.listener) + "/v1/bank/callbacks",
-		CallbackSecret: string(secrets.BankCallback.Reveal()), Log: config.Logger,
+		CallbackSecret: string(secrets.BankCallback.Reveal()), Log: config.Logger, MaxConnections: bankConnections(listener.Descriptors()),
 	})
 	if err != nil {
 		return "", err
 	}
 	var listen net.ListenConfig
-	listener, err := listen.Listen(ctx, "tcp", config.BankListen)
+	inner, err := listen.Listen(ctx, "tcp", config.BankListen)
 	if err != nil {
 		return "", fmt.Errorf("listen for the mock bank: %w", err)
 	}
-	go func() { d.bankEnds <- d.bank.Serve(context.WithoutCancel(ctx), listener) }()
-	return "http://" + listener.Addr().String(), nil
+	go func() { d.bankEnds <- d.bank.Serve(context.WithoutCancel(ctx), inner) }()
+	return "http://" + inner.Addr().String(), nil
 }
 
 // watch makes the end of what the server stands on its own failure; without Redis

@@ -36,6 +36,7 @@ import (
 	"github.com/JDevAman/kizo/server/hashworker"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/limit"
+	"github.com/JDevAman/kizo/server/listener"
 	"github.com/JDevAman/kizo/server/settle"
 )
 
@@ -78,6 +79,10 @@ type Config struct {
 
 	TrustedProxies api.TrustedProxies // whose X-Forwarded-For names the client
 
+	// Connections of clients at once, in all and of one address. When 0, as many as
+	// the file descriptors allow, and a quarter of them.
+	ClientConnections, AddressConnections int
+
 	ReviewAttempts int           // a payment tried so often and
 	ReviewAge      time.Duration // so old is left to an operator; 12 and 1 h when 0
 	DrainDelay     time.Duration // between "not ready" and no longer accepting
@@ -109,6 +114,7 @@ type Server struct {
 	ops                      *http.Server
 	stopWork                 context.CancelFunc
 	work                     sync.WaitGroup
+	listeners                *listener.Metrics
 	failed                   chan error // what ended by itself
 	closing                  sync.Once
 	closeErr                 error
@@ -186,33 +192,12 @@ func (s *Server) connect(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) listen(ctx context.Context) (err error) {
-	s.apiListener = s.config.Listener
-	if s.servesAPI() && s.apiListener == nil {
-		if s.apiListener, err = listenForAPI(ctx, s.config.Listen); err != nil {
-			return err
-		}
-	}
-	var config net.ListenConfig
-	if s.opsListener, err = config.Listen(ctx, "tcp", s.config.OpsListen); err != nil {
-		return fmt.Errorf("listen for operators (--ops-listen picks another address): %w", err)
-	}
-	return nil
-}
-
-func listenForAPI(ctx context.Context, address string) (net.Listener, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen for the API (--listen picks another address): %w", err)
-	}
-	return listener, nil
-}
-
 // assemble makes the rooms and starts them.
 func (s *Server) assemble() error {
 	s.batches = newBatchMetrics()
 	s.ledger = ledger.Open(ledger.Config{Pool: s.pool, Logger: s.log, OnBatch: s.batches.observe})
 	settleMetrics, apiMetrics, authMetrics, limitMetrics := settle.NewMetrics(), api.NewMetrics(), auth.NewMetrics(), limit.NewMetrics()
+	s.listeners = listener.NewMetrics()
 
 	bankClient, err := bank.NewClient(bank.ClientConfig{URL: s.config.BankURL, Token: s.config.BankToken})
 	if err != nil {
@@ -230,6 +215,7 @@ func (s *Server) assemble() error {
 	s.registry = newRegistry(s.config, s.database, databaseMetrics{s.pool}, s.outside, s.batches.size, s.batches.seconds, lineGauge(s.ledger), lockMetrics{s.ledger})
 	for _, room := range [][]prometheus.Collector{
 		settleMetrics.Collectors(), apiMetrics.Collectors(), authMetrics.Collectors(), limitMetrics.Collectors(),
+		s.listeners.Collectors(),
 	} {
 		s.registry.MustRegister(room...)
 	}
@@ -259,7 +245,7 @@ func (s *Server) assemble() error {
 		s.serve("API", func() error { return s.api.Serve(s.apiListener) })
 	}
 	s.ops = &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second}
-	s.serve("operators' listener", func() error { return s.ops.Serve(s.opsListener) })
+	s.serve("operators' listener", func() error { return s.serveOps(s.ops, s.opsListener) })
 	return nil
 }
 
@@ -275,7 +261,7 @@ func (s *Server) newAPI(service *auth.Service, settler *settle.Settler, dispatch
 	return api.New(api.Config{
 		Ledger: s.ledger, Auth: service, Operations: &operations{settler, s.queues, audit, gauges}, Hint: dispatcher.Hint, Contract: kizo.Contract,
 		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: metrics, Limits: limits, Part: s.part(), InFlight: s.config.InFlight,
-		TrustedProxies: s.config.TrustedProxies,
+		TrustedProxies: s.config.TrustedProxies, Connections: s.connections(),
 	})
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 func devCommand() *cobra.Command {
-	all := []setting{listen, opsListen, proxies, currency, rateLimit, rateAddress, hashSlots, hashMaxWait, logFormat, logLevel}
+	all := []setting{maxConns, addrConns, listen, opsListen, proxies, currency, rateLimit, rateAddress, hashSlots, hashMaxWait, logFormat, logLevel}
 	var (
 		data, readyFile, postgresBin, bankListen, bankPreset string
 		bankSeed                                             uint64
@@ -52,7 +52,8 @@ otherwise in memory. The data survives restarts.`,
 				BankListen: bankListen, BankPreset: bankPreset, BankSeed: bankSeed,
 				DefaultCurrency: money.Currency(read.get(currency)), Version: version, Logger: newLogger(read),
 				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
-				TrustedProxies: read.trustedProxies(),
+				TrustedProxies:    read.trustedProxies(),
+				ClientConnections: read.count(maxConns), AddressConnections: read.count(addrConns),
 			})
 			if err != nil {
 				return startFailed(cmd.Context(), err)

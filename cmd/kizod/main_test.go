@@ -75,7 +75,19 @@ func (o *output) String() string {
 // start runs kizod with an environment of its own: only what env adds.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(kizod, args...), done: make(chan struct{})}
+	return startCommand(t, env, exec.Command(kizod, args...))
+}
+
+// startWithDescriptors runs kizod with so many file descriptors.
+func startWithDescriptors(t *testing.T, descriptors int, env []string, args ...string) *process {
+	t.Helper()
+	script := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, descriptors)
+	return startCommand(t, env, exec.Command("sh", append([]string{"-c", script, kizod}, args...)...))
+}
+
+func startCommand(t *testing.T, env []string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, done: make(chan struct{})}
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + os.TempDir()}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	must(t, p.cmd.Start())
@@ -87,7 +99,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 		_ = p.cmd.Process.Kill()
 		<-p.done
 		if t.Failed() {
-			t.Logf("kizod %s said:\n%s", strings.Join(args, " "), p.out.String())
+			t.Logf("%s said:\n%s", strings.Join(cmd.Args, " "), p.out.String())
 		}
 	})
 	return p

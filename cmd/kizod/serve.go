@@ -17,6 +17,7 @@ import (
 
 func serveCommand() *cobra.Command {
 	all := []setting{
+		maxConns, addrConns,
 		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, proxies, roles, currency, reviewTries, reviewAge,
 		rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, drainDelay, logFormat, logLevel,
 	}
@@ -57,6 +58,7 @@ with api and without auth answers everything else, and leaves passwords to the f
 				Listen: read.get(listen), OpsListen: read.get(opsListen), Roles: read.roles(),
 				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
 				InFlight: read.count(inFlight), TrustedProxies: read.trustedProxies(),
+				ClientConnections: read.count(maxConns), AddressConnections: read.count(addrConns),
 				ReviewAttempts: read.count(reviewTries), ReviewAge: read.duration(reviewAge),
 				DefaultCurrency: money.Currency(read.get(currency)), DrainDelay: read.duration(drainDelay),
 				LoseMoney: loseMoney, Version: version, Logger: newLogger(read),

@@ -24,8 +24,14 @@ const canary = "hunter2-is-my-secret"
 // startBank gives the mock bank's address.
 func startBank(t *testing.T, journal string, env ...string) (p *process, url string) {
 	t.Helper()
+	return startBankWith(t, func(env []string, args ...string) *process { return start(t, env, args...) }, journal, env...)
+}
+
+// startBankWith is startBank by another way to start a process.
+func startBankWith(t *testing.T, start func(env []string, args ...string) *process, journal string, env ...string) (p *process, url string) {
+	t.Helper()
 	env = append([]string{"KIZO_BANK_LISTEN=127.0.0.1:0", "KIZO_LOG_FORMAT=json"}, env...)
-	p = start(t, env, "mockbank", "--journal", journal)
+	p = start(env, "mockbank", "--journal", journal)
 	eventually(t, "the mock bank serves", func() bool {
 		for line := range strings.Lines(p.out.String()) {
 			var entry struct{ Msg, Addr string }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"sync/atomic"
 
 	"github.com/gofiber/fiber/v2"
@@ -41,9 +40,20 @@ const shedBody = `{"type":"https://kizo.dev/problems/overloaded","title":"Servic
 
 func (a *admission) guard(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
+		place := placeOf(ctx.Conn())
+		if place != nil && !place.Begin() {
+			ctx.SetConnectionClose() // it is closed already
+			return
+		}
 		most := a.most
-		if path := ctx.Path(); bytes.HasPrefix(path, []byte("/v1/ops/")) || bytes.HasPrefix(path, []byte("/v1/bank/")) {
+		if reservedFor(ctx.Path()) {
 			most += reservedInFlight
+		} else if place != nil && place.Restricted() {
+			a.shed.Inc()
+			sendAway(ctx)
+			ctx.SetConnectionClose()
+			place.End() // an operator does not wait until the client has read that
+			return
 		}
 		if a.inFlight.Add(1) > most {
 			a.inFlight.Add(-1)

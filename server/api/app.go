@@ -16,9 +16,10 @@ import (
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/listener"
 )
 
-// Config of an API; all but Logger, Metrics, Limits, Part, InFlight and TrustedProxies is required.
+// Config of an API; Logger, Metrics, and all from Limits on may be left out.
 type Config struct {
 	Ledger          *ledger.Ledger
 	Auth            *auth.Service
@@ -33,6 +34,7 @@ type Config struct {
 	Part            Part
 	InFlight        int // requests worked on at once; DefaultInFlight when 0
 	TrustedProxies  TrustedProxies
+	Connections     Connections
 }
 
 // API is the HTTP side. It implements the interface generated from the contract.
@@ -57,6 +59,7 @@ type API struct {
 	open       prometheus.Gauge // streams
 	admission  *admission
 	proxies    TrustedProxies
+	listener   listener.Config
 }
 
 var _ StrictServerInterface = (*API)(nil)
@@ -79,14 +82,15 @@ func New(config Config) *API {
 	a.heartbeat, a.recheck, a.open = heartbeatEvery, recheckEvery, config.Metrics.streams
 	a.admission = config.Metrics.admission(config.InFlight)
 	a.board = newBoard(func(ctx context.Context) OpsSnapshot { return a.operations.Snapshot(ctx) }, config.Logger)
+	a.listener = a.listenerConfig(config)
 	a.app = fiber.New(fiber.Config{
 		AppName:               "kizo",
 		BodyLimit:             maxBody,
 		ReadTimeout:           10 * time.Second, // Fiber's default is none, for all three
 		WriteTimeout:          10 * time.Second,
 		IdleTimeout:           60 * time.Second,
-		Concurrency:           16 << 10, // connections, most of which do nothing
-		Immutable:             true,     // or a key kept past its handler changes under us
+		Concurrency:           a.listener.Max + 1, // the listener keeps to its own
+		Immutable:             true,               // or a key kept past its handler changes under us
 		ErrorHandler:          a.handleError,
 		DisableStartupMessage: true,
 		StrictRouting:         true,
@@ -94,6 +98,7 @@ func New(config Config) *API {
 		DisablePreParseMultipartForm: true,
 		CaseSensitive:                true,
 	})
+	a.app.Server().ConnState = trackConnection
 	a.app.Server().Handler = a.admission.guard(a.app.Server().Handler)
 	a.app.Use(identify, config.Metrics.observe, a.recoverPanic)
 	a.pages(config)
@@ -106,7 +111,9 @@ func New(config Config) *API {
 }
 
 // Serve answers on the listener until Shutdown.
-func (a *API) Serve(listener net.Listener) error { return a.app.Listener(lingering{listener}) }
+func (a *API) Serve(l net.Listener) error {
+	return a.app.Listener(lingering{listener.New(l, a.listener)})
+}
 
 // Shutdown stops accepting, ends the streams, lets the requests under way finish,
 // and returns when they have or ctx ends.

@@ -56,6 +56,7 @@ type options struct {
 	inFlight int
 	hasher   auth.Hasher // in process when nil
 	proxies  api.TrustedProxies
+	conns    api.Connections
 }
 
 func newHouse(t testing.TB, change ...func(*options)) *house {
@@ -78,7 +79,7 @@ func newHouse(t testing.TB, change ...func(*options)) *house {
 	h.auth, h.past = newAuth(t, h.pool, o.hasher, logger)
 	h.api = api.New(api.Config{
 		Ledger: h.ledger, Auth: h.auth, Operations: h.desk, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
-		Logger: logger, Hint: func(id uuid.UUID) { h.hints <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies,
+		Logger: logger, Hint: func(id uuid.UUID) { h.hints <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies, Connections: o.conns,
 	})
 	o.before(h.api)
 	h.serve()

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/url"
 	"time"
+
+	"github.com/JDevAman/kizo/server/listener"
 )
 
 // Config is a mock bank before it starts. Only Journal is required.
@@ -15,6 +17,8 @@ type Config struct {
 	Seed    uint64
 	Faults  Faults // the zero value is calm
 	Token   string // bearer token of /v1; empty asks for none
+
+	MaxConnections int // of clients at once; what the file descriptors allow if 0
 
 	CallbackURL    string // http(s); empty sends no callbacks
 	CallbackSecret string // required with CallbackURL
@@ -47,6 +51,9 @@ type Faults struct {
 	CallbackReorder   float64 // share of callbacks held back by up to CallbackDelay
 	CallbackDelay     time.Duration
 }
+
+// ownDescriptors are for the journal, the callbacks and the runtime.
+const ownDescriptors = 64
 
 // maxWait bounds every duration of Faults.
 const maxWait = time.Hour
@@ -102,6 +109,9 @@ func (c *Config) complete() error {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if descriptors := listener.Descriptors(); c.MaxConnections == 0 && descriptors > 0 {
+		c.MaxConnections = max(descriptors-ownDescriptors, descriptors/2)
 	}
 	if c.Journal == "" {
 		return errors.New("mock bank: no journal path")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/listener"
 )
 
 // maxInFlight bounds requests under way, those that hang included; more get 503.
@@ -86,9 +87,11 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ReadTimeout:       10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		ConnState:         listener.Track,
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(ln) }()
+	limited := listener.New(ln, listener.Config{Name: "bank", Max: s.cfg.MaxConnections, Logger: s.cfg.Log})
+	go func() { ended <- server.Serve(limited) }()
 	s.cfg.Log.Info("mock bank serves", "addr", ln.Addr().String(), "journal", s.cfg.Journal)
 	var err error
 	select {

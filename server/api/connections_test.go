@@ -1,0 +1,75 @@
+package api_test
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/JDevAman/kizo/server/api"
+)
+
+// With every connection busy, a new client is rejected like one for whom there is no
+// request left; operators and the bank have connections reserved.
+func TestReservedConnections(t *testing.T) {
+	t.Parallel()
+	const connections, reserved = 16, 2
+	h := newHouse(t, func(o *options) { o.conns = api.Connections{Max: connections} })
+	alice, bob := h.pair(1000)
+	operator := h.operator()
+	h.emptied()
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	for range connections - reserved {
+		waiting.Go(func() {
+			deposit := alice.asks("/v1/deposits", fields{"amount": 5, "currency": "USD"})
+			deposit.headers = map[string]string{"Prefer": "wait=20"}
+			h.do(deposit)
+		})
+	}
+	for range connections - reserved {
+		defer h.settle(<-h.hints, true)
+	}
+	for range 2 * connections {
+		refused := h.do(alice.asks("/v1/transfers", pay(bob, 1)))
+		refused.wantProblem(api.Overloaded)
+		equal(t, "Retry-After", refused.header.Get("Retry-After"), "1")
+		h.get(operator, "/v1/ops/payments").want(http.StatusOK)
+		h.do(ask{method: "POST", path: "/v1/bank/callbacks", body: fields{}}).want(http.StatusNoContent)
+		h.client.CloseIdleConnections()
+	}
+}
+
+// A client that keeps a connection open and silent does not keep another one out, and
+// is not told anything: its next request goes over a new connection.
+func TestSilentConnectionsGiveWay(t *testing.T) {
+	t.Parallel()
+	const connections = 16
+	h := newHouse(t, func(o *options) { o.conns = api.Connections{Max: 4 * connections, PerAddress: connections} })
+	alice, _ := h.pair(1000)
+	var silent []net.Conn
+	for range 3 * connections {
+		silent = append(silent, h.dial())
+	}
+	h.get(alice, "/v1/me").want(http.StatusOK)
+	for _, conn := range silent[:2*connections] {
+		must(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+		if n, err := conn.Read(make([]byte, 1)); n > 0 || err == nil {
+			t.Errorf("an old connection is told something: %d bytes, %v", n, err)
+		} else if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("an old connection is not closed")
+		}
+	}
+	equal(t, "status on the newest", h.rawOn(silent[len(silent)-1]).status, http.StatusUnauthorized)
+}
+
+func (h *house) rawOn(conn net.Conn) *answer {
+	h.t.Helper()
+	const request = "GET /v1/me HTTP/1.1\r\nHost: x\r\n\r\n"
+	_, err := conn.Write([]byte(request))
+	must(h.t, err)
+	return h.rawAnswer(conn, request)
+}

@@ -1,0 +1,205 @@
+package listener
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Config of a Listener. The zero value sets no limits.
+type Config struct {
+	Name       string // in metrics and logs
+	Max        int    // connections at once, the Reserved included; 0 is no limit
+	Reserved   int    // of Max, for restricted connections: those that come when nothing else is left
+	PerAddress int    // connections of one address at once; 0 is no limit
+	Exempt     func(netip.Addr) bool
+	Refusal    []byte   // what a client reads for which there is no place
+	Metrics    *Metrics // counts; nil counts nowhere
+	Logger     *slog.Logger
+}
+
+// Listener accepts connections within limits.
+type Listener struct {
+	net.Listener
+	config   Config
+	metrics  counters
+	places   *places
+	refusing chan struct{} // one entry for each refusal that is being written
+	closed   chan struct{}
+	closing  sync.Once
+	warned   time.Time // when an accept error was last logged; used by Accept alone
+}
+
+// maxRefusing bounds the refusals that are written at once. Beyond it, connections are
+// closed without one.
+const maxRefusing = 32
+
+// New limits what inner accepts.
+func New(inner net.Listener, config Config) *Listener {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Listener{
+		Listener: inner, config: config, metrics: config.Metrics.of(config.Name),
+		places:   newPlaces(config.Max, config.Reserved, config.PerAddress),
+		refusing: make(chan struct{}, maxRefusing), closed: make(chan struct{}),
+	}
+}
+
+// Close stops accepting. Connections stay open.
+func (l *Listener) Close() error {
+	l.closing.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+// Waits between two attempts to accept.
+const (
+	firstWait = 5 * time.Millisecond
+	maxWait   = time.Second
+	warnEvery = 10 * time.Second
+)
+
+// Accept waits for the next connection that has a place. Errors that pass, such as a
+// lack of file descriptors, are waited out; any other error is returned.
+func (l *Listener) Accept() (net.Conn, error) {
+	wait := firstWait
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			if !passes(err) {
+				return nil, err
+			}
+			if err := l.waitOut(err, wait); err != nil {
+				return nil, err
+			}
+			wait = min(2*wait, maxWait)
+			continue
+		}
+		wait = firstWait
+		if placed := l.place(conn); placed != nil {
+			return placed, nil
+		}
+	}
+}
+
+// waitOut frees a file descriptor if that is what is missing, and waits. It returns
+// an error when the listener is closed meanwhile.
+func (l *Listener) waitOut(err error, wait time.Duration) error {
+	l.metrics.acceptErrors.Inc()
+	if now := time.Now(); now.Sub(l.warned) > warnEvery {
+		l.warned = now
+		l.config.Logger.Warn("connections cannot be accepted; trying again", "listener", l.config.Name, "error", err)
+	}
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		if oldest := l.places.evictOldest(); oldest != nil {
+			l.closeIdle(oldest)
+		}
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-l.closed:
+		return net.ErrClosed
+	}
+}
+
+// passing are the errors of accept(2) that say nothing about the listener: the process
+// or the host lacks something for the moment, or the connection that would have been
+// accepted is gone. Linux also passes on network errors of that connection.
+var passing = []error{
+	syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+	syscall.EAGAIN, syscall.EINTR, syscall.ETIMEDOUT,
+	syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EPROTO, syscall.ENOPROTOOPT, syscall.EPERM, syscall.EOPNOTSUPP,
+	syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH,
+}
+
+func passes(err error) bool {
+	if errors.Is(err, net.ErrClosed) {
+		return false
+	}
+	for _, known := range passing {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// place gives a connection its place, or refuses it and returns nil.
+func (l *Listener) place(inner net.Conn) net.Conn {
+	conn := &Conn{Conn: inner, listener: l}
+	conn.all.conn, conn.own.conn = conn, conn
+	address := addressOf(inner.RemoteAddr())
+	exempt := l.config.Exempt != nil && l.config.Exempt(address)
+	victim, ok := l.places.admit(conn, network(address), exempt)
+	if victim != nil {
+		l.closeIdle(victim)
+	}
+	if !ok {
+		l.refuse(inner)
+		return nil
+	}
+	l.metrics.open.Inc()
+	return conn
+}
+
+func (l *Listener) closeIdle(conn *Conn) {
+	l.metrics.open.Dec()
+	l.metrics.closedIdle.Inc()
+	_ = conn.Conn.Close() // its reader finds it closed
+}
+
+// refuse tells a client to come back, and reads what it sends meanwhile: closing a
+// connection with unread bytes would reset it, and the refusal might be lost.
+func (l *Listener) refuse(conn net.Conn) {
+	l.metrics.refused.Inc()
+	select {
+	case l.refusing <- struct{}{}:
+	default:
+		_ = conn.Close()
+		return
+	}
+	go func() {
+		defer func() { <-l.refusing }()
+		defer func() { _ = conn.Close() }()
+		const within, maxRead = time.Second, 64 << 10
+		if conn.SetDeadline(time.Now().Add(within)) != nil {
+			return
+		}
+		if _, err := conn.Write(l.config.Refusal); err != nil {
+			return
+		}
+		if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+			_, _ = io.CopyN(io.Discard, conn, maxRead) // ends with the client or the deadline
+		}
+	}()
+}
+
+func addressOf(remote net.Addr) netip.Addr {
+	tcp, ok := remote.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return tcp.AddrPort().Addr().Unmap().WithZone("")
+}
+
+// network is the address that connections are counted by: whoever has one IPv6 address
+// has all of its /64.
+func network(address netip.Addr) netip.Addr {
+	if !address.Is6() {
+		return address
+	}
+	const hostNetwork = 64
+	prefix, err := address.Prefix(hostNetwork)
+	if err != nil {
+		return address
+	}
+	return prefix.Addr()
+}
