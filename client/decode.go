@@ -89,7 +89,7 @@ func isNull(document json.RawMessage) bool {
 
 // notKizo is the error for an answer that the contract does not know.
 func (k *Kizo) notKizo(why error) error {
-	return fmt.Errorf("%s does not answer like a Kizo server: %w", k.Server(), why)
+	return &NotKizo{Server: k.Server(), Err: why}
 }
 
 // wantNothing checks an answer that has no body: the page of a proxy would say that it was done, whatever it was.

@@ -70,6 +70,14 @@ func (a *app) nextOfStranger(refused *client.Error) []string {
 	return []string{showOrigin}
 }
 
+// nextOfNotKizo is what to type after an answer that looks like a success and is none of Kizo's.
+func (a *app) nextOfNotKizo(wrong *client.NotKizo) []string {
+	if proxy := proxyOf(wrong.Server); proxy != "" {
+		return []string{a.withoutProxy(wrong.Server) + " (the proxy " + proxy + " may be what answered)", showOrigin}
+	}
+	return []string{showOrigin}
+}
+
 // baseOf is the server of an address of the API: what stands in front of /v1/.
 func baseOf(address string) string {
 	if i := strings.LastIndex(address, "/v1/"); i >= 0 {

@@ -125,6 +125,12 @@ func TestAdviceFitsTheNetwork(t *testing.T) {
 	w.expect(exitError, "balance", "--server", "https://no..such.host") // fails without asking a resolver
 	contains(t, &w.err, "kizo config list --show-origin")
 	lacks(t, w, "kizod dev")
+
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Welcome") }))
+	defer page.Close()
+	w.expect(exitError, "balance", "--server", page.URL)
+	contains(t, &w.err, "does not answer like a Kizo server", "kizo config list --show-origin")
+	lacks(t, w, "kizod dev")
 }
 
 // TestAProxyInBetweenIsNamed: a proxy of the environment that is down, wants a password or refuses.

@@ -124,6 +124,39 @@ func TestMaintenanceIsSatOut(t *testing.T) {
 	contains(t, &w.out, `"event_id":"a"`, `"event_id":"b"`)
 	contains(t, &w.err, "does not answer like a Kizo server")
 
+	// So it is while the token has to be renewed, which the page does not cost.
+	renewed := 0
+	renewing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch renewed++; {
+		case renewed == 1:
+			page(200)(w, r)
+		case r.URL.Path == "/v1/auth/refresh":
+			fmt.Fprint(w, `{"access_token":"a","refresh_token":"r2","expires_in":900,"user":{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d",`+
+				`"handle":"ada","name":"Ada","email":"ada@example.com","role":"user","created_at":"2026-01-01T00:00:00Z"}}`)
+		default:
+			telling(true, transferLine("a", 1))(w, r)
+		}
+	}))
+	defer renewing.Close()
+	w = newWorld(t, renewing)
+	delete(w.env, "KIZO_TOKEN")
+	store, err := w.app().sessions(renewing.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keep(t, store, client.Credentials{AccessToken: "old", RefreshToken: "r1", ExpiresAt: time.Now().Add(-time.Minute)})
+	a = w.app("events")
+	if kizo, err = a.kizo(); err != nil {
+		t.Fatal(err)
+	}
+	f = &follower{opts: &eventsOptions{app: a, limit: 1}, kizo: kizo, pause: time.Second, sleep: func(context.Context, time.Duration) error { return nil }}
+	if err := f.follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if held, _ := store.Load(t.Context()); held.RefreshToken != "r2" {
+		t.Errorf("%+v", held)
+	}
+
 	// Without any event so far, a refusal of something else means that the address is wrong.
 	newWorld(t, newStreams(t, &asked, page(404))).expect(exitError, "events")
 }

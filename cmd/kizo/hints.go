@@ -25,6 +25,7 @@ func (a *app) next(err error) []string {
 		refused   *client.Error
 		unknown   *client.UnknownOutcome
 		unreached *client.Unreachable
+		notKizo   *client.NotKizo
 	)
 	if errors.As(err, &unknown) {
 		retry := "kizo retry " + shellQuote(unknown.Key)
@@ -38,6 +39,9 @@ func (a *app) next(err error) []string {
 	}
 	if errors.As(err, &refused) {
 		return a.nextOfProblem(refused)
+	}
+	if errors.As(err, &notKizo) {
+		return a.nextOfNotKizo(notKizo)
 	}
 	if errors.As(err, &unreached) && !errors.Is(err, context.Canceled) {
 		return a.nextOfUnreachable(unreached)
