@@ -16,6 +16,7 @@ import (
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/tui/printable"
 )
 
 const (
@@ -131,7 +132,7 @@ func (w *sheet) write(t client.Transfer) error {
 	return w.csv.Write([]string{
 		t.Id.String(), t.CreatedAt.UTC().Format(time.RFC3339Nano), string(t.Kind), string(t.State), string(t.Direction),
 		decimal(&t.Amount, t.Currency), t.Currency,
-		harmless(with), harmless(value(other.Name)), harmless(value(t.Memo)), harmless(value(t.Reason)),
+		printable.NotFormula(with), printable.NotFormula(value(other.Name)), printable.NotFormula(value(t.Memo)), printable.NotFormula(value(t.Reason)),
 		decimal(t.AuthorizedAmount, t.Currency), decimal(t.ReversedAmount, t.Currency),
 	})
 }
@@ -156,15 +157,6 @@ func (w *sheet) end() error {
 	}
 	w.csv.Flush()
 	return w.csv.Error()
-}
-
-// harmless keeps a spreadsheet from reading text that others wrote as a formula: an apostrophe in front makes it text
-// (OWASP, CSV injection). The wide forms of the signs count in some countries.
-func harmless(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r\n|%＝＋－＠", []rune(text)[0]) {
-		return "'" + text
-	}
-	return text
 }
 
 // told is what an export says when it has ended.

@@ -111,7 +111,9 @@ const formattingHelp = `Data goes to stdout, everything else to stderr.
 
 On a terminal, lists are tables and times are relative. In a pipe, a row is a line of fields with a tab
 between them, without a header, nothing cut off, times in RFC 3339 (UTC). Amounts are decimal and carry
-their currency: 12.50 USD.
+their currency: 12.50 USD. A memo, name, reason or other text that a person or another program chose gets an
+apostrophe in front if it begins with one of = + - @ | % or an apostrophe: a spreadsheet reads such a text as a
+formula. A program takes one leading apostrophe away, or asks for --json, where every text is as it was written.
 
 --json prints the API's own objects: amounts are integers in minor units, so that 12.50 USD is
 {"amount": 1250, "currency": "USD"}. A list is an array. --json=id,amount prints those fields alone. An

@@ -102,7 +102,7 @@ func opsActionsRun(ctx context.Context, opts *opsActionsOptions) error {
 	if err != nil {
 		return err
 	}
-	columns := []column{{title: "WHEN"}, {title: "OPERATOR"}, {title: "ACTION"}, {title: "SUBJECT", drop: 1}, {title: "REASON", cut: true}}
+	columns := []column{{title: "WHEN"}, {title: "OPERATOR"}, {title: "ACTION"}, {title: "SUBJECT", drop: 1, free: true}, {title: "REASON", cut: true, free: true}}
 	var rows [][]string
 	for _, x := range actions {
 		rows = append(rows, []string{a.when(x.At), "@" + x.Operator, x.Action, x.Subject, x.Reason})

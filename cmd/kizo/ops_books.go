@@ -54,7 +54,7 @@ func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 	if opts.json.set {
 		return a.printJSON(opts.json, r)
 	}
-	columns := []column{{title: "FOUND"}, {title: "KIND"}, {title: "STATE"}, {title: "REFERENCE"}, {title: "DETAIL"}} // the detail has amounts: never cut
+	columns := []column{{title: "FOUND"}, {title: "KIND"}, {title: "STATE"}, {title: "REFERENCE", free: true}, {title: "DETAIL", free: true}} // the detail has amounts: never cut
 	var rows [][]string
 	for _, d := range r.Known {
 		state := "open"
@@ -157,8 +157,9 @@ func explainRun(ctx context.Context, opts *explainOptions, transfer string) erro
 	if traceID := text(timeline.TraceId); traceID != "" {
 		rows = append(rows, []string{"trace", traceID})
 	}
+	columns := []column{{title: "WHEN"}, {title: "WHAT", free: true}}
 	if !a.io.OutTerminal {
-		return a.write(tabbed(rows))
+		return a.write(tabbed(columns, rows))
 	}
-	return a.write(table([]column{{title: "WHEN"}, {title: "WHAT"}}, rows, 0))
+	return a.write(table(columns, rows, 0))
 }

@@ -13,10 +13,10 @@ import (
 var (
 	paymentColumns = []column{
 		{title: "TRANSFER"}, {title: "WHEN", drop: 1}, {title: "DIRECTION"}, {title: "STATE"}, {title: "AMOUNT", right: true},
-		{title: "ATTEMPTS", right: true, drop: 2}, {title: "ERROR", cut: true, drop: 3},
+		{title: "ATTEMPTS", right: true, drop: 2}, {title: "ERROR", cut: true, drop: 3, free: true},
 	}
 	paymentDetails = append(paymentColumns[:len(paymentColumns):len(paymentColumns)],
-		column{title: "NEXT"}, column{title: "LEASE UNTIL"}, column{title: "FENCE"}, column{title: "BANK REF"}, column{title: "REFERENCE"}, column{title: "TRACE"})
+		column{title: "NEXT"}, column{title: "LEASE UNTIL"}, column{title: "FENCE"}, column{title: "BANK REF", free: true}, column{title: "REFERENCE"}, column{title: "TRACE"})
 )
 
 func (a *app) paymentRow(p client.Payment) []string {

@@ -115,7 +115,7 @@ func opsTasksListRun(ctx context.Context, opts *opsTasksListOptions) error {
 	if err != nil {
 		return err
 	}
-	columns := []column{{title: "TASK"}, {title: "STATE"}, {title: "NEXT"}, {title: "ERROR", cut: true}}
+	columns := []column{{title: "TASK"}, {title: "STATE"}, {title: "NEXT"}, {title: "ERROR", cut: true, free: true}}
 	var rows [][]string
 	for _, t := range tasks {
 		rows = append(rows, []string{t.Id, t.State, a.whenever(t.NextProcessAt), text(t.LastError)})

@@ -19,6 +19,7 @@ type column struct {
 	drop  int  // may be left out where the terminal is narrow, the highest first; 0 never
 
 	sparse bool // left out of a table where no row has it
+	free   bool // text that people or other computers chose; in a pipe, it is no formula of a spreadsheet
 }
 
 // printList prints many: a table for a terminal, tab-separated lines without a header for a pipe, an
@@ -30,7 +31,7 @@ func (a *app) printList(flag jsonFlag, items any, columns []column, rows [][]str
 	if a.io.OutTerminal {
 		return a.write(table(columns, rows, a.io.Width))
 	}
-	return a.write(tabbed(rows))
+	return a.write(tabbed(columns, rows))
 }
 
 // printOne prints one: a line for each of its parts on a terminal, a single tab-separated line for a
@@ -40,7 +41,7 @@ func (a *app) printOne(flag jsonFlag, item any, columns []column, row []string) 
 		return a.printJSON(flag, item)
 	}
 	if !a.io.OutTerminal {
-		return a.write(tabbed([][]string{row}))
+		return a.write(tabbed(columns, [][]string{row}))
 	}
 	widest := 0
 	for i, c := range columns {
@@ -92,14 +93,18 @@ func (a *app) write(text string) error {
 	return unwritten(err)
 }
 
-func tabbed(rows [][]string) string {
+func tabbed(columns []column, rows [][]string) string {
 	var out strings.Builder
 	for _, row := range rows {
 		for i, cell := range row {
 			if i > 0 {
 				out.WriteByte('\t')
 			}
-			out.WriteString(printable.Text(cell))
+			cell = printable.Text(cell)
+			if columns[i].free {
+				cell = printable.NotFormula(cell)
+			}
+			out.WriteString(cell)
 		}
 		out.WriteByte('\n')
 	}

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/client"
 )
 
 func TestATableGivesWayWhereItMayBeCut(t *testing.T) {
@@ -96,6 +101,47 @@ func TestDistance(t *testing.T) {
 	}{{"bob", "bob", 0}, {"boby", "bobby", 1}, {"ada", "bob", 3}, {"", "ab", 2}, {"abc", "", 3}} {
 		if got := distance(test.a, test.b); got != test.want {
 			t.Errorf("%s, %s: %d, want %d", test.a, test.b, got, test.want)
+		}
+	}
+}
+
+// TestTextsOfOthersAreNoFormulas prints transfers whose memo and name a spreadsheet would calculate.
+func TestTextsOfOthersAreNoFormulas(t *testing.T) {
+	for _, evil := range []string{"=HYPERLINK(\"http://x\")", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "＝1", "|calc", "'=1"} {
+		handle := "hyperlink"
+		transfer := client.Transfer{
+			Id: uuid.New(), Kind: client.TransferKindAuthorization, State: client.Posted, Direction: client.Out, Amount: 1250, Currency: "USD",
+			To: client.Party{Handle: &handle, Name: &evil}, Memo: &evil, Reason: &evil,
+		}
+		w := newWorld(t, nil)
+		a := w.app()
+		if err := a.printList(jsonFlag{app: a}, nil, transferColumns, [][]string{a.transferRow(transfer)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.printTransfer(jsonFlag{app: a}, transfer); err != nil {
+			t.Fatal(err)
+		}
+		for cell := range strings.FieldsFuncSeq(w.out.String(), func(r rune) bool { return r == '\t' || r == '\n' }) {
+			if strings.ContainsAny(cell[:1], "=+-|%\r") || strings.HasPrefix(cell, "＝") || strings.HasPrefix(cell, "@") && cell != "@"+handle {
+				t.Errorf("%q: the cell %q is a formula", evil, cell)
+			}
+		}
+		contains(t, &w.out, "\t12.50 USD\t@hyperlink\t")
+	}
+	// A number with a minus sign stays a number.
+	if got := tabbed([]column{{title: "AMOUNT", right: true}}, [][]string{{"-12.50 USD"}}); got != "-12.50 USD\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestColumnsOfTextAreMarked so that no new column of text becomes a formula: by their titles, all others are ids, times,
+// amounts or words of our own.
+func TestColumnsOfTextAreMarked(t *testing.T) {
+	own := []string{"ID", "WHEN", "KIND", "STATE", "DIRECTION", "AMOUNT", "WITH", "AUTHORIZED", "RESOLVED", "EXPIRES", "REVERSED", "REVERSES",
+		"TRANSFER", "REFERENCE", "ATTEMPTS", "NEXT", "LEASE UNTIL", "FENCE", "TRACE"}
+	for _, c := range slices.Concat(transferDetails, paymentDetails) {
+		if c.free == slices.Contains(own, c.title) {
+			t.Errorf("%s, free: %v", c.title, c.free)
 		}
 	}
 }

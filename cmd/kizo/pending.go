@@ -60,6 +60,6 @@ func pendingRun(opts *pendingOptions) error {
 		a.io.note("Nothing is unfinished.")
 		return nil
 	}
-	columns := []column{{title: "KEY"}, {title: "WHEN"}, {title: "WHAT"}, {title: "AS", drop: 2}, {title: "SERVER", drop: 3}, {title: "MEMO", cut: true, drop: 1}}
+	columns := []column{{title: "KEY"}, {title: "WHEN"}, {title: "WHAT"}, {title: "AS", drop: 2}, {title: "SERVER", drop: 3}, {title: "MEMO", cut: true, drop: 1, free: true}}
 	return a.printList(opts.json, entries, columns, rows)
 }

@@ -41,7 +41,7 @@ func sessionsListRun(ctx context.Context, opts *sessionsListOptions) error {
 	if err != nil {
 		return err
 	}
-	columns := []column{{title: "ID"}, {title: "THIS ONE"}, {title: "BEGAN", drop: 2}, {title: "LAST USED"}, {title: "EXPIRES", drop: 3}, {title: "ADDRESS", drop: 1}, {title: "CLIENT", cut: true, drop: 1}}
+	columns := []column{{title: "ID"}, {title: "THIS ONE"}, {title: "BEGAN", drop: 2}, {title: "LAST USED"}, {title: "EXPIRES", drop: 3}, {title: "ADDRESS", drop: 1}, {title: "CLIENT", cut: true, drop: 1, free: true}}
 	var rows [][]string
 	for _, s := range sessions {
 		current := "no"
@@ -82,7 +82,7 @@ func sessionsHistoryRun(ctx context.Context, opts *sessionsHistoryOptions) error
 	if err != nil {
 		return err
 	}
-	columns := []column{{title: "WHEN"}, {title: "EVENT"}, {title: "ADDRESS"}, {title: "SESSION", drop: 2}, {title: "DETAIL", cut: true, drop: 1}, {title: "CLIENT", cut: true, drop: 1}}
+	columns := []column{{title: "WHEN"}, {title: "EVENT"}, {title: "ADDRESS"}, {title: "SESSION", drop: 2}, {title: "DETAIL", cut: true, drop: 1, free: true}, {title: "CLIENT", cut: true, drop: 1, free: true}}
 	var rows [][]string
 	for _, e := range events {
 		session := ""

@@ -120,7 +120,7 @@ func TestATableOnATerminal(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	// 80 columns have no room for ids.
-	want := "CURRENCY   BALANCE      HELD  AVAILABLE  STATUS\r\nUSD       1.00 USD  0.00 USD   1.00 USD\r\n"
+	want := "CURRENCY   BALANCE      HELD  AVAILABLE  STATUS\r\nUSD       1.00 USD  0.00 USD   1.00 USD  active\r\n"
 	if x.shown.String() != want {
 		t.Errorf("%s", x.shown.String())
 	}

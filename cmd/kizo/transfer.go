@@ -117,10 +117,14 @@ func transferRun(ctx context.Context, opts *transferOptions, key string) error {
 }
 
 func (a *app) printPreview(flag jsonFlag, p client.TransferPreview) error {
-	columns := []column{{title: "WOULD SEND"}, {title: "TO"}, {title: "FEE"}, {title: "BALANCE AFTER"}, {title: "AVAILABLE AFTER"}}
+	columns := []column{{title: "WOULD SEND"}, {title: "TO"}, {title: "FEE"}, {title: "BALANCE AFTER"}, {title: "AVAILABLE AFTER"}, {title: "NAME", free: true}}
+	to := partyHandle(p.To)
+	if a.io.OutTerminal {
+		to = partyName(p.To)
+	}
 	return a.printOne(flag, p, columns, []string{
-		amountOf(p.Amount, p.Currency), partyName(p.To), amountOf(p.Fee, p.Currency),
-		amountOf(p.BalanceAfter, p.Currency), amountOf(p.AvailableAfter, p.Currency),
+		amountOf(p.Amount, p.Currency), to, amountOf(p.Fee, p.Currency),
+		amountOf(p.BalanceAfter, p.Currency), amountOf(p.AvailableAfter, p.Currency), a.nameInPipe(p.To),
 	})
 }
 

@@ -9,11 +9,11 @@ import (
 var (
 	transferColumns = []column{
 		{title: "ID"}, {title: "WHEN", drop: 2}, {title: "KIND", drop: 5}, {title: "STATE"}, {title: "DIRECTION", drop: 6},
-		{title: "AMOUNT", right: true}, {title: "WITH", cut: true, drop: 3}, {title: "MEMO", cut: true, drop: 4},
-		{title: "AUTHORIZED", right: true, drop: 1, sparse: true},
+		{title: "AMOUNT", right: true}, {title: "WITH", cut: true, drop: 3}, {title: "MEMO", cut: true, drop: 4, free: true},
+		{title: "AUTHORIZED", right: true, drop: 1, sparse: true}, {title: "NAME", sparse: true, drop: 7, free: true}, // on a terminal, WITH has the name
 	}
 	transferDetails = append(transferColumns[:len(transferColumns):len(transferColumns)],
-		column{title: "REASON"}, column{title: "RESOLVED"}, column{title: "EXPIRES"},
+		column{title: "REASON", free: true}, column{title: "RESOLVED"}, column{title: "EXPIRES"},
 		column{title: "REVERSED"}, column{title: "REVERSES"})
 )
 
@@ -21,7 +21,24 @@ func (a *app) transferRow(t client.Transfer) []string {
 	return []string{
 		t.Id.String(), a.when(t.CreatedAt), string(t.Kind), string(t.State), string(t.Direction),
 		amountOf(t.Amount, t.Currency), a.counterparty(t), text(t.Memo), partOf(t, t.AuthorizedAmount),
+		a.nameInPipe(otherParty(t)),
 	}
+}
+
+// nameInPipe is the name of a party where it has a field of its own: in a pipe.
+func (a *app) nameInPipe(p client.Party) string {
+	if a.io.OutTerminal {
+		return ""
+	}
+	return text(p.Name)
+}
+
+// otherParty is whom the money went to or came from.
+func otherParty(t client.Transfer) client.Party {
+	if t.Direction == client.In {
+		return t.From
+	}
+	return t.To
 }
 
 // partOf shows an amount of a transfer that not every transfer has.
@@ -51,16 +68,21 @@ func (a *app) printReceipt(flag jsonFlag) func(client.Receipt) (client.Transfer,
 }
 
 // counterparty is the other side, seen from the user. On a terminal it says the direction as well, whose
-// column is the first to give way there.
+// column is the first to give way there. In a pipe it is what --with and kizo transfer take.
 func (a *app) counterparty(t client.Transfer) string {
-	name, preposition := partyName(t.To), "to "
+	if !a.io.OutTerminal {
+		return partyHandle(otherParty(t))
+	}
 	if t.Direction == client.In {
-		name, preposition = partyName(t.From), "from "
+		return "from " + partyName(t.From)
 	}
-	if a.io.OutTerminal {
-		return preposition + name
-	}
-	return name
+	return "to " + partyName(t.To)
+}
+
+// partyHandle is a party without the name, which has a field of its own.
+func partyHandle(p client.Party) string {
+	p.Name = nil
+	return partyName(p)
 }
 
 // partyName leads with the handle, which is unique; a name is whatever its owner chooses.

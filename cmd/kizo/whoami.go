@@ -38,6 +38,6 @@ func whoamiRun(ctx context.Context, opts *whoamiOptions) error {
 }
 
 func (a *app) printUser(flag jsonFlag, u client.User) error {
-	columns := []column{{title: "HANDLE"}, {title: "NAME"}, {title: "EMAIL"}, {title: "ID"}, {title: "ROLE"}, {title: "SINCE"}}
+	columns := []column{{title: "HANDLE"}, {title: "NAME", free: true}, {title: "EMAIL", free: true}, {title: "ID"}, {title: "ROLE"}, {title: "SINCE"}}
 	return a.printOne(flag, u, columns, []string{"@" + u.Handle, u.Name, u.Email, u.Id.String(), string(u.Role), a.when(u.CreatedAt)})
 }
