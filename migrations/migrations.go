@@ -13,7 +13,7 @@
 //     not know and can ignore. "-- Phase: contract of 0017" removes, renames or tightens
 //     what no version uses any more since 0017, in a later release than 0017.
 //   - Its first statement is SET LOCAL lock_timeout = '5s', or shorter. A statement that
-//     waits for a lock makes everybody wait behind it; Apply tries again instead.
+//     waits for a lock makes all other sessions wait behind it; Apply tries again instead.
 //   - Indexes of existing tables are built and dropped CONCURRENTLY, in a file with
 //     "-- +goose NO TRANSACTION" that does nothing else, and after DROP INDEX
 //     CONCURRENTLY IF EXISTS, so that the file can be run again.
@@ -93,7 +93,7 @@ func up(ctx context.Context, provider *goose.Provider) error {
 			return err
 		}
 		if attempt == lockAttempts {
-			return fmt.Errorf("other sessions hold locks on the tables (see pg_locks), and waiting for them would stop everybody; run it again when they have ended: %w", err)
+			return fmt.Errorf("other sessions hold locks on the tables (see pg_locks), and waiting for them would stop all payments; run it again when they have ended: %w", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m, nil) }
 
-// A session that holds a lock does not make everybody wait behind the migration: it
+// A session that holds a lock does not make others wait behind the migration: Apply
 // gives up after its lock_timeout, others go on, and it succeeds when the lock is free.
 func TestMigrationYieldsToALock(t *testing.T) {
 	t.Parallel()

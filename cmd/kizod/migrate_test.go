@@ -7,8 +7,8 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// An owner who lacks a right is told the one line that gives it, and after that line
-// the migration succeeds.
+// An owner that lacks a right gets an error that ends with the statement that gives it;
+// after that statement the migration succeeds.
 func TestMigrateNamesTheStatementThatIsMissing(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.NewServer(t, 0)

@@ -250,8 +250,7 @@ func (p *place) certificate() string {
 	return pemFile
 }
 
-// onTerminal runs a script as somebody at a terminal does, who types a password whenever
-// one is asked for.
+// onTerminal runs a script on a terminal, and types a password at each prompt for one.
 func (p *place) onTerminal(script string) string {
 	t := p.t
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -271,7 +270,7 @@ func (p *place) onTerminal(script string) string {
 			typed = asked
 			_, _ = io.WriteString(terminal, password+"\n")
 		}
-		if err != nil { // EIO: nobody has the terminal open any more
+		if err != nil { // EIO: no process has the terminal open any more
 			break
 		}
 	}

@@ -89,6 +89,18 @@ func (s sequence) String() string {
 	return fmt.Sprintf("the sequence of %s.%s is at %d, the largest value is %d", s.table, s.column, s.given, s.largest)
 }
 
+// readSQL gives the largest value of the column and the last one of the sequence.
+func (s sequence) readSQL() string {
+	column, table := pgx.Identifier{s.column}.Sanitize(), pgx.Identifier{s.table}.Sanitize()
+	return `SELECT COALESCE((SELECT max(` + column + `) FROM ` + table + `), 0),
+		(SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ` + s.name + `)`
+}
+
+// setSQL sets the sequence to the largest value of the column.
+func (s sequence) setSQL() string {
+	return `SELECT setval($1::regclass, max(` + pgx.Identifier{s.column}.Sanitize() + `)) FROM ` + pgx.Identifier{s.table}.Sanitize()
+}
+
 // readSequences reads every identity column that the role may read.
 func readSequences(ctx context.Context, db rowQuerier) ([]sequence, error) {
 	const list = `SELECT c.relname, a.attname, pg_get_serial_sequence(c.oid::regclass::text, a.attname)
@@ -107,10 +119,7 @@ func readSequences(ctx context.Context, db rowQuerier) ([]sequence, error) {
 	}
 	for i := range sequences {
 		s := &sequences[i]
-		column, table := pgx.Identifier{s.column}.Sanitize(), pgx.Identifier{s.table}.Sanitize()
-		read := `SELECT COALESCE((SELECT max(` + column + `) FROM ` + table + `), 0),
-			(SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ` + s.name + `)`
-		if err := db.QueryRow(ctx, read).Scan(&s.largest, &s.given); err != nil {
+		if err := db.QueryRow(ctx, s.readSQL()).Scan(&s.largest, &s.given); err != nil {
 			return nil, fmt.Errorf("read the sequence of %s: %w", s.table, err)
 		}
 	}
@@ -160,8 +169,7 @@ func Repair(ctx context.Context, conn *pgx.Conn, restored bool) (r Repaired, err
 			continue
 		}
 		err := withLockedTable(ctx, conn, s.table, func(tx pgx.Tx) error {
-			set := `SELECT setval($1::regclass, max(` + pgx.Identifier{s.column}.Sanitize() + `)) FROM ` + pgx.Identifier{s.table}.Sanitize()
-			_, err := tx.Exec(ctx, set, s.name)
+			_, err := tx.Exec(ctx, s.setSQL(), s.name)
 			return err
 		})
 		if err != nil {
@@ -172,14 +180,17 @@ func Repair(ctx context.Context, conn *pgx.Conn, restored bool) (r Repaired, err
 	return r, nil
 }
 
-// withLockedTable runs a transaction in which nobody else writes to the table. While it waits for
-// the lock, writers wait behind it, so it does not wait for long and tries again.
+func lockSQL(table string) string {
+	return fmt.Sprintf("SET LOCAL lock_timeout = %d; LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE",
+		repairLockTimeout.Milliseconds(), pgx.Identifier{table}.Sanitize())
+}
+
+// withLockedTable runs a transaction in which no other session writes to the table. While
+// it waits for the lock, writers wait behind it, so it gives up soon and tries again.
 func withLockedTable(ctx context.Context, conn *pgx.Conn, table string, run func(pgx.Tx) error) error {
 	attempt := func() error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			lock := fmt.Sprintf("SET LOCAL lock_timeout = %d; LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE",
-				repairLockTimeout.Milliseconds(), pgx.Identifier{table}.Sanitize())
-			if _, err := tx.Exec(ctx, lock); err != nil {
+			if _, err := tx.Exec(ctx, lockSQL(table)); err != nil {
 				return err
 			}
 			return run(tx)
@@ -196,8 +207,8 @@ func withLockedTable(ctx context.Context, conn *pgx.Conn, table string, run func
 	return err
 }
 
-// beginEra has the events numbered from the next era on. Nobody adds events meanwhile:
-// who was adding some has committed, and who comes later takes the new numbers.
+// beginEra has the events numbered from the next era on. The table is locked: sessions
+// that were adding events have committed, and those that add later take the new numbers.
 func beginEra(ctx context.Context, tx pgx.Tx, r *Repaired) error {
 	const unreachable = `SELECT count(*) FROM events WHERE xid >= $1::text::xid8`
 	now, err := readEventNumbers(ctx, tx)

@@ -51,6 +51,9 @@ var building = map[string]string{
 	"listSQL":  "TestListsFitTheSchema",
 	"sql":      "every test of the audit",
 	"adopting": "TestAuditsShareASmallPool",
+	"readSQL":  "TestRepairSetsSequences",
+	"setSQL":   "TestRepairSetsSequences",
+	"lockSQL":  "TestRepairSetsSequences",
 }
 
 var looksLikeSQL = regexp.MustCompile(`^\s*(SELECT|INSERT|UPDATE|DELETE|WITH|BEGIN|COMMIT|ROLLBACK|SET|LOCK)\b`)

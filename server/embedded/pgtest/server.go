@@ -58,7 +58,7 @@ func StartServer(t testing.TB, dir string, port int, options ...Option) *Server 
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = pg.Kill() }) // nobody reads the data again
+	t.Cleanup(func() { _ = pg.Kill() }) // the data is not read again
 	s := &Server{Postgres: pg, Dir: dir, Port: port}
 	s.ensureSuperuser(t)
 	return s
