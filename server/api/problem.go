@@ -98,6 +98,8 @@ type fault struct {
 	detail string
 	field  string
 	after  time.Duration // when it is worth to ask again; 0 if that is not known
+
+	misrouted bool // the request is for a process with other roles
 }
 
 func (f *fault) Error() string { return string(f.code) + ": " + f.detail }
@@ -202,6 +204,11 @@ func retryAfter(err error) time.Duration {
 	return time.Second
 }
 
+func wrongRole(err error) bool {
+	f, ok := errors.AsType[*fault](err)
+	return ok && f.misrouted
+}
+
 // handleError is Fiber's ErrorHandler: the one place where an error becomes a
 // response.
 func (a *API) handleError(c *fiber.Ctx, err error) error {
@@ -216,6 +223,8 @@ func (a *API) handleError(c *fiber.Ctx, err error) error {
 		lingerOn(c.Context().Conn())
 	case e != nil && e.Code == http.StatusRequestTimeout: // the caller's slowness is no trouble of ours
 	case p.Code == Overloaded: // counted; a line for each would be one more load
+	case wrongRole(err): // nothing has failed; a proxy may send many
+		a.log.Debug("request for a process with other roles", "request_id", id, "trace_id", traceID, "method", c.Method(), "route", c.Route().Path)
 	case p.Status >= http.StatusInternalServerError:
 		a.log.Error("request failed", "request_id", id, "trace_id", traceID, "method", c.Method(),
 			"route", c.Route().Path, "code", string(p.Code), "error", err)

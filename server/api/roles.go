@@ -14,11 +14,18 @@ var hashes = map[string]bool{"/v1/auth/signup": true, "/v1/auth/login": true}
 func (a *API) served(c *fiber.Ctx) error {
 	switch path := c.Route().Path; {
 	case a.part == WithoutSignIn && hashes[path]:
-		return faultf(Unavailable, "", "this kizod does not take passwords: send /v1/auth to one that runs with --roles auth")
+		return misrouted("this kizod does not take passwords: send /v1/auth to one that runs with --roles auth")
 	case a.part == SignInAlone && !strings.HasPrefix(path, "/v1/auth/"):
-		return faultf(Unavailable, "", "this kizod serves /v1/auth alone: send everything else to one that runs with --roles api")
+		return misrouted("this kizod serves /v1/auth alone: send everything else to one that runs with --roles api")
 	}
 	return c.Next()
+}
+
+// misrouted is a mistake of a proxy or a client, not of this process.
+func misrouted(detail string) *fault {
+	f := faultf(Unavailable, "", detail)
+	f.misrouted = true
+	return f
 }
 
 // Part of the contract that an API serves.
