@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,10 +26,21 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m, migrations.Apply) }
 
+// sharedSecrets are the same for all servers of the tests: those on one database must
+// agree.
+var sharedSecrets = sync.OnceValues(func() (auth.Secrets, error) {
+	dir, err := os.MkdirTemp("", "kizo-secrets-")
+	if err != nil {
+		return auth.Secrets{}, err
+	}
+	defer os.RemoveAll(dir)
+	return auth.LoadOrCreateSecrets(filepath.Join(dir, "secrets.json"))
+})
+
 // config of a server whose Redis and bank are not there: money moves without them.
 func config(t *testing.T, databaseURL string) server.Config {
 	t.Helper()
-	secrets, err := auth.LoadOrCreateSecrets(filepath.Join(t.TempDir(), "secrets.json"))
+	secrets, err := sharedSecrets()
 	must(t, err)
 	return server.Config{
 		DatabaseURL: databaseURL,

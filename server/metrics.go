@@ -3,7 +3,6 @@ package server
 import (
 	"regexp"
 	"runtime"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,13 +25,9 @@ func newRegistry(config Config, more ...prometheus.Collector) *prometheus.Regist
 }
 
 func buildInfo(config Config) prometheus.Collector {
-	roles := make([]string, len(config.Roles))
-	for i, role := range config.Roles {
-		roles[i] = string(role)
-	}
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "kizo_build_info", Help: "1; what runs here.",
-		ConstLabels: prometheus.Labels{"version": config.Version, "go_version": runtime.Version(), "roles": strings.Join(roles, ",")},
+		ConstLabels: prometheus.Labels{"version": config.Version, "go_version": runtime.Version(), "roles": roleNames(config.Roles)},
 	}, func() float64 { return 1 })
 }
 

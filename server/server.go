@@ -104,8 +104,13 @@ type Server struct {
 	registry *prometheus.Registry
 	batches  *batchMetrics
 	queues   *settle.Queues
+	settler  *settle.Settler
+	auth     *auth.Service
 	outside  *outside
 	ready    atomic.Bool
+
+	secrets         atomic.Pointer[auth.Secrets] // in use now
+	secretsRegistry *auth.Registry
 
 	hashWorker *hashworker.Worker    // nil where hashing is in process
 	limitRedis redis.UniversalClient // nil without the API
@@ -189,7 +194,7 @@ func (s *Server) connect(ctx context.Context) error {
 		}
 		s.log.Warn("serving on a database that may lose money, as told to", "error", err)
 	}
-	return nil
+	return s.adoptSecrets(ctx)
 }
 
 // assemble makes the rooms and starts them.
@@ -209,6 +214,7 @@ func (s *Server) assemble() error {
 		MaxAttempts: s.config.ReviewAttempts, MaxAge: s.config.ReviewAge,
 		CallbackSecret: s.config.Secrets.BankCallback.Reveal(), Hint: dispatcher.HintAttempt,
 	})
+	s.settler = settler
 
 	s.queues = settle.NewQueues(s.config.Redis)
 	s.outside = newOutside(s.queues, settler, s.log)
@@ -237,6 +243,8 @@ func (s *Server) assemble() error {
 	if err != nil {
 		return err
 	}
+	s.auth = service
+	s.run("reporting secrets", func() error { return s.reportSecrets(working) })
 	if s.has(RoleJanitor) {
 		s.run("clearing away", func() error { return s.prune(working, service) })
 	}

@@ -7,18 +7,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/JDevAman/kizo/server/auth"
 )
 
 // sound is an environment in which serve would start, were there a database.
 func sound(t *testing.T) []string {
 	t.Helper()
-	secrets := filepath.Join(t.TempDir(), "secrets.json")
-	must(t, auth.CreateSecrets(secrets))
 	return []string{
 		"KIZO_DATABASE_URL=postgres://kizo_app:" + canary + "@127.0.0.1:1/kizo", "KIZO_REDIS_URL=redis://:" + canary + "@127.0.0.1:1/0",
-		"KIZO_BANK_URL=http://127.0.0.1:1", "KIZO_SECRETS_FILE=" + secrets,
+		"KIZO_BANK_URL=http://127.0.0.1:1", "KIZO_SECRETS_FILE=" + newSecrets(t),
 	}
 }
 

@@ -8,9 +8,16 @@ import (
 )
 
 // newLogger writes to stderr: text for a person at a terminal, JSON for machines.
-func newLogger(r *settings) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(r.get(logLevel))) // checked
+func newLogger(r *settings) *slog.Logger { return newLeveledLogger(r, levelOf(r)) }
+
+func levelOf(r *settings) slog.Level {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(r.get(logLevel))) // checked
+	return l
+}
+
+// newLeveledLogger is for a level that may change, a [slog.LevelVar].
+func newLeveledLogger(r *settings, level slog.Leveler) *slog.Logger {
 	format := r.get(logFormat)
 	if format == "" && term.IsTerminal(int(os.Stderr.Fd())) {
 		format = "text"

@@ -44,7 +44,9 @@ func main() {
 		<-ctx.Done()
 		stop()
 	}()
-	err := root().ExecuteContext(ctx)
+	ctx, cancel := context.WithCancel(ctx) // onHangup cancels
+	hangups := make(chan os.Signal, 1)
+	err := root(hangups, cancel).ExecuteContext(ctx)
 	if err == nil {
 		return
 	}
@@ -67,7 +69,9 @@ func exitCode(err error) int {
 	return exitError
 }
 
-func root() *cobra.Command {
+// root returns the command with all its subcommands. SIGHUP arrives on hangups; what
+// it means to a command is decided by onHangup.
+func root(hangups chan os.Signal, cancel context.CancelFunc) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "kizod",
 		Short:         "The daemon of Kizo, a wallet for the terminal",
@@ -77,9 +81,10 @@ func root() *cobra.Command {
 	}
 	cmd.Args = noArguments
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.PersistentPreRun = func(cmd *cobra.Command, _ []string) { onHangup(cmd, hangups, cancel) }
 	cmd.SetVersionTemplate("kizod {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), repairCommand(), auditCommand(), secretsCommand(), userCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
+	cmd.AddCommand(devCommand(), serveCommand(hangups), migrateCommand(), repairCommand(), auditCommand(), secretsCommand(), userCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
 	cmd.SetHelpCommand(helpCommand())
 	return cmd
 }
@@ -100,6 +105,24 @@ func helpCommand() *cobra.Command {
 			about.InitDefaultHelpFlag()
 			return about.Help()
 		},
+	}
+}
+
+// onHangup decides what SIGHUP means: kizod serve reloads its secrets, any other command
+// ends in good order, as after SIGTERM (kizod dev runs in a terminal, whose end is a
+// SIGHUP). A command that was started with SIGHUP ignored, as by nohup, goes on
+// ignoring it, except for kizod serve.
+func onHangup(cmd *cobra.Command, hangups chan os.Signal, cancel context.CancelFunc) {
+	serves := cmd.Name() == serveName
+	if !serves && signal.Ignored(syscall.SIGHUP) {
+		return
+	}
+	signal.Notify(hangups, syscall.SIGHUP)
+	if !serves {
+		go func() {
+			<-hangups
+			cancel()
+		}()
 	}
 }
 

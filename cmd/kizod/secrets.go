@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
+	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/server/auth"
@@ -19,6 +23,49 @@ func secretsCommand() *cobra.Command {
 	}
 	cmd.AddCommand(secretsInitCommand())
 	return cmd
+}
+
+// loadSecrets reads the secrets file that the settings name. It never creates one:
+// passwords hashed under a new pepper could be checked on this host alone.
+func loadSecrets(ctx context.Context, read *settings) (auth.Secrets, error) {
+	path := read.get(secretsFile)
+	secrets, err := auth.LoadSecrets(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return auth.Secrets{}, fmt.Errorf("there is no secrets file %s: %s", path, whereToGetSecrets(ctx, read.get(databaseURL)))
+	}
+	if err != nil {
+		return auth.Secrets{}, err
+	}
+	if key := read.get(bankCallbackSecret); key != "" { // the bank signs with this one
+		secrets.BankCallback = auth.NewSecret([]byte(key))
+	}
+	return secrets, nil
+}
+
+// whereToGetSecrets says what to do about a missing secrets file, and which secrets the
+// database needs if that can be read.
+func whereToGetSecrets(ctx context.Context, url string) string {
+	needed, err := neededKeys(ctx, url)
+	switch {
+	case err != nil:
+		return "copy it from a host that runs kizod on this database; for a new database, run `kizod secrets init`"
+	case len(needed) > 0:
+		return "copy it from a host that runs kizod on this database; it must have " + strings.Join(needed, ", ")
+	}
+	return "run `kizod secrets init`, once for this database"
+}
+
+// neededKeys names what a secrets file must have for the database at url; nothing for a
+// new database.
+func neededKeys(ctx context.Context, url string) ([]string, error) {
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return nil, errors.New("connect to the database: its URL cannot be read")
+	}
+	defer pool.Close()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return auth.NeededKeys(ctx, pool)
 }
 
 func secretsInitCommand() *cobra.Command {

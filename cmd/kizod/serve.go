@@ -3,19 +3,20 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
+	"log/slog"
+	"os"
 
 	"github.com/hibiken/asynq"
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server"
-	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/fault"
 )
 
-func serveCommand() *cobra.Command {
+const serveName = "serve"
+
+func serveCommand(hangups <-chan os.Signal) *cobra.Command {
 	all := []setting{
 		maxConns, addrConns,
 		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, proxies, roles, currency, reviewTries, reviewAge,
@@ -26,15 +27,18 @@ func serveCommand() *cobra.Command {
 		loseMoney bool
 	)
 	cmd := &cobra.Command{
-		Use:   "serve",
+		Use:   serveName,
 		Short: "Run the daemon on a PostgreSQL and Redis that run already",
 		Long: `Run the daemon on a PostgreSQL and Redis that run already.
 
 The database is named by $KIZO_DATABASE_URL (as kizo_app, which owns nothing) and
 Redis by $KIZO_REDIS_URL, or both in the configuration file; they have no flags,
 since everybody on a machine can read its command lines. The secrets file is made once,
-by kizod secrets init, and copied to each host. Run as many copies as you like, each with any of the roles. A process with the role auth answers /v1/auth; one
-with api and without auth answers everything else, and leaves passwords to the former.`,
+by kizod secrets init, and copied to each host. Run as many copies as you like, each
+with any of the roles. A process with the role auth answers /v1/auth; one with api and
+without auth answers everything else, and leaves passwords to the former.
+
+SIGTERM drains; SIGHUP reloads the secrets file and the log level.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			tuneRuntime()
@@ -45,10 +49,13 @@ with api and without auth answers everything else, and leaves passwords to the f
 			if err := retract(readyFile); err != nil {
 				return err
 			}
-			secrets, err := loadSecrets(read)
+			secrets, err := loadSecrets(cmd.Context(), read)
 			if err != nil {
 				return err
 			}
+			var level slog.LevelVar
+			level.Set(levelOf(read))
+			log := newLeveledLogger(read, &level)
 			redis, err := asynq.ParseRedisURI(read.get(redisURL))
 			if err != nil {
 				return errors.New("redis_url cannot be read")
@@ -61,11 +68,12 @@ with api and without auth answers everything else, and leaves passwords to the f
 				ClientConnections: read.count(maxConns), AddressConnections: read.count(addrConns),
 				ReviewAttempts: read.count(reviewTries), ReviewAge: read.duration(reviewAge),
 				DefaultCurrency: money.Currency(read.get(currency)), DrainDelay: read.duration(drainDelay),
-				LoseMoney: loseMoney, Version: version, Logger: newLogger(read),
+				LoseMoney: loseMoney, Version: version, Logger: log,
 			})
 			if err != nil {
 				return startFailed(cmd.Context(), err)
 			}
+			go (&reloader{cmd, all, read, s, log, &level}).run(cmd.Context(), hangups)
 			return serveUntilDone(cmd.Context(), s, readyFile)
 		},
 	}
@@ -74,23 +82,6 @@ with api and without auth answers everything else, and leaves passwords to the f
 	cmd.Flags().BoolVar(&loseMoney, "i-accept-losing-money", false,
 		"serve although fsync, full_page_writes or synchronous_commit is off in the database, or its indexes are those of another locale")
 	return cmd
-}
-
-// loadSecrets reads the secrets file that the settings name. It never creates one:
-// passwords hashed under a new pepper could be checked on this host alone.
-func loadSecrets(read *settings) (auth.Secrets, error) {
-	path := read.get(secretsFile)
-	secrets, err := auth.LoadSecrets(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return auth.Secrets{}, fmt.Errorf("there is no secrets file %s: copy it from a host that runs kizod on this database; for a new database, run `kizod secrets init`", path)
-	}
-	if err != nil {
-		return auth.Secrets{}, err
-	}
-	if key := read.get(bankCallbackSecret); key != "" { // the bank signs with this one
-		secrets.BankCallback = auth.NewSecret([]byte(key))
-	}
-	return secrets, nil
 }
 
 // daemon is a Server or a Dev.

@@ -83,7 +83,7 @@ func (s *Service) hashNew(ctx context.Context, password string) (storedPassword,
 		return storedPassword{}, err
 	}
 	defer ticket.leave()
-	return s.passwords.hash(ctx, ticket, password)
+	return s.keyring().passwords.hash(ctx, ticket, password)
 }
 
 func newUser(in SignUpInput) (user User, err error) {
@@ -176,7 +176,7 @@ func (s *Service) checkLogin(ctx context.Context, who, password string, client C
 	user, stored, err := s.userByLogin(ctx, parseLogin(who))
 	var right, stale bool
 	if err == nil {
-		right, stale, err = s.passwords.matches(ctx, ticket, stored, password)
+		right, stale, err = s.keyring().passwords.matches(ctx, ticket, stored, password)
 	}
 	switch {
 	case err != nil:
@@ -202,7 +202,7 @@ func (s *Service) userByLogin(ctx context.Context, l login) (User, storedPasswor
 	err := s.pool.QueryRow(ctx, sqlUserByLogin, l.email, l.handle).Scan(
 		&u.ID, &u.Email, &u.Handle, &u.Name, &u.Role, &u.Status, &u.CreatedAt, &stored.phc, &stored.pepperID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return User{}, s.passwords.nobody, nil
+		return User{}, s.keyring().passwords.nobody, nil
 	}
 	u.CreatedAt = u.CreatedAt.UTC()
 	return u, stored, err
@@ -215,7 +215,7 @@ UPDATE users SET password_hash = $3, pepper_id = $4, updated_at = greatest(updat
 
 // rehash brings a password to today's parameters and pepper, now that it is known.
 func (s *Service) rehash(ctx context.Context, t *ticket, user User, old storedPassword, password string) error {
-	stored, err := s.passwords.hash(ctx, t, password)
+	stored, err := s.keyring().passwords.hash(ctx, t, password)
 	if err != nil {
 		return err
 	}

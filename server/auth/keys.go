@@ -14,6 +14,7 @@ import (
 type Keys struct {
 	current Secret // Ed25519 private key
 	kid     string
+	ids     []string // of all keys, the one that signs first
 	known   map[string]ed25519.PublicKey
 	jwks    []byte
 }
@@ -38,6 +39,7 @@ func NewKeys(current ed25519.PrivateKey, older ...ed25519.PublicKey) (*Keys, err
 			return nil, fmt.Errorf("auth: key %s is given twice", kid)
 		}
 		keys.known[kid] = public
+		keys.ids = append(keys.ids, kid)
 		set.Keys = append(set.Keys, jwk{
 			Crv: "Ed25519", Kty: "OKP", X: base64.RawURLEncoding.EncodeToString(public),
 			Kid: kid, Alg: algorithm, Use: "sig",

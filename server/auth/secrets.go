@@ -63,6 +63,18 @@ func (s Secrets) Peppers() (Peppers, error) {
 	return NewPeppers(s.PepperKeys[0], s.PepperKeys[1:]...)
 }
 
+// InUse returns the ids of the key that signs and the pepper that hashes; "" where s
+// lacks one.
+func (s Secrets) InUse() (signingKey, pepper string) {
+	if keys, err := s.Keys(); err == nil {
+		signingKey = keys.KeyID()
+	}
+	if len(s.PepperKeys) > 0 {
+		pepper = s.PepperKeys[0].ID
+	}
+	return signingKey, pepper
+}
+
 // LoadSecrets reads the secrets file at path. A missing file is an error that wraps
 // [fs.ErrNotExist]. A file that others may read, a symbolic link, and a file in a
 // directory that others may write are refused.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,10 +43,8 @@ const (
 // Service is the one door to users and sessions. Safe for concurrent use.
 type Service struct {
 	pool       *pgxpool.Pool
-	keys       *Keys
-	tokens     *tokens
+	secrets    atomic.Pointer[keyring]
 	hashing    *bulkhead
-	passwords  *passwords
 	throttle   *throttle
 	open       *coalescer[uuid.UUID, openSession]
 	recall     *recall
@@ -53,6 +52,32 @@ type Service struct {
 	accessTTL  time.Duration
 	refreshTTL time.Duration
 	clock      func() time.Time
+	config     Config
+}
+
+// keyring is what follows from the secrets; a reload replaces all of it at once.
+type keyring struct {
+	keys      *Keys
+	tokens    *tokens
+	passwords *passwords
+}
+
+func newKeyring(c Config) *keyring {
+	return &keyring{
+		keys:      c.Keys,
+		tokens:    newTokens(c.Keys, c.Issuer, c.Audience, c.Now), // tokens that a removed key signed are no longer remembered
+		passwords: newPasswords(c.Peppers, c.Params),
+	}
+}
+
+func (s *Service) keyring() *keyring { return s.secrets.Load() }
+
+// UseSecrets replaces the signing keys and peppers, for requests from now on. Failed
+// log-ins are counted under the current pepper: a new one forgets them.
+func (s *Service) UseSecrets(keys *Keys, peppers Peppers) {
+	c := s.config
+	c.Keys, c.Peppers = keys, peppers
+	s.secrets.Store(newKeyring(c))
 }
 
 // New returns a Service. It starts nothing and needs no closing.
@@ -77,18 +102,17 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{
 		pool:       c.Pool,
-		keys:       c.Keys,
-		tokens:     newTokens(c.Keys, c.Issuer, c.Audience, c.Now),
 		hashing:    newBulkhead(c),
-		passwords:  newPasswords(c.Peppers, c.Params),
 		accessTTL:  c.AccessTTL,
 		refreshTTL: c.RefreshTTL,
 		clock:      c.Now,
+		config:     c,
 	}
 	s.trail = &trail{log: c.Logger, count: func(e SecurityEvent) { c.Metrics.events.WithLabelValues(string(e)).Inc() }}
+	s.secrets.Store(newKeyring(c))
 	s.recall = newRecall(c.Lease, s.readChanges)
 	s.throttle = &throttle{
-		pool: c.Pool, pepper: c.Peppers.current.Key, clock: s.now,
+		pool: c.Pool, pepper: func() Secret { return s.keyring().passwords.peppers.current.Key }, clock: s.now,
 		count: func(scope string) { c.Metrics.throttled.WithLabelValues(scope).Inc() },
 	}
 	s.open = &coalescer[uuid.UUID, openSession]{query: s.lookUpSessions, max: maxLookUp, timeout: lookUpTimeout}
@@ -146,7 +170,7 @@ const (
 )
 
 // JWKS returns the public keys that verify access tokens, as a JWK Set.
-func (s *Service) JWKS() []byte { return s.keys.JWKS() }
+func (s *Service) JWKS() []byte { return s.keyring().keys.JWKS() }
 
 // now has the database's precision, so that a time compares equal to itself
 // after a round trip.

@@ -97,7 +97,7 @@ func (s *Service) openSession(ctx context.Context, tx pgx.Tx, user User, client 
 // token does not outlive it.
 func (s *Service) issue(ctx context.Context, tx pgx.Tx, who accessToken, now, ends time.Time) (Tokens, error) {
 	life := min(s.accessTTL, ends.Sub(now))
-	access, err := s.tokens.sign(who, now, now.Add(life))
+	access, err := s.keyring().tokens.sign(who, now, now.Add(life))
 	if err != nil {
 		return Tokens{}, err
 	}

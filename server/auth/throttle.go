@@ -33,7 +33,7 @@ import (
 // knownaddress.go.
 type throttle struct {
 	pool   *pgxpool.Pool
-	pepper Secret
+	pepper func() Secret // the current one
 	clock  func() time.Time
 	blocks blocks
 	count  func(scope string)

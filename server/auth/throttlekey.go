@@ -20,7 +20,7 @@ func (k throttleKey) bytes() []byte {
 }
 
 func (t *throttle) key(scope, what string) (k throttleKey) {
-	mac := hmac.New(sha256.New, t.pepper.Reveal())
+	mac := hmac.New(sha256.New, t.pepper().Reveal())
 	mac.Write([]byte("kizo log-in throttle\x00" + scope + "\x00" + what))
 	mac.Sum(k[:0])
 	return k

@@ -43,7 +43,7 @@ type tokens struct {
 }
 
 // verified is what a token says whose signature and claims held once. They hold
-// until it expires: keys do not change while a process lives.
+// until it expires; a reload of the secrets begins with an empty cache.
 type verified struct {
 	accessToken
 	expires time.Time

@@ -22,7 +22,7 @@ type Principal struct {
 // remembered of it: a logout or suspension that has returned is never missed, in
 // whichever process it was.
 func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
-	stated, err := s.tokens.parse(token)
+	stated, err := s.keyring().tokens.parse(token)
 	if err != nil {
 		return Principal{}, err
 	}

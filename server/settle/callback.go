@@ -27,7 +27,7 @@ var ErrCallbackBody = errors.New("the body is no callback")
 //
 // Errors of the signature are bank.ErrSignature…, those of the body ErrCallbackBody.
 func (s *Settler) Callback(ctx context.Context, header string, body []byte) error {
-	if err := bank.VerifyCallback(header, body, s.config.CallbackSecret, time.Now(), CallbackTolerance); err != nil {
+	if err := bank.VerifyCallback(header, body, *s.callbackSecret.Load(), time.Now(), CallbackTolerance); err != nil {
 		return err
 	}
 	callback, err := bank.ParseCallback(body)

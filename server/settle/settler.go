@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -94,17 +95,23 @@ type Settler struct {
 	breaker *breaker
 	missing missing
 	config  Config
+
+	callbackSecret atomic.Pointer[[]byte]
 }
 
 // New makes a Settler; it starts nothing.
 func New(config Config) *Settler {
 	config = config.withDefaults()
 	b := &breaker{after: config.BreakerAfter, metrics: config.Metrics, now: time.Now}
-	return &Settler{
-		pool: config.Pool, ledger: config.Ledger, bank: timedBank{config.Bank, config.Metrics},
-		log: config.Logger, breaker: b, config: config,
+	s := &Settler{
+		pool: config.Pool, ledger: config.Ledger, bank: timedBank{config.Bank, config.Metrics}, log: config.Logger, breaker: b, config: config,
 	}
+	s.UseCallbackSecret(config.CallbackSecret)
+	return s
 }
+
+// UseCallbackSecret replaces Config.CallbackSecret, for callbacks from now on.
+func (s *Settler) UseCallbackSecret(secret []byte) { s.callbackSecret.Store(&secret) }
 
 // SettleOne claims a payment and carries it as far as the bank lets it. A payment
 // that is settled, not due, or held by another is left alone; while the bank cannot

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/server"
+)
+
+// reloader reads the settings and the secrets file anew at each SIGHUP. What cannot be
+// used is refused with a line in the log, and the old values stay in use.
+type reloader struct {
+	cmd    *cobra.Command
+	all    []setting
+	read   *settings // as they are in use
+	server *server.Server
+	log    *slog.Logger
+	level  *slog.LevelVar
+}
+
+// run reloads at each hangup until ctx ends.
+func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			r.reload(ctx)
+		}
+	}
+}
+
+func (r *reloader) reload(ctx context.Context) {
+	read, err := readSettings(r.cmd, r.all...)
+	if err != nil {
+		r.log.Error("SIGHUP: not reloaded; the old settings and secrets stay in use", "error", err)
+		return
+	}
+	secrets, err := loadSecrets(ctx, read)
+	if err == nil {
+		err = r.server.UseSecrets(ctx, secrets)
+	}
+	if err != nil {
+		r.log.Error("SIGHUP: not reloaded; the old settings and secrets stay in use", "error", err)
+		return
+	}
+	if waiting := r.changed(read); len(waiting) > 0 {
+		r.log.Warn("these settings have changed and need a restart", "settings", strings.Join(waiting, ", "))
+	}
+	r.level.Set(levelOf(read))
+	signingKey, pepper := r.server.SecretIDs()
+	r.log.Info("SIGHUP: reloaded", "signing_key", signingKey, "pepper", pepper, "log_level", read.get(logLevel))
+}
+
+// changed names the settings whose new values a reload does not bring into use.
+func (r *reloader) changed(read *settings) (keys []string) {
+	for _, s := range r.all {
+		reloaded := s.key == secretsFile.key || s.key == logLevel.key || s.key == bankCallbackSecret.key
+		if !reloaded && read.get(s) != r.read.get(s) {
+			keys = append(keys, s.key)
+		}
+	}
+	return keys
+}
