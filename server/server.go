@@ -160,6 +160,7 @@ func Start(ctx context.Context, config Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.ready.Store(true)
+	s.logStart(ctx)
 	return s, nil
 }
 

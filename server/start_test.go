@@ -1,15 +1,22 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"log/slog"
 	"net"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/hibiken/asynq"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
@@ -141,6 +148,8 @@ func TestRoles(t *testing.T) {
 	}
 	c.Listen = "0.0.0.0:0"
 	c.Roles = []server.Role{server.RoleAPI}
+	log := &logBook{}
+	c.Logger = slog.New(slog.NewJSONHandler(log, nil))
 	s := start(t, c)
 	wantWords(t, s.URL(), "http://127.0.0.1:")
 	if got := mustGet(t, s.URL()+"/"); got.status != 200 {
@@ -166,6 +175,9 @@ func TestRoles(t *testing.T) {
 		}
 		wantWords(t, got.body, wrong.says)
 	}
+	if strings.Contains(log.String(), `"level":"ERROR"`) { // nothing has failed
+		t.Errorf("a request for a process with other roles is logged as an error:\n%s", log)
+	}
 	if got := mustGet(t, door.URL()+"/.well-known/jwks.json"); got.status != 200 {
 		t.Errorf("keys: %d %s", got.status, got.body)
 	}
@@ -174,4 +186,78 @@ func TestRoles(t *testing.T) {
 	if got.status != 204 {
 		t.Errorf("log out where the wallets are: %d %s", got.status, got.body)
 	}
+}
+
+// A start writes one line that says what runs and what it talks to, and no secret.
+func TestStartIsLogged(t *testing.T) {
+	t.Parallel()
+	c := config(t, pgtest.New(t).AppURL)
+	log := &logBook{}
+	c.Logger = slog.New(slog.NewJSONHandler(log, nil))
+	c.BankURL = "http://127.0.0.1:1/bank"
+	c.DatabaseURL = strings.Replace(c.DatabaseURL, "kizo_app@", "kizo_app:hunter2@", 1)
+	c.Redis = asynq.RedisFailoverClientOpt{MasterName: "kizo", SentinelAddrs: []string{"127.0.0.1:1"}, Password: "hunter2", SentinelPassword: "hunter2"}
+	s := start(t, c)
+	var line struct {
+		Msg, Version, Roles, API, Ops, Database, Redis, Bank, Signing_key, Pepper string
+		Schema                                                                    int64
+	}
+	found := 0
+	for text := range strings.Lines(log.String()) {
+		if strings.Contains(text, `"kizod serves"`) {
+			must(t, json.Unmarshal([]byte(text), &line))
+			found++
+		}
+	}
+	if found != 1 {
+		t.Fatalf("%d lines:\n%s", found, log)
+	}
+	newest, err := migrations.Newest()
+	must(t, err)
+	signingKey, pepper := s.SecretIDs()
+	if line.Version != "test" || line.Schema != newest || line.Roles != "api,auth" || line.API != s.URL() || line.Ops != s.OpsURL() ||
+		line.Redis != "kizo@127.0.0.1:1" || line.Bank != "http://127.0.0.1:1/bank" || line.Signing_key != signingKey || line.Pepper != pepper ||
+		!strings.HasPrefix(line.Database, "kizo_app@/") || signingKey == "" || pepper == "" {
+		t.Errorf("got %+v", line)
+	}
+	if strings.Contains(log.String(), "hunter2") {
+		t.Errorf("it tells a secret:\n%s", log)
+	}
+}
+
+// logBook is what a server logs.
+type logBook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBook) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBook) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// A server with other secrets than those of its database does not start, and says which.
+func TestOtherSecretsAreRefused(t *testing.T) {
+	t.Parallel()
+	c := config(t, pgtest.New(t).AppURL)
+	s := start(t, c)
+	signingKey, pepper := s.SecretIDs()
+	other := c
+	secrets, err := auth.LoadOrCreateSecrets(filepath.Join(t.TempDir(), "secrets.json"))
+	must(t, err)
+	other.Secrets = secrets
+	wantWords(t, refused(t, other), "pepper "+pepper+" is missing", "signing key "+signingKey+" is missing", "copy the file")
+
+	// The same pepper id with another value, as after an edit by hand.
+	secrets.SigningKeys, secrets.PepperKeys[0].ID = c.Secrets.SigningKeys, pepper
+	other.Secrets = secrets
+	wantWords(t, refused(t, other), "pepper "+pepper+" has another value")
+	start(t, c)
 }
