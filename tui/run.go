@@ -18,7 +18,8 @@ type Config struct {
 	Server   Server
 	Theme    theme.Theme
 	Detail   draw.Detail
-	Readonly bool // nothing that changes something is done
+	Readonly bool   // nothing that changes something is done
+	Currency string // of the default wallet; empty if the user has not chosen one
 
 	// Move writes a command down, sends it and records what became of it, as for every command that moves money. What is for
 	// people: "transfer 12.50 USD to @bob".
@@ -46,7 +47,7 @@ func Run(ctx context.Context, c Config) error {
 	var program *tea.Program
 	told := newFeed(c.Server, func(msg any) { program.Send(msg) })
 	m := newModel(shared{
-		pen: pen{c.Theme, c.Detail}, server: c.Server, readonly: c.Readonly,
+		pen: pen{c.Theme, c.Detail}, server: c.Server, readonly: c.Readonly, currency: c.Currency,
 		move:   func(command client.Command, what string) (client.Receipt, error) { return c.Move(ctx, command, what) },
 		newKey: client.NewKey, exportDir: c.ExportDir, terminal: terminal, inTmux: c.Tmux,
 	}, c.Now, told.now)

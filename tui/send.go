@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ type sendScreen struct {
 	fields   [sendFields]*textField
 	entered  bool // keys are typed into the field with the focus
 	focus    int
-	currency int // of the user's wallets
+	currency int // of the user's wallets; -1 for the default one
 
 	people   []client.Person // who the payee may be meant to be
 	person   int             // the chosen one
@@ -98,7 +99,7 @@ type sentMsg struct {
 const lookUpPause = 120 * time.Millisecond
 
 func newSendScreen() *sendScreen {
-	s := &sendScreen{}
+	s := &sendScreen{currency: -1}
 	for i, most := range []int{maxPayee, maxAmount, maxMemo} {
 		s.fields[i] = newTextField(most)
 	}
@@ -222,7 +223,16 @@ func (s *sendScreen) in(m *shared) string {
 	if len(currencies) == 0 {
 		return ""
 	}
-	return currencies[min(s.currency, len(currencies)-1)]
+	return currencies[s.wallet(m)]
+}
+
+// wallet is the number of the chosen wallet, among those that there are.
+func (s *sendScreen) wallet(m *shared) int {
+	currencies := m.currencies()
+	if s.currency < 0 {
+		return max(0, slices.Index(currencies, m.currency))
+	}
+	return min(s.currency, len(currencies)-1)
 }
 
 func (s *sendScreen) amount(m *shared) (money.Amount, error) {

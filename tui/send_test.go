@@ -102,6 +102,31 @@ func TestAnAbandonedDraftIsNotTypedOnTo(t *testing.T) {
 	}
 }
 
+// TestTheDefaultWalletIsSentFrom unless the user takes another.
+func TestTheDefaultWalletIsSentFrom(t *testing.T) {
+	m := board(t, 80, 24)
+	if got := form(m).in(&m.shared); got != "USD" {
+		t.Errorf("without a default wallet: %s", got)
+	}
+	m.currency = "EUR"
+	if got := form(m).in(&m.shared); got != "EUR" {
+		t.Errorf("the default wallet: %s", got)
+	}
+	pressKeys(m, "3", "ctrl+t")
+	if got := form(m).in(&m.shared); got != "JPY" {
+		t.Errorf("after it: %s", got)
+	}
+	m.Update(draftMsg{to: "@bob", amount: "1.00", currency: "USD"})
+	if got := form(m).in(&m.shared); got != "USD" {
+		t.Errorf("of a draft: %s", got)
+	}
+	m.currency = "KWD" // and no such wallet
+	pressKeys(m, "n")
+	if got := form(m).in(&m.shared); got != "USD" {
+		t.Errorf("%s", got)
+	}
+}
+
 // TestAPastTransferIsADraft: the keys after "send again" are those of the page as well.
 func TestAPastTransferIsADraft(t *testing.T) {
 	m := board(t, 80, 24)

@@ -63,7 +63,7 @@ func (s *sendScreen) focusBy(by int) func(*shared) tea.Cmd {
 // turnCurrency takes the next of the user's currencies.
 func (s *sendScreen) turnCurrency(m *shared) tea.Cmd {
 	if n := len(m.currencies()); n > 0 {
-		s.currency = (min(s.currency, n-1) + 1) % n
+		s.currency = (s.wallet(m) + 1) % n
 		return s.recheck(m)
 	}
 	return nil

@@ -38,6 +38,7 @@ type shared struct {
 	pen
 	server        Server
 	readonly      bool
+	currency      string    // of the default wallet; empty if there is none
 	now           time.Time // of this update
 	width, height int       // of the terminal
 

@@ -18,7 +18,8 @@ import (
 )
 
 func newConfigSetCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	flag := &jsonFlag{}
+	cmd := &cobra.Command{
 		Use:   "set SETTING VALUE",
 		Short: "Write a setting into your configuration file",
 		Long: `Write a setting into your configuration file, kizo/config.toml in $XDG_CONFIG_HOME (~/.config), or into the
@@ -34,13 +35,16 @@ With several wallets, currency is the one that is meant when an amount names non
 			if err != nil {
 				return err
 			}
-			return configWrite(a, args[0], value)
+			return configWrite(a, *flag, args[0], value)
 		},
 	}
+	flag.addTo(cmd, a, configEntry{})
+	return cmd
 }
 
 func newConfigUnsetCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	flag := &jsonFlag{}
+	cmd := &cobra.Command{
 		Use:               "unset SETTING",
 		Short:             "Remove a setting from your configuration file",
 		Example:           "  kizo config unset currency",
@@ -50,9 +54,11 @@ func newConfigUnsetCommand(a *app) *cobra.Command {
 			if err := checkChoice(args[0], settings); err != nil {
 				return err
 			}
-			return configWrite(a, args[0], "")
+			return configWrite(a, *flag, args[0], "")
 		},
 	}
+	flag.addTo(cmd, a, configEntry{})
+	return cmd
 }
 
 func completeSetting(_ *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
@@ -96,8 +102,9 @@ func checkSetting(key, value string) (string, error) {
 	return value, nil
 }
 
-// configWrite stores a setting, or removes it if value is empty, and says which file has it now.
-func configWrite(a *app, key, value string) error {
+// configWrite stores a setting, or removes it if value is empty, and says which file has it now and what is
+// in force.
+func configWrite(a *app, flag jsonFlag, key, value string) error {
 	path := a.explicitConfig()
 	if path == "" {
 		path = a.userConfig()
@@ -109,16 +116,20 @@ func configWrite(a *app, key, value string) error {
 	if err := editConfig(path, key, value); err != nil {
 		return err
 	}
+	now, err := a.config()
+	if err != nil {
+		return err
+	}
+	inForce := now.of(key)
+	if flag.set {
+		return a.printJSON(flag, configEntry{key, inForce.Value, inForce.Origin})
+	}
 	if value == "" {
 		a.io.note("%s no longer sets %s.", printable.Text(path), key)
 	} else {
 		a.io.note("%s sets %s to %s.", printable.Text(path), key, printable.Text(value))
 	}
-	now, err := a.config()
-	if err != nil {
-		return err
-	}
-	if inForce := now.of(key); inForce.Value != value && inForce.Kind != fromDefault {
+	if inForce.Value != value && inForce.Kind != fromDefault {
 		a.io.note("%s is in force here, from %s.", printable.Text(inForce.Value), printable.Text(inForce.Origin))
 	}
 	return nil

@@ -122,6 +122,9 @@ func TestSettingsAreWrittenWithoutHarmToTheFile(t *testing.T) {
 	w.expect(exitDone, "config", "set", "currency", "USD")
 	contains(t, &w.err, "KIZO_CURRENCY", "EUR")
 
+	w.expect(exitDone, "config", "set", "currency", "USD", "--json=key,value,origin")
+	contains(t, &w.out, `{"key":"currency","value":"EUR","origin":"KIZO_CURRENCY"}`)
+
 	other := w.write("other.toml", "")
 	w.expect(exitDone, "config", "set", "currency", "USD", "--config", other)
 	if text, _ := os.ReadFile(other); string(text) != "currency = \"USD\"\n" {

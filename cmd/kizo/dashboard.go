@@ -75,9 +75,13 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	// Money moves as it does for every command. What that tells a terminal would tear the screen.
 	quiet := *a
 	quiet.io = &streams{In: a.io.In, Out: io.Discard, Err: io.Discard}
+	config, err := a.config()
+	if err != nil {
+		return err
+	}
 	ctx = trace.Into(ctx, trace.Context{}) // hours of looking are not one piece of work
 	return tui.Run(ctx, tui.Config{
-		Server: kizo, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: opts.readonly,
+		Server: kizo, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: opts.readonly, Currency: config.Currency.Value,
 		Move: func(ctx context.Context, command client.Command, what string) (client.Receipt, error) {
 			var shown client.Receipt
 			err := quiet.move(ctx, kizo, command, what, func(r client.Receipt) (client.Transfer, error) {

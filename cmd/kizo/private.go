@@ -81,10 +81,21 @@ type reservation struct {
 	file *os.File // beside path; nil once it was renamed or removed
 }
 
+// newContent is the pattern of the names that reservations for a file have.
+func newContent(path string) string { return ".new-" + filepath.Base(path) + "-*" }
+
+// removeLeftovers removes what a killed process reserved for a file. The caller holds the lock of the file.
+func removeLeftovers(path string) {
+	left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), newContent(path)))
+	for _, name := range left {
+		_ = os.Remove(name)
+	}
+}
+
 // reserve allocates and syncs size bytes beside path. After that, a commit of at most size bytes
 // needs no further space, except on a file system that writes each block to a new place.
 func reserve(path string, size int) (*reservation, error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
+	file, err := os.CreateTemp(filepath.Dir(path), newContent(path)) // 0600
 	if err != nil {
 		return nil, err
 	}

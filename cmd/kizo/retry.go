@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -114,6 +115,10 @@ func retryIntent(ctx context.Context, opts *retryOptions, entry intent) (*client
 	a := opts.app
 	kizo, err := a.kizoOf(ctx, entry)
 	if err != nil {
+		var own *hinted
+		if errors.As(err, &own) { // it says itself what helps
+			return nil, withHint(&client.UnknownOutcome{Key: entry.Command.Key, Err: err}, own.next...)
+		}
 		err = &client.UnknownOutcome{Key: entry.Command.Key, Err: err}
 		return nil, withHint(err, "kizo login "+shellQuote(entry.Handle)+" --server "+shellQuote(entry.Server),
 			"kizo retry "+shellQuote(entry.Command.Key))

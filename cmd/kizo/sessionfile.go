@@ -79,6 +79,7 @@ func (s *sessionFile) Update(ctx context.Context, change func(client.Credentials
 	if err != nil {
 		return err
 	}
+	removeLeftovers(s.path())
 	reserved, err := reserve(s.path(), maxSession)
 	if err != nil {
 		return fmt.Errorf("the session was not changed, because the new one could not be stored: %w", err)

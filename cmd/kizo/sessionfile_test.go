@@ -41,6 +41,25 @@ func TestASessionIsKeptForItsServerAlone(t *testing.T) {
 	}
 }
 
+// TestWhatAKilledProcessReservedIsRemoved, and nothing of another server.
+func TestWhatAKilledProcessReservedIsRemoved(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "kizo")
+	one, two := newSessionFile(state, "http://127.0.0.1:7420"), newSessionFile(state, "http://127.0.0.1:7421")
+	keep(t, one, client.Credentials{AccessToken: "a", RefreshToken: "r"})
+	for _, s := range []*sessionFile{one, two} {
+		if _, err := reserve(s.path(), maxSession); err != nil { // and then the process was killed
+			t.Fatal(err)
+		}
+	}
+	keep(t, one, client.Credentials{AccessToken: "b", RefreshToken: "r"})
+	if left, _ := filepath.Glob(filepath.Join(one.dir(), newContent(one.path()))); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if left, _ := filepath.Glob(filepath.Join(two.dir(), newContent(two.path()))); len(left) != 1 {
+		t.Errorf("of another server: %v", left)
+	}
+}
+
 func TestASessionOthersCouldReachIsNotUsed(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("files there have access lists, not modes")
