@@ -45,7 +45,7 @@ import (
 var files embed.FS
 
 // Apply brings the database at url, whose role must own it, to the newest
-// schema. It is safe to run from several processes at once (an advisory lock
+// schema, and takes the right to create temporary tables from the application's role. It is safe to run from several processes at once (an advisory lock
 // lets one work while the others wait), and does nothing on a current one.
 // Where the role lacks a right that it needs, the error is a [MissingRightError].
 func Apply(ctx context.Context, url string) (err error) {
@@ -70,6 +70,9 @@ func Apply(ctx context.Context, url string) (err error) {
 	}
 	if err := up(ctx, provider); err != nil {
 		return fmt.Errorf("apply migrations: %w", err)
+	}
+	if err := revokeTemporaryTables(ctx, db); err != nil {
+		return err
 	}
 	_ = fault.Point("migrate.applied")
 	return nil

@@ -76,8 +76,27 @@ func TestPowerfulRoleIsRefused(t *testing.T) {
 	db := pgtest.New(t)
 	wantWords(t, refused(t, config(t, db.AdminURL)), "kizo_owner", "owns the tables", "connect as kizo_app")
 	wantWords(t, refused(t, config(t, db.SuperuserURL)), "kizo_admin", "is superuser", "connect as kizo_app")
-	execute(t, db.AdminURL, "GRANT UPDATE ON postings TO kizo_app")
-	wantWords(t, refused(t, config(t, db.AppURL)), "may change postings")
+	for grant, words := range map[string]string{
+		"GRANT UPDATE (amount) ON postings TO kizo_app":              "may change postings",
+		"GRANT DELETE ON operator_actions TO kizo_app":               "may change operator_actions",
+		"GRANT TRUNCATE ON accounts TO kizo_app":                     "may empty accounts",
+		"GRANT TRIGGER ON transfers TO kizo_app":                     "may add triggers to transfers",
+		"GRANT UPDATE (role) ON users TO kizo_app":                   "may make operators",
+		"GRANT TEMPORARY ON DATABASE $db TO kizo_app":                "may create temporary tables (REVOKE TEMPORARY ON DATABASE $db FROM PUBLIC, kizo_app)",
+		"GRANT TEMPORARY ON DATABASE $db TO PUBLIC":                  "may create temporary tables",
+		"GRANT CREATE ON DATABASE $db TO kizo_app":                   "may create schemas (REVOKE CREATE ON DATABASE $db FROM PUBLIC, kizo_app)",
+		"GRANT CREATE ON SCHEMA public TO PUBLIC":                    "may create objects in public (REVOKE CREATE ON SCHEMA public FROM PUBLIC, kizo_app)",
+		"CREATE SCHEMA spare; GRANT ALL ON SCHEMA spare TO kizo_app": "may create objects in spare",
+		"CREATE SCHEMA spare; GRANT USAGE ON SCHEMA spare TO kizo_app; CREATE TABLE spare.postings (LIKE public.postings); " +
+			"ALTER ROLE kizo_app IN DATABASE $db SET search_path = spare, public": "does not see postings",
+	} {
+		t.Run(words, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			execute(t, db.SuperuserURL, strings.ReplaceAll(grant, "$db", db.Name))
+			wantWords(t, refused(t, config(t, db.AppURL)), strings.ReplaceAll(words, "$db", db.Name), "revoke that")
+		})
+	}
 }
 
 func TestOtherSchemaIsRefused(t *testing.T) {

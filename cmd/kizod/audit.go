@@ -32,7 +32,7 @@ a stopped one; with $KIZO_DATABASE_URL that database; with neither the usual dat
 kizod dev. Exits 1 when an invariant is broken.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			url, done, err := auditURL(cmd, data)
+			url, done, err := findDatabase(cmd, data, embedded.AppRole, databaseURL)
 			if err != nil {
 				return err
 			}
@@ -66,17 +66,15 @@ func runAudit(ctx context.Context, url string) (ledger.Report, error) {
 	return ledger.Audit(ctx, pool)
 }
 
-// auditURL finds the books; done puts everything back as it was.
-func auditURL(cmd *cobra.Command, data string) (url string, done func() error, err error) {
-	return findDatabase(cmd, data, databaseURL, embedded.AppRole)
-}
-
-// findDatabase gives the URL of a database: what kizod dev keeps in data, as the role;
-// else the one that the setting's environment variable names; else the usual data of
-// kizod dev. done stops what had to be started.
-func findDatabase(cmd *cobra.Command, data string, named setting, role string) (url string, done func() error, err error) {
+// findDatabase finds the database that a command without a server works on: of a kizod
+// dev, as this role, or what the first of these settings names in the environment. done
+// puts everything back as it was.
+func findDatabase(cmd *cobra.Command, data, role string, urls ...setting) (url string, done func() error, err error) {
 	nothing := func() error { return nil }
-	if data == "" && os.Getenv(named.env()) != "" {
+	for _, named := range urls {
+		if data != "" || os.Getenv(named.env()) == "" {
+			continue
+		}
 		read, err := readSettings(cmd, named)
 		if err != nil {
 			return "", nil, err

@@ -32,6 +32,11 @@ func TestMigrateNamesTheStatementThatIsMissing(t *testing.T) {
 			[]string{`ALTER SCHEMA public OWNER TO postgres`, `REVOKE CREATE ON SCHEMA public FROM PUBLIC`},
 			"may not create tables in the schema public", `GRANT CREATE ON SCHEMA public TO "Odd ""Owner";`,
 		},
+		{
+			"the owner of the schema, not of the database", []string{`CREATE ROLE schema_owner LOGIN PASSWORD 'owner-password'`, `CREATE DATABASE theirs`},
+			[]string{`ALTER SCHEMA public OWNER TO schema_owner`},
+			"may create temporary tables", `REVOKE TEMPORARY ON DATABASE "theirs" FROM PUBLIC, kizo_app;`,
+		},
 	} {
 		pg.Exec(t, "postgres", c.setUp...)
 		role, database := strings.Fields(c.setUp[0])[2], strings.Fields(c.setUp[1])[2]

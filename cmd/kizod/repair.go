@@ -35,7 +35,7 @@ With --data it repairs what ` + "`kizod dev --data DIR`" + ` keeps there; with $
 that database; with neither the usual data of kizod dev.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			url, done, err := findDatabase(cmd, data, migrateURL, embedded.OwnerRole)
+			url, done, err := findDatabase(cmd, data, embedded.OwnerRole, migrateURL)
 			if err != nil {
 				return err
 			}

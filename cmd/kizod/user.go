@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/user"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/embedded"
 )
 
 func userCommand() *cobra.Command {
@@ -32,8 +34,9 @@ func grantCommand() *cobra.Command {
 		Short: "Give a user a role: user or operator",
 		Long: `Give the user of that e-mail address or handle a role: user or operator.
 
-It holds from the next request on, for sessions that are open too. The database is
-found as by kizod audit: --data, $KIZO_DATABASE_URL, or the usual data of kizod dev.`,
+It holds from the next request on, for sessions that are open too. Only the owner of
+the tables may grant a role: the database is the one of --data, $KIZO_MIGRATE_URL,
+$KIZO_DATABASE_URL, or the usual data of kizod dev, the first of them that is named.`,
 		Example: "  kizod user grant @ada operator",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -46,7 +49,7 @@ found as by kizod audit: --data, $KIZO_DATABASE_URL, or the usual data of kizod 
 			if role != auth.RoleUser && role != auth.RoleOperator {
 				return usageError{fmt.Errorf("there is no role %q: there are user and operator", args[1])}
 			}
-			url, done, err := auditURL(cmd, data)
+			url, done, err := findDatabase(cmd, data, embedded.OwnerRole, migrateURL, databaseURL)
 			if err != nil {
 				return err
 			}
@@ -57,7 +60,7 @@ found as by kizod audit: --data, $KIZO_DATABASE_URL, or the usual data of kizod 
 			return err
 		},
 	}
-	addSettings(cmd, databaseURL)
+	addSettings(cmd, migrateURL, databaseURL)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the log of operators' actions")
 	cmd.Flags().StringVar(&data, "data", "", "data of a kizod dev (default $XDG_DATA_HOME/kizo)")
 	return cmd
@@ -102,5 +105,9 @@ func grant(ctx context.Context, url, who string, role auth.Role, reason string) 
 	if err != nil {
 		return err
 	}
-	return service.Grant(ctx, who, role, reason)
+	err = service.Grant(ctx, who, role, reason)
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "42501" { // insufficient_privilege
+		return fmt.Errorf("%w: only the owner of the tables may grant a role, so set $KIZO_MIGRATE_URL as for kizod migrate", err)
+	}
+	return err
 }

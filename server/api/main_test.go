@@ -39,6 +39,7 @@ type house struct {
 	url    string
 	client *http.Client
 	pool   *pgxpool.Pool
+	db     *pgtest.Database
 	ledger *ledger.Ledger
 	auth   *auth.Service
 	// past is the same service an hour ago: what it signs has expired.
@@ -65,8 +66,8 @@ func newHouse(t testing.TB, change ...func(*options)) *house {
 	for _, c := range change {
 		c(&o)
 	}
-	h := &house{t: t, log: &logBook{}, wire: &wire{}, hints: make(chan uuid.UUID, 1024), desk: &desk{}}
-	config, err := pgxpool.ParseConfig(pgtest.New(t).AppURL)
+	h := &house{t: t, db: pgtest.New(t), log: &logBook{}, wire: &wire{}, hints: make(chan uuid.UUID, 1024), desk: &desk{}}
+	config, err := pgxpool.ParseConfig(h.db.AppURL)
 	must(t, err)
 	config.MaxConns = o.poolSize
 	config.ConnConfig.DialFunc = h.wire.dial
@@ -94,6 +95,17 @@ func newAuth(t testing.TB, pool *pgxpool.Pool, hasher auth.Hasher, logger *slog.
 	now, err := auth.New(identity)
 	must(t, err)
 	return now, newAuthAt(t, pool, func() time.Time { return time.Now().Add(-time.Hour) })
+}
+
+// grant gives a role as the owner of the tables, who alone may.
+func (h *house) grant(who string, role auth.Role) {
+	h.t.Helper()
+	pool, err := pgxpool.New(h.t.Context(), h.db.AdminURL)
+	must(h.t, err)
+	defer pool.Close()
+	service, err := auth.New(authConfig(h.t, pool))
+	must(h.t, err)
+	must(h.t, service.Grant(h.t.Context(), who, role, "test"))
 }
 
 func authConfig(t testing.TB, pool *pgxpool.Pool) auth.Config {

@@ -112,7 +112,7 @@ func (h *house) wantActions(want ...string) {
 func (h *house) operator() *user {
 	h.t.Helper()
 	olga := h.signUp("olga")
-	must(h.t, h.auth.Grant(h.t.Context(), "olga", auth.RoleOperator, "test"))
+	h.grant("olga", auth.RoleOperator)
 	return olga
 }
 

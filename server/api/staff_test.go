@@ -12,7 +12,7 @@ func TestStaffIsMarked(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, olga := h.signUp("alice"), h.signUp("olga")
-	must(t, h.auth.Grant(t.Context(), "olga", auth.RoleOperator, "test"))
+	h.grant("olga", auth.RoleOperator)
 	marked := func(what string, staff *bool, want bool) {
 		t.Helper()
 		equal(t, what, staff != nil && *staff, want)

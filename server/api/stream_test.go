@@ -73,7 +73,7 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 	olga := h.operator()
 	e = h.listen(olga, "?ops=true", "")
 	e.live()
-	must(t, h.auth.Grant(ctx, "olga", auth.RoleUser, "test"))
+	h.grant("olga", auth.RoleUser)
 	e.wantEnd("an operator's")
 }
 
@@ -81,7 +81,7 @@ func TestOperatorsAreShownSnapshots(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	olga, other := h.operator(), h.signUp("other")
-	must(t, h.auth.Grant(t.Context(), "other", auth.RoleOperator, "test"))
+	h.grant("other", auth.RoleOperator)
 	quiet := h.listen(olga, "", "")
 	quiet.live()
 	h.desk.take()

@@ -84,6 +84,15 @@ func (h *house) another(changes ...func(*Config)) *Service {
 	return s
 }
 
+// owner is a process that works as the owner of the tables, who alone may grant a role.
+func (h *house) owner() *Service {
+	h.t.Helper()
+	pool, err := pgxpool.New(h.t.Context(), h.db.AdminURL)
+	must(h.t, err)
+	h.t.Cleanup(pool.Close)
+	return h.another(func(c *Config) { c.Pool = pool })
+}
+
 func (h *house) signUp(handle string) (Tokens, User) {
 	h.t.Helper()
 	tokens, user, err := h.SignUp(h.t.Context(), SignUpInput{

@@ -73,7 +73,7 @@ func TestSignUpAndRenameRefuseReserved(t *testing.T) {
 	wantCode(t, err, CodeNameReserved)
 
 	// Staff may be called so, and others see that they are staff.
-	must(t, h.Grant(t.Context(), "ann", RoleOperator, "test"))
+	must(t, h.owner().Grant(t.Context(), "ann", RoleOperator, "test"))
 	_, err = h.Rename(t.Context(), ann.ID, "Kizo Support")
 	must(t, err)
 	ref, err := h.FindUser(t.Context(), "@ann")
@@ -83,7 +83,7 @@ func TestSignUpAndRenameRefuseReserved(t *testing.T) {
 	must(t, err)
 	wantEqual(t, "role in a search", found[0].Role, RoleOperator)
 	// Without the role the name goes as well.
-	must(t, h.Grant(t.Context(), "ann", RoleUser, "test"))
+	must(t, h.owner().Grant(t.Context(), "ann", RoleUser, "test"))
 	ann, err = h.Me(t.Context(), ann.ID)
 	must(t, err)
 	wantEqual(t, "name", ann.Name, "ann")

@@ -73,13 +73,13 @@ func TestVerifyReadsTheRoleOfTheMoment(t *testing.T) {
 		return principal.Role
 	}
 	wantEqual(t, "at first", role(), RoleUser)
-	must(t, h.Grant(t.Context(), "alice@example.com", RoleOperator, "test"))
+	must(t, h.owner().Grant(t.Context(), "alice@example.com", RoleOperator, "test"))
 	wantEqual(t, "granted", role(), RoleOperator)
-	must(t, h.Grant(t.Context(), "@alice", RoleUser, "test"))
+	must(t, h.owner().Grant(t.Context(), "@alice", RoleUser, "test"))
 	wantEqual(t, "taken back", role(), RoleUser)
-	wantCode(t, h.Grant(t.Context(), "nobody", RoleOperator, "test"), CodeUserNotFound)
-	wantCode(t, h.Grant(t.Context(), "", RoleOperator, "test"), CodeUserNotFound)
-	if err := h.Grant(t.Context(), "alice", "root", "test"); err == nil {
+	wantCode(t, h.owner().Grant(t.Context(), "nobody", RoleOperator, "test"), CodeUserNotFound)
+	wantCode(t, h.owner().Grant(t.Context(), "", RoleOperator, "test"), CodeUserNotFound)
+	if err := h.owner().Grant(t.Context(), "alice", "root", "test"); err == nil {
 		t.Error("an unknown role was granted")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -110,7 +111,10 @@ func TestTheTablesRefuse(t *testing.T) {
 	_, _, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{})
 	must(t, err)
 	must(t, h.LogOut(t.Context(), tokens.SessionID))
-	u, s := "'"+user.ID.String()+"'", "'"+tokens.SessionID.String()+"'"
+	// Of the database's time, so that its clock decides what has expired.
+	h.clock.Advance(time.Since(h.clock.Now()))
+	open := h.logIn("alice")
+	u, s, o := "'"+user.ID.String()+"'", "'"+tokens.SessionID.String()+"'", "'"+open.SessionID.String()+"'"
 	newUser := func(column, value string) string {
 		values := map[string]string{
 			"id": "gen_random_uuid()", "email": "'x@example.com'", "handle": "'xx'", "name": "'X'", "name_key": "'x'",
@@ -136,7 +140,12 @@ func TestTheTablesRefuse(t *testing.T) {
 		newUser("status", "'active'"):                                                  "42501",
 		"UPDATE sessions SET revoked_at = NULL, revoked_reason = NULL WHERE id = " + s: "23000",
 		"UPDATE refresh_tokens SET used_at = NULL WHERE session_id = " + s:             "23000",
-		"UPDATE users SET role = 'root' WHERE id = " + u:                               "23514",
+		"UPDATE users SET role = 'operator' WHERE id = " + u:                           "42501",
+		"DELETE FROM access_epoch":                                                     "42501",
+		"UPDATE access_changes SET id = gen_random_uuid()":                             "42501",
+		"DELETE FROM access_changes":                                                   "23000",
+		"DELETE FROM sessions WHERE id = " + o:                                         "23000",
+		"DELETE FROM refresh_tokens WHERE session_id = " + o:                           "23000",
 		"UPDATE users SET password_hash = 'plain' WHERE id = " + u:                     "23514",
 		"UPDATE users SET name = E'a\\x1b[2J' WHERE id = " + u:                         "23514",
 		newUser("email", "'X@example.com'"):                                            "23514",

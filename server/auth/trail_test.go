@@ -77,7 +77,7 @@ func TestSecurityEvents(t *testing.T) {
 	must(t, h.LogOut(ctx, third.SessionID))
 	must(t, h.LogOut(ctx, third.SessionID)) // ends nothing
 	must(t, h.RevokeSession(ctx, alice.ID, fourth.SessionID))
-	must(t, h.Grant(ctx, "alice", RoleOperator, "she was hired"))
+	must(t, h.owner().Grant(ctx, "alice", RoleOperator, "she was hired"))
 	must(t, h.Suspend(ctx, alice.ID, "x"))
 	_, _, err = h.LogIn(ctx, "alice", goodPassword, client)
 	wantCode(t, err, CodeAccountSuspended)

@@ -96,7 +96,8 @@ func (s *Service) Rename(ctx context.Context, userID uuid.UUID, name string) (Us
 
 // Grant gives the user of that e-mail address or handle a role. When it returns,
 // one lease later, it holds everywhere, for sessions that are already open too. Who is
-// no longer an operator loses a name that only staff may have.
+// no longer an operator loses a name that only staff may have. The pool must connect as
+// the owner of the tables: the application's role may not grant.
 //
 // The change is recorded for the user, and with the reason among the actions of
 // operators, where its operator is the server itself.

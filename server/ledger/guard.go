@@ -30,28 +30,64 @@ func CheckDurable(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-// CheckRole refuses to work as a role that owns the tables or may change
-// postings: what the database enforces must hold for us as well.
+// tooPowerful asks for each power that the application's role must not have, in
+// words that complete "the role …".
+//
+// Whoever may create something can put it in the way of a table, an operator or a
+// function that the ledger reads, in any schema: a session sets its search_path
+// itself. The triggers fix theirs; this is the second lock on the same gate.
+const tooPowerful = `SELECT current_user, array_remove(ARRAY[
+		CASE WHEN pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = 'postings'::regclass), 'MEMBER')
+			THEN 'owns the tables' END,
+		CASE WHEN (SELECT rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
+			THEN 'may create roles or databases, replicate, or bypass row security' END,
+		(SELECT 'may change ' || string_agg(c.relname, ', ' ORDER BY c.relname) FROM pg_class c
+			WHERE c.oid = ANY (ARRAY['postings', 'events', 'operator_actions', 'discrepancies', 'payment_log']::regclass[])
+				AND (has_any_column_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE, TRUNCATE'))),
+		(SELECT 'may empty ' || string_agg(c.relname, ', ' ORDER BY c.relname) FROM pg_class c
+			WHERE c.oid = ANY (ARRAY['transfers', 'accounts', 'payments', 'account_holds']::regclass[])
+				AND has_table_privilege(c.oid, 'DELETE, TRUNCATE')),
+		(SELECT 'may add triggers to ' || string_agg(c.relname, ', ' ORDER BY c.relname) FROM pg_class c
+			WHERE c.relkind IN ('r', 'p') AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'postings'::regclass)
+				AND has_table_privilege(c.oid, 'TRIGGER')),
+		CASE WHEN has_any_column_privilege('users', 'UPDATE') AND has_column_privilege('users', 'role', 'UPDATE')
+			THEN 'may make operators' END,
+		CASE WHEN has_database_privilege(current_database(), 'TEMPORARY') THEN 'may create temporary tables'
+			|| format(' (REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC, %I)', current_database(), current_user) END,
+		CASE WHEN has_database_privilege(current_database(), 'CREATE') THEN 'may create schemas'
+			|| format(' (REVOKE CREATE ON DATABASE %I FROM PUBLIC, %I)', current_database(), current_user) END,
+		(SELECT 'may create objects in ' || string_agg(n.nspname, ', ' ORDER BY n.nspname)
+				|| format(' (REVOKE CREATE ON SCHEMA %s FROM PUBLIC, %I)', string_agg(quote_ident(n.nspname), ', ' ORDER BY n.nspname), current_user)
+			FROM pg_namespace n WHERE n.nspname !~ '^pg_(toast_)?temp_' AND has_schema_privilege(n.oid, 'CREATE')),
+		(SELECT 'does not see ' || string_agg(c.relname, ', ' ORDER BY c.relname) || ', but another table of that name'
+			FROM pg_class c WHERE c.relkind IN ('r', 'p') AND NOT pg_table_is_visible(c.oid)
+				AND c.relnamespace IN (SELECT p.pronamespace FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+					WHERE t.tgname = 'accounts_posted'))
+	], NULL)`
+
+// CheckRole refuses to work as a role that owns the tables, may rewrite history, or
+// may create what could shadow a table or an operator: what the database enforces
+// must hold for us as well.
 func CheckRole(ctx context.Context, pool *pgxpool.Pool) error {
-	const powers = `SELECT current_user,
-			(SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
-			pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = 'postings'::regclass), 'MEMBER'),
-			has_table_privilege('postings', 'UPDATE') OR has_table_privilege('postings', 'DELETE')`
 	var (
-		role                     string
-		superuser, owner, change bool
+		role      string
+		superuser bool
+		why       []string
 	)
-	if err := pool.QueryRow(ctx, powers).Scan(&role, &superuser, &owner, &change); err != nil {
+	if err := pool.QueryRow(ctx, `SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user`).Scan(&role, &superuser); err != nil {
+		return fmt.Errorf("read the role: %w", err)
+	}
+	if superuser { // who may do everything: there is no point in a list
+		why = []string{"is superuser"}
+	} else if err := pool.QueryRow(ctx, tooPowerful).Scan(&role, &why); err != nil {
 		return fmt.Errorf("read the role's privileges: %w", err)
 	}
-	var why []string
-	for reason, so := range map[string]bool{"is superuser": superuser, "owns the tables": owner, "may change postings": change} {
-		if so {
-			why = append(why, reason)
-		}
-	}
 	if len(why) > 0 {
-		return fmt.Errorf("%w: %q %s; connect as kizo_app", ErrTooPowerful, role, strings.Join(why, ", "))
+		advice := "connect as kizo_app"
+		if role == "kizo_app" {
+			advice = "revoke that as the owner of the database"
+		}
+		return fmt.Errorf("%w: %q %s; %s", ErrTooPowerful, role, strings.Join(why, ", "), advice)
 	}
 	return nil
 }

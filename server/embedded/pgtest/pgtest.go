@@ -176,6 +176,12 @@ func (c *cluster) create(test, template string) (string, error) {
 	if _, err := c.admin.Exec(ctx, sql); err != nil {
 		return "", fmt.Errorf("%s: %w", sql, err)
 	}
+	if template == kizoTemplate {
+		// A copy has the tables of its template, and not the privileges on the database.
+		if _, err := c.admin.Exec(ctx, "REVOKE TEMPORARY ON DATABASE "+name+" FROM PUBLIC"); err != nil {
+			return "", fmt.Errorf("revoke temporary tables in %s: %w", name, err)
+		}
+	}
 	return name, nil
 }
 

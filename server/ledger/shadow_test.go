@@ -1,0 +1,211 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// forgery is a statement that changes the books, and that only a trigger refuses.
+type forgery struct{ sql, state string }
+
+var (
+	// money appears on one account.
+	mint = forgery{`UPDATE public.accounts SET balance = balance + 100 WHERE id = $alice`, integrity}
+	// the same, with the number and the time of a posting that is not there.
+	mintWithSeq = forgery{`UPDATE public.accounts SET balance = balance + 100, seq = seq + 1, as_of = clock_timestamp()
+		WHERE id = $alice`, integrity}
+	// postings of a transfer that is not there.
+	addPostings = forgery{`INSERT INTO public.postings (account_id, seq, transfer_id, amount, balance_after, posted_at) VALUES
+		($alice, 1001, '00000000-0000-7000-8000-000000000001', -7, 0, clock_timestamp()),
+		($bob, 1001, '00000000-0000-7000-8000-000000000001', 7, 0, clock_timestamp())`, integrity}
+	// postings in two currencies.
+	addMixedPostings = forgery{`WITH t AS (` + newTransfer("posted", `$alice`, `$euro`, `7`, `'USD'`) + ` RETURNING id)
+		INSERT INTO public.postings SELECT a, 1001, id, x, x, now() FROM t, (VALUES ($alice, -7), ($euro, 7)) v (a, x)`, integrity}
+	// a final transfer changed.
+	rewriteTransfer = forgery{`UPDATE public.transfers SET reason = 'because' WHERE id = '$refused'`, integrity}
+	// a hold that is not there.
+	releaseHold = forgery{`UPDATE public.accounts SET held = 0 WHERE id = $alice`, integrity}
+)
+
+const (
+	fakePosting = ` AS SELECT $alice::bigint AS account_id, seq + 1 AS seq, 100::bigint AS amount, clock_timestamp() AS posted_at
+		FROM public.accounts WHERE id = $alice`
+	fakeTransfer = ` AS SELECT '00000000-0000-7000-8000-000000000001'::uuid AS id, 'posted'::text AS state, $alice::bigint AS debit_account,
+		$bob::bigint AS credit_account, 7::bigint AS posted_amount, 'USD'::text AS currency`
+	fakeAccounts = ` AS SELECT id, 'USD'::text AS currency, held FROM public.accounts`
+	fakeHolds    = ` AS SELECT id AS account_id, 0::bigint AS held FROM public.accounts`
+)
+
+// operators are all comparisons of these types, in a schema of the attacker's.
+func operators(types ...string) string {
+	var sql strings.Builder
+	for _, left := range types {
+		for _, right := range types {
+			sql.WriteString(`CREATE FUNCTION evil.never(` + left + `, ` + right + `) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';`)
+			for _, operator := range []string{"<>", "<", ">"} {
+				sql.WriteString(`CREATE OPERATOR evil.` + operator + ` (FUNCTION = evil.never, LEFTARG = ` + left + `, RIGHTARG = ` + right + `);`)
+			}
+		}
+	}
+	return sql.String()
+}
+
+// shadows are the ways to put something of the attacker's in the place of what a
+// trigger reads. The role may create everything here, as it never may in fact.
+var shadows = []struct {
+	name    string
+	prepare string // statements, as the application's role
+	forge   forgery
+}{
+	{"a temporary table of postings", `CREATE TEMPORARY TABLE postings` + fakePosting, mintWithSeq},
+	{"a temporary view of postings", `CREATE TEMPORARY VIEW postings` + fakePosting, mintWithSeq},
+	{"a temporary table by SELECT INTO", `SELECT $alice::bigint AS account_id, seq + 1 AS seq, 100::bigint AS amount, clock_timestamp() AS posted_at
+		INTO TEMPORARY postings FROM public.accounts WHERE id = $alice`, mintWithSeq},
+	{"a temporary table of transfers", `CREATE TEMPORARY TABLE transfers` + fakeTransfer, addPostings},
+	{"a temporary view of transfers", `CREATE TEMPORARY VIEW transfers` + fakeTransfer, addPostings},
+	{"a temporary table of accounts", `CREATE TEMPORARY TABLE accounts` + fakeAccounts, addMixedPostings},
+	{"a temporary table of holds", `CREATE TEMPORARY TABLE account_holds` + fakeHolds, releaseHold},
+	{"pg_temp in front by SET", `SET search_path = pg_temp, pg_catalog, public; CREATE TABLE postings` + fakePosting, mintWithSeq},
+	{"a schema in front by SET", `CREATE SCHEMA evil; CREATE TABLE evil.postings` + fakePosting + `;
+		SET search_path = evil, public`, mintWithSeq},
+	{"a schema in front by set_config", `CREATE SCHEMA evil; CREATE VIEW evil.transfers` + fakeTransfer + `;
+		SELECT set_config('search_path', 'evil, public', false)`, addPostings},
+	{"a schema in front by SET LOCAL", `BEGIN; CREATE SCHEMA evil; CREATE TABLE evil.postings` + fakePosting + `;
+		SET LOCAL search_path = evil, public`, mintWithSeq},
+	{"operators in front of PostgreSQL's", `CREATE SCHEMA evil; ` + operators("bigint", "numeric") + `
+		SET search_path = evil, pg_catalog, public`, mint},
+	{"operators of text", `CREATE SCHEMA evil; ` + operators("text") + `SET search_path = evil, pg_catalog, public`, rewriteTransfer},
+	{"an aggregate in front of sum", `CREATE SCHEMA evil;
+		CREATE FUNCTION evil.hundred(numeric, bigint) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT 100::numeric';
+		CREATE AGGREGATE evil.sum(bigint) (SFUNC = evil.hundred, STYPE = numeric, INITCOND = '100');
+		SET search_path = evil, pg_catalog, public`, mint},
+	{"an aggregate in front of count", `CREATE SCHEMA evil;
+		CREATE FUNCTION evil.two(bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 2::bigint';
+		CREATE AGGREGATE evil.count(bigint) (SFUNC = evil.two, STYPE = bigint, INITCOND = '2');
+		SET search_path = evil, pg_catalog, public`, addPostings},
+	{"a domain in front of uuid", `CREATE DOMAIN pg_temp.uuid AS text CHECK (false)`, addPostings},
+	{"a type in front of uuid", `CREATE SCHEMA evil; CREATE TYPE evil.uuid AS ENUM ('none'); SET search_path = evil, pg_catalog, public`, addPostings},
+	{"a cast from a domain", `CREATE SCHEMA evil; CREATE DOMAIN evil.bigint AS text; CREATE TYPE evil.big AS (n bigint);
+		CREATE FUNCTION evil.zero(evil.big) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 0::bigint';
+		CREATE CAST (evil.big AS bigint) WITH FUNCTION evil.zero(evil.big) AS IMPLICIT; SET search_path = evil, pg_catalog, public`, mint},
+	{"a function in front of the trigger's", `CREATE SCHEMA evil; CREATE FUNCTION evil.refuse_unposted() RETURNS trigger LANGUAGE plpgsql AS
+		'BEGIN RETURN NULL; END'; SET search_path = evil, public`, mint},
+}
+
+// TestShadowsAreNotRead: even a role that may create everything gives the triggers
+// nothing else to read than the books, in whatever way it puts it in front of them.
+func TestShadowsAreNotRead(t *testing.T) {
+	t.Parallel()
+	for _, tt := range shadows {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h, names := newShadowed(t)
+			h.asSuperuser(`GRANT TEMPORARY, CREATE ON DATABASE ` + h.db.Name + ` TO kizo_app`)
+			app := connect(t, h.db.AppURL)
+			if err := execAll(app, names.Replace(tt.prepare)); err != nil {
+				t.Fatalf("the shadow cannot be made: %v", err)
+			}
+			err := execAll(app, names.Replace(tt.forge.sql))
+			wantState(t, err, tt.forge.state)
+			h.books()
+		})
+	}
+}
+
+// TestShadowsOfOtherSessions: a path that the role, the database or the connection
+// brings along is no other than one that is set.
+func TestShadowsOfOtherSessions(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string]string{
+		"by the role":       `ALTER ROLE CURRENT_USER IN DATABASE $db SET search_path = evil, public`,
+		"by the connection": ``,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, names := newShadowed(t)
+			h.asSuperuser(`GRANT CREATE ON DATABASE ` + h.db.Name + ` TO kizo_app`)
+			app := connect(t, h.db.AppURL)
+			if err := execAll(app, names.Replace(`CREATE SCHEMA evil; CREATE TABLE evil.postings`+fakePosting)); err != nil {
+				t.Fatal(err)
+			}
+			config, err := pgx.ParseConfig(h.db.AppURL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if set == "" {
+				config.RuntimeParams["search_path"] = "evil, public"
+			} else if err := execAll(app, strings.ReplaceAll(set, "$db", h.db.Name)); err != nil {
+				t.Fatal(err)
+			}
+			later, err := pgx.ConnectConfig(t.Context(), config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer later.Close(context.Background())
+			var path string
+			if err := later.QueryRow(t.Context(), `SHOW search_path`).Scan(&path); err != nil || path != "evil, public" {
+				t.Fatalf("search_path %q, %v", path, err)
+			}
+			wantState(t, execAll(later, names.Replace(mintWithSeq.sql)), integrity)
+			h.asSuperuser(`ALTER ROLE kizo_app IN DATABASE ` + h.db.Name + ` RESET search_path`)
+			h.books()
+		})
+	}
+}
+
+// TestFunctionsFixTheirPath: also those that later migrations add. A body that is an
+// expression of SQL (RETURN …) was parsed when the function was created, and looks
+// nothing up any more.
+func TestFunctionsFixTheirPath(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	rows, err := connect(t, h.db.AppURL).Query(t.Context(), `SELECT p.oid::regprocedure::text,
+			COALESCE((SELECT c FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%'), 'none')
+		FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND p.prosqlbody IS NULL`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var name, path string
+	count := 0
+	_, err = pgx.ForEachRow(rows, []any{&name, &path}, func() error {
+		if count++; path != "search_path=pg_catalog, public, pg_temp" {
+			t.Errorf("%s has %s: SET search_path = pg_catalog, public, pg_temp", name, path)
+		}
+		return nil
+	})
+	if err != nil || count < 5 {
+		t.Errorf("%d functions looked at, %v", count, err)
+	}
+}
+
+// newShadowed is a ledger with one of everything.
+func newShadowed(t *testing.T) (*house, *strings.Replacer) {
+	t.Helper()
+	h := newHouse(t)
+	return h, h.oneOfEverything()
+}
+
+func (h *house) asSuperuser(sql string) {
+	h.t.Helper()
+	if err := execAll(connect(h.t, h.db.SuperuserURL), sql); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// execAll runs statements that are separated by semicolons.
+func execAll(conn *pgx.Conn, sql string) error {
+	_, err := conn.PgConn().Exec(context.Background(), sql).ReadAll()
+	return err
+}
+
+func wantState(t *testing.T, err error, state string) {
+	t.Helper()
+	if told, ok := errors.AsType[*pgconn.PgError](err); !ok || told.Code != state {
+		t.Errorf("got %v, want SQLSTATE %s", err, state)
+	}
+}
