@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/JDevAman/kizo/server/bank"
@@ -143,6 +144,72 @@ func TestNoAnswerBeforeTheDisk(t *testing.T) {
 	// What is on disk is still known.
 	if a, err := c.Status(t.Context(), pay(1)); err != nil || a.Outcome != bank.Executed {
 		t.Errorf("got %+v, %v", a, err)
+	}
+}
+
+// TestFullDisk: while the disk is full, nothing is executed and the bank is not healthy; when
+// there is space again it goes on, and its journal has each payment once.
+func TestFullDisk(t *testing.T) {
+	full := &os.PathError{Op: "write", Path: "journal", Err: syscall.ENOSPC}
+	for name, fill := range map[string]func(j *journal){
+		"at once": func(j *journal) { j.write = func([]byte) (int, error) { return 0, full } },
+		"after a part": func(j *journal) {
+			j.write = func(p []byte) (int, error) { n, _ := j.file.Write(p[:len(p)/2]); return n, full }
+		},
+		"when synced": func(j *journal) { j.fsync = func() error { return full } },
+		"over the quota": func(j *journal) {
+			j.write = func([]byte) (int, error) { return 0, &os.PathError{Op: "write", Path: "journal", Err: syscall.EDQUOT} }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, nil)
+			c := r.client(t, patient)
+			if _, err := c.Submit(t.Context(), pay(1)); err != nil {
+				t.Fatal(err)
+			}
+			j := r.book.journal
+			fill(j)
+			for _, n := range []int{2, 3, 2} {
+				if a, err := c.Submit(t.Context(), pay(n)); a != (bank.Answer{}) || !errors.Is(err, bank.CodeHTTPStatus) {
+					t.Errorf("got %+v, %v", a, err)
+				}
+			}
+			if err := j.health(); !errors.Is(err, full.Err) && !errors.Is(err, syscall.EDQUOT) {
+				t.Errorf("healthy on a full disk: %v", err)
+			}
+			j.write, j.fsync = j.file.Write, j.file.Sync
+			if err := j.health(); err != nil {
+				t.Error(err)
+			}
+			for _, n := range []int{1, 2, 3, 4} {
+				if a, err := c.Submit(t.Context(), pay(n)); err != nil || a.Outcome != bank.Executed {
+					t.Errorf("payment %d: got %+v, %v", n, a, err)
+				}
+			}
+			if got := r.read(t); len(got) != 4 {
+				t.Errorf("the journal holds %+v", got)
+			}
+		})
+	}
+}
+
+// TestClosedOnAFullDisk: what was never answered is not in the journal.
+func TestClosedOnAFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	s, err := New(Config{Journal: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := s.book.journal
+	j.write = func(p []byte) (int, error) { n, _ := j.file.Write(p[:len(p)-1]); return n, syscall.ENOSPC }
+	if _, _, err := s.book.execute(pay(1), s.decide(pay(1))); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Close(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v", err)
+	}
+	if entries, err := ReadJournal(path); err != nil || len(entries) != 0 {
+		t.Errorf("the journal holds %+v, %v", entries, err)
 	}
 }
 

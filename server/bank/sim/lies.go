@@ -40,6 +40,7 @@ type lieBook struct {
 	path string
 	mu   sync.Mutex
 	file *os.File // nil until the first lie
+	size int64    // of the file, in whole lines
 }
 
 func (b *lieBook) write(l Lie) error {
@@ -50,13 +51,28 @@ func (b *lieBook) write(l Lie) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.file == nil {
-		if b.file, err = os.OpenFile(b.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
+		if err := b.open(); err != nil {
 			return fmt.Errorf("mock bank: write down a lie: %w", err)
 		}
 	}
 	if _, err := b.file.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("mock bank: write down a lie: %w", err)
+		// A full disk may have taken a part of the line. It must not begin the next one.
+		return fmt.Errorf("mock bank: write down a lie: %w", errors.Join(err, b.file.Truncate(b.size)))
 	}
+	b.size += int64(len(line)) + 1
+	return nil
+}
+
+func (b *lieBook) open() error {
+	file, err := os.OpenFile(b.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	b.file, b.size = file, info.Size()
 	return nil
 }
 
