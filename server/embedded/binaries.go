@@ -2,7 +2,9 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,14 +39,24 @@ var usualPlaces = []string{
 	"/usr/local/pgsql/bin",                               // built from source
 }
 
+// versionWithin is how long `postgres --version` may take: the disk may be slow to give the
+// program, and the processors may be busy.
+const versionWithin = time.Minute
+
 // findPostgres chooses the server to run: from binDir if given, else the one
 // on PATH, else the newest in the usual places. Where data exists its major
-// version (0: no data yet) decides, because no other server can read it.
+// version (0: no data yet) decides, because no other server can read it. What could not be
+// asked for its version is part of the error, and no reason to say that it is not there.
 func findPostgres(ctx context.Context, binDir, dataDir string, dataMajor int) (Installation, error) {
-	var found, tooOld []Installation
+	var (
+		found, tooOld []Installation
+		failed        []error
+	)
 	for _, dir := range candidates(binDir) {
-		inst, ok := inspect(ctx, dir)
+		inst, ok, err := inspect(ctx, dir)
 		switch {
+		case err != nil:
+			failed = append(failed, err)
 		case !ok:
 		case inst.Major < MinMajor:
 			tooOld = append(tooOld, inst)
@@ -55,9 +67,9 @@ func findPostgres(ctx context.Context, binDir, dataDir string, dataMajor int) (I
 		}
 	}
 	if dataMajor != 0 && len(found)+len(tooOld) > 0 {
-		return Installation{}, &VersionError{DataDir: dataDir, Major: dataMajor, Have: append(found, tooOld...)}
+		return Installation{}, &VersionError{DataDir: dataDir, Major: dataMajor, Have: append(found, tooOld...), Failed: errors.Join(failed...)}
 	}
-	return Installation{}, &NotFoundError{BinDir: binDir, TooOld: tooOld}
+	return Installation{}, &NotFoundError{BinDir: binDir, TooOld: tooOld, Failed: errors.Join(failed...)}
 }
 
 // candidates lists directories in order of preference, each once.
@@ -87,20 +99,39 @@ func candidates(binDir string) []string {
 	return dirs
 }
 
-// inspect asks the server in dir for its version.
-func inspect(ctx context.Context, dir string) (Installation, bool) {
-	inst := Installation{BinDir: dir}
-	if !executable(inst.postgres()) || !executable(inst.initdb()) {
-		return inst, false
+// inspect asks the server in dir for its version; ok is false where there is none.
+func inspect(ctx context.Context, dir string) (inst Installation, ok bool, err error) {
+	inst = Installation{BinDir: dir}
+	for _, program := range []string{inst.postgres(), inst.initdb()} {
+		if ok, err := executable(program); !ok || err != nil {
+			return inst, false, err
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, versionWithin)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, inst.postgres(), "--version").Output()
-	if err != nil {
-		return inst, false
+	cmd := exec.CommandContext(ctx, inst.postgres(), "--version")
+	cmd.WaitDelay = time.Second // should it leave a child behind that keeps the pipe open
+	began := time.Now()
+	out, err := cmd.Output()
+	switch {
+	case ctx.Err() != nil:
+		return inst, false, fmt.Errorf("%s --version has not answered in %v: %w", inst.postgres(), time.Since(began).Round(time.Millisecond), ctx.Err())
+	case err != nil:
+		return inst, false, fmt.Errorf("%s --version: %w%s", inst.postgres(), err, complaint(err))
 	}
-	inst.Major, err = parseVersion(string(out))
-	return inst, err == nil
+	if inst.Major, err = parseVersion(string(out)); err != nil {
+		return inst, false, fmt.Errorf("%s --version: %w", inst.postgres(), err)
+	}
+	return inst, true, nil
+}
+
+// complaint is what a program that failed has written, as the end of an error's text.
+func complaint(err error) string {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || len(exit.Stderr) == 0 {
+		return ""
+	}
+	return ": " + strings.TrimSpace(string(exit.Stderr))
 }
 
 // parseVersion takes 17 out of "postgres (PostgreSQL) 17.2 (Debian 17.2-1)".
@@ -123,9 +154,16 @@ func numberIn(s string) int {
 	return n
 }
 
-func executable(path string) bool {
+// executable tells whether path is a program; what keeps us from seeing that is an error.
+func executable(path string) (bool, error) {
 	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return info.Mode().IsRegular() && info.Mode()&0o111 != 0, nil
 }
 
 // dataVersion is the major version that wrote dataDir, or 0 if there is no

@@ -1,12 +1,14 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // fakeInstallation answers --version and nothing else.
@@ -47,6 +49,34 @@ func TestFindPostgres(t *testing.T) {
 		if !strings.Contains((&NotFoundError{}).Error(), hint) {
 			t.Errorf("%q is not in the hint", hint)
 		}
+	}
+}
+
+// TestFoundButSilent: an installation that does not tell its version is not called missing.
+func TestFoundButSilent(t *testing.T) {
+	for name, tt := range map[string]struct {
+		script string
+		want   string
+	}{
+		"hangs":   {"exec sleep 600", "has not answered"},
+		"fails":   {"echo 'libpq.so.5: no such file' >&2; exit 127", "libpq.so.5: no such file"},
+		"babbles": {"echo hello", "not a PostgreSQL version"},
+	} {
+		dir := fakeInstallation(t, "15.1")
+		must(t, os.WriteFile(filepath.Join(dir, "postgres"), []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		_, err := findPostgres(ctx, dir, "", 0)
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v", name, err)
+		} else if strings.Contains(err.Error(), "apt install") || strings.Contains(err.Error(), "no PostgreSQL") {
+			t.Errorf("%s: it is called missing: %v", name, err)
+		}
+	}
+	slow := fakeInstallation(t, "15.1")
+	must(t, os.WriteFile(filepath.Join(slow, "postgres"), []byte("#!/bin/sh\nsleep 5.5; echo 'postgres (PostgreSQL) 15.1'\n"), 0o755))
+	if inst, err := findPostgres(t.Context(), slow, "", 0); err != nil || inst.Major != 15 {
+		t.Errorf("after more than 5 s: %+v, %v", inst, err)
 	}
 }
 

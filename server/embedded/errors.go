@@ -29,11 +29,16 @@ func (e *InUseError) Is(target error) bool { return target == ErrInUse }
 type NotFoundError struct {
 	BinDir string         // the directory that was asked for, or empty
 	TooOld []Installation // found, but older than [MinMajor]
+	Failed error          // why what was found could not be asked for its version, or nil
 }
+
+func (e *NotFoundError) Unwrap() error { return e.Failed }
 
 func (e *NotFoundError) Error() string {
 	var b strings.Builder
 	switch {
+	case e.Failed != nil:
+		return fmt.Sprintf("PostgreSQL is installed, but it does not tell its version: %v", e.Failed)
 	case len(e.TooOld) > 0:
 		fmt.Fprintf(&b, "PostgreSQL %d or newer is needed; found only %s", MinMajor, list(e.TooOld))
 	case e.BinDir != "":
@@ -55,12 +60,18 @@ type VersionError struct {
 	DataDir string
 	Major   int // what wrote the data
 	Have    []Installation
+	Failed  error // why another that was found could not be asked for its version, or nil
 }
+
+func (e *VersionError) Unwrap() error { return e.Failed }
 
 func (e *VersionError) Error() string {
 	have := "none is installed"
 	if len(e.Have) > 0 {
 		have = "installed: " + list(e.Have)
+	}
+	if e.Failed != nil {
+		have += fmt.Sprintf("; and one does not tell its version: %v", e.Failed)
 	}
 	return fmt.Sprintf("the data in %s belongs to PostgreSQL %d (%s): install PostgreSQL %d, "+
 		"or upgrade the data with pg_upgrade, or choose another directory; nothing was changed",

@@ -43,7 +43,10 @@ type Redis struct {
 func StartRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 	bin := cfg.Bin
 	if bin == "" && !cfg.ForceInProcess {
-		bin, _ = exec.LookPath("redis-server") // not there: in process
+		var err error
+		if bin, err = exec.LookPath("redis-server"); err != nil && !errors.Is(err, exec.ErrNotFound) {
+			return nil, fmt.Errorf("find redis-server: %w", err)
+		}
 	}
 	if cfg.ForceInProcess || bin == "" {
 		return startMiniredis()
