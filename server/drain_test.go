@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hibiken/asynq"
+
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
@@ -156,5 +158,33 @@ func TestCloseAtOnce(t *testing.T) {
 				t.Errorf("%s still answers", url)
 			}
 		}
+	}
+}
+
+// A Redis that accepts connections and never answers does not hold up the end: neither while
+// hints for it wait, nor while tasks are asked for, nor while operators ask about it.
+func TestDrainWhileRedisHangs(t *testing.T) {
+	t.Parallel()
+	silent, asked := silentRedis(t)
+	c := config(t, pgtest.New(t).AppURL)
+	c.Roles = server.AllRoles()
+	c.Redis = asynq.RedisClientOpt{Addr: silent}
+	s, err := server.Start(t.Context(), c)
+	must(t, err)
+	alice := signUp(t, s.URL(), "alice")
+	for range 3 {
+		a, err := alice.ask("/v1/deposits", 0, usd(5_00)) // each leaves a hint
+		if err != nil || a.status != http.StatusAccepted {
+			t.Errorf("%d %s %v", a.status, a.body, err)
+		}
+	}
+	mustGet(t, s.OpsURL()+"/metrics")
+	<-asked
+	began := time.Now()
+	must(t, s.Close())
+	took := time.Since(began)
+	t.Logf("drained in %v", took.Round(time.Millisecond))
+	if took > 6*time.Second {
+		t.Error("that is too long")
 	}
 }

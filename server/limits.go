@@ -10,6 +10,7 @@ import (
 
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/limit"
+	"github.com/JDevAman/kizo/server/settle"
 )
 
 // newLimits lends the limits to the API, which knows no Redis.
@@ -41,27 +42,5 @@ func policy(r limit.Rule) api.Policy {
 // redisForLimits is a client of its own: it gives up quickly, and tries nothing twice,
 // since a limit can be kept without Redis and a request does not wait.
 func redisForLimits(to asynq.RedisConnOpt) redis.UniversalClient {
-	const within, connections = 50 * time.Millisecond, 8
-	switch o := to.(type) {
-	case asynq.RedisClientOpt:
-		return redis.NewClient(&redis.Options{
-			Network: o.Network, Addr: o.Addr, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig,
-			DialTimeout: time.Second, ReadTimeout: within, WriteTimeout: within, ContextTimeoutEnabled: true,
-			MaxRetries: -1, PoolSize: connections,
-		})
-	case asynq.RedisFailoverClientOpt:
-		return redis.NewFailoverClient(&redis.FailoverOptions{
-			MasterName: o.MasterName, SentinelAddrs: o.SentinelAddrs, SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
-			Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig,
-			DialTimeout: time.Second, ReadTimeout: within, WriteTimeout: within, ContextTimeoutEnabled: true,
-			MaxRetries: -1, PoolSize: connections,
-		})
-	case asynq.RedisClusterClientOpt:
-		return redis.NewClusterClient(&redis.ClusterOptions{
-			Addrs: o.Addrs, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig, MaxRedirects: o.MaxRedirects,
-			DialTimeout: time.Second, ReadTimeout: within, WriteTimeout: within, ContextTimeoutEnabled: true,
-			MaxRetries: -1, PoolSize: connections,
-		})
-	}
-	return nil
+	return settle.RedisClient(to, settle.RedisBounds{Answer: 50 * time.Millisecond, Connections: 8})
 }

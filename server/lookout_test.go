@@ -1,8 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 )
@@ -72,6 +75,28 @@ func TestLookout(t *testing.T) {
 	want("when it is away", look(t.Context(), 3*time.Hour), "away")
 	go func() { replies <- reply{n: 2} }()
 	want("when it is back", look(t.Context(), 0), "2")
+}
+
+// What cannot be asked is logged with its error when that begins, and when it is over.
+func TestLookoutLogsWhatChanges(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	var away error
+	l := lookout[int]{
+		name: "the queue", log: slog.New(slog.NewTextHandler(&text, nil)),
+		ask: func(context.Context) (int, error) { return 1, away },
+	}
+	look := func(err error) {
+		away = err
+		_, _ = l.look(t.Context(), 0)
+		eventuallyIdle(t, &l)
+	}
+	for _, err := range []error{nil, errors.New("no route"), errors.New("no route"), nil, nil} {
+		look(err)
+	}
+	if got := text.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, `msg="the queue cannot be read" error="no route"`) || !strings.Contains(got, `msg="the queue can be read again"`) {
+		t.Errorf("logged %s", got)
+	}
 }
 
 func eventuallyIdle[T any](t *testing.T, l *lookout[T]) {

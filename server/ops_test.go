@@ -97,13 +97,13 @@ func TestMetricsWithoutRedis(t *testing.T) {
 	wantWords(t, metrics.body, "kizo_audit_ok 1", "kizo_audit_timestamp_seconds ")
 }
 
-// A Redis that takes a question and never answers holds up neither a scrape nor the next one.
-func TestMetricsWhileRedisHangs(t *testing.T) {
-	t.Parallel()
+// silentRedis accepts connections and never answers; asked says that there was one.
+func silentRedis(t *testing.T) (address string, asked <-chan struct{}) {
+	t.Helper()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	t.Cleanup(func() { must(t, silent.Close()) })
-	asked := make(chan struct{}, 64)
+	accepted := make(chan struct{}, 1024)
 	go func() {
 		for {
 			conn, err := silent.Accept()
@@ -111,11 +111,21 @@ func TestMetricsWhileRedisHangs(t *testing.T) {
 				return
 			}
 			defer conn.Close()
-			asked <- struct{}{}
+			select {
+			case accepted <- struct{}{}:
+			default:
+			}
 		}
 	}()
+	return silent.Addr().String(), accepted
+}
+
+// A Redis that takes a question and never answers holds up neither a scrape nor the next one.
+func TestMetricsWhileRedisHangs(t *testing.T) {
+	t.Parallel()
+	silent, asked := silentRedis(t)
 	c := config(t, pgtest.New(t).AppURL)
-	c.Redis = asynq.RedisClientOpt{Addr: silent.Addr().String(), ReadTimeout: -1} // it would wait for ever
+	c.Redis = asynq.RedisClientOpt{Addr: silent, ReadTimeout: -1} // it would wait for ever
 	s := start(t, c)
 	for range 2 {
 		wantWords(t, mustGet(t, s.OpsURL()+"/metrics").body, "kizo_redis_up 0", "kizo_database_up 1", "kizo_ledger_commit_seconds")

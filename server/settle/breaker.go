@@ -26,6 +26,7 @@ type breaker struct {
 
 	mu       sync.Mutex
 	failures int
+	last     error     // the last of these failures
 	probeAt  time.Time // meaningful while open
 }
 
@@ -51,6 +52,13 @@ func (b *breaker) admit() bool {
 	}
 	b.probeAt = b.now().Add(probeEvery) // for the next one, should this one find nothing to ask
 	return true
+}
+
+// why the bank is left alone: the last failure to reach it.
+func (b *breaker) why() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last
 }
 
 // admits is how many of so many may ask now.
@@ -79,9 +87,10 @@ func (b *breaker) report(ctx context.Context, err error) {
 	defer b.mu.Unlock()
 	if errors.Is(err, bank.CodeTransport) || errors.Is(err, bank.CodeTimeout) {
 		b.failures++
+		b.last = err
 		b.probeAt = b.now().Add(probeEvery)
 	} else {
-		b.failures = 0
+		b.failures, b.last = 0, nil
 	}
 	b.metrics.breakerOpen(b.open())
 }

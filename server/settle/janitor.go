@@ -3,6 +3,7 @@ package settle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -162,6 +163,9 @@ func (j *Janitor) lookAtStatement(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reconcileWithin)
 	defer cancel()
 	if !j.settler.breaker.admit() {
+		if err := j.settler.breaker.why(); err != nil {
+			return fmt.Errorf("%w: %w", errBankAway, err)
+		}
 		return errBankAway
 	}
 	_, err := j.settler.Reconcile(ctx)

@@ -28,13 +28,17 @@ var (
 // payment: a task is only a hint.
 type Queues struct {
 	inspector *asynq.Inspector
+	redis     redis.UniversalClient
 }
 
 // NewQueues makes one on its own connections; Close it.
-func NewQueues(opt asynq.RedisConnOpt) *Queues { return &Queues{asynq.NewInspector(opt)} }
+func NewQueues(opt asynq.RedisConnOpt) *Queues {
+	client := RedisClient(opt, queueBounds)
+	return &Queues{asynq.NewInspectorFromRedisClient(client), client}
+}
 
 // Close gives the connections back.
-func (q *Queues) Close() error { return q.inspector.Close() }
+func (q *Queues) Close() error { return q.redis.Close() }
 
 // QueueStats are the numbers of one queue at one moment.
 type QueueStats struct {

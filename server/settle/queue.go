@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -56,11 +57,13 @@ const (
 	sendWithin    = time.Second
 	flushWithin   = time.Second      // of the hints left at the end, all of them
 	taskWithin    = 60 * time.Second // never reached: the bank's and the database's bounds are shorter
+	// shutdownWithin bounds how long a worker that stops waits for Redis.
+	shutdownWithin = time.Second
 )
 
 // NewDispatcher makes a dispatcher; Run sends.
 func NewDispatcher(opt asynq.RedisConnOpt, log *slog.Logger, metrics *Metrics) *Dispatcher {
-	client := opt.MakeRedisClient().(redis.UniversalClient) //nolint:forcetypeassert // as asynq itself does
+	client := RedisClient(opt, queueBounds)
 	return &Dispatcher{
 		redis: client, client: asynq.NewClientFromRedisClient(client), hints: make(chan hint, maxHints),
 		log: log, metrics: metrics, renewal: registerEvery,
@@ -170,12 +173,15 @@ type Worker struct {
 	settler    *Settler
 	dispatcher *Dispatcher
 	server     *asynq.Server
+	redis      redis.UniversalClient // the server's
 	handling   sync.WaitGroup
+	active     atomic.Int64 // tasks in handling
 }
 
 // NewWorker makes a worker; Run starts it.
 func NewWorker(settler *Settler, dispatcher *Dispatcher, redis asynq.RedisConnOpt) *Worker {
-	return &Worker{settler: settler, dispatcher: dispatcher, server: asynq.NewServer(redis, asynq.Config{
+	client := RedisClient(redis, queueBounds)
+	return &Worker{settler: settler, dispatcher: dispatcher, redis: client, server: asynq.NewServerFromRedisClient(client, asynq.Config{
 		Concurrency:              settler.config.Concurrency,
 		Queues:                   map[string]int{Queue: 1},
 		TaskCheckInterval:        50 * time.Millisecond,  // default 1 s: half a second of waiting for nothing
@@ -192,21 +198,47 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := fault.Point("settle.worker_starts"); err != nil {
 		return err
 	}
+	defer func() { _ = w.redis.Close() }()
 	if err := w.server.Start(asynq.HandlerFunc(w.handle)); err != nil {
 		return fmt.Errorf("start settlement worker: %w", err)
 	}
 	<-ctx.Done()
 	_ = fault.Point("settle.worker_stops")
-	w.server.Shutdown()
+	w.shutdown()
 	w.handling.Wait() // asynq does not wait for those whose time was up
 	return nil
+}
+
+// shutdown ends asynq's server, which sends Redis several commands one after the other. It
+// closes the connections when no payment is under way and Redis has not answered for
+// shutdownWithin: every command that still waits then fails at once.
+func (w *Worker) shutdown() {
+	done := make(chan struct{})
+	go func() {
+		w.server.Shutdown()
+		close(done)
+	}()
+	tick := time.NewTicker(shutdownWithin)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+			if w.active.Load() == 0 {
+				_ = w.redis.Close()
+			}
+		}
+	}
 }
 
 // handle follows one hint. It always succeeds: what went wrong is in the payment's
 // row or will be found overdue, and a failed task would only block its id.
 func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
 	w.handling.Add(1)
+	w.active.Add(1)
 	defer w.handling.Done()
+	defer w.active.Add(-1)
 	_ = fault.Point("settle.task")
 	transfer, err := uuid.FromBytes(task.Payload())
 	if err != nil {
