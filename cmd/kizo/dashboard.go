@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -54,6 +55,9 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	a := opts.app
 	if err := a.checkZone(); err != nil { // its days and months are local
 		return err
+	}
+	if glyphs := strings.ToLower(a.env("KIZO_GLYPHS")); glyphs != "" && !slices.Contains(draw.Details(), glyphs) {
+		return usagef("KIZO_GLYPHS: %q is not %s", glyphs, joinOr(draw.Details()))
 	}
 	painted, err := theme.FromEnvironment(opts.theme, a.env)
 	if err != nil {

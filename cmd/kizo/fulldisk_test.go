@@ -173,3 +173,47 @@ func TestAFullDiskCostsNoToken(t *testing.T) {
 		})
 	}
 }
+
+// TestAFullDiskMovesNoMoneyThatIsNotWrittenDown: a command that cannot be written down is not sent.
+func TestAFullDiskMovesNoMoneyThatIsNotWrittenDown(t *testing.T) {
+	server := newTroubled(t, answerTransfer(http.StatusCreated, client.Posted, "lunch"))
+	disk := smallFileSystem(t)
+	kizo := func(args ...string) (string, int) {
+		t.Helper()
+		command := disk.kizo(append(args, "--server", server.URL)...)
+		command.Env = append(os.Environ(), "XDG_STATE_HOME="+disk.state, "XDG_CONFIG_HOME="+t.TempDir(), "KIZO_TOKEN=token")
+		out, _ := command.CombinedOutput()
+		return string(out), command.ProcessState.ExitCode()
+	}
+	if out, code := kizo("transfer", "@bob", "12.50", "USD"); code != exitDone {
+		t.Fatalf("exit code %d, %s", code, out)
+	}
+	disk.fill()
+	// What is left of the last block may still take a few intents; after that, none.
+	memo := strings.Repeat("x", 100)
+	refused := ""
+	for range 60 {
+		out, code := kizo("transfer", "@bob", "12.50", "USD", "-m", memo)
+		if code == exitDone {
+			continue
+		}
+		refused = out
+		if code != exitError || !strings.Contains(out, "nothing was sent") {
+			t.Fatalf("exit code %d, %s", code, out)
+		}
+		break
+	}
+	if refused == "" {
+		t.Fatal("the disk was never full")
+	}
+	server.mu.Lock()
+	before := len(server.seen)
+	server.mu.Unlock()
+	kizo("transfer", "@bob", "12.50", "USD", "-m", memo)
+	server.mu.Lock()
+	defer server.mu.Unlock()
+	if len(server.seen) != before {
+		t.Error("it was sent without being written down")
+	}
+	disk.free()
+}

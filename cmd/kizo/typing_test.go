@@ -122,6 +122,9 @@ func TestWhatWasMeant(t *testing.T) {
 		{"transfers --help", exitDone, ""},
 		{"--help", exitDone, ""},
 	})
+	w.terminal, w.secrets, w.env["KIZO_GLYPHS"] = true, []string{}, "brail"
+	w.expect(exitUsage, "dashboard")
+	contains(t, &w.err, `KIZO_GLYPHS: "brail" is not ascii, blocks or braille`)
 	config := w.write("config/kizo/config.toml", `curency = "EUR"`)
 	w.expect(exitUsage, "config", "list")
 	contains(t, &w.err, config, "try: currency in place of curency")

@@ -12,6 +12,9 @@ const (
 	Braille
 )
 
+// Details are the values that KIZO_GLYPHS can have.
+func Details() []string { return []string{"ascii", "blocks", "braille"} }
+
 // DetailOf reads it from the environment: a locale that is not UTF-8 gets ASCII, the Linux console, whose font has no
 // braille, gets blocks. KIZO_GLYPHS (ascii, blocks, braille) says otherwise.
 func DetailOf(env func(string) string) Detail {
