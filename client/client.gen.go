@@ -607,7 +607,7 @@ type LogIn struct {
 // Example: 1250
 type Money = int64
 
-// MonthTotals Since the first of this month (UTC); null where there is too much of it to add up at once
+// MonthTotals Since `month_start`; null where there is too much of it to add up at once
 type MonthTotals struct {
 	// Count Times that the balance changed
 	Count int64 `json:"count"`
@@ -617,6 +617,9 @@ type MonthTotals struct {
 
 	// Out Minor units that went
 	Out *int64 `json:"out"`
+
+	// Since What it is added up from
+	Since time.Time `json:"since"`
 }
 
 // OpsSnapshot Queues and health at one moment. What this kizod cannot know is null
@@ -1169,7 +1172,7 @@ type WalletOpen struct {
 
 // WalletSummary defines model for WalletSummary.
 type WalletSummary struct {
-	// Month Since the first of this month (UTC); null where there is too much of it to add up at once
+	// Month Since `month_start`; null where there is too much of it to add up at once
 	Month MonthTotals `json:"month"`
 
 	// Trend The last 14 days (UTC), oldest first; the last one is today
@@ -1257,6 +1260,12 @@ type OpsListTasksParams struct {
 type ListSecurityEventsParams struct {
 	// Limit 1 to 100, 20 when left out
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetSummaryParams defines parameters for GetSummary.
+type GetSummaryParams struct {
+	// MonthStart When this month began where the user is, as RFC 3339: what each wallet's `month` is added up from. At most 32 days ago; the first of this month (UTC) when left out
+	MonthStart *string `form:"month_start,omitempty" json:"month_start,omitempty"`
 }
 
 // ListTransfersParams defines parameters for ListTransfers.
@@ -1766,7 +1775,7 @@ type ClientInterface interface {
 	// GetSummary What a dashboard opens with, in one call
 	//
 	// Corresponds with GET /v1/summary (the `GetSummary` operationId).
-	GetSummary(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetSummary(ctx context.Context, params *GetSummaryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTransfers Your transfers, newest first
 	//
@@ -2497,8 +2506,8 @@ func (c *Client) RevokeSession(ctx context.Context, id ID, reqEditors ...Request
 // GetSummary What a dashboard opens with, in one call
 //
 // Corresponds with GET /v1/summary (the `GetSummary` operationId).
-func (c *Client) GetSummary(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetSummaryRequest(c.Server)
+func (c *Client) GetSummary(ctx context.Context, params *GetSummaryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSummaryRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3919,7 +3928,7 @@ func NewRevokeSessionRequest(server string, id ID) (*http.Request, error) {
 }
 
 // NewGetSummaryRequest constructs an http.Request for the GetSummary method
-func NewGetSummaryRequest(server string) (*http.Request, error) {
+func NewGetSummaryRequest(server string, params *GetSummaryParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -3935,6 +3944,33 @@ func NewGetSummaryRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.MonthStart != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "month_start", *params.MonthStart, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -4981,7 +5017,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/summary (the `GetSummary` operationId).
-	GetSummaryWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSummaryResponse, error)
+	GetSummaryWithResponse(ctx context.Context, params *GetSummaryParams, reqEditors ...RequestEditorFn) (*GetSummaryResponse, error)
 
 	// ListTransfersWithResponse Your transfers, newest first
 	//
@@ -7754,8 +7790,8 @@ func (c *ClientWithResponses) RevokeSessionWithResponse(ctx context.Context, id 
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/summary (the `GetSummary` operationId).
-func (c *ClientWithResponses) GetSummaryWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSummaryResponse, error) {
-	rsp, err := c.GetSummary(ctx, reqEditors...)
+func (c *ClientWithResponses) GetSummaryWithResponse(ctx context.Context, params *GetSummaryParams, reqEditors ...RequestEditorFn) (*GetSummaryResponse, error) {
+	rsp, err := c.GetSummary(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

@@ -234,7 +234,7 @@ func TestOtherServersAreNotBelieved(t *testing.T) {
 			return err
 		},
 		"Transfer": func(ctx context.Context, k *Kizo) error { _, err := k.Transfer(ctx, id); return err },
-		"Summary":  func(ctx context.Context, k *Kizo) error { _, err := k.Summary(ctx); return err },
+		"Summary":  func(ctx context.Context, k *Kizo) error { _, err := k.Summary(ctx, time.Now()); return err },
 		"Preview":  func(ctx context.Context, k *Kizo) error { _, err := k.Preview(ctx, TransferCreate{}); return err },
 	}
 	local := []string{"Forget", "Server"} // these ask no server

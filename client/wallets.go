@@ -39,9 +39,11 @@ func (k *Kizo) Transfer(ctx context.Context, id openapi_types.UUID) (Transfer, e
 	return get[Transfer](ctx, k, request, err)
 }
 
-// Summary is what a dashboard opens with, in one call.
-func (k *Kizo) Summary(ctx context.Context) (Summary, error) {
-	request, err := NewGetSummaryRequest(k.server)
+// Summary is what a dashboard opens with, in one call. monthStart is when this month began where the user is, at
+// most 32 days ago.
+func (k *Kizo) Summary(ctx context.Context, monthStart time.Time) (Summary, error) {
+	text := monthStart.UTC().Format(time.RFC3339Nano)
+	request, err := NewGetSummaryRequest(k.server, &GetSummaryParams{MonthStart: &text})
 	return get[Summary](ctx, k, request, err)
 }
 

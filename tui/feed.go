@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui/moment"
 )
 
 // feed keeps the dashboard told, for ever: by the stream of events while there is one, by asking every two seconds while
@@ -23,6 +24,7 @@ import (
 // Run sends from one goroutine and stops with its context. What a burst of events brings is one message.
 type feed struct {
 	server  Server
+	clock   func() time.Time
 	send    func(any) // gives a message to the program; it may block
 	hurry   chan struct{}
 	batch   time.Duration
@@ -61,8 +63,8 @@ const (
 	loggedOutPause = 5 * time.Second
 )
 
-func newFeed(server Server, send func(any)) *feed {
-	return &feed{server: server, send: send, hurry: make(chan struct{}, 1), batch: batchPause, poll: pollPause, backoff: backoff}
+func newFeed(server Server, clock func() time.Time, send func(any)) *feed {
+	return &feed{server: server, clock: clock, send: send, hurry: make(chan struct{}, 1), batch: batchPause, poll: pollPause, backoff: backoff}
 }
 
 // backoff grows from half a second to fifteen, with full jitter above a tenth, so that a server that comes back is not met by
@@ -120,7 +122,7 @@ func (f *feed) probe(ctx context.Context, err error) (client.Summary, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	return f.server.Summary(ctx)
+	return f.server.Summary(ctx, moment.MonthStart(f.clock()))
 }
 
 // streamPlace is how far the stream of one user was read.

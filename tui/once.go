@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui/moment"
 	"github.com/JDevAman/kizo/tui/printable"
 )
 
@@ -32,7 +33,7 @@ type Person struct {
 type snapshotServer interface {
 	Server() string
 	Me(ctx context.Context) (client.User, error)
-	Summary(ctx context.Context) (client.Summary, error)
+	Summary(ctx context.Context, monthStart time.Time) (client.Summary, error)
 	Events(ctx context.Context, options client.EventOptions) (*client.EventStream, error)
 }
 
@@ -47,7 +48,7 @@ func TakeSnapshot(ctx context.Context, server snapshotServer, now time.Time) (Sn
 		return s, err
 	}
 	s.User = Person{Handle: me.Handle, Name: me.Name, Role: string(me.Role)}
-	if s.Summary, err = server.Summary(ctx); err != nil {
+	if s.Summary, err = server.Summary(ctx, moment.MonthStart(now)); err != nil {
 		return s, err
 	}
 	if me.Role == client.UserRoleOperator {

@@ -1,8 +1,11 @@
 package tui
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/tui/printable"
@@ -26,4 +29,36 @@ func TestASnapshotIsPlain(t *testing.T) {
 		}
 	}
 	golden(t, "once", strings.TrimSuffix(text, "\n"))
+}
+
+// monthServer keeps what a snapshot asks of a server.
+type monthServer struct{ asked time.Time }
+
+func (m *monthServer) Server() string                          { return "http://127.0.0.1:7420" }
+func (m *monthServer) Me(context.Context) (client.User, error) { return ada(), nil }
+
+func (m *monthServer) Summary(_ context.Context, monthStart time.Time) (client.Summary, error) {
+	m.asked = monthStart
+	return client.Summary{}, nil
+}
+
+func (m *monthServer) Events(context.Context, client.EventOptions) (*client.EventStream, error) {
+	return nil, errors.New("no stream")
+}
+
+// TestMonthTotalsBeginWithTheLocalMonth, whose first day may have no midnight.
+func TestMonthTotalsBeginWithTheLocalMonth(t *testing.T) {
+	for zone, want := range map[string]string{"America/Havana": "2012-04-01T05:00:00Z", "Pacific/Apia": "2012-03-31T10:00:00Z", "UTC": "2012-04-01T00:00:00Z"} {
+		location, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var server monthServer
+		if _, err := TakeSnapshot(t.Context(), &server, time.Date(2012, 4, 15, 12, 0, 0, 0, location)); err != nil {
+			t.Fatal(err)
+		}
+		if got := server.asked.UTC().Format(time.RFC3339); got != want {
+			t.Errorf("%s: %s, want %s", zone, got, want)
+		}
+	}
 }

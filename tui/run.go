@@ -45,7 +45,7 @@ func Run(ctx context.Context, c Config) error {
 
 	terminal := &lockedFile{File: c.Out}
 	var program *tea.Program
-	told := newFeed(c.Server, func(msg any) { program.Send(msg) })
+	told := newFeed(c.Server, c.Now, func(msg any) { program.Send(msg) })
 	m := newModel(shared{
 		pen: pen{c.Theme, c.Detail}, server: c.Server, readonly: c.Readonly, currency: c.Currency,
 		move:   func(command client.Command, what string) (client.Receipt, error) { return c.Move(ctx, command, what) },

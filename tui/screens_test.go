@@ -20,7 +20,7 @@ type slowServer struct{ wholeServer }
 
 func (slowServer) Server() string { return "http://127.0.0.1:7420" }
 
-func (slowServer) Summary(ctx context.Context) (client.Summary, error) {
+func (slowServer) Summary(ctx context.Context, _ time.Time) (client.Summary, error) {
 	<-ctx.Done()
 	return client.Summary{}, ctx.Err()
 }

@@ -96,12 +96,12 @@ func (a *app) write(text string) error {
 func tabbed(columns []column, rows [][]string) string {
 	var out strings.Builder
 	for _, row := range rows {
-		for i, cell := range row {
+		for i, c := range columns {
 			if i > 0 {
 				out.WriteByte('\t')
 			}
-			cell = printable.Text(cell)
-			if columns[i].free {
+			cell := printable.Text(row[i])
+			if c.free {
 				cell = printable.NotFormula(cell)
 			}
 			out.WriteString(cell)

@@ -607,7 +607,7 @@ type LogIn struct {
 // Example: 1250
 type Money = int64
 
-// MonthTotals Since the first of this month (UTC); null where there is too much of it to add up at once
+// MonthTotals Since `month_start`; null where there is too much of it to add up at once
 type MonthTotals struct {
 	// Count Times that the balance changed
 	Count int64 `json:"count"`
@@ -617,6 +617,9 @@ type MonthTotals struct {
 
 	// Out Minor units that went
 	Out *int64 `json:"out"`
+
+	// Since What it is added up from
+	Since time.Time `json:"since"`
 }
 
 // OpsSnapshot Queues and health at one moment. What this kizod cannot know is null
@@ -1169,7 +1172,7 @@ type WalletOpen struct {
 
 // WalletSummary defines model for WalletSummary.
 type WalletSummary struct {
-	// Month Since the first of this month (UTC); null where there is too much of it to add up at once
+	// Month Since `month_start`; null where there is too much of it to add up at once
 	Month MonthTotals `json:"month"`
 
 	// Trend The last 14 days (UTC), oldest first; the last one is today
@@ -1257,6 +1260,12 @@ type OpsListTasksParams struct {
 type ListSecurityEventsParams struct {
 	// Limit 1 to 100, 20 when left out
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetSummaryParams defines parameters for GetSummary.
+type GetSummaryParams struct {
+	// MonthStart When this month began where the user is, as RFC 3339: what each wallet's `month` is added up from. At most 32 days ago; the first of this month (UTC) when left out
+	MonthStart *string `form:"month_start,omitempty" json:"month_start,omitempty"`
 }
 
 // ListTransfersParams defines parameters for ListTransfers.
@@ -1525,7 +1534,7 @@ type ServerInterface interface {
 	RevokeSession(c *fiber.Ctx, id ID) error
 	// GetSummary What a dashboard opens with, in one call
 	// (GET /v1/summary)
-	GetSummary(c *fiber.Ctx) error
+	GetSummary(c *fiber.Ctx, params GetSummaryParams) error
 	// ListTransfers Your transfers, newest first
 	// (GET /v1/transfers)
 	ListTransfers(c *fiber.Ctx, params ListTransfersParams) error
@@ -2324,8 +2333,27 @@ func (siw *ServerInterfaceWrapper) RevokeSession(c *fiber.Ctx) error {
 // GetSummary operation middleware
 func (siw *ServerInterfaceWrapper) GetSummary(c *fiber.Ctx) error {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSummaryParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "month_start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "month_start", query, &params.MonthStart, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter month_start: %w", err).Error())
+	}
+
 	handler := func(c *fiber.Ctx) error {
-		return siw.Handler.GetSummary(c)
+		return siw.Handler.GetSummary(c, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -3964,6 +3992,7 @@ func (response RevokeSessiondefaultApplicationProblemPlusJSONResponse) VisitRevo
 }
 
 type GetSummaryRequestObject struct {
+	Params GetSummaryParams
 }
 
 type GetSummaryResponseObject interface {
@@ -5420,8 +5449,10 @@ func (sh *strictHandler) RevokeSession(ctx *fiber.Ctx, id ID) error {
 }
 
 // GetSummary operation middleware
-func (sh *strictHandler) GetSummary(ctx *fiber.Ctx) error {
+func (sh *strictHandler) GetSummary(ctx *fiber.Ctx, params GetSummaryParams) error {
 	var request GetSummaryRequestObject
+
+	request.Params = params
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.GetSummary(ctx.UserContext(), request.(GetSummaryRequestObject))

@@ -2,13 +2,16 @@ package api
 
 import (
 	"context"
+	"time"
 
 	openapi_types "github.com/oapi-codegen/runtime/types"
+
+	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // GetSummary is what a dashboard opens with.
-func (a *API) GetSummary(ctx context.Context, _ GetSummaryRequestObject) (GetSummaryResponseObject, error) {
-	s, err := a.ledger.Summary(ctx, user(ctx))
+func (a *API) GetSummary(ctx context.Context, r GetSummaryRequestObject) (GetSummaryResponseObject, error) {
+	s, err := a.summary(ctx, r.Params.MonthStart)
 	if err != nil {
 		return nil, err
 	}
@@ -26,8 +29,22 @@ func (a *API) GetSummary(ctx context.Context, _ GetSummaryRequestObject) (GetSum
 			trend[day] = DayBalance{Day: openapi_types.Date{Time: w.Days[day]}, Balance: balance}
 		}
 		view.Wallets[i] = WalletSummary{
-			Wallet: viewWallet(w.Wallet), Trend: trend, Month: MonthTotals{In: w.In, Out: w.Out, Count: w.Count},
+			Wallet: viewWallet(w.Wallet), Trend: trend, Month: MonthTotals{Since: s.MonthStart, In: w.In, Out: w.Out, Count: w.Count},
 		}
 	}
 	return GetSummary200JSONResponse(view), nil
+}
+
+func (a *API) summary(ctx context.Context, monthStart *string) (ledger.Summary, error) {
+	if text(monthStart) == "" {
+		return a.ledger.Summary(ctx, user(ctx))
+	}
+	start, err := moment("month_start", monthStart)
+	if err != nil {
+		return ledger.Summary{}, err
+	}
+	if time.Since(start) > ledger.MaxMonth {
+		return ledger.Summary{}, faultf(ParameterMalformed, "month_start", "month_start is at most 32 days ago")
+	}
+	return a.ledger.SummarySince(ctx, user(ctx), start)
 }

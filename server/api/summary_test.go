@@ -33,3 +33,26 @@ func TestSummary(t *testing.T) {
 	his := read[api.Summary](h.get(bob, "/v1/summary").want(200))
 	equal(t, "bob's pending", his.Pending, api.PendingCounts{In: 1, Out: 0})
 }
+
+// TestTheMonthBeginsWhereTheUserIs, and not at midnight UTC.
+func TestTheMonthBeginsWhereTheUserIs(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1000)
+	before := read[api.Summary](h.get(alice, "/v1/summary").want(200))
+	since := before.Wallets[0].Month.Since
+	equal(t, "UTC's month", since, time.Date(before.At.Year(), before.At.Month(), 1, 0, 0, 0, 0, time.UTC))
+	start := before.At.Format(time.RFC3339Nano)
+	h.post(alice, "/v1/transfers", pay(bob, 300)).want(201)
+	month := read[api.Summary](h.get(alice, "/v1/summary?month_start="+start).want(200)).Wallets[0].Month
+	equal(t, "since", month.Since, before.At)
+	equal(t, "in", *month.In, 0)
+	equal(t, "out", *month.Out, 300)
+	equal(t, "count", month.Count, 1)
+	whole := read[api.Summary](h.get(alice, "/v1/summary?month_start="+before.At.AddDate(0, 0, -31).Format(time.RFC3339)).want(200)).Wallets[0].Month
+	equal(t, "in, from 31 days ago", *whole.In, 1000)
+	h.get(alice, "/v1/summary?month_start="+before.At.AddDate(0, 0, -33).Format(time.RFC3339)).wantProblem(api.ParameterMalformed)
+	h.get(alice, "/v1/summary?month_start=yesterday").wantProblem(api.ParameterMalformed)
+	ahead := read[api.Summary](h.get(alice, "/v1/summary?month_start="+before.At.AddDate(0, 0, 2).Format(time.RFC3339)).want(200)).Wallets[0].Month
+	equal(t, "from a clock that is ahead", *ahead.In+*ahead.Out, 0)
+}

@@ -8,6 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// MaxMonth is how far back a month may begin: one of 31 days, in any time zone.
+const MaxMonth = 32 * 24 * time.Hour
+
 // TrendDays is how many days a trend shows, today among them.
 const TrendDays = 14
 
@@ -15,16 +18,17 @@ const TrendDays = 14
 // moment.
 type Summary struct {
 	At         time.Time // by the database's clock
+	MonthStart time.Time // what In and Out of the wallets are added up from
 	Wallets    []WalletSummary
 	PendingIn  int // transfers that have not ended, at most 1000 of each wallet
 	PendingOut int
 	Recent     []Transfer // the newest five
 }
 
-// WalletSummary is a wallet with its month and its trend. Days and months are UTC's.
+// WalletSummary is a wallet with its month and its trend. Days are UTC's.
 type WalletSummary struct {
 	Wallet
-	In, Out *int64  // minor units since the first of the month; nil where there was too much to add up at once: the next summary goes on
+	In, Out *int64  // minor units since MonthStart; nil where there was too much to add up at once: the next summary goes on
 	Count   int64   // postings since then
 	Trend   []int64 // balance in minor units at the end of each day, now for the last
 	Days    []time.Time
@@ -33,11 +37,23 @@ type WalletSummary struct {
 	before  int64 // of the last posting before this month
 }
 
-// Summary looks a user's wallets over.
+// Summary looks a user's wallets over. The month is that of UTC.
 func (l *Ledger) Summary(ctx context.Context, user uuid.UUID) (Summary, error) {
+	return l.summary(ctx, user, func(now time.Time) time.Time {
+		return time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+	})
+}
+
+// SummarySince is Summary for a user whose month began at another time. One before MaxMonth costs what its
+// postings cost.
+func (l *Ledger) SummarySince(ctx context.Context, user uuid.UUID, monthStart time.Time) (Summary, error) {
+	return l.summary(ctx, user, func(time.Time) time.Time { return monthStart.UTC() })
+}
+
+func (l *Ledger) summary(ctx context.Context, user uuid.UUID, month func(now time.Time) time.Time) (Summary, error) {
 	var s Summary
 	err := pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
-		func(tx pgx.Tx) error { return s.read(ctx, tx, user, l.months) })
+		func(tx pgx.Tx) error { return s.read(ctx, tx, user, month, l.months) })
 	if err != nil {
 		return Summary{}, unavailable("read the summary", err)
 	}
@@ -49,7 +65,7 @@ func (l *Ledger) Summary(ctx context.Context, user uuid.UUID) (Summary, error) {
 	return s, nil
 }
 
-func (s *Summary) read(ctx context.Context, tx pgx.Tx, user uuid.UUID, memory *monthMemory) error {
+func (s *Summary) read(ctx context.Context, tx pgx.Tx, user uuid.UUID, month func(now time.Time) time.Time, memory *monthMemory) error {
 	const wallets = `SELECT ` + walletColumns + `, id, seq FROM accounts WHERE owner = $1 ORDER BY id`
 	// LATERAL, so that it stays a look-up by account whatever else is pending.
 	const pending = `SELECT
@@ -61,6 +77,7 @@ func (s *Summary) read(ctx context.Context, tx pgx.Tx, user uuid.UUID, memory *m
 		return err
 	}
 	s.At = s.At.UTC()
+	s.MonthStart = month(s.At)
 	rows, err := tx.Query(ctx, wallets, user)
 	if err != nil {
 		return err
@@ -89,8 +106,7 @@ func (s *Summary) read(ctx context.Context, tx pgx.Tx, user uuid.UUID, memory *m
 // readTrends finds the balances at the ends of days, and where the month begins.
 func (s *Summary) readTrends(ctx context.Context, tx pgx.Tx) error {
 	today := time.Date(s.At.Year(), s.At.Month(), s.At.Day(), 0, 0, 0, 0, time.UTC)
-	month := time.Date(s.At.Year(), s.At.Month(), 1, 0, 0, 0, 0, time.UTC)
-	ends := []time.Time{month}
+	ends := []time.Time{s.MonthStart}
 	days := make([]time.Time, TrendDays)
 	for i := range days {
 		days[i] = today.AddDate(0, 0, i-TrendDays+1)

@@ -65,6 +65,11 @@ func DayStart(year int, month time.Month, day int, location *time.Location) time
 	}
 }
 
+// MonthStart is the first instant of the month that now is in, in its location.
+func MonthStart(now time.Time) time.Time {
+	return DayStart(now.Year(), now.Month(), 1, now.Location())
+}
+
 // clock is what clocks show at an instant, as if it were UTC.
 func clock(at time.Time) time.Time {
 	_, offset := at.Zone()
