@@ -46,7 +46,12 @@ func main() {
 	}()
 	ctx, cancel := context.WithCancel(ctx) // onHangup cancels
 	hangups := make(chan os.Signal, 1)
-	err := root(hangups, cancel).ExecuteContext(ctx)
+	command, out := root(hangups, cancel), &stdout{Writer: os.Stdout}
+	command.SetOut(out)
+	err := command.ExecuteContext(ctx)
+	if err == nil {
+		err = out.err
+	}
 	if err == nil {
 		return
 	}
