@@ -21,7 +21,7 @@ func secretsCommand() *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(secretsInitCommand())
+	cmd.AddCommand(secretsInitCommand(), secretsCheckCommand(), secretsRotateCommand(), secretsActivateCommand(), secretsRemoveCommand(), secretsRecordCommand())
 	return cmd
 }
 
@@ -68,6 +68,29 @@ func neededKeys(ctx context.Context, url string) ([]string, error) {
 	return auth.NeededKeys(ctx, pool)
 }
 
+// knownDatabase is databaseURL for a command that can do without.
+var knownDatabase = setting{databaseURL.key, "", true, databaseURL.help, func(value string) error {
+	if value == "" {
+		return nil
+	}
+	return checkDatabase(value)
+}}
+
+// checkNewDatabase refuses a database that other kizods use with other secrets.
+func checkNewDatabase(ctx context.Context, url string) error {
+	if url == "" {
+		return nil
+	}
+	needed, err := neededKeys(ctx, url)
+	if err != nil {
+		return fmt.Errorf("%w; without $KIZO_DATABASE_URL the file is made unseen", err)
+	}
+	if len(needed) > 0 {
+		return fmt.Errorf("the database has secrets already: copy the secrets file from a host that runs kizod on it; it must have %s", strings.Join(needed, ", "))
+	}
+	return nil
+}
+
 func secretsInitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
@@ -75,14 +98,18 @@ func secretsInitCommand() *cobra.Command {
 		Long: `Make the secrets file of a new database: a signing key, a pepper and the bank's secrets,
 in a file that only its owner may read. Run it once, as the user that kizod runs as, and
 copy the file to every other host that serves the same database. An existing file is
-never overwritten.`,
+never overwritten. Where $KIZO_DATABASE_URL is set and that database has secrets already,
+nothing is made: the file has to be copied then.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			read, err := readSettings(cmd, secretsFile)
+			read, err := readSettings(cmd, knownDatabase, secretsFile)
 			if err != nil {
 				return err
 			}
 			path := read.get(secretsFile)
+			if err := checkNewDatabase(cmd.Context(), read.get(knownDatabase)); err != nil {
+				return err
+			}
 			err = auth.CreateSecrets(path)
 			if errors.Is(err, fs.ErrExist) {
 				return fmt.Errorf("there is a secrets file %s already; it is left as it is", path)

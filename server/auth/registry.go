@@ -21,9 +21,10 @@ import (
 // keyName identifies a signing key or a pepper.
 type keyName struct{ kind, id string }
 
+// Kinds of keys.
 const (
-	kindPepper     = "pepper"
-	kindSigningKey = "signing_key"
+	KindPepper     = "pepper"
+	KindSigningKey = "signing_key"
 )
 
 func (k keyName) String() string { return strings.ReplaceAll(k.kind, "_", " ") + " " + k.id }
@@ -64,11 +65,11 @@ func (s Secrets) held() ([]heldKey, error) {
 	}
 	var held []heldKey
 	for i, seed := range s.SigningKeys {
-		name := keyName{kindSigningKey, keys.ids[i]}
+		name := keyName{KindSigningKey, keys.ids[i]}
 		held = append(held, heldKey{name, checkValue(name, seed), i == 0})
 	}
 	for i, p := range s.PepperKeys {
-		name := keyName{kindPepper, p.ID}
+		name := keyName{KindPepper, p.ID}
 		held = append(held, heldKey{name, checkValue(name, p.Key), i == 0})
 	}
 	return held, nil
@@ -365,7 +366,7 @@ func recordFirst(ctx context.Context, tx pgx.Tx, held []heldKey) (recorded []rec
 	}
 	var problems []string
 	for pepper, n := range users {
-		if findHeld(held, keyName{kindPepper, pepper}) == nil {
+		if findHeld(held, keyName{KindPepper, pepper}) == nil {
 			problems = append(problems, fmt.Sprintf("pepper %s is missing (the passwords of %d users are under it)", pepper, n))
 		}
 	}
@@ -383,7 +384,9 @@ func recordFirst(ctx context.Context, tx pgx.Tx, held []heldKey) (recorded []rec
 		}
 		recorded = append(recorded, recordedKey{keyName: k.keyName, check: k.check, state: state})
 	}
-	return recorded, nil
+	// Until now an older version may have used any of them.
+	_, err = tx.Exec(ctx, `UPDATE secret_keys SET used_at = now()`)
+	return recorded, err
 }
 
 // usersByPepper counts the users whose password is under each pepper.
@@ -426,7 +429,7 @@ func NeededKeys(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
 		return nil, fmt.Errorf("read which secrets the database needs: %w", err)
 	}
 	for id := range users {
-		needed = append(needed, keyName{kindPepper, id}.String())
+		needed = append(needed, keyName{KindPepper, id}.String())
 	}
 	slices.SortFunc(needed, cmp.Compare[string])
 	return needed, nil

@@ -61,10 +61,10 @@ func mismatch(t testing.TB, err error) string {
 func TestCompareKeys(t *testing.T) {
 	t.Parallel()
 	pepper := func(id string, state keyState) recordedKey {
-		name := keyName{kindPepper, id}
+		name := keyName{KindPepper, id}
 		return recordedKey{keyName: name, check: checkValue(name, testPepper(id).Key), state: state}
 	}
-	signs := recordedKey{keyName: keyName{kindSigningKey, kid(1)}, state: stateActive}
+	signs := recordedKey{keyName: keyName{KindSigningKey, kid(1)}, state: stateActive}
 	signs.check = checkValue(signs.keyName, NewSecret(testKey(1).Seed()))
 	changed := pepper("p1", stateActive)
 	changed.check = bytes.Repeat([]byte{1}, 32)
@@ -87,7 +87,7 @@ func TestCompareKeys(t *testing.T) {
 		"retired and in use":              {[]string{"p1", "p2"}, []recordedKey{pepper("p1", stateRetired), pepper("p2", stateActive)}, "", "has been replaced"},
 		"removed and in use":              {[]string{"p1", "p2"}, []recordedKey{pepper("p1", stateRemoved), pepper("p2", stateActive)}, "has been removed", ""},
 		"removed and missing":             {[]string{"p2"}, []recordedKey{pepper("p1", stateRemoved), pepper("p2", stateActive)}, "", ""},
-		"a pepper and a key of that name": {[]string{"p1"}, []recordedKey{pepper("p1", stateActive), {keyName: keyName{kindSigningKey, "p1"}, state: stateActive}}, "signing key p1 is missing", ""},
+		"a pepper and a key of that name": {[]string{"p1"}, []recordedKey{pepper("p1", stateActive), {keyName: keyName{KindSigningKey, "p1"}, state: stateActive}}, "signing key p1 is missing", ""},
 	} {
 		held, err := secretsOf([]byte{1}, c.held...).held()
 		must(t, err)

@@ -165,3 +165,31 @@ func syncDir(path string) error {
 	}
 	return errors.Join(dir.Sync(), dir.Close())
 }
+
+// replaceSecrets puts f in the place of the secrets file at path, in one step: a reader
+// sees the old file or the new one.
+func replaceSecrets(path string, f secretsFile) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("auth: write the secrets file %s: %w", path, err)
+		}
+	}()
+	if err := f.secrets().check(); err != nil {
+		return err
+	}
+	old, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	temp, err := writeTemp(filepath.Dir(path), f)
+	if err != nil {
+		return err
+	}
+	if err = keepOwner(temp, old); err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	return syncDir(filepath.Dir(path))
+}

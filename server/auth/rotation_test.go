@@ -1,0 +1,287 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// host is a machine with a secrets file and a kizod, on a database that hosts share.
+type host struct {
+	h        *house
+	path     string
+	rotation *Rotation
+	registry *Registry
+	service  *Service
+}
+
+func newHost(h *house, name string) *host {
+	h.t.Helper()
+	path := filepath.Join(h.t.TempDir(), "secrets.json")
+	return &host{
+		h: h, path: path, rotation: NewRotation(h.pool, path), registry: testRegistry(h.pool, name), service: h.another(),
+	}
+}
+
+// load is a start or a reload: it returns why the file was refused.
+func (m *host) load() error {
+	m.h.t.Helper()
+	secrets, err := LoadSecrets(m.path)
+	must(m.h.t, err)
+	if _, err := m.registry.Adopt(m.h.t.Context(), secrets); err != nil {
+		return err
+	}
+	keys, err := secrets.Keys()
+	must(m.h.t, err)
+	peppers, err := secrets.Peppers()
+	must(m.h.t, err)
+	m.service.UseSecrets(keys, peppers)
+	return nil
+}
+
+func (m *host) copyFrom(other *host) {
+	m.h.t.Helper()
+	text, err := os.ReadFile(other.path)
+	must(m.h.t, err)
+	must(m.h.t, os.WriteFile(m.path, text, 0o600))
+}
+
+// inUse are the ids of the signing key and the pepper that the file puts first.
+func (m *host) inUse() (signingKey, pepper string) {
+	m.h.t.Helper()
+	secrets, err := LoadSecrets(m.path)
+	must(m.h.t, err)
+	return secrets.InUse()
+}
+
+func (m *host) logIn(who string) Tokens {
+	m.h.t.Helper()
+	tokens, _, err := m.service.LogIn(m.h.t.Context(), who, goodPassword, Client{})
+	must(m.h.t, err)
+	return tokens
+}
+
+func wantUnsafe(t *testing.T, err error, want ...string) {
+	t.Helper()
+	if _, ok := errors.AsType[*UnsafeError](err); !ok {
+		t.Errorf("not refused as unsafe: %v", err)
+		return
+	}
+	for _, w := range want {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("%q does not say %q", err, w)
+		}
+	}
+}
+
+// owner runs a statement as the owner of the tables: it lets time pass.
+func owner(h *house, sql string) {
+	h.t.Helper()
+	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
+	must(h.t, err)
+	defer conn.Close(context.Background())
+	_, err = conn.Exec(h.t.Context(), sql)
+	must(h.t, err)
+}
+
+// Two hosts rotate while both serve. At no moment does one refuse what the other has
+// signed or hashed.
+func TestRotationOnTwoHosts(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a, b := newHost(h, "host a"), newHost(h, "host b")
+	must(t, CreateSecrets(a.path))
+	b.copyFrom(a)
+	must(t, a.load())
+	must(t, b.load())
+	ctx := t.Context()
+	oldKey, oldPepper := a.inUse()
+	for _, who := range []string{"alice", "bob"} {
+		_, _, err := a.service.SignUp(ctx, SignUpInput{Email: who + "@example.com", Handle: who, Name: who, Password: goodPassword})
+		must(t, err)
+	}
+	bothAccept := func(when string) {
+		t.Helper()
+		for _, from := range []*host{a, b} {
+			tokens := from.logIn("alice")
+			for _, at := range []*host{a, b} {
+				_, err := at.service.Verify(ctx, tokens.AccessToken)
+				wantCode(t, err, "")
+			}
+		}
+		if t.Failed() {
+			t.Fatal(when)
+		}
+	}
+
+	// Nothing can be removed or activated yet.
+	_, err := a.rotation.Activate(ctx)
+	if err == nil || !strings.Contains(err.Error(), "kizod secrets rotate") {
+		t.Errorf("activate before rotate: %v", err)
+	}
+	_, _, err = a.rotation.Remove(ctx, oldPepper)
+	wantUnsafe(t, err, "it is in use")
+
+	prepared, err := a.rotation.Prepare(ctx, KindSigningKey, KindPepper)
+	must(t, err)
+	again, err := a.rotation.Prepare(ctx, KindSigningKey, KindPepper)
+	must(t, err)
+	wantEqual(t, "prepared again", strings.Join(again, ","), strings.Join(prepared, ","))
+	if key, pepper := a.inUse(); key != oldKey || pepper != oldPepper {
+		t.Fatal("a prepared key is in use")
+	}
+	must(t, a.load())
+	must(t, b.load()) // its old file still does
+	bothAccept("host b does not have the prepared keys yet")
+
+	_, err = a.rotation.Activate(ctx)
+	wantUnsafe(t, err, "host b does not have pepper", "host b does not have signing key", "kill -HUP")
+	b.copyFrom(a)
+	must(t, b.load())
+	_, err = a.rotation.Activate(ctx)
+	must(t, err)
+	newKey, newPepper := a.inUse()
+	if newKey == oldKey || newPepper == oldPepper {
+		t.Fatal("the old keys are still in use")
+	}
+	must(t, a.load())
+	bothAccept("host b still signs and hashes with the old keys")
+	must(t, b.load()) // a restart with the older file
+	bothAccept("host b was restarted with the file of before the activation")
+
+	// What is still in use is kept: by host b, by bob, by tokens.
+	_, _, err = a.rotation.Remove(ctx, oldKey)
+	wantUnsafe(t, err, "host b still uses it")
+	_, err = b.rotation.Activate(ctx) // instead of a copy
+	must(t, err)
+	must(t, b.load())
+	bothAccept("both have the new keys")
+	removed, kept, err := a.rotation.Remove(ctx)
+	must(t, err)
+	if len(removed) > 0 || len(kept) != 2 || !strings.Contains(strings.Join(kept, ";"), "the passwords of 1 users") || !strings.Contains(strings.Join(kept, ";"), "valid for up to") {
+		t.Errorf("removed %q, kept %q", removed, kept)
+	}
+	b.logIn("bob")
+	owner(h, `UPDATE secret_keys SET used_at = used_at - interval '17 minutes'`)
+	removed, kept, err = a.rotation.Remove(ctx)
+	must(t, err)
+	if len(removed) != 2 || len(kept) != 0 {
+		t.Errorf("removed %q, kept %q", removed, kept)
+	}
+	bothAccept("host b has the old file")
+	must(t, a.load())
+	must(t, b.load())
+	removed, _, err = b.rotation.Remove(ctx)
+	must(t, err)
+	wantEqual(t, "removed on host b as well", len(removed), 2)
+	must(t, b.load())
+	bothAccept("at the end")
+}
+
+// A host that comes back with a file of before the activation, or of before the removal,
+// does not start with a key that the others do not have.
+func TestRotationRefusesOldFiles(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a, b := newHost(h, "host a"), newHost(h, "host b")
+	must(t, CreateSecrets(a.path))
+	b.copyFrom(a)
+	must(t, a.load())
+	_, err := a.rotation.Prepare(t.Context(), KindPepper)
+	must(t, err)
+	must(t, a.load())
+	_, err = a.rotation.Activate(t.Context())
+	must(t, err)
+	must(t, a.load())
+	_, pepper := a.inUse()
+	if said := mismatch(t, b.load()); !strings.Contains(said, "pepper "+pepper+" is missing") {
+		t.Errorf("a file without the active pepper: %q", said)
+	}
+	_, old := b.inUse()
+	b.copyFrom(a)
+	_, _, err = a.rotation.Remove(t.Context(), old)
+	must(t, err)
+	must(t, a.load())
+	file, err := readSecrets(b.path)
+	must(t, err)
+	file.Peppers[0], file.Peppers[1] = file.Peppers[1], file.Peppers[0]
+	must(t, replaceSecrets(b.path, file))
+	if said := mismatch(t, b.load()); !strings.Contains(said, "has been removed") {
+		t.Errorf("a file with the removed pepper in use: %q", said)
+	}
+}
+
+// A rotation that is called off, and one that was cut short after it wrote the file.
+func TestRotationInterrupted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a := newHost(h, "host a")
+	must(t, CreateSecrets(a.path))
+	must(t, a.load())
+	_, old := a.inUse()
+	prepared, err := a.rotation.Prepare(t.Context(), KindPepper)
+	must(t, err)
+	id := strings.TrimPrefix(prepared[0], "pepper ")
+	removed, _, err := a.rotation.Remove(t.Context(), id)
+	must(t, err)
+	wantEqual(t, "called off", strings.Join(removed, ","), prepared[0])
+
+	file, err := readSecrets(a.path)
+	must(t, err)
+	file.Peppers = append(file.Peppers, pepperFile{ID: "p-cut-short", Key: randomSecret().Reveal()})
+	must(t, replaceSecrets(a.path, file))
+	prepared, err = a.rotation.Prepare(t.Context(), KindPepper)
+	must(t, err)
+	wantEqual(t, "taken up again", strings.Join(prepared, ","), "pepper p-cut-short")
+	must(t, a.load())
+
+	// The database has it active; the file was not written.
+	before, err := os.ReadFile(a.path)
+	must(t, err)
+	_, err = a.rotation.Activate(t.Context())
+	must(t, err)
+	must(t, os.WriteFile(a.path, before, 0o600))
+	must(t, a.load())
+	if _, pepper := a.inUse(); pepper != old {
+		t.Fatal("the file was written")
+	}
+	_, err = a.rotation.Activate(t.Context())
+	must(t, err)
+	if _, pepper := a.inUse(); pepper != "p-cut-short" {
+		t.Errorf("in use: %s", pepper)
+	}
+}
+
+// After a restore to a moment before a rotation, the newer file is recorded again.
+func TestRecordAfterARestore(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a := newHost(h, "host a")
+	must(t, CreateSecrets(a.path))
+	must(t, a.load())
+	_, err := a.rotation.Prepare(t.Context(), KindSigningKey, KindPepper)
+	must(t, err)
+	must(t, a.load())
+	_, err = a.rotation.Activate(t.Context())
+	must(t, err)
+	owner(h, `DELETE FROM kizod_processes; DELETE FROM secret_keys WHERE state = 'active'; UPDATE secret_keys SET state = 'active'`)
+	if said := mismatch(t, a.load()); !strings.Contains(said, "kizod secrets record") {
+		t.Errorf("the newer file: %q", said)
+	}
+	changed, err := a.rotation.Record(t.Context())
+	must(t, err)
+	wantEqual(t, "recorded", len(changed), 2)
+	must(t, a.load())
+	changed, err = a.rotation.Record(t.Context())
+	must(t, err)
+	wantEqual(t, "recorded again", len(changed), 0)
+	status, err := a.rotation.Status(t.Context())
+	must(t, err)
+	wantEqual(t, "keys", len(status.Keys), 4)
+	wantEqual(t, "processes", len(status.Processes), 1)
+}
