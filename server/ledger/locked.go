@@ -158,6 +158,12 @@ func (n *intake) expired(now time.Time) (late []*waiting) {
 	return late
 }
 
+func (n *intake) anyParked() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.parking.parked) > 0
+}
+
 // awaitLocked waits until rows are locked and gives them; false says that the line is
 // closed and no command waits for a row.
 func (n *intake) awaitLocked() ([]rowRef, bool) {

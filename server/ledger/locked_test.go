@@ -154,10 +154,13 @@ func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
 			if got := h.wallet(owner); got.Balance != 100 {
 				t.Errorf("the owner has %d", got.Balance)
 			}
+			refused := ledger.Order{Owner: owner, Key: newKey(), Payee: users[0], Amount: usd(1)}
+			_, err := l.Transfer(t.Context(), refused)
+			wantCode(t, err, ledger.Unavailable)
 			release()
 			until(t, "the wallet is free", func() bool { return l.Locks().Rows == 0 })
-			if _, err := l.Transfer(t.Context(), ledger.Order{Owner: owner, Key: newKey(), Payee: users[0], Amount: usd(1)}); err != nil {
-				t.Error(err)
+			if r, err := l.Transfer(t.Context(), refused); err != nil || r.Replayed {
+				t.Errorf("under the same key: %+v, %v", r, err)
 			}
 			h.books()
 		})
@@ -303,4 +306,84 @@ func TestLockedAccountStopsNoOtherExpiry(t *testing.T) {
 	if n, err := l.ExpireDue(t.Context(), 2); n != 2 || err != nil {
 		t.Errorf("later %d expired, %v", n, err)
 	}
+}
+
+// TestLostCommitBehindALock: the first try's COMMIT is under way for longer than a batch waits
+// for a lock, so that the retry finds its own accounts locked. Its caller hears what became of
+// the COMMIT; or, should that be open for too long, that it is not known.
+func TestLostCommitBehindALock(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.user(1000), h.user(0)
+	l, w := h.through(ledger.Config{LockTimeout: 50 * time.Millisecond, Patience: 15 * time.Second})
+	for _, d := range deeds {
+		ask := d.make(h, alice, bob)
+		w.arm(cutLate)
+		go func() {
+			until(t, "the retry has found the locks", func() bool { return l.Locks().Rows > 0 })
+			w.letGo()
+		}()
+		r, err := ask(l)
+		first, replayed := told(t, r, err)
+		if first.State != d.state || replayed || w.cut() != 1 {
+			t.Errorf("%s: got %s, replayed %t", d.name, first.State, replayed)
+		}
+		r, err = ask(h.Ledger)
+		if again, replayed := told(t, r, err); again.ID != first.ID || again.State != first.State || !replayed {
+			t.Errorf("%s: asked again, got %+v, replayed %t", d.name, again, replayed)
+		}
+		until(t, "the rows are free", func() bool { return l.Locks().Rows == 0 })
+	}
+	impatient, w := h.through(ledger.Config{LockTimeout: 50 * time.Millisecond, Patience: time.Second})
+	o := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}
+	w.arm(cutLate)
+	_, err := impatient.Transfer(t.Context(), o)
+	wantCode(t, err, ledger.OutcomeUnknown)
+	w.letGo()
+	if r, err := h.Ledger.Transfer(t.Context(), o); err != nil || !r.Replayed {
+		t.Errorf("asked again, got %+v, %v", r, err)
+	}
+	h.books()
+}
+
+// TestCloseBesideALock: a ledger that is closed answers the commands that wait for a locked row.
+func TestCloseBesideALock(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	l := h.another(ledger.Config{LockTimeout: 50 * time.Millisecond})
+	alice, bob := h.user(100), h.user(0)
+	_, release := h.lockRows(`SELECT FROM accounts WHERE owner = $1 FOR UPDATE`, alice)
+	defer release()
+	answer := make(chan error, 1)
+	go func() {
+		_, err := l.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
+		answer <- err
+	}()
+	until(t, "the lock is found", func() bool { return l.Locks().Rows == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := l.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, <-answer, ledger.Unavailable)
+}
+
+// TestParkedCommandsAreBounded: what there is no place for is refused at once.
+func TestParkedCommandsAreBounded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	l := h.another(ledger.Config{LockTimeout: 50 * time.Millisecond})
+	alice, bob := h.user(100), h.user(0)
+	_, release := h.lockRows(`SELECT FROM accounts WHERE owner = $1 FOR UPDATE`, alice)
+	defer release()
+	var came tally
+	together(700, func(int) {
+		came.add(l.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}))
+	})
+	if came.codes[ledger.Unavailable] != 700 {
+		t.Errorf("got %+v", came.codes)
+	}
+	release()
+	until(t, "the account is free", func() bool { return l.Locks().Rows == 0 })
+	h.books()
 }

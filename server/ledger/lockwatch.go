@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	watchEvery   = 50 * time.Millisecond  // how often a locked row is looked at
+	watchEvery   = 50 * time.Millisecond  // how often a locked row is looked at for which commands wait
+	watchIdle    = 250 * time.Millisecond // the same where none does
 	watchWithin  = 2 * time.Second        // bounds one look
 	blockersWait = 300 * time.Millisecond // for the database to say which sessions are in the way
 	maxReported  = 10                     // locked rows that have a log line and metrics of their own at once
@@ -58,6 +59,10 @@ func (l *Ledger) withoutLocked(ctx context.Context, batch []*waiting, cause *bat
 		l.log.Warn("the locked rows of a batch are not known", "commands", len(batch), "error", err)
 		return batch
 	}
+	if len(rows) == 0 { // it is free by now, or a table is locked
+		l.log.Warn("batch waited for a lock, trying again", "commands", len(batch), "error", cause)
+		return batch
+	}
 	deadline, _ := ctx.Deadline()
 	rest, refused := l.intake.lock(rows, batch, deadline)
 	l.log.Info("batch waited for a lock, committing the commands that do not need it", "commands", len(batch),
@@ -86,7 +91,11 @@ func (l *Ledger) watchLocks() {
 		}
 		l.watchOnce(rows)
 		l.refuseLocked(l.intake.expired(time.Now()))
-		time.Sleep(watchEvery)
+		if l.intake.anyParked() {
+			time.Sleep(watchEvery)
+		} else {
+			time.Sleep(watchIdle)
+		}
 	}
 }
 
