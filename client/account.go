@@ -69,7 +69,12 @@ func (k *Kizo) Me(ctx context.Context) (User, error) {
 
 // Rename changes the user's name.
 func (k *Kizo) Rename(ctx context.Context, name string) (User, error) {
-	request, err := NewUpdateMeRequest(k.server, UserUpdate{Name: name})
+	return k.UpdateProfile(ctx, UserUpdate{Name: &name})
+}
+
+// UpdateProfile changes what is not nil.
+func (k *Kizo) UpdateProfile(ctx context.Context, update UserUpdate) (User, error) {
+	request, err := NewUpdateMeRequest(k.server, update)
 	return get[User](ctx, k, request, err)
 }
 

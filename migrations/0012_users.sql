@@ -14,5 +14,26 @@ CREATE INDEX known_addresses_used ON known_addresses (used_at);
 
 GRANT SELECT, DELETE, INSERT (user_id, address, used_at), UPDATE (used_at) ON known_addresses TO kizo_app;
 
+-- An e-mail address belongs to the user who has verified it. Until then it identifies
+-- nobody to others: any number of users may have signed up with it, none of them is paid
+-- by it, and none keeps its owner from signing up.
+ALTER TABLE users
+    ADD COLUMN email_verified_at timestamptz,
+    ADD COLUMN findable_by_email bool NOT NULL DEFAULT true;
+DROP INDEX users_email;
+CREATE UNIQUE INDEX users_email ON users (email) WHERE email_verified_at IS NOT NULL;
+CREATE INDEX users_email_any ON users (email);
+-- Whose an address is, the owner of the tables records (kizod user verify-email).
+GRANT UPDATE (findable_by_email) ON users TO kizo_app;
+
+DROP TRIGGER users_access ON users;
+CREATE CONSTRAINT TRIGGER users_access AFTER UPDATE ON users
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN ((NEW.role, NEW.status, NEW.handle, NEW.email, NEW.email_verified_at, NEW.findable_by_email) IS DISTINCT FROM
+          (OLD.role, OLD.status, OLD.handle, OLD.email, OLD.email_verified_at, OLD.findable_by_email))
+    EXECUTE FUNCTION note_access_change('user');
+
 -- +goose Down
-DROP TABLE known_addresses;
+-- +goose StatementBegin
+DO $$ BEGIN RAISE EXCEPTION 'addresses that several users share have no way down: restore a backup'; END $$;
+-- +goose StatementEnd

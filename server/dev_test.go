@@ -58,7 +58,7 @@ func TestDev(t *testing.T) {
 	alice.url, bob.url = d.URL(), d.URL()
 	alice.wantBalance(70_00, 0)
 	logIn(t, d.URL(), "bob").wantBalance(20_00, 0)
-	bob.mustAsk("/v1/transfers", usdTo(20_00, "alice@example.com"))
+	bob.mustAsk("/v1/transfers", usdTo(20_00, "@alice"))
 	alice.wantBalance(90_00, 0)
 }
 

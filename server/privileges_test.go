@@ -21,6 +21,8 @@ import (
 var byTheOwner = map[string]string{
 	"UPDATE users.role": "kizod user grant",
 	"UPDATE events.xid": "kizod repair",
+
+	"UPDATE users.email_verified_at": "kizod user verify-email",
 }
 
 var (

@@ -117,6 +117,7 @@ func outputCases() map[string]outputCase {
 		"kizo pending":               {skip: "it has a test of its own"},
 		"kizo pending drop":          {skip: "it needs a command whose outcome is unknown; it prints to stderr"},
 		"kizo retry":                 {skip: "it has a test of its own"},
+		"kizo profile set":           {args: words("--findable-by-email=true")},
 		"kizo whoami":                {args: words()},
 		"kizo login":                 {args: func(p *pairOfUsers) []string { return []string{p.adaName, "--password-stdin"} }},
 		"kizo signup":                {args: newAccount, elsewhere: true},

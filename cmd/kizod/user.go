@@ -23,7 +23,7 @@ func userCommand() *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(grantCommand())
+	cmd.AddCommand(grantCommand(), verifyEmailCommand())
 	return cmd
 }
 
@@ -53,7 +53,9 @@ $KIZO_DATABASE_URL, or the usual data of kizod dev, the first of them that is na
 			if err != nil {
 				return err
 			}
-			if err := errors.Join(grant(cmd.Context(), url, args[0], role, grantReason(reason)), done()); err != nil {
+			if err := errors.Join(withAuth(cmd.Context(), url, func(service *auth.Service) error {
+				return service.Grant(cmd.Context(), args[0], role, commandReason("grant", reason))
+			}), done()); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s now\n", args[0], role)
@@ -66,13 +68,13 @@ $KIZO_DATABASE_URL, or the usual data of kizod dev, the first of them that is na
 	return cmd
 }
 
-// grantReason says who ran the command, which knows no operator, and why.
-func grantReason(reason string) string {
+// commandReason says who ran a command of kizod user, which knows no operator, and why.
+func commandReason(command, reason string) string {
 	by := "an unknown account"
 	if u, err := user.Current(); err == nil {
 		by = u.Username
 	}
-	text := "kizod user grant, run by " + by
+	text := "kizod user " + command + ", run by " + by
 	if host, err := os.Hostname(); err == nil {
 		text += " on " + host
 	}
@@ -82,7 +84,48 @@ func grantReason(reason string) string {
 	return text
 }
 
-func grant(ctx context.Context, url, who string, role auth.Role, reason string) error {
+func verifyEmailCommand() *cobra.Command {
+	var data, reason string
+	cmd := &cobra.Command{
+		Use:   "verify-email HANDLE",
+		Short: "Record that a user's e-mail address is theirs",
+		Long: `Record that the e-mail address of the user of that handle is theirs, after you have made sure of it.
+
+From then on others can pay the user by the address. Until then an address identifies nobody: several
+users may have signed up with it. It is refused if another user has verified the same address.
+Only the owner of the tables may record it: the database is found as by kizod user grant.`,
+		Example: "  kizod user verify-email @ada --reason 'answered our mail of 3 March'",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{errors.New("say who: kizod user verify-email HANDLE")}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			url, done, err := findDatabase(cmd, data, embedded.OwnerRole, migrateURL, databaseURL)
+			if err != nil {
+				return err
+			}
+			var verified auth.User
+			err = withAuth(cmd.Context(), url, func(service *auth.Service) (err error) {
+				verified, err = service.VerifyEmail(cmd.Context(), args[0], commandReason("verify-email", reason))
+				return err
+			})
+			if err := errors.Join(err, done()); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s belongs to @%s now\n", verified.Email, verified.Handle)
+			return err
+		},
+	}
+	addSettings(cmd, migrateURL, databaseURL)
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the log of operators' actions")
+	cmd.Flags().StringVar(&data, "data", "", "data of a kizod dev (default $XDG_DATA_HOME/kizo)")
+	return cmd
+}
+
+// withAuth calls do with a service that neither signs nor hashes.
+func withAuth(ctx context.Context, url string, do func(*auth.Service) error) error {
 	pool, err := pgxpool.New(ctx, url)
 	if err != nil {
 		return errors.New("connect to the database: its URL cannot be read")
@@ -105,9 +148,9 @@ func grant(ctx context.Context, url, who string, role auth.Role, reason string) 
 	if err != nil {
 		return err
 	}
-	err = service.Grant(ctx, who, role, reason)
+	err = do(service)
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "42501" { // insufficient_privilege
-		return fmt.Errorf("%w: only the owner of the tables may grant a role, so set $KIZO_MIGRATE_URL as for kizod migrate", err)
+		return fmt.Errorf("%w: only the owner of the tables may do this, so set $KIZO_MIGRATE_URL as for kizod migrate", err)
 	}
 	return err
 }

@@ -1,12 +1,53 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
+
+// kizod user changes what a user may do and whose an address is, and leaves rows that
+// say who ran it and why.
+func TestUserCommands(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	owner, err := pgx.Connect(t.Context(), db.AdminURL)
+	must(t, err)
+	defer owner.Close(noCancel{t.Context()})
+	_, err = owner.Exec(t.Context(), `
+INSERT INTO users (id, email, handle, name, name_key, password_hash, pepper_id, created_at, updated_at)
+SELECT gen_random_uuid(), 'ada@example.com', handle, 'Ada', 'ada', '$argon2id$v=19$x', 'p1', now(), now()
+  FROM unnest(ARRAY['ada', 'squatter']) handle`)
+	must(t, err)
+	env := []string{"KIZO_MIGRATE_URL=" + db.AdminURL}
+	for _, c := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"user grant ada@example.com operator", 1, "no such user"}, // anybody's address
+		{"user verify-email ada@example.com", 1, "no such user"},
+		{"user verify-email @ada --reason asked", 0, "ada@example.com belongs to @ada now"},
+		{"user verify-email @squatter", 1, "another user has verified this e-mail address"},
+		{"user grant ada@example.com operator --reason hired", 0, "ada@example.com is operator now"},
+		{"user verify-email", 2, "kizod user verify-email HANDLE"},
+	} {
+		if code, said := run(t, env, strings.Fields(c.args)...); code != c.code || !strings.Contains(said, c.says) {
+			t.Errorf("%s: %d\n%s", c.args, code, said)
+		}
+	}
+	rows, err := owner.Query(t.Context(), `SELECT action || ' ' || subject || ' ' || reason FROM operator_actions ORDER BY id`)
+	must(t, err)
+	actions, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	must(t, err)
+	if len(actions) != 2 || !strings.HasPrefix(actions[0], "email.verify ada kizod user verify-email, run by ") || !strings.HasSuffix(actions[0], ": asked") ||
+		!strings.HasPrefix(actions[1], "role.grant.operator ada kizod user grant, run by ") || !strings.HasSuffix(actions[1], ": hired") {
+		t.Errorf("%q", actions)
+	}
+}
 
 // A role is granted by the owner of the tables; the application's role is told what is
 // missing, and changes nothing.
@@ -41,7 +82,7 @@ func TestGrantNeedsTheOwner(t *testing.T) {
 		wantRole(role)
 	}
 	// An owner's URL in the other variable does as well.
-	if code, said := run(t, []string{"KIZO_DATABASE_URL=" + db.AdminURL}, "user", "grant", "ada@example.com", "operator"); code != 0 {
+	if code, said := run(t, []string{"KIZO_DATABASE_URL=" + db.AdminURL}, "user", "grant", "ada", "operator"); code != 0 {
 		t.Errorf("exit %d, %q", code, said)
 	}
 	wantRole("operator")

@@ -149,6 +149,7 @@ const (
 	TokenExpired            ProblemCode = "token_expired"
 	TokenInvalid            ProblemCode = "token_invalid"
 	TooManyAttempts         ProblemCode = "too_many_attempts"
+	TooManyLookups          ProblemCode = "too_many_lookups"
 	TooManyStreams          ProblemCode = "too_many_streams"
 	TransferNotFound        ProblemCode = "transfer_not_found"
 	TransferNotPending      ProblemCode = "transfer_not_pending"
@@ -275,6 +276,8 @@ func (e ProblemCode) Valid() bool {
 	case TokenInvalid:
 		return true
 	case TooManyAttempts:
+		return true
+	case TooManyLookups:
 		return true
 	case TooManyStreams:
 		return true
@@ -1113,20 +1116,27 @@ type TransferState string
 
 // User defines model for User.
 type User struct {
-	CreatedAt time.Time          `json:"created_at"`
-	Email     string             `json:"email"`
-	Handle    string             `json:"handle"`
-	Id        openapi_types.UUID `json:"id"`
-	Name      string             `json:"name"`
-	Role      UserRole           `json:"role"`
+	CreatedAt time.Time `json:"created_at"`
+	Email     string    `json:"email"`
+
+	// EmailVerified Others can pay the user by the e-mail address only once it is verified
+	EmailVerified bool `json:"email_verified"`
+
+	// FindableByEmail Whether others may find and pay the user by the e-mail address
+	FindableByEmail bool               `json:"findable_by_email"`
+	Handle          string             `json:"handle"`
+	Id              openapi_types.UUID `json:"id"`
+	Name            string             `json:"name"`
+	Role            UserRole           `json:"role"`
 }
 
 // UserRole defines model for User.Role.
 type UserRole string
 
-// UserUpdate defines model for UserUpdate.
+// UserUpdate What is left out stays as it is
 type UserUpdate struct {
-	Name string `json:"name"`
+	FindableByEmail *bool   `json:"findable_by_email,omitempty"`
+	Name            *string `json:"name,omitempty"`
 }
 
 // Wallet defines model for Wallet.

@@ -90,9 +90,12 @@ func (a *API) GetMe(ctx context.Context, _ GetMeRequestObject) (GetMeResponseObj
 	return GetMe200JSONResponse(viewUser(u)), nil
 }
 
-// UpdateMe changes the name that others see.
+// UpdateMe changes the name that others see, and whether they find the user by e-mail.
 func (a *API) UpdateMe(ctx context.Context, r UpdateMeRequestObject) (UpdateMeResponseObject, error) {
-	u, err := a.auth.Rename(ctx, user(ctx), r.Body.Name)
+	if r.Body.Name == nil && r.Body.FindableByEmail == nil {
+		return nil, faultf(BodyMalformed, "", "say what to change: name, findable_by_email, or both")
+	}
+	u, err := a.auth.UpdateProfile(ctx, user(ctx), auth.ProfileUpdate{Name: r.Body.Name, FindableByEmail: r.Body.FindableByEmail})
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +173,7 @@ func viewTokens(t auth.Tokens, u auth.User) Tokens {
 func viewUser(u auth.User) User {
 	return User{
 		Id: u.ID, Email: u.Email, Handle: u.Handle, Name: u.Name,
-		Role: UserRole(u.Role), CreatedAt: u.CreatedAt.UTC(),
+		Role: UserRole(u.Role), CreatedAt: u.CreatedAt.UTC(), EmailVerified: u.EmailVerified, FindableByEmail: u.FindableByEmail,
 	}
 }
 

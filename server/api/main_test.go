@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	kizo "github.com/JDevAman/kizo"
@@ -95,6 +96,16 @@ func newAuth(t testing.TB, pool *pgxpool.Pool, hasher auth.Hasher, logger *slog.
 	now, err := auth.New(identity)
 	must(t, err)
 	return now, newAuthAt(t, pool, func() time.Time { return time.Now().Add(-time.Hour) })
+}
+
+// asOwner executes a statement as the owner of the tables.
+func (h *house) asOwner(sql string, args ...any) {
+	h.t.Helper()
+	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
+	must(h.t, err)
+	defer conn.Close(h.t.Context())
+	_, err = conn.Exec(h.t.Context(), sql, args...)
+	must(h.t, err)
 }
 
 // grant gives a role as the owner of the tables, who alone may.

@@ -50,6 +50,7 @@ var statuses = map[ProblemCode]int{
 	PasswordTooCommon:   http.StatusBadRequest,
 	PasswordPersonal:    http.StatusBadRequest,
 	TooManyAttempts:     http.StatusTooManyRequests,
+	TooManyLookups:      http.StatusTooManyRequests,
 	UserNotFound:        http.StatusNotFound,
 	SessionNotFound:     http.StatusNotFound,
 

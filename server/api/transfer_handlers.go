@@ -269,8 +269,11 @@ func (a *API) payee(ctx context.Context, to string, c money.Currency) (auth.User
 		}
 		return people[owner], nil
 	}
-	found, err := a.auth.FindUser(ctx, strings.TrimSpace(to))
+	found, err := a.auth.FindPayee(ctx, user(ctx), strings.TrimSpace(to))
 	if auth.CodeOf(err) == auth.CodeUserNotFound {
+		if strings.Contains(strings.TrimPrefix(strings.TrimSpace(to), "@"), "@") {
+			return auth.UserRef{}, faultf(PayeeNotFound, "to", "no user can be paid by this e-mail address: ask for the handle, as in @bob")
+		}
 		return auth.UserRef{}, faultf(PayeeNotFound, "to", "nobody here goes by that name: check the handle, as in @bob")
 	}
 	return found, err

@@ -33,7 +33,7 @@ func (a *API) ListTransfers(ctx context.Context, r ListTransfersRequestObject) (
 		return nil, err
 	}
 	if r.Params.With != nil && *r.Params.With != "" {
-		other, err := a.auth.FindUser(ctx, strings.TrimSpace(*r.Params.With))
+		other, err := a.auth.FindPayee(ctx, user(ctx), strings.TrimSpace(*r.Params.With))
 		if err != nil {
 			return nil, err
 		}

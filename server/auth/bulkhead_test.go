@@ -124,12 +124,12 @@ func TestASlowHashShortensTheQueueAtOnce(t *testing.T) {
 	h := newHouse(t, func(c *Config) { c.Hasher, c.HashSlots, c.HashMaxWait = g, 1, 10*time.Second })
 	done := make(chan error)
 	go func() {
-		_, err := h.hashNew(t.Context(), goodPassword)
+		_, err := h.hashNew(t.Context(), "a@example.com", goodPassword)
 		done <- err
 	}()
 	<-g.entered
 	h.hashing.all[0].began.Store(time.Now().Add(-time.Minute).UnixNano())
-	_, err := h.hashNew(t.Context(), goodPassword)
+	_, err := h.hashNew(t.Context(), "a@example.com", goodPassword)
 	wantCode(t, err, CodeOverloaded)
 	g.release <- nil
 	must(t, <-done)
@@ -141,13 +141,13 @@ func TestWaitingEndsWithTheCaller(t *testing.T) {
 	h := newHouse(t, func(c *Config) { c.Hasher, c.HashSlots = g, 1 })
 	done := make(chan error)
 	go func() {
-		_, err := h.hashNew(t.Context(), goodPassword)
+		_, err := h.hashNew(t.Context(), "a@example.com", goodPassword)
 		done <- err
 	}()
 	<-g.entered
 	impatient, leave := context.WithCancel(t.Context())
 	leave()
-	if _, err := h.hashNew(impatient, goodPassword); !errors.Is(err, context.Canceled) {
+	if _, err := h.hashNew(impatient, "a@example.com", goodPassword); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 	g.release <- nil

@@ -21,12 +21,13 @@ const (
 )
 
 const sqlFindUser = `
-SELECT id, handle, name, status, role
+SELECT id, handle, name, status, role, findable_by_email
   FROM users
- WHERE email = nullif($1, '') OR handle = nullif($2, '')`
+ WHERE email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, '')`
 
-// FindUser returns the user of that e-mail address or handle (with or without
-// the @), suspended ones too. Names and status may be a lease old.
+// FindUser returns the user of that verified e-mail address or handle (with or without
+// the @), suspended ones too. Names and status may be a lease old. It is for operators;
+// users ask with [Service.FindPayee].
 func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, error) {
 	l := parseLogin(loginOrHandle)
 	if s.recall.fresh() {
@@ -55,8 +56,40 @@ func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, 
 	return ref, nil
 }
 
+// FindPayee is FindUser for a user. A look-up by e-mail address is on a budget of its own,
+// and finds neither a user who does not want that nor an address that nobody has
+// verified; the answer is the same as for an unknown address.
+func (s *Service) FindPayee(ctx context.Context, asker uuid.UUID, loginOrHandle string) (UserRef, error) {
+	l := parseLogin(loginOrHandle)
+	if l.email == "" {
+		return s.FindUser(ctx, loginOrHandle)
+	}
+	found := lookUp{asker, l.email}
+	if _, again := s.found.Get(found); !again {
+		if err := s.throttle.lookUp(ctx, asker); err != nil {
+			return UserRef{}, err
+		}
+	}
+	ref, err := s.FindUser(ctx, loginOrHandle)
+	if err == nil && !ref.FindableByEmail && ref.ID != asker {
+		err = errUserNotFound()
+	}
+	if err != nil {
+		return UserRef{}, err
+	}
+	s.found.Put(found, struct{}{})
+	return ref, nil
+}
+
+// lookUp is an e-mail address that a user has found another by. Finding it again tells
+// nothing new, and is not counted.
+type lookUp struct {
+	asker uuid.UUID
+	email string
+}
+
 const sqlUsersByID = `
-SELECT id, handle, name, status, role
+SELECT id, handle, name, status, role, findable_by_email
   FROM users
  WHERE id = ANY($1)`
 
@@ -105,13 +138,13 @@ func (s *Service) UsersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID
 // it, and the plan reads an index even when it is made without knowing $1. Each
 // branch stops after $3 rows, however many users there are.
 const sqlSearchUsers = `
-SELECT id, handle, name, status, role
-  FROM ((SELECT id, handle, name, status, role
+SELECT id, handle, name, status, role, findable_by_email
+  FROM ((SELECT id, handle, name, status, role, findable_by_email
            FROM users
           WHERE handle >= $1 AND handle < $2 AND status = 'active'
           ORDER BY handle LIMIT $3)
         UNION
-        (SELECT id, handle, name, status, role
+        (SELECT id, handle, name, status, role, findable_by_email
            FROM users
           WHERE name_key >= $1 AND name_key < $2 AND status = 'active'
           ORDER BY name_key, handle LIMIT $3)) AS found

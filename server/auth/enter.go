@@ -35,7 +35,8 @@ const sqlInsertUser = `
 INSERT INTO users (id, email, handle, name, name_key, password_hash, pepper_id, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`
 
-// SignUp makes a user and opens their first session.
+// SignUp makes a user and opens their first session. It does not tell whether the e-mail
+// address is in use: any number of users may sign up with one that they have not verified.
 func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, error) {
 	user, err := newUser(in)
 	if err != nil {
@@ -43,7 +44,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 	}
 	user.CreatedAt = s.now()
 	// Hashed before the tables are asked: a taken address takes as long as a new one.
-	stored, err := s.hashNew(ctx, in.Password)
+	stored, err := s.hashNew(ctx, user.Email, in.Password)
 	if err != nil {
 		return Tokens{}, User{}, fmt.Errorf("sign up: %w", err)
 	}
@@ -77,17 +78,17 @@ func (s *Service) signedIn(ctx context.Context, tx pgx.Tx, event SecurityEvent, 
 	return s.record(ctx, tx, event, userID, sessionID, client, "")
 }
 
-func (s *Service) hashNew(ctx context.Context, password string) (storedPassword, error) {
+func (s *Service) hashNew(ctx context.Context, email, password string) (storedPassword, error) {
 	ticket, err := s.hashing.enter()
 	if err != nil {
 		return storedPassword{}, err
 	}
 	defer ticket.leave()
-	return s.keyring().passwords.hash(ctx, ticket, password)
+	return s.keyring().passwords.hash(ctx, ticket, email, password)
 }
 
 func newUser(in SignUpInput) (user User, err error) {
-	user = User{ID: newID(), Role: RoleUser, Status: StatusActive}
+	user = User{ID: newID(), Role: RoleUser, Status: StatusActive, FindableByEmail: true}
 	if user.Email, err = normalEmail(in.Email); err != nil {
 		return User{}, err
 	}
@@ -109,7 +110,8 @@ func newUser(in SignUpInput) (user User, err error) {
 	return user, checkPasswordStrength(in.Password, user)
 }
 
-// taken tells by the index which of the two was there first.
+// taken tells by the index what was there first: the handle, or another user who has
+// verified the same e-mail address.
 func taken(err error) error {
 	var refused *pgconn.PgError
 	if !errors.As(err, &refused) || refused.Code != "23505" { // unique_violation
@@ -117,20 +119,16 @@ func taken(err error) error {
 	}
 	switch refused.ConstraintName {
 	case "users_email":
-		return &Error{Code: CodeEmailTaken, Message: "this e-mail address has an account already", Field: "email"}
+		return &Error{Code: CodeEmailTaken, Message: "another user has verified this e-mail address", Field: "email"}
 	case "users_handle":
-		return &Error{Code: CodeHandleTaken, Message: "this handle belongs to somebody already", Field: "handle"}
+		return &Error{Code: CodeHandleTaken, Message: "this handle belongs to another user already", Field: "handle"}
 	}
 	return err
 }
 
-const sqlUserByLogin = `
-SELECT id, email, handle, name, role, status, created_at, password_hash, pepper_id
-  FROM users
- WHERE email = nullif($1, '') OR handle = nullif($2, '')`
-
 // LogIn opens a session for the user of that e-mail address or handle (with or
-// without the @). Unknown user and wrong password get the same answer after the
+// without the @). Of several users with one e-mail address it is the one whose password
+// matches. Unknown user and wrong password get the same answer after the
 // same work; only the right password learns that an account is suspended. Too many
 // failures, or too many who sign in, are refused with a time to come back.
 func (s *Service) LogIn(ctx context.Context, who, password string, client Client) (Tokens, User, error) {
@@ -173,39 +171,21 @@ func (s *Service) checkLogin(ctx context.Context, who, password string, client C
 	if err != nil {
 		return User{}, attempt, err
 	}
-	user, stored, err := s.userByLogin(ctx, parseLogin(who))
-	var right, stale bool
-	if err == nil {
-		right, stale, err = s.keyring().passwords.matches(ctx, ticket, stored, password)
-	}
+	user, stored, found, err := s.judge(ctx, ticket, parseLogin(who), attempt.known, password)
 	switch {
 	case err != nil:
 		attempt.giveBack(ctx)
-	case !right:
+	case found == verdictWrong:
 		if err = s.wrong(ctx, attempt, who, client); err == nil {
 			err = errInvalidCredentials()
 		}
 	case user.Status != StatusActive:
 		attempt.giveBack(ctx)
 		err = errSuspended()
-	case stale:
+	case found == verdictStale:
 		err = s.rehash(ctx, ticket, user, stored, password)
 	}
 	return user, attempt, err
-}
-
-// userByLogin returns the user and their password, or no user and the password
-// that nobody has.
-func (s *Service) userByLogin(ctx context.Context, l login) (User, storedPassword, error) {
-	var u User
-	var stored storedPassword
-	err := s.pool.QueryRow(ctx, sqlUserByLogin, l.email, l.handle).Scan(
-		&u.ID, &u.Email, &u.Handle, &u.Name, &u.Role, &u.Status, &u.CreatedAt, &stored.phc, &stored.pepperID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return User{}, s.keyring().passwords.nobody, nil
-	}
-	u.CreatedAt = u.CreatedAt.UTC()
-	return u, stored, err
 }
 
 // Only over the hash that was just compared: a password changed meanwhile wins.
@@ -215,7 +195,7 @@ UPDATE users SET password_hash = $3, pepper_id = $4, updated_at = greatest(updat
 
 // rehash brings a password to today's parameters and pepper, now that it is known.
 func (s *Service) rehash(ctx context.Context, t *ticket, user User, old storedPassword, password string) error {
-	stored, err := s.keyring().passwords.hash(ctx, t, password)
+	stored, err := s.keyring().passwords.hash(ctx, t, user.Email, password)
 	if err != nil {
 		return err
 	}

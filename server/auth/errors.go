@@ -30,6 +30,7 @@ const (
 	CodeSessionNotFound     = "session_not_found"
 	CodeOverloaded          = "overloaded"
 	CodeTooManyAttempts     = "too_many_attempts"
+	CodeTooManyLookUps      = "too_many_lookups"
 )
 
 // Codes lists every code that an [Error] of this package can carry.
@@ -43,7 +44,7 @@ func Codes() []string {
 		CodeTokenInvalid, CodeTokenExpired, CodeSessionRevoked,
 		CodeRefreshTokenInvalid, CodeRefreshTokenReused,
 		CodeUserNotFound, CodeSessionNotFound,
-		CodeOverloaded, CodeTooManyAttempts,
+		CodeOverloaded, CodeTooManyAttempts, CodeTooManyLookUps,
 	}
 }
 

@@ -103,6 +103,13 @@ func (h *house) signUp(handle string) (Tokens, User) {
 	return tokens, user
 }
 
+// verify makes the e-mail address of a user theirs.
+func (h *house) verify(handle string) {
+	h.t.Helper()
+	_, err := h.owner().VerifyEmail(h.t.Context(), handle, "test")
+	must(h.t, err)
+}
+
 func (h *house) logIn(who string) Tokens {
 	h.t.Helper()
 	tokens, _, err := h.LogIn(h.t.Context(), who, goodPassword, Client{})

@@ -13,6 +13,7 @@ const (
 const (
 	scopeAccount = "account"
 	scopeAddress = "address"
+	scopeLookUp  = "look_up"
 )
 
 // Metrics of hashing and throttling; never an account or an address as a label.
@@ -56,7 +57,7 @@ func NewMetrics() *Metrics {
 	for _, why := range []string{refusedFull, refusedTimeout, refusedBroken} {
 		m.refused.WithLabelValues(why) // so that a rate can be taken of the first one
 	}
-	for _, scope := range []string{scopeAccount, scopeAddress} {
+	for _, scope := range []string{scopeAccount, scopeAddress, scopeLookUp} {
 		m.throttled.WithLabelValues(scope)
 	}
 	return m

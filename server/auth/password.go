@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -50,9 +51,24 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// hash returns what to store for password.
-func (p *passwords) hash(ctx context.Context, t *ticket, password string) (storedPassword, error) {
-	h := phc{params: p.params, salt: randomBytes(saltBytes)}
+// salt is the same for all who have signed up with an e-mail address. As long as nobody
+// has verified it, there may be several, and a log-in by that address must tell by the
+// password who of them it is, with one hash however many they are. It depends on the
+// pepper, so it cannot be computed in advance.
+func (p *passwords) salt(email string) []byte {
+	mac := hmac.New(sha256.New, p.peppers.current.Key.Reveal())
+	mac.Write([]byte("kizo password salt\x00" + email))
+	return mac.Sum(nil)[:saltBytes]
+}
+
+// prefix is how all that is stored today for users of that e-mail address begins.
+func (p *passwords) prefix(email string) string {
+	return phc{params: p.params, salt: p.salt(email)}.String()
+}
+
+// hash returns what to store for the password of a user with that e-mail address.
+func (p *passwords) hash(ctx context.Context, t *ticket, email, password string) (storedPassword, error) {
+	h := phc{params: p.params, salt: p.salt(email)}
 	var err error
 	h.digest, err = t.hash(ctx, h.job(p.peppers.current, password, digestBytes))
 	if err != nil {
@@ -61,23 +77,37 @@ func (p *passwords) hash(ctx context.Context, t *ticket, password string) (store
 	return storedPassword{phc: h.String(), pepperID: p.peppers.current.ID}, nil
 }
 
-// matches tells whether password is the stored one, and whether what is stored
-// is stale: hashed under other parameters or an older pepper than today's.
-func (p *passwords) matches(ctx context.Context, t *ticket, stored storedPassword, password string) (ok, stale bool, err error) {
+// hashLike returns what would be stored for password with the salt, parameters and
+// pepper of another.
+func (p *passwords) hashLike(ctx context.Context, t *ticket, stored storedPassword, password string) (storedPassword, error) {
+	h, err := parsePHC(stored.phc)
+	if err != nil {
+		return storedPassword{}, err
+	}
+	pepper, known := p.peppers.byID(stored.pepperID)
+	if !known {
+		return storedPassword{}, fmt.Errorf("pepper %q is missing from the secrets", stored.pepperID)
+	}
+	if h.digest, err = t.hash(ctx, h.job(pepper, password, len(h.digest))); err != nil {
+		return storedPassword{}, err
+	}
+	return storedPassword{phc: h.String(), pepperID: stored.pepperID}, nil
+}
+
+// matches tells whether password is the stored one, and whether what is stored is
+// stale: hashed under other parameters, an older pepper or another salt than today's.
+func (p *passwords) matches(ctx context.Context, t *ticket, stored storedPassword, email, password string) (ok, stale bool, err error) {
+	given, err := p.hashLike(ctx, t, stored, password)
+	if err != nil {
+		return false, false, err
+	}
 	h, err := parsePHC(stored.phc)
 	if err != nil {
 		return false, false, err
 	}
-	pepper, known := p.peppers.byID(stored.pepperID)
-	if !known {
-		return false, false, fmt.Errorf("pepper %q is missing from the secrets", stored.pepperID)
-	}
-	digest, err := t.hash(ctx, h.job(pepper, password, len(h.digest)))
-	if err != nil {
-		return false, false, err
-	}
-	ok = subtle.ConstantTimeCompare(digest, h.digest) == 1
-	stale = h.params != p.params || len(h.digest) != digestBytes || pepper.ID != p.peppers.current.ID
+	ok = subtle.ConstantTimeCompare([]byte(given.phc), []byte(stored.phc)) == 1
+	stale = h.params != p.params || len(h.digest) != digestBytes || stored.pepperID != p.peppers.current.ID ||
+		!bytes.Equal(h.salt, p.salt(email))
 	return ok, stale, nil
 }
 

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -65,14 +66,14 @@ func TestNoByteOfALongPasswordIsLost(t *testing.T) {
 	defer ticket.leave()
 	long := strings.Repeat("é", MaxPasswordBytes/2)
 	must(t, checkPassword(long))
-	stored, err := p.hash(t.Context(), ticket, long)
+	stored, err := p.hash(t.Context(), ticket, "a@example.com", long)
 	must(t, err)
 	for _, near := range []string{long[:len(long)-2] + "è", long[:64], long[:72], long + "x"} {
-		ok, _, err := p.matches(t.Context(), ticket, stored, near)
+		ok, _, err := p.matches(t.Context(), ticket, stored, "a@example.com", near)
 		must(t, err)
 		wantEqual(t, "near miss", ok, false)
 	}
-	ok, stale, err := p.matches(t.Context(), ticket, stored, long)
+	ok, stale, err := p.matches(t.Context(), ticket, stored, "a@example.com", long)
 	must(t, err)
 	wantEqual(t, "the whole", ok, true)
 	wantEqual(t, "stale", stale, false)
@@ -166,8 +167,12 @@ func TestUnknownUserCostsWhatAWrongPasswordCosts(t *testing.T) {
 		_, _, err := h.LogIn(t.Context(), who, "wrong password", Client{})
 		wantCode(t, err, CodeInvalidCredentials)
 		messages = append(messages, err.Error())
-		if len(work) != 1 || work[0] != cheap {
-			t.Errorf("%q: hashed %v, want once with %v", who, work, cheap)
+		want := []Argon2Params{cheap}
+		if parseLogin(who).email != "" { // whom of the address it may be is not known beforehand
+			want = append(want, cheap)
+		}
+		if !slices.Equal(work, want) {
+			t.Errorf("%q: hashed %v, want %v", who, work, want)
 		}
 	}
 	for _, message := range messages {

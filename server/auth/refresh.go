@@ -74,7 +74,7 @@ type rotation struct {
 // Suspend revokes the session too, and for that it needs this lock.
 const sqlLockFamily = `
 SELECT s.id, s.expires_at, s.revoked_at IS NOT NULL,
-       u.id, u.email, u.handle, u.name, u.role, u.status, u.created_at
+       u.id, u.email, u.handle, u.name, u.role, u.status, u.created_at, u.email_verified_at IS NOT NULL, u.findable_by_email
   FROM sessions s JOIN users u ON u.id = s.user_id
  WHERE s.id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)
    FOR NO KEY UPDATE OF s`
@@ -145,7 +145,7 @@ type family struct {
 func lockFamily(ctx context.Context, tx pgx.Tx, hash []byte) (f family, err error) {
 	u := &f.user
 	err = tx.QueryRow(ctx, sqlLockFamily, hash).Scan(&f.sessionID, &f.sessionEnds, &f.revoked,
-		&u.ID, &u.Email, &u.Handle, &u.Name, &u.Role, &u.Status, &u.CreatedAt)
+		&u.ID, &u.Email, &u.Handle, &u.Name, &u.Role, &u.Status, &u.CreatedAt, &u.EmailVerified, &u.FindableByEmail)
 	if err != nil {
 		return family{}, err
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/JDevAman/kizo/server/memo"
 )
 
 // Config is what a [Service] needs. Pool, Keys and Peppers are required; every
@@ -49,6 +51,7 @@ type Service struct {
 	open       *coalescer[uuid.UUID, openSession]
 	recall     *recall
 	trail      *trail
+	found      *memo.Map[lookUp, struct{}]
 	accessTTL  time.Duration
 	refreshTTL time.Duration
 	clock      func() time.Time
@@ -109,6 +112,7 @@ func New(c Config) (*Service, error) {
 		config:     c,
 	}
 	s.trail = &trail{log: c.Logger, count: func(e SecurityEvent) { c.Metrics.events.WithLabelValues(string(e)).Inc() }}
+	s.found = memo.New[lookUp, struct{}](maxRecalled)
 	s.secrets.Store(newKeyring(c))
 	s.recall = newRecall(c.Lease, s.readChanges)
 	s.throttle = &throttle{

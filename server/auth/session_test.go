@@ -73,6 +73,8 @@ func TestVerifyReadsTheRoleOfTheMoment(t *testing.T) {
 		return principal.Role
 	}
 	wantEqual(t, "at first", role(), RoleUser)
+	wantCode(t, h.owner().Grant(t.Context(), "alice@example.com", RoleOperator, "test"), CodeUserNotFound) // anybody's, until it is verified
+	h.verify("alice")
 	must(t, h.owner().Grant(t.Context(), "alice@example.com", RoleOperator, "test"))
 	wantEqual(t, "granted", role(), RoleOperator)
 	must(t, h.owner().Grant(t.Context(), "@alice", RoleUser, "test"))

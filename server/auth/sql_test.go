@@ -153,7 +153,8 @@ func TestTheTablesRefuse(t *testing.T) {
 		newUser("handle", "'X'"):                                                       "23514",
 		newUser("handle", "'xx'||chr(10)"):                                             "23514",
 		newUser("handle", "'alice'"):                                                   "23505",
-		newUser("email", "'alice@example.com'"):                                        "23505",
+		newUser("email_verified_at", "now()"):                                          "42501",
+		"UPDATE users SET email_verified_at = now() WHERE id = " + u:                   "42501",
 		"INSERT INTO refresh_tokens (token_hash, session_id, issued_at, expires_at) SELECT sha256(id::text::bytea), id, now(), now() + '1d' FROM sessions": "23505",
 	} {
 		_, err := h.pool.Exec(t.Context(), sql)
@@ -165,6 +166,12 @@ func TestTheTablesRefuse(t *testing.T) {
 	if _, err := h.pool.Exec(t.Context(), newUser("name", "'Y'")); err != nil {
 		t.Errorf("the control: %v", err)
 	}
+	// Two verified users of one address are refused, and the application's role verifies none.
+	twin, err := h.signUpWith("alice@example.com", "twin", goodPassword)
+	must(t, err)
+	h.verify("alice")
+	_, err = h.owner().pool.Exec(t.Context(), `UPDATE users SET email_verified_at = now() WHERE id = $1`, twin.ID)
+	wantCode(t, taken(err), CodeEmailTaken)
 }
 
 // A plan made without knowing the arguments must still read the indexes, on a
@@ -191,7 +198,11 @@ SET plan_cache_mode = force_generic_plan`)
 	for name, c := range map[string]struct{ sql, args string }{
 		"verify":  {sqlLookUpSessions, "ARRAY[gen_random_uuid(), gen_random_uuid()]"},
 		"search":  {sqlSearchUsers, "'u77', 'u78', 10"},
-		"login":   {sqlUserByLogin, "'', 'u77'"},
+		"login":   {sqlUserByHandle, "'', 'u77', NULL"},
+		"login 2": {sqlUsersByHash, "'u77@example.com', '', NULL, '$argon2id$v=19$x', 'p1'"},
+		"login 3": {sqlStaleUser, "'u77@example.com', '', NULL, '$argon2id$', 'p1'"},
+		"known":   {sqlBeginKnownAttempt, "sha256('x'), now(), 60, 5, 15, 900, sha256('y'), 'u77@example.com', '', now()"},
+		"failed":  {sqlCountFailure, "sha256('x'), now(), 60, 5, 15, 900, 'u77@example.com', '', 'c', 'a'"},
 		"find":    {sqlFindUser, "'u77@example.com', ''"},
 		"refresh": {sqlLockFamily, "'x'"},
 		"list":    {sqlSessions, "gen_random_uuid(), now()"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -51,6 +52,8 @@ var (
 	// An address: an office of people who mistype is not noticed, and somebody who
 	// tries one password on many accounts gets about one through per minute.
 	addressRule = throttleRule{free: 20, period: time.Minute}
+	// Look-ups by e-mail address of one user: twenty at once, one a minute after that.
+	lookUpRule = throttleRule{free: 20, period: time.Minute}
 )
 
 const (
@@ -88,6 +91,7 @@ const (
 WITH recorded AS (
     INSERT INTO security_events (at, user_id, event, client, address)
     SELECT $2, id, 'sign_in_failed', $9, $10 FROM users WHERE email = nullif($7, '') OR handle = nullif($8, '')
+     ORDER BY email_verified_at, created_at LIMIT 3
 )` + firstFailure + `
  WHERE $1::bytea IS NOT NULL` + failureAgain
 
@@ -112,6 +116,37 @@ UPDATE login_throttle
 
 	sqlForgetFailures = `DELETE FROM login_throttle WHERE key = $1`
 )
+
+// lookUp counts one look-up by e-mail address of a user, or refuses it.
+func (t *throttle) lookUp(ctx context.Context, asker uuid.UUID) error {
+	var (
+		begun       bool
+		ignored     *time.Time
+		until       *time.Time
+		now         = t.clock()
+		key         = t.key(scopeLookUp, asker.String())
+		args        = append(lookUpRule.args(key, now), []byte(nil))
+		refuseUntil = func(until time.Time) error {
+			err := t.refuse(scopeLookUp, until.Sub(now))
+			err.Code, err.Message = CodeTooManyLookUps, fmt.Sprintf("too many look-ups by e-mail address; try again in %v, or use the handle, as in @bob", err.RetryAfter)
+			return err
+		}
+	)
+	if blocked, ok := t.blocks.until(key, now); ok {
+		return refuseUntil(blocked)
+	}
+	if err := t.pool.QueryRow(ctx, sqlBeginAttempt, args...).Scan(&begun, &ignored, &until); err != nil {
+		return fmt.Errorf("count look-up by e-mail address: %w", err)
+	}
+	if begun {
+		return nil
+	}
+	if until == nil { // another request has added the row since our snapshot
+		return refuseUntil(now)
+	}
+	t.blocks.remember(key, now, *until)
+	return refuseUntil(*until)
+}
 
 // attempt is one that may be judged now.
 type attempt struct {
@@ -156,7 +191,7 @@ func (r throttleRule) args(key throttleKey, now time.Time) []any {
 	return []any{key.bytes(), now, r.period.Seconds(), r.free, r.free + beyondFree, longestBlock.Seconds()}
 }
 
-func (t *throttle) refuse(scope string, wait time.Duration) error {
+func (t *throttle) refuse(scope string, wait time.Duration) *Error {
 	t.count(scope)
 	wait = max((wait + time.Second - 1).Truncate(time.Second), time.Second) // whole seconds, none too few
 	return &Error{

@@ -80,6 +80,14 @@ func (b *blocks) find(now time.Time, account, address throttleKey) (scope string
 	return "", time.Time{}
 }
 
+// until returns until when key is known to be blocked.
+func (b *blocks) until(key throttleKey, now time.Time) (time.Time, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known := b.told[key]
+	return known.until, now.Before(known.believed)
+}
+
 // has tells whether key is known to be blocked.
 func (b *blocks) has(key throttleKey, now time.Time) bool {
 	b.mu.Lock()

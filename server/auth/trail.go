@@ -28,6 +28,7 @@ const (
 	EventSuspended          SecurityEvent = "suspended"
 	EventReinstated         SecurityEvent = "reinstated"
 	EventRoleChanged        SecurityEvent = "role_changed"
+	EventEmailVerified      SecurityEvent = "email_verified"
 
 	EventSignInThrottled SecurityEvent = "sign_in_throttled"
 	EventSignInRefused   SecurityEvent = "sign_in_refused" // right password, suspended user
@@ -41,7 +42,7 @@ const (
 // securityEvents are all of them.
 var securityEvents = []SecurityEvent{
 	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
-	EventSuspended, EventReinstated, EventRoleChanged,
+	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified,
 	EventSignInThrottled, EventSignInRefused, EventRefreshRefused, EventTokenRefused, EventForbidden, EventRateLimited, EventOperatorAction,
 }
 

@@ -39,6 +39,9 @@ type User struct {
 	Role      Role
 	Status    Status
 	CreatedAt time.Time
+
+	EmailVerified   bool // the address is theirs: others can pay them by it
+	FindableByEmail bool // they want that
 }
 
 // UserRef is a user as others see them: no e-mail address.
@@ -48,23 +51,26 @@ type UserRef struct {
 	Name   string
 	Status Status
 	Role   Role
+
+	FindableByEmail bool
 }
 
 const (
 	sqlUser = `
-SELECT id, email, handle, name, role, status, created_at
+SELECT id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email
   FROM users
  WHERE id = $1`
 
-	sqlRename = `
-UPDATE users SET name = $2, name_key = $3, updated_at = greatest(updated_at, $4)
+	sqlUpdateProfile = `
+UPDATE users SET name = COALESCE($2, name), name_key = COALESCE($3, name_key), updated_at = greatest(updated_at, $4),
+       findable_by_email = COALESCE($6, findable_by_email)
  WHERE id = $1 AND (role = 'operator' OR NOT $5)
-RETURNING id, email, handle, name, role, status, created_at`
+RETURNING id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email`
 
 	sqlGrant = `
 UPDATE users SET role = $3, updated_at = greatest(updated_at, $4)
- WHERE email = nullif($1, '') OR handle = nullif($2, '')
-RETURNING id, email, handle, name, role, status, created_at`
+ WHERE email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, '')
+RETURNING id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email`
 
 	sqlRenameToHandle = `
 UPDATE users SET name = handle, name_key = handle
@@ -76,25 +82,74 @@ func (s *Service) Me(ctx context.Context, userID uuid.UUID) (User, error) {
 	return s.oneUser(ctx, "read user", sqlUser, userID)
 }
 
-// Rename changes the name that others see and returns the user as changed. Names that
-// would pass for Kizo or its staff are for operators.
-func (s *Service) Rename(ctx context.Context, userID uuid.UUID, name string) (User, error) {
-	name, err := normalName(name)
-	if err != nil {
-		return User{}, err
+// ProfileUpdate is what a user changes of their profile; nil leaves a field as it is.
+type ProfileUpdate struct {
+	Name            *string
+	FindableByEmail *bool
+}
+
+// UpdateProfile changes a user's profile and returns the user as changed. Names that
+// would pass for Kizo or its staff are for operators. When it returns, one lease later,
+// a changed setting holds everywhere.
+func (s *Service) UpdateProfile(ctx context.Context, userID uuid.UUID, update ProfileUpdate) (User, error) {
+	var name, key *string
+	reserved := false
+	if update.Name != nil {
+		text, err := normalName(*update.Name)
+		if err != nil {
+			return User{}, err
+		}
+		folded := strings.ToLower(text)
+		name, key, reserved = &text, &folded, reservedName(text)
 	}
-	reserved := reservedName(name)
-	user, err := s.oneUser(ctx, "rename user", sqlRename, userID, name, strings.ToLower(name), s.now(), reserved)
+	user, err := s.oneUser(ctx, "update profile", sqlUpdateProfile, userID, name, key, s.now(), reserved, update.FindableByEmail)
 	if reserved && CodeOf(err) == CodeUserNotFound {
 		return User{}, errNameReserved()
 	}
-	if err == nil {
-		s.recall.learn(change{"name", user.ID})
+	if err != nil {
+		return User{}, err
 	}
-	return user, err
+	s.recall.learn(change{"name", user.ID})
+	if update.FindableByEmail != nil {
+		s.outlastLeases()
+	}
+	return user, nil
 }
 
-// Grant gives the user of that e-mail address or handle a role. When it returns,
+// Rename changes the name that others see.
+func (s *Service) Rename(ctx context.Context, userID uuid.UUID, name string) (User, error) {
+	return s.UpdateProfile(ctx, userID, ProfileUpdate{Name: &name})
+}
+
+const sqlVerifyEmail = `
+UPDATE users SET email_verified_at = COALESCE(email_verified_at, $2), updated_at = greatest(updated_at, $2)
+ WHERE handle = $1
+RETURNING id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email`
+
+// VerifyEmail records that the e-mail address of the user of that handle is theirs. From
+// then on others can pay them by it. It is refused if another user has verified the
+// address. The reason is kept among the actions of operators.
+func (s *Service) VerifyEmail(ctx context.Context, handle, reason string) (User, error) {
+	var user User
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		user, err = oneUser(ctx, tx, "verify e-mail address", sqlVerifyEmail, parseLogin(handle).handle, s.now())
+		if err != nil {
+			return taken(err)
+		}
+		if _, err := tx.Exec(ctx, sqlNoteAction, uuid.Nil, "email.verify", user.Handle, clean(reason, 500)); err != nil {
+			return fmt.Errorf("note the verification: %w", err)
+		}
+		return s.record(ctx, tx, EventEmailVerified, user.ID, uuid.Nil, Client{}, "")
+	})
+	if err != nil {
+		return User{}, err
+	}
+	s.trail.write(ctx, EventEmailVerified, slog.String("user", user.Handle), slog.String("reason", EventText(reason)))
+	s.outlastLeases()
+	return user, nil
+}
+
+// Grant gives the user of that verified e-mail address or handle a role. When it returns,
 // one lease later, it holds everywhere, for sessions that are already open too. Who is
 // no longer an operator loses a name that only staff may have. The pool must connect as
 // the owner of the tables: the application's role may not grant.

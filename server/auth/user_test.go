@@ -19,7 +19,7 @@ func TestSignUp(t *testing.T) {
 	must(t, err)
 	want := User{
 		ID: user.ID, Email: "alice@example.com", Handle: "alice_1", Name: "Alice Ünal",
-		Role: RoleUser, Status: StatusActive, CreatedAt: h.clock.Now(),
+		Role: RoleUser, Status: StatusActive, CreatedAt: h.clock.Now(), FindableByEmail: true,
 	}
 	wantEqual(t, "user", user, want)
 	wantEqual(t, "id version", user.ID.Version(), uuid.Version(7))
@@ -43,7 +43,6 @@ func TestSignUpRefuses(t *testing.T) {
 		change      func(*SignUpInput)
 		code, field string
 	}{
-		"taken address":   {func(in *SignUpInput) { in.Email = "ALICE@example.com" }, CodeEmailTaken, "email"},
 		"taken handle":    {func(in *SignUpInput) { in.Handle = "@ALICE" }, CodeHandleTaken, "handle"},
 		"bad address":     {func(in *SignUpInput) { in.Email = "bob" }, CodeEmailMalformed, "email"},
 		"bad handle":      {func(in *SignUpInput) { in.Handle = "1bob" }, CodeHandleMalformed, "handle"},
@@ -127,12 +126,13 @@ func TestFindUser(t *testing.T) {
 	h := newHouse(t)
 	_, alice := h.signUp("alice")
 	_, bob := h.signUp("bob")
+	h.verify("alice")
 	must(t, h.Suspend(t.Context(), bob.ID, "x"))
 	for who, want := range map[string]UserRef{
-		"alice":             {alice.ID, "alice", alice.Name, StatusActive, RoleUser},
-		"@ALICE":            {alice.ID, "alice", alice.Name, StatusActive, RoleUser},
-		"Alice@Example.com": {alice.ID, "alice", alice.Name, StatusActive, RoleUser},
-		"@bob":              {bob.ID, "bob", bob.Name, StatusSuspended, RoleUser},
+		"alice":             {alice.ID, "alice", alice.Name, StatusActive, RoleUser, true},
+		"@ALICE":            {alice.ID, "alice", alice.Name, StatusActive, RoleUser, true},
+		"Alice@Example.com": {alice.ID, "alice", alice.Name, StatusActive, RoleUser, true},
+		"@bob":              {bob.ID, "bob", bob.Name, StatusSuspended, RoleUser, true},
 	} {
 		got, err := h.FindUser(t.Context(), who)
 		must(t, err)
@@ -152,7 +152,7 @@ func TestUsersByID(t *testing.T) {
 	got, err := h.UsersByID(t.Context(), []uuid.UUID{alice.ID, nobodyID, bob.ID, alice.ID})
 	must(t, err)
 	wantEqual(t, "found", len(got), 2)
-	wantEqual(t, "alice", got[alice.ID], UserRef{alice.ID, "alice", alice.Name, StatusActive, RoleUser})
+	wantEqual(t, "alice", got[alice.ID], UserRef{alice.ID, "alice", alice.Name, StatusActive, RoleUser, true})
 	none, err := h.UsersByID(t.Context(), nil)
 	must(t, err)
 	wantEqual(t, "none", len(none), 0)

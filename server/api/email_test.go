@@ -1,0 +1,81 @@
+package api_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/api"
+)
+
+// Money sent to an address goes to nobody until it is verified, whoever has signed up
+// with it, and the answer tells no difference. Handles and wallet ids always work.
+func TestUnverifiedAddressIsNotPaid(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1000)
+	h.asOwner(`UPDATE users SET email_verified_at = NULL WHERE id = $1`, bob.id)
+	h.awaitLease()
+	send := func(to string) *answer {
+		return h.post(alice, "/v1/transfers", fields{"to": to, "amount": 1, "currency": "USD"})
+	}
+	unverified, unknown := send("bob@example.com").wantProblem(api.PayeeNotFound), send("unknown@example.com").wantProblem(api.PayeeNotFound)
+	equal(t, "detail", unverified.Detail, unknown.Detail)
+	h.post(alice, "/v1/transfers", fields{"to": "bob@example.com", "amount": 1, "currency": "USD", "dry_run": true}).wantProblem(api.PayeeNotFound)
+	h.get(alice, "/v1/transfers?with=bob@example.com").wantProblem(api.UserNotFound)
+	h.get(alice, "/v1/transfers?with=unknown@example.com").wantProblem(api.UserNotFound)
+	send("@bob").want(201)
+	send(bob.wallet).want(201)
+
+	// Another signs up with the same address, and nobody is told.
+	again := read[api.Tokens](h.do(ask{method: "POST", path: "/v1/auth/signup", body: fields{
+		"email": "BOB@example.com", "handle": "robert", "name": "Robert", "password": password + " too",
+	}}).want(201))
+	equal(t, "verified", again.User.EmailVerified, false)
+	h.verifyEmail(bob)
+	h.awaitLease()
+	sent := read[api.Transfer](send("bob@example.com").want(201))
+	equal(t, "payee", *sent.To.Handle, "bob")
+	equal(t, "name in the preview", *read[api.TransferPreview](h.post(alice, "/v1/transfers",
+		fields{"to": "bob@example.com", "amount": 1, "currency": "USD", "dry_run": true}).want(200)).To.Name, "Name of bob")
+}
+
+// awaitLease returns when no process acts on what the tables said before.
+func (h *house) awaitLease() {
+	h.t.Helper()
+	id := h.signUp("lease_" + uuid.NewString()[:8]).id
+	must(h.t, h.auth.Suspend(h.t.Context(), id, "test")) // which waits for it
+}
+
+// A user who does not want to be found is as unknown as nobody, and look-ups are bounded.
+func TestLookUpsByAddress(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1000)
+	patched := read[api.User](h.do(ask{method: "PATCH", path: "/v1/me", token: bob.access, body: fields{"findable_by_email": false}}).want(200))
+	equal(t, "findable", patched.FindableByEmail, false)
+	equal(t, "name", patched.Name, "Name of bob")
+	h.do(ask{method: "PATCH", path: "/v1/me", token: bob.access, body: fields{}}).wantProblem(api.BodyMalformed)
+	look := func(i int) *answer {
+		if i%2 == 0 {
+			return h.get(alice, fmt.Sprintf("/v1/transfers?with=u%d@example.com", i))
+		}
+		return h.post(alice, "/v1/transfers", fields{"to": "bob@example.com", "amount": 1, "currency": "USD", "dry_run": true})
+	}
+	refused := false
+	for i := range 30 {
+		got := look(i)
+		if got.status == 429 {
+			refused = true
+			got.wantProblem(api.TooManyLookups)
+			if got.header.Get("Retry-After") == "" {
+				t.Error("no Retry-After")
+			}
+			continue
+		}
+		equal(t, "status", got.status, 404)
+	}
+	equal(t, "refused", refused, true)
+	h.post(alice, "/v1/transfers", fields{"to": "@bob", "amount": 1, "currency": "USD"}).want(201)
+}

@@ -1,0 +1,168 @@
+package auth
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+func (h *house) signUpWith(email, handle, password string) (User, error) {
+	h.t.Helper()
+	_, user, err := h.SignUp(h.t.Context(), SignUpInput{Email: email, Handle: handle, Name: "N", Password: password, Client: Client{Address: homeAddress}})
+	return user, err
+}
+
+const otherPassword = "a squatter has this one"
+
+// Whoever signs up first with an address neither keeps its owner out nor is found by it;
+// the owner is, once they have verified it.
+func TestUnverifiedAddressBelongsToNobody(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, asker := h.signUp("asker")
+	squatter, err := h.signUpWith("ada@example.com", "squatter", otherPassword)
+	must(t, err)
+	ada, err := h.signUpWith("ADA@example.com", "ada", goodPassword)
+	must(t, err)
+	find := func(want uuid.UUID, code string) {
+		t.Helper()
+		for what, find := range map[string]func() (UserRef, error){
+			"FindPayee": func() (UserRef, error) { return h.FindPayee(t.Context(), asker.ID, "ada@example.com") },
+			"FindUser":  func() (UserRef, error) { return h.FindUser(t.Context(), "ada@example.com") },
+		} {
+			ref, err := find()
+			wantCode(t, err, code)
+			wantEqual(t, what, ref.ID, want)
+		}
+	}
+	find(uuid.Nil, CodeUserNotFound)
+	h.verify("ada")
+	find(ada.ID, "")
+	_, err = h.owner().VerifyEmail(t.Context(), "squatter", "test")
+	wantCode(t, err, CodeEmailTaken)
+	find(ada.ID, "")
+	// And nothing tells a third one that the address is in use.
+	third, err := h.signUpWith("ada@example.com", "third", "the third of the three")
+	must(t, err)
+	wantEqual(t, "verified", squatter.EmailVerified || third.EmailVerified, false)
+}
+
+// Each of the users of one address signs in by it with their own password, to their own
+// account; a wrong password fails for all alike.
+func TestLogInByASharedAddress(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	enters := func(s *Service, password, want string) {
+		t.Helper()
+		_, user, err := s.LogIn(t.Context(), "ada@example.com", password, Client{})
+		if want == "" {
+			wantCode(t, err, CodeInvalidCredentials)
+			return
+		}
+		must(t, err)
+		wantEqual(t, "user", user.Handle, want)
+	}
+	for handle, password := range map[string]string{"squatter": otherPassword, "ada": goodPassword, "third": "the third of the three"} {
+		_, err := h.signUpWith("ada@example.com", handle, password)
+		must(t, err)
+	}
+	enters(h.Service, goodPassword, "ada")
+	enters(h.Service, otherPassword, "squatter")
+	enters(h.Service, wrongPassword, "")
+	// Under new parameters and another pepper, and from before salts depended on the address.
+	newer := h.another(func(c *Config) {
+		c.Params.Time, c.Peppers = 2, testPeppers(t, "p2", "p1")
+	})
+	enters(newer, goodPassword, "ada")
+	enters(newer, "the third of the three", "third")
+	enters(newer, otherPassword, "squatter")
+	enters(newer, goodPassword, "ada")
+
+	// One password of two users, unverified, does not lead one into the other's account.
+	_, err := h.signUpWith("ada@example.com", "twin", goodPassword)
+	must(t, err)
+	h.clock.Advance(24 * time.Hour)
+	enters(newer, goodPassword, "") // the hash of twin is of another kind than ada's
+	h.wantTry("twin", goodPassword, "", "")
+	h.verify("ada")
+	enters(newer, goodPassword, "ada")
+}
+
+// A user from before salts depended on the address signs in by it, and has today's salt
+// from then on.
+func TestOldSaltsAreReplaced(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, alice := h.signUp("alice")
+	p := h.keyring().passwords
+	ticket, err := h.hashing.enter()
+	must(t, err)
+	old := phc{params: p.params, salt: randomBytes(saltBytes)}
+	old.digest, err = ticket.hash(t.Context(), old.job(p.peppers.current, goodPassword, digestBytes))
+	must(t, err)
+	ticket.leave()
+	_, err = h.pool.Exec(t.Context(), `UPDATE users SET password_hash = $2 WHERE id = $1`, alice.ID, old.String())
+	must(t, err)
+	h.wantTry("alice@example.com", wrongPassword, "", CodeInvalidCredentials)
+	h.logIn("alice@example.com")
+	var stored string
+	h.scan(`SELECT password_hash FROM users WHERE id = $1`, alice.ID, &stored)
+	wantEqual(t, "salt", stored[:len(p.prefix("alice@example.com"))], p.prefix("alice@example.com"))
+	h.logIn("alice@example.com")
+}
+
+// Signing up with somebody's address and from one's own place does not give a guesser
+// the budget of a known address against other users of it.
+func TestKnownAddressOfASharedEmail(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, err := h.signUpWith("ada@example.com", "squatter", otherPassword)
+	must(t, err)
+	_, _, err = h.SignUp(t.Context(), SignUpInput{
+		Email: "ada@example.com", Handle: "ada", Name: "Ada", Password: goodPassword, Client: Client{Address: "198.51.100.1"}})
+	must(t, err)
+	h.block("ada@example.com")
+	h.wantTry("ada@example.com", goodPassword, homeAddress, CodeInvalidCredentials) // only the squatter is known there
+	h.wantTry("ada@example.com", otherPassword, homeAddress, "")
+	h.wantTry("ada@example.com", goodPassword, "198.51.100.1", "")
+}
+
+// A look-up by e-mail address is on a budget of its own, which survives a restart; users
+// who do not want to be found are as unknown as nobody; handles cost nothing.
+func TestLookUpsByEmailAreBounded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, alice := h.signUp("alice")
+	_, bob := h.signUp("bob")
+	h.signUp("carol")
+	h.verify("alice")
+	h.verify("bob")
+	h.verify("carol")
+	no := false
+	_, err := h.UpdateProfile(t.Context(), bob.ID, ProfileUpdate{FindableByEmail: &no})
+	must(t, err)
+	find := func(s *Service, who string) string {
+		t.Helper()
+		_, err := s.FindPayee(t.Context(), alice.ID, who)
+		return code(t, err)
+	}
+	wantEqual(t, "unwilling", find(h.Service, "bob@example.com"), CodeUserNotFound)
+	wantEqual(t, "self", find(h.Service, "alice@example.com"), "")
+	for range 100 {
+		wantEqual(t, "found before", find(h.Service, "carol@example.com"), "")
+	}
+	for i := range lookUpRule.free - 3 {
+		wantEqual(t, "unknown", find(h.another(), fmt.Sprintf("u%d@example.com", i)), CodeUserNotFound)
+	}
+	for _, who := range []string{"bob@example.com", "u1@example.com"} {
+		wantEqual(t, "one too many", find(h.Service, who), CodeTooManyLookUps)
+		wantEqual(t, "one too many, after a restart", find(h.another(), who), CodeTooManyLookUps)
+	}
+	wantEqual(t, "a handle", find(h.Service, "@bob"), "")
+	wantEqual(t, "found before", find(h.Service, "carol@example.com"), "")
+	h.clock.Advance(lookUpRule.period + time.Second)
+	wantEqual(t, "a minute later", find(h.Service, "u1@example.com"), CodeUserNotFound)
+	wantEqual(t, "throttled", int(counter(t, h.config.Metrics.throttled.WithLabelValues(scopeLookUp))), 4)
+}
