@@ -67,7 +67,7 @@ CREATE TRIGGER users_pepper BEFORE INSERT OR UPDATE OF pepper_id ON users FOR EA
 
 GRANT SELECT, INSERT (kind, id, check_value, state), UPDATE (state, used_at) ON secret_keys TO kizo_app;
 GRANT SELECT, UPDATE ON secret_keys_lock TO kizo_app; -- UPDATE allows SELECT … FOR SHARE and FOR UPDATE
-GRANT SELECT, INSERT, UPDATE, DELETE ON kizod_processes TO kizo_app;
+GRANT SELECT, DELETE, INSERT (id, name, roles, version, held, used), UPDATE (held, used, seen_at) ON kizod_processes TO kizo_app;
 
 -- +goose Down
 DROP TRIGGER users_pepper ON users;

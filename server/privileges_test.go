@@ -25,6 +25,12 @@ var byTheOwner = map[string]string{
 	"UPDATE users.email_verified_at": "kizod user verify-email",
 }
 
+// withoutAStatement are privileges that are needed although no statement writes the column.
+var withoutAStatement = map[string]string{
+	"UPDATE secret_keys_lock.one": "SELECT … FOR SHARE and FOR UPDATE need it",
+	"UPDATE secret_keys.state":    "kizod secrets rotate",
+}
+
 var (
 	inserting = regexp.MustCompile(`(?s)INSERT INTO (\w+)(?: AS \w+)? \(([\w\s,]+)\)`)
 	updating  = regexp.MustCompile(`(?s)UPDATE (\w+)(?: (?:AS )?\w+)?\s+SET (.*)`)
@@ -139,7 +145,7 @@ func TestTheRoleMayWriteWhatTheCodeWrites(t *testing.T) {
 			having++
 		}
 		switch {
-		case has && !used[privilege]:
+		case has && !used[privilege] && withoutAStatement[privilege] == "":
 			t.Errorf("kizo_app has %s, which no statement of the code needs: REVOKE it in a migration", privilege)
 		case !has && used[privilege]:
 			t.Errorf("a statement of the code needs %s, which kizo_app does not have: GRANT it in a migration", privilege)
