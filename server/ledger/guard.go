@@ -45,7 +45,7 @@ const tooPowerful = `SELECT current_user, array_remove(ARRAY[
 			WHERE c.oid = ANY (ARRAY['postings', 'events', 'operator_actions', 'discrepancies', 'payment_log']::regclass[])
 				AND (has_any_column_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE, TRUNCATE'))),
 		(SELECT 'may empty ' || string_agg(c.relname, ', ' ORDER BY c.relname) FROM pg_class c
-			WHERE c.oid = ANY (ARRAY['transfers', 'accounts', 'payments', 'account_holds']::regclass[])
+			WHERE c.oid = ANY (ARRAY['transfers', 'accounts', 'payments', 'account_holds', 'account_owners']::regclass[])
 				AND has_table_privilege(c.oid, 'DELETE, TRUNCATE')),
 		(SELECT 'may add triggers to ' || string_agg(c.relname, ', ' ORDER BY c.relname) FROM pg_class c
 			WHERE c.relkind IN ('r', 'p') AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'postings'::regclass)

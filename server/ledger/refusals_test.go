@@ -79,7 +79,12 @@ func TestDatabaseRefuses(t *testing.T) {
 		{"more held than there is", check, `UPDATE accounts SET held = balance + 1 WHERE id = $alice`, false},
 		{"less than nothing held", check, `UPDATE accounts SET held = -1 WHERE id = $alice`, false},
 		{"beyond what JSON can count", check, `UPDATE accounts SET balance = 9007199254740992 WHERE id = $alice`, false},
-		{"a frozen status of another kind", check, `UPDATE accounts SET status = 'melted' WHERE id = $alice`, false},
+		{"freeze or unfreeze one account", noPrivilege, `UPDATE accounts SET status = 'active' WHERE id = $alice`, false},
+		{"an account that is active from the start", noPrivilege, `INSERT INTO accounts (public_id, owner, currency, kind, floor, status)
+			VALUES (gen_random_uuid(), gen_random_uuid(), 'USD', 'wallet', 0, 'active')`, false},
+		{"a frozen status of another kind", check, `UPDATE account_owners SET status = 'melted'`, false},
+		{"forget who is frozen", noPrivilege, `DELETE FROM account_owners`, false},
+		{"another owner of a freeze", noPrivilege, `UPDATE account_owners SET owner = gen_random_uuid()`, false},
 		{"a posting alone", integrity, `INSERT INTO postings VALUES ($alice, 1000, '$pending', 5, 5, now())`, false},
 		{"a third posting", integrity, `INSERT INTO postings VALUES ($other, 1000, '$posted', 5, 5, now())`, false},
 		{"a second pair of postings", integrity, `INSERT INTO postings VALUES

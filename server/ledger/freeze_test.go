@@ -1,0 +1,184 @@
+package ledger_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+func (h *house) setStatus(owner uuid.UUID, s ledger.Status) {
+	h.t.Helper()
+	if err := h.SetStatus(h.t.Context(), owner, s); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// A freeze is the owner's: what he opens later is frozen as well, in every currency,
+// and an unfreeze is for all of it.
+func TestFreezeIsTheOwners(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob, late := h.user(100), h.user(100), h.nobody()
+	h.euros(bob, 100)
+	h.setStatus(alice, ledger.Frozen)
+	h.setStatus(late, ledger.Frozen) // before he has any wallet
+	for _, owner := range []uuid.UUID{alice, late} {
+		for _, c := range []money.Currency{"EUR", "JPY", "USD", "EUR"} {
+			w, err := h.OpenWallet(t.Context(), owner, c)
+			if err != nil || w.Status != ledger.Frozen {
+				t.Errorf("a %s wallet of a frozen user is %s, %v", c, w.Status, err)
+			}
+		}
+		in := ledger.Order{Owner: bob, Key: newKey(), Payee: owner, Amount: eur(1)}
+		_, err := h.Transfer(t.Context(), in)
+		wantCode(t, err, ledger.AccountFrozen)
+		_, err = h.OpenDeposit(t.Context(), ledger.Order{Owner: owner, Key: newKey(), Amount: eur(1)})
+		wantCode(t, err, ledger.AccountFrozen)
+		h.setStatus(owner, ledger.Active)
+		in.Key = newKey()
+		if _, err := h.Transfer(t.Context(), in); err != nil {
+			t.Error(err)
+		}
+		if w, err := h.OpenWallet(t.Context(), owner, "GBP"); err != nil || w.Status != ledger.Active {
+			t.Errorf("after the unfreeze a new wallet is %s, %v", w.Status, err)
+		}
+	}
+	h.books()
+}
+
+// A wallet that is being opened while its owner is frozen is frozen, whichever of the
+// two is first.
+func TestFreezeRacesOpening(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	other := h.another(ledger.Config{})
+	currencies := []money.Currency{"EUR", "JPY", "GBP", "CHF", "SEK", "NOK"}
+	for range 20 {
+		owner := h.nobody()
+		var running sync.WaitGroup
+		for i, c := range currencies {
+			running.Go(func() {
+				l := []*ledger.Ledger{h.Ledger, other}[i%2]
+				if _, err := l.OpenWallet(t.Context(), owner, c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		running.Go(func() {
+			if err := other.SetStatus(t.Context(), owner, ledger.Frozen); err != nil {
+				t.Error(err)
+			}
+		})
+		running.Wait()
+		wallets, err := h.Wallets(t.Context(), owner)
+		if err != nil || len(wallets) != len(currencies) {
+			t.Fatalf("%d wallets, %v", len(wallets), err)
+		}
+		for _, w := range wallets {
+			if w.Status != ledger.Frozen {
+				t.Errorf("the %s wallet of a frozen user is %s", w.Currency, w.Status)
+			}
+		}
+	}
+}
+
+// The order in which the race above could go wrong: the wallet is opened and not yet
+// committed when the freeze looks for wallets. The freeze has to wait.
+func TestFreezeWaitsForAnOpening(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	owner := h.user(0)
+	tx, err := connect(t, h.db.AppURL).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `INSERT INTO accounts (public_id, owner, currency, kind, floor)
+		VALUES (gen_random_uuid(), $1, 'EUR', 'wallet', 0)`, owner); err != nil {
+		t.Fatal(err)
+	}
+	frozen := make(chan error, 1)
+	go func() { frozen <- h.SetStatus(t.Context(), owner, ledger.Frozen) }()
+	h.untilWaiting(connect(t, h.db.SuperuserURL), 1)
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-frozen; err != nil {
+		t.Fatal(err)
+	}
+	wallets, err := h.Wallets(t.Context(), owner)
+	if err != nil || len(wallets) != 2 {
+		t.Fatalf("%d wallets, %v", len(wallets), err)
+	}
+	for _, w := range wallets {
+		if w.Status != ledger.Frozen {
+			t.Errorf("the %s wallet is %s", w.Currency, w.Status)
+		}
+	}
+}
+
+// When a freeze has returned nothing moves any more, however many transfers are under
+// way, and nothing that was refused has moved.
+func TestFreezeRacesTransfers(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	other := h.another(ledger.Config{Logger: h.watched()})
+	alice, bob := h.user(1000), h.user(1000)
+	h.euros(alice, 1000)
+	h.euros(bob, 1000)
+	var running sync.WaitGroup
+	stop := make(chan struct{})
+	for i := range 8 {
+		running.Go(func() {
+			from, to := alice, bob
+			if i%2 == 1 {
+				from, to = bob, alice
+			}
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				amount := usd(1)
+				if n%2 == 1 {
+					amount = eur(1)
+				}
+				l := []*ledger.Ledger{h.Ledger, other}[n%2]
+				_, err := l.Transfer(t.Context(), ledger.Order{Owner: from, Key: newKey(), Payee: to, Amount: amount})
+				if e, ok := errors.AsType[*ledger.Error](err); err != nil && (!ok || e.Code != ledger.AccountFrozen) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	super := connect(t, h.db.SuperuserURL)
+	posted := func() (n int64) {
+		if err := super.QueryRow(t.Context(), `SELECT sum(a.seq) FROM accounts a WHERE a.owner = $1`, alice).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for range 6 {
+		before := posted()
+		until(t, "transfers move", func() bool { return posted() > before })
+		h.setStatus(alice, ledger.Frozen)
+		before = posted()
+		for range 5 { // of which each commits after the freeze, or not at all
+			_, err := other.Transfer(t.Context(), ledger.Order{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(1)})
+			wantCode(t, err, ledger.AccountFrozen)
+		}
+		if after := posted(); after != before {
+			t.Errorf("%d postings after the freeze had returned", after-before)
+		}
+		h.setStatus(alice, ledger.Active)
+	}
+	close(stop)
+	running.Wait()
+	h.books()
+}
