@@ -105,7 +105,8 @@ func (s sequence) setSQL() string {
 func readSequences(ctx context.Context, db rowQuerier) ([]sequence, error) {
 	const list = `SELECT c.relname, a.attname, pg_get_serial_sequence(c.oid::regclass::text, a.attname)
 		FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE a.attidentity <> '' AND n.nspname = 'public' AND has_table_privilege(c.oid, 'SELECT') ORDER BY c.relname`
+		WHERE a.attidentity <> '' AND n.nspname = 'public' AND has_table_privilege(c.oid, 'SELECT')
+			AND has_sequence_privilege(pg_get_serial_sequence(c.oid::regclass::text, a.attname), 'SELECT') ORDER BY c.relname`
 	rows, err := db.Query(ctx, list)
 	if err != nil {
 		return nil, fmt.Errorf("list the identity columns: %w", err)

@@ -193,6 +193,16 @@ func TestRepairSetsSequences(t *testing.T) {
 	if err := ledger.CheckRestored(t.Context(), h.pool); !errors.Is(err, ledger.ErrRestored) {
 		t.Errorf("not refused: %v", err)
 	}
+	var columns int64
+	const count = `SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attidentity <> '' AND c.relkind = 'r'`
+	if err := connect(t, h.db.SuperuserURL).QueryRow(t.Context(), count).Scan(&columns); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range (&busyHouse{house: h}).audit().Checks {
+		if c.Name == "sequences" && (c.Rows != columns || c.BrokenRows != 2) {
+			t.Errorf("the audit looked at %d of %d identity columns and found %d behind", c.Rows, columns, c.BrokenRows)
+		}
+	}
 	if _, err := h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}); err == nil {
 		t.Error("an id was given out twice")
 	}
