@@ -90,6 +90,8 @@ const environmentHelp = `Variables:
   XDG_STATE_HOME    where kizo keeps its state; ~/.local/state if not set. Relative paths are ignored, and
                     without an absolute HOME, ~ is the home of the password database
 
+A variable that is empty counts as not set. A flag, an argument or a setting in a file that is empty is an error.
+
 Files:
   .kizo.toml                                server and currency for a directory and those below it
   $XDG_CONFIG_HOME/kizo/config.toml         your settings

@@ -157,6 +157,16 @@ func (s *Story) userName(user uuid.UUID) string {
 	return "user " + user.String()
 }
 
+// decider is who said that the bank rejected a payment: the bank, or an operator in its place.
+func (s *Story) decider() Actor {
+	for _, line := range slices.Backward(s.Lines) {
+		if line.Type == LineAttempt && line.Outcome == "rejected" {
+			return line.Actor
+		}
+	}
+	return Actor{Role: RoleBank}
+}
+
 func (s *Story) amount(minor int64) money.Amount {
 	return money.Amount{Minor: minor, Currency: s.transfer.Amount.Currency}
 }
@@ -224,7 +234,7 @@ func (s *Story) explainEnd() {
 		case ledger.ReasonVoided:
 			end.Actor = s.owner(t.CreditAccount)
 		case ledger.ReasonBankRejected:
-			end.Actor = Actor{Role: RoleBank}
+			end.Actor = s.decider()
 		}
 		s.add(end, "voided: %s; nothing is held any more", t.Reason)
 	case t.State == ledger.Pending && t.Kind == ledger.KindAuthorization:
@@ -287,13 +297,21 @@ func (s *Settler) explainPayment(ctx context.Context, t ledger.Transfer, story *
 // actorOf is whose word an entry of the log is.
 func actorOf(e Entry) Actor {
 	switch e.What {
-	case "executed", "rejected", "not_seen", "contradiction", "callback":
+	case "executed", "rejected":
+		if e.Detail == operatorNote {
+			return Actor{Role: RoleOperator}
+		}
+		return Actor{Role: RoleBank}
+	case "not_seen", "contradiction", "callback":
 		return Actor{Role: RoleBank}
 	}
 	return Actor{Role: RoleKizo}
 }
 
 func sentence(e Entry) string {
+	if actorOf(e).Role == RoleOperator {
+		return "an operator decided that the bank " + e.What + " it"
+	}
 	text := map[string]string{
 		"executed":      "the bank executed it",
 		"rejected":      "the bank rejected it",

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -511,6 +512,32 @@ func TestExplain(t *testing.T) {
 	_, _, err = s.SettleOne(t.Context(), id)
 	h.must(err)
 	tells("nothing", "nobody", "attempt 1: the bank rejected it", "voided: bank_rejected")
+	h.wantActor(s, id, LineVoided, Actor{Role: RoleBank})
+
+	id = h.deposit(alice, 5_00)
+	h.must(s.review(t.Context(), h.claim(s, id), "exhausted", errors.New("silence")))
+	_, err = s.Resolve(t.Context(), id, ResolveRejected)
+	h.must(err)
+	tells("nothing", "nobody", "an operator decided that the bank rejected it", "voided: bank_rejected")
+	h.wantActor(s, id, LineVoided, Actor{Role: RoleOperator})
+}
+
+// wantActor checks who did the last thing of a type to a transfer.
+func (h *house) wantActor(s *Settler, transfer uuid.UUID, what LineType, want Actor) {
+	h.t.Helper()
+	t, err := s.ledger.Get(h.t.Context(), transfer)
+	h.must(err)
+	story, err := s.Explain(h.t.Context(), t, func(context.Context, []uuid.UUID) (map[uuid.UUID]string, error) { return nil, nil })
+	h.must(err)
+	for _, line := range slices.Backward(story.Lines) {
+		if line.Type == what {
+			if line.Actor != want {
+				h.t.Errorf("%s by %+v, want %+v", what, line.Actor, want)
+			}
+			return
+		}
+	}
+	h.t.Errorf("no line is %s", what)
 }
 
 func TestQueues(t *testing.T) {

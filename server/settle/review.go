@@ -118,6 +118,9 @@ const (
 	ResolveAsk      Resolution = "ask" // have the bank asked once more
 )
 
+// operatorNote stands in the log in place of what the bank said.
+const operatorNote = "decided by an operator"
+
 // Resolve carries out an operator's decision. Should it be wrong, the bank's
 // statement will say so.
 func (s *Settler) Resolve(ctx context.Context, transfer uuid.UUID, r Resolution) (Payment, error) {
@@ -147,7 +150,7 @@ func (s *Settler) Resolve(ctx context.Context, transfer uuid.UUID, r Resolution)
 		return Payment{}, fmt.Errorf("take payment %s: %w", transfer, err)
 	}
 	_, err = s.ledger.Settle(ctx, ledger.Settlement{
-		Transfer: transfer, Fence: fence, Executed: r == ResolveExecuted, Note: "decided by an operator",
+		Transfer: transfer, Fence: fence, Executed: r == ResolveExecuted, Note: operatorNote,
 	})
 	if err != nil {
 		return Payment{}, err
