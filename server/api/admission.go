@@ -45,6 +45,11 @@ func (a *admission) guard(next fasthttp.RequestHandler) fasthttp.RequestHandler 
 			ctx.SetConnectionClose() // it is closed already
 			return
 		}
+		secureHeader(&ctx.Response.Header)
+		if reason := malformed(ctx); reason != "" {
+			rejectMalformed(ctx, reason)
+			return
+		}
 		most := a.most
 		if reservedFor(ctx.Path()) {
 			most += reservedInFlight

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -99,6 +101,7 @@ func New(config Config) *API {
 		CaseSensitive:                true,
 	})
 	a.app.Server().ConnState = trackConnection
+	a.app.Server().SecureErrorLogMessage = true // what cannot be parsed may hold a token
 	a.app.Server().Handler = a.admission.guard(a.app.Server().Handler)
 	a.app.Use(identify, config.Metrics.observe, a.recoverPanic)
 	a.pages(config)
@@ -136,6 +139,7 @@ func (a *API) recoverPanic(c *fiber.Ctx) (err error) {
 // pages are the routes outside the contract's operations.
 func (a *API) pages(config Config) {
 	a.app.Get("/", func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderContentSecurityPolicy, landingSecurity)
 		return c.Type("html", "utf-8").SendString(landing(config.Version))
 	})
 	a.app.Get("/openapi.yaml", func(c *fiber.Ctx) error {
@@ -148,9 +152,17 @@ func (a *API) pages(config Config) {
 	})
 }
 
+const landingStyle = `body{font:16px/1.6 ui-monospace,monospace;max-width:40em;margin:4em auto;padding:0 1em}`
+
+// landingSecurity allows that style and nothing else.
+var landingSecurity = func() string {
+	hash := sha256.Sum256([]byte(landingStyle))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}()
+
 func landing(version string) string {
 	return `<!doctype html><html lang="en"><meta charset="utf-8"><title>Kizo</title>
-<style>body{font:16px/1.6 ui-monospace,monospace;max-width:40em;margin:4em auto;padding:0 1em}</style>
+<style>` + landingStyle + `</style>
 <h1>Kizo</h1><p>A wallet for people who live in a terminal. This is its daemon, kizod ` + version + `.</p>
 <pre>kizo signup --email ada@example.com --handle ada --name "Ada Lovelace"
 kizo deposit 100

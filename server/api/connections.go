@@ -60,15 +60,22 @@ func placeOf(conn net.Conn) *listener.Conn {
 // trackConnection tells the listener what fasthttp knows: a request begins to arrive,
 // or the last one has been answered. The guard tells when one is worked on.
 func trackConnection(conn net.Conn, state fasthttp.ConnState) {
-	place := placeOf(conn)
-	if place == nil {
+	c, ok := conn.(*lingeringConn)
+	if !ok {
 		return
 	}
+	place := placeOf(conn)
 	switch state {
 	case fasthttp.StateActive:
-		place.Touch()
+		c.requestLine.active()
+		if place != nil {
+			place.Touch()
+		}
 	case fasthttp.StateIdle:
-		place.End()
+		c.requestLine.idle()
+		if place != nil {
+			place.End()
+		}
 	case fasthttp.StateNew, fasthttp.StateHijacked, fasthttp.StateClosed:
 	}
 }

@@ -25,6 +25,14 @@ type lingeringConn struct {
 	linger    atomic.Bool
 	streaming atomic.Bool
 	hurry     atomic.Bool
+
+	requestLine requestLine // of the goroutine that serves the connection
+}
+
+func (c *lingeringConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.requestLine.read(b[:n])
+	return n, err
 }
 
 // A stream has no deadline as a whole, each of its writes has: of a reader who does

@@ -216,6 +216,7 @@ func (a *API) handleError(c *fiber.Ctx, err error) error {
 	p := problem(err)
 	if requestID(c) == "" { // Fiber refused it before our first middleware: too large, too slow, no HTTP
 		nameRequest(c)
+		secureHeader(&c.Response().Header)
 	}
 	id, traceID := requestID(c), traceOf(c).TraceID()
 	p.RequestId, p.TraceId = &id, &traceID
