@@ -46,7 +46,7 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	if s.opsListener, err = config.Listen(ctx, "tcp", s.config.OpsListen); err != nil {
 		return fmt.Errorf("listen for operators (--ops-listen picks another address): %w", err)
 	}
-	return nil
+	return s.listenForPprof(ctx)
 }
 
 func listenForAPI(ctx context.Context, address string) (net.Listener, error) {

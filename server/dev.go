@@ -33,6 +33,7 @@ type DevConfig struct {
 	RedisInProcess  bool   // even if redis-server is installed
 	Listen          string // host:port, as the next two; a free loopback port if ""
 	OpsListen       string
+	PprofListen     string // no profiles if ""
 	BankListen      string // the mock bank's
 	BankPreset      string // calm, classic or hell; calm if ""
 	BankSeed        uint64
@@ -125,7 +126,8 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 		DatabaseURL: d.postgres.URL(Database, embedded.AppRole),
 		Redis:       asynq.RedisClientOpt{Network: d.redis.Network(), Addr: d.redis.Addr()},
 		BankURL:     bankURL, BankToken: bankToken(secrets), Secrets: secrets, Listener: d.listener, OpsListen: config.OpsListen,
-		Roles: AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,
+		PprofListen: config.PprofListen,
+		Roles:       AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,
 		HashWorker: config.HashWorker, HashSlots: config.HashSlots, HashMaxWait: config.HashMaxWait, RateLimit: config.RateLimit, RateLimitAddress: config.RateLimitAddress,
 		TrustedProxies:    config.TrustedProxies,
 		ClientConnections: config.ClientConnections, AddressConnections: config.AddressConnections,

@@ -6,11 +6,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 	"github.com/JDevAman/kizo/server/embedded/redistest"
 )
@@ -53,7 +55,8 @@ func wantRefused(t *testing.T, a answer, status int, code string) {
 }
 
 // A user has their own limit, whichever process they ask; strangers have their
-// address's, and those who show a good token are no strangers. The bank has none.
+// address's, and those who show a good token are no strangers. Of the bank's callbacks, only those
+// without its signature are limited.
 func TestRateLimits(t *testing.T) {
 	t.Parallel()
 	c, _ := limited(t, pgtest.New(t))
@@ -90,10 +93,16 @@ func TestRateLimits(t *testing.T) {
 	if code := refused.field("code"); code != "rate_limited" && code != "too_many_attempts" {
 		t.Errorf("got %s", refused.body)
 	}
-	for range 30 {
-		got, err := send("POST", first.URL()+"/v1/bank/callbacks", "", "", map[string]string{}, nil)
+	callback := func(signature string) answer {
+		got, err := send("POST", first.URL()+"/v1/bank/callbacks", "", "", map[string]string{}, http.Header{bank.SignatureHeader: {signature}})
 		must(t, err)
-		if got.status != 401 || got.header.Get("RateLimit") != "" {
+		return got
+	}
+	refused, _ = untilRefused(t, func() answer { return callback("t=1,v1=00") })
+	wantRefused(t, refused, 429, "rate_limited")
+	for range 30 {
+		got := callback(bank.SignCallback([]byte("{}"), c.Secrets.BankCallback.Reveal(), time.Now()))
+		if got.status == http.StatusUnauthorized || got.status == http.StatusTooManyRequests || got.header.Get("RateLimit") != "" {
 			t.Fatalf("the bank: %d %s", got.status, got.body)
 		}
 	}

@@ -59,7 +59,7 @@ func TestOpsListener(t *testing.T) {
 		`kizo_http_request_seconds_count{method="DELETE",route="none",status="405"} 1`)
 
 	for path, want := range map[string]int{
-		"/livez": 200, "/readyz": 200, "/metrics": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine?debug=1": 200, "/v1/me": 404,
+		"/livez": 200, "/readyz": 200, "/metrics": 200, "/debug/pprof/": 404, "/debug/pprof/goroutine?debug=1": 404, "/v1/me": 404,
 	} {
 		if got := mustGet(t, d.OpsURL()+path); got.status != want {
 			t.Errorf("operators get %d for %s, want %d", got.status, path, want)

@@ -64,7 +64,8 @@ type Config struct {
 	Secrets         auth.Secrets
 	Listen          string       // of the API, host:port
 	Listener        net.Listener // of the API, where it is open already; then Listen is not looked at
-	OpsListen       string       // of metrics, health and pprof, host:port
+	OpsListen       string       // of metrics and health, host:port
+	PprofListen     string       // of profiles, on loopback; none if ""
 	Roles           []Role
 	DefaultCurrency money.Currency
 	HashWorker      []string      // arguments that make this program a hash worker; hashes in process when nil
@@ -120,7 +121,8 @@ type Server struct {
 	stopWork                 context.CancelFunc
 	work                     sync.WaitGroup
 	listeners                *listener.Metrics
-	failed                   chan error // what ended by itself
+	pprofListener            net.Listener // nil where no profiles are served
+	failed                   chan error   // what ended by itself
 	closing                  sync.Once
 	closeErr                 error
 }
@@ -255,6 +257,7 @@ func (s *Server) assemble() error {
 	}
 	s.ops = &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second}
 	s.serve("operators' listener", func() error { return s.serveOps(s.ops, s.opsListener) })
+	s.servePprof()
 	return nil
 }
 
@@ -421,10 +424,13 @@ func (s *Server) stopOps() error {
 			_ = s.ops.Close() // a profile or a scrape that hangs
 		}
 	}
-	if s.opsListener != nil {
-		return closeListener(s.opsListener)
+	var err error
+	for _, l := range []net.Listener{s.opsListener, s.pprofListener} {
+		if l != nil {
+			err = errors.Join(err, closeListener(l))
+		}
 	}
-	return nil
+	return err
 }
 
 func closeListener(l net.Listener) error {

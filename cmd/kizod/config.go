@@ -55,6 +55,7 @@ var (
 	rateLimit   = setting{"rate_limit", "200", false, "requests a second of one user, and twice as many at once; 0 is no limit", checkRate}
 	rateAddress = setting{"rate_limit_address", "50", false, "the same of an address, while nobody is known: signing up and in, bad tokens", checkRate}
 	inFlight    = setting{"max_in_flight", "512", false, "requests worked on at once; others are told to come back", checkCount}
+	pprofListen = setting{"pprof_listen", "", false, "address of profiles (pprof), on loopback; empty serves none", checkPprof}
 	maxConns    = setting{"max_connections", "0", false, "clients connected at once; 0 is what the file descriptors allow, at most 16384", checkRate}
 	addrConns   = setting{"max_connections_per_address", "0", false, "the same of one client address; 0 is a quarter of them", checkRate}
 	hashSlots   = setting{"hash_slots", "0", false, "passwords hashed at a time; 0 is one for each CPU", checkSlots}
@@ -128,7 +129,7 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 	r.file = path
 	known := []setting{
 		databaseURL, migrateURL, redisURL, bankURL, bankToken, bankCallbackSecret, bankAddress,
-		maxConns, addrConns,
+		maxConns, addrConns, pprofListen,
 		secretsFile, listen, opsListen, proxies, roles, currency, reviewTries, reviewAge, rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, drainDelay, logFormat, logLevel,
 	}
 	for _, key := range fileKeys(path) {
@@ -243,6 +244,13 @@ func checkAddress(value string) error {
 		return fmt.Errorf("%q is no address; write it as 127.0.0.1:7420", value)
 	}
 	return nil
+}
+
+func checkPprof(value string) error {
+	if value == "" {
+		return nil
+	}
+	return server.CheckPprofAddress(value)
 }
 
 func checkProxies(value string) error {

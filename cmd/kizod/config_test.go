@@ -51,6 +51,8 @@ func TestWrongSettings(t *testing.T) {
 		{"serve", bankURL, "ftp://bank.example", "http"},
 		{"serve", listen, "7420", "127.0.0.1:7420"},
 		{"serve", opsListen, "nowhere", "no address"},
+		{"serve", pprofListen, "0.0.0.0:7423", "loopback"},
+		{"serve", pprofListen, "7423", "no address"},
 		{"serve", proxies, "proxy.example", "no network"},
 		{"serve", proxies, "0.0.0.0/0", "all addresses"},
 		{"serve", proxies, "10.1.2.3/8", "10.0.0.0/8"},

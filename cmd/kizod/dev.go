@@ -13,7 +13,7 @@ import (
 )
 
 func devCommand() *cobra.Command {
-	all := []setting{maxConns, addrConns, listen, opsListen, proxies, currency, rateLimit, rateAddress, hashSlots, hashMaxWait, logFormat, logLevel}
+	all := []setting{maxConns, addrConns, pprofListen, listen, opsListen, proxies, currency, rateLimit, rateAddress, hashSlots, hashMaxWait, logFormat, logLevel}
 	var (
 		data, readyFile, postgresBin, bankListen, bankPreset string
 		bankSeed                                             uint64
@@ -49,7 +49,8 @@ otherwise in memory. The data survives restarts.`,
 			}
 			d, err := server.StartDev(cmd.Context(), server.DevConfig{
 				Dir: data, PostgresBin: postgresBin, Listen: read.get(listen), OpsListen: read.get(opsListen),
-				BankListen: bankListen, BankPreset: bankPreset, BankSeed: bankSeed,
+				PprofListen: read.get(pprofListen),
+				BankListen:  bankListen, BankPreset: bankPreset, BankSeed: bankSeed,
 				DefaultCurrency: money.Currency(read.get(currency)), Version: version, Logger: newLogger(read),
 				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
 				TrustedProxies:    read.trustedProxies(),

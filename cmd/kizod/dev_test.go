@@ -64,7 +64,7 @@ func TestDev(t *testing.T) {
 func TestReadyFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "ready.json")
-	stale, err := json.Marshal(readiness{"http://127.0.0.1:1", "http://127.0.0.1:1", 1 << 30})
+	stale, err := json.Marshal(readiness{"http://127.0.0.1:1", "http://127.0.0.1:1", 1 << 30, ""})
 	must(t, err)
 	must(t, os.WriteFile(file, stale, 0o600))
 	must(t, retract(file))
@@ -72,7 +72,7 @@ func TestReadyFile(t *testing.T) {
 		t.Errorf("what a killed run left is still there: %v", err)
 	}
 
-	living, err := json.Marshal(readiness{"http://127.0.0.1:1", "http://127.0.0.1:1", os.Getppid()})
+	living, err := json.Marshal(readiness{"http://127.0.0.1:1", "http://127.0.0.1:1", os.Getppid(), ""})
 	must(t, err)
 	for _, content := range []string{string(living), "not ours", "{}"} {
 		must(t, os.WriteFile(file, []byte(content), 0o600))

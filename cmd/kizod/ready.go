@@ -14,6 +14,8 @@ type readiness struct {
 	URL    string `json:"url"`
 	OpsURL string `json:"ops_url"`
 	PID    int    `json:"pid"`
+
+	PprofURL string `json:"pprof_url,omitempty"`
 }
 
 // announce writes the ready file in one step, so that who waits for it never
@@ -22,7 +24,7 @@ func announce(d daemon, path string) error {
 	if path == "" {
 		return nil
 	}
-	ready, err := json.Marshal(readiness{d.URL(), d.OpsURL(), os.Getpid()})
+	ready, err := json.Marshal(readiness{d.URL(), d.OpsURL(), os.Getpid(), d.PprofURL()})
 	if err != nil {
 		return err
 	}

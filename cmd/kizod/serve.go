@@ -18,7 +18,7 @@ const serveName = "serve"
 
 func serveCommand(hangups <-chan os.Signal) *cobra.Command {
 	all := []setting{
-		maxConns, addrConns,
+		maxConns, addrConns, pprofListen,
 		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, proxies, roles, currency, reviewTries, reviewAge,
 		rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, drainDelay, logFormat, logLevel,
 	}
@@ -62,7 +62,7 @@ SIGTERM drains; SIGHUP reloads the secrets file and the log level.`,
 			}
 			s, err := server.Start(cmd.Context(), server.Config{
 				DatabaseURL: read.get(databaseURL), Redis: redis, BankURL: read.get(bankURL), BankToken: read.get(bankToken), Secrets: secrets,
-				Listen: read.get(listen), OpsListen: read.get(opsListen), Roles: read.roles(),
+				Listen: read.get(listen), OpsListen: read.get(opsListen), PprofListen: read.get(pprofListen), Roles: read.roles(),
 				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
 				InFlight: read.count(inFlight), TrustedProxies: read.trustedProxies(),
 				ClientConnections: read.count(maxConns), AddressConnections: read.count(addrConns),
@@ -88,6 +88,7 @@ SIGTERM drains; SIGHUP reloads the secrets file and the log level.`,
 type daemon interface {
 	URL() string
 	OpsURL() string
+	PprofURL() string
 	Wait(ctx context.Context) error
 	Close() error
 }

@@ -111,7 +111,7 @@ func (b *bench) startProfile(ctx context.Context, name string, length time.Durat
 	}
 	go func() {
 		defer close(done)
-		url := fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", b.rig.OpsURL(), int(length.Seconds())-1)
+		url := fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", b.rig.PprofURL(), int(length.Seconds())-1)
 		if err := download(ctx, url, filepath.Join(b.profile, strings.ReplaceAll(name, " ", "-")+".pprof")); err != nil {
 			fmt.Fprintln(b.out, "no profile:", err)
 		}

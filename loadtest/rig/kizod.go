@@ -13,7 +13,7 @@ import (
 func (r *Rig) startKizod(ctx context.Context, args []string) error {
 	began := time.Now()
 	own := []string{
-		"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--log-format", "json",
+		"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--pprof-listen", "127.0.0.1:0", "--log-format", "json",
 		"--bank-url", r.bankURL, "--secrets-file", r.Path("secrets.json"), "--ready-file", r.Path("kizod.ready"),
 	}
 	env := append(ChildEnvironment(
@@ -43,11 +43,14 @@ func (r *Rig) Restart(ctx context.Context, args ...string) error {
 	return r.startKizod(ctx, args)
 }
 
-// URL is the API's, OpsURL that of metrics, health and pprof.
+// URL is the API's, OpsURL that of metrics and health, PprofURL that of profiles.
 func (r *Rig) URL() string { return r.ready.URL }
 
 // OpsURL: see [Rig.URL].
 func (r *Rig) OpsURL() string { return r.ready.OpsURL }
+
+// PprofURL: see [Rig.URL].
+func (r *Rig) PprofURL() string { return r.ready.PprofURL }
 
 // KizodPID is the process id of the kizod that runs now.
 func (r *Rig) KizodPID() int { return r.kizod.PID() }

@@ -15,6 +15,8 @@ type Ready struct {
 	URL    string `json:"url"`
 	OpsURL string `json:"ops_url"`
 	PID    int    `json:"pid"`
+
+	PprofURL string `json:"pprof_url"`
 }
 
 // ReadReady reads the ready file, if it is of this very process.

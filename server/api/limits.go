@@ -43,7 +43,7 @@ func (p Policy) field(name string) string {
 	return `"` + name + `";q=` + strconv.Itoa(p.Requests) + `;w=` + strconv.Itoa(p.Seconds)
 }
 
-// strangers are the routes where nobody is known yet; the bank is no stranger.
+// strangers are the routes where nobody is known yet. The bank is known by its signature.
 var strangers = func() map[string]bool {
 	paths := make(map[string]bool)
 	for operation := range public {
@@ -54,8 +54,9 @@ var strangers = func() map[string]bool {
 	return paths
 }()
 
-// limitStrangers stands before authenticate. A token that is not good is counted once
-// that is known: whoever shares the address and has a good one is not affected.
+// limitStrangers stands before authenticate. A token or a signature of the bank that is
+// not good is counted once that is known: a caller that shares the address and has a
+// good one is not affected.
 func (a *API) limitStrangers(c *fiber.Ctx) error {
 	if a.limits.Address == nil {
 		return c.Next()
@@ -68,8 +69,7 @@ func (a *API) limitStrangers(c *fiber.Ctx) error {
 		return c.Next()
 	}
 	err := c.Next()
-	if err == nil || from(c.UserContext()).principal.UserID != uuid.Nil || problem(err).Status != http.StatusUnauthorized ||
-		c.Method()+" "+path == bankCallback {
+	if err == nil || from(c.UserContext()).principal.UserID != uuid.Nil || problem(err).Status != http.StatusUnauthorized {
 		return err
 	}
 	if refused := a.allow(c, "address", a.addressPolicy, a.limits.Address(c.UserContext(), a.clientAddress(c))); refused != nil {

@@ -1,0 +1,52 @@
+package server_test
+
+import (
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/JDevAman/kizo/server/embedded/pgtest"
+)
+
+// Profiles have a listener of their own, for those who ask for this host: a page in a
+// browser may reach it by a name that leads here.
+func TestPprofListener(t *testing.T) {
+	t.Parallel()
+	c := config(t, pgtest.New(t).AppURL)
+	if s := start(t, c); s.PprofURL() != "" {
+		t.Errorf("profiles are served on %s although nobody asked for them", s.PprofURL())
+	}
+	c.PprofListen = "127.0.0.1:0"
+	s := start(t, c)
+	for _, asked := range []struct {
+		path, host string
+		want       int
+	}{
+		{"/debug/pprof/", "", http.StatusOK},
+		{"/debug/pprof/goroutine?debug=1", "localhost", http.StatusOK},
+		{"/debug/pprof/heap", "localhost:7423", http.StatusOK},
+		{"/debug/pprof/heap", "[::1]:7423", http.StatusOK},
+		{"/debug/pprof/heap", "[::1]", http.StatusOK},
+		{"/debug/pprof/heap", "127.0.0.1.evil.example:7423", http.StatusForbidden},
+		{"/debug/pprof/heap", "evil.example", http.StatusForbidden},
+		{"/debug/pprof/heap", "10.1.2.3", http.StatusForbidden},
+		{"/debug/pprof/cmdline", "", http.StatusNotFound},
+		{"/metrics", "", http.StatusNotFound},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.PprofURL()+asked.path, http.NoBody)
+		must(t, err)
+		request.Host = asked.host
+		response, err := http.DefaultClient.Do(request)
+		must(t, err)
+		_, err = io.Copy(io.Discard, response.Body)
+		must(t, err)
+		must(t, response.Body.Close())
+		if response.StatusCode != asked.want {
+			t.Errorf("%s for %q: status %d, want %d", asked.path, asked.host, response.StatusCode, asked.want)
+		}
+	}
+	for _, beyond := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "kizo.example:0"} {
+		c.PprofListen = beyond
+		wantWords(t, refused(t, c), "loopback")
+	}
+}
