@@ -31,7 +31,7 @@ type watchedBank struct {
 func newWatchedBank(t *testing.T) *watchedBank {
 	t.Helper()
 	b := &watchedBank{journal: filepath.Join(t.TempDir(), "bank.jsonl")}
-	bank, err := sim.New(sim.Config{Journal: b.journal})
+	bank, err := sim.New(sim.Config{Journal: b.journal, Open: true})
 	must(t, err)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/v1/payments") {

@@ -223,6 +223,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"dev", "--bank-seed", "many"}, exitUsage, "bank-seed"},
 		{[]string{"dev", "--bank-preset", "sunny"}, exitUsage, "calm, classic, hell"},
 		{[]string{"dev", "--bank-listen", "7422"}, exitUsage, "--bank-listen"},
+		{[]string{"mockbank"}, exitUsage, "--i-accept-payments-from-anyone"},
 		{[]string{"mockbank", "--preset", "sunny"}, exitUsage, "calm, classic, hell"},
 	} {
 		code, said := run(t, nil, c.args...)

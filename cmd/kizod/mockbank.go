@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/server/bank/sim"
@@ -18,6 +20,7 @@ func mockbankCommand() *cobra.Command {
 		journal, preset, callbacks string
 		seed                       uint64
 		lies, stubborn             float64
+		open                       bool
 	)
 	cmd := &cobra.Command{
 		Use:   "mockbank",
@@ -38,9 +41,13 @@ func mockbankCommand() *cobra.Command {
 			faults.Stubborn = stubborn
 			bank, err := sim.New(sim.Config{
 				Addr: read.get(bankAddress), Journal: journal, Seed: seed, Faults: faults,
-				Token: read.get(bankToken), CallbackURL: callbacks, CallbackSecret: read.get(bankCallbackSecret),
+				Token: read.get(bankToken), Open: open, CallbackURL: callbacks, CallbackSecret: read.get(bankCallbackSecret),
 				Log: newLogger(read),
 			})
+			if errors.Is(err, sim.ErrNoToken) {
+				return usageError{errors.New("bank_token is empty: set $" + bankToken.env() + ", the token that kizod shows; " +
+					"--i-accept-payments-from-anyone serves without one")}
+			}
 			if err != nil {
 				return err
 			}
@@ -54,6 +61,7 @@ func mockbankCommand() *cobra.Command {
 	flags.Float64Var(&lies, "lies", 0, "share of the answers that are lies, in place of the preset's")
 	flags.Float64Var(&stubborn, "stubborn", 0, "share of the payments about which it goes on lying, however often it is asked")
 	flags.Uint64Var(&seed, "seed", 1, "the same seed gives the same faults")
+	flags.BoolVar(&open, "i-accept-payments-from-anyone", false, "execute payments of every caller, without a token")
 	flags.StringVar(&callbacks, "callback-url", "", "where to tell what became of a payment")
 	return cmd
 }

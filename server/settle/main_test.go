@@ -80,7 +80,7 @@ func (h *house) openBank() {
 	h.t.Helper()
 	h.journal = filepath.Join(h.t.TempDir(), "bank.jsonl")
 	var err error
-	h.bank, err = sim.New(sim.Config{Journal: h.journal, Seed: 7})
+	h.bank, err = sim.New(sim.Config{Journal: h.journal, Seed: 7, Open: true})
 	h.must(err)
 	h.address = "127.0.0.1:0"
 	h.bankComes()

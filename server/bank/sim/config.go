@@ -10,13 +10,14 @@ import (
 	"github.com/JDevAman/kizo/server/listener"
 )
 
-// Config is a mock bank before it starts. Only Journal is required.
+// Config is a mock bank before it starts. Journal and Token are required.
 type Config struct {
 	Addr    string // for Run; 127.0.0.1:3001 if empty
 	Journal string // path of the append-only journal; its folder is made if missing
 	Seed    uint64
 	Faults  Faults // the zero value is calm
-	Token   string // bearer token of /v1; empty asks for none
+	Token   string // bearer token of /v1; required unless Open
+	Open    bool   // may serve without a Token, to anyone who asks
 
 	MaxConnections int // of clients at once; what the file descriptors allow if 0
 
@@ -51,6 +52,9 @@ type Faults struct {
 	CallbackReorder   float64 // share of callbacks held back by up to CallbackDelay
 	CallbackDelay     time.Duration
 }
+
+// ErrNoToken is New's without Config.Token.
+var ErrNoToken = errors.New("mock bank: no token, so anyone could have payments executed")
 
 // ownDescriptors are for the journal, the callbacks and the runtime.
 const ownDescriptors = 64
@@ -115,6 +119,9 @@ func (c *Config) complete() error {
 	}
 	if c.Journal == "" {
 		return errors.New("mock bank: no journal path")
+	}
+	if c.Token == "" && !c.Open {
+		return ErrNoToken
 	}
 	if c.CallbackURL != "" {
 		u, err := url.Parse(c.CallbackURL)

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 func serveUntilKilled(path string) error {
-	s, err := New(Config{Journal: path})
+	s, err := New(Config{Journal: path, Open: true})
 	if err != nil {
 		return err
 	}

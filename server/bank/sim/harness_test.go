@@ -25,7 +25,7 @@ type rig struct {
 // start opens a bank; change may alter its configuration.
 func start(t *testing.T, change func(*Config)) *rig {
 	t.Helper()
-	cfg := Config{Journal: filepath.Join(t.TempDir(), "bank", "journal.jsonl"), Seed: 7}
+	cfg := Config{Journal: filepath.Join(t.TempDir(), "bank", "journal.jsonl"), Open: true, Seed: 7}
 	if change != nil {
 		change(&cfg)
 	}

@@ -15,7 +15,7 @@ import (
 
 func TestRestartKeepsAnswers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
-	cfg := Config{Journal: path, Seed: 3, Faults: Faults{RejectDeposits: 0.5, RejectWithdrawals: 0.5}}
+	cfg := Config{Journal: path, Open: true, Seed: 3, Faults: Faults{RejectDeposits: 0.5, RejectWithdrawals: 0.5}}
 	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestRestartKeepsAnswers(t *testing.T) {
 		t.Errorf("a closed bank executes: %v", err)
 	}
 	// Another seed and calm weather: what was decided stays.
-	s, err = New(Config{Journal: path, Seed: 4})
+	s, err = New(Config{Journal: path, Open: true, Seed: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestTornTailIsCutOff(t *testing.T) {
 		if entries, err := ReadJournal(path); err != nil || len(entries) != 1 {
 			t.Fatalf("cut at %d: judge reads %v, %v", cut, entries, err)
 		}
-		s, err := New(Config{Journal: path})
+		s, err := New(Config{Journal: path, Open: true})
 		if err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
@@ -109,7 +109,7 @@ func TestOtherDamageIsAnError(t *testing.T) {
 		if _, err := ReadJournal(path); err == nil {
 			t.Errorf("%s: the judge accepts it", name)
 		}
-		if s, err := New(Config{Journal: path}); err == nil {
+		if s, err := New(Config{Journal: path, Open: true}); err == nil {
 			s.Close()
 			t.Errorf("%s: the bank accepts it", name)
 		}
@@ -253,7 +253,7 @@ func TestFsyncIsShared(t *testing.T) {
 }
 
 func BenchmarkSubmit(b *testing.B) {
-	s, err := New(Config{Journal: filepath.Join(b.TempDir(), "journal")})
+	s, err := New(Config{Journal: filepath.Join(b.TempDir(), "journal"), Open: true})
 	if err != nil {
 		b.Fatal(err)
 	}

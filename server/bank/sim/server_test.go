@@ -218,7 +218,7 @@ func TestTokenIsAskedFor(t *testing.T) {
 // The end of Serve ends requests that hang, and the bank with it.
 func TestServeEndsWithItsContext(t *testing.T) {
 	path := t.TempDir() + "/journal"
-	s, err := New(Config{Journal: path, Faults: Faults{Hang: 1, HangFor: maxWait}})
+	s, err := New(Config{Journal: path, Open: true, Faults: Faults{Hang: 1, HangFor: maxWait}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,8 +261,9 @@ func TestServeEndsWithItsContext(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	good := Config{Journal: t.TempDir() + "/journal"}
+	good := Config{Journal: t.TempDir() + "/journal", Open: true}
 	for name, change := range map[string]func(*Config){
+		"no token":        func(c *Config) { c.Open = false },
 		"no journal":      func(c *Config) { c.Journal = "" },
 		"share above 1":   func(c *Config) { c.Faults.Lies = 1.1 },
 		"negative wait":   func(c *Config) { c.Faults.HangFor = -1 },
