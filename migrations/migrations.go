@@ -57,6 +57,9 @@ func Apply(ctx context.Context, url string) (err error) {
 	if err := checkOwner(ctx, db); err != nil {
 		return err
 	}
+	if err := refuseNewer(ctx, db); err != nil {
+		return err
+	}
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // every second, for five minutes
 	if err != nil {
 		return fmt.Errorf("make migration lock: %w", err)
@@ -106,6 +109,33 @@ func up(ctx context.Context, provider *goose.Provider) error {
 	}
 }
 
+// refuseNewer returns an error where a newer kizod has migrated the database: goose would
+// find nothing to do and call that success.
+func refuseNewer(ctx context.Context, db *sql.DB) error {
+	var exists bool
+	if err := db.QueryRowContext(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL`).Scan(&exists); err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	}
+	if !exists {
+		return nil
+	}
+	var have int64
+	if err := db.QueryRowContext(ctx, sqlSchema).Scan(&have); err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	}
+	newest, err := Newest()
+	if err == nil && have > newest {
+		err = newerSchema(have, newest)
+	}
+	return err
+}
+
+const sqlSchema = `SELECT COALESCE(max(version_id), 0) FROM goose_db_version WHERE is_applied`
+
+func newerSchema(have, known int64) error {
+	return fmt.Errorf("the database has schema %d, this kizod knows %d at most: run a newer kizod", have, known)
+}
+
 // Newest is the version of the schema that this program was written for.
 func Newest() (int64, error) {
 	entries, err := files.ReadDir(".")
@@ -117,20 +147,19 @@ func Newest() (int64, error) {
 
 // Check tells whether the database has the newest schema, and what to type if not.
 func Check(ctx context.Context, pool *pgxpool.Pool) error {
-	const version = `SELECT COALESCE(max(version_id), 0) FROM goose_db_version WHERE is_applied`
 	want, err := Newest()
 	if err != nil {
 		return err
 	}
 	var have int64
-	if err := pool.QueryRow(ctx, version).Scan(&have); err != nil {
+	if err := pool.QueryRow(ctx, sqlSchema).Scan(&have); err != nil {
 		return fmt.Errorf("read the schema's version (has `kizod migrate` been run?): %w", err)
 	}
 	switch {
 	case have < want:
 		return fmt.Errorf("the database has schema %d, this kizod needs %d: run `kizod migrate`", have, want)
 	case have > want:
-		return fmt.Errorf("the database has schema %d, this kizod knows %d at most: run a newer kizod", have, want)
+		return newerSchema(have, want)
 	}
 	return nil
 }

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server/bank/sim"
@@ -135,6 +138,17 @@ func TestMigrate(t *testing.T) {
 		})
 	}
 	both.Wait()
+	// A newer version has been here: nothing to do is no success.
+	admin, err := pgx.Connect(t.Context(), db.AdminURL)
+	must(t, err)
+	defer admin.Close(noCancel{t.Context()})
+	_, err = admin.Exec(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`)
+	must(t, err)
+	code, said := run(t, env, "migrate")
+	if code != exitError {
+		t.Errorf("on a newer schema: exit %d", code)
+	}
+	wantWords(t, said, "schema 9999", fmt.Sprintf("knows %d at most", newest), "newer kizod")
 	// The application's role may not.
 	if code, said := run(t, []string{"KIZO_MIGRATE_URL=" + pgtest.Empty(t).AppURL}, "migrate"); code != exitError {
 		t.Errorf("exit %d\n%s", code, said)
