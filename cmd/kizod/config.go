@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,16 +139,57 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 			return usageError{fmt.Errorf("configuration file %s: there is no setting %q", path, key)}
 		}
 	}
-	return nil
+	return refusePublicSecrets(path, known)
 }
 
 // fileKeys are the keys of the file alone, without defaults and environment.
-func fileKeys(path string) []string {
+func fileKeys(path string) []string { return fileAlone(path).AllKeys() }
+
+// fileAlone has the values of the file, without defaults and environment; none where it
+// cannot be read.
+func fileAlone(path string) *viper.Viper {
 	v := viper.New()
 	if readTOML(v, path) != nil {
+		return viper.New()
+	}
+	return v
+}
+
+// refusePublicSecrets refuses a file that holds a secret and that others may read.
+func refusePublicSecrets(path string, known []setting) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return usageError{fmt.Errorf("configuration file %s: %w", path, err)}
+	}
+	if runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 { // Windows has no such modes
 		return nil
 	}
-	return v.AllKeys()
+	file := fileAlone(path)
+	for _, s := range known {
+		if holdsSecret(s, file.GetString(s.key)) {
+			return usageError{fmt.Errorf("configuration file %s: others may read the secret in %s (mode %04o); run: chmod 600 %s",
+				path, s.key, info.Mode().Perm(), path)}
+		}
+	}
+	return nil
+}
+
+// passwordParameter is in the query of a URL, or between the words of a PostgreSQL
+// connection string.
+var passwordParameter = regexp.MustCompile(`(?i)(^|[?&\s])(ssl)?password\s*=\s*[^&\s]`)
+
+// holdsSecret tells whether the value of a setting is a secret or a URL with one.
+func holdsSecret(s setting, value string) bool {
+	switch s.key {
+	case bankToken.key, bankCallbackSecret.key:
+		return value != ""
+	}
+	u, err := url.Parse(value)
+	if err != nil {
+		return s.secret // what cannot be read may hold anything
+	}
+	password, _ := u.User.Password()
+	return password != "" || passwordParameter.MatchString(value)
 }
 
 // readTOML reads a file with or without the byte order mark that editors on Windows put in front.

@@ -179,6 +179,36 @@ func TestConfigurationFile(t *testing.T) {
 	}
 }
 
+// A file with a secret is refused where others may read it; a file without one is not.
+func TestSecretsInAPublicFile(t *testing.T) {
+	t.Parallel()
+	for line, secret := range map[string]bool{
+		"database_url = 'postgres://kizo_app:" + canary + "@127.0.0.1:1/kizo'":             true,
+		"database_url = 'postgres://kizo_app@127.0.0.1:1/kizo?password=" + canary + "'":    true,
+		"database_url = 'host=127.0.0.1 port=1 user=kizo_app password = " + canary + "'":   true,
+		"database_url = 'postgres://127.0.0.1:1/kizo?sslpassword=" + canary + "'":          true,
+		"migrate_url = 'postgres://kizo_owner:" + canary + "@127.0.0.1:1/kizo'":            true,
+		"redis_url = 'redis://:" + canary + "@127.0.0.1:1/0'":                              true,
+		"bank_token = '" + canary + "'":                                                    true,
+		"bank_callback_secret = '" + canary + "'":                                          true,
+		"bank_url = 'http://kizo:" + canary + "@127.0.0.1:1'":                              true,
+		"database_url = 'postgres://kizo_app@127.0.0.1:1/kizo'\nredis_url = 'redis://h/0'": false,
+		"database_url = 'host=127.0.0.1 port=1 user=kizo_app dbname=kizo'":                 false,
+		"bank_token = ''\nlog_level = 'info'":                                              false,
+	} {
+		file := filepath.Join(t.TempDir(), "kizod.toml")
+		must(t, os.WriteFile(file, []byte(line+"\n"), 0o600))
+		for _, mode := range []os.FileMode{0o600, 0o640, 0o604} {
+			must(t, os.Chmod(file, mode))
+			code, said := run(t, []string{"KIZO_MIGRATE_URL=postgres://kizo_owner@127.0.0.1:1/kizo"}, "migrate", "--config", file)
+			refused := code == exitUsage && strings.Contains(said, "chmod 600 "+file)
+			if refused != (secret && mode != 0o600) || strings.Contains(said, canary) {
+				t.Errorf("%s, mode %v: exit %d, %s", strings.ReplaceAll(line, canary, "…"), mode, code, said)
+			}
+		}
+	}
+}
+
 // Whatever cannot be reached, its password is told to nobody.
 func TestSecretsAreNotTold(t *testing.T) {
 	t.Parallel()
