@@ -22,6 +22,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/creack/pty"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
@@ -97,7 +98,8 @@ func (p *place) follow() {
 	p.pg = pgtest.NewServer(t, port)
 	needsPrograms(t, p.pg, "psql")
 	p.replaced("@127.0.0.1/kizo", "@127.0.0.1:"+itoa(p.pg.Port)+"/kizo")
-	p.startRedis(p.at(6379, "127.0.0.1:6379"))
+	redisPort := p.at(6379, "127.0.0.1:6379")
+	p.startRedis(redisPort)
 	p.at(7422, "http://127.0.0.1:7422")
 	p.replaced("/etc/kizo/secrets.json", filepath.Join(p.dir, "kizo", "secrets.json"))
 	p.env = append(operatorEnv(t, p.pg, map[string]string{"postgres": pgtest.SuperuserPassword}), "SSL_CERT_FILE="+p.certificate())
@@ -116,10 +118,21 @@ func (p *place) follow() {
 	t.Log(shell(t, p.dir, p.env, p.text(blocks[1])))
 	p.background(p.text(blocks[2]), p.listens("KIZO_BANK_LISTEN", "127.0.0.1:7422"), "/healthz")
 	p.background(p.text(blocks[3]), p.listens("KIZO_OPS_LISTEN", "127.0.0.1:7421"), "/readyz")
-	p.startNginx()
+	nginx := p.startNginx()
 	said := p.onTerminal(p.text(blocks[4]))
 	t.Log(said)
 	wantWords(t, said, "posted", "100.00")
+	// The payment would have arrived without either of them, a little later.
+	queue := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + itoa(redisPort), Password: redisPassword})
+	defer queue.Close()
+	if keys, err := queue.Keys(t.Context(), "asynq:*").Result(); err != nil || len(keys) == 0 {
+		t.Errorf("the queue has not used Redis: %v, %v", keys, err)
+	}
+	if nginx {
+		passed, err := os.ReadFile(filepath.Join(p.dir, "access.log"))
+		must(t, err)
+		wantWords(t, string(passed), "POST /v1/auth/signup", "POST /v1/deposits")
+	}
 }
 
 // listens is the address that a variable of the environment names, or the usual one.
@@ -132,20 +145,21 @@ func (p *place) listens(variable, usual string) string {
 	return usual
 }
 
+const redisPassword = "queue-password" // of README.md
+
 // startRedis starts redis-server with the password of the text, or where it is not
 // installed a Redis in this process.
 func (p *place) startRedis(port int) {
 	t := p.t
-	const password = "queue-password"
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
-		redis := miniredis.NewMiniRedis()
-		redis.RequireAuth(password)
-		must(t, redis.StartAddr("127.0.0.1:"+itoa(port)))
-		t.Cleanup(redis.Close)
+		mini := miniredis.NewMiniRedis()
+		mini.RequireAuth(redisPassword)
+		must(t, mini.StartAddr("127.0.0.1:"+itoa(port)))
+		t.Cleanup(mini.Close)
 		return
 	}
-	p.child(exec.CommandContext(t.Context(), path, "--port", itoa(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", password))
+	p.child(exec.CommandContext(t.Context(), path, "--port", itoa(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", redisPassword))
 	eventually(t, "Redis listens", func() bool {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+itoa(port))
 		return err == nil && conn.Close() == nil
@@ -194,15 +208,15 @@ func (p *place) background(script, address, path string) {
 }
 
 // startNginx starts the proxy of docs/operations.md. Where nginx is not installed the
-// client goes to kizod itself.
-func (p *place) startNginx() {
+// client goes to kizod itself, and the answer is false.
+func (p *place) startNginx() bool {
 	t := p.t
 	path, err := exec.LookPath("nginx")
 	if err != nil {
 		t.Log("SKIPPED: nginx is not installed; the client goes to kizod without it")
 		api := "http://" + p.listens("KIZO_LISTEN", "127.0.0.1:7420")
 		p.replace = append(p.replace, "https://wallet.example", api)
-		return
+		return false
 	}
 	var server string
 	for _, block := range codeBlocks(t, filepath.Join("docs", "operations.md"), "## Behind a proxy") {
@@ -212,7 +226,7 @@ func (p *place) startNginx() {
 	}
 	port := p.at(443, "listen 443 ssl")
 	p.replaced("https://wallet.example", "https://127.0.0.1:"+itoa(port))
-	config := "daemon off; worker_processes 1; pid nginx.pid; error_log stderr; user root;\nevents {}\nhttp {\naccess_log off;\n" +
+	config := "daemon off; worker_processes 1; pid nginx.pid; error_log stderr; user root;\nevents {}\nhttp {\naccess_log access.log;\n" +
 		p.text(server) + "}\n"
 	if os.Geteuid() != 0 {
 		config = strings.Replace(config, " user root;", "", 1)
@@ -223,6 +237,7 @@ func (p *place) startNginx() {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+itoa(port))
 		return err == nil && conn.Close() == nil
 	})
+	return true
 }
 
 // certificate makes the one that nginx shows, and gives the file that clients trust.
