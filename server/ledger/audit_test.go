@@ -202,6 +202,7 @@ var damages = []struct {
 	{"money from one wallet to another without a line", `UPDATE accounts SET balance = balance + CASE id WHEN @alice THEN 1 ELSE -1 END
 		WHERE id IN (@alice, @bob)`, []string{"balance"}, "account @alice"},
 	{"a hold of nobody", `UPDATE accounts SET held = held + 1 WHERE id = @alice`, []string{"held"}, "account @alice"},
+	{"a hold that the triggers do not know", `DELETE FROM account_holds WHERE account_id = @alice`, []string{"holds"}, "account @alice"},
 	{"a wallet below its floor", `ALTER TABLE accounts DROP CONSTRAINT accounts_floor;
 		UPDATE accounts SET floor = balance - held + 1 WHERE id = @alice`, []string{"floor"}, "account @alice"},
 	{"money out of thin air", `UPDATE postings SET amount = amount + 1, balance_after = balance_after + 1 WHERE transfer_id = $other AND amount > 0;
