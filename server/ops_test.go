@@ -36,6 +36,7 @@ func TestOpsListener(t *testing.T) {
 		`kizo_bank_request_seconds_count{op="submit",outcome="executed"} 1`, `kizo_bank_request_seconds_count{op="status",outcome="executed"} 1`,
 		"kizo_redis_up 1", `kizo_queue_tasks{queue="bank",state="pending"} `, `kizo_queue_oldest_seconds{queue="bank"} `, `kizo_queue_paused{queue="bank"} 0`,
 		"kizo_worker_slots 50", "kizo_database_up 1", "kizo_database_connections_idle", "kizo_database_connections_max 24", "kizo_database_acquire_waits_total",
+		"kizo_database_idle_transaction_seconds 0", "kizo_database_write_transaction_seconds",
 		"kizo_payments_overdue 0", "kizo_payments_in_review 0", "kizo_bank_differences_known 0",
 		`roles="api,auth,worker,janitor",version=""} 1`,
 	} {

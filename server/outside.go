@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/JDevAman/kizo/server/api"
@@ -20,6 +21,7 @@ import (
 type outside struct {
 	queues   lookout[queuesView]
 	findings lookout[settle.Findings]
+	sessions lookout[sessionsView]
 
 	mu    sync.Mutex
 	audit *api.AuditSnapshot // the last that was made here
@@ -33,7 +35,7 @@ type queuesView struct {
 // lookedAt is less than the second from one snapshot to the next.
 const lookedAt = 500 * time.Millisecond
 
-func newOutside(queues *settle.Queues, settler *settle.Settler, log *slog.Logger) *outside {
+func newOutside(queues *settle.Queues, settler *settle.Settler, pool *pgxpool.Pool, log *slog.Logger) *outside {
 	return &outside{
 		queues: lookout[queuesView]{name: "the state of the queues in Redis", log: log, moment: lookedAt, ask: func(context.Context) (queuesView, error) { // asynq has bounds of its own
 			stats, err := queues.Stats()
@@ -41,6 +43,7 @@ func newOutside(queues *settle.Queues, settler *settle.Settler, log *slog.Logger
 			return queuesView{stats, workers}, errors.Join(err, noWorkers)
 		}},
 		findings: lookout[settle.Findings]{name: "the state of the payments in the database", log: log, moment: lookedAt, ask: settler.Findings},
+		sessions: lookout[sessionsView]{name: "the sessions of the database", log: log, moment: lookedAt, ask: (&sessionWatch{pool: pool}).ask},
 	}
 }
 
@@ -87,6 +90,9 @@ var (
 	paymentsInReview = describe("kizo_payments_in_review", "Payments that wait for an operator's decision; counted up to 10,000.")
 	differencesKnown = describe("kizo_bank_differences_known", "Differences between the bank's books and ours that are not closed; counted up to 10,000.")
 
+	idleTransaction  = describe("kizo_database_idle_transaction_seconds", "Longest time that a session of the database has idled inside its transaction; 0 if none does. Sessions of other roles are seen by a member of pg_read_all_stats alone.")
+	writeTransaction = describe("kizo_database_write_transaction_seconds", "Age of the oldest transaction that has changed or locked a row, in any session of the database; 0 if there is none.")
+
 	auditOK   = describe("kizo_audit_ok", "1 if the last audit that this process made found every invariant kept; absent before one.")
 	auditTime = describe("kizo_audit_timestamp_seconds", "When that audit was made.")
 )
@@ -100,7 +106,7 @@ const (
 func (o *outside) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		redisUp, queueTasks, queueOldest, queuePaused, queueProcessed, queueFailed, workerProcesses, workerSlots, workersBusy,
-		databaseUp, paymentsOverdue, paymentsInReview, differencesKnown, auditOK, auditTime,
+		databaseUp, paymentsOverdue, paymentsInReview, differencesKnown, idleTransaction, writeTransaction, auditOK, auditTime,
 	} {
 		out <- d
 	}
@@ -120,6 +126,10 @@ func (o *outside) Collect(out chan<- prometheus.Metric) {
 		gauge(out, paymentsOverdue, float64(findings.Overdue))
 		gauge(out, paymentsInReview, float64(findings.NeedsReview))
 		gauge(out, differencesKnown, float64(findings.Differences))
+	}
+	if sessions, err := o.sessions.look(ctx, scrapeAccepts); err == nil {
+		gauge(out, idleTransaction, sessions.idle.Seconds())
+		gauge(out, writeTransaction, sessions.write.Seconds())
 	}
 	if audit := o.lastAudit(); audit != nil {
 		gauge(out, auditOK, oneIf(audit.Ok))

@@ -220,7 +220,7 @@ func (s *Server) assemble() error {
 	s.settler = settler
 
 	s.queues = settle.NewQueues(s.config.Redis)
-	s.outside = newOutside(s.queues, settler, s.log)
+	s.outside = newOutside(s.queues, settler, s.pool, s.log)
 	s.registry = newRegistry(s.config, s.database, databaseMetrics{s.pool}, s.outside, s.batches.size, s.batches.seconds, lineGauge(s.ledger), lockMetrics{s.ledger})
 	for _, room := range [][]prometheus.Collector{
 		settleMetrics.Collectors(), apiMetrics.Collectors(), authMetrics.Collectors(), limitMetrics.Collectors(),
