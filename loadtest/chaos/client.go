@@ -145,8 +145,10 @@ type money struct {
 	ID       uuid.UUID `json:"id"`
 	Kind     string    `json:"kind"`
 	State    string    `json:"state"`
-	Amount   int64     `json:"amount"`
+	Amount   int64     `json:"amount"` // that moved, once the transfer is posted
 	Currency string    `json:"currency"`
+
+	Authorized *int64 `json:"authorized_amount"` // of an authorization: what was asked for
 }
 
 // trouble is the part of a problem that is looked at.
@@ -176,6 +178,9 @@ func (c *client) judge(o *operation, got *answer, a *attempt) {
 			return
 		}
 		a.Outcome, a.Transfer, a.Kind, a.State, a.Amount = accepted, m.ID, m.Kind, m.State, m.Amount
+		if o.kind == authorise && m.Authorized != nil {
+			a.Amount = *m.Authorized // which a capture of a part does not change
+		}
 		return
 	}
 	p, ok := c.problem(got, o.String)
