@@ -8,6 +8,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/JDevAman/kizo/joiner"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -24,13 +25,16 @@ func operatorsOnly(c *fiber.Ctx) error {
 // was still tried, one that is not written down is not done.
 func (a *API) note(ctx context.Context, action, subject, reason string) error {
 	reason = strings.TrimSpace(reason)
-	if n := utf8.RuneCountInString(reason); n < 1 || n > 500 || strings.ContainsFunc(reason, notPrintable) {
+	if n := utf8.RuneCountInString(reason); n < 1 || n > 500 || !printableText(reason) {
 		return faultf(ReasonMalformed, "reason", "say why, in 1 to 500 printable characters")
 	}
 	return a.auth.NoteAction(ctx, user(ctx), action, subject, reason)
 }
 
-func notPrintable(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }
+func printableText(text string) bool {
+	_, misplaced := joiner.Misplaced(text)
+	return !misplaced && !strings.ContainsFunc(text, func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) && !joiner.Is(r) })
+}
 
 const defaultPage = 20
 

@@ -157,7 +157,7 @@ SELECT id, handle, name, status, role, findable_by_email
 func (s *Service) SearchUsers(ctx context.Context, prefix string, limit int) ([]UserRef, error) {
 	prefix = strings.ToLower(strings.TrimPrefix(strings.TrimSpace(prefix), "@"))
 	if prefix == "" || limit < 1 || utf8.RuneCountInString(prefix) > maxNameRunes ||
-		!utf8.ValidString(prefix) || strings.ContainsFunc(prefix, unseen) {
+		!utf8.ValidString(prefix) || !shown(prefix) {
 		return []UserRef{}, nil // no name contains such a text
 	}
 	rows, err := s.pool.Query(ctx, sqlSearchUsers, prefix, prefix+lastRune, min(limit, maxSearch))

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/JDevAman/kizo/joiner"
 )
 
 // Client is who is at the other end, as far as a session's owner wants to know
@@ -77,14 +79,30 @@ func parseLogin(text string) login {
 
 func normalName(text string) (string, error) {
 	name := strings.TrimSpace(text)
-	if n := utf8.RuneCountInString(name); n < 1 || n > maxNameRunes || !utf8.ValidString(name) ||
-		strings.ContainsFunc(name, unseen) {
+	if n := utf8.RuneCountInString(name); n < 1 || n > maxNameRunes || !utf8.ValidString(name) || !shown(name) {
 		return "", &Error{
 			Code: CodeNameMalformed, Field: "name",
 			Message: "a name is 1 to 80 printable characters, without control or invisible ones",
 		}
 	}
 	return name, nil
+}
+
+// emojiStyle (VS16) after a symbol asks for its colored form.
+const emojiStyle = '\uFE0F'
+
+// shown tells whether a text is made of what a terminal shows, and of joiners and emoji
+// styles where a script or an emoji needs them.
+func shown(text string) bool {
+	before := rune(0)
+	for _, r := range text {
+		if unseen(r) && !joiner.Is(r) && (r != emojiStyle || !unicode.Is(unicode.So, before)) {
+			return false
+		}
+		before = r
+	}
+	_, misplaced := joiner.Misplaced(text)
+	return !misplaced
 }
 
 // unseen tells what a terminal does not show as a glyph of its own: controls,

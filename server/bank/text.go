@@ -3,21 +3,24 @@ package bank
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
+
+	"github.com/JDevAman/kizo/joiner"
 )
 
 // CleanText makes words of the bank fit for a row, a log and a terminal: at
 // most MaxReasonRunes runes, white space as single blanks, and nothing that is
 // not printable (control characters, escape sequences, bidirectional overrides
-// and zero-width marks are dropped).
+// and zero-width marks are dropped, joiners where no script needs them too).
 func CleanText(s string) string {
 	var b strings.Builder
 	runes, blank := 0, false
-	for _, r := range s {
+	for i, r := range s {
 		if unicode.IsSpace(r) {
 			blank = runes > 0
 			continue
 		}
-		if !unicode.IsPrint(r) {
+		if !unicode.IsPrint(r) && !(joiner.Is(r) && !blank && joiner.Allowed(b.String(), r, s[i+utf8.RuneLen(r):])) {
 			continue
 		}
 		if blank && runes < MaxReasonRunes-1 {

@@ -17,6 +17,7 @@ func TestCleanText(t *testing.T) {
 		"\u009b31mred":           "31mred",
 		"pay\u202eeeyap\u2066":   "payeeyap",
 		"ze\u200bro\ufeff":       "zero",
+		"می\u200cخواهم a\u200cb": "می\u200cخواهم ab",
 		"Übergröße 円 ✓":          "Übergröße 円 ✓",
 		strings.Repeat("é", 999): strings.Repeat("é", 200),
 		strings.Repeat("a ", 99): strings.TrimSpace(strings.Repeat("a ", 99)),

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/joiner"
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/fault"
 	"github.com/JDevAman/kizo/trace"
@@ -333,15 +334,19 @@ func CheckKey(key string) error {
 }
 
 // CheckMemo tells whether memo can be shown safely: at most MaxMemo characters,
-// none of them a control, formatting or unassigned one.
+// none of them a control, formatting or unassigned one, except joiners where a script
+// or an emoji needs them.
 func CheckMemo(memo string) error {
 	if !utf8.ValidString(memo) || utf8.RuneCountInString(memo) > MaxMemo {
 		return fail(MemoMalformed, "a memo is at most %d characters of UTF-8 text", MaxMemo)
 	}
 	for _, r := range memo {
-		if r != ' ' && !unicode.IsPrint(r) {
+		if r != ' ' && !unicode.IsPrint(r) && !joiner.Is(r) {
 			return fail(MemoMalformed, "the memo holds a character that cannot be printed (U+%04X): leave it out", r)
 		}
+	}
+	if r, bad := joiner.Misplaced(memo); bad {
+		return fail(MemoMalformed, "the memo holds an invisible character where no script needs it (U+%04X): leave it out", r)
 	}
 	return nil
 }

@@ -16,14 +16,16 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/JDevAman/kizo/joiner"
 )
 
 // maxMarks bounds the combining marks on one character. Languages need up to four; text with more
 // climbs into the lines above and below.
 const maxMarks = 4
 
-// emojiStyle (VS16) after a symbol asks for its coloured form, and is all that is let through of the
-// invisible: hearts and suns are common in memos.
+// emojiStyle (VS16) after a symbol asks for its coloured form. It and the joiners of Unicode, where a
+// script or an emoji needs them (package joiner), are all that is let through of the invisible.
 const emojiStyle = '\uFE0F'
 
 // Text gives s with everything that is not visible text written as \u{202e}, and bytes that are not
@@ -41,6 +43,8 @@ func Text(s string) string {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&out, `\x{%02x}`, s[i])
 			marks, base = 0, 0
+		case joiner.Is(r) && joiner.Allowed(out.String(), r, s[i+size:]):
+			out.WriteRune(r)
 		case r == emojiStyle && unicode.Is(unicode.So, base) && marks == 0:
 			out.WriteRune(r)
 			marks++

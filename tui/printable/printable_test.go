@@ -5,6 +5,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/JDevAman/kizo/joiner"
 )
 
 func TestText(t *testing.T) {
@@ -21,6 +23,11 @@ func TestText(t *testing.T) {
 		{"tab", "a\tb", `a\u{9}b`},
 		{"direction override", "\u202etxt.exe", `\u{202e}txt.exe`},
 		{"isolates", "\u2066x\u2069", `\u{2066}x\u{2069}`},
+		{"Persian", "می\u200cخواهم", "می\u200cخواهم"},
+		{"Sinhala", "ක්\u200dෂ", "ක්\u200dෂ"},
+		{"family", "👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"},
+		{"joiners without need", "a\u200db\u200cc👨\u200d", `a\u{200d}b\u{200c}c👨\u{200d}`},
+		{"joiner behind a tower of marks", "م\u064e\u064e\u064e\u064e\u064e\u200cن", "م\u064e\u064e\u064e\u064e\\u{64e}\\u{200c}ن"},
 		{"zero width", "a\u200bb\ufeff", `a\u{200b}b\u{feff}`},
 		{"tag characters", "a\U000e0041", `a\u{e0041}`},
 		{"Hangul filler", "\u3164", `\u{3164}`},
@@ -48,6 +55,10 @@ func TestWidths(t *testing.T) {
 		{Truncate("a long memo", 6), "a lon…"},
 		{Truncate("山田太郎", 5), "山田…"},
 		{Truncate("short", 9), "short"},
+		{Pad("می\u200cخواهم", 9), "می\u200cخواهم  "},
+		{Pad("👨\u200d👩\u200d👧", 4), "👨\u200d👩\u200d👧  "},
+		{Truncate("a 👨\u200d👩\u200d👧 b", 5), "a 👨\u200d👩\u200d👧…"},
+		{Truncate("a 👨\u200d👩\u200d👧 b", 4), "a …"},
 		{Truncate("short", 0), ""},
 		{Truncate("a\nb", 3), `a\…`},
 	} {
@@ -58,12 +69,15 @@ func TestWidths(t *testing.T) {
 }
 
 func FuzzText(f *testing.F) {
-	for _, seed := range []string{"", "lunch", "\x1b[2J", "\u202e\u0301", "\xff\xfe", "❤️", "👩\u200d👩", "\u009b", "a\u0300\u0300\u0300\u0300\u0300"} {
+	for _, seed := range []string{"", "lunch", "\x1b[2J", "\u202e\u0301", "\xff\xfe", "❤️", "👩\u200d👩", "می\u200cخواهم", "ක්\u200dෂ", "\u009b", "a\u0300\u0300\u0300\u0300\u0300"} {
 		f.Add(seed, 7)
 	}
 	f.Fuzz(func(t *testing.T, s string, width int) {
 		safe := Text(s)
 		checkSafe(t, safe)
+		if r, bad := joiner.Misplaced(safe); bad {
+			t.Errorf("U+%04X in %q", r, safe)
+		}
 		if again := Text(safe); again != safe {
 			t.Errorf("Text is not at rest: %q, then %q", safe, again)
 		}
@@ -113,10 +127,13 @@ func checkSafe(t *testing.T, s string) {
 		t.Fatalf("%q is not UTF-8", s)
 	}
 	for _, r := range s {
+		if joiner.Is(r) {
+			continue // where it may stand is looked at apart
+		}
 		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co) || !unicode.IsGraphic(r) {
 			t.Fatalf("%U in %q", r, s)
 		}
-		if r != emojiStyle && !visible(r) {
+		if r != emojiStyle && !visible(r) && !joiner.Is(r) {
 			t.Fatalf("invisible %U in %q", r, s)
 		}
 	}
