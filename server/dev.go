@@ -45,6 +45,7 @@ type DevConfig struct {
 	HashMaxWait                            time.Duration
 	TrustedProxies                         api.TrustedProxies
 	ClientConnections, AddressConnections  int
+	AcceptPlainText                        bool
 
 	Version string
 	Logger  *slog.Logger
@@ -81,6 +82,10 @@ type Dev struct {
 // closed.
 func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	config = config.withDefaults()
+	reachable := Config{Listen: config.Listen, Roles: AllRoles(), TrustedProxies: config.TrustedProxies, AcceptPlainText: config.AcceptPlainText}
+	if err := reachable.checkTransport(slog.New(slog.DiscardHandler)); err != nil { // before anything is started
+		return nil, err
+	}
 	d := &Dev{bankEnds: make(chan error, 1), closing: make(chan struct{})}
 	defer func() {
 		if err != nil {
@@ -130,6 +135,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 		Roles:       AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,
 		HashWorker: config.HashWorker, HashSlots: config.HashSlots, HashMaxWait: config.HashMaxWait, RateLimit: config.RateLimit, RateLimitAddress: config.RateLimitAddress,
 		TrustedProxies:    config.TrustedProxies,
+		AcceptPlainText:   config.AcceptPlainText,
 		ClientConnections: config.ClientConnections, AddressConnections: config.AddressConnections,
 	})
 	if err != nil {
@@ -157,7 +163,7 @@ func (d *Dev) startBank(ctx context.Context, config DevConfig, faults sim.Faults
 		return "", fmt.Errorf("listen for the mock bank: %w", err)
 	}
 	go func() { d.bankEnds <- d.bank.Serve(context.WithoutCancel(ctx), inner) }()
-	return "http://" + inner.Addr().String(), nil
+	return httpURL(inner), nil
 }
 
 // watch makes the end of what the server stands on its own failure; without Redis

@@ -80,6 +80,8 @@ type Config struct {
 
 	TrustedProxies api.TrustedProxies // whose X-Forwarded-For names the client
 
+	AcceptPlainText bool // serve although passwords or the bank's token cross a network unencrypted
+
 	// Connections of clients at once, in all and of one address. When 0, as many as
 	// the file descriptors allow, and a quarter of them.
 	ClientConnections, AddressConnections int
@@ -143,6 +145,9 @@ func Start(ctx context.Context, config Config) (_ *Server, err error) {
 			_ = s.Close()
 		}
 	}()
+	if err := config.checkTransport(s.log); err != nil {
+		return nil, err
+	}
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
@@ -288,7 +293,7 @@ func (s *Server) part() api.Part {
 	return api.Everything
 }
 
-func (s *Server) servesAPI() bool { return s.has(RoleAPI) || s.has(RoleAuth) }
+func (s *Server) servesAPI() bool { return s.config.servesClients() }
 
 // run starts a part that must be over before the ledger is closed.
 func (s *Server) run(name string, part func() error) {

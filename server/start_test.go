@@ -165,7 +165,7 @@ func TestRoles(t *testing.T) {
 			t.Errorf("%s: %d %s", role, got.status, got.body)
 		}
 	}
-	c.Listen = "0.0.0.0:0"
+	c.Listen, c.AcceptPlainText = "0.0.0.0:0", true
 	c.Roles = []server.Role{server.RoleAPI}
 	log := &logBook{}
 	c.Logger = slog.New(slog.NewJSONHandler(log, nil))

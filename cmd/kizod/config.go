@@ -109,7 +109,17 @@ func readSettings(cmd *cobra.Command, all ...setting) (*settings, error) {
 			return nil, usageError{fmt.Errorf("%s (from %s): %w", s.key, read.origin(cmd, s), err)}
 		}
 	}
+	read.warnOfPlainDatabase(cmd, all)
 	return read, nil
+}
+
+// warnOfPlainDatabase is for the commands that log nothing; serve logs it.
+func (r *settings) warnOfPlainDatabase(cmd *cobra.Command, all []setting) {
+	for _, s := range all {
+		if cmd.Name() != "serve" && (s.key == databaseURL.key || s.key == migrateURL.key) && r.get(s) != "" && server.PlainDatabase(r.get(s)) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "kizod: warning: %s; add sslmode=verify-full to %s\n", server.PlainDatabaseWarning, s.key)
+		}
+	}
 }
 
 // readFile reads the file that was named, or the usual one if it is there.

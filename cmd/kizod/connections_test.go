@@ -166,3 +166,35 @@ func TestFloodOfConnections(t *testing.T) {
 	flood.close()
 	p.stops()
 }
+
+// Plain transport is refused at a start, and accepted by a flag that says what it does.
+func TestPlainTransport(t *testing.T) {
+	t.Parallel()
+	env := serveEnv(t)
+	plainBank := append([]string{"KIZO_BANK_TOKEN=" + canary}, env...)
+	for name, c := range map[string]struct {
+		env, args []string
+		says      string
+	}{
+		"every address":         {env, []string{"serve", "--listen", "0.0.0.0:0"}, "API listens beyond loopback"},
+		"a bank with a token":   {plainBank, []string{"serve", "--bank-url", "http://bank.example"}, "its token can be read"},
+		"dev on every address":  {nil, []string{"dev", "--listen", ":0", "--data", filepath.Join(t.TempDir(), "data")}, "API listens beyond loopback"},
+		"a database far away":   {[]string{"KIZO_DATABASE_URL=postgres://kizo_app:" + canary + "@192.0.2.1/kizo?connect_timeout=1"}, []string{"audit"}, "PostgreSQL may be unencrypted"},
+		"migrating it":          {[]string{"KIZO_MIGRATE_URL=postgres://kizo_owner:" + canary + "@192.0.2.1/kizo?connect_timeout=1"}, []string{"migrate"}, "PostgreSQL may be unencrypted"},
+		"a database by its TLS": {[]string{"KIZO_DATABASE_URL=postgres://kizo_app:" + canary + "@192.0.2.1/kizo?connect_timeout=1&sslmode=verify-full"}, []string{"audit"}, ""},
+	} {
+		code, said := run(t, c.env, c.args...)
+		if code != exitError {
+			t.Errorf("%s: exit %d\n%s", name, code, said)
+		}
+		wantWords(t, said, c.says)
+		if c.says == "" && strings.Contains(said, "unencrypted") || strings.Contains(said, canary) {
+			t.Errorf("%s: %s", name, said)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "ready.json")
+	p := start(t, env, "serve", "--listen", "0.0.0.0:0", "--i-accept-plain-text-passwords", "--ready-file", file)
+	wantStatus(t, "127.0.0.1", http.MethodGet, p.ready(file).URL+"/v1/me", http.StatusUnauthorized)
+	wantWords(t, p.out.String(), "API listens beyond loopback")
+	p.stops()
+}

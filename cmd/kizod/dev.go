@@ -17,6 +17,7 @@ func devCommand() *cobra.Command {
 	var (
 		data, readyFile, postgresBin, bankListen, bankPreset string
 		bankSeed                                             uint64
+		plainText                                            bool
 	)
 	cmd := &cobra.Command{
 		Use:   "dev",
@@ -54,6 +55,7 @@ otherwise in memory. The data survives restarts.`,
 				DefaultCurrency: money.Currency(read.get(currency)), Version: version, Logger: newLogger(read),
 				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
 				TrustedProxies:    read.trustedProxies(),
+				AcceptPlainText:   plainText,
 				ClientConnections: read.count(maxConns), AddressConnections: read.count(addrConns),
 			})
 			if err != nil {
@@ -64,6 +66,7 @@ otherwise in memory. The data survives restarts.`,
 		},
 	}
 	addSettings(cmd, all...)
+	addPlainTextFlag(cmd, &plainText)
 	flags := cmd.Flags()
 	flags.StringVar(&data, "data", "", "where everything is kept (default $XDG_DATA_HOME/kizo)")
 	flags.StringVar(&readyFile, "ready-file", "", "write {url, ops_url, pid} here when it can serve")

@@ -25,6 +25,7 @@ func serveCommand(hangups <-chan os.Signal) *cobra.Command {
 	var (
 		readyFile string
 		loseMoney bool
+		plainText bool
 	)
 	cmd := &cobra.Command{
 		Use:   serveName,
@@ -68,7 +69,7 @@ SIGTERM drains; SIGHUP reloads the secrets file and the log level.`,
 				ClientConnections: read.count(maxConns), AddressConnections: read.count(addrConns),
 				ReviewAttempts: read.count(reviewTries), ReviewAge: read.duration(reviewAge),
 				DefaultCurrency: money.Currency(read.get(currency)), DrainDelay: read.duration(drainDelay),
-				LoseMoney: loseMoney, Version: version, Logger: log,
+				LoseMoney: loseMoney, AcceptPlainText: plainText, Version: version, Logger: log,
 			})
 			if err != nil {
 				return startFailed(cmd.Context(), err)
@@ -79,9 +80,15 @@ SIGTERM drains; SIGHUP reloads the secrets file and the log level.`,
 	}
 	addSettings(cmd, all...)
 	cmd.Flags().StringVar(&readyFile, "ready-file", "", "write {url, ops_url, pid} here when it can serve")
+	addPlainTextFlag(cmd, &plainText)
 	cmd.Flags().BoolVar(&loseMoney, "i-accept-losing-money", false,
 		"serve although fsync, full_page_writes or synchronous_commit is off in the database, or its indexes are those of another locale")
 	return cmd
+}
+
+func addPlainTextFlag(cmd *cobra.Command, accept *bool) {
+	cmd.Flags().BoolVar(accept, server.AcceptPlainTextFlag, false,
+		"serve although passwords, or the token for the bank, cross a network unencrypted")
 }
 
 // daemon is a Server or a Dev.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +35,11 @@ func startBank(t *testing.T, journal string, env ...string) (p *process, url str
 func startBankWith(t *testing.T, start func(env []string, args ...string) *process, journal string, env ...string) (p *process, url string) {
 	t.Helper()
 	env = append([]string{"KIZO_BANK_LISTEN=127.0.0.1:0", "KIZO_LOG_FORMAT=json"}, env...)
-	p = start(env, "mockbank", "--journal", journal)
+	args := []string{"mockbank", "--journal", journal}
+	if !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "KIZO_BANK_TOKEN=") }) {
+		args = append(args, "--i-accept-payments-from-anyone")
+	}
+	p = start(env, args...)
 	eventually(t, "the mock bank serves", func() bool {
 		for line := range strings.Lines(p.out.String()) {
 			var entry struct{ Msg, Addr string }

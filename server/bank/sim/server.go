@@ -93,6 +93,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	limited := listener.New(ln, listener.Config{Name: "bank", Max: s.cfg.MaxConnections, Logger: s.cfg.Log})
 	go func() { ended <- server.Serve(limited) }()
 	s.cfg.Log.Info("mock bank serves", "addr", ln.Addr().String(), "journal", s.cfg.Journal)
+	if address, ok := ln.Addr().(*net.TCPAddr); ok && !address.IP.IsLoopback() {
+		s.cfg.Log.Warn("the mock bank listens beyond loopback without TLS: its token can be read on the network", "addr", ln.Addr().String())
+	}
 	var err error
 	select {
 	case err = <-ended:

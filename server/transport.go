@@ -1,0 +1,135 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/hibiken/asynq"
+	"github.com/jackc/pgx/v5"
+)
+
+// AcceptPlainTextFlag is the flag of kizod that sets Config.AcceptPlainText.
+const AcceptPlainTextFlag = "i-accept-plain-text-passwords"
+
+// checkTransport refuses to send passwords, tokens and money over a network where
+// anyone on the way can read and change them, and warns of what else is not encrypted.
+func (c Config) checkTransport(log *slog.Logger) error {
+	var refusals []error
+	for _, found := range c.plainTransport() {
+		if found.refused && !c.AcceptPlainText {
+			refusals = append(refusals, fmt.Errorf("%s; %s, or accept it with --%s", found.what, found.instead, AcceptPlainTextFlag))
+			continue
+		}
+		log.Warn(found.what, "instead", found.instead)
+	}
+	return errors.Join(refusals...)
+}
+
+// plainPath is a way over a network that is not encrypted.
+type plainPath struct {
+	what, instead string
+	refused       bool // unless the operator accepts it
+}
+
+func (c Config) plainTransport() (found []plainPath) {
+	if c.servesClients() && len(c.TrustedProxies) == 0 && !loopback(c.listenHost()) {
+		found = append(found, plainPath{
+			"the API listens beyond loopback without TLS: passwords and tokens can be read on the network",
+			"listen on 127.0.0.1 behind a proxy that terminates TLS, or name the proxy with --trusted-proxies", true,
+		})
+	}
+	if bank, err := url.Parse(c.BankURL); err == nil && bank.Scheme == "http" && !loopback(bank.Hostname()) {
+		if c.BankToken != "" {
+			found = append(found, plainPath{"the bank is reached over plain HTTP: its token can be read and payments changed on the network", "use https", true})
+		} else {
+			found = append(found, plainPath{"the bank is reached over plain HTTP: payments can be changed on the network", "use https", false})
+		}
+	}
+	if PlainDatabase(c.DatabaseURL) {
+		found = append(found, plainPath{PlainDatabaseWarning, "add sslmode=verify-full to the database URL", false})
+	}
+	return append(found, plainRedis(c.Redis)...)
+}
+
+func (c Config) servesClients() bool {
+	for _, role := range c.Roles {
+		if role == RoleAPI || role == RoleAuth {
+			return true
+		}
+	}
+	return false
+}
+
+// listenHost is the host of the API's address; "" is every address of this host.
+func (c Config) listenHost() string {
+	address := c.Listen
+	if c.Listener != nil {
+		address = c.Listener.Addr().String()
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "" // which does not open either
+	}
+	return host
+}
+
+// PlainDatabaseWarning says what PlainDatabase finds.
+const PlainDatabaseWarning = "the connection to PostgreSQL may be unencrypted"
+
+// PlainDatabase tells whether a PostgreSQL URL allows a connection that is not
+// encrypted to another host, as sslmode=disable, allow and prefer do. Prefer is the
+// default.
+func PlainDatabase(databaseURL string) bool {
+	config, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return false // which is refused elsewhere
+	}
+	plain := config.TLSConfig == nil && !localDatabase(config.Host)
+	for _, other := range config.Fallbacks {
+		plain = plain || other.TLSConfig == nil && !localDatabase(other.Host)
+	}
+	return plain
+}
+
+// localDatabase tells whether a host of PostgreSQL is a unix socket or loopback.
+func localDatabase(host string) bool {
+	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || loopback(host)
+}
+
+func plainRedis(to asynq.RedisConnOpt) (found []plainPath) {
+	var (
+		addresses []string
+		password  string
+		encrypted bool
+	)
+	switch o := to.(type) {
+	case asynq.RedisClientOpt:
+		if o.Network == "unix" {
+			return nil
+		}
+		addresses, password, encrypted = []string{o.Addr}, o.Password, o.TLSConfig != nil
+	case asynq.RedisFailoverClientOpt:
+		addresses, password, encrypted = o.SentinelAddrs, o.Password, o.TLSConfig != nil
+	case asynq.RedisClusterClientOpt:
+		addresses, password, encrypted = o.Addrs, o.Password, o.TLSConfig != nil
+	}
+	local := true
+	for _, address := range addresses {
+		host, _, err := net.SplitHostPort(address)
+		local = local && err == nil && loopback(host)
+	}
+	if local {
+		return nil
+	}
+	if password == "" {
+		found = append(found, plainPath{"Redis on another host asks for no password: anyone who reaches it can change the queues", "set requirepass and write redis://:PASSWORD@host", false})
+	}
+	if !encrypted {
+		found = append(found, plainPath{"Redis on another host is reached without TLS", "write rediss:// in place of redis://", false})
+	}
+	return found
+}
