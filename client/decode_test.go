@@ -188,6 +188,7 @@ func TestOtherServersAreNotBelieved(t *testing.T) {
 		"LogOut":        func(ctx context.Context, k *Kizo) error { return k.LogOut(ctx) },
 		"Me":            func(ctx context.Context, k *Kizo) error { _, err := k.Me(ctx); return err },
 		"Rename":        func(ctx context.Context, k *Kizo) error { _, err := k.Rename(ctx, "Ada"); return err },
+		"UpdateProfile": func(ctx context.Context, k *Kizo) error { _, err := k.UpdateProfile(ctx, UserUpdate{}); return err },
 		"Sessions":      func(ctx context.Context, k *Kizo) error { _, err := k.Sessions(ctx); return err },
 		"RevokeSession": func(ctx context.Context, k *Kizo) error { return k.RevokeSession(ctx, id) },
 		"People":        func(ctx context.Context, k *Kizo) error { _, err := k.People(ctx, "a"); return err },

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +19,7 @@ func twoCurrencies(t *testing.T) *httptest.Server {
 	opened := false
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/me", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d","handle":"ada","name":"Ada","email":"a@example.com","role":"user","created_at":"2026-01-01T00:00:00Z"}`)
+		_ = json.NewEncoder(w).Encode(userAda())
 	})
 	wallet := func(currency string) string {
 		return fmt.Sprintf(`{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d","currency":%q,"balance":100,"held":0,"available":100,"status":"active"}`, currency)

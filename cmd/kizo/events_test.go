@@ -131,8 +131,7 @@ func TestMaintenanceIsSatOut(t *testing.T) {
 		case renewed == 1:
 			page(200)(w, r)
 		case r.URL.Path == "/v1/auth/refresh":
-			fmt.Fprint(w, `{"access_token":"a","refresh_token":"r2","expires_in":900,"user":{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d",`+
-				`"handle":"ada","name":"Ada","email":"ada@example.com","role":"user","created_at":"2026-01-01T00:00:00Z"}}`)
+			fmt.Fprint(w, tokensOfAda("r2"))
 		default:
 			telling(true, transferLine("a", 1))(w, r)
 		}

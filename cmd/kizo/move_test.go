@@ -75,7 +75,23 @@ func answerTransfer(status int, state client.TransferState, memo string) http.Ha
 }
 
 // adasTokens is the answer to a sign-up or log-in.
-const adasTokens = `{"access_token":"a","token_type":"Bearer","refresh_token":"r","expires_in":900,"user":{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d","email":"ada@example.com","handle":"ada","name":"Ada","role":"user","created_at":"2026-03-01T11:57:00Z"}}`
+var adasTokens = tokensOfAda("r")
+
+// tokensOfAda is an answer with all that the contract requires.
+func tokensOfAda(refresh string) string {
+	text, err := json.Marshal(client.Tokens{AccessToken: "a", RefreshToken: refresh, ExpiresIn: 900, User: userAda()})
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+func userAda() client.User {
+	return client.User{
+		Id: uuid.MustParse("0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d"), Handle: "ada", Name: "Ada", Email: "ada@example.com",
+		Role: client.UserRoleUser, CreatedAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+}
 
 func answerCode(status int, code client.ProblemCode) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { answerProblem(w, status, code) }

@@ -15,8 +15,7 @@ import (
 func grantsTokens(t *testing.T) *troubled {
 	t.Helper()
 	return newTroubled(t, func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"access_token":"a","refresh_token":"r","expires_in":900,"user":{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d",`+
-			`"handle":"ada","name":"Ada","email":"ada@example.com","role":"user","created_at":"2026-01-01T00:00:00Z"}}`)
+		fmt.Fprint(w, adasTokens)
 	})
 }
 
