@@ -24,7 +24,9 @@
 //
 // While one batch commits, the next forms by itself; there is no timer, so a
 // lone command commits at once. A batch that the database rejects is tried again
-// one command at a time. A COMMIT whose answer is lost is resolved by giving the
+// one command at a time. A batch that waits for a lock for a second is committed
+// without the commands that touch rows which another session keeps locked
+// (locked.go, lockwatch.go). A COMMIT whose answer is lost is resolved by giving the
 // same batch again: its locks wait for whatever became of the first attempt, and
 // the keys then tell.
 //

@@ -18,7 +18,7 @@ import (
 //	                                         └──► no, and the time is up: unavailable
 const (
 	// parkedFor is how long a command waits for a row that another session keeps locked,
-	// after the batch that has found it so. Then its caller hears that nothing was done.
+	// after the batch that has found it so. Then its caller gets Unavailable: nothing was done.
 	parkedFor = 2 * time.Second
 	maxParked = 512 // commands that may wait for locked rows; beyond it they are refused at once
 )

@@ -107,7 +107,7 @@ func (p *payers) end() {
 
 // TestLockedAccountStopsNoOtherPayment: a session keeps one wallet locked while its owner
 // goes on paying. Payments between others never wait for longer than 2 s, and one batch
-// alone waits for the lock; the owner hears that nothing was done, and pays again when the
+// alone waits for the lock; the owner gets Unavailable, since nothing was done, and pays again when the
 // wallet is free.
 func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
 	t.Parallel()
@@ -196,7 +196,7 @@ func containsPID(pids []int32, pid uint32) bool {
 	return false
 }
 
-// TestShortLockIsWaitedFor: a lock that lasts longer than a batch waits, and ends soon after, refuses nobody.
+// TestShortLockIsWaitedFor: a lock that lasts longer than a batch waits, and ends soon after, refuses no command.
 func TestShortLockIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -309,8 +309,8 @@ func TestLockedAccountStopsNoOtherExpiry(t *testing.T) {
 }
 
 // TestLostCommitBehindALock: the first try's COMMIT is under way for longer than a batch waits
-// for a lock, so that the retry finds its own accounts locked. Its caller hears what became of
-// the COMMIT; or, should that be open for too long, that it is not known.
+// for a lock, so that the retry finds its own accounts locked. Its caller gets the outcome of
+// the COMMIT; or OutcomeUnknown, should it stay open for too long.
 func TestLostCommitBehindALock(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

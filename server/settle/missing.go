@@ -104,8 +104,8 @@ func (m *missing) late(absent []string, began time.Time, lag time.Duration) map[
 	return late
 }
 
-// closeResolved closes the differences about missing lines whose line has come. What the bank
-// has told wrongly stays open: it is a fact that no later line changes.
+// closeResolved closes the differences about missing lines whose line has come. Other
+// differences stay open: the bank's wrong answer is a fact that no later line changes.
 func (s *Settler) closeResolved(ctx context.Context, r *Reconciliation) error {
 	const closing = `INSERT INTO closed_discrepancies (discrepancy_id, cause)
 		SELECT d.id, 'statement line ' || min(l.seq)

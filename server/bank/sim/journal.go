@@ -104,7 +104,7 @@ func (j *journal) wait(seq int64) error {
 }
 
 // flush writes all lines that are not on disk. After most failures of a write or fsync
-// nobody knows what is on disk, so the journal is broken: a restart reads the file. A full
+// it is not known what is on disk, so the journal is broken: a restart reads the file. A full
 // disk is no such failure: the next call cuts off what was written in part, and tries again.
 func (j *journal) flush() error {
 	if j.broken != nil {

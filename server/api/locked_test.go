@@ -1,0 +1,44 @@
+package api_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/api"
+)
+
+// TestLockedWallet: while another database session keeps a wallet locked, its owner gets
+// 503 with Retry-After, and nothing was done; the same key then does it once. Others pay, and the
+// owner still reads.
+func TestLockedWallet(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(100)
+	carol := h.signUp("carol")
+	conn, err := pgx.Connect(t.Context(), h.db.AdminURL)
+	must(t, err)
+	defer conn.Close(t.Context())
+	tx, err := conn.Begin(t.Context())
+	must(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT FROM accounts a JOIN users u ON u.id = a.owner WHERE u.handle = 'alice' FOR UPDATE OF a`)
+	must(t, err)
+
+	request := alice.asks("/v1/transfers", pay(bob, 10))
+	for range 2 { // the first finds the lock, the second knows of it
+		got := h.do(request)
+		p := got.wantProblem(api.Unavailable)
+		equal(t, "Retry-After", got.header.Get("Retry-After"), "1")
+		equal(t, "it says that an account is locked", strings.Contains(p.Detail, "locked"), true)
+	}
+	h.post(bob, "/v1/transfers", pay(carol, 10)).wantProblem(api.InsufficientFunds) // decided, and at once
+	h.wantBalance(alice, 100, 0)
+
+	must(t, tx.Rollback(t.Context()))
+	waitFor(t, "the wallet is free", func() bool { return h.ledger.Locks().Rows == 0 })
+	got := h.do(request).want(201)
+	equal(t, "replayed", got.replayed(), false)
+	h.wantBalance(alice, 90, 0)
+	h.wantBalance(bob, 10, 0)
+}
