@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -71,17 +72,24 @@ func (s *Server) UseSecrets(ctx context.Context, secrets auth.Secrets) error {
 }
 
 // reportSecrets tells the database every few seconds which secrets this process holds,
-// until ctx ends. It logs what has changed since the last report, once.
+// until ctx ends. What is the same as at the report before is not logged again.
 func (s *Server) reportSecrets(ctx context.Context) error {
-	var last []string
+	var lastNotes []string
+	var lastError string
 	return s.secretsRegistry.Run(ctx, func() auth.Secrets { return *s.secrets.Load() }, func(notes []string, err error) {
-		if err != nil {
-			notes = append(notes, err.Error())
-		}
-		if len(notes) > 0 && !slices.Equal(notes, last) {
+		if !slices.Equal(notes, lastNotes) {
 			s.warnOfSecrets(notes)
 		}
-		last = notes
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if _, differs := errors.AsType[*auth.MismatchError](err); differs && text != lastError {
+			s.log.Error("this process has other secrets than the database by now", "error", err)
+		} else if err != nil && text != lastError {
+			s.log.Warn("this process could not report which secrets it has", "error", err)
+		}
+		lastNotes, lastError = notes, text
 	})
 }
 

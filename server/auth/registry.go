@@ -211,11 +211,15 @@ const (
 INSERT INTO kizod_processes (id, name, roles, version, held, used) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (id) DO UPDATE SET held = EXCLUDED.held, used = EXCLUDED.used, seen_at = now()`
 
-	// A key that was in use until now counts as used as well.
+	// A key that was in use until now counts as used as well. A row that is locked is
+	// being updated by another process that uses the key.
 	sqlRecordUse = `
-UPDATE secret_keys SET used_at = now()
- WHERE state <> 'removed' AND (kind || ':' || id = ANY($2)
-    OR kind || ':' || id = ANY((SELECT used FROM kizod_processes WHERE id = $1)::text[]))`
+WITH used AS (
+    SELECT kind, id FROM secret_keys
+     WHERE state <> 'removed' AND (kind || ':' || id = ANY($2)
+        OR kind || ':' || id = ANY((SELECT used FROM kizod_processes WHERE id = $1)::text[]))
+       FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE secret_keys k SET used_at = now() FROM used WHERE (k.kind, k.id) = (used.kind, used.id)`
 
 	sqlForgetProcesses = `DELETE FROM kizod_processes WHERE seen_at < now() - make_interval(secs => $1)`
 )
