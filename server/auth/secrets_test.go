@@ -119,6 +119,21 @@ func TestSecretsFileIsRefused(t *testing.T) {
 	}
 }
 
+// A place where serve would refuse the file is refused when the file is made.
+func TestSecretsAreNotMadeInAPublicDirectory(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "open")
+	must(t, os.Mkdir(dir, 0o700))
+	must(t, os.Chmod(dir, 0o777))
+	err := CreateSecrets(filepath.Join(dir, "secrets.json"))
+	if err == nil || !strings.Contains(err.Error(), "chmod 700 "+dir) {
+		t.Errorf("got %v", err)
+	}
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	wantEqual(t, "files", len(entries), 0)
+}
+
 func linkAway(path string) error {
 	if err := os.Rename(path, path+".real"); err != nil {
 		return err

@@ -83,13 +83,8 @@ func openPrivate(path string) (*os.File, error) {
 	if err := refusePublic(path, seen); err != nil {
 		return nil, err
 	}
-	dir, err := os.Stat(filepath.Dir(path))
-	if err != nil {
-		return nil, fmt.Errorf("auth: look at the directory of %s: %w", path, err)
-	}
-	if dir.Mode().Perm()&0o022 != 0 {
-		return nil, fmt.Errorf("auth: others may write to %s (mode %04o) and so replace the secrets in it; run: chmod 700 %s",
-			filepath.Dir(path), dir.Mode().Perm(), filepath.Dir(path))
+	if err := refusePublicDir(filepath.Dir(path)); err != nil {
+		return nil, err
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -106,6 +101,17 @@ func openPrivate(path string) (*os.File, error) {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
+}
+
+func refusePublicDir(path string) error {
+	dir, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("auth: look at the directory %s: %w", path, err)
+	}
+	if dir.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("auth: others may write to %s (mode %04o) and so replace the secrets in it; run: chmod 700 %s", path, dir.Mode().Perm(), path)
+	}
+	return nil
 }
 
 func refusePublic(path string, info fs.FileInfo) error {
@@ -126,6 +132,9 @@ func refusePublic(path string, info fs.FileInfo) error {
 func createSecrets(path string) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := refusePublicDir(dir); err != nil { // serve would refuse the file
 		return err
 	}
 	temp, err := writeTemp(dir, freshSecrets())
