@@ -6,13 +6,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/money"
@@ -104,14 +107,14 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	if err != nil {
 		return nil, err
 	}
-	secrets, err := auth.LoadOrCreateSecrets(filepath.Join(config.Dir, "secrets", "secrets.json"))
-	if err != nil {
-		return nil, err
-	}
 	if err := d.postgres.EnsureDatabase(ctx, Database); err != nil {
 		return nil, err
 	}
 	if err := migrations.Apply(ctx, d.postgres.URL(Database, embedded.OwnerRole)); err != nil {
+		return nil, err
+	}
+	secrets, err := devSecrets(ctx, d.postgres.URL(Database, embedded.AppRole), filepath.Join(config.Dir, "secrets", "secrets.json"))
+	if err != nil {
 		return nil, err
 	}
 	if d.redis, err = embedded.StartRedis(ctx, embedded.RedisConfig{Dir: config.Dir, ForceInProcess: config.RedisInProcess}); err != nil {
@@ -143,6 +146,29 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	}
 	d.watch(config.Logger)
 	return d, nil
+}
+
+// devSecrets reads the secrets of a Dev and creates them for new data. Where they have
+// been lost, new ones would only hide it: nobody could log in.
+func devSecrets(ctx context.Context, url, path string) (auth.Secrets, error) {
+	secrets, err := auth.LoadSecrets(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return secrets, err
+	}
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return auth.Secrets{}, fmt.Errorf("connect to the database: %w", err)
+	}
+	defer pool.Close()
+	needed, err := auth.NeededKeys(ctx, pool)
+	if err != nil {
+		return auth.Secrets{}, err
+	}
+	if len(needed) > 0 {
+		return auth.Secrets{}, fmt.Errorf("the secrets file %s is missing, and the data needs %s: put it back from a backup, or begin with new data (--data)",
+			path, strings.Join(needed, ", "))
+	}
+	return auth.LoadOrCreateSecrets(path)
 }
 
 func bankToken(secrets auth.Secrets) string { return hex.EncodeToString(secrets.BankToken.Reveal()) }

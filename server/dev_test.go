@@ -152,3 +152,24 @@ func TestDevLeavesClosedDirectoriesAlone(t *testing.T) {
 		t.Errorf("it is %v now, and holds %v", info.Mode(), entries)
 	}
 }
+
+// Data whose secrets file is gone is not served with new secrets.
+func TestDevRefusesDataWithoutItsSecrets(t *testing.T) {
+	t.Parallel()
+	dir := pgtest.TempDir(t)
+	d, err := server.StartDev(t.Context(), server.DevConfig{Dir: dir, RedisInProcess: true})
+	must(t, err)
+	_, pepper := d.SecretIDs()
+	must(t, d.Close())
+	file := filepath.Join(dir, "secrets", "secrets.json")
+	must(t, os.Remove(file))
+	d, err = server.StartDev(t.Context(), server.DevConfig{Dir: dir, RedisInProcess: true})
+	if err == nil {
+		_ = d.Close()
+		t.Fatal("it serves")
+	}
+	wantWords(t, err.Error(), file, "pepper "+pepper, "backup")
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Errorf("a file was made: %v", err)
+	}
+}
