@@ -121,6 +121,7 @@ const (
 	NameReserved            ProblemCode = "name_reserved"
 	OutcomeUnknown          ProblemCode = "outcome_unknown"
 	Overloaded              ProblemCode = "overloaded"
+	OwnAccount              ProblemCode = "own_account"
 	ParameterMalformed      ProblemCode = "parameter_malformed"
 	PasswordMalformed       ProblemCode = "password_malformed"
 	PasswordPersonal        ProblemCode = "password_personal"
@@ -220,6 +221,8 @@ func (e ProblemCode) Valid() bool {
 	case OutcomeUnknown:
 		return true
 	case Overloaded:
+		return true
+	case OwnAccount:
 		return true
 	case ParameterMalformed:
 		return true
@@ -1382,8 +1385,17 @@ type OpsResumeQueueJSONRequestBody = Reason
 // OpsActOnTaskJSONRequestBody defines body for OpsActOnTask for application/json ContentType.
 type OpsActOnTaskJSONRequestBody = Reason
 
+// OpsEndSessionsJSONRequestBody defines body for OpsEndSessions for application/json ContentType.
+type OpsEndSessionsJSONRequestBody = Reason
+
 // OpsFreezeUserJSONRequestBody defines body for OpsFreezeUser for application/json ContentType.
 type OpsFreezeUserJSONRequestBody = Reason
+
+// OpsReinstateUserJSONRequestBody defines body for OpsReinstateUser for application/json ContentType.
+type OpsReinstateUserJSONRequestBody = Reason
+
+// OpsSuspendUserJSONRequestBody defines body for OpsSuspendUser for application/json ContentType.
+type OpsSuspendUserJSONRequestBody = Reason
 
 // OpsUnfreezeUserJSONRequestBody defines body for OpsUnfreezeUser for application/json ContentType.
 type OpsUnfreezeUserJSONRequestBody = Reason
@@ -1737,19 +1749,61 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/ops/reconcile (the `OpsReconcile` operationId).
 	OpsReconcile(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// OpsFreezeUserWithBody Freeze all wallets of a user; what was held before still settles
+	// OpsEndSessionsWithBody End all sessions of a user, who may log in again
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/ops/users/{login}/end-sessions (the `OpsEndSessions` operationId).
+	OpsEndSessionsWithBody(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsEndSessions End all sessions of a user, who may log in again
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/ops/users/{login}/end-sessions (the `OpsEndSessions` operationId).
+	OpsEndSessions(ctx context.Context, login UserLogin, body OpsEndSessionsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsFreezeUserWithBody Freeze a user with all wallets, also those opened later; what was held before still settles
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
 	OpsFreezeUserWithBody(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// OpsFreezeUser Freeze all wallets of a user; what was held before still settles
+	// OpsFreezeUser Freeze a user with all wallets, also those opened later; what was held before still settles
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
 	OpsFreezeUser(ctx context.Context, login UserLogin, body OpsFreezeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsReinstateUserWithBody Let a suspended user log in again
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/ops/users/{login}/reinstate (the `OpsReinstateUser` operationId).
+	OpsReinstateUserWithBody(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsReinstateUser Let a suspended user log in again
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/ops/users/{login}/reinstate (the `OpsReinstateUser` operationId).
+	OpsReinstateUser(ctx context.Context, login UserLogin, body OpsReinstateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsSuspendUserWithBody End all sessions of a user, and let no new one begin
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/ops/users/{login}/suspend (the `OpsSuspendUser` operationId).
+	OpsSuspendUserWithBody(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsSuspendUser End all sessions of a user, and let no new one begin
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/ops/users/{login}/suspend (the `OpsSuspendUser` operationId).
+	OpsSuspendUser(ctx context.Context, login UserLogin, body OpsSuspendUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// OpsUnfreezeUserWithBody Let a user's wallets move again
 	//
@@ -2398,7 +2452,41 @@ func (c *Client) OpsReconcile(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
-// OpsFreezeUserWithBody Freeze all wallets of a user; what was held before still settles
+// OpsEndSessionsWithBody End all sessions of a user, who may log in again
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/ops/users/{login}/end-sessions (the `OpsEndSessions` operationId).
+func (c *Client) OpsEndSessionsWithBody(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsEndSessionsRequestWithBody(c.Server, login, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsEndSessions End all sessions of a user, who may log in again
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/ops/users/{login}/end-sessions (the `OpsEndSessions` operationId).
+func (c *Client) OpsEndSessions(ctx context.Context, login UserLogin, body OpsEndSessionsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsEndSessionsRequest(c.Server, login, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsFreezeUserWithBody Freeze a user with all wallets, also those opened later; what was held before still settles
 //
 // Takes any type of body and a specified content type.
 //
@@ -2415,13 +2503,81 @@ func (c *Client) OpsFreezeUserWithBody(ctx context.Context, login UserLogin, con
 	return c.Client.Do(req)
 }
 
-// OpsFreezeUser Freeze all wallets of a user; what was held before still settles
+// OpsFreezeUser Freeze a user with all wallets, also those opened later; what was held before still settles
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
 func (c *Client) OpsFreezeUser(ctx context.Context, login UserLogin, body OpsFreezeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewOpsFreezeUserRequest(c.Server, login, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsReinstateUserWithBody Let a suspended user log in again
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/ops/users/{login}/reinstate (the `OpsReinstateUser` operationId).
+func (c *Client) OpsReinstateUserWithBody(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsReinstateUserRequestWithBody(c.Server, login, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsReinstateUser Let a suspended user log in again
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/ops/users/{login}/reinstate (the `OpsReinstateUser` operationId).
+func (c *Client) OpsReinstateUser(ctx context.Context, login UserLogin, body OpsReinstateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsReinstateUserRequest(c.Server, login, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsSuspendUserWithBody End all sessions of a user, and let no new one begin
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/ops/users/{login}/suspend (the `OpsSuspendUser` operationId).
+func (c *Client) OpsSuspendUserWithBody(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsSuspendUserRequestWithBody(c.Server, login, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsSuspendUser End all sessions of a user, and let no new one begin
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/ops/users/{login}/suspend (the `OpsSuspendUser` operationId).
+func (c *Client) OpsSuspendUser(ctx context.Context, login UserLogin, body OpsSuspendUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsSuspendUserRequest(c.Server, login, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3728,6 +3884,53 @@ func NewOpsReconcileRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewOpsEndSessionsRequest calls the generic OpsEndSessions builder with application/json body
+func NewOpsEndSessionsRequest(server string, login UserLogin, body OpsEndSessionsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsEndSessionsRequestWithBody(server, login, "application/json", bodyReader)
+}
+
+// NewOpsEndSessionsRequestWithBody constructs an http.Request for the OpsEndSessions method, with any body, and a specified content type
+func NewOpsEndSessionsRequestWithBody(server string, login UserLogin, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "login", login, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/users/%s/end-sessions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewOpsFreezeUserRequest calls the generic OpsFreezeUser builder with application/json body
 func NewOpsFreezeUserRequest(server string, login UserLogin, body OpsFreezeUserJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3756,6 +3959,100 @@ func NewOpsFreezeUserRequestWithBody(server string, login UserLogin, contentType
 	}
 
 	operationPath := fmt.Sprintf("/v1/ops/users/%s/freeze", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewOpsReinstateUserRequest calls the generic OpsReinstateUser builder with application/json body
+func NewOpsReinstateUserRequest(server string, login UserLogin, body OpsReinstateUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsReinstateUserRequestWithBody(server, login, "application/json", bodyReader)
+}
+
+// NewOpsReinstateUserRequestWithBody constructs an http.Request for the OpsReinstateUser method, with any body, and a specified content type
+func NewOpsReinstateUserRequestWithBody(server string, login UserLogin, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "login", login, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/users/%s/reinstate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewOpsSuspendUserRequest calls the generic OpsSuspendUser builder with application/json body
+func NewOpsSuspendUserRequest(server string, login UserLogin, body OpsSuspendUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsSuspendUserRequestWithBody(server, login, "application/json", bodyReader)
+}
+
+// NewOpsSuspendUserRequestWithBody constructs an http.Request for the OpsSuspendUser method, with any body, and a specified content type
+func NewOpsSuspendUserRequestWithBody(server string, login UserLogin, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "login", login, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/ops/users/%s/suspend", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4971,19 +5268,61 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/ops/reconcile (the `OpsReconcile` operationId).
 	OpsReconcileWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*OpsReconcileResponse, error)
 
-	// OpsFreezeUserWithBodyWithResponse Freeze all wallets of a user; what was held before still settles
+	// OpsEndSessionsWithBodyWithResponse End all sessions of a user, who may log in again
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/users/{login}/end-sessions (the `OpsEndSessions` operationId).
+	OpsEndSessionsWithBodyWithResponse(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsEndSessionsResponse, error)
+
+	// OpsEndSessionsWithResponse End all sessions of a user, who may log in again
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/users/{login}/end-sessions (the `OpsEndSessions` operationId).
+	OpsEndSessionsWithResponse(ctx context.Context, login UserLogin, body OpsEndSessionsJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsEndSessionsResponse, error)
+
+	// OpsFreezeUserWithBodyWithResponse Freeze a user with all wallets, also those opened later; what was held before still settles
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
 	OpsFreezeUserWithBodyWithResponse(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsFreezeUserResponse, error)
 
-	// OpsFreezeUserWithResponse Freeze all wallets of a user; what was held before still settles
+	// OpsFreezeUserWithResponse Freeze a user with all wallets, also those opened later; what was held before still settles
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/ops/users/{login}/freeze (the `OpsFreezeUser` operationId).
 	OpsFreezeUserWithResponse(ctx context.Context, login UserLogin, body OpsFreezeUserJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsFreezeUserResponse, error)
+
+	// OpsReinstateUserWithBodyWithResponse Let a suspended user log in again
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/users/{login}/reinstate (the `OpsReinstateUser` operationId).
+	OpsReinstateUserWithBodyWithResponse(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsReinstateUserResponse, error)
+
+	// OpsReinstateUserWithResponse Let a suspended user log in again
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/users/{login}/reinstate (the `OpsReinstateUser` operationId).
+	OpsReinstateUserWithResponse(ctx context.Context, login UserLogin, body OpsReinstateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsReinstateUserResponse, error)
+
+	// OpsSuspendUserWithBodyWithResponse End all sessions of a user, and let no new one begin
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/users/{login}/suspend (the `OpsSuspendUser` operationId).
+	OpsSuspendUserWithBodyWithResponse(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsSuspendUserResponse, error)
+
+	// OpsSuspendUserWithResponse End all sessions of a user, and let no new one begin
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/ops/users/{login}/suspend (the `OpsSuspendUser` operationId).
+	OpsSuspendUserWithResponse(ctx context.Context, login UserLogin, body OpsSuspendUserJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsSuspendUserResponse, error)
 
 	// OpsUnfreezeUserWithBodyWithResponse Let a user's wallets move again
 	//
@@ -6265,6 +6604,55 @@ func (r OpsReconcileResponse) ContentType() string {
 	return ""
 }
 
+// OpsEndSessionsResponseDefaultHeaders the declared response headers of an HTTP default response for OpsEndSessions
+type OpsEndSessionsResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestId *string
+}
+
+type OpsEndSessionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *OpsEndSessionsResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsEndSessionsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsEndSessionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsEndSessionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsEndSessionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsEndSessionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // OpsFreezeUserResponseDefaultHeaders the declared response headers of an HTTP default response for OpsFreezeUser
 type OpsFreezeUserResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -6308,6 +6696,104 @@ func (r OpsFreezeUserResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r OpsFreezeUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsReinstateUserResponseDefaultHeaders the declared response headers of an HTTP default response for OpsReinstateUser
+type OpsReinstateUserResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestId *string
+}
+
+type OpsReinstateUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *OpsReinstateUserResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsReinstateUserResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsReinstateUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsReinstateUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsReinstateUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsReinstateUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsSuspendUserResponseDefaultHeaders the declared response headers of an HTTP default response for OpsSuspendUser
+type OpsSuspendUserResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestId *string
+}
+
+type OpsSuspendUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *OpsSuspendUserResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsSuspendUserResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsSuspendUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsSuspendUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsSuspendUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsSuspendUserResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7702,7 +8188,33 @@ func (c *ClientWithResponses) OpsReconcileWithResponse(ctx context.Context, reqE
 	return ParseOpsReconcileResponse(rsp)
 }
 
-// OpsFreezeUserWithBodyWithResponse Freeze all wallets of a user; what was held before still settles
+// OpsEndSessionsWithBodyWithResponse End all sessions of a user, who may log in again
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/users/{login}/end-sessions (the `OpsEndSessions` operationId).
+func (c *ClientWithResponses) OpsEndSessionsWithBodyWithResponse(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsEndSessionsResponse, error) {
+	rsp, err := c.OpsEndSessionsWithBody(ctx, login, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsEndSessionsResponse(rsp)
+}
+
+// OpsEndSessionsWithResponse End all sessions of a user, who may log in again
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/users/{login}/end-sessions (the `OpsEndSessions` operationId).
+func (c *ClientWithResponses) OpsEndSessionsWithResponse(ctx context.Context, login UserLogin, body OpsEndSessionsJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsEndSessionsResponse, error) {
+	rsp, err := c.OpsEndSessions(ctx, login, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsEndSessionsResponse(rsp)
+}
+
+// OpsFreezeUserWithBodyWithResponse Freeze a user with all wallets, also those opened later; what was held before still settles
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7715,7 +8227,7 @@ func (c *ClientWithResponses) OpsFreezeUserWithBodyWithResponse(ctx context.Cont
 	return ParseOpsFreezeUserResponse(rsp)
 }
 
-// OpsFreezeUserWithResponse Freeze all wallets of a user; what was held before still settles
+// OpsFreezeUserWithResponse Freeze a user with all wallets, also those opened later; what was held before still settles
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7726,6 +8238,58 @@ func (c *ClientWithResponses) OpsFreezeUserWithResponse(ctx context.Context, log
 		return nil, err
 	}
 	return ParseOpsFreezeUserResponse(rsp)
+}
+
+// OpsReinstateUserWithBodyWithResponse Let a suspended user log in again
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/users/{login}/reinstate (the `OpsReinstateUser` operationId).
+func (c *ClientWithResponses) OpsReinstateUserWithBodyWithResponse(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsReinstateUserResponse, error) {
+	rsp, err := c.OpsReinstateUserWithBody(ctx, login, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsReinstateUserResponse(rsp)
+}
+
+// OpsReinstateUserWithResponse Let a suspended user log in again
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/users/{login}/reinstate (the `OpsReinstateUser` operationId).
+func (c *ClientWithResponses) OpsReinstateUserWithResponse(ctx context.Context, login UserLogin, body OpsReinstateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsReinstateUserResponse, error) {
+	rsp, err := c.OpsReinstateUser(ctx, login, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsReinstateUserResponse(rsp)
+}
+
+// OpsSuspendUserWithBodyWithResponse End all sessions of a user, and let no new one begin
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/users/{login}/suspend (the `OpsSuspendUser` operationId).
+func (c *ClientWithResponses) OpsSuspendUserWithBodyWithResponse(ctx context.Context, login UserLogin, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsSuspendUserResponse, error) {
+	rsp, err := c.OpsSuspendUserWithBody(ctx, login, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsSuspendUserResponse(rsp)
+}
+
+// OpsSuspendUserWithResponse End all sessions of a user, and let no new one begin
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/ops/users/{login}/suspend (the `OpsSuspendUser` operationId).
+func (c *ClientWithResponses) OpsSuspendUserWithResponse(ctx context.Context, login UserLogin, body OpsSuspendUserJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsSuspendUserResponse, error) {
+	rsp, err := c.OpsSuspendUser(ctx, login, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsSuspendUserResponse(rsp)
 }
 
 // OpsUnfreezeUserWithBodyWithResponse Let a user's wallets move again
@@ -9106,6 +9670,55 @@ func ParseOpsReconcileResponse(rsp *http.Response) (*OpsReconcileResponse, error
 	return response, nil
 }
 
+// ParseOpsEndSessionsResponse parses an HTTP response from a OpsEndSessionsWithResponse call
+func ParseOpsEndSessionsResponse(rsp *http.Response) (*OpsEndSessionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsEndSessionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers OpsEndSessionsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseOpsFreezeUserResponse parses an HTTP response from a OpsFreezeUserWithResponse call
 func ParseOpsFreezeUserResponse(rsp *http.Response) (*OpsFreezeUserResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9135,6 +9748,104 @@ func ParseOpsFreezeUserResponse(rsp *http.Response) (*OpsFreezeUserResponse, err
 	switch {
 	case true:
 		var headers OpsFreezeUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsReinstateUserResponse parses an HTTP response from a OpsReinstateUserWithResponse call
+func ParseOpsReinstateUserResponse(rsp *http.Response) (*OpsReinstateUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsReinstateUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers OpsReinstateUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsSuspendUserResponse parses an HTTP response from a OpsSuspendUserWithResponse call
+func ParseOpsSuspendUserResponse(rsp *http.Response) (*OpsSuspendUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsSuspendUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers OpsSuspendUserResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -221,15 +221,18 @@ func TestOtherServersAreNotBelieved(t *testing.T) {
 			_, err := k.ResolvePayment(ctx, id, "ask", "x")
 			return err
 		},
-		"Freeze":     func(ctx context.Context, k *Kizo) error { return k.Freeze(ctx, "ada", "x") },
-		"Unfreeze":   func(ctx context.Context, k *Kizo) error { return k.Unfreeze(ctx, "ada", "x") },
-		"Reconcile":  func(ctx context.Context, k *Kizo) error { _, err := k.Reconcile(ctx); return err },
-		"Audit":      func(ctx context.Context, k *Kizo) error { _, err := k.Audit(ctx); return err },
-		"Actions":    func(ctx context.Context, k *Kizo) error { _, err := k.Actions(ctx, 1); return err },
-		"Explain":    func(ctx context.Context, k *Kizo) error { _, err := k.Explain(ctx, id); return err },
-		"Wallets":    func(ctx context.Context, k *Kizo) error { _, err := k.Wallets(ctx); return err },
-		"OpenWallet": func(ctx context.Context, k *Kizo) error { _, err := k.OpenWallet(ctx, "USD"); return err },
-		"Balance":    func(ctx context.Context, k *Kizo) error { _, err := k.Balance(ctx, "USD", time.Time{}); return err },
+		"Freeze":      func(ctx context.Context, k *Kizo) error { return k.Freeze(ctx, "ada", "x") },
+		"Unfreeze":    func(ctx context.Context, k *Kizo) error { return k.Unfreeze(ctx, "ada", "x") },
+		"Suspend":     func(ctx context.Context, k *Kizo) error { return k.Suspend(ctx, "ada", "x") },
+		"Reinstate":   func(ctx context.Context, k *Kizo) error { return k.Reinstate(ctx, "ada", "x") },
+		"EndSessions": func(ctx context.Context, k *Kizo) error { return k.EndSessions(ctx, "ada", "x") },
+		"Reconcile":   func(ctx context.Context, k *Kizo) error { _, err := k.Reconcile(ctx); return err },
+		"Audit":       func(ctx context.Context, k *Kizo) error { _, err := k.Audit(ctx); return err },
+		"Actions":     func(ctx context.Context, k *Kizo) error { _, err := k.Actions(ctx, 1); return err },
+		"Explain":     func(ctx context.Context, k *Kizo) error { _, err := k.Explain(ctx, id); return err },
+		"Wallets":     func(ctx context.Context, k *Kizo) error { _, err := k.Wallets(ctx); return err },
+		"OpenWallet":  func(ctx context.Context, k *Kizo) error { _, err := k.OpenWallet(ctx, "USD"); return err },
+		"Balance":     func(ctx context.Context, k *Kizo) error { _, err := k.Balance(ctx, "USD", time.Time{}); return err },
 		"Transfers": func(ctx context.Context, k *Kizo) error {
 			_, err := k.Transfers(ctx, ListTransfersParams{})
 			return err

@@ -60,7 +60,8 @@ func (k *Kizo) ResolvePayment(ctx context.Context, transfer openapi_types.UUID, 
 	return get[Payment](ctx, k, request, err)
 }
 
-// Freeze keeps all wallets of a user from moving; Unfreeze lets them again.
+// Freeze keeps all wallets of a user from moving, also those opened later; Unfreeze lets
+// them again.
 func (k *Kizo) Freeze(ctx context.Context, login, reason string) error {
 	request, err := NewOpsFreezeUserRequest(k.server, login, Reason{Reason: reason})
 	return k.act(ctx, request, err)
@@ -69,6 +70,24 @@ func (k *Kizo) Freeze(ctx context.Context, login, reason string) error {
 // Unfreeze lets a user's wallets move again.
 func (k *Kizo) Unfreeze(ctx context.Context, login, reason string) error {
 	request, err := NewOpsUnfreezeUserRequest(k.server, login, Reason{Reason: reason})
+	return k.act(ctx, request, err)
+}
+
+// Suspend ends all sessions of a user and lets no new one begin.
+func (k *Kizo) Suspend(ctx context.Context, login, reason string) error {
+	request, err := NewOpsSuspendUserRequest(k.server, login, Reason{Reason: reason})
+	return k.act(ctx, request, err)
+}
+
+// Reinstate lets a suspended user log in again.
+func (k *Kizo) Reinstate(ctx context.Context, login, reason string) error {
+	request, err := NewOpsReinstateUserRequest(k.server, login, Reason{Reason: reason})
+	return k.act(ctx, request, err)
+}
+
+// EndSessions ends all sessions of a user, who may log in again.
+func (k *Kizo) EndSessions(ctx context.Context, login, reason string) error {
+	request, err := NewOpsEndSessionsRequest(k.server, login, Reason{Reason: reason})
 	return k.act(ctx, request, err)
 }
 

@@ -10,9 +10,9 @@ import (
 )
 
 func newOpsCommand(a *app) *cobra.Command {
-	group := newGroup("ops", "For operators: queues, payments, accounts, the books",
+	group := newGroup("ops", "For operators: queues, payments, users, the books",
 		newOpsQueuesCommand(a), newOpsQueueCommand(a), newOpsTasksCommand(a), newOpsPaymentsCommand(a),
-		newOpsAccountCommand(a), newOpsReconcileCommand(a), newOpsAuditCommand(a), newOpsActionsCommand(a))
+		newOpsUserCommand(a), newOpsReconcileCommand(a), newOpsAuditCommand(a), newOpsActionsCommand(a))
 	group.Long = `For operators, whom kizod user grant makes. What changes something takes --reason,
 which is kept with your name in the log of actions: kizo ops actions.`
 	return group

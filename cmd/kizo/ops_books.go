@@ -12,18 +12,6 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-func newOpsAccountCommand(a *app) *cobra.Command {
-	return newGroup("account", "Freeze and unfreeze a user's wallets",
-		newActCommand(a, "freeze USER", "Let nothing more move; what was held before still settles", "account.freeze",
-			func(ctx context.Context, kizo *client.Kizo, login, reason string) error {
-				return kizo.Freeze(ctx, login, reason)
-			}),
-		newActCommand(a, "unfreeze USER", "Let the wallets move again", "account.unfreeze",
-			func(ctx context.Context, kizo *client.Kizo, login, reason string) error {
-				return kizo.Unfreeze(ctx, login, reason)
-			}))
-}
-
 type opsReconcileOptions struct {
 	app  *app
 	json jsonFlag

@@ -144,14 +144,19 @@ func outputCases() map[string]outputCase {
 		"kizo ops actions":           {args: words()},
 		"kizo ops queue pause":       {silent: true, args: words("bank", "--reason", "test")},
 		"kizo ops queue resume":      {silent: true, args: words("bank", "--reason", "test")},
-		"kizo ops account freeze":    {skip: "nothing else would move; it prints what ops queue pause prints"},
-		"kizo ops account unfreeze":  {silent: true, args: func(p *pairOfUsers) []string { return []string{p.bobName, "--reason", "test"} }},
+		"kizo ops user freeze":       {skip: "nothing else would move; it prints what ops queue pause prints"},
+		"kizo ops user unfreeze":     {silent: true, args: bobForAReason},
+		"kizo ops user suspend":      {skip: "nobody else could go on; it prints what ops user unfreeze prints"},
+		"kizo ops user reinstate":    {silent: true, args: bobForAReason},
+		"kizo ops user end-sessions": {skip: "nobody else could go on; it prints what ops user unfreeze prints"},
 	}
 	for _, action := range []string{"retry", "archive", "delete"} {
 		cases["kizo ops tasks "+action] = outputCase{skip: "it needs a task; it prints what ops queue pause prints"}
 	}
 	return cases
 }
+
+func bobForAReason(p *pairOfUsers) []string { return []string{p.bobName, "--reason", "test"} }
 
 func newAccount(p *pairOfUsers) []string {
 	p.made++

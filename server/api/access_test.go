@@ -100,11 +100,14 @@ var matrix = map[string]access{
 	"POST /v1/ops/payments/:id/resolve": {operators: true, body: func(*house, *user) any {
 		return fields{"outcome": "executed", "reason": "matrix"}
 	}},
-	"POST /v1/ops/users/:login/freeze":   {body: because, operators: true},
-	"POST /v1/ops/users/:login/unfreeze": {body: because, operators: true},
-	"POST /v1/ops/reconcile":             {body: nothing, operators: true},
-	"POST /v1/ops/audit":                 {body: nothing, operators: true},
-	"GET /v1/ops/actions":                {body: nothing, operators: true},
+	"POST /v1/ops/users/:login/freeze":       {body: because, operators: true},
+	"POST /v1/ops/users/:login/unfreeze":     {body: because, operators: true},
+	"POST /v1/ops/users/:login/suspend":      {body: because, operators: true},
+	"POST /v1/ops/users/:login/reinstate":    {body: because, operators: true},
+	"POST /v1/ops/users/:login/end-sessions": {body: because, operators: true},
+	"POST /v1/ops/reconcile":                 {body: nothing, operators: true},
+	"POST /v1/ops/audit":                     {body: nothing, operators: true},
+	"GET /v1/ops/actions":                    {body: nothing, operators: true},
 }
 
 // routes that an app serves.

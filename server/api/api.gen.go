@@ -121,6 +121,7 @@ const (
 	NameReserved            ProblemCode = "name_reserved"
 	OutcomeUnknown          ProblemCode = "outcome_unknown"
 	Overloaded              ProblemCode = "overloaded"
+	OwnAccount              ProblemCode = "own_account"
 	ParameterMalformed      ProblemCode = "parameter_malformed"
 	PasswordMalformed       ProblemCode = "password_malformed"
 	PasswordPersonal        ProblemCode = "password_personal"
@@ -220,6 +221,8 @@ func (e ProblemCode) Valid() bool {
 	case OutcomeUnknown:
 		return true
 	case Overloaded:
+		return true
+	case OwnAccount:
 		return true
 	case ParameterMalformed:
 		return true
@@ -1382,8 +1385,17 @@ type OpsResumeQueueJSONRequestBody = Reason
 // OpsActOnTaskJSONRequestBody defines body for OpsActOnTask for application/json ContentType.
 type OpsActOnTaskJSONRequestBody = Reason
 
+// OpsEndSessionsJSONRequestBody defines body for OpsEndSessions for application/json ContentType.
+type OpsEndSessionsJSONRequestBody = Reason
+
 // OpsFreezeUserJSONRequestBody defines body for OpsFreezeUser for application/json ContentType.
 type OpsFreezeUserJSONRequestBody = Reason
+
+// OpsReinstateUserJSONRequestBody defines body for OpsReinstateUser for application/json ContentType.
+type OpsReinstateUserJSONRequestBody = Reason
+
+// OpsSuspendUserJSONRequestBody defines body for OpsSuspendUser for application/json ContentType.
+type OpsSuspendUserJSONRequestBody = Reason
 
 // OpsUnfreezeUserJSONRequestBody defines body for OpsUnfreezeUser for application/json ContentType.
 type OpsUnfreezeUserJSONRequestBody = Reason
@@ -1527,9 +1539,18 @@ type ServerInterface interface {
 	// OpsReconcile Read the bank's statement and compare it with the books
 	// (POST /v1/ops/reconcile)
 	OpsReconcile(c *fiber.Ctx) error
-	// OpsFreezeUser Freeze all wallets of a user; what was held before still settles
+	// OpsEndSessions End all sessions of a user, who may log in again
+	// (POST /v1/ops/users/{login}/end-sessions)
+	OpsEndSessions(c *fiber.Ctx, login UserLogin) error
+	// OpsFreezeUser Freeze a user with all wallets, also those opened later; what was held before still settles
 	// (POST /v1/ops/users/{login}/freeze)
 	OpsFreezeUser(c *fiber.Ctx, login UserLogin) error
+	// OpsReinstateUser Let a suspended user log in again
+	// (POST /v1/ops/users/{login}/reinstate)
+	OpsReinstateUser(c *fiber.Ctx, login UserLogin) error
+	// OpsSuspendUser End all sessions of a user, and let no new one begin
+	// (POST /v1/ops/users/{login}/suspend)
+	OpsSuspendUser(c *fiber.Ctx, login UserLogin) error
 	// OpsUnfreezeUser Let a user's wallets move again
 	// (POST /v1/ops/users/{login}/unfreeze)
 	OpsUnfreezeUser(c *fiber.Ctx, login UserLogin) error
@@ -2198,6 +2219,35 @@ func (siw *ServerInterfaceWrapper) OpsReconcile(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// OpsEndSessions operation middleware
+func (siw *ServerInterfaceWrapper) OpsEndSessions(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "login" -------------
+	var login UserLogin
+
+	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsEndSessions(c, login)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // OpsFreezeUser operation middleware
 func (siw *ServerInterfaceWrapper) OpsFreezeUser(c *fiber.Ctx) error {
 
@@ -2214,6 +2264,64 @@ func (siw *ServerInterfaceWrapper) OpsFreezeUser(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.OpsFreezeUser(c, login)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsReinstateUser operation middleware
+func (siw *ServerInterfaceWrapper) OpsReinstateUser(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "login" -------------
+	var login UserLogin
+
+	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsReinstateUser(c, login)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsSuspendUser operation middleware
+func (siw *ServerInterfaceWrapper) OpsSuspendUser(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "login" -------------
+	var login UserLogin
+
+	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsSuspendUser(c, login)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -3026,6 +3134,12 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/ops/users/:login/unfreeze", wrapper.OpsUnfreezeUser)
 
+	router.Post(options.BaseURL+"/v1/ops/users/:login/suspend", wrapper.OpsSuspendUser)
+
+	router.Post(options.BaseURL+"/v1/ops/users/:login/reinstate", wrapper.OpsReinstateUser)
+
+	router.Post(options.BaseURL+"/v1/ops/users/:login/end-sessions", wrapper.OpsEndSessions)
+
 	router.Post(options.BaseURL+"/v1/ops/reconcile", wrapper.OpsReconcile)
 
 	router.Post(options.BaseURL+"/v1/ops/audit", wrapper.OpsAudit)
@@ -3823,6 +3937,42 @@ func (response OpsReconciledefaultApplicationProblemPlusJSONResponse) VisitOpsRe
 	return ctx.JSON(&response.Body)
 }
 
+type OpsEndSessionsRequestObject struct {
+	Login UserLogin `json:"login"`
+	Body  *OpsEndSessionsJSONRequestBody
+}
+
+type OpsEndSessionsResponseObject interface {
+	VisitOpsEndSessionsResponse(ctx *fiber.Ctx) error
+}
+
+type OpsEndSessions204Response struct {
+}
+
+func (response OpsEndSessions204Response) VisitOpsEndSessionsResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type OpsEndSessionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response OpsEndSessionsdefaultApplicationProblemPlusJSONResponse) VisitOpsEndSessionsResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type OpsFreezeUserRequestObject struct {
 	Login UserLogin `json:"login"`
 	Body  *OpsFreezeUserJSONRequestBody
@@ -3847,6 +3997,78 @@ type OpsFreezeUserdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpsFreezeUserdefaultApplicationProblemPlusJSONResponse) VisitOpsFreezeUserResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsReinstateUserRequestObject struct {
+	Login UserLogin `json:"login"`
+	Body  *OpsReinstateUserJSONRequestBody
+}
+
+type OpsReinstateUserResponseObject interface {
+	VisitOpsReinstateUserResponse(ctx *fiber.Ctx) error
+}
+
+type OpsReinstateUser204Response struct {
+}
+
+func (response OpsReinstateUser204Response) VisitOpsReinstateUserResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type OpsReinstateUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response OpsReinstateUserdefaultApplicationProblemPlusJSONResponse) VisitOpsReinstateUserResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsSuspendUserRequestObject struct {
+	Login UserLogin `json:"login"`
+	Body  *OpsSuspendUserJSONRequestBody
+}
+
+type OpsSuspendUserResponseObject interface {
+	VisitOpsSuspendUserResponse(ctx *fiber.Ctx) error
+}
+
+type OpsSuspendUser204Response struct {
+}
+
+func (response OpsSuspendUser204Response) VisitOpsSuspendUserResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type OpsSuspendUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response OpsSuspendUserdefaultApplicationProblemPlusJSONResponse) VisitOpsSuspendUserResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -4574,9 +4796,18 @@ type StrictServerInterface interface {
 	// OpsReconcile Read the bank's statement and compare it with the books
 	// (POST /v1/ops/reconcile)
 	OpsReconcile(ctx context.Context, request OpsReconcileRequestObject) (OpsReconcileResponseObject, error)
-	// OpsFreezeUser Freeze all wallets of a user; what was held before still settles
+	// OpsEndSessions End all sessions of a user, who may log in again
+	// (POST /v1/ops/users/{login}/end-sessions)
+	OpsEndSessions(ctx context.Context, request OpsEndSessionsRequestObject) (OpsEndSessionsResponseObject, error)
+	// OpsFreezeUser Freeze a user with all wallets, also those opened later; what was held before still settles
 	// (POST /v1/ops/users/{login}/freeze)
 	OpsFreezeUser(ctx context.Context, request OpsFreezeUserRequestObject) (OpsFreezeUserResponseObject, error)
+	// OpsReinstateUser Let a suspended user log in again
+	// (POST /v1/ops/users/{login}/reinstate)
+	OpsReinstateUser(ctx context.Context, request OpsReinstateUserRequestObject) (OpsReinstateUserResponseObject, error)
+	// OpsSuspendUser End all sessions of a user, and let no new one begin
+	// (POST /v1/ops/users/{login}/suspend)
+	OpsSuspendUser(ctx context.Context, request OpsSuspendUserRequestObject) (OpsSuspendUserResponseObject, error)
 	// OpsUnfreezeUser Let a user's wallets move again
 	// (POST /v1/ops/users/{login}/unfreeze)
 	OpsUnfreezeUser(ctx context.Context, request OpsUnfreezeUserRequestObject) (OpsUnfreezeUserResponseObject, error)
@@ -5297,6 +5528,47 @@ func (sh *strictHandler) OpsReconcile(ctx *fiber.Ctx) error {
 	return nil
 }
 
+// OpsEndSessions operation middleware
+func (sh *strictHandler) OpsEndSessions(ctx *fiber.Ctx, login UserLogin) error {
+	var request OpsEndSessionsRequestObject
+
+	request.Login = login
+
+	var body OpsEndSessionsJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsEndSessions(ctx.UserContext(), request.(OpsEndSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsEndSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsEndSessionsResponseObject); ok {
+		if err := validResponse.VisitOpsEndSessionsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // OpsFreezeUser operation middleware
 func (sh *strictHandler) OpsFreezeUser(ctx *fiber.Ctx, login UserLogin) error {
 	var request OpsFreezeUserRequestObject
@@ -5330,6 +5602,88 @@ func (sh *strictHandler) OpsFreezeUser(ctx *fiber.Ctx, login UserLogin) error {
 		return err
 	} else if validResponse, ok := response.(OpsFreezeUserResponseObject); ok {
 		if err := validResponse.VisitOpsFreezeUserResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsReinstateUser operation middleware
+func (sh *strictHandler) OpsReinstateUser(ctx *fiber.Ctx, login UserLogin) error {
+	var request OpsReinstateUserRequestObject
+
+	request.Login = login
+
+	var body OpsReinstateUserJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsReinstateUser(ctx.UserContext(), request.(OpsReinstateUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsReinstateUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsReinstateUserResponseObject); ok {
+		if err := validResponse.VisitOpsReinstateUserResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsSuspendUser operation middleware
+func (sh *strictHandler) OpsSuspendUser(ctx *fiber.Ctx, login UserLogin) error {
+	var request OpsSuspendUserRequestObject
+
+	request.Login = login
+
+	var body OpsSuspendUserJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsSuspendUser(ctx.UserContext(), request.(OpsSuspendUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsSuspendUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsSuspendUserResponseObject); ok {
+		if err := validResponse.VisitOpsSuspendUserResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

@@ -42,6 +42,9 @@ var bodies = map[string]func() any{
 	"POST /v1/ops/payments/:id/resolve":              func() any { return new(PaymentResolve) },
 	"POST /v1/ops/users/:login/freeze":               func() any { return new(Reason) },
 	"POST /v1/ops/users/:login/unfreeze":             func() any { return new(Reason) },
+	"POST /v1/ops/users/:login/suspend":              func() any { return new(Reason) },
+	"POST /v1/ops/users/:login/reinstate":            func() any { return new(Reason) },
+	"POST /v1/ops/users/:login/end-sessions":         func() any { return new(Reason) },
 }
 
 // checkBody refuses a body that is not exactly what the contract says.

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/joiner"
 	"github.com/JDevAman/kizo/server/auth"
@@ -99,6 +100,13 @@ func (a *API) OpsActOnTask(ctx context.Context, r OpsActOnTaskRequestObject) (Op
 	default:
 		return nil, faultf(ParameterMalformed, "action", "a task can be retried, archived or deleted: retry, archive, delete")
 	}
+	// A task is named after the transfer that it is about, and its attempt.
+	transfer, _, _ := strings.Cut(r.Task, ":")
+	if id, err := uuid.Parse(transfer); err == nil {
+		if err := a.notOwn(ctx, id); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.note(ctx, "task."+r.Action, r.Task, r.Body.Reason); err != nil {
 		return nil, err
 	}
@@ -141,6 +149,9 @@ func (a *API) OpsResolvePayment(ctx context.Context, r OpsResolvePaymentRequestO
 	default:
 		return nil, faultf(BodyMalformed, "outcome", "outcome is executed, rejected or ask")
 	}
+	if err := a.notOwn(ctx, r.Id); err != nil {
+		return nil, err
+	}
 	if err := a.note(ctx, "payment.resolve."+r.Body.Outcome, r.Id.String(), r.Body.Reason); err != nil {
 		return nil, err
 	}
@@ -149,33 +160,6 @@ func (a *API) OpsResolvePayment(ctx context.Context, r OpsResolvePaymentRequestO
 		return nil, err
 	}
 	return OpsResolvePayment200JSONResponse(p), nil
-}
-
-// OpsFreezeUser freezes a user's wallets.
-func (a *API) OpsFreezeUser(ctx context.Context, r OpsFreezeUserRequestObject) (OpsFreezeUserResponseObject, error) {
-	if err := a.setStatus(ctx, r.Login, "account.freeze", r.Body.Reason, ledger.Frozen); err != nil {
-		return nil, err
-	}
-	return OpsFreezeUser204Response{}, nil
-}
-
-// OpsUnfreezeUser lets a user's wallets move again.
-func (a *API) OpsUnfreezeUser(ctx context.Context, r OpsUnfreezeUserRequestObject) (OpsUnfreezeUserResponseObject, error) {
-	if err := a.setStatus(ctx, r.Login, "account.unfreeze", r.Body.Reason, ledger.Active); err != nil {
-		return nil, err
-	}
-	return OpsUnfreezeUser204Response{}, nil
-}
-
-func (a *API) setStatus(ctx context.Context, login, action, reason string, status ledger.Status) error {
-	u, err := a.auth.FindUser(ctx, login)
-	if err != nil {
-		return err
-	}
-	if err := a.note(ctx, action, u.Handle, reason); err != nil {
-		return err
-	}
-	return a.ledger.SetStatus(ctx, u.ID, status)
 }
 
 // OpsReconcile compares the bank's statement with the books.

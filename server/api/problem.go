@@ -28,6 +28,7 @@ var statuses = map[ProblemCode]int{
 	RouteNotFound:        http.StatusNotFound,
 	MethodNotAllowed:     http.StatusMethodNotAllowed,
 	Forbidden:            http.StatusForbidden,
+	OwnAccount:           http.StatusForbidden,
 
 	Unauthenticated:     http.StatusUnauthorized,
 	TokenInvalid:        http.StatusUnauthorized,

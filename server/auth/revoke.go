@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -15,7 +16,7 @@ import (
 // Why a session was revoked; the table knows the same four.
 const (
 	revokedLogout    = "logout"
-	revokedByUser    = "revoked"
+	revokedByUser    = "revoked" // or by an operator
 	revokedReused    = "reused"
 	revokedSuspended = "suspended"
 )
@@ -100,6 +101,45 @@ func (s *Service) Suspend(ctx context.Context, userID uuid.UUID, reason string) 
 	})
 	if err == nil {
 		s.trail.write(ctx, EventSuspended, slog.String("user_id", userID.String()))
+		s.outlastLeases()
+	}
+	return err
+}
+
+const (
+	sqlLockUser = `SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE`
+
+	sqlEndSessions = `
+WITH ended AS (
+UPDATE sessions SET revoked_at = $2, revoked_reason = $3
+ WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
+RETURNING id, user_id, address, client
+)
+INSERT INTO security_events (at, user_id, event, session_id, address, client, detail)
+SELECT $2, user_id, 'session_revoked', id, address, client, 'by an operator' FROM ended`
+)
+
+// EndSessions ends all of a user's sessions, who may log in again: from its return on,
+// one lease later, none of their tokens works.
+func (s *Service) EndSessions(ctx context.Context, userID uuid.UUID) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		// Opening a session holds the user's row FOR SHARE, so each session that was
+		// opened before is visible to the second statement.
+		var id uuid.UUID
+		err := tx.QueryRow(ctx, sqlLockUser, userID).Scan(&id)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return errUserNotFound()
+		}
+		if err != nil {
+			return fmt.Errorf("lock the user: %w", err)
+		}
+		if _, err := tx.Exec(ctx, sqlEndSessions, userID, s.now(), revokedByUser); err != nil {
+			return fmt.Errorf("end sessions: %w", err)
+		}
+		return nil
+	})
+	if err == nil {
+		s.trail.write(ctx, EventSessionRevoked, slog.String("user_id", userID.String()), slog.String("session", "all"))
 		s.outlastLeases()
 	}
 	return err

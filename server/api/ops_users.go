@@ -1,0 +1,104 @@
+package api
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// OpsFreezeUser freezes a user's wallets.
+func (a *API) OpsFreezeUser(ctx context.Context, r OpsFreezeUserRequestObject) (OpsFreezeUserResponseObject, error) {
+	err := a.actOnUser(ctx, "account.freeze", r.Login, r.Body.Reason, func(u auth.UserRef) error {
+		return a.ledger.SetStatus(ctx, u.ID, ledger.Frozen)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return OpsFreezeUser204Response{}, nil
+}
+
+// OpsUnfreezeUser lets a user's wallets move again.
+func (a *API) OpsUnfreezeUser(ctx context.Context, r OpsUnfreezeUserRequestObject) (OpsUnfreezeUserResponseObject, error) {
+	err := a.actOnUser(ctx, "account.unfreeze", r.Login, r.Body.Reason, func(u auth.UserRef) error {
+		return a.ledger.SetStatus(ctx, u.ID, ledger.Active)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return OpsUnfreezeUser204Response{}, nil
+}
+
+// OpsSuspendUser ends a user's sessions and lets no new one begin.
+func (a *API) OpsSuspendUser(ctx context.Context, r OpsSuspendUserRequestObject) (OpsSuspendUserResponseObject, error) {
+	err := a.actOnUser(ctx, "user.suspend", r.Login, r.Body.Reason, func(u auth.UserRef) error {
+		return a.auth.Suspend(ctx, u.ID, r.Body.Reason)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return OpsSuspendUser204Response{}, nil
+}
+
+// OpsReinstateUser lets a suspended user log in again.
+func (a *API) OpsReinstateUser(ctx context.Context, r OpsReinstateUserRequestObject) (OpsReinstateUserResponseObject, error) {
+	err := a.actOnUser(ctx, "user.reinstate", r.Login, r.Body.Reason, func(u auth.UserRef) error {
+		return a.auth.Reinstate(ctx, u.ID, r.Body.Reason)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return OpsReinstateUser204Response{}, nil
+}
+
+// OpsEndSessions ends a user's sessions.
+func (a *API) OpsEndSessions(ctx context.Context, r OpsEndSessionsRequestObject) (OpsEndSessionsResponseObject, error) {
+	err := a.actOnUser(ctx, "user.end_sessions", r.Login, r.Body.Reason, func(u auth.UserRef) error {
+		return a.auth.EndSessions(ctx, u.ID)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return OpsEndSessions204Response{}, nil
+}
+
+// actOnUser finds a user, notes the action with its reason, and carries it out.
+func (a *API) actOnUser(ctx context.Context, action, login, reason string, act func(auth.UserRef) error) error {
+	u, err := a.auth.FindUser(ctx, login)
+	if err != nil {
+		return err
+	}
+	if u.ID == user(ctx) {
+		return ownAccount()
+	}
+	if err := a.note(ctx, action, u.Handle, reason); err != nil {
+		return err
+	}
+	return act(u)
+}
+
+// notOwn refuses an operator's decision about a transfer that is his own, or whose money
+// comes from him or goes to him. One that is not there is for the caller to refuse.
+func (a *API) notOwn(ctx context.Context, transfer uuid.UUID) error {
+	t, err := a.ledger.Get(ctx, transfer)
+	if isCode(err, ledger.TransferNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	owners, err := a.ledger.Owners(ctx, []int64{t.DebitAccount, t.CreditAccount})
+	if err != nil {
+		return err
+	}
+	if me := user(ctx); t.Owner == me || owners[t.DebitAccount] == me || owners[t.CreditAccount] == me {
+		return ownAccount()
+	}
+	return nil
+}
+
+func ownAccount() error {
+	return faultf(OwnAccount, "", "an operator does not decide about an account of their own: ask another operator")
+}

@@ -1,0 +1,312 @@
+package api_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// stateRow says how a user makes a request of a route about something of their own, and
+// what a frozen user is told; no code means that a frozen user may do it.
+type stateRow struct {
+	body   any
+	own    func(h *house, me, peer *user) (path string) // nil: the route as it is
+	frozen api.ProblemCode
+}
+
+// The table of states: each route behind a token has a row here, or the test fails.
+// docs/operations.md, "Users and operators", says the same in words.
+var stateRows = map[string]stateRow{
+	"POST /v1/auth/logout":     {},
+	"GET /v1/me":               {},
+	"PATCH /v1/me":             {body: fields{"name": "Somebody"}},
+	"GET /v1/sessions":         {},
+	"GET /v1/sessions/history": {},
+	"DELETE /v1/sessions/:id": {own: func(h *house, me, _ *user) string {
+		tokens, _, err := h.auth.LogIn(h.t.Context(), me.handle, password, auth.Client{})
+		must(h.t, err)
+		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
+		return "/v1/sessions/" + tokens.SessionID.String()
+	}},
+	"GET /v1/users":                     {own: func(*house, *user, *user) string { return "/v1/users?q=a" }},
+	"GET /v1/wallets":                   {},
+	"GET /v1/summary":                   {},
+	"GET /v1/events":                    {},
+	"POST /v1/wallets":                  {body: fields{"currency": "EUR"}}, // opens a frozen one
+	"GET /v1/wallets/:currency/balance": {},
+	"GET /v1/transfers":                 {},
+	"GET /v1/transfers/:id":             {own: paid},
+	"GET /v1/transfers/:id/timeline":    {own: paid},
+
+	// New money does not move. What was held before may still be captured or released.
+	"POST /v1/transfers":             {body: fields{"to": "@peer", "amount": 1, "currency": "USD"}, frozen: api.AccountFrozen},
+	"POST /v1/deposits":              {body: fields{"amount": 1, "currency": "USD"}, frozen: api.AccountFrozen},
+	"POST /v1/withdrawals":           {body: fields{"amount": 1, "currency": "USD"}, frozen: api.AccountFrozen},
+	"POST /v1/transfers/:id/reverse": {body: fields{}, own: received(false), frozen: api.AccountFrozen},
+	"POST /v1/transfers/:id/capture": {body: fields{}, own: received(true)},
+	"POST /v1/transfers/:id/void":    {own: received(true)},
+
+	// The role of an operator is no matter of money.
+	"GET /v1/ops/queues":                             {},
+	"POST /v1/ops/queues/:queue/pause":               {body: reason},
+	"POST /v1/ops/queues/:queue/resume":              {body: reason},
+	"GET /v1/ops/queues/:queue/tasks":                {},
+	"POST /v1/ops/queues/:queue/tasks/:task/:action": {body: reason},
+	"GET /v1/ops/payments":                           {},
+	"GET /v1/ops/payments/:id":                       {},
+	"POST /v1/ops/payments/:id/resolve":              {body: reason.with("outcome", "ask")},
+	"POST /v1/ops/users/:login/freeze":               {body: reason},
+	"POST /v1/ops/users/:login/unfreeze":             {body: reason},
+	"POST /v1/ops/users/:login/suspend":              {body: reason},
+	"POST /v1/ops/users/:login/reinstate":            {body: reason},
+	"POST /v1/ops/users/:login/end-sessions":         {body: reason},
+	"POST /v1/ops/reconcile":                         {},
+	"POST /v1/ops/audit":                             {},
+	"GET /v1/ops/actions":                            {},
+}
+
+var reason = fields{"reason": "matrix"}
+
+// paid is the id of a transfer that the user has sent.
+func paid(h *house, me, peer *user) string {
+	h.t.Helper()
+	return read[api.Transfer](h.post(me, "/v1/transfers", pay(peer, 1)).want(201)).Id.String()
+}
+
+// received is the id of a transfer, or an authorization, that the user has received.
+func received(authorize bool) func(*house, *user, *user) string {
+	return func(h *house, me, peer *user) string {
+		h.t.Helper()
+		return read[api.Transfer](h.post(peer, "/v1/transfers", pay(me, 1).with("authorize", authorize)).want(201)).Id.String()
+	}
+}
+
+// TestStateMatrix makes one request for each route × role × state.
+func TestStateMatrix(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	peer, target := h.signUp("peer"), h.signUp("target")
+	h.fund(peer, 1000)
+	actors := map[string]*user{} // by role and state
+	for _, role := range []string{"user", "operator"} {
+		for _, state := range []string{"active", "frozen", "suspended"} {
+			u := h.signUp(role[:2] + state)
+			h.fund(u, 1000)
+			actors[role+" "+state] = u
+			if role == "operator" {
+				h.grant(u.handle, auth.RoleOperator)
+			}
+			if state == "suspended" {
+				must(t, h.auth.Suspend(t.Context(), u.id, "matrix"))
+			}
+		}
+	}
+	routes, cells, counts := map[string]bool{}, 0, map[string]int{}
+	for _, route := range h.routes() {
+		name := route.Method + " " + route.Path
+		if matrix[name].public {
+			continue
+		}
+		routes[name] = true
+		if _, ok := stateRows[name]; !ok {
+			t.Errorf("%s has no row in the table of states: what may a frozen user do there?", name)
+			continue
+		}
+		h.stateCell(name, "anonymous", &user{}, peer, target)
+		cells, counts["anonymous"] = cells+1, counts["anonymous"]+1
+		for actor, me := range actors {
+			h.stateCell(name, actor, me, peer, target)
+			cells, counts[actor] = cells+1, counts[actor]+1
+			if matrix[name].other != nil {
+				h.othersCell(name, actor, me, peer)
+				cells, counts["other "+actor] = cells+1, counts["other "+actor]+1
+			}
+		}
+	}
+	wantSame(t, "rows and routes", stateRows, routes)
+	t.Logf("%d routes, %d cells of route × role × state: %v", len(routes), cells, counts)
+	h.wantStatesOfSignIn(actors)
+}
+
+func (h *house) stateCell(name, actor string, me, peer, target *user) {
+	h.t.Helper()
+	row := stateRows[name]
+	method, route, _ := strings.Cut(name, " ")
+	request := ask{method: method, token: me.access, key: uuid.NewString(), body: row.body}
+	id, state := uuid.NewString(), actor[strings.Index(actor, " ")+1:]
+	if row.own != nil && (state == "active" || state == "frozen") {
+		must(h.t, h.ledger.SetStatus(h.t.Context(), me.id, ledger.Active))
+		id = row.own(h, me, peer)
+	}
+	if state == "frozen" {
+		must(h.t, h.ledger.SetStatus(h.t.Context(), me.id, ledger.Frozen))
+	}
+	if strings.HasPrefix(id, "/") {
+		request.path = id
+	} else {
+		request.path = strings.NewReplacer(":id", id, ":currency", "USD", ":queue", "bank", ":task", "x", ":action", "delete",
+			":login", target.handle).Replace(route)
+	}
+	want := stateCode(name, actor)
+	if want != "" {
+		h.do(request).wantProblem(want)
+		return
+	}
+	switch name {
+	case "GET /v1/events":
+		h.listen(me, "", "").live()
+		return
+	case "POST /v1/auth/logout": // of a session of its own: the next cells need this one
+		tokens, _, err := h.auth.LogIn(h.t.Context(), me.handle, password, auth.Client{})
+		must(h.t, err)
+		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
+		request.token = tokens.AccessToken
+	}
+	if got := h.do(request); got.status/100 != 2 {
+		h.t.Errorf("%s: %s has status %d, want success: %s", name, actor, got.status, got.body)
+	}
+}
+
+// othersCell asks for something that belongs to somebody else.
+func (h *house) othersCell(name, actor string, me, owner *user) {
+	h.t.Helper()
+	row, want := matrix[name], stateCode(name, actor)
+	if want != api.AccountSuspended { // what is somebody else's is not there, also for a frozen user
+		want = row.code
+	}
+	if strings.HasPrefix(actor, "operator") && name == "GET /v1/transfers/:id/timeline" && want == row.code {
+		return // an operator may ask about any transfer; TestOperatorFreezes asks
+	}
+	method, _, _ := strings.Cut(name, " ")
+	h.do(ask{method: method, path: row.other(h, owner), token: me.access, key: uuid.NewString(), body: stateRows[name].body}).wantProblem(want)
+}
+
+// stateCode is the code that an actor is refused with, "" where the request succeeds.
+func stateCode(name, actor string) api.ProblemCode {
+	role, state, _ := strings.Cut(actor, " ")
+	switch {
+	case role == "anonymous":
+		return api.Unauthenticated
+	case state == "suspended":
+		return api.AccountSuspended
+	case strings.Contains(name, " /v1/ops/") && role != "operator":
+		return api.Forbidden
+	case state == "frozen":
+		return stateRows[name].frozen
+	}
+	return ""
+}
+
+// wantStatesOfSignIn: who is suspended cannot sign in or refresh, everybody else can.
+func (h *house) wantStatesOfSignIn(actors map[string]*user) {
+	h.t.Helper()
+	for actor, u := range actors {
+		login := h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": u.handle, "password": password}})
+		refresh := h.do(ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": u.refresh}})
+		if strings.HasSuffix(actor, "suspended") {
+			login.wantProblem(api.AccountSuspended)
+			refresh.wantProblem(api.RefreshTokenInvalid)
+			continue
+		}
+		for _, tokens := range []api.Tokens{read[api.Tokens](login.want(200)), read[api.Tokens](refresh.want(200))} {
+			h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
+		}
+	}
+}
+
+// A suspended user still receives money, and a frozen one does not.
+func TestStatesOfThePayee(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	alice, bob := h.pair(1000)
+	must(t, h.auth.Suspend(t.Context(), bob.id, "matrix"))
+	h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)
+	must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Frozen))
+	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(api.AccountFrozen)
+}
+
+// TestOperatorsActOnUsers: each action is carried out, noted with its reason, and seen by
+// the user where it is about their sessions.
+func TestOperatorsActOnUsers(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	olga := h.operator()
+	alice, bob := h.pair(1000)
+	why := fields{"reason": "asked for"}
+	act := func(action string) { h.post(olga, "/v1/ops/users/@alice/"+action, why).want(204) }
+	logIn := func() {
+		tokens := read[api.Tokens](h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": "alice", "password": password}}).want(200))
+		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
+		alice.access, alice.refresh = tokens.AccessToken, tokens.RefreshToken
+	}
+	act("end-sessions")
+	h.get(alice, "/v1/me").wantProblem(api.SessionRevoked)
+	h.do(ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": alice.refresh}}).wantProblem(api.RefreshTokenInvalid)
+	logIn()
+	act("freeze")
+	h.post(alice, "/v1/wallets", fields{"currency": "EUR"}).want(201)
+	h.post(alice, "/v1/deposits", fields{"amount": 1, "currency": "EUR"}).wantProblem(api.AccountFrozen)
+	act("suspend")
+	h.get(alice, "/v1/me").wantProblem(api.AccountSuspended)
+	act("unfreeze")
+	act("reinstate")
+	h.get(alice, "/v1/me").wantProblem(api.SessionRevoked) // the old sessions stay ended
+	logIn()
+	h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)
+	h.wantActions("olga user.reinstate alice: asked for", "olga account.unfreeze alice: asked for", "olga user.suspend alice: asked for",
+		"olga account.freeze alice: asked for", "olga user.end_sessions alice: asked for")
+	history, err := h.auth.History(t.Context(), alice.id, 10)
+	must(t, err)
+	var events []string
+	for _, e := range history {
+		events = append(events, string(e.Event)+" "+e.Detail)
+	}
+	equal(t, "events", strings.Join(events, ", "), "signed_in , reinstated , suspended , signed_in , session_revoked by an operator, signed_up ")
+}
+
+// An operator decides nothing about an account of their own, and the attempt changes nothing.
+func TestOperatorsDoNotActForThemselves(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	olga := h.operator()
+	h.fund(olga, 1000)
+	bob := h.signUp("bob")
+	before := h.rows()
+	for _, action := range []string{"freeze", "unfreeze", "suspend", "reinstate", "end-sessions"} {
+		for _, login := range []string{"olga", "@olga", "olga@example.com"} {
+			h.post(olga, fmt.Sprintf("/v1/ops/users/%s/%s", login, action), reason).wantProblem(api.OwnAccount)
+		}
+	}
+	var pending []string
+	for _, path := range []string{"/v1/deposits", "/v1/withdrawals"} {
+		pending = append(pending, read[api.Transfer](h.post(olga, path, fields{"amount": 1, "currency": "USD"}).want(202)).Id.String())
+	}
+	// Money that comes to the operator, or goes from there, is as much of their own.
+	pending = append(pending, paid(h, olga, bob), received(false)(h, olga, func() *user { h.fund(bob, 10); return bob }()))
+	for _, id := range pending {
+		for _, outcome := range []string{"executed", "rejected", "ask"} {
+			h.post(olga, "/v1/ops/payments/"+id+"/resolve", reason.with("outcome", outcome)).wantProblem(api.OwnAccount)
+		}
+		for _, action := range []string{"retry", "archive", "delete"} {
+			h.post(olga, "/v1/ops/queues/bank/tasks/"+id+":1/"+action, reason).wantProblem(api.OwnAccount)
+		}
+	}
+	equal(t, "done", h.desk.take(), "")
+	h.wantActions()
+	h.get(olga, "/v1/me").want(200)
+	if after := h.rows(); after[5] != before[5] {
+		t.Error("users came or went")
+	}
+	// Another operator may.
+	oscar := h.signUp("oscar")
+	h.grant("oscar", auth.RoleOperator)
+	h.post(oscar, "/v1/ops/payments/"+pending[0]+"/resolve", reason.with("outcome", "ask")).want(200)
+	h.post(oscar, "/v1/ops/users/olga/freeze", reason).want(204)
+	h.post(olga, "/v1/ops/users/olga/unfreeze", reason).wantProblem(api.OwnAccount)
+}

@@ -1,0 +1,57 @@
+package auth
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+func TestEndSessions(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	first, user := h.signUp("alice")
+	second, other := h.logIn("alice"), h.another()
+	bystander, _ := h.signUp("bob")
+	must(t, h.EndSessions(t.Context(), user.ID))
+	for _, tokens := range []Tokens{first, second} {
+		if _, err := other.Verify(t.Context(), tokens.AccessToken); CodeOf(err) != CodeSessionRevoked {
+			t.Errorf("an ended session: %v", err)
+		}
+		wantEqual(t, "refresh", h.refreshRefusal(tokens.RefreshToken), CodeRefreshTokenInvalid)
+	}
+	wantEqual(t, "another user's session", h.refusal(bystander.AccessToken), "")
+	wantEqual(t, "a later session", h.refusal(h.logIn("alice").AccessToken), "")
+	wantCode(t, h.EndSessions(t.Context(), uuid.New()), CodeUserNotFound)
+}
+
+// A session that is being opened, and is not yet visible, is ended as well.
+func TestEndSessionsWaitsForAnOpening(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, user := h.signUp("alice")
+	conn, err := pgx.Connect(t.Context(), h.db.AppURL)
+	must(t, err)
+	defer conn.Close(context.Background())
+	tx, err := conn.Begin(t.Context())
+	must(t, err)
+	id, now := newID(), h.clock.Now()
+	_, err = tx.Exec(t.Context(), sqlOpenSession, id, user.ID, now, now.Add(time.Hour), "", "")
+	must(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- h.EndSessions(t.Context(), user.ID) }()
+	deadline := time.Now().Add(20 * time.Second)
+	for waiting := 0; waiting == 0; time.Sleep(5 * time.Millisecond) {
+		h.scan(`SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> $1`, 0, &waiting)
+		if time.Now().After(deadline) {
+			t.Fatal("EndSessions does not wait for the session that is being opened")
+		}
+	}
+	must(t, tx.Commit(t.Context()))
+	must(t, <-ended)
+	var open int
+	h.scan(`SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL`, user.ID, &open)
+	wantEqual(t, "open sessions", open, 0)
+}
