@@ -250,3 +250,34 @@ func TestFailover(t *testing.T) {
 		eventually(t, "it is ready", func() bool { return ready() == "200 ready" })
 	}
 }
+
+// TestMetricsOfALock: an operator finds the locked account and the session that keeps it.
+func TestMetricsOfALock(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := start(t, config(t, db.AppURL))
+	signUp(t, s.URL(), "bob")
+	alice := signUp(t, s.URL(), "alice")
+	conn, err := pgx.Connect(t.Context(), db.AdminURL)
+	must(t, err)
+	defer conn.Close(context.Background())
+	tx, err := conn.Begin(t.Context())
+	must(t, err)
+	var account int64
+	must(t, tx.QueryRow(t.Context(), `SELECT a.id FROM accounts a JOIN users u ON u.id = a.owner
+		WHERE u.handle = 'alice' FOR UPDATE OF a`).Scan(&account))
+	if a, err := alice.ask("/v1/transfers", 0, usdTo(1, "@bob")); err != nil || a.status != http.StatusServiceUnavailable {
+		t.Errorf("%d %s %v", a.status, a.body, err)
+	}
+	metrics := func() string { return mustGet(t, s.OpsURL()+"/metrics").body }
+	named := fmt.Sprintf(`kizo_ledger_locked_row_seconds{account="%d",blocking_pids="%d",transfer=""} `, account, conn.PgConn().PID())
+	eventually(t, "the account is named", func() bool {
+		m := metrics()
+		return strings.Contains(m, named) && strings.Contains(m, "kizo_ledger_locked_rows 1") && !strings.Contains(m, "kizo_ledger_lock_timeouts_total 0")
+	})
+	must(t, tx.Rollback(t.Context()))
+	eventually(t, "the account is free", func() bool { return strings.Contains(metrics(), "kizo_ledger_locked_rows 0") })
+	if strings.Contains(metrics(), "kizo_ledger_locked_row_seconds{") {
+		t.Error("an account that is free is named")
+	}
+}
