@@ -40,8 +40,9 @@ race: deps ## the tests of what runs concurrently, under the race detector
 	$(GO) test -race -count=1 -timeout 15m ./server/... ./client/... ./cmd/kizo/...
 
 .PHONY: verify
-verify: lint ## generated code, go.mod, formatting, lint and error codes are in order
+verify: lint ## generated code, go.mod, formatting, lint, known vulnerabilities and error codes are in order
 	@deploy/verify.sh
+	@deploy/vulnerabilities.sh
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## golangci-lint, with the arrows of the house
