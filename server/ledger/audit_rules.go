@@ -69,6 +69,11 @@ var auditScans = []scan{
 				row: "'account ' || x.id || ': account_holds ' || x.noted_held || ', open holds ' || x.reserved",
 			},
 			{
+				name: "freeze", sentence: "a wallet is frozen when its owner is, and only then",
+				among: "x.kind = 'wallet'", holds: "x.status = x.owner_status",
+				row: "'account ' || x.id || ': ' || x.status || ', its owner ' || x.owner_status",
+			},
+			{
 				name: "floor", sentence: "balance - held is not below the floor, and every wallet has one",
 				among: "x.id_known IS NOT NULL",
 				holds: "(x.floor IS NOT NULL OR x.kind <> 'wallet') AND (x.floor IS NULL OR x.balance - x.held >= x.floor)",
@@ -209,7 +214,7 @@ const (
 		SELECT COALESCE(a.id, p.account_id) AS id, a.id AS id_known, a.kind, a.balance, a.held, a.seq, a.floor, a.as_of,
 			COALESCE(p.lines, 0) AS lines, COALESCE(p.first, 0) AS first, COALESCE(p.last, 0) AS last,
 			COALESCE(p.total, 0) AS total, p.latest, p.unchained, p.misdated, COALESCE(h.reserved, 0) AS reserved,
-			COALESCE(n.held, 0) AS noted_held
+			COALESCE(n.held, 0) AS noted_held, a.status, COALESCE(o.status, 'active') AS owner_status
 		FROM accounts a
 		FULL JOIN (
 			SELECT account_id, count(*) AS lines, min(seq) AS first, max(seq) AS last, sum(amount) AS total,
@@ -225,7 +230,8 @@ const (
 			SELECT debit_account, sum(amount) AS reserved FROM transfers
 			WHERE state = 'pending' AND kind IN ('authorization', 'withdrawal')
 			GROUP BY debit_account) h ON h.debit_account = a.id
-		LEFT JOIN account_holds n ON n.account_id = a.id) x`
+		LEFT JOIN account_holds n ON n.account_id = a.id
+		LEFT JOIN account_owners o ON o.owner = a.owner) x`
 
 	currencySums = `(
 		SELECT COALESCE(a.currency, 'of no account') AS currency, COALESCE(sum(a.balance), 0) AS balances,

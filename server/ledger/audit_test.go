@@ -203,6 +203,9 @@ var damages = []struct {
 		WHERE id IN (@alice, @bob)`, []string{"balance"}, "account @alice"},
 	{"a hold of nobody", `UPDATE accounts SET held = held + 1 WHERE id = @alice`, []string{"held"}, "account @alice"},
 	{"a hold that the triggers do not know", `DELETE FROM account_holds WHERE account_id = @alice`, []string{"holds"}, "account @alice"},
+	{"a wallet that is frozen without its owner", `UPDATE accounts SET status = 'frozen' WHERE id = @alice`, []string{"freeze"}, "account @alice"},
+	{"a wallet that escaped its owner's freeze", `UPDATE account_owners SET status = 'frozen' WHERE owner = (SELECT owner FROM accounts WHERE id = @alice);
+		UPDATE accounts SET status = 'active' WHERE id = @alice`, []string{"freeze"}, "account @alice"},
 	{"a wallet below its floor", `ALTER TABLE accounts DROP CONSTRAINT accounts_floor;
 		UPDATE accounts SET floor = balance - held + 1 WHERE id = @alice`, []string{"floor"}, "account @alice"},
 	{"money out of thin air", `UPDATE postings SET amount = amount + 1, balance_after = balance_after + 1 WHERE transfer_id = $other AND amount > 0;
