@@ -33,6 +33,23 @@ CREATE CONSTRAINT TRIGGER users_access AFTER UPDATE ON users
           (OLD.role, OLD.status, OLD.handle, OLD.email, OLD.email_verified_at, OLD.findable_by_email))
     EXECUTE FUNCTION note_access_change('user');
 
+-- The form in which searches compare a memo (package fold), where that is not the memo in
+-- lower case. name_key is the same of a name. Names and memos from before get what
+-- PostgreSQL can do: ICU's lower case, ß as ss, compatibility composition.
+ALTER TABLE transfers ADD COLUMN memo_key text CHECK (length(memo_key) <= 4000);
+GRANT INSERT (memo_key) ON transfers TO kizo_app;
+-- +goose StatementBegin
+DO $$
+DECLARE
+    icu  text := CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collname = 'und-x-icu') THEN ' COLLATE "und-x-icu"' ELSE '' END;
+    form text := $form$left(replace(replace(replace(replace(normalize(lower(normalize(%1$I, NFKC)$form$ || icu || $form$), NFKC),
+                 'ß', 'ss'), 'ς', 'σ'), 'ı', 'i'), E'i\u0307', 'i'), 160)$form$;
+BEGIN
+    EXECUTE format('UPDATE transfers SET memo_key = ' || form || ' WHERE memo ~ ''[^ -~]''', 'memo');
+    EXECUTE format('UPDATE users SET name_key = ' || form || ' WHERE name ~ ''[^ -~]''', 'name');
+END $$;
+-- +goose StatementEnd
+
 -- +goose Down
 -- +goose StatementBegin
 DO $$ BEGIN RAISE EXCEPTION 'addresses that several users share have no way down: restore a backup'; END $$;

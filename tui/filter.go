@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/fold"
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/tui/moment"
 )
@@ -276,7 +277,7 @@ func (f *filter) matches(t client.Transfer) bool {
 	if p.Since != nil && t.CreatedAt.Before(f.since) || p.Until != nil && !t.CreatedAt.Before(f.until) {
 		return false
 	}
-	if p.Q != nil && !strings.Contains(strings.ToLower(value(t.Memo)), strings.ToLower(*p.Q)) {
+	if p.Q != nil && !strings.Contains(fold.Text(value(t.Memo)), fold.Text(*p.Q)) {
 		return false
 	}
 	return p.With == nil || f.other == strings.ToLower(value(otherSide(t).Handle))

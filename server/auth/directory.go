@@ -152,14 +152,15 @@ SELECT id, handle, name, status, role, findable_by_email
  LIMIT $3`
 
 // SearchUsers returns active users whose handle or name begins with prefix,
-// whatever its case, handles first; at most limit, and never more than 10. An
+// whatever its case or normalization form, handles first; at most limit, and never more than 10. An
 // empty prefix finds nobody.
 func (s *Service) SearchUsers(ctx context.Context, prefix string, limit int) ([]UserRef, error) {
-	prefix = strings.ToLower(strings.TrimPrefix(strings.TrimSpace(prefix), "@"))
+	prefix = strings.TrimPrefix(strings.TrimSpace(prefix), "@")
 	if prefix == "" || limit < 1 || utf8.RuneCountInString(prefix) > maxNameRunes ||
-		!utf8.ValidString(prefix) || !shown(prefix) {
+		!utf8.ValidString(prefix) || !shown(strings.TrimRight(prefix, "\u200c\u200d")) {
 		return []UserRef{}, nil // no name contains such a text
 	}
+	prefix = nameKey(prefix)
 	rows, err := s.pool.Query(ctx, sqlSearchUsers, prefix, prefix+lastRune, min(limit, maxSearch))
 	if err != nil {
 		return nil, fmt.Errorf("search users: %w", err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -52,7 +51,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 	var tokens Tokens
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, sqlInsertUser, user.ID, user.Email, user.Handle, user.Name,
-			strings.ToLower(user.Name), stored.phc, stored.pepperID, user.CreatedAt)
+			nameKey(user.Name), stored.phc, stored.pepperID, user.CreatedAt)
 		if err != nil {
 			return taken(err)
 		}

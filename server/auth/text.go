@@ -1,12 +1,14 @@
 package auth
 
 import (
+	"cmp"
 	"net/netip"
 	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/JDevAman/kizo/fold"
 	"github.com/JDevAman/kizo/joiner"
 )
 
@@ -86,6 +88,20 @@ func normalName(text string) (string, error) {
 		}
 	}
 	return name, nil
+}
+
+// maxKeyBytes bounds what is stored of a folded name, which may be 18 times as long as
+// the name: more than an entry of an index holds.
+const maxKeyBytes = 512
+
+// nameKey is the form of a name, or of the beginning of one, in which it is searched for.
+// It is never empty for a name that is not.
+func nameKey(name string) string {
+	key := cmp.Or(fold.Text(name), name)
+	if len(key) <= maxKeyBytes {
+		return key
+	}
+	return strings.ToValidUTF8(key[:maxKeyBytes], "")
 }
 
 // emojiStyle (VS16) after a symbol asks for its colored form.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -99,7 +98,7 @@ func (s *Service) UpdateProfile(ctx context.Context, userID uuid.UUID, update Pr
 		if err != nil {
 			return User{}, err
 		}
-		folded := strings.ToLower(text)
+		folded := nameKey(text)
 		name, key, reserved = &text, &folded, reservedName(text)
 	}
 	user, err := s.oneUser(ctx, "update profile", sqlUpdateProfile, userID, name, key, s.now(), reserved, update.FindableByEmail)

@@ -193,3 +193,35 @@ func TestSearchUsers(t *testing.T) {
 		wantEqual(t, "limit", len(found), want)
 	}
 }
+
+// A name is found whatever the case and the normalization form of what is typed.
+func TestSearchFoldsNames(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for handle, name := range map[string]string{
+		"a1": "Ünal", "a2": "U\u0308nal", "a3": "İstanbul", "a4": "Straßer", "a5": "ΟΔΥΣΣΕΥΣ", "a6": "می\u200cخواهم", "a7": "ｆｕｌｌ",
+	} {
+		_, user := h.signUp(handle)
+		_, err := h.Rename(t.Context(), user.ID, name)
+		must(t, err)
+	}
+	for prefix, want := range map[string]string{
+		"ü": "a1 a2", "Ü": "a1 a2", "u\u0308": "a1 a2", "ÜNA": "a1 a2", "ist": "a3", "İST": "a3", "IST": "a3", "strass": "a4", "STRASSE": "a4", "straß": "a4",
+		"οδυσσευς": "a5", "می\u200cخ": "a6", "می\u200c": "a6", "میخ": "a6", "full": "a7", "FULL": "a7", "unal": "",
+	} {
+		found, err := h.SearchUsers(t.Context(), prefix, 10)
+		must(t, err)
+		var handles []string
+		for _, ref := range found {
+			handles = append(handles, ref.Handle)
+		}
+		wantEqual(t, prefix, strings.Join(handles, " "), want)
+	}
+	// The longest form fits into the index.
+	_, user := h.signUp("long")
+	_, err := h.Rename(t.Context(), user.ID, strings.Repeat("\uFDFA", 80))
+	must(t, err)
+	found, err := h.SearchUsers(t.Context(), strings.Repeat("\uFDFA", 80), 10)
+	must(t, err)
+	wantEqual(t, "found", len(found), 1)
+}

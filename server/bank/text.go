@@ -20,7 +20,8 @@ func CleanText(s string) string {
 			blank = runes > 0
 			continue
 		}
-		if !unicode.IsPrint(r) && !(joiner.Is(r) && !blank && joiner.Allowed(b.String(), r, s[i+utf8.RuneLen(r):])) {
+		joins := joiner.Is(r) && !blank && joiner.Allowed(b.String(), r, s[i+utf8.RuneLen(r):])
+		if !unicode.IsPrint(r) && !joins {
 			continue
 		}
 		if blank && runes < MaxReasonRunes-1 {

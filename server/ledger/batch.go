@@ -48,15 +48,15 @@ const (
 	// each other at the unique index, and never in a circle either.
 	insertTransfers = `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount,
 			posted_amount, currency, owner, idem_key, fingerprint, memo, reason, target, expires_at,
-			created_at, resolved_at)
+			created_at, resolved_at, memo_key)
 		SELECT id, kind, state, debit, NULLIF(credit, 0), amount,
 			posted, currency, owner, idem_key, fingerprint, memo, reason, target, expires_at,
-			created_at, resolved_at
+			created_at, resolved_at, NULLIF(memo_key, '')
 		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
 			$7::bigint[], $8::text[], $9::uuid[], $10::text[], $11::bytea[], $12::text[], $13::text[],
-			$14::uuid[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])
+			$14::uuid[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::text[])
 		AS n (id, kind, state, debit, credit, amount, posted, currency, owner, idem_key, fingerprint,
-			memo, reason, target, expires_at, created_at, resolved_at)
+			memo, reason, target, expires_at, created_at, resolved_at, memo_key)
 		ORDER BY owner, idem_key COLLATE "C"`
 	updateTransfers = `UPDATE transfers t SET state = n.state, posted_amount = n.posted,
 			reversed_amount = n.reversed, reason = n.reason, resolved_at = n.resolved_at
@@ -213,7 +213,7 @@ func (b *book) queueTransfers(queue *pgx.Batch) {
 			c.add(t)
 		}
 		queue.Queue(insertTransfers, c.id, c.kind, c.state, c.debit, c.credit, c.amount, c.posted,
-			c.currency, c.owner, c.key, c.print, c.memo, c.reason, c.target, c.expires, c.created, c.resolved)
+			c.currency, c.owner, c.key, c.print, c.memo, c.reason, c.target, c.expires, c.created, c.resolved, c.memoKey)
 	}
 	if n := len(b.moved); n > 0 {
 		c := newTransferColumns(n)
@@ -299,6 +299,7 @@ func (b *book) queuePayments(queue *pgx.Batch) {
 type transferColumnValues struct {
 	id, owner                                [][16]byte
 	kind, state, currency, key, memo, reason []string
+	memoKey                                  []string
 	debit, credit, amount, posted, reversed  []int64
 	print                                    pgtype.FlatArray[[]byte]
 	target                                   pgtype.FlatArray[*[16]byte]
@@ -307,12 +308,12 @@ type transferColumnValues struct {
 }
 
 func newTransferColumns(n int) *transferColumnValues {
-	text, number := make([]string, 6*n), make([]int64, 5*n)
+	text, number := make([]string, 7*n), make([]int64, 5*n)
 	texts := func(i int) []string { return text[i*n : i*n : (i+1)*n] }
 	numbers := func(i int) []int64 { return number[i*n : i*n : (i+1)*n] }
 	return &transferColumnValues{
 		id: make([][16]byte, 0, n), owner: make([][16]byte, 0, n),
-		kind: texts(0), state: texts(1), currency: texts(2), key: texts(3), memo: texts(4), reason: texts(5),
+		kind: texts(0), state: texts(1), currency: texts(2), key: texts(3), memo: texts(4), reason: texts(5), memoKey: texts(6),
 		debit: numbers(0), credit: numbers(1), amount: numbers(2), posted: numbers(3), reversed: numbers(4),
 		print: make([][]byte, 0, n), target: make([]*[16]byte, 0, n), created: make([]time.Time, 0, n),
 		expires: make([]*time.Time, 0, n), resolved: make([]*time.Time, 0, n),
@@ -324,6 +325,7 @@ func (c *transferColumnValues) add(t *Transfer) {
 	c.kind, c.state = append(c.kind, string(t.Kind)), append(c.state, string(t.State))
 	c.currency, c.key = append(c.currency, string(t.Amount.Currency)), append(c.key, t.Key)
 	c.memo, c.reason = append(c.memo, t.Memo), append(c.reason, t.Reason)
+	c.memoKey = append(c.memoKey, memoKey(t.Memo))
 	c.debit, c.credit = append(c.debit, t.DebitAccount), append(c.credit, t.CreditAccount)
 	c.amount, c.posted = append(c.amount, t.Amount.Minor), append(c.posted, t.PostedAmount)
 	c.reversed, c.print = append(c.reversed, t.ReversedAmount), append(c.print, t.fingerprint[:])

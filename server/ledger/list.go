@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/fold"
 	"github.com/JDevAman/kizo/money"
 )
 
@@ -27,7 +28,7 @@ type Query struct {
 	Currency  money.Currency
 	Since     time.Time // inclusive
 	Until     time.Time // exclusive
-	Memo      string    // text that the memo contains, in any case
+	Memo      string    // text that the memo contains, in any case and normalization form
 	MinAmount int64     // minor units that moved, or are to move, inclusive, as MaxAmount; no bound when 0
 	MaxAmount int64
 	With      uuid.UUID // the user on the other side
@@ -233,6 +234,21 @@ func (l *Ledger) accountsOf(ctx context.Context, user uuid.UUID) ([]int64, error
 // amountMoved is what moved of a posted transfer, and what any other asks for.
 const amountMoved = `CASE t.state WHEN 'posted' THEN t.posted_amount ELSE t.amount END`
 
+// memoForm is a memo as searches compare it: see package fold. It is stored only where it
+// differs from the memo in lower case.
+const memoForm = `COALESCE(t.memo_key, lower(t.memo COLLATE "C"))`
+
+// memoKey is the stored form of a memo, "" where none is needed.
+func memoKey(memo string) string {
+	if fold.IsASCII(memo) {
+		return ""
+	}
+	if folded := fold.Text(memo); folded != fold.ASCII(memo) {
+		return folded
+	}
+	return ""
+}
+
 // listSQL walks (account, id) of either side backwards for each of the user's
 // accounts. A transfer between two of them would come twice; UNION drops one.
 //
@@ -282,7 +298,7 @@ func listSQL(q Query, s span, others []int64) (string, []any) {
 		narrow("t.created_at < $%d", q.Until)
 	}
 	if q.Memo != "" {
-		narrow("position(lower($%d) IN lower(t.memo)) > 0", q.Memo)
+		narrow("$%[1]d <> '' AND position($%[1]d IN "+memoForm+") > 0", fold.Text(q.Memo))
 	}
 	side := func(column, other string) string {
 		where := where
