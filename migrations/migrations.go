@@ -147,19 +147,38 @@ func Newest() (int64, error) {
 
 // Check tells whether the database has the newest schema, and what to type if not.
 func Check(ctx context.Context, pool *pgxpool.Pool) error {
-	want, err := Newest()
-	if err != nil {
-		return err
-	}
-	var have int64
-	if err := pool.QueryRow(ctx, sqlSchema).Scan(&have); err != nil {
-		return fmt.Errorf("read the schema's version (has `kizod migrate` been run?): %w", err)
-	}
+	have, want, err := schemas(ctx, pool)
 	switch {
+	case err != nil:
+		return err
 	case have < want:
 		return fmt.Errorf("the database has schema %d, this kizod needs %d: run `kizod migrate`", have, want)
 	case have > want:
 		return newerSchema(have, want)
 	}
 	return nil
+}
+
+// CheckNotNewer is Check for a command that also works on an older schema.
+func CheckNotNewer(ctx context.Context, pool *pgxpool.Pool) error {
+	have, known, err := schemas(ctx, pool)
+	if err == nil && have > known {
+		err = newerSchema(have, known)
+	}
+	return err
+}
+
+// schemas are the versions that the database has and that this program knows.
+func schemas(ctx context.Context, pool *pgxpool.Pool) (have, newest int64, err error) {
+	if newest, err = Newest(); err != nil {
+		return 0, 0, err
+	}
+	err = pool.QueryRow(ctx, sqlSchema).Scan(&have)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42P01" { // undefined_table
+		return 0, 0, fmt.Errorf("read the schema's version (has `kizod migrate` been run?): %w", err)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the schema's version: %w", err)
+	}
+	return have, newest, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
+	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -63,6 +64,9 @@ func runAudit(ctx context.Context, url string) (ledger.Report, error) {
 		return ledger.Report{}, errors.New("connect to the database: its URL cannot be read")
 	}
 	defer pool.Close()
+	if err := migrations.CheckNotNewer(ctx, pool); err != nil {
+		return ledger.Report{}, err
+	}
 	return ledger.Audit(ctx, pool)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
+	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/embedded"
 )
@@ -131,6 +132,9 @@ func withAuth(ctx context.Context, url string, do func(*auth.Service) error) err
 		return errors.New("connect to the database: its URL cannot be read")
 	}
 	defer pool.Close()
+	if err := migrations.CheckNotNewer(ctx, pool); err != nil {
+		return err
+	}
 	// Nothing is signed or hashed here, so any keys do.
 	_, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
