@@ -98,6 +98,11 @@ func TestHashWorkerOfARunningKizod(t *testing.T) {
 	}
 	wantNone(t, "what it says", p.out.String(), secrets)
 
+	must(t, syscall.Kill(child, syscall.SIGHUP)) // as when the terminal closes: its parent decides when it ends
+	signUp(t, client, url, "bob")
+	if same := hashWorkerOf(t, kizodPID); same != child {
+		t.Errorf("after SIGHUP the child is %d, it was %d", same, child)
+	}
 	must(t, syscall.Kill(child, syscall.SIGKILL))
 	status, _, said, err := call(client, http.MethodPost, url+"/v1/auth/login", http.Header{}, map[string]any{"login": "alice", "password": password}, nil)
 	if err != nil || status != http.StatusOK {
