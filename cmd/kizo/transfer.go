@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui/printable"
 )
 
 type transferOptions struct {
@@ -21,6 +22,7 @@ type transferOptions struct {
 	expires   string
 	dryRun    bool
 	authorize bool
+	yes       bool // pay an e-mail address without a question
 }
 
 // transferSample has the fields of a transfer and of what --dry-run prints.
@@ -66,6 +68,7 @@ and then also an --expires that does not move, since the same key is for the sam
 	flags := cmd.Flags()
 	flags.StringVarP(&opts.memo, "memo", "m", "", "a note that you both see")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "say what it would do, and do nothing")
+	flags.BoolVar(&opts.yes, "yes", false, "do not ask whether an e-mail address is whom you mean")
 	flags.BoolVar(&opts.authorize, "authorize", false, "hold the amount until the receiver captures it")
 	flags.StringVar(&opts.expires, "expires", "", "when an authorization lapses: RFC 3339, or a time from now such as 48h or 7d")
 	return cmd
@@ -108,12 +111,39 @@ func transferRun(ctx context.Context, opts *transferOptions, key string) error {
 		}
 		return a.printPreview(opts.json, preview)
 	}
+	if !opts.yes {
+		if err := a.confirmPayee(ctx, kizo, body, amount.String()); err != nil {
+			return a.payeeHint(ctx, kizo, opts.to, body.Currency, err)
+		}
+	}
 	command, err := client.NewTransfer(key, body)
 	if err != nil {
 		return err
 	}
 	err = a.move(ctx, kizo, command, "transfer "+amount.String()+" to "+opts.to, a.printReceipt(opts.json))
 	return a.payeeHint(ctx, kizo, opts.to, body.Currency, err)
+}
+
+// confirmPayee shows on a terminal whom an e-mail address belongs to, and has the user
+// agree, before money moves. Scripts know their payees, or ask with --dry-run; a handle
+// says itself who is paid.
+func (a *app) confirmPayee(ctx context.Context, kizo *client.Kizo, body client.TransferCreate, amount string) error {
+	if a.io.ReadLine == nil || !a.io.OutTerminal || !strings.Contains(strings.TrimPrefix(body.To, "@"), "@") {
+		return nil
+	}
+	preview, err := kizo.Preview(ctx, body)
+	if err != nil {
+		return err
+	}
+	a.io.note("%s is %s.", printable.Text(body.To), printable.Text(partyName(preview.To)))
+	answer, err := a.io.ReadLine(ctx, "Send "+amount+"? Type yes: ")
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(answer) == "yes" {
+		return nil
+	}
+	return withHint(usagef("nothing was sent"), "kizo transfer "+partyHandle(preview.To)+" "+amount+" (by handle, without the question)")
 }
 
 func (a *app) printPreview(flag jsonFlag, p client.TransferPreview) error {

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+// On a terminal the name behind an e-mail address is shown before money moves; scripts
+// and --yes are not asked, and a handle never is.
+func TestPayeeOfAnAddressIsShownFirst(t *testing.T) {
+	preview := func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"amount":100,"fee":0,"currency":"USD","from":{"handle":"ada"},"to":{"handle":"bob","name":"Bob Moore"},"balance_after":0,"available_after":0}`)
+	}
+	sent := answerTransfer(http.StatusCreated, client.Posted, "lunch")
+	for _, test := range []struct {
+		name     string
+		answer   string
+		terminal bool
+		args     []string
+		answers  []http.HandlerFunc
+		code     int
+	}{
+		{"agreed", "yes", true, []string{"bob@example.com", "1"}, []http.HandlerFunc{preview, sent}, exitDone},
+		{"not agreed", "no", true, []string{"bob@example.com", "1"}, []http.HandlerFunc{preview}, exitUsage},
+		{"--yes", "no", true, []string{"bob@example.com", "1", "--yes"}, []http.HandlerFunc{sent}, exitDone},
+		{"a pipe", "no", false, []string{"bob@example.com", "1"}, []http.HandlerFunc{sent}, exitDone},
+		{"a handle", "no", true, []string{"@bob", "1"}, []http.HandlerFunc{sent}, exitDone},
+	} {
+		s := newTroubled(t, test.answers...)
+		w := newWorld(t, s.Server)
+		w.env["KIZO_TOKEN"] = "token"
+		w.terminal = test.terminal
+		asked := false
+		w.readLine = func(context.Context, string) (string, error) {
+			asked = true
+			contains(t, &w.err, "bob@example.com is @bob (Bob Moore).")
+			return test.answer, nil
+		}
+		w.expect(test.code, append([]string{"transfer"}, test.args...)...)
+		if len(s.seen) != len(test.answers) || asked != (len(test.answers) == 2 || test.code == exitUsage) {
+			t.Errorf("%s: %d requests, asked %v", test.name, len(s.seen), asked)
+		}
+	}
+}
