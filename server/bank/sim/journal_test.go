@@ -196,7 +196,7 @@ func TestFullDisk(t *testing.T) {
 // TestClosedOnAFullDisk: what was never answered is not in the journal.
 func TestClosedOnAFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
-	s, err := New(Config{Journal: path})
+	s, err := New(Config{Journal: path, Token: "token"})
 	if err != nil {
 		t.Fatal(err)
 	}
