@@ -15,7 +15,7 @@ func TestAnArchivedTaskIsTriedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eve := newPerson(t, kizod.URL, "eve")
+	eve, ada := newPerson(t, kizod.URL, "eve"), newPerson(t, kizod.URL, "ada")
 	grant := exec.Command(filepath.Join(kizod.dir, "kizod"), "user", "grant", eve.handle, "operator", "--data", filepath.Join(kizod.dir, "data"))
 	if out, err := grant.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -24,7 +24,7 @@ func TestAnArchivedTaskIsTriedAgain(t *testing.T) {
 	eve.kizo("ops", "queue", "pause", "bank", "--reason", "test")
 	defer eve.kizo("ops", "queue", "resume", "bank", "--reason", "test")
 	var deposit struct{ ID string }
-	read(t, eve.kizo("deposit", "10", "--wait=0", "--json=id"), &deposit)
+	read(t, ada.kizo("deposit", "10", "--wait=0", "--json=id"), &deposit)
 	var tasks []struct {
 		ID         string
 		TransferID string `json:"transfer_id"`

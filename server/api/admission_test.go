@@ -83,7 +83,7 @@ func (h heldHasher) Hash(j auth.HashJob) ([]byte, error) {
 // the queue for hashing has a bound of its own.
 func TestWaitingForAHashTakesNoPlace(t *testing.T) {
 	t.Parallel()
-	const signIns = 16
+	const signIns = 10
 	hasher := heldHasher{make(chan struct{}, signIns+2), make(chan struct{}, signIns+2)}
 	h := newHouse(t, func(o *options) { o.inFlight, o.hasher = 2, hasher })
 	hasher.release <- struct{}{}
