@@ -74,6 +74,7 @@ func readEvents(ctx context.Context, conn *pgx.Conn, after int64) ([]loggedEvent
 func (m *model) mark(a appliedMark) {
 	switch a.kind {
 	case freeze, thaw:
+		m.frozen[a.user] = a.kind == freeze
 		for _, c := range currencies {
 			if purse := m.purses[purseKey{a.user, c}]; purse != nil {
 				purse.frozen = a.kind == freeze
@@ -82,7 +83,7 @@ func (m *model) mark(a appliedMark) {
 	case open:
 		for _, c := range currencies {
 			if key := (purseKey{a.user, c}); m.purses[key] == nil {
-				m.purses[key] = &purse{}
+				m.purses[key] = &purse{frozen: m.frozen[a.user]}
 			}
 		}
 	case claim:

@@ -12,6 +12,7 @@ import (
 type model struct {
 	purses    map[purseKey]*purse
 	transfers map[uuid.UUID]*entry
+	frozen    map[int]bool // users, with all wallets, also those opened later
 }
 
 // purseKey: the bank is user −1.
@@ -40,7 +41,7 @@ type entry struct {
 const bank = -1
 
 func newModel() *model {
-	m := &model{map[purseKey]*purse{}, map[uuid.UUID]*entry{}}
+	m := &model{map[purseKey]*purse{}, map[uuid.UUID]*entry{}, map[int]bool{}}
 	for _, c := range currencies {
 		m.purses[purseKey{bank, c}] = &purse{}
 		for user := range stranger {
