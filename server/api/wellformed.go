@@ -203,11 +203,18 @@ func (l *requestLine) active() {
 // pageSecurity is the Content-Security-Policy of everything but the landing page.
 const pageSecurity = "default-src 'none'; frame-ancestors 'none'"
 
+// secureFields are in every answer, in the spelling that fasthttp writes.
+var secureFields = [][2][]byte{
+	{[]byte(fiber.HeaderXContentTypeOptions), []byte("nosniff")},
+	{[]byte(fiber.HeaderContentSecurityPolicy), []byte(pageSecurity)},
+	{[]byte(fiber.HeaderReferrerPolicy), []byte("no-referrer")},
+	{[]byte("Cross-Origin-Resource-Policy"), []byte("same-origin")},
+	{[]byte(fiber.HeaderXFrameOptions), []byte("DENY")},
+}
+
 // secureHeader tells browsers to take an answer for what it is and to show it nowhere else.
 func secureHeader(header *fasthttp.ResponseHeader) {
-	header.Set(fiber.HeaderXContentTypeOptions, "nosniff")
-	header.Set(fiber.HeaderContentSecurityPolicy, pageSecurity)
-	header.Set(fiber.HeaderReferrerPolicy, "no-referrer")
-	header.Set("Cross-Origin-Resource-Policy", "same-origin")
-	header.Set(fiber.HeaderXFrameOptions, "DENY")
+	for _, field := range secureFields {
+		header.SetCanonical(field[0], field[1])
+	}
 }
