@@ -30,7 +30,7 @@ func busy(ctx context.Context, b *bench) error {
 	}
 	for i := range busyPerCPU * runtime.NumCPU() {
 		argument := []string{busyNormal, busyNice}[i%2]
-		p, err := rig.Spawn(self, []string{argument}, nil, b.rig.Path("busy.log"))
+		p, err := rig.SpawnSession(self, []string{argument}, nil, b.rig.Path("busy.log"))
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,10 @@ func busy(ctx context.Context, b *bench) error {
 			return ctx.Err()
 		}
 		began := time.Now()
-		if outcome, err := signUp(); outcome != accepted {
+		switch outcome, err := signUp(); {
+		case outcome == shed:
+			return fmt.Errorf("sign-up %d of %d was refused: the server is too busy", i+1, busySignUps)
+		case outcome != accepted:
 			return fmt.Errorf("sign-up %d of %d: %w", i+1, busySignUps, err)
 		}
 		took := time.Since(began)
@@ -78,7 +81,6 @@ const (
 // beBusy uses a CPU until it is ended; it ends with its parent, and when no run can be
 // as long.
 func beBusy(argument string) {
-	_, _ = syscall.Setsid()
 	if argument == busyNice {
 		const lowestNice = 19
 		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lowestNice)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
@@ -80,7 +79,7 @@ func (b *bench) spinning(do func() error) error {
 	if err != nil {
 		return err
 	}
-	spinner, err := rig.Spawn(self, []string{spin}, nil, b.rig.Path("spinner.log"))
+	spinner, err := rig.SpawnSession(self, []string{spin}, nil, b.rig.Path("spinner.log"))
 	if err != nil {
 		return err
 	}
@@ -91,7 +90,6 @@ func (b *bench) spinning(do func() error) error {
 // beSpinner keeps one processor busy until somebody ends it; it ends with its parent,
 // and when no run can be as long.
 func beSpinner() {
-	_, _ = syscall.Setsid() // where the hash worker is too: in a scheduling group of its own
 	runtime.GOMAXPROCS(1)
 	hashworker.LowerPriority()
 	for end := time.Now().Add(longest); time.Now().Before(end); {

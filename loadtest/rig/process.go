@@ -26,6 +26,15 @@ type Process struct {
 
 // Spawn starts a program. What it prints is appended to the file.
 func Spawn(program string, args, env []string, output string) (*Process, error) {
+	return spawn(program, args, env, output, diesWithParent())
+}
+
+// SpawnSession is Spawn in a session, and so a scheduling group, of its own.
+func SpawnSession(program string, args, env []string, output string) (*Process, error) {
+	return spawn(program, args, env, output, inOwnSession())
+}
+
+func spawn(program string, args, env []string, output string, attributes *syscall.SysProcAttr) (*Process, error) {
 	file, err := os.OpenFile(output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", program, err)
@@ -33,7 +42,7 @@ func Spawn(program string, args, env []string, output string) (*Process, error) 
 	defer file.Close()                                                                            // the child has its own
 	p := &Process{cmd: exec.Command(program, args...), output: output, done: make(chan struct{})} //nolint:noctx // it ends by its handle, and is ours
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, file, file
-	p.cmd.SysProcAttr = diesWithParent()
+	p.cmd.SysProcAttr = attributes
 	started := make(chan error)
 	go func() {
 		// "The parent" whose death the kernel watches is the thread that starts.
