@@ -144,6 +144,58 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
+-- The two functions that every batch of transfers runs name the schema of everything
+-- that they read, operators included, and so need no search_path: setting it for each
+-- call took 6 % of the database's time for a batch. A CASE with an operand and a GROUP BY
+-- look an operator up by name and by type; the former is spelled out.
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION refuse_unbalanced() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE bad pg_catalog.uuid;
+BEGIN
+    SELECT p.transfer_id INTO bad
+      FROM added p
+      LEFT JOIN LATERAL (SELECT * FROM public.transfers x WHERE x.id OPERATOR(pg_catalog.=) p.transfer_id OFFSET 0) t
+        ON t.state OPERATOR(pg_catalog.=) 'posted'
+       AND p.amount OPERATOR(pg_catalog.=)
+           CASE WHEN p.account_id OPERATOR(pg_catalog.=) t.debit_account THEN OPERATOR(pg_catalog.-) t.posted_amount
+                WHEN p.account_id OPERATOR(pg_catalog.=) t.credit_account THEN t.posted_amount END
+      LEFT JOIN LATERAL (SELECT * FROM public.accounts x WHERE x.id OPERATOR(pg_catalog.=) p.account_id OFFSET 0) a
+        ON a.currency OPERATOR(pg_catalog.=) t.currency
+     GROUP BY p.transfer_id
+    HAVING pg_catalog.count(*) OPERATOR(pg_catalog.<>) 2 OR pg_catalog.count(a.id) OPERATOR(pg_catalog.<>) 2
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'postings of transfer % do not balance', bad
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION refuse_unposted() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE bad pg_catalog.int8;
+BEGIN
+    SELECT n.id INTO bad
+      FROM earlier o JOIN later n ON n.id OPERATOR(pg_catalog.=) o.id
+     CROSS JOIN LATERAL (
+           SELECT pg_catalog.count(*) AS lines, COALESCE(pg_catalog.sum(p.amount), 0) AS moved,
+                  pg_catalog.min(p.posted_at) AS first_at, pg_catalog.max(p.posted_at) AS last_at
+             FROM public.postings p
+            WHERE p.account_id OPERATOR(pg_catalog.=) n.id
+              AND p.seq OPERATOR(pg_catalog.>) o.seq AND p.seq OPERATOR(pg_catalog.<=) n.seq) p
+     WHERE (n.seq OPERATOR(pg_catalog.-) o.seq) OPERATOR(pg_catalog.<>) p.lines
+        OR (n.balance OPERATOR(pg_catalog.-) o.balance) OPERATOR(pg_catalog.<>) p.moved
+        OR n.as_of OPERATOR(pg_catalog.<) o.as_of OR p.first_at OPERATOR(pg_catalog.<) o.as_of
+        OR n.as_of OPERATOR(pg_catalog.<) p.last_at
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'account % does not change as its postings say', bad
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+
 -- +goose Down
 -- +goose StatementBegin
 DO $$ BEGIN RAISE EXCEPTION 'the ledger has no way down: restore a backup'; END $$;
