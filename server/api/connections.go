@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
 
 	"github.com/JDevAman/kizo/server/listener"
@@ -36,16 +37,18 @@ func (a *API) listenerConfig(config Config) listener.Config {
 	}
 	return listener.Config{
 		Name: "api", Max: c.Max, Reserved: min(reservedConnections, c.Max/8), PerAddress: c.PerAddress,
-		Exempt: config.TrustedProxies.Contains, Refusal: refusal(), Metrics: c.Metrics, Logger: config.Logger,
+		Exempt: config.TrustedProxies.Contains, Refusal: refusal, Metrics: c.Metrics, Logger: config.Logger,
 	}
 }
 
-// refusal is the whole answer to a client for which there is no connection left.
+// refusal is the whole answer to a client for which there is no connection left. Its
+// request was not read, so its id is a new one.
 func refusal() []byte {
-	const body = `{"type":"https://kizo.dev/problems/overloaded","title":"Service Unavailable","status":503,` +
-		`"code":"overloaded","detail":"too many connections are busy; nothing was done, try again in a moment"}`
+	id := uuid.NewString()
+	body := `{"type":"https://kizo.dev/problems/overloaded","title":"Service Unavailable","status":503,` +
+		`"code":"overloaded","detail":"too many connections are busy; nothing was done, try again in a moment","request_id":"` + id + `"}`
 	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n"+
-		"Retry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s", len(body), body)
+		"X-Request-Id: %s\r\nRetry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s", len(body), id, body)
 }
 
 // placeOf is what the listener knows about a connection; nil if it is not ours.

@@ -18,8 +18,8 @@ type Config struct {
 	Reserved   int    // of Max, for restricted connections: those that come when nothing else is left
 	PerAddress int    // connections of one address at once; 0 is no limit
 	Exempt     func(netip.Addr) bool
-	Refusal    []byte   // what a client reads for which there is no place
-	Metrics    *Metrics // counts; nil counts nowhere
+	Refusal    func() []byte // what a client reads for which there is no place; nothing when nil
+	Metrics    *Metrics      // counts; nil counts nowhere
 	Logger     *slog.Logger
 }
 
@@ -173,8 +173,10 @@ func (l *Listener) refuse(conn net.Conn) {
 		if conn.SetDeadline(time.Now().Add(within)) != nil {
 			return
 		}
-		if _, err := conn.Write(l.config.Refusal); err != nil {
-			return
+		if l.config.Refusal != nil {
+			if _, err := conn.Write(l.config.Refusal()); err != nil {
+				return
+			}
 		}
 		if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			_, _ = io.CopyN(io.Discard, conn, maxRead) // ends with the client or the deadline

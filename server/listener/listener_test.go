@@ -126,7 +126,7 @@ type served struct {
 
 func serve(t *testing.T, config listener.Config) *served {
 	t.Helper()
-	config.Metrics, config.Name, config.Refusal = listener.NewMetrics(), "test", []byte(refusal)
+	config.Metrics, config.Name, config.Refusal = listener.NewMetrics(), "test", func() []byte { return []byte(refusal) }
 	s := &served{listener.New(listen(t), config), config.Metrics, make(chan struct{}, 64), make(chan struct{})}
 	server := &http.Server{
 		ConnState: listener.Track, ReadHeaderTimeout: 20 * time.Second,
