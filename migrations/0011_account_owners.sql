@@ -39,7 +39,7 @@ CREATE TRIGGER account_owners_status AFTER INSERT OR UPDATE ON account_owners
 CREATE TRIGGER account_owners_keep BEFORE DELETE OR TRUNCATE ON account_owners
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
--- Whoever has a frozen account is frozen: the accounts that are active were opened after
+-- A user with a frozen account is frozen: the accounts that are active were opened after
 -- the freeze.
 INSERT INTO account_owners (owner, status)
 SELECT owner, CASE WHEN bool_or(status = 'frozen') THEN 'frozen' ELSE 'active' END

@@ -17,7 +17,7 @@ CREATE TABLE secret_keys (
 );
 CREATE UNIQUE INDEX secret_keys_active ON secret_keys (kind) WHERE state = 'active';
 
--- Its one row is locked by whoever changes secret_keys or checks a secrets file against
+-- Its one row is locked by each process that changes secret_keys or checks a secrets file against
 -- it, so that no process starts between the check and the change.
 CREATE TABLE secret_keys_lock (
     one bool PRIMARY KEY DEFAULT true CHECK (one)

@@ -149,7 +149,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 }
 
 // devSecrets reads the secrets of a Dev and creates them for new data. Where they have
-// been lost, new ones would only hide it: nobody could log in.
+// been lost, new ones would only hide it: no user could log in.
 func devSecrets(ctx context.Context, url, path string) (auth.Secrets, error) {
 	secrets, err := auth.LoadSecrets(path)
 	if !errors.Is(err, fs.ErrNotExist) {

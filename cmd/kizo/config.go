@@ -23,7 +23,7 @@ const (
 // settings are all there are. A file may hold these and nothing else.
 var settings = []string{"server", "currency", "ca_file"}
 
-// projectSettings are those that a .kizo.toml may hold. Somebody else may have written it: which
+// projectSettings are those that a .kizo.toml may hold. Another person may have written it: which
 // certificates to trust is for the user to say.
 var projectSettings = []string{"server", "currency"}
 

@@ -23,7 +23,7 @@ type app struct {
 
 	insecureFlag bool
 	verbose      bool
-	json         bool // somebody asked for JSON, so errors are JSON too
+	json         bool // the user asked for JSON, so errors are JSON too
 
 	loaded *config      // see config()
 	http   *http.Client // see httpClient()

@@ -22,7 +22,7 @@ func (c *config) ownServer() bool {
 	return err == nil && own == c.Server.Value
 }
 
-// confirmServer refuses to send a password to a server that only a .kizo.toml names: somebody else may have
+// confirmServer refuses to send a password to a server that only a .kizo.toml names: another person may have
 // written that file. A server that the user has logged in to before is one that the user named. On a
 // terminal, the user can confirm it; the session that follows keeps the answer.
 func (a *app) confirmServer(ctx context.Context) error {

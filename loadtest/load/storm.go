@@ -38,7 +38,7 @@ func storm(ctx context.Context, b *bench) error {
 		return err
 	}
 	fmt.Fprintf(b.out, "the storm: %.0f wrong passwords a second\n", b.factor*capacity.PerSecond)
-	const callers = 2000 // more than wait in the queue for hashing, or nobody is left to be refused
+	const callers = 2000 // more than wait in the queue for hashing, or none is left to be refused
 	flood := load{callers: callers, rate: b.factor * capacity.PerSecond, length: 2*b.duration + 5*time.Second, make: wrong}
 	var guessed *tally
 	var guessing sync.WaitGroup

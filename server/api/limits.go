@@ -43,7 +43,7 @@ func (p Policy) field(name string) string {
 	return `"` + name + `";q=` + strconv.Itoa(p.Requests) + `;w=` + strconv.Itoa(p.Seconds)
 }
 
-// strangers are the routes where nobody is known yet. The bank is known by its signature.
+// strangers are the routes that an anonymous caller may use. The bank is known by its signature.
 var strangers = func() map[string]bool {
 	paths := make(map[string]bool)
 	for operation := range public {

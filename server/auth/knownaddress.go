@@ -12,7 +12,7 @@ import (
 // An address that a user has signed in from keeps a budget of its own: while the
 // account or the address is blocked for everybody, an attempt on that account from that
 // address is counted under a key of its own, with the rule of an account. So a user whom
-// somebody else locks out by guessing still signs in from the usual places.
+// another person locks out by guessing still signs in from the usual places.
 //
 // The addresses are stored with the user, and only a successful sign-in stores one.
 // Another user cannot add to them, and an unknown login has none. Whether an address is

@@ -197,7 +197,7 @@ const (
 )
 
 const (
-	// Whoever checks secrets against the keys shares the lock; whoever changes the keys
+	// A process that checks secrets shares the lock; a process that changes the keys
 	// holds it alone. The timeouts bound how long a process that stalls inside its
 	// transaction keeps the others waiting.
 	sqlBoundTransaction = `SELECT set_config('lock_timeout', '5s', true), set_config('idle_in_transaction_session_timeout', '5s', true)`

@@ -33,7 +33,7 @@ func CheckDurable(ctx context.Context, pool *pgxpool.Pool) error {
 // tooPowerful asks for each power that the application's role must not have, in
 // words that complete "the role …".
 //
-// Whoever may create something can put it in the way of a table, an operator or a
+// A role that may create something can put it in the way of a table, an operator or a
 // function that the ledger reads, in any schema: a session sets its search_path
 // itself. The triggers fix theirs; this is the second lock on the same gate.
 const tooPowerful = `SELECT current_user, array_remove(ARRAY[

@@ -192,7 +192,7 @@ func addressOf(remote net.Addr) netip.Addr {
 	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }
 
-// network is the address that connections are counted by: whoever has one IPv6 address
+// network is the address that connections are counted by: a client that has one IPv6 address
 // has all of its /64.
 func network(address netip.Addr) netip.Addr {
 	if !address.Is6() {
