@@ -38,13 +38,8 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func main() {
-	// The first SIGINT or SIGTERM drains; the second ends at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-ctx.Done()
-		stop()
-	}()
-	ctx, cancel := context.WithCancel(ctx) // onHangup cancels
+	ctx, cancel := context.WithCancel(context.Background()) // onHangup cancels as well
+	drainOnSignal(cancel)
 	hangups := make(chan os.Signal, 1)
 	command, out := root(hangups, cancel), &stdout{Writer: os.Stdout}
 	command.SetOut(out)
@@ -111,6 +106,19 @@ func helpCommand() *cobra.Command {
 			return about.Help()
 		},
 	}
+}
+
+// drainOnSignal cancels with the first SIGINT or SIGTERM; the second one ends the process
+// at once. The signals have their default effect again before anything is canceled, so
+// that a second one is never lost once draining has begun.
+func drainOnSignal(cancel context.CancelFunc) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		cancel()
+	}()
 }
 
 // onHangup decides what SIGHUP means: kizod serve reloads its secrets, any other command
