@@ -15,7 +15,7 @@ unformatted=$(git ls-files '*.go' | grep -v '\.gen\.go$' | xargs gofmt -l)
 go mod tidy -diff || fail "go.mod or go.sum are not tidy (run go mod tidy)"
 
 # What only test builds hold compiles as well.
-go vet -tags faults ./...
+go vet -tags failpoints ./...
 
 # Generated code: made anew in a copy of the tree, and compared.
 copy=$(mktemp -d)

@@ -38,7 +38,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 )
 
 //go:embed *.sql
@@ -68,7 +68,7 @@ func Apply(ctx context.Context, url string) (err error) {
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
-	if err := fault.Point("migrate.locked"); err != nil {
+	if err := failpoint.Point("migrate.locked"); err != nil {
 		return err
 	}
 	if err := up(ctx, provider); err != nil {
@@ -77,7 +77,7 @@ func Apply(ctx context.Context, url string) (err error) {
 	if err := revokeTemporaryTables(ctx, db); err != nil {
 		return err
 	}
-	_ = fault.Point("migrate.applied")
+	_ = failpoint.Point("migrate.applied")
 	return nil
 }
 

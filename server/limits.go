@@ -9,18 +9,18 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/JDevAman/kizo/server/api"
-	"github.com/JDevAman/kizo/server/limit"
+	"github.com/JDevAman/kizo/server/ratelimit"
 	"github.com/JDevAman/kizo/server/settle"
 )
 
 // newLimits lends the limits to the API, which knows no Redis.
-func (s *Server) newLimits(metrics *limit.Metrics) api.Limits {
-	user, address := limit.Rule{Rate: s.config.RateLimit}, limit.Rule{Rate: s.config.RateLimitAddress}
+func (s *Server) newLimits(metrics *ratelimit.Metrics) api.Limits {
+	user, address := ratelimit.Rule{Rate: s.config.RateLimit}, ratelimit.Rule{Rate: s.config.RateLimitAddress}
 	s.limitRedis = redisForLimits(s.config.Redis)
 	if s.limitRedis == nil || user.Rate == 0 && address.Rate == 0 {
 		return api.Limits{}
 	}
-	limiter := limit.New(limit.Config{Redis: s.limitRedis, User: user, Address: address, Metrics: metrics})
+	limiter := ratelimit.New(ratelimit.Config{Redis: s.limitRedis, User: user, Address: address, Metrics: metrics})
 	limits := api.Limits{UserPolicy: policy(limiter.UserRule()), AddressPolicy: policy(limiter.AddressRule())}
 	if user.Rate > 0 {
 		limits.User = func(ctx context.Context, id uuid.UUID) api.Allowance { return api.Allowance(limiter.User(ctx, id)) }
@@ -32,7 +32,7 @@ func (s *Server) newLimits(metrics *limit.Metrics) api.Limits {
 }
 
 // policy says a burst as so many requests in the seconds that it takes to earn them.
-func policy(r limit.Rule) api.Policy {
+func policy(r ratelimit.Rule) api.Policy {
 	if r.Rate == 0 {
 		return api.Policy{}
 	}

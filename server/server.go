@@ -32,11 +32,11 @@ import (
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/bank"
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 	"github.com/JDevAman/kizo/server/hashworker"
 	"github.com/JDevAman/kizo/server/ledger"
-	"github.com/JDevAman/kizo/server/limit"
 	"github.com/JDevAman/kizo/server/listener"
+	"github.com/JDevAman/kizo/server/ratelimit"
 	"github.com/JDevAman/kizo/server/settle"
 )
 
@@ -151,19 +151,19 @@ func Start(ctx context.Context, config Config) (_ *Server, err error) {
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
-	if err := fault.Point("server.connected"); err != nil {
+	if err := failpoint.Point("server.connected"); err != nil {
 		return nil, err
 	}
 	if err := s.listen(ctx); err != nil {
 		return nil, err
 	}
-	if err := fault.Point("server.listening"); err != nil {
+	if err := failpoint.Point("server.listening"); err != nil {
 		return nil, err
 	}
 	if err := s.assemble(); err != nil {
 		return nil, err
 	}
-	if err := fault.Point("server.assembled"); err != nil {
+	if err := failpoint.Point("server.assembled"); err != nil {
 		return nil, err
 	}
 	s.ready.Store(true)
@@ -209,7 +209,7 @@ func (s *Server) connect(ctx context.Context) error {
 func (s *Server) assemble() error {
 	s.batches = newBatchMetrics()
 	s.ledger = ledger.Open(ledger.Config{Pool: s.pool, Logger: s.log, OnBatch: s.batches.observe})
-	settleMetrics, apiMetrics, authMetrics, limitMetrics := settle.NewMetrics(), api.NewMetrics(), auth.NewMetrics(), limit.NewMetrics()
+	settleMetrics, apiMetrics, authMetrics, limitMetrics := settle.NewMetrics(), api.NewMetrics(), auth.NewMetrics(), ratelimit.NewMetrics()
 	s.listeners = listener.NewMetrics()
 
 	bankClient, err := bank.NewClient(bank.ClientConfig{URL: s.config.BankURL, Token: s.config.BankToken})
@@ -363,7 +363,7 @@ func (s *Server) drain() error {
 		delay := time.NewTimer(s.config.DrainDelay) // a load balancer needs a probe to notice
 		<-delay.C
 	}
-	_ = fault.Point("server.draining")
+	_ = failpoint.Point("server.draining")
 	var errs []error
 	errs = append(errs, s.stopIntake())
 	if s.queues != nil {
@@ -375,18 +375,18 @@ func (s *Server) drain() error {
 	if s.hashWorker != nil {
 		errs = append(errs, s.hashWorker.Close())
 	}
-	_ = fault.Point("server.intake_stopped")
+	_ = failpoint.Point("server.intake_stopped")
 	s.stopWork()
 	if !within(workWithin, s.work.Wait) {
 		s.log.Warn("settlement does not end; its payments will be found overdue")
 	}
-	_ = fault.Point("server.work_stopped")
+	_ = failpoint.Point("server.work_stopped")
 	if s.ledger != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), ledgerWithin)
 		errs = append(errs, s.ledger.Close(ctx))
 		cancel()
 	}
-	_ = fault.Point("server.drained")
+	_ = failpoint.Point("server.drained")
 	errs = append(errs, s.stopOps())
 	if s.pool != nil && !within(poolWithin, s.pool.Close) {
 		s.log.Warn("a database connection is still in use")

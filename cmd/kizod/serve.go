@@ -11,7 +11,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server"
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 )
 
 const serveName = "serve"
@@ -111,7 +111,7 @@ func startFailed(ctx context.Context, err error) error {
 
 // serveUntilDone says that the daemon is ready, waits for the end, and drains.
 func serveUntilDone(ctx context.Context, d daemon, readyFile string) error {
-	_ = fault.Point("kizod.before_ready_file")
+	_ = failpoint.Point("kizod.before_ready_file")
 	if err := announce(d, readyFile); err != nil {
 		return errors.Join(err, d.Close())
 	}

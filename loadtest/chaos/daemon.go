@@ -24,7 +24,7 @@ type daemon struct {
 	generation int
 	url        string // of its API; "" while it is not ready
 	ready      bool
-	faults     string // KIZO_FAULTS of generations to come
+	faults     string // KIZO_FAILPOINTS of generations to come
 }
 
 // who is what a generation is called in the payments' log.
@@ -98,9 +98,9 @@ func (d *daemon) environment(generation int, faults string) []string {
 		"KIZO_BANK_TOKEN="+bankToken,
 		"KIZO_BANK_CALLBACK_SECRET="+callbackSecret,
 		"KIZO_REVIEW_AFTER_ATTEMPTS=3", // of those about which the bank contradicts us for good
-		"KIZO_FAULTS_HIT="+d.house.hits,
-		"KIZO_FAULTS="+faults,
-		fmt.Sprintf("KIZO_FAULTS_SEED=%d", d.house.options.seed+uint64(generation)),
+		"KIZO_FAILPOINTS_HIT="+d.house.hits,
+		"KIZO_FAILPOINTS="+faults,
+		fmt.Sprintf("KIZO_FAILPOINTS_SEED=%d", d.house.options.seed+uint64(generation)),
 		"KIZO_PLANTED="+d.house.options.bugs,
 	)
 }

@@ -96,7 +96,7 @@ func (h *house) openStores(ctx context.Context) (err error) {
 	}
 	owner := h.postgres.URL(database, embedded.OwnerRole)
 	migrate, err := rig.Spawn(h.binary, []string{"migrate"},
-		rig.ChildEnvironment("KIZO_MIGRATE_URL="+owner, "KIZO_FAULTS_HIT="+h.hits), h.path("migrate.log"))
+		rig.ChildEnvironment("KIZO_MIGRATE_URL="+owner, "KIZO_FAILPOINTS_HIT="+h.hits), h.path("migrate.log"))
 	if err != nil {
 		return err
 	}
@@ -209,5 +209,5 @@ func findBinary(ctx context.Context, o options, dir string) (string, error) {
 		return filepath.Abs(o.binary)
 	}
 	binary := filepath.Join(dir, "kizod")
-	return binary, rig.Build(ctx, binary, "-tags", "faults")
+	return binary, rig.Build(ctx, binary, "-tags", "failpoints")
 }

@@ -25,7 +25,7 @@ type options struct {
 	lies      float64 // share of the bank's answers that are lies; below 0: what the preset says
 	summary   string  // file to write the table to as well
 	keep      string  // directory to leave everything in
-	binary    string  // a kizod built with -tags faults; built by the run if empty
+	binary    string  // a kizod built with -tags failpoints; built by the run if empty
 	bugs      string  // KIZO_PLANTED
 	stress    stress
 	border    bool // half of the wishes cross the bank's border
@@ -104,7 +104,7 @@ func parseOptions(args []string) (options, error) {
 	flags.Float64Var(&o.lies, "lies", -1, "share of the bank's answers that are lies; below 0, what its preset says")
 	flags.StringVar(&o.summary, "summary", "", "write the table to this file as well")
 	flags.StringVar(&o.keep, "keep", "", "work in this directory and leave it; a temporary one if empty")
-	flags.StringVar(&o.binary, "kizod", "", "a kizod built with -tags faults; built from this tree if empty")
+	flags.StringVar(&o.binary, "kizod", "", "a kizod built with -tags failpoints; built from this tree if empty")
 	flags.StringVar(&o.bugs, "planted", "", "names of planted bugs, separated by commas")
 	flags.BoolVar(&o.points, "points", true, "let kizod die at its named points, too")
 	flags.BoolVar(&o.strict, "strict", false, "fail when a target is missed, not only when a rule is broken")

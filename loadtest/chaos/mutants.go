@@ -43,7 +43,7 @@ func runMutants(ctx context.Context, o options, w io.Writer) error {
 	defer os.RemoveAll(dir)
 	if o.binary == "" {
 		o.binary = filepath.Join(dir, "kizod")
-		if err := rig.Build(ctx, o.binary, "-tags", "faults"); err != nil {
+		if err := rig.Build(ctx, o.binary, "-tags", "failpoints"); err != nil {
 			return err
 		}
 	}

@@ -60,7 +60,7 @@ func runScenarios(ctx context.Context, o options, w io.Writer) error {
 		}
 		defer os.RemoveAll(dir)
 		o.binary = dir + "/kizod"
-		if err := rig.Build(ctx, o.binary, "-tags", "faults"); err != nil {
+		if err := rig.Build(ctx, o.binary, "-tags", "failpoints"); err != nil {
 			return err
 		}
 	}

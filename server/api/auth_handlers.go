@@ -6,7 +6,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/auth"
-	crash "github.com/JDevAman/kizo/server/fault"
+	crash "github.com/JDevAman/kizo/server/failpoint"
 )
 
 // SignUp makes a user and opens their first wallet. A crash between the two is

@@ -10,7 +10,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/auth"
-	crash "github.com/JDevAman/kizo/server/fault"
+	crash "github.com/JDevAman/kizo/server/failpoint"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 

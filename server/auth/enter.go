@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 )
 
 // SignUpInput is what a new user gives. It prints without the password.
@@ -47,7 +47,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 	if err != nil {
 		return Tokens{}, User{}, fmt.Errorf("sign up: %w", err)
 	}
-	_ = fault.Point("auth.hashed")
+	_ = failpoint.Point("auth.hashed")
 	var tokens Tokens
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, sqlInsertUser, user.ID, user.Email, user.Handle, user.Name,
@@ -55,7 +55,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 		if err != nil {
 			return taken(err)
 		}
-		_ = fault.Point("auth.user_inserted")
+		_ = failpoint.Point("auth.user_inserted")
 		if tokens, err = s.openSession(ctx, tx, user, in.Client); err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 	if err != nil {
 		return Tokens{}, User{}, fmt.Errorf("sign up: %w", err)
 	}
-	_ = fault.Point("auth.signed_up")
+	_ = failpoint.Point("auth.signed_up")
 	s.trail.write(ctx, EventSignedUp, append([]slog.Attr{slog.String("user", user.Handle)}, clientAttrs(in.Client)...)...)
 	return tokens, user, nil
 }
@@ -153,7 +153,7 @@ func (s *Service) LogIn(ctx context.Context, who, password string, client Client
 		attempt.giveBack(ctx)
 		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
 	}
-	_ = fault.Point("auth.logged_in")
+	_ = failpoint.Point("auth.logged_in")
 	s.logSignIn(ctx, user, who, client, nil)
 	return tokens, user, nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/JDevAman/kizo/server/memo"
+	"github.com/JDevAman/kizo/server/cache"
 )
 
 const (
@@ -37,9 +37,9 @@ type recall struct {
 	lease time.Duration
 
 	mu       sync.Mutex
-	sessions *memo.Map[uuid.UUID, openSession]
-	people   *memo.Map[uuid.UUID, UserRef]
-	logins   *memo.Map[login, uuid.UUID]
+	sessions *cache.Map[uuid.UUID, openSession]
+	people   *cache.Map[uuid.UUID, UserRef]
+	logins   *cache.Map[login, uuid.UUID]
 	reading  bool
 	position int64     // in the list
 	asOf     time.Time // when the last reading that succeeded began
@@ -60,9 +60,9 @@ type change struct {
 func newRecall(lease time.Duration, read func(context.Context, int64) (news, error)) *recall {
 	return &recall{
 		read: read, lease: lease, position: -1, // behind everything
-		sessions: memo.New[uuid.UUID, openSession](maxRecalled),
-		people:   memo.New[uuid.UUID, UserRef](maxRecalled),
-		logins:   memo.New[login, uuid.UUID](maxRecalled),
+		sessions: cache.New[uuid.UUID, openSession](maxRecalled),
+		people:   cache.New[uuid.UUID, UserRef](maxRecalled),
+		logins:   cache.New[login, uuid.UUID](maxRecalled),
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 )
 
 // Refresh changes a refresh token for the next pair of tokens. A token serves
@@ -43,7 +43,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client Clien
 		}
 		return Tokens{}, User{}, refreshRefused(turn.refused)
 	}
-	_ = fault.Point("auth.refreshed")
+	_ = failpoint.Point("auth.refreshed")
 	return turn.tokens, turn.user, nil
 }
 
@@ -100,7 +100,7 @@ func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Cli
 	if err != nil {
 		return rotation{}, fmt.Errorf("lock session: %w", err)
 	}
-	_ = fault.Point("auth.refresh_locked")
+	_ = failpoint.Point("auth.refresh_locked")
 	now := s.now()
 	if why := f.refuses(now); why != nil {
 		if errors.Is(why, ErrRefreshReused) {
@@ -111,7 +111,7 @@ func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Cli
 	if _, err := tx.Exec(ctx, sqlUseRefreshToken, hash, now); err != nil {
 		return rotation{}, fmt.Errorf("use refresh token: %w", err)
 	}
-	_ = fault.Point("auth.refresh_used")
+	_ = failpoint.Point("auth.refresh_used")
 	client = client.clean()
 	if _, err := tx.Exec(ctx, sqlTouchSession, f.sessionID, now, client.UserAgent, client.Address); err != nil {
 		return rotation{}, fmt.Errorf("touch session: %w", err)

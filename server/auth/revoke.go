@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 )
 
 // Why a session was revoked; the table knows the same four.
@@ -45,13 +45,13 @@ SELECT $3, user_id, 'session_revoked', id, address, client FROM ended`
 // LogOut ends a session: from its return on, one lease later, neither its access
 // token nor its refresh token works. Ending one that has ended is no error.
 func (s *Service) LogOut(ctx context.Context, sessionID uuid.UUID) error {
-	_ = fault.Point("auth.before_logout")
+	_ = failpoint.Point("auth.before_logout")
 	if _, err := s.pool.Exec(ctx, sqlLogOut, sessionID, s.now(), revokedLogout); err != nil {
 		return fmt.Errorf("log out: %w", err)
 	}
 	s.trail.write(ctx, EventSignedOut, slog.String("session", sessionID.String()))
 	s.outlastLeases()
-	_ = fault.Point("auth.logged_out")
+	_ = failpoint.Point("auth.logged_out")
 	return nil
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/JDevAman/kizo/server/memo"
+	"github.com/JDevAman/kizo/server/cache"
 )
 
 // Config is what a [Service] needs. Pool, Keys and Peppers are required; every
@@ -51,7 +51,7 @@ type Service struct {
 	open       *coalescer[uuid.UUID, openSession]
 	recall     *recall
 	trail      *trail
-	found      *memo.Map[lookUp, struct{}]
+	found      *cache.Map[lookUp, struct{}]
 	accessTTL  time.Duration
 	refreshTTL time.Duration
 	clock      func() time.Time
@@ -112,7 +112,7 @@ func New(c Config) (*Service, error) {
 		config:     c,
 	}
 	s.trail = &trail{log: c.Logger, count: func(e SecurityEvent) { c.Metrics.events.WithLabelValues(string(e)).Inc() }}
-	s.found = memo.New[lookUp, struct{}](maxRecalled)
+	s.found = cache.New[lookUp, struct{}](maxRecalled)
 	s.secrets.Store(newKeyring(c))
 	s.recall = newRecall(c.Lease, s.readChanges)
 	s.throttle = &throttle{

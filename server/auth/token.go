@@ -10,7 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
-	"github.com/JDevAman/kizo/server/memo"
+	"github.com/JDevAman/kizo/server/cache"
 )
 
 const (
@@ -39,7 +39,7 @@ type tokens struct {
 	audience string
 	parser   *jwt.Parser
 	now      func() time.Time
-	verified *memo.Map[[sha256.Size]byte, verified] // by the digest of the whole token
+	verified *cache.Map[[sha256.Size]byte, verified] // by the digest of the whole token
 }
 
 // verified is what a token says whose signature and claims held once. They hold
@@ -52,7 +52,7 @@ type verified struct {
 const maxVerified = 1 << 16 // tokens
 
 func newTokens(keys *Keys, issuer, audience string, now func() time.Time) *tokens {
-	return &tokens{keys: keys, issuer: issuer, audience: audience, now: now, verified: memo.New[[sha256.Size]byte, verified](maxVerified), parser: jwt.NewParser(
+	return &tokens{keys: keys, issuer: issuer, audience: audience, now: now, verified: cache.New[[sha256.Size]byte, verified](maxVerified), parser: jwt.NewParser(
 		jwt.WithValidMethods([]string{algorithm}),
 		jwt.WithIssuer(issuer),
 		jwt.WithAudience(audience),

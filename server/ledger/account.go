@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/money"
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 )
 
 // balanceLimit is exclusive: 2^53, beyond which JSON numbers are not exact.
@@ -97,7 +97,7 @@ func (l *Ledger) OpenWallet(ctx context.Context, owner uuid.UUID, c money.Curren
 	if _, err := l.pool.Exec(ctx, open, id, owner, c); err != nil {
 		return Wallet{}, unavailable("open the wallet", err)
 	}
-	if err := fault.Point("ledger.wallet_opened"); err != nil {
+	if err := failpoint.Point("ledger.wallet_opened"); err != nil {
 		return Wallet{}, unavailable("open the wallet", err)
 	}
 	return l.Wallet(ctx, owner, c)
@@ -246,7 +246,7 @@ func (l *Ledger) houseID(ctx context.Context, kind accountKind, c money.Currency
 	if _, err := l.pool.Exec(ctx, open, publicID, c, kind); err != nil {
 		return 0, unavailable("open the house account", err)
 	}
-	if err := fault.Point("ledger.house_opened"); err != nil {
+	if err := failpoint.Point("ledger.house_opened"); err != nil {
 		return 0, unavailable("open the house account", err)
 	}
 	var id int64

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 )
 
 // Seven statements at most make a batch. The reads go out together, the writes
@@ -102,7 +102,7 @@ func (b *book) read(ctx context.Context, conn *pgx.Conn, r rules, commands []*co
 	var queue pgx.Batch
 	queue.Queue(begin)
 	queue.Queue(r.tune)
-	if fault.Planted("unlocked_read") {
+	if failpoint.Planted("unlocked_read") {
 		lock = strings.TrimSuffix(lock, "FOR NO KEY UPDATE")
 	}
 	queue.Queue(lock, want.accounts).Query(b.scanAccounts)
@@ -348,14 +348,14 @@ func orNil(t *time.Time) *time.Time {
 // run carries out a batch in one transaction on conn. wrote tells whether the
 // COMMIT was sent: with an error, it then may or may not have happened.
 func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ []outcome, wrote bool, _ error) {
-	if err := fault.Point("ledger.before_begin"); err != nil {
+	if err := failpoint.Point("ledger.before_begin"); err != nil {
 		return nil, false, err
 	}
 	b := newBook(len(commands))
 	if err := b.read(ctx, conn, r, commands); err != nil {
 		return nil, false, fmt.Errorf("read the batch: %w", err)
 	}
-	if err := fault.Point("ledger.locked"); err != nil {
+	if err := failpoint.Point("ledger.locked"); err != nil {
 		return nil, false, err
 	}
 	outcomes, err := b.decideAll(commands, r.decide)
@@ -363,7 +363,7 @@ func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ 
 		return nil, false, err
 	}
 	if b.empty() {
-		if err := fault.Point("ledger.only_replays"); err != nil {
+		if err := failpoint.Point("ledger.only_replays"); err != nil {
 			return nil, false, err
 		}
 		if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
@@ -371,13 +371,13 @@ func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ 
 		}
 		return outcomes, false, nil
 	}
-	if err := fault.Point("ledger.before_commit"); err != nil {
+	if err := failpoint.Point("ledger.before_commit"); err != nil {
 		return nil, false, err
 	}
 	if err := b.write(ctx, conn); err != nil {
 		return outcomes, true, fmt.Errorf("write the batch: %w", err)
 	}
-	if err := fault.Point("ledger.after_commit"); err != nil {
+	if err := failpoint.Point("ledger.after_commit"); err != nil {
 		return nil, true, err
 	}
 	return outcomes, true, nil

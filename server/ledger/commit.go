@@ -9,20 +9,20 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 )
 
 // submit puts a command in line and waits for its outcome. When ctx ends first
 // the command is carried out all the same, and its outcome is unknown here.
 func (l *Ledger) submit(ctx context.Context, c *command) (Result, error) {
-	if err := fault.Point("ledger.intake"); err != nil {
+	if err := failpoint.Point("ledger.intake"); err != nil {
 		return Result{}, unavailable("take the command", err)
 	}
 	w := &waiting{command: c, outcome: make(chan outcome, 1)}
 	if err := l.intake.join(w); err != nil {
 		return Result{}, err
 	}
-	_ = fault.Point("ledger.joined")
+	_ = failpoint.Point("ledger.joined")
 	select {
 	case o := <-w.outcome:
 		return o.result, o.err
@@ -84,7 +84,7 @@ func (l *Ledger) withLocks(ctx context.Context, batch []*waiting) ([]*waiting, *
 
 func (l *Ledger) carryOutAlone(batch []*waiting) {
 	for i := range batch {
-		_ = fault.Point("ledger.alone")
+		_ = failpoint.Point("ledger.alone")
 		ctx, cancel := context.WithTimeout(context.Background(), l.config.Patience)
 		alone, err := l.withLocks(ctx, batch[i:i+1])
 		cancel()
@@ -109,7 +109,7 @@ func (l *Ledger) together(ctx context.Context, batch []*waiting) *batchError {
 	if err != nil {
 		return err
 	}
-	_ = fault.Point("ledger.before_answer")
+	_ = failpoint.Point("ledger.before_answer")
 	l.config.OnBatch(BatchStats{Commands: len(batch), Duration: time.Since(started)})
 	for i, w := range batch {
 		w.outcome <- outcomes[i]
@@ -120,7 +120,7 @@ func (l *Ledger) together(ctx context.Context, batch []*waiting) *batchError {
 
 func (l *Ledger) giveUp(batch []*waiting, err *batchError) {
 	l.log.Error("batch failed", "commands", len(batch), "error", err)
-	_ = fault.Point("ledger.gave_up")
+	_ = failpoint.Point("ledger.gave_up")
 	for _, w := range batch {
 		w.outcome <- outcome{err: err.forCaller(w.command)}
 	}
@@ -163,17 +163,17 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command) ([]outcome, *
 		case rejected:
 			return nil, &batchError{cause: err, rejected: true, wrote: wrote}
 		case lost:
-			if wrote && fault.Planted("commit_unknown_is_failure") {
+			if wrote && failpoint.Planted("commit_unknown_is_failure") {
 				return nil, &batchError{cause: err}
 			}
-			if wrote && fault.Planted("commit_unknown_blind_retry") {
+			if wrote && failpoint.Planted("commit_unknown_blind_retry") {
 				for _, c := range commands {
 					if c.key != "" {
 						c.id, c.key = uuid.New(), c.key+"~"
 					}
 				}
 			}
-			if wrote && outcomes != nil && fault.Planted("ack_before_commit") {
+			if wrote && outcomes != nil && failpoint.Planted("ack_before_commit") {
 				return outcomes, nil
 			}
 			for _, c := range commands {
@@ -187,7 +187,7 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command) ([]outcome, *
 			return nil, &batchError{cause: err}
 		}
 		l.log.Warn("batch failed, trying again", "try", try, "commands", len(commands), "error", err)
-		_ = fault.Point("ledger.before_retry")
+		_ = failpoint.Point("ledger.before_retry")
 		pause(ctx, try)
 	}
 }

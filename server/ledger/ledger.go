@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/JDevAman/kizo/server/memo"
+	"github.com/JDevAman/kizo/server/cache"
 )
 
 // Config of a Ledger; only Pool is required.
@@ -44,8 +44,8 @@ type Ledger struct {
 	intake *intake
 	rules  rules
 	// Accounts are never deleted or handed on, so both are right for ever.
-	ids          *memo.Map[walletKey, int64]
-	owners       *memo.Map[int64, uuid.UUID] // uuid.Nil for the house's own
+	ids          *cache.Map[walletKey, int64]
+	owners       *cache.Map[int64, uuid.UUID] // uuid.Nil for the house's own
 	lockTimeouts atomic.Uint64
 	done         sync.WaitGroup
 	feed         *feed
@@ -78,8 +78,8 @@ func Open(config Config) *Ledger {
 		log:    config.Logger,
 		intake: newIntake(config.MaxLine, worthWhile),
 		rules:  rules{decide: (*book).decide, lock: lockAccounts, tune: fmt.Sprintf(tune, config.LockTimeout.Milliseconds())},
-		ids:    memo.New[walletKey, int64](1 << 20),
-		owners: memo.New[int64, uuid.UUID](1 << 20),
+		ids:    cache.New[walletKey, int64](1 << 20),
+		owners: cache.New[int64, uuid.UUID](1 << 20),
 	}
 	l.feed, l.months = newFeed(l), newMonthMemory()
 	for range config.Committers {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/JDevAman/kizo/joiner"
 	"github.com/JDevAman/kizo/money"
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 	"github.com/JDevAman/kizo/trace"
 )
 
@@ -146,7 +146,7 @@ func (l *Ledger) Reverse(ctx context.Context, f FollowUp) (Result, error) {
 // payment's gives Fenced, whatever has become of it. Settling it the same way again
 // changes nothing; another outcome than the stored one gives SettlementConflicts.
 func (l *Ledger) Settle(ctx context.Context, s Settlement) (Result, error) {
-	if err := fault.Point("ledger.settle"); err != nil {
+	if err := failpoint.Point("ledger.settle"); err != nil {
 		return Result{}, unavailable("settle", err)
 	}
 	s.BankRef, s.Note = fitting(s.BankRef, 200), fitting(s.Note, 500)
@@ -164,7 +164,7 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 		WHERE state = 'pending' AND expires_at <= clock_timestamp()
 			AND debit_account <> ALL($2) AND credit_account <> ALL($2)
 		ORDER BY expires_at LIMIT $1`
-	if err := fault.Point("ledger.expire"); err != nil {
+	if err := failpoint.Point("ledger.expire"); err != nil {
 		return 0, err
 	}
 	rows, err := l.pool.Query(ctx, due, limit, l.intake.lockedAccounts())
@@ -222,7 +222,7 @@ func (l *Ledger) prepare(ctx context.Context, op operation, o Order) (*command, 
 		return nil, err
 	}
 	c := &command{op: op, owner: o.Owner, key: o.Key, amount: o.Amount, memo: o.Memo, trace: o.Trace}
-	if fault.Planted("key_ignored") {
+	if failpoint.Planted("key_ignored") {
 		c.key += "~" + uuid.NewString()
 	}
 	if op == opAuthorise {

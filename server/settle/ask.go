@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/server/bank"
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 )
 
 // What a payment's log says of an attempt; migrations/0004_operations.sql lists them.
@@ -40,28 +40,28 @@ func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
 		}
 		s.breaker.report(ctx, r.err)
 	}()
-	if fault.Planted("new_ref_on_retry") && c.attempts > 1 {
+	if failpoint.Planted("new_ref_on_retry") && c.attempts > 1 {
 		c.instruction.Ref = uuid.NewString()
 	}
 	what := loggedUnknown
 	if c.attempts > 1 {
-		if err := fault.Point("settle.before_status"); err != nil {
+		if err := failpoint.Point("settle.before_status"); err != nil {
 			return reply{what: loggedUnknown, err: err}
 		}
 		answer, err := s.bank.Status(ctx, c.instruction)
 		if err != nil || answer.Outcome != bank.Unknown {
 			return s.told(answer, err)
 		}
-		if answer.NotSeen && fault.Planted("not_found_is_rejection") {
+		if answer.NotSeen && failpoint.Planted("not_found_is_rejection") {
 			return reply{answer: bank.Answer{Outcome: bank.Rejected}}
 		}
 		what = loggedNotSeen
 	}
-	if err := fault.Point("settle.before_submit"); err != nil {
+	if err := failpoint.Point("settle.before_submit"); err != nil {
 		return reply{what: what, err: err}
 	}
 	first, err := s.bank.Submit(ctx, c.instruction)
-	if failed := fault.Point("settle.after_submit"); failed != nil && err == nil && first.Outcome != bank.Unknown {
+	if failed := failpoint.Point("settle.after_submit"); failed != nil && err == nil && first.Outcome != bank.Unknown {
 		return reply{what: loggedUnknown, err: failed, unconfirmed: first.Outcome.String()}
 	}
 	if err != nil || first.Outcome == bank.Unknown {
@@ -71,7 +71,7 @@ func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
 		}
 		return r
 	}
-	if fault.Planted("submit_believed") {
+	if failpoint.Planted("submit_believed") {
 		return reply{answer: first}
 	}
 	return s.confirm(ctx, c, first)
@@ -79,7 +79,7 @@ func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
 
 // confirm asks whether the bank stands by what it answered.
 func (s *Settler) confirm(ctx context.Context, c claim, first bank.Answer) reply {
-	if err := fault.Point("settle.before_confirm"); err != nil {
+	if err := failpoint.Point("settle.before_confirm"); err != nil {
 		return reply{what: loggedUnknown, err: err}
 	}
 	second, err := s.bank.Status(ctx, c.instruction)

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/server/bank"
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -34,7 +34,7 @@ func (s *Settler) Callback(ctx context.Context, header string, body []byte) erro
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrCallbackBody, err)
 	}
-	if err := fault.Point("settle.callback"); err != nil {
+	if err := failpoint.Point("settle.callback"); err != nil {
 		return err
 	}
 	// Remembered only together with its effect, so that one that fails is done again.
@@ -73,7 +73,7 @@ func (s *Settler) Callback(ctx context.Context, header string, body []byte) erro
 	if !found {
 		return nil // seen before, or about nothing of ours: the statement will tell
 	}
-	_ = fault.Point("settle.callback_noted")
+	_ = failpoint.Point("settle.callback_noted")
 	switch {
 	case state == ledger.PaymentPending || state == ledger.PaymentUnknown:
 		s.config.Hint(transfer, attempts+1)

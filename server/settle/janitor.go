@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 )
 
 const (
@@ -74,14 +74,14 @@ func (j *Janitor) RunOnce(ctx context.Context) error {
 // redrive takes no more payments than there are free slots to drive them in. Where
 // that leaves some, it is called for as soon as half of the slots are free.
 func (j *Janitor) redrive(ctx context.Context) error {
-	if fault.Planted("hint_only") {
+	if failpoint.Planted("hint_only") {
 		return nil
 	}
 	limit := j.settler.breaker.admits(min(cap(j.slots)-len(j.slots), janitorTakes))
 	if limit == 0 {
 		return nil
 	}
-	if err := fault.Point("janitor.round"); err != nil {
+	if err := failpoint.Point("janitor.round"); err != nil {
 		return err
 	}
 	claims, err := j.settler.claimOverdue(ctx, limit)
@@ -93,14 +93,14 @@ func (j *Janitor) redrive(ctx context.Context) error {
 		j.log.Info("payments overdue, driving them", "count", len(claims))
 		j.settler.config.Metrics.redriven(len(claims))
 	}
-	if err := fault.Point("janitor.claimed"); err != nil {
+	if err := failpoint.Point("janitor.claimed"); err != nil {
 		return err
 	}
 	for _, c := range claims {
 		j.slots <- struct{}{} // there is room: nobody else takes slots
 		j.driving.Go(func() {
 			defer j.leave()
-			_ = fault.Point("janitor.drive")
+			_ = failpoint.Point("janitor.drive")
 			if _, err := j.settler.drive(ctx, c); err != nil {
 				c.named(j.log).Warn("payment left for a later round", "error", err)
 			}
@@ -122,7 +122,7 @@ func (j *Janitor) leave() {
 
 // expire voids authorisations past their time.
 func (j *Janitor) expire(ctx context.Context) error {
-	if err := fault.Point("janitor.expire"); err != nil {
+	if err := failpoint.Point("janitor.expire"); err != nil {
 		return err
 	}
 	expired, err := j.settler.ledger.ExpireDue(ctx, expiryTakes)

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/server/bank"
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/trace"
 )
@@ -58,7 +58,7 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // lease is how long a claim stands without being renewed.
 func (s *Settler) lease() time.Duration {
-	if fault.Planted("lease_never_expires") {
+	if failpoint.Planted("lease_never_expires") {
 		return time.Hour
 	}
 	return s.config.Lease
@@ -73,7 +73,7 @@ func (s *Settler) lease() time.Duration {
 func (s *Settler) claimOne(ctx context.Context, transfer uuid.UUID) (claim, bool, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if err := fault.Point("settle.before_claim"); err != nil {
+	if err := failpoint.Point("settle.before_claim"); err != nil {
 		return claim{}, false, err
 	}
 	rows, err := s.pool.Query(ctx, takeOne, transfer, s.lease())
@@ -103,7 +103,7 @@ func (s *Settler) claimOverdue(ctx context.Context, limit int) ([]claim, error) 
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	take := takeOverdue
-	if fault.Planted("lease_ignored") {
+	if failpoint.Planted("lease_ignored") {
 		take = strings.Replace(take, "next_at <= statement_timestamp() AND (lease_until <= statement_timestamp()",
 			"next_at IS NOT NULL AND (lease_until IS NOT NULL", 1)
 	}
@@ -136,7 +136,7 @@ const renewLease = `UPDATE payments SET lease_until = clock_timestamp() + $3, ne
 
 // renew moves the lease on and tells whether the claim still stands.
 func (s *Settler) renew(ctx context.Context, c claim) (bool, error) {
-	if err := fault.Point("settle.before_renew"); err != nil {
+	if err := failpoint.Point("settle.before_renew"); err != nil {
 		return false, err
 	}
 	tag, err := s.pool.Exec(ctx, renewLease, c.transfer, c.fence, s.lease())
@@ -166,10 +166,10 @@ const giveBack = `WITH given AS (
 func (s *Settler) postpone(ctx context.Context, c claim, delay time.Duration, r reply) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if err := fault.Point("settle.before_postpone"); err != nil {
+	if err := failpoint.Point("settle.before_postpone"); err != nil {
 		return err
 	}
-	if fault.Planted("difference_forgotten") {
+	if failpoint.Planted("difference_forgotten") {
 		r.differs = ""
 	}
 	tag, err := s.pool.Exec(ctx, giveBack, c.transfer, c.fence, delay, r.what, plain(r.err.Error()), r.unconfirmed, r.differs, c.instruction.Ref)
@@ -179,7 +179,7 @@ func (s *Settler) postpone(ctx context.Context, c claim, delay time.Duration, r 
 	if tag.RowsAffected() == 1 {
 		s.alert(r.differs, c.instruction.Ref, r.err.Error())
 	}
-	_ = fault.Point("settle.postponed")
+	_ = failpoint.Point("settle.postponed")
 	return nil
 }
 
@@ -194,20 +194,20 @@ const putUp = `WITH given AS (
 // review leaves the payment to an operator; its hold stays. cause is the metric's
 // label, one of few.
 func (s *Settler) review(ctx context.Context, c claim, cause string, why error) error {
-	if fault.Planted("release_hold_on_review") {
+	if failpoint.Planted("release_hold_on_review") {
 		_, err := s.ledger.Settle(ctx, ledger.Settlement{Transfer: c.transfer, Fence: c.fence})
 		return err
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if err := fault.Point("settle.before_review"); err != nil {
+	if err := failpoint.Point("settle.before_review"); err != nil {
 		return err
 	}
 	tag, err := s.pool.Exec(ctx, putUp, c.transfer, c.fence, plain(why.Error()), cause)
 	if err != nil {
 		return fmt.Errorf("put payment %s up for review: %w", c.transfer, err)
 	}
-	_ = fault.Point("settle.reviewed")
+	_ = failpoint.Point("settle.reviewed")
 	if tag.RowsAffected() == 1 { // and not taken over meanwhile
 		c.named(s.log).Error("payment needs review", "cause", cause, "attempts", c.attempts, "age", c.age, "error", why)
 		s.config.Metrics.review(cause)

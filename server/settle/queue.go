@@ -13,7 +13,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 )
 
 // Queue is the name of the one queue that settlement uses.
@@ -107,7 +107,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 
 // flush sends what is left, unless Redis is away.
 func (d *Dispatcher) flush() {
-	_ = fault.Point("settle.flush")
+	_ = failpoint.Point("settle.flush")
 	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
 	defer cancel()
 	for !d.away {
@@ -151,11 +151,11 @@ func (d *Dispatcher) enqueue(ctx context.Context, h hint) error {
 	if h.in > 0 {
 		options = append(options, asynq.ProcessAt(wholeSecond(time.Now().Add(h.in))))
 	}
-	if err := fault.Point("settle.before_enqueue"); err != nil {
+	if err := failpoint.Point("settle.before_enqueue"); err != nil {
 		return err
 	}
 	_, err := d.client.EnqueueContext(ctx, asynq.NewTask(taskType, h.transfer[:]), options...)
-	if err := fault.Point("settle.enqueued"); err != nil {
+	if err := failpoint.Point("settle.enqueued"); err != nil {
 		return err
 	}
 	if errors.Is(err, asynq.ErrTaskIDConflict) {
@@ -195,7 +195,7 @@ func NewWorker(settler *Settler, dispatcher *Dispatcher, redis asynq.RedisConnOp
 // Run works until ctx ends, then lets the payments under way finish, and hands over
 // those that do not within Config.Drain. Redis may be away at any time, also now.
 func (w *Worker) Run(ctx context.Context) error {
-	if err := fault.Point("settle.worker_starts"); err != nil {
+	if err := failpoint.Point("settle.worker_starts"); err != nil {
 		return err
 	}
 	defer func() { _ = w.redis.Close() }()
@@ -203,7 +203,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("start settlement worker: %w", err)
 	}
 	<-ctx.Done()
-	_ = fault.Point("settle.worker_stops")
+	_ = failpoint.Point("settle.worker_stops")
 	w.shutdown()
 	w.handling.Wait() // asynq does not wait for those whose time was up
 	return nil
@@ -239,7 +239,7 @@ func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
 	w.active.Add(1)
 	defer w.handling.Done()
 	defer w.active.Add(-1)
-	_ = fault.Point("settle.task")
+	_ = failpoint.Point("settle.task")
 	transfer, err := uuid.FromBytes(task.Payload())
 	if err != nil {
 		w.settler.log.Error("task holds no transfer id", "type", task.Type())
@@ -251,7 +251,7 @@ func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
 		return nil
 	}
 	if again > 0 {
-		_ = fault.Point("settle.hint_again")
+		_ = failpoint.Point("settle.hint_again")
 		w.dispatcher.push(hint{transfer, attempt, again})
 	}
 	return nil

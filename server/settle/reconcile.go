@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/server/bank"
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -69,7 +69,7 @@ func (s *Settler) Reconcile(ctx context.Context) (Reconciliation, error) {
 		return r, err
 	}
 	r.Read = read
-	if err := fault.Point("settle.statement_kept"); err != nil {
+	if err := failpoint.Point("settle.statement_kept"); err != nil {
 		return r, err
 	}
 	for after := int64(0); ; {
@@ -111,7 +111,7 @@ func (s *Settler) readStatement(ctx context.Context) (read int, all bool, err er
 		page, err := s.bank.Statement(ctx, after, bank.MaxPageSize)
 		s.breaker.report(ctx, err)
 		if err == nil {
-			err = fault.Point("settle.statement_read")
+			err = failpoint.Point("settle.statement_read")
 		}
 		if err != nil {
 			return read, false, fmt.Errorf("read the bank's statement: %w", err)
@@ -233,7 +233,7 @@ func (s *Settler) differ(ctx context.Context, p pair, d Difference, r *Reconcili
 }
 
 func (s *Settler) close(ctx context.Context, seq int64, state string) error {
-	if err := fault.Point("settle.before_close"); err != nil {
+	if err := failpoint.Point("settle.before_close"); err != nil {
 		return err
 	}
 	const update = `UPDATE statement_lines SET state = $2 WHERE seq = $1 AND state = 'open'`

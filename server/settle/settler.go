@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/JDevAman/kizo/server/bank"
-	"github.com/JDevAman/kizo/server/fault"
+	"github.com/JDevAman/kizo/server/failpoint"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/trace"
 )
@@ -125,7 +125,7 @@ func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (again time
 	if err != nil || !ok {
 		return 0, 0, err
 	}
-	if err := fault.Point("settle.claimed"); err != nil {
+	if err := failpoint.Point("settle.claimed"); err != nil {
 		return 0, 0, err
 	}
 	again, err = s.drive(ctx, c)
@@ -140,11 +140,11 @@ func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err 
 	defer release()
 	reply := s.ask(held, c)
 	switch {
-	case fault.Planted("void_on_timeout") && errors.Is(reply.err, bank.CodeTimeout),
-		fault.Planted("five_hundred_is_rejection") && errors.Is(reply.err, bank.CodeHTTPStatus),
-		fault.Planted("cut_line_is_success") && errors.Is(reply.err, bank.CodeTransport):
+	case failpoint.Planted("void_on_timeout") && errors.Is(reply.err, bank.CodeTimeout),
+		failpoint.Planted("five_hundred_is_rejection") && errors.Is(reply.err, bank.CodeHTTPStatus),
+		failpoint.Planted("cut_line_is_success") && errors.Is(reply.err, bank.CodeTransport):
 		reply.answer.Outcome = bank.Rejected
-		if fault.Planted("cut_line_is_success") {
+		if failpoint.Planted("cut_line_is_success") {
 			reply.answer.Outcome = bank.Executed
 		}
 	}
@@ -186,12 +186,12 @@ func (s *Settler) compareAnswers(ctx context.Context, c claim, answer bank.Answe
 // finish gives the bank's word to the ledger, under our fence. It goes on although
 // ctx may have ended: an answer that we have is not thrown away.
 func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error {
-	if err := fault.Point("settle.before_finish"); err != nil {
+	if err := failpoint.Point("settle.before_finish"); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
-	if fault.Planted("double_credit_on_replayed_settlement") { // the word comes twice
+	if failpoint.Planted("double_credit_on_replayed_settlement") { // the word comes twice
 		_, _ = s.ledger.Settle(ctx, ledger.Settlement{Transfer: c.transfer, Fence: c.fence, Executed: answer.Outcome == bank.Executed})
 	}
 	result, err := s.ledger.Settle(ctx, ledger.Settlement{
@@ -201,7 +201,7 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 		BankRef:  answer.BankRef,
 		Note:     answer.Reason,
 	})
-	_ = fault.Point("settle.finished")
+	_ = failpoint.Point("settle.finished")
 	if err == nil {
 		if !result.Replayed {
 			s.config.Metrics.settled(c, answer.Outcome, result.Transfer)

@@ -1,6 +1,6 @@
-//go:build faults
+//go:build failpoints
 
-package fault
+package failpoint
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Enabled tells whether this build obeys KIZO_FAULTS at all.
+// Enabled tells whether this build obeys KIZO_FAILPOINTS at all.
 const Enabled = true
 
 // Point marks a step; its error, if any, is to be treated as that step's own.
@@ -75,15 +75,15 @@ type plans struct {
 // plan is read from the environment once; a plan that cannot be read is no plan
 // to go on with.
 var plan = sync.OnceValue(func() *plans {
-	seed, _ := strconv.ParseUint(os.Getenv("KIZO_FAULTS_SEED"), 10, 64)
+	seed, _ := strconv.ParseUint(os.Getenv("KIZO_FAILPOINTS_SEED"), 10, 64)
 	p := &plans{
 		rules: make(map[string]rule), planted: make(map[string]bool), seen: make(map[string]bool),
-		hits: os.Getenv("KIZO_FAULTS_HIT"), dice: rand.New(rand.NewPCG(seed, uint64(os.Getpid()))),
+		hits: os.Getenv("KIZO_FAILPOINTS_HIT"), dice: rand.New(rand.NewPCG(seed, uint64(os.Getpid()))),
 	}
 	for name := range strings.SplitSeq(os.Getenv("KIZO_PLANTED"), ",") {
 		p.planted[strings.TrimSpace(name)] = name != ""
 	}
-	for text := range strings.SplitSeq(os.Getenv("KIZO_FAULTS"), ";") {
+	for text := range strings.SplitSeq(os.Getenv("KIZO_FAILPOINTS"), ";") {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
@@ -110,7 +110,7 @@ func parseRule(text string) (name string, r rule, err error) {
 	r.action = action
 	known := slices.Contains([]string{"kill", "fail", "stop", "stall"}, action)
 	if !ok || !known || stalls != (action == "stall") || err != nil {
-		return "", rule{}, fmt.Errorf("KIZO_FAULTS: cannot read %q", text)
+		return "", rule{}, fmt.Errorf("KIZO_FAILPOINTS: cannot read %q", text)
 	}
 	return name, r, nil
 }

@@ -1,8 +1,8 @@
-//go:build !faults
+//go:build !failpoints
 
-package fault
+package failpoint
 
-// Enabled tells whether this build obeys KIZO_FAULTS at all.
+// Enabled tells whether this build obeys KIZO_FAILPOINTS at all.
 const Enabled = false
 
 // Point marks a step; its error, if any, is to be treated as that step's own.

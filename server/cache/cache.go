@@ -1,6 +1,6 @@
-// Package memo remembers answers that need not be asked for again. It knows
+// Package cache remembers answers that need not be asked for again. It knows
 // nothing of what it keeps: whether an entry is still right is its owner's to say.
-package memo
+package cache
 
 import "sync"
 

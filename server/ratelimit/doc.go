@@ -1,4 +1,4 @@
-// Package limit says how often somebody may ask: a user by their id, a stranger by
+// Package ratelimit says how often somebody may ask: a user by their id, a stranger by
 // address. The rule is GCRA, kept in Redis, so that it is one rule for all processes:
 //
 //	request ─► permits in hand? ─ yes ─► spend one                      no network
@@ -17,4 +17,4 @@
 // While Redis is away each process allows the whole rate.
 //
 // The package knows no HTTP, no database and no users.
-package limit
+package ratelimit
