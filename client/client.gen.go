@@ -1048,7 +1048,7 @@ type TransferCreate struct {
 	// DryRun Say what it would do and write nothing
 	DryRun *bool `json:"dry_run,omitempty"`
 
-	// ExpiresAt When an authorisation lapses: at most 31 days ahead, 7 days when left out
+	// ExpiresAt When an authorization lapses: at most 31 days ahead, 7 days when left out
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// Memo At most 140 printable characters
@@ -1849,14 +1849,14 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/transfers (the `ListTransfers` operationId).
 	ListTransfers(ctx context.Context, params *ListTransfersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateTransferWithBody Send money to somebody, or authorise it to be captured later
+	// CreateTransferWithBody Send money to somebody, or authorize it to be captured later
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/transfers (the `CreateTransfer` operationId).
 	CreateTransferWithBody(ctx context.Context, params *CreateTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateTransfer Send money to somebody, or authorise it to be captured later
+	// CreateTransfer Send money to somebody, or authorize it to be captured later
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1868,18 +1868,18 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/transfers/{id} (the `GetTransfer` operationId).
 	GetTransfer(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CaptureTransferWithBody Take an authorised amount, whole or in part; the rest is released
+	// CaptureTransferWithBody Take an authorized amount, whole or in part; the rest is released
 	//
-	// The receiver of an authorisation captures it. Without amount, the whole is taken.
+	// The receiver of an authorization captures it. Without amount, the whole is taken.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/transfers/{id}/capture (the `CaptureTransfer` operationId).
 	CaptureTransferWithBody(ctx context.Context, id ID, params *CaptureTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CaptureTransfer Take an authorised amount, whole or in part; the rest is released
+	// CaptureTransfer Take an authorized amount, whole or in part; the rest is released
 	//
-	// The receiver of an authorisation captures it. Without amount, the whole is taken.
+	// The receiver of an authorization captures it. Without amount, the whole is taken.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1911,7 +1911,7 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/transfers/{id}/timeline (the `ExplainTransfer` operationId).
 	ExplainTransfer(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// VoidTransfer Give an authorised amount back
+	// VoidTransfer Give an authorized amount back
 	//
 	// The receiver may void until expires_at; after that the answer is authorization_expired. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
 	//
@@ -2702,7 +2702,7 @@ func (c *Client) ListTransfers(ctx context.Context, params *ListTransfersParams,
 	return c.Client.Do(req)
 }
 
-// CreateTransferWithBody Send money to somebody, or authorise it to be captured later
+// CreateTransferWithBody Send money to somebody, or authorize it to be captured later
 //
 // Takes any type of body and a specified content type.
 //
@@ -2719,7 +2719,7 @@ func (c *Client) CreateTransferWithBody(ctx context.Context, params *CreateTrans
 	return c.Client.Do(req)
 }
 
-// CreateTransfer Send money to somebody, or authorise it to be captured later
+// CreateTransfer Send money to somebody, or authorize it to be captured later
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2751,9 +2751,9 @@ func (c *Client) GetTransfer(ctx context.Context, id ID, reqEditors ...RequestEd
 	return c.Client.Do(req)
 }
 
-// CaptureTransferWithBody Take an authorised amount, whole or in part; the rest is released
+// CaptureTransferWithBody Take an authorized amount, whole or in part; the rest is released
 //
-// The receiver of an authorisation captures it. Without amount, the whole is taken.
+// The receiver of an authorization captures it. Without amount, the whole is taken.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2770,9 +2770,9 @@ func (c *Client) CaptureTransferWithBody(ctx context.Context, id ID, params *Cap
 	return c.Client.Do(req)
 }
 
-// CaptureTransfer Take an authorised amount, whole or in part; the rest is released
+// CaptureTransfer Take an authorized amount, whole or in part; the rest is released
 //
-// The receiver of an authorisation captures it. Without amount, the whole is taken.
+// The receiver of an authorization captures it. Without amount, the whole is taken.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2844,7 +2844,7 @@ func (c *Client) ExplainTransfer(ctx context.Context, id ID, reqEditors ...Reque
 	return c.Client.Do(req)
 }
 
-// VoidTransfer Give an authorised amount back
+// VoidTransfer Give an authorized amount back
 //
 // The receiver may void until expires_at; after that the answer is authorization_expired. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
 //
@@ -5378,14 +5378,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/transfers (the `ListTransfers` operationId).
 	ListTransfersWithResponse(ctx context.Context, params *ListTransfersParams, reqEditors ...RequestEditorFn) (*ListTransfersResponse, error)
 
-	// CreateTransferWithBodyWithResponse Send money to somebody, or authorise it to be captured later
+	// CreateTransferWithBodyWithResponse Send money to somebody, or authorize it to be captured later
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/transfers (the `CreateTransfer` operationId).
 	CreateTransferWithBodyWithResponse(ctx context.Context, params *CreateTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTransferResponse, error)
 
-	// CreateTransferWithResponse Send money to somebody, or authorise it to be captured later
+	// CreateTransferWithResponse Send money to somebody, or authorize it to be captured later
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5399,18 +5399,18 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/transfers/{id} (the `GetTransfer` operationId).
 	GetTransferWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetTransferResponse, error)
 
-	// CaptureTransferWithBodyWithResponse Take an authorised amount, whole or in part; the rest is released
+	// CaptureTransferWithBodyWithResponse Take an authorized amount, whole or in part; the rest is released
 	//
-	// The receiver of an authorisation captures it. Without amount, the whole is taken.
+	// The receiver of an authorization captures it. Without amount, the whole is taken.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/transfers/{id}/capture (the `CaptureTransfer` operationId).
 	CaptureTransferWithBodyWithResponse(ctx context.Context, id ID, params *CaptureTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CaptureTransferResponse, error)
 
-	// CaptureTransferWithResponse Take an authorised amount, whole or in part; the rest is released
+	// CaptureTransferWithResponse Take an authorized amount, whole or in part; the rest is released
 	//
-	// The receiver of an authorisation captures it. Without amount, the whole is taken.
+	// The receiver of an authorization captures it. Without amount, the whole is taken.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5444,7 +5444,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/transfers/{id}/timeline (the `ExplainTransfer` operationId).
 	ExplainTransferWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*ExplainTransferResponse, error)
 
-	// VoidTransferWithResponse Give an authorised amount back
+	// VoidTransferWithResponse Give an authorized amount back
 	//
 	// The receiver may void until expires_at; after that the answer is authorization_expired. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
 	//
@@ -8388,7 +8388,7 @@ func (c *ClientWithResponses) ListTransfersWithResponse(ctx context.Context, par
 	return ParseListTransfersResponse(rsp)
 }
 
-// CreateTransferWithBodyWithResponse Send money to somebody, or authorise it to be captured later
+// CreateTransferWithBodyWithResponse Send money to somebody, or authorize it to be captured later
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8401,7 +8401,7 @@ func (c *ClientWithResponses) CreateTransferWithBodyWithResponse(ctx context.Con
 	return ParseCreateTransferResponse(rsp)
 }
 
-// CreateTransferWithResponse Send money to somebody, or authorise it to be captured later
+// CreateTransferWithResponse Send money to somebody, or authorize it to be captured later
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8427,9 +8427,9 @@ func (c *ClientWithResponses) GetTransferWithResponse(ctx context.Context, id ID
 	return ParseGetTransferResponse(rsp)
 }
 
-// CaptureTransferWithBodyWithResponse Take an authorised amount, whole or in part; the rest is released
+// CaptureTransferWithBodyWithResponse Take an authorized amount, whole or in part; the rest is released
 //
-// The receiver of an authorisation captures it. Without amount, the whole is taken.
+// The receiver of an authorization captures it. Without amount, the whole is taken.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8442,9 +8442,9 @@ func (c *ClientWithResponses) CaptureTransferWithBodyWithResponse(ctx context.Co
 	return ParseCaptureTransferResponse(rsp)
 }
 
-// CaptureTransferWithResponse Take an authorised amount, whole or in part; the rest is released
+// CaptureTransferWithResponse Take an authorized amount, whole or in part; the rest is released
 //
-// The receiver of an authorisation captures it. Without amount, the whole is taken.
+// The receiver of an authorization captures it. Without amount, the whole is taken.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8502,7 +8502,7 @@ func (c *ClientWithResponses) ExplainTransferWithResponse(ctx context.Context, i
 	return ParseExplainTransferResponse(rsp)
 }
 
-// VoidTransferWithResponse Give an authorised amount back
+// VoidTransferWithResponse Give an authorized amount back
 //
 // The receiver may void until expires_at; after that the answer is authorization_expired. The sender may not, since the receiver may rely on the hold; the problem forbidden then names the receiver and the moment expires_at at which the hold ends by itself.
 //

@@ -41,7 +41,7 @@ type Receipt struct {
 // NewKey makes an Idempotency-Key: a UUIDv7, so that keys sort by time.
 func NewKey() string { return uuid.Must(uuid.NewV7()).String() }
 
-// NewTransfer sends money to somebody, or authorises it.
+// NewTransfer sends money to somebody, or authorizes it.
 func NewTransfer(key string, body TransferCreate) (Command, error) {
 	request, err := NewCreateTransferRequest(anywhere, nil, body)
 	return command(key, request, err)
@@ -59,13 +59,13 @@ func NewWithdrawal(key string, body BankTransferCreate) (Command, error) {
 	return command(key, request, err)
 }
 
-// NewCapture takes an authorised amount, the whole if part is nil.
+// NewCapture takes an authorized amount, the whole if part is nil.
 func NewCapture(key string, id openapi_types.UUID, part *int64) (Command, error) {
 	request, err := NewCaptureTransferRequest(anywhere, id, nil, PartAmount{Amount: part})
 	return command(key, request, err)
 }
 
-// NewVoid gives an authorised amount back.
+// NewVoid gives an authorized amount back.
 func NewVoid(key string, id openapi_types.UUID) (Command, error) {
 	request, err := NewVoidTransferRequest(anywhere, id, nil)
 	return command(key, request, err)

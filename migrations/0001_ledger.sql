@@ -31,7 +31,7 @@ CREATE UNIQUE INDEX accounts_wallet ON accounts (owner, currency) WHERE owner IS
 CREATE UNIQUE INDEX accounts_house ON accounts (kind, currency) WHERE owner IS NULL;
 
 -- A transfer is one command that a caller gave under a key, and what came of
--- it. Captures and voids are rows too (target names the authorisation), so that
+-- it. Captures and voids are rows too (target names the authorization), so that
 -- one unique constraint holds every key that ever moved money.
 CREATE TABLE transfers (
     id              uuid        PRIMARY KEY,

@@ -9,7 +9,7 @@ var bugs = []bug{
 	{"refusal_not_sticky", "a refusal is told and not stored", bankOnly, 0},
 	{"hold_ignored", "pending money stays free to spend", bankOnly, 0},
 	{"overdraft", "funds are not looked at", bankOnly, 0},
-	{"captured_twice", "an authorisation that has ended is captured", bankOnly, 0},
+	{"captured_twice", "an authorization that has ended is captured", bankOnly, 0},
 	{"missing_posting", "money leaves and does not arrive", bankOnly, 0},
 	{"unbalanced_amount", "a minor unit more arrives than leaves", bankOnly, 0},
 	{"event_forgotten", "a voided transfer leaves no event", bankOnly, 0},

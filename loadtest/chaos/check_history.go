@@ -51,7 +51,7 @@ func (e *evidence) checkAccepted(o *operation, verdict attempt, row *transferRow
 		return
 	}
 	about := row
-	if o.kind == capture || o.kind == void { // the answer is about the authorisation
+	if o.kind == capture || o.kind == void { // the answer is about the authorization
 		about = nil
 		if row.Target != nil {
 			about = e.books.transfers[*row.Target]
@@ -66,7 +66,7 @@ func (e *evidence) checkAccepted(o *operation, verdict attempt, row *transferRow
 // parties tells whether the money goes between whom it should.
 func (e *evidence) parties(o *operation, row *transferRow) bool {
 	switch o.kind {
-	case transfer, authorise:
+	case transfer, authorize:
 		return row.debitor == o.user.id && row.creditor == o.payee.id
 	case deposit:
 		return row.debitor == uuid.Nil && row.creditor == o.user.id
@@ -74,7 +74,7 @@ func (e *evidence) parties(o *operation, row *transferRow) bool {
 		return row.debitor == o.user.id && row.creditor == uuid.Nil
 	case reversal:
 		return row.debitor == o.user.id && row.creditor == o.target.user.id && row.Target != nil && *row.Target == o.target.verdict().Transfer
-	default: // of the authorisation that was captured or voided
+	default: // of the authorization that was captured or voided
 		return row.ID == o.target.verdict().Transfer
 	}
 }
@@ -142,7 +142,7 @@ func checkBalances(e *evidence) {
 			if executed[verdict.Transfer.String()] && !e.openPayment(verdict.Transfer) {
 				move(o.user.id, uuid.Nil, o.amount)
 			}
-		default: // an authorisation or a void moves nothing
+		default: // an authorization or a void moves nothing
 		}
 	}
 	for _, u := range e.users {

@@ -183,7 +183,7 @@ func (c *client) judge(o *operation, got *answer, a *attempt) {
 			return
 		}
 		a.Outcome, a.Transfer, a.Kind, a.State, a.Amount = accepted, m.ID, m.Kind, m.State, m.Amount
-		if o.kind == authorise && m.Authorized != nil {
+		if o.kind == authorize && m.Authorized != nil {
 			a.Amount = *m.Authorized // which a capture of a part does not change
 		}
 		return

@@ -14,7 +14,7 @@ type kind string
 
 const (
 	transfer   kind = "transfer"
-	authorise  kind = "authorization"
+	authorize  kind = "authorization"
 	deposit    kind = "deposit"
 	withdrawal kind = "withdrawal"
 	reversal   kind = "reversal"
@@ -54,7 +54,7 @@ func (a attempt) definite() bool { return a.Outcome == accepted || a.Outcome == 
 type operation struct {
 	kind   kind
 	user   *user
-	payee  *user // of a transfer or authorisation; else nil
+	payee  *user // of a transfer or authorization; else nil
 	amount int64 // 0: all of it
 	key    string
 	path   string
@@ -107,7 +107,7 @@ type history struct {
 
 	mu         sync.Mutex
 	all        []*operation
-	authorised []*operation // and accepted
+	authorized []*operation // and accepted
 	sent       []*operation // transfers, accepted
 	seconds    map[int]int  // attempts that ended in each second
 	reads      []reading
@@ -141,8 +141,8 @@ func (h *history) learn(o *operation, a attempt) {
 		return
 	}
 	switch o.kind {
-	case authorise:
-		h.authorised = append(h.authorised, o)
+	case authorize:
+		h.authorized = append(h.authorized, o)
 	case transfer:
 		h.sent = append(h.sent, o)
 	default:

@@ -138,7 +138,7 @@ func (w *workload) wish(dice *rand.Rand) *operation {
 	case roll < 73:
 		return crossBorder(withdrawal, from, 1+dice.Int64N(1500))
 	case roll < 84:
-		return w.pay(dice, authorise, from, w.other(dice, from))
+		return w.pay(dice, authorize, from, w.other(dice, from))
 	case roll < 91:
 		return w.follow(dice, capture)
 	case roll < 95:
@@ -162,7 +162,7 @@ func (w *workload) pay(dice *rand.Rand, k kind, from, to *user) *operation {
 		amount = 1_000_000_000 // more than anybody has
 	}
 	body := map[string]any{"to": "@" + to.handle, "amount": amount, "currency": currency}
-	if k == authorise {
+	if k == authorize {
 		body["authorize"] = true
 	}
 	return &operation{kind: k, user: from, payee: to, amount: amount, key: newKey(), path: "/v1/transfers", body: encode(body)}
@@ -175,14 +175,14 @@ func crossBorder(k kind, who *user, amount int64) *operation {
 	}
 }
 
-// follow captures or voids an authorisation, or reverses a transfer, that was
+// follow captures or voids an authorization, or reverses a transfer, that was
 // accepted; often one that others are at, too.
 func (w *workload) follow(dice *rand.Rand, k kind) *operation {
 	target := w.history.pick(func(h *history) []*operation {
 		if k == reversal {
 			return h.sent
 		}
-		return h.authorised
+		return h.authorized
 	}, dice.IntN)
 	if target == nil {
 		return nil
@@ -226,7 +226,7 @@ func (w *workload) otherBody(ctx context.Context, dice *rand.Rand) {
 	if o.payee != nil {
 		body["to"] = "@" + o.payee.handle
 	}
-	if o.kind == authorise {
+	if o.kind == authorize {
 		body["authorize"] = true
 	}
 	other.body = encode(body)

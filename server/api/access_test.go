@@ -39,7 +39,7 @@ func transferOf(path string) func(*house, *user) string {
 	}
 }
 
-func authorisationOf(path string) func(*house, *user) string {
+func authorizationOf(path string) func(*house, *user) string {
 	return func(h *house, alice *user) string {
 		h.t.Helper()
 		carol := h.signUp("carol" + uuid.NewString()[:8])
@@ -80,9 +80,9 @@ var matrix = map[string]access{
 	"POST /v1/transfers":                {body: func(_ *house, alice *user) any { return pay(alice, 1) }},
 	"GET /v1/transfers/:id":             {body: nothing, code: api.TransferNotFound, other: transferOf("/v1/transfers/:id")},
 	"POST /v1/transfers/:id/capture": {
-		body: part, code: api.TransferNotFound, other: authorisationOf("/v1/transfers/:id/capture")},
+		body: part, code: api.TransferNotFound, other: authorizationOf("/v1/transfers/:id/capture")},
 	"POST /v1/transfers/:id/void": {
-		body: nothing, code: api.TransferNotFound, other: authorisationOf("/v1/transfers/:id/void")},
+		body: nothing, code: api.TransferNotFound, other: authorizationOf("/v1/transfers/:id/void")},
 	"POST /v1/transfers/:id/reverse": {
 		body: part, code: api.TransferNotFound, other: transferOf("/v1/transfers/:id/reverse")},
 	"POST /v1/deposits":    {body: func(*house, *user) any { return fields{"amount": 1, "currency": "USD"} }},

@@ -1048,7 +1048,7 @@ type TransferCreate struct {
 	// DryRun Say what it would do and write nothing
 	DryRun *bool `json:"dry_run,omitempty"`
 
-	// ExpiresAt When an authorisation lapses: at most 31 days ahead, 7 days when left out
+	// ExpiresAt When an authorization lapses: at most 31 days ahead, 7 days when left out
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// Memo At most 140 printable characters
@@ -1569,13 +1569,13 @@ type ServerInterface interface {
 	// ListTransfers Your transfers, newest first
 	// (GET /v1/transfers)
 	ListTransfers(c *fiber.Ctx, params ListTransfersParams) error
-	// CreateTransfer Send money to somebody, or authorise it to be captured later
+	// CreateTransfer Send money to somebody, or authorize it to be captured later
 	// (POST /v1/transfers)
 	CreateTransfer(c *fiber.Ctx, params CreateTransferParams) error
 	// GetTransfer One transfer of yours
 	// (GET /v1/transfers/{id})
 	GetTransfer(c *fiber.Ctx, id ID) error
-	// CaptureTransfer Take an authorised amount, whole or in part; the rest is released
+	// CaptureTransfer Take an authorized amount, whole or in part; the rest is released
 	// (POST /v1/transfers/{id}/capture)
 	CaptureTransfer(c *fiber.Ctx, id ID, params CaptureTransferParams) error
 	// ReverseTransfer Send a received transfer back, whole or in part
@@ -1584,7 +1584,7 @@ type ServerInterface interface {
 	// ExplainTransfer All that happened to a transfer, what it waits for, and who acts next
 	// (GET /v1/transfers/{id}/timeline)
 	ExplainTransfer(c *fiber.Ctx, id ID) error
-	// VoidTransfer Give an authorised amount back
+	// VoidTransfer Give an authorized amount back
 	// (POST /v1/transfers/{id}/void)
 	VoidTransfer(c *fiber.Ctx, id ID, params VoidTransferParams) error
 	// SearchUsers Find people by the beginning of their handle or name, at most 10
@@ -4826,13 +4826,13 @@ type StrictServerInterface interface {
 	// ListTransfers Your transfers, newest first
 	// (GET /v1/transfers)
 	ListTransfers(ctx context.Context, request ListTransfersRequestObject) (ListTransfersResponseObject, error)
-	// CreateTransfer Send money to somebody, or authorise it to be captured later
+	// CreateTransfer Send money to somebody, or authorize it to be captured later
 	// (POST /v1/transfers)
 	CreateTransfer(ctx context.Context, request CreateTransferRequestObject) (CreateTransferResponseObject, error)
 	// GetTransfer One transfer of yours
 	// (GET /v1/transfers/{id})
 	GetTransfer(ctx context.Context, request GetTransferRequestObject) (GetTransferResponseObject, error)
-	// CaptureTransfer Take an authorised amount, whole or in part; the rest is released
+	// CaptureTransfer Take an authorized amount, whole or in part; the rest is released
 	// (POST /v1/transfers/{id}/capture)
 	CaptureTransfer(ctx context.Context, request CaptureTransferRequestObject) (CaptureTransferResponseObject, error)
 	// ReverseTransfer Send a received transfer back, whole or in part
@@ -4841,7 +4841,7 @@ type StrictServerInterface interface {
 	// ExplainTransfer All that happened to a transfer, what it waits for, and who acts next
 	// (GET /v1/transfers/{id}/timeline)
 	ExplainTransfer(ctx context.Context, request ExplainTransferRequestObject) (ExplainTransferResponseObject, error)
-	// VoidTransfer Give an authorised amount back
+	// VoidTransfer Give an authorized amount back
 	// (POST /v1/transfers/{id}/void)
 	VoidTransfer(ctx context.Context, request VoidTransferRequestObject) (VoidTransferResponseObject, error)
 	// SearchUsers Find people by the beginning of their handle or name, at most 10

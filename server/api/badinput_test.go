@@ -117,7 +117,7 @@ func TestBadMoneyBodies(t *testing.T) {
 		{good.with("to", "@alice"), api.PayeeIsSelf},
 		{good.with("to", "ALICE@example.com"), api.PayeeIsSelf},
 		{good.with("to", alice.wallet), api.PayeeIsSelf},
-		{good.with("expires_at", "2030-01-01T00:00:00Z"), api.ExpiryOutOfRange}, // not authorised
+		{good.with("expires_at", "2030-01-01T00:00:00Z"), api.ExpiryOutOfRange}, // not authorized
 		{good.with("authorize", true).with("expires_at", "2199-01-01T00:00:00Z"), api.ExpiryOutOfRange},
 		{good.with("authorize", true).with("expires_at", "0001-01-01T00:00:00Z"), api.ExpiryOutOfRange},
 		{good.with("authorize", true).with("expires_at", "tomorrow"), api.BodyMalformed},

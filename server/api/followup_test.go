@@ -11,14 +11,14 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// authorise holds amount of alice's for bob.
-func (h *house) authorise(from, to *user, amount int64) string {
+// authorize holds amount of alice's for bob.
+func (h *house) authorize(from, to *user, amount int64) string {
 	h.t.Helper()
 	held := read[api.Transfer](h.post(from, "/v1/transfers", pay(to, amount).with("authorize", true).with("memo", canary)).want(201))
 	equal(h.t, "kind", held.Kind, api.TransferKindAuthorization)
 	equal(h.t, "state", held.State, api.Pending)
 	if held.ExpiresAt == nil || time.Until(*held.ExpiresAt) < 6*24*time.Hour || held.ResolvedAt != nil {
-		h.t.Errorf("an authorisation of %+v", held)
+		h.t.Errorf("an authorization of %+v", held)
 	}
 	return "/v1/transfers/" + held.Id.String()
 }
@@ -28,7 +28,7 @@ func TestCapture(t *testing.T) {
 	h := newHouse(t)
 	alice, bob := h.pair(100)
 	mallory := h.signUp("mallory")
-	path := h.authorise(alice, bob, 60)
+	path := h.authorize(alice, bob, 60)
 	h.wantBalance(alice, 100, 60)
 	h.wantBalance(bob, 0, 0)
 	h.post(alice, path+"/capture", fields{}).wantProblem(api.Forbidden)
@@ -47,7 +47,7 @@ func TestCapture(t *testing.T) {
 	h.post(bob, path+"/capture", fields{}).wantProblem(api.TransferNotPending)
 	h.post(bob, path+"/void", nil).wantProblem(api.TransferNotPending)
 
-	whole := read[api.Transfer](h.post(bob, h.authorise(alice, bob, 75)+"/capture", fields{}).want(201))
+	whole := read[api.Transfer](h.post(bob, h.authorize(alice, bob, 75)+"/capture", fields{}).want(201))
 	equal(t, "amount of the whole", whole.Amount, 75)
 	equal(t, "authorized whole", *whole.AuthorizedAmount, 75)
 	h.wantBalance(alice, 0, 0)
@@ -59,7 +59,7 @@ func TestCaptureRacesVoid(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.pair(100)
-	path := h.authorise(alice, bob, 100)
+	path := h.authorize(alice, bob, 100)
 	won := 0
 	for _, got := range h.atOnce(30, func(i int) ask {
 		if i%2 == 0 {
@@ -83,7 +83,7 @@ func TestVoid(t *testing.T) {
 	h := newHouse(t)
 	alice, bob := h.pair(100)
 	mallory := h.signUp("mallory")
-	path := h.authorise(alice, bob, 60)
+	path := h.authorize(alice, bob, 60)
 	refused := h.post(alice, path+"/void", nil).wantProblem(api.Forbidden)
 	expires := read[api.Transfer](h.get(alice, path).want(200)).ExpiresAt.UTC().Format(time.RFC3339)
 	if !strings.Contains(refused.Detail, "only @"+bob.handle) || !strings.Contains(refused.Detail, expires) {
@@ -111,7 +111,7 @@ func TestExpiry(t *testing.T) {
 	soon := pay(bob, 60).with("authorize", true).with("expires_at", time.Now().Add(150*time.Millisecond).Format(time.RFC3339Nano))
 	held := read[api.Transfer](h.post(alice, "/v1/transfers", soon).want(201))
 	path := "/v1/transfers/" + held.Id.String()
-	waitFor(t, "the authorisation to lapse", func() bool {
+	waitFor(t, "the authorization to lapse", func() bool {
 		expired, err := h.ledger.ExpireDue(context.Background(), 10)
 		must(t, err)
 		return expired == 1

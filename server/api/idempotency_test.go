@@ -198,8 +198,8 @@ func TestDryRunWritesNothing(t *testing.T) {
 	equal(t, "to", text(preview.To.Handle), "bob")
 	request.body = pay(bob, 30).with("dry_run", true).with("authorize", true)
 	preview = read[api.TransferPreview](h.do(request).want(200))
-	equal(t, "balance after an authorisation", preview.BalanceAfter, 100)
-	equal(t, "available after an authorisation", preview.AvailableAfter, 70)
+	equal(t, "balance after an authorization", preview.BalanceAfter, 100)
+	equal(t, "available after an authorization", preview.AvailableAfter, 70)
 	request.body = pay(bob, 101).with("dry_run", true)
 	p := h.do(request).wantProblem(api.InsufficientFunds)
 	equal(t, "no transfer to show", p.TransferId == nil, true)
@@ -214,7 +214,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 	h.wantBalance(bob, 30, 0)
 }
 
-func TestAuthorisationsReplay(t *testing.T) {
+func TestAuthorizationsReplay(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.pair(100)
@@ -233,7 +233,7 @@ func TestAuthorisationsReplay(t *testing.T) {
 	}
 	h.wantBalance(alice, 100, 60)
 
-	// Captures replay too, and show the authorisation as it stands.
+	// Captures replay too, and show the authorization as it stands.
 	capture := bob.asks("/v1/transfers/"+first.Id.String()+"/capture", fields{"amount": 10})
 	for i := range 3 {
 		got := h.do(capture).want(201)

@@ -72,7 +72,7 @@ func TestListFilters(t *testing.T) {
 	started := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	h.post(alice, "/v1/transfers", pay(bob, 1).with("memo", canary+" Lunch 50%")).want(201)
 	h.post(bob, "/v1/transfers", pay(alice, 1).with("memo", canary+" rent_1")).want(201)
-	h.authorise(alice, bob, 3)
+	h.authorize(alice, bob, 3)
 	h.post(alice, "/v1/withdrawals", fields{"amount": 2, "currency": "USD"}).want(202)
 	h.post(alice, "/v1/transfers", pay(bob, 100_000)).wantProblem(api.InsufficientFunds)
 	h.post(alice, "/v1/wallets", fields{"currency": "EUR"}).want(201)

@@ -30,7 +30,7 @@ func TestOriginalDefect01NegativeAmounts(t *testing.T) {
 		} {
 			h.wantRefused(path, mallory.asks(path, body), api.AmountOutOfRange)
 		}
-		h.wantRefused("authorise", mallory.asks("/v1/transfers", pay(bob, amount).with("authorize", true)), api.AmountOutOfRange)
+		h.wantRefused("authorize", mallory.asks("/v1/transfers", pay(bob, amount).with("authorize", true)), api.AmountOutOfRange)
 	}
 	sent := read[api.Transfer](h.post(bob, "/v1/transfers", pay(mallory, 10)).want(201)).Id.String()
 	h.wantRefused("reverse", mallory.asks("/v1/transfers/"+sent+"/reverse", fields{"amount": -10}), api.AmountOutOfRange)

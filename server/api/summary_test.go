@@ -12,7 +12,7 @@ func TestSummary(t *testing.T) {
 	h := newHouse(t)
 	alice, bob := h.pair(1000)
 	h.post(alice, "/v1/transfers", pay(bob, 300)).want(201)
-	h.authorise(alice, bob, 50)
+	h.authorize(alice, bob, 50)
 	h.post(alice, "/v1/wallets", fields{"currency": "EUR"}).want(201)
 	s := read[api.Summary](h.get(alice, "/v1/summary").want(200))
 	equal(t, "wallets", len(s.Wallets), 2)

@@ -14,7 +14,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// CreateTransfer sends money, authorises it, or says what that would do.
+// CreateTransfer sends money, authorizes it, or says what that would do.
 func (a *API) CreateTransfer(ctx context.Context, r CreateTransferRequestObject) (CreateTransferResponseObject, error) {
 	order, err := a.order(ctx, r.Params.IdempotencyKey, BankTransferCreate{
 		Amount: r.Body.Amount, Currency: r.Body.Currency, Memo: r.Body.Memo,
@@ -27,23 +27,23 @@ func (a *API) CreateTransfer(ctx context.Context, r CreateTransferRequestObject)
 		return nil, err
 	}
 	order.Payee = payee.ID
-	authorise := r.Body.Authorize != nil && *r.Body.Authorize
-	if r.Body.ExpiresAt != nil && !authorise {
-		return nil, faultf(ExpiryOutOfRange, "expires_at", "only an authorisation expires: add \"authorize\": true, or leave expires_at out")
+	authorize := r.Body.Authorize != nil && *r.Body.Authorize
+	if r.Body.ExpiresAt != nil && !authorize {
+		return nil, faultf(ExpiryOutOfRange, "expires_at", "only an authorization expires: add \"authorize\": true, or leave expires_at out")
 	}
-	if authorise && r.Body.ExpiresAt != nil {
+	if authorize && r.Body.ExpiresAt != nil {
 		order.ExpiresAt = *r.Body.ExpiresAt
 		if order.ExpiresAt.UTC().Year() < 1970 { // the zero time would mean the default
 			return nil, faultf(ExpiryOutOfRange, "expires_at", "that time has long passed: write one within 31 days from now")
 		}
 	}
 	if r.Body.DryRun != nil && *r.Body.DryRun {
-		return a.previewTransfer(ctx, order, payee, authorise)
+		return a.previewTransfer(ctx, order, payee, authorize)
 	}
 	_ = crash.Point("api.transfer")
 	send := a.ledger.Transfer
-	if authorise {
-		send = a.ledger.Authorise
+	if authorize {
+		send = a.ledger.Authorize
 	}
 	result, err := send(ctx, order)
 	if err != nil {
@@ -57,8 +57,8 @@ func (a *API) CreateTransfer(ctx context.Context, r CreateTransferRequestObject)
 	return CreateTransfer201JSONResponse{response}, nil
 }
 
-func (a *API) previewTransfer(ctx context.Context, o ledger.Order, payee auth.UserRef, authorise bool) (CreateTransferResponseObject, error) {
-	preview, err := a.ledger.Preview(ctx, o, authorise)
+func (a *API) previewTransfer(ctx context.Context, o ledger.Order, payee auth.UserRef, authorize bool) (CreateTransferResponseObject, error) {
+	preview, err := a.ledger.Preview(ctx, o, authorize)
 	if err != nil {
 		return nil, err
 	}
@@ -74,16 +74,16 @@ func (a *API) previewTransfer(ctx context.Context, o ledger.Order, payee auth.Us
 	}, nil
 }
 
-// CaptureTransfer takes what an authorisation holds.
+// CaptureTransfer takes what an authorization holds.
 func (a *API) CaptureTransfer(ctx context.Context, r CaptureTransferRequestObject) (CaptureTransferResponseObject, error) {
-	response, err := a.followUp(ctx, a.ledger.Post, r.Id, r.Params.IdempotencyKey, r.Body.Amount)
+	response, err := a.followUp(ctx, a.ledger.Capture, r.Id, r.Params.IdempotencyKey, r.Body.Amount)
 	if err != nil {
 		return nil, err
 	}
 	return CaptureTransfer201JSONResponse{response}, nil
 }
 
-// VoidTransfer gives back what an authorisation holds.
+// VoidTransfer gives back what an authorization holds.
 func (a *API) VoidTransfer(ctx context.Context, r VoidTransferRequestObject) (VoidTransferResponseObject, error) {
 	response, err := a.followUp(ctx, a.ledger.Void, r.Id, r.Params.IdempotencyKey, nil)
 	if err != nil {

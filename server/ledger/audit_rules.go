@@ -59,7 +59,7 @@ var auditScans = []scan{
 				row: "'account ' || x.id || ': balance ' || x.balance || ', postings ' || x.total",
 			},
 			{
-				name: "held", sentence: "what an account holds back is the sum of its open authorisations and withdrawals",
+				name: "held", sentence: "what an account holds back is the sum of its open authorizations and withdrawals",
 				among: "x.id_known IS NOT NULL", holds: "x.held = x.reserved",
 				row: "'account ' || x.id || ': held ' || x.held || ', open holds ' || x.reserved",
 			},
@@ -104,7 +104,7 @@ var auditScans = []scan{
 		rows: authorizationEnds,
 		rules: []rule{
 			{
-				name: "one_end", sentence: "an authorisation ends in one capture, one void or by expiry, and in no two of them",
+				name: "one_end", sentence: "an authorization ends in one capture, one void or by expiry, and in no two of them",
 				holds: `CASE WHEN x.kind IS DISTINCT FROM 'authorization' THEN false
 					WHEN x.state = 'posted' THEN x.captures = 1 AND x.voids = 0 AND x.captured = x.posted_amount
 					WHEN x.state = 'voided' THEN x.captures = 0 AND x.voids = CASE x.reason WHEN 'voided_by_payee' THEN 1 ELSE 0 END
@@ -291,7 +291,7 @@ const (
 			FROM transfers t LEFT JOIN accounts d ON d.id = t.debit_account LEFT JOIN accounts c ON c.id = t.credit_account
 			WHERE t.kind = 'suspense' GROUP BY t.currency) t ON t.currency = COALESCE(a.currency, p.currency)) x`
 
-	// Captures and voids leave no event: the authorisation's own tells of them.
+	// Captures and voids leave no event: the authorization's own tells of them.
 	transfersWithEvents = `(
 		SELECT COALESCE(t.id, e.transfer_id) AS id, t.kind, t.state, COALESCE(e.opened, 0) AS opened,
 			COALESCE(e.ended, 0) AS ended, e.end_state, e.in_order

@@ -23,7 +23,7 @@ type busyHouse struct {
 	alice, bob, carol, dave, eve uuid.UUID
 	one, other                   uuid.UUID // posted, alice to bob and carol to dave
 	refused                      uuid.UUID // for want of funds: all that eve ever did
-	open                         uuid.UUID // a pending authorisation
+	open                         uuid.UUID // a pending authorization
 	waiting, rejected            uuid.UUID // a deposit that is pending, a withdrawal that the bank refused
 }
 
@@ -39,7 +39,7 @@ func newBusyHouse(t *testing.T) *busyHouse {
 	_, err = h.Transfer(t.Context(), b.to(uuid.New(), b.alice, 7))
 	wantCode(t, err, ledger.PayeeWalletMissing)
 
-	b.authorisations()
+	b.authorizations()
 	b.reversals()
 	b.crossings()
 	return b
@@ -62,26 +62,26 @@ func (b *busyHouse) must(r ledger.Result, err error) uuid.UUID {
 	return r.Transfer.ID
 }
 
-func (b *busyHouse) authorisations() {
+func (b *busyHouse) authorizations() {
 	t, ctx := b.t, b.t.Context()
-	authorise := func() uuid.UUID { return b.must(b.Authorise(ctx, b.to(b.bob, b.alice, 50))) }
+	authorize := func() uuid.UUID { return b.must(b.Authorize(ctx, b.to(b.bob, b.alice, 50))) }
 	about := func(id uuid.UUID, amount int64) ledger.FollowUp {
 		return ledger.FollowUp{Owner: b.bob, Key: newKey(), Target: id, Amount: amount}
 	}
-	b.open = authorise()
-	whole, part := authorise(), authorise()
-	b.must(b.Post(ctx, about(whole, 0)))
-	b.must(b.Post(ctx, about(part, 30)))
-	if _, err := b.Post(ctx, about(whole, 0)); err == nil {
+	b.open = authorize()
+	whole, part := authorize(), authorize()
+	b.must(b.Capture(ctx, about(whole, 0)))
+	b.must(b.Capture(ctx, about(part, 30)))
+	if _, err := b.Capture(ctx, about(whole, 0)); err == nil {
 		t.Fatal("captured twice")
 	}
-	b.must(b.Void(ctx, about(authorise(), 0)))
+	b.must(b.Void(ctx, about(authorize(), 0)))
 	if _, err := b.Void(ctx, about(whole, 0)); err == nil {
 		t.Fatal("voided after the capture")
 	}
 	soon := b.to(b.bob, b.alice, 50)
 	soon.ExpiresAt = time.Now().Add(100 * time.Millisecond)
-	b.must(b.Authorise(ctx, soon))
+	b.must(b.Authorize(ctx, soon))
 	for deadline := time.Now().Add(time.Minute); ; {
 		n, err := b.ExpireDue(ctx, 10)
 		if err != nil || time.Now().After(deadline) {
@@ -230,7 +230,7 @@ var damages = []struct {
 		[]string{"clearing", "suspense"}, "currency EUR"},
 	{"a payment that nobody will look at", `ALTER TABLE payments DROP CONSTRAINT payments_due;
 		UPDATE payments SET next_at = NULL WHERE transfer_id = $waiting`, []string{"way_to_end"}, "transfer $waiting"},
-	{"an authorisation without an end", `UPDATE transfers SET expires_at = NULL WHERE id = $open`,
+	{"an authorization without an end", `UPDATE transfers SET expires_at = NULL WHERE id = $open`,
 		[]string{"way_to_end", "digests"}, "transfer $open"},
 	{"an event of another state", `UPDATE events SET state = 'voided' WHERE transfer_id = $one`,
 		[]string{"events"}, "transfer $one"},
@@ -329,7 +329,7 @@ func TestAuditBesideARunningLedger(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				r, err := b.Authorise(t.Context(), b.to(b.dave, b.carol, 1))
+				r, err := b.Authorize(t.Context(), b.to(b.dave, b.carol, 1))
 				if err == nil {
 					_, err = b.Void(t.Context(), ledger.FollowUp{Owner: b.dave, Key: newKey(), Target: r.Transfer.ID})
 				}

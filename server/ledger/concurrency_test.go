@@ -221,21 +221,21 @@ func TestManySpendersOfOneWallet(t *testing.T) {
 	h.books()
 }
 
-// TestHoldEndsOnce: captures, voids and the clock race for one authorisation.
+// TestHoldEndsOnce: captures, voids and the clock race for one authorization.
 func TestHoldEndsOnce(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	ledgers := []*ledger.Ledger{h.Ledger, h.another(ledger.Config{})}
 	alice, bob := h.user(1000), h.user(0)
 	for range 10 {
-		a := h.authorise(alice, bob, 10)
+		a := h.authorize(alice, bob, 10)
 		var came tally
 		together(12, func(i int) {
 			f := ledger.FollowUp{Owner: bob, Key: newKey(), Target: a.ID}
 			if i%3 == 0 {
 				came.add(ledgers[i%2].Void(t.Context(), f))
 			} else {
-				came.add(ledgers[i%2].Post(t.Context(), f))
+				came.add(ledgers[i%2].Capture(t.Context(), f))
 			}
 		})
 		if came.effects != 1 || came.codes[ledger.TransferNotPending] != 11 {

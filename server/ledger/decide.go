@@ -100,7 +100,7 @@ func (b *book) decide(c *command) outcome {
 	switch c.op {
 	case opTransfer:
 		return b.transfer(c)
-	case opAuthorise, opWithdraw:
+	case opAuthorize, opWithdraw:
 		return b.hold(c)
 	case opDeposit:
 		return b.deposit(c)
@@ -144,7 +144,7 @@ func (b *book) transfer(c *command) outcome {
 	return done(t, false)
 }
 
-// hold opens an authorisation or a withdrawal.
+// hold opens an authorization or a withdrawal.
 func (b *book) hold(c *command) outcome {
 	kind := KindAuthorization
 	if c.op == opWithdraw {
@@ -156,7 +156,7 @@ func (b *book) hold(c *command) outcome {
 	case expiresAt.IsZero():
 		expiresAt = b.now.Add(DefaultAuthorization)
 	case expiresAt.After(b.now.Add(MaxAuthorization)):
-		return outcome{err: fail(ExpiryOutOfRange, "an authorisation expires within %d days from now", int(MaxAuthorization.Hours())/24)}
+		return outcome{err: fail(ExpiryOutOfRange, "an authorization expires within %d days from now", int(MaxAuthorization.Hours())/24)}
 	}
 	t := b.open(c, kind, c.debit, c.credit)
 	t.ExpiresAt = expiresAt
@@ -441,13 +441,13 @@ func refusalText(code Code) string {
 	case PayeeWalletMissing:
 		return "the payee has no wallet in this currency"
 	case AuthorizationExpired:
-		return "the authorisation has expired"
+		return "the authorization has expired"
 	case TransferNotPending:
-		return "the transfer is not an open authorisation"
+		return "the transfer is not an open authorization"
 	case TransferNotReversible:
 		return "only a posted transfer between wallets can be reversed"
 	case CaptureExceedsHold:
-		return "that is more than the authorisation holds"
+		return "that is more than the authorization holds"
 	case ReversalExceedsTransfer:
 		return "that is more than is left of the transfer"
 	default:

@@ -7,7 +7,7 @@
 //	Transfer, Reverse ──┤
 //	                    └──────────► posted ◄──────┐
 //	                                               │ Post (whole or part), Settle
-//	Authorise, OpenDeposit,                        │
+//	Authorize, OpenDeposit,                        │
 //	OpenWithdrawal ─────┬──────────► pending ──────┤
 //	                    │                          │ Void, Expire, Settle
 //	                    └► refused                 └► voided

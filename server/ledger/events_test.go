@@ -121,11 +121,11 @@ func TestEventsTellTransfersAsTheyStood(t *testing.T) {
 	if _, err := h.Reverse(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: sent.ID, Amount: 1_00}); err != nil {
 		t.Fatal(err)
 	}
-	held, err := h.Authorise(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(7_00)})
+	held, err := h.Authorize(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(7_00)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Post(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: held.Transfer.ID, Amount: 2_00}); err != nil {
+	if _, err := h.Capture(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: held.Transfer.ID, Amount: 2_00}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(900_00)})

@@ -19,12 +19,12 @@ func TestExpiredIsOneAnswer(t *testing.T) {
 		do   func(f ledger.FollowUp) (ledger.Result, error)
 		code ledger.Code
 	}{
-		"capture": {func(f ledger.FollowUp) (ledger.Result, error) { return h.Post(t.Context(), f) }, ledger.AuthorizationExpired},
-		"part":    {func(f ledger.FollowUp) (ledger.Result, error) { f.Amount = 4; return h.Post(t.Context(), f) }, ledger.AuthorizationExpired},
+		"capture": {func(f ledger.FollowUp) (ledger.Result, error) { return h.Capture(t.Context(), f) }, ledger.AuthorizationExpired},
+		"part":    {func(f ledger.FollowUp) (ledger.Result, error) { f.Amount = 4; return h.Capture(t.Context(), f) }, ledger.AuthorizationExpired},
 		"void":    {func(f ledger.FollowUp) (ledger.Result, error) { return h.Void(t.Context(), f) }, ledger.AuthorizationExpired},
 		"reverse": {func(f ledger.FollowUp) (ledger.Result, error) { return h.Reverse(t.Context(), f) }, ledger.TransferNotReversible},
 	} {
-		a := h.authorise(alice, bob, 10)
+		a := h.authorize(alice, bob, 10)
 		h.lapse(a.ID)
 		before := ledger.FollowUp{Owner: bob, Key: newKey(), Target: a.ID}
 		_, err := follow.do(before)
@@ -42,12 +42,12 @@ func TestExpiredIsOneAnswer(t *testing.T) {
 		}
 	}
 	// An authorization that ended otherwise has not expired.
-	a := h.authorise(alice, bob, 10)
+	a := h.authorize(alice, bob, 10)
 	if _, err := h.Void(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: a.ID}); err != nil {
 		t.Fatal(err)
 	}
 	h.lapse(a.ID)
-	_, err := h.Post(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: a.ID})
+	_, err := h.Capture(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: a.ID})
 	wantCode(t, err, ledger.TransferNotPending)
 	if got := h.wallet(alice); got.Balance != 100 || got.Held != 0 {
 		t.Errorf("alice has %+v", got)
@@ -65,23 +65,23 @@ func TestExpiryIsByTheDatabasesClock(t *testing.T) {
 		o.Key, o.ExpiresAt = uuid.NewString(), expiresAt
 		return o
 	}
-	r, err := h.Authorise(t.Context(), order(time.Time{}))
+	r, err := h.Authorize(t.Context(), order(time.Time{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := r.Transfer; !got.ExpiresAt.Equal(got.CreatedAt.Add(ledger.DefaultAuthorization)) {
 		t.Errorf("made at %v, expires at %v", got.CreatedAt, got.ExpiresAt)
 	}
-	if _, err := h.Authorise(t.Context(), order(h.now().Add(ledger.MaxAuthorization))); err != nil {
+	if _, err := h.Authorize(t.Context(), order(h.now().Add(ledger.MaxAuthorization))); err != nil {
 		t.Error(err)
 	}
 	late := order(h.now().Add(ledger.MaxAuthorization + time.Hour))
-	_, err = h.Authorise(t.Context(), late)
+	_, err = h.Authorize(t.Context(), late)
 	wantCode(t, err, ledger.ExpiryOutOfRange)
 	_, err = h.Preview(t.Context(), late, true)
 	wantCode(t, err, ledger.ExpiryOutOfRange)
 	late.ExpiresAt = h.now().Add(time.Hour) // nothing was stored under the key
-	if _, err := h.Authorise(t.Context(), late); err != nil {
+	if _, err := h.Authorize(t.Context(), late); err != nil {
 		t.Error(err)
 	}
 	h.books()

@@ -90,7 +90,7 @@ func plantHoldIgnored(b *book, c *command, decide decider) outcome {
 }
 
 func plantFundsBeforeKey(b *book, c *command, decide decider) outcome {
-	if (c.op == opTransfer || c.op == opAuthorise || c.op == opWithdraw) && b.accounts[c.credit] != nil {
+	if (c.op == opTransfer || c.op == opAuthorize || c.op == opWithdraw) && b.accounts[c.credit] != nil {
 		if code := b.objection(b.accounts[c.debit], b.accounts[c.credit], c.amount.Minor); code == InsufficientFunds {
 			if earlier, ok := b.byKey[ownerKey{c.owner, c.key}]; ok && earlier.State != Refused {
 				return outcome{err: fail(code, "planted")}

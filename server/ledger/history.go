@@ -32,12 +32,12 @@ type Preview struct {
 	Wallet Wallet // the owner's, as it would be afterwards
 }
 
-// Preview decides a transfer, or with authorise set an authorisation, without
+// Preview decides a transfer, or with authorize set an authorization, without
 // writing it. A refusal is the same *Error as in earnest, but nothing is stored.
-func (l *Ledger) Preview(ctx context.Context, o Order, authorise bool) (Preview, error) {
+func (l *Ledger) Preview(ctx context.Context, o Order, authorize bool) (Preview, error) {
 	op := opTransfer
-	if authorise {
-		op = opAuthorise
+	if authorize {
+		op = opAuthorize
 	}
 	c, err := l.prepare(ctx, op, o)
 	if err != nil {

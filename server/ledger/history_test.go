@@ -154,7 +154,7 @@ func judgePhase(m *model, ph played, events []loggedEvent) error {
 		}
 		if written[i] == nil {
 			e := m.transfers[events[i].transfer]
-			if e == nil || e.kind != authorise || e.state != ledger.Pending || !e.lapsed || events[i].state != ledger.Voided {
+			if e == nil || e.kind != authorize || e.state != ledger.Pending || !e.lapsed || events[i].state != ledger.Voided {
 				return fmt.Errorf("an event that nobody caused: %+v of %+v", events[i], e)
 			}
 			m.end(e)

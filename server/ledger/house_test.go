@@ -142,9 +142,9 @@ func (h *house) euros(owner uuid.UUID, funds int64) {
 	}
 }
 
-func (h *house) authorise(payer, payee uuid.UUID, minor int64) ledger.Transfer {
+func (h *house) authorize(payer, payee uuid.UUID, minor int64) ledger.Transfer {
 	h.t.Helper()
-	r, err := h.Authorise(h.t.Context(), ledger.Order{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor), ExpiresAt: time.Now().Add(time.Hour)})
+	r, err := h.Authorize(h.t.Context(), ledger.Order{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor), ExpiresAt: time.Now().Add(time.Hour)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func (h *house) withdraw(owner uuid.UUID, minor int64) ledger.Transfer {
 	return r.Transfer
 }
 
-// lapse moves an authorisation's expiry into the past, as its owner may in the
+// lapse moves an authorization's expiry into the past, as its owner may in the
 // database.
 func (h *house) lapse(id uuid.UUID) {
 	h.t.Helper()
@@ -185,7 +185,7 @@ func (h *house) oneOfEverything() *strings.Replacer {
 	alice, bob, other := h.user(1000), h.user(500), h.user(300)
 	h.euros(alice, 50)
 	posted := h.transfer(alice, bob, 10)
-	pending := h.authorise(alice, bob, 10)
+	pending := h.authorize(alice, bob, 10)
 	h.withdraw(alice, 10)
 	reversed := h.transfer(alice, bob, 20)
 	if _, err := h.Reverse(h.t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: reversed.ID, Amount: 5}); err != nil {

@@ -282,7 +282,7 @@ func TestStalledBatchStopsNoOtherCommand(t *testing.T) {
 	h.books()
 }
 
-// TestLockedAccountStopsNoOtherExpiry: the authorisations of a locked account keep no others
+// TestLockedAccountStopsNoOtherExpiry: the authorizations of a locked account keep no others
 // from their end.
 func TestLockedAccountStopsNoOtherExpiry(t *testing.T) {
 	t.Parallel()
@@ -290,9 +290,9 @@ func TestLockedAccountStopsNoOtherExpiry(t *testing.T) {
 	l := h.another(ledger.Config{LockTimeout: 100 * time.Millisecond})
 	alice, bob, carol := h.user(100), h.user(0), h.user(100)
 	for range 2 {
-		h.lapse(h.authorise(alice, bob, 10).ID)
+		h.lapse(h.authorize(alice, bob, 10).ID)
 	}
-	h.lapse(h.authorise(carol, bob, 10).ID)
+	h.lapse(h.authorize(carol, bob, 10).ID)
 	_, release := h.lockRows(`SELECT FROM accounts WHERE owner = $1 FOR UPDATE`, alice)
 	defer release()
 	if n, err := l.ExpireDue(t.Context(), 2); n != 0 || err == nil {

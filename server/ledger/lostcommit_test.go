@@ -45,13 +45,13 @@ func settled(executed bool) func(*house, uuid.UUID, uuid.UUID) func(*ledger.Ledg
 var deeds = []deed{
 	{"transfer", ledger.Posted, true, order((*ledger.Ledger).Transfer, 10)},
 	{"refused transfer", ledger.Refused, true, order((*ledger.Ledger).Transfer, 5_000)},
-	{"authorise", ledger.Pending, true, order((*ledger.Ledger).Authorise, 10)},
+	{"authorize", ledger.Pending, true, order((*ledger.Ledger).Authorize, 10)},
 	{"deposit", ledger.Pending, true, order((*ledger.Ledger).OpenDeposit, 10)},
 	{"withdrawal", ledger.Pending, true, order((*ledger.Ledger).OpenWithdrawal, 10)},
-	{"post", ledger.Posted, true, follow((*ledger.Ledger).Post, 0, (*house).authorise)},
-	{"post a part", ledger.Posted, true, follow((*ledger.Ledger).Post, 4, (*house).authorise)},
-	{"refused post", ledger.Refused, true, follow((*ledger.Ledger).Post, 11, (*house).authorise)},
-	{"void", ledger.Voided, true, follow((*ledger.Ledger).Void, 0, (*house).authorise)},
+	{"post", ledger.Posted, true, follow((*ledger.Ledger).Capture, 0, (*house).authorize)},
+	{"post a part", ledger.Posted, true, follow((*ledger.Ledger).Capture, 4, (*house).authorize)},
+	{"refused post", ledger.Refused, true, follow((*ledger.Ledger).Capture, 11, (*house).authorize)},
+	{"void", ledger.Voided, true, follow((*ledger.Ledger).Void, 0, (*house).authorize)},
 	{"reverse", ledger.Posted, true, follow((*ledger.Ledger).Reverse, 0, (*house).transfer)},
 	{"reverse a part", ledger.Posted, true, follow((*ledger.Ledger).Reverse, 4, (*house).transfer)},
 	{"settle executed", ledger.Posted, false, settled(true)},
@@ -115,7 +115,7 @@ func TestLostCommitOfExpiry(t *testing.T) {
 	l, w := h.through(ledger.Config{})
 	alice, bob := h.user(1000), h.user(0)
 	for _, f := range []fault{cutBefore, cutAfter} {
-		h.lapse(h.authorise(alice, bob, 10).ID)
+		h.lapse(h.authorize(alice, bob, 10).ID)
 		w.arm(f)
 		if n, err := l.ExpireDue(t.Context(), 10); n != 1 || err != nil || w.cut() != 1 {
 			t.Errorf("fault %d: %d expired, %v", f, n, err)

@@ -77,7 +77,7 @@ func (m *model) carryOut(r request, id uuid.UUID, commit bool) answer {
 func (m *model) create(r request, id uuid.UUID, commit bool) answer {
 	e := entry{kind: r.kind, from: purseKey{r.who, r.currency}, amount: r.amount}
 	switch r.kind {
-	case transfer, authorise, preview:
+	case transfer, authorize, preview:
 		e.to = purseKey{r.payee, r.currency}
 	case withdraw:
 		e.to = purseKey{bank, r.currency}
@@ -94,7 +94,7 @@ func (m *model) create(r request, id uuid.UUID, commit bool) answer {
 		}
 		return answer{code: code, state: ledger.Refused}
 	}
-	holds := r.kind == authorise || r.kind == withdraw || r.kind == preview && r.authority
+	holds := r.kind == authorize || r.kind == withdraw || r.kind == preview && r.authority
 	if r.kind == preview {
 		w := ledger.Wallet{Balance: m.purses[e.from].balance, Held: m.purses[e.from].held}
 		if holds {
@@ -135,7 +135,7 @@ func (m *model) objection(e entry) ledger.Code {
 	return ""
 }
 
-// resolve posts or voids an authorisation.
+// resolve posts or voids an authorization.
 func (m *model) resolve(r request, commit bool) answer {
 	e := m.transfers[r.target]
 	amount := r.amount
@@ -145,7 +145,7 @@ func (m *model) resolve(r request, commit bool) answer {
 	switch {
 	case e.expired || e.state == ledger.Pending && e.lapsed:
 		return answer{code: ledger.AuthorizationExpired}
-	case e.kind != authorise || e.state != ledger.Pending:
+	case e.kind != authorize || e.state != ledger.Pending:
 		return answer{code: ledger.TransferNotPending}
 	case r.kind == void:
 		if commit {
@@ -172,7 +172,7 @@ func (m *model) reverse(r request, id uuid.UUID, commit bool) answer {
 	e := entry{kind: reverse, from: original.to, to: original.from, amount: amount}
 	var code ledger.Code
 	switch {
-	case original.kind != transfer && original.kind != authorise, original.state != ledger.Posted:
+	case original.kind != transfer && original.kind != authorize, original.state != ledger.Posted:
 		code = ledger.TransferNotReversible
 	case amount > left:
 		code = ledger.ReversalExceedsTransfer

@@ -22,7 +22,7 @@ import (
 const (
 	MaxMemo              = 140                 // characters
 	MaxKey               = 255                 // bytes
-	MaxAuthorization     = 31 * 24 * time.Hour // how far ahead an authorisation may expire
+	MaxAuthorization     = 31 * 24 * time.Hour // how far ahead an authorization may expire
 	DefaultAuthorization = 7 * 24 * time.Hour  // when it does if nobody says
 )
 
@@ -31,10 +31,10 @@ const (
 type Order struct {
 	Owner     uuid.UUID // who asks
 	Key       string    // Owner's idempotency key: one effect at most, for ever
-	Payee     uuid.UUID // whose wallet receives; Transfer and Authorise only
+	Payee     uuid.UUID // whose wallet receives; Transfer and Authorize only
 	Amount    money.Amount
 	Memo      string
-	ExpiresAt time.Time     // Authorise only; at most MaxAuthorization ahead, DefaultAuthorization if zero
+	ExpiresAt time.Time     // Authorize only; at most MaxAuthorization ahead, DefaultAuthorization if zero
 	Trace     trace.Context // kept with the payment that the order opens, if any; no part of what the key stands for
 }
 
@@ -66,7 +66,7 @@ type operation int
 
 const (
 	opTransfer operation = iota + 1
-	opAuthorise
+	opAuthorize
 	opDeposit
 	opWithdraw
 	opPost
@@ -106,10 +106,10 @@ func (l *Ledger) Transfer(ctx context.Context, o Order) (Result, error) {
 	return l.order(ctx, opTransfer, o)
 }
 
-// Authorise reserves money for a payee, who posts all or part of it or voids it;
+// Authorize reserves money for a payee, who posts all or part of it or voids it;
 // at o.ExpiresAt it is voided by itself.
-func (l *Ledger) Authorise(ctx context.Context, o Order) (Result, error) {
-	return l.order(ctx, opAuthorise, o)
+func (l *Ledger) Authorize(ctx context.Context, o Order) (Result, error) {
+	return l.order(ctx, opAuthorize, o)
 }
 
 // OpenDeposit notes that money is to be fetched from the bank, together with the
@@ -124,13 +124,13 @@ func (l *Ledger) OpenWithdrawal(ctx context.Context, o Order) (Result, error) {
 	return l.order(ctx, opWithdraw, o)
 }
 
-// Post moves the money of a pending authorisation; what f.Amount leaves over is
-// released. The result is the authorisation.
-func (l *Ledger) Post(ctx context.Context, f FollowUp) (Result, error) {
+// Capture moves the money of a pending authorization; what f.Amount leaves over is
+// released. The result is the authorization.
+func (l *Ledger) Capture(ctx context.Context, f FollowUp) (Result, error) {
 	return l.followUp(ctx, opPost, f)
 }
 
-// Void releases a pending authorisation. The result is the authorisation.
+// Void releases a pending authorization. The result is the authorization.
 func (l *Ledger) Void(ctx context.Context, f FollowUp) (Result, error) {
 	f.Amount = 0
 	return l.followUp(ctx, opVoid, f)
@@ -157,7 +157,7 @@ func (l *Ledger) Settle(ctx context.Context, s Settlement) (Result, error) {
 	return l.submit(ctx, &c)
 }
 
-// ExpireDue voids at most limit authorisations whose time has come and says how
+// ExpireDue voids at most limit authorizations whose time has come and says how
 // many. Those of accounts that another session keeps locked wait for a later call.
 func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 	const due = `SELECT id FROM transfers
@@ -169,11 +169,11 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 	}
 	rows, err := l.pool.Query(ctx, due, limit, l.intake.lockedAccounts())
 	if err != nil {
-		return 0, fmt.Errorf("find expired authorisations: %w", err)
+		return 0, fmt.Errorf("find expired authorizations: %w", err)
 	}
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 	if err != nil {
-		return 0, fmt.Errorf("find expired authorisations: %w", err)
+		return 0, fmt.Errorf("find expired authorizations: %w", err)
 	}
 	expired := 0
 	var failed error
@@ -225,7 +225,7 @@ func (l *Ledger) prepare(ctx context.Context, op operation, o Order) (*command, 
 	if failpoint.Planted("key_ignored") {
 		c.key += "~" + uuid.NewString()
 	}
-	if op == opAuthorise {
+	if op == opAuthorize {
 		c.expiresAt = o.ExpiresAt.UTC().Truncate(time.Microsecond)
 	}
 	own, err := l.walletID(ctx, o.Owner, o.Amount.Currency)
@@ -236,7 +236,7 @@ func (l *Ledger) prepare(ctx context.Context, op operation, o Order) (*command, 
 		return nil, fail(WalletNotFound, "you have no %s wallet", o.Amount.Currency)
 	}
 	switch op {
-	case opTransfer, opAuthorise:
+	case opTransfer, opAuthorize:
 		c.payee = o.Payee
 		c.debit = own
 		c.credit, err = l.walletID(ctx, o.Payee, o.Amount.Currency)
@@ -314,7 +314,7 @@ func checkOrder(op operation, o Order) error {
 	if err := CheckMemo(o.Memo); err != nil {
 		return err
 	}
-	if op != opTransfer && op != opAuthorise {
+	if op != opTransfer && op != opAuthorize {
 		return nil
 	}
 	if o.Payee == o.Owner {

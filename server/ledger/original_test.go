@@ -18,12 +18,12 @@ func TestOriginalDefect01NegativeAmounts(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.user(100), h.user(100)
-	held := h.authorise(alice, bob, 10)
+	held := h.authorize(alice, bob, 10)
 	for _, minor := range []int64{0, -1, -100, -money.Max, money.Max + 1} {
 		o := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(minor)}
 		_, err := h.Transfer(t.Context(), o)
 		wantCode(t, err, ledger.AmountOutOfRange)
-		_, err = h.Authorise(t.Context(), o)
+		_, err = h.Authorize(t.Context(), o)
 		wantCode(t, err, ledger.AmountOutOfRange)
 		_, err = h.OpenDeposit(t.Context(), o)
 		wantCode(t, err, ledger.AmountOutOfRange)
@@ -35,7 +35,7 @@ func TestOriginalDefect01NegativeAmounts(t *testing.T) {
 			continue // of a follow-up, 0 is all of it
 		}
 		f := ledger.FollowUp{Owner: bob, Key: newKey(), Target: held.ID, Amount: minor}
-		_, err = h.Post(t.Context(), f)
+		_, err = h.Capture(t.Context(), f)
 		wantCode(t, err, ledger.AmountOutOfRange)
 		_, err = h.Reverse(t.Context(), f)
 		wantCode(t, err, ledger.AmountOutOfRange)
@@ -56,7 +56,7 @@ func TestOriginalDefect02HoldIgnored(t *testing.T) {
 	wantCode(t, err, ledger.InsufficientFunds)
 	_, err = h.OpenWithdrawal(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Amount: usd(1)})
 	wantCode(t, err, ledger.InsufficientFunds)
-	_, err = h.Authorise(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
+	_, err = h.Authorize(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
 	wantCode(t, err, ledger.InsufficientFunds)
 	if _, err := h.Settle(t.Context(), ledger.Settlement{Transfer: w.ID, Executed: true}); err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestOriginalDefect04SameKeyOtherBody(t *testing.T) {
 	if _, err := h.Transfer(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	held := h.authorise(alice, bob, 10)
+	held := h.authorize(alice, bob, 10)
 	for name, change := range map[string]func(*ledger.Order){
 		"amount":  func(o *ledger.Order) { o.Amount = usd(11) },
 		"payee":   func(o *ledger.Order) { o.Payee = carol },
@@ -116,7 +116,7 @@ func TestOriginalDefect04SameKeyOtherBody(t *testing.T) {
 	}
 	_, err := h.OpenWithdrawal(t.Context(), first)
 	wantCode(t, err, ledger.KeyReused)
-	_, err = h.Authorise(t.Context(), first)
+	_, err = h.Authorize(t.Context(), first)
 	wantCode(t, err, ledger.KeyReused)
 	_, err = h.Void(t.Context(), ledger.FollowUp{Owner: alice, Key: first.Key, Target: held.ID})
 	wantCode(t, err, ledger.KeyReused)
@@ -272,7 +272,7 @@ func TestOriginalDefect17FrozenSender(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.user(100), h.user(100)
-	held, sent, withdrawn := h.authorise(alice, bob, 10), h.transfer(alice, bob, 10), h.withdraw(alice, 10)
+	held, sent, withdrawn := h.authorize(alice, bob, 10), h.transfer(alice, bob, 10), h.withdraw(alice, 10)
 	if err := h.SetStatus(t.Context(), alice, ledger.Frozen); err != nil {
 		t.Fatal(err)
 	}
@@ -285,12 +285,12 @@ func TestOriginalDefect17FrozenSender(t *testing.T) {
 	ctx := t.Context()
 	pay(ledger.Order{Owner: alice, Payee: bob}, func(o ledger.Order) (ledger.Result, error) { return h.Transfer(ctx, o) })
 	pay(ledger.Order{Owner: bob, Payee: alice}, func(o ledger.Order) (ledger.Result, error) { return h.Transfer(ctx, o) })
-	pay(ledger.Order{Owner: alice, Payee: bob}, func(o ledger.Order) (ledger.Result, error) { return h.Authorise(ctx, o) })
+	pay(ledger.Order{Owner: alice, Payee: bob}, func(o ledger.Order) (ledger.Result, error) { return h.Authorize(ctx, o) })
 	pay(ledger.Order{Owner: alice}, func(o ledger.Order) (ledger.Result, error) { return h.OpenWithdrawal(ctx, o) })
 	pay(ledger.Order{Owner: alice}, func(o ledger.Order) (ledger.Result, error) { return h.OpenDeposit(ctx, o) })
 	_, err := h.Reverse(ctx, ledger.FollowUp{Owner: bob, Key: newKey(), Target: sent.ID})
 	wantCode(t, err, ledger.AccountFrozen)
-	if _, err := h.Post(ctx, ledger.FollowUp{Owner: bob, Key: newKey(), Target: held.ID}); err != nil {
+	if _, err := h.Capture(ctx, ledger.FollowUp{Owner: bob, Key: newKey(), Target: held.ID}); err != nil {
 		t.Error(err)
 	}
 	if _, err := h.Settle(ctx, ledger.Settlement{Transfer: withdrawn.ID, Executed: true}); err != nil {

@@ -213,7 +213,7 @@ func (p *player) apply(ctx context.Context, m mark, now *played) error {
 		p.fences[a.target]++
 		_, err = p.app.Exec(ctx, `UPDATE payments SET fence = fence + 1 WHERE transfer_id = $1`, a.target)
 	case lapse:
-		if a.target = p.pick(m.n, authorise); a.target == uuid.Nil {
+		if a.target = p.pick(m.n, authorize); a.target == uuid.Nil {
 			return nil
 		}
 		_, err = p.owner.Exec(ctx, `UPDATE transfers SET expires_at = now() - interval '1 second'
@@ -255,9 +255,9 @@ func (p *player) resolve(s step) (request, bool) {
 	}
 	switch s.kind {
 	case post, void:
-		r.target = p.pick(s.target, authorise, transfer)
+		r.target = p.pick(s.target, authorize, transfer)
 	case reverse:
-		r.target = p.pick(s.target, transfer, authorise)
+		r.target = p.pick(s.target, transfer, authorize)
 	case settle:
 		r.target, r.key, r.executed = p.pick(s.target, deposit, withdraw), "", s.executed
 		r.fence = p.fences[r.target]
@@ -272,10 +272,10 @@ func (p *player) resolve(s step) (request, bool) {
 		return r, true
 	default:
 		r.amount, r.currency = max(s.amount, 1), s.currency
-		if s.kind == transfer || s.kind == authorise || s.kind == preview {
+		if s.kind == transfer || s.kind == authorize || s.kind == preview {
 			r.payee = s.payee
 		}
-		if s.kind == authorise || s.kind == preview {
+		if s.kind == authorize || s.kind == preview {
 			r.expiresAt, r.authority = p.base.Add(time.Hour), s.kind == preview && s.authority
 		}
 		ok := s.kind == deposit || s.kind == withdraw || r.who != r.payee
@@ -299,21 +299,21 @@ func (p *player) call(ctx context.Context, l *ledger.Ledger, c *call) {
 		Amount: money.Amount{Minor: c.amount, Currency: c.currency},
 	}
 	follow := ledger.FollowUp{Owner: p.users[c.who], Key: c.key, Target: c.target, Amount: c.amount}
-	authorisation := order
-	authorisation.ExpiresAt = c.expiresAt
+	authorization := order
+	authorization.ExpiresAt = c.expiresAt
 	var err error
 	c.inv = p.clock.Add(1)
 	switch c.kind {
 	case transfer:
 		c.result, err = l.Transfer(ctx, order)
-	case authorise:
-		c.result, err = l.Authorise(ctx, authorisation)
+	case authorize:
+		c.result, err = l.Authorize(ctx, authorization)
 	case withdraw:
 		c.result, err = l.OpenWithdrawal(ctx, order)
 	case deposit:
 		c.result, err = l.OpenDeposit(ctx, order)
 	case post:
-		c.result, err = l.Post(ctx, follow)
+		c.result, err = l.Capture(ctx, follow)
 	case void:
 		c.result, err = l.Void(ctx, follow)
 	case reverse:
@@ -322,7 +322,7 @@ func (p *player) call(ctx context.Context, l *ledger.Ledger, c *call) {
 		c.result, err = l.Settle(ctx, ledger.Settlement{Transfer: c.target, Fence: c.fence, Executed: c.executed})
 	case preview:
 		var seen ledger.Preview
-		seen, err = l.Preview(ctx, authorisation, c.authority)
+		seen, err = l.Preview(ctx, authorization, c.authority)
 		c.after = seen.Wallet
 	case expire:
 		c.expired, err = l.ExpireDue(ctx, 100)

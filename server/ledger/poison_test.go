@@ -87,13 +87,13 @@ func TestRetryDecidesAnew(t *testing.T) {
 	h.books()
 }
 
-// TestPoisonedExpiryHoldsUpNobody: one authorisation that cannot be voided must
+// TestPoisonedExpiryHoldsUpNobody: one authorization that cannot be voided must
 // not keep others from their end.
 func TestPoisonedExpiryHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.user(100), h.user(0)
-	first, second := h.authorise(alice, bob, 13), h.authorise(alice, bob, 10)
+	first, second := h.authorize(alice, bob, 13), h.authorize(alice, bob, 10)
 	h.lapse(first.ID)
 	h.lapse(second.ID)
 	h.owner(`ALTER TABLE transfers ADD CONSTRAINT planted CHECK (amount <> 13 OR state = 'pending')`)
@@ -122,29 +122,29 @@ func TestWordsOfTheBankFit(t *testing.T) {
 	h.books()
 }
 
-// TestReplayAfterExpiry: an authorisation is asked for again when its own expiry has
+// TestReplayAfterExpiry: an authorization is asked for again when its own expiry has
 // passed; the key comes first.
 func TestReplayAfterExpiry(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.user(100), h.user(0)
 	o := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10), ExpiresAt: time.Now().Add(300 * time.Millisecond)}
-	first, err := h.Authorise(t.Context(), o)
+	first, err := h.Authorize(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	until(t, "it has expired", func() bool { return h.now().After(o.ExpiresAt) })
-	again, err := h.Authorise(t.Context(), o)
+	again, err := h.Authorize(t.Context(), o)
 	if err != nil || !again.Replayed || again.Transfer.ID != first.Transfer.ID {
 		t.Errorf("got %+v, %v", again, err)
 	}
-	_, err = h.Post(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: first.Transfer.ID})
+	_, err = h.Capture(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: first.Transfer.ID})
 	wantCode(t, err, ledger.AuthorizationExpired)
 	if n, err := h.ExpireDue(t.Context(), 10); n != 1 || err != nil {
 		t.Errorf("%d expired, %v", n, err)
 	}
 	o.Key = newKey()
-	_, err = h.Authorise(t.Context(), o)
+	_, err = h.Authorize(t.Context(), o)
 	wantCode(t, err, ledger.AuthorizationExpired)
 	h.books()
 }
@@ -160,7 +160,7 @@ func TestFollowUpsOfWhatNeverWas(t *testing.T) {
 	for range 2 {
 		_, err = h.Reverse(t.Context(), f)
 		wantCode(t, err, ledger.TransferNotReversible)
-		_, err = h.Post(t.Context(), f)
+		_, err = h.Capture(t.Context(), f)
 		wantCode(t, err, ledger.TransferNotPending)
 	}
 	h.books()

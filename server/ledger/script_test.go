@@ -29,7 +29,7 @@ const (
 	freeze markKind = iota
 	thaw
 	claim // a worker takes a payment: its fence grows
-	lapse // an authorisation's time has come
+	lapse // an authorization's time has come
 	open  // the stranger gets a wallet
 )
 
@@ -42,7 +42,7 @@ type stepKind int
 
 const (
 	transfer stepKind = iota
-	authorise
+	authorize
 	withdraw
 	deposit
 	post
@@ -53,7 +53,7 @@ const (
 	expire
 )
 
-var stepNames = []string{"transfer", "authorise", "withdraw", "deposit", "post", "void", "reverse", "settle", "preview", "expire"}
+var stepNames = []string{"transfer", "authorize", "withdraw", "deposit", "post", "void", "reverse", "settle", "preview", "expire"}
 
 func (k stepKind) String() string { return stepNames[k] }
 
@@ -69,7 +69,7 @@ type step struct {
 	number    int  // of the step in the script: its key, unless keyOf says otherwise
 	repeatOf  int  // -1, or the number of the step that is done again, body and all
 	keyOf     int  // -1, or the number of the step whose key it takes
-	authority bool // preview an authorisation
+	authority bool // preview an authorization
 }
 
 func (s step) String() string {
@@ -110,7 +110,7 @@ var currencies = []money.Currency{"USD", "EUR"}
 
 // Weights: what holds money and what ends a hold meet most often.
 var stepKinds = []stepKind{
-	transfer, transfer, transfer, authorise, authorise, withdraw, withdraw, deposit,
+	transfer, transfer, transfer, authorize, authorize, withdraw, withdraw, deposit,
 	post, post, post, void, reverse, reverse, settle, settle, settle, preview, expire,
 }
 

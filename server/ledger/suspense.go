@@ -25,8 +25,8 @@ type Suspension struct {
 	IntoClearing bool  // from suspense into clearing, or the other way
 }
 
-// Suspend books a difference. Booking the same one again changes nothing.
-func (l *Ledger) Suspend(ctx context.Context, s Suspension) (Transfer, error) {
+// BookToSuspense books a difference. Booking the same one again changes nothing.
+func (l *Ledger) BookToSuspense(ctx context.Context, s Suspension) (Transfer, error) {
 	amount := money.Amount{Minor: s.Amount, Currency: money.Currency(s.Currency)}
 	if err := money.Check(amount.Minor, amount.Currency); err != nil {
 		return Transfer{}, fail(AmountOutOfRange, "the bank's amount cannot be booked")

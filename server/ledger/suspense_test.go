@@ -15,20 +15,20 @@ func TestSuspend(t *testing.T) {
 	h := newHouse(t)
 	h.user(100)
 	paid := ledger.Suspension{Ref: newKey(), Cause: "executed_not_posted", Currency: "USD", Amount: 30, IntoClearing: true}
-	first, err := h.Suspend(t.Context(), paid)
+	first, err := h.BookToSuspense(t.Context(), paid)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if first.Kind != ledger.KindSuspense || first.State != ledger.Posted || first.PostedAmount != 30 {
 		t.Errorf("got %+v", first)
 	}
-	again, err := h.another(ledger.Config{}).Suspend(t.Context(), paid)
+	again, err := h.another(ledger.Config{}).BookToSuspense(t.Context(), paid)
 	if err != nil || again.ID != first.ID {
 		t.Errorf("booked again as %s, not %s: %v", again.ID, first.ID, err)
 	}
 	unpaid := paid
 	unpaid.Ref, unpaid.Amount, unpaid.IntoClearing = newKey(), 12, false
-	if _, err := h.Suspend(t.Context(), unpaid); err != nil {
+	if _, err := h.BookToSuspense(t.Context(), unpaid); err != nil {
 		t.Fatal(err)
 	}
 	h.wantHouse("clearing", -100+30-12)
@@ -55,14 +55,14 @@ func TestSuspendRefusesAnotherAmount(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s := ledger.Suspension{Ref: newKey(), Cause: "executed_not_posted", Currency: "EUR", Amount: 30}
-	if _, err := h.Suspend(t.Context(), s); err != nil {
+	if _, err := h.BookToSuspense(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	s.Amount = 31
-	_, err := h.Suspend(t.Context(), s)
+	_, err := h.BookToSuspense(t.Context(), s)
 	wantCode(t, err, ledger.KeyReused)
 	s.Amount, s.Currency = 30, "EURO"
-	_, err = h.Suspend(t.Context(), s)
+	_, err = h.BookToSuspense(t.Context(), s)
 	wantCode(t, err, ledger.AmountOutOfRange)
 }
 

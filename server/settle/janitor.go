@@ -14,11 +14,11 @@ import (
 
 const (
 	janitorTakes = 200 // payments in one round
-	expiryTakes  = 500 // authorisations in one round
+	expiryTakes  = 500 // authorizations in one round
 )
 
 // Janitor finds what is overdue and moves it on: payments whose hint or worker was
-// lost, and authorisations past their time. Any number may run; none leads.
+// lost, and authorizations past their time. Any number may run; none leads.
 type Janitor struct {
 	settler *Settler
 	log     *slog.Logger
@@ -38,7 +38,7 @@ func NewJanitor(settler *Settler) *Janitor {
 
 // Run makes a round every second until ctx ends, then hands the payments over that
 // it is driving. Expiring is a service of its own, so that five hundred
-// authorisations, or one that cannot be voided, keep no payment waiting; and so is
+// authorizations, or one that cannot be voided, keep no payment waiting; and so is
 // reconciling, which reads what the bank has to say for itself.
 func (j *Janitor) Run(ctx context.Context) error {
 	defer j.driving.Wait()
@@ -120,14 +120,14 @@ func (j *Janitor) leave() {
 	}
 }
 
-// expire voids authorisations past their time.
+// expire voids authorizations past their time.
 func (j *Janitor) expire(ctx context.Context) error {
 	if err := failpoint.Point("janitor.expire"); err != nil {
 		return err
 	}
 	expired, err := j.settler.ledger.ExpireDue(ctx, expiryTakes)
 	if expired > 0 {
-		j.log.Info("authorisations expired", "count", expired)
+		j.log.Info("authorizations expired", "count", expired)
 	}
 	return err
 }

@@ -254,7 +254,7 @@ func TestStoppedWorkerFinishes(t *testing.T) {
 	}
 }
 
-// One authorisation, or one defect, that cannot be voided must not keep payments
+// One authorization, or one defect, that cannot be voided must not keep payments
 // from being driven.
 func TestExpiryDoesNotHoldUpPayments(t *testing.T) {
 	t.Parallel()
@@ -281,11 +281,11 @@ func TestExpiryDoesNotHoldUpPayments(t *testing.T) {
 	}
 }
 
-func TestAuthorisationsExpire(t *testing.T) {
+func TestAuthorizationsExpire(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.user(100_00), h.user(0)
-	r, err := h.Authorise(t.Context(), ledger.Order{
+	r, err := h.Authorize(t.Context(), ledger.Order{
 		Owner: alice, Payee: bob, Key: uuid.NewString(), Amount: usd(30_00), ExpiresAt: time.Now().Add(time.Second),
 	})
 	h.must(err)
