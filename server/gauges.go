@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/settle"
 )
 
@@ -28,7 +28,7 @@ type gauges struct {
 }
 
 // Snapshot is called by one caller at a time.
-func (o *operations) Snapshot(ctx context.Context) api.OpsSnapshot {
+func (o *operations) Snapshot(ctx context.Context) openapi.OpsSnapshot {
 	g := o.gauges
 	g.mu.Lock()
 	now := time.Now()
@@ -37,12 +37,12 @@ func (o *operations) Snapshot(ctx context.Context) api.OpsSnapshot {
 	}
 	interval := now.Sub(g.last)
 	g.last = now
-	s := api.OpsSnapshot{At: now.UTC(), IntervalMs: interval.Milliseconds(), LastAudit: g.outside.lastAudit()}
+	s := openapi.OpsSnapshot{At: now.UTC(), IntervalMs: interval.Milliseconds(), LastAudit: g.outside.lastAudit()}
 	g.mu.Unlock()
 
 	s.Api = g.api.since(interval).latency()
 	commits := g.commits.since(interval)
-	s.Database = api.DatabaseSnapshot{Commits: commits.latency(), ConnectionsBusy: int(g.pool.Stat().AcquiredConns()), ConnectionsMax: int(g.pool.Stat().MaxConns())}
+	s.Database = openapi.DatabaseSnapshot{Commits: commits.latency(), ConnectionsBusy: int(g.pool.Stat().AcquiredConns()), ConnectionsMax: int(g.pool.Stat().MaxConns())}
 	if size := g.batches.since(interval); size.count > 0 {
 		mean := size.sum / float64(size.count)
 		s.Database.BatchSize = &mean
@@ -59,20 +59,20 @@ func (o *operations) Snapshot(ctx context.Context) api.OpsSnapshot {
 	queues, findings := g.outside.look(ctx, 0)
 	if findings != nil {
 		s.Database.Ok = true
-		s.Janitor = &api.JanitorSnapshot{Overdue: findings.Overdue, NeedsReview: findings.NeedsReview, Differences: findings.Differences}
+		s.Janitor = &openapi.JanitorSnapshot{Overdue: findings.Overdue, NeedsReview: findings.NeedsReview, Differences: findings.Differences}
 	}
 	if queues != nil {
-		s.RedisOk, s.Queues, s.Workers = true, queueSnapshots(queues.queues), &api.WorkersSnapshot{
+		s.RedisOk, s.Queues, s.Workers = true, queueSnapshots(queues.queues), &openapi.WorkersSnapshot{
 			Servers: queues.workers.Servers, Busy: queues.workers.Busy, Slots: queues.workers.Slots,
 		}
 	}
 	return s
 }
 
-func queueSnapshots(stats []settle.QueueStats) *[]api.QueueSnapshot {
-	queues := make([]api.QueueSnapshot, len(stats))
+func queueSnapshots(stats []settle.QueueStats) *[]openapi.QueueSnapshot {
+	queues := make([]openapi.QueueSnapshot, len(stats))
 	for i, q := range stats {
-		queues[i] = api.QueueSnapshot{
+		queues[i] = openapi.QueueSnapshot{
 			Name: q.Name, Paused: q.Paused, Pending: q.Pending, Active: q.Active, Scheduled: q.Scheduled, Retry: q.Retry,
 			Archived: q.Archived, Completed: q.Completed, OldestMs: q.Latency.Milliseconds(),
 			ProcessedTotal: q.ProcessedTotal, FailedTotal: q.FailedTotal,
@@ -141,8 +141,8 @@ func collect(c prometheus.Collector) growth {
 }
 
 // latency describes what was gained, in milliseconds.
-func (g growth) latency() api.LatencySnapshot {
-	l := api.LatencySnapshot{Count: int64(g.count), P50Ms: g.percentile(.50), P99Ms: g.percentile(.99)}
+func (g growth) latency() openapi.LatencySnapshot {
+	l := openapi.LatencySnapshot{Count: int64(g.count), P50Ms: g.percentile(.50), P99Ms: g.percentile(.99)}
 	if g.interval > 0 {
 		l.PerSecond = float64(g.count) / g.interval.Seconds()
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/bank"
@@ -25,14 +26,14 @@ type operations struct {
 
 var _ api.Operations = (*operations)(nil)
 
-func (o *operations) Queues() ([]api.Queue, error) {
+func (o *operations) Queues() ([]openapi.Queue, error) {
 	stats, err := o.queues.Stats()
 	if err != nil {
 		return nil, queueProblem(err)
 	}
-	queues := make([]api.Queue, len(stats))
+	queues := make([]openapi.Queue, len(stats))
 	for i, q := range stats {
-		queues[i] = api.Queue{
+		queues[i] = openapi.Queue{
 			Name: q.Name, Paused: q.Paused, Pending: q.Pending, Active: q.Active, Scheduled: q.Scheduled,
 			Retry: q.Retry, Archived: q.Archived, ProcessedToday: q.ProcessedToday, FailedToday: q.FailedToday,
 			LatencyMs: q.Latency.Milliseconds(),
@@ -48,14 +49,14 @@ func (o *operations) PauseQueue(queue string, pause bool) error {
 	return queueProblem(o.queues.Resume(queue))
 }
 
-func (o *operations) Tasks(queue, state string, limit int) ([]api.Task, error) {
+func (o *operations) Tasks(queue, state string, limit int) ([]openapi.Task, error) {
 	found, err := o.queues.Tasks(queue, state, limit)
 	if err != nil {
 		return nil, queueProblem(err)
 	}
-	tasks := make([]api.Task, len(found))
+	tasks := make([]openapi.Task, len(found))
 	for i, t := range found {
-		tasks[i] = api.Task{Id: t.ID, Queue: queue, State: t.State, NextProcessAt: orAbsent(t.NextProcessAt)}
+		tasks[i] = openapi.Task{Id: t.ID, Queue: queue, State: t.State, NextProcessAt: orAbsent(t.NextProcessAt)}
 		if t.Transfer != uuid.Nil {
 			tasks[i].TransferId = &found[i].Transfer
 		}
@@ -76,24 +77,24 @@ func queueProblem(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, settle.ErrNoQueue):
-		return api.Refuse(api.QueueNotFound, "queue", "there is no such queue; settlement uses "+settle.Queue)
+		return api.Refuse(openapi.QueueNotFound, "queue", "there is no such queue; settlement uses "+settle.Queue)
 	case errors.Is(err, settle.ErrNoTask):
-		return api.Refuse(api.TaskNotFound, "task", "there is no such task: it may have been done meanwhile")
+		return api.Refuse(openapi.TaskNotFound, "task", "there is no such task: it may have been done meanwhile")
 	case errors.Is(err, settle.ErrTaskState):
-		return api.Refuse(api.ParameterMalformed, "state", "state is pending, active, scheduled, retry, archived or completed")
+		return api.Refuse(openapi.ParameterMalformed, "state", "state is pending, active, scheduled, retry, archived or completed")
 	case errors.Is(err, settle.ErrTaskBusy):
-		return api.Refuse(api.TaskBusy, "task", "the task is in a state that does not allow that")
+		return api.Refuse(openapi.TaskBusy, "task", "the task is in a state that does not allow that")
 	default:
-		return api.Refuse(api.QueueUnavailable, "", "the queue cannot be reached; payments go on without it")
+		return api.Refuse(openapi.QueueUnavailable, "", "the queue cannot be reached; payments go on without it")
 	}
 }
 
-func (o *operations) Payments(ctx context.Context, state, cursor string, limit int) (api.PaymentList, error) {
+func (o *operations) Payments(ctx context.Context, state, cursor string, limit int) (openapi.PaymentList, error) {
 	page, next, err := o.settler.Payments(ctx, ledger.PaymentState(state), cursor, limit)
 	if err != nil {
-		return api.PaymentList{}, paymentProblem(err)
+		return openapi.PaymentList{}, paymentProblem(err)
 	}
-	list := api.PaymentList{Items: make([]api.Payment, len(page))}
+	list := openapi.PaymentList{Items: make([]openapi.Payment, len(page))}
 	for i, p := range page {
 		list.Items[i] = viewPayment(p)
 	}
@@ -103,12 +104,12 @@ func (o *operations) Payments(ctx context.Context, state, cursor string, limit i
 	return list, nil
 }
 
-func (o *operations) Payment(ctx context.Context, transfer uuid.UUID) (api.Payment, error) {
+func (o *operations) Payment(ctx context.Context, transfer uuid.UUID) (openapi.Payment, error) {
 	p, err := o.settler.Payment(ctx, transfer)
 	return viewPayment(p), paymentProblem(err)
 }
 
-func (o *operations) Resolve(ctx context.Context, transfer uuid.UUID, outcome string) (api.Payment, error) {
+func (o *operations) Resolve(ctx context.Context, transfer uuid.UUID, outcome string) (openapi.Payment, error) {
 	p, err := o.settler.Resolve(ctx, transfer, settle.Resolution(outcome))
 	return viewPayment(p), paymentProblem(err)
 }
@@ -116,20 +117,20 @@ func (o *operations) Resolve(ctx context.Context, transfer uuid.UUID, outcome st
 func paymentProblem(err error) error {
 	switch {
 	case errors.Is(err, settle.ErrNoPayment):
-		return api.Refuse(api.PaymentNotFound, "id", "that transfer has no payment")
+		return api.Refuse(openapi.PaymentNotFound, "id", "that transfer has no payment")
 	case errors.Is(err, settle.ErrNotInReview):
-		return api.Refuse(api.PaymentNotInReview, "id", "the payment does not wait for a decision")
+		return api.Refuse(openapi.PaymentNotInReview, "id", "the payment does not wait for a decision")
 	case errors.Is(err, settle.ErrCursor):
-		return api.Refuse(api.ParameterMalformed, "cursor", "the cursor is not one of ours: leave it out to begin anew")
+		return api.Refuse(openapi.ParameterMalformed, "cursor", "the cursor is not one of ours: leave it out to begin anew")
 	default:
 		return err
 	}
 }
 
-func viewPayment(p settle.Payment) api.Payment {
-	return api.Payment{
-		TransferId: p.Transfer, Direction: api.PaymentDirection(p.Instruction.Direction), ExternalRef: p.Instruction.Ref,
-		Amount: p.Instruction.Amount, Currency: p.Instruction.Currency, State: api.PaymentState(p.State),
+func viewPayment(p settle.Payment) openapi.Payment {
+	return openapi.Payment{
+		TransferId: p.Transfer, Direction: openapi.PaymentDirection(p.Instruction.Direction), ExternalRef: p.Instruction.Ref,
+		Amount: p.Instruction.Amount, Currency: p.Instruction.Currency, State: openapi.PaymentState(p.State),
 		Attempts: p.Attempts, Fence: p.Fence, NextAt: orAbsent(p.NextAt), LeaseUntil: orAbsent(p.LeaseUntil),
 		BankRef: cleaned(p.BankRef), LastError: cleaned(p.LastError), CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(), TraceId: cleaned(p.TraceID),
 	}
@@ -151,20 +152,20 @@ func orAbsent(t time.Time) *time.Time {
 	return &t
 }
 
-func (o *operations) Reconcile(ctx context.Context) (api.Reconciliation, error) {
+func (o *operations) Reconcile(ctx context.Context) (openapi.Reconciliation, error) {
 	r, err := o.settler.Reconcile(ctx)
 	if err != nil {
-		return api.Reconciliation{}, err
+		return openapi.Reconciliation{}, err
 	}
 	known, err := o.settler.Differences(ctx, 100)
 	if err != nil {
-		return api.Reconciliation{}, err
+		return openapi.Reconciliation{}, err
 	}
-	result := api.Reconciliation{
-		Read: r.Read, Matched: r.Matched, Open: r.Open, Found: len(r.Found), Closed: r.Closed, Known: make([]api.Difference, len(known)),
+	result := openapi.Reconciliation{
+		Read: r.Read, Matched: r.Matched, Open: r.Open, Found: len(r.Found), Closed: r.Closed, Known: make([]openapi.Difference, len(known)),
 	}
 	for i, d := range known {
-		result.Known[i] = api.Difference{
+		result.Known[i] = openapi.Difference{
 			Kind: d.Kind, ExternalRef: d.Ref, Detail: d.Detail, FoundAt: d.FoundAt.UTC(),
 			TransferId: orNoID(d.Transfer), SuspenseId: orNoID(d.Suspense), ClosedAt: orNoTime(d.ClosedAt),
 		}
@@ -189,7 +190,7 @@ func orNoID(id uuid.UUID) *uuid.UUID {
 
 func (o *operations) Explain(ctx context.Context, t ledger.Transfer,
 	people func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error),
-) (api.Timeline, error) {
+) (openapi.Timeline, error) {
 	var known map[uuid.UUID]auth.UserRef
 	story, err := o.settler.Explain(ctx, t, func(ctx context.Context, users []uuid.UUID) (names map[uuid.UUID]string, err error) {
 		if known, err = people(ctx, users); err != nil {
@@ -202,11 +203,11 @@ func (o *operations) Explain(ctx context.Context, t ledger.Transfer,
 		return names, nil
 	})
 	if err != nil {
-		return api.Timeline{}, err
+		return openapi.Timeline{}, err
 	}
-	timeline := api.Timeline{
+	timeline := openapi.Timeline{
 		WaitsFor: story.WaitsFor, Next: story.Next, NextActor: viewActor(story.NextActor, known),
-		TraceId: cleaned(story.TraceID), Entries: make([]api.TimelineEntry, len(story.Lines)),
+		TraceId: cleaned(story.TraceID), Entries: make([]openapi.TimelineEntry, len(story.Lines)),
 	}
 	for i, l := range story.Lines {
 		timeline.Entries[i] = viewLine(l, known)
@@ -214,9 +215,9 @@ func (o *operations) Explain(ctx context.Context, t ledger.Transfer,
 	return timeline, nil
 }
 
-func viewLine(l settle.Line, known map[uuid.UUID]auth.UserRef) api.TimelineEntry {
-	entry := api.TimelineEntry{
-		At: l.At.UTC(), Type: api.TimelineEntryType(l.Type), Actor: viewActor(l.Actor, known),
+func viewLine(l settle.Line, known map[uuid.UUID]auth.UserRef) openapi.TimelineEntry {
+	entry := openapi.TimelineEntry{
+		At: l.At.UTC(), Type: openapi.TimelineEntryType(l.Type), Actor: viewActor(l.Actor, known),
 		TransferId: orNoID(l.Transfer), Outcome: cleaned(l.Outcome), What: bank.CleanText(l.What),
 	}
 	if l.Amount != 0 {
@@ -229,31 +230,31 @@ func viewLine(l settle.Line, known map[uuid.UUID]auth.UserRef) api.TimelineEntry
 	case "":
 	case settle.RoleUser:
 		user := known[l.Account.User]
-		entry.Party = &api.Party{Handle: &user.Handle, Name: &user.Name}
+		entry.Party = &openapi.Party{Handle: &user.Handle, Name: &user.Name}
 	default:
 		isBank := l.Account.Role == settle.RoleBank
-		entry.Party = &api.Party{Bank: &isBank}
+		entry.Party = &openapi.Party{Bank: &isBank}
 	}
 	return entry
 }
 
-func viewActor(actor settle.Actor, known map[uuid.UUID]auth.UserRef) api.Actor {
-	view := api.Actor{Role: api.ActorRole(actor.Role)}
+func viewActor(actor settle.Actor, known map[uuid.UUID]auth.UserRef) openapi.Actor {
+	view := openapi.Actor{Role: openapi.ActorRole(actor.Role)}
 	if user, ok := known[actor.User]; ok {
 		view.Handle = &user.Handle
 	}
 	return view
 }
 
-func (o *operations) Audit(ctx context.Context) (api.AuditReport, error) {
+func (o *operations) Audit(ctx context.Context) (openapi.AuditReport, error) {
 	report, err := o.audit(ctx)
 	if err != nil {
-		return api.AuditReport{}, err
+		return openapi.AuditReport{}, err
 	}
 	o.gauges.outside.audited(report)
-	view := api.AuditReport{Ok: report.OK(), Checks: make([]api.AuditCheck, len(report.Checks))}
+	view := openapi.AuditReport{Ok: report.OK(), Checks: make([]openapi.AuditCheck, len(report.Checks))}
 	for i, c := range report.Checks {
-		view.Checks[i] = api.AuditCheck{Name: c.Name, Sentence: c.Sentence, Rows: c.Rows, Broken: c.Broken}
+		view.Checks[i] = openapi.AuditCheck{Name: c.Name, Sentence: c.Sentence, Rows: c.Rows, Broken: c.Broken}
 	}
 	return view, nil
 }
@@ -264,9 +265,9 @@ func (o *operations) Callback(ctx context.Context, signature string, body []byte
 	case err == nil:
 		return nil
 	case errors.Is(err, bank.ErrSignatureMalformed), errors.Is(err, bank.ErrSignatureWrong), errors.Is(err, bank.ErrSignatureStale):
-		return api.Refuse(api.SignatureInvalid, bank.SignatureHeader, "the signature is missing, wrong or too old")
+		return api.Refuse(openapi.SignatureInvalid, bank.SignatureHeader, "the signature is missing, wrong or too old")
 	case errors.Is(err, settle.ErrCallbackBody):
-		return api.Refuse(api.BodyMalformed, "", "the body is no callback")
+		return api.Refuse(openapi.BodyMalformed, "", "the body is no callback")
 	default:
 		return err
 	}

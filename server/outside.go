@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/settle"
 )
@@ -24,7 +24,7 @@ type outside struct {
 	sessions lookout[sessionsView]
 
 	mu    sync.Mutex
-	audit *api.AuditSnapshot // the last that was made here
+	audit *openapi.AuditSnapshot // the last that was made here
 }
 
 type queuesView struct {
@@ -50,10 +50,10 @@ func newOutside(queues *settle.Queues, settler *settle.Settler, pool *pgxpool.Po
 func (o *outside) audited(r ledger.Report) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.audit = &api.AuditSnapshot{At: r.At.UTC(), Ok: r.OK()}
+	o.audit = &openapi.AuditSnapshot{At: r.At.UTC(), Ok: r.OK()}
 }
 
-func (o *outside) lastAudit() *api.AuditSnapshot {
+func (o *outside) lastAudit() *openapi.AuditSnapshot {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.audit

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
@@ -93,7 +94,7 @@ func (c *caller) logsIn(handle string) (addresses string) {
 	if token == "" {
 		c.t.Fatalf("%s cannot log in: %d %s", handle, a.status, a.body)
 	}
-	var list api.SessionList
+	var list openapi.SessionList
 	must(c.t, json.Unmarshal([]byte(c.do(http.MethodGet, "/v1/sessions", token, nil).body), &list))
 	for _, s := range list.Items {
 		if s.Current && s.Address != nil {

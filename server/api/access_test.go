@@ -8,6 +8,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 )
@@ -20,7 +21,7 @@ type access struct {
 	operators bool
 	body      func(*house, *user) any    // for a stranger, about alice
 	other     func(*house, *user) string // path with an object of alice's
-	code      api.ProblemCode            // that a stranger is told about that object
+	code      openapi.ProblemCode        // that a stranger is told about that object
 }
 
 var nothing = func(*house, *user) any { return nil }
@@ -34,7 +35,7 @@ func transferOf(path string) func(*house, *user) string {
 	return func(h *house, alice *user) string {
 		h.t.Helper()
 		carol := h.signUp("carol" + uuid.NewString()[:8])
-		sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(carol, 1).with("memo", canary)).want(201))
+		sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(carol, 1).with("memo", canary)).want(201))
 		return strings.Replace(path, ":id", sent.Id.String(), 1)
 	}
 }
@@ -43,7 +44,7 @@ func authorizationOf(path string) func(*house, *user) string {
 	return func(h *house, alice *user) string {
 		h.t.Helper()
 		carol := h.signUp("carol" + uuid.NewString()[:8])
-		held := read[api.Transfer](h.post(alice, "/v1/transfers", pay(carol, 1).with("authorize", true)).want(201))
+		held := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(carol, 1).with("authorize", true)).want(201))
 		return strings.Replace(path, ":id", held.Id.String(), 1)
 	}
 }
@@ -66,9 +67,9 @@ var matrix = map[string]access{
 	"PATCH /v1/me":             {body: func(*house, *user) any { return fields{"name": "Mallory"} }},
 	"GET /v1/sessions":         {body: nothing},
 	"GET /v1/sessions/history": {body: nothing},
-	"DELETE /v1/sessions/:id": {body: nothing, code: api.SessionNotFound, other: func(h *house, alice *user) string {
+	"DELETE /v1/sessions/:id": {body: nothing, code: openapi.SessionNotFound, other: func(h *house, alice *user) string {
 		h.t.Helper()
-		return "/v1/sessions/" + read[api.SessionList](h.get(alice, "/v1/sessions").want(200)).Items[0].Id.String()
+		return "/v1/sessions/" + read[openapi.SessionList](h.get(alice, "/v1/sessions").want(200)).Items[0].Id.String()
 	}},
 	"GET /v1/users":                     {body: nothing},
 	"GET /v1/wallets":                   {body: nothing},
@@ -78,17 +79,17 @@ var matrix = map[string]access{
 	"GET /v1/wallets/:currency/balance": {body: nothing}, // a currency is nobody's
 	"GET /v1/transfers":                 {body: nothing},
 	"POST /v1/transfers":                {body: func(_ *house, alice *user) any { return pay(alice, 1) }},
-	"GET /v1/transfers/:id":             {body: nothing, code: api.TransferNotFound, other: transferOf("/v1/transfers/:id")},
+	"GET /v1/transfers/:id":             {body: nothing, code: openapi.TransferNotFound, other: transferOf("/v1/transfers/:id")},
 	"POST /v1/transfers/:id/capture": {
-		body: part, code: api.TransferNotFound, other: authorizationOf("/v1/transfers/:id/capture")},
+		body: part, code: openapi.TransferNotFound, other: authorizationOf("/v1/transfers/:id/capture")},
 	"POST /v1/transfers/:id/void": {
-		body: nothing, code: api.TransferNotFound, other: authorizationOf("/v1/transfers/:id/void")},
+		body: nothing, code: openapi.TransferNotFound, other: authorizationOf("/v1/transfers/:id/void")},
 	"POST /v1/transfers/:id/reverse": {
-		body: part, code: api.TransferNotFound, other: transferOf("/v1/transfers/:id/reverse")},
+		body: part, code: openapi.TransferNotFound, other: transferOf("/v1/transfers/:id/reverse")},
 	"POST /v1/deposits":    {body: func(*house, *user) any { return fields{"amount": 1, "currency": "USD"} }},
 	"POST /v1/withdrawals": {body: func(*house, *user) any { return fields{"amount": 1, "currency": "USD"} }},
 	"GET /v1/transfers/:id/timeline": {
-		body: nothing, code: api.TransferNotFound, other: transferOf("/v1/transfers/:id/timeline")},
+		body: nothing, code: openapi.TransferNotFound, other: transferOf("/v1/transfers/:id/timeline")},
 
 	"GET /v1/ops/queues":                             {body: nothing, operators: true},
 	"POST /v1/ops/queues/:queue/pause":               {body: because, operators: true},
@@ -146,7 +147,7 @@ func TestAccessMatrix(t *testing.T) {
 }
 
 // badTokens are all the ways of not being somebody.
-func (h *house) badTokens(mallory *user) map[string]api.ProblemCode {
+func (h *house) badTokens(mallory *user) map[string]openapi.ProblemCode {
 	h.t.Helper()
 	ctx := context.Background()
 	expired, _, err := h.past.LogIn(ctx, mallory.handle, password, auth.Client{})
@@ -159,18 +160,18 @@ func (h *house) badTokens(mallory *user) map[string]api.ProblemCode {
 	h.log.keepOut(expired.AccessToken, loggedOut.AccessToken)
 	flipped := []byte(mallory.access)
 	flipped[len(flipped)-10] ^= 1
-	return map[string]api.ProblemCode{
-		"":                    api.Unauthenticated,
-		"garbage":             api.TokenInvalid,
-		string(flipped):       api.TokenInvalid,
-		mallory.refresh:       api.TokenInvalid,
-		expired.AccessToken:   api.TokenExpired,
-		loggedOut.AccessToken: api.SessionRevoked,
-		eve.access:            api.AccountSuspended,
+	return map[string]openapi.ProblemCode{
+		"":                    openapi.Unauthenticated,
+		"garbage":             openapi.TokenInvalid,
+		string(flipped):       openapi.TokenInvalid,
+		mallory.refresh:       openapi.TokenInvalid,
+		expired.AccessToken:   openapi.TokenExpired,
+		loggedOut.AccessToken: openapi.SessionRevoked,
+		eve.access:            openapi.AccountSuspended,
 	}
 }
 
-func (h *house) checkRow(route fiber.Route, row access, alice, mallory *user, bad map[string]api.ProblemCode) {
+func (h *house) checkRow(route fiber.Route, row access, alice, mallory *user, bad map[string]openapi.ProblemCode) {
 	h.t.Helper()
 	request := ask{method: route.Method, path: route.Path, key: uuid.NewString(), body: row.body(h, alice)}
 	request.path = strings.NewReplacer(":id", uuid.NewString(), ":currency", "USD",
@@ -193,9 +194,9 @@ func (h *house) checkRow(route fiber.Route, row access, alice, mallory *user, ba
 	}
 	if row.operators {
 		request.token = mallory.access
-		h.do(request).wantProblem(api.Forbidden)
+		h.do(request).wantProblem(openapi.Forbidden)
 		request.body = "{"
-		h.do(request).wantProblem(api.Forbidden)
+		h.do(request).wantProblem(openapi.Forbidden)
 		h.wantActions()
 	}
 	if row.other != nil {
@@ -212,16 +213,16 @@ func TestAuthorizationHeader(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice := h.signUp("alice")
-	for header, code := range map[string]api.ProblemCode{
+	for header, code := range map[string]openapi.ProblemCode{
 		"bearer " + alice.access:              "",
 		"BEARER " + alice.access:              "",
-		"Bearer":                              api.Unauthenticated,
-		"Bearer ":                             api.Unauthenticated,
-		"Basic " + alice.access:               api.Unauthenticated,
-		alice.access:                          api.Unauthenticated,
-		"Bearer  " + alice.access:             api.TokenInvalid,
-		"Bearer " + alice.access + ",":        api.TokenInvalid,
-		"Bearer " + strings.Repeat("a", 3000): api.TokenInvalid,
+		"Bearer":                              openapi.Unauthenticated,
+		"Bearer ":                             openapi.Unauthenticated,
+		"Basic " + alice.access:               openapi.Unauthenticated,
+		alice.access:                          openapi.Unauthenticated,
+		"Bearer  " + alice.access:             openapi.TokenInvalid,
+		"Bearer " + alice.access + ",":        openapi.TokenInvalid,
+		"Bearer " + strings.Repeat("a", 3000): openapi.TokenInvalid,
 	} {
 		got := h.do(ask{method: "GET", path: "/v1/me", headers: map[string]string{"Authorization": header}})
 		if code == "" {
@@ -232,7 +233,7 @@ func TestAuthorizationHeader(t *testing.T) {
 		equal(t, "WWW-Authenticate", got.header.Get("WWW-Authenticate"), `Bearer realm="kizo"`)
 	}
 	// A token in the address would end up in logs and histories.
-	h.do(ask{method: "GET", path: "/v1/me?access_token=" + alice.access}).wantProblem(api.Unauthenticated)
+	h.do(ask{method: "GET", path: "/v1/me?access_token=" + alice.access}).wantProblem(openapi.Unauthenticated)
 }
 
 func TestRoutesAndMethodsThatAreNot(t *testing.T) {
@@ -240,13 +241,13 @@ func TestRoutesAndMethodsThatAreNot(t *testing.T) {
 	h := newHouse(t)
 	alice := h.signUp("alice")
 	for _, path := range []string{"/v1", "/v1/", "/v2/me", "/v1/me/", "/V1/me", "/v1/transfers/x/y", "/v1/../v1/nope", "/%00", "/v1/ops"} {
-		h.do(ask{method: "GET", path: path, token: alice.access}).wantProblem(api.RouteNotFound)
+		h.do(ask{method: "GET", path: path, token: alice.access}).wantProblem(openapi.RouteNotFound)
 	}
 	for _, method := range []string{"PUT", "DELETE", "HEAD", "OPTIONS", "TRACE"} {
 		got := h.do(ask{method: method, path: "/v1/me", token: alice.access})
 		equal(t, method, got.status, 405)
 		if method != "HEAD" {
-			got.wantProblem(api.MethodNotAllowed)
+			got.wantProblem(openapi.MethodNotAllowed)
 		}
 		if allow := got.header.Get("Allow"); !strings.Contains(allow, "GET") || !strings.Contains(allow, "PATCH") {
 			t.Errorf("Allow: %q", allow)

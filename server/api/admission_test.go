@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 )
 
@@ -29,7 +29,7 @@ func TestWhoCannotBeServedInTimeIsSentAway(t *testing.T) {
 
 	for range 3 {
 		refused := h.do(payment()).want(http.StatusServiceUnavailable)
-		refused.wantProblem(api.Overloaded)
+		refused.wantProblem(openapi.Overloaded)
 		if refused.header.Get("Retry-After") == "" {
 			t.Error("sent away without being told when to come back")
 		}

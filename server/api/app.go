@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/listener"
@@ -64,7 +66,7 @@ type API struct {
 	listener   listener.Config
 }
 
-var _ StrictServerInterface = (*API)(nil)
+var _ routes.StrictServerInterface = (*API)(nil)
 
 // New makes an API; Serve runs it.
 func New(config Config) *API {
@@ -83,7 +85,7 @@ func New(config Config) *API {
 	a.streams, a.endStreams = context.WithCancel(context.Background())
 	a.heartbeat, a.recheck, a.open = heartbeatEvery, recheckEvery, config.Metrics.streams
 	a.admission = config.Metrics.admission(config.InFlight)
-	a.board = newBoard(func(ctx context.Context) OpsSnapshot { return a.operations.Snapshot(ctx) }, config.Logger)
+	a.board = newBoard(func(ctx context.Context) openapi.OpsSnapshot { return a.operations.Snapshot(ctx) }, config.Logger)
 	a.listener = a.listenerConfig(config)
 	a.app = fiber.New(fiber.Config{
 		AppName:               "kizo",
@@ -105,11 +107,11 @@ func New(config Config) *API {
 	a.app.Server().Handler = a.admission.guard(a.app.Server().Handler)
 	a.app.Use(identify, config.Metrics.observe, a.recoverPanic)
 	a.pages(config)
-	RegisterHandlers(guarded{
+	routes.RegisterHandlers(guarded{
 		app: a.app, guards: []fiber.Handler{
 			a.bounded, a.served, a.limitStrangers, a.authenticate, a.limitUsers, operatorsOnly, checkKey, checkParameters, checkBody,
 		},
-	}, NewStrictHandler(a, nil))
+	}, routes.NewStrictHandler(a, nil))
 	return a
 }
 

@@ -5,13 +5,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
 	crash "github.com/JDevAman/kizo/server/failpoint"
 )
 
 // SignUp makes a user and opens their first wallet. A crash between the two is
 // mended by the next log-in.
-func (a *API) SignUp(ctx context.Context, r SignUpRequestObject) (SignUpResponseObject, error) {
+func (a *API) SignUp(ctx context.Context, r routes.SignUpRequestObject) (routes.SignUpResponseObject, error) {
 	currency := a.currency
 	if r.Body.Currency != nil {
 		currency = money.Currency(*r.Body.Currency)
@@ -38,11 +40,11 @@ func (a *API) SignUp(ctx context.Context, r SignUpRequestObject) (SignUpResponse
 	if _, err := a.ledger.OpenWallet(ctx, u.ID, currency); err != nil {
 		return nil, err
 	}
-	return SignUp201JSONResponse(viewTokens(tokens, u)), nil
+	return routes.SignUp201JSONResponse(viewTokens(tokens, u)), nil
 }
 
 // LogIn starts a session.
-func (a *API) LogIn(ctx context.Context, r LogInRequestObject) (LogInResponseObject, error) {
+func (a *API) LogIn(ctx context.Context, r routes.LogInRequestObject) (routes.LogInResponseObject, error) {
 	var (
 		tokens auth.Tokens
 		u      auth.User
@@ -61,65 +63,65 @@ func (a *API) LogIn(ctx context.Context, r LogInRequestObject) (LogInResponseObj
 			return nil, err
 		}
 	}
-	return LogIn200JSONResponse(viewTokens(tokens, u)), nil
+	return routes.LogIn200JSONResponse(viewTokens(tokens, u)), nil
 }
 
 // Refresh trades a refresh token for new tokens.
-func (a *API) Refresh(ctx context.Context, r RefreshRequestObject) (RefreshResponseObject, error) {
+func (a *API) Refresh(ctx context.Context, r routes.RefreshRequestObject) (routes.RefreshResponseObject, error) {
 	tokens, u, err := a.auth.Refresh(ctx, r.Body.RefreshToken, from(ctx).client)
 	if err != nil {
 		return nil, err
 	}
-	return Refresh200JSONResponse(viewTokens(tokens, u)), nil
+	return routes.Refresh200JSONResponse(viewTokens(tokens, u)), nil
 }
 
 // LogOut ends the session of this request.
-func (a *API) LogOut(ctx context.Context, _ LogOutRequestObject) (LogOutResponseObject, error) {
+func (a *API) LogOut(ctx context.Context, _ routes.LogOutRequestObject) (routes.LogOutResponseObject, error) {
 	if err := a.auth.LogOut(ctx, from(ctx).principal.SessionID); err != nil {
 		return nil, err
 	}
-	return LogOut204Response{}, nil
+	return routes.LogOut204Response{}, nil
 }
 
 // GetMe is the profile of who asks.
-func (a *API) GetMe(ctx context.Context, _ GetMeRequestObject) (GetMeResponseObject, error) {
+func (a *API) GetMe(ctx context.Context, _ routes.GetMeRequestObject) (routes.GetMeResponseObject, error) {
 	u, err := a.auth.Me(ctx, user(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return GetMe200JSONResponse(viewUser(u)), nil
+	return routes.GetMe200JSONResponse(viewUser(u)), nil
 }
 
 // UpdateMe changes the name that others see, and whether they find the user by e-mail.
-func (a *API) UpdateMe(ctx context.Context, r UpdateMeRequestObject) (UpdateMeResponseObject, error) {
+func (a *API) UpdateMe(ctx context.Context, r routes.UpdateMeRequestObject) (routes.UpdateMeResponseObject, error) {
 	if r.Body.Name == nil && r.Body.FindableByEmail == nil {
-		return nil, faultf(BodyMalformed, "", "say what to change: name, findable_by_email, or both")
+		return nil, faultf(openapi.BodyMalformed, "", "say what to change: name, findable_by_email, or both")
 	}
 	u, err := a.auth.UpdateProfile(ctx, user(ctx), auth.ProfileUpdate{Name: r.Body.Name, FindableByEmail: r.Body.FindableByEmail})
 	if err != nil {
 		return nil, err
 	}
-	return UpdateMe200JSONResponse(viewUser(u)), nil
+	return routes.UpdateMe200JSONResponse(viewUser(u)), nil
 }
 
 // ListSessions shows where the user is logged in.
-func (a *API) ListSessions(ctx context.Context, _ ListSessionsRequestObject) (ListSessionsResponseObject, error) {
+func (a *API) ListSessions(ctx context.Context, _ routes.ListSessionsRequestObject) (routes.ListSessionsResponseObject, error) {
 	sessions, err := a.auth.Sessions(ctx, user(ctx))
 	if err != nil {
 		return nil, err
 	}
-	list := SessionList{Items: make([]Session, len(sessions))}
+	list := openapi.SessionList{Items: make([]openapi.Session, len(sessions))}
 	for i, s := range sessions {
-		list.Items[i] = Session{
+		list.Items[i] = openapi.Session{
 			Id: s.ID, Current: s.ID == from(ctx).principal.SessionID, Client: optional(s.Client), Address: optional(s.Address),
 			CreatedAt: s.CreatedAt.UTC(), LastUsedAt: s.LastUsedAt.UTC(), ExpiresAt: s.ExpiresAt.UTC(),
 		}
 	}
-	return ListSessions200JSONResponse(list), nil
+	return routes.ListSessions200JSONResponse(list), nil
 }
 
 // ListSecurityEvents shows what happened to the access to the user's account.
-func (a *API) ListSecurityEvents(ctx context.Context, r ListSecurityEventsRequestObject) (ListSecurityEventsResponseObject, error) {
+func (a *API) ListSecurityEvents(ctx context.Context, r routes.ListSecurityEventsRequestObject) (routes.ListSecurityEventsResponseObject, error) {
 	limit, err := pageSize(r.Params.Limit)
 	if err != nil {
 		return nil, err
@@ -128,52 +130,52 @@ func (a *API) ListSecurityEvents(ctx context.Context, r ListSecurityEventsReques
 	if err != nil {
 		return nil, err
 	}
-	list := SecurityEventList{Items: make([]SecurityEvent, len(events))}
+	list := openapi.SecurityEventList{Items: make([]openapi.SecurityEvent, len(events))}
 	for i, e := range events {
-		list.Items[i] = SecurityEvent{
+		list.Items[i] = openapi.SecurityEvent{
 			Id: e.ID, At: e.At.UTC(), Event: string(e.Event), SessionId: e.SessionID,
 			Client: optional(e.Client), Address: optional(e.Address), Detail: optional(e.Detail),
 		}
 	}
-	return ListSecurityEvents200JSONResponse(list), nil
+	return routes.ListSecurityEvents200JSONResponse(list), nil
 }
 
 // RevokeSession ends one of the user's sessions.
-func (a *API) RevokeSession(ctx context.Context, r RevokeSessionRequestObject) (RevokeSessionResponseObject, error) {
+func (a *API) RevokeSession(ctx context.Context, r routes.RevokeSessionRequestObject) (routes.RevokeSessionResponseObject, error) {
 	if err := a.auth.RevokeSession(ctx, user(ctx), r.Id); err != nil {
 		return nil, err
 	}
-	return RevokeSession204Response{}, nil
+	return routes.RevokeSession204Response{}, nil
 }
 
 // SearchUsers finds people, and never their e-mail addresses.
-func (a *API) SearchUsers(ctx context.Context, r SearchUsersRequestObject) (SearchUsersResponseObject, error) {
+func (a *API) SearchUsers(ctx context.Context, r routes.SearchUsersRequestObject) (routes.SearchUsersResponseObject, error) {
 	const most = 10
 	if utf8.RuneCountInString(r.Params.Q) > maxSearchText {
-		return nil, faultf(ParameterMalformed, "q", "q is at most 80 characters")
+		return nil, faultf(openapi.ParameterMalformed, "q", "q is at most 80 characters")
 	}
 	found, err := a.auth.SearchUsers(ctx, r.Params.Q, most)
 	if err != nil {
 		return nil, err
 	}
-	list := PersonList{Items: make([]Person, len(found))}
+	list := openapi.PersonList{Items: make([]openapi.Person, len(found))}
 	for i, u := range found {
-		list.Items[i] = Person{Handle: u.Handle, Name: u.Name, Staff: staff(u.Role)}
+		list.Items[i] = openapi.Person{Handle: u.Handle, Name: u.Name, Staff: staff(u.Role)}
 	}
-	return SearchUsers200JSONResponse(list), nil
+	return routes.SearchUsers200JSONResponse(list), nil
 }
 
-func viewTokens(t auth.Tokens, u auth.User) Tokens {
-	return Tokens{
+func viewTokens(t auth.Tokens, u auth.User) openapi.Tokens {
+	return openapi.Tokens{
 		AccessToken: t.AccessToken, RefreshToken: t.RefreshToken,
 		ExpiresIn: int(t.ExpiresIn.Seconds()), User: viewUser(u),
 	}
 }
 
-func viewUser(u auth.User) User {
-	return User{
+func viewUser(u auth.User) openapi.User {
+	return openapi.User{
 		Id: u.ID, Email: u.Email, Handle: u.Handle, Name: u.Name,
-		Role: UserRole(u.Role), CreatedAt: u.CreatedAt.UTC(), EmailVerified: u.EmailVerified, FindableByEmail: u.FindableByEmail,
+		Role: openapi.UserRole(u.Role), CreatedAt: u.CreatedAt.UTC(), EmailVerified: u.EmailVerified, FindableByEmail: u.FindableByEmail,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 )
 
@@ -52,14 +53,14 @@ func TestBadBodies(t *testing.T) {
 		"no to":                  `{"amount":1,"currency":"USD"}`,
 		"no currency":            `{"to":"@bob","amount":1}`,
 	} {
-		h.wantRefused(what, alice.asks("/v1/transfers", body), api.BodyMalformed)
+		h.wantRefused(what, alice.asks("/v1/transfers", body), openapi.BodyMalformed)
 	}
 	empty := alice.asks("/v1/transfers", "")
 	empty.headers = map[string]string{"Content-Type": "application/json"}
-	h.wantRefused("empty", empty, api.BodyMalformed)
-	h.wantRefused("none", alice.asks("/v1/transfers", nil), api.MediaTypeUnsupported)
+	h.wantRefused("empty", empty, openapi.BodyMalformed)
+	h.wantRefused("none", alice.asks("/v1/transfers", nil), openapi.MediaTypeUnsupported)
 	for _, path := range []string{"/v1/deposits", "/v1/withdrawals"} {
-		h.wantRefused("to a bank", alice.asks(path, good), api.BodyMalformed)
+		h.wantRefused("to a bank", alice.asks(path, good), openapi.BodyMalformed)
 	}
 	h.post(alice, "/v1/transfers", "\r\n\t "+good+" \n").want(201)
 }
@@ -88,7 +89,7 @@ func TestBadMediaTypes(t *testing.T) {
 			h.do(request).want(201)
 			continue
 		}
-		h.wantRefused(media, request, api.MediaTypeUnsupported)
+		h.wantRefused(media, request, openapi.MediaTypeUnsupported)
 	}
 }
 
@@ -109,7 +110,7 @@ func TestPackedBodiesAreRefused(t *testing.T) {
 	for _, encoding := range []string{"gzip", "gzip, gzip", "br", "deflate", "identity", "x"} {
 		request := alice.asks("/v1/transfers", bytes.NewReader(bomb))
 		request.headers = map[string]string{"Content-Encoding": encoding}
-		h.wantRefused(encoding, request, api.MediaTypeUnsupported)
+		h.wantRefused(encoding, request, openapi.MediaTypeUnsupported)
 	}
 	equal(t, "alice's balance", h.wallet(alice).Balance, 1000)
 	equal(t, "bob's balance", h.wallet(bob).Balance, 0)
@@ -125,11 +126,11 @@ func TestBodySize(t *testing.T) {
 	}
 	h.post(alice, "/v1/transfers", sized(api.MaxBody)).want(201)
 	for _, size := range []int{api.MaxBody + 1, 1 << 20} {
-		h.wantRefused(fmt.Sprint(size, " bytes"), alice.asks("/v1/transfers", sized(size)), api.BodyTooLarge)
+		h.wantRefused(fmt.Sprint(size, " bytes"), alice.asks("/v1/transfers", sized(size)), openapi.BodyTooLarge)
 		chunked := io.MultiReader(strings.NewReader(sized(size))) // of unknown length
-		h.wantRefused(fmt.Sprint(size, " bytes in chunks"), alice.asks("/v1/transfers", chunked), api.BodyTooLarge)
+		h.wantRefused(fmt.Sprint(size, " bytes in chunks"), alice.asks("/v1/transfers", chunked), openapi.BodyTooLarge)
 		// Whoever is nobody may not send it either.
-		h.wantRefused("a stranger's", ask{method: "POST", path: "/v1/auth/login", body: sized(size)}, api.BodyTooLarge)
+		h.wantRefused("a stranger's", ask{method: "POST", path: "/v1/auth/login", body: sized(size)}, openapi.BodyTooLarge)
 	}
 	h.post(alice, "/v1/transfers", io.MultiReader(strings.NewReader(sized(100)))).want(201) // chunks are fine
 	h.wantBalance(bob, 2, 0)

@@ -8,12 +8,12 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // wantRefused checks that a bad request is told so in words that help, and leaves
 // nothing behind.
-func (h *house) wantRefused(what string, a ask, code api.ProblemCode) {
+func (h *house) wantRefused(what string, a ask, code openapi.ProblemCode) {
 	h.t.Helper()
 	before := h.rows()
 	got := h.do(a)
@@ -28,43 +28,43 @@ func (h *house) wantRefused(what string, a ask, code api.ProblemCode) {
 }
 
 // What may stand for an amount, as it is written in the body.
-var badAmounts = map[string]api.ProblemCode{
-	"-1":                           api.AmountOutOfRange,
-	"-1000":                        api.AmountOutOfRange,
-	"0":                            api.AmountOutOfRange,
-	"-0":                           api.AmountOutOfRange,
-	"1000000000000001":             api.AmountOutOfRange, // 10^15 + 1
-	"10000000000000000":            api.AmountOutOfRange, // 10^16
-	"9223372036854775807":          api.AmountOutOfRange, // 2^63 - 1
-	"-9223372036854775808":         api.AmountOutOfRange,
-	"9223372036854775808":          api.BodyMalformed, // 2^63
-	"18446744073709551617":         api.BodyMalformed,
-	"1" + strings.Repeat("0", 400): api.BodyMalformed,
-	"1e3":                          api.BodyMalformed,
-	"1E400":                        api.BodyMalformed,
-	"1.0":                          api.BodyMalformed,
-	"12.345":                       api.BodyMalformed,
-	"0.1":                          api.BodyMalformed,
-	`"1"`:                          api.BodyMalformed,
-	`"12.50 USD"`:                  api.BodyMalformed,
-	"null":                         api.BodyMalformed,
-	"true":                         api.BodyMalformed,
-	"[1]":                          api.BodyMalformed,
-	"{}":                           api.BodyMalformed,
-	"NaN":                          api.BodyMalformed,
-	"Infinity":                     api.BodyMalformed,
-	"0x10":                         api.BodyMalformed,
-	"01":                           api.BodyMalformed,
-	"+1":                           api.BodyMalformed,
-	"1_000":                        api.BodyMalformed,
-	"":                             api.BodyMalformed,
+var badAmounts = map[string]openapi.ProblemCode{
+	"-1":                           openapi.AmountOutOfRange,
+	"-1000":                        openapi.AmountOutOfRange,
+	"0":                            openapi.AmountOutOfRange,
+	"-0":                           openapi.AmountOutOfRange,
+	"1000000000000001":             openapi.AmountOutOfRange, // 10^15 + 1
+	"10000000000000000":            openapi.AmountOutOfRange, // 10^16
+	"9223372036854775807":          openapi.AmountOutOfRange, // 2^63 - 1
+	"-9223372036854775808":         openapi.AmountOutOfRange,
+	"9223372036854775808":          openapi.BodyMalformed, // 2^63
+	"18446744073709551617":         openapi.BodyMalformed,
+	"1" + strings.Repeat("0", 400): openapi.BodyMalformed,
+	"1e3":                          openapi.BodyMalformed,
+	"1E400":                        openapi.BodyMalformed,
+	"1.0":                          openapi.BodyMalformed,
+	"12.345":                       openapi.BodyMalformed,
+	"0.1":                          openapi.BodyMalformed,
+	`"1"`:                          openapi.BodyMalformed,
+	`"12.50 USD"`:                  openapi.BodyMalformed,
+	"null":                         openapi.BodyMalformed,
+	"true":                         openapi.BodyMalformed,
+	"[1]":                          openapi.BodyMalformed,
+	"{}":                           openapi.BodyMalformed,
+	"NaN":                          openapi.BodyMalformed,
+	"Infinity":                     openapi.BodyMalformed,
+	"0x10":                         openapi.BodyMalformed,
+	"01":                           openapi.BodyMalformed,
+	"+1":                           openapi.BodyMalformed,
+	"1_000":                        openapi.BodyMalformed,
+	"":                             openapi.BodyMalformed,
 }
 
 func TestBadAmounts(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.pair(1_000_000)
-	held := read[api.Transfer](h.post(bob.of(h, alice), "/v1/transfers", pay(bob, 10).with("authorize", true)).want(201))
+	held := read[openapi.Transfer](h.post(bob.of(h, alice), "/v1/transfers", pay(bob, 10).with("authorize", true)).want(201))
 	for amount, code := range badAmounts {
 		for path, body := range map[string]string{
 			"/v1/transfers":   `{"to":"@bob","currency":"USD","amount":%s}`,
@@ -77,7 +77,7 @@ func TestBadAmounts(t *testing.T) {
 		h.wantRefused("capture "+amount, bob.asks("/v1/transfers/"+held.Id.String()+"/capture", fmt.Sprintf(`{"amount":%s}`, amount)), code)
 	}
 	for _, path := range []string{"/v1/transfers", "/v1/deposits", "/v1/withdrawals"} {
-		h.wantRefused("no amount", alice.asks(path, `{"to":"@bob","currency":"USD"}`), api.BodyMalformed)
+		h.wantRefused("no amount", alice.asks(path, `{"to":"@bob","currency":"USD"}`), openapi.BodyMalformed)
 	}
 	h.wantBalance(alice, 1_000_000, 10)
 	h.wantBalance(bob, 0, 0)
@@ -94,50 +94,50 @@ func TestBadMoneyBodies(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.pair(1000)
-	euro := read[api.Wallet](h.post(bob, "/v1/wallets", fields{"currency": "EUR"}).want(201))
+	euro := read[openapi.Wallet](h.post(bob, "/v1/wallets", fields{"currency": "EUR"}).want(201))
 	good := pay(bob, 1)
 	for _, bad := range []struct {
 		body any
-		code api.ProblemCode
+		code openapi.ProblemCode
 	}{
-		{good.with("currency", "XYZ"), api.CurrencyUnknown},
-		{good.with("currency", "usd"), api.CurrencyUnknown},
-		{good.with("currency", ""), api.CurrencyUnknown},
-		{good.with("currency", "USD "), api.CurrencyUnknown},
-		{good.with("currency", "\x1b]52;c;\a"), api.CurrencyUnknown},
-		{good.with("currency", "JPY"), api.WalletNotFound}, // a currency, but no wallet of alice's
-		{good.with("to", "@nobody"), api.PayeeNotFound},
-		{good.with("to", ""), api.PayeeNotFound},
-		{good.with("to", "nobody@example.com"), api.PayeeNotFound},
-		{good.with("to", "@bob\x00"), api.PayeeNotFound},
-		{good.with("to", "@bob' OR '1'='1"), api.PayeeNotFound},
-		{good.with("to", strings.Repeat("b", 10_000)), api.PayeeNotFound},
-		{good.with("to", uuid.NewString()), api.PayeeNotFound},
-		{good.with("to", euro.Id.String()), api.PayeeNotFound}, // bob's, but not in USD
-		{good.with("to", "@alice"), api.PayeeIsSelf},
-		{good.with("to", "ALICE@example.com"), api.PayeeIsSelf},
-		{good.with("to", alice.wallet), api.PayeeIsSelf},
-		{good.with("expires_at", "2030-01-01T00:00:00Z"), api.ExpiryOutOfRange}, // not authorized
-		{good.with("authorize", true).with("expires_at", "2199-01-01T00:00:00Z"), api.ExpiryOutOfRange},
-		{good.with("authorize", true).with("expires_at", "0001-01-01T00:00:00Z"), api.ExpiryOutOfRange},
-		{good.with("authorize", true).with("expires_at", "tomorrow"), api.BodyMalformed},
-		{good.with("authorize", true).with("expires_at", 1893456000), api.BodyMalformed},
-		{good.with("authorize", "true"), api.BodyMalformed},
-		{good.with("dry_run", 1), api.BodyMalformed},
-		{good.with("to", 7), api.BodyMalformed},
-		{good.with("memo", []string{"a"}), api.BodyMalformed},
+		{good.with("currency", "XYZ"), openapi.CurrencyUnknown},
+		{good.with("currency", "usd"), openapi.CurrencyUnknown},
+		{good.with("currency", ""), openapi.CurrencyUnknown},
+		{good.with("currency", "USD "), openapi.CurrencyUnknown},
+		{good.with("currency", "\x1b]52;c;\a"), openapi.CurrencyUnknown},
+		{good.with("currency", "JPY"), openapi.WalletNotFound}, // a currency, but no wallet of alice's
+		{good.with("to", "@nobody"), openapi.PayeeNotFound},
+		{good.with("to", ""), openapi.PayeeNotFound},
+		{good.with("to", "nobody@example.com"), openapi.PayeeNotFound},
+		{good.with("to", "@bob\x00"), openapi.PayeeNotFound},
+		{good.with("to", "@bob' OR '1'='1"), openapi.PayeeNotFound},
+		{good.with("to", strings.Repeat("b", 10_000)), openapi.PayeeNotFound},
+		{good.with("to", uuid.NewString()), openapi.PayeeNotFound},
+		{good.with("to", euro.Id.String()), openapi.PayeeNotFound}, // bob's, but not in USD
+		{good.with("to", "@alice"), openapi.PayeeIsSelf},
+		{good.with("to", "ALICE@example.com"), openapi.PayeeIsSelf},
+		{good.with("to", alice.wallet), openapi.PayeeIsSelf},
+		{good.with("expires_at", "2030-01-01T00:00:00Z"), openapi.ExpiryOutOfRange}, // not authorized
+		{good.with("authorize", true).with("expires_at", "2199-01-01T00:00:00Z"), openapi.ExpiryOutOfRange},
+		{good.with("authorize", true).with("expires_at", "0001-01-01T00:00:00Z"), openapi.ExpiryOutOfRange},
+		{good.with("authorize", true).with("expires_at", "tomorrow"), openapi.BodyMalformed},
+		{good.with("authorize", true).with("expires_at", 1893456000), openapi.BodyMalformed},
+		{good.with("authorize", "true"), openapi.BodyMalformed},
+		{good.with("dry_run", 1), openapi.BodyMalformed},
+		{good.with("to", 7), openapi.BodyMalformed},
+		{good.with("memo", []string{"a"}), openapi.BodyMalformed},
 	} {
 		h.wantRefused(fmt.Sprint(bad.body), alice.asks("/v1/transfers", bad.body), bad.code)
 	}
 	for _, path := range []string{"/v1/deposits", "/v1/withdrawals"} {
-		for currency, code := range map[string]api.ProblemCode{
-			"usd": api.CurrencyUnknown, "": api.CurrencyUnknown, "XYZ": api.CurrencyUnknown, "KWD": api.WalletNotFound,
+		for currency, code := range map[string]openapi.ProblemCode{
+			"usd": openapi.CurrencyUnknown, "": openapi.CurrencyUnknown, "XYZ": openapi.CurrencyUnknown, "KWD": openapi.WalletNotFound,
 		} {
 			h.wantRefused(path+currency, alice.asks(path, fields{"amount": 1, "currency": currency}), code)
 		}
 	}
 	for _, currency := range []string{"usd", "", "USDT", "€", "\x00"} {
-		h.wantRefused("wallet in "+currency, alice.asks("/v1/wallets", fields{"currency": currency}), api.CurrencyUnknown)
+		h.wantRefused("wallet in "+currency, alice.asks("/v1/wallets", fields{"currency": currency}), openapi.CurrencyUnknown)
 	}
 	h.wantBalance(alice, 1000, 0)
 }
@@ -178,7 +178,7 @@ func TestBadMemos(t *testing.T) {
 			if path == "/v1/transfers" {
 				body["to"] = "@bob"
 			}
-			h.wantRefused(what, alice.asks(path, body), api.MemoMalformed)
+			h.wantRefused(what, alice.asks(path, body), openapi.MemoMalformed)
 		}
 	}
 	for what, raw := range map[string]string{
@@ -193,13 +193,13 @@ func TestBadMemos(t *testing.T) {
 		"bad escape":         `\x41`,
 	} {
 		body := `{"to":"@bob","amount":1,"currency":"USD","memo":"` + raw + `"}`
-		h.wantRefused(what, alice.asks("/v1/transfers", body), api.BodyMalformed)
+		h.wantRefused(what, alice.asks("/v1/transfers", body), openapi.BodyMalformed)
 	}
 	// What people do write.
 	for _, memo := range []string{"", "lunch", "Grüße ☕ 寿司 مرحبا", strings.Repeat("é", 140), `"<script>' OR 1=1 --`, "100 % 👍"} {
-		sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1).with("memo", memo)).want(201))
+		sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1).with("memo", memo)).want(201))
 		equal(t, "memo", text(sent.Memo), memo)
-		again := read[api.Transfer](h.get(bob, "/v1/transfers/"+sent.Id.String()).want(200))
+		again := read[openapi.Transfer](h.get(bob, "/v1/transfers/"+sent.Id.String()).want(200))
 		equal(t, "memo as bob sees it", text(again.Memo), memo)
 	}
 	h.wantBalance(bob, 6, 0)
@@ -220,24 +220,24 @@ func TestBadIdentities(t *testing.T) {
 	for _, bad := range []struct {
 		field string
 		value any
-		code  api.ProblemCode
+		code  openapi.ProblemCode
 	}{
-		{"handle", "@Alice", api.HandleTaken},
-		{"email", "new", api.EmailMalformed},
-		{"email", "new@example.com\x00", api.EmailMalformed},
-		{"email", "", api.EmailMalformed},
-		{"handle", "1new", api.HandleMalformed},
-		{"handle", "n", api.HandleMalformed},
-		{"handle", "al\u0456ce", api.HandleMalformed}, // a Cyrillic i
-		{"name", "", api.NameMalformed},
-		{"name", "a\x1b[2Jb", api.NameMalformed},
-		{"name", "a\u202eb", api.NameMalformed},
-		{"name", strings.Repeat("n", 81), api.NameMalformed},
-		{"password", "short", api.PasswordTooShort},
-		{"password", strings.Repeat("p", 257), api.PasswordTooLong},
-		{"currency", "usd", api.CurrencyUnknown},
-		{"role", "operator", api.BodyMalformed},
-		{"id", uuid.NewString(), api.BodyMalformed},
+		{"handle", "@Alice", openapi.HandleTaken},
+		{"email", "new", openapi.EmailMalformed},
+		{"email", "new@example.com\x00", openapi.EmailMalformed},
+		{"email", "", openapi.EmailMalformed},
+		{"handle", "1new", openapi.HandleMalformed},
+		{"handle", "n", openapi.HandleMalformed},
+		{"handle", "al\u0456ce", openapi.HandleMalformed}, // a Cyrillic i
+		{"name", "", openapi.NameMalformed},
+		{"name", "a\x1b[2Jb", openapi.NameMalformed},
+		{"name", "a\u202eb", openapi.NameMalformed},
+		{"name", strings.Repeat("n", 81), openapi.NameMalformed},
+		{"password", "short", openapi.PasswordTooShort},
+		{"password", strings.Repeat("p", 257), openapi.PasswordTooLong},
+		{"currency", "usd", openapi.CurrencyUnknown},
+		{"role", "operator", openapi.BodyMalformed},
+		{"id", uuid.NewString(), openapi.BodyMalformed},
 	} {
 		h.wantRefused(fmt.Sprint(bad), ask{method: "POST", path: "/v1/auth/signup", body: good.with(bad.field, bad.value)}, bad.code)
 	}
@@ -248,9 +248,9 @@ func TestBadIdentities(t *testing.T) {
 		{"login": "alice\x00", "password": password},
 		{"login": "alice", "password": strings.Repeat("x", 10_000)},
 	} {
-		h.wantRefused("log in", ask{method: "POST", path: "/v1/auth/login", body: login}, api.InvalidCredentials)
+		h.wantRefused("log in", ask{method: "POST", path: "/v1/auth/login", body: login}, openapi.InvalidCredentials)
 	}
 	for _, token := range []string{"", "x", "kizo_rt_", strings.Repeat("A", 51)} {
-		h.wantRefused("refresh", ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": token}}, api.RefreshTokenInvalid)
+		h.wantRefused("refresh", ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": token}}, openapi.RefreshTokenInvalid)
 	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"github.com/JDevAman/kizo/openapi"
 	"log/slog"
 	"sync"
 	"time"
@@ -11,7 +12,7 @@ import (
 // board shows operators the state of queues and health: one snapshot a second for
 // all who watch, none when nobody does.
 type board struct {
-	take func(context.Context) OpsSnapshot
+	take func(context.Context) openapi.OpsSnapshot
 	log  *slog.Logger
 
 	mu       sync.Mutex
@@ -24,7 +25,7 @@ const (
 	snapshotWithin = 900 * time.Millisecond
 )
 
-func newBoard(take func(context.Context) OpsSnapshot, log *slog.Logger) *board {
+func newBoard(take func(context.Context) openapi.OpsSnapshot, log *slog.Logger) *board {
 	return &board{take: take, log: log, watchers: make(map[chan []byte]struct{})}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/gofiber/fiber/v2"
 )
 
@@ -25,26 +26,26 @@ const (
 // against before the generated code reads it (which would forgive unknown and
 // doubled fields, and flatten what it does not forgive to a string).
 var bodies = map[string]func() any{
-	"POST /v1/auth/signup":           func() any { return new(SignUp) },
-	"POST /v1/auth/login":            func() any { return new(LogIn) },
-	"POST /v1/auth/refresh":          func() any { return new(Refresh) },
-	"PATCH /v1/me":                   func() any { return new(UserUpdate) },
-	"POST /v1/wallets":               func() any { return new(WalletOpen) },
-	"POST /v1/transfers":             func() any { return new(TransferCreate) },
-	"POST /v1/transfers/:id/capture": func() any { return new(PartAmount) },
-	"POST /v1/transfers/:id/reverse": func() any { return new(PartAmount) },
-	"POST /v1/deposits":              func() any { return new(BankTransferCreate) },
-	"POST /v1/withdrawals":           func() any { return new(BankTransferCreate) },
+	"POST /v1/auth/signup":           func() any { return new(openapi.SignUp) },
+	"POST /v1/auth/login":            func() any { return new(openapi.LogIn) },
+	"POST /v1/auth/refresh":          func() any { return new(openapi.Refresh) },
+	"PATCH /v1/me":                   func() any { return new(openapi.UserUpdate) },
+	"POST /v1/wallets":               func() any { return new(openapi.WalletOpen) },
+	"POST /v1/transfers":             func() any { return new(openapi.TransferCreate) },
+	"POST /v1/transfers/:id/capture": func() any { return new(openapi.PartAmount) },
+	"POST /v1/transfers/:id/reverse": func() any { return new(openapi.PartAmount) },
+	"POST /v1/deposits":              func() any { return new(openapi.BankTransferCreate) },
+	"POST /v1/withdrawals":           func() any { return new(openapi.BankTransferCreate) },
 
-	"POST /v1/ops/queues/:queue/pause":               func() any { return new(Reason) },
-	"POST /v1/ops/queues/:queue/resume":              func() any { return new(Reason) },
-	"POST /v1/ops/queues/:queue/tasks/:task/:action": func() any { return new(Reason) },
-	"POST /v1/ops/payments/:id/resolve":              func() any { return new(PaymentResolve) },
-	"POST /v1/ops/users/:login/freeze":               func() any { return new(Reason) },
-	"POST /v1/ops/users/:login/unfreeze":             func() any { return new(Reason) },
-	"POST /v1/ops/users/:login/suspend":              func() any { return new(Reason) },
-	"POST /v1/ops/users/:login/reinstate":            func() any { return new(Reason) },
-	"POST /v1/ops/users/:login/end-sessions":         func() any { return new(Reason) },
+	"POST /v1/ops/queues/:queue/pause":               func() any { return new(openapi.Reason) },
+	"POST /v1/ops/queues/:queue/resume":              func() any { return new(openapi.Reason) },
+	"POST /v1/ops/queues/:queue/tasks/:task/:action": func() any { return new(openapi.Reason) },
+	"POST /v1/ops/payments/:id/resolve":              func() any { return new(openapi.PaymentResolve) },
+	"POST /v1/ops/users/:login/freeze":               func() any { return new(openapi.Reason) },
+	"POST /v1/ops/users/:login/unfreeze":             func() any { return new(openapi.Reason) },
+	"POST /v1/ops/users/:login/suspend":              func() any { return new(openapi.Reason) },
+	"POST /v1/ops/users/:login/reinstate":            func() any { return new(openapi.Reason) },
+	"POST /v1/ops/users/:login/end-sessions":         func() any { return new(openapi.Reason) },
 }
 
 // checkBody refuses a body that is not exactly what the contract says.
@@ -55,12 +56,12 @@ func checkBody(c *fiber.Ctx) error {
 	}
 	media, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
 	if err != nil || media != fiber.MIMEApplicationJSON {
-		return faultf(MediaTypeUnsupported, "Content-Type", "send the body as Content-Type: application/json")
+		return faultf(openapi.MediaTypeUnsupported, "Content-Type", "send the body as Content-Type: application/json")
 	}
 	// Fiber would unpack it, layer by layer and without a bound: 16 KiB of gzip in
 	// gzip are gigabytes.
 	if len(c.Request().Header.PeekAll(fiber.HeaderContentEncoding)) > 0 {
-		return faultf(MediaTypeUnsupported, "Content-Encoding", "send the body as it is, without Content-Encoding")
+		return faultf(openapi.MediaTypeUnsupported, "Content-Encoding", "send the body as it is, without Content-Encoding")
 	}
 	if err := decodeStrictly(c.Body(), empty()); err != nil {
 		return err
@@ -90,7 +91,7 @@ func anyMembers(body []byte) (members, error) {
 	}
 	var sent map[string]json.RawMessage
 	if err := json.Unmarshal(body, &sent); err != nil {
-		return nil, faultf(BodyMalformed, "", "the body must be a JSON object, in braces")
+		return nil, faultf(openapi.BodyMalformed, "", "the body must be a JSON object, in braces")
 	}
 	all := make(members, 0, len(sent))
 	for name, raw := range sent {
@@ -124,17 +125,17 @@ func (m members) decode(into any) error {
 		raw, ok := m.find(name)
 		switch {
 		case !ok && !strings.Contains(options, "omitempty"):
-			return faultf(BodyMalformed, name, fmt.Sprintf("the field %q is missing", name))
+			return faultf(openapi.BodyMalformed, name, fmt.Sprintf("the field %q is missing", name))
 		case !ok:
 			continue
 		}
 		if err := json.Unmarshal(raw, value.Addr().Interface()); err != nil {
-			return faultf(BodyMalformed, name, name+" must be "+plainType(value.Type()))
+			return faultf(openapi.BodyMalformed, name, name+" must be "+plainType(value.Type()))
 		}
 	}
 	for _, one := range m {
 		if !slices.Contains(known, one.name) {
-			return faultf(BodyMalformed, "", fmt.Sprintf("there is no field %q here: leave it out; there are %s",
+			return faultf(openapi.BodyMalformed, "", fmt.Sprintf("there is no field %q here: leave it out; there are %s",
 				shortened(one.name), strings.Join(known, ", ")))
 		}
 	}
@@ -174,17 +175,17 @@ func checkTokens(body []byte) error {
 		if _, ours := errors.AsType[*fault](err); ours {
 			return err
 		}
-		return faultf(BodyMalformed, "", "the body is not JSON: send one object, in braces, with its names and text in double quotes")
+		return faultf(openapi.BodyMalformed, "", "the body is not JSON: send one object, in braces, with its names and text in double quotes")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return faultf(BodyMalformed, "", "the body goes on after its JSON value: send one object and nothing else")
+		return faultf(openapi.BodyMalformed, "", "the body goes on after its JSON value: send one object and nothing else")
 	}
 	return nil
 }
 
 func checkValue(decoder *json.Decoder, depth int) error {
 	if depth > maxDepth {
-		return faultf(BodyMalformed, "", "the body is nested too deeply: its fields are plain values")
+		return faultf(openapi.BodyMalformed, "", "the body is nested too deeply: its fields are plain values")
 	}
 	token, err := decoder.Token()
 	if err != nil {
@@ -192,7 +193,7 @@ func checkValue(decoder *json.Decoder, depth int) error {
 	}
 	switch token := token.(type) {
 	case nil:
-		return faultf(BodyMalformed, "", "leave a field out rather than sending null")
+		return faultf(openapi.BodyMalformed, "", "leave a field out rather than sending null")
 	case string:
 		return checkString(token)
 	case json.Delim:
@@ -222,7 +223,7 @@ func checkObject(decoder *json.Decoder, depth int) error {
 			return err
 		}
 		if seen[name] {
-			return faultf(BodyMalformed, "", fmt.Sprintf("the field %q is there twice: send it once", shortened(name)))
+			return faultf(openapi.BodyMalformed, "", fmt.Sprintf("the field %q is there twice: send it once", shortened(name)))
 		}
 		seen[name] = true
 		if err := checkValue(decoder, depth); err != nil {
@@ -238,7 +239,7 @@ func checkObject(decoder *json.Decoder, depth int) error {
 // what they sent.
 func checkString(text string) error {
 	if strings.ContainsRune(text, utf8.RuneError) {
-		return faultf(BodyMalformed, "", "the body holds text that is not valid UTF-8 (or U+FFFD, or half of a \\u pair): leave it out")
+		return faultf(openapi.BodyMalformed, "", "the body holds text that is not valid UTF-8 (or U+FFFD, or half of a \\u pair): leave it out")
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -129,7 +130,7 @@ func (f fields) with(name string, value any) fields {
 
 func (h *house) signUp(handle string) *user {
 	h.t.Helper()
-	tokens := read[api.Tokens](h.do(ask{method: "POST", path: "/v1/auth/signup", body: fields{
+	tokens := read[openapi.Tokens](h.do(ask{method: "POST", path: "/v1/auth/signup", body: fields{
 		"email": handle + "@example.com", "handle": handle, "name": "Name of " + handle, "password": password,
 	}}).want(201))
 	u := &user{id: tokens.User.Id, handle: handle, access: tokens.AccessToken, refresh: tokens.RefreshToken}
@@ -155,7 +156,7 @@ func (h *house) pair(funds int64) (alice, bob *user) {
 
 func (h *house) fund(u *user, minor int64) {
 	h.t.Helper()
-	opened := read[api.Transfer](h.post(u, "/v1/deposits", fields{"amount": minor, "currency": "USD"}).want(202))
+	opened := read[openapi.Transfer](h.post(u, "/v1/deposits", fields{"amount": minor, "currency": "USD"}).want(202))
 	h.settle(opened.Id, true)
 }
 
@@ -165,16 +166,16 @@ func (h *house) settle(transfer uuid.UUID, executed bool) {
 	must(h.t, err)
 }
 
-func (h *house) wallet(u *user) api.Wallet {
+func (h *house) wallet(u *user) openapi.Wallet {
 	h.t.Helper()
-	list := read[api.WalletList](h.get(u, "/v1/wallets").want(200))
+	list := read[openapi.WalletList](h.get(u, "/v1/wallets").want(200))
 	for _, w := range list.Items {
 		if w.Currency == "USD" {
 			return w
 		}
 	}
 	h.t.Fatal("no USD wallet")
-	return api.Wallet{}
+	return openapi.Wallet{}
 }
 
 func (h *house) wantBalance(u *user, balance, held int64) {
@@ -194,9 +195,9 @@ func (a *answer) want(status int) *answer {
 }
 
 // wantProblem checks all that every problem has, and its code and status.
-func (a *answer) wantProblem(code api.ProblemCode) api.Problem {
+func (a *answer) wantProblem(code openapi.ProblemCode) openapi.Problem {
 	a.t.Helper()
-	p := read[api.Problem](a)
+	p := read[openapi.Problem](a)
 	if p.Code != code {
 		a.t.Errorf("%s %s %.80v: code %s, want %s: %s", a.ask.method, a.ask.path, a.ask.body, p.Code, code, p.Detail)
 	}

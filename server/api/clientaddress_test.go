@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 )
 
@@ -105,7 +106,7 @@ func TestSessionsShowTheClient(t *testing.T) {
 				logIn.headers["X-Forwarded-For"] = c.forwarded
 			}
 			h.do(logIn).want(http.StatusOK)
-			list := read[api.SessionList](h.get(alice, "/v1/sessions").want(http.StatusOK))
+			list := read[openapi.SessionList](h.get(alice, "/v1/sessions").want(http.StatusOK))
 			if len(list.Items) != 2 {
 				t.Fatalf("%d sessions", len(list.Items))
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 )
 
@@ -35,7 +36,7 @@ func TestReservedConnections(t *testing.T) {
 	}
 	for range 2 * connections {
 		refused := h.do(alice.asks("/v1/transfers", pay(bob, 1)))
-		refused.wantProblem(api.Overloaded)
+		refused.wantProblem(openapi.Overloaded)
 		equal(t, "Retry-After", refused.header.Get("Retry-After"), "1")
 		h.get(operator, "/v1/ops/payments").want(http.StatusOK)
 		h.do(ask{method: "POST", path: "/v1/bank/callbacks", body: fields{}}).want(http.StatusNoContent)

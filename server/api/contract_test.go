@@ -14,6 +14,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 
 	kizo "github.com/JDevAman/kizo"
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -112,18 +113,18 @@ func findPath(path string) (*openapi3.PathItem, string) {
 
 func TestCodesAreTheSameEverywhere(t *testing.T) {
 	t.Parallel()
-	stated := make(map[api.ProblemCode]bool)
+	stated := make(map[openapi.ProblemCode]bool)
 	for _, code := range contract().Components.Schemas["ProblemCode"].Value.Enum {
-		stated[api.ProblemCode(code.(string))] = true
+		stated[openapi.ProblemCode(code.(string))] = true
 	}
 	wantSame(t, "codes in the contract and in the table of statuses", stated, api.Statuses)
 	for _, code := range ledger.Codes() {
-		if !stated[api.ProblemCode(code)] {
+		if !stated[openapi.ProblemCode(code)] {
 			t.Errorf("the ledger's %s is missing", code)
 		}
 	}
 	for _, code := range auth.Codes() {
-		if !stated[api.ProblemCode(code)] {
+		if !stated[openapi.ProblemCode(code)] {
 			t.Errorf("auth's %s is missing", code)
 		}
 	}
@@ -140,7 +141,7 @@ func TestCodesAreTheSameEverywhere(t *testing.T) {
 func TestUnknownCodesBecomeInternal(t *testing.T) {
 	t.Parallel()
 	p := api.Describe(&ledger.Error{Code: ledger.Fenced, Message: "secret of the house"})
-	equal(t, "code", p.Code, api.Internal)
+	equal(t, "code", p.Code, openapi.Internal)
 	equal(t, "status", p.Status, 500)
 }
 

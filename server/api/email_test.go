@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // Money sent to an address goes to nobody until it is verified, whoever has signed up
@@ -20,24 +20,24 @@ func TestUnverifiedAddressIsNotPaid(t *testing.T) {
 	send := func(to string) *answer {
 		return h.post(alice, "/v1/transfers", fields{"to": to, "amount": 1, "currency": "USD"})
 	}
-	unverified, unknown := send("bob@example.com").wantProblem(api.PayeeNotFound), send("unknown@example.com").wantProblem(api.PayeeNotFound)
+	unverified, unknown := send("bob@example.com").wantProblem(openapi.PayeeNotFound), send("unknown@example.com").wantProblem(openapi.PayeeNotFound)
 	equal(t, "detail", unverified.Detail, unknown.Detail)
-	h.post(alice, "/v1/transfers", fields{"to": "bob@example.com", "amount": 1, "currency": "USD", "dry_run": true}).wantProblem(api.PayeeNotFound)
-	h.get(alice, "/v1/transfers?with=bob@example.com").wantProblem(api.UserNotFound)
-	h.get(alice, "/v1/transfers?with=unknown@example.com").wantProblem(api.UserNotFound)
+	h.post(alice, "/v1/transfers", fields{"to": "bob@example.com", "amount": 1, "currency": "USD", "dry_run": true}).wantProblem(openapi.PayeeNotFound)
+	h.get(alice, "/v1/transfers?with=bob@example.com").wantProblem(openapi.UserNotFound)
+	h.get(alice, "/v1/transfers?with=unknown@example.com").wantProblem(openapi.UserNotFound)
 	send("@bob").want(201)
 	send(bob.wallet).want(201)
 
 	// Another signs up with the same address, and nobody is told.
-	again := read[api.Tokens](h.do(ask{method: "POST", path: "/v1/auth/signup", body: fields{
+	again := read[openapi.Tokens](h.do(ask{method: "POST", path: "/v1/auth/signup", body: fields{
 		"email": "BOB@example.com", "handle": "robert", "name": "Robert", "password": password + " too",
 	}}).want(201))
 	equal(t, "verified", again.User.EmailVerified, false)
 	h.verifyEmail(bob)
 	h.awaitLease()
-	sent := read[api.Transfer](send("bob@example.com").want(201))
+	sent := read[openapi.Transfer](send("bob@example.com").want(201))
 	equal(t, "payee", *sent.To.Handle, "bob")
-	equal(t, "name in the preview", *read[api.TransferPreview](h.post(alice, "/v1/transfers",
+	equal(t, "name in the preview", *read[openapi.TransferPreview](h.post(alice, "/v1/transfers",
 		fields{"to": "bob@example.com", "amount": 1, "currency": "USD", "dry_run": true}).want(200)).To.Name, "Name of bob")
 }
 
@@ -53,10 +53,10 @@ func TestLookUpsByAddress(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.pair(1000)
-	patched := read[api.User](h.do(ask{method: "PATCH", path: "/v1/me", token: bob.access, body: fields{"findable_by_email": false}}).want(200))
+	patched := read[openapi.User](h.do(ask{method: "PATCH", path: "/v1/me", token: bob.access, body: fields{"findable_by_email": false}}).want(200))
 	equal(t, "findable", patched.FindableByEmail, false)
 	equal(t, "name", patched.Name, "Name of bob")
-	h.do(ask{method: "PATCH", path: "/v1/me", token: bob.access, body: fields{}}).wantProblem(api.BodyMalformed)
+	h.do(ask{method: "PATCH", path: "/v1/me", token: bob.access, body: fields{}}).wantProblem(openapi.BodyMalformed)
 	look := func(i int) *answer {
 		if i%2 == 0 {
 			return h.get(alice, fmt.Sprintf("/v1/transfers?with=u%d@example.com", i))
@@ -68,7 +68,7 @@ func TestLookUpsByAddress(t *testing.T) {
 		got := look(i)
 		if got.status == 429 {
 			refused = true
-			got.wantProblem(api.TooManyLookups)
+			got.wantProblem(openapi.TooManyLookups)
 			if got.header.Get("Retry-After") == "" {
 				t.Error("no Retry-After")
 			}

@@ -6,15 +6,17 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // StreamEvents tells what happens to the user's transfers, from a position on.
-func (a *API) StreamEvents(ctx context.Context, r StreamEventsRequestObject) (StreamEventsResponseObject, error) {
+func (a *API) StreamEvents(ctx context.Context, r routes.StreamEventsRequestObject) (routes.StreamEventsResponseObject, error) {
 	wantsOps := r.Params.Ops != nil && *r.Params.Ops
 	if wantsOps && from(ctx).principal.Role != auth.RoleOperator {
-		return nil, faultf(Forbidden, "ops", "queues and health are for operators: leave ops out")
+		return nil, faultf(openapi.Forbidden, "ops", "queues and health are for operators: leave ops out")
 	}
 	listener, err := a.ledger.Listen(ctx, user(ctx))
 	if err != nil {
@@ -44,14 +46,14 @@ func (s *stream) begin(ctx context.Context, name, since string) error {
 	p, err := ledger.ParsePosition(since)
 	if err == nil {
 		if p.After(s.listener.Horizon) {
-			return faultf(ParameterMalformed, name, "that event is not of this ledger: leave it out to begin now")
+			return faultf(openapi.ParameterMalformed, name, "that event is not of this ledger: leave it out to begin now")
 		}
 		s.position = p
 		return nil
 	}
 	at, err := moment(name, &since)
 	if err != nil {
-		return faultf(ParameterMalformed, name,
+		return faultf(openapi.ParameterMalformed, name,
 			"that is neither the id of an event nor a time as in RFC 3339, such as 2026-01-31T12:00:00Z")
 	}
 	if s.position, err = s.api.ledger.PositionAt(ctx, at); err != nil {
@@ -62,7 +64,7 @@ func (s *stream) begin(ctx context.Context, name, since string) error {
 }
 
 // viewEvents shows events as a user sees them, naming the people on either side.
-func (a *API) viewEvents(ctx context.Context, viewer uuid.UUID, events []*ledger.Event) ([]TransferEvent, error) {
+func (a *API) viewEvents(ctx context.Context, viewer uuid.UUID, events []*ledger.Event) ([]openapi.TransferEvent, error) {
 	ids := make([]uuid.UUID, 0, 2*len(events))
 	seen := map[uuid.UUID]bool{uuid.Nil: true}
 	for _, e := range events {
@@ -77,22 +79,22 @@ func (a *API) viewEvents(ctx context.Context, viewer uuid.UUID, events []*ledger
 	if err != nil {
 		return nil, err
 	}
-	party := func(owner uuid.UUID, kind ledger.Kind) Party {
+	party := func(owner uuid.UUID, kind ledger.Kind) openapi.Party {
 		if owner == uuid.Nil {
 			return viewNobody(kind)
 		}
 		return viewParty(people[owner])
 	}
-	views := make([]TransferEvent, len(events))
+	views := make([]openapi.TransferEvent, len(events))
 	for i, e := range events {
-		direction := In
+		direction := openapi.In
 		if e.Debtor == viewer {
-			direction = Out
+			direction = openapi.Out
 		}
 		t := e.Transfer
-		views[i] = TransferEvent{
+		views[i] = openapi.TransferEvent{
 			Transfer: viewTransfer(t, party(e.Debtor, t.Kind), party(e.Creditor, t.Kind), direction),
-			State:    TransferState(t.State), At: e.At.UTC(),
+			State:    openapi.TransferState(t.State), At: e.At.UTC(),
 		}
 	}
 	return views, nil

@@ -14,15 +14,15 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // told is one event as it came over the wire.
 type told struct{ id, kind, data string }
 
-func (x told) transfer(t testing.TB) api.TransferEvent {
+func (x told) transfer(t testing.TB) openapi.TransferEvent {
 	t.Helper()
-	var event api.TransferEvent
+	var event openapi.TransferEvent
 	decoder := json.NewDecoder(strings.NewReader(x.data))
 	decoder.DisallowUnknownFields()
 	must(t, decoder.Decode(&event))
@@ -133,29 +133,29 @@ func TestEventsAsTheyHappen(t *testing.T) {
 	hers, his := h.listen(alice, "", ""), h.listen(bob, "", "")
 	hers.live()
 	his.live()
-	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 5).with("memo", canary)).want(201))
+	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 5).with("memo", canary)).want(201))
 	out, in := hers.next().transfer(t), his.next().transfer(t)
 	equal(t, "hers", out.Transfer.Id, sent.Id)
 	equal(t, "his", in.Transfer.Id, sent.Id)
-	equal(t, "direction of hers", out.Transfer.Direction, api.Out)
-	equal(t, "direction of his", in.Transfer.Direction, api.In)
+	equal(t, "direction of hers", out.Transfer.Direction, openapi.Out)
+	equal(t, "direction of his", in.Transfer.Direction, openapi.In)
 	equal(t, "from", text(in.Transfer.From.Handle), "alice")
 	equal(t, "to", text(out.Transfer.To.Handle), "bob")
 	equal(t, "memo", text(in.Transfer.Memo), canary)
 
 	// A refusal is the sender's alone.
-	p := h.post(alice, "/v1/transfers", pay(bob, 100_000)).wantProblem(api.InsufficientFunds)
+	p := h.post(alice, "/v1/transfers", pay(bob, 100_000)).wantProblem(openapi.InsufficientFunds)
 	equal(t, "refused", hers.next().transfer(t).Transfer.Id, *p.TransferId)
-	second := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 6)).want(201))
+	second := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 6)).want(201))
 	equal(t, "what bob is told after that", his.next().transfer(t).Transfer.Id, second.Id)
 
 	// Two phases are two events, each as it stood.
-	opened := read[api.Transfer](h.post(bob, "/v1/withdrawals", fields{"amount": 2, "currency": "USD"}).want(202))
+	opened := read[openapi.Transfer](h.post(bob, "/v1/withdrawals", fields{"amount": 2, "currency": "USD"}).want(202))
 	h.settle(opened.Id, false)
 	pending, voided := his.next().transfer(t), his.next().transfer(t)
-	equal(t, "first", pending.State, api.Pending)
+	equal(t, "first", pending.State, openapi.Pending)
 	equal(t, "resolved while pending", pending.Transfer.ResolvedAt == nil && pending.Transfer.Reason == nil, true)
-	equal(t, "then", voided.State, api.Voided)
+	equal(t, "then", voided.State, openapi.Voided)
 	equal(t, "to the bank", voided.Transfer.To.Bank != nil && *voided.Transfer.To.Bank, true)
 }
 
@@ -168,7 +168,7 @@ func TestEventsGoOnWhereTheyStopped(t *testing.T) {
 	_, now := e.live()
 	var sent []uuid.UUID
 	for i := range 5 {
-		sent = append(sent, read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, int64(i+1))).want(201)).Id)
+		sent = append(sent, read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, int64(i+1))).want(201)).Id)
 	}
 	first := e.next()
 	e.next()
@@ -216,26 +216,26 @@ func TestBadStreams(t *testing.T) {
 	h := newHouse(t)
 	alice := h.signUp("alice")
 	future := "f" + strings.Repeat("_", 20) + "w"
-	for query, code := range map[string]api.ProblemCode{
-		"?since=x":                    api.ParameterMalformed,
-		"?since=yesterday":            api.ParameterMalformed,
-		"?since=%1b%5d52":             api.ParameterMalformed,
-		"?since=" + future:            api.ParameterMalformed,
-		"?since=AH__________________": api.ParameterMalformed,
-		"?since=2199-01-01T00:00:00Z": api.TimeInFuture,
-		"?since=0001-01-01T00:00:00Z": api.ParameterMalformed,
-		"?ops=true":                   api.Forbidden,
-		"?ops=perhaps":                api.ParameterMalformed,
+	for query, code := range map[string]openapi.ProblemCode{
+		"?since=x":                    openapi.ParameterMalformed,
+		"?since=yesterday":            openapi.ParameterMalformed,
+		"?since=%1b%5d52":             openapi.ParameterMalformed,
+		"?since=" + future:            openapi.ParameterMalformed,
+		"?since=AH__________________": openapi.ParameterMalformed,
+		"?since=2199-01-01T00:00:00Z": openapi.TimeInFuture,
+		"?since=0001-01-01T00:00:00Z": openapi.ParameterMalformed,
+		"?ops=true":                   openapi.Forbidden,
+		"?ops=perhaps":                openapi.ParameterMalformed,
 	} {
 		h.do(ask{method: "GET", path: "/v1/events" + query, token: alice.access}).wantProblem(code)
 	}
 	h.do(ask{method: "GET", path: "/v1/events", token: alice.access, headers: map[string]string{"Last-Event-ID": "x"}}).
-		wantProblem(api.ParameterMalformed)
+		wantProblem(openapi.ParameterMalformed)
 	// None of them keeps a place: there is room for sixteen.
 	for range 16 {
 		h.listen(alice, "", "").live()
 	}
 	refused := h.get(alice, "/v1/events")
-	refused.wantProblem(api.TooManyStreams)
+	refused.wantProblem(openapi.TooManyStreams)
 	equal(t, "Retry-After", refused.header.Get("Retry-After"), "1")
 }

@@ -7,16 +7,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // authorize holds amount of alice's for bob.
 func (h *house) authorize(from, to *user, amount int64) string {
 	h.t.Helper()
-	held := read[api.Transfer](h.post(from, "/v1/transfers", pay(to, amount).with("authorize", true).with("memo", canary)).want(201))
-	equal(h.t, "kind", held.Kind, api.TransferKindAuthorization)
-	equal(h.t, "state", held.State, api.Pending)
+	held := read[openapi.Transfer](h.post(from, "/v1/transfers", pay(to, amount).with("authorize", true).with("memo", canary)).want(201))
+	equal(h.t, "kind", held.Kind, openapi.TransferKindAuthorization)
+	equal(h.t, "state", held.State, openapi.Pending)
 	if held.ExpiresAt == nil || time.Until(*held.ExpiresAt) < 6*24*time.Hour || held.ResolvedAt != nil {
 		h.t.Errorf("an authorization of %+v", held)
 	}
@@ -31,23 +31,23 @@ func TestCapture(t *testing.T) {
 	path := h.authorize(alice, bob, 60)
 	h.wantBalance(alice, 100, 60)
 	h.wantBalance(bob, 0, 0)
-	h.post(alice, path+"/capture", fields{}).wantProblem(api.Forbidden)
-	h.post(mallory, path+"/capture", fields{}).wantProblem(api.TransferNotFound)
-	h.post(bob, path+"/capture", fields{"amount": 61}).wantProblem(api.CaptureExceedsHold)
-	h.post(bob, path+"/reverse", fields{}).wantProblem(api.TransferNotReversible)
+	h.post(alice, path+"/capture", fields{}).wantProblem(openapi.Forbidden)
+	h.post(mallory, path+"/capture", fields{}).wantProblem(openapi.TransferNotFound)
+	h.post(bob, path+"/capture", fields{"amount": 61}).wantProblem(openapi.CaptureExceedsHold)
+	h.post(bob, path+"/reverse", fields{}).wantProblem(openapi.TransferNotReversible)
 	h.wantBalance(alice, 100, 60)
 
-	got := read[api.Transfer](h.post(bob, path+"/capture", fields{"amount": 25}).want(201))
-	equal(t, "state", got.State, api.Posted)
+	got := read[openapi.Transfer](h.post(bob, path+"/capture", fields{"amount": 25}).want(201))
+	equal(t, "state", got.State, openapi.Posted)
 	equal(t, "amount", got.Amount, 25)
 	equal(t, "authorized", *got.AuthorizedAmount, 60)
-	equal(t, "direction for bob", got.Direction, api.In)
+	equal(t, "direction for bob", got.Direction, openapi.In)
 	h.wantBalance(alice, 75, 0)
 	h.wantBalance(bob, 25, 0)
-	h.post(bob, path+"/capture", fields{}).wantProblem(api.TransferNotPending)
-	h.post(bob, path+"/void", nil).wantProblem(api.TransferNotPending)
+	h.post(bob, path+"/capture", fields{}).wantProblem(openapi.TransferNotPending)
+	h.post(bob, path+"/void", nil).wantProblem(openapi.TransferNotPending)
 
-	whole := read[api.Transfer](h.post(bob, h.authorize(alice, bob, 75)+"/capture", fields{}).want(201))
+	whole := read[openapi.Transfer](h.post(bob, h.authorize(alice, bob, 75)+"/capture", fields{}).want(201))
 	equal(t, "amount of the whole", whole.Amount, 75)
 	equal(t, "authorized whole", *whole.AuthorizedAmount, 75)
 	h.wantBalance(alice, 0, 0)
@@ -71,7 +71,7 @@ func TestCaptureRacesVoid(t *testing.T) {
 			won++
 			continue
 		}
-		got.wantProblem(api.TransferNotPending)
+		got.wantProblem(openapi.TransferNotPending)
 	}
 	equal(t, "winners", won, 1)
 	equal(t, "money", h.wallet(alice).Balance+h.wallet(bob).Balance, 100)
@@ -84,24 +84,24 @@ func TestVoid(t *testing.T) {
 	alice, bob := h.pair(100)
 	mallory := h.signUp("mallory")
 	path := h.authorize(alice, bob, 60)
-	refused := h.post(alice, path+"/void", nil).wantProblem(api.Forbidden)
-	expires := read[api.Transfer](h.get(alice, path).want(200)).ExpiresAt.UTC().Format(time.RFC3339)
+	refused := h.post(alice, path+"/void", nil).wantProblem(openapi.Forbidden)
+	expires := read[openapi.Transfer](h.get(alice, path).want(200)).ExpiresAt.UTC().Format(time.RFC3339)
 	if !strings.Contains(refused.Detail, "only @"+bob.handle) || !strings.Contains(refused.Detail, expires) {
 		t.Errorf("who can void it, and when it ends by itself: %s", refused.Detail)
 	}
-	h.post(mallory, path+"/void", nil).wantProblem(api.TransferNotFound)
+	h.post(mallory, path+"/void", nil).wantProblem(openapi.TransferNotFound)
 	h.wantBalance(alice, 100, 60)
 	request := bob.asks(path+"/void", nil)
 	for i := range 2 {
 		got := h.do(request).want(201)
 		equal(t, "replayed", got.replayed(), i == 1)
-		equal(t, "state", read[api.Transfer](got).State, api.Voided)
-		equal(t, "reason", text(read[api.Transfer](got).Reason), ledger.ReasonVoided)
+		equal(t, "state", read[openapi.Transfer](got).State, openapi.Voided)
+		equal(t, "reason", text(read[openapi.Transfer](got).Reason), ledger.ReasonVoided)
 	}
 	h.wantBalance(alice, 100, 0)
-	h.post(bob, path+"/capture", fields{}).wantProblem(api.TransferNotPending)
-	h.get(mallory, path).wantProblem(api.TransferNotFound)
-	equal(t, "as alice sees it", read[api.Transfer](h.get(alice, path).want(200)).State, api.Voided)
+	h.post(bob, path+"/capture", fields{}).wantProblem(openapi.TransferNotPending)
+	h.get(mallory, path).wantProblem(openapi.TransferNotFound)
+	equal(t, "as alice sees it", read[openapi.Transfer](h.get(alice, path).want(200)).State, openapi.Voided)
 }
 
 func TestExpiry(t *testing.T) {
@@ -109,20 +109,20 @@ func TestExpiry(t *testing.T) {
 	h := newHouse(t)
 	alice, bob := h.pair(100)
 	soon := pay(bob, 60).with("authorize", true).with("expires_at", time.Now().Add(150*time.Millisecond).Format(time.RFC3339Nano))
-	held := read[api.Transfer](h.post(alice, "/v1/transfers", soon).want(201))
+	held := read[openapi.Transfer](h.post(alice, "/v1/transfers", soon).want(201))
 	path := "/v1/transfers/" + held.Id.String()
 	waitFor(t, "the authorization to lapse", func() bool {
 		expired, err := h.ledger.ExpireDue(context.Background(), 10)
 		must(t, err)
 		return expired == 1
 	})
-	h.post(bob, path+"/capture", fields{}).wantProblem(api.AuthorizationExpired)
-	h.post(bob, path+"/void", nil).wantProblem(api.AuthorizationExpired)
-	equal(t, "reason", text(read[api.Transfer](h.get(alice, path).want(200)).Reason), ledger.ReasonExpired)
+	h.post(bob, path+"/capture", fields{}).wantProblem(openapi.AuthorizationExpired)
+	h.post(bob, path+"/void", nil).wantProblem(openapi.AuthorizationExpired)
+	equal(t, "reason", text(read[openapi.Transfer](h.get(alice, path).want(200)).Reason), ledger.ReasonExpired)
 	h.wantBalance(alice, 100, 0)
 
 	past := pay(bob, 60).with("authorize", true).with("expires_at", "2020-01-01T00:00:00Z")
-	h.post(alice, "/v1/transfers", past).wantProblem(api.AuthorizationExpired)
+	h.post(alice, "/v1/transfers", past).wantProblem(openapi.AuthorizationExpired)
 	h.wantBalance(alice, 100, 0)
 }
 
@@ -131,40 +131,40 @@ func TestReverse(t *testing.T) {
 	h := newHouse(t)
 	alice, bob := h.pair(100)
 	mallory := h.signUp("mallory")
-	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 60).with("memo", canary)).want(201))
+	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 60).with("memo", canary)).want(201))
 	path := "/v1/transfers/" + sent.Id.String()
-	if refused := h.post(alice, path+"/reverse", fields{}).wantProblem(api.Forbidden); !strings.Contains(refused.Detail, "only @"+bob.handle) {
+	if refused := h.post(alice, path+"/reverse", fields{}).wantProblem(openapi.Forbidden); !strings.Contains(refused.Detail, "only @"+bob.handle) {
 		t.Errorf("who can send it back: %s", refused.Detail)
 	}
-	h.post(mallory, path+"/reverse", fields{}).wantProblem(api.TransferNotFound)
-	h.post(bob, path+"/reverse", fields{"amount": 61}).wantProblem(api.ReversalExceedsTransfer)
-	h.post(bob, path+"/capture", fields{}).wantProblem(api.TransferNotPending)
+	h.post(mallory, path+"/reverse", fields{}).wantProblem(openapi.TransferNotFound)
+	h.post(bob, path+"/reverse", fields{"amount": 61}).wantProblem(openapi.ReversalExceedsTransfer)
+	h.post(bob, path+"/capture", fields{}).wantProblem(openapi.TransferNotPending)
 
 	request := bob.asks(path+"/reverse", fields{"amount": 20})
 	for i := range 2 {
 		got := h.do(request).want(201)
 		equal(t, "replayed", got.replayed(), i == 1)
-		back := read[api.Transfer](got)
-		equal(t, "kind", back.Kind, api.TransferKindReversal)
+		back := read[openapi.Transfer](got)
+		equal(t, "kind", back.Kind, openapi.TransferKindReversal)
 		equal(t, "reverses", *back.Reverses, sent.Id)
-		equal(t, "direction for bob", back.Direction, api.Out)
+		equal(t, "direction for bob", back.Direction, openapi.Out)
 		equal(t, "to", text(back.To.Handle), "alice")
 	}
-	equal(t, "reversed so far", *read[api.Transfer](h.get(alice, path).want(200)).ReversedAmount, 20)
+	equal(t, "reversed so far", *read[openapi.Transfer](h.get(alice, path).want(200)).ReversedAmount, 20)
 	h.wantBalance(alice, 60, 0)
 	h.post(bob, path+"/reverse", fields{}).want(201) // the rest
-	h.post(bob, path+"/reverse", fields{}).wantProblem(api.ReversalExceedsTransfer)
+	h.post(bob, path+"/reverse", fields{}).wantProblem(openapi.ReversalExceedsTransfer)
 	h.wantBalance(alice, 100, 0)
 	h.wantBalance(bob, 0, 0)
 
-	deposit := read[api.Transfer](h.post(alice, "/v1/deposits", fields{"amount": 5, "currency": "USD"}).want(202))
+	deposit := read[openapi.Transfer](h.post(alice, "/v1/deposits", fields{"amount": 5, "currency": "USD"}).want(202))
 	for _, action := range []string{"capture", "void", "reverse"} { // nobody ends a deposit but the bank
 		got := h.post(alice, fmt.Sprintf("/v1/transfers/%s/%s", deposit.Id, action), fields{})
 		if action == "reverse" {
-			got.wantProblem(api.TransferNotReversible)
+			got.wantProblem(openapi.TransferNotReversible)
 			continue
 		}
-		got.wantProblem(api.TransferNotPending)
+		got.wantProblem(openapi.TransferNotPending)
 	}
 	h.wantBalance(alice, 100, 0)
 }
@@ -175,11 +175,11 @@ func TestReverseWhatIsSpent(t *testing.T) {
 	h := newHouse(t)
 	alice, bob := h.pair(100)
 	carol := h.signUp("carol")
-	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 60)).want(201))
+	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 60)).want(201))
 	h.post(bob, "/v1/transfers", pay(carol, 60)).want(201)
-	refused := h.post(bob, "/v1/transfers/"+sent.Id.String()+"/reverse", fields{}).wantProblem(api.InsufficientFunds)
+	refused := h.post(bob, "/v1/transfers/"+sent.Id.String()+"/reverse", fields{}).wantProblem(openapi.InsufficientFunds)
 	h.get(bob, "/v1/transfers/"+refused.TransferId.String()).want(200)
-	h.get(alice, "/v1/transfers/"+refused.TransferId.String()).wantProblem(api.TransferNotFound)
+	h.get(alice, "/v1/transfers/"+refused.TransferId.String()).wantProblem(openapi.TransferNotFound)
 	h.wantBalance(bob, 0, 0)
 	h.wantBalance(carol, 60, 0)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 )
 
@@ -29,7 +30,7 @@ func FuzzBody(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var first, second api.TransferCreate
+		var first, second openapi.TransferCreate
 		if err := api.DecodeStrictly(body, &first); err != nil {
 			if p := api.Describe(err); p.Status != 400 || p.Detail == "" {
 				t.Fatalf("%v is no bad request", err)
@@ -78,7 +79,7 @@ func BenchmarkBody(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				var into api.TransferCreate
+				var into openapi.TransferCreate
 				if err := api.DecodeStrictly([]byte(body), &into); err != nil {
 					b.Fatal(err)
 				}

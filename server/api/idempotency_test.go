@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // at once sends n requests together and returns the answers in the order of their
@@ -57,7 +57,7 @@ func TestOriginalDefect05TwoHundredWithOneKey(t *testing.T) {
 		ids := map[uuid.UUID]bool{}
 		for _, got := range h.atOnce(200, func(int) ask { return request }) {
 			got.want(kind.status)
-			ids[read[api.Transfer](got).Id] = true
+			ids[read[openapi.Transfer](got).Id] = true
 			if !got.replayed() {
 				fresh++
 			}
@@ -87,10 +87,10 @@ func TestOriginalDefect04OneKeyForSomethingElse(t *testing.T) {
 	for _, got := range answers {
 		count[got.status]++
 		if got.status == http.StatusCreated {
-			moved = read[api.Transfer](got).Amount
+			moved = read[openapi.Transfer](got).Amount
 			continue
 		}
-		got.wantProblem(api.IdempotencyKeyReused)
+		got.wantProblem(openapi.IdempotencyKeyReused)
 	}
 	equal(t, "done", count[201], 1)
 	equal(t, "refused", count[422], 49)
@@ -111,7 +111,7 @@ func TestOriginalDefect04OneKeyForSomethingElse(t *testing.T) {
 		{path: "/v1/withdrawals", body: fields{"amount": 7, "currency": "USD", "memo": "a"}},
 	} {
 		other.method, other.token, other.key = "POST", alice.access, key
-		p := h.do(other).wantProblem(api.IdempotencyKeyReused)
+		p := h.do(other).wantProblem(openapi.IdempotencyKeyReused)
 		equal(t, "the other's transfer is not told", p.TransferId == nil, true)
 	}
 	h.wantUntouched("a used key", before)
@@ -134,10 +134,10 @@ func TestOriginalDefect06ReplayAfterTheMoneyIsGone(t *testing.T) {
 	again := h.do(request).want(202)
 	equal(t, "replayed", again.replayed(), true)
 	equal(t, "same answer", string(again.body), string(first.body))
-	h.settle(read[api.Transfer](first).Id, true)
+	h.settle(read[openapi.Transfer](first).Id, true)
 	ended := h.do(request).want(201)
 	equal(t, "replayed when ended", ended.replayed(), true)
-	equal(t, "state", read[api.Transfer](ended).State, api.Posted)
+	equal(t, "state", read[openapi.Transfer](ended).State, openapi.Posted)
 	h.wantBalance(alice, 0, 0)
 }
 
@@ -147,20 +147,20 @@ func TestRefusalIsSticky(t *testing.T) {
 	alice, bob := h.pair(0 + 1)
 	request := alice.asks("/v1/transfers", pay(bob, 50))
 	first := h.do(request)
-	refused := first.wantProblem(api.InsufficientFunds)
+	refused := first.wantProblem(openapi.InsufficientFunds)
 	equal(t, "replayed", first.replayed(), false)
 	h.fund(alice, 1000)
 	before := h.rows()
 	again := h.do(request)
-	same := again.wantProblem(api.InsufficientFunds)
+	same := again.wantProblem(openapi.InsufficientFunds)
 	equal(t, "replayed", again.replayed(), true)
 	if refused.TransferId == nil || same.TransferId == nil || *same.TransferId != *refused.TransferId {
 		t.Errorf("the refusals are of two transfers: %s, %s", first.body, again.body)
 	}
 	h.wantUntouched("a replayed refusal", before)
-	shown := read[api.Transfer](h.get(alice, "/v1/transfers/"+refused.TransferId.String()).want(200))
-	equal(t, "state", shown.State, api.Refused)
-	equal(t, "reason", text(shown.Reason), string(api.InsufficientFunds))
+	shown := read[openapi.Transfer](h.get(alice, "/v1/transfers/"+refused.TransferId.String()).want(200))
+	equal(t, "state", shown.State, openapi.Refused)
+	equal(t, "reason", text(shown.Reason), string(openapi.InsufficientFunds))
 	h.post(alice, "/v1/transfers", pay(bob, 50)).want(201)
 }
 
@@ -171,13 +171,13 @@ func TestReplayHoweverThePayeeIsWritten(t *testing.T) {
 	h := newHouse(t)
 	alice, bob := h.pair(1000)
 	request := alice.asks("/v1/transfers", pay(bob, 5))
-	first := read[api.Transfer](h.do(request).want(201))
+	first := read[openapi.Transfer](h.do(request).want(201))
 	h.do(ask{method: "PATCH", path: "/v1/me", token: bob.access, body: fields{"name": "Robert"}}).want(200)
 	for _, to := range []string{"@bob", "bob", " @BOB ", "bob@example.com", "Bob@Example.com", bob.wallet, "urn:uuid:" + bob.wallet} {
 		request.body = pay(bob, 5).with("to", to).with("authorize", false).with("dry_run", false).with("memo", "")
 		again := h.do(request).want(201)
 		equal(t, to+" is a replay", again.replayed(), true)
-		seen := read[api.Transfer](again)
+		seen := read[openapi.Transfer](again)
 		equal(t, to, seen.Id, first.Id)
 		equal(t, "name as of now", text(seen.To.Name), "Robert")
 	}
@@ -190,25 +190,25 @@ func TestDryRunWritesNothing(t *testing.T) {
 	alice, bob := h.pair(100)
 	request := alice.asks("/v1/transfers", pay(bob, 30).with("dry_run", true))
 	before := h.rows()
-	preview := read[api.TransferPreview](h.do(request).want(200))
+	preview := read[openapi.TransferPreview](h.do(request).want(200))
 	equal(t, "balance after", preview.BalanceAfter, 70)
 	equal(t, "available after", preview.AvailableAfter, 70)
 	equal(t, "fee", preview.Fee, 0)
 	equal(t, "from", text(preview.From.Handle), "alice")
 	equal(t, "to", text(preview.To.Handle), "bob")
 	request.body = pay(bob, 30).with("dry_run", true).with("authorize", true)
-	preview = read[api.TransferPreview](h.do(request).want(200))
+	preview = read[openapi.TransferPreview](h.do(request).want(200))
 	equal(t, "balance after an authorization", preview.BalanceAfter, 100)
 	equal(t, "available after an authorization", preview.AvailableAfter, 70)
 	request.body = pay(bob, 101).with("dry_run", true)
-	p := h.do(request).wantProblem(api.InsufficientFunds)
+	p := h.do(request).wantProblem(openapi.InsufficientFunds)
 	equal(t, "no transfer to show", p.TransferId == nil, true)
 	h.wantUntouched("dry_run", before)
 
 	request.body = pay(bob, 30) // the key is as good as new
 	equal(t, "replayed", h.do(request).want(201).replayed(), false)
 	request.body = pay(bob, 99).with("dry_run", true) // and asking what if does not touch a used one
-	h.do(request).wantProblem(api.InsufficientFunds)
+	h.do(request).wantProblem(openapi.InsufficientFunds)
 	request.body = pay(bob, 30)
 	equal(t, "replayed", h.do(request).want(201).replayed(), true)
 	h.wantBalance(bob, 30, 0)
@@ -219,10 +219,10 @@ func TestAuthorizationsReplay(t *testing.T) {
 	h := newHouse(t)
 	alice, bob := h.pair(100)
 	request := alice.asks("/v1/transfers", pay(bob, 30).with("authorize", true))
-	first := read[api.Transfer](h.do(request).want(201))
+	first := read[openapi.Transfer](h.do(request).want(201))
 	again := h.do(request).want(201) // later, so that "in seven days" is another time
 	equal(t, "replayed", again.replayed(), true)
-	equal(t, "expiry", *read[api.Transfer](again).ExpiresAt, *first.ExpiresAt)
+	equal(t, "expiry", *read[openapi.Transfer](again).ExpiresAt, *first.ExpiresAt)
 
 	// The same moment in two time zones is the same body.
 	request = alice.asks("/v1/transfers", nil)
@@ -238,13 +238,13 @@ func TestAuthorizationsReplay(t *testing.T) {
 	for i := range 3 {
 		got := h.do(capture).want(201)
 		equal(t, "replayed", got.replayed(), i > 0)
-		shown := read[api.Transfer](got)
+		shown := read[openapi.Transfer](got)
 		equal(t, "transfer", shown.Id, first.Id)
 		equal(t, "captured", shown.Amount, 10)
 		equal(t, "authorized", *shown.AuthorizedAmount, 30)
 	}
 	capture.body = fields{"amount": 11}
-	h.do(capture).wantProblem(api.IdempotencyKeyReused)
+	h.do(capture).wantProblem(openapi.IdempotencyKeyReused)
 	h.wantBalance(bob, 10, 0)
 }
 
@@ -258,9 +258,9 @@ func TestDepositReplays(t *testing.T) {
 	equal(t, "first is a replay", first.replayed(), false)
 	equal(t, "second is a replay", again.replayed(), true)
 	equal(t, "body", string(again.body), string(first.body))
-	h.settle(read[api.Transfer](first).Id, false)
-	ended := read[api.Transfer](h.do(request).want(201))
-	equal(t, "state", ended.State, api.Voided)
+	h.settle(read[openapi.Transfer](first).Id, false)
+	ended := read[openapi.Transfer](h.do(request).want(201))
+	equal(t, "state", ended.State, openapi.Voided)
 	equal(t, "reason", text(ended.Reason), "bank_rejected")
 	h.wantBalance(alice, 0, 0)
 }

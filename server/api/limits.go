@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 )
@@ -103,7 +104,7 @@ func (a *API) allow(c *fiber.Ctx, name, policy string, v Allowance) error {
 	if v.Allowed {
 		return nil
 	}
-	refused := faultf(RateLimited, "", "you ask too often: slow down, as RateLimit and Retry-After say")
+	refused := faultf(openapi.RateLimited, "", "you ask too often: slow down, as RateLimit and Retry-After say")
 	refused.after = v.RetryAfter
 	return refused
 }

@@ -9,16 +9,16 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // pages follows the cursors to the end.
-func (h *house) pages(u *user, path string, between func()) []api.Transfer {
+func (h *house) pages(u *user, path string, between func()) []openapi.Transfer {
 	h.t.Helper()
-	var all []api.Transfer
+	var all []openapi.Transfer
 	cursor := ""
 	for range 100 {
-		page := read[api.TransferList](h.get(u, path+cursor).want(200))
+		page := read[openapi.TransferList](h.get(u, path+cursor).want(200))
 		all = append(all, page.Items...)
 		if page.NextCursor == nil {
 			return all
@@ -43,7 +43,7 @@ func TestPagesHaveNoGapsAndNoDoubles(t *testing.T) {
 		if i%3 == 0 && i > 0 {
 			from, to = bob, alice
 		}
-		sent := read[api.Transfer](h.post(from, "/v1/transfers", pay(to, 1)).want(201))
+		sent := read[openapi.Transfer](h.post(from, "/v1/transfers", pay(to, 1)).want(201))
 		want = append([]uuid.UUID{sent.Id}, want...)
 	}
 	for _, limit := range []int{1, 2, 5, 22, 23, 24, 100} {
@@ -62,7 +62,7 @@ func TestPagesHaveNoGapsAndNoDoubles(t *testing.T) {
 			}
 		}
 	}
-	equal(t, "by default", len(read[api.TransferList](h.get(bob, "/v1/transfers").want(200)).Items), 20)
+	equal(t, "by default", len(read[openapi.TransferList](h.get(bob, "/v1/transfers").want(200)).Items), 20)
 }
 
 func TestListFilters(t *testing.T) {
@@ -74,7 +74,7 @@ func TestListFilters(t *testing.T) {
 	h.post(bob, "/v1/transfers", pay(alice, 1).with("memo", canary+" rent_1")).want(201)
 	h.authorize(alice, bob, 3)
 	h.post(alice, "/v1/withdrawals", fields{"amount": 2, "currency": "USD"}).want(202)
-	h.post(alice, "/v1/transfers", pay(bob, 100_000)).wantProblem(api.InsufficientFunds)
+	h.post(alice, "/v1/transfers", pay(bob, 100_000)).wantProblem(openapi.InsufficientFunds)
 	h.post(alice, "/v1/wallets", fields{"currency": "EUR"}).want(201)
 	h.post(alice, "/v1/deposits", fields{"amount": 4, "currency": "EUR"}).want(202)
 	for query, want := range map[string]int{
@@ -111,13 +111,13 @@ func TestListFilters(t *testing.T) {
 		"kind=transfer&direction=in":         1,
 		"state=pending&currency=USD&limit=1": 1,
 	} {
-		equal(t, "transfers for "+query, len(read[api.TransferList](h.get(alice, "/v1/transfers?"+query).want(200)).Items), want)
+		equal(t, "transfers for "+query, len(read[openapi.TransferList](h.get(alice, "/v1/transfers?"+query).want(200)).Items), want)
 	}
 	// since is inclusive, until is not.
-	newest := read[api.TransferList](h.get(alice, "/v1/transfers?limit=1").want(200)).Items[0]
+	newest := read[openapi.TransferList](h.get(alice, "/v1/transfers?limit=1").want(200)).Items[0]
 	at := url.QueryEscape(newest.CreatedAt.Format(time.RFC3339Nano))
-	equal(t, "since itself", len(read[api.TransferList](h.get(alice, "/v1/transfers?since="+at).want(200)).Items), 1)
-	equal(t, "until itself", len(read[api.TransferList](h.get(alice, "/v1/transfers?until="+at).want(200)).Items), 6)
+	equal(t, "since itself", len(read[openapi.TransferList](h.get(alice, "/v1/transfers?since="+at).want(200)).Items), 1)
+	equal(t, "until itself", len(read[openapi.TransferList](h.get(alice, "/v1/transfers?until="+at).want(200)).Items), 6)
 }
 
 // Somebody without a cent could otherwise write into everybody's list.
@@ -131,25 +131,25 @@ func TestRefusedTransfersAreTheSendersAlone(t *testing.T) {
 		pay(bob, 500).with("memo", memo),
 		pay(bob, 500).with("memo", memo).with("authorize", true),
 	} {
-		p := h.post(spammer, "/v1/transfers", body).wantProblem(api.InsufficientFunds)
+		p := h.post(spammer, "/v1/transfers", body).wantProblem(openapi.InsufficientFunds)
 		refused = append(refused, *p.TransferId)
 	}
 	for _, query := range []string{"", "?direction=in", "?state=refused", "?q=prize", "?kind=transfer", "?limit=1"} {
 		got := h.get(bob, "/v1/transfers"+query).want(200)
-		equal(t, "bob sees "+query, len(read[api.TransferList](got).Items), 0)
+		equal(t, "bob sees "+query, len(read[openapi.TransferList](got).Items), 0)
 	}
 	for _, id := range refused {
 		path := "/v1/transfers/" + id.String()
-		h.get(bob, path).wantProblem(api.TransferNotFound)
+		h.get(bob, path).wantProblem(openapi.TransferNotFound)
 		for _, action := range []string{"/capture", "/void", "/reverse"} {
-			h.post(bob, path+action, fields{}).wantProblem(api.TransferNotFound)
-			h.post(spammer, path+action, fields{}).wantProblem(api.Forbidden)
+			h.post(bob, path+action, fields{}).wantProblem(openapi.TransferNotFound)
+			h.post(spammer, path+action, fields{}).wantProblem(openapi.Forbidden)
 		}
-		seen := read[api.Transfer](h.get(spammer, path).want(200))
+		seen := read[openapi.Transfer](h.get(spammer, path).want(200))
 		equal(t, "memo as the sender sees it", text(seen.Memo), memo)
-		equal(t, "direction", seen.Direction, api.Out)
+		equal(t, "direction", seen.Direction, openapi.Out)
 	}
-	equal(t, "the sender's list", len(read[api.TransferList](h.get(spammer, "/v1/transfers?state=refused").want(200)).Items), 2)
+	equal(t, "the sender's list", len(read[openapi.TransferList](h.get(spammer, "/v1/transfers?state=refused").want(200)).Items), 2)
 }
 
 // What is mine is mine, whoever asks and however.
@@ -158,10 +158,10 @@ func TestListsShowOwnTransfersAlone(t *testing.T) {
 	h := newHouse(t)
 	alice, bob := h.pair(100)
 	mallory := h.signUp("mallory")
-	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1).with("memo", canary)).want(201))
-	page := read[api.TransferList](h.get(alice, "/v1/transfers?limit=1").want(200))
+	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1).with("memo", canary)).want(201))
+	page := read[openapi.TransferList](h.get(alice, "/v1/transfers?limit=1").want(200))
 	for _, query := range []string{"", "?q=" + canary, "?direction=in", "?cursor=" + *page.NextCursor} {
-		equal(t, "mallory sees "+query, len(read[api.TransferList](h.get(mallory, "/v1/transfers"+query).want(200)).Items), 0)
+		equal(t, "mallory sees "+query, len(read[openapi.TransferList](h.get(mallory, "/v1/transfers"+query).want(200)).Items), 0)
 	}
 	id := sent.Id.String()
 	for _, form := range []string{id, strings.ToUpper(id), strings.ReplaceAll(id, "-", ""), "urn:uuid:" + id, "%7B" + id + "%7D"} {
@@ -169,13 +169,13 @@ func TestListsShowOwnTransfersAlone(t *testing.T) {
 			t.Errorf("%s: %d %s", form, got.status, got.body)
 		}
 	}
-	seen := read[api.Transfer](h.get(bob, "/v1/transfers/"+strings.ToUpper(id)).want(200))
-	equal(t, "direction for bob", seen.Direction, api.In)
+	seen := read[openapi.Transfer](h.get(bob, "/v1/transfers/"+strings.ToUpper(id)).want(200))
+	equal(t, "direction for bob", seen.Direction, openapi.In)
 	equal(t, "from", text(seen.From.Handle), "alice")
 	equal(t, "bank", seen.From.Bank == nil, true)
-	deposit := read[api.TransferList](h.get(alice, "/v1/transfers?kind=deposit").want(200)).Items[0]
+	deposit := read[openapi.TransferList](h.get(alice, "/v1/transfers?kind=deposit").want(200)).Items[0]
 	equal(t, "a deposit comes from the bank", deposit.From.Bank != nil && *deposit.From.Bank, true)
-	equal(t, "direction of a deposit", deposit.Direction, api.In)
+	equal(t, "direction of a deposit", deposit.Direction, openapi.In)
 	// A key, an account's number or an owner's id are nobody's business.
 	body := string(h.get(bob, "/v1/transfers/"+id).body)
 	for _, secret := range []string{alice.id.String(), "idem", "owner", "account", "fingerprint"} {

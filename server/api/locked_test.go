@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // TestLockedWallet: while another database session keeps a wallet locked, its owner gets
@@ -28,11 +28,11 @@ func TestLockedWallet(t *testing.T) {
 	request := alice.asks("/v1/transfers", pay(bob, 10))
 	for range 2 { // the first finds the lock, the second knows of it
 		got := h.do(request)
-		p := got.wantProblem(api.Unavailable)
+		p := got.wantProblem(openapi.Unavailable)
 		equal(t, "Retry-After", got.header.Get("Retry-After"), "1")
 		equal(t, "it says that an account is locked", strings.Contains(p.Detail, "locked"), true)
 	}
-	h.post(bob, "/v1/transfers", pay(carol, 10)).wantProblem(api.InsufficientFunds) // decided, and at once
+	h.post(bob, "/v1/transfers", pay(carol, 10)).wantProblem(openapi.InsufficientFunds) // decided, and at once
 	h.wantBalance(alice, 100, 0)
 
 	must(t, tx.Rollback(t.Context()))

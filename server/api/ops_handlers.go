@@ -10,6 +10,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/joiner"
+	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -17,7 +19,7 @@ import (
 // operatorsOnly keeps everybody else out of /v1/ops.
 func operatorsOnly(c *fiber.Ctx) error {
 	if strings.HasPrefix(c.Route().Path, "/v1/ops/") && from(c.UserContext()).principal.Role != auth.RoleOperator {
-		return faultf(Forbidden, "", "this is for operators: kizod user grant HANDLE operator makes one")
+		return faultf(openapi.Forbidden, "", "this is for operators: kizod user grant HANDLE operator makes one")
 	}
 	return c.Next()
 }
@@ -27,7 +29,7 @@ func operatorsOnly(c *fiber.Ctx) error {
 func (a *API) note(ctx context.Context, action, subject, reason string) error {
 	reason = strings.TrimSpace(reason)
 	if n := utf8.RuneCountInString(reason); n < 1 || n > 500 || !printableText(reason) {
-		return faultf(ReasonMalformed, "reason", "say why, in 1 to 500 printable characters")
+		return faultf(openapi.ReasonMalformed, "reason", "say why, in 1 to 500 printable characters")
 	}
 	return a.auth.NoteAction(ctx, user(ctx), action, subject, reason)
 }
@@ -44,44 +46,44 @@ func pageSize(limit *int32) (int, error) {
 		return defaultPage, nil
 	}
 	if *limit < 1 || *limit > ledger.MaxPage {
-		return 0, faultf(ParameterMalformed, "limit", "limit is 1 to 100")
+		return 0, faultf(openapi.ParameterMalformed, "limit", "limit is 1 to 100")
 	}
 	return int(*limit), nil
 }
 
 // OpsListQueues shows the queues.
-func (a *API) OpsListQueues(context.Context, OpsListQueuesRequestObject) (OpsListQueuesResponseObject, error) {
+func (a *API) OpsListQueues(context.Context, routes.OpsListQueuesRequestObject) (routes.OpsListQueuesResponseObject, error) {
 	queues, err := a.operations.Queues()
 	if err != nil {
 		return nil, err
 	}
-	return OpsListQueues200JSONResponse{Items: queues}, nil
+	return routes.OpsListQueues200JSONResponse{Items: queues}, nil
 }
 
 // OpsPauseQueue lets no task start.
-func (a *API) OpsPauseQueue(ctx context.Context, r OpsPauseQueueRequestObject) (OpsPauseQueueResponseObject, error) {
+func (a *API) OpsPauseQueue(ctx context.Context, r routes.OpsPauseQueueRequestObject) (routes.OpsPauseQueueResponseObject, error) {
 	if err := a.note(ctx, "queue.pause", r.Queue, r.Body.Reason); err != nil {
 		return nil, err
 	}
 	if err := a.operations.PauseQueue(r.Queue, true); err != nil {
 		return nil, err
 	}
-	return OpsPauseQueue204Response{}, nil
+	return routes.OpsPauseQueue204Response{}, nil
 }
 
 // OpsResumeQueue lets tasks start again.
-func (a *API) OpsResumeQueue(ctx context.Context, r OpsResumeQueueRequestObject) (OpsResumeQueueResponseObject, error) {
+func (a *API) OpsResumeQueue(ctx context.Context, r routes.OpsResumeQueueRequestObject) (routes.OpsResumeQueueResponseObject, error) {
 	if err := a.note(ctx, "queue.resume", r.Queue, r.Body.Reason); err != nil {
 		return nil, err
 	}
 	if err := a.operations.PauseQueue(r.Queue, false); err != nil {
 		return nil, err
 	}
-	return OpsResumeQueue204Response{}, nil
+	return routes.OpsResumeQueue204Response{}, nil
 }
 
 // OpsListTasks shows tasks.
-func (a *API) OpsListTasks(_ context.Context, r OpsListTasksRequestObject) (OpsListTasksResponseObject, error) {
+func (a *API) OpsListTasks(_ context.Context, r routes.OpsListTasksRequestObject) (routes.OpsListTasksResponseObject, error) {
 	limit, err := pageSize(r.Params.Limit)
 	if err != nil {
 		return nil, err
@@ -90,15 +92,15 @@ func (a *API) OpsListTasks(_ context.Context, r OpsListTasksRequestObject) (OpsL
 	if err != nil {
 		return nil, err
 	}
-	return OpsListTasks200JSONResponse{Items: tasks}, nil
+	return routes.OpsListTasks200JSONResponse{Items: tasks}, nil
 }
 
 // OpsActOnTask retries, archives or deletes a task.
-func (a *API) OpsActOnTask(ctx context.Context, r OpsActOnTaskRequestObject) (OpsActOnTaskResponseObject, error) {
+func (a *API) OpsActOnTask(ctx context.Context, r routes.OpsActOnTaskRequestObject) (routes.OpsActOnTaskResponseObject, error) {
 	switch r.Action {
 	case "retry", "archive", "delete":
 	default:
-		return nil, faultf(ParameterMalformed, "action", "a task can be retried, archived or deleted: retry, archive, delete")
+		return nil, faultf(openapi.ParameterMalformed, "action", "a task can be retried, archived or deleted: retry, archive, delete")
 	}
 	// A task is named after the transfer that it is about, and its attempt.
 	transfer, _, _ := strings.Cut(r.Task, ":")
@@ -113,41 +115,41 @@ func (a *API) OpsActOnTask(ctx context.Context, r OpsActOnTaskRequestObject) (Op
 	if err := a.operations.ActOnTask(r.Queue, r.Task, r.Action); err != nil {
 		return nil, err
 	}
-	return OpsActOnTask204Response{}, nil
+	return routes.OpsActOnTask204Response{}, nil
 }
 
 // OpsListPayments shows payments.
-func (a *API) OpsListPayments(ctx context.Context, r OpsListPaymentsRequestObject) (OpsListPaymentsResponseObject, error) {
+func (a *API) OpsListPayments(ctx context.Context, r routes.OpsListPaymentsRequestObject) (routes.OpsListPaymentsResponseObject, error) {
 	limit, err := pageSize(r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
 	state := text(r.Params.State)
-	if state != "" && !PaymentState(state).Valid() {
-		return nil, faultf(ParameterMalformed, "state", "state is pending, unknown, executed, rejected or needs_review")
+	if state != "" && !openapi.PaymentState(state).Valid() {
+		return nil, faultf(openapi.ParameterMalformed, "state", "state is pending, unknown, executed, rejected or needs_review")
 	}
 	list, err := a.operations.Payments(ctx, state, text(r.Params.Cursor), limit)
 	if err != nil {
 		return nil, err
 	}
-	return OpsListPayments200JSONResponse(list), nil
+	return routes.OpsListPayments200JSONResponse(list), nil
 }
 
 // OpsGetPayment shows the payment of a transfer.
-func (a *API) OpsGetPayment(ctx context.Context, r OpsGetPaymentRequestObject) (OpsGetPaymentResponseObject, error) {
+func (a *API) OpsGetPayment(ctx context.Context, r routes.OpsGetPaymentRequestObject) (routes.OpsGetPaymentResponseObject, error) {
 	p, err := a.operations.Payment(ctx, r.Id)
 	if err != nil {
 		return nil, err
 	}
-	return OpsGetPayment200JSONResponse(p), nil
+	return routes.OpsGetPayment200JSONResponse(p), nil
 }
 
 // OpsResolvePayment carries out an operator's decision.
-func (a *API) OpsResolvePayment(ctx context.Context, r OpsResolvePaymentRequestObject) (OpsResolvePaymentResponseObject, error) {
+func (a *API) OpsResolvePayment(ctx context.Context, r routes.OpsResolvePaymentRequestObject) (routes.OpsResolvePaymentResponseObject, error) {
 	switch r.Body.Outcome {
 	case "executed", "rejected", "ask":
 	default:
-		return nil, faultf(BodyMalformed, "outcome", "outcome is executed, rejected or ask")
+		return nil, faultf(openapi.BodyMalformed, "outcome", "outcome is executed, rejected or ask")
 	}
 	if err := a.notOwn(ctx, r.Id); err != nil {
 		return nil, err
@@ -159,29 +161,29 @@ func (a *API) OpsResolvePayment(ctx context.Context, r OpsResolvePaymentRequestO
 	if err != nil {
 		return nil, err
 	}
-	return OpsResolvePayment200JSONResponse(p), nil
+	return routes.OpsResolvePayment200JSONResponse(p), nil
 }
 
 // OpsReconcile compares the bank's statement with the books.
-func (a *API) OpsReconcile(ctx context.Context, _ OpsReconcileRequestObject) (OpsReconcileResponseObject, error) {
+func (a *API) OpsReconcile(ctx context.Context, _ routes.OpsReconcileRequestObject) (routes.OpsReconcileResponseObject, error) {
 	r, err := a.operations.Reconcile(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return OpsReconcile200JSONResponse(r), nil
+	return routes.OpsReconcile200JSONResponse(r), nil
 }
 
 // OpsAudit recomputes the invariants of the books.
-func (a *API) OpsAudit(ctx context.Context, _ OpsAuditRequestObject) (OpsAuditResponseObject, error) {
+func (a *API) OpsAudit(ctx context.Context, _ routes.OpsAuditRequestObject) (routes.OpsAuditResponseObject, error) {
 	report, err := a.operations.Audit(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return OpsAudit200JSONResponse(report), nil
+	return routes.OpsAudit200JSONResponse(report), nil
 }
 
 // OpsListActions shows what operators did.
-func (a *API) OpsListActions(ctx context.Context, r OpsListActionsRequestObject) (OpsListActionsResponseObject, error) {
+func (a *API) OpsListActions(ctx context.Context, r routes.OpsListActionsRequestObject) (routes.OpsListActionsResponseObject, error) {
 	limit, err := pageSize(r.Params.Limit)
 	if err != nil {
 		return nil, err
@@ -190,17 +192,17 @@ func (a *API) OpsListActions(ctx context.Context, r OpsListActionsRequestObject)
 	if err != nil {
 		return nil, err
 	}
-	list := ActionList{Items: make([]Action, len(actions))}
+	list := openapi.ActionList{Items: make([]openapi.Action, len(actions))}
 	for i, x := range actions {
-		list.Items[i] = Action{
+		list.Items[i] = openapi.Action{
 			Id: x.ID, Operator: x.Operator, Action: x.Action, Subject: x.Subject, Reason: x.Reason, At: x.At.UTC(),
 		}
 	}
-	return OpsListActions200JSONResponse(list), nil
+	return routes.OpsListActions200JSONResponse(list), nil
 }
 
 // ExplainTransfer tells the story of a transfer.
-func (a *API) ExplainTransfer(ctx context.Context, r ExplainTransferRequestObject) (ExplainTransferResponseObject, error) {
+func (a *API) ExplainTransfer(ctx context.Context, r routes.ExplainTransferRequestObject) (routes.ExplainTransferResponseObject, error) {
 	find := func() (ledger.Transfer, error) { return a.ledger.Find(ctx, user(ctx), r.Id) }
 	if from(ctx).principal.Role == auth.RoleOperator {
 		find = func() (ledger.Transfer, error) { return a.ledger.Get(ctx, r.Id) }
@@ -210,7 +212,7 @@ func (a *API) ExplainTransfer(ctx context.Context, r ExplainTransferRequestObjec
 		return nil, err
 	}
 	if t.Kind == ledger.KindSuspense { // the house's own, shown by reconciliation alone
-		return nil, faultf(TransferNotFound, "id", "there is no such transfer")
+		return nil, faultf(openapi.TransferNotFound, "id", "there is no such transfer")
 	}
 	timeline, err := a.operations.Explain(ctx, t, a.auth.UsersByID)
 	if err != nil {
@@ -221,14 +223,14 @@ func (a *API) ExplainTransfer(ctx context.Context, r ExplainTransferRequestObjec
 		return nil, err
 	}
 	timeline.Transfer = views[0]
-	return ExplainTransfer200JSONResponse(timeline), nil
+	return routes.ExplainTransfer200JSONResponse(timeline), nil
 }
 
 // BankCallback takes in what the bank sends.
-func (a *API) BankCallback(ctx context.Context, _ BankCallbackRequestObject) (BankCallbackResponseObject, error) {
+func (a *API) BankCallback(ctx context.Context, _ routes.BankCallbackRequestObject) (routes.BankCallbackResponseObject, error) {
 	r := from(ctx)
 	if err := a.operations.Callback(ctx, r.signature, r.body); err != nil {
 		return nil, err
 	}
-	return BankCallback204Response{}, nil
+	return routes.BankCallback204Response{}, nil
 }

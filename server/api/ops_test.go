@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -32,46 +33,48 @@ func (d *desk) did(format string, args ...any) error {
 	return d.fail
 }
 
-func (d *desk) Queues() ([]api.Queue, error) { return []api.Queue{{Name: "bank"}}, d.did("queues") }
+func (d *desk) Queues() ([]openapi.Queue, error) {
+	return []openapi.Queue{{Name: "bank"}}, d.did("queues")
+}
 func (d *desk) PauseQueue(queue string, pause bool) error {
 	return d.did("pause %s %v", queue, pause)
 }
 
-func (d *desk) Tasks(queue, state string, limit int) ([]api.Task, error) {
-	return []api.Task{{Id: "t", Queue: queue, State: "pending"}}, d.did("tasks %s %q %d", queue, state, limit)
+func (d *desk) Tasks(queue, state string, limit int) ([]openapi.Task, error) {
+	return []openapi.Task{{Id: "t", Queue: queue, State: "pending"}}, d.did("tasks %s %q %d", queue, state, limit)
 }
 
 func (d *desk) ActOnTask(queue, task, action string) error {
 	return d.did("%s %s %s", action, queue, task)
 }
 
-func (d *desk) Payments(_ context.Context, state, cursor string, limit int) (api.PaymentList, error) {
-	return api.PaymentList{Items: []api.Payment{payment()}}, d.did("payments %q %q %d", state, cursor, limit)
+func (d *desk) Payments(_ context.Context, state, cursor string, limit int) (openapi.PaymentList, error) {
+	return openapi.PaymentList{Items: []openapi.Payment{payment()}}, d.did("payments %q %q %d", state, cursor, limit)
 }
 
-func (d *desk) Payment(context.Context, uuid.UUID) (api.Payment, error) {
+func (d *desk) Payment(context.Context, uuid.UUID) (openapi.Payment, error) {
 	return payment(), d.did("payment")
 }
 
-func (d *desk) Resolve(_ context.Context, _ uuid.UUID, outcome string) (api.Payment, error) {
+func (d *desk) Resolve(_ context.Context, _ uuid.UUID, outcome string) (openapi.Payment, error) {
 	return payment(), d.did("resolve %s", outcome)
 }
 
-func (d *desk) Reconcile(context.Context) (api.Reconciliation, error) {
-	return api.Reconciliation{Known: []api.Difference{}}, d.did("reconcile")
+func (d *desk) Reconcile(context.Context) (openapi.Reconciliation, error) {
+	return openapi.Reconciliation{Known: []openapi.Difference{}}, d.did("reconcile")
 }
 
-func (d *desk) Explain(context.Context, ledger.Transfer, func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error)) (api.Timeline, error) {
-	return api.Timeline{Entries: []api.TimelineEntry{}, WaitsFor: "nothing", Next: "nobody", NextActor: api.Actor{Role: api.ActorRoleNone}}, d.did("explain")
+func (d *desk) Explain(context.Context, ledger.Transfer, func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error)) (openapi.Timeline, error) {
+	return openapi.Timeline{Entries: []openapi.TimelineEntry{}, WaitsFor: "nothing", Next: "nobody", NextActor: openapi.Actor{Role: openapi.ActorRoleNone}}, d.did("explain")
 }
 
-func (d *desk) Audit(context.Context) (api.AuditReport, error) {
-	return api.AuditReport{Ok: true, Checks: []api.AuditCheck{}}, d.did("audit")
+func (d *desk) Audit(context.Context) (openapi.AuditReport, error) {
+	return openapi.AuditReport{Ok: true, Checks: []openapi.AuditCheck{}}, d.did("audit")
 }
 
-func (d *desk) Snapshot(context.Context) api.OpsSnapshot {
+func (d *desk) Snapshot(context.Context) openapi.OpsSnapshot {
 	_ = d.did("snapshot")
-	return api.OpsSnapshot{At: time.Now().UTC()}
+	return openapi.OpsSnapshot{At: time.Now().UTC()}
 }
 
 func (d *desk) Callback(_ context.Context, signature string, body []byte) error {
@@ -86,11 +89,11 @@ func (d *desk) take() string {
 	return all
 }
 
-func payment() api.Payment {
+func payment() openapi.Payment {
 	at := time.Now().UTC()
-	return api.Payment{
-		TransferId: uuid.New(), Direction: api.PaymentDeposit, ExternalRef: "ref", Amount: 1, Currency: "USD",
-		State: api.PaymentNeedsReview, CreatedAt: at, UpdatedAt: at,
+	return openapi.Payment{
+		TransferId: uuid.New(), Direction: openapi.PaymentDeposit, ExternalRef: "ref", Amount: 1, Currency: "USD",
+		State: openapi.PaymentNeedsReview, CreatedAt: at, UpdatedAt: at,
 	}
 }
 
@@ -135,11 +138,11 @@ func TestOperatorsActionsAreWrittenDown(t *testing.T) {
 
 	// Without a good reason nothing is done.
 	for _, reason := range []string{"", "  ", strings.Repeat("x", 501), "bell\a"} {
-		h.post(olga, "/v1/ops/queues/bank/pause", fields{"reason": reason}).wantProblem(api.ReasonMalformed)
+		h.post(olga, "/v1/ops/queues/bank/pause", fields{"reason": reason}).wantProblem(openapi.ReasonMalformed)
 	}
-	h.post(olga, "/v1/ops/queues/bank/pause", fields{}).wantProblem(api.BodyMalformed)
-	h.post(olga, "/v1/ops/queues/bank/tasks/abc:1/eat", why).wantProblem(api.ParameterMalformed)
-	h.post(olga, "/v1/ops/payments/"+id+"/resolve", fields{"outcome": "maybe", "reason": "x"}).wantProblem(api.BodyMalformed)
+	h.post(olga, "/v1/ops/queues/bank/pause", fields{}).wantProblem(openapi.BodyMalformed)
+	h.post(olga, "/v1/ops/queues/bank/tasks/abc:1/eat", why).wantProblem(openapi.ParameterMalformed)
+	h.post(olga, "/v1/ops/payments/"+id+"/resolve", fields{"outcome": "maybe", "reason": "x"}).wantProblem(openapi.BodyMalformed)
 	equal(t, "done", h.desk.take(), "")
 
 	for path, done := range map[string]string{
@@ -149,14 +152,14 @@ func TestOperatorsActionsAreWrittenDown(t *testing.T) {
 		h.get(olga, path).want(200)
 		equal(t, path, h.desk.take(), done)
 	}
-	h.get(olga, "/v1/ops/payments?state=lost").wantProblem(api.ParameterMalformed)
-	h.get(olga, "/v1/ops/payments?limit=101").wantProblem(api.ParameterMalformed)
+	h.get(olga, "/v1/ops/payments?state=lost").wantProblem(openapi.ParameterMalformed)
+	h.get(olga, "/v1/ops/payments?limit=101").wantProblem(openapi.ParameterMalformed)
 	h.post(olga, "/v1/ops/reconcile", nil).want(200)
 	h.post(olga, "/v1/ops/audit", nil).want(200)
-	actions := read[api.ActionList](h.get(olga, "/v1/ops/actions?limit=2").want(200))
+	actions := read[openapi.ActionList](h.get(olga, "/v1/ops/actions?limit=2").want(200))
 	equal(t, "actions", len(actions.Items), 2)
-	h.desk.fail = api.Refuse(api.QueueUnavailable, "", "away")
-	h.get(olga, "/v1/ops/queues").wantProblem(api.QueueUnavailable)
+	h.desk.fail = api.Refuse(openapi.QueueUnavailable, "", "away")
+	h.get(olga, "/v1/ops/queues").wantProblem(openapi.QueueUnavailable)
 }
 
 func TestOperatorFreezes(t *testing.T) {
@@ -165,15 +168,15 @@ func TestOperatorFreezes(t *testing.T) {
 	olga := h.operator()
 	alice, bob := h.pair(1000)
 	h.post(olga, "/v1/ops/users/alice/freeze", fields{"reason": "stolen"}).want(204)
-	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(api.AccountFrozen)
+	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(openapi.AccountFrozen)
 	h.post(olga, "/v1/ops/users/alice/unfreeze", fields{"reason": "found"}).want(204)
-	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1)).want(201))
-	h.post(olga, "/v1/ops/users/nobody/freeze", fields{"reason": "x"}).wantProblem(api.UserNotFound)
+	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1)).want(201))
+	h.post(olga, "/v1/ops/users/nobody/freeze", fields{"reason": "x"}).wantProblem(openapi.UserNotFound)
 	h.wantActions("olga account.unfreeze alice: found", "olga account.freeze alice: stolen")
 
 	// Any transfer is an operator's to explain.
 	for _, u := range []*user{alice, bob, olga} {
-		timeline := read[api.Timeline](h.get(u, "/v1/transfers/"+sent.Id.String()+"/timeline").want(200))
+		timeline := read[openapi.Timeline](h.get(u, "/v1/transfers/"+sent.Id.String()+"/timeline").want(200))
 		equal(t, "transfer", timeline.Transfer.Id, sent.Id)
 	}
 }
@@ -186,8 +189,8 @@ func TestCallbackIsReadRaw(t *testing.T) {
 	}
 	send(` {"not": "strict" , "not": 2} `).want(204)
 	equal(t, "done", h.desk.take(), `callback t=1,v1=x  {"not": "strict" , "not": 2} `)
-	send(strings.Repeat("x", api.MaxBody+1)).wantProblem(api.BodyTooLarge)
+	send(strings.Repeat("x", api.MaxBody+1)).wantProblem(openapi.BodyTooLarge)
 	equal(t, "done", h.desk.take(), "")
-	h.desk.fail = api.Refuse(api.SignatureInvalid, "Kizo-Bank-Signature", "no")
-	send("{}").wantProblem(api.SignatureInvalid)
+	h.desk.fail = api.Refuse(openapi.SignatureInvalid, "Kizo-Bank-Signature", "no")
+	send("{}").wantProblem(openapi.SignatureInvalid)
 }

@@ -5,63 +5,65 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // OpsFreezeUser freezes a user's wallets.
-func (a *API) OpsFreezeUser(ctx context.Context, r OpsFreezeUserRequestObject) (OpsFreezeUserResponseObject, error) {
+func (a *API) OpsFreezeUser(ctx context.Context, r routes.OpsFreezeUserRequestObject) (routes.OpsFreezeUserResponseObject, error) {
 	err := a.actOnUser(ctx, "account.freeze", r.Login, r.Body.Reason, func(u auth.UserRef) error {
 		return a.ledger.SetStatus(ctx, u.ID, ledger.Frozen)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return OpsFreezeUser204Response{}, nil
+	return routes.OpsFreezeUser204Response{}, nil
 }
 
 // OpsUnfreezeUser lets a user's wallets move again.
-func (a *API) OpsUnfreezeUser(ctx context.Context, r OpsUnfreezeUserRequestObject) (OpsUnfreezeUserResponseObject, error) {
+func (a *API) OpsUnfreezeUser(ctx context.Context, r routes.OpsUnfreezeUserRequestObject) (routes.OpsUnfreezeUserResponseObject, error) {
 	err := a.actOnUser(ctx, "account.unfreeze", r.Login, r.Body.Reason, func(u auth.UserRef) error {
 		return a.ledger.SetStatus(ctx, u.ID, ledger.Active)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return OpsUnfreezeUser204Response{}, nil
+	return routes.OpsUnfreezeUser204Response{}, nil
 }
 
 // OpsSuspendUser ends a user's sessions and lets no new one begin.
-func (a *API) OpsSuspendUser(ctx context.Context, r OpsSuspendUserRequestObject) (OpsSuspendUserResponseObject, error) {
+func (a *API) OpsSuspendUser(ctx context.Context, r routes.OpsSuspendUserRequestObject) (routes.OpsSuspendUserResponseObject, error) {
 	err := a.actOnUser(ctx, "user.suspend", r.Login, r.Body.Reason, func(u auth.UserRef) error {
 		return a.auth.Suspend(ctx, u.ID, r.Body.Reason)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return OpsSuspendUser204Response{}, nil
+	return routes.OpsSuspendUser204Response{}, nil
 }
 
 // OpsReinstateUser lets a suspended user log in again.
-func (a *API) OpsReinstateUser(ctx context.Context, r OpsReinstateUserRequestObject) (OpsReinstateUserResponseObject, error) {
+func (a *API) OpsReinstateUser(ctx context.Context, r routes.OpsReinstateUserRequestObject) (routes.OpsReinstateUserResponseObject, error) {
 	err := a.actOnUser(ctx, "user.reinstate", r.Login, r.Body.Reason, func(u auth.UserRef) error {
 		return a.auth.Reinstate(ctx, u.ID, r.Body.Reason)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return OpsReinstateUser204Response{}, nil
+	return routes.OpsReinstateUser204Response{}, nil
 }
 
 // OpsEndSessions ends a user's sessions.
-func (a *API) OpsEndSessions(ctx context.Context, r OpsEndSessionsRequestObject) (OpsEndSessionsResponseObject, error) {
+func (a *API) OpsEndSessions(ctx context.Context, r routes.OpsEndSessionsRequestObject) (routes.OpsEndSessionsResponseObject, error) {
 	err := a.actOnUser(ctx, "user.end_sessions", r.Login, r.Body.Reason, func(u auth.UserRef) error {
 		return a.auth.EndSessions(ctx, u.ID)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return OpsEndSessions204Response{}, nil
+	return routes.OpsEndSessions204Response{}, nil
 }
 
 // actOnUser finds a user, notes the action with its reason, and carries it out.
@@ -100,5 +102,5 @@ func (a *API) notOwn(ctx context.Context, transfer uuid.UUID) error {
 }
 
 func ownAccount() error {
-	return faultf(OwnAccount, "", "an operator does not decide about an account of their own: ask another operator")
+	return faultf(openapi.OwnAccount, "", "an operator does not decide about an account of their own: ask another operator")
 }

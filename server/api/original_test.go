@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 )
 
@@ -28,12 +28,12 @@ func TestOriginalDefect01NegativeAmounts(t *testing.T) {
 			"/v1/withdrawals": {"amount": amount, "currency": "USD"},
 			"/v1/deposits":    {"amount": amount, "currency": "USD"},
 		} {
-			h.wantRefused(path, mallory.asks(path, body), api.AmountOutOfRange)
+			h.wantRefused(path, mallory.asks(path, body), openapi.AmountOutOfRange)
 		}
-		h.wantRefused("authorize", mallory.asks("/v1/transfers", pay(bob, amount).with("authorize", true)), api.AmountOutOfRange)
+		h.wantRefused("authorize", mallory.asks("/v1/transfers", pay(bob, amount).with("authorize", true)), openapi.AmountOutOfRange)
 	}
-	sent := read[api.Transfer](h.post(bob, "/v1/transfers", pay(mallory, 10)).want(201)).Id.String()
-	h.wantRefused("reverse", mallory.asks("/v1/transfers/"+sent+"/reverse", fields{"amount": -10}), api.AmountOutOfRange)
+	sent := read[openapi.Transfer](h.post(bob, "/v1/transfers", pay(mallory, 10)).want(201)).Id.String()
+	h.wantRefused("reverse", mallory.asks("/v1/transfers/"+sent+"/reverse", fields{"amount": -10}), openapi.AmountOutOfRange)
 	h.wantBalance(mallory, 1010, 0)
 	h.wantBalance(bob, 990, 0)
 }
@@ -43,11 +43,11 @@ func TestOriginalDefect02HeldMoneyIsNotSpent(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.pair(100)
-	out := read[api.Transfer](h.post(alice, "/v1/withdrawals", fields{"amount": 100, "currency": "USD"}).want(202))
+	out := read[openapi.Transfer](h.post(alice, "/v1/withdrawals", fields{"amount": 100, "currency": "USD"}).want(202))
 	h.wantBalance(alice, 100, 100)
-	h.post(alice, "/v1/transfers", pay(bob, 100)).wantProblem(api.InsufficientFunds)
-	h.post(alice, "/v1/transfers", pay(bob, 1).with("authorize", true)).wantProblem(api.InsufficientFunds)
-	h.post(alice, "/v1/withdrawals", fields{"amount": 1, "currency": "USD"}).wantProblem(api.InsufficientFunds)
+	h.post(alice, "/v1/transfers", pay(bob, 100)).wantProblem(openapi.InsufficientFunds)
+	h.post(alice, "/v1/transfers", pay(bob, 1).with("authorize", true)).wantProblem(openapi.InsufficientFunds)
+	h.post(alice, "/v1/withdrawals", fields{"amount": 1, "currency": "USD"}).wantProblem(openapi.InsufficientFunds)
 	h.settle(out.Id, true)
 	h.wantBalance(alice, 0, 0)
 	h.wantBalance(bob, 0, 0)
@@ -65,7 +65,7 @@ func TestOriginalDefect02HeldMoneyIsNotSpent(t *testing.T) {
 			won++
 			continue
 		}
-		got.wantProblem(api.InsufficientFunds)
+		got.wantProblem(openapi.InsufficientFunds)
 	}
 	equal(t, "of forty that want 30 of 100", won, 3)
 	equal(t, "left to spend", h.wallet(alice).Available, 10)
@@ -79,15 +79,15 @@ func TestOriginalDefect14BalanceIsNeverStale(t *testing.T) {
 	alice, bob := h.pair(1000)
 	for i := int64(1); i <= 20; i++ {
 		h.wantBalance(bob, i-1, 0)
-		sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1)).want(201))
+		sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1)).want(201))
 		h.wantBalance(bob, i, 0)
 		h.wantBalance(alice, 1000-i, 0)
-		newest := read[api.TransferList](h.get(bob, "/v1/transfers?limit=1").want(200)).Items[0]
+		newest := read[openapi.TransferList](h.get(bob, "/v1/transfers?limit=1").want(200)).Items[0]
 		equal(t, "newest", newest.Id, sent.Id)
-		at := read[api.Balance](h.get(bob, "/v1/wallets/USD/balance").want(200))
+		at := read[openapi.Balance](h.get(bob, "/v1/wallets/USD/balance").want(200))
 		equal(t, "balance as of now", at.Balance, i)
 		then := h.get(bob, "/v1/wallets/USD/balance?at="+at.At.Format("2006-01-02T15:04:05.999999999Z")).want(200)
-		equal(t, "asked again", read[api.Balance](then).Balance, i)
+		equal(t, "asked again", read[openapi.Balance](then).Balance, i)
 	}
 	equal(t, "cache", h.get(bob, "/v1/wallets").header.Get("Cache-Control"), "no-store")
 	h.post(alice, "/v1/withdrawals", fields{"amount": 5, "currency": "USD"}).want(202)
@@ -99,22 +99,22 @@ func TestOriginalDefect15LogOutEndsAccess(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.pair(100)
-	other := read[api.Tokens](h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": "@alice", "password": password}}).want(200))
+	other := read[openapi.Tokens](h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": "@alice", "password": password}}).want(200))
 	h.log.keepOut(other.AccessToken, other.RefreshToken)
 	h.post(alice, "/v1/auth/logout", nil).want(204)
 	before := h.rows()
-	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(api.SessionRevoked)
-	h.get(alice, "/v1/me").wantProblem(api.SessionRevoked)
-	h.do(ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": alice.refresh}}).wantProblem(api.RefreshTokenInvalid)
-	h.post(alice, "/v1/auth/logout", nil).wantProblem(api.SessionRevoked)
+	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(openapi.SessionRevoked)
+	h.get(alice, "/v1/me").wantProblem(openapi.SessionRevoked)
+	h.do(ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": alice.refresh}}).wantProblem(openapi.RefreshTokenInvalid)
+	h.post(alice, "/v1/auth/logout", nil).wantProblem(openapi.SessionRevoked)
 	h.wantUntouched("a session that has ended", before)
 
 	alice.access = other.AccessToken // the other device stays
-	list := read[api.SessionList](h.get(alice, "/v1/sessions").want(200))
+	list := read[openapi.SessionList](h.get(alice, "/v1/sessions").want(200))
 	equal(t, "sessions left", len(list.Items), 1)
 	equal(t, "is this one", list.Items[0].Current, true)
 	h.do(ask{method: "DELETE", path: "/v1/sessions/" + list.Items[0].Id.String(), token: alice.access}).want(204)
-	h.get(alice, "/v1/me").wantProblem(api.SessionRevoked)
+	h.get(alice, "/v1/me").wantProblem(openapi.SessionRevoked)
 }
 
 // Defect 16: the revocation that reuse of a refresh token calls for was rolled back.
@@ -125,14 +125,14 @@ func TestOriginalDefect16ReuseEndsTheFamily(t *testing.T) {
 	refresh := func(token string) *answer {
 		return h.do(ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": token}})
 	}
-	next := read[api.Tokens](refresh(alice.refresh).want(200))
+	next := read[openapi.Tokens](refresh(alice.refresh).want(200))
 	h.log.keepOut(next.AccessToken, next.RefreshToken)
 	fresh := &user{handle: "alice", access: next.AccessToken}
 	h.get(fresh, "/v1/me").want(200)
-	refresh(alice.refresh).wantProblem(api.RefreshTokenReused)
-	h.get(fresh, "/v1/me").wantProblem(api.SessionRevoked)
-	h.get(alice, "/v1/me").wantProblem(api.SessionRevoked)
-	refresh(next.RefreshToken).wantProblem(api.RefreshTokenInvalid)
+	refresh(alice.refresh).wantProblem(openapi.RefreshTokenReused)
+	h.get(fresh, "/v1/me").wantProblem(openapi.SessionRevoked)
+	h.get(alice, "/v1/me").wantProblem(openapi.SessionRevoked)
+	refresh(next.RefreshToken).wantProblem(openapi.RefreshTokenInvalid)
 }
 
 // Defect 17: a suspended user could pay until their token expired.
@@ -142,11 +142,11 @@ func TestOriginalDefect17SuspendedCannotPay(t *testing.T) {
 	mallory, bob := h.pair(100)
 	must(t, h.auth.Suspend(t.Context(), mallory.id, "stolen card"))
 	before := h.rows()
-	h.post(mallory, "/v1/transfers", pay(bob, 1)).wantProblem(api.AccountSuspended)
-	h.post(mallory, "/v1/withdrawals", fields{"amount": 1, "currency": "USD"}).wantProblem(api.AccountSuspended)
-	h.get(mallory, "/v1/wallets").wantProblem(api.AccountSuspended)
-	h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": "alice", "password": password}}).wantProblem(api.AccountSuspended)
-	h.do(ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": mallory.refresh}}).wantProblem(api.RefreshTokenInvalid)
+	h.post(mallory, "/v1/transfers", pay(bob, 1)).wantProblem(openapi.AccountSuspended)
+	h.post(mallory, "/v1/withdrawals", fields{"amount": 1, "currency": "USD"}).wantProblem(openapi.AccountSuspended)
+	h.get(mallory, "/v1/wallets").wantProblem(openapi.AccountSuspended)
+	h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": "alice", "password": password}}).wantProblem(openapi.AccountSuspended)
+	h.do(ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": mallory.refresh}}).wantProblem(openapi.RefreshTokenInvalid)
 	h.wantUntouched("a suspended user", before)
 }
 
@@ -162,10 +162,10 @@ func TestOriginalDefect19SearchIsBoundedAndHidesAddresses(t *testing.T) {
 		must(t, err)
 	}
 	got := h.get(alice, "/v1/users?q=sam").want(200)
-	equal(t, "found", len(read[api.PersonList](got).Items), 10)
+	equal(t, "found", len(read[openapi.PersonList](got).Items), 10)
 	equal(t, "addresses", strings.Contains(string(got.body), "example.com"), false)
 	for _, q := range []string{"", "%25", "_", "sam1@example.com", "@", "example", "+", "%27"} {
-		equal(t, "found by "+q, len(read[api.PersonList](h.get(alice, "/v1/users?q="+q).want(200)).Items), 0)
+		equal(t, "found by "+q, len(read[openapi.PersonList](h.get(alice, "/v1/users?q="+q).want(200)).Items), 0)
 	}
 	// Nor does a transfer show one, even if it was sent to an address.
 	h.fund(alice, 10)
@@ -199,10 +199,10 @@ func TestOriginalDefect20AmountsAreExactAndKeysAreSafe(t *testing.T) {
 	for currency, amount := range map[string]int64{"JPY": 1, "KWD": 1, "CLF": 12345} {
 		h.post(alice, "/v1/wallets", fields{"currency": currency}).want(201)
 		h.post(bob, "/v1/wallets", fields{"currency": currency}).want(201)
-		in := read[api.Transfer](h.post(alice, "/v1/deposits", fields{"amount": amount, "currency": currency}).want(202))
+		in := read[openapi.Transfer](h.post(alice, "/v1/deposits", fields{"amount": amount, "currency": currency}).want(202))
 		h.settle(in.Id, true)
 		sent := h.post(alice, "/v1/transfers", pay(bob, amount).with("currency", currency)).want(201)
-		equal(t, currency, read[api.Transfer](sent).Amount, amount)
+		equal(t, currency, read[openapi.Transfer](sent).Amount, amount)
 	}
 }
 
@@ -213,14 +213,14 @@ func TestPayeeWithoutTheWallet(t *testing.T) {
 	alice, bob := h.pair(0 + 1)
 	h.post(alice, "/v1/wallets", fields{"currency": "EUR"}).want(201)
 	request := alice.asks("/v1/transfers", pay(bob, 1).with("currency", "EUR"))
-	refused := h.do(request).wantProblem(api.PayeeWalletMissing)
+	refused := h.do(request).wantProblem(openapi.PayeeWalletMissing)
 	again := h.do(request)
-	again.wantProblem(api.PayeeWalletMissing)
+	again.wantProblem(openapi.PayeeWalletMissing)
 	equal(t, "replayed", again.replayed(), true)
 	id := refused.TransferId.String()
-	shown := read[api.Transfer](h.get(alice, "/v1/transfers/"+id).want(200))
+	shown := read[openapi.Transfer](h.get(alice, "/v1/transfers/"+id).want(200))
 	equal(t, "shown to bob", text(shown.To.Handle), "")
-	h.post(alice, "/v1/transfers/"+id+"/reverse", fields{}).wantProblem(api.Forbidden)
-	h.get(bob, "/v1/transfers/"+id).wantProblem(api.TransferNotFound)
-	h.get(bob, "/v1/transfers/"+uuid.NewString()).wantProblem(api.TransferNotFound)
+	h.post(alice, "/v1/transfers/"+id+"/reverse", fields{}).wantProblem(openapi.Forbidden)
+	h.get(bob, "/v1/transfers/"+id).wantProblem(openapi.TransferNotFound)
+	h.get(bob, "/v1/transfers/"+uuid.NewString()).wantProblem(openapi.TransferNotFound)
 }

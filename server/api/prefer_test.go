@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 )
 
@@ -35,12 +36,12 @@ func TestPreferWait(t *testing.T) {
 			request := alice.asks(path, fields{"amount": 10, "currency": "USD"})
 			request.headers = map[string]string{"Prefer": "wait=10"}
 			settled := h.emptied().settleNext(executed)
-			got := read[api.Transfer](h.do(request).want(201))
+			got := read[openapi.Transfer](h.do(request).want(201))
 			<-settled
 			if executed {
-				equal(t, path, got.State, api.Posted)
+				equal(t, path, got.State, openapi.Posted)
 			} else {
-				equal(t, path, got.State, api.Voided)
+				equal(t, path, got.State, openapi.Voided)
 				equal(t, path, text(got.Reason), "bank_rejected")
 			}
 			equal(t, "resolved", got.ResolvedAt != nil, true)
@@ -56,17 +57,17 @@ func TestPreferWaitThatEndsTooEarly(t *testing.T) {
 	request := alice.asks("/v1/deposits", fields{"amount": 10, "currency": "USD"})
 	request.headers = map[string]string{"Prefer": "wait=1"}
 	started := time.Now()
-	first := read[api.Transfer](h.do(request).want(202))
+	first := read[openapi.Transfer](h.do(request).want(202))
 	if waited := time.Since(started); waited < time.Second || waited > 5*time.Second {
 		t.Errorf("wait=1 took %v", waited)
 	}
-	equal(t, "state", first.State, api.Pending)
+	equal(t, "state", first.State, openapi.Pending)
 	// The same request again waits for the same transfer, and hints at it again.
 	settled := h.emptied().settleNext(true)
 	again := h.do(request).want(201)
 	<-settled
 	equal(t, "replayed", again.replayed(), true)
-	equal(t, "transfer", read[api.Transfer](again).Id, first.Id)
+	equal(t, "transfer", read[openapi.Transfer](again).Id, first.Id)
 	h.wantBalance(alice, 10, 0)
 }
 
@@ -84,7 +85,7 @@ func TestPreferWaitOutlastsPatience(t *testing.T) {
 		<-after.C
 		h.settle(id, true)
 	}()
-	got := read[api.Transfer](h.do(request).want(201))
-	equal(t, "state", got.State, api.Posted)
+	got := read[openapi.Transfer](h.do(request).want(201))
+	equal(t, "state", got.State, openapi.Posted)
 	equal(t, "to", text(got.To.Handle), "alice")
 }

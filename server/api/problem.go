@@ -13,90 +13,91 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // statuses is the one table from a code to an HTTP status. A code that is missing
 // here, or in the contract, fails a test.
-var statuses = map[ProblemCode]int{
-	BodyMalformed:        http.StatusBadRequest,
-	BodyTooLarge:         http.StatusRequestEntityTooLarge,
-	MediaTypeUnsupported: http.StatusUnsupportedMediaType,
-	ParameterMalformed:   http.StatusBadRequest,
-	TooManyStreams:       http.StatusTooManyRequests,
-	RouteNotFound:        http.StatusNotFound,
-	MethodNotAllowed:     http.StatusMethodNotAllowed,
-	Forbidden:            http.StatusForbidden,
-	OwnAccount:           http.StatusForbidden,
+var statuses = map[openapi.ProblemCode]int{
+	openapi.BodyMalformed:        http.StatusBadRequest,
+	openapi.BodyTooLarge:         http.StatusRequestEntityTooLarge,
+	openapi.MediaTypeUnsupported: http.StatusUnsupportedMediaType,
+	openapi.ParameterMalformed:   http.StatusBadRequest,
+	openapi.TooManyStreams:       http.StatusTooManyRequests,
+	openapi.RouteNotFound:        http.StatusNotFound,
+	openapi.MethodNotAllowed:     http.StatusMethodNotAllowed,
+	openapi.Forbidden:            http.StatusForbidden,
+	openapi.OwnAccount:           http.StatusForbidden,
 
-	Unauthenticated:     http.StatusUnauthorized,
-	TokenInvalid:        http.StatusUnauthorized,
-	TokenExpired:        http.StatusUnauthorized,
-	SessionRevoked:      http.StatusUnauthorized,
-	InvalidCredentials:  http.StatusUnauthorized,
-	AccountSuspended:    http.StatusForbidden,
-	RefreshTokenInvalid: http.StatusUnauthorized,
-	RefreshTokenReused:  http.StatusUnauthorized,
-	EmailTaken:          http.StatusConflict,
-	HandleTaken:         http.StatusConflict,
-	EmailMalformed:      http.StatusBadRequest,
-	HandleMalformed:     http.StatusBadRequest,
-	NameMalformed:       http.StatusBadRequest,
-	HandleReserved:      http.StatusBadRequest,
-	NameReserved:        http.StatusBadRequest,
-	PasswordTooShort:    http.StatusBadRequest,
-	PasswordTooLong:     http.StatusBadRequest,
-	PasswordMalformed:   http.StatusBadRequest,
-	PasswordTooCommon:   http.StatusBadRequest,
-	PasswordPersonal:    http.StatusBadRequest,
-	TooManyAttempts:     http.StatusTooManyRequests,
-	TooManyLookups:      http.StatusTooManyRequests,
-	UserNotFound:        http.StatusNotFound,
-	SessionNotFound:     http.StatusNotFound,
+	openapi.Unauthenticated:     http.StatusUnauthorized,
+	openapi.TokenInvalid:        http.StatusUnauthorized,
+	openapi.TokenExpired:        http.StatusUnauthorized,
+	openapi.SessionRevoked:      http.StatusUnauthorized,
+	openapi.InvalidCredentials:  http.StatusUnauthorized,
+	openapi.AccountSuspended:    http.StatusForbidden,
+	openapi.RefreshTokenInvalid: http.StatusUnauthorized,
+	openapi.RefreshTokenReused:  http.StatusUnauthorized,
+	openapi.EmailTaken:          http.StatusConflict,
+	openapi.HandleTaken:         http.StatusConflict,
+	openapi.EmailMalformed:      http.StatusBadRequest,
+	openapi.HandleMalformed:     http.StatusBadRequest,
+	openapi.NameMalformed:       http.StatusBadRequest,
+	openapi.HandleReserved:      http.StatusBadRequest,
+	openapi.NameReserved:        http.StatusBadRequest,
+	openapi.PasswordTooShort:    http.StatusBadRequest,
+	openapi.PasswordTooLong:     http.StatusBadRequest,
+	openapi.PasswordMalformed:   http.StatusBadRequest,
+	openapi.PasswordTooCommon:   http.StatusBadRequest,
+	openapi.PasswordPersonal:    http.StatusBadRequest,
+	openapi.TooManyAttempts:     http.StatusTooManyRequests,
+	openapi.TooManyLookups:      http.StatusTooManyRequests,
+	openapi.UserNotFound:        http.StatusNotFound,
+	openapi.SessionNotFound:     http.StatusNotFound,
 
-	AmountOutOfRange:        http.StatusBadRequest,
-	CurrencyUnknown:         http.StatusBadRequest,
-	MemoMalformed:           http.StatusBadRequest,
-	ExpiryOutOfRange:        http.StatusBadRequest,
-	TimeInFuture:            http.StatusBadRequest,
-	IdempotencyKeyMissing:   http.StatusBadRequest,
-	IdempotencyKeyMalformed: http.StatusBadRequest,
-	IdempotencyKeyReused:    http.StatusUnprocessableEntity,
-	PayeeNotFound:           http.StatusNotFound,
-	PayeeIsSelf:             http.StatusBadRequest,
-	WalletNotFound:          http.StatusNotFound,
-	TransferNotFound:        http.StatusNotFound,
+	openapi.AmountOutOfRange:        http.StatusBadRequest,
+	openapi.CurrencyUnknown:         http.StatusBadRequest,
+	openapi.MemoMalformed:           http.StatusBadRequest,
+	openapi.ExpiryOutOfRange:        http.StatusBadRequest,
+	openapi.TimeInFuture:            http.StatusBadRequest,
+	openapi.IdempotencyKeyMissing:   http.StatusBadRequest,
+	openapi.IdempotencyKeyMalformed: http.StatusBadRequest,
+	openapi.IdempotencyKeyReused:    http.StatusUnprocessableEntity,
+	openapi.PayeeNotFound:           http.StatusNotFound,
+	openapi.PayeeIsSelf:             http.StatusBadRequest,
+	openapi.WalletNotFound:          http.StatusNotFound,
+	openapi.TransferNotFound:        http.StatusNotFound,
 
-	InsufficientFunds:       http.StatusUnprocessableEntity,
-	AccountFrozen:           http.StatusUnprocessableEntity,
-	BalanceLimit:            http.StatusUnprocessableEntity,
-	PayeeWalletMissing:      http.StatusUnprocessableEntity,
-	AuthorizationExpired:    http.StatusUnprocessableEntity,
-	TransferNotPending:      http.StatusUnprocessableEntity,
-	TransferNotReversible:   http.StatusUnprocessableEntity,
-	CaptureExceedsHold:      http.StatusUnprocessableEntity,
-	ReversalExceedsTransfer: http.StatusUnprocessableEntity,
+	openapi.InsufficientFunds:       http.StatusUnprocessableEntity,
+	openapi.AccountFrozen:           http.StatusUnprocessableEntity,
+	openapi.BalanceLimit:            http.StatusUnprocessableEntity,
+	openapi.PayeeWalletMissing:      http.StatusUnprocessableEntity,
+	openapi.AuthorizationExpired:    http.StatusUnprocessableEntity,
+	openapi.TransferNotPending:      http.StatusUnprocessableEntity,
+	openapi.TransferNotReversible:   http.StatusUnprocessableEntity,
+	openapi.CaptureExceedsHold:      http.StatusUnprocessableEntity,
+	openapi.ReversalExceedsTransfer: http.StatusUnprocessableEntity,
 
-	SignatureInvalid:   http.StatusUnauthorized,
-	ReasonMalformed:    http.StatusBadRequest,
-	QueueUnavailable:   http.StatusServiceUnavailable,
-	QueueNotFound:      http.StatusNotFound,
-	TaskNotFound:       http.StatusNotFound,
-	TaskBusy:           http.StatusConflict,
-	PaymentNotFound:    http.StatusNotFound,
-	PaymentNotInReview: http.StatusConflict,
+	openapi.SignatureInvalid:   http.StatusUnauthorized,
+	openapi.ReasonMalformed:    http.StatusBadRequest,
+	openapi.QueueUnavailable:   http.StatusServiceUnavailable,
+	openapi.QueueNotFound:      http.StatusNotFound,
+	openapi.TaskNotFound:       http.StatusNotFound,
+	openapi.TaskBusy:           http.StatusConflict,
+	openapi.PaymentNotFound:    http.StatusNotFound,
+	openapi.PaymentNotInReview: http.StatusConflict,
 
-	RateLimited:    http.StatusTooManyRequests,
-	Overloaded:     http.StatusServiceUnavailable,
-	OutcomeUnknown: http.StatusServiceUnavailable,
-	Unavailable:    http.StatusServiceUnavailable,
-	Internal:       http.StatusInternalServerError,
+	openapi.RateLimited:    http.StatusTooManyRequests,
+	openapi.Overloaded:     http.StatusServiceUnavailable,
+	openapi.OutcomeUnknown: http.StatusServiceUnavailable,
+	openapi.Unavailable:    http.StatusServiceUnavailable,
+	openapi.Internal:       http.StatusInternalServerError,
 }
 
 // fault is an error that the API itself finds in a request.
 type fault struct {
-	code   ProblemCode
+	code   openapi.ProblemCode
 	detail string
 	field  string
 	after  time.Duration // when it is worth to ask again; 0 if that is not known
@@ -106,60 +107,60 @@ type fault struct {
 
 func (f *fault) Error() string { return string(f.code) + ": " + f.detail }
 
-func faultf(code ProblemCode, field, detail string) *fault {
+func faultf(code openapi.ProblemCode, field, detail string) *fault {
 	return &fault{code: code, detail: detail, field: field}
 }
 
 func unknownCurrency() *fault {
-	return faultf(CurrencyUnknown, "currency", "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
+	return faultf(openapi.CurrencyUnknown, "currency", "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
 }
 
 // problem turns any error into what is told about it. Only errors of ours say
 // why; the words of any other stay in the log.
-func problem(err error) Problem {
+func problem(err error) openapi.Problem {
 	if f, ok := errors.AsType[*fault](err); ok {
 		return describe(f.code, f.detail, f.field)
 	}
 	if e, ok := errors.AsType[*ledger.Error](err); ok {
-		p := describe(ProblemCode(e.Code), e.Message, "")
+		p := describe(openapi.ProblemCode(e.Code), e.Message, "")
 		if e.Transfer != nil {
 			p.TransferId = &e.Transfer.ID
 		}
 		return p
 	}
 	if e, ok := errors.AsType[*auth.Error](err); ok {
-		return describe(ProblemCode(e.Code), e.Message, e.Field)
+		return describe(openapi.ProblemCode(e.Code), e.Message, e.Field)
 	}
 	if e, ok := errors.AsType[*fiber.Error](err); ok {
 		return describeFiber(e)
 	}
 	if ledger.DatabaseAway(err) {
-		return describe(Unavailable, "the database is away; try again in a moment", "")
+		return describe(openapi.Unavailable, "the database is away; try again in a moment", "")
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return describe(Unavailable, "the request was given up", "")
+		return describe(openapi.Unavailable, "the request was given up", "")
 	}
-	return describe(Internal, "something is wrong on our side; it has been noted", "")
+	return describe(openapi.Internal, "something is wrong on our side; it has been noted", "")
 }
 
 // describeFiber maps what Fiber and the generated code find: the route, the
 // method, the size, a parameter. Bodies have been checked before (body.go).
-func describeFiber(e *fiber.Error) Problem {
+func describeFiber(e *fiber.Error) openapi.Problem {
 	switch e.Code {
 	case http.StatusNotFound:
-		return describe(RouteNotFound, "there is no such route; /openapi.yaml lists them", "")
+		return describe(openapi.RouteNotFound, "there is no such route; /openapi.yaml lists them", "")
 	case http.StatusMethodNotAllowed:
-		return describe(MethodNotAllowed, "this route does not take that method", "")
+		return describe(openapi.MethodNotAllowed, "this route does not take that method", "")
 	case http.StatusRequestEntityTooLarge:
-		return describe(BodyTooLarge, "a request body is at most "+strconv.Itoa(maxBody)+" bytes", "")
+		return describe(openapi.BodyTooLarge, "a request body is at most "+strconv.Itoa(maxBody)+" bytes", "")
 	case http.StatusRequestHeaderFieldsTooLarge:
-		return describe(ParameterMalformed, "the headers of the request are too large together", "")
+		return describe(openapi.ParameterMalformed, "the headers of the request are too large together", "")
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		return describe(ParameterMalformed, printable(e.Message), "")
+		return describe(openapi.ParameterMalformed, printable(e.Message), "")
 	case http.StatusServiceUnavailable, http.StatusRequestTimeout:
-		return describe(Unavailable, "try again in a moment", "")
+		return describe(openapi.Unavailable, "try again in a moment", "")
 	default:
-		return describe(Internal, "something is wrong on our side; it has been noted", "")
+		return describe(openapi.Internal, "something is wrong on our side; it has been noted", "")
 	}
 }
 
@@ -179,12 +180,12 @@ func printable(message string) string {
 	return message
 }
 
-func describe(code ProblemCode, detail, field string) Problem {
+func describe(code openapi.ProblemCode, detail, field string) openapi.Problem {
 	status, ok := statuses[code]
 	if !ok {
-		code, status = Internal, http.StatusInternalServerError
+		code, status = openapi.Internal, http.StatusInternalServerError
 	}
-	p := Problem{
+	p := openapi.Problem{
 		Type: "https://kizo.dev/problems/" + string(code), Title: http.StatusText(status),
 		Status: status, Code: code, Detail: detail,
 	}
@@ -225,7 +226,7 @@ func (a *API) handleError(c *fiber.Ctx, err error) error {
 	case e != nil && e.Code == http.StatusRequestEntityTooLarge:
 		lingerOn(c.Context().Conn())
 	case e != nil && e.Code == http.StatusRequestTimeout: // the caller's slowness is no trouble of ours
-	case p.Code == Overloaded: // counted; a line for each would be one more load
+	case p.Code == openapi.Overloaded: // counted; a line for each would be one more load
 	case wrongRole(err): // nothing has failed; a proxy may send many
 		a.log.Debug("request for a process with other roles", "request_id", id, "trace_id", traceID, "method", c.Method(), "route", c.Route().Path)
 	case p.Status >= http.StatusInternalServerError:

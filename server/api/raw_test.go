@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 )
 
@@ -61,12 +62,12 @@ func TestRawRequests(t *testing.T) {
 	for _, key := range []string{"a\x01b", "a\x1b[31m", "a\x7fb", "a\x80b", "a\x00b", "a\u200bb"} {
 		got := h.raw(rawPost(alice, key))
 		equal(t, fmt.Sprintf("key %q", key), got.status, 400)
-		read[api.Problem](got)
+		read[openapi.Problem](got)
 	}
-	h.raw(rawPost(alice, "one", "Idempotency-Key: two\r\n")).wantProblem(api.IdempotencyKeyMalformed)
-	h.raw(rawPost(alice, "one", "idempotency-key:\r\n")).wantProblem(api.IdempotencyKeyMalformed)
+	h.raw(rawPost(alice, "one", "Idempotency-Key: two\r\n")).wantProblem(openapi.IdempotencyKeyMalformed)
+	h.raw(rawPost(alice, "one", "idempotency-key:\r\n")).wantProblem(openapi.IdempotencyKeyMalformed)
 	// An empty header first must not hide a packing one behind it.
-	h.raw(rawPost(alice, "one", "Content-Encoding:\r\nContent-Encoding: gzip\r\n")).wantProblem(api.MediaTypeUnsupported)
+	h.raw(rawPost(alice, "one", "Content-Encoding:\r\nContent-Encoding: gzip\r\n")).wantProblem(openapi.MediaTypeUnsupported)
 	for _, id := range []string{"a\x01b", "a\x1b]0;x\x07", "a\x80"} {
 		got := h.raw("GET /v1/me HTTP/1.1\r\nHost: x\r\nX-Request-Id: " + id + "\r\n\r\n")
 		equal(t, "status", got.status/100, 4)
@@ -88,7 +89,7 @@ func TestRawRequests(t *testing.T) {
 			t.Errorf("%q: status %d %s", garbage[:20], got.status, got.body)
 		}
 		equal(t, "media type", got.header.Get("Content-Type"), "application/problem+json")
-		p := read[api.Problem](got)
+		p := read[openapi.Problem](got)
 		equal(t, "control characters in the detail", strings.ContainsAny(p.Detail, "\x1b\x07\r\n"), false)
 		equal(t, "an id", p.RequestId != nil && *p.RequestId != "", true)
 	}
@@ -108,7 +109,7 @@ func TestTooLargeIsAnsweredWithoutAReset(t *testing.T) {
 	chunk := strings.Repeat(" ", 32<<10)
 	_, err := fmt.Fprintf(conn, "POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 1<<20, chunk)
 	must(t, err)
-	h.rawAnswer(conn, "1 MiB").wantProblem(api.BodyTooLarge)
+	h.rawAnswer(conn, "1 MiB").wantProblem(openapi.BodyTooLarge)
 	for range 1<<20/len(chunk) - 1 {
 		if _, err := io.WriteString(conn, chunk); err != nil {
 			t.Fatalf("the connection was reset: %v", err)
@@ -149,9 +150,9 @@ func TestSlowDripIsClosed(t *testing.T) {
 			t.Errorf("%s: closed after %v", name, took)
 		}
 		if _, body, found := strings.Cut(string(raw), "\r\n\r\n"); found {
-			var p api.Problem
+			var p openapi.Problem
 			must(t, json.Unmarshal([]byte(body), &p))
-			equal(t, "code", p.Code, api.Unavailable)
+			equal(t, "code", p.Code, openapi.Unavailable)
 		}
 	}
 	h.wantUntouched("a drip", before)

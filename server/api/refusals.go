@@ -7,18 +7,19 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 )
 
 // logRefusal writes a security event for a refusal that an operator wants to know of:
 // what its user may not do, a token or signature that is not good, a limit. Refused
 // log-ins are written by auth.
-func (a *API) logRefusal(c *fiber.Ctx, p Problem, requestID string) {
+func (a *API) logRefusal(c *fiber.Ctx, p openapi.Problem, requestID string) {
 	var event auth.SecurityEvent
 	switch {
-	case p.Code == RateLimited:
+	case p.Code == openapi.RateLimited:
 		event = auth.EventRateLimited
-	case p.Code == TokenInvalid || p.Code == SignatureInvalid:
+	case p.Code == openapi.TokenInvalid || p.Code == openapi.SignatureInvalid:
 		event = auth.EventTokenRefused
 	case p.Status == http.StatusForbidden && !hashes[c.Route().Path]:
 		event = auth.EventForbidden

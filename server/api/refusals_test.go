@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // What a user may not do and a token that is not good leave a line in the log.
@@ -12,8 +12,8 @@ func TestRefusalsAreSecurityEvents(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice := h.signUp("alice")
-	h.get(alice, "/v1/ops/actions").wantProblem(api.Forbidden)
-	h.do(ask{method: "GET", path: "/v1/me", token: alice.access + "x"}).wantProblem(api.TokenInvalid)
+	h.get(alice, "/v1/ops/actions").wantProblem(openapi.Forbidden)
+	h.do(ask{method: "GET", path: "/v1/me", token: alice.access + "x"}).wantProblem(openapi.TokenInvalid)
 	for event, want := range map[string][]string{
 		"forbidden":     {`"user":"alice"`, `"code":"forbidden"`, `"route":"/v1/ops/actions"`, `"address":"127.0.0.1"`},
 		"token_refused": {`"code":"token_invalid"`, `"route":"/v1/me"`},
@@ -37,13 +37,13 @@ func TestHistoryOfSignIns(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.signUp("alice"), h.signUp("bob")
-	h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": "alice", "password": "not the one it is"}}).wantProblem(api.InvalidCredentials)
-	list := read[api.SecurityEventList](h.get(alice, "/v1/sessions/history").want(200)).Items
+	h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": "alice", "password": "not the one it is"}}).wantProblem(openapi.InvalidCredentials)
+	list := read[openapi.SecurityEventList](h.get(alice, "/v1/sessions/history").want(200)).Items
 	if len(list) != 2 || list[0].Event != "sign_in_failed" || list[1].Event != "signed_up" || list[1].SessionId == nil ||
 		list[0].Address == nil || *list[0].Address != "127.0.0.1" {
 		t.Errorf("%+v", list)
 	}
-	equal(t, "bob's events", len(read[api.SecurityEventList](h.get(bob, "/v1/sessions/history").want(200)).Items), 1)
-	equal(t, "limited", len(read[api.SecurityEventList](h.get(alice, "/v1/sessions/history?limit=1").want(200)).Items), 1)
-	h.get(alice, "/v1/sessions/history?limit=0").wantProblem(api.ParameterMalformed)
+	equal(t, "bob's events", len(read[openapi.SecurityEventList](h.get(bob, "/v1/sessions/history").want(200)).Items), 1)
+	equal(t, "limited", len(read[openapi.SecurityEventList](h.get(alice, "/v1/sessions/history?limit=1").want(200)).Items), 1)
+	h.get(alice, "/v1/sessions/history?limit=0").wantProblem(openapi.ParameterMalformed)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/trace"
@@ -163,7 +164,7 @@ func (a *API) authenticate(c *fiber.Ctx) error {
 	if !public[operation] {
 		token, ok := bearer(c.Get(fiber.HeaderAuthorization))
 		if !ok {
-			return faultf(Unauthenticated, "", "log in first, and send the access token as Authorization: Bearer")
+			return faultf(openapi.Unauthenticated, "", "log in first, and send the access token as Authorization: Bearer")
 		}
 		principal, err := a.auth.Verify(c.UserContext(), token)
 		if err != nil {
@@ -203,9 +204,9 @@ func checkKey(c *fiber.Ctx) error {
 	}
 	switch keys := c.Request().Header.PeekAll(keyHeader); {
 	case len(keys) > 1:
-		return faultf(IdempotencyKeyMalformed, keyHeader, "send one Idempotency-Key header, not several")
+		return faultf(openapi.IdempotencyKeyMalformed, keyHeader, "send one Idempotency-Key header, not several")
 	case len(keys) == 0 || len(keys[0]) == 0:
-		return faultf(IdempotencyKeyMissing, keyHeader,
+		return faultf(openapi.IdempotencyKeyMissing, keyHeader,
 			"send an Idempotency-Key header, such as a new UUID, so that a retry cannot pay twice")
 	}
 	return c.Next()
@@ -216,20 +217,20 @@ func checkKey(c *fiber.Ctx) error {
 func checkParameters(c *fiber.Ctx) error {
 	if id := c.Params("id"); id != "" {
 		if _, err := uuid.Parse(id); err != nil {
-			return faultf(ParameterMalformed, "id", "the id must be a UUID, such as 0190a0b0-1234-7abc-8def-0123456789ab")
+			return faultf(openapi.ParameterMalformed, "id", "the id must be a UUID, such as 0190a0b0-1234-7abc-8def-0123456789ab")
 		}
 	}
 	query, err := url.ParseQuery(string(c.Request().URI().QueryString()))
 	if err != nil {
-		return faultf(ParameterMalformed, "", "the part of the address after ? is malformed: write % as %25 and + as %2B")
+		return faultf(openapi.ParameterMalformed, "", "the part of the address after ? is malformed: write % as %25 and + as %2B")
 	}
 	for name, values := range query {
 		for _, value := range values {
 			if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
-				return faultf(ParameterMalformed, plainName(name), "a parameter is UTF-8 text without control characters")
+				return faultf(openapi.ParameterMalformed, plainName(name), "a parameter is UTF-8 text without control characters")
 			}
 			if _, err := strconv.ParseInt(value, 10, 32); name == "limit" && err != nil {
-				return faultf(ParameterMalformed, "limit", "limit is a whole number from 1 to 100")
+				return faultf(openapi.ParameterMalformed, "limit", "limit is a whole number from 1 to 100")
 			}
 		}
 	}
@@ -273,7 +274,7 @@ func preferredWait(header *string) (time.Duration, error) {
 		}
 		seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
 		if err != nil {
-			return 0, faultf(ParameterMalformed, "Prefer", "wait takes a whole number of seconds, as in Prefer: wait=5")
+			return 0, faultf(openapi.ParameterMalformed, "Prefer", "wait takes a whole number of seconds, as in Prefer: wait=5")
 		}
 		return min(time.Duration(seconds)*time.Second, maxWait), nil // 31 bits
 	}
@@ -288,11 +289,11 @@ func moment(name string, text *string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339Nano, *text)
 	if err != nil {
-		return time.Time{}, faultf(ParameterMalformed, name, "write the time as RFC 3339, such as 2026-01-31T12:00:00Z")
+		return time.Time{}, faultf(openapi.ParameterMalformed, name, "write the time as RFC 3339, such as 2026-01-31T12:00:00Z")
 	}
 	// Neither the zero time, which would mean now, nor one that JSON cannot hold.
 	if year := t.UTC().Year(); year < 1970 || year > 9999 {
-		return time.Time{}, faultf(ParameterMalformed, name, "write a time from 1970 to 9999, such as 2026-01-31T12:00:00Z")
+		return time.Time{}, faultf(openapi.ParameterMalformed, name, "write a time from 1970 to 9999, such as 2026-01-31T12:00:00Z")
 	}
 	return t.UTC(), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -33,7 +34,7 @@ func TestPanicIsOneRequestsOwn(t *testing.T) {
 			got.want(200)
 			continue
 		}
-		p := got.wantProblem(api.Internal)
+		p := got.wantProblem(openapi.Internal)
 		equal(t, "the cause is told", strings.Contains(p.Detail, "boom"), false)
 		if !strings.Contains(h.log.String(), *p.RequestId) {
 			t.Errorf("request %s is not in the log", *p.RequestId)
@@ -67,7 +68,7 @@ func TestRequestID(t *testing.T) {
 		if err != nil {
 			continue // net/http itself will not send some of these; see TestRawRequests
 		}
-		got.wantProblem(api.Unauthenticated)
+		got.wantProblem(openapi.Unauthenticated)
 		echoed := got.header.Get("X-Request-Id")
 		equal(t, fmt.Sprintf("echo of %q", id), echoed == id, kept)
 		equal(t, "an id at all", len(echoed) > 0, true)
@@ -103,7 +104,7 @@ func TestConcurrentRequestsNeverMix(t *testing.T) {
 	must(t, rows.Err())
 	equal(t, "transfers", len(stored), n)
 	for i, got := range answers {
-		sent := read[api.Transfer](got.want(201))
+		sent := read[openapi.Transfer](got.want(201))
 		want := [3]string{"key-of-" + mark(i), mark(i), fmt.Sprint(i + 1)}
 		equal(t, "stored", stored[sent.Id], want)
 		equal(t, "answered", text(sent.Memo), mark(i))
@@ -119,7 +120,7 @@ func TestKeysOutliveTheirRequests(t *testing.T) {
 	alice, bob := h.pair(1000)
 	request := alice.asks("/v1/transfers", pay(bob, 7).with("memo", canary))
 	lock := h.lockAccounts()
-	h.do(request).wantProblem(api.OutcomeUnknown)
+	h.do(request).wantProblem(openapi.OutcomeUnknown)
 	for range 8 { // on the very same connection
 		h.do(ask{method: "GET", path: "/v1/me", token: alice.access, key: strings.Repeat("x", 36)}).want(200)
 	}
@@ -204,7 +205,7 @@ func TestDatabaseAway(t *testing.T) {
 	for range 2 { // first the connections that were open, then the ones that cannot be opened
 		for _, away := range requests {
 			got := h.do(away)
-			p := got.wantProblem(api.Unavailable)
+			p := got.wantProblem(openapi.Unavailable)
 			equal(t, "Retry-After of "+away.path, got.header.Get("Retry-After"), "1")
 			for _, inside := range []string{"dial", "pgx", "connect", "tcp", "unix", "sql"} {
 				equal(t, "the detail tells "+inside, strings.Contains(strings.ToLower(p.Detail), inside), false)
@@ -267,7 +268,7 @@ func TestBusyDatabaseIsNotWaitedForForever(t *testing.T) {
 	defer release()
 	started := time.Now()
 	got := h.get(alice, "/v1/wallets")
-	got.wantProblem(api.Unavailable)
+	got.wantProblem(openapi.Unavailable)
 	equal(t, "Retry-After", got.header.Get("Retry-After"), "1")
 	if waited := time.Since(started); waited > 3*time.Second {
 		t.Errorf("it took %v", waited)
@@ -283,7 +284,7 @@ func TestLedgerThatIsClosing(t *testing.T) {
 	must(t, h.ledger.Close(t.Context()))
 	before := h.rows()
 	got := h.post(alice, "/v1/transfers", pay(bob, 1))
-	got.wantProblem(api.Unavailable)
+	got.wantProblem(openapi.Unavailable)
 	h.wantUntouched("a closing ledger", before)
 	h.get(alice, "/v1/wallets").want(200)
 }
@@ -294,8 +295,8 @@ func TestFrozenWallets(t *testing.T) {
 	h := newHouse(t)
 	alice, bob := h.pair(1000)
 	must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Frozen))
-	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(api.AccountFrozen)
-	h.post(bob, "/v1/deposits", fields{"amount": 1, "currency": "USD"}).wantProblem(api.AccountFrozen)
+	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(openapi.AccountFrozen)
+	h.post(bob, "/v1/deposits", fields{"amount": 1, "currency": "USD"}).wantProblem(openapi.AccountFrozen)
 	equal(t, "status", string(h.wallet(bob).Status), "frozen")
 	must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Active))
 	h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)

@@ -3,6 +3,7 @@ package api
 import (
 	"strings"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/gofiber/fiber/v2"
 )
 
@@ -23,7 +24,7 @@ func (a *API) served(c *fiber.Ctx) error {
 
 // misrouted is a mistake of a proxy or a client, not of this process.
 func misrouted(detail string) *fault {
-	f := faultf(Unavailable, "", detail)
+	f := faultf(openapi.Unavailable, "", detail)
 	f.misrouted = true
 	return f
 }

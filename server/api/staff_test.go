@@ -3,7 +3,7 @@ package api_test
 import (
 	"testing"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 )
 
@@ -17,16 +17,16 @@ func TestStaffIsMarked(t *testing.T) {
 		t.Helper()
 		equal(t, what, staff != nil && *staff, want)
 	}
-	for _, person := range read[api.PersonList](h.get(alice, "/v1/users?q=olga").want(200)).Items {
+	for _, person := range read[openapi.PersonList](h.get(alice, "/v1/users?q=olga").want(200)).Items {
 		marked("search", person.Staff, true)
 	}
 	h.fund(alice, 100_00)
-	preview := read[api.TransferPreview](h.post(alice, "/v1/transfers", map[string]any{
+	preview := read[openapi.TransferPreview](h.post(alice, "/v1/transfers", map[string]any{
 		"to": "@" + olga.handle, "amount": 100, "currency": "USD", "dry_run": true,
 	}).want(200))
 	marked("payee of a preview", preview.To.Staff, true)
 	marked("payer of a preview", preview.From.Staff, false)
-	sent := read[api.Transfer](h.post(alice, "/v1/transfers", map[string]any{"to": "@" + olga.handle, "amount": 100, "currency": "USD"}).want(201))
+	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", map[string]any{"to": "@" + olga.handle, "amount": 100, "currency": "USD"}).want(201))
 	marked("payee", sent.To.Staff, true)
 	marked("payer", sent.From.Staff, false)
 }
@@ -36,7 +36,7 @@ func TestReservedIsRefused(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice := h.signUp("alice")
-	refused := func(a *answer, code api.ProblemCode, field string) {
+	refused := func(a *answer, code openapi.ProblemCode, field string) {
 		t.Helper()
 		p := a.wantProblem(code)
 		if p.Field == nil || *p.Field != field {
@@ -44,10 +44,10 @@ func TestReservedIsRefused(t *testing.T) {
 		}
 	}
 	body := map[string]any{"email": "b@example.com", "handle": "k1zo_support", "name": "Bob", "password": password}
-	refused(h.post(&user{}, "/v1/auth/signup", body), api.HandleReserved, "handle")
+	refused(h.post(&user{}, "/v1/auth/signup", body), openapi.HandleReserved, "handle")
 	body["handle"], body["name"] = "bob", "Кizo Ѕupport"
-	refused(h.post(&user{}, "/v1/auth/signup", body), api.NameReserved, "name")
+	refused(h.post(&user{}, "/v1/auth/signup", body), openapi.NameReserved, "name")
 	body["name"], body["password"] = "Bob", "Password12"
-	refused(h.post(&user{}, "/v1/auth/signup", body), api.PasswordTooCommon, "password")
-	refused(h.do(ask{method: "PATCH", path: "/v1/me", token: alice.access, body: map[string]any{"name": "Support"}}), api.NameReserved, "name")
+	refused(h.post(&user{}, "/v1/auth/signup", body), openapi.PasswordTooCommon, "password")
+	refused(h.do(ask{method: "PATCH", path: "/v1/me", token: alice.access, body: map[string]any{"name": "Support"}}), openapi.NameReserved, "name")
 }

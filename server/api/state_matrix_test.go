@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -17,7 +17,7 @@ import (
 type stateRow struct {
 	body   any
 	own    func(h *house, me, peer *user) (path string) // nil: the route as it is
-	frozen api.ProblemCode
+	frozen openapi.ProblemCode
 }
 
 // The table of states: each route behind a token has a row here, or the test fails.
@@ -45,10 +45,10 @@ var stateRows = map[string]stateRow{
 	"GET /v1/transfers/:id/timeline":    {own: paid},
 
 	// New money does not move. What was held before may still be captured or released.
-	"POST /v1/transfers":             {body: fields{"to": "@peer", "amount": 1, "currency": "USD"}, frozen: api.AccountFrozen},
-	"POST /v1/deposits":              {body: fields{"amount": 1, "currency": "USD"}, frozen: api.AccountFrozen},
-	"POST /v1/withdrawals":           {body: fields{"amount": 1, "currency": "USD"}, frozen: api.AccountFrozen},
-	"POST /v1/transfers/:id/reverse": {body: fields{}, own: received(false), frozen: api.AccountFrozen},
+	"POST /v1/transfers":             {body: fields{"to": "@peer", "amount": 1, "currency": "USD"}, frozen: openapi.AccountFrozen},
+	"POST /v1/deposits":              {body: fields{"amount": 1, "currency": "USD"}, frozen: openapi.AccountFrozen},
+	"POST /v1/withdrawals":           {body: fields{"amount": 1, "currency": "USD"}, frozen: openapi.AccountFrozen},
+	"POST /v1/transfers/:id/reverse": {body: fields{}, own: received(false), frozen: openapi.AccountFrozen},
 	"POST /v1/transfers/:id/capture": {body: fields{}, own: received(true)},
 	"POST /v1/transfers/:id/void":    {own: received(true)},
 
@@ -76,14 +76,14 @@ var reason = fields{"reason": "matrix"}
 // paid is the id of a transfer that the user has sent.
 func paid(h *house, me, peer *user) string {
 	h.t.Helper()
-	return read[api.Transfer](h.post(me, "/v1/transfers", pay(peer, 1)).want(201)).Id.String()
+	return read[openapi.Transfer](h.post(me, "/v1/transfers", pay(peer, 1)).want(201)).Id.String()
 }
 
 // received is the id of a transfer, or an authorization, that the user has received.
 func received(authorize bool) func(*house, *user, *user) string {
 	return func(h *house, me, peer *user) string {
 		h.t.Helper()
-		return read[api.Transfer](h.post(peer, "/v1/transfers", pay(me, 1).with("authorize", authorize)).want(201)).Id.String()
+		return read[openapi.Transfer](h.post(peer, "/v1/transfers", pay(me, 1).with("authorize", authorize)).want(201)).Id.String()
 	}
 }
 
@@ -177,7 +177,7 @@ func (h *house) stateCell(name, actor string, me, peer, target *user) {
 func (h *house) othersCell(name, actor string, me, owner *user) {
 	h.t.Helper()
 	row, want := matrix[name], stateCode(name, actor)
-	if want != api.AccountSuspended { // what is somebody else's is not there, also for a frozen user
+	if want != openapi.AccountSuspended { // what is somebody else's is not there, also for a frozen user
 		want = row.code
 	}
 	if strings.HasPrefix(actor, "operator") && name == "GET /v1/transfers/:id/timeline" && want == row.code {
@@ -188,15 +188,15 @@ func (h *house) othersCell(name, actor string, me, owner *user) {
 }
 
 // stateCode is the code that an actor is refused with, "" where the request succeeds.
-func stateCode(name, actor string) api.ProblemCode {
+func stateCode(name, actor string) openapi.ProblemCode {
 	role, state, _ := strings.Cut(actor, " ")
 	switch {
 	case role == "anonymous":
-		return api.Unauthenticated
+		return openapi.Unauthenticated
 	case state == "suspended":
-		return api.AccountSuspended
+		return openapi.AccountSuspended
 	case strings.Contains(name, " /v1/ops/") && role != "operator":
-		return api.Forbidden
+		return openapi.Forbidden
 	case state == "frozen":
 		return stateRows[name].frozen
 	}
@@ -210,11 +210,11 @@ func (h *house) wantStatesOfSignIn(actors map[string]*user) {
 		login := h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": u.handle, "password": password}})
 		refresh := h.do(ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": u.refresh}})
 		if strings.HasSuffix(actor, "suspended") {
-			login.wantProblem(api.AccountSuspended)
-			refresh.wantProblem(api.RefreshTokenInvalid)
+			login.wantProblem(openapi.AccountSuspended)
+			refresh.wantProblem(openapi.RefreshTokenInvalid)
 			continue
 		}
-		for _, tokens := range []api.Tokens{read[api.Tokens](login.want(200)), read[api.Tokens](refresh.want(200))} {
+		for _, tokens := range []openapi.Tokens{read[openapi.Tokens](login.want(200)), read[openapi.Tokens](refresh.want(200))} {
 			h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
 		}
 	}
@@ -228,7 +228,7 @@ func TestStatesOfThePayee(t *testing.T) {
 	must(t, h.auth.Suspend(t.Context(), bob.id, "matrix"))
 	h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)
 	must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Frozen))
-	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(api.AccountFrozen)
+	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(openapi.AccountFrozen)
 }
 
 // TestOperatorsActOnUsers: each action is carried out, noted with its reason, and seen by
@@ -241,22 +241,22 @@ func TestOperatorsActOnUsers(t *testing.T) {
 	why := fields{"reason": "asked for"}
 	act := func(action string) { h.post(olga, "/v1/ops/users/@alice/"+action, why).want(204) }
 	logIn := func() {
-		tokens := read[api.Tokens](h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": "alice", "password": password}}).want(200))
+		tokens := read[openapi.Tokens](h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": "alice", "password": password}}).want(200))
 		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
 		alice.access, alice.refresh = tokens.AccessToken, tokens.RefreshToken
 	}
 	act("end-sessions")
-	h.get(alice, "/v1/me").wantProblem(api.SessionRevoked)
-	h.do(ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": alice.refresh}}).wantProblem(api.RefreshTokenInvalid)
+	h.get(alice, "/v1/me").wantProblem(openapi.SessionRevoked)
+	h.do(ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": alice.refresh}}).wantProblem(openapi.RefreshTokenInvalid)
 	logIn()
 	act("freeze")
 	h.post(alice, "/v1/wallets", fields{"currency": "EUR"}).want(201)
-	h.post(alice, "/v1/deposits", fields{"amount": 1, "currency": "EUR"}).wantProblem(api.AccountFrozen)
+	h.post(alice, "/v1/deposits", fields{"amount": 1, "currency": "EUR"}).wantProblem(openapi.AccountFrozen)
 	act("suspend")
-	h.get(alice, "/v1/me").wantProblem(api.AccountSuspended)
+	h.get(alice, "/v1/me").wantProblem(openapi.AccountSuspended)
 	act("unfreeze")
 	act("reinstate")
-	h.get(alice, "/v1/me").wantProblem(api.SessionRevoked) // the old sessions stay ended
+	h.get(alice, "/v1/me").wantProblem(openapi.SessionRevoked) // the old sessions stay ended
 	logIn()
 	h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)
 	h.wantActions("olga user.reinstate alice: asked for", "olga account.unfreeze alice: asked for", "olga user.suspend alice: asked for",
@@ -280,21 +280,21 @@ func TestOperatorsDoNotActForThemselves(t *testing.T) {
 	before := h.rows()
 	for _, action := range []string{"freeze", "unfreeze", "suspend", "reinstate", "end-sessions"} {
 		for _, login := range []string{"olga", "@olga", "olga@example.com"} {
-			h.post(olga, fmt.Sprintf("/v1/ops/users/%s/%s", login, action), reason).wantProblem(api.OwnAccount)
+			h.post(olga, fmt.Sprintf("/v1/ops/users/%s/%s", login, action), reason).wantProblem(openapi.OwnAccount)
 		}
 	}
 	var pending []string
 	for _, path := range []string{"/v1/deposits", "/v1/withdrawals"} {
-		pending = append(pending, read[api.Transfer](h.post(olga, path, fields{"amount": 1, "currency": "USD"}).want(202)).Id.String())
+		pending = append(pending, read[openapi.Transfer](h.post(olga, path, fields{"amount": 1, "currency": "USD"}).want(202)).Id.String())
 	}
 	// Money that comes to the operator, or goes from there, is as much of their own.
 	pending = append(pending, paid(h, olga, bob), received(false)(h, olga, func() *user { h.fund(bob, 10); return bob }()))
 	for _, id := range pending {
 		for _, outcome := range []string{"executed", "rejected", "ask"} {
-			h.post(olga, "/v1/ops/payments/"+id+"/resolve", reason.with("outcome", outcome)).wantProblem(api.OwnAccount)
+			h.post(olga, "/v1/ops/payments/"+id+"/resolve", reason.with("outcome", outcome)).wantProblem(openapi.OwnAccount)
 		}
 		for _, action := range []string{"retry", "archive", "delete"} {
-			h.post(olga, "/v1/ops/queues/bank/tasks/"+id+":1/"+action, reason).wantProblem(api.OwnAccount)
+			h.post(olga, "/v1/ops/queues/bank/tasks/"+id+":1/"+action, reason).wantProblem(openapi.OwnAccount)
 		}
 	}
 	equal(t, "done", h.desk.take(), "")
@@ -308,5 +308,5 @@ func TestOperatorsDoNotActForThemselves(t *testing.T) {
 	h.grant("oscar", auth.RoleOperator)
 	h.post(oscar, "/v1/ops/payments/"+pending[0]+"/resolve", reason.with("outcome", "ask")).want(200)
 	h.post(oscar, "/v1/ops/users/olga/freeze", reason).want(204)
-	h.post(olga, "/v1/ops/users/olga/unfreeze", reason).wantProblem(api.OwnAccount)
+	h.post(olga, "/v1/ops/users/olga/unfreeze", reason).wantProblem(openapi.OwnAccount)
 }

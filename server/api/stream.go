@@ -11,6 +11,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -79,7 +80,7 @@ func (s *stream) run() {
 	}
 	switch {
 	case errors.Is(err, errStreamOver), errors.Is(err, errReaderGone), s.ctx.Err() != nil:
-	case ledger.DatabaseAway(err), problem(err).Code == Unavailable:
+	case ledger.DatabaseAway(err), problem(err).Code == openapi.Unavailable:
 		s.api.log.Warn("a stream ended", "error", err)
 	default:
 		s.api.log.Error("a stream ended", "error", err)

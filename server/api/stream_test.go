@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 )
@@ -67,7 +68,7 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 	e := h.listen(frank, "", "")
 	e.live()
 	e.wantEnd("an old token")
-	h.get(frank, "/v1/me").wantProblem(api.TokenExpired)
+	h.get(frank, "/v1/me").wantProblem(openapi.TokenExpired)
 
 	// An operator who is one no more.
 	olga := h.operator()
@@ -92,7 +93,7 @@ func TestOperatorsAreShownSnapshots(t *testing.T) {
 			x := e.next()
 			equal(t, "type", x.kind, "ops")
 			equal(t, "id", x.id, "")
-			var snapshot api.OpsSnapshot
+			var snapshot openapi.OpsSnapshot
 			must(t, json.Unmarshal([]byte(x.data), &snapshot))
 		}
 	}
@@ -177,7 +178,7 @@ func TestStreamsOutliveRequests(t *testing.T) {
 		_, err := e.lines.ReadString('\n')
 		must(t, err)
 	}
-	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 5)).want(201))
+	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 5)).want(201))
 	equal(t, "told", e.next().transfer(t).Transfer.Id, sent.Id)
 }
 
@@ -196,7 +197,7 @@ func TestStreamsOutliveTheDatabase(t *testing.T) {
 		must(t, err)
 	}
 	h.wire.mend()
-	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 5)).want(201))
+	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 5)).want(201))
 	equal(t, "told", e.next().transfer(t).Transfer.Id, sent.Id)
 }
 
@@ -243,7 +244,7 @@ func TestLiveWaitsForWhatIsHidden(t *testing.T) {
 	must(t, err)
 	_, err = tx.Exec(t.Context(), `SELECT pg_current_xact_id()`)
 	must(t, err)
-	sent := read[api.Transfer](h.post(alice, "/v1/transfers", pay(bob, 5)).want(201))
+	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 5)).want(201))
 	e := h.listen(bob, "", "")
 	must(t, tx.Commit(t.Context()))
 	before, _ := e.live()

@@ -6,11 +6,13 @@ import (
 
 	openapi_types "github.com/oapi-codegen/runtime/types"
 
+	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // GetSummary is what a dashboard opens with.
-func (a *API) GetSummary(ctx context.Context, r GetSummaryRequestObject) (GetSummaryResponseObject, error) {
+func (a *API) GetSummary(ctx context.Context, r routes.GetSummaryRequestObject) (routes.GetSummaryResponseObject, error) {
 	s, err := a.summary(ctx, r.Params.MonthStart)
 	if err != nil {
 		return nil, err
@@ -19,20 +21,20 @@ func (a *API) GetSummary(ctx context.Context, r GetSummaryRequestObject) (GetSum
 	if err != nil {
 		return nil, err
 	}
-	view := Summary{
-		At: s.At, Recent: recent, Pending: PendingCounts{In: s.PendingIn, Out: s.PendingOut},
-		Wallets: make([]WalletSummary, len(s.Wallets)),
+	view := openapi.Summary{
+		At: s.At, Recent: recent, Pending: openapi.PendingCounts{In: s.PendingIn, Out: s.PendingOut},
+		Wallets: make([]openapi.WalletSummary, len(s.Wallets)),
 	}
 	for i, w := range s.Wallets {
-		trend := make([]DayBalance, len(w.Trend))
+		trend := make([]openapi.DayBalance, len(w.Trend))
 		for day, balance := range w.Trend {
-			trend[day] = DayBalance{Day: openapi_types.Date{Time: w.Days[day]}, Balance: balance}
+			trend[day] = openapi.DayBalance{Day: openapi_types.Date{Time: w.Days[day]}, Balance: balance}
 		}
-		view.Wallets[i] = WalletSummary{
-			Wallet: viewWallet(w.Wallet), Trend: trend, Month: MonthTotals{Since: s.MonthStart, In: w.In, Out: w.Out, Count: w.Count},
+		view.Wallets[i] = openapi.WalletSummary{
+			Wallet: viewWallet(w.Wallet), Trend: trend, Month: openapi.MonthTotals{Since: s.MonthStart, In: w.In, Out: w.Out, Count: w.Count},
 		}
 	}
-	return GetSummary200JSONResponse(view), nil
+	return routes.GetSummary200JSONResponse(view), nil
 }
 
 func (a *API) summary(ctx context.Context, monthStart *string) (ledger.Summary, error) {
@@ -44,7 +46,7 @@ func (a *API) summary(ctx context.Context, monthStart *string) (ledger.Summary, 
 		return ledger.Summary{}, err
 	}
 	if time.Since(start) > ledger.MaxMonth {
-		return ledger.Summary{}, faultf(ParameterMalformed, "month_start", "month_start is at most 32 days ago")
+		return ledger.Summary{}, faultf(openapi.ParameterMalformed, "month_start", "month_start is at most 32 days ago")
 	}
 	return a.ledger.SummarySince(ctx, user(ctx), start)
 }

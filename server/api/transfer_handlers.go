@@ -9,14 +9,16 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
 	crash "github.com/JDevAman/kizo/server/failpoint"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // CreateTransfer sends money, authorizes it, or says what that would do.
-func (a *API) CreateTransfer(ctx context.Context, r CreateTransferRequestObject) (CreateTransferResponseObject, error) {
-	order, err := a.order(ctx, r.Params.IdempotencyKey, BankTransferCreate{
+func (a *API) CreateTransfer(ctx context.Context, r routes.CreateTransferRequestObject) (routes.CreateTransferResponseObject, error) {
+	order, err := a.order(ctx, r.Params.IdempotencyKey, openapi.BankTransferCreate{
 		Amount: r.Body.Amount, Currency: r.Body.Currency, Memo: r.Body.Memo,
 	})
 	if err != nil {
@@ -29,12 +31,12 @@ func (a *API) CreateTransfer(ctx context.Context, r CreateTransferRequestObject)
 	order.Payee = payee.ID
 	authorize := r.Body.Authorize != nil && *r.Body.Authorize
 	if r.Body.ExpiresAt != nil && !authorize {
-		return nil, faultf(ExpiryOutOfRange, "expires_at", "only an authorization expires: add \"authorize\": true, or leave expires_at out")
+		return nil, faultf(openapi.ExpiryOutOfRange, "expires_at", "only an authorization expires: add \"authorize\": true, or leave expires_at out")
 	}
 	if authorize && r.Body.ExpiresAt != nil {
 		order.ExpiresAt = *r.Body.ExpiresAt
 		if order.ExpiresAt.UTC().Year() < 1970 { // the zero time would mean the default
-			return nil, faultf(ExpiryOutOfRange, "expires_at", "that time has long passed: write one within 31 days from now")
+			return nil, faultf(openapi.ExpiryOutOfRange, "expires_at", "that time has long passed: write one within 31 days from now")
 		}
 	}
 	if r.Body.DryRun != nil && *r.Body.DryRun {
@@ -54,10 +56,10 @@ func (a *API) CreateTransfer(ctx context.Context, r CreateTransferRequestObject)
 	if err != nil {
 		return nil, err
 	}
-	return CreateTransfer201JSONResponse{response}, nil
+	return routes.CreateTransfer201JSONResponse{TransferJSONResponse: response}, nil
 }
 
-func (a *API) previewTransfer(ctx context.Context, o ledger.Order, payee auth.UserRef, authorize bool) (CreateTransferResponseObject, error) {
+func (a *API) previewTransfer(ctx context.Context, o ledger.Order, payee auth.UserRef, authorize bool) (routes.CreateTransferResponseObject, error) {
 	preview, err := a.ledger.Preview(ctx, o, authorize)
 	if err != nil {
 		return nil, err
@@ -66,63 +68,63 @@ func (a *API) previewTransfer(ctx context.Context, o ledger.Order, payee auth.Us
 	if err != nil {
 		return nil, err
 	}
-	return CreateTransfer200JSONResponse{
+	return routes.CreateTransfer200JSONResponse{
 		Amount: o.Amount.Minor, Currency: string(o.Amount.Currency), Fee: 0,
-		From:         Party{Handle: &self.Handle, Name: &self.Name, Staff: staff(self.Role)},
+		From:         openapi.Party{Handle: &self.Handle, Name: &self.Name, Staff: staff(self.Role)},
 		To:           viewParty(payee),
 		BalanceAfter: preview.Wallet.Balance, AvailableAfter: preview.Wallet.Available(),
 	}, nil
 }
 
 // CaptureTransfer takes what an authorization holds.
-func (a *API) CaptureTransfer(ctx context.Context, r CaptureTransferRequestObject) (CaptureTransferResponseObject, error) {
+func (a *API) CaptureTransfer(ctx context.Context, r routes.CaptureTransferRequestObject) (routes.CaptureTransferResponseObject, error) {
 	response, err := a.followUp(ctx, a.ledger.Capture, r.Id, r.Params.IdempotencyKey, r.Body.Amount)
 	if err != nil {
 		return nil, err
 	}
-	return CaptureTransfer201JSONResponse{response}, nil
+	return routes.CaptureTransfer201JSONResponse{TransferJSONResponse: response}, nil
 }
 
 // VoidTransfer gives back what an authorization holds.
-func (a *API) VoidTransfer(ctx context.Context, r VoidTransferRequestObject) (VoidTransferResponseObject, error) {
+func (a *API) VoidTransfer(ctx context.Context, r routes.VoidTransferRequestObject) (routes.VoidTransferResponseObject, error) {
 	response, err := a.followUp(ctx, a.ledger.Void, r.Id, r.Params.IdempotencyKey, nil)
 	if err != nil {
 		return nil, err
 	}
-	return VoidTransfer201JSONResponse{response}, nil
+	return routes.VoidTransfer201JSONResponse{TransferJSONResponse: response}, nil
 }
 
 // ReverseTransfer sends a received transfer back.
-func (a *API) ReverseTransfer(ctx context.Context, r ReverseTransferRequestObject) (ReverseTransferResponseObject, error) {
+func (a *API) ReverseTransfer(ctx context.Context, r routes.ReverseTransferRequestObject) (routes.ReverseTransferResponseObject, error) {
 	response, err := a.followUp(ctx, a.ledger.Reverse, r.Id, r.Params.IdempotencyKey, r.Body.Amount)
 	if err != nil {
 		return nil, err
 	}
-	return ReverseTransfer201JSONResponse{response}, nil
+	return routes.ReverseTransfer201JSONResponse{TransferJSONResponse: response}, nil
 }
 
 // followUp does what only the receiver of a transfer may do. Somebody else's
 // transfer does not exist for the caller.
 func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.FollowUp) (ledger.Result, error),
 	id uuid.UUID, header string, amount *int64,
-) (TransferJSONResponse, error) {
+) (routes.TransferJSONResponse, error) {
 	k, err := key(header)
 	if err != nil {
-		return TransferJSONResponse{}, err
+		return routes.TransferJSONResponse{}, err
 	}
 	if amount != nil && *amount < 1 {
-		return TransferJSONResponse{}, faultf(AmountOutOfRange, "amount", "the amount must be at least 1 minor unit; leave it out for all of it")
+		return routes.TransferJSONResponse{}, faultf(openapi.AmountOutOfRange, "amount", "the amount must be at least 1 minor unit; leave it out for all of it")
 	}
 	t, err := a.ledger.Find(ctx, user(ctx), id)
 	if err != nil {
-		return TransferJSONResponse{}, err
+		return routes.TransferJSONResponse{}, err
 	}
 	owners, err := a.ledger.Owners(ctx, []int64{t.CreditAccount})
 	if err != nil {
-		return TransferJSONResponse{}, err
+		return routes.TransferJSONResponse{}, err
 	}
 	if owners[t.CreditAccount] != user(ctx) {
-		return TransferJSONResponse{}, a.onlyReceiver(ctx, t, owners[t.CreditAccount])
+		return routes.TransferJSONResponse{}, a.onlyReceiver(ctx, t, owners[t.CreditAccount])
 	}
 	f := ledger.FollowUp{Owner: user(ctx), Key: k, Target: id}
 	if amount != nil {
@@ -131,7 +133,7 @@ func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.Foll
 	_ = crash.Point("api.follow_up")
 	result, err := do(ctx, f)
 	if err != nil {
-		return TransferJSONResponse{}, err
+		return routes.TransferJSONResponse{}, err
 	}
 	_ = crash.Point("api.follow_up_done")
 	return a.transferResponse(ctx, result)
@@ -142,7 +144,7 @@ func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.Foll
 // hold ends when it expires; the refusal names that moment.
 func (a *API) onlyReceiver(ctx context.Context, t ledger.Transfer, receiver uuid.UUID) error {
 	if receiver == (uuid.UUID{}) {
-		return faultf(Forbidden, "", fmt.Sprintf("the bank decides about a %s: it can be neither voided nor reversed here", t.Kind))
+		return faultf(openapi.Forbidden, "", fmt.Sprintf("the bank decides about a %s: it can be neither voided nor reversed here", t.Kind))
 	}
 	who := "its receiver"
 	if people, err := a.auth.UsersByID(ctx, []uuid.UUID{receiver}); err == nil && people[receiver].Handle != "" {
@@ -156,38 +158,37 @@ func (a *API) onlyReceiver(ctx context.Context, t ledger.Transfer, receiver uuid
 	case t.State == ledger.Posted:
 		detail = fmt.Sprintf("only %s, who received the money, can send it back", who)
 	}
-	return faultf(Forbidden, "", detail)
+	return faultf(openapi.Forbidden, "", detail)
 }
 
 // CreateDeposit asks the bank for money.
-func (a *API) CreateDeposit(ctx context.Context, r CreateDepositRequestObject) (CreateDepositResponseObject, error) {
+func (a *API) CreateDeposit(ctx context.Context, r routes.CreateDepositRequestObject) (routes.CreateDepositResponseObject, error) {
 	response, pending, err := a.crossBorder(ctx, a.ledger.OpenDeposit, r.Params.IdempotencyKey, r.Params.Prefer, *r.Body)
 	if err != nil {
 		return nil, err
 	}
 	if pending {
-		return CreateDeposit202JSONResponse{pendingResponse(response)}, nil
+		return routes.CreateDeposit202JSONResponse{PendingTransferJSONResponse: pendingResponse(response)}, nil
 	}
-	return CreateDeposit201JSONResponse{response}, nil
+	return routes.CreateDeposit201JSONResponse{TransferJSONResponse: response}, nil
 }
 
 // CreateWithdrawal sends money to the bank.
-func (a *API) CreateWithdrawal(ctx context.Context, r CreateWithdrawalRequestObject) (CreateWithdrawalResponseObject, error) {
+func (a *API) CreateWithdrawal(ctx context.Context, r routes.CreateWithdrawalRequestObject) (routes.CreateWithdrawalResponseObject, error) {
 	response, pending, err := a.crossBorder(ctx, a.ledger.OpenWithdrawal, r.Params.IdempotencyKey, r.Params.Prefer, *r.Body)
 	if err != nil {
 		return nil, err
 	}
 	if pending {
-		return CreateWithdrawal202JSONResponse{pendingResponse(response)}, nil
+		return routes.CreateWithdrawal202JSONResponse{PendingTransferJSONResponse: pendingResponse(response)}, nil
 	}
-	return CreateWithdrawal201JSONResponse{response}, nil
+	return routes.CreateWithdrawal201JSONResponse{TransferJSONResponse: response}, nil
 }
 
 // crossBorder opens a deposit or withdrawal, hints at its payment, and waits for
 // the end if the caller prefers that.
 func (a *API) crossBorder(ctx context.Context, open func(context.Context, ledger.Order) (ledger.Result, error),
-	header string, prefer *string, body BankTransferCreate,
-) (response TransferJSONResponse, pending bool, err error) {
+	header string, prefer *string, body openapi.BankTransferCreate) (response routes.TransferJSONResponse, pending bool, err error) {
 	wait, err := preferredWait(prefer)
 	if err != nil {
 		return response, false, err
@@ -237,7 +238,7 @@ func (a *API) awaitEnd(ctx context.Context, t ledger.Transfer, wait time.Duratio
 }
 
 // order is what both kinds of body have in common.
-func (a *API) order(ctx context.Context, header string, body BankTransferCreate) (ledger.Order, error) {
+func (a *API) order(ctx context.Context, header string, body openapi.BankTransferCreate) (ledger.Order, error) {
 	k, err := key(header)
 	if err != nil {
 		return ledger.Order{}, err
@@ -257,7 +258,7 @@ func (a *API) payee(ctx context.Context, to string, c money.Currency) (auth.User
 	if id, err := uuid.Parse(to); err == nil {
 		owner, currency, err := a.ledger.WalletOwner(ctx, id)
 		if isCode(err, ledger.WalletNotFound) || (err == nil && currency != c) {
-			return auth.UserRef{}, faultf(PayeeNotFound, "to",
+			return auth.UserRef{}, faultf(openapi.PayeeNotFound, "to",
 				"no wallet in that currency has this id: check both, or name the person, as in @bob")
 		}
 		if err != nil {
@@ -272,9 +273,9 @@ func (a *API) payee(ctx context.Context, to string, c money.Currency) (auth.User
 	found, err := a.auth.FindPayee(ctx, user(ctx), strings.TrimSpace(to))
 	if auth.CodeOf(err) == auth.CodeUserNotFound {
 		if strings.Contains(strings.TrimPrefix(strings.TrimSpace(to), "@"), "@") {
-			return auth.UserRef{}, faultf(PayeeNotFound, "to", "no user can be paid by this e-mail address: ask for the handle, as in @bob")
+			return auth.UserRef{}, faultf(openapi.PayeeNotFound, "to", "no user can be paid by this e-mail address: ask for the handle, as in @bob")
 		}
-		return auth.UserRef{}, faultf(PayeeNotFound, "to", "nobody here goes by that name: check the handle, as in @bob")
+		return auth.UserRef{}, faultf(openapi.PayeeNotFound, "to", "nobody here goes by that name: check the handle, as in @bob")
 	}
 	return found, err
 }

@@ -9,12 +9,14 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // GetTransfer shows one transfer of the user's.
-func (a *API) GetTransfer(ctx context.Context, r GetTransferRequestObject) (GetTransferResponseObject, error) {
+func (a *API) GetTransfer(ctx context.Context, r routes.GetTransferRequestObject) (routes.GetTransferResponseObject, error) {
 	t, err := a.ledger.Find(ctx, user(ctx), r.Id)
 	if err != nil {
 		return nil, err
@@ -23,11 +25,11 @@ func (a *API) GetTransfer(ctx context.Context, r GetTransferRequestObject) (GetT
 	if err != nil {
 		return nil, err
 	}
-	return GetTransfer200JSONResponse(views[0]), nil
+	return routes.GetTransfer200JSONResponse(views[0]), nil
 }
 
 // ListTransfers shows a page of the user's transfers, newest first.
-func (a *API) ListTransfers(ctx context.Context, r ListTransfersRequestObject) (ListTransfersResponseObject, error) {
+func (a *API) ListTransfers(ctx context.Context, r routes.ListTransfersRequestObject) (routes.ListTransfersResponseObject, error) {
 	query, err := listQuery(r.Params)
 	if err != nil {
 		return nil, err
@@ -47,12 +49,12 @@ func (a *API) ListTransfers(ctx context.Context, r ListTransfersRequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	return ListTransfers200JSONResponse{Items: views, NextCursor: optional(page.Next)}, nil
+	return routes.ListTransfers200JSONResponse{Items: views, NextCursor: optional(page.Next)}, nil
 }
 
 const maxSearchText = 80 // characters
 
-func listQuery(p ListTransfersParams) (q ledger.Query, err error) {
+func listQuery(p openapi.ListTransfersParams) (q ledger.Query, err error) {
 	if q.Since, err = moment("since", p.Since); err != nil {
 		return q, err
 	}
@@ -61,7 +63,7 @@ func listQuery(p ListTransfersParams) (q ledger.Query, err error) {
 	}
 	if p.Limit != nil {
 		if *p.Limit < 1 || *p.Limit > ledger.MaxPage {
-			return q, faultf(ParameterMalformed, "limit", "limit is a whole number from 1 to 100")
+			return q, faultf(openapi.ParameterMalformed, "limit", "limit is a whole number from 1 to 100")
 		}
 		q.Limit = int(*p.Limit)
 	}
@@ -70,20 +72,20 @@ func listQuery(p ListTransfersParams) (q ledger.Query, err error) {
 	q.Memo, q.Cursor = text(p.Q), text(p.Cursor)
 	q.MinAmount, q.MaxAmount = number(p.MinAmount), number(p.MaxAmount)
 	switch {
-	case q.State != "" && !TransferState(q.State).Valid():
-		return q, faultf(ParameterMalformed, "state", "state is pending, posted, voided or refused")
-	case q.Kind != "" && !TransferKind(q.Kind).Valid():
-		return q, faultf(ParameterMalformed, "kind", "kind is transfer, authorization, deposit, withdrawal or reversal")
-	case q.Direction != "" && !TransferDirection(q.Direction).Valid():
-		return q, faultf(ParameterMalformed, "direction", "direction is in or out")
+	case q.State != "" && !openapi.TransferState(q.State).Valid():
+		return q, faultf(openapi.ParameterMalformed, "state", "state is pending, posted, voided or refused")
+	case q.Kind != "" && !openapi.TransferKind(q.Kind).Valid():
+		return q, faultf(openapi.ParameterMalformed, "kind", "kind is transfer, authorization, deposit, withdrawal or reversal")
+	case q.Direction != "" && !openapi.TransferDirection(q.Direction).Valid():
+		return q, faultf(openapi.ParameterMalformed, "direction", "direction is in or out")
 	case q.Currency != "" && !q.Currency.Known():
 		return q, unknownCurrency()
 	case q.MinAmount < 0 || q.MaxAmount < 0 || p.MinAmount != nil && q.MinAmount == 0 || p.MaxAmount != nil && q.MaxAmount == 0:
-		return q, faultf(ParameterMalformed, "", "min_amount and max_amount are minor units, from 1 on: 1250 for 12.50 USD")
+		return q, faultf(openapi.ParameterMalformed, "", "min_amount and max_amount are minor units, from 1 on: 1250 for 12.50 USD")
 	case q.MaxAmount != 0 && q.MinAmount > q.MaxAmount:
-		return q, faultf(ParameterMalformed, "min_amount", "min_amount is more than max_amount: nothing is between them")
+		return q, faultf(openapi.ParameterMalformed, "min_amount", "min_amount is more than max_amount: nothing is between them")
 	case utf8.RuneCountInString(q.Memo) > maxSearchText:
-		return q, faultf(ParameterMalformed, "q", "q is at most 80 characters")
+		return q, faultf(openapi.ParameterMalformed, "q", "q is at most 80 characters")
 	}
 	return q, nil
 }
@@ -104,7 +106,7 @@ func text(s *string) string {
 
 // view shows transfers as the asking user sees them, naming the people on either
 // side.
-func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]Transfer, error) {
+func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]openapi.Transfer, error) {
 	accounts := make([]int64, 0, 2*len(transfers))
 	for _, t := range transfers {
 		accounts = append(accounts, t.DebitAccount, t.CreditAccount)
@@ -121,18 +123,18 @@ func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]Transfe
 	if err != nil {
 		return nil, err
 	}
-	party := func(account int64, kind ledger.Kind) Party {
+	party := func(account int64, kind ledger.Kind) openapi.Party {
 		owner, ok := owners[account]
 		if !ok {
 			return viewNobody(kind)
 		}
 		return viewParty(people[owner])
 	}
-	views := make([]Transfer, len(transfers))
+	views := make([]openapi.Transfer, len(transfers))
 	for i, t := range transfers {
-		direction := In
+		direction := openapi.In
 		if owners[t.DebitAccount] == user(ctx) {
-			direction = Out
+			direction = openapi.Out
 		}
 		views[i] = viewTransfer(t, party(t.DebitAccount, t.Kind), party(t.CreditAccount, t.Kind), direction)
 	}
@@ -140,13 +142,13 @@ func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]Transfe
 }
 
 // viewNobody is the house's side of a transfer.
-func viewNobody(kind ledger.Kind) Party {
+func viewNobody(kind ledger.Kind) openapi.Party {
 	bank := kind == ledger.KindDeposit || kind == ledger.KindWithdrawal
-	return Party{Bank: &bank}
+	return openapi.Party{Bank: &bank}
 }
 
-func viewParty(u auth.UserRef) Party {
-	return Party{Handle: &u.Handle, Name: &u.Name, Staff: staff(u.Role)}
+func viewParty(u auth.UserRef) openapi.Party {
+	return openapi.Party{Handle: &u.Handle, Name: &u.Name, Staff: staff(u.Role)}
 }
 
 // staff marks operators, and is absent for everybody else.
@@ -158,9 +160,9 @@ func staff(role auth.Role) *bool {
 	return &yes
 }
 
-func viewTransfer(t ledger.Transfer, from, to Party, direction TransferDirection) Transfer {
-	v := Transfer{
-		Id: t.ID, Kind: TransferKind(t.Kind), State: TransferState(t.State), Reason: optional(t.Reason),
+func viewTransfer(t ledger.Transfer, from, to openapi.Party, direction openapi.TransferDirection) openapi.Transfer {
+	v := openapi.Transfer{
+		Id: t.ID, Kind: openapi.TransferKind(t.Kind), State: openapi.TransferState(t.State), Reason: optional(t.Reason),
 		Amount: t.Amount.Minor, Currency: string(t.Amount.Currency), From: from, To: to,
 		Direction: direction, Memo: optional(t.Memo), CreatedAt: t.CreatedAt.UTC(),
 		ExpiresAt: optionalTime(t.ExpiresAt), ResolvedAt: optionalTime(t.ResolvedAt),
@@ -188,18 +190,18 @@ func optionalTime(t time.Time) *time.Time {
 	return &t
 }
 
-func (a *API) transferResponse(ctx context.Context, r ledger.Result) (TransferJSONResponse, error) {
+func (a *API) transferResponse(ctx context.Context, r ledger.Result) (routes.TransferJSONResponse, error) {
 	views, err := a.view(ctx, r.Transfer)
 	if err != nil {
 		// The money has moved: say so, and leave the names for later.
 		a.log.Warn("transfer done, but its parties could not be read", "transfer", r.Transfer.ID, "error", err)
-		direction := Out
+		direction := openapi.Out
 		if r.Transfer.Kind == ledger.KindDeposit || r.Transfer.Owner != user(ctx) {
-			direction = In
+			direction = openapi.In
 		}
-		views = []Transfer{viewTransfer(r.Transfer, Party{}, Party{}, direction)}
+		views = []openapi.Transfer{viewTransfer(r.Transfer, openapi.Party{}, openapi.Party{}, direction)}
 	}
-	response := TransferJSONResponse{Body: views[0]}
+	response := routes.TransferJSONResponse{Body: views[0]}
 	if r.Replayed {
 		yes := "true"
 		response.Headers.IdempotencyReplayed = &yes
@@ -207,9 +209,9 @@ func (a *API) transferResponse(ctx context.Context, r ledger.Result) (TransferJS
 	return response, nil
 }
 
-func pendingResponse(r TransferJSONResponse) PendingTransferJSONResponse {
-	return PendingTransferJSONResponse{
+func pendingResponse(r routes.TransferJSONResponse) routes.PendingTransferJSONResponse {
+	return routes.PendingTransferJSONResponse{
 		Body:    r.Body,
-		Headers: PendingTransferResponseHeaders{IdempotencyReplayed: r.Headers.IdempotencyReplayed},
+		Headers: routes.PendingTransferResponseHeaders{IdempotencyReplayed: r.Headers.IdempotencyReplayed},
 	}
 }

@@ -4,33 +4,35 @@ import (
 	"context"
 
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // ListWallets shows what the user has.
-func (a *API) ListWallets(ctx context.Context, _ ListWalletsRequestObject) (ListWalletsResponseObject, error) {
+func (a *API) ListWallets(ctx context.Context, _ routes.ListWalletsRequestObject) (routes.ListWalletsResponseObject, error) {
 	wallets, err := a.ledger.Wallets(ctx, user(ctx))
 	if err != nil {
 		return nil, err
 	}
-	list := WalletList{Items: make([]Wallet, len(wallets))}
+	list := openapi.WalletList{Items: make([]openapi.Wallet, len(wallets))}
 	for i, w := range wallets {
 		list.Items[i] = viewWallet(w)
 	}
-	return ListWallets200JSONResponse(list), nil
+	return routes.ListWallets200JSONResponse(list), nil
 }
 
 // OpenWallet opens a wallet, or gives the one that is there.
-func (a *API) OpenWallet(ctx context.Context, r OpenWalletRequestObject) (OpenWalletResponseObject, error) {
+func (a *API) OpenWallet(ctx context.Context, r routes.OpenWalletRequestObject) (routes.OpenWalletResponseObject, error) {
 	w, err := a.ledger.OpenWallet(ctx, user(ctx), money.Currency(r.Body.Currency))
 	if err != nil {
 		return nil, err
 	}
-	return OpenWallet201JSONResponse(viewWallet(w)), nil
+	return routes.OpenWallet201JSONResponse(viewWallet(w)), nil
 }
 
 // GetBalance is the posted balance as of a time.
-func (a *API) GetBalance(ctx context.Context, r GetBalanceRequestObject) (GetBalanceResponseObject, error) {
+func (a *API) GetBalance(ctx context.Context, r routes.GetBalanceRequestObject) (routes.GetBalanceResponseObject, error) {
 	at, err := moment("at", r.Params.At)
 	if err != nil {
 		return nil, err
@@ -43,12 +45,12 @@ func (a *API) GetBalance(ctx context.Context, r GetBalanceRequestObject) (GetBal
 	if err != nil {
 		return nil, err
 	}
-	return GetBalance200JSONResponse{Currency: string(currency), Balance: balance, At: asOf.UTC()}, nil
+	return routes.GetBalance200JSONResponse{Currency: string(currency), Balance: balance, At: asOf.UTC()}, nil
 }
 
-func viewWallet(w ledger.Wallet) Wallet {
-	return Wallet{
+func viewWallet(w ledger.Wallet) openapi.Wallet {
+	return openapi.Wallet{
 		Id: w.ID, Currency: string(w.Currency), Balance: w.Balance, Held: w.Held,
-		Available: w.Available(), Status: WalletStatus(w.Status),
+		Available: w.Available(), Status: openapi.WalletStatus(w.Status),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
@@ -128,7 +129,7 @@ func allIn(text []byte, set *[256]bool) bool {
 // on it is not certain.
 func rejectMalformed(ctx *fasthttp.RequestCtx, detail string) {
 	id := uuid.NewString()
-	p := describe(ParameterMalformed, detail, "")
+	p := describe(openapi.ParameterMalformed, detail, "")
 	p.RequestId = &id
 	body, err := json.Marshal(p)
 	if err != nil {

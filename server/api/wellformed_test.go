@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 const chunkedLogin = "POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -111,7 +111,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 			t.Errorf("%s: %d answers: %.300q", name, n, raw)
 		}
 		if got.status == http.StatusBadRequest {
-			got.wantProblem(read[api.Problem](got).Code)
+			got.wantProblem(read[openapi.Problem](got).Code)
 			wantSecureHeader(t, name, got.header)
 		}
 	}
