@@ -72,7 +72,7 @@ chaos: deps ## a fault run: kills, crashes, cut lines; SEED= repeats one, DURATI
 	$(GO) run ./loadtest/chaos -duration $(or $(DURATION),5m) -seed $(or $(SEED),0)
 
 .PHONY: chaos-mutants
-chaos-mutants: deps ## plant one bug after the other: the fault run must notice each
+chaos-mutants: deps ## plant one bug after the other: its test or the fault run must catch it
 	$(GO) run ./loadtest/chaos -mutants -seed $(or $(SEED),0)
 
 .PHONY: chaos-scenarios

@@ -101,7 +101,6 @@ func (d *daemon) environment(generation int, faults string) []string {
 		"KIZO_FAILPOINTS_HIT="+d.house.hits,
 		"KIZO_FAILPOINTS="+faults,
 		fmt.Sprintf("KIZO_FAILPOINTS_SEED=%d", d.house.options.seed+uint64(generation)),
-		"KIZO_PLANTED="+d.house.options.bugs,
 	)
 }
 

@@ -31,6 +31,7 @@
 // With -scenarios there is one kind of trouble at a time, and one promise about it:
 // the bank at its worst, no Redis, FLUSHALL, a stopped worker that goes on, restarts.
 //
-// With -mutants the checker itself is checked: kizod is run with one planted bug
-// after the other, and each of them has to be noticed.
+// With -mutants the checks themselves are checked: the patches in mutants plant one bug each
+// in a copy of the source, and the unit test or the rule of the fault run that a patch names
+// has to notice it.
 package main

@@ -203,7 +203,7 @@ func (h *house) note(format string, args ...any) {
 	fmt.Fprintf(h.log, "%s  %s\n", time.Now().Format("15:04:05.000"), fmt.Sprintf(format, args...))
 }
 
-// findBinary builds kizod once for the run, with its points and planted bugs.
+// findBinary builds kizod once for the run, with its failpoints.
 func findBinary(ctx context.Context, o options, dir string) (string, error) {
 	if o.binary != "" {
 		return filepath.Abs(o.binary)

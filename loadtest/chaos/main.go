@@ -26,7 +26,6 @@ type options struct {
 	summary   string  // file to write the table to as well
 	keep      string  // directory to leave everything in
 	binary    string  // a kizod built with -tags failpoints; built by the run if empty
-	bugs      string  // KIZO_PLANTED
 	stress    stress
 	border    bool // half of the wishes cross the bank's border
 	points    bool // let kizod die at its named points too
@@ -105,10 +104,9 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&o.summary, "summary", "", "write the table to this file as well")
 	flags.StringVar(&o.keep, "keep", "", "work in this directory and leave it; a temporary one if empty")
 	flags.StringVar(&o.binary, "kizod", "", "a kizod built with -tags failpoints; built from this tree if empty")
-	flags.StringVar(&o.bugs, "planted", "", "names of planted bugs, separated by commas")
 	flags.BoolVar(&o.points, "points", true, "let kizod die at its named points, too")
 	flags.BoolVar(&o.strict, "strict", false, "fail when a target is missed, not only when a rule is broken")
-	flags.BoolVar(&o.mutants, "mutants", false, "plant one bug after the other and see that each is noticed")
+	flags.BoolVar(&o.mutants, "mutants", false, "plant one bug after the other and check that its test or a fault run catches it")
 	flags.BoolVar(&o.scenarios, "scenarios", false, "run the scenarios: one kind of trouble each, and one promise")
 	flags.StringVar(&o.only, "only", "", "with -mutants or -scenarios: these alone, separated by commas")
 	if err := flags.Parse(args); err != nil {

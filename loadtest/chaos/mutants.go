@@ -5,77 +5,94 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
-	"github.com/JDevAman/kizo/server/auth"
-	"github.com/JDevAman/kizo/server/embedded"
 )
 
-// bug is one that can be planted in kizod (server/fault), and the weather in which
-// it shows.
-type bug struct {
-	name   string
-	what   string
-	stress stress
-	lies   float64 // of the bank; below 0: its preset's
+// mutantStress is a fault run in which some bugs show.
+type mutantStress struct {
+	stress
+	lies float64 // share of the bank's answers that are lies
 }
 
-// Weather for bugs. The counts are those of five minutes.
-var (
-	bankOnly = stress{kills: 20, bankKills: 20}
-	killing  = stress{kills: 200, dying: 1}
-	zombies  = stress{stops: 400, bankKills: 20}
-	cutting  = stress{commits: 250, cuts: 40}
-	noRedis  = stress{kills: 60, redisKills: 60, flushes: 40}
+// stresses are the fault runs for mutants. The counts are those of five minutes.
+var stresses = map[string]mutantStress{
+	"bank":            {stress: stress{kills: 20, bankKills: 20}},
+	"lying-bank":      {stress: stress{kills: 20, bankKills: 20}, lies: 0.2},
+	"kills":           {stress: stress{kills: 200, dying: 1}},
+	"stopped-workers": {stress: stress{stops: 400, bankKills: 20}},
+	"lost-commits":    {stress: stress{commits: 250, cuts: 40}},
+	"no-redis":        {stress: stress{kills: 60, redisKills: 60, flushes: 40}},
+}
+
+// Bounds of one mutant.
+const (
+	mutantRounds    = 3 // how often its check is repeated until it notices the bug
+	mutantTestsTake = 5 * time.Minute
 )
 
-// runMutants plants one bug after the other and sees that each is noticed.
+// itself is the rule that is broken when a run with the bug cannot even begin.
+const itself = "the run itself"
+
+// mutantRun runs the check of one mutant after the other.
+type mutantRun struct {
+	options options
+	root    string // of the module
+	dir     string // for copies and binaries
+}
+
+// runMutants checks that each mutant is caught, and prints which check caught it.
 func runMutants(ctx context.Context, o options, w io.Writer) error {
+	all, err := readMutants()
+	if err != nil {
+		return err
+	}
+	listed := slices.DeleteFunc(all, func(m mutant) bool { return !o.wants(m.name) })
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return fmt.Errorf("find the module: %w", err)
+	}
 	dir, err := os.MkdirTemp("", "kizo-mutants-")
 	if err != nil {
-		return fmt.Errorf("make a place to build in: %w", err)
+		return fmt.Errorf("make a directory to build in: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	if o.binary == "" {
-		o.binary = filepath.Join(dir, "kizod")
-		if err := rig.Build(ctx, o.binary, "-tags", "failpoints"); err != nil {
-			return err
+	r := &mutantRun{options: o, root: strings.TrimSpace(string(root)), dir: dir}
+	overlays := make([]string, len(listed))
+	for i := range listed {
+		if overlays[i], err = listed[i].overlay(r.root, dir); err != nil {
+			return fmt.Errorf("mutants/%s.patch no longer applies: %w", listed[i].name, err)
 		}
 	}
-	fmt.Fprint(w, "| Planted bug | What it does | Noticed by | After |\n|---|---|---|---|\n")
-	var survivors []string
-	judge := func(name, what string, caught []string, took time.Duration) {
-		by := strings.Join(caught, ", ")
-		if len(caught) == 0 {
-			by = "**nobody**"
-			survivors = append(survivors, name)
-		}
-		fmt.Fprintf(w, "| %s | %s | %s | %.0f s |\n", name, what, by, took.Seconds())
+	if err := r.passWithoutBugs(ctx, listed); err != nil {
+		return err
 	}
-	for _, b := range bugs {
-		if !o.wants(b.name) {
-			continue
-		}
-		caught, took, err := o.plant(ctx, b)
+	fmt.Fprint(w, "| Mutant | Bug | Caught by | After |\n|---|---|---|---|\n")
+	count := 0
+	for i := range listed {
+		m, began := &listed[i], time.Now()
+		caught, err := r.check(ctx, m, overlays[i])
 		if err != nil {
-			return fmt.Errorf("%s: %w", b.name, err)
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
-		judge(b.name, b.what, caught, took)
-	}
-	if o.wants("fsync_off") {
-		caught, took, err := serveWithoutFsync(ctx, o)
-		if err != nil {
-			return err
+		by := "**not caught**"
+		if len(caught) > 0 {
+			by = strings.Join(caught, ", ")
+			count++
 		}
-		judge("fsync_off", "PostgreSQL runs with fsync off", caught, took)
+		fmt.Fprintf(w, "| %s | %s | %s | %.0f s |\n", m.name, m.bug, by, time.Since(began).Seconds())
 	}
-	if len(survivors) > 0 {
-		return fmt.Errorf("not noticed: %s", strings.Join(survivors, ", "))
+	fmt.Fprintf(w, "\nmutants caught = %d of %d listed\n", count, len(listed))
+	if count < len(listed) {
+		return errors.New("a mutant was not caught")
 	}
 	return nil
 }
@@ -84,86 +101,115 @@ func (o options) wants(name string) bool {
 	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
 }
 
-// mutantRounds bounds how often a bug may hide: each round has another seed.
-const mutantRounds = 3
-
-// plant runs with the bug until a rule is broken. The rules come in order of how
-// often they were.
-func (o options) plant(ctx context.Context, b bug) (caught []string, took time.Duration, err error) {
-	began := time.Now()
-	o.bugs, o.stress, o.lies, o.failFast, o.points, o.mutants = b.name, b.stress, b.lies, true, false, false
-	o.border = b.stress == zombies // a zombie needs something in its hands
-	o.duration, o.summary, o.keep = 12*time.Second, "", ""
-	log := o.log
-	for round := range uint64(mutantRounds) {
-		o.seed, o.log = o.seed+round, io.Discard
-		result, err := run(ctx, o)
+// passWithoutBugs runs the tests that the mutants name on the source as it is: a test that
+// fails anyway catches nothing.
+func (r *mutantRun) passWithoutBugs(ctx context.Context, listed []mutant) error {
+	tests := make(map[string][]string)
+	for _, m := range listed {
+		tests[m.pkg] = append(tests[m.pkg], m.tests...)
+	}
+	delete(tests, "") // mutants for the fault run
+	for _, pkg := range slices.Sorted(maps.Keys(tests)) {
+		binary, err := r.buildTests(ctx, pkg)
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil, 0, err
-			}
-			// A kizod that cannot even be used is a bug that was noticed.
-			fmt.Fprintf(log, "%s: %v\n", b.name, err)
-			first, _, _ := strings.Cut(err.Error(), "\n")
-			return []string{"the run itself: " + first}, time.Since(began), nil
+			return err
 		}
-		if _, counts := result.found.all(); len(counts) > 0 {
-			for rule, n := range counts {
-				caught = append(caught, fmt.Sprintf("%s (%d)", rule, n))
-			}
-			slices.Sort(caught)
-			return caught, time.Since(began), nil
+		failed, err := r.runTests(ctx, binary, pkg, tests[pkg])
+		if err != nil {
+			return err
+		}
+		if len(failed) > 0 {
+			return fmt.Errorf("without any bug, tests of %s fail: %s", pkg, strings.Join(failed, ", "))
 		}
 	}
-	return nil, time.Since(began), nil
+	return nil
 }
 
-// serveWithoutFsync is no bug of kizod's but of who runs it: kizod has to refuse.
-func serveWithoutFsync(ctx context.Context, o options) (caught []string, took time.Duration, err error) {
-	began := time.Now()
-	dir, err := os.MkdirTemp("", "kizo-fsync-")
+// check returns what noticed the bug.
+func (r *mutantRun) check(ctx context.Context, m *mutant, overlay string) (caught []string, err error) {
+	if m.pkg == "" {
+		return r.checkByFaultRun(ctx, m, overlay)
+	}
+	binary, err := r.buildTests(ctx, m.pkg, "-overlay", overlay)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // where we are root, PostgreSQL's own user walks through it
-		return nil, 0, err
-	}
-	p, err := embedded.StartPostgres(ctx, embedded.PostgresConfig{
-		Dir: filepath.Join(dir, "pg"), Settings: map[string]string{"fsync": "off"},
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	defer func() { err = errors.Join(err, p.Kill()) }()
-	if err := p.EnsureDatabase(ctx, database); err != nil {
-		return nil, 0, err
-	}
-	migrate, err := rig.Spawn(o.binary, []string{"migrate"},
-		rig.ChildEnvironment("KIZO_MIGRATE_URL="+p.URL(database, embedded.OwnerRole)), filepath.Join(dir, "log"))
-	if err != nil {
-		return nil, 0, err
-	}
-	<-migrate.Done()
-	if err := auth.CreateSecrets(filepath.Join(dir, "secrets.json")); err != nil {
-		return nil, 0, err
-	}
-	serve, err := rig.Spawn(o.binary, []string{
-		"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--bank-url", "http://127.0.0.1:1",
-		"--secrets-file", filepath.Join(dir, "secrets.json"),
-	}, rig.ChildEnvironment("KIZO_DATABASE_URL="+p.URL(database, embedded.AppRole)), filepath.Join(dir, "log"))
-	if err != nil {
-		return nil, 0, err
-	}
-	defer serve.End(endWithin)
-	timer := time.NewTimer(startWithin / 2)
-	defer timer.Stop()
-	select {
-	case <-serve.Done():
-		if serve.Err() != nil && strings.Contains(rig.Tail(filepath.Join(dir, "log")), "fsync") {
-			caught = []string{"kizod does not start"}
+	for round := 0; round < mutantRounds && len(caught) == 0; round++ {
+		if caught, err = r.runTests(ctx, binary, m.pkg, m.tests); err != nil {
+			return nil, err
 		}
-	case <-timer.C:
 	}
-	return caught, time.Since(began), nil
+	return caught, nil
+}
+
+func (r *mutantRun) buildTests(ctx context.Context, pkg string, flags ...string) (string, error) {
+	binary := filepath.Join(r.dir, "tests")
+	args := append([]string{"test", "-c", "-o", binary}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
+	cmd.Dir = r.root
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the tests of %s: %w\n%s", pkg, err, output)
+	}
+	return binary, nil
+}
+
+var failedTest = regexp.MustCompile(`(?m)^--- FAIL: (\S+)|^(panic: .*)`)
+
+// runTests returns which of the tests fail.
+func (r *mutantRun) runTests(ctx context.Context, binary, pkg string, tests []string) (failed []string, err error) {
+	cmd := exec.CommandContext(ctx, binary, "-test.failfast", "-test.timeout", mutantTestsTake.String(),
+		"-test.run", "^("+strings.Join(tests, "|")+")$")
+	cmd.Dir = filepath.Join(r.root, filepath.FromSlash(pkg))
+	output, err := cmd.CombinedOutput()
+	if err == nil {
+		return nil, nil
+	}
+	for _, match := range failedTest.FindAllStringSubmatch(string(output), -1) {
+		if found := match[1] + match[2]; !slices.Contains(failed, found) {
+			failed = append(failed, found)
+		}
+	}
+	if len(failed) == 0 || ctx.Err() != nil {
+		return nil, fmt.Errorf("run tests of %s: %w\n%s", pkg, err, output)
+	}
+	fmt.Fprintf(r.options.log, "%s\n", output)
+	return failed, nil
+}
+
+// checkByFaultRun runs kizod with the bug until a rule is broken that the mutant names. Each
+// round has another seed.
+func (r *mutantRun) checkByFaultRun(ctx context.Context, m *mutant, overlay string) (caught []string, err error) {
+	o := r.options
+	o.binary = filepath.Join(r.dir, "kizod")
+	if err := rig.Build(ctx, o.binary, "-tags", "failpoints", "-overlay", overlay); err != nil {
+		return nil, err
+	}
+	s := stresses[m.load]
+	o.stress, o.lies, o.failFast, o.points, o.mutants = s.stress, s.lies, true, false, false
+	o.border = m.load == "stopped-workers" // a stopped worker needs a payment in progress
+	o.duration, o.summary, o.keep, o.log = 12*time.Second, "", "", io.Discard
+	for range mutantRounds {
+		broken, err := brokenRules(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		if caught = m.catches(broken); len(caught) > 0 {
+			return caught, nil
+		}
+		fmt.Fprintf(r.options.log, "%s: seed %d broke %q\n", m.name, o.seed, broken)
+		o.seed++
+	}
+	return nil, nil
+}
+
+func brokenRules(ctx context.Context, o options) ([]string, error) {
+	result, err := run(ctx, o)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil: // with the bug, kizod cannot even be used
+		return []string{itself}, nil
+	}
+	_, counts := result.found.all()
+	return slices.Sorted(maps.Keys(counts)), nil
 }

@@ -53,9 +53,6 @@ func Point(name string) error {
 
 const stopTakes = 100 * time.Millisecond
 
-// Planted tells whether a bug has been planted.
-func Planted(name string) bool { return plan().planted[name] }
-
 type rule struct {
 	action string
 	stall  time.Duration
@@ -65,7 +62,6 @@ type rule struct {
 type plans struct {
 	stopped atomic.Bool
 	rules   map[string]rule
-	planted map[string]bool
 	hits    string
 	mu      sync.Mutex // guards dice and seen
 	dice    *rand.Rand
@@ -77,11 +73,8 @@ type plans struct {
 var plan = sync.OnceValue(func() *plans {
 	seed, _ := strconv.ParseUint(os.Getenv("KIZO_FAILPOINTS_SEED"), 10, 64)
 	p := &plans{
-		rules: make(map[string]rule), planted: make(map[string]bool), seen: make(map[string]bool),
+		rules: make(map[string]rule), seen: make(map[string]bool),
 		hits: os.Getenv("KIZO_FAILPOINTS_HIT"), dice: rand.New(rand.NewPCG(seed, uint64(os.Getpid()))),
-	}
-	for name := range strings.SplitSeq(os.Getenv("KIZO_PLANTED"), ",") {
-		p.planted[strings.TrimSpace(name)] = name != ""
 	}
 	for text := range strings.SplitSeq(os.Getenv("KIZO_FAILPOINTS"), ";") {
 		if text = strings.TrimSpace(text); text == "" {

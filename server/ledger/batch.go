@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -88,24 +87,20 @@ const (
 		SELECT transfer_id, attempts, state, left(concat_ws(': ', NULLIF(bank_ref, ''), NULLIF(last_error, '')), 500) FROM settled`
 )
 
-// rules are what makes a batch right. They are a value so that a test can break
-// one and see that the other tests notice.
+// rules are how a batch is decided and how long it waits for a lock. They are a
+// value so that a test can have a decision panic.
 type rules struct {
 	decide func(*book, *command) outcome
-	lock   string
 	tune   string
 }
 
 // read opens the transaction and brings the rows of a batch under its locks.
 func (b *book) read(ctx context.Context, conn *pgx.Conn, r rules, commands []*command) error {
-	want, lock := wanted(commands), r.lock
+	want := wanted(commands)
 	var queue pgx.Batch
 	queue.Queue(begin)
 	queue.Queue(r.tune)
-	if failpoint.Planted("unlocked_read") {
-		lock = strings.TrimSuffix(lock, "FOR NO KEY UPDATE")
-	}
-	queue.Queue(lock, want.accounts).Query(b.scanAccounts)
+	queue.Queue(lockAccounts, want.accounts).Query(b.scanAccounts)
 	queue.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.now) })
 	queue.Queue(findKeys, want.owners, want.keys).Query(b.scanTransfers)
 	if len(want.targets) > 0 {

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/JDevAman/kizo/server/failpoint"
@@ -163,19 +162,6 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command) ([]outcome, *
 		case rejected:
 			return nil, &batchError{cause: err, rejected: true, wrote: wrote}
 		case lost:
-			if wrote && failpoint.Planted("commit_unknown_is_failure") {
-				return nil, &batchError{cause: err}
-			}
-			if wrote && failpoint.Planted("commit_unknown_blind_retry") {
-				for _, c := range commands {
-					if c.key != "" {
-						c.id, c.key = uuid.New(), c.key+"~"
-					}
-				}
-			}
-			if wrote && outcomes != nil && failpoint.Planted("ack_before_commit") {
-				return outcomes, nil
-			}
 			for _, c := range commands {
 				c.unsure = c.unsure || wrote
 			}

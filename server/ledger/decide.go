@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/JDevAman/kizo/server/failpoint"
 )
 
 // book is what a batch knows: the rows under its locks, and what it has decided
@@ -87,11 +85,6 @@ func (b *book) decideAll(commands []*command, decide func(*book, *command) outco
 // decide carries out one command on the book. It leaves the command as it is: a
 // batch that is tried again is decided anew.
 func (b *book) decide(c *command) outcome {
-	if failpoint.Planted("key_after_funds") && c.op == opTransfer {
-		if code := b.objection(b.accounts[c.debit], b.accounts[c.credit], c.amount.Minor); code != "" {
-			return outcome{err: fail(code, "%s", refusalText(code))}
-		}
-	}
 	if c.key != "" {
 		if earlier, ok := b.byKey[ownerKey{c.owner, c.key}]; ok {
 			return b.replay(c, earlier)
@@ -122,7 +115,7 @@ func (b *book) decide(c *command) outcome {
 // replay answers a key that has been used. It is compared before anything else
 // is looked at: what the caller may do today is no part of the question.
 func (b *book) replay(c *command, earlier *Transfer) outcome {
-	if earlier.fingerprint != c.asked && !failpoint.Planted("fingerprint_ignored") {
+	if earlier.fingerprint != c.asked {
 		return outcome{err: fail(KeyReused, "this idempotency key was used for something else: take a new one for a new transfer")}
 	}
 	// The id is the command's own when an earlier try of this very command had
@@ -167,10 +160,8 @@ func (b *book) hold(c *command) outcome {
 	if kind == KindAuthorization && !b.now.Before(expiresAt) {
 		return b.refuse(t, AuthorizationExpired)
 	}
-	if !failpoint.Planted("hold_ignored") {
-		debit.held += c.amount.Minor
-		debit.changed = true
-	}
+	debit.held += c.amount.Minor
+	debit.changed = true
 	b.note(t)
 	if kind == KindWithdrawal {
 		b.opened = append(b.opened, newPayment(t, c.trace))
@@ -199,7 +190,7 @@ func (b *book) post(c *command) outcome {
 	switch {
 	case b.expired(t):
 		return b.refuseFollowUp(row, AuthorizationExpired)
-	case t.Kind != KindAuthorization || (t.State != Pending && !failpoint.Planted("captured_twice")):
+	case t.Kind != KindAuthorization || t.State != Pending:
 		return b.refuseFollowUp(row, TransferNotPending)
 	case amount > t.Amount.Minor:
 		return b.refuseFollowUp(row, CaptureExceedsHold)
@@ -280,17 +271,11 @@ func (b *book) settle(c *command) outcome {
 	if p == nil {
 		return outcome{err: fail(TransferNotFound, "the transfer has no payment")}
 	}
-	if p.fence != c.settle.Fence && !failpoint.Planted("no_fence") {
+	if p.fence != c.settle.Fence {
 		return outcome{err: fail(Fenced, "another worker has taken the payment over")}
 	}
-	if t.State != Pending && !failpoint.Planted("finalise_without_state_check") {
+	if t.State != Pending {
 		if (t.State == Posted) == c.settle.Executed {
-			if failpoint.Planted("double_credit_on_replayed_settlement") && t.Kind == KindDeposit {
-				twin := *t
-				twin.ID, twin.Key = uuid.New(), t.Key+"~twin"
-				b.added = append(b.added, &twin)
-				b.move(&twin, b.accounts[t.DebitAccount], b.accounts[t.CreditAccount], t.Amount.Minor)
-			}
 			return done(t, !c.unsure)
 		}
 		return outcome{err: fail(SettlementConflicts, "the payment is settled already, and the other way")}
@@ -322,7 +307,6 @@ func (b *book) objection(debit, credit *account, amount int64) Code {
 		return AccountFrozen
 	case !credit.fits(amount) || !debit.fits(-amount):
 		return BalanceLimit
-	case failpoint.Planted("overdraft"):
 	case !debit.covers(amount):
 		return InsufficientFunds
 	}
@@ -349,12 +333,6 @@ func (b *book) openFollowUp(c *command, kind Kind, about *Transfer, amount int64
 }
 
 func (b *book) refuse(t *Transfer, code Code) outcome {
-	if failpoint.Planted("refusal_not_sticky") {
-		b.added = b.added[:len(b.added)-1]
-		delete(b.byKey, ownerKey{t.Owner, t.Key})
-		t.State, t.Reason = Refused, string(code)
-		return refused(t, false)
-	}
 	t.State, t.Reason, t.ResolvedAt = Refused, string(code), b.now
 	b.note(t)
 	return refused(t, false)
@@ -368,7 +346,7 @@ func (b *book) refuseFollowUp(row *Transfer, code Code) outcome {
 
 // release gives the hold of a pending transfer back, if it has one.
 func (b *book) release(t *Transfer) {
-	if !t.holds() || failpoint.Planted("hold_ignored") {
+	if !t.holds() {
 		return
 	}
 	debit := b.accounts[t.DebitAccount]
@@ -390,12 +368,7 @@ func (b *book) move(t *Transfer, debit, credit *account, amount int64) {
 	// clock did meanwhile.
 	at := latest(b.now, debit.asOf, credit.asOf)
 	b.line(t, debit, -amount, at)
-	if failpoint.Planted("unbalanced_amount") {
-		amount++
-	}
-	if !failpoint.Planted("missing_posting") {
-		b.line(t, credit, amount, at)
-	}
+	b.line(t, credit, amount, at)
 	t.State, t.PostedAmount, t.ResolvedAt = Posted, amount, at
 	b.note(t)
 }
@@ -410,9 +383,6 @@ func (b *book) line(t *Transfer, a *account, amount int64, at time.Time) {
 
 // note appends the event of the state that t has just taken.
 func (b *book) note(t *Transfer) {
-	if failpoint.Planted("event_forgotten") && t.State == Voided {
-		return
-	}
 	at := b.now
 	if !t.ResolvedAt.IsZero() {
 		at = t.ResolvedAt

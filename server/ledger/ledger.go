@@ -77,7 +77,7 @@ func Open(config Config) *Ledger {
 		config: config,
 		log:    config.Logger,
 		intake: newIntake(config.MaxLine, worthWhile),
-		rules:  rules{decide: (*book).decide, lock: lockAccounts, tune: fmt.Sprintf(tune, config.LockTimeout.Milliseconds())},
+		rules:  rules{decide: (*book).decide, tune: fmt.Sprintf(tune, config.LockTimeout.Milliseconds())},
 		ids:    cache.New[walletKey, int64](1 << 20),
 		owners: cache.New[int64, uuid.UUID](1 << 20),
 	}

@@ -222,9 +222,6 @@ func (l *Ledger) prepare(ctx context.Context, op operation, o Order) (*command, 
 		return nil, err
 	}
 	c := &command{op: op, owner: o.Owner, key: o.Key, amount: o.Amount, memo: o.Memo, trace: o.Trace}
-	if failpoint.Planted("key_ignored") {
-		c.key += "~" + uuid.NewString()
-	}
 	if op == opAuthorize {
 		c.expiresAt = o.ExpiresAt.UTC().Truncate(time.Microsecond)
 	}

@@ -18,7 +18,7 @@ func TestPoisonFailsAlone(t *testing.T) {
 		"the database": func(h *house, _ *ledger.Ledger) {
 			h.owner(`ALTER TABLE transfers ADD CONSTRAINT planted CHECK (memo <> 'poison')`)
 		},
-		"the rules": func(_ *house, l *ledger.Ledger) { ledger.PlantPanic(l, memo) },
+		"the rules": func(_ *house, l *ledger.Ledger) { ledger.PanicAt(l, memo) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/failpoint"
 )
@@ -40,9 +38,6 @@ func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
 		}
 		s.breaker.report(ctx, r.err)
 	}()
-	if failpoint.Planted("new_ref_on_retry") && c.attempts > 1 {
-		c.instruction.Ref = uuid.NewString()
-	}
 	what := loggedUnknown
 	if c.attempts > 1 {
 		if err := failpoint.Point("settle.before_status"); err != nil {
@@ -51,9 +46,6 @@ func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
 		answer, err := s.bank.Status(ctx, c.instruction)
 		if err != nil || answer.Outcome != bank.Unknown {
 			return s.told(answer, err)
-		}
-		if answer.NotSeen && failpoint.Planted("not_found_is_rejection") {
-			return reply{answer: bank.Answer{Outcome: bank.Rejected}}
 		}
 		what = loggedNotSeen
 	}
@@ -70,9 +62,6 @@ func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
 			r.what = what
 		}
 		return r
-	}
-	if failpoint.Planted("submit_believed") {
-		return reply{answer: first}
 	}
 	return s.confirm(ctx, c, first)
 }

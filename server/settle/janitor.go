@@ -74,9 +74,6 @@ func (j *Janitor) RunOnce(ctx context.Context) error {
 // redrive takes no more payments than there are free slots to drive them in. Where
 // that leaves some, it is called for as soon as half of the slots are free.
 func (j *Janitor) redrive(ctx context.Context) error {
-	if failpoint.Planted("hint_only") {
-		return nil
-	}
 	limit := j.settler.breaker.admits(min(cap(j.slots)-len(j.slots), janitorTakes))
 	if limit == 0 {
 		return nil

@@ -13,7 +13,6 @@ import (
 
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/failpoint"
-	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/trace"
 )
 
@@ -56,14 +55,6 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), statementWithin)
 }
 
-// lease is how long a claim stands without being renewed.
-func (s *Settler) lease() time.Duration {
-	if failpoint.Planted("lease_never_expires") {
-		return time.Hour
-	}
-	return s.config.Lease
-}
-
 // The conditions below compare with statement_timestamp(), which is stable and so
 // can use the index; it is older than clock_timestamp() if anything, and so claims
 // rather too little than too much.
@@ -76,7 +67,7 @@ func (s *Settler) claimOne(ctx context.Context, transfer uuid.UUID) (claim, bool
 	if err := failpoint.Point("settle.before_claim"); err != nil {
 		return claim{}, false, err
 	}
-	rows, err := s.pool.Query(ctx, takeOne, transfer, s.lease())
+	rows, err := s.pool.Query(ctx, takeOne, transfer, s.config.Lease)
 	if err != nil {
 		return claim{}, false, fmt.Errorf("claim payment %s: %w", transfer, err)
 	}
@@ -102,12 +93,7 @@ const takeOne = `UPDATE payments SET state = 'unknown', fence = fence + 1, attem
 func (s *Settler) claimOverdue(ctx context.Context, limit int) ([]claim, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	take := takeOverdue
-	if failpoint.Planted("lease_ignored") {
-		take = strings.Replace(take, "next_at <= statement_timestamp() AND (lease_until <= statement_timestamp()",
-			"next_at IS NOT NULL AND (lease_until IS NOT NULL", 1)
-	}
-	rows, err := s.pool.Query(ctx, take, s.config.Grace, limit, s.lease())
+	rows, err := s.pool.Query(ctx, takeOverdue, s.config.Grace, limit, s.config.Lease)
 	if err != nil {
 		return nil, fmt.Errorf("claim overdue payments: %w", err)
 	}
@@ -139,7 +125,7 @@ func (s *Settler) renew(ctx context.Context, c claim) (bool, error) {
 	if err := failpoint.Point("settle.before_renew"); err != nil {
 		return false, err
 	}
-	tag, err := s.pool.Exec(ctx, renewLease, c.transfer, c.fence, s.lease())
+	tag, err := s.pool.Exec(ctx, renewLease, c.transfer, c.fence, s.config.Lease)
 	if err != nil {
 		return false, fmt.Errorf("renew the lease of payment %s: %w", c.transfer, err)
 	}
@@ -169,9 +155,6 @@ func (s *Settler) postpone(ctx context.Context, c claim, delay time.Duration, r 
 	if err := failpoint.Point("settle.before_postpone"); err != nil {
 		return err
 	}
-	if failpoint.Planted("difference_forgotten") {
-		r.differs = ""
-	}
 	tag, err := s.pool.Exec(ctx, giveBack, c.transfer, c.fence, delay, r.what, plain(r.err.Error()), r.unconfirmed, r.differs, c.instruction.Ref)
 	if err != nil {
 		return fmt.Errorf("postpone payment %s: %w", c.transfer, err)
@@ -194,10 +177,6 @@ const putUp = `WITH given AS (
 // review leaves the payment to an operator; its hold stays. cause is the metric's
 // label, one of few.
 func (s *Settler) review(ctx context.Context, c claim, cause string, why error) error {
-	if failpoint.Planted("release_hold_on_review") {
-		_, err := s.ledger.Settle(ctx, ledger.Settlement{Transfer: c.transfer, Fence: c.fence})
-		return err
-	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if err := failpoint.Point("settle.before_review"); err != nil {

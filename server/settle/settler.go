@@ -139,15 +139,6 @@ func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err 
 	held, release := s.keepLease(ctx, c)
 	defer release()
 	reply := s.ask(held, c)
-	switch {
-	case failpoint.Planted("void_on_timeout") && errors.Is(reply.err, bank.CodeTimeout),
-		failpoint.Planted("five_hundred_is_rejection") && errors.Is(reply.err, bank.CodeHTTPStatus),
-		failpoint.Planted("cut_line_is_success") && errors.Is(reply.err, bank.CodeTransport):
-		reply.answer.Outcome = bank.Rejected
-		if failpoint.Planted("cut_line_is_success") {
-			reply.answer.Outcome = bank.Executed
-		}
-	}
 	if reply.answer.Outcome != bank.Unknown {
 		if err := s.compareAnswers(ctx, c, reply.answer); err != nil {
 			return 0, err
@@ -191,9 +182,6 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
-	if failpoint.Planted("double_credit_on_replayed_settlement") { // the word comes twice
-		_, _ = s.ledger.Settle(ctx, ledger.Settlement{Transfer: c.transfer, Fence: c.fence, Executed: answer.Outcome == bank.Executed})
-	}
 	result, err := s.ledger.Settle(ctx, ledger.Settlement{
 		Transfer: c.transfer,
 		Fence:    c.fence,
