@@ -1,6 +1,6 @@
 -- +goose Up
 -- What happened to the access of a user: sign-ins, failures, revocations, roles. The Go
--- side is server/auth/trail.go. Users see their own rows; a row is deleted once it is 180
+-- side is server/auth/securityevents.go. Users see their own rows; a row is deleted once it is 180
 -- days old, and the database refuses to delete one of less than 90 days.
 SET LOCAL lock_timeout = '5s';
 CREATE TABLE security_events (

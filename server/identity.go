@@ -24,7 +24,7 @@ func (s *Server) newAuth(metrics *auth.Metrics) (*auth.Service, error) {
 		HashSlots: s.config.HashSlots, HashMaxWait: s.config.HashMaxWait, Metrics: metrics, Logger: s.log,
 	}
 	if len(s.config.HashWorker) > 0 && s.servesAPI() {
-		s.hashWorker = hashworker.New(hashworker.Config{Arguments: s.config.HashWorker, Logger: s.log, OnRaise: metrics.Raised})
+		s.hashWorker = hashworker.New(hashworker.Config{Arguments: s.config.HashWorker, Logger: s.log, OnPriorityRaised: metrics.PriorityRaised})
 		config.Hasher = s.hashWorker
 	}
 	return auth.New(config)

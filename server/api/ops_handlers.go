@@ -31,7 +31,7 @@ func (a *API) note(ctx context.Context, action, subject, reason string) error {
 	if n := utf8.RuneCountInString(reason); n < 1 || n > 500 || !printableText(reason) {
 		return faultf(openapi.ReasonMalformed, "reason", "say why, in 1 to 500 printable characters")
 	}
-	return a.auth.NoteAction(ctx, user(ctx), action, subject, reason)
+	return a.auth.RecordAction(ctx, user(ctx), action, subject, reason)
 }
 
 func printableText(text string) bool {

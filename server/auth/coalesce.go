@@ -23,25 +23,25 @@ type coalescer[K comparable, V any] struct {
 	timeout time.Duration // of one query
 
 	mu      sync.Mutex
-	line    []*question[K, V]
+	waiting []*lookUpRequest[K, V]
 	running bool
 }
 
-type question[K comparable, V any] struct {
-	key   K
-	gone  <-chan struct{} // closed when the asker gave up
-	done  chan struct{}   // closed when the answer below is written
-	value V
-	found bool
-	err   error
+type lookUpRequest[K comparable, V any] struct {
+	key      K
+	canceled <-chan struct{} // closed when the asker gave up
+	done     chan struct{}   // closed when the answer below is written
+	value    V
+	found    bool
+	err      error
 }
 
 // get returns the value of key and whether there is one. A caller whose ctx
 // ends leaves at once, and the others of its query do not notice.
 func (c *coalescer[K, V]) get(ctx context.Context, key K) (V, bool, error) {
-	q := &question[K, V]{key: key, gone: ctx.Done(), done: make(chan struct{})}
+	q := &lookUpRequest[K, V]{key: key, canceled: ctx.Done(), done: make(chan struct{})}
 	c.mu.Lock()
-	c.line = append(c.line, q)
+	c.waiting = append(c.waiting, q)
 	if !c.running {
 		c.running = true
 		go c.run()
@@ -69,15 +69,15 @@ func (c *coalescer[K, V]) run() {
 
 // take removes the front of the line: every asker until max different keys are
 // reached, without those who left.
-func (c *coalescer[K, V]) take() (keys []K, askers []*question[K, V]) {
+func (c *coalescer[K, V]) take() (keys []K, askers []*lookUpRequest[K, V]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	taken := map[K]bool{}
 	next := 0
-	for ; next < len(c.line); next++ {
-		q := c.line[next]
+	for ; next < len(c.waiting); next++ {
+		q := c.waiting[next]
 		select {
-		case <-q.gone:
+		case <-q.canceled:
 			continue
 		default:
 		}
@@ -90,13 +90,13 @@ func (c *coalescer[K, V]) take() (keys []K, askers []*question[K, V]) {
 		}
 		askers = append(askers, q)
 	}
-	c.line = append([]*question[K, V](nil), c.line[next:]...) // lets go of the answered ones
+	c.waiting = append([]*lookUpRequest[K, V](nil), c.waiting[next:]...) // lets go of the answered ones
 	c.running = len(keys) > 0
 	return keys, askers
 }
 
 // answer runs one query on nobody's context: it belongs to all its askers.
-func (c *coalescer[K, V]) answer(keys []K, askers []*question[K, V]) {
+func (c *coalescer[K, V]) answer(keys []K, askers []*lookUpRequest[K, V]) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
 	values, err := c.query(ctx, keys)

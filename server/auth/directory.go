@@ -30,14 +30,14 @@ SELECT id, handle, name, status, role, findable_by_email
 // users ask with [Service.FindPayee].
 func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, error) {
 	l := parseLogin(loginOrHandle)
-	if s.recall.fresh() {
-		if id, ok := s.recall.logins.Get(l); ok {
-			if known, ok := s.recall.people.Get(id); ok {
+	if s.cache.valid() {
+		if id, ok := s.cache.logins.Get(l); ok {
+			if known, ok := s.cache.users.Get(id); ok {
 				return known, nil
 			}
 		}
 	}
-	keep := s.recall.begin()
+	keep := s.cache.beginLookUp()
 	rows, err := s.pool.Query(ctx, sqlFindUser, l.email, l.handle)
 	if err != nil {
 		return UserRef{}, fmt.Errorf("find user: %w", err)
@@ -50,8 +50,8 @@ func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, 
 		return UserRef{}, fmt.Errorf("find user: %w", err)
 	}
 	keep(func() {
-		s.recall.logins.Put(l, ref.ID)
-		s.recall.people.Put(ref.ID, ref)
+		s.cache.logins.Put(l, ref.ID)
+		s.cache.users.Put(ref.ID, ref)
 	})
 	return ref, nil
 }
@@ -65,7 +65,7 @@ func (s *Service) FindPayee(ctx context.Context, asker uuid.UUID, loginOrHandle 
 		return s.FindUser(ctx, loginOrHandle)
 	}
 	found := lookUp{asker, l.email}
-	if _, again := s.found.Get(found); !again {
+	if _, again := s.foundByEmail.Get(found); !again {
 		if err := s.throttle.lookUp(ctx, asker); err != nil {
 			return UserRef{}, err
 		}
@@ -77,7 +77,7 @@ func (s *Service) FindPayee(ctx context.Context, asker uuid.UUID, loginOrHandle 
 	if err != nil {
 		return UserRef{}, err
 	}
-	s.found.Put(found, struct{}{})
+	s.foundByEmail.Put(found, struct{}{})
 	return ref, nil
 }
 
@@ -101,10 +101,10 @@ func (s *Service) UsersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID
 	}
 	found := make(map[uuid.UUID]UserRef, len(ids))
 	unknown := ids
-	if s.recall.fresh() {
+	if s.cache.valid() {
 		unknown = nil
 		for _, id := range ids {
-			if known, ok := s.recall.people.Get(id); ok {
+			if known, ok := s.cache.users.Get(id); ok {
 				found[id] = known
 			} else {
 				unknown = append(unknown, id)
@@ -114,7 +114,7 @@ func (s *Service) UsersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID
 	if len(unknown) == 0 {
 		return found, nil
 	}
-	keep := s.recall.begin()
+	keep := s.cache.beginLookUp()
 	rows, err := s.pool.Query(ctx, sqlUsersByID, asBytes(unknown))
 	if err != nil {
 		return nil, fmt.Errorf("read users: %w", err)
@@ -125,7 +125,7 @@ func (s *Service) UsersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID
 	}
 	keep(func() {
 		for _, ref := range refs {
-			s.recall.people.Put(ref.ID, ref)
+			s.cache.users.Put(ref.ID, ref)
 		}
 	})
 	for _, ref := range refs {

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-func (h *house) signUpWith(email, handle, password string) (User, error) {
+func (h *harness) signUpWith(email, handle, password string) (User, error) {
 	h.t.Helper()
 	_, user, err := h.SignUp(h.t.Context(), SignUpInput{Email: email, Handle: handle, Name: "N", Password: password, Client: Client{Address: homeAddress}})
 	return user, err
@@ -20,7 +20,7 @@ const otherPassword = "a squatter has this one"
 // the owner is, once they have verified it.
 func TestUnverifiedAddressBelongsToNobody(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, asker := h.signUp("asker")
 	squatter, err := h.signUpWith("ada@example.com", "squatter", otherPassword)
 	must(t, err)
@@ -53,7 +53,7 @@ func TestUnverifiedAddressBelongsToNobody(t *testing.T) {
 // account; a wrong password fails for all alike.
 func TestLogInByASharedAddress(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	enters := func(s *Service, password, want string) {
 		t.Helper()
 		_, user, err := s.LogIn(t.Context(), "ada@example.com", password, Client{})
@@ -94,10 +94,10 @@ func TestLogInByASharedAddress(t *testing.T) {
 // from then on.
 func TestOldSaltsAreReplaced(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, alice := h.signUp("alice")
 	p := h.keyring().passwords
-	ticket, err := h.hashing.enter()
+	ticket, err := h.hashQueue.enter()
 	must(t, err)
 	old := phc{params: p.params, salt: randomBytes(saltBytes)}
 	old.digest, err = ticket.hash(t.Context(), old.job(p.peppers.current, goodPassword, digestBytes))
@@ -117,7 +117,7 @@ func TestOldSaltsAreReplaced(t *testing.T) {
 // the budget of a known address against other users of it.
 func TestKnownAddressOfASharedEmail(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, err := h.signUpWith("ada@example.com", "squatter", otherPassword)
 	must(t, err)
 	_, _, err = h.SignUp(t.Context(), SignUpInput{
@@ -133,7 +133,7 @@ func TestKnownAddressOfASharedEmail(t *testing.T) {
 // who do not want to be found are as unknown as nobody; handles cost nothing.
 func TestLookUpsByEmailAreBounded(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, alice := h.signUp("alice")
 	_, bob := h.signUp("bob")
 	h.signUp("carol")

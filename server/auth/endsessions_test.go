@@ -11,7 +11,7 @@ import (
 
 func TestEndSessions(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	first, user := h.signUp("alice")
 	second, other := h.logIn("alice"), h.another()
 	bystander, _ := h.signUp("bob")
@@ -30,7 +30,7 @@ func TestEndSessions(t *testing.T) {
 // A session that is being opened, and is not yet visible, is ended as well.
 func TestEndSessionsWaitsForAnOpening(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, user := h.signUp("alice")
 	conn, err := pgx.Connect(t.Context(), h.db.AppURL)
 	must(t, err)

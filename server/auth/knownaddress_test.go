@@ -7,7 +7,7 @@ import (
 )
 
 // block uses up the budget of a login from addresses that its user has never used.
-func (h *house) block(who string) {
+func (h *harness) block(who string) {
 	h.t.Helper()
 	for i := range accountRule.free {
 		h.wantTry(who, wrongPassword, fmt.Sprintf("203.0.113.%d", i), CodeInvalidCredentials)
@@ -21,7 +21,7 @@ const homeAddress = "192.0.2.7" // that signUp comes from
 // user has signed in from, by either login, in any process, however often it is repeated.
 func TestOwnerSignsInFromAKnownAddress(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	for _, who := range []string{"alice", "alice@example.com"} {
 		for range 3 {
@@ -39,7 +39,7 @@ func TestOwnerSignsInFromAKnownAddress(t *testing.T) {
 // A sign-in from a new address makes it a known one; an IPv6 network is one address.
 func TestSignInMakesAnAddressKnown(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	h.wantTry("alice", goodPassword, "2001:db8:1:2::1", "")
 	h.block("alice")
@@ -51,7 +51,7 @@ func TestSignInMakesAnAddressKnown(t *testing.T) {
 // The budget of a known address is as small as that of an account, and its own.
 func TestBudgetOfAKnownAddressIsBounded(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	h.wantTry("alice", goodPassword, "198.51.100.1", "")
 	h.block("alice")
@@ -60,7 +60,7 @@ func TestBudgetOfAKnownAddressIsBounded(t *testing.T) {
 	}
 	h.wantTry("alice", goodPassword, homeAddress, CodeTooManyAttempts)
 	h.wantTry("alice", goodPassword, "198.51.100.1", "")
-	h.clock.Advance(longestBlock)
+	h.clock.Advance(maxBlock)
 	h.wantTry("alice", goodPassword, homeAddress, "")
 }
 
@@ -68,7 +68,7 @@ func TestBudgetOfAKnownAddressIsBounded(t *testing.T) {
 // gains nothing for the accounts of others.
 func TestBlockedAddressServesItsUsers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	h.signUp("bob")
 	h.wantTry("bob", goodPassword, "192.0.2.8", "")
@@ -83,7 +83,7 @@ func TestBlockedAddressServesItsUsers(t *testing.T) {
 // hammering on them costs no queries.
 func TestUnknownAddressTellsNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	var waits []time.Duration
 	for _, who := range []string{"alice", "nobody"} {
@@ -100,7 +100,7 @@ func TestUnknownAddressTellsNothing(t *testing.T) {
 
 func TestKnownAddressesAreBoundedAndPruned(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, alice := h.signUp("alice")
 	count := func() (rows int) {
 		h.scan(`SELECT count(*) FROM known_addresses WHERE user_id = $1`, alice.ID, &rows)
@@ -125,7 +125,7 @@ func TestKnownAddressesAreBoundedAndPruned(t *testing.T) {
 // The table does not show an address.
 func TestKnownAddressesTellNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	var named int
 	h.scan(`SELECT count(*) FROM known_addresses k WHERE k::text LIKE $1`, "%192.0.2%", &named)

@@ -22,8 +22,8 @@ const goodPassword = "correct horse battery staple"
 // cheap makes a hash cost microseconds, where hashing is not the point.
 var cheap = Argon2Params{MemoryKiB: 8, Time: 1, Threads: 1}
 
-// house is a service on a database of its own, with a clock that the test sets.
-type house struct {
+// harness is a service on a database of its own, with a clock that the test sets.
+type harness struct {
 	*Service
 	t      testing.TB
 	db     *pgtest.Database
@@ -49,13 +49,13 @@ func (c *testClock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func newHouse(t testing.TB, changes ...func(*Config)) *house {
+func newHarness(t testing.TB, changes ...func(*Config)) *harness {
 	t.Helper()
 	db := pgtest.New(t)
 	pool, err := pgxpool.New(t.Context(), db.AppURL)
 	must(t, err)
 	t.Cleanup(pool.Close)
-	h := &house{
+	h := &harness{
 		t: t, db: db,
 		clock:  &testClock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
 		signer: testKey(1),
@@ -73,7 +73,7 @@ func newHouse(t testing.TB, changes ...func(*Config)) *house {
 }
 
 // another is a second process on the same database, perhaps with other settings.
-func (h *house) another(changes ...func(*Config)) *Service {
+func (h *harness) another(changes ...func(*Config)) *Service {
 	h.t.Helper()
 	config := h.config
 	for _, change := range changes {
@@ -85,7 +85,7 @@ func (h *house) another(changes ...func(*Config)) *Service {
 }
 
 // owner is a process that works as the owner of the tables, who alone may grant a role.
-func (h *house) owner() *Service {
+func (h *harness) owner() *Service {
 	h.t.Helper()
 	pool, err := pgxpool.New(h.t.Context(), h.db.AdminURL)
 	must(h.t, err)
@@ -93,7 +93,7 @@ func (h *house) owner() *Service {
 	return h.another(func(c *Config) { c.Pool = pool })
 }
 
-func (h *house) signUp(handle string) (Tokens, User) {
+func (h *harness) signUp(handle string) (Tokens, User) {
 	h.t.Helper()
 	tokens, user, err := h.SignUp(h.t.Context(), SignUpInput{
 		Email: handle + "@example.com", Handle: handle, Name: "Name of " + handle, Password: goodPassword,
@@ -104,33 +104,33 @@ func (h *house) signUp(handle string) (Tokens, User) {
 }
 
 // verify makes the e-mail address of a user theirs.
-func (h *house) verify(handle string) {
+func (h *harness) verify(handle string) {
 	h.t.Helper()
 	_, err := h.owner().VerifyEmail(h.t.Context(), handle, "test")
 	must(h.t, err)
 }
 
-func (h *house) logIn(who string) Tokens {
+func (h *harness) logIn(who string) Tokens {
 	h.t.Helper()
 	tokens, _, err := h.LogIn(h.t.Context(), who, goodPassword, Client{})
 	must(h.t, err)
 	return tokens
 }
 
-func (h *house) scan(sql string, arg any, into ...any) {
+func (h *harness) scan(sql string, arg any, into ...any) {
 	h.t.Helper()
 	must(h.t, h.pool.QueryRow(h.t.Context(), sql, arg).Scan(into...))
 }
 
 // refusal returns the code with which an access token is refused, "" if it is good, and fails on an error that is
 // not a refusal.
-func (h *house) refusal(accessToken string) string {
+func (h *harness) refusal(accessToken string) string {
 	h.t.Helper()
 	_, err := h.Verify(h.t.Context(), accessToken)
 	return code(h.t, err)
 }
 
-func (h *house) refreshRefusal(refreshToken string) string {
+func (h *harness) refreshRefusal(refreshToken string) string {
 	h.t.Helper()
 	_, _, err := h.Refresh(h.t.Context(), refreshToken, Client{})
 	return code(h.t, err)

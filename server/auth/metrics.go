@@ -68,5 +68,5 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.events, m.hashSeconds, m.waitSeconds, m.queue, m.refused, m.raised, m.throttled}
 }
 
-// Raised counts a hash that went to a process of this priority, low or normal.
-func (m *Metrics) Raised(priority string) { m.raised.WithLabelValues(priority).Inc() }
+// PriorityRaised counts a hash that went to a process of this priority, low or normal.
+func (m *Metrics) PriorityRaised(priority string) { m.raised.WithLabelValues(priority).Inc() }

@@ -32,13 +32,13 @@ type storedPassword struct {
 type passwords struct {
 	peppers Peppers
 	params  Argon2Params
-	nobody  storedPassword // compared with when there is no such user
+	dummy   storedPassword // compared with when there is no such user
 }
 
 func newPasswords(peppers Peppers, params Argon2Params) *passwords {
 	p := &passwords{peppers: peppers, params: params}
 	// A random digest: no password gives it, and it costs nothing to make.
-	p.nobody = storedPassword{
+	p.dummy = storedPassword{
 		phc:      phc{params: params, salt: randomBytes(saltBytes), digest: randomBytes(digestBytes)}.String(),
 		pepperID: peppers.current.ID,
 	}

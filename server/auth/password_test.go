@@ -61,7 +61,7 @@ func TestParsePHCRefuses(t *testing.T) {
 func TestNoByteOfALongPasswordIsLost(t *testing.T) {
 	t.Parallel()
 	p := newPasswords(testPeppers(t, "p1"), cheap)
-	ticket, err := newHouse(t).hashing.enter()
+	ticket, err := newHarness(t).hashQueue.enter()
 	must(t, err)
 	defer ticket.leave()
 	long := strings.Repeat("é", MaxPasswordBytes/2)
@@ -100,7 +100,7 @@ func TestCheckPassword(t *testing.T) {
 // until then the old ones still verify, and afterwards they are not needed.
 func TestLogInRehashes(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	costlier := Argon2Params{MemoryKiB: 64, Time: 2, Threads: 1}
 	for name, moved := range map[string]struct {
 		params Argon2Params
@@ -145,7 +145,7 @@ func TestLogInRehashes(t *testing.T) {
 // A lost pepper is the operator's trouble and must not look like a wrong password.
 func TestMissingPepperIsNotAWrongPassword(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	other := h.another(func(c *Config) { c.Peppers = testPeppers(t, "p9") })
 	_, _, err := other.LogIn(t.Context(), "alice", goodPassword, Client{})
@@ -157,10 +157,10 @@ func TestMissingPepperIsNotAWrongPassword(t *testing.T) {
 // The same work, counted: timing on a busy machine proves nothing.
 func TestUnknownUserCostsWhatAWrongPasswordCosts(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	var work []Argon2Params
-	h.hashing.hashing = func(p Argon2Params) { work = append(work, p) }
+	h.hashQueue.hashing = func(p Argon2Params) { work = append(work, p) }
 	var messages []string
 	for _, who := range []string{"alice", "@alice", "alice@example.com", "nobody", "nobody@example.com", "no such form!", "", "a\x00b"} {
 		work = nil

@@ -38,8 +38,8 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client Clien
 	case turn.refused != nil:
 		s.logRefreshRefused(ctx, turn, client)
 		if errors.Is(turn.refused, ErrRefreshReused) {
-			s.recall.learn(change{"session", turn.sessionID})
-			s.outlastLeases()
+			s.cache.invalidate(change{"session", turn.sessionID})
+			s.waitForCacheExpiry()
 		}
 		return Tokens{}, User{}, refreshRefused(turn.refused)
 	}
@@ -56,7 +56,7 @@ func (s *Service) logRefreshRefused(ctx context.Context, turn rotation, client C
 	if turn.sessionID != uuid.Nil {
 		attrs = append(attrs, slog.String("user", turn.user.Handle), slog.String("session", turn.sessionID.String()))
 	}
-	s.trail.write(ctx, event, attrs...)
+	s.events.write(ctx, event, attrs...)
 }
 
 // rotation is what came of bringing a token: a new pair, or a refusal. That is
@@ -102,7 +102,7 @@ func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Cli
 	}
 	_ = failpoint.Point("auth.refresh_locked")
 	now := s.now()
-	if why := f.refuses(now); why != nil {
+	if why := f.refusalReason(now); why != nil {
 		if errors.Is(why, ErrRefreshReused) {
 			err = s.revokeReused(ctx, tx, f, client)
 		}
@@ -154,9 +154,9 @@ func lockFamily(ctx context.Context, tx pgx.Tx, hash []byte) (f family, err erro
 	return f, err
 }
 
-// refuses returns why the token is not good, or nil. A used one comes first:
+// refusalReason returns why the token is not good, or nil. A used one comes first:
 // that is the answer which tells an owner that somebody had their token.
-func (f family) refuses(now time.Time) error {
+func (f family) refusalReason(now time.Time) error {
 	switch {
 	case f.used:
 		return ErrRefreshReused

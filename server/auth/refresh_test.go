@@ -1,16 +1,18 @@
 package auth
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
 func TestRefreshRotates(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	tokens, user := h.signUp("alice")
 	for range 3 {
 		h.clock.Advance(20 * time.Minute)
@@ -36,7 +38,7 @@ func TestRefreshRotates(t *testing.T) {
 // and its last access token with it.
 func TestSessionEndsAbsolutely(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	tokens, _ := h.signUp("alice")
 	h.clock.Advance(30*24*time.Hour - time.Minute)
 	last, _, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{})
@@ -53,7 +55,7 @@ func TestSessionEndsAbsolutely(t *testing.T) {
 
 func TestRefreshRefusesWithOneCodeAndManyReasons(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	revoked, _ := h.signUp("alice")
 	must(t, h.LogOut(t.Context(), revoked.SessionID))
 	stranger, _ := newRefreshToken()
@@ -83,7 +85,7 @@ func TestRefreshRefusesWithOneCodeAndManyReasons(t *testing.T) {
 
 func TestRefreshTokensAreStoredHashed(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	tokens, _ := h.signUp("alice")
 	secret, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(tokens.RefreshToken, refreshPrefix))
 	must(t, err)
@@ -96,7 +98,7 @@ func TestRefreshTokensAreStoredHashed(t *testing.T) {
 // A reuse in one session is no reason to end another.
 func TestReuseEndsOneFamilyOnly(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	laptop, _ := h.signUp("alice")
 	phone := h.logIn("alice")
 	_, _, err := h.Refresh(t.Context(), laptop.RefreshToken, Client{})
@@ -109,7 +111,7 @@ func TestReuseEndsOneFamilyOnly(t *testing.T) {
 
 func TestPruneDeletesOnlyTheLongExpiredAndIsBounded(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	old, _ := h.signUp("alice")
 	for range 4 {
 		next, _, err := h.Refresh(t.Context(), old.RefreshToken, Client{})
@@ -131,4 +133,71 @@ func TestPruneDeletesOnlyTheLongExpiredAndIsBounded(t *testing.T) {
 	wantEqual(t, "pruned token", h.refreshRefusal(old.RefreshToken), CodeRefreshTokenInvalid)
 	_, _, err := h.Refresh(t.Context(), live.RefreshToken, Client{})
 	must(t, err)
+}
+
+// The refusal that reports the reuse must not roll the revocation back.
+func TestReusedRefreshTokenRevokesItsSession(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	stolen, _ := h.signUp("alice")
+	winner, _, err := h.Refresh(t.Context(), stolen.RefreshToken, Client{})
+	must(t, err)
+	wantEqual(t, "winner before the reuse", h.refusal(winner.AccessToken), "")
+
+	// Whoever comes second, thief or owner, ends it for both.
+	wantEqual(t, "second use", h.refreshRefusal(stolen.RefreshToken), CodeRefreshTokenReused)
+
+	// Read by another process, so it is committed and not only remembered.
+	_, err = h.another().Verify(t.Context(), winner.AccessToken)
+	wantCode(t, err, CodeSessionRevoked)
+	wantEqual(t, "first access token", h.refusal(stolen.AccessToken), CodeSessionRevoked)
+	wantEqual(t, "newest refresh token", h.refreshRefusal(winner.RefreshToken), CodeRefreshTokenInvalid)
+	var reason string
+	h.scan("SELECT revoked_reason FROM sessions WHERE id = $1", stolen.SessionID, &reason)
+	wantEqual(t, "reason", reason, "reused")
+}
+
+// A caller that disconnects must not undo the revocation.
+func TestReusedRefreshTokenRevokesItsSessionWhenTheCallerDisconnects(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	stolen, _ := h.signUp("alice")
+	winner, _, err := h.Refresh(t.Context(), stolen.RefreshToken, Client{})
+	must(t, err)
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	_, _, err = h.Refresh(gone, stolen.RefreshToken, Client{})
+	wantCode(t, err, CodeRefreshTokenReused)
+	wantEqual(t, "winner", h.refusal(winner.AccessToken), CodeSessionRevoked)
+}
+
+// Of concurrent refreshes with one token, exactly one succeeds.
+func TestOneOfAHundredConcurrentRefreshesWins(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	tokens, _ := h.signUp("alice")
+	const uses = 100
+	codes, start, done := make(chan string, uses), make(chan struct{}), sync.WaitGroup{}
+	for range uses {
+		done.Go(func() {
+			<-start
+			_, _, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{})
+			if err != nil && CodeOf(err) == "" {
+				t.Errorf("not a refusal: %v", err)
+			}
+			codes <- CodeOf(err)
+		})
+	}
+	close(start)
+	done.Wait()
+	close(codes)
+	count := map[string]int{}
+	for c := range codes {
+		count[c]++
+	}
+	wantEqual(t, "winners", count[""], 1)
+	wantEqual(t, "told of the reuse", count[CodeRefreshTokenReused], uses-1)
+	var revoked bool
+	h.scan("SELECT revoked_at IS NOT NULL FROM sessions WHERE id = $1", tokens.SessionID, &revoked)
+	wantEqual(t, "family revoked", revoked, true)
 }

@@ -96,27 +96,27 @@ func everyKey(heldKey) bool { return true }
 func inUse(k heldKey) bool  { return k.first }
 
 // MismatchError says why a secrets file does not fit the database, and what to do.
-type MismatchError struct{ Problems, Hints []string }
+type MismatchError struct{ Problems, Fixes []string }
 
 func (e *MismatchError) Error() string {
 	text := "the secrets file does not fit the database: " + strings.Join(e.Problems, "; ")
-	if len(e.Hints) > 0 {
-		text += "; " + strings.Join(e.Hints, "; ")
+	if len(e.Fixes) > 0 {
+		text += "; " + strings.Join(e.Fixes, "; ")
 	}
 	return text
 }
 
 func (e *MismatchError) add(problem, hint string) {
 	e.Problems = append(e.Problems, problem)
-	if !slices.Contains(e.Hints, hint) {
-		e.Hints = append(e.Hints, hint)
+	if !slices.Contains(e.Fixes, hint) {
+		e.Fixes = append(e.Fixes, hint)
 	}
 }
 
 const (
-	hintCopy     = "copy the file from a host that runs kizod on this database"
-	hintActivate = "run `kizod secrets activate`"
-	hintRecord   = "if this is the newest file and the database was restored to an earlier moment, run `kizod secrets record`"
+	fixCopy     = "copy the file from a host that runs kizod on this database"
+	fixActivate = "run `kizod secrets activate`"
+	fixRecord   = "if this is the newest file and the database was restored to an earlier moment, run `kizod secrets record`"
 )
 
 // compareKeys returns a [MismatchError] where a process with the held keys could not
@@ -128,9 +128,9 @@ func compareKeys(held []heldKey, recorded []recordedKey) (notes []string, err er
 		h := findHeld(held, r.keyName)
 		switch {
 		case h != nil && !bytes.Equal(h.check, r.check):
-			wrong.add(r.String()+" has another value in the file than the one that the database records", hintCopy)
+			wrong.add(r.String()+" has another value in the file than the one that the database records", fixCopy)
 		case h == nil && (r.state == stateActive || r.state == stateRetired):
-			wrong.add(fmt.Sprintf("%s is missing (the database records it as %s)", r, r.state), hintCopy)
+			wrong.add(fmt.Sprintf("%s is missing (the database records it as %s)", r, r.state), fixCopy)
 		case h == nil && r.state == statePrepared:
 			notes = append(notes, r.String()+" is prepared in the database and missing in the file: copy the newer file before it is activated")
 		}
@@ -139,13 +139,13 @@ func compareKeys(held []heldKey, recorded []recordedKey) (notes []string, err er
 		r := findRecorded(recorded, h.keyName)
 		switch {
 		case r == nil && h.first:
-			wrong.add(h.String()+" is the first in the file and unknown to the database", hintRecord)
+			wrong.add(h.String()+" is the first in the file and unknown to the database", fixRecord)
 		case r == nil:
 			notes = append(notes, h.String()+" is in the file and unknown to the database")
 		case h.first && r.state == statePrepared:
-			wrong.add(h.String()+" is the first in the file but only prepared", hintActivate)
+			wrong.add(h.String()+" is the first in the file but only prepared", fixActivate)
 		case h.first && r.state == stateRemoved:
-			wrong.add(h.String()+" is the first in the file but has been removed", hintCopy)
+			wrong.add(h.String()+" is the first in the file but has been removed", fixCopy)
 		case h.first && r.state == stateRetired:
 			notes = append(notes, h.String()+" is the first in the file but has been replaced: copy the newer file and reload")
 		}
@@ -192,8 +192,8 @@ func NewRegistry(pool *pgxpool.Pool, process Process) *Registry {
 
 const (
 	heartbeatEvery = 10 * time.Second
-	// forgetAfter is when the row of a process that was killed is deleted.
-	forgetAfter = 10 * time.Minute
+	// deleteAfter is when the row of a process that was killed is deleted.
+	deleteAfter = 10 * time.Minute
 )
 
 const (
@@ -294,7 +294,7 @@ func (r *Registry) report(ctx context.Context, tx pgx.Tx, held []heldKey) error 
 	batch := &pgx.Batch{}
 	batch.Queue(sqlRecordUse, r.id, used)
 	batch.Queue(sqlRecordProcess, r.id, r.process.Name, r.process.Roles, r.process.Version, names(held, everyKey), used)
-	batch.Queue(sqlForgetProcesses, forgetAfter.Seconds())
+	batch.Queue(sqlForgetProcesses, deleteAfter.Seconds())
 	return tx.SendBatch(ctx, batch).Close()
 }
 
@@ -376,7 +376,7 @@ func recordFirst(ctx context.Context, tx pgx.Tx, held []heldKey) (recorded []rec
 	}
 	if len(problems) > 0 {
 		slices.Sort(problems)
-		return nil, &MismatchError{problems, []string{hintCopy}}
+		return nil, &MismatchError{problems, []string{fixCopy}}
 	}
 	for _, k := range held {
 		state := stateRetired

@@ -177,7 +177,7 @@ func TestRegistryRaceOfFirstStarts(t *testing.T) {
 // A database that has users already needs the peppers of their passwords.
 func TestRegistryOfADatabaseWithUsers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	h.signUp("bob")
 	needed, err := NeededKeys(t.Context(), h.pool)
@@ -245,7 +245,7 @@ func ignoreLockTimeout(err error) error {
 // What is removed stays removed, and no password can come under it.
 func TestRemovedPepperIsRefusedByTheDatabase(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, err := testRegistry(h.pool, "first").Adopt(t.Context(), secretsOf([]byte{1}, "p2", "p1"))
 	must(t, err)
 	_, err = h.pool.Exec(t.Context(), `UPDATE secret_keys SET state = 'removed' WHERE kind = 'pepper' AND id = 'p1'`)
@@ -270,7 +270,7 @@ func TestRemovedPepperIsRefusedByTheDatabase(t *testing.T) {
 // longer held does not, also where its token was remembered.
 func TestUseSecrets(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	tokens, user := h.signUp("alice")
 	wantEqual(t, "under the first key", h.refusal(tokens.AccessToken), "")
 	use := func(s Secrets) {

@@ -61,7 +61,7 @@ func TestReservedIsCheap(t *testing.T) {
 
 func TestSignUpAndRenameRefuseReserved(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, _, err := h.SignUp(t.Context(), SignUpInput{Email: "a@example.com", Handle: "supp0rt", Name: "Ann", Password: goodPassword})
 	wantCode(t, err, CodeHandleReserved)
 	_, _, err = h.SignUp(t.Context(), SignUpInput{Email: "a@example.com", Handle: "ann", Name: "Kizo Support", Password: goodPassword})

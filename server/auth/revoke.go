@@ -49,8 +49,8 @@ func (s *Service) LogOut(ctx context.Context, sessionID uuid.UUID) error {
 	if _, err := s.pool.Exec(ctx, sqlLogOut, sessionID, s.now(), revokedLogout); err != nil {
 		return fmt.Errorf("log out: %w", err)
 	}
-	s.trail.write(ctx, EventSignedOut, slog.String("session", sessionID.String()))
-	s.outlastLeases()
+	s.events.write(ctx, EventSignedOut, slog.String("session", sessionID.String()))
+	s.waitForCacheExpiry()
 	_ = failpoint.Point("auth.logged_out")
 	return nil
 }
@@ -69,8 +69,8 @@ func (s *Service) RevokeSession(ctx context.Context, userID, sessionID uuid.UUID
 	if tag.RowsAffected() == 0 {
 		return &Error{Code: CodeSessionNotFound, Message: "you have no such session"}
 	}
-	s.trail.write(ctx, EventSessionRevoked, slog.String("session", sessionID.String()))
-	s.outlastLeases()
+	s.events.write(ctx, EventSessionRevoked, slog.String("session", sessionID.String()))
+	s.waitForCacheExpiry()
 	return nil
 }
 
@@ -100,8 +100,8 @@ func (s *Service) Suspend(ctx context.Context, userID uuid.UUID, reason string) 
 		return s.record(ctx, tx, EventSuspended, userID, uuid.Nil, Client{}, "")
 	})
 	if err == nil {
-		s.trail.write(ctx, EventSuspended, slog.String("user_id", userID.String()))
-		s.outlastLeases()
+		s.events.write(ctx, EventSuspended, slog.String("user_id", userID.String()))
+		s.waitForCacheExpiry()
 	}
 	return err
 }
@@ -139,8 +139,8 @@ func (s *Service) EndSessions(ctx context.Context, userID uuid.UUID) error {
 		return nil
 	})
 	if err == nil {
-		s.trail.write(ctx, EventSessionRevoked, slog.String("user_id", userID.String()), slog.String("session", "all"))
-		s.outlastLeases()
+		s.events.write(ctx, EventSessionRevoked, slog.String("user_id", userID.String()), slog.String("session", "all"))
+		s.waitForCacheExpiry()
 	}
 	return err
 }
@@ -154,7 +154,7 @@ func (s *Service) Reinstate(ctx context.Context, userID uuid.UUID, reason string
 		return s.record(ctx, tx, EventReinstated, userID, uuid.Nil, Client{}, "")
 	})
 	if err == nil {
-		s.trail.write(ctx, EventReinstated, slog.String("user_id", userID.String()))
+		s.events.write(ctx, EventReinstated, slog.String("user_id", userID.String()))
 	}
 	return err
 }

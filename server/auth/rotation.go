@@ -36,8 +36,8 @@ type UnsafeError struct{ Reasons []string }
 
 func (e *UnsafeError) Error() string { return strings.Join(e.Reasons, "; ") }
 
-// livesFor is how long a process counts as running after its last report.
-const livesFor = 45 * time.Second
+// runningFor is how long a process counts as running after its last report.
+const runningFor = 45 * time.Second
 
 // step is one transaction of a rotation.
 type step struct {
@@ -257,7 +257,7 @@ func (p RunningProcess) Has(kind, id string) bool {
 func running(ctx context.Context, db querier) ([]RunningProcess, error) {
 	rows, err := db.Query(ctx, `
 SELECT name, roles, version, extract(epoch FROM now() - seen_at)::float8, held, used
-  FROM kizod_processes WHERE seen_at > now() - make_interval(secs => $1) ORDER BY name`, livesFor.Seconds())
+  FROM kizod_processes WHERE seen_at > now() - make_interval(secs => $1) ORDER BY name`, runningFor.Seconds())
 	if err != nil {
 		return nil, fmt.Errorf("read the running processes: %w", err)
 	}
@@ -280,7 +280,7 @@ func (s *step) allHold(ctx context.Context, keys []heldKey) error {
 		for _, k := range keys {
 			if !p.Has(k.kind, k.id) {
 				unsafe.Reasons = append(unsafe.Reasons, fmt.Sprintf(
-					"kizod on %s does not have %s: copy the file there and reload it (kill -HUP); a process that has ended is forgotten after %v", p.Name, k, livesFor))
+					"kizod on %s does not have %s: copy the file there and reload it (kill -HUP); a process that has ended is forgotten after %v", p.Name, k, runningFor))
 			}
 		}
 	}

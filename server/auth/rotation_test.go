@@ -13,14 +13,14 @@ import (
 
 // host is a machine with a secrets file and a kizod, on a database that hosts share.
 type host struct {
-	h        *house
+	h        *harness
 	path     string
 	rotation *Rotation
 	registry *Registry
 	service  *Service
 }
 
-func newHost(h *house, name string) *host {
+func newHost(h *harness, name string) *host {
 	h.t.Helper()
 	path := filepath.Join(h.t.TempDir(), "secrets.json")
 	return &host{
@@ -80,7 +80,7 @@ func wantUnsafe(t *testing.T, err error, want ...string) {
 }
 
 // owner runs a statement as the owner of the tables: it lets time pass.
-func owner(h *house, sql string) {
+func owner(h *harness, sql string) {
 	h.t.Helper()
 	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
 	must(h.t, err)
@@ -93,7 +93,7 @@ func owner(h *house, sql string) {
 // signed or hashed.
 func TestRotationOnTwoHosts(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	a, b := newHost(h, "host a"), newHost(h, "host b")
 	must(t, CreateSecrets(a.path))
 	b.copyFrom(a)
@@ -187,7 +187,7 @@ func TestRotationOnTwoHosts(t *testing.T) {
 // does not start with a key that the others do not have.
 func TestRotationRefusesOldFiles(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	a, b := newHost(h, "host a"), newHost(h, "host b")
 	must(t, CreateSecrets(a.path))
 	b.copyFrom(a)
@@ -219,7 +219,7 @@ func TestRotationRefusesOldFiles(t *testing.T) {
 // A rotation that is called off, and one that was cut short after it wrote the file.
 func TestRotationInterrupted(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	a := newHost(h, "host a")
 	must(t, CreateSecrets(a.path))
 	must(t, a.load())
@@ -260,7 +260,7 @@ func TestRotationInterrupted(t *testing.T) {
 // After a restore to a moment before a rotation, the newer file is recorded again.
 func TestRecordAfterARestore(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	a := newHost(h, "host a")
 	must(t, CreateSecrets(a.path))
 	must(t, a.load())

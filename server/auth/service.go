@@ -44,18 +44,18 @@ const (
 
 // Service is the one door to users and sessions. Safe for concurrent use.
 type Service struct {
-	pool       *pgxpool.Pool
-	secrets    atomic.Pointer[keyring]
-	hashing    *bulkhead
-	throttle   *throttle
-	open       *coalescer[uuid.UUID, openSession]
-	recall     *recall
-	trail      *trail
-	found      *cache.Map[lookUp, struct{}]
-	accessTTL  time.Duration
-	refreshTTL time.Duration
-	clock      func() time.Time
-	config     Config
+	pool           *pgxpool.Pool
+	secrets        atomic.Pointer[keyring]
+	hashQueue      *hashQueue
+	throttle       *throttle
+	sessionLookUps *coalescer[uuid.UUID, sessionState]
+	cache          *sessionCache
+	events         *eventLog
+	foundByEmail   *cache.Map[lookUp, struct{}]
+	accessTTL      time.Duration
+	refreshTTL     time.Duration
+	clock          func() time.Time
+	config         Config
 }
 
 // keyring is what follows from the secrets; a reload replaces all of it at once.
@@ -105,21 +105,21 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{
 		pool:       c.Pool,
-		hashing:    newBulkhead(c),
+		hashQueue:  newHashQueue(c),
 		accessTTL:  c.AccessTTL,
 		refreshTTL: c.RefreshTTL,
 		clock:      c.Now,
 		config:     c,
 	}
-	s.trail = &trail{log: c.Logger, count: func(e SecurityEvent) { c.Metrics.events.WithLabelValues(string(e)).Inc() }}
-	s.found = cache.New[lookUp, struct{}](maxRecalled)
+	s.events = &eventLog{log: c.Logger, count: func(e SecurityEvent) { c.Metrics.events.WithLabelValues(string(e)).Inc() }}
+	s.foundByEmail = cache.New[lookUp, struct{}](maxCached)
 	s.secrets.Store(newKeyring(c))
-	s.recall = newRecall(c.Lease, s.readChanges)
+	s.cache = newSessionCache(c.Lease, s.readChanges)
 	s.throttle = &throttle{
 		pool: c.Pool, pepper: func() Secret { return s.keyring().passwords.peppers.current.Key }, clock: s.now,
 		count: func(scope string) { c.Metrics.throttled.WithLabelValues(scope).Inc() },
 	}
-	s.open = &coalescer[uuid.UUID, openSession]{query: s.lookUpSessions, max: maxLookUp, timeout: lookUpTimeout}
+	s.sessionLookUps = &coalescer[uuid.UUID, sessionState]{query: s.lookUpSessions, max: maxLookUp, timeout: lookUpTimeout}
 	return s, nil
 }
 

@@ -9,7 +9,7 @@ import (
 
 func TestSessionsAreListedAndRevokedByTheirOwner(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	first, alice := h.signUp("alice")
 	second := h.logIn("@Alice")
 	third := h.logIn(" ALICE@example.com ")
@@ -43,7 +43,7 @@ func TestSessionsAreListedAndRevokedByTheirOwner(t *testing.T) {
 // What a client says of itself may be anything.
 func TestClientIsCleanedBeforeItIsKept(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, user := h.signUp("alice")
 	for _, c := range []struct{ in, want Client }{
 		{Client{"\x1b]52;c;AAAA\x07kizo\u202e/1\r\n\x00\u009b2J", "::ffff:192.0.2.7"}, Client{"]52;c;AAAAkizo/12J", "192.0.2.7"}},
@@ -62,7 +62,7 @@ func TestClientIsCleanedBeforeItIsKept(t *testing.T) {
 // Role and handle come from the table, so a grant holds at once and both ways.
 func TestVerifyReadsTheRoleOfTheMoment(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	tokens, user := h.signUp("alice")
 	role := func() Role {
 		principal, err := h.Verify(t.Context(), tokens.AccessToken)
@@ -90,8 +90,8 @@ func TestVerifyReadsTheRoleOfTheMoment(t *testing.T) {
 // while they run: nobody gets another's answer.
 func TestVerifyConcurrently(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.open.max = 4
+	h := newHarness(t)
+	h.sessionLookUps.max = 4
 	h.signUp("alice")
 	var all []Tokens
 	for range 12 {
@@ -121,7 +121,7 @@ func TestVerifyConcurrently(t *testing.T) {
 func BenchmarkVerify(b *testing.B) {
 	for _, callers := range []int{1, 100} {
 		b.Run(fmt.Sprintf("%d callers per core", callers), func(b *testing.B) {
-			h := newHouse(b)
+			h := newHarness(b)
 			tokens, _ := h.signUp("alice")
 			b.SetParallelism(callers)
 			b.RunParallel(func(pb *testing.PB) {

@@ -55,7 +55,7 @@ func constants(t *testing.T, prefix string) map[string]string {
 
 func TestEveryStatementIsPreparedOnTheSchema(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	statements := constants(t, "sql")
 	if len(statements) < 20 {
 		t.Fatalf("only %d statements found", len(statements))
@@ -106,7 +106,7 @@ func TestWhatThisPackageMayNotKnow(t *testing.T) {
 // What the application's role may not do, whatever its code says.
 func TestTheTablesRefuse(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	tokens, user := h.signUp("alice")
 	_, _, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{})
 	must(t, err)
@@ -178,7 +178,7 @@ func TestTheTablesRefuse(t *testing.T) {
 // table where that matters.
 func TestPlansReadIndexes(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	owner, err := pgx.Connect(t.Context(), h.db.AdminURL)
 	must(t, err)
 	defer owner.Close(t.Context())

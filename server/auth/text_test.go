@@ -75,7 +75,7 @@ func FuzzNormalName(f *testing.F) {
 // The table takes a name with joiners, in any locale that tests run with.
 func TestNamesWithJoinersAreStored(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, alice := h.signUp("alice")
 	for _, name := range []string{"می\u200cخواهم", "ක්\u200dෂමා", "Li 👨\u200d👩\u200d👧"} {
 		user, err := h.Rename(t.Context(), alice.ID, name)

@@ -36,7 +36,7 @@ type throttle struct {
 	pool   *pgxpool.Pool
 	pepper func() Secret // the current one
 	clock  func() time.Time
-	blocks blocks
+	blocks blockCache
 	count  func(scope string)
 }
 
@@ -57,9 +57,9 @@ var (
 )
 
 const (
-	// longestBlock is shorter than the free periods of either rule, so that a row that
+	// maxBlock is shorter than the free periods of either rule, so that a row that
 	// blocks is never forgotten: the table checks it.
-	longestBlock = 15 * time.Minute
+	maxBlock = 15 * time.Minute
 	// beyondFree bounds what is counted: the next block is the longest by then.
 	beyondFree = 10
 )
@@ -188,7 +188,7 @@ func (t *throttle) begin(ctx context.Context, who, address string) (attempt, err
 
 // args of a statement with firstFailure.
 func (r throttleRule) args(key throttleKey, now time.Time) []any {
-	return []any{key.bytes(), now, r.period.Seconds(), r.free, r.free + beyondFree, longestBlock.Seconds()}
+	return []any{key.bytes(), now, r.period.Seconds(), r.free, r.free + beyondFree, maxBlock.Seconds()}
 }
 
 func (t *throttle) refuse(scope string, wait time.Duration) *Error {

@@ -11,7 +11,7 @@ import (
 const wrongPassword = "wrong password"
 
 // try gives the code, and when to come back.
-func (h *house) try(s *Service, who, password, address string) (string, time.Duration) {
+func (h *harness) try(s *Service, who, password, address string) (string, time.Duration) {
 	h.t.Helper()
 	_, _, err := s.LogIn(h.t.Context(), who, password, Client{Address: address})
 	var refusal *Error
@@ -22,7 +22,7 @@ func (h *house) try(s *Service, who, password, address string) (string, time.Dur
 	return code(h.t, err), refusal.RetryAfter
 }
 
-func (h *house) wantTry(who, password, address, want string) time.Duration {
+func (h *harness) wantTry(who, password, address, want string) time.Duration {
 	h.t.Helper()
 	got, after := h.try(h.Service, who, password, address)
 	if got != want {
@@ -35,7 +35,7 @@ func (h *house) wantTry(who, password, address, want string) time.Duration {
 // hour at most; and whether the account exists makes no difference.
 func TestGuessesOnAnAccountAreSlowedDown(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	var waits [2][]time.Duration
 	for i, who := range []string{"alice", "nobody"} {
@@ -57,7 +57,7 @@ func TestGuessesOnAnAccountAreSlowedDown(t *testing.T) {
 			t.Errorf("block %d: %v, want %v", i+1, waits[0][i], want)
 		}
 	}
-	if last := waits[0][11]; last < longestBlock || last > longestBlock+time.Second {
+	if last := waits[0][11]; last < maxBlock || last > maxBlock+time.Second {
 		t.Errorf("the last block: %v", last)
 	}
 	wantEqual(t, "throttled", counter(t, h.config.Metrics.throttled.WithLabelValues(scopeAccount)), 48)
@@ -67,7 +67,7 @@ func TestGuessesOnAnAccountAreSlowedDown(t *testing.T) {
 // is refused is not counted. After that nothing is held against them.
 func TestNoBlockLasts(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	for range 300 { // an attacker who never gives up
 		if c, wait := h.try(h.Service, "alice", wrongPassword, ""); c == CodeTooManyAttempts {
@@ -77,7 +77,7 @@ func TestNoBlockLasts(t *testing.T) {
 	for c := ""; c != CodeTooManyAttempts; {
 		c, _ = h.try(h.Service, "alice", wrongPassword, "")
 	}
-	h.clock.Advance(longestBlock)
+	h.clock.Advance(maxBlock)
 	h.wantTry("alice", goodPassword, "", "")
 	for range accountRule.free {
 		h.wantTry("alice", wrongPassword, "", CodeInvalidCredentials)
@@ -88,7 +88,7 @@ func TestNoBlockLasts(t *testing.T) {
 // Failures are forgotten with time, one after the other, without a success.
 func TestFailuresAreForgotten(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	for range accountRule.free {
 		h.wantTry("nobody", wrongPassword, "", CodeInvalidCredentials)
 	}
@@ -105,7 +105,7 @@ func TestFailuresAreForgotten(t *testing.T) {
 // Of a hundred guesses at once, by two processes, no more are judged than are free.
 func TestParallelGuesses(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	const guesses = 100
 	processes := []*Service{h.Service, h.another()}
@@ -134,7 +134,7 @@ func TestParallelGuesses(t *testing.T) {
 // still does.
 func TestGuessesFromAnAddressAreSlowedDown(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("mallory")
 	h.signUp("alice")
 	h.signUp("carol")
@@ -161,7 +161,7 @@ func TestGuessesFromAnAddressAreSlowedDown(t *testing.T) {
 // all day long.
 func TestSuccessesAreNotCounted(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	const people = 100
 	for i := range people {
 		h.signUp(fmt.Sprintf("user%d", i))
@@ -186,7 +186,7 @@ func TestSuccessesAreNotCounted(t *testing.T) {
 // The count survives the process, and Redis is not asked: this package knows none.
 func TestTheCountIsShared(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	for range accountRule.free {
 		c, _ := h.try(h.another(), "alice", wrongPassword, "")
@@ -202,7 +202,7 @@ func TestTheCountIsShared(t *testing.T) {
 // What is known to be blocked costs no query.
 func TestHammeringCostsNoQueries(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	for range accountRule.free {
 		h.wantTry("nobody", wrongPassword, "", CodeInvalidCredentials)
 	}
@@ -216,12 +216,12 @@ func TestHammeringCostsNoQueries(t *testing.T) {
 
 func TestBlocksAreBounded(t *testing.T) {
 	t.Parallel()
-	var b blocks
+	var b blockCache
 	now := time.Now()
-	for i := range 3 * mostBlocks {
+	for i := range 3 * maxBlocks {
 		b.remember(throttleKey{byte(i), byte(i >> 8), byte(i >> 16), 1}, now, now.Add(time.Hour))
-		if len(b.told) > mostBlocks {
-			t.Fatalf("%d are remembered", len(b.told))
+		if len(b.entries) > maxBlocks {
+			t.Fatalf("%d are remembered", len(b.entries))
 		}
 	}
 }
@@ -229,7 +229,7 @@ func TestBlocksAreBounded(t *testing.T) {
 // Nobody can read out of the table who was tried, and rows do not stay.
 func TestThrottleRowsTellNothingAndArePruned(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	for i := range 30 {
 		h.wantTry(fmt.Sprintf("stranger%d@example.com", i), wrongPassword, fmt.Sprintf("192.0.2.%d", i), CodeInvalidCredentials)
 	}

@@ -52,64 +52,64 @@ func (t *throttle) addressKey(text string) throttleKey {
 	return t.key(scopeAddress, address.String())
 }
 
-// blocks remembers for a moment what the table has said, so that hammering on a
+// blockCache remembers for a moment what the table has said, so that hammering on a
 // blocked account costs the database nothing.
-type blocks struct {
-	mu   sync.Mutex
-	told map[throttleKey]block
+type blockCache struct {
+	mu      sync.Mutex
+	entries map[throttleKey]block
 }
 
-type block struct{ until, believed time.Time }
+type block struct{ until, expires time.Time }
 
 const (
-	mostBlocks = 4096
-	// believeFor is short: another process may have seen the right password.
-	believeFor = 2 * time.Second
+	maxBlocks = 4096
+	// blockCacheTTL is short: another process may have seen the right password.
+	blockCacheTTL = 2 * time.Second
 )
 
 // find tells which scope is blocked, "" if none is known to be.
-func (b *blocks) find(now time.Time, account, address throttleKey) (scope string, until time.Time) {
+func (b *blockCache) find(now time.Time, account, address throttleKey) (scope string, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if told := b.told[address]; now.Before(told.believed) {
+	if told := b.entries[address]; now.Before(told.expires) {
 		return scopeAddress, told.until
 	}
-	if told := b.told[account]; now.Before(told.believed) {
+	if told := b.entries[account]; now.Before(told.expires) {
 		return scopeAccount, told.until
 	}
 	return "", time.Time{}
 }
 
 // until returns until when key is known to be blocked.
-func (b *blocks) until(key throttleKey, now time.Time) (time.Time, bool) {
+func (b *blockCache) until(key throttleKey, now time.Time) (time.Time, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	known := b.told[key]
-	return known.until, now.Before(known.believed)
+	known := b.entries[key]
+	return known.until, now.Before(known.expires)
 }
 
 // has tells whether key is known to be blocked.
-func (b *blocks) has(key throttleKey, now time.Time) bool {
+func (b *blockCache) has(key throttleKey, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return now.Before(b.told[key].believed)
+	return now.Before(b.entries[key].expires)
 }
 
-func (b *blocks) remember(key throttleKey, now, until time.Time) {
+func (b *blockCache) remember(key throttleKey, now, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.told == nil || len(b.told) >= mostBlocks { // beginning anew costs a query each
-		b.told = make(map[throttleKey]block)
+	if b.entries == nil || len(b.entries) >= maxBlocks { // beginning anew costs a query each
+		b.entries = make(map[throttleKey]block)
 	}
-	believed := now.Add(believeFor)
+	believed := now.Add(blockCacheTTL)
 	if until.Before(believed) {
 		believed = until
 	}
-	b.told[key] = block{until, believed}
+	b.entries[key] = block{until, believed}
 }
 
-func (b *blocks) forget(key throttleKey) {
+func (b *blockCache) forget(key throttleKey) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.told, key)
+	delete(b.entries, key)
 }

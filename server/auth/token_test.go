@@ -20,7 +20,7 @@ type forgery struct {
 	claims jwt.MapClaims
 }
 
-func (h *house) forge(tokens Tokens, user User, change func(*forgery)) string {
+func (h *harness) forge(tokens Tokens, user User, change func(*forgery)) string {
 	h.t.Helper()
 	now := h.clock.Now()
 	f := &forgery{
@@ -55,7 +55,7 @@ func without(name string) func(*forgery) {
 // RFC 8725 and the security matrix: what a stranger may send as an access token.
 func TestVerifyRefusesForgedTokens(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	tokens, user := h.signUp("alice")
 	_, bob := h.signUp("bob")
 	public := h.signer.Public().(ed25519.PublicKey)
@@ -121,7 +121,7 @@ func TestVerifyRefusesForgedTokens(t *testing.T) {
 
 func TestVerifyRefusesText(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	tokens, _ := h.signUp("alice")
 	parts := strings.Split(tokens.AccessToken, ".")
 	flipped := []byte(parts[2])
@@ -154,7 +154,7 @@ func FuzzParseToken(f *testing.F) {
 
 func TestAccessTokenExpires(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	tokens, _ := h.signUp("alice")
 	wantEqual(t, "life", tokens.ExpiresIn, 15*time.Minute)
 	h.clock.Advance(15*time.Minute + leeway - time.Second)
@@ -167,7 +167,7 @@ func TestAccessTokenExpires(t *testing.T) {
 // is gone its tokens are too.
 func TestSigningKeyRotation(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	before, _ := h.signUp("alice")
 	next := testKey(2)
 	both, err := NewKeys(next, h.signer.Public().(ed25519.PublicKey))

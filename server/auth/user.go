@@ -108,9 +108,9 @@ func (s *Service) UpdateProfile(ctx context.Context, userID uuid.UUID, update Pr
 	if err != nil {
 		return User{}, err
 	}
-	s.recall.learn(change{"name", user.ID})
+	s.cache.invalidate(change{"name", user.ID})
 	if update.FindableByEmail != nil {
-		s.outlastLeases()
+		s.waitForCacheExpiry()
 	}
 	return user, nil
 }
@@ -143,8 +143,8 @@ func (s *Service) VerifyEmail(ctx context.Context, handle, reason string) (User,
 	if err != nil {
 		return User{}, err
 	}
-	s.trail.write(ctx, EventEmailVerified, slog.String("user", user.Handle), slog.String("reason", EventText(reason)))
-	s.outlastLeases()
+	s.events.write(ctx, EventEmailVerified, slog.String("user", user.Handle), slog.String("reason", EventText(reason)))
+	s.waitForCacheExpiry()
 	return user, nil
 }
 
@@ -179,8 +179,8 @@ func (s *Service) Grant(ctx context.Context, who string, role Role, reason strin
 	if err != nil {
 		return err
 	}
-	s.trail.write(ctx, EventRoleChanged, slog.String("user", user.Handle), slog.String("role", string(role)), slog.String("reason", EventText(reason)))
-	s.outlastLeases()
+	s.events.write(ctx, EventRoleChanged, slog.String("user", user.Handle), slog.String("role", string(role)), slog.String("reason", EventText(reason)))
+	s.waitForCacheExpiry()
 	return nil
 }
 

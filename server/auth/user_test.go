@@ -12,7 +12,7 @@ import (
 
 func TestSignUp(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	tokens, user, err := h.SignUp(t.Context(), SignUpInput{
 		Email: " Alice@Example.COM ", Handle: "@Alice_1", Name: " Alice Ünal ", Password: goodPassword,
 	})
@@ -36,7 +36,7 @@ func TestSignUp(t *testing.T) {
 
 func TestSignUpRefuses(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	good := SignUpInput{Email: "bob@example.com", Handle: "bob", Name: "Bob", Password: goodPassword}
 	for name, c := range map[string]struct {
@@ -69,7 +69,7 @@ func TestSignUpRefuses(t *testing.T) {
 // Twenty who want one handle: one gets it, and the others hear why not.
 func TestSignUpConcurrently(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	codes, all := make(chan string, 20), sync.WaitGroup{}
 	for i := range 20 {
 		all.Go(func() {
@@ -94,7 +94,7 @@ func TestSignUpConcurrently(t *testing.T) {
 
 func TestRename(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, user := h.signUp("alice")
 	h.clock.Advance(time.Hour)
 	renamed, err := h.Rename(t.Context(), user.ID, "  Zoë Ünal ")
@@ -111,7 +111,7 @@ func TestRename(t *testing.T) {
 
 func TestSuspendUnknownUser(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	wantCode(t, h.Suspend(t.Context(), nobodyID, "x"), CodeUserNotFound)
 	wantCode(t, h.Reinstate(t.Context(), nobodyID, "x"), CodeUserNotFound)
 	_, user := h.signUp("alice")
@@ -123,7 +123,7 @@ func TestSuspendUnknownUser(t *testing.T) {
 
 func TestFindUser(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, alice := h.signUp("alice")
 	_, bob := h.signUp("bob")
 	h.verify("alice")
@@ -146,7 +146,7 @@ func TestFindUser(t *testing.T) {
 
 func TestUsersByID(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, alice := h.signUp("alice")
 	_, bob := h.signUp("bob")
 	got, err := h.UsersByID(t.Context(), []uuid.UUID{alice.ID, nobodyID, bob.ID, alice.ID})
@@ -163,7 +163,7 @@ func TestUsersByID(t *testing.T) {
 
 func TestSearchUsers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	for handle, name := range map[string]string{
 		"ann": "Ann Lee", "anna_b": "Bea Ann", "zed": "Anna 100% Zed", "bob_x": "Bob_X", "bobyx": "Bob", "gone": "Anna Gone", "elif": "Çağla",
 	} {
@@ -197,7 +197,7 @@ func TestSearchUsers(t *testing.T) {
 // A name is found whatever the case and the normalization form of what is typed.
 func TestSearchFoldsNames(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	for handle, name := range map[string]string{
 		"a1": "Ünal", "a2": "U\u0308nal", "a3": "İstanbul", "a4": "Straßer", "a5": "ΟΔΥΣΣΕΥΣ", "a6": "می\u200cخواهم", "a7": "ｆｕｌｌ",
 	} {
@@ -224,4 +224,28 @@ func TestSearchFoldsNames(t *testing.T) {
 	found, err := h.SearchUsers(t.Context(), strings.Repeat("\uFDFA", 80), 10)
 	must(t, err)
 	wantEqual(t, "found", len(found), 1)
+}
+
+// A search returns at most ten users, and never an e-mail address.
+func TestSearchIsBoundedAndHidesEmailAddresses(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	for _, last := range "abcdefghijkl" {
+		h.signUp("sam_" + string(last))
+	}
+	found, err := h.SearchUsers(t.Context(), "sam", 1000)
+	must(t, err)
+	wantEqual(t, "found", len(found), 10)
+	for _, prefix := range []string{"", "  ", "@", "sam_a@example", "example.com"} {
+		found, err := h.SearchUsers(t.Context(), prefix, 10)
+		must(t, err)
+		if len(found) != 0 {
+			t.Errorf("prefix %q found %v", prefix, found)
+		}
+	}
+	for _, ref := range found {
+		if strings.Contains(ref.Name+ref.Handle, "example.com") {
+			t.Errorf("an address shows in %v", ref)
+		}
+	}
 }

@@ -47,22 +47,22 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 }
 
 // session is a session as the database has it, or as it is remembered.
-func (s *Service) session(ctx context.Context, id uuid.UUID) (openSession, bool, error) {
-	if s.recall.fresh() {
-		if known, ok := s.recall.sessions.Get(id); ok {
+func (s *Service) session(ctx context.Context, id uuid.UUID) (sessionState, bool, error) {
+	if s.cache.valid() {
+		if known, ok := s.cache.sessions.Get(id); ok {
 			return known, true, nil
 		}
 	}
-	keep := s.recall.begin()
-	session, found, err := s.open.get(ctx, id)
+	keep := s.cache.beginLookUp()
+	session, found, err := s.sessionLookUps.get(ctx, id)
 	if err == nil && found && !session.revoked {
-		keep(func() { s.recall.sessions.Put(id, session) })
+		keep(func() { s.cache.sessions.Put(id, session) })
 	}
 	return session, found, err
 }
 
-// openSession is what decides whether a session's tokens still count.
-type openSession struct {
+// sessionState is what decides whether a session's tokens still count.
+type sessionState struct {
 	userID  uuid.UUID
 	revoked bool
 	ends    time.Time
@@ -76,16 +76,16 @@ SELECT s.id, s.user_id, s.revoked_at IS NOT NULL, s.expires_at, u.handle, u.role
   FROM sessions s JOIN users u ON u.id = s.user_id
  WHERE s.id = ANY($1)`
 
-func (s *Service) lookUpSessions(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]openSession, error) {
+func (s *Service) lookUpSessions(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]sessionState, error) {
 	rows, err := s.pool.Query(ctx, sqlLookUpSessions, asBytes(ids))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	found := make(map[uuid.UUID]openSession, len(ids))
+	found := make(map[uuid.UUID]sessionState, len(ids))
 	for rows.Next() {
 		var id uuid.UUID
-		var o openSession
+		var o sessionState
 		if err := rows.Scan((*[16]byte)(&id), (*[16]byte)(&o.userID), &o.revoked, &o.ends, &o.handle, &o.role, &o.status); err != nil {
 			return nil, err
 		}

@@ -63,7 +63,7 @@ func TestCommonPasswordsAreRefused(t *testing.T) {
 // A weak password is refused before anything is hashed or stored.
 func TestSignUpRefusesWeakPasswords(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	for password, want := range map[string]string{"1234567890": CodePasswordTooCommon, "alice-alice-1": CodePasswordPersonal} {
 		_, _, err := h.SignUp(t.Context(), SignUpInput{Email: "alice@example.com", Handle: "alice", Name: "Alice", Password: password})
 		wantCode(t, err, want)

@@ -15,7 +15,7 @@ import (
 
 var (
 	errDied    = errors.New("the hash worker died")
-	errHung    = errors.New("the hash worker made no progress")
+	errStalled = errors.New("the hash worker made no progress")
 	errStarved = errors.New("the hash worker waits for the CPU")
 )
 
@@ -23,12 +23,12 @@ var (
 type limits struct {
 	check   time.Duration // between two looks at a child's CPU time
 	starved time.Duration // of work at idle priority, after which the share of the CPU is judged; half as long at the next
-	hung    time.Duration // without CPU time at the highest priority, until the child is killed
+	stalled time.Duration // without CPU time at the highest priority, until the child is killed
 	cpu     time.Duration // CPU time of one hash, until the child is killed
 }
 
 var defaultLimits = limits{
-	check: 100 * time.Millisecond, starved: time.Second, hung: 15 * time.Second, cpu: time.Minute,
+	check: 100 * time.Millisecond, starved: time.Second, stalled: 15 * time.Second, cpu: time.Minute,
 }
 
 // child is a running hash-worker process. It has one user at a time.
@@ -40,8 +40,8 @@ type child struct {
 	priority priority
 	answers  chan []byte
 	stopped  atomic.Bool   // it was asked to end
-	doomed   atomic.Bool   // it is ending or has ended: it takes no more jobs
-	gone     chan struct{} // closed when it has ended and was waited for
+	ending   atomic.Bool   // it is ending or has ended: it takes no more jobs
+	exited   chan struct{} // closed when it has ended and was waited for
 	err      error         // how it ended; valid once gone is closed
 	retire   *time.Timer   // ends it when it has been free for long; the Worker's
 	started  time.Time
@@ -55,13 +55,13 @@ type span struct {
 	cpu   time.Duration
 }
 
-// pause is the time without a job after which a span is over.
-const pause = 100 * time.Millisecond
+// maxPause is the time without a job after which a span is over.
+const maxPause = 100 * time.Millisecond
 
 // resume begins a new span unless the child goes on with the next job of a queue.
 func (c *child) resume() {
 	now := time.Now()
-	if cpu, known := cpuTime(c.cmd.Process.Pid); !known || now.Sub(c.freed) > pause {
+	if cpu, known := cpuTime(c.cmd.Process.Pid); !known || now.Sub(c.freed) > maxPause {
 		c.span = span{now, cpu}
 	}
 }
@@ -95,7 +95,7 @@ func startChild(ctx context.Context, config Config, p priority) (_ *child, err e
 	}
 	c := &child{
 		cmd: exec.Command(program, config.Arguments...), //nolint:noctx // it outlives ctx, which is for its start
-		log: config.Logger, priority: p, answers: make(chan []byte, 1), gone: make(chan struct{}),
+		log: config.Logger, priority: p, answers: make(chan []byte, 1), exited: make(chan struct{}),
 		started: time.Now(),
 	}
 	c.cmd.Args[0] = "kizod"
@@ -172,7 +172,7 @@ func (c *child) reap() {
 	c.err = c.cmd.Wait()
 	_ = c.stdin.Close()
 	_ = c.stdout.Close()
-	close(c.gone)
+	close(c.exited)
 }
 
 // hash does a job; see wait for the errors.
@@ -209,7 +209,7 @@ func (c *child) wait(job auth.HashJob, l limits) ([]byte, error) {
 				return nil, fmt.Errorf("the hash worker answers with %d bytes", len(digest))
 			}
 			return digest, nil
-		case <-c.gone:
+		case <-c.exited:
 			return nil, errDied
 		case <-check.C:
 		}
@@ -221,16 +221,16 @@ func (c *child) wait(job auth.HashJob, l limits) ([]byte, error) {
 		switch {
 		case c.starved(l):
 			return nil, errStarved
-		case now.Sub(progressed) > l.hung, used > l.cpu:
+		case now.Sub(progressed) > l.stalled, used > l.cpu:
 			c.kill()
-			return nil, errHung
+			return nil, errStalled
 		}
 	}
 }
 
 // exit says how the process ended, and waits until it has.
 func (c *child) exit() string {
-	<-c.gone
+	<-c.exited
 	if c.err != nil {
 		return c.err.Error()
 	}
@@ -249,7 +249,7 @@ func (c *child) end() {
 	timeout := time.NewTimer(endTimeout)
 	defer timeout.Stop()
 	select {
-	case <-c.gone:
+	case <-c.exited:
 	case <-timeout.C:
 		c.kill()
 	}
@@ -264,6 +264,6 @@ func (c *child) replace() {
 
 // kill ends the process at once; listen reaps it.
 func (c *child) kill() {
-	c.doomed.Store(true)
+	c.ending.Store(true)
 	_ = c.cmd.Process.Kill()
 }

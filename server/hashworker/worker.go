@@ -15,11 +15,11 @@ import (
 
 // Config of a Worker; all but Arguments has a default.
 type Config struct {
-	Program   string        // this very program if ""
-	Arguments []string      // that make it call Serve
-	Idle      time.Duration // without a job, until a child ends: a minute
-	Logger    *slog.Logger
-	OnRaise   func(priority string) // a job had to go to a child of this priority; may be nil
+	Program          string        // this very program if ""
+	Arguments        []string      // that make it call Serve
+	Idle             time.Duration // without a job, until a child ends: a minute
+	Logger           *slog.Logger
+	OnPriorityRaised func(priority string) // a job had to go to a child of this priority; may be nil
 }
 
 const (
@@ -55,8 +55,8 @@ var _ auth.Hasher = (*Worker)(nil)
 func New(c Config) *Worker {
 	c.Idle = cmp.Or(c.Idle, idleTimeout)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
-	if c.OnRaise == nil {
-		c.OnRaise = func(string) {}
+	if c.OnPriorityRaised == nil {
+		c.OnPriorityRaised = func(string) {}
 	}
 	return &Worker{config: c, log: c.Logger, limits: defaultLimits, busy: make(map[*child]bool)}
 }
@@ -97,7 +97,7 @@ func (w *Worker) hashIn(c *child, job auth.HashJob) ([]byte, error) {
 		if err != nil {
 			return job.Argon2id(), nil //nolint:nilerr // without children, hashes are done in this process
 		}
-		w.config.OnRaise(raised.priority.String())
+		w.config.OnPriorityRaised(raised.priority.String())
 		c = raised
 	}
 }
@@ -124,7 +124,7 @@ func (w *Worker) acquire() (*child, error) {
 		c := w.free[last]
 		w.free = w.free[:last]
 		c.retire.Stop()
-		if !c.doomed.Load() {
+		if !c.ending.Load() {
 			w.busy[c] = true
 			w.mu.Unlock()
 			return c, nil
@@ -168,7 +168,7 @@ func (w *Worker) release(c *child) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.busy, c)
-	if c.doomed.Load() {
+	if c.ending.Load() {
 		return
 	}
 	c.freed = time.Now()

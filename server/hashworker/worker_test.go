@@ -300,7 +300,7 @@ func TestChildrenThatAlwaysDie(t *testing.T) {
 }
 
 // alwaysStarved has each child replaced at its first check, up to the highest priority.
-var alwaysStarved = limits{check: time.Millisecond, starved: -time.Hour, hung: time.Hour, cpu: time.Hour}
+var alwaysStarved = limits{check: time.Millisecond, starved: -time.Hour, stalled: time.Hour, cpu: time.Hour}
 
 // longJob takes many checks of alwaysStarved.
 func longJob() auth.HashJob {
@@ -335,7 +335,7 @@ func TestStarvedJobIsRaised(t *testing.T) {
 	t.Parallel()
 	own(t) // skips where there is no /proc
 	var raised raises
-	w := newWorker(t, func(c *Config) { c.OnRaise = raised.add })
+	w := newWorker(t, func(c *Config) { c.OnPriorityRaised = raised.add })
 	w.limits = alwaysStarved
 	wantHash(t, w, longJob())
 	if got := raised.take(); got != "low normal" {
@@ -427,8 +427,8 @@ func TestChildThatHangsIsReplaced(t *testing.T) {
 func TestChildWithoutProgressIsKilled(t *testing.T) {
 	t.Parallel()
 	for name, l := range map[string]limits{
-		"no CPU time":       {check: time.Millisecond, starved: time.Hour, hung: 50 * time.Millisecond, cpu: time.Hour},
-		"too much CPU time": {check: time.Millisecond, starved: time.Hour, hung: time.Hour, cpu: -time.Hour},
+		"no CPU time":       {check: time.Millisecond, starved: time.Hour, stalled: 50 * time.Millisecond, cpu: time.Hour},
+		"too much CPU time": {check: time.Millisecond, starved: time.Hour, stalled: time.Hour, cpu: -time.Hour},
 	} {
 		w := newWorker(t)
 		c, err := w.start(priorityNormal)
@@ -436,10 +436,10 @@ func TestChildWithoutProgressIsKilled(t *testing.T) {
 		pid := c.cmd.Process.Pid
 		stopChild(t, pid)
 		w.limits = l
-		if _, err := w.hashIn(c, job("x")); !errors.Is(err, errHung) {
+		if _, err := w.hashIn(c, job("x")); !errors.Is(err, errStalled) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		<-c.gone
+		<-c.exited
 		w.limits = defaultLimits
 		wantHash(t, w, job("next"))
 	}

@@ -71,10 +71,10 @@ func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
-			if !passes(err) {
+			if !isTemporary(err) {
 				return nil, err
 			}
-			if err := l.waitOut(err, wait); err != nil {
+			if err := l.backOff(err, wait); err != nil {
 				return nil, err
 			}
 			wait = min(2*wait, maxWait)
@@ -87,9 +87,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// waitOut frees a file descriptor if that is what is missing, and waits. It returns
+// backOff frees a file descriptor if that is what is missing, and waits. It returns
 // an error when the listener is closed meanwhile.
-func (l *Listener) waitOut(err error, wait time.Duration) error {
+func (l *Listener) backOff(err error, wait time.Duration) error {
 	l.metrics.acceptErrors.Inc()
 	if now := time.Now(); now.Sub(l.warned) > warnEvery {
 		l.warned = now
@@ -110,21 +110,21 @@ func (l *Listener) waitOut(err error, wait time.Duration) error {
 	}
 }
 
-// passing are the errors of accept(2) that say nothing about the listener: the process
+// temporaryErrors are the errors of accept(2) that say nothing about the listener: the process
 // or the host lacks something for the moment, or the connection that would have been
 // accepted is gone. Linux also passes on network errors of that connection.
-var passing = []error{
+var temporaryErrors = []error{
 	syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
 	syscall.EAGAIN, syscall.EINTR, syscall.ETIMEDOUT,
 	syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EPROTO, syscall.ENOPROTOOPT, syscall.EPERM, syscall.EOPNOTSUPP,
 	syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH,
 }
 
-func passes(err error) bool {
+func isTemporary(err error) bool {
 	if errors.Is(err, net.ErrClosed) {
 		return false
 	}
-	for _, known := range passing {
+	for _, known := range temporaryErrors {
 		if errors.Is(err, known) {
 			return true
 		}

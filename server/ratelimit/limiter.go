@@ -31,8 +31,8 @@ type Config struct {
 	Now           func() time.Time // time.Now
 }
 
-// Verdict on one request.
-type Verdict struct {
+// Decision on one request.
+type Decision struct {
 	Allowed    bool
 	Remaining  int           // requests that would be allowed at once, as far as is known here
 	Reset      time.Duration // until that is the whole burst again
@@ -40,8 +40,8 @@ type Verdict struct {
 }
 
 const (
-	askWithin = 50 * time.Millisecond // more would be felt
-	lookAgain = time.Second           // for a Redis that was away
+	redisTimeout    = 50 * time.Millisecond // more would be felt
+	retryRedisEvery = time.Second           // for a Redis that was away
 )
 
 // Limiter is safe for concurrent use.
@@ -50,10 +50,10 @@ type Limiter struct {
 	user, address scope
 	metrics       *Metrics
 	now           func() time.Time
-	askWithin     time.Duration
+	timeout       time.Duration
 
-	away     atomic.Bool  // Redis does not answer, or not in time
-	nextLook atomic.Int64 // for it, Unix nanoseconds
+	redisDown atomic.Bool  // Redis does not answer, or not in time
+	nextRetry atomic.Int64 // for it, Unix nanoseconds
 }
 
 // scope is a rule and all whom it is for.
@@ -72,7 +72,7 @@ func New(c Config) *Limiter {
 		c.Now = time.Now
 	}
 	return &Limiter{
-		redis: redis_rate.NewLimiter(c.Redis), metrics: c.Metrics, now: c.Now, askWithin: askWithin,
+		redis: redis_rate.NewLimiter(c.Redis), metrics: c.Metrics, now: c.Now, timeout: redisTimeout,
 		user: newScope("user", c.User), address: newScope("address", c.Address),
 	}
 }
@@ -89,14 +89,14 @@ func (l *Limiter) UserRule() Rule    { return l.user.rule }
 func (l *Limiter) AddressRule() Rule { return l.address.rule }
 
 // User spends one request of the user's.
-func (l *Limiter) User(ctx context.Context, id uuid.UUID) Verdict {
+func (l *Limiter) User(ctx context.Context, id uuid.UUID) Decision {
 	return l.spend(ctx, &l.user, key(id))
 }
 
 // Address spends one request of an IP address's; of an IPv6 address it is the
 // network's. A text that is no address is nobody's, and shares one limit with all
 // others like it.
-func (l *Limiter) Address(ctx context.Context, text string) Verdict {
+func (l *Limiter) Address(ctx context.Context, text string) Decision {
 	return l.spend(ctx, &l.address, addressKey(text))
 }
 
@@ -114,9 +114,9 @@ func addressKey(text string) key {
 	return address.As16()
 }
 
-func (l *Limiter) spend(ctx context.Context, s *scope, k key) Verdict {
+func (l *Limiter) spend(ctx context.Context, s *scope, k key) Decision {
 	if s.rule.off() {
-		return Verdict{Allowed: true}
+		return Decision{Allowed: true}
 	}
 	v := l.decide(ctx, s, k)
 	if !v.Allowed {
@@ -125,60 +125,60 @@ func (l *Limiter) spend(ctx context.Context, s *scope, k key) Verdict {
 	return v
 }
 
-func (l *Limiter) decide(ctx context.Context, s *scope, k key) Verdict {
+func (l *Limiter) decide(ctx context.Context, s *scope, k key) Decision {
 	held := s.leases.get(k)
 	began := l.now().UnixNano()
 	// More than one round where many share a chunk; each round is somebody's answer.
-	for now := began; !l.away.Load() && now-began < 2*int64(l.askWithin); now = l.now().UnixNano() {
+	for now := began; !l.redisDown.Load() && now-began < 2*int64(l.timeout); now = l.now().UnixNano() {
 		v, next, asking := held.spend(now, s.rule)
 		switch next {
 		case decided:
 			return v
-		case runningOut:
+		case low:
 			go l.refill(context.WithoutCancel(ctx), s, k, held)
 			return v
-		case ranOut:
+		case exhausted:
 			l.refill(ctx, s, k, held)
-		case othersAsk:
+		case requestPending:
 			select {
 			case <-asking: // askWithin at most
 			case <-ctx.Done():
-				return Verdict{RetryAfter: lookAgain}
+				return Decision{RetryAfter: retryRedisEvery}
 			}
 		}
 	}
-	if !l.away.Load() { // so many ask at once that nobody knows: they may come again
-		return Verdict{RetryAfter: l.askWithin}
+	if !l.redisDown.Load() { // so many ask at once that nobody knows: they may come again
+		return Decision{RetryAfter: l.timeout}
 	}
-	l.look(s, k, held, began)
-	return held.spendAlone(l.now().UnixNano(), s.rule)
+	l.probe(s, k, held, began)
+	return held.spendLocally(l.now().UnixNano(), s.rule)
 }
 
-// look lets one request in a second ask whether Redis is back. It does not wait for
+// probe lets one request in a second ask whether Redis is back. It does not wait for
 // the answer.
-func (l *Limiter) look(s *scope, k key, held *lease, now int64) {
-	next := l.nextLook.Load()
-	if now >= next && l.nextLook.CompareAndSwap(next, now+int64(lookAgain)) && held.claim() {
+func (l *Limiter) probe(s *scope, k key, held *lease, now int64) {
+	next := l.nextRetry.Load()
+	if now >= next && l.nextRetry.CompareAndSwap(next, now+int64(retryRedisEvery)) && held.claim() {
 		go l.refill(context.Background(), s, k, held)
 	}
 }
 
 // refill asks Redis for another chunk, for whom spend or claim has chosen to ask.
 func (l *Limiter) refill(ctx context.Context, s *scope, k key, held *lease) {
-	ctx, cancel := context.WithTimeout(ctx, l.askWithin)
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	rule := redis_rate.Limit{Rate: s.rule.Rate, Burst: s.rule.Burst, Period: time.Second}
 	result, err := l.redis.AllowN(ctx, name(s, k), rule, s.rule.chunk())
 	now := l.now().UnixNano()
 	if err != nil {
 		// Also where ctx is to blame: it does no harm.
-		l.nextLook.Store(now + int64(lookAgain))
-		l.away.Store(true)
+		l.nextRetry.Store(now + int64(retryRedisEvery))
+		l.redisDown.Store(true)
 		l.metrics.local.Set(1)
 		held.answer(now, nil)
 		return
 	}
-	if l.away.Swap(false) {
+	if l.redisDown.Swap(false) {
 		l.metrics.local.Set(0)
 	}
 	held.answer(now, result)

@@ -28,7 +28,7 @@ func connect(t testing.TB, network, address string) *redis.Client {
 func newLimiter(t testing.TB, client *redis.Client, rule Rule) *Limiter {
 	t.Helper()
 	l := New(Config{Redis: client, User: rule, Address: rule, Metrics: NewMetrics()})
-	l.askWithin = 10 * time.Second // a machine that is busy does not make Redis go away
+	l.timeout = 10 * time.Second // a machine that is busy does not make Redis go away
 	return l
 }
 
@@ -176,7 +176,7 @@ func TestASilentRedis(t *testing.T) {
 	}
 	defer listener.Close()
 	l := newLimiter(t, connect(t, "unix", socket), Rule{Rate: 1, Burst: 5})
-	l.askWithin = askWithin
+	l.timeout = redisTimeout
 	var allowed atomic.Int64
 	var done sync.WaitGroup
 	id := uuid.New()
@@ -188,10 +188,10 @@ func TestASilentRedis(t *testing.T) {
 		})
 	}
 	done.Wait()
-	if n := allowed.Load(); n < 5 || n > 20 || !l.away.Load() { // one more each second
-		t.Errorf("%d allowed, away: %v", n, l.away.Load())
+	if n := allowed.Load(); n < 5 || n > 20 || !l.redisDown.Load() { // one more each second
+		t.Errorf("%d allowed, away: %v", n, l.redisDown.Load())
 	}
-	l.nextLook.Store(time.Now().Add(time.Hour).UnixNano())
+	l.nextRetry.Store(time.Now().Add(time.Hour).UnixNano())
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 1000 { // would fail to ask, had they asked
@@ -225,7 +225,7 @@ func TestZeroIsOff(t *testing.T) {
 			t.Fatal("refused")
 		}
 	}
-	if l.away.Load() {
+	if l.redisDown.Load() {
 		t.Error("Redis was asked")
 	}
 }

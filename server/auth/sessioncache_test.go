@@ -12,16 +12,16 @@ import (
 // the change has returned in the first.
 func TestNoLeaseOutlivesAChangeThatHasReturned(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(*house, Tokens, User) error{
-		"log out": func(h *house, tokens Tokens, _ User) error { return h.LogOut(t.Context(), tokens.SessionID) },
-		"revoke": func(h *house, tokens Tokens, u User) error {
+	for name, end := range map[string]func(*harness, Tokens, User) error{
+		"log out": func(h *harness, tokens Tokens, _ User) error { return h.LogOut(t.Context(), tokens.SessionID) },
+		"revoke": func(h *harness, tokens Tokens, u User) error {
 			return h.RevokeSession(t.Context(), u.ID, tokens.SessionID)
 		},
-		"suspend": func(h *house, _ Tokens, u User) error { return h.Suspend(t.Context(), u.ID, "test") },
+		"suspend": func(h *harness, _ Tokens, u User) error { return h.Suspend(t.Context(), u.ID, "test") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newHarness(t)
 			tokens, user := h.signUp("ada")
 			other := h.another()
 			stop, seen := make(chan struct{}), make(chan struct{})
@@ -55,7 +55,7 @@ func TestNoLeaseOutlivesAChangeThatHasReturned(t *testing.T) {
 
 func TestARoleHoldsEverywhereWhenItsGrantHasReturned(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	tokens, _ := h.signUp("ada")
 	other := h.another()
 	_, err := other.Verify(t.Context(), tokens.AccessToken)
@@ -72,8 +72,8 @@ func TestARoleHoldsEverywhereWhenItsGrantHasReturned(t *testing.T) {
 // would fail.
 func TestAWarmServiceAsksTheDatabaseForNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *Config) { c.Lease = time.Hour })
-	h.recall.update() // the first reading, without which nothing is given
+	h := newHarness(t, func(c *Config) { c.Lease = time.Hour })
+	h.cache.update() // the first reading, without which nothing is given
 	tokens, user := h.signUp("ada")
 	look := func() error {
 		if _, err := h.Verify(t.Context(), tokens.AccessToken); err != nil {
@@ -97,7 +97,7 @@ func TestAWarmServiceAsksTheDatabaseForNothing(t *testing.T) {
 
 func TestAVerifiedTokenStillExpires(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *Config) { c.Lease = time.Hour })
+	h := newHarness(t, func(c *Config) { c.Lease = time.Hour })
 	tokens, _ := h.signUp("ada")
 	_, err := h.Verify(t.Context(), tokens.AccessToken)
 	must(t, err)
@@ -111,10 +111,10 @@ func TestAVerifiedTokenStillExpires(t *testing.T) {
 // than are read at once, or changes that were pruned.
 func TestWhoMissedChangesForgetsEverything(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *Config) { c.Lease = time.Hour })
+	h := newHarness(t, func(c *Config) { c.Lease = time.Hour })
 	tokens, user := h.signUp("ada")
 	other := h.another()
-	other.recall.update()
+	other.cache.update()
 	for _, lost := range []string{
 		`ALTER TABLE access_changes DISABLE TRIGGER access_changes_read; DELETE FROM access_changes`,
 		`INSERT INTO access_changes SELECT e.n + i, 'name', gen_random_uuid() FROM access_epoch e, generate_series(1, 2000) i;
@@ -122,12 +122,12 @@ func TestWhoMissedChangesForgetsEverything(t *testing.T) {
 	} {
 		_, err := other.Verify(t.Context(), tokens.AccessToken)
 		must(t, err)
-		if _, kept := other.recall.sessions.Get(tokens.SessionID); !kept {
+		if _, kept := other.cache.sessions.Get(tokens.SessionID); !kept {
 			t.Fatal("the session is not kept: the test shows nothing")
 		}
 		h.asOwner(`UPDATE users SET role = CASE role WHEN 'user' THEN 'operator' ELSE 'user' END;` + lost)
-		other.recall.update()
-		if _, kept := other.recall.sessions.Get(tokens.SessionID); kept {
+		other.cache.update()
+		if _, kept := other.cache.sessions.Get(tokens.SessionID); kept {
 			t.Errorf("changes were missed and the session of %s is still kept, after: %s", user.Handle, lost)
 		}
 	}
@@ -137,26 +137,26 @@ func TestWhoMissedChangesForgetsEverything(t *testing.T) {
 // has been heard of: nothing would ever make it forgotten again.
 func TestALookUpThatAChangeOvertookIsNotKept(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *Config) { c.Lease = time.Hour })
+	h := newHarness(t, func(c *Config) { c.Lease = time.Hour })
 	tokens, _ := h.signUp("ada")
-	h.recall.update()
-	keep := h.recall.begin()
-	before, found, err := h.open.get(t.Context(), tokens.SessionID)
+	h.cache.update()
+	keep := h.cache.beginLookUp()
+	before, found, err := h.sessionLookUps.get(t.Context(), tokens.SessionID)
 	must(t, err)
 	if !found {
 		t.Fatal("no session")
 	}
 	h.asOwner(`UPDATE sessions SET revoked_at = now(), revoked_reason = 'logout'`)
-	h.recall.update()
-	keep(func() { h.recall.sessions.Put(tokens.SessionID, before) })
-	if _, kept := h.recall.sessions.Get(tokens.SessionID); kept {
+	h.cache.update()
+	keep(func() { h.cache.sessions.Put(tokens.SessionID, before) })
+	if _, kept := h.cache.sessions.Get(tokens.SessionID); kept {
 		t.Error("an overtaken look-up was kept")
 	}
 }
 
 func TestPruningKeepsTheNewestChanges(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.asOwner(`INSERT INTO access_changes SELECT e.n + i, 'name', gen_random_uuid() FROM access_epoch e, generate_series(1, 10500) i;
 		UPDATE access_epoch SET n = n + 10500`)
 	_, err := h.Prune(t.Context(), 10)
@@ -170,7 +170,7 @@ func TestPruningKeepsTheNewestChanges(t *testing.T) {
 
 func TestANewNameIsSeenByOthersAtOnceInOneProcess(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, user := h.signUp("ada")
 	for range 2 {
 		_, err := h.FindUser(t.Context(), "@ada")
@@ -188,7 +188,7 @@ func TestANewNameIsSeenByOthersAtOnceInOneProcess(t *testing.T) {
 }
 
 // asOwner runs statements as the owner of the tables, in one transaction.
-func (h *house) asOwner(statements string) {
+func (h *harness) asOwner(statements string) {
 	h.t.Helper()
 	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
 	must(h.t, err)

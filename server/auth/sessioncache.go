@@ -14,14 +14,14 @@ import (
 
 const (
 	defaultLease = 250 * time.Millisecond
-	maxRecalled  = 1 << 16 // sessions, and users, that are kept
+	maxCached    = 1 << 16 // sessions, and users, that are kept
 	maxChanges   = 1000    // that are read at once; where there are more, everything is forgotten instead
 	keepChanges  = 10_000  // in the table: whoever is further behind forgets everything
 )
 
-// recall keeps what was read of sessions and users for as long as nobody has
+// sessionCache keeps what was read of sessions and users for as long as nobody has
 // changed them. Whoever changes one adds to a list in the same transaction
-// (migrations/0009); recall reads what was added, at most a few times a second,
+// (migrations/0009); sessionCache reads what was added, at most a few times a second,
 // and forgets what it names.
 //
 //	look-up ──► kept ◄── forgotten ◄── list of changes
@@ -31,48 +31,48 @@ const (
 // A reading of the list that begins after a change was committed finds it. So one
 // lease after its COMMIT no process acts on what was before it, and a change that
 // must not be missed by anybody waits that long before it returns: see
-// [Service.outlastLeases]. No clocks are compared, only their pace.
-type recall struct {
-	read  func(ctx context.Context, after int64) (news, error)
+// [Service.waitForCacheExpiry]. No clocks are compared, only their pace.
+type sessionCache struct {
+	read  func(ctx context.Context, after int64) (changeList, error)
 	lease time.Duration
 
-	mu       sync.Mutex
-	sessions *cache.Map[uuid.UUID, openSession]
-	people   *cache.Map[uuid.UUID, UserRef]
-	logins   *cache.Map[login, uuid.UUID]
-	reading  bool
-	position int64     // in the list
-	asOf     time.Time // when the last reading that succeeded began
-	forgets  uint64    // how often something was forgotten
+	mu            sync.Mutex
+	sessions      *cache.Map[uuid.UUID, sessionState]
+	users         *cache.Map[uuid.UUID, UserRef]
+	logins        *cache.Map[login, uuid.UUID]
+	reading       bool
+	position      int64     // in the list
+	readAt        time.Time // when the last reading that succeeded began
+	invalidations uint64    // how often something was forgotten
 }
 
-// news is the list from a position on.
-type news struct {
+// changeList is the list from a position on.
+type changeList struct {
 	last    int64 // number of the newest change
 	changes []change
 }
 
 type change struct {
-	what string // session, user or name
+	kind string // session, user or name
 	id   uuid.UUID
 }
 
-func newRecall(lease time.Duration, read func(context.Context, int64) (news, error)) *recall {
-	return &recall{
+func newSessionCache(lease time.Duration, read func(context.Context, int64) (changeList, error)) *sessionCache {
+	return &sessionCache{
 		read: read, lease: lease, position: -1, // behind everything
-		sessions: cache.New[uuid.UUID, openSession](maxRecalled),
-		people:   cache.New[uuid.UUID, UserRef](maxRecalled),
-		logins:   cache.New[login, uuid.UUID](maxRecalled),
+		sessions: cache.New[uuid.UUID, sessionState](maxCached),
+		users:    cache.New[uuid.UUID, UserRef](maxCached),
+		logins:   cache.New[login, uuid.UUID](maxCached),
 	}
 }
 
-// fresh tells whether what is kept may be given. It has the list read again when
+// valid tells whether what is kept may be given. It has the list read again when
 // the last reading is getting old; nobody waits for that, and where nobody asks
 // nothing is read.
-func (r *recall) fresh() bool {
+func (r *sessionCache) valid() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	age := time.Since(r.asOf)
+	age := time.Since(r.readAt)
 	if age > r.lease/2 && !r.reading {
 		r.reading = true
 		go r.update()
@@ -82,7 +82,7 @@ func (r *recall) fresh() bool {
 
 // update reads the list and forgets what it names; all, where it does not know
 // everything that was added.
-func (r *recall) update() {
+func (r *sessionCache) update() {
 	r.mu.Lock()
 	after := r.position
 	r.mu.Unlock()
@@ -98,47 +98,47 @@ func (r *recall) update() {
 	}
 	if n.last-after != int64(len(n.changes)) {
 		r.sessions.Clear()
-		r.people.Clear()
+		r.users.Clear()
 		r.logins.Clear()
-		r.forgets++
+		r.invalidations++
 	}
 	for _, c := range n.changes {
-		r.forget(c)
+		r.apply(c)
 	}
-	r.position, r.asOf = n.last, began
+	r.position, r.readAt = n.last, began
 }
 
-func (r *recall) forget(c change) {
-	r.forgets++
-	switch c.what {
+func (r *sessionCache) apply(c change) {
+	r.invalidations++
+	switch c.kind {
 	case "session":
 		r.sessions.Forget(c.id)
 	case "name":
-		r.people.Forget(c.id)
+		r.users.Forget(c.id)
 	default: // rare: which sessions and log-ins are the user's is not kept
-		r.people.Forget(c.id)
+		r.users.Forget(c.id)
 		r.sessions.Clear()
 		r.logins.Clear()
 	}
 }
 
-// learn forgets at once what this process has changed itself.
-func (r *recall) learn(c change) {
+// invalidate forgets at once what this process has changed itself.
+func (r *sessionCache) invalidate(c change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.forget(c)
+	r.apply(c)
 }
 
-// begin is called before a look-up; what that finds is kept unless something was
+// beginLookUp is called before a look-up; what that finds is kept unless something was
 // forgotten meanwhile, which it may not have seen.
-func (r *recall) begin() (keep func(put func())) {
+func (r *sessionCache) beginLookUp() (keep func(put func())) {
 	r.mu.Lock()
-	before := r.forgets
+	before := r.invalidations
 	r.mu.Unlock()
 	return func(put func()) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.forgets == before {
+		if r.invalidations == before {
 			put()
 		}
 	}
@@ -150,10 +150,10 @@ SELECT e.n, c.what, c.id
   FROM access_epoch e
   LEFT JOIN LATERAL (SELECT what, id FROM access_changes WHERE n > $1 ORDER BY n LIMIT $2) c ON true`
 
-func (s *Service) readChanges(ctx context.Context, after int64) (n news, err error) {
+func (s *Service) readChanges(ctx context.Context, after int64) (n changeList, err error) {
 	rows, err := s.pool.Query(ctx, sqlAccessChanges, after, maxChanges)
 	if err != nil {
-		return news{}, fmt.Errorf("read what changed: %w", err)
+		return changeList{}, fmt.Errorf("read what changed: %w", err)
 	}
 	var (
 		what *string
@@ -168,7 +168,7 @@ func (s *Service) readChanges(ctx context.Context, after int64) (n news, err err
 	return n, err
 }
 
-// outlastLeases returns when no process acts on what it read before now.
-func (s *Service) outlastLeases() { time.Sleep(s.recall.lease) }
+// waitForCacheExpiry returns when no process acts on what it read before now.
+func (s *Service) waitForCacheExpiry() { time.Sleep(s.cache.lease) }
 
 const sqlPruneChanges = `DELETE FROM access_changes WHERE n <= (SELECT n FROM access_epoch) - $1`

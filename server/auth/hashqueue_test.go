@@ -34,8 +34,8 @@ func (g *latch) Hash(j HashJob) ([]byte, error) {
 func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	t.Parallel()
 	g := newLatch()
-	h := newHouse(t, func(c *Config) { c.Hasher, c.HashSlots, c.HashMaxWait = g, 2, 30*time.Second })
-	h.hashing.typical.Store(int64(10 * time.Second)) // three for each slot are done within the deadline
+	h := newHarness(t, func(c *Config) { c.Hasher, c.HashSlots, c.HashMaxWait = g, 2, 30*time.Second })
+	h.hashQueue.typical.Store(int64(10 * time.Second)) // three for each slot are done within the deadline
 	before, results := h.pool.Stat().AcquireCount(), make(chan error, 6)
 	for i := range 6 {
 		go func() {
@@ -71,7 +71,7 @@ func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	for range 6 {
 		wantCode(t, <-results, CodeInvalidCredentials)
 	}
-	wantEqual(t, "tickets", h.hashing.tickets.Load(), 0)
+	wantEqual(t, "tickets", h.hashQueue.tickets.Load(), 0)
 	wantEqual(t, "in the queue", gauge(t, h.config.Metrics.queue), 0)
 }
 
@@ -79,8 +79,8 @@ func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 // a free slot is never refused.
 func TestQueueIsAsLongAsTheHashRateCanServe(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *Config) { c.HashSlots, c.HashMaxWait = 4, 10*time.Second })
-	b := h.hashing
+	h := newHarness(t, func(c *Config) { c.HashSlots, c.HashMaxWait = 4, 10*time.Second })
+	b := h.hashQueue
 	for _, c := range []struct {
 		hash time.Duration
 		want int
@@ -106,10 +106,10 @@ func TestQueueIsAsLongAsTheHashRateCanServe(t *testing.T) {
 
 func TestTypicalTimeFollowsTheMachine(t *testing.T) {
 	t.Parallel()
-	b := newHouse(t).hashing
+	b := newHarness(t).hashQueue
 	for _, took := range []time.Duration{3 * time.Second, 20 * time.Millisecond} {
 		for range 40 {
-			b.learn(took)
+			b.observe(took)
 		}
 		if got := b.hashTime(); got < took*9/10 || got > took*11/10 {
 			t.Errorf("40 hashes took %v each, the typical time is %v", took, got)
@@ -121,14 +121,14 @@ func TestTypicalTimeFollowsTheMachine(t *testing.T) {
 func TestASlowHashShortensTheQueueAtOnce(t *testing.T) {
 	t.Parallel()
 	g := newLatch()
-	h := newHouse(t, func(c *Config) { c.Hasher, c.HashSlots, c.HashMaxWait = g, 1, 10*time.Second })
+	h := newHarness(t, func(c *Config) { c.Hasher, c.HashSlots, c.HashMaxWait = g, 1, 10*time.Second })
 	done := make(chan error)
 	go func() {
 		_, err := h.hashNew(t.Context(), "a@example.com", goodPassword)
 		done <- err
 	}()
 	<-g.entered
-	h.hashing.all[0].began.Store(time.Now().Add(-time.Minute).UnixNano())
+	h.hashQueue.all[0].began.Store(time.Now().Add(-time.Minute).UnixNano())
 	_, err := h.hashNew(t.Context(), "a@example.com", goodPassword)
 	wantCode(t, err, CodeOverloaded)
 	g.release <- nil
@@ -138,7 +138,7 @@ func TestASlowHashShortensTheQueueAtOnce(t *testing.T) {
 func TestWaitingEndsWithTheCaller(t *testing.T) {
 	t.Parallel()
 	g := newLatch()
-	h := newHouse(t, func(c *Config) { c.Hasher, c.HashSlots = g, 1 })
+	h := newHarness(t, func(c *Config) { c.Hasher, c.HashSlots = g, 1 })
 	done := make(chan error)
 	go func() {
 		_, err := h.hashNew(t.Context(), "a@example.com", goodPassword)
@@ -152,7 +152,7 @@ func TestWaitingEndsWithTheCaller(t *testing.T) {
 	}
 	g.release <- nil
 	must(t, <-done)
-	wantEqual(t, "free slots", len(h.hashing.slots), 1)
+	wantEqual(t, "free slots", len(h.hashQueue.slots), 1)
 	wantEqual(t, "given up", counter(t, h.config.Metrics.refused.WithLabelValues(refusedTimeout)), 1)
 }
 
@@ -161,7 +161,7 @@ func TestWaitingEndsWithTheCaller(t *testing.T) {
 func TestABrokenHasherIsNotAWrongPassword(t *testing.T) {
 	t.Parallel()
 	g := newLatch()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.signUp("alice")
 	broken := h.another(func(c *Config) { c.Hasher = g })
 	go func() {
@@ -184,7 +184,7 @@ func TestAThousandWrongPasswordsAtOnce(t *testing.T) {
 	t.Parallel()
 	const logins, slots = 1000, 2
 	counted := &counting{}
-	h := newHouse(t, func(c *Config) {
+	h := newHarness(t, func(c *Config) {
 		c.Hasher, c.HashSlots, c.HashMaxWait = counted, slots, time.Millisecond
 	})
 	h.signUp("alice")
@@ -210,7 +210,7 @@ func TestAThousandWrongPasswordsAtOnce(t *testing.T) {
 	if count[CodeOverloaded] == 0 || counted.most > slots {
 		t.Errorf("%d refused, %d hashes at once", count[CodeOverloaded], counted.most)
 	}
-	wantEqual(t, "tickets", h.hashing.tickets.Load(), 0)
+	wantEqual(t, "tickets", h.hashQueue.tickets.Load(), 0)
 }
 
 // counting is a Hasher that knows how busy it has been.
@@ -232,10 +232,10 @@ func (c *counting) Hash(j HashJob) ([]byte, error) {
 // When to come back grows with the line and with what a hash takes.
 func TestRetryAfterIsHonest(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *Config) { c.HashSlots = 2 })
-	b := h.hashing
+	h := newHarness(t, func(c *Config) { c.HashSlots = 2 })
+	b := h.hashQueue
 	for range 100 {
-		b.learn(500 * time.Millisecond)
+		b.observe(500 * time.Millisecond)
 	}
 	b.tickets.Store(40)
 	after := b.refuse(refusedFull, nil).RetryAfter
@@ -274,8 +274,8 @@ func eventually(t testing.TB, ok func() bool) {
 
 // What a log-in costs that finds no room.
 func BenchmarkRefusedLogIn(b *testing.B) {
-	h := newHouse(b)
-	h.hashing.tickets.Store(maxTickets)
+	h := newHarness(b)
+	h.hashQueue.tickets.Store(maxTickets)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, err := h.LogIn(b.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"}); CodeOf(err) != CodeOverloaded {

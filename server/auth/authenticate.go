@@ -7,13 +7,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// verdict on a password.
-type verdict int
+// passwordCheck on a password.
+type passwordCheck int
 
 const (
-	verdictWrong verdict = iota
-	verdictRight
-	verdictStale // right, and to be hashed again
+	passwordWrong passwordCheck = iota
+	passwordRight
+	passwordStale // right, and to be hashed again
 )
 
 // The users whom a log-in may be about: $1 is the e-mail address and $2 the handle, and
@@ -47,19 +47,19 @@ type candidate struct {
 	stored storedPassword
 }
 
-// judge tells whose password that is, and returns that user with what is stored. A wrong
+// authenticate tells whose password that is, and returns that user with what is stored. A wrong
 // password and an unknown user cost the same: one hash for a handle, two for an e-mail
 // address. A user is returned with a wrong password too, where the login names just one.
-func (s *Service) judge(ctx context.Context, t *ticket, l login, known throttleKey, password string) (User, storedPassword, verdict, error) {
+func (s *Service) authenticate(ctx context.Context, t *ticket, l login, known throttleKey, password string) (User, storedPassword, passwordCheck, error) {
 	p := s.keyring().passwords
 	if l.email != "" {
-		return s.judgeByEmail(ctx, p, t, l, known, password)
+		return s.authenticateByEmail(ctx, p, t, l, known, password)
 	}
 	found, err := s.candidates(ctx, sqlUserByHandle, l.email, l.handle, known.bytes())
 	if err != nil {
-		return User{}, storedPassword{}, verdictWrong, err
+		return User{}, storedPassword{}, passwordWrong, err
 	}
-	c := candidate{stored: p.nobody}
+	c := candidate{stored: p.dummy}
 	if len(found) > 0 {
 		c = found[0]
 	}
@@ -67,15 +67,15 @@ func (s *Service) judge(ctx context.Context, t *ticket, l login, known throttleK
 	return c.user, c.stored, v, err
 }
 
-// judgeByEmail hashes the password once for all users of the address whose hash is of
+// authenticateByEmail hashes the password once for all users of the address whose hash is of
 // today's kind, and once for those whose hash is not, or for nobody. The second hash is
 // left out for the user who has verified the address alone, so that the time tells
 // nothing about others. Two users who have chosen one password under one address,
 // unverified, sign in by handle: the address does not tell them apart, and a user must
 // not be led into another's account.
-func (s *Service) judgeByEmail(ctx context.Context, p *passwords, t *ticket, l login, known throttleKey, password string) (User, storedPassword, verdict, error) {
-	none := func(err error) (User, storedPassword, verdict, error) {
-		return User{}, storedPassword{}, verdictWrong, err
+func (s *Service) authenticateByEmail(ctx context.Context, p *passwords, t *ticket, l login, known throttleKey, password string) (User, storedPassword, passwordCheck, error) {
+	none := func(err error) (User, storedPassword, passwordCheck, error) {
+		return User{}, storedPassword{}, passwordWrong, err
 	}
 	today, err := p.hash(ctx, t, l.email, password)
 	if err != nil {
@@ -86,13 +86,13 @@ func (s *Service) judgeByEmail(ctx context.Context, p *passwords, t *ticket, l l
 		return none(err)
 	}
 	if len(found) > 0 && found[0].user.EmailVerified {
-		return found[0].user, found[0].stored, verdictRight, nil
+		return found[0].user, found[0].stored, passwordRight, nil
 	}
 	stale, err := s.candidates(ctx, sqlStaleUser, l.email, "", known.bytes(), p.prefix(l.email), today.pepperID)
 	if err != nil {
 		return none(err)
 	}
-	like := p.nobody
+	like := p.dummy
 	if len(stale) > 0 {
 		like = stale[0].stored
 	}
@@ -105,22 +105,22 @@ func (s *Service) judgeByEmail(ctx context.Context, p *passwords, t *ticket, l l
 	case err != nil:
 		return none(err)
 	case len(older) > 0 && older[0].user.EmailVerified, len(older) == 1 && len(found) == 0:
-		return older[0].user, older[0].stored, verdictStale, nil
+		return older[0].user, older[0].stored, passwordStale, nil
 	case len(found) == 1 && len(older) == 0:
-		return found[0].user, found[0].stored, verdictRight, nil
+		return found[0].user, found[0].stored, passwordRight, nil
 	}
 	return none(nil)
 }
 
-func (p *passwords) compare(ctx context.Context, t *ticket, c candidate, password string) (verdict, error) {
+func (p *passwords) compare(ctx context.Context, t *ticket, c candidate, password string) (passwordCheck, error) {
 	right, stale, err := p.matches(ctx, t, c.stored, c.user.Email, password)
 	switch {
 	case err != nil || !right:
-		return verdictWrong, err
+		return passwordWrong, err
 	case stale:
-		return verdictStale, nil
+		return passwordStale, nil
 	}
-	return verdictRight, nil
+	return passwordRight, nil
 }
 
 func (s *Service) candidates(ctx context.Context, sql string, args ...any) ([]candidate, error) {

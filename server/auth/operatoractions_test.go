@@ -4,10 +4,10 @@ import "testing"
 
 func TestActionsAreKept(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	_, olga := h.signUp("olga")
-	must(t, h.NoteAction(t.Context(), olga.ID, "queue.pause", "bank", "the bank asked us to"))
-	must(t, h.NoteAction(t.Context(), newID(), "queue.resume", "bank", "done"))
+	must(t, h.RecordAction(t.Context(), olga.ID, "queue.pause", "bank", "the bank asked us to"))
+	must(t, h.RecordAction(t.Context(), newID(), "queue.resume", "bank", "done"))
 	actions, err := h.Actions(t.Context(), 10)
 	must(t, err)
 	if len(actions) != 2 || actions[0].Action != "queue.resume" || actions[0].Operator != "" {
@@ -20,7 +20,7 @@ func TestActionsAreKept(t *testing.T) {
 	if actions, err = h.Actions(t.Context(), 1); err != nil || len(actions) != 1 {
 		t.Errorf("got %+v, %v", actions, err)
 	}
-	if err := h.NoteAction(t.Context(), olga.ID, "queue.pause", "bank", ""); err == nil {
+	if err := h.RecordAction(t.Context(), olga.ID, "queue.pause", "bank", ""); err == nil {
 		t.Error("an action without a reason was kept")
 	}
 	if _, err := h.pool.Exec(t.Context(), `DELETE FROM operator_actions`); err == nil {

@@ -31,14 +31,14 @@ type ActionRecord struct {
 	At       time.Time
 }
 
-// NoteAction writes an operator's action down, for ever. Texts that do not fit
+// RecordAction writes an operator's action down, for ever. Texts that do not fit
 // their columns are refused by the database: action 60, subject 200, reason 1 to
 // 500 characters.
-func (s *Service) NoteAction(ctx context.Context, operator uuid.UUID, action, subject, reason string) error {
+func (s *Service) RecordAction(ctx context.Context, operator uuid.UUID, action, subject, reason string) error {
 	if _, err := s.pool.Exec(ctx, sqlNoteAction, operator, action, subject, reason); err != nil {
 		return fmt.Errorf("note the action %s: %w", action, err)
 	}
-	s.trail.write(ctx, EventOperatorAction, slog.String("operator_id", operator.String()), slog.String("action", action),
+	s.events.write(ctx, EventOperatorAction, slog.String("operator_id", operator.String()), slog.String("action", action),
 		slog.String("subject", EventText(subject)), slog.String("reason", EventText(reason)))
 	return nil
 }

@@ -53,10 +53,10 @@ const (
 	maxEventTextRunes = 120
 )
 
-// trail writes security events to the log, a bounded number of each kind: a flood of one
+// eventLog writes security events to the log, a bounded number of each kind: a flood of one
 // kind neither fills the disk nor hides another kind. What is left out is counted, in the
 // metric and in the next line of its kind.
-type trail struct {
+type eventLog struct {
 	log   *slog.Logger
 	count func(SecurityEvent)
 
@@ -70,7 +70,7 @@ type eventBudget struct {
 	omitted int64
 }
 
-func (t *trail) write(ctx context.Context, event SecurityEvent, attrs ...slog.Attr) {
+func (t *eventLog) write(ctx context.Context, event SecurityEvent, attrs ...slog.Attr) {
 	t.count(event)
 	omitted, ok := t.take(event, time.Now())
 	if !ok {
@@ -88,7 +88,7 @@ func (t *trail) write(ctx context.Context, event SecurityEvent, attrs ...slog.At
 }
 
 // take tells whether there may be another line now, and how many were left out before it.
-func (t *trail) take(event SecurityEvent, now time.Time) (omitted int64, ok bool) {
+func (t *eventLog) take(event SecurityEvent, now time.Time) (omitted int64, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b := t.budgets[event]
@@ -113,7 +113,7 @@ func (t *trail) take(event SecurityEvent, now time.Time) (omitted int64, ok bool
 // LogSecurityEvent writes an event to the log. Texts that come from a caller belong into
 // [EventText] first.
 func (s *Service) LogSecurityEvent(ctx context.Context, event SecurityEvent, attrs ...slog.Attr) {
-	s.trail.write(ctx, event, attrs...)
+	s.events.write(ctx, event, attrs...)
 }
 
 // EventText makes a text of a caller safe for the log: printable and short. The handler
@@ -158,7 +158,7 @@ func (s *Service) logSignIn(ctx context.Context, user User, who string, client C
 	default:
 		return
 	}
-	s.trail.write(ctx, event, append([]slog.Attr{s.loginAttr(user, who)}, clientAttrs(client)...)...)
+	s.events.write(ctx, event, append([]slog.Attr{s.loginAttr(user, who)}, clientAttrs(client)...)...)
 }
 
 // execer is a pool or a transaction.

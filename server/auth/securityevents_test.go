@@ -14,20 +14,20 @@ import (
 	"github.com/google/uuid"
 )
 
-// eventLog is the log of a service, one JSON object a line.
-type eventLog struct {
+// recordedLog is the log of a service, one JSON object a line.
+type recordedLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (l *eventLog) Write(line []byte) (int, error) {
+func (l *recordedLog) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(line)
 }
 
 // lines returns the security events of that name that were logged.
-func (l *eventLog) lines(t testing.TB, event SecurityEvent) (lines []map[string]any) {
+func (l *recordedLog) lines(t testing.TB, event SecurityEvent) (lines []map[string]any) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -41,12 +41,12 @@ func (l *eventLog) lines(t testing.TB, event SecurityEvent) (lines []map[string]
 	return lines
 }
 
-func newTrailHouse(t *testing.T) (*house, *eventLog) {
-	log := &eventLog{}
-	return newHouse(t, func(c *Config) { c.Logger = slog.New(slog.NewJSONHandler(log, nil)) }), log
+func newTrailHouse(t *testing.T) (*harness, *recordedLog) {
+	log := &recordedLog{}
+	return newHarness(t, func(c *Config) { c.Logger = slog.New(slog.NewJSONHandler(log, nil)) }), log
 }
 
-func (h *house) history(userID uuid.UUID) (events []string) {
+func (h *harness) history(userID uuid.UUID) (events []string) {
 	h.t.Helper()
 	records, err := h.History(h.t.Context(), userID, 100)
 	must(h.t, err)
@@ -137,9 +137,9 @@ func TestUnknownLoginIsNotLogged(t *testing.T) {
 // A flood of one kind is cut to a bounded number of lines, says so, and hides no other.
 func TestEventsAreBounded(t *testing.T) {
 	t.Parallel()
-	log := &eventLog{}
+	log := &recordedLog{}
 	counted := 0
-	trail := &trail{log: slog.New(slog.NewJSONHandler(log, nil)), count: func(SecurityEvent) { counted++ }}
+	trail := &eventLog{log: slog.New(slog.NewJSONHandler(log, nil)), count: func(SecurityEvent) { counted++ }}
 	const flood = 10_000
 	for range flood {
 		trail.write(t.Context(), EventForbidden)
@@ -159,7 +159,7 @@ func TestEventsAreBounded(t *testing.T) {
 // The application cannot change what is recorded, nor delete it before its time.
 func TestSecurityEventsAreKept(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *Config) { c.Now = nil })
+	h := newHarness(t, func(c *Config) { c.Now = nil })
 	_, alice := h.signUp("alice")
 	for _, attack := range []string{
 		`UPDATE security_events SET event = 'signed_in'`, `DELETE FROM security_events`, `TRUNCATE security_events`,

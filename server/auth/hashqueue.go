@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// bulkhead bounds the hashing of passwords: a number of hashes at a time, and a queue
+// hashQueue bounds the hashing of passwords: a number of hashes at a time, and a queue
 // that is as long as the measured hash rate can serve within the deadline.
 //
 //	enter ──► ticket ──► (throttle, look-up) ──► slot ──► hash ──► leave
@@ -16,7 +16,7 @@ import (
 //
 // A refusal comes at once or not at all: a caller that has entered waits for its slot
 // as long as its context lives, also when hashes have become slower meanwhile.
-type bulkhead struct {
+type hashQueue struct {
 	slots   chan *slot // the free ones
 	all     []*slot
 	maxWait time.Duration
@@ -40,8 +40,8 @@ const maxTickets = 4096
 // firstGuess is the time of a hash until the first one has been measured.
 const firstGuess = 50 * time.Millisecond
 
-func newBulkhead(c Config) *bulkhead {
-	b := &bulkhead{
+func newHashQueue(c Config) *hashQueue {
+	b := &hashQueue{
 		slots: make(chan *slot, c.HashSlots), maxWait: c.HashMaxWait,
 		hasher: c.Hasher, metrics: c.Metrics,
 	}
@@ -56,7 +56,7 @@ func newBulkhead(c Config) *bulkhead {
 
 // ticket is a place in the queue. It belongs to one caller.
 type ticket struct {
-	*bulkhead
+	*hashQueue
 	entered time.Time
 	slot    *slot // nil while it waits
 	left    bool
@@ -64,19 +64,19 @@ type ticket struct {
 
 // enter gives a ticket, or refuses at once. Every ticket has to leave. A caller that
 // finds a free slot is never refused.
-func (b *bulkhead) enter() (*ticket, error) {
+func (b *hashQueue) enter() (*ticket, error) {
 	ahead := b.tickets.Add(1) - 1
 	if ahead >= int64(len(b.all)) && (ahead >= maxTickets || b.wait(ahead+1) > b.maxWait) {
 		b.tickets.Add(-1)
 		return nil, b.refuse(refusedFull, nil)
 	}
 	b.metrics.queue.Inc()
-	return &ticket{bulkhead: b, entered: time.Now()}, nil
+	return &ticket{hashQueue: b, entered: time.Now()}, nil
 }
 
 // wait is how long the last of so many callers would take from now on until its
 // password is hashed, at the rate of the latest hashes.
-func (b *bulkhead) wait(callers int64) time.Duration {
+func (b *hashQueue) wait(callers int64) time.Duration {
 	slots := int64(len(b.all))
 	return time.Duration((callers + slots - 1) / slots * int64(b.hashTime()))
 }
@@ -84,7 +84,7 @@ func (b *bulkhead) wait(callers int64) time.Duration {
 // hashTime is what a hash takes at present: the smoothed time of those that are done,
 // or the age of one that already takes longer. The latter counts as soon as other
 // processes take the CPU, not after the first slow hash is done.
-func (b *bulkhead) hashTime() time.Duration {
+func (b *hashQueue) hashTime() time.Duration {
 	now, longest := time.Now().UnixNano(), b.typical.Load()
 	for _, s := range b.all {
 		if began := s.began.Load(); began != 0 {
@@ -114,8 +114,8 @@ func (t *ticket) hash(ctx context.Context, job HashJob) ([]byte, error) {
 	if err := t.takeSlot(ctx); err != nil {
 		return nil, err
 	}
-	if t.bulkhead.hashing != nil {
-		t.bulkhead.hashing(job.Params)
+	if t.hashQueue.hashing != nil {
+		t.hashQueue.hashing(job.Params)
 	}
 	began := time.Now()
 	t.slot.began.Store(began.UnixNano())
@@ -126,7 +126,7 @@ func (t *ticket) hash(ctx context.Context, job HashJob) ([]byte, error) {
 	}
 	took := time.Since(began)
 	t.metrics.hashSeconds.Observe(took.Seconds())
-	t.learn(took)
+	t.observe(took)
 	return digest, nil
 }
 
@@ -149,17 +149,17 @@ func (t *ticket) takeSlot(ctx context.Context) error {
 	return nil
 }
 
-// learn moves the typical time a quarter of the way: a dozen hashes after the machine
+// observe moves the typical time a quarter of the way: a dozen hashes after the machine
 // has become quick or slow, the queue has the length for it. Of two hashes that end at
 // the same moment one may be lost; it is an estimate.
-func (b *bulkhead) learn(took time.Duration) {
+func (b *hashQueue) observe(took time.Duration) {
 	before := b.typical.Load()
 	b.typical.Store(before + (int64(took)-before)/4)
 }
 
 // refuse says that the server is too busy, and for how long: until the passwords that
 // wait now are hashed.
-func (b *bulkhead) refuse(reason string, cause error) *Error {
+func (b *hashQueue) refuse(reason string, cause error) *Error {
 	b.metrics.refused.WithLabelValues(reason).Inc()
 	const shortest, longest = time.Second, time.Minute
 	after := min(max(b.wait(b.tickets.Load()), shortest), longest)
