@@ -15,8 +15,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/printable"
 	"github.com/JDevAman/kizo/money"
-	"github.com/JDevAman/kizo/tui/printable"
 )
 
 const (

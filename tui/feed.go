@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/tui/moment"
+	"github.com/JDevAman/kizo/internal/localtime"
 )
 
 // feed keeps the dashboard told, for ever: by the stream of events while there is one, by asking every two seconds while
@@ -122,7 +122,7 @@ func (f *feed) probe(ctx context.Context, err error) (client.Summary, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	return f.server.Summary(ctx, moment.MonthStart(f.clock()))
+	return f.server.Summary(ctx, localtime.MonthStart(f.clock()))
 }
 
 // streamPlace is how far the stream of one user was read.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/fold"
+	"github.com/JDevAman/kizo/internal/localtime"
 	"github.com/JDevAman/kizo/money"
-	"github.com/JDevAman/kizo/tui/moment"
 )
 
 // filter narrows the list of transfers. It is typed as words:
@@ -209,7 +209,7 @@ func (f *filter) times(values map[string]string, now time.Time) error {
 		if !given {
 			continue
 		}
-		at, err := moment.Parse(value, now)
+		at, err := localtime.Parse(value, now)
 		if err != nil {
 			return fmt.Errorf("%s:%s is no time: write one such as %s or 7d (ago)", bound.key, value, now.Format(time.DateOnly))
 		}

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/tui/moment"
-	"github.com/JDevAman/kizo/tui/printable"
+	"github.com/JDevAman/kizo/internal/localtime"
+	"github.com/JDevAman/kizo/internal/printable"
 )
 
 // Snapshot is the dashboard at one moment, for logs, screen readers and scripts.
@@ -48,7 +48,7 @@ func TakeSnapshot(ctx context.Context, server snapshotServer, now time.Time) (Sn
 		return s, err
 	}
 	s.User = Person{Handle: me.Handle, Name: me.Name, Role: string(me.Role)}
-	if s.Summary, err = server.Summary(ctx, moment.MonthStart(now)); err != nil {
+	if s.Summary, err = server.Summary(ctx, localtime.MonthStart(now)); err != nil {
 		return s, err
 	}
 	if me.Role == client.UserRoleOperator {

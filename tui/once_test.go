@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/tui/printable"
+	"github.com/JDevAman/kizo/internal/printable"
 )
 
 // TestASnapshotIsPlain: what others wrote gives the terminal no orders, and nothing but lines is printed.

@@ -7,7 +7,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/tui/moment"
+	"github.com/JDevAman/kizo/internal/localtime"
 )
 
 // The least that there is room for anything on. Below it, no key but q does anything: nobody should confirm what cannot be seen.
@@ -221,7 +221,7 @@ func (m *model) askSummary() tea.Cmd {
 		return nil
 	}
 	m.asking, m.dirty = true, false
-	server, month := m.server, moment.MonthStart(m.now)
+	server, month := m.server, localtime.MonthStart(m.now)
 	return m.ask(func(ctx context.Context) tea.Msg {
 		summary, err := server.Summary(ctx, month)
 		return askedMsg{summaryMsg{summary, err}}

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/tui/printable"
+	"github.com/JDevAman/kizo/internal/printable"
 )
 
 func newConfigSetCommand(a *app) *cobra.Command {

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/printable"
 	"github.com/JDevAman/kizo/money"
-	"github.com/JDevAman/kizo/tui/printable"
 )
 
 // streams answers each request in turn, the last again and again, and keeps what was asked.

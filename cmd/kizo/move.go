@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/printable"
 	"github.com/JDevAman/kizo/trace"
-	"github.com/JDevAman/kizo/tui/printable"
 )
 
 // keyOptions are the flags of every command that moves money.

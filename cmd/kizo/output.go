@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/JDevAman/kizo/tui/printable"
+	"github.com/JDevAman/kizo/internal/printable"
 )
 
 // column is a column of a table. Everything in it goes through printable.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/JDevAman/kizo/tui/printable"
+	"github.com/JDevAman/kizo/internal/printable"
 )
 
 type pendingDropOptions struct {

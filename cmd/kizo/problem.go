@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/printable"
 	"github.com/JDevAman/kizo/money"
-	"github.com/JDevAman/kizo/tui/printable"
 )
 
 // fault is an error of kizo's own that has an exit code.

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/tui/printable"
+	"github.com/JDevAman/kizo/internal/printable"
 )
 
 // stdout remembers the first error of writing to it: cobra ignores those of help texts and completions.

@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/JDevAman/kizo/tui/moment"
+	"github.com/JDevAman/kizo/internal/localtime"
 )
 
 const timeFlagHelp = "RFC 3339, a date (its first moment where you are), or how long ago: 90m, 12h, 2d"
 
 // parseTime reads a moment as people type it: RFC 3339, a date, or how long ago.
 func parseTime(text string, now time.Time) (time.Time, error) {
-	at, err := moment.Parse(text, now)
+	at, err := localtime.Parse(text, now)
 	if err != nil {
 		return time.Time{}, usagef("%q is no time: type one such as %s, %s or 12h (ago)",
 			text, now.UTC().Format(time.RFC3339), now.Format(time.DateOnly))

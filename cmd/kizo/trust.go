@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/tui/printable"
+	"github.com/JDevAman/kizo/internal/printable"
 )
 
 // ownServer reports whether a .kizo.toml chose the server that the user's own settings name as well.

@@ -8,7 +8,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"pgregory.net/rapid"
 
-	"github.com/JDevAman/kizo/tui/printable"
+	"github.com/JDevAman/kizo/internal/printable"
 )
 
 func TestBlocks(t *testing.T) {

@@ -16,7 +16,7 @@ func TestNotFormula(t *testing.T) {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 		if strings.TrimPrefix(got, "'") != text {
-			t.Errorf("%q does not come back from %q", text, got)
+			t.Errorf("%q is not restored from %q", text, got)
 		}
 	}
 }

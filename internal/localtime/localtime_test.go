@@ -1,4 +1,4 @@
-package moment
+package localtime
 
 import (
 	"bufio"
@@ -19,12 +19,12 @@ func load(t *testing.T, name string) *time.Location {
 	return location
 }
 
-// TestDaysWithoutMidnight names days that begin late, begin twice, or do not exist.
+// TestDaysWithoutMidnight has days that begin late, begin twice, or do not exist.
 func TestDaysWithoutMidnight(t *testing.T) {
 	for _, test := range []struct{ zone, date, want string }{
 		{"America/Havana", "2026-03-08", "2026-03-08T05:00:00Z"}, // 01:00
 		{"America/Havana", "2026-03-09", "2026-03-09T04:00:00Z"},
-		{"America/Havana", "2026-11-01", "2026-11-01T04:00:00Z"}, // midnight is at the beginning of the hour that comes twice
+		{"America/Havana", "2026-11-01", "2026-11-01T04:00:00Z"}, // midnight begins the hour that occurs twice
 		{"America/Sao_Paulo", "2018-11-04", "2018-11-04T03:00:00Z"},
 		{"America/Asuncion", "2023-10-01", "2023-10-01T04:00:00Z"},
 		{"America/Santiago", "2025-09-07", "2025-09-07T04:00:00Z"},
@@ -35,10 +35,10 @@ func TestDaysWithoutMidnight(t *testing.T) {
 		{"Atlantic/Azores", "2026-03-29", "2026-03-29T01:00:00Z"},
 		{"America/St_Johns", "2000-10-29", "2000-10-29T02:30:00Z"}, // 00:01 became 23:01 of the day before
 		{"Pacific/Apia", "2011-12-29", "2011-12-29T10:00:00Z"},
-		{"Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00Z"}, // there was none
+		{"Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00Z"}, // does not exist
 		{"Pacific/Apia", "2011-12-31", "2011-12-30T10:00:00Z"},
-		{"Pacific/Kwajalein", "1993-08-21", "1993-08-21T12:00:00Z"}, // there was none
-		{"Asia/Manila", "1844-12-31", "1844-12-31T15:56:08Z"},       // there was none
+		{"Pacific/Kwajalein", "1993-08-21", "1993-08-21T12:00:00Z"}, // does not exist
+		{"Asia/Manila", "1844-12-31", "1844-12-31T15:56:08Z"},       // does not exist
 		{"Europe/Berlin", "2026-03-29", "2026-03-28T23:00:00Z"},
 		{"Europe/Berlin", "2026-10-25", "2026-10-24T22:00:00Z"},
 		{"Asia/Kathmandu", "2026-01-01", "2025-12-31T18:15:00Z"},
@@ -55,15 +55,15 @@ func TestDaysWithoutMidnight(t *testing.T) {
 	}
 }
 
-// TestTheFirstInstantOfEveryDay compares with a walk, minute by minute, over the hours around each change of the clocks,
-// and with the date on every tenth other day: for notable zones from 1973, when the last offset with seconds ended, to
-// 2040, for all others from 2010.
-func TestTheFirstInstantOfEveryDay(t *testing.T) {
+// TestDayStartOfEveryDay compares DayStart with a search, minute by minute, over the hours around
+// each change of the clocks, and with the date on every tenth other day: for notable zones from
+// 1973, when the last offset with seconds ended, to 2040, for all others from 2010.
+func TestDayStartOfEveryDay(t *testing.T) {
 	zones := allZones()
 	if testing.Short() {
 		zones = notableZones
 	}
-	days, walks, skipped := 0, 0, 0
+	days, searched, skipped := 0, 0, 0
 	for i, name := range zones {
 		location := load(t, name)
 		first := 2010
@@ -85,23 +85,23 @@ func TestTheFirstInstantOfEveryDay(t *testing.T) {
 				}
 				continue
 			}
-			walks++
+			searched++
 			if date != day.Format(time.DateOnly) {
 				skipped++
 			}
-			if want := walk(day, location); !got.Equal(want) {
+			if want := searchDayStart(day, location); !got.Equal(want) {
 				t.Errorf("%s in %s: %s, want %s", day.Format(time.DateOnly), name, got, want.In(location))
 			}
 		}
 	}
-	t.Logf("%d days in %d zones, of which %d near a change of the clocks; %d do not exist", days, len(zones), walks, skipped)
+	t.Logf("%d days in %d zones, of which %d near a change of the clocks; %d do not exist", days, len(zones), searched, skipped)
 	if skipped == 0 && !testing.Short() {
 		t.Error("no day was skipped, not even in Apia")
 	}
 }
 
-// walk is the first whole minute whose date is that of the day, or a later one.
-func walk(day time.Time, location *time.Location) time.Time {
+// searchDayStart returns the first whole minute whose date is that of the day, or a later one.
+func searchDayStart(day time.Time, location *time.Location) time.Time {
 	for at := day.Add(-maxOffset).In(location); ; at = at.Add(time.Minute) {
 		if !clock(at).Before(day) {
 			return at
@@ -109,12 +109,12 @@ func walk(day time.Time, location *time.Location) time.Time {
 	}
 }
 
-// notableZones differ in kind.
+// notableZones cover each kind of change: at midnight, by half an hour, a skipped day, none.
 var notableZones = []string{"America/Havana", "Pacific/Apia", "Pacific/Kwajalein", "Europe/Berlin", "America/Sao_Paulo", "Africa/Cairo",
 	"Asia/Beirut", "Asia/Tehran", "Asia/Kathmandu", "Asia/Gaza", "America/St_Johns", "America/Asuncion", "Atlantic/Azores",
 	"Australia/Lord_Howe", "Pacific/Chatham", "America/Scoresbysund", "Asia/Amman", "Asia/Damascus", "Africa/Casablanca", "UTC"}
 
-// allZones are the notable ones, and those of the system's list if it has one.
+// allZones returns the notable zones and those of the system's list, if it has one.
 func allZones() []string {
 	zones := slices.Clone(notableZones)
 	list, err := os.Open("/usr/share/zoneinfo/zone1970.tab")

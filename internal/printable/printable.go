@@ -1,14 +1,15 @@
-// Package printable makes text that came from others safe for a terminal.
+// Package printable makes untrusted text safe to show on a terminal. It is the one cleaner for
+// terminals: the command line and the dashboard both use it.
 //
-//	printable.Text("lunch\x1b[2J")      // lunch\u{1b}[2J
-//	printable.Pad("Ada", 10)            // "Ada       "
-//	printable.Truncate("a long memo", 6) // "a lon…"
+//	printable.Text("lunch\x1b[2J")       lunch\u{1b}[2J
+//	printable.Pad("Ada", 10)             "Ada       "
+//	printable.Truncate("a long memo", 6) "a lon…"
 //
-// A memo, a name or a bank's reason may hold control sequences, marks that turn the direction of
-// writing, or characters that nobody sees. Text writes all of those as visible escapes and leaves
-// every other character as it is. Widths are columns of a terminal, not bytes or characters.
+// A memo, a name or a bank's reason may contain control sequences, characters that change the
+// direction of writing, or invisible characters. Text writes all of those as visible escapes and
+// leaves every other character as it is. Widths are columns of a terminal, not bytes or characters.
 //
-// The package knows text alone: no wallet, no client, no Bubble Tea.
+// The package may import package joiner, and nothing else of Kizo.
 package printable
 
 import (
@@ -20,23 +21,23 @@ import (
 	"github.com/JDevAman/kizo/joiner"
 )
 
-// maxMarks bounds the combining marks on one character. Languages need up to four; text with more
-// climbs into the lines above and below.
+// maxMarks limits the combining marks on one character. Languages need up to four; more of them
+// overlap the lines above and below.
 const maxMarks = 4
 
-// emojiStyle (VS16) after a symbol asks for its coloured form. It and the joiners of Unicode, where a
-// script or an emoji needs them (package joiner), are all that is let through of the invisible.
+// emojiStyle (VS16) after a symbol selects its colored form. It and the joiners of Unicode, where a
+// script or an emoji needs them (package joiner), are the only invisible characters that Text keeps.
 const emojiStyle = '\uFE0F'
 
-// Text gives s with everything that is not visible text written as \u{202e}, and bytes that are not
-// UTF-8 as \x{ff}. The result is one line, and Text leaves it as it is.
+// Text returns s with everything that is not visible text written as \u{202e}, and bytes that are
+// not UTF-8 as \x{ff}. The result is one line of text, and Text(Text(s)) equals Text(s).
 func Text(s string) string {
 	if plainASCII(s) {
 		return s
 	}
 	var out strings.Builder
 	out.Grow(len(s) + 16)
-	marks, base := 0, rune(0) // of the visible character before
+	marks, base := 0, rune(0) // the last visible character and the number of its marks
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
@@ -63,7 +64,8 @@ func Text(s string) string {
 	return out.String()
 }
 
-// visible reports whether a terminal shows something for r, a space included, and takes no orders from it.
+// visible reports whether a terminal shows r, which may be a space, and does not interpret it as a
+// control character.
 func visible(r rune) bool {
 	return unicode.IsGraphic(r) && // no control, format, private or unassigned characters, no line separators
 		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
@@ -78,8 +80,8 @@ func plainASCII(s string) bool {
 	return true
 }
 
-// JSON gives the same JSON document with everything in its strings that Text would escape written as
-// \u202e: harmless to look at, equal when read. The input must be valid JSON, as encoding/json
+// JSON returns the JSON document with every character of its strings that Text would escape written
+// as \u202e: safe to show, and equal when parsed. The input must be valid JSON, as encoding/json
 // writes it.
 func JSON(document []byte) []byte {
 	var out strings.Builder
@@ -98,7 +100,7 @@ func JSON(document []byte) []byte {
 	return []byte(out.String())
 }
 
-// surrogates is the pair that JSON writes for a character beyond 16 bits (RFC 8259 §7).
+// surrogates returns the pair that JSON uses for a character beyond 16 bits (RFC 8259 §7).
 func surrogates(r rune) (high, low rune) {
 	r -= 0x10000
 	return 0xD800 + r>>10, 0xDC00 + r&0x3FF

@@ -6,26 +6,26 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// columns counts without a look at the locale, so that a table is the same everywhere.
+// columns does not depend on the locale, so that a table is the same everywhere.
 var columns = &runewidth.Condition{StrictEmojiNeutral: true}
 
-// Width is the number of columns that s takes once Text has been over it.
+// Width returns the number of columns of Text(s).
 func Width(s string) int { return columns.StringWidth(Text(s)) }
 
-// Pad gives Text(s) with spaces after it, width columns in all; it cuts nothing off.
+// Pad returns Text(s) followed by spaces up to width columns. It does not truncate.
 func Pad(s string, width int) string {
 	s = Text(s)
 	return s + strings.Repeat(" ", max(0, width-columns.StringWidth(s)))
 }
 
-// PadLeft is Pad with the spaces in front, for numbers.
+// PadLeft is like Pad with the spaces before the text. It aligns numbers.
 func PadLeft(s string, width int) string {
 	s = Text(s)
 	return strings.Repeat(" ", max(0, width-columns.StringWidth(s))) + s
 }
 
-// Truncate gives Text(s) in at most width columns, the last of them an ellipsis if something is
-// missing.
+// Truncate returns Text(s) in at most width columns. If it cuts text off, the last column is an
+// ellipsis.
 func Truncate(s string, width int) string {
 	s = Text(s)
 	if columns.StringWidth(s) <= width {

@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/charmbracelet/bubbletea" // what asks, linked here whoever else does so
+	_ "github.com/charmbracelet/bubbletea" // linked so that its init runs
 )
 
-// TestATerminalIsAskedNothing has kizo on a terminal that answers nothing. What a program asks of it stands among
-// what it wrote: no clock is needed to see the wait that would follow.
-func TestATerminalIsAskedNothing(t *testing.T) {
+// TestNoTerminalQuery runs kizo on a terminal that never answers. A query would be among the bytes
+// that kizo wrote, so the test needs no clock to notice the wait that would follow.
+func TestNoTerminalQuery(t *testing.T) {
 	w := newWorld(t, newTroubled(t).Server)
 	w.env["TERM"] = "xterm-256color"
 	w.env["CI"] = "" // termenv asks nothing where it is set

@@ -1,14 +1,15 @@
-// Package moment reads times as people type them, for the command line and for the dashboard's filter.
+// Package localtime parses the times that users type and finds where days and months begin.
+// The command line and the dashboard's filter use it.
 //
-//	moment.Parse("2026-03-08", now)           // the first moment of that day in now's location
-//	moment.Parse("2026-03-08T12:00:00Z", now) // RFC 3339
-//	moment.Parse("2d", now)                   // how long ago: also 90m, 12h, 3w, "2h ago"
+//	localtime.Parse("2026-03-08", now)           the start of that day in now's location
+//	localtime.Parse("2026-03-08T12:00:00Z", now) RFC 3339
+//	localtime.Parse("2d", now)                   a time before now: also 90m, 12h, 3w, "2h ago"
 //
-// A day does not always begin at midnight: where clocks are put forward at midnight, as in Havana and Beirut,
-// its first moment is 01:00. The first moment of a day is the first instant that carries its date.
+// A day does not always begin at midnight: where clocks are put forward at midnight, as in Havana
+// and Beirut, it begins at 01:00. A day begins at the first instant that has its date.
 //
-// The package knows times alone: no wallet, no client, no Bubble Tea.
-package moment
+// The package imports the standard library only.
+package localtime
 
 import (
 	"errors"
@@ -18,12 +19,13 @@ import (
 	"time"
 )
 
-// ErrNoTime means that a text is no time in any of the forms.
-var ErrNoTime = errors.New("no time")
+// ErrSyntax is returned by Parse for a text in none of the forms that it reads.
+var ErrSyntax = errors.New("not a time")
 
 var daysAgo = regexp.MustCompile(`^([0-9]{1,5})([dw])$`)
 
-// Parse reads RFC 3339, a date, or how long ago. A date is its first moment in the location of now.
+// Parse reads a time in RFC 3339, a date, or a duration before now. A date means the start of that
+// day in the location of now. The error is ErrSyntax.
 func Parse(text string, now time.Time) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, nil
@@ -39,16 +41,18 @@ func Parse(text string, now time.Time) (time.Time, error) {
 	if duration, err := time.ParseDuration(ago); err == nil && duration >= 0 {
 		return now.Add(-duration), nil
 	}
-	return time.Time{}, ErrNoTime
+	return time.Time{}, ErrSyntax
 }
 
-// maxOffset is more than any location has ever been from UTC (RFC 9636 allows less than 26 hours).
+// maxOffset exceeds the offset from UTC of every location at any time (RFC 9636 allows less than
+// 26 hours).
 const maxOffset = 26 * time.Hour
 
-// DayStart is the first instant in a location whose date is that of the day. Of a day that a location skipped, as
-// Apia did 2011-12-30, it is the first instant of the next.
+// DayStart returns the first instant in a location that has the given date. For a day that the
+// location skipped, such as 2011-12-30 in Apia, it returns the first instant of the next day.
 //
-// time.Date does not do: for a midnight that does not exist it gives an instant of the day before.
+// time.Date cannot be used: for a midnight that does not exist it returns an instant of the day
+// before.
 func DayStart(year int, month time.Month, day int, location *time.Location) time.Time {
 	midnight := time.Date(year, month, day, 0, 0, 0, 0, time.UTC) // as clocks show it
 	for at := midnight.Add(-maxOffset).In(location); ; {
@@ -65,12 +69,12 @@ func DayStart(year int, month time.Month, day int, location *time.Location) time
 	}
 }
 
-// MonthStart is the first instant of the month that now is in, in its location.
+// MonthStart returns the first instant of now's month in now's location.
 func MonthStart(now time.Time) time.Time {
 	return DayStart(now.Year(), now.Month(), 1, now.Location())
 }
 
-// clock is what clocks show at an instant, as if it were UTC.
+// clock returns the wall-clock time at an instant as if it were UTC.
 func clock(at time.Time) time.Time {
 	_, offset := at.Zone()
 	return at.UTC().Add(time.Duration(offset) * time.Second)
