@@ -9,6 +9,5 @@ import _ "embed"
 //go:embed openapi.yaml
 var Contract []byte
 
-//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config client/oapi-codegen.yaml -o client/client.gen.go openapi.yaml
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config openapi/oapi-codegen.yaml -o openapi/openapi.gen.go openapi.yaml
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config server/api/internal/routes/oapi-codegen.yaml -o server/api/internal/routes/routes.gen.go openapi.yaml

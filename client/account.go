@@ -5,124 +5,142 @@ import (
 	"net/http"
 	"time"
 
-	openapi_types "github.com/oapi-codegen/runtime/types"
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/openapi"
 )
 
-// SignUp makes a user and keeps the session.
-func (k *Kizo) SignUp(ctx context.Context, who SignUp) (User, error) {
-	request, err := NewSignUpRequest(k.server, who)
-	return k.begin(ctx, request, err)
+// SignUp creates a user and stores the tokens of the new session.
+func (c *Client) SignUp(ctx context.Context, user SignUp) (User, error) {
+	request, err := c.send(http.MethodPost, "/v1/auth/signup", user)
+	return c.begin(ctx, request, err)
 }
 
-// LogIn starts a session, with an e-mail address or a handle, and keeps it.
-func (k *Kizo) LogIn(ctx context.Context, login, password string) (User, error) {
-	request, err := NewLogInRequest(k.server, LogIn{Login: login, Password: password})
-	return k.begin(ctx, request, err)
+// LogIn starts a session and stores its tokens. login is an e-mail address or a handle.
+func (c *Client) LogIn(ctx context.Context, login, password string) (User, error) {
+	body := openapi.LogIn{Login: login, Password: password}
+	request, err := c.send(http.MethodPost, "/v1/auth/login", body)
+	return c.begin(ctx, request, err)
 }
 
-// signInWait is how long a busy server may take to check a password, at most (see
-// HashRequestTimeout of server/auth). The client waits longer than that, or it would
-// give up what the server is about to grant.
-const signInWait = time.Minute
+// logInTimeout is how long a busy server may take to check a password (see HashRequestTimeout of
+// server/auth). A client with a shorter timeout would give up what the server is about to grant.
+const logInTimeout = time.Minute
 
-// begin asks for tokens under the lock of the store: a session that cannot be kept is not begun.
-func (k *Kizo) begin(ctx context.Context, request *http.Request, err error) (User, error) {
+// begin requests tokens under the lock of the store, so that a session whose tokens cannot be stored
+// is not started.
+func (c *Client) begin(ctx context.Context, request *http.Request, err error) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
 	var user User
-	err = k.tokens.Update(ctx, func(held Credentials) (Credentials, error) {
-		tokens, err := fetch[Tokens](ctx, k, call{request: request, anonymous: true, repeat: unsentOnly, wait: signInWait})
+	err = c.tokens.Update(ctx, func(held Credentials) (Credentials, error) {
+		op := operation{request: request, anonymous: true, repeat: unsentOnly, wait: logInTimeout}
+		tokens, err := fetch[openapi.Tokens](ctx, c, op)
 		if err != nil {
 			return held, err
 		}
 		user = tokens.User
-		return k.credentials(tokens), nil
+		return c.credentials(tokens), nil
 	})
 	return user, err
 }
 
-// LogOut ends the session. What is stored is forgotten once the server has ended it, or says that it
-// has ended already.
-func (k *Kizo) LogOut(ctx context.Context) error {
-	request, err := NewLogOutRequest(k.server)
-	err = k.act(ctx, request, err)
+// LogOut ends the session. The stored tokens are removed once the server has ended the session, or
+// answers that it has ended already.
+func (c *Client) LogOut(ctx context.Context) error {
+	request, err := c.send(http.MethodPost, "/v1/auth/logout", nil)
+	err = c.act(ctx, request, err)
 	if err != nil && !sessionOver(err) && !tokenRefused(err) {
 		return err
 	}
-	if _, fixed := k.tokens.(staticToken); fixed {
+	if _, fixed := c.tokens.(staticToken); fixed {
 		return nil
 	}
-	return k.Forget(ctx)
+	return c.Forget(ctx)
 }
 
-// Forget drops the stored session without telling the server.
-func (k *Kizo) Forget(ctx context.Context) error {
-	return k.tokens.Clear(ctx)
+// Forget removes the stored session without a request to the server.
+func (c *Client) Forget(ctx context.Context) error {
+	return c.tokens.Clear(ctx)
 }
 
-// Me is the user that the token belongs to.
-func (k *Kizo) Me(ctx context.Context) (User, error) {
-	request, err := NewGetMeRequest(k.server)
-	return get[User](ctx, k, request, err)
+// Me returns the user that the token belongs to.
+func (c *Client) Me(ctx context.Context) (User, error) {
+	request, err := c.get("/v1/me", nil)
+	return read[User](ctx, c, request, err)
 }
 
 // Rename changes the user's name.
-func (k *Kizo) Rename(ctx context.Context, name string) (User, error) {
-	return k.UpdateProfile(ctx, UserUpdate{Name: &name})
+func (c *Client) Rename(ctx context.Context, name string) (User, error) {
+	return c.UpdateProfile(ctx, UserUpdate{Name: &name})
 }
 
-// UpdateProfile changes what is not nil.
-func (k *Kizo) UpdateProfile(ctx context.Context, update UserUpdate) (User, error) {
-	request, err := NewUpdateMeRequest(k.server, update)
-	return get[User](ctx, k, request, err)
+// UpdateProfile changes the fields that are not nil.
+func (c *Client) UpdateProfile(ctx context.Context, update UserUpdate) (User, error) {
+	request, err := c.send(http.MethodPatch, "/v1/me", update)
+	return read[User](ctx, c, request, err)
 }
 
-// Sessions are the places where the user is signed in.
-func (k *Kizo) Sessions(ctx context.Context) ([]Session, error) {
-	request, err := NewListSessionsRequest(k.server)
-	list, err := get[SessionList](ctx, k, request, err)
+// Sessions returns the user's open sessions.
+func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
+	request, err := c.get("/v1/sessions", nil)
+	list, err := read[openapi.SessionList](ctx, c, request, err)
 	return list.Items, err
 }
 
-// SecurityEvents are what happened to the access to the user's account, newest first.
-func (k *Kizo) SecurityEvents(ctx context.Context, limit int32) ([]SecurityEvent, error) {
-	request, err := NewListSecurityEventsRequest(k.server, &ListSecurityEventsParams{Limit: &limit})
-	list, err := get[SecurityEventList](ctx, k, request, err)
+// SecurityEvents returns what happened to the access to the user's account, newest first. limit is 1
+// to 100.
+func (c *Client) SecurityEvents(ctx context.Context, limit int32) ([]SecurityEvent, error) {
+	request, err := c.get("/v1/sessions/history", &openapi.ListSecurityEventsParams{Limit: &limit})
+	list, err := read[openapi.SecurityEventList](ctx, c, request, err)
 	return list.Items, err
 }
 
 // RevokeSession ends one session of the user.
-func (k *Kizo) RevokeSession(ctx context.Context, id openapi_types.UUID) error {
-	request, err := NewRevokeSessionRequest(k.server, id)
-	return k.act(ctx, request, err)
+func (c *Client) RevokeSession(ctx context.Context, id uuid.UUID) error {
+	request, err := c.send(http.MethodDelete, pathOf("/v1/sessions/%s", id.String()), nil)
+	return c.act(ctx, request, err)
 }
 
-// People finds users whose handle or name begins with q, at most ten.
-func (k *Kizo) People(ctx context.Context, q string) ([]Person, error) {
-	request, err := NewSearchUsersRequest(k.server, &SearchUsersParams{Q: q})
-	list, err := get[PersonList](ctx, k, request, err)
+// SearchUsers finds users whose handle or name begins with prefix, at most ten.
+func (c *Client) SearchUsers(ctx context.Context, prefix string) ([]Person, error) {
+	request, err := c.get("/v1/users", &openapi.SearchUsersParams{Q: prefix})
+	list, err := read[openapi.PersonList](ctx, c, request, err)
 	return list.Items, err
 }
 
-// get sends a request that may be repeated freely, unless building it failed.
-func get[T any](ctx context.Context, k *Kizo, request *http.Request, err error) (T, error) {
+// read sends a request that may be repeated freely, unless building it failed, and decodes the answer.
+func read[T any](ctx context.Context, c *Client, request *http.Request, err error) (T, error) {
 	if err != nil {
 		var none T
 		return none, err
 	}
-	return fetch[T](ctx, k, call{request: request})
+	return fetch[T](ctx, c, operation{request: request})
 }
 
-func fetch[T any](ctx context.Context, k *Kizo, c call) (T, error) {
+// fetch sends a request and decodes the answer.
+func fetch[T any](ctx context.Context, c *Client, op operation) (T, error) {
 	var value T
-	got, err := k.do(ctx, c)
+	got, err := c.do(ctx, op)
 	if err != nil {
 		return value, err
 	}
 	if err := decode(got.body, &value); err != nil {
 		var none T
-		return none, k.notKizo(err)
+		return none, c.protocolError(err)
 	}
 	return value, nil
+}
+
+// act sends a request whose answer has no body. Repeating it changes nothing.
+func (c *Client) act(ctx context.Context, request *http.Request, err error) error {
+	if err != nil {
+		return err
+	}
+	got, err := c.do(ctx, operation{request: request})
+	if err != nil {
+		return err
+	}
+	return c.checkNoContent(got)
 }

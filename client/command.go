@@ -4,93 +4,85 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	openapi_types "github.com/oapi-codegen/runtime/types"
+
+	"github.com/JDevAman/kizo/openapi"
 )
 
-// Command is a request that moves money: all of it that has to be the same when it is sent again. It
-// is made to be written down before it is sent.
+// Command is a request that moves money. It holds everything that must be the same when the request is
+// sent again, so that a program can store it before it sends it.
 type Command struct {
 	Path string          `json:"path"`
 	Key  string          `json:"key"`
 	Body json.RawMessage `json:"body,omitempty"`
 
-	// Wait asks the server to answer a deposit or withdrawal only when the bank has, or after so long.
-	// Whole seconds, at most MaxWait; it is no part of what the key stands for.
+	// Wait asks the server to answer a deposit or withdrawal once the bank has answered, or after this
+	// time: whole seconds, at most MaxWait. Commands that differ in Wait alone may share a key.
 	Wait time.Duration `json:"-"`
 
-	// Resumed says that it may have been sent before: then only an answer to its key settles it.
+	// Resumed says that the Command may have been sent before. Then only an answer to its key tells
+	// whether money moved.
 	Resumed bool `json:"-"`
 }
 
-// MaxWait is the longest that a server holds an answer back.
+// MaxWait is the longest time for which a server delays its answer.
 const MaxWait = 30 * time.Second
 
 // Receipt is the answer to a Command.
 type Receipt struct {
 	Transfer Transfer
-	Replayed bool // the key was used before; nothing moved again
+	Replayed bool // the key was used before; no more money moved
 }
 
-// NewKey makes an Idempotency-Key: a UUIDv7, so that keys sort by time.
+// NewKey returns a new Idempotency-Key: a UUIDv7, so that keys sort by time.
 func NewKey() string { return uuid.Must(uuid.NewV7()).String() }
 
-// NewTransfer sends money to somebody, or authorizes it.
+// NewTransfer returns the Command that sends money to another user, or authorizes it.
 func NewTransfer(key string, body TransferCreate) (Command, error) {
-	request, err := NewCreateTransferRequest(anywhere, nil, body)
-	return command(key, request, err)
+	return newCommand(key, "/v1/transfers", body)
 }
 
-// NewDeposit brings money in from the user's bank.
+// NewDeposit returns the Command that brings money in from the user's bank.
 func NewDeposit(key string, body BankTransferCreate) (Command, error) {
-	request, err := NewCreateDepositRequest(anywhere, nil, body)
-	return command(key, request, err)
+	return newCommand(key, "/v1/deposits", body)
 }
 
-// NewWithdrawal takes money out to the user's bank.
+// NewWithdrawal returns the Command that takes money out to the user's bank.
 func NewWithdrawal(key string, body BankTransferCreate) (Command, error) {
-	request, err := NewCreateWithdrawalRequest(anywhere, nil, body)
-	return command(key, request, err)
+	return newCommand(key, "/v1/withdrawals", body)
 }
 
-// NewCapture takes an authorized amount, the whole if part is nil.
-func NewCapture(key string, id openapi_types.UUID, part *int64) (Command, error) {
-	request, err := NewCaptureTransferRequest(anywhere, id, nil, PartAmount{Amount: part})
-	return command(key, request, err)
+// NewCapture returns the Command that captures an authorization: part in minor units, or the whole
+// amount if part is nil.
+func NewCapture(key string, id uuid.UUID, part *int64) (Command, error) {
+	return newCommand(key, transferPath(id, "/capture"), openapi.PartAmount{Amount: part})
 }
 
-// NewVoid gives an authorized amount back.
-func NewVoid(key string, id openapi_types.UUID) (Command, error) {
-	request, err := NewVoidTransferRequest(anywhere, id, nil)
-	return command(key, request, err)
+// NewVoid returns the Command that gives an authorization up.
+func NewVoid(key string, id uuid.UUID) (Command, error) {
+	return newCommand(key, transferPath(id, "/void"), nil)
 }
 
-// NewReverse sends a received transfer back, the whole if part is nil.
-func NewReverse(key string, id openapi_types.UUID, part *int64) (Command, error) {
-	request, err := NewReverseTransferRequest(anywhere, id, nil, PartAmount{Amount: part})
-	return command(key, request, err)
+// NewReverse returns the Command that sends a received transfer back: part in minor units, or the
+// whole amount if part is nil.
+func NewReverse(key string, id uuid.UUID, part *int64) (Command, error) {
+	return newCommand(key, transferPath(id, "/reverse"), openapi.PartAmount{Amount: part})
 }
 
-// anywhere is a server for the generated builders, of which a Command keeps path and body.
-const anywhere = "http://kizo.invalid/"
-
-func command(key string, request *http.Request, err error) (Command, error) {
-	if err != nil {
-		return Command{}, err
-	}
-	c := Command{Path: request.URL.Path, Key: key}
-	if request.Body != nil {
-		if c.Body, err = io.ReadAll(request.Body); err != nil {
+func newCommand(key, path string, body any) (Command, error) {
+	command := Command{Path: path, Key: key}
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
 			return Command{}, err
 		}
+		command.Body = encoded
 	}
-	return c, CheckKey(key)
+	return command, CheckKey(key)
 }
 
 // CheckKey reports whether a key can be sent: 1 to 255 visible ASCII characters.
@@ -108,54 +100,43 @@ func quoteKey(key string) string {
 	return fmt.Sprintf("%+q", key)
 }
 
-// Send carries a Command out. An *UnknownOutcome asks for the same Command to be sent again, an
-// *Error with a transfer id is a refusal for ever, and after any other error nothing has happened.
-func (k *Kizo) Send(ctx context.Context, c Command) (Receipt, error) {
-	request, err := k.moneyRequest(c)
+// Send sends a Command. After an *UnknownOutcomeError the caller sends the same Command again, an *Error
+// with a transfer id is a refusal that never changes, and after any other error nothing has happened.
+func (c *Client) Send(ctx context.Context, command Command) (Receipt, error) {
+	request, err := c.commandRequest(command)
 	if err != nil {
 		return Receipt{}, err
 	}
-	got, err := k.do(ctx, call{request: request, key: c.Key, sent: c.Resumed, wait: wholeWait(c.Wait)})
+	got, err := c.do(ctx, operation{request: request, key: command.Key, sent: command.Resumed, wait: wholeSeconds(command.Wait)})
 	if err != nil {
 		return Receipt{}, err
 	}
 	receipt := Receipt{Replayed: replayed(got.header)}
 	if err := decode(got.body, &receipt.Transfer); err != nil {
-		return Receipt{}, &UnknownOutcome{Key: c.Key, Err: k.notKizo(err)}
+		return Receipt{}, &UnknownOutcomeError{Key: command.Key, Err: c.protocolError(err)}
 	}
 	return receipt, nil
 }
 
-func (k *Kizo) moneyRequest(c Command) (*http.Request, error) {
-	if err := CheckKey(c.Key); err != nil {
+func (c *Client) commandRequest(command Command) (*http.Request, error) {
+	if err := CheckKey(command.Key); err != nil {
 		return nil, err
 	}
-	path, err := url.Parse("." + c.Path)
-	if err != nil || !strings.HasPrefix(c.Path, "/v1/") {
-		return nil, fmt.Errorf("%q is no path of a command", c.Path)
+	if !strings.HasPrefix(command.Path, "/v1/") {
+		return nil, fmt.Errorf("%q is not the path of a command", command.Path)
 	}
-	server, err := url.Parse(k.server)
+	request, err := newRequest(c.server, http.MethodPost, command.Path, command.Body)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%q is not the path of a command", command.Path)
 	}
-	var body io.Reader
-	if len(c.Body) > 0 {
-		body = strings.NewReader(string(c.Body))
-	}
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, server.ResolveReference(path).String(), body)
-	if err != nil {
-		return nil, err
-	}
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	request.Header.Set("Idempotency-Key", c.Key)
-	if wait := wholeWait(c.Wait); wait > 0 {
+	request.Header.Set("Idempotency-Key", command.Key)
+	if wait := wholeSeconds(command.Wait); wait > 0 {
 		request.Header.Set("Prefer", fmt.Sprintf("wait=%d", wait/time.Second))
 	}
 	return request, nil
 }
 
-func wholeWait(wait time.Duration) time.Duration {
+// wholeSeconds rounds a wait down to whole seconds from 0 to MaxWait.
+func wholeSeconds(wait time.Duration) time.Duration {
 	return min(max(wait, 0), MaxWait).Truncate(time.Second)
 }

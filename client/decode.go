@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// decode reads an answer. An answer without a field that the contract requires is an error: {} is valid JSON, and
-// would otherwise be an empty wallet or a user of the year 1.
+// decode decodes an answer. An answer without a field that the contract requires is an error: {} is
+// valid JSON, and would otherwise be an empty wallet or a user created in the year 1.
 func decode(body []byte, into any) error {
 	if err := json.Unmarshal(body, into); err != nil {
 		return err
@@ -20,8 +20,8 @@ func decode(body []byte, into any) error {
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
-// complete reports a required part that a document lacks. A field of a generated type is required if its tag has no
-// omitempty; it may be null if it is a pointer.
+// complete returns an error for a required part that a document lacks. A field of a generated type is
+// required if its tag has no omitempty; it may be null if it is a pointer.
 func complete(document json.RawMessage, t reflect.Type, name string) error {
 	if isNull(document) {
 		if t.Kind() == reflect.Pointer {
@@ -41,10 +41,10 @@ func complete(document json.RawMessage, t reflect.Type, name string) error {
 	case reflect.Slice:
 		var items []json.RawMessage
 		if t.Elem().Kind() == reflect.Uint8 {
-			return nil // bytes, written as a string
+			return nil // bytes, encoded as a string
 		}
 		if err := json.Unmarshal(document, &items); err != nil {
-			return fmt.Errorf("%s is no list", name)
+			return fmt.Errorf("%s is not a list", name)
 		}
 		for i, item := range items {
 			if err := complete(item, t.Elem(), fmt.Sprintf("%s[%d]", name, i)); err != nil {
@@ -59,7 +59,7 @@ func complete(document json.RawMessage, t reflect.Type, name string) error {
 func completeObject(document json.RawMessage, t reflect.Type, name string) error {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(document, &members) != nil {
-		return fmt.Errorf("%s is no object", name)
+		return fmt.Errorf("%s is not an object", name)
 	}
 	for i := range t.NumField() {
 		field := t.Field(i)
@@ -87,15 +87,16 @@ func isNull(document json.RawMessage) bool {
 	return len(document) == 0 || bytes.Equal(bytes.TrimSpace(document), []byte("null"))
 }
 
-// notKizo is the error for an answer that the contract does not know.
-func (k *Kizo) notKizo(why error) error {
-	return &NotKizo{Server: k.Server(), Err: why}
+// protocolError returns the error for an answer that the contract does not allow.
+func (c *Client) protocolError(cause error) error {
+	return &ProtocolError{Server: c.Server(), Err: cause}
 }
 
-// wantNothing checks an answer that has no body: the page of a proxy would say that it was done, whatever it was.
-func (k *Kizo) wantNothing(a *answer) error {
+// checkNoContent checks the answer to an operation that has no result. Without this check, any page of a
+// proxy with status 200 would count as success.
+func (c *Client) checkNoContent(a *answer) error {
 	if a.status != http.StatusNoContent {
-		return k.notKizo(fmt.Errorf("status %d in place of %d", a.status, http.StatusNoContent))
+		return c.protocolError(fmt.Errorf("status %d instead of %d", a.status, http.StatusNoContent))
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +15,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	kizo "github.com/JDevAman/kizo"
+
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // filled gives a value of a type with something in each of its parts.
@@ -88,14 +89,14 @@ func contractSchemas(t *testing.T) map[string]*schema {
 
 // answerTypes are all that a server answers with, by the name of their schema.
 var answerTypes = map[string]reflect.Type{
-	"User": reflect.TypeFor[User](), "Tokens": reflect.TypeFor[Tokens](), "SessionList": reflect.TypeFor[SessionList](),
-	"PersonList": reflect.TypeFor[PersonList](), "WalletList": reflect.TypeFor[WalletList](), "Wallet": reflect.TypeFor[Wallet](),
+	"User": reflect.TypeFor[User](), "Tokens": reflect.TypeFor[openapi.Tokens](), "SessionList": reflect.TypeFor[openapi.SessionList](),
+	"PersonList": reflect.TypeFor[openapi.PersonList](), "WalletList": reflect.TypeFor[openapi.WalletList](), "Wallet": reflect.TypeFor[Wallet](),
 	"Balance": reflect.TypeFor[Balance](), "Transfer": reflect.TypeFor[Transfer](), "TransferList": reflect.TypeFor[TransferList](),
-	"TransferPreview": reflect.TypeFor[TransferPreview](), "Summary": reflect.TypeFor[Summary](), "QueueList": reflect.TypeFor[QueueList](),
-	"TaskList": reflect.TypeFor[TaskList](), "PaymentList": reflect.TypeFor[PaymentList](), "Payment": reflect.TypeFor[Payment](),
-	"Reconciliation": reflect.TypeFor[Reconciliation](), "AuditReport": reflect.TypeFor[AuditReport](), "ActionList": reflect.TypeFor[ActionList](),
-	"Timeline": reflect.TypeFor[Timeline](), "TransferEvent": reflect.TypeFor[TransferEvent](), "OpsSnapshot": reflect.TypeFor[OpsSnapshot](),
-	"SecurityEventList": reflect.TypeFor[SecurityEventList](),
+	"TransferPreview": reflect.TypeFor[TransferPreview](), "Summary": reflect.TypeFor[Summary](), "QueueList": reflect.TypeFor[openapi.QueueList](),
+	"TaskList": reflect.TypeFor[openapi.TaskList](), "PaymentList": reflect.TypeFor[PaymentList](), "Payment": reflect.TypeFor[Payment](),
+	"Reconciliation": reflect.TypeFor[Reconciliation](), "AuditReport": reflect.TypeFor[AuditReport](), "ActionList": reflect.TypeFor[openapi.ActionList](),
+	"Timeline": reflect.TypeFor[Timeline](), "TransferEvent": reflect.TypeFor[openapi.TransferEvent](), "OpsSnapshot": reflect.TypeFor[OpsSnapshot](),
+	"SecurityEventList": reflect.TypeFor[openapi.SecurityEventList](),
 }
 
 // TestRequiredFieldsOfAnswers removes each field of each answer, and replaces it by null: what the contract requires
@@ -179,70 +180,12 @@ func resolved(schemas map[string]*schema, s *schema) *schema {
 	return s
 }
 
-// TestOtherServersAreNotBelieved calls each method on a server whose answers have status 200 and say nothing.
-func TestOtherServersAreNotBelieved(t *testing.T) {
-	id := uuid.New()
-	calls := map[string]func(context.Context, *Kizo) error{
-		"SignUp":        func(ctx context.Context, k *Kizo) error { _, err := k.SignUp(ctx, SignUp{}); return err },
-		"LogIn":         func(ctx context.Context, k *Kizo) error { _, err := k.LogIn(ctx, "ada", "x"); return err },
-		"LogOut":        func(ctx context.Context, k *Kizo) error { return k.LogOut(ctx) },
-		"Me":            func(ctx context.Context, k *Kizo) error { _, err := k.Me(ctx); return err },
-		"Rename":        func(ctx context.Context, k *Kizo) error { _, err := k.Rename(ctx, "Ada"); return err },
-		"UpdateProfile": func(ctx context.Context, k *Kizo) error { _, err := k.UpdateProfile(ctx, UserUpdate{}); return err },
-		"Sessions":      func(ctx context.Context, k *Kizo) error { _, err := k.Sessions(ctx); return err },
-		"RevokeSession": func(ctx context.Context, k *Kizo) error { return k.RevokeSession(ctx, id) },
-		"People":        func(ctx context.Context, k *Kizo) error { _, err := k.People(ctx, "a"); return err },
-		"Send":          func(ctx context.Context, k *Kizo) error { _, err := k.Send(ctx, someTransfer(t)); return err },
-		"Events": func(ctx context.Context, k *Kizo) error {
-			stream, err := k.Events(ctx, EventOptions{})
-			if err == nil {
-				stream.Close()
-			}
-			return err
-		},
-		"SecurityEvents": func(ctx context.Context, k *Kizo) error {
-			_, err := k.SecurityEvents(ctx, 1)
-			return err
-		},
-		"Queues":      func(ctx context.Context, k *Kizo) error { _, err := k.Queues(ctx); return err },
-		"PauseQueue":  func(ctx context.Context, k *Kizo) error { return k.PauseQueue(ctx, "bank", "x") },
-		"ResumeQueue": func(ctx context.Context, k *Kizo) error { return k.ResumeQueue(ctx, "bank", "x") },
-		"Tasks": func(ctx context.Context, k *Kizo) error {
-			_, err := k.Tasks(ctx, "bank", OpsListTasksParams{})
-			return err
-		},
-		"ActOnTask": func(ctx context.Context, k *Kizo) error { return k.ActOnTask(ctx, "bank", "t", "retry", "x") },
-		"Payments": func(ctx context.Context, k *Kizo) error {
-			_, err := k.Payments(ctx, OpsListPaymentsParams{})
-			return err
-		},
-		"Payment": func(ctx context.Context, k *Kizo) error { _, err := k.Payment(ctx, id); return err },
-		"ResolvePayment": func(ctx context.Context, k *Kizo) error {
-			_, err := k.ResolvePayment(ctx, id, "ask", "x")
-			return err
-		},
-		"Freeze":      func(ctx context.Context, k *Kizo) error { return k.Freeze(ctx, "ada", "x") },
-		"Unfreeze":    func(ctx context.Context, k *Kizo) error { return k.Unfreeze(ctx, "ada", "x") },
-		"Suspend":     func(ctx context.Context, k *Kizo) error { return k.Suspend(ctx, "ada", "x") },
-		"Reinstate":   func(ctx context.Context, k *Kizo) error { return k.Reinstate(ctx, "ada", "x") },
-		"EndSessions": func(ctx context.Context, k *Kizo) error { return k.EndSessions(ctx, "ada", "x") },
-		"Reconcile":   func(ctx context.Context, k *Kizo) error { _, err := k.Reconcile(ctx); return err },
-		"Audit":       func(ctx context.Context, k *Kizo) error { _, err := k.Audit(ctx); return err },
-		"Actions":     func(ctx context.Context, k *Kizo) error { _, err := k.Actions(ctx, 1); return err },
-		"Explain":     func(ctx context.Context, k *Kizo) error { _, err := k.Explain(ctx, id); return err },
-		"Wallets":     func(ctx context.Context, k *Kizo) error { _, err := k.Wallets(ctx); return err },
-		"OpenWallet":  func(ctx context.Context, k *Kizo) error { _, err := k.OpenWallet(ctx, "USD"); return err },
-		"Balance":     func(ctx context.Context, k *Kizo) error { _, err := k.Balance(ctx, "USD", time.Time{}); return err },
-		"Transfers": func(ctx context.Context, k *Kizo) error {
-			_, err := k.Transfers(ctx, ListTransfersParams{})
-			return err
-		},
-		"Transfer": func(ctx context.Context, k *Kizo) error { _, err := k.Transfer(ctx, id); return err },
-		"Summary":  func(ctx context.Context, k *Kizo) error { _, err := k.Summary(ctx, time.Now()); return err },
-		"Preview":  func(ctx context.Context, k *Kizo) error { _, err := k.Preview(ctx, TransferCreate{}); return err },
-	}
+// TestAnswersOfOtherServersAreProtocolErrors calls each method on a server whose answers have status 200
+// and are not those of the contract.
+func TestAnswersOfOtherServersAreProtocolErrors(t *testing.T) {
+	calls := everyCall(t)
 	local := []string{"Forget", "Server"} // these ask no server
-	methods := reflect.TypeFor[*Kizo]()
+	methods := reflect.TypeFor[*Client]()
 	for i := range methods.NumMethod() {
 		if name := methods.Method(i).Name; calls[name] == nil && !slices.Contains(local, name) {
 			t.Errorf("%s has no row", name)
@@ -251,14 +194,14 @@ func TestOtherServersAreNotBelieved(t *testing.T) {
 	for _, body := range []string{"{}", "null", "[]", "", "<html>Maintenance</html>", `{"items":null}`, `{"items":[{}]}`} {
 		s := newRemote(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) })
 		for name, call := range calls {
-			tokens := MemoryTokens()
+			tokens := new(memoryTokens)
 			_ = tokens.Update(t.Context(), func(Credentials) (Credentials, error) { return Credentials{AccessToken: "a"}, nil })
 			k, _ := dial(t, s.URL, tokens)
 			err := call(t.Context(), k)
 			if err == nil || !strings.Contains(err.Error(), "does not answer like a Kizo server") {
 				t.Errorf("%s, answered with %s: %v", name, body, err)
 			}
-			var unknown *UnknownOutcome
+			var unknown *UnknownOutcomeError
 			if isMoney := name == "Send"; errors.As(err, &unknown) != isMoney {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -278,7 +221,7 @@ func TestAMalformedEventEndsTheStream(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = stream.Next()
-		var unreached *Unreachable
+		var unreached *UnreachableError
 		if err == nil || errors.As(err, &unreached) || !strings.Contains(err.Error(), "does not answer like a Kizo server") {
 			t.Errorf("%s: %v", data, err)
 		}

@@ -1,33 +1,43 @@
-// Package client talks to a Kizo server.
+// Package client calls a Kizo server:
+//
+//	program ─► Client.Send ─► attempt ─► attempt … ─► Receipt
+//	              │              └ the same Idempotency-Key each time: money moves once
+//	              └ TokenStore: access token, refreshed under its lock
 //
 // What most programs need:
 //
 //	kizo, err := client.New(client.Config{Server: "http://127.0.0.1:7420", Tokens: store})
 //	wallets, err := kizo.Wallets(ctx)
 //
-//	command, err := client.NewTransfer(client.NewKey(), client.TransferCreate{To: "@bob", Amount: 1250, Currency: "USD"})
-//	// write command down, so that a crash from here on can be resumed
+//	body := client.TransferCreate{To: "@bob", Amount: 1250, Currency: "USD"} // 12.50 USD
+//	command, err := client.NewTransfer(client.NewKey(), body)
+//	// store command here, so that the program can send it again after a crash
 //	receipt, err := kizo.Send(ctx, command)
 //
 // # Errors
 //
-//	*Error           the server answered, and it was not done; Code says why
-//	*UnknownOutcome  money may have moved: Send the same Command again to find out
-//	*Unreachable     no server was reached, or a reading request got no answer
-//	ErrNotLoggedIn   there are no credentials to send
+//	*Error           the server refused the request; Code says why
+//	*UnknownOutcomeError  money may have moved: Send the same Command again to find out
+//	*UnreachableError     no server was reached, or a request that changes nothing got no answer
+//	*ProtocolError         the answer is not one that a Kizo server gives
+//	ErrNotLoggedIn   the TokenStore is empty
 //
-// # Trying again
+// # Retries
 //
-// Answers that promise nothing (408, 425, 429, 502 to 504, a broken connection) are tried again, at
-// most four times within half a minute, with full jitter and no sooner than Retry-After. A POST is
-// only repeated when the server can tell a repeat from a second wish: it carries its Idempotency-Key,
-// the same one every time. Sign-up, log-in and refresh are repeated only if nothing was sent.
+// The client repeats a request after answers that may change (408, 425, 429, 502 to 504, a broken
+// connection): at most four attempts within 30 seconds, with full jitter and not before Retry-After.
+// A POST is repeated only if the server can recognize the repeat by its Idempotency-Key, which is the
+// same in each attempt. Sign-up, log-in and refresh are repeated only if nothing was sent.
 //
 // # Tokens
 //
-// An access token that has expired is traded for a new one under the lock of the TokenStore, after
-// reading it again: a refresh token works once, and its second use ends the session. The store allocates
-// the space for the new token before the old one is sent, so that a full disk does not end the session.
+// The client exchanges an expired access token for a new one under the lock of the TokenStore, after
+// it has read the store again: a refresh token works once, and its second use ends the session. The
+// store allocates the space for the new tokens before the client sends the old one, so that a full
+// disk does not end the session.
 //
-// Models and request builders are generated from openapi.yaml.
+// # Types
+//
+// Requests and answers have the types of the contract, openapi.yaml, which package openapi generates
+// and documents. This package lists them under names of its own: client.Transfer is openapi.Transfer.
 package client

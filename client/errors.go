@@ -8,28 +8,29 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/trace"
 )
 
 // ErrNotLoggedIn means that the token store holds nothing to authenticate with.
 var ErrNotLoggedIn = errors.New("not logged in")
 
-// Error is an answer of the server that says no.
+// Error is an answer of the server with a status that is not 2xx.
 type Error struct {
 	Status     int         // HTTP status
-	Code       ProblemCode // empty when the answer was not a problem of Kizo's, but say a proxy's
+	Code       ProblemCode // empty if the answer came from a proxy, say, and is not a problem of Kizo
 	Title      string
 	Detail     string
 	Type       string
 	Field      string // the part of the request that is wrong
 	RequestID  string
-	TraceID    string        // what server and bank know the whole work by
+	TraceID    string        // names the request in the logs of the server and the bank
 	TransferID string        // the refused transfer
 	Replayed   bool          // the key was used before, and this is its answer
-	RetryAfter time.Duration // when the server wants to be asked again; 0 if it did not say
+	RetryAfter time.Duration // the server's Retry-After; 0 if it sent none
 
-	// Location is where a redirect points to. It is not followed: a password or a token goes to the server
-	// that was named, and to no other.
+	// Location is where a redirect points to. The client does not follow it: passwords and tokens are
+	// sent only to the server of the Config.
 	Location string
 }
 
@@ -44,43 +45,44 @@ func (e *Error) Error() string {
 	return text
 }
 
-// UnknownOutcome means that the request may have been carried out. Send the Command with this key
-// again to learn what became of it: it cannot happen twice.
-type UnknownOutcome struct {
+// UnknownOutcomeError means that the server may have carried the Command out. Sending the Command with this
+// key again returns its result; money cannot move twice.
+type UnknownOutcomeError struct {
 	Key string
-	Err error // what went wrong last
+	Err error // of the last attempt
 }
 
-func (e *UnknownOutcome) Error() string {
+func (e *UnknownOutcomeError) Error() string {
 	return "it is not known whether the money moved: " + e.Err.Error()
 }
 
-func (e *UnknownOutcome) Unwrap() error { return e.Err }
+func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
 
-// Unreachable means that no answer came and nothing was changed.
-type Unreachable struct {
+// UnreachableError means that no answer arrived and nothing was changed.
+type UnreachableError struct {
 	Server  string
-	Sent    bool   // a connection was made, so that the server may have seen the request
-	TraceID string // under which the server would have noted it
+	Sent    bool   // there was a connection, so the server may have received the request
+	TraceID string // names the request in the logs of the server, if it received it
 	Err     error
 }
 
-func (e *Unreachable) Error() string {
+func (e *UnreachableError) Error() string {
 	if !e.Sent {
 		return fmt.Sprintf("cannot reach %s: %v", e.Server, e.Err)
 	}
 	return fmt.Sprintf("no answer from %s: %v", e.Server, e.Err)
 }
 
-func (e *Unreachable) Unwrap() error { return e.Err }
+func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// NotKizo means that something answered as no Kizo server does, such as a maintenance page with status 200.
-type NotKizo struct {
+// ProtocolError means that the answer is not one that a Kizo server gives, such as a proxy's maintenance page
+// with status 200.
+type ProtocolError struct {
 	Server string
 	Err    error // what is wrong with the answer; may be nil
 }
 
-func (e *NotKizo) Error() string {
+func (e *ProtocolError) Error() string {
 	text := e.Server + " does not answer like a Kizo server"
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
@@ -88,10 +90,10 @@ func (e *NotKizo) Error() string {
 	return text
 }
 
-func (e *NotKizo) Unwrap() error { return e.Err }
+func (e *ProtocolError) Unwrap() error { return e.Err }
 
-// problem reads an answer that says no. Whatever is not a problem of Kizo's keeps its status alone:
-// the text of a stranger's error page helps nobody.
+// problem returns the Error of an answer with a status that is not 2xx. Of an answer that is not a
+// problem of Kizo it keeps the status only, not the text of the page.
 func problem(ctx context.Context, request *http.Request, a *answer, now time.Time) *Error {
 	e := &Error{
 		Status:     a.status,
@@ -102,8 +104,8 @@ func problem(ctx context.Context, request *http.Request, a *answer, now time.Tim
 		Location:   redirect(request, a),
 	}
 	var body struct {
-		Problem
-		TransferID string `json:"transfer_id"` // read as text: a malformed id must not hide the code
+		openapi.Problem
+		TransferID string `json:"transfer_id"` // decoded as text, so that a malformed id does not hide the code
 	}
 	if json.Unmarshal(a.body, &body) != nil || body.Code == "" {
 		return e
@@ -117,12 +119,12 @@ func problem(ctx context.Context, request *http.Request, a *answer, now time.Tim
 		e.RequestID = *body.RequestId
 	}
 	if body.TraceId != nil {
-		e.TraceID = *body.TraceId // a proxy may have begun another
+		e.TraceID = *body.TraceId // a proxy may have started another trace
 	}
 	return e
 }
 
-// redirect is the address that a redirect points to; empty if the answer is none.
+// redirect returns the address that a redirect points to, or "" if the answer is not a redirect.
 func redirect(request *http.Request, a *answer) string {
 	location := a.header.Get("Location")
 	if location == "" || a.status < 300 || a.status > 399 {

@@ -12,41 +12,42 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/trace"
 )
 
 // The types of an Event.
 const (
-	EventTransfer = "transfer" // a transfer of the user's took a state
-	EventLive     = "live"     // all that had happened before has been told
+	EventTransfer = "transfer" // a transfer of the user has a new state
+	EventLive     = "live"     // all events before the stream was opened have been received
 	EventOps      = "ops"      // queues and health, once a second
 )
 
-// Event is one thing that happened, as the server tells it.
+// Event is one event of the stream.
 type Event struct {
-	// ID is given to Events to go on after this one. That of EventLive stands for the moment at which
-	// the stream caught up; EventOps has none.
+	// ID is the position of the event: EventOptions.Since continues a stream after it. EventLive has the
+	// position at which the stream caught up, EventOps has none.
 	ID       string
 	Type     string
 	At       time.Time
-	Transfer *Transfer    // of EventTransfer, as it stood in this state
+	Transfer *Transfer    // of EventTransfer, in the state that the event reports
 	Ops      *OpsSnapshot // of EventOps
 }
 
-// EventOptions say where a stream begins and what is in it.
+// EventOptions say where a stream begins and which events it has.
 type EventOptions struct {
-	Since string // the ID of an event, or a time as in RFC 3339; "" for now
-	Ops   bool   // queues and health as well, for operators
+	Since string // the ID of an event, or an RFC 3339 time; "" for now
+	Ops   bool   // adds EventOps, for operators
 }
 
-// eventSilence is how long nothing may come, not even a heartbeat, of which there is one every ten
-// seconds, before the line counts as dead.
+// eventSilence is the time without data after which a connection counts as broken. The server sends a
+// heartbeat every ten seconds.
 const eventSilence = 25 * time.Second
 
-// maxEventLine bounds a line of a stream; the longest that we know has 8 KB.
+// maxEventLine is the largest size of a line of text in bytes; OpsSnapshot, the longest, has 8 KB.
 const maxEventLine = 256 << 10
 
-// EventStream is a stream of events under way. It is for one goroutine; Close may be called from any.
+// EventStream is an open stream of events. Next is for one goroutine; Close may be called from any.
 type EventStream struct {
 	server  string
 	body    io.ReadCloser
@@ -54,47 +55,47 @@ type EventStream struct {
 	ctx     context.Context // the caller's
 	cancel  context.CancelFunc
 	silence time.Duration
-	silent  *time.Timer // ends the stream when nothing comes
+	silent  *time.Timer // ends the stream after silence
 	mute    *atomic.Bool
 }
 
-// Events opens a stream of what happens to the user's transfers. It ends with ctx. The server ends a stream
-// when the access token or the session has ended, and when it stops: open a new one with Since = the ID
-// of the last event, and nothing is lost or told twice.
-func (k *Kizo) Events(ctx context.Context, o EventOptions) (*EventStream, error) {
-	var params StreamEventsParams
+// Events opens a stream of the events of the user's transfers. It ends with ctx. The server ends a
+// stream when the access token or the session ends, and when the server stops. A new stream with Since
+// set to the ID of the last event continues without loss or repetition.
+func (c *Client) Events(ctx context.Context, o EventOptions) (*EventStream, error) {
+	var params openapi.StreamEventsParams
 	if o.Since != "" {
 		params.Since = &o.Since
 	}
 	if o.Ops {
 		params.Ops = &o.Ops
 	}
-	request, err := NewStreamEventsRequest(k.server, &params)
+	request, err := c.get("/v1/events", &params)
 	if err != nil {
 		return nil, err
 	}
 	ctx = inTrace(ctx)
-	token, err := k.accessToken(ctx, call{})
+	token, err := c.accessToken(ctx, operation{})
 	if err != nil {
 		return nil, err
 	}
-	stream, err := k.openStream(ctx, request, token)
+	stream, err := c.openStream(ctx, request, token)
 	if tokenRefused(err) {
-		if token, err = k.refresh(ctx, token, err); err != nil {
+		if token, err = c.refresh(ctx, token, err); err != nil {
 			return nil, err
 		}
-		stream, err = k.openStream(ctx, request, token)
+		stream, err = c.openStream(ctx, request, token)
 	}
 	return stream, err
 }
 
-// openStream sends the request once and reads the answer's head.
-func (k *Kizo) openStream(ctx context.Context, template *http.Request, token string) (*EventStream, error) {
+// openStream sends the request once and reads the header of the answer.
+func (c *Client) openStream(ctx context.Context, template *http.Request, token string) (*EventStream, error) {
 	reading, cancel := context.WithCancel(ctx)
 	s := &EventStream{
-		server: k.Server(), ctx: ctx, cancel: cancel, silence: eventSilence, mute: new(atomic.Bool),
+		server: c.Server(), ctx: ctx, cancel: cancel, silence: eventSilence, mute: new(atomic.Bool),
 	}
-	s.silent = time.AfterFunc(k.timeout, func() {
+	s.silent = time.AfterFunc(c.timeout, func() {
 		s.mute.Store(true)
 		cancel()
 	})
@@ -102,12 +103,12 @@ func (k *Kizo) openStream(ctx context.Context, template *http.Request, token str
 	request.Header.Set("Accept", "text/event-stream, application/problem+json")
 	request.Header.Set(trace.Header, trace.From(ctx).Child().String())
 	request.Header.Set("Authorization", "Bearer "+token)
-	if k.userAgent != "" {
-		request.Header.Set("User-Agent", k.userAgent)
+	if c.userAgent != "" {
+		request.Header.Set("User-Agent", c.userAgent)
 	}
-	endless := *k.http
-	endless.Timeout = 0                  // the timer above sees to it
-	response, err := endless.Do(request) //nolint:bodyclose // Close does, when the stream ends
+	endless := *c.http
+	endless.Timeout = 0                  // silent ends the stream instead
+	response, err := endless.Do(request) //nolint:bodyclose // EventStream.Close closes it
 	if err != nil {
 		defer s.stop()
 		return nil, s.failure(err)
@@ -119,31 +120,31 @@ func (k *Kizo) openStream(ctx context.Context, template *http.Request, token str
 		if err != nil {
 			return nil, s.failure(err)
 		}
-		return nil, problem(ctx, template, &answer{response.StatusCode, response.Header, body}, k.now())
+		return nil, problem(ctx, template, &answer{response.StatusCode, response.Header, body}, c.now())
 	}
 	if media := response.Header.Get("Content-Type"); !strings.HasPrefix(media, "text/event-stream") {
 		defer s.Close()
-		return nil, &NotKizo{Server: k.Server()}
+		return nil, &ProtocolError{Server: c.Server()}
 	}
 	return s, nil
 }
 
-// Next waits for the next event. Any error ends the stream, io.EOF when the server ended it in order; so
-// does silence of 25 seconds, in which not even a heartbeat came.
+// Next waits for the next event. Every error ends the stream: io.EOF if the server ended it in order, an
+// *UnreachableError after 25 seconds without an event or a heartbeat.
 func (s *EventStream) Next() (Event, error) {
 	for {
-		event, told, err := s.read()
+		event, known, err := s.read()
 		if err != nil {
 			defer s.Close()
 			return Event{}, s.failure(err)
 		}
-		if told {
+		if known {
 			return event, nil
 		}
 	}
 }
 
-// Close ends the stream; Next then fails. It may be called twice.
+// Close ends the stream; Next then returns an error. It may be called twice.
 func (s *EventStream) Close() error {
 	s.stop()
 	return s.body.Close()
@@ -154,8 +155,8 @@ func (s *EventStream) stop() {
 	s.cancel()
 }
 
-// read reads up to an empty line; told says whether that was an event that we know.
-func (s *EventStream) read() (event Event, told bool, err error) {
+// read reads up to an empty line of text. known says whether that was an event of a known type.
+func (s *EventStream) read() (event Event, known bool, err error) {
 	var data []byte
 	for {
 		s.silent.Reset(s.silence)
@@ -176,14 +177,14 @@ func (s *EventStream) read() (event Event, told bool, err error) {
 			}
 			data = append(data, value...)
 		case "":
-			if len(line) > 0 { // a comment: a sign of life
+			if len(line) > 0 { // a comment, such as a heartbeat
 				continue
 			}
 			if event.Type == "" && data == nil {
 				continue
 			}
-			told, err := event.fill(data)
-			return event, told, err
+			known, err := event.fill(data)
+			return event, known, err
 		}
 		if len(data) > maxEventLine {
 			return event, false, errors.New("an event is too large")
@@ -200,48 +201,48 @@ func (s *EventStream) line() ([]byte, error) {
 		case err == nil:
 			return bytes.TrimRight(line, "\r\n"), nil
 		case !errors.Is(err, bufio.ErrBufferFull):
-			return nil, err // half a line is no line
+			return nil, err // a line that is cut off is dropped
 		case len(line) > maxEventLine:
 			return nil, errors.New("a line of the stream is too long")
 		}
 	}
 }
 
-// fill reads the data of an event. A type that we do not know is passed over: new ones may come.
+// fill decodes the data of an event. Unknown types are skipped, since the contract may gain new ones.
 func (e *Event) fill(data []byte) (known bool, err error) {
 	switch e.Type {
 	case EventTransfer:
-		var told TransferEvent
-		if err = decode(data, &told); err == nil {
-			e.At, e.Transfer = told.At, &told.Transfer
+		var content openapi.TransferEvent
+		if err = decode(data, &content); err == nil {
+			e.At, e.Transfer = content.At, &content.Transfer
 		}
 	case EventOps:
-		var told OpsSnapshot
-		if err = decode(data, &told); err == nil {
-			e.At, e.Ops = told.At, &told
+		var content OpsSnapshot
+		if err = decode(data, &content); err == nil {
+			e.At, e.Ops = content.At, &content
 		}
 	case EventLive:
 	default:
 		return false, nil
 	}
 	if err != nil {
-		return false, &malformedEvent{e.Type, err}
+		return false, &malformedEventError{e.Type, err}
 	}
 	return true, nil
 }
 
-// malformedEvent is an event that the contract does not know. Opening the stream again would bring it again.
-type malformedEvent struct {
+// malformedEventError is an event that the contract does not allow. A new stream would receive it again.
+type malformedEventError struct {
 	kind string
 	err  error
 }
 
-func (m *malformedEvent) Error() string { return fmt.Sprintf("a %s event: %v", m.kind, m.err) }
-func (m *malformedEvent) Unwrap() error { return m.err }
+func (e *malformedEventError) Error() string { return fmt.Sprintf("a %s event: %v", e.kind, e.err) }
+func (e *malformedEventError) Unwrap() error { return e.err }
 
-// failure says why the stream ended. The end of an orderly one is io.EOF.
+// failure returns the error with which the stream ended, io.EOF if the server ended it in order.
 func (s *EventStream) failure(err error) error {
-	var malformed *malformedEvent
+	var malformed *malformedEventError
 	switch {
 	case errors.As(err, &malformed):
 		return fmt.Errorf("%s does not answer like a Kizo server: %w", s.server, err)
@@ -250,7 +251,7 @@ func (s *EventStream) failure(err error) error {
 	case errors.Is(err, io.EOF) && s.body != nil:
 		return io.EOF
 	case s.mute.Load():
-		err = errors.New("nothing came for too long, not even a heartbeat")
+		err = errors.New("the server sent neither events nor heartbeats for too long")
 	}
-	return &Unreachable{Server: s.server, Sent: s.body != nil, TraceID: trace.From(s.ctx).TraceID(), Err: plain(err)}
+	return &UnreachableError{Server: s.server, Sent: s.body != nil, TraceID: trace.From(s.ctx).TraceID(), Err: plain(err)}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // streaming answers with these lines, then ends, hangs up, or waits for the reader to go.
@@ -74,7 +76,7 @@ func TestAStreamIsRead(t *testing.T) {
 
 func TestAStreamEndsInManyWays(t *testing.T) {
 	unreachable := func(err error) bool {
-		var u *Unreachable
+		var u *UnreachableError
 		return errors.As(err, &u)
 	}
 	for name, test := range map[string]struct {
@@ -117,7 +119,7 @@ func TestSilenceEndsAStream(t *testing.T) {
 	}
 	stream.silence = 50 * time.Millisecond
 	_, err = stream.Next()
-	var unreached *Unreachable
+	var unreached *UnreachableError
 	if !errors.As(err, &unreached) || !strings.Contains(err.Error(), "heartbeat") {
 		t.Errorf("%v", err)
 	}
@@ -144,14 +146,14 @@ func TestAStreamRefreshesItsToken(t *testing.T) {
 		seen = append(seen, r.URL.RequestURI()+" "+r.Header.Get("Authorization"))
 		switch {
 		case r.URL.Path == "/v1/auth/refresh":
-			_ = json.NewEncoder(w).Encode(Tokens{AccessToken: "new", RefreshToken: "r2", ExpiresIn: 900})
+			_ = json.NewEncoder(w).Encode(openapi.Tokens{AccessToken: "new", RefreshToken: "r2", ExpiresIn: 900})
 		case r.Header.Get("Authorization") == "Bearer old":
 			says(401, TokenExpired)(w, r)
 		default:
 			streaming("waits", "id: x", "event: live", "data: {}", "", "")(w, r)
 		}
 	})
-	tokens := MemoryTokens()
+	tokens := new(memoryTokens)
 	_ = tokens.Update(t.Context(), func(Credentials) (Credentials, error) {
 		return Credentials{AccessToken: "old", RefreshToken: "r1", ExpiresAt: time.Now().Add(time.Hour)}, nil
 	})
@@ -162,7 +164,7 @@ func TestAStreamRefreshesItsToken(t *testing.T) {
 	if e, err := stream.Next(); err != nil || e.Type != EventLive {
 		t.Errorf("%+v, %v", e, err)
 	}
-	want := "/v1/events?since=abc&ops=true Bearer old, /v1/auth/refresh , /v1/events?since=abc&ops=true Bearer new"
+	want := "/v1/events?ops=true&since=abc Bearer old, /v1/auth/refresh , /v1/events?ops=true&since=abc Bearer new"
 	if got := strings.Join(seen, ", "); got != want {
 		t.Errorf("asked\n%s, want\n%s", got, want)
 	}

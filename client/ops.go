@@ -4,127 +4,108 @@ import (
 	"context"
 	"net/http"
 
-	openapi_types "github.com/oapi-codegen/runtime/types"
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/openapi"
 )
 
-// What operators can do. Everybody else is told Forbidden. What changes something
-// takes a reason of 1 to 500 characters, which is kept with the action.
+// The methods in this file are for operators; the server answers other users with Forbidden. A method
+// that changes something takes a reason of 1 to 500 characters, which is stored with the action.
 
-// Queues are the settlement queues, live.
-func (k *Kizo) Queues(ctx context.Context) ([]Queue, error) {
-	request, err := NewOpsListQueuesRequest(k.server)
-	list, err := get[QueueList](ctx, k, request, err)
+// Queues returns the settlement queues as they are now.
+func (c *Client) Queues(ctx context.Context) ([]Queue, error) {
+	request, err := c.get("/v1/ops/queues", nil)
+	list, err := read[openapi.QueueList](ctx, c, request, err)
 	return list.Items, err
 }
 
-// PauseQueue lets no task of a queue start; ResumeQueue lets them again.
-func (k *Kizo) PauseQueue(ctx context.Context, queue, reason string) error {
-	request, err := NewOpsPauseQueueRequest(k.server, queue, Reason{Reason: reason})
-	return k.act(ctx, request, err)
+// PauseQueue keeps the tasks of a queue from starting until ResumeQueue.
+func (c *Client) PauseQueue(ctx context.Context, queue, reason string) error {
+	return c.actWithReason(ctx, pathOf("/v1/ops/queues/%s/pause", queue), reason)
 }
 
 // ResumeQueue lets the tasks of a queue start again.
-func (k *Kizo) ResumeQueue(ctx context.Context, queue, reason string) error {
-	request, err := NewOpsResumeQueueRequest(k.server, queue, Reason{Reason: reason})
-	return k.act(ctx, request, err)
+func (c *Client) ResumeQueue(ctx context.Context, queue, reason string) error {
+	return c.actWithReason(ctx, pathOf("/v1/ops/queues/%s/resume", queue), reason)
 }
 
-// Tasks are tasks of a queue in one state.
-func (k *Kizo) Tasks(ctx context.Context, queue string, params OpsListTasksParams) ([]Task, error) {
-	request, err := NewOpsListTasksRequest(k.server, queue, &params)
-	list, err := get[TaskList](ctx, k, request, err)
+// Tasks returns tasks of a queue in one state.
+func (c *Client) Tasks(ctx context.Context, queue string, params OpsListTasksParams) ([]Task, error) {
+	request, err := c.get(pathOf("/v1/ops/queues/%s/tasks", queue), &params)
+	list, err := read[openapi.TaskList](ctx, c, request, err)
 	return list.Items, err
 }
 
-// ActOnTask does one of retry, archive and delete with a task.
-func (k *Kizo) ActOnTask(ctx context.Context, queue, task, action, reason string) error {
-	request, err := NewOpsActOnTaskRequest(k.server, queue, task, action, Reason{Reason: reason})
-	return k.act(ctx, request, err)
+// ActOnTask retries, archives or deletes a task: action is retry, archive or delete.
+func (c *Client) ActOnTask(ctx context.Context, queue, task, action, reason string) error {
+	return c.actWithReason(ctx, pathOf("/v1/ops/queues/%s/tasks/%s/%s", queue, task, action), reason)
 }
 
-// Payments is one page of everybody's payments, newest first.
-func (k *Kizo) Payments(ctx context.Context, params OpsListPaymentsParams) (PaymentList, error) {
-	request, err := NewOpsListPaymentsRequest(k.server, &params)
-	return get[PaymentList](ctx, k, request, err)
+// Payments returns one page of the payments of all users, newest first.
+func (c *Client) Payments(ctx context.Context, params OpsListPaymentsParams) (PaymentList, error) {
+	request, err := c.get("/v1/ops/payments", &params)
+	return read[PaymentList](ctx, c, request, err)
 }
 
-// Payment is the payment of a transfer.
-func (k *Kizo) Payment(ctx context.Context, transfer openapi_types.UUID) (Payment, error) {
-	request, err := NewOpsGetPaymentRequest(k.server, transfer)
-	return get[Payment](ctx, k, request, err)
+// Payment returns the payment of a transfer.
+func (c *Client) Payment(ctx context.Context, transfer uuid.UUID) (Payment, error) {
+	request, err := c.get(pathOf("/v1/ops/payments/%s", transfer.String()), nil)
+	return read[Payment](ctx, c, request, err)
 }
 
-// ResolvePayment decides a payment that needs review: executed, rejected, or ask.
-func (k *Kizo) ResolvePayment(ctx context.Context, transfer openapi_types.UUID, outcome, reason string) (Payment, error) {
-	request, err := NewOpsResolvePaymentRequest(k.server, transfer, PaymentResolve{Outcome: outcome, Reason: reason})
-	return get[Payment](ctx, k, request, err)
+// ResolvePayment decides a payment that needs review: outcome is executed, rejected or ask.
+func (c *Client) ResolvePayment(ctx context.Context, transfer uuid.UUID, outcome, reason string) (Payment, error) {
+	body := openapi.PaymentResolve{Outcome: outcome, Reason: reason}
+	request, err := c.send(http.MethodPost, pathOf("/v1/ops/payments/%s/resolve", transfer.String()), body)
+	return read[Payment](ctx, c, request, err)
 }
 
-// Freeze keeps all wallets of a user from moving, also those opened later; Unfreeze lets
-// them again.
-func (k *Kizo) Freeze(ctx context.Context, login, reason string) error {
-	request, err := NewOpsFreezeUserRequest(k.server, login, Reason{Reason: reason})
-	return k.act(ctx, request, err)
+// Freeze keeps all wallets of a user from moving money until Unfreeze, including those opened later.
+func (c *Client) Freeze(ctx context.Context, login, reason string) error {
+	return c.actWithReason(ctx, pathOf("/v1/ops/users/%s/freeze", login), reason)
 }
 
-// Unfreeze lets a user's wallets move again.
-func (k *Kizo) Unfreeze(ctx context.Context, login, reason string) error {
-	request, err := NewOpsUnfreezeUserRequest(k.server, login, Reason{Reason: reason})
-	return k.act(ctx, request, err)
+// Unfreeze lets a user's wallets move money again.
+func (c *Client) Unfreeze(ctx context.Context, login, reason string) error {
+	return c.actWithReason(ctx, pathOf("/v1/ops/users/%s/unfreeze", login), reason)
 }
 
-// Suspend ends all sessions of a user and lets no new one begin.
-func (k *Kizo) Suspend(ctx context.Context, login, reason string) error {
-	request, err := NewOpsSuspendUserRequest(k.server, login, Reason{Reason: reason})
-	return k.act(ctx, request, err)
+// Suspend ends all sessions of a user and refuses new ones until Reinstate.
+func (c *Client) Suspend(ctx context.Context, login, reason string) error {
+	return c.actWithReason(ctx, pathOf("/v1/ops/users/%s/suspend", login), reason)
 }
 
 // Reinstate lets a suspended user log in again.
-func (k *Kizo) Reinstate(ctx context.Context, login, reason string) error {
-	request, err := NewOpsReinstateUserRequest(k.server, login, Reason{Reason: reason})
-	return k.act(ctx, request, err)
+func (c *Client) Reinstate(ctx context.Context, login, reason string) error {
+	return c.actWithReason(ctx, pathOf("/v1/ops/users/%s/reinstate", login), reason)
 }
 
 // EndSessions ends all sessions of a user, who may log in again.
-func (k *Kizo) EndSessions(ctx context.Context, login, reason string) error {
-	request, err := NewOpsEndSessionsRequest(k.server, login, Reason{Reason: reason})
-	return k.act(ctx, request, err)
+func (c *Client) EndSessions(ctx context.Context, login, reason string) error {
+	return c.actWithReason(ctx, pathOf("/v1/ops/users/%s/end-sessions", login), reason)
 }
 
-// Reconcile has the bank's statement compared with the books.
-func (k *Kizo) Reconcile(ctx context.Context) (Reconciliation, error) {
-	request, err := NewOpsReconcileRequest(k.server)
-	return get[Reconciliation](ctx, k, request, err)
+// Reconcile compares the bank's statement with the books.
+func (c *Client) Reconcile(ctx context.Context) (Reconciliation, error) {
+	request, err := c.send(http.MethodPost, "/v1/ops/reconcile", nil)
+	return read[Reconciliation](ctx, c, request, err)
 }
 
-// Audit has every invariant of the books recomputed.
-func (k *Kizo) Audit(ctx context.Context) (AuditReport, error) {
-	request, err := NewOpsAuditRequest(k.server)
-	return get[AuditReport](ctx, k, request, err)
+// Audit recomputes every invariant of the books.
+func (c *Client) Audit(ctx context.Context) (AuditReport, error) {
+	request, err := c.send(http.MethodPost, "/v1/ops/audit", nil)
+	return read[AuditReport](ctx, c, request, err)
 }
 
-// Actions are what operators did, newest first.
-func (k *Kizo) Actions(ctx context.Context, limit int32) ([]Action, error) {
-	request, err := NewOpsListActionsRequest(k.server, &OpsListActionsParams{Limit: &limit})
-	list, err := get[ActionList](ctx, k, request, err)
+// Actions returns what operators did, newest first. limit is 1 to 100.
+func (c *Client) Actions(ctx context.Context, limit int32) ([]Action, error) {
+	request, err := c.get("/v1/ops/actions", &openapi.OpsListActionsParams{Limit: &limit})
+	list, err := read[openapi.ActionList](ctx, c, request, err)
 	return list.Items, err
 }
 
-// Explain is all that happened to a transfer, what it waits for and who acts next;
-// an operator may ask about anybody's.
-func (k *Kizo) Explain(ctx context.Context, transfer openapi_types.UUID) (Timeline, error) {
-	request, err := NewExplainTransferRequest(k.server, transfer)
-	return get[Timeline](ctx, k, request, err)
-}
-
-// act sends a request that is answered with nothing. Doing it twice is doing it once.
-func (k *Kizo) act(ctx context.Context, request *http.Request, err error) error {
-	if err != nil {
-		return err
-	}
-	got, err := k.do(ctx, call{request: request})
-	if err != nil {
-		return err
-	}
-	return k.wantNothing(got)
+// actWithReason sends an operator's action. Repeating it changes nothing.
+func (c *Client) actWithReason(ctx context.Context, path, reason string) error {
+	request, err := c.send(http.MethodPost, path, openapi.Reason{Reason: reason})
+	return c.act(ctx, request, err)
 }

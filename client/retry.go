@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// RetryPolicy bounds how often and for how long a request is tried. The zero value is the default.
+// RetryPolicy limits how often and for how long a request is attempted. Zero fields have the defaults
+// that are given here.
 type RetryPolicy struct {
-	Attempts int           // in all; 4 if zero
-	Base     time.Duration // the longest wait before the second attempt, doubled each time; 200 ms if zero
-	Most     time.Duration // the longest wait that jitter may choose; 5 s if zero
-	Total    time.Duration // for all attempts together; 30 s if zero
+	Attempts int           // at most; 4 if zero
+	Base     time.Duration // max delay before the second attempt, doubled with each attempt; 200 ms if zero
+	MaxDelay time.Duration // max delay that jitter may choose; 5 s if zero
+	Total    time.Duration // timeout of all attempts together; 30 s if zero
 
 	// Sleep and Random are for tests.
 	Sleep  func(context.Context, time.Duration) error
@@ -28,8 +29,8 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 	if p.Base == 0 {
 		p.Base = 200 * time.Millisecond
 	}
-	if p.Most == 0 {
-		p.Most = 5 * time.Second
+	if p.MaxDelay == 0 {
+		p.MaxDelay = 5 * time.Second
 	}
 	if p.Total == 0 {
 		p.Total = 30 * time.Second
@@ -43,13 +44,13 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 	return p
 }
 
-// delay is the wait after so many attempts: full jitter, and never sooner than the server asked for.
+// delay returns the delay after so many attempts: full jitter, and at least the server's Retry-After.
 func (p RetryPolicy) delay(attempts int, err error) time.Duration {
-	ceiling := min(p.Base<<(attempts-1), p.Most)
+	ceiling := min(p.Base<<(attempts-1), p.MaxDelay)
 	wait := time.Duration(p.Random() * float64(ceiling))
 	var refused *Error
 	if errors.As(err, &refused) && refused.RetryAfter > 0 {
-		// The jitter goes on top: all who were told the same second should not come back in it.
+		// The jitter is added, so that clients with the same Retry-After do not return at once.
 		wait += refused.RetryAfter
 	}
 	return wait
@@ -59,12 +60,13 @@ func (p RetryPolicy) delay(attempts int, err error) time.Duration {
 type repeat int
 
 const (
-	always     repeat = iota // a repeat changes nothing, or carries its key
-	unsentOnly               // a repeat would be a second wish
+	always     repeat = iota // a repeat changes nothing, or carries an idempotency key
+	unsentOnly               // the server would take a repeat for another request
 )
 
-func (r repeat) worthwhile(err error) bool {
-	var unreached *Unreachable
+// allows reports whether the request may be sent again after err.
+func (r repeat) allows(err error) bool {
+	var unreached *UnreachableError
 	if errors.As(err, &unreached) {
 		return r == always || !unreached.Sent
 	}
@@ -73,7 +75,7 @@ func (r repeat) worthwhile(err error) bool {
 		return false
 	}
 	if refused.Code == Overloaded || refused.Code == RateLimited {
-		return true // refused before any work
+		return true // the server had done nothing
 	}
 	if r == unsentOnly {
 		return false
@@ -86,14 +88,14 @@ func (r repeat) worthwhile(err error) bool {
 	return refused.Code == OutcomeUnknown
 }
 
-// retryAfter reads both forms of RFC 9110 §10.2.3, seconds and a date.
+// retryAfter parses Retry-After, which is seconds or a date (RFC 9110, 10.2.3).
 func retryAfter(text string, now time.Time) time.Duration {
-	const most = 24 * 60 * 60 // beyond a day it is "not now" in any case, and it cannot overflow
+	const maxSeconds = 24 * 60 * 60 // longer than any caller waits; prevents overflow
 	if seconds, err := strconv.Atoi(text); err == nil {
-		return time.Duration(min(max(seconds, 0), most)) * time.Second
+		return time.Duration(min(max(seconds, 0), maxSeconds)) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
-		return min(max(at.Sub(now), 0), most*time.Second)
+		return min(max(at.Sub(now), 0), maxSeconds*time.Second)
 	}
 	return 0
 }

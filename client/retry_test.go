@@ -75,7 +75,7 @@ func page(status int) http.HandlerFunc {
 }
 
 // dial makes a client that does not sleep, and writes down how long it would have.
-func dial(t *testing.T, server string, tokens TokenStore) (*Kizo, *[]time.Duration) {
+func dial(t *testing.T, server string, tokens TokenStore) (*Client, *[]time.Duration) {
 	t.Helper()
 	var slept []time.Duration
 	k, err := New(Config{Server: server, Tokens: tokens, Retry: RetryPolicy{
@@ -195,7 +195,7 @@ func TestWhetherTheOutcomeIsKnown(t *testing.T) {
 			r := newRemote(t, test.answers...)
 			k, _ := dial(t, r.URL, StaticToken("t"))
 			_, err := k.Send(t.Context(), someTransfer(t))
-			var unknown *UnknownOutcome
+			var unknown *UnknownOutcomeError
 			if errors.As(err, &unknown) != test.unknown || err == nil {
 				t.Fatalf("unknown %v, %v", !test.unknown, err)
 			}
@@ -211,7 +211,7 @@ func TestAResumedCommandStaysInDoubt(t *testing.T) {
 	k, _ := dial(t, r.URL, StaticToken("t"))
 	command := someTransfer(t)
 	command.Resumed = true
-	var unknown *UnknownOutcome
+	var unknown *UnknownOutcomeError
 	if _, err := k.Send(t.Context(), command); !errors.As(err, &unknown) {
 		t.Errorf("%v", err)
 	}
@@ -226,8 +226,8 @@ func TestNobodyThere(t *testing.T) {
 	listener.Close()
 	k, slept := dial(t, address, StaticToken("t"))
 	_, err = k.Send(t.Context(), someTransfer(t))
-	var unreached *Unreachable
-	var unknown *UnknownOutcome
+	var unreached *UnreachableError
+	var unknown *UnknownOutcomeError
 	if !errors.As(err, &unreached) || unreached.Sent || errors.As(err, &unknown) {
 		t.Fatalf("%v", err)
 	}
@@ -244,7 +244,7 @@ func TestInterruptedAfterSending(t *testing.T) {
 	})
 	k, _ := dial(t, r.URL, StaticToken("t"))
 	_, err := k.Send(ctx, someTransfer(t))
-	var unknown *UnknownOutcome
+	var unknown *UnknownOutcomeError
 	if !errors.As(err, &unknown) || !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
@@ -255,7 +255,7 @@ func TestInterruptedAfterSending(t *testing.T) {
 
 func TestLogInIsNotRepeated(t *testing.T) {
 	r := newRemote(t, hangsUp)
-	k, _ := dial(t, r.URL, MemoryTokens())
+	k, _ := dial(t, r.URL, new(memoryTokens))
 	if _, err := k.LogIn(t.Context(), "ada", "secret secret"); err == nil || r.tries() != 1 {
 		t.Errorf("%d tries, %v", r.tries(), err)
 	}
@@ -268,7 +268,7 @@ func TestRefusedLogInIsRepeatedAfterRetryAfter(t *testing.T) {
 		says(503, Overloaded, "Retry-After", "12"), says(429, RateLimited, "Retry-After", "12"),
 	} {
 		r := newRemote(t, refusal, says(401, InvalidCredentials))
-		k, slept := dial(t, r.URL, MemoryTokens())
+		k, slept := dial(t, r.URL, new(memoryTokens))
 		_, err := k.LogIn(t.Context(), "ada", "secret secret")
 		var refused *Error
 		if !errors.As(err, &refused) || refused.Code != InvalidCredentials || r.tries() != 2 {
@@ -279,7 +279,7 @@ func TestRefusedLogInIsRepeatedAfterRetryAfter(t *testing.T) {
 		}
 	}
 	r := newRemote(t, says(429, TooManyAttempts, "Retry-After", "1"))
-	k, _ := dial(t, r.URL, MemoryTokens())
+	k, _ := dial(t, r.URL, new(memoryTokens))
 	if _, err := k.LogIn(t.Context(), "ada", "secret secret"); err == nil || r.tries() != 1 {
 		t.Errorf("too many attempts: %d tries, %v", r.tries(), err)
 	}
@@ -294,7 +294,7 @@ func TestLogInWaitsLongerThanTheServer(t *testing.T) {
 		left = time.Until(at)
 		return nil, errors.New("no answer")
 	})
-	k, err := New(Config{Server: "http://127.0.0.1:1", Tokens: MemoryTokens(), HTTPClient: &http.Client{Transport: deadline}})
+	k, err := New(Config{Server: "http://127.0.0.1:1", Tokens: new(memoryTokens), HTTPClient: &http.Client{Transport: deadline}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,17 +13,17 @@ import (
 	"github.com/JDevAman/kizo/trace"
 )
 
-// maxBody bounds an answer: a page of 100 transfers takes a tenth of a megabyte.
+// maxBody is the largest answer in bytes; a page of 100 transfers has about 100 KB.
 const maxBody = 4 << 20
 
-// call is one request of ours, however often it is sent.
-type call struct {
+// operation is one request of a caller, however often it is sent.
+type operation struct {
 	request   *http.Request // a template: every attempt sends a clone
 	repeat    repeat
 	anonymous bool
-	key       string        // set iff it moves money
-	sent      bool          // it may have been sent before, by a process that is gone
-	wait      time.Duration // what the server is asked to wait
+	key       string        // the idempotency key, set only if the operation moves money
+	sent      bool          // another process may have sent it before
+	wait      time.Duration // how long the server is asked to wait before it answers
 }
 
 // answer is a response read to its end.
@@ -33,7 +33,7 @@ type answer struct {
 	body   []byte
 }
 
-// inTrace gives ctx a trace if it has none: all that one call sends is one piece of work.
+// inTrace gives ctx a trace if it has none, so that all requests of one operation share a trace.
 func inTrace(ctx context.Context) context.Context {
 	if trace.From(ctx).Valid() {
 		return ctx
@@ -41,60 +41,61 @@ func inTrace(ctx context.Context) context.Context {
 	return trace.Into(ctx, trace.New())
 }
 
-// do sends a call until its answer means something, or patience ends.
-func (k *Kizo) do(ctx context.Context, c call) (*answer, error) {
-	ctx, cancel := context.WithTimeout(inTrace(ctx), k.retry.Total+c.wait)
+// do sends an operation until it gets an answer that a repeat would not change, or the retry policy
+// ends.
+func (c *Client) do(ctx context.Context, op operation) (*answer, error) {
+	ctx, cancel := context.WithTimeout(inTrace(ctx), c.retry.Total+op.wait)
 	defer cancel()
 
-	token, err := k.accessToken(ctx, c)
+	token, err := c.accessToken(ctx, op)
 	if err != nil {
-		return nil, c.inDoubt(err, c.sent)
+		return nil, op.inDoubt(err, op.sent)
 	}
-	doubt, refreshed := c.sent, false
+	doubt, refreshed := op.sent, false
 	for attempts := 1; ; attempts++ {
-		got, err := k.attempt(ctx, c, token)
+		got, err := c.attempt(ctx, op, token)
 		if err == nil {
 			return got, nil
 		}
 		doubt = doubt || leavesDoubt(err)
-		if tokenRefused(err) && !c.anonymous && !refreshed {
+		if tokenRefused(err) && !op.anonymous && !refreshed {
 			refreshed = true
-			if token, err = k.refresh(ctx, token, err); err != nil {
-				return nil, c.inDoubt(err, doubt)
+			if token, err = c.refresh(ctx, token, err); err != nil {
+				return nil, op.inDoubt(err, doubt)
 			}
 			attempts--
 			continue
 		}
-		if attempts >= k.retry.Attempts || !c.repeat.worthwhile(err) || ctx.Err() != nil {
-			return nil, c.outcome(err, doubt)
+		if attempts >= c.retry.Attempts || !op.repeat.allows(err) || ctx.Err() != nil {
+			return nil, op.outcome(err, doubt)
 		}
-		wait := k.retry.delay(attempts, err)
+		wait := c.retry.delay(attempts, err)
 		if deadline, _ := ctx.Deadline(); time.Until(deadline) <= wait {
-			return nil, c.outcome(err, doubt)
+			return nil, op.outcome(err, doubt)
 		}
-		if stopped := k.retry.Sleep(ctx, wait); stopped != nil {
-			return nil, c.outcome(fmt.Errorf("%w, then %w", err, stopped), doubt)
+		if stopped := c.retry.Sleep(ctx, wait); stopped != nil {
+			return nil, op.outcome(fmt.Errorf("%w, then %w", err, stopped), doubt)
 		}
 	}
 }
 
-// outcome turns the last error into what the caller must know: whether money may have moved.
-func (c call) outcome(err error, doubt bool) error {
-	return c.inDoubt(err, doubt && !settles(err))
+// outcome turns the last error into an error that says whether money may have moved.
+func (op operation) outcome(err error, doubt bool) error {
+	return op.inDoubt(err, doubt && !settles(err))
 }
 
-// inDoubt keeps the doubt that an earlier attempt left, whatever came after it.
-func (c call) inDoubt(err error, doubt bool) error {
-	if c.key == "" || !doubt {
+// inDoubt returns err, or an UnknownOutcomeError if doubt says that the operation may have moved money.
+func (op operation) inDoubt(err error, doubt bool) error {
+	if op.key == "" || !doubt {
 		return err
 	}
-	return &UnknownOutcome{Key: c.key, Err: err}
+	return &UnknownOutcomeError{Key: op.key, Err: err}
 }
 
-// leavesDoubt reports whether the request may have been carried out in spite of the error. Only the
-// server's own word that it was not will do: a gateway's 502 says nothing about what is behind it.
+// leavesDoubt reports whether the request may have been carried out in spite of the error. Only an
+// answer of a Kizo server excludes that: a gateway's 502 says nothing about the server behind it.
 func leavesDoubt(err error) bool {
-	var unreached *Unreachable
+	var unreached *UnreachableError
 	if errors.As(err, &unreached) {
 		return unreached.Sent
 	}
@@ -106,7 +107,7 @@ func leavesDoubt(err error) bool {
 }
 
 // settles reports whether an answer ends the doubt that an earlier attempt left. A refusal under the
-// key does; "log in first" or "too busy" says nothing about that earlier attempt.
+// idempotency key does; "log in first" or "too busy" says nothing about that earlier attempt.
 func settles(err error) bool {
 	var refused *Error
 	if !errors.As(err, &refused) || refused.Code == "" {
@@ -114,49 +115,50 @@ func settles(err error) bool {
 	}
 	switch refused.Status {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity:
-		// What the clock alone may have made wrong since then settles nothing either.
+		// An expiry that has come too near since the earlier attempt settles nothing either.
 		return refused.Code != OutcomeUnknown && refused.Code != ExpiryOutOfRange
 	}
 	return false
 }
 
-// attempt sends the call once. The error is an *Error or an *Unreachable.
-func (k *Kizo) attempt(ctx context.Context, c call, token string) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, k.timeout+c.wait)
+// attempt sends the operation once. The error is an *Error or an *UnreachableError.
+func (c *Client) attempt(ctx context.Context, op operation, token string) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+op.wait)
 	defer cancel()
-	// From here on the server may have the request, whatever becomes of the connection.
+	// Once there is a connection, the server may have received the request, even if the
+	// connection breaks.
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	got, err := k.roundTrip(ctx, c, token)
+	got, err := c.roundTrip(ctx, op, token)
 	if err != nil {
-		return nil, &Unreachable{Server: k.Server(), Sent: connected.Load(), TraceID: trace.From(ctx).TraceID(), Err: plain(err)}
+		return nil, &UnreachableError{Server: c.Server(), Sent: connected.Load(), TraceID: trace.From(ctx).TraceID(), Err: plain(err)}
 	}
 	if got.status < 200 || got.status > 299 {
-		return nil, problem(ctx, c.request, got, k.now())
+		return nil, problem(ctx, op.request, got, c.now())
 	}
 	return got, nil
 }
 
-func (k *Kizo) roundTrip(ctx context.Context, c call, token string) (*answer, error) {
-	request := c.request.Clone(ctx)
-	if c.request.GetBody != nil {
-		body, err := c.request.GetBody()
+func (c *Client) roundTrip(ctx context.Context, op operation, token string) (*answer, error) {
+	request := op.request.Clone(ctx)
+	if op.request.GetBody != nil {
+		body, err := op.request.GetBody()
 		if err != nil {
 			return nil, err
 		}
 		request.Body = body
 	}
 	request.Header.Set("Accept", "application/json, application/problem+json")
-	request.Header.Set(trace.Header, trace.From(ctx).Child().String()) // another step with each attempt
-	if k.userAgent != "" {
-		request.Header.Set("User-Agent", k.userAgent)
+	request.Header.Set(trace.Header, trace.From(ctx).Child().String()) // each attempt is a span of its own
+	if c.userAgent != "" {
+		request.Header.Set("User-Agent", c.userAgent)
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := k.http.Do(request)
+	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, err
 	}

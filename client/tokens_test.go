@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // issuer is a server that rotates refresh tokens and ends a session at the first reuse.
@@ -50,7 +52,7 @@ func newIssuer(t *testing.T) *issuer {
 }
 
 func (s *issuer) refresh(w http.ResponseWriter, request *http.Request) {
-	var body Refresh
+	var body openapi.Refresh
 	_ = json.NewDecoder(request.Body).Decode(&body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,14 +68,14 @@ func (s *issuer) refresh(w http.ResponseWriter, request *http.Request) {
 		s.lose = false
 		panic(http.ErrAbortHandler)
 	}
-	_ = json.NewEncoder(w).Encode(Tokens{
+	_ = json.NewEncoder(w).Encode(openapi.Tokens{
 		AccessToken: fmt.Sprintf("access-%d", s.current), RefreshToken: fmt.Sprintf("refresh-%d", s.current), ExpiresIn: 900,
 	})
 }
 
 func stored(t *testing.T, expires time.Time) TokenStore {
 	t.Helper()
-	store := MemoryTokens()
+	store := new(memoryTokens)
 	err := store.Update(t.Context(), func(Credentials) (Credentials, error) {
 		return Credentials{AccessToken: "access-1", RefreshToken: "refresh-1", ExpiresAt: expires, User: User{Handle: "ada"}}, nil
 	})

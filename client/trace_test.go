@@ -50,7 +50,7 @@ func TestNoAnswerNamesItsTrace(t *testing.T) {
 	remote := newRemote(t, hangsUp)
 	k, _ := dial(t, remote.URL, StaticToken("token"))
 	_, err := k.Wallets(t.Context())
-	var unreached *Unreachable
+	var unreached *UnreachableError
 	if !errors.As(err, &unreached) || len(unreached.TraceID) != 32 {
 		t.Errorf("got %+v", err)
 	}

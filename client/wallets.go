@@ -2,55 +2,69 @@ package client
 
 import (
 	"context"
+	"net/http"
 	"time"
 
-	openapi_types "github.com/oapi-codegen/runtime/types"
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/openapi"
 )
 
-// Wallets are the user's wallets.
-func (k *Kizo) Wallets(ctx context.Context) ([]Wallet, error) {
-	request, err := NewListWalletsRequest(k.server)
-	list, err := get[WalletList](ctx, k, request, err)
+// Wallets returns the user's wallets.
+func (c *Client) Wallets(ctx context.Context) ([]Wallet, error) {
+	request, err := c.get("/v1/wallets", nil)
+	list, err := read[openapi.WalletList](ctx, c, request, err)
 	return list.Items, err
 }
 
-// OpenWallet opens a wallet in a currency. Opening it again gives the same one, so it may be repeated.
-func (k *Kizo) OpenWallet(ctx context.Context, currency string) (Wallet, error) {
-	request, err := NewOpenWalletRequest(k.server, WalletOpen{Currency: currency})
-	return get[Wallet](ctx, k, request, err)
+// OpenWallet opens a wallet in a currency, or returns the one that is open already, so it may be
+// repeated.
+func (c *Client) OpenWallet(ctx context.Context, currency string) (Wallet, error) {
+	request, err := c.send(http.MethodPost, "/v1/wallets", openapi.WalletOpen{Currency: currency})
+	return read[Wallet](ctx, c, request, err)
 }
 
-// Balance is the posted balance as of a time.
-func (k *Kizo) Balance(ctx context.Context, currency string, at time.Time) (Balance, error) {
+// Balance returns the posted balance as of a time.
+func (c *Client) Balance(ctx context.Context, currency string, at time.Time) (Balance, error) {
 	text := at.UTC().Format(time.RFC3339Nano)
-	request, err := NewGetBalanceRequest(k.server, currency, &GetBalanceParams{At: &text})
-	return get[Balance](ctx, k, request, err)
+	request, err := c.get(pathOf("/v1/wallets/%s/balance", currency), &openapi.GetBalanceParams{At: &text})
+	return read[Balance](ctx, c, request, err)
 }
 
-// Transfers is one page of the user's transfers, newest first.
-func (k *Kizo) Transfers(ctx context.Context, params ListTransfersParams) (TransferList, error) {
-	request, err := NewListTransfersRequest(k.server, &params)
-	return get[TransferList](ctx, k, request, err)
+// Transfers returns one page of the user's transfers, newest first.
+func (c *Client) Transfers(ctx context.Context, params ListTransfersParams) (TransferList, error) {
+	request, err := c.get("/v1/transfers", &params)
+	return read[TransferList](ctx, c, request, err)
 }
 
-// Transfer is one transfer of the user's.
-func (k *Kizo) Transfer(ctx context.Context, id openapi_types.UUID) (Transfer, error) {
-	request, err := NewGetTransferRequest(k.server, id)
-	return get[Transfer](ctx, k, request, err)
+// Transfer returns one transfer of the user.
+func (c *Client) Transfer(ctx context.Context, id uuid.UUID) (Transfer, error) {
+	request, err := c.get(transferPath(id, ""), nil)
+	return read[Transfer](ctx, c, request, err)
 }
 
-// Summary is what a dashboard opens with, in one call. monthStart is when this month began where the user is, at
-// most 32 days ago.
-func (k *Kizo) Summary(ctx context.Context, monthStart time.Time) (Summary, error) {
+// Explain returns the history of a transfer, what it waits for and who acts next. Operators may ask
+// for the transfers of all users.
+func (c *Client) Explain(ctx context.Context, transfer uuid.UUID) (Timeline, error) {
+	request, err := c.get(transferPath(transfer, "/timeline"), nil)
+	return read[Timeline](ctx, c, request, err)
+}
+
+// Summary returns what a dashboard shows first, in one call. monthStart is the start of the current
+// month in the user's time zone, at most 32 days ago.
+func (c *Client) Summary(ctx context.Context, monthStart time.Time) (Summary, error) {
 	text := monthStart.UTC().Format(time.RFC3339Nano)
-	request, err := NewGetSummaryRequest(k.server, &GetSummaryParams{MonthStart: &text})
-	return get[Summary](ctx, k, request, err)
+	request, err := c.get("/v1/summary", &openapi.GetSummaryParams{MonthStart: &text})
+	return read[Summary](ctx, c, request, err)
 }
 
-// Preview says what a transfer would do. Nothing is written, so its key is made up on the spot.
-func (k *Kizo) Preview(ctx context.Context, body TransferCreate) (TransferPreview, error) {
+// Preview returns what a transfer would do. The server writes nothing, so a new key is used.
+func (c *Client) Preview(ctx context.Context, body TransferCreate) (TransferPreview, error) {
 	yes := true
 	body.DryRun = &yes
-	request, err := NewCreateTransferRequest(k.server, &CreateTransferParams{IdempotencyKey: NewKey()}, body)
-	return get[TransferPreview](ctx, k, request, err)
+	request, err := c.send(http.MethodPost, "/v1/transfers", body)
+	if err == nil {
+		request.Header.Set("Idempotency-Key", NewKey())
+	}
+	return read[TransferPreview](ctx, c, request, err)
 }

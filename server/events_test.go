@@ -12,7 +12,7 @@ import (
 )
 
 // client is the client as the command line and the dashboard use it.
-func (p *person) client() *client.Kizo {
+func (p *person) client() *client.Client {
 	p.t.Helper()
 	k, err := client.New(client.Config{Server: p.url, Tokens: client.StaticToken(p.token)})
 	must(p.t, err)

@@ -116,7 +116,7 @@ func (f *feed) run(ctx context.Context) {
 
 // probe asks for the summary, unless it is known already that nobody is there.
 func (f *feed) probe(ctx context.Context, err error) (client.Summary, error) {
-	var unreached *client.Unreachable
+	var unreached *client.UnreachableError
 	if errors.As(err, &unreached) && !unreached.Sent {
 		return client.Summary{}, err
 	}

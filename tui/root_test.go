@@ -151,7 +151,7 @@ func anything(r *rapid.T, evil *rapid.Generator[string]) tea.Msg {
 			timelineMsg{id: t.Id, story: client.Timeline{Entries: []client.TimelineEntry{{At: noon, What: text}}, WaitsFor: text, Next: text}}, timelineMsg{id: t.Id, err: failed},
 			peopleMsg{prefix: "bo", people: []client.Person{person, person}}, draftMsg{to: text, amount: "1", currency: "USD", memo: text},
 			previewMsg{asked: 1, preview: client.TransferPreview{Currency: text, To: t.To}}, previewMsg{asked: 1, err: failed},
-			sentMsg{key: someKey, err: &client.UnknownOutcome{Key: someKey, Err: failed}}, sentMsg{key: someKey, receipt: client.Receipt{Transfer: t}},
+			sentMsg{key: someKey, err: &client.UnknownOutcomeError{Key: someKey, Err: failed}}, sentMsg{key: someKey, receipt: client.Receipt{Transfer: t}},
 			loggedOutMsg{failed}, loggedInMsg{me: client.User{Handle: text}}, meMsg{client.User{Handle: text}}, exportedMsg{path: text}, copiedMsg{what: text},
 			tea.WindowSizeMsg{Width: 80, Height: 24}, tickMsg{}, strangerMsg{},
 			tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(text), Paste: true},

@@ -38,7 +38,7 @@ type Config struct {
 const framesPerSecond = 60
 
 // Run shows the dashboard until the user has enough of it or ctx ends. It does not end because the server does. The error is
-// context.Canceled if ctx ended, and a *client.UnknownOutcome if it was left while money was on its way.
+// context.Canceled if ctx ended, and a *client.UnknownOutcomeError if it was left while money was on its way.
 func Run(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -64,7 +64,7 @@ func Run(ctx context.Context, c Config) error {
 	cancel()
 	<-stopped
 	if key := m.inDoubt(); key != "" && (err == nil || interrupted) {
-		return &client.UnknownOutcome{Key: key, Err: errors.New("the dashboard was left before the answer came")}
+		return &client.UnknownOutcomeError{Key: key, Err: errors.New("the dashboard was left before the answer came")}
 	}
 	if interrupted && errors.Is(err, tea.ErrProgramKilled) {
 		return context.Canceled

@@ -35,7 +35,7 @@ func (slowServer) Explain(ctx context.Context, _ client.ID) (client.Timeline, er
 	return client.Timeline{}, ctx.Err()
 }
 
-func (slowServer) People(ctx context.Context, _ string) ([]client.Person, error) {
+func (slowServer) SearchUsers(ctx context.Context, _ string) ([]client.Person, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
@@ -136,7 +136,7 @@ func screens(name string) map[string][]tea.Msg {
 	sent := sentMsg{key: someKey}
 	arrived, doubtful := sent, sent
 	arrived.receipt.Transfer = first
-	doubtful.err = &client.UnknownOutcome{Key: sent.key, Err: errors.New(name + " took too long")}
+	doubtful.err = &client.UnknownOutcomeError{Key: sent.key, Err: errors.New(name + " took too long")}
 	return map[string][]tea.Msg{
 		"transfers":        slices.Concat(keys("2"), []tea.Msg{timelineMsg{id: first.Id, story: storyOf(first)}}),
 		"transfers-filter": keys("2", "/", "s", "t", "a", "t", "e", ":", "p", "a", "s", "t"),

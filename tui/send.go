@@ -204,7 +204,7 @@ func (s *sendScreen) lookUp(m *shared, prefix string) tea.Cmd {
 	}
 	server := m.server
 	return m.ask(func(ctx context.Context) tea.Msg {
-		people, err := server.People(ctx, prefix)
+		people, err := server.SearchUsers(ctx, prefix)
 		return peopleMsg{prefix, people, err}
 	})
 }
@@ -332,7 +332,7 @@ func (s *sendScreen) send(m *shared) tea.Cmd {
 }
 
 func (s *sendScreen) sent(m *shared, msg sentMsg) {
-	var inDoubt *client.UnknownOutcome
+	var inDoubt *client.UnknownOutcomeError
 	switch {
 	case msg.err == nil:
 		s.step, s.receipt = done, msg.receipt

@@ -22,14 +22,14 @@ type screen interface {
 	typing() bool
 }
 
-// Server is what the dashboard asks of a server, as client.Kizo has it.
+// Server is what the dashboard asks of a server, as client.Client has it.
 type Server interface {
 	operatorServer
 	snapshotServer
 	transferLister
 	LogIn(ctx context.Context, login, password string) (client.User, error)
 	Explain(ctx context.Context, transfer client.ID) (client.Timeline, error)
-	People(ctx context.Context, q string) ([]client.Person, error)
+	SearchUsers(ctx context.Context, q string) ([]client.Person, error)
 	Preview(ctx context.Context, body client.TransferCreate) (client.TransferPreview, error)
 }
 

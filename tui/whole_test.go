@@ -98,7 +98,7 @@ func (w *whole) stories() map[string][]tea.Msg {
 	review := slices.Concat(form, keys("enter"), []tea.Msg{previewMsg{asked: 1, preview: preview}})
 	done := sentMsg{key: someKey}
 	done.receipt.Transfer = chosen
-	doubtful := sentMsg{key: someKey, err: &client.UnknownOutcome{Key: someKey, Err: fmt.Errorf("it took too long")}}
+	doubtful := sentMsg{key: someKey, err: &client.UnknownOutcomeError{Key: someKey, Err: fmt.Errorf("it took too long")}}
 	w.texts = append(w.texts, someKey, "posted", "pending", "refused", "voided", "active", "frozen")
 	return map[string][]tea.Msg{
 		"wallet":         keys("1"),

@@ -16,7 +16,7 @@ import (
 const showOrigin = "kizo config list --show-origin"
 
 // nextOfUnreachable is what to type when no answer came. What is wrong on the way decides.
-func (a *app) nextOfUnreachable(u *client.Unreachable) []string {
+func (a *app) nextOfUnreachable(u *client.UnreachableError) []string {
 	var (
 		certificate *tls.CertificateVerificationError
 		proxy       *proxyError
@@ -71,7 +71,7 @@ func (a *app) nextOfStranger(refused *client.Error) []string {
 }
 
 // nextOfNotKizo is what to type after an answer that looks like a success and is none of Kizo's.
-func (a *app) nextOfNotKizo(wrong *client.NotKizo) []string {
+func (a *app) nextOfNotKizo(wrong *client.ProtocolError) []string {
 	if proxy := proxyOf(wrong.Server); proxy != "" {
 		return []string{a.withoutProxy(wrong.Server) + " (the proxy " + proxy + " may be what answered)", showOrigin}
 	}

@@ -23,7 +23,7 @@ func (o *amountOptions) addTo(cmd *cobra.Command) {
 }
 
 // parse reads the amount. Which currency it is in may take asking the server for the wallets.
-func (o *amountOptions) parse(ctx context.Context, a *app, kizo *client.Kizo) (money.Amount, error) {
+func (o *amountOptions) parse(ctx context.Context, a *app, kizo *client.Client) (money.Amount, error) {
 	text := o.words[0]
 	typed := o.words[1:]
 	if number, code, both := strings.Cut(text, " "); both && len(typed) == 0 {
@@ -80,7 +80,7 @@ func (a *app) amountError(err error, word, text string) error {
 }
 
 // defaultCurrency is the configured one, or that of the only wallet.
-func (a *app) defaultCurrency(ctx context.Context, kizo *client.Kizo) (money.Currency, error) {
+func (a *app) defaultCurrency(ctx context.Context, kizo *client.Client) (money.Currency, error) {
 	config, err := a.config()
 	if err != nil {
 		return "", err
@@ -117,7 +117,7 @@ func defaultWalletLines(wallets []client.Wallet) []string {
 
 // offerDefaultWallet says how to choose a default wallet, to a user who has several and no default. It is
 // not worth an error.
-func (a *app) offerDefaultWallet(ctx context.Context, kizo *client.Kizo) {
+func (a *app) offerDefaultWallet(ctx context.Context, kizo *client.Client) {
 	config, err := a.config()
 	if err != nil || config.Currency.Value != "" || a.json {
 		return

@@ -93,7 +93,7 @@ func noWallet(currency string) error {
 		"kizo wallet open "+currency, "kizo wallet list")
 }
 
-func balancesAt(ctx context.Context, opts *balanceOptions, kizo *client.Kizo, currency money.Currency, at time.Time) error {
+func balancesAt(ctx context.Context, opts *balanceOptions, kizo *client.Client, currency money.Currency, at time.Time) error {
 	columns := []column{{title: "CURRENCY"}, {title: "BALANCE", right: true}, {title: "AT"}}
 	// The moment itself, not how long ago: it is what was asked for.
 	row := func(b client.Balance) []string {

@@ -165,7 +165,7 @@ func used(t *testing.T, w *window) processUsage {
 }
 
 // sender sends money by the client itself: a process for each transfer would be too slow.
-type sender struct{ *client.Kizo }
+type sender struct{ *client.Client }
 
 func (p *person) client() sender {
 	p.t.Helper()

@@ -85,7 +85,7 @@ func bankRun(ctx context.Context, opts *bankOptions, key string) error {
 
 // finishBank waits out what is left of the wait, prints the transfer as it then stands, and says so if
 // it is not done.
-func (a *app) finishBank(ctx context.Context, kizo *client.Kizo, flag jsonFlag, t client.Transfer, wait time.Duration, deadline time.Time) (client.Transfer, error) {
+func (a *app) finishBank(ctx context.Context, kizo *client.Client, flag jsonFlag, t client.Transfer, wait time.Duration, deadline time.Time) (client.Transfer, error) {
 	t, waitErr := settled(ctx, kizo, t, deadline)
 	if err := a.printTransfer(flag, t); err != nil {
 		return t, err

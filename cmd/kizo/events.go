@@ -103,7 +103,7 @@ func isEventID(text string) bool {
 // follower reads one stream after the other.
 type follower struct {
 	opts  *eventsOptions
-	kizo  *client.Kizo
+	kizo  *client.Client
 	since string
 	told  int
 	lost  bool          // the line is broken, and the user knows
@@ -210,8 +210,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (f *follower) mendable(err error) bool {
 	var (
 		unwritten *outputError
-		unreached *client.Unreachable
-		notKizo   *client.NotKizo
+		unreached *client.UnreachableError
+		notKizo   *client.ProtocolError
 	)
 	if errors.As(err, &unwritten) {
 		return false

@@ -47,7 +47,7 @@ stays in kizo pending until it has been shown, and kizo retry KEY shows it witho
 func exitCode(err error) int {
 	var (
 		unwritten *outputError
-		unknown   *client.UnknownOutcome
+		unknown   *client.UnknownOutcomeError
 		refused   *client.Error
 		amount    *money.Error
 		local     *fault

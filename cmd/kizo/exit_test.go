@@ -12,7 +12,7 @@ import (
 
 func TestExitCodes(t *testing.T) {
 	problem := func(status int, code client.ProblemCode) error { return &client.Error{Status: status, Code: code} }
-	unknown := func(err error) error { return &client.UnknownOutcome{Key: "k", Err: err} }
+	unknown := func(err error) error { return &client.UnknownOutcomeError{Key: "k", Err: err} }
 	_, badAmount := money.Parse("1e3", "USD")
 	for _, test := range []struct {
 		name string
@@ -21,7 +21,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"nothing", nil, 0},
 		{"something", errors.New("disk full"), 1},
-		{"nobody there", &client.Unreachable{Err: errors.New("refused")}, 1},
+		{"nobody there", &client.UnreachableError{Err: errors.New("refused")}, 1},
 		{"internal", problem(500, client.Internal), 1},
 		{"unavailable", problem(503, client.Unavailable), 1},
 		{"overloaded", problem(503, client.Overloaded), 1},

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // rotator is a server that accepts each refresh token once, and ends the session at the second use.
@@ -35,11 +36,11 @@ func newRotator(t *testing.T) *rotator {
 	mux := http.NewServeMux()
 	grant := func(w http.ResponseWriter) {
 		s.number++
-		_ = json.NewEncoder(w).Encode(client.Tokens{AccessToken: fmt.Sprintf("access-%d", s.number),
+		_ = json.NewEncoder(w).Encode(openapi.Tokens{AccessToken: fmt.Sprintf("access-%d", s.number),
 			RefreshToken: fmt.Sprintf("refresh-%d", s.number), ExpiresIn: 900, User: client.User{Handle: "ada"}})
 	}
 	mux.HandleFunc("POST /v1/auth/refresh", func(w http.ResponseWriter, r *http.Request) {
-		var body client.Refresh
+		var body openapi.Refresh
 		_ = json.NewDecoder(r.Body).Decode(&body)
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -23,9 +23,9 @@ func (a *app) next(err error) []string {
 	}
 	var (
 		refused   *client.Error
-		unknown   *client.UnknownOutcome
-		unreached *client.Unreachable
-		notKizo   *client.NotKizo
+		unknown   *client.UnknownOutcomeError
+		unreached *client.UnreachableError
+		notKizo   *client.ProtocolError
 	)
 	if errors.As(err, &unknown) {
 		retry := "kizo retry " + shellQuote(unknown.Key)

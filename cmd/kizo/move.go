@@ -36,7 +36,7 @@ func (o *keyOptions) use(cmd *cobra.Command) (string, error) {
 
 // move writes a command down, sends it, shows its result and records what became of it. show gives the
 // transfer as it stood when it was shown. what is for people: "transfer 12.50 USD to @bob".
-func (a *app) move(ctx context.Context, kizo *client.Kizo, command client.Command, what string,
+func (a *app) move(ctx context.Context, kizo *client.Client, command client.Command, what string,
 	show func(client.Receipt) (client.Transfer, error),
 ) error {
 	who, err := a.who(ctx, kizo)
@@ -69,7 +69,7 @@ func (a *app) move(ctx context.Context, kizo *client.Kizo, command client.Comman
 
 // sendIntent sends what has been written down, and records that nothing moved if that is the answer. After
 // a success the intent is still open: finish closes it once its result has been shown.
-func (a *app) sendIntent(ctx context.Context, kizo *client.Kizo, entry intent) (client.Receipt, error) {
+func (a *app) sendIntent(ctx context.Context, kizo *client.Client, entry intent) (client.Receipt, error) {
 	if named, ok := trace.Parse(entry.Trace); ok { // sent again later, it is still the same work
 		ctx = trace.Into(ctx, named)
 	}
@@ -101,7 +101,7 @@ func (a *app) endIntent(ctx context.Context, end intentEnd) {
 func refusalOf(entry intent, err error) (intentEnd, bool) {
 	var (
 		refused *client.Error
-		unknown *client.UnknownOutcome
+		unknown *client.UnknownOutcomeError
 	)
 	switch {
 	case err == nil, errors.As(err, &unknown):
@@ -117,7 +117,7 @@ func refusalOf(entry intent, err error) (intentEnd, bool) {
 }
 
 // who is the user that the money belongs to.
-func (a *app) who(ctx context.Context, kizo *client.Kizo) (client.User, error) {
+func (a *app) who(ctx context.Context, kizo *client.Client) (client.User, error) {
 	if a.env("KIZO_TOKEN") != "" {
 		return kizo.Me(ctx) // a token does not say whose it is
 	}
@@ -155,7 +155,7 @@ func (a *app) openIntents() ([]intent, error) {
 
 // settled waits for a pending transfer until it ends or the deadline is over, and gives it as it stands.
 // The only error is that the user would not wait.
-func settled(ctx context.Context, kizo *client.Kizo, t client.Transfer, deadline time.Time) (client.Transfer, error) {
+func settled(ctx context.Context, kizo *client.Client, t client.Transfer, deadline time.Time) (client.Transfer, error) {
 	const pause = 500 * time.Millisecond
 	for t.State == client.Pending && time.Until(deadline) > 0 {
 		timer := time.NewTimer(min(pause, time.Until(deadline)))

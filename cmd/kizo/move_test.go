@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // troubled is a remote server in trouble: it does not hold accounts, it only answers the way that a
@@ -79,7 +80,7 @@ var adasTokens = tokensOfAda("r")
 
 // tokensOfAda is an answer with all that the contract requires.
 func tokensOfAda(refresh string) string {
-	text, err := json.Marshal(client.Tokens{AccessToken: "a", RefreshToken: refresh, ExpiresIn: 900, User: userAda()})
+	text, err := json.Marshal(openapi.Tokens{AccessToken: "a", RefreshToken: refresh, ExpiresIn: 900, User: userAda()})
 	if err != nil {
 		panic(err)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // nearest finds the handle that a mistyped one may have been meant to be, and nothing if that takes long.
-func nearest(ctx context.Context, kizo *client.Kizo, to string) string {
+func nearest(ctx context.Context, kizo *client.Client, to string) string {
 	typed := strings.ToLower(strings.TrimPrefix(to, "@"))
 	if len(typed) < 2 || strings.ContainsAny(typed, "@-") {
 		return ""
@@ -22,7 +22,7 @@ func nearest(ctx context.Context, kizo *client.Kizo, to string) string {
 		if length < 1 {
 			continue
 		}
-		people, err := kizo.People(ctx, typed[:length])
+		people, err := kizo.SearchUsers(ctx, typed[:length])
 		if err != nil {
 			return found
 		}

@@ -32,7 +32,7 @@ type acted struct {
 }
 
 // newActCommand is a command that does one thing to one subject, for a reason.
-func newActCommand(a *app, use, short, action string, act func(ctx context.Context, kizo *client.Kizo, subject, reason string) error) *cobra.Command {
+func newActCommand(a *app, use, short, action string, act func(ctx context.Context, kizo *client.Client, subject, reason string) error) *cobra.Command {
 	opts := &actOptions{app: a}
 	_, subject, _ := strings.Cut(use, " ")
 	cmd := &cobra.Command{

@@ -61,11 +61,11 @@ func opsQueuesRun(ctx context.Context, opts *opsQueuesOptions) error {
 func newOpsQueueCommand(a *app) *cobra.Command {
 	return newGroup("queue", "Pause and resume a queue",
 		newActCommand(a, "pause QUEUE", "Let no task start; the janitor still moves what is overdue", "queue.pause",
-			func(ctx context.Context, kizo *client.Kizo, queue, reason string) error {
+			func(ctx context.Context, kizo *client.Client, queue, reason string) error {
 				return kizo.PauseQueue(ctx, queue, reason)
 			}),
 		newActCommand(a, "resume QUEUE", "Let tasks start again", "queue.resume",
-			func(ctx context.Context, kizo *client.Kizo, queue, reason string) error {
+			func(ctx context.Context, kizo *client.Client, queue, reason string) error {
 				return kizo.ResumeQueue(ctx, queue, reason)
 			}))
 }
@@ -76,7 +76,7 @@ func newOpsTasksCommand(a *app) *cobra.Command {
 		"retry": "Run a task now", "archive": "Put a task aside", "delete": "Delete a task; its payment is not touched",
 	} {
 		group.AddCommand(newActCommand(a, action+" TASK", short, "task."+action,
-			func(ctx context.Context, kizo *client.Kizo, task, reason string) error {
+			func(ctx context.Context, kizo *client.Client, task, reason string) error {
 				return kizo.ActOnTask(ctx, settlementQueue, task, action, reason)
 			}))
 	}

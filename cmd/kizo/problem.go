@@ -47,7 +47,7 @@ func (a *app) report(err error) {
 		return
 	}
 	message := err.Error()
-	var unknown *client.UnknownOutcome
+	var unknown *client.UnknownOutcomeError
 	if exitCode(err) == exitInterrupted && !errors.As(err, &unknown) {
 		message = "interrupted"
 	}
@@ -76,7 +76,7 @@ func (a *app) report(err error) {
 			a.io.note("  trace: %s", printable.Text(refused.TraceID))
 		}
 	}
-	var unreached *client.Unreachable
+	var unreached *client.UnreachableError
 	if errors.As(err, &unreached) && unreached.Sent && a.verbose {
 		a.io.note("  trace: %s", unreached.TraceID)
 	}
@@ -110,8 +110,8 @@ func (a *app) reportJSON(err error) {
 	body := problemJSON{Type: "about:blank", Code: "error", Detail: err.Error(), ExitCode: exitCode(err), Try: a.next(err)}
 	var (
 		refused   *client.Error
-		unknown   *client.UnknownOutcome
-		unreached *client.Unreachable
+		unknown   *client.UnknownOutcomeError
+		unreached *client.UnreachableError
 		amount    *money.Error
 		local     *fault
 		lost      *outputError

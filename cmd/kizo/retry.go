@@ -117,9 +117,9 @@ func retryIntent(ctx context.Context, opts *retryOptions, entry intent) (*client
 	if err != nil {
 		var own *hinted
 		if errors.As(err, &own) { // it says itself what helps
-			return nil, withHint(&client.UnknownOutcome{Key: entry.Command.Key, Err: err}, own.next...)
+			return nil, withHint(&client.UnknownOutcomeError{Key: entry.Command.Key, Err: err}, own.next...)
 		}
-		err = &client.UnknownOutcome{Key: entry.Command.Key, Err: err}
+		err = &client.UnknownOutcomeError{Key: entry.Command.Key, Err: err}
 		return nil, withHint(err, "kizo login "+shellQuote(entry.Handle)+" --server "+shellQuote(entry.Server),
 			"kizo retry "+shellQuote(entry.Command.Key))
 	}
@@ -144,12 +144,12 @@ func retryIntent(ctx context.Context, opts *retryOptions, entry intent) (*client
 
 // kizoOf is the server that an intent was meant for, as the user that it belongs to: under another
 // user, the same words would move another's money.
-func (a *app) kizoOf(ctx context.Context, entry intent) (*client.Kizo, error) {
+func (a *app) kizoOf(ctx context.Context, entry intent) (*client.Client, error) {
 	config, err := a.config()
 	if err != nil {
 		return nil, err
 	}
-	var kizo *client.Kizo
+	var kizo *client.Client
 	switch {
 	case a.env("KIZO_TOKEN") == "":
 		kizo, err = a.kizoInSession(entry.Server)

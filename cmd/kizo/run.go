@@ -75,7 +75,7 @@ func (a *app) trace() trace.Context {
 }
 
 // kizo is the configured server, as the user of KIZO_TOKEN or of the stored session.
-func (a *app) kizo() (*client.Kizo, error) {
+func (a *app) kizo() (*client.Client, error) {
 	config, err := a.config()
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (a *app) kizo() (*client.Kizo, error) {
 	return a.kizoAt(config.Server.Value, client.StaticToken(token))
 }
 
-func (a *app) kizoAt(server string, tokens client.TokenStore) (*client.Kizo, error) {
+func (a *app) kizoAt(server string, tokens client.TokenStore) (*client.Client, error) {
 	if err := a.checkTransport(server); err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (a *app) kizoAt(server string, tokens client.TokenStore) (*client.Kizo, err
 }
 
 // kizoInSession is a server as the user of the stored session.
-func (a *app) kizoInSession(server string) (*client.Kizo, error) {
+func (a *app) kizoInSession(server string) (*client.Client, error) {
 	stored, err := a.sessions(server)
 	if err != nil {
 		return nil, err

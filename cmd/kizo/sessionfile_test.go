@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 func keep(t *testing.T, s *sessionFile, c client.Credentials) {
@@ -127,12 +128,12 @@ func TestTenProcessesRefreshOnce(t *testing.T) {
 		answerProblem(w, http.StatusUnauthorized, client.TokenExpired)
 	})
 	mux.HandleFunc("POST /v1/auth/refresh", func(w http.ResponseWriter, r *http.Request) {
-		var body client.Refresh
+		var body openapi.Refresh
 		_ = json.NewDecoder(r.Body).Decode(&body)
 		mu.Lock()
 		defer mu.Unlock()
 		refreshes[body.RefreshToken]++
-		_ = json.NewEncoder(w).Encode(client.Tokens{AccessToken: "new", RefreshToken: "next", ExpiresIn: 900})
+		_ = json.NewEncoder(w).Encode(openapi.Tokens{AccessToken: "new", RefreshToken: "next", ExpiresIn: 900})
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()

@@ -127,7 +127,7 @@ func transferRun(ctx context.Context, opts *transferOptions, key string) error {
 // confirmPayee shows on a terminal whom an e-mail address belongs to, and has the user
 // agree, before money moves. Scripts know their payees, or ask with --dry-run; a handle
 // says itself who is paid.
-func (a *app) confirmPayee(ctx context.Context, kizo *client.Kizo, body client.TransferCreate, amount string) error {
+func (a *app) confirmPayee(ctx context.Context, kizo *client.Client, body client.TransferCreate, amount string) error {
 	if a.io.ReadLine == nil || !a.io.OutTerminal || !strings.Contains(strings.TrimPrefix(body.To, "@"), "@") {
 		return nil
 	}
@@ -172,9 +172,9 @@ func parseExpiry(text string, now time.Time) (time.Time, error) {
 }
 
 // payeeHint adds what the payee may have been meant to be. It never turns one error into another.
-func (a *app) payeeHint(ctx context.Context, kizo *client.Kizo, to, currency string, err error) error {
+func (a *app) payeeHint(ctx context.Context, kizo *client.Client, to, currency string, err error) error {
 	var refused *client.Error
-	var unknown *client.UnknownOutcome
+	var unknown *client.UnknownOutcomeError
 	if !errors.As(err, &refused) || errors.As(err, &unknown) {
 		return err
 	}

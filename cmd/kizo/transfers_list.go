@@ -122,7 +122,7 @@ func (o *transfersListOptions) params() (client.ListTransfersParams, error) {
 }
 
 // collect turns pages until there are enough. more says that some were left.
-func (o *transfersListOptions) collect(ctx context.Context, kizo *client.Kizo, p client.ListTransfersParams) (found []client.Transfer, more bool, err error) {
+func (o *transfersListOptions) collect(ctx context.Context, kizo *client.Client, p client.ListTransfersParams) (found []client.Transfer, more bool, err error) {
 	seen := map[string]bool{}
 	for {
 		size := int32(pageSize)

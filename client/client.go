@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// Config says which server, and as whom. Only Server is required.
+// Config configures a Client. Only Server is required.
 type Config struct {
 	Server     string // http or https, as in "https://kizo.example"
 	Tokens     TokenStore
 	HTTPClient *http.Client
 	UserAgent  string
 	Retry      RetryPolicy
-	Timeout    time.Duration // for one attempt, on top of what it asks the server to wait; 10 s if zero
+	Timeout    time.Duration // of one attempt, in addition to Command.Wait; 10 s if zero
 	Now        func() time.Time
 }
 
-// Kizo is a server as one user sees it. It may be used by many goroutines.
-type Kizo struct {
-	server    string // ends in a slash, because the generated builders append to it
+// Client calls one Kizo server as one user. Its methods are safe for concurrent use.
+type Client struct {
+	server    string // ends in a slash, so that paths can be resolved against it
 	tokens    TokenStore
 	http      *http.Client
 	userAgent string
@@ -31,13 +31,13 @@ type Kizo struct {
 	now       func() time.Time
 }
 
-// New checks the configuration; it does not connect.
-func New(config Config) (*Kizo, error) {
+// New checks the configuration and returns a Client. It does not connect.
+func New(config Config) (*Client, error) {
 	server, err := CleanServer(config.Server)
 	if err != nil {
 		return nil, err
 	}
-	k := &Kizo{
+	c := &Client{
 		server:    server + "/",
 		tokens:    config.Tokens,
 		userAgent: config.UserAgent,
@@ -45,30 +45,30 @@ func New(config Config) (*Kizo, error) {
 		timeout:   config.Timeout,
 		now:       config.Now,
 	}
-	if k.tokens == nil {
-		k.tokens = StaticToken("")
+	if c.tokens == nil {
+		c.tokens = StaticToken("")
 	}
-	if k.timeout == 0 {
-		k.timeout = 10 * time.Second
+	if c.timeout == 0 {
+		c.timeout = 10 * time.Second
 	}
-	if k.now == nil {
-		k.now = time.Now
+	if c.now == nil {
+		c.now = time.Now
 	}
 	base := config.HTTPClient
 	if base == nil {
 		base = &http.Client{}
 	}
 	own := *base
-	// A redirect would carry a payment somewhere its sender never named.
+	// Following a redirect would send a payment to a server that the caller did not name.
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	k.http = &own
-	return k, nil
+	c.http = &own
+	return c, nil
 }
 
-// Server is the address, without a slash at the end.
-func (k *Kizo) Server() string { return strings.TrimSuffix(k.server, "/") }
+// Server returns the address of the server, without a slash at the end.
+func (c *Client) Server() string { return strings.TrimSuffix(c.server, "/") }
 
-// CleanServer gives the one spelling of a server's address that tokens are kept under.
+// CleanServer returns the canonical form of a server's address. Token stores use it as the key.
 func CleanServer(text string) (string, error) {
 	u, err := url.Parse(strings.TrimSpace(text))
 	if err != nil {

@@ -1,0 +1,187 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/google/uuid"
+
+	kizo "github.com/JDevAman/kizo"
+)
+
+// everyCall has one call of each method that sends a request, by the name of the method.
+func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
+	id := uuid.New()
+	return map[string]func(context.Context, *Client) error{
+		"SignUp":        func(ctx context.Context, k *Client) error { _, err := k.SignUp(ctx, SignUp{}); return err },
+		"LogIn":         func(ctx context.Context, k *Client) error { _, err := k.LogIn(ctx, "ada", "x"); return err },
+		"LogOut":        func(ctx context.Context, k *Client) error { return k.LogOut(ctx) },
+		"Me":            func(ctx context.Context, k *Client) error { _, err := k.Me(ctx); return err },
+		"Rename":        func(ctx context.Context, k *Client) error { _, err := k.Rename(ctx, "Ada"); return err },
+		"UpdateProfile": func(ctx context.Context, k *Client) error { _, err := k.UpdateProfile(ctx, UserUpdate{}); return err },
+		"Sessions":      func(ctx context.Context, k *Client) error { _, err := k.Sessions(ctx); return err },
+		"RevokeSession": func(ctx context.Context, k *Client) error { return k.RevokeSession(ctx, id) },
+		"SearchUsers":   func(ctx context.Context, k *Client) error { _, err := k.SearchUsers(ctx, "a"); return err },
+		"Send":          func(ctx context.Context, k *Client) error { _, err := k.Send(ctx, someTransfer(t)); return err },
+		"Events": func(ctx context.Context, k *Client) error {
+			stream, err := k.Events(ctx, EventOptions{})
+			if err == nil {
+				stream.Close()
+			}
+			return err
+		},
+		"SecurityEvents": func(ctx context.Context, k *Client) error {
+			_, err := k.SecurityEvents(ctx, 1)
+			return err
+		},
+		"Queues":      func(ctx context.Context, k *Client) error { _, err := k.Queues(ctx); return err },
+		"PauseQueue":  func(ctx context.Context, k *Client) error { return k.PauseQueue(ctx, "bank", "x") },
+		"ResumeQueue": func(ctx context.Context, k *Client) error { return k.ResumeQueue(ctx, "bank", "x") },
+		"Tasks": func(ctx context.Context, k *Client) error {
+			_, err := k.Tasks(ctx, "bank", OpsListTasksParams{})
+			return err
+		},
+		"ActOnTask": func(ctx context.Context, k *Client) error { return k.ActOnTask(ctx, "bank", "t", "retry", "x") },
+		"Payments": func(ctx context.Context, k *Client) error {
+			_, err := k.Payments(ctx, OpsListPaymentsParams{})
+			return err
+		},
+		"Payment": func(ctx context.Context, k *Client) error { _, err := k.Payment(ctx, id); return err },
+		"ResolvePayment": func(ctx context.Context, k *Client) error {
+			_, err := k.ResolvePayment(ctx, id, "ask", "x")
+			return err
+		},
+		"Freeze":      func(ctx context.Context, k *Client) error { return k.Freeze(ctx, "ada", "x") },
+		"Unfreeze":    func(ctx context.Context, k *Client) error { return k.Unfreeze(ctx, "ada", "x") },
+		"Suspend":     func(ctx context.Context, k *Client) error { return k.Suspend(ctx, "ada", "x") },
+		"Reinstate":   func(ctx context.Context, k *Client) error { return k.Reinstate(ctx, "ada", "x") },
+		"EndSessions": func(ctx context.Context, k *Client) error { return k.EndSessions(ctx, "ada", "x") },
+		"Reconcile":   func(ctx context.Context, k *Client) error { _, err := k.Reconcile(ctx); return err },
+		"Audit":       func(ctx context.Context, k *Client) error { _, err := k.Audit(ctx); return err },
+		"Actions":     func(ctx context.Context, k *Client) error { _, err := k.Actions(ctx, 1); return err },
+		"Explain":     func(ctx context.Context, k *Client) error { _, err := k.Explain(ctx, id); return err },
+		"Wallets":     func(ctx context.Context, k *Client) error { _, err := k.Wallets(ctx); return err },
+		"OpenWallet":  func(ctx context.Context, k *Client) error { _, err := k.OpenWallet(ctx, "USD"); return err },
+		"Balance":     func(ctx context.Context, k *Client) error { _, err := k.Balance(ctx, "USD", time.Time{}); return err },
+		"Transfers": func(ctx context.Context, k *Client) error {
+			_, err := k.Transfers(ctx, ListTransfersParams{})
+			return err
+		},
+		"Transfer": func(ctx context.Context, k *Client) error { _, err := k.Transfer(ctx, id); return err },
+		"Summary":  func(ctx context.Context, k *Client) error { _, err := k.Summary(ctx, time.Now()); return err },
+		"Preview":  func(ctx context.Context, k *Client) error { _, err := k.Preview(ctx, TransferCreate{}); return err },
+	}
+}
+
+// everyCommand has one Command of each kind.
+func everyCommand(t *testing.T) []Command {
+	t.Helper()
+	id, part := uuid.New(), int64(50)
+	commands := make([]Command, 0, 6)
+	add := func(command Command, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		commands = append(commands, command)
+	}
+	expires := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	add(NewTransfer(NewKey(), TransferCreate{To: "@bob", Amount: 1250, Currency: "USD", ExpiresAt: &expires}))
+	add(NewDeposit(NewKey(), BankTransferCreate{Amount: 1250, Currency: "USD"}))
+	add(NewWithdrawal(NewKey(), BankTransferCreate{Amount: 1250, Currency: "USD"}))
+	add(NewCapture(NewKey(), id, &part))
+	add(NewVoid(NewKey(), id))
+	add(NewReverse(NewKey(), id, nil))
+	return commands
+}
+
+// TestRequestsFollowTheContract validates the request of each method and of each Command against
+// openapi.yaml, and checks that they cover all of its operations.
+func TestRequestsFollowTheContract(t *testing.T) {
+	contract, err := openapi3.NewLoader().LoadFromData(kizo.Contract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	called := map[string]bool{"bankCallback": true} // the bank calls it
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		called[checkRequest(t, contract, r)] = true
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	defer s.Close()
+	c, _ := dial(t, s.URL, StaticToken("token"))
+	for _, call := range everyCall(t) {
+		_ = call(t.Context(), c)
+	}
+	for _, command := range everyCommand(t) {
+		_, _ = c.Send(t.Context(), command)
+	}
+	store := new(memoryTokens) // which StaticToken is not: log-in and refresh replace its tokens
+	c, _ = dial(t, s.URL, store)
+	_, _ = c.LogIn(t.Context(), "ada", "password")
+	_, _ = c.SignUp(t.Context(), SignUp{})
+	store.held = Credentials{AccessToken: "old", RefreshToken: "refresh"}
+	_, _ = c.Me(t.Context())
+	for path, item := range contract.Paths.Map() {
+		for method, op := range item.Operations() {
+			if !called[op.OperationID] {
+				t.Errorf("no method of Client sends %s %s (%s)", method, path, op.OperationID)
+			}
+		}
+	}
+}
+
+var pathParameter = regexp.MustCompile(`\{\w+\}`)
+
+// checkRequest validates a request and returns the id of its operation. A query parameter that the
+// contract does not have is an error.
+func checkRequest(t *testing.T, contract *openapi3.T, r *http.Request) string {
+	t.Helper()
+	item, template := contract.Paths.Value(r.URL.Path), r.URL.Path
+	for path, candidate := range contract.Paths.Map() {
+		pattern := regexp.MustCompile("^" + pathParameter.ReplaceAllString(path, `[^/]+`) + "$")
+		if item == nil && pattern.MatchString(r.URL.Path) {
+			item, template = candidate, path
+		}
+	}
+	if item == nil || item.GetOperation(r.Method) == nil {
+		t.Errorf("%s %s is not an operation of the contract", r.Method, r.URL.Path)
+		return ""
+	}
+	op := item.GetOperation(r.Method)
+	for name := range r.URL.Query() {
+		if op.Parameters.GetByInAndName("query", name) == nil {
+			t.Errorf("%s has no query parameter %q", op.OperationID, name)
+		}
+	}
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if op.RequestBody == nil && len(body) > 0 {
+		t.Errorf("%s takes no body, %s was sent", op.OperationID, body)
+	}
+	values := make(map[string]string)
+	for i, name := range pathParameter.FindAllString(template, -1) {
+		pattern := regexp.MustCompile("^" + pathParameter.ReplaceAllString(template, `([^/]+)`) + "$")
+		values[name[1:len(name)-1]] = pattern.FindStringSubmatch(r.URL.Path)[i+1]
+	}
+	err := openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+		Request: r, PathParams: values,
+		Route:   &routers.Route{Spec: contract, Path: template, PathItem: item, Method: r.Method, Operation: op},
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc},
+	})
+	if err != nil {
+		t.Errorf("%s: %v", op.OperationID, err)
+	}
+	return op.OperationID
+}

@@ -1,0 +1,48 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+)
+
+// networkError is a network error with a text for users. It wraps its cause.
+type networkError struct {
+	text  string
+	cause error
+}
+
+func (e *networkError) Error() string { return e.text }
+func (e *networkError) Unwrap() error { return e.cause }
+
+// plain returns the cause of a network error without the method and address that net/http adds: an
+// UnreachableError names the server already, and users do not know the paths of requests.
+func plain(err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	var timeout net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return &networkError{"interrupted", err}
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return &networkError{"it took too long", err}
+	}
+	var dial *net.OpError
+	if !errors.As(err, &dial) {
+		return err
+	}
+	switch dial.Op {
+	case "dial":
+		return &networkError{dial.Err.Error(), err}
+	case "proxyconnect", "socks connect":
+		var proxy *net.OpError // the error of the connection to the proxy
+		if errors.As(dial.Err, &proxy) && proxy.Addr != nil {
+			return &networkError{"the proxy " + proxy.Addr.String() + ": " + proxy.Err.Error(), err}
+		}
+		return &networkError{"the proxy: " + dial.Err.Error(), err}
+	}
+	return err
+}

@@ -1,0 +1,224 @@
+package client
+
+import "github.com/JDevAman/kizo/openapi"
+
+// The types of the contract, under the names that callers of this package use. Package openapi
+// documents their fields.
+type (
+	// What the methods of Client take.
+
+	SignUp                = openapi.SignUp
+	UserUpdate            = openapi.UserUpdate
+	TransferCreate        = openapi.TransferCreate
+	BankTransferCreate    = openapi.BankTransferCreate
+	ListTransfersParams   = openapi.ListTransfersParams
+	OpsListPaymentsParams = openapi.OpsListPaymentsParams
+	OpsListTasksParams    = openapi.OpsListTasksParams
+
+	// Users and their sessions.
+
+	User          = openapi.User
+	UserRole      = openapi.UserRole
+	Person        = openapi.Person
+	Session       = openapi.Session
+	SecurityEvent = openapi.SecurityEvent
+
+	// Wallets.
+
+	Wallet        = openapi.Wallet
+	WalletStatus  = openapi.WalletStatus
+	Balance       = openapi.Balance
+	Summary       = openapi.Summary
+	WalletSummary = openapi.WalletSummary
+	MonthTotals   = openapi.MonthTotals
+	DayBalance    = openapi.DayBalance
+	PendingCounts = openapi.PendingCounts
+
+	// Transfers.
+
+	Transfer          = openapi.Transfer
+	ID                = openapi.ID
+	TransferKind      = openapi.TransferKind
+	TransferState     = openapi.TransferState
+	TransferDirection = openapi.TransferDirection
+	Party             = openapi.Party
+	TransferList      = openapi.TransferList
+	TransferPreview   = openapi.TransferPreview
+	Timeline          = openapi.Timeline
+	TimelineEntry     = openapi.TimelineEntry
+	TimelineEntryType = openapi.TimelineEntryType
+	Actor             = openapi.Actor
+	ActorRole         = openapi.ActorRole
+
+	// Operators.
+
+	Payment          = openapi.Payment
+	PaymentState     = openapi.PaymentState
+	PaymentDirection = openapi.PaymentDirection
+	PaymentList      = openapi.PaymentList
+	Queue            = openapi.Queue
+	Task             = openapi.Task
+	Reconciliation   = openapi.Reconciliation
+	Difference       = openapi.Difference
+	AuditReport      = openapi.AuditReport
+	AuditCheck       = openapi.AuditCheck
+	Action           = openapi.Action
+	OpsSnapshot      = openapi.OpsSnapshot
+	QueueSnapshot    = openapi.QueueSnapshot
+	WorkersSnapshot  = openapi.WorkersSnapshot
+	LatencySnapshot  = openapi.LatencySnapshot
+	DatabaseSnapshot = openapi.DatabaseSnapshot
+	JanitorSnapshot  = openapi.JanitorSnapshot
+	AuditSnapshot    = openapi.AuditSnapshot
+
+	// Errors.
+
+	Problem     = openapi.Problem
+	ProblemCode = openapi.ProblemCode
+)
+
+// Who acts on a transfer, as Actor.Role says.
+const (
+	ActorRoleBank     = openapi.ActorRoleBank
+	ActorRoleKizo     = openapi.ActorRoleKizo
+	ActorRoleNone     = openapi.ActorRoleNone
+	ActorRoleOperator = openapi.ActorRoleOperator
+	ActorRoleUser     = openapi.ActorRoleUser
+)
+
+// The directions of a Payment.
+const (
+	PaymentDeposit    = openapi.PaymentDeposit
+	PaymentWithdrawal = openapi.PaymentWithdrawal
+)
+
+// The states of a Payment.
+const (
+	PaymentExecuted    = openapi.PaymentExecuted
+	PaymentNeedsReview = openapi.PaymentNeedsReview
+	PaymentPending     = openapi.PaymentPending
+	PaymentRejected    = openapi.PaymentRejected
+	PaymentUnknown     = openapi.PaymentUnknown
+)
+
+// The codes of an Error. The contract may gain new ones.
+const (
+	AccountFrozen           = openapi.AccountFrozen
+	AccountSuspended        = openapi.AccountSuspended
+	AmountOutOfRange        = openapi.AmountOutOfRange
+	AuthorizationExpired    = openapi.AuthorizationExpired
+	BalanceLimit            = openapi.BalanceLimit
+	BodyMalformed           = openapi.BodyMalformed
+	BodyTooLarge            = openapi.BodyTooLarge
+	CaptureExceedsHold      = openapi.CaptureExceedsHold
+	CurrencyUnknown         = openapi.CurrencyUnknown
+	EmailMalformed          = openapi.EmailMalformed
+	EmailTaken              = openapi.EmailTaken
+	ExpiryOutOfRange        = openapi.ExpiryOutOfRange
+	Forbidden               = openapi.Forbidden
+	HandleMalformed         = openapi.HandleMalformed
+	HandleReserved          = openapi.HandleReserved
+	HandleTaken             = openapi.HandleTaken
+	IdempotencyKeyMalformed = openapi.IdempotencyKeyMalformed
+	IdempotencyKeyMissing   = openapi.IdempotencyKeyMissing
+	IdempotencyKeyReused    = openapi.IdempotencyKeyReused
+	InsufficientFunds       = openapi.InsufficientFunds
+	Internal                = openapi.Internal
+	InvalidCredentials      = openapi.InvalidCredentials
+	MediaTypeUnsupported    = openapi.MediaTypeUnsupported
+	MemoMalformed           = openapi.MemoMalformed
+	MethodNotAllowed        = openapi.MethodNotAllowed
+	NameMalformed           = openapi.NameMalformed
+	NameReserved            = openapi.NameReserved
+	OutcomeUnknown          = openapi.OutcomeUnknown
+	Overloaded              = openapi.Overloaded
+	OwnAccount              = openapi.OwnAccount
+	ParameterMalformed      = openapi.ParameterMalformed
+	PasswordMalformed       = openapi.PasswordMalformed
+	PasswordPersonal        = openapi.PasswordPersonal
+	PasswordTooCommon       = openapi.PasswordTooCommon
+	PasswordTooLong         = openapi.PasswordTooLong
+	PasswordTooShort        = openapi.PasswordTooShort
+	PayeeIsSelf             = openapi.PayeeIsSelf
+	PayeeNotFound           = openapi.PayeeNotFound
+	PayeeWalletMissing      = openapi.PayeeWalletMissing
+	PaymentNotFound         = openapi.PaymentNotFound
+	PaymentNotInReview      = openapi.PaymentNotInReview
+	QueueNotFound           = openapi.QueueNotFound
+	QueueUnavailable        = openapi.QueueUnavailable
+	RateLimited             = openapi.RateLimited
+	ReasonMalformed         = openapi.ReasonMalformed
+	RefreshTokenInvalid     = openapi.RefreshTokenInvalid
+	RefreshTokenReused      = openapi.RefreshTokenReused
+	ReversalExceedsTransfer = openapi.ReversalExceedsTransfer
+	RouteNotFound           = openapi.RouteNotFound
+	SessionNotFound         = openapi.SessionNotFound
+	SessionRevoked          = openapi.SessionRevoked
+	SignatureInvalid        = openapi.SignatureInvalid
+	TaskBusy                = openapi.TaskBusy
+	TaskNotFound            = openapi.TaskNotFound
+	TimeInFuture            = openapi.TimeInFuture
+	TokenExpired            = openapi.TokenExpired
+	TokenInvalid            = openapi.TokenInvalid
+	TooManyAttempts         = openapi.TooManyAttempts
+	TooManyLookups          = openapi.TooManyLookups
+	TooManyStreams          = openapi.TooManyStreams
+	TransferNotFound        = openapi.TransferNotFound
+	TransferNotPending      = openapi.TransferNotPending
+	TransferNotReversible   = openapi.TransferNotReversible
+	Unauthenticated         = openapi.Unauthenticated
+	Unavailable             = openapi.Unavailable
+	UserNotFound            = openapi.UserNotFound
+	WalletNotFound          = openapi.WalletNotFound
+)
+
+// The types of a TimelineEntry.
+const (
+	EntryAccepted   = openapi.EntryAccepted
+	EntryAttempt    = openapi.EntryAttempt
+	EntryCaptured   = openapi.EntryCaptured
+	EntryCredited   = openapi.EntryCredited
+	EntryDebited    = openapi.EntryDebited
+	EntryDifference = openapi.EntryDifference
+	EntryExpired    = openapi.EntryExpired
+	EntryHeld       = openapi.EntryHeld
+	EntryPayment    = openapi.EntryPayment
+	EntryRefused    = openapi.EntryRefused
+	EntryReversed   = openapi.EntryReversed
+	EntryVoided     = openapi.EntryVoided
+)
+
+// The directions of a Transfer, seen from the user's wallets.
+const (
+	In  = openapi.In
+	Out = openapi.Out
+)
+
+// The kinds of a Transfer.
+const (
+	TransferKindAuthorization = openapi.TransferKindAuthorization
+	TransferKindDeposit       = openapi.TransferKindDeposit
+	TransferKindReversal      = openapi.TransferKindReversal
+	TransferKindTransfer      = openapi.TransferKindTransfer
+	TransferKindWithdrawal    = openapi.TransferKindWithdrawal
+)
+
+// The states of a Transfer.
+const (
+	Pending = openapi.Pending
+	Posted  = openapi.Posted
+	Refused = openapi.Refused
+	Voided  = openapi.Voided
+)
+
+// The roles of a User.
+const (
+	UserRoleOperator = openapi.UserRoleOperator
+	UserRoleUser     = openapi.UserRoleUser
+)
+
+// The states of a Wallet.
+const (
+	Active = openapi.Active
+	Frozen = openapi.Frozen
+)
