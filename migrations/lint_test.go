@@ -15,7 +15,7 @@ import (
 
 // lastOfFirstRelease is the number of the last migration of the first release. Those up
 // to it run on databases that hold nothing yet; the rules are for all after it.
-const lastOfFirstRelease = 16
+const lastOfFirstRelease = 3
 
 // maxLockTimeout is how long a migration may make others wait behind it.
 const maxLockTimeout = 5 * time.Second

@@ -39,7 +39,7 @@ var badMigrations = []struct{ name, text, says string }{
 	{"a column dropped", expand + timed + "ALTER TABLE users DROP COLUMN name;", "contract of NNNN"},
 	{"a constraint dropped", expand + timed + "ALTER TABLE users DROP CONSTRAINT users_email;", "contract of NNNN"},
 	{"a trigger dropped", expand + timed + "DROP TRIGGER users_name ON users;", "contract of NNNN"},
-	{"a function dropped", expand + timed + "DROP FUNCTION note_access_change();", "contract of NNNN"},
+	{"a function dropped", expand + timed + "DROP FUNCTION record_access_change();", "contract of NNNN"},
 	{"a column renamed", expand + timed + "ALTER TABLE users RENAME COLUMN name TO full_name;", "contract of NNNN"},
 	{"a table renamed", expand + timed + "ALTER TABLE users RENAME TO people;", "contract of NNNN"},
 	{"a type changed", expand + timed + "ALTER TABLE users ALTER COLUMN name TYPE varchar(80);", "contract of NNNN"},
@@ -76,7 +76,7 @@ var goodMigrations = []struct{ name, text string }{
 	{"a constraint for later rows", expand + timed + "ALTER TABLE users ADD CONSTRAINT users_note CHECK (note <> '') NOT VALID;"},
 	{"its validation", expand + timed + "ALTER TABLE users VALIDATE CONSTRAINT users_note;"},
 	{"a function that deletes when it is called", expand + timed + "CREATE OR REPLACE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; END $$;"},
-	{"few rows", expand + timed + "-- Few rows: there is one.\nUPDATE access_epoch SET n = n + 1;"},
+	{"few rows", expand + timed + "-- Few rows: there is one.\nUPDATE access_version SET version = version + 1;"},
 	{"a contract", "-- Phase: contract of 0016\n" + timed + "ALTER TABLE users DROP COLUMN name;\nDROP FUNCTION f();"},
 	{"only a comment", expand + timed + "-- DROP TABLE users;\nCOMMENT ON TABLE users IS 'was: DROP TABLE users';"},
 }

@@ -27,8 +27,8 @@ var byTheOwner = map[string]string{
 
 // withoutAStatement are privileges that are needed although no statement writes the column.
 var withoutAStatement = map[string]string{
-	"UPDATE secret_keys_lock.one": "SELECT … FOR SHARE and FOR UPDATE need it",
-	"UPDATE secret_keys.state":    "kizod secrets rotate",
+	"UPDATE secret_keys_lock.singleton": "SELECT … FOR SHARE and FOR UPDATE need it",
+	"UPDATE secret_keys.state":          "kizod secrets rotate",
 }
 
 var (

@@ -61,7 +61,7 @@ func TestOpenTransactionsAreMeasured(t *testing.T) {
 	eventually(t, "the transaction has ended", func() bool { i, _ := metricOf(t, s, idle); return i == 0 })
 
 	// As the owner, whose state kizod's role may not see.
-	others := begin(db.AdminURL, "SELECT FROM accounts FOR UPDATE; UPDATE access_epoch SET n = n")
+	others := begin(db.AdminURL, "SELECT FROM accounts FOR UPDATE; UPDATE access_version SET version = version")
 	for _, least := range []float64{0, .5} {
 		eventually(t, "a lock of another role is measured", func() bool {
 			w, _ := metricOf(t, s, write)

@@ -99,7 +99,7 @@ const (
 	readEvents      = `SELECT id, transfer_id, state FROM events ORDER BY id`
 	readPayments    = `SELECT transfer_id, direction, external_ref, amount, currency, state, unconfirmed, row_to_json(p)::text FROM payments p`
 	readDifferences = `SELECT transfer_id, kind FROM discrepancies WHERE transfer_id IS NOT NULL`
-	readHeard       = `SELECT transfer_id, what, at FROM payment_log WHERE what <> 'callback' ORDER BY id`
+	readHeard       = `SELECT transfer_id, kind, at FROM payment_log WHERE kind <> 'callback' ORDER BY id`
 	readLog         = `SELECT id, transfer_id, who, state, attempts, fence, old_state, old_fence, old_lease, lease_until, at
 		FROM chaos_payment_log ORDER BY id`
 	readUsers = `SELECT handle, id FROM users`

@@ -201,8 +201,8 @@ const (
 	// holds it alone. The timeouts bound how long a process that stalls inside its
 	// transaction keeps the others waiting.
 	sqlBoundTransaction = `SELECT set_config('lock_timeout', '5s', true), set_config('idle_in_transaction_session_timeout', '5s', true)`
-	sqlShareSecretKeys  = `SELECT one FROM secret_keys_lock FOR SHARE`
-	sqlLockSecretKeys   = `SELECT one FROM secret_keys_lock FOR UPDATE`
+	sqlShareSecretKeys  = `SELECT singleton FROM secret_keys_lock FOR SHARE`
+	sqlLockSecretKeys   = `SELECT singleton FROM secret_keys_lock FOR UPDATE`
 	sqlSecretKeys       = `SELECT kind, id, check_value, state, used_at FROM secret_keys ORDER BY kind, recorded_at, id`
 
 	sqlRecordKey = `INSERT INTO secret_keys (kind, id, check_value, state) VALUES ($1, $2, $3, $4)`

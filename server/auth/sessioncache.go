@@ -146,9 +146,9 @@ func (r *sessionCache) beginLookUp() (keep func(put func())) {
 
 // Both in one statement, so that they are of one moment.
 const sqlAccessChanges = `
-SELECT e.n, c.what, c.id
-  FROM access_epoch e
-  LEFT JOIN LATERAL (SELECT what, id FROM access_changes WHERE n > $1 ORDER BY n LIMIT $2) c ON true`
+SELECT v.version, c.kind, c.subject_id
+  FROM access_version v
+  LEFT JOIN LATERAL (SELECT kind, subject_id FROM access_changes WHERE version > $1 ORDER BY version LIMIT $2) c ON true`
 
 func (s *Service) readChanges(ctx context.Context, after int64) (n changeList, err error) {
 	rows, err := s.pool.Query(ctx, sqlAccessChanges, after, maxChanges)
@@ -171,4 +171,4 @@ func (s *Service) readChanges(ctx context.Context, after int64) (n changeList, e
 // waitForCacheExpiry returns when no process acts on what it read before now.
 func (s *Service) waitForCacheExpiry() { time.Sleep(s.cache.lease) }
 
-const sqlPruneChanges = `DELETE FROM access_changes WHERE n <= (SELECT n FROM access_epoch) - $1`
+const sqlPruneChanges = `DELETE FROM access_changes WHERE version <= (SELECT version FROM access_version) - $1`

@@ -117,8 +117,8 @@ func TestWhoMissedChangesForgetsEverything(t *testing.T) {
 	other.cache.update()
 	for _, lost := range []string{
 		`ALTER TABLE access_changes DISABLE TRIGGER access_changes_read; DELETE FROM access_changes`,
-		`INSERT INTO access_changes SELECT e.n + i, 'name', gen_random_uuid() FROM access_epoch e, generate_series(1, 2000) i;
-		 UPDATE access_epoch SET n = n + 2000`,
+		`INSERT INTO access_changes SELECT v.version + i, 'name', gen_random_uuid() FROM access_version v, generate_series(1, 2000) i;
+		 UPDATE access_version SET version = version + 2000`,
 	} {
 		_, err := other.Verify(t.Context(), tokens.AccessToken)
 		must(t, err)
@@ -157,8 +157,8 @@ func TestALookUpThatAChangeOvertookIsNotKept(t *testing.T) {
 func TestPruningKeepsTheNewestChanges(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.asOwner(`INSERT INTO access_changes SELECT e.n + i, 'name', gen_random_uuid() FROM access_epoch e, generate_series(1, 10500) i;
-		UPDATE access_epoch SET n = n + 10500`)
+	h.asOwner(`INSERT INTO access_changes SELECT v.version + i, 'name', gen_random_uuid() FROM access_version v, generate_series(1, 10500) i;
+		UPDATE access_version SET version = version + 10500`)
 	_, err := h.Prune(t.Context(), 10)
 	must(t, err)
 	var left int64

@@ -83,7 +83,7 @@ const (
 			FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS n (transfer_id, state, bank_ref, note)
 			WHERE p.transfer_id = n.transfer_id
 			RETURNING p.transfer_id, p.attempts, p.state, p.bank_ref, p.last_error)
-		INSERT INTO payment_log (transfer_id, attempt, what, detail)
+		INSERT INTO payment_log (transfer_id, attempt, kind, detail)
 		SELECT transfer_id, attempts, state, left(concat_ws(': ', NULLIF(bank_ref, ''), NULLIF(last_error, '')), 500) FROM settled`
 )
 

@@ -94,7 +94,7 @@ var shadows = []struct {
 	{"a cast from a domain", `CREATE SCHEMA evil; CREATE DOMAIN evil.bigint AS text; CREATE TYPE evil.big AS (n bigint);
 		CREATE FUNCTION evil.zero(evil.big) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 0::bigint';
 		CREATE CAST (evil.big AS bigint) WITH FUNCTION evil.zero(evil.big) AS IMPLICIT; SET search_path = evil, pg_catalog, public`, mint},
-	{"a function in front of the trigger's", `CREATE SCHEMA evil; CREATE FUNCTION evil.refuse_unposted() RETURNS trigger LANGUAGE plpgsql AS
+	{"a function in front of the trigger's", `CREATE SCHEMA evil; CREATE FUNCTION evil.refuse_unexplained_balance() RETURNS trigger LANGUAGE plpgsql AS
 		'BEGIN RETURN NULL; END'; SET search_path = evil, public`, mint},
 }
 

@@ -46,7 +46,7 @@ func (s *Settler) Callback(ctx context.Context, header string, body []byte) erro
 			FROM event WHERE p.external_ref = event.external_ref AND p.state IN ('pending', 'unknown') AND p.lease_until IS NULL
 			RETURNING p.transfer_id),
 		log AS (
-			INSERT INTO payment_log (transfer_id, attempt, what, detail)
+			INSERT INTO payment_log (transfer_id, attempt, kind, detail)
 			SELECT p.transfer_id, p.attempts, 'callback', $3 FROM payments p JOIN event USING (external_ref))
 		SELECT p.transfer_id, p.state, p.attempts FROM payments p JOIN event USING (external_ref)`
 	var (

@@ -141,7 +141,7 @@ const giveBack = `WITH given AS (
 		WHERE transfer_id = $1 AND fence = $2 AND lease_until IS NOT NULL
 		RETURNING transfer_id, attempts),
 	log AS (
-		INSERT INTO payment_log (transfer_id, attempt, what, detail)
+		INSERT INTO payment_log (transfer_id, attempt, kind, detail)
 		SELECT transfer_id, attempts, $4, left($5, 500) FROM given)
 	INSERT INTO discrepancies (kind, external_ref, transfer_id, detail)
 	SELECT $7, $8, $1, left($5, 500) WHERE $7 <> ''
@@ -171,7 +171,7 @@ const putUp = `WITH given AS (
 			last_error = left($3, 500), updated_at = clock_timestamp()
 		WHERE transfer_id = $1 AND fence = $2 AND lease_until IS NOT NULL
 		RETURNING transfer_id, attempts)
-	INSERT INTO payment_log (transfer_id, attempt, what, detail)
+	INSERT INTO payment_log (transfer_id, attempt, kind, detail)
 	SELECT transfer_id, attempts, 'needs_review', left($4 || ': ' || $3, 500) FROM given`
 
 // review leaves the payment to an operator; its hold stays. cause is the metric's
@@ -194,7 +194,7 @@ func (s *Settler) review(ctx context.Context, c claim, cause string, why error) 
 	return nil
 }
 
-const addLine = `INSERT INTO payment_log (transfer_id, attempt, what, detail) VALUES ($1, $2, $3, left($4, 500))`
+const addLine = `INSERT INTO payment_log (transfer_id, attempt, kind, detail) VALUES ($1, $2, $3, left($4, 500))`
 
 // note adds a line about what changed nothing.
 func (s *Settler) note(ctx context.Context, c claim, what, detail string) error {

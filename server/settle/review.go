@@ -198,7 +198,7 @@ type Entry struct {
 // Log is what was asked about a payment and what came back, in order, at most 1000
 // lines.
 func (s *Settler) Log(ctx context.Context, transfer uuid.UUID) ([]Entry, error) {
-	const list = `SELECT at, attempt, what, detail FROM payment_log WHERE transfer_id = $1 ORDER BY id LIMIT 1000`
+	const list = `SELECT at, attempt, kind, detail FROM payment_log WHERE transfer_id = $1 ORDER BY id LIMIT 1000`
 	rows, err := s.pool.Query(ctx, list, transfer)
 	if err != nil {
 		return nil, fmt.Errorf("read the log of payment %s: %w", transfer, err)
