@@ -17,7 +17,8 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, map[string]func(){
-		"kizo": main,
+		"kizo":              main,
+		"interrupted-twice": interruptTwice,
 	})
 }
 

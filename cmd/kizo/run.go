@@ -31,13 +31,31 @@ type app struct {
 
 // run is the program: main calls it, and so do tests.
 func run(args []string, io *streams, env func(string) string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilInterrupted()
 	defer stop()
-	// The first Ctrl-C ends things in order; from then on a second one kills at once.
-	context.AfterFunc(ctx, stop)
-
 	a := &app{io: io, env: env, now: time.Now, args: args, json: asksForJSON(args)}
 	return a.execute(ctx)
+}
+
+// untilInterrupted returns a context that the first SIGINT or SIGTERM cancels; the second one ends
+// the process. The signals have their default effect again before the context is canceled, so that
+// a second one is never lost while a command stops. The caller must call stop.
+func untilInterrupted() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			signal.Stop(signals)
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+	}
 }
 
 func (a *app) execute(ctx context.Context) int {

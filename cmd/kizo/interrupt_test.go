@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+)
+
+// interruptTwice is a command of the test binary. It sends itself SIGINT, and SIGINT again as soon
+// as the context is canceled. The second signal must end it before it returns with exit code 0.
+func interruptTwice() {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		panic(err)
+	}
+	ctx, stop := untilInterrupted()
+	defer stop()
+	if err := self.Signal(os.Interrupt); err != nil {
+		panic(err)
+	}
+	<-ctx.Done()
+	if err := self.Signal(os.Interrupt); err != nil {
+		panic(err)
+	}
+}
+
+// TestSecondInterruptEndsAtOnce fails if the handler is still installed when the context is
+// canceled: the second signal would be lost.
+func TestSecondInterruptEndsAtOnce(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a process cannot send itself os.Interrupt on Windows")
+	}
+	for range 20 {
+		command := exec.CommandContext(t.Context(), "interrupted-twice")
+		_ = command.Run()
+		status, ok := command.ProcessState.Sys().(syscall.WaitStatus)
+		if !ok || !status.Signaled() || status.Signal() != syscall.SIGINT {
+			t.Fatalf("the second SIGINT was lost: %v", command.ProcessState)
+		}
+	}
+}
+
+// TestStopWithoutInterrupt cancels the context without a signal.
+func TestStopWithoutInterrupt(t *testing.T) {
+	ctx, stop := untilInterrupted()
+	stop()
+	if ctx.Err() != context.Canceled {
+		t.Errorf("the context is not canceled: %v", ctx.Err())
+	}
+}
