@@ -127,7 +127,7 @@ func (s *confirmScreen) view(m *shared, width, height int) string {
 	}
 	body = append(append(body, ""), m.command(s.command+" --reason …", inner)...)
 	box := m.box(s.title, "", nil, strings.Join(body, "\n"), wide, min(height, len(body)+2))
-	return centred(box, width, height)
+	return centered(box, width, height)
 }
 
 func (s *confirmScreen) buttons(m *shared) string {
@@ -141,7 +141,7 @@ func (s *confirmScreen) buttons(m *shared) string {
 }
 
 // centred puts a block in the middle of a blank screen.
-func centred(block string, width, height int) string {
+func centered(block string, width, height int) string {
 	lines := strings.Split(block, "\n")
 	left := strings.Repeat(" ", max(0, (width-draw.Width(lines[0]))/2))
 	out := slices.Repeat([]string{""}, max(0, (height-len(lines))/2))

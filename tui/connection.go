@@ -9,10 +9,10 @@ import (
 )
 
 // line is how the server can be had.
-type line int
+type connectionState int
 
 const (
-	connecting line = iota
+	connecting connectionState = iota
 	live
 	polling
 	lost // a moment ago; what can be had instead is being tried
@@ -22,10 +22,10 @@ const (
 
 // connection is what is known of the line.
 type connection struct {
-	line  line
-	err   error
-	heard time.Time // when the server last said anything
-	again time.Time // when it is tried again
+	state      connectionState
+	err        error
+	receivedAt time.Time // when the server last said anything
+	again      time.Time // when it is tried again
 }
 
 // staleAfter is the silence after which what is shown is called old. Operators hear something every second, others a heartbeat
@@ -34,28 +34,28 @@ const staleAfter = 5 * time.Second
 
 // badge is the state of the line as glyph and words, and whether what is shown is still true.
 func (m *shared) badge() (badge string, fresh bool) {
-	c, old := &m.connection, age(m.now.Sub(m.connection.heard))
+	c, old := &m.connection, age(m.now.Sub(m.connection.receivedAt))
 	switch {
-	case c.line == live && (m.me.Role != client.UserRoleOperator || m.ops.latest == nil || m.now.Sub(c.heard) < staleAfter):
+	case c.state == live && (m.me.Role != client.UserRoleOperator || m.ops.latest == nil || m.now.Sub(c.receivedAt) < staleAfter):
 		return m.GoodBadge.Render(" " + m.glyph("●", "*") + " LIVE "), true
-	case c.line == polling && m.now.Sub(c.heard) < staleAfter:
+	case c.state == polling && m.now.Sub(c.receivedAt) < staleAfter:
 		return m.WarnBadge.Render(" " + m.glyph("◐", "~") + " POLL "), true
-	case c.line == live, c.line == polling, c.line == lost && !c.heard.IsZero():
+	case c.state == live, c.state == polling, c.state == lost && !c.receivedAt.IsZero():
 		return m.WarnBadge.Render(" " + m.glyph("◌", "~") + " STALE " + old + " "), false
-	case c.line == loggedOut:
+	case c.state == loggedOut:
 		return m.WarnBadge.Render(" " + m.glyph("○", "!") + " LOGGED OUT "), false
-	case c.line == offline && c.heard.IsZero():
+	case c.state == offline && c.receivedAt.IsZero():
 		return m.BadBadge.Render(" " + m.glyph("○", "!") + " OFFLINE "), false
-	case c.line == offline:
+	case c.state == offline:
 		return m.BadBadge.Render(" " + m.glyph("○", "!") + " OFFLINE " + old + " "), false
 	}
 	return m.WarnBadge.Render(" " + m.glyph("◌", "~") + " CONNECTING "), true
 }
 
 // trouble is what to do about a line that is down, for the footer; empty if it is up.
-func (m *shared) trouble() string {
+func (m *shared) connectionHelp() string {
 	c := &m.connection
-	if c.line != offline || c.err == nil {
+	if c.state != offline || c.err == nil {
 		return ""
 	}
 	text := "r tries now: "

@@ -37,13 +37,13 @@ type exportedMsg struct {
 // export writes what the filter finds to a new file in dir, which only the user can read.
 func (s *transfersScreen) export(m *shared, format string) tea.Cmd {
 	if s.exporting {
-		m.say("One export is being written already.")
+		m.showToast("One export is being written already.")
 		return nil
 	}
 	s.exporting = true
 	server, params := m.server, s.filter.params
 	path := filepath.Join(m.exportDir, "kizo-transfers-"+m.now.Format("20060102-150405")+"."+format)
-	m.say("Writing " + path)
+	m.showToast("Writing " + path)
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), exportTimeout)
 		defer cancel()
@@ -160,7 +160,7 @@ func (w *sheet) end() error {
 }
 
 // told is what an export says when it has ended.
-func (e exportedMsg) told() string {
+func (e exportedMsg) message() string {
 	switch {
 	case e.more:
 		return fmt.Sprintf("The newest %d are in %s; kizo transfers list --all has no limit", e.count, e.path)

@@ -10,7 +10,7 @@ import (
 )
 
 // TestAnExportHasNoFormulas but keeps amounts as numbers.
-func TestAnExportHasNoFormulas(t *testing.T) {
+func TestExportHasNoFormulas(t *testing.T) {
 	var out bytes.Buffer
 	w := writerOf(&out, "csv")
 	for _, evil := range []string{"=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "'=1"} {

@@ -23,23 +23,23 @@ import (
 //
 // Run sends from one goroutine and stops with its context. What a burst of events brings is one message.
 type feed struct {
-	server  Server
-	clock   func() time.Time
-	send    func(any) // gives a message to the program; it may block
-	hurry   chan struct{}
-	batch   time.Duration
-	poll    time.Duration
-	backoff func(failures int) time.Duration
+	server   Server
+	clock    func() time.Time
+	send     func(any) // gives a message to the program; it may block
+	retryNow chan struct{}
+	batch    time.Duration
+	poll     time.Duration
+	backoff  func(failures int) time.Duration
 }
 
 // eventsMsg is what happened since the last one, in order.
 type eventsMsg struct{ events []client.Event }
 
 // lineMsg says how the server can be had.
-type lineMsg struct {
-	line line
-	err  error
-	next time.Duration // until it is tried again
+type connectionStateMsg struct {
+	state connectionState
+	err   error
+	next  time.Duration // until it is tried again
 }
 
 // summaryMsg is the answer of the server to what the screens show.
@@ -64,7 +64,7 @@ const (
 )
 
 func newFeed(server Server, clock func() time.Time, send func(any)) *feed {
-	return &feed{server: server, clock: clock, send: send, hurry: make(chan struct{}, 1), batch: batchPause, poll: pollPause, backoff: backoff}
+	return &feed{server: server, clock: clock, send: send, retryNow: make(chan struct{}, 1), batch: batchPause, poll: pollPause, backoff: backoff}
 }
 
 // backoff grows from half a second to fifteen, with full jitter above a tenth, so that a server that comes back is not met by
@@ -77,7 +77,7 @@ func backoff(failures int) time.Duration {
 // now has the next attempt made at once.
 func (f *feed) now() {
 	select {
-	case f.hurry <- struct{}{}:
+	case f.retryNow <- struct{}{}:
 	default:
 	}
 }
@@ -97,18 +97,18 @@ func (f *feed) run(ctx context.Context) {
 		}
 		// The line is down: whether requests work decides what is shown, and brings what the stream would have.
 		if streamed {
-			f.send(lineMsg{line: lost, err: err})
+			f.send(connectionStateMsg{state: lost, err: err})
 		}
 		summary, failed := f.probe(ctx, err)
 		pause := f.poll
 		if failed == nil {
 			failures = 0
 			f.send(summaryMsg{summary: summary})
-			f.send(lineMsg{line: polling, err: err, next: pause})
+			f.send(connectionStateMsg{state: polling, err: err, next: pause})
 		} else {
 			pause = f.backoff(failures)
 			failures++
-			f.send(lineMsg{line: offline, err: failed, next: pause})
+			f.send(connectionStateMsg{state: offline, err: failed, next: pause})
 		}
 		f.wait(ctx, pause)
 	}
@@ -136,7 +136,7 @@ func (f *feed) wait(ctx context.Context, pause time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-f.hurry:
+	case <-f.retryNow:
 	case <-ctx.Done():
 	}
 }
@@ -190,7 +190,7 @@ func (f *feed) follow(ctx context.Context, place *streamPlace, connected func())
 				place.last = e.ID
 			}
 			if e.Type == client.EventLive {
-				f.send(lineMsg{line: live})
+				f.send(connectionStateMsg{state: live})
 			}
 		}
 		f.send(eventsMsg{batch})

@@ -86,13 +86,13 @@ func (p pen) curve(title string, values []float64, now string, width, height int
 	return p.box(title, now, p.Accent.UnsetBold().Render, chart.Draw(), width, height)
 }
 
-// box is a frame in the theme's colours whose lines are painted here.
+// box is a frame in the theme's colors whose lines are painted here.
 func (p pen) box(title, note string, paint draw.Paint, body string, width, height int) string {
 	return draw.Box{Title: title, Note: note, Body: painted(paint, body), Width: width, Height: height, Detail: p.detail,
 		Border: p.Border.Render, Label: p.Title.Render}.Draw()
 }
 
-// painted paints each line by itself, so that a line break never stands inside a colour.
+// painted paints each line by itself, so that a line break never stands inside a color.
 func painted(paint draw.Paint, block string) string {
 	if paint == nil {
 		return block

@@ -262,7 +262,7 @@ func nearKey(typed string) (string, bool) {
 }
 
 // judges reports whether matches knows enough: an e-mail address is the server's to look up.
-func (f *filter) judges() bool { return f.params.With == nil || f.other != "" }
+func (f *filter) canMatch() bool { return f.params.With == nil || f.other != "" }
 
 // matches reports whether the server would list a transfer under this filter.
 func (f *filter) matches(t client.Transfer) bool {

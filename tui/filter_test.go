@@ -51,9 +51,9 @@ func TestParseFilter(t *testing.T) {
 		{`"open`, "error: is missing at the end"},
 	} {
 		f, err := parseFilter(test.text, []string{"USD"}, now)
-		if complaint, failing := strings.CutPrefix(test.want, "error: "); failing {
-			if err == nil || !strings.Contains(err.Error(), complaint) {
-				t.Errorf("%q gives the error %v, want %q", test.text, err, complaint)
+		if errorText, failing := strings.CutPrefix(test.want, "error: "); failing {
+			if err == nil || !strings.Contains(err.Error(), errorText) {
+				t.Errorf("%q gives the error %v, want %q", test.text, err, errorText)
 			}
 			continue
 		}

@@ -20,12 +20,12 @@ func (m *model) key(msg tea.KeyMsg) tea.Cmd {
 	if m.small() {
 		return nil
 	}
-	seen := m.seen()
+	seen := m.focused()
 	if b, found := find(seen.keys(&m.shared), name); found {
 		return b.run(&m.shared)
 	}
-	if m.paging() && (!seen.typing() || strings.HasPrefix(name, "ctrl+")) {
-		if b, found := find(m.everywhere(), name); found {
+	if m.pageHasFocus() && (!seen.typing() || strings.HasPrefix(name, "ctrl+")) {
+		if b, found := find(m.globalKeys(), name); found {
 			return b.run(&m.shared)
 		}
 	}
@@ -35,10 +35,10 @@ func (m *model) key(msg tea.KeyMsg) tea.Cmd {
 func (m *model) small() bool { return m.width < minWidth || m.height < minHeight }
 
 // paging says that a page is seen, and nothing in front of it.
-func (m *model) paging() bool { return m.overlay == nil && m.login == nil }
+func (m *model) pageHasFocus() bool { return m.overlay == nil && m.login == nil }
 
 // seen is the screen that has the keys.
-func (m *model) seen() screen {
+func (m *model) focused() screen {
 	switch {
 	case m.login != nil:
 		return m.login
@@ -50,7 +50,7 @@ func (m *model) seen() screen {
 
 // pointed takes the mouse: tabs are the frame's, the wheel goes through rows as keys do, and the rest is the screen's, with
 // places counted from its own corner.
-func (m *model) pointed(msg tea.MouseMsg) tea.Cmd {
+func (m *model) handleMouse(msg tea.MouseMsg) tea.Cmd {
 	if m.small() {
 		return nil
 	}
@@ -61,7 +61,7 @@ func (m *model) pointed(msg tea.MouseMsg) tea.Cmd {
 		return m.wheel("up")
 	default:
 	}
-	if msg.Action == tea.MouseActionPress && msg.Button == tea.MouseButtonLeft && m.paging() {
+	if msg.Action == tea.MouseActionPress && msg.Button == tea.MouseButtonLeft && m.pageHasFocus() {
 		for i, tab := range m.tabs {
 			if msg.Y == tab.row && msg.X >= tab.from && msg.X < tab.to {
 				return m.turn(i)
@@ -72,7 +72,7 @@ func (m *model) pointed(msg tea.MouseMsg) tea.Cmd {
 	if msg.Y < 0 || msg.Y >= m.bodyLines() {
 		return nil
 	}
-	return m.seen().update(&m.shared, msg)
+	return m.focused().update(&m.shared, msg)
 }
 
 // wheelRows is how far a notch of the wheel goes.
@@ -81,7 +81,7 @@ const wheelRows = 3
 func (m *model) wheel(key string) tea.Cmd {
 	var commands []tea.Cmd
 	for range wheelRows {
-		if b, found := find(m.seen().keys(&m.shared), key); found {
+		if b, found := find(m.focused().keys(&m.shared), key); found {
 			commands = append(commands, b.run(&m.shared))
 		}
 	}
@@ -89,14 +89,14 @@ func (m *model) wheel(key string) tea.Cmd {
 }
 
 // everywhere is what works on every page.
-func (m *model) everywhere() []binding {
+func (m *model) globalKeys() []binding {
 	keys := []binding{
 		{keys: []string{"?"}, shown: "?", help: "keys", command: "kizo help", run: func(s *shared) tea.Cmd { s.open(newHelpScreen(m.keymap())); return nil }},
 		{keys: []string{":", "ctrl+k"}, shown: ":", help: "commands", run: func(s *shared) tea.Cmd { s.open(newPaletteScreen(m.keymap())); return nil }},
 		{keys: []string{"q"}, shown: "q", help: "quit", run: func(*shared) tea.Cmd { return tea.Quit }},
 		{keys: []string{"tab"}, shown: "tab", help: "next screen", run: func(*shared) tea.Cmd { return m.turn(m.shown + 1) }},
 		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "screen before", run: func(*shared) tea.Cmd { return m.turn(m.shown - 1) }},
-		{keys: []string{"r"}, shown: "r", help: "ask the server now", command: "kizo dashboard --once", run: func(*shared) tea.Cmd { m.hurry(); return m.askSummary() }},
+		{keys: []string{"r"}, shown: "r", help: "ask the server now", command: "kizo dashboard --once", run: func(*shared) tea.Cmd { m.retryNow(); return m.askSummary() }},
 		{keys: []string{"m"}, shown: "m", help: m.mouseHelp(), run: func(*shared) tea.Cmd { return m.toggleMouse() }},
 		{keys: []string{"ctrl+z"}, shown: "ctrl-z", help: "suspend", run: func(*shared) tea.Cmd { return tea.Suspend }},
 	}
@@ -116,10 +116,10 @@ func (m *model) mouseHelp() string {
 
 func (m *model) toggleMouse() tea.Cmd {
 	if m.mouse = !m.mouse; m.mouse {
-		m.say("The mouse chooses rows and tabs.")
+		m.showToast("The mouse chooses rows and tabs.")
 		return tea.EnableMouseCellMotion
 	}
-	m.say("The mouse selects text; m takes it back.")
+	m.showToast("The mouse selects text; m takes it back.")
 	return tea.DisableMouse
 }
 
@@ -127,7 +127,7 @@ func (m *model) keymap() []keyGroup {
 	p := m.pages[m.shown]
 	keys := p.keys(&m.shared)
 	var rest []binding // a page's own meaning of a key comes first
-	for _, b := range m.everywhere() {
+	for _, b := range m.globalKeys() {
 		if !slices.ContainsFunc(b.keys, func(key string) bool { _, own := find(keys, key); return own }) {
 			rest = append(rest, b)
 		}
@@ -166,7 +166,7 @@ func (m *model) View() string {
 		return draw.Block([]string{"", draw.Cut("Not enough room: 60 × 15 is needed.", m.width), draw.Cut("Until then, only q works: q quits.", m.width)}, m.width, m.height)
 	}
 	badge, fresh := m.badge()
-	body := m.seen().view(&m.shared, m.width, m.bodyLines())
+	body := m.focused().view(&m.shared, m.width, m.bodyLines())
 	if !fresh && m.login == nil {
 		lines := strings.Split(ansi.Strip(body), "\n")
 		for i := range lines {
@@ -256,13 +256,13 @@ func (m *model) footer() string {
 		}
 		return paint(draw.Fit(" "+sign+m.toast, m.width))
 	}
-	if trouble := m.trouble(); trouble != "" {
-		return m.Bad.Render(draw.Fit(" "+trouble, m.width))
+	if connectionHelp := m.connectionHelp(); connectionHelp != "" {
+		return m.Bad.Render(draw.Fit(" "+connectionHelp, m.width))
 	}
-	keys := m.seen().keys(&m.shared)
-	if m.paging() && !m.seen().typing() {
+	keys := m.focused().keys(&m.shared)
+	if m.pageHasFocus() && !m.focused().typing() {
 		// What works everywhere comes first: it is how the rest is found.
-		keys = append(m.everywhere()[:3:3], keys...)
+		keys = append(m.globalKeys()[:3:3], keys...)
 	}
 	line, room := "", m.width
 	for _, b := range keys {

@@ -184,7 +184,7 @@ func (healthScreen) update(*shared, tea.Msg) tea.Cmd { return nil }
 func (healthScreen) view(m *shared, width, height int) string {
 	seen := m.ops
 	if _, fresh := m.badge(); !fresh {
-		seen.old = age(m.now.Sub(m.connection.heard)) + " ago"
+		seen.old = age(m.now.Sub(m.connection.receivedAt)) + " ago"
 	}
 	return m.healthView(&seen, m.now, width, height)
 }

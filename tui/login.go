@@ -26,7 +26,7 @@ type loggedInMsg struct {
 }
 
 // strangerMsg says that what is known belongs to another user, or to a session that has ended.
-type strangerMsg struct{}
+type userChangedMsg struct{}
 
 func newLoginScreen() *loginScreen {
 	s := &loginScreen{name: newTextField(maxPayee), password: newTextField(128)}
@@ -117,7 +117,7 @@ func (s *loginScreen) view(m *shared, width, height int) string {
 	default:
 		body = append(body, m.Dim.Render(draw.Fit("No account yet? kizo signup", inner)))
 	}
-	return centred(m.box("Log in", "", nil, strings.Join(body, "\n"), wide, min(height, len(body)+2)), width, height)
+	return centered(m.box("Log in", "", nil, strings.Join(body, "\n"), wide, min(height, len(body)+2)), width, height)
 }
 
 // sessionEnded reports whether only a new log-in helps.

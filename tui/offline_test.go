@@ -14,9 +14,9 @@ import (
 // TestQuitOnATerminalThatIsTooSmall: q is the one key that needs nothing to be seen.
 func TestQuitOnATerminalThatIsTooSmall(t *testing.T) {
 	for _, size := range [][2]int{{59, 24}, {80, 14}, {10, 2}, {1, 1}} {
-		for _, story := range [][]tea.Msg{nil, keys("3"), keys("3", "enter"), keys("?"), {loggedOutMsg{client.ErrNotLoggedIn}}} {
+		for _, messages := range [][]tea.Msg{nil, keys("3"), keys("3", "enter"), keys("?"), {loggedOutMsg{client.ErrNotLoggedIn}}} {
 			m := board(t, 80, 24)
-			for _, msg := range story {
+			for _, msg := range messages {
 				m.Update(msg)
 			}
 			m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
@@ -39,14 +39,14 @@ func TestQuitOnATerminalThatIsTooSmall(t *testing.T) {
 // TestHealthDoesNotClaimWhatItCannotKnow: while the server cannot be had, nothing answers that we know of.
 func TestHealthDoesNotClaimWhatItCannotKnow(t *testing.T) {
 	for _, size := range sizes {
-		for name, trouble := range map[string]line{"offline": offline, "lost": lost, "polling, and no answer": polling} {
+		for name, connectionHelp := range map[string]connectionState{"offline": offline, "lost": lost, "polling, and no answer": polling} {
 			m := board(t, size[0], size[1])
 			m.Update(keyMsg("5"))
 			if view := m.View(); !strings.Contains(view, "answers") {
 				t.Fatalf("%s", view)
 			}
 			m.clock = func() time.Time { return noon.Add(14 * time.Second) }
-			m.Update(lineMsg{line: trouble, err: errors.New("cannot reach it"), next: time.Second})
+			m.Update(connectionStateMsg{state: connectionHelp, err: errors.New("cannot reach it"), next: time.Second})
 			view := m.View()
 			for _, claim := range []string{"✓ answers", "✓ closed"} {
 				if strings.Contains(view, claim) {
@@ -56,7 +56,7 @@ func TestHealthDoesNotClaimWhatItCannotKnow(t *testing.T) {
 			if !strings.Contains(view, "not known; 14s ago") {
 				t.Errorf("%s:\n%s", name, view)
 			}
-			m.Update(lineMsg{line: live})
+			m.Update(connectionStateMsg{state: live})
 			if view := m.View(); !strings.Contains(view, "✓ answers") {
 				t.Errorf("back again:\n%s", view)
 			}

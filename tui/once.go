@@ -85,7 +85,7 @@ func opsOnce(ctx context.Context, server snapshotServer) (*client.OpsSnapshot, e
 	}
 }
 
-// Text is the snapshot as plain lines: no frames, no colours, nothing that needs a terminal. Times are RFC 3339, UTC.
+// Text is the snapshot as plain lines: no frames, no colors, nothing that needs a terminal. Times are RFC 3339, UTC.
 func (s Snapshot) Text() string {
 	var out strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
@@ -159,7 +159,7 @@ func opsText(line func(string, ...any), o *client.OpsSnapshot, now time.Time) {
 				printable.Text(q.Name), state, q.Pending, q.Active, q.Scheduled, q.Retry, q.Archived, oldest(q), q.ProcessedTotal, q.FailedTotal)
 		}
 	}
-	p := pen{} // ASCII, no colours
+	p := pen{} // ASCII, no colors
 	line("\nHealth")
 	for _, pair := range append(append(append(p.apiHealth(o), p.databaseHealth(o, "")...), p.bankHealth(o, "")...), p.booksHealth(o, now)...) {
 		line("  %s: %s", pair.Name, printable.Text(pair.Value))

@@ -146,7 +146,7 @@ func (h *history) forgetFresh(items []client.Transfer) {
 
 // tell takes what an event says: a transfer that is known changes in place, a new one that the list holds is put where it
 // belongs. It gives the row that was added, or -1.
-func (h *history) tell(t client.Transfer, matches bool) (added int) {
+func (h *history) applyEvent(t client.Transfer, matches bool) (added int) {
 	if known := h.find(t); known != nil {
 		*known = latest(*known, t)
 		return -1

@@ -60,10 +60,10 @@ func TestHistoryScrollsWithoutGaps(t *testing.T) {
 			case 0:
 				for range rapid.IntRange(1, 40).Draw(t, "events") {
 					server.newest++
-					h.tell(numbered(server.newest), true)
+					h.applyEvent(numbered(server.newest), true)
 				}
 			case 1: // a change of one that is held
-				h.tell(numbered(rapid.IntRange(1, server.newest+1).Draw(t, "changed")), false)
+				h.applyEvent(numbered(rapid.IntRange(1, server.newest+1).Draw(t, "changed")), false)
 			default:
 				from := rapid.IntRange(0, h.length()).Draw(t, "row")
 				look(from, from+50)
@@ -91,11 +91,11 @@ func TestHistoryScrollsWithoutGaps(t *testing.T) {
 	})
 }
 
-func TestHistoryTakesWhatIsToldLate(t *testing.T) {
+func TestHistoryAcceptsLateEvents(t *testing.T) {
 	var h history
 	h.take(0, "", client.TransferList{Items: []client.Transfer{numbered(10), numbered(8), numbered(5)}})
 	for _, n := range []int{9, 12, 11, 3} {
-		h.tell(numbered(n), true)
+		h.applyEvent(numbered(n), true)
 	}
 	var got []int64
 	for row := range h.length() {
@@ -107,7 +107,7 @@ func TestHistoryTakesWhatIsToldLate(t *testing.T) {
 	}
 	changed := numbered(8)
 	changed.State = client.Posted
-	h.tell(changed, false)
+	h.applyEvent(changed, false)
 	if row := h.row(changed.Id); row != 4 {
 		t.Errorf("row %d", row)
 	} else if transfer, _ := h.at(4); transfer.State != client.Posted {
@@ -127,7 +127,7 @@ func TestHistoryTakesWhatIsToldLate(t *testing.T) {
 	}
 }
 
-func TestHistoryReadsAPageAgainUpToItsEnd(t *testing.T) {
+func TestReloadedPageKeepsItsEnd(t *testing.T) {
 	server := &shelf{newest: 1500}
 	var h history
 	for {
@@ -150,7 +150,7 @@ func TestHistoryReadsAPageAgainUpToItsEnd(t *testing.T) {
 	}
 }
 
-func TestTheListIsBoundedWhateverIsTold(t *testing.T) {
+func TestListIsBounded(t *testing.T) {
 	m := dashboard(t)
 	m.Update(tea.WindowSizeMsg{Width: 100, Height: 30})
 	for _, msg := range afterOpening() {

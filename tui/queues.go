@@ -88,10 +88,10 @@ func (s *queuesScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 		}
 	case actedMsg:
 		if msg.err != nil {
-			m.complain(msg.err)
+			m.showError(msg.err)
 			return nil
 		}
-		m.say(msg.done)
+		m.showToast(msg.done)
 		return s.refresh(m)
 	}
 	return nil
@@ -207,7 +207,7 @@ var errReadonly = errors.New("nothing can be changed: the dashboard was started 
 // act asks for a reason and a confirmation and then does it.
 func (s *queuesScreen) act(m *shared, c confirmation) tea.Cmd {
 	if m.readonly {
-		m.complain(errReadonly)
+		m.showError(errReadonly)
 		return nil
 	}
 	m.open(newConfirmScreen(c))
@@ -216,7 +216,7 @@ func (s *queuesScreen) act(m *shared, c confirmation) tea.Cmd {
 
 func (s *queuesScreen) actOnTask(m *shared, action, effect string) tea.Cmd {
 	if s.list.key != s.key(m) || s.selected >= len(s.list.tasks) {
-		m.say("There is no task to " + action + ".")
+		m.showToast("There is no task to " + action + ".")
 		return nil
 	}
 	task, server := s.list.tasks[s.selected], m.server
@@ -257,7 +257,7 @@ func (s *queuesScreen) pause(m *shared) tea.Cmd {
 
 func (s *queuesScreen) resolve(m *shared, outcome, verb, effect string) tea.Cmd {
 	if s.list.key != s.key(m) || s.selected >= len(s.list.payments) {
-		m.say("There is no payment to decide.")
+		m.showToast("There is no payment to decide.")
 		return nil
 	}
 	p, server := s.list.payments[s.selected], m.server

@@ -25,13 +25,13 @@ type page struct {
 // model is the program. Update decides; what takes time is a command.
 type model struct {
 	shared
-	pages []page
-	shown int
-	login *loginScreen // in place of everything while there is no session; nil otherwise
-	mouse bool         // clicks and the wheel are ours; the terminal selects text without it
-	tabs  []tabSpan    // where the tabs were last drawn
-	clock func() time.Time
-	hurry func() // has the line tried now
+	pages    []page
+	shown    int
+	login    *loginScreen // in place of everything while there is no session; nil otherwise
+	mouse    bool         // clicks and the wheel are ours; the terminal selects text without it
+	tabs     []tabSpan    // where the tabs were last drawn
+	clock    func() time.Time
+	retryNow func() // has the line tried now
 
 	asking bool // a summary is under way
 	dirty  bool // and something has happened since
@@ -52,10 +52,10 @@ const toastTime = 6 * time.Second
 // showMsg asks for another page by its title.
 type showMsg struct{ title string }
 
-func newModel(first shared, clock func() time.Time, hurry func()) *model {
+func newModel(first shared, clock func() time.Time, retryNow func()) *model {
 	first.now = clock()
 	return &model{
-		shared: first, mouse: true, clock: clock, hurry: hurry,
+		shared: first, mouse: true, clock: clock, retryNow: retryNow,
 		pages: []page{
 			{"Wallet", &walletScreen{}}, {"Transfers", newTransfersScreen()}, {"Send", newSendScreen()},
 			{"Queues", newQueuesScreen()}, {"Health", healthScreen{}},
@@ -74,18 +74,18 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 	case tea.KeyMsg:
-		return m, m.typed(msg)
+		return m, m.handleKeys(msg)
 	case tea.MouseMsg:
-		return m, m.pointed(msg)
+		return m, m.handleMouse(msg)
 	case tea.ResumeMsg:
-		m.hurry()
+		m.retryNow()
 		return m, m.askSummary()
 	case tickMsg:
-		return m, tea.Batch(tick(), m.tell(msg))
+		return m, tea.Batch(tick(), m.broadcast(msg))
 	case showMsg:
 		return m, m.show(msg.title)
 	case draftMsg:
-		return m, tea.Batch(m.tell(msg), m.show("Send"))
+		return m, tea.Batch(m.broadcast(msg), m.show("Send"))
 	case dueMsg:
 		m.asking = false
 		if m.dirty {
@@ -96,49 +96,49 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.copied(msg)
 		return m, nil
 	}
-	return m, m.heard(msg)
+	return m, m.handleServer(msg)
 }
 
 // heard takes what the server says.
-func (m *model) heard(msg tea.Msg) tea.Cmd {
+func (m *model) handleServer(msg tea.Msg) tea.Cmd {
 	var own tea.Cmd
 	switch msg := msg.(type) {
 	case meMsg:
-		own = m.known(msg.me)
+		own = m.setUser(msg.me)
 	case loggedOutMsg:
-		m.connection = connection{line: loggedOut, heard: m.connection.heard}
+		m.connection = connection{state: loggedOut, receivedAt: m.connection.receivedAt}
 		if m.login == nil {
 			m.login = newLoginScreen()
 			m.close()
 		}
 	case loggedInMsg:
 		own = m.loggedIn(msg)
-	case lineMsg:
-		if m.connection.line == live && msg.line == lost && m.me.Role != client.UserRoleOperator {
-			m.connection.heard = m.now // until now it was as the server said
+	case connectionStateMsg:
+		if m.connection.state == live && msg.state == lost && m.me.Role != client.UserRoleOperator {
+			m.connection.receivedAt = m.now // until now it was as the server said
 		}
-		m.line(msg)
-		if msg.line == live {
+		m.setConnectionState(msg)
+		if msg.state == live {
 			own = m.askSummary()
 		}
 	case askedMsg:
 		due := tea.Tick(summaryPause, func(time.Time) tea.Msg { return dueMsg{} })
-		m.summarised(msg.summaryMsg)
-		return tea.Batch(due, m.tell(msg.summaryMsg))
+		m.setSummary(msg.summaryMsg)
+		return tea.Batch(due, m.broadcast(msg.summaryMsg))
 	case summaryMsg:
-		m.summarised(msg)
+		m.setSummary(msg)
 	case eventsMsg:
-		own = m.happened(msg)
+		own = m.handleEvents(msg)
 	}
-	return tea.Batch(own, m.tell(msg))
+	return tea.Batch(own, m.broadcast(msg))
 }
 
 // known says who the user is. What is known of another one is forgotten before it can be taken for this one's.
-func (m *model) known(me client.User) tea.Cmd {
+func (m *model) setUser(me client.User) tea.Cmd {
 	var forgotten tea.Cmd
 	if m.me.Handle != "" && m.me.Id != me.Id {
 		m.summary, m.recent, m.ops = nil, nil, operations{}
-		forgotten = m.tell(strangerMsg{})
+		forgotten = m.broadcast(userChangedMsg{})
 	}
 	m.me, m.login = me, nil
 	m.ops.denied = me.Role != client.UserRoleOperator
@@ -149,20 +149,20 @@ func (m *model) loggedIn(msg loggedInMsg) tea.Cmd {
 	if msg.err != nil || m.login == nil {
 		return nil
 	}
-	m.hurry()
-	return m.known(msg.me)
+	m.retryNow()
+	return m.setUser(msg.me)
 }
 
 func (m *model) copied(msg copiedMsg) {
 	if msg.err != nil {
-		m.complain(msg.err)
+		m.showError(msg.err)
 		return
 	}
-	m.say("The terminal was asked to copy " + msg.what + " (OSC 52).")
+	m.showToast("The terminal was asked to copy " + msg.what + " (OSC 52).")
 }
 
 // tell gives a message to every screen.
-func (m *model) tell(msg tea.Msg) tea.Cmd {
+func (m *model) broadcast(msg tea.Msg) tea.Cmd {
 	var commands []tea.Cmd
 	for _, p := range m.pages {
 		commands = append(commands, p.update(&m.shared, msg))
@@ -176,17 +176,17 @@ func (m *model) tell(msg tea.Msg) tea.Cmd {
 	return tea.Batch(commands...)
 }
 
-func (m *model) line(msg lineMsg) {
-	m.connection.line, m.connection.err = msg.line, msg.err
+func (m *model) setConnectionState(msg connectionStateMsg) {
+	m.connection.state, m.connection.err = msg.state, msg.err
 	m.connection.again = m.now.Add(msg.next)
-	if msg.line == live {
-		m.connection.heard = m.now
+	if msg.state == live {
+		m.connection.receivedAt = m.now
 	}
 }
 
 // happened takes a batch of events. Balances are the server's to say: it is asked, once for the whole batch.
-func (m *model) happened(msg eventsMsg) tea.Cmd {
-	m.connection.heard = m.now
+func (m *model) handleEvents(msg eventsMsg) tea.Cmd {
+	m.connection.receivedAt = m.now
 	moved := false
 	for _, e := range msg.events {
 		switch {
@@ -231,23 +231,23 @@ func (m *model) askSummary() tea.Cmd {
 // askedMsg is a summary that this model asked for, not the feed.
 type askedMsg struct{ summaryMsg }
 
-func (m *model) summarised(msg summaryMsg) {
+func (m *model) setSummary(msg summaryMsg) {
 	if msg.err == nil {
-		m.summary, m.connection.heard = &msg.summary, m.now
+		m.summary, m.connection.receivedAt = &msg.summary, m.now
 		m.remember(msg.summary.Recent...)
 	}
 }
 
 // typed takes keys one by one: those that are pressed fast come as one message. What was pasted is text, and never keys.
-func (m *model) typed(msg tea.KeyMsg) tea.Cmd {
+func (m *model) handleKeys(msg tea.KeyMsg) tea.Cmd {
 	if msg.Type != tea.KeyRunes || len(msg.Runes) < 2 && !msg.Paste {
 		return m.key(msg)
 	}
 	if msg.Paste {
-		if m.small() || !m.seen().typing() {
+		if m.small() || !m.focused().typing() {
 			return nil
 		}
-		return m.seen().update(&m.shared, msg)
+		return m.focused().update(&m.shared, msg)
 	}
 	var commands []tea.Cmd
 	for _, r := range msg.Runes {

@@ -25,7 +25,7 @@ func board(t *testing.T, width, height int) *model {
 	m := newModel(first, func() time.Time { return noon }, func() {})
 	m.Update(tea.WindowSizeMsg{Width: width, Height: height})
 	m.Update(meMsg{client.User{Handle: "ada", Name: "Ada", Role: client.UserRoleOperator}})
-	m.Update(lineMsg{line: live})
+	m.Update(connectionStateMsg{state: live})
 	minuteOfOperations(&m.ops)
 	m.Update(summaryMsg{summary: adasSummary("lunch")})
 	return m
@@ -63,15 +63,15 @@ func TestBoardGoldens(t *testing.T) {
 	}
 	m := board(t, 80, 24)
 	m.clock = func() time.Time { return noon.Add(14 * time.Second) }
-	m.Update(lineMsg{line: offline, err: errors.New("cannot reach http://127.0.0.1:7420: connection refused"), next: 3 * time.Second})
+	m.Update(connectionStateMsg{state: offline, err: errors.New("cannot reach http://127.0.0.1:7420: connection refused"), next: 3 * time.Second})
 	golden(t, "offline-80x24", m.View())
-	m.Update(lineMsg{line: polling})
+	m.Update(connectionStateMsg{state: polling})
 	if view := m.View(); !strings.Contains(view, "STALE 14s") {
 		t.Errorf("%s", view)
 	}
 }
 
-func TestPastedTextIsNoKeys(t *testing.T) {
+func TestPastedTextPressesNoKeys(t *testing.T) {
 	m := board(t, 80, 24)
 	if _, quit := m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q"), Paste: true}); quit != nil {
 		t.Error("a pasted q does something")
@@ -82,7 +82,7 @@ func TestPastedTextIsNoKeys(t *testing.T) {
 	}
 }
 
-func TestKeysAreOffWhereNothingIsSeen(t *testing.T) {
+func TestNoKeysOnATinyTerminal(t *testing.T) {
 	m := board(t, 59, 24)
 	m.Update(keyMsg("2"))
 	for _, name := range []string{"r", "y", "enter", "tab", "3"} {
@@ -115,7 +115,7 @@ func TestEveryKeyIsDocumentedOnce(t *testing.T) {
 	}
 }
 
-func TestABurstAsksOnce(t *testing.T) {
+func TestBurstFetchesOneSummary(t *testing.T) {
 	m := board(t, 80, 24)
 	asked := 0
 	for range 100 {
@@ -148,12 +148,12 @@ func anything(r *rapid.T, evil *rapid.Generator[string]) tea.Msg {
 		rapid.SampledFrom([]tea.Msg{
 			pageMsg{found: client.TransferList{Items: []client.Transfer{t}}}, pageMsg{pageAsk: pageAsk{list: 1}, err: failed},
 			eventsMsg{events: []client.Event{{Type: client.EventTransfer, Transfer: &t}}},
-			timelineMsg{id: t.Id, story: client.Timeline{Entries: []client.TimelineEntry{{At: noon, What: text}}, WaitsFor: text, Next: text}}, timelineMsg{id: t.Id, err: failed},
+			timelineMsg{id: t.Id, timeline: client.Timeline{Entries: []client.TimelineEntry{{At: noon, What: text}}, WaitsFor: text, Next: text}}, timelineMsg{id: t.Id, err: failed},
 			peopleMsg{prefix: "bo", people: []client.Person{person, person}}, draftMsg{to: text, amount: "1", currency: "USD", memo: text},
 			previewMsg{asked: 1, preview: client.TransferPreview{Currency: text, To: t.To}}, previewMsg{asked: 1, err: failed},
 			sentMsg{key: someKey, err: &client.UnknownOutcomeError{Key: someKey, Err: failed}}, sentMsg{key: someKey, receipt: client.Receipt{Transfer: t}},
 			loggedOutMsg{failed}, loggedInMsg{me: client.User{Handle: text}}, meMsg{client.User{Handle: text}}, exportedMsg{path: text}, copiedMsg{what: text},
-			tea.WindowSizeMsg{Width: 80, Height: 24}, tickMsg{}, strangerMsg{},
+			tea.WindowSizeMsg{Width: 80, Height: 24}, tickMsg{}, userChangedMsg{},
 			tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(text), Paste: true},
 			tea.MouseMsg{X: len(text), Y: len(text) % 40, Button: tea.MouseButtonLeft, Action: tea.MouseActionPress}, tea.MouseMsg{Button: tea.MouseButtonWheelDown},
 		}),
@@ -169,9 +169,9 @@ func TestTheBoardFits(t *testing.T) {
 				m := board(t, rapid.IntRange(1, 300).Draw(r, "width"), rapid.IntRange(1, 100).Draw(r, "height"))
 				m.me.Handle = evil.Draw(r, "handle")
 				m.Update(summaryMsg{summary: adasSummary(evil.Draw(r, "memo"))})
-				m.Update(lineMsg{line: rapid.SampledFrom([]line{connecting, live, polling, lost, offline}).Draw(r, "line"), err: errors.New(evil.Draw(r, "error"))})
-				story := screens(evil.Draw(r, "name"))[name]
-				for _, msg := range story[:len(story)-rapid.IntRange(0, len(story)).Draw(r, "left out")] {
+				m.Update(connectionStateMsg{state: rapid.SampledFrom([]connectionState{connecting, live, polling, lost, offline}).Draw(r, "line"), err: errors.New(evil.Draw(r, "error"))})
+				messages := screens(evil.Draw(r, "name"))[name]
+				for _, msg := range messages[:len(messages)-rapid.IntRange(0, len(messages)).Draw(r, "left out")] {
 					m.Update(msg)
 				}
 				fits(r, m)
@@ -179,7 +179,7 @@ func TestTheBoardFits(t *testing.T) {
 					m.Update(anything(r, evil))
 				}
 				if rapid.Bool().Draw(r, "toast") {
-					m.complain(errors.New(evil.Draw(r, "toast")))
+					m.showError(errors.New(evil.Draw(r, "toast")))
 				}
 				fits(r, m)
 			})

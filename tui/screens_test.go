@@ -74,7 +74,7 @@ func ada() client.User {
 
 // afterOpening is what the server tells first.
 func afterOpening() []tea.Msg {
-	return []tea.Msg{meMsg{ada()}, lineMsg{line: live}, summaryMsg{summary: adasSummary("lunch")},
+	return []tea.Msg{meMsg{ada()}, connectionStateMsg{state: live}, summaryMsg{summary: adasSummary("lunch")},
 		pageMsg{pageAsk: pageAsk{}, found: adasTransfers(60)}}
 }
 
@@ -105,7 +105,7 @@ func adasTransfers(n int) client.TransferList {
 	return list
 }
 
-func storyOf(t client.Transfer) client.Timeline {
+func timelineOf(t client.Transfer) client.Timeline {
 	return client.Timeline{Transfer: t, WaitsFor: "nothing", Next: "nobody: it has ended", Entries: []client.TimelineEntry{
 		{At: t.CreatedAt, What: "accepted as a transfer of 12.34 USD, under the key 0193a000-0000-7000-8000-00000000c0de"},
 		{At: t.CreatedAt.Add(3 * time.Millisecond), What: "posted: 12.34 USD left account 7 (its line 3)"},
@@ -127,7 +127,7 @@ func previewFor(name string) client.TransferPreview {
 		From: client.Party{Handle: pointerTo("ada")}, To: client.Party{Handle: pointerTo("bob"), Name: &name}}
 }
 
-// screens are the stories of the goldens: what happens until the picture is taken. The name is what somebody else calls himself.
+// screens are the sequences of the goldens: what happens until the picture is taken. The name is what somebody else calls himself.
 func screens(name string) map[string][]tea.Msg {
 	first := adasTransfers(1).Items[0]
 	first.To.Name = &name
@@ -138,9 +138,9 @@ func screens(name string) map[string][]tea.Msg {
 	arrived.receipt.Transfer = first
 	doubtful.err = &client.UnknownOutcomeError{Key: sent.key, Err: errors.New(name + " took too long")}
 	return map[string][]tea.Msg{
-		"transfers":        slices.Concat(keys("2"), []tea.Msg{timelineMsg{id: first.Id, story: storyOf(first)}}),
+		"transfers":        slices.Concat(keys("2"), []tea.Msg{timelineMsg{id: first.Id, timeline: timelineOf(first)}}),
 		"transfers-filter": keys("2", "/", "s", "t", "a", "t", "e", ":", "p", "a", "s", "t"),
-		"transfers-read":   slices.Concat(keys("2", "enter"), []tea.Msg{timelineMsg{id: first.Id, story: storyOf(first)}}),
+		"transfers-read":   slices.Concat(keys("2", "enter"), []tea.Msg{timelineMsg{id: first.Id, timeline: timelineOf(first)}}),
 		"send":             slices.Concat(keys("3", "enter", "b", "o"), []tea.Msg{peopleMsg{prefix: "bo", people: []client.Person{{Handle: "bob", Name: name}, {Handle: "bodil", Name: "Bodil Lind"}}}}),
 		"send-refused":     slices.Concat(form, keys("enter"), []tea.Msg{previewMsg{asked: 1, err: &client.Error{Status: 422, Code: client.PayeeWalletMissing, Detail: "@bob (" + name + ") has no wallet in USD"}}}),
 		"send-review":      review,
@@ -151,21 +151,21 @@ func screens(name string) map[string][]tea.Msg {
 }
 
 func TestScreens(t *testing.T) {
-	for name, story := range screens("Bob Moore") {
+	for name, messages := range screens("Bob Moore") {
 		for _, size := range sizes {
 			name := fmt.Sprintf("%s-%dx%d", name, size[0], size[1])
 			t.Run(name, func(t *testing.T) {
-				golden(t, name, played(t, size, story).View())
+				golden(t, name, played(t, size, messages).View())
 			})
 		}
 	}
 }
 
-// played runs the program until it has taken the story's messages.
-func played(t *testing.T, size [2]int, story []tea.Msg) *model {
+// played runs the program until it has taken the messages's messages.
+func played(t *testing.T, size [2]int, messages []tea.Msg) *model {
 	t.Helper()
 	program := teatest.NewTestModel(t, dashboard(t), teatest.WithInitialTermSize(size[0], size[1]))
-	for _, msg := range slices.Concat(afterOpening(), story) {
+	for _, msg := range slices.Concat(afterOpening(), messages) {
 		program.Send(msg)
 	}
 	if err := program.Quit(); err != nil {
@@ -175,7 +175,7 @@ func played(t *testing.T, size [2]int, story []tea.Msg) *model {
 }
 
 // TestAMemoIsItsOwnCellAlone: with whatever another user writes into a memo, the rest of the screen is the same.
-func TestAMemoIsItsOwnCellAlone(t *testing.T) {
+func TestMemoStaysInItsCell(t *testing.T) {
 	for _, evil := range []string{"\x1b[2J\x1b[31mred", "\x1b]52;c;ZXZpbA==\x07", "\x1b]0;title\x1b\\", "\u202egnp.exe", "a\u200b\u200d\ufeffb", "\x9b2J\r\n\b\b", "👨\u200d👩\u200d👧", "z\u0300\u0301\u0302\u0303\u0304\u0305\u0306"} {
 		for _, page := range []string{"1", "2"} {
 			plain, hostile := adasTransfers(20), adasTransfers(20)
@@ -184,7 +184,7 @@ func TestAMemoIsItsOwnCellAlone(t *testing.T) {
 			for i, list := range []client.TransferList{plain, hostile} {
 				m := dashboard(t)
 				m.Update(tea.WindowSizeMsg{Width: 100, Height: 30})
-				for _, msg := range slices.Concat([]tea.Msg{meMsg{ada()}, lineMsg{line: live}, summaryMsg{summary: adasSummary("x")}, pageMsg{found: list}}, keys(page)) {
+				for _, msg := range slices.Concat([]tea.Msg{meMsg{ada()}, connectionStateMsg{state: live}, summaryMsg{summary: adasSummary("x")}, pageMsg{found: list}}, keys(page)) {
 					m.Update(msg)
 				}
 				shown[i] = strings.Split(m.View(), "\n")

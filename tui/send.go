@@ -140,7 +140,7 @@ func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 		if msg.key == s.command.Key && s.step == sending {
 			s.sent(m, msg)
 		}
-	case strangerMsg:
+	case userChangedMsg:
 		if s.step != sending && s.step != unknown { // the key of what may have moved stays in sight
 			*s = *newSendScreen()
 		}
@@ -151,7 +151,7 @@ func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 // fill takes a draft, unless money is on its way.
 func (s *sendScreen) fill(m *shared, d draftMsg) tea.Cmd {
 	if s.step == sending || s.step == unknown {
-		m.say("First see what becomes of the transfer that is under way.")
+		m.showToast("First see what becomes of the transfer that is under way.")
 		return nil
 	}
 	*s = *newSendScreen()
@@ -175,7 +175,7 @@ func (s *sendScreen) changed(m *shared) tea.Cmd {
 	switch s.focus {
 	case amountField:
 		if text := s.fields[amountField].text(); text != "" {
-			s.problems[amountField] = complaint(s.amount(m))
+			s.problems[amountField] = errorText(s.amount(m))
 		}
 	case payeeField:
 		prefix := s.prefix()
@@ -255,7 +255,7 @@ func (s *sendScreen) amount(m *shared) (money.Amount, error) {
 // review checks the form and has the server say what it would do.
 func (s *sendScreen) review(m *shared) tea.Cmd {
 	if m.readonly {
-		m.complain(errReadonly)
+		m.showError(errReadonly)
 		return nil
 	}
 	to := strings.TrimSpace(s.fields[payeeField].text())
@@ -263,7 +263,7 @@ func (s *sendScreen) review(m *shared) tea.Cmd {
 		to = "@" + to
 	}
 	amount, err := s.amount(m)
-	s.problems = [sendFields]string{amountField: complaint(amount, err)}
+	s.problems = [sendFields]string{amountField: errorText(amount, err)}
 	if to == "" {
 		s.problems[payeeField] = "to whom? Type a @handle, an e-mail address or the id of a wallet"
 	}
@@ -296,7 +296,7 @@ func (s *sendScreen) previewed(m *shared, msg previewMsg) {
 	}
 	command, err := client.NewTransfer(m.newKey(), s.body)
 	if err != nil {
-		m.complain(err)
+		m.showError(err)
 		return
 	}
 	s.step, s.preview, s.command = reviewing, msg.preview, command
@@ -336,7 +336,7 @@ func (s *sendScreen) sent(m *shared, msg sentMsg) {
 	switch {
 	case msg.err == nil:
 		s.step, s.receipt = done, msg.receipt
-		m.say("Sent.")
+		m.showToast("Sent.")
 	case errors.As(msg.err, &inDoubt):
 		s.step, s.problem = unknown, msg.err.Error()
 	default:
@@ -344,7 +344,7 @@ func (s *sendScreen) sent(m *shared, msg sentMsg) {
 	}
 }
 
-func complaint(_ money.Amount, err error) string {
+func errorText(_ money.Amount, err error) string {
 	if err != nil {
 		return err.Error()
 	}

@@ -30,7 +30,7 @@ func pressKeys(m *model, names ...string) {
 }
 
 // TestKeysAreKeysUntilAFieldIsEntered: on the Send screen, every key that is shown does what is shown.
-func TestKeysAreKeysUntilAFieldIsEntered(t *testing.T) {
+func TestKeysWorkUntilAFieldIsEntered(t *testing.T) {
 	for i, name := range []string{"1", "2", "4", "5", "tab", "shift+tab"} {
 		m := board(t, 80, 24)
 		pressKeys(m, "3", name)
@@ -64,7 +64,7 @@ func TestKeysAreKeysUntilAFieldIsEntered(t *testing.T) {
 
 // TestAnAbandonedDraftIsNotTypedOnTo: what was typed before the user went away is kept, and what is typed after it
 // replaces it: 1 does not become 1999999.
-func TestAnAbandonedDraftIsNotTypedOnTo(t *testing.T) {
+func TestTypingReplacesAnAbandonedDraft(t *testing.T) {
 	ways := map[string][]string{
 		"esc":              {"esc"},
 		"esc twice":        {"esc", "esc", "3"},
@@ -103,7 +103,7 @@ func TestAnAbandonedDraftIsNotTypedOnTo(t *testing.T) {
 }
 
 // TestTheDefaultWalletIsSentFrom unless the user takes another.
-func TestTheDefaultWalletIsSentFrom(t *testing.T) {
+func TestSendUsesTheDefaultWallet(t *testing.T) {
 	m := board(t, 80, 24)
 	if got := form(m).in(&m.shared); got != "USD" {
 		t.Errorf("without a default wallet: %s", got)
@@ -128,7 +128,7 @@ func TestTheDefaultWalletIsSentFrom(t *testing.T) {
 }
 
 // TestAPastTransferIsADraft: the keys after "send again" are those of the page as well.
-func TestAPastTransferIsADraft(t *testing.T) {
+func TestSendAgainFillsTheForm(t *testing.T) {
 	m := board(t, 80, 24)
 	m.Update(draftMsg{to: "@bob", amount: "1.00", currency: "USD", memo: "tea"})
 	pressKeys(m, "9")
@@ -152,11 +152,11 @@ func TestAPastTransferIsADraft(t *testing.T) {
 func TestTheFooterShowsKeysThatWork(t *testing.T) {
 	m := board(t, 120, 40)
 	pressKeys(m, "3")
-	if !m.paging() || m.seen().typing() {
+	if !m.pageHasFocus() || m.focused().typing() {
 		t.Error("the page takes letters before a field is entered")
 	}
 	names := func() (all []string) {
-		for _, b := range m.seen().keys(&m.shared) {
+		for _, b := range m.focused().keys(&m.shared) {
 			all = append(all, b.keys...)
 		}
 		return all

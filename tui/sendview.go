@@ -105,7 +105,7 @@ func (s *sendScreen) formKeys() []binding {
 func (s *sendScreen) recheck(m *shared) tea.Cmd {
 	s.problems[amountField] = ""
 	if s.fields[amountField].text() != "" {
-		s.problems[amountField] = complaint(s.amount(m))
+		s.problems[amountField] = errorText(s.amount(m))
 	}
 	return nil
 }

@@ -80,10 +80,10 @@ func (m *shared) open(s screen) { m.overlay = s }
 func (m *shared) close() { m.overlay = nil }
 
 // say shows a sentence for a while.
-func (m *shared) say(text string) { m.toast, m.bad, m.toastAt = text, false, m.now }
+func (m *shared) showToast(text string) { m.toast, m.bad, m.toastAt = text, false, m.now }
 
 // complain shows what went wrong for a while.
-func (m *shared) complain(err error) { m.toast, m.bad, m.toastAt = err.Error(), true, m.now }
+func (m *shared) showError(err error) { m.toast, m.bad, m.toastAt = err.Error(), true, m.now }
 
 // forbidden reports whether the server said that this is not for the user.
 func forbidden(err error) bool {

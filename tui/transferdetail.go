@@ -11,26 +11,26 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-// transferDetail is one transfer with its story, which the server is asked for once the choice has rested for a moment.
+// transferDetail is one transfer with its timeline, which the server is asked for once the choice has rested for a moment.
 type transferDetail struct {
-	id     client.ID
-	story  *client.Timeline // nil until it is there
-	failed error
-	asked  bool
-	old    bool // something has happened to it since
-	offset int  // lines that are scrolled away
+	id       client.ID
+	timeline *client.Timeline // nil until it is there
+	failed   error
+	asked    bool
+	old      bool // something has happened to it since
+	offset   int  // lines that are scrolled away
 }
 
 // lookMsg says that a transfer has been chosen for a moment.
 type lookMsg struct{ id client.ID }
 
 type timelineMsg struct {
-	id    client.ID
-	story client.Timeline
-	err   error
+	id       client.ID
+	timeline client.Timeline
+	err      error
 }
 
-// lookPause keeps a walk through the list from asking for every story that it passes.
+// lookPause keeps a walk through the list from asking for every timeline that it passes.
 const lookPause = 120 * time.Millisecond
 
 // look follows the choice. Seen says whether the detail is on the screen.
@@ -52,7 +52,7 @@ func (d *transferDetail) look(m *shared, chosen *client.Transfer, seen bool) tea
 func (d *transferDetail) update(m *shared, chosen *client.Transfer, msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case lookMsg:
-		if chosen != nil && chosen.Id == msg.id && d.id == msg.id && !d.asked && d.story == nil {
+		if chosen != nil && chosen.Id == msg.id && d.id == msg.id && !d.asked && d.timeline == nil {
 			return d.ask(m)
 		}
 	case timelineMsg:
@@ -61,7 +61,7 @@ func (d *transferDetail) update(m *shared, chosen *client.Transfer, msg tea.Msg)
 		}
 		d.asked, d.failed = false, msg.err
 		if msg.err == nil {
-			d.story = &msg.story
+			d.timeline = &msg.timeline
 		}
 	}
 	return nil
@@ -71,8 +71,8 @@ func (d *transferDetail) ask(m *shared) tea.Cmd {
 	d.asked, d.old = true, false
 	server, id := m.server, d.id
 	return m.ask(func(ctx context.Context) tea.Msg {
-		story, err := server.Explain(ctx, id)
-		return timelineMsg{id, story, err}
+		timeline, err := server.Explain(ctx, id)
+		return timelineMsg{id, timeline, err}
 	})
 }
 
@@ -85,7 +85,7 @@ func (d *transferDetail) view(m *shared, chosen *client.Transfer, width, height 
 		title = titleCase(string(chosen.Kind)) + " of " + amountOf(chosen.Amount, chosen.Currency)
 		lines = strings.Split(draw.Panel(m.transferPairs(*chosen), inner, m.Dim.Render), "\n")
 		lines = append(lines, "", m.Title.Render(draw.Fit("What happened", inner)))
-		lines = append(lines, d.storyLines(m, inner)...)
+		lines = append(lines, d.timelineLines(m, inner)...)
 	}
 	d.offset = max(0, min(d.offset, len(lines)-rows))
 	note := ""
@@ -95,18 +95,18 @@ func (d *transferDetail) view(m *shared, chosen *client.Transfer, width, height 
 	return m.box(title, note, nil, strings.Join(lines[d.offset:], "\n"), width, height)
 }
 
-// storyLines is the story: each sentence with its time, what it waits for, who is next.
-func (d *transferDetail) storyLines(m *shared, width int) []string {
+// storyLines is the timeline: each sentence with its time, what it waits for, who is next.
+func (d *transferDetail) timelineLines(m *shared, width int) []string {
 	switch {
-	case d.story == nil && d.failed != nil:
+	case d.timeline == nil && d.failed != nil:
 		return []string{m.Bad.Render(draw.Fit(m.glyph("✗ ", "! ")+d.failed.Error(), width))}
-	case d.story == nil:
+	case d.timeline == nil:
 		return []string{m.Dim.Render(draw.Fit("Asking the server…", width))}
 	}
 	var lines []string
 	const clock = 9 // "15:04:05 "
 	day := ""
-	for _, entry := range d.story.Entries {
+	for _, entry := range d.timeline.Entries {
 		at := entry.At.In(m.now.Location())
 		if today := at.Format(time.DateOnly); today != day {
 			day = today
@@ -121,7 +121,7 @@ func (d *transferDetail) storyLines(m *shared, width int) []string {
 		}
 	}
 	lines = append(lines, "")
-	for _, pair := range []draw.Pair{{Name: "Waits for ", Value: d.story.WaitsFor}, {Name: "Next: ", Value: d.story.Next}} {
+	for _, pair := range []draw.Pair{{Name: "Waits for ", Value: d.timeline.WaitsFor}, {Name: "Next: ", Value: d.timeline.Next}} {
 		for _, part := range draw.Wrap(pair.Name+pair.Value, width) {
 			lines = append(lines, m.Dim.Render(part))
 		}

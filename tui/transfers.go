@@ -23,15 +23,15 @@ type transfersScreen struct {
 	visible          int // rows of the list when it was last drawn
 	top              int // line of the body that the first row stands on
 
-	list      int      // number of the list: answers to an older one are passed over
-	asked     *pageAsk // under way
-	stale     bool     // its first page is to be read anew
-	again     bool     // and once more after that
-	began     time.Time
-	barren    int // pages in a row that held nothing
-	failed    error
-	failedAt  time.Time
-	exporting bool
+	list       int      // number of the list: answers to an older one are passed over
+	asked      *pageAsk // under way
+	stale      bool     // its first page is to be read anew
+	again      bool     // and once more after that
+	began      time.Time
+	emptyPages int // pages in a row that held nothing
+	failed     error
+	failedAt   time.Time
+	exporting  bool
 
 	reading bool // the detail has the screen
 	detail  transferDetail
@@ -56,7 +56,7 @@ const (
 	// readAhead is how many rows below the screen are asked for before they are seen.
 	readAhead = 40
 	// maxBarren pages without anything are searched before the user is asked whether to go on.
-	maxBarren = 25
+	maxEmptyPages = 25
 	// retryPause is the least time between a request that failed and the next.
 	retryPause = 2 * time.Second
 	// beginPause is the least time between two readings of the first page, however much happens.
@@ -72,7 +72,7 @@ func (s *transfersScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.KeyMsg:
 		if s.field != nil && s.field.take(msg) {
-			s.judge(m)
+			s.checkFilter(m)
 		}
 		return nil
 	case tea.MouseMsg:
@@ -80,26 +80,26 @@ func (s *transfersScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	case pageMsg:
 		s.taken(m, msg)
 	case eventsMsg:
-		s.happened(msg.events)
-	case lineMsg:
-		if msg.line == live { // what events cannot tell of is read anew
+		s.handleEvents(msg.events)
+	case connectionStateMsg:
+		if msg.state == live { // what events cannot tell of is read anew
 			s.restart()
 		}
 	case summaryMsg:
-		if m.connection.line != live && s.selected == 0 { // no event will tell of what is new
+		if m.connection.state != live && s.selected == 0 { // no event will tell of what is new
 			s.restart()
 		}
 	case narrowMsg:
 		return tea.Batch(s.narrow(m, msg.filter), func() tea.Msg { return showMsg{"Transfers"} })
-	case strangerMsg:
+	case userChangedMsg:
 		*s = *newTransfersScreen()
 		return nil
 	case exportedMsg:
 		s.exporting = false
 		if msg.err != nil {
-			m.complain(msg.err)
+			m.showError(msg.err)
 		} else {
-			m.say(msg.told())
+			m.showToast(msg.message())
 		}
 		return nil
 	case lookMsg, timelineMsg:
@@ -111,7 +111,7 @@ func (s *transfersScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 // refresh asks for what is missing on the screen.
 func (s *transfersScreen) refresh(m *shared) tea.Cmd { return s.fetch(m) }
 
-// fetch asks for the next page that is needed, one at a time, and for the story of the chosen transfer.
+// fetch asks for the next page that is needed, one at a time, and for the timeline of the chosen transfer.
 func (s *transfersScreen) fetch(m *shared) tea.Cmd {
 	look := s.detail.look(m, s.current(), s.reading || m.width >= twoPanes)
 	if s.asked != nil || m.me.Handle == "" || s.failed != nil && m.now.Sub(s.failedAt) < retryPause {
@@ -125,7 +125,7 @@ func (s *transfersScreen) fetch(m *shared) tea.Cmd {
 		return tea.Batch(look, s.ask(m, 0, ""))
 	}
 	page, cursor, wanted := s.wanted(s.offset, s.offset+s.visible+readAhead)
-	if !wanted || page == len(s.pages) && s.barren >= maxBarren {
+	if !wanted || page == len(s.pages) && s.emptyPages >= maxEmptyPages {
 		return look
 	}
 	return tea.Batch(look, s.ask(m, page, cursor))
@@ -157,8 +157,8 @@ func (s *transfersScreen) taken(m *shared, msg pageMsg) {
 	if msg.page == 0 {
 		s.stale, s.again = s.again, false
 	}
-	if s.barren++; len(msg.found.Items) > 0 {
-		s.barren = 0
+	if s.emptyPages++; len(msg.found.Items) > 0 {
+		s.emptyPages = 0
 	}
 	if msg.page == 0 && s.filter.text == "" {
 		m.remember(msg.found.Items[:min(len(msg.found.Items), maxRecent)]...)
@@ -190,12 +190,12 @@ func (s *transfersScreen) begin() {
 		return
 	}
 	s.list++
-	s.asked, s.failed, s.barren = nil, nil, 0
+	s.asked, s.failed, s.emptyPages = nil, nil, 0
 	s.stale = true
 }
 
 // happened puts what events tell where it belongs. The chosen transfer stays chosen, unless it is the newest: then the newest is.
-func (s *transfersScreen) happened(events []client.Event) {
+func (s *transfersScreen) handleEvents(events []client.Event) {
 	unsure := false
 	for _, e := range events {
 		if e.Transfer == nil {
@@ -204,11 +204,11 @@ func (s *transfersScreen) happened(events []client.Event) {
 		if e.Transfer.Id == s.detail.id {
 			s.detail.old = true
 		}
-		if !s.filter.judges() {
+		if !s.filter.canMatch() {
 			unsure = true
 			continue
 		}
-		added := s.tell(*e.Transfer, s.filter.matches(*e.Transfer))
+		added := s.applyEvent(*e.Transfer, s.filter.matches(*e.Transfer))
 		if added >= 0 && added <= s.selected && s.selected > 0 {
 			s.selected++
 			s.offset++
@@ -264,7 +264,7 @@ func (s *transfersScreen) click(msg tea.MouseMsg) {
 }
 
 // judge reads the filter as it is typed, and says what is wrong with it.
-func (s *transfersScreen) judge(m *shared) {
+func (s *transfersScreen) checkFilter(m *shared) {
 	_, err := parseFilter(s.field.text(), m.currencies(), m.now)
 	if s.problem = ""; err != nil {
 		s.problem = err.Error()

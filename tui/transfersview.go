@@ -26,7 +26,7 @@ func (s *transfersScreen) keys(*shared) []binding {
 	}
 	moves := func(by func() int) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd {
-			s.barren = 0 // whoever goes on wants more of it searched
+			s.emptyPages = 0 // whoever goes on wants more of it searched
 			s.move(by())
 			return s.fetch(m)
 		}
@@ -87,7 +87,7 @@ func (s *transfersScreen) filterKeys() []binding {
 		{keys: []string{"enter"}, shown: "enter", help: "show what it finds", run: func(m *shared) tea.Cmd { return s.narrow(m, s.field.text()) }},
 		{keys: []string{"esc"}, shown: "esc", help: "leave it as it was", run: func(*shared) tea.Cmd { s.field, s.problem = nil, ""; return nil }},
 	}
-	return append(keys, s.field.keys(func(m *shared) tea.Cmd { s.judge(m); return nil })...)
+	return append(keys, s.field.keys(func(m *shared) tea.Cmd { s.checkFilter(m); return nil })...)
 }
 
 func (s *transfersScreen) readingKeys() []binding {
@@ -127,7 +127,7 @@ func (s *transfersScreen) sendAgain(m *shared) tea.Cmd {
 	case t == nil:
 		return nil
 	case t.Kind != client.TransferKindTransfer && t.Kind != client.TransferKindAuthorization || t.Direction != client.Out || t.To.Handle == nil:
-		m.say("Only what you sent to somebody can be sent again.")
+		m.showToast("Only what you sent to somebody can be sent again.")
 		return nil
 	}
 	minor := t.Amount
@@ -207,7 +207,7 @@ func (s *transfersScreen) empty(m *shared, width, height int) string {
 	switch {
 	case s.failed != nil:
 		text = m.Bad.Render(draw.Cut(m.glyph("✗ ", "! ")+s.failed.Error(), max(0, width-2)))
-	case s.barren >= maxBarren:
+	case s.emptyPages >= maxEmptyPages:
 		text = m.Warn.Render(draw.Cut("Nothing among the newest transfers. G searches on, c clears the filter.", max(0, width-2)))
 	case s.ended && s.filter.text != "":
 		text = "No transfer is like that. " + m.Key.Render("c") + " clears the filter, " + m.Key.Render("/") + " changes it."

@@ -88,10 +88,10 @@ func (w *whole) wealthyTransfers(n int) client.TransferList {
 	return list
 }
 
-// stories are the screens that show money, by name.
-func (w *whole) stories() map[string][]tea.Msg {
+// sequences are the screens that show money, by name.
+func (w *whole) sequences() map[string][]tea.Msg {
 	chosen := w.wealthyTransfers(1).Items[0]
-	story := storyOf(chosen)
+	timeline := timelineOf(chosen)
 	preview := client.TransferPreview{Amount: w.amount(largestAmount, "USD"), Currency: "USD", BalanceAfter: w.amount(largestBalance-3, "USD"),
 		AvailableAfter: w.amount(largestBalance-4, "USD"), From: client.Party{Handle: pointerTo("ada")}, To: client.Party{Handle: pointerTo(largeHandle)}}
 	form := slices.Concat(keys("3", "enter", "@", largeHandle, "enter", "10000000000000.00", "enter", "rent"))
@@ -103,8 +103,8 @@ func (w *whole) stories() map[string][]tea.Msg {
 	return map[string][]tea.Msg{
 		"wallet":         keys("1"),
 		"second wallet":  keys("1", "j"),
-		"transfers":      slices.Concat(keys("2"), []tea.Msg{timelineMsg{id: chosen.Id, story: story}}),
-		"transfers-read": slices.Concat(keys("2", "enter"), []tea.Msg{timelineMsg{id: chosen.Id, story: story}}),
+		"transfers":      slices.Concat(keys("2"), []tea.Msg{timelineMsg{id: chosen.Id, timeline: timeline}}),
+		"transfers-read": slices.Concat(keys("2", "enter"), []tea.Msg{timelineMsg{id: chosen.Id, timeline: timeline}}),
 		"send":           form,
 		"send-review":    review,
 		"send-unknown":   slices.Concat(review, keys("y"), []tea.Msg{doubtful}),
@@ -114,13 +114,13 @@ func (w *whole) stories() map[string][]tea.Msg {
 
 func TestAmountsIdsAndStatesAreNeverShortened(t *testing.T) {
 	var w whole
-	opening := []tea.Msg{meMsg{ada()}, lineMsg{line: live}, summaryMsg{summary: w.wealthySummary()},
+	opening := []tea.Msg{meMsg{ada()}, connectionStateMsg{state: live}, summaryMsg{summary: w.wealthySummary()},
 		pageMsg{pageAsk: pageAsk{}, found: w.wealthyTransfers(60)}}
-	for name, story := range w.stories() {
+	for name, messages := range w.sequences() {
 		for _, size := range [][2]int{{minWidth, minHeight}, {61, 20}, {80, 24}, {100, 30}, {119, 30}, {120, 40}, {150, 40}, {199, 50}, {200, 50}, {240, 60}} {
 			m := dashboard(t)
 			m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
-			for _, msg := range slices.Concat(opening, story) {
+			for _, msg := range slices.Concat(opening, messages) {
 				m.Update(msg)
 			}
 			w.check(t, fmt.Sprintf("%s at %dx%d", name, size[0], size[1]), m.View())

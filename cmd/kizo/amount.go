@@ -32,7 +32,7 @@ func (o *amountOptions) parse(ctx context.Context, a *app, kizo *client.Client) 
 	if o.currency != "" {
 		typed = append(typed, o.currency)
 	}
-	if err := notEvenANumber(text); err != nil {
+	if err := checkNumber(text); err != nil {
 		return money.Amount{}, a.amountError(err, o.words[0], text)
 	}
 	var currency money.Currency
@@ -57,7 +57,7 @@ func (o *amountOptions) parse(ctx context.Context, a *app, kizo *client.Client) 
 }
 
 // notEvenANumber catches what is no amount in any currency before anybody is asked for one.
-func notEvenANumber(text string) error {
+func checkNumber(text string) error {
 	_, err := money.Parse(text, "CLF") // no currency has more decimals
 	var wrong *money.Error
 	if errors.As(err, &wrong) && wrong.Code == money.CodeMalformed {

@@ -89,7 +89,7 @@ func balanceRun(ctx context.Context, opts *balanceOptions) error {
 }
 
 func noWallet(currency string) error {
-	return withHint(&fault{exit: exitNotFound, code: string(client.WalletNotFound), err: fmt.Errorf("you have no %s wallet", currency)},
+	return withHint(&exitError{exit: exitNotFound, code: string(client.WalletNotFound), err: fmt.Errorf("you have no %s wallet", currency)},
 		"kizo wallet open "+currency, "kizo wallet list")
 }
 

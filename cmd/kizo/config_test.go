@@ -66,7 +66,7 @@ func TestBadConfigurationSaysWhereItIs(t *testing.T) {
 	}
 }
 
-func TestATokenIsNotSentWhereAProjectSays(t *testing.T) {
+func TestNoTokenToAProjectServer(t *testing.T) {
 	w := newWorld(t, nil)
 	w.write(".kizo.toml", `server = "http://127.0.0.1:1"`)
 	w.env["KIZO_TOKEN"] = "secret"

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -63,15 +64,25 @@ func openWindow(t *testing.T, width, height int, env []string, args ...string) *
 	return w
 }
 
-// until waits until the screen shows all of these.
+// until waits until the screen shows all of the texts.
 func (w *window) until(texts ...string) {
+	w.t.Helper()
+	patterns := make([]string, len(texts))
+	for i, text := range texts {
+		patterns[i] = regexp.QuoteMeta(text)
+	}
+	w.untilMatch(patterns...)
+}
+
+// untilMatch waits until the screen matches all of the patterns.
+func (w *window) untilMatch(patterns ...string) {
 	w.t.Helper()
 	timeout := time.After(time.Minute)
 	for {
 		shown, missing := w.screen.Text(), ""
-		for _, text := range texts {
-			if !strings.Contains(shown, text) {
-				missing = text
+		for _, pattern := range patterns {
+			if !regexp.MustCompile(pattern).MatchString(shown) {
+				missing = pattern
 			}
 		}
 		if missing == "" {

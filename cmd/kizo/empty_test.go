@@ -116,7 +116,7 @@ func TestADayWithoutMidnight(t *testing.T) {
 }
 
 // TestTheZeroTimeIsATime like any other: it does not stand for now, or for no bound.
-func TestTheZeroTimeIsATime(t *testing.T) {
+func TestZeroTimeIsATime(t *testing.T) {
 	asked := map[string]string{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked[r.URL.Path] = r.URL.RawQuery

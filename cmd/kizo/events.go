@@ -123,7 +123,7 @@ func (f *follower) follow(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil:
 			return context.Canceled
-		case !f.mendable(err):
+		case !f.retryable(err):
 			return err
 		}
 		if err := f.wait(ctx, err); err != nil {
@@ -207,7 +207,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // mendable tells whether a new stream may do better. What is not Kizo's own answer comes from something in
 // front of it, as a maintenance page does, whatever its status; only where nothing has been streamed yet
 // can it mean that the address is wrong.
-func (f *follower) mendable(err error) bool {
+func (f *follower) retryable(err error) bool {
 	var (
 		unwritten *outputError
 		unreached *client.UnreachableError

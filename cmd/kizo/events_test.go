@@ -52,7 +52,7 @@ const liveLine = "id: now\nevent: live\ndata: {}\n\n"
 
 func cutLine(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-func TestABrokenLineIsMended(t *testing.T) {
+func TestLostConnectionIsRestored(t *testing.T) {
 	var asked []string
 	s := newStreams(t, &asked,
 		telling(true, ": hello\n\n", liveLine, transferLine("a", 1)), // and the server stops
@@ -99,7 +99,7 @@ func TestABrokenLineIsMended(t *testing.T) {
 }
 
 // TestMaintenanceIsSatOut: what stands in front of a server answers in its place, with any status.
-func TestMaintenanceIsSatOut(t *testing.T) {
+func TestFollowingSurvivesMaintenance(t *testing.T) {
 	page := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
@@ -157,10 +157,10 @@ func TestMaintenanceIsSatOut(t *testing.T) {
 	}
 
 	// Without any event so far, a refusal of something else means that the address is wrong.
-	newWorld(t, newStreams(t, &asked, page(404))).expect(exitError, "events")
+	newWorld(t, newStreams(t, &asked, page(404))).expect(exitFailure, "events")
 }
 
-func TestSomeLinesCannotBeMended(t *testing.T) {
+func TestSomeErrorsEndFollowing(t *testing.T) {
 	var asked []string
 	s := newStreams(t, &asked, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
@@ -186,7 +186,7 @@ func TestCtrlCEndsFollowing(t *testing.T) {
 	}
 }
 
-func TestAnEventKeepsItsAmountOnANarrowTerminal(t *testing.T) {
+func TestEventAmountsStayWholeOnANarrowTerminal(t *testing.T) {
 	authorized := money.Max
 	memo, name := "a memo 山田太郎 that is longer than the terminal is wide, whatever it is", "Bob"
 	for _, minor := range []int64{1, 12_50, money.Max / 2} {

@@ -12,7 +12,7 @@ import (
 // The exit codes. They are part of the interface: scripts branch on them.
 const (
 	exitDone         = 0
-	exitError        = 1
+	exitFailure      = 1
 	exitUsage        = 2
 	exitRefused      = 3
 	exitNotLoggedIn  = 4
@@ -50,7 +50,7 @@ func exitCode(err error) int {
 		unknown   *client.UnknownOutcomeError
 		refused   *client.Error
 		amount    *money.Error
-		local     *fault
+		local     *exitError
 	)
 	switch {
 	case err == nil:
@@ -70,7 +70,7 @@ func exitCode(err error) int {
 	case errors.As(err, &refused):
 		return exitOfProblem(refused)
 	}
-	return exitError
+	return exitFailure
 }
 
 func exitOfProblem(refused *client.Error) int {
@@ -86,7 +86,7 @@ func exitOfProblem(refused *client.Error) int {
 		if refused.Status == http.StatusUnauthorized {
 			return exitNotLoggedIn
 		}
-		return exitError
+		return exitFailure
 	}
 	// New codes may come; their status says what kind they are.
 	switch refused.Status {
@@ -99,5 +99,5 @@ func exitOfProblem(refused *client.Error) int {
 	case http.StatusForbidden, http.StatusConflict, http.StatusUnprocessableEntity:
 		return exitRefused
 	}
-	return exitError
+	return exitFailure
 }

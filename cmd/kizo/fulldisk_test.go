@@ -130,7 +130,7 @@ func fileSizeLimit(t *testing.T) *fullDisk {
 
 // TestAFullDiskCostsNoToken has no space left when a token must be renewed. The server must not see the
 // refresh token before the new one can be stored; with space again, the same session goes on.
-func TestAFullDiskCostsNoToken(t *testing.T) {
+func TestFullDiskLosesNoToken(t *testing.T) {
 	for name, make := range map[string]func(*testing.T) *fullDisk{"full file system": smallFileSystem, "file size limit": fileSizeLimit} {
 		t.Run(name, func(t *testing.T) {
 			server := newRotator(t)
@@ -176,8 +176,8 @@ func TestAFullDiskCostsNoToken(t *testing.T) {
 }
 
 // TestAFullDiskMovesNoMoneyThatIsNotWrittenDown: a command that cannot be written down is not sent.
-func TestAFullDiskMovesNoMoneyThatIsNotWrittenDown(t *testing.T) {
-	server := newTroubled(t, answerTransfer(http.StatusCreated, client.Posted, "lunch"))
+func TestFullDiskMovesNoUnrecordedMoney(t *testing.T) {
+	server := newFakeServer(t, answerTransfer(http.StatusCreated, client.Posted, "lunch"))
 	disk := smallFileSystem(t)
 	kizo := func(args ...string) (string, int) {
 		t.Helper()
@@ -199,7 +199,7 @@ func TestAFullDiskMovesNoMoneyThatIsNotWrittenDown(t *testing.T) {
 			continue
 		}
 		refused = out
-		if code != exitError || !strings.Contains(out, "nothing was sent") {
+		if code != exitFailure || !strings.Contains(out, "nothing was sent") {
 			t.Fatalf("exit code %d, %s", code, out)
 		}
 		break

@@ -52,7 +52,7 @@ func (a *app) next(err error) []string {
 func (a *app) nextOfProblem(refused *client.Error) []string {
 	switch refused.Code {
 	case "":
-		return a.nextOfStranger(refused)
+		return a.nextOfForeignAnswer(refused)
 	case client.Unauthenticated, client.TokenInvalid, client.TokenExpired, client.SessionRevoked,
 		client.RefreshTokenInvalid, client.RefreshTokenReused:
 		return []string{a.loginLine()}

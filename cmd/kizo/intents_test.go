@@ -75,7 +75,7 @@ func TestAnAnswerToTheKeySettlesEveryRunOfIt(t *testing.T) {
 	}
 }
 
-func TestARunThatCameToNothingSettlesOnlyItself(t *testing.T) {
+func TestFailedRunSettlesOnlyItself(t *testing.T) {
 	l := newLog(t)
 	begin(t, l, "a", `{}`)
 	again := begin(t, l, "a", `{}`)
@@ -85,7 +85,7 @@ func TestARunThatCameToNothingSettlesOnlyItself(t *testing.T) {
 	}
 }
 
-func TestALineTornAnywhere(t *testing.T) {
+func TestLogLineTornAnywhere(t *testing.T) {
 	l := newLog(t)
 	begin(t, l, "a", `{}`)
 	before, err := os.ReadFile(l.path())
@@ -111,7 +111,7 @@ func TestALineTornAnywhere(t *testing.T) {
 	}
 }
 
-func TestALargeLogKeepsWhatIsOpen(t *testing.T) {
+func TestCompactionKeepsOpenIntents(t *testing.T) {
 	l := newLog(t)
 	kept := begin(t, l, "kept", `{}`)
 	large := bytes.Repeat([]byte(`{"end":{"id":"x"}}`+"\n"), maxIntentLog/18)

@@ -8,7 +8,7 @@ import (
 
 // Whoever is told to come back later is told so at once, in words, and is not kept
 // waiting: a password is sent once.
-func TestLoginThatIsPutOff(t *testing.T) {
+func TestLoginRejectedWithRetryAfter(t *testing.T) {
 	for _, told := range []struct {
 		status       int
 		code, detail string
@@ -17,7 +17,7 @@ func TestLoginThatIsPutOff(t *testing.T) {
 		{http.StatusTooManyRequests, "rate_limited", "you ask too often: slow down"},
 		{http.StatusServiceUnavailable, "overloaded", "too many are signing in at the moment; try again shortly"},
 	} {
-		s := newTroubled(t, func(w http.ResponseWriter, _ *http.Request) {
+		s := newFakeServer(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/problem+json")
 			w.Header().Set("Retry-After", "600")
 			w.WriteHeader(told.status)
@@ -26,7 +26,7 @@ func TestLoginThatIsPutOff(t *testing.T) {
 		w := newWorld(t, s.Server)
 		delete(w.env, "KIZO_TOKEN")
 		w.stdin = "correct horse battery staple\n"
-		w.expect(exitError, "login", "ada", "--password-stdin")
+		w.expect(exitFailure, "login", "ada", "--password-stdin")
 		contains(t, &w.err, "kizo: "+told.detail)
 		if len(s.seen) != 1 {
 			t.Errorf("%s: asked %d times", told.code, len(s.seen))

@@ -183,11 +183,11 @@ func ending(t client.Transfer) error {
 		if t.Reason != nil && *t.Reason != "" {
 			reason = strings.ReplaceAll(*t.Reason, "_", " ")
 		}
-		return withHint(&fault{exit: exitRefused, code: "rejected", transferID: id,
+		return withHint(&exitError{exit: exitRefused, code: "rejected", transferID: id,
 			err: fmt.Errorf("the %s of %s was %s: %s", t.Kind, amountOf(t.Amount, t.Currency), t.State, reason)},
 			"kizo transfers show "+id)
 	case client.Pending:
-		return withHint(&fault{exit: exitStillPending, code: "still_pending", transferID: id,
+		return withHint(&exitError{exit: exitStillPending, code: "still_pending", transferID: id,
 			err: fmt.Errorf("the %s of %s is still pending: the bank has not answered", t.Kind, amountOf(t.Amount, t.Currency))},
 			"kizo transfers show "+id)
 	}

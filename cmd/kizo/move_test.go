@@ -21,7 +21,7 @@ import (
 
 // troubled is a remote server in trouble: it does not hold accounts, it only answers the way that a
 // script says. What a healthy server does is tested with a real one, in testdata/script.
-type troubled struct {
+type fakeServer struct {
 	*httptest.Server
 	mu    sync.Mutex
 	money []http.HandlerFunc // answers to requests that move money, in order; the last repeats
@@ -29,9 +29,9 @@ type troubled struct {
 	me    client.User
 }
 
-func newTroubled(t *testing.T, money ...http.HandlerFunc) *troubled {
+func newFakeServer(t *testing.T, money ...http.HandlerFunc) *fakeServer {
 	t.Helper()
-	s := &troubled{money: money, me: client.User{Id: uuid.New(), Handle: "ada"}}
+	s := &fakeServer{money: money, me: client.User{Id: uuid.New(), Handle: "ada"}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/me", func(w http.ResponseWriter, _ *http.Request) {
 		s.mu.Lock()
@@ -99,7 +99,7 @@ func answerCode(status int, code client.ProblemCode) http.HandlerFunc {
 }
 
 func TestAnUnknownOutcomeIsFinishedByRetry(t *testing.T) {
-	s := newTroubled(t, answerCode(500, client.Internal), answerCode(401, client.SessionRevoked), answerTransfer(201, "posted", ""))
+	s := newFakeServer(t, answerCode(500, client.Internal), answerCode(401, client.SessionRevoked), answerTransfer(201, "posted", ""))
 	w := newWorld(t, s.Server)
 	w.expect(exitUnknown, "transfer", "@bob", "12.50", "--idempotency-key", "invoice-17")
 	contains(t, &w.err, "not known whether the money moved", "try: kizo retry invoice-17")
@@ -120,7 +120,7 @@ func TestAnUnknownOutcomeIsFinishedByRetry(t *testing.T) {
 }
 
 func TestAnotherUserCannotRetry(t *testing.T) {
-	s := newTroubled(t, answerCode(500, client.Internal))
+	s := newFakeServer(t, answerCode(500, client.Internal))
 	w := newWorld(t, s.Server)
 	w.expect(exitUnknown, "transfer", "@bob", "1", "--idempotency-key", "k")
 	s.me = client.User{Id: uuid.New(), Handle: "eve"}
@@ -131,11 +131,11 @@ func TestAnotherUserCannotRetry(t *testing.T) {
 	}
 }
 
-func TestNothingIsSentThatIsNotWrittenDown(t *testing.T) {
-	s := newTroubled(t, answerTransfer(201, "posted", ""))
+func TestNothingIsSentUnrecorded(t *testing.T) {
+	s := newFakeServer(t, answerTransfer(201, "posted", ""))
 	w := newWorld(t, s.Server)
 	w.write("state/kizo/intents.jsonl/in-the-way", "")
-	w.expect(exitError, "transfer", "@bob", "1")
+	w.expect(exitFailure, "transfer", "@bob", "1")
 	contains(t, &w.err, "nothing was sent")
 	if len(s.seen) != 0 {
 		t.Errorf("sent: %v", s.seen)
@@ -156,7 +156,7 @@ func TestWaitingForTheBank(t *testing.T) {
 		{"voided, not waited for", answerTransfer(201, "voided", ""), "--wait=0", exitRefused},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w := newWorld(t, newTroubled(t, test.send).Server)
+			w := newWorld(t, newFakeServer(t, test.send).Server)
 			w.now = time.Now()
 			w.expect(test.code, "deposit", "12.50", test.wait)
 			contains(t, &w.out, "12.50 USD")
@@ -168,7 +168,7 @@ func TestWaitingForTheBank(t *testing.T) {
 
 func TestControlCharactersNeverReachTheTerminal(t *testing.T) {
 	memo := "\x1b[2J\u202e\u009b"
-	s := newTroubled(t, answerTransfer(201, "posted", memo))
+	s := newFakeServer(t, answerTransfer(201, "posted", memo))
 	w := newWorld(t, s.Server)
 	for _, args := range [][]string{{}, {"--json"}} {
 		for _, w.terminal = range []bool{false, true} {
@@ -184,8 +184,8 @@ func TestControlCharactersNeverReachTheTerminal(t *testing.T) {
 	}
 }
 
-func TestATerminalGetsWords(t *testing.T) {
-	w := newWorld(t, newTroubled(t, answerTransfer(201, "posted", "lunch")).Server)
+func TestTerminalOutput(t *testing.T) {
+	w := newWorld(t, newFakeServer(t, answerTransfer(201, "posted", "lunch")).Server)
 	w.terminal = true
 	w.expect(exitDone, "transfer", "@bob", "12.50")
 	contains(t, &w.out, "amount     12.50 USD\n", "when       3m ago\n", "with       to @bob (Bob\\u{202e})\n")
@@ -219,7 +219,7 @@ func TestErrorsSayWhatToType(t *testing.T) {
 		{nil, []string{"transfer", "@bob", "1", "--idempotency-key", "a b"}, 2, "without spaces"},
 		{nil, []string{"transfers", "show", "17"}, 2, "try: kizo transfers list"},
 	} {
-		s := newTroubled(t, test.answer)
+		s := newFakeServer(t, test.answer)
 		w := newWorld(t, s.Server)
 		w.expect(test.code, test.args...)
 		contains(t, &w.err, test.want)
@@ -242,7 +242,7 @@ func TestWithJSONAnErrorIsOneProblem(t *testing.T) {
 		{nil, []string{"transfer", "@bob", "1e3", "--json"}, "amount_malformed", 2},
 		{nil, []string{"transfer", "@bob", "--json=id", "--nonsense"}, "usage", 2},
 	} {
-		w := newWorld(t, newTroubled(t, test.answer).Server)
+		w := newWorld(t, newFakeServer(t, test.answer).Server)
 		w.expect(test.exit, test.args...)
 		var got problemJSON
 		if err := json.Unmarshal(w.err.Bytes(), &got); err != nil {
@@ -257,9 +257,9 @@ func TestWithJSONAnErrorIsOneProblem(t *testing.T) {
 	}
 }
 
-func TestAnInterruptionSaysHowToGoOn(t *testing.T) {
+func TestInterruptionNamesTheRetryCommand(t *testing.T) {
 	arrived := make(chan struct{})
-	s := newTroubled(t, func(_ http.ResponseWriter, r *http.Request) {
+	s := newFakeServer(t, func(_ http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-r.Context().Done()
 	})
@@ -287,7 +287,7 @@ func TestAnInterruptionSaysHowToGoOn(t *testing.T) {
 }
 
 func TestPasswords(t *testing.T) {
-	s := newTroubled(t, func(w http.ResponseWriter, _ *http.Request) {
+	s := newFakeServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, adasTokens)
 	})
 	w := newWorld(t, s.Server)

@@ -12,7 +12,7 @@ import (
 // TestNoTerminalQuery runs kizo on a terminal that never answers. A query would be among the bytes
 // that kizo wrote, so the test needs no clock to notice the wait that would follow.
 func TestNoTerminalQuery(t *testing.T) {
-	w := newWorld(t, newTroubled(t).Server)
+	w := newWorld(t, newFakeServer(t).Server)
 	w.env["TERM"] = "xterm-256color"
 	w.env["CI"] = "" // termenv asks nothing where it is set
 	for _, args := range [][]string{{"--version"}, {"balance"}, {"--help"}} {
@@ -20,7 +20,7 @@ func TestNoTerminalQuery(t *testing.T) {
 		if code := x.exitCode(); code != exitDone {
 			t.Errorf("kizo %s: exit code %d", args[0], code)
 		}
-		for name, probe := range map[string]string{"its background": "\x1b]11;?", "its colours": "\x1b]10;?", "the cursor": "\x1b[6n", "what it is": "\x1b[c"} {
+		for name, probe := range map[string]string{"its background": "\x1b]11;?", "its colors": "\x1b]10;?", "the cursor": "\x1b[6n", "what it is": "\x1b[c"} {
 			if strings.Contains(x.shown.String(), probe) {
 				t.Errorf("kizo %s asked the terminal for %s: %.60q", args[0], name, x.shown.String())
 			}

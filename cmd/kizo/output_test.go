@@ -11,7 +11,7 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-func TestATableGivesWayWhereItMayBeCut(t *testing.T) {
+func TestTableCutsOnlyColumnsThatMayBeCut(t *testing.T) {
 	columns := []column{{title: "ID"}, {title: "AMOUNT", right: true}, {title: "MEMO", cut: true}}
 	rows := [][]string{{"0197a7c2", "12.50 USD", "a long memo about lunch"}, {"0197a7c3", "1.00 USD", "山田\n太郎"}}
 	for width, want := range map[int]string{
@@ -106,7 +106,7 @@ func TestDistance(t *testing.T) {
 }
 
 // TestTextsOfOthersAreNoFormulas prints transfers whose memo and name a spreadsheet would calculate.
-func TestTextsOfOthersAreNoFormulas(t *testing.T) {
+func TestForeignTextsAreNoFormulas(t *testing.T) {
 	for _, evil := range []string{"=HYPERLINK(\"http://x\")", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "＝1", "|calc", "'=1"} {
 		handle := "hyperlink"
 		transfer := client.Transfer{

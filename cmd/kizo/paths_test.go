@@ -10,7 +10,7 @@ import (
 
 // TestAHomeThatIsNoneIsNotTheWorkingDirectory: with HOME unset, empty or relative, the state belongs to the
 // home of the password database and never to the directory that kizo happens to run in.
-func TestAHomeThatIsNoneIsNotTheWorkingDirectory(t *testing.T) {
+func TestRelativeHomeIsNotTheWorkingDirectory(t *testing.T) {
 	me, err := user.Current()
 	if err != nil || !filepath.IsAbs(me.HomeDir) {
 		t.Skipf("the password database has no home for this user: %v", err)

@@ -20,14 +20,14 @@ const unknownUser = 54321
 
 // TestAUserWithoutAHomeIsTold runs kizo as a user who has no home at all: it names the variable that helps
 // and writes nothing, since tokens and intents have nowhere to go.
-func TestAUserWithoutAHomeIsTold(t *testing.T) {
+func TestUserWithoutHome(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become another user")
 	}
 	if _, err := user.LookupId("54321"); err == nil {
 		t.Skip("user 54321 exists here")
 	}
-	server := newTroubled(t, answerCode(500, client.Internal))
+	server := newFakeServer(t, answerCode(500, client.Internal))
 	dir := openDir(t)
 	work := filepath.Join(dir, "work")
 	if err := os.Mkdir(work, 0o700); err != nil {

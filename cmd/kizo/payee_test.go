@@ -30,7 +30,7 @@ func TestPayeeOfAnAddressIsShownFirst(t *testing.T) {
 		{"a pipe", "no", false, []string{"bob@example.com", "1"}, []http.HandlerFunc{sent}, exitDone},
 		{"a handle", "no", true, []string{"@bob", "1"}, []http.HandlerFunc{sent}, exitDone},
 	} {
-		s := newTroubled(t, test.answers...)
+		s := newFakeServer(t, test.answers...)
 		w := newWorld(t, s.Server)
 		w.env["KIZO_TOKEN"] = "token"
 		w.terminal = test.terminal

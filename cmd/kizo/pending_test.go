@@ -10,7 +10,7 @@ import (
 )
 
 func TestPendingShowsMemoAgeAndKey(t *testing.T) {
-	w := newWorld(t, newTroubled(t, answerCode(500, client.Internal)).Server)
+	w := newWorld(t, newFakeServer(t, answerCode(500, client.Internal)).Server)
 	w.expect(exitUnknown, "transfer", "@bob", "12.50", "-m", "lunch \u202eevil", "--idempotency-key", "invoice-17")
 	w.expect(exitUnknown, "deposit", "1")
 	w.now = w.now.Add(90 * time.Minute)
@@ -23,8 +23,8 @@ func TestPendingShowsMemoAgeAndKey(t *testing.T) {
 	contains(t, &w.out, "invoice-17", "1h ago", "transfer 12.50 USD to @bob", "lunch")
 }
 
-func TestDroppingWhatIsPending(t *testing.T) {
-	w := newWorld(t, newTroubled(t, answerCode(500, client.Internal)).Server)
+func TestPendingDrop(t *testing.T) {
+	w := newWorld(t, newFakeServer(t, answerCode(500, client.Internal)).Server)
 	w.expect(exitUnknown, "transfer", "@bob", "12.50", "--idempotency-key", "invoice-17")
 	w.expect(exitUnknown, "transfer", "@bob", "12.50", "--idempotency-key", "invoice-18")
 

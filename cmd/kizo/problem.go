@@ -13,17 +13,17 @@ import (
 )
 
 // fault is an error of kizo's own that has an exit code.
-type fault struct {
+type exitError struct {
 	exit       int
 	code       string // for programs, like the code of a problem
 	transferID string
 	err        error
 }
 
-func (f *fault) Error() string { return f.err.Error() }
-func (f *fault) Unwrap() error { return f.err }
+func (f *exitError) Error() string { return f.err.Error() }
+func (f *exitError) Unwrap() error { return f.err }
 
-func usage(err error) error { return &fault{exit: exitUsage, code: "usage", err: err} }
+func usage(err error) error { return &exitError{exit: exitUsage, code: "usage", err: err} }
 
 func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
 
@@ -113,7 +113,7 @@ func (a *app) reportJSON(err error) {
 		unknown   *client.UnknownOutcomeError
 		unreached *client.UnreachableError
 		amount    *money.Error
-		local     *fault
+		local     *exitError
 		lost      *outputError
 	)
 	if errors.As(err, &lost) {

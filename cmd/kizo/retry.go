@@ -197,6 +197,6 @@ func worse(a, b error) error {
 }
 
 func noSuchIntent(key string) error {
-	return withHint(&fault{exit: exitNotFound, code: "intent_not_found",
+	return withHint(&exitError{exit: exitNotFound, code: "intent_not_found",
 		err: fmt.Errorf("nothing unfinished has the key %s", shellQuote(key))}, "kizo pending", "kizo transfers list")
 }

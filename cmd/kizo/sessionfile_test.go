@@ -26,7 +26,7 @@ func keep(t *testing.T, s *sessionFile, c client.Credentials) {
 	}
 }
 
-func TestASessionIsKeptForItsServerAlone(t *testing.T) {
+func TestSessionBelongsToOneServer(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "kizo")
 	one, two := newSessionFile(state, "http://127.0.0.1:7420"), newSessionFile(state, "http://127.0.0.1:7421")
 	keep(t, one, client.Credentials{AccessToken: "a", RefreshToken: "r"})
@@ -61,7 +61,7 @@ func TestWhatAKilledProcessReservedIsRemoved(t *testing.T) {
 	}
 }
 
-func TestASessionOthersCouldReachIsNotUsed(t *testing.T) {
+func TestReadableSessionIsRefused(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("files there have access lists, not modes")
 	}

@@ -206,7 +206,7 @@ func everyCommand(root *cobra.Command) []*cobra.Command {
 	return all
 }
 
-func TestAResultThatCannotBeWrittenIsToldApart(t *testing.T) {
+func TestUnwrittenResultHasItsOwnExitCode(t *testing.T) {
 	p := newPair(t)
 	cases := outputCases()
 	for _, cmd := range everyCommand(newRootCommand(p.ada.app())) {
@@ -344,7 +344,7 @@ func TestStdoutOfTheRealProgram(t *testing.T) {
 		{"discarded", `exec kizo "$@" >/dev/null`, exitDone, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w := newWorld(t, newTroubled(t, answerTransfer(http.StatusCreated, "posted", "")).Server)
+			w := newWorld(t, newFakeServer(t, answerTransfer(http.StatusCreated, "posted", "")).Server)
 			command := exec.CommandContext(t.Context(), "sh", "-c", test.shell, "sh", "transfer", "@bob", "12.50", "--idempotency-key", "k")
 			if code := w.runProcess(command); code != test.code {
 				t.Errorf("exit code %d, stderr %s", code, &w.err)
@@ -361,7 +361,7 @@ func TestStdoutOfTheRealProgram(t *testing.T) {
 }
 
 func TestADeadPipeDoesNotKill(t *testing.T) {
-	w := newWorld(t, newTroubled(t, answerTransfer(http.StatusCreated, "posted", "")).Server)
+	w := newWorld(t, newFakeServer(t, answerTransfer(http.StatusCreated, "posted", "")).Server)
 	for _, args := range [][]string{{"transfer", "@bob", "12.50", "--idempotency-key", "k"}, {"version"}, {"--help"}, {"completion", "bash"}} {
 		read, write, err := os.Pipe()
 		if err != nil {

@@ -34,7 +34,7 @@ func systemStreams() *streams {
 			s.Width = width
 		}
 	}
-	s.OutClosed = standsForClosed(os.Stdout)
+	s.OutClosed = maybeClosed(os.Stdout)
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		s.ReadSecrets, s.ReadLine = readSecrets, readLine
 	}

@@ -11,7 +11,7 @@ import (
 // standsForClosed reports whether a standard stream may have been closed when kizo began. The Go runtime
 // opens the null device for reading and writing in its place, so that a write never fails. Other programs
 // do the same to discard output; a shell's > /dev/null opens it for writing alone.
-func standsForClosed(file *os.File) bool {
+func maybeClosed(file *os.File) bool {
 	info, err := file.Stat()
 	if err != nil {
 		return true

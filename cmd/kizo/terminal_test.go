@@ -68,7 +68,7 @@ func (x *terminal) exitCode() int {
 }
 
 func TestAPasswordIsNeverShown(t *testing.T) {
-	s := newTroubled(t, func(w http.ResponseWriter, _ *http.Request) {
+	s := newFakeServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, adasTokens)
 	})
 	w := newWorld(t, s.Server)
@@ -88,7 +88,7 @@ func TestAPasswordIsNeverShown(t *testing.T) {
 }
 
 func TestAPastedPassword(t *testing.T) {
-	s := newTroubled(t, func(w http.ResponseWriter, _ *http.Request) {
+	s := newFakeServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, adasTokens)
 	})
 	w := newWorld(t, s.Server)
@@ -102,7 +102,7 @@ func TestAPastedPassword(t *testing.T) {
 }
 
 func TestCtrlCAtThePasswordPrompt(t *testing.T) {
-	s := newTroubled(t)
+	s := newFakeServer(t)
 	w := newWorld(t, s.Server)
 	delete(w.env, "KIZO_TOKEN")
 	x := onTerminal(t, w, "login", "ada")
@@ -114,7 +114,7 @@ func TestCtrlCAtThePasswordPrompt(t *testing.T) {
 }
 
 func TestATableOnATerminal(t *testing.T) {
-	w := newWorld(t, newTroubled(t).Server)
+	w := newWorld(t, newFakeServer(t).Server)
 	x := onTerminal(t, w, "wallet", "list")
 	if code := x.exitCode(); code != exitDone {
 		t.Errorf("exit code %d", code)

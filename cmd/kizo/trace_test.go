@@ -11,7 +11,7 @@ import (
 )
 
 // What kizo retry finishes is still the work of the command that began it.
-func TestRetryIsTheSameWork(t *testing.T) {
+func TestRetryKeepsTheTrace(t *testing.T) {
 	var steps []trace.Context
 	noting := func(answer http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -20,7 +20,7 @@ func TestRetryIsTheSameWork(t *testing.T) {
 			answer(w, r)
 		}
 	}
-	s := newTroubled(t, noting(answerCode(500, client.Internal)), noting(answerTransfer(201, "posted", "")))
+	s := newFakeServer(t, noting(answerCode(500, client.Internal)), noting(answerTransfer(201, "posted", "")))
 	w := newWorld(t, s.Server)
 	w.env["TRACEPARENT"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	w.expect(exitUnknown, "transfer", "@bob", "1", "--idempotency-key", "k", "--verbose")
@@ -34,7 +34,7 @@ func TestRetryIsTheSameWork(t *testing.T) {
 
 // An error names its trace where it names its request, and each command begins a trace of its own.
 func TestErrorsNameTheirTrace(t *testing.T) {
-	s := newTroubled(t, answerCode(503, client.OutcomeUnknown))
+	s := newFakeServer(t, answerCode(503, client.OutcomeUnknown))
 	w := newWorld(t, s.Server)
 	w.env["TRACEPARENT"] = "not a traceparent"
 	seen := map[string]bool{}

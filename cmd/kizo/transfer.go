@@ -184,7 +184,7 @@ func (a *app) payeeHint(ctx context.Context, kizo *client.Client, to, currency s
 	case client.PayeeWalletMissing:
 		return withHint(err, "ask "+to+" to type: kizo wallet open "+currency)
 	case client.PayeeNotFound:
-		if near := nearest(ctx, kizo, to); near != "" {
+		if near := nearestHandle(ctx, kizo, to); near != "" {
 			return withHint(err, a.retyped(to, "@"+near))
 		}
 		if !strings.ContainsAny(to, "@-") {

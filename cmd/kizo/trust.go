@@ -61,7 +61,7 @@ func (a *app) confirmServer(ctx context.Context) error {
 
 // checkTransport refuses to send a password or a token unencrypted over a network.
 func (a *app) checkTransport(server string) error {
-	if !plainAndFar(server) || a.insecureFlag {
+	if !unencryptedRemote(server) || a.insecureFlag {
 		return nil
 	}
 	if text := a.env("KIZO_INSECURE_HTTP"); text != "" {
@@ -79,7 +79,7 @@ func (a *app) checkTransport(server string) error {
 
 // plainAndFar reports whether a server is reached over plain HTTP and not on this computer (RFC 6761 §6.3
 // reserves localhost for it).
-func plainAndFar(server string) bool {
+func unencryptedRemote(server string) bool {
 	u, err := url.Parse(server)
 	if err != nil || u.Scheme != "http" {
 		return false

@@ -12,9 +12,9 @@ import (
 )
 
 // grantsTokens is a server that answers every log-in with tokens of @ada.
-func grantsTokens(t *testing.T) *troubled {
+func grantsTokens(t *testing.T) *fakeServer {
 	t.Helper()
-	return newTroubled(t, func(w http.ResponseWriter, _ *http.Request) {
+	return newFakeServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, adasTokens)
 	})
 }
@@ -22,7 +22,7 @@ func grantsTokens(t *testing.T) *troubled {
 var signingUp = []string{"signup", "--email", "ada@example.com", "--handle", "ada", "--name", "Ada"}
 
 // inProject is a world in a directory whose .kizo.toml, in a parent, chose the server.
-func inProject(t *testing.T, server *troubled) *world {
+func inProject(t *testing.T, server *fakeServer) *world {
 	t.Helper()
 	w := newWorld(t, nil)
 	w.write(".kizo.toml", `server = "`+server.URL+`"`)
@@ -32,7 +32,7 @@ func inProject(t *testing.T, server *troubled) *world {
 	return w
 }
 
-func TestAPasswordIsNotSentWhereAProjectSays(t *testing.T) {
+func TestNoPasswordToAProjectServer(t *testing.T) {
 	s := grantsTokens(t)
 	w := inProject(t, s)
 	for _, args := range [][]string{{"login", "ada"}, signingUp} {
@@ -57,7 +57,7 @@ func TestAPasswordIsNotSentWhereAProjectSays(t *testing.T) {
 	w.expect(exitDone, "login", "ada", "--password-stdin")
 }
 
-func TestAServerOfAProjectIsConfirmedOnce(t *testing.T) {
+func TestProjectServerIsConfirmedOnce(t *testing.T) {
 	s := grantsTokens(t)
 	w := inProject(t, s)
 	w.secrets = []string{"correct horse battery", "correct horse battery"}
@@ -81,7 +81,7 @@ func TestAServerOfAProjectIsConfirmedOnce(t *testing.T) {
 }
 
 // TestTheDashboardSendsNoPasswordWhereAProjectSays: its log-in form is a second way to send one.
-func TestTheDashboardSendsNoPasswordWhereAProjectSays(t *testing.T) {
+func TestDashboardSendsNoPasswordToAProjectServer(t *testing.T) {
 	w := inProject(t, grantsTokens(t))
 	w.terminal, w.secrets = true, []string{}
 	w.env["TERM"] = "xterm"
@@ -91,7 +91,7 @@ func TestTheDashboardSendsNoPasswordWhereAProjectSays(t *testing.T) {
 	}
 }
 
-func TestPlainHTTPGoesNoFurtherThanThisComputer(t *testing.T) {
+func TestPlainHTTPOnlyOnThisComputer(t *testing.T) {
 	for server, far := range map[string]bool{
 		"http://kizo.example":            true,
 		"http://192.168.1.7:7420":        true,
@@ -113,7 +113,7 @@ func TestPlainHTTPGoesNoFurtherThanThisComputer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := plainAndFar(clean); got != far {
+			if got := unencryptedRemote(clean); got != far {
 				t.Errorf("%v, want %v", got, far)
 			}
 		})
@@ -144,7 +144,7 @@ func TestPlainHTTPGoesNoFurtherThanThisComputer(t *testing.T) {
 }
 
 // TestAProjectDoesNotChooseWhomToTrust: the certificate authority is the user's choice.
-func TestAProjectDoesNotChooseWhomToTrust(t *testing.T) {
+func TestProjectCannotSetCertificates(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, line := range []string{`ca_file = "evil.pem"`, `insecure_http = "true"`} {
 		path := w.write(".kizo.toml", line)

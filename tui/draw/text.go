@@ -11,7 +11,7 @@ import (
 	"github.com/JDevAman/kizo/internal/printable"
 )
 
-// Text is printable.Text for characters that have one width everywhere. A symbol's coloured form and an emoji's skin
+// Text is printable.Text for characters that have one width everywhere. A symbol's colored form and an emoji's skin
 // are left away, a flag is shown as the two letters it is made of, and what remains is written as an escape.
 func Text(s string) string {
 	s = printable.Text(s)

@@ -19,7 +19,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// style is how a cell is painted. Colours are "" for the terminal's own, or as in "#8fd694".
+// style is how a cell is painted. Colors are "" for the terminal's own, or as in "#8fd694".
 type style struct {
 	text, under                     string
 	bold, faint, underline, swapped bool

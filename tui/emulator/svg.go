@@ -53,17 +53,17 @@ func (s *Screen) paint() {
 		case n == 49:
 			s.pen.under = ""
 		case n == 38 || n == 48:
-			colour, used := "", 0
+			color, used := "", 0
 			switch at(i + 1) {
 			case 5:
-				colour, used = termenv.ANSI256Color(at(i+2)&0xFF).String(), 2
+				color, used = termenv.ANSI256Color(at(i+2)&0xFF).String(), 2
 			case 2:
-				colour, used = fmt.Sprintf("#%02x%02x%02x", at(i+2)&0xFF, at(i+3)&0xFF, at(i+4)&0xFF), 4
+				color, used = fmt.Sprintf("#%02x%02x%02x", at(i+2)&0xFF, at(i+3)&0xFF, at(i+4)&0xFF), 4
 			}
 			if n == 38 {
-				s.pen.text = colour
+				s.pen.text = color
 			} else {
-				s.pen.under = colour
+				s.pen.under = color
 			}
 			i += used
 		default:
@@ -226,9 +226,9 @@ func (w *words) end() {
 		w.x, w.y, float64(ansi.StringWidth(text))*cellWidth, w.fill, attributes, escaped.String())
 }
 
-func orElse(colour, otherwise string) string {
-	if colour == "" {
+func orElse(color, otherwise string) string {
+	if color == "" {
 		return otherwise
 	}
-	return colour
+	return color
 }

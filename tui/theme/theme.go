@@ -3,11 +3,11 @@
 //	painted, err := theme.FromEnvironment("auto", os.Getenv)
 //	painted.Good.Render("✓ posted")
 //
-// A theme is a value that is handed down. Colour is never the only sign: what has a state says it with a glyph and a
+// A theme is a value that is handed down. Color is never the only sign: what has a state says it with a glyph and a
 // word as well, so mono loses nothing. Texts are readable (WCAG 2, contrast 4.5:1 and more; 7:1 in high-contrast) on
 // every background that a terminal of that kind usually has, since most of the screen keeps the terminal's own.
 //
-// Colours are given for true colour, 256 and 16 colours; Lip Gloss takes the best that the terminal has. The package
+// Colors are given for true color, 256 and 16 colors; Lip Gloss takes the best that the terminal has. The package
 // knows no wallet and asks the terminal nothing.
 package theme
 
@@ -49,7 +49,7 @@ type Theme struct {
 func FromEnvironment(name string, env func(string) string) (Theme, error) {
 	profile := profileOf(env)
 	if env("NO_COLOR") != "" && slices.Contains(Names(), name) {
-		// Bold and reverse stay: the convention is about colours (no-color.org).
+		// Bold and reverse stay: the convention is about colors (no-color.org).
 		painted, err := New("mono", true, profile)
 		painted.Name = name
 		return painted, err
@@ -65,19 +65,19 @@ func New(name string, dark bool, profile termenv.Profile) (Theme, error) {
 	renderer := lipgloss.NewRenderer(io.Discard)
 	renderer.SetColorProfile(profile)
 	renderer.SetHasDarkBackground(dark)
-	colours := palette{}
+	colors := palette{}
 	switch {
 	case name == "mono":
 	case name == "high-contrast" && dark:
-		colours = strongOnDark
+		colors = strongOnDark
 	case name == "high-contrast":
-		colours = strongOnLight
+		colors = strongOnLight
 	case name == "light", name == "auto" && !dark:
-		colours = onLight
+		colors = onLight
 	default:
-		colours = onDark
+		colors = onDark
 	}
-	painted := colours.paint(renderer)
+	painted := colors.paint(renderer)
 	painted.Name = name
 	return painted, nil
 }
@@ -86,30 +86,30 @@ func unknown(name string) error {
 	return fmt.Errorf("there is no theme %q; there are: %s", name, strings.Join(Names(), ", "))
 }
 
-// colour is one colour on three kinds of terminals.
-type colour struct{ true24, of256, of16 string }
+// color is one color on three kinds of terminals.
+type color struct{ true24, of256, of16 string }
 
-func (c colour) terminal() lipgloss.TerminalColor {
-	if c == (colour{}) {
+func (c color) terminal() lipgloss.TerminalColor {
+	if c == (color{}) {
 		return lipgloss.NoColor{}
 	}
 	return lipgloss.CompleteColor{TrueColor: c.true24, ANSI256: c.of256, ANSI: c.of16}
 }
 
-// ground is a pair of colours of our own.
-type ground struct{ text, under colour }
+// ground is a pair of colors of our own.
+type colorPair struct{ text, under color }
 
-// palette is the colours of a theme; without any, styles make do with bold, faint, underlined and reversed text.
+// palette is the colors of a theme; without any, styles make do with bold, faint, underlined and reversed text.
 type palette struct {
-	dim, title, accent, border, good, warn, bad colour
-	selected, field, goodOn, warnOn, badOn      ground
+	dim, title, accent, border, good, warn, bad color
+	selected, field, goodOn, warnOn, badOn      colorPair
 }
 
 func (p palette) paint(renderer *lipgloss.Renderer) Theme {
 	plain := renderer.NewStyle()
-	text := func(c colour) lipgloss.Style { return plain.Foreground(c.terminal()) }
-	on := func(g ground) lipgloss.Style {
-		if g == (ground{}) {
+	text := func(c color) lipgloss.Style { return plain.Foreground(c.terminal()) }
+	on := func(g colorPair) lipgloss.Style {
+		if g == (colorPair{}) {
 			return plain.Reverse(true)
 		}
 		return plain.Foreground(g.text.terminal()).Background(g.under.terminal())
@@ -122,7 +122,7 @@ func (p palette) paint(renderer *lipgloss.Renderer) Theme {
 		GoodBadge: on(p.goodOn).Bold(true), WarnBadge: on(p.warnOn).Bold(true), BadBadge: on(p.badOn).Bold(true),
 	}
 	if p == (palette{}) {
-		// Without colours, old data is faint: the one thing that would be lost otherwise.
+		// Without colors, old data is faint: the one thing that would be lost otherwise.
 		painted.Dim, painted.Field = plain.Faint(true), plain.Underline(true)
 	}
 	return painted
@@ -130,18 +130,18 @@ func (p palette) paint(renderer *lipgloss.Renderer) Theme {
 
 // profileOf is what the terminal can show, by its name alone: asking it could take seconds.
 func profileOf(env func(string) string) termenv.Profile {
-	term, colours := env("TERM"), strings.ToLower(env("COLORTERM"))
+	term, colors := env("TERM"), strings.ToLower(env("COLORTERM"))
 	switch {
 	case term == "dumb":
 		return termenv.Ascii
-	case colours == "truecolor", colours == "24bit":
+	case colors == "truecolor", colors == "24bit":
 		if strings.HasPrefix(term, "screen") && env("TERM_PROGRAM") != "tmux" {
-			return termenv.ANSI256 // GNU screen passes no true colour
+			return termenv.ANSI256 // GNU screen passes no true color
 		}
 		return termenv.TrueColor
 	case term == "xterm-kitty", term == "wezterm", term == "xterm-ghostty", strings.HasSuffix(term, "-direct"):
 		return termenv.TrueColor
-	case strings.Contains(term, "256color"), colours != "":
+	case strings.Contains(term, "256color"), colors != "":
 		return termenv.ANSI256
 	}
 	return termenv.ANSI

@@ -10,16 +10,16 @@ import (
 	"github.com/muesli/termenv"
 )
 
-// TestContrast counts every pair of colours that can meet on a screen, by WCAG 2.2 (1.4.3, 1.4.6). Sixteen colours are
+// TestContrast counts every pair of colors that can meet on a screen, by WCAG 2.2 (1.4.3, 1.4.6). Sixteen colors are
 // the user's own; they are counted as xterm has them, with the pairs that we make ourselves.
 func TestContrast(t *testing.T) {
 	dark := []string{"#000000", "#0c0c0c", "#1e1e1e", "#002b36", "#282828", "#2e3440"}
 	light := []string{"#ffffff", "#fdf6e3", "#f0f0f0"}
 	for _, test := range []struct {
-		name    string
-		palette palette
-		grounds []string
-		least   float64
+		name       string
+		palette    palette
+		colorPairs []string
+		least      float64
 	}{
 		{"dark", onDark, dark, 4.5},
 		{"light", onLight, light, 4.5},
@@ -27,18 +27,18 @@ func TestContrast(t *testing.T) {
 		{"high contrast on light", strongOnLight, light, 7},
 	} {
 		p := test.palette
-		for role, c := range map[string]colour{"dim": p.dim, "title": p.title, "accent": p.accent, "border": p.border,
+		for role, c := range map[string]color{"dim": p.dim, "title": p.title, "accent": p.accent, "border": p.border,
 			"good": p.good, "warn": p.warn, "bad": p.bad} {
-			for _, under := range test.grounds {
+			for _, under := range test.colorPairs {
 				for _, text := range []string{c.true24, hexOf(t, c.of256)} {
 					check(t, test.name+" "+role, text, under, test.least)
 				}
 			}
-			if ground := map[bool]string{true: "#000000", false: "#ffffff"}[test.grounds[0] == "#000000"]; c.of16 != "" {
-				check(t, test.name+" "+role+" of 16", hexOf(t, c.of16), ground, test.least)
+			if colorPair := map[bool]string{true: "#000000", false: "#ffffff"}[test.colorPairs[0] == "#000000"]; c.of16 != "" {
+				check(t, test.name+" "+role+" of 16", hexOf(t, c.of16), colorPair, test.least)
 			}
 		}
-		for role, g := range map[string]ground{"selected": p.selected, "field": p.field, "good": p.goodOn, "warn": p.warnOn, "bad": p.badOn} {
+		for role, g := range map[string]colorPair{"selected": p.selected, "field": p.field, "good": p.goodOn, "warn": p.warnOn, "bad": p.badOn} {
 			check(t, test.name+" "+role+" badge", g.text.true24, g.under.true24, test.least)
 			check(t, test.name+" "+role+" badge of 256", hexOf(t, g.text.of256), hexOf(t, g.under.of256), test.least)
 			check(t, test.name+" "+role+" badge of 16", hexOf(t, g.text.of16), hexOf(t, g.under.of16), test.least)
@@ -75,7 +75,7 @@ func luminance(t *testing.T, hex string) float64 {
 	return 0.2126*part(16) + 0.7152*part(8) + 0.0722*part(0)
 }
 
-// hexOf is a colour of xterm's table.
+// hexOf is a color of xterm's table.
 func hexOf(t *testing.T, index string) string {
 	t.Helper()
 	n, err := strconv.Atoi(index)
@@ -111,9 +111,9 @@ func TestFromEnvironment(t *testing.T) {
 		env         []string
 		want        string // what "x" looks like as Good
 	}{
-		{"true colour", "auto", []string{"TERM", "xterm-256color", "COLORTERM", "truecolor"}, "\x1b[38;2;143;214;147mx\x1b[0m"},
-		{"256 colours", "auto", []string{"TERM", "xterm-256color"}, "\x1b[38;5;114mx\x1b[0m"},
-		{"16 colours", "auto", []string{"TERM", "xterm"}, "\x1b[92mx\x1b[0m"},
+		{"true color", "auto", []string{"TERM", "xterm-256color", "COLORTERM", "truecolor"}, "\x1b[38;2;143;214;147mx\x1b[0m"},
+		{"256 colors", "auto", []string{"TERM", "xterm-256color"}, "\x1b[38;5;114mx\x1b[0m"},
+		{"16 colors", "auto", []string{"TERM", "xterm"}, "\x1b[92mx\x1b[0m"},
 		{"on light", "auto", []string{"TERM", "xterm-256color", "COLORFGBG", "0;default;15"}, "\x1b[38;5;22mx\x1b[0m"},
 		{"on dark", "auto", []string{"TERM", "xterm-256color", "COLORFGBG", "15;0"}, "\x1b[38;5;114mx\x1b[0m"},
 		{"light by name", "light", []string{"TERM", "xterm-256color"}, "\x1b[38;5;22mx\x1b[0m"},
@@ -141,7 +141,7 @@ func TestFromEnvironment(t *testing.T) {
 }
 
 // TestNothingIsLostWithoutColours: the selected row and what is typed are seen in mono.
-func TestNothingIsLostWithoutColours(t *testing.T) {
+func TestNothingIsLostWithoutColors(t *testing.T) {
 	painted, err := New("mono", true, termenv.TrueColor)
 	if err != nil {
 		t.Fatal(err)

@@ -31,10 +31,10 @@ func overTLS(t *testing.T, handler http.Handler) (*httptest.Server, string) {
 
 var noWallets = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"items":[]}`) })
 
-func TestACertificateAuthorityOfOnesOwn(t *testing.T) {
+func TestCertificateAuthorityFromFile(t *testing.T) {
 	server, ca := overTLS(t, noWallets)
 	w := newWorld(t, server)
-	w.expect(exitError, "balance")
+	w.expect(exitFailure, "balance")
 	contains(t, &w.err, "certificate", "--ca-file ")
 	lacks(t, w, "kizod dev")
 
@@ -65,14 +65,14 @@ func TestACertificateForAnotherName(t *testing.T) {
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 	w := newWorld(t, nil)
 	w.env["KIZO_TOKEN"] = "token"
-	w.expect(exitError, "balance", "--ca-file", ca, "--server", "https://localhost:"+port)
+	w.expect(exitFailure, "balance", "--ca-file", ca, "--server", "https://localhost:"+port)
 	contains(t, &w.err, "example.com") // the name that is in the certificate
 	lacks(t, w, "kizod dev")
 	lacks(t, w, "--ca-file CERTIFICATE")
 }
 
 // TestHTTPAndHTTPSMistakenForEachOther: each server says what it speaks.
-func TestHTTPAndHTTPSMistakenForEachOther(t *testing.T) {
+func TestHTTPAndHTTPSConfused(t *testing.T) {
 	encrypted, _ := overTLS(t, noWallets)
 	plain := httptest.NewServer(noWallets)
 	defer plain.Close()
@@ -82,7 +82,7 @@ func TestHTTPAndHTTPSMistakenForEachOther(t *testing.T) {
 		"http://" + encrypted.Listener.Addr().String(): encrypted.URL,
 		"https://" + plain.Listener.Addr().String():    plain.URL,
 	} {
-		w.expect(exitError, "balance", "--server", typed)
+		w.expect(exitFailure, "balance", "--server", typed)
 		contains(t, &w.err, "--server "+right)
 		lacks(t, w, "kizod dev")
 	}
@@ -105,7 +105,7 @@ func TestARedirectIsNamedAndNotFollowed(t *testing.T) {
 			if args[0] == "login" {
 				w.env["KIZO_TOKEN"] = ""
 			}
-			w.expect(exitError, args...)
+			w.expect(exitFailure, args...)
 			contains(t, &w.err, "redirects to "+other.URL+"/kizo/v1/", "--server "+other.URL+"/kizo")
 			lacks(t, w, "kizod dev")
 		}
@@ -120,15 +120,15 @@ func TestAdviceFitsTheNetwork(t *testing.T) {
 	closed := "http://" + closedPort(t)
 	w := newWorld(t, nil)
 	w.env["KIZO_TOKEN"] = "token"
-	w.expect(exitError, "balance", "--server", closed)
+	w.expect(exitFailure, "balance", "--server", closed)
 	contains(t, &w.err, "refused", "kizod dev")
-	w.expect(exitError, "balance", "--server", "https://no..such.host") // fails without asking a resolver
+	w.expect(exitFailure, "balance", "--server", "https://no..such.host") // fails without asking a resolver
 	contains(t, &w.err, "kizo config list --show-origin")
 	lacks(t, w, "kizod dev")
 
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Welcome") }))
 	defer page.Close()
-	w.expect(exitError, "balance", "--server", page.URL)
+	w.expect(exitFailure, "balance", "--server", page.URL)
 	contains(t, &w.err, "does not answer like a Kizo server", "kizo config list --show-origin")
 	lacks(t, w, "kizod dev")
 }
@@ -167,7 +167,7 @@ func TestAProxyInBetweenIsNamed(t *testing.T) {
 					"HTTPS_PROXY=http://ada:secret@"+proxy, "HTTP_PROXY=http://ada:secret@"+proxy, "NO_PROXY=", "no_proxy=", "https_proxy=", "http_proxy=")
 				out, _ := command.CombinedOutput()
 				text := string(out)
-				if command.ProcessState.ExitCode() != exitError || !strings.Contains(text, proxy) || !strings.Contains(text, "NO_PROXY=kizo.invalid") {
+				if command.ProcessState.ExitCode() != exitFailure || !strings.Contains(text, proxy) || !strings.Contains(text, "NO_PROXY=kizo.invalid") {
 					t.Errorf("exit code %d: %s", command.ProcessState.ExitCode(), text)
 				}
 				if strings.Contains(text, "secret") || strings.Contains(text, "kizod dev") {
@@ -187,7 +187,7 @@ func TestAnExpiredCertificate(t *testing.T) {
 	defer server.Close()
 	w := newWorld(t, nil)
 	w.env["KIZO_TOKEN"] = "token"
-	w.expect(exitError, "balance", "--ca-file", ca, "--server", server.URL)
+	w.expect(exitFailure, "balance", "--ca-file", ca, "--server", server.URL)
 	contains(t, &w.err, "expired", "date")
 	lacks(t, w, "kizod dev")
 }

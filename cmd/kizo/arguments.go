@@ -241,7 +241,7 @@ func (a *app) spaceHint() string {
 	for i := 0; i+1 < len(a.args) && a.args[i] != "--"; i++ {
 		arg, value := a.args[i], a.args[i+1]
 		isTruth := value == "true" || value == "false"
-		isNumber := arg == "--wait" && notEvenANumber(value) == nil
+		isNumber := arg == "--wait" && checkNumber(value) == nil
 		if !strings.HasPrefix(arg, "--") || strings.Contains(arg, "=") || !isTruth && !isNumber || !a.isFlag(i) {
 			continue
 		}
@@ -262,7 +262,7 @@ var argumentKinds = map[string]func(string) bool{
 	"TRANSFER": isID,
 	"AMOUNT": func(text string) bool {
 		number, _, _ := strings.Cut(text, " ")
-		return notEvenANumber(number) == nil
+		return checkNumber(number) == nil
 	},
 	"CURRENCY": func(text string) bool {
 		_, err := money.ParseCurrency(text)

@@ -32,7 +32,7 @@ const someID = "0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d"
 
 // TestAValueAfterASpace: --json id,state and --wait 30s are the flag with its value, as --json=id,state is.
 func TestAValueAfterASpace(t *testing.T) {
-	s := newTroubled(t, answerTransfer(201, client.Posted, "lunch"))
+	s := newFakeServer(t, answerTransfer(201, client.Posted, "lunch"))
 	w := newWorld(t, s.Server)
 	for args, want := range map[string]string{
 		"wallet list --json currency,balance":                 `[{"currency":"USD","balance":100}]`,
@@ -71,7 +71,7 @@ func TestAValueAfterASpace(t *testing.T) {
 }
 
 // seenLast is the last request that moved money.
-func seenLast(s *troubled) *strings.Builder {
+func seenLast(s *fakeServer) *strings.Builder {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var text strings.Builder
@@ -82,8 +82,8 @@ func seenLast(s *troubled) *strings.Builder {
 }
 
 // TestWhatWasMeant: what is misspelled is answered with the command line that may have been meant.
-func TestWhatWasMeant(t *testing.T) {
-	w := newWorld(t, newTroubled(t, answerCode(500, client.Internal)).Server)
+func TestSuggestions(t *testing.T) {
+	w := newWorld(t, newFakeServer(t, answerCode(500, client.Internal)).Server)
 	checkTyped(t, w, []typed{
 		// flags
 		{"transfer @bob 5 --memmo lunch", exitUsage, "try: kizo transfer @bob 5 --memo lunch"},
@@ -132,7 +132,7 @@ func TestWhatWasMeant(t *testing.T) {
 
 // TestSwappedArguments: arguments in another order are never guessed at, but the right order is shown.
 func TestSwappedArguments(t *testing.T) {
-	s := newTroubled(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
+	s := newFakeServer(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
 	w := newWorld(t, s.Server)
 	checkTyped(t, w, []typed{
 		{"transfer 12.50 @bob", exitUsage, "try: kizo transfer @bob 12.50"},

@@ -9,7 +9,7 @@ import (
 )
 
 // nearest finds the handle that a mistyped one may have been meant to be, and nothing if that takes long.
-func nearest(ctx context.Context, kizo *client.Client, to string) string {
+func nearestHandle(ctx context.Context, kizo *client.Client, to string) string {
 	typed := strings.ToLower(strings.TrimPrefix(to, "@"))
 	if len(typed) < 2 || strings.ContainsAny(typed, "@-") {
 		return ""

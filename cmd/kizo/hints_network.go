@@ -53,7 +53,7 @@ func (a *app) nextOfCertificate(server string, err *tls.CertificateVerificationE
 }
 
 // nextOfStranger is what to type after an answer that is none of Kizo's own.
-func (a *app) nextOfStranger(refused *client.Error) []string {
+func (a *app) nextOfForeignAnswer(refused *client.Error) []string {
 	config, err := a.config()
 	if err != nil {
 		return nil
