@@ -54,18 +54,14 @@ generate: ## write the generated code anew
 
 .PHONY: bench-ledger
 bench-ledger: deps ## group commit against one transaction per transfer, in one run
-	$(GO) run ./loadtest/ledgerbench
+	$(GO) run ./loadtest/bench run ledger
 
 SCENARIO ?= k6-profile
 LOAD      = $(if $(DURATION),-duration $(DURATION)) $(if $(USERS),-users $(USERS))
 
 .PHONY: loadtest
-loadtest: deps $(if $(filter go-%,$(SCENARIO)),,$(K6)) ## load on a Kizo of its own, and an audit; SCENARIO= k6-… or go-…, DURATION=, USERS=
-ifneq ($(filter go-%,$(SCENARIO)),)
-	$(GO) run ./loadtest/load -scenario $(SCENARIO:go-%=%) $(LOAD)
-else
-	$(GO) run ./loadtest/k6 -k6 $(K6) -scenario $(SCENARIO) $(LOAD)
-endif
+loadtest: deps $(if $(filter go-%,$(SCENARIO)),,$(K6)) ## load on a Kizo of its own, and an audit; SCENARIO= k6-… or go-… (go-capacity, …), DURATION=, USERS=
+	$(GO) run ./loadtest/bench run $(SCENARIO:go-%=%) $(if $(filter go-%,$(SCENARIO)),,-k6 $(K6)) $(LOAD)
 
 .PHONY: chaos
 chaos: deps ## a fault run: kills, crashes, cut lines; SEED= repeats one, DURATION= sets its length
@@ -83,7 +79,7 @@ SIZES ?= 100000,1000000
 
 .PHONY: bench-growth
 bench-growth: deps ## what slows down as the books grow; SIZES= postings, 10000000 takes half an hour
-	$(GO) run ./loadtest/growth -sizes $(SIZES)
+	$(GO) run ./loadtest/bench run growth -sizes $(SIZES)
 
 .PHONY: screenshots
 screenshots: deps build ## the pictures in docs, taken from the running program

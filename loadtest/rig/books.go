@@ -8,18 +8,20 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Entry is a sort of transfer: what the ledger was asked for, and what came of it.
+// Entry is a kind of transfer and its state.
 type Entry struct{ Kind, State string }
 
-// Sum is so many transfers of so much money together.
+// Sum is a number of transfers and their total amount.
 type Sum struct {
 	Count int64 `json:"count"`
-	Minor int64 `json:"minor"` // of all currencies: a load uses one
+	Minor int64 `json:"minor"` // minor units of all currencies: a load uses one
 }
 
-// Books are all transfers that stand in the database at one moment. What was
-// posted counts with the amount that was posted, anything else with what it was
-// to be.
+// Add returns the sum of both.
+func (s Sum) Add(t Sum) Sum { return Sum{s.Count + t.Count, s.Minor + t.Minor} }
+
+// Books are all transfers in the database at one moment. A posted transfer counts
+// with the amount that was posted, any other with the amount that was requested.
 type Books map[Entry]Sum
 
 // Books counts the transfers. It reads the whole table.
@@ -43,37 +45,24 @@ func (r *Rig) Books(ctx context.Context) (Books, error) {
 	return books, nil
 }
 
-// Since is what came after earlier books. What was pending then and has ended
-// since is less of what is pending and more of what is posted.
+// Since returns what was added after earlier books. A transfer that was pending then
+// and has ended since counts negatively as pending.
 func (b Books) Since(earlier Books) Books {
 	since := make(Books, len(b))
 	for e, s := range b {
-		since[e] = Sum{s.Count - earlier[e].Count, s.Minor - earlier[e].Minor}
+		since[e] = s
 	}
 	for e, s := range earlier {
-		if _, there := b[e]; !there {
-			since[e] = Sum{-s.Count, -s.Minor}
-		}
+		since[e] = since[e].Add(Sum{-s.Count, -s.Minor})
 	}
 	return since
 }
 
-// Posted is the money of a kind that has moved: transfer, deposit, withdrawal.
+// Posted returns the posted transfers of a kind: transfer, deposit or withdrawal.
 func (b Books) Posted(kind string) Sum { return b[Entry{kind, "posted"}] }
 
-// Settled is all money that has moved: every posted transfer has its postings,
-// and no other has any.
-func (b Books) Settled() (all Sum) {
-	for e, s := range b {
-		if e.State == "posted" {
-			all.Count, all.Minor = all.Count+s.Count, all.Minor+s.Minor
-		}
-	}
-	return all
-}
-
-// WaitSettled waits until no payment is open any more, and no longer than ctx
-// allows. A payment that was left to an operator is an error: nobody comes here.
+// WaitSettled waits until no payment is open. A payment that needs an operator's
+// review is an error, and so is the end of ctx.
 func (r *Rig) WaitSettled(ctx context.Context) error {
 	const open = `SELECT count(*) FILTER (WHERE next_at IS NOT NULL), count(*) FILTER (WHERE state = 'needs_review')
 		FROM payments WHERE next_at IS NOT NULL OR state = 'needs_review'`
@@ -83,7 +72,7 @@ func (r *Rig) WaitSettled(ctx context.Context) error {
 			return fmt.Errorf("count open payments: %w", err)
 		}
 		if review > 0 {
-			return fmt.Errorf("%d payments were left to an operator", review)
+			return fmt.Errorf("%d payments need an operator's review", review)
 		}
 		if pending == 0 {
 			return nil

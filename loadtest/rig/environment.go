@@ -18,7 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Environment is what a figure depends on besides Kizo.
+// Environment is what figures depend on besides Kizo.
 type Environment struct {
 	At         time.Time         `json:"at"`
 	CPU        string            `json:"cpu"`
@@ -30,13 +30,13 @@ type Environment struct {
 	Redis      string            `json:"redis"`
 	Commit     string            `json:"commit"` // of this tree, with -dirty if it was changed
 	Fsync      time.Duration     `json:"fsync_ns"`
-	Load       string            `json:"load"` // average over a minute, at the time
+	Load       string            `json:"load"` // average over one minute
 	Bank       string            `json:"bank"` // preset
 	Kizod      []string          `json:"kizod,omitempty"`
 	Settings   map[string]string `json:"postgres_settings"`
 }
 
-// settings of PostgreSQL that speed and durability hang on.
+// settings of PostgreSQL that speed and durability depend on.
 var settings = []string{
 	"fsync", "full_page_writes", "synchronous_commit", "wal_sync_method", "wal_compression",
 	"shared_buffers", "max_wal_size", "checkpoint_timeout", "max_connections",
@@ -47,7 +47,7 @@ var settings = []string{
 func (r *Rig) Environment(ctx context.Context) (Environment, error) {
 	e := Environment{
 		At: time.Now().UTC(), CPU: field("/proc/cpuinfo", "model name"), CPUs: runtime.NumCPU(), Kernel: kernel(),
-		Go: runtime.Version(), Redis: redisVersion(ctx), Commit: commit(ctx), Load: Load(),
+		Go: runtime.Version(), Redis: redisVersion(ctx), Commit: commit(ctx), Load: loadAverage(),
 		Bank: r.config.BankPreset, Kizod: slices.Concat(r.args, r.config.Env), Settings: make(map[string]string),
 	}
 	e.MemoryMiB = number(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB")) / 1024
@@ -55,22 +55,22 @@ func (r *Rig) Environment(ctx context.Context) (Environment, error) {
 		e.Go = info.GoVersion
 	}
 	var err error
-	if e.Fsync, err = SyncTime(r.dir); err != nil {
+	if e.Fsync, err = syncTime(r.dir); err != nil {
 		return e, fmt.Errorf("time the disk: %w", err)
 	}
-	conn, err := pgx.Connect(ctx, r.AdminURL()) // some settings are not the application's to see
+	conn, err := pgx.Connect(ctx, r.AdminURL()) // the application may not read some of the settings
 	if err != nil {
-		return e, fmt.Errorf("ask PostgreSQL: %w", err)
+		return e, fmt.Errorf("read the settings of PostgreSQL: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err := conn.QueryRow(ctx, `SHOW server_version`).Scan(&e.PostgreSQL); err != nil {
-		return e, fmt.Errorf("ask PostgreSQL: %w", err)
+		return e, fmt.Errorf("read the settings of PostgreSQL: %w", err)
 	}
 	shown := slices.Concat(settings, slices.Collect(maps.Keys(r.config.PostgresSettings)))
 	for _, name := range shown {
 		var value string
 		if err := conn.QueryRow(ctx, `SELECT current_setting($1, true)`, name).Scan(&value); err != nil {
-			return e, fmt.Errorf("ask PostgreSQL: %w", err)
+			return e, fmt.Errorf("read the settings of PostgreSQL: %w", err)
 		}
 		e.Settings[name] = value
 	}
@@ -91,7 +91,7 @@ func (e Environment) WriteMarkdown(w io.Writer) {
 	fmt.Fprintf(w, "\n- %s\n", e.At.Format(time.RFC3339))
 }
 
-// field is what a file of "name: value" lines says first; "unknown" if it does not.
+// field returns the first value of a name in a file of "name: value" lines, or "unknown".
 func field(path, name string) string {
 	file, err := os.Open(path)
 	if err != nil {
@@ -114,8 +114,8 @@ func kernel() string {
 	return strings.TrimSpace(string(release))
 }
 
-// said is what a program prints, on one line; "unknown" if it fails.
-func said(ctx context.Context, program string, args ...string) string {
+// output returns what a program prints, or "unknown" if it fails.
+func output(ctx context.Context, program string, args ...string) string {
 	out, err := exec.CommandContext(ctx, program, args...).Output()
 	if err != nil {
 		return "unknown"
@@ -124,7 +124,7 @@ func said(ctx context.Context, program string, args ...string) string {
 }
 
 func redisVersion(ctx context.Context) string {
-	for word := range strings.FieldsSeq(said(ctx, "redis-server", "--version")) {
+	for word := range strings.FieldsSeq(output(ctx, "redis-server", "--version")) {
 		if version, ok := strings.CutPrefix(word, "v="); ok {
 			return version
 		}
@@ -133,5 +133,5 @@ func redisVersion(ctx context.Context) string {
 }
 
 func commit(ctx context.Context) string {
-	return filepath.Base(said(ctx, "git", "describe", "--always", "--dirty", "--exclude", "*"))
+	return filepath.Base(output(ctx, "git", "describe", "--always", "--dirty", "--exclude", "*"))
 }

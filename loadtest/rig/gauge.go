@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Gauge is what the counters say at one time; the difference of two is what was
-// spent between them. CPU times are of a process with its children; 0 where there is no /proc.
+// Gauge is a reading of counters; the difference of two is what was used between them.
+// CPU times are of a process with its children; 0 where there is no /proc.
 type Gauge struct {
 	At        time.Time     `json:"at"`
 	Elapsed   time.Duration `json:"elapsed_ns"` // set by Since
@@ -19,43 +19,51 @@ type Gauge struct {
 	Postgres  time.Duration `json:"postgres_ns"`
 	Redis     time.Duration `json:"redis_ns"`
 	Bank      time.Duration `json:"bank_ns"`
-	Generator time.Duration `json:"generator_ns"` // this process, and those named to Gauge
-	Machine   time.Duration `json:"machine_ns"`   // busy for anybody
+	Generator time.Duration `json:"generator_ns"` // this process
+	Machine   time.Duration `json:"machine_ns"`   // all processes
 	RSS       int64         `json:"rss_bytes"`    // of kizod and its children, now
 }
 
-// Gauge reads the counters. Generators are processes that make load, besides this
-// one. A restart of kizod begins its time anew.
-func (r *Rig) Gauge(generators ...int) Gauge {
+// Gauge reads the counters. A restart of kizod resets its time.
+func (r *Rig) Gauge() Gauge {
 	table := processes()
 	g := Gauge{
-		At: time.Now(), Machine: MachineCPU(), Generator: OwnCPU(),
-		Kizod: table.cpu(r.KizodPID()), Postgres: table.cpu(r.postgres.Pid()), Redis: table.cpu(r.redis.Pid()), Bank: table.cpu(r.bank.PID()),
+		At: time.Now(), Machine: machineCPU(), Generator: ownCPU(),
+		Kizod: table.cpu(r.kizod.PID()), Postgres: table.cpu(r.postgres.Pid()), Bank: table.cpu(r.bank.PID()),
 	}
-	for _, pid := range generators {
-		g.Generator += table.cpu(pid)
+	if r.redis != nil {
+		g.Redis = table.cpu(r.redis.Pid())
 	}
-	for _, p := range table.tree(r.KizodPID()) {
+	for _, p := range table.tree(r.kizod.PID()) {
 		g.RSS += p.rss
 	}
 	return g
 }
 
-// Since is what was spent after an earlier reading.
+// Since returns what was used after an earlier reading.
 func (g Gauge) Since(earlier Gauge) Gauge {
+	d := g.plus(earlier, -1)
+	d.Elapsed, d.RSS = g.At.Sub(earlier.At), g.RSS
+	return d
+}
+
+// Plus returns what was used in two intervals together.
+func (g Gauge) Plus(other Gauge) Gauge { return g.plus(other, 1) }
+
+func (g Gauge) plus(o Gauge, sign time.Duration) Gauge {
 	return Gauge{
-		At: g.At, Elapsed: g.At.Sub(earlier.At), RSS: g.RSS,
-		Kizod: g.Kizod - earlier.Kizod, Postgres: g.Postgres - earlier.Postgres, Redis: g.Redis - earlier.Redis,
-		Bank: g.Bank - earlier.Bank, Generator: g.Generator - earlier.Generator, Machine: g.Machine - earlier.Machine,
+		At: g.At, Elapsed: g.Elapsed + sign*o.Elapsed, RSS: max(g.RSS, o.RSS),
+		Kizod: g.Kizod + sign*o.Kizod, Postgres: g.Postgres + sign*o.Postgres, Redis: g.Redis + sign*o.Redis,
+		Bank: g.Bank + sign*o.Bank, Generator: g.Generator + sign*o.Generator, Machine: g.Machine + sign*o.Machine,
 	}
 }
 
-// WatchRSS forgets the peak of kizod's memory until now; the function that it
-// returns tells that since then, in bytes. Linux keeps it: looking costs nothing
-// meanwhile. Processes of the tree have their peaks at times of their own, so that the
-// sum may be more than there ever was at once.
-func (r *Rig) WatchRSS() (most func() int64) {
-	pid := r.KizodPID()
+// WatchRSS resets the peak of kizod's memory; the function that it returns reads the
+// peak since then, in bytes. Linux keeps it, so that watching costs nothing. Processes
+// of the tree reach their peaks at different times, so the sum may be more than was ever
+// used at once.
+func (r *Rig) WatchRSS() (peak func() int64) {
+	pid := r.kizod.PID()
 	for each := range processes().tree(pid) {
 		// proc_pid_clear_refs(5): 5 resets the peak resident set size
 		_ = os.WriteFile(procFile(each, "clear_refs"), []byte("5"), 0)
@@ -78,8 +86,8 @@ func peakRSS(pid int) int64 {
 	return number(strings.TrimSpace(kib)) << 10
 }
 
-// OwnCPU is what this process has used.
-func OwnCPU() time.Duration {
+// ownCPU is the CPU time that this process has used.
+func ownCPU() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		return 0
@@ -87,14 +95,10 @@ func OwnCPU() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// TreeCPU is what a process, its descendants, and those of them that have ended
-// have used; 0 where there is no /proc.
-func TreeCPU(pid int) time.Duration { return processes().cpu(pid) }
-
 // tick is USER_HZ, which is 100 on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
-// proc is a line of the process table.
+// proc is an entry of the process table.
 type proc struct {
 	parent int
 	cpu    time.Duration // with children that have ended
@@ -107,12 +111,12 @@ func processes() table {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	all := make(table, len(stats))
 	for _, path := range stats {
-		text, err := os.ReadFile(path) // a path of /proc
+		text, err := os.ReadFile(path)
 		if err != nil {
-			continue // ended meanwhile
+			continue // it has ended
 		}
 		// proc(5): pid (comm) state ppid … 14 utime, 15 stime, 16 cutime, 17 cstime …
-		// 24 rss; comm may hold blanks, so count from behind it.
+		// 24 rss; comm may contain blanks, so count from its end.
 		_, rest, _ := strings.Cut(string(text), ") ")
 		fields := strings.Fields(rest)
 		if len(fields) < 22 {
@@ -126,7 +130,7 @@ func processes() table {
 	return all
 }
 
-// tree is a process and all that descend from it, by pid.
+// tree returns a process and its descendants, by pid.
 func (t table) tree(root int) map[int]proc {
 	found := make(map[int]proc)
 	for pid, p := range t {
@@ -147,8 +151,8 @@ func (t table) cpu(root int) (used time.Duration) {
 	return used
 }
 
-// MachineCPU is how long the processors were busy for anybody.
-func MachineCPU() time.Duration {
+// machineCPU is how long the processors were busy, for all processes.
+func machineCPU() time.Duration {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0
@@ -172,8 +176,8 @@ func number(s string) int64 {
 	return n
 }
 
-// Load is the machine's load average over one minute, to judge a figure by.
-func Load() string {
+// loadAverage is the machine's load average over one minute.
+func loadAverage() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return "unknown"
@@ -182,10 +186,10 @@ func Load() string {
 	return one
 }
 
-// SyncTime is the median time of making 8 KiB durable on the file system of a
-// directory: the least that a commit costs there.
-func SyncTime(dir string) (time.Duration, error) {
-	file, err := os.Create(filepath.Join(dir, "sync")) // our own directory
+// syncTime is the median time of making 8 KiB durable on the file system of a
+// directory: the lower bound of a commit's cost.
+func syncTime(dir string) (time.Duration, error) {
+	file, err := os.Create(filepath.Join(dir, "sync"))
 	if err != nil {
 		return 0, err
 	}

@@ -1,18 +1,21 @@
 package rig
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
+	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// startKizod starts it with every role, on ports of its own.
+// startKizod starts kizod with every role, on free ports.
 func (r *Rig) startKizod(ctx context.Context, args []string) error {
 	began := time.Now()
-	own := []string{
+	common := []string{
 		"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--pprof-listen", "127.0.0.1:0", "--log-format", "json",
 		"--bank-url", r.bankURL, "--secrets-file", r.Path("secrets.json"), "--ready-file", r.Path("kizod.ready"),
 	}
@@ -22,12 +25,12 @@ func (r *Rig) startKizod(ctx context.Context, args []string) error {
 		"KIZO_BANK_TOKEN="+bankToken,
 		"KIZO_BANK_CALLBACK_SECRET="+callbackSecret,
 	), r.config.Env...)
-	kizod, err := Spawn(r.binary, append(own, args...), env, r.KizodLog())
+	kizod, err := Spawn(r.binary, append(common, args...), env, r.KizodLog())
 	if err != nil {
 		return err
 	}
 	r.kizod, r.args = kizod, args
-	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if r.ready, err = kizod.WaitReady(ctx, r.Path("kizod.ready")); err != nil {
 		return err
@@ -36,48 +39,49 @@ func (r *Rig) startKizod(ctx context.Context, args []string) error {
 	return nil
 }
 
-// Restart ends kizod in good order and starts it with these arguments after the
-// rig's own. Its URLs change.
+// Restart drains kizod and starts it again with these arguments after the rig's own.
+// Its URLs change.
 func (r *Rig) Restart(ctx context.Context, args ...string) error {
-	r.kizod.End(endWithin)
+	r.kizod.End(stopTimeout)
 	return r.startKizod(ctx, args)
 }
 
-// URL is the API's, OpsURL that of metrics and health, PprofURL that of profiles.
+// URL is the base URL of the API.
 func (r *Rig) URL() string { return r.ready.URL }
 
-// OpsURL: see [Rig.URL].
-func (r *Rig) OpsURL() string { return r.ready.OpsURL }
-
-// PprofURL: see [Rig.URL].
+// PprofURL is the base URL of kizod's profiles.
 func (r *Rig) PprofURL() string { return r.ready.PprofURL }
 
-// KizodPID is the process id of the kizod that runs now.
-func (r *Rig) KizodPID() int { return r.kizod.PID() }
-
-// KizodLog is the file that every kizod of this rig writes to.
+// KizodLog is the file that every kizod of this rig appends its log to.
 func (r *Rig) KizodLog() string { return r.Path("kizod.log") }
 
-// Alive is an error with the end of the log if kizod or the bank has ended.
+// Alive returns an error with the end of the log if kizod or the bank has exited.
 func (r *Rig) Alive() error {
 	var err error
 	for _, p := range []*Process{r.kizod, r.bank} {
-		if !p.Alive() {
-			err = errors.Join(err, fmt.Errorf("%s ended by itself: %w\n%s", p.cmd.Args[1], p.Err(), Tail(p.output)))
+		if p != nil && !p.Alive() {
+			err = errors.Join(err, fmt.Errorf("%s exited: %w\n%s", p.cmd.Args[1], p.Err(), Tail(p.output)))
 		}
 	}
 	return err
 }
 
-// Audit runs `kizod audit` on the books, beside whatever goes on, and returns
-// what it prints. The error says that the books are wrong, or cannot be read.
-func (r *Rig) Audit(ctx context.Context) (string, error) {
-	cmd := exec.CommandContext(ctx, r.binary, "audit")
-	cmd.Env = ChildEnvironment("KIZO_DATABASE_URL=" + r.AppURL())
-	var out, trouble bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &trouble
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("kizod audit: %w\n%s%s", err, trouble.String(), out.String())
+// Audit recomputes every invariant of the rig's database and returns the number of
+// checks that passed. A check that fails is an error.
+func (r *Rig) Audit(ctx context.Context) (passed int, err error) { return Audit(ctx, r.pool) }
+
+// Audit recomputes every invariant of a database. See [Rig.Audit].
+func Audit(ctx context.Context, pool *pgxpool.Pool) (passed int, err error) {
+	audit, err := ledger.Audit(ctx, pool)
+	if err != nil {
+		return 0, err
 	}
-	return out.String(), nil
+	if !audit.OK() {
+		var table strings.Builder
+		if err := audit.WriteTable(&table); err != nil {
+			return 0, err
+		}
+		return 0, fmt.Errorf("the audit failed:\n%s", table.String())
+	}
+	return len(audit.Checks), nil
 }

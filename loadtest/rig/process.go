@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// Process is a child of this run: it is ended by its handle and dies with us.
+// Process is a child of this process. It ends with this process at the latest.
 type Process struct {
 	cmd    *exec.Cmd
-	output string // what it prints
+	output string // file of what it prints
 	done   chan struct{}
-	err    error // how it ended; to be read after done
+	err    error // how it ended; valid after done
 
 	mu     sync.Mutex
-	killed time.Time // when we sent it SIGKILL
-	asked  bool      // we told it to end
+	killed time.Time // when Signal sent SIGKILL
+	asked  bool      // Signal sent SIGKILL or SIGTERM
 }
 
-// Spawn starts a program. What it prints is appended to the file.
+// Spawn starts a program. Its output is appended to a file.
 func Spawn(program string, args, env []string, output string) (*Process, error) {
 	return spawn(program, args, env, output, diesWithParent())
 }
@@ -40,12 +40,12 @@ func spawn(program string, args, env []string, output string, attributes *syscal
 		return nil, fmt.Errorf("open the log of %s: %w", program, err)
 	}
 	defer file.Close()                                                                            // the child has its own
-	p := &Process{cmd: exec.Command(program, args...), output: output, done: make(chan struct{})} //nolint:noctx // it ends by its handle, and is ours
+	p := &Process{cmd: exec.Command(program, args...), output: output, done: make(chan struct{})} //nolint:noctx // End stops it
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, file, file
 	p.cmd.SysProcAttr = attributes
 	started := make(chan error)
 	go func() {
-		// "The parent" whose death the kernel watches is the thread that starts.
+		// The parent whose death the kernel watches is the thread that starts the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := p.cmd.Start()
@@ -61,7 +61,7 @@ func spawn(program string, args, env []string, output string, attributes *syscal
 	return p, nil
 }
 
-// ChildEnvironment is what a child needs of ours, and its own settings.
+// ChildEnvironment is what a child needs of this process's environment, and its own settings.
 func ChildEnvironment(settings ...string) []string {
 	env := []string{"TZ=UTC"}
 	for _, name := range []string{"PATH", "HOME", "TMPDIR"} {
@@ -72,25 +72,31 @@ func ChildEnvironment(settings ...string) []string {
 	return append(env, settings...)
 }
 
-// PID of the process, which may be another's once it has ended.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
+// PID is the id of the process, which another process may get once it has ended;
+// 0 if p is nil.
+func (p *Process) PID() int {
+	if p == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
 
-// Done is closed when it has ended.
+// Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Err is how it ended; it waits for the end.
+// Err waits for the end of the process and returns how it ended.
 func (p *Process) Err() error {
 	<-p.done
 	return p.err
 }
 
-// CPU is what it and its children have used; it waits for the end.
+// CPU waits for the end of the process and returns the CPU time that it and its children used.
 func (p *Process) CPU() time.Duration {
 	<-p.done
 	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 }
 
-// Alive tells whether it has not ended yet.
+// Alive reports whether the process is running.
 func (p *Process) Alive() bool {
 	select {
 	case <-p.done:
@@ -100,7 +106,7 @@ func (p *Process) Alive() bool {
 	}
 }
 
-// Signal tells whether the signal found it alive.
+// Signal sends a signal and reports whether the process was running.
 func (p *Process) Signal(s syscall.Signal) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,21 +120,21 @@ func (p *Process) Signal(s syscall.Signal) bool {
 	return p.cmd.Process.Signal(s) == nil
 }
 
-// WasAsked tells whether we told it to end.
+// WasAsked reports whether Signal sent SIGTERM or SIGKILL.
 func (p *Process) WasAsked() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.asked
 }
 
-// KilledAt is when we killed it; zero if we did not.
+// KilledAt is when Signal sent SIGKILL; zero if it did not.
 func (p *Process) KilledAt() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.killed
 }
 
-// End stops it in good order if it can be, and in any case.
+// End sends SIGTERM, and SIGKILL if the process has not ended after grace.
 func (p *Process) End(grace time.Duration) {
 	p.Signal(syscall.SIGCONT)
 	p.Signal(syscall.SIGTERM)
@@ -142,14 +148,14 @@ func (p *Process) End(grace time.Duration) {
 	}
 }
 
-// SelfKilled tells whether it died of a SIGKILL that was not ours: a named point
-// that was told to kill.
+// SelfKilled reports whether the process was killed by a failpoint: by a SIGKILL that
+// Signal did not send.
 func (p *Process) SelfKilled() bool {
 	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL && !p.WasAsked()
 }
 
-// Tail is the end of a log, or why it cannot be read.
+// Tail returns the end of a log, or why it cannot be read.
 func Tail(path string) string {
 	contents, err := os.ReadFile(path)
 	if err != nil {

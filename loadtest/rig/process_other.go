@@ -5,7 +5,7 @@ package rig
 import "syscall"
 
 func diesWithParent() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours alone
+	return &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches this process alone
 }
 
 func inOwnSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }

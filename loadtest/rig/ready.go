@@ -19,7 +19,7 @@ type Ready struct {
 	PprofURL string `json:"pprof_url"`
 }
 
-// ReadReady reads the ready file, if it is of this very process.
+// ReadReady reads the ready file, if this process wrote it.
 func (p *Process) ReadReady(path string) (ready Ready, ok bool) {
 	contents, err := os.ReadFile(path)
 	if err != nil || json.Unmarshal(contents, &ready) != nil {
@@ -28,7 +28,7 @@ func (p *Process) ReadReady(path string) (ready Ready, ok bool) {
 	return ready, ready.PID == p.PID()
 }
 
-// WaitReady waits for the ready file of this very process.
+// WaitReady waits until this process has written its ready file.
 func (p *Process) WaitReady(ctx context.Context, path string) (Ready, error) {
 	for {
 		if ready, ok := p.ReadReady(path); ok {
@@ -41,7 +41,7 @@ func (p *Process) WaitReady(ctx context.Context, path string) (Ready, error) {
 	}
 }
 
-// WaitAnswering waits until something answers GET at url.
+// WaitAnswering waits until GET url is answered.
 func (p *Process) WaitAnswering(ctx context.Context, url string) error {
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
@@ -60,11 +60,11 @@ func (p *Process) WaitAnswering(ctx context.Context, url string) error {
 }
 
 func (p *Process) neverReady() error {
-	return fmt.Errorf("%s %s does not get ready:\n%s", p.cmd.Args[0], p.cmd.Args[1], Tail(p.output))
+	return fmt.Errorf("%s %s is not ready:\n%s", p.cmd.Args[0], p.cmd.Args[1], Tail(p.output))
 }
 
-// FreeAddress is a loopback address that is free now, and that nobody else is
-// likely to take before us.
+// FreeAddress returns a loopback address with a port that is free now. Another process
+// could take it, which is unlikely.
 func FreeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
 	if err != nil {

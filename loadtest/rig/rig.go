@@ -14,40 +14,44 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/embedded"
 )
 
-const (
-	database    = "kizo"
-	buildWithin = 10 * time.Minute // a first build compiles everything
-	startWithin = time.Minute
-	endWithin   = 30 * time.Second // kizod drains for 25 s at most
+// Database is the name of the rig's database.
+const Database = "kizo"
 
-	walSegment = 16  // MiB
-	walAhead   = 125 // segments, the least and the most that PostgreSQL keeps
+const (
+	buildTimeout = 10 * time.Minute // a first build compiles everything
+	startTimeout = time.Minute
+	stopTimeout  = 30 * time.Second // kizod drains for at most 25 s
+
+	walSegment  = 16  // MiB
+	walSegments = 125 // that PostgreSQL keeps
 )
 
-// Secrets of a bank that lives as long as the rig.
+// Secrets of the bank, which exists as long as the rig.
 const (
 	bankToken      = "rig-bank-token"
 	callbackSecret = "rig-callback-secret"
 )
 
-// Config of a rig; its zero value will do.
+// Config of a rig. The zero value is valid.
 type Config struct {
-	Binary     string   // a kizod that is built already; empty: built from this tree
-	Dir        string   // where everything lives; kept. Empty: a temporary place, removed
+	Binary     string   // an existing kizod; empty: built from this tree
+	Dir        string   // working directory, which is kept. Empty: a temporary directory, which is removed
 	KizodArgs  []string // of `kizod serve`, after the rig's own, which they override
 	Env        []string // NAME=value for kizod
 	BankPreset string   // of the mock bank: calm (the default), classic or hell
 	// PostgresSettings are parameters of postgresql.conf. A setting that loses
 	// money needs kizod's --i-accept-losing-money.
 	PostgresSettings map[string]string
+	DatabaseOnly     bool      // start PostgreSQL as `kizod dev` does, and nothing else
 	Log              io.Writer // progress; nil: none
 }
 
-// Rig is a running Kizo. Its methods may not be called while Start, Restart or
+// Rig is a running Kizo. Its methods must not be called while Start, Restart or
 // Close runs.
 type Rig struct {
 	config   Config
@@ -58,13 +62,14 @@ type Rig struct {
 	bank     *Process
 	bankURL  string
 	kizod    *Process
-	args     []string // of kizod, besides our own
+	args     []string // of kizod, besides the rig's own
 	ready    Ready
 	pool     *pgxpool.Pool // as kizo_app, for seeding and counting
 	secrets  auth.Secrets
+	seeded   int // users so far
 }
 
-// Start brings everything up. What it returns without an error must be closed.
+// Start starts everything. The caller must close the rig that it returns.
 func Start(ctx context.Context, config Config) (_ *Rig, err error) {
 	if config.Log == nil {
 		config.Log = io.Discard
@@ -78,16 +83,22 @@ func Start(ctx context.Context, config Config) (_ *Rig, err error) {
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	if err := r.makeDir(); err != nil {
+	if r.dir, err = MakeDir(config.Dir); err != nil {
 		return nil, err
 	}
 	if err := r.findBinary(ctx); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*startWithin)
+	ctx, cancel := context.WithTimeout(ctx, 2*startTimeout)
 	defer cancel()
-	if err := r.openStores(ctx); err != nil {
+	if err := r.startDatabase(ctx); err != nil || config.DatabaseOnly {
+		return r, err
+	}
+	if r.redis, err = embedded.StartRedis(ctx, embedded.RedisConfig{Dir: r.Path("redis")}); err != nil {
 		return nil, err
+	}
+	if r.redis.InProcess() {
+		return nil, errors.New("redis-server is not installed: `make deps` installs it")
 	}
 	if err := r.startBank(ctx); err != nil {
 		return nil, err
@@ -95,27 +106,24 @@ func Start(ctx context.Context, config Config) (_ *Rig, err error) {
 	if r.secrets, err = auth.LoadOrCreateSecrets(r.Path("secrets.json")); err != nil {
 		return nil, err
 	}
-	if err := r.startKizod(ctx, config.KizodArgs); err != nil {
-		return nil, err
-	}
-	return r, nil
+	return r, r.startKizod(ctx, config.KizodArgs)
 }
 
-// layWALOut brings PostgreSQL's log to where it is after an hour of work: its
-// segments are there and are used again. A new cluster makes one of 16 MiB, and waits
-// for the disk, at every 8,000 transfers or so, which would be all that a p99 shows.
-func (r *Rig) layWALOut(ctx context.Context) error {
-	statements := slices.Repeat([]string{`SELECT pg_create_restore_point('kizo rig'), pg_switch_wal()`}, walAhead)
-	return asAdmin(ctx, r.postgres.URL("postgres", embedded.AdminRole), append(statements, `CHECKPOINT`)...)
+// extendWAL gives PostgreSQL as many WAL segments as it has after an hour of work,
+// which it then recycles. A new cluster creates one of 16 MiB, and waits for the disk,
+// at every 8,000 transfers or so, which would dominate the p99.
+func (r *Rig) extendWAL(ctx context.Context) error {
+	statements := slices.Repeat([]string{`SELECT pg_create_restore_point('kizo rig'), pg_switch_wal()`}, walSegments)
+	return execute(ctx, r.postgres.URL("postgres", embedded.AdminRole), append(statements, `CHECKPOINT`)...)
 }
 
-// Tidy vacuums, analyses and makes a checkpoint, so that what is measured next does not
+// Tidy vacuums, analyzes and makes a checkpoint, so that what is measured next does not
 // pay for what was measured before.
 func (r *Rig) Tidy(ctx context.Context) error {
-	return asAdmin(ctx, r.AdminURL(), `VACUUM (ANALYZE)`, `CHECKPOINT`)
+	return execute(ctx, r.AdminURL(), `VACUUM (ANALYZE)`, `CHECKPOINT`)
 }
 
-func asAdmin(ctx context.Context, url string, statements ...string) error {
+func execute(ctx context.Context, url string, statements ...string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
@@ -129,64 +137,77 @@ func asAdmin(ctx context.Context, url string, statements ...string) error {
 	return nil
 }
 
-func (r *Rig) makeDir() (err error) {
-	if r.dir = r.config.Dir; r.dir == "" {
-		r.dir, err = os.MkdirTemp("", "kizo-rig-")
-	} else if r.dir, err = filepath.Abs(r.dir); err == nil {
-		err = os.MkdirAll(r.dir, 0o711) //nolint:gosec // as below
+// MakeDir makes the directory that a run works in: a temporary one if path is empty.
+// It returns its absolute path.
+func MakeDir(path string) (dir string, err error) {
+	if path == "" {
+		dir, err = os.MkdirTemp("", "kizo-rig-")
+	} else if dir, err = filepath.Abs(path); err == nil {
+		err = os.MkdirAll(dir, 0o711) //nolint:gosec // as below
 	}
 	if err == nil {
-		err = os.Chmod(r.dir, 0o711) //nolint:gosec // where we are root, PostgreSQL's own user walks through it
+		err = os.Chmod(dir, 0o711) //nolint:gosec // under root PostgreSQL runs as another user, who passes through
 	}
 	if err != nil {
-		return fmt.Errorf("make a place for the rig: %w", err)
+		return dir, fmt.Errorf("make the working directory: %w", err)
 	}
-	return nil
+	return dir, nil
 }
 
 func (r *Rig) findBinary(ctx context.Context) (err error) {
+	if r.config.DatabaseOnly {
+		return nil
+	}
 	if r.config.Binary != "" {
 		r.binary, err = filepath.Abs(r.config.Binary)
 		return err
 	}
 	r.binary = r.Path("kizod")
 	r.note("building kizod")
-	ctx, cancel := context.WithTimeout(ctx, buildWithin)
+	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
 	defer cancel()
 	return Build(ctx, r.binary)
 }
 
-func (r *Rig) openStores(ctx context.Context) (err error) {
-	wal := fmt.Sprintf("%dMB", walAhead*walSegment)
-	settings := map[string]string{"min_wal_size": wal, "max_wal_size": wal}
-	maps.Copy(settings, r.config.PostgresSettings)
+func (r *Rig) startDatabase(ctx context.Context) (err error) {
+	settings := r.config.PostgresSettings
+	if !r.config.DatabaseOnly {
+		wal := fmt.Sprintf("%dMB", walSegments*walSegment)
+		settings = map[string]string{"min_wal_size": wal, "max_wal_size": wal}
+		maps.Copy(settings, r.config.PostgresSettings)
+	}
 	if r.postgres, err = embedded.StartPostgres(ctx, embedded.PostgresConfig{Dir: r.Path("pg"), Settings: settings}); err != nil {
 		return err
 	}
-	if err := r.layWALOut(ctx); err != nil {
+	if !r.config.DatabaseOnly {
+		if err := r.extendWAL(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.CreateDatabase(ctx, Database); err != nil {
 		return err
 	}
-	if err := r.postgres.EnsureDatabase(ctx, database); err != nil {
-		return err
-	}
-	migrate, err := Spawn(r.binary, []string{"migrate"}, ChildEnvironment("KIZO_MIGRATE_URL="+r.OwnerURL()), r.Path("migrate.log"))
+	pool, err := pgxpool.ParseConfig(r.AppURL())
 	if err != nil {
 		return err
 	}
-	if err := migrate.Err(); err != nil {
-		return fmt.Errorf("kizod migrate: %w\n%s", err, Tail(r.Path("migrate.log")))
-	}
-	if r.redis, err = embedded.StartRedis(ctx, embedded.RedisConfig{Dir: r.Path("redis")}); err != nil {
-		return err
-	}
-	if r.redis.InProcess() {
-		return errors.New("redis-server is not installed: `make deps` installs it")
-	}
-	r.pool, err = pgxpool.New(ctx, r.AppURL())
+	pool.ConnConfig.RuntimeParams["application_name"] = ApplicationName
+	r.pool, err = pgxpool.NewWithConfig(ctx, pool)
 	return err
 }
 
-// startBank starts the mock bank. It calls nobody back: kizod's port is picked
+// ApplicationName is what the rig's own connections are called in pg_stat_activity.
+const ApplicationName = "kizo_rig"
+
+// CreateDatabase creates a database with Kizo's tables in the rig's PostgreSQL.
+func (r *Rig) CreateDatabase(ctx context.Context, name string) error {
+	if err := r.postgres.EnsureDatabase(ctx, name); err != nil {
+		return err
+	}
+	return migrations.Apply(ctx, r.postgres.URL(name, embedded.OwnerRole))
+}
+
+// startBank starts the mock bank. It makes no callbacks: kizod's port is chosen
 // after the bank's, and every answer comes with the call.
 func (r *Rig) startBank(ctx context.Context) error {
 	address, err := FreeAddress()
@@ -201,22 +222,22 @@ func (r *Rig) startBank(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return r.bank.WaitAnswering(ctx, r.bankURL+"/healthz")
 }
 
-// Close ends everything, whatever state it is in, and removes the directory if
+// Close stops everything, in whatever state it is, and removes the directory if
 // it is a temporary one. It may be called again.
 func (r *Rig) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), endWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	var err error
 	if r.kizod != nil {
-		r.kizod.End(endWithin)
+		r.kizod.End(stopTimeout)
 	}
 	if r.bank != nil {
-		r.bank.End(endWithin)
+		r.bank.End(stopTimeout)
 	}
 	if r.pool != nil {
 		r.pool.Close()
@@ -225,7 +246,7 @@ func (r *Rig) Close() error {
 		err = errors.Join(err, r.redis.Stop(ctx))
 	}
 	if r.postgres != nil && r.config.Dir == "" {
-		err = errors.Join(err, r.postgres.Kill()) // nobody reads the data again
+		err = errors.Join(err, r.postgres.Kill()) // the data is removed
 	} else if r.postgres != nil {
 		err = errors.Join(err, r.postgres.Stop(ctx))
 	}
@@ -238,22 +259,26 @@ func (r *Rig) Close() error {
 // Path is a file of this name in the rig's directory.
 func (r *Rig) Path(name string) string { return filepath.Join(r.dir, name) }
 
-// AppURL is the database as kizod has it, OwnerURL as the owner of the tables,
-// AdminURL as the superuser.
-func (r *Rig) AppURL() string { return r.postgres.URL(database, embedded.AppRole) }
+// DatabaseURL is the URL of a database in the rig's PostgreSQL for a role.
+func (r *Rig) DatabaseURL(name, role string) string { return r.postgres.URL(name, role) }
 
-// OwnerURL: see [Rig.AppURL].
-func (r *Rig) OwnerURL() string { return r.postgres.URL(database, embedded.OwnerRole) }
+// AppURL is the URL of the database for kizod.
+func (r *Rig) AppURL() string { return r.postgres.URL(Database, embedded.AppRole) }
 
-// AdminURL: see [Rig.AppURL].
-func (r *Rig) AdminURL() string { return r.postgres.URL(database, embedded.AdminRole) }
+// OwnerURL is the URL of the database for the owner of the tables.
+func (r *Rig) OwnerURL() string { return r.postgres.URL(Database, embedded.OwnerRole) }
 
-// RedisAddr is a unix socket.
-func (r *Rig) RedisAddr() string { return r.redis.Addr() }
-
-// BankURL is the mock bank's API.
-func (r *Rig) BankURL() string { return r.bankURL }
+// AdminURL is the URL of the database for the superuser.
+func (r *Rig) AdminURL() string { return r.postgres.URL(Database, embedded.AdminRole) }
 
 func (r *Rig) note(format string, args ...any) {
 	fmt.Fprintf(r.config.Log, "%s  %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
+}
+
+// QueryRow reads one row of the rig's database as kizo_app.
+func (r *Rig) QueryRow(ctx context.Context, sql string, into ...any) error {
+	if err := r.pool.QueryRow(ctx, sql).Scan(into...); err != nil {
+		return fmt.Errorf("%s: %w", sql, err)
+	}
+	return nil
 }

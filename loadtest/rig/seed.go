@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +16,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// User is somebody in whose name load is made.
+// User is one of the users that send requests.
 type User struct {
 	ID           uuid.UUID `json:"id"`
 	Handle       string    `json:"handle"`
@@ -28,23 +27,17 @@ type User struct {
 	Expires      time.Time `json:"expires"` // of the access token
 }
 
-// SeedOptions; the zero value will do.
-type SeedOptions struct {
-	First    int            // number of the first user: a second Seed goes on after the first
-	Currency money.Currency // of the wallets; USD
-	Parallel int            // deposits under way at once; 128
-}
-
-// hashers is how many sign-ups run at once. Each is one core's work.
-const hashers = 2
+const (
+	signUpsAtOnce  = 2 // each uses one CPU
+	depositsAtOnce = 128
+)
 
 // Seed makes n users as kizod does, Argon2 and all (about 50 a second on two
-// cores), each with a wallet and funds minor units in it, which come from the bank:
-// a deposit is opened in the ledger, carried out by the mock bank, and settled. So the
-// bank's statement and the clearing account agree, as they would for users who
-// had paid in themselves. Tokens live for 15 minutes: see [Rig.Refresh].
-func (r *Rig) Seed(ctx context.Context, n int, funds int64, o SeedOptions) ([]User, error) {
-	o.Currency, o.Parallel = cmp.Or(o.Currency, "USD"), cmp.Or(o.Parallel, 128)
+// cores), each with a USD wallet and funds minor units in it, which come from the bank:
+// the deposit is opened in the ledger, executed by the mock bank, and settled. So the
+// bank's statement and the clearing account agree. Access tokens are valid for 15 minutes:
+// see [Rig.Refresh]. A later Seed makes further users.
+func (r *Rig) Seed(ctx context.Context, n int, funds int64) ([]User, error) {
 	service, err := r.auth()
 	if err != nil {
 		return nil, err
@@ -52,8 +45,9 @@ func (r *Rig) Seed(ctx context.Context, n int, funds int64, o SeedOptions) ([]Us
 	began := time.Now()
 	users := make([]User, n)
 	var done atomic.Int64
-	err = together(ctx, hashers, n, func(ctx context.Context, i int) (err error) {
-		if users[i], err = signUp(ctx, service, o.First+i); err == nil && done.Add(1)%1000 == 0 {
+	first := r.seeded
+	err = Parallel(ctx, signUpsAtOnce, n, func(ctx context.Context, i int) (err error) {
+		if users[i], err = signUp(ctx, service, first+i); err == nil && done.Add(1)%1000 == 0 {
 			r.note("%d of %d users signed up", done.Load(), n)
 		}
 		return err
@@ -61,9 +55,10 @@ func (r *Rig) Seed(ctx context.Context, n int, funds int64, o SeedOptions) ([]Us
 	if err != nil {
 		return nil, err
 	}
-	if err := r.fund(ctx, users, money.Amount{Minor: funds, Currency: o.Currency}, o.Parallel); err != nil {
+	if err := r.fund(ctx, users, money.Amount{Minor: funds, Currency: "USD"}); err != nil {
 		return nil, err
 	}
+	r.seeded += n
 	r.note("%d users seeded in %.1f s", n, time.Since(began).Seconds())
 	return users, nil
 }
@@ -99,36 +94,36 @@ func (u *User) keep(t auth.Tokens, asked time.Time) {
 	u.AccessToken, u.RefreshToken, u.Expires = t.AccessToken, t.RefreshToken, asked.Add(t.ExpiresIn)
 }
 
-// fund opens the wallets and pays into them, many at a time so that the ledger
-// can commit them in groups.
-func (r *Rig) fund(ctx context.Context, users []User, amount money.Amount, parallel int) error {
-	// As people who use Kizo for long have done; a log-in by such an address is one hash.
-	if err := asAdmin(ctx, r.AdminURL(), `UPDATE users SET email_verified_at = now() WHERE email_verified_at IS NULL`); err != nil {
+// fund opens the wallets and makes the deposits, many at once so that the ledger
+// commits them in batches.
+func (r *Rig) fund(ctx context.Context, users []User, amount money.Amount) error {
+	// Most users have a verified e-mail address; a log-in by one costs one hash.
+	if err := execute(ctx, r.AdminURL(), `UPDATE users SET email_verified_at = now() WHERE email_verified_at IS NULL`); err != nil {
 		return fmt.Errorf("verify the e-mail addresses: %w", err)
 	}
 	books := ledger.Open(ledger.Config{Pool: r.pool})
-	defer func() { _ = books.Close(context.WithoutCancel(ctx)) }() // nothing is in line any more
+	defer func() { _ = books.Close(context.WithoutCancel(ctx)) }() // the queue is empty
 	client, err := bank.NewClient(bank.ClientConfig{URL: r.bankURL, Token: bankToken})
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	err = together(ctx, parallel, len(users), func(ctx context.Context, i int) error {
+	err = Parallel(ctx, depositsAtOnce, len(users), func(ctx context.Context, i int) error {
 		if _, err := books.OpenWallet(ctx, users[i].ID, amount.Currency); err != nil {
 			return err
 		}
 		return deposit(ctx, books, client, users[i].ID, amount)
 	})
 	if err != nil {
-		return fmt.Errorf("pay in: %w", err)
+		return fmt.Errorf("make the deposits: %w", err)
 	}
-	return r.WaitSettled(ctx) // what a running kizod took over
+	return r.WaitSettled(ctx) // for what the running kizod claimed
 }
 
 const depositTries = 10
 
-// deposit pays in, whatever the bank's preset: a rejected deposit is followed by
-// another, and a bank that does not answer is asked for the same one again.
+// deposit makes a deposit with any preset of the bank: it opens another one after a
+// rejection, and submits the same one again where the bank does not answer.
 func deposit(ctx context.Context, books *ledger.Ledger, client *bank.Client, owner uuid.UUID, amount money.Amount) error {
 	var last error
 	for try := range depositTries {
@@ -143,7 +138,7 @@ func deposit(ctx context.Context, books *ledger.Ledger, client *bank.Client, own
 		}
 		_, err = books.Settle(ctx, ledger.Settlement{Transfer: opened.Transfer.ID, Executed: executed})
 		if code := (*ledger.Error)(nil); errors.As(err, &code) && code.Code == ledger.Fenced {
-			err = nil // kizod has taken it over, and the bank will tell it the same
+			err = nil // kizod has claimed it, and gets the same answer of the bank
 		}
 		if err != nil || executed {
 			return err
@@ -166,17 +161,17 @@ func submit(ctx context.Context, client *bank.Client, transfer uuid.UUID, amount
 			break
 		}
 	}
-	return false, fmt.Errorf("the bank does not say what became of %s: %w", transfer, errors.Join(err, ctx.Err()))
+	return false, fmt.Errorf("the bank does not report the outcome of %s: %w", transfer, errors.Join(err, ctx.Err()))
 }
 
-// Refresh renews the access tokens that end within this time, in place. It
-// costs no Argon2. Kizod must not be given the same refresh tokens meanwhile.
+// Refresh renews the access tokens that expire within this time, in place, which hashes
+// no password. The refresh tokens must not be used by others at the same time.
 func (r *Rig) Refresh(ctx context.Context, users []User, within time.Duration) error {
 	service, err := r.auth()
 	if err != nil {
 		return err
 	}
-	return together(ctx, 4, len(users), func(ctx context.Context, i int) error {
+	return Parallel(ctx, 4, len(users), func(ctx context.Context, i int) error {
 		now := time.Now()
 		if users[i].Expires.Sub(now) > within {
 			return nil
@@ -190,8 +185,8 @@ func (r *Rig) Refresh(ctx context.Context, users []User, within time.Duration) e
 	})
 }
 
-// together does work 0 to n-1 with so many workers and stops at the first error.
-func together(ctx context.Context, workers, n int, work func(ctx context.Context, i int) error) error {
+// Parallel calls work for 0 to n-1, in so many goroutines, and stops at the first error.
+func Parallel(ctx context.Context, workers, n int, work func(ctx context.Context, i int) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var next atomic.Int64

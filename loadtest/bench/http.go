@@ -15,15 +15,15 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// requestWithin is the least time that a request is given; the most is twice that.
-const requestWithin = 30 * time.Second
+// requestTimeout is the minimum timeout of a request; the maximum is twice that.
+const requestTimeout = 30 * time.Second
 
-// connection is one keep-alive connection with its request and answer, used again
-// and again. It is fasthttp's client without the pool and the timers around it: the
-// generator shares the processors with what it measures.
+// connection is one keep-alive connection with its request and response, which are
+// reused. It is fasthttp's client without its pool and timers: the generator shares the
+// CPUs with what it measures.
 type connection struct {
 	address  string
-	from     net.IP // a loopback address of its own, or nil for any
+	from     net.IP // a loopback address, or nil for any
 	conn     net.Conn
 	in       *bufio.Reader
 	out      *bufio.Writer
@@ -33,7 +33,7 @@ type connection struct {
 	body     []byte
 }
 
-// connect makes a connection that opens with its first request.
+// connect returns a connection that opens with its first request.
 func connect(address string, from net.IP) *connection {
 	c := &connection{address: address, from: from, request: fasthttp.AcquireRequest(), response: fasthttp.AcquireResponse()}
 	c.request.Header.DisableNormalizing()
@@ -51,14 +51,14 @@ func (c *connection) open() error {
 	if err != nil {
 		return err
 	}
-	const size = 1 << 10 // a request or an answer; more is only read in turns
+	const size = 1 << 10 // of a request or response; a longer one takes several reads
 	c.conn, c.in, c.out = conn, bufio.NewReaderSize(conn, size), bufio.NewWriterSize(conn, size)
 	c.expires = time.Time{}
 	return nil
 }
 
-// exchange sends the request and reads the answer, on a new connection after one
-// that failed or that the server closes.
+// exchange sends the request and reads the response, on a new connection if the last
+// one failed or was closed by the server.
 func (c *connection) exchange() error {
 	if c.conn == nil {
 		if err := c.open(); err != nil {
@@ -74,8 +74,8 @@ func (c *connection) exchange() error {
 }
 
 func (c *connection) attempt() error {
-	if now := time.Now(); c.expires.Sub(now) < requestWithin {
-		c.expires = now.Add(2 * requestWithin) // moved now and then: each move costs a timer
+	if now := time.Now(); c.expires.Sub(now) < requestTimeout {
+		c.expires = now.Add(2 * requestTimeout) // set rarely: each call costs a timer
 		if err := c.conn.SetDeadline(c.expires); err != nil {
 			return err
 		}
@@ -95,15 +95,16 @@ func (c *connection) post(url string) {
 	c.request.Header.SetContentType("application/json")
 }
 
-// send sends what stands in the request and judges the answer.
-func (c *connection) send(want int, saying []byte) (outcome, error) {
+// send sends the request and classifies the response: want and a body that contains
+// text mean accepted.
+func (c *connection) send(want int, text []byte) (outcome, error) {
 	c.request.SetBodyRaw(c.body)
 	if err := c.exchange(); err != nil {
 		return failed, err
 	}
 	status := c.response.StatusCode()
 	switch {
-	case status == want && bytes.Contains(c.response.Body(), saying):
+	case status == want && bytes.Contains(c.response.Body(), text):
 		return accepted, nil
 	case status == fasthttp.StatusTooManyRequests || status == fasthttp.StatusServiceUnavailable:
 		if len(c.response.Header.Peek("Retry-After")) == 0 {
@@ -117,26 +118,27 @@ func (c *connection) send(want int, saying []byte) (outcome, error) {
 	}
 }
 
-var saysPosted = []byte(`"state":"posted"`)
+var postedState = []byte(`"state":"posted"`)
 
-// payments are transfers of one minor unit, each with a key of its own.
-func payments(address string, pair func() (from, to *rig.User)) caller {
+// payments makes transfers of one minor unit, each with a key of its own.
+func payments(address string, users []rig.User, pair pair) caller {
 	c := connect(address, nil)
 	c.post("http://" + address + "/v1/transfers")
 	return func() (outcome, error) {
-		from, to := pair()
+		i, j := pair(len(users))
+		from, to := &users[i], &users[j]
 		c.request.Header.Set("Authorization", "Bearer "+from.AccessToken)
 		c.request.Header.Set("Idempotency-Key", newKey())
 		c.body = append(c.body[:0], `{"to":"@`...)
 		c.body = append(c.body, to.Handle...)
 		c.body = append(c.body, `","amount":1,"currency":"USD"}`...)
-		return c.send(fasthttp.StatusCreated, saysPosted)
+		return c.send(fasthttp.StatusCreated, postedState)
 	}
 }
 
 func newKey() string { return uuid.Must(uuid.NewV7()).String() }
 
-// signIns are log-ins of users with their passwords, each user in turn.
+// signIns logs users in with their passwords, each user in turn.
 func signIns(address string, n, callers int, users []rig.User) caller {
 	c := connect(address, net.IPv4(127, 8, byte(n>>8), byte(n)))
 	c.post("http://" + address + "/v1/auth/login")
@@ -149,8 +151,8 @@ func signIns(address string, n, callers int, users []rig.User) caller {
 	}
 }
 
-// guesses are log-ins with wrong passwords, each of another user, from many
-// addresses of this machine.
+// guesses tries wrong passwords, each of another user, from many addresses of this
+// machine.
 func guesses(address string, n int, users []rig.User) caller {
 	c := connect(address, net.IPv4(127, 9, byte(n>>8), byte(n)))
 	c.post("http://" + address + "/v1/auth/login")
@@ -166,26 +168,18 @@ func guesses(address string, n int, users []rig.User) caller {
 	}
 }
 
-// anyPair draws two different users.
-func anyPair(users []rig.User) func() (from, to *rig.User) {
-	return func() (*rig.User, *rig.User) {
-		from, to := rand.IntN(len(users)), rand.IntN(len(users)-1) //nolint:gosec // a load, not a secret
-		if to >= from {
-			to++
-		}
-		return &users[from], &users[to]
+// pair draws two different numbers below n: the sender and the receiver of a transfer.
+type pair func(n int) (from, to int)
+
+func anyPair(n int) (from, to int) {
+	from, to = rand.IntN(n), rand.IntN(n-1) //nolint:gosec // a load, not a secret
+	if to >= from {
+		to++
 	}
+	return from, to
 }
 
 // toFirst draws a sender for the one receiver, fromFirst a receiver for the one sender.
-func toFirst(users []rig.User) func() (from, to *rig.User) {
-	return func() (*rig.User, *rig.User) {
-		return &users[1+rand.IntN(len(users)-1)], &users[0] //nolint:gosec // a load, not a secret
-	}
-}
+func toFirst(n int) (from, to int) { return 1 + rand.IntN(n-1), 0 } //nolint:gosec // a load, not a secret
 
-func fromFirst(users []rig.User) func() (from, to *rig.User) {
-	return func() (*rig.User, *rig.User) {
-		return &users[0], &users[1+rand.IntN(len(users)-1)] //nolint:gosec // a load, not a secret
-	}
-}
+func fromFirst(n int) (from, to int) { return 0, 1 + rand.IntN(n-1) } //nolint:gosec // a load, not a secret

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -12,9 +12,9 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// binary is the k6 that `make loadtest` installs; tests that need it are skipped
-// where it is missing, since it takes minutes to build.
-func binary(t *testing.T) string {
+// k6Binary is the k6 that `make loadtest` installs; tests that need it are skipped
+// without it, since it takes minutes to build.
+func k6Binary(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.Abs("../../bin/tools/k6-v1.8.1")
 	if err != nil {
@@ -26,7 +26,7 @@ func binary(t *testing.T) string {
 	return path
 }
 
-// What a script reports is read in the order of its phases, with all that it counted.
+// The result of a script is read in the order of its phases, with everything that it counted.
 func TestParseResult(t *testing.T) {
 	const text = `{"phases": [["uniform", 5], ["hot", 5], ["uniform", 5]], "metrics": {
 		"transfer__hot__took": {"values": {"count": 10, "p(50)": 1, "p(90)": 2, "p(99)": 3, "p(99.9)": 4, "max": 5},
@@ -43,15 +43,15 @@ func TestParseResult(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []rig.Step{
-		{Name: "transfer", Phase: "uniform", Seconds: 10, Accepted: 20},
+	want := []Phase{
+		{Step: "transfer", Name: "uniform", Seconds: 10, Accepted: 20},
 		{
-			Name: "transfer", Phase: "hot", Seconds: 5, Accepted: 10, Refused: 2, Failed: 3, Unknown: 4, Minor: 50,
-			Latency: rig.Latency{P50: 1, P90: 2, P99: 3, P999: 4, Max: 5}, Refusal: rig.Latency{P99: 7},
+			Step: "transfer", Name: "hot", Seconds: 5, Accepted: 10, Shed: 2, Failed: 3, Unknown: 4, Minor: 50,
+			Latency: Latency{P50: 1, P90: 2, P99: 3, P999: 4, Max: 5}, ShedIn: &Latency{P99: 7},
 		},
 	}
-	if len(got.steps) != 2 || got.steps[0] != want[0] || got.steps[1] != want[1] {
-		t.Errorf("got %+v", got.steps)
+	if !reflect.DeepEqual(got.phases, want) {
+		t.Errorf("got %+v", got.phases)
 	}
 	if len(got.checks) != 3 || got.checks[2].Met || got.checks[2].Value != "6 of 100" || got.checks[0].Met || got.checks[0].Value != "50.0000 %" || got.checks[1].Value != "3.0 ms" {
 		t.Errorf("checks: %+v", got.checks)
@@ -63,31 +63,32 @@ func TestParseResult(t *testing.T) {
 	}
 }
 
-// A figure is judged by its target, and one that is missing is never good.
+// A figure is compared with its target, and a missing one always misses it.
 func TestJudges(t *testing.T) {
-	step := func(name, phase string, p99 float64, accepted, refused int64) rig.Step {
-		return rig.Step{
-			Name: name, Phase: phase, Seconds: 10, Accepted: accepted, Refused: refused,
-			Latency: rig.Latency{P99: p99}, Refusal: rig.Latency{P99: p99},
+	step := func(step, name string, p99 float64, accepted, shed int64) Phase {
+		return Phase{
+			Step: step, Name: name, Seconds: 10, Accepted: accepted, Shed: shed, Latency: Latency{P99: p99}, ShedIn: &Latency{P99: p99},
 		}
 	}
 	for _, c := range []struct {
 		name  string
-		judge func(steps) []rig.Check
-		steps steps
+		judge func(*Report)
+		steps []Phase
 		met   string
 	}{
-		{"calm storm", judgeStorm, steps{step("transfer", "quiet", 10, 1, 0), step("transfer", "storm", 12, 1, 0), step("wrong_password", "storm", 50, 1, 1)}, "yyy"},
-		{"loud storm", judgeStorm, steps{step("transfer", "quiet", 10, 1, 0), step("transfer", "storm", 51, 1, 0), step("wrong_password", "storm", 51, 1, 1)}, "nnn"},
-		{"no storm", judgeStorm, steps{step("transfer", "quiet", 10, 1, 0)}, "ny"},
-		{"hot is as good", judgeHot, steps{step("transfer", "uniform", 1, 100, 0), step("transfer", "hot", 1, 90, 0)}, "y"},
-		{"hot is slow", judgeHot, steps{step("transfer", "uniform", 1, 100, 0), step("transfer", "hot", 1, 89, 0)}, "n"},
+		{"calm storm", judgeStorm, []Phase{step("transfer", "quiet", 10, 1, 0), step("transfer", "storm", 12, 1, 0), step("wrong_password", "storm", 50, 1, 1)}, "yyy"},
+		{"loud storm", judgeStorm, []Phase{step("transfer", "quiet", 10, 1, 0), step("transfer", "storm", 51, 1, 0), step("wrong_password", "storm", 51, 1, 1)}, "nnn"},
+		{"no storm", judgeStorm, []Phase{step("transfer", "quiet", 10, 1, 0)}, "ny"},
+		{"hot is as good", judgeHot, []Phase{step("transfer", "uniform", 1, 100, 0), step("transfer", "hot", 1, 90, 0)}, "y"},
+		{"hot is slow", judgeHot, []Phase{step("transfer", "uniform", 1, 100, 0), step("transfer", "hot", 1, 89, 0)}, "n"},
 		{"nothing happened", judgeHot, nil, "n"},
-		{"spike forgotten", judgeSpike, steps{step("transfer", "before", 10, 1, 0), step("transfer", "after", 12, 1, 0)}, "y"},
-		{"spike remembered", judgeSpike, steps{step("transfer", "before", 10, 1, 0), step("transfer", "after", 13, 1, 0)}, "n"},
+		{"spike forgotten", judgeSpike, []Phase{step("transfer", "before", 10, 1, 0), step("transfer", "after", 12, 1, 0)}, "y"},
+		{"spike remembered", judgeSpike, []Phase{step("transfer", "before", 10, 1, 0), step("transfer", "after", 13, 1, 0)}, "n"},
 	} {
 		met := ""
-		for _, check := range c.judge(c.steps) {
+		r := Report{Phases: c.steps}
+		c.judge(&r)
+		for _, check := range r.Checks {
 			met += map[bool]string{true: "y", false: "n"}[check.Met]
 		}
 		if met != c.met {
@@ -101,31 +102,38 @@ func TestParseOptions(t *testing.T) {
 		args string
 		good bool
 	}{
-		{"", true},
-		{"-scenario all -duration 5m", true},
-		{"-scenario k6-soak -duration 3h", true},
-		{"-scenario k6-hot-receiver,k6-spike", true},
-		{"-scenario k6-hot-receiver -duration 20m", false}, // tokens would run out
-		{"-scenario k6-nothing", false},
-		{"-users 1", false},
-		{"-duration -1s", false},
-		{"profile", false},
+		{"run k6-profile", true},
+		{"run ledger -only b,b' -sql VACUUM -set fsync=on", true},
+		{"run growth -sizes 100,10", true},
+		{"run k6-soak -duration 3h", true},
+		{"run k6-hot-receiver k6-spike -strict", true},
+		{"run k6-hot-receiver -duration 20m", false}, // tokens would expire
+		{"run http -duration 20m", false},
+		{"run k6-nothing", false},
+		{"run", false},
+		{"", false},
+		{"run http -users 1", false},
+		{"run http -duration -1s", false},
+		{"run http -set fsync", false},
+		{"run growth -sizes ten", false},
+		{"run http -strict idle", false},
+		{"http", false},
 	} {
-		if _, err := parse(strings.Fields(c.args), io.Discard); (err == nil) != c.good {
+		if _, _, err := parse(strings.Fields(c.args)); (err == nil) != c.good {
 			t.Errorf("%q: %v", c.args, err)
 		}
 	}
 }
 
-// k6 understands every script, and every scenario has its own.
+// k6 reads every script, and every scenario has one.
 func TestScriptsInspect(t *testing.T) {
-	k6 := binary(t)
+	k6 := k6Binary(t)
 	users := filepath.Join(t.TempDir(), "users.json")
 	if err := os.WriteFile(users, []byte(`[{"handle": "a"}, {"handle": "b"}]`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range scenarios {
-		cmd := exec.CommandContext(t.Context(), k6, "inspect", "--include-system-env-vars", s.script)
+	for _, s := range k6List {
+		cmd := exec.CommandContext(t.Context(), k6, "inspect", "--include-system-env-vars", filepath.Join("../k6", s.script))
 		cmd.Env = rig.ChildEnvironment("BASE_URL=http://127.0.0.1:1", "RUN_ID=x", "USERS_FILE="+users, "RESULT_FILE=x", "STORM_RATE=10", "DURATION=8s")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", s.script, err, out)
@@ -133,15 +141,15 @@ func TestScriptsInspect(t *testing.T) {
 	}
 }
 
-// A whole run, small: what k6 says was accepted stands in the books.
-func TestRun(t *testing.T) {
+// A short run with k6: the database contains what k6 counted as accepted.
+func TestRunK6(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts everything")
 	}
 	var out strings.Builder
 	reports := t.TempDir()
-	args := []string{"-k6", binary(t), "-users", "4", "-scenario", "k6-hot-receiver", "-duration", "2s", "-vus", "3", "-report", reports}
-	if err := run(t.Context(), args, &out, t.Output()); err != nil {
+	args := []string{"run", "k6-hot-receiver", "-k6", k6Binary(t), "-users", "4", "-duration", "2s", "-vus", "3", "-report", reports}
+	if err := command(t.Context(), args, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	if !strings.Contains(out.String(), "| yes |") || !strings.Contains(out.String(), " checks passed") {
@@ -152,7 +160,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestSignInAllowed(t *testing.T) {
+func TestSignInTarget(t *testing.T) {
 	for _, c := range []struct {
 		users int
 		rate  float64
@@ -160,7 +168,7 @@ func TestSignInAllowed(t *testing.T) {
 	}{
 		{100, 50, 1200 * time.Millisecond}, {100, 25, 3600 * time.Millisecond}, {100, 200, 600 * time.Millisecond}, {10, 1, 10800 * time.Millisecond},
 	} {
-		if got := signInAllowed(c.users, c.rate); got != c.want {
+		if got := signInTarget(c.users, c.rate); got != c.want {
 			t.Errorf("%d users at %g/s: %v, want %v", c.users, c.rate, got, c.want)
 		}
 	}

@@ -1,6 +1,4 @@
-// Package plain moves money as one would at first, to be measured against: a
-// transaction for each transfer, a statement at a time, on bare tables.
-package plain
+package main
 
 import (
 	"context"
@@ -12,11 +10,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Ledger gets every advantage: a schema of its own with primary keys and the
-// unique key and nothing else, prepared statements, as many connections as wanted.
-type Ledger struct {
-	pool  *pgxpool.Pool
-	total int64 // minor units that were there at the beginning
+// plainSQL is what the ledger is compared with: a transaction for each transfer, one
+// statement at a time. It has every advantage: primary keys and the unique key, no
+// triggers, checks, events, running balances or list indexes, prepared statements, and
+// a connection for each caller.
+type plainSQL struct {
+	pool     *pgxpool.Pool
+	accounts int
+	total    int64 // minor units of all accounts
 }
 
 const plainSchema = `
@@ -32,15 +33,14 @@ const plainSchema = `
 
 // The statements of a transfer.
 const (
-	plainLock  = `SELECT balance FROM plain.accounts WHERE id = $1 FOR UPDATE`
-	plainNote  = `INSERT INTO plain.transfers (id, owner, idem_key, debit_account, credit_account, amount) VALUES ($1, $2, $3, $4, $5, $6)`
-	plainMove  = `UPDATE plain.accounts SET balance = balance + $2 WHERE id = $1`
-	plainEntry = `INSERT INTO plain.postings (transfer_id, account_id, amount) VALUES ($1, $2, $3)`
+	plainLock   = `SELECT balance FROM plain.accounts WHERE id = $1 FOR UPDATE`
+	plainInsert = `INSERT INTO plain.transfers (id, owner, idem_key, debit_account, credit_account, amount) VALUES ($1, $2, $3, $4, $5, $6)`
+	plainMove   = `UPDATE plain.accounts SET balance = balance + $2 WHERE id = $1`
+	plainEntry  = `INSERT INTO plain.postings (transfer_id, account_id, amount) VALUES ($1, $2, $3)`
 )
 
-// Open makes the tables, as their owner, with so many accounts of so many minor
-// units. Close it whatever it returns, unless that is nil.
-func Open(ctx context.Context, url string, conns, accounts int, funds int64) (*Ledger, error) {
+// openPlain creates the tables, as their owner, and funds the accounts.
+func openPlain(ctx context.Context, url string, conns, accounts int) (_ *plainSQL, err error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, err
@@ -50,20 +50,35 @@ func Open(ctx context.Context, url string, conns, accounts int, funds int64) (*L
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			pool.Close()
+		}
+	}()
 	if _, err := pool.Exec(ctx, plainSchema); err != nil {
-		return &Ledger{pool: pool}, fmt.Errorf("make the plain tables: %w", err)
+		return nil, fmt.Errorf("create the plain tables: %w", err)
 	}
 	const fund = `INSERT INTO plain.accounts SELECT i, $2 FROM generate_series(0, $1 - 1) i`
 	if _, err := pool.Exec(ctx, fund, accounts, funds); err != nil {
-		return &Ledger{pool: pool}, fmt.Errorf("fund the plain accounts: %w", err)
+		return nil, fmt.Errorf("fund the plain accounts: %w", err)
 	}
-	return &Ledger{pool, int64(accounts) * funds}, nil
+	return &plainSQL{pool, accounts, int64(accounts) * funds}, nil
 }
 
 var errNoFunds = errors.New("insufficient funds")
 
-// Transfer moves one minor unit from an account to another; they are numbered from 0.
-func (p *Ledger) Transfer(ctx context.Context, from, to int) error {
+// caller makes transfers of one minor unit.
+func (p *plainSQL) caller(ctx context.Context, pair pair) caller {
+	return func() (outcome, error) {
+		from, to := pair(p.accounts)
+		if err := p.transfer(ctx, from, to); err != nil {
+			return failed, fmt.Errorf("plain transfer: %w", err)
+		}
+		return accepted, nil
+	}
+}
+
+func (p *plainSQL) transfer(ctx context.Context, from, to int) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
@@ -80,7 +95,7 @@ func (p *Ledger) Transfer(ctx context.Context, from, to int) error {
 		if balances[from] < 1 {
 			return errNoFunds
 		}
-		if _, err := tx.Exec(ctx, plainNote, id, from, uuid.NewString(), from, to, 1); err != nil {
+		if _, err := tx.Exec(ctx, plainInsert, id, from, uuid.NewString(), from, to, 1); err != nil {
 			return err
 		}
 		for account, amount := range map[int]int64{from: -1, to: 1} {
@@ -95,11 +110,8 @@ func (p *Ledger) Transfer(ctx context.Context, from, to int) error {
 	})
 }
 
-// Close lets go of the connections.
-func (p *Ledger) Close() { p.pool.Close() }
-
-// Check tells whether no money came or went.
-func (p *Ledger) Check(ctx context.Context) error {
+// check returns an error if the total of the balances has changed.
+func (p *plainSQL) check(ctx context.Context) error {
 	var sum int64
 	if err := p.pool.QueryRow(ctx, `SELECT sum(balance)::bigint FROM plain.accounts`).Scan(&sum); err != nil {
 		return err
