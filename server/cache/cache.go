@@ -1,53 +1,61 @@
-// Package cache remembers answers that need not be asked for again. It knows
-// nothing of what it keeps: whether an entry is still right is its owner's to say.
+// Package cache provides a map with a maximum size, for results that are expensive to
+// compute or to query.
+//
+//	Get ─► entry ─ found ─────► value
+//	         └ not found ─────► the caller queries, and calls Put
+//	Put ─► space left ────────► stored
+//	         └ map is full ───► an arbitrary entry is evicted, the new one is stored
+//
+// Entries do not expire: the owner of a [Map] decides whether a value is still valid, and
+// calls [Map.Forget] or [Map.Clear]. The package imports no other package of Kizo.
 package cache
 
 import "sync"
 
-// Map is a map with a bound: when it is full, a new entry takes the place of any
-// old one, which costs a look-up to have back. Safe for concurrent use.
+// Map is a map with a maximum number of entries. When it is full, Put evicts an arbitrary
+// entry. Safe for concurrent use.
 type Map[K comparable, V any] struct {
-	mu    sync.RWMutex
-	kept  map[K]V
-	bound int
+	mu      sync.RWMutex
+	entries map[K]V
+	max     int
 }
 
-// New makes a Map of at most bound entries.
-func New[K comparable, V any](bound int) *Map[K, V] {
-	return &Map[K, V]{kept: make(map[K]V), bound: bound}
+// New returns an empty Map that holds up to maximum entries.
+func New[K comparable, V any](maximum int) *Map[K, V] {
+	return &Map[K, V]{entries: make(map[K]V), max: maximum}
 }
 
-// Get returns what is kept for key, if anything is.
+// Get returns the value of key, and whether there is one.
 func (m *Map[K, V]) Get(key K) (V, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	value, ok := m.kept[key]
+	value, ok := m.entries[key]
 	return value, ok
 }
 
-// Put keeps value for key.
+// Put stores value under key, and replaces an earlier value.
 func (m *Map[K, V]) Put(key K, value V) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, there := m.kept[key]; !there && len(m.kept) >= m.bound {
-		for any := range m.kept {
-			delete(m.kept, any)
+	if _, exists := m.entries[key]; !exists && len(m.entries) >= m.max {
+		for arbitrary := range m.entries {
+			delete(m.entries, arbitrary)
 			break
 		}
 	}
-	m.kept[key] = value
+	m.entries[key] = value
 }
 
-// Forget drops what is kept for key.
+// Forget removes key, if it is there.
 func (m *Map[K, V]) Forget(key K) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.kept, key)
+	delete(m.entries, key)
 }
 
-// Clear drops everything.
+// Clear removes all entries.
 func (m *Map[K, V]) Clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clear(m.kept)
+	clear(m.entries)
 }

@@ -16,22 +16,22 @@ import (
 var (
 	errDied    = errors.New("the hash worker died")
 	errStalled = errors.New("the hash worker made no progress")
-	errStarved = errors.New("the hash worker waits for the CPU")
+	errStarved = errors.New("the hash worker gets too little CPU time")
 )
 
-// limits of a child. Tests shorten them.
+// limits are the time limits of a child. Tests shorten them.
 type limits struct {
-	check   time.Duration // between two looks at a child's CPU time
-	starved time.Duration // of work at idle priority, after which the share of the CPU is judged; half as long at the next
-	stalled time.Duration // without CPU time at the highest priority, until the child is killed
-	cpu     time.Duration // CPU time of one hash, until the child is killed
+	check   time.Duration // interval between two checks of a child's CPU time
+	starved time.Duration // work before the CPU share is checked; half of it at low priority
+	stalled time.Duration // without CPU time at the highest priority before the child is killed
+	cpu     time.Duration // CPU time of one hash before the child is killed
 }
 
 var defaultLimits = limits{
 	check: 100 * time.Millisecond, starved: time.Second, stalled: 15 * time.Second, cpu: time.Minute,
 }
 
-// child is a running hash-worker process. It has one user at a time.
+// child is a running hash-worker process. One caller uses it at a time.
 type child struct {
 	cmd      *exec.Cmd
 	stdin    *os.File
@@ -39,26 +39,26 @@ type child struct {
 	log      *slog.Logger
 	priority priority
 	answers  chan []byte
-	stopped  atomic.Bool   // it was asked to end
-	ending   atomic.Bool   // it is ending or has ended: it takes no more jobs
-	exited   chan struct{} // closed when it has ended and was waited for
-	err      error         // how it ended; valid once gone is closed
-	retire   *time.Timer   // ends it when it has been free for long; the Worker's
+	stopped  atomic.Bool   // this process has stopped or killed it
+	ending   atomic.Bool   // it has been killed, and takes no more jobs
+	exited   chan struct{} // closed when it has ended and was reaped
+	err      error         // the error of Wait; valid once exited is closed
+	retire   *time.Timer   // stops it when it has been free for too long; belongs to the Worker
 	started  time.Time
-	freed    time.Time // when it was done with its last job
+	freed    time.Time // when its last job was done
 	span     span
 }
 
-// span is a time in which a child worked without a pause, and its CPU time before it.
+// span is a period in which a child worked without a pause.
 type span struct {
 	began time.Time
-	cpu   time.Duration
+	cpu   time.Duration // CPU time of the child when the span began
 }
 
-// maxPause is the time without a job after which a span is over.
+// maxPause is the longest time without a job within a span.
 const maxPause = 100 * time.Millisecond
 
-// resume begins a new span unless the child goes on with the next job of a queue.
+// resume begins a new span, unless the child continues with the next job of a queue.
 func (c *child) resume() {
 	now := time.Now()
 	if cpu, known := cpuTime(c.cmd.Process.Pid); !known || now.Sub(c.freed) > maxPause {
@@ -66,8 +66,8 @@ func (c *child) resume() {
 	}
 }
 
-// starved tells whether the child got less than a third of a CPU while it worked, as
-// soon as it has worked for long enough to tell. At the highest priority it never is.
+// starved reports whether the child got less than a third of a CPU in the current span.
+// It is false while the span is too short, and always at the highest priority.
 func (c *child) starved(l limits) bool {
 	if c.priority == priorityNormal {
 		return false
@@ -78,14 +78,15 @@ func (c *child) starved(l limits) bool {
 		return false
 	}
 	cpu, _ := cpuTime(c.cmd.Process.Pid)
-	if enough := took / 3; cpu-c.span.cpu < enough {
+	if cpu-c.span.cpu < took/3 {
 		return true
 	}
 	c.span = span{now, cpu}
 	return false
 }
 
-// startChild returns a child that has greeted. ctx bounds the start alone.
+// startChild starts a child and waits for its greeting. ctx bounds the start, not the
+// life of the child.
 func startChild(ctx context.Context, config Config, p priority) (_ *child, err error) {
 	program := config.Program
 	if program == "" {
@@ -94,13 +95,13 @@ func startChild(ctx context.Context, config Config, p priority) (_ *child, err e
 		}
 	}
 	c := &child{
-		cmd: exec.Command(program, config.Arguments...), //nolint:noctx // it outlives ctx, which is for its start
+		cmd: exec.Command(program, config.Arguments...), //nolint:noctx // it outlives ctx, which bounds only the start
 		log: config.Logger, priority: p, answers: make(chan []byte, 1), exited: make(chan struct{}),
 		started: time.Now(),
 	}
 	c.cmd.Args[0] = "kizod"
 	c.cmd.SysProcAttr = attributes()
-	// The environment of kizod may hold secrets: the child gets none of it.
+	// The environment of kizod may contain secrets, so the child does not inherit it.
 	c.cmd.Env = []string{"GOMAXPROCS=1"}
 	childIn, stdin, err := os.Pipe()
 	if err != nil {
@@ -124,8 +125,8 @@ func startChild(ctx context.Context, config Config, p priority) (_ *child, err e
 	return c, nil
 }
 
-// greet waits for the child's greeting and gives it its priority. The child greets
-// before it lowers its priority, so that a busy machine does not delay the start.
+// greet waits for the greeting of the child, and then sends its priority. The child sends
+// the greeting before it lowers its priority, so that a busy machine does not delay the start.
 func (c *child) greet(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := c.stdout.SetReadDeadline(deadline); err != nil {
@@ -137,7 +138,7 @@ func (c *child) greet(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("wait for the greeting: %w", err)
 	case string(frame) != greeting:
-		return fmt.Errorf("it greets with %.40q", frame)
+		return fmt.Errorf("unexpected greeting %.40q", frame)
 	}
 	if err := c.stdout.SetReadDeadline(time.Time{}); err != nil {
 		return err
@@ -145,12 +146,12 @@ func (c *child) greet(ctx context.Context) error {
 	return writeFrame(c.stdin, encodePriority(c.priority))
 }
 
-// listen passes answers on until the child closes its output or breaks the protocol.
+// listen receives digests until the child closes its output or violates the protocol.
 func (c *child) listen() {
 	defer func() {
 		c.reap()
 		if !c.stopped.Load() {
-			c.log.Warn("a hash worker has ended by itself", "exit", c.exit())
+			c.log.Warn("a hash worker has ended unexpectedly", "exit", c.exit())
 		}
 	}()
 	for {
@@ -160,13 +161,13 @@ func (c *child) listen() {
 		}
 		select {
 		case c.answers <- frame:
-		default: // an answer without a request
+		default: // a digest without a request
 			return
 		}
 	}
 }
 
-// reap kills the process if it still runs, and waits for it.
+// reap kills the process if it still runs, and waits until it has ended.
 func (c *child) reap() {
 	c.kill()
 	c.err = c.cmd.Wait()
@@ -175,7 +176,7 @@ func (c *child) reap() {
 	close(c.exited)
 }
 
-// hash does a job; see wait for the errors.
+// hash computes the hash of a job; see wait for the errors.
 func (c *child) hash(job auth.HashJob, l limits) ([]byte, error) {
 	c.resume()
 	if err := c.send(job); err != nil {
@@ -184,7 +185,8 @@ func (c *child) hash(job auth.HashJob, l limits) ([]byte, error) {
 	return c.wait(job, l)
 }
 
-// send gives the child a job. The pipe holds it even if the child does not read.
+// send sends a job to the child. It does not block if the child does not read: the job
+// fits into the pipe.
 func (c *child) send(job auth.HashJob) error {
 	if err := writeFrame(c.stdin, encodeRequest(job)); err != nil {
 		c.kill()
@@ -193,9 +195,9 @@ func (c *child) send(job auth.HashJob) error {
 	return nil
 }
 
-// wait returns the digest of the job that was sent. It fails with errStarved when the
-// child should be replaced by one of higher priority, with errDied when it has ended,
-// and with errHung when it was killed since it made no progress.
+// wait returns the digest of the job that was sent. The error is errStarved if the child
+// should be replaced by one of higher priority, errDied if it has ended, and errStalled if
+// wait has killed it because it made no progress.
 func (c *child) wait(job auth.HashJob, l limits) ([]byte, error) {
 	cpuBegan, _ := cpuTime(c.cmd.Process.Pid)
 	progressed, used := time.Now(), time.Duration(0)
@@ -206,7 +208,7 @@ func (c *child) wait(job auth.HashJob, l limits) ([]byte, error) {
 		case digest := <-c.answers:
 			if len(digest) != job.Length {
 				c.kill()
-				return nil, fmt.Errorf("the hash worker answers with %d bytes", len(digest))
+				return nil, fmt.Errorf("the hash worker returned a digest of %d bytes", len(digest))
 			}
 			return digest, nil
 		case <-c.exited:
@@ -228,7 +230,7 @@ func (c *child) wait(job auth.HashJob, l limits) ([]byte, error) {
 	}
 }
 
-// exit says how the process ended, and waits until it has.
+// exit waits until the process has ended, and returns its exit status.
 func (c *child) exit() string {
 	<-c.exited
 	if c.err != nil {
@@ -237,13 +239,13 @@ func (c *child) exit() string {
 	return "exit status 0"
 }
 
-// stop lets the process end once its job is done.
+// stop closes stdin, so that the process ends when its current job is done.
 func (c *child) stop() {
 	c.stopped.Store(true)
 	_ = c.stdin.Close()
 }
 
-// end stops the process, and kills it if it has not ended after a short time.
+// end stops the process, and kills it if it has not ended within endTimeout.
 func (c *child) end() {
 	c.stop()
 	timeout := time.NewTimer(endTimeout)
@@ -255,14 +257,14 @@ func (c *child) end() {
 	}
 }
 
-// replace ends a child whose job another one takes. It does not wait for the end: a
-// process needs CPU time to die as well, and this one gets none.
+// replace kills a child whose job another child repeats. It does not wait for the end: a
+// process needs CPU time to end as well, and this one gets too little.
 func (c *child) replace() {
 	c.stopped.Store(true)
 	c.kill()
 }
 
-// kill ends the process at once; listen reaps it.
+// kill kills the process; listen reaps it.
 func (c *child) kill() {
 	c.ending.Store(true)
 	_ = c.cmd.Process.Kill()

@@ -1,17 +1,17 @@
 package hashworker
 
-// priority is how a child competes for the CPU.
+// priority is the scheduling priority of a child.
 type priority byte
 
 const (
-	priorityIdle   priority = iota // only CPU time that no other process wants
+	priorityIdle   priority = iota // SCHED_IDLE: only CPU time that no other process wants
 	priorityLow                    // nice 19 in the normal scheduling class
-	priorityNormal                 // that of kizod
+	priorityNormal                 // the same as kizod
 )
 
 func (p priority) String() string { return [...]string{"idle", "low", "normal"}[p] }
 
 const lowestNice = 19
 
-// LowerPriority gives this process the priority that children begin with.
+// LowerPriority gives this process the priority that children start with.
 func LowerPriority() { lower(priorityIdle) }

@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attributes of the child: a session of its own. With it comes a scheduling group of
-// its own where the kernel makes those (sched_autogroup), and signals from the
-// terminal pass it by.
+// attributes returns the process attributes of a child: it has its own session. With
+// sched_autogroup, the kernel also gives it a scheduling group of its own, and signals of
+// the terminal do not reach it.
 func attributes() *unix.SysProcAttr { return &unix.SysProcAttr{Setsid: true} }
 
-// lower gives this process the priority p. Linux counts priority by thread: those of
-// our process group, which are ours alone after setsid, are lowered now, and later
-// ones inherit it. Inside a session's scheduling group a priority counts only among
-// the group's own threads, so the group is lowered as well. What is not allowed is
-// left as it is.
+// lower gives this process the priority p. On Linux each thread has its own priority. The
+// existing threads of the process group, which after setsid belong to this process alone,
+// are lowered here, and later threads inherit the priority. Within the scheduling group of
+// a session, a nice value only counts among threads of the group, so lower sets the nice
+// value of the group too. Errors are ignored: the process then keeps its priority.
 //
-// A CPU that runs nothing but SCHED_IDLE counts as free when the kernel looks for a
-// place for a thread that wakes up.
+// A CPU that runs only SCHED_IDLE threads counts as free when the kernel chooses a CPU
+// for a thread that wakes up.
 func lower(p priority) {
 	if p == priorityNormal {
 		return
@@ -35,11 +35,11 @@ func lower(p priority) {
 	}
 }
 
-// makeIdle puts every thread of this process into SCHED_IDLE.
+// makeIdle moves every thread of this process to SCHED_IDLE.
 func makeIdle() {
 	idle := unix.SchedAttr{Size: uint32(unsafe.Sizeof(unix.SchedAttr{})), Policy: unix.SCHED_IDLE, Nice: lowestNice}
 	done := make(map[string]bool)
-	for again := true; again; { // a thread may have been made by one that was still to come
+	for again := true; again; { // a thread that is not yet idle may have started another one
 		again = false
 		threads, _ := os.ReadDir("/proc/self/task")
 		for _, thread := range threads {
@@ -54,21 +54,21 @@ func makeIdle() {
 	}
 }
 
-// self is this program even if its file has been replaced meanwhile.
+// self returns the path of this program, which is valid even if its file was replaced.
 func self() (string, error) { return "/proc/self/exe", nil }
 
-// clockTick is what /proc counts CPU time in: USER_HZ is 100 on every architecture
-// that Go knows.
+// clockTick is the unit of CPU time in /proc: USER_HZ is 100 on every architecture that
+// Go supports.
 const clockTick = 10 * time.Millisecond
 
-// cpuTime is the CPU time that a process has used, all its threads together, in steps
-// of clockTick. It is not known of a process that is gone.
+// cpuTime returns the CPU time that all threads of a process have used together, in
+// multiples of clockTick. It is unknown after the process was reaped.
 func cpuTime(pid int) (used time.Duration, known bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, false
 	}
-	// After the name, which may hold spaces, come the fields from the third on (proc(5)).
+	// The third field and later ones follow the name, which may contain spaces (proc(5)).
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 	const user, system = 14 - 3, 15 - 3
 	if len(fields) <= system {

@@ -8,14 +8,17 @@ import (
 	"runtime/debug"
 )
 
-// Serve is the main function of the child: it greets, takes the priority that the
-// parent names, and does one hash after the other until in ends. The memory of a hash
-// is collected before the next one begins and not in between: the heap holds one hash
-// at a time, and no collector runs beside it.
+// Serve is the main function of the child. It sends the greeting, lowers the priority of
+// this process as the parent says, and computes one hash after the other until in ends;
+// then it returns nil. An error means that the parent violated the protocol or that out
+// failed.
+//
+// Serve runs the garbage collector between two hashes and never during one, so that the
+// heap contains the memory of one hash.
 func Serve(in io.Reader, out io.Writer) error {
 	debug.SetGCPercent(-1)
 	if err := writeFrame(out, []byte(greeting)); err != nil {
-		return fmt.Errorf("greet: %w", err)
+		return fmt.Errorf("send the greeting: %w", err)
 	}
 	frame, err := readFrame(in)
 	if errors.Is(err, io.EOF) {
@@ -42,7 +45,7 @@ func Serve(in io.Reader, out io.Writer) error {
 			return fmt.Errorf("read request: %w", err)
 		}
 		if err := writeFrame(out, job.Argon2id()); err != nil {
-			return fmt.Errorf("answer: %w", err)
+			return fmt.Errorf("send the digest: %w", err)
 		}
 		runtime.GC()
 	}

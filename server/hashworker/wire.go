@@ -9,12 +9,12 @@ import (
 	"github.com/JDevAman/kizo/server/auth"
 )
 
-// The pipes carry frames: two bytes of length, big endian, and the content. The child
-// begins with the greeting; the parent answers with one byte, the priority that the
-// child gives itself. After that the parent sends one request at a time:
+// Parent and child exchange frames over the pipes: a length of two bytes, big endian, and
+// the content. The child sends the greeting first. The parent then sends one byte, the
+// priority of the child, and after that one request at a time:
 //
-//	request   memory 4 | time 4 | threads 1 | length of digest 1 | length of salt 1 | salt | input
-//	answer    digest
+//	request    memory 4 | time 4 | threads 1 | length of digest 1 | length of salt 1 | salt | input
+//	response   digest
 const (
 	greeting   = "kizo hash worker 2"
 	maxFrame   = 512
@@ -26,7 +26,7 @@ func writeFrame(w io.Writer, content []byte) error {
 		return fmt.Errorf("frame of %d bytes", len(content))
 	}
 	frame := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(content)), uint16(len(content)))
-	_, err := w.Write(append(frame, content...)) // in one piece
+	_, err := w.Write(append(frame, content...)) // in one call, so that frames do not mix
 	return err
 }
 

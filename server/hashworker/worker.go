@@ -13,45 +13,50 @@ import (
 	"github.com/JDevAman/kizo/server/auth"
 )
 
-// Config of a Worker; all but Arguments has a default.
+// Config configures a Worker. Arguments is required.
 type Config struct {
-	Program          string        // this very program if ""
-	Arguments        []string      // that make it call Serve
-	Idle             time.Duration // without a job, until a child ends: a minute
-	Logger           *slog.Logger
-	OnPriorityRaised func(priority string) // a job had to go to a child of this priority; may be nil
+	Program   string        // path of the child's program; this program if ""
+	Arguments []string      // command-line arguments with which the program calls Serve
+	Idle      time.Duration // time without a job until a child ends; 0 means one minute
+	Logger    *slog.Logger  // nil discards
+
+	// OnPriorityRaised is called when a job is repeated in a child of higher priority, with
+	// "low" or "normal". It may be nil.
+	OnPriorityRaised func(priority string)
 }
 
 const (
 	idleTimeout   = time.Minute
-	raisedTimeout = 5 * time.Second // without a job, until a child of raised priority ends
-	raisedLife    = time.Minute     // of a child of raised priority: the machine may have become quiet
-	// startTimeout is generous: starting a process is the first thing that a busy machine does slowly.
+	raisedTimeout = 5 * time.Second // time without a job until a child of raised priority ends
+	raisedLife    = time.Minute     // life of a child of raised priority: the machine may be idle by then
+	// startTimeout is generous, because a busy machine starts processes slowly.
 	startTimeout = 10 * time.Second
 	endTimeout   = 2 * time.Second
-	// startPause is the wait after a failed start; until then hashes are done in this process.
+	// startPause is the delay after a failed start. Until then, this process computes the
+	// hashes itself.
 	startPause = 30 * time.Second
 )
 
-// Worker hashes in child processes, one for each caller at a time. It starts them when
-// they are needed, and starts another one when one has died. Where no child can be
-// started it hashes in this process: slower payments are better than no sign-ins. Safe
-// for concurrent use; its callers bound how many children there are.
+// Worker computes hashes in child processes, and implements [auth.Hasher]. It starts a
+// child when a caller needs one and none is free, and replaces a child that has died. If no
+// child can be started, it hashes in this process: slower payments are better than no
+// log-ins. Safe for concurrent use. There is at most one child for each concurrent caller.
 type Worker struct {
 	config Config
 	log    *slog.Logger
 	limits limits
 
 	mu       sync.Mutex
-	free     []*child // without a job; the one used last comes last and is used next
+	free     []*child // children without a job; the last one was used last and is used next
 	busy     map[*child]bool
-	notUntil time.Time // the next start
+	notUntil time.Time // no child is started before this time
 	closed   bool
 }
 
 var _ auth.Hasher = (*Worker)(nil)
 
-// New returns a Worker, which has started nothing yet. It must be closed.
+// New returns a Worker. It starts no child until the first hash. The caller must call
+// Close.
 func New(c Config) *Worker {
 	c.Idle = cmp.Or(c.Idle, idleTimeout)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
@@ -61,14 +66,14 @@ func New(c Config) *Worker {
 	return &Worker{config: c, log: c.Logger, limits: defaultLimits, busy: make(map[*child]bool)}
 }
 
-// Hash does the job in a child. If the child dies meanwhile the job goes to another
-// one, once.
+// Hash computes the hash of a job in a child. If the child dies, Hash repeats the job in
+// another one, once. An error says nothing about the password.
 func (w *Worker) Hash(job auth.HashJob) ([]byte, error) {
 	var failed error
 	for range 2 {
 		c, err := w.acquire()
 		if err != nil {
-			return job.Argon2id(), nil //nolint:nilerr // without children, hashes are done in this process
+			return job.Argon2id(), nil //nolint:nilerr // without a child, this process hashes
 		}
 		digest, err := w.hashIn(c, job)
 		if err == nil {
@@ -82,8 +87,8 @@ func (w *Worker) Hash(job auth.HashJob) ([]byte, error) {
 	return nil, fmt.Errorf("hash a password: %w", failed)
 }
 
-// hashIn does the job in c, or in children of higher priority that take the place of c
-// when it does not get the CPU. It releases the child that it ends with.
+// hashIn computes the hash in c. If c gets too little CPU time, a child of higher priority
+// replaces it. hashIn releases the child that it used last.
 func (w *Worker) hashIn(c *child, job auth.HashJob) ([]byte, error) {
 	for {
 		digest, err := c.hash(job, w.limits)
@@ -95,25 +100,11 @@ func (w *Worker) hashIn(c *child, job auth.HashJob) ([]byte, error) {
 		c.replace()
 		w.release(c)
 		if err != nil {
-			return job.Argon2id(), nil //nolint:nilerr // without children, hashes are done in this process
+			return job.Argon2id(), nil //nolint:nilerr // without a child, this process hashes
 		}
 		w.config.OnPriorityRaised(raised.priority.String())
 		c = raised
 	}
-}
-
-// PIDs of the children.
-func (w *Worker) PIDs() []int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var pids []int
-	for _, c := range w.free {
-		pids = append(pids, c.cmd.Process.Pid)
-	}
-	for c := range w.busy {
-		pids = append(pids, c.cmd.Process.Pid)
-	}
-	return pids
 }
 
 // acquire returns a free child, or starts one.
@@ -136,7 +127,7 @@ func (w *Worker) acquire() (*child, error) {
 
 var errNoChild = errors.New("no hash worker")
 
-// start starts a child that its caller has acquired.
+// start starts a child, which is busy until its caller releases it.
 func (w *Worker) start(p priority) (*child, error) {
 	w.mu.Lock()
 	wait := w.closed || time.Now().Before(w.notUntil)
@@ -152,7 +143,7 @@ func (w *Worker) start(p priority) (*child, error) {
 	switch {
 	case err != nil:
 		w.notUntil = time.Now().Add(startPause)
-		w.log.Warn("no hash worker can be started: passwords are hashed in this process", "error", err, "next_start_in", startPause)
+		w.log.Warn("cannot start a hash worker; passwords are hashed in this process", "error", err, "next_start_in", startPause)
 		return nil, err
 	case w.closed:
 		c.stop()
@@ -163,7 +154,7 @@ func (w *Worker) start(p priority) (*child, error) {
 	return c, nil
 }
 
-// release makes a child free for the next job; a dead one is dropped.
+// release makes a child available for the next job, unless it is ending.
 func (w *Worker) release(c *child) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -184,7 +175,7 @@ func (w *Worker) release(c *child) {
 	c.retire = time.AfterFunc(timeout, func() { w.retire(c) })
 }
 
-// retire ends a child that has had no job for long.
+// retire stops a child that has had no job for too long.
 func (w *Worker) retire(c *child) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -194,7 +185,8 @@ func (w *Worker) retire(c *child) {
 	}
 }
 
-// Close ends the children, within two seconds. Later hashes are done in this process.
+// Close ends the children, within about two seconds. Later hashes are computed in this
+// process. It returns nil.
 func (w *Worker) Close() error {
 	w.mu.Lock()
 	w.closed = true

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,12 +21,12 @@ import (
 	"github.com/JDevAman/kizo/server/auth"
 )
 
-// The test binary plays three parts: the tests, the child, and a parent to be killed.
+// Arguments that make the test binary run as one of the programs of a test.
 const (
-	childPart  = "play-the-child"
-	parentPart = "play-the-parent"
-	otherPart  = "play-another-program"
-	busyPart   = "play-a-busy-loop"
+	childPart  = "run-as-child"
+	parentPart = "run-as-parent"
+	otherPart  = "run-as-another-program"
+	busyPart   = "run-as-busy-loop"
 )
 
 func TestMain(m *testing.M) {
@@ -38,7 +40,7 @@ func TestMain(m *testing.M) {
 	case parentPart:
 		w := New(Config{Arguments: []string{childPart}})
 		_, err = w.Hash(job("x"))
-		fmt.Println(w.PIDs()[0])
+		fmt.Println(pids(w)[0])
 		_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed
 	case busyPart:
 		go func() {
@@ -66,27 +68,49 @@ func newWorker(t testing.TB, change ...func(*Config)) *Worker {
 	}
 	w := New(c)
 	t.Cleanup(func() {
-		pids := w.PIDs()
+		all := children(w)
 		must(t, w.Close())
-		for _, pid := range pids {
-			eventually(t, "the child has ended", func() bool { return !alive(pid) })
+		for _, c := range all {
+			<-c.exited
 		}
 	})
 	return w
 }
 
-// onlyPID is that of the one child of w; 0 if there is none.
+func children(w *Worker) []*child {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.AppendSeq(slices.Clone(w.free), maps.Keys(w.busy))
+}
+
+func pids(w *Worker) (pids []int) {
+	for _, c := range children(w) {
+		pids = append(pids, c.cmd.Process.Pid)
+	}
+	return pids
+}
+
+// onlyChild returns the one child of w; nil if there is none.
+func onlyChild(t testing.TB, w *Worker) *child {
+	t.Helper()
+	switch all := children(w); len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
+	default:
+		t.Fatalf("children %v, want one", pids(w))
+		return nil
+	}
+}
+
+// onlyPID returns the process id of the one child of w; 0 if there is none.
 func onlyPID(t testing.TB, w *Worker) int {
 	t.Helper()
-	switch pids := w.PIDs(); len(pids) {
-	case 0:
-		return 0
-	case 1:
-		return pids[0]
-	default:
-		t.Fatalf("children %v, want one", pids)
-		return 0
+	if c := onlyChild(t, w); c != nil {
+		return c.cmd.Process.Pid
 	}
+	return 0
 }
 
 func job(password string) auth.HashJob {
@@ -102,7 +126,7 @@ func wantHash(t testing.TB, w *Worker, j auth.HashJob) {
 	digest, err := w.Hash(j)
 	must(t, err)
 	if !bytes.Equal(digest, j.Argon2id()) {
-		t.Errorf("another digest than in process")
+		t.Errorf("the digest differs from that of this process")
 	}
 }
 
@@ -113,12 +137,12 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// eventually polls; it is for what another process will do.
+// eventually polls for what another process does.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited 20 s in vain: %s", what)
+			t.Fatalf("not within 20 s: %s", what)
 		}
 	}
 }
@@ -153,16 +177,16 @@ func TestChildHashesLikeArgon2id(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := len(w.PIDs()); n > 8 {
+	if n := len(children(w)); n > 8 {
 		t.Errorf("%d children for 8 callers", n)
 	}
 }
 
-// A new child is below everything else, each thread of it, and knows no secrets.
+// Every thread of a new child has the lowest priority, and the child has no secrets.
 func TestChildHasIdlePriorityAndNoSecrets(t *testing.T) {
 	t.Parallel()
 	w := newWorker(t)
-	w.limits.starved = time.Hour // also on a busy machine: this test is about the first child
+	w.limits.starved = time.Hour // even on a busy machine, the first child is not replaced
 	for i := range 20 {
 		wantHash(t, w, job(fmt.Sprint(i)))
 	}
@@ -180,8 +204,8 @@ func TestChildHasIdlePriorityAndNoSecrets(t *testing.T) {
 	}
 }
 
-// wantPriority reads the priority of each thread of a child and of its scheduling group
-// in Linux's /proc.
+// wantPriority checks the priority of each thread of a child and of its scheduling group,
+// as /proc of Linux shows it.
 func wantPriority(t *testing.T, pid int, want priority) {
 	t.Helper()
 	const idleClass, normalClass = "5", "0" // SCHED_IDLE and SCHED_OTHER, sched(7)
@@ -211,7 +235,8 @@ func wantPriority(t *testing.T, pid int, want priority) {
 	}
 }
 
-// own nice value, which a child of normal priority has as well.
+// own returns the nice value of this process, which a child of normal priority has too.
+// It skips the test where there is no /proc.
 func own(t *testing.T) string {
 	t.Helper()
 	if _, err := os.Stat("/proc/self/task"); err != nil {
@@ -220,7 +245,7 @@ func own(t *testing.T) string {
 	return statFields(t, "/proc/self/stat")[16]
 }
 
-// statFields are those of proc(5) from the third on.
+// statFields returns the fields of proc(5) from the third one on.
 func statFields(t *testing.T, path string) []string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -229,24 +254,24 @@ func statFields(t *testing.T, path string) []string {
 	return strings.Fields(fields)
 }
 
-// stopChild stops a child as a scheduler that never chooses it would.
+// stopChild stops a child, as if the scheduler never ran it.
 func stopChild(t *testing.T, pid int) {
 	t.Helper()
 	must(t, syscall.Kill(pid, syscall.SIGSTOP))
-	eventually(t, "it stands still", func() bool {
+	eventually(t, "the child is stopped", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return err != nil || strings.Contains(string(stat), ") T ")
 	})
 }
 
-// A hash that is under way when the child is killed is done by another one.
+// If the child is killed during a hash, another child repeats it.
 func TestChildKilledDuringAHash(t *testing.T) {
 	t.Parallel()
 	w := newWorker(t)
 	w.limits.starved = time.Hour
 	wantHash(t, w, job("first"))
-	pid := onlyPID(t, w)
-	stopChild(t, pid)
+	first := onlyChild(t, w)
+	stopChild(t, first.cmd.Process.Pid)
 	done := make(chan error)
 	go func() {
 		digest, err := w.Hash(job("second"))
@@ -255,24 +280,24 @@ func TestChildKilledDuringAHash(t *testing.T) {
 		}
 		done <- err
 	}()
-	eventually(t, "the hash is under way", func() bool {
+	eventually(t, "a child is busy", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return len(w.busy) == 1
 	})
-	must(t, syscall.Kill(pid, syscall.SIGKILL))
+	must(t, syscall.Kill(first.cmd.Process.Pid, syscall.SIGKILL))
 	must(t, <-done)
-	if now := onlyPID(t, w); now == pid || now == 0 {
-		t.Errorf("child %d was killed, and it is %d now", pid, now)
+	if next := onlyChild(t, w); next == first || next == nil {
+		t.Errorf("the child that was killed was not replaced: %v", pids(w))
 	}
 }
 
-// If all children die the caller gets an error, in bounded time, and never a digest.
+// If every child dies, the caller gets an error in bounded time, and never a digest.
 func TestChildrenThatAlwaysDie(t *testing.T) {
 	t.Parallel()
 	w := newWorker(t)
 	large := job("large")
-	large.Params.MemoryKiB, large.Params.Time = 64<<10, 64 // seconds, of which it gets none
+	large.Params.MemoryKiB, large.Params.Time = 64<<10, 64 // takes seconds
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -299,17 +324,17 @@ func TestChildrenThatAlwaysDie(t *testing.T) {
 	wantHash(t, w, job("afterwards"))
 }
 
-// alwaysStarved has each child replaced at its first check, up to the highest priority.
+// alwaysStarved replaces each child at its first check, up to the highest priority.
 var alwaysStarved = limits{check: time.Millisecond, starved: -time.Hour, stalled: time.Hour, cpu: time.Hour}
 
-// longJob takes many checks of alwaysStarved.
+// longJob takes longer than many checks of alwaysStarved.
 func longJob() auth.HashJob {
 	long := job("long")
 	long.Params.MemoryKiB, long.Params.Time = 19<<10, 4
 	return long
 }
 
-// raises are the priorities that a Worker has raised jobs to.
+// raises collects the priorities that a Worker has raised jobs to.
 type raises struct {
 	mu   sync.Mutex
 	list []string
@@ -329,8 +354,8 @@ func (r *raises) take() string {
 	return all
 }
 
-// A job whose child does not get the CPU goes to children of higher priority, step by
-// step. The last one does the next jobs as well, until it has been free for a while.
+// A job whose child gets too little CPU time moves to children of higher priority, step by
+// step. The last child also takes the next jobs, until it is retired.
 func TestStarvedJobIsRaised(t *testing.T) {
 	t.Parallel()
 	own(t) // skips where there is no /proc
@@ -356,16 +381,16 @@ func TestStarvedJobIsRaised(t *testing.T) {
 	wantPriority(t, onlyPID(t, w), priorityIdle)
 }
 
-// A child that works on without a pause is judged by all of that time, however short
-// its jobs are; after a pause by its next job alone.
-func TestStarvationIsJudgedOverAQueueOfJobs(t *testing.T) {
+// The CPU share of a child is that of all jobs without a pause between them, however short
+// they are. After a pause only the next job counts.
+func TestStarvationCountsAQueueOfJobs(t *testing.T) {
 	t.Parallel()
 	own(t)
 	w := newWorker(t)
 	c, err := w.start(priorityIdle)
 	must(t, err)
 	defer w.release(c)
-	stopChild(t, c.cmd.Process.Pid) // so that its CPU time stands still
+	stopChild(t, c.cmd.Process.Pid) // so that its CPU time does not change
 	cpu, _ := cpuTime(c.cmd.Process.Pid)
 	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
 	for _, test := range []struct {
@@ -397,33 +422,33 @@ func TestPriorityOfARaisedChild(t *testing.T) {
 	w := newWorker(t)
 	c, err := w.start(priorityLow)
 	must(t, err)
-	digest, err := w.hashIn(c, job("x")) // has lowered its priority once it answers
+	digest, err := w.hashIn(c, job("x")) // a child has lowered its priority before it hashes
 	must(t, err)
 	if !bytes.Equal(digest, job("x").Argon2id()) {
-		t.Error("another digest than in process")
+		t.Error("the digest differs from that of this process")
 	}
 	if onlyPID(t, w) == c.cmd.Process.Pid { // a busy machine may have raised it
 		wantPriority(t, c.cmd.Process.Pid, priorityLow)
 	}
 }
 
-// A child that hangs loses its job to a new one; the job is done.
+// If a child hangs, a new child does its job, and the old one is killed.
 func TestChildThatHangsIsReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorker(t)
 	wantHash(t, w, job("first"))
-	pid := onlyPID(t, w)
-	stopChild(t, pid)
+	first := onlyChild(t, w)
+	stopChild(t, first.cmd.Process.Pid)
 	w.limits.check, w.limits.starved = time.Millisecond, 20*time.Millisecond
 	wantHash(t, w, job("second"))
-	if onlyPID(t, w) == pid {
-		t.Errorf("process %d is still in use", pid)
+	if onlyChild(t, w) == first {
+		t.Errorf("process %d is still in use", first.cmd.Process.Pid)
 	}
-	eventually(t, "the old child has ended", func() bool { return !alive(pid) })
+	<-first.exited
 }
 
-// At the highest priority a child without CPU time is killed, and one that goes on
-// without end.
+// At the highest priority, a child that gets no CPU time is killed, and so is one that
+// uses too much.
 func TestChildWithoutProgressIsKilled(t *testing.T) {
 	t.Parallel()
 	for name, l := range map[string]limits{
@@ -445,8 +470,8 @@ func TestChildWithoutProgressIsKilled(t *testing.T) {
 	}
 }
 
-// The CPU is taken by other processes in sessions of their own: passwords are hashed
-// all the same, and no work is lost to a timeout.
+// While other processes, in sessions of their own, use all CPUs, passwords are still hashed
+// and no hash times out.
 func TestHashingBesideBusyProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes every CPU for some seconds")
@@ -464,8 +489,8 @@ func TestHashingBesideBusyProcesses(t *testing.T) {
 	}
 }
 
-// startBusyProcesses starts n processes that use all the CPU time they get, every
-// second one at nice 19, until the test ends.
+// startBusyProcesses starts n processes that use all the CPU time they get until the test
+// ends. Every second one runs at nice 19.
 func startBusyProcesses(t *testing.T, n int) {
 	t.Helper()
 	executable, err := os.Executable()
@@ -496,8 +521,8 @@ func TestIdleChildEnds(t *testing.T) {
 	}
 }
 
-// Killed without a chance to say anything, a parent leaves no child behind.
-func TestAParentThatIsKilledLeavesNoChild(t *testing.T) {
+// A parent that is killed leaves no child behind.
+func TestKilledParentLeavesNoChild(t *testing.T) {
 	t.Parallel()
 	executable, err := os.Executable()
 	must(t, err)
@@ -510,18 +535,18 @@ func TestAParentThatIsKilledLeavesNoChild(t *testing.T) {
 	must(t, parent.Start())
 	var pid int
 	if _, err := fmt.Fscan(stdout, &pid); err != nil || pid == 0 || !alive(pid) {
-		t.Errorf("its child is %d, %v", pid, err)
+		t.Errorf("the parent started child %d, %v", pid, err)
 	}
 	must(t, parent.Process.Kill())
 	_ = parent.Wait()
-	// Its new parent may be slow to bury it: a zombie is gone as well.
+	// Its new parent may reap it late: a zombie has ended as well.
 	eventually(t, "the child has ended", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return !alive(pid) || err == nil && strings.Contains(string(stat), ") Z ")
 	})
 }
 
-// Where no child can be had, hashing goes on here.
+// If no child can be started, this process hashes.
 func TestWithoutAChild(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Config){
@@ -542,7 +567,7 @@ func TestWithoutAChild(t *testing.T) {
 	must(t, w.Close())
 }
 
-// FuzzRequests: whatever comes, no panic, and what is accepted is bounded.
+// FuzzRequests checks that no frame causes a panic, and that accepted requests are bounded.
 func FuzzRequests(f *testing.F) {
 	f.Add(encodeRequest(job("x")))
 	f.Add([]byte{})
@@ -554,7 +579,7 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
-// BenchmarkHash measures one hash at a time, and as many as there are CPUs.
+// BenchmarkHash measures one hash at a time, and as many in parallel as there are CPUs.
 func BenchmarkHash(b *testing.B) {
 	j := auth.HashJob{Params: auth.DefaultArgon2Params(), Input: job("x").Input, Salt: make([]byte, 16), Length: 32}
 	b.Run("in process", func(b *testing.B) {
@@ -565,7 +590,7 @@ func BenchmarkHash(b *testing.B) {
 	for _, callers := range []int{1, runtime.GOMAXPROCS(0)} {
 		b.Run(fmt.Sprintf("children=%d", callers), func(b *testing.B) {
 			w := newWorker(b)
-			w.limits.starved = time.Hour // so that all CPU time is that of the same children
+			w.limits.starved = time.Hour // so that no child is replaced, and its CPU time lost
 			slots := make(chan struct{}, callers)
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
@@ -580,7 +605,7 @@ func BenchmarkHash(b *testing.B) {
 			b.StopTimer()
 			var peak int
 			var cpu time.Duration
-			for _, pid := range w.PIDs() {
+			for _, pid := range pids(w) {
 				peak, cpu = max(peak, peakRSS(b, pid)), cpu+knownCPUTime(b, pid)
 			}
 			b.ReportMetric(float64(peak)/1024, "MiB-peak/child")
@@ -598,7 +623,7 @@ func knownCPUTime(b *testing.B, pid int) time.Duration {
 	return used
 }
 
-// peakRSS of a process, in KiB.
+// peakRSS returns the peak memory of a process in KiB.
 func peakRSS(b *testing.B, pid int) (kib int) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	must(b, err)

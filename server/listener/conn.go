@@ -7,37 +7,38 @@ import (
 	"sync"
 )
 
-// Conn is a connection that has a place. The server tells by Begin and End when it
-// works on a request of it.
+// Conn is an accepted connection. The server calls Begin and End around each request
+// that it works on.
 type Conn struct {
 	net.Conn
 	listener *Listener
 	closing  sync.Once
 	closeErr error
 
-	// The rest belongs to places, under its lock.
-	all, own   link // in the list of all idle connections, and of those of its address
+	// The mutex of places guards the remaining fields.
+	all, own   link // in the list of all idle connections, and in that of its address
 	address    *address
 	state      state
 	restricted bool
 }
 
-// Begin says that the server works on a request from now on. It reports false when
-// the connection has been closed to give its place away: then the server does nothing.
+// Begin marks the connection as busy. It reports false if the connection was closed to
+// make space for another one; the server must then not work on the request.
 func (c *Conn) Begin() bool { return c.listener.places.begin(c) }
 
-// End says that the request is answered.
+// End marks the connection as idle: the request has been answered.
 func (c *Conn) End() { c.listener.places.end(c) }
 
-// Touch says that a request begins to arrive. The connection stays idle, but others
-// are closed before it.
+// Touch reports that a request begins to arrive. The connection stays idle, but moves
+// to the end of the list of those to close.
 func (c *Conn) Touch() { c.listener.places.touch(c) }
 
-// Restricted reports whether the connection took one of the reserved places. The
-// server answers only the requests on it that these are reserved for.
+// Restricted reports whether the connection took one of the reserved places. On such a
+// connection the server answers only the requests that the places are reserved for.
 func (c *Conn) Restricted() bool { return c.restricted }
 
-// Close gives the place back. It may be called again.
+// Close closes the connection and releases its place. Later calls return the result of
+// the first one.
 func (c *Conn) Close() error {
 	c.closing.Do(func() {
 		c.closeErr = c.Conn.Close()
@@ -48,7 +49,8 @@ func (c *Conn) Close() error {
 	return c.closeErr
 }
 
-// CloseWrite says to the client that nothing more comes.
+// CloseWrite closes the writing side, so that the client reads EOF. The error is
+// [errors.ErrUnsupported] if the underlying connection cannot do that.
 func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -56,7 +58,8 @@ func (c *Conn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// Track is for http.Server.ConnState.
+// Track calls Begin and End for a server of net/http: it is meant for
+// [http.Server.ConnState].
 func Track(conn net.Conn, state http.ConnState) {
 	c, ok := conn.(*Conn)
 	if !ok {

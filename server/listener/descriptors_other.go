@@ -2,5 +2,5 @@
 
 package listener
 
-// Descriptors is not known here.
+// Descriptors returns 0: the limit is unknown on this platform.
 func Descriptors() int { return 0 }

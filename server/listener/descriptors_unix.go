@@ -7,8 +7,9 @@ import (
 	"syscall"
 )
 
-// Descriptors is how many files and connections this process may have open; 0 if that
-// is not known or not limited. Go raises the soft limit to the hard one at start.
+// Descriptors returns the maximum number of file descriptors that this process may have
+// open; 0 if there is no limit or it is unknown. Go raises the soft limit to the hard
+// limit when a program starts.
 func Descriptors() int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil || limit.Cur > math.MaxInt32 {

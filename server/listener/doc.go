@@ -1,18 +1,19 @@
 // Package listener keeps a server reachable under many connections.
 //
-//	accept ─┬─ an error that passes ──────► wait, accept again
+//	accept ─┬─ temporary error ───────────► wait, accept again
 //	        └─ a connection
 //	             │ below the limits ──────────────────────────► Conn
 //	             │ at a limit: close the oldest idle connection ► Conn
-//	             │ no connection is idle, a reserved place is ──► restricted Conn
-//	             └ else ──────────────────────────────────────► refusal, closed
+//	             │ no idle connection, but a reserved place ──► restricted Conn
+//	             └ otherwise ─────────────────────────────────► refused, closed
 //
-// Limits are the connections of the whole listener and those of one client address
-// (an IPv6 address counts as its /64 network). A connection is idle unless the server
-// says that it works on a request: with Begin and End, or with Track where the server
-// is that of net/http. A client that connects and sends nothing therefore never keeps
-// another client out, and a request under way is never cut off.
+// [New] wraps a net.Listener. It limits the connections of the whole listener and those
+// of one client address (an IPv6 address counts as its /64 network). A connection is
+// idle unless the server reports that it works on a request: with [Conn.Begin] and
+// [Conn.End], or with [Track] in a server of net/http. A client that connects and sends
+// nothing therefore never prevents another client from connecting, and a connection is
+// never closed while the server works on its request.
 //
-// The package knows neither HTTP routes nor any other package of Kizo; what a refused
-// client reads comes in Config.
+// The package imports no other package of Kizo and knows no HTTP routes. Config supplies
+// the response that a refused client receives.
 package listener

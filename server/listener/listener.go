@@ -13,13 +13,13 @@ import (
 
 // Config of a Listener. The zero value sets no limits.
 type Config struct {
-	Name       string // in metrics and logs
-	Max        int    // connections at once, the Reserved included; 0 is no limit
-	Reserved   int    // of Max, for restricted connections: those that come when nothing else is left
-	PerAddress int    // connections of one address at once; 0 is no limit
-	Exempt     func(netip.Addr) bool
-	Refusal    func() []byte // what a client reads for which there is no place; nothing when nil
-	Metrics    *Metrics      // counts; nil counts nowhere
+	Name       string                // used in metrics and logs
+	Max        int                   // open connections, including Reserved; 0 is no limit
+	Reserved   int                   // part of Max: for restricted connections, when all other places are busy
+	PerAddress int                   // open connections of one address; 0 is no limit
+	Exempt     func(netip.Addr) bool // addresses that PerAddress does not limit; may be nil
+	Refusal    func() []byte         // the response to a refused client; none if nil
+	Metrics    *Metrics              // nil counts nowhere
 	Logger     *slog.Logger
 }
 
@@ -32,14 +32,14 @@ type Listener struct {
 	refusing chan struct{} // one entry for each refusal that is being written
 	closed   chan struct{}
 	closing  sync.Once
-	warned   time.Time // when an accept error was last logged; used by Accept alone
+	warned   time.Time // when an accept error was last logged; only Accept uses it
 }
 
-// maxRefusing bounds the refusals that are written at once. Beyond it, connections are
-// closed without one.
+// maxRefusing is the maximum number of refusals that are written at the same time. Above
+// it, connections are closed without a response.
 const maxRefusing = 32
 
-// New limits what inner accepts.
+// New returns a Listener that limits the connections which inner accepts.
 func New(inner net.Listener, config Config) *Listener {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -51,21 +51,21 @@ func New(inner net.Listener, config Config) *Listener {
 	}
 }
 
-// Close stops accepting. Connections stay open.
+// Close stops accepting. Open connections stay open.
 func (l *Listener) Close() error {
 	l.closing.Do(func() { close(l.closed) })
 	return l.Listener.Close()
 }
 
-// Waits between two attempts to accept.
+// Delays between two attempts to accept, and between two warnings about them.
 const (
 	firstWait = 5 * time.Millisecond
 	maxWait   = time.Second
 	warnEvery = 10 * time.Second
 )
 
-// Accept waits for the next connection that has a place. Errors that pass, such as a
-// lack of file descriptors, are waited out; any other error is returned.
+// Accept returns the next connection within the limits. It retries after a temporary
+// error, such as a lack of file descriptors, and returns any other error.
 func (l *Listener) Accept() (net.Conn, error) {
 	wait := firstWait
 	for {
@@ -87,8 +87,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// backOff frees a file descriptor if that is what is missing, and waits. It returns
-// an error when the listener is closed meanwhile.
+// backOff waits before the next attempt to accept. If the process has run out of file
+// descriptors, it closes the oldest idle connection first. It returns an error if the
+// listener is closed meanwhile.
 func (l *Listener) backOff(err error, wait time.Duration) error {
 	l.metrics.acceptErrors.Inc()
 	if now := time.Now(); now.Sub(l.warned) > warnEvery {
@@ -110,9 +111,9 @@ func (l *Listener) backOff(err error, wait time.Duration) error {
 	}
 }
 
-// temporaryErrors are the errors of accept(2) that say nothing about the listener: the process
-// or the host lacks something for the moment, or the connection that would have been
-// accepted is gone. Linux also passes on network errors of that connection.
+// temporaryErrors are the errors of accept(2) that do not concern the listener itself:
+// the process or the host lacks a resource for the moment, or the client has already
+// closed the connection. Linux also reports network errors of that connection.
 var temporaryErrors = []error{
 	syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
 	syscall.EAGAIN, syscall.EINTR, syscall.ETIMEDOUT,
@@ -132,7 +133,7 @@ func isTemporary(err error) bool {
 	return false
 }
 
-// place gives a connection its place, or refuses it and returns nil.
+// place admits a connection, or refuses it and returns nil.
 func (l *Listener) place(inner net.Conn) net.Conn {
 	conn := &Conn{Conn: inner, listener: l}
 	conn.all.conn, conn.own.conn = conn, conn
@@ -156,8 +157,9 @@ func (l *Listener) closeIdle(conn *Conn) {
 	_ = conn.Conn.Close() // its reader finds it closed
 }
 
-// refuse tells a client to come back, and reads what it sends meanwhile: closing a
-// connection with unread bytes would reset it, and the refusal might be lost.
+// refuse writes the refusal to a client, and reads what the client sends meanwhile:
+// closing a connection that has unread bytes would reset it, and the client might not
+// receive the refusal.
 func (l *Listener) refuse(conn net.Conn) {
 	l.metrics.refused.Inc()
 	select {
@@ -192,8 +194,8 @@ func addressOf(remote net.Addr) netip.Addr {
 	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }
 
-// network is the address that connections are counted by: a client that has one IPv6 address
-// has all of its /64.
+// network returns the address that connections are counted by. For IPv6 this is the /64
+// network: a client that has one of its addresses usually has all of them.
 func network(address netip.Addr) netip.Addr {
 	if !address.Is6() {
 		return address

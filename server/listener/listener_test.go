@@ -28,7 +28,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// failing returns its errors before it accepts.
+// failing is a net.Listener whose Accept returns the errors first.
 type failing struct {
 	net.Listener
 	mu   sync.Mutex
@@ -65,7 +65,7 @@ func dialFrom(t testing.TB, from string, to net.Addr) net.Conn {
 	return conn
 }
 
-func TestAcceptErrorsAreWaitedOut(t *testing.T) {
+func TestAcceptRetriesAfterTemporaryErrors(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EINTR, syscall.ECONNABORTED,
@@ -93,7 +93,7 @@ func TestAcceptErrorsAreWaitedOut(t *testing.T) {
 	}
 }
 
-func TestCloseEndsTheWait(t *testing.T) {
+func TestCloseEndsTheBackOff(t *testing.T) {
 	t.Parallel()
 	errs := make([]error, 1000)
 	for i := range errs {
@@ -115,21 +115,31 @@ func TestCloseEndsTheWait(t *testing.T) {
 
 const refusal = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
-// served is an HTTP server behind a Listener. A request for /wait is under way until
+// served is an HTTP server behind a Listener. A request for /wait is answered when
 // release is closed.
 type served struct {
 	*listener.Listener
 	metrics *listener.Metrics
 	waiting chan struct{} // one entry for each request that waits
 	release chan struct{}
+	idle    chan struct{} // one entry each time a connection has become idle
 }
 
 func serve(t *testing.T, config listener.Config) *served {
 	t.Helper()
 	config.Metrics, config.Name, config.Refusal = listener.NewMetrics(), "test", func() []byte { return []byte(refusal) }
-	s := &served{listener.New(listen(t), config), config.Metrics, make(chan struct{}, 64), make(chan struct{})}
+	s := &served{
+		Listener: listener.New(listen(t), config), metrics: config.Metrics,
+		waiting: make(chan struct{}, 64), release: make(chan struct{}), idle: make(chan struct{}, 64),
+	}
 	server := &http.Server{
-		ConnState: listener.Track, ReadHeaderTimeout: 20 * time.Second,
+		ConnState: func(conn net.Conn, state http.ConnState) {
+			listener.Track(conn, state)
+			if state == http.StateIdle {
+				s.idle <- struct{}{}
+			}
+		},
+		ReadHeaderTimeout: 20 * time.Second,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/wait" {
 				s.waiting <- struct{}{}
@@ -153,19 +163,20 @@ func (s *served) admitted(t *testing.T, n int) {
 	eventually(t, fmt.Sprint(n, " connections are open"), func() bool { return count(t, s.metrics, "kizo_connections") == float64(n) })
 }
 
-func ask(t *testing.T, conn net.Conn, path string) {
+// request sends a request, without waiting for the response.
+func request(t *testing.T, conn net.Conn, path string) {
 	t.Helper()
 	_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
 	must(t, err)
 }
 
-// reads gives the status and body of one answer; 0 when the connection was closed.
+// reads returns the status and body of one response; 0 if the connection was closed.
 func reads(t *testing.T, conn net.Conn) (int, string) {
 	t.Helper()
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-			t.Fatal("no answer within 20 s")
+			t.Fatal("no response within 20 s")
 		}
 		return 0, ""
 	}
@@ -177,13 +188,13 @@ func reads(t *testing.T, conn net.Conn) (int, string) {
 
 func wantServed(t *testing.T, what string, conn net.Conn) {
 	t.Helper()
-	ask(t, conn, "/")
+	request(t, conn, "/")
 	if status, _ := reads(t, conn); status != http.StatusOK {
 		t.Errorf("%s: status %d", what, status)
 	}
 }
 
-// accepted is a connection seen from both ends.
+// accepted has both ends of a connection.
 type accepted struct {
 	client net.Conn
 	*listener.Conn
@@ -221,7 +232,7 @@ func (a accepted) wantClosed(t *testing.T) {
 	}
 }
 
-func TestOldestIdleConnectionGoesFirst(t *testing.T) {
+func TestOldestIdleConnectionIsClosedFirst(t *testing.T) {
 	t.Parallel()
 	metrics := listener.NewMetrics()
 	l := listener.New(listen(t), listener.Config{Max: 4, Metrics: metrics})
@@ -273,32 +284,33 @@ func TestExemptAddressesHaveNoLimit(t *testing.T) {
 	}
 }
 
-// A request under way is never cut off: when all connections work, new ones take the
-// reserved places, and what comes then is refused.
+// A connection with a request in progress is never closed: when all ordinary connections
+// are busy, new ones take the reserved places, and further ones are refused.
 func TestBusyConnectionsStay(t *testing.T) {
 	t.Parallel()
 	s := serve(t, listener.Config{Max: 4, Reserved: 1})
 	var working []net.Conn
 	for range 4 {
 		conn := dialFrom(t, "127.0.0.1", s.Addr())
-		ask(t, conn, "/wait")
+		request(t, conn, "/wait")
 		<-s.waiting
 		working = append(working, conn)
 	}
 	refused := dialFrom(t, "127.0.0.2", s.Addr())
-	ask(t, refused, "/")
+	request(t, refused, "/")
 	if status, _ := reads(t, refused); status != http.StatusServiceUnavailable {
 		t.Errorf("with all connections busy: status %d", status)
 	}
 	close(s.release)
 	for _, conn := range working {
 		if status, _ := reads(t, conn); status != http.StatusOK {
-			t.Errorf("a request under way: status %d", status)
+			t.Errorf("a request in progress: status %d", status)
 		}
+		<-s.idle // the client may read the response before that
 	}
 	wantServed(t, "afterwards", dialFrom(t, "127.0.0.2", s.Addr()))
 	if n := count(t, s.metrics, "kizo_connections_refused_total"); n != 1 {
-		t.Errorf("%v were refused", n)
+		t.Errorf("%v connections were refused", n)
 	}
 }
 
@@ -314,13 +326,13 @@ func TestReservedPlacesAreRestricted(t *testing.T) {
 	first, second := busy("127.0.0.1"), busy("127.0.0.1")
 	third := busy("127.0.0.2")
 	if first.Restricted() || second.Restricted() || !third.Restricted() {
-		t.Error("the third connection is to be restricted, and it alone")
+		t.Error("the third connection must be restricted, and no other")
 	}
 	third.End()
 	busy("127.0.0.3") // the fourth place
 	fifth := busy("127.0.0.4")
 	if !fifth.Restricted() || third.Begin() {
-		t.Error("the idle restricted connection is to make space for the next")
+		t.Error("the idle restricted connection must be closed for the next one")
 	}
 	must(t, first.Close())
 	if next := busy("127.0.0.5"); next.Restricted() {
@@ -328,7 +340,7 @@ func TestReservedPlacesAreRestricted(t *testing.T) {
 	}
 }
 
-func TestAllPlacesAreGivenBack(t *testing.T) {
+func TestAllPlacesAreReleased(t *testing.T) {
 	t.Parallel()
 	s := serve(t, listener.Config{Max: 50, PerAddress: 20})
 	var clients sync.WaitGroup

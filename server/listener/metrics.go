@@ -2,13 +2,13 @@ package listener
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metrics of all listeners of a process.
+// Metrics are the metrics of all listeners of a process.
 type Metrics struct {
 	open                             *prometheus.GaugeVec
 	closedIdle, refused, acceptError *prometheus.CounterVec
 }
 
-// NewMetrics makes the metrics, registered nowhere.
+// NewMetrics returns metrics that are not registered yet; see [Metrics.Collectors].
 func NewMetrics() *Metrics {
 	labels := []string{"listener"}
 	return &Metrics{
@@ -22,12 +22,12 @@ func NewMetrics() *Metrics {
 			Name: "kizo_connections_refused_total", Help: "Connections refused because all others were busy.",
 		}, labels),
 		acceptError: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kizo_accept_errors_total", Help: "Attempts to accept a connection that failed, such as for lack of file descriptors.",
+			Name: "kizo_accept_errors_total", Help: "Failed attempts to accept a connection, for example because file descriptors ran out.",
 		}, labels),
 	}
 }
 
-// Collectors are what to register.
+// Collectors returns the collectors to register.
 func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.open, m.closedIdle, m.refused, m.acceptError}
 }

@@ -5,33 +5,33 @@ import (
 	"sync"
 )
 
-// places are the connections that are open, and which of them may be closed for a new
-// one. Every operation takes constant time.
+// places tracks the open connections, and which of them may be closed to make space for
+// a new one. Every operation takes constant time.
 type places struct {
-	maxOrdinary, maxReserved, perAddress int // 0 is no limit, but for maxReserved
+	maxOrdinary, maxReserved, perAddress int // 0 is no limit, except for maxReserved
 
 	mu           sync.Mutex
-	open         int // without the restricted
+	open         int // not counting restricted connections
 	restricted   int
-	idle         link // ring of the idle connections, the oldest first
-	idleReserved link // the same of the restricted
+	idle         link // ring of idle connections, the oldest first
+	idleReserved link // ring of idle restricted connections, the oldest first
 	addresses    map[netip.Addr]*address
 }
 
-// address has the connections of one client address, without the restricted.
+// address counts the connections of one client address, except restricted ones.
 type address struct {
 	key  netip.Addr
 	open int
 	idle link
 }
 
-// state of a connection.
+// state is the state of a connection.
 type state int
 
 const (
 	idle state = iota
 	busy
-	gone // closed, or about to be
+	closed // or about to be closed
 )
 
 func newPlaces(maximum, reserved, perAddress int) *places {
@@ -43,7 +43,8 @@ func newPlaces(maximum, reserved, perAddress int) *places {
 	return p
 }
 
-// admit gives a connection a place, perhaps that of a victim, which the caller closes.
+// admit gives a connection a place. If it takes the place of a victim, the caller closes
+// the victim.
 func (p *places) admit(c *Conn, key netip.Addr, exempt bool) (victim *Conn, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,7 +88,8 @@ func (p *places) addOrdinary(c *Conn, key netip.Addr) {
 	a.idle.pushBack(&c.own)
 }
 
-// evictOldest removes the connection that has been idle for longest; nil if none is.
+// evictOldest removes and returns the connection that has been idle for the longest
+// time; nil if no connection is idle.
 func (p *places) evictOldest() *Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,7 +106,7 @@ func (p *places) evictOldest() *Conn {
 func (p *places) begin(c *Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.state == gone {
+	if c.state == closed {
 		return false
 	}
 	c.state = busy
@@ -141,20 +143,22 @@ func (p *places) pushIdle(c *Conn) {
 	c.address.idle.pushBack(&c.own)
 }
 
-// release reports whether the connection still had its place.
+// release frees the place of a connection. It reports false if the place had already
+// been taken away.
 func (p *places) release(c *Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.state == gone {
+	if c.state == closed {
 		return false
 	}
 	p.remove(c)
 	return true
 }
 
-// remove is called under the lock, once for each connection.
+// remove frees the place of a connection. It is called once for each connection, with
+// mu held.
 func (p *places) remove(c *Conn) {
-	c.state = gone
+	c.state = closed
 	c.all.unlink()
 	c.own.unlink()
 	if c.restricted {
@@ -167,8 +171,8 @@ func (p *places) remove(c *Conn) {
 	}
 }
 
-// link is a place in a ring, or with conn nil the ring itself: the list then begins at
-// next. The zero value is an empty ring, and a link that is in none.
+// link is an element of a ring. A link whose conn is nil is the root of a ring, whose
+// first element is next. The zero value is an empty ring, or an element of no ring.
 type link struct {
 	previous, next *link
 	conn           *Conn
@@ -187,7 +191,7 @@ func (root *link) first() *Conn {
 	if root.next == nil {
 		return nil
 	}
-	return root.next.conn // nil is the ring's own
+	return root.next.conn // nil if next is the root itself
 }
 
 func (l *link) unlink() {

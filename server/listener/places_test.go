@@ -8,8 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is places without a data structure: connections in the order in which they
-// last became idle.
+// model does what places does, by searching a list of all connections.
 type model struct {
 	ordinary, reserved, perAddress int
 	conns                          []*entry
@@ -41,7 +40,7 @@ func (m *model) count(ok func(*entry) bool) (n int) {
 	return n
 }
 
-// admit gives the victim and whether the connection is restricted or refused.
+// admit returns the victim, and whether the connection is restricted or admitted at all.
 func (m *model) admit(key netip.Addr) (victim *entry, restricted, ok bool) {
 	ofAddress := func(e *entry) bool { return e.key == key && !e.restricted }
 	ordinary := func(e *entry) bool { return !e.restricted }
@@ -103,7 +102,7 @@ func TestPlacesFollowTheModel(t *testing.T) {
 			m.drop(t, p, m.conns[0])
 		}
 		if p.open != 0 || p.restricted != 0 || len(p.addresses) != 0 || p.idle.first() != nil || p.idleReserved.first() != nil {
-			t.Fatalf("something is left of the connections: %+v", p)
+			t.Fatalf("not all connections were removed: %+v", p)
 		}
 	})
 }
@@ -125,11 +124,11 @@ func (m *model) checkAdmit(t *rapid.T, p *places, now int) {
 	}
 }
 
-// drop forgets a connection; it can neither begin nor be released any more.
+// drop removes a connection, which can neither begin nor be released any more.
 func (m *model) drop(t *rapid.T, p *places, e *entry) {
 	m.conns = slices.DeleteFunc(m.conns, func(other *entry) bool { return other == e })
 	if p.begin(e.conn) || p.release(e.conn) {
-		t.Fatal("a connection that is gone has a place")
+		t.Fatal("a closed connection has a place")
 	}
 	p.end(e.conn)
 	p.touch(e.conn)

@@ -1,20 +1,23 @@
-// Package ratelimit says how often somebody may ask: a user by their id, a stranger by
-// address. The rule is GCRA, kept in Redis, so that it is one rule for all processes:
+// Package ratelimit limits how many requests a user or an address may make per second.
+// The algorithm is GCRA, whose state is in Redis, so that all processes share one limit:
 //
-//	request ─► permits in hand? ─ yes ─► spend one                      no network
-//	                │ no                      └─ few left: lease more, meanwhile
+//	request ─► permits left? ─ yes ─► spend one                      no network
+//	                │ no                 └─ few left: lease more, in the background
 //	                ▼
-//	           lease some from Redis (AllowN), at most 50 ms
+//	           lease permits from Redis (AllowN), within 50 ms
 //	                ├─ granted: spend one
-//	                ├─ refused: 429, and the same to all who ask until Redis would grant
-//	                └─ away or slow: the same rule in this process alone, and the next
-//	                   look for Redis a second later
+//	                ├─ refused: 429, also for later requests, until Redis would grant one
+//	                └─ Redis is down or slow: apply the rule in this process alone, and
+//	                   try Redis again a second later
 //
-// Permits are leased a tenth of the burst at a time. What is leased is spent here or
-// not at all, so that the sum over all processes never exceeds what Redis granted. A
-// process holds one and a half leases of a key at most: by so much may what is spent
-// in a window exceed the burst, for each process, if it was leased before the window.
-// While Redis is away each process allows the whole rate.
+// Callers make a [Limiter] with [New], and ask [Limiter.User] or [Limiter.Address] about
+// each request.
+//
+// Permits are leased a tenth of the burst at a time. A leased permit is spent by this
+// process or never, so all processes together never spend more than Redis has granted.
+// A process holds at most one and a half leases of a key: within a window, each process
+// may exceed the burst by that much, with permits that it leased before the window.
+// While Redis is down, each process allows the whole rate.
 //
 // The package knows no HTTP, no database and no users.
 package ratelimit

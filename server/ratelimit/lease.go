@@ -7,52 +7,57 @@ import (
 	"github.com/go-redis/redis_rate/v10"
 )
 
-// lease is what this process holds of one key.
+// lease holds the permits of one key that Redis has granted to this process. Times are
+// Unix nanoseconds.
 type lease struct {
 	mu           sync.Mutex
-	permits      int           // granted by Redis, to be spent here
-	refusedUntil int64         // Redis would grant nothing before then
-	remaining    int           // what it would have granted beyond, when it answered
-	resetAt      int64         // when that is the whole burst again
-	pending      chan struct{} // closed when the answer is here; nil while nobody asks
-	localArrival int64         // GCRA's theoretical arrival time of the rule as kept here alone
+	permits      int           // granted by Redis and not spent yet
+	refusedUntil int64         // Redis grants no permits before this time
+	remaining    int           // permits that were left in Redis at its last response
+	resetAt      int64         // when Redis can grant the whole burst again
+	pending      chan struct{} // closed when the pending request is answered; nil if there is none
+	localArrival int64         // theoretical arrival time of GCRA, for the limit without Redis
 }
 
-// next is what the caller of spend has to do.
+// next is what the caller of spend must do.
 type next int
 
 const (
-	decided        next = iota
-	low                 // it is decided, and the caller asks for more
-	exhausted           // the caller asks for more, and comes again
-	requestPending      // the caller waits for their answer, and comes again
+	decided   next = iota
+	low            // use the decision, and request more permits
+	exhausted      // request permits, and call spend again
+	waiting        // wait until the pending request is answered, and call spend again
 )
 
-// spend takes a permit if there is one.
+// spend takes a permit, if there is one. If it returns waiting, the channel is closed when
+// the pending request is answered.
 func (l *lease) spend(now int64, rule Rule) (Decision, next, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.permits == 0 {
 		switch {
 		case now < l.refusedUntil:
-			return Decision{RetryAfter: time.Duration(l.refusedUntil - now), Reset: time.Duration(max(l.resetAt-now, 0))}, decided, nil
+			return Decision{
+				RetryAfter: time.Duration(l.refusedUntil - now), Reset: time.Duration(max(l.resetAt-now, 0)),
+			}, decided, nil
 		case l.pending != nil:
-			return Decision{}, requestPending, l.pending
+			return Decision{}, waiting, l.pending
 		}
 		l.pending = make(chan struct{})
 		return Decision{}, exhausted, nil
 	}
 	l.permits--
-	v := Decision{Allowed: true, Remaining: l.permits + l.remaining, Reset: time.Duration(max(l.resetAt-now, 0))}
+	d := Decision{Allowed: true, Remaining: l.permits + l.remaining, Reset: time.Duration(max(l.resetAt-now, 0))}
 	if l.permits < rule.chunk()/2 && l.pending == nil && now >= l.refusedUntil {
 		l.pending = make(chan struct{})
-		return v, low, nil
+		return d, low, nil
 	}
-	return v, decided, nil
+	return d, decided, nil
 }
 
-// claim chooses the caller to ask, unless somebody does already.
-func (l *lease) claim() bool {
+// beginRequest reports whether the caller may request permits: only one request of a key
+// is pending at a time.
+func (l *lease) beginRequest() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.pending != nil {
@@ -62,8 +67,8 @@ func (l *lease) claim() bool {
 	return true
 }
 
-// answer is what Redis said to the one who asked; nil if it said nothing.
-func (l *lease) answer(now int64, r *redis_rate.Result) {
+// endRequest stores the response of Redis to the pending request; nil if there was none.
+func (l *lease) endRequest(now int64, r *redis_rate.Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	close(l.pending)
@@ -78,7 +83,7 @@ func (l *lease) answer(now int64, r *redis_rate.Result) {
 	}
 }
 
-// spendLocally keeps the rule without Redis (GCRA, as redis_rate does it there).
+// spendLocally applies the rule without Redis: GCRA, as redis_rate implements it there.
 func (l *lease) spendLocally(now int64, rule Rule) Decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,5 +94,7 @@ func (l *lease) spendLocally(now int64, rule Rule) Decision {
 		return Decision{RetryAfter: time.Duration(early), Reset: time.Duration(l.localArrival - now)}
 	}
 	l.localArrival = arrival
-	return Decision{Allowed: true, Remaining: int((burst - (arrival - now)) / interval), Reset: time.Duration(arrival - now)}
+	return Decision{
+		Allowed: true, Remaining: int((burst - (arrival - now)) / interval), Reset: time.Duration(arrival - now),
+	}
 }

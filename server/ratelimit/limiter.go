@@ -12,39 +12,39 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Rule is a rate, and how much of it may come at once. A Rate of 0 allows everything.
+// Rule is a rate limit. A Rate of 0 allows every request.
 type Rule struct {
 	Rate  int // requests per second
-	Burst int // twice the rate when 0
+	Burst int // requests that may arrive at the same moment; 0 means twice the rate
 }
 
 func (r Rule) off() bool { return r.Rate <= 0 }
 
-// chunk is how much is leased at a time.
+// chunk returns the number of permits that are leased at a time.
 func (r Rule) chunk() int { return max(r.Burst/10, 1) }
 
-// Config of a Limiter.
+// Config configures a Limiter. Redis is required.
 type Config struct {
 	Redis         redis.UniversalClient
-	User, Address Rule
-	Metrics       *Metrics
-	Now           func() time.Time // time.Now
+	User, Address Rule             // for each user, and for each address
+	Metrics       *Metrics         // nil counts nowhere
+	Now           func() time.Time // time.Now if nil
 }
 
-// Decision on one request.
+// Decision says whether a request is allowed, and what the client may do next.
 type Decision struct {
 	Allowed    bool
-	Remaining  int           // requests that would be allowed at once, as far as is known here
-	Reset      time.Duration // until that is the whole burst again
-	RetryAfter time.Duration // of a request that was refused
+	Remaining  int           // further requests that would be allowed now, as far as this process knows
+	Reset      time.Duration // until the whole burst is available again
+	RetryAfter time.Duration // until a refused request would be allowed; 0 if it was allowed
 }
 
 const (
-	redisTimeout    = 50 * time.Millisecond // more would be felt
-	retryRedisEvery = time.Second           // for a Redis that was away
+	redisTimeout    = 50 * time.Millisecond // for one request to Redis; users would notice more
+	retryRedisEvery = time.Second           // while Redis is down
 )
 
-// Limiter is safe for concurrent use.
+// Limiter limits the requests of users and addresses. Safe for concurrent use.
 type Limiter struct {
 	redis         *redis_rate.Limiter
 	user, address scope
@@ -52,18 +52,18 @@ type Limiter struct {
 	now           func() time.Time
 	timeout       time.Duration
 
-	redisDown atomic.Bool  // Redis does not answer, or not in time
-	nextRetry atomic.Int64 // for it, Unix nanoseconds
+	redisDown atomic.Bool  // Redis did not respond, or not within the timeout
+	nextRetry atomic.Int64 // of Redis while it is down, Unix nanoseconds
 }
 
-// scope is a rule and all whom it is for.
+// scope is a rule, and the leases of the keys that it applies to.
 type scope struct {
 	name   string
 	rule   Rule
 	leases *table
 }
 
-// New returns a Limiter; it starts nothing and needs no closing.
+// New returns a Limiter. It starts no goroutine and needs no closing.
 func New(c Config) *Limiter {
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics()
@@ -84,18 +84,20 @@ func newScope(name string, rule Rule) scope {
 	return scope{name: name, rule: rule, leases: newTable()}
 }
 
-// UserRule and AddressRule are the rules, defaults filled in.
-func (l *Limiter) UserRule() Rule    { return l.user.rule }
+// UserRule returns the rule of users, including the defaults.
+func (l *Limiter) UserRule() Rule { return l.user.rule }
+
+// AddressRule returns the rule of addresses, including the defaults.
 func (l *Limiter) AddressRule() Rule { return l.address.rule }
 
-// User spends one request of the user's.
+// User counts a request of a user, and decides whether it is allowed.
 func (l *Limiter) User(ctx context.Context, id uuid.UUID) Decision {
 	return l.spend(ctx, &l.user, key(id))
 }
 
-// Address spends one request of an IP address's; of an IPv6 address it is the
-// network's. A text that is no address is nobody's, and shares one limit with all
-// others like it.
+// Address counts a request from an IP address, and decides whether it is allowed. An
+// IPv6 address shares the limit of its /64 network. All texts that are not an address
+// share one limit.
 func (l *Limiter) Address(ctx context.Context, text string) Decision {
 	return l.spend(ctx, &l.address, addressKey(text))
 }
@@ -118,52 +120,52 @@ func (l *Limiter) spend(ctx context.Context, s *scope, k key) Decision {
 	if s.rule.off() {
 		return Decision{Allowed: true}
 	}
-	v := l.decide(ctx, s, k)
-	if !v.Allowed {
+	d := l.decide(ctx, s, k)
+	if !d.Allowed {
 		l.metrics.limited.WithLabelValues(s.name).Inc()
 	}
-	return v
+	return d
 }
 
 func (l *Limiter) decide(ctx context.Context, s *scope, k key) Decision {
 	held := s.leases.get(k)
 	began := l.now().UnixNano()
-	// More than one round where many share a chunk; each round is somebody's answer.
+	// Several rounds are needed where many callers share one chunk.
 	for now := began; !l.redisDown.Load() && now-began < 2*int64(l.timeout); now = l.now().UnixNano() {
-		v, next, asking := held.spend(now, s.rule)
+		d, next, pending := held.spend(now, s.rule)
 		switch next {
 		case decided:
-			return v
+			return d
 		case low:
 			go l.refill(context.WithoutCancel(ctx), s, k, held)
-			return v
+			return d
 		case exhausted:
 			l.refill(ctx, s, k, held)
-		case requestPending:
+		case waiting:
 			select {
-			case <-asking: // askWithin at most
+			case <-pending: // within the timeout
 			case <-ctx.Done():
 				return Decision{RetryAfter: retryRedisEvery}
 			}
 		}
 	}
-	if !l.redisDown.Load() { // so many ask at once that nobody knows: they may come again
+	if !l.redisDown.Load() { // other callers took all permits of two chunks: retry soon
 		return Decision{RetryAfter: l.timeout}
 	}
 	l.probe(s, k, held, began)
 	return held.spendLocally(l.now().UnixNano(), s.rule)
 }
 
-// probe lets one request in a second ask whether Redis is back. It does not wait for
-// the answer.
+// probe lets one request per second check in the background whether Redis is up again.
 func (l *Limiter) probe(s *scope, k key, held *lease, now int64) {
 	next := l.nextRetry.Load()
-	if now >= next && l.nextRetry.CompareAndSwap(next, now+int64(retryRedisEvery)) && held.claim() {
+	if now >= next && l.nextRetry.CompareAndSwap(next, now+int64(retryRedisEvery)) && held.beginRequest() {
 		go l.refill(context.Background(), s, k, held)
 	}
 }
 
-// refill asks Redis for another chunk, for whom spend or claim has chosen to ask.
+// refill requests a chunk from Redis. The caller has begun the request, by spend or by
+// beginRequest.
 func (l *Limiter) refill(ctx context.Context, s *scope, k key, held *lease) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
@@ -171,19 +173,20 @@ func (l *Limiter) refill(ctx context.Context, s *scope, k key, held *lease) {
 	result, err := l.redis.AllowN(ctx, name(s, k), rule, s.rule.chunk())
 	now := l.now().UnixNano()
 	if err != nil {
-		// Also where ctx is to blame: it does no harm.
+		// Also if the caller has canceled ctx: that only causes an early retry.
 		l.nextRetry.Store(now + int64(retryRedisEvery))
 		l.redisDown.Store(true)
 		l.metrics.local.Set(1)
-		held.answer(now, nil)
+		held.endRequest(now, nil)
 		return
 	}
 	if l.redisDown.Swap(false) {
 		l.metrics.local.Set(0)
 	}
-	held.answer(now, result)
+	held.endRequest(now, result)
 }
 
+// name returns the key in Redis.
 func name(s *scope, k key) string {
 	b := append(make([]byte, 0, 64), "kizo:"...)
 	b = append(append(b, s.name...), ':')
