@@ -7,17 +7,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// passwordCheck on a password.
+// passwordCheck is the result of comparing a password.
 type passwordCheck int
 
 const (
 	passwordWrong passwordCheck = iota
 	passwordRight
-	passwordStale // right, and to be hashed again
+	passwordStale // right, but the stored hash must be replaced
 )
 
-// The users whom a log-in may be about: $1 is the e-mail address and $2 the handle, and
-// where $3 is not NULL only users who are known at that address count.
+// The users that a log-in may refer to: $1 is the e-mail address and $2 the handle. If $3 is
+// not NULL, only users who have signed in from that network address count.
 const sqlCandidates = `
 SELECT id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email, password_hash, pepper_id
   FROM users u
@@ -27,29 +27,29 @@ SELECT id, email, handle, name, role, status, created_at, email_verified_at IS N
 const (
 	sqlUserByHandle = sqlCandidates + ` LIMIT 1`
 
-	// Whose password gives that hash under today's salt, parameters and pepper. A second
-	// row is asked for to see whether there is one.
+	// Users whose password has that hash under the current salt, parameters and pepper. A
+	// second row shows that the hash is not unique.
 	sqlUsersByHash = sqlCandidates + `
    AND password_hash = $4 AND pepper_id = $5
  ORDER BY email_verified_at, created_at LIMIT 2`
 
-	// One whose password was hashed otherwise; $4 begins what is stored today. As a rule
-	// all of one e-mail address whose hashes are stale share the salt of theirs. The
-	// exception is the one user from before salts depended on the address, who comes first.
+	// A user whose hash is stale: it does not begin with $4, or has another pepper. Users of
+	// one e-mail address with stale hashes usually share a salt. The exception is the one
+	// user from before salts depended on the address, who comes first.
 	sqlStaleUser = sqlCandidates + `
    AND NOT (starts_with(password_hash, $4) AND pepper_id = $5)
  ORDER BY email_verified_at, created_at LIMIT 1`
 )
 
-// candidate is a user and the password that is stored for them.
+// candidate is a user and their stored password.
 type candidate struct {
 	user   User
 	stored storedPassword
 }
 
-// authenticate tells whose password that is, and returns that user with what is stored. A wrong
-// password and an unknown user cost the same: one hash for a handle, two for an e-mail
-// address. A user is returned with a wrong password too, where the login names just one.
+// authenticate returns the user of a login whose password matches, and the stored password.
+// A wrong password and an unknown user cost the same: one hash for a handle, two for an
+// e-mail address. For a handle it also returns the user when the password is wrong.
 func (s *Service) authenticate(ctx context.Context, t *ticket, l login, known throttleKey, password string) (User, storedPassword, passwordCheck, error) {
 	p := s.keyring().passwords
 	if l.email != "" {
@@ -67,46 +67,46 @@ func (s *Service) authenticate(ctx context.Context, t *ticket, l login, known th
 	return c.user, c.stored, v, err
 }
 
-// authenticateByEmail hashes the password once for all users of the address whose hash is of
-// today's kind, and once for those whose hash is not, or for nobody. The second hash is
-// left out for the user who has verified the address alone, so that the time tells
-// nothing about others. Two users who have chosen one password under one address,
-// unverified, sign in by handle: the address does not tell them apart, and a user must
-// not be led into another's account.
+// authenticateByEmail hashes the password twice: with the current salt, for all users of
+// the address whose hash is current, and with the salt of a stale hash, or of the dummy if
+// there is none. Only the user who has verified the address skips the second hash, so that
+// the time reveals nothing about other users. If two users with the same unverified address
+// have chosen the same password, both must log in by handle: the address does not tell
+// them apart, and neither may get into the account of the other.
 func (s *Service) authenticateByEmail(ctx context.Context, p *passwords, t *ticket, l login, known throttleKey, password string) (User, storedPassword, passwordCheck, error) {
 	none := func(err error) (User, storedPassword, passwordCheck, error) {
 		return User{}, storedPassword{}, passwordWrong, err
 	}
-	today, err := p.hash(ctx, t, l.email, password)
+	current, err := p.hash(ctx, t, l.email, password)
 	if err != nil {
 		return none(err)
 	}
-	found, err := s.candidates(ctx, sqlUsersByHash, l.email, "", known.bytes(), today.phc, today.pepperID)
+	found, err := s.candidates(ctx, sqlUsersByHash, l.email, "", known.bytes(), current.phc, current.pepperID)
 	if err != nil {
 		return none(err)
 	}
 	if len(found) > 0 && found[0].user.EmailVerified {
 		return found[0].user, found[0].stored, passwordRight, nil
 	}
-	stale, err := s.candidates(ctx, sqlStaleUser, l.email, "", known.bytes(), p.prefix(l.email), today.pepperID)
+	stale, err := s.candidates(ctx, sqlStaleUser, l.email, "", known.bytes(), p.prefix(l.email), current.pepperID)
 	if err != nil {
 		return none(err)
 	}
-	like := p.dummy
+	model := p.dummy
 	if len(stale) > 0 {
-		like = stale[0].stored
+		model = stale[0].stored
 	}
-	once, err := p.hashLike(ctx, t, like, password)
+	older, err := p.hashLike(ctx, t, model, password)
 	if err != nil {
 		return none(err)
 	}
-	older, err := s.candidates(ctx, sqlUsersByHash, l.email, "", known.bytes(), once.phc, once.pepperID)
+	foundStale, err := s.candidates(ctx, sqlUsersByHash, l.email, "", known.bytes(), older.phc, older.pepperID)
 	switch {
 	case err != nil:
 		return none(err)
-	case len(older) > 0 && older[0].user.EmailVerified, len(older) == 1 && len(found) == 0:
-		return older[0].user, older[0].stored, passwordStale, nil
-	case len(found) == 1 && len(older) == 0:
+	case len(foundStale) > 0 && foundStale[0].user.EmailVerified, len(foundStale) == 1 && len(found) == 0:
+		return foundStale[0].user, foundStale[0].stored, passwordStale, nil
+	case len(found) == 1 && len(foundStale) == 0:
 		return found[0].user, found[0].stored, passwordRight, nil
 	}
 	return none(nil)

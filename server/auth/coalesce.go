@@ -6,17 +6,16 @@ import (
 	"time"
 )
 
-// coalescer answers many look-ups with few queries. While one query runs, all
-// who ask wait in line; the next query takes them all, up to max keys:
+// coalescer combines many look-ups into few queries. While a query runs, further look-ups
+// wait; the next query serves all of them, up to max keys:
 //
-//	ask a ─► query(a) ──────► answer
-//	ask b ──┐
-//	ask c ──┼─ wait ───────► query(b, c) ──► answers
-//	ask b ──┘
+//	get a ─► query(a) ──────► result
+//	get b ──┐
+//	get c ──┼─ wait ───────► query(b, c) ──► results
+//	get b ──┘
 //
-// Nothing is cached and there is no timer. An answer comes from a query that
-// began after it was asked for, so it is as fresh as a query of one's own; a
-// lone caller waits for nobody.
+// It caches nothing and has no timer. Each result comes from a query that began after the
+// call of get, so it is as recent as that of a separate query. A single caller does not wait.
 type coalescer[K comparable, V any] struct {
 	query   func(context.Context, []K) (map[K]V, error)
 	max     int           // keys per query
@@ -27,17 +26,18 @@ type coalescer[K comparable, V any] struct {
 	running bool
 }
 
+// lookUpRequest is one call of get.
 type lookUpRequest[K comparable, V any] struct {
 	key      K
-	canceled <-chan struct{} // closed when the asker gave up
-	done     chan struct{}   // closed when the answer below is written
+	canceled <-chan struct{} // closed when the caller's context ends
+	done     chan struct{}   // closed when the fields below are set
 	value    V
 	found    bool
 	err      error
 }
 
-// get returns the value of key and whether there is one. A caller whose ctx
-// ends leaves at once, and the others of its query do not notice.
+// get returns the value of key and whether there is one. It returns at once when ctx ends,
+// which does not affect the other callers of the query.
 func (c *coalescer[K, V]) get(ctx context.Context, key K) (V, bool, error) {
 	q := &lookUpRequest[K, V]{key: key, canceled: ctx.Done(), done: make(chan struct{})}
 	c.mu.Lock()
@@ -56,20 +56,20 @@ func (c *coalescer[K, V]) get(ctx context.Context, key K) (V, bool, error) {
 	}
 }
 
-// run asks until the line is empty, then ends: an idle coalescer costs nothing.
+// run queries until no look-up waits, and then ends: an idle coalescer has no goroutine.
 func (c *coalescer[K, V]) run() {
 	for {
-		keys, askers := c.take()
+		keys, requests := c.take()
 		if len(keys) == 0 {
 			return
 		}
-		c.answer(keys, askers)
+		c.answer(keys, requests)
 	}
 }
 
-// take removes the front of the line: every asker until max different keys are
-// reached, without those who left.
-func (c *coalescer[K, V]) take() (keys []K, askers []*lookUpRequest[K, V]) {
+// take removes the first waiting look-ups, up to max different keys, and skips canceled
+// ones.
+func (c *coalescer[K, V]) take() (keys []K, requests []*lookUpRequest[K, V]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	taken := map[K]bool{}
@@ -88,19 +88,19 @@ func (c *coalescer[K, V]) take() (keys []K, askers []*lookUpRequest[K, V]) {
 			taken[q.key] = true
 			keys = append(keys, q.key)
 		}
-		askers = append(askers, q)
+		requests = append(requests, q)
 	}
-	c.waiting = append([]*lookUpRequest[K, V](nil), c.waiting[next:]...) // lets go of the answered ones
+	c.waiting = append([]*lookUpRequest[K, V](nil), c.waiting[next:]...) // releases the memory of the others
 	c.running = len(keys) > 0
-	return keys, askers
+	return keys, requests
 }
 
-// answer runs one query on nobody's context: it belongs to all its askers.
-func (c *coalescer[K, V]) answer(keys []K, askers []*lookUpRequest[K, V]) {
+// answer runs one query. It has a context of its own, because it serves several callers.
+func (c *coalescer[K, V]) answer(keys []K, requests []*lookUpRequest[K, V]) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
 	values, err := c.query(ctx, keys)
-	for _, q := range askers {
+	for _, q := range requests {
 		q.value, q.found = values[q.key]
 		q.err = err
 		close(q.done)

@@ -1,10 +1,10 @@
 package auth
 
-// confusables are the characters that look like ASCII letters, by Unicode's table for
-// UTS 39 (confusables.txt, version 13, (c) Unicode, Inc.) as far as compatibility
-// decomposition (NFKD) does not lead to the letters, and some that the table pairs with
-// letters that are not ASCII: к, м, т, в and н with k, m, t, b and h, small capitals,
-// and Cyrillic and Greek letters read as the Latin ones of the same sound.
+// confusables maps ASCII letters to the characters that look like them. It contains the
+// entries of confusables.txt (UTS 39, version 13, (c) Unicode, Inc.) whose compatibility
+// decomposition (NFKD) is not the letters themselves. It also contains some characters that
+// the file pairs with letters that are not ASCII (к, м, т, в and н with k, m, t, b and h,
+// small capitals), and Cyrillic and Greek letters with the sound of a Latin letter.
 var confusables = []struct{ letters, lookalikes string }{
 	{"a", "ɑΑαАаᎪᗅᴀ\U00002376\U0000237aꓮ𐊠𖽀"},
 	{"aa", "Ꜳꜳ"},

@@ -15,8 +15,8 @@ const (
 	maxSearch    = 10
 	maxUsersByID = 1000
 
-	// lastRune closes a range of all texts with one prefix, in the byte order of
-	// the collation "C".
+	// lastRune, appended to a prefix, is the end of the range of all texts with that
+	// prefix in the collation "C".
 	lastRune = "\U0010FFFF"
 )
 
@@ -25,9 +25,9 @@ SELECT id, handle, name, status, role, findable_by_email
   FROM users
  WHERE email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, '')`
 
-// FindUser returns the user of that verified e-mail address or handle (with or without
-// the @), suspended ones too. Names and status may be a lease old. It is for operators;
-// users ask with [Service.FindPayee].
+// FindUser returns the user with that verified e-mail address or handle (with or without
+// the @), even if suspended. The result may be as old as a lease. The error has the code
+// user_not_found if there is none. FindUser is for operators; see [Service.FindPayee].
 func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, error) {
 	l := parseLogin(loginOrHandle)
 	if s.cache.valid() {
@@ -56,22 +56,23 @@ func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, 
 	return ref, nil
 }
 
-// FindPayee is FindUser for a user. A look-up by e-mail address is on a budget of its own,
-// and finds neither a user who does not want that nor an address that nobody has
-// verified; the answer is the same as for an unknown address.
-func (s *Service) FindPayee(ctx context.Context, asker uuid.UUID, loginOrHandle string) (UserRef, error) {
+// FindPayee finds a user whom the user with the id payer wants to pay. Look-ups by e-mail
+// address are limited for each payer: the error then has the code too_many_lookups. They do
+// not find a user who has disabled this, nor by an unverified address; the error is the same
+// as for an unknown address.
+func (s *Service) FindPayee(ctx context.Context, payer uuid.UUID, loginOrHandle string) (UserRef, error) {
 	l := parseLogin(loginOrHandle)
 	if l.email == "" {
 		return s.FindUser(ctx, loginOrHandle)
 	}
-	found := lookUp{asker, l.email}
+	found := lookUp{payer, l.email}
 	if _, again := s.foundByEmail.Get(found); !again {
-		if err := s.throttle.lookUp(ctx, asker); err != nil {
+		if err := s.throttle.lookUp(ctx, payer); err != nil {
 			return UserRef{}, err
 		}
 	}
 	ref, err := s.FindUser(ctx, loginOrHandle)
-	if err == nil && !ref.FindableByEmail && ref.ID != asker {
+	if err == nil && !ref.FindableByEmail && ref.ID != payer {
 		err = errUserNotFound()
 	}
 	if err != nil {
@@ -81,10 +82,10 @@ func (s *Service) FindPayee(ctx context.Context, asker uuid.UUID, loginOrHandle 
 	return ref, nil
 }
 
-// lookUp is an e-mail address that a user has found another by. Finding it again tells
-// nothing new, and is not counted.
+// lookUp is a successful look-up by e-mail address. Repeating it reveals nothing new, and does
+// not count.
 type lookUp struct {
-	asker uuid.UUID
+	payer uuid.UUID
 	email string
 }
 
@@ -93,11 +94,11 @@ SELECT id, handle, name, status, role, findable_by_email
   FROM users
  WHERE id = ANY($1)`
 
-// UsersByID returns those of the users that exist; at most 1000 ids. Names and
-// status may be a lease old.
+// UsersByID returns the users with these ids, at most 1000. Unknown ids are missing from the
+// result, which may be as old as a lease.
 func (s *Service) UsersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]UserRef, error) {
 	if len(ids) > maxUsersByID {
-		return nil, fmt.Errorf("auth: %d users asked for at once, at most %d", len(ids), maxUsersByID)
+		return nil, fmt.Errorf("auth: %d user ids exceed the maximum of %d", len(ids), maxUsersByID)
 	}
 	found := make(map[uuid.UUID]UserRef, len(ids))
 	unknown := ids
@@ -134,9 +135,9 @@ func (s *Service) UsersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID
 	return found, nil
 }
 
-// A prefix is asked for as a range and not with LIKE: % and _ mean nothing in
-// it, and the plan reads an index even when it is made without knowing $1. Each
-// branch stops after $3 rows, however many users there are.
+// The prefix is a range and not a LIKE pattern: % and _ have no special meaning, and a
+// generic plan can use an index. Each branch stops after $3 rows, however many users there
+// are.
 const sqlSearchUsers = `
 SELECT id, handle, name, status, role, findable_by_email
   FROM ((SELECT id, handle, name, status, role, findable_by_email
@@ -151,9 +152,9 @@ SELECT id, handle, name, status, role, findable_by_email
  ORDER BY (handle >= $1 AND handle < $2) DESC, handle
  LIMIT $3`
 
-// SearchUsers returns active users whose handle or name begins with prefix,
-// whatever its case or normalization form, handles first; at most limit, and never more than 10. An
-// empty prefix finds nobody.
+// SearchUsers returns active users whose handle or name begins with prefix, ignoring case and
+// normalization form; users whose handle matches come first. It returns at most limit users
+// and never more than 10, and none for an empty prefix.
 func (s *Service) SearchUsers(ctx context.Context, prefix string, limit int) ([]UserRef, error) {
 	prefix = strings.TrimPrefix(strings.TrimSpace(prefix), "@")
 	if prefix == "" || limit < 1 || utf8.RuneCountInString(prefix) > maxNameRunes ||

@@ -1,33 +1,38 @@
-// Package auth knows who is asking: users, passwords, sessions and the tokens
-// that stand for them.
+// Package auth manages users, passwords, sessions and tokens, and tells which user a request
+// comes from.
 //
-//	log-in ─► ticket (bulkhead.go) ─► throttle (throttle.go) ─► look-up ─► slot ─┐
+//	log-in ─► ticket (hashqueue.go) ─► throttle (throttle.go) ─► look-up ─► slot ─┐
 //	password ─► HMAC-SHA-256 (pepper) ─► Argon2id (Hasher) ─► users.password_hash ◄┘
 //
 //	SignUp, LogIn
 //	     │
 //	     ▼                    Refresh        Refresh
-//	  session ── refresh token 1 ──► token 2 ──► token 3   only the last one lives
+//	  session ── refresh token 1 ──► token 2 ──► token 3   only the newest is valid
 //	     │          └─ used again ──► the session is revoked, and that commits
 //	     │
-//	     ├─ ends by LogOut, RevokeSession, Suspend, reuse, or after 30 days
+//	     ├─ ends by LogOut, RevokeSession, EndSessions, Suspend, reuse, or after 30 days
 //	     │
 //	     └─► access token (EdDSA JWT, 15 min)
 //	              │
-//	            Verify:  1. one key and one algorithm for its kid, iss, aud, typ, exp
-//	                     2. is the session open, the user active? By a lease of a
-//	                        quarter of a second on what the database said, or by a
-//	                        look at it, shared with whoever asks at the same time
+//	            Verify:  1. signature by the key and algorithm of its kid, iss, aud, typ, exp
+//	                     2. is the session open and the user active? From the session
+//	                        cache, which is at most a lease (250 ms) behind the database,
+//	                        or by a query, shared with concurrent callers
 //	              ▼
 //	          Principal
 //
-// Most callers need [New], [Service.LogIn] and [Service.Verify]. Role, handle,
-// suspension and logout are read from the tables and never from the token. What
-// changes them waits a lease before it returns, so none of them outlives a change
-// that has returned.
+// # Overview
 //
-// Hashing is bounded and guessing slowed down: both refuse with a time to come back.
-// Every refusal that a user may cause is an [*Error] with a stable code; any
-// other error is the house's own trouble. The package knows nothing of HTTP,
-// of queues or of money.
+// Most callers need [New], [Service.LogIn] and [Service.Verify]. Role, handle, suspension
+// and log-out come from the tables, never from the token. A method that changes them waits
+// for a lease before it returns: after that, no process acts on the earlier state.
+//
+// Password hashing is limited to the available slots, and guessing is throttled. Both
+// return an [*Error] with RetryAfter. Every refusal that a user can cause is an [*Error]
+// with a stable code; any other error is an internal failure.
+//
+// [Registry] and [Rotation] keep signing keys and peppers the same in all processes of a
+// database, and replace them while the processes run.
+//
+// The package knows nothing of HTTP, queues or money.
 package auth

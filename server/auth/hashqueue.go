@@ -7,37 +7,37 @@ import (
 	"time"
 )
 
-// hashQueue bounds the hashing of passwords: a number of hashes at a time, and a queue
-// that is as long as the measured hash rate can serve within the deadline.
+// hashQueue limits the hashing of passwords to a number of slots. Its queue is as long as the
+// measured hash rate can serve within maxWait.
 //
 //	enter ──► ticket ──► (throttle, look-up) ──► slot ──► hash ──► leave
 //	  │
-//	  └─ would wait longer than the deadline: refused before any work
+//	  └─ the expected wait exceeds maxWait: refused before any work
 //
-// A refusal comes at once or not at all: a caller that has entered waits for its slot
-// as long as its context lives, also when hashes have become slower meanwhile.
+// enter refuses at once or not at all: a caller that has entered waits for its slot until
+// its context ends, even if hashes become slower meanwhile.
 type hashQueue struct {
-	slots   chan *slot // the free ones
+	slots   chan *slot // free slots
 	all     []*slot
 	maxWait time.Duration
 	hasher  Hasher
 	metrics *Metrics
 
 	tickets atomic.Int64
-	typical atomic.Int64 // nanoseconds of one hash, smoothed
+	typical atomic.Int64 // smoothed duration of one hash in nanoseconds
 
 	hashing func(Argon2Params) // tests count the work here; nil otherwise
 }
 
-// slot is the right to hash.
+// slot is the right to compute one hash at a time.
 type slot struct {
-	began atomic.Int64 // Unix nanoseconds of the hash under way; 0 if there is none
+	began atomic.Int64 // start of the current hash in Unix nanoseconds; 0 if there is none
 }
 
-// maxTickets bounds the memory of those who wait, however quick hashing is.
+// maxTickets is the maximum length of the queue, however fast hashing is.
 const maxTickets = 4096
 
-// firstGuess is the time of a hash until the first one has been measured.
+// firstGuess is the assumed duration of a hash until the first one has been measured.
 const firstGuess = 50 * time.Millisecond
 
 func newHashQueue(c Config) *hashQueue {
@@ -54,16 +54,16 @@ func newHashQueue(c Config) *hashQueue {
 	return b
 }
 
-// ticket is a place in the queue. It belongs to one caller.
+// ticket is the place of one caller in the queue.
 type ticket struct {
 	*hashQueue
 	entered time.Time
-	slot    *slot // nil while it waits
+	slot    *slot // nil while the caller waits
 	left    bool
 }
 
-// enter gives a ticket, or refuses at once. Every ticket has to leave. A caller that
-// finds a free slot is never refused.
+// enter returns a ticket, or refuses at once. The caller must call leave. It is never
+// refused while a slot is free.
 func (b *hashQueue) enter() (*ticket, error) {
 	ahead := b.tickets.Add(1) - 1
 	if ahead >= int64(len(b.all)) && (ahead >= maxTickets || b.wait(ahead+1) > b.maxWait) {
@@ -74,16 +74,15 @@ func (b *hashQueue) enter() (*ticket, error) {
 	return &ticket{hashQueue: b, entered: time.Now()}, nil
 }
 
-// wait is how long the last of so many callers would take from now on until its
-// password is hashed, at the rate of the latest hashes.
+// wait estimates the time until that many callers have their passwords hashed.
 func (b *hashQueue) wait(callers int64) time.Duration {
 	slots := int64(len(b.all))
 	return time.Duration((callers + slots - 1) / slots * int64(b.hashTime()))
 }
 
-// hashTime is what a hash takes at present: the smoothed time of those that are done,
-// or the age of one that already takes longer. The latter counts as soon as other
-// processes take the CPU, not after the first slow hash is done.
+// hashTime estimates the current duration of a hash: the smoothed duration of the finished
+// ones, or the age of a running one if that is longer. The age shows at once that other
+// processes take the CPU, before the first slow hash is done.
 func (b *hashQueue) hashTime() time.Duration {
 	now, longest := time.Now().UnixNano(), b.typical.Load()
 	for _, s := range b.all {
@@ -94,7 +93,7 @@ func (b *hashQueue) hashTime() time.Duration {
 	return time.Duration(longest)
 }
 
-// leave makes room for the next caller. Leaving twice is leaving once.
+// leave releases the slot or the place in the queue. Further calls do nothing.
 func (t *ticket) leave() {
 	if t.left {
 		return
@@ -108,8 +107,7 @@ func (t *ticket) leave() {
 	t.tickets.Add(-1)
 }
 
-// hash waits for a slot, which the ticket then keeps until it leaves, and does the
-// job in it.
+// hash waits for a slot and computes a hash in it. The ticket keeps the slot until leave.
 func (t *ticket) hash(ctx context.Context, job HashJob) ([]byte, error) {
 	if err := t.takeSlot(ctx); err != nil {
 		return nil, err
@@ -130,7 +128,7 @@ func (t *ticket) hash(ctx context.Context, job HashJob) ([]byte, error) {
 	return digest, nil
 }
 
-// takeSlot waits in the order of arrival.
+// takeSlot waits for a slot. Callers get slots in the order in which they arrived.
 func (t *ticket) takeSlot(ctx context.Context) error {
 	if t.slot != nil {
 		return nil
@@ -143,22 +141,22 @@ func (t *ticket) takeSlot(ctx context.Context) error {
 	}
 	t.metrics.queue.Dec()
 	t.metrics.waitSeconds.Observe(time.Since(t.entered).Seconds())
-	if err := ctx.Err(); err != nil { // select is fair: a free slot may win over a canceled caller
+	if err := ctx.Err(); err != nil { // if both were ready, select may have chosen the slot
 		return fmt.Errorf("wait to hash a password: %w", err)
 	}
 	return nil
 }
 
-// observe moves the typical time a quarter of the way: a dozen hashes after the machine
-// has become quick or slow, the queue has the length for it. Of two hashes that end at
-// the same moment one may be lost; it is an estimate.
+// observe moves the smoothed duration a quarter of the way to took. About a dozen hashes
+// after the machine has become faster or slower, the length of the queue fits. If two
+// hashes end at the same moment, one of them may not count.
 func (b *hashQueue) observe(took time.Duration) {
 	before := b.typical.Load()
 	b.typical.Store(before + (int64(took)-before)/4)
 }
 
-// refuse says that the server is too busy, and for how long: until the passwords that
-// wait now are hashed.
+// refuse returns the error of a busy server. RetryAfter is the time until the waiting
+// passwords are hashed, between 1 s and 60 s.
 func (b *hashQueue) refuse(reason string, cause error) *Error {
 	b.metrics.refused.WithLabelValues(reason).Inc()
 	const shortest, longest = time.Second, time.Minute

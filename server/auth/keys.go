@@ -9,17 +9,17 @@ import (
 	"fmt"
 )
 
-// Keys signs access tokens with one Ed25519 key and verifies with that one and
-// older ones. Safe for concurrent use.
+// Keys signs access tokens with one Ed25519 key, and verifies them with that key and older
+// ones. Safe for concurrent use.
 type Keys struct {
 	current Secret // Ed25519 private key
 	kid     string
-	ids     []string // of all keys, the one that signs first
+	ids     []string // of all keys; the first one signs
 	known   map[string]ed25519.PublicKey
 	jwks    []byte
 }
 
-// NewKeys returns a set whose current key signs. Keep a retired key among the
+// NewKeys returns a set that signs with the current key. A retired key must stay among the
 // older ones for at least the lifetime of an access token.
 func NewKeys(current ed25519.PrivateKey, older ...ed25519.PublicKey) (*Keys, error) {
 	if len(current) != ed25519.PrivateKeySize {
@@ -59,10 +59,10 @@ type jwk struct {
 	Use string `json:"use,omitempty"`
 }
 
-// Thumbprint returns the key's id: RFC 7638 over the members of an OKP key
-// (RFC 8037, appendix A.3), in base64url.
+// Thumbprint returns the id of a key: the RFC 7638 thumbprint of an OKP key (RFC 8037,
+// appendix A.3) in base64url.
 func Thumbprint(public ed25519.PublicKey) string {
-	// The members in lexical order and nothing else: jwk's first three fields.
+	// The required members in lexical order are the first three fields of jwk.
 	canonical, err := json.Marshal(jwk{Crv: "Ed25519", Kty: "OKP", X: base64.RawURLEncoding.EncodeToString(public)})
 	if err != nil {
 		panic(err) // three strings always marshal
@@ -79,5 +79,5 @@ func (k *Keys) KeyID() string { return k.kid }
 
 func (k *Keys) signer() ed25519.PrivateKey { return k.current.Reveal() }
 
-// Format prints the key's id alone.
+// Format prints only the id of the key that signs.
 func (k Keys) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "auth.Keys(%s)", k.kid) }

@@ -9,22 +9,22 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// An address that a user has signed in from keeps a budget of its own: while the
-// account or the address is blocked for everybody, an attempt on that account from that
-// address is counted under a key of its own, with the rule of an account. So a user whom
-// another person locks out by guessing still signs in from the usual places.
+// A known address of a user is one from which that user has signed in. It has its own count
+// of failures: while the account or the address is blocked in general, attempts on that
+// account from that address count under a separate key, with the rule of an account. A user
+// whose account is blocked because another person guesses passwords can therefore still sign
+// in from the usual addresses.
 //
-// The addresses are stored with the user, and only a successful sign-in stores one.
-// Another user cannot add to them, and an unknown login has none. Whether an address is
-// known is looked up only after a refusal, and an unknown address gets the same refusal
-// as without this table.
+// Known addresses are stored with the user, and only a successful sign-in stores one. Other
+// users cannot add to them, and an unknown login has none. They are queried only after a
+// refusal, and an unknown address gets the same refusal as without this table.
 const (
 	maxKnownAddresses = 20
-	keepKnownAddress  = 90 * 24 * time.Hour // after its last use
-	scopeKnown        = "known_address"     // names the key; the metric keeps the scope of the block
+	keepKnownAddress  = 90 * 24 * time.Hour // after the last use
+	scopeKnown        = "known_address"     // part of the key; the metric shows the scope of the block
 )
 
-// Rows that another sign-in holds are skipped, so that two of them cannot deadlock.
+// Rows that another sign-in has locked are skipped, so that two sign-ins cannot deadlock.
 const sqlRememberAddress = `
 WITH used AS (
     INSERT INTO known_addresses AS k (user_id, address, used_at) VALUES ($1, $2, $3)
@@ -38,7 +38,7 @@ DELETE FROM known_addresses
           FOR UPDATE SKIP LOCKED))`
 
 // rememberAddress stores the address with the user, in the transaction that opens the
-// session, and drops the user's oldest addresses above the maximum.
+// session, and deletes the user's oldest addresses above the maximum.
 func (t *throttle) rememberAddress(ctx context.Context, tx pgx.Tx, userID uuid.UUID, address string) error {
 	key := t.addressKey(address)
 	if key == (throttleKey{}) {
@@ -60,9 +60,9 @@ RETURNING key
 )
 SELECT EXISTS (SELECT FROM attempt), (SELECT blocked_until FROM login_throttle WHERE key = $1)`
 
-// beginKnown puts an attempt on record that is refused in general, if the user of that
-// login is known at that address. Otherwise it returns the refusal.
-func (t *throttle) beginKnown(ctx context.Context, who string, a attempt, scope string, until, now time.Time) (attempt, error) {
+// beginKnown counts an attempt that is blocked in general, if the address is a known address
+// of that user. Otherwise it returns the refusal.
+func (t *throttle) beginKnown(ctx context.Context, identifier string, a attempt, scope string, until, now time.Time) (attempt, error) {
 	refusal := func() error { return t.refuse(scope, until.Sub(now)) }
 	if a.address == (throttleKey{}) {
 		return attempt{}, refusal()
@@ -74,7 +74,7 @@ func (t *throttle) beginKnown(ctx context.Context, who string, a attempt, scope 
 	var (
 		begun        bool
 		blockedUntil *time.Time
-		l            = parseLogin(who)
+		l            = parseLogin(identifier)
 	)
 	args := append(accountRule.args(known, now), a.address.bytes(), l.email, l.handle, now.Add(-keepKnownAddress))
 	if err := t.pool.QueryRow(ctx, sqlBeginKnownAttempt, args...).Scan(&begun, &blockedUntil); err != nil {
@@ -83,7 +83,7 @@ func (t *throttle) beginKnown(ctx context.Context, who string, a attempt, scope 
 	if begun {
 		return attempt{throttle: t, account: known, known: a.address}, nil
 	}
-	// Not known, or blocked as well: no more queries for the moment.
+	// Unknown, or blocked as well: make no more queries for the moment.
 	if blockedUntil != nil && blockedUntil.Before(until) {
 		until = *blockedUntil
 	}
@@ -91,7 +91,7 @@ func (t *throttle) beginKnown(ctx context.Context, who string, a attempt, scope 
 	return attempt{}, refusal()
 }
 
-// knownKey is the budget of one login at one address.
+// knownKey returns the key of one login at one known address.
 func (t *throttle) knownKey(a attempt) throttleKey {
 	return t.key(scopeKnown, string(a.account[:])+string(a.address[:]))
 }

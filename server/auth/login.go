@@ -9,18 +9,18 @@ import (
 	"github.com/JDevAman/kizo/server/failpoint"
 )
 
-// LogIn opens a session for the user of that e-mail address or handle (with or
-// without the @). Of several users with one e-mail address it is the one whose password
-// matches. Unknown user and wrong password get the same answer after the
-// same work; only the right password learns that an account is suspended. Too many
-// failures, or too many who sign in, are refused with a time to come back.
-func (s *Service) LogIn(ctx context.Context, who, password string, client Client) (Tokens, User, error) {
+// LogIn opens a session for the user with that e-mail address or handle (with or without
+// the @). If several users have the e-mail address, it is the one whose password matches.
+// An unknown user and a wrong password get the same error after the same work; only the
+// right password reveals that an account is suspended. After too many failures, or while too
+// many log-ins wait, the error is a refusal with RetryAfter.
+func (s *Service) LogIn(ctx context.Context, identifier, password string, client Client) (Tokens, User, error) {
 	if len(password) > MaxPasswordBytes {
-		return Tokens{}, User{}, errInvalidCredentials() // whoever it is: not worth a hash
+		return Tokens{}, User{}, errInvalidCredentials() // no user has such a password: not worth a hash
 	}
-	user, attempt, err := s.checkLogin(ctx, who, password, client)
+	user, attempt, err := s.checkLogin(ctx, identifier, password, client)
 	if err != nil {
-		s.logSignIn(ctx, user, who, client, err)
+		s.logSignIn(ctx, user, identifier, client, err)
 		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
 	}
 	var tokens Tokens
@@ -33,33 +33,33 @@ func (s *Service) LogIn(ctx context.Context, who, password string, client Client
 		}
 		return attempt.right(ctx, tx)
 	})
-	if err != nil { // suspended meanwhile, or no database
+	if err != nil { // the user was suspended meanwhile, or the database failed
 		attempt.giveBack(ctx)
 		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
 	}
 	_ = failpoint.Point("auth.logged_in")
-	s.logSignIn(ctx, user, who, client, nil)
+	s.logSignIn(ctx, user, identifier, client, nil)
 	return tokens, user, nil
 }
 
-// checkLogin returns the active user whose password that is. Its ticket is asked for
-// before anything else, so that a log-in that finds no room has cost nothing.
-func (s *Service) checkLogin(ctx context.Context, who, password string, client Client) (User, attempt, error) {
+// checkLogin returns the active user with that password. It enters the hash queue first, so
+// that a log-in which is refused there has cost nothing.
+func (s *Service) checkLogin(ctx context.Context, identifier, password string, client Client) (User, attempt, error) {
 	ticket, err := s.hashQueue.enter()
 	if err != nil {
 		return User{}, attempt{}, err
 	}
 	defer ticket.leave()
-	attempt, err := s.throttle.begin(ctx, who, client.Address)
+	attempt, err := s.throttle.begin(ctx, identifier, client.Address)
 	if err != nil {
 		return User{}, attempt, err
 	}
-	user, stored, found, err := s.authenticate(ctx, ticket, parseLogin(who), attempt.known, password)
+	user, stored, found, err := s.authenticate(ctx, ticket, parseLogin(identifier), attempt.known, password)
 	switch {
 	case err != nil:
 		attempt.giveBack(ctx)
 	case found == passwordWrong:
-		if err = s.wrong(ctx, attempt, who, client); err == nil {
+		if err = s.wrong(ctx, attempt, identifier, client); err == nil {
 			err = errInvalidCredentials()
 		}
 	case user.Status != StatusActive:
@@ -71,12 +71,13 @@ func (s *Service) checkLogin(ctx context.Context, who, password string, client C
 	return user, attempt, err
 }
 
-// Only over the hash that was just compared: a password changed meanwhile wins.
+// It replaces only the hash that was just compared, not that of a changed password.
 const sqlRehash = `
 UPDATE users SET password_hash = $3, pepper_id = $4, updated_at = greatest(updated_at, $5)
  WHERE id = $1 AND password_hash = $2`
 
-// rehash brings a password to today's parameters and pepper, now that it is known.
+// rehash stores a password, which is known during a log-in, under the current parameters,
+// salt and pepper.
 func (s *Service) rehash(ctx context.Context, t *ticket, user User, old storedPassword, password string) error {
 	stored, err := s.keyring().passwords.hash(ctx, t, user.Email, password)
 	if err != nil {

@@ -110,6 +110,12 @@ func (h *harness) verify(handle string) {
 	must(h.t, err)
 }
 
+// rename changes the name of a user.
+func (h *harness) rename(userID uuid.UUID, name string) (User, error) {
+	h.t.Helper()
+	return h.UpdateProfile(h.t.Context(), userID, ProfileUpdate{Name: &name})
+}
+
 func (h *harness) logIn(who string) Tokens {
 	h.t.Helper()
 	tokens, _, err := h.LogIn(h.t.Context(), who, goodPassword, Client{})

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	sqlNoteAction = `
+	sqlRecordAction = `
 INSERT INTO operator_actions (operator, action, subject, reason)
 VALUES ($1, $2, $3, $4)`
 
@@ -21,7 +21,7 @@ SELECT a.id, COALESCE(u.handle, CASE a.operator WHEN '00000000-0000-0000-0000-00
  ORDER BY a.id DESC LIMIT $1`
 )
 
-// ActionRecord is one thing that an operator did, or tried to.
+// ActionRecord is an action of an operator, successful or not.
 type ActionRecord struct {
 	ID       int64
 	Operator string // handle; kizod for a command on the server
@@ -31,19 +31,19 @@ type ActionRecord struct {
 	At       time.Time
 }
 
-// RecordAction writes an operator's action down, for ever. Texts that do not fit
-// their columns are refused by the database: action 60, subject 200, reason 1 to
-// 500 characters.
+// RecordAction stores an action of an operator, which is never deleted. The database
+// rejects an action of more than 60 characters, a subject of more than 200, and a reason
+// that is empty or longer than 500.
 func (s *Service) RecordAction(ctx context.Context, operator uuid.UUID, action, subject, reason string) error {
-	if _, err := s.pool.Exec(ctx, sqlNoteAction, operator, action, subject, reason); err != nil {
-		return fmt.Errorf("note the action %s: %w", action, err)
+	if _, err := s.pool.Exec(ctx, sqlRecordAction, operator, action, subject, reason); err != nil {
+		return fmt.Errorf("record the action %s: %w", action, err)
 	}
 	s.events.write(ctx, EventOperatorAction, slog.String("operator_id", operator.String()), slog.String("action", action),
 		slog.String("subject", EventText(subject)), slog.String("reason", EventText(reason)))
 	return nil
 }
 
-// Actions lists what operators did, newest first.
+// Actions returns the latest actions of operators, newest first, at most limit.
 func (s *Service) Actions(ctx context.Context, limit int) ([]ActionRecord, error) {
 	rows, err := s.pool.Query(ctx, sqlActions, limit)
 	if err != nil {

@@ -67,14 +67,14 @@ func TestSignUpAndRenameRefuseReserved(t *testing.T) {
 	_, _, err = h.SignUp(t.Context(), SignUpInput{Email: "a@example.com", Handle: "ann", Name: "Kizo Support", Password: goodPassword})
 	wantCode(t, err, CodeNameReserved)
 	_, ann := h.signUp("ann")
-	_, err = h.Rename(t.Context(), ann.ID, "Кizо Ѕupport")
+	_, err = h.rename(ann.ID, "Кizо Ѕupport")
 	wantCode(t, err, CodeNameReserved)
-	_, err = h.Rename(t.Context(), nobodyID, "Kizo Support")
+	_, err = h.rename(nobodyID, "Kizo Support")
 	wantCode(t, err, CodeNameReserved)
 
 	// Staff may be called so, and others see that they are staff.
 	must(t, h.owner().Grant(t.Context(), "ann", RoleOperator, "test"))
-	_, err = h.Rename(t.Context(), ann.ID, "Kizo Support")
+	_, err = h.rename(ann.ID, "Kizo Support")
 	must(t, err)
 	ref, err := h.FindUser(t.Context(), "@ann")
 	must(t, err)

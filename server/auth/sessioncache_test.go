@@ -176,7 +176,7 @@ func TestANewNameIsSeenByOthersAtOnceInOneProcess(t *testing.T) {
 		_, err := h.FindUser(t.Context(), "@ada")
 		must(t, err)
 	}
-	_, err := h.Rename(t.Context(), user.ID, "Countess")
+	_, err := h.rename(user.ID, "Countess")
 	must(t, err)
 	ref, err := h.FindUser(t.Context(), "@ada")
 	must(t, err)

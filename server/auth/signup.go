@@ -13,7 +13,7 @@ import (
 	"github.com/JDevAman/kizo/server/failpoint"
 )
 
-// SignUpInput is what a new user gives. It prints without the password.
+// SignUpInput contains the data of a new user. Formatting it does not show the password.
 type SignUpInput struct {
 	Email    string
 	Handle   string // with or without the @
@@ -22,19 +22,19 @@ type SignUpInput struct {
 	Client   Client
 }
 
-// Format keeps the password out of every print.
+// Format omits the password for every verb of fmt.
 func (in SignUpInput) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "auth.SignUpInput(@%q, password %s)", in.Handle, redacted)
 }
 
-// LogValue keeps the password out of the log.
+// LogValue omits the password from logs.
 func (in SignUpInput) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(in)) }
 
 const sqlInsertUser = `
 INSERT INTO users (id, email, handle, name, name_key, password_hash, pepper_id, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`
 
-// SignUp makes a user and opens their first session. It does not tell whether the e-mail
+// SignUp creates a user and opens their first session. It does not reveal whether the e-mail
 // address is in use: any number of users may sign up with one that they have not verified.
 func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, error) {
 	user, err := newUser(in)
@@ -42,7 +42,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 		return Tokens{}, User{}, err
 	}
 	user.CreatedAt = s.now()
-	// Hashed before the tables are asked: a taken address takes as long as a new one.
+	// Hash before the queries, so that a taken handle takes as long as a free one.
 	stored, err := s.hashNew(ctx, user.Email, in.Password)
 	if err != nil {
 		return Tokens{}, User{}, fmt.Errorf("sign up: %w", err)
@@ -69,7 +69,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 	return tokens, user, nil
 }
 
-// signedIn writes down that a session was opened, in its transaction.
+// signedIn records that a session was opened, in the transaction that opens it.
 func (s *Service) signedIn(ctx context.Context, tx pgx.Tx, event SecurityEvent, userID, sessionID uuid.UUID, client Client) error {
 	if err := s.throttle.rememberAddress(ctx, tx, userID, client.Address); err != nil {
 		return err
@@ -109,8 +109,8 @@ func newUser(in SignUpInput) (user User, err error) {
 	return user, checkPasswordStrength(in.Password, user)
 }
 
-// taken tells by the index what was there first: the handle, or another user who has
-// verified the same e-mail address.
+// taken replaces a unique violation by the refusal for that index: the handle is taken, or
+// another user has verified the same e-mail address.
 func taken(err error) error {
 	var refused *pgconn.PgError
 	if !errors.As(err, &refused) || refused.Code != "23505" { // unique_violation

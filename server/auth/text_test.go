@@ -78,7 +78,7 @@ func TestNamesWithJoinersAreStored(t *testing.T) {
 	h := newHarness(t)
 	_, alice := h.signUp("alice")
 	for _, name := range []string{"می\u200cخواهم", "ක්\u200dෂමා", "Li 👨\u200d👩\u200d👧"} {
-		user, err := h.Rename(t.Context(), alice.ID, name)
+		user, err := h.rename(alice.ID, name)
 		must(t, err)
 		wantEqual(t, "name", user.Name, name)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Role is what a user may do beyond their own wallets.
+// Role decides what a user may do beyond their own wallets.
 type Role string
 
 // The roles.
@@ -29,7 +29,7 @@ const (
 	StatusSuspended Status = "suspended"
 )
 
-// User is a user as they see themselves.
+// User is a user, as shown to that user.
 type User struct {
 	ID        uuid.UUID
 	Email     string // lower-case
@@ -39,11 +39,11 @@ type User struct {
 	Status    Status
 	CreatedAt time.Time
 
-	EmailVerified   bool // the address is theirs: others can pay them by it
-	FindableByEmail bool // they want that
+	EmailVerified   bool // the address is known to be theirs: others can pay them by it
+	FindableByEmail bool // they allow that
 }
 
-// UserRef is a user as others see them: no e-mail address.
+// UserRef is a user, as shown to other users: without the e-mail address.
 type UserRef struct {
 	ID     uuid.UUID
 	Handle string
@@ -76,20 +76,20 @@ UPDATE users SET name = handle, name_key = handle
  WHERE id = $1`
 )
 
-// Me returns the user's own record.
+// Me returns the user with that id. The error has the code user_not_found if there is none.
 func (s *Service) Me(ctx context.Context, userID uuid.UUID) (User, error) {
 	return s.oneUser(ctx, "read user", sqlUser, userID)
 }
 
-// ProfileUpdate is what a user changes of their profile; nil leaves a field as it is.
+// ProfileUpdate contains the new values of a profile; nil leaves a field unchanged.
 type ProfileUpdate struct {
 	Name            *string
 	FindableByEmail *bool
 }
 
-// UpdateProfile changes a user's profile and returns the user as changed. Names that
-// would pass for Kizo or its staff are for operators. When it returns, one lease later,
-// a changed setting holds everywhere.
+// UpdateProfile changes the profile of a user and returns the changed user. Only operators
+// may use a name that would pass for Kizo or its staff. If FindableByEmail is set, it
+// returns after the lease, when the setting applies in all processes.
 func (s *Service) UpdateProfile(ctx context.Context, userID uuid.UUID, update ProfileUpdate) (User, error) {
 	var name, key *string
 	reserved := false
@@ -115,19 +115,14 @@ func (s *Service) UpdateProfile(ctx context.Context, userID uuid.UUID, update Pr
 	return user, nil
 }
 
-// Rename changes the name that others see.
-func (s *Service) Rename(ctx context.Context, userID uuid.UUID, name string) (User, error) {
-	return s.UpdateProfile(ctx, userID, ProfileUpdate{Name: &name})
-}
-
 const sqlVerifyEmail = `
 UPDATE users SET email_verified_at = COALESCE(email_verified_at, $2), updated_at = greatest(updated_at, $2)
  WHERE handle = $1
 RETURNING id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email`
 
-// VerifyEmail records that the e-mail address of the user of that handle is theirs. From
-// then on others can pay them by it. It is refused if another user has verified the
-// address. The reason is kept among the actions of operators.
+// VerifyEmail records that the user with that handle owns their e-mail address. From then
+// on, others can pay them by it. The error has the code email_taken if another user has
+// verified the address. The reason is stored with the actions of operators.
 func (s *Service) VerifyEmail(ctx context.Context, handle, reason string) (User, error) {
 	var user User
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
@@ -135,8 +130,8 @@ func (s *Service) VerifyEmail(ctx context.Context, handle, reason string) (User,
 		if err != nil {
 			return taken(err)
 		}
-		if _, err := tx.Exec(ctx, sqlNoteAction, uuid.Nil, "email.verify", user.Handle, clean(reason, 500)); err != nil {
-			return fmt.Errorf("note the verification: %w", err)
+		if _, err := tx.Exec(ctx, sqlRecordAction, uuid.Nil, "email.verify", user.Handle, clean(reason, 500)); err != nil {
+			return fmt.Errorf("record the verification: %w", err)
 		}
 		return s.record(ctx, tx, EventEmailVerified, user.ID, uuid.Nil, Client{}, "")
 	})
@@ -148,18 +143,18 @@ func (s *Service) VerifyEmail(ctx context.Context, handle, reason string) (User,
 	return user, nil
 }
 
-// Grant gives the user of that verified e-mail address or handle a role. When it returns,
-// one lease later, it holds everywhere, for sessions that are already open too. Who is
-// no longer an operator loses a name that only staff may have. The pool must connect as
-// the owner of the tables: the application's role may not grant.
+// Grant gives a role to the user with that verified e-mail address or handle. It returns
+// after the lease, when the role applies in all processes, also for open sessions. A user
+// who is no longer an operator loses a name that only staff may have. The pool must be
+// connected as the owner of the tables: kizo_app may not grant roles.
 //
-// The change is recorded for the user, and with the reason among the actions of
-// operators, where its operator is the server itself.
-func (s *Service) Grant(ctx context.Context, who string, role Role, reason string) error {
+// Grant records the change for the user, and with the reason among the actions of
+// operators; the operator of that action is kizod itself.
+func (s *Service) Grant(ctx context.Context, identifier string, role Role, reason string) error {
 	if role != RoleUser && role != RoleOperator {
 		return fmt.Errorf("auth: there is no role %q", role)
 	}
-	l := parseLogin(who)
+	l := parseLogin(identifier)
 	var user User
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
 		user, err = oneUser(ctx, tx, "grant role", sqlGrant, l.email, l.handle, role, s.now())
@@ -168,11 +163,11 @@ func (s *Service) Grant(ctx context.Context, who string, role Role, reason strin
 		}
 		if role == RoleUser && reservedName(user.Name) {
 			if _, err := tx.Exec(ctx, sqlRenameToHandle, user.ID); err != nil {
-				return fmt.Errorf("take the name of staff away: %w", err)
+				return fmt.Errorf("replace the reserved name: %w", err)
 			}
 		}
-		if _, err := tx.Exec(ctx, sqlNoteAction, uuid.Nil, "role.grant."+string(role), user.Handle, clean(reason, 500)); err != nil {
-			return fmt.Errorf("note the grant: %w", err)
+		if _, err := tx.Exec(ctx, sqlRecordAction, uuid.Nil, "role.grant."+string(role), user.Handle, clean(reason, 500)); err != nil {
+			return fmt.Errorf("record the grant: %w", err)
 		}
 		return s.record(ctx, tx, EventRoleChanged, user.ID, uuid.Nil, Client{}, string(role))
 	})

@@ -97,15 +97,15 @@ func TestRename(t *testing.T) {
 	h := newHarness(t)
 	_, user := h.signUp("alice")
 	h.clock.Advance(time.Hour)
-	renamed, err := h.Rename(t.Context(), user.ID, "  Zoë Ünal ")
+	renamed, err := h.rename(user.ID, "  Zoë Ünal ")
 	must(t, err)
 	wantEqual(t, "name", renamed.Name, "Zoë Ünal")
 	found, err := h.SearchUsers(t.Context(), "ZOË ü", 5)
 	must(t, err)
 	wantEqual(t, "found by the new name", len(found), 1)
-	_, err = h.Rename(t.Context(), user.ID, "a\u202eb")
+	_, err = h.rename(user.ID, "a\u202eb")
 	wantCode(t, err, CodeNameMalformed)
-	_, err = h.Rename(t.Context(), nobodyID, "Nobody")
+	_, err = h.rename(nobodyID, "Nobody")
 	wantCode(t, err, CodeUserNotFound)
 }
 
@@ -168,7 +168,7 @@ func TestSearchUsers(t *testing.T) {
 		"ann": "Ann Lee", "anna_b": "Bea Ann", "zed": "Anna 100% Zed", "bob_x": "Bob_X", "bobyx": "Bob", "gone": "Anna Gone", "elif": "Çağla",
 	} {
 		_, user := h.signUp(handle)
-		_, err := h.Rename(t.Context(), user.ID, name)
+		_, err := h.rename(user.ID, name)
 		must(t, err)
 		if handle == "gone" {
 			must(t, h.Suspend(t.Context(), user.ID, "x"))
@@ -202,7 +202,7 @@ func TestSearchFoldsNames(t *testing.T) {
 		"a1": "Ünal", "a2": "U\u0308nal", "a3": "İstanbul", "a4": "Straßer", "a5": "ΟΔΥΣΣΕΥΣ", "a6": "می\u200cخواهم", "a7": "ｆｕｌｌ",
 	} {
 		_, user := h.signUp(handle)
-		_, err := h.Rename(t.Context(), user.ID, name)
+		_, err := h.rename(user.ID, name)
 		must(t, err)
 	}
 	for prefix, want := range map[string]string{
@@ -219,7 +219,7 @@ func TestSearchFoldsNames(t *testing.T) {
 	}
 	// The longest form fits into the index.
 	_, user := h.signUp("long")
-	_, err := h.Rename(t.Context(), user.ID, strings.Repeat("\uFDFA", 80))
+	_, err := h.rename(user.ID, strings.Repeat("\uFDFA", 80))
 	must(t, err)
 	found, err := h.SearchUsers(t.Context(), strings.Repeat("\uFDFA", 80), 10)
 	must(t, err)
