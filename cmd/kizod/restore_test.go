@@ -36,7 +36,7 @@ type installation struct {
 	url     string
 }
 
-// passwords are those of README.md.
+// passwords are those of docs/operations.md.
 var passwords = map[string]string{
 	"postgres": pgtest.SuperuserPassword, "kizo_owner": "owner-password", "kizo_app": "app-password",
 }
@@ -45,7 +45,7 @@ func newInstallation(t *testing.T, pg *pgtest.Server) *installation {
 	i := &installation{t: t, pg: pg, dir: t.TempDir(), redis: redistest.New(t), client: newClient()}
 	t.Cleanup(i.client.CloseIdleConnections)
 	i.startBank()
-	i.shell(shellBlocks(t, "README.md", "## Running it as a service")[0]) // roles and database
+	i.shell(shellBlocks(t, "docs/operations.md", "## Running it as a service")[0]) // roles and database
 	i.must("migrate")
 	i.must("secrets", "init", "--secrets-file", i.secrets())
 	return i
@@ -185,7 +185,7 @@ func TestRestoreOfADump(t *testing.T) {
 	i.kizod.stops()
 
 	i.pg = pgtest.NewServer(t, 0)
-	i.shell(shellBlocks(t, "README.md", "## Running it as a service")[0])
+	i.shell(shellBlocks(t, "docs/operations.md", "## Running it as a service")[0])
 	i.shell(steps[1])
 	if code, said := run(t, i.env(), "serve"); code != exitError || !strings.Contains(said, "kizod repair") {
 		t.Errorf("kizod serve exits with %d: %s", code, said)

@@ -27,14 +27,14 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// TestServiceSectionOfReadme runs the section "Running it as a service" of README.md,
+// TestServiceSection runs the section "Running it as a service" of docs/operations.md,
 // line by line, on a fresh PostgreSQL with passwords and a Redis with a password, with the
-// nginx of docs/operations.md in front, up to the first payment.
+// nginx of the same page in front, up to the first payment.
 //
 // Where it may (as root, on Linux), it does so in a network and an /etc of its own: then
 // every word is run as it stands. Elsewhere addresses and paths are replaced, and it says
 // which.
-func TestServiceSectionOfReadme(t *testing.T) {
+func TestServiceSection(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(inNamespace) != "" {
 		p := &place{t: t, dir: t.TempDir(), wordForWord: true}
@@ -110,7 +110,7 @@ func (p *place) follow() {
 		p.env = append(p.env, "KIZO_BANK_LISTEN="+bank, "KIZO_LISTEN="+api, "KIZO_OPS_LISTEN="+ops)
 	}
 
-	blocks := shellBlocks(t, "README.md", "## Running it as a service")
+	blocks := shellBlocks(t, "docs/operations.md", "## Running it as a service")
 	if len(blocks) != 5 {
 		t.Fatalf("the section has %d blocks, this test knows five: roles, schema and secrets, bank, service, client", len(blocks))
 	}
@@ -145,7 +145,7 @@ func (p *place) listens(variable, usual string) string {
 	return usual
 }
 
-const redisPassword = "queue-password" // of README.md
+const redisPassword = "queue-password" // of docs/operations.md
 
 // startRedis starts redis-server with the password of the text, or where it is not
 // installed a Redis in this process.
