@@ -30,7 +30,7 @@ const stubborn = 0.01
 // bankProcess is the mock bank. Its port and its journal stay, whatever becomes of
 // the process.
 type bankProcess struct {
-	house     *house
+	system    *system
 	address   string
 	url       string
 	callbacks *http.Server // takes what the bank sends to whichever API is up
@@ -41,12 +41,12 @@ type bankProcess struct {
 	preset  string
 }
 
-func openBank(h *house) (*bankProcess, error) {
+func openBank(h *system) (*bankProcess, error) {
 	address, err := rig.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	b := &bankProcess{house: h, address: address, url: "http://" + address, preset: "calm"}
+	b := &bankProcess{system: h, address: address, url: "http://" + address, preset: "calm"}
 	if err := b.relayCallbacks(); err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (b *bankProcess) relayCallbacks() error {
 	}
 	relay := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			to, err := url.Parse(b.house.anyAPI())
+			to, err := url.Parse(b.system.anyAPI())
 			if err == nil {
 				r.SetURL(to)
 			}
@@ -74,7 +74,7 @@ func (b *bankProcess) relayCallbacks() error {
 	return nil
 }
 
-func (b *bankProcess) journal() string { return b.house.path("bank.jsonl") }
+func (b *bankProcess) journal() string { return b.system.path("bank.jsonl") }
 
 // restart kills the bank and starts it on its journal, with the faults of a preset.
 func (b *bankProcess) restart(preset string) error {
@@ -87,17 +87,17 @@ func (b *bankProcess) restart(preset string) error {
 	b.preset = preset
 	args := []string{
 		"mockbank", "--bank-listen", b.address, "--journal", b.journal(), "--preset", preset,
-		"--seed", strconv.FormatUint(b.house.options.seed, 10), "--log-format", "json", "--log-level", "warn",
+		"--seed", strconv.FormatUint(b.system.options.seed, 10), "--log-format", "json", "--log-level", "warn",
 		"--callback-url", b.posted,
 	}
 	if preset == "hell" {
 		args = append(args, "--stubborn", strconv.FormatFloat(stubborn, 'f', -1, 64))
-		if lies := b.house.options.lies; lies >= 0 {
+		if lies := b.system.options.lies; lies >= 0 {
 			args = append(args, "--lies", strconv.FormatFloat(lies, 'f', -1, 64))
 		}
 	}
 	var err error
-	if b.current, err = rig.Spawn(b.house.binary, args, rig.ChildEnvironment("KIZO_BANK_TOKEN="+bankToken, "KIZO_BANK_CALLBACK_SECRET="+callbackSecret), b.house.path("bank.log")); err != nil {
+	if b.current, err = rig.Spawn(b.system.binary, args, rig.ChildEnvironment("KIZO_BANK_TOKEN="+bankToken, "KIZO_BANK_CALLBACK_SECRET="+callbackSecret), b.system.path("bank.log")); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)

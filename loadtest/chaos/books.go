@@ -19,7 +19,7 @@ type books struct {
 	payments  []paymentRow
 	log       []logRow                      // by id
 	differ    map[uuid.UUID]map[string]bool // kinds of the differences found, by transfer
-	heard     []heardRow                    // by id
+	attempts  []attemptRow                  // by id
 }
 
 type ownerKey struct {
@@ -70,8 +70,8 @@ type paymentRow struct {
 	Text        string
 }
 
-// heardRow is what an attempt left in Kizo's own log of a payment.
-type heardRow struct {
+// attemptRow is what an attempt left in Kizo's own log of a payment.
+type attemptRow struct {
 	Transfer uuid.UUID
 	What     string
 	At       time.Time
@@ -99,7 +99,7 @@ const (
 	readEvents      = `SELECT id, transfer_id, state FROM events ORDER BY id`
 	readPayments    = `SELECT transfer_id, direction, external_ref, amount, currency, state, unconfirmed, row_to_json(p)::text FROM payments p`
 	readDifferences = `SELECT transfer_id, kind FROM discrepancies WHERE transfer_id IS NOT NULL`
-	readHeard       = `SELECT transfer_id, kind, at FROM payment_log WHERE kind <> 'callback' ORDER BY id`
+	readAttempts    = `SELECT transfer_id, kind, at FROM payment_log WHERE kind <> 'callback' ORDER BY id`
 	readLog         = `SELECT id, transfer_id, who, state, attempts, fence, old_state, old_fence, old_lease, lease_until, at
 		FROM chaos_payment_log ORDER BY id`
 	readUsers = `SELECT handle, id FROM users`
@@ -162,7 +162,7 @@ func (b *books) readLines(ctx context.Context, conn *pgx.Conn) (err error) {
 	}); err != nil {
 		return err
 	}
-	if b.heard, err = rows(ctx, conn, readHeard, func(row pgx.CollectableRow, l *heardRow) error {
+	if b.attempts, err = rows(ctx, conn, readAttempts, func(row pgx.CollectableRow, l *attemptRow) error {
 		return row.Scan(&l.Transfer, &l.What, &l.At)
 	}); err != nil {
 		return err

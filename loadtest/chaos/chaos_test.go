@@ -33,7 +33,7 @@ func TestChaosShort(t *testing.T) {
 		t.Error(err)
 	}
 	if result.outcomes[accepted] == 0 || result.executed == 0 {
-		t.Error("nothing was accepted, or nothing crossed the border: the run shows nothing")
+		t.Error("nothing was accepted, or the bank executed nothing: the run shows nothing")
 	}
 }
 
@@ -41,9 +41,9 @@ func TestChaosShort(t *testing.T) {
 func TestPlanFollowsSeed(t *testing.T) {
 	plan := func(seed uint64, duration time.Duration) (times []time.Duration, names map[string]int) {
 		o := options{seed: seed, duration: duration, stress: everything}
-		h := &house{options: o, diary: &diary{}}
+		h := &system{options: o, faultLog: &faultLog{}}
 		for range 6 {
-			h.daemons = append(h.daemons, &daemon{house: h, role: "worker"})
+			h.daemons = append(h.daemons, &daemon{system: h, role: "worker"})
 		}
 		names = make(map[string]int)
 		for _, f := range newNemesis(h).plan() {
@@ -110,10 +110,10 @@ func TestProxyKnowsCommit(t *testing.T) {
 func TestNamesAreUnique(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, p := range points {
-		if seen[p.name] || !strings.Contains(p.name, ".") {
-			t.Errorf("point %s is there twice, or has no room", p.name)
+		if seen[p] || !strings.Contains(p, ".") {
+			t.Errorf("point %s is listed twice, or names no package", p)
 		}
-		seen[p.name] = true
+		seen[p] = true
 	}
 	if len(points) < 40 {
 		t.Errorf("%d points", len(points))

@@ -34,14 +34,14 @@ type evidence struct {
 var rules = []func(*evidence){
 	checkHistory, checkReplays, checkBalances, // what was said is what is
 	checkModel, checkOrder, checkReads, // and was so in one order
-	checkBank, checkClearing, // on both sides of the border
-	checkLies, // and whatever was told otherwise is known
+	checkBank, checkClearing, // in the ledger and at the bank
+	checkLies, // and wrong answers of the bank are recorded
 	checkFences, checkLeases,
 }
 
 // audit compares everything with everything.
 func (r *result) audit(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, r.house.adminURL())
+	conn, err := pgx.Connect(ctx, r.system.adminURL())
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
@@ -66,7 +66,7 @@ func (r *result) audit(ctx context.Context) error {
 // auditLedger lets the ledger audit itself, twice: the second time is the measured
 // one, since the first fills PostgreSQL's cache.
 func (r *result) auditLedger(ctx context.Context) error {
-	pool, err := pgxpool.New(ctx, r.house.adminURL())
+	pool, err := pgxpool.New(ctx, r.system.adminURL())
 	if err != nil {
 		return err
 	}
@@ -92,11 +92,11 @@ func (r *result) gather(ctx context.Context, conn *pgx.Conn) (*evidence, error) 
 	if err != nil {
 		return nil, err
 	}
-	journal, err := sim.ReadJournal(r.house.bank.journal())
+	journal, err := sim.ReadJournal(r.system.bank.journal())
 	if err != nil {
 		return nil, err
 	}
-	lies, err := sim.ReadLies(r.house.bank.journal())
+	lies, err := sim.ReadLies(r.system.bank.journal())
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (r *result) gather(ctx context.Context, conn *pgx.Conn) (*evidence, error) 
 	}
 	e := &evidence{
 		operations: r.history.operations(), reads: r.history.reads, books: b, journal: journal, lies: lies,
-		deaths: r.house.diary.deaths, found: r.found,
+		deaths: r.system.faultLog.deaths, found: r.found,
 	}
 	byHandle := make(map[string]uuid.UUID)
 	for _, n := range ids {
@@ -132,7 +132,7 @@ func (r *result) gather(ctx context.Context, conn *pgx.Conn) (*evidence, error) 
 }
 
 // expectedRefusals are the SQLSTATEs that a sound kizod makes PostgreSQL report:
-// a key committed by somebody else a moment ago (23505 on transfers_key), waiting
+// a key that another session has just committed (23505 on transfers_key), waiting
 // that was bounded, and what a crash or a cut connection does.
 var expectedRefusals = []string{
 	"00000", "08003", "08006", "08P01", "25P03", "55P03", "57014", "57P01", "57P02", "57P03", "53300",
@@ -141,7 +141,7 @@ var expectedRefusals = []string{
 // checkDatabaseLog looks for what the tables had to refuse: what they hold is the
 // last line, and code that reaches it is wrong even though no harm was done.
 func (r *result) checkDatabaseLog() error {
-	file, err := os.Open(r.house.postgres.LogPath())
+	file, err := os.Open(r.system.postgres.LogPath())
 	if err != nil {
 		return fmt.Errorf("read PostgreSQL's log: %w", err)
 	}

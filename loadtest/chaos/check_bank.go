@@ -37,12 +37,12 @@ func checkBank(e *evidence) {
 	}
 	for ref, entry := range journal {
 		if !asked[ref] {
-			e.found.add("bank: nobody's", "the bank has %+v, which no payment asked for", entry)
+			e.found.add("bank: unrequested", "the bank has %+v, which no payment asked for", entry)
 		}
 	}
 }
 
-// checkClearing compares the house's account with the bank's: they mirror each
+// checkClearing compares the clearing account with the bank's journal: they mirror each
 // other, but for what an operator has yet to decide.
 func checkClearing(e *evidence) {
 	var clearing, sum int64
@@ -67,8 +67,8 @@ func checkClearing(e *evidence) {
 	}
 }
 
-// checkFences reads the payments' log: whoever settles a payment is the one who
-// claimed it last.
+// checkFences reads the payments' log: only the worker that claimed a payment last
+// settles it.
 func checkFences(e *evidence) {
 	holder := make(map[uuid.UUID]string)
 	for _, l := range e.books.log {
@@ -88,7 +88,7 @@ func checkFences(e *evidence) {
 	}
 }
 
-// checkLeases: nobody claims a payment whose holder still has time.
+// checkLeases: a payment is not claimed before its lease has expired.
 func checkLeases(e *evidence) {
 	for _, l := range e.books.log {
 		if l.OldFence != nil && l.Fence > *l.OldFence && l.OldLease != nil && l.OldLease.After(l.At) {

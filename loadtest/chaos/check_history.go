@@ -9,23 +9,23 @@ import (
 //	accepted or refused  the row is there, is the one that was named, and says the same
 //	failed, nothing else there is no row: "nothing was done" is a promise
 //	unknown              was resolved, so there are none left
-//	a row of nobody's    there is none: every row was asked for
+//	unrequested          there is no row that no operation asked for
 func checkHistory(e *evidence) {
 	asked := make(map[ownerKey]bool, len(e.operations))
 	for _, o := range e.operations {
 		key := ownerKey{o.user.id, o.key}
 		asked[key] = true
-		row, verdict := e.books.byKey[key], o.verdict()
-		switch verdict.Outcome {
+		row, answer := e.books.byKey[key], o.conclusion()
+		switch answer.Outcome {
 		case accepted:
-			e.checkAccepted(o, verdict, row)
+			e.checkAccepted(o, answer, row)
 		case refused:
-			if row == nil || row.State != "refused" || row.Reason != verdict.Code || row.ID != verdict.Transfer {
-				e.found.add("history: refused", "a refusal is not in the books as it was told\n%s\nrow %s", o, row.text())
+			if row == nil || row.State != "refused" || row.Reason != answer.Code || row.ID != answer.Transfer {
+				e.found.add("history: refused", "the stored refusal differs from the answer\n%s\nrow %s", o, row.text())
 			}
 		case failed:
 			if row != nil {
-				e.found.add("history: ghost", "the client was told that nothing was done, but it was\n%s\nrow %s", o, row.text())
+				e.found.add("history: ghost", "the answer was that nothing was done, but the row exists\n%s\nrow %s", o, row.text())
 			}
 		case unknown:
 			e.found.add("history: unresolved", "the outcome stays unknown although all is well\n%s\nrow %s", o, row.text())
@@ -33,7 +33,7 @@ func checkHistory(e *evidence) {
 	}
 	for key, row := range e.books.byKey {
 		if !asked[key] {
-			e.found.add("history: nobody's", "nobody asked for this row: %s", row.text())
+			e.found.add("history: unrequested", "no operation asked for this row: %s", row.text())
 		}
 	}
 }
@@ -45,7 +45,7 @@ func (t *transferRow) text() string {
 	return t.Text
 }
 
-func (e *evidence) checkAccepted(o *operation, verdict attempt, row *transferRow) {
+func (e *evidence) checkAccepted(o *operation, answer attempt, row *transferRow) {
 	if row == nil {
 		e.found.add("history: lost", "what was acknowledged is not in the books\n%s", o)
 		return
@@ -57,7 +57,7 @@ func (e *evidence) checkAccepted(o *operation, verdict attempt, row *transferRow
 			about = e.books.transfers[*row.Target]
 		}
 	}
-	if about == nil || about.ID != verdict.Transfer || row.State == "refused" || row.Kind != string(o.kind) ||
+	if about == nil || about.ID != answer.Transfer || row.State == "refused" || row.Kind != string(o.kind) ||
 		(o.amount != 0 && row.Amount != o.amount) || !e.parties(o, about) {
 		e.found.add("history: differs", "the row is not what was asked for and acknowledged\n%s\nrow %s", o, row.text())
 	}
@@ -73,14 +73,14 @@ func (e *evidence) parties(o *operation, row *transferRow) bool {
 	case withdrawal:
 		return row.debitor == o.user.id && row.creditor == uuid.Nil
 	case reversal:
-		return row.debitor == o.user.id && row.creditor == o.target.user.id && row.Target != nil && *row.Target == o.target.verdict().Transfer
+		return row.debitor == o.user.id && row.creditor == o.target.user.id && row.Target != nil && *row.Target == o.target.conclusion().Transfer
 	default: // of the authorization that was captured or voided
-		return row.ID == o.target.verdict().Transfer
+		return row.ID == o.target.conclusion().Transfer
 	}
 }
 
 // checkReplays compares the answers that one key got. They agree about everything
-// that cannot change, and whoever asks after an answer is told that it is a replay.
+// that cannot change, and an attempt that begins after an answer gets a replay.
 func checkReplays(e *evidence) {
 	for _, o := range e.operations {
 		tries := o.tries()
@@ -119,15 +119,15 @@ func checkBalances(e *evidence) {
 		executed[entry.Ref] = entry.Status == "executed"
 	}
 	for _, o := range e.operations {
-		verdict := o.verdict()
-		if verdict.Outcome != accepted {
+		answer := o.conclusion()
+		if answer.Outcome != accepted {
 			continue
 		}
 		switch o.kind {
 		case transfer:
 			move(o.user.id, o.payee.id, o.amount)
 		case reversal:
-			move(o.user.id, o.target.user.id, verdict.Amount)
+			move(o.user.id, o.target.user.id, answer.Amount)
 		case capture:
 			amount := o.amount
 			if amount == 0 {
@@ -135,11 +135,11 @@ func checkBalances(e *evidence) {
 			}
 			move(o.target.user.id, o.user.id, amount)
 		case deposit:
-			if executed[verdict.Transfer.String()] && !e.openPayment(verdict.Transfer) {
+			if executed[answer.Transfer.String()] && !e.openPayment(answer.Transfer) {
 				move(uuid.Nil, o.user.id, o.amount)
 			}
 		case withdrawal:
-			if executed[verdict.Transfer.String()] && !e.openPayment(verdict.Transfer) {
+			if executed[answer.Transfer.String()] && !e.openPayment(answer.Transfer) {
 				move(o.user.id, uuid.Nil, o.amount)
 			}
 		default: // an authorization or a void moves nothing
@@ -148,7 +148,7 @@ func checkBalances(e *evidence) {
 	for _, u := range e.users {
 		wallet, ok := e.books.wallet(u.id)
 		if !ok || wallet.Balance != balance[u.id] || wallet.Balance < 0 || wallet.Balance-wallet.Held < 0 {
-			e.found.add("balances", "%s has %d (held %d) in the books, and %d by what clients and bank were told",
+			e.found.add("balances", "%s has %d (held %d) in the books, and %d by the answers of API and bank",
 				u.handle, wallet.Balance, wallet.Held, balance[u.id])
 		}
 	}

@@ -13,10 +13,10 @@ var kindOfLie = map[string]string{sim.LieAmount: settle.AmountDiffers, sim.LieSt
 // checkLies holds what the bank confesses against the differences that Kizo has
 // recorded. A lie whose hearer died with it, or whose line was cut, leaves nothing;
 // but an attempt that noticed a contradiction has recorded it, and so has one that
-// settled a payment about which Submit had told otherwise.
+// settled a payment about which Submit had answered otherwise.
 func checkLies(e *evidence) {
-	attempts := make(map[uuid.UUID][]heardRow)
-	for _, l := range e.books.heard {
+	attempts := make(map[uuid.UUID][]attemptRow)
+	for _, l := range e.books.attempts {
 		attempts[l.Transfer] = append(attempts[l.Transfer], l)
 	}
 	for _, lie := range e.lies {
@@ -43,7 +43,7 @@ func checkLies(e *evidence) {
 }
 
 // liesFound counts the bank's lies and those of them that Kizo has on record.
-func (e *evidence) liesFound() (told, found int) {
+func (e *evidence) liesFound() (all, found int) {
 	seen := make(map[sim.Lie]bool)
 	for _, lie := range e.lies {
 		once := sim.Lie{Ref: lie.Ref, Kind: lie.Kind}
@@ -51,10 +51,10 @@ func (e *evidence) liesFound() (told, found int) {
 			continue
 		}
 		seen[once] = true
-		told++
+		all++
 		if id, err := uuid.Parse(lie.Ref); err == nil && e.books.differ[id][kindOfLie[lie.Kind]] {
 			found++
 		}
 	}
-	return told, found
+	return all, found
 }

@@ -62,8 +62,8 @@ type span struct{ began, ended time.Duration }
 func (e *evidence) spans() map[uuid.UUID]span {
 	spans := make(map[uuid.UUID]span)
 	for _, o := range e.operations {
-		verdict := o.verdict()
-		if verdict.Outcome != accepted || (o.kind != transfer && o.kind != reversal && o.kind != capture) {
+		answer := o.conclusion()
+		if answer.Outcome != accepted || (o.kind != transfer && o.kind != reversal && o.kind != capture) {
 			continue
 		}
 		s := span{began: never, ended: never}
@@ -73,7 +73,7 @@ func (e *evidence) spans() map[uuid.UUID]span {
 				s.ended = min(s.ended, a.Ended)
 			}
 		}
-		spans[verdict.Transfer] = s
+		spans[answer.Transfer] = s
 	}
 	return spans
 }

@@ -100,7 +100,7 @@ func (s *sound) settle(transferID uuid.UUID, state string, direction bank.Direct
 	}
 }
 
-// lie is one that the bank told about the deposit.
+// lie adds a wrong answer of the bank about the deposit.
 func (s *sound) lie(kind string) {
 	s.lies = append(s.lies, sim.Lie{Ref: id(11).String(), Kind: kind, At: time.Unix(2000, 0)})
 }
@@ -117,7 +117,7 @@ func TestRules(t *testing.T) {
 		{"lost", func(s *sound) { delete(s.books.byKey, ownerKey{s.ada.id, s.pay.key}) }, "history: lost"},
 		{"ghost", func(s *sound) { s.pay.attempts[0] = attempt{Outcome: failed, Status: 503} }, "history: ghost"},
 		{"unresolved", func(s *sound) { s.pay.attempts[0] = attempt{Outcome: unknown} }, "history: unresolved"},
-		{"nobody's", func(s *sound) { s.operations = s.operations[:3] }, "history: nobody's"},
+		{"unrequested", func(s *sound) { s.operations = s.operations[:3] }, "history: unrequested"},
 		{"another amount", func(s *sound) { s.payRow.Amount = 31 }, "history: differs"},
 		{"another payee", func(s *sound) { s.payRow.creditor = id(9) }, "history: differs"},
 		{"refusal not stored", func(s *sound) { s.poorRow.State = "posted" }, "history: refused"},
@@ -147,24 +147,24 @@ func TestRules(t *testing.T) {
 		{"another amount at the bank", func(s *sound) { s.journal[0].Amount = 99 }, "bank: not executed"},
 		{"voided, executed", func(s *sound) { s.journal[1].Status = sim.StatusExecuted }, "bank: executed and voided"},
 		{"voided without a no", func(s *sound) { s.journal = s.journal[:1] }, "bank: no rejection"},
-		{"executed for nobody", func(s *sound) {
+		{"executed without a payment", func(s *sound) {
 			s.journal = append(s.journal, sim.Entry{Status: sim.StatusExecuted, Instruction: bank.Instruction{Ref: "x", Direction: bank.Deposit}})
-		}, "bank: nobody's"},
+		}, "bank: unrequested"},
 		{"clearing", func(s *sound) { s.books.accounts[clearingAccount] = accountRow{ID: 1, Kind: "clearing", Balance: -99} }, "clearing"},
 		{"a lie noticed and not recorded", func(s *sound) {
 			s.lie(sim.LieStatus)
-			s.books.heard = []heardRow{{id(11), "contradiction", later.Add(time.Second)}}
+			s.books.attempts = []attemptRow{{id(11), "contradiction", later.Add(time.Second)}}
 		}, "lie"},
 		{"a lie on record", func(s *sound) {
 			s.lie(sim.LieStatus)
-			s.books.heard = []heardRow{{id(11), "contradiction", later.Add(time.Second)}}
+			s.books.attempts = []attemptRow{{id(11), "contradiction", later.Add(time.Second)}}
 			s.books.differ = map[uuid.UUID]map[string]bool{id(11): {settle.AnswersDiffer: true}}
 		}, ""},
-		{"a lie that nobody heard", func(s *sound) {
+		{"a lie that no attempt received", func(s *sound) {
 			s.lie(sim.LieAmount)
-			s.books.heard = []heardRow{{id(11), "contradiction", later.Add(-time.Second)}, {id(11), "unknown", later.Add(time.Second)}}
+			s.books.attempts = []attemptRow{{id(11), "contradiction", later.Add(-time.Second)}, {id(11), "unknown", later.Add(time.Second)}}
 		}, ""},
-		{"settled otherwise than first told", func(s *sound) { s.books.payments[0].Unconfirmed = "rejected" }, "lie"},
+		{"settled otherwise than first answered", func(s *sound) { s.books.payments[0].Unconfirmed = "rejected" }, "lie"},
 		{"overtaken", func(s *sound) { s.books.log[2].Who = "worker-1.1" }, "fence"},
 		{"claimed from a holder", func(s *sound) { s.books.log[1].OldLease = &later }, "lease"},
 	} {

@@ -22,21 +22,21 @@ import (
 // client asks the API and says what its answers mean. It never tries again by
 // itself, unlike package client: each attempt is to be judged.
 type client struct {
-	house *house
-	http  *http.Client
-	found *findings
-	base  string // where the API is; any that is up if empty
+	system *system
+	http   *http.Client
+	found  *findings
+	base   string // where the API is; any that is up if empty
 }
 
-// Some clients wait longer than the ledger's patience, and so hear of it; most give
-// up sooner, or one kizod that is stopped would soon have all of them waiting.
+// Some clients wait longer than the ledger's timeout, and so receive its error; others
+// give up sooner, or one kizod that is stopped would soon keep all of them waiting.
 const (
-	patient   = 12 * time.Second
-	impatient = 2 * time.Second
+	longTimeout  = 12 * time.Second
+	shortTimeout = 2 * time.Second
 )
 
-func newClient(h *house) *client {
-	return &client{house: h, found: h.found, http: &http.Client{
+func newClient(h *system) *client {
+	return &client{system: h, found: h.found, http: &http.Client{
 		Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
 			MaxIdleConnsPerHost: 64,
@@ -57,9 +57,9 @@ var errNobody = errors.New("no API is up")
 
 // do sends one request to one of the APIs. sent tells whether it may have arrived.
 func (c *client) do(ctx context.Context, method, path, token, key string, body []byte) (got *answer, sent bool, err error) {
-	within := impatient
+	within := shortTimeout
 	if rand.IntN(4) == 0 { //nolint:gosec // no secret
-		within = patient
+		within = longTimeout
 	}
 	return c.doWithin(ctx, within, method, path, token, key, body)
 }
@@ -68,7 +68,7 @@ func (c *client) do(ctx context.Context, method, path, token, key string, body [
 func (c *client) doWithin(ctx context.Context, within time.Duration, method, path, token, key string, body []byte) (got *answer, sent bool, err error) {
 	url := c.base
 	if url == "" {
-		url = c.house.anyAPI()
+		url = c.system.anyAPI()
 	}
 	if url == "" {
 		return nil, false, errNobody
@@ -109,7 +109,7 @@ func (c *client) doWithin(ctx context.Context, within time.Duration, method, pat
 }
 
 // anyAPI is the address of one of those that are up, or "".
-func (h *house) anyAPI() string {
+func (h *system) anyAPI() string {
 	up := h.apis()
 	if len(up) == 0 {
 		return ""
@@ -118,7 +118,7 @@ func (h *house) anyAPI() string {
 }
 
 // apis are the addresses of those that are up.
-func (h *house) apis() (up []string) {
+func (h *system) apis() (up []string) {
 	for _, d := range h.daemons {
 		if url := d.apiURL(); url != "" && d.role == "api" {
 			up = append(up, url)
@@ -156,8 +156,8 @@ type money struct {
 	Authorized *int64 `json:"authorized_amount"` // of an authorization: what was asked for
 }
 
-// trouble is the part of a problem that is looked at.
-type trouble struct {
+// problem is the part of an error response that the checks read.
+type problem struct {
 	Type       string     `json:"type"`
 	Title      string     `json:"title"`
 	Status     int        `json:"status"`
@@ -167,7 +167,7 @@ type trouble struct {
 	TransferID *uuid.UUID `json:"transfer_id"`
 }
 
-func (t trouble) complete(status int) bool {
+func (t problem) complete(status int) bool {
 	return t.Type != "" && t.Title != "" && t.Status == status && t.Code != "" && t.Detail != "" && t.RequestID != ""
 }
 
@@ -213,7 +213,7 @@ func (c *client) judge(o *operation, got *answer, a *attempt) {
 var harmless = []string{"idempotency_key_reused"}
 
 // problem reads an error. 503 is the only 5xx that faults excuse.
-func (c *client) problem(got *answer, asked func() string) (p trouble, ok bool) {
+func (c *client) problem(got *answer, asked func() string) (p problem, ok bool) {
 	if !strings.HasPrefix(got.kind, "application/problem+json") || json.Unmarshal(got.body, &p) != nil || !p.complete(got.status) {
 		c.found.add("http", "no well-formed problem: %d %s %s\n%s", got.status, got.kind, got.body, asked())
 		return p, false
@@ -237,7 +237,7 @@ func (c *client) must(ctx context.Context, method, path, token string, body, out
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
 	for {
-		// A password takes longer on a busy machine than impatient clients wait, and a
+		// A password takes longer on a busy machine than the clients' timeouts, and a
 		// second sign-up finds the handle taken by the first.
 		got, _, err := c.doWithin(ctx, startWithin/2, method, path, token, "", text)
 		if err == nil && got.status < 300 {

@@ -15,9 +15,9 @@ import (
 
 // daemon is one kizod with one role that is started again whenever it ends.
 type daemon struct {
-	house *house
-	name  string
-	role  string
+	system *system
+	name   string
+	role   string
 
 	mu         sync.Mutex
 	current    *rig.Process
@@ -30,7 +30,7 @@ type daemon struct {
 // who is what a generation is called in the payments' log.
 func who(name string, generation int) string { return fmt.Sprintf("%s.%d", name, generation) }
 
-// roles are what it is started with: whoever serves the API signs users in as well.
+// roles are what it is started with: a kizod that serves the API signs users in as well.
 func (d *daemon) roles() string {
 	if d.role == "api" {
 		return "api,auth"
@@ -42,7 +42,7 @@ func (d *daemon) roles() string {
 func (d *daemon) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := d.live(ctx); err != nil && ctx.Err() == nil {
-			d.house.note("%s: %v", d.name, err)
+			d.system.note("%s: %v", d.name, err)
 			rig.Pause(ctx, 250*time.Millisecond) // a kizod that finds no database costs time, too
 		}
 	}
@@ -55,10 +55,10 @@ func (d *daemon) live(ctx context.Context) error {
 	d.ready, d.url = false, ""
 	generation, faults := d.generation, d.faults
 	d.mu.Unlock()
-	readyFile, output := d.house.path(d.name+".ready"), d.house.path(d.name+".log")
-	p, err := rig.Spawn(d.house.binary, []string{
+	readyFile, output := d.system.path(d.name+".ready"), d.system.path(d.name+".log")
+	p, err := rig.Spawn(d.system.binary, []string{
 		"serve", "--roles", d.roles(), "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--log-format", "json",
-		"--bank-url", d.house.bank.url, "--secrets-file", d.house.path("secrets.json"), "--ready-file", readyFile,
+		"--bank-url", d.system.bank.url, "--secrets-file", d.system.path("secrets.json"), "--ready-file", readyFile,
 		"--rate-limit", "0", "--rate-limit-address", "0", // a handful of users ask for all of the load
 	}, d.environment(generation, faults), output)
 	if err != nil {
@@ -81,26 +81,26 @@ func (d *daemon) live(ctx context.Context) error {
 	case !served: // it may well find no database
 		return fmt.Errorf("did not get ready: %w", p.Err())
 	default:
-		d.house.found.add("process", "%s ended though nobody told it to: %v\n%s", who(d.name, generation), p.Err(), rig.Tail(output))
+		d.system.found.add("process", "%s ended without a signal of the run: %v\n%s", who(d.name, generation), p.Err(), rig.Tail(output))
 		return errors.New("ended by itself")
 	}
 }
 
 func (d *daemon) environment(generation int, faults string) []string {
 	database := url.URL{
-		Scheme: "postgres", User: url.User("kizo_app"), Host: fmt.Sprintf("127.0.0.1:%d", d.house.proxy.port()), Path: "/" + database,
+		Scheme: "postgres", User: url.User("kizo_app"), Host: fmt.Sprintf("127.0.0.1:%d", d.system.proxy.port()), Path: "/" + database,
 		// Who claims and who settles a payment is written down by its trigger.
 		RawQuery: "sslmode=disable&options=" + strings.ReplaceAll(url.QueryEscape("-c kizo_chaos.who="+who(d.name, generation)), "+", "%20"),
 	}
 	return rig.ChildEnvironment(
 		"KIZO_DATABASE_URL="+database.String(),
-		"KIZO_REDIS_URL=redis-socket://"+d.house.redisAddr,
+		"KIZO_REDIS_URL=redis-socket://"+d.system.redisAddr,
 		"KIZO_BANK_TOKEN="+bankToken,
 		"KIZO_BANK_CALLBACK_SECRET="+callbackSecret,
 		"KIZO_REVIEW_AFTER_ATTEMPTS=3", // of those about which the bank contradicts us for good
-		"KIZO_FAILPOINTS_HIT="+d.house.hits,
+		"KIZO_FAILPOINTS_HIT="+d.system.hits,
 		"KIZO_FAILPOINTS="+faults,
-		fmt.Sprintf("KIZO_FAILPOINTS_SEED=%d", d.house.options.seed+uint64(generation)),
+		fmt.Sprintf("KIZO_FAILPOINTS_SEED=%d", d.system.options.seed+uint64(generation)),
 	)
 }
 
@@ -128,9 +128,9 @@ func (d *daemon) buried(p *rig.Process, generation int) {
 	if at.IsZero() {
 		at = time.Now()
 	}
-	d.house.diary.death(who(d.name, generation), at, violent)
+	d.system.faultLog.death(who(d.name, generation), at, violent)
 	if p.SelfKilled() {
-		d.house.diary.count("kizod died at a named point")
+		d.system.faultLog.count("kizod died at a named point")
 	}
 }
 
@@ -145,7 +145,7 @@ func (d *daemon) waitReady(ctx context.Context) error {
 			return nil
 		}
 		if rig.Pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
-			return fmt.Errorf("%s does not get ready: %w\n%s", d.name, ctx.Err(), rig.Tail(d.house.path(d.name+".log")))
+			return fmt.Errorf("%s does not get ready: %w\n%s", d.name, ctx.Err(), rig.Tail(d.system.path(d.name+".log")))
 		}
 	}
 }

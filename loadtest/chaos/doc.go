@@ -1,5 +1,5 @@
 // Command chaos runs Kizo while everything under it dies, and then compares what
-// it told its clients with its books and with the bank's.
+// it answered its clients with its tables and with the bank's journal.
 //
 //	            invoke, ok, refused, failed, unknown
 //	clients ─────────────────────────────► history ───────────┐
@@ -28,7 +28,7 @@
 // nemesis does and when and what the clients want; how the processes interleave is
 // the machine's affair, so that a seed repeats the run and not each race in it.
 //
-// With -scenarios there is one kind of trouble at a time, and one promise about it:
+// With -scenarios there is one kind of fault at a time, and one promise about it:
 // the bank at its worst, no Redis, FLUSHALL, a stopped worker that goes on, restarts.
 //
 // With -mutants the checks themselves are checked: the patches in mutants plant one bug each

@@ -50,7 +50,7 @@ type attempt struct {
 // definite tells whether the server has said what became of the key.
 func (a attempt) definite() bool { return a.Outcome == accepted || a.Outcome == refused }
 
-// operation is one wish of a user under one key, asked as often as it takes.
+// operation is one command of a user under one key, sent as often as necessary.
 type operation struct {
 	kind   kind
 	user   *user
@@ -78,9 +78,9 @@ func (o *operation) tries() []attempt {
 	return append([]attempt(nil), o.attempts...)
 }
 
-// verdict is what is known of the key by now: the first definite answer if there
+// conclusion is what is known of the key by now: the first definite answer if there
 // is one, else unknown if any attempt was, else that nothing happened.
-func (o *operation) verdict() attempt {
+func (o *operation) conclusion() attempt {
 	last := attempt{Outcome: failed}
 	for _, a := range o.tries() {
 		if a.definite() {
@@ -113,7 +113,7 @@ type history struct {
 	reads      []reading
 }
 
-// reading is what a user was told about their wallet.
+// reading is an answer about a user's wallet.
 type reading struct {
 	user                     *user
 	began, ended             time.Duration

@@ -27,7 +27,7 @@ type options struct {
 	keep      string  // directory to leave everything in
 	binary    string  // a kizod built with -tags failpoints; built by the run if empty
 	stress    stress
-	border    bool // half of the wishes cross the bank's border
+	bankHeavy bool // half of the operations are deposits and withdrawals
 	points    bool // let kizod die at its named points too
 	strict    bool // a missed target is a violation
 	failFast  bool // stop at the first violation that clients see
@@ -107,7 +107,7 @@ func parseOptions(args []string) (options, error) {
 	flags.BoolVar(&o.points, "points", true, "let kizod die at its named points, too")
 	flags.BoolVar(&o.strict, "strict", false, "fail when a target is missed, not only when a rule is broken")
 	flags.BoolVar(&o.mutants, "mutants", false, "plant one bug after the other and check that its test or a fault run catches it")
-	flags.BoolVar(&o.scenarios, "scenarios", false, "run the scenarios: one kind of trouble each, and one promise")
+	flags.BoolVar(&o.scenarios, "scenarios", false, "run the scenarios: one kind of fault each, and one promise")
 	flags.StringVar(&o.only, "only", "", "with -mutants or -scenarios: these alone, separated by commas")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// redriveWithin is what the house promises a payment whose holder died.
+// redriveWithin is the target for the next claim of a payment whose worker was killed.
 const redriveWithin = 5 * time.Second
 
 // measure computes the figures of the summary.
@@ -17,7 +17,7 @@ func (r *result) measure(e *evidence) {
 	r.postings = len(e.books.postings)
 	r.outcomes = make(map[outcome]int)
 	for _, o := range e.operations {
-		r.outcomes[o.verdict().Outcome]++
+		r.outcomes[o.conclusion().Outcome]++
 		r.attempts += len(o.tries())
 	}
 	r.operations = len(e.operations)
@@ -27,10 +27,10 @@ func (r *result) measure(e *evidence) {
 	}
 	for _, o := range orphans(e.books.log, e.deaths) {
 		r.orphans = append(r.orphans, o.waited)
-		net := r.house.diary.without(o.died, o.again.At)
+		net := r.system.faultLog.without(o.died, o.again.At)
 		r.orphansNet = append(r.orphansNet, net)
 		if net > redriveWithin {
-			r.house.note("late: %s, %s of it with a database", o, net.Round(time.Millisecond))
+			r.system.note("late: %s, %s of it with a database", o, net.Round(time.Millisecond))
 		}
 	}
 	slices.Sort(r.orphansNet)
@@ -59,7 +59,7 @@ func (r *result) rates() {
 			total += n
 		}
 	}
-	for _, w := range r.house.diary.calm {
+	for _, w := range r.system.faultLog.calm {
 		for at := w.from.Sub(r.history.began).Truncate(time.Second) + time.Second; at+time.Second <= w.to.Sub(r.history.began); at += time.Second {
 			calm += r.history.seconds[int(at/time.Second)]
 			calmSeconds++
@@ -107,7 +107,7 @@ func (o orphan) String() string {
 		o.again.Who, o.again.At.Format(clock), o.waited.Round(time.Millisecond))
 }
 
-// pickups are how long new payments waited for somebody to claim them.
+// pickups are how long new payments waited for their first claim.
 func pickups(log []logRow) []time.Duration {
 	opened := make(map[uuid.UUID]time.Time)
 	var waits []time.Duration

@@ -186,7 +186,7 @@ func (r *mutantRun) checkByFaultRun(ctx context.Context, m *mutant, overlay stri
 	}
 	s := stresses[m.load]
 	o.stress, o.lies, o.failFast, o.points, o.mutants = s.stress, s.lies, true, false, false
-	o.border = m.load == "stopped-workers" // a stopped worker needs a payment in progress
+	o.bankHeavy = m.load == "stopped-workers" // a stopped worker needs a payment in progress
 	o.duration, o.summary, o.keep, o.log = 12*time.Second, "", "", io.Discard
 	for range mutantRounds {
 		broken, err := brokenRules(ctx, o)

@@ -23,7 +23,7 @@ type stress struct {
 	dying                int // generations that die at a named point
 }
 
-// everything is the run that the house's figures are about.
+// everything is the run that the documented figures come from.
 var everything = stress{
 	kills: 112, stops: 14, terms: 10, postgres: 18, redisKills: 10, flushes: 10,
 	bankKills: 12, cuts: 14, commits: 16, stall: 6, dying: 40,
@@ -33,7 +33,7 @@ var everything = stress{
 //
 //	|── wave: faults, each at its time ──|── calm ──|── wave ──| …
 type nemesis struct {
-	house   *house
+	system  *system
 	options options
 	dice    *rand.Rand
 	acting  sync.WaitGroup
@@ -51,9 +51,9 @@ const (
 	calmFor = 6 * time.Second
 )
 
-func newNemesis(h *house) *nemesis {
+func newNemesis(h *system) *nemesis {
 	return &nemesis{
-		house: h, options: h.options,
+		system: h, options: h.options,
 		dice: rand.New(rand.NewPCG(h.options.seed, 0x4e)), //nolint:gosec // a seed repeats it
 	}
 }
@@ -81,9 +81,9 @@ func (n *nemesis) plan() []fault {
 	add(s.dying, n.dieAtPoint)
 	add(s.postgres, n.crashPostgres)
 	add(s.redisKills, n.killRedis)
-	add(s.flushes, func() fault { return fault{name: "Redis FLUSHALL", do: n.house.flushRedis} })
+	add(s.flushes, func() fault { return fault{name: "Redis FLUSHALL", do: n.system.flushRedis} })
 	add(s.bankKills, func() fault {
-		return fault{name: "bank kill -9", do: func(context.Context) error { return n.house.bank.again() }}
+		return fault{name: "bank kill -9", do: func(context.Context) error { return n.system.bank.again() }}
 	})
 	add(s.cuts, n.cutAll)
 	add(s.commits, n.cutCommits)
@@ -111,7 +111,7 @@ func (n *nemesis) within(from, to time.Duration) time.Duration {
 // run carries the plan out, and returns when the time is over and every fault that
 // has an end has ended.
 func (n *nemesis) run(ctx context.Context) error {
-	if err := n.house.bank.restart(n.options.preset); err != nil {
+	if err := n.system.bank.restart(n.options.preset); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -121,7 +121,7 @@ func (n *nemesis) run(ctx context.Context) error {
 			break
 		}
 		n.acting.Go(func() {
-			n.house.note("nemesis: %s", f.name)
+			n.system.note("nemesis: %s", f.name)
 			if err := f.do(ctx); err != nil && ctx.Err() == nil {
 				select {
 				case failed <- fmt.Errorf("%s: %w", f.name, err):
@@ -129,7 +129,7 @@ func (n *nemesis) run(ctx context.Context) error {
 				}
 				return
 			}
-			n.house.diary.count(f.name)
+			n.system.faultLog.count(f.name)
 		})
 	}
 	rig.Pause(ctx, time.Until(began.Add(n.options.duration)))
@@ -147,13 +147,13 @@ func (n *nemesis) run(ctx context.Context) error {
 func (n *nemesis) noteCalm(began time.Time) {
 	const recovery = 2 * time.Second
 	for at := waveFor; at+calmFor <= n.options.duration; at += waveFor + calmFor {
-		n.house.diary.calmPhase(began.Add(at+recovery), began.Add(at+calmFor))
+		n.system.faultLog.calmPhase(began.Add(at+recovery), began.Add(at+calmFor))
 	}
 }
 
 func (n *nemesis) anyDaemon(role string) *daemon {
 	for {
-		d := n.house.daemons[n.dice.IntN(len(n.house.daemons))]
+		d := n.system.daemons[n.dice.IntN(len(n.system.daemons))]
 		if role == "" || d.role == role {
 			return d
 		}
@@ -180,7 +180,7 @@ func (n *nemesis) terminate(d *daemon) fault {
 
 // freeze stops a kizod and lets it go on as if nothing had been.
 func (n *nemesis) freeze() fault {
-	// Mostly beyond a lease and the janitor's round: then somebody else has taken over.
+	// Mostly beyond a lease and the janitor's round: then another worker has claimed the payment.
 	role := "worker"
 	if n.dice.IntN(3) == 0 {
 		role = ""
@@ -208,29 +208,29 @@ func (n *nemesis) dieAtPoint() fault {
 		if !n.options.points {
 			return nil
 		}
-		d.setFaults(point.name + "=" + action + "@0.05")
+		d.setFaults(point + "=" + action + "@0.05")
 		d.signal(syscall.SIGKILL)
 		rig.Pause(ctx, 4*time.Second)
 		d.setFaults()
 		d.signal(syscall.SIGKILL)
-		n.house.diary.count("kizod kill -9")
+		n.system.faultLog.count("kizod kill -9")
 		return nil
 	}}
 }
 
 func (n *nemesis) crashPostgres() fault {
 	away := n.within(0, 1500*time.Millisecond)
-	return fault{name: "PostgreSQL crash", do: func(ctx context.Context) error { return n.house.crashPostgres(ctx, away) }}
+	return fault{name: "PostgreSQL crash", do: func(ctx context.Context) error { return n.system.crashPostgres(ctx, away) }}
 }
 
 func (n *nemesis) killRedis() fault {
 	away := n.within(0, 4*time.Second)
-	return fault{name: "Redis kill", do: func(ctx context.Context) error { return n.house.killRedis(ctx, away) }}
+	return fault{name: "Redis kill", do: func(ctx context.Context) error { return n.system.killRedis(ctx, away) }}
 }
 
 func (n *nemesis) cutAll() fault {
 	return fault{name: "connections cut", do: func(context.Context) error {
-		n.house.proxy.cutAll()
+		n.system.proxy.cutAll()
 		return nil
 	}}
 }
@@ -238,7 +238,7 @@ func (n *nemesis) cutAll() fault {
 func (n *nemesis) cutCommits() fault {
 	length := n.within(500*time.Millisecond, 2*time.Second)
 	return fault{name: "COMMITs cut for a while", do: func(context.Context) error {
-		n.house.proxy.arm(0.2, time.Now().Add(length))
+		n.system.proxy.arm(0.2, time.Now().Add(length))
 		return nil
 	}}
 }
@@ -247,16 +247,16 @@ func (n *nemesis) stall() fault {
 	length := n.within(200*time.Millisecond, 2500*time.Millisecond)
 	return fault{name: "network stall", do: func(ctx context.Context) error {
 		began := time.Now()
-		resume := n.house.proxy.stall()
+		resume := n.system.proxy.stall()
 		rig.Pause(ctx, length)
 		resume()
-		n.house.diary.outage(began, time.Now())
+		n.system.faultLog.outage(began, time.Now())
 		return nil
 	}}
 }
 
 // heal brings everything up, for good, and makes the bank calm.
-func (h *house) heal(ctx context.Context) error {
+func (h *system) heal(ctx context.Context) error {
 	h.proxy.arm(0, time.Time{})
 	for _, d := range h.daemons {
 		d.setFaults()

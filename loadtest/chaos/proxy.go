@@ -22,7 +22,7 @@ import (
 //	                  ├─ cutAll: every connection, now
 //	                  ├─ arm:    for a while, a share of the COMMITs is cut
 //	                  │            before   it never arrives
-//	                  │            after    it arrives, nobody waits for the answer
+//	                  │            after    it arrives, the answer is not awaited
 //	                  │            answered it was carried out, the answer is thrown away
 //	                  └─ stall:  nothing passes for a while
 type proxy struct {

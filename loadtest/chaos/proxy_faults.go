@@ -47,7 +47,7 @@ func (p *proxy) stall() (resume func()) {
 	case <-p.stalled:
 		p.stalled = gate
 		return func() { close(gate) }
-	default: // somebody stalls it already
+	default: // it is stalled already
 		return func() {}
 	}
 }

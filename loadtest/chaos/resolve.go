@@ -29,7 +29,7 @@ const (
 func (w *workload) resolve(ctx context.Context) (resolved, replays int) {
 	var open, known []*operation
 	for _, o := range w.history.operations() {
-		switch v := o.verdict(); {
+		switch v := o.conclusion(); {
 		case v.Outcome == unknown:
 			open = append(open, o)
 		case v.definite():
@@ -47,7 +47,7 @@ func (w *workload) resolve(ctx context.Context) (resolved, replays int) {
 	defer cancel()
 	var asked atomic.Int64
 	each(open, 16, func(o *operation) {
-		for !o.verdict().definite() && ctx.Err() == nil {
+		for !o.conclusion().definite() && ctx.Err() == nil {
 			if a := w.client.send(ctx, w.history, o); !a.definite() {
 				rig.Pause(ctx, 100*time.Millisecond)
 			}
@@ -84,7 +84,7 @@ type openPayment struct {
 	id       uuid.UUID
 	state    string
 	attempts int
-	due      time.Time // when somebody should have looked at it
+	due      time.Time // when a worker should have claimed it
 	now      time.Time
 	text     string
 }
@@ -145,7 +145,7 @@ func (r *result) awaitReconciled(ctx context.Context, conn *pgx.Conn) error {
 			count(*) FILTER (WHERE l.state = 'open' AND p.state = 'needs_review'),
 			count(*) FILTER (WHERE l.state = 'open' AND p.state IS DISTINCT FROM 'needs_review'), count(*) FILTER (WHERE l.state = 'differs')
 		FROM statement_lines l LEFT JOIN payments p ON p.external_ref = l.external_ref`
-	journal, err := sim.ReadJournal(r.house.bank.journal())
+	journal, err := sim.ReadJournal(r.system.bank.journal())
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -12,7 +13,7 @@ import (
 // result is what a run has found out.
 type result struct {
 	options options
-	house   *house
+	system  *system
 	found   *findings
 	history *history
 
@@ -43,7 +44,7 @@ var errViolated = errors.New("rules were broken, see above")
 
 var errMissed = errors.New("a target was missed")
 
-// publish prints the table and then the evidence; its error is the verdict.
+// publish prints the table and then the evidence; its error says whether the run failed.
 func (r *result) publish(w io.Writer, file string) error {
 	table, missed := r.table()
 	violations, counts := r.found.all()
@@ -79,41 +80,41 @@ func (r *result) table() (table string, missed bool) {
 	var b strings.Builder
 	o := r.options
 	fmt.Fprintf(&b, "go run ./loadtest/chaos -duration %s -seed %d -bank %s\n\n| What | Figure | Target |\n|---|---|---|\n", o.duration, o.seed, o.preset)
-	verdict := func(met bool, target string) string {
+	judge := func(met bool, target string) string {
 		missed = missed || !met
 		if met {
 			return target + ": met"
 		}
 		return target + ": **missed**"
 	}
-	for _, x := range append(r.nemesisRows(verdict), r.figureRows(verdict)...) {
+	for _, x := range append(r.nemesisRows(judge), r.figureRows(judge)...) {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", x.what, x.value, x.target)
 	}
 	return b.String(), missed
 }
 
 // nemesisRows count the faults; their targets are those of five minutes, by share.
-func (r *result) nemesisRows(verdict func(bool, string) string) []row {
-	names, counts := r.house.diary.done()
+func (r *result) nemesisRows(judge func(bool, string) string) []row {
+	names, counts := r.system.faultLog.done()
 	share := r.options.duration.Minutes() / 5
 	least := map[string]int{"kizod kill -9": int(100 * share), "PostgreSQL crash": int(15 * share)}
 	var rows []row
 	for _, name := range names {
 		target := ""
 		if n, ok := least[name]; ok && r.options.stress == everything {
-			target = verdict(counts[name] >= n, fmt.Sprintf("≥ %d", n))
+			target = judge(counts[name] >= n, fmt.Sprintf("≥ %d", n))
 		}
 		rows = append(rows, row{name, fmt.Sprint(counts[name]), target})
 	}
-	rows = append(rows, row{"COMMITs cut", fmt.Sprint(r.house.proxy.cutCommits()), ""})
+	rows = append(rows, row{"COMMITs cut", fmt.Sprint(r.system.proxy.cutCommits()), ""})
 	if r.options.stress == everything {
 		n, want := counts["Redis kill"]+counts["Redis FLUSHALL"], int(15*share)
-		rows = append(rows, row{"Redis kills and FLUSHALLs", fmt.Sprint(n), verdict(n >= want, fmt.Sprintf("≥ %d", want))})
+		rows = append(rows, row{"Redis kills and FLUSHALLs", fmt.Sprint(n), judge(n >= want, fmt.Sprintf("≥ %d", want))})
 	}
 	return rows
 }
 
-func (r *result) figureRows(verdict func(bool, string) string) []row {
+func (r *result) figureRows(judge func(bool, string) string) []row {
 	ms := func(d time.Duration) string { return d.Round(time.Millisecond).String() }
 	perMillion := time.Duration(float64(r.auditTook) / float64(max(r.postings, 1)) * 1e6)
 	rows := []row{
@@ -121,15 +122,15 @@ func (r *result) figureRows(verdict func(bool, string) string) []row {
 		{"requests/s, faults included", fmt.Sprintf("%.0f", r.rate), ""},
 	}
 	if r.calmRate > 0 {
-		rows = append(rows, row{"requests/s in the calm between waves", fmt.Sprintf("%.0f", r.calmRate), verdict(r.calmRate >= 200, "≥ 200")})
+		rows = append(rows, row{"requests/s in the calm between waves", fmt.Sprintf("%.0f", r.calmRate), judge(r.calmRate >= 200, "≥ 200")})
 	}
 	rows = append(rows,
 		row{"accepted / refused / nothing done", fmt.Sprintf("%d / %d / %d", r.outcomes[accepted], r.outcomes[refused], r.outcomes[failed]), ""},
-		row{"outcomes unknown at the heal, unknown for good", fmt.Sprintf("%d, %d", r.unresolved, r.outcomes[unknown]), verdict(r.outcomes[unknown] == 0, "0 for good")},
+		row{"outcomes unknown at the heal, unknown for good", fmt.Sprintf("%d, %d", r.unresolved, r.outcomes[unknown]), judge(r.outcomes[unknown] == 0, "0 for good")},
 		row{"known keys asked again at the end", fmt.Sprint(r.replays), ""},
 		row{"payments executed / rejected / in review", fmt.Sprintf("%d / %d / %d", r.payments["executed"], r.payments["rejected"], r.payments["needs_review"]), ""},
 		row{"executions in the bank's journal", fmt.Sprint(r.executed), ""},
-		row{"lies that the bank told, found (the others' hearers died, or never heard)", fmt.Sprintf("%d, %d", r.lies, r.liesFound), ""},
+		row{"lies of the bank, found (the other attempts died, or received no answer)", fmt.Sprintf("%d, %d", r.lies, r.liesFound), ""},
 		row{"statement lines matched / open with a payment in review", fmt.Sprintf("%d / %d", r.lines["matched"], r.lines["open"]), ""},
 		row{"new payment to its first claim, p50 / p99 / max", ms(quantile(r.pickups, .5)) + " / " + ms(quantile(r.pickups, .99)) + " / " + ms(quantile(r.pickups, 1)), ""},
 	)
@@ -140,12 +141,12 @@ func (r *result) figureRows(verdict func(bool, string) string) []row {
 			ms(quantile(r.orphans, .5)) + " / " + ms(quantile(r.orphans, .99)) + " / " + ms(quantile(r.orphans, 1)), "",
 		}, row{
 			"the same without the time that PostgreSQL was away",
-			ms(quantile(r.orphansNet, .5)) + " / " + ms(p99) + " / " + ms(quantile(r.orphansNet, 1)), verdict(p99 <= redriveWithin, "p99 ≤ 5 s"),
+			ms(quantile(r.orphansNet, .5)) + " / " + ms(p99) + " / " + ms(quantile(r.orphansNet, 1)), judge(p99 <= redriveWithin, "p99 ≤ 5 s"),
 		})
 	}
 	rows = append(rows,
-		row{"heal until nothing is open", ms(r.terminalAfter), verdict(r.terminalAfter <= stuckAfter, "≤ 10 s")},
-		row{fmt.Sprintf("audit of %d postings, per million", r.postings), ms(r.auditTook) + ", " + ms(perMillion), r.auditTarget(verdict, perMillion)},
+		row{"heal until nothing is open", ms(r.terminalAfter), judge(r.terminalAfter <= stuckAfter, "≤ 10 s")},
+		row{fmt.Sprintf("audit of %d postings, per million", r.postings), ms(r.auditTook) + ", " + ms(perMillion), r.auditTarget(judge, perMillion)},
 	)
 	if r.hit > 0 {
 		rows = append(rows, row{"named points passed, never passed", fmt.Sprintf("%d, %d: %s", r.hit, len(r.unhit), strings.Join(r.unhit, " ")), ""})
@@ -154,17 +155,17 @@ func (r *result) figureRows(verdict func(bool, string) string) []row {
 }
 
 // auditTarget judges only where there is enough to divide by.
-func (r *result) auditTarget(verdict func(bool, string) string, perMillion time.Duration) string {
+func (r *result) auditTarget(judge func(bool, string) string, perMillion time.Duration) string {
 	if r.postings < 20_000 {
 		return ""
 	}
-	return verdict(perMillion <= 5*time.Second, "≤ 5 s")
+	return judge(perMillion <= 5*time.Second, "≤ 5 s")
 }
 
 // checkPoints compares the points that kizod passed with the list. A kizod that
 // passes none has none.
 func (r *result) checkPoints() error {
-	entries, err := os.ReadDir(r.house.hits)
+	entries, err := os.ReadDir(r.system.hits)
 	if err != nil {
 		return fmt.Errorf("read which points were passed: %w", err)
 	}
@@ -174,13 +175,13 @@ func (r *result) checkPoints() error {
 	}
 	r.hit = len(passed)
 	for _, p := range points {
-		if passed[p.name] {
-			delete(passed, p.name)
+		if passed[p] {
+			delete(passed, p)
 			continue
 		}
-		r.unhit = append(r.unhit, p.name)
-		if r.hit > 0 && !p.rare && r.options.scenario == nil && r.options.stress == everything && r.options.duration >= time.Minute {
-			r.found.add("points", "kizod never passed %s: what happens there is not tested", p.name)
+		r.unhit = append(r.unhit, p)
+		if r.hit > 0 && !slices.Contains(rarePoints, p) && r.options.scenario == nil && r.options.stress == everything && r.options.duration >= time.Minute {
+			r.found.add("points", "kizod never passed %s: what happens there is not tested", p)
 		}
 	}
 	for name := range passed {

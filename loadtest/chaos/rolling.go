@@ -18,7 +18,7 @@ import (
 const restarts = 20
 
 // rolling restarts the APIs in turn, the next once the one before is ready.
-func rolling(ctx context.Context, h *house, w *workload) error {
+func rolling(ctx context.Context, h *system, w *workload) error {
 	if err := h.bank.restart(h.options.preset); err != nil {
 		return err
 	}
@@ -37,14 +37,14 @@ func rolling(ctx context.Context, h *house, w *workload) error {
 		if err := d.waitReady(ctx); err != nil {
 			return err
 		}
-		h.diary.count("rolling restart")
+		h.faultLog.count("rolling restart")
 	}
 	rig.Pause(ctx, time.Until(began.Add(h.options.duration)))
 	return ctx.Err()
 }
 
 func judgeRolling(r *result) []row {
-	_, counts := r.house.diary.done()
+	_, counts := r.system.faultLog.done()
 	return []row{
 		{"restarts", fmt.Sprint(counts["rolling restart"]), target(counts["rolling restart"] == restarts, fmt.Sprint(restarts))},
 		{"requests sent again on a new connection", fmt.Sprint(r.repeated), ""},
@@ -53,37 +53,37 @@ func judgeRolling(r *result) []row {
 	}
 }
 
-// plainly is how a plain HTTP client behaves: where the connection breaks it asks
-// once more, on a new one, and nothing else counts as an answer than the API's own.
+// plainly is how a plain HTTP client behaves: where the connection breaks it sends
+// the request again, on a new one, and only an answer of the API counts.
 func (w *workload) plainly(ctx context.Context, o *operation) {
 	a := w.client.send(ctx, w.history, o)
 	if a.Status == 0 { // a pooled connection would only be another that is being closed
 		w.repeated.Add(1)
-		anew := *w.client
-		anew.http = w.anew
-		a = anew.send(ctx, w.history, o)
+		fresh := *w.client
+		fresh.http = w.fresh
+		a = fresh.send(ctx, w.history, o)
 	}
 	if a.Status == 0 || a.Status >= http.StatusInternalServerError {
 		w.failed.Add(1)
-		w.client.house.note("failed: %s", o)
+		w.client.system.note("failed: %s", o)
 	}
 }
 
 // balancer is one address in front of all APIs, as dumb as can be: a connection goes
 // to the next of them that accepts it.
 type balancer struct {
-	house    *house
+	system   *system
 	listener net.Listener
 	turn     atomic.Int64
 	serving  sync.WaitGroup
 }
 
-func startBalancer(h *house) (*balancer, error) {
+func startBalancer(h *system) (*balancer, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed by close
 	if err != nil {
 		return nil, fmt.Errorf("listen for the balancer: %w", err)
 	}
-	b := &balancer{house: h, listener: listener}
+	b := &balancer{system: h, listener: listener}
 	b.serving.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -113,7 +113,7 @@ func (b *balancer) serve(client net.Conn) {
 }
 
 func (b *balancer) dial() net.Conn {
-	apis := b.house.apis()
+	apis := b.system.apis()
 	first := int(b.turn.Add(1))
 	for i := range apis {
 		address := apis[(first+i)%len(apis)][len("http://"):]

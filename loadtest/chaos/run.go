@@ -18,7 +18,7 @@ import (
 func run(ctx context.Context, o options) (_ *result, err error) {
 	o = o.withDefaults()
 	found := newFindings()
-	h, err := openHouse(ctx, o, found)
+	h, err := startSystem(ctx, o, found)
 	defer h.close()
 	if err != nil {
 		return nil, err
@@ -39,10 +39,10 @@ func run(ctx context.Context, o options) (_ *result, err error) {
 		}
 		defer front.close()
 		c.base, w.plain = front.url(), true
-		w.anew = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		w.fresh = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	}
 	h.note("everything is up, %d users have money; faults for %s", o.users, o.duration)
-	r := &result{options: o, house: h, found: found, history: w.history, began: time.Now(), faultsFor: o.duration}
+	r := &result{options: o, system: h, found: found, history: w.history, began: time.Now(), faultsFor: o.duration}
 	if err := faults(ctx, h, w, users); err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (w *workload) fund(ctx context.Context) error {
 }
 
 // faults lets clients and nemesis loose on each other, and heals.
-func faults(ctx context.Context, h *house, w *workload, users []*user) error {
+func faults(ctx context.Context, h *system, w *workload, users []*user) error {
 	acting, enough := context.WithCancel(ctx)
 	defer enough()
 	var clients sync.WaitGroup
@@ -110,7 +110,7 @@ func faults(ctx context.Context, h *house, w *workload, users []*user) error {
 	}
 	var err error
 	if s := h.options.scenario; s != nil {
-		err = s.trouble(breaking, h, w)
+		err = s.inject(breaking, h, w)
 	} else {
 		err = newNemesis(h).run(breaking)
 	}
@@ -124,7 +124,7 @@ func faults(ctx context.Context, h *house, w *workload, users []*user) error {
 func (r *result) settle(ctx context.Context, w *workload) error {
 	r.healed = time.Now()
 	w.client.base = ""
-	conn, err := pgx.Connect(ctx, r.house.adminURL())
+	conn, err := pgx.Connect(ctx, r.system.adminURL())
 	if err != nil {
 		return fmt.Errorf("look at the payments: %w", err)
 	}

@@ -13,41 +13,41 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// scenario is a run with one kind of trouble and one promise about it, beside the
+// scenario is a run with one kind of fault and one promise about it, beside the
 // rules that hold in every run.
 type scenario struct {
-	name    string
-	what    string
-	adjust  func(*options)
-	trouble func(ctx context.Context, h *house, w *workload) error // in place of the nemesis
-	judge   func(*result) []row                                    // a value that names a target and misses it is a violation
+	name   string
+	what   string
+	adjust func(*options)
+	inject func(ctx context.Context, h *system, w *workload) error // in place of the nemesis
+	judge  func(*result) []row                                     // a value that names a target and misses it is a violation
 }
 
 var scenarios = []scenario{
 	{
 		name: "hell", what: "The bank at its worst, and nothing else: hangs, 5xx, answers cut off, lies",
-		adjust:  func(o *options) { o.preset, o.duration, o.border = "hell", 45*time.Second, true },
-		trouble: badBank, judge: judgeHell,
+		adjust: func(o *options) { o.preset, o.duration, o.bankHeavy = "hell", 45*time.Second, true },
+		inject: badBank, judge: judgeHell,
 	},
 	{
 		name: "no-redis", what: "No Redis from start to end",
-		adjust:  func(o *options) { o.preset, o.duration, o.noRedis = "calm", 30*time.Second, true },
-		trouble: badBank, judge: judgeNoRedis,
+		adjust: func(o *options) { o.preset, o.duration, o.noRedis = "calm", 30*time.Second, true },
+		inject: badBank, judge: judgeNoRedis,
 	},
 	{
 		name: "flushall", what: "FLUSHALL twice a second under load",
-		adjust:  func(o *options) { o.preset, o.duration, o.border = "calm", 30*time.Second, true },
-		trouble: flushing, judge: judgeFlushAll,
+		adjust: func(o *options) { o.preset, o.duration, o.bankHeavy = "calm", 30*time.Second, true },
+		inject: flushing, judge: judgeFlushAll,
 	},
 	{
 		name: "zombie", what: "A worker is stopped (SIGSTOP) with the bank's answer in its hands, for 60 s, and goes on",
-		adjust:  func(o *options) { o.preset, o.duration, o.border = "calm", time.Minute, true },
-		trouble: zombie, judge: judgeZombie,
+		adjust: func(o *options) { o.preset, o.duration, o.bankHeavy = "calm", time.Minute, true },
+		inject: zombie, judge: judgeZombie,
 	},
 	{
 		name: "rolling", what: "Two kizod behind one address, restarted in turn 20 times; clients ask again once where a connection was closed",
-		adjust:  func(o *options) { o.preset, o.rate, o.duration = "calm", 200, time.Minute },
-		trouble: rolling, judge: judgeRolling,
+		adjust: func(o *options) { o.preset, o.rate, o.duration = "calm", 200, time.Minute },
+		inject: rolling, judge: judgeRolling,
 	},
 }
 
@@ -129,7 +129,7 @@ func target(met bool, what string) string {
 }
 
 // badBank lets the preset's faults do their work.
-func badBank(ctx context.Context, h *house, _ *workload) error {
+func badBank(ctx context.Context, h *system, _ *workload) error {
 	if err := h.bank.restart(h.options.preset); err != nil {
 		return err
 	}
@@ -139,14 +139,14 @@ func badBank(ctx context.Context, h *house, _ *workload) error {
 
 func judgeHell(r *result) []row {
 	return []row{
-		{"lies that the bank told, on record", fmt.Sprintf("%d, %d", r.lies, r.liesFound), target(r.lies > 0 && r.lies == r.liesFound, "all")},
+		{"lies of the bank, recorded", fmt.Sprintf("%d, %d", r.lies, r.liesFound), target(r.lies > 0 && r.lies == r.liesFound, "all")},
 	}
 }
 
 func judgeNoRedis(r *result) []row {
 	failures := 0
 	for _, o := range r.history.operations() {
-		if o.kind != deposit && o.kind != withdrawal && !o.verdict().definite() {
+		if o.kind != deposit && o.kind != withdrawal && !o.conclusion().definite() {
 			failures++
 		}
 	}
@@ -157,7 +157,7 @@ func judgeNoRedis(r *result) []row {
 	}
 }
 
-func flushing(ctx context.Context, h *house, _ *workload) error {
+func flushing(ctx context.Context, h *system, _ *workload) error {
 	if err := h.bank.restart(h.options.preset); err != nil {
 		return err
 	}
@@ -165,14 +165,14 @@ func flushing(ctx context.Context, h *house, _ *workload) error {
 		if err := h.flushRedis(ctx); err != nil {
 			return err
 		}
-		h.diary.count("Redis FLUSHALL")
+		h.faultLog.count("Redis FLUSHALL")
 	}
 	return nil
 }
 
 func judgeFlushAll(r *result) []row {
 	waited := settledAfter(r.log)
-	_, counts := r.house.diary.done()
+	_, counts := r.system.faultLog.done()
 	return []row{
 		{"FLUSHALLs", fmt.Sprint(counts["Redis FLUSHALL"]), target(counts["Redis FLUSHALL"] > 10, "> 10")},
 		{"deposit or withdrawal to settled, p50 / p99 / max", quantiles(waited), target(quantile(waited, 1) <= stuckAfter, "max ≤ 10 s")},
@@ -184,7 +184,7 @@ const zombieFor = time.Minute
 
 // zombie lets a worker stop itself between the bank's answer and the ledger. What
 // it had in its hands is settled by others, long before it goes on.
-func zombie(ctx context.Context, h *house, _ *workload) error {
+func zombie(ctx context.Context, h *system, _ *workload) error {
 	if err := h.bank.restart(h.options.preset); err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func zombie(ctx context.Context, h *house, _ *workload) error {
 }
 
 // lateFinalisations counts what workers say that the fence refused.
-func (h *house) lateFinalisations() (refused int) {
+func (h *system) lateFinalisations() (refused int) {
 	const refusal = "payment was taken over while the bank answered"
 	for _, d := range h.daemons {
 		if d.role == "worker" {

@@ -12,11 +12,11 @@ import (
 )
 
 // crashPostgres ends PostgreSQL as a crash would and starts it after a while.
-func (h *house) crashPostgres(ctx context.Context, away time.Duration) error {
+func (h *system) crashPostgres(ctx context.Context, away time.Duration) error {
 	h.postgresUp.Lock()
 	defer h.postgresUp.Unlock()
 	began := time.Now()
-	defer func() { h.diary.outage(began, time.Now()) }()
+	defer func() { h.faultLog.outage(began, time.Now()) }()
 	if err := h.postgres.Kill(); err != nil {
 		return fmt.Errorf("crash PostgreSQL: %w", err)
 	}
@@ -26,7 +26,7 @@ func (h *house) crashPostgres(ctx context.Context, away time.Duration) error {
 }
 
 // killRedis ends Redis and starts it, empty, after a while.
-func (h *house) killRedis(ctx context.Context, away time.Duration) error {
+func (h *system) killRedis(ctx context.Context, away time.Duration) error {
 	h.redisUp.Lock()
 	defer h.redisUp.Unlock()
 	if err := h.redis.Kill(); err != nil {
@@ -37,7 +37,7 @@ func (h *house) killRedis(ctx context.Context, away time.Duration) error {
 }
 
 // flushRedis makes Redis forget everything.
-func (h *house) flushRedis(ctx context.Context) error {
+func (h *system) flushRedis(ctx context.Context) error {
 	h.redisUp.Lock()
 	defer h.redisUp.Unlock()
 	dialer := net.Dialer{Timeout: time.Second}

@@ -18,7 +18,7 @@ const (
 	password = "chaos and order, forty-two" // of users that live as long as the run
 )
 
-// user is somebody in whose name clients act.
+// user is one of the users that the clients act as.
 type user struct {
 	handle string
 	id     uuid.UUID // found in the tables at the end

@@ -24,7 +24,7 @@ type workload struct {
 	options options
 
 	plain            bool         // clients ask once more where the connection broke, and that is all
-	anew             *http.Client // to ask once more with
+	fresh            *http.Client // opens a connection for each request
 	repeated, failed atomic.Int64
 }
 
@@ -77,7 +77,7 @@ func (w *workload) tickets(ctx context.Context) <-chan struct{} {
 func (w *workload) act(ctx context.Context, dice *rand.Rand) {
 	ctx = context.WithoutCancel(ctx)
 	if w.plain {
-		if o := w.wish(dice); o != nil {
+		if o := w.newOperation(dice); o != nil {
 			w.history.add(o)
 			w.plainly(ctx, o)
 		}
@@ -91,14 +91,14 @@ func (w *workload) act(ctx context.Context, dice *rand.Rand) {
 	case roll < 14:
 		w.otherBody(ctx, dice)
 	default:
-		if o := w.wish(dice); o != nil {
+		if o := w.newOperation(dice); o != nil {
 			w.history.add(o)
 			w.pursue(ctx, dice, o)
 		}
 	}
 }
 
-// pursue sends an operation as clients do: some give up at the first trouble, some
+// pursue sends an operation as clients do: some give up at the first error, some
 // ask again with the same key, some are so hasty that they send it twice at once.
 func (w *workload) pursue(ctx context.Context, dice *rand.Rand, o *operation) {
 	if dice.IntN(50) == 0 {
@@ -119,10 +119,10 @@ func (w *workload) pursue(ctx context.Context, dice *rand.Rand, o *operation) {
 	}
 }
 
-// wish makes a new operation, or nil where there is nothing to refer to yet.
-func (w *workload) wish(dice *rand.Rand) *operation {
+// newOperation makes a new operation, or nil where there is nothing to refer to yet.
+func (w *workload) newOperation(dice *rand.Rand) *operation {
 	from := w.users[dice.IntN(len(w.users))]
-	if w.options.border && dice.IntN(2) == 0 {
+	if w.options.bankHeavy && dice.IntN(2) == 0 {
 		return crossBorder([]kind{deposit, withdrawal}[dice.IntN(2)], from, 1+dice.Int64N(500))
 	}
 	switch roll := dice.IntN(100); {
@@ -190,7 +190,7 @@ func (w *workload) follow(dice *rand.Rand, k kind) *operation {
 	verb := map[kind]string{capture: "capture", void: "void", reversal: "reverse"}[k]
 	o := &operation{
 		kind: k, user: target.payee, target: target, key: newKey(),
-		path: fmt.Sprintf("/v1/transfers/%s/%s", target.verdict().Transfer, verb),
+		path: fmt.Sprintf("/v1/transfers/%s/%s", target.conclusion().Transfer, verb),
 	}
 	if k != void {
 		o.body = encode(map[string]any{})
@@ -213,7 +213,7 @@ func (w *workload) again(ctx context.Context, dice *rand.Rand) {
 // told so, and change nothing.
 func (w *workload) otherBody(ctx context.Context, dice *rand.Rand) {
 	o := w.history.pick(func(h *history) []*operation { return h.all }, dice.IntN)
-	if o == nil || !o.verdict().definite() || o.kind == void {
+	if o == nil || !o.conclusion().definite() || o.kind == void {
 		return
 	}
 	other := &operation{

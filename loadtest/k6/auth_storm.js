@@ -1,6 +1,6 @@
-// Payments at a constant rate: first in quiet, then while somebody tries wrong
-// passwords many times faster than they can be hashed, then in quiet again. The
-// storm comes from many addresses (k6 --local-ips) and goes for all accounts, so
+// Payments at a constant rate: first alone, then beside wrong passwords that come many
+// times faster than they can be hashed, then alone again. The storm comes from many
+// addresses (k6 --local-ips) and tries all users, so
 // that a limit per account or address alone does not make it harmless.
 import { Step, anyone, any, common, pay, phaseAt, report, seconds, users } from './lib.js';
 

@@ -1,14 +1,14 @@
-// What all scenarios share: the users, one way of asking, and one way of counting.
+// What all scenarios share: the users, one way to send requests, and one way to count.
 //
 // A step is one sort of request, a phase one part of a run. Answers of a step
 // in a phase are counted apart:
 //
 //	took      2xx, and how long it took
-//	refused   429 and 503, and how long they took: Kizo said no in good order
+//	refused   429 and 503, and how long they took: Kizo said no as documented
 //	unknown   a money POST without an answer: it may have moved or not
 //	failed    anything else
 //
-// Nothing is ever tried again: a retry would hide what it retries. Money is
+// Nothing is retried: a retry would hide what it retries. Money is
 // counted where it was accepted, and compared with the books by the runner.
 import http from 'k6/http';
 import exec from 'k6/execution';
@@ -41,7 +41,7 @@ export function seconds(text) {
   return total;
 }
 
-// Step asks, and counts what it is told. Make it in the init context.
+// Step sends requests and counts their answers. Create it in the init context.
 export class Step {
   constructor(name, phases = ['all']) {
     this.name = name;

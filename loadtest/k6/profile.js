@@ -1,9 +1,8 @@
-// The profile that the original Kizo was measured with: a hundred users, each of
-// whom signs in, looks at the dashboard and the list, pays in, and pays the same
-// receiver as everybody else; then a second of thought.
+// A hundred users, each of whom signs in, reads the dashboard and the list, deposits,
+// pays the one receiver, and waits for a second.
 //
-// The first threshold of a step is the original's, the second is ours. The
-// original asked this of deposits and transfers together; here each has to hold it.
+// Of two thresholds of a step the first is the minimum, the second the target. Deposits
+// and transfers have to meet them separately.
 import { check, sleep } from 'k6';
 import { Step, anyone, common, pay, payIn, report, seconds, signIn, users } from './lib.js';
 

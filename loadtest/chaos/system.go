@@ -23,32 +23,32 @@ const (
 	database    = "kizo"
 )
 
-// house is everything that a run owns. Each part can be broken and mended alone.
-type house struct {
-	options options
-	dir     string
-	binary  string
-	hits    string // each point that kizod passes leaves a file here
-	found   *findings
-	diary   *diary
-	log     io.Writer
-	proxy   *proxy
-	bank    *bankProcess
-	daemons []*daemon
-	ending  context.CancelFunc
-	running sync.WaitGroup
+// system is everything that a run starts. Each part can be stopped and started alone.
+type system struct {
+	options  options
+	dir      string
+	binary   string
+	hits     string // each point that kizod passes leaves a file here
+	found    *findings
+	faultLog *faultLog
+	log      io.Writer
+	proxy    *proxy
+	bank     *bankProcess
+	daemons  []*daemon
+	ending   context.CancelFunc
+	running  sync.WaitGroup
 
-	postgresUp sync.Mutex // held while PostgreSQL is being broken or mended
+	postgresUp sync.Mutex // held while PostgreSQL is being stopped or started
 	postgres   *embedded.Postgres
 	redisUp    sync.Mutex // the same of Redis
 	redis      *embedded.Redis
 	redisAddr  string // always the same
 }
 
-// openHouse starts everything, the bank in good health. A house that it returns
-// must be closed.
-func openHouse(ctx context.Context, o options, found *findings) (_ *house, err error) {
-	h := &house{options: o, found: found, diary: &diary{}, log: o.log, dir: o.keep, ending: func() {}}
+// startSystem starts everything, the bank without faults. The caller must close the
+// system that it returns.
+func startSystem(ctx context.Context, o options, found *findings) (_ *system, err error) {
+	h := &system{options: o, found: found, faultLog: &faultLog{}, log: o.log, dir: o.keep, ending: func() {}}
 	defer func() {
 		if err != nil {
 			h.close()
@@ -84,7 +84,7 @@ func openHouse(ctx context.Context, o options, found *findings) (_ *house, err e
 	return h, h.openDaemons(ctx)
 }
 
-func (h *house) openStores(ctx context.Context) (err error) {
+func (h *system) openStores(ctx context.Context) (err error) {
 	if h.proxy, err = startProxy(h.options.seed); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (h *house) openStores(ctx context.Context) (err error) {
 	return h.startRedis(ctx)
 }
 
-func (h *house) startPostgres(ctx context.Context) error {
+func (h *system) startPostgres(ctx context.Context) error {
 	p, err := embedded.StartPostgres(ctx, embedded.PostgresConfig{
 		Dir: filepath.Join(h.dir, "pg"),
 		// %e: what it refused is looked at by SQLSTATE afterwards.
@@ -123,7 +123,7 @@ func (h *house) startPostgres(ctx context.Context) error {
 	return nil
 }
 
-func (h *house) startRedis(ctx context.Context) error {
+func (h *system) startRedis(ctx context.Context) error {
 	if h.options.noRedis {
 		h.redisAddr = h.path("no-redis.sock")
 		return nil
@@ -143,14 +143,14 @@ func (h *house) startRedis(ctx context.Context) error {
 	return nil
 }
 
-func (h *house) openDaemons(ctx context.Context) error {
+func (h *system) openDaemons(ctx context.Context) error {
 	alive, ending := context.WithCancel(context.Background())
 	h.ending = ending
 	if err := auth.CreateSecrets(h.path("secrets.json")); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	for i, role := range []string{"api", "api", "worker", "worker", "janitor", "janitor"} {
-		h.daemons = append(h.daemons, &daemon{house: h, name: fmt.Sprintf("%s-%d", role, i%2), role: role})
+		h.daemons = append(h.daemons, &daemon{system: h, name: fmt.Sprintf("%s-%d", role, i%2), role: role})
 	}
 	for _, d := range h.daemons {
 		h.running.Go(func() { d.run(alive) })
@@ -158,7 +158,7 @@ func (h *house) openDaemons(ctx context.Context) error {
 	return h.waitReady(ctx)
 }
 
-func (h *house) waitReady(ctx context.Context) error {
+func (h *system) waitReady(ctx context.Context) error {
 	for _, d := range h.daemons {
 		if err := d.waitReady(ctx); err != nil {
 			return err
@@ -168,7 +168,7 @@ func (h *house) waitReady(ctx context.Context) error {
 }
 
 // close ends everything, whatever state it is in. It may be called again.
-func (h *house) close() {
+func (h *system) close() {
 	h.ending()
 	h.running.Wait()
 	if h.bank != nil {
@@ -194,12 +194,12 @@ func (h *house) close() {
 	}
 }
 
-func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
+func (h *system) path(name string) string { return filepath.Join(h.dir, name) }
 
 // adminURL goes to PostgreSQL itself, not through the proxy.
-func (h *house) adminURL() string { return h.postgres.URL(database, embedded.AdminRole) }
+func (h *system) adminURL() string { return h.postgres.URL(database, embedded.AdminRole) }
 
-func (h *house) note(format string, args ...any) {
+func (h *system) note(format string, args ...any) {
 	fmt.Fprintf(h.log, "%s  %s\n", time.Now().Format("15:04:05.000"), fmt.Sprintf(format, args...))
 }
 

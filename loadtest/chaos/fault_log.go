@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// diary is what the nemesis did.
-type diary struct {
+// faultLog records what the nemesis did.
+type faultLog struct {
 	mu     sync.Mutex
 	counts map[string]int
-	deaths map[string]time.Time // generation → when it was killed, not when it was told to end
+	deaths map[string]time.Time // generation → when it was killed, not when it was sent SIGTERM
 	calm   []window
 	away   []window // when PostgreSQL could not be reached
 }
 
 type window struct{ from, to time.Time }
 
-func (d *diary) count(what string) {
+func (d *faultLog) count(what string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.counts == nil {
@@ -28,7 +28,7 @@ func (d *diary) count(what string) {
 	d.counts[what]++
 }
 
-func (d *diary) death(who string, at time.Time, violent bool) {
+func (d *faultLog) death(who string, at time.Time, violent bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.deaths == nil {
@@ -39,20 +39,20 @@ func (d *diary) death(who string, at time.Time, violent bool) {
 	}
 }
 
-func (d *diary) calmPhase(from, to time.Time) {
+func (d *faultLog) calmPhase(from, to time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.calm = append(d.calm, window{from, to})
 }
 
-func (d *diary) outage(from, to time.Time) {
+func (d *faultLog) outage(from, to time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.away = append(d.away, window{from, to})
 }
 
 // without is how much of a time is left without the outages in it.
-func (d *diary) without(from, to time.Time) time.Duration {
+func (d *faultLog) without(from, to time.Time) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	left := to.Sub(from)
@@ -73,7 +73,7 @@ func (d *diary) without(from, to time.Time) time.Duration {
 }
 
 // done lists the counts in order of their names.
-func (d *diary) done() (names []string, counts map[string]int) {
+func (d *faultLog) done() (names []string, counts map[string]int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Sorted(maps.Keys(d.counts)), maps.Clone(d.counts)
