@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/openapi"
-	"github.com/JDevAman/kizo/trace"
 )
 
 // ErrNotLoggedIn means that the token store holds nothing to authenticate with.

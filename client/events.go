@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/openapi"
-	"github.com/JDevAman/kizo/trace"
 )
 
 // The types of an Event.

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/JDevAman/kizo/trace"
+	"github.com/JDevAman/kizo/internal/trace"
 )
 
 // maxBody is the largest answer in bytes; a page of 100 transfers has about 100 KB.

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/JDevAman/kizo/trace"
+	"github.com/JDevAman/kizo/internal/trace"
 )
 
 // One call is one piece of work, and each attempt a step of it; another call is another.

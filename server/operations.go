@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
@@ -61,7 +62,7 @@ func (o *operations) Tasks(queue, state string, limit int) ([]openapi.Task, erro
 			tasks[i].TransferId = &found[i].Transfer
 		}
 		if t.LastError != "" {
-			clean := bank.CleanText(t.LastError)
+			clean := text.CleanProse(t.LastError, maxShown)
 			tasks[i].LastError = &clean
 		}
 	}
@@ -136,12 +137,15 @@ func viewPayment(p settle.Payment) openapi.Payment {
 	}
 }
 
-func cleaned(text string) *string {
-	if text == "" {
+// maxShown bounds each text of the bank, the queue and a payment that operators are shown, in characters.
+const maxShown = 200
+
+func cleaned(s string) *string {
+	if s == "" {
 		return nil
 	}
-	text = bank.CleanText(text)
-	return &text
+	s = text.CleanProse(s, maxShown)
+	return &s
 }
 
 func orAbsent(t time.Time) *time.Time {
@@ -218,7 +222,7 @@ func (o *operations) Explain(ctx context.Context, t ledger.Transfer,
 func viewLine(l settle.Line, known map[uuid.UUID]auth.UserRef) openapi.TimelineEntry {
 	entry := openapi.TimelineEntry{
 		At: l.At.UTC(), Type: openapi.TimelineEntryType(l.Type), Actor: viewActor(l.Actor, known),
-		TransferId: orNoID(l.Transfer), Outcome: cleaned(l.Outcome), What: bank.CleanText(l.What),
+		TransferId: orNoID(l.Transfer), Outcome: cleaned(l.Outcome), What: text.CleanProse(l.What, maxShown),
 	}
 	if l.Amount != 0 {
 		entry.Amount = &l.Amount

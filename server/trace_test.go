@@ -13,11 +13,11 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 	"github.com/JDevAman/kizo/server/embedded/redistest"
-	"github.com/JDevAman/kizo/trace"
 )
 
 // watchedBank is the mock bank, and under which traces it was asked about payments.

@@ -6,7 +6,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
-	"github.com/JDevAman/kizo/joiner"
+	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
@@ -46,7 +46,7 @@ func (f *textField) take(msg tea.Msg) bool {
 		if r == '\n' || r == '\t' || r == '\r' {
 			r = ' '
 		}
-		if r == unicode.ReplacementChar || !unicode.IsGraphic(r) && !joiner.Is(r) && !f.secret {
+		if r == unicode.ReplacementChar || !unicode.IsGraphic(r) && !text.IsJoiner(r) && !f.secret {
 			continue
 		}
 		if f.selected {

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/fold"
 	"github.com/JDevAman/kizo/internal/localtime"
+	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/money"
 )
 
@@ -277,7 +277,7 @@ func (f *filter) matches(t client.Transfer) bool {
 	if p.Since != nil && t.CreatedAt.Before(f.since) || p.Until != nil && !t.CreatedAt.Before(f.until) {
 		return false
 	}
-	if p.Q != nil && !strings.Contains(fold.Text(value(t.Memo)), fold.Text(*p.Q)) {
+	if p.Q != nil && !strings.Contains(text.Fold(value(t.Memo)), text.Fold(*p.Q)) {
 		return false
 	}
 	return p.With == nil || f.other == strings.ToLower(value(otherSide(t).Handle))

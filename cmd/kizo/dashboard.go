@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/trace"
+	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/tui"
 	"github.com/JDevAman/kizo/tui/draw"
 	"github.com/JDevAman/kizo/tui/theme"

@@ -11,7 +11,7 @@ import (
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/internal/printable"
-	"github.com/JDevAman/kizo/trace"
+	"github.com/JDevAman/kizo/internal/trace"
 )
 
 // keyOptions are the flags of every command that moves money.

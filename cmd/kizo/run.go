@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/trace"
+	"github.com/JDevAman/kizo/internal/trace"
 )
 
 // app is what every command is given: the world around it, and nothing global.

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/trace"
+	"github.com/JDevAman/kizo/internal/trace"
 )
 
 // What kizo retry finishes is still the work of the command that began it.

@@ -18,7 +18,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/JDevAman/kizo/joiner"
+	"github.com/JDevAman/kizo/internal/text"
 )
 
 // maxMarks limits the combining marks on one character. Languages need up to four; more of them
@@ -44,7 +44,7 @@ func Text(s string) string {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&out, `\x{%02x}`, s[i])
 			marks, base = 0, 0
-		case joiner.Is(r) && joiner.Allowed(out.String(), r, s[i+size:]):
+		case text.IsJoiner(r) && text.JoinerAllowed(out.String(), r, s[i+size:]):
 			out.WriteRune(r)
 		case r == emojiStyle && unicode.Is(unicode.So, base) && marks == 0:
 			out.WriteRune(r)

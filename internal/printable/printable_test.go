@@ -6,7 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/JDevAman/kizo/joiner"
+	"github.com/JDevAman/kizo/internal/text"
 )
 
 func TestText(t *testing.T) {
@@ -75,7 +75,7 @@ func FuzzText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string, width int) {
 		safe := Text(s)
 		checkSafe(t, safe)
-		if r, bad := joiner.Misplaced(safe); bad {
+		if r, bad := text.MisplacedJoiner(safe); bad {
 			t.Errorf("U+%04X in %q", r, safe)
 		}
 		if again := Text(safe); again != safe {
@@ -127,13 +127,13 @@ func checkSafe(t *testing.T, s string) {
 		t.Fatalf("%q is not UTF-8", s)
 	}
 	for _, r := range s {
-		if joiner.Is(r) {
+		if text.IsJoiner(r) {
 			continue // its position is checked separately
 		}
 		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co) || !unicode.IsGraphic(r) {
 			t.Fatalf("%U in %q", r, s)
 		}
-		if r != emojiStyle && !visible(r) && !joiner.Is(r) {
+		if r != emojiStyle && !visible(r) && !text.IsJoiner(r) {
 			t.Fatalf("invisible %U in %q", r, s)
 		}
 	}

@@ -28,9 +28,9 @@ func (a *API) StreamEvents(ctx context.Context, r routes.StreamEventsRequestObje
 		ctx: context.WithoutCancel(ctx),
 	}
 	// A browser that reconnects sends both: what it was told last is the newer.
-	since, name := text(r.Params.LastEventID), "Last-Event-ID"
+	since, name := orEmpty(r.Params.LastEventID), "Last-Event-ID"
 	if since == "" {
-		since, name = text(r.Params.Since), "since"
+		since, name = orEmpty(r.Params.Since), "since"
 	}
 	if since != "" {
 		if err := s.begin(ctx, name, since); err != nil {

@@ -3,13 +3,12 @@ package api
 import (
 	"context"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
-	"github.com/JDevAman/kizo/joiner"
+	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
@@ -28,15 +27,16 @@ func operatorsOnly(c *fiber.Ctx) error {
 // was still tried, one that is not written down is not done.
 func (a *API) note(ctx context.Context, action, subject, reason string) error {
 	reason = strings.TrimSpace(reason)
-	if n := utf8.RuneCountInString(reason); n < 1 || n > 500 || !printableText(reason) {
+	if n := utf8.RuneCountInString(reason); n < 1 || n > 500 || !printable(reason) {
 		return faultf(openapi.ReasonMalformed, "reason", "say why, in 1 to 500 printable characters")
 	}
 	return a.auth.RecordAction(ctx, user(ctx), action, subject, reason)
 }
 
-func printableText(text string) bool {
-	_, misplaced := joiner.Misplaced(text)
-	return !misplaced && !strings.ContainsFunc(text, func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) && !joiner.Is(r) })
+func printable(s string) bool {
+	_, unprintable := text.Unprintable(s)
+	_, misplaced := text.MisplacedJoiner(s)
+	return !unprintable && !misplaced
 }
 
 const defaultPage = 20
@@ -88,7 +88,7 @@ func (a *API) OpsListTasks(_ context.Context, r routes.OpsListTasksRequestObject
 	if err != nil {
 		return nil, err
 	}
-	tasks, err := a.operations.Tasks(r.Queue, text(r.Params.State), limit)
+	tasks, err := a.operations.Tasks(r.Queue, orEmpty(r.Params.State), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -124,11 +124,11 @@ func (a *API) OpsListPayments(ctx context.Context, r routes.OpsListPaymentsReque
 	if err != nil {
 		return nil, err
 	}
-	state := text(r.Params.State)
+	state := orEmpty(r.Params.State)
 	if state != "" && !openapi.PaymentState(state).Valid() {
 		return nil, faultf(openapi.ParameterMalformed, "state", "state is pending, unknown, executed, rejected or needs_review")
 	}
-	list, err := a.operations.Payments(ctx, state, text(r.Params.Cursor), limit)
+	list, err := a.operations.Payments(ctx, state, orEmpty(r.Params.Cursor), limit)
 	if err != nil {
 		return nil, err
 	}

@@ -6,13 +6,11 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -143,6 +141,9 @@ func problem(err error) openapi.Problem {
 	return describe(openapi.Internal, "something is wrong on our side; it has been noted", "")
 }
 
+// maxQuoted bounds what a problem repeats of a library's error, in characters.
+const maxQuoted = 200
+
 // describeFiber maps what Fiber and the generated code find: the route, the
 // method, the size, a parameter. Bodies have been checked before (body.go).
 func describeFiber(e *fiber.Error) openapi.Problem {
@@ -156,28 +157,12 @@ func describeFiber(e *fiber.Error) openapi.Problem {
 	case http.StatusRequestHeaderFieldsTooLarge:
 		return describe(openapi.ParameterMalformed, "the headers of the request are too large together", "")
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		return describe(openapi.ParameterMalformed, printable(e.Message), "")
+		return describe(openapi.ParameterMalformed, text.Clean(e.Message, maxQuoted), "") // the library quotes the caller
 	case http.StatusServiceUnavailable, http.StatusRequestTimeout:
 		return describe(openapi.Unavailable, "try again in a moment", "")
 	default:
 		return describe(openapi.Internal, "something is wrong on our side; it has been noted", "")
 	}
-}
-
-// printable keeps what the caller sent from coming back as control sequences in
-// the words of a library that quotes it.
-func printable(message string) string {
-	const most = 200
-	message = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == utf8.RuneError {
-			return -1
-		}
-		return r
-	}, message)
-	if runes := []rune(message); len(runes) > most {
-		message = string(runes[:most]) + "…"
-	}
-	return message
 }
 
 func describe(code openapi.ProblemCode, detail, field string) openapi.Problem {

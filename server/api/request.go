@@ -15,10 +15,10 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
-	"github.com/JDevAman/kizo/trace"
 )
 
 const replayedHeader = "Idempotency-Replayed"

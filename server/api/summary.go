@@ -38,7 +38,7 @@ func (a *API) GetSummary(ctx context.Context, r routes.GetSummaryRequestObject) 
 }
 
 func (a *API) summary(ctx context.Context, monthStart *string) (ledger.Summary, error) {
-	if text(monthStart) == "" {
+	if orEmpty(monthStart) == "" {
 		return a.ledger.Summary(ctx, user(ctx))
 	}
 	start, err := moment("month_start", monthStart)

@@ -67,9 +67,9 @@ func listQuery(p openapi.ListTransfersParams) (q ledger.Query, err error) {
 		}
 		q.Limit = int(*p.Limit)
 	}
-	q.State, q.Kind = ledger.State(text(p.State)), ledger.Kind(text(p.Kind))
-	q.Direction, q.Currency = text(p.Direction), money.Currency(text(p.Currency))
-	q.Memo, q.Cursor = text(p.Q), text(p.Cursor)
+	q.State, q.Kind = ledger.State(orEmpty(p.State)), ledger.Kind(orEmpty(p.Kind))
+	q.Direction, q.Currency = orEmpty(p.Direction), money.Currency(orEmpty(p.Currency))
+	q.Memo, q.Cursor = orEmpty(p.Q), orEmpty(p.Cursor)
 	q.MinAmount, q.MaxAmount = number(p.MinAmount), number(p.MaxAmount)
 	switch {
 	case q.State != "" && !openapi.TransferState(q.State).Valid():
@@ -97,7 +97,7 @@ func number(n *int64) int64 {
 	return *n
 }
 
-func text(s *string) string {
+func orEmpty(s *string) string {
 	if s == nil {
 		return ""
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/JDevAman/kizo/internal/text"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -158,7 +159,7 @@ SELECT id, handle, name, status, role, findable_by_email
 func (s *Service) SearchUsers(ctx context.Context, prefix string, limit int) ([]UserRef, error) {
 	prefix = strings.TrimPrefix(strings.TrimSpace(prefix), "@")
 	if prefix == "" || limit < 1 || utf8.RuneCountInString(prefix) > maxNameRunes ||
-		!utf8.ValidString(prefix) || !shown(strings.TrimRight(prefix, "\u200c\u200d")) {
+		!utf8.ValidString(prefix) || !text.Visible(strings.TrimRight(prefix, "\u200c\u200d")) {
 		return []UserRef{}, nil // no name contains such a text
 	}
 	prefix = nameKey(prefix)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/server/failpoint"
 )
 
@@ -160,7 +161,7 @@ func (s *Service) Reinstate(ctx context.Context, userID uuid.UUID, reason string
 }
 
 func setStatus(ctx context.Context, tx pgx.Tx, userID uuid.UUID, status Status, reason string, now time.Time) error {
-	tag, err := tx.Exec(ctx, sqlSetStatus, userID, status, clean(reason, maxReasonRunes), now)
+	tag, err := tx.Exec(ctx, sqlSetStatus, userID, status, text.Clean(reason, maxReasonRunes), now)
 	if err != nil {
 		return fmt.Errorf("set user %s: %w", status, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/text"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -118,12 +119,7 @@ func (s *Service) LogSecurityEvent(ctx context.Context, event SecurityEvent, att
 
 // EventText makes a text of a caller safe for the log: printable and short. The handler
 // of the log quotes it.
-func EventText(text string) string {
-	if len(text) > 4*maxEventTextRunes {
-		text = text[:4*maxEventTextRunes]
-	}
-	return clean(text, maxEventTextRunes)
-}
+func EventText(s string) string { return text.Clean(s, maxEventTextRunes) }
 
 func clientAttrs(c Client) []slog.Attr {
 	c = c.clean()
@@ -173,7 +169,7 @@ VALUES ($1, $2, $3, nullif($4::uuid, '00000000-0000-0000-0000-000000000000'), $5
 // record stores an event with its user.
 func (s *Service) record(ctx context.Context, db execer, event SecurityEvent, userID, sessionID uuid.UUID, client Client, detail string) error {
 	client = client.clean()
-	_, err := db.Exec(ctx, sqlRecordEvent, s.now(), userID, event, sessionID, client.UserAgent, client.Address, clean(detail, maxReasonRunes))
+	_, err := db.Exec(ctx, sqlRecordEvent, s.now(), userID, event, sessionID, client.UserAgent, client.Address, text.Clean(detail, maxReasonRunes))
 	if err != nil {
 		return fmt.Errorf("record %s: %w", event, err)
 	}

@@ -5,11 +5,9 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
-	"github.com/JDevAman/kizo/fold"
-	"github.com/JDevAman/kizo/joiner"
+	"github.com/JDevAman/kizo/internal/text"
 )
 
 // Client is who is at the other end, as far as a session's owner wants to know
@@ -35,8 +33,8 @@ var (
 		`[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$`)
 )
 
-func normalEmail(text string) (string, error) {
-	email := lowerASCII(strings.TrimSpace(text))
+func normalEmail(input string) (string, error) {
+	email := text.LowerASCII(strings.TrimSpace(input))
 	local, _, _ := strings.Cut(email, "@")
 	if len(email) > maxEmailBytes || len(local) > maxLocalBytes || !emailForm.MatchString(email) {
 		return "", &Error{Code: CodeEmailMalformed, Message: "this is not an e-mail address", Field: "email"}
@@ -44,8 +42,8 @@ func normalEmail(text string) (string, error) {
 	return email, nil
 }
 
-func normalHandle(text string) (string, error) {
-	handle := lowerASCII(strings.TrimPrefix(strings.TrimSpace(text), "@"))
+func normalHandle(input string) (string, error) {
+	handle := text.LowerASCII(strings.TrimPrefix(strings.TrimSpace(input), "@"))
 	if !handleForm.MatchString(handle) {
 		return "", &Error{
 			Code: CodeHandleMalformed, Field: "handle",
@@ -53,16 +51,6 @@ func normalHandle(text string) (string, error) {
 		}
 	}
 	return handle, nil
-}
-
-// lowerASCII leaves other letters alone: U+212A (Kelvin) must not become a k.
-func lowerASCII(text string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, text)
 }
 
 // login is an e-mail address or a handle, whichever is not empty. Both are
@@ -79,9 +67,9 @@ func parseLogin(text string) login {
 	return login{}
 }
 
-func normalName(text string) (string, error) {
-	name := strings.TrimSpace(text)
-	if n := utf8.RuneCountInString(name); n < 1 || n > maxNameRunes || !utf8.ValidString(name) || !shown(name) {
+func normalName(input string) (string, error) {
+	name := strings.TrimSpace(input)
+	if n := utf8.RuneCountInString(name); n < 1 || n > maxNameRunes || !utf8.ValidString(name) || !text.Visible(name) {
 		return "", &Error{
 			Code: CodeNameMalformed, Field: "name",
 			Message: "a name is 1 to 80 printable characters, without control or invisible ones",
@@ -97,58 +85,15 @@ const maxKeyBytes = 512
 // nameKey is the form of a name, or of the beginning of one, in which it is searched for.
 // It is never empty for a name that is not.
 func nameKey(name string) string {
-	key := cmp.Or(fold.Text(name), name)
+	key := cmp.Or(text.Fold(name), name)
 	if len(key) <= maxKeyBytes {
 		return key
 	}
 	return strings.ToValidUTF8(key[:maxKeyBytes], "")
 }
 
-// emojiStyle (VS16) after a symbol asks for its colored form.
-const emojiStyle = '\uFE0F'
-
-// shown tells whether a text is made of what a terminal shows, and of joiners and emoji
-// styles where a script or an emoji needs them.
-func shown(text string) bool {
-	before := rune(0)
-	for _, r := range text {
-		if unseen(r) && !joiner.Is(r) && (r != emojiStyle || !unicode.Is(unicode.So, before)) {
-			return false
-		}
-		before = r
-	}
-	_, misplaced := joiner.Misplaced(text)
-	return !misplaced
-}
-
-// unseen tells what a terminal does not show as a glyph of its own: controls,
-// bidi and zero-width formatting, odd spaces, fillers and variation selectors.
-// With them one name could be made to look like another, or like Kizo's own words.
-func unseen(r rune) bool {
-	return !unicode.IsPrint(r) || r == utf8.RuneError ||
-		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) ||
-		r == '\u2800' // Braille blank
-}
-
-// clean makes any text safe to keep and to show, by dropping what is not.
-func clean(text string, maxRunes int) string {
-	text = strings.Map(func(r rune) rune {
-		if unseen(r) {
-			return -1
-		}
-		return r
-	}, text)
-	if runes := []rune(text); len(runes) > maxRunes {
-		text = string(runes[:maxRunes])
-	}
-	return strings.TrimSpace(text)
-}
-
 func (c Client) clean() Client {
-	if len(c.UserAgent) > 4*maxClientRunes { // before any work on it
-		c.UserAgent = c.UserAgent[:4*maxClientRunes]
-	}
-	out := Client{UserAgent: clean(c.UserAgent, maxClientRunes)}
+	out := Client{UserAgent: text.Clean(c.UserAgent, maxClientRunes)}
 	if address, err := netip.ParseAddr(c.Address); err == nil {
 		out.Address = address.Unmap().WithZone("").String()
 	}

@@ -3,6 +3,8 @@ package auth
 import (
 	"strings"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/text"
 )
 
 func TestNormalEmail(t *testing.T) {
@@ -61,13 +63,13 @@ func TestNormalName(t *testing.T) {
 func FuzzNormalName(f *testing.F) {
 	f.Add("Bo Li")
 	f.Add("\u202e\x1b]0;x\x07")
-	f.Fuzz(func(t *testing.T, text string) {
-		name, err := normalName(text)
+	f.Fuzz(func(t *testing.T, input string) {
+		name, err := normalName(input)
 		if err != nil {
 			return
 		}
-		if !shown(name) || name != strings.TrimSpace(name) || len([]rune(name)) > maxNameRunes {
-			t.Fatalf("%q passed as %q", text, name)
+		if !text.Visible(name) || name != strings.TrimSpace(name) || len([]rune(name)) > maxNameRunes {
+			t.Fatalf("%q passed as %q", input, name)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/text"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -130,7 +131,7 @@ func (s *Service) VerifyEmail(ctx context.Context, handle, reason string) (User,
 		if err != nil {
 			return taken(err)
 		}
-		if _, err := tx.Exec(ctx, sqlRecordAction, uuid.Nil, "email.verify", user.Handle, clean(reason, 500)); err != nil {
+		if _, err := tx.Exec(ctx, sqlRecordAction, uuid.Nil, "email.verify", user.Handle, text.Clean(reason, 500)); err != nil {
 			return fmt.Errorf("record the verification: %w", err)
 		}
 		return s.record(ctx, tx, EventEmailVerified, user.ID, uuid.Nil, Client{}, "")
@@ -166,7 +167,7 @@ func (s *Service) Grant(ctx context.Context, identifier string, role Role, reaso
 				return fmt.Errorf("replace the reserved name: %w", err)
 			}
 		}
-		if _, err := tx.Exec(ctx, sqlRecordAction, uuid.Nil, "role.grant."+string(role), user.Handle, clean(reason, 500)); err != nil {
+		if _, err := tx.Exec(ctx, sqlRecordAction, uuid.Nil, "role.grant."+string(role), user.Handle, text.Clean(reason, 500)); err != nil {
 			return fmt.Errorf("record the grant: %w", err)
 		}
 		return s.record(ctx, tx, EventRoleChanged, user.ID, uuid.Nil, Client{}, string(role))

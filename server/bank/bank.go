@@ -107,7 +107,7 @@ type Answer struct {
 	BankRef  string // the bank's own name of the payment; at most 64 visible ASCII bytes
 	Amount   int64  // minor units
 	Currency string
-	Reason   string    // the bank's words, cleaned by CleanText
+	Reason   string    // what the bank gave as its reason, cleaned by text.CleanProse
 	At       time.Time // the bank's clock, UTC
 }
 
@@ -138,4 +138,17 @@ type Bank interface {
 	// Statement lists entries with Seq > after in the bank's order, at most
 	// limit (1..MaxPageSize). The first page is after 0.
 	Statement(ctx context.Context, after int64, limit int) (Page, error)
+}
+
+// visible reports whether s is 1 to 64 bytes of visible ASCII.
+func visible(s string) bool {
+	if len(s) < 1 || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }

@@ -14,8 +14,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/server/bank/internal/wire"
-	"github.com/JDevAman/kizo/trace"
 )
 
 const (

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/server/bank"
-	"github.com/JDevAman/kizo/trace"
 )
 
 var payment = bank.Instruction{Ref: "ref-1", Direction: bank.Withdrawal, Amount: 1250, Currency: "USD"}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"github.com/JDevAman/kizo/internal/text"
 )
 
 // Code names why an outcome is unknown. It is an error itself, so that
@@ -39,14 +41,14 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("bank " + e.Op)
 	if e.Ref != "" {
-		b.WriteString(" " + CleanText(e.Ref))
+		b.WriteString(" " + text.Clean(e.Ref, MaxRefLength))
 	}
 	b.WriteString(": " + string(e.Code))
 	if e.HTTP != 0 {
 		b.WriteString(" (HTTP " + strconv.Itoa(e.HTTP) + ")")
 	}
 	if e.Err != nil {
-		b.WriteString(": " + CleanText(e.Err.Error()))
+		b.WriteString(": " + text.CleanProse(e.Err.Error(), MaxReasonRunes))
 	}
 	return b.String()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/server/bank/internal/wire"
 )
 
@@ -22,7 +23,7 @@ func readAnswer(f *wire.Fields) (Answer, error) {
 		BankRef:  f.OptionalText("bank_ref"),
 		Amount:   f.Int("amount"),
 		Currency: f.Text("currency"),
-		Reason:   CleanText(f.OptionalText("reason")),
+		Reason:   text.CleanProse(f.OptionalText("reason"), MaxReasonRunes),
 		At:       f.Time("at"),
 	}
 	status := f.Text("status")

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/JDevAman/kizo/fold"
+	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/money"
 )
 
@@ -234,16 +234,16 @@ func (l *Ledger) accountsOf(ctx context.Context, user uuid.UUID) ([]int64, error
 // amountMoved is what moved of a posted transfer, and what any other asks for.
 const amountMoved = `CASE t.state WHEN 'posted' THEN t.posted_amount ELSE t.amount END`
 
-// memoForm is a memo as searches compare it: see package fold. It is stored only where it
+// memoForm is a memo as searches compare it: see text.Fold. It is stored only where it
 // differs from the memo in lower case.
 const memoForm = `COALESCE(t.memo_key, lower(t.memo COLLATE "C"))`
 
 // memoKey is the stored form of a memo, "" where none is needed.
 func memoKey(memo string) string {
-	if fold.IsASCII(memo) {
+	if text.IsASCII(memo) {
 		return ""
 	}
-	if folded := fold.Text(memo); folded != fold.ASCII(memo) {
+	if folded := text.Fold(memo); folded != text.LowerASCII(memo) {
 		return folded
 	}
 	return ""
@@ -298,7 +298,7 @@ func listSQL(q Query, s span, others []int64) (string, []any) {
 		narrow("t.created_at < $%d", q.Until)
 	}
 	if q.Memo != "" {
-		narrow("$%[1]d <> '' AND position($%[1]d IN "+memoForm+") > 0", fold.Text(q.Memo))
+		narrow("$%[1]d <> '' AND position($%[1]d IN "+memoForm+") > 0", text.Fold(q.Memo))
 	}
 	side := func(column, other string) string {
 		where := where

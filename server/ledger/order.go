@@ -6,16 +6,15 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/JDevAman/kizo/joiner"
+	"github.com/JDevAman/kizo/internal/text"
+	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/failpoint"
-	"github.com/JDevAman/kizo/trace"
 )
 
 // Bounds on what a caller may ask.
@@ -337,12 +336,10 @@ func CheckMemo(memo string) error {
 	if !utf8.ValidString(memo) || utf8.RuneCountInString(memo) > MaxMemo {
 		return fail(MemoMalformed, "a memo is at most %d characters of UTF-8 text", MaxMemo)
 	}
-	for _, r := range memo {
-		if r != ' ' && !unicode.IsPrint(r) && !joiner.Is(r) {
-			return fail(MemoMalformed, "the memo holds a character that cannot be printed (U+%04X): leave it out", r)
-		}
+	if r, bad := text.Unprintable(memo); bad {
+		return fail(MemoMalformed, "the memo holds a character that cannot be printed (U+%04X): leave it out", r)
 	}
-	if r, bad := joiner.Misplaced(memo); bad {
+	if r, bad := text.MisplacedJoiner(memo); bad {
 		return fail(MemoMalformed, "the memo holds an invisible character where no script needs it (U+%04X): leave it out", r)
 	}
 	return nil

@@ -3,7 +3,7 @@ package ledger
 import (
 	"github.com/google/uuid"
 
-	"github.com/JDevAman/kizo/trace"
+	"github.com/JDevAman/kizo/internal/trace"
 )
 
 // PaymentState is where the bank's side of a deposit or withdrawal stands;

@@ -11,9 +11,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/failpoint"
-	"github.com/JDevAman/kizo/trace"
 )
 
 // claim is the right to work on a payment until its lease ends or its fence is

@@ -10,9 +10,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/ledger"
-	"github.com/JDevAman/kizo/trace"
 )
 
 // Errors that an operator can run into.

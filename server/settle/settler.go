@@ -12,10 +12,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/failpoint"
 	"github.com/JDevAman/kizo/server/ledger"
-	"github.com/JDevAman/kizo/trace"
 )
 
 // Config of a Settler; Pool, Ledger and Bank are required. A zero field takes

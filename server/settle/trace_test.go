@@ -8,9 +8,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/ledger"
-	"github.com/JDevAman/kizo/trace"
 )
 
 // A payment is spoken of, and the bank asked, in the name of the request that first brought its key.

@@ -1,11 +1,11 @@
-package fold
+package text
 
 import (
 	"testing"
 	"unicode/utf8"
 )
 
-func TestText(t *testing.T) {
+func TestFold(t *testing.T) {
 	t.Parallel()
 	for _, alike := range [][]string{
 		{"", "\u200d"},
@@ -22,26 +22,26 @@ func TestText(t *testing.T) {
 		{"❤", "❤\ufe0f"},
 	} {
 		for _, text := range alike {
-			if got := Text(text); got != alike[0] {
+			if got := Fold(text); got != alike[0] {
 				t.Errorf("%+q: %+q, want %+q", text, got, alike[0])
 			}
 		}
 	}
-	if Text("u") == Text("ü") || Text("o") == Text("ø") {
+	if Fold("u") == Fold("ü") || Fold("o") == Fold("ø") {
 		t.Error("accents are not left out")
 	}
 }
 
-func FuzzText(f *testing.F) {
+func FuzzFold(f *testing.F) {
 	f.Add("İßΣς\u0345ǰ")
 	f.Add("ı\u0307\u0307\u200di\u0307")
 	f.Fuzz(func(t *testing.T, s string) {
 		if !utf8.ValidString(s) {
 			return
 		}
-		once := Text(s)
-		if again := Text(once); again != once {
-			t.Errorf("%+q: %+q, then %+q", s, once, again)
+		folded := Fold(s)
+		if twice := Fold(folded); twice != folded {
+			t.Errorf("%+q: %+q, then %+q", s, folded, twice)
 		}
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/JDevAman/kizo/trace"
+	"github.com/JDevAman/kizo/internal/trace"
 )
 
 const (

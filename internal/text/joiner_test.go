@@ -1,4 +1,4 @@
-package joiner
+package text
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestMisplaced(t *testing.T) {
+func TestMisplacedJoiner(t *testing.T) {
 	t.Parallel()
 	for what, text := range map[string]string{
 		"no joiner": "lunch", "empty": "", "Persian": "می\u200cخواهم", "Persian plural": "کتاب\u200cها", "with a mark": "مِی\u200cخواهم",
@@ -15,7 +15,7 @@ func TestMisplaced(t *testing.T) {
 		"family": "👨\u200d👩\u200d👧\u200d👦", "heart": "👩\u200d❤\ufe0f\u200d👨", "skin tones": "👩🏽\u200d🚀", "rainbow flag": "🏳\ufe0f\u200d🌈",
 		"woman shrugging": "🤷🏿\u200d♀\ufe0f", "text around": "for 👨\u200d👩\u200d👧, می\u200cخواهم!", "broken chain": "⛓\ufe0f\u200d💥",
 	} {
-		if r, bad := Misplaced(text); bad {
+		if r, bad := MisplacedJoiner(text); bad {
 			t.Errorf("%s: U+%04X of %+q is refused", what, r, text)
 		}
 	}
@@ -28,24 +28,23 @@ func TestMisplaced(t *testing.T) {
 		"Latin after a virama's script": "ab\u200cष", "tower of marks": "م" + strings.Repeat("\u064e", 9) + "\u200cن",
 		"a crowd": strings.Repeat("👨\u200d", 9) + "👨", "direction": "\u202e\u200d",
 	} {
-		if _, bad := Misplaced(text); !bad {
+		if _, bad := MisplacedJoiner(text); !bad {
 			t.Errorf("%s: %+q is allowed", what, text)
 		}
 	}
 }
 
-// Whatever a text is, the answer does not depend on what comes after the next character,
-// and there is one.
-func FuzzMisplaced(f *testing.F) {
+// Text after the next character does not change whether a joiner is allowed.
+func FuzzMisplacedJoiner(f *testing.F) {
 	f.Add("می\u200cخواهم")
 	f.Add("👨\u200d👩\u200d👧")
 	f.Add("\xff\u200d\xff")
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, bad := Misplaced(text); bad || !utf8.ValidString(text) {
+		if _, bad := MisplacedJoiner(text); bad || !utf8.ValidString(text) {
 			return
 		}
-		if _, bad := Misplaced(text + " x"); bad {
-			t.Errorf("%+q is allowed, and not with a blank after it", text)
+		if _, bad := MisplacedJoiner(text + " x"); bad {
+			t.Errorf("%+q is allowed, but not with a blank after it", text)
 		}
 	})
 }
