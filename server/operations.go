@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,7 +10,6 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
-	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/settle"
 )
@@ -30,7 +28,7 @@ var _ api.Operations = (*operations)(nil)
 func (o *operations) Queues() ([]openapi.Queue, error) {
 	stats, err := o.queues.Stats()
 	if err != nil {
-		return nil, queueProblem(err)
+		return nil, err
 	}
 	queues := make([]openapi.Queue, len(stats))
 	for i, q := range stats {
@@ -45,15 +43,15 @@ func (o *operations) Queues() ([]openapi.Queue, error) {
 
 func (o *operations) PauseQueue(queue string, pause bool) error {
 	if pause {
-		return queueProblem(o.queues.Pause(queue))
+		return o.queues.Pause(queue)
 	}
-	return queueProblem(o.queues.Resume(queue))
+	return o.queues.Resume(queue)
 }
 
 func (o *operations) Tasks(queue, state string, limit int) ([]openapi.Task, error) {
 	found, err := o.queues.Tasks(queue, state, limit)
 	if err != nil {
-		return nil, queueProblem(err)
+		return nil, err
 	}
 	tasks := make([]openapi.Task, len(found))
 	for i, t := range found {
@@ -70,30 +68,13 @@ func (o *operations) Tasks(queue, state string, limit int) ([]openapi.Task, erro
 }
 
 func (o *operations) ActOnTask(queue, task, action string) error {
-	return queueProblem(o.queues.Act(queue, task, action))
-}
-
-func queueProblem(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, settle.ErrNoQueue):
-		return api.Refuse(openapi.QueueNotFound, "queue", "there is no such queue; settlement uses "+settle.Queue)
-	case errors.Is(err, settle.ErrNoTask):
-		return api.Refuse(openapi.TaskNotFound, "task", "there is no such task: it may have been done meanwhile")
-	case errors.Is(err, settle.ErrTaskState):
-		return api.Refuse(openapi.ParameterMalformed, "state", "state is pending, active, scheduled, retry, archived or completed")
-	case errors.Is(err, settle.ErrTaskBusy):
-		return api.Refuse(openapi.TaskBusy, "task", "the task is in a state that does not allow that")
-	default:
-		return api.Refuse(openapi.QueueUnavailable, "", "the queue cannot be reached; payments go on without it")
-	}
+	return o.queues.Act(queue, task, action)
 }
 
 func (o *operations) Payments(ctx context.Context, state, cursor string, limit int) (openapi.PaymentList, error) {
 	page, next, err := o.settler.Payments(ctx, ledger.PaymentState(state), cursor, limit)
 	if err != nil {
-		return openapi.PaymentList{}, paymentProblem(err)
+		return openapi.PaymentList{}, err
 	}
 	list := openapi.PaymentList{Items: make([]openapi.Payment, len(page))}
 	for i, p := range page {
@@ -107,25 +88,12 @@ func (o *operations) Payments(ctx context.Context, state, cursor string, limit i
 
 func (o *operations) Payment(ctx context.Context, transfer uuid.UUID) (openapi.Payment, error) {
 	p, err := o.settler.Payment(ctx, transfer)
-	return viewPayment(p), paymentProblem(err)
+	return viewPayment(p), err
 }
 
 func (o *operations) Resolve(ctx context.Context, transfer uuid.UUID, outcome string) (openapi.Payment, error) {
 	p, err := o.settler.Resolve(ctx, transfer, settle.Resolution(outcome))
-	return viewPayment(p), paymentProblem(err)
-}
-
-func paymentProblem(err error) error {
-	switch {
-	case errors.Is(err, settle.ErrNoPayment):
-		return api.Refuse(openapi.PaymentNotFound, "id", "that transfer has no payment")
-	case errors.Is(err, settle.ErrNotInReview):
-		return api.Refuse(openapi.PaymentNotInReview, "id", "the payment does not wait for a decision")
-	case errors.Is(err, settle.ErrCursor):
-		return api.Refuse(openapi.ParameterMalformed, "cursor", "the cursor is not one of ours: leave it out to begin anew")
-	default:
-		return err
-	}
+	return viewPayment(p), err
 }
 
 func viewPayment(p settle.Payment) openapi.Payment {
@@ -264,15 +232,5 @@ func (o *operations) Audit(ctx context.Context) (openapi.AuditReport, error) {
 }
 
 func (o *operations) Callback(ctx context.Context, signature string, body []byte) error {
-	err := o.settler.Callback(ctx, signature, body)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, bank.ErrSignatureMalformed), errors.Is(err, bank.ErrSignatureWrong), errors.Is(err, bank.ErrSignatureStale):
-		return api.Refuse(openapi.SignatureInvalid, bank.SignatureHeader, "the signature is missing, wrong or too old")
-	case errors.Is(err, settle.ErrCallbackBody):
-		return api.Refuse(openapi.BodyMalformed, "", "the body is no callback")
-	default:
-		return err
-	}
+	return o.settler.Callback(ctx, signature, body)
 }

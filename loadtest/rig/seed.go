@@ -137,7 +137,7 @@ func deposit(ctx context.Context, books *ledger.Ledger, client *bank.Client, own
 			continue
 		}
 		_, err = books.Settle(ctx, ledger.Settlement{Transfer: opened.Transfer.ID, Executed: executed})
-		if code := (*ledger.Error)(nil); errors.As(err, &code) && code.Code == ledger.Fenced {
+		if errors.Is(err, ledger.Fenced) {
 			err = nil // kizod has claimed it, and gets the same answer of the bank
 		}
 		if err != nil || executed {

@@ -18,6 +18,7 @@ import (
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // contract is openapi.yaml, read by a library that did not generate our code. No
@@ -140,7 +141,7 @@ func TestCodesAreTheSameEverywhere(t *testing.T) {
 
 func TestUnknownCodesBecomeInternal(t *testing.T) {
 	t.Parallel()
-	p := api.Describe(&ledger.Error{Code: ledger.Fenced, Message: "secret of the house"})
+	p := api.Describe(problem.New(ledger.Fenced, "another worker has the payment"))
 	equal(t, "code", p.Code, openapi.Internal)
 	equal(t, "status", p.Status, 500)
 }

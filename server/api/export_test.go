@@ -15,7 +15,7 @@ var (
 	NeedsKey       = needsKey
 	Public         = public
 	DecodeStrictly = decodeStrictly
-	Describe       = problem
+	Describe       = problemOf
 )
 
 const MaxBody = maxBody

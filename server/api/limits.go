@@ -70,7 +70,7 @@ func (a *API) limitStrangers(c *fiber.Ctx) error {
 		return c.Next()
 	}
 	err := c.Next()
-	if err == nil || from(c.UserContext()).principal.UserID != uuid.Nil || problem(err).Status != http.StatusUnauthorized {
+	if err == nil || from(c.UserContext()).principal.UserID != uuid.Nil || problemOf(err).Status != http.StatusUnauthorized {
 		return err
 	}
 	if refused := a.allow(c, "address", a.addressPolicy, a.limits.Address(c.UserContext(), a.clientAddress(c))); refused != nil {

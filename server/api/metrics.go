@@ -77,7 +77,7 @@ func (m *Metrics) observe(c *fiber.Ctx) error {
 	err := c.Next()
 	a := answered{c.Method(), c.Route().Path, c.Response().StatusCode()}
 	if err != nil {
-		a.status = problem(err).Status
+		a.status = problemOf(err).Status
 		if e, ok := errors.AsType[*fiber.Error](err); ok && (e.Code == http.StatusNotFound || e.Code == http.StatusMethodNotAllowed) {
 			a.route = "none" // a path of the caller's making is no label
 		}

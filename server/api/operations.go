@@ -36,6 +36,3 @@ type Operations interface {
 	// Callback takes in what the bank sent, whose signature is in the header.
 	Callback(ctx context.Context, signature string, body []byte) error
 }
-
-// Refuse makes an error that the API tells its caller as it is.
-func Refuse(code openapi.ProblemCode, field, detail string) error { return faultf(code, field, detail) }

@@ -14,6 +14,7 @@ import (
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // desk stands for what is behind the operator's routes and remembers what it was
@@ -158,7 +159,7 @@ func TestOperatorsActionsAreWrittenDown(t *testing.T) {
 	h.post(olga, "/v1/ops/audit", nil).want(200)
 	actions := read[openapi.ActionList](h.get(olga, "/v1/ops/actions?limit=2").want(200))
 	equal(t, "actions", len(actions.Items), 2)
-	h.desk.fail = api.Refuse(openapi.QueueUnavailable, "", "away")
+	h.desk.fail = problem.New(problem.Code(openapi.QueueUnavailable), "away")
 	h.get(olga, "/v1/ops/queues").wantProblem(openapi.QueueUnavailable)
 }
 
@@ -191,6 +192,6 @@ func TestCallbackIsReadRaw(t *testing.T) {
 	equal(t, "done", h.desk.take(), `callback t=1,v1=x  {"not": "strict" , "not": 2} `)
 	send(strings.Repeat("x", api.MaxBody+1)).wantProblem(openapi.BodyTooLarge)
 	equal(t, "done", h.desk.take(), "")
-	h.desk.fail = api.Refuse(openapi.SignatureInvalid, "Kizo-Bank-Signature", "no")
+	h.desk.fail = problem.New(problem.Code(openapi.SignatureInvalid), "no")
 	send("{}").wantProblem(openapi.SignatureInvalid)
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	"github.com/google/uuid"
 
@@ -85,7 +86,7 @@ func (a *API) actOnUser(ctx context.Context, action, login, reason string, act f
 // comes from him or goes to him. One that is not there is for the caller to refuse.
 func (a *API) notOwn(ctx context.Context, transfer uuid.UUID) error {
 	t, err := a.ledger.Get(ctx, transfer)
-	if isCode(err, ledger.TransferNotFound) {
+	if errors.Is(err, ledger.TransferNotFound) {
 		return nil
 	}
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 
 	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/openapi"
-	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // statuses is the one table from a code to an HTTP status. A code that is missing
@@ -113,21 +113,18 @@ func unknownCurrency() *fault {
 	return faultf(openapi.CurrencyUnknown, "currency", "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
 }
 
-// problem turns any error into what is told about it. Only errors of ours say
-// why; the words of any other stay in the log.
-func problem(err error) openapi.Problem {
+// problemOf turns any error into the problem that the client receives. Only errors of the
+// server's packages say why; the text of any other is logged.
+func problemOf(err error) openapi.Problem {
 	if f, ok := errors.AsType[*fault](err); ok {
 		return describe(f.code, f.detail, f.field)
 	}
-	if e, ok := errors.AsType[*ledger.Error](err); ok {
-		p := describe(openapi.ProblemCode(e.Code), e.Message, "")
-		if e.Transfer != nil {
-			p.TransferId = &e.Transfer.ID
+	if e, ok := errors.AsType[*problem.Error](err); ok {
+		p := describe(openapi.ProblemCode(e.Code), e.Message, e.Field)
+		if refusal, ok := errors.AsType[*ledger.Refusal](err); ok {
+			p.TransferId = &refusal.Transfer.ID
 		}
 		return p
-	}
-	if e, ok := errors.AsType[*auth.Error](err); ok {
-		return describe(openapi.ProblemCode(e.Code), e.Message, e.Field)
 	}
 	if e, ok := errors.AsType[*fiber.Error](err); ok {
 		return describeFiber(e)
@@ -186,7 +183,7 @@ func retryAfter(err error) time.Duration {
 	if f, ok := errors.AsType[*fault](err); ok && f.after > 0 {
 		return f.after
 	}
-	if e, ok := errors.AsType[*auth.Error](err); ok && e.RetryAfter > 0 {
+	if e, ok := errors.AsType[*problem.Error](err); ok && e.RetryAfter > 0 {
 		return e.RetryAfter
 	}
 	return time.Second
@@ -200,7 +197,7 @@ func wrongRole(err error) bool {
 // handleError is Fiber's ErrorHandler: the one place where an error becomes a
 // response.
 func (a *API) handleError(c *fiber.Ctx, err error) error {
-	p := problem(err)
+	p := problemOf(err)
 	if requestID(c) == "" { // Fiber refused it before our first middleware: too large, too slow, no HTTP
 		nameRequest(c)
 		secureHeader(&c.Response().Header)
@@ -225,7 +222,7 @@ func (a *API) handleError(c *fiber.Ctx, err error) error {
 	if p.Status == http.StatusUnauthorized {
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="kizo"`)
 	}
-	if e, ok := errors.AsType[*ledger.Error](err); ok && e.Replayed {
+	if refusal, ok := errors.AsType[*ledger.Refusal](err); ok && refusal.Replayed {
 		c.Set(replayedHeader, "true")
 	}
 	// The second argument matters: without it Fiber writes application/json over it.

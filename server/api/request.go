@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"context"
-	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -296,9 +295,4 @@ func moment(name string, text *string) (time.Time, error) {
 		return time.Time{}, faultf(openapi.ParameterMalformed, name, "write a time from 1970 to 9999, such as 2026-01-31T12:00:00Z")
 	}
 	return t.UTC(), nil
-}
-
-func isCode(err error, code ledger.Code) bool {
-	e, ok := errors.AsType[*ledger.Error](err)
-	return ok && e.Code == code
 }

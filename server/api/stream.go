@@ -14,6 +14,7 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // stream is one answer that does not end by itself:
@@ -80,7 +81,7 @@ func (s *stream) run() {
 	}
 	switch {
 	case errors.Is(err, errStreamOver), errors.Is(err, errReaderGone), s.ctx.Err() != nil:
-	case ledger.DatabaseAway(err), problem(err).Code == openapi.Unavailable:
+	case ledger.DatabaseAway(err), problemOf(err).Code == openapi.Unavailable:
 		s.api.log.Warn("a stream ended", "error", err)
 	default:
 		s.api.log.Error("a stream ended", "error", err)
@@ -221,9 +222,9 @@ func (s *stream) stillAllowed() error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.api.patience)
 	defer cancel()
 	principal, err := s.api.auth.Verify(ctx, s.who.token)
-	_, told := errors.AsType[*auth.Error](err)
+	ended := problem.CodeOf(err) != ""
 	demoted := err == nil && s.wantsOps && principal.Role != auth.RoleOperator
-	if told || demoted {
+	if ended || demoted {
 		return errStreamOver
 	}
 	return nil

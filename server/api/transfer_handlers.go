@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -257,7 +258,7 @@ func (a *API) order(ctx context.Context, header string, body openapi.BankTransfe
 func (a *API) payee(ctx context.Context, to string, c money.Currency) (auth.UserRef, error) {
 	if id, err := uuid.Parse(to); err == nil {
 		owner, currency, err := a.ledger.WalletOwner(ctx, id)
-		if isCode(err, ledger.WalletNotFound) || (err == nil && currency != c) {
+		if errors.Is(err, ledger.WalletNotFound) || (err == nil && currency != c) {
 			return auth.UserRef{}, faultf(openapi.PayeeNotFound, "to",
 				"no wallet in that currency has this id: check both, or name the person, as in @bob")
 		}
@@ -271,7 +272,7 @@ func (a *API) payee(ctx context.Context, to string, c money.Currency) (auth.User
 		return people[owner], nil
 	}
 	found, err := a.auth.FindPayee(ctx, user(ctx), strings.TrimSpace(to))
-	if auth.CodeOf(err) == auth.CodeUserNotFound {
+	if errors.Is(err, auth.CodeUserNotFound) {
 		if strings.Contains(strings.TrimPrefix(strings.TrimSpace(to), "@"), "@") {
 			return auth.UserRef{}, faultf(openapi.PayeeNotFound, "to", "no user can be paid by this e-mail address: ask for the handle, as in @bob")
 		}

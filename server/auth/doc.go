@@ -28,8 +28,8 @@
 // for a lease before it returns: after that, no process acts on the earlier state.
 //
 // Password hashing is limited to the available slots, and guessing is throttled. Both
-// return an [*Error] with RetryAfter. Every refusal that a user can cause is an [*Error]
-// with a stable code; any other error is an internal failure.
+// return a [*problem.Error] with RetryAfter. Every refusal that a user can cause is a
+// [*problem.Error] with a stable code; any other error is an internal failure.
 //
 // [Registry] and [Rotation] keep signing keys and peppers the same in all processes of a
 // database, and replace them while the processes run.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 func (h *harness) signUpWith(email, handle, password string) (User, error) {
@@ -26,7 +28,7 @@ func TestUnverifiedAddressBelongsToNobody(t *testing.T) {
 	must(t, err)
 	ada, err := h.signUpWith("ADA@example.com", "ada", goodPassword)
 	must(t, err)
-	find := func(want uuid.UUID, code string) {
+	find := func(want uuid.UUID, code problem.Code) {
 		t.Helper()
 		for what, find := range map[string]func() (UserRef, error){
 			"FindPayee": func() (UserRef, error) { return h.FindPayee(t.Context(), asker.ID, "ada@example.com") },
@@ -143,7 +145,7 @@ func TestLookUpsByEmailAreBounded(t *testing.T) {
 	no := false
 	_, err := h.UpdateProfile(t.Context(), bob.ID, ProfileUpdate{FindableByEmail: &no})
 	must(t, err)
-	find := func(s *Service, who string) string {
+	find := func(s *Service, who string) problem.Code {
 		t.Helper()
 		_, err := s.FindPayee(t.Context(), alice.ID, who)
 		return code(t, err)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 func TestEndSessions(t *testing.T) {
@@ -17,7 +19,7 @@ func TestEndSessions(t *testing.T) {
 	bystander, _ := h.signUp("bob")
 	must(t, h.EndSessions(t.Context(), user.ID))
 	for _, tokens := range []Tokens{first, second} {
-		if _, err := other.Verify(t.Context(), tokens.AccessToken); CodeOf(err) != CodeSessionRevoked {
+		if _, err := other.Verify(t.Context(), tokens.AccessToken); problem.CodeOf(err) != CodeSessionRevoked {
 			t.Errorf("an ended session: %v", err)
 		}
 		wantEqual(t, "refresh", h.refreshRefusal(tokens.RefreshToken), CodeRefreshTokenInvalid)

@@ -2,40 +2,41 @@ package auth
 
 import (
 	"errors"
-	"time"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Codes of an [Error]. They are part of the public contract: never rename one.
+// Codes of a [problem.Error]. They are part of the public contract: never rename one.
 const (
-	CodeInvalidCredentials  = "invalid_credentials"
-	CodeAccountSuspended    = "account_suspended"
-	CodeEmailTaken          = "email_taken"
-	CodeHandleTaken         = "handle_taken"
-	CodeEmailMalformed      = "email_malformed"
-	CodeHandleMalformed     = "handle_malformed"
-	CodeNameMalformed       = "name_malformed"
-	CodeHandleReserved      = "handle_reserved"
-	CodeNameReserved        = "name_reserved"
-	CodePasswordTooShort    = "password_too_short"
-	CodePasswordTooLong     = "password_too_long"
-	CodePasswordMalformed   = "password_malformed"
-	CodePasswordTooCommon   = "password_too_common"
-	CodePasswordPersonal    = "password_personal"
-	CodeTokenInvalid        = "token_invalid"
-	CodeTokenExpired        = "token_expired"
-	CodeSessionRevoked      = "session_revoked"
-	CodeRefreshTokenInvalid = "refresh_token_invalid"
-	CodeRefreshTokenReused  = "refresh_token_reused"
-	CodeUserNotFound        = "user_not_found"
-	CodeSessionNotFound     = "session_not_found"
-	CodeOverloaded          = "overloaded"
-	CodeTooManyAttempts     = "too_many_attempts"
-	CodeTooManyLookUps      = "too_many_lookups"
+	CodeInvalidCredentials  problem.Code = "invalid_credentials"
+	CodeAccountSuspended    problem.Code = "account_suspended"
+	CodeEmailTaken          problem.Code = "email_taken"
+	CodeHandleTaken         problem.Code = "handle_taken"
+	CodeEmailMalformed      problem.Code = "email_malformed"
+	CodeHandleMalformed     problem.Code = "handle_malformed"
+	CodeNameMalformed       problem.Code = "name_malformed"
+	CodeHandleReserved      problem.Code = "handle_reserved"
+	CodeNameReserved        problem.Code = "name_reserved"
+	CodePasswordTooShort    problem.Code = "password_too_short"
+	CodePasswordTooLong     problem.Code = "password_too_long"
+	CodePasswordMalformed   problem.Code = "password_malformed"
+	CodePasswordTooCommon   problem.Code = "password_too_common"
+	CodePasswordPersonal    problem.Code = "password_personal"
+	CodeTokenInvalid        problem.Code = "token_invalid"
+	CodeTokenExpired        problem.Code = "token_expired"
+	CodeSessionRevoked      problem.Code = "session_revoked"
+	CodeRefreshTokenInvalid problem.Code = "refresh_token_invalid"
+	CodeRefreshTokenReused  problem.Code = "refresh_token_reused"
+	CodeUserNotFound        problem.Code = "user_not_found"
+	CodeSessionNotFound     problem.Code = "session_not_found"
+	CodeOverloaded          problem.Code = "overloaded"
+	CodeTooManyAttempts     problem.Code = "too_many_attempts"
+	CodeTooManyLookUps      problem.Code = "too_many_lookups"
 )
 
-// Codes lists every code that an [Error] of this package can carry.
-func Codes() []string {
-	return []string{
+// Codes lists every code that a [problem.Error] of this package can carry.
+func Codes() []problem.Code {
+	return []problem.Code{
 		CodeInvalidCredentials, CodeAccountSuspended,
 		CodeEmailTaken, CodeHandleTaken,
 		CodeEmailMalformed, CodeHandleMalformed, CodeNameMalformed, CodeHandleReserved, CodeNameReserved,
@@ -48,33 +49,6 @@ func Codes() []string {
 	}
 }
 
-// Error is a refusal: Code is for programs, Message for people, and Field names
-// the input at fault, if one is.
-type Error struct {
-	Code    string
-	Message string
-	Field   string
-	// RetryAfter is when it is worth to ask again; 0 if it is not a matter of time.
-	RetryAfter time.Duration
-
-	cause error
-}
-
-func (e *Error) Error() string { return e.Code + ": " + e.Message }
-
-// Unwrap returns the finer reason, where the code deliberately hides it from
-// the outside: why a refresh token was refused.
-func (e *Error) Unwrap() error { return e.cause }
-
-// CodeOf returns the code of the [Error] in err's chain, or "" if there is none.
-func CodeOf(err error) string {
-	var refusal *Error
-	if errors.As(err, &refusal) {
-		return refusal.Code
-	}
-	return ""
-}
-
 // Why a refresh token was refused. The public code of the first three is
 // refresh_token_invalid: a stranger who tries tokens learns nothing from it.
 var (
@@ -84,33 +58,33 @@ var (
 	ErrRefreshReused  = errors.New("refresh token was used before")
 )
 
-func refreshRefused(why error) *Error {
+func refreshRefused(why error) *problem.Error {
 	if errors.Is(why, ErrRefreshReused) {
-		return &Error{
+		return &problem.Error{
 			Code:    CodeRefreshTokenReused,
 			Message: "this refresh token was used before, so its session was ended; log in again",
-			cause:   why,
+			Cause:   why,
 		}
 	}
-	return &Error{
+	return &problem.Error{
 		Code:    CodeRefreshTokenInvalid,
 		Message: "the session has ended; log in again",
-		cause:   why,
+		Cause:   why,
 	}
 }
 
-func errInvalidCredentials() *Error {
-	return &Error{Code: CodeInvalidCredentials, Message: "the login or the password is wrong"}
+func errInvalidCredentials() *problem.Error {
+	return &problem.Error{Code: CodeInvalidCredentials, Message: "the login or the password is wrong"}
 }
 
-func errSuspended() *Error {
-	return &Error{Code: CodeAccountSuspended, Message: "this account is suspended"}
+func errSuspended() *problem.Error {
+	return &problem.Error{Code: CodeAccountSuspended, Message: "this account is suspended"}
 }
 
-func errUserNotFound() *Error {
-	return &Error{Code: CodeUserNotFound, Message: "there is no such user"}
+func errUserNotFound() *problem.Error {
+	return &problem.Error{Code: CodeUserNotFound, Message: "there is no such user"}
 }
 
-func errTokenInvalid(cause error) *Error {
-	return &Error{Code: CodeTokenInvalid, Message: "the access token is not valid", cause: cause}
+func errTokenInvalid(cause error) *problem.Error {
+	return &problem.Error{Code: CodeTokenInvalid, Message: "the access token is not valid", Cause: cause}
 }

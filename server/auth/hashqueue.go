@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // hashQueue limits the hashing of passwords to a number of slots. Its queue is as long as the
@@ -157,7 +159,7 @@ func (b *hashQueue) observe(took time.Duration) {
 
 // refuse returns the error of a busy server. RetryAfter is the time until the waiting
 // passwords are hashed, between 1 s and 60 s.
-func (b *hashQueue) refuse(reason string, cause error) *Error {
+func (b *hashQueue) refuse(reason string, cause error) *problem.Error {
 	b.metrics.refused.WithLabelValues(reason).Inc()
 	const shortest, longest = time.Second, time.Minute
 	after := min(max(b.wait(b.tickets.Load()), shortest), longest)
@@ -166,7 +168,7 @@ func (b *hashQueue) refuse(reason string, cause error) *Error {
 	if reason == refusedBroken {
 		message = "this server cannot check a password at the moment; try again in %d s"
 	}
-	return &Error{
-		Code: CodeOverloaded, Message: fmt.Sprintf(message, int(after.Seconds())), RetryAfter: after, cause: cause,
+	return &problem.Error{
+		Code: CodeOverloaded, Message: fmt.Sprintf(message, int(after.Seconds())), RetryAfter: after, Cause: cause,
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // latch is a Hasher that hashes when the test says so.
@@ -51,7 +53,7 @@ func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	for range 100 {
 		_, _, err := h.LogIn(t.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"})
 		wantCode(t, err, CodeOverloaded)
-		var refusal *Error
+		var refusal *problem.Error
 		if errors.As(err, &refusal) && (refusal.RetryAfter < 30*time.Second || !strings.Contains(refusal.Message, "too busy to check a password; try again in ")) {
 			t.Errorf("try again after %v: %s", refusal.RetryAfter, refusal.Message)
 		}
@@ -188,19 +190,19 @@ func TestAThousandWrongPasswordsAtOnce(t *testing.T) {
 		c.Hasher, c.HashSlots, c.HashMaxWait = counted, slots, time.Millisecond
 	})
 	h.signUp("alice")
-	codes, start, done := make(chan string, logins), make(chan struct{}), sync.WaitGroup{}
+	codes, start, done := make(chan problem.Code, logins), make(chan struct{}), sync.WaitGroup{}
 	for i := range logins {
 		who := []string{"alice", "nobody"}[i%2] + string(rune('a'+i%26))
 		done.Go(func() {
 			<-start
 			_, _, err := h.LogIn(t.Context(), who, "wrong password", Client{})
-			codes <- CodeOf(err)
+			codes <- problem.CodeOf(err)
 		})
 	}
 	close(start)
 	done.Wait()
 	close(codes)
-	count := map[string]int{}
+	count := map[problem.Code]int{}
 	for c := range codes {
 		count[c]++
 	}
@@ -278,7 +280,7 @@ func BenchmarkRefusedLogIn(b *testing.B) {
 	h.hashQueue.tickets.Store(maxTickets)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := h.LogIn(b.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"}); CodeOf(err) != CodeOverloaded {
+		if _, _, err := h.LogIn(b.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"}); problem.CodeOf(err) != CodeOverloaded {
 			b.Fatal(err)
 		}
 	}

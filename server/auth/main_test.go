@@ -11,6 +11,7 @@ import (
 
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 func TestMain(m *testing.M) {
@@ -130,13 +131,13 @@ func (h *harness) scan(sql string, arg any, into ...any) {
 
 // refusal returns the code with which an access token is refused, "" if it is good, and fails on an error that is
 // not a refusal.
-func (h *harness) refusal(accessToken string) string {
+func (h *harness) refusal(accessToken string) problem.Code {
 	h.t.Helper()
 	_, err := h.Verify(h.t.Context(), accessToken)
 	return code(h.t, err)
 }
 
-func (h *harness) refreshRefusal(refreshToken string) string {
+func (h *harness) refreshRefusal(refreshToken string) problem.Code {
 	h.t.Helper()
 	_, _, err := h.Refresh(h.t.Context(), refreshToken, Client{})
 	return code(h.t, err)
@@ -173,16 +174,16 @@ func must(t testing.TB, err error) {
 }
 
 // code returns the code of a refusal, "" for nil, and fails on other errors.
-func code(t testing.TB, err error) string {
+func code(t testing.TB, err error) problem.Code {
 	t.Helper()
-	c := CodeOf(err)
+	c := problem.CodeOf(err)
 	if err != nil && c == "" {
 		t.Fatalf("not a refusal: %v", err)
 	}
 	return c
 }
 
-func wantCode(t testing.TB, err error, want string) {
+func wantCode(t testing.TB, err error, want problem.Code) {
 	t.Helper()
 	if got := code(t, err); got != want {
 		t.Errorf("code %q, want %q", got, want)

@@ -9,6 +9,8 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // Bounds of a password, in bytes of UTF-8.
@@ -126,14 +128,14 @@ func (p Pepper) mac(password string) []byte {
 func checkPassword(password string) error {
 	switch {
 	case !utf8.ValidString(password):
-		return &Error{Code: CodePasswordMalformed, Message: "the password is not valid UTF-8", Field: "password"}
+		return &problem.Error{Code: CodePasswordMalformed, Message: "the password is not valid UTF-8", Field: "password"}
 	case len(password) < MinPasswordBytes:
-		return &Error{
+		return &problem.Error{
 			Code: CodePasswordTooShort, Field: "password",
 			Message: fmt.Sprintf("the password needs at least %d bytes", MinPasswordBytes),
 		}
 	case len(password) > MaxPasswordBytes:
-		return &Error{
+		return &problem.Error{
 			Code: CodePasswordTooLong, Field: "password",
 			Message: fmt.Sprintf("the password may have at most %d bytes", MaxPasswordBytes),
 		}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // The reference implementation's own test (phc-winner-argon2, src/test.c).
@@ -81,7 +83,7 @@ func TestNoByteOfALongPasswordIsLost(t *testing.T) {
 
 func TestCheckPassword(t *testing.T) {
 	t.Parallel()
-	for password, want := range map[string]string{
+	for password, want := range map[string]problem.Code{
 		"":                        CodePasswordTooShort,
 		"123456789":               CodePasswordTooShort,
 		"1234567890":              "",
@@ -149,7 +151,7 @@ func TestMissingPepperIsNotAWrongPassword(t *testing.T) {
 	h.signUp("alice")
 	other := h.another(func(c *Config) { c.Peppers = testPeppers(t, "p9") })
 	_, _, err := other.LogIn(t.Context(), "alice", goodPassword, Client{})
-	if err == nil || CodeOf(err) != "" {
+	if err == nil || problem.CodeOf(err) != "" {
 		t.Fatalf("got %v", err)
 	}
 }

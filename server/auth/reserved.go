@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // Handles and names that would pass for Kizo itself or for its staff are reserved. A text
@@ -235,14 +237,14 @@ func checkHandleFree(handle string) error {
 	if !reservedHandle(handle) {
 		return nil
 	}
-	return &Error{
+	return &problem.Error{
 		Code: CodeHandleReserved, Field: "handle",
 		Message: "this handle is reserved for Kizo, or looks like one that is; choose another",
 	}
 }
 
-func errNameReserved() *Error {
-	return &Error{
+func errNameReserved() *problem.Error {
+	return &problem.Error{
 		Code: CodeNameReserved, Field: "name",
 		Message: "this name would pass for Kizo or its staff; choose another",
 	}

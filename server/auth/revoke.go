@@ -12,6 +12,7 @@ import (
 
 	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // Why a session was revoked; the table knows the same four.
@@ -68,7 +69,7 @@ func (s *Service) RevokeSession(ctx context.Context, userID, sessionID uuid.UUID
 		return fmt.Errorf("revoke session: %w", err)
 	}
 	if tag.RowsAffected() == 0 {
-		return &Error{Code: CodeSessionNotFound, Message: "you have no such session"}
+		return &problem.Error{Code: CodeSessionNotFound, Message: "you have no such session"}
 	}
 	s.events.write(ctx, EventSessionRevoked, slog.String("session", sessionID.String()))
 	s.waitForCacheExpiry()

@@ -3,6 +3,8 @@ package auth
 import (
 	"sync"
 	"testing"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // LogOut ends the session that it is given, both tokens of it, and no other.
@@ -58,7 +60,7 @@ func TestConcurrentLogInLeavesNoSessionAfterASuspension(t *testing.T) {
 		for range 4 {
 			racing.Go(func() {
 				_, _, err := h.LogIn(t.Context(), "mallory", goodPassword, Client{})
-				if err != nil && CodeOf(err) != CodeAccountSuspended {
+				if err != nil && problem.CodeOf(err) != CodeAccountSuspended {
 					t.Errorf("log in: %v", err)
 				}
 			})

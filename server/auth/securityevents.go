@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // SecurityEvent names what happened. The first group is stored with its user and in the
@@ -140,7 +142,7 @@ func (s *Service) loginAttr(user User, who string) slog.Attr {
 // logSignIn writes down how a log-in ended.
 func (s *Service) logSignIn(ctx context.Context, user User, who string, client Client, err error) {
 	event := EventSignedIn
-	switch CodeOf(err) {
+	switch problem.CodeOf(err) {
 	case "":
 		if err != nil {
 			return // an internal failure, which is logged where it is answered

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 func TestSessionsAreListedAndRevokedByTheirOwner(t *testing.T) {
@@ -106,7 +108,7 @@ func TestVerifyConcurrently(t *testing.T) {
 				principal, err := h.Verify(t.Context(), held.AccessToken)
 				switch {
 				case held.SessionID == ended.SessionID:
-					if CodeOf(err) != CodeSessionRevoked {
+					if problem.CodeOf(err) != CodeSessionRevoked {
 						t.Errorf("ended session: %v", err)
 					}
 				case err != nil || principal.SessionID != held.SessionID:

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // A second process that has just seen the session open must not go by that once
@@ -102,7 +104,7 @@ func TestAVerifiedTokenStillExpires(t *testing.T) {
 	_, err := h.Verify(t.Context(), tokens.AccessToken)
 	must(t, err)
 	h.clock.Advance(tokens.ExpiresIn + leeway)
-	if _, err := h.Verify(t.Context(), tokens.AccessToken); CodeOf(err) != CodeTokenExpired {
+	if _, err := h.Verify(t.Context(), tokens.AccessToken); problem.CodeOf(err) != CodeTokenExpired {
 		t.Errorf("an expired token that was verified before gives %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // SignUpInput contains the data of a new user. Formatting it does not show the password.
@@ -118,9 +119,9 @@ func taken(err error) error {
 	}
 	switch refused.ConstraintName {
 	case "users_email":
-		return &Error{Code: CodeEmailTaken, Message: "another user has verified this e-mail address", Field: "email"}
+		return &problem.Error{Code: CodeEmailTaken, Message: "another user has verified this e-mail address", Field: "email"}
 	case "users_handle":
-		return &Error{Code: CodeHandleTaken, Message: "this handle belongs to another user already", Field: "handle"}
+		return &problem.Error{Code: CodeHandleTaken, Message: "this handle belongs to another user already", Field: "handle"}
 	}
 	return err
 }

@@ -77,7 +77,7 @@ func TestCodesListsEveryCode(t *testing.T) {
 	declared := constants(t, "Code")
 	listed := map[string]bool{}
 	for _, c := range Codes() {
-		listed[c] = true
+		listed[string(c)] = true
 	}
 	wantEqual(t, "listed once each", len(listed), len(Codes()))
 	wantEqual(t, "listed", len(listed), len(declared))

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/JDevAman/kizo/internal/text"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // Client is who is at the other end, as far as a session's owner wants to know
@@ -37,7 +38,7 @@ func normalEmail(input string) (string, error) {
 	email := text.LowerASCII(strings.TrimSpace(input))
 	local, _, _ := strings.Cut(email, "@")
 	if len(email) > maxEmailBytes || len(local) > maxLocalBytes || !emailForm.MatchString(email) {
-		return "", &Error{Code: CodeEmailMalformed, Message: "this is not an e-mail address", Field: "email"}
+		return "", &problem.Error{Code: CodeEmailMalformed, Message: "this is not an e-mail address", Field: "email"}
 	}
 	return email, nil
 }
@@ -45,7 +46,7 @@ func normalEmail(input string) (string, error) {
 func normalHandle(input string) (string, error) {
 	handle := text.LowerASCII(strings.TrimPrefix(strings.TrimSpace(input), "@"))
 	if !handleForm.MatchString(handle) {
-		return "", &Error{
+		return "", &problem.Error{
 			Code: CodeHandleMalformed, Field: "handle",
 			Message: "a handle is 2 to 30 characters, a-z, 0-9 and _, and begins with a letter",
 		}
@@ -70,7 +71,7 @@ func parseLogin(text string) login {
 func normalName(input string) (string, error) {
 	name := strings.TrimSpace(input)
 	if n := utf8.RuneCountInString(name); n < 1 || n > maxNameRunes || !utf8.ValidString(name) || !text.Visible(name) {
-		return "", &Error{
+		return "", &problem.Error{
 			Code: CodeNameMalformed, Field: "name",
 			Message: "a name is 1 to 80 printable characters, without control or invisible ones",
 		}

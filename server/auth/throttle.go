@@ -8,6 +8,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // throttle slows guessing down, before anything is hashed. What it knows is in
@@ -191,10 +193,10 @@ func (r throttleRule) args(key throttleKey, now time.Time) []any {
 	return []any{key.bytes(), now, r.period.Seconds(), r.free, r.free + beyondFree, maxBlock.Seconds()}
 }
 
-func (t *throttle) refuse(scope string, wait time.Duration) *Error {
+func (t *throttle) refuse(scope string, wait time.Duration) *problem.Error {
 	t.count(scope)
 	wait = max((wait + time.Second - 1).Truncate(time.Second), time.Second) // whole seconds, none too few
-	return &Error{
+	return &problem.Error{
 		Code: CodeTooManyAttempts, RetryAfter: wait,
 		Message: fmt.Sprintf("too many failed attempts to sign in; try again in %v", wait),
 	}

@@ -6,15 +6,17 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 const wrongPassword = "wrong password"
 
 // try gives the code, and when to come back.
-func (h *harness) try(s *Service, who, password, address string) (string, time.Duration) {
+func (h *harness) try(s *Service, who, password, address string) (problem.Code, time.Duration) {
 	h.t.Helper()
 	_, _, err := s.LogIn(h.t.Context(), who, password, Client{Address: address})
-	var refusal *Error
+	var refusal *problem.Error
 	errors.As(err, &refusal)
 	if err == nil {
 		return "", 0
@@ -22,7 +24,7 @@ func (h *harness) try(s *Service, who, password, address string) (string, time.D
 	return code(h.t, err), refusal.RetryAfter
 }
 
-func (h *harness) wantTry(who, password, address, want string) time.Duration {
+func (h *harness) wantTry(who, password, address string, want problem.Code) time.Duration {
 	h.t.Helper()
 	got, after := h.try(h.Service, who, password, address)
 	if got != want {
@@ -74,7 +76,7 @@ func TestNoBlockLasts(t *testing.T) {
 			h.clock.Advance(wait)
 		}
 	}
-	for c := ""; c != CodeTooManyAttempts; {
+	for c := problem.Code(""); c != CodeTooManyAttempts; {
 		c, _ = h.try(h.Service, "alice", wrongPassword, "")
 	}
 	h.clock.Advance(maxBlock)
@@ -109,18 +111,18 @@ func TestParallelGuesses(t *testing.T) {
 	h.signUp("alice")
 	const guesses = 100
 	processes := []*Service{h.Service, h.another()}
-	codes, start, done := make(chan string, guesses), make(chan struct{}), sync.WaitGroup{}
+	codes, start, done := make(chan problem.Code, guesses), make(chan struct{}), sync.WaitGroup{}
 	for i := range guesses {
 		done.Go(func() {
 			<-start
 			_, _, err := processes[i%2].LogIn(t.Context(), "alice", wrongPassword, Client{})
-			codes <- CodeOf(err)
+			codes <- problem.CodeOf(err)
 		})
 	}
 	close(start)
 	done.Wait()
 	close(codes)
-	count := map[string]int{}
+	count := map[problem.Code]int{}
 	for c := range codes {
 		count[c]++
 	}

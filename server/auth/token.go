@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/server/cache"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 const (
@@ -100,7 +101,7 @@ func (t *tokens) parse(raw string) (accessToken, error) {
 	var stated claims
 	if _, err := t.parser.ParseWithClaims(raw, &stated, t.key); err != nil {
 		if onlyExpired(err) {
-			return accessToken{}, &Error{Code: CodeTokenExpired, Message: "the access token has expired", cause: err}
+			return accessToken{}, &problem.Error{Code: CodeTokenExpired, Message: "the access token has expired", Cause: err}
 		}
 		return accessToken{}, errTokenInvalid(err)
 	}

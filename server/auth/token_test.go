@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // forgery is an access token to be made by hand: a good one, until changed.
@@ -69,7 +71,7 @@ func TestVerifyRefusesForgedTokens(t *testing.T) {
 	now := h.clock.Now()
 	attacks := map[string]struct {
 		change func(*forgery)
-		code   string
+		code   problem.Code
 	}{
 		"untouched":            {func(*forgery) {}, ""},
 		"alg none":             {func(f *forgery) { f.method, f.key = jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType }, CodeTokenInvalid},

@@ -10,6 +10,8 @@ import (
 	"github.com/JDevAman/kizo/internal/text"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // Role decides what a user may do beyond their own wallets.
@@ -103,7 +105,7 @@ func (s *Service) UpdateProfile(ctx context.Context, userID uuid.UUID, update Pr
 		name, key, reserved = &text, &folded, reservedName(text)
 	}
 	user, err := s.oneUser(ctx, "update profile", sqlUpdateProfile, userID, name, key, s.now(), reserved, update.FindableByEmail)
-	if reserved && CodeOf(err) == CodeUserNotFound {
+	if reserved && problem.CodeOf(err) == CodeUserNotFound {
 		return User{}, errNameReserved()
 	}
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 func TestSignUp(t *testing.T) {
@@ -40,8 +42,9 @@ func TestSignUpRefuses(t *testing.T) {
 	h.signUp("alice")
 	good := SignUpInput{Email: "bob@example.com", Handle: "bob", Name: "Bob", Password: goodPassword}
 	for name, c := range map[string]struct {
-		change      func(*SignUpInput)
-		code, field string
+		change func(*SignUpInput)
+		code   problem.Code
+		field  string
 	}{
 		"taken handle":    {func(in *SignUpInput) { in.Handle = "@ALICE" }, CodeHandleTaken, "handle"},
 		"bad address":     {func(in *SignUpInput) { in.Email = "bob" }, CodeEmailMalformed, "email"},
@@ -56,7 +59,7 @@ func TestSignUpRefuses(t *testing.T) {
 			c.change(&in)
 			_, _, err := h.SignUp(t.Context(), in)
 			wantCode(t, err, c.code)
-			var refusal *Error
+			var refusal *problem.Error
 			if errors.As(err, &refusal) {
 				wantEqual(t, "field", refusal.Field, c.field)
 			}
@@ -70,21 +73,21 @@ func TestSignUpRefuses(t *testing.T) {
 func TestSignUpConcurrently(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	codes, all := make(chan string, 20), sync.WaitGroup{}
+	codes, all := make(chan problem.Code, 20), sync.WaitGroup{}
 	for i := range 20 {
 		all.Go(func() {
 			_, _, err := h.SignUp(t.Context(), SignUpInput{
 				Email: strings.Repeat("x", i+1) + "@example.com", Handle: "wanted", Name: "X", Password: goodPassword,
 			})
-			if err != nil && CodeOf(err) == "" {
+			if err != nil && problem.CodeOf(err) == "" {
 				t.Error(err)
 			}
-			codes <- CodeOf(err)
+			codes <- problem.CodeOf(err)
 		})
 	}
 	all.Wait()
 	close(codes)
-	count := map[string]int{}
+	count := map[problem.Code]int{}
 	for c := range codes {
 		count[c]++
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // Principal is who is asking, as of the moment of [Service.Verify].
@@ -36,9 +38,9 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 	case found && session.status != StatusActive:
 		return Principal{}, errSuspended()
 	case !found || session.revoked:
-		return Principal{}, &Error{Code: CodeSessionRevoked, Message: "the session has ended; log in again"}
+		return Principal{}, &problem.Error{Code: CodeSessionRevoked, Message: "the session has ended; log in again"}
 	case !s.now().Before(session.ends):
-		return Principal{}, &Error{Code: CodeTokenExpired, Message: "the session has expired; log in again"}
+		return Principal{}, &problem.Error{Code: CodeTokenExpired, Message: "the session has expired; log in again"}
 	}
 	return Principal{
 		UserID: session.userID, SessionID: stated.sessionID,

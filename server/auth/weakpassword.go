@@ -7,6 +7,8 @@ import (
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 //go:embed common_passwords.txt
@@ -38,7 +40,7 @@ const (
 func checkPasswordStrength(password string, user User) error {
 	text := strings.ToLower(norm.NFKC.String(password))
 	if commonPassword(text) {
-		return &Error{
+		return &problem.Error{
 			Code: CodePasswordTooCommon, Field: "password",
 			Message: "this password, or one much like it, is among the first that attackers try; four unrelated words make a good one",
 		}
@@ -53,7 +55,7 @@ func checkPasswordStrength(password string, user User) error {
 		}
 	}
 	if rest != text && (len(rest) < minWithoutOwn || commonPassword(rest)) {
-		return &Error{
+		return &problem.Error{
 			Code: CodePasswordPersonal, Field: "password",
 			Message: "this password is made of your handle, name or e-mail address, which others know; four unrelated words make a good one",
 		}

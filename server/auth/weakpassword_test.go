@@ -3,12 +3,14 @@ package auth
 import (
 	"strings"
 	"testing"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 func TestWeakPasswords(t *testing.T) {
 	t.Parallel()
 	user := User{Handle: "grace_hopper", Email: "grace.m@navy.example.com", Name: "Grace Hopper"}
-	for password, want := range map[string]string{
+	for password, want := range map[string]problem.Code{
 		"1234567890": CodePasswordTooCommon, "password12": CodePasswordTooCommon, // the two of the field trial
 		"Password12": CodePasswordTooCommon, "PASSWORD123!": CodePasswordTooCommon, "p@ssw0rd123": CodePasswordTooCommon,
 		"Pass-word-12": CodePasswordTooCommon, "pa55word!!!!": CodePasswordTooCommon, "ｐａｓｓｗｏｒｄ１２": CodePasswordTooCommon,
@@ -31,9 +33,9 @@ func TestWeakPasswords(t *testing.T) {
 		goodPassword: "", "zebra violin quantum": "", "grace sails on tuesdays at nine": "", "kT9#vLq2!xZw": "",
 		"mein altes Fahrrad": "", "пароль из четырёх слов": "", "合言葉は四つの言葉": "", "9471038265110384": "",
 	} {
-		got := ""
+		got := problem.Code("")
 		if err := checkPasswordStrength(password, user); err != nil {
-			got = CodeOf(err)
+			got = problem.CodeOf(err)
 		}
 		if got != want {
 			t.Errorf("%q: %q, want %q", password, got, want)
@@ -64,7 +66,7 @@ func TestCommonPasswordsAreRefused(t *testing.T) {
 func TestSignUpRefusesWeakPasswords(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	for password, want := range map[string]string{"1234567890": CodePasswordTooCommon, "alice-alice-1": CodePasswordPersonal} {
+	for password, want := range map[string]problem.Code{"1234567890": CodePasswordTooCommon, "alice-alice-1": CodePasswordPersonal} {
 		_, _, err := h.SignUp(t.Context(), SignUpInput{Email: "alice@example.com", Handle: "alice", Name: "Alice", Password: password})
 		wantCode(t, err, want)
 	}

@@ -11,17 +11,29 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/server/bank/internal/wire"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // SignatureHeader carries `t=<unix seconds>,v1=<hex HMAC-SHA-256 of t.body>`.
 const SignatureHeader = "Kizo-Bank-Signature"
 
-// Why a callback is not believed. Answer all of them alike; the difference is for logs.
+// CodeSignatureInvalid is part of the public contract.
+const CodeSignatureInvalid problem.Code = "signature_invalid"
+
+// Why the signature of a callback is not accepted. The sender receives the same answer to all
+// three; the cause is for logs.
 var (
-	ErrSignatureMalformed = errors.New("bank: callback signature is malformed")
-	ErrSignatureWrong     = errors.New("bank: callback signature does not match")
-	ErrSignatureStale     = errors.New("bank: callback signature is too old or from the future")
+	ErrSignatureMalformed = signatureInvalid("it is malformed")
+	ErrSignatureWrong     = signatureInvalid("it does not match the body")
+	ErrSignatureStale     = signatureInvalid("it is too old or from the future")
 )
+
+func signatureInvalid(cause string) *problem.Error {
+	return &problem.Error{
+		Code: CodeSignatureInvalid, Field: SignatureHeader, Cause: errors.New(cause),
+		Message: "the signature is missing, wrong or too old",
+	}
+}
 
 // SignCallback gives the value of SignatureHeader for a body sent at a time.
 func SignCallback(body, secret []byte, at time.Time) string {

@@ -208,9 +208,9 @@ func (c *Client) dress(req *http.Request, hasBody bool) {
 
 func transportError(status int, err error) error {
 	code := CodeTransport
-	var netErr net.Error
+	netErr, isNet := errors.AsType[net.Error](err)
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, os.ErrDeadlineExceeded) || (errors.As(err, &netErr) && netErr.Timeout()) {
+		errors.Is(err, os.ErrDeadlineExceeded) || (isNet && netErr.Timeout()) {
 		code = CodeTimeout
 	}
 	return &Error{Code: code, HTTP: status, Err: err}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 var payment = bank.Instruction{Ref: "ref-1", Direction: bank.Withdrawal, Amount: 1250, Currency: "USD"}
@@ -68,7 +69,7 @@ func TestUnknownIsNeverNo(t *testing.T) {
 	no := strings.Replace(rejected, `"amount":1250`, `"amount":9`, 1)
 	for name, tc := range map[string]struct {
 		answer http.HandlerFunc
-		code   bank.Code
+		code   problem.Code
 	}{
 		"500":                      {says(500, rejected), bank.CodeHTTPStatus},
 		"503":                      {says(503, ""), bank.CodeHTTPStatus},

@@ -6,29 +6,24 @@ import (
 	"strings"
 
 	"github.com/JDevAman/kizo/internal/text"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Code names why an outcome is unknown. It is an error itself, so that
-// errors.Is(err, bank.CodeTimeout) reads as it should.
-type Code string
-
+// Codes that name why an outcome is unknown: errors.Is(err, bank.CodeTimeout).
 const (
-	CodeInvalid       Code = "invalid"       // never sent: the request's form is wrong
-	CodeTimeout       Code = "timeout"       // no answer in time, or the caller left
-	CodeTransport     Code = "transport"     // refused, reset, cut: may have arrived or not
-	CodeHTTPStatus    Code = "http_status"   // 5xx, a redirect, any code that is no answer
-	CodeUnauthorized  Code = "unauthorized"  // 401, 403: the token is wrong
-	CodeConflict      Code = "conflict"      // 409: the bank holds another instruction under this ref
-	CodeUnreadable    Code = "unreadable"    // not JSON, too large, a field missing or twice
-	CodeContradiction Code = "contradiction" // well formed, but not about what was asked
+	CodeInvalid       problem.Code = "invalid"       // never sent: the request's form is wrong
+	CodeTimeout       problem.Code = "timeout"       // no answer in time, or the caller left
+	CodeTransport     problem.Code = "transport"     // refused, reset, cut: may have arrived or not
+	CodeHTTPStatus    problem.Code = "http_status"   // 5xx, a redirect, any code that is no answer
+	CodeUnauthorized  problem.Code = "unauthorized"  // 401, 403: the token is wrong
+	CodeConflict      problem.Code = "conflict"      // 409: the bank holds another instruction under this ref
+	CodeUnreadable    problem.Code = "unreadable"    // not JSON, too large, a field missing or twice
+	CodeContradiction problem.Code = "contradiction" // well formed, but not about what was asked
 )
 
-// Error makes a Code a target for errors.Is.
-func (c Code) Error() string { return "bank: " + string(c) }
-
-// Error is the only error type of a Bank.
+// Error is the only error type of a Bank. It is no [problem.Error]: no user receives it.
 type Error struct {
-	Code  Code
+	Code  problem.Code
 	Op    string  // submit, status, statement
 	Ref   string  // empty for statement
 	HTTP  int     // status code of the bank's answer, 0 where none arrived
@@ -58,12 +53,12 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Is matches the error's Code.
 func (e *Error) Is(target error) bool {
-	code, ok := target.(Code)
+	code, ok := target.(problem.Code)
 	return ok && code == e.Code
 }
 
 // CodeOf gives the code of an error from a Bank, or "" for any other.
-func CodeOf(err error) Code {
+func CodeOf(err error) problem.Code {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}

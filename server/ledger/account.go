@@ -11,6 +11,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // balanceLimit is exclusive: 2^53, beyond which JSON numbers are not exact.
@@ -88,7 +89,7 @@ func (l *Ledger) OpenWallet(ctx context.Context, owner uuid.UUID, c money.Curren
 		VALUES ($1, $2, $3, 'wallet', 0)
 		ON CONFLICT (owner, currency) WHERE owner IS NOT NULL DO NOTHING`
 	if !c.Known() {
-		return Wallet{}, fail(CurrencyUnknown, "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
+		return Wallet{}, problem.New(CurrencyUnknown, "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -112,7 +113,7 @@ func (l *Ledger) Wallet(ctx context.Context, owner uuid.UUID, c money.Currency) 
 	}
 	w, err := pgx.CollectExactlyOneRow(rows, scanWallet)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Wallet{}, fail(WalletNotFound, "you have no %s wallet", c)
+		return Wallet{}, problem.Errorf(WalletNotFound, "you have no %s wallet", c)
 	}
 	if err != nil {
 		return Wallet{}, unavailable("read the wallet", err)
@@ -143,7 +144,7 @@ func (l *Ledger) WalletOwner(ctx context.Context, id uuid.UUID) (uuid.UUID, mone
 	)
 	err := l.pool.QueryRow(ctx, find, id).Scan(&owner, &c)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return uuid.Nil, "", fail(WalletNotFound, "there is no such wallet")
+		return uuid.Nil, "", problem.New(WalletNotFound, "there is no such wallet")
 	}
 	if err != nil {
 		return uuid.Nil, "", unavailable("find the wallet", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // BalanceAt is the posted balance of a wallet, in minor units, as of a time that
@@ -26,7 +27,7 @@ func (l *Ledger) BalanceAt(ctx context.Context, owner uuid.UUID, c money.Currenc
 		return 0, time.Time{}, err
 	}
 	if account == 0 {
-		return 0, time.Time{}, fail(WalletNotFound, "you have no %s wallet", c)
+		return 0, time.Time{}, problem.Errorf(WalletNotFound, "you have no %s wallet", c)
 	}
 	var now, asOf time.Time
 	if err := l.pool.QueryRow(ctx, look, account).Scan(&now, &asOf); err != nil {
@@ -36,7 +37,7 @@ func (l *Ledger) BalanceAt(ctx context.Context, owner uuid.UUID, c money.Currenc
 		at = now
 	}
 	if at.After(now) {
-		return 0, time.Time{}, fail(TimeInFuture, "that time is still to come: ask for one up to now")
+		return 0, time.Time{}, problem.New(TimeInFuture, "that time is still to come: ask for one up to now")
 	}
 	at = at.UTC().Truncate(time.Microsecond)
 	if !at.Before(asOf) {

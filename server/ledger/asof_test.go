@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func TestAnswersAsOfNeverChange(t *testing.T) {
 				}
 				o := ledger.Order{Owner: users[n%people], Key: newKey(), Payee: users[(n+1+i%2)%people], Amount: usd(int64(1 + n%7))}
 				if _, err := ledgers[i%2].Transfer(t.Context(), o); err != nil {
-					if e, ok := err.(*ledger.Error); !ok || e.Code != ledger.InsufficientFunds { //nolint:errorlint // bare
+					if !errors.Is(err, ledger.InsufficientFunds) {
 						t.Error(err)
 						return
 					}

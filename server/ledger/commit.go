@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // submit puts a command in line and waits for its outcome. When ctx ends first
@@ -26,8 +27,8 @@ func (l *Ledger) submit(ctx context.Context, c *command) (Result, error) {
 	case o := <-w.outcome:
 		return o.result, o.err
 	case <-ctx.Done():
-		return Result{}, &Error{
-			Code: OutcomeUnknown, Message: "you stopped waiting; ask again with the same key", cause: ctx.Err(),
+		return Result{}, &problem.Error{
+			Code: OutcomeUnknown, Message: "you stopped waiting; ask again with the same key", Cause: ctx.Err(),
 		}
 	}
 }
@@ -136,13 +137,13 @@ type batchError struct {
 func (e *batchError) Error() string { return e.cause.Error() }
 func (e *batchError) Unwrap() error { return e.cause }
 
-func (e *batchError) forCaller(c *command) *Error {
+func (e *batchError) forCaller(c *command) *problem.Error {
 	switch {
 	case e.rejected && (e.wrote || !c.unsure):
 		// A command of which an earlier try was committed has nothing to write.
-		return &Error{Code: Internal, Message: "the database refused the transfer", cause: e.cause}
+		return &problem.Error{Code: Internal, Message: "the database refused the transfer", Cause: e.cause}
 	case c.unsure:
-		return &Error{Code: OutcomeUnknown, Message: "the database did not answer; ask again with the same key", cause: e.cause}
+		return &problem.Error{Code: OutcomeUnknown, Message: "the database did not answer; ask again with the same key", Cause: e.cause}
 	default:
 		return unavailable("reach the database", e.cause)
 	}

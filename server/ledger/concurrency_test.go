@@ -2,7 +2,6 @@ package ledger_test
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 func eur(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "EUR"} }
@@ -19,7 +19,7 @@ type tally struct {
 	mu       sync.Mutex
 	effects  int
 	replayed int
-	codes    map[ledger.Code]int
+	codes    map[problem.Code]int
 	ids      map[uuid.UUID]bool
 }
 
@@ -27,12 +27,12 @@ func (c *tally) add(r ledger.Result, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.codes == nil {
-		c.codes, c.ids = map[ledger.Code]int{}, map[uuid.UUID]bool{}
+		c.codes, c.ids = map[problem.Code]int{}, map[uuid.UUID]bool{}
 	}
-	e, refused := errors.AsType[*ledger.Error](err)
+	code := problem.CodeOf(err)
 	switch {
-	case refused:
-		c.codes[e.Code]++
+	case code != "":
+		c.codes[code]++
 	case r.Replayed:
 		c.replayed++
 		c.ids[r.Transfer.ID] = true

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // book is what a batch knows: the rows under its locks, and what it has decided
@@ -50,10 +52,11 @@ type outcome struct {
 }
 
 func refused(t *Transfer, replayed bool) outcome {
-	e := fail(Code(t.Reason), "%s", refusalText(Code(t.Reason)))
-	copied := *t
-	e.Transfer, e.Replayed = &copied, replayed
-	return outcome{err: e}
+	code := problem.Code(t.Reason)
+	return outcome{err: &Refusal{
+		Transfer: *t, Replayed: replayed,
+		problem: problem.Error{Code: code, Message: refusalText(code)},
+	}}
 }
 
 func done(t *Transfer, replayed bool) outcome {
@@ -116,7 +119,7 @@ func (b *book) decide(c *command) outcome {
 // is looked at: what the caller may do today is no part of the question.
 func (b *book) replay(c *command, earlier *Transfer) outcome {
 	if earlier.fingerprint != c.asked {
-		return outcome{err: fail(KeyReused, "this idempotency key was used for something else: take a new one for a new transfer")}
+		return outcome{err: problem.New(KeyReused, "this idempotency key was used for something else: take a new one for a new transfer")}
 	}
 	// The id is the command's own when an earlier try of this very command had
 	// committed without our hearing of it.
@@ -149,7 +152,7 @@ func (b *book) hold(c *command) outcome {
 	case expiresAt.IsZero():
 		expiresAt = b.now.Add(DefaultAuthorization)
 	case expiresAt.After(b.now.Add(MaxAuthorization)):
-		return outcome{err: fail(ExpiryOutOfRange, "an authorization expires within %d days from now", int(MaxAuthorization.Hours())/24)}
+		return outcome{err: problem.Errorf(ExpiryOutOfRange, "an authorization expires within %d days from now", int(MaxAuthorization.Hours())/24)}
 	}
 	t := b.open(c, kind, c.debit, c.credit)
 	t.ExpiresAt = expiresAt
@@ -233,7 +236,7 @@ func (b *book) expire(c *command) outcome {
 		return done(t, false)
 	}
 	if t.State != Pending || t.ExpiresAt.IsZero() || b.now.Before(t.ExpiresAt) {
-		return outcome{err: fail(TransferNotPending, "the transfer is not due to expire")}
+		return outcome{err: problem.New(TransferNotPending, "the transfer is not due to expire")}
 	}
 	b.end(t, ReasonExpired)
 	return done(t, false)
@@ -269,16 +272,16 @@ func (b *book) reverse(c *command) outcome {
 func (b *book) settle(c *command) outcome {
 	t, p := b.byID[c.target], b.payments[c.target]
 	if p == nil {
-		return outcome{err: fail(TransferNotFound, "the transfer has no payment")}
+		return outcome{err: problem.New(TransferNotFound, "the transfer has no payment")}
 	}
 	if p.fence != c.settle.Fence {
-		return outcome{err: fail(Fenced, "another worker has taken the payment over")}
+		return outcome{err: problem.New(Fenced, "another worker has taken the payment over")}
 	}
 	if t.State != Pending {
 		if (t.State == Posted) == c.settle.Executed {
 			return done(t, !c.unsure)
 		}
-		return outcome{err: fail(SettlementConflicts, "the payment is settled already, and the other way")}
+		return outcome{err: problem.New(SettlementConflicts, "the payment is settled already, and the other way")}
 	}
 	debit, credit := b.accounts[t.DebitAccount], b.accounts[t.CreditAccount]
 	switch {
@@ -286,7 +289,7 @@ func (b *book) settle(c *command) outcome {
 		b.end(t, ReasonBankRejected)
 		p.state = PaymentRejected
 	case !credit.fits(t.Amount.Minor) || !debit.fits(-t.Amount.Minor):
-		return outcome{err: fail(BalanceLimit, "the account cannot hold that much")}
+		return outcome{err: problem.New(BalanceLimit, "the account cannot hold that much")}
 	default:
 		b.release(t)
 		b.move(t, debit, credit, t.Amount.Minor)
@@ -299,7 +302,7 @@ func (b *book) settle(c *command) outcome {
 }
 
 // objection is why a new transfer cannot be, or "".
-func (b *book) objection(debit, credit *account, amount int64) Code {
+func (b *book) objection(debit, credit *account, amount int64) problem.Code {
 	switch {
 	case credit == nil:
 		return PayeeWalletMissing
@@ -332,14 +335,14 @@ func (b *book) openFollowUp(c *command, kind Kind, about *Transfer, amount int64
 	return row
 }
 
-func (b *book) refuse(t *Transfer, code Code) outcome {
+func (b *book) refuse(t *Transfer, code problem.Code) outcome {
 	t.State, t.Reason, t.ResolvedAt = Refused, string(code), b.now
 	b.note(t)
 	return refused(t, false)
 }
 
 // refuseFollowUp leaves no event: nothing happened to the transfer it is about.
-func (b *book) refuseFollowUp(row *Transfer, code Code) outcome {
+func (b *book) refuseFollowUp(row *Transfer, code problem.Code) outcome {
 	row.State, row.Reason, row.ResolvedAt = Refused, string(code), b.now
 	return refused(row, false)
 }
@@ -400,7 +403,7 @@ func latest(times ...time.Time) time.Time {
 	return last
 }
 
-func refusalText(code Code) string {
+func refusalText(code problem.Code) string {
 	switch code {
 	case InsufficientFunds:
 		return "the wallet does not hold that much that is free to spend"

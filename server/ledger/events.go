@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // The order of events is (xid, id), and only what lies below the oldest running
@@ -54,11 +56,11 @@ func (p Position) String() string {
 func ParsePosition(text string) (Position, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(raw) != 16 {
-		return Position{}, fail(CursorMalformed, "that is no id of an event")
+		return Position{}, problem.New(CursorMalformed, "that is no id of an event")
 	}
 	p := Position{binary.BigEndian.Uint64(raw[:8]), int64(binary.BigEndian.Uint64(raw[8:]))}
 	if p.id < 0 || p.xid > math.MaxInt64 {
-		return Position{}, fail(CursorMalformed, "that is no id of an event")
+		return Position{}, problem.New(CursorMalformed, "that is no id of an event")
 	}
 	return p, nil
 }
@@ -149,7 +151,7 @@ func (l *Ledger) PositionAt(ctx context.Context, t time.Time) (Position, error) 
 		return Position{}, unavailable("find the events of that time", err)
 	}
 	if t.After(now) {
-		return Position{}, fail(TimeInFuture, "that time is still to come: ask for one up to now")
+		return Position{}, problem.New(TimeInFuture, "that time is still to come: ask for one up to now")
 	}
 	t = t.Add(-time.Minute)
 	// Times rise with ids but for what ran at the same time, so halving finds the
@@ -255,7 +257,7 @@ func (l *Ledger) tell(ctx context.Context, heads []eventHead, owners map[int64]u
 		h := &heads[i]
 		t, ok := transfers[h.transfer]
 		if !ok {
-			return nil, fail(Internal, "an event is about a transfer that is not there")
+			return nil, problem.New(Internal, "an event is about a transfer that is not there")
 		}
 		events = append(events, &Event{
 			Position: h.position, Transfer: h.then(t), At: h.at, Debtor: owners[h.debit], Creditor: owners[h.credit],

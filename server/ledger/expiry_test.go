@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // TestExpiredIsOneAnswer: what follows an authorization whose time is over gets one answer,
@@ -17,7 +18,7 @@ func TestExpiredIsOneAnswer(t *testing.T) {
 	alice, bob := h.user(100), h.user(0)
 	for name, follow := range map[string]struct {
 		do   func(f ledger.FollowUp) (ledger.Result, error)
-		code ledger.Code
+		code problem.Code
 	}{
 		"capture": {func(f ledger.FollowUp) (ledger.Result, error) { return h.Capture(t.Context(), f) }, ledger.AuthorizationExpired},
 		"part":    {func(f ledger.FollowUp) (ledger.Result, error) { f.Amount = 4; return h.Capture(t.Context(), f) }, ledger.AuthorizationExpired},

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // feed reads the events once for all who listen in this process.
@@ -81,11 +83,11 @@ func (l *Ledger) Listen(ctx context.Context, user uuid.UUID) (*Listener, error) 
 	defer f.mu.Unlock()
 	switch {
 	case f.closed:
-		return nil, fail(Unavailable, "the server is shutting down; try again in a moment")
+		return nil, problem.New(Unavailable, "the server is shutting down; try again in a moment")
 	case f.count >= l.config.MaxListeners:
-		return nil, fail(Unavailable, "too many are listening; try again in a moment")
+		return nil, problem.New(Unavailable, "too many are listening; try again in a moment")
 	case len(f.listeners[user]) >= l.config.MaxListenersOfUser:
-		return nil, fail(TooManyStreams, "you have %d streams open: close one first", len(f.listeners[user]))
+		return nil, problem.Errorf(TooManyStreams, "you have %d streams open: close one first", len(f.listeners[user]))
 	case !f.running:
 		f.position, f.running = horizon, true
 		f.done.Go(f.tail)

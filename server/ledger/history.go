@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // Find is one transfer that has to do with one of the user's wallets;
@@ -18,7 +20,7 @@ func (l *Ledger) Find(ctx context.Context, user, id uuid.UUID) (Transfer, error)
 			SELECT FROM accounts a WHERE a.owner = $2 AND a.id IN (t.debit_account, t.credit_account))`
 	t, err := scanTransfer(l.pool.QueryRow(ctx, find, id, user))
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Transfer{}, fail(TransferNotFound, "you have no such transfer")
+		return Transfer{}, problem.New(TransferNotFound, "you have no such transfer")
 	}
 	if err != nil {
 		return Transfer{}, unavailable("read the transfer", err)
@@ -33,7 +35,8 @@ type Preview struct {
 }
 
 // Preview decides a transfer, or with authorize set an authorization, without
-// writing it. A refusal is the same *Error as in earnest, but nothing is stored.
+// writing it. What the ledger would refuse is returned as
+// a [problem.Error] and no [Refusal], since nothing is stored.
 func (l *Ledger) Preview(ctx context.Context, o Order, authorize bool) (Preview, error) {
 	op := opTransfer
 	if authorize {
@@ -54,8 +57,8 @@ func (l *Ledger) Preview(ctx context.Context, o Order, authorize bool) (Preview,
 		return Preview{}, unavailable("read the wallets", err)
 	}
 	if o := b.decide(c); o.err != nil {
-		if e, ok := errors.AsType[*Error](o.err); ok {
-			e.Transfer = nil // it was never stored
+		if refusal, ok := errors.AsType[*Refusal](o.err); ok {
+			return Preview{}, refusal.Unwrap() // without the transfer, which was never stored
 		}
 		return Preview{}, o.err
 	}

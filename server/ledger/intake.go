@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // waiting is a command in line, and where its outcome goes.
@@ -80,14 +82,14 @@ func (n *intake) join(w *waiting) error {
 	defer n.mu.Unlock()
 	switch {
 	case n.closed:
-		return fail(Unavailable, "the ledger is shutting down; try again in a moment")
+		return problem.New(Unavailable, "the ledger is shutting down; try again in a moment")
 	case n.parking.mustWait(w.command):
 		if !n.parking.park(w, time.Now().Add(parkedFor)) {
 			return rowLocked()
 		}
 		return nil
 	case len(n.queue) >= n.most:
-		return fail(Unavailable, "too many commands are waiting; try again in a moment")
+		return problem.New(Unavailable, "too many commands are waiting; try again in a moment")
 	}
 	n.queue = append(n.queue, w)
 	n.fresh++

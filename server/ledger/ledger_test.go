@@ -13,6 +13,7 @@ import (
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // Nothing here crashes the server, so it need not write to the disk at once; and a
@@ -84,13 +85,30 @@ func (h *house) wallet(id uuid.UUID) ledger.Wallet {
 	return w
 }
 
-func wantCode(t testing.TB, err error, code ledger.Code) *ledger.Error {
+// refusal is an error of the ledger, with the transfer that it stored, if any.
+type refusal struct {
+	*problem.Error
+	Transfer *ledger.Transfer
+	Replayed bool
+}
+
+func refusalOf(err error) *refusal {
+	e, ok := errors.AsType[*problem.Error](err)
+	if !ok {
+		return nil
+	}
+	if stored, ok := errors.AsType[*ledger.Refusal](err); ok {
+		return &refusal{e, &stored.Transfer, stored.Replayed}
+	}
+	return &refusal{Error: e}
+}
+
+func wantCode(t testing.TB, err error, code problem.Code) *refusal {
 	t.Helper()
-	e, ok := errors.AsType[*ledger.Error](err)
-	if !ok || e.Code != code {
+	if problem.CodeOf(err) != code {
 		t.Fatalf("got %v, want %s", err, code)
 	}
-	return e
+	return refusalOf(err)
 }
 
 func TestMoneyMoves(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // MaxPage is the most transfers that one page of a list holds.
@@ -102,7 +103,7 @@ func (q *Query) start() (uuid.UUID, error) {
 			before, err = uuid.FromBytes(raw)
 		}
 		if err != nil {
-			return before, fail(CursorMalformed, "the cursor is not one of ours: leave it out to begin anew")
+			return before, problem.New(CursorMalformed, "the cursor is not one of ours: leave it out to begin anew")
 		}
 	}
 	if !q.Until.IsZero() {

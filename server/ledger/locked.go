@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // What happens when another session keeps a row locked:
@@ -25,10 +27,11 @@ const (
 
 var errRowLocked = errors.New("another database session keeps the row locked")
 
-func rowLocked() *Error {
-	e := fail(Unavailable, "another database session keeps one of the accounts locked; nothing was done, try again in a moment")
-	e.cause = errRowLocked
-	return e
+func rowLocked() *problem.Error {
+	return &problem.Error{
+		Code: Unavailable, Cause: errRowLocked,
+		Message: "another database session keeps one of the accounts locked; nothing was done, try again in a moment",
+	}
 }
 
 // rowRef names what a batch locks: an account, or else a transfer with its payment.

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // logBuffer keeps log lines for a test.
@@ -65,11 +66,11 @@ type payers struct {
 	mu      sync.Mutex
 	made    int
 	slowest time.Duration
-	codes   map[ledger.Code]int
+	codes   map[problem.Code]int
 }
 
 func (h *house) payRound(l *ledger.Ledger, users []uuid.UUID, atOnce int) *payers {
-	p := &payers{codes: map[ledger.Code]int{}}
+	p := &payers{codes: map[problem.Code]int{}}
 	for i := range atOnce {
 		p.running.Go(func() {
 			for j := i; !p.stop.Load(); j++ {
@@ -87,8 +88,8 @@ func (p *payers) add(took time.Duration, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.slowest = max(p.slowest, took)
-	if e, ok := err.(*ledger.Error); ok { //nolint:errorlint // the ledger returns it bare
-		p.codes[e.Code]++
+	if code := problem.CodeOf(err); code != "" {
+		p.codes[code]++
 	} else {
 		p.made++
 	}

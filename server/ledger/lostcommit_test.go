@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // deed is one command that is about to be done: ask may be called again, with the
@@ -64,11 +65,11 @@ func told(t *testing.T, r ledger.Result, err error) (ledger.Transfer, bool) {
 	if err == nil {
 		return r.Transfer, r.Replayed
 	}
-	e, ok := err.(*ledger.Error) //nolint:errorlint // the ledger returns it bare
-	if !ok || e.Transfer == nil {
+	refusal, ok := err.(*ledger.Refusal) //nolint:errorlint // the ledger returns it bare
+	if !ok {
 		t.Fatal(err)
 	}
-	return *e.Transfer, e.Replayed
+	return refusal.Transfer, refusal.Replayed
 }
 
 // TestLostCommit: the answer to a COMMIT never arrives. Whether or not the COMMIT
@@ -135,7 +136,7 @@ func TestDatabaseStaysAway(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		fault    fault
-		code     ledger.Code
+		code     problem.Code
 		happened bool
 	}{
 		{"before the COMMIT", awayBefore, ledger.OutcomeUnknown, false},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // model is the ledger as simply as it can be said: one command after the other,
@@ -53,7 +54,7 @@ func newModel() *model {
 
 // answer is what the ledger must say to a request at this moment.
 type answer struct {
-	code     ledger.Code // "" when it is carried out
+	code     problem.Code // "" when it is carried out
 	state    ledger.State
 	posted   int64
 	replayed bool          // Settle only: it was settled that way before
@@ -122,7 +123,7 @@ func (m *model) create(r request, id uuid.UUID, commit bool) answer {
 	return a
 }
 
-func (m *model) objection(e entry) ledger.Code {
+func (m *model) objection(e entry) problem.Code {
 	from, to := m.purses[e.from], m.purses[e.to]
 	switch {
 	case to == nil:
@@ -170,7 +171,7 @@ func (m *model) reverse(r request, id uuid.UUID, commit bool) answer {
 		amount = max(left, 1)
 	}
 	e := entry{kind: reverse, from: original.to, to: original.from, amount: amount}
-	var code ledger.Code
+	var code problem.Code
 	switch {
 	case original.kind != transfer && original.kind != authorize, original.state != ledger.Posted:
 		code = ledger.TransferNotReversible

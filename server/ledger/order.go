@@ -15,6 +15,7 @@ import (
 	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // Bounds on what a caller may ask.
@@ -100,7 +101,7 @@ type command struct {
 
 // Transfer moves money from one wallet to another at once.
 //
-// Errors are *Error; the refusals among them are stored, see Code.
+// Errors wrap a [problem.Error]; the stored ones are a *[Refusal].
 func (l *Ledger) Transfer(ctx context.Context, o Order) (Result, error) {
 	return l.order(ctx, opTransfer, o)
 }
@@ -181,12 +182,11 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 		if err := l.resolveTarget(ctx, &c); err != nil {
 			return expired, err
 		}
-		var known *Error
 		switch _, err := l.submit(ctx, &c); {
 		case err == nil:
 			expired++
-		case errors.As(err, &known) && known.Code == TransferNotPending: // captured meanwhile
-		case errors.As(err, &known) && known.Code == Internal: // its own fault: the others must not wait for it
+		case errors.Is(err, TransferNotPending): // captured meanwhile
+		case errors.Is(err, Internal): // its own fault: the others must not wait for it
 			failed = errors.Join(failed, fmt.Errorf("expire %s: %w", id, err))
 		case errors.Is(err, errRowLocked):
 			failed = errors.Join(failed, fmt.Errorf("expire %s: %w", id, err))
@@ -229,7 +229,7 @@ func (l *Ledger) prepare(ctx context.Context, op operation, o Order) (*command, 
 		return nil, err
 	}
 	if own == 0 {
-		return nil, fail(WalletNotFound, "you have no %s wallet", o.Amount.Currency)
+		return nil, problem.Errorf(WalletNotFound, "you have no %s wallet", o.Amount.Currency)
 	}
 	switch op {
 	case opTransfer, opAuthorize:
@@ -259,7 +259,7 @@ func (l *Ledger) followUp(ctx context.Context, op operation, f FollowUp) (Result
 		return Result{}, err
 	}
 	if f.Amount != 0 && (f.Amount < 1 || f.Amount > money.Max) {
-		return Result{}, fail(AmountOutOfRange, "the amount must be from 1 to %d minor units", money.Max)
+		return Result{}, problem.Errorf(AmountOutOfRange, "the amount must be from 1 to %d minor units", money.Max)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -275,7 +275,7 @@ func (l *Ledger) followUp(ctx context.Context, op operation, f FollowUp) (Result
 		if op == opReverse {
 			code = TransferNotReversible
 		}
-		return Result{}, fail(code, "%s", refusalText(code))
+		return Result{}, problem.New(code, refusalText(code))
 	}
 	return l.submit(ctx, &c)
 }
@@ -287,7 +287,7 @@ func (l *Ledger) resolveTarget(ctx context.Context, c *command) error {
 		WHERE id = $1 AND kind NOT IN ('capture', 'void')`
 	err := l.pool.QueryRow(ctx, find, c.target).Scan(&c.debit, &c.credit, &c.amount.Currency)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return fail(TransferNotFound, "there is no such transfer")
+		return problem.New(TransferNotFound, "there is no such transfer")
 	}
 	if err != nil {
 		return unavailable("find the transfer", err)
@@ -299,10 +299,10 @@ func (l *Ledger) resolveTarget(ctx context.Context, c *command) error {
 // judged by the rule book, since only the database's clock counts.
 func checkOrder(op operation, o Order) error {
 	if !o.Amount.Currency.Known() {
-		return fail(CurrencyUnknown, "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
+		return problem.New(CurrencyUnknown, "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
 	}
 	if o.Amount.Minor < 1 || o.Amount.Minor > money.Max {
-		return fail(AmountOutOfRange, "the amount must be from 1 to %d minor units", money.Max)
+		return problem.Errorf(AmountOutOfRange, "the amount must be from 1 to %d minor units", money.Max)
 	}
 	if err := CheckKey(o.Key); err != nil {
 		return err
@@ -314,7 +314,7 @@ func checkOrder(op operation, o Order) error {
 		return nil
 	}
 	if o.Payee == o.Owner {
-		return fail(PayeeIsSelf, "that is yourself: name somebody else, or open another wallet and exchange")
+		return problem.New(PayeeIsSelf, "that is yourself: name somebody else, or open another wallet and exchange")
 	}
 	return nil
 }
@@ -324,7 +324,7 @@ func checkOrder(op operation, o Order) error {
 func CheckKey(key string) error {
 	bad := func(r rune) bool { return r < 0x21 || r > 0x7e }
 	if key == "" || len(key) > MaxKey || strings.ContainsFunc(key, bad) {
-		return fail(KeyMalformed, "an idempotency key is 1 to %d visible ASCII characters, such as a UUID", MaxKey)
+		return problem.Errorf(KeyMalformed, "an idempotency key is 1 to %d visible ASCII characters, such as a UUID", MaxKey)
 	}
 	return nil
 }
@@ -334,13 +334,13 @@ func CheckKey(key string) error {
 // or an emoji needs them.
 func CheckMemo(memo string) error {
 	if !utf8.ValidString(memo) || utf8.RuneCountInString(memo) > MaxMemo {
-		return fail(MemoMalformed, "a memo is at most %d characters of UTF-8 text", MaxMemo)
+		return problem.Errorf(MemoMalformed, "a memo is at most %d characters of UTF-8 text", MaxMemo)
 	}
 	if r, bad := text.Unprintable(memo); bad {
-		return fail(MemoMalformed, "the memo holds a character that cannot be printed (U+%04X): leave it out", r)
+		return problem.Errorf(MemoMalformed, "the memo holds a character that cannot be printed (U+%04X): leave it out", r)
 	}
 	if r, bad := text.MisplacedJoiner(memo); bad {
-		return fail(MemoMalformed, "the memo holds an invisible character where no script needs it (U+%04X): leave it out", r)
+		return problem.Errorf(MemoMalformed, "the memo holds an invisible character where no script needs it (U+%04X): leave it out", r)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package ledger_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // request is a step with its indices resolved: what really goes to the ledger.
@@ -37,12 +37,12 @@ type call struct {
 	request
 	inv, ret int64
 	result   ledger.Result
-	err      *ledger.Error // nil when carried out
+	err      *refusal      // nil when carried out
 	after    ledger.Wallet // Preview
 	expired  int           // ExpireDue
 }
 
-func (c *call) code() ledger.Code {
+func (c *call) code() problem.Code {
 	if c.err == nil {
 		return ""
 	}
@@ -328,7 +328,10 @@ func (p *player) call(ctx context.Context, l *ledger.Ledger, c *call) {
 		c.expired, err = l.ExpireDue(ctx, 100)
 	}
 	c.ret = p.clock.Add(1)
-	if err != nil && !errors.As(err, &c.err) {
-		c.err = &ledger.Error{Code: ledger.Internal, Message: err.Error()}
+	if err == nil {
+		return
+	}
+	if c.err = refusalOf(err); c.err == nil {
+		c.err = &refusal{Error: problem.New(ledger.Internal, err.Error())}
 	}
 }

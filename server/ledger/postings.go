@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // Posting is one line on one account.
@@ -64,7 +66,7 @@ func (l *Ledger) Get(ctx context.Context, id uuid.UUID) (Transfer, error) {
 	const find = `SELECT ` + transferColumns + ` FROM transfers t WHERE t.id = $1 AND t.kind NOT IN ('capture', 'void')`
 	t, err := scanTransfer(l.pool.QueryRow(ctx, find, id))
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Transfer{}, fail(TransferNotFound, "there is no such transfer")
+		return Transfer{}, problem.New(TransferNotFound, "there is no such transfer")
 	}
 	if err != nil {
 		return Transfer{}, unavailable("read the transfer", err)

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // suspense holds what the bank and the books do not agree about.
@@ -29,7 +30,7 @@ type Suspension struct {
 func (l *Ledger) BookToSuspense(ctx context.Context, s Suspension) (Transfer, error) {
 	amount := money.Amount{Minor: s.Amount, Currency: money.Currency(s.Currency)}
 	if err := money.Check(amount.Minor, amount.Currency); err != nil {
-		return Transfer{}, fail(AmountOutOfRange, "the bank's amount cannot be booked")
+		return Transfer{}, problem.New(AmountOutOfRange, "the bank's amount cannot be booked")
 	}
 	id, err := uuid.NewV7()
 	if err != nil {

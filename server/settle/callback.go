@@ -2,7 +2,6 @@ package settle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -16,9 +15,6 @@ import (
 // CallbackTolerance is how far a callback's signed time may be from ours, either
 // way.
 const CallbackTolerance = 5 * time.Minute
-
-// ErrCallbackBody is why a callback that is signed as it should be is no callback.
-var ErrCallbackBody = errors.New("the body is no callback")
 
 // Callback takes in what the bank sends by itself: header is its signature. A
 // callback decides nothing. It makes the payment due, so that the bank is asked

@@ -14,16 +14,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Errors of the queue's operators.
-var (
-	ErrNoQueue     = errors.New("there is no such queue")
-	ErrNoTask      = errors.New("there is no such task")
-	ErrTaskState   = errors.New("there is no such state of a task")
-	ErrTaskAction  = errors.New("a task can be retried, archived or deleted")
-	ErrTaskBusy    = errors.New("the task is in a state that does not allow it")
-	ErrQueueIsAway = errors.New("the queue cannot be reached; payments go on without it")
-)
-
 // Queues lets operators look into Redis and nudge it. Nothing here touches a
 // payment: a task is only a hint.
 type Queues struct {
@@ -188,7 +178,7 @@ func queueError(err error) error {
 
 // isNetwork tells whether an error is about reaching Redis, not about what it said.
 func isNetwork(err error) bool {
-	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, context.DeadlineExceeded)
 }

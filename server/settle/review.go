@@ -15,13 +15,6 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// Errors that an operator can run into.
-var (
-	ErrNoPayment   = errors.New("there is no such payment")
-	ErrNotInReview = errors.New("the payment is not up for review")
-	ErrCursor      = errors.New("the cursor is not one of ours")
-)
-
 // Payment is a payments row as operators see it.
 type Payment struct {
 	Transfer    uuid.UUID

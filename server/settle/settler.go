@@ -16,6 +16,7 @@ import (
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/failpoint"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // Config of a Settler; Pool, Ledger and Bank are required. A zero field takes
@@ -197,20 +198,18 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 		}
 		return nil
 	}
-	known, _ := errors.AsType[*ledger.Error](err)
-	switch {
-	case known == nil:
-	case known.Code == ledger.Fenced:
+	switch code := problem.CodeOf(err); code {
+	case ledger.Fenced:
 		c.named(s.log).Warn("payment was taken over while the bank answered")
 		return nil
-	case known.Code == ledger.SettlementConflicts:
+	case ledger.SettlementConflicts:
 		// It is settled for good, so there is nothing to put up: only to tell.
 		c.named(s.log).Error("the bank says the opposite of what it said before", "now", answer.Outcome)
-		s.config.Metrics.review(string(known.Code))
+		s.config.Metrics.review(string(code))
 		told := fmt.Errorf("it is settled, and the bank now says: %s", answer.Outcome)
 		return errors.Join(s.note(ctx, c, loggedContradiction, told.Error()), s.record(ctx, difference(c, AnswersDiffer, told), nil))
-	case known.Code == ledger.BalanceLimit, known.Code == ledger.Internal:
-		return s.review(ctx, c, string(known.Code), err)
+	case ledger.BalanceLimit, ledger.Internal:
+		return s.review(ctx, c, string(code), err)
 	}
 	// The bank's word is not lost: it will say the same again.
 	return fmt.Errorf("settle transfer %s: %w", c.transfer, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // Each kind of fault leaves the client not knowing; asked again, the bank tells
@@ -17,7 +18,7 @@ func TestEveryFaultIsUnknownThenTheTruth(t *testing.T) {
 	for name, tc := range map[string]struct {
 		faults   Faults
 		timeout  time.Duration
-		code     bank.Code
+		code     problem.Code
 		executed bool // by the faulty attempt already
 	}{
 		"hang":                   {Faults{Hang: 1, HangFor: maxWait}, impatient, bank.CodeTimeout, false},
@@ -189,7 +190,7 @@ func TestSameSeedSameFaults(t *testing.T) {
 	// Real time is no part of the plan: keep the shares, drop the waits.
 	quick := hell
 	quick.Latency, quick.HangFor, quick.StallFor = 0, 0, 0
-	outcomes := func(seed uint64) (seen []bank.Code) {
+	outcomes := func(seed uint64) (seen []problem.Code) {
 		r := start(t, func(c *Config) { c.Seed, c.Faults = seed, quick })
 		c := r.client(t, patient)
 		for n := range 120 {
