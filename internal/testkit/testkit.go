@@ -1,0 +1,67 @@
+// Package testkit is what the tests of all packages share.
+//
+//	test ─► Must, Contains                  checks that end or fail the test
+//	     ─► Eventually, Receive             waiting for what another goroutine or process does
+//	     ─► Connect, PrepareStatements      a connection, and the package's SQL on the schema
+//
+// Databases and Redis servers for tests come from server/embedded/pgtest and
+// server/embedded/redistest. Only tests import this package; it imports no other package of
+// Kizo, so that the tests of every package can use it.
+package testkit
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// Deadline bounds how long a test waits for what must happen. It only ends a test that fails:
+// no test passes later or earlier because of it, and it is long enough for a machine that is
+// busy with something else.
+const Deadline = time.Minute
+
+// pollInterval is the time between two looks at a condition.
+const pollInterval = 2 * time.Millisecond
+
+// Must ends the test if err is not nil.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Contains reports an error for each of the words that the text does not contain.
+func Contains(t testing.TB, text string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			t.Errorf("%q does not contain %q", text, word)
+		}
+	}
+}
+
+// Eventually returns as soon as the condition holds, and ends the test if it does not hold
+// within Deadline. What says what was waited for.
+func Eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(Deadline); !condition(); time.Sleep(pollInterval) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", Deadline, what)
+		}
+	}
+}
+
+// Receive returns the next value of the channel, or the zero value if it is closed. It ends the
+// test if neither happens within Deadline. What says what was waited for.
+func Receive[T any](t testing.TB, what string, from <-chan T) (value T) {
+	t.Helper()
+	timer := time.NewTimer(Deadline)
+	defer timer.Stop()
+	select {
+	case value = <-from:
+	case <-timer.C:
+		t.Fatalf("not within %s: %s", Deadline, what)
+	}
+	return value
+}
