@@ -44,12 +44,16 @@ verify: lint ## generated code, go.mod, formatting, lint, known vulnerabilities 
 	@deploy/verify.sh
 	@deploy/vulnerabilities.sh
 
+.PHONY: words
+words: ## words, comments and references of documents are in order
+	@deploy/words.sh
+
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## golangci-lint, with the arrows of the house
+lint: $(GOLANGCI_LINT) ## golangci-lint, with the import rules
 	$(GOLANGCI_LINT) run ./...
 
 .PHONY: generate
-generate: ## write the generated code anew
+generate: ## write the generated code again
 	$(GO) generate ./...
 
 .PHONY: bench-ledger
@@ -72,7 +76,7 @@ chaos-mutants: deps ## plant one bug after the other: its test or the fault run 
 	$(GO) run ./loadtest/chaos -mutants -seed $(or $(SEED),0)
 
 .PHONY: chaos-scenarios
-chaos-scenarios: deps ## one kind of trouble after the other, and what Kizo promises about it
+chaos-scenarios: deps ## one kind of fault after the other, and what Kizo promises about it
 	$(GO) run ./loadtest/chaos -scenarios -seed $(or $(SEED),0)
 
 SIZES ?= 100000,1000000

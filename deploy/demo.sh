@@ -40,7 +40,7 @@ done
 KIZO_SERVER=$(sed -n 's/.*"url":"\([^"]*\)".*/\1/p' "$home/ready")
 export KIZO_SERVER
 
-# as USER ARGS…: kizo for one of two people on this machine, told apart by their
+# as USER ARGS…: kizo for one of two users on this machine, distinguished by their
 # XDG directories. Shows what it runs.
 as() {
   local who=$1

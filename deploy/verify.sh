@@ -17,7 +17,7 @@ go mod tidy -diff || fail "go.mod or go.sum are not tidy (run go mod tidy)"
 # What only test builds hold compiles as well.
 go vet -tags failpoints ./...
 
-# Generated code: made anew in a copy of the tree, and compared.
+# Generated code: made again in a copy of the tree, and compared.
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' f; do

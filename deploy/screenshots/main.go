@@ -62,7 +62,7 @@ func run(ctx context.Context, programs, into string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	if err := w.people(ctx); err != nil {
+	if err := w.signUpUsers(ctx); err != nil {
 		return err
 	}
 	board, err := w.dashboard()

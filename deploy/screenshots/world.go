@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// world is a kizod with its own data and the people who use it.
+// world is a kizod with its own data and its users.
 type world struct {
 	dir, programs, url string
 	daemon             *exec.Cmd
@@ -86,7 +86,7 @@ func (w *world) ready(ctx context.Context) error {
 func (w *world) close() error {
 	_ = w.daemon.Process.Signal(os.Interrupt)
 	select {
-	case <-w.ended: //nolint:errcheck // it was told to end: how does not matter
+	case <-w.ended: //nolint:errcheck // it was asked to end: how does not matter
 	case <-time.After(30 * time.Second):
 		_ = w.daemon.Process.Kill()
 		<-w.ended //nolint:errcheck // nor does it here
@@ -100,7 +100,7 @@ func (w *world) environment(who string) []string {
 		"XDG_CONFIG_HOME=" + filepath.Join(w.dir, who, "config"), "XDG_STATE_HOME=" + filepath.Join(w.dir, who, "state")}
 }
 
-// as runs kizo for somebody.
+// as runs kizo for a user.
 func (w *world) as(ctx context.Context, who, stdin string, args ...string) error {
 	command := exec.CommandContext(ctx, filepath.Join(w.programs, "kizo"), args...)
 	command.Env, command.Stdin = w.environment(who), strings.NewReader(stdin)
@@ -111,8 +111,8 @@ func (w *world) as(ctx context.Context, who, stdin string, args ...string) error
 	return ctx.Err()
 }
 
-// people signs the demo users up; ada may see the queues.
-func (w *world) people(ctx context.Context) error {
+// signUpUsers signs the demo users up; ada may see the queues.
+func (w *world) signUpUsers(ctx context.Context) error {
 	for who, name := range map[string]string{"ada": "Ada Lovelace", "bob": "Bob Moore", "eve": "Eve Adams"} {
 		if err := w.as(ctx, who, "a long enough password\n", "signup", "--email", who+"@example.com", "--handle", who, "--name", name, "--password-stdin"); err != nil {
 			return err
@@ -147,7 +147,7 @@ const (
 	pace      = 120 * time.Millisecond
 )
 
-// traffic moves money between the demo users and the bank until it is told to stop.
+// traffic moves money between the demo users and the bank until it is asked to stop.
 func (w *world) traffic(ctx context.Context) error {
 	turns := []struct {
 		who  string
@@ -169,7 +169,7 @@ func (w *world) traffic(ctx context.Context) error {
 			return ctx.Err()
 		}
 		turn := turns[i%len(turns)]
-		// What is pending ends with a code of its own, and a poor user is refused: neither is trouble here.
+		// What is pending ends with a code of its own, and a poor user is refused: neither is an error here.
 		if err := w.as(ctx, turn.who, "", turn.args...); err != nil && !ended(err, 3, 8) {
 			return err
 		}
