@@ -192,8 +192,8 @@ type Table struct {
 // add adds a row: a name, then values and their formats in turns.
 func (t *Table) add(name string, cells ...any) {
 	row := []string{name}
-	for i := 0; i < len(cells); i += 2 {
-		row = append(row, fmt.Sprintf(cells[i+1].(string), cells[i])) //nolint:forcetypeassert // see above
+	for pair := range slices.Chunk(cells, 2) {
+		row = append(row, fmt.Sprintf(pair[1].(string), pair[0])) //nolint:forcetypeassert // see above
 	}
 	t.Rows = append(t.Rows, row)
 }
