@@ -98,12 +98,12 @@ func TestSecurityEvents(t *testing.T) {
 	}
 	failed := log.lines(t, EventSignInFailed)[0]
 	wantEqual(t, "user", failed["user"], any("alice"))
-	wantEqual(t, "client", failed["client"], any(`evil{"event":"signed_in"}[2J`))
+	wantEqual(t, "client", failed["client"], any(`evil {"event":"signed_in"}[2J`))
 	records, err := h.History(ctx, alice.ID, 100)
 	must(t, err)
 	first := records[len(records)-2]
 	wantEqual(t, "address of a row", first.Address, "192.0.2.9")
-	wantEqual(t, "client of a row", first.Client, `evil{"event":"signed_in"}[2J`)
+	wantEqual(t, "client of a row", first.Client, `evil {"event":"signed_in"}[2J`)
 	for _, secret := range []string{
 		goodPassword, wrongPassword, tokens.AccessToken, tokens.RefreshToken, second.RefreshToken, "Alice@Example", "alice@example",
 	} {

@@ -48,7 +48,7 @@ func TestClientIsCleanedBeforeItIsKept(t *testing.T) {
 	h := newHarness(t)
 	_, user := h.signUp("alice")
 	for _, c := range []struct{ in, want Client }{
-		{Client{"\x1b]52;c;AAAA\x07kizo\u202e/1\r\n\x00\u009b2J", "::ffff:192.0.2.7"}, Client{"]52;c;AAAAkizo/12J", "192.0.2.7"}},
+		{Client{"\x1b]52;c;AAAA\x07kizo\u202e/1\r\n\x00\u009b2J", "::ffff:192.0.2.7"}, Client{"]52;c;AAAAkizo/1 2J", "192.0.2.7"}},
 		{Client{strings.Repeat("é", 5000), "2001:db8::1%eth0"}, Client{strings.Repeat("é", 120), "2001:db8::1"}},
 		{Client{"\xff\xfe", "not an address"}, Client{"", ""}},
 		{Client{strings.Repeat("\u200b", 600), strings.Repeat("1", 600)}, Client{"", ""}},
