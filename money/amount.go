@@ -1,24 +1,23 @@
 package money
 
 import (
-	"math"
 	"strconv"
 	"strings"
 )
 
-// Max is the largest amount that one transfer moves, in minor units of any
-// currency: 10,000,000,000,000.00 USD. The smallest is 1.
+// Max is the largest amount of one transfer, in minor units of any currency:
+// 10,000,000,000,000.00 USD. The smallest amount is 1.
 const Max int64 = 1_000_000_000_000_000
 
-// Amount is a signed number of minor units of one currency. Amounts compare
-// with ==. The zero value belongs to no currency and adds to no other.
+// Amount is a signed number of minor units of one currency. Amounts can be compared
+// with ==. The zero value has no currency and cannot be added to another amount.
 type Amount struct {
 	Minor    int64
 	Currency Currency
 }
 
-// Check reports whether a transfer may move that many minor units of c: c is
-// known (else CodeCurrencyUnknown) and 1 ≤ minor ≤ Max (else CodeOutOfRange).
+// Check returns nil if a transfer may move that many minor units of c. It fails with
+// CodeCurrencyUnknown if c is unknown, and with CodeOutOfRange unless 1 ≤ minor ≤ Max.
 func Check(minor int64, c Currency) error {
 	if !c.Known() {
 		return unknownCurrency(string(c))
@@ -30,13 +29,13 @@ func Check(minor int64, c Currency) error {
 	return nil
 }
 
-// Format is Amount{minor, c}.String().
+// Format returns Amount{minor, c}.String().
 func Format(minor int64, c Currency) string {
 	return Amount{minor, c}.String()
 }
 
-// String is the amount for people, "12.50 USD". An unknown currency has no
-// decimals to show, so its amounts say that they are minor units.
+// String returns the amount for users, such as "12.50 USD". The number of decimals of an
+// unknown currency is unknown, so that its amounts are shown in minor units.
 func (a Amount) String() string {
 	if !a.Currency.Known() {
 		return a.Decimal() + " minor units of " + quote(string(a.Currency))
@@ -44,12 +43,12 @@ func (a Amount) String() string {
 	return a.Decimal() + " " + string(a.Currency)
 }
 
-// Decimal is the number alone, with all decimals of the currency: "12.50",
-// "-0.05". Parse reads it back if it is within Parse's bounds.
+// Decimal returns the number without the currency, with all decimals of the currency:
+// "12.50", "-0.05". Parse reads it if it is within the limits of Parse.
 func (a Amount) Decimal() string {
 	sign, magnitude := "", uint64(a.Minor)
 	if a.Minor < 0 {
-		// Negated as unsigned: math.MinInt64 has no positive int64.
+		// Negate as unsigned: no int64 is the negation of math.MinInt64.
 		sign, magnitude = "-", -magnitude
 	}
 	digits := strconv.FormatUint(magnitude, 10)
@@ -64,21 +63,21 @@ func (a Amount) Decimal() string {
 	return sign + digits[:point] + "." + digits[point:]
 }
 
-// Add is a + b. It fails with CodeCurrencyMismatch, or with CodeOutOfRange when
-// the sum does not fit an int64.
+// Add returns a + b. It fails with CodeCurrencyMismatch, or with CodeOutOfRange if the
+// sum does not fit into an int64.
 func (a Amount) Add(b Amount) (Amount, error) {
 	if a.Currency != b.Currency {
 		return Amount{}, mismatch(a, b)
 	}
 	sum := a.Minor + b.Minor
-	// A sum that wrapped around moved against the sign of what was added.
+	// A sum that overflows moves against the sign of what is added.
 	if (sum > a.Minor) != (b.Minor > 0) {
 		return Amount{}, errorf(CodeOutOfRange, "%s and %s are too large to add", a, b)
 	}
 	return Amount{sum, a.Currency}, nil
 }
 
-// Sub is a − b. It fails as Add does.
+// Sub returns a − b. It fails like Add.
 func (a Amount) Sub(b Amount) (Amount, error) {
 	if a.Currency != b.Currency {
 		return Amount{}, mismatch(a, b)
@@ -88,14 +87,6 @@ func (a Amount) Sub(b Amount) (Amount, error) {
 		return Amount{}, errorf(CodeOutOfRange, "%s and %s are too far apart to subtract", a, b)
 	}
 	return Amount{difference, a.Currency}, nil
-}
-
-// Neg is −a. It fails with CodeOutOfRange for math.MinInt64 alone.
-func (a Amount) Neg() (Amount, error) {
-	if a.Minor == math.MinInt64 {
-		return Amount{}, errorf(CodeOutOfRange, "%s is too large to negate", a)
-	}
-	return Amount{-a.Minor, a.Currency}, nil
 }
 
 func mismatch(a, b Amount) *Error {

@@ -87,8 +87,6 @@ func TestArithmeticNeverWrapsAround(t *testing.T) {
 	}
 	for _, x := range edges {
 		a, bigA := money.Amount{Minor: x, Currency: "USD"}, big.NewInt(x)
-		negated, err := a.Neg()
-		expect("−"+a.String(), negated, err, new(big.Int).Neg(bigA))
 		for _, y := range edges {
 			b, bigB := money.Amount{Minor: y, Currency: "USD"}, big.NewInt(y)
 			sum, err := a.Add(b)

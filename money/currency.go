@@ -7,8 +7,8 @@ import (
 
 // Currency is an ISO 4217 alphabetic code in upper case, such as "USD".
 //
-// It is a plain string, so that rows and JSON hold it as it is. What comes from
-// outside goes through ParseCurrency or Check before it is believed.
+// It is a plain string, as in the database and in JSON. Check input with ParseCurrency or
+// Check before using it.
 type Currency string
 
 // currencyInfo is a row of the generated table.
@@ -18,12 +18,12 @@ type currencyInfo struct {
 	name     string
 }
 
-// ParseCurrency reads a code as people type it: three ASCII letters, in either
+// ParseCurrency reads a code as users type it: three ASCII letters, in upper or lower
 // case. It accepts the active currencies and funds that have minor units and
-// refuses all else with CodeCurrencyUnknown: withdrawn codes (HRK, ZWL), and
-// codes nothing can be paid in (XAU, XTS).
+// rejects everything else with CodeCurrencyUnknown: withdrawn codes (HRK, ZWL), and
+// codes that no payment can use (XAU, XTS).
 func ParseCurrency(text string) (Currency, error) {
-	// Three bytes, so three ASCII letters if the table knows them. Without the
+	// Three bytes of a known currency are three ASCII letters. Without the check of the
 	// length, ToUpper would turn the long s of "uſd" into an S.
 	if len(text) == 3 {
 		if c := Currency(strings.ToUpper(text)); c.Known() {
@@ -33,7 +33,7 @@ func ParseCurrency(text string) (Currency, error) {
 	return "", unknownCurrency(text)
 }
 
-// Currencies lists every known currency in order of its code. The caller owns
+// Currencies returns every known currency in the order of their codes. The caller owns
 // the slice.
 func Currencies() []Currency {
 	list := make([]Currency, len(iso4217))
@@ -49,15 +49,15 @@ func (c Currency) Known() bool {
 	return known
 }
 
-// Exponent is the number of decimals, 0 to 4: 10^Exponent minor units make one
-// unit. It is 0 for an unknown currency; ask Known first where that matters.
+// Exponent returns the number of decimals, 0 to 4: 10^Exponent minor units make one
+// unit. It is 0 for an unknown currency; call Known first if that matters.
 func (c Currency) Exponent() int {
 	info, _ := c.lookup()
 	return info.exponent
 }
 
-// Name is the English name in ISO 4217, such as "US Dollar". It is not unique
-// (VED and VES share theirs), and empty for an unknown currency.
+// Name returns the English name in ISO 4217, such as "US Dollar". It is not unique
+// (VED and VES have the same name), and it is empty for an unknown currency.
 func (c Currency) Name() string {
 	info, _ := c.lookup()
 	return info.name

@@ -7,8 +7,8 @@ import (
 	"github.com/JDevAman/kizo/money"
 )
 
-// The currencies that do not have two decimals, written down a second time: a
-// wrong exponent is a wrong amount by a factor of a hundred.
+// TestExponents has its own list of the currencies that do not have two decimals: a wrong
+// exponent makes an amount wrong by a factor of ten or more.
 func TestExponents(t *testing.T) {
 	exceptions := map[int][]money.Currency{
 		0: {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"},
@@ -68,7 +68,7 @@ func TestParseCurrency(t *testing.T) {
 			t.Errorf("ParseCurrency(%q) = %q, %v", text, c, err)
 		}
 	}
-	const hint = " is not an active ISO 4217 currency: type a code of three letters, such as USD or EUR"
+	const advice = " is not an active ISO 4217 currency: type a code of three letters, such as USD or EUR"
 	for text, quoted := range map[string]string{
 		"HRK": `"HRK"`, "ZWL": `"ZWL"`, "SLL": `"SLL"`, "ANG": `"ANG"`, "CUC": `"CUC"`, "BGN": `"BGN"`, // withdrawn
 		"XAU": `"XAU"`, "XDR": `"XDR"`, "XTS": `"XTS"`, "XXX": `"XXX"`, // no minor units
@@ -79,7 +79,7 @@ func TestParseCurrency(t *testing.T) {
 		if c != "" {
 			t.Errorf("ParseCurrency(%q) = %q", text, c)
 		}
-		assertError(t, err, money.CodeCurrencyUnknown, quoted+hint)
+		assertError(t, err, money.CodeCurrencyUnknown, quoted+advice)
 	}
 	_, err := money.ParseCurrency("")
 	assertError(t, err, money.CodeCurrencyUnknown, "the currency is missing: type its ISO 4217 code, such as USD or EUR")

@@ -21,16 +21,16 @@ type Error struct {
 	// Code is one of the Code constants.
 	Code string
 
-	// Message says what is wrong, in one line without control characters, even
-	// when it quotes text that had some.
+	// Message says what is wrong, in one line of text without control characters, also
+	// if it quotes text that contains some.
 	Message string
 
-	// Try holds what to type instead. It is empty where there is no certain
-	// answer; what it holds, Parse accepts for the same currency.
+	// Try contains what to type instead. It is empty if there is no certain answer.
+	// Parse accepts each element for the same currency.
 	Try []string
 }
 
-// Error is the message and, where there is one, what to type instead.
+// Error returns the message and, if Try is not empty, what to type instead.
 func (e *Error) Error() string {
 	if len(e.Try) == 0 {
 		return e.Message
@@ -42,12 +42,12 @@ func errorf(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// maxQuoted bounds what a message repeats of somebody's text, in bytes.
+// maxQuoted is the maximum length, in bytes, of the input that a message quotes.
 const maxQuoted = 24
 
-// quote makes text of unknown origin safe to show on a terminal: short, and with
-// everything unprintable escaped, which takes in control characters, direction
-// marks and broken UTF-8.
+// quote makes input safe to print on a terminal: it shortens the text and escapes
+// everything that cannot be printed, which includes control characters, direction marks
+// and invalid UTF-8.
 func quote(text string) string {
 	if len(text) <= maxQuoted {
 		return strconv.Quote(text)

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// maxText bounds what Parse reads, in bytes: room for any amount with a good
-// many leading zeros, and no work for a text that is no amount.
+// maxText is the maximum length, in bytes, of what Parse reads: enough for any amount
+// with many leading zeros.
 const maxText = 64
 
-// Parse reads an amount of c as people type it: "12", "12.5", "12.50".
+// Parse reads an amount of c as users type it: "12", "12.5", "12.50".
 //
-// That is ASCII digits, then perhaps one point and no more digits than c has
-// decimals. Leading zeros are harmless and accepted. ".5" and "5." are refused,
-// because a digit lost in copying looks just the same; so are signs, spaces,
-// thousands separators, exponents and currency symbols. Nothing is rounded.
+// An amount consists of ASCII digits, optionally followed by one point and no more digits
+// than c has decimals. Leading zeros are accepted. ".5" and "5." are rejected, because a
+// digit may have been lost in copying; so are signs, spaces, thousands separators,
+// exponents and currency symbols. Parse never rounds.
 //
 // The error codes are CodeCurrencyUnknown, CodeMalformed, CodePrecision for too
 // many decimals (zeros too), and CodeOutOfRange unless 1 ≤ minor units ≤ Max.
@@ -31,20 +31,20 @@ func Parse(text string, c Currency) (Amount, error) {
 	excess := decimals[len(kept):]
 	minor := minorUnits(whole + kept + strings.Repeat("0", exponent-len(kept)))
 
-	// Zero and what is beyond Max are errors of size first: no number of
-	// decimals would make them right.
+	// Zero and amounts above Max are errors of size first: they would be wrong with
+	// any number of decimals.
 	switch {
 	case minor > Max:
 		return Amount{}, errorf(CodeOutOfRange, "%s %s is too large: type %s or less", text, c, Amount{Max, c}.Decimal())
 	case minor < 1 && allZeros(excess):
 		return Amount{}, errorf(CodeOutOfRange, "%s %s is too small: type %s or more", text, c, Amount{1, c}.Decimal())
 	case excess != "":
-		return Amount{}, tooPrecise(text, decimals, c, neighbours(minor, excess, c))
+		return Amount{}, tooPrecise(text, decimals, c, neighbors(minor, excess, c))
 	}
 	return Amount{minor, c}, nil
 }
 
-// split takes a plain decimal number apart at its point.
+// split splits a plain decimal number at its point.
 func split(text string) (whole, decimals string, ok bool) {
 	if len(text) > maxText {
 		return "", "", false
@@ -69,8 +69,8 @@ func allZeros(digits string) bool {
 	return strings.Trim(digits, "0") == ""
 }
 
-// minorUnits reads digits, stopping at the first value above Max: which one it
-// is no longer matters, and it can never overflow.
+// minorUnits converts digits. It stops at the first value above Max, so that it cannot
+// overflow.
 func minorUnits(digits string) int64 {
 	var minor int64
 	for i := range len(digits) {
@@ -82,10 +82,9 @@ func minorUnits(digits string) int64 {
 	return minor
 }
 
-// neighbours are the amounts that a text with excess digits may have meant: the
-// one below and the one above, or the very one if the excess is all zeros. Only
-// those within bounds.
-func neighbours(below int64, excess string, c Currency) []string {
+// neighbors returns the valid amounts that a text with excess digits may have meant: the
+// one below and the one above, or the exact one if the excess digits are zeros.
+func neighbors(below int64, excess string, c Currency) []string {
 	candidates := []int64{below}
 	if !allZeros(excess) {
 		candidates = append(candidates, below+1)
@@ -112,8 +111,8 @@ func tooPrecise(text, decimals string, c Currency, try []string) *Error {
 	return err
 }
 
-// malformed says what is wrong with a text that split refused. It offers a
-// reading of it only where there is just one and Parse would take it.
+// malformed returns the error for a text that split has rejected. It suggests a
+// correction only if there is exactly one and Parse accepts it.
 func malformed(text string, c Currency) *Error {
 	switch {
 	case text == "":
@@ -136,15 +135,15 @@ func malformed(text string, c Currency) *Error {
 		err.Try = []string{repair.text}
 		return err
 	}
-	// A comma may group thousands or begin the decimals: guessing could be wrong
-	// a hundredfold, so there is nothing to try.
+	// A comma may separate thousands or decimals: a guess could be wrong by a factor of
+	// a hundred, so there is no suggestion.
 	if strings.Contains(text, ",") {
 		return errorf(CodeMalformed, "%s has a comma: %s", quote(text), advice(c))
 	}
 	return errorf(CodeMalformed, "%s is not an amount: %s", quote(text), advice(c))
 }
 
-// advice is the form of an amount of c, for texts without a certain reading.
+// advice describes the form of an amount of c, for texts without a suggestion.
 func advice(c Currency) string {
 	if c.Exponent() == 0 {
 		return "type digits 0-9 alone, such as 12"

@@ -41,7 +41,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// What people read when Parse refuses.
+// TestParseRefuses pins the messages that users read.
 func TestParseRefuses(t *testing.T) {
 	const shape = ": type digits 0-9 with at most one point, such as 12.50"
 	for _, tt := range []struct {
@@ -81,7 +81,7 @@ func TestParseRefuses(t *testing.T) {
 		{"1_000", "USD", money.CodeMalformed, `"1_000" is not an amount` + shape},
 		{"1.2.3", "USD", money.CodeMalformed, `"1.2.3" is not an amount` + shape},
 		{".", "USD", money.CodeMalformed, `"." is not an amount` + shape},
-		{"1/2", "USD", money.CodeMalformed, `"1/2" is not an amount` + shape}, // / and : stand beside the
+		{"1/2", "USD", money.CodeMalformed, `"1/2" is not an amount` + shape}, // / and : are next to the
 		{"1:2", "USD", money.CodeMalformed, `"1:2" is not an amount` + shape}, // digits in ASCII
 		{"-", "USD", money.CodeMalformed, `"-" is not an amount` + shape},
 		{" 12", "USD", money.CodeMalformed, `" 12" is not an amount` + shape},
@@ -108,7 +108,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// Every amount within bounds, written and read again, is itself.
+// TestParseReadsWhatDecimalWrites: every valid amount survives Decimal and Parse.
 func TestParseReadsWhatDecimalWrites(t *testing.T) {
 	for _, c := range money.Currencies() {
 		for _, minor := range []int64{1, 9, 10, 99, 100, 101, 999, 1000, 9999, 10000, 123456789, money.Max - 1, money.Max} {
@@ -143,10 +143,10 @@ func FuzzParse(f *testing.F) {
 		if err := money.Check(amount.Minor, amount.Currency); err != nil || amount.Currency != c {
 			t.Fatalf("Parse(%q, %q) = %v: %v", text, c, amount, err)
 		}
-		// The same number, by exact arithmetic that shares no code with Parse.
-		said, ok := new(big.Rat).SetString(text)
-		if !ok || said.Cmp(rational(amount)) != 0 {
-			t.Fatalf("Parse(%q, %q) = %v, which is not what it says", text, c, amount)
+		// Compute the number with exact arithmetic that shares no code with Parse.
+		want, ok := new(big.Rat).SetString(text)
+		if !ok || want.Cmp(rational(amount)) != 0 {
+			t.Fatalf("Parse(%q, %q) = %v, want %v", text, code, amount, want)
 		}
 		if again, err := money.Parse(amount.Decimal(), c); err != nil || again != amount {
 			t.Fatalf("Parse(%q, %q) = %v, %v; want %v", amount.Decimal(), c, again, err, amount)
@@ -154,7 +154,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// checkError holds for any error of this package about an amount of c.
+// checkError checks what holds for every error of this package about an amount of c.
 func checkError(t *testing.T, err error, c money.Currency) {
 	t.Helper()
 	e, ok := errors.AsType[*money.Error](err)
@@ -192,7 +192,7 @@ func assertError(t *testing.T, err error, code, message string) {
 	}
 }
 
-// rational is the value of a in units of its currency.
+// rational returns the value of a in units of its currency.
 func rational(a money.Amount) *big.Rat {
 	scale := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(a.Currency.Exponent())), nil)
 	return new(big.Rat).SetFrac(big.NewInt(a.Minor), scale)

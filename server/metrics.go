@@ -55,7 +55,7 @@ func newBatchMetrics() *batchMetrics {
 func lineGauge(l *ledger.Ledger) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "kizo_ledger_line", Help: "Commands waiting for a batch.",
-	}, func() float64 { return float64(l.Waiting()) })
+	}, func() float64 { return float64(l.QueueLength()) })
 }
 
 func (m *batchMetrics) observe(b ledger.BatchStats) {

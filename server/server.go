@@ -398,7 +398,7 @@ func (s *Server) drain() error {
 // unless something hangs; then the process must end all the same.
 const (
 	workWithin   = 20 * time.Second // more than settle.Config.Drain
-	ledgerWithin = 10 * time.Second // more than ledger.Config.Patience
+	ledgerWithin = 10 * time.Second // more than ledger.Config.BatchTimeout
 	opsWithin    = time.Second
 	poolWithin   = 2 * time.Second
 )

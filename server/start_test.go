@@ -49,7 +49,7 @@ func TestForgetfulDatabaseIsRefused(t *testing.T) {
 	}
 	for _, name := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
 		set(name, "off")
-		wantWords(t, refused(t, c), "may forget committed money", name+" = off", "turn it on")
+		wantWords(t, refused(t, c), "may lose committed transactions", name+" = off", "turn it on")
 		all := c
 		all.LoseMoney = true
 		must(t, start(t, all).Close())

@@ -44,7 +44,7 @@ func fund(ctx context.Context, l *ledger.Ledger, owner uuid.UUID) error {
 	if _, err := l.OpenWallet(ctx, owner, "USD"); err != nil {
 		return err
 	}
-	deposit, err := l.OpenDeposit(ctx, ledger.Order{Owner: owner, Key: "fund", Amount: money.Amount{Minor: funds, Currency: "USD"}})
+	deposit, err := l.OpenDeposit(ctx, ledger.TransferRequest{Owner: owner, Key: "fund", Amount: money.Amount{Minor: funds, Currency: "USD"}})
 	if err != nil {
 		return fmt.Errorf("fund a wallet: %w", err)
 	}
@@ -56,7 +56,7 @@ func fund(ctx context.Context, l *ledger.Ledger, owner uuid.UUID) error {
 // closed, PostgreSQL has counted everything that they did.
 func (k *books) with(ctx context.Context, config ledger.Config, use func(*ledger.Ledger) error) error {
 	return k.connected(ctx, func(pool *pgxpool.Pool) error {
-		config.Pool, config.Patience = pool, time.Minute
+		config.Pool, config.BatchTimeout = pool, time.Minute
 		l := ledger.Open(config)
 		return errors.Join(use(l), l.Close(context.WithoutCancel(ctx)))
 	})
@@ -75,7 +75,7 @@ func (k *books) connected(ctx context.Context, use func(*pgxpool.Pool) error) er
 func (k *books) caller(ctx context.Context, l *ledger.Ledger, pair pair) caller {
 	return func() (outcome, error) {
 		from, to := pair(len(k.owners))
-		_, err := l.Transfer(ctx, ledger.Order{
+		_, err := l.Transfer(ctx, ledger.TransferRequest{
 			Owner: k.owners[from], Key: newKey(), Payee: k.owners[to], Amount: money.Amount{Minor: 1, Currency: "USD"},
 		})
 		if err != nil {

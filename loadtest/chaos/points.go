@@ -3,10 +3,10 @@ package main
 // points are the failpoints of kizod (server/failpoint). A run of a minute or more passes
 // each of them, but for those in rarePoints.
 var points = []string{
-	"ledger.intake", "ledger.joined", "ledger.before_answer", "ledger.before_retry",
+	"ledger.enqueue", "ledger.before_retry",
 	"ledger.before_begin", "ledger.locked", "ledger.only_replays", "ledger.before_commit",
 	"ledger.after_commit", "ledger.settle", "ledger.expire", "ledger.wallet_opened",
-	"ledger.house_opened", "ledger.alone", "ledger.gave_up",
+	"ledger.system_account_opened", "ledger.batch_failed",
 	"api.transfer", "api.transfer_done", "api.follow_up", "api.follow_up_done", "api.before_hint",
 	"api.after_hint", "api.signed_up",
 	"auth.hashed", "auth.user_inserted", "auth.signed_up", "auth.logged_in",
@@ -26,4 +26,4 @@ var points = []string{
 	"migrate.locked", "migrate.applied",
 }
 
-var rarePoints = []string{"ledger.alone", "ledger.gave_up"}
+var rarePoints = []string{"ledger.batch_failed"}

@@ -127,7 +127,7 @@ const depositTries = 10
 func deposit(ctx context.Context, books *ledger.Ledger, client *bank.Client, owner uuid.UUID, amount money.Amount) error {
 	var last error
 	for try := range depositTries {
-		opened, err := books.OpenDeposit(ctx, ledger.Order{Owner: owner, Key: fmt.Sprintf("seed-%d", try), Amount: amount})
+		opened, err := books.OpenDeposit(ctx, ledger.TransferRequest{Owner: owner, Key: fmt.Sprintf("seed-%d", try), Amount: amount})
 		if err != nil {
 			return err
 		}

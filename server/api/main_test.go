@@ -76,7 +76,7 @@ func newHouse(t testing.TB, change ...func(*options)) *house {
 	must(t, err)
 	t.Cleanup(h.pool.Close)
 	logger := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	h.ledger = ledger.Open(ledger.Config{Pool: h.pool, Logger: logger, Patience: 2 * time.Second})
+	h.ledger = ledger.Open(ledger.Config{Pool: h.pool, Logger: logger, BatchTimeout: 2 * time.Second})
 	t.Cleanup(func() { must(t, h.ledger.Close(context.Background())) })
 	h.auth, h.past = newAuth(t, h.pool, o.hasher, logger)
 	h.api = api.New(api.Config{

@@ -60,7 +60,7 @@ func (a *API) CreateTransfer(ctx context.Context, r routes.CreateTransferRequest
 	return routes.CreateTransfer201JSONResponse{TransferJSONResponse: response}, nil
 }
 
-func (a *API) previewTransfer(ctx context.Context, o ledger.Order, payee auth.UserRef, authorize bool) (routes.CreateTransferResponseObject, error) {
+func (a *API) previewTransfer(ctx context.Context, o ledger.TransferRequest, payee auth.UserRef, authorize bool) (routes.CreateTransferResponseObject, error) {
 	preview, err := a.ledger.Preview(ctx, o, authorize)
 	if err != nil {
 		return nil, err
@@ -104,8 +104,8 @@ func (a *API) ReverseTransfer(ctx context.Context, r routes.ReverseTransferReque
 	return routes.ReverseTransfer201JSONResponse{TransferJSONResponse: response}, nil
 }
 
-// followUp does what only the receiver of a transfer may do. Somebody else's
-// transfer does not exist for the caller.
+// followUp captures, voids or reverses a transfer. The ledger refuses that to every user but the
+// receiver.
 func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.FollowUp) (ledger.Result, error),
 	id uuid.UUID, header string, amount *int64,
 ) (routes.TransferJSONResponse, error) {
@@ -116,23 +116,15 @@ func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.Foll
 	if amount != nil && *amount < 1 {
 		return routes.TransferJSONResponse{}, faultf(openapi.AmountOutOfRange, "amount", "the amount must be at least 1 minor unit; leave it out for all of it")
 	}
-	t, err := a.ledger.Find(ctx, user(ctx), id)
-	if err != nil {
-		return routes.TransferJSONResponse{}, err
-	}
-	owners, err := a.ledger.Owners(ctx, []int64{t.CreditAccount})
-	if err != nil {
-		return routes.TransferJSONResponse{}, err
-	}
-	if owners[t.CreditAccount] != user(ctx) {
-		return routes.TransferJSONResponse{}, a.onlyReceiver(ctx, t, owners[t.CreditAccount])
-	}
 	f := ledger.FollowUp{Owner: user(ctx), Key: k, Target: id}
 	if amount != nil {
 		f.Amount = *amount
 	}
 	_ = crash.Point("api.follow_up")
 	result, err := do(ctx, f)
+	if denied, ok := errors.AsType[*ledger.NotReceiverError](err); ok {
+		return routes.TransferJSONResponse{}, a.onlyReceiver(ctx, denied.Target, denied.Receiver)
+	}
 	if err != nil {
 		return routes.TransferJSONResponse{}, err
 	}
@@ -140,9 +132,9 @@ func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.Foll
 	return a.transferResponse(ctx, result)
 }
 
-// onlyReceiver is the refusal for the sender of a transfer. It names who can do it instead. A sender cannot
-// void an authorization: the receiver may already have handed over goods for it. Without the receiver, the
-// hold ends when it expires; the refusal names that moment.
+// onlyReceiver is the refusal for the sender of a transfer. It names the user who can do it instead. A
+// sender cannot void an authorization: the receiver may already have handed over goods for it. Without
+// the receiver, the hold ends when it expires; the refusal names that time.
 func (a *API) onlyReceiver(ctx context.Context, t ledger.Transfer, receiver uuid.UUID) error {
 	if receiver == (uuid.UUID{}) {
 		return faultf(openapi.Forbidden, "", fmt.Sprintf("the bank decides about a %s: it can be neither voided nor reversed here", t.Kind))
@@ -188,7 +180,7 @@ func (a *API) CreateWithdrawal(ctx context.Context, r routes.CreateWithdrawalReq
 
 // crossBorder opens a deposit or withdrawal, hints at its payment, and waits for
 // the end if the caller prefers that.
-func (a *API) crossBorder(ctx context.Context, open func(context.Context, ledger.Order) (ledger.Result, error),
+func (a *API) crossBorder(ctx context.Context, open func(context.Context, ledger.TransferRequest) (ledger.Result, error),
 	header string, prefer *string, body openapi.BankTransferCreate) (response routes.TransferJSONResponse, pending bool, err error) {
 	wait, err := preferredWait(prefer)
 	if err != nil {
@@ -239,12 +231,12 @@ func (a *API) awaitEnd(ctx context.Context, t ledger.Transfer, wait time.Duratio
 }
 
 // order is what both kinds of body have in common.
-func (a *API) order(ctx context.Context, header string, body openapi.BankTransferCreate) (ledger.Order, error) {
+func (a *API) order(ctx context.Context, header string, body openapi.BankTransferCreate) (ledger.TransferRequest, error) {
 	k, err := key(header)
 	if err != nil {
-		return ledger.Order{}, err
+		return ledger.TransferRequest{}, err
 	}
-	o := ledger.Order{
+	o := ledger.TransferRequest{
 		Owner: user(ctx), Key: k, Trace: from(ctx).trace,
 		Amount: money.Amount{Minor: body.Amount, Currency: money.Currency(body.Currency)},
 	}

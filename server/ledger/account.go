@@ -21,15 +21,14 @@ type accountKind string
 
 const (
 	wallet   accountKind = "wallet"
-	clearing accountKind = "clearing" // the other side of everything that crosses the bank's border
+	clearing accountKind = "clearing" // the other account of every deposit and withdrawal
 )
 
-// Status of an account. A frozen one takes part in no new transfer, on either
-// side; what was held before may still be posted or voided, and the bank's word
-// on what it was asked is still carried out.
+// Status of an account. A frozen account takes part in no new transfer, on either side. Earlier
+// authorizations may still be captured or voided, and earlier bank transfers are still settled.
 type Status string
 
-// The states of an account.
+// The values of Status.
 const (
 	Active Status = "active"
 	Frozen Status = "frozen"
@@ -48,10 +47,10 @@ type Wallet struct {
 // Available is what the owner can spend, in minor units.
 func (w Wallet) Available() int64 { return w.Balance - w.Held }
 
-// account is a row of the books as a batch sees it under its lock.
+// account is a row of accounts that a batch has locked.
 type account struct {
 	id       int64
-	owner    uuid.UUID // nil UUID for the house
+	owner    uuid.UUID // nil UUID for a system account
 	currency money.Currency
 	kind     accountKind
 	balance  int64
@@ -63,12 +62,13 @@ type account struct {
 	changed  bool
 }
 
-// available is what may leave the account; without a floor there is no bound but
-// that of the number.
+// covers reports whether amount may leave the account. An account without a floor may go below
+// zero.
 func (a *account) covers(amount int64) bool {
 	return a.floor == nil || a.balance-a.held-*a.floor >= amount
 }
 
+// fits reports whether the balance stays within balanceLimit if amount is added to it.
 func (a *account) fits(amount int64) bool {
 	after := a.balance + amount // |balance| < 2^53 and |amount| ≤ 10^15: no overflow
 	return after < balanceLimit && after > -balanceLimit
@@ -82,8 +82,8 @@ func scanWallet(row pgx.CollectableRow) (Wallet, error) {
 	return w, err
 }
 
-// OpenWallet gives owner a wallet in a currency, or the one that is there. The wallet of
-// a frozen owner is frozen.
+// OpenWallet opens a wallet in a currency for owner, or returns the existing one. The wallet of a
+// frozen owner is frozen.
 func (l *Ledger) OpenWallet(ctx context.Context, owner uuid.UUID, c money.Currency) (Wallet, error) {
 	const open = `INSERT INTO accounts (public_id, owner, currency, kind, floor)
 		VALUES ($1, $2, $3, 'wallet', 0)
@@ -104,7 +104,7 @@ func (l *Ledger) OpenWallet(ctx context.Context, owner uuid.UUID, c money.Curren
 	return l.Wallet(ctx, owner, c)
 }
 
-// Wallet is the owner's wallet in a currency; WalletNotFound if there is none.
+// Wallet returns the owner's wallet in a currency. It fails with WalletNotFound if there is none.
 func (l *Ledger) Wallet(ctx context.Context, owner uuid.UUID, c money.Currency) (Wallet, error) {
 	const find = `SELECT ` + walletColumns + ` FROM accounts WHERE owner = $1 AND currency = $2`
 	rows, err := l.pool.Query(ctx, find, owner, c)
@@ -121,7 +121,7 @@ func (l *Ledger) Wallet(ctx context.Context, owner uuid.UUID, c money.Currency) 
 	return w, nil
 }
 
-// Wallets are all of the owner's, oldest first.
+// Wallets returns all wallets of the owner, oldest first.
 func (l *Ledger) Wallets(ctx context.Context, owner uuid.UUID) ([]Wallet, error) {
 	const list = `SELECT ` + walletColumns + ` FROM accounts WHERE owner = $1 ORDER BY id`
 	rows, err := l.pool.Query(ctx, list, owner)
@@ -135,7 +135,8 @@ func (l *Ledger) Wallets(ctx context.Context, owner uuid.UUID) ([]Wallet, error)
 	return wallets, nil
 }
 
-// WalletOwner is the user whose wallet has this public id, and its currency.
+// WalletOwner returns the owner and the currency of the wallet with this public id. It fails with
+// WalletNotFound if there is none.
 func (l *Ledger) WalletOwner(ctx context.Context, id uuid.UUID) (uuid.UUID, money.Currency, error) {
 	const find = `SELECT owner, currency FROM accounts WHERE public_id = $1 AND kind = 'wallet'`
 	var (
@@ -152,12 +153,12 @@ func (l *Ledger) WalletOwner(ctx context.Context, id uuid.UUID) (uuid.UUID, mone
 	return owner, c, nil
 }
 
-// Owners maps account ids to the users whose wallets they are; the house's own
-// accounts are left out. What it finds never changes, so it is remembered.
+// Owners maps the ids of wallets to their owners. System accounts are left out. The result is
+// cached, since the owner of an account never changes.
 func (l *Ledger) Owners(ctx context.Context, accounts []int64) (map[int64]uuid.UUID, error) {
 	const find = `SELECT id, COALESCE(owner, '00000000-0000-0000-0000-000000000000') FROM accounts WHERE id = ANY($1)`
 	owners := make(map[int64]uuid.UUID, len(accounts))
-	note := func(account int64, owner uuid.UUID) {
+	add := func(account int64, owner uuid.UUID) {
 		if owner != uuid.Nil {
 			owners[account] = owner
 		}
@@ -165,7 +166,7 @@ func (l *Ledger) Owners(ctx context.Context, accounts []int64) (map[int64]uuid.U
 	var unknown []int64
 	for _, account := range accounts {
 		if owner, ok := l.owners.Get(account); ok {
-			note(account, owner)
+			add(account, owner)
 		} else if account != 0 {
 			unknown = append(unknown, account)
 		}
@@ -183,7 +184,7 @@ func (l *Ledger) Owners(ctx context.Context, accounts []int64) (map[int64]uuid.U
 	)
 	_, err = pgx.ForEachRow(rows, []any{&id, &owner}, func() error {
 		l.owners.Put(id, owner)
-		note(id, owner)
+		add(id, owner)
 		return nil
 	})
 	if err != nil {
@@ -192,10 +193,10 @@ func (l *Ledger) Owners(ctx context.Context, accounts []int64) (map[int64]uuid.U
 	return owners, nil
 }
 
-// SetStatus freezes or reactivates a user: all wallets that there are, and those that
-// the user opens later. When it returns, no transfer that it forbids is under way.
+// SetStatus freezes or reactivates all wallets of a user, including those that the user opens later.
+// When it returns, no transfer that the new status forbids is in progress.
 func (l *Ledger) SetStatus(ctx context.Context, owner uuid.UUID, s Status) error {
-	// A trigger hands the status on to the accounts; see migrations/0011_account_owners.sql.
+	// A trigger copies the status to the accounts; see migrations/0011_account_owners.sql.
 	const set = `INSERT INTO account_owners (owner, status) VALUES ($1, $2)
 		ON CONFLICT (owner) DO UPDATE SET status = excluded.status`
 	if _, err := l.pool.Exec(ctx, set, owner, s); err != nil {
@@ -209,12 +210,12 @@ type walletKey struct {
 	currency money.Currency
 }
 
-// walletID finds the account of a wallet; 0 if there is none. What it finds never
-// changes, so it is remembered.
+// walletID returns the account of a wallet, or 0 if there is none. Accounts are cached, since they
+// never change.
 func (l *Ledger) walletID(ctx context.Context, owner uuid.UUID, c money.Currency) (int64, error) {
 	const find = `SELECT id FROM accounts WHERE owner = $1 AND currency = $2`
 	key := walletKey{owner, c}
-	if id, ok := l.ids.Get(key); ok {
+	if id, ok := l.accountIDs.Get(key); ok {
 		return id, nil
 	}
 	var id int64
@@ -225,19 +226,20 @@ func (l *Ledger) walletID(ctx context.Context, owner uuid.UUID, c money.Currency
 	if err != nil {
 		return 0, unavailable("find the wallet", err)
 	}
-	l.ids.Put(key, id)
+	l.accountIDs.Put(key, id)
 	return id, nil
 }
 
-// houseID finds one of the house's own accounts and makes it at its first use.
-func (l *Ledger) houseID(ctx context.Context, kind accountKind, c money.Currency) (int64, error) {
+// systemAccount returns the system account of a kind and currency. It creates the account at its
+// first use.
+func (l *Ledger) systemAccount(ctx context.Context, kind accountKind, c money.Currency) (int64, error) {
 	const (
 		find = `SELECT id FROM accounts WHERE owner IS NULL AND kind = $1 AND currency = $2`
 		open = `INSERT INTO accounts (public_id, currency, kind) VALUES ($1, $2, $3)
 			ON CONFLICT (kind, currency) WHERE owner IS NULL DO NOTHING`
 	)
-	key := walletKey{houseOwner(kind), c}
-	if id, ok := l.ids.Get(key); ok {
+	key := walletKey{systemOwner(kind), c}
+	if id, ok := l.accountIDs.Get(key); ok {
 		return id, nil
 	}
 	publicID, err := uuid.NewV7()
@@ -245,21 +247,21 @@ func (l *Ledger) houseID(ctx context.Context, kind accountKind, c money.Currency
 		return 0, fmt.Errorf("make an account id: %w", err)
 	}
 	if _, err := l.pool.Exec(ctx, open, publicID, c, kind); err != nil {
-		return 0, unavailable("open the house account", err)
+		return 0, unavailable("open the system account", err)
 	}
-	if err := failpoint.Point("ledger.house_opened"); err != nil {
-		return 0, unavailable("open the house account", err)
+	if err := failpoint.Point("ledger.system_account_opened"); err != nil {
+		return 0, unavailable("open the system account", err)
 	}
 	var id int64
 	if err := l.pool.QueryRow(ctx, find, kind, c).Scan(&id); err != nil {
-		return 0, unavailable("find the house account", err)
+		return 0, unavailable("find the system account", err)
 	}
-	l.ids.Put(key, id)
+	l.accountIDs.Put(key, id)
 	return id, nil
 }
 
-// houseOwner stands for the house in the memory of account ids: no user can have
-// it, since it is no version 7 UUID.
-func houseOwner(kind accountKind) uuid.UUID {
+// systemOwner returns the id that stands for the owner of a system account in the cache of account
+// ids. No user has it, since it is not a version 7 UUID.
+func systemOwner(kind accountKind) uuid.UUID {
 	return uuid.NewSHA1(uuid.Nil, []byte(kind))
 }

@@ -11,16 +11,16 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// BalanceAt is the posted balance of a wallet, in minor units, as of a time that
-// has come; the zero time means now. What it answers for a time never changes
-// afterwards: asking dates every later posting after it.
+// BalanceAt returns the posted balance of a wallet, in minor units, as of a time, and that time. The
+// zero time means now; a time in the future fails with TimeInFuture. The answer for a time never
+// changes afterwards, because every later posting gets a later time.
 //
-// A time before the wallet's last line, or before what was asked last, costs a few
-// look-ups and waits for nobody. A later one writes a row, so it waits for the batch
-// in flight and for the disk.
+// A time before the wallet's last posting, or before the time of an earlier call, costs a few
+// look-ups and waits for no lock. A later time updates a row, so the call waits for the batch in
+// flight and for the disk.
 func (l *Ledger) BalanceAt(ctx context.Context, owner uuid.UUID, c money.Currency, at time.Time) (int64, time.Time, error) {
-	// No line that is still to be committed can be dated before as_of, not even one
-	// of a batch in flight: that one holds the account and dates its lines from there.
+	// No posting that is not committed yet has a time before as_of, not even one of a batch in
+	// flight: the batch has locked the account, and gives its postings a time from as_of on.
 	const look = `SELECT clock_timestamp(), as_of FROM accounts WHERE id = $1`
 	account, err := l.walletID(ctx, owner, c)
 	if err != nil {
@@ -37,7 +37,7 @@ func (l *Ledger) BalanceAt(ctx context.Context, owner uuid.UUID, c money.Currenc
 		at = now
 	}
 	if at.After(now) {
-		return 0, time.Time{}, problem.New(TimeInFuture, "that time is still to come: ask for one up to now")
+		return 0, time.Time{}, problem.New(TimeInFuture, "that time is in the future: ask for one up to now")
 	}
 	at = at.UTC().Truncate(time.Microsecond)
 	if !at.Before(asOf) {
@@ -46,18 +46,18 @@ func (l *Ledger) BalanceAt(ctx context.Context, owner uuid.UUID, c money.Currenc
 			return balance, at, err
 		}
 	}
-	found, err := lastLines(ctx, l.pool, []int64{account}, []time.Time{at.Add(time.Microsecond)})
+	found, err := lastPostings(ctx, l.pool, []int64{account}, []time.Time{at.Add(time.Microsecond)})
 	if err != nil {
 		return 0, time.Time{}, unavailable("read the balance", err)
 	}
 	return found[account][0].balance, at, nil
 }
 
-// reserve has every later line of an account dated after a time, and gives the
-// balance; neither if as_of has passed that time meanwhile. No line is dated after
-// as_of, so until then the balance of the account is the balance as of the time.
+// reserve makes every later posting of an account have a time after at, and returns the balance. It
+// does neither if as_of has passed that time meanwhile. No posting has a time after as_of, so until
+// then the balance of the account is the balance as of at.
 func (l *Ledger) reserve(ctx context.Context, account int64, at time.Time) (balance int64, reserved bool, err error) {
-	// Waits for the batch in flight, and looks at the row as that batch leaves it.
+	// Waits for the batch in flight, and then reads the row that the batch has committed.
 	const reserve = `UPDATE accounts SET as_of = $2::timestamptz + interval '1 microsecond'
 		WHERE id = $1 AND as_of <= $2 RETURNING balance`
 	rows, err := l.pool.Query(ctx, reserve, account, at)
@@ -74,21 +74,20 @@ func (l *Ledger) reserve(ctx context.Context, account int64, at time.Time) (bala
 	return balance, reserved, nil
 }
 
-// line of an account: its number, and the balance after it. The zero line comes
-// before the first.
-type line struct{ seq, balance int64 }
+// lastPosting is the number of a posting in its account, and the balance after it. The zero value
+// stands before the first posting.
+type lastPosting struct{ seq, balance int64 }
 
 // querier is a pool or a transaction.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// lastLines finds the last line of each account before each time, in the order of
-// the times.
-func lastLines(ctx context.Context, db querier, accounts []int64, before []time.Time) (map[int64][]line, error) {
-	// Times never fall as seq rises, so halving finds it in two dozen look-ups by the
-	// primary key, however many postings there are. Each search ends in one row: low
-	// = high.
+// lastPostings finds the last posting of each account before each time, in the order of the times.
+func lastPostings(ctx context.Context, db querier, accounts []int64, before []time.Time) (map[int64][]lastPosting, error) {
+	// Times never decrease as seq increases, so a binary search finds the posting in about two
+	// dozen look-ups by the primary key, however many postings there are. Each search ends in one
+	// row, where low = high.
 	const search = `WITH RECURSIVE search (account, nth, ends, low, high) AS (
 			SELECT a.id, d.nth, d.ends, 0::bigint, a.seq
 			FROM accounts a CROSS JOIN unnest($2::timestamptz[]) WITH ORDINALITY AS d (ends, nth) WHERE a.id = ANY($1)
@@ -101,17 +100,17 @@ func lastLines(ctx context.Context, db querier, accounts []int64, before []time.
 		SELECT s.account, s.nth, s.low, COALESCE((SELECT x.balance_after FROM postings x
 			WHERE x.account_id = s.account AND x.seq = s.low), 0)
 		FROM search s WHERE s.low = s.high`
-	rows, err := db.Query(ctx, search, planned, accounts, before)
+	rows, err := db.Query(ctx, search, planEachTime, accounts, before)
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[int64][]line, len(accounts))
+	found := make(map[int64][]lastPosting, len(accounts))
 	for _, account := range accounts {
-		found[account] = make([]line, len(before))
+		found[account] = make([]lastPosting, len(before))
 	}
 	var (
 		account, nth int64
-		last         line
+		last         lastPosting
 	)
 	_, err = pgx.ForEachRow(rows, []any{&account, &nth, &last.seq, &last.balance}, func() error {
 		found[account][nth-1] = last

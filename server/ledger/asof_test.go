@@ -22,7 +22,7 @@ type question struct {
 // same, and at each instant all money is there.
 func TestAnswersAsOfNeverChange(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	ledgers := []*ledger.Ledger{h.Ledger, h.another(ledger.Config{})}
 	const people, funds, instants = 5, 1000, 25
 	users := make([]uuid.UUID, people)
@@ -41,7 +41,7 @@ func TestAnswersAsOfNeverChange(t *testing.T) {
 					return
 				default:
 				}
-				o := ledger.Order{Owner: users[n%people], Key: newKey(), Payee: users[(n+1+i%2)%people], Amount: usd(int64(1 + n%7))}
+				o := ledger.TransferRequest{Owner: users[n%people], Key: newKey(), Payee: users[(n+1+i%2)%people], Amount: usd(int64(1 + n%7))}
 				if _, err := ledgers[i%2].Transfer(t.Context(), o); err != nil {
 					if !errors.Is(err, ledger.InsufficientFunds) {
 						t.Error(err)
@@ -89,7 +89,7 @@ func TestAnswersAsOfNeverChange(t *testing.T) {
 	h.books()
 }
 
-func (h *house) now() time.Time {
+func (h *fixture) now() time.Time {
 	h.t.Helper()
 	var now time.Time
 	if err := h.pool.QueryRow(h.t.Context(), `SELECT clock_timestamp()`).Scan(&now); err != nil {
@@ -100,7 +100,7 @@ func (h *house) now() time.Time {
 
 func TestBalanceAtItsEdges(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	long := h.now().Add(-24 * time.Hour)
 	alice, bob := h.user(100), h.user(0)
 	funded := h.now()
@@ -131,7 +131,7 @@ func TestBalanceAtItsEdges(t *testing.T) {
 // the reservation itself is looked at.
 func TestAnswerReservesItsTime(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.user(100)
 	_, at, err := h.BalanceAt(t.Context(), alice, "USD", time.Time{})
 	if err != nil {
@@ -147,7 +147,7 @@ func TestAnswerReservesItsTime(t *testing.T) {
 // step of an hour. What has been answered stands, and new lines follow the old.
 func TestClockStepsBack(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100), h.user(50)
 	super := connect(t, h.db.SuperuserURL)
 	var ahead time.Time

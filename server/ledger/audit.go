@@ -13,36 +13,36 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// maxBroken is how many broken rows a check names.
+// maxBroken is how many broken rows a check lists.
 const maxBroken = 10
 
 // Check is one invariant of the books, recomputed from the tables.
 type Check struct {
 	Name       string        `json:"name"`
 	Sentence   string        `json:"sentence"`    // what holds when the check passes
-	Rows       int64         `json:"rows"`        // how many were looked at
-	BrokenRows int64         `json:"broken_rows"` // how many of them broke it
-	Broken     []string      `json:"broken"`      // which: the ids of at most ten
-	Duration   time.Duration `json:"duration_ns"` // its share of the scan that it was part of
+	Rows       int64         `json:"rows"`        // how many were checked
+	BrokenRows int64         `json:"broken_rows"` // how many of them violate the invariant
+	Broken     []string      `json:"broken"`      // the ids of at most ten of them
+	Duration   time.Duration `json:"duration_ns"` // its share of the duration of a scan with several checks
 }
 
-// OK tells whether the invariant holds.
+// OK reports whether the invariant holds.
 func (c Check) OK() bool { return c.BrokenRows == 0 }
 
-// Report is what an audit found.
+// Report is the result of an audit.
 type Report struct {
 	At     time.Time `json:"at"` // the database's clock when the snapshot was taken
 	Checks []Check   `json:"checks"`
 }
 
-// OK tells whether every invariant holds.
+// OK reports whether every invariant holds.
 func (r Report) OK() bool {
 	_, broken := r.FirstBroken()
 	return !broken
 }
 
-// FirstBroken is the first check that failed. Later ones may have failed in
-// consequence, so this is the one to look at.
+// FirstBroken returns the first check that failed. Later checks may have failed as a consequence,
+// so this is the one to investigate.
 func (r Report) FirstBroken() (Check, bool) {
 	for _, c := range r.Checks {
 		if !c.OK() {
@@ -57,11 +57,11 @@ func (r Report) WriteTable(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\tCHECK\tROWS\tMS\tWHAT HOLDS")
 	for _, c := range r.Checks {
-		verdict := "ok"
+		status := "ok"
 		if !c.OK() {
-			verdict = "BROKEN"
+			status = "BROKEN"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\n", verdict, c.Name, c.Rows, c.Duration.Milliseconds(), c.Sentence)
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\n", status, c.Name, c.Rows, c.Duration.Milliseconds(), c.Sentence)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -82,13 +82,12 @@ func (r Report) WriteTable(w io.Writer) error {
 	return nil
 }
 
-// Audit recomputes every invariant of the books from the tables and from nothing
-// else. It reads one snapshot, so it is right beside a running system, and holds
-// nobody up. db is a pool or a connection; the application's role suffices. With a
-// pool the scans share auditors connections, on the same snapshot.
+// Audit recomputes every invariant of the books from the tables alone. It reads one snapshot, so it
+// is correct while the system is running, and it takes no locks. db is a pool or a connection of the
+// application's role. With a pool, the scans share at most auditors connections on one snapshot.
 //
-// An error means that the audit could not be made, not that the books are wrong:
-// that is what the report says.
+// An error means that the audit could not be completed. Broken invariants are no error; they are in
+// the report.
 func Audit(ctx context.Context, db interface {
 	BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error)
 },
@@ -104,10 +103,10 @@ func Audit(ctx context.Context, db interface {
 	}
 	a := newAudit()
 	working, stop := context.WithCancel(ctx)
-	joining, late := context.WithCancel(working)
+	joining, stopJoining := context.WithCancel(working)
 	var helping sync.WaitGroup
 	defer func() {
-		late()
+		stopJoining()
 		stop()
 		helping.Wait()
 	}()
@@ -121,7 +120,7 @@ func Audit(ctx context.Context, db interface {
 		}
 	}
 	a.work(working, lead)
-	late()         // whoever still waits for a connection need not: it may be another audit's
+	stopJoining()  // a helper that still waits for a connection gives up: another audit may have it
 	helping.Wait() // the snapshot lives as long as lead
 	for _, checks := range a.checks {
 		report.Checks = append(report.Checks, checks...)
@@ -129,21 +128,21 @@ func Audit(ctx context.Context, db interface {
 	return report, a.err
 }
 
-// auditors is how many connections one audit uses, of a pool that others need too.
+// auditors is how many connections of the pool one audit uses.
 const auditors = 3
 
 var auditTx = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
-// audit is a line of scans, the long ones first, and what came of them.
+// audit is a queue of scans, the long ones first, and their results.
 type audit struct {
-	scans  chan numbered
+	scans  chan numberedScan
 	checks [][]Check // in the order of the report
 
 	mu  sync.Mutex
 	err error // the first
 }
 
-type numbered struct {
+type numberedScan struct {
 	at  int
 	run func(ctx context.Context, tx pgx.Tx) ([]Check, error)
 	of  string
@@ -151,13 +150,13 @@ type numbered struct {
 }
 
 func newAudit() *audit {
-	a := &audit{scans: make(chan numbered, len(auditScans)+2), checks: make([][]Check, len(auditScans)+2)}
-	a.scans <- numbered{len(auditScans), auditDigests, "digests", sorting}
-	a.scans <- numbered{len(auditScans) + 1, auditSequences, "sequences", hashing}
+	a := &audit{scans: make(chan numberedScan, len(auditScans)+2), checks: make([][]Check, len(auditScans)+2)}
+	a.scans <- numberedScan{len(auditScans), auditDigests, "digests", sorting}
+	a.scans <- numberedScan{len(auditScans) + 1, auditSequences, "sequences", hashing}
 	for _, long := range []bool{true, false} {
 		for i, s := range auditScans {
 			if s.long == long {
-				a.scans <- numbered{i, s.run, s.rules[0].name, s.by}
+				a.scans <- numberedScan{i, s.run, s.rules[0].name, s.by}
 			}
 		}
 	}
@@ -167,10 +166,10 @@ func newAudit() *audit {
 
 // work runs scans until there are no more, or one fails.
 func (a *audit) work(ctx context.Context, tx pgx.Tx) {
-	// For this transaction, which reads whole tables: memory to sort and hash much of
-	// them at once, no walking of an index that leads to every page in turn, no
-	// handing of groups from worker to worker (dearer than making them, and the
-	// processors are the running system's), and no compiling of statements.
+	// This transaction reads whole tables: it gets memory to sort and hash them, and no index
+	// scans, which would read every page at random. Parallel workers would take CPUs from the
+	// running system and exchange more rows than they save; JIT compilation costs more than it
+	// saves.
 	const tune = `SELECT set_config('work_mem', '256MB', true), set_config('enable_indexscan', 'off', true),
 		set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)`
 	if _, err := tx.Exec(ctx, tune); err != nil {
@@ -194,8 +193,8 @@ func (a *audit) work(ctx context.Context, tx pgx.Tx) {
 	}
 }
 
-// help works on the same snapshot. A pool without a connection to spare only makes
-// the audit longer.
+// help runs scans on another connection with the same snapshot. If the pool has no free connection,
+// the audit only takes longer.
 func (a *audit) help(ctx, joining context.Context, pool *pgxpool.Pool, snapshot string) {
 	conn, err := pool.Acquire(joining)
 	if err != nil {
@@ -207,15 +206,15 @@ func (a *audit) help(ctx, joining context.Context, pool *pgxpool.Pool, snapshot 
 		return
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	if _, err := tx.Exec(ctx, adopting(snapshot)); err != nil {
+	if _, err := tx.Exec(ctx, setSnapshotSQL(snapshot)); err != nil {
 		return
 	}
 	a.work(ctx, tx)
 }
 
-// adopting is SQL that takes no parameters; what PostgreSQL calls a snapshot has no
-// quotes in it.
-func adopting(snapshot string) string {
+// setSnapshotSQL returns the statement, which takes no parameters. PostgreSQL's names of snapshots
+// contain no quotes.
+func setSnapshotSQL(snapshot string) string {
 	return "SET TRANSACTION SNAPSHOT '" + strings.ReplaceAll(snapshot, "'", "''") + "'"
 }
 
@@ -233,10 +232,9 @@ func (a *audit) failed() bool {
 	return a.err != nil
 }
 
-// method is how a scan brings together what belongs together. Hashing is right for
-// few groups. Rows of millions of transfers lie nearly in the order of their ids,
-// so that sorting them takes half as long as a hash table that misses every
-// cache, and no more memory however many they are.
+// method is how a scan groups and joins rows. Hashing is right for few groups. The rows of millions
+// of transfers are stored nearly in the order of their ids, so that sorting them takes half as long
+// as a hash table that misses every CPU cache, and bounded memory.
 type method int
 
 const (
@@ -249,22 +247,22 @@ const (
 const chooseMethod = `SELECT set_config('enable_hashagg', CASE WHEN $1 THEN 'on' ELSE 'off' END, true),
 	set_config('enable_hashjoin', CASE WHEN $2 THEN 'on' ELSE 'off' END, true)`
 
-// scan is one pass over some rows, and the rules that are judged on each of them.
+// scan is one pass over some rows, and the rules that are checked on each of them.
 type scan struct {
 	rows  string // SQL: a FROM item
-	long  bool   // begun before the others
+	long  bool   // started before the others
 	by    method
 	rules []rule
 }
 
-// rule is SQL on a row of its scan. Where holds is NULL it does not hold.
+// rule is SQL on a row of its scan. A rule whose condition is NULL is broken.
 type rule struct {
 	name     string
 	sentence string
-	among    string // which rows it is about; all when empty
+	among    string // the rows that it applies to; all if empty
 	holds    string
-	row      string // text that names the row
-	count    string // what was looked at, an aggregate; the rows it is about when empty
+	row      string // text that identifies the row
+	count    string // aggregate of the rows that were checked; the rows that it applies to if empty
 }
 
 func (s scan) sql() string {

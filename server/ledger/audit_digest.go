@@ -8,16 +8,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// auditDigests encodes every transfer anew and compares the SHA-256 with what the
-// event of its state says. An event that is missing is for another check to find.
+// auditDigests encodes every transfer and compares the SHA-256 with the digest in the event of its
+// state. Another check finds missing events.
 func auditDigests(ctx context.Context, tx pgx.Tx) ([]Check, error) {
-	// IS TRUE, so that only the ids are sorted by.
+	// IS TRUE keeps the state out of the join, so that rows are sorted by id only.
 	const stream = `SELECT ` + transferColumns + `, e.digest, e.debit_account, COALESCE(e.credit_account, 0), e.at
 		FROM transfers t JOIN events e ON e.transfer_id = t.id AND (e.state = t.state) IS TRUE`
 	began := time.Now()
 	check := Check{
 		Name:     "digests",
-		Sentence: "the event of a transfer's state says what the transfer says, to the bit of its SHA-256",
+		Sentence: "the event of a transfer's state has the SHA-256 of the transfer",
 		Broken:   []string{},
 	}
 	rows, err := tx.Query(ctx, stream)

@@ -1,28 +1,27 @@
 package ledger
 
-// The invariants of the books, as SQL. They are written anew from the tables'
-// meaning and share nothing with the code that keeps them.
+// The invariants of the books, as SQL. They are written independently from the meaning of the tables
+// and share nothing with the code that maintains them.
 //
-// They stand in the order in which to look at them: what breaks an earlier one
-// may break a later one in consequence. A rule leaves to an earlier rule what
-// that one says already.
+// Their order is the order in which to investigate them: damage that breaks an earlier rule may break
+// a later one as a consequence. A rule does not repeat what an earlier one checks.
 var auditScans = []scan{
 	{
 		rows: transfersWithPostings, long: true, by: sorting,
 		rules: []rule{
 			{
 				name: "double_entry", sentence: "the postings of a transfer are two and sum to zero",
-				among: "x.lines > 0", holds: "x.lines = 2 AND x.total = 0", row: "'transfer ' || x.id",
+				among: "x.postings > 0", holds: "x.postings = 2 AND x.total = 0", row: "'transfer ' || x.id",
 			},
 			{
 				name: "postings_match", sentence: "they take posted_amount from the account that the transfer debits and give it to the one it credits",
-				among: "x.state = 'posted' AND x.lines = 2 AND x.total = 0",
+				among: "x.state = 'posted' AND x.postings = 2 AND x.total = 0",
 				holds: "x.taken_from = x.debit_account AND x.given_to = x.credit_account AND x.given = x.posted_amount",
 				row:   "'transfer ' || x.id",
 			},
 			{
 				name: "posted_only", sentence: "a posted transfer has postings and no other has any",
-				holds: "(x.lines > 0) = (x.state = 'posted')", row: "'transfer ' || x.id",
+				holds: "(x.postings > 0) = (x.state = 'posted')", row: "'transfer ' || x.id",
 			},
 		},
 	},
@@ -41,17 +40,17 @@ var auditScans = []scan{
 		rules: []rule{
 			{
 				name: "sequence", sentence: "the postings of an account are numbered 1 to its seq without a gap",
-				holds: "x.seq = x.lines AND x.last = x.lines AND (x.lines = 0 OR x.first = 1)",
-				row:   "'account ' || x.id || ': seq ' || COALESCE(x.seq::text, 'none') || ', ' || x.lines || ' postings up to ' || x.last",
+				holds: "x.seq = x.postings AND x.last = x.postings AND (x.postings = 0 OR x.first = 1)",
+				row:   "'account ' || x.id || ': seq ' || COALESCE(x.seq::text, 'none') || ', ' || x.postings || ' postings up to ' || x.last",
 			},
 			{
 				name: "running_balance", sentence: "a posting's balance_after is the one before it plus its amount",
-				holds: "x.unchained IS NULL", row: "'account ' || x.id || ' seq ' || x.unchained", count: "sum(x.lines)",
+				holds: "x.unchained IS NULL", row: "'account ' || x.id || ' seq ' || x.unchained", count: "sum(x.postings)",
 			},
 			{
 				name: "dates", sentence: "the postings of an account are dated in their order, none after its as_of",
-				holds: "x.misdated IS NULL AND (x.lines = 0 OR x.id_known IS NULL OR x.latest <= x.as_of)",
-				row:   "'account ' || x.id || COALESCE(' seq ' || x.misdated, ': as_of')", count: "sum(x.lines)",
+				holds: "x.misdated IS NULL AND (x.postings = 0 OR x.id_known IS NULL OR x.latest <= x.as_of)",
+				row:   "'account ' || x.id || COALESCE(' seq ' || x.misdated, ': as_of')", count: "sum(x.postings)",
 			},
 			{
 				name: "balance", sentence: "an account's balance is the sum of its postings",
@@ -130,7 +129,7 @@ var auditScans = []scan{
 				holds: "x.amount = x.payment_amount AND x.currency = x.payment_currency AND x.kind = x.direction", row: "'transfer ' || x.id",
 			},
 			{
-				name: "settled", sentence: "a payment is executed when its transfer is posted, rejected when the bank's no voided it, and open while it is pending",
+				name: "settled", sentence: "a payment is executed when its transfer is posted, rejected when the bank has rejected it, and open while it is pending",
 				among: "x.kind IS NOT NULL AND x.payment_state IS NOT NULL",
 				holds: `CASE x.payment_state WHEN 'executed' THEN x.state = 'posted' AND x.posted_amount = x.amount
 					WHEN 'rejected' THEN x.state = 'voided' AND x.reason = 'bank_rejected'
@@ -140,7 +139,7 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: houseSums,
+		rows: systemAccountSums,
 		rules: []rule{
 			{
 				name: "clearing", sentence: "a clearing account holds the executed withdrawals less the executed deposits, and what suspense brought into it",
@@ -159,8 +158,8 @@ var auditScans = []scan{
 			FROM transfers t LEFT JOIN payments p ON p.transfer_id = t.id WHERE t.state = 'pending') x`,
 		rules: []rule{
 			{
-				// A final payment of a pending transfer is for the rule "settled" to find.
-				name: "way_to_end", sentence: "a pending transfer expires, or somebody is due to look at its payment, or it awaits review",
+				// The rule "settled" finds a final payment of a pending transfer.
+				name: "way_to_end", sentence: "a pending transfer expires, or a worker is due to handle its payment, or the payment awaits review",
 				holds: `CASE x.kind WHEN 'authorization' THEN x.expires_at IS NOT NULL
 					ELSE x.next_at IS NOT NULL OR x.payment_state IN ('needs_review', 'executed', 'rejected') END`,
 				row: "'transfer ' || x.id",
@@ -191,14 +190,14 @@ var auditScans = []scan{
 }
 
 const (
-	// Captures and voids move nothing themselves; a posting of one finds no partner
-	// here. The sum of two lines is the lesser plus the greater, which is cheaper.
+	// Captures and voids move nothing themselves; a posting of one finds no transfer here. The sum of
+	// two postings is their minimum plus their maximum, which is cheaper to compute.
 	transfersWithPostings = `(
 		SELECT COALESCE(t.id, p.transfer_id) AS id, t.state, t.debit_account, t.credit_account, t.posted_amount,
-			COALESCE(p.lines, 0) AS lines, p.total, p.taken_from, p.given_to, p.given
+			COALESCE(p.postings, 0) AS postings, p.total, p.taken_from, p.given_to, p.given
 		FROM (SELECT * FROM transfers WHERE kind NOT IN ('capture', 'void')) t
 		FULL JOIN (
-			SELECT transfer_id, count(*) AS lines, min(amount) + max(amount) AS total, max(amount) AS given,
+			SELECT transfer_id, count(*) AS postings, min(amount) + max(amount) AS total, max(amount) AS given,
 				min(account_id) FILTER (WHERE amount < 0) AS taken_from,
 				min(account_id) FILTER (WHERE amount > 0) AS given_to
 			FROM postings GROUP BY transfer_id) p ON p.transfer_id = t.id) x`
@@ -212,19 +211,19 @@ const (
 
 	accountsWithPostings = `(
 		SELECT COALESCE(a.id, p.account_id) AS id, a.id AS id_known, a.kind, a.balance, a.held, a.seq, a.floor, a.as_of,
-			COALESCE(p.lines, 0) AS lines, COALESCE(p.first, 0) AS first, COALESCE(p.last, 0) AS last,
+			COALESCE(p.postings, 0) AS postings, COALESCE(p.first, 0) AS first, COALESCE(p.last, 0) AS last,
 			COALESCE(p.total, 0) AS total, p.latest, p.unchained, p.misdated, COALESCE(h.reserved, 0) AS reserved,
 			COALESCE(n.held, 0) AS noted_held, a.status, COALESCE(o.status, 'active') AS owner_status
 		FROM accounts a
 		FULL JOIN (
-			SELECT account_id, count(*) AS lines, min(seq) AS first, max(seq) AS last, sum(amount) AS total,
+			SELECT account_id, count(*) AS postings, min(seq) AS first, max(seq) AS last, sum(amount) AS total,
 				max(posted_at) AS latest, min(seq) FILTER (WHERE NOT chained) AS unchained,
 				min(seq) FILTER (WHERE NOT dated) AS misdated
 			FROM (
 				SELECT account_id, seq, amount, posted_at,
-					balance_after = amount + lag(balance_after, 1, 0::bigint) OVER line AS chained,
-					posted_at >= lag(posted_at, 1, '-infinity') OVER line AS dated
-				FROM postings WINDOW line AS (PARTITION BY account_id ORDER BY seq)) l
+					balance_after = amount + lag(balance_after, 1, 0::bigint) OVER account AS chained,
+					posted_at >= lag(posted_at, 1, '-infinity') OVER account AS dated
+				FROM postings WINDOW account AS (PARTITION BY account_id ORDER BY seq)) l
 			GROUP BY account_id) p ON p.account_id = a.id
 		LEFT JOIN (
 			SELECT debit_account, sum(amount) AS reserved FROM transfers
@@ -240,8 +239,8 @@ const (
 		FULL JOIN (SELECT account_id, sum(amount) AS total FROM postings GROUP BY account_id) p ON p.account_id = a.id
 		GROUP BY 1) x`
 
-	// Found by a hash first, in half the time; only keys that share one are compared
-	// as they are.
+	// Keys are first grouped by their hash, which takes half the time. Only keys with the same hash
+	// are compared themselves.
 	sharedKeys = `(
 		SELECT owner, idem_key, count(*) AS uses FROM transfers
 		WHERE uuid_hash_extended(owner, 0) # hashtextextended(idem_key, 0) IN (
@@ -274,7 +273,7 @@ const (
 		FROM (SELECT * FROM transfers WHERE kind IN ('deposit', 'withdrawal') AND state <> 'refused') t
 		FULL JOIN payments p ON p.transfer_id = t.id) x`
 
-	houseSums = `(
+	systemAccountSums = `(
 		SELECT COALESCE(a.currency, p.currency, t.currency) AS currency, COALESCE(a.clearing, 0) AS clearing,
 			COALESCE(a.suspense, 0) AS suspense, COALESCE(p.executed, 0) AS executed,
 			COALESCE(t.suspended, 0) AS suspended, COALESCE(t.strays, 0) AS strays
@@ -291,7 +290,7 @@ const (
 			FROM transfers t LEFT JOIN accounts d ON d.id = t.debit_account LEFT JOIN accounts c ON c.id = t.credit_account
 			WHERE t.kind = 'suspense' GROUP BY t.currency) t ON t.currency = COALESCE(a.currency, p.currency)) x`
 
-	// Captures and voids leave no event: the authorization's own tells of them.
+	// Captures and voids have no event of their own: the authorization has one for its new state.
 	transfersWithEvents = `(
 		SELECT COALESCE(t.id, e.transfer_id) AS id, t.kind, t.state, COALESCE(e.opened, 0) AS opened,
 			COALESCE(e.ended, 0) AS ended, e.end_state, e.in_order

@@ -17,9 +17,9 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// busyHouse is a ledger in which everything has happened that can.
-type busyHouse struct {
-	*house
+// busyFixture is a ledger in which everything has happened that can.
+type busyFixture struct {
+	*fixture
 	alice, bob, carol, dave, eve uuid.UUID
 	one, other                   uuid.UUID // posted, alice to bob and carol to dave
 	refused                      uuid.UUID // for want of funds: all that eve ever did
@@ -27,9 +27,9 @@ type busyHouse struct {
 	waiting, rejected            uuid.UUID // a deposit that is pending, a withdrawal that the bank refused
 }
 
-func newBusyHouse(t *testing.T) *busyHouse {
-	h := newHouse(t)
-	b := &busyHouse{house: h, alice: h.user(1000), bob: h.user(500), carol: h.user(300), dave: h.user(0), eve: h.user(0)}
+func newBusyFixture(t *testing.T) *busyFixture {
+	h := newFixture(t)
+	b := &busyFixture{fixture: h, alice: h.user(1000), bob: h.user(500), carol: h.user(300), dave: h.user(0), eve: h.user(0)}
 	b.one = b.pay(b.alice, b.bob, 10)
 	b.other = b.pay(b.carol, b.dave, 20)
 	b.pay(b.bob, b.alice, 5)
@@ -45,16 +45,16 @@ func newBusyHouse(t *testing.T) *busyHouse {
 	return b
 }
 
-func (b *busyHouse) to(payee, payer uuid.UUID, minor int64) ledger.Order {
-	return ledger.Order{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor), ExpiresAt: time.Now().Add(time.Hour)}
+func (b *busyFixture) to(payee, payer uuid.UUID, minor int64) ledger.TransferRequest {
+	return ledger.TransferRequest{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor), ExpiresAt: time.Now().Add(time.Hour)}
 }
 
-func (b *busyHouse) pay(payer, payee uuid.UUID, minor int64) uuid.UUID {
+func (b *busyFixture) pay(payer, payee uuid.UUID, minor int64) uuid.UUID {
 	b.t.Helper()
 	return b.must(b.Transfer(b.t.Context(), b.to(payee, payer, minor)))
 }
 
-func (b *busyHouse) must(r ledger.Result, err error) uuid.UUID {
+func (b *busyFixture) must(r ledger.Result, err error) uuid.UUID {
 	b.t.Helper()
 	if err != nil {
 		b.t.Fatal(err)
@@ -62,7 +62,7 @@ func (b *busyHouse) must(r ledger.Result, err error) uuid.UUID {
 	return r.Transfer.ID
 }
 
-func (b *busyHouse) authorizations() {
+func (b *busyFixture) authorizations() {
 	t, ctx := b.t, b.t.Context()
 	authorize := func() uuid.UUID { return b.must(b.Authorize(ctx, b.to(b.bob, b.alice, 50))) }
 	about := func(id uuid.UUID, amount int64) ledger.FollowUp {
@@ -93,7 +93,7 @@ func (b *busyHouse) authorizations() {
 	}
 }
 
-func (b *busyHouse) reversals() {
+func (b *busyFixture) reversals() {
 	ctx := b.t.Context()
 	about := func(id uuid.UUID, amount int64) ledger.FollowUp {
 		return ledger.FollowUp{Owner: b.bob, Key: newKey(), Target: id, Amount: amount}
@@ -108,16 +108,16 @@ func (b *busyHouse) reversals() {
 }
 
 // crossings go over the bank's border, in two currencies.
-func (b *busyHouse) crossings() {
+func (b *busyFixture) crossings() {
 	t, ctx := b.t, b.t.Context()
 	settle := func(id uuid.UUID, executed bool) {
 		b.must(b.Settle(ctx, ledger.Settlement{Transfer: id, Executed: executed}))
 	}
 	deposit := func(minor int64) uuid.UUID {
-		return b.must(b.OpenDeposit(ctx, ledger.Order{Owner: b.alice, Key: newKey(), Amount: usd(minor)}))
+		return b.must(b.OpenDeposit(ctx, ledger.TransferRequest{Owner: b.alice, Key: newKey(), Amount: usd(minor)}))
 	}
 	withdraw := func(minor int64) uuid.UUID {
-		return b.must(b.OpenWithdrawal(ctx, ledger.Order{Owner: b.alice, Key: newKey(), Amount: usd(minor)}))
+		return b.must(b.OpenWithdrawal(ctx, ledger.TransferRequest{Owner: b.alice, Key: newKey(), Amount: usd(minor)}))
 	}
 	b.waiting = deposit(11)
 	settle(deposit(12), false)
@@ -128,12 +128,12 @@ func (b *busyHouse) crossings() {
 	if _, err := b.OpenWallet(ctx, b.alice, "EUR"); err != nil {
 		t.Fatal(err)
 	}
-	settle(b.must(b.OpenDeposit(ctx, ledger.Order{
+	settle(b.must(b.OpenDeposit(ctx, ledger.TransferRequest{
 		Owner: b.alice, Key: newKey(), Amount: money.Amount{Minor: 77, Currency: "EUR"},
 	})), true)
 }
 
-func (b *busyHouse) audit() ledger.Report {
+func (b *busyFixture) audit() ledger.Report {
 	b.t.Helper()
 	report, err := ledger.Audit(b.t.Context(), b.pool)
 	if err != nil {
@@ -160,7 +160,7 @@ func table(r ledger.Report) string {
 
 func TestAuditPassesABusyLedger(t *testing.T) {
 	t.Parallel()
-	b := newBusyHouse(t)
+	b := newBusyFixture(t)
 	report := b.audit()
 	if !report.OK() {
 		t.Fatalf("the books are right, but:\n%s", table(report))
@@ -176,7 +176,7 @@ func TestAuditPassesABusyLedger(t *testing.T) {
 }
 
 // damages break one thing each, behind the ledger's back. In the SQL, $one and so
-// on are the transfers of busyHouse, @alice and so on are accounts in USD.
+// on are the transfers of busyFixture, @alice and so on are accounts in USD.
 var damages = []struct {
 	name   string
 	sql    string
@@ -247,7 +247,7 @@ func TestAuditFindsDamage(t *testing.T) {
 	for _, damage := range damages {
 		t.Run(damage.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBusyHouse(t)
+			b := newBusyFixture(t)
 			b.harm(damage.sql)
 			report := b.audit()
 			if got := broken(report); !slices.Equal(got, damage.breaks) {
@@ -269,7 +269,7 @@ func TestAuditFindsDamage(t *testing.T) {
 		for _, damage := range damages {
 			proven = append(proven, damage.breaks...)
 		}
-		b := &busyHouse{house: newHouse(t)}
+		b := &busyFixture{fixture: newFixture(t)}
 		for _, c := range b.audit().Checks {
 			if !slices.Contains(proven, c.Name) {
 				t.Errorf("nothing here breaks %s", c.Name)
@@ -279,7 +279,7 @@ func TestAuditFindsDamage(t *testing.T) {
 }
 
 // harm runs SQL as nobody could who is not a superuser: without triggers.
-func (b *busyHouse) harm(sql string) {
+func (b *busyFixture) harm(sql string) {
 	b.t.Helper()
 	ctx := b.t.Context()
 	conn, err := pgx.Connect(ctx, b.db.SuperuserURL)
@@ -293,7 +293,7 @@ func (b *busyHouse) harm(sql string) {
 }
 
 // fill puts ids in the place of their names.
-func (b *busyHouse) fill(text, before, after string) string {
+func (b *busyFixture) fill(text, before, after string) string {
 	b.t.Helper()
 	for name, id := range map[string]uuid.UUID{
 		"$one": b.one, "$other": b.other, "$refused": b.refused, "$open": b.open,
@@ -318,13 +318,13 @@ func (b *busyHouse) fill(text, before, after string) string {
 
 func TestAuditBesideARunningLedger(t *testing.T) {
 	t.Parallel()
-	b := newBusyHouse(t)
+	b := newBusyFixture(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var callers sync.WaitGroup
 	for range 8 {
 		callers.Go(func() {
 			for ctx.Err() == nil {
-				for _, o := range []ledger.Order{b.to(b.bob, b.alice, 1), b.to(b.alice, b.bob, 1)} {
+				for _, o := range []ledger.TransferRequest{b.to(b.bob, b.alice, 1), b.to(b.alice, b.bob, 1)} {
 					if _, err := b.Transfer(t.Context(), o); err != nil {
 						t.Error(err)
 					}
@@ -352,7 +352,7 @@ func TestAuditBesideARunningLedger(t *testing.T) {
 // Several audits at once on a pool too small for all their helpers wait for nobody.
 func TestAuditsShareASmallPool(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	config := h.pool.Config()
 	config.MaxConns = 3
 	small, err := pgxpool.NewWithConfig(t.Context(), config)
@@ -382,13 +382,13 @@ func BenchmarkAudit(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer pool.Close()
-	l := ledger.Open(ledger.Config{Pool: pool, MaxBatch: callers, Patience: time.Minute})
-	h := &house{l, b, pool, db}
+	l := ledger.Open(ledger.Config{Pool: pool, MaxBatch: callers, BatchTimeout: time.Minute})
+	h := &fixture{l, b, pool, db}
 	defer func() { _ = l.Close(context.Background()) }()
 	owners := make([]uuid.UUID, users)
 	spread(users, 64, func(i int) { owners[i] = h.user(1_000_000) })
 	spread(transfers, callers, func(i int) {
-		o := ledger.Order{Owner: owners[i%users], Key: newKey(), Payee: owners[(i+1+i/users)%users], Amount: usd(1)}
+		o := ledger.TransferRequest{Owner: owners[i%users], Key: newKey(), Payee: owners[(i+1+i/users)%users], Amount: usd(1)}
 		if _, err := l.Transfer(b.Context(), o); err != nil {
 			b.Error(err)
 		}

@@ -12,29 +12,26 @@ import (
 	"github.com/JDevAman/kizo/server/failpoint"
 )
 
-// Seven statements at most make a batch. The reads go out together, the writes
-// and the COMMIT go out together: two round trips, whatever the number of
+// A batch reads in one round trip, and writes and commits in a second one, whatever the number of its
 // commands.
 const (
 	begin = `BEGIN ISOLATION LEVEL READ COMMITTED`
-	// For this transaction alone: no sequential scans, since a plan made while the
-	// tables were small must not stay when they are not; one plan for a batch of any
-	// size, since small ones would be planned each time; and bounds on waiting for
-	// a lock (Config.LockTimeout), and on a lock's waiting for us when the network has
-	// eaten us.
+	// For this transaction only: no sequential scans, since a plan made while the tables were small
+	// must not be used when they are large; one generic plan for batches of any size, since small
+	// batches would be planned each time; a limit on waiting for a lock (Config.LockTimeout), and
+	// one on keeping locks if the connection to this process is lost.
 	tune = `SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true),
 		set_config('lock_timeout', '%dms', true), set_config('idle_in_transaction_session_timeout', '5s', true)`
 
-	// NO KEY UPDATE, in id order: two batches that share accounts wait for each
-	// other and never in a circle. Statements after this one see what was
-	// committed before its locks were given.
+	// Locks accounts with NO KEY UPDATE in the order of their ids, so that two batches with common
+	// accounts wait for each other and never deadlock. Later statements see everything that was
+	// committed before the locks were granted.
 	lockAccounts = `SELECT id, COALESCE(owner, '00000000-0000-0000-0000-000000000000'), currency, kind,
 			balance, held, seq, floor, status, as_of
 		FROM accounts WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
 	readClock = `SELECT clock_timestamp()`
-	// OFFSET 0 keeps the planner from turning the look-up of each key into one
-	// join, which on a small table reads all of it, and is still the plan when
-	// the table is large.
+	// OFFSET 0 keeps the planner from turning the look-ups into one join, which would read the whole
+	// table if the plan was made while the table was small.
 	findKeys = `SELECT ` + transferColumns + `
 		FROM unnest($1::uuid[], $2::text[]) AS k (owner, idem_key)
 		CROSS JOIN LATERAL (SELECT * FROM transfers x
@@ -43,8 +40,8 @@ const (
 	lockPayments = `SELECT transfer_id, fence, state FROM payments
 		WHERE transfer_id = ANY($1) ORDER BY transfer_id FOR UPDATE`
 
-	// In order of the keys: two batches that share keys but no account wait for
-	// each other at the unique index, and never in a circle either.
+	// In the order of the keys, so that two batches that share keys but no account wait for each
+	// other at the unique index and never deadlock.
 	insertTransfers = `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount,
 			posted_amount, currency, owner, idem_key, fingerprint, memo, reason, target, expires_at,
 			created_at, resolved_at, memo_key)
@@ -87,33 +84,33 @@ const (
 		SELECT transfer_id, attempts, state, left(concat_ws(': ', NULLIF(bank_ref, ''), NULLIF(last_error, '')), 500) FROM settled`
 )
 
-// rules are how a batch is decided and how long it waits for a lock. They are a
-// value so that a test can have a decision panic.
+// rules are how a batch is decided and how long it waits for a lock. A test replaces decide with a
+// function that panics.
 type rules struct {
-	decide func(*book, *command) outcome
+	decide func(*batch, *command) outcome
 	tune   string
 }
 
-// read opens the transaction and brings the rows of a batch under its locks.
-func (b *book) read(ctx context.Context, conn *pgx.Conn, r rules, commands []*command) error {
-	want := wanted(commands)
+// read begins the transaction, locks the rows of a batch and loads them.
+func (b *batch) read(ctx context.Context, conn *pgx.Conn, r rules, commands []*command) error {
+	load := newRowsToLoad(commands)
 	var queue pgx.Batch
 	queue.Queue(begin)
 	queue.Queue(r.tune)
-	queue.Queue(lockAccounts, want.accounts).Query(b.scanAccounts)
+	queue.Queue(lockAccounts, load.accounts).Query(b.scanAccounts)
 	queue.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.now) })
-	queue.Queue(findKeys, want.owners, want.keys).Query(b.scanTransfers)
-	if len(want.targets) > 0 {
-		queue.Queue(findTargets, want.targets).Query(b.scanTransfers)
+	queue.Queue(findKeys, load.owners, load.keys).Query(b.scanTransfers)
+	if len(load.targets) > 0 {
+		queue.Queue(findTargets, load.targets).Query(b.scanTransfers)
 	}
-	if len(want.payments) > 0 {
-		queue.Queue(lockPayments, want.payments).Query(b.scanPayments)
+	if len(load.payments) > 0 {
+		queue.Queue(lockPayments, load.payments).Query(b.scanPayments)
 	}
 	return conn.SendBatch(ctx, &queue).Close()
 }
 
-// write sends what was decided, and the COMMIT with it.
-func (b *book) write(ctx context.Context, conn *pgx.Conn) error {
+// write sends the decided changes together with the COMMIT.
+func (b *batch) write(ctx context.Context, conn *pgx.Conn) error {
 	var queue pgx.Batch
 	b.queueTransfers(&queue)
 	b.queuePostings(&queue)
@@ -123,39 +120,39 @@ func (b *book) write(ctx context.Context, conn *pgx.Conn) error {
 	return conn.SendBatch(ctx, &queue).Close()
 }
 
-// empty tells whether there is nothing to write: the batch held only replays.
-func (b *book) empty() bool {
-	return len(b.added) == 0 && len(b.moved) == 0 && len(b.settled) == 0
+// empty reports whether there is nothing to write because the batch contained only replays.
+func (b *batch) empty() bool {
+	return len(b.inserted) == 0 && len(b.updated) == 0 && len(b.settledPayments) == 0
 }
 
-// wishes are the rows that a batch asks for.
-type wishes struct {
+// rowsToLoad names the rows that a batch loads.
+type rowsToLoad struct {
 	accounts                  []int64
-	owners, targets, payments [][16]byte // pgx writes a uuid.UUID by way of its text
+	owners, targets, payments [][16]byte // pgx would encode a uuid.UUID as text first
 	keys                      []string
 }
 
-func wanted(commands []*command) wishes {
+func newRowsToLoad(commands []*command) rowsToLoad {
 	n := len(commands)
-	w := wishes{accounts: make([]int64, 0, 2*n), owners: make([][16]byte, 0, n), keys: make([]string, 0, n)}
+	rows := rowsToLoad{accounts: make([]int64, 0, 2*n), owners: make([][16]byte, 0, n), keys: make([]string, 0, n)}
 	for _, c := range commands {
-		w.accounts = append(w.accounts, c.debit, c.credit)
+		rows.accounts = append(rows.accounts, c.debit, c.credit)
 		if c.key != "" {
-			w.owners = append(w.owners, c.owner)
-			w.keys = append(w.keys, c.key)
+			rows.owners = append(rows.owners, c.owner)
+			rows.keys = append(rows.keys, c.key)
 		}
 		if c.target != uuid.Nil {
-			w.targets = append(w.targets, c.target)
+			rows.targets = append(rows.targets, c.target)
 		}
 		if c.op == opSettle {
-			w.payments = append(w.payments, c.target)
+			rows.payments = append(rows.payments, c.target)
 		}
 	}
-	return w
+	return rows
 }
 
-func newBook(size int) *book {
-	return &book{
+func newBatch(size int) *batch {
+	return &batch{
 		accounts: make(map[int64]*account, 2*size),
 		byKey:    make(map[ownerKey]*Transfer, size),
 		byID:     make(map[uuid.UUID]*Transfer, size),
@@ -163,7 +160,7 @@ func newBook(size int) *book {
 	}
 }
 
-func (b *book) scanAccounts(rows pgx.Rows) error {
+func (b *batch) scanAccounts(rows pgx.Rows) error {
 	for rows.Next() {
 		var a account
 		if err := rows.Scan(&a.id, (*[16]byte)(&a.owner), &a.currency, &a.kind, &a.balance, &a.held, &a.seq,
@@ -175,14 +172,14 @@ func (b *book) scanAccounts(rows pgx.Rows) error {
 	return rows.Err()
 }
 
-func (b *book) scanTransfers(rows pgx.Rows) error {
+func (b *batch) scanTransfers(rows pgx.Rows) error {
 	for rows.Next() {
 		t, err := scanTransfer(rows)
 		if err != nil {
 			return err
 		}
 		if known, ok := b.byID[t.ID]; ok {
-			t = known // found by key and as a target: one value for both
+			t = known // the same transfer was found by key and as a target: use one value for both
 		}
 		b.byID[t.ID] = t
 		b.byKey[ownerKey{t.Owner, t.Key}] = t
@@ -190,7 +187,7 @@ func (b *book) scanTransfers(rows pgx.Rows) error {
 	return rows.Err()
 }
 
-func (b *book) scanPayments(rows pgx.Rows) error {
+func (b *batch) scanPayments(rows pgx.Rows) error {
 	for rows.Next() {
 		var p payment
 		if err := rows.Scan(&p.transfer, &p.fence, &p.state); err != nil {
@@ -201,19 +198,19 @@ func (b *book) scanPayments(rows pgx.Rows) error {
 	return rows.Err()
 }
 
-func (b *book) queueTransfers(queue *pgx.Batch) {
-	if n := len(b.added); n > 0 {
+func (b *batch) queueTransfers(queue *pgx.Batch) {
+	if n := len(b.inserted); n > 0 {
 		c := newTransferColumns(n)
-		for _, t := range b.added {
+		for _, t := range b.inserted {
 			c.add(t)
 		}
 		queue.Queue(insertTransfers, c.id, c.kind, c.state, c.debit, c.credit, c.amount, c.posted,
-			c.currency, c.owner, c.key, c.print, c.memo, c.reason, c.target, c.expires, c.created, c.resolved, c.memoKey)
+			c.currency, c.owner, c.key, c.fingerprint, c.memo, c.reason, c.target, c.expires, c.created, c.resolved, c.memoKey)
 	}
-	if n := len(b.moved); n > 0 {
+	if n := len(b.updated); n > 0 {
 		c := newTransferColumns(n)
 		seen := make(map[uuid.UUID]bool, n)
-		for _, t := range b.moved {
+		for _, t := range b.updated {
 			if !seen[t.ID] {
 				c.add(t)
 			}
@@ -234,21 +231,21 @@ func (b *book) queueTransfers(queue *pgx.Batch) {
 	}
 }
 
-func (b *book) queuePostings(queue *pgx.Batch) {
-	n := len(b.posted)
+func (b *batch) queuePostings(queue *pgx.Batch) {
+	n := len(b.postings)
 	if n == 0 {
 		return
 	}
 	accounts, seqs, transfers := make([]int64, n), make([]int64, n), make([][16]byte, n)
 	amounts, balances, at := make([]int64, n), make([]int64, n), make([]time.Time, n)
-	for i, p := range b.posted {
+	for i, p := range b.postings {
 		accounts[i], seqs[i], transfers[i] = p.account, p.seq, p.transfer
 		amounts[i], balances[i], at[i] = p.amount, p.balanceAfter, p.at
 	}
 	queue.Queue(insertPostings, accounts, seqs, transfers, amounts, balances, at)
 }
 
-func (b *book) queueAccounts(queue *pgx.Batch) {
+func (b *batch) queueAccounts(queue *pgx.Batch) {
 	n := len(b.accounts)
 	ids, balances, held := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)
 	seqs, asOf := make([]int64, 0, n), make([]time.Time, 0, n)
@@ -263,25 +260,25 @@ func (b *book) queueAccounts(queue *pgx.Batch) {
 	}
 }
 
-func (b *book) queuePayments(queue *pgx.Batch) {
-	if len(b.opened) > 0 {
+func (b *batch) queuePayments(queue *pgx.Batch) {
+	if len(b.newPayments) > 0 {
 		var (
 			ids                                  [][16]byte
 			directions, refs, currencies, traces []string
 			amounts                              []int64
 		)
-		for _, p := range b.opened {
+		for _, p := range b.newPayments {
 			ids, directions, refs = append(ids, p.transfer), append(directions, string(p.kind)), append(refs, p.externalRef())
 			amounts, currencies, traces = append(amounts, p.amount), append(currencies, p.currency), append(traces, p.trace)
 		}
 		queue.Queue(insertPayments, ids, directions, refs, amounts, currencies, traces, b.now)
 	}
-	if len(b.settled) > 0 {
+	if len(b.settledPayments) > 0 {
 		var (
 			ids                 [][16]byte
 			states, refs, notes []string
 		)
-		for _, p := range b.settled {
+		for _, p := range b.settledPayments {
 			ids, states = append(ids, p.transfer), append(states, string(p.state))
 			refs, notes = append(refs, p.bankRef), append(notes, p.note)
 		}
@@ -289,14 +286,14 @@ func (b *book) queuePayments(queue *pgx.Batch) {
 	}
 }
 
-// transferColumnValues are transfers turned on their side, for unnest. FlatArray
-// is for the element types that pgx would walk by reflection.
+// transferColumnValues holds the columns of transfers as arrays for unnest. FlatArray is used for
+// the element types that pgx would encode by reflection.
 type transferColumnValues struct {
 	id, owner                                [][16]byte
 	kind, state, currency, key, memo, reason []string
 	memoKey                                  []string
 	debit, credit, amount, posted, reversed  []int64
-	print                                    pgtype.FlatArray[[]byte]
+	fingerprint                              pgtype.FlatArray[[]byte]
 	target                                   pgtype.FlatArray[*[16]byte]
 	created                                  []time.Time
 	expires, resolved                        pgtype.FlatArray[*time.Time]
@@ -310,7 +307,7 @@ func newTransferColumns(n int) *transferColumnValues {
 		id: make([][16]byte, 0, n), owner: make([][16]byte, 0, n),
 		kind: texts(0), state: texts(1), currency: texts(2), key: texts(3), memo: texts(4), reason: texts(5), memoKey: texts(6),
 		debit: numbers(0), credit: numbers(1), amount: numbers(2), posted: numbers(3), reversed: numbers(4),
-		print: make([][]byte, 0, n), target: make([]*[16]byte, 0, n), created: make([]time.Time, 0, n),
+		fingerprint: make([][]byte, 0, n), target: make([]*[16]byte, 0, n), created: make([]time.Time, 0, n),
 		expires: make([]*time.Time, 0, n), resolved: make([]*time.Time, 0, n),
 	}
 }
@@ -323,7 +320,7 @@ func (c *transferColumnValues) add(t *Transfer) {
 	c.memoKey = append(c.memoKey, memoKey(t.Memo))
 	c.debit, c.credit = append(c.debit, t.DebitAccount), append(c.credit, t.CreditAccount)
 	c.amount, c.posted = append(c.amount, t.Amount.Minor), append(c.posted, t.PostedAmount)
-	c.reversed, c.print = append(c.reversed, t.ReversedAmount), append(c.print, t.fingerprint[:])
+	c.reversed, c.fingerprint = append(c.reversed, t.ReversedAmount), append(c.fingerprint, t.fingerprint[:])
 	c.created = append(c.created, t.CreatedAt)
 	c.expires, c.resolved = append(c.expires, orNil(&t.ExpiresAt)), append(c.resolved, orNil(&t.ResolvedAt))
 	var target *[16]byte
@@ -340,13 +337,13 @@ func orNil(t *time.Time) *time.Time {
 	return t
 }
 
-// run carries out a batch in one transaction on conn. wrote tells whether the
-// COMMIT was sent: with an error, it then may or may not have happened.
+// run executes a batch in one transaction on conn. wrote reports whether the COMMIT was sent. If it
+// was sent and there is an error, the transaction may or may not have been committed.
 func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ []outcome, wrote bool, _ error) {
 	if err := failpoint.Point("ledger.before_begin"); err != nil {
 		return nil, false, err
 	}
-	b := newBook(len(commands))
+	b := newBatch(len(commands))
 	if err := b.read(ctx, conn, r, commands); err != nil {
 		return nil, false, fmt.Errorf("read the batch: %w", err)
 	}

@@ -8,12 +8,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// fingerprint is the SHA-256 of what a caller asked for, so that a key that is
-// used again for something else is noticed.
+// fingerprint is the SHA-256 of a command's body. It shows that a key is used again for another
+// command.
 type fingerprint [sha256.Size]byte
 
-// encoder writes fields so that no two different sequences of fields give the
-// same bytes: integers are 8 bytes big-endian, text carries its length.
+// encoder encodes fields so that different sequences of fields give different bytes: integers are
+// 8 bytes big-endian, and text is preceded by its length.
 type encoder struct{ buf []byte }
 
 func (e *encoder) text(s string) {
@@ -22,12 +22,12 @@ func (e *encoder) text(s string) {
 }
 
 func (e *encoder) int(n int64) {
-	e.buf = binary.BigEndian.AppendUint64(e.buf, uint64(n)) // the bits, not the number
+	e.buf = binary.BigEndian.AppendUint64(e.buf, uint64(n)) // the two's complement
 }
 
 func (e *encoder) uuid(id uuid.UUID) { e.buf = append(e.buf, id[:]...) }
 
-// time has microseconds, as the database does; the zero time is 0.
+// time has the precision of the database, microseconds. The zero time is 0.
 func (e *encoder) time(t time.Time) {
 	if t.IsZero() {
 		e.int(0)
@@ -38,8 +38,8 @@ func (e *encoder) time(t time.Time) {
 
 func (e *encoder) sum() [sha256.Size]byte { return sha256.Sum256(e.buf) }
 
-// encodeTransfer is the one canonical encoding of a transfer in the state it is
-// in, version 1. Events keep its SHA-256; never change it, add a version.
+// encodeTransfer returns the canonical encoding, version 1, of a transfer in its current state. Events
+// store its SHA-256, so it must never change; add a version instead.
 func encodeTransfer(t *Transfer) []byte {
 	e := encoder{buf: make([]byte, 0, 320)}
 	e.text("kizo.transfer.v1")
@@ -64,8 +64,8 @@ func encodeTransfer(t *Transfer) []byte {
 
 func digest(t *Transfer) [sha256.Size]byte { return sha256.Sum256(encodeTransfer(t)) }
 
-// print is the fingerprint of a command: what was asked, not what came of it.
-func (c *command) print() fingerprint {
+// computeFingerprint hashes what the command asks for, and nothing of its outcome.
+func (c *command) computeFingerprint() fingerprint {
 	e := encoder{buf: make([]byte, 0, 256)}
 	e.text("kizo.command.v1")
 	e.int(int64(c.op))

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// ErrCollation is why a database is refused whose indexes may be in another order than
-// the one that PostgreSQL compares text by now.
+// ErrCollation means that the indexes of the database may be in another order than the one in which
+// PostgreSQL compares text now.
 var ErrCollation = errors.New("the database was indexed by another version of its locale")
 
 // CheckCollation refuses a database that was copied, file by file, to a host whose C

@@ -12,19 +12,18 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// submit puts a command in line and waits for its outcome. When ctx ends first
-// the command is carried out all the same, and its outcome is unknown here.
+// submit enqueues a command and waits for its outcome. If ctx ends first, the command is
+// executed all the same, and its outcome is unknown to the caller.
 func (l *Ledger) submit(ctx context.Context, c *command) (Result, error) {
-	if err := failpoint.Point("ledger.intake"); err != nil {
+	if err := failpoint.Point("ledger.enqueue"); err != nil {
 		return Result{}, unavailable("take the command", err)
 	}
-	w := &waiting{command: c, outcome: make(chan outcome, 1)}
-	if err := l.intake.join(w); err != nil {
+	queued := &queuedCommand{command: c, outcome: make(chan outcome, 1)}
+	if err := l.queue.enqueue(queued); err != nil {
 		return Result{}, err
 	}
-	_ = failpoint.Point("ledger.joined")
 	select {
-	case o := <-w.outcome:
+	case o := <-queued.outcome:
 		return o.result, o.err
 	case <-ctx.Done():
 		return Result{}, &problem.Error{
@@ -33,47 +32,47 @@ func (l *Ledger) submit(ctx context.Context, c *command) (Result, error) {
 	}
 }
 
-// commitLoop carries out one batch after the other until the line is closed and empty.
+// commitLoop commits one batch after another until the queue is closed and empty.
 func (l *Ledger) commitLoop() {
 	for {
-		batch := l.intake.take(l.config.MaxBatch)
+		batch := l.queue.nextBatch(l.config.MaxBatch)
 		if batch == nil {
 			return
 		}
-		l.carryOut(batch)
-		l.intake.done(batch)
+		l.commitBatch(batch)
+		l.queue.batchDone(batch)
 	}
 }
 
-// carryOut gives each command of the batch its outcome, or leaves it to watchLocks.
-func (l *Ledger) carryOut(batch []*waiting) {
-	// Nobody's context: a caller that hangs up must not undo its neighbours.
-	ctx, cancel := context.WithTimeout(context.Background(), l.config.Patience)
+// commitBatch sends each command of the batch its outcome, or leaves the command to watchLocks.
+func (l *Ledger) commitBatch(batch []*queuedCommand) {
+	// The context of no caller: a caller that disconnects must not cancel the other commands.
+	ctx, cancel := context.WithTimeout(context.Background(), l.config.BatchTimeout)
 	defer cancel()
-	batch, err := l.withLocks(ctx, batch)
+	batch, err := l.commitLockable(ctx, batch)
 	if err == nil {
 		return
 	}
 	if len(batch) == 1 || !err.rejected {
-		l.giveUp(batch, err)
+		l.failBatch(batch, err)
 		return
 	}
-	l.log.Error("batch rejected, trying its commands alone", "commands", len(batch), "error", err)
-	l.carryOutAlone(batch)
+	l.log.Error("batch rejected, committing its commands separately", "commands", len(batch), "error", err)
+	l.commitSeparately(batch)
 }
 
-// withLocks carries out what of a batch it can get the locks of, and leaves the rest to
-// watchLocks. With an error, the commands that it returns have no outcome.
-func (l *Ledger) withLocks(ctx context.Context, batch []*waiting) ([]*waiting, *batchError) {
+// commitLockable commits the commands of a batch whose rows it can lock, and leaves the others to
+// watchLocks. With an error, the commands that it returns have no outcome yet.
+func (l *Ledger) commitLockable(ctx context.Context, batch []*queuedCommand) ([]*queuedCommand, *batchError) {
 	for {
-		err := l.together(ctx, batch)
+		err := l.commitTogether(ctx, batch)
 		if err == nil {
 			return nil, nil
 		}
 		if !err.locked {
 			return batch, err
 		}
-		if batch = l.withoutLocked(ctx, batch, err); len(batch) == 0 {
+		if batch = l.removeLocked(ctx, batch, err); len(batch) == 0 {
 			return nil, nil
 		}
 		if ctx.Err() != nil {
@@ -82,80 +81,81 @@ func (l *Ledger) withLocks(ctx context.Context, batch []*waiting) ([]*waiting, *
 	}
 }
 
-func (l *Ledger) carryOutAlone(batch []*waiting) {
+// commitSeparately commits each command of a rejected batch in a transaction of its own, so that
+// only the commands that the database or the rules reject fail.
+func (l *Ledger) commitSeparately(batch []*queuedCommand) {
 	for i := range batch {
-		_ = failpoint.Point("ledger.alone")
-		ctx, cancel := context.WithTimeout(context.Background(), l.config.Patience)
-		alone, err := l.withLocks(ctx, batch[i:i+1])
+		ctx, cancel := context.WithTimeout(context.Background(), l.config.BatchTimeout)
+		single, err := l.commitLockable(ctx, batch[i:i+1])
 		cancel()
 		if err != nil && err.rejected {
-			l.giveUp(alone, err)
-		} else if err != nil { // the database is away: waiting once for it is enough
-			l.giveUp(batch[i:], err)
+			l.failBatch(single, err)
+		} else if err != nil { // the database is unavailable: do not wait again for each command
+			l.failBatch(batch[i:], err)
 			return
 		}
 	}
 }
 
-// together carries a batch out in one transaction, and gives the outcomes if it
-// could.
-func (l *Ledger) together(ctx context.Context, batch []*waiting) *batchError {
+// commitTogether commits a batch in one transaction and sends the outcomes if that succeeds.
+func (l *Ledger) commitTogether(ctx context.Context, batch []*queuedCommand) *batchError {
 	commands := make([]*command, len(batch))
-	for i, w := range batch {
-		commands[i] = w.command
+	for i, queued := range batch {
+		commands[i] = queued.command
 	}
 	started := time.Now()
-	outcomes, err := l.attempt(ctx, commands)
+	outcomes, err := l.commitWithRetry(ctx, commands)
 	if err != nil {
 		return err
 	}
-	_ = failpoint.Point("ledger.before_answer")
 	l.config.OnBatch(BatchStats{Commands: len(batch), Duration: time.Since(started)})
-	for i, w := range batch {
-		w.outcome <- outcomes[i]
+	for i, queued := range batch {
+		queued.outcome <- outcomes[i]
 	}
-	l.feed.nudge()
+	l.feed.notify()
 	return nil
 }
 
-func (l *Ledger) giveUp(batch []*waiting, err *batchError) {
+// failBatch sends the error to the callers of all commands of a batch.
+func (l *Ledger) failBatch(batch []*queuedCommand, err *batchError) {
 	l.log.Error("batch failed", "commands", len(batch), "error", err)
-	_ = failpoint.Point("ledger.gave_up")
-	for _, w := range batch {
-		w.outcome <- outcome{err: err.forCaller(w.command)}
+	_ = failpoint.Point("ledger.batch_failed")
+	for _, queued := range batch {
+		queued.outcome <- outcome{err: err.forCaller(queued.command)}
 	}
 }
 
-// batchError is why a batch was given up.
+// batchError is why a batch was not committed.
 type batchError struct {
 	cause    error
-	rejected bool // the database, or the rule book, would not have it
-	wrote    bool // and said so while it was being written, under its locks
-	locked   bool // it waited for a lock for Config.LockTimeout, and has not happened
+	rejected bool // the database or the rules reject the batch: a retry would fail as well
+	wrote    bool // it was rejected while it was written, when it held its locks
+	locked   bool // it waited for a lock for Config.LockTimeout and changed nothing
 }
 
 func (e *batchError) Error() string { return e.cause.Error() }
 func (e *batchError) Unwrap() error { return e.cause }
 
+// forCaller returns the error for the caller of one command of the batch.
 func (e *batchError) forCaller(c *command) *problem.Error {
 	switch {
-	case e.rejected && (e.wrote || !c.unsure):
-		// A command of which an earlier try was committed has nothing to write.
+	case e.rejected && (e.wrote || !c.maybeCommitted):
+		// If an earlier attempt had been committed, there would have been nothing to write.
 		return &problem.Error{Code: Internal, Message: "the database refused the transfer", Cause: e.cause}
-	case c.unsure:
+	case c.maybeCommitted:
 		return &problem.Error{Code: OutcomeUnknown, Message: "the database did not answer; ask again with the same key", Cause: e.cause}
 	default:
 		return unavailable("reach the database", e.cause)
 	}
 }
 
-// attempt runs the batch until it is committed, rejected, has waited too long for a lock, or ctx ends. Running it
-// again after a COMMIT without an answer is what resolves that COMMIT: lockAccounts
-// waits until the first try has ended either way, and then the keys, and the
-// states of the targets, tell whether it had happened.
-func (l *Ledger) attempt(ctx context.Context, commands []*command) ([]outcome, *batchError) {
-	for try := 1; ; try++ {
-		outcomes, wrote, err := l.once(ctx, commands)
+// commitWithRetry runs the batch until it is committed, is rejected, has waited too long for a
+// lock, or ctx ends. Running it again is what resolves a COMMIT whose answer was lost:
+// lockAccounts waits until the first attempt has ended either way, and then the keys, and the
+// states of the targets, show whether it was committed.
+func (l *Ledger) commitWithRetry(ctx context.Context, commands []*command) ([]outcome, *batchError) {
+	for attempt := 1; ; attempt++ {
+		outcomes, wrote, err := l.commitOnce(ctx, commands)
 		if err == nil {
 			return outcomes, nil
 		}
@@ -164,7 +164,7 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command) ([]outcome, *
 			return nil, &batchError{cause: err, rejected: true, wrote: wrote}
 		case lost:
 			for _, c := range commands {
-				c.unsure = c.unsure || wrote
+				c.maybeCommitted = c.maybeCommitted || wrote
 			}
 		case locked:
 			return nil, &batchError{cause: err, locked: true}
@@ -173,24 +173,24 @@ func (l *Ledger) attempt(ctx context.Context, commands []*command) ([]outcome, *
 		if ctx.Err() != nil {
 			return nil, &batchError{cause: err}
 		}
-		l.log.Warn("batch failed, trying again", "try", try, "commands", len(commands), "error", err)
+		l.log.Warn("batch failed, retrying", "attempt", attempt, "commands", len(commands), "error", err)
 		_ = failpoint.Point("ledger.before_retry")
-		pause(ctx, try)
+		pause(ctx, attempt)
 	}
 }
 
-// once runs the batch on one connection; wrote tells whether a COMMIT may have
-// reached the database.
-func (l *Ledger) once(ctx context.Context, commands []*command) (_ []outcome, wrote bool, _ error) {
+// commitOnce runs the batch on one connection. wrote reports whether a COMMIT may have reached
+// the database.
+func (l *Ledger) commitOnce(ctx context.Context, commands []*command) (_ []outcome, wrote bool, _ error) {
 	conn, err := l.pool.Acquire(ctx)
 	if err != nil {
 		return nil, false, err
 	}
-	defer conn.Release() // which closes it unless it is idle and sound
+	defer conn.Release() // closes the connection unless it is idle and usable
 	outcomes, wrote, err := l.rules.run(ctx, conn.Conn(), commands)
-	if _, told := errors.AsType[*pgconn.PgError](err); told && !conn.Conn().IsClosed() {
-		// The connection is sound, only the transaction is spoilt.
-		_, _ = conn.Exec(ctx, `ROLLBACK`) // should it fail, Release closes the connection
+	if _, answered := errors.AsType[*pgconn.PgError](err); answered && !conn.Conn().IsClosed() {
+		// The connection is usable; only the transaction has failed.
+		_, _ = conn.Exec(ctx, `ROLLBACK`) // if it fails, Release closes the connection
 	}
 	return outcomes, wrote, err
 }
@@ -206,7 +206,7 @@ const (
 
 // verdict judges by SQLSTATE class (PostgreSQL manual, appendix A), never by text.
 func verdict(err error) judgement {
-	if _, ours := errors.AsType[*defect](err); ours {
+	if _, ours := errors.AsType[*decidePanic](err); ours {
 		return rejected
 	}
 	if _, connecting := errors.AsType[*pgconn.ConnectError](err); connecting {
@@ -238,10 +238,10 @@ func verdict(err error) judgement {
 	}
 }
 
-// pause waits a little longer after each try, with jitter; at most 400 ms.
-func pause(ctx context.Context, try int) {
-	longest := min(5<<min(try, 7), 400)
-	timer := time.NewTimer(time.Duration(1+rand.IntN(longest)) * time.Millisecond) //nolint:gosec // jitter
+// pause waits before the next attempt: longer after each one, with jitter, at most 400 ms.
+func pause(ctx context.Context, attempt int) {
+	maxMillis := min(5<<min(attempt, 7), 400)
+	timer := time.NewTimer(time.Duration(1+rand.IntN(maxMillis)) * time.Millisecond) //nolint:gosec // jitter
 	defer timer.Stop()
 	select {
 	case <-timer.C:

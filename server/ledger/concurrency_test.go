@@ -82,14 +82,14 @@ func TestOneKeyAtOnce(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newFixture(t)
 			ledgers := []*ledger.Ledger{h.Ledger, h.another(ledger.Config{Logger: h.watched()})}
 			alice, bob := h.user(100_000), h.user(0)
 			key := newKey()
 			var came tally
 			together(tt.callers, func(i int) {
 				amount := usd(int64(100 + i%tt.bodies))
-				came.add(ledgers[i%tt.ledgers].Transfer(t.Context(), ledger.Order{Owner: alice, Key: key, Payee: bob, Amount: amount}))
+				came.add(ledgers[i%tt.ledgers].Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: key, Payee: bob, Amount: amount}))
 			})
 			came.want(t, 1, tt.replayed, tt.reused)
 			if got := h.wallet(alice).Balance + h.wallet(bob).Balance; got != 100_000 {
@@ -104,7 +104,7 @@ func TestOneKeyAtOnce(t *testing.T) {
 // two, so the unique key has to, and its loser must still be told the truth.
 func TestOneKeyWithoutCommonAccounts(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	second := h.another(ledger.Config{})
 	alice, bob := h.user(100), h.user(0)
 	h.euros(alice, 100)
@@ -115,10 +115,10 @@ func TestOneKeyWithoutCommonAccounts(t *testing.T) {
 	var came tally
 	var running sync.WaitGroup
 	running.Go(func() {
-		came.add(h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: key, Payee: bob, Amount: usd(10)}))
+		came.add(h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: key, Payee: bob, Amount: usd(10)}))
 	})
 	running.Go(func() {
-		came.add(second.Transfer(t.Context(), ledger.Order{Owner: alice, Key: key, Payee: bob, Amount: eur(10)}))
+		came.add(second.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: key, Payee: bob, Amount: eur(10)}))
 	})
 	h.untilWaiting(super, 2) // both have looked for the key and found nothing
 	lift()
@@ -131,7 +131,7 @@ func TestOneKeyWithoutCommonAccounts(t *testing.T) {
 // index, where the earlier key must come first whatever the order of commands.
 func TestKeysLockNoCircle(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	l := h.another(ledger.Config{Committers: 1, Logger: h.watched()})
 	alice, bob := h.user(100), h.user(0)
 	super := connect(t, h.db.SuperuserURL)
@@ -150,7 +150,7 @@ func TestKeysLockNoCircle(t *testing.T) {
 	var came tally
 	send := func(key string) func() {
 		return func() {
-			came.add(l.Transfer(t.Context(), ledger.Order{Owner: alice, Key: key, Payee: bob, Amount: usd(1)}))
+			came.add(l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: key, Payee: bob, Amount: usd(1)}))
 		}
 	}
 	sent := make(chan struct{})
@@ -177,7 +177,7 @@ func TestKeysLockNoCircle(t *testing.T) {
 
 func TestHotAccount(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	ledgers := []*ledger.Ledger{h.Ledger, h.another(ledger.Config{Logger: h.watched()})}
 	const callers, each = 64, 5
 	shop := h.user(0)
@@ -186,7 +186,7 @@ func TestHotAccount(t *testing.T) {
 	var came tally
 	together(callers, func(i int) {
 		for range each {
-			came.add(ledgers[i%2].Transfer(t.Context(), ledger.Order{Owner: people[i], Key: newKey(), Payee: shop, Amount: usd(3)}))
+			came.add(ledgers[i%2].Transfer(t.Context(), ledger.TransferRequest{Owner: people[i], Key: newKey(), Payee: shop, Amount: usd(3)}))
 		}
 	})
 	came.want(t, callers*each, 0, 0)
@@ -200,12 +200,12 @@ func TestHotAccount(t *testing.T) {
 // given.
 func TestManySpendersOfOneWallet(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	ledgers := []*ledger.Ledger{h.Ledger, h.another(ledger.Config{})}
 	alice, bob := h.user(100), h.user(0)
 	var came tally
 	together(64, func(i int) {
-		o := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(7)}
+		o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(7)}
 		if i%4 == 0 {
 			came.add(ledgers[i%2].OpenWithdrawal(t.Context(), o))
 		} else {
@@ -224,7 +224,7 @@ func TestManySpendersOfOneWallet(t *testing.T) {
 // TestHoldEndsOnce: captures, voids and the clock race for one authorization.
 func TestHoldEndsOnce(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	ledgers := []*ledger.Ledger{h.Ledger, h.another(ledger.Config{})}
 	alice, bob := h.user(1000), h.user(0)
 	for range 10 {
@@ -249,7 +249,7 @@ func TestHoldEndsOnce(t *testing.T) {
 // must do it in the order that batches do.
 func TestUserWalletsAreNoCircle(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.user(0)
 	h.euros(alice, 0) // a later id, and an earlier name
 	super := connect(t, h.db.SuperuserURL)
@@ -287,7 +287,7 @@ func TestUserWalletsAreNoCircle(t *testing.T) {
 // TestOppositePairs: A→B in one process, B→A in the other, many pairs over.
 func TestOppositePairs(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	ledgers := []*ledger.Ledger{h.another(ledger.Config{Logger: h.watched()}), h.another(ledger.Config{Logger: h.watched()})}
 	users := make([]uuid.UUID, 6)
 	together(len(users), func(i int) { users[i] = h.user(10_000) })
@@ -299,7 +299,7 @@ func TestOppositePairs(t *testing.T) {
 			if i%2 == 1 {
 				from, to = to, from
 			}
-			came.add(ledgers[i%2].Transfer(t.Context(), ledger.Order{Owner: users[from], Key: newKey(), Payee: users[to], Amount: usd(1)}))
+			came.add(ledgers[i%2].Transfer(t.Context(), ledger.TransferRequest{Owner: users[from], Key: newKey(), Payee: users[to], Amount: usd(1)}))
 		}
 	})
 	came.want(t, 400, 0, 0)

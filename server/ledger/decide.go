@@ -9,21 +9,22 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// book is what a batch knows: the rows under its locks, and what it has decided
-// to write. Deciding reads and changes nothing else.
-type book struct {
+// batch is the state of one batch: the rows that it has locked, and what it has decided to
+// write. Deciding reads and changes nothing else.
+type batch struct {
 	now      time.Time // the database's clock, read after the locks were taken
 	accounts map[int64]*account
 	byKey    map[ownerKey]*Transfer
 	byID     map[uuid.UUID]*Transfer
 	payments map[uuid.UUID]*payment
 
-	added   []*Transfer // to insert
-	moved   []*Transfer // were pending or posted before: to update
-	posted  []posting
-	events  []event
-	opened  []*payment
-	settled []*payment
+	// What the batch writes.
+	inserted        []*Transfer
+	updated         []*Transfer // may contain a transfer more than once
+	postings        []posting
+	events          []event
+	newPayments     []*payment
+	settledPayments []*payment
 }
 
 type ownerKey struct {
@@ -41,7 +42,7 @@ type posting struct {
 }
 
 type event struct {
-	transfer Transfer // as it stood at this event
+	transfer Transfer // in the state that this event is about
 	at       time.Time
 }
 
@@ -59,23 +60,23 @@ func refused(t *Transfer, replayed bool) outcome {
 	}}
 }
 
-func done(t *Transfer, replayed bool) outcome {
+func answer(t *Transfer, replayed bool) outcome {
 	if t.State == Refused {
 		return refused(t, replayed)
 	}
 	return outcome{result: Result{Transfer: *t, Replayed: replayed}}
 }
 
-// defect is a panic of the rule book: its command fails, alone, and the ledger
-// lives on.
-type defect struct{ cause any }
+// decidePanic is a panic in the rules of this file. Only the command that caused it fails; the
+// ledger keeps running.
+type decidePanic struct{ cause any }
 
-func (d *defect) Error() string { return fmt.Sprintf("defect while deciding: %v", d.cause) }
+func (d *decidePanic) Error() string { return fmt.Sprintf("panic while deciding: %v", d.cause) }
 
-func (b *book) decideAll(commands []*command, decide func(*book, *command) outcome) (_ []outcome, err error) {
+func (b *batch) decideAll(commands []*command, decide func(*batch, *command) outcome) (_ []outcome, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = &defect{cause}
+			err = &decidePanic{cause}
 		}
 	}()
 	outcomes := make([]outcome, len(commands))
@@ -85,9 +86,9 @@ func (b *book) decideAll(commands []*command, decide func(*book, *command) outco
 	return outcomes, nil
 }
 
-// decide carries out one command on the book. It leaves the command as it is: a
-// batch that is tried again is decided anew.
-func (b *book) decide(c *command) outcome {
+// decide executes one command on the state of the batch. It does not change the command, since
+// a batch that is retried is decided again.
+func (b *batch) decide(c *command) outcome {
 	if c.key != "" {
 		if earlier, ok := b.byKey[ownerKey{c.owner, c.key}]; ok {
 			return b.replay(c, earlier)
@@ -97,51 +98,51 @@ func (b *book) decide(c *command) outcome {
 	case opTransfer:
 		return b.transfer(c)
 	case opAuthorize, opWithdraw:
-		return b.hold(c)
+		return b.openHold(c)
 	case opDeposit:
-		return b.deposit(c)
-	case opPost:
-		return b.post(c)
+		return b.openDeposit(c)
+	case opCapture:
+		return b.capture(c)
 	case opVoid:
 		return b.void(c)
 	case opReverse:
 		return b.reverse(c)
 	case opSettle:
 		return b.settle(c)
-	case opSuspend:
-		return b.suspend(c)
+	case opBookToSuspense:
+		return b.bookToSuspense(c)
 	default:
 		return b.expire(c)
 	}
 }
 
-// replay answers a key that has been used. It is compared before anything else
-// is looked at: what the caller may do today is no part of the question.
-func (b *book) replay(c *command, earlier *Transfer) outcome {
-	if earlier.fingerprint != c.asked {
+// replay answers a command whose key was used before. The key is checked before anything else:
+// funds and permissions of today do not change the answer.
+func (b *batch) replay(c *command, earlier *Transfer) outcome {
+	if earlier.fingerprint != c.fingerprint {
 		return outcome{err: problem.New(KeyReused, "this idempotency key was used for something else: take a new one for a new transfer")}
 	}
-	// The id is the command's own when an earlier try of this very command had
-	// committed without our hearing of it.
+	// The ids are equal if an earlier attempt of this same command was committed and its
+	// answer was lost.
 	replayed := earlier.ID != c.id
-	if earlier.State != Refused && (c.op == opPost || c.op == opVoid) {
-		return done(b.byID[c.target], replayed)
+	if earlier.State != Refused && (c.op == opCapture || c.op == opVoid) {
+		return answer(b.byID[c.target], replayed)
 	}
-	return done(earlier, replayed)
+	return answer(earlier, replayed)
 }
 
-func (b *book) transfer(c *command) outcome {
-	t := b.open(c, KindTransfer, c.debit, c.credit)
+func (b *batch) transfer(c *command) outcome {
+	t := b.insert(c, KindTransfer, c.debit, c.credit)
 	debit, credit := b.accounts[c.debit], b.accounts[c.credit]
-	if code := b.objection(debit, credit, c.amount.Minor); code != "" {
+	if code := b.validate(debit, credit, c.amount.Minor); code != "" {
 		return b.refuse(t, code)
 	}
-	b.move(t, debit, credit, c.amount.Minor)
-	return done(t, false)
+	b.post(t, debit, credit, c.amount.Minor)
+	return answer(t, false)
 }
 
-// hold opens an authorization or a withdrawal.
-func (b *book) hold(c *command) outcome {
+// openHold opens an authorization or a withdrawal.
+func (b *batch) openHold(c *command) outcome {
 	kind := KindAuthorization
 	if c.op == opWithdraw {
 		kind = KindWithdrawal
@@ -154,10 +155,10 @@ func (b *book) hold(c *command) outcome {
 	case expiresAt.After(b.now.Add(MaxAuthorization)):
 		return outcome{err: problem.Errorf(ExpiryOutOfRange, "an authorization expires within %d days from now", int(MaxAuthorization.Hours())/24)}
 	}
-	t := b.open(c, kind, c.debit, c.credit)
+	t := b.insert(c, kind, c.debit, c.credit)
 	t.ExpiresAt = expiresAt
 	debit, credit := b.accounts[c.debit], b.accounts[c.credit]
-	if code := b.objection(debit, credit, c.amount.Minor); code != "" {
+	if code := b.validate(debit, credit, c.amount.Minor); code != "" {
 		return b.refuse(t, code)
 	}
 	if kind == KindAuthorization && !b.now.Before(expiresAt) {
@@ -165,30 +166,30 @@ func (b *book) hold(c *command) outcome {
 	}
 	debit.held += c.amount.Minor
 	debit.changed = true
-	b.note(t)
+	b.addEvent(t)
 	if kind == KindWithdrawal {
-		b.opened = append(b.opened, newPayment(t, c.trace))
+		b.newPayments = append(b.newPayments, newPayment(t, c.trace))
 	}
-	return done(t, false)
+	return answer(t, false)
 }
 
-func (b *book) deposit(c *command) outcome {
-	t := b.open(c, KindDeposit, c.debit, c.credit)
-	if code := b.objection(b.accounts[c.debit], b.accounts[c.credit], c.amount.Minor); code != "" {
+func (b *batch) openDeposit(c *command) outcome {
+	t := b.insert(c, KindDeposit, c.debit, c.credit)
+	if code := b.validate(b.accounts[c.debit], b.accounts[c.credit], c.amount.Minor); code != "" {
 		return b.refuse(t, code)
 	}
-	b.note(t)
-	b.opened = append(b.opened, newPayment(t, c.trace))
-	return done(t, false)
+	b.addEvent(t)
+	b.newPayments = append(b.newPayments, newPayment(t, c.trace))
+	return answer(t, false)
 }
 
-func (b *book) post(c *command) outcome {
+func (b *batch) capture(c *command) outcome {
 	t := b.byID[c.target]
 	amount := c.amount.Minor
 	if amount == 0 {
 		amount = t.Amount.Minor
 	}
-	row := b.openFollowUp(c, kindCapture, t, amount)
+	row := b.insertFollowUp(c, kindCapture, t, amount)
 	debit, credit := b.accounts[t.DebitAccount], b.accounts[t.CreditAccount]
 	switch {
 	case b.expired(t):
@@ -200,76 +201,76 @@ func (b *book) post(c *command) outcome {
 	case !credit.fits(amount):
 		return b.refuseFollowUp(row, BalanceLimit)
 	}
-	b.release(t)
-	b.move(t, debit, credit, amount)
+	b.releaseHold(t)
+	b.post(t, debit, credit, amount)
 	row.State, row.PostedAmount, row.ResolvedAt = Posted, amount, b.now
-	b.moved = append(b.moved, t)
-	return done(t, false)
+	b.updated = append(b.updated, t)
+	return answer(t, false)
 }
 
-func (b *book) void(c *command) outcome {
+func (b *batch) void(c *command) outcome {
 	t := b.byID[c.target]
-	row := b.openFollowUp(c, kindVoid, t, t.Amount.Minor)
+	row := b.insertFollowUp(c, kindVoid, t, t.Amount.Minor)
 	if b.expired(t) {
 		return b.refuseFollowUp(row, AuthorizationExpired)
 	}
 	if t.Kind != KindAuthorization || t.State != Pending {
 		return b.refuseFollowUp(row, TransferNotPending)
 	}
-	b.end(t, ReasonVoided)
+	b.voidPending(t, ReasonVoided)
 	row.State, row.Reason, row.ResolvedAt = Voided, ReasonVoided, b.now
-	return done(t, false)
+	return answer(t, false)
 }
 
-// expired tells whether an authorization has ended by its own time, whether or not ExpireDue
-// has come by: the answer to a follow-up must not depend on that.
-func (b *book) expired(t *Transfer) bool {
+// expired reports whether an authorization has reached its expiry, whether or not ExpireDue has
+// voided it yet: the answer to a follow-up must not depend on that.
+func (b *batch) expired(t *Transfer) bool {
 	if t.Kind != KindAuthorization {
 		return false
 	}
 	return t.State == Voided && t.Reason == ReasonExpired || t.State == Pending && !b.now.Before(t.ExpiresAt)
 }
 
-func (b *book) expire(c *command) outcome {
+func (b *batch) expire(c *command) outcome {
 	t := b.byID[c.target]
-	if c.unsure && t.State == Voided && t.Reason == ReasonExpired {
-		return done(t, false)
+	if c.maybeCommitted && t.State == Voided && t.Reason == ReasonExpired {
+		return answer(t, false)
 	}
 	if t.State != Pending || t.ExpiresAt.IsZero() || b.now.Before(t.ExpiresAt) {
 		return outcome{err: problem.New(TransferNotPending, "the transfer is not due to expire")}
 	}
-	b.end(t, ReasonExpired)
-	return done(t, false)
+	b.voidPending(t, ReasonExpired)
+	return answer(t, false)
 }
 
-func (b *book) reverse(c *command) outcome {
-	original := b.byID[c.target]
-	left := original.PostedAmount - original.ReversedAmount
+func (b *batch) reverse(c *command) outcome {
+	target := b.byID[c.target]
+	left := target.PostedAmount - target.ReversedAmount
 	amount := c.amount.Minor
 	if amount == 0 {
-		amount = max(left, 1) // a row has an amount even where nothing is left
+		amount = max(left, 1) // the refused row needs a positive amount even if nothing is left
 	}
-	row := b.open(c, KindReversal, original.CreditAccount, original.DebitAccount)
-	row.Target, row.Amount.Minor = original.ID, amount
-	if (original.Kind != KindTransfer && original.Kind != KindAuthorization) || original.State != Posted {
+	row := b.insert(c, KindReversal, target.CreditAccount, target.DebitAccount)
+	row.Target, row.Amount.Minor = target.ID, amount
+	if (target.Kind != KindTransfer && target.Kind != KindAuthorization) || target.State != Posted {
 		return b.refuse(row, TransferNotReversible)
 	}
 	if amount > left {
 		return b.refuse(row, ReversalExceedsTransfer)
 	}
 	debit, credit := b.accounts[row.DebitAccount], b.accounts[row.CreditAccount]
-	if code := b.objection(debit, credit, amount); code != "" {
+	if code := b.validate(debit, credit, amount); code != "" {
 		return b.refuse(row, code)
 	}
-	b.move(row, debit, credit, amount)
-	original.ReversedAmount += amount
-	b.moved = append(b.moved, original)
-	return done(row, false)
+	b.post(row, debit, credit, amount)
+	target.ReversedAmount += amount
+	b.updated = append(b.updated, target)
+	return answer(row, false)
 }
 
-// settle carries out the bank's word. The fence is compared with the row under
-// its lock, so that a worker whose lease was taken over changes nothing.
-func (b *book) settle(c *command) outcome {
+// settle ends a bank transfer with the outcome at the bank. The fence is compared with that of
+// the locked payment, so that a worker whose lease was taken over changes nothing.
+func (b *batch) settle(c *command) outcome {
 	t, p := b.byID[c.target], b.payments[c.target]
 	if p == nil {
 		return outcome{err: problem.New(TransferNotFound, "the transfer has no payment")}
@@ -279,30 +280,30 @@ func (b *book) settle(c *command) outcome {
 	}
 	if t.State != Pending {
 		if (t.State == Posted) == c.settle.Executed {
-			return done(t, !c.unsure)
+			return answer(t, !c.maybeCommitted)
 		}
-		return outcome{err: problem.New(SettlementConflicts, "the payment is settled already, and the other way")}
+		return outcome{err: problem.New(SettlementConflicts, "the payment was settled before, with the other outcome")}
 	}
 	debit, credit := b.accounts[t.DebitAccount], b.accounts[t.CreditAccount]
 	switch {
 	case !c.settle.Executed:
-		b.end(t, ReasonBankRejected)
+		b.voidPending(t, ReasonBankRejected)
 		p.state = PaymentRejected
 	case !credit.fits(t.Amount.Minor) || !debit.fits(-t.Amount.Minor):
 		return outcome{err: problem.New(BalanceLimit, "the account cannot hold that much")}
 	default:
-		b.release(t)
-		b.move(t, debit, credit, t.Amount.Minor)
-		b.moved = append(b.moved, t)
+		b.releaseHold(t)
+		b.post(t, debit, credit, t.Amount.Minor)
+		b.updated = append(b.updated, t)
 		p.state = PaymentExecuted
 	}
 	p.bankRef, p.note = c.settle.BankRef, c.settle.Note
-	b.settled = append(b.settled, p)
-	return done(t, false)
+	b.settledPayments = append(b.settledPayments, p)
+	return answer(t, false)
 }
 
-// objection is why a new transfer cannot be, or "".
-func (b *book) objection(debit, credit *account, amount int64) problem.Code {
+// validate returns why a new transfer is refused, or "".
+func (b *batch) validate(debit, credit *account, amount int64) problem.Code {
 	switch {
 	case credit == nil:
 		return PayeeWalletMissing
@@ -316,39 +317,39 @@ func (b *book) objection(debit, credit *account, amount int64) problem.Code {
 	return ""
 }
 
-// open makes the row of a new transfer, pending until something is decided.
-func (b *book) open(c *command, kind Kind, debit, credit int64) *Transfer {
+// insert adds the row of a new transfer, which is pending until the rules change its state.
+func (b *batch) insert(c *command, kind Kind, debit, credit int64) *Transfer {
 	t := &Transfer{
 		ID: c.id, Kind: kind, State: Pending, DebitAccount: debit, CreditAccount: credit,
 		Amount: c.amount, Owner: c.owner, Key: c.key, Memo: c.memo, ExpiresAt: c.expiresAt,
-		CreatedAt: b.now, fingerprint: c.asked,
+		CreatedAt: b.now, fingerprint: c.fingerprint,
 	}
-	b.added = append(b.added, t)
+	b.inserted = append(b.inserted, t)
 	b.byKey[ownerKey{c.owner, c.key}] = t
 	b.byID[t.ID] = t
 	return t
 }
 
-func (b *book) openFollowUp(c *command, kind Kind, about *Transfer, amount int64) *Transfer {
-	row := b.open(c, kind, about.DebitAccount, about.CreditAccount)
-	row.Target, row.Amount.Minor = about.ID, amount
+func (b *batch) insertFollowUp(c *command, kind Kind, target *Transfer, amount int64) *Transfer {
+	row := b.insert(c, kind, target.DebitAccount, target.CreditAccount)
+	row.Target, row.Amount.Minor = target.ID, amount
 	return row
 }
 
-func (b *book) refuse(t *Transfer, code problem.Code) outcome {
+func (b *batch) refuse(t *Transfer, code problem.Code) outcome {
 	t.State, t.Reason, t.ResolvedAt = Refused, string(code), b.now
-	b.note(t)
+	b.addEvent(t)
 	return refused(t, false)
 }
 
-// refuseFollowUp leaves no event: nothing happened to the transfer it is about.
-func (b *book) refuseFollowUp(row *Transfer, code problem.Code) outcome {
+// refuseFollowUp writes no event, since the state of the target has not changed.
+func (b *batch) refuseFollowUp(row *Transfer, code problem.Code) outcome {
 	row.State, row.Reason, row.ResolvedAt = Refused, string(code), b.now
 	return refused(row, false)
 }
 
-// release gives the hold of a pending transfer back, if it has one.
-func (b *book) release(t *Transfer) {
+// releaseHold releases the hold of a pending transfer, if it has one.
+func (b *batch) releaseHold(t *Transfer) {
 	if !t.holds() {
 		return
 	}
@@ -357,35 +358,35 @@ func (b *book) release(t *Transfer) {
 	debit.changed = true
 }
 
-// end voids a pending transfer.
-func (b *book) end(t *Transfer, reason string) {
-	b.release(t)
+// voidPending voids a pending transfer.
+func (b *batch) voidPending(t *Transfer, reason string) {
+	b.releaseHold(t)
 	t.State, t.Reason, t.ResolvedAt = Voided, reason, b.now
-	b.moved = append(b.moved, t)
-	b.note(t)
+	b.updated = append(b.updated, t)
+	b.addEvent(t)
 }
 
-// move posts amount from debit to credit and makes t posted.
-func (b *book) move(t *Transfer, debit, credit *account, amount int64) {
-	// One time for both lines, before neither account's last line, whatever the
-	// clock did meanwhile.
+// post moves amount from debit to credit and sets t to posted.
+func (b *batch) post(t *Transfer, debit, credit *account, amount int64) {
+	// Both postings have one time, which is not before the last posting of either account,
+	// even if the clock has stepped back.
 	at := latest(b.now, debit.asOf, credit.asOf)
-	b.line(t, debit, -amount, at)
-	b.line(t, credit, amount, at)
+	b.addPosting(t, debit, -amount, at)
+	b.addPosting(t, credit, amount, at)
 	t.State, t.PostedAmount, t.ResolvedAt = Posted, amount, at
-	b.note(t)
+	b.addEvent(t)
 }
 
-func (b *book) line(t *Transfer, a *account, amount int64, at time.Time) {
+func (b *batch) addPosting(t *Transfer, a *account, amount int64, at time.Time) {
 	a.balance += amount
 	a.seq++
 	a.asOf = at
 	a.changed = true
-	b.posted = append(b.posted, posting{a.id, a.seq, t.ID, amount, a.balance, at})
+	b.postings = append(b.postings, posting{a.id, a.seq, t.ID, amount, a.balance, at})
 }
 
-// note appends the event of the state that t has just taken.
-func (b *book) note(t *Transfer) {
+// addEvent appends the event of the current state of t.
+func (b *batch) addEvent(t *Transfer) {
 	at := b.now
 	if !t.ResolvedAt.IsZero() {
 		at = t.ResolvedAt
@@ -420,9 +421,9 @@ func refusalText(code problem.Code) string {
 	case TransferNotReversible:
 		return "only a posted transfer between wallets can be reversed"
 	case CaptureExceedsHold:
-		return "that is more than the authorization holds"
+		return "the amount is more than the authorization holds"
 	case ReversalExceedsTransfer:
-		return "that is more than is left of the transfer"
+		return "the amount is more than is left of the transfer"
 	default:
 		return "the transfer was refused"
 	}

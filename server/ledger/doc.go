@@ -1,39 +1,58 @@
-// Package ledger is the one door for money: nothing else in Kizo changes a
-// balance.
+// Package ledger keeps the books. It is the only package that changes a balance.
 //
 // The states of a transfer:
 //
-//	                    ┌──────────► refused   (stored: the same key is refused again)
-//	Transfer, Reverse ──┤
-//	                    └──────────► posted ◄──────┐
-//	                                               │ Post (whole or part), Settle
-//	Authorize, OpenDeposit,                        │
-//	OpenWithdrawal ─────┬──────────► pending ──────┤
-//	                    │                          │ Void, Expire, Settle
-//	                    └► refused                 └► voided
+//	                        ┌──► refused   (stored: the same key is refused again)
+//	Transfer, Reverse,      │
+//	BookToSuspense ─────────┴──► posted ◄────┐
+//	                                         │ Capture (all or part), Settle
+//	Authorize, OpenDeposit,                  │
+//	OpenWithdrawal ─────────┬──► pending ────┤
+//	                        │                │ Void, ExpireDue, Settle
+//	                        └──► refused     └──► voided
 //
-// The way of a command:
+// The path of a command:
 //
-//	caller ─► line ─► committer takes all that wait (≤ 512) as one batch
-//	                    1. BEGIN; lock every account of the batch in id order;
-//	                       read the clock, the keys, the targets    (one round trip)
-//	                    2. decide each command on those rows, in Go, in order
-//	                    3. INSERT transfers, postings, events;
-//	                       UPDATE accounts; COMMIT                  (one round trip)
-//	caller ◄─ its own outcome
+//	caller ─► command queue ─► committer takes a batch (≤ 512 commands)
+//	                             1. BEGIN; lock every account of the batch in the order of
+//	                                their ids; read the clock, the keys, the targets and
+//	                                the payments                      (one round trip)
+//	                             2. decide each command on those rows, in Go, in order
+//	                             3. INSERT transfers, postings, events, payments;
+//	                                UPDATE accounts; COMMIT           (one round trip)
+//	caller ◄── its own outcome
 //
-// While one batch commits, the next forms by itself; there is no timer, so a
-// lone command commits at once. A batch that the database rejects is tried again
-// one command at a time. A batch that waits for a lock for a second is committed
-// without the commands that touch rows which another session keeps locked
-// (locked.go, lockwatch.go). A COMMIT whose answer is lost is resolved by giving the
-// same batch again: its locks wait for whatever became of the first attempt, and
-// the keys then tell.
+// # Batches
 //
-// Whoever wants to know what happens reads events in the order (xid, id) below the
-// oldest running transaction: events.go says why. feed.go reads them once for all
-// who listen in this process.
+// A [Ledger] commits many commands in one transaction (group commit). While one batch commits, the
+// next one forms. There is no timer: a committer takes all waiting commands as soon as no batch is in
+// flight. While a batch is in flight, another committer takes a second one if it is large enough, or
+// if the first has stalled, and only commands that touch none of the accounts in flight
+// (commandqueue.go).
 //
-// decide.go is the rule book and does no I/O; batch.go holds the SQL; every rule
-// that a table can hold stands in migrations/ once more.
+// If the database or a rule rejects a batch, its commands are committed separately, so that only the
+// one at fault fails. A batch that waits for a lock for [Config.LockTimeout] is committed without the
+// commands that touch rows which another session keeps locked; those wait apart for at most two
+// seconds (locked.go, lockwatch.go). If the answer to a COMMIT is lost, the same batch is run again:
+// its locks wait until the first attempt has ended, and then the keys show whether it was committed
+// (commit.go).
+//
+// # Idempotency
+//
+// Every command of a user has an idempotency key. The key is looked up before any rule: if it is in
+// the books, the command gets the stored outcome again, and a refusal stays a refusal. Another command
+// under the same key fails with [KeyReused].
+//
+// # Events
+//
+// Every change of a state appends an event. Readers receive events in the order (xid, id), and only
+// those of transactions older than the oldest running one; events.go explains why. feed.go reads new
+// events once for all listeners of this process.
+//
+// # Where to find things
+//
+// decide.go contains the rules and does no I/O. batch.go contains the SQL of a batch. The tables in
+// migrations/ enforce every rule that a constraint or a trigger can express a second time. [Audit]
+// recomputes all invariants from the rows. The package imports no transport: neither HTTP, nor Redis,
+// nor the bank.
 package ledger

@@ -1,6 +1,12 @@
 package ledger
 
-import "github.com/JDevAman/kizo/server/problem"
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/server/problem"
+)
 
 // Refusals are outcomes: they are stored with the transfer, and the same key is
 // refused again with the same code.
@@ -16,7 +22,7 @@ const (
 	ReversalExceedsTransfer problem.Code = "reversal_exceeds_transfer"
 )
 
-// Everything else leaves nothing behind.
+// These errors store nothing.
 const (
 	AmountOutOfRange    problem.Code = "amount_out_of_range"
 	CurrencyUnknown     problem.Code = "currency_unknown"
@@ -27,14 +33,15 @@ const (
 	PayeeIsSelf         problem.Code = "payee_is_self"
 	WalletNotFound      problem.Code = "wallet_not_found"
 	TransferNotFound    problem.Code = "transfer_not_found"
+	Forbidden           problem.Code = "forbidden" // the cause is a *NotReceiverError
 	TimeInFuture        problem.Code = "time_in_future"
 	CursorMalformed     problem.Code = "parameter_malformed"
 	TooManyStreams      problem.Code = "too_many_streams"
 	OutcomeUnknown      problem.Code = "outcome_unknown" // ask again with the same key
 	Unavailable         problem.Code = "unavailable"     // nothing was done
-	Fenced              problem.Code = "fenced"          // somebody else has taken the payment over
+	Fenced              problem.Code = "fenced"          // another worker has taken the payment over
 	SettlementConflicts problem.Code = "settlement_conflicts"
-	Internal            problem.Code = "internal" // the database would not have it: a defect of ours
+	Internal            problem.Code = "internal" // the database rejected the command: a defect of Kizo
 )
 
 // Codes lists every code that can reach a caller of the API, for the test that
@@ -44,7 +51,7 @@ func Codes() []problem.Code {
 		InsufficientFunds, AccountFrozen, BalanceLimit, PayeeWalletMissing, AuthorizationExpired,
 		TransferNotPending, TransferNotReversible, CaptureExceedsHold, ReversalExceedsTransfer,
 		AmountOutOfRange, CurrencyUnknown, MemoMalformed, ExpiryOutOfRange, KeyMalformed, KeyReused,
-		PayeeIsSelf, WalletNotFound, TransferNotFound, TimeInFuture, CursorMalformed,
+		PayeeIsSelf, WalletNotFound, TransferNotFound, Forbidden, TimeInFuture, CursorMalformed,
 		TooManyStreams, OutcomeUnknown, Unavailable, Internal,
 	}
 }
@@ -67,4 +74,15 @@ func (r *Refusal) Unwrap() error { return &r.problem }
 // nothing that the caller could be unsure of.
 func unavailable(doing string, cause error) *problem.Error {
 	return &problem.Error{Code: Unavailable, Message: "could not " + doing, Cause: cause}
+}
+
+// NotReceiverError is the cause of Forbidden: a user who is not the receiver of a transfer has asked to
+// capture, void or reverse it.
+type NotReceiverError struct {
+	Target   Transfer
+	Receiver uuid.UUID // nil UUID if the bank receives the money, or the payee has no wallet
+}
+
+func (e *NotReceiverError) Error() string {
+	return fmt.Sprintf("the receiver of transfer %s is user %s", e.Target.ID, e.Receiver)
 }

@@ -14,37 +14,36 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// The order of events is (xid, id), and only what lies below the oldest running
-// transaction is read.
+// The order of events is (xid, id), and readers see only the events of transactions older than the
+// oldest running one. That limit is called the horizon.
 //
-// Not id: two transactions draw ids 4 and 5, and 5 commits first. A reader who has
-// read 5 and asks for what comes after it never sees 4. The order of transaction
-// ids has no such hole below the horizon: every transaction there has ended, so
-// nothing can ever be added, and whoever commits later lies above it.
+// The order is not that of the ids alone: if two transactions take ids 4 and 5, and 5 commits first, a
+// reader that has read 5 and asks for later events never sees 4. Below the horizon, the order of
+// transaction ids has no such gap: every transaction there has ended, so that no event can be added,
+// and every later commit is above the horizon.
 //
-// What happened after something was known to have happened comes after it: a
-// transaction gets its number after it has begun, so one that began when another
-// had committed has the higher number. Only two that ran at the same time may stand
-// either way round.
+// An event that was caused by another one comes after it: a transaction takes its id after it has
+// begun, so that a transaction that began after another one had committed has the higher id. Only
+// the events of two concurrent transactions may have either order.
 //
-// Transaction ids are the cluster's own. A physical copy, a standby and pg_upgrade
-// keep them; a dump that is restored into another cluster does not. So xid is not the
-// bare id but event_number(id): the id plus a constant that [Repair] raises after a
-// restore, above every number that was used before (migrations/0014).
+// Transaction ids belong to the cluster. A physical copy, a standby and pg_upgrade keep them; a dump
+// that is restored into another cluster does not. Therefore xid is not the transaction id but
+// event_number(id): the id plus a constant. [Repair] raises the constant after a restore above every
+// number that was used before (migrations/0014).
 
-// Position is a place between two events. The zero Position is before all.
+// Position is a place between two events. The zero Position is before all events.
 type Position struct {
 	xid uint64 // event_number of the transaction
 	id  int64  // of the event in it
 }
 
-// After tells whether p lies behind q.
+// After reports whether p is after q.
 func (p Position) After(q Position) bool {
 	return p.xid > q.xid || p.xid == q.xid && p.id > q.id
 }
 
-// String is a position for people who have no business knowing how many
-// transactions there are; ParsePosition reads it.
+// String encodes a position so that clients do not see the number of transactions. ParsePosition
+// decodes it.
 func (p Position) String() string {
 	var raw [16]byte
 	binary.BigEndian.PutUint64(raw[:8], p.xid)
@@ -52,31 +51,31 @@ func (p Position) String() string {
 	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
-// ParsePosition reads what String wrote.
+// ParsePosition decodes the result of String. It fails with CursorMalformed.
 func ParsePosition(text string) (Position, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(raw) != 16 {
-		return Position{}, problem.New(CursorMalformed, "that is no id of an event")
+		return Position{}, problem.New(CursorMalformed, "that is not the id of an event")
 	}
 	p := Position{binary.BigEndian.Uint64(raw[:8]), int64(binary.BigEndian.Uint64(raw[8:]))}
 	if p.id < 0 || p.xid > math.MaxInt64 {
-		return Position{}, problem.New(CursorMalformed, "that is no id of an event")
+		return Position{}, problem.New(CursorMalformed, "that is not the id of an event")
 	}
 	return p, nil
 }
 
-// Event says that a transfer took a state.
+// Event reports that a transfer has entered a state.
 type Event struct {
 	Position Position
-	// Transfer as it stood then. Its ReversedAmount is 0: a reversal has an event of its own.
+	// Transfer in that state. Its ReversedAmount is 0: a reversal has an event of its own.
 	Transfer Transfer
 	At       time.Time
-	Debtor   uuid.UUID // whose wallet was debited, or would have been; nil UUID for the house
-	Creditor uuid.UUID // and credited
+	Debtor   uuid.UUID // owner of the debited wallet, also if the transfer was refused; nil UUID for a system account
+	Creditor uuid.UUID // owner of the credited wallet
 }
 
-// ShownTo tells whether a user may see the event. A refusal is its sender's alone,
-// as in a list.
+// ShownTo reports whether a user may see the event. Only the owner of a refused transfer sees it, as
+// in a list.
 func (e *Event) ShownTo(user uuid.UUID) bool {
 	if e.Transfer.State == Refused {
 		return e.Transfer.Owner == user
@@ -84,7 +83,7 @@ func (e *Event) ShownTo(user uuid.UUID) bool {
 	return e.Debtor == user || e.Creditor == user
 }
 
-// eventHead is a row of events.
+// eventHead is a row of events, without the transfer.
 type eventHead struct {
 	position      Position
 	transfer      uuid.UUID
@@ -93,9 +92,9 @@ type eventHead struct {
 	at            time.Time
 }
 
-// then puts a transfer back into the state that the event is about. A final state
-// never changes but for what is sent back of it later.
-func (h *eventHead) then(t Transfer) Transfer {
+// transferAt returns t in the state that the event is about. Once a transfer is final, only its
+// ReversedAmount changes.
+func (h *eventHead) transferAt(t Transfer) Transfer {
 	t.ReversedAmount = 0
 	if h.state == Pending {
 		t.State, t.PostedAmount, t.Reason, t.ResolvedAt = Pending, 0, "", time.Time{}
@@ -110,12 +109,11 @@ func scanEventHead(row pgx.CollectableRow) (h eventHead, err error) {
 	return h, err
 }
 
-// planned has a statement planned each time it runs. A plan that a session made
-// while events were few would read all of them when they are many.
-const planned = pgx.QueryExecModeCacheDescribe
+// planEachTime makes PostgreSQL plan a statement each time it runs. A plan that a session made while
+// a table was small would read all of it when it is large.
+const planEachTime = pgx.QueryExecModeCacheDescribe
 
-// Horizon is the position that everything later comes after: no event before it
-// can still appear.
+// Horizon returns the horizon: no event can be added before this position any more.
 func (l *Ledger) Horizon(ctx context.Context) (Position, error) {
 	const horizon = `SELECT event_number(pg_snapshot_xmin(pg_current_snapshot()))`
 	var p Position
@@ -125,19 +123,19 @@ func (l *Ledger) Horizon(ctx context.Context) (Position, error) {
 	return p, nil
 }
 
-// edges are the horizon and, behind it, a position that nothing has reached yet:
-// once the horizon is there, all that was committed before now can be read.
-func (l *Ledger) edges(ctx context.Context) (horizon, end Position, err error) {
-	const edges = `SELECT event_number(pg_snapshot_xmin(s)), event_number(pg_snapshot_xmax(s)) FROM pg_current_snapshot() s`
-	if err := l.pool.QueryRow(ctx, edges).Scan(&horizon.xid, &end.xid); err != nil {
+// streamBounds returns the horizon, and a position after all events that have been committed so far:
+// once the horizon has reached it, all of them can be read.
+func (l *Ledger) streamBounds(ctx context.Context) (horizon, end Position, err error) {
+	const bounds = `SELECT event_number(pg_snapshot_xmin(s)), event_number(pg_snapshot_xmax(s)) FROM pg_current_snapshot() s`
+	if err := l.pool.QueryRow(ctx, bounds).Scan(&horizon.xid, &end.xid); err != nil {
 		return horizon, end, unavailable("find the newest event", err)
 	}
 	return horizon, end, nil
 }
 
-// PositionAt is a position before every event from t on, and not far before it:
-// within a minute, which is longer than any transaction of ours may take. A time
-// to come is TimeInFuture.
+// PositionAt returns a position before all events from t on. It is at most about a minute before t,
+// which is longer than any transaction of the ledger may take. A time in the future fails with
+// TimeInFuture.
 func (l *Ledger) PositionAt(ctx context.Context, t time.Time) (Position, error) {
 	const (
 		ends  = `SELECT COALESCE(min(id), 1), COALESCE(max(id), 0), clock_timestamp() FROM events`
@@ -151,11 +149,11 @@ func (l *Ledger) PositionAt(ctx context.Context, t time.Time) (Position, error) 
 		return Position{}, unavailable("find the events of that time", err)
 	}
 	if t.After(now) {
-		return Position{}, problem.New(TimeInFuture, "that time is still to come: ask for one up to now")
+		return Position{}, problem.New(TimeInFuture, "that time is in the future: ask for one up to now")
 	}
 	t = t.Add(-time.Minute)
-	// Times rise with ids but for what ran at the same time, so halving finds the
-	// place: the last event that is known to be older.
+	// Times increase with ids, except those of concurrent transactions, so that a binary search finds
+	// the last event that is known to be older.
 	var before Position
 	for low <= high {
 		middle := low + (high-low)/2
@@ -165,7 +163,7 @@ func (l *Ledger) PositionAt(ctx context.Context, t time.Time) (Position, error) 
 		)
 		err := l.pool.QueryRow(ctx, probe, middle).Scan(&p.xid, &p.id, &at)
 		switch {
-		case errors.Is(err, pgx.ErrNoRows): // ids that were drawn and never committed
+		case errors.Is(err, pgx.ErrNoRows): // ids of transactions that were rolled back
 			high = middle - 1
 		case err != nil:
 			return Position{}, unavailable("find the events of that time", err)
@@ -178,13 +176,13 @@ func (l *Ledger) PositionAt(ctx context.Context, t time.Time) (Position, error) 
 	return before, nil
 }
 
-// EventsOf gives the events that a user may see between two positions, oldest
-// first: after the one, up to and with the other. At most about limit are looked at;
-// next is where to go on, and more whether there is anything left.
+// EventsOf returns the events that a user may see, oldest first: those after the position after, up to
+// and including the position upTo. It reads at most limit of them. more reports whether there may be
+// further events, which begin after next.
 func (l *Ledger) EventsOf(ctx context.Context, user uuid.UUID, after, upTo Position, limit int) (events []*Event, next Position, more bool, err error) {
-	// Either side along its own index, whose columns are compared as one: by themselves
-	// (xid, id) seem to narrow most near the end, where statistics are old, and
-	// PostgreSQL reads everybody's events since.
+	// Reads debits and credits along an index each. The columns of the index are compared as one row:
+	// if (xid, id) is compared alone, old statistics make that look selective near the end, and
+	// PostgreSQL reads the events of all users.
 	const list = `SELECT ` + eventColumns + ` FROM (
 			SELECT s.* FROM accounts a CROSS JOIN LATERAL (
 				SELECT e.* FROM events e
@@ -200,7 +198,7 @@ func (l *Ledger) EventsOf(ctx context.Context, user uuid.UUID, after, upTo Posit
 				ORDER BY e.credit_account, e.xid, e.id LIMIT $6) s
 			WHERE a.owner = $1) e
 		ORDER BY e.xid, e.id LIMIT $6`
-	rows, err := l.pool.Query(ctx, list, planned, user, after.xid, after.id, upTo.xid, upTo.id, limit)
+	rows, err := l.pool.Query(ctx, list, planEachTime, user, after.xid, after.id, upTo.xid, upTo.id, limit)
 	if err != nil {
 		return nil, after, false, unavailable("read the events", err)
 	}
@@ -219,7 +217,7 @@ func (l *Ledger) EventsOf(ctx context.Context, user uuid.UUID, after, upTo Posit
 	if err != nil {
 		return nil, after, false, err
 	}
-	all, err := l.tell(ctx, heads, owners)
+	all, err := l.loadEvents(ctx, heads, owners)
 	if err != nil {
 		return nil, after, false, err
 	}
@@ -231,14 +229,14 @@ func (l *Ledger) EventsOf(ctx context.Context, user uuid.UUID, after, upTo Posit
 	return events, heads[len(heads)-1].position, len(heads) == limit, nil
 }
 
-// tell makes events of heads, in their order.
-func (l *Ledger) tell(ctx context.Context, heads []eventHead, owners map[int64]uuid.UUID) ([]*Event, error) {
+// loadEvents returns the events of heads, in the same order.
+func (l *Ledger) loadEvents(ctx context.Context, heads []eventHead, owners map[int64]uuid.UUID) ([]*Event, error) {
 	const find = `SELECT ` + transferColumns + ` FROM transfers t WHERE t.id = ANY($1)`
 	ids := make([][16]byte, len(heads))
 	for i := range heads {
 		ids[i] = heads[i].transfer
 	}
-	rows, err := l.pool.Query(ctx, find, planned, ids)
+	rows, err := l.pool.Query(ctx, find, planEachTime, ids)
 	if err != nil {
 		return nil, unavailable("read the transfers of events", err)
 	}
@@ -257,21 +255,21 @@ func (l *Ledger) tell(ctx context.Context, heads []eventHead, owners map[int64]u
 		h := &heads[i]
 		t, ok := transfers[h.transfer]
 		if !ok {
-			return nil, problem.New(Internal, "an event is about a transfer that is not there")
+			return nil, problem.New(Internal, "the transfer of an event does not exist")
 		}
 		events = append(events, &Event{
-			Position: h.position, Transfer: h.then(t), At: h.at, Debtor: owners[h.debit], Creditor: owners[h.credit],
+			Position: h.position, Transfer: h.transferAt(t), At: h.at, Debtor: owners[h.debit], Creditor: owners[h.credit],
 		})
 	}
 	return events, nil
 }
 
-// after reads what comes after a position, whosever it is, oldest first.
-func (l *Ledger) after(ctx context.Context, p Position, limit int) ([]eventHead, error) {
+// eventsAfter reads the events of all users after a position, oldest first.
+func (l *Ledger) eventsAfter(ctx context.Context, p Position, limit int) ([]eventHead, error) {
 	const list = `SELECT ` + eventColumns + ` FROM events e
 		WHERE (e.xid, e.id) > ($1, $2) AND e.xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
 		ORDER BY e.xid, e.id LIMIT $3`
-	rows, err := l.pool.Query(ctx, list, planned, p.xid, p.id, limit)
+	rows, err := l.pool.Query(ctx, list, planEachTime, p.xid, p.id, limit)
 	if err != nil {
 		return nil, unavailable("read the events", err)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // listen listens for a user until the test ends.
-func (h *house) listen(user uuid.UUID) *ledger.Listener {
+func (h *fixture) listen(user uuid.UUID) *ledger.Listener {
 	h.t.Helper()
 	x, err := h.Listen(h.t.Context(), user)
 	if err != nil {
@@ -39,7 +39,7 @@ func next(t testing.TB, x *ledger.Listener) *ledger.Event {
 }
 
 // past is what a user's table says between two positions, read in pages of so many.
-func (h *house) past(user uuid.UUID, after, upTo ledger.Position, page int) []*ledger.Event {
+func (h *fixture) past(user uuid.UUID, after, upTo ledger.Position, page int) []*ledger.Event {
 	h.t.Helper()
 	var all []*ledger.Event
 	for {
@@ -58,7 +58,7 @@ func (h *house) past(user uuid.UUID, after, upTo ledger.Position, page int) []*l
 	}
 }
 
-func (h *house) horizon() ledger.Position {
+func (h *fixture) horizon() ledger.Position {
 	h.t.Helper()
 	p, err := h.Horizon(h.t.Context())
 	if err != nil {
@@ -69,7 +69,7 @@ func (h *house) horizon() ledger.Position {
 
 // everythingSoFar waits until no transaction of this cluster, whose databases are
 // those of other tests as well, hides what has been committed, and gives the end.
-func (h *house) everythingSoFar() ledger.Position {
+func (h *fixture) everythingSoFar() ledger.Position {
 	h.t.Helper()
 	conn := connect(h.t, h.db.AppURL)
 	var mine uint64
@@ -88,9 +88,9 @@ func (h *house) everythingSoFar() ledger.Position {
 	}
 }
 
-func (h *house) pay(from, to uuid.UUID, minor int64) ledger.Transfer {
+func (h *fixture) pay(from, to uuid.UUID, minor int64) ledger.Transfer {
 	h.t.Helper()
-	r, err := h.Transfer(h.t.Context(), ledger.Order{Owner: from, Key: newKey(), Payee: to, Amount: usd(minor)})
+	r, err := h.Transfer(h.t.Context(), ledger.TransferRequest{Owner: from, Key: newKey(), Payee: to, Amount: usd(minor)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -114,21 +114,21 @@ func TestPositionsAreReadAsTheyWereWritten(t *testing.T) {
 // An event says what its digest says: the transfer as it stood, however it ended.
 func TestEventsTellTransfersAsTheyStood(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100_00), h.user(0)
 	from := h.everythingSoFar()
 	sent := h.pay(alice, bob, 5_00)
 	if _, err := h.Reverse(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: sent.ID, Amount: 1_00}); err != nil {
 		t.Fatal(err)
 	}
-	held, err := h.Authorize(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(7_00)})
+	held, err := h.Authorize(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(7_00)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.Capture(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: held.Transfer.ID, Amount: 2_00}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(900_00)})
+	_, err = h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(900_00)})
 	wantCode(t, err, ledger.InsufficientFunds)
 	end := h.everythingSoFar()
 	want := []string{"transfer posted", "reversal posted", "authorization pending", "authorization posted", "transfer refused"}
@@ -151,7 +151,7 @@ func TestEventsTellTransfersAsTheyStood(t *testing.T) {
 	}
 }
 
-func (h *house) digestOf(e *ledger.Event) (digest []byte) {
+func (h *fixture) digestOf(e *ledger.Event) (digest []byte) {
 	h.t.Helper()
 	err := h.pool.QueryRow(h.t.Context(), `SELECT digest FROM events WHERE transfer_id = $1 AND state = $2`,
 		e.Transfer.ID, string(e.Transfer.State)).Scan(&digest)
@@ -165,7 +165,7 @@ func (h *house) digestOf(e *ledger.Event) (digest []byte) {
 // reader may miss it, live or from the table, and none may be told anything twice.
 func TestALateCommitIsNotSkipped(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100_00), h.user(0)
 	began := h.everythingSoFar()
 	x := h.listen(bob)
@@ -202,7 +202,7 @@ func TestALateCommitIsNotSkipped(t *testing.T) {
 }
 
 // morePages waits until the feed has read so many more.
-func (h *house) morePages(n int) {
+func (h *fixture) morePages(n int) {
 	h.t.Helper()
 	began, _ := ledger.Pages(h.Ledger)
 	deadline := time.Now().Add(20 * time.Second)
@@ -219,7 +219,7 @@ func (h *house) morePages(n int) {
 
 // lateEvent is an event in a transaction that has not committed.
 type lateEvent struct {
-	h        *house
+	h        *fixture
 	tx       pgx.Tx
 	transfer uuid.UUID
 	id       int64
@@ -227,7 +227,7 @@ type lateEvent struct {
 
 // beginLate writes what a slow kizod would, and does not commit: a pending transfer
 // and its event.
-func (h *house) beginLate(from, to uuid.UUID) *lateEvent {
+func (h *fixture) beginLate(from, to uuid.UUID) *lateEvent {
 	h.t.Helper()
 	ctx := h.t.Context()
 	tx, err := connect(h.t, h.db.AppURL).Begin(ctx)
@@ -259,7 +259,7 @@ func (l *lateEvent) commit() {
 }
 
 // wantIDs makes sure that the test is about what it says.
-func (h *house) wantIDs(late *lateEvent, early ledger.Transfer) {
+func (h *fixture) wantIDs(late *lateEvent, early ledger.Transfer) {
 	h.t.Helper()
 	var id int64
 	if err := h.pool.QueryRow(h.t.Context(), `SELECT id FROM events WHERE transfer_id = $1`, early.ID).Scan(&id); err != nil {

@@ -14,7 +14,7 @@ import (
 // whether or not the janitor has come by, and gets it again under the same key.
 func TestExpiredIsOneAnswer(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
 	for name, follow := range map[string]struct {
 		do   func(f ledger.FollowUp) (ledger.Result, error)
@@ -59,10 +59,10 @@ func TestExpiredIsOneAnswer(t *testing.T) {
 // far ahead that may be.
 func TestExpiryIsByTheDatabasesClock(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
-	o := ledger.Order{Owner: alice, Payee: bob, Amount: usd(1)}
-	order := func(expiresAt time.Time) ledger.Order {
+	o := ledger.TransferRequest{Owner: alice, Payee: bob, Amount: usd(1)}
+	order := func(expiresAt time.Time) ledger.TransferRequest {
 		o.Key, o.ExpiresAt = uuid.NewString(), expiresAt
 		return o
 	}
@@ -92,7 +92,7 @@ func TestExpiryIsByTheDatabasesClock(t *testing.T) {
 // while the database's clock was an hour ahead.
 func TestClockAheadAndBack(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob, carol := h.user(100), h.user(0), h.user(100)
 	conn := connect(t, h.db.AdminURL)
 	if _, err := conn.Exec(t.Context(), `UPDATE accounts SET as_of = clock_timestamp() + interval '1 hour' WHERE owner = $1`, alice); err != nil {

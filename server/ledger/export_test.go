@@ -8,10 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// What the tests outside may see of the inside.
+// This file exports internals to the tests of package ledger_test.
 
-// LastEvents are all transfers with the digest of their last event, for
-// CheckDigests.
+// LastEvents selects all transfers with the digest of their last event, for CheckDigests.
 const LastEvents = `SELECT ` + transferColumns + `, e.digest FROM transfers t
 	JOIN (SELECT DISTINCT ON (transfer_id) transfer_id, digest FROM events ORDER BY transfer_id, id DESC) e ON e.transfer_id = t.id`
 
@@ -30,19 +29,19 @@ func CheckDigests(rows pgx.Rows) error {
 	return rows.Err()
 }
 
-// ListSQL is what List asks for.
+// ListSQL returns the statement of List.
 func ListSQL(q Query) (string, []any) {
-	return listSQL(q, span{uuid.Max, uuid.Max, uuid.Max, 1000, 20}, []int64{1})
+	return listSQL(q, pageRange{uuid.Max, uuid.Max, uuid.Max, 1000, 20}, []int64{1})
 }
 
-// AddAtMost has a summary add up so many postings of a wallet's month at once.
-func AddAtMost(l *Ledger, postings int64) { l.months.most = postings }
+// SetMaxSummed limits the postings of a wallet's month that one summary adds up.
+func SetMaxSummed(l *Ledger, postings int64) { l.monthSums.maxSummed = postings }
 
 // PanicAt makes the decision of a command with the memo panic. It must be called before the
 // first command.
 func PanicAt(l *Ledger, memo string) {
 	decide := l.rules.decide
-	l.rules.decide = func(b *book, c *command) outcome {
+	l.rules.decide = func(b *batch, c *command) outcome {
 		if c.memo == memo {
 			panic("defect")
 		}
@@ -50,22 +49,19 @@ func PanicAt(l *Ledger, memo string) {
 	}
 }
 
-// Waiting is how many commands stand in line.
-func Waiting(l *Ledger) int { return l.intake.len() }
-
-// Pause is pause.
+// Pause waits before a retry.
 var Pause = pause
 
-// LockAccounts is how a batch locks.
+// LockAccounts is the statement with which a batch locks accounts.
 const LockAccounts = lockAccounts
 
-// PositionOf is a position by its numbers.
+// PositionOf returns the position with these numbers.
 func PositionOf(xid uint64, id int64) Position { return Position{xid, id} }
 
-// Digest of a transfer in the state that it is in.
+// Digest returns the digest of a transfer in its current state.
 func Digest(t *Transfer) [32]byte { return digest(t) }
 
-// Pages that the feed has read so far, and whether it is reading.
+// Pages returns how many pages the feed has read so far, and whether it is running.
 func Pages(l *Ledger) (read int, running bool) {
 	l.feed.mu.Lock()
 	defer l.feed.mu.Unlock()

@@ -10,14 +10,14 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// feed reads the events once for all who listen in this process.
+// feed reads new events once for all listeners of this process.
 //
-//	commit ─► nudge ─┐                      ┌─► listener of alice ─► her stream
-//	tick, 25–50 ms ──┴─► tail: one page ────┼─► listener of alice
-//	                     below the horizon  └─► listener of bob
+//	commit ─► notify ─┐                      ┌─► listener of alice ─► her stream
+//	tick, 25–50 ms ───┴─► tail: one page ────┼─► listener of alice
+//	                      below the horizon  └─► listener of bob
 //
-// Nobody listens: nothing runs. A listener whose buffer is full is cut off, so that
-// it holds up nobody; it goes on from the table.
+// The feed reads only while there are listeners. A listener whose buffer is full is disconnected, so
+// that it does not delay the others; it reads the rest from the table.
 type feed struct {
 	ledger *Ledger
 	wake   chan struct{}
@@ -25,39 +25,39 @@ type feed struct {
 	mu        sync.Mutex
 	listeners map[uuid.UUID]map[*Listener]struct{} // by user
 	count     int
-	position  Position // what comes after it will be told to all who are listening now
+	position  Position // later events are sent to all current listeners
 	running   bool
 	closed    bool
-	pages     int // read so far
+	pages     int // pages read so far
 
 	ending context.Context
 	end    context.CancelFunc
 	done   sync.WaitGroup
 }
 
-// Bounds and paces of the feed.
+// Limits and intervals of the feed.
 const (
-	feedPage     = 1000 // events read at once
-	feedBuffer   = 512  // events that may wait for one listener
-	feedOwners   = 1 << 18
-	pollBusy     = 25 * time.Millisecond
-	pollQuiet    = 50 * time.Millisecond
-	pollAtMost   = 5 * time.Millisecond // between two pages, however often we are nudged
-	pollAway     = 250 * time.Millisecond
-	feedPatience = 5 * time.Second // with one statement
+	feedPage        = 1000 // events read at once
+	feedBuffer      = 512  // events that may wait for one listener
+	feedOwners      = 1 << 18
+	pollActive      = 25 * time.Millisecond
+	pollIdle        = 50 * time.Millisecond
+	minPollInterval = 5 * time.Millisecond // between two pages, however often notify is called
+	pollFailing     = 250 * time.Millisecond
+	feedTimeout     = 5 * time.Second // of reading one page
 )
 
-// Listener gets the events that its user may see, as they happen.
+// Listener receives the events that its user may see, as they happen.
 type Listener struct {
-	// Events is closed when the listener has been cut off: it was too slow, or the
-	// ledger is closing.
+	// Events is closed when the listener was disconnected, because it was too slow or the ledger is
+	// closing.
 	Events <-chan *Event
-	// From is where it began: what comes after it is sent to Events.
+	// From is where the listener began: later events are sent to Events.
 	From Position
-	// Horizon is that of the moment: no event that anybody was told lies behind it.
+	// Horizon is the horizon at that time: no event after it had been sent to any listener.
 	Horizon Position
-	// End is behind all that was committed before: once the horizon has got there, all
-	// of it can be read.
+	// End is after all events that had been committed: once the horizon has reached it, all of
+	// them can be read.
 	End Position
 
 	events chan *Event
@@ -71,11 +71,11 @@ func newFeed(l *Ledger) *feed {
 	return f
 }
 
-// Listen begins to listen for a user. Close the Listener. Too many of one user are
-// TooManyStreams, too many in all Unavailable.
+// Listen starts a listener for a user, which the caller must close. It fails with TooManyStreams if
+// the user has too many listeners, and with Unavailable if all users together have too many.
 func (l *Ledger) Listen(ctx context.Context, user uuid.UUID) (*Listener, error) {
 	f := l.feed
-	horizon, end, err := l.edges(ctx)
+	horizon, end, err := l.streamBounds(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (l *Ledger) Listen(ctx context.Context, user uuid.UUID) (*Listener, error) 
 	case f.closed:
 		return nil, problem.New(Unavailable, "the server is shutting down; try again in a moment")
 	case f.count >= l.config.MaxListeners:
-		return nil, problem.New(Unavailable, "too many are listening; try again in a moment")
+		return nil, problem.New(Unavailable, "too many event streams are open; try again in a moment")
 	case len(f.listeners[user]) >= l.config.MaxListenersOfUser:
 		return nil, problem.Errorf(TooManyStreams, "you have %d streams open: close one first", len(f.listeners[user]))
 	case !f.running:
@@ -102,16 +102,16 @@ func (l *Ledger) Listen(ctx context.Context, user uuid.UUID) (*Listener, error) 
 	return x, nil
 }
 
-// Close stops listening. It may be called twice.
+// Close ends the listener. It may be called more than once.
 func (x *Listener) Close() {
 	x.feed.mu.Lock()
 	defer x.feed.mu.Unlock()
 	x.feed.drop(x)
 }
 
-// drop is called under the lock.
+// drop removes a listener. The caller must hold f.mu.
 func (f *feed) drop(x *Listener) {
-	if _, there := f.listeners[x.user][x]; !there {
+	if _, ok := f.listeners[x.user][x]; !ok {
 		return
 	}
 	delete(f.listeners[x.user], x)
@@ -122,20 +122,20 @@ func (f *feed) drop(x *Listener) {
 	close(x.events)
 }
 
-// nudge says that something was committed here. It never blocks.
-func (f *feed) nudge() {
+// notify tells the feed that this process has committed a batch. It never blocks.
+func (f *feed) notify() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
 	}
 }
 
-// close cuts off all listeners and waits for the tail.
+// close disconnects all listeners and waits for tail to return.
 func (f *feed) close() {
 	f.mu.Lock()
 	f.closed = true
-	for _, of := range f.listeners {
-		for x := range of {
+	for _, ofUser := range f.listeners {
+		for x := range ofUser {
 			f.drop(x)
 		}
 	}
@@ -144,41 +144,42 @@ func (f *feed) close() {
 	f.done.Wait()
 }
 
-// tail reads page after page while anybody listens.
+// tail reads page after page while there are listeners.
 func (f *feed) tail() {
 	owners := make(map[int64]uuid.UUID)
-	wait, failing := pollBusy, false
+	wait, failing := pollActive, false
 	lastEvent := time.Now()
-	for f.listened() {
+	for f.hasListeners() {
 		began := time.Now()
-		read, err := f.page(owners)
+		read, err := f.deliverPage(owners)
 		switch {
 		case f.ending.Err() != nil:
 			return
 		case err != nil:
-			wait = pollAway
+			wait = pollFailing
 			if !failing {
 				f.ledger.log.Warn("events cannot be read", "error", err)
 			}
 		case read > 0:
-			wait, lastEvent = pollBusy, began
+			wait, lastEvent = pollActive, began
 		case began.Sub(lastEvent) > time.Second:
-			wait = pollQuiet
+			wait = pollIdle
 		}
 		if failing && err == nil {
 			f.ledger.log.Info("events can be read again")
 		}
 		failing = err != nil
 		if read < feedPage {
-			f.rest(began, wait, failing)
+			f.sleep(began, wait, failing)
 		}
 	}
 }
 
-// rest waits for a nudge or for so long, and for a moment at least.
-func (f *feed) rest(since time.Time, wait time.Duration, deaf bool) {
+// sleep waits for notify, or for as long as wait. It returns no sooner than minPollInterval after
+// since. After a failure, ignoreNotify makes it wait the full time.
+func (f *feed) sleep(since time.Time, wait time.Duration, ignoreNotify bool) {
 	wake := f.wake
-	if deaf {
+	if ignoreNotify {
 		wake = nil
 	}
 	timer := time.NewTimer(wait)
@@ -190,8 +191,8 @@ func (f *feed) rest(since time.Time, wait time.Duration, deaf bool) {
 		return
 	case <-wake:
 	}
-	if soon := pollAtMost - time.Since(since); soon > 0 {
-		timer.Reset(soon)
+	if left := minPollInterval - time.Since(since); left > 0 {
+		timer.Reset(left)
 		select {
 		case <-timer.C:
 		case <-f.ending.Done():
@@ -199,50 +200,50 @@ func (f *feed) rest(since time.Time, wait time.Duration, deaf bool) {
 	}
 }
 
-// listened tells whether anybody listens; if not, the tail has to end.
-func (f *feed) listened() bool {
+// hasListeners reports whether there are listeners. If there are none, tail must return.
+func (f *feed) hasListeners() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.running = f.count > 0 && !f.closed
 	return f.running
 }
 
-// page reads one page, tells it to those whom it concerns, and says how long it was.
-func (f *feed) page(owners map[int64]uuid.UUID) (int, error) {
+// deliverPage reads one page, sends it to the listeners that may see it, and returns its length.
+func (f *feed) deliverPage(owners map[int64]uuid.UUID) (int, error) {
 	f.mu.Lock()
 	from := f.position
 	f.pages++
 	f.mu.Unlock()
-	ctx, cancel := context.WithTimeout(f.ending, feedPatience)
+	ctx, cancel := context.WithTimeout(f.ending, feedTimeout)
 	defer cancel()
-	heads, err := f.ledger.after(ctx, from, feedPage)
+	heads, err := f.ledger.eventsAfter(ctx, from, feedPage)
 	if err != nil || len(heads) == 0 {
 		return 0, err
 	}
-	if err := f.learn(ctx, owners, heads); err != nil {
+	if err := f.loadOwners(ctx, owners, heads); err != nil {
 		return 0, err
 	}
-	wanted := f.claim(heads, owners)
-	if len(wanted) == 0 {
+	toDeliver := f.advance(heads, owners)
+	if len(toDeliver) == 0 {
 		return len(heads), nil
 	}
-	events, err := f.ledger.tell(ctx, wanted, owners)
-	for err != nil { // they are claimed: nobody else will tell them
-		f.ledger.log.Warn("events cannot be told yet", "error", err)
-		f.rest(time.Now(), pollAway, true)
+	events, err := f.ledger.loadEvents(ctx, toDeliver, owners)
+	for err != nil { // the position is past them: no other page contains them
+		f.ledger.log.Warn("events cannot be delivered yet", "error", err)
+		f.sleep(time.Now(), pollFailing, true)
 		if f.ending.Err() != nil {
 			return 0, f.ending.Err()
 		}
-		ctx, cancel := context.WithTimeout(f.ending, feedPatience)
-		events, err = f.ledger.tell(ctx, wanted, owners)
+		ctx, cancel := context.WithTimeout(f.ending, feedTimeout)
+		events, err = f.ledger.loadEvents(ctx, toDeliver, owners)
 		cancel()
 	}
 	f.send(events)
 	return len(heads), nil
 }
 
-// learn finds out whose the accounts are that we have not met. That never changes.
-func (f *feed) learn(ctx context.Context, owners map[int64]uuid.UUID, heads []eventHead) error {
+// loadOwners adds the owners of the accounts that owners does not contain yet.
+func (f *feed) loadOwners(ctx context.Context, owners map[int64]uuid.UUID, heads []eventHead) error {
 	if len(owners) > feedOwners {
 		clear(owners)
 	}
@@ -250,7 +251,7 @@ func (f *feed) learn(ctx context.Context, owners map[int64]uuid.UUID, heads []ev
 	for i := range heads {
 		for _, account := range []int64{heads[i].debit, heads[i].credit} {
 			if _, known := owners[account]; !known {
-				owners[account] = uuid.Nil // the house's, unless somebody has it
+				owners[account] = uuid.Nil // a system account, unless Owners returns it
 				unknown = append(unknown, account)
 			}
 		}
@@ -271,19 +272,19 @@ func (f *feed) learn(ctx context.Context, owners map[int64]uuid.UUID, heads []ev
 	return nil
 }
 
-// claim moves the position over a page and gives those of its events that somebody
-// listens for. Both at once: whoever begins to listen after it finds the page in
-// the table, whoever did before is told.
-func (f *feed) claim(heads []eventHead, owners map[int64]uuid.UUID) (wanted []eventHead) {
+// advance moves the position past a page and returns the events that a listener may see. It does both
+// under one lock: a listener that starts later reads the page from the table, and one that started
+// before receives it.
+func (f *feed) advance(heads []eventHead, owners map[int64]uuid.UUID) (toDeliver []eventHead) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range heads {
 		if f.listeners[owners[heads[i].debit]] != nil || f.listeners[owners[heads[i].credit]] != nil {
-			wanted = append(wanted, heads[i])
+			toDeliver = append(toDeliver, heads[i])
 		}
 	}
 	f.position = heads[len(heads)-1].position
-	return wanted
+	return toDeliver
 }
 
 func (f *feed) send(events []*Event) {
@@ -303,12 +304,12 @@ func (f *feed) sendTo(user uuid.UUID, e *Event) {
 	}
 	for x := range f.listeners[user] {
 		if !e.Position.After(x.From) {
-			continue // it began after the page was claimed
+			continue // the listener started after the position had passed the page
 		}
 		select {
 		case x.events <- e:
 		default:
-			f.ledger.log.Info("a listener is too slow and was cut off")
+			f.ledger.log.Info("a listener was too slow and was disconnected")
 			f.drop(x)
 		}
 	}

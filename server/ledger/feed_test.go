@@ -16,7 +16,7 @@ import (
 // again and again: it must be told every event once, in one order.
 func TestNothingIsLostOrDoubledUnderWriters(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	const writers, each = 4, 60
 	alice, bob := h.user(1_000_000), h.user(1_000_000)
 	began := h.everythingSoFar()
@@ -38,7 +38,7 @@ func TestNothingIsLostOrDoubledUnderWriters(t *testing.T) {
 				if (w+i)%2 == 0 {
 					from, to = bob, alice
 				}
-				r, err := l.Transfer(context.Background(), ledger.Order{Owner: from, Key: newKey(), Payee: to, Amount: usd(1)})
+				r, err := l.Transfer(context.Background(), ledger.TransferRequest{Owner: from, Key: newKey(), Payee: to, Amount: usd(1)})
 				if err != nil {
 					t.Error(err)
 					return
@@ -108,12 +108,12 @@ func TestNothingIsLostOrDoubledUnderWriters(t *testing.T) {
 
 func TestEventsAreTheirOwnersAlone(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob, carol := h.user(100), h.user(0), h.user(100)
 	began := h.everythingSoFar()
 	ears := map[uuid.UUID]*ledger.Listener{alice: h.listen(alice), bob: h.listen(bob), carol: h.listen(carol)}
 	refused := func(from, to uuid.UUID) uuid.UUID {
-		_, err := h.Transfer(t.Context(), ledger.Order{Owner: from, Key: newKey(), Payee: to, Amount: usd(1000)})
+		_, err := h.Transfer(t.Context(), ledger.TransferRequest{Owner: from, Key: newKey(), Payee: to, Amount: usd(1000)})
 		return wantCode(t, err, ledger.InsufficientFunds).Transfer.ID
 	}
 	first := h.pay(alice, bob, 1).ID
@@ -145,7 +145,7 @@ func TestEventsAreTheirOwnersAlone(t *testing.T) {
 // A wallet that is opened while its owner listens is listened to as well.
 func TestANewWalletIsHeard(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100), uuid.Must(uuid.NewV7())
 	x := h.listen(bob)
 	if _, err := h.OpenWallet(t.Context(), bob, "USD"); err != nil {
@@ -159,7 +159,7 @@ func TestANewWalletIsHeard(t *testing.T) {
 
 func TestOneReaderHoweverManyListen(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(1000), h.user(0)
 	if read, running := ledger.Pages(h.Ledger); running || read > 0 {
 		t.Fatalf("it reads with nobody listening: %d pages", read)
@@ -206,7 +206,7 @@ func TestOneReaderHoweverManyListen(t *testing.T) {
 // Who does not read is cut off, holds up nobody, and finds the rest in the table.
 func TestASlowListenerIsCutOff(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100_000), h.user(0)
 	began := h.everythingSoFar()
 	slow, keen := h.listen(bob), h.listen(bob)
@@ -215,7 +215,7 @@ func TestASlowListenerIsCutOff(t *testing.T) {
 	for range 10 {
 		paying.Go(func() {
 			for range sent / 10 {
-				if _, err := h.Transfer(context.Background(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}); err != nil {
+				if _, err := h.Transfer(context.Background(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -245,7 +245,7 @@ func TestASlowListenerIsCutOff(t *testing.T) {
 
 func TestListenersAreBounded(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(0), h.user(0)
 	for range 16 {
 		h.listen(alice)
@@ -274,7 +274,7 @@ func TestListenersAreBounded(t *testing.T) {
 
 func TestPositionAtATime(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	if p, err := h.PositionAt(t.Context(), time.Now().Add(-time.Hour)); err != nil || p != (ledger.Position{}) {
 		t.Errorf("with no events at all: %v, %v", p, err)
 	}
@@ -309,7 +309,7 @@ func TestPositionAtATime(t *testing.T) {
 
 // From the commit's answer to the listener's hands.
 func BenchmarkCommitToListener(b *testing.B) {
-	h := newHouse(b)
+	h := newFixture(b)
 	alice, bob := h.user(1_000_000_000), h.user(0)
 	x := h.listen(bob)
 	var took []time.Duration

@@ -10,10 +10,10 @@ import (
 // A memo is found whatever the case and the normalization form of what is searched for.
 func TestSearchFoldsMemos(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100_00), h.user(0)
 	for _, memo := range []string{"Für Ünal", "fu\u0308r U\u0308", "İstanbul", "Große Straße", "ΟΔΥΣΣΕΥΣ", "Lunch", "ＬＵＮＣＨ", strings.Repeat("\uFDFA", ledger.MaxMemo)} {
-		o := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1), Memo: memo}
+		o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1), Memo: memo}
 		if _, err := h.Transfer(t.Context(), o); err != nil {
 			t.Fatalf("%q: %v", memo, err)
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-func (h *house) setStatus(owner uuid.UUID, s ledger.Status) {
+func (h *fixture) setStatus(owner uuid.UUID, s ledger.Status) {
 	h.t.Helper()
 	if err := h.SetStatus(h.t.Context(), owner, s); err != nil {
 		h.t.Fatal(err)
@@ -22,8 +22,8 @@ func (h *house) setStatus(owner uuid.UUID, s ledger.Status) {
 // and an unfreeze is for all of it.
 func TestFreezeIsTheOwners(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	alice, bob, late := h.user(100), h.user(100), h.nobody()
+	h := newFixture(t)
+	alice, bob, late := h.user(100), h.user(100), h.userWithoutWallet()
 	h.euros(bob, 100)
 	h.setStatus(alice, ledger.Frozen)
 	h.setStatus(late, ledger.Frozen) // before he has any wallet
@@ -34,10 +34,10 @@ func TestFreezeIsTheOwners(t *testing.T) {
 				t.Errorf("a %s wallet of a frozen user is %s, %v", c, w.Status, err)
 			}
 		}
-		in := ledger.Order{Owner: bob, Key: newKey(), Payee: owner, Amount: eur(1)}
+		in := ledger.TransferRequest{Owner: bob, Key: newKey(), Payee: owner, Amount: eur(1)}
 		_, err := h.Transfer(t.Context(), in)
 		wantCode(t, err, ledger.AccountFrozen)
-		_, err = h.OpenDeposit(t.Context(), ledger.Order{Owner: owner, Key: newKey(), Amount: eur(1)})
+		_, err = h.OpenDeposit(t.Context(), ledger.TransferRequest{Owner: owner, Key: newKey(), Amount: eur(1)})
 		wantCode(t, err, ledger.AccountFrozen)
 		h.setStatus(owner, ledger.Active)
 		in.Key = newKey()
@@ -55,11 +55,11 @@ func TestFreezeIsTheOwners(t *testing.T) {
 // two is first.
 func TestFreezeRacesOpening(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	other := h.another(ledger.Config{})
 	currencies := []money.Currency{"EUR", "JPY", "GBP", "CHF", "SEK", "NOK"}
 	for range 20 {
-		owner := h.nobody()
+		owner := h.userWithoutWallet()
 		var running sync.WaitGroup
 		for i, c := range currencies {
 			running.Go(func() {
@@ -91,7 +91,7 @@ func TestFreezeRacesOpening(t *testing.T) {
 // committed when the freeze looks for wallets. The freeze has to wait.
 func TestFreezeWaitsForAnOpening(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	owner := h.user(0)
 	tx, err := connect(t, h.db.AppURL).Begin(t.Context())
 	if err != nil {
@@ -125,7 +125,7 @@ func TestFreezeWaitsForAnOpening(t *testing.T) {
 // way, and nothing that was refused has moved.
 func TestFreezeRacesTransfers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	other := h.another(ledger.Config{Logger: h.watched()})
 	alice, bob := h.user(1000), h.user(1000)
 	h.euros(alice, 1000)
@@ -149,7 +149,7 @@ func TestFreezeRacesTransfers(t *testing.T) {
 					amount = eur(1)
 				}
 				l := []*ledger.Ledger{h.Ledger, other}[n%2]
-				_, err := l.Transfer(t.Context(), ledger.Order{Owner: from, Key: newKey(), Payee: to, Amount: amount})
+				_, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: from, Key: newKey(), Payee: to, Amount: amount})
 				if err != nil && !errors.Is(err, ledger.AccountFrozen) {
 					t.Error(err)
 					return
@@ -170,7 +170,7 @@ func TestFreezeRacesTransfers(t *testing.T) {
 		h.setStatus(alice, ledger.Frozen)
 		before = posted()
 		for range 5 { // of which each commits after the freeze, or not at all
-			_, err := other.Transfer(t.Context(), ledger.Order{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(1)})
+			_, err := other.Transfer(t.Context(), ledger.TransferRequest{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(1)})
 			wantCode(t, err, ledger.AccountFrozen)
 		}
 		if after := posted(); after != before {

@@ -9,14 +9,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// ErrNotDurable is why a database is refused that may forget what it has
-// committed.
-var ErrNotDurable = errors.New("the database may forget committed money")
+// ErrNotDurable means that the database may lose committed transactions in a crash.
+var ErrNotDurable = errors.New("the database may lose committed transactions")
 
-// ErrTooPowerful is why a role is refused that could rewrite history.
+// ErrTooPowerful means that the role could change what must never change.
 var ErrTooPowerful = errors.New("the database role may rewrite the books")
 
-// CheckDurable refuses a database that is set to lose commits in a crash.
+// CheckDurable fails with ErrNotDurable if the settings of the database allow it to lose commits.
 func CheckDurable(ctx context.Context, pool *pgxpool.Pool) error {
 	const settings = `SELECT string_agg(name || ' = ' || setting, ', ' ORDER BY name) FROM pg_settings
 		WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'`
@@ -30,12 +29,12 @@ func CheckDurable(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-// tooPowerful asks for each power that the application's role must not have, in
-// words that complete "the role …".
+// tooPowerful selects each privilege that the application's role must not have, in words that
+// complete "the role …".
 //
-// A role that may create something can put it in the way of a table, an operator or a
-// function that the ledger reads, in any schema: a session sets its search_path
-// itself. The triggers fix theirs; this is the second lock on the same gate.
+// A role that may create objects can make them shadow a table, an operator or a function that the
+// ledger reads, in any schema, since a session can set its search_path. The triggers set their own
+// search_path; this check is a second protection.
 const tooPowerful = `SELECT current_user, array_remove(ARRAY[
 		CASE WHEN pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = 'postings'::regclass), 'MEMBER')
 			THEN 'owns the tables' END,
@@ -65,9 +64,9 @@ const tooPowerful = `SELECT current_user, array_remove(ARRAY[
 					WHERE t.tgname = 'accounts_posted'))
 	], NULL)`
 
-// CheckRole refuses to work as a role that owns the tables, may rewrite history, or
-// may create what could shadow a table or an operator: what the database enforces
-// must hold for us as well.
+// CheckRole fails with ErrTooPowerful if the role of the pool owns the tables, may change append-only
+// tables, or may create objects that could shadow a table or an operator. Otherwise the database
+// could not enforce its rules against the application.
 func CheckRole(ctx context.Context, pool *pgxpool.Pool) error {
 	var (
 		role      string
@@ -77,7 +76,7 @@ func CheckRole(ctx context.Context, pool *pgxpool.Pool) error {
 	if err := pool.QueryRow(ctx, `SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user`).Scan(&role, &superuser); err != nil {
 		return fmt.Errorf("read the role: %w", err)
 	}
-	if superuser { // who may do everything: there is no point in a list
+	if superuser { // a list of privileges would contain all of them
 		why = []string{"is superuser"}
 	} else if err := pool.QueryRow(ctx, tooPowerful).Scan(&role, &why); err != nil {
 		return fmt.Errorf("read the role's privileges: %w", err)

@@ -10,10 +10,9 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Find is one transfer that has to do with one of the user's wallets;
-// TransferNotFound otherwise, whether or not it exists. A refused one is its
-// owner's alone: or a stranger without a cent could write memos into the lists of
-// others.
+// Find returns a transfer that debits or credits one of the user's wallets. It fails with
+// TransferNotFound for every other id, whether or not the transfer exists. Only its owner sees a
+// refused transfer: otherwise a user without money could write memos into the lists of others.
 func (l *Ledger) Find(ctx context.Context, user, id uuid.UUID) (Transfer, error) {
 	const find = `SELECT ` + transferColumns + ` FROM transfers t
 		WHERE t.id = $1 AND t.kind NOT IN ('capture', 'void') AND (t.state <> 'refused' OR t.owner = $2) AND EXISTS (
@@ -28,28 +27,26 @@ func (l *Ledger) Find(ctx context.Context, user, id uuid.UUID) (Transfer, error)
 	return *t, nil
 }
 
-// Preview is what an order would do, decided by the same rules on the books as
-// they stand, and not written.
+// Preview is what a request would do now. It is decided by the same rules and not written.
 type Preview struct {
-	Wallet Wallet // the owner's, as it would be afterwards
+	Wallet Wallet // the owner's wallet, as it would be afterwards
 }
 
 // Preview decides a transfer, or with authorize set an authorization, without
-// writing it. What the ledger would refuse is returned as
-// a [problem.Error] and no [Refusal], since nothing is stored.
-func (l *Ledger) Preview(ctx context.Context, o Order, authorize bool) (Preview, error) {
+// writing it. A refusal is returned as a [problem.Error] and not as a [Refusal], since nothing is stored.
+func (l *Ledger) Preview(ctx context.Context, r TransferRequest, authorize bool) (Preview, error) {
 	op := opTransfer
 	if authorize {
 		op = opAuthorize
 	}
-	c, err := l.prepare(ctx, op, o)
+	c, err := l.newCommand(ctx, op, r)
 	if err != nil {
 		return Preview{}, err
 	}
 	const look = `SELECT id, COALESCE(owner, '00000000-0000-0000-0000-000000000000'), currency, kind,
 			balance, held, seq, floor, status, as_of
 		FROM accounts WHERE id = ANY($1)`
-	b := newBook(1)
+	b := newBatch(1)
 	var queue pgx.Batch
 	queue.Queue(look, []int64{c.debit, c.credit}).Query(b.scanAccounts)
 	queue.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.now) })

@@ -76,14 +76,14 @@ func (m *model) mark(a appliedMark) {
 	case freeze, thaw:
 		m.frozen[a.user] = a.kind == freeze
 		for _, c := range currencies {
-			if purse := m.purses[purseKey{a.user, c}]; purse != nil {
-				purse.frozen = a.kind == freeze
+			if wallet := m.wallets[modelWalletKey{a.user, c}]; wallet != nil {
+				wallet.frozen = a.kind == freeze
 			}
 		}
 	case open:
 		for _, c := range currencies {
-			if key := (purseKey{a.user, c}); m.purses[key] == nil {
-				m.purses[key] = &purse{frozen: m.frozen[a.user]}
+			if key := (modelWalletKey{a.user, c}); m.wallets[key] == nil {
+				m.wallets[key] = &modelWallet{frozen: m.frozen[a.user]}
 			}
 		}
 	case claim:
@@ -162,13 +162,13 @@ func judgePhase(m *model, ph played, events []loggedEvent) error {
 			expired--
 			continue
 		}
-		if got := m.carryOut(written[i].request, events[i].transfer, true); !written[i].agrees(got) {
+		if got := m.execute(written[i].request, events[i].transfer, true); !written[i].agrees(got) {
 			return fmt.Errorf("the model says %+v to %v", got, written[i])
 		}
 	}
 	if len(quiet) > 0 {
 		return fmt.Errorf("at no moment does the model answer like this (now %+v): %v",
-			m.carryOut(quiet[0].request, uuid.Nil, false), quiet[0])
+			m.execute(quiet[0].request, uuid.Nil, false), quiet[0])
 	}
 	if expired != 0 {
 		return fmt.Errorf("ExpireDue said %d more than it did", expired)
@@ -186,7 +186,7 @@ func stillUnexplained(m *model, quiet []*call, written []*call, i int) []*call {
 				possible = false
 			}
 		}
-		if !possible || !c.agrees(m.carryOut(c.request, uuid.Nil, false)) {
+		if !possible || !c.agrees(m.execute(c.request, uuid.Nil, false)) {
 			left = append(left, c)
 		}
 	}
@@ -209,6 +209,13 @@ func (c *call) agrees(a answer) bool {
 	}
 }
 
+// notAllowed reports whether a follow-up was rejected because the user is not the receiver of its
+// target. Its key is not stored.
+func (c *call) notAllowed() bool {
+	return c.code() == ledger.Forbidden ||
+		c.code() == ledger.TransferNotFound && (c.kind == post || c.kind == void || c.kind == reverse)
+}
+
 // keyRepeats tells whether a call was answered for its key alone.
 func keyRepeats(c *call) bool {
 	switch {
@@ -229,7 +236,7 @@ func judgeKeys(history []played) error {
 	byKey := map[owned][]*call{}
 	for _, ph := range history {
 		for _, c := range ph.calls {
-			if c.key == "" || c.kind == preview || c.code() == ledger.WalletNotFound {
+			if c.key == "" || c.kind == preview || c.code() == ledger.WalletNotFound || c.notAllowed() {
 				continue
 			}
 			if c.err != nil && c.err.Transfer == nil && c.err.Code != ledger.KeyReused {
@@ -286,7 +293,7 @@ func repeats(first, c *call) error {
 
 // compareBooks holds the model's end against the tables.
 func compareBooks(ctx context.Context, p *player, m *model) error {
-	for key, purse := range m.purses {
+	for key, wallet := range m.wallets {
 		if key.user == bank {
 			continue // shared by all scripts
 		}
@@ -294,8 +301,8 @@ func compareBooks(ctx context.Context, p *player, m *model) error {
 		if err != nil {
 			return err
 		}
-		if w.Balance != purse.balance || w.Held != purse.held || (w.Status == ledger.Frozen) != purse.frozen {
-			return fmt.Errorf("user %d: the wallet is %+v, the model's %+v", key.user, w, *purse)
+		if w.Balance != wallet.balance || w.Held != wallet.held || (w.Status == ledger.Frozen) != wallet.frozen {
+			return fmt.Errorf("user %d: the wallet is %+v, the model's %+v", key.user, w, *wallet)
 		}
 	}
 	rows, err := p.app.Query(ctx, `SELECT id, state, posted_amount, reversed_amount FROM transfers

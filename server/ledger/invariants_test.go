@@ -100,7 +100,7 @@ func checkBooks(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // books checks all invariants now.
-func (h *house) books() {
+func (h *fixture) books() {
 	h.t.Helper()
 	conn, err := pgx.Connect(context.Background(), h.db.AppURL)
 	if err != nil {

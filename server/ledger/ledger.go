@@ -16,52 +16,52 @@ import (
 
 // Config of a Ledger; only Pool is required.
 type Config struct {
-	Pool        *pgxpool.Pool // connects as the application's role
-	Committers  int           // batches under way at once; 2 when 0
-	MaxBatch    int           // commands in a batch; 512 when 0
-	MaxLine     int           // commands that may wait; 8192 when 0, beyond it Unavailable
-	Patience    time.Duration // how long a batch is tried while the database is away; 8 s when 0
-	LockTimeout time.Duration // how long a batch waits for rows that another session keeps locked; 1 s when 0
-	Logger      *slog.Logger
-	OnBatch     func(BatchStats) // called after each batch, from its committer
+	Pool         *pgxpool.Pool // connects as the application's role
+	Committers   int           // batches in flight at once; 2 if 0
+	MaxBatch     int           // commands in a batch; 512 if 0
+	MaxQueue     int           // commands that may wait; 8192 if 0; further ones get Unavailable
+	BatchTimeout time.Duration // how long a batch is retried while the database is unavailable; 8 s if 0
+	LockTimeout  time.Duration // how long a batch waits for rows that another session keeps locked; 1 s if 0
+	Logger       *slog.Logger
+	OnBatch      func(BatchStats) // called after each batch, from its committer
 
-	MaxSearched        int // transfers on either side of a wallet that a page of a search looks at; 20,000 when 0
-	MaxListeners       int // to events, in all; 4096 when 0, beyond it Unavailable
-	MaxListenersOfUser int // 16 when 0, beyond it TooManyStreams
+	MaxSearched        int // debits and credits of a wallet, each, that one page of a search reads; 20,000 if 0
+	MaxListeners       int // event listeners of all users; 4096 if 0; further ones get Unavailable
+	MaxListenersOfUser int // event listeners of one user; 16 if 0; further ones get TooManyStreams
 }
 
-// BatchStats describes one batch that was carried out.
+// BatchStats describes one committed batch.
 type BatchStats struct {
 	Commands int
-	Duration time.Duration // from the first statement to the COMMIT's answer
+	Duration time.Duration // from the first statement to the answer to the COMMIT
 }
 
-// Ledger takes commands from any number of goroutines.
+// Ledger changes and reads the books. Its methods may be called from any number of goroutines.
 type Ledger struct {
 	pool   *pgxpool.Pool
 	config Config
 	log    *slog.Logger
-	intake *intake
+	queue  *commandQueue
 	rules  rules
-	// Accounts are never deleted or handed on, so both are right for ever.
-	ids          *cache.Map[walletKey, int64]
-	owners       *cache.Map[int64, uuid.UUID] // uuid.Nil for the house's own
+	// Accounts are never deleted and never change their owner, so both stay valid.
+	accountIDs   *cache.Map[walletKey, int64]
+	owners       *cache.Map[int64, uuid.UUID] // uuid.Nil for a system account
 	lockTimeouts atomic.Uint64
-	done         sync.WaitGroup
+	background   sync.WaitGroup
 	feed         *feed
-	months       *monthMemory
+	monthSums    *monthCache
 }
 
-// Open starts a ledger on a migrated database. Close it to let it finish.
+// Open starts a ledger on a migrated database. The caller must close it.
 func Open(config Config) *Ledger {
 	config.Committers = orDefault(config.Committers, 2)
 	config.MaxBatch = orDefault(config.MaxBatch, 512)
-	config.MaxLine = orDefault(config.MaxLine, 8192)
+	config.MaxQueue = orDefault(config.MaxQueue, 8192)
 	config.MaxSearched = orDefault(config.MaxSearched, 20_000)
 	config.MaxListeners = orDefault(config.MaxListeners, 4096)
 	config.MaxListenersOfUser = orDefault(config.MaxListenersOfUser, 16)
-	if config.Patience == 0 {
-		config.Patience = 8 * time.Second
+	if config.BatchTimeout == 0 {
+		config.BatchTimeout = 8 * time.Second
 	}
 	if config.LockTimeout == 0 {
 		config.LockTimeout = time.Second
@@ -73,30 +73,30 @@ func Open(config Config) *Ledger {
 		config.OnBatch = func(BatchStats) {}
 	}
 	l := &Ledger{
-		pool:   config.Pool,
-		config: config,
-		log:    config.Logger,
-		intake: newIntake(config.MaxLine, worthWhile),
-		rules:  rules{decide: (*book).decide, tune: fmt.Sprintf(tune, config.LockTimeout.Milliseconds())},
-		ids:    cache.New[walletKey, int64](1 << 20),
-		owners: cache.New[int64, uuid.UUID](1 << 20),
+		pool:       config.Pool,
+		config:     config,
+		log:        config.Logger,
+		queue:      newCommandQueue(config.MaxQueue, minParallelBatch),
+		rules:      rules{decide: (*batch).decide, tune: fmt.Sprintf(tune, config.LockTimeout.Milliseconds())},
+		accountIDs: cache.New[walletKey, int64](1 << 20),
+		owners:     cache.New[int64, uuid.UUID](1 << 20),
 	}
-	l.feed, l.months = newFeed(l), newMonthMemory()
+	l.feed, l.monthSums = newFeed(l), newMonthCache()
 	for range config.Committers {
-		l.done.Go(l.commitLoop)
+		l.background.Go(l.commitLoop)
 	}
-	l.done.Go(l.watchLocks)
+	l.background.Go(l.watchLocks)
 	return l
 }
 
-// Close refuses new commands, carries out those in line, and returns when the
-// last has its outcome or ctx ends.
+// Close rejects new commands and commits those in the queue. It returns when the last one has its
+// outcome, or with the error of ctx when ctx ends.
 func (l *Ledger) Close(ctx context.Context) error {
-	l.intake.close()
+	l.queue.close()
 	finished := make(chan struct{})
 	go func() {
 		l.feed.close()
-		l.done.Wait()
+		l.background.Wait()
 		close(finished)
 	}()
 	select {
@@ -107,12 +107,12 @@ func (l *Ledger) Close(ctx context.Context) error {
 	}
 }
 
-// Waiting is how many commands are in line.
-func (l *Ledger) Waiting() int { return l.intake.len() }
+// QueueLength returns how many commands wait for the next batch.
+func (l *Ledger) QueueLength() int { return l.queue.len() }
 
-func orDefault(n, otherwise int) int {
+func orDefault(n, defaultValue int) int {
 	if n == 0 {
-		return otherwise
+		return defaultValue
 	}
 	return n
 }

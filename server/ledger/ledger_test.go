@@ -24,14 +24,14 @@ func TestMain(m *testing.M) {
 }
 
 // house is a ledger on a database of its own.
-type house struct {
+type fixture struct {
 	*ledger.Ledger
 	t    testing.TB
 	pool *pgxpool.Pool
 	db   *pgtest.Database
 }
 
-func newHouse(t testing.TB) *house {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	db := pgtest.New(t)
 	pool, err := pgxpool.New(t.Context(), db.AppURL)
@@ -45,7 +45,7 @@ func newHouse(t testing.TB) *house {
 		}
 		pool.Close()
 	})
-	return &house{l, t, pool, db}
+	return &fixture{l, t, pool, db}
 }
 
 func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }
@@ -53,7 +53,7 @@ func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency:
 func newKey() string { return uuid.NewString() }
 
 // user opens a USD wallet and funds it through the bank's door.
-func (h *house) user(funds int64) uuid.UUID {
+func (h *fixture) user(funds int64) uuid.UUID {
 	h.t.Helper()
 	id := uuid.Must(uuid.NewV7())
 	if _, err := h.OpenWallet(h.t.Context(), id, "USD"); err != nil {
@@ -65,9 +65,9 @@ func (h *house) user(funds int64) uuid.UUID {
 	return id
 }
 
-func (h *house) fund(id uuid.UUID, funds int64) {
+func (h *fixture) fund(id uuid.UUID, funds int64) {
 	h.t.Helper()
-	r, err := h.OpenDeposit(h.t.Context(), ledger.Order{Owner: id, Key: newKey(), Amount: usd(funds)})
+	r, err := h.OpenDeposit(h.t.Context(), ledger.TransferRequest{Owner: id, Key: newKey(), Amount: usd(funds)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func (h *house) fund(id uuid.UUID, funds int64) {
 	}
 }
 
-func (h *house) wallet(id uuid.UUID) ledger.Wallet {
+func (h *fixture) wallet(id uuid.UUID) ledger.Wallet {
 	h.t.Helper()
 	w, err := h.Wallet(h.t.Context(), id, "USD")
 	if err != nil {
@@ -113,10 +113,10 @@ func wantCode(t testing.TB, err error, code problem.Code) *refusal {
 
 func TestMoneyMoves(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100_00), h.user(0)
 
-	r, err := h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(12_50), Memo: "lunch"})
+	r, err := h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(12_50), Memo: "lunch"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,12 +126,12 @@ func TestMoneyMoves(t *testing.T) {
 	if a, b := h.wallet(alice), h.wallet(bob); a.Balance != 87_50 || b.Balance != 12_50 {
 		t.Fatalf("alice has %d, bob %d", a.Balance, b.Balance)
 	}
-	_, err = h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(87_51)})
+	_, err = h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(87_51)})
 	wantCode(t, err, ledger.InsufficientFunds)
 }
 
 func BenchmarkTransfer(b *testing.B) {
-	h := newHouse(b)
+	h := newFixture(b)
 	users := make([]uuid.UUID, 1000)
 	for i := range users {
 		users[i] = h.user(1_000_000)
@@ -146,7 +146,7 @@ func BenchmarkTransfer(b *testing.B) {
 			if from == to {
 				continue
 			}
-			if _, err := h.Transfer(context.Background(), ledger.Order{Owner: from, Key: fmt.Sprint(x), Payee: to, Amount: usd(1)}); err != nil {
+			if _, err := h.Transfer(context.Background(), ledger.TransferRequest{Owner: from, Key: fmt.Sprint(x), Payee: to, Amount: usd(1)}); err != nil {
 				b.Error(err)
 			}
 		}

@@ -18,23 +18,23 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// MaxPage is the most transfers that one page of a list holds.
+// MaxPage is the maximum number of transfers on one page of a list.
 const MaxPage = 100
 
-// Query narrows a list of transfers; zero fields do not.
+// Query selects transfers of a list. Zero fields select all.
 type Query struct {
 	State     State
 	Kind      Kind
-	Direction string // "in" or "out", seen from the user's wallets
+	Direction string // "in" or "out", from the view of the user
 	Currency  money.Currency
 	Since     time.Time // inclusive
 	Until     time.Time // exclusive
-	Memo      string    // text that the memo contains, in any case and normalization form
-	MinAmount int64     // minor units that moved, or are to move, inclusive, as MaxAmount; no bound when 0
+	Memo      string    // text that the memo contains, ignoring case and normalization form
+	MinAmount int64     // minor units that have moved or will move; inclusive, like MaxAmount; no limit if 0
 	MaxAmount int64
 	With      uuid.UUID // the user on the other side
-	Limit     int       // at most MaxPage; 20 when 0
-	Cursor    string    // Next of the page before
+	Limit     int       // at most MaxPage; 20 if 0
+	Cursor    string    // Next of the previous page
 }
 
 // Page of transfers, newest first.
@@ -43,16 +43,16 @@ type Page struct {
 	Next      string // "" on the last page
 }
 
-// searches tells whether a page may have to pass over many transfers to find a few.
+// searches reports whether a page may have to skip many transfers to find a few.
 func (q *Query) searches() bool {
 	return q.State != "" || q.Kind != "" || q.Memo != "" || q.MinAmount != 0 || q.MaxAmount != 0 ||
 		q.With != uuid.Nil || !q.Since.IsZero() || !q.Until.IsZero()
 }
 
-// List gives the transfers that Find would show, newest first by
-// id. Each page costs the same, however far back it lies: both sides of the books
-// are walked along their own index and merged. A search looks at so many transfers
-// a page and no more: its page may come short, and its Next goes on.
+// List returns the transfers that Find would return, newest first by id. Every page costs the same,
+// however old its transfers are: debits and credits are read along an index each and merged. A page of
+// a search reads at most Config.MaxSearched debits and credits of a wallet. It may contain fewer than
+// q.Limit transfers although there are more; Next continues the search.
 func (l *Ledger) List(ctx context.Context, user uuid.UUID, q Query) (Page, error) {
 	limit := min(orDefault(q.Limit, 20), MaxPage)
 	before, err := q.start()
@@ -69,14 +69,14 @@ func (l *Ledger) List(ctx context.Context, user uuid.UUID, q Query) (Page, error
 		found []Transfer
 		floor uuid.UUID
 	)
-	for _, looked := range q.looks(l.config.MaxSearched) {
+	for _, scanLimit := range q.scanLimits(l.config.MaxSearched) {
 		floor = uuid.Nil
-		if looked > 0 {
-			if floor, err = l.searchFloor(ctx, user, before, q, looked); err != nil {
+		if scanLimit > 0 {
+			if floor, err = l.searchFloor(ctx, user, before, q, scanLimit); err != nil {
 				return Page{}, err
 			}
 		}
-		if found, err = l.list(ctx, q, span{user, before, floor, looked, limit + 1}, others); err != nil {
+		if found, err = l.list(ctx, q, pageRange{user, before, floor, scanLimit, limit + 1}, others); err != nil {
 			return Page{}, err
 		}
 		if len(found) > limit || floor == uuid.Nil {
@@ -94,7 +94,7 @@ func (l *Ledger) List(ctx context.Context, user uuid.UUID, q Query) (Page, error
 	return page, nil
 }
 
-// start is the id before which a page begins.
+// start returns the id before which a page begins. It fails with CursorMalformed.
 func (q *Query) start() (uuid.UUID, error) {
 	before := uuid.Max
 	if q.Cursor != "" {
@@ -103,7 +103,7 @@ func (q *Query) start() (uuid.UUID, error) {
 			before, err = uuid.FromBytes(raw)
 		}
 		if err != nil {
-			return before, problem.New(CursorMalformed, "the cursor is not one of ours: leave it out to begin anew")
+			return before, problem.New(CursorMalformed, "the cursor was not issued by this API: leave it out to begin with the first page")
 		}
 	}
 	if !q.Until.IsZero() {
@@ -112,34 +112,34 @@ func (q *Query) start() (uuid.UUID, error) {
 	return before, nil
 }
 
-// looks are how many transfers to look at on either side: few first, since most
-// searches fill their page with those, and then as many as a page may. 0 is no bound,
-// for what finds all that it looks at.
-func (q *Query) looks(most int) []int {
+// scanLimits returns how many debits and credits to read in each attempt to fill a page: few first,
+// which suffices for most searches, and then maxSearched. 0 means no limit, for lists that skip
+// nothing.
+func (q *Query) scanLimits(maxSearched int) []int {
 	const few = 1000
 	switch {
 	case !q.searches():
 		return []int{0}
-	case most <= few:
-		return []int{most}
+	case maxSearched <= few:
+		return []int{maxSearched}
 	default:
-		return []int{few, most}
+		return []int{few, maxSearched}
 	}
 }
 
-// span is where a list looks.
-type span struct {
-	user   uuid.UUID
-	before uuid.UUID // exclusive
-	floor  uuid.UUID // inclusive
-	looked int       // transfers on either side above the floor; no bound when 0
-	limit  int       // how many to give
+// pageRange is the range of transfers that one page reads.
+type pageRange struct {
+	user      uuid.UUID
+	before    uuid.UUID // exclusive
+	floor     uuid.UUID // inclusive
+	scanLimit int       // debits and credits, each, above the floor; no limit if 0
+	limit     int       // transfers on the page
 }
 
-func (l *Ledger) list(ctx context.Context, q Query, s span, others []int64) ([]Transfer, error) {
+func (l *Ledger) list(ctx context.Context, q Query, s pageRange, others []int64) ([]Transfer, error) {
 	sql, args := listSQL(q, s, others)
-	if s.looked > 0 {
-		args = append([]any{planned}, args...) // what is searched for decides how
+	if s.scanLimit > 0 {
+		args = append([]any{planEachTime}, args...) // the best plan depends on the conditions
 	}
 	rows, err := l.pool.Query(ctx, sql, args...)
 	if err != nil {
@@ -158,12 +158,11 @@ func (l *Ledger) list(ctx context.Context, q Query, s span, others []int64) ([]T
 	return found, nil
 }
 
-// An id says when it was made, by the clock of the kizod that made it; created_at is
-// the database's. A day is more than the two may differ, and saves a search for last
-// week from looking at last year.
+// The time in an id is that of the clock of a kizod process; created_at is that of the database. The
+// two differ by less than a day, so that a search for last week need not read the ids of last year.
 const idSlack = 24 * time.Hour
 
-// idAround is the first id that could be made at a time (RFC 9562, 5.7).
+// idAround returns the first id that could be generated at a time (RFC 9562, section 5.7).
 func idAround(t time.Time) uuid.UUID {
 	var id uuid.UUID
 	var ms [8]byte
@@ -186,9 +185,9 @@ func later(a, b uuid.UUID) uuid.UUID {
 	return a
 }
 
-// searchFloor is the transfer down to which a page of a search looks that may look at
-// so many on either side; the nil UUID if it reaches the end.
-func (l *Ledger) searchFloor(ctx context.Context, user, before uuid.UUID, q Query, looked int) (uuid.UUID, error) {
+// searchFloor returns the last transfer that a page of a search reads if it may read scanLimit debits
+// and credits; the nil UUID if the page reaches the end.
+func (l *Ledger) searchFloor(ctx context.Context, user, before uuid.UUID, q Query, scanLimit int) (uuid.UUID, error) {
 	const find = `SELECT f.id FROM (
 			SELECT s.id FROM accounts a CROSS JOIN LATERAL (
 				SELECT t.id FROM transfers t
@@ -203,14 +202,14 @@ func (l *Ledger) searchFloor(ctx context.Context, user, before uuid.UUID, q Quer
 			WHERE a.owner = $1 AND $4 <> 'out' AND ($5 = '' OR a.currency = $5)) f
 		ORDER BY f.id DESC LIMIT 1`
 	floor := uuid.Nil
-	err := l.pool.QueryRow(ctx, find, planned, user, before, looked, q.Direction, string(q.Currency), q.oldest()).Scan(&floor)
+	err := l.pool.QueryRow(ctx, find, planEachTime, user, before, scanLimit, q.Direction, string(q.Currency), q.oldest()).Scan(&floor)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return uuid.Nil, unavailable("list the transfers", err)
 	}
 	return floor, nil
 }
 
-// oldest is the first id that may be in the list.
+// oldest returns the first id that may be in the list.
 func (q *Query) oldest() uuid.UUID {
 	if q.Since.IsZero() {
 		return uuid.Nil
@@ -218,7 +217,7 @@ func (q *Query) oldest() uuid.UUID {
 	return idAround(q.Since.Add(-idSlack))
 }
 
-// accountsOf are the ids of a user's wallets.
+// accountsOf returns the accounts of a user's wallets.
 func (l *Ledger) accountsOf(ctx context.Context, user uuid.UUID) ([]int64, error) {
 	const find = `SELECT id FROM accounts WHERE owner = $1`
 	rows, err := l.pool.Query(ctx, find, user)
@@ -232,14 +231,14 @@ func (l *Ledger) accountsOf(ctx context.Context, user uuid.UUID) ([]int64, error
 	return ids, nil
 }
 
-// amountMoved is what moved of a posted transfer, and what any other asks for.
+// amountMoved is the amount that a posted transfer moved, and the requested one of any other.
 const amountMoved = `CASE t.state WHEN 'posted' THEN t.posted_amount ELSE t.amount END`
 
-// memoForm is a memo as searches compare it: see text.Fold. It is stored only where it
+// memoSearchKey is the form of a memo that searches compare; see text.Fold. It is stored only if it
 // differs from the memo in lower case.
-const memoForm = `COALESCE(t.memo_key, lower(t.memo COLLATE "C"))`
+const memoSearchKey = `COALESCE(t.memo_key, lower(t.memo COLLATE "C"))`
 
-// memoKey is the stored form of a memo, "" where none is needed.
+// memoKey returns the stored search key of a memo, or "" if it needs none.
 func memoKey(memo string) string {
 	if text.IsASCII(memo) {
 		return ""
@@ -250,23 +249,22 @@ func memoKey(memo string) string {
 	return ""
 }
 
-// listSQL walks (account, id) of either side backwards for each of the user's
-// accounts. A transfer between two of them would come twice; UNION drops one.
+// listSQL reads debits and credits backwards along (account, id) for each of the user's accounts. A
+// transfer between two of them is found twice; UNION removes one.
 //
-// ANY (ARRAY[…]) is = that PostgreSQL does not see through, so that sorting by
-// (account, id) stays what only that index gives. Else it may think that walking all
-// transfers by id finds enough of the account's soon, and for one that has a handful
-// it walks the whole table. (Comparing pairs would do as well, but such a walk goes
-// on below its lower bound to the account's first transfer.) The inner LIMIT keeps it
-// from walking what a condition names instead, such as everything of a busy user who
-// is on the other side.
-func listSQL(q Query, s span, others []int64) (string, []any) {
-	var most *int
-	if s.looked > 0 {
-		bound := s.looked + 1 // with the floor
-		most = &bound
+// ANY (ARRAY[…]) compares like = but hides the single value from the planner, so that only the index on
+// (account, id) gives the order. Otherwise PostgreSQL may expect that reading all transfers by id finds
+// enough of the account's soon; for an account with few transfers, that reads the whole table.
+// (Comparing pairs would work as well, but such a scan continues below its lower bound to the first
+// transfer of the account.) The inner LIMIT keeps PostgreSQL from using the index of a condition
+// instead, such as that of a busy user on the other side.
+func listSQL(q Query, s pageRange, others []int64) (string, []any) {
+	var maxRows *int
+	if s.scanLimit > 0 {
+		bound := s.scanLimit + 1 // includes the floor
+		maxRows = &bound
 	}
-	args := []any{s.user, s.before, s.limit, later(s.floor, q.oldest()), most}
+	args := []any{s.user, s.before, s.limit, later(s.floor, q.oldest()), maxRows}
 	where, whose, with := "", "", 0
 	narrow := func(condition string, value any) {
 		args = append(args, value)
@@ -280,7 +278,7 @@ func listSQL(q Query, s span, others []int64) (string, []any) {
 	}
 	if q.Currency != "" {
 		args = append(args, q.Currency)
-		whose = fmt.Sprintf(" AND a.currency = $%d", len(args)) // an account's transfers are of its currency
+		whose = fmt.Sprintf(" AND a.currency = $%d", len(args)) // transfers have the currency of their accounts
 	}
 	if q.MinAmount != 0 {
 		narrow(amountMoved+" >= $%d", q.MinAmount)
@@ -299,7 +297,7 @@ func listSQL(q Query, s span, others []int64) (string, []any) {
 		narrow("t.created_at < $%d", q.Until)
 	}
 	if q.Memo != "" {
-		narrow("$%[1]d <> '' AND position($%[1]d IN "+memoForm+") > 0", text.Fold(q.Memo))
+		narrow("$%[1]d <> '' AND position($%[1]d IN "+memoSearchKey+") > 0", text.Fold(q.Memo))
 	}
 	side := func(column, other string) string {
 		where := where

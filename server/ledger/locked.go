@@ -13,34 +13,34 @@ import (
 
 // What happens when another session keeps a row locked:
 //
-//	batch ──lock_timeout──► findLocked says which rows ──► their commands are parked,
-//	                                                       the others are committed
-//	new command ──touches such a row──► parked at once
-//	watchLocks ──every 50 ms: is the row free?──► yes: its commands go to the head of the line
+//	batch ──lock_timeout──► findLocked finds the rows ──► their commands wait apart,
+//	                                                      the others are committed
+//	new command ──touches such a row──► waits apart at once
+//	watchLocks ──every 50 ms: is the row free?──► yes: its commands go to the head of the queue
 //	                                         └──► no, and the time is up: unavailable
 const (
-	// parkedFor is how long a command waits for a row that another session keeps locked,
-	// after the batch that has found it so. Then its caller gets Unavailable: nothing was done.
-	parkedFor = 2 * time.Second
-	maxParked = 512 // commands that may wait for locked rows; beyond it they are refused at once
+	// lockWait is how long a command waits for a row that another session keeps locked,
+	// after a batch has found it locked. Then its caller gets Unavailable: nothing was done.
+	lockWait       = 2 * time.Second
+	maxLockWaiters = 512 // commands that may wait for locked rows; further ones are rejected
 )
 
 var errRowLocked = errors.New("another database session keeps the row locked")
 
-func rowLocked() *problem.Error {
+func lockedRowError() *problem.Error {
 	return &problem.Error{
 		Code: Unavailable, Cause: errRowLocked,
 		Message: "another database session keeps one of the accounts locked; nothing was done, try again in a moment",
 	}
 }
 
-// rowRef names what a batch locks: an account, or else a transfer with its payment.
+// rowRef names a row that a batch locks: an account, or a transfer together with its payment.
 type rowRef struct {
 	account  int64
 	transfer uuid.UUID
 }
 
-// rowsOf are the rows that a command needs locks of.
+// rowsOf returns the rows that a command locks.
 func rowsOf(c *command) [3]rowRef {
 	return [3]rowRef{{account: c.debit}, {account: c.credit}, {transfer: c.target}}
 }
@@ -48,147 +48,149 @@ func rowsOf(c *command) [3]rowRef {
 // lockedRow is a row that another session keeps locked.
 type lockedRow struct {
 	since    time.Time
-	blockers []int32 // process ids of the sessions in the way, as far as they are known
+	blockers []int32 // process ids of the blocking sessions, as far as they are known
 	reported bool
 }
 
-// parking holds the commands that wait for locked rows. It is a part of intake, under
-// its lock.
-type parking struct {
-	locked map[rowRef]*lockedRow
-	parked []*waiting
+// lockedRows are the rows known to be locked and the commands that wait for them. The mutex of
+// commandQueue protects it.
+type lockedRows struct {
+	rows    map[rowRef]*lockedRow
+	waiting []*queuedCommand
 }
 
-func newParking() parking { return parking{locked: make(map[rowRef]*lockedRow)} }
+func newLockedRows() lockedRows { return lockedRows{rows: make(map[rowRef]*lockedRow)} }
 
-// mustWait tells whether a command touches a row that is known to be locked.
-func (p *parking) mustWait(c *command) bool {
-	if len(p.locked) == 0 {
+// blocks reports whether a command touches a row that is known to be locked.
+func (r *lockedRows) blocks(c *command) bool {
+	if len(r.rows) == 0 {
 		return false
 	}
 	for _, row := range rowsOf(c) {
-		if p.locked[row] != nil {
+		if r.rows[row] != nil {
 			return true
 		}
 	}
 	return false
 }
 
-// park keeps a command until its rows are free or giveUp, which does not move when the
-// command is parked again; false if there is no place for it.
-func (p *parking) park(w *waiting, giveUp time.Time) bool {
-	if len(p.parked) >= maxParked {
+// addWaiting keeps a command until its rows are free or the deadline has passed. A command
+// that has waited before keeps its first deadline. It returns false if maxLockWaiters commands
+// wait already.
+func (r *lockedRows) addWaiting(c *queuedCommand, deadline time.Time) bool {
+	if len(r.waiting) >= maxLockWaiters {
 		return false
 	}
-	if w.giveUp.IsZero() {
-		w.giveUp = giveUp
+	if c.lockDeadline.IsZero() {
+		c.lockDeadline = deadline
 	}
-	p.parked = append(p.parked, w)
+	r.waiting = append(r.waiting, c)
 	return true
 }
 
-// lock notes that rows are locked, and parks what touches them: of a batch, which is
-// under way until deadline, and of the line. rest is what is left of the batch; refused is
-// what there was no place for.
-func (n *intake) lock(rows []rowRef, batch []*waiting, deadline time.Time) (rest, refused []*waiting) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+// markLocked records that rows are locked and sets apart the commands that touch them: those of
+// a batch, which has until batchDeadline, and those in the queue. It returns the rest of the
+// batch, and the commands to reject because too many wait already.
+func (q *commandQueue) markLocked(rows []rowRef, batch []*queuedCommand, batchDeadline time.Time) (rest, rejected []*queuedCommand) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, row := range rows {
-		if n.parking.locked[row] == nil {
-			n.parking.locked[row] = &lockedRow{since: time.Now()}
+		if q.locked.rows[row] == nil {
+			q.locked.rows[row] = &lockedRow{since: time.Now()}
 		}
 	}
-	soon := time.Now().Add(parkedFor)
-	for _, w := range batch {
-		giveUp := deadline // what may have been committed is waited for as long as there is time
-		if !w.command.unsure && soon.Before(deadline) {
-			giveUp = soon
+	lockDeadline := time.Now().Add(lockWait)
+	for _, c := range batch {
+		deadline := batchDeadline // a command that may have been committed waits as long as it can
+		if !c.command.maybeCommitted && lockDeadline.Before(batchDeadline) {
+			deadline = lockDeadline
 		}
 		switch {
-		case !n.parking.mustWait(w.command):
-			rest = append(rest, w)
-		case !n.parking.park(w, giveUp):
-			refused = append(refused, w)
+		case !q.locked.blocks(c.command):
+			rest = append(rest, c)
+		case !q.locked.addWaiting(c, deadline):
+			rejected = append(rejected, c)
 		}
 	}
-	n.queue = slices.DeleteFunc(n.queue, func(w *waiting) bool {
-		if !n.parking.mustWait(w.command) {
+	q.commands = slices.DeleteFunc(q.commands, func(c *queuedCommand) bool {
+		if !q.locked.blocks(c.command) {
 			return false
 		}
-		if !n.parking.park(w, soon) {
-			refused = append(refused, w)
+		if !q.locked.addWaiting(c, lockDeadline) {
+			rejected = append(rejected, c)
 		}
 		return true
 	})
-	n.fresh = min(n.fresh, len(n.queue))
-	n.parkedNow.Broadcast()
-	return rest, refused
+	q.unscanned = min(q.unscanned, len(q.commands))
+	q.lockedChanged.Broadcast()
+	return rest, rejected
 }
 
-// unlock notes that rows are free again and moves the commands that waited for them, and
-// for no other, to the head of the line.
-func (n *intake) unlock(rows []rowRef) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+// markUnlocked records that rows are free again. It moves the commands that waited for them, and
+// for no other row, to the head of the queue.
+func (q *commandQueue) markUnlocked(rows []rowRef) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, row := range rows {
-		delete(n.parking.locked, row)
+		delete(q.locked.rows, row)
 	}
-	var free []*waiting
-	n.parking.parked = slices.DeleteFunc(n.parking.parked, func(w *waiting) bool {
-		if n.parking.mustWait(w.command) {
+	var free []*queuedCommand
+	q.locked.waiting = slices.DeleteFunc(q.locked.waiting, func(c *queuedCommand) bool {
+		if q.locked.blocks(c.command) {
 			return false
 		}
-		free = append(free, w)
+		free = append(free, c)
 		return true
 	})
-	n.queue = append(free, n.queue...)
-	n.fresh += len(free)
-	n.changed.Broadcast()
+	q.commands = append(free, q.commands...)
+	q.unscanned += len(free)
+	q.changed.Broadcast()
 }
 
-// expired takes the parked commands out whose time is up.
-func (n *intake) expired(now time.Time) (late []*waiting) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.parking.parked = slices.DeleteFunc(n.parking.parked, func(w *waiting) bool {
-		if now.Before(w.giveUp) {
+// takeExpired removes and returns the commands whose lockDeadline has passed.
+func (q *commandQueue) takeExpired(now time.Time) (expired []*queuedCommand) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.locked.waiting = slices.DeleteFunc(q.locked.waiting, func(c *queuedCommand) bool {
+		if now.Before(c.lockDeadline) {
 			return false
 		}
-		late = append(late, w)
+		expired = append(expired, c)
 		return true
 	})
-	n.changed.Broadcast() // the line may be closed, and empty now
-	return late
+	q.changed.Broadcast() // the queue may be closed, and empty now
+	return expired
 }
 
-func (n *intake) anyParked() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.parking.parked) > 0
+// anyWaiting reports whether a command waits for a locked row.
+func (q *commandQueue) anyWaiting() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.locked.waiting) > 0
 }
 
-// awaitLocked waits until rows are locked and gives them; false says that the line is
+// waitForLocked waits until rows are locked and returns them. It returns false when the queue is
 // closed and no command waits for a row.
-func (n *intake) awaitLocked() ([]rowRef, bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+func (q *commandQueue) waitForLocked() ([]rowRef, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for {
 		switch {
-		case n.closed && len(n.parking.parked) == 0:
+		case q.closed && len(q.locked.waiting) == 0:
 			return nil, false
-		case len(n.parking.locked) > 0:
-			return slices.Collect(maps.Keys(n.parking.locked)), true
+		case len(q.locked.rows) > 0:
+			return slices.Collect(maps.Keys(q.locked.rows)), true
 		}
-		n.parkedNow.Wait()
+		q.lockedChanged.Wait()
 	}
 }
 
-// rowsInLine are the rows of a batch and of the commands in line, but those of other batches
-// under way, each once.
-func (n *intake) rowsInLine(batch []*waiting) []rowRef {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	rows := make(map[rowRef]struct{}, 2*(len(batch)+len(n.queue)))
+// queuedRows returns the rows of a batch and of the queued commands, each once, without those
+// that other batches in flight have locked.
+func (q *commandQueue) queuedRows(batch []*queuedCommand) []rowRef {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	rows := make(map[rowRef]struct{}, 2*(len(batch)+len(q.commands)))
 	add := func(c *command) {
 		for _, row := range rowsOf(c) {
 			if row != (rowRef{}) {
@@ -196,23 +198,23 @@ func (n *intake) rowsInLine(batch []*waiting) []rowRef {
 			}
 		}
 	}
-	for _, w := range batch {
-		add(w.command)
+	for _, c := range batch {
+		add(c.command)
 	}
-	for _, w := range n.queue {
-		if !n.busy.touchedBy(w.command) { // else our own batches have them locked
-			add(w.command)
+	for _, c := range q.commands {
+		if !q.busyAccounts.touchedBy(c.command) { // otherwise a batch of this process has locked them
+			add(c.command)
 		}
 	}
 	return slices.Collect(maps.Keys(rows))
 }
 
-// lockedAccounts are the accounts that other sessions keep locked.
-func (n *intake) lockedAccounts() []int64 {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	accounts := make([]int64, 0, len(n.parking.locked))
-	for row := range n.parking.locked {
+// lockedAccounts returns the accounts that other sessions keep locked.
+func (q *commandQueue) lockedAccounts() []int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	accounts := make([]int64, 0, len(q.locked.rows))
+	for row := range q.locked.rows {
 		if row.account != 0 {
 			accounts = append(accounts, row.account)
 		}

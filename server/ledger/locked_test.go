@@ -42,7 +42,7 @@ func (b *logBuffer) lines(with string) (found []string) {
 
 // lockRows runs a statement that locks rows in a transaction of another session, and
 // keeps it open until release is called.
-func (h *house) lockRows(sql string, args ...any) (pid uint32, release func()) {
+func (h *fixture) lockRows(sql string, args ...any) (pid uint32, release func()) {
 	h.t.Helper()
 	conn := connect(h.t, h.db.SuperuserURL)
 	tx, err := conn.Begin(h.t.Context())
@@ -69,12 +69,12 @@ type payers struct {
 	codes   map[problem.Code]int
 }
 
-func (h *house) payRound(l *ledger.Ledger, users []uuid.UUID, atOnce int) *payers {
+func (h *fixture) payRound(l *ledger.Ledger, users []uuid.UUID, atOnce int) *payers {
 	p := &payers{codes: map[problem.Code]int{}}
 	for i := range atOnce {
 		p.running.Go(func() {
 			for j := i; !p.stop.Load(); j++ {
-				o := ledger.Order{Owner: users[j%len(users)], Key: newKey(), Payee: users[(j+1)%len(users)], Amount: usd(1)}
+				o := ledger.TransferRequest{Owner: users[j%len(users)], Key: newKey(), Payee: users[(j+1)%len(users)], Amount: usd(1)}
 				started := time.Now()
 				_, err := l.Transfer(h.t.Context(), o)
 				p.add(time.Since(started), err)
@@ -115,7 +115,7 @@ func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
 	for name, queued := range map[string]bool{"row": false, "row with a queue": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newFixture(t)
 			log := &logBuffer{}
 			l := h.another(ledger.Config{Logger: slog.New(slog.NewTextHandler(log, nil)), LockTimeout: time.Second})
 			owner, users := h.user(100), make([]uuid.UUID, 6)
@@ -155,7 +155,7 @@ func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
 			if got := h.wallet(owner); got.Balance != 100 {
 				t.Errorf("the owner has %d", got.Balance)
 			}
-			refused := ledger.Order{Owner: owner, Key: newKey(), Payee: users[0], Amount: usd(1)}
+			refused := ledger.TransferRequest{Owner: owner, Key: newKey(), Payee: users[0], Amount: usd(1)}
 			_, err := l.Transfer(t.Context(), refused)
 			wantCode(t, err, ledger.Unavailable)
 			release()
@@ -169,7 +169,7 @@ func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
 }
 
 // queueFor has another session wait for a wallet that is locked.
-func (h *house) queueFor(owner uuid.UUID) {
+func (h *fixture) queueFor(owner uuid.UUID) {
 	h.t.Helper()
 	super := connect(h.t, h.db.SuperuserURL)
 	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
@@ -200,13 +200,13 @@ func containsPID(pids []int32, pid uint32) bool {
 // TestShortLockIsWaitedFor: a lock that lasts longer than a batch waits, and ends soon after, refuses no command.
 func TestShortLockIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	l := h.another(ledger.Config{LockTimeout: 50 * time.Millisecond})
 	alice, bob := h.user(100), h.user(0)
 	_, release := h.lockRows(`SELECT FROM accounts WHERE owner = $1 FOR UPDATE`, alice)
 	answer := make(chan error, 1)
 	go func() {
-		_, err := l.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10)})
+		_, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10)})
 		answer <- err
 	}()
 	until(t, "the lock is found", func() bool { return l.Locks().Rows == 1 })
@@ -226,7 +226,7 @@ func TestLockedTransferStopsNoOtherCommand(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newFixture(t)
 			l := h.another(ledger.Config{Committers: 1, LockTimeout: time.Second})
 			alice, bob := h.user(100), h.user(100)
 			id := h.withdraw(alice, 10).ID
@@ -239,7 +239,7 @@ func TestLockedTransferStopsNoOtherCommand(t *testing.T) {
 			}()
 			until(t, "the lock is found", func() bool { return l.Locks().Rows == 1 })
 			started := time.Now()
-			if _, err := l.Transfer(t.Context(), ledger.Order{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(1)}); err != nil || time.Since(started) > 2*time.Second {
+			if _, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(1)}); err != nil || time.Since(started) > 2*time.Second {
 				t.Errorf("after %v: %v", time.Since(started), err)
 			}
 			wantCode(t, <-settled, ledger.Unavailable)
@@ -257,18 +257,18 @@ func TestLockedTransferStopsNoOtherCommand(t *testing.T) {
 // single command that touches none of its accounts go beside it.
 func TestStalledBatchStopsNoOtherCommand(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	l := h.another(ledger.Config{LockTimeout: 20 * time.Second, Patience: 30 * time.Second})
+	h := newFixture(t)
+	l := h.another(ledger.Config{LockTimeout: 20 * time.Second, BatchTimeout: 30 * time.Second})
 	alice, bob, carol, dave := h.user(100), h.user(0), h.user(100), h.user(0)
 	super := connect(t, h.db.SuperuserURL)
 	_, release := h.lockRows(`SELECT FROM accounts WHERE owner = $1 FOR UPDATE`, alice)
 	hangs := make(chan error, 1)
 	go func() {
-		_, err := l.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
+		_, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
 		hangs <- err
 	}()
 	h.untilWaiting(super, 1)
-	if _, err := l.Transfer(t.Context(), ledger.Order{Owner: carol, Key: newKey(), Payee: dave, Amount: usd(1)}); err != nil {
+	if _, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: carol, Key: newKey(), Payee: dave, Amount: usd(1)}); err != nil {
 		t.Error(err)
 	}
 	select {
@@ -287,7 +287,7 @@ func TestStalledBatchStopsNoOtherCommand(t *testing.T) {
 // from their end.
 func TestLockedAccountStopsNoOtherExpiry(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	l := h.another(ledger.Config{LockTimeout: 100 * time.Millisecond})
 	alice, bob, carol := h.user(100), h.user(0), h.user(100)
 	for range 2 {
@@ -314,10 +314,10 @@ func TestLockedAccountStopsNoOtherExpiry(t *testing.T) {
 // the COMMIT; or OutcomeUnknown, should it stay open for too long.
 func TestLostCommitBehindALock(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(1000), h.user(0)
-	l, w := h.through(ledger.Config{LockTimeout: 50 * time.Millisecond, Patience: 15 * time.Second})
-	for _, d := range deeds {
+	l, w := h.through(ledger.Config{LockTimeout: 50 * time.Millisecond, BatchTimeout: 15 * time.Second})
+	for _, d := range commandCases {
 		ask := d.make(h, alice, bob)
 		w.arm(cutLate)
 		go func() {
@@ -335,8 +335,8 @@ func TestLostCommitBehindALock(t *testing.T) {
 		}
 		until(t, "the rows are free", func() bool { return l.Locks().Rows == 0 })
 	}
-	impatient, w := h.through(ledger.Config{LockTimeout: 50 * time.Millisecond, Patience: time.Second})
-	o := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}
+	impatient, w := h.through(ledger.Config{LockTimeout: 50 * time.Millisecond, BatchTimeout: time.Second})
+	o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}
 	w.arm(cutLate)
 	_, err := impatient.Transfer(t.Context(), o)
 	wantCode(t, err, ledger.OutcomeUnknown)
@@ -350,14 +350,14 @@ func TestLostCommitBehindALock(t *testing.T) {
 // TestCloseBesideALock: a ledger that is closed answers the commands that wait for a locked row.
 func TestCloseBesideALock(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	l := h.another(ledger.Config{LockTimeout: 50 * time.Millisecond})
 	alice, bob := h.user(100), h.user(0)
 	_, release := h.lockRows(`SELECT FROM accounts WHERE owner = $1 FOR UPDATE`, alice)
 	defer release()
 	answer := make(chan error, 1)
 	go func() {
-		_, err := l.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
+		_, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
 		answer <- err
 	}()
 	until(t, "the lock is found", func() bool { return l.Locks().Rows == 1 })
@@ -372,14 +372,14 @@ func TestCloseBesideALock(t *testing.T) {
 // TestParkedCommandsAreBounded: what there is no place for is refused at once.
 func TestParkedCommandsAreBounded(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	l := h.another(ledger.Config{LockTimeout: 50 * time.Millisecond})
 	alice, bob := h.user(100), h.user(0)
 	_, release := h.lockRows(`SELECT FROM accounts WHERE owner = $1 FOR UPDATE`, alice)
 	defer release()
 	var came tally
 	together(700, func(int) {
-		came.add(l.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}))
+		came.add(l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}))
 	})
 	if came.codes[ledger.Unavailable] != 700 {
 		t.Errorf("got %+v", came.codes)

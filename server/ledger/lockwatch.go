@@ -12,36 +12,35 @@ import (
 )
 
 const (
-	watchEvery   = 50 * time.Millisecond  // how often a locked row is looked at for which commands wait
-	watchIdle    = 250 * time.Millisecond // the same where none does
-	watchWithin  = 2 * time.Second        // bounds one look
-	blockersWait = 300 * time.Millisecond // for the database to say which sessions are in the way
-	maxReported  = 10                     // locked rows that have a log line and metrics of their own at once
+	watchInterval     = 50 * time.Millisecond  // between two checks of the locked rows while commands wait for them
+	watchIdleInterval = 250 * time.Millisecond // the same while no command waits
+	watchTimeout      = 2 * time.Second        // of one check
+	blockersTimeout   = 300 * time.Millisecond // of finding the sessions that block
+	maxReported       = 10                     // locked rows that have log lines and metrics at the same time
 )
 
-// LockedRow is a row that another session keeps locked, so that the commands that touch it
-// are refused.
+// LockedRow is a row that another session keeps locked, so that commands that touch it are rejected.
 type LockedRow struct {
-	Account  int64     // 0 where it is the row of a transfer
-	Transfer uuid.UUID // nil UUID where it is the row of an account
+	Account  int64     // 0 if it is the row of a transfer
+	Transfer uuid.UUID // nil UUID if it is the row of an account
 	Since    time.Time
-	Blockers []int32 // process ids of the sessions in the way
+	Blockers []int32 // process ids of the blocking sessions
 }
 
-// LockStats describe what the ledger has met of other sessions' locks.
+// LockStats describes the locks of other sessions that the ledger has encountered.
 type LockStats struct {
 	Timeouts uint64      // batches that waited for Config.LockTimeout
-	Rows     int         // that are locked now
-	Reported []LockedRow // of these, at most 10, longest first
+	Rows     int         // rows that are locked now
+	Reported []LockedRow // at most 10 of these rows, the longest locked first
 }
 
-// Locks says which rows other sessions keep locked.
+// Locks returns the rows that other sessions keep locked.
 func (l *Ledger) Locks() LockStats {
-	n := l.intake
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	stats := LockStats{Timeouts: l.lockTimeouts.Load(), Rows: len(n.parking.locked)}
-	for row, locked := range n.parking.locked {
+	q := l.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	stats := LockStats{Timeouts: l.lockTimeouts.Load(), Rows: len(q.locked.rows)}
+	for row, locked := range q.locked.rows {
 		if locked.reported {
 			stats.Reported = append(stats.Reported, LockedRow{row.account, row.transfer, locked.since, slices.Clone(locked.blockers)})
 		}
@@ -50,82 +49,82 @@ func (l *Ledger) Locks() LockStats {
 	return stats
 }
 
-// withoutLocked is called for a batch that has waited too long for a lock. It parks the
-// commands that touch a row which another session keeps locked, and gives the others.
-func (l *Ledger) withoutLocked(ctx context.Context, batch []*waiting, cause *batchError) []*waiting {
+// removeLocked is called for a batch that has waited too long for a lock. It sets the commands apart that
+// touch a row which another session keeps locked, and returns the others.
+func (l *Ledger) removeLocked(ctx context.Context, batch []*queuedCommand, cause *batchError) []*queuedCommand {
 	l.lockTimeouts.Add(1)
-	rows, err := l.findHeld(ctx, l.intake.rowsInLine(batch))
+	rows, err := l.findHeldRows(ctx, l.queue.queuedRows(batch))
 	if err != nil {
-		l.log.Warn("the locked rows of a batch are not known", "commands", len(batch), "error", err)
+		l.log.Warn("cannot find the locked rows of a batch", "commands", len(batch), "error", err)
 		return batch
 	}
-	if len(rows) == 0 { // it is free by now, or a table is locked
-		l.log.Warn("batch waited for a lock, trying again", "commands", len(batch), "error", cause)
+	if len(rows) == 0 { // the row is free by now, or a table is locked
+		l.log.Warn("batch waited for a lock, retrying", "commands", len(batch), "error", cause)
 		return batch
 	}
 	deadline, _ := ctx.Deadline()
-	rest, refused := l.intake.lock(rows, batch, deadline)
+	rest, rejected := l.queue.markLocked(rows, batch, deadline)
 	l.log.Info("batch waited for a lock, committing the commands that do not need it", "commands", len(batch),
 		"now", len(rest), "locked_rows", len(rows), "error", cause)
-	l.refuseLocked(refused)
+	l.rejectLocked(rejected)
 	return rest
 }
 
-// refuseLocked answers commands that do not wait for a locked row any longer.
-func (l *Ledger) refuseLocked(commands []*waiting) {
-	for _, w := range commands {
-		if w.command.unsure {
-			w.outcome <- outcome{err: (&batchError{cause: errRowLocked}).forCaller(w.command)}
+// rejectLocked sends an error to the callers of commands that no longer wait for a locked row.
+func (l *Ledger) rejectLocked(commands []*queuedCommand) {
+	for _, queued := range commands {
+		if queued.command.maybeCommitted {
+			queued.outcome <- outcome{err: (&batchError{cause: errRowLocked}).forCaller(queued.command)}
 		} else {
-			w.outcome <- outcome{err: rowLocked()}
+			queued.outcome <- outcome{err: lockedRowError()}
 		}
 	}
 }
 
-// watchLocks looks at locked rows until the line is closed and no command waits for one.
+// watchLocks checks the locked rows until the queue is closed and no command waits for one.
 func (l *Ledger) watchLocks() {
 	for {
-		rows, ok := l.intake.awaitLocked()
+		rows, ok := l.queue.waitForLocked()
 		if !ok {
 			return
 		}
-		l.watchOnce(rows)
-		l.refuseLocked(l.intake.expired(time.Now()))
-		if l.intake.anyParked() {
-			time.Sleep(watchEvery)
+		l.checkLockedRows(rows)
+		l.rejectLocked(l.queue.takeExpired(time.Now()))
+		if l.queue.anyWaiting() {
+			time.Sleep(watchInterval)
 		} else {
-			time.Sleep(watchIdle)
+			time.Sleep(watchIdleInterval)
 		}
 	}
 }
 
-func (l *Ledger) watchOnce(rows []rowRef) {
-	ctx, cancel := context.WithTimeout(context.Background(), watchWithin)
+// checkLockedRows finds out which of the rows are still locked, and releases the commands of the others.
+func (l *Ledger) checkLockedRows(rows []rowRef) {
+	ctx, cancel := context.WithTimeout(context.Background(), watchTimeout)
 	defer cancel()
 	locked, err := l.findLocked(ctx, rows)
 	if err != nil {
-		// What is locked is not known while the database is away: batches find it out.
-		l.log.Warn("locked rows cannot be looked at", "rows", len(rows), "error", err)
+		// While the database is unavailable, it is unknown what is locked: batches will find out.
+		l.log.Warn("cannot check the locked rows", "rows", len(rows), "error", err)
 		locked = nil
 	}
 	free := slices.DeleteFunc(rows, func(row rowRef) bool {
 		_, still := locked[row]
 		return still
 	})
-	l.reportFree(free)
-	l.intake.unlock(free)
+	l.reportUnlocked(free)
+	l.queue.markUnlocked(free)
 	l.reportLocked(ctx, slices.Collect(maps.Keys(locked)))
 }
 
-// findHeld tells which rows one and the same transaction keeps locked. A row that batches
-// of other processes lock one after the other is not among them, unless there is no other
-// cause of waiting.
-func (l *Ledger) findHeld(ctx context.Context, rows []rowRef) ([]rowRef, error) {
+// findHeldRows returns the rows that one transaction keeps locked for longer than a moment. It leaves out
+// rows that batches of other processes lock one after another, unless there are no others.
+func (l *Ledger) findHeldRows(ctx context.Context, rows []rowRef) ([]rowRef, error) {
 	before, err := l.findLocked(ctx, rows)
 	if err != nil || len(before) == 0 {
 		return nil, err
 	}
-	time.Sleep(watchEvery)
+	time.Sleep(watchInterval)
 	after, err := l.findLocked(ctx, slices.Collect(maps.Keys(before)))
 	if err != nil {
 		return nil, err
@@ -142,8 +141,8 @@ func (l *Ledger) findHeld(ctx context.Context, rows []rowRef) ([]rowRef, error) 
 	return held, nil
 }
 
-// Rows with the transaction that has locked or changed them last (the system column xmax),
-// and those that can be locked at this moment.
+// These statements read the transaction that has last locked or changed a row (the system column
+// xmax), and the rows that can be locked at this moment.
 const (
 	holdersOfAccounts  = `SELECT id, xmax::text FROM accounts WHERE id = ANY($1)`
 	freeAccounts       = `SELECT id FROM accounts WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED`
@@ -156,8 +155,8 @@ const (
 			SELECT transfer_id FROM payments WHERE transfer_id = ANY($1) ORDER BY transfer_id FOR UPDATE SKIP LOCKED) f`
 )
 
-// findLocked tells which of the rows cannot be locked at this moment, and the transaction
-// that keeps each. It waits for none.
+// findLocked returns the rows that cannot be locked at this moment, each with the transaction that
+// holds its lock. It waits for no lock.
 func (l *Ledger) findLocked(ctx context.Context, rows []rowRef) (map[rowRef]string, error) {
 	accounts, transfers := make([]int64, 0, len(rows)), make([]uuid.UUID, 0, len(rows))
 	for _, row := range rows {
@@ -167,7 +166,7 @@ func (l *Ledger) findLocked(ctx context.Context, rows []rowRef) (map[rowRef]stri
 			transfers = append(transfers, row.transfer)
 		}
 	}
-	locked, halfFree := make(map[rowRef]string, len(rows)), make(map[uuid.UUID]bool)
+	locked, transferFree := make(map[rowRef]string, len(rows)), make(map[uuid.UUID]bool)
 	var queue pgx.Batch
 	queue.Queue(begin)
 	queue.Queue(l.rules.tune)
@@ -182,11 +181,11 @@ func (l *Ledger) findLocked(ctx context.Context, rows []rowRef) (map[rowRef]stri
 			return eachPair(rows, func(id uuid.UUID, holder string) { locked[rowRef{transfer: id}] = holder })
 		})
 		queue.Queue(freeTransfers, transfers).Query(func(rows pgx.Rows) error {
-			return each(rows, func(id uuid.UUID) { halfFree[id] = true })
+			return each(rows, func(id uuid.UUID) { transferFree[id] = true })
 		})
 		queue.Queue(freePayments, transfers).Query(func(rows pgx.Rows) error {
 			return each(rows, func(id uuid.UUID) {
-				if halfFree[id] {
+				if transferFree[id] {
 					delete(locked, rowRef{transfer: id})
 				}
 			})
@@ -220,41 +219,41 @@ func eachPair[T, U any](rows pgx.Rows, do func(T, U)) error {
 	return err
 }
 
-// reportLocked gives newly locked rows a log line each, as long as there are not many.
+// reportLocked logs newly locked rows, at most maxReported of them.
 func (l *Ledger) reportLocked(ctx context.Context, locked []rowRef) {
 	for _, row := range locked {
-		if !l.intake.report(row) {
+		if !l.queue.report(row) {
 			continue
 		}
 		blockers := l.blockers(ctx, row)
-		l.intake.blockedBy(row, blockers)
+		l.queue.setBlockers(row, blockers)
 		if len(blockers) == 0 {
-			continue // it is free by now, or who keeps it is not known yet
+			continue // the row is free by now, or the blocking session is not known yet
 		}
-		l.log.Warn("row is locked by another database session, commands that touch it are refused until it is free",
+		l.log.Warn("row is locked by another database session, commands that touch it are rejected until it is free",
 			"account", row.account, "transfer", row.transfer, "blocking_pids", blockers)
 	}
 }
 
-func (l *Ledger) reportFree(free []rowRef) {
+func (l *Ledger) reportUnlocked(free []rowRef) {
 	for _, row := range free {
-		if since, reported := l.intake.reported(row); reported {
+		if since, reported := l.queue.reported(row); reported {
 			l.log.Info("row is free again", "account", row.account, "transfer", row.transfer, "locked_for", time.Since(since).Round(time.Millisecond))
 		}
 	}
 }
 
-// report tells whether a locked row is to be reported now: once, and a few at a time.
-func (n *intake) report(row rowRef) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+// report reports whether a locked row is to be logged now: once, and at most maxReported at a time.
+func (q *commandQueue) report(row rowRef) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	reported := 0
-	for _, locked := range n.parking.locked {
+	for _, locked := range q.locked.rows {
 		if locked.reported {
 			reported++
 		}
 	}
-	locked := n.parking.locked[row]
+	locked := q.locked.rows[row]
 	if locked == nil || locked.reported || reported >= maxReported {
 		return false
 	}
@@ -262,39 +261,39 @@ func (n *intake) report(row rowRef) bool {
 	return true
 }
 
-func (n *intake) reported(row rowRef) (since time.Time, reported bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	locked := n.parking.locked[row]
+func (q *commandQueue) reported(row rowRef) (since time.Time, reported bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	locked := q.locked.rows[row]
 	if locked == nil {
 		return time.Time{}, false
 	}
 	return locked.since, locked.reported
 }
 
-func (n *intake) blockedBy(row rowRef, blockers []int32) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if locked := n.parking.locked[row]; locked != nil {
+func (q *commandQueue) setBlockers(row rowRef, blockers []int32) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if locked := q.locked.rows[row]; locked != nil {
 		locked.blockers, locked.reported = blockers, len(blockers) > 0
 	}
 }
 
-// blockers are the process ids of the sessions that keep a row locked, or that wait for it.
-// The database names them to a session that waits too, so one does, for a moment.
+// blockers returns the process ids of the sessions that keep a row locked or wait for its lock.
+// PostgreSQL names them only for a session that waits, so that one session waits for a moment.
 func (l *Ledger) blockers(ctx context.Context, row rowRef) []int32 {
 	const (
-		bound       = `SELECT set_config('lock_timeout', $1, true)`
+		setTimeout  = `SELECT set_config('lock_timeout', $1, true)`
 		lockAccount = `SELECT FROM accounts WHERE id = $1 FOR NO KEY UPDATE`
 		lockOther   = `SELECT FROM transfers t LEFT JOIN LATERAL (SELECT FROM payments WHERE transfer_id = t.id FOR UPDATE) p ON true
 			WHERE t.id = $1 FOR NO KEY UPDATE OF t`
-		// Where sessions wait for one another, the one at the head is the last to be found.
+		// If sessions wait for each other, the one that holds the lock is found last.
 		find = `WITH RECURSIVE blocker (pid) AS (
 				SELECT unnest(pg_blocking_pids($1))
 				UNION SELECT unnest(pg_blocking_pids(b.pid)) FROM blocker b)
 			SELECT COALESCE(array_agg(pid), '{}') FROM (SELECT pid FROM blocker LIMIT 10) b`
 	)
-	ctx, cancel := context.WithTimeout(ctx, 2*blockersWait)
+	ctx, cancel := context.WithTimeout(ctx, 2*blockersTimeout)
 	defer cancel()
 	waiter, err := l.pool.Acquire(ctx)
 	if err != nil {
@@ -302,7 +301,7 @@ func (l *Ledger) blockers(ctx context.Context, row rowRef) []int32 {
 	}
 	var queue pgx.Batch
 	queue.Queue(begin)
-	queue.Queue(bound, fmt.Sprintf("%dms", blockersWait.Milliseconds()))
+	queue.Queue(setTimeout, fmt.Sprintf("%dms", blockersTimeout.Milliseconds()))
 	if row.account != 0 {
 		queue.Queue(lockAccount, row.account)
 	} else {
@@ -312,8 +311,8 @@ func (l *Ledger) blockers(ctx context.Context, row rowRef) []int32 {
 	pid, waited := waiter.Conn().PgConn().PID(), make(chan struct{})
 	go func() {
 		defer close(waited)
-		_ = waiter.SendBatch(ctx, &queue).Close() // it is to fail
-		waiter.Release()                          // which closes it, its transaction being spoilt
+		_ = waiter.SendBatch(ctx, &queue).Close() // is expected to fail
+		waiter.Release()                          // closes the connection, since its transaction has failed
 	}()
 	for {
 		var pids []int32

@@ -12,49 +12,49 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// deed is one command that is about to be done: ask may be called again, with the
+// commandCase is one command that is about to be done: ask may be called again, with the
 // same key.
-type deed struct {
+type commandCase struct {
 	name  string
 	state ledger.State // it ends in
 	keyed bool
 	// make prepares the books, on a sound connection, and gives the command.
-	make func(h *house, alice, bob uuid.UUID) func(*ledger.Ledger) (ledger.Result, error)
+	make func(h *fixture, alice, bob uuid.UUID) func(*ledger.Ledger) (ledger.Result, error)
 }
 
-func order(do func(*ledger.Ledger, context.Context, ledger.Order) (ledger.Result, error), minor int64) func(*house, uuid.UUID, uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
-	return func(h *house, alice, bob uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
-		o := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(minor)}
+func order(do func(*ledger.Ledger, context.Context, ledger.TransferRequest) (ledger.Result, error), minor int64) func(*fixture, uuid.UUID, uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
+	return func(h *fixture, alice, bob uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
+		o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(minor)}
 		return func(l *ledger.Ledger) (ledger.Result, error) { return do(l, h.t.Context(), o) }
 	}
 }
 
-func follow(do func(*ledger.Ledger, context.Context, ledger.FollowUp) (ledger.Result, error), amount int64, about func(*house, uuid.UUID, uuid.UUID, int64) ledger.Transfer) func(*house, uuid.UUID, uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
-	return func(h *house, alice, bob uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
+func follow(do func(*ledger.Ledger, context.Context, ledger.FollowUp) (ledger.Result, error), amount int64, about func(*fixture, uuid.UUID, uuid.UUID, int64) ledger.Transfer) func(*fixture, uuid.UUID, uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
+	return func(h *fixture, alice, bob uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
 		f := ledger.FollowUp{Owner: bob, Key: newKey(), Target: about(h, alice, bob, 10).ID, Amount: amount}
 		return func(l *ledger.Ledger) (ledger.Result, error) { return do(l, h.t.Context(), f) }
 	}
 }
 
-func settled(executed bool) func(*house, uuid.UUID, uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
-	return func(h *house, alice, _ uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
+func settled(executed bool) func(*fixture, uuid.UUID, uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
+	return func(h *fixture, alice, _ uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
 		s := ledger.Settlement{Transfer: h.withdraw(alice, 10).ID, Executed: executed, BankRef: "ref"}
 		return func(l *ledger.Ledger) (ledger.Result, error) { return l.Settle(h.t.Context(), s) }
 	}
 }
 
-var deeds = []deed{
+var commandCases = []commandCase{
 	{"transfer", ledger.Posted, true, order((*ledger.Ledger).Transfer, 10)},
 	{"refused transfer", ledger.Refused, true, order((*ledger.Ledger).Transfer, 5_000)},
 	{"authorize", ledger.Pending, true, order((*ledger.Ledger).Authorize, 10)},
 	{"deposit", ledger.Pending, true, order((*ledger.Ledger).OpenDeposit, 10)},
 	{"withdrawal", ledger.Pending, true, order((*ledger.Ledger).OpenWithdrawal, 10)},
-	{"post", ledger.Posted, true, follow((*ledger.Ledger).Capture, 0, (*house).authorize)},
-	{"post a part", ledger.Posted, true, follow((*ledger.Ledger).Capture, 4, (*house).authorize)},
-	{"refused post", ledger.Refused, true, follow((*ledger.Ledger).Capture, 11, (*house).authorize)},
-	{"void", ledger.Voided, true, follow((*ledger.Ledger).Void, 0, (*house).authorize)},
-	{"reverse", ledger.Posted, true, follow((*ledger.Ledger).Reverse, 0, (*house).transfer)},
-	{"reverse a part", ledger.Posted, true, follow((*ledger.Ledger).Reverse, 4, (*house).transfer)},
+	{"post", ledger.Posted, true, follow((*ledger.Ledger).Capture, 0, (*fixture).authorize)},
+	{"post a part", ledger.Posted, true, follow((*ledger.Ledger).Capture, 4, (*fixture).authorize)},
+	{"refused post", ledger.Refused, true, follow((*ledger.Ledger).Capture, 11, (*fixture).authorize)},
+	{"void", ledger.Voided, true, follow((*ledger.Ledger).Void, 0, (*fixture).authorize)},
+	{"reverse", ledger.Posted, true, follow((*ledger.Ledger).Reverse, 0, (*fixture).transfer)},
+	{"reverse a part", ledger.Posted, true, follow((*ledger.Ledger).Reverse, 4, (*fixture).transfer)},
 	{"settle executed", ledger.Posted, false, settled(true)},
 	{"settle rejected", ledger.Voided, false, settled(false)},
 }
@@ -79,11 +79,11 @@ func TestLostCommit(t *testing.T) {
 	for name, f := range map[string]fault{"before": cutBefore, "after": cutAfter, "late": cutLate} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newFixture(t)
 			l, w := h.through(ledger.Config{Logger: h.watched()})
 			super := connect(t, h.db.SuperuserURL)
 			alice, bob := h.user(1000), h.user(0)
-			for _, d := range deeds {
+			for _, d := range commandCases {
 				ask := d.make(h, alice, bob)
 				w.arm(f)
 				if f == cutLate {
@@ -112,7 +112,7 @@ func TestLostCommit(t *testing.T) {
 
 func TestLostCommitOfExpiry(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	l, w := h.through(ledger.Config{})
 	alice, bob := h.user(1000), h.user(0)
 	for _, f := range []fault{cutBefore, cutAfter} {
@@ -145,13 +145,13 @@ func TestDatabaseStaysAway(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newFixture(t)
 			alice, bob := h.user(1000), h.user(0)
 			var running sync.WaitGroup // each waits for its patience to end; they may do so together
-			for _, d := range deeds {
+			for _, d := range commandCases {
 				ask := d.make(h, alice, bob)
-				l, w := h.through(ledger.Config{Patience: 1500 * time.Millisecond})
-				if _, err := l.Preview(t.Context(), ledger.Order{Owner: alice, Key: "k", Payee: bob, Amount: usd(1)}, false); err != nil {
+				l, w := h.through(ledger.Config{BatchTimeout: 1500 * time.Millisecond})
+				if _, err := l.Preview(t.Context(), ledger.TransferRequest{Owner: alice, Key: "k", Payee: bob, Amount: usd(1)}, false); err != nil {
 					t.Fatal(err) // it knows the wallets now, and is connected
 				}
 				running.Go(func() {
@@ -174,10 +174,10 @@ func TestDatabaseStaysAway(t *testing.T) {
 // TestNoNewConnection: the database is away before anything was sent.
 func TestNoNewConnection(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	l, w := h.through(ledger.Config{Patience: 500 * time.Millisecond})
+	h := newFixture(t)
+	l, w := h.through(ledger.Config{BatchTimeout: 500 * time.Millisecond})
 	alice, bob := h.user(100), h.user(0)
-	o := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10)}
+	o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10)}
 	w.arm(awayAtReading)
 	_, err := l.Transfer(t.Context(), o)
 	wantCode(t, err, ledger.Unavailable)
@@ -202,10 +202,10 @@ func TestLongAbsence(t *testing.T) {
 // TestCallerHangsUp: the command is carried out all the same, and its key says so.
 func TestCallerHangsUp(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	l := h.another(ledger.Config{Committers: 1})
 	alice, bob := h.user(100), h.user(0)
-	o := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10)}
+	o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10)}
 	super := connect(t, h.db.SuperuserURL)
 	lift := h.barrier()
 	ctx, hangUp := context.WithCancel(t.Context())

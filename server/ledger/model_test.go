@@ -9,20 +9,20 @@ import (
 )
 
 // model is the ledger as simply as it can be said: one command after the other,
-// in memory, without keys (history_test.go judges those).
+// in cache, without keys (history_test.go judges those).
 type model struct {
-	purses    map[purseKey]*purse
+	wallets   map[modelWalletKey]*modelWallet
 	transfers map[uuid.UUID]*entry
 	frozen    map[int]bool // users, with all wallets, also those opened later
 }
 
-// purseKey: the bank is user −1.
-type purseKey struct {
+// modelWalletKey: the bank is user −1.
+type modelWalletKey struct {
 	user     int
 	currency money.Currency
 }
 
-type purse struct {
+type modelWallet struct {
 	balance, held int64
 	frozen        bool
 }
@@ -30,7 +30,7 @@ type purse struct {
 type entry struct {
 	kind     stepKind
 	state    ledger.State
-	from, to purseKey
+	from, to modelWalletKey
 	amount   int64
 	posted   int64
 	reversed int64
@@ -42,11 +42,11 @@ type entry struct {
 const bank = -1
 
 func newModel() *model {
-	m := &model{map[purseKey]*purse{}, map[uuid.UUID]*entry{}, map[int]bool{}}
+	m := &model{map[modelWalletKey]*modelWallet{}, map[uuid.UUID]*entry{}, map[int]bool{}}
 	for _, c := range currencies {
-		m.purses[purseKey{bank, c}] = &purse{}
-		for user := range stranger {
-			m.purses[purseKey{user, c}] = &purse{}
+		m.wallets[modelWalletKey{bank, c}] = &modelWallet{}
+		for user := range unopened {
+			m.wallets[modelWalletKey{user, c}] = &modelWallet{}
 		}
 	}
 	return m
@@ -62,7 +62,10 @@ type answer struct {
 }
 
 // carryOut answers r, and if commit is set does it, as transfer id.
-func (m *model) carryOut(r request, id uuid.UUID, commit bool) answer {
+func (m *model) execute(r request, id uuid.UUID, commit bool) answer {
+	if code := m.mayFollowUp(r); code != "" {
+		return answer{code: code}
+	}
 	switch r.kind {
 	case post, void:
 		return m.resolve(r, commit)
@@ -76,19 +79,19 @@ func (m *model) carryOut(r request, id uuid.UUID, commit bool) answer {
 }
 
 func (m *model) create(r request, id uuid.UUID, commit bool) answer {
-	e := entry{kind: r.kind, from: purseKey{r.who, r.currency}, amount: r.amount}
+	e := entry{kind: r.kind, from: modelWalletKey{r.who, r.currency}, amount: r.amount}
 	switch r.kind {
 	case transfer, authorize, preview:
-		e.to = purseKey{r.payee, r.currency}
+		e.to = modelWalletKey{r.payee, r.currency}
 	case withdraw:
-		e.to = purseKey{bank, r.currency}
+		e.to = modelWalletKey{bank, r.currency}
 	case deposit:
-		e.from, e.to = purseKey{bank, r.currency}, e.from
+		e.from, e.to = modelWalletKey{bank, r.currency}, e.from
 	}
-	if m.purses[purseKey{r.who, r.currency}] == nil {
+	if m.wallets[modelWalletKey{r.who, r.currency}] == nil {
 		return answer{code: ledger.WalletNotFound}
 	}
-	if code := m.objection(e); code != "" {
+	if code := m.validate(e); code != "" {
 		if commit {
 			e.state = ledger.Refused
 			m.transfers[id] = &e
@@ -97,7 +100,7 @@ func (m *model) create(r request, id uuid.UUID, commit bool) answer {
 	}
 	holds := r.kind == authorize || r.kind == withdraw || r.kind == preview && r.authority
 	if r.kind == preview {
-		w := ledger.Wallet{Balance: m.purses[e.from].balance, Held: m.purses[e.from].held}
+		w := ledger.Wallet{Balance: m.wallets[e.from].balance, Held: m.wallets[e.from].held}
 		if holds {
 			w.Held += r.amount
 		} else {
@@ -115,7 +118,7 @@ func (m *model) create(r request, id uuid.UUID, commit bool) answer {
 	e.state = ledger.Pending
 	m.transfers[id] = &e
 	if holds {
-		m.purses[e.from].held += r.amount
+		m.wallets[e.from].held += r.amount
 	}
 	if r.kind == transfer {
 		m.move(&e, r.amount)
@@ -123,8 +126,8 @@ func (m *model) create(r request, id uuid.UUID, commit bool) answer {
 	return a
 }
 
-func (m *model) objection(e entry) problem.Code {
-	from, to := m.purses[e.from], m.purses[e.to]
+func (m *model) validate(e entry) problem.Code {
+	from, to := m.wallets[e.from], m.wallets[e.to]
 	switch {
 	case to == nil:
 		return ledger.PayeeWalletMissing
@@ -136,7 +139,22 @@ func (m *model) objection(e entry) problem.Code {
 	return ""
 }
 
-// resolve posts or voids an authorization.
+// mayFollowUp returns why a user may not capture, void or reverse the target of r, or "".
+func (m *model) mayFollowUp(r request) problem.Code {
+	if r.kind != post && r.kind != void && r.kind != reverse {
+		return ""
+	}
+	e := m.transfers[r.target]
+	switch {
+	case r.who == e.from.user:
+		return ledger.Forbidden
+	case r.who != e.to.user || e.state == ledger.Refused:
+		return ledger.TransferNotFound
+	}
+	return ""
+}
+
+// resolve captures or voids an authorization.
 func (m *model) resolve(r request, commit bool) answer {
 	e := m.transfers[r.target]
 	amount := r.amount
@@ -178,7 +196,7 @@ func (m *model) reverse(r request, id uuid.UUID, commit bool) answer {
 	case amount > left:
 		code = ledger.ReversalExceedsTransfer
 	default:
-		code = m.objection(e)
+		code = m.validate(e)
 	}
 	if commit {
 		m.transfers[id] = &e
@@ -226,13 +244,13 @@ func (m *model) settle(r request, commit bool) answer {
 // end voids a pending transfer; move may follow.
 func (m *model) end(e *entry) {
 	if e.kind != deposit {
-		m.purses[e.from].held -= e.amount
+		m.wallets[e.from].held -= e.amount
 	}
 	e.state = ledger.Voided
 }
 
 func (m *model) move(e *entry, amount int64) {
-	m.purses[e.from].balance -= amount
-	m.purses[e.to].balance += amount
+	m.wallets[e.from].balance -= amount
+	m.wallets[e.to].balance += amount
 	e.state, e.posted = ledger.Posted, amount
 }

@@ -11,7 +11,7 @@ import (
 
 // lines writes count postings of an account by the owner's hand, dated by an SQL
 // expression of n, each of amount. The triggers would not have it.
-func (h *house) lines(owner uuid.UUID, count int, amount, at string) {
+func (h *fixture) lines(owner uuid.UUID, count int, amount, at string) {
 	h.t.Helper()
 	super := connect(h.t, h.db.SuperuserURL)
 	for _, sql := range []string{
@@ -36,11 +36,11 @@ func (h *house) lines(owner uuid.UUID, count int, amount, at string) {
 // summaries, and from then on with each new one.
 func TestAMonthIsAddedUpPieceByPiece(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(0), h.user(100)
 	// 3, -2, 3, -2, …: 1200 of them.
 	h.lines(alice, 1200, `CASE WHEN n % 2 = 1 THEN 3 ELSE -2 END`, `date_trunc('month', now(), 'UTC')`)
-	ledger.AddAtMost(h.Ledger, 500)
+	ledger.SetMaxSummed(h.Ledger, 500)
 	summary := func(known bool, in, out int64) {
 		t.Helper()
 		s, err := h.Summary(t.Context(), alice)
@@ -71,7 +71,7 @@ func TestAMonthIsAddedUpPieceByPiece(t *testing.T) {
 // posting.
 func TestAMonthBeginsAnew(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.user(0)
 	h.lines(alice, 1000, `1`, `date_trunc('month', now(), 'UTC')`)
 	in := func(want int64) {
@@ -99,7 +99,7 @@ func TestAMonthBeginsAnew(t *testing.T) {
 // where several lines bear one time.
 func TestBalancesOfALongHistory(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.user(0)
 	first := h.now().Add(-48 * time.Hour).Truncate(time.Second)
 	h.lines(alice, 3000, `1 + n % 7`, `'`+first.Format(time.RFC3339)+`'::timestamptz + (n / 3) * interval '1 minute'`)

@@ -6,8 +6,8 @@ import (
 	"github.com/JDevAman/kizo/internal/trace"
 )
 
-// PaymentState is where the bank's side of a deposit or withdrawal stands;
-// migrations/0002_payments.sql draws the way between them.
+// PaymentState is the state of the payment of a deposit or withdrawal. migrations/0002_payments.sql
+// draws the transitions.
 type PaymentState string
 
 // The states of a payment.
@@ -19,9 +19,8 @@ const (
 	PaymentNeedsReview PaymentState = "needs_review"
 )
 
-// payment is the part of a payments row that the ledger writes: it opens the row
-// with the transfer and closes it with the posting. In between the row is
-// server/settle's.
+// payment holds the columns of a payments row that the ledger writes: it inserts the row with the
+// transfer, and settles it with the postings. In between, server/settle updates the row.
 type payment struct {
 	transfer uuid.UUID
 	kind     Kind
@@ -31,16 +30,16 @@ type payment struct {
 	state    PaymentState
 	bankRef  string
 	note     string
-	trace    string // traceparent of the order
+	trace    string // traceparent of the request
 }
 
-func newPayment(t *Transfer, order trace.Context) *payment {
+func newPayment(t *Transfer, request trace.Context) *payment {
 	return &payment{
 		transfer: t.ID, kind: t.Kind, amount: t.Amount.Minor, currency: string(t.Amount.Currency),
-		state: PaymentPending, trace: order.String(),
+		state: PaymentPending, trace: request.String(),
 	}
 }
 
-// externalRef is what the bank knows the payment by. It is the transfer's own id:
-// unique by construction, and stored before the bank is ever asked.
+// externalRef returns the reference of the payment at the bank. It is the id of the transfer, which is
+// unique, and it is stored before the bank is called.
 func (p *payment) externalRef() string { return p.transfer.String() }

@@ -11,17 +11,17 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Posting is one line on one account.
+// Posting is a change of the balance of one account.
 type Posting struct {
 	Account      int64
 	Seq          int64
-	Amount       int64 // minor units; negative where money left
+	Amount       int64 // minor units; negative if money left the account
 	BalanceAfter int64
 	At           time.Time
 }
 
-// Postings are the two lines of a posted transfer, that of the debited account
-// first; none where it has not been posted.
+// Postings returns the two postings of a posted transfer, that of the debited account first, and none
+// for any other transfer.
 func (l *Ledger) Postings(ctx context.Context, t Transfer) ([]Posting, error) {
 	const find = `SELECT account_id, seq, amount, balance_after, posted_at FROM postings
 		WHERE transfer_id = $1 ORDER BY amount`
@@ -29,24 +29,24 @@ func (l *Ledger) Postings(ctx context.Context, t Transfer) ([]Posting, error) {
 	if err != nil {
 		return nil, unavailable("read the postings", err)
 	}
-	lines, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Posting])
+	postings, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Posting])
 	if err != nil {
 		return nil, unavailable("read the postings", err)
 	}
-	return lines, nil
+	return postings, nil
 }
 
-// maxFollowUps bounds FollowUps. A transfer can be sent back in as many parts as it has minor units.
+// maxFollowUps limits FollowUps: a transfer can be reversed in as many parts as it has minor units.
 const maxFollowUps = 100
 
-// FollowUps are the captures, voids and reversals of a transfer that were carried out, oldest first, at
-// most 100.
+// FollowUps returns the captures, voids and reversals of a transfer that were not refused, oldest
+// first, and at most 100 of them.
 func (l *Ledger) FollowUps(ctx context.Context, t Transfer) ([]Transfer, error) {
 	const find = `SELECT ` + transferColumns + ` FROM transfers t
 		WHERE t.target = $1 AND t.state <> 'refused' ORDER BY t.created_at, t.id LIMIT $2`
 	rows, err := l.pool.Query(ctx, find, t.ID, maxFollowUps)
 	if err != nil {
-		return nil, unavailable("read what was done with the transfer", err)
+		return nil, unavailable("read the follow-ups of the transfer", err)
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Transfer, error) {
 		t, err := scanTransfer(row)
@@ -56,12 +56,12 @@ func (l *Ledger) FollowUps(ctx context.Context, t Transfer) ([]Transfer, error) 
 		return *t, nil
 	})
 	if err != nil {
-		return nil, unavailable("read what was done with the transfer", err)
+		return nil, unavailable("read the follow-ups of the transfer", err)
 	}
 	return found, nil
 }
 
-// Get is any transfer, for operators; TransferNotFound if there is none.
+// Get returns any transfer, for operators. It fails with TransferNotFound if there is none.
 func (l *Ledger) Get(ctx context.Context, id uuid.UUID) (Transfer, error) {
 	const find = `SELECT ` + transferColumns + ` FROM transfers t WHERE t.id = $1 AND t.kind NOT IN ('capture', 'void')`
 	t, err := scanTransfer(l.pool.QueryRow(ctx, find, id))

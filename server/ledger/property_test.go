@@ -38,17 +38,17 @@ func (w *deadlockWatch) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// theatre is a database with two ledgers, as two processes of kizod would be, on
+// propertyDatabase is a database with two ledgers, as two processes of kizod would be, on
 // which many scripts can be played one after the other.
-type theatre struct {
+type propertyDatabase struct {
 	stage
 	watch deadlockWatch
 }
 
-func newTheatre(t *testing.T) *theatre {
+func newPropertyDatabase(t *testing.T) *propertyDatabase {
 	t.Helper()
 	db := pgtest.New(t)
-	th := &theatre{watch: deadlockWatch{Handler: slog.DiscardHandler}}
+	th := &propertyDatabase{watch: deadlockWatch{Handler: slog.DiscardHandler}}
 	for range 2 {
 		pool, err := pgxpool.New(t.Context(), db.AppURL)
 		if err != nil {
@@ -78,7 +78,7 @@ func connect(t testing.TB, url string) *pgx.Conn {
 }
 
 // run plays a script and judges it by the model and by the invariants.
-func (th *theatre) run(ctx context.Context, sc script) error {
+func (th *propertyDatabase) run(ctx context.Context, sc script) error {
 	deadlocks := th.watch.seen.Load()
 	p, err := play(ctx, th.stage, sc)
 	if err != nil {
@@ -100,7 +100,7 @@ const enough = 10 * time.Second
 
 func TestLedgerDoesWhatTheModelDoes(t *testing.T) {
 	t.Parallel()
-	th := newTheatre(t)
+	th := newPropertyDatabase(t)
 	var played, calls int
 	var failed bool // rapid now shrinks, and has to get its answers
 	started := time.Now()

@@ -22,7 +22,7 @@ const (
 // $pending and $refused are transfers.
 func TestDatabaseRefuses(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	names := h.oneOfEverything()
 	app, owner := connect(t, h.db.AppURL), connect(t, h.db.AdminURL)
 	for _, tt := range []struct {
@@ -242,7 +242,7 @@ func newPayment(transfer string, amount int) string {
 // else the test above would prove little.
 func TestApplicationMayDoItsWork(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.oneOfEverything()
 	if err := h.SetStatus(t.Context(), h.user(5), ledger.Frozen); err != nil {
 		t.Error(err)

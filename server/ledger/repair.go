@@ -11,26 +11,25 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// What a database holds that is true in one cluster only, and what puts it right in
-// another:
+// These data are valid in one PostgreSQL cluster only. Repair corrects them in another one:
 //
-//	events.xid          made of transaction ids   ─► event_number begins a new era
+//	events.xid          made of transaction ids   ─► event_number begins a new epoch
 //	identity columns    follow a sequence         ─► the sequence is set to the largest id
 //
-// A dump brings the events without the cluster's transaction counter, logical
-// replication brings the rows without the sequences. CheckRestored sees both, the audit
-// reports them, and Repair mends them.
+// A dump contains the events without the cluster's transaction counter, and logical replication copies
+// the rows without the sequences. CheckRestored detects both, the audit reports both, and Repair
+// corrects both.
 
-// ErrRestored is why a database is refused that was restored and not repaired.
+// ErrRestored means that the database was restored and not repaired.
 var ErrRestored = errors.New("the database was restored and needs `kizod repair` (run it as the owner of the tables, with $KIZO_MIGRATE_URL)")
 
-// An era is a range of event numbers: event_number(id) is the id plus a multiple of
-// eraSize. 2^44 transactions are 55 years of 10,000 a second; 2^19 eras fit into the
-// numbers that a Position takes.
-const eraSize = 1 << 44
+// An epoch is a range of event numbers: event_number(id) is the id plus a multiple of epochSize. An
+// epoch lasts for 2^44 transactions, which is 55 years at 10,000 per second; 2^19 epochs fit into a
+// Position.
+const epochSize = 1 << 44
 
-// CheckRestored refuses a database whose events would not all be delivered, or whose
-// sequences would give out an id twice.
+// CheckRestored fails with ErrRestored if the database would not deliver all events, or if a sequence
+// would return an id a second time.
 func CheckRestored(ctx context.Context, db rowQuerier) error {
 	numbers, err := readEventNumbers(ctx, db)
 	if err != nil {
@@ -58,11 +57,11 @@ type rowQuerier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// eventNumbers says where the order of the events stands.
+// eventNumbers describes the numbers of the events.
 type eventNumbers struct {
-	base int64 // that of the current era: event_number(0)
-	last int64 // of the events that are there; 0 without any
-	next int64 // all later events have at least this one
+	base int64 // of the current epoch: event_number(0)
+	last int64 // the largest number of an event; 0 if there is none
+	next int64 // the smallest number of a later event
 }
 
 func readEventNumbers(ctx context.Context, db rowQuerier) (n eventNumbers, err error) {
@@ -80,7 +79,7 @@ type sequence struct {
 	table, column string
 	name          string // quoted
 	largest       int64
-	given         int64 // the value that was given out last; 0 where none was
+	given         int64 // the value that the sequence returned last; 0 if none
 }
 
 func (s sequence) behind() bool { return s.given < s.largest }
@@ -89,7 +88,7 @@ func (s sequence) String() string {
 	return fmt.Sprintf("the sequence of %s.%s is at %d, the largest value is %d", s.table, s.column, s.given, s.largest)
 }
 
-// readSQL gives the largest value of the column and the last one of the sequence.
+// readSQL selects the largest value of the column and the last value of the sequence.
 func (s sequence) readSQL() string {
 	column, table := pgx.Identifier{s.column}.Sanitize(), pgx.Identifier{s.table}.Sanitize()
 	return `SELECT COALESCE((SELECT max(` + column + `) FROM ` + table + `), 0),
@@ -127,38 +126,38 @@ func readSequences(ctx context.Context, db rowQuerier) ([]sequence, error) {
 	return sequences, nil
 }
 
-// Repaired is what Repair did.
+// Repaired describes what Repair has changed.
 type Repaired struct {
-	NewEra     bool     // events are numbered from a new era on
-	Reachable  int64    // events that could not have been delivered, and can be now
-	Renumbered int64    // of events that were added after the restore: they come after the restored ones now
-	Sequences  []string // which were behind, one sentence each
+	NewEpoch   bool     // event numbers have a new epoch
+	Reachable  int64    // events that could not be delivered before
+	Renumbered int64    // events that were added after the restore and now follow the restored ones
+	Sequences  []string // a sentence for each sequence that was behind
 }
 
-// Bounds of one attempt to lock a table that others write to, and of how often.
+// Limits of the attempts to lock a table that other sessions write to.
 const (
 	repairLockTimeout = 2 * time.Second
 	repairAttempts    = 20
 )
 
-// Repair makes a restored database fit to serve. It keeps every event and their order,
-// and positions that readers hold stay valid. conn has to be the owner of the tables.
+// Repair prepares a restored database for use. It keeps every event and their order, and positions
+// that readers hold stay valid. The role of conn must own the tables.
 //
-// It may run beside a server: writers of events wait for it, at most for
-// repairLockTimeout at a time, and what they add later has higher numbers.
+// It may run while a server is running: writers of events wait for it, at most for repairLockTimeout at
+// a time, and events that they add later have higher numbers.
 //
-// With restored it begins a new era even if no event needs one. That is right after
-// every restore: readers may hold positions of events that the database has lost, and
-// what comes now must lie after those. A second run does no harm.
+// If restored is set, it begins a new epoch even if no event needs one. That is right after every
+// restore: readers may hold positions of events that the database has lost, and new events must come
+// after those positions. A second run does no harm.
 func Repair(ctx context.Context, conn *pgx.Conn, restored bool) (r Repaired, err error) {
 	numbers, err := readEventNumbers(ctx, conn)
 	if err != nil {
 		return r, err
 	}
 	if restored || numbers.last >= numbers.next {
-		err := withLockedTable(ctx, conn, "events", func(tx pgx.Tx) error { return beginEra(ctx, tx, &r) })
+		err := withLockedTable(ctx, conn, "events", func(tx pgx.Tx) error { return beginEpoch(ctx, tx, &r) })
 		if err != nil {
-			return r, fmt.Errorf("begin a new era of event numbers: %w", err)
+			return r, fmt.Errorf("begin a new epoch of event numbers: %w", err)
 		}
 	}
 	sequences, err := readSequences(ctx, conn)
@@ -186,8 +185,8 @@ func lockSQL(table string) string {
 		repairLockTimeout.Milliseconds(), pgx.Identifier{table}.Sanitize())
 }
 
-// withLockedTable runs a transaction in which no other session writes to the table. While
-// it waits for the lock, writers wait behind it, so it gives up soon and tries again.
+// withLockedTable runs a transaction in which no other session writes to the table. While it waits for
+// the lock, writers wait behind it, so it stops waiting after repairLockTimeout and tries again.
 func withLockedTable(ctx context.Context, conn *pgx.Conn, table string, run func(pgx.Tx) error) error {
 	attempt := func() error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
@@ -200,23 +199,23 @@ func withLockedTable(ctx context.Context, conn *pgx.Conn, table string, run func
 	var err error
 	for range repairAttempts {
 		err = attempt()
-		var refused *pgconn.PgError
-		if !errors.As(err, &refused) || refused.Code != "55P03" { // lock_not_available
+		var pgErr *pgconn.PgError
+		if !errors.As(err, &pgErr) || pgErr.Code != "55P03" { // lock_not_available
 			return err
 		}
 	}
 	return err
 }
 
-// beginEra has the events numbered from the next era on. The table is locked: sessions
-// that were adding events have committed, and those that add later take the new numbers.
-func beginEra(ctx context.Context, tx pgx.Tx, r *Repaired) error {
+// beginEpoch begins the next epoch of event numbers. The table is locked: sessions that were adding events
+// have committed, and later sessions take the new numbers.
+func beginEpoch(ctx context.Context, tx pgx.Tx, r *Repaired) error {
 	const unreachable = `SELECT count(*) FROM events WHERE xid >= $1::text::xid8`
 	now, err := readEventNumbers(ctx, tx)
 	if err != nil {
 		return err
 	}
-	base := (max(now.last, now.base)/eraSize + 1) * eraSize
+	base := (max(now.last, now.base)/epochSize + 1) * epochSize
 	if err := tx.QueryRow(ctx, unreachable, fmt.Sprint(now.next)).Scan(&r.Reachable); err != nil {
 		return err
 	}
@@ -235,13 +234,13 @@ func beginEra(ctx context.Context, tx pgx.Tx, r *Repaired) error {
 	if _, err := tx.Exec(ctx, replace); err != nil {
 		return err
 	}
-	r.NewEra = true
+	r.NewEpoch = true
 	return nil
 }
 
-// renumber moves events that were added in this cluster, after the restore, behind those
-// that were restored. They are the rows that are younger than any that this cluster
-// cannot have numbered; their order among themselves stays.
+// renumber moves the events that were added in this cluster, after the restore, after the restored
+// ones. They are the rows that are younger than every row whose number this cluster cannot have given.
+// They keep their order.
 func renumber(ctx context.Context, tx pgx.Tx, now eventNumbers, by int64) (int64, error) {
 	const (
 		added = ` FROM events WHERE xid < $1::text::xid8
@@ -275,11 +274,11 @@ func renumber(ctx context.Context, tx pgx.Tx, now eventNumbers, by int64) (int64
 	return n, nil
 }
 
-// String says what was done, one line each.
+// String describes the changes, one on each line.
 func (r Repaired) String() string {
 	var lines []string
-	if r.NewEra {
-		lines = append(lines, fmt.Sprintf("event numbers: a new era; %d events can be delivered again, %d were put behind them", r.Reachable, r.Renumbered))
+	if r.NewEpoch {
+		lines = append(lines, fmt.Sprintf("event numbers: a new epoch; %d events can be delivered again, %d were moved after them", r.Reachable, r.Renumbered))
 	}
 	for _, s := range r.Sequences {
 		lines = append(lines, "sequence set: "+s)
@@ -290,7 +289,7 @@ func (r Repaired) String() string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// auditSequences reports the identity columns whose sequence would give out a value twice.
+// auditSequences reports the identity columns whose sequence would return a value a second time.
 func auditSequences(ctx context.Context, tx pgx.Tx) ([]Check, error) {
 	began := time.Now()
 	check := Check{Name: "sequences", Sentence: "no sequence is behind the column that takes its values from it", Broken: []string{}}

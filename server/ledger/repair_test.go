@@ -14,7 +14,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-func (h *house) repair(restored bool) ledger.Repaired {
+func (h *fixture) repair(restored bool) ledger.Repaired {
 	h.t.Helper()
 	r, err := ledger.Repair(h.t.Context(), connect(h.t, h.db.AdminURL), restored)
 	if err != nil {
@@ -24,7 +24,7 @@ func (h *house) repair(restored bool) ledger.Repaired {
 }
 
 // superuser runs SQL that no trigger refuses.
-func (h *house) superuser(sql string) {
+func (h *fixture) superuser(sql string) {
 	h.t.Helper()
 	if _, err := connect(h.t, h.db.SuperuserURL).Exec(h.t.Context(), "SET session_replication_role = replica; "+sql); err != nil {
 		h.t.Fatal(err)
@@ -42,7 +42,7 @@ func transfersOf(events []*ledger.Event) (ids []uuid.UUID) {
 // ids are a thousand million lower, and that payments went on in before anybody noticed.
 func TestRepairDeliversTheEventsOfARestoredDump(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100_00), h.user(0)
 	var want []uuid.UUID
 	for range 3 {
@@ -54,7 +54,7 @@ func TestRepairDeliversTheEventsOfARestoredDump(t *testing.T) {
 	if err := ledger.CheckRestored(t.Context(), h.pool); !errors.Is(err, ledger.ErrRestored) || !strings.Contains(err.Error(), "kizod repair") {
 		t.Errorf("the restored database is not refused: %v", err)
 	}
-	b := &busyHouse{house: h}
+	b := &busyFixture{fixture: h}
 	if got := broken(b.audit()); !slices.Equal(got, []string{"event_order"}) {
 		t.Errorf("the audit reports %v", got)
 	}
@@ -66,7 +66,7 @@ func TestRepairDeliversTheEventsOfARestoredDump(t *testing.T) {
 	}
 
 	r := h.repair(false)
-	if !r.NewEra || r.Renumbered != 2 || r.Reachable < 3 {
+	if !r.NewEpoch || r.Renumbered != 2 || r.Reachable < 3 {
 		t.Errorf("the repair did %+v", r)
 	}
 	events := h.past(bob, ledger.Position{}, h.everythingSoFar(), 2)
@@ -84,7 +84,7 @@ func TestRepairDeliversTheEventsOfARestoredDump(t *testing.T) {
 	if report := b.audit(); !report.OK() {
 		t.Error(table(report))
 	}
-	if r := h.repair(false); r.NewEra || r.String() != "nothing to repair\n" {
+	if r := h.repair(false); r.NewEpoch || r.String() != "nothing to repair\n" {
 		t.Errorf("a second repair did %+v", r)
 	}
 	if _, err := connect(t, h.db.AdminURL).Exec(t.Context(), `DELETE FROM events`); err == nil {
@@ -96,7 +96,7 @@ func TestRepairDeliversTheEventsOfARestoredDump(t *testing.T) {
 // restored to an earlier moment. What happens from then on comes after that position.
 func TestRepairPassesPositionsOfLostEvents(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100_00), h.user(0)
 	h.pay(alice, bob, 1)
 	var future uint64
@@ -119,7 +119,7 @@ func TestRepairPassesPositionsOfLostEvents(t *testing.T) {
 // event is delivered once, in an order that never goes back.
 func TestRepairBesideARunningLedger(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(1_000_000), h.user(1_000_000)
 	began := h.everythingSoFar()
 	x := h.listen(bob)
@@ -138,7 +138,7 @@ func TestRepairBesideARunningLedger(t *testing.T) {
 					return
 				default:
 				}
-				r, err := l.Transfer(context.Background(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
+				r, err := l.Transfer(context.Background(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
 				if err != nil {
 					t.Error(err)
 					return
@@ -179,14 +179,14 @@ func TestRepairBesideARunningLedger(t *testing.T) {
 			t.Errorf("%s was delivered %d times, read from the table %d times", id, received[id], inTable[id])
 		}
 	}
-	if report := (&busyHouse{house: h}).audit(); !report.OK() {
+	if report := (&busyFixture{fixture: h}).audit(); !report.OK() {
 		t.Error(table(report))
 	}
 }
 
 func TestRepairSetsSequences(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100_00), h.user(0)
 	const behind = `SELECT setval('events_id_seq', 1); SELECT setval('accounts_id_seq', 1, false)`
 	h.superuser(behind)
@@ -198,16 +198,16 @@ func TestRepairSetsSequences(t *testing.T) {
 	if err := connect(t, h.db.SuperuserURL).QueryRow(t.Context(), count).Scan(&columns); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range (&busyHouse{house: h}).audit().Checks {
+	for _, c := range (&busyFixture{fixture: h}).audit().Checks {
 		if c.Name == "sequences" && (c.Rows != columns || c.BrokenRows != 2) {
 			t.Errorf("the audit looked at %d of %d identity columns and found %d behind", c.Rows, columns, c.BrokenRows)
 		}
 	}
-	if _, err := h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}); err == nil {
+	if _, err := h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}); err == nil {
 		t.Error("an id was given out twice")
 	}
 	h.superuser(behind) // refused inserts have moved them on
-	if r := h.repair(false); r.NewEra || len(r.Sequences) != 2 {
+	if r := h.repair(false); r.NewEpoch || len(r.Sequences) != 2 {
 		t.Errorf("the repair did %+v", r)
 	}
 	h.pay(alice, bob, 1)
@@ -221,7 +221,7 @@ func TestRepairSetsSequences(t *testing.T) {
 // otherwise readers could be past it when it is committed.
 func TestRepairWaitsForEventsThatAreBeingAdded(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100_00), h.user(0)
 	began := h.everythingSoFar()
 	late := h.beginLate(alice, bob)

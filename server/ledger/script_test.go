@@ -30,7 +30,7 @@ const (
 	thaw
 	claim // a worker takes a payment: its fence grows
 	lapse // an authorization's time has come
-	open  // the stranger gets a wallet
+	open  // the unopened gets a wallet
 )
 
 type mark struct {
@@ -65,7 +65,7 @@ type step struct {
 	amount    int64 // of a follow-up: 0 is all of it
 	currency  money.Currency
 	executed  bool
-	stale     bool // settle with the fence of the claim before
+	stale     bool // settle: with the fence of the previous claim; follow-ups: by user who, not by the receiver
 	number    int  // of the step in the script: its key, unless keyOf says otherwise
 	repeatOf  int  // -1, or the number of the step that is done again, body and all
 	keyOf     int  // -1, or the number of the step whose key it takes
@@ -100,7 +100,7 @@ func (s script) String() string {
 // people take part in every script; the last one has no wallet at first.
 const (
 	people   = 4
-	stranger = people - 1
+	unopened = people - 1
 	opening  = 100 // what every wallet is funded with: little, so that much is refused
 )
 

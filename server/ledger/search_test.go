@@ -14,7 +14,7 @@ import (
 // crowd is a user with a long history, written straight into the tables: count
 // transfers between her and others, a second apart, the newest now. Every 1000th is
 // to or from rare, for 7 USD.
-func (h *house) crowd(count int) (her, rare uuid.UUID) {
+func (h *fixture) crowd(count int) (her, rare uuid.UUID) {
 	h.t.Helper()
 	her, rare = h.crowdUnanalyzed(count)
 	if _, err := connect(h.t, h.db.AdminURL).Exec(h.t.Context(), `VACUUM ANALYZE transfers`); err != nil {
@@ -23,7 +23,7 @@ func (h *house) crowd(count int) (her, rare uuid.UUID) {
 	return her, rare
 }
 
-func (h *house) crowdUnanalyzed(count int) (her, rare uuid.UUID) {
+func (h *fixture) crowdUnanalyzed(count int) (her, rare uuid.UUID) {
 	h.t.Helper()
 	her, rare = h.user(0), h.user(0)
 	common := h.user(0)
@@ -63,7 +63,7 @@ func search(t testing.TB, l *ledger.Ledger, user uuid.UUID, q ledger.Query) (fou
 // A search that finds little ends its pages early and goes on, without gaps or doubles.
 func TestSearchesAreBounded(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	her, rare := h.crowd(5000)
 	small := h.another(ledger.Config{Pool: h.pool, MaxSearched: 400})
 	now := time.Now()
@@ -107,7 +107,7 @@ func TestSearchesAreBounded(t *testing.T) {
 // at which it ends is neither lost nor given twice.
 func TestSearchesLoseNothingBetweenPages(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	her, _ := h.crowd(1000)
 	small := h.another(ledger.Config{Pool: h.pool, MaxSearched: 30})
 	for name, q := range map[string]ledger.Query{
@@ -124,7 +124,7 @@ func TestSearchesLoseNothingBetweenPages(t *testing.T) {
 }
 
 func BenchmarkListOf100000(b *testing.B) {
-	h := newHouse(b)
+	h := newFixture(b)
 	her, rare := h.crowd(100_000)
 	for name, q := range map[string]ledger.Query{
 		"newest": {Limit: 100}, "nobody's amount": {MinAmount: 5000}, "rare person": {With: rare, Limit: 20},
@@ -148,7 +148,7 @@ func BenchmarkListOf100000(b *testing.B) {
 // The trend and the month are those that the postings tell, day by day.
 func TestSummaryAddsUp(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(0), h.user(0)
 	if s, err := h.Summary(t.Context(), alice); err != nil || len(s.Wallets) != 1 || s.Wallets[0].Trend[13] != 0 || *s.Wallets[0].In != 0 {
 		t.Fatalf("an empty wallet: %+v, %v", s, err)
@@ -156,10 +156,10 @@ func TestSummaryAddsUp(t *testing.T) {
 	h.fund(alice, 100_00)
 	h.pay(alice, bob, 30_00)
 	h.pay(bob, alice, 5_00)
-	if _, err := h.OpenWithdrawal(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Amount: usd(1_00)}); err != nil {
+	if _, err := h.OpenWithdrawal(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Amount: usd(1_00)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.OpenDeposit(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Amount: usd(1_00)}); err != nil {
+	if _, err := h.OpenDeposit(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Amount: usd(1_00)}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := h.Summary(t.Context(), alice)
@@ -213,7 +213,7 @@ func TestSummaryAddsUp(t *testing.T) {
 }
 
 func BenchmarkSummaryOf100000(b *testing.B) {
-	h := newHouse(b)
+	h := newFixture(b)
 	alice := h.user(0)
 	owner, err := pgxpool.New(b.Context(), h.db.SuperuserURL)
 	if err != nil {

@@ -8,44 +8,44 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// MaxMonth is how far back a month may begin: one of 31 days, in any time zone.
+// MaxMonth is the longest time since the beginning of a month, in any time zone.
 const MaxMonth = 32 * 24 * time.Hour
 
-// TrendDays is how many days a trend shows, today among them.
+// TrendDays is the number of days of a trend, including today.
 const TrendDays = 14
 
-// Summary is what a user has and what came of late. All of it but Recent is of one
-// moment.
+// Summary shows the wallets and the latest transfers of a user. Everything except Recent was read in
+// one snapshot.
 type Summary struct {
 	At         time.Time // by the database's clock
-	MonthStart time.Time // what In and Out of the wallets are added up from
+	MonthStart time.Time // where In, Out and Count of the wallets begin
 	Wallets    []WalletSummary
-	PendingIn  int // transfers that have not ended, at most 1000 of each wallet
+	PendingIn  int // pending transfers, at most 1000 of each wallet
 	PendingOut int
 	Recent     []Transfer // the newest five
 }
 
-// WalletSummary is a wallet with its month and its trend. Days are UTC's.
+// WalletSummary is a wallet with its month and its trend. Days are days of UTC.
 type WalletSummary struct {
 	Wallet
-	In, Out *int64  // minor units since MonthStart; nil where there was too much to add up at once: the next summary goes on
+	In, Out *int64  // minor units since MonthStart; nil if there were too many postings to add up: a later summary has it
 	Count   int64   // postings since then
-	Trend   []int64 // balance in minor units at the end of each day, now for the last
+	Trend   []int64 // balance in minor units at the end of each day; the last one is that of now
 	Days    []time.Time
 	account int64
 	seq     int64 // of the last posting
 	before  int64 // of the last posting before this month
 }
 
-// Summary looks a user's wallets over. The month is that of UTC.
+// Summary returns the summary of a user. The month is that of UTC.
 func (l *Ledger) Summary(ctx context.Context, user uuid.UUID) (Summary, error) {
 	return l.summary(ctx, user, func(now time.Time) time.Time {
 		return time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	})
 }
 
-// SummarySince is Summary for a user whose month began at another time. One before MaxMonth costs what its
-// postings cost.
+// SummarySince is Summary for a user whose month began at another time. Its cost grows with the number
+// of postings since then; callers limit it to MaxMonth.
 func (l *Ledger) SummarySince(ctx context.Context, user uuid.UUID, monthStart time.Time) (Summary, error) {
 	return l.summary(ctx, user, func(time.Time) time.Time { return monthStart.UTC() })
 }
@@ -53,7 +53,7 @@ func (l *Ledger) SummarySince(ctx context.Context, user uuid.UUID, monthStart ti
 func (l *Ledger) summary(ctx context.Context, user uuid.UUID, month func(now time.Time) time.Time) (Summary, error) {
 	var s Summary
 	err := pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
-		func(tx pgx.Tx) error { return s.read(ctx, tx, user, month, l.months) })
+		func(tx pgx.Tx) error { return s.read(ctx, tx, user, month, l.monthSums) })
 	if err != nil {
 		return Summary{}, unavailable("read the summary", err)
 	}
@@ -65,9 +65,9 @@ func (l *Ledger) summary(ctx context.Context, user uuid.UUID, month func(now tim
 	return s, nil
 }
 
-func (s *Summary) read(ctx context.Context, tx pgx.Tx, user uuid.UUID, month func(now time.Time) time.Time, memory *monthMemory) error {
+func (s *Summary) read(ctx context.Context, tx pgx.Tx, user uuid.UUID, month func(now time.Time) time.Time, cache *monthCache) error {
 	const wallets = `SELECT ` + walletColumns + `, id, seq FROM accounts WHERE owner = $1 ORDER BY id`
-	// LATERAL, so that it stays a look-up by account whatever else is pending.
+	// LATERAL makes this a look-up by account, however many other transfers are pending.
 	const pending = `SELECT
 		(SELECT count(*) FROM accounts a CROSS JOIN LATERAL (
 			SELECT FROM transfers t WHERE t.credit_account = a.id AND t.state = 'pending' LIMIT 1000) i WHERE a.owner = $1),
@@ -96,14 +96,14 @@ func (s *Summary) read(ctx context.Context, tx pgx.Tx, user uuid.UUID, month fun
 		return err
 	}
 	for i := range s.Wallets {
-		if err := s.Wallets[i].readMonth(ctx, tx, memory); err != nil {
+		if err := s.Wallets[i].readMonth(ctx, tx, cache); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readTrends finds the balances at the ends of days, and where the month begins.
+// readTrends reads the balances at the ends of days, and the last posting before the month.
 func (s *Summary) readTrends(ctx context.Context, tx pgx.Tx) error {
 	today := time.Date(s.At.Year(), s.At.Month(), s.At.Day(), 0, 0, 0, 0, time.UTC)
 	ends := []time.Time{s.MonthStart}
@@ -118,7 +118,7 @@ func (s *Summary) readTrends(ctx context.Context, tx pgx.Tx) error {
 	for i := range s.Wallets {
 		accounts[i] = s.Wallets[i].account
 	}
-	found, err := lastLines(ctx, tx, accounts, ends)
+	found, err := lastPostings(ctx, tx, accounts, ends)
 	if err != nil {
 		return err
 	}
@@ -126,8 +126,8 @@ func (s *Summary) readTrends(ctx context.Context, tx pgx.Tx) error {
 		w := &s.Wallets[i]
 		last := found[w.account]
 		w.before, w.Days = last[0].seq, days
-		for _, line := range last[1:] {
-			w.Trend = append(w.Trend, line.balance)
+		for _, posting := range last[1:] {
+			w.Trend = append(w.Trend, posting.balance)
 		}
 		w.Trend = append(w.Trend, w.Balance)
 	}

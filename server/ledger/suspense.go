@@ -10,24 +10,25 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// suspense holds what the bank and the books do not agree about.
+// suspense is the system account for the differences between the bank and the books.
 const suspense accountKind = "suspense"
 
 // KindSuspense is a transfer between clearing and suspense.
 const KindSuspense Kind = "suspense"
 
-// Suspension books what the bank did against the books, so that the clearing
-// account says what the statement says and the difference stands by itself.
-type Suspension struct {
-	Ref          string // the bank's reference; together with Cause it is booked once
+// SuspenseBooking asks to book a difference between the statement of the bank and the books. Afterwards
+// the clearing account agrees with the statement, and suspense holds the difference.
+type SuspenseBooking struct {
+	Ref          string // reference of the payment at the bank; Ref and Cause together are booked once
 	Cause        string
 	Currency     string
 	Amount       int64 // minor units
-	IntoClearing bool  // from suspense into clearing, or the other way
+	IntoClearing bool  // the direction: from suspense to clearing, or from clearing to suspense
 }
 
-// BookToSuspense books a difference. Booking the same one again changes nothing.
-func (l *Ledger) BookToSuspense(ctx context.Context, s Suspension) (Transfer, error) {
+// BookToSuspense books a difference. Booking the same difference again changes nothing. It fails with
+// KeyReused if the difference was booked with another amount or direction.
+func (l *Ledger) BookToSuspense(ctx context.Context, s SuspenseBooking) (Transfer, error) {
 	amount := money.Amount{Minor: s.Amount, Currency: money.Currency(s.Currency)}
 	if err := money.Check(amount.Minor, amount.Currency); err != nil {
 		return Transfer{}, problem.New(AmountOutOfRange, "the bank's amount cannot be booked")
@@ -37,29 +38,29 @@ func (l *Ledger) BookToSuspense(ctx context.Context, s Suspension) (Transfer, er
 		return Transfer{}, fmt.Errorf("make a transfer id: %w", err)
 	}
 	c := command{
-		op: opSuspend, id: id, owner: houseOwner(suspense), key: s.Cause + ":" + s.Ref, amount: amount, memo: s.Ref,
+		op: opBookToSuspense, id: id, owner: systemOwner(suspense), key: s.Cause + ":" + s.Ref, amount: amount, memo: s.Ref,
 	}
-	if c.debit, err = l.houseID(ctx, clearing, amount.Currency); err != nil {
+	if c.debit, err = l.systemAccount(ctx, clearing, amount.Currency); err != nil {
 		return Transfer{}, err
 	}
-	if c.credit, err = l.houseID(ctx, suspense, amount.Currency); err != nil {
+	if c.credit, err = l.systemAccount(ctx, suspense, amount.Currency); err != nil {
 		return Transfer{}, err
 	}
 	if s.IntoClearing {
 		c.debit, c.credit = c.credit, c.debit
 	}
-	c.asked = c.print()
+	c.fingerprint = c.computeFingerprint()
 	result, err := l.submit(ctx, &c)
 	return result.Transfer, err
 }
 
-// suspend moves between two of the house's accounts, which have no floor.
-func (b *book) suspend(c *command) outcome {
-	t := b.open(c, KindSuspense, c.debit, c.credit)
+// bookToSuspense posts a transfer between two system accounts, which have no floor.
+func (b *batch) bookToSuspense(c *command) outcome {
+	t := b.insert(c, KindSuspense, c.debit, c.credit)
 	debit, credit := b.accounts[c.debit], b.accounts[c.credit]
-	if code := b.objection(debit, credit, c.amount.Minor); code != "" {
+	if code := b.validate(debit, credit, c.amount.Minor); code != "" {
 		return b.refuse(t, code)
 	}
-	b.move(t, debit, credit, c.amount.Minor)
-	return done(t, false)
+	b.post(t, debit, credit, c.amount.Minor)
+	return answer(t, false)
 }

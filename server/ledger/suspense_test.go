@@ -12,9 +12,9 @@ import (
 // clearing's money went.
 func TestSuspend(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.user(100)
-	paid := ledger.Suspension{Ref: newKey(), Cause: "executed_not_posted", Currency: "USD", Amount: 30, IntoClearing: true}
+	paid := ledger.SuspenseBooking{Ref: newKey(), Cause: "executed_not_posted", Currency: "USD", Amount: 30, IntoClearing: true}
 	first, err := h.BookToSuspense(t.Context(), paid)
 	if err != nil {
 		t.Fatal(err)
@@ -31,8 +31,8 @@ func TestSuspend(t *testing.T) {
 	if _, err := h.BookToSuspense(t.Context(), unpaid); err != nil {
 		t.Fatal(err)
 	}
-	h.wantHouse("clearing", -100+30-12)
-	h.wantHouse("suspense", -30+12)
+	h.wantSystemBalance("clearing", -100+30-12)
+	h.wantSystemBalance("suspense", -30+12)
 	lines, err := h.Postings(t.Context(), first)
 	if err != nil || len(lines) != 2 || lines[0].Amount != -30 || lines[1].Amount != 30 {
 		t.Errorf("got %+v, %v", lines, err)
@@ -53,8 +53,8 @@ func TestSuspend(t *testing.T) {
 
 func TestSuspendRefusesAnotherAmount(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	s := ledger.Suspension{Ref: newKey(), Cause: "executed_not_posted", Currency: "EUR", Amount: 30}
+	h := newFixture(t)
+	s := ledger.SuspenseBooking{Ref: newKey(), Cause: "executed_not_posted", Currency: "EUR", Amount: 30}
 	if _, err := h.BookToSuspense(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestSuspendRefusesAnotherAmount(t *testing.T) {
 	wantCode(t, err, ledger.AmountOutOfRange)
 }
 
-func (h *house) wantHouse(kind string, balance int64) {
+func (h *fixture) wantSystemBalance(kind string, balance int64) {
 	h.t.Helper()
 	var got int64
 	if err := h.pool.QueryRow(h.t.Context(), `SELECT balance FROM accounts WHERE kind = $1 AND currency = 'USD'`, kind).Scan(&got); err != nil {

@@ -8,11 +8,11 @@ import (
 	"github.com/JDevAman/kizo/money"
 )
 
-// Kind says what a transfer is for.
+// Kind is the kind of a transfer.
 type Kind string
 
-// Captures and voids are kept as rows of their own, since their keys must be as
-// unique as any other; they move nothing themselves and no list shows them.
+// The kinds of a transfer. Captures and voids are rows of their own, because their keys must be unique
+// as well; they move no money themselves and are in no list.
 const (
 	KindTransfer      Kind = "transfer"
 	KindAuthorization Kind = "authorization"
@@ -23,7 +23,7 @@ const (
 	kindVoid          Kind = "void"
 )
 
-// State is where a transfer stands; only pending ever changes.
+// State is the state of a transfer. Only a pending transfer changes its state.
 type State string
 
 // The states of a transfer.
@@ -41,20 +41,20 @@ const (
 	ReasonBankRejected = "bank_rejected"
 )
 
-// Transfer is what became of one command.
+// Transfer is a row of transfers: what one command has done, and the current state of it.
 type Transfer struct {
 	ID             uuid.UUID
 	Kind           Kind
 	State          State
-	DebitAccount   int64 // money leaves here
-	CreditAccount  int64 // and arrives here; 0 when refused for want of the payee's wallet
+	DebitAccount   int64 // the account that money leaves
+	CreditAccount  int64 // the account that receives it; 0 if the payee had no wallet
 	Amount         money.Amount
-	PostedAmount   int64 // minor units that moved; less than Amount after a part capture
+	PostedAmount   int64 // minor units that moved; less than Amount after a partial capture
 	ReversedAmount int64 // minor units that reversals have sent back
 	Owner          uuid.UUID
 	Key            string
 	Memo           string
-	Reason         string    // a Code or Reason… constant; set when refused or voided
+	Reason         string    // a Code if refused, a Reason constant if voided
 	Target         uuid.UUID // the transfer that a reversal, capture or void is about
 	ExpiresAt      time.Time
 	CreatedAt      time.Time
@@ -62,8 +62,8 @@ type Transfer struct {
 	fingerprint    fingerprint
 }
 
-// holds tells whether the transfer reserves money of its debit account while it
-// is pending. A deposit does not: its money is still the bank's.
+// holds reports whether the transfer reserves money of its debit account. A deposit does not: its
+// money has not left the bank yet.
 func (t *Transfer) holds() bool {
 	return t.State == Pending && t.Kind != KindDeposit
 }
@@ -81,12 +81,11 @@ func scanTransfer(row interface{ Scan(...any) error }, more ...any) (*Transfer, 
 	return r.transfer(), nil
 }
 
-// transferRow is where transferColumns are scanned to. It may be used again for
-// the next row.
+// transferRow scans transferColumns. It may be reused for the next row.
 type transferRow struct {
 	t                 Transfer
-	print             []byte
-	target            *[16]byte // pgx reads a uuid.UUID by way of its text
+	fingerprint       []byte
+	target            *[16]byte // pgx would decode a uuid.UUID by way of its text
 	expires, resolved *time.Time
 }
 
@@ -94,14 +93,14 @@ func (r *transferRow) into(more ...any) []any {
 	return append([]any{
 		(*[16]byte)(&r.t.ID), &r.t.Kind, &r.t.State, &r.t.DebitAccount, &r.t.CreditAccount,
 		&r.t.Amount.Minor, &r.t.Amount.Currency, &r.t.PostedAmount, &r.t.ReversedAmount,
-		(*[16]byte)(&r.t.Owner), &r.t.Key, &r.print,
+		(*[16]byte)(&r.t.Owner), &r.t.Key, &r.fingerprint,
 		&r.t.Memo, &r.t.Reason, &r.target, &r.expires, &r.t.CreatedAt, &r.resolved,
 	}, more...)
 }
 
-// transfer is what the last row says; good until the next is scanned.
+// transfer returns the scanned transfer. It is valid until the next row is scanned.
 func (r *transferRow) transfer() *Transfer {
-	copy(r.t.fingerprint[:], r.print)
+	copy(r.t.fingerprint[:], r.fingerprint)
 	r.t.Target, r.t.ExpiresAt, r.t.ResolvedAt = uuid.Nil, time.Time{}, time.Time{}
 	if r.target != nil {
 		r.t.Target = *r.target

@@ -225,14 +225,14 @@ func (h *house) user(funds int64) uuid.UUID {
 
 func (h *house) deposit(owner uuid.UUID, minor int64) uuid.UUID {
 	h.t.Helper()
-	r, err := h.OpenDeposit(h.t.Context(), ledger.Order{Owner: owner, Key: uuid.NewString(), Amount: usd(minor)})
+	r, err := h.OpenDeposit(h.t.Context(), ledger.TransferRequest{Owner: owner, Key: uuid.NewString(), Amount: usd(minor)})
 	h.must(err)
 	return r.Transfer.ID
 }
 
 func (h *house) withdraw(owner uuid.UUID, minor int64) uuid.UUID {
 	h.t.Helper()
-	r, err := h.OpenWithdrawal(h.t.Context(), ledger.Order{Owner: owner, Key: uuid.NewString(), Amount: usd(minor)})
+	r, err := h.OpenWithdrawal(h.t.Context(), ledger.TransferRequest{Owner: owner, Key: uuid.NewString(), Amount: usd(minor)})
 	h.must(err)
 	return r.Transfer.ID
 }

@@ -207,7 +207,7 @@ func (s *Settler) compare(ctx context.Context, p pair, r *Reconciliation) error 
 func (s *Settler) differ(ctx context.Context, p pair, d Difference, r *Reconciliation) error {
 	cause := d.Kind
 	if p.outcome == "executed" {
-		booked, err := s.ledger.BookToSuspense(ctx, ledger.Suspension{
+		booked, err := s.ledger.BookToSuspense(ctx, ledger.SuspenseBooking{
 			Ref: p.line.Ref, Cause: cause, Currency: p.line.Currency, Amount: p.line.Amount,
 			IntoClearing: p.line.Direction == bank.Withdrawal,
 		})
@@ -217,7 +217,7 @@ func (s *Settler) differ(ctx context.Context, p pair, d Difference, r *Reconcili
 		d.Suspense, cause = booked.ID, cause+"_undone"
 	}
 	if p.state == ledger.PaymentExecuted {
-		booked, err := s.ledger.BookToSuspense(ctx, ledger.Suspension{
+		booked, err := s.ledger.BookToSuspense(ctx, ledger.SuspenseBooking{
 			Ref: p.line.Ref, Cause: cause, Currency: p.ours.Currency, Amount: p.ours.Amount,
 			IntoClearing: p.ours.Direction == bank.Deposit,
 		})

@@ -285,7 +285,7 @@ func TestAuthorizationsExpire(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice, bob := h.user(100_00), h.user(0)
-	r, err := h.Authorize(t.Context(), ledger.Order{
+	r, err := h.Authorize(t.Context(), ledger.TransferRequest{
 		Owner: alice, Payee: bob, Key: uuid.NewString(), Amount: usd(30_00), ExpiresAt: time.Now().Add(time.Second),
 	})
 	h.must(err)

@@ -19,7 +19,7 @@ func TestPaymentKeepsItsTrace(t *testing.T) {
 	h := newHouse(t)
 	alice := h.user(0)
 	first, again := trace.New(), trace.New()
-	order := ledger.Order{Owner: alice, Key: uuid.NewString(), Amount: usd(1_00), Trace: first}
+	order := ledger.TransferRequest{Owner: alice, Key: uuid.NewString(), Amount: usd(1_00), Trace: first}
 	opened, err := h.OpenDeposit(t.Context(), order)
 	h.must(err)
 	order.Trace = again

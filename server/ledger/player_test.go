@@ -90,7 +90,7 @@ func play(ctx context.Context, s stage, sc script) (*player, error) {
 	p := &player{stage: s, base: time.Now(), requests: map[int]request{}, fences: map[uuid.UUID]int64{}}
 	for user := range people {
 		p.users = append(p.users, uuid.Must(uuid.NewV7()))
-		if user == stranger {
+		if user == unopened {
 			continue
 		}
 		if err := p.openWallets(ctx, user); err != nil {
@@ -118,7 +118,7 @@ func (p *player) openWallets(ctx context.Context, user int) error {
 func funding() script {
 	var ask, settled phase
 	n := 1000 // beyond any number of a drawn step
-	for user := range stranger {
+	for user := range unopened {
 		for _, c := range currencies {
 			s := step{kind: deposit, who: user, amount: opening, currency: c, number: n, repeatOf: -1, keyOf: -1}
 			ask.lanes = append(ask.lanes, []step{s})
@@ -136,9 +136,9 @@ func storm() script {
 	for lane := range 6 {
 		var steps []step
 		for i := range 4 {
-			who := (lane + i) % stranger
+			who := (lane + i) % unopened
 			steps = append(steps, step{
-				kind: transfer, who: who, payee: (who + 1 + lane%2) % stranger, amount: 1,
+				kind: transfer, who: who, payee: (who + 1 + lane%2) % unopened, amount: 1,
 				currency: currencies[0], number: 3000 + 10*lane + i, repeatOf: -1, keyOf: -1,
 			})
 		}
@@ -204,8 +204,8 @@ func (p *player) apply(ctx context.Context, m mark, now *played) error {
 		status := map[markKind]ledger.Status{freeze: ledger.Frozen, thaw: ledger.Active}[m.kind]
 		err = p.ledgers[0].SetStatus(ctx, p.users[a.user], status)
 	case open:
-		a.user = stranger
-		err = p.openWallets(ctx, stranger)
+		a.user = unopened
+		err = p.openWallets(ctx, unopened)
 	case claim:
 		if a.target = p.pick(m.n, deposit, withdraw); a.target == uuid.Nil {
 			return nil
@@ -239,6 +239,18 @@ func (p *player) pick(n int, kinds ...stepKind) uuid.UUID {
 	return found[len(found)-1-n%len(found)]
 }
 
+// receiver returns the user who receives the money of a transfer that pick has returned.
+func (p *player) receiver(id uuid.UUID) int {
+	for _, ph := range p.history {
+		for _, c := range ph.calls {
+			if c.err == nil && !c.result.Replayed && c.result.Transfer.ID == id && (c.kind == transfer || c.kind == authorize) {
+				return c.payee
+			}
+		}
+	}
+	return 0
+}
+
 // resolve makes a step a request; false where it makes no sense.
 func (p *player) resolve(s step) (request, bool) {
 	if s.repeatOf >= 0 {
@@ -254,10 +266,15 @@ func (p *player) resolve(s step) (request, bool) {
 		r.key, r.who = other.key, other.who
 	}
 	switch s.kind {
-	case post, void:
-		r.target = p.pick(s.target, authorize, transfer)
-	case reverse:
-		r.target = p.pick(s.target, transfer, authorize)
+	case post, void, reverse:
+		if s.kind == reverse {
+			r.target = p.pick(s.target, transfer, authorize)
+		} else {
+			r.target = p.pick(s.target, authorize, transfer)
+		}
+		if !s.stale && s.keyOf < 0 {
+			r.who = p.receiver(r.target)
+		}
 	case settle:
 		r.target, r.key, r.executed = p.pick(s.target, deposit, withdraw), "", s.executed
 		r.fence = p.fences[r.target]
@@ -294,7 +311,7 @@ func (p *player) resolve(s step) (request, bool) {
 }
 
 func (p *player) call(ctx context.Context, l *ledger.Ledger, c *call) {
-	order := ledger.Order{
+	order := ledger.TransferRequest{
 		Owner: p.users[c.who], Key: c.key, Payee: p.users[c.payee],
 		Amount: money.Amount{Minor: c.amount, Currency: c.currency},
 	}

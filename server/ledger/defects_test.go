@@ -16,11 +16,11 @@ import (
 // 01: a transfer of −N took N from the victim, a withdrawal of −N made money.
 func TestOriginalDefect01NegativeAmounts(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100), h.user(100)
 	held := h.authorize(alice, bob, 10)
 	for _, minor := range []int64{0, -1, -100, -money.Max, money.Max + 1} {
-		o := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(minor)}
+		o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(minor)}
 		_, err := h.Transfer(t.Context(), o)
 		wantCode(t, err, ledger.AmountOutOfRange)
 		_, err = h.Authorize(t.Context(), o)
@@ -49,14 +49,14 @@ func TestOriginalDefect01NegativeAmounts(t *testing.T) {
 // 02: withdraw 100, transfer the same 100, and the settlement made it −100.
 func TestOriginalDefect02HoldIgnored(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
 	w := h.withdraw(alice, 100)
-	_, err := h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(100)})
+	_, err := h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(100)})
 	wantCode(t, err, ledger.InsufficientFunds)
-	_, err = h.OpenWithdrawal(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Amount: usd(1)})
+	_, err = h.OpenWithdrawal(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Amount: usd(1)})
 	wantCode(t, err, ledger.InsufficientFunds)
-	_, err = h.Authorize(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
+	_, err = h.Authorize(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
 	wantCode(t, err, ledger.InsufficientFunds)
 	if _, err := h.Settle(t.Context(), ledger.Settlement{Transfer: w.ID, Executed: true}); err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestOriginalDefect02HoldIgnored(t *testing.T) {
 // say, and each line has its other side: TestDatabaseRefuses has the full list.
 func TestOriginalDefect03MoneyFromNowhere(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.user(100)
 	app := connect(t, h.db.AppURL)
 	for _, sql := range []string{
@@ -94,18 +94,18 @@ func TestOriginalDefect03MoneyFromNowhere(t *testing.T) {
 // 04: the same key with another body was answered as if it were the same.
 func TestOriginalDefect04SameKeyOtherBody(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	alice, bob, carol := h.user(100), h.user(0), h.user(0)
-	first := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10), Memo: "rent"}
+	h := newFixture(t)
+	alice, bob, carol := h.user(100), h.user(10), h.user(0)
+	first := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10), Memo: "rent"}
 	if _, err := h.Transfer(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	held := h.authorize(alice, bob, 10)
-	for name, change := range map[string]func(*ledger.Order){
-		"amount":  func(o *ledger.Order) { o.Amount = usd(11) },
-		"payee":   func(o *ledger.Order) { o.Payee = carol },
-		"memo":    func(o *ledger.Order) { o.Memo = "Rent" },
-		"no memo": func(o *ledger.Order) { o.Memo = "" },
+	held := h.authorize(bob, alice, 10)
+	for name, change := range map[string]func(*ledger.TransferRequest){
+		"amount":  func(o *ledger.TransferRequest) { o.Amount = usd(11) },
+		"payee":   func(o *ledger.TransferRequest) { o.Payee = carol },
+		"memo":    func(o *ledger.TransferRequest) { o.Memo = "Rent" },
+		"no memo": func(o *ledger.TransferRequest) { o.Memo = "" },
 	} {
 		o := first
 		change(&o)
@@ -125,7 +125,7 @@ func TestOriginalDefect04SameKeyOtherBody(t *testing.T) {
 	}
 	// A key is its owner's: somebody else may have the same.
 	h.fund(bob, 50)
-	if r, err := h.Transfer(t.Context(), ledger.Order{Owner: bob, Key: first.Key, Payee: alice, Amount: usd(1)}); err != nil || r.Replayed {
+	if r, err := h.Transfer(t.Context(), ledger.TransferRequest{Owner: bob, Key: first.Key, Payee: alice, Amount: usd(1)}); err != nil || r.Replayed {
 		t.Errorf("bob's own key: %+v, %v", r, err)
 	}
 	h.books()
@@ -134,13 +134,17 @@ func TestOriginalDefect04SameKeyOtherBody(t *testing.T) {
 // 05: two at once under one key ended in a 500. TestOneKeyAtOnce has the crowds.
 func TestOriginalDefect05ConcurrentSameKey(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.user(100)
-	for _, do := range []func(*ledger.Ledger, ledger.Order) (ledger.Result, error){
-		func(l *ledger.Ledger, o ledger.Order) (ledger.Result, error) { return l.OpenDeposit(t.Context(), o) },
-		func(l *ledger.Ledger, o ledger.Order) (ledger.Result, error) { return l.OpenWithdrawal(t.Context(), o) },
+	for _, do := range []func(*ledger.Ledger, ledger.TransferRequest) (ledger.Result, error){
+		func(l *ledger.Ledger, o ledger.TransferRequest) (ledger.Result, error) {
+			return l.OpenDeposit(t.Context(), o)
+		},
+		func(l *ledger.Ledger, o ledger.TransferRequest) (ledger.Result, error) {
+			return l.OpenWithdrawal(t.Context(), o)
+		},
 	} {
-		o := ledger.Order{Owner: alice, Key: newKey(), Amount: usd(10)}
+		o := ledger.TransferRequest{Owner: alice, Key: newKey(), Amount: usd(10)}
 		var came tally
 		together(20, func(int) { came.add(do(h.Ledger, o)) })
 		came.want(t, 1, 19, 0)
@@ -152,9 +156,9 @@ func TestOriginalDefect05ConcurrentSameKey(t *testing.T) {
 // "insufficient" about money that had already gone where it should.
 func TestOriginalDefect06KeyBeforeFunds(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
-	all := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(100)}
+	all := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(100)}
 	first, err := h.Transfer(t.Context(), all)
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +174,7 @@ func TestOriginalDefect06KeyBeforeFunds(t *testing.T) {
 		t.Fatal(err)
 	}
 	// And the other way round: refused is refused, even when there is money now.
-	poor := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(5)}
+	poor := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(5)}
 	_, err = h.Transfer(t.Context(), poor)
 	refusal := wantCode(t, err, ledger.InsufficientFunds)
 	h.fund(alice, 100)
@@ -185,13 +189,13 @@ func TestOriginalDefect06KeyBeforeFunds(t *testing.T) {
 // the money for good. Here the payment is part of the same transaction.
 func TestOriginalDefect08DualWrite(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.user(100)
 	owner := connect(t, h.db.AdminURL)
 	if _, err := owner.Exec(t.Context(), `ALTER TABLE payments ADD CONSTRAINT planted CHECK (amount <> 66)`); err != nil {
 		t.Fatal(err)
 	}
-	o := ledger.Order{Owner: alice, Key: newKey(), Amount: usd(66)}
+	o := ledger.TransferRequest{Owner: alice, Key: newKey(), Amount: usd(66)}
 	for _, open := range []func() (ledger.Result, error){
 		func() (ledger.Result, error) { return h.OpenWithdrawal(t.Context(), o) },
 		func() (ledger.Result, error) { return h.OpenDeposit(t.Context(), o) },
@@ -220,9 +224,9 @@ func TestOriginalDefect08DualWrite(t *testing.T) {
 // user's own words.
 func TestOriginalDefect12StatusAndMemo(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.user(100)
-	o := ledger.Order{Owner: alice, Key: newKey(), Amount: usd(10), Memo: "for the rent"}
+	o := ledger.TransferRequest{Owner: alice, Key: newKey(), Amount: usd(10), Memo: "for the rent"}
 	r, err := h.OpenWithdrawal(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -240,7 +244,7 @@ func TestOriginalDefect12StatusAndMemo(t *testing.T) {
 	if r, err := h.Settle(t.Context(), ledger.Settlement{Transfer: id}); err != nil || !r.Replayed {
 		t.Errorf("the same again: %+v, %v", r, err)
 	}
-	_, err = h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: h.user(0), Amount: usd(1000), Memo: "too much"})
+	_, err = h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: h.user(0), Amount: usd(1000), Memo: "too much"})
 	if e := wantCode(t, err, ledger.InsufficientFunds); e.Transfer.Memo != "too much" || e.Transfer.Reason != string(ledger.InsufficientFunds) {
 		t.Errorf("got %+v", e.Transfer)
 	}
@@ -251,7 +255,7 @@ func TestOriginalDefect12StatusAndMemo(t *testing.T) {
 // processes pay each other's users; TestOppositePairs has the crowds.
 func TestOriginalDefect13LockOrder(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	ledgers := []*ledger.Ledger{h.another(ledger.Config{Logger: h.watched()}), h.another(ledger.Config{Logger: h.watched()})}
 	alice, bob := h.user(1000), h.user(1000)
 	var came tally
@@ -260,7 +264,7 @@ func TestOriginalDefect13LockOrder(t *testing.T) {
 		if i%2 == 1 {
 			from, to = bob, alice
 		}
-		came.add(ledgers[i%2].Transfer(t.Context(), ledger.Order{Owner: from, Key: newKey(), Payee: to, Amount: usd(1)}))
+		came.add(ledgers[i%2].Transfer(t.Context(), ledger.TransferRequest{Owner: from, Key: newKey(), Payee: to, Amount: usd(1)}))
 	})
 	came.want(t, 60, 0, 0)
 	h.books()
@@ -270,24 +274,24 @@ func TestOriginalDefect13LockOrder(t *testing.T) {
 // once; what was promised before is still carried out.
 func TestOriginalDefect17FrozenSender(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100), h.user(100)
 	held, sent, withdrawn := h.authorize(alice, bob, 10), h.transfer(alice, bob, 10), h.withdraw(alice, 10)
 	if err := h.SetStatus(t.Context(), alice, ledger.Frozen); err != nil {
 		t.Fatal(err)
 	}
-	pay := func(o ledger.Order, do func(ledger.Order) (ledger.Result, error)) {
+	pay := func(o ledger.TransferRequest, do func(ledger.TransferRequest) (ledger.Result, error)) {
 		t.Helper()
 		o.Key, o.Amount = newKey(), usd(1)
 		_, err := do(o)
 		wantCode(t, err, ledger.AccountFrozen)
 	}
 	ctx := t.Context()
-	pay(ledger.Order{Owner: alice, Payee: bob}, func(o ledger.Order) (ledger.Result, error) { return h.Transfer(ctx, o) })
-	pay(ledger.Order{Owner: bob, Payee: alice}, func(o ledger.Order) (ledger.Result, error) { return h.Transfer(ctx, o) })
-	pay(ledger.Order{Owner: alice, Payee: bob}, func(o ledger.Order) (ledger.Result, error) { return h.Authorize(ctx, o) })
-	pay(ledger.Order{Owner: alice}, func(o ledger.Order) (ledger.Result, error) { return h.OpenWithdrawal(ctx, o) })
-	pay(ledger.Order{Owner: alice}, func(o ledger.Order) (ledger.Result, error) { return h.OpenDeposit(ctx, o) })
+	pay(ledger.TransferRequest{Owner: alice, Payee: bob}, func(o ledger.TransferRequest) (ledger.Result, error) { return h.Transfer(ctx, o) })
+	pay(ledger.TransferRequest{Owner: bob, Payee: alice}, func(o ledger.TransferRequest) (ledger.Result, error) { return h.Transfer(ctx, o) })
+	pay(ledger.TransferRequest{Owner: alice, Payee: bob}, func(o ledger.TransferRequest) (ledger.Result, error) { return h.Authorize(ctx, o) })
+	pay(ledger.TransferRequest{Owner: alice}, func(o ledger.TransferRequest) (ledger.Result, error) { return h.OpenWithdrawal(ctx, o) })
+	pay(ledger.TransferRequest{Owner: alice}, func(o ledger.TransferRequest) (ledger.Result, error) { return h.OpenDeposit(ctx, o) })
 	_, err := h.Reverse(ctx, ledger.FollowUp{Owner: bob, Key: newKey(), Target: sent.ID})
 	wantCode(t, err, ledger.AccountFrozen)
 	if _, err := h.Capture(ctx, ledger.FollowUp{Owner: bob, Key: newKey(), Target: held.ID}); err != nil {
@@ -302,7 +306,7 @@ func TestOriginalDefect17FrozenSender(t *testing.T) {
 // 20: amounts below 1.00 were refused, and others rounded from floats.
 func TestOriginalDefect20SmallAmounts(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
 	for _, minor := range []int64{1, 7, 29, 57} { // 0.29 × 100 is 28.999… in floats
 		if got := h.transfer(alice, bob, minor); got.PostedAmount != minor {

@@ -56,7 +56,7 @@ type wired struct {
 }
 
 // through is a ledger whose every byte goes through a wire.
-func (h *house) through(config ledger.Config) (*ledger.Ledger, *wire) {
+func (h *fixture) through(config ledger.Config) (*ledger.Ledger, *wire) {
 	h.t.Helper()
 	w := &wire{t: h.t, conns: map[*wired]bool{}, release: make(chan struct{})}
 	pool, err := pgxpool.ParseConfig(h.db.AppURL)

@@ -22,7 +22,7 @@ func TestReadsReadLittle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newFixture(t)
 			var version int
 			if err := h.pool.QueryRow(t.Context(), `SELECT current_setting('server_version_num')::int`).Scan(&version); err != nil {
 				t.Fatal(err)
@@ -58,7 +58,7 @@ func TestReadsReadLittle(t *testing.T) {
 }
 
 // busyCrowd is a crowd with its postings and events.
-func (h *house) busyCrowd(count int) (her, rare uuid.UUID) {
+func (h *fixture) busyCrowd(count int) (her, rare uuid.UUID) {
 	h.t.Helper()
 	her, rare = h.crowdUnanalyzed(count)
 	super := connect(h.t, h.db.SuperuserURL)
@@ -84,7 +84,7 @@ func (h *house) busyCrowd(count int) (her, rare uuid.UUID) {
 }
 
 // readLittle makes each read by a connection of its own and counts what it read.
-func (h *house) readLittle(few, her uuid.UUID, start time.Time) {
+func (h *fixture) readLittle(few, her uuid.UUID, start time.Time) {
 	t := h.t
 	h.everythingSoFar() // the horizon never goes back, so that every event is below it from here on
 	for name, read := range map[string]func(l *ledger.Ledger) (bool, error){
@@ -148,7 +148,7 @@ func (h *house) readLittle(few, her uuid.UUID, start time.Time) {
 
 // alone uses a ledger with one connection, which has reported what it read when it
 // is gone.
-func (h *house) alone(use func(*ledger.Ledger) bool) bool {
+func (h *fixture) alone(use func(*ledger.Ledger) bool) bool {
 	h.t.Helper()
 	config := h.pool.Config()
 	config.MaxConns = 1
@@ -169,7 +169,7 @@ func (h *house) alone(use func(*ledger.Ledger) bool) bool {
 }
 
 // rowsRead are the rows and index entries that sessions have read of the large tables.
-func (h *house) rowsRead() (rows int64) {
+func (h *fixture) rowsRead() (rows int64) {
 	h.t.Helper()
 	const read = `SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname IN ('transfers', 'postings', 'events'))
 		+ (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname IN ('transfers', 'postings', 'events'))`

@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // TestPoisonFailsAlone: one command of a batch cannot be carried out, for the
@@ -14,22 +17,22 @@ import (
 func TestPoisonFailsAlone(t *testing.T) {
 	t.Parallel()
 	const memo = "poison"
-	for name, plant := range map[string]func(h *house, l *ledger.Ledger){
-		"the database": func(h *house, _ *ledger.Ledger) {
+	for name, plant := range map[string]func(h *fixture, l *ledger.Ledger){
+		"the database": func(h *fixture, _ *ledger.Ledger) {
 			h.owner(`ALTER TABLE transfers ADD CONSTRAINT planted CHECK (memo <> 'poison')`)
 		},
-		"the rules": func(_ *house, l *ledger.Ledger) { ledger.PanicAt(l, memo) },
+		"the rules": func(_ *fixture, l *ledger.Ledger) { ledger.PanicAt(l, memo) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newFixture(t)
 			l := h.another(ledger.Config{Committers: 1})
 			plant(h, l)
 			alice, bob := h.user(100), h.user(0)
 			errs := make([]error, 7)
 			var commands []func()
 			for i := range errs {
-				o := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}
+				o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}
 				if i == 3 {
 					o.Memo = memo
 				}
@@ -47,7 +50,7 @@ func TestPoisonFailsAlone(t *testing.T) {
 				t.Errorf("bob has %d", got.Balance)
 			}
 			// The ledger lives on.
-			if _, err := l.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}); err != nil {
+			if _, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}); err != nil {
 				t.Error(err)
 			}
 			h.books()
@@ -55,7 +58,7 @@ func TestPoisonFailsAlone(t *testing.T) {
 	}
 }
 
-func (h *house) owner(sql string) {
+func (h *fixture) owner(sql string) {
 	h.t.Helper()
 	if _, err := connect(h.t, h.db.AdminURL).Exec(h.t.Context(), sql); err != nil {
 		h.t.Fatal(err)
@@ -66,7 +69,7 @@ func (h *house) owner(sql string) {
 // not of one before it that failed.
 func TestRetryDecidesAnew(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	l := h.another(ledger.Config{Committers: 1})
 	h.owner(`ALTER TABLE transfers ADD CONSTRAINT planted CHECK (idem_key <> 'poison')`)
 	alice, bob := h.user(100), h.user(0)
@@ -91,7 +94,7 @@ func TestRetryDecidesAnew(t *testing.T) {
 // not keep others from their end.
 func TestPoisonedExpiryHoldsUpNobody(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
 	first, second := h.authorize(alice, bob, 13), h.authorize(alice, bob, 10)
 	h.lapse(first.ID)
@@ -111,7 +114,7 @@ func TestPoisonedExpiryHoldsUpNobody(t *testing.T) {
 // settled.
 func TestWordsOfTheBankFit(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.user(100)
 	for _, words := range []string{strings.Repeat("ä", 10_000), "a\x00b", "\xff\xfe", "\x1b[2J"} {
 		w := h.withdraw(alice, 1)
@@ -126,9 +129,9 @@ func TestWordsOfTheBankFit(t *testing.T) {
 // passed; the key comes first.
 func TestReplayAfterExpiry(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
-	o := ledger.Order{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10), ExpiresAt: time.Now().Add(300 * time.Millisecond)}
+	o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10), ExpiresAt: time.Now().Add(300 * time.Millisecond)}
 	first, err := h.Authorize(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -149,19 +152,22 @@ func TestReplayAfterExpiry(t *testing.T) {
 	h.books()
 }
 
-// TestFollowUpsOfWhatNeverWas: a transfer that was refused for want of the payee's
-// wallet has no second account, and nothing can follow it.
-func TestFollowUpsOfWhatNeverWas(t *testing.T) {
+// TestFollowUpsOfTransferWithoutCreditAccount: a transfer that was refused because the payee has no
+// wallet has no receiver who could capture or reverse it.
+func TestFollowUpsOfTransferWithoutCreditAccount(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	alice, bob := h.user(100), h.user(0)
-	_, err := h.Transfer(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Payee: h.nobody(), Amount: usd(10)})
-	f := ledger.FollowUp{Owner: bob, Key: newKey(), Target: wantCode(t, err, ledger.PayeeWalletMissing).Transfer.ID}
+	h := newFixture(t)
+	alice, bob, payee := h.user(100), h.user(0), h.userWithoutWallet()
+	_, err := h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: payee, Amount: usd(10)})
+	f := ledger.FollowUp{Key: newKey(), Target: wantCode(t, err, ledger.PayeeWalletMissing).Transfer.ID}
 	for range 2 {
-		_, err = h.Reverse(t.Context(), f)
-		wantCode(t, err, ledger.TransferNotReversible)
-		_, err = h.Capture(t.Context(), f)
-		wantCode(t, err, ledger.TransferNotPending)
+		for owner, code := range map[uuid.UUID]problem.Code{alice: ledger.Forbidden, payee: ledger.TransferNotFound, bob: ledger.TransferNotFound} {
+			f.Owner = owner
+			_, err = h.Reverse(t.Context(), f)
+			wantCode(t, err, code)
+			_, err = h.Capture(t.Context(), f)
+			wantCode(t, err, code)
+		}
 	}
 	h.books()
 }
@@ -169,14 +175,14 @@ func TestFollowUpsOfWhatNeverWas(t *testing.T) {
 // TestBalanceLimit: a wallet holds what a JSON number can say, and no more.
 func TestBalanceLimit(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	const full = 9_007_199_254_740_991
 	alice, bob := h.user(0), h.user(10)
 	for range 9 {
 		h.fund(alice, 1_000_000_000_000_000)
 	}
 	h.fund(alice, full-9_000_000_000_000_000-10) // the clearing account has given bob 10
-	_, err := h.OpenDeposit(t.Context(), ledger.Order{Owner: alice, Key: newKey(), Amount: usd(1)})
+	_, err := h.OpenDeposit(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Amount: usd(1)})
 	wantCode(t, err, ledger.BalanceLimit)
 	if got := h.transfer(bob, alice, 10); got.State != ledger.Posted {
 		t.Errorf("got %+v", got)

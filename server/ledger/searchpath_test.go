@@ -164,7 +164,7 @@ func TestShadowsOfOtherSessions(t *testing.T) {
 // nothing up any more.
 func TestFunctionsFixTheirPath(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	rows, err := connect(t, h.db.AppURL).Query(t.Context(), `SELECT p.oid::regprocedure::text,
 			COALESCE((SELECT c FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%'), 'none'), p.prosrc
 		FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND p.prosqlbody IS NULL`)
@@ -221,13 +221,13 @@ func TestNamesEverySchema(t *testing.T) {
 }
 
 // newShadowed is a ledger with one of everything.
-func newShadowed(t *testing.T) (*house, *strings.Replacer) {
+func newShadowed(t *testing.T) (*fixture, *strings.Replacer) {
 	t.Helper()
-	h := newHouse(t)
+	h := newFixture(t)
 	return h, h.oneOfEverything()
 }
 
-func (h *house) asSuperuser(sql string) {
+func (h *fixture) asSuperuser(sql string) {
 	h.t.Helper()
 	if err := execAll(connect(h.t, h.db.SuperuserURL), sql); err != nil {
 		h.t.Fatal(err)

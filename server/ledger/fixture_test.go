@@ -19,7 +19,7 @@ import (
 
 // another is a second ledger on the same database, as a second process of kizod
 // would have.
-func (h *house) another(config ledger.Config) *ledger.Ledger {
+func (h *fixture) another(config ledger.Config) *ledger.Ledger {
 	h.t.Helper()
 	if config.Pool == nil {
 		pool, err := pgxpool.New(h.t.Context(), h.db.AppURL)
@@ -40,7 +40,7 @@ func (h *house) another(config ledger.Config) *ledger.Ledger {
 }
 
 // watched logs to a deadlockWatch, which must have seen nothing when the test ends.
-func (h *house) watched() *slog.Logger {
+func (h *fixture) watched() *slog.Logger {
 	watch := &deadlockWatch{Handler: slog.DiscardHandler}
 	h.t.Cleanup(func() {
 		if n := watch.seen.Load(); n > 0 {
@@ -65,7 +65,7 @@ func until(t testing.TB, what string, is func() bool) {
 }
 
 // untilWaiting returns when n backends of the database wait for a lock.
-func (h *house) untilWaiting(super *pgx.Conn, n int) {
+func (h *fixture) untilWaiting(super *pgx.Conn, n int) {
 	h.t.Helper()
 	until(h.t, "backends wait for a lock", func() bool {
 		var waiting int
@@ -79,7 +79,7 @@ func (h *house) untilWaiting(super *pgx.Conn, n int) {
 
 // barrier keeps others from writing transfers until it is lifted. Reading, and so
 // deciding, goes on.
-func (h *house) barrier() (lift func()) {
+func (h *fixture) barrier() (lift func()) {
 	h.t.Helper()
 	conn := connect(h.t, h.db.AdminURL)
 	tx, err := conn.Begin(h.t.Context())
@@ -98,7 +98,7 @@ func (h *house) barrier() (lift func()) {
 
 // asOneBatch makes commands that the ledger, which has one committer, will find in
 // its line together, in this order. Something else keeps it busy meanwhile.
-func (h *house) asOneBatch(l *ledger.Ledger, commands ...func()) {
+func (h *fixture) asOneBatch(l *ledger.Ledger, commands ...func()) {
 	h.t.Helper()
 	busy, other := h.user(1), h.user(0)
 	super := connect(h.t, h.db.SuperuserURL)
@@ -111,12 +111,12 @@ func (h *house) asOneBatch(l *ledger.Ledger, commands ...func()) {
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
-		_, _ = l.Transfer(h.t.Context(), ledger.Order{Owner: busy, Key: newKey(), Payee: other, Amount: usd(1)})
+		_, _ = l.Transfer(h.t.Context(), ledger.TransferRequest{Owner: busy, Key: newKey(), Payee: other, Amount: usd(1)})
 	})
 	h.untilWaiting(super, 1)
 	for i, command := range commands {
 		running.Go(command)
-		until(h.t, "the command is in line", func() bool { return ledger.Waiting(l) == i+1 })
+		until(h.t, "the command is in line", func() bool { return l.QueueLength() == i+1 })
 	}
 	if err := tx.Rollback(h.t.Context()); err != nil {
 		h.t.Fatal(err)
@@ -125,7 +125,7 @@ func (h *house) asOneBatch(l *ledger.Ledger, commands ...func()) {
 }
 
 // euros opens a second wallet and funds it.
-func (h *house) euros(owner uuid.UUID, funds int64) {
+func (h *fixture) euros(owner uuid.UUID, funds int64) {
 	h.t.Helper()
 	if _, err := h.OpenWallet(h.t.Context(), owner, "EUR"); err != nil {
 		h.t.Fatal(err)
@@ -133,7 +133,7 @@ func (h *house) euros(owner uuid.UUID, funds int64) {
 	if funds == 0 {
 		return
 	}
-	r, err := h.OpenDeposit(h.t.Context(), ledger.Order{Owner: owner, Key: newKey(), Amount: eur(funds)})
+	r, err := h.OpenDeposit(h.t.Context(), ledger.TransferRequest{Owner: owner, Key: newKey(), Amount: eur(funds)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -142,27 +142,27 @@ func (h *house) euros(owner uuid.UUID, funds int64) {
 	}
 }
 
-func (h *house) authorize(payer, payee uuid.UUID, minor int64) ledger.Transfer {
+func (h *fixture) authorize(payer, payee uuid.UUID, minor int64) ledger.Transfer {
 	h.t.Helper()
-	r, err := h.Authorize(h.t.Context(), ledger.Order{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor), ExpiresAt: time.Now().Add(time.Hour)})
+	r, err := h.Authorize(h.t.Context(), ledger.TransferRequest{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor), ExpiresAt: time.Now().Add(time.Hour)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return r.Transfer
 }
 
-func (h *house) transfer(payer, payee uuid.UUID, minor int64) ledger.Transfer {
+func (h *fixture) transfer(payer, payee uuid.UUID, minor int64) ledger.Transfer {
 	h.t.Helper()
-	r, err := h.Transfer(h.t.Context(), ledger.Order{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor)})
+	r, err := h.Transfer(h.t.Context(), ledger.TransferRequest{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return r.Transfer
 }
 
-func (h *house) withdraw(owner uuid.UUID, minor int64) ledger.Transfer {
+func (h *fixture) withdraw(owner uuid.UUID, minor int64) ledger.Transfer {
 	h.t.Helper()
-	r, err := h.OpenWithdrawal(h.t.Context(), ledger.Order{Owner: owner, Key: newKey(), Amount: usd(minor)})
+	r, err := h.OpenWithdrawal(h.t.Context(), ledger.TransferRequest{Owner: owner, Key: newKey(), Amount: usd(minor)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func (h *house) withdraw(owner uuid.UUID, minor int64) ledger.Transfer {
 
 // lapse moves an authorization's expiry into the past, as its owner may in the
 // database.
-func (h *house) lapse(id uuid.UUID) {
+func (h *fixture) lapse(id uuid.UUID) {
 	h.t.Helper()
 	conn := connect(h.t, h.db.AdminURL)
 	if _, err := conn.Exec(h.t.Context(), `UPDATE transfers SET expires_at = now() - interval '1 second' WHERE id = $1`, id); err != nil {
@@ -180,7 +180,7 @@ func (h *house) lapse(id uuid.UUID) {
 }
 
 // oneOfEverything fills the books and names what is in them.
-func (h *house) oneOfEverything() *strings.Replacer {
+func (h *fixture) oneOfEverything() *strings.Replacer {
 	h.t.Helper()
 	alice, bob, other := h.user(1000), h.user(500), h.user(300)
 	h.euros(alice, 50)
@@ -191,7 +191,7 @@ func (h *house) oneOfEverything() *strings.Replacer {
 	if _, err := h.Reverse(h.t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: reversed.ID, Amount: 5}); err != nil {
 		h.t.Fatal(err)
 	}
-	_, err := h.Transfer(h.t.Context(), ledger.Order{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(100_000)})
+	_, err := h.Transfer(h.t.Context(), ledger.TransferRequest{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(100_000)})
 	refused := *wantCode(h.t, err, ledger.InsufficientFunds).Transfer
 	account := func(owner uuid.UUID, currency string) string {
 		var id int64
@@ -207,4 +207,4 @@ func (h *house) oneOfEverything() *strings.Replacer {
 }
 
 // nobody is a user without a wallet.
-func (h *house) nobody() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+func (h *fixture) userWithoutWallet() uuid.UUID { return uuid.Must(uuid.NewV7()) }

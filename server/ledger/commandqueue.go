@@ -1,0 +1,231 @@
+package ledger
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/JDevAman/kizo/server/problem"
+)
+
+// queuedCommand is a command that waits for a batch, and the channel that receives its
+// outcome.
+type queuedCommand struct {
+	command *command
+	outcome chan outcome // buffered, so that the committer never waits for a caller
+	// lockDeadline is when the command is rejected if a row that it needs is still locked.
+	// It is zero until the command has had to wait for a locked row.
+	lockDeadline time.Time
+}
+
+// minParallelBatch is the smallest batch that is started while another one is being
+// committed: as many commands as cost about what a batch costs by itself
+// (docs/decisions.md).
+const minParallelBatch = 24
+
+// stalledAfter is how long a batch is in flight before the next one may be smaller than
+// minParallelBatch. A batch that waits for a lock, or for a slow statement, must not hold up
+// commands that touch none of its accounts.
+const stalledAfter = 200 * time.Millisecond
+
+// commandQueue holds the commands that wait for a batch, and decides which of them form the
+// next one.
+//
+// A committer takes every waiting command if no batch is in flight. While another batch is
+// in flight, a second one is worth its fixed costs only if it is large enough or if the first
+// has stalled. It then contains only commands that touch no account of a batch in flight,
+// since it would wait for their locks. The locks in PostgreSQL keep the books correct; the
+// queue only keeps committers from waiting for each other, and does not know about other
+// processes.
+//
+// Commands that touch a row which another session keeps locked wait apart from the others
+// until the row is free (locked.go), so that at most one batch waits for it.
+type commandQueue struct {
+	maxQueued        int // commands that may wait
+	minParallel      int // commands in the smallest batch beside another one
+	mu               sync.Mutex
+	changed          sync.Cond
+	commands         []*queuedCommand               // in the order of arrival
+	unscanned        int                            // commands queued since the last scan that found too few
+	inFlight         int                            // batches taken and not yet done
+	stalled          int                            // of these, batches in flight for longer than stalledAfter
+	stallTimers      map[*queuedCommand]*stallTimer // by the first command of the batch
+	inFlightCommands int                            // commands in the batches in flight
+	busyAccounts     accountSet                     // accounts of the batches in flight
+	skippedAccounts  accountSet                     // accounts of the commands that disjointBatch skips
+	closed           bool
+	locked           lockedRows
+	lockedChanged    sync.Cond // signals that locked.rows or closed has changed
+}
+
+// stallTimer belongs to a batch in flight.
+type stallTimer struct {
+	timer *time.Timer
+	fired bool
+}
+
+type accountSet map[int64]struct{}
+
+func (s accountSet) add(c *command) { s[c.debit], s[c.credit] = struct{}{}, struct{}{} }
+
+func (s accountSet) touchedBy(c *command) bool {
+	_, debit := s[c.debit]
+	_, credit := s[c.credit]
+	return debit || credit
+}
+
+func newCommandQueue(maxQueued, minParallel int) *commandQueue {
+	q := &commandQueue{
+		maxQueued: maxQueued, minParallel: minParallel,
+		stallTimers: make(map[*queuedCommand]*stallTimer), busyAccounts: make(accountSet),
+		skippedAccounts: make(accountSet), locked: newLockedRows(),
+	}
+	q.changed.L, q.lockedChanged.L = &q.mu, &q.mu
+	return q
+}
+
+// enqueue adds a command. It fails with Unavailable if the queue is full or closed.
+func (q *commandQueue) enqueue(c *queuedCommand) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.closed:
+		return problem.New(Unavailable, "the ledger is shutting down; try again in a moment")
+	case q.locked.blocks(c.command):
+		if !q.locked.addWaiting(c, time.Now().Add(lockWait)) {
+			return lockedRowError()
+		}
+		return nil
+	case len(q.commands) >= q.maxQueued:
+		return problem.New(Unavailable, "too many commands are waiting; try again in a moment")
+	}
+	q.commands = append(q.commands, c)
+	q.unscanned++
+	if q.inFlight == 0 || q.unscanned >= q.minBatch() {
+		q.changed.Signal()
+	}
+	return nil
+}
+
+// nextBatch waits for a batch and returns it, with at most maxCommands commands. It returns
+// nil when the queue is closed and empty. The caller must call batchDone with the result.
+func (q *commandQueue) nextBatch(maxCommands int) []*queuedCommand {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for {
+		switch {
+		case len(q.commands) > 0 && q.inFlight == 0:
+			batch := q.startBatch(q.commands[:min(len(q.commands), maxCommands)])
+			q.unscanned = len(q.commands)
+			return batch
+		case q.unscanned >= q.minBatch():
+			q.unscanned = 0
+			if disjoint := q.disjointBatch(maxCommands); len(disjoint) >= q.minBatch() {
+				return q.startBatch(disjoint)
+			}
+		case q.closed && len(q.commands) == 0 && len(q.locked.waiting) == 0:
+			return nil
+		}
+		q.changed.Wait()
+	}
+}
+
+// batchDone ends a batch that nextBatch returned.
+func (q *commandQueue) batchDone(batch []*queuedCommand) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, c := range batch {
+		delete(q.busyAccounts, c.command.debit)
+		delete(q.busyAccounts, c.command.credit)
+	}
+	timer := q.stallTimers[batch[0]]
+	delete(q.stallTimers, batch[0])
+	timer.timer.Stop()
+	if timer.fired {
+		q.stalled--
+	}
+	q.inFlight--
+	q.inFlightCommands -= len(batch)
+	q.unscanned = len(q.commands)
+	q.changed.Broadcast()
+}
+
+// minBatch returns how many commands a batch needs while another one is in flight: a quarter
+// of all commands, so that batches grow with the load, and at least minParallel. One is
+// enough if all batches in flight have stalled.
+func (q *commandQueue) minBatch() int {
+	if q.inFlight > 0 && q.stalled == q.inFlight {
+		return 1
+	}
+	return max(q.minParallel, (len(q.commands)+q.inFlightCommands)/4)
+}
+
+// disjointBatch returns the first commands that touch no account of a batch in flight, nor of
+// an earlier command that has to wait. Commands on one account therefore keep their order.
+func (q *commandQueue) disjointBatch(maxCommands int) []*queuedCommand {
+	clear(q.skippedAccounts)
+	var found []*queuedCommand
+	for _, c := range q.commands {
+		switch {
+		case len(found) == maxCommands:
+			return found
+		case q.busyAccounts.touchedBy(c.command) || q.skippedAccounts.touchedBy(c.command):
+			q.skippedAccounts.add(c.command)
+		default:
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// startBatch moves the chosen commands, which must be in queue order, out of the queue into a
+// batch in flight.
+func (q *commandQueue) startBatch(chosen []*queuedCommand) []*queuedCommand {
+	batch := slices.Clone(chosen)
+	remaining, taken := q.commands[:0], 0
+	for _, c := range q.commands {
+		if taken < len(batch) && c == batch[taken] {
+			q.busyAccounts.add(c.command)
+			taken++
+		} else {
+			remaining = append(remaining, c)
+		}
+	}
+	clear(q.commands[len(remaining):])
+	q.commands = remaining
+	q.inFlight++
+	q.inFlightCommands += len(batch)
+	timer := new(stallTimer)
+	timer.timer = time.AfterFunc(stalledAfter, func() { q.markStalled(batch[0], timer) })
+	q.stallTimers[batch[0]] = timer
+	return batch
+}
+
+// markStalled records that the batch with this first command has been in flight for
+// stalledAfter.
+func (q *commandQueue) markStalled(first *queuedCommand, timer *stallTimer) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.stallTimers[first] != timer {
+		return // the batch is done
+	}
+	timer.fired = true
+	q.stalled++
+	q.unscanned = len(q.commands)
+	q.changed.Broadcast()
+}
+
+// close makes enqueue fail. Commands that are queued are still committed.
+func (q *commandQueue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.changed.Broadcast()
+	q.lockedChanged.Broadcast()
+}
+
+func (q *commandQueue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.commands)
+}
