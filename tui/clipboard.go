@@ -10,8 +10,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// copySequence asks the terminal to put text into the clipboard (OSC 52). It works over SSH as well. tmux passes it on when it
-// is wrapped, with its escapes doubled.
+// copySequence returns the sequence (OSC 52) that puts text into the terminal's clipboard. It works
+// over SSH as well. tmux passes it on if it is wrapped, with its escapes doubled.
 func copySequence(text string, inTmux bool) string {
 	sequence := "\x1b]52;c;" + base64.StdEncoding.EncodeToString([]byte(text)) + "\x07"
 	if inTmux {
@@ -20,13 +20,13 @@ func copySequence(text string, inTmux bool) string {
 	return sequence
 }
 
-// copiedMsg says what went to the clipboard, as far as that can be known: terminals do not answer.
+// copiedMsg reports what was sent to the clipboard. Terminals do not confirm it.
 type copiedMsg struct {
 	what string
 	err  error
 }
 
-// copy puts text into the clipboard.
+// copy puts text into the clipboard. what names the text for the user.
 func (m *shared) copy(what, text string) tea.Cmd {
 	out, sequence := m.terminal, copySequence(text, m.inTmux)
 	return func() tea.Msg {
@@ -35,7 +35,7 @@ func (m *shared) copy(what, text string) tea.Cmd {
 	}
 }
 
-// lockedFile is a terminal that frames and sequences are written to from two goroutines, each as a whole.
+// lockedFile is a terminal to which two goroutines write frames and sequences, each as a whole.
 type lockedFile struct {
 	*os.File
 	mu sync.Mutex
@@ -47,5 +47,5 @@ func (f *lockedFile) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
-// WriteString is Write: or os.File's own would pass the lock by.
+// WriteString is Write. Without it, os.File's own method would bypass the lock.
 func (f *lockedFile) WriteString(s string) (int, error) { return f.Write([]byte(s)) }

@@ -12,19 +12,20 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-// confirmation is an operator's action before it is done.
+// confirmation is an operator's action that waits for confirmation.
 type confirmation struct {
 	title, effect, verb string
 	subject             []draw.Pair
-	command             string // the same on the command line, without its reason
+	command             string // the equivalent command, without --reason
 	do                  func(ctx context.Context, reason string) (done string, err error)
 }
 
-// maxReason is what the contract allows, in characters.
+// maxReason is the limit of the contract, in characters.
 const maxReason = 500
 
-// confirmScreen asks why, and then whether. The key that opened it never confirms: while the reason is typed, keys are
-// letters; then Cancel has the focus, and only y or the other button does it.
+// confirmScreen asks for a reason, then for confirmation. The key that opened it never confirms:
+// while the reason is typed, keys are letters; then Cancel has the focus, and only y or the other
+// button confirms.
 //
 //	reason ──enter──► Cancel ◄──tab──► Do it ──enter──► done
 //	   ▲                │ └──────y──────────────────────► done
@@ -32,8 +33,8 @@ const maxReason = 500
 type confirmScreen struct {
 	confirmation
 	reason  []rune
-	asking  bool // whether, no longer why
-	chosen  bool // the focus is on the button that does it
+	asking  bool // the reason was given; the buttons have the focus
+	chosen  bool // the focus is on the button that confirms
 	problem string
 }
 
@@ -45,7 +46,7 @@ func (s *confirmScreen) keys(*shared) []binding {
 	cancel := binding{keys: []string{"esc"}, shown: "esc", help: "cancel", run: func(m *shared) tea.Cmd { m.close(); return nil }}
 	if !s.asking {
 		return []binding{cancel,
-			{keys: []string{"enter"}, shown: "enter", help: "go on to confirm", run: func(*shared) tea.Cmd { s.reasonGiven(); return nil }},
+			{keys: []string{"enter"}, shown: "enter", help: "continue to confirm", run: func(*shared) tea.Cmd { s.reasonGiven(); return nil }},
 			{keys: []string{"backspace", "ctrl+h"}, shown: "⌫", help: "delete a letter", run: func(*shared) tea.Cmd {
 				s.reason = s.reason[:max(0, len(s.reason)-1)]
 				return nil
@@ -58,7 +59,7 @@ func (s *confirmScreen) keys(*shared) []binding {
 		{keys: []string{"n", "N", "q"}, shown: "n", help: "cancel", run: cancel.run},
 		{keys: []string{"left", "right", "h", "l", "tab"}, shown: "←/→", help: "choose", run: func(*shared) tea.Cmd { s.chosen = !s.chosen; return nil }},
 		{keys: []string{"shift+tab", "up"}, shown: "↑", help: "back to the reason", run: func(*shared) tea.Cmd { s.asking, s.chosen = false, false; return nil }},
-		{keys: []string{"enter"}, shown: "enter", help: "take what is chosen", run: func(m *shared) tea.Cmd {
+		{keys: []string{"enter"}, shown: "enter", help: "press the chosen button", run: func(m *shared) tea.Cmd {
 			if s.chosen {
 				return s.confirm(m)
 			}
@@ -70,7 +71,7 @@ func (s *confirmScreen) keys(*shared) []binding {
 
 func (s *confirmScreen) reasonGiven() {
 	if strings.TrimSpace(string(s.reason)) == "" {
-		s.problem = "A reason is needed: it is kept with your name."
+		s.problem = "A reason is required. It is stored with your name."
 		return
 	}
 	s.problem, s.asking = "", true
@@ -85,7 +86,7 @@ func (s *confirmScreen) confirm(m *shared) tea.Cmd {
 	})
 }
 
-// update takes letters.
+// update types letters into the reason.
 func (s *confirmScreen) update(_ *shared, msg tea.Msg) tea.Cmd {
 	key, typed := msg.(tea.KeyMsg)
 	if !typed || s.asking || key.Type != tea.KeyRunes && key.Type != tea.KeySpace || key.Alt {
@@ -108,8 +109,8 @@ func (s *confirmScreen) view(m *shared, width, height int) string {
 	}
 	body = append(body, "")
 	body = append(body, strings.Split(draw.Panel(s.subject, inner, m.Dim.Render), "\n")...)
-	body = append(body, "", m.Dim.Render(draw.Cut(fmt.Sprintf("Why? (kept with your name; %d characters left)", maxReason-len(s.reason)), inner)))
-	// The end of what is typed is what has to be seen.
+	body = append(body, "", m.Dim.Render(draw.Cut(fmt.Sprintf("Reason (stored with your name; %d characters left)", maxReason-len(s.reason)), inner)))
+	// The end of the text is always visible.
 	tail := s.reason
 	for len(tail) > 0 && draw.TextWidth(string(tail)) > inner-2 {
 		tail = tail[1:]
@@ -140,7 +141,7 @@ func (s *confirmScreen) buttons(m *shared) string {
 	return button("Cancel", !s.chosen) + "  " + button(s.verb+" (y)", s.chosen)
 }
 
-// centred puts a block in the middle of a blank screen.
+// centered places a block in the middle of a blank screen.
 func centered(block string, width, height int) string {
 	lines := strings.Split(block, "\n")
 	left := strings.Repeat(" ", max(0, (width-draw.Width(lines[0]))/2))

@@ -8,31 +8,33 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-// line is how the server can be had.
+// connectionState says how the dashboard gets its data from the server.
 type connectionState int
 
 const (
 	connecting connectionState = iota
 	live
 	polling
-	lost // a moment ago; what can be had instead is being tried
+	lost // the stream ended a moment ago; polling is tried next
 	offline
 	loggedOut
 )
 
-// connection is what is known of the line.
+// connection is the state of the connection to the server.
 type connection struct {
 	state      connectionState
 	err        error
-	receivedAt time.Time // when the server last said anything
-	again      time.Time // when it is tried again
+	receivedAt time.Time // when the server last answered or sent something
+	again      time.Time // the time of the next attempt
 }
 
-// staleAfter is the silence after which what is shown is called old. Operators hear something every second, others a heartbeat
-// that ends the stream when it is missing: for them, live is what the line says.
+// staleAfter is the silence after which shown data is marked as old. Operators receive a snapshot
+// every second. Other users receive a heartbeat, and the stream ends if it is missing: for them, a
+// live connection is enough.
 const staleAfter = 5 * time.Second
 
-// badge is the state of the line as glyph and words, and whether what is shown is still true.
+// badge returns the state of the connection as a glyph and words, and whether the shown data is
+// current.
 func (m *shared) badge() (badge string, fresh bool) {
 	c, old := &m.connection, age(m.now.Sub(m.connection.receivedAt))
 	switch {
@@ -52,15 +54,15 @@ func (m *shared) badge() (badge string, fresh bool) {
 	return m.WarnBadge.Render(" " + m.glyph("◌", "~") + " CONNECTING "), true
 }
 
-// trouble is what to do about a line that is down, for the footer; empty if it is up.
+// connectionHelp says when the dashboard reconnects, for the footer; empty unless it is offline.
 func (m *shared) connectionHelp() string {
 	c := &m.connection
 	if c.state != offline || c.err == nil {
 		return ""
 	}
-	text := "r tries now: "
+	text := "r reconnects now: "
 	if wait := c.again.Sub(m.now); wait > 0 {
-		text = "Trying again in " + age(wait+time.Second-1) + ", r now: "
+		text = "Reconnecting in " + age(wait+time.Second-1) + ", r now: "
 	}
 	return text + draw.Text(c.err.Error())
 }

@@ -20,13 +20,13 @@ import (
 )
 
 const (
-	// exportLimit bounds a file; kizo transfers list --all has no limit.
+	// exportLimit is the maximum number of transfers in a file; kizo transfers list --all has none.
 	exportLimit = 50_000
-	// exportTimeout bounds the time that a file takes.
+	// exportTimeout limits the time for writing a file.
 	exportTimeout = 2 * time.Minute
 )
 
-// exportedMsg says what was written.
+// exportedMsg reports the result of an export.
 type exportedMsg struct {
 	path  string
 	count int
@@ -34,10 +34,11 @@ type exportedMsg struct {
 	err   error
 }
 
-// export writes what the filter finds to a new file in dir, which only the user can read.
+// export writes the transfers that match the filter to a new file in exportDir that only the user
+// can read.
 func (s *transfersScreen) export(m *shared, format string) tea.Cmd {
 	if s.exporting {
-		m.showToast("One export is being written already.")
+		m.showToast("An export is already being written.")
 		return nil
 	}
 	s.exporting = true
@@ -52,12 +53,12 @@ func (s *transfersScreen) export(m *shared, format string) tea.Cmd {
 	}
 }
 
-// transferLister is what an export asks of a server.
+// transferLister is the part of the server that an export needs.
 type transferLister interface {
 	Transfers(ctx context.Context, params client.ListTransfersParams) (client.TransferList, error)
 }
 
-// exportTo never overwrites a file, and leaves none behind that is not complete.
+// exportTo never overwrites a file and never leaves an incomplete one behind.
 func exportTo(ctx context.Context, server transferLister, params client.ListTransfersParams, path, format string) (count int, more bool, err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -93,7 +94,7 @@ func exportPages(ctx context.Context, server transferLister, params client.ListT
 	}
 }
 
-// transferWriter writes transfers in one form.
+// transferWriter writes transfers in one format.
 type transferWriter interface {
 	write(t client.Transfer) error
 	end() error
@@ -106,13 +107,13 @@ func writerOf(out io.Writer, format string) transferWriter {
 	return &sheet{csv: csv.NewWriter(out)}
 }
 
-// jsonLines are the API's own objects.
+// jsonLines writes the API's own objects.
 type jsonLines struct{ *json.Encoder }
 
 func (w jsonLines) write(t client.Transfer) error { return w.Encode(t) }
 func (w jsonLines) end() error                    { return nil }
 
-// sheet is CSV (RFC 4180) for spreadsheets.
+// sheet writes CSV (RFC 4180) for spreadsheets.
 type sheet struct {
 	csv    *csv.Writer
 	titled bool
@@ -159,13 +160,13 @@ func (w *sheet) end() error {
 	return w.csv.Error()
 }
 
-// told is what an export says when it has ended.
+// message says what an export has written.
 func (e exportedMsg) message() string {
 	switch {
 	case e.more:
-		return fmt.Sprintf("The newest %d are in %s; kizo transfers list --all has no limit", e.count, e.path)
+		return fmt.Sprintf("Wrote the newest %d to %s; kizo transfers list --all has no limit", e.count, e.path)
 	case e.count == 1:
-		return "1 transfer is in " + e.path
+		return "Wrote 1 transfer to " + e.path
 	}
-	return fmt.Sprintf("%d transfers are in %s", e.count, e.path)
+	return fmt.Sprintf("Wrote %d transfers to %s", e.count, e.path)
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/JDevAman/kizo/internal/localtime"
 )
 
-// feed keeps the dashboard told, for ever: by the stream of events while there is one, by asking every two seconds while
-// only that works, and by knocking with growing pauses while nothing does.
+// feed supplies the dashboard with data until its context ends. It reads the stream of events; if
+// the stream is refused but requests work, it polls every two seconds; if neither works, it
+// reconnects with exponential backoff.
 //
 //	     ┌────────── stream ends ───────────┐
 //	     ▼                                  │
@@ -21,28 +22,28 @@ import (
 //	     ├──► OFFLINE, back-off ──► connect
 //	     └──► no session, until there is one ──► connect
 //
-// Run sends from one goroutine and stops with its context. What a burst of events brings is one message.
+// run sends from one goroutine and stops with its context. A burst of events becomes one message.
 type feed struct {
 	server   Server
 	clock    func() time.Time
-	send     func(any) // gives a message to the program; it may block
+	send     func(any) // passes a message to the program; it may block
 	retryNow chan struct{}
 	batch    time.Duration
 	poll     time.Duration
 	backoff  func(failures int) time.Duration
 }
 
-// eventsMsg is what happened since the last one, in order.
+// eventsMsg is the events since the last message, in order.
 type eventsMsg struct{ events []client.Event }
 
-// lineMsg says how the server can be had.
+// connectionStateMsg says how the dashboard gets its data from the server.
 type connectionStateMsg struct {
 	state connectionState
 	err   error
-	next  time.Duration // until it is tried again
+	next  time.Duration // time until the next attempt
 }
 
-// summaryMsg is the answer of the server to what the screens show.
+// summaryMsg is the server's answer to a request for a summary.
 type summaryMsg struct {
 	summary client.Summary
 	err     error
@@ -55,11 +56,12 @@ type meMsg struct{ me client.User }
 type loggedOutMsg struct{ err error }
 
 const (
-	// maxBatch bounds the events of one message, and so what is held between the line and the screen.
+	// maxBatch limits the events of one message, and so the memory between the connection and the
+	// screen.
 	maxBatch   = 512
 	batchPause = 50 * time.Millisecond
 	pollPause  = 2 * time.Second
-	// loggedOutPause is the time between two looks for a session that was begun elsewhere.
+	// loggedOutPause is the time between two checks whether another process has logged in.
 	loggedOutPause = 5 * time.Second
 )
 
@@ -67,14 +69,14 @@ func newFeed(server Server, clock func() time.Time, send func(any)) *feed {
 	return &feed{server: server, clock: clock, send: send, retryNow: make(chan struct{}, 1), batch: batchPause, poll: pollPause, backoff: backoff}
 }
 
-// backoff grows from half a second to fifteen, with full jitter above a tenth, so that a server that comes back is not met by
-// all at once.
+// backoff returns a random time that grows from 0.5 to 15 seconds (full jitter above a tenth), so
+// that clients do not reconnect all at once.
 func backoff(failures int) time.Duration {
 	most := min(15*time.Second, 500*time.Millisecond<<min(failures, 6))
 	return most/10 + rand.N(most*9/10) //nolint:gosec // a pause is no secret
 }
 
-// now has the next attempt made at once.
+// now starts the next attempt at once.
 func (f *feed) now() {
 	select {
 	case f.retryNow <- struct{}{}:
@@ -92,10 +94,10 @@ func (f *feed) run(ctx context.Context) {
 		}
 		if sessionEnded(err) {
 			f.send(loggedOutMsg{err})
-			f.wait(ctx, loggedOutPause) // somebody may log in elsewhere
+			f.wait(ctx, loggedOutPause) // another kizo may log in
 			continue
 		}
-		// The line is down: whether requests work decides what is shown, and brings what the stream would have.
+		// The stream ended. If requests work, their answers replace the stream.
 		if streamed {
 			f.send(connectionStateMsg{state: lost, err: err})
 		}
@@ -114,7 +116,7 @@ func (f *feed) run(ctx context.Context) {
 	}
 }
 
-// probe asks for the summary, unless it is known already that nobody is there.
+// probe requests the summary, unless the server is known to be unreachable.
 func (f *feed) probe(ctx context.Context, err error) (client.Summary, error) {
 	var unreached *client.UnreachableError
 	if errors.As(err, &unreached) && !unreached.Sent {
@@ -125,10 +127,10 @@ func (f *feed) probe(ctx context.Context, err error) (client.Summary, error) {
 	return f.server.Summary(ctx, localtime.MonthStart(f.clock()))
 }
 
-// streamPlace is how far the stream of one user was read.
+// streamPlace is the position up to which the stream of one user was read.
 type streamPlace struct {
 	user client.ID
-	last string // id of the last event, "" for from now on
+	last string // id of the last event, "" to start with new events
 }
 
 func (f *feed) wait(ctx context.Context, pause time.Duration) {
@@ -141,8 +143,8 @@ func (f *feed) wait(ctx context.Context, pause time.Duration) {
 	}
 }
 
-// follow reads one stream to its end. Events that were missed come first; the summary is fetched anew in any case, since what
-// happened may be longer ago than the first event that is told.
+// follow reads one stream to its end. Missed events come first. The summary is always fetched as
+// well, since a change may be older than the first event that the server still has.
 func (f *feed) follow(ctx context.Context, place *streamPlace, connected func()) error {
 	asking, cancel := context.WithTimeout(ctx, requestTimeout)
 	me, err := f.server.Me(asking)
@@ -201,7 +203,7 @@ func (f *feed) follow(ctx context.Context, place *streamPlace, connected func())
 	return <-ended
 }
 
-// gather waits a moment for what comes along with an event.
+// gather waits a moment for further events.
 func (f *feed) gather(ctx context.Context, first client.Event, events <-chan client.Event) []client.Event {
 	batch := []client.Event{first}
 	timer := time.NewTimer(f.batch)
@@ -222,7 +224,7 @@ func (f *feed) gather(ctx context.Context, first client.Event, events <-chan cli
 	return batch
 }
 
-// forget gives up a place in the stream that the server does not know, as after its data were set up anew.
+// forget drops a position that the server does not know, for example after its data was replaced.
 func forget(last string, err error) string {
 	if refused, ok := asRefusal(err); ok && refused.Code == client.ParameterMalformed {
 		return ""

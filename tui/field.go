@@ -10,14 +10,14 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-// textField is one line that is being typed.
+// textField is one line of editable text.
 type textField struct {
 	letters []rune
-	at      int // the cursor stands before this letter
-	most    int // letters
+	at      int // the cursor is before this character
+	most    int // maximum number of characters
 	secret  bool
 
-	// selected says that the whole text is marked: what is typed replaces it.
+	// selected says that the whole text is selected: typing replaces it.
 	selected bool
 }
 
@@ -31,11 +31,11 @@ func (f *textField) set(text string) {
 	f.at, f.selected = len(f.letters), false
 }
 
-// choose marks the text, if there is any.
+// choose selects the text, if there is any.
 func (f *textField) choose() { f.selected = len(f.letters) > 0 }
 
-// take types what a key or a paste brings: visible characters and spaces, line breaks as spaces, and nothing else. It
-// reports whether the text changed.
+// take types what a key or a paste brings: visible characters, and spaces for spaces and line
+// breaks. It reports whether the text changed.
 func (f *textField) take(msg tea.Msg) bool {
 	key, typed := msg.(tea.KeyMsg)
 	if !typed || key.Type != tea.KeyRunes && key.Type != tea.KeySpace || key.Alt {
@@ -64,7 +64,7 @@ func (f *textField) take(msg tea.Msg) bool {
 	return changed
 }
 
-// keys edit the text; then is done after each change, and may be nil.
+// keys returns the editing keys. They call then after each change, unless it is nil.
 func (f *textField) keys(then func(m *shared) tea.Cmd) []binding {
 	edit := func(change func()) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd {
@@ -85,18 +85,18 @@ func (f *textField) keys(then func(m *shared) tea.Cmd) []binding {
 		f.at = from
 	}
 	return []binding{
-		{keys: []string{"backspace", "ctrl+h"}, shown: "⌫", help: "delete a letter", run: edit(func() { remove(max(0, f.at-1), f.at) })},
-		{keys: []string{"delete"}, shown: "del", help: "delete the letter under the cursor", run: edit(func() { remove(f.at, min(len(f.letters), f.at+1)) })},
+		{keys: []string{"backspace", "ctrl+h"}, shown: "⌫", help: "delete a character", run: edit(func() { remove(max(0, f.at-1), f.at) })},
+		{keys: []string{"delete"}, shown: "del", help: "delete the character under the cursor", run: edit(func() { remove(f.at, min(len(f.letters), f.at+1)) })},
 		{keys: []string{"ctrl+w"}, shown: "ctrl-w", help: "delete a word", run: edit(func() { remove(f.wordBefore(), f.at) })},
-		{keys: []string{"ctrl+u"}, shown: "ctrl-u", help: "delete all before the cursor", run: edit(func() { remove(0, f.at) })},
-		{keys: []string{"left"}, shown: "←", help: "a letter to the left", run: edit(func() { f.at = f.left() })},
-		{keys: []string{"right"}, shown: "→", help: "a letter to the right", run: edit(func() { f.at = min(len(f.letters), f.at+1) })},
+		{keys: []string{"ctrl+u"}, shown: "ctrl-u", help: "delete everything before the cursor", run: edit(func() { remove(0, f.at) })},
+		{keys: []string{"left"}, shown: "←", help: "one character left", run: edit(func() { f.at = f.left() })},
+		{keys: []string{"right"}, shown: "→", help: "one character right", run: edit(func() { f.at = min(len(f.letters), f.at+1) })},
 		{keys: []string{"home", "ctrl+a"}, shown: "ctrl-a", help: "to the beginning", run: edit(func() { f.at = 0 })},
 		{keys: []string{"end", "ctrl+e"}, shown: "ctrl-e", help: "to the end", run: edit(func() { f.at = len(f.letters) })},
 	}
 }
 
-// left is one letter further left, and the beginning of what is marked.
+// left moves the cursor one character left, or to the start of a selection.
 func (f *textField) left() int {
 	if f.selected {
 		return 0
@@ -115,8 +115,8 @@ func (f *textField) wordBefore() int {
 	return i
 }
 
-// draw is the field in exactly width columns, with a cursor if it has the focus. Where the text is longer, the part around
-// the cursor is seen.
+// draw returns the field in exactly width columns, with a cursor if it has the focus. Of a longer
+// text, the part around the cursor is visible.
 func (f *textField) draw(m *shared, width int, focused bool) string {
 	letters := f.letters
 	if f.secret {

@@ -11,14 +11,14 @@ import (
 	"github.com/JDevAman/kizo/tui/theme"
 )
 
-// pen is what drawing needs besides what is drawn.
+// pen is what drawing needs besides the data.
 type pen struct {
 	theme.Theme
 	detail draw.Detail
 }
 
-// unknownHere stands for what the server that answers cannot know.
-const unknownHere = "unknown here"
+// unknownHere replaces values that the answering server does not know.
+const unknownHere = "not known"
 
 func milliseconds(v float64) string {
 	switch {
@@ -42,7 +42,7 @@ func perSecond(v float64) string {
 	return strconv.FormatFloat(v, 'f', 0, 64) + "/s"
 }
 
-// age is a length of time in its largest unit, as "14s", "3m" or "2d".
+// age formats a duration in its largest unit, such as "14s", "3m" or "2d".
 func age(d time.Duration) string {
 	switch {
 	case d < 0:
@@ -57,7 +57,7 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
 
-// sign is a state as glyph and word.
+// sign shows a state as a glyph and a word.
 func (p pen) sign(good bool, yes, no string) draw.Pair {
 	if good {
 		return draw.Pair{Value: p.glyph("✓", "ok") + " " + yes, Paint: p.Good.Render}
@@ -65,7 +65,7 @@ func (p pen) sign(good bool, yes, no string) draw.Pair {
 	return draw.Pair{Value: p.glyph("✗", "!!") + " " + no, Paint: p.Bad.Render}
 }
 
-// glyph is a sign, or what stands for it where there is only ASCII.
+// glyph returns the sign, or its replacement if the terminal shows ASCII only.
 func (p pen) glyph(sign, ascii string) string {
 	if p.detail == draw.ASCII {
 		return ascii
@@ -79,20 +79,20 @@ func named(name string, pair draw.Pair) draw.Pair {
 	return pair
 }
 
-// curve is a chart with its newest value beside its name, in a box.
+// curve draws a chart in a box with its newest value beside its name.
 func (p pen) curve(title string, values []float64, now string, width, height int) string {
 	inner, rows := draw.Inner(width, height)
 	chart := draw.Chart{Values: values, Width: inner, Height: rows, FromZero: true, Detail: p.detail}
 	return p.box(title, now, p.Accent.UnsetBold().Render, chart.Draw(), width, height)
 }
 
-// box is a frame in the theme's colors whose lines are painted here.
+// box draws a frame in the theme's colors; the lines of its body are painted separately.
 func (p pen) box(title, note string, paint draw.Paint, body string, width, height int) string {
 	return draw.Box{Title: title, Note: note, Body: painted(paint, body), Width: width, Height: height, Detail: p.detail,
 		Border: p.Border.Render, Label: p.Title.Render}.Draw()
 }
 
-// painted paints each line by itself, so that a line break never stands inside a color.
+// painted paints each line separately, so that no style spans a line break.
 func painted(paint draw.Paint, block string) string {
 	if paint == nil {
 		return block

@@ -21,25 +21,26 @@ import (
 //	since:2026-11-01  until:7d                           a date here, RFC 3339, or how long ago
 //	anything else: text that the memo holds; "in quotes" with its spaces
 //
-// The server does the narrowing. matches judges what is told between two pages.
+// The server applies the filter. matches applies it to events that arrive between two pages.
 type filter struct {
-	text   string // as it was typed, "" for all transfers
+	text   string // as typed, "" for all transfers
 	params client.ListTransfersParams
 
 	since, until time.Time
 	other        string // a handle without its @
 }
 
-// maxFilter bounds what is typed, in characters.
+// maxFilter limits the length of a filter, in characters.
 const maxFilter = 200
 
-// filterKeys are the words that have a meaning before a colon. Text such as "12:30" has none, and is text.
+// filterKeys returns the words that have a meaning before a colon. In text such as "12:30", the
+// colon has none.
 func filterKeys() []string {
 	return []string{"state", "kind", "direction", "currency", "to", "from", "with", "amount", "since", "until"}
 }
 
-// parseFilter reads a filter. Currencies are those of the user's wallets, the one that amounts are in first where
-// nothing else says so. The error says which word is wrong and what would be right.
+// parseFilter parses a filter. currencies are those of the user's wallets. If there is exactly one,
+// amounts without currency: are in it. The error names the wrong word and shows a valid form.
 func parseFilter(text string, currencies []string, now time.Time) (filter, error) {
 	f := filter{text: strings.Join(strings.Fields(text), " ")}
 	words, err := filterWords(text)
@@ -59,16 +60,16 @@ func parseFilter(text string, currencies []string, now time.Time) (filter, error
 		}
 		if !slices.Contains(filterKeys(), key) {
 			if near, found := nearKey(key); found {
-				return f, fmt.Errorf("there is no %s: in a filter; did you mean %s:%s?", key, near, value)
+				return f, fmt.Errorf("%s: is not a filter; did you mean %s:%s?", key, near, value)
 			}
 			free = append(free, word.text)
 			continue
 		}
 		if value == "" {
-			return f, fmt.Errorf("%s: needs a value behind the colon, without a space", key)
+			return f, fmt.Errorf("%s: needs a value after the colon, without a space", key)
 		}
 		if _, twice := values[key]; twice {
-			return f, fmt.Errorf("%s: stands twice, and only once can be meant", key)
+			return f, fmt.Errorf("%s: is given twice", key)
 		}
 		values[key] = value
 	}
@@ -86,7 +87,7 @@ func parseFilter(text string, currencies []string, now time.Time) (filter, error
 	return f, nil
 }
 
-// choices are the words that have few values.
+// choices parses the words that have a fixed set of values.
 func (f *filter) choices(values map[string]string) error {
 	for _, choice := range []struct {
 		key     string
@@ -103,7 +104,7 @@ func (f *filter) choices(values map[string]string) error {
 		}
 		value = strings.ToLower(value)
 		if !slices.Contains(choice.allowed, value) {
-			return fmt.Errorf("%s:%s is none of %s", choice.key, value, strings.Join(choice.allowed, ", "))
+			return fmt.Errorf("%s:%s is not one of %s", choice.key, value, strings.Join(choice.allowed, ", "))
 		}
 		*choice.to = &value
 	}
@@ -117,7 +118,7 @@ func (f *filter) choices(values map[string]string) error {
 	return nil
 }
 
-// party is the other side. To and from say the direction as well.
+// party parses the other side. to and from also set the direction.
 func (f *filter) party(values map[string]string) error {
 	for _, word := range []struct{ key, direction string }{{"to", "out"}, {"from", "in"}, {"with", ""}} {
 		value, given := values[word.key]
@@ -125,7 +126,7 @@ func (f *filter) party(values map[string]string) error {
 			continue
 		}
 		if f.params.With != nil {
-			return errors.New("a transfer has one other side: write only one of to, from and with")
+			return errors.New("use only one of to, from and with")
 		}
 		if !strings.Contains(value, "@") {
 			value = "@" + value
@@ -145,7 +146,7 @@ func (f *filter) party(values map[string]string) error {
 	return nil
 }
 
-// amounts reads amount:, whose decimals are those of the currency.
+// amounts parses amount:, with the decimals of the currency.
 func (f *filter) amounts(values map[string]string, currencies []string) error {
 	text, given := values["amount"]
 	if !given {
@@ -153,7 +154,7 @@ func (f *filter) amounts(values map[string]string, currencies []string) error {
 	}
 	if f.params.Currency == nil {
 		if len(currencies) != 1 {
-			return errors.New("amount: is in which currency? Add currency:" + strings.Join(append(currencies, "USD")[:1], ""))
+			return errors.New("amount: needs a currency: add currency:" + strings.Join(append(currencies, "USD")[:1], ""))
 		}
 		f.params.Currency = &currencies[0]
 	}
@@ -168,7 +169,7 @@ func (f *filter) amounts(values map[string]string, currencies []string) error {
 			return err
 		}
 		if least.Minor > most.Minor {
-			return fmt.Errorf("amount:%s is empty: the smaller amount comes first", text)
+			return fmt.Errorf("amount:%s matches nothing: put the smaller amount first", text)
 		}
 		f.params.MinAmount, f.params.MaxAmount = &least.Minor, &most.Minor
 		return nil
@@ -211,7 +212,7 @@ func (f *filter) times(values map[string]string, now time.Time) error {
 		}
 		at, err := localtime.Parse(value, now)
 		if err != nil {
-			return fmt.Errorf("%s:%s is no time: write one such as %s or 7d (ago)", bound.key, value, now.Format(time.DateOnly))
+			return fmt.Errorf("%s:%s is not a time: use for example %s or 7d (ago)", bound.key, value, now.Format(time.DateOnly))
 		}
 		*bound.at, *bound.text = at, pointerTo(at.UTC().Format(time.RFC3339Nano))
 	}
@@ -221,7 +222,7 @@ func (f *filter) times(values map[string]string, now time.Time) error {
 	return nil
 }
 
-// filterWord is a word of a filter; in quotes it may hold spaces and colons.
+// filterWord is a word of a filter. A quoted word may contain spaces and colons.
 type filterWord struct {
 	text   string
 	quoted bool
@@ -251,7 +252,8 @@ func filterWords(text string) ([]filterWord, error) {
 	return words, nil
 }
 
-// nearKey is the word that was probably meant: one that it begins, or that begins with it.
+// nearKey returns the key that was probably meant: one that typed begins, or that begins with
+// typed.
 func nearKey(typed string) (string, bool) {
 	for _, key := range filterKeys() {
 		if len(typed) >= 2 && (strings.HasPrefix(key, typed) || strings.HasPrefix(typed, key)) {
@@ -261,10 +263,10 @@ func nearKey(typed string) (string, bool) {
 	return "", false
 }
 
-// judges reports whether matches knows enough: an e-mail address is the server's to look up.
+// canMatch reports whether matches can decide: only the server can look up an e-mail address.
 func (f *filter) canMatch() bool { return f.params.With == nil || f.other != "" }
 
-// matches reports whether the server would list a transfer under this filter.
+// matches reports whether the server would list the transfer under this filter.
 func (f *filter) matches(t client.Transfer) bool {
 	p := &f.params
 	is := func(want *string, value string) bool { return want == nil || *want == value }
@@ -283,7 +285,7 @@ func (f *filter) matches(t client.Transfer) bool {
 	return p.With == nil || f.other == strings.ToLower(value(otherSide(t).Handle))
 }
 
-// otherSide is whom the money went to or came from.
+// otherSide returns the party that the money went to or came from.
 func otherSide(t client.Transfer) client.Party {
 	if t.Direction == client.In {
 		return t.From

@@ -35,7 +35,7 @@ func TestParseFilter(t *testing.T) {
 		{"12:30 http://x", `{"q":"12:30 http://x"}`},
 		{"state:refused amt:>100 to:@bob", `{"state":"refused","direction":"out","currency":"USD","min_amount":10001,"with":"@bob"}`},
 		{"stat:refused", "error: did you mean state:refused?"},
-		{"state:refuse", "error: state:refuse is none of pending, posted, voided, refused"},
+		{"state:refuse", "error: state:refuse is not one of pending, posted, voided, refused"},
 		{"state:", "error: state: needs a value"},
 		{"state:posted state:voided", "error: stands twice"},
 		{"to:@bob from:@eve", "error: one other side"},
@@ -46,7 +46,7 @@ func TestParseFilter(t *testing.T) {
 		{"amount:><5", "error: put one of"},
 		{"amount:<0.01", "error: matches nothing"},
 		{"amount:10..5", "error: the smaller amount comes first"},
-		{"since:tomorrow", "error: since:tomorrow is no time: write one such as 2026-11-24 or 7d"},
+		{"since:tomorrow", "error: since:tomorrow is not a time: use for example 2026-11-24 or 7d"},
 		{"since:2026-11-08 until:2026-11-01", "error: before until"},
 		{`"open`, "error: is missing at the end"},
 	} {
@@ -70,7 +70,7 @@ func TestParseFilter(t *testing.T) {
 	if err != nil || *f.params.Since != "2026-03-08T05:00:00Z" || *f.params.Until != "2026-03-09T04:00:00Z" {
 		t.Errorf("%v, %v", f, err)
 	}
-	if _, err := parseFilter("amount:>5", []string{"EUR", "USD"}, now); err == nil || !strings.Contains(err.Error(), "Add currency:EUR") {
+	if _, err := parseFilter("amount:>5", []string{"EUR", "USD"}, now); err == nil || !strings.Contains(err.Error(), "add currency:EUR") {
 		t.Errorf("two wallets: %v", err)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-// key finds what a key does: what stands over the page first, then the page, then everywhere. While text is typed, letters
-// are letters.
+// key finds the binding of a key and runs it. It looks first in the overlay, then in the page, then
+// in the global keys. While text is typed, letters are text.
 func (m *model) key(msg tea.KeyMsg) tea.Cmd {
 	name := msg.String()
 	if name == "ctrl+c" || name == "q" && m.small() {
@@ -34,10 +34,10 @@ func (m *model) key(msg tea.KeyMsg) tea.Cmd {
 
 func (m *model) small() bool { return m.width < minWidth || m.height < minHeight }
 
-// paging says that a page is seen, and nothing in front of it.
+// pageHasFocus reports whether no overlay and no log-in covers the page.
 func (m *model) pageHasFocus() bool { return m.overlay == nil && m.login == nil }
 
-// seen is the screen that has the keys.
+// focused returns the screen that receives the keys.
 func (m *model) focused() screen {
 	switch {
 	case m.login != nil:
@@ -48,8 +48,8 @@ func (m *model) focused() screen {
 	return m.pages[m.shown].screen
 }
 
-// pointed takes the mouse: tabs are the frame's, the wheel goes through rows as keys do, and the rest is the screen's, with
-// places counted from its own corner.
+// handleMouse selects a tab on a click, turns the wheel into keys, and passes the rest to the
+// screen with coordinates relative to it.
 func (m *model) handleMouse(msg tea.MouseMsg) tea.Cmd {
 	if m.small() {
 		return nil
@@ -75,7 +75,7 @@ func (m *model) handleMouse(msg tea.MouseMsg) tea.Cmd {
 	return m.focused().update(&m.shared, msg)
 }
 
-// wheelRows is how far a notch of the wheel goes.
+// wheelRows is the number of rows for one notch of the wheel.
 const wheelRows = 3
 
 func (m *model) wheel(key string) tea.Cmd {
@@ -88,15 +88,15 @@ func (m *model) wheel(key string) tea.Cmd {
 	return tea.Batch(commands...)
 }
 
-// everywhere is what works on every page.
+// globalKeys returns the keys that work on every page.
 func (m *model) globalKeys() []binding {
 	keys := []binding{
 		{keys: []string{"?"}, shown: "?", help: "keys", command: "kizo help", run: func(s *shared) tea.Cmd { s.open(newHelpScreen(m.keymap())); return nil }},
 		{keys: []string{":", "ctrl+k"}, shown: ":", help: "commands", run: func(s *shared) tea.Cmd { s.open(newPaletteScreen(m.keymap())); return nil }},
 		{keys: []string{"q"}, shown: "q", help: "quit", run: func(*shared) tea.Cmd { return tea.Quit }},
 		{keys: []string{"tab"}, shown: "tab", help: "next screen", run: func(*shared) tea.Cmd { return m.turn(m.shown + 1) }},
-		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "screen before", run: func(*shared) tea.Cmd { return m.turn(m.shown - 1) }},
-		{keys: []string{"r"}, shown: "r", help: "ask the server now", command: "kizo dashboard --once", run: func(*shared) tea.Cmd { m.retryNow(); return m.askSummary() }},
+		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "previous screen", run: func(*shared) tea.Cmd { return m.turn(m.shown - 1) }},
+		{keys: []string{"r"}, shown: "r", help: "refresh, or reconnect now", command: "kizo dashboard --once", run: func(*shared) tea.Cmd { m.retryNow(); return m.askSummary() }},
 		{keys: []string{"m"}, shown: "m", help: m.mouseHelp(), run: func(*shared) tea.Cmd { return m.toggleMouse() }},
 		{keys: []string{"ctrl+z"}, shown: "ctrl-z", help: "suspend", run: func(*shared) tea.Cmd { return tea.Suspend }},
 	}
@@ -109,24 +109,24 @@ func (m *model) globalKeys() []binding {
 
 func (m *model) mouseHelp() string {
 	if m.mouse {
-		return "leave the mouse to the terminal, to select text"
+		return "turn the mouse off, so that the terminal selects text"
 	}
-	return "take the mouse: rows, tabs, wheel"
+	return "turn the mouse on: rows, tabs, wheel"
 }
 
 func (m *model) toggleMouse() tea.Cmd {
 	if m.mouse = !m.mouse; m.mouse {
-		m.showToast("The mouse chooses rows and tabs.")
+		m.showToast("The mouse selects rows and tabs.")
 		return tea.EnableMouseCellMotion
 	}
-	m.showToast("The mouse selects text; m takes it back.")
+	m.showToast("The terminal selects text; m turns the mouse on again.")
 	return tea.DisableMouse
 }
 
 func (m *model) keymap() []keyGroup {
 	p := m.pages[m.shown]
 	keys := p.keys(&m.shared)
-	var rest []binding // a page's own meaning of a key comes first
+	var rest []binding // a page's own binding overrides a global one
 	for _, b := range m.globalKeys() {
 		if !slices.ContainsFunc(b.keys, func(key string) bool { _, own := find(keys, key); return own }) {
 			rest = append(rest, b)
@@ -135,7 +135,7 @@ func (m *model) keymap() []keyGroup {
 	return []keyGroup{{p.title, keys}, {"Everywhere", rest}}
 }
 
-// leaver is a screen that wants to know that another page takes its place.
+// leaver is a screen that is notified when another page replaces it.
 type leaver interface{ leave() }
 
 // turn shows another page.
@@ -157,13 +157,13 @@ func (m *model) show(title string) tea.Cmd {
 	return nil
 }
 
-// View is the whole screen: tabs, page, footer.
+// View draws the whole screen: tabs, page, footer.
 func (m *model) View() string {
 	if m.width == 0 {
 		return ""
 	}
 	if m.small() {
-		return draw.Block([]string{"", draw.Cut("Not enough room: 60 × 15 is needed.", m.width), draw.Cut("Until then, only q works: q quits.", m.width)}, m.width, m.height)
+		return draw.Block([]string{"", draw.Cut("The terminal is too small: 60 × 15 is needed.", m.width), draw.Cut("Until then, only q works: q quits.", m.width)}, m.width, m.height)
 	}
 	badge, fresh := m.badge()
 	body := m.focused().view(&m.shared, m.width, m.bodyLines())
@@ -177,10 +177,11 @@ func (m *model) View() string {
 	return draw.Stack(m.header(badge), body, m.footer())
 }
 
-// oneLine is the width from which tabs and the rest of the header stand beside each other.
+// oneLine is the width from which the tabs fit beside the rest of the header.
 const oneLine = twoPanes
 
-// headLines is how many lines the header has: where it is narrow, user and server have one of their own, if there is height.
+// headLines is the number of lines of the header. On a narrow, tall enough screen, user and server
+// have a line of their own.
 func (m *model) headLines() int {
 	if m.width < oneLine && m.height >= 20 {
 		return 2
@@ -190,10 +191,10 @@ func (m *model) headLines() int {
 
 func (m *model) bodyLines() int { return m.height - m.headLines() - 1 }
 
-// tabSpan is where a tab stands.
+// tabSpan is the position of a tab.
 type tabSpan struct{ row, from, to int }
 
-// header is name, user, server and state of the line, and the tabs.
+// header draws name, user, server and connection state, and the tabs.
 func (m *model) header(badge string) string {
 	name, badgeWidth := m.Title.Render(" Kizo "), draw.Width(badge)
 	where := m.Dim.Render
@@ -217,7 +218,8 @@ func (m *model) where() string {
 	return where
 }
 
-// tabLine is the tabs from a column on, in so much room; without the titles of those that are not seen if there is little.
+// tabLine draws the tabs from a column on, within the given width. If space is short, other tabs
+// have no titles.
 func (m *model) tabLine(row, column, room int) string {
 	label := func(i int, short bool) string {
 		if short && i != m.shown {
@@ -247,7 +249,7 @@ func (m *model) tabLine(row, column, room int) string {
 	return line.String()
 }
 
-// footer is a toast, the trouble with the line, or the keys.
+// footer shows a toast, the state of a lost connection, or the keys.
 func (m *model) footer() string {
 	if m.toast != "" && m.now.Sub(m.toastAt) < toastTime {
 		paint, sign := m.Good.Render, m.glyph("✓ ", "")
@@ -261,7 +263,7 @@ func (m *model) footer() string {
 	}
 	keys := m.focused().keys(&m.shared)
 	if m.pageHasFocus() && !m.focused().typing() {
-		// What works everywhere comes first: it is how the rest is found.
+		// Global keys come first, so that a user finds ? first.
 		keys = append(m.globalKeys()[:3:3], keys...)
 	}
 	line, room := "", m.width

@@ -12,7 +12,8 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-// healthView is the Health screen: what answers, how fast, and what the janitor and the audit found.
+// healthView draws the Health screen: which parts answer, how fast, and what the janitor and the
+// audit found.
 func (p pen) healthView(o *operations, now time.Time, width, height int) string {
 	if o.latest == nil {
 		return p.notYet(o, width, height)
@@ -36,7 +37,7 @@ func (p pen) healthView(o *operations, now time.Time, width, height int) string 
 		panels = append(panels, p.box(section.title, old, nil, panel, left, len(section.pairs)+2))
 		plain = append(plain, p.Title.Render(draw.Fit(section.title, inner)), panel)
 	}
-	if strings.Count(draw.Stack(panels...), "\n") >= height { // frames cost two lines each
+	if strings.Count(draw.Stack(panels...), "\n") >= height { // frames take two lines each
 		panels = plain
 	}
 	if width < 100 {
@@ -61,12 +62,12 @@ func (p pen) apiHealth(s *client.OpsSnapshot) []draw.Pair {
 	}
 }
 
-// nowOr is a claim about now, or where nothing newer than old is known, about then.
+// nowOr returns the claim, or if the newest snapshot is old, the claim and its age.
 func (p pen) nowOr(old string, claim draw.Pair) draw.Pair {
 	if old == "" {
 		return claim
 	}
-	_, words, _ := strings.Cut(claim.Value, " ") // without the sign
+	_, words, _ := strings.Cut(claim.Value, " ") // without the glyph
 	return draw.Pair{Value: "not known; " + old + ": " + words, Paint: p.Dim.Render}
 }
 
@@ -84,7 +85,7 @@ func (p pen) databaseHealth(s *client.OpsSnapshot, old string) []draw.Pair {
 func (p pen) bankHealth(s *client.OpsSnapshot, old string) []draw.Pair {
 	breaker := draw.Pair{Value: unknownHere, Paint: p.Dim.Render}
 	if s.BankBreaker != nil {
-		breaker = p.nowOr(old, p.sign(*s.BankBreaker == "closed", "closed: the bank is asked", *s.BankBreaker+": the bank is left alone"))
+		breaker = p.nowOr(old, p.sign(*s.BankBreaker == "closed", "closed: payments go to the bank", *s.BankBreaker+": calls to the bank are paused"))
 	}
 	settlement := draw.Pair{Value: unknownHere, Paint: p.Dim.Render}
 	if s.Settlement != nil {
@@ -94,7 +95,7 @@ func (p pen) bankHealth(s *client.OpsSnapshot, old string) []draw.Pair {
 	return []draw.Pair{
 		named("bank breaker", breaker),
 		named("settlement", settlement),
-		named("Redis", p.nowOr(old, p.sign(s.RedisOk, "answers", "does not answer; the janitor settles alone"))),
+		named("Redis", p.nowOr(old, p.sign(s.RedisOk, "answers", "does not answer; the janitor settles payments"))),
 		named("workers", p.workers(s.Workers)),
 	}
 }
@@ -105,7 +106,7 @@ func (p pen) workers(w *client.WorkersSnapshot) draw.Pair {
 	}
 	pair := draw.Pair{Value: fmt.Sprintf("%d of %d busy, in %s", w.Busy, w.Slots, count(w.Servers, "process", "processes"))}
 	if w.Servers == 0 {
-		return p.sign(false, "", "none; the janitor settles alone")
+		return p.sign(false, "", "none; the janitor settles payments")
 	}
 	return pair
 }
@@ -122,14 +123,14 @@ func (p pen) booksHealth(s *client.OpsSnapshot, now time.Time) []draw.Pair {
 		}
 		overdue, review, differences = p.finding(j.Overdue), p.finding(j.NeedsReview), p.finding(j.Differences)
 	}
-	audit := draw.Pair{Value: "none made by this server", Paint: p.Dim.Render}
+	audit := draw.Pair{Value: "none by this server", Paint: p.Dim.Render}
 	if a := s.LastAudit; a != nil {
-		audit = p.sign(a.Ok, "the books held "+age(now.Sub(a.At))+" ago", "THE BOOKS DID NOT HOLD "+age(now.Sub(a.At))+" ago")
+		audit = p.sign(a.Ok, "the books balanced "+age(now.Sub(a.At))+" ago", "THE BOOKS DID NOT BALANCE "+age(now.Sub(a.At))+" ago")
 	}
 	return []draw.Pair{
 		{Name: "overdue payments", Value: overdue, Paint: paint[0]},
 		{Name: "need review", Value: review, Paint: paint[1]},
-		{Name: "differences, open", Value: differences, Paint: paint[2]},
+		{Name: "open discrepancies", Value: differences, Paint: paint[2]},
 		named("last audit", audit),
 	}
 }
@@ -141,18 +142,18 @@ func (p pen) finding(n int) string {
 	return p.glyph("▲", "!") + " " + strconv.Itoa(n)
 }
 
-// notYet is what an operators' screen says before the first snapshot.
+// notYet draws an operators' screen before the first snapshot.
 func (p pen) notYet(o *operations, width, height int) string {
 	text := []string{p.Dim.Render("Waiting for the first snapshot…")}
 	if o.denied {
 		text = []string{
-			p.Warn.Render(p.glyph("▲", "!") + " This screen is for operators, and you are none."),
+			p.Warn.Render(p.glyph("▲", "!") + " This screen is for operators, and you are not one."),
 			"",
-			"On the server, somebody who may can make you one:",
+			"An administrator of the server can make you one:",
 			"",
 			"  " + p.Key.Render("kizod user grant HANDLE operator"),
 			"",
-			p.Dim.Render("Log in again afterwards."),
+			p.Dim.Render("Then log in again."),
 		}
 	}
 	for i := range text {
@@ -175,7 +176,7 @@ func count(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
-// healthScreen is healthView as a screen; it has no keys of its own.
+// healthScreen shows healthView. It has no keys of its own.
 type healthScreen struct{}
 
 func (healthScreen) typing() bool                    { return false }

@@ -12,7 +12,7 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-// loginScreen stands in place of everything while there is no session.
+// loginScreen replaces all pages while there is no session.
 type loginScreen struct {
 	name, password *textField
 	focus          int // 0 the name, 1 the password
@@ -25,7 +25,7 @@ type loggedInMsg struct {
 	err error
 }
 
-// strangerMsg says that what is known belongs to another user, or to a session that has ended.
+// userChangedMsg says that the known data belongs to another user or to an ended session.
 type userChangedMsg struct{}
 
 func newLoginScreen() *loginScreen {
@@ -66,7 +66,7 @@ func (s *loginScreen) keys(*shared) []binding {
 		enter = binding{keys: []string{"enter"}, shown: "enter", help: "next field", run: other}
 	}
 	keys := []binding{enter,
-		{keys: []string{"tab", "shift+tab", "down", "up"}, shown: "tab", help: "other field", run: other},
+		{keys: []string{"tab", "shift+tab", "down", "up"}, shown: "tab", help: "next field", run: other},
 		{keys: []string{"esc"}, shown: "esc", help: "quit", run: func(*shared) tea.Cmd { return tea.Quit }},
 	}
 	return append(keys, s.field().keys(nil)...)
@@ -78,10 +78,10 @@ func (s *loginScreen) logIn(m *shared) tea.Cmd {
 	case s.asked:
 		return nil
 	case name == "":
-		s.focus, s.problem = 0, "who? Type your handle or e-mail address"
+		s.focus, s.problem = 0, "type your handle or e-mail address"
 		return nil
 	case password == "":
-		s.problem = "the password is missing"
+		s.problem = "type your password"
 		return nil
 	}
 	s.asked, s.problem = true, ""
@@ -109,7 +109,7 @@ func (s *loginScreen) view(m *shared, width, height int) string {
 	}
 	switch {
 	case s.asked:
-		body = append(body, m.Dim.Render(draw.Fit("Asking the server…", inner)))
+		body = append(body, m.Dim.Render(draw.Fit("Logging in…", inner)))
 	case s.problem != "":
 		for _, text := range draw.Wrap(s.problem, inner) {
 			body = append(body, m.Bad.Render(draw.Fit(text, inner)))
@@ -120,7 +120,7 @@ func (s *loginScreen) view(m *shared, width, height int) string {
 	return centered(m.box("Log in", "", nil, strings.Join(body, "\n"), wide, min(height, len(body)+2)), width, height)
 }
 
-// sessionEnded reports whether only a new log-in helps.
+// sessionEnded reports whether the user must log in again.
 func sessionEnded(err error) bool {
 	if errors.Is(err, client.ErrNotLoggedIn) {
 		return true

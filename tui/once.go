@@ -13,23 +13,23 @@ import (
 	"github.com/JDevAman/kizo/internal/printable"
 )
 
-// Snapshot is the dashboard at one moment, for logs, screen readers and scripts.
+// Snapshot is the dashboard's data at one time, for logs, screen readers and scripts.
 type Snapshot struct {
 	At     time.Time `json:"at"`
 	Server string    `json:"server"`
 	User   Person    `json:"user"`
 	client.Summary
-	Ops *client.OpsSnapshot `json:"ops"` // null for all but operators, and where the server sent none in time
+	Ops *client.OpsSnapshot `json:"ops"` // null for all but operators, and if the server sent none in time
 }
 
-// Person is who asks.
+// Person is the user who is logged in.
 type Person struct {
 	Handle string `json:"handle"`
 	Name   string `json:"name"`
 	Role   string `json:"role"`
 }
 
-// snapshotServer is what a snapshot asks of a server.
+// snapshotServer is the part of the server that a snapshot needs.
 type snapshotServer interface {
 	Server() string
 	Me(ctx context.Context) (client.User, error)
@@ -37,10 +37,11 @@ type snapshotServer interface {
 	Events(ctx context.Context, options client.EventOptions) (*client.EventStream, error)
 }
 
-// snapshotWait is how long an operators' snapshot may take; there is one a second.
+// snapshotWait is the maximum time for an operators' snapshot; the server sends one per second.
 const snapshotWait = 3 * time.Second
 
-// TakeSnapshot asks for everything once. An operator's queues and health may be missing; what else fails is an error.
+// TakeSnapshot requests everything once. An operator's queues and health may be missing; every
+// other failure is an error.
 func TakeSnapshot(ctx context.Context, server snapshotServer, now time.Time) (Snapshot, error) {
 	s := Snapshot{At: now.UTC(), Server: server.Server()}
 	me, err := server.Me(ctx)
@@ -57,7 +58,7 @@ func TakeSnapshot(ctx context.Context, server snapshotServer, now time.Time) (Sn
 	return s, err
 }
 
-// opsOnce is the first snapshot that the stream brings, or nil.
+// opsOnce returns the first snapshot of the stream, or nil.
 func opsOnce(ctx context.Context, server snapshotServer) (*client.OpsSnapshot, error) {
 	waiting, cancel := context.WithTimeout(ctx, snapshotWait)
 	defer cancel()
@@ -65,7 +66,7 @@ func opsOnce(ctx context.Context, server snapshotServer) (*client.OpsSnapshot, e
 	var refused *client.Error
 	switch {
 	case errors.As(err, &refused) && refused.Status == http.StatusForbidden:
-		return nil, nil // a token whose scope does not reach that far
+		return nil, nil // a token of a narrower scope
 	case err != nil && waiting.Err() != nil && ctx.Err() == nil:
 		return nil, nil
 	case err != nil:
@@ -78,14 +79,14 @@ func opsOnce(ctx context.Context, server snapshotServer) (*client.OpsSnapshot, e
 		case err != nil && ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil:
-			return nil, nil // the rest of the snapshot stands without it, and says that it is missing
+			return nil, nil // the snapshot is valid without it and says that it is missing
 		case event.Ops != nil:
 			return event.Ops, nil
 		}
 	}
 }
 
-// Text is the snapshot as plain lines: no frames, no colors, nothing that needs a terminal. Times are RFC 3339, UTC.
+// Text returns the snapshot as plain lines without frames and colors. Times are RFC 3339, UTC.
 func (s Snapshot) Text() string {
 	var out strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
@@ -122,7 +123,7 @@ func (s Snapshot) Text() string {
 	return out.String()
 }
 
-// transferLine is a transfer in one line, with what others wrote in it made harmless.
+// transferLine returns a transfer as one line, with untrusted text cleaned.
 func transferLine(t client.Transfer) string {
 	other, word := t.From, "from"
 	if t.Direction == client.Out {

@@ -7,10 +7,11 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// seriesLimit bounds what is kept of a figure that comes once a second: ten minutes, more than the widest screen shows.
+// seriesLimit is the number of values kept of a figure that comes once per second: ten minutes,
+// more than the widest screen shows.
 const seriesLimit = 600
 
-// series is a figure over time, the newest last; NaN where it was not known.
+// series is a figure over time, the newest last; NaN if it was not known.
 type series struct{ values []float64 }
 
 func (s *series) add(value float64) {
@@ -21,11 +22,11 @@ func (s *series) add(value float64) {
 	s.values = append(s.values, value)
 }
 
-// operations is what operators are told once a second, and what was told before.
+// operations is the current and the previous snapshots for operators.
 type operations struct {
-	latest *client.OpsSnapshot // nil until the first one
-	denied bool                // the user is no operator
-	old    string              // how long ago latest was true, if it may not be any more
+	latest *client.OpsSnapshot // nil before the first one
+	denied bool                // the user is not an operator
+	old    string              // the age of latest if it may be out of date, otherwise empty
 
 	queues                         map[string]*queueHistory
 	settlementP50, settlementP99   series // ms
@@ -40,10 +41,11 @@ type queueHistory struct {
 	at                  time.Time
 }
 
-// maxQueues bounds the queues that are remembered; Kizo has one.
+// maxQueues limits the queues that are remembered; Kizo has one.
 const maxQueues = 32
 
-// take adds a snapshot. One that is not newer than the last, as after a change of servers, starts the rates anew.
+// take adds a snapshot. One that is not newer than the last, for example from another server,
+// restarts the rates.
 func (o *operations) take(s client.OpsSnapshot) {
 	o.latest, o.denied = &s, false
 	if s.Settlement != nil {
@@ -88,7 +90,7 @@ func (h *queueHistory) take(q client.QueueSnapshot, at time.Time) {
 	h.processed, h.at = q.ProcessedTotal, at
 }
 
-// now is the newest of a series, NaN if there is none.
+// now returns the newest value of a series, NaN if there is none.
 func (s *series) now() float64 {
 	if len(s.values) == 0 {
 		return math.NaN()

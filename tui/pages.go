@@ -6,42 +6,43 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// history is the list of transfers as far as it is known, newest first. It grows by pages at its end and by events at
-// its front, and holds only the pages around the place that is looked at:
+// history is the loaded part of the list of transfers, newest first. It grows by pages at its end
+// and by events at its front, and keeps only the pages around the visible rows:
 //
-//	fresh ─ page 0 ─ page 1 ─ (page 2, let go) ─ … ─ next cursor
+//	fresh ─ page 0 ─ page 1 ─ (page 2, dropped) ─ … ─ next cursor
 //
-// A page that was let go keeps its place and is asked for again when that place is looked at. So memory stays the same
-// however long the list is.
+// A dropped page keeps its rows and is requested again when they become visible. So memory is
+// bounded, however long the list is.
 type history struct {
-	fresh []client.Transfer // told since page 0 was read, oldest first: the next one goes to the end
+	fresh []client.Transfer // from events since page 0 was read, oldest first: new ones are appended
 	pages []transferPage
 	next  string // cursor of the page after the last
-	ended bool   // there is none
+	ended bool   // there is no further page
 
-	skipped int // newer transfers that were let go, because there were too many of them while an old place was looked at
+	skipped int // newer transfers that were dropped, because there were too many while the user looked at older ones
 }
 
-// transferPage is a page of the server's.
+// transferPage is one page of the server's list.
 type transferPage struct {
-	cursor string // it begins behind; "" for the first
+	cursor string // the cursor it was requested with; "" for the first page
 	count  int
 	last   client.ID
-	items  []client.Transfer // nil when it was let go
+	items  []client.Transfer // nil if it was dropped
 }
 
 const (
-	// transferPageSize is the largest page that the API gives.
+	// transferPageSize is the largest page that the API returns.
 	transferPageSize = 100
-	// maxFresh bounds what events add before the first page is read anew.
+	// maxFresh limits the transfers from events before the first page is read again.
 	maxFresh = 1000
-	// keptPages are held on each side of the place that is looked at.
+	// keptPages is the number of pages kept on each side of the visible rows.
 	keptPages = 4
-	// maxPages bounds the places: a million transfers. Who looks further back narrows by a filter.
+	// maxPages limits the list to a million transfers. To find older ones, the user narrows the
+	// filter.
 	maxPages = 10_000
 )
 
-// length is the number of rows that there are places for.
+// length returns the number of rows, including those of dropped pages.
 func (h *history) length() int {
 	n := len(h.fresh)
 	for i := range h.pages {
@@ -50,7 +51,7 @@ func (h *history) length() int {
 	return n
 }
 
-// at is the transfer of a row; known is false where its page was let go.
+// at returns the transfer of a row; known is false if its page was dropped.
 func (h *history) at(row int) (t client.Transfer, known bool) {
 	if row < 0 {
 		return t, false
@@ -65,7 +66,8 @@ func (h *history) at(row int) (t client.Transfer, known bool) {
 	return h.pages[page].items[within], true
 }
 
-// place is the page of a row and its place in it; the number of pages if it lies behind them.
+// place returns the page of a row and the index in it; the number of pages if the row is after all
+// pages.
 func (h *history) place(row int) (page, within int) {
 	row -= len(h.fresh)
 	for i := range h.pages {
@@ -77,8 +79,8 @@ func (h *history) place(row int) (page, within int) {
 	return len(h.pages), 0
 }
 
-// wanted is the first page that rows from..to need and that is not there, with its cursor. Reading a little ahead is the
-// caller's choice of to.
+// wanted returns the first missing page that rows from..to need, with its cursor. A caller reads
+// ahead by a larger to.
 func (h *history) wanted(from, to int) (page int, cursor string, wanted bool) {
 	first, _ := h.place(max(from, len(h.fresh)))
 	last, _ := h.place(max(to, len(h.fresh)))
@@ -93,8 +95,9 @@ func (h *history) wanted(from, to int) (page int, cursor string, wanted bool) {
 	return len(h.pages), h.next, true
 }
 
-// take puts a page where it belongs. The first page begins the list anew; what events told that is newer stays in front.
-// Another page that is read again keeps its end, should more fit on it now: the rest stands on the next one.
+// take stores a page. The first page restarts the list; newer transfers from events stay before it.
+// Another page that is read again keeps its end, even if more would fit on it: the rest is on the
+// next page.
 func (h *history) take(page int, cursor string, list client.TransferList) {
 	taken := transferPage{cursor: cursor, items: append([]client.Transfer{}, list.Items...)}
 	for i, t := range taken.items {
@@ -122,18 +125,18 @@ func (h *history) take(page int, cursor string, list client.TransferList) {
 		h.ended = h.next == ""
 		h.pages = append(h.pages, transferPage{})
 	default:
-		return // of a list that is no more
+		return // the page belongs to an earlier list
 	}
 	taken.count = len(taken.items)
 	h.pages[page] = taken
-	for i := 1; i < len(h.pages); i++ { // the first stays: new transfers may belong on it
+	for i := 1; i < len(h.pages); i++ { // the first page stays: new transfers may belong on it
 		if i < page-keptPages || i > page+keptPages {
 			h.pages[i].items = nil
 		}
 	}
 }
 
-// forgetFresh drops what stands on the first page, too.
+// forgetFresh drops the fresh transfers that are also on the first page.
 func (h *history) forgetFresh(items []client.Transfer) {
 	kept := h.fresh[:0]
 	for _, t := range h.fresh {
@@ -144,8 +147,8 @@ func (h *history) forgetFresh(items []client.Transfer) {
 	h.fresh = kept
 }
 
-// tell takes what an event says: a transfer that is known changes in place, a new one that the list holds is put where it
-// belongs. It gives the row that was added, or -1.
+// applyEvent applies the transfer of an event: it updates a known transfer in place and inserts a
+// new one that matches the filter. It returns the row that was added, or -1.
 func (h *history) applyEvent(t client.Transfer, matches bool) (added int) {
 	if known := h.find(t); known != nil {
 		*known = latest(*known, t)
@@ -154,12 +157,12 @@ func (h *history) applyEvent(t client.Transfer, matches bool) (added int) {
 	if !matches {
 		return -1
 	}
-	// Ids are ordered as the list is (UUID v7); one that was made earlier may be told later.
+	// Ids are ordered like the list (UUID v7); the event of an older transfer may arrive later.
 	if len(h.pages) > 0 && len(h.pages[0].items) > 0 && bytes.Compare(t.Id[:], h.pages[0].items[0].Id[:]) < 0 {
 		page := &h.pages[0]
 		at := newerThan(page.items, t)
 		if at == len(page.items) {
-			return -1 // further down: the page that holds it says so when it is read
+			return -1 // further down: the page that holds it will contain the change when it is read
 		}
 		page.items = insert(page.items, at, t)
 		page.count++
@@ -170,7 +173,7 @@ func (h *history) applyEvent(t client.Transfer, matches bool) (added int) {
 	return len(h.fresh) - 1 - at
 }
 
-// find is where a transfer is held, nil if it is not.
+// find returns the stored transfer, nil if it is not loaded.
 func (h *history) find(t client.Transfer) *client.Transfer {
 	in := func(items []client.Transfer) *client.Transfer {
 		if i := newerThan(items, t); i < len(items) && items[i].Id == t.Id {
@@ -189,7 +192,7 @@ func (h *history) find(t client.Transfer) *client.Transfer {
 	return nil
 }
 
-// row is where a transfer stands, or -1.
+// row returns the row of a transfer, or -1.
 func (h *history) row(id client.ID) int {
 	t := client.Transfer{Id: id}
 	if i := olderThan(h.fresh, t); i < len(h.fresh) && h.fresh[i].Id == id {
@@ -206,7 +209,8 @@ func (h *history) row(id client.ID) int {
 	return -1
 }
 
-// newerThan is how many of the items are newer than t: where it stands, or would.
+// newerThan returns how many of the items, newest first, are newer than t: its index, or where it
+// would be.
 func newerThan(items []client.Transfer, t client.Transfer) int {
 	low, high := 0, len(items)
 	for low < high {
@@ -220,7 +224,7 @@ func newerThan(items []client.Transfer, t client.Transfer) int {
 	return low
 }
 
-// olderThan is newerThan for items whose oldest comes first.
+// olderThan is newerThan for items in the opposite order, oldest first.
 func olderThan(items []client.Transfer, t client.Transfer) int {
 	low, high := 0, len(items)
 	for low < high {
@@ -241,13 +245,13 @@ func insert(items []client.Transfer, at int, t client.Transfer) []client.Transfe
 	return items
 }
 
-// truncate keeps the newest rows alone. What follows them has to be read anew.
+// truncate keeps the newest rows only. The rows after them must be read again.
 func (h *history) truncate(rows int) {
 	kept := h.fresh[max(0, len(h.fresh)-rows):]
 	*h = history{fresh: append([]client.Transfer{}, kept...)}
 }
 
-// skip lets go of what is fresh, of which there is too much, and gives the number of rows that went.
+// skip drops excess fresh transfers and returns the number of rows that were removed.
 func (h *history) skip() int {
 	gone := len(h.fresh)
 	h.skipped += gone

@@ -11,14 +11,14 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-// keyGroup is the bindings that work in one place: a screen, or everywhere.
+// keyGroup is the bindings of one place: a screen, or everywhere.
 type keyGroup struct {
 	title string
 	keys  []binding
 }
 
-// searchScreen is the palette and the help: both list the one keymap, narrowed by what is typed. The palette does what is
-// chosen; the help only tells.
+// searchScreen is the palette and the help: both list the same bindings, filtered by what is typed.
+// The palette runs the chosen binding; the help only shows it.
 type searchScreen struct {
 	title    string
 	groups   []keyGroup
@@ -28,20 +28,20 @@ type searchScreen struct {
 	offset   int
 }
 
-// maxQuery bounds what is typed to search.
+// maxQuery limits the length of a search, in characters.
 const maxQuery = 60
 
-// newPaletteScreen is the command palette over these bindings.
+// newPaletteScreen returns the command palette for these bindings.
 func newPaletteScreen(groups []keyGroup) *searchScreen {
-	return &searchScreen{title: "What shall be done?", groups: groups, runs: true}
+	return &searchScreen{title: "Command palette", groups: groups, runs: true}
 }
 
-// newHelpScreen is the searchable help over these bindings.
+// newHelpScreen returns the searchable help for these bindings.
 func newHelpScreen(groups []keyGroup) *searchScreen {
 	return &searchScreen{title: "Keys", groups: groups}
 }
 
-// match is a binding that the query finds.
+// match is a binding that matches the search.
 type match struct {
 	group string
 	binding
@@ -60,22 +60,22 @@ func (s *searchScreen) keys(*shared) []binding {
 	keys := []binding{
 		{keys: []string{"esc", "ctrl+k"}, shown: "esc", help: "close", run: func(m *shared) tea.Cmd { m.close(); return nil }},
 		{keys: []string{"down", "ctrl+n"}, shown: "↓", help: "next row", run: moves(1)},
-		{keys: []string{"up", "ctrl+p"}, shown: "↑", help: "row before", run: moves(-1)},
+		{keys: []string{"up", "ctrl+p"}, shown: "↑", help: "previous row", run: moves(-1)},
 		{keys: []string{"pgdown", "ctrl+d"}, shown: "ctrl-d", help: "ten rows down", run: moves(10)},
 		{keys: []string{"pgup", "ctrl+u"}, shown: "ctrl-u", help: "ten rows up", run: moves(-10)},
-		{keys: []string{"backspace", "ctrl+h"}, shown: "⌫", help: "delete a letter", run: func(*shared) tea.Cmd {
+		{keys: []string{"backspace", "ctrl+h"}, shown: "⌫", help: "delete a character", run: func(*shared) tea.Cmd {
 			letters := []rune(s.query)
 			s.query, s.selected, s.offset = string(letters[:max(0, len(letters)-1)]), 0, 0
 			return nil
 		}},
 	}
 	if s.runs {
-		return append(keys, binding{keys: []string{"enter"}, shown: "enter", help: "do it", run: s.run})
+		return append(keys, binding{keys: []string{"enter"}, shown: "enter", help: "run it", run: s.run})
 	}
 	return append(keys, binding{keys: []string{"enter"}, shown: "enter", help: "close", run: func(m *shared) tea.Cmd { m.close(); return nil }})
 }
 
-// update takes letters.
+// update types letters into the search.
 func (s *searchScreen) update(_ *shared, msg tea.Msg) tea.Cmd {
 	key, typed := msg.(tea.KeyMsg)
 	if !typed || key.Type != tea.KeyRunes && key.Type != tea.KeySpace || key.Alt {
@@ -99,7 +99,8 @@ func (s *searchScreen) run(m *shared) tea.Cmd {
 	return matches[s.selected].binding.run(m)
 }
 
-// matches are the bindings that the query finds, the best first; in the order of the keymap where nothing is typed.
+// matches returns the bindings that match the search, the best first; all of them in their order
+// for an empty search.
 func (s *searchScreen) matches() []match {
 	var found []match
 	for _, group := range s.groups {
@@ -133,19 +134,20 @@ func (s *searchScreen) view(m *shared, width, height int) string {
 	return centered(m.box(s.title, count(len(matches), "key", "keys"), nil, draw.Stack(field, t.Draw(), hint), wide, tall), width, height)
 }
 
-// hint is the same on the command line, for what is chosen.
+// hint returns the equivalent command of the chosen binding.
 func (s *searchScreen) hint(matches []match) string {
 	switch {
 	case len(matches) == 0:
-		return "Nothing is called that. Delete a letter, or esc."
+		return "No match. Delete a character, or press esc."
 	case s.selected < len(matches) && matches[s.selected].command != "":
 		return "$ " + matches[s.selected].command
 	}
 	return "Type to search."
 }
 
-// fuzzy reports whether the letters of the query stand in the text in this order, and how well: letters in a row, and at the
-// beginning of words, are worth more. Spaces in the query are passed over, capitals are small letters.
+// fuzzy reports whether the text contains the characters of the query in order, and how well:
+// adjacent characters and the beginnings of words score higher. It ignores case and spaces in the
+// query.
 func fuzzy(query, text string) (score int, found bool) {
 	letters := []rune(strings.ToLower(strings.ReplaceAll(query, " ", "")))
 	if len(letters) == 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-// operatorServer is what the Queues screen asks of a server.
+// operatorServer is the part of the server that the Queues screen needs.
 type operatorServer interface {
 	Tasks(ctx context.Context, queue string, params client.OpsListTasksParams) ([]client.Task, error)
 	ActOnTask(ctx context.Context, queue, task, action, reason string) error
@@ -22,33 +22,34 @@ type operatorServer interface {
 	ResolvePayment(ctx context.Context, transfer openapi_types.UUID, outcome, reason string) (client.Payment, error)
 }
 
-// review is the tab of payments that an operator has to decide; the others are the states of asynq's tasks.
+// review is the tab of payments that an operator must decide; the others are the states of asynq's
+// tasks.
 const review = "review"
 
 func taskTabs() []string {
 	return []string{"pending", "active", "scheduled", "retry", "archived", review}
 }
 
-// listLimit is how many tasks or payments the screen lists, the most that the server gives at once.
+// listLimit is the number of tasks or payments that the screen lists, the maximum of the API.
 const listLimit int32 = 100
 
-// queuesScreen shows the settlement queues, and the tasks of one of them in one state. Lists are asked for with each
-// snapshot while the screen is seen, one request at a time.
+// queuesScreen shows the settlement queues, and the tasks of one of them in one state. While the
+// screen is visible, it requests the list with each snapshot, one request at a time.
 type queuesScreen struct {
-	queue string // by name, so that it stays the same one; empty for the first
+	queue string // the chosen queue by name, so that the choice survives reordering; empty for the first
 	tab   string
 
 	list     taskList
 	selected int
 	offset   int
-	asked    *listKey // under way
+	asked    *listKey // a request is in progress
 	failed   error    // of the last request
 }
 
-// listKey is which list was asked for: an answer to an older question is passed over.
+// listKey identifies the requested list: the answer to an older request is dropped.
 type listKey struct{ queue, tab string }
 
-// taskList is the answer.
+// taskList is the answer to a request.
 type taskList struct {
 	key      listKey
 	tasks    []client.Task
@@ -62,7 +63,7 @@ type taskListMsg struct {
 	err  error
 }
 
-// actedMsg says that an operator's action was carried out, or why not.
+// actedMsg reports the result of an operator's action.
 type actedMsg struct {
 	done string // a sentence
 	err  error
@@ -72,7 +73,7 @@ func newQueuesScreen() *queuesScreen { return &queuesScreen{tab: "pending"} }
 
 func (s *queuesScreen) typing() bool { return false }
 
-// update takes what the server answered; keys come by way of keys().
+// update handles the server's answers; keys are handled by their bindings.
 func (s *queuesScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case taskListMsg:
@@ -97,7 +98,7 @@ func (s *queuesScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	return nil
 }
 
-// refresh asks for the list that is seen, unless that is under way.
+// refresh requests the visible list, unless a request is in progress.
 func (s *queuesScreen) refresh(m *shared) tea.Cmd {
 	key := s.key(m)
 	if m.ops.latest == nil || key.queue == "" || s.asked != nil && *s.asked == key {
@@ -124,8 +125,8 @@ func fetchList(ctx context.Context, server operatorServer, key listKey) (taskLis
 	return list, err
 }
 
-// keepSelected takes a new list with the same row selected, should it still be there: rows move up as others leave, and a
-// key must not hit its neighbour.
+// keepSelected replaces the list and keeps the same row selected if it still exists: rows move as
+// others disappear, and a key must not act on the wrong one.
 func (s *queuesScreen) keepSelected(list taskList) {
 	id := s.list.id(s.selected)
 	same := s.list.key == list.key
@@ -146,7 +147,7 @@ func (s *queuesScreen) keepSelected(list taskList) {
 
 func (l taskList) length() int { return len(l.tasks) + len(l.payments) }
 
-// id names a row, empty if there is none.
+// id identifies a row; empty if there is none.
 func (l taskList) id(i int) string {
 	switch {
 	case i < 0:
@@ -166,7 +167,7 @@ func (s *queuesScreen) key(m *shared) listKey {
 	return listKey{q.Name, s.tab}
 }
 
-// current is the chosen queue, or the first.
+// current returns the chosen queue, or the first.
 func (s *queuesScreen) current(m *shared) *client.QueueSnapshot {
 	if m.ops.latest == nil || m.ops.latest.Queues == nil || len(*m.ops.latest.Queues) == 0 {
 		return nil
@@ -176,7 +177,7 @@ func (s *queuesScreen) current(m *shared) *client.QueueSnapshot {
 	return &queues[max(0, i)]
 }
 
-// move chooses another row.
+// move selects another row.
 func (s *queuesScreen) move(by int) {
 	s.selected = max(0, min(s.selected+by, s.list.length()-1))
 }
@@ -202,9 +203,9 @@ func (s *queuesScreen) nextQueue(m *shared) tea.Cmd {
 	return s.turn(m, 0)
 }
 
-var errReadonly = errors.New("nothing can be changed: the dashboard was started with --readonly")
+var errReadonly = errors.New("the dashboard is read-only: it was started with --readonly")
 
-// act asks for a reason and a confirmation and then does it.
+// act asks for a reason and a confirmation and then runs the action.
 func (s *queuesScreen) act(m *shared, c confirmation) tea.Cmd {
 	if m.readonly {
 		m.showError(errReadonly)
@@ -241,7 +242,7 @@ func (s *queuesScreen) pause(m *shared) tea.Cmd {
 	name, server := q.Name, m.server
 	c := confirmation{
 		title: "Pause this queue?", verb: "Pause", subject: []draw.Pair{{Name: "queue", Value: name}}, command: "kizo ops queue pause " + name,
-		effect: "No task of it starts until it is resumed. The janitor still moves what is overdue.",
+		effect: "No task starts until the queue is resumed. The janitor still settles overdue payments.",
 		do: func(ctx context.Context, reason string) (string, error) {
 			return "Paused: " + name, server.PauseQueue(ctx, name, reason)
 		},
@@ -257,19 +258,19 @@ func (s *queuesScreen) pause(m *shared) tea.Cmd {
 
 func (s *queuesScreen) resolve(m *shared, outcome, verb, effect string) tea.Cmd {
 	if s.list.key != s.key(m) || s.selected >= len(s.list.payments) {
-		m.showToast("There is no payment to decide.")
+		m.showToast("There is no payment to resolve.")
 		return nil
 	}
 	p, server := s.list.payments[s.selected], m.server
 	id := p.TransferId.String()
 	return s.act(m, confirmation{
-		title: "Decide this payment: " + outcome + "?", effect: effect, verb: verb,
+		title: "Resolve this payment: " + outcome + "?", effect: effect, verb: verb,
 		subject: []draw.Pair{{Name: "transfer", Value: id, Whole: true}, {Name: "kind", Value: string(p.Direction)},
-			{Name: "amount", Value: amountOf(p.Amount, p.Currency), Whole: true}, {Name: "bank's word", Value: value(p.LastError)}},
+			{Name: "amount", Value: amountOf(p.Amount, p.Currency), Whole: true}, {Name: "bank's error", Value: value(p.LastError)}},
 		command: "kizo ops payments resolve " + id + " " + outcome,
 		do: func(ctx context.Context, reason string) (string, error) {
 			_, err := server.ResolvePayment(ctx, p.TransferId, outcome, reason)
-			return "Decided: " + outcome, err
+			return "Resolved: " + outcome, err
 		},
 	})
 }

@@ -18,13 +18,13 @@ func (s *queuesScreen) keys(m *shared) []binding {
 	turns := func(by int) func(*shared) tea.Cmd { return func(m *shared) tea.Cmd { return s.turn(m, by) } }
 	keys := []binding{
 		{keys: []string{"j", "down"}, shown: "j/↓", help: "next row", run: moves(1)},
-		{keys: []string{"k", "up"}, shown: "k/↑", help: "row before", run: moves(-1)},
+		{keys: []string{"k", "up"}, shown: "k/↑", help: "previous row", run: moves(-1)},
 		{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "ten rows down", run: moves(10)},
 		{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "ten rows up", run: moves(-10)},
 		{keys: []string{"g", "home"}, shown: "g", help: "first row", run: moves(-int(listLimit))},
 		{keys: []string{"G", "end"}, shown: "G", help: "last row", run: moves(int(listLimit))},
-		{keys: []string{"l", "right"}, shown: "l/→", help: "next state of tasks", command: "kizo ops tasks list --state " + s.tab, run: turns(1)},
-		{keys: []string{"h", "left"}, shown: "h/←", help: "state before", run: turns(-1)},
+		{keys: []string{"l", "right"}, shown: "l/→", help: "next task state", command: "kizo ops tasks list --state " + s.tab, run: turns(1)},
+		{keys: []string{"h", "left"}, shown: "h/←", help: "previous task state", run: turns(-1)},
 		{keys: []string{"n"}, shown: "n", help: "next queue", command: "kizo ops queues", run: s.nextQueue},
 		{keys: []string{"p"}, shown: "p", help: "pause or resume the queue", command: "kizo ops queue pause QUEUE", run: s.pause},
 	}
@@ -34,31 +34,31 @@ func (s *queuesScreen) keys(m *shared) []binding {
 		}
 		const command = "kizo ops payments resolve TRANSFER "
 		return append(keys,
-			binding{keys: []string{"e"}, shown: "e", help: "decide: the bank executed it", command: command + "executed",
-				run: decide("executed", "Post it", "It is posted. If the bank says otherwise later, its statement will show the difference.")},
-			binding{keys: []string{"x"}, shown: "x", help: "decide: the bank rejected it", command: command + "rejected",
-				run: decide("rejected", "Release it", "Its hold is released. If the bank executed it after all, its statement will show the difference.")},
-			binding{keys: []string{"b"}, shown: "b", help: "ask the bank once more", command: command + "ask",
-				run: decide("ask", "Ask", "The bank is asked once more; its answer decides.")})
+			binding{keys: []string{"e"}, shown: "e", help: "resolve: the bank executed it", command: command + "executed",
+				run: decide("executed", "Post it", "The transfer is posted. If the bank did not execute it, reconciliation reports the discrepancy.")},
+			binding{keys: []string{"x"}, shown: "x", help: "resolve: the bank rejected it", command: command + "rejected",
+				run: decide("rejected", "Release it", "The hold is released. If the bank did execute it, reconciliation reports the discrepancy.")},
+			binding{keys: []string{"b"}, shown: "b", help: "ask the bank again", command: command + "ask",
+				run: decide("ask", "Ask", "The bank is asked again; its answer decides.")})
 	}
 	acts := func(action, effect string) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd { return s.actOnTask(m, action, effect) }
 	}
 	return append(keys,
-		binding{keys: []string{"t"}, shown: "t", help: "try the task again", command: "kizo ops tasks retry TASK", run: acts("retry", "It runs now. A payment is never sent twice: its reference stays the same.")},
-		binding{keys: []string{"a"}, shown: "a", help: "archive the task", command: "kizo ops tasks archive TASK", run: acts("archive", "It does not run until somebody tries it again. The janitor still moves its payment once that is overdue.")},
-		binding{keys: []string{"d"}, shown: "d", help: "delete the task", command: "kizo ops tasks delete TASK", run: acts("delete", "The task is gone; its payment is not touched, and the janitor moves it once it is overdue.")})
+		binding{keys: []string{"t"}, shown: "t", help: "retry the task", command: "kizo ops tasks retry TASK", run: acts("retry", "The task runs now. A payment is never sent twice: its reference stays the same.")},
+		binding{keys: []string{"a"}, shown: "a", help: "archive the task", command: "kizo ops tasks archive TASK", run: acts("archive", "The task does not run until an operator retries it. The janitor still settles its payment once that is overdue.")},
+		binding{keys: []string{"d"}, shown: "d", help: "delete the task", command: "kizo ops tasks delete TASK", run: acts("delete", "The task is deleted. Its payment is unchanged, and the janitor settles it once it is overdue.")})
 }
 
-// view: the queues above, what they did in the middle, the tasks below.
+// view draws the queues at the top, their charts in the middle, the tasks below.
 func (s *queuesScreen) view(m *shared, width, height int) string {
 	o := &m.ops
 	if o.latest == nil {
 		return m.notYet(o, width, height)
 	}
 	if o.latest.Queues == nil {
-		return draw.Block([]string{"", "  " + m.Bad.Render(m.glyph("✗", "!")+" Redis does not answer, so nothing is known of the queues."), "",
-			"  Payments still move: the janitor drives them itself."}, width, height)
+		return draw.Block([]string{"", "  " + m.Bad.Render(m.glyph("✗", "!")+" Redis does not answer, so the queues are not known."), "",
+			"  Payments still settle: the janitor does it."}, width, height)
 	}
 	above := s.queueTable(m, width, min(6, len(*o.latest.Queues)+1))
 	blocks := []string{above, s.facts(m, width)}
@@ -99,7 +99,7 @@ func (s *queuesScreen) queueTable(m *shared, width, height int) string {
 	return t.Draw()
 }
 
-// number is a count; paint says that it is not what it should be, unless it is 0.
+// number is a count. paint marks a count that should be 0, unless it is.
 func number(n int, paint draw.Paint) draw.Cell {
 	if n == 0 {
 		return draw.Cell{Text: "0"}
@@ -114,7 +114,7 @@ func oldest(q client.QueueSnapshot) string {
 	return milliseconds(float64(q.OldestMs))
 }
 
-// facts is one line about all queues.
+// facts is one line of text about all queues.
 func (s *queuesScreen) facts(m *shared, width int) string {
 	o := m.ops.latest
 	var parts []string
@@ -131,7 +131,7 @@ func (s *queuesScreen) facts(m *shared, width int) string {
 	return m.Dim.Render(draw.Fit("  "+strings.Join(parts, " · "), width))
 }
 
-// curves are as many as there is width for; numbers stand beside each.
+// curves draws as many charts as fit, each with its newest value.
 func (s *queuesScreen) curves(m *shared, width, height int) string {
 	history := &queueHistory{}
 	if q := s.current(m); q != nil && m.ops.queues[q.Name] != nil {
@@ -167,7 +167,7 @@ func plainCount(v float64) string {
 	return strconv.Itoa(int(v))
 }
 
-// tabs is one line; the chosen one is marked by brackets as well.
+// tabs draws the tabs in one line of text; the chosen one also has brackets.
 func (s *queuesScreen) tabs(m *shared, width int) string {
 	var line strings.Builder
 	line.WriteString("  ")
@@ -200,17 +200,17 @@ func (s *queuesScreen) tabCount(m *shared, tab string) (int, bool) {
 	return counts[tab], true
 }
 
-// rows are the tasks, or the payments.
+// rows draws the tasks, or the payments.
 func (s *queuesScreen) rows(m *shared, width, height int) string {
 	switch {
 	case s.failed != nil:
 		return draw.Block([]string{"", "  " + m.Bad.Render(draw.Cut(m.glyph("✗ ", "! ")+s.failed.Error(), width-2))}, width, height)
 	case s.list.key != s.key(m):
-		return draw.Block([]string{"", m.Dim.Render("  asking…")}, width, height)
+		return draw.Block([]string{"", m.Dim.Render("  loading…")}, width, height)
 	case s.list.length() == 0:
-		empty := "  No task is " + s.tab + "."
+		empty := "  No tasks are " + s.tab + "."
 		if s.tab == review {
-			empty = "  No payment needs review."
+			empty = "  No payments need review."
 		}
 		return draw.Block([]string{"", m.Dim.Render(empty)}, width, height)
 	}
@@ -243,14 +243,14 @@ func (s *queuesScreen) taskRows(m *shared, t *draw.Table) {
 
 func (s *queuesScreen) paymentRows(m *shared, t *draw.Table) {
 	t.Columns = []draw.Column{{Title: "TRANSFER"}, {Title: "KIND", Drop: 3}, {Title: "AMOUNT", Right: true, Drop: 1}, {Title: "AGE", Right: true, Drop: 4},
-		{Title: "TRIES", Right: true, Drop: 5}, {Title: "THE BANK'S WORD", Cut: 10, Drop: 2}}
+		{Title: "TRIES", Right: true, Drop: 5}, {Title: "BANK'S ERROR", Cut: 10, Drop: 2}}
 	for _, p := range s.list.payments {
 		t.Rows = append(t.Rows, []draw.Cell{{Text: p.TransferId.String()}, {Text: string(p.Direction)}, {Text: amountOf(p.Amount, p.Currency)},
 			{Text: age(m.now.Sub(p.CreatedAt))}, {Text: strconv.Itoa(p.Attempts)}, {Text: value(p.LastError), Paint: m.Bad.Render}})
 	}
 }
 
-// until says when something is due.
+// until formats the time until something is due.
 func until(at, now time.Time) string {
 	if d := at.Sub(now); d > 0 {
 		return "in " + age(d)
@@ -272,7 +272,7 @@ func titleCase(word string) string {
 	return strings.ToUpper(word[:1]) + word[1:]
 }
 
-// amountOf shows an amount of the server's.
+// amountOf formats an amount from the server.
 func amountOf(minor int64, currency string) string {
 	return money.Format(minor, money.Currency(currency))
 }

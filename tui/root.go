@@ -10,46 +10,47 @@ import (
 	"github.com/JDevAman/kizo/internal/localtime"
 )
 
-// The least that there is room for anything on. Below it, no key but q does anything: nobody should confirm what cannot be seen.
+// The minimum size. On a smaller terminal, only q and ctrl+c work: a user must not confirm what is
+// not visible.
 const (
 	minWidth  = 60
 	minHeight = 15
 )
 
-// page is a screen with its name in the row of tabs.
+// page is a screen with its title in the row of tabs.
 type page struct {
 	title string
 	screen
 }
 
-// model is the program. Update decides; what takes time is a command.
+// model is the program's state. Update changes it; whatever takes time is a command.
 type model struct {
 	shared
 	pages    []page
 	shown    int
-	login    *loginScreen // in place of everything while there is no session; nil otherwise
-	mouse    bool         // clicks and the wheel are ours; the terminal selects text without it
+	login    *loginScreen // replaces all pages while there is no session; nil otherwise
+	mouse    bool         // the dashboard receives the mouse; if false, the terminal selects text with it
 	tabs     []tabSpan    // where the tabs were last drawn
 	clock    func() time.Time
-	retryNow func() // has the line tried now
+	retryNow func() // makes the feed reconnect now
 
-	asking bool // a summary is under way
-	dirty  bool // and something has happened since
+	asking bool // a request for the summary is in progress
+	dirty  bool // the summary changed during the request
 }
 
-// tickMsg comes once a second, for what shows an age.
+// tickMsg comes once per second and updates ages on the screen.
 type tickMsg struct{}
 
-// dueMsg says that a summary may be asked for again.
+// dueMsg says that the next summary may be requested.
 type dueMsg struct{}
 
-// summaryPause is the least time between two summaries, however much happens.
+// summaryPause is the minimum time between two summaries.
 const summaryPause = 200 * time.Millisecond
 
-// toastTime is how long a sentence stands in the footer.
+// toastTime is how long a message stays in the footer.
 const toastTime = 6 * time.Second
 
-// showMsg asks for another page by its title.
+// showMsg selects a page by its title.
 type showMsg struct{ title string }
 
 func newModel(first shared, clock func() time.Time, retryNow func()) *model {
@@ -67,7 +68,7 @@ func (m *model) Init() tea.Cmd { return tick() }
 
 func tick() tea.Cmd { return tea.Tick(time.Second, func(time.Time) tea.Msg { return tickMsg{} }) }
 
-// Update takes one message.
+// Update handles one message.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	m.now = m.clock()
 	switch msg := msg.(type) {
@@ -99,7 +100,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, m.handleServer(msg)
 }
 
-// heard takes what the server says.
+// handleServer handles a message that comes from the server.
 func (m *model) handleServer(msg tea.Msg) tea.Cmd {
 	var own tea.Cmd
 	switch msg := msg.(type) {
@@ -115,7 +116,7 @@ func (m *model) handleServer(msg tea.Msg) tea.Cmd {
 		own = m.loggedIn(msg)
 	case connectionStateMsg:
 		if m.connection.state == live && msg.state == lost && m.me.Role != client.UserRoleOperator {
-			m.connection.receivedAt = m.now // until now it was as the server said
+			m.connection.receivedAt = m.now // the data was current until now
 		}
 		m.setConnectionState(msg)
 		if msg.state == live {
@@ -133,7 +134,8 @@ func (m *model) handleServer(msg tea.Msg) tea.Cmd {
 	return tea.Batch(own, m.broadcast(msg))
 }
 
-// known says who the user is. What is known of another one is forgotten before it can be taken for this one's.
+// setUser stores who the user is. It first drops the data of another user, so that it is never
+// shown to this one.
 func (m *model) setUser(me client.User) tea.Cmd {
 	var forgotten tea.Cmd
 	if m.me.Handle != "" && m.me.Id != me.Id {
@@ -158,10 +160,10 @@ func (m *model) copied(msg copiedMsg) {
 		m.showError(msg.err)
 		return
 	}
-	m.showToast("The terminal was asked to copy " + msg.what + " (OSC 52).")
+	m.showToast("Sent " + msg.what + " to the terminal's clipboard (OSC 52).")
 }
 
-// tell gives a message to every screen.
+// broadcast passes a message to every screen.
 func (m *model) broadcast(msg tea.Msg) tea.Cmd {
 	var commands []tea.Cmd
 	for _, p := range m.pages {
@@ -184,7 +186,7 @@ func (m *model) setConnectionState(msg connectionStateMsg) {
 	}
 }
 
-// happened takes a batch of events. Balances are the server's to say: it is asked, once for the whole batch.
+// handleEvents applies a batch of events. It requests the balances from the server, once per batch.
 func (m *model) handleEvents(msg eventsMsg) tea.Cmd {
 	m.connection.receivedAt = m.now
 	moved := false
@@ -204,7 +206,7 @@ func (m *model) handleEvents(msg eventsMsg) tea.Cmd {
 	return tea.Batch(asked, m.refresh())
 }
 
-// refresher is a screen that asks for more than everybody does, while it is seen.
+// refresher is a screen that requests data of its own while it is visible.
 type refresher interface{ refresh(m *shared) tea.Cmd }
 
 func (m *model) refresh() tea.Cmd {
@@ -214,7 +216,8 @@ func (m *model) refresh() tea.Cmd {
 	return nil
 }
 
-// askSummary asks unless that is under way or was a moment ago; then it is asked as soon as may be.
+// askSummary requests the summary. If a request is in progress or was made less than summaryPause
+// ago, the next one follows as soon as it may.
 func (m *model) askSummary() tea.Cmd {
 	if m.asking {
 		m.dirty = true
@@ -228,7 +231,7 @@ func (m *model) askSummary() tea.Cmd {
 	})
 }
 
-// askedMsg is a summary that this model asked for, not the feed.
+// askedMsg is a summary that the model requested, not the feed.
 type askedMsg struct{ summaryMsg }
 
 func (m *model) setSummary(msg summaryMsg) {
@@ -238,7 +241,8 @@ func (m *model) setSummary(msg summaryMsg) {
 	}
 }
 
-// typed takes keys one by one: those that are pressed fast come as one message. What was pasted is text, and never keys.
+// handleKeys handles keys one by one: fast typing arrives as one message. Pasted text is never
+// keys.
 func (m *model) handleKeys(msg tea.KeyMsg) tea.Cmd {
 	if msg.Type != tea.KeyRunes || len(msg.Runes) < 2 && !msg.Paste {
 		return m.key(msg)

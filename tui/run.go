@@ -13,32 +13,34 @@ import (
 	"github.com/JDevAman/kizo/tui/theme"
 )
 
-// Config is a dashboard before it runs.
+// Config configures a dashboard.
 type Config struct {
 	Server   Server
 	Theme    theme.Theme
 	Detail   draw.Detail
-	Readonly bool   // nothing that changes something is done
+	Readonly bool   // refuse every change
 	Currency string // of the default wallet; empty if the user has not chosen one
 
-	// Move writes a command down, sends it and records what became of it, as for every command that moves money. What is for
-	// people: "transfer 12.50 USD to @bob".
+	// Move records a command, sends it and records the result, as every command that moves money
+	// does. what describes it to the user: "transfer 12.50 USD to @bob".
 	Move func(ctx context.Context, command client.Command, what string) (client.Receipt, error)
 
-	ExportDir string // where exports are written
-	Tmux      bool   // the terminal is tmux's, which passes the clipboard on only when it is asked to
+	ExportDir string // the directory of exported files
+	Tmux      bool   // the terminal is tmux, which needs the clipboard sequence wrapped
 
 	In  *os.File
 	Out *os.File
 	Now func() time.Time
 }
 
-// framesPerSecond is how soon a key is seen. What the server tells comes in batches, twenty a second and five summaries at
-// most, and nothing is drawn that has not changed: so there are fewer than thirty frames a second, however much happens.
+// framesPerSecond limits the delay between a key and its effect. The feed sends at most 20 batches
+// and 5 summaries per second, and unchanged frames are not drawn: so there are fewer than 30 frames
+// per second.
 const framesPerSecond = 60
 
-// Run shows the dashboard until the user has enough of it or ctx ends. It does not end because the server does. The error is
-// context.Canceled if ctx ended, and a *client.UnknownOutcomeError if it was left while money was on its way.
+// Run shows the dashboard until the user quits or ctx ends. It continues while the server is
+// unreachable. The error is context.Canceled if ctx ended, and a *client.UnknownOutcome if the user
+// quit while a transfer had no answer yet.
 func Run(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -64,7 +66,7 @@ func Run(ctx context.Context, c Config) error {
 	cancel()
 	<-stopped
 	if key := m.inDoubt(); key != "" && (err == nil || interrupted) {
-		return &client.UnknownOutcomeError{Key: key, Err: errors.New("the dashboard was left before the answer came")}
+		return &client.UnknownOutcomeError{Key: key, Err: errors.New("the dashboard was closed before the answer arrived")}
 	}
 	if interrupted && errors.Is(err, tea.ErrProgramKilled) {
 		return context.Canceled
@@ -72,7 +74,7 @@ func Run(ctx context.Context, c Config) error {
 	return err
 }
 
-// inDoubt is the key of what was sent and not answered yet; empty mostly.
+// inDoubt returns the key of a command without an answer; usually empty.
 func (m *model) inDoubt() string {
 	for _, p := range m.pages {
 		if s, sends := p.screen.(*sendScreen); sends && (s.step == sending || s.step == unknown) {

@@ -13,37 +13,38 @@ import (
 	"github.com/JDevAman/kizo/money"
 )
 
-// sendScreen sends money to somebody.
+// sendScreen sends money.
 //
 //	form ──enter──► preview by the server ──► review ──y──► sending ──► done
 //	  ▲                     │ refused            │ esc, enter    │ refused
 //	  └─────────────────────┴────────────────────┴───────────────┘
 //	                                             sending ──► unknown ──y──► sending, under the same key
 //
-// Keys are typed into a field once enter has been pressed, so that those of the page work until then. The draft is kept
-// whatever happens, until the money was sent; in one that was left, typing replaces what a field holds.
+// Keys are text after enter has opened the form; until then, page keys work. The draft is kept
+// until the money is sent; after leaving the form and entering it again, typing replaces the text
+// of a field.
 //
-// Enter opens the review and y confirms it, so that no key
-// pressed twice moves money. The key of the intent is made for the review, and is the same for every attempt of it.
+// Enter opens the review and y confirms it, so that pressing one key twice never moves money. The
+// idempotency key is created for the review and is the same for every attempt.
 type sendScreen struct {
 	step     sendStep
 	fields   [sendFields]*textField
-	entered  bool // keys are typed into the field with the focus
+	entered  bool // keys are typed into the focused field
 	focus    int
-	currency int // of the user's wallets; -1 for the default one
+	currency int // index into the user's wallets; -1 for the default one
 
-	people   []client.Person // who the payee may be meant to be
-	person   int             // the chosen one
-	looked   string          // what people answers to
+	people   []client.Person // suggestions for the payee
+	person   int             // the chosen suggestion
+	looked   string          // the prefix that people is the answer to
 	problems [sendFields]string
-	problem  string // of the whole
+	problem  string // of the whole form
 
 	command client.Command // from the review on
 	what    string
 	body    client.TransferCreate
 	preview client.TransferPreview
 	receipt client.Receipt
-	asked   int // number of the last request: older answers are passed over
+	asked   int // number of the last request: answers to older ones are dropped
 }
 
 type sendStep int
@@ -64,17 +65,17 @@ const (
 	sendFields
 )
 
-// The bounds of the contract, in characters.
+// The limits of the contract, in characters.
 const (
 	maxPayee  = 254
 	maxAmount = 40
 	maxMemo   = 140
 )
 
-// draftMsg fills the form, as from a past transfer.
+// draftMsg fills the form, for example from a past transfer.
 type draftMsg struct{ to, amount, currency, memo string }
 
-// lookUpMsg says that the payee has been left alone for a moment.
+// lookUpMsg says that the payee has not been edited for a moment.
 type lookUpMsg struct{ prefix string }
 
 type peopleMsg struct {
@@ -95,7 +96,7 @@ type sentMsg struct {
 	err     error
 }
 
-// lookUpPause keeps fast typing from asking for every letter.
+// lookUpPause delays the look-up, so that fast typing does not send a request per letter.
 const lookUpPause = 120 * time.Millisecond
 
 func newSendScreen() *sendScreen {
@@ -108,7 +109,7 @@ func newSendScreen() *sendScreen {
 
 func (s *sendScreen) typing() bool { return s.step == filling && s.entered }
 
-// enter goes into the form. What it holds is from before, and is marked.
+// enter enters the form. The text that it holds is selected.
 func (s *sendScreen) enter(*shared) tea.Cmd {
 	s.entered = true
 	for _, field := range s.fields {
@@ -117,7 +118,7 @@ func (s *sendScreen) enter(*shared) tea.Cmd {
 	return nil
 }
 
-// leave goes out of the form, and keeps the draft.
+// leave leaves the form and keeps the draft.
 func (s *sendScreen) leave() { s.entered = false }
 
 func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
@@ -131,7 +132,7 @@ func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	case lookUpMsg:
 		return s.lookUp(m, msg.prefix)
 	case peopleMsg:
-		if msg.err == nil && msg.prefix == s.prefix() { // without completion the form works as well
+		if msg.err == nil && msg.prefix == s.prefix() { // suggestions are optional
 			s.people, s.looked, s.person = msg.people, msg.prefix, 0
 		}
 	case previewMsg:
@@ -141,17 +142,17 @@ func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 			s.sent(m, msg)
 		}
 	case userChangedMsg:
-		if s.step != sending && s.step != unknown { // the key of what may have moved stays in sight
+		if s.step != sending && s.step != unknown { // the key of a transfer in doubt stays visible
 			*s = *newSendScreen()
 		}
 	}
 	return nil
 }
 
-// fill takes a draft, unless money is on its way.
+// fill fills the form from a draft, unless a transfer is in progress.
 func (s *sendScreen) fill(m *shared, d draftMsg) tea.Cmd {
 	if s.step == sending || s.step == unknown {
-		m.showToast("First see what becomes of the transfer that is under way.")
+		m.showToast("Wait for the outcome of the transfer in progress.")
 		return nil
 	}
 	*s = *newSendScreen()
@@ -169,7 +170,7 @@ func (s *sendScreen) fill(m *shared, d draftMsg) tea.Cmd {
 	return nil
 }
 
-// changed judges what has just been typed.
+// changed checks the field that was edited.
 func (s *sendScreen) changed(m *shared) tea.Cmd {
 	s.problem, s.problems[s.focus] = "", ""
 	switch s.focus {
@@ -188,7 +189,7 @@ func (s *sendScreen) changed(m *shared) tea.Cmd {
 	return nil
 }
 
-// prefix is what people are looked up by; empty for e-mail addresses and ids of wallets.
+// prefix returns the text to look people up by; empty for e-mail addresses and wallet ids.
 func (s *sendScreen) prefix() string {
 	text := strings.TrimSpace(s.fields[payeeField].text())
 	name, isHandle := strings.CutPrefix(text, "@")
@@ -209,7 +210,7 @@ func (s *sendScreen) lookUp(m *shared, prefix string) tea.Cmd {
 	})
 }
 
-// complete takes the chosen person as the payee.
+// complete takes the chosen suggestion as the payee.
 func (s *sendScreen) complete() {
 	if s.person < len(s.people) {
 		s.fields[payeeField].set("@" + s.people[s.person].Handle)
@@ -217,7 +218,7 @@ func (s *sendScreen) complete() {
 	}
 }
 
-// in is the currency that is chosen, empty if there is no wallet.
+// in returns the chosen currency, empty if there is no wallet.
 func (s *sendScreen) in(m *shared) string {
 	currencies := m.currencies()
 	if len(currencies) == 0 {
@@ -226,7 +227,7 @@ func (s *sendScreen) in(m *shared) string {
 	return currencies[s.wallet(m)]
 }
 
-// wallet is the number of the chosen wallet, among those that there are.
+// wallet returns the index of the chosen wallet.
 func (s *sendScreen) wallet(m *shared) int {
 	currencies := m.currencies()
 	if s.currency < 0 {
@@ -252,7 +253,7 @@ func (s *sendScreen) amount(m *shared) (money.Amount, error) {
 	return amount, nil
 }
 
-// review checks the form and has the server say what it would do.
+// review checks the form and requests a preview from the server.
 func (s *sendScreen) review(m *shared) tea.Cmd {
 	if m.readonly {
 		m.showError(errReadonly)
@@ -265,7 +266,7 @@ func (s *sendScreen) review(m *shared) tea.Cmd {
 	amount, err := s.amount(m)
 	s.problems = [sendFields]string{amountField: errorText(amount, err)}
 	if to == "" {
-		s.problems[payeeField] = "to whom? Type a @handle, an e-mail address or the id of a wallet"
+		s.problems[payeeField] = "type a @handle, an e-mail address or a wallet id"
 	}
 	for i, problem := range s.problems {
 		if problem != "" {
@@ -302,7 +303,7 @@ func (s *sendScreen) previewed(m *shared, msg previewMsg) {
 	s.step, s.preview, s.command = reviewing, msg.preview, command
 }
 
-// refused goes back to the form with what is wrong.
+// refused returns to the form and shows the error.
 func (s *sendScreen) refused(err error) {
 	s.step, s.problem = filling, err.Error()
 	answer, ok := asRefusal(err)
@@ -319,8 +320,8 @@ func (s *sendScreen) refused(err error) {
 	}
 }
 
-// send hands the command over; where it was sent before, only an answer to its key settles it. It is written down before
-// it is sent, by what the dashboard was given for that.
+// send sends the command through Config.Move, which records it first. If it was sent before, only
+// an answer to its key settles it.
 func (s *sendScreen) send(m *shared) tea.Cmd {
 	s.command.Resumed = s.step == unknown
 	s.step, s.problem = sending, ""

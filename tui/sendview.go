@@ -5,7 +5,6 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
-	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
@@ -23,18 +22,18 @@ func (s *sendScreen) keys(*shared) []binding {
 	case reviewing:
 		return []binding{
 			{keys: []string{"y", "Y"}, shown: "y", help: "send it", command: s.commandLine(), run: s.send},
-			{keys: []string{"esc", "enter", "n"}, shown: "esc", help: "cancel, back to the form", run: back},
+			{keys: []string{"esc", "enter", "n"}, shown: "esc", help: "cancel and go back to the form", run: back},
 			copyKey,
 		}
 	case unknown:
 		return []binding{
-			{keys: []string{"y", "Y"}, shown: "y", help: "ask again, under the same key", command: "kizo retry " + s.command.Key, run: s.send},
+			{keys: []string{"y", "Y"}, shown: "y", help: "retry with the same key", command: "kizo retry " + s.command.Key, run: s.send},
 			copyKey,
 		}
 	case done:
 		again := func(*shared) tea.Cmd { *s = *newSendScreen(); return nil }
 		return []binding{
-			{keys: []string{"enter", "esc"}, shown: "enter", help: "send more", run: again},
+			{keys: []string{"enter", "esc"}, shown: "enter", help: "new transfer", run: again},
 			{keys: []string{"y"}, shown: "y", help: "copy the id", command: "kizo transfers show " + s.receipt.Transfer.Id.String(), run: func(m *shared) tea.Cmd {
 				return m.copy("the id", s.receipt.Transfer.Id.String())
 			}},
@@ -43,15 +42,15 @@ func (s *sendScreen) keys(*shared) []binding {
 	return []binding{copyKey}
 }
 
-// pageKeys are those before a field has been entered.
+// pageKeys returns the bindings before the form is entered.
 func (s *sendScreen) pageKeys() []binding {
 	return []binding{
 		{keys: []string{"enter", "i"}, shown: "enter", help: "fill in the form", command: "kizo transfer TO AMOUNT", run: s.enter},
 		{keys: []string{"ctrl+s"}, shown: "ctrl-s", help: "review", run: s.review},
 		{keys: []string{"down", "j"}, shown: "↓", help: "next field", run: s.focusBy(1)},
-		{keys: []string{"up", "k"}, shown: "↑", help: "field before", run: s.focusBy(-1)},
+		{keys: []string{"up", "k"}, shown: "↑", help: "previous field", run: s.focusBy(-1)},
 		{keys: []string{"ctrl+t"}, shown: "ctrl-t", help: "next currency", run: s.turnCurrency},
-		{keys: []string{"n"}, shown: "n", help: "empty the form", run: func(*shared) tea.Cmd { *s = *newSendScreen(); return nil }},
+		{keys: []string{"n"}, shown: "n", help: "clear the form", run: func(*shared) tea.Cmd { *s = *newSendScreen(); return nil }},
 		{keys: []string{"esc"}, shown: "esc", help: "back to the wallet", run: func(*shared) tea.Cmd { return func() tea.Msg { return showMsg{"Wallet"} } }},
 	}
 }
@@ -60,7 +59,7 @@ func (s *sendScreen) focusBy(by int) func(*shared) tea.Cmd {
 	return func(*shared) tea.Cmd { s.focus = (s.focus + by + sendFields) % sendFields; return nil }
 }
 
-// turnCurrency takes the next of the user's currencies.
+// turnCurrency selects the next of the user's currencies.
 func (s *sendScreen) turnCurrency(m *shared) tea.Cmd {
 	if n := len(m.currencies()); n > 0 {
 		s.currency = (s.wallet(m) + 1) % n
@@ -91,7 +90,7 @@ func (s *sendScreen) formKeys() []binding {
 	}
 	keys := []binding{
 		enter, next,
-		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "field before", run: focus(-1)},
+		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "previous field", run: focus(-1)},
 		{keys: []string{"down", "ctrl+n"}, shown: "↓", help: "next", run: choose(1)},
 		{keys: []string{"up", "ctrl+p"}, shown: "↑", help: "before", run: choose(-1)},
 		{keys: []string{"ctrl+t"}, shown: "ctrl-t", help: "next currency", run: s.turnCurrency},
@@ -101,7 +100,7 @@ func (s *sendScreen) formKeys() []binding {
 	return append(keys, s.fields[s.focus].keys(s.changed)...)
 }
 
-// recheck judges the amount in another currency.
+// recheck checks the amount in another currency.
 func (s *sendScreen) recheck(m *shared) tea.Cmd {
 	s.problems[amountField] = ""
 	if s.fields[amountField].text() != "" {
@@ -110,13 +109,13 @@ func (s *sendScreen) recheck(m *shared) tea.Cmd {
 	return nil
 }
 
-// completing says that people are offered, and none of them is what stands there.
+// completing reports whether suggestions are shown that differ from the typed payee.
 func (s *sendScreen) completing() bool {
 	return s.typing() && s.focus == payeeField && len(s.people) > 0 && s.looked == s.prefix() &&
 		(len(s.people) > 1 || s.people[0].Handle != s.prefix())
 }
 
-// commandLine is the same on the command line.
+// commandLine returns the equivalent command.
 func (s *sendScreen) commandLine() string {
 	if s.step == filling || s.body.To == "" {
 		return "kizo transfer TO AMOUNT"
@@ -142,14 +141,14 @@ func (s *sendScreen) view(m *shared, width, height int) string {
 	case reviewing:
 		title, body = "Send this?", s.reviewed(m, inner)
 	case sending:
-		title, body = "Sending", append(s.facts(m, inner), "", m.Warn.Render(draw.Fit(m.glyph("◌ ", "~ ")+"Sending… The balance changes when the server has said so.", inner)))
+		title, body = "Sending", append(s.facts(m, inner), "", m.Warn.Render(draw.Fit(m.glyph("◌ ", "~ ")+"Sending… The balance changes when the server confirms the transfer.", inner)))
 	case unknown:
-		title, body = "Not known whether it was sent", s.doubtful(m, inner)
+		title, body = "Outcome unknown", s.doubtful(m, inner)
 	case done:
-		title, body = "Sent", s.told(m, inner)
+		title, body = "Sent", s.receiptLines(m, inner)
 	}
 	if m.readonly {
-		body = append([]string{m.Warn.Render(draw.Fit(m.glyph("▲ ", "! ")+"This dashboard was started with --readonly: nothing can be sent.", inner)), ""}, body...)
+		body = append([]string{m.Warn.Render(draw.Fit(m.glyph("▲ ", "! ")+"The dashboard is read-only (--readonly): it cannot send.", inner)), ""}, body...)
 	}
 	box := m.box(title, "", nil, strings.Join(body, "\n"), wide, min(height, len(body)+2))
 	if width < twoPanes {
@@ -164,7 +163,7 @@ func (s *sendScreen) view(m *shared, width, height int) string {
 	return draw.Beside(append(panes, s.recentPane(m, rest, height))...)
 }
 
-// walletPane is what there is to send from.
+// walletPane shows the wallet to send from.
 func (s *sendScreen) walletPane(m *shared, width, height int) string {
 	inner, rows := draw.Inner(width, height)
 	var pairs []draw.Pair
@@ -176,19 +175,19 @@ func (s *sendScreen) walletPane(m *shared, width, height int) string {
 	return m.box("Available", "", nil, draw.Panel(pairs, inner, m.Dim.Render), width, height)
 }
 
-// recentPane is what moved last.
+// recentPane shows the newest transfers.
 func (s *sendScreen) recentPane(m *shared, width, height int) string {
 	inner, rows := draw.Inner(width, height)
 	t := m.transferTable(inner, rows)
 	for _, transfer := range m.recent[:min(len(m.recent), max(0, rows-1))] {
 		t.Rows = append(t.Rows, m.transferRow(transfer))
 	}
-	return m.box("What moved last", "", nil, t.Draw(), width, height)
+	return m.box("Recent transfers", "", nil, t.Draw(), width, height)
 }
 
 func (s *sendScreen) form(m *shared, width int) []string {
 	labels := [sendFields]string{"To", "Amount", "Memo"}
-	hints := [sendFields]string{"@handle, e-mail address or id of a wallet", "in " + s.in(m), "a note that you both see; may stay empty"}
+	hints := [sendFields]string{"@handle, e-mail address or wallet id", "in " + s.in(m), "a note that both of you see; optional"}
 	if len(m.currencies()) > 1 {
 		hints[amountField] += "; ctrl-t for another currency"
 	}
@@ -232,12 +231,12 @@ func (s *sendScreen) form(m *shared, width int) []string {
 		}
 	}
 	if s.step == previewing {
-		lines = append(lines, "", m.Dim.Render(draw.Fit("Asking the server what this would do…", width)))
+		lines = append(lines, "", m.Dim.Render(draw.Fit("Loading the preview…", width)))
 	}
 	return lines
 }
 
-// completions are at most five of the people whose handle or name begins so.
+// completions shows at most five people whose handle or name begins with the typed text.
 func (s *sendScreen) completions(m *shared, width, indent int) []string {
 	const most = 5
 	from := max(0, min(s.person-most+1, len(s.people)-most))
@@ -258,7 +257,7 @@ func (s *sendScreen) completions(m *shared, width, indent int) []string {
 	return lines
 }
 
-// facts are what is sent to whom, under which key.
+// facts shows what is sent to whom, and the idempotency key.
 func (s *sendScreen) facts(m *shared, width int) []string {
 	p := s.preview
 	pairs := []draw.Pair{
@@ -286,14 +285,14 @@ func (s *sendScreen) reviewed(m *shared, width int) []string {
 
 func (s *sendScreen) doubtful(m *shared, width int) []string {
 	lines := append(s.facts(m, width), "")
-	text := s.problem + ". It was written down before it was sent, and cannot happen twice: y asks again under the same key, and so does kizo retry."
+	text := s.problem + ". The transfer is recorded and cannot happen twice: y retries with the same key, and so does kizo retry."
 	for _, line := range draw.Wrap(text, width) {
 		lines = append(lines, m.Warn.Render(draw.Fit(line, width)))
 	}
 	return append(append(lines, ""), m.command("kizo retry "+s.command.Key, width)...)
 }
 
-// command is a command line in full.
+// command shows a whole command line.
 func (p pen) command(line string, width int) []string {
 	lines := draw.Wrap("$ "+line, width)
 	for i := range lines {
@@ -302,14 +301,12 @@ func (p pen) command(line string, width int) []string {
 	return lines
 }
 
-func (s *sendScreen) told(m *shared, width int) []string {
+// receiptLines shows the result of a transfer.
+func (s *sendScreen) receiptLines(m *shared, width int) []string {
 	t := s.receipt.Transfer
-	word := "It arrived"
-	if t.State != client.Posted {
-		word = "It is " + string(t.State)
-	}
+	word := "The transfer is " + string(t.State)
 	if s.receipt.Replayed {
-		word += "; this key had been used before, and nothing moved again"
+		word += "; this key was used before, and no money moved again"
 	}
 	lines := []string{m.Good.Render(draw.Fit(m.glyph("✓ ", "+ ")+word+".", width)), ""}
 	return append(lines, strings.Split(draw.Panel(m.transferPairs(t), width, m.Dim.Render), "\n")...)

@@ -10,19 +10,21 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// screen is one page of the dashboard, or something that stands over it. It draws what is known; commands fetch.
+// screen is a page of the dashboard or an overlay. It draws known data; commands fetch data.
 type screen interface {
-	// update takes messages: keys that no binding took if it is the one that is seen, data always.
+	// update handles a message: unbound keys if the screen has the focus, data always.
 	update(m *shared, msg tea.Msg) tea.Cmd
-	// view is exactly height lines of exactly width columns.
+	// view returns exactly height lines of exactly width columns.
 	view(m *shared, width, height int) string
-	// keys work while the screen is seen. They come before those that work everywhere.
+	// keys returns the bindings that work while the screen has the focus. They override the global
+	// ones.
 	keys(m *shared) []binding
-	// typing says that letters are text now, so that only the screen's own bindings work.
+	// typing reports whether letters are text, so that of the letters only the screen's own
+	// bindings work.
 	typing() bool
 }
 
-// Server is what the dashboard asks of a server, as client.Client has it.
+// Server is the part of client.Client that the dashboard uses.
 type Server interface {
 	operatorServer
 	snapshotServer
@@ -33,38 +35,38 @@ type Server interface {
 	Preview(ctx context.Context, body client.TransferCreate) (client.TransferPreview, error)
 }
 
-// shared is what all screens see.
+// shared is the state that all screens see.
 type shared struct {
 	pen
 	server        Server
 	readonly      bool
 	currency      string    // of the default wallet; empty if there is none
-	now           time.Time // of this update
-	width, height int       // of the terminal
+	now           time.Time // the time of this update
+	width, height int       // size of the terminal
 
-	// move writes a command down, sends it and records what became of it.
+	// records a command, sends it and records the result
 	move      func(command client.Command, what string) (client.Receipt, error)
 	newKey    func() string // an idempotency key
 	exportDir string
-	terminal  io.Writer // for what is no picture, such as the clipboard
+	terminal  io.Writer // for sequences that draw nothing, such as the clipboard's
 	inTmux    bool
 
 	me         client.User
-	summary    *client.Summary   // nil until the first one
-	recent     []client.Transfer // the newest that were told, newest first, at most maxRecent
+	summary    *client.Summary   // nil before the first one
+	recent     []client.Transfer // the newest known transfers, newest first, at most maxRecent
 	connection connection
 	ops        operations
 
-	overlay screen // over the page; nil mostly
+	overlay screen // covers the page; usually nil
 	toast   string
-	bad     bool // the toast is a complaint
+	bad     bool // the toast is an error
 	toastAt time.Time
 }
 
-// requestTimeout bounds every request of the dashboard, retries included.
+// requestTimeout limits every request of the dashboard, including retries.
 const requestTimeout = 10 * time.Second
 
-// ask makes a command of a request.
+// ask turns a request into a command.
 func (m *shared) ask(do func(ctx context.Context) tea.Msg) tea.Cmd {
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
@@ -73,25 +75,25 @@ func (m *shared) ask(do func(ctx context.Context) tea.Msg) tea.Cmd {
 	}
 }
 
-// open puts a screen over the page.
+// open shows a screen over the page.
 func (m *shared) open(s screen) { m.overlay = s }
 
-// close takes it away.
+// close closes the overlay.
 func (m *shared) close() { m.overlay = nil }
 
-// say shows a sentence for a while.
+// showToast shows a message for toastTime.
 func (m *shared) showToast(text string) { m.toast, m.bad, m.toastAt = text, false, m.now }
 
-// complain shows what went wrong for a while.
+// showError shows an error for toastTime.
 func (m *shared) showError(err error) { m.toast, m.bad, m.toastAt = err.Error(), true, m.now }
 
-// forbidden reports whether the server said that this is not for the user.
+// forbidden reports whether the server refused the request for the user's role.
 func forbidden(err error) bool {
 	refused, ok := asRefusal(err)
 	return ok && refused.Code == client.Forbidden
 }
 
-// wallets are what the server last said of them.
+// wallets returns the wallets of the newest summary.
 func (m *shared) wallets() []client.WalletSummary {
 	if m.summary == nil {
 		return nil
@@ -99,7 +101,7 @@ func (m *shared) wallets() []client.WalletSummary {
 	return m.summary.Wallets
 }
 
-// currencies are those of the user's wallets.
+// currencies returns the currencies of the user's wallets.
 func (m *shared) currencies() []string {
 	var codes []string
 	for _, w := range m.wallets() {
@@ -108,10 +110,10 @@ func (m *shared) currencies() []string {
 	return codes
 }
 
-// maxRecent bounds the newest transfers that are held for every screen.
+// maxRecent limits the newest transfers that all screens share.
 const maxRecent = 60
 
-// remember takes transfers among the newest, or what has become of one of them.
+// remember adds transfers to the newest ones, or updates them.
 func (m *shared) remember(transfers ...client.Transfer) {
 	for _, t := range transfers {
 		at := newerThan(m.recent, t)
@@ -124,8 +126,8 @@ func (m *shared) remember(transfers ...client.Transfer) {
 	}
 }
 
-// latest is the later of two states of one transfer. An answer may have been written before an event that came first;
-// pending never comes after an end.
+// latest returns the later of two states of one transfer. An answer may be older than an event that
+// arrived before it; a final state never becomes pending again.
 func latest(held, told client.Transfer) client.Transfer {
 	if held.State != client.Pending && told.State == client.Pending {
 		return held

@@ -11,17 +11,18 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-// transferDetail is one transfer with its timeline, which the server is asked for once the choice has rested for a moment.
+// transferDetail is one transfer with its timeline. It requests the timeline once the transfer has
+// been selected for lookPause.
 type transferDetail struct {
 	id       client.ID
-	timeline *client.Timeline // nil until it is there
+	timeline *client.Timeline // nil before it is loaded
 	failed   error
 	asked    bool
-	old      bool // something has happened to it since
-	offset   int  // lines that are scrolled away
+	old      bool // the transfer changed since then
+	offset   int  // number of lines scrolled off the top
 }
 
-// lookMsg says that a transfer has been chosen for a moment.
+// lookMsg says that a transfer has been selected for lookPause.
 type lookMsg struct{ id client.ID }
 
 type timelineMsg struct {
@@ -30,10 +31,10 @@ type timelineMsg struct {
 	err      error
 }
 
-// lookPause keeps a walk through the list from asking for every timeline that it passes.
+// lookPause delays the request, so that scrolling through the list does not request every timeline.
 const lookPause = 120 * time.Millisecond
 
-// look follows the choice. Seen says whether the detail is on the screen.
+// look follows the selection. visible says whether the detail is on the screen.
 func (d *transferDetail) look(m *shared, chosen *client.Transfer, seen bool) tea.Cmd {
 	if chosen == nil || !seen {
 		return nil
@@ -76,15 +77,15 @@ func (d *transferDetail) ask(m *shared) tea.Cmd {
 	})
 }
 
-// view is a box of this size. It gives the number of lines that it has, so that it can be scrolled.
+// view draws a box of this size and returns the number of its lines, for scrolling.
 func (d *transferDetail) view(m *shared, chosen *client.Transfer, width, height int) string {
 	inner, rows := draw.Inner(width, height)
-	lines := []string{m.Dim.Render(draw.Fit("No transfer is chosen.", inner))}
+	lines := []string{m.Dim.Render(draw.Fit("No transfer is selected.", inner))}
 	title := "Transfer"
 	if chosen != nil {
 		title = titleCase(string(chosen.Kind)) + " of " + amountOf(chosen.Amount, chosen.Currency)
 		lines = strings.Split(draw.Panel(m.transferPairs(*chosen), inner, m.Dim.Render), "\n")
-		lines = append(lines, "", m.Title.Render(draw.Fit("What happened", inner)))
+		lines = append(lines, "", m.Title.Render(draw.Fit("Timeline", inner)))
 		lines = append(lines, d.timelineLines(m, inner)...)
 	}
 	d.offset = max(0, min(d.offset, len(lines)-rows))
@@ -95,13 +96,14 @@ func (d *transferDetail) view(m *shared, chosen *client.Transfer, width, height 
 	return m.box(title, note, nil, strings.Join(lines[d.offset:], "\n"), width, height)
 }
 
-// storyLines is the timeline: each sentence with its time, what it waits for, who is next.
+// timelineLines draws the timeline: each entry with its time, what the transfer waits for, who acts
+// next.
 func (d *transferDetail) timelineLines(m *shared, width int) []string {
 	switch {
 	case d.timeline == nil && d.failed != nil:
 		return []string{m.Bad.Render(draw.Fit(m.glyph("✗ ", "! ")+d.failed.Error(), width))}
 	case d.timeline == nil:
-		return []string{m.Dim.Render(draw.Fit("Asking the server…", width))}
+		return []string{m.Dim.Render(draw.Fit("Loading…", width))}
 	}
 	var lines []string
 	const clock = 9 // "15:04:05 "
@@ -121,7 +123,7 @@ func (d *transferDetail) timelineLines(m *shared, width int) []string {
 		}
 	}
 	lines = append(lines, "")
-	for _, pair := range []draw.Pair{{Name: "Waits for ", Value: d.timeline.WaitsFor}, {Name: "Next: ", Value: d.timeline.Next}} {
+	for _, pair := range []draw.Pair{{Name: "Waiting for ", Value: d.timeline.WaitsFor}, {Name: "Next: ", Value: d.timeline.Next}} {
 		for _, part := range draw.Wrap(pair.Name+pair.Value, width) {
 			lines = append(lines, m.Dim.Render(part))
 		}
@@ -129,7 +131,7 @@ func (d *transferDetail) timelineLines(m *shared, width int) []string {
 	return lines
 }
 
-// transferPairs is all that is known of a transfer.
+// transferPairs returns all that is known of a transfer.
 func (m *shared) transferPairs(t client.Transfer) []draw.Pair {
 	state := m.state(t.State)
 	pairs := []draw.Pair{
@@ -153,9 +155,9 @@ func (m *shared) transferPairs(t client.Transfer) []draw.Pair {
 	add("memo", value(t.Memo))
 	add("reason", strings.ReplaceAll(value(t.Reason), "_", " "))
 	part("authorized", t.AuthorizedAmount)
-	part("sent back", t.ReversedAmount)
+	part("reversed", t.ReversedAmount)
 	if t.Reverses != nil {
-		pairs = append(pairs, draw.Pair{Name: "sends back", Value: t.Reverses.String(), Whole: true})
+		pairs = append(pairs, draw.Pair{Name: "reverses", Value: t.Reverses.String(), Whole: true})
 	}
 	if t.ResolvedAt != nil {
 		add("ended", m.moment(*t.ResolvedAt))
@@ -166,7 +168,7 @@ func (m *shared) transferPairs(t client.Transfer) []draw.Pair {
 	return pairs
 }
 
-// moment is a time here, to the second, and how long ago that is.
+// moment formats a local time, to the second, and its age.
 func (m *shared) moment(at time.Time) string {
 	text := at.In(m.now.Location()).Format("2006-01-02 15:04:05 MST")
 	if distance := m.now.Sub(at).Abs(); distance < 2*time.Second {
@@ -178,7 +180,7 @@ func (m *shared) moment(at time.Time) string {
 	return text + ", " + age(m.now.Sub(at)) + " ago"
 }
 
-// signed is the amount with a sign for the way that it goes, seen from the user.
+// signed formats the amount with the sign of its direction, seen from the user.
 func signed(t client.Transfer) string {
 	if t.Direction == client.Out {
 		return "-" + amountOf(t.Amount, t.Currency)
@@ -186,8 +188,8 @@ func signed(t client.Transfer) string {
 	return "+" + amountOf(t.Amount, t.Currency)
 }
 
-// partyName leads with the handle, which is unique; a name is whatever its owner chooses.
-// The mark of staff follows the handle: no name can imitate it there.
+// partyName begins with the handle, which is unique; a name is whatever its owner chooses. The mark
+// of staff follows the handle, so that no name can imitate it.
 func partyName(p client.Party) string {
 	if p.Bank != nil && *p.Bank {
 		return "the bank"

@@ -9,35 +9,35 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// transfersScreen is the list of transfers, narrowed by a filter, with one of them in detail.
+// transfersScreen is the list of transfers, narrowed by a filter, and the detail of one of them.
 //
 //	list ──enter──► detail        beside the list where there is room
 //	  └─────/─────► filter ──enter──► list
 type transfersScreen struct {
 	history
 	filter  filter
-	field   *textField // the filter while it is typed; nil otherwise
-	problem string     // of what is typed
+	field   *textField // the filter while it is being typed; nil otherwise
+	problem string     // of the filter being typed
 
 	selected, offset int
-	visible          int // rows of the list when it was last drawn
-	top              int // line of the body that the first row stands on
+	visible          int // number of visible rows when the list was last drawn
+	top              int // line of the body where the rows begin
 
-	list       int      // number of the list: answers to an older one are passed over
-	asked      *pageAsk // under way
-	stale      bool     // its first page is to be read anew
-	again      bool     // and once more after that
+	list       int      // number of the list: answers for an older one are dropped
+	asked      *pageAsk // a request is in progress
+	stale      bool     // the first page must be read again
+	again      bool     // and again after that
 	began      time.Time
-	emptyPages int // pages in a row that held nothing
+	emptyPages int // consecutive pages without a match
 	failed     error
 	failedAt   time.Time
 	exporting  bool
 
-	reading bool // the detail has the screen
+	reading bool // the detail fills the screen
 	detail  transferDetail
 }
 
-// pageAsk is the page that was asked for.
+// pageAsk identifies the requested page.
 type pageAsk struct {
 	list, page int
 	cursor     string
@@ -49,17 +49,18 @@ type pageMsg struct {
 	err   error
 }
 
-// narrowMsg asks for the transfers that a filter finds.
+// narrowMsg applies a filter.
 type narrowMsg struct{ filter string }
 
 const (
-	// readAhead is how many rows below the screen are asked for before they are seen.
+	// readAhead is how many rows below the screen are loaded before they become visible.
 	readAhead = 40
-	// maxBarren pages without anything are searched before the user is asked whether to go on.
+	// maxEmptyPages is the number of pages without a match after which the user must continue the
+	// search.
 	maxEmptyPages = 25
-	// retryPause is the least time between a request that failed and the next.
+	// retryPause is the minimum time between a failed request and the next.
 	retryPause = 2 * time.Second
-	// beginPause is the least time between two readings of the first page, however much happens.
+	// beginPause is the minimum time between two reads of the first page.
 	beginPause = 500 * time.Millisecond
 )
 
@@ -67,7 +68,7 @@ func newTransfersScreen() *transfersScreen { return &transfersScreen{visible: tr
 
 func (s *transfersScreen) typing() bool { return s.field != nil }
 
-// update takes what the server says, and letters of the filter.
+// update handles the server's messages, and letters of the filter.
 func (s *transfersScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.KeyMsg:
@@ -82,11 +83,11 @@ func (s *transfersScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	case eventsMsg:
 		s.handleEvents(msg.events)
 	case connectionStateMsg:
-		if msg.state == live { // what events cannot tell of is read anew
+		if msg.state == live { // there are no events for what was missed
 			s.restart()
 		}
 	case summaryMsg:
-		if m.connection.state != live && s.selected == 0 { // no event will tell of what is new
+		if m.connection.state != live && s.selected == 0 { // there will be no events for new transfers
 			s.restart()
 		}
 	case narrowMsg:
@@ -108,10 +109,11 @@ func (s *transfersScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	return s.fetch(m)
 }
 
-// refresh asks for what is missing on the screen.
+// refresh requests what is missing on the screen.
 func (s *transfersScreen) refresh(m *shared) tea.Cmd { return s.fetch(m) }
 
-// fetch asks for the next page that is needed, one at a time, and for the timeline of the chosen transfer.
+// fetch requests the next page that is needed, one at a time, and the timeline of the selected
+// transfer.
 func (s *transfersScreen) fetch(m *shared) tea.Cmd {
 	look := s.detail.look(m, s.current(), s.reading || m.width >= twoPanes)
 	if s.asked != nil || m.me.Handle == "" || s.failed != nil && m.now.Sub(s.failedAt) < retryPause {
@@ -119,7 +121,7 @@ func (s *transfersScreen) fetch(m *shared) tea.Cmd {
 	}
 	if s.stale {
 		if m.now.Sub(s.began) < beginPause {
-			return look // the next second brings it
+			return look // the next tick retries
 		}
 		s.began = m.now
 		return tea.Batch(look, s.ask(m, 0, ""))
@@ -175,7 +177,8 @@ func (s *transfersScreen) taken(m *shared, msg pageMsg) {
 	s.move(0)
 }
 
-// restart reads the first page anew, if its rows are what is looked at; who looks further down is not disturbed.
+// restart reads the first page again if its rows are visible; otherwise the visible rows stay as
+// they are.
 func (s *transfersScreen) restart() {
 	if s.selected >= s.visible && len(s.pages) > 0 {
 		return
@@ -183,7 +186,8 @@ func (s *transfersScreen) restart() {
 	s.begin()
 }
 
-// begin reads the first page anew, once more if that is under way. What is shown stays until it is there.
+// begin reads the first page again, after the current request if there is one. The list stays
+// visible until then.
 func (s *transfersScreen) begin() {
 	if s.asked != nil && s.asked.page == 0 {
 		s.again = true
@@ -194,7 +198,8 @@ func (s *transfersScreen) begin() {
 	s.stale = true
 }
 
-// happened puts what events tell where it belongs. The chosen transfer stays chosen, unless it is the newest: then the newest is.
+// handleEvents applies events to the list. The same transfer stays selected, unless it is the
+// newest: then the new newest one is selected.
 func (s *transfersScreen) handleEvents(events []client.Event) {
 	unsure := false
 	for _, e := range events {
@@ -228,7 +233,7 @@ func (s *transfersScreen) handleEvents(events []client.Event) {
 	}
 }
 
-// current is the chosen transfer, nil if there is none or it is not there yet.
+// current returns the selected transfer, nil if there is none or its page is not loaded.
 func (s *transfersScreen) current() *client.Transfer {
 	if t, known := s.at(s.selected); known {
 		return &t
@@ -236,7 +241,7 @@ func (s *transfersScreen) current() *client.Transfer {
 	return nil
 }
 
-// move chooses another row.
+// move selects another row.
 func (s *transfersScreen) move(by int) {
 	s.selected = max(0, min(s.selected+by, s.length()-1))
 	s.scroll()
@@ -247,7 +252,7 @@ func (s *transfersScreen) scroll() {
 	s.offset = min(max(s.offset, s.selected-s.visible+1), s.selected)
 }
 
-// click chooses the row under the mouse; the chosen one opens.
+// click selects the row under the mouse; a click on the selected row opens it.
 func (s *transfersScreen) click(msg tea.MouseMsg) {
 	if msg.Action != tea.MouseActionPress || msg.Button != tea.MouseButtonLeft || s.reading || s.field != nil {
 		return
@@ -263,7 +268,7 @@ func (s *transfersScreen) click(msg tea.MouseMsg) {
 	s.selected = row
 }
 
-// judge reads the filter as it is typed, and says what is wrong with it.
+// checkFilter parses the filter as it is typed, and stores what is wrong with it.
 func (s *transfersScreen) checkFilter(m *shared) {
 	_, err := parseFilter(s.field.text(), m.currencies(), m.now)
 	if s.problem = ""; err != nil {
@@ -271,7 +276,7 @@ func (s *transfersScreen) checkFilter(m *shared) {
 	}
 }
 
-// narrow takes the filter that was typed.
+// narrow applies the filter that was typed.
 func (s *transfersScreen) narrow(m *shared, text string) tea.Cmd {
 	f, err := parseFilter(text, m.currencies(), m.now)
 	if err != nil {

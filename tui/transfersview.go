@@ -11,7 +11,7 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-// From these widths on there is room for two and three panes beside each other.
+// The widths from which two and three panes fit beside each other.
 const (
 	twoPanes   = 120
 	threePanes = 200
@@ -26,7 +26,7 @@ func (s *transfersScreen) keys(*shared) []binding {
 	}
 	moves := func(by func() int) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd {
-			s.emptyPages = 0 // whoever goes on wants more of it searched
+			s.emptyPages = 0 // scrolling on continues the search
 			s.move(by())
 			return s.fetch(m)
 		}
@@ -34,7 +34,7 @@ func (s *transfersScreen) keys(*shared) []binding {
 	by := func(n int) func() int { return func() int { return n } }
 	keys := []binding{
 		{keys: []string{"j", "down"}, shown: "j/↓", help: "next transfer", run: moves(by(1))},
-		{keys: []string{"k", "up"}, shown: "k/↑", help: "transfer before", run: moves(by(-1))},
+		{keys: []string{"k", "up"}, shown: "k/↑", help: "previous transfer", run: moves(by(-1))},
 		{keys: []string{"/"}, shown: "/", help: "filter", command: "kizo transfers list --state refused --with @bob", run: s.openFilter},
 		{keys: []string{"enter"}, shown: "enter", help: "read", command: s.commandFor("kizo explain"), run: func(m *shared) tea.Cmd {
 			s.reading = s.current() != nil
@@ -56,12 +56,12 @@ func (s *transfersScreen) keys(*shared) []binding {
 			return s.fetch(m)
 		}},
 		binding{keys: []string{"G", "end"}, shown: "G", help: "oldest that is loaded", run: moves(s.length)},
-		binding{keys: []string{"e"}, shown: "e", help: "export what the filter finds as CSV", command: "kizo transfers list --all > transfers.tsv", run: func(m *shared) tea.Cmd { return s.export(m, "csv") }},
-		binding{keys: []string{"E"}, shown: "E", help: "export it as JSON lines", command: "kizo transfers list --all --json", run: func(m *shared) tea.Cmd { return s.export(m, "jsonl") }},
+		binding{keys: []string{"e"}, shown: "e", help: "export the filtered list as CSV", command: "kizo transfers list --all > transfers.tsv", run: func(m *shared) tea.Cmd { return s.export(m, "csv") }},
+		binding{keys: []string{"E"}, shown: "E", help: "export the filtered list as JSON lines", command: "kizo transfers list --all --json", run: func(m *shared) tea.Cmd { return s.export(m, "jsonl") }},
 	)
 }
 
-// actions are what can be done with the chosen transfer, in the list and in its detail.
+// actions returns what can be done with the selected transfer, in the list and in its detail.
 func (s *transfersScreen) actions() []binding {
 	return []binding{
 		{keys: []string{"a"}, shown: "a", help: "send the same again", command: "kizo transfer TO AMOUNT", run: s.sendAgain},
@@ -84,15 +84,15 @@ func (s *transfersScreen) commandFor(command string) string {
 
 func (s *transfersScreen) filterKeys() []binding {
 	keys := []binding{
-		{keys: []string{"enter"}, shown: "enter", help: "show what it finds", run: func(m *shared) tea.Cmd { return s.narrow(m, s.field.text()) }},
-		{keys: []string{"esc"}, shown: "esc", help: "leave it as it was", run: func(*shared) tea.Cmd { s.field, s.problem = nil, ""; return nil }},
+		{keys: []string{"enter"}, shown: "enter", help: "apply the filter", run: func(m *shared) tea.Cmd { return s.narrow(m, s.field.text()) }},
+		{keys: []string{"esc"}, shown: "esc", help: "cancel", run: func(*shared) tea.Cmd { s.field, s.problem = nil, ""; return nil }},
 	}
 	return append(keys, s.field.keys(func(m *shared) tea.Cmd { s.checkFilter(m); return nil })...)
 }
 
 func (s *transfersScreen) readingKeys() []binding {
 	scroll := func(by int) func(*shared) tea.Cmd {
-		return func(*shared) tea.Cmd { s.detail.offset += by; return nil } // the view knows where it ends
+		return func(*shared) tea.Cmd { s.detail.offset += by; return nil } // the view knows the end
 	}
 	walk := func(by int) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd { s.move(by); return s.fetch(m) }
@@ -106,7 +106,7 @@ func (s *transfersScreen) readingKeys() []binding {
 		{keys: []string{"g", "home"}, shown: "g", help: "to the beginning", run: scroll(-1 << 20)},
 		{keys: []string{"G", "end"}, shown: "G", help: "to the end", run: scroll(1 << 20)},
 		{keys: []string{"n", "l", "right"}, shown: "n", help: "next transfer", run: walk(1)},
-		{keys: []string{"p", "h", "left"}, shown: "p", help: "transfer before", run: walk(-1)},
+		{keys: []string{"p", "h", "left"}, shown: "p", help: "previous transfer", run: walk(-1)},
 	}
 	return append(keys, s.actions()...)
 }
@@ -120,14 +120,14 @@ func (s *transfersScreen) openFilter(*shared) tea.Cmd {
 	return nil
 }
 
-// sendAgain fills the Send screen with a past transfer.
+// sendAgain fills the Send screen from a past transfer.
 func (s *transfersScreen) sendAgain(m *shared) tea.Cmd {
 	t := s.current()
 	switch {
 	case t == nil:
 		return nil
 	case t.Kind != client.TransferKindTransfer && t.Kind != client.TransferKindAuthorization || t.Direction != client.Out || t.To.Handle == nil:
-		m.showToast("Only what you sent to somebody can be sent again.")
+		m.showToast("Only transfers that you sent can be sent again.")
 		return nil
 	}
 	minor := t.Amount
@@ -159,7 +159,7 @@ func (s *transfersScreen) view(m *shared, width, height int) string {
 	return draw.Stack(head, s.table(m, width, rest))
 }
 
-// above is the filter, and what is wrong with it.
+// above draws the filter, and what is wrong with it.
 func (s *transfersScreen) above(m *shared, width int) []string {
 	const label = " Filter: "
 	switch {
@@ -177,7 +177,7 @@ func (s *transfersScreen) above(m *shared, width int) []string {
 	return nil
 }
 
-// table is the list. Rows whose page was let go are blank until it is there again.
+// table draws the list. Rows of a dropped page are blank until it is loaded again.
 func (s *transfersScreen) table(m *shared, width, height int) string {
 	s.visible = max(1, height-1)
 	s.scroll()
@@ -187,7 +187,7 @@ func (s *transfersScreen) table(m *shared, width, height int) string {
 	t := m.transferTable(width, height)
 	t.Total = s.length()
 	if !s.ended {
-		t.Total++ // the bar shows that there is more
+		t.Total++ // the scrollbar shows that there is more
 	}
 	t.Selected = s.selected - s.offset
 	for row := s.offset; row < min(s.length(), s.offset+s.visible); row++ {
@@ -201,25 +201,25 @@ func (s *transfersScreen) table(m *shared, width, height int) string {
 	return t.Draw()
 }
 
-// empty says why there is nothing.
+// empty explains an empty list.
 func (s *transfersScreen) empty(m *shared, width, height int) string {
-	text := m.Dim.Render("Asking the server…")
+	text := m.Dim.Render("Loading…")
 	switch {
 	case s.failed != nil:
 		text = m.Bad.Render(draw.Cut(m.glyph("✗ ", "! ")+s.failed.Error(), max(0, width-2)))
 	case s.emptyPages >= maxEmptyPages:
-		text = m.Warn.Render(draw.Cut("Nothing among the newest transfers. G searches on, c clears the filter.", max(0, width-2)))
+		text = m.Warn.Render(draw.Cut("No match among the newest transfers. G continues the search, c clears the filter.", max(0, width-2)))
 	case s.ended && s.filter.text != "":
-		text = "No transfer is like that. " + m.Key.Render("c") + " clears the filter, " + m.Key.Render("/") + " changes it."
+		text = "No transfer matches. " + m.Key.Render("c") + " clears the filter, " + m.Key.Render("/") + " changes it."
 	case s.ended:
-		text = "Nothing has moved yet. Bring money in: " + m.Key.Render("kizo deposit 100")
+		text = "No transfers yet. Deposit money: " + m.Key.Render("kizo deposit 100")
 	case s.filter.text != "":
 		text = m.Dim.Render("Searching…")
 	}
 	return draw.Block([]string{"", "  " + text}, width, height)
 }
 
-// facts is the third pane: what the loaded part of the list adds up to.
+// facts draws the third pane: sums of the loaded part of the list.
 func (s *transfersScreen) facts(m *shared, width, height int) string {
 	type sum struct{ in, out int64 }
 	sums, states := map[string]sum{}, map[client.TransferState]int{}
@@ -257,5 +257,5 @@ func (s *transfersScreen) facts(m *shared, width, height int) string {
 		pairs = append(pairs, draw.Pair{Name: "in " + currency, Value: amountOf(sums[currency].in, currency), Paint: m.Good.Render, Whole: true},
 			draw.Pair{Name: "out " + currency, Value: amountOf(sums[currency].out, currency), Whole: true})
 	}
-	return m.box("What is loaded", "", nil, strings.TrimRight(draw.Panel(pairs, inner, m.Dim.Render), "\n"), width, height)
+	return m.box("Loaded transfers", "", nil, strings.TrimRight(draw.Panel(pairs, inner, m.Dim.Render), "\n"), width, height)
 }

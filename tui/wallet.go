@@ -10,15 +10,16 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-// walletScreen shows what there is in each currency, how that went, and the newest transfers, all as the server said it last.
+// walletScreen shows the balance of each currency, its trend, and the newest transfers, from the
+// newest summary.
 type walletScreen struct {
 	selected, offset int
-	listed, wide     int // lines and columns of the list when it was last drawn
+	listed, wide     int // position and size of the list when it was last drawn
 }
 
 func (s *walletScreen) typing() bool { return false }
 
-// update takes a click on a wallet; all else comes by way of the summary.
+// update handles a click on a wallet; all data comes from the summary.
 func (s *walletScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	click, is := msg.(tea.MouseMsg)
 	if row := s.offset + click.Y - 1; is && click.Action == tea.MouseActionPress && click.Button == tea.MouseButtonLeft &&
@@ -39,10 +40,10 @@ func (s *walletScreen) keys(m *shared) []binding {
 	}
 	return []binding{
 		{keys: []string{"j", "down"}, shown: "j/↓", help: "next wallet", command: "kizo wallet list", run: moves(1)},
-		{keys: []string{"k", "up"}, shown: "k/↑", help: "wallet before", run: moves(-1)},
+		{keys: []string{"k", "up"}, shown: "k/↑", help: "previous wallet", run: moves(-1)},
 		{keys: []string{"g", "home"}, shown: "g", help: "first wallet", run: moves(-1 << 16)},
 		{keys: []string{"G", "end"}, shown: "G", help: "last wallet", run: moves(1 << 16)},
-		{keys: []string{"enter"}, shown: "enter", help: "its transfers", command: "kizo transfers list --currency " + s.currency(m), run: func(m *shared) tea.Cmd {
+		{keys: []string{"enter"}, shown: "enter", help: "show its transfers", command: "kizo transfers list --currency " + s.currency(m), run: func(m *shared) tea.Cmd {
 			filter := "currency:" + s.currency(m)
 			return func() tea.Msg { return narrowMsg{filter} }
 		}},
@@ -53,7 +54,7 @@ func (s *walletScreen) keys(m *shared) []binding {
 	}
 }
 
-// currency is the chosen wallet's.
+// currency returns the currency of the selected wallet.
 func (s *walletScreen) currency(m *shared) string {
 	if wallets := m.wallets(); len(wallets) > 0 {
 		return wallets[min(s.selected, len(wallets)-1)].Wallet.Currency
@@ -61,10 +62,11 @@ func (s *walletScreen) currency(m *shared) string {
 	return "CURRENCY"
 }
 
-// view: wallets above, the chosen one's last days, and what moved last, below or beside.
+// view draws the wallets at the top, the trend of the selected one and the newest transfers below
+// or beside.
 func (s *walletScreen) view(m *shared, width, height int) string {
 	if m.summary == nil {
-		return draw.Block([]string{"", "  " + m.Dim.Render("Waiting for the server…")}, width, height)
+		return draw.Block([]string{"", "  " + m.Dim.Render("Loading…")}, width, height)
 	}
 	wallets := m.summary.Wallets
 	if len(wallets) == 0 {
@@ -92,7 +94,7 @@ func (s *walletScreen) view(m *shared, width, height int) string {
 		rest -= rest / 3
 	}
 	inner, rows := draw.Inner(rest, height)
-	panes = append(panes, m.box("What moved last", "2 shows all", nil, s.moved(m, inner, rows), rest, height))
+	panes = append(panes, m.box("Recent transfers", "2 shows all", nil, s.moved(m, inner, rows), rest, height))
 	return draw.Beside(panes...)
 }
 
@@ -103,7 +105,7 @@ func lineCount(block string) int {
 	return strings.Count(block, "\n") + 1
 }
 
-// facts is the chosen wallet in full, and what is under way.
+// facts shows the selected wallet in full, including its pending transfers.
 func (s *walletScreen) facts(m *shared, w client.WalletSummary, width, height int) string {
 	if height < 3 {
 		return draw.Block(nil, width, height)
@@ -112,7 +114,7 @@ func (s *walletScreen) facts(m *shared, w client.WalletSummary, width, height in
 	c := w.Wallet.Currency
 	amount := func(minor *int64) string {
 		if minor == nil {
-			return "too much to add up"
+			return "too large to add up"
 		}
 		return amountOf(*minor, c)
 	}
@@ -129,8 +131,8 @@ func (s *walletScreen) facts(m *shared, w client.WalletSummary, width, height in
 		{}, {Name: "in this month", Value: amount(w.Month.In), Paint: m.Good.Render, Whole: true},
 		{Name: "out this month", Value: amount(w.Month.Out), Whole: true},
 		{Name: "movements", Value: fmt.Sprint(w.Month.Count)},
-		{}, {Name: "under way, in", Value: pending(m.summary.Pending.In)},
-		{Name: "under way, out", Value: pending(m.summary.Pending.Out)},
+		{}, {Name: "pending in", Value: pending(m.summary.Pending.In)},
+		{Name: "pending out", Value: pending(m.summary.Pending.Out)},
 		{}, {Name: "wallet id", Value: w.Wallet.Id.String(), Whole: true},
 	}
 	return m.box(c, m.sign(w.Wallet.Status == client.Active, "active", "frozen").Value, nil, draw.Panel(pairs, inner, m.Dim.Render), width, height)
@@ -159,7 +161,7 @@ func (s *walletScreen) wallets(m *shared, width, height int) string {
 	return t.Draw()
 }
 
-// trend is the chosen wallet's last days.
+// trend shows the balance of the selected wallet over the last days.
 func (s *walletScreen) trend(m *shared, w client.WalletSummary, width, height int) string {
 	if height < 3 {
 		return ""
@@ -179,7 +181,7 @@ func (s *walletScreen) moved(m *shared, width, height int) string {
 		return ""
 	}
 	if len(m.recent) == 0 {
-		return draw.Block([]string{"", "  Nothing has moved yet.", "", "  " + m.Key.Render("kizo deposit 100")}, width, height)
+		return draw.Block([]string{"", "  No transfers yet.", "", "  " + m.Key.Render("kizo deposit 100")}, width, height)
 	}
 	t := m.transferTable(width, height)
 	for _, transfer := range m.recent[:min(len(m.recent), max(0, height-1))] {
@@ -188,7 +190,7 @@ func (s *walletScreen) moved(m *shared, width, height int) string {
 	return t.Draw()
 }
 
-// transferTable is a table for rows of transferRow, without one that is chosen.
+// transferTable returns a table for transferRow, without a selection.
 func (m *shared) transferTable(width, height int) draw.Table {
 	return draw.Table{
 		Columns: []draw.Column{{Title: "WHEN", Drop: 4}, {Title: "STATE"}, {Title: "KIND", Drop: 6}, {Title: "AMOUNT", Right: true},
@@ -197,8 +199,8 @@ func (m *shared) transferTable(width, height int) draw.Table {
 	}
 }
 
-// transferRow is when, state, kind, amount with its sign, what of it was authorized if that is another amount, the other
-// side, memo.
+// transferRow returns time, state, kind, amount with its sign, the authorized amount if it differs,
+// the other side, and the memo.
 func (m *shared) transferRow(t client.Transfer) []draw.Cell {
 	other := otherSide(t)
 	who := "the bank"
@@ -217,7 +219,7 @@ func (m *shared) transferRow(t client.Transfer) []draw.Cell {
 	return []draw.Cell{{Text: when, Paint: m.Dim.Render}, m.state(t.State), {Text: string(t.Kind)}, amount, authorized, {Text: who}, {Text: value(t.Memo)}}
 }
 
-// state is a transfer's state as glyph and word.
+// state shows a transfer's state as a glyph and a word.
 func (m *shared) state(s client.TransferState) draw.Cell {
 	switch s {
 	case client.Posted:

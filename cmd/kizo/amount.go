@@ -11,7 +11,7 @@ import (
 	"github.com/JDevAman/kizo/money"
 )
 
-// amountOptions are an amount as it is typed: "12.50", "12.50 EUR", or 12.50 with --currency.
+// amountOptions is an amount as it is typed: "12.50", "12.50 EUR", or 12.50 with --currency.
 type amountOptions struct {
 	words    []string // AMOUNT, or AMOUNT and CURRENCY
 	currency string   // --currency
@@ -22,7 +22,7 @@ func (o *amountOptions) addTo(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("currency", completeCurrency)
 }
 
-// parse reads the amount. Which currency it is in may take asking the server for the wallets.
+// parse parses the amount. If no currency is given, it may request the wallets from the server.
 func (o *amountOptions) parse(ctx context.Context, a *app, kizo *client.Client) (money.Amount, error) {
 	text := o.words[0]
 	typed := o.words[1:]
@@ -42,7 +42,7 @@ func (o *amountOptions) parse(ctx context.Context, a *app, kizo *client.Client) 
 			return money.Amount{}, err
 		}
 		if currency != "" && currency != c {
-			return money.Amount{}, usagef("is it %s or %s? Two currencies are one too many", currency, c)
+			return money.Amount{}, usagef("the currency is given twice: %s and %s", currency, c)
 		}
 		currency = c
 	}
@@ -56,7 +56,7 @@ func (o *amountOptions) parse(ctx context.Context, a *app, kizo *client.Client) 
 	return amount, a.amountError(err, o.words[0], text)
 }
 
-// notEvenANumber catches what is no amount in any currency before anybody is asked for one.
+// checkNumber rejects what is not an amount in any currency, before any request.
 func checkNumber(text string) error {
 	_, err := money.Parse(text, "CLF") // no currency has more decimals
 	var wrong *money.Error
@@ -66,7 +66,7 @@ func checkNumber(text string) error {
 	return nil
 }
 
-// amountError adds the whole command line, with an amount that would do.
+// amountError adds the whole command line with a valid amount.
 func (a *app) amountError(err error, word, text string) error {
 	var wrong *money.Error
 	if !errors.As(err, &wrong) || len(wrong.Try) == 0 {
@@ -79,7 +79,7 @@ func (a *app) amountError(err error, word, text string) error {
 	return withHint(err, lines...)
 }
 
-// defaultCurrency is the configured one, or that of the only wallet.
+// defaultCurrency returns the configured currency, or that of the only wallet.
 func (a *app) defaultCurrency(ctx context.Context, kizo *client.Client) (money.Currency, error) {
 	config, err := a.config()
 	if err != nil {
@@ -96,17 +96,17 @@ func (a *app) defaultCurrency(ctx context.Context, kizo *client.Client) (money.C
 		return money.Currency(wallets[0].Currency), nil
 	}
 	if len(wallets) == 0 {
-		return "", withHint(usagef("in which currency? You have no wallet yet"), "kizo wallet open CURRENCY")
+		return "", withHint(usagef("the amount needs a currency: you have no wallet yet"), "kizo wallet open CURRENCY")
 	}
 	var lines []string
 	for _, w := range wallets {
 		lines = append(lines, a.commandLine()+" --currency "+shellQuote(w.Currency))
 	}
-	return "", withHint(usagef("the amount needs a currency: you have %d wallets and no default one", len(wallets)),
+	return "", withHint(usagef("the amount needs a currency: you have %d wallets and no default wallet", len(wallets)),
 		append(lines, defaultWalletLines(wallets)...)...)
 }
 
-// defaultWalletLines are the commands that make one of the wallets the default.
+// defaultWalletLines returns the commands that make one of the wallets the default.
 func defaultWalletLines(wallets []client.Wallet) []string {
 	var lines []string
 	for _, w := range wallets {
@@ -115,8 +115,8 @@ func defaultWalletLines(wallets []client.Wallet) []string {
 	return lines
 }
 
-// offerDefaultWallet says how to choose a default wallet, to a user who has several and no default. It is
-// not worth an error.
+// offerDefaultWallet says how to choose a default wallet, to a user who has several and no default.
+// Its failure is not an error.
 func (a *app) offerDefaultWallet(ctx context.Context, kizo *client.Client) {
 	config, err := a.config()
 	if err != nil || config.Currency.Value != "" || a.json {
@@ -126,7 +126,7 @@ func (a *app) offerDefaultWallet(ctx context.Context, kizo *client.Client) {
 	if err != nil || len(wallets) < 2 {
 		return
 	}
-	a.io.note("You have %d wallets. To choose the one that amounts without a currency are in:", len(wallets))
+	a.io.note("You have %d wallets. To choose the default for amounts without a currency:", len(wallets))
 	for _, line := range defaultWalletLines(wallets) {
 		a.io.note("  %s", line)
 	}
@@ -142,7 +142,7 @@ func completeCurrency(_ *cobra.Command, _ []string, prefix string) ([]string, co
 	return codes, cobra.ShellCompDirectiveNoFileComp
 }
 
-// amountOf shows an amount of the server's.
+// amountOf formats an amount from the server.
 func amountOf(minor int64, currency string) string {
 	return money.Format(minor, money.Currency(currency))
 }

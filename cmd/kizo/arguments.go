@@ -14,7 +14,7 @@ import (
 	"github.com/JDevAman/kizo/money"
 )
 
-// misspelled is a word that is none of the known ones, and the one that may have been meant.
+// misspelled is an error for an unknown word, with the word that was probably meant.
 type misspelled struct {
 	error
 	wrong, right string
@@ -22,7 +22,7 @@ type misspelled struct {
 
 func (m *misspelled) Unwrap() error { return m.error }
 
-// unknownWord is the error for a word that is none of the choices.
+// unknownWord adds to an error which of the choices was probably meant.
 func unknownWord(err error, word string, choices []string) error {
 	if near := nearestWord(word, choices); near != "" {
 		return &misspelled{err, word, near}
@@ -30,9 +30,9 @@ func unknownWord(err error, word string, choices []string) error {
 	return err
 }
 
-// nearestWord is the choice that a word may have been meant to be; empty if none is near.
+// nearestWord returns the choice that was probably meant; empty if none is similar.
 func nearestWord(word string, choices []string) string {
-	const maxDistance = 2 // letters wrong
+	const maxDistance = 2 // letters that differ
 	simple := func(text string) string { return strings.ReplaceAll(strings.ToLower(text), "_", "-") }
 	typed := simple(word)
 	best, found := min(maxDistance, len(typed)-1)+1, ""
@@ -83,7 +83,7 @@ func checkChoice(text string, choices []string) error {
 	return unknownWord(usagef("%q is not %s", text, joinOr(choices)), text, choices)
 }
 
-// parseCurrency reads a code that was typed.
+// parseCurrency parses a currency code.
 func parseCurrency(code string) (money.Currency, error) {
 	currency, err := money.ParseCurrency(code)
 	if err == nil {
@@ -91,7 +91,7 @@ func parseCurrency(code string) (money.Currency, error) {
 	}
 	var known []string
 	for _, c := range money.Currencies() {
-		// One letter too many or too few; another letter could be any of a dozen currencies.
+		// One letter too many or too few; another letter could mean any of a dozen currencies.
 		if len(code) != len(c) && distance(strings.ToUpper(code), string(c)) == 1 {
 			known = append(known, string(c))
 		}
@@ -102,14 +102,14 @@ func parseCurrency(code string) (money.Currency, error) {
 	return "", err
 }
 
-// flagError is what is said about a flag that does not exist or has a value that it does not take.
+// flagError adds hints to the error for an unknown flag or an invalid value.
 func (a *app) flagError(cmd *cobra.Command, err error) error {
 	help := cmd.CommandPath() + " --help"
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		letters := unknown.GetSpecifiedShortnames()
 		if letters != "" && strings.ContainsAny(letters[:1], "0123456789.") {
-			return withHint(usagef("-%s has a sign, and amounts have none", letters), a.retyped("-"+letters, letters))
+			return withHint(usagef("-%s has a sign, but amounts have none", letters), a.retyped("-"+letters, letters))
 		}
 		wrong, name := "--"+unknown.GetSpecifiedName(), unknown.GetSpecifiedName()
 		if letters != "" {
@@ -137,8 +137,8 @@ func flagNames(cmd *cobra.Command) []string {
 	return names
 }
 
-// retyped is the command line with one word put right: the first argument that is that word, or else the
-// first that has it in the name or in the value of a flag.
+// retyped returns the command line with one word corrected: the first argument that is that word,
+// or else the first that contains it in the name or the value of a flag.
 func (a *app) retyped(wrong, right string) string {
 	better := *a
 	better.args = slices.Clone(a.args)
@@ -172,8 +172,8 @@ func (a *app) retyped(wrong, right string) string {
 	return better.commandLine()
 }
 
-// spacedValue is what can only be the value of a flag that takes one optionally: fields for --json, a
-// duration with its unit for --wait. A plain number after --wait may be the amount.
+// spacedValue recognizes values of flags with an optional value: fields for --json, a duration with
+// its unit for --wait. A plain number after --wait may be the amount.
 var spacedValue = map[string]func(string) bool{
 	"--json": regexp.MustCompile(`^[a-z][a-z_]*(,[a-z][a-z_]*)*$`).MatchString,
 	"--wait": func(text string) bool {
@@ -182,9 +182,9 @@ var spacedValue = map[string]func(string) bool{
 	},
 }
 
-// joinValues joins --json and --wait with a value that follows after a space. Since their values are
-// optional, the parser takes such a value for an argument of the command. What the command can only read
-// as an argument stays one: the NAME of kizo login.
+// joinValues joins --json and --wait with a value that follows after a space. Since their values
+// are optional, the parser takes such a value for an argument. A word that the command can only use
+// as an argument stays one, such as the NAME of kizo login.
 func (a *app) joinValues() {
 	for i := 0; i+1 < len(a.args) && a.args[i] != "--"; i++ {
 		isValue := spacedValue[a.args[i]]
@@ -197,7 +197,7 @@ func (a *app) joinValues() {
 			a.args = joined
 			continue
 		}
-		// A misspelled field is still one where the word is of no other use.
+		// A misspelled field is still a field if the command cannot use the word otherwise.
 		if flagErr, argsErr := a.tryParse(a.args); flagErr == nil && (argsErr != nil || strings.Contains(a.args[i+1], ",")) {
 			a.args = joined
 		}
@@ -208,7 +208,7 @@ func joinAt(args []string, i int) []string {
 	return slices.Concat(args[:i], []string{args[i] + "=" + args[i+1]}, args[i+2:])
 }
 
-// tryParse reads a command line without running it.
+// tryParse parses a command line without running it.
 func (a *app) tryParse(args []string) (flagErr, argsErr error) {
 	trial := *a
 	root := newRootCommand(&trial)
@@ -222,7 +222,7 @@ func (a *app) tryParse(args []string) (flagErr, argsErr error) {
 	return nil, cmd.ValidateArgs(cmd.Flags().Args())
 }
 
-// isFlag reports whether argument i is a flag, and not the value of the one before it.
+// isFlag reports whether argument i is a flag, not the value of the one before it.
 func (a *app) isFlag(i int) bool {
 	trial := *a
 	root := newRootCommand(&trial)
@@ -235,8 +235,8 @@ func (a *app) isFlag(i int) bool {
 	return flag != nil && flag.Changed
 }
 
-// spaceHint is the command line with an equals sign where a space kept a flag from its value; empty if that
-// would not make it right either.
+// spaceHint returns the command line with an equals sign between a flag and its value; empty if
+// that would not be valid either.
 func (a *app) spaceHint() string {
 	for i := 0; i+1 < len(a.args) && a.args[i] != "--"; i++ {
 		arg, value := a.args[i], a.args[i+1]
@@ -255,7 +255,7 @@ func (a *app) spaceHint() string {
 	return ""
 }
 
-// argumentKinds tell what a word can be, by the names that commands give their arguments.
+// argumentKinds recognize values by the names that commands give their arguments.
 var argumentKinds = map[string]func(string) bool{
 	"TO":       func(text string) bool { return strings.Contains(text, "@") || isID(text) },
 	"ID":       isID,
@@ -273,7 +273,7 @@ var argumentKinds = map[string]func(string) bool{
 
 func isID(text string) bool { return uuid.Validate(text) == nil }
 
-// checkOrder makes every command check the order of its arguments, in addition to their number.
+// checkOrder makes every command check the order of its arguments as well as their number.
 func (a *app) checkOrder(cmd *cobra.Command) {
 	for _, below := range cmd.Commands() {
 		a.checkOrder(below)
@@ -290,7 +290,7 @@ func (a *app) checkOrder(cmd *cobra.Command) {
 	}
 }
 
-// inOrder refuses arguments that only make sense in another order, and shows that order.
+// inOrder refuses arguments that are valid only in another order, and shows that order.
 func (a *app) inOrder(names []string, args []string) error {
 	var kinds []func(string) bool
 	for _, name := range names[:min(len(names), len(args))] {
@@ -305,7 +305,7 @@ func (a *app) inOrder(names []string, args []string) error {
 	}
 	better := *a
 	better.args = slices.Clone(a.args)
-	// The arguments are the last of their kind: what equals them earlier may be the value of a flag.
+	// Search from the end: an equal word before may be the value of a flag.
 	from := len(better.args)
 	for i, arg := range slices.Backward(args) {
 		for from--; from >= 0 && better.args[from] != arg; from-- {
@@ -318,7 +318,7 @@ func (a *app) inOrder(names []string, args []string) error {
 	return withHint(usagef("the order of the arguments is %s", strings.Join(names, " ")), better.commandLine())
 }
 
-// arrange finds the order in which each argument is of its kind; the given one comes first.
+// arrange finds the order in which each argument is of its kind, preferring the given one.
 func arrange(kinds []func(string) bool, args []string) []string {
 	if len(kinds) == 0 {
 		return []string{}

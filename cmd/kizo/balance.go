@@ -18,7 +18,7 @@ type balanceOptions struct {
 	at       string
 }
 
-// balanceSample has the fields of both answers: a wallet now, a balance as of a time.
+// balanceSample has the fields of both answers: the current wallet, and the balance at a time.
 type balanceSample struct {
 	client.Wallet
 	At time.Time `json:"at"`
@@ -28,11 +28,11 @@ func newBalanceCommand(a *app) *cobra.Command {
 	opts := &balanceOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "balance [CURRENCY]",
-		Short: "Show what you have, now or as of a time",
-		Long: `Show what you have: the balance, what of it is held for transfers on their way, and what is
+		Short: "Show your balances, now or at a time",
+		Long: `Show your balances: the balance, how much of it is held for pending transfers, and how much is
 available.
 
-With --at, show the posted balance as of a time. That answer never changes once it was given.`,
+With --at, show the posted balance at a time. The answer for a time in the past never changes.`,
 		Example: `  kizo balance
   kizo balance EUR --at 2026-01-31T23:59:59Z
   kizo balance --at 12h`,
@@ -95,7 +95,7 @@ func noWallet(currency string) error {
 
 func balancesAt(ctx context.Context, opts *balanceOptions, kizo *client.Client, currency money.Currency, at time.Time) error {
 	columns := []column{{title: "CURRENCY"}, {title: "BALANCE", right: true}, {title: "AT"}}
-	// The moment itself, not how long ago: it is what was asked for.
+	// The time itself, not its age: it is what the user asked for.
 	row := func(b client.Balance) []string {
 		return []string{b.Currency, amountOf(b.Balance, b.Currency), b.At.UTC().Format(time.RFC3339Nano)}
 	}

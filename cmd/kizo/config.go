@@ -20,14 +20,14 @@ const (
 	projectConfigName = ".kizo.toml"
 )
 
-// settings are all there are. A file may hold these and nothing else.
+// settings are the valid settings of a configuration file.
 var settings = []string{"server", "currency", "ca_file"}
 
-// projectSettings are those that a .kizo.toml may hold. Another person may have written it: which
-// certificates to trust is for the user to say.
+// projectSettings are those that a .kizo.toml may contain. Another person may have written that
+// file, so it cannot choose which certificates to trust.
 var projectSettings = []string{"server", "currency"}
 
-// origin is the kind of place that a setting came from; the lower wins.
+// origin is the kind of place that a setting came from; the lower value wins.
 type origin int
 
 const (
@@ -38,23 +38,23 @@ const (
 	fromDefault
 )
 
-// setting is a value and where it came from.
+// setting is a value and its origin.
 type setting struct {
 	Value  string
 	Kind   origin
-	Origin string // for people: "--server", "KIZO_SERVER", a path, "default"
+	Origin string // for the user: "--server", "KIZO_SERVER", a path, "default"
 }
 
-// config is what flag, environment and files say together, in that order.
+// config is the result of flags, environment and files, in that order.
 type config struct {
 	Server   setting
 	Currency setting // empty: the currency of the only wallet
 	CAFile   setting // certificates to trust besides those of the system; empty: none
 
-	OwnServer string // the server without any .kizo.toml, as it was typed
+	OwnServer string // the server according to all places but .kizo.toml
 }
 
-// of is the setting with this key.
+// of returns the setting with this key.
 func (c *config) of(key string) setting {
 	return map[string]setting{"server": c.Server, "currency": c.Currency, "ca_file": c.CAFile}[key]
 }
@@ -98,7 +98,7 @@ func (a *app) config() (*config, error) {
 	return c, nil
 }
 
-// layers are all places, the strongest first.
+// layers returns all places, the one that wins first.
 func (a *app) layers() ([]layer, error) {
 	flag := layer{fromFlag, flagName, map[string]string{"server": a.serverFlag, "ca_file": a.caFileFlag}}
 	environment := layer{fromEnvironment, variable, map[string]string{}}
@@ -124,7 +124,7 @@ func (a *app) layers() ([]layer, error) {
 		}
 		for key := range values {
 			if file.kind == fromProject && !slices.Contains(projectSettings, key) {
-				return nil, withHint(usagef("%s: %s is a setting for your own configuration, not for a directory's", file.path, key),
+				return nil, withHint(usagef("%s: %s can be set in your own configuration only, not in a directory's", file.path, key),
 					"kizo help environment")
 			}
 		}
@@ -137,7 +137,7 @@ func (a *app) layers() ([]layer, error) {
 	return append(layers, defaults), nil
 }
 
-// explicitConfig is the file that is read in place of all others; empty if there is none.
+// explicitConfig returns the file that replaces all others; empty if there is none.
 func (a *app) explicitConfig() string {
 	if a.configFlag != "" {
 		return a.configFlag
@@ -145,7 +145,7 @@ func (a *app) explicitConfig() string {
 	return a.env("KIZO_CONFIG")
 }
 
-// userConfig is the user's own file; empty for a user without a home.
+// userConfig returns the user's own file; empty for a user without a home directory.
 func (a *app) userConfig() string {
 	dir := a.configDir()
 	if dir == "" {
@@ -154,12 +154,13 @@ func (a *app) userConfig() string {
 	return filepath.Join(dir, "config.toml")
 }
 
-// flagName is the flag of a setting.
+// flagName returns the flag of a setting.
 func flagName(key string) string { return "--" + strings.ReplaceAll(key, "_", "-") }
 
 func variable(key string) string { return "KIZO_" + strings.ToUpper(key) }
 
-// projectConfig is the nearest .kizo.toml, from the working directory upwards; empty if there is none.
+// projectConfig returns the nearest .kizo.toml, from the working directory upwards; empty if there
+// is none.
 func projectConfig() string {
 	dir, err := os.Getwd()
 	for err == nil {
@@ -176,7 +177,7 @@ func projectConfig() string {
 	return ""
 }
 
-// parseConfig reads TOML, with or without the byte order mark that editors on Windows put in front.
+// parseConfig parses TOML, with or without the byte order mark that editors on Windows write.
 func parseConfig(content []byte) (map[string]any, error) {
 	if bytes.HasPrefix(content, []byte{0xff, 0xfe}) || bytes.HasPrefix(content, []byte{0xfe, 0xff}) {
 		return nil, errors.New("it is in UTF-16: save it as UTF-8")
@@ -193,7 +194,7 @@ func parseConfig(content []byte) (map[string]any, error) {
 	return values, nil
 }
 
-// readConfig reads one TOML file; a missing one is empty unless it must be there.
+// readConfig reads one TOML file; a missing one is empty unless it is required.
 func readConfig(path string, must bool) (map[string]string, error) {
 	if path == "" {
 		return nil, nil
@@ -212,7 +213,7 @@ func readConfig(path string, must bool) (map[string]string, error) {
 	values := map[string]string{}
 	for key, value := range parsed {
 		if !slices.Contains(settings, key) {
-			err := usagef("%s: there is no setting %q; there are: %s", path, key, strings.Join(settings, ", "))
+			err := usagef("%s: unknown setting %q; the settings are: %s", path, key, strings.Join(settings, ", "))
 			if near := nearestWord(key, settings); near != "" {
 				err = withHint(err, near+" in place of "+key)
 			}
@@ -220,7 +221,7 @@ func readConfig(path string, must bool) (map[string]string, error) {
 		}
 		text, isText := value.(string)
 		if !isText {
-			return nil, usagef("%s: %s must be a text in quotes", path, key)
+			return nil, usagef("%s: %s must be a quoted string", path, key)
 		}
 		if text == "" {
 			return nil, usagef("%s: %s is empty: give it a value, or remove the line", path, key)

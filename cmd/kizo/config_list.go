@@ -16,8 +16,8 @@ func newConfigListCommand(a *app) *cobra.Command {
 	opts := &configListOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "Show the settings in force",
-		Long: `Show the settings in force.
+		Short: "Show the effective settings",
+		Long: `Show the effective settings.
 
 The first place that has a setting wins:
   1. a flag, such as --server
@@ -32,7 +32,7 @@ With --config FILE (or KIZO_CONFIG), that file is read in place of 3 to 5.`,
 		RunE:    func(*cobra.Command, []string) error { return configListRun(opts) },
 	}
 	opts.json.addTo(cmd, a, configEntry{})
-	cmd.Flags().BoolVar(&opts.showOrigin, "show-origin", false, "say where each setting comes from")
+	cmd.Flags().BoolVar(&opts.showOrigin, "show-origin", false, "show where each setting comes from")
 	return cmd
 }
 

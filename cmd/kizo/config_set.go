@@ -25,7 +25,7 @@ func newConfigSetCommand(a *app) *cobra.Command {
 		Long: `Write a setting into your configuration file, kizo/config.toml in $XDG_CONFIG_HOME (~/.config), or into the
 file of --config. The rest of the file stays as it is.
 
-With several wallets, currency is the one that is meant when an amount names none.`,
+If you have several wallets, currency is the default for amounts without a currency.`,
 		Example: `  kizo config set currency EUR
   kizo config set server https://kizo.example`,
 		Args:              takes("SETTING VALUE"),
@@ -74,7 +74,7 @@ func completeSetting(_ *cobra.Command, args []string, prefix string) ([]string, 
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// checkSetting gives the form in which a value is stored.
+// checkSetting returns the form in which a value is stored.
 func checkSetting(key, value string) (string, error) {
 	if err := checkChoice(key, settings); err != nil {
 		return "", err
@@ -102,15 +102,15 @@ func checkSetting(key, value string) (string, error) {
 	return value, nil
 }
 
-// configWrite stores a setting, or removes it if value is empty, and says which file has it now and what is
-// in force.
+// configWrite stores a setting, or removes it if value is empty. It prints which file contains it
+// now and which value is effective.
 func configWrite(a *app, flag jsonFlag, key, value string) error {
 	path := a.explicitConfig()
 	if path == "" {
 		path = a.userConfig()
 	}
 	if path == "" {
-		return withHint(usagef("there is no place for your configuration: this user has no home directory"),
+		return withHint(usagef("cannot locate your configuration: this user has no home directory"),
 			"XDG_CONFIG_HOME=/a/private/directory "+a.commandLine())
 	}
 	if err := editConfig(path, key, value); err != nil {
@@ -130,12 +130,12 @@ func configWrite(a *app, flag jsonFlag, key, value string) error {
 		a.io.note("%s sets %s to %s.", printable.Text(path), key, printable.Text(value))
 	}
 	if inForce.Value != value && inForce.Kind != fromDefault {
-		a.io.note("%s is in force here, from %s.", printable.Text(inForce.Value), printable.Text(inForce.Origin))
+		a.io.note("%s overrides it here, from %s.", printable.Text(inForce.Value), printable.Text(inForce.Origin))
 	}
 	return nil
 }
 
-// editConfig changes one line of a configuration file. Everything else in it stays, and so do its
+// editConfig changes one line of text of a configuration file. It keeps the rest of the file, its
 // permissions and a symbolic link to it.
 func editConfig(path, key, value string) error {
 	if _, err := readConfig(path, false); err != nil {
@@ -174,7 +174,7 @@ func editConfig(path, key, value string) error {
 	return reserved.commit([]byte(edited))
 }
 
-// withSetting is a TOML text with a setting replaced, added or, with an empty value, removed.
+// withSetting returns a TOML text with a setting replaced, added or, if value is empty, removed.
 func withSetting(text, key, value string) (string, error) {
 	line := ""
 	if value != "" {
@@ -196,7 +196,7 @@ func withSetting(text, key, value string) (string, error) {
 	edited := text + line
 	values, err := parseConfig([]byte(edited))
 	if err != nil || fmt.Sprint(values[key]) != value && value != "" {
-		return "", usagef("the setting cannot be put into this file: edit it by hand")
+		return "", usagef("the setting cannot be written to this file: edit it by hand")
 	}
 	return edited, nil
 }

@@ -118,7 +118,7 @@ func TestSettingsAreWrittenWithoutHarmToTheFile(t *testing.T) {
 	}
 	check("# mine\n\ncurrency = \"JPY\"\n")
 
-	// Something stronger is in force all the same, and the user is told.
+	// The environment still overrides it, and the output says so.
 	w.env["KIZO_CURRENCY"] = "EUR"
 	w.expect(exitDone, "config", "set", "currency", "USD")
 	contains(t, &w.err, "KIZO_CURRENCY", "EUR")

@@ -29,9 +29,9 @@ func newDashboardCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dashboard",
 		Short: "Balances, transfers and queues, live",
-		Long: `Balances, transfers and queues, live. ? shows the keys, q ends it.
+		Long: `Balances, transfers and queues, live. ? shows the keys, q quits.
 
---once prints them a single time as plain lines, for logs and screen readers; with
+--once prints them once as plain text, for logs and screen readers; with
 --json as one object, for scripts. Neither needs a terminal.`,
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,8 +45,8 @@ func newDashboardCommand(a *app) *cobra.Command {
 		},
 	}
 	opts.json.addTo(cmd, a, tui.Snapshot{})
-	cmd.Flags().BoolVar(&opts.once, "once", false, "print them once, as plain lines")
-	cmd.Flags().BoolVar(&opts.readonly, "readonly", false, "look, and change nothing")
+	cmd.Flags().BoolVar(&opts.once, "once", false, "print once, as plain text")
+	cmd.Flags().BoolVar(&opts.readonly, "readonly", false, "refuse every change")
 	addChoice(cmd, &opts.theme, "theme", "auto", strings.Join(theme.Names(), ", ")+"; NO_COLOR is respected", theme.Names())
 	return cmd
 }
@@ -76,20 +76,20 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	if err != nil {
 		return err
 	}
-	// Money moves as it does for every command. What that tells a terminal would tear the screen.
+	// Money moves as it does in every command, but nothing may be printed over the screen.
 	quiet := *a
 	quiet.io = &streams{In: a.io.In, Out: io.Discard, Err: io.Discard}
 	config, err := a.config()
 	if err != nil {
 		return err
 	}
-	ctx = trace.Into(ctx, trace.Context{}) // hours of looking are not one piece of work
+	ctx = trace.Into(ctx, trace.Context{}) // a long session is not one trace
 	return tui.Run(ctx, tui.Config{
 		Server: kizo, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: opts.readonly, Currency: config.Currency.Value,
 		Move: func(ctx context.Context, command client.Command, what string) (client.Receipt, error) {
 			var shown client.Receipt
 			err := quiet.move(ctx, kizo, command, what, func(r client.Receipt) (client.Transfer, error) {
-				shown = r // on the screen, with the next frame
+				shown = r // shown on the screen with the next frame
 				return r.Transfer, nil
 			})
 			return shown, err
@@ -99,7 +99,7 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	})
 }
 
-// hasScreen says that there is a terminal on both sides, and one that can do more than write lines.
+// hasScreen reports whether stdin and stdout are a terminal that can position the cursor.
 func (a *app) hasScreen() bool {
 	return a.io.OutTerminal && a.io.ReadSecrets != nil && a.env("TERM") != "dumb"
 }

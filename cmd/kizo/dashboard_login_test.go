@@ -64,7 +64,7 @@ func TestWithoutAStreamItAsks(t *testing.T) {
 	ada, bob := newPerson(t, way.URL, "adapolls"), newPerson(t, kizod.URL, "bobpolls")
 	bob.kizo("deposit", "50", "--wait=30s")
 	w := openWindow(t, 160, 40, ada.env, "dashboard")
-	w.until("◐ POLL", "Nothing has moved yet")
+	w.until("◐ POLL", "No transfers yet")
 	bob.kizo("transfer", "@"+ada.handle, "3", "-m", "asked for")
 	w.until("◐ POLL", "+3.00 USD", "asked for", "3.00 USD")
 	w.types("2")

@@ -44,7 +44,7 @@ func TestSendingByKeysAlone(t *testing.T) {
 	w.types(enter)
 	w.until("Send this?")
 	w.types("y")
-	w.until("It arrived.", "-12.50 USD")
+	w.until("The transfer is posted.", "-12.50 USD")
 	w.types(enter + escape)
 	w.until("[1 Wallet]", "87.50 USD", "-12.50 USD")
 
@@ -59,7 +59,7 @@ func TestSendingByKeysAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(intents, []byte(`"what":"transfer 12.50 USD to @`+bob.handle+`"`)) || !bytes.Contains(intents, []byte(`"outcome":"done"`)) {
-		t.Errorf("the transfer was not written down:\n%s", intents)
+		t.Errorf("the transfer was not recorded:\n%s", intents)
 	}
 	if open := ada.kizo("pending"); open != "" {
 		t.Errorf("still open: %s", open)
@@ -83,21 +83,21 @@ func TestTransfersByKeysAlone(t *testing.T) {
 	w.types("2")
 	w.until("[2 Transfers]", "lunch", "tea", "=HYPERLINK")
 	w.types("/amt:>=40 to:@" + bob.handle + " state:pasted" + enter)
-	w.until("state:pasted is none of pending, posted, voided, refused")
+	w.until("state:pasted is not one of pending, posted, voided, refused")
 	w.types(strings.Repeat("\x7f", 6) + "posted" + enter)
-	w.until("(c clears)", "=HYPERLINK", "What happened", "reached")
+	w.until("(c clears)", "=HYPERLINK", "Timeline", "reached")
 	if shown := w.screen.Text(); strings.Contains(shown, "lunch") || strings.Contains(shown, "tea") {
 		t.Errorf("the filter lets others through:\n%s", shown)
 	}
 	bob.kizo("transfer", "@"+ada.handle, "1", "-m", "hidden")
 	w.types(enter)
-	w.until("back to the list", "Waits for nothing")
+	w.until("back to the list", "Waiting for nothing")
 	w.types("y")
-	w.until("asked to copy the id")
+	w.until("Sent the id to the terminal's clipboard")
 	w.types(escape)
 	w.until("(c clears)")
 	w.types("e")
-	w.until("1 transfer is in ")
+	w.until("Wrote 1 transfer to ")
 	path := exported(t, w, ".csv")
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -111,7 +111,7 @@ func TestTransfersByKeysAlone(t *testing.T) {
 	}
 	w.types("c")
 	w.until("hidden", "lunch")
-	w.types("ja") // the second row, once more
+	w.types("ja") // the second row, again
 	w.until("[3 Send]", "@"+bob.handle, "7.00", "tea")
 	w.types("\x03")
 	w.exitCode()

@@ -6,7 +6,7 @@ import (
 	"github.com/JDevAman/kizo/tui"
 )
 
-// dashboardOnce prints what the dashboard would show now, and ends.
+// dashboardOnce prints what the dashboard would show now.
 func dashboardOnce(ctx context.Context, a *app, flag jsonFlag) error {
 	if err := a.checkZone(); err != nil { // its months are local
 		return err

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// cable is a line to a server that can be pulled out and put back in.
+// cable is a TCP proxy to a server that can be unplugged and plugged in again.
 type cable struct {
 	t       *testing.T
 	address string
@@ -69,7 +69,8 @@ func (c *cable) pull() {
 	c.open = nil
 }
 
-// TestTheServerGoesAndComesBack: killed, the data dims with its age and nothing ends; back, what was missed is told.
+// TestTheServerGoesAndComesBack: kills the server and starts it again. The
+// dashboard shows old data with its age and keeps running, then shows what it missed.
 func TestDashboardSurvivesAServerOutage(t *testing.T) {
 	if _, err := startKizod(); err != nil { // for its binary
 		t.Fatal(err)
@@ -98,7 +99,7 @@ func TestDashboardSurvivesAServerOutage(t *testing.T) {
 
 	line.pull()
 	kizod.kill()
-	w.until("○ OFFLINE", "Trying again in", "r now", "cannot reach", "before")
+	w.until("○ OFFLINE", "Reconnecting in", "r now", "cannot reach", "before")
 	w.untilMatch(`OFFLINE [1-9][0-9]*s`) // the age grows
 	w.types("2")                         // nothing hangs
 	w.until("[2 Transfers]", "before", "OFFLINE")

@@ -20,7 +20,7 @@ func TestAnArchivedTaskIsTriedAgain(t *testing.T) {
 	if out, err := grant.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	// A task that waits in a queue that stands still, put aside.
+	// An archived task of a paused queue.
 	eve.kizo("ops", "queue", "pause", "bank", "--reason", "test")
 	defer eve.kizo("ops", "queue", "resume", "bank", "--reason", "test")
 	var deposit struct{ ID string }
@@ -52,7 +52,7 @@ func TestAnArchivedTaskIsTriedAgain(t *testing.T) {
 	w.types("the bank is back\r")
 	w.until("▸ Cancel")
 	w.types("y")
-	w.until("Done: retry "+task, "[archived 0]", "No task is archived.")
+	w.until("Done: retry "+task, "[archived 0]", "No tasks are archived.")
 	w.types("q")
 	if code := w.exitCode(); code != exitDone {
 		t.Errorf("exit code %d", code)

@@ -127,7 +127,7 @@ type person struct {
 // state is where what is kept about a session is.
 func (p *person) state() string { return filepath.Join(p.dir, "state") }
 
-// newPerson signs up under a name with a number in front, which nobody else has.
+// newPerson signs up under a unique handle.
 func newPerson(t *testing.T, server, name string) *person {
 	t.Helper()
 	handle := fmt.Sprintf("u%d%s", scriptsSoFar.Add(1), name)
@@ -164,12 +164,12 @@ func TestTheDashboard(t *testing.T) {
 	}
 
 	w := openWindow(t, 120, 40, ada.env, "dashboard")
-	w.until("● LIVE", "@"+ada.handle, "Nothing has moved yet")
+	w.until("● LIVE", "@"+ada.handle, "No transfers yet")
 	bob.kizo("transfer", "@"+ada.handle, "12.50", "-m", "lunch") // no key is pressed
 	w.until("+12.50 USD", "@"+bob.handle, "lunch", "✓ posted")
 
 	w.types("4")
-	w.until("[4 Queues]", "▶ running", "[pending 0]", "No task is pending.")
+	w.until("[4 Queues]", "▶ running", "[pending 0]", "No tasks are pending.")
 	w.types("px\ry") // pause, why, confirm
 	w.until("⏸ paused", "Paused: bank")
 	w.types("p")
@@ -180,9 +180,9 @@ func TestTheDashboard(t *testing.T) {
 	w.until("▶ running", "Resumed: bank")
 
 	w.types("5")
-	w.until("[5 Health]", "✓ answers", "closed: the bank is asked")
+	w.until("[5 Health]", "✓ answers", "closed: payments go to the bank")
 	w.types(":")
-	w.until("What shall be done?")
+	w.until("Command palette")
 	w.types("wallet screen\r")
 	w.until("[1 Wallet]", "12.50 USD")
 	w.types("?")

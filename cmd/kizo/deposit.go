@@ -9,7 +9,7 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// bankOptions are those of a deposit and of a withdrawal.
+// bankOptions are the options of a deposit and of a withdrawal.
 type bankOptions struct {
 	app    *app
 	json   jsonFlag
@@ -25,14 +25,14 @@ type bankOptions struct {
 func newDepositCommand(a *app) *cobra.Command {
 	return newBankCommand(a, &bankOptions{build: client.NewDeposit, verb: "deposit"}, &cobra.Command{
 		Use:   "deposit AMOUNT [CURRENCY]",
-		Short: "Bring money in from your bank",
-		Long: `Bring money in from your bank.
+		Short: "Deposit money from your bank",
+		Long: `Deposit money from your bank.
 
-The bank decides, and may take its time. kizo waits for it, 5 seconds unless --wait says otherwise, and
-ends with
-  0  when the money is there
+The bank decides, and may take some time. kizo waits for it, 5 seconds unless --wait says otherwise, and
+exits with
+  0  when the money has arrived
   3  when the bank refused
-  8  when it has not answered yet: the deposit goes on, kizo transfers show ID tells how it ended
+  8  when it has not answered yet: the deposit continues, and kizo transfers show ID shows its state
 With --wait=0 it does not wait, and 0 means that the deposit was accepted.`,
 		Example: `  kizo deposit 100
   kizo deposit 100 EUR --wait=30s`,
@@ -83,8 +83,8 @@ func bankRun(ctx context.Context, opts *bankOptions, key string) error {
 	})
 }
 
-// finishBank waits out what is left of the wait, prints the transfer as it then stands, and says so if
-// it is not done.
+// finishBank waits for the rest of the --wait time and prints the transfer. It returns an error if
+// the transfer is not posted.
 func (a *app) finishBank(ctx context.Context, kizo *client.Client, flag jsonFlag, t client.Transfer, wait time.Duration, deadline time.Time) (client.Transfer, error) {
 	t, waitErr := settled(ctx, kizo, t, deadline)
 	if err := a.printTransfer(flag, t); err != nil {

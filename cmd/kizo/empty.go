@@ -7,9 +7,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// refuseEmpty makes every command refuse flags and arguments that are empty. They come from a script whose
-// variable is not set; to read them as "not given" would mean another server, another user's money or all of a
-// list.
+// refuseEmpty makes every command refuse empty flags and arguments. They come from a script whose
+// variable is not set; treating them as "not given" would mean another server, another user's money
+// or a whole list.
 func refuseEmpty(cmd *cobra.Command) {
 	for _, below := range cmd.Commands() {
 		refuseEmpty(below)
@@ -32,7 +32,7 @@ func refuseEmpty(cmd *cobra.Command) {
 	}
 }
 
-// emptyFlag is the error for a flag that was given an empty value.
+// emptyFlag returns the error for a flag with an empty value.
 func emptyFlag(cmd *cobra.Command) error {
 	var empty error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {

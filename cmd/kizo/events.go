@@ -26,7 +26,8 @@ type eventsOptions struct {
 	untilLive bool
 }
 
-// eventLine is a line of kizo events: the transfer as kizo transfers shows it, and what happened.
+// eventLine is one line of output of kizo events: the transfer as kizo transfers shows it, and what
+// happened.
 type eventLine struct {
 	EventID string    `json:"event_id"` // for --since
 	At      time.Time `json:"at"`
@@ -37,11 +38,11 @@ func newEventsCommand(a *app) *cobra.Command {
 	opts := &eventsOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "events",
-		Short: "Follow what happens to your transfers, as it happens",
-		Long: `Follow what happens to your transfers, as it happens: one line for each state that one takes, until Ctrl-C.
+		Short: "Follow the events of your transfers, live",
+		Long: `Follow the events of your transfers, live: one line for each change of state, until Ctrl-C.
 
-A broken line is mended without losing or repeating anything, for as long as it takes; stderr says so.
-In a pipe, each line is a JSON object; its event_id goes into --since to go on after it.`,
+kizo reconnects forever after a lost connection, without losing or repeating an event; stderr says so.
+In a pipe, each line is a JSON object; pass its event_id to --since to continue after it.`,
 		Example: `  kizo events
   kizo events --since 2h
   kizo events --since 2h --until-live --json=event_id,state,amount
@@ -51,15 +52,15 @@ In a pipe, each line is a JSON object; its event_id goes into --since to go on a
 	}
 	opts.json.addTo(cmd, a, eventLine{})
 	flags := cmd.Flags()
-	flags.StringVar(&opts.since, "since", "", "begin after this event_id, or at a time: "+timeFlagHelp+"; now when left out")
-	flags.IntVarP(&opts.limit, "limit", "n", 0, "end after so many; 0 goes on")
-	flags.BoolVar(&opts.untilLive, "until-live", false, "end when all that has happened so far has been told")
+	flags.StringVar(&opts.since, "since", "", "start after this event_id, or at a time: "+timeFlagHelp+"; default: now")
+	flags.IntVarP(&opts.limit, "limit", "n", 0, "exit after this many events; 0 means no limit")
+	flags.BoolVar(&opts.untilLive, "until-live", false, "exit after the events up to now")
 	return cmd
 }
 
 func eventsRun(ctx context.Context, opts *eventsOptions) error {
 	if opts.limit < 0 {
-		return usagef("--limit %d: it is 1 or more, or 0 for no end", opts.limit)
+		return usagef("--limit %d: use 1 or more, or 0 for no limit", opts.limit)
 	}
 	since, err := opts.begin()
 	if err != nil {
@@ -78,7 +79,7 @@ func eventsRun(ctx context.Context, opts *eventsOptions) error {
 	return f.follow(ctx)
 }
 
-// begin is what the server is told to begin at: an id as it is, a time as the server reads it.
+// begin is where the server starts the stream: an id unchanged, a time in the server's form.
 func (o *eventsOptions) begin() (string, error) {
 	if o.since == "" || isEventID(o.since) {
 		return o.since, nil
@@ -93,27 +94,27 @@ func (o *eventsOptions) begin() (string, error) {
 	return at.UTC().Format(time.RFC3339Nano), nil
 }
 
-// isEventID tells an id from a time. The server reads it; here it only has to look like none of the times.
+// isEventID tells an id from a time. The server parses it; here it only must not look like a time.
 func isEventID(text string) bool {
 	return len(text) == 22 && !strings.ContainsFunc(text, func(r rune) bool {
 		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	})
 }
 
-// follower reads one stream after the other.
+// follower reads one stream after another.
 type follower struct {
 	opts  *eventsOptions
 	kizo  *client.Client
 	since string
 	told  int
-	lost  bool          // the line is broken, and the user knows
+	lost  bool          // the connection is lost, and the user was informed
 	live  bool          // the server has streamed events, so its address is right
-	pause time.Duration // before the next attempt
+	pause time.Duration // the pause before the next attempt
 	sleep func(context.Context, time.Duration) error
 }
 
-// errFollowed ends following in order.
-var errFollowed = errors.New("all that was asked for has been told")
+// errFollowed ends following without an error.
+var errFollowed = errors.New("all requested events were printed")
 
 func (f *follower) follow(ctx context.Context) error {
 	for {
@@ -163,14 +164,14 @@ func (f *follower) read(ctx context.Context) error {
 			}
 			if f.lost {
 				f.lost = false
-				f.opts.app.io.note("Connected again; nothing was missed.")
+				f.opts.app.io.note("Reconnected; no event was missed.")
 			}
 		}
 	}
 }
 
-// wait says what is wrong, once, and waits a little longer from one attempt to the next. A stream that the
-// server ended in order is simply opened again.
+// wait reports a lost connection, once, and waits with increasing pauses before the next attempt.
+// After a stream that the server closed normally, it reconnects at once.
 func (f *follower) wait(ctx context.Context, err error) error {
 	if errors.Is(err, io.EOF) && f.pause == time.Second {
 		f.pause = 2 * time.Second                                                    // unless it ends at once again
@@ -182,7 +183,7 @@ func (f *follower) wait(ctx context.Context, err error) error {
 		if errors.Is(err, io.EOF) {
 			why = "the server ends the stream"
 		}
-		f.opts.app.io.note("Connection lost (%s); trying again until it is back.", printable.Text(why))
+		f.opts.app.io.note("Connection lost (%s); reconnecting.", printable.Text(why))
 	}
 	pause := f.pause/2 + time.Duration(rand.Int64N(int64(f.pause/2)+1)) //nolint:gosec // jitter
 	f.pause = min(2*f.pause, 30*time.Second)
@@ -204,9 +205,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// mendable tells whether a new stream may do better. What is not Kizo's own answer comes from something in
-// front of it, as a maintenance page does, whatever its status; only where nothing has been streamed yet
-// can it mean that the address is wrong.
+// retryable reports whether a new stream may succeed. A response that is not Kizo's own comes from
+// something in front of it, such as a maintenance page, whatever its status. Only if nothing has
+// been streamed yet can it mean that the address is wrong.
 func (f *follower) retryable(err error) bool {
 	var (
 		unwritten *outputError
@@ -233,7 +234,7 @@ func (f *follower) retryable(err error) bool {
 	return refused.Status >= http.StatusInternalServerError
 }
 
-// print prints one line: an object in pipes and for --json, for people on a terminal.
+// print prints one event: a JSON object in pipes and for --json, text on a terminal.
 func (f *follower) print(e client.Event) error {
 	a := f.opts.app
 	if a.io.OutTerminal && !f.opts.json.set {
@@ -252,8 +253,8 @@ func (f *follower) print(e client.Event) error {
 	return a.write(string(printable.JSON([]byte(out.String()))))
 }
 
-// eventText is an event for people, in one line. Where the terminal is narrow, memo, reason and names are
-// shortened first, then the other columns are left out. State and amounts are always whole.
+// eventText formats an event as one line of text. On a narrow terminal, it first shortens memo,
+// reason and names, then drops the other columns. State and amounts are always whole.
 func (a *app) eventText(e client.Event) string {
 	t := *e.Transfer
 	sign := "+"

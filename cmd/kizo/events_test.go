@@ -85,9 +85,9 @@ func TestLostConnectionIsRestored(t *testing.T) {
 	for i, id := range []string{"a", "b", "c"} {
 		contains(t, &w.out, fmt.Sprintf(`{"event_id":%q,"at":"2026-03-01T11:00:00Z","amount":%d`, id, i+1))
 	}
-	contains(t, &w.err, "Connection lost", "Connected again; nothing was missed.")
+	contains(t, &w.err, "Connection lost", "Reconnected; no event was missed.")
 	if lost := strings.Count(w.err.String(), "Connection lost"); lost != 1 {
-		t.Errorf("told %d times that the line is broken", lost)
+		t.Errorf("reported the lost connection %d times", lost)
 	}
 	// net/http repeats by itself what was cut on a connection that it had used before.
 	if last := slept[len(slept)-1]; len(slept) < 3 || last < 7*time.Second || last > time.Minute {

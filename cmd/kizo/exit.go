@@ -9,7 +9,7 @@ import (
 	"github.com/JDevAman/kizo/money"
 )
 
-// The exit codes. They are part of the interface: scripts branch on them.
+// The exit codes. Scripts depend on them: they never change.
 const (
 	exitDone         = 0
 	exitFailure      = 1
@@ -24,26 +24,26 @@ const (
 	exitInterrupted  = 130
 )
 
-const exitCodesHelp = `kizo ends with one of these exit codes:
+const exitCodesHelp = `kizo exits with one of these codes:
 
     0  done
     1  error: something went wrong, and no money moved
-    2  usage: what you typed cannot be right
+    2  usage: the command line is wrong
     3  refused: funds, a limit, a frozen account, or the bank said no
     4  not authenticated: log in first
     5  not found
-    6  the idempotency key was used before, for something else
-    7  outcome unknown: money may have moved; stderr has the command that finds out
+    6  the idempotency key was used before, for a different command
+    7  outcome unknown: money may have moved; stderr has the command that resolves it
     8  still pending: accepted, and the bank has not answered within --wait
     9  done, but stdout could not be written (full disk, closed, no reader); money that was to move has
        moved, and stderr has the id and the idempotency key of each transfer
-  130  interrupted; if money was on its way, stderr has the command that finds out
+  130  interrupted; if a transfer was being sent, stderr has the command that resolves it
 
-A transfer, deposit or withdrawal that ends with 7 was written down before it was sent:
+A transfer, deposit or withdrawal that ends with 7 was recorded before it was sent:
 kizo pending shows it, kizo retry finishes it. It cannot happen twice. The same holds after 9: the result
 stays in kizo pending until it has been shown, and kizo retry KEY shows it without moving money again.`
 
-// exitCode is the one place that turns an error into an exit code.
+// exitCode is the only function that maps errors to exit codes.
 func exitCode(err error) int {
 	var (
 		unwritten *outputError
@@ -82,13 +82,13 @@ func exitOfProblem(refused *client.Error) int {
 	case client.OutcomeUnknown:
 		return exitUnknown
 	case "", client.RouteNotFound, client.MethodNotAllowed, client.EmailTaken, client.HandleTaken:
-		// Not a Kizo server, or nothing that another exit code would describe.
+		// Not a Kizo server, or no more specific exit code.
 		if refused.Status == http.StatusUnauthorized {
 			return exitNotLoggedIn
 		}
 		return exitFailure
 	}
-	// New codes may come; their status says what kind they are.
+	// The server may have new codes; their status tells the kind.
 	switch refused.Status {
 	case http.StatusBadRequest:
 		return exitUsage

@@ -21,7 +21,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"nothing", nil, 0},
 		{"something", errors.New("disk full"), 1},
-		{"nobody there", &client.UnreachableError{Err: errors.New("refused")}, 1},
+		{"unreachable", &client.UnreachableError{Err: errors.New("refused")}, 1},
 		{"internal", problem(500, client.Internal), 1},
 		{"unavailable", problem(503, client.Unavailable), 1},
 		{"overloaded", problem(503, client.Overloaded), 1},

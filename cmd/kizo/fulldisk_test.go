@@ -26,7 +26,7 @@ import (
 type rotator struct {
 	*httptest.Server
 	mu     sync.Mutex
-	number int // of the refresh token in force
+	number int // of the refresh token that is valid
 	trades int // refreshes, sign-ups and log-ins that it answered
 }
 
@@ -129,7 +129,7 @@ func fileSizeLimit(t *testing.T) *fullDisk {
 }
 
 // TestAFullDiskCostsNoToken has no space left when a token must be renewed. The server must not see the
-// refresh token before the new one can be stored; with space again, the same session goes on.
+// refresh token before the new one can be stored; with space again, the same session continues.
 func TestFullDiskLosesNoToken(t *testing.T) {
 	for name, make := range map[string]func(*testing.T) *fullDisk{"full file system": smallFileSystem, "file size limit": fileSizeLimit} {
 		t.Run(name, func(t *testing.T) {
@@ -175,7 +175,7 @@ func TestFullDiskLosesNoToken(t *testing.T) {
 	}
 }
 
-// TestAFullDiskMovesNoMoneyThatIsNotWrittenDown: a command that cannot be written down is not sent.
+// TestAFullDiskMovesNoMoneyThatIsNotWrittenDown: a command that cannot be recorded is not sent.
 func TestFullDiskMovesNoUnrecordedMoney(t *testing.T) {
 	server := newFakeServer(t, answerTransfer(http.StatusCreated, client.Posted, "lunch"))
 	disk := smallFileSystem(t)
@@ -214,7 +214,7 @@ func TestFullDiskMovesNoUnrecordedMoney(t *testing.T) {
 	server.mu.Lock()
 	defer server.mu.Unlock()
 	if len(server.seen) != before {
-		t.Error("it was sent without being written down")
+		t.Error("it was sent without being recorded")
 	}
 	disk.free()
 }

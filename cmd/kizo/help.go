@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// newHelpCommand shows the help of a command or a topic, and fails where there is none.
+// newHelpCommand shows the help of a command or a topic, and fails if there is none.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
@@ -50,8 +50,8 @@ func noHelp(about *cobra.Command, word string) error {
 	return withHint(err, strings.TrimSpace("kizo help "+path))
 }
 
-// noSuchHelp refuses --help after a command that does not exist, for which cobra shows the help of the
-// group and ends with 0.
+// noSuchHelp refuses --help after a command that does not exist. Cobra would show the help of the
+// group and exit with 0.
 func noSuchHelp(root *cobra.Command, args []string) error {
 	group, rest, err := root.Find(args)
 	if err != nil || !group.HasSubCommands() {
@@ -68,39 +68,39 @@ func noSuchHelp(root *cobra.Command, args []string) error {
 	return noSuchCommand(group, flags.Args())
 }
 
-// helpTopics are pages of kizo help that are no commands.
+// helpTopics returns the pages of kizo help that are not commands.
 func helpTopics() []*cobra.Command {
 	return []*cobra.Command{
-		{Use: "exit-codes", Short: "What the exit code says", Long: exitCodesHelp},
-		{Use: "environment", Short: "Variables and files that kizo reads", Long: environmentHelp},
-		{Use: "formatting", Short: "What is printed, and for whom", Long: formattingHelp},
+		{Use: "exit-codes", Short: "The exit codes", Long: exitCodesHelp},
+		{Use: "environment", Short: "Environment variables and files", Long: environmentHelp},
+		{Use: "formatting", Short: "Output formats", Long: formattingHelp},
 	}
 }
 
 const environmentHelp = `Variables:
   KIZO_SERVER       address of the server; ` + defaultServer + ` if nothing says otherwise
-  KIZO_CURRENCY     the currency of amounts that name none; kizo config set currency keeps one
-  KIZO_TOKEN        an access token to use as it is, instead of a session; it is never stored
+  KIZO_CURRENCY     the currency of amounts without one; kizo config set currency stores it
+  KIZO_TOKEN        an access token to use instead of a session; it is never stored
   KIZO_CA_FILE      certificates (PEM) to trust besides those of the system
   KIZO_INSECURE_HTTP  1 lets passwords and tokens go unencrypted to another computer, as --insecure-http does
-  KIZO_CONFIG       a configuration file to read in place of all others
+  KIZO_CONFIG       a configuration file to read instead of all others
   TZ                the time zone in which days begin, such as Europe/Berlin; the computer's if not set
-  TRACEPARENT       a trace to take part in (W3C Trace Context); each command begins one if there is none
+  TRACEPARENT       a trace to join (W3C Trace Context); without it, each command starts one
   XDG_CONFIG_HOME   where kizo/config.toml is; ~/.config if not set
   XDG_STATE_HOME    where kizo keeps its state; ~/.local/state if not set. Relative paths are ignored, and
                     without an absolute HOME, ~ is the home of the password database
 
-A variable that is empty counts as not set. A flag, an argument or a setting in a file that is empty is an error.
+An empty variable counts as not set. An empty flag, argument or setting in a file is an error.
 
 Files:
   .kizo.toml                                server and currency for a directory and those below it
   $XDG_CONFIG_HOME/kizo/config.toml         your settings
-  /etc/kizo/config.toml                     settings for everybody on this computer
+  /etc/kizo/config.toml                     settings for all users of this computer
   $XDG_STATE_HOME/kizo/sessions/            sessions, one file for each server; they hold tokens in
                                             plain text, and only you may read them
-  $XDG_STATE_HOME/kizo/intents.jsonl        what was about to be sent: kizo pending
+  $XDG_STATE_HOME/kizo/intents.jsonl        commands that were about to be sent: kizo pending
 
-A configuration file looks like this; each setting may be left out:
+A configuration file looks like this; every setting is optional:
   server = "https://kizo.example"
   currency = "EUR"
   ca_file = "own-ca.pem"          # relative to this file
@@ -112,14 +112,14 @@ before or confirm it: name the server in KIZO_SERVER or --server. Redirects are 
 const formattingHelp = `Data goes to stdout, everything else to stderr.
 
 On a terminal, lists are tables and times are relative. In a pipe, a row is a line of fields with a tab
-between them, without a header, nothing cut off, times in RFC 3339 (UTC). Amounts are decimal and carry
+between them, without a header, nothing cut off, times in RFC 3339 (UTC). Amounts are decimal and have
 their currency: 12.50 USD. A memo, name, reason or other text that a person or another program chose gets an
-apostrophe in front if it begins with one of = + - @ | % or an apostrophe: a spreadsheet reads such a text as a
-formula. A program takes one leading apostrophe away, or asks for --json, where every text is as it was written.
+apostrophe before it if it begins with one of = + - @ | % or an apostrophe: a spreadsheet reads such a text as a
+formula. A program removes one leading apostrophe, or uses --json, where every text is unchanged.
 
 --json prints the API's own objects: amounts are integers in minor units, so that 12.50 USD is
-{"amount": 1250, "currency": "USD"}. A list is an array. --json=id,amount prints those fields alone. An
+{"amount": 1250, "currency": "USD"}. A list is an array. --json=id,amount prints only those fields. An
 error is then one problem object (RFC 9457) on stderr, with a stable code and the exit_code.
 
-Names, memos and reasons come from others. Control characters, marks that turn the direction of writing
+Names, memos and reasons are untrusted. Control characters, marks that change the direction of writing
 and invisible characters in them are printed as \u{202e}; in JSON as \u202e.`

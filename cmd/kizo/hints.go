@@ -7,7 +7,8 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// next is what to type after an error: what the command knew, and what the problem's code suggests.
+// next returns what to type after an error: the hints of the command, and those of the problem's
+// code.
 func (a *app) next(err error) []string {
 	var own *hinted
 	if errors.As(err, &own) && len(own.next) > 0 {
@@ -63,7 +64,7 @@ func (a *app) nextOfProblem(refused *client.Error) []string {
 	case client.WalletNotFound:
 		next := []string{"kizo wallet list", "kizo wallet open CURRENCY"}
 		if config, err := a.config(); err == nil && config.Currency.Value != "" {
-			next = append(next, showOrigin) // the currency may be the default one
+			next = append(next, showOrigin) // the currency may come from the configuration
 		}
 		return next
 	case client.TransferNotFound, client.TransferNotPending, client.TransferNotReversible:
@@ -76,10 +77,10 @@ func (a *app) nextOfProblem(refused *client.Error) []string {
 	return nil
 }
 
-// loginLine names the user who was logged in last, where that is known.
+// loginLine names the user who was logged in last, if known.
 func (a *app) loginLine() string {
 	if a.env("KIZO_TOKEN") != "" {
-		return "KIZO_TOKEN is set and not accepted: unset it, or set a new one"
+		return "KIZO_TOKEN was not accepted: unset it, or set a new one"
 	}
 	name := "NAME"
 	if config, err := a.config(); err == nil {

@@ -15,7 +15,8 @@ import (
 
 const showOrigin = "kizo config list --show-origin"
 
-// nextOfUnreachable is what to type when no answer came. What is wrong on the way decides.
+// nextOfUnreachable returns what to type when no answer arrived. The kind of the network error
+// decides.
 func (a *app) nextOfUnreachable(u *client.UnreachableError) []string {
 	var (
 		certificate *tls.CertificateVerificationError
@@ -43,7 +44,7 @@ func (a *app) nextOfCertificate(server string, err *tls.CertificateVerificationE
 	)
 	switch {
 	case errors.As(err, &unknown):
-		return []string{a.commandLine() + " --ca-file CERTIFICATE.pem (if the server has an authority of its own)"}
+		return []string{a.commandLine() + " --ca-file CERTIFICATE.pem (if the server has its own certificate authority)"}
 	case errors.As(err, &name) && len(name.Certificate.DNSNames) > 0:
 		return []string{a.withServer(withHost(server, name.Certificate.DNSNames[0])) + " (if that is the server)"}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
@@ -52,7 +53,7 @@ func (a *app) nextOfCertificate(server string, err *tls.CertificateVerificationE
 	return []string{showOrigin}
 }
 
-// nextOfStranger is what to type after an answer that is none of Kizo's own.
+// nextOfForeignAnswer returns what to type after an error response that is not Kizo's.
 func (a *app) nextOfForeignAnswer(refused *client.Error) []string {
 	config, err := a.config()
 	if err != nil {
@@ -70,7 +71,7 @@ func (a *app) nextOfForeignAnswer(refused *client.Error) []string {
 	return []string{showOrigin}
 }
 
-// nextOfNotKizo is what to type after an answer that looks like a success and is none of Kizo's.
+// nextOfNotKizo returns what to type after a response that looks like a success but is not Kizo's.
 func (a *app) nextOfNotKizo(wrong *client.ProtocolError) []string {
 	if proxy := proxyOf(wrong.Server); proxy != "" {
 		return []string{a.withoutProxy(wrong.Server) + " (the proxy " + proxy + " may be what answered)", showOrigin}
@@ -78,7 +79,7 @@ func (a *app) nextOfNotKizo(wrong *client.ProtocolError) []string {
 	return []string{showOrigin}
 }
 
-// baseOf is the server of an address of the API: what stands in front of /v1/.
+// baseOf returns the server of an API address: the part before /v1/.
 func baseOf(address string) string {
 	if i := strings.LastIndex(address, "/v1/"); i >= 0 {
 		return address[:i]
@@ -103,7 +104,8 @@ func isLoopback(server string) bool {
 	return err == nil && loopback(u.Hostname())
 }
 
-// proxyOf is the proxy that the environment names for a server, without its password; empty if there is none.
+// proxyOf returns the host of the proxy that the environment names for a server, without its
+// password; empty if there is none.
 func proxyOf(server string) string {
 	request, err := http.NewRequest(http.MethodGet, server, nil) //nolint:noctx // it is not sent
 	if err != nil {
@@ -116,7 +118,7 @@ func proxyOf(server string) string {
 	return proxy.Host
 }
 
-// withoutProxy is the command line with the server exempt from proxies.
+// withoutProxy returns the command line with the server exempt from proxies.
 func (a *app) withoutProxy(server string) string {
 	u, err := url.Parse(server)
 	if err != nil {
@@ -125,7 +127,7 @@ func (a *app) withoutProxy(server string) string {
 	return "NO_PROXY=" + shellQuote(u.Hostname()) + " " + a.commandLine()
 }
 
-// withServer is the command line with another server.
+// withServer returns the command line with another server.
 func (a *app) withServer(server string) string {
 	const flag = "--server"
 	better := *a

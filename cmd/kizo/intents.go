@@ -18,13 +18,13 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// intentLog is where a request that moves money is written down before it is sent:
+// intentLog records each request that moves money before it is sent:
 //
 //	begin ──► fsync ──► send ──► answer ──► end
 //	   └── a crash anywhere in between leaves an open intent: kizo retry sends it again, same key
 //
-// It is a file of JSON lines. A line that a crash tore is one whose request was never sent, or whose
-// outcome will be asked for again; both are safe to skip.
+// It is a file of JSON lines. If a crash left an incomplete line, its request was never sent, or
+// its outcome will be requested again; both are safe to skip.
 type intentLog struct {
 	dir string
 	now func() time.Time
@@ -32,17 +32,17 @@ type intentLog struct {
 
 // intent is a request that was about to be sent.
 type intent struct {
-	ID      string         `json:"id"` // of this run; the same key may be sent by several
+	ID      string         `json:"id"` // of this run; several runs may send the same key
 	At      time.Time      `json:"at"`
 	Server  string         `json:"server"`
 	UserID  string         `json:"user_id"` // an intent is only ever sent again as the same user
 	Handle  string         `json:"handle"`
-	What    string         `json:"what"`            // for people: "transfer 12.50 USD to @bob"
-	Trace   string         `json:"trace,omitempty"` // traceparent of the run that made it
+	What    string         `json:"what"`            // shown to the user: "transfer 12.50 USD to @bob"
+	Trace   string         `json:"trace,omitempty"` // traceparent of the run that created it
 	Command client.Command `json:"command"`
 }
 
-// intentLine is a line of the file: one of the two is set.
+// intentLine is one line of the file: exactly one of the two is set.
 type intentLine struct {
 	Begin *intent    `json:"begin,omitempty"`
 	End   *intentEnd `json:"end,omitempty"`
@@ -54,22 +54,22 @@ type intentEnd struct {
 	Outcome  string    `json:"outcome"` // done, refused, not_done, dropped
 	Transfer string    `json:"transfer,omitempty"`
 
-	// Settles is the fingerprint of the command if the server answered to its key: that ends every
-	// open intent of the same command. Empty when this run came to nothing but another may not have.
+	// Settles is the fingerprint of the command if the server answered to its key: it ends every
+	// open intent of the same command. It is empty if this run failed but another may not have.
 	Settles string `json:"settles,omitempty"`
 }
 
-// maxIntentLog is the size beyond which the log is rewritten with its open intents alone.
+// maxIntentLog is the size in bytes beyond which the log is rewritten with its open intents only.
 const maxIntentLog = 1 << 20
 
-// fingerprint is the same for two runs that ask for the same thing under the same key.
+// fingerprint is the same for two runs that send the same command under the same key.
 func (i intent) fingerprint() string {
 	text, _ := json.Marshal([]string{i.Server, i.UserID, i.Command.Path, i.Command.Key, string(i.Command.Body)})
 	digest := sha256.Sum256(text)
 	return hex.EncodeToString(digest[:])
 }
 
-// memo is the note that the command carries; empty if it has none.
+// memo returns the user's note of the command; empty if it has none.
 func (i intent) memo() string {
 	var body struct {
 		Memo string `json:"memo"`
@@ -80,19 +80,20 @@ func (i intent) memo() string {
 	return body.Memo
 }
 
-// Begin writes an intent down and gives it its id. When it returns without an error, it is on disk.
+// Begin records an intent and gives it its id. When it returns without an error, the intent is on
+// disk.
 func (l *intentLog) Begin(ctx context.Context, i *intent) error {
 	i.ID, i.At = uuid.Must(uuid.NewV7()).String(), l.now().UTC()
 	return l.append(ctx, intentLine{Begin: i})
 }
 
-// End records what became of an intent.
+// End records the outcome of an intent.
 func (l *intentLog) End(ctx context.Context, end intentEnd) error {
 	end.At = l.now().UTC()
 	return l.append(ctx, intentLine{End: &end})
 }
 
-// Open gives the intents whose outcome is not known, the oldest first.
+// Open returns the intents without a known outcome, the oldest first.
 func (l *intentLog) Open() ([]intent, error) {
 	text, err := readPrivate(l.path())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -130,7 +131,7 @@ func openIntents(text []byte) []intent {
 	return begun
 }
 
-// append writes one line under the lock and waits until the disk has it.
+// append writes one line under the lock and waits until it is on disk.
 func (l *intentLog) append(ctx context.Context, line intentLine) error {
 	text, err := json.Marshal(line)
 	if err != nil {
@@ -164,7 +165,7 @@ func (l *intentLog) append(ctx context.Context, line intentLine) error {
 	}
 	text = append(text, '\n')
 	if last[0] != '\n' {
-		text = append([]byte{'\n'}, text...) // what a crash tore stays a line of its own
+		text = append([]byte{'\n'}, text...) // an incomplete line stays a line of its own
 	}
 	if _, err := file.Write(text); err != nil {
 		return err
@@ -178,11 +179,11 @@ func (l *intentLog) append(ctx context.Context, line intentLine) error {
 	return nil
 }
 
-// compact drops what has ended once the log is large. The lock must be held.
+// compact removes ended intents once the log is large. The caller holds the lock.
 func (l *intentLog) compact() error {
 	info, err := os.Lstat(l.path())
 	if err != nil || info.Size() < maxIntentLog {
-		return nil //nolint:nilerr // nothing there, nothing to compact
+		return nil //nolint:nilerr // there is nothing to compact
 	}
 	text, err := readPrivate(l.path())
 	if err != nil {

@@ -17,10 +17,10 @@ type jsonFlag struct {
 	app    *app
 }
 
-// allFields is what a bare --json stands for.
+// allFields is the value of a bare --json.
 const allFields = "all"
 
-// addTo adds the flag to a command that prints values like the sample.
+// addTo adds the flag to a command that prints values like sample.
 func (f *jsonFlag) addTo(cmd *cobra.Command, a *app, sample any) {
 	f.app, f.known = a, fieldsOf(reflect.TypeOf(sample))
 	flag := cmd.Flags().VarPF(f, "json", "", "print JSON, amounts in minor units; fields: "+strings.Join(f.known, ","))
@@ -38,14 +38,14 @@ func (f *jsonFlag) Set(text string) error {
 	}
 	for field := range strings.SplitSeq(text, ",") {
 		if !slices.Contains(f.known, field) {
-			return unknownWord(usagef("there is no field %q; there are: %s", field, strings.Join(f.known, ",")), field, f.known)
+			return unknownWord(usagef("unknown field %q; the fields are: %s", field, strings.Join(f.known, ",")), field, f.known)
 		}
 		f.fields = append(f.fields, field)
 	}
 	return nil
 }
 
-// asksForJSON finds the flag before the command line is parsed: the error may be in the parsing.
+// asksForJSON finds the flag before the command line is parsed, because parsing may fail.
 func asksForJSON(args []string) bool {
 	for _, arg := range args {
 		if arg == "--" {
@@ -58,7 +58,7 @@ func asksForJSON(args []string) bool {
 	return false
 }
 
-// fieldsOf are the names that a struct has in JSON, those of embedded structs included.
+// fieldsOf returns the JSON names of a struct's fields, including those of embedded structs.
 func fieldsOf(t reflect.Type) []string {
 	var names []string
 	for field := range fieldsIn(t) {
@@ -80,7 +80,7 @@ func fieldsIn(t reflect.Type) func(func(reflect.StructField) bool) {
 	}
 }
 
-// pick gives the chosen fields of a value in the order they were asked for, null where it has none.
+// pick returns the chosen fields of a value in the requested order, null for those it lacks.
 func (f *jsonFlag) pick(value any) (any, error) {
 	if len(f.fields) == 0 {
 		return value, nil

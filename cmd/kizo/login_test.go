@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// Whoever is told to come back later is told so at once, in words, and is not kept
+// A client that is to retry later gets a readable error at once, and kizo does not
 // waiting: a password is sent once.
 func TestLoginRejectedWithRetryAfter(t *testing.T) {
-	for _, told := range []struct {
+	for _, test := range []struct {
 		status       int
 		code, detail string
 	}{
@@ -20,16 +20,16 @@ func TestLoginRejectedWithRetryAfter(t *testing.T) {
 		s := newFakeServer(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/problem+json")
 			w.Header().Set("Retry-After", "600")
-			w.WriteHeader(told.status)
-			fmt.Fprintf(w, `{"type":"x","title":"x","status":%d,"code":%q,"detail":%q}`, told.status, told.code, told.detail)
+			w.WriteHeader(test.status)
+			fmt.Fprintf(w, `{"type":"x","title":"x","status":%d,"code":%q,"detail":%q}`, test.status, test.code, test.detail)
 		})
 		w := newWorld(t, s.Server)
 		delete(w.env, "KIZO_TOKEN")
 		w.stdin = "correct horse battery staple\n"
 		w.expect(exitFailure, "login", "ada", "--password-stdin")
-		contains(t, &w.err, "kizo: "+told.detail)
+		contains(t, &w.err, "kizo: "+test.detail)
 		if len(s.seen) != 1 {
-			t.Errorf("%s: asked %d times", told.code, len(s.seen))
+			t.Errorf("%s: asked %d times", test.code, len(s.seen))
 		}
 	}
 }

@@ -11,7 +11,7 @@ type logoutOptions struct {
 	json jsonFlag
 }
 
-// loggedOut is what --json prints: the API answers with nothing.
+// loggedOut is the output of --json: the API's answer has no body.
 type loggedOut struct {
 	Server string `json:"server"`
 }

@@ -5,8 +5,9 @@
 //	kizo transfer @bob 12.50 -m lunch
 //	kizo balance
 //
-// Data goes to stdout, everything else to stderr. A terminal gets tables, a pipe tab-separated lines,
-// --json the API's own objects. The exit code says what happened: kizo help exit-codes.
+// Data goes to stdout, everything else to stderr. A terminal gets tables, a pipe tab-separated
+// lines, --json the API's own objects. The exit codes are part of the interface: kizo help
+// exit-codes.
 //
 // A file here is a command. Besides them: run.go starts one, exit.go and problem.go end it badly, stdout.go
 // tells a result that could not be written from one that failed,

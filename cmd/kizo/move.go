@@ -20,10 +20,10 @@ type keyOptions struct {
 }
 
 func (o *keyOptions) addTo(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.key, "idempotency-key", "", "the same key can move money only once (made up if left out)")
+	cmd.Flags().StringVar(&o.key, "idempotency-key", "", "a key moves money at most once (default: a new one)")
 }
 
-// use is the key to send: the given one, or a new one.
+// use returns the key to send: the given one, or a new one.
 func (o *keyOptions) use(cmd *cobra.Command) (string, error) {
 	if !cmd.Flags().Changed("idempotency-key") {
 		o.key = client.NewKey()
@@ -34,8 +34,9 @@ func (o *keyOptions) use(cmd *cobra.Command) (string, error) {
 	return o.key, nil
 }
 
-// move writes a command down, sends it, shows its result and records what became of it. show gives the
-// transfer as it stood when it was shown. what is for people: "transfer 12.50 USD to @bob".
+// move records a command, sends it, shows its result and records the outcome. show returns the
+// transfer in the state that it has shown. what describes the command to the user: "transfer 12.50
+// USD to @bob".
 func (a *app) move(ctx context.Context, kizo *client.Client, command client.Command, what string,
 	show func(client.Receipt) (client.Transfer, error),
 ) error {
@@ -44,7 +45,7 @@ func (a *app) move(ctx context.Context, kizo *client.Client, command client.Comm
 		return err
 	}
 	named := trace.From(ctx)
-	if !named.Valid() { // on the dashboard, everything that moves money is a piece of work of its own
+	if !named.Valid() { // on the dashboard, every command has a trace of its own
 		named = trace.New()
 	}
 	if a.verbose {
@@ -57,7 +58,7 @@ func (a *app) move(ctx context.Context, kizo *client.Client, command client.Comm
 		return err
 	}
 	if err := log.Begin(ctx, entry); err != nil {
-		return fmt.Errorf("nothing was sent, because it could not be written down first: %w", err)
+		return fmt.Errorf("nothing was sent, because it could not be recorded first: %w", err)
 	}
 	receipt, err := a.sendIntent(ctx, kizo, *entry)
 	if err != nil {
@@ -67,10 +68,10 @@ func (a *app) move(ctx context.Context, kizo *client.Client, command client.Comm
 	return a.finish(ctx, *entry, shown, err)
 }
 
-// sendIntent sends what has been written down, and records that nothing moved if that is the answer. After
+// sendIntent sends a recorded command, and records it if the answer says that no money moved. After
 // a success the intent is still open: finish closes it once its result has been shown.
 func (a *app) sendIntent(ctx context.Context, kizo *client.Client, entry intent) (client.Receipt, error) {
-	if named, ok := trace.Parse(entry.Trace); ok { // sent again later, it is still the same work
+	if named, ok := trace.Parse(entry.Trace); ok { // a retry belongs to the same trace
 		ctx = trace.Into(ctx, named)
 	}
 	receipt, err := kizo.Send(ctx, entry.Command)
@@ -80,24 +81,25 @@ func (a *app) sendIntent(ctx context.Context, kizo *client.Client, entry intent)
 	var refused *client.Error
 	if receipt.Replayed || (errors.As(err, &refused) && refused.Replayed) {
 		if err == nil || !a.json { // with --json, an error is all there is on stderr
-			a.io.note("replayed: this idempotency key was used before, nothing moved again")
+			a.io.note("replayed: this idempotency key was used before, no money moved again")
 		}
 	}
 	return receipt, err
 }
 
-// endIntent records an outcome. The answer is here: a Ctrl-C now must not keep it from being recorded.
+// endIntent records an outcome. The answer has arrived: an interruption must not keep it from being
+// recorded.
 func (a *app) endIntent(ctx context.Context, end intentEnd) {
 	log, err := a.intents()
 	if err == nil {
 		err = log.End(context.WithoutCancel(ctx), end)
 	}
 	if err != nil {
-		a.io.note("kizo: the outcome could not be recorded, kizo retry will ask for it again: %s", printable.Text(err.Error()))
+		a.io.note("kizo: the outcome could not be recorded, kizo retry will request it again: %s", printable.Text(err.Error()))
 	}
 }
 
-// refusalOf says what to record about an error, if it is known that nothing moved.
+// refusalOf returns what to record about an error that proves that no money moved.
 func refusalOf(entry intent, err error) (intentEnd, bool) {
 	var (
 		refused *client.Error
@@ -111,15 +113,15 @@ func refusalOf(entry intent, err error) (intentEnd, bool) {
 	}
 	end := intentEnd{ID: entry.ID, Outcome: "not_done"}
 	if entry.Command.Resumed {
-		end.Settles = entry.fingerprint() // whatever went before, this answer was enough to be sure
+		end.Settles = entry.fingerprint() // this answer is final, whatever happened before
 	}
 	return end, true
 }
 
-// who is the user that the money belongs to.
+// who returns the user that the money belongs to.
 func (a *app) who(ctx context.Context, kizo *client.Client) (client.User, error) {
 	if a.env("KIZO_TOKEN") != "" {
-		return kizo.Me(ctx) // a token does not say whose it is
+		return kizo.Me(ctx) // a token does not name its user
 	}
 	stored, err := a.sessions(kizo.Server())
 	if err != nil {
@@ -135,7 +137,7 @@ func (a *app) who(ctx context.Context, kizo *client.Client) (client.User, error)
 	return held.User, nil
 }
 
-// intents is where commands are written down before they are sent.
+// intents returns the log of recorded commands.
 func (a *app) intents() (*intentLog, error) {
 	state, err := a.stateDir()
 	if err != nil {
@@ -144,7 +146,7 @@ func (a *app) intents() (*intentLog, error) {
 	return &intentLog{dir: state, now: a.now}, nil
 }
 
-// openIntents are the commands whose outcome is not known, the oldest first.
+// openIntents returns the commands without a known outcome, the oldest first.
 func (a *app) openIntents() ([]intent, error) {
 	log, err := a.intents()
 	if err != nil {
@@ -153,8 +155,8 @@ func (a *app) openIntents() ([]intent, error) {
 	return log.Open()
 }
 
-// settled waits for a pending transfer until it ends or the deadline is over, and gives it as it stands.
-// The only error is that the user would not wait.
+// settled waits until a pending transfer ends or the deadline passes, and returns its last known
+// state. The only error is that the user interrupted the wait.
 func settled(ctx context.Context, kizo *client.Client, t client.Transfer, deadline time.Time) (client.Transfer, error) {
 	const pause = 500 * time.Millisecond
 	for t.State == client.Pending && time.Until(deadline) > 0 {
@@ -169,12 +171,12 @@ func settled(ctx context.Context, kizo *client.Client, t client.Transfer, deadli
 			t = now
 		} else if ctx.Err() != nil {
 			return t, ctx.Err()
-		} // else it was accepted all the same, and counts as pending until somebody says otherwise
+		} // on any other error, the accepted transfer counts as pending
 	}
 	return t, nil
 }
 
-// ending turns the state of a transfer that was waited for into an error, if it is not done.
+// ending turns the state of a transfer that was waited for into an error, unless it is posted.
 func ending(t client.Transfer) error {
 	id := t.Id.String()
 	switch t.State {

@@ -19,7 +19,7 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// troubled is a remote server in trouble: it does not hold accounts, it only answers the way that a
+// fakeServer is a failing server: it holds no accounts, it only answers the way that a
 // script says. What a healthy server does is tested with a real one, in testdata/script.
 type fakeServer struct {
 	*httptest.Server
@@ -125,7 +125,7 @@ func TestAnotherUserCannotRetry(t *testing.T) {
 	w.expect(exitUnknown, "transfer", "@bob", "1", "--idempotency-key", "k")
 	s.me = client.User{Id: uuid.New(), Handle: "eve"}
 	w.expect(exitUnknown, "retry", "k")
-	contains(t, &w.err, "begun as @ada", "try: kizo login ada")
+	contains(t, &w.err, "sent as @ada", "try: kizo login ada")
 	if len(s.seen) != 1 {
 		t.Errorf("sent as another user: %v", s.seen)
 	}
@@ -213,7 +213,7 @@ func TestErrorsSayWhatToType(t *testing.T) {
 		{nil, []string{"wallet", "opne"}, 2, "try: kizo wallet open\n"},
 		{nil, []string{"wallet"}, 2, "try: kizo wallet --help"},
 		{nil, []string{"balance", "EUR"}, 5, "try: kizo wallet open EUR"},
-		{nil, []string{"balance", "--at", "soon"}, 2, `"soon" is no time`},
+		{nil, []string{"balance", "--at", "soon"}, 2, `"soon" is not a time`},
 		{nil, []string{"balance", "--json=blance"}, 2, "there are: available,balance,"},
 		{nil, []string{"deposit", "1", "--wait=never"}, 2, "--wait=10s"},
 		{nil, []string{"transfer", "@bob", "1", "--idempotency-key", "a b"}, 2, "without spaces"},
@@ -297,7 +297,7 @@ func TestPasswords(t *testing.T) {
 	delete(w.env, "KIZO_TOKEN")
 	w.expect(exitUsage, signup...)
 	contains(t, &w.err, "--password-stdin < FILE")
-	w.secrets = []string{"correct horse", "correct house"}
+	w.secrets = []string{"correct horse", "correct horses"}
 	w.expect(exitUsage, signup...)
 	contains(t, &w.err, "not the same")
 	if len(s.seen) > 0 {

@@ -13,25 +13,25 @@ func newOpsCommand(a *app) *cobra.Command {
 	group := newGroup("ops", "For operators: queues, payments, users, the books",
 		newOpsQueuesCommand(a), newOpsQueueCommand(a), newOpsTasksCommand(a), newOpsPaymentsCommand(a),
 		newOpsUserCommand(a), newOpsReconcileCommand(a), newOpsAuditCommand(a), newOpsActionsCommand(a))
-	group.Long = `For operators, whom kizod user grant makes. What changes something takes --reason,
-which is kept with your name in the log of actions: kizo ops actions.`
+	group.Long = `For operators, whose role kizod user grant assigns. Commands that change something require --reason,
+which is stored with your name in the log of actions: kizo ops actions.`
 	return group
 }
 
-// actOptions are those of a command that changes something and is answered with nothing.
+// actOptions are those of a command that changes something and has no result.
 type actOptions struct {
 	app    *app
 	json   jsonFlag
 	reason string
 }
 
-// acted is what --json prints then.
+// acted is the output of --json for such a command.
 type acted struct {
 	Action  string `json:"action"`
 	Subject string `json:"subject"`
 }
 
-// newActCommand is a command that does one thing to one subject, for a reason.
+// newActCommand returns a command that does one thing to one subject, for a reason.
 func newActCommand(a *app, use, short, action string, act func(ctx context.Context, kizo *client.Client, subject, reason string) error) *cobra.Command {
 	opts := &actOptions{app: a}
 	_, subject, _ := strings.Cut(use, " ")
@@ -63,7 +63,7 @@ func newActCommand(a *app, use, short, action string, act func(ctx context.Conte
 }
 
 func addReason(cmd *cobra.Command, reason *string) {
-	cmd.Flags().StringVar(reason, "reason", "", "why, for the log of actions")
+	cmd.Flags().StringVar(reason, "reason", "", "the reason, for the log of actions")
 }
 
 func needReason(cmd *cobra.Command, reason string) error {
@@ -88,7 +88,7 @@ func newOpsActionsCommand(a *app) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsActionsRun(cmd.Context(), opts) },
 	}
 	opts.json.addTo(cmd, a, client.Action{})
-	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "how many at most, up to 100")
+	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")
 	return cmd
 }
 

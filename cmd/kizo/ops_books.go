@@ -21,7 +21,7 @@ func newOpsReconcileCommand(a *app) *cobra.Command {
 	opts := &opsReconcileOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "reconcile",
-		Short: "Compare the bank's statement with the books now, and list every difference known",
+		Short: "Compare the bank's statement with the books now, and list all known discrepancies",
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsReconcileRun(cmd.Context(), opts) },
 	}
@@ -51,7 +51,7 @@ func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 		}
 		rows = append(rows, []string{a.when(d.FoundAt), d.Kind, state, d.ExternalRef, d.Detail})
 	}
-	a.io.note("%d lines read, %d matched, %d open, %d differences new, %d closed.", r.Read, r.Matched, r.Open, r.Found, r.Closed)
+	a.io.note("%d statement lines read, %d matched, %d open, %d new discrepancies, %d closed.", r.Read, r.Matched, r.Open, r.Found, r.Closed)
 	return a.printList(opts.json, r.Known, columns, rows)
 }
 
@@ -64,7 +64,7 @@ func newOpsAuditCommand(a *app) *cobra.Command {
 	opts := &opsAuditOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Recompute every invariant of the books; ends with 1 if one is broken",
+		Short: "Recompute every invariant of the books; exits with 1 if one is violated",
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsAuditRun(cmd.Context(), opts) },
 	}
@@ -85,7 +85,7 @@ func opsAuditRun(ctx context.Context, opts *opsAuditOptions) error {
 	if opts.json.set {
 		err = a.printJSON(opts.json, report)
 	} else {
-		columns := []column{{title: "CHECK"}, {title: "ROWS", right: true}, {title: "RESULT"}, {title: "WHAT HOLDS", cut: true}}
+		columns := []column{{title: "CHECK"}, {title: "ROWS", right: true}, {title: "RESULT"}, {title: "INVARIANT", cut: true}}
 		var rows [][]string
 		for _, c := range report.Checks {
 			result := "ok"
@@ -97,7 +97,7 @@ func opsAuditRun(ctx context.Context, opts *opsAuditOptions) error {
 		err = a.printList(opts.json, report.Checks, columns, rows)
 	}
 	if err == nil && !report.Ok {
-		err = errors.New("the books do not hold; the rows are named above")
+		err = errors.New("an invariant is violated; the rows are named above")
 	}
 	return err
 }
@@ -111,7 +111,7 @@ func newExplainCommand(a *app) *cobra.Command {
 	opts := &explainOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "explain TRANSFER",
-		Short: "Tell all that happened to a transfer, what it waits for, and who acts next",
+		Short: "Show the timeline of a transfer, what it waits for, and who acts next",
 		Args:  takes("TRANSFER"),
 		RunE:  func(cmd *cobra.Command, args []string) error { return explainRun(cmd.Context(), opts, args[0]) },
 	}

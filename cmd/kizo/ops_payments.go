@@ -32,7 +32,7 @@ func (a *app) printPayment(flag jsonFlag, p client.Payment) error {
 }
 
 func newOpsPaymentsCommand(a *app) *cobra.Command {
-	return newGroup("payments", "Look at payments, and decide those that need review",
+	return newGroup("payments", "List payments, and resolve those that need review",
 		newOpsPaymentsListCommand(a), newOpsPaymentsShowCommand(a), newOpsPaymentsResolveCommand(a))
 }
 
@@ -55,8 +55,8 @@ func newOpsPaymentsListCommand(a *app) *cobra.Command {
 	opts.json.addTo(cmd, a, client.Payment{})
 	choices := []string{"pending", "unknown", "executed", "rejected", "needs_review"}
 	addChoice(cmd, &opts.state, "state", "", "only "+joinOr(choices), choices)
-	cmd.Flags().StringVar(&opts.cursor, "cursor", "", "go on where the last page ended")
-	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "how many at most, up to 100")
+	cmd.Flags().StringVar(&opts.cursor, "cursor", "", "continue after the previous page")
+	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")
 	return cmd
 }
 
@@ -132,17 +132,17 @@ type opsPaymentsResolveOptions struct {
 	outcome, reason string
 }
 
-// outcomes are what an operator can decide.
+// outcomes are the decisions of an operator.
 var outcomes = []string{"executed", "rejected", "ask"}
 
 func newOpsPaymentsResolveCommand(a *app) *cobra.Command {
 	opts := &opsPaymentsResolveOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "resolve TRANSFER OUTCOME",
-		Short: "Decide a payment that needs review: executed, rejected, or ask",
-		Long: `Decide a payment that needs review. executed posts it, rejected releases its hold,
-and ask has the bank asked once more. Should the decision be wrong, the bank's
-statement will say so: kizo ops reconcile.`,
+		Short: "Resolve a payment that needs review: executed, rejected, or ask",
+		Long: `Resolve a payment that needs review. executed posts it, rejected releases its hold,
+and ask asks the bank again. If the decision is wrong, reconciliation with the
+bank's statement reports it: kizo ops reconcile.`,
 		Args: takes("TRANSFER OUTCOME"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if opts.id, err = parseID(args[0], "kizo ops payments list --state needs_review"); err != nil {

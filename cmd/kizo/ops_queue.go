@@ -10,7 +10,7 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// settlementQueue is the one that there is.
+// settlementQueue is the only queue.
 const settlementQueue = "bank"
 
 type opsQueuesOptions struct {
@@ -60,20 +60,20 @@ func opsQueuesRun(ctx context.Context, opts *opsQueuesOptions) error {
 
 func newOpsQueueCommand(a *app) *cobra.Command {
 	return newGroup("queue", "Pause and resume a queue",
-		newActCommand(a, "pause QUEUE", "Let no task start; the janitor still moves what is overdue", "queue.pause",
+		newActCommand(a, "pause QUEUE", "Start no more tasks; the janitor still settles overdue payments", "queue.pause",
 			func(ctx context.Context, kizo *client.Client, queue, reason string) error {
 				return kizo.PauseQueue(ctx, queue, reason)
 			}),
-		newActCommand(a, "resume QUEUE", "Let tasks start again", "queue.resume",
+		newActCommand(a, "resume QUEUE", "Start tasks again", "queue.resume",
 			func(ctx context.Context, kizo *client.Client, queue, reason string) error {
 				return kizo.ResumeQueue(ctx, queue, reason)
 			}))
 }
 
 func newOpsTasksCommand(a *app) *cobra.Command {
-	group := newGroup("tasks", "Look at tasks, and retry, archive or delete them", newOpsTasksListCommand(a))
+	group := newGroup("tasks", "List tasks, and retry, archive or delete them", newOpsTasksListCommand(a))
 	for action, short := range map[string]string{
-		"retry": "Run a task now", "archive": "Put a task aside", "delete": "Delete a task; its payment is not touched",
+		"retry": "Run a task now", "archive": "Archive a task, so that it does not run", "delete": "Delete a task; its payment is unchanged",
 	} {
 		group.AddCommand(newActCommand(a, action+" TASK", short, "task."+action,
 			func(ctx context.Context, kizo *client.Client, task, reason string) error {
@@ -101,7 +101,7 @@ func newOpsTasksListCommand(a *app) *cobra.Command {
 	opts.json.addTo(cmd, a, client.Task{})
 	choices := []string{"pending", "active", "scheduled", "retry", "archived", "completed"}
 	addChoice(cmd, &opts.state, "state", choices[0], joinOr(choices), choices)
-	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "how many at most, up to 100")
+	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")
 	return cmd
 }
 

@@ -10,15 +10,15 @@ import (
 
 func newOpsUserCommand(a *app) *cobra.Command {
 	group := newGroup("user", "Freeze, suspend or sign out a user",
-		newActCommand(a, "freeze USER", "Let no money of the user move; what was held before still settles", "account.freeze",
+		newActCommand(a, "freeze USER", "Stop the user's money; existing holds still settle", "account.freeze",
 			func(ctx context.Context, kizo *client.Client, login, reason string) error {
 				return kizo.Freeze(ctx, login, reason)
 			}),
-		newActCommand(a, "unfreeze USER", "Let the user's wallets move again", "account.unfreeze",
+		newActCommand(a, "unfreeze USER", "Let the user's money move again", "account.unfreeze",
 			func(ctx context.Context, kizo *client.Client, login, reason string) error {
 				return kizo.Unfreeze(ctx, login, reason)
 			}),
-		newActCommand(a, "suspend USER", "End the user's sessions, and let no new one begin", "user.suspend",
+		newActCommand(a, "suspend USER", "End the user's sessions, and refuse log-ins", "user.suspend",
 			func(ctx context.Context, kizo *client.Client, login, reason string) error {
 				return kizo.Suspend(ctx, login, reason)
 			}),
@@ -30,9 +30,9 @@ func newOpsUserCommand(a *app) *cobra.Command {
 			func(ctx context.Context, kizo *client.Client, login, reason string) error {
 				return kizo.EndSessions(ctx, login, reason)
 			}))
-	group.Aliases = []string{"account"} // its name when it could freeze and unfreeze alone
-	group.Long = `A frozen user can sign in and look, and no money moves: neither to nor from any wallet,
-also not one that is opened later. A suspended user cannot sign in, and others may still
-send money. Both may hold at once. You cannot do this to your own account.`
+	group.Aliases = []string{"account"} // the name from before suspend existed
+	group.Long = `A frozen user can log in and look, but no money moves to or from any of the wallets,
+including those opened later. A suspended user cannot log in, but other users can still
+send money to the user. A user can be both. You cannot do this to your own account.`
 	return group
 }

@@ -11,19 +11,19 @@ import (
 	"github.com/JDevAman/kizo/internal/printable"
 )
 
-// column is a column of a table. Everything in it goes through printable.
+// column is a column of a table. All its values are cleaned by package printable.
 type column struct {
 	title string
 	right bool // numbers
-	cut   bool // may be cut off where the terminal ends; never ids and amounts
-	drop  int  // may be left out where the terminal is narrow, the highest first; 0 never
+	cut   bool // may be cut if the terminal is too narrow; never ids and amounts
+	drop  int  // may be dropped if the terminal is narrow, the highest number first; 0 never
 
-	sparse bool // left out of a table where no row has it
-	free   bool // text that people or other computers chose; in a pipe, it is no formula of a spreadsheet
+	sparse bool // dropped from a table if no row has a value
+	free   bool // untrusted text; in a pipe, it never begins like a spreadsheet formula
 }
 
-// printList prints many: a table for a terminal, tab-separated lines without a header for a pipe, an
-// array of the items for --json.
+// printList prints many values: a table for a terminal, tab-separated lines without a header for a
+// pipe, an array of the items for --json.
 func (a *app) printList(flag jsonFlag, items any, columns []column, rows [][]string) error {
 	if flag.set {
 		return a.printJSON(flag, items)
@@ -34,8 +34,8 @@ func (a *app) printList(flag jsonFlag, items any, columns []column, rows [][]str
 	return a.write(tabbed(columns, rows))
 }
 
-// printOne prints one: a line for each of its parts on a terminal, a single tab-separated line for a
-// pipe, an object for --json.
+// printOne prints one value: a line for each of its parts on a terminal, a single tab-separated
+// line for a pipe, an object for --json.
 func (a *app) printOne(flag jsonFlag, item any, columns []column, row []string) error {
 	if flag.set {
 		return a.printJSON(flag, item)
@@ -58,7 +58,8 @@ func (a *app) printOne(flag jsonFlag, item any, columns []column, row []string) 
 	return a.write(out.String())
 }
 
-// printJSON prints a value, or the items of a slice, with the chosen fields. It is indented for people.
+// printJSON prints a value, or the items of a slice, with the chosen fields. It is indented on a
+// terminal.
 func (a *app) printJSON(flag jsonFlag, value any) error {
 	items := reflect.ValueOf(value)
 	if items.Kind() == reflect.Slice {
@@ -111,11 +112,11 @@ func tabbed(columns []column, rows [][]string) string {
 	return out.String()
 }
 
-// gap is what stands between two columns.
+// gap separates two columns.
 const gap = "  "
 
-// table aligns rows under their titles. Where they are wider than the terminal, columns that may be cut
-// give way, down to their title; if that is not enough, columns that may be dropped are.
+// table aligns rows under their titles. If they are wider than the terminal, columns that may be
+// cut are cut, down to their title; if that is not enough, columns that may be dropped are dropped.
 func table(columns []column, rows [][]string, width int) string {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
@@ -153,7 +154,7 @@ func table(columns []column, rows [][]string, width int) string {
 	return out.String()
 }
 
-// fit chooses the columns to show and narrows their widths to what the terminal has; 0 has room for all.
+// fit chooses the visible columns and narrows them to the width of the terminal; 0 means unlimited.
 func fit(columns []column, widths []int, width int) (shown []int) {
 	least := func(i int) int {
 		if columns[i].cut {

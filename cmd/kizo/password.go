@@ -10,10 +10,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// maxPassword bounds what is read from stdin; the server says what it takes.
+// maxPassword limits what is read from stdin, in bytes; the server decides what it accepts.
 const maxPassword = 4096
 
-// passwordOptions say where a password comes from: never from the command line, which others can see.
+// passwordOptions say where a password comes from: never from the command line, which others can
+// see.
 type passwordOptions struct {
 	stdin bool
 }
@@ -32,7 +33,7 @@ func (o *passwordOptions) read(ctx context.Context, a *app, isNew bool) (string,
 	}
 	prompts := []string{"Password: "}
 	if isNew {
-		prompts = append(prompts, "The same again: ")
+		prompts = append(prompts, "Repeat password: ")
 	}
 	typed, err := a.io.ReadSecrets(ctx, prompts...)
 	if err != nil {
@@ -54,15 +55,15 @@ func firstLine(in io.Reader) (string, error) {
 	}
 	password := strings.TrimRight(line, "\r\n")
 	if password == "" {
-		return "", usagef("stdin holds no password on its first line")
+		return "", usagef("the first line of stdin is empty: it must be the password")
 	}
 	return password, nil
 }
 
-// beforePassword refuses what must not lead to a password being sent.
+// beforePassword refuses a log-in that could not take effect.
 func (a *app) beforePassword(ctx context.Context) error {
 	if a.env("KIZO_TOKEN") != "" {
-		return withHint(usagef("KIZO_TOKEN is set, and would be used instead of a session"), "unset KIZO_TOKEN")
+		return withHint(usagef("KIZO_TOKEN is set and would be used instead of the session"), "unset KIZO_TOKEN")
 	}
 	return a.confirmServer(ctx)
 }

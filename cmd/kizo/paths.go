@@ -6,18 +6,20 @@ import (
 	"runtime"
 )
 
-// stateDir holds sessions and the intent log: $XDG_STATE_HOME/kizo. It is never below the working
-// directory: tokens would lie there in plain text, and what is pending would look empty elsewhere.
+// stateDir returns the directory of sessions and the intent log: $XDG_STATE_HOME/kizo. It is never
+// below the working directory: tokens would be stored there in plain text, and pending commands
+// would not be found from elsewhere.
 func (a *app) stateDir() (string, error) {
 	dir := a.xdg("XDG_STATE_HOME", "LocalAppData", ".local", "state")
 	if dir == "" {
-		return "", withHint(usagef("there is no place for sessions and for what is pending: this user has no home directory, "+
+		return "", withHint(usagef("cannot locate the state directory: this user has no home directory, "+
 			"and neither HOME nor XDG_STATE_HOME is an absolute path"), "XDG_STATE_HOME=/a/private/directory "+a.commandLine())
 	}
 	return filepath.Join(dir, "kizo"), nil
 }
 
-// configDir holds the user's config.toml: $XDG_CONFIG_HOME/kizo. It is empty for a user without a home.
+// configDir returns the directory of the user's config.toml: $XDG_CONFIG_HOME/kizo. It is empty for
+// a user without a home directory.
 func (a *app) configDir() string {
 	dir := a.xdg("XDG_CONFIG_HOME", "AppData", ".config")
 	if dir == "" {
@@ -26,8 +28,8 @@ func (a *app) configDir() string {
 	return filepath.Join(dir, "kizo")
 }
 
-// xdg is a directory of the XDG base directory specification, which says to ignore relative ones; empty
-// if there is none.
+// xdg returns a directory of the XDG base directory specification, which says to ignore relative
+// ones; empty if there is none.
 func (a *app) xdg(variable, windows string, fallback ...string) string {
 	if dir := a.env(variable); filepath.IsAbs(dir) {
 		return dir
@@ -44,8 +46,8 @@ func (a *app) xdg(variable, windows string, fallback ...string) string {
 	return filepath.Join(append([]string{home}, fallback...)...)
 }
 
-// home is $HOME, or where that is not an absolute path, the home of the password database; empty if that
-// has none either.
+// home returns $HOME, or if that is not an absolute path, the home directory of the password
+// database; empty if that has none either.
 func (a *app) home() string {
 	if dir := a.env("HOME"); filepath.IsAbs(dir) {
 		return dir
@@ -56,7 +58,7 @@ func (a *app) home() string {
 	return ""
 }
 
-// systemConfig is the file that an administrator writes; empty if there is no place for it.
+// systemConfig returns the path of the administrator's file; empty if the system has no such path.
 func (a *app) systemConfig() string {
 	if runtime.GOOS == "windows" {
 		if dir := a.env("ProgramData"); filepath.IsAbs(dir) {

@@ -39,7 +39,7 @@ func TestRelativeHomeIsNotTheWorkingDirectory(t *testing.T) {
 }
 
 // TestAConfigurationInTheWorkingDirectoryIsNotTheUsers: what a relative HOME or XDG_CONFIG_HOME points at in
-// this directory may have been written by somebody else.
+// this directory may have been written by another user.
 func TestAConfigurationInTheWorkingDirectoryIsNotTheUsers(t *testing.T) {
 	w := newWorld(t, nil)
 	w.write("here/.config/kizo/config.toml", `currency = "JPY"`)

@@ -21,7 +21,7 @@ type pendingEntry struct {
 	Server string    `json:"server"`
 }
 
-// entryOf is an intent as it is printed.
+// entryOf returns an intent as it is printed.
 func entryOf(i intent) pendingEntry {
 	return pendingEntry{i.Command.Key, i.At, i.What, i.memo(), i.Handle, i.Server}
 }
@@ -30,9 +30,9 @@ func newPendingCommand(a *app) *cobra.Command {
 	opts := &pendingOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "pending",
-		Short: "List what was sent without learning or showing the outcome",
-		Long: `List the transfers, deposits and withdrawals that were about to be sent when something came in
-between, so that their outcome is not known here, or could not be shown. kizo retry finishes them;
+		Short: "List commands whose outcome is unknown or was not shown",
+		Long: `List the transfers, deposits and withdrawals that were recorded before they were sent and whose
+outcome is unknown here or could not be shown. kizo retry finishes them;
 kizo pending drop forgets one.
 
 A deposit that waits for its bank is not among them: kizo transfers list --state pending.`,

@@ -20,9 +20,9 @@ func newPendingDropCommand(a *app) *cobra.Command {
 	opts := &pendingDropOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "drop KEY",
-		Short: "Forget one without learning its outcome",
-		Long: `Forget what was sent under a key, without learning its outcome. It does not take the request back: the money may
-have moved, or may move yet. Look at kizo transfers list before you send the same again, since that would be under
+		Short: "Forget a command without resolving its outcome",
+		Long: `Forget the command of a key without resolving its outcome. This does not cancel the request: the money may
+have moved, or may still move. Check kizo transfers list before you send the same again, since that would use
 another key and could pay twice. kizo retry KEY is the safe way to end it.
 
 It asks first; without a terminal, it takes --yes.`,
@@ -42,7 +42,7 @@ It asks first; without a terminal, it takes --yes.`,
 		},
 	}
 	opts.json.addTo(cmd, a, pendingEntry{})
-	cmd.Flags().BoolVar(&opts.yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&opts.yes, "yes", false, "do not ask for confirmation")
 	return cmd
 }
 
@@ -83,14 +83,14 @@ func pendingDropRun(ctx context.Context, opts *pendingDropOptions) error {
 	return nil
 }
 
-// confirmDrop warns, and has the user agree.
+// confirmDrop warns the user and asks for confirmation.
 func (a *app) confirmDrop(ctx context.Context, dropped []intent, yes bool) error {
 	if !a.json {
 		for _, i := range dropped {
-			a.io.note("Warning: %s (%s, as @%s) may have moved money, or may move it yet. kizo will not ask again.",
+			a.io.note("Warning: %s (%s, as @%s) may have moved money, or may still move it. kizo will not resolve it.",
 				printable.Text(i.What), a.when(i.At), printable.Text(i.Handle))
 		}
-		a.io.note("Before you send it again, look for it: kizo transfers list")
+		a.io.note("Before you send it again, check: kizo transfers list")
 	}
 	if yes {
 		return nil
@@ -104,5 +104,5 @@ func (a *app) confirmDrop(ctx context.Context, dropped []intent, yes bool) error
 			return nil
 		}
 	}
-	return withHint(usagef("nothing was dropped"), "kizo retry "+shellQuote(dropped[0].Command.Key)+" (finds out what became of it)", a.commandLine()+" --yes")
+	return withHint(usagef("nothing was dropped"), "kizo retry "+shellQuote(dropped[0].Command.Key)+" (resolves its outcome)", a.commandLine()+" --yes")
 }

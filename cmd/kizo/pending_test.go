@@ -31,7 +31,7 @@ func TestPendingDrop(t *testing.T) {
 	w.expect(exitNotFound, "pending", "drop", "invoice-19", "--yes")
 	w.expect(exitUsage, "pending", "drpo", "invoice-17")
 	contains(t, &w.err, "try: kizo pending drop")
-	w.expect(exitUsage, "pending", "drop", "invoice-17") // nobody can be asked
+	w.expect(exitUsage, "pending", "drop", "invoice-17") // there is no terminal to ask on
 	contains(t, &w.err, "may have moved money", "kizo retry invoice-17", "--yes")
 	answer := "no"
 	w.readLine = func(context.Context, string) (string, error) { return answer, nil }

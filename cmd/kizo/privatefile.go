@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 )
 
-// maxPrivateFile bounds what is read of a file of ours.
+// maxPrivateFile limits the size of a file that kizo reads, in bytes.
 const maxPrivateFile = 16 << 20
 
-// makePrivateDir makes a directory that only its owner can enter, or finds one.
+// makePrivateDir creates a directory that only its owner can enter, or checks an existing one.
 func makePrivateDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -27,11 +27,11 @@ func makePrivateDir(dir string) error {
 	return checkPrivate(dir, info)
 }
 
-// openPrivate opens a file of ours, and refuses one that somebody else could have put there or could
-// read: a symbolic link, a file of another user, one that group or others may touch.
+// openPrivate opens one of kizo's own files. It refuses one that another user could have created or
+// could read: a symbolic link, a file of another user, one that group or others may access.
 func openPrivate(path string, flag int) (*os.File, error) {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a plain file", path)
+		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	file, err := os.OpenFile(path, flag|noFollow, 0o600)
 	if err != nil {
@@ -39,7 +39,7 @@ func openPrivate(path string, flag int) (*os.File, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a plain file", path)
+		err = fmt.Errorf("%s is not a regular file", path)
 	}
 	if err == nil {
 		err = checkPrivate(path, info)
@@ -64,7 +64,8 @@ func readPrivate(path string) ([]byte, error) {
 	return text, err
 }
 
-// replaceFile puts new content in place of a file, all of it or none, and on the disk when it returns.
+// replaceFile replaces the content of a file, completely or not at all. The content is on disk when
+// it returns.
 func replaceFile(path string, content []byte) error {
 	reserved, err := reserve(path, len(content))
 	if err != nil {
@@ -81,10 +82,11 @@ type reservation struct {
 	file *os.File // beside path; nil once it was renamed or removed
 }
 
-// newContent is the pattern of the names that reservations for a file have.
+// newContent is the pattern of the names of a file's reservations.
 func newContent(path string) string { return ".new-" + filepath.Base(path) + "-*" }
 
-// removeLeftovers removes what a killed process reserved for a file. The caller holds the lock of the file.
+// removeLeftovers removes the reservations of killed processes. The caller holds the lock of the
+// file.
 func removeLeftovers(path string) {
 	left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), newContent(path)))
 	for _, name := range left {
@@ -111,7 +113,8 @@ func reserve(path string, size int) (*reservation, error) {
 	return r, nil
 }
 
-// commit puts content in place of the file, all of it or none, and on the disk when it returns.
+// commit replaces the content of the file, completely or not at all. The content is on disk when it
+// returns.
 func (r *reservation) commit(content []byte) error {
 	_, err := r.file.WriteAt(content, 0)
 	if err == nil && len(content) < r.size {
@@ -134,7 +137,7 @@ func (r *reservation) commit(content []byte) error {
 	return syncDir(filepath.Dir(r.path))
 }
 
-// release gives back what was reserved and not committed.
+// release frees a reservation that was not committed.
 func (r *reservation) release() {
 	if r.file != nil {
 		r.file.Close()

@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const noFollow = unix.O_NOFOLLOW | unix.O_NONBLOCK // a FIFO put in the way must not hang us
+const noFollow = unix.O_NOFOLLOW | unix.O_NONBLOCK // a FIFO must not block us
 
 func checkPrivate(path string, info fs.FileInfo) error {
 	if owner, known := info.Sys().(*syscall.Stat_t); known && int(owner.Uid) != os.Geteuid() {
 		return fmt.Errorf("%s belongs to another user", path)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("others may read %s: chmod go= %s", path, shellQuote(path))
+		return fmt.Errorf("%s is accessible to other users: chmod go= %s", path, shellQuote(path))
 	}
 	return nil
 }
@@ -35,7 +35,7 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// lockFile waits for an exclusive lock, which ends with the process if not before.
+// lockFile waits for an exclusive lock, which ends at the latest with the process.
 func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 	file, err := openPrivate(path, os.O_CREATE|os.O_RDWR)
 	if err != nil {
@@ -60,7 +60,7 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 		return func() { file.Close() }, nil
 	case <-ctx.Done():
 		go func() {
-			<-locked //nolint:errcheck // it cannot be called off, only given back
+			<-locked //nolint:errcheck // it cannot be canceled, only released
 			file.Close()
 		}()
 		return nil, ctx.Err()

@@ -10,13 +10,13 @@ import (
 
 const noFollow = 0
 
-// checkPrivate leaves the matter to the access list of the user's profile, which files inherit.
+// checkPrivate does nothing: files inherit the access list of the user's profile.
 func checkPrivate(string, fs.FileInfo) error { return nil }
 
-// syncDir: NTFS journals names by itself, and directories cannot be synced.
+// syncDir does nothing: NTFS journals names, and directories cannot be synced.
 func syncDir(string) error { return nil }
 
-// lockFile waits for an exclusive lock, which ends with the process if not before.
+// lockFile waits for an exclusive lock, which ends at the latest with the process.
 func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 	file, err := openPrivate(path, os.O_CREATE|os.O_RDWR)
 	if err != nil {
@@ -35,7 +35,7 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 		}
 		return func() { file.Close() }, nil
 	case <-ctx.Done():
-		go func() { <-locked; file.Close() }() // it cannot be called off, only given back
+		go func() { <-locked; file.Close() }() // it cannot be canceled, only released
 		return nil, ctx.Err()
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/JDevAman/kizo/money"
 )
 
-// fault is an error of kizo's own that has an exit code.
+// exitError is an error of kizo itself with an exit code.
 type exitError struct {
 	exit       int
-	code       string // for programs, like the code of a problem
+	code       string // a stable code for programs, like the code of a problem
 	transferID string
 	err        error
 }
@@ -27,7 +27,7 @@ func usage(err error) error { return &exitError{exit: exitUsage, code: "usage", 
 
 func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
 
-// hinted is an error and what to type next.
+// hinted is an error and the commands to try next.
 type hinted struct {
 	error
 	next []string
@@ -39,8 +39,7 @@ func withHint(err error, next ...string) error {
 	return &hinted{err, next}
 }
 
-// report says what went wrong: what happened, why, and what to type next. With --json it is one
-// problem object.
+// report prints what went wrong, why, and what to type next. With --json it is one problem object.
 func (a *app) report(err error) {
 	if a.json {
 		a.reportJSON(err)
@@ -82,7 +81,7 @@ func (a *app) report(err error) {
 	}
 }
 
-// problemJSON is RFC 9457 with members of our own.
+// problemJSON is RFC 9457 with additional members.
 type problemJSON struct {
 	Type           string   `json:"type"`
 	Title          string   `json:"title,omitempty"`
@@ -158,7 +157,7 @@ func (a *app) reportJSON(err error) {
 	}
 }
 
-// shellQuote writes a word so that a shell reads it back as it is.
+// shellQuote quotes a word for a shell.
 func shellQuote(word string) string {
 	safe := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+=:,./_-", r)

@@ -41,7 +41,7 @@ Others can pay you by your e-mail address once it is verified, unless you say
 				opts.update.FindableByEmail = &opts.findable
 			}
 			if opts.update == (client.UserUpdate{}) {
-				return withHint(usagef("nothing to change: give --name or --findable-by-email"), "kizo profile set --help")
+				return withHint(usagef("nothing to change: use --name or --findable-by-email"), "kizo profile set --help")
 			}
 			return profileSetRun(cmd.Context(), opts)
 		},

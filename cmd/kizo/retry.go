@@ -24,11 +24,11 @@ func newRetryCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry [KEY]",
 		Short: "Finish what kizo pending lists",
-		Long: `Send what kizo pending lists once more, under the same key: what was done is shown, what was not
-is done now. Nothing happens twice.
+		Long: `Send what kizo pending lists again, under the same keys: what was done is shown, what was not
+is done now. No money moves twice.
 
 Each is sent to the server, and as the user, that it was meant for. With a KEY, the exit code is that of
-the command it finishes; without, it is 7 if any outcome is still unknown, else that of the last trouble.`,
+the command it finishes; without, it is 7 if any outcome is still unknown, else that of the last error.`,
 		Args: takes("[KEY]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -83,7 +83,7 @@ func retryRun(ctx context.Context, opts *retryOptions) error {
 	return cmp.Or(err, worst)
 }
 
-// retryKey finishes one. The same key may have been sent to two servers, or twice; all of those are it.
+// retryKey finishes the intents of one key. The key may have been sent to two servers, or twice.
 func retryKey(ctx context.Context, opts *retryOptions, open []intent) error {
 	var entries []intent
 	for _, entry := range distinct(open) {
@@ -110,13 +110,14 @@ func retryKey(ctx context.Context, opts *retryOptions, open []intent) error {
 	return worst
 }
 
-// retryIntent sends one again, as the user whose it is. Its transfer, if there is one, is still to be shown.
+// retryIntent sends an intent again, as its user. The caller must still show its transfer, if there
+// is one.
 func retryIntent(ctx context.Context, opts *retryOptions, entry intent) (*client.Transfer, error) {
 	a := opts.app
 	kizo, err := a.kizoOf(ctx, entry)
 	if err != nil {
 		var own *hinted
-		if errors.As(err, &own) { // it says itself what helps
+		if errors.As(err, &own) { // the error has its own hint
 			return nil, withHint(&client.UnknownOutcomeError{Key: entry.Command.Key, Err: err}, own.next...)
 		}
 		err = &client.UnknownOutcomeError{Key: entry.Command.Key, Err: err}
@@ -142,8 +143,8 @@ func retryIntent(ctx context.Context, opts *retryOptions, entry intent) (*client
 	return &transfer, ending(transfer)
 }
 
-// kizoOf is the server that an intent was meant for, as the user that it belongs to: under another
-// user, the same words would move another's money.
+// kizoOf returns the server of an intent, as its user: for another user, the same command would
+// move another user's money.
 func (a *app) kizoOf(ctx context.Context, entry intent) (*client.Client, error) {
 	config, err := a.config()
 	if err != nil {
@@ -166,12 +167,12 @@ func (a *app) kizoOf(ctx context.Context, entry intent) (*client.Client, error) 
 		return nil, err
 	}
 	if who.Id.String() != entry.UserID {
-		return nil, fmt.Errorf("it was begun as @%s, and you are @%s", entry.Handle, who.Handle)
+		return nil, fmt.Errorf("it was sent as @%s, and you are @%s", entry.Handle, who.Handle)
 	}
 	return kizo, nil
 }
 
-// distinct drops repeats: the same command sent twice has one outcome.
+// distinct removes repetitions: the same command sent twice has one outcome.
 func distinct(open []intent) []intent {
 	seen := map[string]bool{}
 	var kept []intent
@@ -184,7 +185,8 @@ func distinct(open []intent) []intent {
 	return kept
 }
 
-// worse chooses what the exit code shall tell: an interruption, then an unknown outcome, then the latest.
+// worse chooses the error for the exit code: an interruption, then an unknown outcome, then the
+// latest.
 func worse(a, b error) error {
 	for _, code := range []int{exitInterrupted, exitUnknown} {
 		for _, err := range []error{a, b} {
@@ -198,5 +200,5 @@ func worse(a, b error) error {
 
 func noSuchIntent(key string) error {
 	return withHint(&exitError{exit: exitNotFound, code: "intent_not_found",
-		err: fmt.Errorf("nothing unfinished has the key %s", shellQuote(key))}, "kizo pending", "kizo transfers list")
+		err: fmt.Errorf("no pending command has the key %s", shellQuote(key))}, "kizo pending", "kizo transfers list")
 }

@@ -32,11 +32,11 @@ Begin with an account and some money:
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(a.flagError)
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.serverFlag, "server", "", "address of the server (KIZO_SERVER; "+defaultServer+" if nothing says otherwise)")
-	flags.StringVar(&a.caFileFlag, "ca-file", "", "trust the certificates in this file as well (KIZO_CA_FILE)")
+	flags.StringVar(&a.serverFlag, "server", "", "address of the server (KIZO_SERVER; "+defaultServer+" by default)")
+	flags.StringVar(&a.caFileFlag, "ca-file", "", "also trust the certificates in this file (KIZO_CA_FILE)")
 	flags.BoolVar(&a.insecureFlag, "insecure-http", false, "send passwords and tokens unencrypted to another computer (KIZO_INSECURE_HTTP)")
-	flags.StringVar(&a.configFlag, "config", "", "read this configuration file and no other (KIZO_CONFIG)")
-	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say more on stderr, such as idempotency keys")
+	flags.StringVar(&a.configFlag, "config", "", "read only this configuration file (KIZO_CONFIG)")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "print more on stderr, such as idempotency keys")
 
 	root.AddGroup(
 		&cobra.Group{ID: "money", Title: "Money:"},
@@ -60,7 +60,7 @@ Begin with an account and some money:
 	root.SetErr(a.io.Err)
 	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd() // it keeps the output that is set now
+	root.InitDefaultCompletionCmd() // it keeps the output that is set at this point
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		asGroup(completion)
 	}
@@ -69,7 +69,7 @@ Begin with an account and some money:
 	return root
 }
 
-// newGroup is a command that only holds others.
+// newGroup returns a command that only contains others.
 func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
 	group := &cobra.Command{
 		Use:   use,
@@ -80,7 +80,7 @@ func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
 	return group
 }
 
-// asGroup makes a command refuse to run without one of those below it.
+// asGroup makes a command refuse to run without a subcommand.
 func asGroup(group *cobra.Command) {
 	group.Args = noSuchCommand
 	group.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -88,7 +88,7 @@ func asGroup(group *cobra.Command) {
 	}
 }
 
-// noSuchCommand is for commands that hold others: any argument is a mistyped command.
+// noSuchCommand is for commands that contain others: every argument is a mistyped command.
 func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -100,7 +100,7 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	return withHint(err, cmd.CommandPath()+" --help")
 }
 
-// commandNames are those of the commands and help topics below one.
+// commandNames returns the names of a command's subcommands and help topics.
 func commandNames(cmd *cobra.Command) []string {
 	var names []string
 	for _, below := range cmd.Commands() {
@@ -111,7 +111,7 @@ func commandNames(cmd *cobra.Command) []string {
 	return names
 }
 
-// takes checks the number of arguments and names them when it is wrong: "ID [AMOUNT]".
+// takes checks the number of arguments. names is such as "ID [AMOUNT]"; errors quote it.
 func takes(names string) cobra.PositionalArgs {
 	most := len(strings.Fields(names))
 	least := most - strings.Count(names, "[")
@@ -124,13 +124,13 @@ func takes(names string) cobra.PositionalArgs {
 		case most == 0:
 			return withHint(usagef("%s takes no arguments, not %q", cmd.CommandPath(), args[0]), hint)
 		case len(args) > most:
-			return withHint(usagef("%q is too much for %s", args[most], cmd.CommandPath()), hint)
+			return withHint(usagef("%q is one argument too many for %s", args[most], cmd.CommandPath()), hint)
 		}
 		return withHint(usagef("%s needs %s", cmd.CommandPath(), strings.Fields(names)[len(args)]), hint)
 	}
 }
 
-// commandLine is what was typed.
+// commandLine returns the command line as it was typed.
 func (a *app) commandLine() string {
 	line := []string{"kizo"}
 	for _, arg := range a.args {

@@ -12,12 +12,12 @@ import (
 	"github.com/JDevAman/kizo/internal/trace"
 )
 
-// app is what every command is given: the world around it, and nothing global.
+// app is what every command receives: its environment, without globals.
 type app struct {
 	io   *streams
 	env  func(string) string
 	now  func() time.Time
-	args []string // the command line, to show how to type it right
+	args []string // the command line, for hints that correct it
 
 	serverFlag, configFlag, caFileFlag string
 

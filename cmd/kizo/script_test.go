@@ -116,7 +116,7 @@ func newKizod() error {
 		return err
 	}
 	kizodRunning = &kizodProcess{dir: dir} // from here on it has to be stopped
-	// Started as root, kizod runs its PostgreSQL as somebody else, who has to get at the data.
+	// Started as root, kizod runs its PostgreSQL as another user, who needs access to the data.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}
@@ -171,8 +171,8 @@ func (p *kizodProcess) start(binary string) error {
 				return nil
 			}
 		case <-ended:
-			told, _ := os.ReadFile(p.log())
-			return fmt.Errorf("kizod dev ended before it could serve: %v\n%s", p.command.ProcessState, told)
+			logged, _ := os.ReadFile(p.log())
+			return fmt.Errorf("kizod dev ended before it could serve: %v\n%s", p.command.ProcessState, logged)
 		case <-timeout:
 			return errors.New("kizod dev cannot serve after two minutes")
 		}
@@ -188,8 +188,8 @@ func stopKizod() {
 	}
 	p.stop()
 	if os.Getenv("KIZO_TEST_LOG") != "" {
-		told, _ := os.ReadFile(p.log())
-		fmt.Fprintln(os.Stderr, strings.TrimSpace(string(told)))
+		logged, _ := os.ReadFile(p.log())
+		fmt.Fprintln(os.Stderr, strings.TrimSpace(string(logged)))
 	}
 	_ = os.RemoveAll(p.dir)
 }

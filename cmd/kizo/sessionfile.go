@@ -14,8 +14,8 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// sessionFile keeps the tokens for one server in a file that only its owner can read. Every kizo of
-// the same user shares it.
+// sessionFile stores the tokens for one server in a file that only its owner can read. All kizo
+// processes of a user share it.
 type sessionFile struct {
 	state  string // the state directory
 	server string
@@ -29,7 +29,7 @@ type storedSession struct {
 }
 
 func newSessionFile(state, server string) *sessionFile {
-	// The name is for people, the digest keeps servers apart that the name cannot.
+	// The name is for the user, the digest distinguishes servers with the same name.
 	name := "server"
 	if u, err := url.Parse(server); err == nil && u.Host != "" {
 		name = strings.Map(func(r rune) rune {
@@ -46,7 +46,7 @@ func newSessionFile(state, server string) *sessionFile {
 func (s *sessionFile) dir() string  { return filepath.Join(s.state, "sessions") }
 func (s *sessionFile) path() string { return filepath.Join(s.dir(), s.name+".json") }
 
-// Load reads the file. No lock is needed: it is only ever replaced as a whole.
+// Load reads the file. It needs no lock: the file is only ever replaced as a whole.
 func (s *sessionFile) Load(context.Context) (client.Credentials, error) {
 	text, err := readPrivate(s.path())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -62,12 +62,12 @@ func (s *sessionFile) Load(context.Context) (client.Credentials, error) {
 	return held.Credentials, nil
 }
 
-// maxSession is the space that is reserved for a session before tokens are asked for. The longest that
-// we know takes 2 KB.
+// maxSession is the space that is reserved for a session before tokens are requested, in bytes. The
+// longest known session takes 2 KB.
 const maxSession = 16 << 10
 
-// Update changes the file under a lock that other processes respect. Space for the new content is
-// allocated before change is called, so that a full disk costs no token.
+// Update changes the file under a lock that all processes use. Space for the new content is
+// allocated before change is called, so that a full disk loses no token.
 func (s *sessionFile) Update(ctx context.Context, change func(client.Credentials) (client.Credentials, error)) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *sessionFile) Clear(ctx context.Context) error {
 	return removeFile(s.path())
 }
 
-// lock excludes every other change. The lock is a file of its own, because the one with the tokens is
+// lock excludes every other change. The lock is a separate file, because the one with the tokens is
 // replaced each time.
 func (s *sessionFile) lock(ctx context.Context) (unlock func(), err error) {
 	if err := makePrivateDir(s.dir()); err != nil {

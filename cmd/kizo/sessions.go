@@ -63,12 +63,12 @@ func newSessionsHistoryCommand(a *app) *cobra.Command {
 	opts := &sessionsHistoryOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "history",
-		Short: "List your sign-ins, failed ones too, and what else happened to your access",
+		Short: "List your log-ins, including failed ones, and other security events",
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return sessionsHistoryRun(cmd.Context(), opts) },
 	}
 	opts.json.addTo(cmd, a, client.SecurityEvent{})
-	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "how many at most, up to 100")
+	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")
 	return cmd
 }
 
@@ -100,7 +100,7 @@ type sessionsRevokeOptions struct {
 	id   uuid.UUID
 }
 
-// revokedSession is what --json prints: the API answers with nothing.
+// revokedSession is the output of --json: the API's answer has no body.
 type revokedSession struct {
 	ID string `json:"id"`
 }

@@ -20,8 +20,8 @@ func newSignupCommand(a *app) *cobra.Command {
 	opts := &signupOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "signup",
-		Short: "Make an account and log in",
-		Long: `Make an account, open its first wallet, and log in.
+		Short: "Create an account and log in",
+		Long: `Create an account, open its first wallet, and log in.
 
 The password is asked for twice, or read with --password-stdin.`,
 		Example: `  kizo signup --email ada@example.com --handle ada --name "Ada Lovelace"
@@ -33,9 +33,9 @@ The password is asked for twice, or read with --password-stdin.`,
 	opts.password.addTo(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&opts.email, "email", "", "your e-mail address")
-	flags.StringVar(&opts.handle, "handle", "", "what others send money to, as in @ada")
+	flags.StringVar(&opts.handle, "handle", "", "the public name that others send money to, as in @ada")
 	flags.StringVar(&opts.name, "name", "", "your name, as others see it")
-	flags.StringVar(&opts.currency, "currency", "", "currency of your first wallet (the server's default if left out)")
+	flags.StringVar(&opts.currency, "currency", "", "currency of your first wallet (default: the server's)")
 	_ = cmd.RegisterFlagCompletionFunc("currency", completeCurrency)
 	return cmd
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// nearest finds the handle that a mistyped one may have been meant to be, and nothing if that takes long.
+// nearestHandle returns a handle that the mistyped one may mean, empty if there is none or the
+// server is slow.
 func nearestHandle(ctx context.Context, kizo *client.Client, to string) string {
 	typed := strings.ToLower(strings.TrimPrefix(to, "@"))
 	if len(typed) < 2 || strings.ContainsAny(typed, "@-") {
@@ -16,7 +17,7 @@ func nearestHandle(ctx context.Context, kizo *client.Client, to string) string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	const most = 2 // letters wrong
+	const most = 2 // letters that differ
 	best, found := most+1, ""
 	for _, length := range []int{len(typed) - 1, (len(typed) + 1) / 2} {
 		if length < 1 {
@@ -35,7 +36,8 @@ func nearestHandle(ctx context.Context, kizo *client.Client, to string) string {
 	return found
 }
 
-// distance is how many letters to add, drop or change (Levenshtein). Handles are at most 30 long.
+// distance returns the number of letters to add, drop or change (Levenshtein). Handles have at most
+// 30 letters.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -12,7 +12,8 @@ import (
 	"github.com/JDevAman/kizo/internal/printable"
 )
 
-// stdout remembers the first error of writing to it: cobra ignores those of help texts and completions.
+// stdout remembers its first write error: cobra ignores errors of writing help texts and
+// completions.
 type stdout struct {
 	io.Writer
 	err error
@@ -26,13 +27,13 @@ func (s *stdout) Write(p []byte) (int, error) {
 	return n, unwritten(err)
 }
 
-// outputError means that the command was carried out and its result could not be written to stdout.
+// outputError means that the command succeeded and its result could not be written to stdout.
 type outputError struct {
 	moved []movement // the transfers whose results could not be written
 	err   error
 }
 
-// movement is a transfer that this command made, and the idempotency key that gives its result again.
+// movement is a transfer that this command made, and its idempotency key.
 type movement struct {
 	transfer client.Transfer
 	key      string
@@ -57,7 +58,7 @@ func (o *outputError) Error() string {
 
 func (o *outputError) Unwrap() error { return o.err }
 
-// unwritten marks an error of writing or of encoding a result.
+// unwritten marks an error of writing or encoding a result.
 func unwritten(err error) error {
 	var marked *outputError
 	if err == nil || errors.As(err, &marked) {
@@ -66,7 +67,7 @@ func unwritten(err error) error {
 	return &outputError{err: err}
 }
 
-// next is what gives the results again. Nothing moves a second time.
+// next returns the commands that show the results again. No money moves a second time.
 func (o *outputError) next() []string {
 	var lines []string
 	for _, m := range o.moved {
@@ -75,8 +76,8 @@ func (o *outputError) next() []string {
 	return lines
 }
 
-// finish closes an intent whose result has been shown. err is what showing it came to: if stdout failed,
-// the intent stays open, so that kizo pending lists it and kizo retry shows the result.
+// finish closes an intent whose result has been shown. err is the result of showing it: if stdout
+// failed, the intent stays open, so that kizo pending lists it and kizo retry shows the result.
 func (a *app) finish(ctx context.Context, entry intent, t client.Transfer, err error) error {
 	var lost *outputError
 	if errors.As(err, &lost) {

@@ -146,9 +146,9 @@ func outputCases() map[string]outputCase {
 		"kizo ops queue resume":      {silent: true, args: words("bank", "--reason", "test")},
 		"kizo ops user freeze":       {skip: "nothing else would move; it prints what ops queue pause prints"},
 		"kizo ops user unfreeze":     {silent: true, args: bobForAReason},
-		"kizo ops user suspend":      {skip: "nobody else could go on; it prints what ops user unfreeze prints"},
+		"kizo ops user suspend":      {skip: "it would end the session of the other cases; it prints what ops user unfreeze prints"},
 		"kizo ops user reinstate":    {silent: true, args: bobForAReason},
-		"kizo ops user end-sessions": {skip: "nobody else could go on; it prints what ops user unfreeze prints"},
+		"kizo ops user end-sessions": {skip: "it would end the session of the other cases; it prints what ops user unfreeze prints"},
 	}
 	for _, action := range []string{"retry", "archive", "delete"} {
 		cases["kizo ops tasks "+action] = outputCase{skip: "it needs a task; it prints what ops queue pause prints"}

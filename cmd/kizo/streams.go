@@ -10,19 +10,20 @@ import (
 	"golang.org/x/term"
 )
 
-// streams are the three files of a command and what is known of them. Tests make their own.
+// streams are the three standard files of a command and their properties. Tests make their own.
 type streams struct {
 	In       io.Reader
 	Out, Err io.Writer
 
 	OutTerminal bool
-	OutClosed   bool // nothing that is written to Out is seen by anyone, and no write fails
+	OutClosed   bool // Out may be closed: what is written is lost, and no write fails
 	Width       int  // of the terminal, in columns; 0 if there is none or it is not known
 
-	// ReadLine shows a prompt and reads a line that is seen as it is typed; nil if stdin is no terminal.
+	// ReadLine shows a prompt and reads a line of visible text; nil if stdin is not a terminal.
 	ReadLine func(ctx context.Context, prompt string) (string, error)
 
-	// ReadSecrets asks for secrets, one a prompt, without showing them; nil if stdin is no terminal.
+	// ReadSecrets reads secrets, one per prompt, without showing them; nil if stdin is not a
+	// terminal.
 	ReadSecrets func(ctx context.Context, prompts ...string) ([]string, error)
 }
 
@@ -41,12 +42,12 @@ func systemStreams() *streams {
 	return s
 }
 
-// note tells the user something that is not data.
+// note prints a message that is not data.
 func (s *streams) note(format string, args ...any) {
 	fmt.Fprintf(s.Err, format+"\n", args...)
 }
 
-// readSecrets asks for secrets and shows nothing of them.
+// readSecrets reads secrets without showing them.
 func readSecrets(ctx context.Context, prompts ...string) ([]string, error) {
 	secrets := make([]string, len(prompts))
 	err := askTerminal(ctx, func(screen *term.Terminal) (err error) {
@@ -61,7 +62,7 @@ func readSecrets(ctx context.Context, prompts ...string) ([]string, error) {
 	return secrets, nil
 }
 
-// readLine asks for a line.
+// readLine reads one line of text.
 func readLine(ctx context.Context, prompt string) (line string, err error) {
 	err = askTerminal(ctx, func(screen *term.Terminal) (err error) {
 		screen.SetPrompt(prompt)
@@ -71,8 +72,8 @@ func readLine(ctx context.Context, prompt string) (line string, err error) {
 	return line, err
 }
 
-// askTerminal turns the echo off before ask shows a prompt, since some type, or paste, faster than that,
-// and on again however it ends.
+// askTerminal turns the echo off before ask shows a prompt, since a user may type or paste before
+// that, and always turns it on again.
 func askTerminal(ctx context.Context, ask func(*term.Terminal) error) error {
 	stdin := int(os.Stdin.Fd())
 	before, err := term.MakeRaw(stdin)
@@ -89,7 +90,7 @@ func askTerminal(ctx context.Context, ask func(*term.Terminal) error) error {
 	go func() { typed <- ask(screen) }()
 	select {
 	case err := <-typed:
-		if errors.Is(err, io.EOF) { // Ctrl-C or Ctrl-D, which are keys like others now
+		if errors.Is(err, io.EOF) { // Ctrl-C or Ctrl-D, which are ordinary keys in raw mode
 			fmt.Fprint(os.Stderr, "\r\n")
 			return context.Canceled
 		}

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// standsForClosed reports whether a standard stream may have been closed when kizo began. The Go runtime
-// opens the null device for reading and writing in its place, so that a write never fails. Other programs
-// do the same to discard output; a shell's > /dev/null opens it for writing alone.
+// maybeClosed reports whether a standard stream may have been closed when kizo started. The Go
+// runtime opens the null device for reading and writing in its place, so that a write never fails.
+// Other programs do the same to discard output; a shell's > /dev/null opens it for writing only.
 func maybeClosed(file *os.File) bool {
 	info, err := file.Stat()
 	if err != nil {

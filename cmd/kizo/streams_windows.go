@@ -2,6 +2,6 @@ package main
 
 import "os"
 
-// standsForClosed reports whether a standard stream may have been closed when kizo began without a write
-// failing. On Windows, a write to a closed stream fails.
+// maybeClosed reports whether a standard stream may have been closed when kizo started without
+// writes failing. On Windows, a write to a closed stream fails.
 func maybeClosed(*os.File) bool { return false }

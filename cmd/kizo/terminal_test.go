@@ -76,7 +76,7 @@ func TestAPasswordIsNeverShown(t *testing.T) {
 	x := onTerminal(t, w, "signup", "--email", "ada@example.com", "--handle", "ada", "--name", "Ada")
 	x.until("Password: ")
 	x.types("correct horse\n")
-	x.until("The same again: ")
+	x.until("Repeat password: ")
 	x.types("correct horse\n")
 	x.until("@ada")
 	if code := x.exitCode(); code != exitDone || strings.Contains(x.shown.String(), "horse") {

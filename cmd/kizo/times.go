@@ -7,19 +7,19 @@ import (
 	"github.com/JDevAman/kizo/internal/localtime"
 )
 
-const timeFlagHelp = "RFC 3339, a date (its first moment where you are), or how long ago: 90m, 12h, 2d"
+const timeFlagHelp = "RFC 3339, a date (its start in your time zone), or how long ago: 90m, 12h, 2d"
 
-// parseTime reads a moment as people type it: RFC 3339, a date, or how long ago.
+// parseTime parses a time as users type it: RFC 3339, a date, or how long ago.
 func parseTime(text string, now time.Time) (time.Time, error) {
 	at, err := localtime.Parse(text, now)
 	if err != nil {
-		return time.Time{}, usagef("%q is no time: type one such as %s, %s or 12h (ago)",
+		return time.Time{}, usagef("%q is not a time: use for example %s, %s or 12h (ago)",
 			text, now.UTC().Format(time.RFC3339), now.Format(time.DateOnly))
 	}
 	return at, nil
 }
 
-// when shows a moment: how long ago on a terminal, RFC 3339 in a pipe.
+// when formats a time: its age on a terminal, RFC 3339 in a pipe.
 func (a *app) when(at time.Time) string {
 	if at.IsZero() {
 		return ""

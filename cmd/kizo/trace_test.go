@@ -40,19 +40,19 @@ func TestErrorsNameTheirTrace(t *testing.T) {
 	seen := map[string]bool{}
 	for range 2 {
 		w.expect(exitUnknown, "transfer", "@bob", "1", "--json")
-		var told struct {
+		var reported struct {
 			TraceID string `json:"trace_id"`
 		}
-		if err := json.Unmarshal(w.err.Bytes(), &told); err != nil || len(told.TraceID) != 32 {
+		if err := json.Unmarshal(w.err.Bytes(), &reported); err != nil || len(reported.TraceID) != 32 {
 			t.Errorf("%v: %s", err, &w.err)
 		}
-		seen[told.TraceID] = true
+		seen[reported.TraceID] = true
 	}
 	if len(seen) != 2 {
 		t.Errorf("two commands have the traces %v", seen)
 	}
 	w.expect(exitUnknown, "transfer", "@bob", "1")
 	if text := w.err.String(); strings.Count(text, "  trace: ") != 1 {
-		t.Errorf("a server's own trouble names its trace once:\n%s", text)
+		t.Errorf("the trace of an internal error is not named exactly once:\n%s", text)
 	}
 }

@@ -22,10 +22,10 @@ type transferOptions struct {
 	expires   string
 	dryRun    bool
 	authorize bool
-	yes       bool // pay an e-mail address without a question
+	yes       bool // pay an e-mail address without confirmation
 }
 
-// transferSample has the fields of a transfer and of what --dry-run prints.
+// transferSample has the fields of a transfer and of the output of --dry-run.
 type transferSample struct {
 	client.Transfer
 	Fee            int64 `json:"fee"`
@@ -37,15 +37,15 @@ func newTransferCommand(a *app) *cobra.Command {
 	opts := &transferOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "transfer TO AMOUNT [CURRENCY]",
-		Short: "Send money to somebody",
-		Long: `Send money to somebody: a @handle, an e-mail address or the id of a wallet.
+		Short: "Send money to another user",
+		Long: `Send money to another user: a @handle, an e-mail address or a wallet id.
 
-The money arrives at once. With --authorize it is only held, until the receiver captures or voids it, or
+The money arrives at once. With --authorize it is only held until the receiver captures or voids it, or
 it expires.
 
-What is about to be sent is written down first, so that nothing is lost or sent twice if this computer
-stops here: see kizo pending and kizo retry. A script that may run twice gives its own --idempotency-key,
-and then also an --expires that does not move, since the same key is for the same transfer.`,
+The command is recorded before it is sent, so that nothing is lost or sent twice if this computer
+stops: see kizo pending and kizo retry. A script that may run twice passes its own --idempotency-key,
+and then also a fixed time for --expires, since a key belongs to exactly one transfer.`,
 		Example: `  kizo transfer @bob 12.50 -m lunch
   kizo transfer bob@example.com 12.50 EUR
   kizo transfer @bob 12.50 --dry-run
@@ -66,11 +66,11 @@ and then also an --expires that does not move, since the same key is for the sam
 	opts.amount.addTo(cmd)
 	opts.key.addTo(cmd)
 	flags := cmd.Flags()
-	flags.StringVarP(&opts.memo, "memo", "m", "", "a note that you both see")
-	flags.BoolVar(&opts.dryRun, "dry-run", false, "say what it would do, and do nothing")
-	flags.BoolVar(&opts.yes, "yes", false, "do not ask whether an e-mail address is whom you mean")
+	flags.StringVarP(&opts.memo, "memo", "m", "", "a note that both of you see")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "show what would happen, and send nothing")
+	flags.BoolVar(&opts.yes, "yes", false, "do not ask for confirmation of an e-mail address")
 	flags.BoolVar(&opts.authorize, "authorize", false, "hold the amount until the receiver captures it")
-	flags.StringVar(&opts.expires, "expires", "", "when an authorization lapses: RFC 3339, or a time from now such as 48h or 7d")
+	flags.StringVar(&opts.expires, "expires", "", "when an authorization expires: RFC 3339, or a time from now such as 48h or 7d")
 	return cmd
 }
 
@@ -124,9 +124,9 @@ func transferRun(ctx context.Context, opts *transferOptions, key string) error {
 	return a.payeeHint(ctx, kizo, opts.to, body.Currency, err)
 }
 
-// confirmPayee shows on a terminal whom an e-mail address belongs to, and has the user
-// agree, before money moves. Scripts know their payees, or ask with --dry-run; a handle
-// says itself who is paid.
+// confirmPayee shows on a terminal whom an e-mail address belongs to, and asks for confirmation
+// before money moves. Scripts know their payees, or check with --dry-run; a handle names the payee
+// itself.
 func (a *app) confirmPayee(ctx context.Context, kizo *client.Client, body client.TransferCreate, amount string) error {
 	if a.io.ReadLine == nil || !a.io.OutTerminal || !strings.Contains(strings.TrimPrefix(body.To, "@"), "@") {
 		return nil
@@ -143,7 +143,7 @@ func (a *app) confirmPayee(ctx context.Context, kizo *client.Client, body client
 	if strings.TrimSpace(answer) == "yes" {
 		return nil
 	}
-	return withHint(usagef("nothing was sent"), "kizo transfer "+partyHandle(preview.To)+" "+amount+" (by handle, without the question)")
+	return withHint(usagef("nothing was sent"), "kizo transfer "+partyHandle(preview.To)+" "+amount+" (by handle, without confirmation)")
 }
 
 func (a *app) printPreview(flag jsonFlag, p client.TransferPreview) error {
@@ -158,20 +158,20 @@ func (a *app) printPreview(flag jsonFlag, p client.TransferPreview) error {
 	})
 }
 
-// parseExpiry reads RFC 3339, a date, or a time from now.
+// parseExpiry parses RFC 3339, a date, or a time from now.
 func parseExpiry(text string, now time.Time) (time.Time, error) {
 	at, err := parseTime(strings.TrimPrefix(text, "+"), now)
 	if err != nil || strings.HasPrefix(text, "-") || strings.HasSuffix(text, " ago") {
-		return time.Time{}, usagef("--expires %q is no time to come: type one such as 48h, 7d or %s",
+		return time.Time{}, usagef("--expires %q is not a time in the future: use for example 48h, 7d or %s",
 			text, now.Add(48*time.Hour).UTC().Format(time.RFC3339))
 	}
-	if strings.Contains(text, "-") { // a date; what is left counts from now, the other way
+	if strings.Contains(text, "-") { // a date; the rest is a time from now, in the other direction
 		return at.UTC(), nil
 	}
 	return now.Add(now.Sub(at)).UTC().Truncate(time.Second), nil
 }
 
-// payeeHint adds what the payee may have been meant to be. It never turns one error into another.
+// payeeHint adds suggestions for a mistyped payee. It never replaces the error by another one.
 func (a *app) payeeHint(ctx context.Context, kizo *client.Client, to, currency string, err error) error {
 	var refused *client.Error
 	var unknown *client.UnknownOutcomeError

@@ -10,7 +10,7 @@ import (
 )
 
 func newTransfersCommand(a *app) *cobra.Command {
-	return newGroup("transfers", "Look at transfers, and capture, void or reverse them",
+	return newGroup("transfers", "List transfers, and capture, void or reverse them",
 		newTransfersListCommand(a), newTransfersShowCommand(a),
 		newTransfersCaptureCommand(a), newTransfersVoidCommand(a), newTransfersReverseCommand(a))
 }
@@ -53,7 +53,7 @@ func transfersShowRun(ctx context.Context, opts *transfersShowOptions) error {
 func parseID(text, list string) (uuid.UUID, error) {
 	id, err := uuid.Parse(text)
 	if err != nil {
-		return id, withHint(usagef("%q is no id", text), list)
+		return id, withHint(usagef("%q is not an id", text), list)
 	}
 	return id, nil
 }

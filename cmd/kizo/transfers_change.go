@@ -15,7 +15,7 @@ type changeOptions struct {
 	json   jsonFlag
 	key    keyOptions
 	id     uuid.UUID
-	amount amountOptions // no words: the whole
+	amount amountOptions // empty: the whole amount
 
 	verb  string
 	build func(key string, id uuid.UUID, part *int64) (client.Command, error)
@@ -23,8 +23,8 @@ type changeOptions struct {
 
 func newTransfersCaptureCommand(a *app) *cobra.Command {
 	return newChangeCommand(a, "ID [AMOUNT]", &changeOptions{verb: "capture", build: client.NewCapture}, &cobra.Command{
-		Short: "Take an authorized amount, whole or in part",
-		Long:  "Take an amount that somebody authorized for you, whole or in part. The rest is given back.",
+		Short: "Capture an authorization, wholly or in part",
+		Long:  "Capture an amount that another user authorized for you, wholly or in part. The rest is released.",
 		Example: `  kizo transfers capture 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d
   kizo transfers capture 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d 120.50`,
 	})
@@ -33,18 +33,18 @@ func newTransfersCaptureCommand(a *app) *cobra.Command {
 func newTransfersVoidCommand(a *app) *cobra.Command {
 	build := func(key string, id uuid.UUID, _ *int64) (client.Command, error) { return client.NewVoid(key, id) }
 	return newChangeCommand(a, "ID", &changeOptions{verb: "void", build: build}, &cobra.Command{
-		Short: "Give an authorized amount back",
-		Long: `Give an amount back that somebody authorized for you.
+		Short: "Void an authorization",
+		Long: `Void an amount that another user authorized for you: it is released.
 
-What you authorized for another cannot be voided by you: its receiver may rely on it. The receiver can void it, and if
-nothing captures it, the money is free again when it expires: kizo transfers show ID.`,
+You cannot void your own authorization: its receiver may rely on it. The receiver can void it, and if
+it is not captured, the hold ends when it expires: kizo transfers show ID.`,
 	})
 }
 
 func newTransfersReverseCommand(a *app) *cobra.Command {
 	return newChangeCommand(a, "ID [AMOUNT]", &changeOptions{verb: "reverse", build: client.NewReverse}, &cobra.Command{
-		Short: "Send a received transfer back, whole or in part",
-		Long:  "Send a transfer that you received back, whole or in part. That is a transfer of its own, and it is what is printed.",
+		Short: "Send a received transfer back, wholly or in part",
+		Long:  "Send a received transfer back, wholly or in part, as a new transfer. The output is the new transfer.",
 	})
 }
 
@@ -77,7 +77,7 @@ func changeRun(ctx context.Context, opts *changeOptions, key string) error {
 	var part *int64
 	what := opts.verb + " transfer " + opts.id.String()
 	if len(opts.amount.words) > 0 {
-		// The amount is in the currency of the transfer, whatever wallets there are.
+		// The amount is in the currency of the transfer, whatever the user's wallets are.
 		transfer, err := kizo.Transfer(ctx, opts.id)
 		if err != nil {
 			return err

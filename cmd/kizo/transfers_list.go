@@ -10,7 +10,7 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// pageSize is the largest page that the API gives.
+// pageSize is the largest page that the API returns.
 const pageSize = 100
 
 type transfersListOptions struct {
@@ -35,8 +35,8 @@ func newTransfersListCommand(a *app) *cobra.Command {
 	}
 	opts.json.addTo(cmd, a, client.Transfer{})
 	flags := cmd.Flags()
-	flags.IntVarP(&opts.limit, "limit", "n", 20, "how many at most")
-	flags.BoolVar(&opts.all, "all", false, "all of them")
+	flags.IntVarP(&opts.limit, "limit", "n", 20, "maximum number")
+	flags.BoolVar(&opts.all, "all", false, "list all of them")
 	for _, f := range []struct {
 		value      *string
 		name, help string
@@ -48,19 +48,19 @@ func newTransfersListCommand(a *app) *cobra.Command {
 	} {
 		addChoice(cmd, f.value, f.name, "", "only "+joinOr(f.choices), f.choices)
 	}
-	flags.StringVar(&opts.currency, "currency", "", "only this currency")
+	flags.StringVar(&opts.currency, "currency", "", "only in this currency")
 	_ = cmd.RegisterFlagCompletionFunc("currency", completeCurrency)
-	flags.StringVar(&opts.since, "since", "", "from then on: "+timeFlagHelp)
-	flags.StringVar(&opts.until, "until", "", "before then: "+timeFlagHelp)
-	flags.StringVar(&opts.with, "with", "", "only with this person on the other side: @handle or e-mail address")
-	flags.StringVarP(&opts.query, "query", "q", "", "only those whose memo has this in it")
+	flags.StringVar(&opts.since, "since", "", "from this time on: "+timeFlagHelp)
+	flags.StringVar(&opts.until, "until", "", "before this time: "+timeFlagHelp)
+	flags.StringVar(&opts.with, "with", "", "only from or to this user: @handle or e-mail address")
+	flags.StringVarP(&opts.query, "query", "q", "", "only with a memo that contains this text")
 	return cmd
 }
 
 func transfersListRun(ctx context.Context, opts *transfersListOptions) error {
 	a := opts.app
 	if opts.limit < 1 {
-		return usagef("--limit %d: list at least 1", opts.limit)
+		return usagef("--limit %d: use at least 1", opts.limit)
 	}
 	params, err := opts.params()
 	if err != nil {
@@ -121,7 +121,7 @@ func (o *transfersListOptions) params() (client.ListTransfersParams, error) {
 	return p, nil
 }
 
-// collect turns pages until there are enough. more says that some were left.
+// collect reads pages until there are enough items. more says that there are further ones.
 func (o *transfersListOptions) collect(ctx context.Context, kizo *client.Client, p client.ListTransfersParams) (found []client.Transfer, more bool, err error) {
 	seen := map[string]bool{}
 	for {
@@ -143,7 +143,7 @@ func (o *transfersListOptions) collect(ctx context.Context, kizo *client.Client,
 			return found[:o.limit], true, nil
 		}
 		if seen[next] {
-			return nil, false, errors.New("the server gives the same page again and again")
+			return nil, false, errors.New("the server returns the same page again and again")
 		}
 		seen[next] = true
 		p.Cursor = &next

@@ -4,13 +4,13 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// The columns of a transfer. Those of a list are the beginning of those of one, so that cut -f finds the
-// same in both.
+// The columns of a transfer. Those of a list are the first ones of a single transfer, so that cut
+// -f finds the same fields in both.
 var (
 	transferColumns = []column{
 		{title: "ID"}, {title: "WHEN", drop: 2}, {title: "KIND", drop: 5}, {title: "STATE"}, {title: "DIRECTION", drop: 6},
 		{title: "AMOUNT", right: true}, {title: "WITH", cut: true, drop: 3}, {title: "MEMO", cut: true, drop: 4, free: true},
-		{title: "AUTHORIZED", right: true, drop: 1, sparse: true}, {title: "NAME", sparse: true, drop: 7, free: true}, // on a terminal, WITH has the name
+		{title: "AUTHORIZED", right: true, drop: 1, sparse: true}, {title: "NAME", sparse: true, drop: 7, free: true}, // on a terminal, WITH includes the name
 	}
 	transferDetails = append(transferColumns[:len(transferColumns):len(transferColumns)],
 		column{title: "REASON", free: true}, column{title: "RESOLVED"}, column{title: "EXPIRES"},
@@ -25,7 +25,7 @@ func (a *app) transferRow(t client.Transfer) []string {
 	}
 }
 
-// nameInPipe is the name of a party where it has a field of its own: in a pipe.
+// nameInPipe is the name of a party, which has a field of its own in a pipe.
 func (a *app) nameInPipe(p client.Party) string {
 	if a.io.OutTerminal {
 		return ""
@@ -33,7 +33,7 @@ func (a *app) nameInPipe(p client.Party) string {
 	return text(p.Name)
 }
 
-// otherParty is whom the money went to or came from.
+// otherParty returns the party that the money went to or came from.
 func otherParty(t client.Transfer) client.Party {
 	if t.Direction == client.In {
 		return t.From
@@ -41,7 +41,7 @@ func otherParty(t client.Transfer) client.Party {
 	return t.To
 }
 
-// partOf shows an amount of a transfer that not every transfer has.
+// partOf formats an amount that not every transfer has.
 func partOf(t client.Transfer, minor *int64) string {
 	if minor == nil {
 		return ""
@@ -62,13 +62,14 @@ func (a *app) printTransfer(flag jsonFlag, t client.Transfer) error {
 	return a.printOne(flag, t, transferDetails, a.transferDetail(t))
 }
 
-// printReceipt shows what became of a command that moves money.
+// printReceipt prints the result of a command that moves money.
 func (a *app) printReceipt(flag jsonFlag) func(client.Receipt) (client.Transfer, error) {
 	return func(r client.Receipt) (client.Transfer, error) { return r.Transfer, a.printTransfer(flag, r.Transfer) }
 }
 
-// counterparty is the other side, seen from the user. On a terminal it says the direction as well, whose
-// column is the first to give way there. In a pipe it is what --with and kizo transfer take.
+// counterparty is the other side, seen from the user. On a terminal it includes the direction,
+// whose column is the first to be dropped. In a pipe it is a valid value for --with and kizo
+// transfer.
 func (a *app) counterparty(t client.Transfer) string {
 	if !a.io.OutTerminal {
 		return partyHandle(otherParty(t))
@@ -85,8 +86,8 @@ func partyHandle(p client.Party) string {
 	return partyName(p)
 }
 
-// partyName leads with the handle, which is unique; a name is whatever its owner chooses.
-// The mark of staff follows the handle: no name can imitate it there.
+// partyName begins with the handle, which is unique; a name is whatever its owner chooses. The mark
+// of staff follows the handle, so that no name can imitate it.
 func partyName(p client.Party) string {
 	if p.Bank != nil && *p.Bank {
 		return "bank"

@@ -16,15 +16,15 @@ import (
 	"github.com/JDevAman/kizo/internal/printable"
 )
 
-// ownServer reports whether a .kizo.toml chose the server that the user's own settings name as well.
+// ownServer reports whether the user's own settings name the server that a .kizo.toml chose.
 func (c *config) ownServer() bool {
 	own, err := client.CleanServer(c.OwnServer)
 	return err == nil && own == c.Server.Value
 }
 
-// confirmServer refuses to send a password to a server that only a .kizo.toml names: another person may have
-// written that file. A server that the user has logged in to before is one that the user named. On a
-// terminal, the user can confirm it; the session that follows keeps the answer.
+// confirmServer refuses to send a password to a server that only a .kizo.toml names: another person
+// may have written that file. A server that the user has logged in to before is trusted. On a
+// terminal, the user can confirm the server; the session that follows remembers it.
 func (a *app) confirmServer(ctx context.Context) error {
 	config, err := a.config()
 	if err != nil {
@@ -55,7 +55,7 @@ func (a *app) confirmServer(ctx context.Context) error {
 			return nil
 		}
 	}
-	return withHint(usagef("a password is not sent to %s, which %s chose, until you name that server yourself",
+	return withHint(usagef("a password is not sent to %s, which %s chose, unless you name that server yourself",
 		config.Server.Value, config.Server.Origin), a.commandLine()+" --server "+shellQuote(config.Server.Value))
 }
 
@@ -67,18 +67,18 @@ func (a *app) checkTransport(server string) error {
 	if text := a.env("KIZO_INSECURE_HTTP"); text != "" {
 		allowed, err := strconv.ParseBool(text)
 		if err != nil {
-			return usagef("KIZO_INSECURE_HTTP is %q: it is 1 or 0", text)
+			return usagef("KIZO_INSECURE_HTTP is %q: it must be 1 or 0", text)
 		}
 		if allowed {
 			return nil
 		}
 	}
-	return withHint(usagef("%s would get passwords and tokens unencrypted, over a network that others can read", server),
+	return withHint(usagef("passwords and tokens would be sent to %s unencrypted", server),
 		a.withServer("https://"+strings.TrimPrefix(server, "http://")), a.commandLine()+" --insecure-http (if you trust that network)")
 }
 
-// plainAndFar reports whether a server is reached over plain HTTP and not on this computer (RFC 6761 §6.3
-// reserves localhost for it).
+// unencryptedRemote reports whether a server is reached over plain HTTP and is not on this computer
+// (RFC 6761 §6.3 reserves localhost for it).
 func unencryptedRemote(server string) bool {
 	u, err := url.Parse(server)
 	if err != nil || u.Scheme != "http" {
@@ -96,7 +96,7 @@ func loopback(host string) bool {
 	return err == nil && address.Unmap().IsLoopback()
 }
 
-// httpClient is what all requests of this process go through.
+// httpClient returns the client of all requests of this process.
 func (a *app) httpClient() (*http.Client, error) {
 	if a.http != nil {
 		return a.http, nil
@@ -122,7 +122,7 @@ func (a *app) httpClient() (*http.Client, error) {
 	return a.http, nil
 }
 
-// authorities are those of the system and those in a file.
+// authorities returns the system's certificates and those in a file.
 func authorities(path string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -133,12 +133,12 @@ func authorities(path string) (*x509.CertPool, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", path)
+		return nil, fmt.Errorf("%s contains no PEM certificate", path)
 	}
 	return pool, nil
 }
 
-// proxyError is the answer of a proxy that does not connect us.
+// proxyError is the answer of a proxy that refuses to connect.
 type proxyError struct {
 	proxy  string
 	status string

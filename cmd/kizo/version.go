@@ -33,7 +33,7 @@ func newVersionCommand(a *app) *cobra.Command {
 	opts := &versionOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Show which kizo this is",
+		Short: "Show the version of kizo",
 		Args:  takes(""),
 		RunE: func(*cobra.Command, []string) error {
 			if opts.json.set {
@@ -52,7 +52,7 @@ func currentVersion() versionInfo {
 	if info.Version != "" || !known {
 		return info
 	}
-	// go install and go build leave their own stamp.
+	// go install and go build record the version themselves.
 	info.Version = build.Main.Version
 	for _, s := range build.Settings {
 		switch s.Key {

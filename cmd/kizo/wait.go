@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// defaultWait is long enough for a bank on a good day and short enough to sit through.
+	// defaultWait is long enough for a bank on most days and short enough to wait for.
 	defaultWait = 5 * time.Second
 
 	maxWait = time.Hour
@@ -20,7 +20,7 @@ type waitFlag struct{ time.Duration }
 
 func (w *waitFlag) addTo(cmd *cobra.Command) {
 	w.Duration = defaultWait
-	cmd.Flags().VarPF(w, "wait", "", "how long to wait for the bank; 0 ends with 0 as soon as it is accepted").NoOptDefVal = defaultWait.String()
+	cmd.Flags().VarPF(w, "wait", "", "how long to wait for the bank; 0 exits with 0 as soon as it has accepted").NoOptDefVal = defaultWait.String()
 }
 
 func (w *waitFlag) Type() string { return "duration" }
@@ -33,7 +33,7 @@ func (w *waitFlag) Set(text string) error {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 || d > maxWait {
-		return fmt.Errorf("%q is no time to wait: type one such as --wait=10s, at most %s", text, maxWait)
+		return fmt.Errorf("%q is not a duration: use for example --wait=10s, at most %s", text, maxWait)
 	}
 	w.Duration = d
 	return nil

@@ -7,13 +7,13 @@ import (
 	"runtime"
 	"strings"
 	"time"
-	_ "time/tzdata" // time zones where the system has none, as in a small container
+	_ "time/tzdata" // the time zone database, for systems that have none, such as a small container
 )
 
-// dateAlone is a day as people type it. Its first moment depends on the time zone.
+// dateAlone is a date without a time. Its start depends on the time zone.
 var dateAlone = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
 
-// parseTime reads a moment that was typed. A date needs a time zone that exists.
+// parseTime parses a time that was typed. A date needs a valid time zone.
 func (a *app) parseTime(text string) (time.Time, error) {
 	if dateAlone.MatchString(text) {
 		if err := a.checkZone(); err != nil {
@@ -23,10 +23,10 @@ func (a *app) parseTime(text string) (time.Time, error) {
 	return parseTime(text, a.now())
 }
 
-// checkZone refuses a TZ that names no time zone. Go would take UTC in its place and say nothing, and a day
-// would begin at the wrong moment.
+// checkZone refuses a TZ that names no time zone. Go would silently use UTC, and days would begin
+// at the wrong time.
 func (a *app) checkZone() error {
-	zone := strings.TrimPrefix(a.env("TZ"), ":") // POSIX has the colon, and leaves the rest to the system
+	zone := strings.TrimPrefix(a.env("TZ"), ":") // POSIX allows the colon, and leaves the rest to the system
 	if zone == "" || runtime.GOOS == "windows" { // Windows does not use TZ
 		return nil
 	}
@@ -40,8 +40,8 @@ func (a *app) checkZone() error {
 		_, err = time.LoadLocation(zone)
 	}
 	if err != nil {
-		return withHint(usagef("TZ is %q, which is no time zone that kizo knows, so that it is not known when a day begins", a.env("TZ")),
-			"TZ=UTC "+a.commandLine(), "TZ=Europe/Berlin "+a.commandLine()+" (or where you are)")
+		return withHint(usagef("TZ is %q, which is not a known time zone, so kizo cannot tell when a day begins", a.env("TZ")),
+			"TZ=UTC "+a.commandLine(), "TZ=Europe/Berlin "+a.commandLine()+" (or your own)")
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Box is a titled frame. Body is painted already; what does not fit in it is left away.
+// Box is a titled frame. Body is painted already; what does not fit is cut off.
 type Box struct {
 	Title  string
 	Note   string // at the right end of the upper edge, if there is room
@@ -17,10 +17,10 @@ type Box struct {
 	Border, Label Paint
 }
 
-// Inner is the room that a box of this size has for its body.
+// Inner returns the size of the body of a box of this size.
 func Inner(width, height int) (int, int) { return max(0, width-4), max(0, height-2) }
 
-// Draw gives exactly Height lines of exactly Width columns.
+// Draw returns exactly Height lines of exactly Width columns.
 func (b Box) Draw() string {
 	if b.Width < 4 || b.Height < 2 {
 		return Block(strings.Split(b.Body, "\n"), b.Width, b.Height)
@@ -38,7 +38,7 @@ func (b Box) Draw() string {
 	return strings.Join(lines, "\n")
 }
 
-// edge is the upper one: corner, title, line, note, corner.
+// edge returns the upper edge: corner, title, horizontal line, note, corner.
 func (b Box) edge(glyph lines) string {
 	room := b.Width - 2
 	title, note := "", ""
@@ -57,15 +57,15 @@ func (b Box) edge(glyph lines) string {
 	return edge + b.Border.on(glyph.topRight)
 }
 
-// Pair is a line of a panel.
+// Pair is one line of a panel: a name and its value.
 type Pair struct {
 	Name, Value string
-	Paint       Paint // of the value
-	Whole       bool  // the value is an amount or an id: where the line is too short, it goes on below
+	Paint       Paint // paints the value
+	Whole       bool  // the value is an amount or an id: it wraps instead of being cut
 }
 
-// Panel is names with their values, a line each, exactly width columns. A value is cut where the line ends, unless it
-// is Whole.
+// Panel draws names with their values, one pair per line, exactly width columns wide. A value that
+// is too long is cut, unless it is Whole.
 func Panel(pairs []Pair, width int, label Paint) string {
 	widest := 0
 	for _, pair := range pairs {
@@ -87,7 +87,7 @@ func Panel(pairs []Pair, width int, label Paint) string {
 	return Block(lines, width, len(lines))
 }
 
-// broken gives all of a text in lines of at most width columns, unbroken if there is room for it.
+// broken returns the whole text in lines of at most width columns, in one line if it fits.
 func broken(text string, width int) []string {
 	if TextWidth(text) <= width {
 		return []string{text}
@@ -95,7 +95,8 @@ func broken(text string, width int) []string {
 	return Wrap(text, width)
 }
 
-// Gauge is a bar with its share in per cent, exactly width columns. Nothing of nothing is 0 %.
+// Gauge draws a bar with its share in percent, exactly width columns wide. If total is 0, the share
+// is 0 %.
 func Gauge(part, whole int64, width int, detail Detail) string {
 	share := 0.0
 	if whole > 0 {
@@ -111,7 +112,8 @@ func Gauge(part, whole int64, width int, detail Detail) string {
 	return strings.Repeat(glyph.full, full) + strings.Repeat(glyph.empty, bar-full) + number
 }
 
-// Scrollbar is one column of height lines that shows which part of total rows is seen; blank if all are.
+// Scrollbar draws one column of height lines that shows which part of total rows is visible; blank
+// if all are.
 func Scrollbar(offset, total, height int, detail Detail) []string {
 	bar := make([]string, max(0, height))
 	glyph := detail.lines()

@@ -5,18 +5,19 @@ import (
 	"strings"
 )
 
-// Chart is a filled curve. A value that is NaN is not known and leaves a gap.
+// Chart is a filled curve. A NaN means that the value is not known, and leaves a gap.
 type Chart struct {
 	Values        []float64 // oldest first
 	Width, Height int
 
-	FromZero bool // the bottom is 0; without it, the least of the values
-	Stretch  bool // few values fill the width; without it, they stand at the right and go on to the left
+	FromZero bool // the bottom is 0; without it, the smallest value
+	Stretch  bool // few values fill the width; without it, they are aligned at the right
 	Detail   Detail
 }
 
-// Draw gives exactly Height lines of exactly Width columns. Braille has two values and four steps in a character, blocks
-// have one and eight, ASCII one and three.
+// Draw returns exactly Height lines of exactly Width columns. A braille character has two values in
+// four steps, a block character one value in eight steps, an ASCII character one value in three
+// steps.
 func (c Chart) Draw() string {
 	if c.Width < 1 || c.Height < 1 {
 		return ""
@@ -45,7 +46,8 @@ func (c Chart) Draw() string {
 	return strings.Join(lines, "\n")
 }
 
-// heights gives each column its steps, 1 at least for a value that is known, so that a quiet series is a line.
+// heights returns the steps of each column: at least 1 for a known value, so that a series of zeros
+// is a line.
 func (c Chart) heights(columns, steps int) []int {
 	values := c.Values
 	switch {
@@ -83,11 +85,12 @@ func (c Chart) heights(columns, steps int) []int {
 
 func known(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// bar is one character whose columns are filled so many steps from below.
+// bar returns one character whose columns are filled up to the given steps.
 func (d Detail) bar(filled []int) string {
 	switch d {
 	case Braille:
-		// Dots count downwards in the left column 1 2 3 7, in the right 4 5 6 8 (Unicode, Braille Patterns).
+		// Dots are numbered downwards: 1 2 3 7 in the left column, 4 5 6 8 in the right (Unicode,
+		// Braille Patterns).
 		left := [...]rune{0, 0x40, 0x44, 0x46, 0x47}
 		right := [...]rune{0, 0x80, 0xA0, 0xB0, 0xB8}
 		dots := left[filled[0]] | right[filled[1]]

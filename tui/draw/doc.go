@@ -1,21 +1,22 @@
-// Package draw makes blocks of a screen: tables, charts, panels, boxes.
+// Package draw draws the blocks that screens are made of: tables, charts, panels and boxes.
 //
 //	╭ Wallet ───────────╮╭ Trend ────────────╮
 //	│ available  12.50  ││ ⣀⣀⣠⣤⣶⣿⣿⣷⣶⣤⣄⣀⣀     │   Beside(Box{…}, Box{…})
 //	╰───────────────────╯╰───────────────────╯
 //
-// Everything here is a function of its arguments. A block is lines of equal width joined by line breaks, and has
-// exactly the width and height that were asked for, whatever the text in it holds: text is taken as it came
-// from others, made harmless by package printable, cut to its cells, and painted last. What is painted already
-// is given as such (Clip, Block, Beside, Box).
+// Every function depends on its arguments only. A block is lines of equal width joined by line
+// breaks. It has exactly the requested width and height, whatever text it contains: untrusted text
+// is cleaned by package printable, cut to its cells, and painted last. Clip, Block, Beside and Box
+// take text that is painted already.
 //
-// Widths are columns of a terminal. Where programs disagree about a character's width, it is written as an escape,
-// so that a line is as wide on the screen as it is here.
+// Widths are columns of a terminal. A character for which programs disagree about the width is
+// written as an escape, so that a line has the same width everywhere.
 //
-// The package knows text alone: no wallet, no client, no model.
+// The package imports package printable and nothing else of Kizo.
 package draw
 
-// Paint dresses text without changing its width, as a lipgloss.Style's Render does. Nil leaves it plain.
+// Paint styles text without changing its width, as the Render method of a lipgloss.Style does. Nil
+// leaves the text plain.
 type Paint func(...string) string
 
 func (p Paint) on(text string) string {

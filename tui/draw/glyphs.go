@@ -2,21 +2,21 @@ package draw
 
 import "strings"
 
-// Detail is how fine a terminal's characters draw.
+// Detail is the finest kind of characters that a terminal can draw.
 type Detail int
 
-// From the coarsest: seven bits, block elements, braille.
+// Ordered from the coarsest: ASCII, block elements, braille.
 const (
 	ASCII Detail = iota
 	Blocks
 	Braille
 )
 
-// Details are the values that KIZO_GLYPHS can have.
+// Details returns the valid values of KIZO_GLYPHS.
 func Details() []string { return []string{"ascii", "blocks", "braille"} }
 
-// DetailOf reads it from the environment: a locale that is not UTF-8 gets ASCII, the Linux console, whose font has no
-// braille, gets blocks. KIZO_GLYPHS (ascii, blocks, braille) says otherwise.
+// DetailOf reads the detail from the environment: ASCII for a locale that is not UTF-8, blocks for
+// the Linux console, whose font has no braille. KIZO_GLYPHS (ascii, blocks, braille) overrides it.
 func DetailOf(env func(string) string) Detail {
 	switch strings.ToLower(env("KIZO_GLYPHS")) {
 	case "ascii":
@@ -39,10 +39,10 @@ func DetailOf(env func(string) string) Detail {
 	case env("TERM") == "linux":
 		return Blocks
 	}
-	return Braille // most that have no locale set are containers whose terminal is modern
+	return Braille // without a locale: usually a container on a modern terminal
 }
 
-// lines are what boxes and bars are made of.
+// lines are the characters of boxes and bars.
 type lines struct {
 	topLeft, topRight, bottomLeft, bottomRight, across, down string
 	full, empty, thumb, track, marker                        string

@@ -10,47 +10,48 @@ import (
 type Column struct {
 	Title string
 	Right bool // numbers
-	Cut   int  // may be cut down to so many columns; 0 never, as ids and amounts
-	Drop  int  // may be left out where there is no room, the highest first; 0 never
+	Cut   int  // the column may be cut to this many columns; 0 means never, for ids and amounts
+	Drop  int  // the column may be left out if space is short, the highest number first; 0 means never
 
-	Sparse bool // left out where no row has a value
+	Sparse bool // left out if no row has a value
 }
 
-// Cell is a value as it came and how it is painted.
+// Cell is an untrusted value and the style it is painted with.
 type Cell struct {
 	Text  string
 	Paint Paint
 }
 
-// Table is rows under titles. Rows are the ones that could be seen: the caller keeps Selected within them and Draw
-// scrolls.
+// Table is rows under titles. Rows holds the rows that may become visible: the caller keeps
+// Selected within them, and Draw scrolls.
 type Table struct {
 	Columns  []Column
 	Rows     [][]Cell
 	Selected int // -1 for none; marked by a sign and by Chosen
-	Offset   int // first row to be shown, as ScrollTo gives it
-	Total    int // rows there are in all, for the scrollbar; the number of Rows if less
-	First    int // rows of those before the first of Rows, for the scrollbar
+	Offset   int // the first visible row, from ScrollTo
+	Total    int // the number of all rows, for the scrollbar; the number of Rows if less
+	First    int // the number of rows before the first of Rows, for the scrollbar
 
-	Width, Height int // of the whole, with the line of titles
+	Width, Height int // of the whole table, including the titles
 	Detail        Detail
 	Titles        Paint
-	Chosen        Paint // of the whole selected row, in place of the cells' own
-	Bar           Paint // of the scrollbar
+	Chosen        Paint // paints the selected row, instead of the cells' own styles
+	Bar           Paint // paints the scrollbar
 }
 
 const gap = 2 // columns between two columns
 
-// ScrollTo is the offset at which the selected row is seen, as near to the one before as can be. Height is that of the
-// table, with its titles.
+// ScrollTo returns the offset at which the selected row is visible, as close to the previous offset
+// as possible. Height is that of the table, including its titles.
 func ScrollTo(selected, offset, rows, height int) int {
 	visible := max(1, height-1)
 	offset = min(max(offset, selected-visible+1), max(0, selected))
 	return max(0, min(offset, rows-visible))
 }
 
-// Draw gives exactly Height lines of exactly Width columns. Where the columns are too wide, those that may be cut give
-// way from the right; if that is not enough, those that may be dropped are. Nothing wraps.
+// Draw returns exactly Height lines of exactly Width columns. If the columns are too wide, those
+// that may be cut are cut from the right; if that is not enough, those that may be dropped are
+// dropped. Nothing wraps.
 func (t Table) Draw() string {
 	visible := max(0, t.Height-1)
 	total := max(t.Total, len(t.Rows))
@@ -89,7 +90,7 @@ func (t Table) Draw() string {
 	return Beside(block, strings.Join(append([]string{" "}, bar...), "\n"))
 }
 
-// line is one row, as wide as its columns are.
+// line returns one row.
 func (t Table) line(shown, widths []int, cell func(i int) Cell) string {
 	var line strings.Builder
 	for n, i := range shown {
@@ -106,8 +107,8 @@ func (t Table) line(shown, widths []int, cell func(i int) Cell) string {
 	return line.String()
 }
 
-// fit chooses the columns that are shown and their widths. Only the rows that are seen count, so that a table of a hundred
-// thousand is as quick as one of ten.
+// fit chooses the visible columns and their widths. It considers the visible rows only, so that a
+// table of 100,000 rows takes no longer than one of ten.
 func (t Table) fit(room int, rows [][]Cell) (shown, widths []int) {
 	widths = make([]int, len(t.Columns))
 	for i, column := range t.Columns {

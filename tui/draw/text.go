@@ -11,8 +11,9 @@ import (
 	"github.com/JDevAman/kizo/internal/printable"
 )
 
-// Text is printable.Text for characters that have one width everywhere. A symbol's colored form and an emoji's skin
-// are left away, a flag is shown as the two letters it is made of, and what remains is written as an escape.
+// Text is printable.Text restricted to characters that have one width everywhere. It drops a
+// symbol's colored form and an emoji's skin tone, writes a flag as its two letters, and the rest as
+// escapes.
 func Text(s string) string {
 	s = printable.Text(s)
 	if isASCII(s) {
@@ -21,7 +22,7 @@ func Text(s string) string {
 	return agreed(plainer.Replace(s))
 }
 
-// plainer is what has a simpler form that people still read.
+// plainer replaces characters that have a simpler, still readable form.
 var plainer = func() *strings.Replacer {
 	var forms []string
 	forms = append(forms, "\uFE0F", "")
@@ -34,7 +35,8 @@ var plainer = func() *strings.Replacer {
 	return strings.NewReplacer(forms...)
 }()
 
-// agreed escapes the characters whose width is counted in two ways; all beyond ASCII, should that not be enough.
+// agreed escapes the characters whose width is counted in two ways, or everything beyond ASCII if
+// that is not enough.
 func agreed(s string) string {
 	var out strings.Builder
 	clusters := uniseg.NewGraphemes(s)
@@ -72,22 +74,23 @@ func isASCII(s string) bool {
 	return true
 }
 
-// TextWidth is the number of columns that Text(s) takes.
+// TextWidth returns the number of columns of Text(s).
 func TextWidth(s string) int { return printable.Width(Text(s)) }
 
-// Cut gives Text(s) in at most width columns, the last of them an ellipsis if something is missing.
+// Cut returns Text(s) in at most width columns. If it cuts text off, the last column is an
+// ellipsis.
 func Cut(s string, width int) string { return printable.Truncate(Text(s), width) }
 
-// Fit is Cut with spaces after it: exactly width columns.
+// Fit is Cut followed by spaces: exactly width columns.
 func Fit(s string, width int) string { return printable.Pad(Cut(s, width), width) }
 
-// FitRight is Fit with the spaces in front, for numbers.
+// FitRight is Fit with the spaces before the text. It aligns numbers.
 func FitRight(s string, width int) string { return printable.PadLeft(Cut(s, width), width) }
 
-// Width is the number of columns of a line that is painted already.
+// Width returns the number of columns of a painted line.
 func Width(painted string) int { return ansi.StringWidth(painted) }
 
-// Clip gives a line that is painted already in exactly width columns.
+// Clip returns a painted line in exactly width columns.
 func Clip(painted string, width int) string {
 	if width < 1 {
 		return ""
@@ -100,8 +103,8 @@ func Clip(painted string, width int) string {
 	return painted + strings.Repeat(" ", width-has)
 }
 
-// Block gives lines that are painted already as exactly height lines of exactly width columns: what is too much is
-// left away, what is missing is blank.
+// Block returns painted lines as exactly height lines of exactly width columns: it cuts off what
+// does not fit and fills the rest with spaces.
 func Block(lines []string, width, height int) string {
 	if height < 1 {
 		return ""
@@ -117,10 +120,10 @@ func Block(lines []string, width, height int) string {
 	return strings.Join(out, "\n")
 }
 
-// Wrap breaks text at spaces into lines of at most width columns; a word that is longer is broken.
+// Wrap breaks text at spaces into lines of at most width columns. It splits a word that is longer.
 func Wrap(s string, width int) []string {
 	if width < 2 {
-		return []string{Cut(s, width)} // no room for a wide character
+		return []string{Cut(s, width)} // too narrow for a wide character
 	}
 	var lines []string
 	line := ""
@@ -146,7 +149,7 @@ func Wrap(s string, width int) []string {
 	return append(lines, line)
 }
 
-// Beside puts blocks of the same height next to each other.
+// Beside places blocks of the same height next to each other.
 func Beside(blocks ...string) string {
 	if len(blocks) == 0 {
 		return ""
@@ -171,7 +174,7 @@ func Beside(blocks ...string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Stack puts blocks of the same width below each other, without those that have no lines.
+// Stack places blocks of the same width below each other, without empty ones.
 func Stack(blocks ...string) string {
 	var with []string
 	for _, block := range blocks {

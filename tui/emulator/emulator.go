@@ -1,13 +1,15 @@
-// Package emulator is a terminal without a window: what a program writes to it becomes a grid of cells.
+// Package emulator is a terminal without a window: it turns what a program writes into a grid of
+// cells.
 //
 //	screen := emulator.New(80, 24)
 //	io.Copy(screen, pty)
 //	screen.Text()   // what a person would read
 //	screen.SVG()    // and see
 //
-// Tests read the screen of the real program with it, and the pictures in the documentation are made by it. It knows
-// the sequences that Bubble Tea's renderer writes; one that it does not know is counted, so that nobody mistakes a
-// picture that is wrong for one of the program. It answers nothing and scrolls nothing back.
+// Tests use it to read the screen of the real program, and deploy/screenshots to draw the pictures
+// in the documentation. It interprets the sequences that Bubble Tea's renderer writes. It counts
+// unknown sequences, so that a wrong picture is noticed. It sends no answers and keeps no
+// scrollback.
 package emulator
 
 import (
@@ -19,19 +21,19 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// style is how a cell is painted. Colors are "" for the terminal's own, or as in "#8fd694".
+// style is how a cell is painted. A color is "#8fd694", or "" for the terminal's own.
 type style struct {
 	text, under                     string
 	bold, faint, underline, swapped bool
 }
 
-// cell is a character and its style; that behind a wide one is empty.
+// cell is a character and its style; the cell after a wide character is empty.
 type cell struct {
 	text string
 	style
 }
 
-// Screen is the terminal. It may be written by one goroutine and read by others.
+// Screen is the terminal. One goroutine may write to it while others read.
 type Screen struct {
 	mu            sync.Mutex
 	width, height int
@@ -39,24 +41,24 @@ type Screen struct {
 	row, column   int
 	pen           style
 	parser        *ansi.Parser
-	rest          []byte // the beginning of a sequence whose end has not come
+	rest          []byte // the start of an incomplete sequence
 	unknown       []string
 }
 
-// maxUnknown bounds what is kept of sequences that are not known, and maxRest an unfinished one.
+// maxUnknown limits the unknown sequences that are kept, maxRest an incomplete one.
 const (
 	maxUnknown = 20
 	maxRest    = 64 << 10
 )
 
-// New is a blank screen.
+// New returns a blank screen of this size in cells.
 func New(width, height int) *Screen {
 	s := &Screen{width: width, height: height, parser: ansi.NewParser()}
 	s.erase(0, 0, height-1, width-1)
 	return s
 }
 
-// Write takes what a program writes; it never fails.
+// Write interprets the output of a program. It never fails.
 func (s *Screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,7 +75,7 @@ func (s *Screen) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// sequenceLength is 0 if data may be the beginning of a sequence or of a character that goes on.
+// sequenceLength returns 0 if data may be the start of a longer sequence or character.
 func sequenceLength(data []byte) int {
 	switch {
 	case data[0] == 0x1b && len(data) == 1:
@@ -127,7 +129,7 @@ func (s *Screen) down() {
 	s.erase(s.height-1, 0, s.height-1, s.width-1)
 }
 
-// erase blanks the cells from one to another, both included.
+// erase blanks the cells between two positions, both included.
 func (s *Screen) erase(fromRow, fromColumn, toRow, toColumn int) {
 	for len(s.cells) < s.height {
 		s.cells = append(s.cells, make([]cell, s.width))
@@ -146,7 +148,7 @@ func (s *Screen) erase(fromRow, fromColumn, toRow, toColumn int) {
 	}
 }
 
-// order carries a control sequence out.
+// order executes a control sequence.
 func (s *Screen) order(sequence string) {
 	first := func(otherwise int) int {
 		n, _ := s.parser.Param(0, otherwise)
@@ -181,7 +183,7 @@ func (s *Screen) order(sequence string) {
 	}
 }
 
-// clear is ED and EL: to the end, from the beginning, or all.
+// clear executes ED and EL: to the end, from the beginning, or all.
 func (s *Screen) clear(screen bool, which int) {
 	column := min(s.column, s.width-1)
 	fromRow, fromColumn, toRow, toColumn := s.row, column, s.row, s.width-1
@@ -200,7 +202,8 @@ func (s *Screen) clear(screen bool, which int) {
 	s.erase(fromRow, fromColumn, toRow, toColumn)
 }
 
-// mode is for what changes no cell: the cursor, the mouse, pasting. The second screen is a blank first one.
+// mode sets what changes no cell: the cursor, the mouse, pasting. The alternate screen is the
+// cleared main one.
 func (s *Screen) mode(sequence string, command ansi.Cmd) {
 	number, _ := s.parser.Param(0, 0)
 	switch {
@@ -219,14 +222,14 @@ func (s *Screen) wonder(sequence string) {
 	}
 }
 
-// Unknown are sequences that were not understood, at most 20.
+// Unknown returns the sequences that were not understood, at most 20.
 func (s *Screen) Unknown() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.unknown)
 }
 
-// Text is the screen as lines, without the spaces at their ends.
+// Text returns the screen as lines of text, without trailing spaces.
 func (s *Screen) Text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

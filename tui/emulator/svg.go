@@ -10,7 +10,7 @@ import (
 	"github.com/muesli/termenv"
 )
 
-// paint is SGR: the style of what is printed from here on.
+// paint executes SGR: it sets the style of the following characters.
 func (s *Screen) paint() {
 	params := s.parser.Params()
 	at := func(i int) int {
@@ -74,7 +74,7 @@ func (s *Screen) paint() {
 
 func ofSixteen(n int) string { return termenv.ANSIColor(n).String() }
 
-// A cell of the picture, in pixels.
+// The size of a cell in the picture, in pixels.
 const (
 	cellWidth  = 8.4
 	cellHeight = 18
@@ -83,8 +83,8 @@ const (
 	ink        = "#d5d9e0"
 )
 
-// SVG is the screen as a picture that needs no font but the reader's own. Each text stands at
-// its column with the length that it has, and frames and curves are drawn, so that columns stand below each other in every font.
+// SVG returns the screen as a picture that needs no particular font. Each text has a fixed column
+// and length, and frames and curves are drawn, so that columns are aligned in every font.
 func (s *Screen) SVG() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,8 +142,8 @@ func picture(out *strings.Builder, row, from, to int, cells []cell) {
 	}
 }
 
-// braille draws the dots of a pattern: fonts that have none would borrow them from one of another width. Bits count as
-// Unicode has them: 1 2 3 7 down the left, 4 5 6 8 down the right.
+// braille draws the dots of a pattern: a font without them would use those of a font of another
+// width. Bits are those of Unicode: 1 2 3 7 down the left, 4 5 6 8 down the right.
 func braille(path *strings.Builder, pattern rune, x float64, y int) {
 	rows, columns := [...]int{0, 1, 2, 0, 1, 2, 3, 3}, [...]int{0, 0, 0, 1, 1, 1, 0, 1}
 	for bit := range 8 {
@@ -153,7 +153,7 @@ func braille(path *strings.Builder, pattern rune, x float64, y int) {
 	}
 }
 
-// frame draws a piece of a box from edge to edge of its cell, so that nothing gapes between two.
+// frame draws a box character from edge to edge of its cell, so that there is no gap between two.
 func frame(path *strings.Builder, r rune, x float64, y int) {
 	const w, h = cellWidth, float64(cellHeight)
 	top := float64(y)
@@ -173,7 +173,7 @@ func frame(path *strings.Builder, r rune, x float64, y int) {
 	}
 }
 
-// words are put together to texts of one or more words. A text begins anew after a gap, at the column where it stands.
+// words collects cells into texts of one or more words. A gap begins a new text at its column.
 type words struct {
 	out  *strings.Builder
 	y    int
@@ -203,7 +203,7 @@ func (w *words) add(text string, x float64) {
 	w.text.WriteString(text)
 }
 
-// end writes the text down with the width that it must have.
+// end writes the text with its required width.
 func (w *words) end() {
 	text := strings.TrimRight(w.text.String(), " ")
 	w.text.Reset()

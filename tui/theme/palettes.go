@@ -1,7 +1,8 @@
 package theme
 
-// The texts of onDark are for backgrounds from black to Nord's #2e3440, those of onLight from white to Solarized's
-// #fdf6e3 and a grey of #f0f0f0. The test counts each pair.
+// The texts of onDark are readable on backgrounds from black to Nord's #2e3440, those of onLight
+// from white to Solarized's #fdf6e3 and a gray of #f0f0f0. The test computes the contrast of each
+// pair.
 var (
 	onDark = palette{
 		dim:      color{"#a6adba", "248", "7"},

@@ -1,14 +1,15 @@
-// Package theme is how the dashboard is painted.
+// Package theme defines the colors and styles of the dashboard.
 //
 //	painted, err := theme.FromEnvironment("auto", os.Getenv)
 //	painted.Good.Render("✓ posted")
 //
-// A theme is a value that is handed down. Color is never the only sign: what has a state says it with a glyph and a
-// word as well, so mono loses nothing. Texts are readable (WCAG 2, contrast 4.5:1 and more; 7:1 in high-contrast) on
-// every background that a terminal of that kind usually has, since most of the screen keeps the terminal's own.
+// A Theme is a value that is passed down. Color is never the only sign: a state also has a glyph
+// and a word, so that mono loses nothing. Texts are readable (WCAG 2, contrast at least 4.5:1; 7:1
+// in high-contrast) on every usual background of a terminal of that kind, since most of the screen
+// keeps the terminal's own.
 //
-// Colors are given for true color, 256 and 16 colors; Lip Gloss takes the best that the terminal has. The package
-// knows no wallet and asks the terminal nothing.
+// Colors are given for true color, 256 and 16 colors; Lip Gloss takes the best that the terminal
+// supports. The package imports nothing of Kizo and sends no queries to the terminal.
 package theme
 
 import (
@@ -22,34 +23,35 @@ import (
 	"github.com/muesli/termenv"
 )
 
-// Names are the themes there are. Auto is light or dark as COLORFGBG says, and dark where it says nothing; with NO_COLOR
-// it is mono.
+// Names returns the themes. auto is light or dark according to COLORFGBG, and dark without it; with
+// NO_COLOR it is mono.
 func Names() []string { return []string{"auto", "dark", "light", "high-contrast", "mono"} }
 
-// Theme is a style for each role that text plays.
+// Theme is a style for each role of text.
 type Theme struct {
-	Name string // as given: one of Names
+	Name string // one of Names
 
 	Plain  lipgloss.Style // most text
-	Dim    lipgloss.Style // labels, hints, data that is old
+	Dim    lipgloss.Style // labels, help, old data
 	Title  lipgloss.Style // of a screen or a box
-	Accent lipgloss.Style // what is in focus
+	Accent lipgloss.Style // the focused part
 	Key    lipgloss.Style // a key to press
 	Border lipgloss.Style
 
 	Good, Warn, Bad lipgloss.Style // states
 
-	Selected lipgloss.Style // the chosen row
-	Field    lipgloss.Style // a text that is being typed
+	Selected lipgloss.Style // the selected row
+	Field    lipgloss.Style // text that is being edited
 
-	GoodBadge, WarnBadge, BadBadge lipgloss.Style // short words on a ground of their own
+	GoodBadge, WarnBadge, BadBadge lipgloss.Style // short words with a background color
 }
 
-// FromEnvironment is the theme of this name on this terminal, by NO_COLOR, COLORTERM, TERM and COLORFGBG.
+// FromEnvironment returns the named theme for this terminal, according to NO_COLOR, COLORTERM, TERM
+// and COLORFGBG. The error says that there is no such theme.
 func FromEnvironment(name string, env func(string) string) (Theme, error) {
 	profile := profileOf(env)
 	if env("NO_COLOR") != "" && slices.Contains(Names(), name) {
-		// Bold and reverse stay: the convention is about colors (no-color.org).
+		// Bold and reverse remain: NO_COLOR is about colors (no-color.org).
 		painted, err := New("mono", true, profile)
 		painted.Name = name
 		return painted, err
@@ -57,7 +59,7 @@ func FromEnvironment(name string, env func(string) string) (Theme, error) {
 	return New(name, darkBackground(env("COLORFGBG")), profile)
 }
 
-// New is the theme of this name; dark says what auto and high-contrast stand on.
+// New returns the named theme. dark chooses the variant of auto and high-contrast.
 func New(name string, dark bool, profile termenv.Profile) (Theme, error) {
 	if !slices.Contains(Names(), name) {
 		return Theme{}, unknown(name)
@@ -86,7 +88,7 @@ func unknown(name string) error {
 	return fmt.Errorf("there is no theme %q; there are: %s", name, strings.Join(Names(), ", "))
 }
 
-// color is one color on three kinds of terminals.
+// color is one color for three kinds of terminals.
 type color struct{ true24, of256, of16 string }
 
 func (c color) terminal() lipgloss.TerminalColor {
@@ -96,10 +98,11 @@ func (c color) terminal() lipgloss.TerminalColor {
 	return lipgloss.CompleteColor{TrueColor: c.true24, ANSI256: c.of256, ANSI: c.of16}
 }
 
-// ground is a pair of colors of our own.
+// colorPair is a text color and a background color.
 type colorPair struct{ text, under color }
 
-// palette is the colors of a theme; without any, styles make do with bold, faint, underlined and reversed text.
+// palette is the colors of a theme. Without colors, styles are bold, faint, underlined and
+// reversed.
 type palette struct {
 	dim, title, accent, border, good, warn, bad color
 	selected, field, goodOn, warnOn, badOn      colorPair
@@ -122,13 +125,13 @@ func (p palette) paint(renderer *lipgloss.Renderer) Theme {
 		GoodBadge: on(p.goodOn).Bold(true), WarnBadge: on(p.warnOn).Bold(true), BadBadge: on(p.badOn).Bold(true),
 	}
 	if p == (palette{}) {
-		// Without colors, old data is faint: the one thing that would be lost otherwise.
+		// Without colors, faint text marks old data.
 		painted.Dim, painted.Field = plain.Faint(true), plain.Underline(true)
 	}
 	return painted
 }
 
-// profileOf is what the terminal can show, by its name alone: asking it could take seconds.
+// profileOf returns what the terminal supports, from its name: a query could take seconds.
 func profileOf(env func(string) string) termenv.Profile {
 	term, colors := env("TERM"), strings.ToLower(env("COLORTERM"))
 	switch {
@@ -136,7 +139,7 @@ func profileOf(env func(string) string) termenv.Profile {
 		return termenv.Ascii
 	case colors == "truecolor", colors == "24bit":
 		if strings.HasPrefix(term, "screen") && env("TERM_PROGRAM") != "tmux" {
-			return termenv.ANSI256 // GNU screen passes no true color
+			return termenv.ANSI256 // GNU screen does not pass true color
 		}
 		return termenv.TrueColor
 	case term == "xterm-kitty", term == "wezterm", term == "xterm-ghostty", strings.HasSuffix(term, "-direct"):
