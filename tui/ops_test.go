@@ -24,7 +24,7 @@ import (
 	"github.com/JDevAman/kizo/tui/theme"
 )
 
-var rewrite = flag.Bool("golden", false, "write the golden screens anew")
+var rewrite = flag.Bool("golden", false, "rewrite the golden screens")
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
@@ -43,7 +43,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got+"\n" != string(want) {
-		t.Errorf("%s is\n%s\nwant\n%s\n(go test ./tui -golden writes them anew)", name, got, want)
+		t.Errorf("%s is\n%s\nwant\n%s\n(go test ./tui -golden rewrites them)", name, got, want)
 	}
 }
 
@@ -264,7 +264,7 @@ func TestThroughput(t *testing.T) {
 	if got := h.throughput.now(); got != 10 {
 		t.Errorf("%f a second", got)
 	}
-	h.take(client.QueueSnapshot{ProcessedTotal: 5}, noon.Add(3*time.Second)) // counted anew
+	h.take(client.QueueSnapshot{ProcessedTotal: 5}, noon.Add(3*time.Second)) // counted from the start
 	if got := h.throughput.now(); !math.IsNaN(got) {
 		t.Errorf("%f a second", got)
 	}
@@ -310,7 +310,7 @@ func TestFuzzy(t *testing.T) {
 	}
 }
 
-// keymapFaults are bindings that nobody is told of, and keys with two meanings on one screen.
+// keymapFaults returns the bindings without help, and keys with two meanings on one screen.
 func keymapFaults(keys []binding) []string {
 	var faults []string
 	seen := map[string]string{}

@@ -52,7 +52,7 @@ func TestHistoryScrollsWithoutGaps(t *testing.T) {
 				}
 				h.take(page, cursor, server.page(cursor))
 			}
-			t.Fatal("it asks for ever")
+			t.Fatal("it never stops asking")
 		}
 		look(0, 50)
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
@@ -120,7 +120,7 @@ func TestHistoryAcceptsLateEvents(t *testing.T) {
 	if transfer, _ := h.at(h.row(late.Id)); transfer.State != client.Posted {
 		t.Errorf("it went back to %s", transfer.State)
 	}
-	// The first page anew holds all of it.
+	// The first page, read again, holds all of it.
 	h.take(0, "", client.TransferList{Items: []client.Transfer{numbered(12), numbered(11), numbered(10)}})
 	if h.length() != 3 || len(h.fresh) != 0 {
 		t.Errorf("%d rows, %d of them fresh", h.length(), len(h.fresh))

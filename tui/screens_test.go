@@ -127,7 +127,7 @@ func previewFor(name string) client.TransferPreview {
 		From: client.Party{Handle: pointerTo("ada")}, To: client.Party{Handle: pointerTo("bob"), Name: &name}}
 }
 
-// screens are the sequences of the goldens: what happens until the picture is taken. The name is what somebody else calls himself.
+// screens are the sequences of the goldens: what happens until the picture is taken. The argument is the name that another user has chosen.
 func screens(name string) map[string][]tea.Msg {
 	first := adasTransfers(1).Items[0]
 	first.To.Name = &name

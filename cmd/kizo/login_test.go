@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A client that is to retry later gets a readable error at once, and kizo does not
-// waiting: a password is sent once.
+// If the server says to retry later, kizo prints its message at once and does not wait: it sends
+// the password only once.
 func TestLoginRejectedWithRetryAfter(t *testing.T) {
 	for _, test := range []struct {
 		status       int

@@ -6,13 +6,29 @@
 //	kizo balance
 //
 // Data goes to stdout, everything else to stderr. A terminal gets tables, a pipe tab-separated
-// lines, --json the API's own objects. The exit codes are part of the interface: kizo help
-// exit-codes.
+// lines, --json the API's own objects. Exit codes are part of the interface: kizo help exit-codes.
 //
-// A file here is a command. Besides them: run.go starts one, exit.go and problem.go end it badly, stdout.go
-// tells a result that could not be written from one that failed,
-// config.go reads settings, sessionfile.go keeps who you are, intents.go what was about to be sent,
-// and move.go is the way of everything that moves money.
+//	main ──► run ──► cobra command ──► client ──► kizod
+//	          │        │ moves money: move.go records an intent before it sends
+//	          │        ▼
+//	          │      output.go: table, TSV or JSON on stdout
+//	          ▼
+//	        problem.go: error on stderr; exit.go: exit code
+//
+// Each command has a file of its name. The others are:
+//
+//	run.go          runs a command: context, signals, client
+//	root.go         the tree of commands
+//	arguments.go    hints for mistyped flags and arguments
+//	config.go       settings from flags, environment and files
+//	sessionfile.go  the stored session
+//	intents.go      the log of commands that move money, for kizo retry
+//	move.go         how every command moves money
+//	hints.go        what to type after an error; hints_network.go if no server answered
+//	stdout.go       results that could not be written
+//	trust.go        which servers receive passwords and tokens
+//
+// Like all clients, the command imports no package of the server.
 package main
 
 import (

@@ -103,7 +103,7 @@ func (a *app) kizo() (*client.Client, error) {
 		return a.kizoInSession(config.Server.Value)
 	}
 	if config.Server.Kind == fromProject && !config.ownServer() {
-		// A directory that somebody else wrote must not choose where the token is sent.
+		// A directory of another user must not choose where the token is sent.
 		return nil, withHint(usagef("KIZO_TOKEN is not sent to %s, which %s chose", config.Server.Value, config.Server.Origin),
 			"KIZO_SERVER="+shellQuote(config.Server.Value)+" kizo ...")
 	}

@@ -1,0 +1,39 @@
+// Package tui is Kizo's dashboard: balances, transfers, queues and health, live in a terminal.
+//
+//	            feed (feed.go) ── events, summaries, connection state ──┐
+//	                                                                    ▼
+//	terminal ── keys, mouse ──► model.Update (root.go) ──► screen.update ── tea.Cmd ──► server
+//	    ▲                          │ key (frame.go) ──► binding.run
+//	    └──────── frame ───────────┴── View: header, page or overlay, footer
+//
+// The model has five pages: Wallet, Transfers, Send, Queues and Health. A page, an overlay (the
+// palette, the help, a confirmation) and the log-in are each a screen (shared.go). A screen draws
+// what is known; requests run as commands, and their answers come back as messages.
+//
+// # Keys
+//
+// A key is bound by a binding (keys.go) in the keys method of the screen where it works, and by
+// model.globalKeys (frame.go) if it works on every page:
+//
+//	Wallet       wallet.go          walletScreen.keys
+//	Transfers    transfersview.go   transfersScreen.keys
+//	Send         sendview.go        sendScreen.keys
+//	Queues       queuesview.go      queuesScreen.keys
+//	Health       health.go          healthScreen.keys (none)
+//	palette, ?   palette.go         searchScreen.keys
+//	confirmation confirm.go         confirmScreen.keys
+//	log-in       login.go           loginScreen.keys
+//	text fields  field.go           textField.keys
+//	everywhere   frame.go           model.globalKeys
+//
+// The footer, the help and the palette are made of the same bindings, so that what they show is
+// what works. model.key (frame.go) looks a key up: first in the focused screen, then everywhere.
+//
+// # Safety
+//
+// No key pressed twice moves money or changes what an operator manages: every such action has a
+// review that only another key confirms. Text from the server is cleaned by package printable when
+// it is drawn. Money moves through Config.Move, which records a command before it sends it.
+//
+// The package imports client, money and the packages below it; it imports no package of the server.
+package tui
