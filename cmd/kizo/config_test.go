@@ -54,8 +54,8 @@ func TestBadConfigurationSaysWhereItIs(t *testing.T) {
 	contains(t, &w.err, missing)
 
 	for content, want := range map[string]string{
-		`sever = "x"`:         `no setting "sever"`,
-		`server = 7420`:       "must be a text",
+		`sever = "x"`:         `unknown setting "sever"`,
+		`server = 7420`:       "must be a quoted string",
 		`server = `:           "cannot read",
 		`server = "nonsense"`: "needs a scheme",
 		`currency = "EURO"`:   "ISO 4217",

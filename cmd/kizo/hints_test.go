@@ -55,7 +55,7 @@ func TestCertificateAuthorityFromFile(t *testing.T) {
 
 	empty := w.write("empty.pem", "nothing here")
 	w.expect(exitUsage, "balance", "--ca-file", empty)
-	contains(t, &w.err, empty, "no certificate")
+	contains(t, &w.err, empty, "contains no PEM certificate")
 	w.expect(exitUsage, "balance", "--ca-file", filepath.Join(w.dir, "missing.pem"))
 	contains(t, &w.err, "missing.pem")
 }
