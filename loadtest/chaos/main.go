@@ -16,27 +16,28 @@ import (
 
 // options of a run. Zero values are what withDefaults says.
 type options struct {
-	duration  time.Duration // of the faults
-	seed      uint64
-	rate      int // operations a second, at most
-	clients   int
-	users     int
-	preset    string  // of the bank
-	lies      float64 // share of the bank's answers that are lies; below 0: what the preset says
-	summary   string  // file to write the table to as well
-	keep      string  // directory to leave everything in
-	binary    string  // a kizod built with -tags failpoints; built by the run if empty
-	stress    stress
-	bankHeavy bool // half of the operations are deposits and withdrawals
-	points    bool // let kizod die at its named points too
-	strict    bool // a missed target is a violation
-	failFast  bool // stop at the first violation that clients see
-	mutants   bool
-	only      string
-	scenarios bool
-	scenario  *scenario // in place of the nemesis
-	noRedis   bool
-	log       io.Writer
+	duration   time.Duration // of the faults
+	seed       uint64
+	rate       int // operations a second, at most
+	clients    int
+	users      int
+	preset     string  // of the bank
+	lies       float64 // share of the bank's answers that are lies; below 0: what the preset says
+	summary    string  // file to write the table to as well
+	keep       string  // directory to leave everything in
+	binary     string  // a kizod built with -tags failpoints; built by the run if empty
+	stress     stress
+	bankHeavy  bool // half of the operations are deposits and withdrawals
+	points     bool // let kizod die at its named points too
+	strict     bool // a missed target is a violation
+	failFast   bool // stop at the first violation that clients see
+	mutants    bool
+	byFaultRun bool // check mutants with the fault run although tests catch them
+	only       string
+	scenarios  bool
+	scenario   *scenario // in place of the nemesis
+	noRedis    bool
+	log        io.Writer
 }
 
 func (o options) withDefaults() options {
@@ -107,6 +108,7 @@ func parseOptions(args []string) (options, error) {
 	flags.BoolVar(&o.points, "points", true, "let kizod die at its named points, too")
 	flags.BoolVar(&o.strict, "strict", false, "fail when a target is missed, not only when a rule is broken")
 	flags.BoolVar(&o.mutants, "mutants", false, "plant one bug after the other and check that its test or a fault run catches it")
+	flags.BoolVar(&o.byFaultRun, "by-fault-run", false, "with -mutants: check those that name rules of the fault run with it, in place of tests")
 	flags.BoolVar(&o.scenarios, "scenarios", false, "run the scenarios: one kind of fault each, and one promise")
 	flags.StringVar(&o.only, "only", "", "with -mutants or -scenarios: these alone, separated by commas")
 	if err := flags.Parse(args); err != nil {

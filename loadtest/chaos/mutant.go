@@ -17,9 +17,9 @@ var patches embed.FS
 // mutant is a patch that plants one bug. It is applied to copies of the source files, which
 // the go command reads in place of the files (-overlay); the source tree never changes.
 //
-// Two header lines stand before the diff: what must notice the bug, and the bug. A mutant is
-// caught when one of the named tests fails, or when one of the named rules of the fault run
-// is broken (see check*.go):
+// The lines before the diff say what must notice the bug, and what the bug is. A mutant is
+// caught when one of the named tests fails; where there are none, or with -by-fault-run, when
+// one of the named rules of the fault run is broken (see check*.go):
 //
 //	Caught by: test ./server/ledger TestLostCommit TestLostCommitOfExpiry
 //	Caught by: fault run lost-commits: balances, history: ghost
@@ -70,19 +70,13 @@ func parseMutant(name, text string) (mutant, error) {
 		return mutant{}, errors.New("there is no diff")
 	}
 	m := mutant{name: name}
-	caught, bug, _ := strings.Cut(header, "\n")
-	if m.bug, ok = strings.CutPrefix(bug, "Bug: "); !ok {
-		return mutant{}, errors.New(`the second line must begin with "Bug: "`)
+	for line := range strings.SplitSeq(header, "\n") {
+		if err := m.addHeader(line); err != nil {
+			return mutant{}, err
+		}
 	}
-	if tests, ok := strings.CutPrefix(caught, "Caught by: test "); ok {
-		fields := strings.Fields(tests)
-		m.pkg, m.tests = fields[0], fields[1:]
-	} else if run, ok := strings.CutPrefix(caught, "Caught by: fault run "); ok {
-		load, rules, _ := strings.Cut(run, ": ")
-		m.load, m.rules = load, strings.Split(rules, ", ")
-	}
-	if _, known := stresses[m.load]; len(m.tests) == 0 && !known {
-		return mutant{}, errors.New("the first line must name tests or rules of the fault run")
+	if m.bug == "" || m.pkg == "" && m.load == "" {
+		return mutant{}, errors.New("the header must name the bug, and tests or rules of the fault run")
 	}
 	for file := range strings.SplitSeq("\n"+diff, "\n--- ") {
 		if err := m.addFile(strings.TrimPrefix(file, "\n")); err != nil {
@@ -90,6 +84,31 @@ func parseMutant(name, text string) (mutant, error) {
 		}
 	}
 	return m, nil
+}
+
+func (m *mutant) addHeader(line string) error {
+	if tests, ok := strings.CutPrefix(line, "Caught by: test "); ok {
+		fields := strings.Fields(tests)
+		m.pkg, m.tests = fields[0], fields[1:]
+		if len(m.tests) == 0 {
+			return fmt.Errorf("%q names no test", line)
+		}
+		return nil
+	}
+	if run, ok := strings.CutPrefix(line, "Caught by: fault run "); ok {
+		load, rules, _ := strings.Cut(run, ": ")
+		m.load, m.rules = load, strings.Split(rules, ", ")
+		if _, known := stresses[load]; !known {
+			return fmt.Errorf("%q names no stress of a fault run", line)
+		}
+		return nil
+	}
+	bug, ok := strings.CutPrefix(line, "Bug: ")
+	if !ok {
+		return fmt.Errorf("cannot read the header line %q", line)
+	}
+	m.bug = bug
+	return nil
 }
 
 // addFile reads the diff of one file, without the "--- " that it begins with.

@@ -55,7 +55,9 @@ func runMutants(ctx context.Context, o options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	listed := slices.DeleteFunc(all, func(m mutant) bool { return !o.wants(m.name) })
+	listed := slices.DeleteFunc(all, func(m mutant) bool {
+		return !o.wants(m.name) || o.byFaultRun && m.load == ""
+	})
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return fmt.Errorf("find the module: %w", err)
@@ -72,8 +74,10 @@ func runMutants(ctx context.Context, o options, w io.Writer) error {
 			return fmt.Errorf("mutants/%s.patch no longer applies: %w", listed[i].name, err)
 		}
 	}
-	if err := r.passWithoutBugs(ctx, listed); err != nil {
-		return err
+	if !o.byFaultRun {
+		if err := r.passWithoutBugs(ctx, listed); err != nil {
+			return err
+		}
 	}
 	fmt.Fprint(w, "| Mutant | Bug | Caught by | After |\n|---|---|---|---|\n")
 	count := 0
@@ -127,7 +131,7 @@ func (r *mutantRun) passWithoutBugs(ctx context.Context, listed []mutant) error 
 
 // check returns what noticed the bug.
 func (r *mutantRun) check(ctx context.Context, m *mutant, overlay string) (caught []string, err error) {
-	if m.pkg == "" {
+	if m.pkg == "" || r.options.byFaultRun {
 		return r.checkByFaultRun(ctx, m, overlay)
 	}
 	binary, err := r.buildTests(ctx, m.pkg, "-overlay", overlay)
@@ -160,6 +164,7 @@ func (r *mutantRun) runTests(ctx context.Context, binary, pkg string, tests []st
 	cmd := exec.CommandContext(ctx, binary, "-test.failfast", "-test.timeout", mutantTestsTake.String(),
 		"-test.run", "^("+strings.Join(tests, "|")+")$")
 	cmd.Dir = filepath.Join(r.root, filepath.FromSlash(pkg))
+	cmd.Env = append(os.Environ(), "RAPID_NOFAILFILE=true") // what a bug breaks is no example to keep
 	output, err := cmd.CombinedOutput()
 	if err == nil {
 		return nil, nil

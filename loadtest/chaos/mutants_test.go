@@ -187,13 +187,14 @@ func TestMutantHeaders(t *testing.T) {
 	t.Parallel()
 	const diff = "--- a/x.go\n+++ b/x.go\n@@ -1,1 +1,1 @@\n-a\n+b\n"
 	for header, want := range map[string]bool{
-		"Caught by: test ./server TestA TestB\nBug: a bug\n":             true,
-		"Caught by: fault run bank: balances, history: lost\nBug: bug\n": true,
-		"Caught by: test ./server\nBug: a bug\n":                         false,
-		"Caught by: fault run storm: balances\nBug: a bug\n":             false,
-		"Caught by: test ./server TestA\n":                               false,
-		"Bug: a bug\n":                                                   false,
-		"":                                                               false,
+		"Caught by: test ./server TestA TestB\nBug: a bug\n":                            true,
+		"Caught by: fault run bank: balances, history: lost\nBug: bug\n":                true,
+		"Caught by: test ./server TestA\nCaught by: fault run kills: stuck\nBug: bug\n": true,
+		"Caught by: test ./server\nBug: a bug\n":                                        false,
+		"Caught by: fault run storm: balances\nBug: a bug\n":                            false,
+		"Caught by: test ./server TestA\n":                                              false,
+		"Bug: a bug\n":                                                                  false,
+		"":                                                                              false,
 	} {
 		if _, err := parseMutant("m", header+diff); (err == nil) != want {
 			t.Errorf("%q: %v", header, err)
