@@ -39,6 +39,10 @@ test: deps prometheus ## every test, on real PostgreSQL and Redis
 race: deps ## the tests of what runs concurrently, under the race detector
 	$(GO) test -race -count=1 -timeout 15m ./server/... ./client/... ./cmd/kizo/...
 
+.PHONY: test-stress
+test-stress: deps ## the tests of PKG=./… RUNS= times (20) beside busy loops: which of them depend on time?
+	@deploy/stress.sh $(or $(PKG),$(error which package? PKG=./server/hashworker)) $(or $(RUNS),20)
+
 .PHONY: verify
 verify: lint ## generated code, go.mod, formatting, lint, known vulnerabilities and error codes are in order
 	@deploy/verify.sh
