@@ -6,11 +6,11 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// binding is a key and what it does. Footer, help and palette are made of bindings, and keys are looked up in them: what is
-// shown is what works.
+// binding is a key and what it does. Footer, help and palette are made of bindings, and keys are
+// looked up in them: what is shown is what works.
 type binding struct {
 	keys    []string // as Bubble Tea names them
-	shown   string   // how people are told
+	shown   string   // as the user reads it
 	help    string   // what it does, in a few words
 	command string   // the same on the command line; empty if there is none
 	run     func(m *shared) tea.Cmd

@@ -10,8 +10,8 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// BenchmarkEvents is what a batch of fifty events costs, from the message to the frame: at 1,000 events a second there are
-// twenty of them.
+// BenchmarkEvents is what a batch of fifty events costs, from the message to the frame: at 1,000
+// events a second there are twenty of them.
 func BenchmarkEvents(b *testing.B) {
 	for _, page := range []string{"1", "2"} {
 		b.Run("page "+page, func(b *testing.B) {

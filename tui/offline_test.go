@@ -36,7 +36,8 @@ func TestQuitOnATerminalThatIsTooSmall(t *testing.T) {
 	}
 }
 
-// TestHealthDoesNotClaimWhatItCannotKnow: while the server cannot be had, nothing answers that we know of.
+// TestHealthDoesNotClaimWhatItCannotKnow: while the server cannot be had, nothing answers that we
+// know of.
 func TestHealthDoesNotClaimWhatItCannotKnow(t *testing.T) {
 	for _, size := range sizes {
 		for name, connectionHelp := range map[string]connectionState{"offline": offline, "lost": lost, "polling, and no answer": polling} {

@@ -11,7 +11,8 @@ import (
 	"github.com/JDevAman/kizo/internal/printable"
 )
 
-// TestASnapshotIsPlain: what others wrote gives the terminal no orders, and nothing but lines is printed.
+// TestASnapshotIsPlain: what others wrote gives the terminal no orders, and nothing but lines is
+// printed.
 func TestASnapshotIsPlain(t *testing.T) {
 	evil := "\x1b]52;c;aGk=\x07\u202e\u200b\nsecond line"
 	ops := snapshotAt(59)

@@ -38,8 +38,8 @@ func (s *shelf) page(cursor string) client.TransferList {
 	return list
 }
 
-// TestHistoryScrollsWithoutGaps looks at random places of a long list while it grows: whatever is shown is in order, without
-// a gap or a double, and what is held stays bounded.
+// TestHistoryScrollsWithoutGaps looks at random places of a long list while it grows: whatever is
+// shown is in order, without a gap or a double, and what is held stays bounded.
 func TestHistoryScrollsWithoutGaps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		server := &shelf{newest: rapid.IntRange(0, 3000).Draw(t, "transfers")}

@@ -187,7 +187,8 @@ func TestTheBoardFits(t *testing.T) {
 	}
 }
 
-// fits checks that every line is as wide as the screen, and holds nothing that a terminal takes for an order.
+// fits checks that every line is as wide as the screen, and holds nothing that a terminal takes for
+// an order.
 func fits(r *rapid.T, m *model) {
 	lines := strings.Split(m.View(), "\n")
 	if len(lines) != m.height {

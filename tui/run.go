@@ -47,19 +47,19 @@ func Run(ctx context.Context, c Config) error {
 
 	terminal := &lockedFile{File: c.Out}
 	var program *tea.Program
-	told := newFeed(c.Server, c.Now, func(msg any) { program.Send(msg) })
+	dataFeed := newFeed(c.Server, c.Now, func(msg any) { program.Send(msg) })
 	m := newModel(shared{
 		pen: pen{c.Theme, c.Detail}, server: c.Server, readonly: c.Readonly, currency: c.Currency,
 		move:   func(command client.Command, what string) (client.Receipt, error) { return c.Move(ctx, command, what) },
 		newKey: client.NewKey, exportDir: c.ExportDir, terminal: terminal, inTmux: c.Tmux,
-	}, c.Now, told.now)
+	}, c.Now, dataFeed.now)
 	program = tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(c.In), tea.WithOutput(terminal), tea.WithAltScreen(),
 		tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(), tea.WithMouseCellMotion())
 
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		told.run(ctx)
+		dataFeed.run(ctx)
 	}()
 	_, err := program.Run()
 	interrupted := ctx.Err() != nil

@@ -127,7 +127,8 @@ func previewFor(name string) client.TransferPreview {
 		From: client.Party{Handle: pointerTo("ada")}, To: client.Party{Handle: pointerTo("bob"), Name: &name}}
 }
 
-// screens are the sequences of the goldens: what happens until the picture is taken. The argument is the name that another user has chosen.
+// screens are the sequences of the goldens: what happens until the picture is taken. The argument
+// is the name that another user has chosen.
 func screens(name string) map[string][]tea.Msg {
 	first := adasTransfers(1).Items[0]
 	first.To.Name = &name
@@ -174,7 +175,8 @@ func played(t *testing.T, size [2]int, messages []tea.Msg) *model {
 	return program.FinalModel(t, teatest.WithFinalTimeout(30*time.Second)).(*model)
 }
 
-// TestAMemoIsItsOwnCellAlone: with whatever another user writes into a memo, the rest of the screen is the same.
+// TestAMemoIsItsOwnCellAlone: with whatever another user writes into a memo, the rest of the screen
+// is the same.
 func TestMemoStaysInItsCell(t *testing.T) {
 	for _, evil := range []string{"\x1b[2J\x1b[31mred", "\x1b]52;c;ZXZpbA==\x07", "\x1b]0;title\x1b\\", "\u202egnp.exe", "a\u200b\u200d\ufeffb", "\x9b2J\r\n\b\b", "👨\u200d👩\u200d👧", "z\u0300\u0301\u0302\u0303\u0304\u0305\u0306"} {
 		for _, page := range []string{"1", "2"} {

@@ -29,7 +29,8 @@ func pressKeys(m *model, names ...string) {
 	}
 }
 
-// TestKeysAreKeysUntilAFieldIsEntered: on the Send screen, every key that is shown does what is shown.
+// TestKeysAreKeysUntilAFieldIsEntered: on the Send screen, every key that is shown does what is
+// shown.
 func TestKeysWorkUntilAFieldIsEntered(t *testing.T) {
 	for i, name := range []string{"1", "2", "4", "5", "tab", "shift+tab"} {
 		m := board(t, 80, 24)
@@ -62,8 +63,8 @@ func TestKeysWorkUntilAFieldIsEntered(t *testing.T) {
 	}
 }
 
-// TestAnAbandonedDraftIsNotTypedOnTo: what was typed before the user went away is kept, and what is typed after it
-// replaces it: 1 does not become 1999999.
+// TestAnAbandonedDraftIsNotTypedOnTo: what was typed before the user went away is kept, and what is
+// typed after it replaces it: 1 does not become 1999999.
 func TestTypingReplacesAnAbandonedDraft(t *testing.T) {
 	ways := map[string][]string{
 		"esc":              {"esc"},

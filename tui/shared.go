@@ -128,9 +128,9 @@ func (m *shared) remember(transfers ...client.Transfer) {
 
 // latest returns the later of two states of one transfer. An answer may be older than an event that
 // arrived before it; a final state never becomes pending again.
-func latest(held, told client.Transfer) client.Transfer {
-	if held.State != client.Pending && told.State == client.Pending {
+func latest(held, update client.Transfer) client.Transfer {
+	if held.State != client.Pending && update.State == client.Pending {
 		return held
 	}
-	return told
+	return update
 }

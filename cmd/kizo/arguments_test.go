@@ -30,7 +30,8 @@ func checkTyped(t *testing.T, w *world, tests []typed) {
 
 const someID = "0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d"
 
-// TestAValueAfterASpace: --json id,state and --wait 30s are the flag with its value, as --json=id,state is.
+// TestAValueAfterASpace: --json id,state and --wait 30s are the flag with its value, as
+// --json=id,state is.
 func TestAValueAfterASpace(t *testing.T) {
 	s := newFakeServer(t, answerTransfer(201, client.Posted, "lunch"))
 	w := newWorld(t, s.Server)
@@ -130,7 +131,8 @@ func TestSuggestions(t *testing.T) {
 	contains(t, &w.err, config, "try: currency in place of curency")
 }
 
-// TestSwappedArguments: arguments in another order are never guessed at, but the right order is shown.
+// TestSwappedArguments: arguments in another order are never guessed at, but the right order is
+// shown.
 func TestSwappedArguments(t *testing.T) {
 	s := newFakeServer(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
 	w := newWorld(t, s.Server)

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// certificateUntil is a certificate for 127.0.0.1 that signs itself and ends at a time, and its file.
+// certificateUntil is a certificate for 127.0.0.1 that signs itself and ends at a time, and its
+// file.
 func certificateUntil(t *testing.T, end time.Time) (tls.Certificate, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// twoCurrencies is a server whose user has a USD wallet and opens one in EUR. It accepts every deposit.
+// twoCurrencies is a server whose user has a USD wallet and opens one in EUR. It accepts every
+// deposit.
 func twoCurrencies(t *testing.T) *httptest.Server {
 	t.Helper()
 	var mu sync.Mutex

@@ -39,7 +39,8 @@ func TestLoggingInOnTheDashboard(t *testing.T) {
 	}
 }
 
-// TestWithoutAStreamItAsks: where something on the way breaks streams, it asks every two seconds, and says so.
+// TestWithoutAStreamItAsks: where something on the way breaks streams, it asks every two seconds,
+// and says so.
 func TestWithoutAStreamItAsks(t *testing.T) {
 	kizod, err := startKizod()
 	if err != nil {

@@ -38,7 +38,8 @@ func (w *window) drawnAt(text string) time.Time {
 	return time.Now()
 }
 
-// TestPostedIsDrawn measures from the ledger's own time of a posting to its line on the screen, on the same clock.
+// TestPostedIsDrawn measures from the ledger's own time of a posting to its line on the screen, on
+// the same clock.
 func TestPostedIsDrawn(t *testing.T) {
 	kizod, err := startKizod()
 	if err != nil {
@@ -62,7 +63,8 @@ func TestPostedIsDrawn(t *testing.T) {
 	}
 }
 
-// TestTheDashboardUnderLoad: 100,000 transfers in the account, then 1,000 events a second for half a minute.
+// TestTheDashboardUnderLoad: 100,000 transfers in the account, then 1,000 events a second for half
+// a minute.
 func TestTheDashboardUnderLoad(t *testing.T) {
 	if os.Getenv("KIZO_MEASURE") == "" {
 		t.Skip("minutes of full load: KIZO_MEASURE=1 runs it")
@@ -206,7 +208,8 @@ func (s sender) pay(ctx context.Context, to string, amount int64, memo string) (
 	return s.Send(ctx, command)
 }
 
-// flood sends one cent many times, so many a second, or as fast as can be if that is zero. Memos are numbered as they begin.
+// flood sends one cent many times, so many a second, or as fast as can be if that is zero. Memos
+// are numbered as they begin.
 func (s sender) flood(t *testing.T, to string, transfers, perSecond int64) {
 	var next atomic.Int64
 	var workers sync.WaitGroup

@@ -12,7 +12,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// TestEmptyFlagsAreRefused gives an empty value to every flag of every command. Nothing may reach a server.
+// TestEmptyFlagsAreRefused gives an empty value to every flag of every command. Nothing may reach a
+// server.
 func TestEmptyFlagsAreRefused(t *testing.T) {
 	asked := 0
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))

@@ -103,14 +103,14 @@ func isEventID(text string) bool {
 
 // follower reads one stream after another.
 type follower struct {
-	opts  *eventsOptions
-	kizo  *client.Client
-	since string
-	told  int
-	lost  bool          // the connection is lost, and the user was informed
-	live  bool          // the server has streamed events, so its address is right
-	pause time.Duration // the pause before the next attempt
-	sleep func(context.Context, time.Duration) error
+	opts    *eventsOptions
+	kizo    *client.Client
+	since   string
+	printed int
+	lost    bool          // the connection is lost, and the user was informed
+	live    bool          // the server has streamed events, so its address is right
+	pause   time.Duration // the pause before the next attempt
+	sleep   func(context.Context, time.Duration) error
 }
 
 // errFollowed ends following without an error.
@@ -155,7 +155,7 @@ func (f *follower) read(ctx context.Context) error {
 			if err := f.print(event); err != nil {
 				return err
 			}
-			if f.told++; f.told == f.opts.limit {
+			if f.printed++; f.printed == f.opts.limit {
 				return errFollowed
 			}
 		case client.EventLive:

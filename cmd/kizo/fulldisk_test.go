@@ -128,8 +128,8 @@ func fileSizeLimit(t *testing.T) *fullDisk {
 	}}
 }
 
-// TestAFullDiskCostsNoToken has no space left when a token must be renewed. The server must not see the
-// refresh token before the new one can be stored; with space again, the same session continues.
+// TestAFullDiskCostsNoToken has no space left when a token must be renewed. The server must not see
+// the refresh token before the new one can be stored; with space again, the same session continues.
 func TestFullDiskLosesNoToken(t *testing.T) {
 	for name, make := range map[string]func(*testing.T) *fullDisk{"full file system": smallFileSystem, "file size limit": fileSizeLimit} {
 		t.Run(name, func(t *testing.T) {

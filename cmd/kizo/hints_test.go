@@ -88,7 +88,8 @@ func TestHTTPAndHTTPSConfused(t *testing.T) {
 	}
 }
 
-// TestARedirectIsNamedAndNotFollowed: a password or a token goes to the server that was named, and to no other.
+// TestARedirectIsNamedAndNotFollowed: a password or a token goes to the server that was named, and
+// to no other.
 func TestARedirectIsNamedAndNotFollowed(t *testing.T) {
 	reached := make(chan string, 100)
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached <- r.URL.Path }))

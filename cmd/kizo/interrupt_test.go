@@ -11,7 +11,8 @@ import (
 )
 
 // interruptTwice is a command of the test binary. It sends itself SIGINT, and SIGINT again as soon
-// as the context is canceled. The second signal must end it; if the signal is lost, it returns with exit code 0.
+// as the context is canceled. The second signal must end it; if the signal is lost, it returns with
+// exit code 0.
 func interruptTwice() {
 	self, err := os.FindProcess(os.Getpid())
 	if err != nil {

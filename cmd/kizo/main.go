@@ -38,7 +38,8 @@ import (
 )
 
 func main() {
-	// Without this, writing to a pipe that has no reader ends the process before it can say what was done.
+	// Without this, writing to a pipe that has no reader ends the process before it can say what
+	// was done.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(os.Args[1:], systemStreams(), os.Getenv))
 }

@@ -22,7 +22,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// suite starts what the scripts need once, when the first script asks for it, and stops it at the end.
+// suite starts what the scripts need once, when the first script asks for it, and stops it at the
+// end.
 type suite struct{ m *testing.M }
 
 func (s suite) Run() int {

@@ -105,7 +105,8 @@ func TestDistance(t *testing.T) {
 	}
 }
 
-// TestTextsOfOthersAreNoFormulas prints transfers whose memo and name a spreadsheet would calculate.
+// TestTextsOfOthersAreNoFormulas prints transfers whose memo and name a spreadsheet would
+// calculate.
 func TestForeignTextsAreNoFormulas(t *testing.T) {
 	for _, evil := range []string{"=HYPERLINK(\"http://x\")", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "＝1", "|calc", "'=1"} {
 		handle := "hyperlink"
@@ -134,8 +135,8 @@ func TestForeignTextsAreNoFormulas(t *testing.T) {
 	}
 }
 
-// TestColumnsOfTextAreMarked so that no new column of text becomes a formula: by their titles, all others are ids, times,
-// amounts or words of our own.
+// TestColumnsOfTextAreMarked so that no new column of text becomes a formula: by their titles, all
+// others are ids, times, amounts or words of our own.
 func TestColumnsOfTextAreMarked(t *testing.T) {
 	own := []string{"ID", "WHEN", "KIND", "STATE", "DIRECTION", "AMOUNT", "WITH", "AUTHORIZED", "RESOLVED", "EXPIRES", "REVERSED", "REVERSES",
 		"TRANSFER", "REFERENCE", "ATTEMPTS", "NEXT", "LEASE UNTIL", "FENCE", "TRACE"}

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// TestAHomeThatIsNoneIsNotTheWorkingDirectory: with HOME unset, empty or relative, the state belongs to the
-// home of the password database and never to the directory that kizo happens to run in.
+// TestAHomeThatIsNoneIsNotTheWorkingDirectory: with HOME unset, empty or relative, the state
+// belongs to the home of the password database and never to the directory that kizo happens to run
+// in.
 func TestRelativeHomeIsNotTheWorkingDirectory(t *testing.T) {
 	me, err := user.Current()
 	if err != nil || !filepath.IsAbs(me.HomeDir) {
@@ -38,8 +39,8 @@ func TestRelativeHomeIsNotTheWorkingDirectory(t *testing.T) {
 	}
 }
 
-// TestAConfigurationInTheWorkingDirectoryIsNotTheUsers: what a relative HOME or XDG_CONFIG_HOME points at in
-// this directory may have been written by another user.
+// TestAConfigurationInTheWorkingDirectoryIsNotTheUsers: what a relative HOME or XDG_CONFIG_HOME
+// points at in this directory may have been written by another user.
 func TestAConfigurationInTheWorkingDirectoryIsNotTheUsers(t *testing.T) {
 	w := newWorld(t, nil)
 	w.write("here/.config/kizo/config.toml", `currency = "JPY"`)

@@ -15,11 +15,12 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// unknownUser has no entry in any password database that we know of, as a container's user often has none.
+// unknownUser has no entry in any password database that we know of, as a container's user often
+// has none.
 const unknownUser = 54321
 
-// TestAUserWithoutAHomeIsTold runs kizo as a user who has no home at all: it names the variable that helps
-// and writes nothing, since tokens and intents have nowhere to go.
+// TestAUserWithoutAHomeIsTold runs kizo as a user who has no home at all: it names the variable
+// that helps and writes nothing, since tokens and intents have nowhere to go.
 func TestUserWithoutHome(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become another user")

@@ -18,7 +18,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestScripts runs testdata/script against a real server, one kizod dev for all of them. In a script
+// TestScripts runs testdata/script against a real server, one kizod dev for all of them. In a
+// script
 //
 //	$USER1, $USER2   handles that no other script has; the password of both is in file password
 //	as 1             makes the commands that follow those of the first user (1 or 2), on a state of its own
@@ -146,7 +147,8 @@ func (p *kizodProcess) start(binary string) error {
 	p.URL = ""
 	p.command = exec.Command(binary, "dev", "--data", filepath.Join(p.dir, "data"),
 		"--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--ready-file", ready)
-	// A file and no pipe: what a killed kizod leaves behind would hold the pipe, and Wait would wait for it.
+	// A file and no pipe: what a killed kizod leaves behind would hold the pipe, and Wait would
+	// wait for it.
 	log, err := os.OpenFile(p.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

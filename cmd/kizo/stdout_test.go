@@ -416,7 +416,8 @@ func (f *failing) Write([]byte) (int, error) {
 	return 0, fmt.Errorf("failure %d", f.n)
 }
 
-// TestNarrowTerminalsShowAmountsIDsAndStatesWhole runs the commands that print tables at many widths.
+// TestNarrowTerminalsShowAmountsIDsAndStatesWhole runs the commands that print tables at many
+// widths.
 func TestNarrowTerminalsShowAmountsIDsAndStatesWhole(t *testing.T) {
 	p := newPair(t)
 	hold := p.id(p.bob, "transfer", "@"+p.adaName, "300", "--authorize", "-m", "a memo that is longer than the terminal is wide")

@@ -131,7 +131,8 @@ func (w *world) signUpUsers(ctx context.Context) error {
 	return nil
 }
 
-// opening brings the first money. This bank rejects one deposit in twenty, and the next one is another deposit.
+// opening brings the first money. This bank rejects one deposit in twenty, and the next one is
+// another deposit.
 func (w *world) opening(ctx context.Context, who string) (err error) {
 	for range 10 {
 		if err = w.as(ctx, who, "", "deposit", "250.00", "--wait=30s", "-m", "opening"); !ended(err, 3) {
@@ -169,7 +170,8 @@ func (w *world) traffic(ctx context.Context) error {
 			return ctx.Err()
 		}
 		turn := turns[i%len(turns)]
-		// What is pending ends with a code of its own, and a poor user is refused: neither is an error here.
+		// What is pending ends with a code of its own, and a poor user is refused: neither is an
+		// error here.
 		if err := w.as(ctx, turn.who, "", turn.args...); err != nil && !ended(err, 3, 8) {
 			return err
 		}

@@ -10,8 +10,9 @@ import (
 	"github.com/muesli/termenv"
 )
 
-// TestContrast counts every pair of colors that can meet on a screen, by WCAG 2.2 (1.4.3, 1.4.6). Sixteen colors are
-// the user's own; they are counted as xterm has them, with the pairs that we make ourselves.
+// TestContrast counts every pair of colors that can meet on a screen, by WCAG 2.2 (1.4.3, 1.4.6).
+// Sixteen colors are the user's own; they are counted as xterm has them, with the pairs that we
+// make ourselves.
 func TestContrast(t *testing.T) {
 	dark := []string{"#000000", "#0c0c0c", "#1e1e1e", "#002b36", "#282828", "#2e3440"}
 	light := []string{"#ffffff", "#fdf6e3", "#f0f0f0"}
