@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // fakeInstallation answers --version and nothing else.
@@ -17,7 +19,7 @@ func fakeInstallation(t *testing.T, version string) string {
 	dir := t.TempDir()
 	script := fmt.Sprintf("#!/bin/sh\necho 'postgres (PostgreSQL) %s'\n", version)
 	for _, name := range []string{"postgres", "initdb"} {
-		must(t, os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755))
+		testkit.Must(t, os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755))
 	}
 	return dir
 }
@@ -63,7 +65,7 @@ func TestFoundButSilent(t *testing.T) {
 		"babbles": {"echo hello", "not a PostgreSQL version"},
 	} {
 		dir := fakeInstallation(t, "15.1")
-		must(t, os.WriteFile(filepath.Join(dir, "postgres"), []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755))
+		testkit.Must(t, os.WriteFile(filepath.Join(dir, "postgres"), []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		_, err := findPostgres(ctx, dir, "", 0)
 		cancel()
@@ -74,7 +76,7 @@ func TestFoundButSilent(t *testing.T) {
 		}
 	}
 	slow := fakeInstallation(t, "15.1")
-	must(t, os.WriteFile(filepath.Join(slow, "postgres"), []byte("#!/bin/sh\nsleep 5.5; echo 'postgres (PostgreSQL) 15.1'\n"), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(slow, "postgres"), []byte("#!/bin/sh\nsleep 5.5; echo 'postgres (PostgreSQL) 15.1'\n"), 0o755))
 	if inst, err := findPostgres(t.Context(), slow, "", 0); err != nil || inst.Major != 15 {
 		t.Errorf("after more than 5 s: %+v, %v", inst, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 func TestDefaultDir(t *testing.T) {
@@ -29,7 +31,7 @@ func TestDefaultDir(t *testing.T) {
 		return
 	}
 	t.Setenv("XDG_DATA_HOME", "")
-	must(t, os.Chmod(home, 0o700))
+	testkit.Must(t, os.Chmod(home, 0o700))
 	if got, err := DefaultDir(); err != nil || !strings.HasPrefix(got, "/var/lib/kizo/home-") {
 		t.Errorf("a closed home: %s, %v", got, err)
 	}
@@ -44,7 +46,7 @@ func TestDefaultDirWithoutHome(t *testing.T) {
 	t.Setenv("HOME", me.HomeDir)
 	t.Setenv("XDG_DATA_HOME", "")
 	want, err := DefaultDir()
-	must(t, err)
+	testkit.Must(t, err)
 	for _, home := range []string{"", "here", ".", "../above"} {
 		for _, data := range []string{"", "data", "./data"} {
 			t.Setenv("HOME", home)
@@ -66,9 +68,9 @@ func TestUnreachableAsRoot(t *testing.T) {
 		t.Skip("only root runs the servers as somebody else")
 	}
 	closed := tempDir(t)
-	must(t, os.Mkdir(filepath.Join(closed, "in"), 0o755))
-	must(t, os.WriteFile(filepath.Join(closed, "private"), nil, 0o600))
-	must(t, os.Chmod(closed, 0o700))
+	testkit.Must(t, os.Mkdir(filepath.Join(closed, "in"), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(closed, "private"), nil, 0o600))
+	testkit.Must(t, os.Chmod(closed, 0o700))
 	for _, dir := range []string{closed, filepath.Join(closed, "in", "data")} {
 		_, err := StartPostgres(t.Context(), PostgresConfig{Dir: dir})
 		var unreachable *UnreachableError
@@ -81,7 +83,7 @@ func TestUnreachableAsRoot(t *testing.T) {
 	}
 	// By a link it is as closed.
 	link := filepath.Join(tempDir(t), "link")
-	must(t, os.Symlink(filepath.Join(closed, "in"), link))
+	testkit.Must(t, os.Symlink(filepath.Join(closed, "in"), link))
 	_, err := StartPostgres(t.Context(), PostgresConfig{Dir: filepath.Join(link, "data")})
 	var unreachable *UnreachableError
 	if !errors.As(err, &unreachable) || unreachable.Blocked != closed {
@@ -89,7 +91,7 @@ func TestUnreachableAsRoot(t *testing.T) {
 	}
 	// An empty closed directory, such as mktemp -d makes, is opened.
 	empty := tempDir(t)
-	must(t, os.Chmod(empty, 0o700))
+	testkit.Must(t, os.Chmod(empty, 0o700))
 	start(t, PostgresConfig{Dir: empty})
 }
 
@@ -99,7 +101,7 @@ func TestRestoredByRoot(t *testing.T) {
 		t.Skip("only root can own what it should not")
 	}
 	dir := tempDir(t)
-	must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))
-	must(t, identity{drop: true}.own(filepath.Join(dir, "pgdata")))
+	testkit.Must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))
+	testkit.Must(t, identity{drop: true}.own(filepath.Join(dir, "pgdata")))
 	start(t, PostgresConfig{Dir: dir})
 }

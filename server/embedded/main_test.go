@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // helperDir turns the test binary into a process that runs both servers in a
@@ -46,10 +48,10 @@ func startHelper(t *testing.T, dir string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), helperDir+"="+dir)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
-	must(t, err)
+	testkit.Must(t, err)
 	stdout, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, cmd.Start())
 	t.Cleanup(func() { stdin.Close(); cmd.Process.Kill(); cmd.Wait() })
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil || !strings.Contains(line, "started: <nil>") {
@@ -63,8 +65,8 @@ func startHelper(t *testing.T, dir string) *exec.Cmd {
 func tempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kizo-embedded-")
-	must(t, err)
-	must(t, os.Chmod(dir, 0o755))
+	testkit.Must(t, err)
+	testkit.Must(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
 }
@@ -73,7 +75,7 @@ func start(t *testing.T, cfg PostgresConfig) *Postgres {
 	t.Helper()
 	began := time.Now()
 	pg, err := StartPostgres(t.Context(), cfg)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Logf("start: %v", time.Since(began).Round(time.Millisecond))
 	t.Cleanup(func() { pg.Kill() })
 	return pg
@@ -82,25 +84,18 @@ func start(t *testing.T, cfg PostgresConfig) *Postgres {
 func query[T any](t *testing.T, url, sql string, args ...any) T {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(context.Background())
 	var answer T
-	must(t, conn.QueryRow(t.Context(), sql, args...).Scan(&answer))
+	testkit.Must(t, conn.QueryRow(t.Context(), sql, args...).Scan(&answer))
 	return answer
 }
 
 func exec1(t *testing.T, url, sql string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(context.Background())
 	_, err = conn.Exec(t.Context(), sql)
-	must(t, err)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 }

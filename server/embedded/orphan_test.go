@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 func TestKilledParent(t *testing.T) {
@@ -32,22 +34,22 @@ func TestKilledParent(t *testing.T) {
 		t.Errorf("a second Redis: %v", err)
 	}
 
-	must(t, cmd.Process.Kill())
+	testkit.Must(t, cmd.Process.Kill())
 	cmd.Wait()
 	pg := start(t, PostgresConfig{Dir: dir})
 	if n := query[int](t, pg.URL("kizo", OwnerRole), `SELECT n FROM kept`); n != 42 {
 		t.Errorf("after the kill the table holds %d", n)
 	}
 	redis, err := StartRedis(t.Context(), RedisConfig{Dir: dir})
-	must(t, err)
-	must(t, redis.Stop(t.Context()))
+	testkit.Must(t, err)
+	testkit.Must(t, redis.Stop(t.Context()))
 }
 
 // TestOrphan is for what happens where no signal tells of the parent's death.
 func TestOrphan(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
-	must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))
+	testkit.Must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))
 	orphan, id := startOrphan(t, dir)
 
 	var log strings.Builder
@@ -67,15 +69,15 @@ func startOrphan(t *testing.T, dir string) (*child, identity) {
 	t.Helper()
 	data := filepath.Join(dir, "pgdata")
 	id, err := serviceUser()
-	must(t, err)
+	testkit.Must(t, err)
 	inst, err := findPostgres(t.Context(), "", data, 0)
-	must(t, err)
+	testkit.Must(t, err)
 	cmd := exec.Command(inst.postgres(), "-D", data, "-c", "listen_addresses=", "-c", "unix_socket_directories="+data)
 	cmd.Dir = data
 	stderr, err := cmd.StderrPipe()
-	must(t, err)
+	testkit.Must(t, err)
 	orphan, err := startChild(cmd, id, 0)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { orphan.signal(syscall.SIGKILL); <-orphan.done })
 	ready := make(chan struct{})
 	go func() {
@@ -103,20 +105,20 @@ func startOrphan(t *testing.T, dir string) (*child, identity) {
 func TestStrangersPid(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
-	must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))
+	testkit.Must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))
 	crashed, id := startOrphan(t, dir)
 	crashed.signal(syscall.SIGKILL)
 	<-crashed.done
 
 	stranger := exec.Command("sleep", "600")
 	stranger.SysProcAttr = &syscall.SysProcAttr{Credential: id.credential()}
-	must(t, stranger.Start())
+	testkit.Must(t, stranger.Start())
 	t.Cleanup(func() { stranger.Process.Kill(); stranger.Wait() })
 	path := filepath.Join(dir, "pgdata", "postmaster.pid")
 	text, err := os.ReadFile(path)
-	must(t, err)
+	testkit.Must(t, err)
 	_, rest, _ := strings.Cut(string(text), "\n")
-	must(t, os.WriteFile(path, fmt.Appendf(nil, "%d\n%s", stranger.Process.Pid, rest), 0o600))
+	testkit.Must(t, os.WriteFile(path, fmt.Appendf(nil, "%d\n%s", stranger.Process.Pid, rest), 0o600))
 
 	start(t, PostgresConfig{Dir: dir})
 	if !alive(stranger.Process.Pid) {
@@ -128,19 +130,19 @@ func TestLock(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(tempDir(t), "new")
 	lock, err := Lock(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = Lock(dir)
 	var inUse *InUseError
 	if !errors.As(err, &inUse) || inUse.PID != os.Getpid() || inUse.Dir != dir {
 		t.Errorf("got %v", err)
 	}
 	// Who has the lock may start, and keeps the lock.
-	must(t, start(t, PostgresConfig{Dir: dir, Lock: lock}).Stop(t.Context()))
+	testkit.Must(t, start(t, PostgresConfig{Dir: dir, Lock: lock}).Stop(t.Context()))
 	if _, err := Lock(dir); !errors.Is(err, ErrInUse) {
 		t.Errorf("got %v", err)
 	}
-	must(t, lock.Unlock())
+	testkit.Must(t, lock.Unlock())
 	lock, err = Lock(dir)
-	must(t, err)
-	must(t, lock.Unlock())
+	testkit.Must(t, err)
+	testkit.Must(t, lock.Unlock())
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 const admin = AdminRole
@@ -20,8 +22,8 @@ func TestRestartKeepsData(t *testing.T) {
 	dir := filepath.Join(tempDir(t), "not", "yet")
 	first := start(t, PostgresConfig{Dir: dir})
 	exec1(t, first.URL("postgres", admin), `CREATE TABLE kept AS SELECT 42 AS n`)
-	must(t, first.Stop(t.Context()))
-	must(t, first.Stop(t.Context())) // again: nothing to do
+	testkit.Must(t, first.Stop(t.Context()))
+	testkit.Must(t, first.Stop(t.Context())) // again: nothing to do
 	<-first.Done()
 
 	second := start(t, PostgresConfig{Dir: dir})
@@ -30,7 +32,7 @@ func TestRestartKeepsData(t *testing.T) {
 	}
 	// As hard as a crash; what was committed is there again.
 	exec1(t, second.URL("postgres", admin), `UPDATE kept SET n = 43`)
-	must(t, second.Kill())
+	testkit.Must(t, second.Kill())
 
 	third := start(t, PostgresConfig{Dir: dir})
 	if n := query[int](t, third.URL("postgres", admin), `SELECT n FROM kept`); n != 43 {
@@ -51,7 +53,7 @@ func TestDurableAndPrivate(t *testing.T) {
 		}
 	}
 	info, err := os.Stat(pg.SocketDir)
-	must(t, err)
+	testkit.Must(t, err)
 	if info.Mode().Perm() != 0o700 {
 		t.Errorf("the socket's directory is %v", info.Mode())
 	}
@@ -76,7 +78,7 @@ func TestAwkwardPaths(t *testing.T) {
 			t.Parallel()
 			pg := start(t, PostgresConfig{Dir: filepath.Join(tempDir(t), sub)})
 			query[int](t, pg.URL("postgres", admin), `SELECT 1`)
-			must(t, pg.Stop(t.Context()))
+			testkit.Must(t, pg.Stop(t.Context()))
 			if _, err := os.Stat(pg.SocketDir); pg.TempDir && !os.IsNotExist(err) {
 				t.Errorf("the temporary %s is still there: %v", pg.SocketDir, err)
 			}
@@ -91,7 +93,7 @@ func TestAwkwardPaths(t *testing.T) {
 func tree(t *testing.T, dir string) string {
 	t.Helper()
 	var b strings.Builder
-	must(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+	testkit.Must(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -105,9 +107,9 @@ func tree(t *testing.T, dir string) string {
 func TestOtherVersionIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
-	must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))
+	testkit.Must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))
 	data := filepath.Join(dir, "pgdata")
-	must(t, os.WriteFile(filepath.Join(data, "PG_VERSION"), []byte("99\n"), 0o600))
+	testkit.Must(t, os.WriteFile(filepath.Join(data, "PG_VERSION"), []byte("99\n"), 0o600))
 	before := tree(t, data)
 
 	_, err := StartPostgres(t.Context(), PostgresConfig{Dir: dir})
@@ -123,8 +125,8 @@ func TestOtherVersionIsRefused(t *testing.T) {
 func TestForeignDataIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
-	must(t, os.Mkdir(filepath.Join(dir, "pgdata"), 0o700))
-	must(t, os.WriteFile(filepath.Join(dir, "pgdata", "thesis.txt"), []byte("years"), 0o600))
+	testkit.Must(t, os.Mkdir(filepath.Join(dir, "pgdata"), 0o700))
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "pgdata", "thesis.txt"), []byte("years"), 0o600))
 	if _, err := StartPostgres(t.Context(), PostgresConfig{Dir: dir}); err == nil {
 		t.Error("started on a directory of somebody else")
 	}
@@ -148,7 +150,7 @@ func TestInterruptedInitdb(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	left := filepath.Join(dir, "pgdata.initdb-123") // of a killed one
-	must(t, os.MkdirAll(filepath.Join(left, "base"), 0o700))
+	testkit.Must(t, os.MkdirAll(filepath.Join(left, "base"), 0o700))
 	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond) // in the midst of it
 	defer cancel()
 	if _, err := StartPostgres(ctx, PostgresConfig{Dir: dir}); !errors.Is(err, context.DeadlineExceeded) {
@@ -164,12 +166,12 @@ func TestLogIsPutAside(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	log := filepath.Join(dir, "postgres.log")
-	must(t, os.WriteFile(log, make([]byte, maxLogSize+1), 0o600))
+	testkit.Must(t, os.WriteFile(log, make([]byte, maxLogSize+1), 0o600))
 	start(t, PostgresConfig{Dir: dir})
 	now, err := os.Stat(log)
-	must(t, err)
+	testkit.Must(t, err)
 	old, err := os.Stat(log + ".1")
-	must(t, err)
+	testkit.Must(t, err)
 	if old.Size() != maxLogSize+1 || now.Size() == 0 || now.Size() > maxLogSize {
 		t.Errorf("old log %d bytes, new %d", old.Size(), now.Size())
 	}
@@ -189,7 +191,7 @@ func TestEnsureDatabase(t *testing.T) {
 	all.Wait()
 	exec1(t, pg.URL("kizo", OwnerRole), `CREATE TABLE money (n int); ALTER ROLE kizo_app SET lock_timeout = '1s'`)
 	conn, err := pgx.Connect(t.Context(), pg.URL("kizo", AppRole))
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(context.Background())
 	for _, sql := range []string{`CREATE TABLE mine (n int)`, `SELECT * FROM money`, `CREATE ROLE other`} {
 		if _, err := conn.Exec(t.Context(), sql); err == nil {
@@ -197,7 +199,7 @@ func TestEnsureDatabase(t *testing.T) {
 		}
 	}
 	log, err := os.ReadFile(pg.LogPath())
-	must(t, err)
+	testkit.Must(t, err)
 	if strings.Contains(string(log), "already exists") {
 		t.Error("the log is full of what is normal")
 	}
@@ -216,12 +218,12 @@ func TestAttach(t *testing.T) {
 	}
 	query[int](t, found.URL("postgres", admin), `SELECT 1`)
 	file, err := os.ReadFile(filepath.Join(dir, "postgres.json"))
-	must(t, err)
-	must(t, pg.Stop(t.Context()))
+	testkit.Must(t, err)
+	testkit.Must(t, pg.Stop(t.Context()))
 	if _, running, err := Attach(dir); running || err != nil {
 		t.Errorf("stopped: %v, %v", running, err)
 	}
-	must(t, os.WriteFile(filepath.Join(dir, "postgres.json"), file, 0o600)) // as a kill leaves it
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "postgres.json"), file, 0o600)) // as a kill leaves it
 	if _, running, err := Attach(dir); running || err != nil {
 		t.Errorf("killed: %v, %v", running, err)
 	}

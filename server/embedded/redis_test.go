@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 func haveRedis() bool { _, err := exec.LookPath("redis-server"); return err == nil }
@@ -27,31 +29,31 @@ func TestRedisServer(t *testing.T) {
 	dir := tempDir(t)
 	began := time.Now()
 	first, err := StartRedis(t.Context(), RedisConfig{Dir: dir, Args: []string{"--maxmemory", "64mb"}})
-	must(t, err)
+	testkit.Must(t, err)
 	t.Logf("start: %v", time.Since(began).Round(time.Millisecond))
 	t.Cleanup(func() { first.Kill() })
 	client := connect(t, first)
-	must(t, client.Set(t.Context(), "key", "value", 0).Err())
+	testkit.Must(t, client.Set(t.Context(), "key", "value", 0).Err())
 	for name, want := range map[string]string{"save": "", "appendonly": "no", "port": "0", "maxmemory": "67108864"} {
 		if got := client.ConfigGet(t.Context(), name).Val()[name]; got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)
 		}
 	}
-	must(t, first.Kill())
+	testkit.Must(t, first.Kill())
 	<-first.Done()
 	if err := client.Ping(t.Context()).Err(); err == nil {
 		t.Error("it answers after it was killed")
 	}
 	second, err := StartRedis(t.Context(), RedisConfig{Dir: dir})
-	must(t, err)
+	testkit.Must(t, err)
 	if second.Addr() != first.Addr() || second.InProcess() || second.Pid() == 0 {
 		t.Errorf("%s is not where %s was", second.Addr(), first.Addr())
 	}
 	if n := client.DBSize(t.Context()).Val(); n != 0 {
 		t.Errorf("%d keys survived", n)
 	}
-	must(t, second.Stop(t.Context()))
-	must(t, second.Stop(context.Background()))
+	testkit.Must(t, second.Stop(t.Context()))
+	testkit.Must(t, second.Stop(context.Background()))
 	if _, err := os.Stat(second.Addr()); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there: %v", err)
 	}
@@ -75,19 +77,19 @@ func TestRedisFails(t *testing.T) {
 func TestRedisInProcess(t *testing.T) {
 	t.Parallel()
 	r, err := StartRedis(t.Context(), RedisConfig{ForceInProcess: true})
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { r.Kill() })
 	if !r.InProcess() || r.Network() != "tcp" || r.Pid() != 0 {
 		t.Errorf("%+v", r)
 	}
 	client := connect(t, r)
-	must(t, client.Set(t.Context(), "short", 1, 300*time.Millisecond).Err())
-	must(t, client.Set(t.Context(), "long", 1, time.Hour).Err())
+	testkit.Must(t, client.Set(t.Context(), "short", 1, 300*time.Millisecond).Err())
+	testkit.Must(t, client.Set(t.Context(), "long", 1, time.Hour).Err())
 	for client.Exists(t.Context(), "short").Val() == 1 { // or the test's deadline
 	}
 	if client.Exists(t.Context(), "long").Val() != 1 {
 		t.Error("an hour has not passed yet")
 	}
-	must(t, r.Stop(t.Context()))
+	testkit.Must(t, r.Stop(t.Context()))
 	<-r.Done()
 }
