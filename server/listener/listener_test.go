@@ -18,15 +18,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/listener"
 )
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // failing is a net.Listener whose Accept returns the errors first.
 type failing struct {
@@ -50,7 +44,7 @@ func (f *failing) Accept() (net.Conn, error) {
 func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	return l
 }
@@ -59,9 +53,9 @@ func dialFrom(t testing.TB, from string, to net.Addr) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 10 * time.Second}
 	conn, err := dialer.Dial("tcp", to.String())
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	must(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	testkit.Must(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 	return conn
 }
 
@@ -80,7 +74,7 @@ func TestAcceptRetriesAfterTemporaryErrors(t *testing.T) {
 			t.Errorf("%v ends the listener: %v", err, got)
 			continue
 		}
-		must(t, conn.Close())
+		testkit.Must(t, conn.Close())
 		if n := count(t, metrics, "kizo_accept_errors_total"); n != 3 {
 			t.Errorf("%v: %v accept errors are counted", err, n)
 		}
@@ -106,8 +100,8 @@ func TestCloseEndsTheBackOff(t *testing.T) {
 		_, err := l.Accept()
 		ended <- err
 	}()
-	eventually(t, "Accept waits", func() bool { return count(t, metrics, "kizo_accept_errors_total") > 3 })
-	must(t, l.Close())
+	testkit.Eventually(t, "Accept waits", func() bool { return count(t, metrics, "kizo_accept_errors_total") > 3 })
+	testkit.Must(t, l.Close())
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
@@ -160,14 +154,14 @@ func serve(t *testing.T, config listener.Config) *served {
 // admitted waits until n connections are open on the server's side.
 func (s *served) admitted(t *testing.T, n int) {
 	t.Helper()
-	eventually(t, fmt.Sprint(n, " connections are open"), func() bool { return count(t, s.metrics, "kizo_connections") == float64(n) })
+	testkit.Eventually(t, fmt.Sprint(n, " connections are open"), func() bool { return count(t, s.metrics, "kizo_connections") == float64(n) })
 }
 
 // request sends a request, without waiting for the response.
 func request(t *testing.T, conn net.Conn, path string) {
 	t.Helper()
 	_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
-	must(t, err)
+	testkit.Must(t, err)
 }
 
 // reads returns the status and body of one response; 0 if the connection was closed.
@@ -182,7 +176,7 @@ func reads(t *testing.T, conn net.Conn) (int, string) {
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	must(t, err)
+	testkit.Must(t, err)
 	return response.StatusCode, string(body)
 }
 
@@ -204,7 +198,7 @@ func accept(t *testing.T, l *listener.Listener, from string) accepted {
 	t.Helper()
 	client := dialFrom(t, from, l.Addr())
 	conn, err := l.Accept()
-	must(t, err)
+	testkit.Must(t, err)
 	placed, ok := conn.(*listener.Conn)
 	if !ok {
 		t.Fatalf("accepted %T", conn)
@@ -334,7 +328,7 @@ func TestReservedPlacesAreRestricted(t *testing.T) {
 	if !fifth.Restricted() || third.Begin() {
 		t.Error("the idle restricted connection must be closed for the next one")
 	}
-	must(t, first.Close())
+	testkit.Must(t, first.Close())
 	if next := busy("127.0.0.5"); next.Restricted() {
 		t.Error("restricted although a place is free")
 	}
@@ -375,17 +369,6 @@ func count(t testing.TB, m *listener.Metrics, name string) (sum float64) {
 		}
 	}
 	return sum
-}
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 20 s in vain: %s", what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
 }
 
 type sample struct {
