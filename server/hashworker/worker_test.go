@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/auth"
 )
 
@@ -69,7 +70,7 @@ func newWorker(t testing.TB, change ...func(*Config)) *Worker {
 	w := New(c)
 	t.Cleanup(func() {
 		all := children(w)
-		must(t, w.Close())
+		testkit.Must(t, w.Close())
 		for _, c := range all {
 			<-c.exited
 		}
@@ -124,26 +125,9 @@ func job(password string) auth.HashJob {
 func wantHash(t testing.TB, w *Worker, j auth.HashJob) {
 	t.Helper()
 	digest, err := w.Hash(j)
-	must(t, err)
+	testkit.Must(t, err)
 	if !bytes.Equal(digest, j.Argon2id()) {
 		t.Errorf("the digest differs from that of this process")
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// eventually polls for what another process does.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
-		}
 	}
 }
 
@@ -193,12 +177,12 @@ func TestChildHasIdlePriorityAndNoSecrets(t *testing.T) {
 	pid := onlyPID(t, w)
 	wantPriority(t, pid, priorityIdle)
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	must(t, err)
+	testkit.Must(t, err)
 	if string(environ) != "GOMAXPROCS=1\x00" {
 		t.Errorf("its environment: %q", environ)
 	}
 	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	must(t, err)
+	testkit.Must(t, err)
 	if string(args) != "kizod\x00"+childPart+"\x00" {
 		t.Errorf("its arguments: %q", args)
 	}
@@ -217,7 +201,7 @@ func wantPriority(t *testing.T, pid int, want priority) {
 		nice = "19"
 	}
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	must(t, err)
+	testkit.Must(t, err)
 	for _, task := range tasks {
 		fields := statFields(t, fmt.Sprintf("/proc/%d/task/%s/stat", pid, task.Name()))
 		if fields[16] != nice || fields[38] != class {
@@ -249,7 +233,7 @@ func own(t *testing.T) string {
 func statFields(t *testing.T, path string) []string {
 	t.Helper()
 	text, err := os.ReadFile(path)
-	must(t, err)
+	testkit.Must(t, err)
 	_, fields, _ := strings.Cut(string(text), ") ")
 	return strings.Fields(fields)
 }
@@ -257,8 +241,8 @@ func statFields(t *testing.T, path string) []string {
 // stopChild stops a child, as if the scheduler never ran it.
 func stopChild(t *testing.T, pid int) {
 	t.Helper()
-	must(t, syscall.Kill(pid, syscall.SIGSTOP))
-	eventually(t, "the child is stopped", func() bool {
+	testkit.Must(t, syscall.Kill(pid, syscall.SIGSTOP))
+	testkit.Eventually(t, "the child is stopped", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return err != nil || strings.Contains(string(stat), ") T ")
 	})
@@ -280,13 +264,13 @@ func TestChildKilledDuringAHash(t *testing.T) {
 		}
 		done <- err
 	}()
-	eventually(t, "a child is busy", func() bool {
+	testkit.Eventually(t, "a child is busy", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return len(w.busy) == 1
 	})
-	must(t, syscall.Kill(first.cmd.Process.Pid, syscall.SIGKILL))
-	must(t, <-done)
+	testkit.Must(t, syscall.Kill(first.cmd.Process.Pid, syscall.SIGKILL))
+	testkit.Must(t, <-done)
 	if next := onlyChild(t, w); next == first || next == nil {
 		t.Errorf("the child that was killed was not replaced: %v", pids(w))
 	}
@@ -388,7 +372,7 @@ func TestStarvationCountsAQueueOfJobs(t *testing.T) {
 	own(t)
 	w := newWorker(t)
 	c, err := w.start(priorityIdle)
-	must(t, err)
+	testkit.Must(t, err)
 	defer w.release(c)
 	stopChild(t, c.cmd.Process.Pid) // so that its CPU time does not change
 	cpu, _ := cpuTime(c.cmd.Process.Pid)
@@ -413,7 +397,7 @@ func TestStarvationCountsAQueueOfJobs(t *testing.T) {
 			t.Errorf("%s: starved is %v", test.name, got)
 		}
 	}
-	must(t, syscall.Kill(c.cmd.Process.Pid, syscall.SIGCONT))
+	testkit.Must(t, syscall.Kill(c.cmd.Process.Pid, syscall.SIGCONT))
 }
 
 func TestPriorityOfARaisedChild(t *testing.T) {
@@ -421,9 +405,9 @@ func TestPriorityOfARaisedChild(t *testing.T) {
 	own(t)
 	w := newWorker(t)
 	c, err := w.start(priorityLow)
-	must(t, err)
+	testkit.Must(t, err)
 	digest, err := w.hashIn(c, job("x")) // a child has lowered its priority before it hashes
-	must(t, err)
+	testkit.Must(t, err)
 	if !bytes.Equal(digest, job("x").Argon2id()) {
 		t.Error("the digest differs from that of this process")
 	}
@@ -457,7 +441,7 @@ func TestChildWithoutProgressIsKilled(t *testing.T) {
 	} {
 		w := newWorker(t)
 		c, err := w.start(priorityNormal)
-		must(t, err)
+		testkit.Must(t, err)
 		pid := c.cmd.Process.Pid
 		stopChild(t, pid)
 		w.limits = l
@@ -494,20 +478,20 @@ func TestHashingBesideBusyProcesses(t *testing.T) {
 func startBusyProcesses(t *testing.T, n int) {
 	t.Helper()
 	executable, err := os.Executable()
-	must(t, err)
+	testkit.Must(t, err)
 	for i := range n {
 		busy := exec.Command(executable, busyPart)
 		busy.SysProcAttr = attributes()
 		stdin, err := busy.StdinPipe()
-		must(t, err)
-		must(t, busy.Start())
+		testkit.Must(t, err)
+		testkit.Must(t, busy.Start())
 		t.Cleanup(func() {
 			_ = stdin.Close()
 			_ = busy.Process.Kill()
 			_ = busy.Wait()
 		})
 		if i%2 == 1 {
-			must(t, syscall.Setpriority(syscall.PRIO_PROCESS, busy.Process.Pid, lowestNice))
+			testkit.Must(t, syscall.Setpriority(syscall.PRIO_PROCESS, busy.Process.Pid, lowestNice))
 		}
 	}
 }
@@ -517,7 +501,7 @@ func TestIdleChildEnds(t *testing.T) {
 	w := newWorker(t, func(c *Config) { c.Idle = time.Millisecond })
 	for range 3 {
 		wantHash(t, w, job("x"))
-		eventually(t, "it has ended", func() bool { return onlyPID(t, w) == 0 })
+		testkit.Eventually(t, "it has ended", func() bool { return onlyPID(t, w) == 0 })
 	}
 }
 
@@ -525,22 +509,22 @@ func TestIdleChildEnds(t *testing.T) {
 func TestKilledParentLeavesNoChild(t *testing.T) {
 	t.Parallel()
 	executable, err := os.Executable()
-	must(t, err)
+	testkit.Must(t, err)
 	parent := exec.Command(executable, parentPart)
 	stdin, err := parent.StdinPipe()
-	must(t, err)
+	testkit.Must(t, err)
 	defer stdin.Close()
 	stdout, err := parent.StdoutPipe()
-	must(t, err)
-	must(t, parent.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, parent.Start())
 	var pid int
 	if _, err := fmt.Fscan(stdout, &pid); err != nil || pid == 0 || !alive(pid) {
 		t.Errorf("the parent started child %d, %v", pid, err)
 	}
-	must(t, parent.Process.Kill())
+	testkit.Must(t, parent.Process.Kill())
 	_ = parent.Wait()
 	// Its new parent may reap it late: a zombie has ended as well.
-	eventually(t, "the child has ended", func() bool {
+	testkit.Eventually(t, "the child has ended", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return !alive(pid) || err == nil && strings.Contains(string(stat), ") Z ")
 	})
@@ -562,9 +546,9 @@ func TestWithoutAChild(t *testing.T) {
 		}
 	}
 	w := newWorker(t)
-	must(t, w.Close())
+	testkit.Must(t, w.Close())
 	wantHash(t, w, job("closed"))
-	must(t, w.Close())
+	testkit.Must(t, w.Close())
 }
 
 // FuzzRequests checks that no frame causes a panic, and that accepted requests are bounded.
@@ -626,7 +610,7 @@ func knownCPUTime(b *testing.B, pid int) time.Duration {
 // peakRSS returns the peak memory of a process in KiB.
 func peakRSS(b *testing.B, pid int) (kib int) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	must(b, err)
+	testkit.Must(b, err)
 	for line := range strings.Lines(string(status)) {
 		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
 			_, _ = fmt.Sscan(rest, &kib)
