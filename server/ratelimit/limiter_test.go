@@ -14,6 +14,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 	"github.com/JDevAman/kizo/server/embedded/redistest"
 )
@@ -51,16 +52,6 @@ func value(t testing.TB, m prometheus.Metric) float64 {
 		t.Fatal(err)
 	}
 	return d.GetGauge().GetValue() + d.GetCounter().GetValue()
-}
-
-// eventually polls; it is for what another goroutine or process will do.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 20 s in vain: %s", what)
-		}
-	}
 }
 
 // Two processes that share one Redis, under many requests: at no time have they allowed
@@ -168,7 +159,7 @@ func TestLimitWhileRedisIsDown(t *testing.T) {
 		t.Errorf("without Redis %d of %d are allowed, gauge %v", allowed, rule.Burst, value(t, l.metrics.local))
 	}
 	redistest.NewIn(t, dir)
-	eventually(t, "Redis is used again", func() bool {
+	testkit.Eventually(t, "Redis is used again", func() bool {
 		clock.Advance(retryRedisEvery)
 		l.User(t.Context(), uuid.New())
 		return value(t, l.metrics.local) == 0
