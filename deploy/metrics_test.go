@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
@@ -48,8 +49,8 @@ type rules struct {
 func readRules(t *testing.T, name string) (r rules) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("prometheus", name))
-	must(t, err)
-	must(t, yaml.Unmarshal(text, &r))
+	testkit.Must(t, err)
+	testkit.Must(t, yaml.Unmarshal(text, &r))
 	return r
 }
 
@@ -70,13 +71,13 @@ type dashboard struct {
 func readDashboards(t *testing.T) map[string]dashboard {
 	t.Helper()
 	names, err := filepath.Glob("grafana/dashboards/*.json")
-	must(t, err)
+	testkit.Must(t, err)
 	found := map[string]dashboard{}
 	for _, name := range names {
 		text, err := os.ReadFile(name)
-		must(t, err)
+		testkit.Must(t, err)
 		var d dashboard
-		must(t, json.Unmarshal(text, &d))
+		testkit.Must(t, json.Unmarshal(text, &d))
 		found[filepath.Base(name)] = d
 	}
 	if len(found) < 5 {
@@ -196,8 +197,8 @@ func busyKizod(t *testing.T) kizod {
 	t.Helper()
 	dir := pgtest.TempDir(t)
 	d, err := server.StartDev(t.Context(), server.DevConfig{Dir: dir, Version: "test"})
-	must(t, err)
-	t.Cleanup(func() { must(t, d.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, d.Close()) })
 	const password = "correct horse battery staple"
 	tokens := ask(t, d.URL()+"/v1/auth/signup", "", map[string]any{
 		"email": "olga@example.com", "handle": "olga", "name": "Olga", "password": password,
@@ -213,10 +214,10 @@ func busyKizod(t *testing.T) kizod {
 		t.Fatalf("PostgreSQL runs: %v, %v", running, err)
 	}
 	conn, err := pgx.Connect(t.Context(), postgres.URL(server.Database, embedded.OwnerRole))
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(context.Background())
 	_, err = conn.Exec(t.Context(), `UPDATE users SET role = 'operator' WHERE handle = 'olga'`)
-	must(t, err)
+	testkit.Must(t, err)
 	tokens = ask(t, d.URL()+"/v1/auth/login", "", map[string]any{"login": "olga", "password": password})
 	ask(t, d.URL()+"/v1/ops/audit", tokens["access_token"].(string), nil)
 	ask(t, d.URL()+"/v1/ops/reconcile", tokens["access_token"].(string), nil)
@@ -227,18 +228,18 @@ func busyKizod(t *testing.T) kizod {
 func ask(t *testing.T, url, token string, body any) map[string]any {
 	t.Helper()
 	text, err := json.Marshal(body)
-	must(t, err)
+	testkit.Must(t, err)
 	if body == nil {
 		text = nil
 	}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(text))
-	must(t, err)
+	testkit.Must(t, err)
 	request.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + token}, "Prefer": {"wait=20"}, "Idempotency-Key": {uuid.NewString()}}
 	answer, err := (&http.Client{Timeout: 40 * time.Second}).Do(request)
-	must(t, err)
+	testkit.Must(t, err)
 	defer answer.Body.Close()
 	said, err := io.ReadAll(answer.Body)
-	must(t, err)
+	testkit.Must(t, err)
 	fields := map[string]any{}
 	if err := json.Unmarshal(said, &fields); err != nil || answer.StatusCode > 299 {
 		t.Fatalf("%s: %d %s", url, answer.StatusCode, said)
@@ -250,11 +251,11 @@ func ask(t *testing.T, url, token string, body any) map[string]any {
 func scraped(t *testing.T, opsURL string) vocabulary {
 	t.Helper()
 	answer, err := http.Get(opsURL + "/metrics")
-	must(t, err)
+	testkit.Must(t, err)
 	defer answer.Body.Close()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(answer.Body)
-	must(t, err)
+	testkit.Must(t, err)
 	words := vocabulary{}
 	for name, family := range families {
 		have := labelsOf("job", "instance")
@@ -275,11 +276,4 @@ func scraped(t *testing.T, opsURL string) vocabulary {
 		t.Fatalf("only a few metrics: %v", slices.Sorted(maps.Keys(words)))
 	}
 	return words
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

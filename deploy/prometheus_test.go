@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // tool is Prometheus or promtool, of this machine or from fetch.sh. Where it is not to be had the test
@@ -27,7 +29,7 @@ func tool(t *testing.T, name string) string {
 		return path
 	}
 	path, err := filepath.Abs(filepath.Join("..", "bin", "tools", "prometheus", name))
-	must(t, err)
+	testkit.Must(t, err)
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
@@ -56,7 +58,7 @@ func TestPromtoolAgrees(t *testing.T) {
 func TestEachAlertIsTested(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("prometheus/alerts_test.yml")
-	must(t, err)
+	testkit.Must(t, err)
 	var file struct {
 		Tests []struct {
 			AlertRuleTest []struct {
@@ -65,7 +67,7 @@ func TestEachAlertIsTested(t *testing.T) {
 			} `yaml:"alert_rule_test"`
 		}
 	}
-	must(t, yaml.Unmarshal(text, &file))
+	testkit.Must(t, yaml.Unmarshal(text, &file))
 	fires, silent := map[string]bool{}, map[string]bool{}
 	for _, test := range file.Tests {
 		for _, one := range test.AlertRuleTest {
@@ -132,19 +134,19 @@ func startPrometheus(t *testing.T, binary, target string) string {
 	dir := t.TempDir()
 	for _, name := range []string{"prometheus.yml", "rules.yml", "alerts.yml"} {
 		text, err := os.ReadFile(filepath.Join("prometheus", name))
-		must(t, err)
+		testkit.Must(t, err)
 		quick := strings.NewReplacer("127.0.0.1:7421", target, "interval: 15s", "interval: 200ms", "interval: 5s", "interval: 200ms",
 			"scrape_timeout: 4s", "scrape_timeout: 200ms").Replace(string(text))
 		if name == "prometheus.yml" && (!strings.Contains(quick, target) || !strings.Contains(quick, "scrape_interval: 200ms")) {
 			t.Fatalf("%s is not what this test takes it for:\n%s", name, quick)
 		}
-		must(t, os.WriteFile(filepath.Join(dir, name), []byte(quick), 0o600))
+		testkit.Must(t, os.WriteFile(filepath.Join(dir, name), []byte(quick), 0o600))
 	}
 	command := exec.CommandContext(t.Context(), binary, "--config.file="+filepath.Join(dir, "prometheus.yml"),
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0")
 	stderr, err := command.StderrPipe()
-	must(t, err)
-	must(t, command.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, command.Start())
 	listening, ended := make(chan string, 1), make(chan string, 1)
 	go func() {
 		address := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
