@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // sound is an environment in which serve would start, were there a database.
@@ -27,7 +29,7 @@ func TestSettingsWithAByteOrderMark(t *testing.T) {
 		"\xff\xfel\x00o\x00g\x00":             "UTF-16",
 		"\ufefflisten = '127.0.0.1:0'\nx = 1": `"x"`,
 	} {
-		must(t, os.WriteFile(file, []byte(content), 0o600))
+		testkit.Must(t, os.WriteFile(file, []byte(content), 0o600))
 		out, err := exec.CommandContext(t.Context(), kizod, "dev", "--config", file).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), says) {
 			t.Errorf("%q: %v, %s", content, err, out)
@@ -70,7 +72,7 @@ func TestWrongSettings(t *testing.T) {
 		t.Run(fmt.Sprint(c.command, " ", c.setting.key, " ", i), func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "kizod.toml")
-			must(t, os.WriteFile(file, []byte(c.setting.key+" = '"+c.wrong+"'\n"), 0o600))
+			testkit.Must(t, os.WriteFile(file, []byte(c.setting.key+" = '"+c.wrong+"'\n"), 0o600))
 			others := func() (env []string) {
 				for _, e := range sound(t) {
 					if !strings.HasPrefix(e, c.setting.env()+"=") {
@@ -100,7 +102,7 @@ func TestWrongSettings(t *testing.T) {
 				if code != exitUsage {
 					t.Errorf("from %s: exit %d", s.name, code)
 				}
-				wantWords(t, said, c.setting.key, "from "+s.name, c.says)
+				testkit.Contains(t, said, c.setting.key, "from "+s.name, c.says)
 				if strings.Contains(said, canary) {
 					t.Errorf("from %s: it tells a secret: %s", s.name, said)
 				}
@@ -113,7 +115,7 @@ func TestWrongSettings(t *testing.T) {
 func noPlace(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "file")
-	must(t, os.WriteFile(file, nil, 0o600))
+	testkit.Must(t, os.WriteFile(file, nil, 0o600))
 	return filepath.Join(file, "directory", "file")
 }
 
@@ -127,25 +129,25 @@ func TestMissingSettings(t *testing.T) {
 		if code != exitUsage {
 			t.Errorf("%v: exit %d", args, code)
 		}
-		wantWords(t, said, "nowhere: set $"+key, "postgres://")
+		testkit.Contains(t, said, "nowhere: set $"+key, "postgres://")
 	}
 	code, said := run(t, []string{"KIZO_DATABASE_URL=postgres://kizo_app@127.0.0.1:1/kizo"}, "serve")
 	if code != exitUsage {
 		t.Errorf("exit %d", code)
 	}
-	wantWords(t, said, "bank_url", "--bank-url", "$KIZO_BANK_URL")
+	testkit.Contains(t, said, "bank_url", "--bank-url", "$KIZO_BANK_URL")
 	code, said = run(t, sound(t), "serve", "--secrets-file=")
 	if code != exitUsage {
 		t.Errorf("exit %d", code)
 	}
-	wantWords(t, said, "secrets_file", "from --secrets-file", "empty")
+	testkit.Contains(t, said, "secrets_file", "from --secrets-file", "empty")
 }
 
 func TestConfigurationFile(t *testing.T) {
 	t.Parallel()
 	write := func(text string) string {
 		file := filepath.Join(t.TempDir(), "kizod.toml")
-		must(t, os.WriteFile(file, []byte(text), 0o600))
+		testkit.Must(t, os.WriteFile(file, []byte(text), 0o600))
 		return file
 	}
 	for name, c := range map[string]struct {
@@ -162,7 +164,7 @@ func TestConfigurationFile(t *testing.T) {
 		if code != exitUsage {
 			t.Errorf("%s: exit %d", name, code)
 		}
-		wantWords(t, said, c.says...)
+		testkit.Contains(t, said, c.says...)
 		if strings.Contains(said, canary) {
 			t.Errorf("%s: it tells a secret: %s", name, said)
 		}
@@ -197,9 +199,9 @@ func TestSecretsInAPublicFile(t *testing.T) {
 		"bank_token = ''\nlog_level = 'info'":                                              false,
 	} {
 		file := filepath.Join(t.TempDir(), "kizod.toml")
-		must(t, os.WriteFile(file, []byte(line+"\n"), 0o600))
+		testkit.Must(t, os.WriteFile(file, []byte(line+"\n"), 0o600))
 		for _, mode := range []os.FileMode{0o600, 0o640, 0o604} {
-			must(t, os.Chmod(file, mode))
+			testkit.Must(t, os.Chmod(file, mode))
 			code, said := run(t, []string{"KIZO_MIGRATE_URL=postgres://kizo_owner@127.0.0.1:1/kizo"}, "migrate", "--config", file)
 			refused := code == exitUsage && strings.Contains(said, "chmod 600 "+file)
 			if refused != (secret && mode != 0o600) || strings.Contains(said, canary) {
@@ -260,6 +262,6 @@ func TestUsage(t *testing.T) {
 		if code != c.code {
 			t.Errorf("%v: exit %d, want %d\n%s", c.args, code, c.code, said)
 		}
-		wantWords(t, said, c.says)
+		testkit.Contains(t, said, c.says)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
@@ -41,7 +42,7 @@ func TestDev(t *testing.T) {
 	if code != exitError {
 		t.Errorf("a second one exits with %d", code)
 	}
-	wantWords(t, said, data, "process "+strconv.Itoa(d.cmd.Process.Pid))
+	testkit.Contains(t, said, data, "process "+strconv.Itoa(d.cmd.Process.Pid))
 
 	client.CloseIdleConnections()
 	began := time.Now()
@@ -65,23 +66,23 @@ func TestReadyFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "ready.json")
 	stale, err := json.Marshal(readiness{"http://127.0.0.1:1", "http://127.0.0.1:1", 1 << 30, ""})
-	must(t, err)
-	must(t, os.WriteFile(file, stale, 0o600))
-	must(t, retract(file))
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(file, stale, 0o600))
+	testkit.Must(t, retract(file))
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
 		t.Errorf("what a killed run left is still there: %v", err)
 	}
 
 	living, err := json.Marshal(readiness{"http://127.0.0.1:1", "http://127.0.0.1:1", os.Getppid(), ""})
-	must(t, err)
+	testkit.Must(t, err)
 	for _, content := range []string{string(living), "not ours", "{}"} {
-		must(t, os.WriteFile(file, []byte(content), 0o600))
-		must(t, retract(file))
+		testkit.Must(t, os.WriteFile(file, []byte(content), 0o600))
+		testkit.Must(t, retract(file))
 		if got, err := os.ReadFile(file); err != nil || string(got) != content {
 			t.Errorf("%q was touched: %q, %v", content, got, err)
 		}
 	}
-	must(t, os.Remove(file))
+	testkit.Must(t, os.Remove(file))
 
 	env := append(sound(t), "KIZO_DATABASE_URL="+pgtest.New(t).AppURL, "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0")
 	p := start(t, env, "serve", "--roles", "api", "--ready-file", file)
@@ -106,12 +107,12 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	d := startDev(t, pgtest.TempDir(t))
 	address := strings.TrimPrefix(d.URL, "http://")
 	conn, err := net.Dial("tcp", address)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { conn.Close() })
 	_, err = conn.Write([]byte("POST /v1/transfers HTTP/1.1\r\nHost: x\r\nContent-Le"))
-	must(t, err)
+	testkit.Must(t, err)
 	d.signal(syscall.SIGTERM)
-	eventually(t, "it drains", func() bool {
+	testkit.Eventually(t, "it drains", func() bool {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			c.Close()
@@ -138,7 +139,7 @@ func TestInterruptedStart(t *testing.T) {
 	t.Parallel()
 	data := pgtest.TempDir(t)
 	p := start(t, nil, "dev", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
-	eventually(t, "it has begun", func() bool {
+	testkit.Eventually(t, "it has begun", func() bool {
 		_, err := os.Stat(filepath.Join(data, "lock"))
 		return err == nil
 	})
@@ -155,13 +156,13 @@ func TestDevAsRootInAClosedPlace(t *testing.T) {
 		t.Skip("only root runs PostgreSQL as another user")
 	}
 	closed := filepath.Join(pgtest.TempDir(t), "closed")
-	must(t, os.Mkdir(closed, 0o700))
+	testkit.Must(t, os.Mkdir(closed, 0o700))
 	data := filepath.Join(closed, "kizo")
 	code, said := run(t, nil, "dev", "--data", data)
 	if code != exitError {
 		t.Errorf("it exits with %d", code)
 	}
-	wantWords(t, said, "does not run as root", closed, data, "/var/lib/kizo", "chmod o+x "+closed)
+	testkit.Contains(t, said, "does not run as root", closed, data, "/var/lib/kizo", "chmod o+x "+closed)
 	if _, err := os.Stat(data); !os.IsNotExist(err) {
 		t.Errorf("and yet it made %s: %v", data, err)
 	}
@@ -174,7 +175,7 @@ func TestDevWithoutRedisServer(t *testing.T) {
 	for _, name := range []string{"postgres", "initdb"} {
 		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
 			if path := filepath.Join(dir, name); exists(path) {
-				must(t, os.Symlink(path, filepath.Join(bin, name)))
+				testkit.Must(t, os.Symlink(path, filepath.Join(bin, name)))
 				break
 			}
 		}
@@ -182,7 +183,7 @@ func TestDevWithoutRedisServer(t *testing.T) {
 	data, file, client := pgtest.TempDir(t), filepath.Join(t.TempDir(), "ready.json"), newClient()
 	p := start(t, []string{"PATH=" + bin}, "dev", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--ready-file", file)
 	r := p.ready(file)
-	wantWords(t, p.out.String(), "redis-server is not installed")
+	testkit.Contains(t, p.out.String(), "redis-server is not installed")
 	alice := signUp(t, client, r.URL, "alice")
 	if o, err := deposit(alice, 100_00).send(client, r.URL, 20); err != nil || o.state != "posted" {
 		t.Errorf("got %+v, %v", o, err)
@@ -206,7 +207,7 @@ func TestAuditOfDamagedBooks(t *testing.T) {
 	for _, c := range []command{deposit(alice, 100_00), transfer(alice, 30_00, bob)} {
 		var err error
 		last, err = c.send(client, d.URL, 20)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	client.CloseIdleConnections()
 	if code, said := run(t, nil, "audit", "--data", data); code != 0 {
@@ -217,24 +218,24 @@ func TestAuditOfDamagedBooks(t *testing.T) {
 		t.Fatalf("running: %v, %v", running, err)
 	}
 	admin, err := pgx.Connect(t.Context(), instance.URL(server.Database, embedded.AdminRole))
-	must(t, err)
+	testkit.Must(t, err)
 	defer admin.Close(noCancel{t.Context()})
 	_, err = admin.Exec(t.Context(), `SET session_replication_role = replica`) // no trigger sees it
-	must(t, err)
+	testkit.Must(t, err)
 	damage := func(sql string, args ...any) {
 		t.Helper()
 		_, err := admin.Exec(t.Context(), sql, args...)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 
 	var account int64
-	must(t, admin.QueryRow(t.Context(), `SELECT account_id FROM postings WHERE transfer_id = $1 AND amount > 0`, last.id).Scan(&account))
+	testkit.Must(t, admin.QueryRow(t.Context(), `SELECT account_id FROM postings WHERE transfer_id = $1 AND amount > 0`, last.id).Scan(&account))
 	damage(`UPDATE accounts SET balance = balance + 1 WHERE id = $1`, account)
 	code, said := run(t, nil, "audit", "--data", data)
 	if code != exitError {
 		t.Errorf("a cent too much: exit %d\n%s", code, said)
 	}
-	wantWords(t, said, "BROKEN", strconv.FormatInt(account, 10), "the books do not hold")
+	testkit.Contains(t, said, "BROKEN", strconv.FormatInt(account, 10), "the books do not hold")
 	damage(`UPDATE accounts SET balance = balance - 1 WHERE id = $1`, account)
 
 	damage(`UPDATE postings SET amount = amount + 1 WHERE transfer_id = $1 AND amount > 0`, last.id)
@@ -242,21 +243,21 @@ func TestAuditOfDamagedBooks(t *testing.T) {
 	if code != exitError {
 		t.Errorf("a line that was rewritten: exit %d\n%s", code, said)
 	}
-	wantWords(t, said, last.id.String())
+	testkit.Contains(t, said, last.id.String())
 
 	// It is the same on the stopped one.
-	must(t, admin.Close(t.Context()))
+	testkit.Must(t, admin.Close(t.Context()))
 	d.stops()
 	code, said = run(t, nil, "audit", "--data", data)
 	if code != exitError {
 		t.Errorf("stopped: exit %d\n%s", code, said)
 	}
-	wantWords(t, said, last.id.String())
+	testkit.Contains(t, said, last.id.String())
 	childrenEnd(t, data)
 
 	code, said = run(t, nil, "audit", "--data", t.TempDir())
 	if code != exitError {
 		t.Errorf("no books at all: exit %d", code)
 	}
-	wantWords(t, said, "no books", "--data")
+	testkit.Contains(t, said, "no books", "--data")
 }

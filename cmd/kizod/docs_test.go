@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
@@ -21,7 +22,7 @@ var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 func codeBlocks(t *testing.T, file, heading string) (blocks []codeBlock) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", file))
-	must(t, err)
+	testkit.Must(t, err)
 	_, section, found := strings.Cut(string(text), "\n"+heading+"\n")
 	if !found {
 		t.Fatalf("%s has no heading %q", file, heading)
@@ -69,7 +70,7 @@ func operatorEnv(t *testing.T, pg *pgtest.Server, passwords map[string]string) [
 	for role, password := range passwords {
 		lines.WriteString("*:*:*:" + role + ":" + password + "\n")
 	}
-	must(t, os.WriteFile(passFile, []byte(lines.String()), 0o600))
+	testkit.Must(t, os.WriteFile(passFile, []byte(lines.String()), 0o600))
 	return []string{
 		"PATH=" + strings.Join([]string{filepath.Dir(kizod), pg.BinDir(), os.Getenv("PATH")}, ":"),
 		"HOME=" + t.TempDir(), "PGPASSFILE=" + passFile, "PGHOST=127.0.0.1", "PGPORT=" + itoa(pg.Port),

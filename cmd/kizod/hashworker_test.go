@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
@@ -19,14 +20,14 @@ import (
 func hashWorkerOf(t *testing.T, parent int) (found int) {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	must(t, err)
+	testkit.Must(t, err)
 	for _, path := range all {
 		line, err := os.ReadFile(path)
 		if err != nil || string(line) != "kizod\x00"+hashWorker+"\x00" {
 			continue // another's, or gone
 		}
 		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
-		must(t, err)
+		testkit.Must(t, err)
 		if fields := stat(pid); len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
 			found = pid
 		}
@@ -85,25 +86,25 @@ func TestHashWorkerOfARunningKizod(t *testing.T) {
 
 	secrets := []string{password, canary}
 	text, err := os.ReadFile(filepath.Join(data, "secrets", "secrets.json"))
-	must(t, err)
+	testkit.Must(t, err)
 	var kept struct{ Peppers []struct{ Key []byte } }
-	must(t, json.Unmarshal(text, &kept))
+	testkit.Must(t, json.Unmarshal(text, &kept))
 	for _, pepper := range kept.Peppers {
 		secrets = append(secrets, string(pepper.Key), base64.StdEncoding.EncodeToString(pepper.Key), fmt.Sprintf("%x", pepper.Key))
 	}
 	for _, name := range []string{"cmdline", "environ"} {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", child, name))
-		must(t, err)
+		testkit.Must(t, err)
 		wantNone(t, name, string(text), secrets)
 	}
 	wantNone(t, "what it says", p.out.String(), secrets)
 
-	must(t, syscall.Kill(child, syscall.SIGHUP)) // as when the terminal closes: its parent decides when it ends
+	testkit.Must(t, syscall.Kill(child, syscall.SIGHUP)) // as when the terminal closes: its parent decides when it ends
 	signUp(t, client, url, "bob")
 	if same := hashWorkerOf(t, kizodPID); same != child {
 		t.Errorf("after SIGHUP the child is %d, it was %d", same, child)
 	}
-	must(t, syscall.Kill(child, syscall.SIGKILL))
+	testkit.Must(t, syscall.Kill(child, syscall.SIGKILL))
 	status, _, said, err := call(client, http.MethodPost, url+"/v1/auth/login", http.Header{}, map[string]any{"login": "alice", "password": password}, nil)
 	if err != nil || status != http.StatusOK {
 		t.Errorf("after its child was killed: %d %s %v", status, said, err)
@@ -113,7 +114,7 @@ func TestHashWorkerOfARunningKizod(t *testing.T) {
 		t.Errorf("the next child is %d, it was %d", next, child)
 	}
 	p.crashes()
-	eventually(t, "the child ends with its parent", func() bool { return ended(next) })
+	testkit.Eventually(t, "the child ends with its parent", func() bool { return ended(next) })
 }
 
 func wantNone(t *testing.T, where, text string, secrets []string) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
@@ -185,8 +186,8 @@ func wantHistory(t *testing.T, client *http.Client, url string, people []*person
 			State  string
 			Amount int64
 		}
-		eventually(t, "it ends", func() bool {
-			must(t, s.who.get(client, url, "/v1/transfers/"+s.outcome.id.String(), &got))
+		testkit.Eventually(t, "it ends", func() bool {
+			testkit.Must(t, s.who.get(client, url, "/v1/transfers/"+s.outcome.id.String(), &got))
 			return got.State != "pending"
 		})
 		if got.Amount != s.amount || (got.State == "posted") != s.outcome.accepted() {
@@ -207,7 +208,7 @@ func wantHistory(t *testing.T, client *http.Client, url string, people []*person
 	}
 	for _, p := range people {
 		got, err := p.wallet(client, url)
-		must(t, err)
+		testkit.Must(t, err)
 		if got.Balance != want[p] || got.Held != 0 {
 			t.Errorf("%s has %+v, want %d and nothing held", p.handle, got, want[p])
 		}
@@ -226,7 +227,7 @@ func wantHistory(t *testing.T, client *http.Client, url string, people []*person
 func wantJournal(t *testing.T, data string, all []*sent) {
 	t.Helper()
 	entries, err := sim.ReadJournal(filepath.Join(data, "bank", "journal.jsonl"))
-	must(t, err)
+	testkit.Must(t, err)
 	executed := map[string]int64{}
 	for _, e := range entries { // a ref comes once, or ReadJournal fails
 		executed[e.Ref] = e.Amount

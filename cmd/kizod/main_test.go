@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
@@ -90,7 +91,7 @@ func startCommand(t *testing.T, env []string, cmd *exec.Cmd) *process {
 	p := &process{t: t, cmd: cmd, done: make(chan struct{})}
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + os.TempDir()}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	must(t, p.cmd.Start())
+	testkit.Must(t, p.cmd.Start())
 	go func() {
 		defer close(p.done)
 		_ = p.cmd.Wait() // its state is what tests look at
@@ -107,7 +108,7 @@ func startCommand(t *testing.T, env []string, cmd *exec.Cmd) *process {
 
 func (p *process) signal(s syscall.Signal) {
 	p.t.Helper()
-	must(p.t, p.cmd.Process.Signal(s))
+	testkit.Must(p.t, p.cmd.Process.Signal(s))
 }
 
 // ends waits for the process and gives its exit code, -1 after a signal.
@@ -142,7 +143,7 @@ func (p *process) crashes() {
 func (p *process) ready(file string) readiness {
 	p.t.Helper()
 	var r readiness
-	eventually(p.t, "it is ready", func() bool {
+	testkit.Eventually(p.t, "it is ready", func() bool {
 		select {
 		case <-p.done:
 			p.t.Fatalf("it ended at start:\n%s", p.out.String())
@@ -186,7 +187,7 @@ func startDev(t *testing.T, data string, args ...string) *dev {
 
 func childrenEnd(t *testing.T, data string) {
 	t.Helper()
-	eventually(t, "PostgreSQL has ended", func() bool {
+	testkit.Eventually(t, "PostgreSQL has ended", func() bool {
 		_, running, err := embedded.Attach(data)
 		if running || err != nil {
 			return false
@@ -197,32 +198,4 @@ func childrenEnd(t *testing.T, data string) {
 		}
 		return err == nil && lock.Unlock() == nil
 	})
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantWords(t *testing.T, text string, words ...string) {
-	t.Helper()
-	for _, word := range words {
-		if !strings.Contains(text, word) {
-			t.Errorf("%q does not say %q", text, word)
-		}
-	}
-}
-
-// eventually polls; it is for what another process will do.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 30 s in vain: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // runInNamespace runs this test again in a network and a mount namespace of its own,
@@ -17,7 +19,7 @@ import (
 func runInNamespace(t *testing.T) (said string, ran bool) {
 	t.Helper()
 	program, err := os.Executable()
-	must(t, err)
+	testkit.Must(t, err)
 	cmd := exec.CommandContext(t.Context(), program, "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "5m")
 	cmd.Env = append(os.Environ(), inNamespace+"=1", kizodBuilt+"="+kizod)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}

@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 	"github.com/JDevAman/kizo/server/embedded/redistest"
@@ -111,10 +112,10 @@ type event struct {
 func (i *installation) events(who *person, since string) (events []event) {
 	i.t.Helper()
 	request, err := http.NewRequestWithContext(i.t.Context(), http.MethodGet, i.url+"/v1/events?since="+url.QueryEscape(since), nil)
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	request.Header.Set("Authorization", "Bearer "+who.token)
 	response, err := i.client.Do(request)
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		i.t.Fatalf("the events: %s", response.Status)
@@ -136,7 +137,7 @@ func (i *installation) events(who *person, since string) (events []event) {
 				Transfer struct{ ID uuid.UUID }
 				State    string
 			}
-			must(i.t, json.Unmarshal([]byte(value), &e))
+			testkit.Must(i.t, json.Unmarshal([]byte(value), &e))
 			events = append(events, event{id, e.Transfer.ID, e.State})
 		}
 	}
@@ -214,7 +215,7 @@ func TestRestoreOfADump(t *testing.T) {
 func TestRestoreToAnEarlierMoment(t *testing.T) {
 	t.Parallel()
 	archive := pgtest.TempDir(t)
-	must(t, os.Chmod(archive, 0o777)) // PostgreSQL is another user
+	testkit.Must(t, os.Chmod(archive, 0o777)) // PostgreSQL is another user
 	old := pgtest.NewServer(t, 0, pgtest.WithSetting("archive_mode", "on"), pgtest.WithSetting("archive_command", "test ! -f "+archive+"/%f && cp %p "+archive+"/%f"))
 	needsPrograms(t, old, "psql", "pg_basebackup", "pg_verifybackup")
 	manual := filepath.Join("docs", "operations.md")
@@ -237,7 +238,7 @@ func TestRestoreToAnEarlierMoment(t *testing.T) {
 	old.Exec(t, "kizo", useTransactionIDs)
 	i.startBank() // at another address, from the same books
 	i.serve()
-	eventually(t, "the withdrawal is executed", func() bool {
+	testkit.Eventually(t, "the withdrawal is executed", func() bool {
 		w, err := alice.wallet(i.client, i.url)
 		return err == nil && w == wallet{Balance: 70_00}
 	})
@@ -246,13 +247,13 @@ func TestRestoreToAnEarlierMoment(t *testing.T) {
 	seen := i.events(alice, before[len(before)-1].ID)
 	i.kizod.stops()
 	i.archiveAll()
-	must(t, old.Kill())
+	testkit.Must(t, old.Kill())
 
 	i.shell(back[0], "MOMENT="+moment, "ARCHIVE="+archive)
 	dir := pgtest.TempDir(t)
-	must(t, os.Rename(filepath.Join(i.dir, "base"), filepath.Join(dir, "pgdata")))
+	testkit.Must(t, os.Rename(filepath.Join(i.dir, "base"), filepath.Join(dir, "pgdata")))
 	i.pg = pgtest.StartServer(t, dir, 0)
-	eventually(t, "PostgreSQL accepts writes", func() bool { return i.ask("SELECT pg_is_in_recovery()::text") == "false" })
+	testkit.Eventually(t, "PostgreSQL accepts writes", func() bool { return i.ask("SELECT pg_is_in_recovery()::text") == "false" })
 	i.shell(back[1])
 	i.serve()
 
@@ -263,7 +264,7 @@ func TestRestoreToAnEarlierMoment(t *testing.T) {
 	i.must("user", "grant", "@alice", "operator")
 	alice = logIn(t, i.client, i.url, "alice")
 	var found reconciliation
-	eventually(t, "the open withdrawal ends and the lost deposit is found", func() bool {
+	testkit.Eventually(t, "the open withdrawal ends and the lost deposit is found", func() bool {
 		found = i.reconcile(alice)
 		w, err := alice.wallet(i.client, i.url)
 		return err == nil && w == wallet{Balance: 70_00} && len(found.Known) == 1 && found.Open == 0
@@ -283,9 +284,9 @@ func TestRestoreToAnEarlierMoment(t *testing.T) {
 func (i *installation) ask(query string) (answer string) {
 	i.t.Helper()
 	conn, err := pgx.Connect(i.t.Context(), i.pg.SocketURL("kizo"))
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	defer conn.Close(i.t.Context())
-	must(i.t, conn.QueryRow(i.t.Context(), query).Scan(&answer))
+	testkit.Must(i.t, conn.QueryRow(i.t.Context(), query).Scan(&answer))
 	return answer
 }
 
@@ -293,7 +294,7 @@ func (i *installation) ask(query string) (answer string) {
 func (i *installation) archiveAll() {
 	i.t.Helper()
 	last := i.ask("SELECT pg_walfile_name(pg_switch_wal())")
-	eventually(i.t, "the WAL is archived", func() bool {
+	testkit.Eventually(i.t, "the WAL is archived", func() bool {
 		return i.ask("SELECT COALESCE(last_archived_wal, '') FROM pg_stat_archiver") >= last
 	})
 }

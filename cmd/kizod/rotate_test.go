@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
@@ -27,16 +28,16 @@ func TestSecretsRotate(t *testing.T) {
 		if code != 0 {
 			t.Fatalf("secrets %s: exit %d\n%s", name, code, said)
 		}
-		wantWords(t, said, words...)
+		testkit.Contains(t, said, words...)
 	}
 	copyFile := func() {
 		t.Helper()
 		text, err := os.ReadFile(files[0])
-		must(t, err)
-		must(t, os.WriteFile(files[1], text, 0o600))
+		testkit.Must(t, err)
+		testkit.Must(t, os.WriteFile(files[1], text, 0o600))
 	}
 	succeeds(files[0], "init", "copy it to every host")
-	must(t, os.Mkdir(filepath.Dir(files[1]), 0o700))
+	testkit.Must(t, os.Mkdir(filepath.Dir(files[1]), 0o700))
 	copyFile()
 	var all []*process
 	var urls []string
@@ -50,7 +51,7 @@ func TestSecretsRotate(t *testing.T) {
 		t.Helper()
 		before := strings.Count(all[i].out.String(), "SIGHUP: reloaded")
 		all[i].signal(syscall.SIGHUP)
-		eventually(t, "it has reloaded", func() bool { return strings.Count(all[i].out.String(), "SIGHUP: reloaded") > before })
+		testkit.Eventually(t, "it has reloaded", func() bool { return strings.Count(all[i].out.String(), "SIGHUP: reloaded") > before })
 	}
 	alice := signUp(t, client, urls[0], "alice")
 	succeeds(files[0], "check", "signing_key", "pepper", "first", "active", "api,auth", "v1.2.3-test")

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
@@ -28,7 +29,7 @@ func TestServeNeedsASecretsFile(t *testing.T) {
 		if code != exitError {
 			t.Errorf("exit %d", code)
 		}
-		wantWords(t, said, append(words, missing)...)
+		testkit.Contains(t, said, append(words, missing)...)
 		if exists(filepath.Dir(missing)) {
 			t.Error("serve made the directory of a secrets file")
 		}
@@ -46,7 +47,7 @@ func TestServeNeedsASecretsFile(t *testing.T) {
 	if code != exitError {
 		t.Errorf("another file: exit %d", code)
 	}
-	wantWords(t, said, "pepper "+pepper+" is missing", "signing key "+signingKey+" is missing")
+	testkit.Contains(t, said, "pepper "+pepper+" is missing", "signing key "+signingKey+" is missing")
 	p.stops()
 }
 
@@ -54,7 +55,7 @@ func TestServeNeedsASecretsFile(t *testing.T) {
 func newSecrets(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secrets.json")
-	must(t, auth.CreateSecrets(path))
+	testkit.Must(t, auth.CreateSecrets(path))
 	return path
 }
 
@@ -64,7 +65,7 @@ func secretIDs(t *testing.T, env []string) (signingKey, pepper string) {
 	for _, e := range env {
 		if path, ok := strings.CutPrefix(e, "KIZO_SECRETS_FILE="); ok {
 			secrets, err := auth.LoadSecrets(path)
-			must(t, err)
+			testkit.Must(t, err)
 			signingKey, pepper = secrets.InUse()
 		}
 	}
@@ -77,7 +78,7 @@ func TestHangupReloads(t *testing.T) {
 	t.Parallel()
 	db, client, dir := pgtest.New(t), newClient(), t.TempDir()
 	config := filepath.Join(dir, "kizod.toml")
-	must(t, os.WriteFile(config, []byte("log_level = 'info'\n"), 0o600))
+	testkit.Must(t, os.WriteFile(config, []byte("log_level = 'info'\n"), 0o600))
 	env := append(sound(t), "KIZO_DATABASE_URL="+db.AppURL, "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0", "KIZO_LOG_FORMAT=json")
 	secrets := newSecrets(t)
 	env = append(env, "KIZO_SECRETS_FILE="+secrets)
@@ -89,7 +90,7 @@ func TestHangupReloads(t *testing.T) {
 		t.Helper()
 		p.signal(syscall.SIGHUP)
 		hangups++
-		eventually(t, "it answers SIGHUP", func() bool { return strings.Count(p.out.String(), `"msg":"SIGHUP: `) == hangups })
+		testkit.Eventually(t, "it answers SIGHUP", func() bool { return strings.Count(p.out.String(), `"msg":"SIGHUP: `) == hangups })
 		lines := strings.Split(strings.TrimSpace(p.out.String()), "\n")
 		at := slices.IndexFunc(lines, func(line string) bool { return strings.Count(line, `"msg":"SIGHUP: `) > 0 })
 		for i := at + 1; i < len(lines); i++ { // the last of them
@@ -97,29 +98,29 @@ func TestHangupReloads(t *testing.T) {
 				at = i
 			}
 		}
-		wantWords(t, lines[at], words...)
+		testkit.Contains(t, lines[at], words...)
 	}
 	alice := signUp(t, client, r.URL, "alice")
 	signingKey, pepper := secretIDs(t, env)
 	hangUp(`"INFO"`, "reloaded", signingKey, pepper)
 
 	good, err := os.ReadFile(secrets)
-	must(t, err)
-	must(t, os.WriteFile(secrets, []byte("{}"), 0o600))
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(secrets, []byte("{}"), 0o600))
 	hangUp(`"ERROR"`, "not reloaded")
 	other, err := os.ReadFile(newSecrets(t))
-	must(t, err)
-	must(t, os.WriteFile(secrets, other, 0o600))
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(secrets, other, 0o600))
 	hangUp(`"ERROR"`, "not reloaded", "pepper "+pepper+" is missing")
-	must(t, os.WriteFile(secrets, good, 0o600))
-	must(t, os.Chmod(secrets, 0o644))
+	testkit.Must(t, os.WriteFile(secrets, good, 0o600))
+	testkit.Must(t, os.Chmod(secrets, 0o644))
 	hangUp(`"ERROR"`, "not reloaded", "chmod 600")
-	must(t, os.Chmod(secrets, 0o600))
-	must(t, os.WriteFile(config, []byte("log_level = 'loud'\n"), 0o600))
+	testkit.Must(t, os.Chmod(secrets, 0o600))
+	testkit.Must(t, os.WriteFile(config, []byte("log_level = 'loud'\n"), 0o600))
 	hangUp(`"ERROR"`, "not reloaded", "loud")
-	must(t, os.WriteFile(config, []byte("log_level = 'debug'\ncurrency = 'EUR'\n"), 0o600))
+	testkit.Must(t, os.WriteFile(config, []byte("log_level = 'debug'\ncurrency = 'EUR'\n"), 0o600))
 	hangUp(`"INFO"`, "reloaded", `"log_level":"debug"`)
-	wantWords(t, p.out.String(), `"settings":"currency"`)
+	testkit.Contains(t, p.out.String(), `"settings":"currency"`)
 
 	if w, err := alice.wallet(client, r.URL); err != nil || w.Balance != 0 { // her token is good still
 		t.Errorf("got %+v, %v", w, err)
@@ -167,9 +168,9 @@ func TestSecretsInit(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit %d\n%s", code, said)
 	}
-	wantWords(t, said, file, "copy it")
+	testkit.Contains(t, said, file, "copy it")
 	before, err := os.ReadFile(file)
-	must(t, err)
+	testkit.Must(t, err)
 	code, said = run(t, nil, "secrets", "init", "--secrets-file", file)
 	if code != exitError || !strings.Contains(said, "already") {
 		t.Errorf("a second init: exit %d\n%s", code, said)
@@ -178,12 +179,12 @@ func TestSecretsInit(t *testing.T) {
 		t.Errorf("the file was changed: %v", err)
 	}
 	info, err := os.Stat(file)
-	must(t, err)
+	testkit.Must(t, err)
 	if info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v", info.Mode())
 	}
 	for _, mode := range []os.FileMode{0o640, 0o604} {
-		must(t, os.Chmod(file, mode))
+		testkit.Must(t, os.Chmod(file, mode))
 		code, said = run(t, sound(t), "serve", "--secrets-file", file)
 		if code != exitError || !strings.Contains(said, "chmod 600") {
 			t.Errorf("mode %v: exit %d\n%s", mode, code, said)

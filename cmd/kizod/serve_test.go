@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
@@ -40,7 +41,7 @@ func startBankWith(t *testing.T, start func(env []string, args ...string) *proce
 		args = append(args, "--i-accept-payments-from-anyone")
 	}
 	p = start(env, args...)
-	eventually(t, "the mock bank serves", func() bool {
+	testkit.Eventually(t, "the mock bank serves", func() bool {
 		for line := range strings.Lines(p.out.String()) {
 			var entry struct{ Msg, Addr string }
 			if json.Unmarshal([]byte(line), &entry) == nil && entry.Addr != "" {
@@ -119,7 +120,7 @@ func TestServeInManyProcesses(t *testing.T) {
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	newest, err := migrations.Newest()
-	must(t, err)
+	testkit.Must(t, err)
 	db := pgtest.Empty(t)
 	env := []string{"KIZO_MIGRATE_URL=" + db.AdminURL}
 	for range 2 {
@@ -145,10 +146,10 @@ func TestMigrate(t *testing.T) {
 	both.Wait()
 	// A newer version has been here: nothing to do is no success.
 	admin, err := pgx.Connect(t.Context(), db.AdminURL)
-	must(t, err)
+	testkit.Must(t, err)
 	defer admin.Close(noCancel{t.Context()})
 	_, err = admin.Exec(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`)
-	must(t, err)
+	testkit.Must(t, err)
 	on := append(sound(t), append(env, "KIZO_DATABASE_URL="+db.AppURL)...)
 	for _, command := range [][]string{
 		{"migrate"}, {"serve"}, {"audit"}, {"user", "grant", "@ada", "operator", "--reason", "test"}, {"secrets", "check"},
@@ -157,7 +158,7 @@ func TestMigrate(t *testing.T) {
 		if code != exitError {
 			t.Errorf("%v on a newer schema: exit %d", command, code)
 		}
-		wantWords(t, said, "schema 9999", fmt.Sprintf("knows %d at most", newest), "newer kizod")
+		testkit.Contains(t, said, "schema 9999", fmt.Sprintf("knows %d at most", newest), "newer kizod")
 	}
 	// The application's role may not.
 	if code, said := run(t, []string{"KIZO_MIGRATE_URL=" + pgtest.Empty(t).AppURL}, "migrate"); code != exitError {

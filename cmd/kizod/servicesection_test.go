@@ -24,6 +24,7 @@ import (
 	"github.com/creack/pty"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
@@ -38,7 +39,7 @@ func TestServiceSection(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(inNamespace) != "" {
 		p := &place{t: t, dir: t.TempDir(), wordForWord: true}
-		must(t, enterNamespace(p.dir))
+		testkit.Must(t, enterNamespace(p.dir))
 		p.follow()
 		return
 	}
@@ -121,7 +122,7 @@ func (p *place) follow() {
 	nginx := p.startNginx()
 	said := p.onTerminal(p.text(blocks[4]))
 	t.Log(said)
-	wantWords(t, said, "posted", "100.00")
+	testkit.Contains(t, said, "posted", "100.00")
 	// The payment would have arrived without either of them, a little later.
 	queue := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + itoa(redisPort), Password: redisPassword})
 	defer queue.Close()
@@ -130,8 +131,8 @@ func (p *place) follow() {
 	}
 	if nginx {
 		passed, err := os.ReadFile(filepath.Join(p.dir, "access.log"))
-		must(t, err)
-		wantWords(t, string(passed), "POST /v1/auth/signup", "POST /v1/deposits")
+		testkit.Must(t, err)
+		testkit.Contains(t, string(passed), "POST /v1/auth/signup", "POST /v1/deposits")
 	}
 }
 
@@ -155,12 +156,12 @@ func (p *place) startRedis(port int) {
 	if err != nil {
 		mini := miniredis.NewMiniRedis()
 		mini.RequireAuth(redisPassword)
-		must(t, mini.StartAddr("127.0.0.1:"+itoa(port)))
+		testkit.Must(t, mini.StartAddr("127.0.0.1:"+itoa(port)))
 		t.Cleanup(mini.Close)
 		return
 	}
 	p.child(exec.CommandContext(t.Context(), path, "--port", itoa(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", redisPassword))
-	eventually(t, "Redis listens", func() bool {
+	testkit.Eventually(t, "Redis listens", func() bool {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+itoa(port))
 		return err == nil && conn.Close() == nil
 	})
@@ -174,7 +175,7 @@ func (p *place) child(cmd *exec.Cmd) *output {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shell, and what it has started
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 20 * time.Second
-	must(p.t, cmd.Start())
+	testkit.Must(p.t, cmd.Start())
 	p.t.Cleanup(func() {
 		_ = cmd.Cancel()
 		_ = cmd.Wait()
@@ -231,9 +232,9 @@ func (p *place) startNginx() bool {
 	if os.Geteuid() != 0 {
 		config = strings.Replace(config, " user root;", "", 1)
 	}
-	must(t, os.WriteFile(filepath.Join(p.dir, "nginx.conf"), []byte(config), 0o600))
+	testkit.Must(t, os.WriteFile(filepath.Join(p.dir, "nginx.conf"), []byte(config), 0o600))
 	p.child(exec.CommandContext(context.WithoutCancel(t.Context()), path, "-p", p.dir, "-c", "nginx.conf"))
-	eventually(t, "nginx listens", func() bool {
+	testkit.Eventually(t, "nginx listens", func() bool {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+itoa(port))
 		return err == nil && conn.Close() == nil
 	})
@@ -244,24 +245,24 @@ func (p *place) startNginx() bool {
 func (p *place) certificate() string {
 	t := p.t
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
+	testkit.Must(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		DNSNames: []string{"wallet.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	must(t, err)
+	testkit.Must(t, err)
 	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	must(t, err)
+	testkit.Must(t, err)
 	dir := "/etc/nginx"
 	if !p.wordForWord {
 		dir = p.dir
 		p.replaced("/etc/nginx/wallet.example", filepath.Join(dir, "wallet.example"))
 	}
-	must(t, os.MkdirAll(dir, 0o755))
+	testkit.Must(t, os.MkdirAll(dir, 0o755))
 	pemFile := filepath.Join(dir, "wallet.example.pem")
-	must(t, os.WriteFile(pemFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "wallet.example.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), 0o600))
+	testkit.Must(t, os.WriteFile(pemFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "wallet.example.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), 0o600))
 	return pemFile
 }
 
@@ -273,7 +274,7 @@ func (p *place) onTerminal(script string) string {
 	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", script)
 	cmd.Dir, cmd.Env = p.dir, append(p.env, "TERM=dumb")
 	terminal, err := pty.Start(cmd)
-	must(t, err)
+	testkit.Must(t, err)
 	defer terminal.Close()
 	var said bytes.Buffer
 	typed := 0

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
@@ -15,13 +16,13 @@ func TestUserCommands(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	owner, err := pgx.Connect(t.Context(), db.AdminURL)
-	must(t, err)
+	testkit.Must(t, err)
 	defer owner.Close(noCancel{t.Context()})
 	_, err = owner.Exec(t.Context(), `
 INSERT INTO users (id, email, handle, name, name_key, password_hash, pepper_id, created_at, updated_at)
 SELECT gen_random_uuid(), 'ada@example.com', handle, 'Ada', 'ada', '$argon2id$v=19$x', 'p1', now(), now()
   FROM unnest(ARRAY['ada', 'squatter']) handle`)
-	must(t, err)
+	testkit.Must(t, err)
 	env := []string{"KIZO_MIGRATE_URL=" + db.AdminURL}
 	for _, c := range []struct {
 		args string
@@ -40,9 +41,9 @@ SELECT gen_random_uuid(), 'ada@example.com', handle, 'Ada', 'ada', '$argon2id$v=
 		}
 	}
 	rows, err := owner.Query(t.Context(), `SELECT action || ' ' || subject || ' ' || reason FROM operator_actions ORDER BY id`)
-	must(t, err)
+	testkit.Must(t, err)
 	actions, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	must(t, err)
+	testkit.Must(t, err)
 	if len(actions) != 2 || !strings.HasPrefix(actions[0], "email.verify ada kizod user verify-email, run by ") || !strings.HasSuffix(actions[0], ": asked") ||
 		!strings.HasPrefix(actions[1], "role.grant.operator ada kizod user grant, run by ") || !strings.HasSuffix(actions[1], ": hired") {
 		t.Errorf("%q", actions)
@@ -55,15 +56,15 @@ func TestGrantNeedsTheOwner(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	conn, err := pgx.Connect(t.Context(), db.AdminURL)
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(t.Context())
 	_, err = conn.Exec(t.Context(), `INSERT INTO users (id, email, handle, name, name_key, password_hash, pepper_id, created_at, updated_at)
 		VALUES (gen_random_uuid(), 'ada@example.com', 'ada', 'Ada', 'ada', '$argon2id$v=19$x', 'p1', now(), now())`)
-	must(t, err)
+	testkit.Must(t, err)
 	wantRole := func(want string) {
 		t.Helper()
 		var role string
-		must(t, conn.QueryRow(t.Context(), `SELECT role FROM users WHERE handle = 'ada'`).Scan(&role))
+		testkit.Must(t, conn.QueryRow(t.Context(), `SELECT role FROM users WHERE handle = 'ada'`).Scan(&role))
 		if role != want {
 			t.Errorf("ada is %s, want %s", role, want)
 		}
@@ -73,7 +74,7 @@ func TestGrantNeedsTheOwner(t *testing.T) {
 	if code != exitError {
 		t.Errorf("as the application's role: exit %d", code)
 	}
-	wantWords(t, said, "only the owner of the tables", "KIZO_MIGRATE_URL")
+	testkit.Contains(t, said, "only the owner of the tables", "KIZO_MIGRATE_URL")
 	wantRole("user")
 	for role, env := range map[string][]string{"operator": {app, owner}, "user": {owner}} {
 		if code, said := run(t, env, "user", "grant", "@ada", role); code != 0 {
