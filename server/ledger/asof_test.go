@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -149,7 +150,7 @@ func TestClockStepsBack(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100), h.user(50)
-	super := connect(t, h.db.SuperuserURL)
+	super := testkit.Connect(t, h.db.SuperuserURL)
 	var ahead time.Time
 	if err := super.QueryRow(t.Context(), `UPDATE accounts SET as_of = clock_timestamp() + interval '1 hour'
 		WHERE owner = $1 RETURNING as_of`, alice).Scan(&ahead); err != nil {

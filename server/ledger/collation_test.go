@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -27,7 +28,7 @@ func TestCheckCollation(t *testing.T) {
 	if err := check(db.AppURL); err != nil {
 		t.Errorf("locale C: %v", err)
 	}
-	admin := connect(t, db.SuperuserURL)
+	admin := testkit.Connect(t, db.SuperuserURL)
 	const create = `CREATE DATABASE collated TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C'`
 	if _, err := admin.Exec(t.Context(), create); err != nil {
 		t.Skipf("SKIPPED: PostgreSQL 14, or without ICU: %v", err)
@@ -44,7 +45,7 @@ func TestCheckCollation(t *testing.T) {
 		t.Fatalf("the check says %v", err)
 	}
 	_, statements, _ := strings.Cut(err.Error(), "database: ")
-	conn := connect(t, url)
+	conn := testkit.Connect(t, url)
 	for statement := range strings.SplitSeq(statements, "; ") {
 		if _, err := conn.Exec(t.Context(), statement); err != nil {
 			t.Errorf("%s: %v", statement, err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/problem"
@@ -110,7 +111,7 @@ func TestOneKeyWithoutCommonAccounts(t *testing.T) {
 	h.euros(alice, 100)
 	h.euros(bob, 0)
 	key := newKey()
-	super := connect(t, h.db.SuperuserURL)
+	super := testkit.Connect(t, h.db.SuperuserURL)
 	lift := h.barrier()
 	var came tally
 	var running sync.WaitGroup
@@ -134,8 +135,8 @@ func TestKeysLockNoCircle(t *testing.T) {
 	h := newFixture(t)
 	l := h.another(ledger.Config{Committers: 1, Logger: h.watched()})
 	alice, bob := h.user(100), h.user(0)
-	super := connect(t, h.db.SuperuserURL)
-	other, err := connect(t, h.db.AppURL).Begin(t.Context())
+	super := testkit.Connect(t, h.db.SuperuserURL)
+	other, err := testkit.Connect(t, h.db.AppURL).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +159,7 @@ func TestKeysLockNoCircle(t *testing.T) {
 		defer close(sent)
 		h.asOneBatch(l, send("key-2"), send("key-1"))
 	}()
-	until(t, "the batch waits for key-1", func() bool {
+	testkit.Eventually(t, "the batch waits for key-1", func() bool {
 		var waiting int
 		if err := super.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event = 'transactionid' AND query LIKE 'INSERT%'`).Scan(&waiting); err != nil {
@@ -252,12 +253,12 @@ func TestUserWalletsAreNoCircle(t *testing.T) {
 	h := newFixture(t)
 	alice := h.user(0)
 	h.euros(alice, 0) // a later id, and an earlier name
-	super := connect(t, h.db.SuperuserURL)
+	super := testkit.Connect(t, h.db.SuperuserURL)
 	var ids []int64
 	if err := super.QueryRow(t.Context(), `SELECT array_agg(id ORDER BY id) FROM accounts WHERE owner = $1`, alice).Scan(&ids); err != nil {
 		t.Fatal(err)
 	}
-	first, err := connect(t, h.db.AppURL).Begin(t.Context())
+	first, err := testkit.Connect(t, h.db.AppURL).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +267,7 @@ func TestUserWalletsAreNoCircle(t *testing.T) {
 	}
 	var running sync.WaitGroup
 	running.Go(func() { // a batch, next in the queue for the first wallet
-		batch := connect(t, h.db.AppURL)
+		batch := testkit.Connect(t, h.db.AppURL)
 		if _, err := batch.Exec(context.Background(), ledger.LockAccounts, ids); err != nil {
 			t.Error(err)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -73,7 +74,7 @@ func TestOriginalDefect03MoneyFromNowhere(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice := h.user(100)
-	app := connect(t, h.db.AppURL)
+	app := testkit.Connect(t, h.db.AppURL)
 	for _, sql := range []string{
 		`UPDATE accounts SET balance = balance + 1 WHERE owner = $1`,
 		`UPDATE accounts SET balance = balance + 1, seq = seq + 1 WHERE owner = $1`,
@@ -191,7 +192,7 @@ func TestOriginalDefect08DualWrite(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice := h.user(100)
-	owner := connect(t, h.db.AdminURL)
+	owner := testkit.Connect(t, h.db.AdminURL)
 	if _, err := owner.Exec(t.Context(), `ALTER TABLE payments ADD CONSTRAINT planted CHECK (amount <> 66)`); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -71,7 +72,7 @@ func (h *fixture) horizon() ledger.Position {
 // those of other tests as well, hides what has been committed, and gives the end.
 func (h *fixture) everythingSoFar() ledger.Position {
 	h.t.Helper()
-	conn := connect(h.t, h.db.AppURL)
+	conn := testkit.Connect(h.t, h.db.AppURL)
 	var mine uint64
 	if err := conn.QueryRow(h.t.Context(), `SELECT event_number(pg_current_xact_id())`).Scan(&mine); err != nil {
 		h.t.Fatal(err)
@@ -230,7 +231,7 @@ type lateEvent struct {
 func (h *fixture) beginLate(from, to uuid.UUID) *lateEvent {
 	h.t.Helper()
 	ctx := h.t.Context()
-	tx, err := connect(h.t, h.db.AppURL).Begin(ctx)
+	tx, err := testkit.Connect(h.t, h.db.AppURL).Begin(ctx)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/problem"
 )
@@ -94,7 +95,7 @@ func TestClockAheadAndBack(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob, carol := h.user(100), h.user(0), h.user(100)
-	conn := connect(t, h.db.AdminURL)
+	conn := testkit.Connect(t, h.db.AdminURL)
 	if _, err := conn.Exec(t.Context(), `UPDATE accounts SET as_of = clock_timestamp() + interval '1 hour' WHERE owner = $1`, alice); err != nil {
 		t.Fatal(err)
 	}

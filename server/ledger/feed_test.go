@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -285,7 +286,7 @@ func TestPositionAtATime(t *testing.T) {
 	// times go back a little now and then, as they do where two ran at once.
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	at := func(n int) time.Time { return start.Add(time.Duration(n*10-n%3*4) * time.Second) }
-	owner := connect(t, h.db.AdminURL)
+	owner := testkit.Connect(t, h.db.AdminURL)
 	if _, err := owner.Exec(t.Context(), `INSERT INTO events (id, xid, transfer_id, state, debit_account, credit_account, at, digest)
 		OVERRIDING SYSTEM VALUE
 		SELECT n, (n / 2 + 3)::text::xid8, gen_random_uuid(), 'posted', 0, 0, $1::timestamptz + (n * 10 - n % 3 * 4) * interval '1 second', sha256('')

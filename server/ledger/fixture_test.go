@@ -7,13 +7,13 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -50,24 +50,10 @@ func (h *fixture) watched() *slog.Logger {
 	return slog.New(watch)
 }
 
-// until waits for what another goroutine or the server is about to do; there is no
-// signal to wait for, so it asks.
-func until(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for ; !is(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so after 20 s: %s", what)
-		}
-	}
-}
-
 // untilWaiting returns when n backends of the database wait for a lock.
 func (h *fixture) untilWaiting(super *pgx.Conn, n int) {
 	h.t.Helper()
-	until(h.t, "backends wait for a lock", func() bool {
+	testkit.Eventually(h.t, "backends wait for a lock", func() bool {
 		var waiting int
 		if err := super.QueryRow(h.t.Context(), `SELECT count(*) FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
@@ -81,7 +67,7 @@ func (h *fixture) untilWaiting(super *pgx.Conn, n int) {
 // deciding, goes on.
 func (h *fixture) barrier() (lift func()) {
 	h.t.Helper()
-	conn := connect(h.t, h.db.AdminURL)
+	conn := testkit.Connect(h.t, h.db.AdminURL)
 	tx, err := conn.Begin(h.t.Context())
 	if err != nil {
 		h.t.Fatal(err)
@@ -101,8 +87,8 @@ func (h *fixture) barrier() (lift func()) {
 func (h *fixture) asOneBatch(l *ledger.Ledger, commands ...func()) {
 	h.t.Helper()
 	busy, other := h.user(1), h.user(0)
-	super := connect(h.t, h.db.SuperuserURL)
-	tx, err := connect(h.t, h.db.AppURL).Begin(h.t.Context())
+	super := testkit.Connect(h.t, h.db.SuperuserURL)
+	tx, err := testkit.Connect(h.t, h.db.AppURL).Begin(h.t.Context())
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -116,7 +102,7 @@ func (h *fixture) asOneBatch(l *ledger.Ledger, commands ...func()) {
 	h.untilWaiting(super, 1)
 	for i, command := range commands {
 		running.Go(command)
-		until(h.t, "the command is in line", func() bool { return l.QueueLength() == i+1 })
+		testkit.Eventually(h.t, "the command is in line", func() bool { return l.QueueLength() == i+1 })
 	}
 	if err := tx.Rollback(h.t.Context()); err != nil {
 		h.t.Fatal(err)
@@ -173,7 +159,7 @@ func (h *fixture) withdraw(owner uuid.UUID, minor int64) ledger.Transfer {
 // database.
 func (h *fixture) lapse(id uuid.UUID) {
 	h.t.Helper()
-	conn := connect(h.t, h.db.AdminURL)
+	conn := testkit.Connect(h.t, h.db.AdminURL)
 	if _, err := conn.Exec(h.t.Context(), `UPDATE transfers SET expires_at = now() - interval '1 second' WHERE id = $1`, id); err != nil {
 		h.t.Fatal(err)
 	}
@@ -195,7 +181,7 @@ func (h *fixture) oneOfEverything() *strings.Replacer {
 	refused := *wantCode(h.t, err, ledger.InsufficientFunds).Transfer
 	account := func(owner uuid.UUID, currency string) string {
 		var id int64
-		conn := connect(h.t, h.db.AppURL)
+		conn := testkit.Connect(h.t, h.db.AppURL)
 		if err := conn.QueryRow(h.t.Context(), `SELECT id FROM accounts WHERE owner = $1 AND currency = $2`, owner, currency).Scan(&id); err != nil {
 			h.t.Fatal(err)
 		}

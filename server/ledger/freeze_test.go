@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -93,7 +94,7 @@ func TestFreezeWaitsForAnOpening(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	owner := h.user(0)
-	tx, err := connect(t, h.db.AppURL).Begin(t.Context())
+	tx, err := testkit.Connect(t, h.db.AppURL).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func TestFreezeWaitsForAnOpening(t *testing.T) {
 	}
 	frozen := make(chan error, 1)
 	go func() { frozen <- h.SetStatus(t.Context(), owner, ledger.Frozen) }()
-	h.untilWaiting(connect(t, h.db.SuperuserURL), 1)
+	h.untilWaiting(testkit.Connect(t, h.db.SuperuserURL), 1)
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +158,7 @@ func TestFreezeRacesTransfers(t *testing.T) {
 			}
 		})
 	}
-	super := connect(t, h.db.SuperuserURL)
+	super := testkit.Connect(t, h.db.SuperuserURL)
 	posted := func() (n int64) {
 		if err := super.QueryRow(t.Context(), `SELECT sum(a.seq) FROM accounts a WHERE a.owner = $1`, alice).Scan(&n); err != nil {
 			t.Fatal(err)
@@ -166,7 +167,7 @@ func TestFreezeRacesTransfers(t *testing.T) {
 	}
 	for range 6 {
 		before := posted()
-		until(t, "transfers move", func() bool { return posted() > before })
+		testkit.Eventually(t, "transfers move", func() bool { return posted() > before })
 		h.setStatus(alice, ledger.Frozen)
 		before = posted()
 		for range 5 { // of which each commits after the freeze, or not at all

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/problem"
 )
@@ -44,7 +45,7 @@ func (b *logBuffer) lines(with string) (found []string) {
 // keeps it open until release is called.
 func (h *fixture) lockRows(sql string, args ...any) (pid uint32, release func()) {
 	h.t.Helper()
-	conn := connect(h.t, h.db.SuperuserURL)
+	conn := testkit.Connect(h.t, h.db.SuperuserURL)
 	tx, err := conn.Begin(h.t.Context())
 	if err != nil {
 		h.t.Fatal(err)
@@ -129,14 +130,14 @@ func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
 			}
 			others := h.payRound(l, users, 4)
 			owners := h.payRound(l, []uuid.UUID{owner, users[0]}, 3)
-			until(t, "the lock is found", func() bool { return len(l.Locks().Reported) == 1 })
+			testkit.Eventually(t, "the lock is found", func() bool { return len(l.Locks().Reported) == 1 })
 			before := others.progress()
-			until(t, "the owner is refused", func() bool {
+			testkit.Eventually(t, "the owner is refused", func() bool {
 				owners.mu.Lock()
 				defer owners.mu.Unlock()
 				return owners.codes[ledger.Unavailable] >= 4
 			})
-			until(t, "others pay meanwhile", func() bool { return others.progress() > before+50 })
+			testkit.Eventually(t, "others pay meanwhile", func() bool { return others.progress() > before+50 })
 			locks := l.Locks()
 			owners.end()
 			others.end()
@@ -159,7 +160,7 @@ func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
 			_, err := l.Transfer(t.Context(), refused)
 			wantCode(t, err, ledger.Unavailable)
 			release()
-			until(t, "the wallet is free", func() bool { return l.Locks().Rows == 0 })
+			testkit.Eventually(t, "the wallet is free", func() bool { return l.Locks().Rows == 0 })
 			if r, err := l.Transfer(t.Context(), refused); err != nil || r.Replayed {
 				t.Errorf("under the same key: %+v, %v", r, err)
 			}
@@ -171,7 +172,7 @@ func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
 // queueFor has another session wait for a wallet that is locked.
 func (h *fixture) queueFor(owner uuid.UUID) {
 	h.t.Helper()
-	super := connect(h.t, h.db.SuperuserURL)
+	super := testkit.Connect(h.t, h.db.SuperuserURL)
 	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
 	if err != nil {
 		h.t.Fatal(err)
@@ -209,7 +210,7 @@ func TestShortLockIsWaitedFor(t *testing.T) {
 		_, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10)})
 		answer <- err
 	}()
-	until(t, "the lock is found", func() bool { return l.Locks().Rows == 1 })
+	testkit.Eventually(t, "the lock is found", func() bool { return l.Locks().Rows == 1 })
 	release()
 	if err := <-answer; err != nil {
 		t.Error(err)
@@ -237,14 +238,14 @@ func TestLockedTransferStopsNoOtherCommand(t *testing.T) {
 				_, err := l.Settle(t.Context(), ledger.Settlement{Transfer: id, Executed: true})
 				settled <- err
 			}()
-			until(t, "the lock is found", func() bool { return l.Locks().Rows == 1 })
+			testkit.Eventually(t, "the lock is found", func() bool { return l.Locks().Rows == 1 })
 			started := time.Now()
 			if _, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(1)}); err != nil || time.Since(started) > 2*time.Second {
 				t.Errorf("after %v: %v", time.Since(started), err)
 			}
 			wantCode(t, <-settled, ledger.Unavailable)
 			release()
-			until(t, "the row is free", func() bool { return l.Locks().Rows == 0 })
+			testkit.Eventually(t, "the row is free", func() bool { return l.Locks().Rows == 0 })
 			if _, err := l.Settle(t.Context(), ledger.Settlement{Transfer: id, Executed: true}); err != nil {
 				t.Error(err)
 			}
@@ -260,7 +261,7 @@ func TestStalledBatchStopsNoOtherCommand(t *testing.T) {
 	h := newFixture(t)
 	l := h.another(ledger.Config{LockTimeout: 20 * time.Second, BatchTimeout: 30 * time.Second})
 	alice, bob, carol, dave := h.user(100), h.user(0), h.user(100), h.user(0)
-	super := connect(t, h.db.SuperuserURL)
+	super := testkit.Connect(t, h.db.SuperuserURL)
 	_, release := h.lockRows(`SELECT FROM accounts WHERE owner = $1 FOR UPDATE`, alice)
 	hangs := make(chan error, 1)
 	go func() {
@@ -303,7 +304,7 @@ func TestLockedAccountStopsNoOtherExpiry(t *testing.T) {
 		t.Errorf("beside the locked account %d expired, %v", n, err)
 	}
 	release()
-	until(t, "the account is free", func() bool { return l.Locks().Rows == 0 })
+	testkit.Eventually(t, "the account is free", func() bool { return l.Locks().Rows == 0 })
 	if n, err := l.ExpireDue(t.Context(), 2); n != 2 || err != nil {
 		t.Errorf("later %d expired, %v", n, err)
 	}
@@ -321,7 +322,7 @@ func TestLostCommitBehindALock(t *testing.T) {
 		ask := d.make(h, alice, bob)
 		w.arm(cutLate)
 		go func() {
-			until(t, "the retry has found the locks", func() bool { return l.Locks().Rows > 0 })
+			testkit.Eventually(t, "the retry has found the locks", func() bool { return l.Locks().Rows > 0 })
 			w.letGo()
 		}()
 		r, err := ask(l)
@@ -333,7 +334,7 @@ func TestLostCommitBehindALock(t *testing.T) {
 		if again, replayed := told(t, r, err); again.ID != first.ID || again.State != first.State || !replayed {
 			t.Errorf("%s: asked again, got %+v, replayed %t", d.name, again, replayed)
 		}
-		until(t, "the rows are free", func() bool { return l.Locks().Rows == 0 })
+		testkit.Eventually(t, "the rows are free", func() bool { return l.Locks().Rows == 0 })
 	}
 	impatient, w := h.through(ledger.Config{LockTimeout: 50 * time.Millisecond, BatchTimeout: time.Second})
 	o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}
@@ -360,7 +361,7 @@ func TestCloseBesideALock(t *testing.T) {
 		_, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
 		answer <- err
 	}()
-	until(t, "the lock is found", func() bool { return l.Locks().Rows == 1 })
+	testkit.Eventually(t, "the lock is found", func() bool { return l.Locks().Rows == 1 })
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := l.Close(ctx); err != nil {
@@ -385,6 +386,6 @@ func TestParkedCommandsAreBounded(t *testing.T) {
 		t.Errorf("got %+v", came.codes)
 	}
 	release()
-	until(t, "the account is free", func() bool { return l.Locks().Rows == 0 })
+	testkit.Eventually(t, "the account is free", func() bool { return l.Locks().Rows == 0 })
 	h.books()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/problem"
 )
@@ -81,7 +82,7 @@ func TestLostCommit(t *testing.T) {
 			t.Parallel()
 			h := newFixture(t)
 			l, w := h.through(ledger.Config{Logger: h.watched()})
-			super := connect(t, h.db.SuperuserURL)
+			super := testkit.Connect(t, h.db.SuperuserURL)
 			alice, bob := h.user(1000), h.user(0)
 			for _, d := range commandCases {
 				ask := d.make(h, alice, bob)
@@ -206,7 +207,7 @@ func TestCallerHangsUp(t *testing.T) {
 	l := h.another(ledger.Config{Committers: 1})
 	alice, bob := h.user(100), h.user(0)
 	o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10)}
-	super := connect(t, h.db.SuperuserURL)
+	super := testkit.Connect(t, h.db.SuperuserURL)
 	lift := h.barrier()
 	ctx, hangUp := context.WithCancel(t.Context())
 	answer := make(chan error, 1)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -13,7 +14,7 @@ import (
 // expression of n, each of amount. The triggers would not have it.
 func (h *fixture) lines(owner uuid.UUID, count int, amount, at string) {
 	h.t.Helper()
-	super := connect(h.t, h.db.SuperuserURL)
+	super := testkit.Connect(h.t, h.db.SuperuserURL)
 	for _, sql := range []string{
 		`SET session_replication_role = replica`,
 		`INSERT INTO postings (account_id, seq, transfer_id, amount, balance_after, posted_at)
@@ -83,7 +84,7 @@ func TestAMonthBeginsAnew(t *testing.T) {
 	}
 	in(1000)
 	// The clock of a test cannot go on to the next month, so some of its lines go back.
-	super := connect(t, h.db.SuperuserURL)
+	super := testkit.Connect(t, h.db.SuperuserURL)
 	for _, sql := range []string{
 		`SET session_replication_role = replica`,
 		`UPDATE postings p SET posted_at = posted_at - interval '1 day' FROM accounts a WHERE a.id = p.account_id AND a.owner = '` + alice.String() + `' AND p.seq <= 300`,

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"pgregory.net/rapid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -63,18 +63,8 @@ func newPropertyDatabase(t *testing.T) *propertyDatabase {
 		})
 		th.ledgers = append(th.ledgers, l)
 	}
-	th.owner, th.app = connect(t, db.AdminURL), connect(t, db.AppURL)
+	th.owner, th.app = testkit.Connect(t, db.AdminURL), testkit.Connect(t, db.AppURL)
 	return th
-}
-
-func connect(t testing.TB, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
 }
 
 // run plays a script and judges it by the model and by the invariants.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -33,7 +34,7 @@ func TestReadsReadLittle(t *testing.T) {
 			few, other := h.user(100), h.user(100)
 			start := h.now()
 			h.transfer(few, other, 1)
-			super := connect(t, h.db.SuperuserURL)
+			super := testkit.Connect(t, h.db.SuperuserURL)
 			exec := func(sql string, args ...any) {
 				t.Helper()
 				if _, err := super.Exec(t.Context(), sql, args...); err != nil {
@@ -61,7 +62,7 @@ func TestReadsReadLittle(t *testing.T) {
 func (h *fixture) busyCrowd(count int) (her, rare uuid.UUID) {
 	h.t.Helper()
 	her, rare = h.crowdUnanalyzed(count)
-	super := connect(h.t, h.db.SuperuserURL)
+	super := testkit.Connect(h.t, h.db.SuperuserURL)
 	for _, sql := range []string{
 		`SET session_replication_role = replica`,
 		`CREATE TEMPORARY TABLE crowd AS SELECT * FROM transfers WHERE owner = '` + her.String() + `'`,
@@ -173,7 +174,7 @@ func (h *fixture) rowsRead() (rows int64) {
 	h.t.Helper()
 	const read = `SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname IN ('transfers', 'postings', 'events'))
 		+ (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname IN ('transfers', 'postings', 'events'))`
-	conn := connect(h.t, h.db.SuperuserURL)
+	conn := testkit.Connect(h.t, h.db.SuperuserURL)
 	if err := conn.QueryRow(h.t.Context(), read).Scan(&rows); err != nil {
 		h.t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -24,7 +25,7 @@ func TestDatabaseRefuses(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	names := h.oneOfEverything()
-	app, owner := connect(t, h.db.AppURL), connect(t, h.db.AdminURL)
+	app, owner := testkit.Connect(t, h.db.AppURL), testkit.Connect(t, h.db.AdminURL)
 	for _, tt := range []struct {
 		name, state, sql string
 		asOwner          bool

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/problem"
 )
@@ -60,7 +61,7 @@ func TestPoisonFailsAlone(t *testing.T) {
 
 func (h *fixture) owner(sql string) {
 	h.t.Helper()
-	if _, err := connect(h.t, h.db.AdminURL).Exec(h.t.Context(), sql); err != nil {
+	if _, err := testkit.Connect(h.t, h.db.AdminURL).Exec(h.t.Context(), sql); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -136,7 +137,7 @@ func TestReplayAfterExpiry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it has expired", func() bool { return h.now().After(o.ExpiresAt) })
+	testkit.Eventually(t, "it has expired", func() bool { return h.now().After(o.ExpiresAt) })
 	again, err := h.Authorize(t.Context(), o)
 	if err != nil || !again.Replayed || again.Transfer.ID != first.Transfer.ID {
 		t.Errorf("got %+v, %v", again, err)

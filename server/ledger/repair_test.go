@@ -11,12 +11,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
 func (h *fixture) repair(restored bool) ledger.Repaired {
 	h.t.Helper()
-	r, err := ledger.Repair(h.t.Context(), connect(h.t, h.db.AdminURL), restored)
+	r, err := ledger.Repair(h.t.Context(), testkit.Connect(h.t, h.db.AdminURL), restored)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -26,7 +27,7 @@ func (h *fixture) repair(restored bool) ledger.Repaired {
 // superuser runs SQL that no trigger refuses.
 func (h *fixture) superuser(sql string) {
 	h.t.Helper()
-	if _, err := connect(h.t, h.db.SuperuserURL).Exec(h.t.Context(), "SET session_replication_role = replica; "+sql); err != nil {
+	if _, err := testkit.Connect(h.t, h.db.SuperuserURL).Exec(h.t.Context(), "SET session_replication_role = replica; "+sql); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -87,7 +88,7 @@ func TestRepairDeliversTheEventsOfARestoredDump(t *testing.T) {
 	if r := h.repair(false); r.NewEpoch || r.String() != "nothing to repair\n" {
 		t.Errorf("a second repair did %+v", r)
 	}
-	if _, err := connect(t, h.db.AdminURL).Exec(t.Context(), `DELETE FROM events`); err == nil {
+	if _, err := testkit.Connect(t, h.db.AdminURL).Exec(t.Context(), `DELETE FROM events`); err == nil {
 		t.Error("after the repair, events may be deleted")
 	}
 }
@@ -195,7 +196,7 @@ func TestRepairSetsSequences(t *testing.T) {
 	}
 	var columns int64
 	const count = `SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attidentity <> '' AND c.relkind = 'r'`
-	if err := connect(t, h.db.SuperuserURL).QueryRow(t.Context(), count).Scan(&columns); err != nil {
+	if err := testkit.Connect(t, h.db.SuperuserURL).QueryRow(t.Context(), count).Scan(&columns); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range (&busyFixture{fixture: h}).audit().Checks {
@@ -230,7 +231,7 @@ func TestRepairWaitsForEventsThatAreBeingAdded(t *testing.T) {
 		defer close(repaired)
 		h.repair(true)
 	}()
-	watch := connect(t, h.db.SuperuserURL)
+	watch := testkit.Connect(t, h.db.SuperuserURL)
 	for waiting := 0; waiting == 0; time.Sleep(5 * time.Millisecond) {
 		select {
 		case <-repaired:

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -17,7 +18,7 @@ import (
 func (h *fixture) crowd(count int) (her, rare uuid.UUID) {
 	h.t.Helper()
 	her, rare = h.crowdUnanalyzed(count)
-	if _, err := connect(h.t, h.db.AdminURL).Exec(h.t.Context(), `VACUUM ANALYZE transfers`); err != nil {
+	if _, err := testkit.Connect(h.t, h.db.AdminURL).Exec(h.t.Context(), `VACUUM ANALYZE transfers`); err != nil {
 		h.t.Fatal(err)
 	}
 	return her, rare
@@ -27,7 +28,7 @@ func (h *fixture) crowdUnanalyzed(count int) (her, rare uuid.UUID) {
 	h.t.Helper()
 	her, rare = h.user(0), h.user(0)
 	common := h.user(0)
-	owner := connect(h.t, h.db.AdminURL)
+	owner := testkit.Connect(h.t, h.db.AdminURL)
 	_, err := owner.Exec(h.t.Context(), `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount, posted_amount,
 			currency, owner, idem_key, fingerprint, memo, created_at, resolved_at)
 		SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7000' || '8000' || lpad(to_hex(n), 12, '0'))::uuid,
@@ -177,7 +178,7 @@ func TestSummaryAddsUp(t *testing.T) {
 	// A history of forty days: a posting of 1 USD every six hours, by the owner's hand
 	// and on an account of its own.
 	carol := h.user(0)
-	owner := connect(t, h.db.SuperuserURL)
+	owner := testkit.Connect(t, h.db.SuperuserURL)
 	for _, sql := range []string{
 		`SET session_replication_role = replica`, // the triggers would not have it
 		`INSERT INTO postings (account_id, seq, transfer_id, amount, balance_after, posted_at)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // forgery is a statement that changes the books, and that only a trigger refuses.
@@ -107,7 +109,7 @@ func TestShadowsAreNotRead(t *testing.T) {
 			t.Parallel()
 			h, names := newShadowed(t)
 			h.asSuperuser(`GRANT TEMPORARY, CREATE ON DATABASE ` + h.db.Name + ` TO kizo_app`)
-			app := connect(t, h.db.AppURL)
+			app := testkit.Connect(t, h.db.AppURL)
 			if err := execAll(app, names.Replace(tt.prepare)); err != nil {
 				t.Fatalf("the shadow cannot be made: %v", err)
 			}
@@ -130,7 +132,7 @@ func TestShadowsOfOtherSessions(t *testing.T) {
 			t.Parallel()
 			h, names := newShadowed(t)
 			h.asSuperuser(`GRANT CREATE ON DATABASE ` + h.db.Name + ` TO kizo_app`)
-			app := connect(t, h.db.AppURL)
+			app := testkit.Connect(t, h.db.AppURL)
 			if err := execAll(app, names.Replace(`CREATE SCHEMA evil; CREATE TABLE evil.postings`+fakePosting)); err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +167,7 @@ func TestShadowsOfOtherSessions(t *testing.T) {
 func TestFunctionsFixTheirPath(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
-	rows, err := connect(t, h.db.AppURL).Query(t.Context(), `SELECT p.oid::regprocedure::text,
+	rows, err := testkit.Connect(t, h.db.AppURL).Query(t.Context(), `SELECT p.oid::regprocedure::text,
 			COALESCE((SELECT c FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%'), 'none'), p.prosrc
 		FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND p.prosqlbody IS NULL`)
 	if err != nil {
@@ -229,7 +231,7 @@ func newShadowed(t *testing.T) (*fixture, *strings.Replacer) {
 
 func (h *fixture) asSuperuser(sql string) {
 	h.t.Helper()
-	if err := execAll(connect(h.t, h.db.SuperuserURL), sql); err != nil {
+	if err := execAll(testkit.Connect(h.t, h.db.SuperuserURL), sql); err != nil {
 		h.t.Fatal(err)
 	}
 }
