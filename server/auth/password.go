@@ -13,7 +13,7 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Bounds of a password, in bytes of UTF-8.
+// Minimum and maximum length of a password in bytes of UTF-8.
 const (
 	MinPasswordBytes = 10
 	MaxPasswordBytes = 256
@@ -24,22 +24,22 @@ const (
 	digestBytes = 32
 )
 
-// storedPassword is what the users table keeps of a password.
+// storedPassword is the form of a password in the table users.
 type storedPassword struct {
 	phc      string
 	pepperID string
 }
 
-// passwords hashes and compares, inside the bulkhead.
+// passwords hashes and compares passwords, in the slots of the hash queue.
 type passwords struct {
 	peppers Peppers
 	params  Argon2Params
-	dummy   storedPassword // compared with when there is no such user
+	dummy   storedPassword // compared with if there is no such user
 }
 
 func newPasswords(peppers Peppers, params Argon2Params) *passwords {
 	p := &passwords{peppers: peppers, params: params}
-	// A random digest: no password gives it, and it costs nothing to make.
+	// A random digest: no password has it, and it needs no hash.
 	p.dummy = storedPassword{
 		phc:      phc{params: params, salt: randomBytes(saltBytes), digest: randomBytes(digestBytes)}.String(),
 		pepperID: peppers.current.ID,
@@ -53,22 +53,22 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// salt is the same for all who have signed up with an e-mail address. As long as nobody
-// has verified it, there may be several, and a log-in by that address must tell by the
-// password who of them it is, with one hash however many they are. It depends on the
-// pepper, so it cannot be computed in advance.
+// salt is the same for all users with one e-mail address. Until one of them has verified the
+// address there may be several, and a log-in by that address must find the one whose password
+// matches with a single hash. The salt depends on the pepper, so an attacker cannot compute
+// it in advance.
 func (p *passwords) salt(email string) []byte {
 	mac := hmac.New(sha256.New, p.peppers.current.Key.Reveal())
 	mac.Write([]byte("kizo password salt\x00" + email))
 	return mac.Sum(nil)[:saltBytes]
 }
 
-// prefix is how all that is stored today for users of that e-mail address begins.
+// prefix returns the beginning of every current hash of users with that e-mail address.
 func (p *passwords) prefix(email string) string {
 	return phc{params: p.params, salt: p.salt(email)}.String()
 }
 
-// hash returns what to store for the password of a user with that e-mail address.
+// hash returns the stored form of a password of a user with that e-mail address.
 func (p *passwords) hash(ctx context.Context, t *ticket, email, password string) (storedPassword, error) {
 	h := phc{params: p.params, salt: p.salt(email)}
 	var err error
@@ -79,8 +79,7 @@ func (p *passwords) hash(ctx context.Context, t *ticket, email, password string)
 	return storedPassword{phc: h.String(), pepperID: p.peppers.current.ID}, nil
 }
 
-// hashLike returns what would be stored for password with the salt, parameters and
-// pepper of another.
+// hashLike hashes a password with the salt, parameters and pepper of a stored one.
 func (p *passwords) hashLike(ctx context.Context, t *ticket, stored storedPassword, password string) (storedPassword, error) {
 	h, err := parsePHC(stored.phc)
 	if err != nil {
@@ -96,8 +95,8 @@ func (p *passwords) hashLike(ctx context.Context, t *ticket, stored storedPasswo
 	return storedPassword{phc: h.String(), pepperID: stored.pepperID}, nil
 }
 
-// matches tells whether password is the stored one, and whether what is stored is
-// stale: hashed under other parameters, an older pepper or another salt than today's.
+// matches reports whether password is the stored one, and whether the stored hash is stale:
+// its parameters, pepper or salt are not the current ones.
 func (p *passwords) matches(ctx context.Context, t *ticket, stored storedPassword, email, password string) (ok, stale bool, err error) {
 	given, err := p.hashLike(ctx, t, stored, password)
 	if err != nil {
@@ -117,8 +116,7 @@ func (h phc) job(pepper Pepper, password string, length int) HashJob {
 	return HashJob{Params: h.params, Input: pepper.mac(password), Salt: h.salt, Length: length}
 }
 
-// mac is where no byte of a long password is lost: whatever its length, Argon2
-// gets 32 bytes that depend on all of it.
+// mac returns the input of Argon2: 32 bytes, which depend on every byte of the password.
 func (p Pepper) mac(password string) []byte {
 	mac := hmac.New(sha256.New, p.Key.Reveal())
 	mac.Write([]byte(password))

@@ -6,16 +6,16 @@ import (
 	"regexp"
 )
 
-// Pepper is a key that every password goes through before Argon2. It is kept
-// outside the database, so that a stolen database alone cannot be cracked.
+// Pepper is the key of the HMAC that is applied to a password before Argon2. It is not in the
+// database, so that passwords cannot be guessed from a stolen database alone.
 type Pepper struct {
 	ID  string // stored beside each hash; [a-z0-9_-]{1,32}
 	Key Secret // 32 bytes or more
 }
 
-// Peppers is the current pepper and those that still verify. Drop an old one
-// only when no row of users names it: a password under it cannot be checked
-// any more.
+// Peppers contains the current pepper and older ones that still verify. An old pepper may be
+// removed only when no row of users refers to it: passwords under it cannot be checked
+// without it.
 type Peppers struct {
 	current Pepper
 	older   []Pepper
@@ -23,7 +23,7 @@ type Peppers struct {
 
 var pepperID = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 
-// NewPeppers returns a set that hashes with current and verifies with all.
+// NewPeppers returns a set that hashes with current and verifies with all of them.
 func NewPeppers(current Pepper, older ...Pepper) (Peppers, error) {
 	seen := map[string]bool{}
 	for _, p := range append([]Pepper{current}, older...) {

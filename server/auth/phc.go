@@ -21,8 +21,8 @@ func DefaultArgon2Params() Argon2Params {
 	return Argon2Params{MemoryKiB: 19 << 10, Time: 2, Threads: 1}
 }
 
-// check keeps a mistyped setting, or a row that somebody tampered with, from
-// asking for all the memory there is.
+// check returns an error if a parameter is out of bounds. A mistyped setting or a manipulated
+// row could otherwise require all of the memory.
 func (a Argon2Params) check() error {
 	switch {
 	case a.Threads < 1 || a.Threads > 16:
@@ -50,7 +50,7 @@ func (h phc) String() string {
 		base64.RawStdEncoding.EncodeToString(h.salt), base64.RawStdEncoding.EncodeToString(h.digest))
 }
 
-// parsePHC reads what String writes. Its errors never quote the hash.
+// parsePHC parses the result of String. Its errors do not contain the hash.
 func parsePHC(text string) (phc, error) {
 	fields := strings.Split(text, "$")
 	if len(fields) != 6 || fields[0] != "" || fields[1] != "argon2id" || fields[2] != fmt.Sprintf("v=%d", argon2.Version) {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// keepExpired is how long an expired session stays to be looked at.
+// keepExpired is how long an expired session is kept for investigations.
 const keepExpired = 7 * 24 * time.Hour
 
-// Tokens expire with their session, so they go first. ARRAY keeps the planner
-// from joining the whole table; SKIP LOCKED lets several prune at once.
+// Tokens expire with their session, so they are deleted first. ARRAY prevents a join with the
+// whole table; SKIP LOCKED lets several processes prune at the same time.
 const sqlPruneRefreshTokens = `
 DELETE FROM refresh_tokens
  WHERE token_hash = ANY(ARRAY(
@@ -19,7 +19,7 @@ DELETE FROM refresh_tokens
         ORDER BY expires_at LIMIT $2
           FOR UPDATE SKIP LOCKED))`
 
-// The oldest sessions, unless some of their tokens are still to go.
+// The oldest sessions, except those that still have tokens.
 const sqlPruneSessions = `
 DELETE FROM sessions
  WHERE id = ANY(ARRAY(
@@ -37,13 +37,13 @@ DELETE FROM login_throttle
         ORDER BY failures_until LIMIT $2
           FOR UPDATE SKIP LOCKED))`
 
-// Prune deletes at most limit refresh tokens and limit sessions that expired
-// more than a week ago, revoked or not, limit counts of failed log-ins that are
-// forgotten, limit addresses that their user has not signed in from for 90 days, and limit
-// security events of more than 180 days. It returns how many rows went; call it again at once when that is limit or more. Used
-// tokens of a session that may still be refreshed stay: they are what a second use is
-// recognised by.
-func (s *Service) Prune(ctx context.Context, limit int) (gone int64, err error) {
+// Prune deletes, at most limit rows of each: refresh tokens and sessions that expired more
+// than a week ago, revoked or not; expired counts of failed log-ins; addresses that their
+// user has not signed in from for 90 days; and security events older than 180 days. It
+// returns the number of deleted rows. If that is limit or more, the caller should call it
+// again at once. Used tokens of a session that can still be refreshed are kept, because they
+// show that a token is used a second time.
+func (s *Service) Prune(ctx context.Context, limit int) (deleted int64, err error) {
 	now := s.now()
 	for _, old := range []struct {
 		what, sql string
@@ -57,12 +57,12 @@ func (s *Service) Prune(ctx context.Context, limit int) (gone int64, err error) 
 	} {
 		tag, err := s.pool.Exec(ctx, old.sql, old.before, limit)
 		if err != nil {
-			return gone, fmt.Errorf("prune %s: %w", old.what, err)
+			return deleted, fmt.Errorf("prune %s: %w", old.what, err)
 		}
-		gone += tag.RowsAffected()
+		deleted += tag.RowsAffected()
 	}
 	if _, err := s.pool.Exec(ctx, sqlPruneChanges, keepChanges); err != nil {
-		return gone, fmt.Errorf("prune changes: %w", err)
+		return deleted, fmt.Errorf("prune changes: %w", err)
 	}
-	return gone, nil
+	return deleted, nil
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/JDevAman/kizo/server/failpoint"
 )
 
-// Refresh changes a refresh token for the next pair of tokens. A token serves
-// once: whoever brings it again, thief or owner, ends the whole session, since
-// the two cannot be told apart (RFC 9700, 4.14.2).
+// Refresh exchanges a refresh token for a new pair of tokens. A token can be used once: a
+// second use revokes the whole session, because the server cannot distinguish a thief from
+// the owner (RFC 9700, 4.14.2).
 //
-// Once begun it is finished even if ctx ends: a caller must not be able to
-// undo the revocation by hanging up.
+// Refresh completes even if ctx ends, so that a caller cannot prevent the revocation by
+// closing the connection.
 func (s *Service) Refresh(ctx context.Context, refreshToken string, client Client) (Tokens, User, error) {
 	hash, ok := parseRefreshToken(refreshToken)
 	if !ok {
@@ -27,51 +27,50 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client Clien
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	var turn rotation
+	var result rotation
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
-		turn, err = s.rotate(ctx, tx, hash, client)
-		return err // not turn.refused: a refusal commits what it did
+		result, err = s.rotate(ctx, tx, hash, client)
+		return err // not result.refused: a refusal commits the revocation
 	})
 	switch {
 	case err != nil:
 		return Tokens{}, User{}, fmt.Errorf("refresh: %w", err)
-	case turn.refused != nil:
-		s.logRefreshRefused(ctx, turn, client)
-		if errors.Is(turn.refused, ErrRefreshReused) {
-			s.cache.invalidate(change{"session", turn.sessionID})
+	case result.refused != nil:
+		s.logRefreshRefused(ctx, result, client)
+		if errors.Is(result.refused, ErrRefreshReused) {
+			s.cache.invalidate(change{"session", result.sessionID})
 			s.waitForCacheExpiry()
 		}
-		return Tokens{}, User{}, refreshRefused(turn.refused)
+		return Tokens{}, User{}, refreshRefused(result.refused)
 	}
 	_ = failpoint.Point("auth.refreshed")
-	return turn.tokens, turn.user, nil
+	return result.tokens, result.user, nil
 }
 
-func (s *Service) logRefreshRefused(ctx context.Context, turn rotation, client Client) {
+func (s *Service) logRefreshRefused(ctx context.Context, result rotation, client Client) {
 	event := EventRefreshRefused
-	if errors.Is(turn.refused, ErrRefreshReused) {
+	if errors.Is(result.refused, ErrRefreshReused) {
 		event = EventRefreshTokenReused
 	}
-	attrs := append([]slog.Attr{slog.String("reason", turn.refused.Error())}, clientAttrs(client)...)
-	if turn.sessionID != uuid.Nil {
-		attrs = append(attrs, slog.String("user", turn.user.Handle), slog.String("session", turn.sessionID.String()))
+	attrs := append([]slog.Attr{slog.String("reason", result.refused.Error())}, clientAttrs(client)...)
+	if result.sessionID != uuid.Nil {
+		attrs = append(attrs, slog.String("user", result.user.Handle), slog.String("session", result.sessionID.String()))
 	}
 	s.events.write(ctx, event, attrs...)
 }
 
-// rotation is what came of bringing a token: a new pair, or a refusal. That is
-// apart from an error, which says that nothing happened.
+// rotation is the result of using a refresh token: a new pair of tokens, or a refusal. It is
+// separate from an error, which means that nothing was changed.
 type rotation struct {
 	tokens    Tokens
 	user      User
 	refused   error
-	sessionID uuid.UUID // that a refusal is about
+	sessionID uuid.UUID // the session of a refusal
 }
 
-// The session's row is the lock of the whole family: of a hundred who bring the
-// same token one passes here at a time, and each reads the token only after
-// that, with what the one before has committed. The user's row is not locked:
-// Suspend revokes the session too, and for that it needs this lock.
+// The row of the session is the lock of the whole family: requests with the same token pass
+// one at a time, and each reads the token after the previous one has committed. The row of
+// the user is not locked: Suspend also revokes the session, which needs this lock.
 const sqlLockFamily = `
 SELECT s.id, s.expires_at, s.revoked_at IS NOT NULL,
        u.id, u.email, u.handle, u.name, u.role, u.status, u.created_at, u.email_verified_at IS NOT NULL, u.findable_by_email
@@ -120,8 +119,8 @@ func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Cli
 	return rotation{tokens: tokens, user: f.user}, err
 }
 
-// revokeReused ends the session of a token that was used before. Only the first time is
-// recorded: each later one finds the session revoked.
+// revokeReused revokes the session of a token that was used before. Only the first reuse is
+// recorded; later ones find the session revoked.
 func (s *Service) revokeReused(ctx context.Context, tx pgx.Tx, f family, client Client) error {
 	if _, err := tx.Exec(ctx, sqlRevokeSession, f.sessionID, s.now(), revokedReused); err != nil {
 		return fmt.Errorf("revoke session: %w", err)
@@ -132,7 +131,7 @@ func (s *Service) revokeReused(ctx context.Context, tx pgx.Tx, f family, client 
 	return s.record(ctx, tx, EventRefreshTokenReused, f.user.ID, f.sessionID, client, "")
 }
 
-// family is a refresh token and the session it belongs to, read under the lock.
+// family is a refresh token and its session, read while the session is locked.
 type family struct {
 	sessionID   uuid.UUID
 	sessionEnds time.Time
@@ -154,8 +153,8 @@ func lockFamily(ctx context.Context, tx pgx.Tx, hash []byte) (f family, err erro
 	return f, err
 }
 
-// refusalReason returns why the token is not good, or nil. A used one comes first:
-// that is the answer which tells an owner that somebody had their token.
+// refusalReason returns why the token is refused, or nil. Reuse comes first, because that
+// answer tells the owner that another client has used the token.
 func (f family) refusalReason(now time.Time) error {
 	switch {
 	case f.used:

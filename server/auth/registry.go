@@ -42,11 +42,11 @@ const (
 	stateRemoved  keyState = "removed"
 )
 
-// heldKey is a key in a secrets file.
+// heldKey is a key in the secrets file.
 type heldKey struct {
 	keyName
 	check []byte
-	first bool // of its kind: it signs or hashes
+	first bool // the first of its kind, which signs or hashes
 }
 
 // recordedKey is a key in the database.
@@ -57,7 +57,7 @@ type recordedKey struct {
 	usedAt *time.Time // when a process last reported that it signs or hashes with it
 }
 
-// held lists the signing keys and peppers of s.
+// held returns the signing keys and peppers of s.
 func (s Secrets) held() ([]heldKey, error) {
 	keys, err := s.Keys()
 	if err != nil {
@@ -75,7 +75,8 @@ func (s Secrets) held() ([]heldKey, error) {
 	return held, nil
 }
 
-// checkValue tells whether two secrets are the same and nothing else about them.
+// checkValue returns a value that shows whether two secrets are equal, and reveals nothing
+// else about them.
 func checkValue(name keyName, secret Secret) []byte {
 	mac := hmac.New(sha256.New, secret.Reveal())
 	mac.Write([]byte("kizo secrets check 1\x00" + name.kind + "\x00" + name.id))
@@ -95,7 +96,8 @@ func names(held []heldKey, want func(heldKey) bool) []string {
 func everyKey(heldKey) bool { return true }
 func inUse(k heldKey) bool  { return k.first }
 
-// MismatchError says why a secrets file does not fit the database, and what to do.
+// MismatchError reports why a secrets file does not match the database, and what the operator
+// can do.
 type MismatchError struct{ Problems, Fixes []string }
 
 func (e *MismatchError) Error() string {
@@ -106,10 +108,10 @@ func (e *MismatchError) Error() string {
 	return text
 }
 
-func (e *MismatchError) add(problem, hint string) {
+func (e *MismatchError) add(problem, fix string) {
 	e.Problems = append(e.Problems, problem)
-	if !slices.Contains(e.Fixes, hint) {
-		e.Fixes = append(e.Fixes, hint)
+	if !slices.Contains(e.Fixes, fix) {
+		e.Fixes = append(e.Fixes, fix)
 	}
 }
 
@@ -119,9 +121,9 @@ const (
 	fixRecord   = "if this is the newest file and the database was restored to an earlier moment, run `kizod secrets record`"
 )
 
-// compareKeys returns a [MismatchError] where a process with the held keys could not
-// check what the others sign and hash, or the others not what it does. notes are
-// differences that do no harm.
+// compareKeys returns a [MismatchError] if a process with the held keys could not verify what
+// other processes sign and hash, or other processes could not verify what it signs and
+// hashes. notes are harmless differences.
 func compareKeys(held []heldKey, recorded []recordedKey) (notes []string, err error) {
 	wrong := &MismatchError{}
 	for _, r := range recorded {
@@ -177,8 +179,8 @@ type Process struct {
 	Version string
 }
 
-// Registry keeps a process's secrets in step with those of the other processes of its
-// database. Safe for concurrent use.
+// Registry compares the secrets of a process with those that the database records, and reports
+// which keys the process holds and uses. Safe for concurrent use.
 type Registry struct {
 	pool    *pgxpool.Pool
 	process Process
@@ -192,14 +194,14 @@ func NewRegistry(pool *pgxpool.Pool, process Process) *Registry {
 
 const (
 	heartbeatEvery = 10 * time.Second
-	// deleteAfter is when the row of a process that was killed is deleted.
+	// deleteAfter is the time without a report after which the row of a process is deleted.
 	deleteAfter = 10 * time.Minute
 )
 
 const (
-	// A process that checks secrets shares the lock; a process that changes the keys
-	// holds it alone. The timeouts bound how long a process that stalls inside its
-	// transaction keeps the others waiting.
+	// A process that checks secrets takes the lock in share mode; a process that changes keys
+	// takes it exclusively. The timeouts limit how long a process that stalls inside its
+	// transaction delays the others.
 	sqlBoundTransaction = `SELECT set_config('lock_timeout', '5s', true), set_config('idle_in_transaction_session_timeout', '5s', true)`
 	sqlShareSecretKeys  = `SELECT singleton FROM secret_keys_lock FOR SHARE`
 	sqlLockSecretKeys   = `SELECT singleton FROM secret_keys_lock FOR UPDATE`
@@ -211,8 +213,8 @@ const (
 INSERT INTO kizod_processes (id, name, roles, version, held, used) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (id) DO UPDATE SET held = EXCLUDED.held, used = EXCLUDED.used, seen_at = now()`
 
-	// A key that was in use until now counts as used as well. A row that is locked is
-	// being updated by another process that uses the key.
+	// A key that this process used until now counts as used too. A locked row is skipped:
+	// another process that uses the key is updating it.
 	sqlRecordUse = `
 WITH used AS (
     SELECT kind, id FROM secret_keys
@@ -224,10 +226,10 @@ UPDATE secret_keys k SET used_at = now() FROM used WHERE (k.kind, k.id) = (used.
 	sqlForgetProcesses = `DELETE FROM kizod_processes WHERE seen_at < now() - make_interval(secs => $1)`
 )
 
-// Adopt checks secrets against the database and records that this process uses them: at
-// a start, and at each reload. The first process of a new database records its own keys
-// there. An error that is a [MismatchError] means that the process must not use them;
-// notes are for the log.
+// Adopt compares secrets with the database and records that this process uses them. It is
+// called at the start and at each reload. The first process of a new database records its
+// keys there. If the error is a [MismatchError], the process must not use the secrets. notes
+// are harmless differences, for the log.
 func (r *Registry) Adopt(ctx context.Context, secrets Secrets) (notes []string, err error) {
 	held, err := secrets.held()
 	if err != nil {
@@ -267,8 +269,8 @@ func (r *Registry) Adopt(ctx context.Context, secrets Secrets) (notes []string, 
 
 var errNothingRecorded = errors.New("the database records no secrets yet")
 
-// adoptReadOnly checks the secrets of a process that starts while the database takes no
-// writes. A later heartbeat reports the process.
+// adoptReadOnly compares the secrets of a process that starts while the database is read-only.
+// A later heartbeat reports the process.
 func (r *Registry) adoptReadOnly(ctx context.Context, held []heldKey) (notes []string, err error) {
 	recorded, err := readSecretKeys(ctx, r.pool)
 	if err == nil && len(recorded) == 0 {
@@ -288,7 +290,7 @@ func readOnly(err error) bool {
 	return ok && e.Code == "25006" // read_only_sql_transaction
 }
 
-// report writes the row of this process.
+// report stores the row of this process.
 func (r *Registry) report(ctx context.Context, tx pgx.Tx, held []heldKey) error {
 	used := names(held, inUse)
 	batch := &pgx.Batch{}
@@ -298,9 +300,9 @@ func (r *Registry) report(ctx context.Context, tx pgx.Tx, held []heldKey) error 
 	return tx.SendBatch(ctx, batch).Close()
 }
 
-// Run reports the process every ten seconds until ctx ends, and then that it has ended.
-// secrets are those in use at the moment. result gets what came of each report: the
-// notes are as those of [Registry.Adopt].
+// Run reports the process every ten seconds until ctx ends, and then deletes its row. It calls
+// secrets for the current secrets, and result after each report, with notes as those of
+// [Registry.Adopt]. It returns nil.
 func (r *Registry) Run(ctx context.Context, secrets func() Secrets, result func(notes []string, err error)) error {
 	ticker := time.NewTicker(heartbeatEvery)
 	defer ticker.Stop()
@@ -309,7 +311,7 @@ func (r *Registry) Run(ctx context.Context, secrets func() Secrets, result func(
 		case <-ctx.Done():
 			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
-			_, _ = r.pool.Exec(ending, `DELETE FROM kizod_processes WHERE id = $1`, r.id) // else it is forgotten after ten minutes
+			_, _ = r.pool.Exec(ending, `DELETE FROM kizod_processes WHERE id = $1`, r.id) // otherwise another process deletes it after ten minutes
 			return nil
 		case <-ticker.C:
 			notes, err := r.heartbeat(ctx, secrets())
@@ -320,8 +322,8 @@ func (r *Registry) Run(ctx context.Context, secrets func() Secrets, result func(
 	}
 }
 
-// heartbeat reports the process and compares its secrets with what the database records
-// by now.
+// heartbeat reports the process, and compares its secrets with those that the database
+// records now.
 func (r *Registry) heartbeat(ctx context.Context, secrets Secrets) (notes []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
@@ -340,7 +342,7 @@ func (r *Registry) heartbeat(ctx context.Context, secrets Secrets) (notes []stri
 	return compareKeys(held, recorded)
 }
 
-// lockSecretKeys takes the lock, shared or alone, until tx ends, and reads the keys.
+// lockSecretKeys takes the lock until tx ends, in share mode or exclusively, and reads the keys.
 func lockSecretKeys(ctx context.Context, tx pgx.Tx, lock string) ([]recordedKey, error) {
 	for _, sql := range []string{sqlBoundTransaction, lock} {
 		if _, err := tx.Exec(ctx, sql); err != nil {
@@ -361,8 +363,8 @@ func readSecretKeys(ctx context.Context, db querier) ([]recordedKey, error) {
 	})
 }
 
-// recordFirst records the keys of the first process of a database. Where users are there
-// already, their passwords must be under peppers that it holds.
+// recordFirst records the keys of the first process of a database. If there are users
+// already, it must hold the peppers of their passwords.
 func recordFirst(ctx context.Context, tx pgx.Tx, held []heldKey) (recorded []recordedKey, err error) {
 	users, err := usersByPepper(ctx, tx)
 	if err != nil {
@@ -388,7 +390,7 @@ func recordFirst(ctx context.Context, tx pgx.Tx, held []heldKey) (recorded []rec
 		}
 		recorded = append(recorded, recordedKey{keyName: k.keyName, check: k.check, state: state})
 	}
-	// Until now an older version may have used any of them.
+	// An older version may have used any of them until now.
 	_, err = tx.Exec(ctx, `UPDATE secret_keys SET used_at = now()`)
 	return recorded, err
 }
@@ -412,8 +414,8 @@ func usersByPepper(ctx context.Context, db querier) (map[string]int64, error) {
 	return users, rows.Err()
 }
 
-// NeededKeys names the signing keys and peppers that a secrets file for this database
-// must hold; none for a new database.
+// NeededKeys returns the names of the signing keys and peppers that a secrets file for this
+// database must contain; none for a new database.
 func NeededKeys(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
 	recorded, err := readSecretKeys(ctx, pool)
 	if err != nil {

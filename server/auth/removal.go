@@ -9,14 +9,15 @@ import (
 )
 
 const (
-	accessLife = 15 * time.Minute // of a token: the default of Config.AccessTTL, which kizod leaves as it is
-	// tokenMargin is added to that: for the time between two reports, and for other clocks.
+	accessLife = 15 * time.Minute // of an access token: the default of Config.AccessTTL, which kizod does not change
+	// tokenMargin is added to accessLife, because of the time between two reports and the
+	// differences between clocks.
 	tokenMargin = time.Minute
 )
 
-// Remove takes keys out of the secrets file and records them as removed: those of ids, or
-// all retired ones where ids is empty. kept says why a key was not removed. With ids, a
-// key that has to be kept is an [UnsafeError] and nothing is changed.
+// Remove removes the keys with these ids from the secrets file and records them as removed;
+// without ids, all retired keys. kept says why keys were not removed. If one of ids cannot be
+// removed safely, the error is an [UnsafeError] and nothing is changed.
 func (r *Rotation) Remove(ctx context.Context, ids ...string) (removed, kept []string, err error) {
 	file, err := r.run(ctx, func(s *step) error {
 		for _, id := range ids {
@@ -60,7 +61,7 @@ func (r *Rotation) Remove(ctx context.Context, ids ...string) (removed, kept []s
 	return removed, kept, nil
 }
 
-// drop takes a key out of the file; it tells whether it was there.
+// drop removes a key from the file. It reports whether the key was there.
 func (s *step) drop(name keyName) bool {
 	h := findHeld(s.held, name)
 	if h == nil {
@@ -76,8 +77,8 @@ func (s *step) drop(name keyName) bool {
 	return true
 }
 
-// whyKeep says why a key may not be removed; "" if it may. The row of a pepper stays
-// locked, so that no password comes under it meanwhile.
+// whyKeep returns why a key may not be removed, or "". It locks the row of a pepper, so that
+// no further password is stored under it meanwhile.
 func (s *step) whyKeep(ctx context.Context, k *recordedKey) (string, error) {
 	switch k.state {
 	case stateActive:
@@ -111,14 +112,15 @@ func (s *step) whyKeep(ctx context.Context, k *recordedKey) (string, error) {
 	return "", nil
 }
 
-// tokensOf says why a signing key may not be removed: tokens that it signed may live.
+// tokensOf returns why a signing key may not be removed, or "": tokens that it has signed may
+// still be valid.
 func (s *step) tokensOf(ctx context.Context, k *recordedKey) (string, error) {
 	if k.usedAt == nil {
 		return "", nil
 	}
 	var now time.Time
 	if err := s.tx.QueryRow(ctx, `SELECT now()`).Scan(&now); err != nil {
-		return "", fmt.Errorf("ask for the time: %w", err)
+		return "", fmt.Errorf("read the time of the database: %w", err)
 	}
 	if until := k.usedAt.Add(accessLife + tokenMargin); now.Before(until) {
 		return fmt.Sprintf("tokens that it signed are valid for up to %v more", until.Sub(now).Round(time.Second)), nil

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Record records the keys of a secrets file that is newer than the database, as after a
-// restore to an earlier moment. What the database needs must be in the file. It returns
-// the names of the keys that were recorded or activated.
+// Record records the keys of a secrets file that is newer than the database, for example after
+// a restore to an earlier time. The file must contain all keys that the database needs. Record
+// returns the names of the keys that it has recorded or activated.
 func (r *Rotation) Record(ctx context.Context) (changed []string, err error) {
 	_, err = r.run(ctx, func(s *step) error {
 		if len(s.recorded) == 0 {
@@ -50,25 +50,25 @@ func (r *Rotation) Record(ctx context.Context) (changed []string, err error) {
 	return changed, err
 }
 
-// KeyStatus is what file and database say about a key.
+// KeyStatus is the state of a key in the secrets file and in the database.
 type KeyStatus struct {
 	Kind, ID string
-	File     string // "first", "held" or "missing"
-	Database string // a state, or "unknown"
-	Users    int64  // whose password is under it; of peppers
-	UsedAgo  time.Duration
-	Used     bool // UsedAgo is known
+	File     string        // "first", "held" or "missing"
+	Database string        // a state, or "unknown"
+	Users    int64         // users whose password is under it; 0 for signing keys
+	UsedAgo  time.Duration // since its last use; only valid if Used
+	Used     bool
 }
 
-// SecretsStatus is what `kizod secrets check` shows.
+// SecretsStatus is the output of `kizod secrets check`.
 type SecretsStatus struct {
 	Keys      []KeyStatus
 	Processes []RunningProcess
 	Notes     []string
 }
 
-// Status compares the secrets file with the database. Its error is a [MismatchError]
-// where a process could not start with the file; the status is complete then as well.
+// Status compares the secrets file with the database. If a process could not start with the
+// file, the error is a [MismatchError] and the status is complete.
 func (r *Rotation) Status(ctx context.Context) (status SecretsStatus, err error) {
 	file, err := readSecrets(r.path)
 	if err != nil {
@@ -91,7 +91,7 @@ func (r *Rotation) Status(ctx context.Context) (status SecretsStatus, err error)
 	}
 	var now time.Time
 	if err := r.pool.QueryRow(ctx, `SELECT now()`).Scan(&now); err != nil {
-		return SecretsStatus{}, fmt.Errorf("ask for the time: %w", err)
+		return SecretsStatus{}, fmt.Errorf("read the time of the database: %w", err)
 	}
 	for _, k := range recorded {
 		s := KeyStatus{Kind: k.kind, ID: k.id, File: "missing", Database: string(k.state)}
