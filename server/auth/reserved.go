@@ -10,34 +10,34 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Handles and names that would pass for Kizo itself or for its staff are reserved. A text
-// is compared as it looks: without accents, separators and invisible characters, with
+// Handles and names that would pass for Kizo or its staff are reserved. A text is compared by
+// its appearance: without accents, separators and invisible characters, with
 // look-alikes of other scripts, digits and signs read as the letters they stand for, and
 // with repeated letters read as one.
 var (
-	// A text that consists of these and of decoration is refused: support, the_bank, admin1.
+	// A text that consists of these words and of decoration is refused: support, the_bank, admin1.
 	reservedWords = prepare(true, `kizo kizod admin admins administrator administrators administration support helpdesk help helpline
 		security root superuser sysadmin system staff operator operators moderator moderators bank official fraud compliance treasury
 		customerservice customersupport customercare trustandsafety`)
 
-	// One of these is refused as a word of its own anywhere: Bob from Kizo.
+	// Each of these is refused as a separate word anywhere in a text: Bob from Kizo.
 	reservedAnywhere = prepare(true, `kizo kizod admin administrator support helpdesk sysadmin moderator`)
 
-	// As a handle each of these is refused as a whole: it would read as part of the system.
+	// Each of these is refused as a handle, because it would seem to be part of the system.
 	reservedHandles = prepare(false, `adm sudo webmaster postmaster hostmaster abuse noc service services care mod mods sys banking billing
 		payments payment payout payouts refund refunds settlement clearing suspense fees fee risk legal audit auditor verify verified
 		verification trust safety info contact news noreply mailer daemon nobody null undefined nil none anonymous everyone everybody
 		api www http https status robot janitor worker me self you account accounts login signin signup logout password settings wallet
 		deposit deposits withdraw withdrawal withdrawals transfer transfers events dashboard ops`)
 
-	// Decoration does not make a reserved word somebody's own.
+	// Words of decoration do not make a reserved word acceptable.
 	decoration = prepare(true, `the my our your we of and for from team teams desk center centre customer customers client
 		clients user users account accounts department dept online app wallet wallets pay payment payments money service services agent
 		agents group company co inc ltd llc plc gmbh corp hq global international worldwide world chief head senior real true genuine
 		verified trusted live chat care contact info news mr mrs ms dr uk usa eu de fr en official`)
 )
 
-// reservedHandle tells whether a handle is reserved or looks like one that is.
+// reservedHandle reports whether a handle is reserved or looks like one that is.
 func reservedHandle(handle string) bool {
 	g := glyphs(handle)
 	for _, word := range reservedHandles {
@@ -48,15 +48,15 @@ func reservedHandle(handle string) bool {
 	return reservedText(g)
 }
 
-// reservedName tells whether a name is one that only staff may have.
+// reservedName reports whether only staff may have a name.
 func reservedName(name string) bool { return reservedText(glyphs(name)) }
 
 func reservedText(g []glyph) bool { return madeOfReserved(g) || containsReserved(g) }
 
-// madeOfReserved tells whether a text can be cut into reserved words, at least one, and
+// madeOfReserved reports whether a text consists of reserved words, at least one, and
 // decoration.
 func madeOfReserved(g []glyph) bool {
-	const bare, withReserved = 1, 2 // what the text up to a position consists of
+	const bare, withReserved = 1, 2 // content of the text before a position
 	reached := make([]int, len(g)+1)
 	reached[0] = bare
 	for at := range g {
@@ -96,9 +96,9 @@ func containsReserved(g []glyph) bool {
 	return false
 }
 
-// glyph is a character as it looks.
+// glyph is the appearance of a character.
 type glyph struct {
-	letter    byte // that it may be read as, 0 for none
+	letter    byte // the letter that it may be read as; 0 if there is none
 	also      byte // another such letter
 	separator bool // it may separate words
 	capital   bool // a capital after a small letter, which begins a word
@@ -106,7 +106,7 @@ type glyph struct {
 
 const skippable = "0123456789!|$@+€"
 
-// second are further readings: и looks like n and sounds like i, 6 looks like b and G.
+// second contains alternative letters: и looks like n and sounds like i, 6 looks like b and G.
 var second = map[rune]byte{'и': 'l', 'И': 'l', '6': 'g'}
 
 // lookalikes maps a character to the ASCII letters that it looks like.
@@ -123,8 +123,8 @@ var lookalikes = sync.OnceValue(func() map[rune]string {
 	return table
 })
 
-// glyphs reads a text as it looks. Letters that look alike in many typefaces are read as
-// one: i as l, m as rn and w as vv.
+// glyphs returns the appearance of a text. Letters that look alike in many typefaces are the
+// same: i is l, m is rn and w is vv.
 func glyphs(text string) []glyph {
 	var out []glyph
 	var before rune
@@ -180,7 +180,7 @@ func shape(letter byte) string {
 	return string(letter)
 }
 
-// reservedWord is a word in the letters that glyphs gives.
+// reservedWord is a word in the letters that glyphs returns.
 type reservedWord string
 
 // prepare reads words. Where loose is set, doubled letters of words of five letters or

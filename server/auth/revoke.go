@@ -15,7 +15,7 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Why a session was revoked; the table knows the same four.
+// Reasons why a session was revoked; a CHECK constraint of the table allows the same four.
 const (
 	revokedLogout    = "logout"
 	revokedByUser    = "revoked" // or by an operator
@@ -27,7 +27,7 @@ const sqlRevokeSession = `
 UPDATE sessions SET revoked_at = $2, revoked_reason = $3
  WHERE id = $1 AND revoked_at IS NULL`
 
-// Ending a session and recording it is one statement.
+// A session is revoked and the event recorded in one statement.
 const (
 	sqlLogOut = `
 WITH ended AS (` + sqlRevokeSession + `
@@ -44,8 +44,9 @@ INSERT INTO security_events (at, user_id, event, session_id, address, client)
 SELECT $3, user_id, 'session_revoked', id, address, client FROM ended`
 )
 
-// LogOut ends a session: from its return on, one lease later, neither its access
-// token nor its refresh token works. Ending one that has ended is no error.
+// LogOut revokes a session. It returns after the lease, when no process accepts the access
+// token or the refresh token of the session any more. Revoking a session that has ended is
+// not an error.
 func (s *Service) LogOut(ctx context.Context, sessionID uuid.UUID) error {
 	_ = failpoint.Point("auth.before_logout")
 	if _, err := s.pool.Exec(ctx, sqlLogOut, sessionID, s.now(), revokedLogout); err != nil {
@@ -61,8 +62,8 @@ const sqlRevokeOwnSession = `
 UPDATE sessions SET revoked_at = $3, revoked_reason = $4
  WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3`
 
-// RevokeSession ends one of the user's own open sessions. That of somebody else
-// is as unknown as one that never was.
+// RevokeSession revokes an open session of the user, like LogOut. For a session of another
+// user, as for an unknown one, the error has the code session_not_found.
 func (s *Service) RevokeSession(ctx context.Context, userID, sessionID uuid.UUID) error {
 	tag, err := s.pool.Exec(ctx, sqlRevokeOwnSessionAndRecord, sessionID, userID, s.now(), revokedByUser)
 	if err != nil {
@@ -86,13 +87,13 @@ UPDATE sessions SET revoked_at = $2, revoked_reason = $3
  WHERE user_id = $1 AND revoked_at IS NULL`
 )
 
-// Suspend ends all of a user's sessions and keeps them from opening another.
-// The reason is kept for operators.
+// Suspend revokes all sessions of a user, who cannot log in until Reinstate. It returns after
+// the lease. The reason is stored for operators.
 func (s *Service) Suspend(ctx context.Context, userID uuid.UUID, reason string) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		now := s.now()
-		// The user's row first: whoever opens a session holds it FOR SHARE, so by
-		// the second statement every session there will ever be is visible.
+		// The row of the user first: a transaction that opens a session holds it FOR
+		// SHARE, so the second statement sees every session of the user.
 		if err := setStatus(ctx, tx, userID, StatusSuspended, reason, now); err != nil {
 			return err
 		}
@@ -121,12 +122,12 @@ INSERT INTO security_events (at, user_id, event, session_id, address, client, de
 SELECT $2, user_id, 'session_revoked', id, address, client, 'by an operator' FROM ended`
 )
 
-// EndSessions ends all of a user's sessions, who may log in again: from its return on,
-// one lease later, none of their tokens works.
+// EndSessions revokes all sessions of a user, who may log in again. It returns after the
+// lease, when no process accepts their tokens any more.
 func (s *Service) EndSessions(ctx context.Context, userID uuid.UUID) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		// Opening a session holds the user's row FOR SHARE, so each session that was
-		// opened before is visible to the second statement.
+		// A transaction that opens a session holds the row of the user FOR SHARE, so the
+		// second statement sees every session that was opened before.
 		var id uuid.UUID
 		err := tx.QueryRow(ctx, sqlLockUser, userID).Scan(&id)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -147,7 +148,7 @@ func (s *Service) EndSessions(ctx context.Context, userID uuid.UUID) error {
 	return err
 }
 
-// Reinstate lets a suspended user log in again. Their old sessions stay ended.
+// Reinstate lets a suspended user log in again. Their earlier sessions stay revoked.
 func (s *Service) Reinstate(ctx context.Context, userID uuid.UUID, reason string) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := setStatus(ctx, tx, userID, StatusActive, reason, s.now()); err != nil {

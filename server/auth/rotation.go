@@ -19,9 +19,9 @@ import (
 //	new key in file:               new key signs and hashes        old key in no file
 //	accepted, not used             the old one is accepted
 //
-// Each step changes the secrets file of this host and the state that the database
-// records, under the lock that a starting kizod shares. Each refuses what a running
-// process could not follow, and may be repeated after it was interrupted.
+// Each step changes the secrets file of this host and the state in the database, under a lock
+// that a starting kizod takes in share mode. A step is refused if a running process could not
+// verify what the others sign and hash. A step that was interrupted can be repeated.
 type Rotation struct {
 	pool *pgxpool.Pool
 	path string // of the secrets file
@@ -30,13 +30,13 @@ type Rotation struct {
 // NewRotation returns the rotation of the secrets file at path.
 func NewRotation(pool *pgxpool.Pool, path string) *Rotation { return &Rotation{pool, path} }
 
-// UnsafeError says why a step of a rotation would lock users out or leave a process
-// behind.
+// UnsafeError reports why a step of a rotation would lock users out, or would leave a running
+// process without a key that it needs.
 type UnsafeError struct{ Reasons []string }
 
 func (e *UnsafeError) Error() string { return strings.Join(e.Reasons, "; ") }
 
-// runningFor is how long a process counts as running after its last report.
+// runningFor is how long after its last report a process counts as running.
 const runningFor = 45 * time.Second
 
 // step is one transaction of a rotation.
@@ -47,8 +47,8 @@ type step struct {
 	recorded []recordedKey
 }
 
-// run reads file and database under the lock and calls change; what change made of the
-// file is for the caller to write.
+// run reads the file and the database under the lock, and calls change. The caller writes the
+// changed file.
 func (r *Rotation) run(ctx context.Context, change func(*step) error) (file secretsFile, err error) {
 	err = pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
 		s := &step{tx: tx}
@@ -90,7 +90,7 @@ func (r *Rotation) Prepare(ctx context.Context, kinds ...string) (prepared []str
 			}
 			prepared = append(prepared, name.String())
 		}
-		// The file first: a key that the database alone knows could never be activated.
+		// The file first: a key that only the database has could never be activated.
 		if err := replaceSecrets(r.path, s.file); err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (r *Rotation) Prepare(ctx context.Context, kinds ...string) (prepared []str
 	return prepared, err
 }
 
-// prepare returns the prepared key of a kind; isNew tells that it is not recorded yet.
+// prepare returns the prepared key of a kind. isNew reports that it is not recorded yet.
 func (s *step) prepare(kind string) (k heldKey, isNew bool, err error) {
 	for _, r := range s.recorded {
 		if r.kind != kind || r.state != statePrepared {
@@ -138,10 +138,10 @@ func (s *step) prepare(kind string) (k heldKey, isNew bool, err error) {
 	return heldKey{}, false, errors.New("the new key is not in the file")
 }
 
-// Activate makes the prepared keys the ones that sign and hash: in the database, and by
-// their place in the secrets file. It returns an [UnsafeError] while a running process
-// lacks one. Where the database has them active already, it brings this host's file up
-// to date.
+// Activate makes the prepared keys the active ones, which sign and hash: in the database, and
+// by moving them to the front of the secrets file. The error is an [UnsafeError] while a
+// running process lacks one of them. If they are already active in the database, Activate
+// only updates the file of this host.
 func (r *Rotation) Activate(ctx context.Context) (active []string, err error) {
 	file, err := r.run(ctx, func(s *step) error {
 		var prepared []heldKey
@@ -184,7 +184,7 @@ func (r *Rotation) Activate(ctx context.Context) (active []string, err error) {
 	return active, nil
 }
 
-// compareAfter checks the file that a step made against the state that it made.
+// compareAfter compares the file and the state that result from a step.
 func compareAfter(s *step) ([]string, error) {
 	held, err := s.file.secrets().held()
 	if err != nil {
@@ -199,7 +199,7 @@ func hasKind(keys []heldKey, kind string) bool {
 
 const sqlSetState = `UPDATE secret_keys SET state = $3 WHERE kind = $1 AND id = $2`
 
-// activate retires the active key of that kind.
+// activate makes a key the active one of its kind, and retires the previous one.
 func (s *step) activate(ctx context.Context, name keyName) error {
 	for i, k := range s.recorded {
 		if k.kind == name.kind && k.state == stateActive {
@@ -248,12 +248,12 @@ type RunningProcess struct {
 	Held, Used []string      // kind:id
 }
 
-// Has tells whether the process holds a key.
+// Has reports whether the process holds a key.
 func (p RunningProcess) Has(kind, id string) bool {
 	return slices.Contains(p.Held, keyName{kind, id}.stored())
 }
 
-// running lists the processes that count as running.
+// running returns the processes that count as running.
 func running(ctx context.Context, db querier) ([]RunningProcess, error) {
 	rows, err := db.Query(ctx, `
 SELECT name, roles, version, extract(epoch FROM now() - seen_at)::float8, held, used
@@ -269,7 +269,7 @@ SELECT name, roles, version, extract(epoch FROM now() - seen_at)::float8, held, 
 	})
 }
 
-// allHold returns an UnsafeError that names the running processes without these keys.
+// allHold returns an UnsafeError with the running processes that lack one of the keys.
 func (s *step) allHold(ctx context.Context, keys []heldKey) error {
 	processes, err := running(ctx, s.tx)
 	if err != nil {
@@ -280,7 +280,7 @@ func (s *step) allHold(ctx context.Context, keys []heldKey) error {
 		for _, k := range keys {
 			if !p.Has(k.kind, k.id) {
 				unsafe.Reasons = append(unsafe.Reasons, fmt.Sprintf(
-					"kizod on %s does not have %s: copy the file there and reload it (kill -HUP); a process that has ended is forgotten after %v", p.Name, k, runningFor))
+					"kizod on %s does not have %s: copy the file there and reload it (kill -HUP); a process that has ended no longer counts after %v", p.Name, k, runningFor))
 			}
 		}
 	}

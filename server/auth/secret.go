@@ -1,20 +1,18 @@
 package auth
 
 import (
-	"crypto/subtle"
 	"fmt"
 	"log/slog"
 )
 
 const redacted = "[redacted]"
 
-// Secret holds bytes that must not be seen by accident: it prints, logs and
-// marshals as "[redacted]". The bytes stand behind a function, since fmt calls
-// no methods on unexported fields, and there follows a pointer when the verb is
-// wrong for it.
+// Secret contains bytes that must not be shown by accident: it is printed, logged and
+// marshaled as "[redacted]". The bytes are in a closure, because fmt calls no methods on
+// unexported fields and prints what a pointer in such a field refers to.
 type Secret struct{ held func() []byte }
 
-// NewSecret returns a Secret holding a copy of b.
+// NewSecret returns a Secret with a copy of b.
 func NewSecret(b []byte) Secret {
 	held := append([]byte(nil), b...)
 	return Secret{held: func() []byte { return held }}
@@ -25,7 +23,7 @@ func randomSecret() Secret {
 	return NewSecret(randomBytes(32))
 }
 
-// Reveal returns the bytes themselves. The caller must not change them.
+// Reveal returns the bytes, which the caller must not change.
 func (s Secret) Reveal() []byte {
 	if s.held == nil {
 		return nil
@@ -33,13 +31,8 @@ func (s Secret) Reveal() []byte {
 	return s.held()
 }
 
-// Len returns the number of bytes held.
+// Len returns the number of bytes.
 func (s Secret) Len() int { return len(s.Reveal()) }
-
-// Equal compares in constant time.
-func (s Secret) Equal(other Secret) bool {
-	return subtle.ConstantTimeCompare(s.Reveal(), other.Reveal()) == 1
-}
 
 // Format redacts every verb of fmt, %x and %#v included.
 func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
@@ -50,8 +43,9 @@ func (s Secret) GoString() string { return redacted }
 // LogValue redacts the secret in slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalJSON redacts; the one place that stores secrets has a type of its own.
+// MarshalJSON redacts the secret. Only secretsFile stores secrets as JSON, and it has types
+// of its own.
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// MarshalText redacts for every encoder that asks for text.
+// MarshalText redacts the secret for encoders that use text.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }

@@ -9,17 +9,17 @@ import (
 	"log/slog"
 )
 
-// Secrets is what a daemon must keep to itself between two starts. In both
-// lists the first is the current one and the others are still accepted.
+// Secrets are the secrets of kizod, which are stored in the secrets file. The first element of
+// each list is the current one; the others are still accepted.
 type Secrets struct {
 	SigningKeys []Secret // Ed25519 seeds, 32 bytes (RFC 8032)
 	PepperKeys  []Pepper
 
-	BankCallback Secret // key of the HMAC on the bank's callbacks
-	BankToken    Secret // what Kizo shows the bank
+	BankCallback Secret // key of the HMAC of the bank's callbacks
+	BankToken    Secret // authenticates Kizo to the bank
 }
 
-// LogValue, Format and MarshalJSON show nothing but how many there are.
+// LogValue logs only the number of keys.
 func (s Secrets) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 func (s Secrets) String() string {
@@ -33,10 +33,10 @@ func (s Secrets) GoString() string { return s.String() }
 // Format redacts every verb of fmt.
 func (s Secrets) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 
-// MarshalJSON redacts: the file has a type of its own.
+// MarshalJSON redacts the secrets. secretsFile is the type that stores them.
 func (s Secrets) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }
 
-// Keys returns the signing keys, ready for [Config].
+// Keys returns the signing keys for a [Config].
 func (s Secrets) Keys() (*Keys, error) {
 	if len(s.SigningKeys) == 0 {
 		return nil, errors.New("auth: no signing key")
@@ -55,7 +55,7 @@ func (s Secrets) Keys() (*Keys, error) {
 	return NewKeys(pairs[0], older...)
 }
 
-// Peppers returns the peppers, ready for [Config].
+// Peppers returns the peppers for a [Config].
 func (s Secrets) Peppers() (Peppers, error) {
 	if len(s.PepperKeys) == 0 {
 		return Peppers{}, errors.New("auth: no pepper")
@@ -63,8 +63,7 @@ func (s Secrets) Peppers() (Peppers, error) {
 	return NewPeppers(s.PepperKeys[0], s.PepperKeys[1:]...)
 }
 
-// InUse returns the ids of the key that signs and the pepper that hashes; "" where s
-// lacks one.
+// InUse returns the ids of the key that signs and of the pepper that hashes; "" if s has none.
 func (s Secrets) InUse() (signingKey, pepper string) {
 	if keys, err := s.Keys(); err == nil {
 		signingKey = keys.KeyID()
@@ -75,9 +74,9 @@ func (s Secrets) InUse() (signingKey, pepper string) {
 	return signingKey, pepper
 }
 
-// LoadSecrets reads the secrets file at path. A missing file is an error that wraps
-// [fs.ErrNotExist]. A file that others may read, a symbolic link, and a file in a
-// directory that others may write are refused.
+// LoadSecrets reads the secrets file at path. The error wraps [fs.ErrNotExist] if there is
+// none. LoadSecrets refuses a file that other users may read, a symbolic link, and a file in
+// a directory that other users may write to.
 func LoadSecrets(path string) (Secrets, error) {
 	stored, err := readSecrets(path)
 	if err != nil {
@@ -86,9 +85,9 @@ func LoadSecrets(path string) (Secrets, error) {
 	return stored.secrets(), nil
 }
 
-// CreateSecrets writes new secrets to path: mode 0600, in a directory of mode 0700
-// if that does not exist either. An existing file is left alone; the error then
-// wraps [fs.ErrExist].
+// CreateSecrets writes new secrets to path with mode 0600, and creates the directory with mode
+// 0700 if it does not exist. It does not change an existing file: the error then wraps
+// [fs.ErrExist].
 func CreateSecrets(path string) error {
 	if err := createSecrets(path); err != nil {
 		return fmt.Errorf("auth: create the secrets file %s: %w", path, err)
@@ -96,10 +95,10 @@ func CreateSecrets(path string) error {
 	return nil
 }
 
-// LoadOrCreateSecrets reads the secrets file at path and creates it first if there
-// is none. Only `kizod dev` and tests may do that: where several hosts share a
-// database, a file that one of them creates locks out the users of the others.
-// Processes that start together end up with the same file.
+// LoadOrCreateSecrets reads the secrets file at path, and creates it if there is none. Only
+// `kizod dev` and tests may use it: if several hosts share a database, a file that one of
+// them creates locks out the users of the others. Processes that start at the same time
+// read the same file.
 func LoadOrCreateSecrets(path string) (Secrets, error) {
 	secrets, err := LoadSecrets(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -121,8 +120,7 @@ func freshSecrets() secretsFile {
 	}
 }
 
-// check refuses a file that was cut short or edited badly before anything is
-// signed or hashed with it.
+// check returns an error if the secrets are incomplete or malformed.
 func (s Secrets) check() error {
 	if _, err := s.Keys(); err != nil {
 		return err

@@ -17,8 +17,8 @@ const (
 	maxSecretsBytes = 64 << 10
 )
 
-// secretsFile is the file's form. Only this file of the package may use it: it
-// is the one type here that marshals secrets for real.
+// secretsFile is the JSON form of the secrets file. It is the only type of the package that
+// marshals the secrets themselves.
 type secretsFile struct {
 	Version      int          `json:"version"`
 	SigningKeys  [][]byte     `json:"signing_keys"` // seeds; the first one signs
@@ -60,11 +60,11 @@ func readSecrets(path string) (secretsFile, error) {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&stored); err != nil {
-		// The decoder's own words may quote the file.
+		// The decoder's error may quote the file.
 		return secretsFile{}, fmt.Errorf("auth: %s is not a secrets file", path)
 	}
 	if stored.Version != secretsVersion {
-		return secretsFile{}, fmt.Errorf("auth: %s has version %d, this program knows %d", path, stored.Version, secretsVersion)
+		return secretsFile{}, fmt.Errorf("auth: %s has version %d, this program supports %d", path, stored.Version, secretsVersion)
 	}
 	if err := stored.secrets().check(); err != nil {
 		return secretsFile{}, fmt.Errorf("%s: %w", path, err)
@@ -72,13 +72,13 @@ func readSecrets(path string) (secretsFile, error) {
 	return stored, nil
 }
 
-// openPrivate opens a regular file that only its owner may read. The look
-// before opening keeps a FIFO from blocking us; the look after it, at the file
-// that was really opened, closes the gap between the two.
+// openPrivate opens a regular file that only its owner may read. The check before opening
+// avoids blocking on a FIFO. The check afterwards, of the opened file, detects that the file
+// was replaced in between.
 func openPrivate(path string) (*os.File, error) {
 	seen, err := os.Lstat(path)
 	if err != nil {
-		return nil, fmt.Errorf("auth: look at %s: %w", path, err)
+		return nil, fmt.Errorf("auth: stat %s: %w", path, err)
 	}
 	if err := refusePublic(path, seen); err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func openPrivate(path string) (*os.File, error) {
 func refusePublicDir(path string) error {
 	dir, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("auth: look at the directory %s: %w", path, err)
+		return fmt.Errorf("auth: stat the directory %s: %w", path, err)
 	}
 	if dir.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("auth: others may write to %s (mode %04o) and so replace the secrets in it; run: chmod 700 %s", path, dir.Mode().Perm(), path)
@@ -126,9 +126,8 @@ func refusePublic(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// createSecrets writes a complete file beside path and then links it into place: a
-// reader sees all of it or nothing, and of two creators one wins without overwriting
-// the other; the loser gets [fs.ErrExist].
+// createSecrets writes a temporary file in the same directory and then links it to path. A
+// reader sees the complete file or none. Of two concurrent callers one gets [fs.ErrExist].
 func createSecrets(path string) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -148,7 +147,7 @@ func createSecrets(path string) (err error) {
 	return syncDir(dir)
 }
 
-// writeTemp writes f to a new file of mode 0600 in dir, with fsync.
+// writeTemp writes f to a new file with mode 0600 in dir, and syncs it.
 func writeTemp(dir string, f secretsFile) (name string, err error) {
 	text, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
@@ -165,8 +164,8 @@ func writeTemp(dir string, f secretsFile) (name string, err error) {
 	return temp.Name(), nil
 }
 
-// syncDir makes the new name itself durable: losing the pepper to a power cut
-// would lock every user out.
+// syncDir makes the new directory entry durable: without the pepper, after a power failure, no
+// user could log in.
 func syncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
@@ -175,8 +174,8 @@ func syncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// replaceSecrets puts f in the place of the secrets file at path, in one step: a reader
-// sees the old file or the new one.
+// replaceSecrets replaces the secrets file at path atomically: a reader sees the old file or
+// the new one.
 func replaceSecrets(path string, f secretsFile) (err error) {
 	defer func() {
 		if err != nil {

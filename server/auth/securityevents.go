@@ -16,8 +16,8 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// SecurityEvent names what happened. The first group is stored with its user and in the
-// log; the second is in the log alone.
+// SecurityEvent is the name of a security event. Events of the first group below are stored for
+// their user and logged; those of the second group are only logged.
 type SecurityEvent string
 
 // The security events.
@@ -49,16 +49,16 @@ var securityEvents = []SecurityEvent{
 	EventSignInThrottled, EventSignInRefused, EventRefreshRefused, EventTokenRefused, EventForbidden, EventRateLimited, EventOperatorAction,
 }
 
-// The lines of one kind of event: so many at once, and so many a second after that.
+// Limits of the log entries for one kind of event, and of a text in them.
 const (
 	maxEventBurst     = 100
 	maxEventsPerSec   = 10
 	maxEventTextRunes = 120
 )
 
-// eventLog writes security events to the log, a bounded number of each kind: a flood of one
-// kind neither fills the disk nor hides another kind. What is left out is counted, in the
-// metric and in the next line of its kind.
+// eventLog writes security events to the log, with a rate limit for each kind: many events of
+// one kind neither fill the disk nor hide another kind. Omitted events are counted in the
+// metric and in the next log entry of their kind.
 type eventLog struct {
 	log   *slog.Logger
 	count func(SecurityEvent)
@@ -90,7 +90,7 @@ func (t *eventLog) write(ctx context.Context, event SecurityEvent, attrs ...slog
 	t.log.LogAttrs(ctx, level, "security event", all...)
 }
 
-// take tells whether there may be another line now, and how many were left out before it.
+// take reports whether an event may be logged now, and how many were omitted before it.
 func (t *eventLog) take(event SecurityEvent, now time.Time) (omitted int64, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -113,14 +113,14 @@ func (t *eventLog) take(event SecurityEvent, now time.Time) (omitted int64, ok b
 	return omitted, true
 }
 
-// LogSecurityEvent writes an event to the log. Texts that come from a caller belong into
-// [EventText] first.
+// LogSecurityEvent writes an event to the log. The caller applies [EventText] to texts that
+// come from a client.
 func (s *Service) LogSecurityEvent(ctx context.Context, event SecurityEvent, attrs ...slog.Attr) {
 	s.events.write(ctx, event, attrs...)
 }
 
-// EventText makes a text of a caller safe for the log: printable and short. The handler
-// of the log quotes it.
+// EventText makes a text from a client safe for the log: printable, and at most 120
+// characters. The log handler quotes it.
 func EventText(s string) string { return text.Clean(s, maxEventTextRunes) }
 
 func clientAttrs(c Client) []slog.Attr {
@@ -128,24 +128,23 @@ func clientAttrs(c Client) []slog.Attr {
 	return []slog.Attr{slog.String("address", c.Address), slog.String("client", c.UserAgent)}
 }
 
-// loginAttr names the user whom a log-in is about. What was typed as login is not
-// written down, since it may be a password; an unknown login has a number by which its
-// attempts can be recognized.
-func (s *Service) loginAttr(user User, who string) slog.Attr {
+// loginAttr returns the user of a log-in. The login itself is not logged, since a user may have
+// typed a password there; for an unknown login it is a number that is the same for each attempt.
+func (s *Service) loginAttr(user User, identifier string) slog.Attr {
 	if user.Handle != "" {
 		return slog.String("user", user.Handle)
 	}
-	key := s.throttle.accountKey(who)
+	key := s.throttle.accountKey(identifier)
 	return slog.String("unknown_login", hex.EncodeToString(key[:6]))
 }
 
-// logSignIn writes down how a log-in ended.
-func (s *Service) logSignIn(ctx context.Context, user User, who string, client Client, err error) {
+// logSignIn logs the result of a log-in.
+func (s *Service) logSignIn(ctx context.Context, user User, identifier string, client Client, err error) {
 	event := EventSignedIn
 	switch problem.CodeOf(err) {
 	case "":
 		if err != nil {
-			return // an internal failure, which is logged where it is answered
+			return // an internal failure, which the API logs
 		}
 	case CodeInvalidCredentials:
 		event = EventSignInFailed
@@ -156,7 +155,7 @@ func (s *Service) logSignIn(ctx context.Context, user User, who string, client C
 	default:
 		return
 	}
-	s.events.write(ctx, event, append([]slog.Attr{s.loginAttr(user, who)}, clientAttrs(client)...)...)
+	s.events.write(ctx, event, append([]slog.Attr{s.loginAttr(user, identifier)}, clientAttrs(client)...)...)
 }
 
 // execer is a pool or a transaction.
@@ -168,7 +167,7 @@ const sqlRecordEvent = `
 INSERT INTO security_events (at, user_id, event, session_id, client, address, detail)
 VALUES ($1, $2, $3, nullif($4::uuid, '00000000-0000-0000-0000-000000000000'), $5, $6, $7)`
 
-// record stores an event with its user.
+// record stores an event for its user.
 func (s *Service) record(ctx context.Context, db execer, event SecurityEvent, userID, sessionID uuid.UUID, client Client, detail string) error {
 	client = client.clean()
 	_, err := db.Exec(ctx, sqlRecordEvent, s.now(), userID, event, sessionID, client.UserAgent, client.Address, text.Clean(detail, maxReasonRunes))
@@ -178,7 +177,7 @@ func (s *Service) record(ctx context.Context, db execer, event SecurityEvent, us
 	return nil
 }
 
-// EventRecord is a security event as its user sees it.
+// EventRecord is a stored security event.
 type EventRecord struct {
 	ID        int64
 	At        time.Time
@@ -196,7 +195,7 @@ SELECT id, at, event, session_id, client, address, detail
  ORDER BY id DESC
  LIMIT $2`
 
-// History returns the latest security events of a user, newest first.
+// History returns the latest security events of a user, newest first, at most limit.
 func (s *Service) History(ctx context.Context, userID uuid.UUID, limit int) ([]EventRecord, error) {
 	rows, err := s.pool.Query(ctx, sqlEventsOfUser, userID, limit)
 	if err != nil {
@@ -209,7 +208,8 @@ func (s *Service) History(ctx context.Context, userID uuid.UUID, limit int) ([]E
 	return events, nil
 }
 
-// keepEvents is how long a security event is kept; the table refuses less than 90 days.
+// keepEvents is how long a security event is kept. A trigger prevents the deletion of events
+// of the last 90 days.
 const keepEvents = 180 * 24 * time.Hour
 
 const sqlPruneEvents = `

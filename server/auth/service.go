@@ -15,8 +15,8 @@ import (
 	"github.com/JDevAman/kizo/server/cache"
 )
 
-// Config is what a [Service] needs. Pool, Keys and Peppers are required; every
-// other zero value takes the default beside it.
+// Config configures a [Service]. Pool, Keys and Peppers are required. The other comments give
+// the default that replaces a zero value.
 type Config struct {
 	Pool    *pgxpool.Pool // connected as kizo_app
 	Keys    *Keys
@@ -24,25 +24,25 @@ type Config struct {
 
 	Params      Argon2Params     // DefaultArgon2Params
 	Hasher      Hasher           // InProcess
-	HashSlots   int              // password hashes at a time: as many as CPUs
-	HashMaxWait time.Duration    // a caller that would wait longer for its hash is refused at once: 10 s
+	HashSlots   int              // concurrent password hashes: DefaultHashSlots
+	HashMaxWait time.Duration    // a caller whose expected wait is longer is refused at once: 10 s
 	AccessTTL   time.Duration    // 15 minutes
-	RefreshTTL  time.Duration    // life of a session, absolute: 30 days
-	Lease       time.Duration    // how long what is remembered of a session may be behind: 250 ms
+	RefreshTTL  time.Duration    // absolute life of a session: 30 days
+	Lease       time.Duration    // maximum age of the session cache: 250 ms
 	Issuer      string           // "kizo"
 	Audience    string           // "kizo"
 	Now         func() time.Time // time.Now
-	Metrics     *Metrics         // seen by nobody
-	Logger      *slog.Logger     // of security events; none are logged
+	Metrics     *Metrics         // not registered anywhere
+	Logger      *slog.Logger     // logs security events: discarded
 }
 
 const (
 	maxLookUp     = 512             // sessions per query of Verify
-	lookUpTimeout = 5 * time.Second // of that query
-	writeTimeout  = 5 * time.Second // of a change that outlives its caller
+	lookUpTimeout = 5 * time.Second // timeout of that query
+	writeTimeout  = 5 * time.Second // timeout of a change that continues when its caller's context ends
 )
 
-// Service is the one door to users and sessions. Safe for concurrent use.
+// Service manages users, sessions and tokens. Safe for concurrent use.
 type Service struct {
 	pool           *pgxpool.Pool
 	secrets        atomic.Pointer[keyring]
@@ -58,7 +58,7 @@ type Service struct {
 	config         Config
 }
 
-// keyring is what follows from the secrets; a reload replaces all of it at once.
+// keyring contains everything that depends on the secrets. A reload replaces it as a whole.
 type keyring struct {
 	keys      *Keys
 	tokens    *tokens
@@ -68,22 +68,22 @@ type keyring struct {
 func newKeyring(c Config) *keyring {
 	return &keyring{
 		keys:      c.Keys,
-		tokens:    newTokens(c.Keys, c.Issuer, c.Audience, c.Now), // tokens that a removed key signed are no longer remembered
+		tokens:    newTokens(c.Keys, c.Issuer, c.Audience, c.Now), // with an empty cache: no token of a removed key is valid
 		passwords: newPasswords(c.Peppers, c.Params),
 	}
 }
 
 func (s *Service) keyring() *keyring { return s.secrets.Load() }
 
-// UseSecrets replaces the signing keys and peppers, for requests from now on. Failed
-// log-ins are counted under the current pepper: a new one forgets them.
+// UseSecrets replaces the signing keys and peppers for later calls. Failed log-ins are counted
+// under the current pepper, so a new pepper resets the counts.
 func (s *Service) UseSecrets(keys *Keys, peppers Peppers) {
 	c := s.config
 	c.Keys, c.Peppers = keys, peppers
 	s.secrets.Store(newKeyring(c))
 }
 
-// New returns a Service. It starts nothing and needs no closing.
+// New returns a Service. It starts no goroutine and needs no closing.
 func New(c Config) (*Service, error) {
 	c = c.withDefaults()
 	switch {
@@ -159,26 +159,27 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// DefaultHashSlots is one for each CPU: hashes have the lowest priority, so they take
-// only what nothing else uses.
+// DefaultHashSlots returns the number of CPUs: hashes have the lowest priority, so they use
+// only CPU time that nothing else needs.
 func DefaultHashSlots() int { return runtime.GOMAXPROCS(0) }
 
 const (
-	// DefaultHashMaxWait is what people accept to wait for a sign-in.
+	// DefaultHashMaxWait is how long users accept to wait for a log-in.
 	DefaultHashMaxWait = 10 * time.Second
-	// MaxHashMaxWait leaves a caller that was accepted half of its request's time for
-	// a machine that has become slower since (see HashRequestTimeout).
+	// MaxHashMaxWait is the maximum of Config.HashMaxWait. Hashing may become slower after a
+	// caller was accepted, so the other half of HashRequestTimeout is kept in reserve.
 	MaxHashMaxWait = HashRequestTimeout / 2
-	// HashRequestTimeout bounds a request that hashes a password. Clients wait longer.
+	// HashRequestTimeout is the timeout of a request that hashes a password. The timeout of
+	// clients is longer.
 	HashRequestTimeout = time.Minute
 )
 
 // JWKS returns the public keys that verify access tokens, as a JWK Set.
 func (s *Service) JWKS() []byte { return s.keyring().keys.JWKS() }
 
-// now has the database's precision, so that a time compares equal to itself
-// after a round trip.
+// now returns the time with the precision of the database, so that a time is unchanged after
+// it was stored and read.
 func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
 
-// newID returns a UUIDv7: ids grow with time and so stay together in an index.
+// newID returns a UUIDv7: ids increase with time, so new ones are adjacent in an index.
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

@@ -13,34 +13,34 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Tokens is what a client holds of a session. It prints without them.
+// Tokens contains the tokens of a session. Formatting it does not show them.
 type Tokens struct {
 	AccessToken  string
 	RefreshToken string
-	ExpiresIn    time.Duration // of the access token, from now
+	ExpiresIn    time.Duration // remaining life of the access token
 	SessionID    uuid.UUID
-	SessionEnds  time.Time // the refresh token is good until then
+	SessionEnds  time.Time // when the refresh token expires
 }
 
-// Format keeps the tokens out of every print.
+// Format omits the tokens for every verb of fmt.
 func (t Tokens) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "auth.Tokens(session %s, %s)", t.SessionID, redacted)
 }
 
-// LogValue keeps the tokens out of the log.
+// LogValue omits the tokens from logs.
 func (t Tokens) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(t)) }
 
-// Session is a place where a user is logged in.
+// Session is one log-in of a user, on one client.
 type Session struct {
 	ID         uuid.UUID
 	CreatedAt  time.Time
-	LastUsedAt time.Time // of its last log-in or refresh
+	LastUsedAt time.Time // time of the log-in or of the last refresh
 	ExpiresAt  time.Time
 	Client     string // user agent, cleaned, at most 120 characters
 	Address    string // IP address, or empty
 }
 
-// refreshPrefix lets scanners of logs and repositories know one when they see it.
+// refreshPrefix lets secret scanners recognize refresh tokens in logs and repositories.
 const refreshPrefix = "kizo_rt_"
 
 func newRefreshToken() (token string, hash []byte) {
@@ -48,7 +48,8 @@ func newRefreshToken() (token string, hash []byte) {
 	return refreshPrefix + base64.RawURLEncoding.EncodeToString(secret), hashRefresh(secret)
 }
 
-// hashRefresh needs no salt and no stretching: the secret is 32 random bytes.
+// hashRefresh hashes a refresh token. It needs neither salt nor stretching, because the secret
+// is 32 random bytes.
 func hashRefresh(secret []byte) []byte {
 	sum := sha256.Sum256(secret)
 	return sum[:]
@@ -66,8 +67,8 @@ func parseRefreshToken(token string) (hash []byte, ok bool) {
 	return hashRefresh(secret), true
 }
 
-// The lock keeps a suspension from slipping in between its check and the
-// insert: FOR SHARE waits for Suspend's update, or makes it wait for us.
+// FOR SHARE prevents a suspension between the check of the status and the insert: this
+// statement waits for the update of a concurrent Suspend, or Suspend waits for it.
 const sqlOpenSession = `
 INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, client, address)
 SELECT $1::uuid, id, $3::timestamptz, $3::timestamptz, $4::timestamptz, $5::text, $6::text
@@ -93,21 +94,21 @@ func (s *Service) openSession(ctx context.Context, tx pgx.Tx, user User, client 
 	return s.issue(ctx, tx, accessToken{userID: user.ID, sessionID: id}, now, ends)
 }
 
-// issue makes the next pair of tokens of a session that ends at ends. The access
-// token does not outlive it.
-func (s *Service) issue(ctx context.Context, tx pgx.Tx, who accessToken, now, ends time.Time) (Tokens, error) {
+// issue creates the next pair of tokens of a session that ends at ends. The access token
+// expires no later than the session.
+func (s *Service) issue(ctx context.Context, tx pgx.Tx, subject accessToken, now, ends time.Time) (Tokens, error) {
 	life := min(s.accessTTL, ends.Sub(now))
-	access, err := s.keyring().tokens.sign(who, now, now.Add(life))
+	access, err := s.keyring().tokens.sign(subject, now, now.Add(life))
 	if err != nil {
 		return Tokens{}, err
 	}
 	refresh, hash := newRefreshToken()
-	if _, err := tx.Exec(ctx, sqlInsertRefreshToken, hash, who.sessionID, now, ends); err != nil {
+	if _, err := tx.Exec(ctx, sqlInsertRefreshToken, hash, subject.sessionID, now, ends); err != nil {
 		return Tokens{}, fmt.Errorf("store refresh token: %w", err)
 	}
 	return Tokens{
 		AccessToken: access, RefreshToken: refresh, ExpiresIn: life,
-		SessionID: who.sessionID, SessionEnds: ends,
+		SessionID: subject.sessionID, SessionEnds: ends,
 	}, nil
 }
 
@@ -118,7 +119,7 @@ SELECT id, created_at, last_used_at, expires_at, client, address
  ORDER BY id DESC
  LIMIT 100`
 
-// Sessions returns where the user is logged in, newest first, at most 100.
+// Sessions returns the open sessions of the user, newest first, at most 100.
 func (s *Service) Sessions(ctx context.Context, userID uuid.UUID) ([]Session, error) {
 	rows, err := s.pool.Query(ctx, sqlSessions, userID, s.now())
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Client is who is at the other end, as far as a session's owner wants to know
-// it later. Both fields come from outside and are cleaned before they are kept.
+// Client describes the client of a request, for the list of sessions and security events. Both
+// fields come from the client and are cleaned before they are stored.
 type Client struct {
 	UserAgent string
-	Address   string // an IP address; anything else is dropped
+	Address   string // an IP address; other texts are dropped
 }
 
 const (
@@ -28,8 +28,8 @@ const (
 
 var (
 	handleForm = regexp.MustCompile(`^[a-z][a-z0-9_]{1,29}$`)
-	// ASCII only: look-alike letters would let one address pass for another.
-	// Internationalised domains have an ASCII form.
+	// ASCII only: with look-alike letters one address could pass for another.
+	// Internationalized domains have an ASCII form.
 	emailForm = regexp.MustCompile(`^[a-z0-9.!#$%&'*+/=?^_` + "`" + `{|}~-]+@` +
 		`[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$`)
 )
@@ -54,8 +54,8 @@ func normalHandle(input string) (string, error) {
 	return handle, nil
 }
 
-// login is an e-mail address or a handle, whichever is not empty. Both are
-// empty for a text that can be neither, and that matches no user.
+// login is an e-mail address or a handle. Both are empty for a text that is neither, which
+// matches no user.
 type login struct{ email, handle string }
 
 func parseLogin(text string) login {
@@ -79,12 +79,12 @@ func normalName(input string) (string, error) {
 	return name, nil
 }
 
-// maxKeyBytes bounds what is stored of a folded name, which may be 18 times as long as
-// the name: more than an entry of an index holds.
+// maxKeyBytes is the maximum length of a stored folded name. Folding can make a name 18 times
+// as long, which would exceed the size of an index entry.
 const maxKeyBytes = 512
 
-// nameKey is the form of a name, or of the beginning of one, in which it is searched for.
-// It is never empty for a name that is not.
+// nameKey returns the folded form of a name, or of a prefix of one, which searches compare. It
+// is not empty unless the name is.
 func nameKey(name string) string {
 	key := cmp.Or(text.Fold(name), name)
 	if len(key) <= maxKeyBytes {

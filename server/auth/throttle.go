@@ -12,64 +12,60 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// throttle slows guessing down, before anything is hashed. What it knows is in
+// throttle limits the guessing of passwords, before anything is hashed. Its state is in
 // PostgreSQL: it survives restarts and the loss of Redis, and all processes share it.
 //
-// Failures of an account (what was typed as login, known or not: the same rules, the
-// same answers) and of an address are counted apart. Some are free; each one more
-// blocks for twice as long as the one before, from 1 s up to 15 min. One failure is
-// forgotten in each period, and an attempt during a block is refused without being
-// counted, so that no block lasts: whoever stops guessing is let in again, and so is
-// an owner who waits until their turn.
+// throttle counts failures separately by account (the login of the attempt, whether it exists
+// or not: both follow the same rules and get the same responses) and by network address. Some
+// failures are free. Each further one blocks for twice as long as the one before, from 1 s to
+// 15 min. In each period one failure expires, and an attempt during a block is refused without
+// being counted. So every block ends, for an attacker who stops and for an owner who waits.
 //
-// An attempt on an account counts as failed from its beginning, and success wipes
-// the account clean: of a hundred guesses at once no more pass than are free. An
-// address is only counted against when the password was wrong, since a hundred
-// people may sign in from one address at the same moment.
+// An attempt on an account counts as failed when it begins, and success resets the count: of
+// a hundred concurrent guesses only the free ones pass. For an address, only a wrong password
+// counts, because a hundred users may sign in from one address at the same moment.
 //
-// An account has two names, e-mail address and handle, and each is counted for
-// itself. Counted together they would tell strangers which address belongs to which
-// handle; and apart, whoever locks a public handle does not lock its owner out, who
-// still has their address. It gives a guesser two tries where there was one.
+// An account has two names, e-mail address and handle, with separate counts. A common count
+// would reveal which address belongs to which handle. With separate counts, an attacker who
+// blocks a public handle does not lock the owner out, who can use the address. In return, an
+// attacker has twice as many guesses.
 //
-// An address that the user has signed in from keeps a budget of its own: see
-// knownaddress.go.
+// Addresses from which a user has signed in have their own counts: see knownaddress.go.
 type throttle struct {
 	pool   *pgxpool.Pool
-	pepper func() Secret // the current one
+	pepper func() Secret // the current pepper
 	clock  func() time.Time
 	blocks blockCache
 	count  func(scope string)
 }
 
-// throttleRule says how many failures are free, and how quickly one is forgotten.
+// throttleRule is the number of free failures, and the period after which one expires.
 type throttleRule struct {
 	free   int
 	period time.Duration
 }
 
 var (
-	// An account: about a hundred guesses a day, whoever makes them.
+	// For an account: about a hundred guesses per day, from all clients together.
 	accountRule = throttleRule{free: 5, period: 15 * time.Minute}
-	// An address: an office of people who mistype is not noticed, and somebody who
-	// tries one password on many accounts gets about one through per minute.
+	// For an address: an office whose users mistype is not affected, and an attacker who
+	// tries one password on many accounts has about one guess per minute.
 	addressRule = throttleRule{free: 20, period: time.Minute}
-	// Look-ups by e-mail address of one user: twenty at once, one a minute after that.
+	// For the look-ups by e-mail address of one user: twenty, then one per minute.
 	lookUpRule = throttleRule{free: 20, period: time.Minute}
 )
 
 const (
-	// maxBlock is shorter than the free periods of either rule, so that a row that
-	// blocks is never forgotten: the table checks it.
+	// maxBlock is shorter than the free periods of each rule, so that a row expires only after
+	// its block has ended; a CHECK constraint ensures it.
 	maxBlock = 15 * time.Minute
-	// beyondFree bounds what is counted: the next block is the longest by then.
+	// beyondFree is the maximum count above the free failures: by then a block is maximal.
 	beyondFree = 10
 )
 
-// The next failure of a key: $1 is the key, $2 now, $3 the period in seconds, $4
-// the free failures and $5 the most that are counted, $6 the longest block in
-// seconds. The row is locked by the conflict, so that of two who come at once the
-// second sees the first.
+// The next failure of a key: $1 is the key, $2 the time, $3 the period in seconds, $4 the free
+// failures, $5 the maximum count and $6 the maximum block in seconds. ON CONFLICT locks the
+// row, so that of two concurrent failures the second sees the first.
 const (
 	firstFailure = `
 INSERT INTO login_throttle AS t (key, failures_until, blocked_until)
@@ -87,8 +83,8 @@ ON CONFLICT (key) DO UPDATE SET (failures_until, blocked_until) = (
 )
 
 const (
-	// The failure is recorded for its user in the same statement, which does the same work
-	// for a login of nobody; without an address ($1) nothing is counted.
+	// The same statement records the failure for its user; for an unknown login it does the
+	// same work. Without an address ($1 is NULL) nothing is counted.
 	sqlCountFailure = `
 WITH recorded AS (
     INSERT INTO security_events (at, user_id, event, client, address)
@@ -97,8 +93,8 @@ WITH recorded AS (
 )` + firstFailure + `
  WHERE $1::bytea IS NOT NULL` + failureAgain
 
-	// One small statement per attempt: is the address blocked, is the account, and if
-	// neither, the attempt is on record. A blocked row is not touched.
+	// One statement per attempt: it counts the attempt unless the address or the account is
+	// blocked. It does not change a blocked row.
 	sqlBeginAttempt = `
 WITH address AS (
     SELECT blocked_until FROM login_throttle WHERE key = $7 AND blocked_until > $2
@@ -110,7 +106,7 @@ RETURNING key
 SELECT EXISTS (SELECT FROM attempt), (SELECT blocked_until FROM address),
        (SELECT blocked_until FROM login_throttle WHERE key = $1)`
 
-	// An attempt that nobody judged was none.
+	// An attempt whose password was not compared does not count.
 	sqlGiveBack = `
 UPDATE login_throttle
    SET failures_until = greatest(failures_until - make_interval(secs => $3), $2), blocked_until = $2
@@ -119,14 +115,14 @@ UPDATE login_throttle
 	sqlForgetFailures = `DELETE FROM login_throttle WHERE key = $1`
 )
 
-// lookUp counts one look-up by e-mail address of a user, or refuses it.
-func (t *throttle) lookUp(ctx context.Context, asker uuid.UUID) error {
+// lookUp counts a look-up by e-mail address of a user, or refuses it.
+func (t *throttle) lookUp(ctx context.Context, payer uuid.UUID) error {
 	var (
 		begun       bool
 		ignored     *time.Time
 		until       *time.Time
 		now         = t.clock()
-		key         = t.key(scopeLookUp, asker.String())
+		key         = t.key(scopeLookUp, payer.String())
 		args        = append(lookUpRule.args(key, now), []byte(nil))
 		refuseUntil = func(until time.Time) error {
 			err := t.refuse(scopeLookUp, until.Sub(now))
@@ -143,29 +139,29 @@ func (t *throttle) lookUp(ctx context.Context, asker uuid.UUID) error {
 	if begun {
 		return nil
 	}
-	if until == nil { // another request has added the row since our snapshot
+	if until == nil { // another request has added the row after the snapshot of this one
 		return refuseUntil(now)
 	}
 	t.blocks.remember(key, now, *until)
 	return refuseUntil(*until)
 }
 
-// attempt is one that may be judged now.
+// attempt is a log-in attempt that has been counted and may compare the password.
 type attempt struct {
 	*throttle
-	account, address throttleKey // no address if it is not known
-	// known is set if the attempt is on the budget of an address that the user has
-	// signed in from; then only users who are known there may sign in.
+	account, address throttleKey // address is zero if it is unknown
+	// known is set if the attempt was counted for a known address; then only users who have
+	// signed in from that address may sign in.
 	known throttleKey
 }
 
-// begin refuses the attempt or puts it on record. It ends in one of right, wrong
-// and giveBack; one that a crash cuts off counts as wrong.
-func (t *throttle) begin(ctx context.Context, who, address string) (attempt, error) {
-	a := attempt{throttle: t, account: t.accountKey(who), address: t.addressKey(address)}
+// begin counts the attempt or refuses it. The caller must call right, wrong or giveBack; an
+// attempt that a crash interrupts counts as wrong.
+func (t *throttle) begin(ctx context.Context, identifier, address string) (attempt, error) {
+	a := attempt{throttle: t, account: t.accountKey(identifier), address: t.addressKey(address)}
 	now := t.clock()
 	if scope, until := t.blocks.find(now, a.account, a.address); scope != "" {
-		return t.beginKnown(ctx, who, a, scope, until, now)
+		return t.beginKnown(ctx, identifier, a, scope, until, now)
 	}
 	var (
 		begun                      bool
@@ -180,45 +176,45 @@ func (t *throttle) begin(ctx context.Context, who, address string) (attempt, err
 		return a, nil
 	case addressUntil != nil:
 		t.blocks.remember(a.address, now, *addressUntil)
-		return t.beginKnown(ctx, who, a, scopeAddress, *addressUntil, now)
+		return t.beginKnown(ctx, identifier, a, scopeAddress, *addressUntil, now)
 	case accountUntil != nil:
 		t.blocks.remember(a.account, now, *accountUntil)
-		return t.beginKnown(ctx, who, a, scopeAccount, *accountUntil, now)
+		return t.beginKnown(ctx, identifier, a, scopeAccount, *accountUntil, now)
 	}
-	return attempt{}, t.refuse(scopeAccount, 0) // its row is younger than our snapshot
+	return attempt{}, t.refuse(scopeAccount, 0) // another attempt has added the row after the snapshot of this one
 }
 
-// args of a statement with firstFailure.
+// args returns the first arguments of a statement with firstFailure.
 func (r throttleRule) args(key throttleKey, now time.Time) []any {
 	return []any{key.bytes(), now, r.period.Seconds(), r.free, r.free + beyondFree, maxBlock.Seconds()}
 }
 
 func (t *throttle) refuse(scope string, wait time.Duration) *problem.Error {
 	t.count(scope)
-	wait = max((wait + time.Second - 1).Truncate(time.Second), time.Second) // whole seconds, none too few
+	wait = max((wait + time.Second - 1).Truncate(time.Second), time.Second) // whole seconds, rounded up
 	return &problem.Error{
 		Code: CodeTooManyAttempts, RetryAfter: wait,
 		Message: fmt.Sprintf("too many failed attempts to sign in; try again in %v", wait),
 	}
 }
 
-// right forgets the failures of the account, in the transaction that opens the
-// session, and none of the address: a thief with one account of his own must not
-// wipe his traces with it.
+// right resets the count of the account, in the transaction that opens the session. It does not
+// reset that of the address: an attacker could otherwise reset it by signing in to an account
+// of their own.
 func (a attempt) right(ctx context.Context, tx pgx.Tx) error {
 	a.blocks.forget(a.account)
 	if _, err := tx.Exec(ctx, sqlForgetFailures, a.account.bytes()); err != nil {
-		return fmt.Errorf("forget failed attempts: %w", err)
+		return fmt.Errorf("reset failed attempts: %w", err)
 	}
 	return nil
 }
 
-// wrong counts a failed attempt against the address and records it for the user of that
-// login; for the account it is counted already. Hanging up does not prevent it.
-func (s *Service) wrong(ctx context.Context, a attempt, who string, client Client) error {
+// wrong counts a failed attempt of the address and records it for the user of that login; for
+// the account it is counted already. It completes even if ctx ends.
+func (s *Service) wrong(ctx context.Context, a attempt, identifier string, client Client) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	l, client := parseLogin(who), client.clean()
+	l, client := parseLogin(identifier), client.clean()
 	args := append(addressRule.args(a.address, s.now()), l.email, l.handle, client.UserAgent, client.Address)
 	if _, err := s.pool.Exec(ctx, sqlCountFailure, args...); err != nil {
 		return fmt.Errorf("count failed attempt: %w", err)
@@ -226,8 +222,8 @@ func (s *Service) wrong(ctx context.Context, a attempt, who string, client Clien
 	return nil
 }
 
-// giveBack is for an attempt that could not be judged. Should it fail, the attempt
-// stays counted until it is forgotten.
+// giveBack undoes the count of an attempt whose password was not compared. If it fails, the
+// attempt counts until it expires.
 func (a attempt) giveBack(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// throttleKey stands for an account or an address, and does not tell which.
+// throttleKey identifies an account or an address without revealing it.
 type throttleKey [sha256.Size]byte
 
-// bytes are nil, and so NULL, of no key.
+// bytes returns nil, which is NULL in SQL, for the zero key.
 func (k throttleKey) bytes() []byte {
 	if k == (throttleKey{}) {
 		return nil
@@ -19,6 +19,7 @@ func (k throttleKey) bytes() []byte {
 	return k[:]
 }
 
+// key returns an HMAC of the scope and the name.
 func (t *throttle) key(scope, what string) (k throttleKey) {
 	mac := hmac.New(sha256.New, t.pepper().Reveal())
 	mac.Write([]byte("kizo log-in throttle\x00" + scope + "\x00" + what))
@@ -26,16 +27,17 @@ func (t *throttle) key(scope, what string) (k throttleKey) {
 	return k
 }
 
-// accountKey is the same for every spelling of a login. What can be no login has a
-// key as well, and is slowed down like any other.
-func (t *throttle) accountKey(who string) throttleKey {
-	if l := parseLogin(who); l != (login{}) {
-		who = l.email + "@" + l.handle
+// accountKey returns the same key for every spelling of a login. A text that is no valid login
+// has a key too, with the same rule.
+func (t *throttle) accountKey(identifier string) throttleKey {
+	if l := parseLogin(identifier); l != (login{}) {
+		identifier = l.email + "@" + l.handle
 	}
-	return t.key(scopeAccount, who)
+	return t.key(scopeAccount, identifier)
 }
 
-// addressKey takes the network of an IPv6 address: everybody has 2^64 of those.
+// addressKey returns the key of an address; for IPv6 that of its /64 network, because a client
+// usually has all addresses of one.
 func (t *throttle) addressKey(text string) throttleKey {
 	address, err := netip.ParseAddr(text)
 	if err != nil {
@@ -52,35 +54,37 @@ func (t *throttle) addressKey(text string) throttleKey {
 	return t.key(scopeAddress, address.String())
 }
 
-// blockCache remembers for a moment what the table has said, so that hammering on a
-// blocked account costs the database nothing.
+// blockCache caches blocks for a short time, so that repeated attempts on a blocked account
+// need no queries.
 type blockCache struct {
 	mu      sync.Mutex
 	entries map[throttleKey]block
 }
 
+// block is a cached block. The entry expires before the block ends, or with it.
 type block struct{ until, expires time.Time }
 
 const (
 	maxBlocks = 4096
-	// blockCacheTTL is short: another process may have seen the right password.
+	// blockCacheTTL is short, because the block may end when another process receives the
+	// right password.
 	blockCacheTTL = 2 * time.Second
 )
 
-// find tells which scope is blocked, "" if none is known to be.
+// find returns the scope that is known to be blocked, or "".
 func (b *blockCache) find(now time.Time, account, address throttleKey) (scope string, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if told := b.entries[address]; now.Before(told.expires) {
-		return scopeAddress, told.until
+	if entry := b.entries[address]; now.Before(entry.expires) {
+		return scopeAddress, entry.until
 	}
-	if told := b.entries[account]; now.Before(told.expires) {
-		return scopeAccount, told.until
+	if entry := b.entries[account]; now.Before(entry.expires) {
+		return scopeAccount, entry.until
 	}
 	return "", time.Time{}
 }
 
-// until returns until when key is known to be blocked.
+// until returns the end of the block of key, if it is known to be blocked.
 func (b *blockCache) until(key throttleKey, now time.Time) (time.Time, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -88,7 +92,7 @@ func (b *blockCache) until(key throttleKey, now time.Time) (time.Time, bool) {
 	return known.until, now.Before(known.expires)
 }
 
-// has tells whether key is known to be blocked.
+// has reports whether key is known to be blocked.
 func (b *blockCache) has(key throttleKey, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -98,14 +102,14 @@ func (b *blockCache) has(key throttleKey, now time.Time) bool {
 func (b *blockCache) remember(key throttleKey, now, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.entries == nil || len(b.entries) >= maxBlocks { // beginning anew costs a query each
+	if b.entries == nil || len(b.entries) >= maxBlocks { // an entry that is lost costs one query
 		b.entries = make(map[throttleKey]block)
 	}
-	believed := now.Add(blockCacheTTL)
-	if until.Before(believed) {
-		believed = until
+	expires := now.Add(blockCacheTTL)
+	if until.Before(expires) {
+		expires = until
 	}
-	b.entries[key] = block{until, believed}
+	b.entries[key] = block{until, expires}
 }
 
 func (b *blockCache) forget(key throttleKey) {

@@ -16,35 +16,38 @@ import (
 
 const (
 	algorithm = "EdDSA"
-	tokenType = "at+jwt" // RFC 9068: an access token, so no other JWT passes for one
+	tokenType = "at+jwt" // RFC 9068: distinguishes access tokens from other JWTs
 
-	// maxTokenBytes bounds what is decoded for a stranger; ours have about 450.
+	// maxTokenBytes is the maximum length of a token that is decoded; those of Kizo have
+	// about 450 bytes.
 	maxTokenBytes = 4 << 10
 
-	// leeway forgives other machines' clocks; it also delays expiry by as much.
+	// leeway tolerates differences between clocks. It also delays expiry by as much.
 	leeway = 10 * time.Second
 )
 
+// claims are the claims of an access token.
 type claims struct {
 	jwt.RegisteredClaims
 	SessionID string `json:"sid"`
 }
 
-// accessToken is what a token says once its signature and claims hold. That its
-// session is still open is not in it.
+// accessToken is the content of a token whose signature and claims are valid. Its session may
+// have ended.
 type accessToken struct{ userID, sessionID uuid.UUID }
 
+// tokens signs and verifies access tokens.
 type tokens struct {
 	keys     *Keys
 	issuer   string
 	audience string
 	parser   *jwt.Parser
 	now      func() time.Time
-	verified *cache.Map[[sha256.Size]byte, verified] // by the digest of the whole token
+	verified *cache.Map[[sha256.Size]byte, verified] // key: digest of the whole token
 }
 
-// verified is what a token says whose signature and claims held once. They hold
-// until it expires; a reload of the secrets begins with an empty cache.
+// verified is the content of a token that was verified before. It is valid until the token
+// expires; a reload of the secrets starts with an empty cache.
 type verified struct {
 	accessToken
 	expires time.Time
@@ -65,17 +68,18 @@ func newTokens(keys *Keys, issuer, audience string, now func() time.Time) *token
 	)}
 }
 
-func (t *tokens) sign(who accessToken, issued, expires time.Time) (string, error) {
+// sign returns a signed token.
+func (t *tokens) sign(subject accessToken, issued, expires time.Time) (string, error) {
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			ID:        newID().String(),
 			Issuer:    t.issuer,
 			Audience:  jwt.ClaimStrings{t.audience},
-			Subject:   who.userID.String(),
+			Subject:   subject.userID.String(),
 			IssuedAt:  jwt.NewNumericDate(issued),
 			ExpiresAt: jwt.NewNumericDate(expires),
 		},
-		SessionID: who.sessionID.String(),
+		SessionID: subject.sessionID.String(),
 	})
 	token.Header["typ"] = tokenType
 	token.Header["kid"] = t.keys.kid
@@ -86,7 +90,7 @@ func (t *tokens) sign(who accessToken, issued, expires time.Time) (string, error
 	return signed, nil
 }
 
-// parse checks everything about a token that needs no database.
+// parse verifies a token as far as that needs no database.
 func (t *tokens) parse(raw string) (accessToken, error) {
 	if len(raw) > maxTokenBytes {
 		return accessToken{}, errTokenInvalid(fmt.Errorf("token of %d bytes", len(raw)))
@@ -113,14 +117,14 @@ func (t *tokens) parse(raw string) (accessToken, error) {
 	if err != nil {
 		return accessToken{}, errTokenInvalid(err)
 	}
-	who := accessToken{userID: user, sessionID: session}
-	t.verified.Put(digest, verified{who, stated.ExpiresAt.Time})
-	return who, nil
+	subject := accessToken{userID: user, sessionID: session}
+	t.verified.Put(digest, verified{subject, stated.ExpiresAt.Time})
+	return subject, nil
 }
 
-// key chooses the key by kid from our own set and nowhere else: jku, jwk, x5u
-// and x5c are never read. Each kid has one algorithm, which WithValidMethods
-// has compared before this is called.
+// key returns the public key for the kid of a token. It only uses the configured keys: jku,
+// jwk, x5u and x5c are never read. Each kid has one algorithm, which WithValidMethods has
+// compared before.
 func (t *tokens) key(token *jwt.Token) (any, error) {
 	if token.Header["typ"] != tokenType {
 		return nil, errors.New("not an access token")
@@ -136,8 +140,8 @@ func (t *tokens) key(token *jwt.Token) (any, error) {
 	return public, nil
 }
 
-// onlyExpired tells a token of ours that is merely old: "refresh" is a helpful
-// answer to that one, and to no other.
+// onlyExpired reports whether a token is valid except that it has expired. Only then can the
+// client solve the problem with a refresh.
 func onlyExpired(err error) bool {
 	for _, worse := range []error{
 		jwt.ErrTokenMalformed, jwt.ErrTokenUnverifiable, jwt.ErrTokenSignatureInvalid,

@@ -11,7 +11,7 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Principal is who is asking, as of the moment of [Service.Verify].
+// Principal is the user and session of a request, at the time of [Service.Verify].
 type Principal struct {
 	UserID    uuid.UUID
 	SessionID uuid.UUID
@@ -19,10 +19,9 @@ type Principal struct {
 	Role      Role
 }
 
-// Verify returns whose access token this is. It checks the token itself, and
-// then that its session is open and its user active, in the database or by what is
-// remembered of it: a logout or suspension that has returned is never missed, in
-// whichever process it was.
+// Verify returns the user and session of an access token. It verifies the token, and checks in
+// the session cache or the database that the session is open and the user active. It observes
+// every log-out and suspension that has returned, in any process.
 func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 	stated, err := s.keyring().tokens.parse(token)
 	if err != nil {
@@ -48,11 +47,11 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 	}, nil
 }
 
-// session is a session as the database has it, or as it is remembered.
+// session returns a session from the cache or the database.
 func (s *Service) session(ctx context.Context, id uuid.UUID) (sessionState, bool, error) {
 	if s.cache.valid() {
-		if known, ok := s.cache.sessions.Get(id); ok {
-			return known, true, nil
+		if cached, ok := s.cache.sessions.Get(id); ok {
+			return cached, true, nil
 		}
 	}
 	keep := s.cache.beginLookUp()
@@ -63,7 +62,7 @@ func (s *Service) session(ctx context.Context, id uuid.UUID) (sessionState, bool
 	return session, found, err
 }
 
-// sessionState is what decides whether a session's tokens still count.
+// sessionState is what Verify needs to know about a session and its user.
 type sessionState struct {
 	userID  uuid.UUID
 	revoked bool
@@ -96,7 +95,7 @@ func (s *Service) lookUpSessions(ctx context.Context, ids []uuid.UUID) (map[uuid
 	return found, rows.Err()
 }
 
-// asBytes spares pgx the way by a UUID's text.
+// asBytes converts UUIDs to a type that pgx encodes without their text form.
 func asBytes(ids []uuid.UUID) [][16]byte {
 	raw := make([][16]byte, len(ids))
 	for i, id := range ids {

@@ -26,17 +26,17 @@ var commonPasswords = sync.OnceValue(func() map[string]bool {
 })
 
 const (
-	maxPlainAffix     = 6  // digits and signs around a common word that do not make it strong
-	minWithoutOwn     = 8  // characters that are left of a password without its user's own words
-	minOwnWord        = 3  // shorter parts of a handle or an address are not looked for
-	minDigits         = 15 // of a password of digits alone: phone numbers and dates are shorter
+	maxPlainAffix     = 6  // characters around a common word that do not make it strong
+	minWithoutOwn     = 8  // bytes of a password without the words of its user
+	minOwnWord        = 3  // shorter parts of a handle or an address are ignored
+	minDigits         = 15 // of a password that has only digits: longer than phone numbers and dates
 	minDistinct       = 4  // different characters
-	maxRepeatedUnit   = 5  // longer units may be repeated, unless they are common themselves
-	stepsForEachBreak = 4  // a keyboard walk or a sequence may be broken once for so many characters
+	maxRepeatedUnit   = 5  // longer units may be repeated unless they are common themselves
+	stepsForEachBreak = 4  // a sequence or keyboard walk may have one break per so many characters
 )
 
-// checkPasswordStrength refuses a password that guessers try first, and one that is made
-// of what is publicly known of its user: handle, e-mail address, name.
+// checkPasswordStrength refuses a password that attackers try first, and one that consists of
+// publicly known words of its user: handle, e-mail address, name.
 func checkPasswordStrength(password string, user User) error {
 	text := strings.ToLower(norm.NFKC.String(password))
 	if commonPassword(text) {
@@ -63,9 +63,9 @@ func checkPasswordStrength(password string, user User) error {
 	return nil
 }
 
-// commonPassword tells whether a text in lower case is on the list, a simple variant of
-// an entry (digits and signs around it, signs for letters), or made by a simple rule: a
-// sequence, a walk over the keyboard, a repetition, digits alone.
+// commonPassword reports whether a lower-case text is in the list, is a simple variant of an
+// entry (with digits and signs around it, or in place of letters), or follows a simple rule:
+// a sequence, a walk over the keyboard, a repetition, only digits.
 func commonPassword(text string) bool {
 	plain := strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || strings.ContainsRune("-_.", r) {
@@ -81,7 +81,7 @@ func commonPassword(text string) bool {
 	return false
 }
 
-// commonWord tells whether an entry of the list is what matters of text.
+// commonWord reports whether text is an entry of the list or a simple variant of one.
 func commonWord(text string) bool {
 	set := commonPasswords()
 	if set[text] || set[unleet(text)] {
@@ -103,7 +103,7 @@ var leet = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s",
 
 func unleet(text string) string { return leet.Replace(text) }
 
-// repeated tells whether text is one short or common unit again and again.
+// repeated reports whether text repeats one short or common unit.
 func repeated(text string) bool {
 	runes := []rune(text)
 	for period := 1; period <= len(runes)/2; period++ {
@@ -118,7 +118,7 @@ func repeated(text string) bool {
 	return false
 }
 
-// few tells whether text has few different characters, or few digits and nothing else.
+// few reports whether text has few different characters, or consists of few digits.
 func few(text string) bool {
 	distinct := make(map[rune]bool)
 	for _, r := range text {
@@ -127,16 +127,17 @@ func few(text string) bool {
 	return len(distinct) < minDistinct || (len(text) < minDigits && strings.Trim(text, "0123456789") == "")
 }
 
-// The rows and columns of keyboards; neighbors in either direction are one step.
-var keyboardLines = []string{
+// keyboardRows are the rows and columns of keyboards. Neighbors, in either direction, are one
+// step apart.
+var keyboardRows = []string{
 	"1234567890-=", "qwertyuiop[]", "asdfghjkl;'", "zxcvbnm,./", "qwertzuiop", "yxcvbnm", "azertyuiop", "qsdfghjklm", "wxcvbn",
 	"1qaz", "2wsx", "3edc", "4rfv", "5tgb", "6yhn", "7ujm", "8ik,", "9ol.", "0p;/", "!@#$%^&*()",
 }
 
 var keyboardSteps = sync.OnceValue(func() map[[2]rune]bool {
 	steps := make(map[[2]rune]bool)
-	for _, line := range keyboardLines {
-		keys := []rune(line)
+	for _, row := range keyboardRows {
+		keys := []rune(row)
 		for i := 1; i < len(keys); i++ {
 			steps[[2]rune{keys[i-1], keys[i]}], steps[[2]rune{keys[i], keys[i-1]}] = true, true
 		}
@@ -144,8 +145,8 @@ var keyboardSteps = sync.OnceValue(func() map[[2]rune]bool {
 	return steps
 })
 
-// walk tells whether keys follow each other in the alphabet, in numbers or on a keyboard,
-// one after the other or in turns (1q2w3e4r5t).
+// walk reports whether keys follow each other in the alphabet, in numbers or on a keyboard,
+// directly or alternating (1q2w3e4r5t).
 func walk(keys []rune) bool {
 	if steps(keys) {
 		return true
