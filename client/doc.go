@@ -16,11 +16,11 @@
 //
 // # Errors
 //
-//	*Error           the server refused the request; Code says why
+//	*Error                the server refused the request; Code says why
 //	*UnknownOutcomeError  money may have moved: Send the same Command again to find out
 //	*UnreachableError     no server was reached, or a request that changes nothing got no answer
-//	*ProtocolError         the answer is not one that a Kizo server gives
-//	ErrNotLoggedIn   the TokenStore is empty
+//	*ProtocolError        the answer is not one that a Kizo server gives
+//	ErrNotLoggedIn        the TokenStore is empty
 //
 // # Retries
 //

@@ -23,7 +23,7 @@ type operations struct {
 	gauges  *gauges
 }
 
-var _ api.Operations = (*operations)(nil)
+var _ api.Ops = (*operations)(nil)
 
 func (o *operations) Queues() ([]openapi.Queue, error) {
 	stats, err := o.queues.Stats()

@@ -38,7 +38,7 @@ func (m *Metrics) admission(most int) *admission {
 const shedBody = `{"type":"https://kizo.dev/problems/overloaded","title":"Service Unavailable","status":503,` +
 	`"code":"overloaded","detail":"too many requests are under way; nothing was done, try again in a moment","request_id":"`
 
-func (a *admission) guard(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+func (a *admission) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		place := placeOf(ctx.Conn())
 		if place != nil && !place.Begin() {

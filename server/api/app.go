@@ -13,7 +13,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/openapi"
@@ -27,7 +26,7 @@ import (
 type Config struct {
 	Ledger          *ledger.Ledger
 	Auth            *auth.Service
-	Operations      Operations
+	Ops             Ops
 	Hint            func(transfer uuid.UUID) // a payment waits to be settled; must not block
 	Contract        []byte                   // openapi.yaml, served as it is
 	DefaultCurrency money.Currency           // of the wallet that comes with a new user
@@ -45,12 +44,12 @@ type Config struct {
 type API struct {
 	ledger                    *ledger.Ledger
 	auth                      *auth.Service
-	operations                Operations
+	ops                       Ops
 	hint                      func(uuid.UUID)
 	currency                  money.Currency
 	log                       *slog.Logger
 	app                       *fiber.App
-	patience                  time.Duration // with one request, without what its caller prefers to wait
+	timeout                   time.Duration // of a request, without the wait that its caller prefers
 	part                      Part
 	limits                    Limits
 	userPolicy, addressPolicy string // as callers are told
@@ -60,7 +59,7 @@ type API struct {
 	heartbeat  time.Duration
 	recheck    time.Duration
 	board      *board
-	open       prometheus.Gauge // streams
+	metrics    *Metrics
 	admission  *admission
 	proxies    TrustedProxies
 	listener   listener.Config
@@ -77,15 +76,15 @@ func New(config Config) *API {
 		config.Metrics = NewMetrics()
 	}
 	a := &API{
-		ledger: config.Ledger, auth: config.Auth, operations: config.Operations, hint: config.Hint,
-		currency: config.DefaultCurrency, log: config.Logger, patience: 15 * time.Second,
+		ledger: config.Ledger, auth: config.Auth, ops: config.Ops, hint: config.Hint,
+		currency: config.DefaultCurrency, log: config.Logger, metrics: config.Metrics, timeout: 15 * time.Second,
 		part: config.Part, limits: config.Limits, proxies: config.TrustedProxies,
 		userPolicy: config.Limits.UserPolicy.field("user"), addressPolicy: config.Limits.AddressPolicy.field("address"),
 	}
 	a.streams, a.endStreams = context.WithCancel(context.Background())
-	a.heartbeat, a.recheck, a.open = heartbeatEvery, recheckEvery, config.Metrics.streams
+	a.heartbeat, a.recheck = heartbeatEvery, recheckEvery
 	a.admission = config.Metrics.admission(config.InFlight)
-	a.board = newBoard(func(ctx context.Context) openapi.OpsSnapshot { return a.operations.Snapshot(ctx) }, config.Logger)
+	a.board = newBoard(func(ctx context.Context) openapi.OpsSnapshot { return a.ops.Snapshot(ctx) }, config.Logger)
 	a.listener = a.listenerConfig(config)
 	a.app = fiber.New(fiber.Config{
 		AppName:               "kizo",
@@ -104,14 +103,12 @@ func New(config Config) *API {
 	})
 	a.app.Server().ConnState = trackConnection
 	a.app.Server().SecureErrorLogMessage = true // what cannot be parsed may hold a token
-	a.app.Server().Handler = a.admission.guard(a.app.Server().Handler)
-	a.app.Use(identify, config.Metrics.observe, a.recoverPanic)
+	a.app.Server().Handler = a.admission.admit(a.app.Server().Handler)
+	for _, step := range a.middlewares() {
+		a.app.Use(step)
+	}
 	a.pages(config)
-	routes.RegisterHandlers(guarded{
-		app: a.app, guards: []fiber.Handler{
-			a.bounded, a.served, a.limitStrangers, a.authenticate, a.limitUsers, operatorsOnly, checkKey, checkParameters, checkBody,
-		},
-	}, routes.NewStrictHandler(a, nil))
+	a.registerRoutes()
 	return a
 }
 

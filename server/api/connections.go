@@ -61,7 +61,7 @@ func placeOf(conn net.Conn) *listener.Conn {
 }
 
 // trackConnection tells the listener what fasthttp knows: a request begins to arrive,
-// or the last one has been answered. The guard tells when one is worked on.
+// or the last one has been answered. admit tells when one is worked on.
 func trackConnection(conn net.Conn, state fasthttp.ConnState) {
 	c, ok := conn.(*lingeringConn)
 	if !ok {

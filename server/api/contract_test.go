@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -148,9 +149,14 @@ func TestUnknownCodesBecomeInternal(t *testing.T) {
 
 func TestTablesFollowTheContract(t *testing.T) {
 	t.Parallel()
-	all, withBody, withKey, open := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	wantSame(t, "operations of the contract and rows of the table", operations(), api.Operations(func(api.Row) bool { return true }))
+	all, withBody, withKey := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	open, reserved := map[string]bool{}, map[string]bool{}
 	for name, op := range operations() {
 		all[name] = true
+		if api.ReservedFor(op.path) {
+			reserved[name] = true
+		}
 		if op.RequestBody != nil {
 			withBody[name] = true
 			equal(t, name+" requires its body", op.RequestBody.Value.Required, true)
@@ -165,10 +171,14 @@ func TestTablesFollowTheContract(t *testing.T) {
 			t.Errorf("%s has no problem as its default answer", name)
 		}
 	}
-	wantSame(t, "operations with a body", withBody, api.Bodies())
-	wantSame(t, "operations with a key", withKey, api.NeedsKey)
-	wantSame(t, "operations without a token", open, api.Public)
+	wantSame(t, "operations with a body", withBody, api.Operations(api.Row.HasBody))
+	wantSame(t, "operations with a key", withKey, api.Operations(api.Row.MovesMoney))
+	wantSame(t, "operations without a token", open, api.Operations(api.Row.IsPublic))
+	wantSame(t, "operations for operators and the bank", reserved, api.Operations(api.Row.IsReserved))
 
+	if t.Failed() { // New panics for an operation without a row
+		return
+	}
 	routes := map[string]bool{}
 	for _, r := range new(house).routes() {
 		if strings.HasPrefix(r.Path, "/v1/") {
@@ -176,6 +186,21 @@ func TestTablesFollowTheContract(t *testing.T) {
 		}
 	}
 	wantSame(t, "operations and routes", all, routes)
+}
+
+// TestTheDrawingOfTheChainIsTrue compares the steps that doc.go draws with the chain.
+func TestTheDrawingOfTheChainIsTrue(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("doc.go")
+	must(t, err)
+	var drawn []string
+	for _, step := range regexp.MustCompile(`(?m)^//\t  │  (\w+)`).FindAllSubmatch(text, -1) {
+		drawn = append(drawn, string(step[1]))
+	}
+	chain := append([]string{"admit"}, newHouse(t).api.Chain()...) // admit is a handler of fasthttp
+	if !slices.Equal(drawn, chain) {
+		t.Errorf("doc.go draws %v, the chain is %v", drawn, chain)
+	}
 }
 
 // Fields without omitempty are required by decodeStrictly, so these two must agree.

@@ -1,12 +1,29 @@
-// Package api is the HTTP side of Kizo: Fiber, the routes generated from
-// openapi.yaml, and one handler for each.
+// Package api serves the HTTP API of Kizo with Fiber: the routes that are generated from openapi.yaml,
+// and one handler for each.
 //
-//	request ─► id, recover, metrics ─► who asks (auth) ─► body, strictly ─► handler
-//	                                                                          │
-//	response ◄────────────── problem+json ◄── one table: code ─► status ◄── error
+//	request
+//	  │  admit            rejects malformed requests, and requests beyond the max in flight
+//	  │  identify         gives the request an id and a trace
+//	  │  observe          measures the request
+//	  │  recoverPanic     turns a panic into an error
+//	  │  setDeadline      limits the time of the request
+//	  │  checkPart        rejects operations that this process does not serve
+//	  │  limitAnonymous   limits requests without a valid token by address
+//	  │  authenticate     verifies the access token and its session
+//	  │  limitUsers       limits requests by user
+//	  │  checkRole        rejects users at the routes of operators
+//	  │  checkKey         requires an Idempotency-Key where money moves
+//	  │  checkParameters  rejects malformed parameters
+//	  │  checkBody        rejects a body that is not exactly what the contract says
+//	  ▼
+//	handler ─► ledger, auth or Ops ─► response
+//	  └ error ─► problemOf: code ─► status ─► problem+json
 //
-// A stream of events (stream.go) is a response that does not end by itself.
+// # Overview
 //
-// A handler turns a request into one call of the ledger or of auth, and its
-// answer into a model; it knows no SQL, no queue and no bank.
+// What the steps enforce for an operation is its row in the table of operations (operations.go). A
+// handler turns a request into one call of the ledger, of auth or of Ops, and the result into a type
+// of package openapi. The event stream (stream.go) is the one response that does not end by itself.
+//
+// The package imports no SQL, no queue and no bank: those are behind the ledger, auth and Ops.
 package api

@@ -3,6 +3,10 @@ package api
 import (
 	"net"
 	"net/netip"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -12,8 +16,6 @@ import (
 // What the tests, which stand outside like any caller, need to see of the inside.
 var (
 	Statuses       = statuses
-	NeedsKey       = needsKey
-	Public         = public
 	DecodeStrictly = decodeStrictly
 	Describe       = problemOf
 )
@@ -40,11 +42,35 @@ func (m members) byName() map[string]string {
 	return named
 }
 
-// Bodies are the operations that take a body.
-func Bodies() map[string]bool {
+// Operations returns the names of the rows of the table for which has returns true.
+func Operations(has func(Row) bool) map[string]bool {
 	names := make(map[string]bool)
-	for name := range bodies {
-		names[name] = true
+	for name, op := range operations {
+		if has(Row{op}) {
+			names[name] = true
+		}
+	}
+	return names
+}
+
+// Row is one row of the table of operations.
+type Row struct{ operation }
+
+func (r Row) HasBody() bool    { return r.body != nil }
+func (r Row) MovesMoney() bool { return r.movesMoney }
+func (r Row) IsPublic() bool   { return !r.access.needsToken() }
+func (r Row) IsReserved() bool { return r.access == forOperators || r.access == forTheBank }
+
+// ReservedFor reports whether a path may use what is reserved for operators and the bank.
+func ReservedFor(path string) bool { return reservedFor([]byte(path)) }
+
+// Chain returns the names of the steps before a handler, in order.
+func (a *API) Chain() []string {
+	var names []string
+	for _, step := range slices.Concat(a.middlewares(), a.guards()) {
+		name := runtime.FuncForPC(reflect.ValueOf(step).Pointer()).Name()
+		name = name[strings.LastIndexByte(name, '.')+1:]
+		names = append(names, strings.TrimSuffix(name, "-fm"))
 	}
 	return names
 }
@@ -59,7 +85,7 @@ func (a *API) AddRoute(path string, handler fiber.Handler) { a.app.Get(path, han
 func (a *API) InFlight() int64 { return a.admission.inFlight.Load() }
 
 // SetPatience with one request; before Serve.
-func (a *API) SetPatience(d time.Duration) { a.patience = d }
+func (a *API) SetPatience(d time.Duration) { a.timeout = d }
 
 // SetHeartbeat of streams, and how often they look whether they may go on; before Serve.
 func (a *API) SetHeartbeat(heartbeat, recheck time.Duration) {
@@ -72,7 +98,7 @@ func (a *API) SetWriteTimeout(d time.Duration) { a.app.Server().WriteTimeout = d
 // OpenStreams is how many there are.
 func (a *API) OpenStreams() int {
 	var m dto.Metric
-	if a.open.Write(&m) != nil {
+	if a.metrics.streams.Write(&m) != nil {
 		return -1
 	}
 	return int(m.GetGauge().GetValue())

@@ -15,9 +15,9 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// operatorsOnly keeps everybody else out of /v1/ops.
-func operatorsOnly(c *fiber.Ctx) error {
-	if strings.HasPrefix(c.Route().Path, "/v1/ops/") && from(c.UserContext()).principal.Role != auth.RoleOperator {
+// checkRole rejects callers without the role that an operation requires.
+func checkRole(c *fiber.Ctx) error {
+	if operationOf(c).access == forOperators && from(c.UserContext()).principal.Role != auth.RoleOperator {
 		return faultf(openapi.Forbidden, "", "this is for operators: kizod user grant HANDLE operator makes one")
 	}
 	return c.Next()
@@ -53,7 +53,7 @@ func pageSize(limit *int32) (int, error) {
 
 // OpsListQueues shows the queues.
 func (a *API) OpsListQueues(context.Context, routes.OpsListQueuesRequestObject) (routes.OpsListQueuesResponseObject, error) {
-	queues, err := a.operations.Queues()
+	queues, err := a.ops.Queues()
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (a *API) OpsPauseQueue(ctx context.Context, r routes.OpsPauseQueueRequestOb
 	if err := a.note(ctx, "queue.pause", r.Queue, r.Body.Reason); err != nil {
 		return nil, err
 	}
-	if err := a.operations.PauseQueue(r.Queue, true); err != nil {
+	if err := a.ops.PauseQueue(r.Queue, true); err != nil {
 		return nil, err
 	}
 	return routes.OpsPauseQueue204Response{}, nil
@@ -76,7 +76,7 @@ func (a *API) OpsResumeQueue(ctx context.Context, r routes.OpsResumeQueueRequest
 	if err := a.note(ctx, "queue.resume", r.Queue, r.Body.Reason); err != nil {
 		return nil, err
 	}
-	if err := a.operations.PauseQueue(r.Queue, false); err != nil {
+	if err := a.ops.PauseQueue(r.Queue, false); err != nil {
 		return nil, err
 	}
 	return routes.OpsResumeQueue204Response{}, nil
@@ -88,7 +88,7 @@ func (a *API) OpsListTasks(_ context.Context, r routes.OpsListTasksRequestObject
 	if err != nil {
 		return nil, err
 	}
-	tasks, err := a.operations.Tasks(r.Queue, orEmpty(r.Params.State), limit)
+	tasks, err := a.ops.Tasks(r.Queue, orEmpty(r.Params.State), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (a *API) OpsActOnTask(ctx context.Context, r routes.OpsActOnTaskRequestObje
 	if err := a.note(ctx, "task."+r.Action, r.Task, r.Body.Reason); err != nil {
 		return nil, err
 	}
-	if err := a.operations.ActOnTask(r.Queue, r.Task, r.Action); err != nil {
+	if err := a.ops.ActOnTask(r.Queue, r.Task, r.Action); err != nil {
 		return nil, err
 	}
 	return routes.OpsActOnTask204Response{}, nil
@@ -128,7 +128,7 @@ func (a *API) OpsListPayments(ctx context.Context, r routes.OpsListPaymentsReque
 	if state != "" && !openapi.PaymentState(state).Valid() {
 		return nil, faultf(openapi.ParameterMalformed, "state", "state is pending, unknown, executed, rejected or needs_review")
 	}
-	list, err := a.operations.Payments(ctx, state, orEmpty(r.Params.Cursor), limit)
+	list, err := a.ops.Payments(ctx, state, orEmpty(r.Params.Cursor), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (a *API) OpsListPayments(ctx context.Context, r routes.OpsListPaymentsReque
 
 // OpsGetPayment shows the payment of a transfer.
 func (a *API) OpsGetPayment(ctx context.Context, r routes.OpsGetPaymentRequestObject) (routes.OpsGetPaymentResponseObject, error) {
-	p, err := a.operations.Payment(ctx, r.Id)
+	p, err := a.ops.Payment(ctx, r.Id)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func (a *API) OpsResolvePayment(ctx context.Context, r routes.OpsResolvePaymentR
 	if err := a.note(ctx, "payment.resolve."+r.Body.Outcome, r.Id.String(), r.Body.Reason); err != nil {
 		return nil, err
 	}
-	p, err := a.operations.Resolve(ctx, r.Id, r.Body.Outcome)
+	p, err := a.ops.Resolve(ctx, r.Id, r.Body.Outcome)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func (a *API) OpsResolvePayment(ctx context.Context, r routes.OpsResolvePaymentR
 
 // OpsReconcile compares the bank's statement with the books.
 func (a *API) OpsReconcile(ctx context.Context, _ routes.OpsReconcileRequestObject) (routes.OpsReconcileResponseObject, error) {
-	r, err := a.operations.Reconcile(ctx)
+	r, err := a.ops.Reconcile(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ func (a *API) OpsReconcile(ctx context.Context, _ routes.OpsReconcileRequestObje
 
 // OpsAudit recomputes the invariants of the books.
 func (a *API) OpsAudit(ctx context.Context, _ routes.OpsAuditRequestObject) (routes.OpsAuditResponseObject, error) {
-	report, err := a.operations.Audit(ctx)
+	report, err := a.ops.Audit(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +214,7 @@ func (a *API) ExplainTransfer(ctx context.Context, r routes.ExplainTransferReque
 	if t.Kind == ledger.KindSuspense { // the house's own, shown by reconciliation alone
 		return nil, faultf(openapi.TransferNotFound, "id", "there is no such transfer")
 	}
-	timeline, err := a.operations.Explain(ctx, t, a.auth.UsersByID)
+	timeline, err := a.ops.Explain(ctx, t, a.auth.UsersByID)
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +229,7 @@ func (a *API) ExplainTransfer(ctx context.Context, r routes.ExplainTransferReque
 // BankCallback takes in what the bank sends.
 func (a *API) BankCallback(ctx context.Context, _ routes.BankCallbackRequestObject) (routes.BankCallbackResponseObject, error) {
 	r := from(ctx)
-	if err := a.operations.Callback(ctx, r.signature, r.body); err != nil {
+	if err := a.ops.Callback(ctx, r.signature, r.body); err != nil {
 		return nil, err
 	}
 	return routes.BankCallback204Response{}, nil

@@ -25,7 +25,7 @@ type desk struct {
 	fail error
 }
 
-var _ api.Operations = (*desk)(nil)
+var _ api.Ops = (*desk)(nil)
 
 func (d *desk) did(format string, args ...any) error {
 	d.mu.Lock()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,58 +89,13 @@ func plainID(id string) bool {
 	})
 }
 
-// public are the operations that need no token; every other route does.
-var public = map[string]bool{
-	"POST /v1/auth/signup":  true,
-	"POST /v1/auth/login":   true,
-	"POST /v1/auth/refresh": true,
-	bankCallback:            true, // the bank signs instead
-}
+const signatureHeader = "Kizo-Bank-Signature"
 
-// bankCallback is the operation whose body is read raw: a signature is over bytes.
-const (
-	bankCallback    = "POST /v1/bank/callbacks"
-	signatureHeader = "Kizo-Bank-Signature"
-)
-
-// guarded registers routes behind guards. The middlewares of the generated code
-// run after it has bound the parameters, which is too late: a stranger would be
-// told about parameters, and a missing key would have no code of its own.
-//
-// The Router inside is nil, so that a method which is not guarded below panics
-// at the start instead of serving everybody.
-type guarded struct {
-	fiber.Router
-	app    *fiber.App
-	guards []fiber.Handler
-}
-
-func (g guarded) add(method, path string, handlers []fiber.Handler) fiber.Router {
-	return g.app.Add(method, path, slices.Concat(g.guards, handlers)...)
-}
-
-// Get does not answer HEAD as Fiber's own would: the contract has no HEAD.
-func (g guarded) Get(path string, handlers ...fiber.Handler) fiber.Router {
-	return g.add(fiber.MethodGet, path, handlers)
-}
-
-func (g guarded) Post(path string, handlers ...fiber.Handler) fiber.Router {
-	return g.add(fiber.MethodPost, path, handlers)
-}
-
-func (g guarded) Patch(path string, handlers ...fiber.Handler) fiber.Router {
-	return g.add(fiber.MethodPatch, path, handlers)
-}
-
-func (g guarded) Delete(path string, handlers ...fiber.Handler) fiber.Router {
-	return g.add(fiber.MethodDelete, path, handlers)
-}
-
-// bounded gives a request a deadline, so that a database which does not answer
-// does not keep it for ever, and keeps its answer out of every cache.
-func (a *API) bounded(c *fiber.Ctx) error {
-	timeout := a.patience
-	if hashes[c.Route().Path] {
+// setDeadline gives a request a deadline, so that it ends even if the database does not answer, and
+// keeps caches from storing its answer.
+func (a *API) setDeadline(c *fiber.Ctx) error {
+	timeout := a.timeout
+	if operationOf(c).hashesPassword {
 		timeout = auth.HashRequestTimeout
 	}
 	ctx, cancel := context.WithTimeout(c.UserContext(), timeout)
@@ -151,16 +105,17 @@ func (a *API) bounded(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// authenticate finds out who asks, by the token and by the state of its session.
+// authenticate identifies the caller by the access token, whose session must be open. The bank is
+// identified later, by its signature of the body.
 func (a *API) authenticate(c *fiber.Ctx) error {
 	r := request{trace: traceOf(c), client: auth.Client{UserAgent: c.Get(fiber.HeaderUserAgent), Address: a.clientAddress(c)}}
-	operation := c.Method() + " " + c.Route().Path
-	if operation == bankCallback {
+	op := operationOf(c)
+	if op.access == forTheBank {
 		r.signature = c.Get(signatureHeader)
-		// Not c.Body(), which would unpack it first.
+		// c.Body() would decompress the body, but the signature is of the bytes that were sent.
 		r.body = bytes.Clone(c.Request().Body())
 	}
-	if !public[operation] {
+	if op.access.needsToken() {
 		token, ok := bearer(c.Get(fiber.HeaderAuthorization))
 		if !ok {
 			return faultf(openapi.Unauthenticated, "", "log in first, and send the access token as Authorization: Bearer")
@@ -183,22 +138,12 @@ func bearer(header string) (token string, ok bool) {
 	return header[len(scheme):], true
 }
 
-// needsKey are the operations that move money.
-var needsKey = map[string]bool{
-	"POST /v1/transfers":             true,
-	"POST /v1/transfers/:id/capture": true,
-	"POST /v1/transfers/:id/void":    true,
-	"POST /v1/transfers/:id/reverse": true,
-	"POST /v1/deposits":              true,
-	"POST /v1/withdrawals":           true,
-}
-
 const keyHeader = "Idempotency-Key"
 
 // checkKey refuses to move money without a key, before anything else is said
 // about the request.
 func checkKey(c *fiber.Ctx) error {
-	if !needsKey[c.Method()+" "+c.Route().Path] {
+	if !operationOf(c).movesMoney {
 		return c.Next()
 	}
 	switch keys := c.Request().Header.PeekAll(keyHeader); {

@@ -63,8 +63,8 @@ func (s *stream) VisitStreamEventsResponse(c *fiber.Ctx) error {
 				s.api.log.Error("panic in a stream", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 			}
 		}()
-		s.api.open.Inc()
-		defer s.api.open.Dec()
+		s.api.metrics.streams.Inc()
+		defer s.api.metrics.streams.Dec()
 		s.out = w
 		s.run()
 	})
@@ -96,7 +96,7 @@ func (s *stream) catchUp() error {
 		return err
 	}
 	for upTo.After(s.position) {
-		ctx, cancel := context.WithTimeout(s.ctx, s.api.patience)
+		ctx, cancel := context.WithTimeout(s.ctx, s.api.timeout)
 		events, next, more, err := s.api.ledger.EventsOf(ctx, s.who.principal.UserID, s.position, upTo, catchUpPage)
 		if err == nil {
 			err = s.tell(ctx, events)
@@ -171,7 +171,7 @@ func (s *stream) live() error {
 
 // tellLive tells an event and those that wait behind it.
 func (s *stream) tellLive(first *ledger.Event) error {
-	ctx, cancel := context.WithTimeout(s.ctx, s.api.patience)
+	ctx, cancel := context.WithTimeout(s.ctx, s.api.timeout)
 	defer cancel()
 	batch := []*ledger.Event{first}
 	for len(batch) < liveBatch {
@@ -219,7 +219,7 @@ func (s *stream) tell(ctx context.Context, events []*ledger.Event) error {
 // token that has run out, a session that has been ended and a user who has been
 // suspended end the stream. A database that does not answer does not.
 func (s *stream) stillAllowed() error {
-	ctx, cancel := context.WithTimeout(s.ctx, s.api.patience)
+	ctx, cancel := context.WithTimeout(s.ctx, s.api.timeout)
 	defer cancel()
 	principal, err := s.api.auth.Verify(ctx, s.who.token)
 	ended := problem.CodeOf(err) != ""

@@ -198,7 +198,7 @@ func (a *API) crossBorder(ctx context.Context, open func(context.Context, ledger
 		_ = crash.Point("api.before_hint")
 		a.hint(result.Transfer.ID)
 		_ = crash.Point("api.after_hint")
-		waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+a.patience)
+		waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+a.timeout)
 		defer cancel()
 		ctx = waiting
 		a.admission.aside(func() { result.Transfer = a.awaitEnd(ctx, result.Transfer, wait) })

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/JDevAman/kizo/openapi"
@@ -44,26 +43,14 @@ func (p Policy) field(name string) string {
 	return `"` + name + `";q=` + strconv.Itoa(p.Requests) + `;w=` + strconv.Itoa(p.Seconds)
 }
 
-// strangers are the routes that an anonymous caller may use. The bank is known by its signature.
-var strangers = func() map[string]bool {
-	paths := make(map[string]bool)
-	for operation := range public {
-		if _, path, _ := strings.Cut(operation, " "); operation != bankCallback {
-			paths[path] = true
-		}
-	}
-	return paths
-}()
-
-// limitStrangers stands before authenticate. A token or a signature of the bank that is
-// not good is counted once that is known: a caller that shares the address and has a
-// good one is not affected.
-func (a *API) limitStrangers(c *fiber.Ctx) error {
+// limitAnonymous limits requests without a valid token by address, before authenticate. A request
+// with an invalid token or an invalid signature of the bank is counted after it has failed, so that
+// the limit does not affect a caller with a valid one at the same address.
+func (a *API) limitAnonymous(c *fiber.Ctx) error {
 	if a.limits.Address == nil {
 		return c.Next()
 	}
-	path := c.Route().Path
-	if strangers[path] {
+	if operationOf(c).access == forEverybody {
 		if err := a.allow(c, "address", a.addressPolicy, a.limits.Address(c.UserContext(), a.clientAddress(c))); err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ func (a *API) logRefusal(c *fiber.Ctx, p openapi.Problem, requestID string) {
 		event = auth.EventRateLimited
 	case p.Code == openapi.TokenInvalid || p.Code == openapi.SignatureInvalid:
 		event = auth.EventTokenRefused
-	case p.Status == http.StatusForbidden && !hashes[c.Route().Path]:
+	case p.Status == http.StatusForbidden && !operationOf(c).hashesPassword:
 		event = auth.EventForbidden
 	default:
 		return

@@ -7,14 +7,11 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// hashes are the operations that cost a password hash; refresh and log-out do not.
-var hashes = map[string]bool{"/v1/auth/signup": true, "/v1/auth/login": true}
-
-// served refuses what another process is there for, and says so. A proxy that sends
-// requests where they belong never sees it.
-func (a *API) served(c *fiber.Ctx) error {
+// checkPart rejects a request for an operation that this process does not serve. It never happens
+// behind a proxy that routes requests by path.
+func (a *API) checkPart(c *fiber.Ctx) error {
 	switch path := c.Route().Path; {
-	case a.part == WithoutSignIn && hashes[path]:
+	case a.part == WithoutSignIn && operationOf(c).hashesPassword:
 		return misrouted("this kizod does not take passwords: send /v1/auth to one that runs with --roles auth")
 	case a.part == SignInAlone && !strings.HasPrefix(path, "/v1/auth/"):
 		return misrouted("this kizod serves /v1/auth alone: send everything else to one that runs with --roles api")
