@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/listener"
 )
 
 // With every connection busy, a new client is rejected like one for whom there is no
@@ -18,7 +21,8 @@ import (
 func TestReservedConnections(t *testing.T) {
 	t.Parallel()
 	const connections, reserved = 16, 2
-	h := newHouse(t, func(o *options) { o.conns = api.Connections{Max: connections} })
+	metrics := listener.NewMetrics()
+	h := newHouse(t, func(o *options) { o.conns = api.Connections{Max: connections, Metrics: metrics} })
 	alice, bob := h.pair(1000)
 	operator := h.operator()
 	h.emptied()
@@ -41,7 +45,26 @@ func TestReservedConnections(t *testing.T) {
 		h.get(operator, "/v1/ops/payments").want(http.StatusOK)
 		h.do(ask{method: "POST", path: "/v1/bank/callbacks", body: fields{}}).want(http.StatusNoContent)
 		h.client.CloseIdleConnections()
+		waitFor(t, "the server has closed the connections of this round", func() bool {
+			return openConnections(t, metrics) == connections-reserved
+		})
 	}
+}
+
+// openConnections returns what kizo_connections reports.
+func openConnections(t *testing.T, metrics *listener.Metrics) int {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(metrics.Collectors()...)
+	families, err := registry.Gather()
+	must(t, err)
+	for _, family := range families {
+		if family.GetName() == "kizo_connections" {
+			return int(family.GetMetric()[0].GetGauge().GetValue())
+		}
+	}
+	t.Fatal("no metric kizo_connections")
+	return 0
 }
 
 // A client that keeps a connection open and silent does not keep another one out, and
