@@ -54,7 +54,7 @@ func newBatchMetrics() *batchMetrics {
 
 func lineGauge(l *ledger.Ledger) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "kizo_ledger_line", Help: "Commands waiting for a batch.",
+		Name: "kizo_ledger_queue_commands", Help: "Commands waiting for a batch.",
 	}, func() float64 { return float64(l.QueueLength()) })
 }
 

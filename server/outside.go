@@ -88,7 +88,7 @@ var (
 	databaseUp       = describe("kizo_database_up", "1 if the database answers.")
 	paymentsOverdue  = describe("kizo_payments_overdue", "Payments past their time by more than the janitor's patience; counted up to 10,000.")
 	paymentsInReview = describe("kizo_payments_in_review", "Payments that wait for an operator's decision; counted up to 10,000.")
-	differencesKnown = describe("kizo_bank_differences_known", "Differences between the bank's books and ours that are not closed; counted up to 10,000.")
+	differencesKnown = describe("kizo_bank_discrepancies_open", "Differences between the bank's books and ours that are not closed; counted up to 10,000.")
 
 	idleTransaction  = describe("kizo_database_idle_transaction_seconds", "Longest time that a session of the database has idled inside its transaction; 0 if none does. Sessions of other roles are seen by a member of pg_read_all_stats alone.")
 	writeTransaction = describe("kizo_database_write_transaction_seconds", "Age of the oldest transaction that has changed or locked a row, in any session of the database; 0 if there is none.")

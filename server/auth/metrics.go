@@ -43,7 +43,7 @@ func NewMetrics() *Metrics {
 			Name: "kizo_auth_hash_refused_total", Help: "Hashes that were not computed: the queue was full, the request ended in the queue, or the hasher failed.",
 		}, []string{"reason"}),
 		raised: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kizo_auth_hash_raised_total", Help: "Hashes that got too little CPU time and were repeated in a process of higher priority.",
+			Name: "kizo_auth_hash_priority_raised_total", Help: "Hashes that got too little CPU time and were repeated in a process of higher priority.",
 		}, []string{"priority"}),
 		throttled: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kizo_auth_throttled_total", Help: "Log-ins and look-ups by e-mail address that were refused after too many attempts.",

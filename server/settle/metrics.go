@@ -38,13 +38,13 @@ func NewMetrics() *Metrics {
 			Name: "kizo_payments_needs_review_total", Help: "Payments given to an operator, by cause.",
 		}, []string{"cause"}),
 		hints: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "kizo_settlement_hints_lost_total", Help: "Hints that did not reach the queue.",
+			Name: "kizo_settlement_enqueue_failures_total", Help: "Hints that did not reach the queue.",
 		}),
 		redrives: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kizo_janitor_redriven_total", Help: "Overdue payments that the janitor drove.",
 		}),
 		differ: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kizo_bank_differences_total", Help: "Differences found between the bank's books and ours, by kind.",
+			Name: "kizo_bank_discrepancies_total", Help: "Differences found between the bank's books and ours, by kind.",
 		}, []string{"kind"}),
 		breaker: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "kizo_bank_breaker_open", Help: "1 while the bank cannot be reached and is left alone.",
