@@ -282,7 +282,7 @@ func (p *place) onTerminal(script string) string {
 	for {
 		n, err := terminal.Read(buffer)
 		said.Write(buffer[:n])
-		if asked := strings.Count(said.String(), "Password: ") + strings.Count(said.String(), "The same again: "); asked > typed {
+		if asked := strings.Count(said.String(), "Password: ") + strings.Count(said.String(), "Repeat password: "); asked > typed {
 			typed = asked
 			_, _ = io.WriteString(terminal, password+"\n")
 		}
