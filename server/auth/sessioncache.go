@@ -14,24 +14,23 @@ import (
 
 const (
 	defaultLease = 250 * time.Millisecond
-	maxCached    = 1 << 16 // sessions, and users, that are kept
-	maxChanges   = 1000    // that are read at once; where there are more, everything is forgotten instead
-	keepChanges  = 10_000  // in the table: whoever is further behind forgets everything
+	maxCached    = 1 << 16 // entries of each kind
+	maxChanges   = 1000    // changes that are read at a time; if there are more, the cache is cleared
+	keepChanges  = 10_000  // rows that Prune keeps; a process that is further behind clears its cache
 )
 
-// sessionCache keeps what was read of sessions and users for as long as nobody has
-// changed them. Whoever changes one adds to a list in the same transaction
-// (migrations/0009); sessionCache reads what was added, at most a few times a second,
-// and forgets what it names.
+// sessionCache caches sessions and users until they change. A trigger adds each change to the
+// table access_changes, in the transaction of the change. The cache reads new changes at
+// most a few times per second, and removes the entries that they name.
 //
-//	look-up ──► kept ◄── forgotten ◄── list of changes
-//	              │
-//	            given, if the list was read within a lease
+//	look-up ──► cached entry ◄── removed ◄── access_changes
+//	                │
+//	                └─ used if the changes were read within the lease
 //
-// A reading of the list that begins after a change was committed finds it. So one
-// lease after its COMMIT no process acts on what was before it, and a change that
-// must not be missed by anybody waits that long before it returns: see
-// [Service.waitForCacheExpiry]. No clocks are compared, only their pace.
+// Reading the changes returns every change that was committed before. One lease after its
+// COMMIT, therefore, no process uses the earlier state. A method whose change must take
+// effect everywhere waits that long before it returns: see [Service.waitForCacheExpiry]. The
+// cache does not compare the clocks of two machines, only durations.
 type sessionCache struct {
 	read  func(ctx context.Context, after int64) (changeList, error)
 	lease time.Duration
@@ -41,14 +40,14 @@ type sessionCache struct {
 	users         *cache.Map[uuid.UUID, UserRef]
 	logins        *cache.Map[login, uuid.UUID]
 	reading       bool
-	position      int64     // in the list
-	readAt        time.Time // when the last reading that succeeded began
-	invalidations uint64    // how often something was forgotten
+	version       int64     // of the last change that was applied
+	readAt        time.Time // start of the last successful reading of the changes
+	invalidations uint64    // number of times that entries were removed
 }
 
-// changeList is the list from a position on.
+// changeList contains the changes after a version.
 type changeList struct {
-	last    int64 // number of the newest change
+	last    int64 // version of the newest change
 	changes []change
 }
 
@@ -59,116 +58,119 @@ type change struct {
 
 func newSessionCache(lease time.Duration, read func(context.Context, int64) (changeList, error)) *sessionCache {
 	return &sessionCache{
-		read: read, lease: lease, position: -1, // behind everything
+		read: read, lease: lease, version: -1, // before the first change
 		sessions: cache.New[uuid.UUID, sessionState](maxCached),
 		users:    cache.New[uuid.UUID, UserRef](maxCached),
 		logins:   cache.New[login, uuid.UUID](maxCached),
 	}
 }
 
-// valid tells whether what is kept may be given. It has the list read again when
-// the last reading is getting old; nobody waits for that, and where nobody asks
+// valid reports whether entries may be used: the changes were read within the lease. Once half
+// of the lease has passed, valid starts a reading in the background. Without calls of valid,
 // nothing is read.
-func (r *sessionCache) valid() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	age := time.Since(r.readAt)
-	if age > r.lease/2 && !r.reading {
-		r.reading = true
-		go r.update()
+func (c *sessionCache) valid() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	age := time.Since(c.readAt)
+	if age > c.lease/2 && !c.reading {
+		c.reading = true
+		go c.update()
 	}
-	return age < r.lease
+	return age < c.lease
 }
 
-// update reads the list and forgets what it names; all, where it does not know
-// everything that was added.
-func (r *sessionCache) update() {
-	r.mu.Lock()
-	after := r.position
-	r.mu.Unlock()
+// update reads the changes and removes the entries that they name. If it has missed changes,
+// it clears the cache.
+func (c *sessionCache) update() {
+	c.mu.Lock()
+	after := c.version
+	c.mu.Unlock()
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), lookUpTimeout)
 	defer cancel()
-	n, err := r.read(ctx, after)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.reading = false
+	list, err := c.read(ctx, after)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading = false
 	if err != nil {
-		return // what is kept grows old, and the tables are asked
+		return // the lease expires, and callers query the tables
 	}
-	if n.last-after != int64(len(n.changes)) {
-		r.sessions.Clear()
-		r.users.Clear()
-		r.logins.Clear()
-		r.invalidations++
+	if list.last-after != int64(len(list.changes)) {
+		c.sessions.Clear()
+		c.users.Clear()
+		c.logins.Clear()
+		c.invalidations++
 	}
-	for _, c := range n.changes {
-		r.apply(c)
+	for _, changed := range list.changes {
+		c.apply(changed)
 	}
-	r.position, r.readAt = n.last, began
+	c.version, c.readAt = list.last, began
 }
 
-func (r *sessionCache) apply(c change) {
-	r.invalidations++
-	switch c.kind {
+// apply removes the entries that a change concerns. The caller holds mu.
+func (c *sessionCache) apply(changed change) {
+	c.invalidations++
+	switch changed.kind {
 	case "session":
-		r.sessions.Forget(c.id)
+		c.sessions.Forget(changed.id)
 	case "name":
-		r.users.Forget(c.id)
-	default: // rare: which sessions and log-ins are the user's is not kept
-		r.users.Forget(c.id)
-		r.sessions.Clear()
-		r.logins.Clear()
+		c.users.Forget(changed.id)
+	default: // rare, so there is no index of the sessions and logins of a user
+		c.users.Forget(changed.id)
+		c.sessions.Clear()
+		c.logins.Clear()
 	}
 }
 
-// invalidate forgets at once what this process has changed itself.
-func (r *sessionCache) invalidate(c change) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.apply(c)
+// invalidate applies a change of this process at once.
+func (c *sessionCache) invalidate(changed change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.apply(changed)
 }
 
-// beginLookUp is called before a look-up; what that finds is kept unless something was
-// forgotten meanwhile, which it may not have seen.
-func (r *sessionCache) beginLookUp() (keep func(put func())) {
-	r.mu.Lock()
-	before := r.invalidations
-	r.mu.Unlock()
+// beginLookUp is called before a query. The caller passes a function that stores the result to
+// keep, which calls it unless entries were removed meanwhile: the query may have missed that
+// change.
+func (c *sessionCache) beginLookUp() (keep func(put func())) {
+	c.mu.Lock()
+	before := c.invalidations
+	c.mu.Unlock()
 	return func(put func()) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.invalidations == before {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.invalidations == before {
 			put()
 		}
 	}
 }
 
-// Both in one statement, so that they are of one moment.
+// One statement reads the version and the changes, so that they have the same snapshot.
 const sqlAccessChanges = `
 SELECT v.version, c.kind, c.subject_id
   FROM access_version v
   LEFT JOIN LATERAL (SELECT kind, subject_id FROM access_changes WHERE version > $1 ORDER BY version LIMIT $2) c ON true`
 
-func (s *Service) readChanges(ctx context.Context, after int64) (n changeList, err error) {
+func (s *Service) readChanges(ctx context.Context, after int64) (list changeList, err error) {
 	rows, err := s.pool.Query(ctx, sqlAccessChanges, after, maxChanges)
 	if err != nil {
-		return changeList{}, fmt.Errorf("read what changed: %w", err)
+		return changeList{}, fmt.Errorf("read changes: %w", err)
 	}
 	var (
-		what *string
+		kind *string
 		id   *uuid.UUID
 	)
-	_, err = pgx.ForEachRow(rows, []any{&n.last, &what, &id}, func() error {
-		if what != nil {
-			n.changes = append(n.changes, change{*what, *id})
+	_, err = pgx.ForEachRow(rows, []any{&list.last, &kind, &id}, func() error {
+		if kind != nil {
+			list.changes = append(list.changes, change{*kind, *id})
 		}
 		return nil
 	})
-	return n, err
+	return list, err
 }
 
-// waitForCacheExpiry returns when no process acts on what it read before now.
+// waitForCacheExpiry waits for the lease. Afterwards, no process uses cached state from before
+// the call.
 func (s *Service) waitForCacheExpiry() { time.Sleep(s.cache.lease) }
 
 const sqlPruneChanges = `DELETE FROM access_changes WHERE version <= (SELECT version FROM access_version) - $1`
