@@ -208,12 +208,12 @@ func (r *mutantRun) checkByFaultRun(ctx context.Context, m *mutant, overlay stri
 }
 
 func brokenRules(ctx context.Context, o options) ([]string, error) {
-	result, err := run(ctx, o)
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil: // with the bug, kizod cannot even be used
-		return []string{itself}, nil
+	result, unusable := run(ctx, o)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if unusable != nil { // with the bug, kizod cannot even be used
+		return []string{itself}, nil //nolint:nilerr // that is a finding
 	}
 	_, counts := result.found.all()
 	return slices.Sorted(maps.Keys(counts)), nil
