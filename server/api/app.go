@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -112,10 +113,24 @@ func New(config Config) *API {
 	return a
 }
 
-// Serve answers on the listener until Shutdown.
+// Serve answers on the listener until Shutdown. After a Shutdown it closes the listener and returns.
 func (a *API) Serve(l net.Listener) error {
-	return a.app.Listener(lingering{listener.New(l, a.listener)})
+	inner := lingering{listener.New(l, a.listener)}
+	closing := closeOnce{inner, sync.OnceValue(inner.Close)}
+	// fasthttp forgets a Shutdown that came before it had the listener.
+	stop := context.AfterFunc(a.streams, func() { _ = closing.Close() })
+	defer stop()
+	return a.app.Listener(closing)
 }
+
+// closeOnce is a listener that may be closed more than once.
+type closeOnce struct {
+	net.Listener
+	close func() error
+}
+
+// Close closes the listener and returns the result of the first call.
+func (c closeOnce) Close() error { return c.close() }
 
 // Shutdown stops accepting, ends the streams, lets the requests under way finish,
 // and returns when they have or ctx ends.
