@@ -63,7 +63,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 // Is reports whether target is the error's [Code].
 func (e *Error) Is(target error) bool {
-	code, ok := target.(Code) //nolint:errorlint // errors.Is unwraps err, never target
+	code, ok := target.(Code)
 	return ok && code == e.Code
 }
 
