@@ -32,13 +32,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib" // goose speaks database/sql
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/pgerr"
 )
 
 //go:embed *.sql
@@ -94,8 +94,7 @@ func up(ctx context.Context, provider *goose.Provider) error {
 	defer pause.Stop()
 	for attempt := 1; ; attempt++ {
 		_, err := provider.Up(ctx)
-		var refused *pgconn.PgError
-		if !errors.As(err, &refused) || refused.Code != "55P03" { // lock_not_available
+		if !pgerr.IsLocked(err) {
 			return err
 		}
 		if attempt == lockAttempts {
@@ -174,7 +173,7 @@ func schemas(ctx context.Context, pool *pgxpool.Pool) (have, newest int64, err e
 		return 0, 0, err
 	}
 	err = pool.QueryRow(ctx, sqlSchema).Scan(&have)
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42P01" { // undefined_table
+	if pgerr.IsUndefinedTable(err) {
 		return 0, 0, fmt.Errorf("read the schema's version (has `kizod migrate` been run?): %w", err)
 	}
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -13,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/JDevAman/kizo/server/pgerr"
 )
 
 const (
@@ -109,18 +110,11 @@ func outlived(conn *pgconn.PgConn) bool {
 // endsSession tells whether an error means that its session is of no more use, although
 // PostgreSQL may keep it open (PostgreSQL manual, appendix A).
 func (d *database) endsSession(err *pgconn.PgError) bool {
-	switch {
-	case err.Code == "25006": // a write in a session that may only read
-		return true
-	case strings.HasPrefix(err.Code, "57P"): // the server shuts down, has crashed, cannot connect now
-		return true
-	case err.Code == "0A000" && err.Routine == "RevalidateCachedQuery":
-		// A prepared statement returns other types than it did when it was prepared. The other
-		// sessions have prepared it as well.
+	if pgerr.IsStalePlan(err) { // the other sessions have prepared the statement as well
 		d.emptyPool()
 		return true
 	}
-	return false
+	return pgerr.IsReadOnly(err) || pgerr.IsShutdown(err)
 }
 
 // emptyPool closes the sessions that are idle now, and the others when they are released;

@@ -8,13 +8,13 @@ import (
 	"os"
 	"os/user"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/embedded"
+	"github.com/JDevAman/kizo/server/pgerr"
 )
 
 func userCommand() *cobra.Command {
@@ -153,7 +153,7 @@ func withAuth(ctx context.Context, url string, do func(*auth.Service) error) err
 		return err
 	}
 	err = do(service)
-	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "42501" { // insufficient_privilege
+	if pgerr.IsForbidden(err) {
 		return fmt.Errorf("%w: only the owner of the tables may do this, so set $KIZO_MIGRATE_URL as for kizod migrate", err)
 	}
 	return err

@@ -13,6 +13,7 @@ import (
 	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/pgerr"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -129,7 +130,7 @@ func problemOf(err error) openapi.Problem {
 	if e, ok := errors.AsType[*fiber.Error](err); ok {
 		return describeFiber(e)
 	}
-	if ledger.DatabaseAway(err) {
+	if pgerr.IsUnavailable(err) {
 		return describe(openapi.Unavailable, "the database is away; try again in a moment", "")
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

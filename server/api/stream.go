@@ -14,6 +14,7 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/pgerr"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -81,7 +82,7 @@ func (s *stream) run() {
 	}
 	switch {
 	case errors.Is(err, errStreamOver), errors.Is(err, errReaderGone), s.ctx.Err() != nil:
-	case ledger.DatabaseAway(err), problemOf(err).Code == openapi.Unavailable:
+	case pgerr.IsUnavailable(err), problemOf(err).Code == openapi.Unavailable:
 		s.api.log.Warn("a stream ended", "error", err)
 	default:
 		s.api.log.Error("a stream ended", "error", err)

@@ -14,8 +14,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/JDevAman/kizo/server/pgerr"
 )
 
 // keyName identifies a signing key or a pepper.
@@ -258,7 +259,7 @@ func (r *Registry) Adopt(ctx context.Context, secrets Secrets) (notes []string, 
 	if err = check(sqlShareSecretKeys); errors.Is(err, errNothingRecorded) {
 		err = check(sqlLockSecretKeys)
 	}
-	if readOnly(err) {
+	if pgerr.IsReadOnly(err) {
 		return r.adoptReadOnly(ctx, held)
 	}
 	if err != nil {
@@ -283,11 +284,6 @@ func (r *Registry) adoptReadOnly(ctx context.Context, held []heldKey) (notes []s
 		return nil, fmt.Errorf("check the secrets: %w", err)
 	}
 	return notes, nil
-}
-
-func readOnly(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && e.Code == "25006" // read_only_sql_transaction
 }
 
 // report stores the row of this process.

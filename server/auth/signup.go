@@ -2,15 +2,14 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/pgerr"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -113,11 +112,7 @@ func newUser(in SignUpInput) (user User, err error) {
 // taken replaces a unique violation by the refusal for that index: the handle is taken, or
 // another user has verified the same e-mail address.
 func taken(err error) error {
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) || refused.Code != "23505" { // unique_violation
-		return err
-	}
-	switch refused.ConstraintName {
+	switch pgerr.ViolatedUnique(err) {
 	case "users_email":
 		return &problem.Error{Code: CodeEmailTaken, Message: "another user has verified this e-mail address", Field: "email"}
 	case "users_handle":

@@ -6,9 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/pgerr"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -159,16 +158,16 @@ func (l *Ledger) commitWithRetry(ctx context.Context, commands []*command) ([]ou
 		if err == nil {
 			return outcomes, nil
 		}
-		switch verdict(err) {
-		case rejected:
+		switch classify(err) {
+		case pgerr.Rejected:
 			return nil, &batchError{cause: err, rejected: true, wrote: wrote}
-		case lost:
+		case pgerr.Lost:
 			for _, c := range commands {
 				c.maybeCommitted = c.maybeCommitted || wrote
 			}
-		case locked:
+		case pgerr.Locked:
 			return nil, &batchError{cause: err, locked: true}
-		case conflicted:
+		case pgerr.Conflict:
 		}
 		if ctx.Err() != nil {
 			return nil, &batchError{cause: err}
@@ -188,54 +187,24 @@ func (l *Ledger) commitOnce(ctx context.Context, commands []*command) (_ []outco
 	}
 	defer conn.Release() // closes the connection unless it is idle and usable
 	outcomes, wrote, err := l.rules.run(ctx, conn.Conn(), commands)
-	if _, answered := errors.AsType[*pgconn.PgError](err); answered && !conn.Conn().IsClosed() {
+	if pgerr.State(err) != "" && !conn.Conn().IsClosed() {
 		// The connection is usable; only the transaction has failed.
 		_, _ = conn.Exec(ctx, `ROLLBACK`) // if it fails, Release closes the connection
 	}
 	return outcomes, wrote, err
 }
 
-type judgement int
-
-const (
-	lost       judgement = iota // the database is away, or its answer is: try again
-	conflicted                  // another transaction was in the way: try again
-	locked                      // another transaction keeps a lock for too long
-	rejected                    // the database said no: trying again changes nothing
-)
-
-// verdict judges by SQLSTATE class (PostgreSQL manual, appendix A), never by text.
-func verdict(err error) judgement {
-	if _, ours := errors.AsType[*decidePanic](err); ours {
-		return rejected
+// classify is [pgerr.Classify] with what the ledger knows of its own errors and tables.
+func classify(err error) pgerr.Class {
+	if _, ok := errors.AsType[*decidePanic](err); ok {
+		return pgerr.Rejected
 	}
-	if _, connecting := errors.AsType[*pgconn.ConnectError](err); connecting {
-		return lost // whatever it said, it was not about the batch
+	if pgerr.ViolatedUnique(err) == "transfers_key" {
+		// The key was committed between our look and our row, from an account that is not in
+		// this batch. The retry finds it.
+		return pgerr.Conflict
 	}
-	told, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
-		return lost
-	}
-	switch {
-	case told.Code == "40003": // statement completion unknown: what distributed databases say of a lost COMMIT
-		return lost
-	case told.Code == "23505" && told.ConstraintName == "transfers_key":
-		// The key was committed between our look and our row, from an account that
-		// is not in this batch. The next look finds it.
-		return conflicted
-	case told.Code == "0A000" && told.Routine == "RevalidateCachedQuery":
-		return conflicted // the statement was prepared before a migration: it will be prepared anew
-	case told.Code == "55P03": // lock not available
-		return locked
-	}
-	switch told.Code[:2] {
-	case "40", "55": // serialization failure, deadlock; an object is not in the state that it has to be in
-		return conflicted
-	case "08", "25", "53", "57", "58", "XX": // connection, idle too long, resources, shutdown, I/O
-		return lost
-	default:
-		return rejected
-	}
+	return pgerr.Classify(err)
 }
 
 // pause waits before the next attempt: longer after each one, with jitter, at most 400 ms.

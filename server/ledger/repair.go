@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/JDevAman/kizo/server/pgerr"
 )
 
 // These data are valid in one PostgreSQL cluster only. Repair corrects them in another one:
@@ -199,8 +200,7 @@ func withLockedTable(ctx context.Context, conn *pgx.Conn, table string, run func
 	var err error
 	for range repairAttempts {
 		err = attempt()
-		var pgErr *pgconn.PgError
-		if !errors.As(err, &pgErr) || pgErr.Code != "55P03" { // lock_not_available
+		if !pgerr.IsLocked(err) {
 			return err
 		}
 	}
