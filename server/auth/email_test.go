@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -25,9 +26,9 @@ func TestUnverifiedAddressBelongsToNobody(t *testing.T) {
 	h := newHarness(t)
 	_, asker := h.signUp("asker")
 	squatter, err := h.signUpWith("ada@example.com", "squatter", otherPassword)
-	must(t, err)
+	testkit.Must(t, err)
 	ada, err := h.signUpWith("ADA@example.com", "ada", goodPassword)
-	must(t, err)
+	testkit.Must(t, err)
 	find := func(want uuid.UUID, code problem.Code) {
 		t.Helper()
 		for what, find := range map[string]func() (UserRef, error){
@@ -47,7 +48,7 @@ func TestUnverifiedAddressBelongsToNobody(t *testing.T) {
 	find(ada.ID, "")
 	// And nothing tells a third one that the address is in use.
 	third, err := h.signUpWith("ada@example.com", "third", "the third of the three")
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "verified", squatter.EmailVerified || third.EmailVerified, false)
 }
 
@@ -63,12 +64,12 @@ func TestLogInByASharedAddress(t *testing.T) {
 			wantCode(t, err, CodeInvalidCredentials)
 			return
 		}
-		must(t, err)
+		testkit.Must(t, err)
 		wantEqual(t, "user", user.Handle, want)
 	}
 	for handle, password := range map[string]string{"squatter": otherPassword, "ada": goodPassword, "third": "the third of the three"} {
 		_, err := h.signUpWith("ada@example.com", handle, password)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	enters(h.Service, goodPassword, "ada")
 	enters(h.Service, otherPassword, "squatter")
@@ -84,7 +85,7 @@ func TestLogInByASharedAddress(t *testing.T) {
 
 	// One password of two users, unverified, does not lead one into the other's account.
 	_, err := h.signUpWith("ada@example.com", "twin", goodPassword)
-	must(t, err)
+	testkit.Must(t, err)
 	h.clock.Advance(24 * time.Hour)
 	enters(newer, goodPassword, "") // the hash of twin is of another kind than ada's
 	h.wantTry("twin", goodPassword, "", "")
@@ -100,13 +101,13 @@ func TestOldSaltsAreReplaced(t *testing.T) {
 	_, alice := h.signUp("alice")
 	p := h.keyring().passwords
 	ticket, err := h.hashQueue.enter()
-	must(t, err)
+	testkit.Must(t, err)
 	old := phc{params: p.params, salt: randomBytes(saltBytes)}
 	old.digest, err = ticket.hash(t.Context(), old.job(p.peppers.current, goodPassword, digestBytes))
-	must(t, err)
+	testkit.Must(t, err)
 	ticket.leave()
 	_, err = h.pool.Exec(t.Context(), `UPDATE users SET password_hash = $2 WHERE id = $1`, alice.ID, old.String())
-	must(t, err)
+	testkit.Must(t, err)
 	h.wantTry("alice@example.com", wrongPassword, "", CodeInvalidCredentials)
 	h.logIn("alice@example.com")
 	var stored string
@@ -121,10 +122,10 @@ func TestKnownAddressOfASharedEmail(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	_, err := h.signUpWith("ada@example.com", "squatter", otherPassword)
-	must(t, err)
+	testkit.Must(t, err)
 	_, _, err = h.SignUp(t.Context(), SignUpInput{
 		Email: "ada@example.com", Handle: "ada", Name: "Ada", Password: goodPassword, Client: Client{Address: "198.51.100.1"}})
-	must(t, err)
+	testkit.Must(t, err)
 	h.block("ada@example.com")
 	h.wantTry("ada@example.com", goodPassword, homeAddress, CodeInvalidCredentials) // only the squatter is known there
 	h.wantTry("ada@example.com", otherPassword, homeAddress, "")
@@ -144,7 +145,7 @@ func TestLookUpsByEmailAreBounded(t *testing.T) {
 	h.verify("carol")
 	no := false
 	_, err := h.UpdateProfile(t.Context(), bob.ID, ProfileUpdate{FindableByEmail: &no})
-	must(t, err)
+	testkit.Must(t, err)
 	find := func(s *Service, who string) problem.Code {
 		t.Helper()
 		_, err := s.FindPayee(t.Context(), alice.ID, who)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -17,7 +18,7 @@ func TestEndSessions(t *testing.T) {
 	first, user := h.signUp("alice")
 	second, other := h.logIn("alice"), h.another()
 	bystander, _ := h.signUp("bob")
-	must(t, h.EndSessions(t.Context(), user.ID))
+	testkit.Must(t, h.EndSessions(t.Context(), user.ID))
 	for _, tokens := range []Tokens{first, second} {
 		if _, err := other.Verify(t.Context(), tokens.AccessToken); problem.CodeOf(err) != CodeSessionRevoked {
 			t.Errorf("an ended session: %v", err)
@@ -35,13 +36,13 @@ func TestEndSessionsWaitsForAnOpening(t *testing.T) {
 	h := newHarness(t)
 	_, user := h.signUp("alice")
 	conn, err := pgx.Connect(t.Context(), h.db.AppURL)
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(context.Background())
 	tx, err := conn.Begin(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	id, now := newID(), h.clock.Now()
 	_, err = tx.Exec(t.Context(), sqlOpenSession, id, user.ID, now, now.Add(time.Hour), "", "")
-	must(t, err)
+	testkit.Must(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- h.EndSessions(t.Context(), user.ID) }()
 	deadline := time.Now().Add(20 * time.Second)
@@ -51,8 +52,8 @@ func TestEndSessionsWaitsForAnOpening(t *testing.T) {
 			t.Fatal("EndSessions does not wait for the session that is being opened")
 		}
 	}
-	must(t, tx.Commit(t.Context()))
-	must(t, <-ended)
+	testkit.Must(t, tx.Commit(t.Context()))
+	testkit.Must(t, <-ended)
 	var open int
 	h.scan(`SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL`, user.ID, &open)
 	wantEqual(t, "open sessions", open, 0)

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -48,7 +49,7 @@ func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	<-g.entered
 	<-g.entered
 	// All six have asked the database, and four of them wait for a slot.
-	eventually(t, func() bool { return h.pool.Stat().AcquireCount() == before+12 })
+	testkit.Eventually(t, "every log-in has asked the database", func() bool { return h.pool.Stat().AcquireCount() == before+12 })
 	wantEqual(t, "in the queue", gauge(t, h.config.Metrics.queue), 4)
 	for range 100 {
 		_, _, err := h.LogIn(t.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"})
@@ -134,7 +135,7 @@ func TestASlowHashShortensTheQueueAtOnce(t *testing.T) {
 	_, err := h.hashNew(t.Context(), "a@example.com", goodPassword)
 	wantCode(t, err, CodeOverloaded)
 	g.release <- nil
-	must(t, <-done)
+	testkit.Must(t, <-done)
 }
 
 func TestWaitingEndsWithTheCaller(t *testing.T) {
@@ -153,7 +154,7 @@ func TestWaitingEndsWithTheCaller(t *testing.T) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 	g.release <- nil
-	must(t, <-done)
+	testkit.Must(t, <-done)
 	wantEqual(t, "free slots", len(h.hashQueue.slots), 1)
 	wantEqual(t, "given up", counter(t, h.config.Metrics.refused.WithLabelValues(refusedTimeout)), 1)
 }
@@ -253,25 +254,15 @@ func TestRetryAfterIsHonest(t *testing.T) {
 func gauge(t testing.TB, g prometheus.Gauge) float64 {
 	t.Helper()
 	var m dto.Metric
-	must(t, g.Write(&m))
+	testkit.Must(t, g.Write(&m))
 	return m.GetGauge().GetValue()
 }
 
 func counter(t testing.TB, c prometheus.Counter) float64 {
 	t.Helper()
 	var m dto.Metric
-	must(t, c.Write(&m))
+	testkit.Must(t, c.Write(&m))
 	return m.GetCounter().GetValue()
-}
-
-// eventually polls; it is for what another goroutine will do.
-func eventually(t testing.TB, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("waited 20 s in vain")
-		}
-	}
 }
 
 // What a log-in costs that finds no room.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // block uses up the budget of a login from addresses that its user has never used.
@@ -118,7 +120,7 @@ func TestKnownAddressesAreBoundedAndPruned(t *testing.T) {
 	h.block("alice")
 	h.wantTry("alice", goodPassword, "198.51.100.29", CodeTooManyAttempts) // too old, pruned or not
 	_, err := h.Prune(t.Context(), 1000)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "rows after pruning", count(), 0)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 	"github.com/JDevAman/kizo/server/problem"
@@ -54,7 +55,7 @@ func newHarness(t testing.TB, changes ...func(*Config)) *harness {
 	t.Helper()
 	db := pgtest.New(t)
 	pool, err := pgxpool.New(t.Context(), db.AppURL)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(pool.Close)
 	h := &harness{
 		t: t, db: db,
@@ -62,7 +63,7 @@ func newHarness(t testing.TB, changes ...func(*Config)) *harness {
 		signer: testKey(1),
 	}
 	keys, err := NewKeys(h.signer)
-	must(t, err)
+	testkit.Must(t, err)
 	h.config = Config{
 		Pool: pool, Keys: keys, Peppers: testPeppers(t, "p1"), Params: cheap, HashSlots: 8, Now: h.clock.Now, Metrics: NewMetrics(),
 	}
@@ -81,7 +82,7 @@ func (h *harness) another(changes ...func(*Config)) *Service {
 		change(&config)
 	}
 	s, err := New(config)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	return s
 }
 
@@ -89,7 +90,7 @@ func (h *harness) another(changes ...func(*Config)) *Service {
 func (h *harness) owner() *Service {
 	h.t.Helper()
 	pool, err := pgxpool.New(h.t.Context(), h.db.AdminURL)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	h.t.Cleanup(pool.Close)
 	return h.another(func(c *Config) { c.Pool = pool })
 }
@@ -100,7 +101,7 @@ func (h *harness) signUp(handle string) (Tokens, User) {
 		Email: handle + "@example.com", Handle: handle, Name: "Name of " + handle, Password: goodPassword,
 		Client: Client{UserAgent: "kizo/1.0", Address: "192.0.2.7"},
 	})
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	return tokens, user
 }
 
@@ -108,7 +109,7 @@ func (h *harness) signUp(handle string) (Tokens, User) {
 func (h *harness) verify(handle string) {
 	h.t.Helper()
 	_, err := h.owner().VerifyEmail(h.t.Context(), handle, "test")
-	must(h.t, err)
+	testkit.Must(h.t, err)
 }
 
 // rename changes the name of a user.
@@ -120,13 +121,13 @@ func (h *harness) rename(userID uuid.UUID, name string) (User, error) {
 func (h *harness) logIn(who string) Tokens {
 	h.t.Helper()
 	tokens, _, err := h.LogIn(h.t.Context(), who, goodPassword, Client{})
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	return tokens
 }
 
 func (h *harness) scan(sql string, arg any, into ...any) {
 	h.t.Helper()
-	must(h.t, h.pool.QueryRow(h.t.Context(), sql, arg).Scan(into...))
+	testkit.Must(h.t, h.pool.QueryRow(h.t.Context(), sql, arg).Scan(into...))
 }
 
 // refusal returns the code with which an access token is refused, "" if it is good, and fails on an error that is
@@ -162,15 +163,8 @@ func testPeppers(t testing.TB, ids ...string) Peppers {
 		all = append(all, testPepper(id))
 	}
 	peppers, err := NewPeppers(all[0], all[1:]...)
-	must(t, err)
+	testkit.Must(t, err)
 	return peppers
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // code returns the code of a refusal, "" for nil, and fails on other errors.

@@ -1,15 +1,19 @@
 package auth
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
+)
 
 func TestActionsAreKept(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	_, olga := h.signUp("olga")
-	must(t, h.RecordAction(t.Context(), olga.ID, "queue.pause", "bank", "the bank asked us to"))
-	must(t, h.RecordAction(t.Context(), newID(), "queue.resume", "bank", "done"))
+	testkit.Must(t, h.RecordAction(t.Context(), olga.ID, "queue.pause", "bank", "the bank asked us to"))
+	testkit.Must(t, h.RecordAction(t.Context(), newID(), "queue.resume", "bank", "done"))
 	actions, err := h.Actions(t.Context(), 10)
-	must(t, err)
+	testkit.Must(t, err)
 	if len(actions) != 2 || actions[0].Action != "queue.resume" || actions[0].Operator != "" {
 		t.Fatalf("got %+v", actions)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -14,7 +15,7 @@ func TestArgon2Vector(t *testing.T) {
 	t.Parallel()
 	const text = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHApl8ArZWb2GRPPc"
 	h, err := parsePHC(text)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "params", h.params, Argon2Params{MemoryKiB: 65536, Time: 2, Threads: 1})
 	wantEqual(t, "salt", string(h.salt), "somesalt")
 	digest := HashJob{Params: h.params, Input: []byte("password"), Salt: h.salt, Length: len(h.digest)}.Argon2id()
@@ -64,19 +65,19 @@ func TestNoByteOfALongPasswordIsLost(t *testing.T) {
 	t.Parallel()
 	p := newPasswords(testPeppers(t, "p1"), cheap)
 	ticket, err := newHarness(t).hashQueue.enter()
-	must(t, err)
+	testkit.Must(t, err)
 	defer ticket.leave()
 	long := strings.Repeat("é", MaxPasswordBytes/2)
-	must(t, checkPassword(long))
+	testkit.Must(t, checkPassword(long))
 	stored, err := p.hash(t.Context(), ticket, "a@example.com", long)
-	must(t, err)
+	testkit.Must(t, err)
 	for _, near := range []string{long[:len(long)-2] + "è", long[:64], long[:72], long + "x"} {
 		ok, _, err := p.matches(t.Context(), ticket, stored, "a@example.com", near)
-		must(t, err)
+		testkit.Must(t, err)
 		wantEqual(t, "near miss", ok, false)
 	}
 	ok, stale, err := p.matches(t.Context(), ticket, stored, "a@example.com", long)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "the whole", ok, true)
 	wantEqual(t, "stale", stale, false)
 }
@@ -128,7 +129,7 @@ func TestLogInRehashes(t *testing.T) {
 			wantEqual(t, "after a wrong password", stored(), before)
 
 			_, _, err = under.LogIn(t.Context(), user.Handle, goodPassword, Client{})
-			must(t, err)
+			testkit.Must(t, err)
 			after := stored()
 			wantEqual(t, "rehashed", after != before, moved.phc != "")
 			wantEqual(t, "pepper", after.pepperID, moved.now[0])
@@ -138,7 +139,7 @@ func TestLogInRehashes(t *testing.T) {
 
 			settled := h.another(func(c *Config) { c.Params, c.Peppers = moved.params, testPeppers(t, moved.later...) })
 			_, _, err = settled.LogIn(t.Context(), user.Handle, goodPassword, Client{})
-			must(t, err)
+			testkit.Must(t, err)
 			wantEqual(t, "settled", stored(), after)
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -20,7 +21,7 @@ func TestRefreshRotates(t *testing.T) {
 		h.clock.Advance(20 * time.Minute)
 		wantEqual(t, "old access token", h.refusal(tokens.AccessToken), CodeTokenExpired)
 		next, who, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{UserAgent: "kizo/2.0"})
-		must(t, err)
+		testkit.Must(t, err)
 		wantEqual(t, "user", who, user)
 		wantEqual(t, "session", next.SessionID, tokens.SessionID)
 		wantEqual(t, "end of the session", next.SessionEnds, tokens.SessionEnds)
@@ -28,7 +29,7 @@ func TestRefreshRotates(t *testing.T) {
 		tokens = next
 	}
 	open, err := h.Sessions(t.Context(), user.ID)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "sessions", len(open), 1)
 	wantEqual(t, "client", open[0].Client, "kizo/2.0")
 	if !open[0].LastUsedAt.Equal(h.clock.Now()) {
@@ -44,7 +45,7 @@ func TestSessionEndsAbsolutely(t *testing.T) {
 	tokens, _ := h.signUp("alice")
 	h.clock.Advance(30*24*time.Hour - time.Minute)
 	last, _, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{})
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "life of the last access token", last.ExpiresIn, time.Minute)
 	h.clock.Advance(time.Minute)
 	wantEqual(t, "access token", h.refusal(last.AccessToken), CodeTokenExpired)
@@ -59,7 +60,7 @@ func TestRefreshRefusesWithOneCodeAndManyReasons(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	revoked, _ := h.signUp("alice")
-	must(t, h.LogOut(t.Context(), revoked.SessionID))
+	testkit.Must(t, h.LogOut(t.Context(), revoked.SessionID))
 	stranger, _ := newRefreshToken()
 	for name, c := range map[string]struct {
 		token string
@@ -95,7 +96,7 @@ func TestRefreshTokensAreStoredHashed(t *testing.T) {
 	h := newHarness(t)
 	tokens, _ := h.signUp("alice")
 	secret, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(tokens.RefreshToken, refreshPrefix))
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "random bytes", len(secret), 32)
 	var stored []byte
 	h.scan("SELECT token_hash FROM refresh_tokens WHERE session_id = $1", tokens.SessionID, &stored)
@@ -109,11 +110,11 @@ func TestReuseEndsOneFamilyOnly(t *testing.T) {
 	laptop, _ := h.signUp("alice")
 	phone := h.logIn("alice")
 	_, _, err := h.Refresh(t.Context(), laptop.RefreshToken, Client{})
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "reuse", h.refreshRefusal(laptop.RefreshToken), CodeRefreshTokenReused)
 	wantEqual(t, "phone", h.refusal(phone.AccessToken), "")
 	_, _, err = h.Refresh(t.Context(), phone.RefreshToken, Client{})
-	must(t, err)
+	testkit.Must(t, err)
 }
 
 func TestPruneDeletesOnlyTheLongExpiredAndIsBounded(t *testing.T) {
@@ -122,14 +123,14 @@ func TestPruneDeletesOnlyTheLongExpiredAndIsBounded(t *testing.T) {
 	old, _ := h.signUp("alice")
 	for range 4 {
 		next, _, err := h.Refresh(t.Context(), old.RefreshToken, Client{})
-		must(t, err)
+		testkit.Must(t, err)
 		old = next
 	}
 	h.clock.Advance(30*24*time.Hour + keepExpired)
 	live := h.logIn("alice")
 	prune := func() int64 {
 		n, err := h.Prune(t.Context(), 3)
-		must(t, err)
+		testkit.Must(t, err)
 		return n
 	}
 	wantEqual(t, "exactly a week after", prune(), 0)
@@ -139,7 +140,7 @@ func TestPruneDeletesOnlyTheLongExpiredAndIsBounded(t *testing.T) {
 	wantEqual(t, "third", prune(), 0)
 	wantEqual(t, "pruned token", h.refreshRefusal(old.RefreshToken), CodeRefreshTokenInvalid)
 	_, _, err := h.Refresh(t.Context(), live.RefreshToken, Client{})
-	must(t, err)
+	testkit.Must(t, err)
 }
 
 // The refusal that reports the reuse must not roll the revocation back.
@@ -148,7 +149,7 @@ func TestReusedRefreshTokenRevokesItsSession(t *testing.T) {
 	h := newHarness(t)
 	stolen, _ := h.signUp("alice")
 	winner, _, err := h.Refresh(t.Context(), stolen.RefreshToken, Client{})
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "winner before the reuse", h.refusal(winner.AccessToken), "")
 
 	// Whoever comes second, thief or owner, ends it for both.
@@ -170,7 +171,7 @@ func TestReusedRefreshTokenRevokesItsSessionWhenTheCallerDisconnects(t *testing.
 	h := newHarness(t)
 	stolen, _ := h.signUp("alice")
 	winner, _, err := h.Refresh(t.Context(), stolen.RefreshToken, Client{})
-	must(t, err)
+	testkit.Must(t, err)
 	gone, hangUp := context.WithCancel(t.Context())
 	hangUp()
 	_, _, err = h.Refresh(gone, stolen.RefreshToken, Client{})

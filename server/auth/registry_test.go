@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
@@ -39,7 +40,7 @@ func kid(n byte) string {
 func registryPool(t testing.TB, db *pgtest.Database) *pgxpool.Pool {
 	t.Helper()
 	pool, err := pgxpool.New(t.Context(), db.AppURL)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(pool.Close)
 	return pool
 }
@@ -54,7 +55,7 @@ func mismatch(t testing.TB, err error) string {
 	if e, ok := errors.AsType[*MismatchError](err); ok {
 		return e.Error()
 	}
-	must(t, err)
+	testkit.Must(t, err)
 	return ""
 }
 
@@ -90,7 +91,7 @@ func TestCompareKeys(t *testing.T) {
 		"a pepper and a key of that name": {[]string{"p1"}, []recordedKey{pepper("p1", stateActive), {keyName: keyName{KindSigningKey, "p1"}, state: stateActive}}, "signing key p1 is missing", ""},
 	} {
 		held, err := secretsOf([]byte{1}, c.held...).held()
-		must(t, err)
+		testkit.Must(t, err)
 		notes, err := compareKeys(held, append(c.recorded, signs))
 		if said := mismatch(t, err); (said == "") != (c.problem == "") || !strings.Contains(said, c.problem) {
 			t.Errorf("%s: %q, want %q", name, said, c.problem)
@@ -109,7 +110,7 @@ func TestRegistryRefusesOtherSecrets(t *testing.T) {
 	first := secretsOf([]byte{1}, "p1")
 	for range 2 {
 		notes, err := testRegistry(pool, "first").Adopt(t.Context(), first)
-		must(t, err)
+		testkit.Must(t, err)
 		wantEqual(t, "notes", len(notes), 0)
 	}
 	_, err := testRegistry(pool, "second").Adopt(t.Context(), secretsOf([]byte{2}, "p2"))
@@ -125,13 +126,13 @@ func TestRegistryRefusesOtherSecrets(t *testing.T) {
 		t.Errorf("another value under the same id: %v", err)
 	}
 	needed, err := NeededKeys(t.Context(), pool)
-	must(t, err)
+	testkit.Must(t, err)
 	if !slices.Equal(needed, []string{"pepper p1", "signing key " + kid(1)}) {
 		t.Errorf("needed: %q", needed)
 	}
 	// What is recorded is no secret.
 	var rows string
-	must(t, pool.QueryRow(t.Context(), `SELECT string_agg(k::text, ' ') FROM secret_keys k`).Scan(&rows))
+	testkit.Must(t, pool.QueryRow(t.Context(), `SELECT string_agg(k::text, ' ') FROM secret_keys k`).Scan(&rows))
 	for _, secret := range []Secret{first.SigningKeys[0], first.PepperKeys[0].Key} {
 		if strings.Contains(rows, fmt.Sprintf("%x", secret.Reveal())) {
 			t.Errorf("the table shows a secret: %s", rows)
@@ -168,7 +169,7 @@ func TestRegistryRaceOfFirstStarts(t *testing.T) {
 		}
 		wantEqual(t, name+": started", started, want)
 		var active, processes int
-		must(t, pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE state = 'active'), (SELECT count(*) FROM kizod_processes) FROM secret_keys`).Scan(&active, &processes))
+		testkit.Must(t, pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE state = 'active'), (SELECT count(*) FROM kizod_processes) FROM secret_keys`).Scan(&active, &processes))
 		wantEqual(t, name+": active keys", active, 2)
 		wantEqual(t, name+": processes", processes, want)
 	}
@@ -181,7 +182,7 @@ func TestRegistryOfADatabaseWithUsers(t *testing.T) {
 	h.signUp("alice")
 	h.signUp("bob")
 	needed, err := NeededKeys(t.Context(), h.pool)
-	must(t, err)
+	testkit.Must(t, err)
 	if !slices.Equal(needed, []string{"pepper p1"}) {
 		t.Errorf("needed: %q", needed)
 	}
@@ -190,7 +191,7 @@ func TestRegistryOfADatabaseWithUsers(t *testing.T) {
 		t.Errorf("%q", said)
 	}
 	_, err = testRegistry(h.pool, "old file").Adopt(t.Context(), secretsOf([]byte{1}, "p2", "p1"))
-	must(t, err)
+	testkit.Must(t, err)
 }
 
 // A database that takes no writes for a moment keeps no process from starting, once it
@@ -202,15 +203,15 @@ func TestRegistryOfAReadOnlyDatabase(t *testing.T) {
 	config := pool.Config()
 	config.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	readOnlyPool, err := pgxpool.NewWithConfig(t.Context(), config)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(readOnlyPool.Close)
 	if _, err := testRegistry(readOnlyPool, "early").Adopt(t.Context(), secretsOf([]byte{1}, "p1")); err == nil || !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("a new database that is read-only: %v", err)
 	}
 	_, err = testRegistry(pool, "first").Adopt(t.Context(), secretsOf([]byte{1}, "p1"))
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = testRegistry(readOnlyPool, "later").Adopt(t.Context(), secretsOf([]byte{1}, "p1"))
-	must(t, err)
+	testkit.Must(t, err)
 	if _, err = testRegistry(readOnlyPool, "wrong").Adopt(t.Context(), secretsOf([]byte{1}, "p2")); mismatch(t, err) == "" {
 		t.Error("other secrets are accepted while the database is read-only")
 	}
@@ -221,12 +222,12 @@ func TestRegistryLockIsBounded(t *testing.T) {
 	t.Parallel()
 	pool := registryPool(t, pgtest.New(t))
 	_, err := testRegistry(pool, "first").Adopt(t.Context(), secretsOf([]byte{1}, "p1"))
-	must(t, err)
+	testkit.Must(t, err)
 	tx, err := pool.Begin(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	defer tx.Rollback(t.Context())
 	_, err = lockSecretKeys(t.Context(), tx, sqlLockSecretKeys)
-	must(t, err)
+	testkit.Must(t, err)
 	began := time.Now()
 	_, err = testRegistry(pool, "second").Adopt(t.Context(), secretsOf([]byte{1}, "p1"))
 	t.Logf("after %v: %v", time.Since(began).Round(time.Millisecond), err)
@@ -247,9 +248,9 @@ func TestRemovedPepperIsRefusedByTheDatabase(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	_, err := testRegistry(h.pool, "first").Adopt(t.Context(), secretsOf([]byte{1}, "p2", "p1"))
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = h.pool.Exec(t.Context(), `UPDATE secret_keys SET state = 'removed' WHERE kind = 'pepper' AND id = 'p1'`)
-	must(t, err)
+	testkit.Must(t, err)
 	_, _, err = h.SignUp(t.Context(), SignUpInput{Email: "late@example.com", Handle: "late", Name: "Late", Password: goodPassword})
 	if err == nil || !strings.Contains(err.Error(), "pepper p1 has been removed") {
 		t.Errorf("a password under a removed pepper: %v", err)
@@ -275,9 +276,9 @@ func TestUseSecrets(t *testing.T) {
 	wantEqual(t, "under the first key", h.refusal(tokens.AccessToken), "")
 	use := func(s Secrets) {
 		keys, err := s.Keys()
-		must(t, err)
+		testkit.Must(t, err)
 		peppers, err := s.Peppers()
-		must(t, err)
+		testkit.Must(t, err)
 		h.UseSecrets(keys, peppers)
 	}
 	use(secretsOf([]byte{2, 1}, "p2", "p1"))

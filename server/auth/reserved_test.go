@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 func TestReservedHandles(t *testing.T) {
@@ -73,18 +75,18 @@ func TestSignUpAndRenameRefuseReserved(t *testing.T) {
 	wantCode(t, err, CodeNameReserved)
 
 	// Staff may be called so, and others see that they are staff.
-	must(t, h.owner().Grant(t.Context(), "ann", RoleOperator, "test"))
+	testkit.Must(t, h.owner().Grant(t.Context(), "ann", RoleOperator, "test"))
 	_, err = h.rename(ann.ID, "Kizo Support")
-	must(t, err)
+	testkit.Must(t, err)
 	ref, err := h.FindUser(t.Context(), "@ann")
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "role", ref.Role, RoleOperator)
 	found, err := h.SearchUsers(t.Context(), "kizo", 1)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "role in a search", found[0].Role, RoleOperator)
 	// Without the role the name goes as well.
-	must(t, h.owner().Grant(t.Context(), "ann", RoleUser, "test"))
+	testkit.Must(t, h.owner().Grant(t.Context(), "ann", RoleUser, "test"))
 	ann, err = h.Me(t.Context(), ann.ID)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "name", ann.Name, "ann")
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -14,15 +15,15 @@ func TestLogOutRevokesBothTokens(t *testing.T) {
 	tokens, _ := h.signUp("alice")
 	other := h.logIn("alice")
 	principal, err := h.Verify(t.Context(), tokens.AccessToken)
-	must(t, err)
+	testkit.Must(t, err)
 
-	must(t, h.LogOut(t.Context(), principal.SessionID))
+	testkit.Must(t, h.LogOut(t.Context(), principal.SessionID))
 
 	wantEqual(t, "access token", h.refusal(tokens.AccessToken), CodeSessionRevoked)
 	wantEqual(t, "refresh token", h.refreshRefusal(tokens.RefreshToken), CodeRefreshTokenInvalid)
 	wantEqual(t, "access token of the other session", h.refusal(other.AccessToken), "")
-	must(t, h.LogOut(t.Context(), principal.SessionID)) // again is no error
-	must(t, h.LogOut(t.Context(), nobodyID))
+	testkit.Must(t, h.LogOut(t.Context(), principal.SessionID)) // again is no error
+	testkit.Must(t, h.LogOut(t.Context(), nobodyID))
 }
 
 // A suspended user has no access, not even until the access token expires.
@@ -32,7 +33,7 @@ func TestSuspensionEndsAccessAtOnce(t *testing.T) {
 	tokens, user := h.signUp("mallory")
 	other := h.logIn("mallory")
 
-	must(t, h.Suspend(t.Context(), user.ID, "stolen card"))
+	testkit.Must(t, h.Suspend(t.Context(), user.ID, "stolen card"))
 
 	for _, held := range []Tokens{tokens, other} {
 		wantEqual(t, "access token", h.refusal(held.AccessToken), CodeAccountSuspended)
@@ -43,7 +44,7 @@ func TestSuspensionEndsAccessAtOnce(t *testing.T) {
 	_, _, err = h.LogIn(t.Context(), "mallory", "not the password", Client{})
 	wantCode(t, err, CodeInvalidCredentials)
 
-	must(t, h.Reinstate(t.Context(), user.ID, "cleared"))
+	testkit.Must(t, h.Reinstate(t.Context(), user.ID, "cleared"))
 
 	wantEqual(t, "old access token stays ended", h.refusal(tokens.AccessToken), CodeSessionRevoked)
 	wantEqual(t, "new session", h.refusal(h.logIn("mallory").AccessToken), "")
@@ -71,9 +72,9 @@ func TestConcurrentLogInLeavesNoSessionAfterASuspension(t *testing.T) {
 			}
 		})
 		racing.Wait()
-		must(t, h.Reinstate(t.Context(), user.ID, "next round"))
+		testkit.Must(t, h.Reinstate(t.Context(), user.ID, "next round"))
 		open, err := h.Sessions(t.Context(), user.ID)
-		must(t, err)
+		testkit.Must(t, err)
 		if len(open) != 0 {
 			t.Fatalf("%d sessions outlived the suspension", len(open))
 		}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // host is a machine with a secrets file and a kizod, on a database that hosts share.
@@ -32,14 +34,14 @@ func newHost(h *harness, name string) *host {
 func (m *host) load() error {
 	m.h.t.Helper()
 	secrets, err := LoadSecrets(m.path)
-	must(m.h.t, err)
+	testkit.Must(m.h.t, err)
 	if _, err := m.registry.Adopt(m.h.t.Context(), secrets); err != nil {
 		return err
 	}
 	keys, err := secrets.Keys()
-	must(m.h.t, err)
+	testkit.Must(m.h.t, err)
 	peppers, err := secrets.Peppers()
-	must(m.h.t, err)
+	testkit.Must(m.h.t, err)
 	m.service.UseSecrets(keys, peppers)
 	return nil
 }
@@ -47,22 +49,22 @@ func (m *host) load() error {
 func (m *host) copyFrom(other *host) {
 	m.h.t.Helper()
 	text, err := os.ReadFile(other.path)
-	must(m.h.t, err)
-	must(m.h.t, os.WriteFile(m.path, text, 0o600))
+	testkit.Must(m.h.t, err)
+	testkit.Must(m.h.t, os.WriteFile(m.path, text, 0o600))
 }
 
 // inUse are the ids of the signing key and the pepper that the file puts first.
 func (m *host) inUse() (signingKey, pepper string) {
 	m.h.t.Helper()
 	secrets, err := LoadSecrets(m.path)
-	must(m.h.t, err)
+	testkit.Must(m.h.t, err)
 	return secrets.InUse()
 }
 
 func (m *host) logIn(who string) Tokens {
 	m.h.t.Helper()
 	tokens, _, err := m.service.LogIn(m.h.t.Context(), who, goodPassword, Client{})
-	must(m.h.t, err)
+	testkit.Must(m.h.t, err)
 	return tokens
 }
 
@@ -83,10 +85,10 @@ func wantUnsafe(t *testing.T, err error, want ...string) {
 func owner(h *harness, sql string) {
 	h.t.Helper()
 	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	defer conn.Close(context.Background())
 	_, err = conn.Exec(h.t.Context(), sql)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 }
 
 // Two hosts rotate while both serve. At no moment does one refuse what the other has
@@ -95,15 +97,15 @@ func TestRotationOnTwoHosts(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	a, b := newHost(h, "host a"), newHost(h, "host b")
-	must(t, CreateSecrets(a.path))
+	testkit.Must(t, CreateSecrets(a.path))
 	b.copyFrom(a)
-	must(t, a.load())
-	must(t, b.load())
+	testkit.Must(t, a.load())
+	testkit.Must(t, b.load())
 	ctx := t.Context()
 	oldKey, oldPepper := a.inUse()
 	for _, who := range []string{"alice", "bob"} {
 		_, _, err := a.service.SignUp(ctx, SignUpInput{Email: who + "@example.com", Handle: who, Name: who, Password: goodPassword})
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	bothAccept := func(when string) {
 		t.Helper()
@@ -128,58 +130,58 @@ func TestRotationOnTwoHosts(t *testing.T) {
 	wantUnsafe(t, err, "it is in use")
 
 	prepared, err := a.rotation.Prepare(ctx, KindSigningKey, KindPepper)
-	must(t, err)
+	testkit.Must(t, err)
 	again, err := a.rotation.Prepare(ctx, KindSigningKey, KindPepper)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "prepared again", strings.Join(again, ","), strings.Join(prepared, ","))
 	if key, pepper := a.inUse(); key != oldKey || pepper != oldPepper {
 		t.Fatal("a prepared key is in use")
 	}
-	must(t, a.load())
-	must(t, b.load()) // its old file still does
+	testkit.Must(t, a.load())
+	testkit.Must(t, b.load()) // its old file still does
 	bothAccept("host b does not have the prepared keys yet")
 
 	_, err = a.rotation.Activate(ctx)
 	wantUnsafe(t, err, "host b does not have pepper", "host b does not have signing key", "kill -HUP")
 	b.copyFrom(a)
-	must(t, b.load())
+	testkit.Must(t, b.load())
 	_, err = a.rotation.Activate(ctx)
-	must(t, err)
+	testkit.Must(t, err)
 	newKey, newPepper := a.inUse()
 	if newKey == oldKey || newPepper == oldPepper {
 		t.Fatal("the old keys are still in use")
 	}
-	must(t, a.load())
+	testkit.Must(t, a.load())
 	bothAccept("host b still signs and hashes with the old keys")
-	must(t, b.load()) // a restart with the older file
+	testkit.Must(t, b.load()) // a restart with the older file
 	bothAccept("host b was restarted with the file of before the activation")
 
 	// What is still in use is kept: by host b, by bob, by tokens.
 	_, _, err = a.rotation.Remove(ctx, oldKey)
 	wantUnsafe(t, err, "host b still uses it")
 	_, err = b.rotation.Activate(ctx) // instead of a copy
-	must(t, err)
-	must(t, b.load())
+	testkit.Must(t, err)
+	testkit.Must(t, b.load())
 	bothAccept("both have the new keys")
 	removed, kept, err := a.rotation.Remove(ctx)
-	must(t, err)
+	testkit.Must(t, err)
 	if len(removed) > 0 || len(kept) != 2 || !strings.Contains(strings.Join(kept, ";"), "the passwords of 1 users") || !strings.Contains(strings.Join(kept, ";"), "valid for up to") {
 		t.Errorf("removed %q, kept %q", removed, kept)
 	}
 	b.logIn("bob")
 	owner(h, `UPDATE secret_keys SET used_at = used_at - interval '17 minutes'`)
 	removed, kept, err = a.rotation.Remove(ctx)
-	must(t, err)
+	testkit.Must(t, err)
 	if len(removed) != 2 || len(kept) != 0 {
 		t.Errorf("removed %q, kept %q", removed, kept)
 	}
 	bothAccept("host b has the old file")
-	must(t, a.load())
-	must(t, b.load())
+	testkit.Must(t, a.load())
+	testkit.Must(t, b.load())
 	removed, _, err = b.rotation.Remove(ctx)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "removed on host b as well", len(removed), 2)
-	must(t, b.load())
+	testkit.Must(t, b.load())
 	bothAccept("at the end")
 }
 
@@ -189,15 +191,15 @@ func TestRotationRefusesOldFiles(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	a, b := newHost(h, "host a"), newHost(h, "host b")
-	must(t, CreateSecrets(a.path))
+	testkit.Must(t, CreateSecrets(a.path))
 	b.copyFrom(a)
-	must(t, a.load())
+	testkit.Must(t, a.load())
 	_, err := a.rotation.Prepare(t.Context(), KindPepper)
-	must(t, err)
-	must(t, a.load())
+	testkit.Must(t, err)
+	testkit.Must(t, a.load())
 	_, err = a.rotation.Activate(t.Context())
-	must(t, err)
-	must(t, a.load())
+	testkit.Must(t, err)
+	testkit.Must(t, a.load())
 	_, pepper := a.inUse()
 	if said := mismatch(t, b.load()); !strings.Contains(said, "pepper "+pepper+" is missing") {
 		t.Errorf("a file without the active pepper: %q", said)
@@ -205,12 +207,12 @@ func TestRotationRefusesOldFiles(t *testing.T) {
 	_, old := b.inUse()
 	b.copyFrom(a)
 	_, _, err = a.rotation.Remove(t.Context(), old)
-	must(t, err)
-	must(t, a.load())
+	testkit.Must(t, err)
+	testkit.Must(t, a.load())
 	file, err := readSecrets(b.path)
-	must(t, err)
+	testkit.Must(t, err)
 	file.Peppers[0], file.Peppers[1] = file.Peppers[1], file.Peppers[0]
-	must(t, replaceSecrets(b.path, file))
+	testkit.Must(t, replaceSecrets(b.path, file))
 	if said := mismatch(t, b.load()); !strings.Contains(said, "has been removed") {
 		t.Errorf("a file with the removed pepper in use: %q", said)
 	}
@@ -221,37 +223,37 @@ func TestRotationInterrupted(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	a := newHost(h, "host a")
-	must(t, CreateSecrets(a.path))
-	must(t, a.load())
+	testkit.Must(t, CreateSecrets(a.path))
+	testkit.Must(t, a.load())
 	_, old := a.inUse()
 	prepared, err := a.rotation.Prepare(t.Context(), KindPepper)
-	must(t, err)
+	testkit.Must(t, err)
 	id := strings.TrimPrefix(prepared[0], "pepper ")
 	removed, _, err := a.rotation.Remove(t.Context(), id)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "called off", strings.Join(removed, ","), prepared[0])
 
 	file, err := readSecrets(a.path)
-	must(t, err)
+	testkit.Must(t, err)
 	file.Peppers = append(file.Peppers, pepperFile{ID: "p-cut-short", Key: randomSecret().Reveal()})
-	must(t, replaceSecrets(a.path, file))
+	testkit.Must(t, replaceSecrets(a.path, file))
 	prepared, err = a.rotation.Prepare(t.Context(), KindPepper)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "taken up again", strings.Join(prepared, ","), "pepper p-cut-short")
-	must(t, a.load())
+	testkit.Must(t, a.load())
 
 	// The database has it active; the file was not written.
 	before, err := os.ReadFile(a.path)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = a.rotation.Activate(t.Context())
-	must(t, err)
-	must(t, os.WriteFile(a.path, before, 0o600))
-	must(t, a.load())
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(a.path, before, 0o600))
+	testkit.Must(t, a.load())
 	if _, pepper := a.inUse(); pepper != old {
 		t.Fatal("the file was written")
 	}
 	_, err = a.rotation.Activate(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	if _, pepper := a.inUse(); pepper != "p-cut-short" {
 		t.Errorf("in use: %s", pepper)
 	}
@@ -262,26 +264,26 @@ func TestRecordAfterARestore(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	a := newHost(h, "host a")
-	must(t, CreateSecrets(a.path))
-	must(t, a.load())
+	testkit.Must(t, CreateSecrets(a.path))
+	testkit.Must(t, a.load())
 	_, err := a.rotation.Prepare(t.Context(), KindSigningKey, KindPepper)
-	must(t, err)
-	must(t, a.load())
+	testkit.Must(t, err)
+	testkit.Must(t, a.load())
 	_, err = a.rotation.Activate(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	owner(h, `DELETE FROM kizod_processes; DELETE FROM secret_keys WHERE state = 'active'; UPDATE secret_keys SET state = 'active'`)
 	if said := mismatch(t, a.load()); !strings.Contains(said, "kizod secrets record") {
 		t.Errorf("the newer file: %q", said)
 	}
 	changed, err := a.rotation.Record(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "recorded", len(changed), 2)
-	must(t, a.load())
+	testkit.Must(t, a.load())
 	changed, err = a.rotation.Record(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "recorded again", len(changed), 0)
 	status, err := a.rotation.Status(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "keys", len(status.Keys), 4)
 	wantEqual(t, "processes", len(status.Processes), 1)
 }

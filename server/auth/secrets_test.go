@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 func TestSecretsAreMadeOnceAndFoundAgain(t *testing.T) {
@@ -17,18 +19,18 @@ func TestSecretsAreMadeOnceAndFoundAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "kizo")
 	path := filepath.Join(dir, "secrets.json")
 	made, err := LoadOrCreateSecrets(path)
-	must(t, err)
+	testkit.Must(t, err)
 	for name, want := range map[string]os.FileMode{dir: 0o700, path: 0o600} {
 		info, err := os.Stat(name)
-		must(t, err)
+		testkit.Must(t, err)
 		wantEqual(t, name, info.Mode().Perm(), want)
 	}
 	entries, err := os.ReadDir(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "files", len(entries), 1)
 
 	again, err := LoadOrCreateSecrets(path)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "signing key", sameSecret(again.SigningKeys[0], made.SigningKeys[0]), true)
 	wantEqual(t, "pepper id", again.PepperKeys[0].ID, made.PepperKeys[0].ID)
 	wantEqual(t, "pepper", sameSecret(again.PepperKeys[0].Key, made.PepperKeys[0].Key), true)
@@ -36,12 +38,12 @@ func TestSecretsAreMadeOnceAndFoundAgain(t *testing.T) {
 	wantEqual(t, "bank token", sameSecret(again.BankToken, made.BankToken), true)
 	wantEqual(t, "all differ", sameSecret(made.BankToken, made.BankCallback), false)
 	_, err = made.Keys()
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = made.Peppers()
-	must(t, err)
+	testkit.Must(t, err)
 
 	other, err := LoadOrCreateSecrets(filepath.Join(t.TempDir(), "secrets.json"))
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "key of another file", sameSecret(other.SigningKeys[0], made.SigningKeys[0]), false)
 }
 
@@ -72,12 +74,12 @@ func TestSecretsOfProcessesThatStartTogether(t *testing.T) {
 func TestSecretsFileIsRefused(t *testing.T) {
 	t.Parallel()
 	good, err := json.Marshal(freshSecrets())
-	must(t, err)
+	testkit.Must(t, err)
 	edited := func(change func(*secretsFile)) []byte {
 		f := freshSecrets()
 		change(&f)
 		text, err := json.Marshal(f)
-		must(t, err)
+		testkit.Must(t, err)
 		return text
 	}
 	for name, c := range map[string]struct {
@@ -107,9 +109,9 @@ func TestSecretsFileIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "secrets.json")
-			must(t, os.WriteFile(path, c.text, 0o600))
+			testkit.Must(t, os.WriteFile(path, c.text, 0o600))
 			if c.arrange != nil {
-				must(t, c.arrange(path))
+				testkit.Must(t, c.arrange(path))
 			}
 			_, err := LoadOrCreateSecrets(path)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -123,14 +125,14 @@ func TestSecretsFileIsRefused(t *testing.T) {
 func TestSecretsAreNotMadeInAPublicDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "open")
-	must(t, os.Mkdir(dir, 0o700))
-	must(t, os.Chmod(dir, 0o777))
+	testkit.Must(t, os.Mkdir(dir, 0o700))
+	testkit.Must(t, os.Chmod(dir, 0o777))
 	err := CreateSecrets(filepath.Join(dir, "secrets.json"))
 	if err == nil || !strings.Contains(err.Error(), "chmod 700 "+dir) {
 		t.Errorf("got %v", err)
 	}
 	entries, err := os.ReadDir(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "files", len(entries), 0)
 }
 
@@ -149,12 +151,12 @@ func TestNothingPrintsASecret(t *testing.T) {
 	secret := NewSecret([]byte(canary))
 	pepper := Pepper{ID: "p1", Key: secret}
 	peppers, err := NewPeppers(pepper)
-	must(t, err)
+	testkit.Must(t, err)
 	secrets := Secrets{
 		SigningKeys: []Secret{secret}, PepperKeys: []Pepper{pepper}, BankCallback: secret, BankToken: secret,
 	}
 	keys, err := secrets.Keys()
-	must(t, err)
+	testkit.Must(t, err)
 	type nested struct{ hidden, Shown any }
 	type typed struct {
 		hidden  Secret
@@ -184,7 +186,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	}
 	for _, value := range []any{secret, pepper, secrets, peppers, map[string]any{"s": secrets}} {
 		text, err := json.Marshal(value)
-		must(t, err)
+		testkit.Must(t, err)
 		if bytes.Contains(text, []byte("Q0FOQVJZ")) || bytes.Contains(text, []byte(canary)) { // base64 of CANARY
 			t.Errorf("%T marshals to %s", value, text)
 		}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // recordedLog is the log of a service, one JSON object a line.
@@ -33,7 +35,7 @@ func (l *recordedLog) lines(t testing.TB, event SecurityEvent) (lines []map[stri
 	defer l.mu.Unlock()
 	for line := range strings.Lines(l.text.String()) {
 		var fields map[string]any
-		must(t, json.Unmarshal([]byte(line), &fields))
+		testkit.Must(t, json.Unmarshal([]byte(line), &fields))
 		if fields["msg"] == "security event" && fields["event"] == string(event) {
 			lines = append(lines, fields)
 		}
@@ -49,7 +51,7 @@ func newTrailHouse(t *testing.T) (*harness, *recordedLog) {
 func (h *harness) history(userID uuid.UUID) (events []string) {
 	h.t.Helper()
 	records, err := h.History(h.t.Context(), userID, 100)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	for _, r := range slices.Backward(records) {
 		events = append(events, string(r.Event))
 	}
@@ -68,20 +70,20 @@ func TestSecurityEvents(t *testing.T) {
 	wantCode(t, err, CodeInvalidCredentials)
 	second := h.logIn("alice")
 	next, _, err := h.Refresh(ctx, second.RefreshToken, client)
-	must(t, err)
+	testkit.Must(t, err)
 	for range 2 {
 		wantEqual(t, "reuse", h.refreshRefusal(second.RefreshToken), CodeRefreshTokenReused)
 	}
 	wantEqual(t, "after the reuse", h.refreshRefusal(next.RefreshToken), CodeRefreshTokenInvalid)
 	third, fourth := h.logIn("alice"), h.logIn("alice")
-	must(t, h.LogOut(ctx, third.SessionID))
-	must(t, h.LogOut(ctx, third.SessionID)) // ends nothing
-	must(t, h.RevokeSession(ctx, alice.ID, fourth.SessionID))
-	must(t, h.owner().Grant(ctx, "alice", RoleOperator, "she was hired"))
-	must(t, h.Suspend(ctx, alice.ID, "x"))
+	testkit.Must(t, h.LogOut(ctx, third.SessionID))
+	testkit.Must(t, h.LogOut(ctx, third.SessionID)) // ends nothing
+	testkit.Must(t, h.RevokeSession(ctx, alice.ID, fourth.SessionID))
+	testkit.Must(t, h.owner().Grant(ctx, "alice", RoleOperator, "she was hired"))
+	testkit.Must(t, h.Suspend(ctx, alice.ID, "x"))
 	_, _, err = h.LogIn(ctx, "alice", goodPassword, client)
 	wantCode(t, err, CodeAccountSuspended)
-	must(t, h.Reinstate(ctx, alice.ID, "x"))
+	testkit.Must(t, h.Reinstate(ctx, alice.ID, "x"))
 	h.block("alice")
 
 	wantEqual(t, "rows", fmt.Sprint(h.history(alice.ID)[:13]), fmt.Sprint([]string{
@@ -100,7 +102,7 @@ func TestSecurityEvents(t *testing.T) {
 	wantEqual(t, "user", failed["user"], any("alice"))
 	wantEqual(t, "client", failed["client"], any(`evil {"event":"signed_in"}[2J`))
 	records, err := h.History(ctx, alice.ID, 100)
-	must(t, err)
+	testkit.Must(t, err)
 	first := records[len(records)-2]
 	wantEqual(t, "address of a row", first.Address, "192.0.2.9")
 	wantEqual(t, "client of a row", first.Client, `evil {"event":"signed_in"}[2J`)
@@ -112,7 +114,7 @@ func TestSecurityEvents(t *testing.T) {
 		}
 	}
 	actions, err := h.Actions(ctx, 10)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "action", actions[0].Operator+" "+actions[0].Action+" "+actions[0].Subject+" "+actions[0].Reason,
 		"kizod role.grant.operator alice she was hired")
 }
@@ -171,8 +173,8 @@ func TestSecurityEventsAreKept(t *testing.T) {
 	}
 	wantEqual(t, "rows", len(h.history(alice.ID)), 1)
 	_, err := h.pool.Exec(t.Context(), `INSERT INTO security_events (at, user_id, event) VALUES (now() - interval '181 days', $1, 'signed_in')`, alice.ID)
-	must(t, err)
+	testkit.Must(t, err)
 	gone, err := h.Prune(t.Context(), 10)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "pruned", gone, 1)
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -18,7 +19,7 @@ func TestSessionsAreListedAndRevokedByTheirOwner(t *testing.T) {
 	theirs, bob := h.signUp("bob")
 
 	open, err := h.Sessions(t.Context(), alice.ID)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "sessions", len(open), 3)
 	wantEqual(t, "newest", open[0].ID, third.SessionID)
 	wantEqual(t, "client", open[2].Client, "kizo/1.0")
@@ -27,17 +28,17 @@ func TestSessionsAreListedAndRevokedByTheirOwner(t *testing.T) {
 	wantCode(t, h.RevokeSession(t.Context(), alice.ID, theirs.SessionID), CodeSessionNotFound)
 	wantCode(t, h.RevokeSession(t.Context(), alice.ID, nobodyID), CodeSessionNotFound)
 	wantEqual(t, "bob's session", h.refusal(theirs.AccessToken), "")
-	must(t, h.RevokeSession(t.Context(), alice.ID, second.SessionID))
+	testkit.Must(t, h.RevokeSession(t.Context(), alice.ID, second.SessionID))
 	wantCode(t, h.RevokeSession(t.Context(), alice.ID, second.SessionID), CodeSessionNotFound)
 	wantEqual(t, "revoked access", h.refusal(second.AccessToken), CodeSessionRevoked)
 	wantEqual(t, "revoked refresh", h.refreshRefusal(second.RefreshToken), CodeRefreshTokenInvalid)
 	wantEqual(t, "first", h.refusal(first.AccessToken), "")
 
 	left, err := h.Sessions(t.Context(), alice.ID)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "sessions left", len(left), 2)
 	none, err := h.Sessions(t.Context(), nobodyID)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "sessions of nobody", len(none), 0)
 	wantEqual(t, "bob is somebody else", bob.ID == alice.ID, false)
 }
@@ -54,9 +55,9 @@ func TestClientIsCleanedBeforeItIsKept(t *testing.T) {
 		{Client{strings.Repeat("\u200b", 600), strings.Repeat("1", 600)}, Client{"", ""}},
 	} {
 		_, _, err := h.LogIn(t.Context(), "alice", goodPassword, c.in)
-		must(t, err)
+		testkit.Must(t, err)
 		open, err := h.Sessions(t.Context(), user.ID)
-		must(t, err)
+		testkit.Must(t, err)
 		wantEqual(t, "kept", Client{open[0].Client, open[0].Address}, c.want)
 	}
 }
@@ -68,7 +69,7 @@ func TestVerifyReadsTheRoleOfTheMoment(t *testing.T) {
 	tokens, user := h.signUp("alice")
 	role := func() Role {
 		principal, err := h.Verify(t.Context(), tokens.AccessToken)
-		must(t, err)
+		testkit.Must(t, err)
 		wantEqual(t, "user", principal.UserID, user.ID)
 		wantEqual(t, "session", principal.SessionID, tokens.SessionID)
 		wantEqual(t, "handle", principal.Handle, "alice")
@@ -77,9 +78,9 @@ func TestVerifyReadsTheRoleOfTheMoment(t *testing.T) {
 	wantEqual(t, "at first", role(), RoleUser)
 	wantCode(t, h.owner().Grant(t.Context(), "alice@example.com", RoleOperator, "test"), CodeUserNotFound) // anybody's, until it is verified
 	h.verify("alice")
-	must(t, h.owner().Grant(t.Context(), "alice@example.com", RoleOperator, "test"))
+	testkit.Must(t, h.owner().Grant(t.Context(), "alice@example.com", RoleOperator, "test"))
 	wantEqual(t, "granted", role(), RoleOperator)
-	must(t, h.owner().Grant(t.Context(), "@alice", RoleUser, "test"))
+	testkit.Must(t, h.owner().Grant(t.Context(), "@alice", RoleUser, "test"))
 	wantEqual(t, "taken back", role(), RoleUser)
 	wantCode(t, h.owner().Grant(t.Context(), "nobody", RoleOperator, "test"), CodeUserNotFound)
 	wantCode(t, h.owner().Grant(t.Context(), "", RoleOperator, "test"), CodeUserNotFound)
@@ -100,7 +101,7 @@ func TestVerifyConcurrently(t *testing.T) {
 		all = append(all, h.logIn("alice"))
 	}
 	ended := all[0]
-	must(t, h.LogOut(t.Context(), ended.SessionID))
+	testkit.Must(t, h.LogOut(t.Context(), ended.SessionID))
 	var asking sync.WaitGroup
 	for _, held := range all {
 		for range 8 {

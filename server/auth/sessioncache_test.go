@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -43,7 +44,7 @@ func TestNoLeaseOutlivesAChangeThatHasReturned(t *testing.T) {
 				}
 			}()
 			<-seen
-			must(t, end(h, tokens, user))
+			testkit.Must(t, end(h, tokens, user))
 			for _, service := range []*Service{h.Service, other} {
 				if _, err := service.Verify(t.Context(), tokens.AccessToken); err == nil {
 					t.Error("the session has ended and its token still counts")
@@ -61,10 +62,10 @@ func TestARoleHoldsEverywhereWhenItsGrantHasReturned(t *testing.T) {
 	tokens, _ := h.signUp("ada")
 	other := h.another()
 	_, err := other.Verify(t.Context(), tokens.AccessToken)
-	must(t, err)
-	must(t, h.owner().Grant(t.Context(), "ada", RoleOperator, "test"))
+	testkit.Must(t, err)
+	testkit.Must(t, h.owner().Grant(t.Context(), "ada", RoleOperator, "test"))
 	who, err := other.Verify(t.Context(), tokens.AccessToken)
-	must(t, err)
+	testkit.Must(t, err)
 	if who.Role != RoleOperator {
 		t.Errorf("the role is %q after it was granted", who.Role)
 	}
@@ -87,7 +88,7 @@ func TestAWarmServiceAsksTheDatabaseForNothing(t *testing.T) {
 		_, err := h.UsersByID(t.Context(), []uuid.UUID{user.ID})
 		return err
 	}
-	must(t, look())
+	testkit.Must(t, look())
 	h.config.Pool.Close()
 	if err := look(); err != nil {
 		t.Errorf("a second look went to the database: %v", err)
@@ -102,7 +103,7 @@ func TestAVerifiedTokenStillExpires(t *testing.T) {
 	h := newHarness(t, func(c *Config) { c.Lease = time.Hour })
 	tokens, _ := h.signUp("ada")
 	_, err := h.Verify(t.Context(), tokens.AccessToken)
-	must(t, err)
+	testkit.Must(t, err)
 	h.clock.Advance(tokens.ExpiresIn + leeway)
 	if _, err := h.Verify(t.Context(), tokens.AccessToken); problem.CodeOf(err) != CodeTokenExpired {
 		t.Errorf("an expired token that was verified before gives %v", err)
@@ -123,7 +124,7 @@ func TestWhoMissedChangesForgetsEverything(t *testing.T) {
 		 UPDATE access_version SET version = version + 2000`,
 	} {
 		_, err := other.Verify(t.Context(), tokens.AccessToken)
-		must(t, err)
+		testkit.Must(t, err)
 		if _, kept := other.cache.sessions.Get(tokens.SessionID); !kept {
 			t.Fatal("the session is not kept: the test shows nothing")
 		}
@@ -144,7 +145,7 @@ func TestALookUpThatAChangeOvertookIsNotKept(t *testing.T) {
 	h.cache.update()
 	keep := h.cache.beginLookUp()
 	before, found, err := h.sessionLookUps.get(t.Context(), tokens.SessionID)
-	must(t, err)
+	testkit.Must(t, err)
 	if !found {
 		t.Fatal("no session")
 	}
@@ -162,9 +163,9 @@ func TestPruningKeepsTheNewestChanges(t *testing.T) {
 	h.asOwner(`INSERT INTO access_changes SELECT v.version + i, 'name', gen_random_uuid() FROM access_version v, generate_series(1, 10500) i;
 		UPDATE access_version SET version = version + 10500`)
 	_, err := h.Prune(t.Context(), 10)
-	must(t, err)
+	testkit.Must(t, err)
 	var left int64
-	must(t, h.pool.QueryRow(t.Context(), `SELECT count(*) FROM access_changes`).Scan(&left))
+	testkit.Must(t, h.pool.QueryRow(t.Context(), `SELECT count(*) FROM access_changes`).Scan(&left))
 	if left != keepChanges {
 		t.Errorf("%d changes are left, want %d", left, keepChanges)
 	}
@@ -176,14 +177,14 @@ func TestANewNameIsSeenByOthersAtOnceInOneProcess(t *testing.T) {
 	_, user := h.signUp("ada")
 	for range 2 {
 		_, err := h.FindUser(t.Context(), "@ada")
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	_, err := h.rename(user.ID, "Countess")
-	must(t, err)
+	testkit.Must(t, err)
 	ref, err := h.FindUser(t.Context(), "@ada")
-	must(t, err)
+	testkit.Must(t, err)
 	people, err := h.UsersByID(t.Context(), []uuid.UUID{user.ID})
-	must(t, err)
+	testkit.Must(t, err)
 	if ref.Name != "Countess" || people[user.ID].Name != "Countess" {
 		t.Errorf("the old name is still shown: %q, %q", ref.Name, people[user.ID].Name)
 	}
@@ -193,8 +194,8 @@ func TestANewNameIsSeenByOthersAtOnceInOneProcess(t *testing.T) {
 func (h *harness) asOwner(statements string) {
 	h.t.Helper()
 	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	defer conn.Close(h.t.Context())
 	_, err = conn.Exec(h.t.Context(), statements, pgx.QueryExecModeSimpleProtocol)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 }

@@ -14,18 +14,20 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // packageFiles parses this package without its tests.
 func packageFiles(t *testing.T) []*ast.File {
 	t.Helper()
 	entries, err := os.ReadDir(".")
-	must(t, err)
+	testkit.Must(t, err)
 	var files []*ast.File
 	for _, entry := range entries {
 		if name := entry.Name(); strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
 			file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-			must(t, err)
+			testkit.Must(t, err)
 			files = append(files, file)
 		}
 	}
@@ -44,7 +46,7 @@ func constants(t *testing.T, prefix string) map[string]string {
 			}
 			if text, ok := spec.Values[0].(*ast.BasicLit); ok && text.Kind == token.STRING {
 				value, err := strconv.Unquote(text.Value)
-				must(t, err)
+				testkit.Must(t, err)
 				found[spec.Names[0].Name] = value
 			}
 			return true
@@ -56,19 +58,9 @@ func constants(t *testing.T, prefix string) map[string]string {
 func TestEveryStatementIsPreparedOnTheSchema(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	statements := constants(t, "sql")
-	if len(statements) < 20 {
-		t.Fatalf("only %d statements found", len(statements))
-	}
-	// Put together from parts, so that the source holds no such text.
-	statements["sqlBeginAttempt"], statements["sqlCountFailure"] = sqlBeginAttempt, sqlCountFailure
-	conn, err := pgx.Connect(t.Context(), h.db.AppURL)
-	must(t, err)
-	defer conn.Close(t.Context())
-	for name, sql := range statements {
-		if _, err := conn.Prepare(t.Context(), name, sql); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+	conn := testkit.Connect(t, h.db.AppURL)
+	if found := testkit.PrepareStatements(t, conn, nil); found < 20 {
+		t.Fatalf("only %d statements found", found)
 	}
 }
 
@@ -93,7 +85,7 @@ func TestWhatThisPackageMayNotKnow(t *testing.T) {
 	for _, file := range packageFiles(t) {
 		for _, imported := range file.Imports {
 			path, err := strconv.Unquote(imported.Path.Value)
-			must(t, err)
+			testkit.Must(t, err)
 			for _, forbidden := range []string{"net/http", "gofiber", "asynq", "viper", "kizo/server/ledger", "kizo/server/api", "kizo/server/settle", "kizo/server/bank", "kizo/server/embedded", "kizo/tui", "kizo/client"} {
 				if strings.Contains(path, forbidden) {
 					t.Errorf("server/auth imports %s", path)
@@ -109,8 +101,8 @@ func TestTheTablesRefuse(t *testing.T) {
 	h := newHarness(t)
 	tokens, user := h.signUp("alice")
 	_, _, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{})
-	must(t, err)
-	must(t, h.LogOut(t.Context(), tokens.SessionID))
+	testkit.Must(t, err)
+	testkit.Must(t, h.LogOut(t.Context(), tokens.SessionID))
 	// Of the database's time, so that its clock decides what has expired.
 	h.clock.Advance(time.Since(h.clock.Now()))
 	open := h.logIn("alice")
@@ -168,7 +160,7 @@ func TestTheTablesRefuse(t *testing.T) {
 	}
 	// Two verified users of one address are refused, and the application's role verifies none.
 	twin, err := h.signUpWith("alice@example.com", "twin", goodPassword)
-	must(t, err)
+	testkit.Must(t, err)
 	h.verify("alice")
 	_, err = h.owner().pool.Exec(t.Context(), `UPDATE users SET email_verified_at = now() WHERE id = $1`, twin.ID)
 	wantCode(t, taken(err), CodeEmailTaken)
@@ -180,7 +172,7 @@ func TestPlansReadIndexes(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	owner, err := pgx.Connect(t.Context(), h.db.AdminURL)
-	must(t, err)
+	testkit.Must(t, err)
 	defer owner.Close(t.Context())
 	_, err = owner.Exec(t.Context(), `
 INSERT INTO users (id, email, handle, name, name_key, password_hash, pepper_id, created_at, updated_at)
@@ -194,7 +186,7 @@ INSERT INTO login_throttle (key, failures_until, blocked_until)
 SELECT sha256(id::text::bytea), now() + '1d', now() FROM sessions;
 ANALYZE users, sessions, refresh_tokens, login_throttle;
 SET plan_cache_mode = force_generic_plan`)
-	must(t, err)
+	testkit.Must(t, err)
 	for name, c := range map[string]struct{ sql, args string }{
 		"verify":  {sqlLookUpSessions, "ARRAY[gen_random_uuid(), gen_random_uuid()]"},
 		"search":  {sqlSearchUsers, "'u77', 'u78', 10"},
@@ -213,11 +205,11 @@ SET plan_cache_mode = force_generic_plan`)
 		"attempt": {sqlBeginAttempt, "sha256('x'), now(), 60, 5, 15, 900, sha256('y')"},
 	} {
 		_, err := owner.Exec(t.Context(), fmt.Sprintf("DEALLOCATE ALL; PREPARE it AS %s", c.sql))
-		must(t, err)
+		testkit.Must(t, err)
 		rows, err := owner.Query(t.Context(), "EXPLAIN EXECUTE it("+c.args+")", pgx.QueryExecModeSimpleProtocol)
-		must(t, err)
+		testkit.Must(t, err)
 		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		must(t, err)
+		testkit.Must(t, err)
 		if text := strings.Join(plan, "\n"); strings.Contains(text, "Seq Scan") {
 			t.Errorf("%s:\n%s", name, text)
 		}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/internal/text"
 )
 
@@ -81,7 +82,7 @@ func TestNamesWithJoinersAreStored(t *testing.T) {
 	_, alice := h.signUp("alice")
 	for _, name := range []string{"می\u200cخواهم", "ක්\u200dෂමා", "Li 👨\u200d👩\u200d👧"} {
 		user, err := h.rename(alice.ID, name)
-		must(t, err)
+		testkit.Must(t, err)
 		wantEqual(t, "name", user.Name, name)
 	}
 }

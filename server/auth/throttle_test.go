@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -240,13 +241,13 @@ func TestThrottleRowsTellNothingAndArePruned(t *testing.T) {
 	wantEqual(t, "rows", rows, 60)
 	wantEqual(t, "that name somebody", named, 0)
 	gone, err := h.Prune(t.Context(), 100)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "pruned while they count", gone, 0)
 	h.clock.Advance(accountRule.period + time.Second)
 	gone, err = h.Prune(t.Context(), 50)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "pruned, with a limit", gone, 50)
 	gone, err = h.Prune(t.Context(), 50)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "pruned after that", gone, 10)
 }

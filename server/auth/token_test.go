@@ -11,6 +11,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -38,7 +39,7 @@ func (h *harness) forge(tokens Tokens, user User, change func(*forgery)) string 
 	token := jwt.NewWithClaims(f.method, f.claims)
 	maps.Copy(token.Header, f.header)
 	signed, err := token.SignedString(f.key)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	return signed
 }
 
@@ -173,24 +174,24 @@ func TestSigningKeyRotation(t *testing.T) {
 	before, _ := h.signUp("alice")
 	next := testKey(2)
 	both, err := NewKeys(next, h.signer.Public().(ed25519.PublicKey))
-	must(t, err)
+	testkit.Must(t, err)
 	overlap := h.another(func(c *Config) { c.Keys = both })
 	_, err = overlap.Verify(t.Context(), before.AccessToken)
-	must(t, err)
+	testkit.Must(t, err)
 	after, _, err := overlap.LogIn(t.Context(), "alice", goodPassword, Client{})
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "new token at an old process", h.refusal(after.AccessToken), CodeTokenInvalid)
 
 	alone, err := NewKeys(next)
-	must(t, err)
+	testkit.Must(t, err)
 	later := h.another(func(c *Config) { c.Keys = alone })
 	_, err = later.Verify(t.Context(), before.AccessToken)
 	wantCode(t, err, CodeTokenInvalid)
 	_, err = later.Verify(t.Context(), after.AccessToken)
-	must(t, err)
+	testkit.Must(t, err)
 
 	var set struct{ Keys []map[string]string }
-	must(t, json.Unmarshal(both.JWKS(), &set))
+	testkit.Must(t, json.Unmarshal(both.JWKS(), &set))
 	wantEqual(t, "keys in the set", len(set.Keys), 2)
 	for _, key := range set.Keys {
 		if key["d"] != "" || key["kty"] != "OKP" || key["crv"] != "Ed25519" || key["alg"] != "EdDSA" || key["use"] != "sig" {
@@ -204,6 +205,6 @@ func TestSigningKeyRotation(t *testing.T) {
 func TestThumbprintVector(t *testing.T) {
 	t.Parallel()
 	public, err := base64.RawURLEncoding.DecodeString("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "kid", Thumbprint(public), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k")
 }

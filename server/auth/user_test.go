@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -18,7 +19,7 @@ func TestSignUp(t *testing.T) {
 	tokens, user, err := h.SignUp(t.Context(), SignUpInput{
 		Email: " Alice@Example.COM ", Handle: "@Alice_1", Name: " Alice Ünal ", Password: goodPassword,
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	want := User{
 		ID: user.ID, Email: "alice@example.com", Handle: "alice_1", Name: "Alice Ünal",
 		Role: RoleUser, Status: StatusActive, CreatedAt: h.clock.Now(), FindableByEmail: true,
@@ -27,7 +28,7 @@ func TestSignUp(t *testing.T) {
 	wantEqual(t, "id version", user.ID.Version(), uuid.Version(7))
 	wantEqual(t, "access token", h.refusal(tokens.AccessToken), "")
 	me, err := h.Me(t.Context(), user.ID)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "me", me, want)
 	_, err = h.Me(t.Context(), nobodyID)
 	wantCode(t, err, CodeUserNotFound)
@@ -66,7 +67,7 @@ func TestSignUpRefuses(t *testing.T) {
 		})
 	}
 	_, _, err := h.SignUp(t.Context(), good) // none of the refused left anything behind
-	must(t, err)
+	testkit.Must(t, err)
 }
 
 // Twenty who want one handle: one gets it, and the others hear why not.
@@ -101,10 +102,10 @@ func TestRename(t *testing.T) {
 	_, user := h.signUp("alice")
 	h.clock.Advance(time.Hour)
 	renamed, err := h.rename(user.ID, "  Zoë Ünal ")
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "name", renamed.Name, "Zoë Ünal")
 	found, err := h.SearchUsers(t.Context(), "ZOË ü", 5)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "found by the new name", len(found), 1)
 	_, err = h.rename(user.ID, "a\u202eb")
 	wantCode(t, err, CodeNameMalformed)
@@ -118,7 +119,7 @@ func TestSuspendUnknownUser(t *testing.T) {
 	wantCode(t, h.Suspend(t.Context(), nobodyID, "x"), CodeUserNotFound)
 	wantCode(t, h.Reinstate(t.Context(), nobodyID, "x"), CodeUserNotFound)
 	_, user := h.signUp("alice")
-	must(t, h.Suspend(t.Context(), user.ID, "\x1b[2J"+strings.Repeat("é", 5000)))
+	testkit.Must(t, h.Suspend(t.Context(), user.ID, "\x1b[2J"+strings.Repeat("é", 5000)))
 	var reason string
 	h.scan("SELECT status_reason FROM users WHERE id = $1", user.ID, &reason)
 	wantEqual(t, "reason", reason, "[2J"+strings.Repeat("é", 197))
@@ -130,7 +131,7 @@ func TestFindUser(t *testing.T) {
 	_, alice := h.signUp("alice")
 	_, bob := h.signUp("bob")
 	h.verify("alice")
-	must(t, h.Suspend(t.Context(), bob.ID, "x"))
+	testkit.Must(t, h.Suspend(t.Context(), bob.ID, "x"))
 	for who, want := range map[string]UserRef{
 		"alice":             {alice.ID, "alice", alice.Name, StatusActive, RoleUser, true},
 		"@ALICE":            {alice.ID, "alice", alice.Name, StatusActive, RoleUser, true},
@@ -138,7 +139,7 @@ func TestFindUser(t *testing.T) {
 		"@bob":              {bob.ID, "bob", bob.Name, StatusSuspended, RoleUser, true},
 	} {
 		got, err := h.FindUser(t.Context(), who)
-		must(t, err)
+		testkit.Must(t, err)
 		wantEqual(t, who, got, want)
 	}
 	for _, who := range []string{"", "@", "carol", "@@alice", "alice%", "a\x00", "\xff", "' OR 1=1 --", alice.ID.String()} {
@@ -153,11 +154,11 @@ func TestUsersByID(t *testing.T) {
 	_, alice := h.signUp("alice")
 	_, bob := h.signUp("bob")
 	got, err := h.UsersByID(t.Context(), []uuid.UUID{alice.ID, nobodyID, bob.ID, alice.ID})
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "found", len(got), 2)
 	wantEqual(t, "alice", got[alice.ID], UserRef{alice.ID, "alice", alice.Name, StatusActive, RoleUser, true})
 	none, err := h.UsersByID(t.Context(), nil)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "none", len(none), 0)
 	if _, err := h.UsersByID(t.Context(), make([]uuid.UUID, maxUsersByID+1)); err == nil {
 		t.Error("unbounded")
@@ -172,9 +173,9 @@ func TestSearchUsers(t *testing.T) {
 	} {
 		_, user := h.signUp(handle)
 		_, err := h.rename(user.ID, name)
-		must(t, err)
+		testkit.Must(t, err)
 		if handle == "gone" {
-			must(t, h.Suspend(t.Context(), user.ID, "x"))
+			testkit.Must(t, h.Suspend(t.Context(), user.ID, "x"))
 		}
 	}
 	for prefix, want := range map[string]string{
@@ -183,7 +184,7 @@ func TestSearchUsers(t *testing.T) {
 		"lee": "", "gone": "", "anna g": "", "\xff": "", "a\x00": "", "'": "", "\u202e": "", strings.Repeat("a", 81): "",
 	} {
 		found, err := h.SearchUsers(t.Context(), prefix, 10)
-		must(t, err)
+		testkit.Must(t, err)
 		var handles []string
 		for _, ref := range found {
 			handles = append(handles, ref.Handle)
@@ -192,7 +193,7 @@ func TestSearchUsers(t *testing.T) {
 	}
 	for limit, want := range map[int]int{-1: 0, 0: 0, 1: 1, 2: 2} {
 		found, err := h.SearchUsers(t.Context(), "ann", limit)
-		must(t, err)
+		testkit.Must(t, err)
 		wantEqual(t, "limit", len(found), want)
 	}
 }
@@ -206,14 +207,14 @@ func TestSearchFoldsNames(t *testing.T) {
 	} {
 		_, user := h.signUp(handle)
 		_, err := h.rename(user.ID, name)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	for prefix, want := range map[string]string{
 		"ü": "a1 a2", "Ü": "a1 a2", "u\u0308": "a1 a2", "ÜNA": "a1 a2", "ist": "a3", "İST": "a3", "IST": "a3", "strass": "a4", "STRASSE": "a4", "straß": "a4",
 		"οδυσσευς": "a5", "می\u200cخ": "a6", "می\u200c": "a6", "میخ": "a6", "full": "a7", "FULL": "a7", "unal": "",
 	} {
 		found, err := h.SearchUsers(t.Context(), prefix, 10)
-		must(t, err)
+		testkit.Must(t, err)
 		var handles []string
 		for _, ref := range found {
 			handles = append(handles, ref.Handle)
@@ -223,9 +224,9 @@ func TestSearchFoldsNames(t *testing.T) {
 	// The longest form fits into the index.
 	_, user := h.signUp("long")
 	_, err := h.rename(user.ID, strings.Repeat("\uFDFA", 80))
-	must(t, err)
+	testkit.Must(t, err)
 	found, err := h.SearchUsers(t.Context(), strings.Repeat("\uFDFA", 80), 10)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "found", len(found), 1)
 }
 
@@ -237,11 +238,11 @@ func TestSearchIsBoundedAndHidesEmailAddresses(t *testing.T) {
 		h.signUp("sam_" + string(last))
 	}
 	found, err := h.SearchUsers(t.Context(), "sam", 1000)
-	must(t, err)
+	testkit.Must(t, err)
 	wantEqual(t, "found", len(found), 10)
 	for _, prefix := range []string{"", "  ", "@", "sam_a@example", "example.com"} {
 		found, err := h.SearchUsers(t.Context(), prefix, 10)
-		must(t, err)
+		testkit.Must(t, err)
 		if len(found) != 0 {
 			t.Errorf("prefix %q found %v", prefix, found)
 		}

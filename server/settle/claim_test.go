@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -204,7 +205,7 @@ func (h *house) leasesPass(s *Settler, r *http.Request, n int) {
 		return now
 	}
 	start := read()
-	eventually(h.t, "the leases pass", func() bool { return read()-start > float64(n)*s.config.Lease.Seconds() })
+	testkit.Eventually(h.t, "the leases pass", func() bool { return read()-start > float64(n)*s.config.Lease.Seconds() })
 }
 
 // A claim that was lost while the bank was asked is not spoken for any more.

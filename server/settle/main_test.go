@@ -15,6 +15,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/bank"
@@ -106,7 +107,7 @@ func (h *house) bankClient(timeout time.Duration) *bank.Client {
 func (h *house) bankComes() {
 	h.t.Helper()
 	var listener net.Listener
-	eventually(h.t, "the bank's port is free", func() (ok bool) {
+	testkit.Eventually(h.t, "the bank's port is free", func() (ok bool) {
 		var err error
 		listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", h.address)
 		return err == nil
@@ -248,7 +249,7 @@ func (h *house) transfer(owner, id uuid.UUID) ledger.Transfer {
 func (h *house) ends(owner, id uuid.UUID) ledger.Transfer {
 	h.t.Helper()
 	var t ledger.Transfer
-	eventually(h.t, "the transfer ends", func() bool {
+	testkit.Eventually(h.t, "the transfer ends", func() bool {
 		t = h.transfer(owner, id)
 		return t.State != ledger.Pending
 	})
@@ -287,7 +288,7 @@ func (h *house) payment(id uuid.UUID) row {
 func (h *house) becomes(id uuid.UUID, state ledger.PaymentState) row {
 	h.t.Helper()
 	var r row
-	eventually(h.t, "the payment is "+string(state), func() bool {
+	testkit.Eventually(h.t, "the payment is "+string(state), func() bool {
 		r = h.payment(id)
 		return r.state == state
 	})
@@ -330,27 +331,4 @@ func (h *house) wantOneExecution(ids ...uuid.UUID) {
 
 func redisOpt(r *embedded.Redis) asynq.RedisClientOpt {
 	return asynq.RedisClientOpt{Network: r.Network(), Addr: r.Addr()}
-}
-
-// eventually polls; it is for what another goroutine or process will do.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 20 s in vain: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// await is a receive that fails the test instead of hanging.
-func await[T any](t testing.TB, what string, from <-chan T) (value T) {
-	t.Helper()
-	select {
-	case value = <-from:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("waited 20 s in vain: %s", what)
-	}
-	return value
 }

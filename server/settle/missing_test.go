@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/bank"
 )
 
@@ -123,7 +124,7 @@ func TestMissingLine(t *testing.T) {
 	}
 	before := open()
 	var r Reconciliation
-	eventually(t, "it is found", func() bool {
+	testkit.Eventually(t, "it is found", func() bool {
 		r = h.reconcile(s)
 		return len(r.Found) > 0
 	})

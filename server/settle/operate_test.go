@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/embedded/redistest"
@@ -110,7 +111,7 @@ func TestHell(t *testing.T) {
 	for range 30 {
 		ids = append(ids, h.withdraw(alice, 1_00), h.deposit(alice, 1_00))
 	}
-	eventually(t, "some lies", func() bool {
+	testkit.Eventually(t, "some lies", func() bool {
 		found, err := s.Differences(t.Context(), 100)
 		h.must(err)
 		return len(found) >= 3
@@ -224,7 +225,7 @@ func TestCallback(t *testing.T) {
 	if p := h.payment(id); !p.due || p.state != ledger.PaymentUnknown {
 		t.Errorf("it decides nothing and makes the payment due, not %+v", p)
 	}
-	if attempt := await(t, "a hint", hints); attempt != 2 {
+	if attempt := testkit.Receive(t, "a hint", hints); attempt != 2 {
 		t.Errorf("the hint is for attempt %d", attempt)
 	}
 	h.must(s.postpone(t.Context(), h.claim(s, id), time.Hour, reply{what: loggedUnknown, err: errors.New("silence")}))
@@ -553,7 +554,7 @@ func TestQueues(t *testing.T) {
 	id := h.deposit(alice, 1_00)
 	d, stop := h.dispatcher(opt)
 	d.Hint(id)
-	eventually(t, "the task is there", func() bool {
+	testkit.Eventually(t, "the task is there", func() bool {
 		tasks, err := q.Tasks(Queue, "", 10)
 		h.must(err)
 		return len(tasks) == 1 && tasks[0].Transfer == id

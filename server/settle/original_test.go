@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 	"github.com/JDevAman/kizo/server/embedded/redistest"
@@ -34,7 +35,7 @@ func TestOriginalDefect07(t *testing.T) {
 		d.Hint(id)
 	}
 	d.Hint(other) // the last in line: when it is there, the others were sent
-	eventually(t, "the hints are in Redis", func() bool {
+	testkit.Eventually(t, "the hints are in Redis", func() bool {
 		_, err := tasks.GetTaskInfo(Queue, other.String()+":1")
 		return err == nil
 	})
@@ -47,9 +48,9 @@ func TestOriginalDefect07(t *testing.T) {
 	d, _ = h.worker(s, opt)
 	h.ends(alice, id)
 	h.ends(alice, other)
-	eventually(t, "the queue is empty", func() bool { return queued(tasks) == 0 })
+	testkit.Eventually(t, "the queue is empty", func() bool { return queued(tasks) == 0 })
 	d.Hint(id) // a replay after the end: the id is free again, the payment is not
-	eventually(t, "the late hint was followed", func() bool {
+	testkit.Eventually(t, "the late hint was followed", func() bool {
 		info, err := tasks.GetQueueInfo(Queue)
 		return err == nil && info.Size == 0 && info.Processed >= 3
 	})
@@ -96,7 +97,7 @@ func TestOriginalDefect08(t *testing.T) {
 
 	// Redis is back, empty: hints go through it again.
 	redistest.NewIn(t, dir)
-	eventually(t, "the queue takes hints again", func() bool {
+	testkit.Eventually(t, "the queue takes hints again", func() bool {
 		id := h.deposit(alice, 1)
 		d.Hint(id)
 		h.ends(alice, id)
@@ -137,7 +138,7 @@ func TestOriginalDefect09(t *testing.T) {
 	if got := h.ends(alice, out); got.State != ledger.Posted {
 		t.Errorf("got %+v", got)
 	}
-	eventually(t, "the first request arrives as well", func() bool { return h.calls.now.Load() == 0 })
+	testkit.Eventually(t, "the first request arrives as well", func() bool { return h.calls.now.Load() == 0 })
 	mu.Lock()
 	defer mu.Unlock()
 	want := `{"ref":"` + out.String() + `","direction":"withdrawal","amount":1250,"currency":"USD"}`
@@ -173,7 +174,7 @@ func TestOriginalDefect10(t *testing.T) {
 	if _, _, err := s.SettleOne(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	if ref := await(t, "the bank is asked", stored); ref != id.String() {
+	if ref := testkit.Receive(t, "the bank is asked", stored); ref != id.String() {
 		t.Errorf("while the bank was asked, the ref %q was stored", ref)
 	}
 	h.wantOneExecution(id)

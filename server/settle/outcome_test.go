@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/embedded/redistest"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -135,7 +136,7 @@ func TestNotSeenIsNoRejection(t *testing.T) {
 	if _, _, err := s.SettleOne(t.Context(), out); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the request is on its way", onItsWay)
+	testkit.Receive(t, "the request is on its way", onItsWay)
 
 	// The bank has not seen it. Nobody may conclude anything: nor does Kizo, though
 	// it cannot submit again either.
@@ -147,7 +148,7 @@ func TestNotSeenIsNoRejection(t *testing.T) {
 		bank.ServeHTTP(w, r)
 	})
 	stop := h.janitor(s)
-	eventually(t, "three questions", func() bool { return h.calls.statuses.Load() >= 3 })
+	testkit.Eventually(t, "three questions", func() bool { return h.calls.statuses.Load() >= 3 })
 	stop()
 	if got := h.transfer(alice, out); got.State != ledger.Pending {
 		t.Fatalf("404 was taken for an answer: %+v", got)
@@ -161,7 +162,7 @@ func TestNotSeenIsNoRejection(t *testing.T) {
 	if got := h.ends(alice, out); got.State != ledger.Posted {
 		t.Errorf("got %+v", got)
 	}
-	await(t, "the request arrives", arrived)
+	testkit.Receive(t, "the request arrives", arrived)
 	h.wantOneExecution(out)
 	h.wantWallet(alice, 70_00, 0)
 }
@@ -228,7 +229,7 @@ func TestBankAwayAndBack(t *testing.T) {
 	in, out := h.deposit(alice, 5_00), h.withdraw(alice, 30_00)
 	d.Hint(in)
 	d.Hint(out)
-	eventually(t, "several attempts", func() bool {
+	testkit.Eventually(t, "several attempts", func() bool {
 		return h.payment(in).attempts >= 3 && h.payment(out).attempts >= 3
 	})
 	h.wantWallet(alice, 100_00, 30_00)
@@ -254,7 +255,7 @@ func TestExhaustedNeedsReview(t *testing.T) {
 
 	drive := func(s *Settler, id uuid.UUID, until func(row) bool) {
 		t.Helper()
-		eventually(t, "it was tried often enough", func() bool {
+		testkit.Eventually(t, "it was tried often enough", func() bool {
 			if _, _, err := s.SettleOne(t.Context(), id); err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/embedded/redistest"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -59,7 +60,7 @@ func TestFlushAllWithHintsInFlight(t *testing.T) {
 		ids[i] = h.deposit(alice, 1_00)
 		early.Hint(ids[i])
 	}
-	eventually(t, "the hints are in Redis", func() bool { return queued(tasks) == len(ids) })
+	testkit.Eventually(t, "the hints are in Redis", func() bool { return queued(tasks) == len(ids) })
 	stopEarly()
 	flushAll(t, server)
 	h.worker(s, opt)
@@ -86,9 +87,9 @@ func TestQueueIsListedAgainAfterFlushAll(t *testing.T) {
 	h.run(d.Run)
 
 	d.Hint(uuid.New())
-	eventually(t, "the queue is listed", func() bool { return queued(tasks) == 1 })
+	testkit.Eventually(t, "the queue is listed", func() bool { return queued(tasks) == 1 })
 	flushAll(t, server)
-	eventually(t, "the queue is listed again", func() bool {
+	testkit.Eventually(t, "the queue is listed again", func() bool {
 		d.Hint(uuid.New())
 		return queued(tasks) >= 1
 	})
@@ -134,7 +135,7 @@ func TestDuplicateHints(t *testing.T) {
 	}
 	h.ends(alice, id)
 	tasks := inspect(t, asynqOptOf(d))
-	eventually(t, "all hints were followed", func() bool { return queued(tasks) == 0 })
+	testkit.Eventually(t, "all hints were followed", func() bool { return queued(tasks) == 0 })
 	stop()
 	if p := h.payment(id); p.attempts != 1 || p.fence != 1 || len(arrived) != 2 { // submitted, and confirmed
 		t.Errorf("got %+v, and the bank was asked %d times", p, len(arrived))
@@ -208,7 +209,7 @@ func TestShutdownHandsOver(t *testing.T) {
 				c.Bank = waits{asked}
 			})
 			stop := start(h, hanging, id)
-			await(t, "the bank is asked", asked)
+			testkit.Receive(t, "the bank is asked", asked)
 			stop()
 			if p := h.payment(id); p.state != ledger.PaymentUnknown || p.leased || !p.due {
 				t.Errorf("it was not handed over: %+v", p)
@@ -241,14 +242,14 @@ func TestStoppedWorkerFinishes(t *testing.T) {
 	})
 	d, stop := h.worker(h.settler(func(c *Config) { c.Drain = time.Minute }), redisOpt(redistest.New(t)))
 	d.Hint(id)
-	await(t, "the bank is asked", asked)
+	testkit.Receive(t, "the bank is asked", asked)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		stop()
 	}()
 	close(answer)
-	await(t, "the worker stops", stopped)
+	testkit.Receive(t, "the worker stops", stopped)
 	if p := h.payment(id); p.state != ledger.PaymentExecuted {
 		t.Errorf("got %+v", p)
 	}
@@ -273,7 +274,7 @@ func TestExpiryDoesNotHoldUpPayments(t *testing.T) {
 	if err := j.RunOnce(ctx); err == nil {
 		t.Error("expiring with a closed database is no error?")
 	}
-	await(t, "the bank is asked", asked)
+	testkit.Receive(t, "the bank is asked", asked)
 	cancel()
 	j.Wait()
 	if p := h.payment(id); p.attempts != 1 {
@@ -317,7 +318,7 @@ func TestDatabaseAwayAndBack(t *testing.T) {
 	}
 	for _, id := range ids {
 		var got ledger.Transfer
-		eventually(t, "it ends", func() bool {
+		testkit.Eventually(t, "it ends", func() bool {
 			got, _ = h.Find(context.Background(), alice, id)
 			return got.State == ledger.Posted
 		})
@@ -358,7 +359,7 @@ func TestHintsAreNotEarly(t *testing.T) {
 	for i := range ids {
 		ids[i] = h.deposit(alice, 1_00)
 		d.Hint(ids[i])
-		eventually(t, "the first attempt", func() bool { return h.payment(ids[i]).lastError != "" })
+		testkit.Eventually(t, "the first attempt", func() bool { return h.payment(ids[i]).lastError != "" })
 	}
 	for _, id := range ids {
 		h.ends(alice, id)
@@ -392,14 +393,8 @@ func TestStatements(t *testing.T) {
 	conn, err := h.pool.Acquire(t.Context())
 	h.must(err)
 	defer conn.Release()
-	statements := statementsOf(t)
-	if len(statements) < 20 {
-		t.Errorf("only %d statements found: the search is broken", len(statements))
-	}
-	for place, sql := range statements {
-		if _, err := conn.Conn().Prepare(t.Context(), "", sql); err != nil {
-			t.Errorf("%s: %v", place, err)
-		}
+	if found := testkit.PrepareStatements(t, conn.Conn(), nil); found < 20 {
+		t.Errorf("only %d statements found: the search is broken", found)
 	}
 	_, err = conn.Conn().Prepare(t.Context(), "takeOverdue", takeOverdue)
 	h.must(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -37,7 +38,7 @@ func TestPaymentKeepsItsTrace(t *testing.T) {
 	_, _, err = s.SettleOne(t.Context(), opened.Transfer.ID)
 	h.must(err)
 	h.weather(sim.Faults{})
-	eventually(t, "the deposit is settled", func() bool {
+	testkit.Eventually(t, "the deposit is settled", func() bool {
 		_, _, err := s.SettleOne(t.Context(), opened.Transfer.ID)
 		h.must(err)
 		return h.transfer(alice, opened.Transfer.ID).State == ledger.Posted
