@@ -45,9 +45,10 @@ import (
 var files embed.FS
 
 // Apply brings the database at url, whose role must own it, to the newest
-// schema, and takes the right to create temporary tables from the application's role. It is safe to run from several processes at once (an advisory lock
-// lets one work while the others wait), and does nothing on a current one.
-// Where the role lacks a right that it needs, the error is a [MissingRightError].
+// schema, and takes the right to create temporary tables from the application's role. It is safe to
+// run from several processes at once (an advisory lock lets one work while the others wait), and
+// does nothing on a current one. Where the role lacks a right that it needs, the error is a
+// [MissingRightError].
 func Apply(ctx context.Context, url string) (err error) {
 	db, err := sql.Open("pgx", url)
 	if err != nil {

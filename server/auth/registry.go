@@ -33,7 +33,7 @@ func (k keyName) String() string { return strings.ReplaceAll(k.kind, "_", " ") +
 // stored is the form in the columns of kizod_processes.
 func (k keyName) stored() string { return k.kind + ":" + k.id }
 
-// keyState is the state of a key in the database; see migrations/0013_secrets.sql.
+// keyState is the state of a key in the database; see migrations/0003_identity.sql.
 type keyState string
 
 const (

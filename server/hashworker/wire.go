@@ -13,7 +13,7 @@ import (
 // the content. The child sends the greeting first. The parent then sends one byte, the
 // priority of the child, and after that one request at a time:
 //
-//	request    memory 4 | time 4 | threads 1 | length of digest 1 | length of salt 1 | salt | input
+//	request    memory 4 | time 4 | threads 1 | digest length 1 | salt length 1 | salt | input
 //	response   digest
 const (
 	greeting   = "kizo hash worker 2"

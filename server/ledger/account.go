@@ -193,10 +193,10 @@ func (l *Ledger) Owners(ctx context.Context, accounts []int64) (map[int64]uuid.U
 	return owners, nil
 }
 
-// SetStatus freezes or reactivates all wallets of a user, including those that the user opens later.
-// When it returns, no transfer that the new status forbids is in progress.
+// SetStatus freezes or reactivates all wallets of a user, including those that the user opens
+// later. When it returns, no transfer that the new status forbids is in progress.
 func (l *Ledger) SetStatus(ctx context.Context, owner uuid.UUID, s Status) error {
-	// A trigger copies the status to the accounts; see migrations/0011_account_owners.sql.
+	// A trigger copies the status to the accounts; see migrations/0001_ledger.sql.
 	const set = `INSERT INTO account_owners (owner, status) VALUES ($1, $2)
 		ON CONFLICT (owner) DO UPDATE SET status = excluded.status`
 	if _, err := l.pool.Exec(ctx, set, owner, s); err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// BalanceAt returns the posted balance of a wallet, in minor units, as of a time, and that time. The
-// zero time means now; a time in the future fails with TimeInFuture. The answer for a time never
-// changes afterwards, because every later posting gets a later time.
+// BalanceAt returns the posted balance of a wallet, in minor units, as of a time, and that time.
+// The zero time means now; a time in the future fails with TimeInFuture. The answer for a time
+// never changes afterwards, because every later posting gets a later time.
 //
 // A time before the wallet's last posting, or before the time of an earlier call, costs a few
 // look-ups and waits for no lock. A later time updates a row, so the call waits for the batch in

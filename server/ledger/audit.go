@@ -83,8 +83,9 @@ func (r Report) WriteTable(w io.Writer) error {
 }
 
 // Audit recomputes every invariant of the books from the tables alone. It reads one snapshot, so it
-// is correct while the system is running, and it takes no locks. db is a pool or a connection of the
-// application's role. With a pool, the scans share at most auditors connections on one snapshot.
+// is correct while the system is running, and it takes no locks. db is a pool or a connection of
+// the application's role. With a pool, the scans share at most auditors connections on one
+// snapshot.
 //
 // An error means that the audit could not be completed. Broken invariants are no error; they are in
 // the report.

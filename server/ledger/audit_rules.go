@@ -1,10 +1,10 @@
 package ledger
 
-// The invariants of the books, as SQL. They are written independently from the meaning of the tables
-// and share nothing with the code that maintains them.
+// The invariants of the books, as SQL. They are written independently from the meaning of the
+// tables and share nothing with the code that maintains them.
 //
-// Their order is the order in which to investigate them: damage that breaks an earlier rule may break
-// a later one as a consequence. A rule does not repeat what an earlier one checks.
+// Their order is the order in which to investigate them: damage that breaks an earlier rule may
+// break a later one as a consequence. A rule does not repeat what an earlier one checks.
 var auditScans = []scan{
 	{
 		rows: transfersWithPostings, long: true, by: sorting,
@@ -190,8 +190,8 @@ var auditScans = []scan{
 }
 
 const (
-	// Captures and voids move nothing themselves; a posting of one finds no transfer here. The sum of
-	// two postings is their minimum plus their maximum, which is cheaper to compute.
+	// Captures and voids move nothing themselves; a posting of one finds no transfer here. The sum
+	// of two postings is their minimum plus their maximum, which is cheaper to compute.
 	transfersWithPostings = `(
 		SELECT COALESCE(t.id, p.transfer_id) AS id, t.state, t.debit_account, t.credit_account, t.posted_amount,
 			COALESCE(p.postings, 0) AS postings, p.total, p.taken_from, p.given_to, p.given

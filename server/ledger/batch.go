@@ -12,8 +12,8 @@ import (
 	"github.com/JDevAman/kizo/server/failpoint"
 )
 
-// A batch reads in one round trip, and writes and commits in a second one, whatever the number of its
-// commands.
+// A batch reads in one round trip, and writes and commits in a second one, whatever the number of
+// its commands.
 const (
 	begin = `BEGIN ISOLATION LEVEL READ COMMITTED`
 	// For this transaction only: no sequential scans, since a plan made while the tables were small
@@ -30,8 +30,8 @@ const (
 			balance, held, seq, floor, status, as_of
 		FROM accounts WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
 	readClock = `SELECT clock_timestamp()`
-	// OFFSET 0 keeps the planner from turning the look-ups into one join, which would read the whole
-	// table if the plan was made while the table was small.
+	// OFFSET 0 keeps the planner from turning the look-ups into one join, which would read the
+	// whole table if the plan was made while the table was small.
 	findKeys = `SELECT ` + transferColumns + `
 		FROM unnest($1::uuid[], $2::text[]) AS k (owner, idem_key)
 		CROSS JOIN LATERAL (SELECT * FROM transfers x

@@ -38,8 +38,8 @@ func (e *encoder) time(t time.Time) {
 
 func (e *encoder) sum() [sha256.Size]byte { return sha256.Sum256(e.buf) }
 
-// encodeTransfer returns the canonical encoding, version 1, of a transfer in its current state. Events
-// store its SHA-256, so it must never change; add a version instead.
+// encodeTransfer returns the canonical encoding, version 1, of a transfer in its current state.
+// Events store its SHA-256, so it must never change; add a version instead.
 func encodeTransfer(t *Transfer) []byte {
 	e := encoder{buf: make([]byte, 0, 320)}
 	e.text("kizo.transfer.v1")

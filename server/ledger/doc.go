@@ -25,34 +25,34 @@
 // # Batches
 //
 // A [Ledger] commits many commands in one transaction (group commit). While one batch commits, the
-// next one forms. There is no timer: a committer takes all waiting commands as soon as no batch is in
-// flight. While a batch is in flight, another committer takes a second one if it is large enough, or
-// if the first has stalled, and only commands that touch none of the accounts in flight
+// next one forms. There is no timer: a committer takes all waiting commands as soon as no batch is
+// in flight. While a batch is in flight, another committer takes a second one if it is large
+// enough, or if the first has stalled, and only commands that touch none of the accounts in flight
 // (commandqueue.go).
 //
-// If the database or a rule rejects a batch, its commands are committed separately, so that only the
-// one at fault fails. A batch that waits for a lock for [Config.LockTimeout] is committed without the
-// commands that touch rows which another session keeps locked; those wait apart for at most two
-// seconds (locked.go, lockwatch.go). If the answer to a COMMIT is lost, the same batch is run again:
-// its locks wait until the first attempt has ended, and then the keys show whether it was committed
-// (commit.go).
+// If the database or a rule rejects a batch, its commands are committed separately, so that only
+// the one at fault fails. A batch that waits for a lock for [Config.LockTimeout] is committed
+// without the commands that touch rows which another session keeps locked; those wait apart for at
+// most two seconds (locked.go, lockwatch.go). If the answer to a COMMIT is lost, the same batch is
+// run again: its locks wait until the first attempt has ended, and then the keys show whether it
+// was committed (commit.go).
 //
 // # Idempotency
 //
 // Every command of a user has an idempotency key. The key is looked up before any rule: if it is in
-// the books, the command gets the stored outcome again, and a refusal stays a refusal. Another command
-// under the same key fails with [KeyReused].
+// the books, the command gets the stored outcome again, and a refusal stays a refusal. Another
+// command under the same key fails with [KeyReused].
 //
 // # Events
 //
 // Every change of a state appends an event. Readers receive events in the order (xid, id), and only
-// those of transactions older than the oldest running one; events.go explains why. feed.go reads new
-// events once for all listeners of this process.
+// those of transactions older than the oldest running one; events.go explains why. feed.go reads
+// new events once for all listeners of this process.
 //
 // # Where to find things
 //
 // decide.go contains the rules and does no I/O. batch.go contains the SQL of a batch. The tables in
 // migrations/ enforce every rule that a constraint or a trigger can express a second time. [Audit]
-// recomputes all invariants from the rows. The package imports no transport: neither HTTP, nor Redis,
-// nor the bank.
+// recomputes all invariants from the rows. The package imports no transport: neither HTTP, nor
+// Redis, nor the bank.
 package ledger

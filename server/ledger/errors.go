@@ -76,8 +76,8 @@ func unavailable(doing string, cause error) *problem.Error {
 	return &problem.Error{Code: Unavailable, Message: "could not " + doing, Cause: cause}
 }
 
-// NotReceiverError is the cause of Forbidden: a user who is not the receiver of a transfer has asked to
-// capture, void or reverse it.
+// NotReceiverError is the cause of Forbidden: a user who is not the receiver of a transfer has
+// asked to capture, void or reverse it.
 type NotReceiverError struct {
 	Target   Transfer
 	Receiver uuid.UUID // nil UUID if the bank receives the money, or the payee has no wallet

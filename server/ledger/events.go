@@ -17,19 +17,19 @@ import (
 // The order of events is (xid, id), and readers see only the events of transactions older than the
 // oldest running one. That limit is called the horizon.
 //
-// The order is not that of the ids alone: if two transactions take ids 4 and 5, and 5 commits first, a
-// reader that has read 5 and asks for later events never sees 4. Below the horizon, the order of
-// transaction ids has no such gap: every transaction there has ended, so that no event can be added,
-// and every later commit is above the horizon.
+// The order is not that of the ids alone: if two transactions take ids 4 and 5, and 5 commits
+// first, a reader that has read 5 and asks for later events never sees 4. Below the horizon, the
+// order of transaction ids has no such gap: every transaction there has ended, so that no event can
+// be added, and every later commit is above the horizon.
 //
 // An event that was caused by another one comes after it: a transaction takes its id after it has
 // begun, so that a transaction that began after another one had committed has the higher id. Only
 // the events of two concurrent transactions may have either order.
 //
-// Transaction ids belong to the cluster. A physical copy, a standby and pg_upgrade keep them; a dump
-// that is restored into another cluster does not. Therefore xid is not the transaction id but
-// event_number(id): the id plus a constant. [Repair] raises the constant after a restore above every
-// number that was used before (migrations/0014).
+// Transaction ids belong to the cluster. A physical copy, a standby and pg_upgrade keep them; a
+// dump that is restored into another cluster does not. Therefore xid is not the transaction id but
+// event_number(id): the id plus a constant. [Repair] raises the constant after a restore above
+// every number that was used before (migrations/0001_ledger.sql).
 
 // Position is a place between two events. The zero Position is before all events.
 type Position struct {
@@ -74,8 +74,8 @@ type Event struct {
 	Creditor uuid.UUID // owner of the credited wallet
 }
 
-// ShownTo reports whether a user may see the event. Only the owner of a refused transfer sees it, as
-// in a list.
+// ShownTo reports whether a user may see the event. Only the owner of a refused transfer sees it,
+// as in a list.
 func (e *Event) ShownTo(user uuid.UUID) bool {
 	if e.Transfer.State == Refused {
 		return e.Transfer.Owner == user
@@ -109,8 +109,8 @@ func scanEventHead(row pgx.CollectableRow) (h eventHead, err error) {
 	return h, err
 }
 
-// planEachTime makes PostgreSQL plan a statement each time it runs. A plan that a session made while
-// a table was small would read all of it when it is large.
+// planEachTime makes PostgreSQL plan a statement each time it runs. A plan that a session made
+// while a table was small would read all of it when it is large.
 const planEachTime = pgx.QueryExecModeCacheDescribe
 
 // Horizon returns the horizon: no event can be added before this position any more.
@@ -123,8 +123,8 @@ func (l *Ledger) Horizon(ctx context.Context) (Position, error) {
 	return p, nil
 }
 
-// streamBounds returns the horizon, and a position after all events that have been committed so far:
-// once the horizon has reached it, all of them can be read.
+// streamBounds returns the horizon, and a position after all events that have been committed so
+// far: once the horizon has reached it, all of them can be read.
 func (l *Ledger) streamBounds(ctx context.Context) (horizon, end Position, err error) {
 	const bounds = `SELECT event_number(pg_snapshot_xmin(s)), event_number(pg_snapshot_xmax(s)) FROM pg_current_snapshot() s`
 	if err := l.pool.QueryRow(ctx, bounds).Scan(&horizon.xid, &end.xid); err != nil {
@@ -152,8 +152,8 @@ func (l *Ledger) PositionAt(ctx context.Context, t time.Time) (Position, error) 
 		return Position{}, problem.New(TimeInFuture, "that time is in the future: ask for one up to now")
 	}
 	t = t.Add(-time.Minute)
-	// Times increase with ids, except those of concurrent transactions, so that a binary search finds
-	// the last event that is known to be older.
+	// Times increase with ids, except those of concurrent transactions, so that a binary search
+	// finds the last event that is known to be older.
 	var before Position
 	for low <= high {
 		middle := low + (high-low)/2
@@ -176,13 +176,13 @@ func (l *Ledger) PositionAt(ctx context.Context, t time.Time) (Position, error) 
 	return before, nil
 }
 
-// EventsOf returns the events that a user may see, oldest first: those after the position after, up to
-// and including the position upTo. It reads at most limit of them. more reports whether there may be
-// further events, which begin after next.
+// EventsOf returns the events that a user may see, oldest first: those after the position after, up
+// to and including the position upTo. It reads at most limit of them. more reports whether there
+// may be further events, which begin after next.
 func (l *Ledger) EventsOf(ctx context.Context, user uuid.UUID, after, upTo Position, limit int) (events []*Event, next Position, more bool, err error) {
-	// Reads debits and credits along an index each. The columns of the index are compared as one row:
-	// if (xid, id) is compared alone, old statistics make that look selective near the end, and
-	// PostgreSQL reads the events of all users.
+	// Reads debits and credits along an index each. The columns of the index are compared as one
+	// row: if (xid, id) is compared alone, old statistics make that look selective near the end,
+	// and PostgreSQL reads the events of all users.
 	const list = `SELECT ` + eventColumns + ` FROM (
 			SELECT s.* FROM accounts a CROSS JOIN LATERAL (
 				SELECT e.* FROM events e

@@ -16,8 +16,8 @@ import (
 //	tick, 25–50 ms ───┴─► tail: one page ────┼─► listener of alice
 //	                      below the horizon  └─► listener of bob
 //
-// The feed reads only while there are listeners. A listener whose buffer is full is disconnected, so
-// that it does not delay the others; it reads the rest from the table.
+// The feed reads only while there are listeners. A listener whose buffer is full is disconnected,
+// so that it does not delay the others; it reads the rest from the table.
 type feed struct {
 	ledger *Ledger
 	wake   chan struct{}
@@ -272,9 +272,9 @@ func (f *feed) loadOwners(ctx context.Context, owners map[int64]uuid.UUID, heads
 	return nil
 }
 
-// advance moves the position past a page and returns the events that a listener may see. It does both
-// under one lock: a listener that starts later reads the page from the table, and one that started
-// before receives it.
+// advance moves the position past a page and returns the events that a listener may see. It does
+// both under one lock: a listener that starts later reads the page from the table, and one that
+// started before receives it.
 func (f *feed) advance(heads []eventHead, owners map[int64]uuid.UUID) (toDeliver []eventHead) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

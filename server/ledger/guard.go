@@ -64,9 +64,9 @@ const tooPowerful = `SELECT current_user, array_remove(ARRAY[
 					WHERE t.tgname = 'accounts_posted'))
 	], NULL)`
 
-// CheckRole fails with ErrTooPowerful if the role of the pool owns the tables, may change append-only
-// tables, or may create objects that could shadow a table or an operator. Otherwise the database
-// could not enforce its rules against the application.
+// CheckRole fails with ErrTooPowerful if the role of the pool owns the tables, may change
+// append-only tables, or may create objects that could shadow a table or an operator. Otherwise the
+// database could not enforce its rules against the application.
 func CheckRole(ctx context.Context, pool *pgxpool.Pool) error {
 	var (
 		role      string

@@ -33,7 +33,8 @@ type Preview struct {
 }
 
 // Preview decides a transfer, or with authorize set an authorization, without
-// writing it. A refusal is returned as a [problem.Error] and not as a [Refusal], since nothing is stored.
+// writing it. A refusal is returned as a [problem.Error] and not as a [Refusal], since nothing is
+// stored.
 func (l *Ledger) Preview(ctx context.Context, r TransferRequest, authorize bool) (Preview, error) {
 	op := opTransfer
 	if authorize {

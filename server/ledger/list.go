@@ -50,9 +50,9 @@ func (q *Query) searches() bool {
 }
 
 // List returns the transfers that Find would return, newest first by id. Every page costs the same,
-// however old its transfers are: debits and credits are read along an index each and merged. A page of
-// a search reads at most Config.MaxSearched debits and credits of a wallet. It may contain fewer than
-// q.Limit transfers although there are more; Next continues the search.
+// however old its transfers are: debits and credits are read along an index each and merged. A page
+// of a search reads at most Config.MaxSearched debits and credits of a wallet. It may contain fewer
+// than q.Limit transfers although there are more; Next continues the search.
 func (l *Ledger) List(ctx context.Context, user uuid.UUID, q Query) (Page, error) {
 	limit := min(orDefault(q.Limit, 20), MaxPage)
 	before, err := q.start()
@@ -158,8 +158,9 @@ func (l *Ledger) list(ctx context.Context, q Query, s pageRange, others []int64)
 	return found, nil
 }
 
-// The time in an id is that of the clock of a kizod process; created_at is that of the database. The
-// two differ by less than a day, so that a search for last week need not read the ids of last year.
+// The time in an id is that of the clock of a kizod process; created_at is that of the database.
+// The two differ by less than a day, so that a search for last week need not read the ids of last
+// year.
 const idSlack = 24 * time.Hour
 
 // idAround returns the first id that could be generated at a time (RFC 9562, section 5.7).
@@ -185,8 +186,8 @@ func later(a, b uuid.UUID) uuid.UUID {
 	return a
 }
 
-// searchFloor returns the last transfer that a page of a search reads if it may read scanLimit debits
-// and credits; the nil UUID if the page reaches the end.
+// searchFloor returns the last transfer that a page of a search reads if it may read scanLimit
+// debits and credits; the nil UUID if the page reaches the end.
 func (l *Ledger) searchFloor(ctx context.Context, user, before uuid.UUID, q Query, scanLimit int) (uuid.UUID, error) {
 	const find = `SELECT f.id FROM (
 			SELECT s.id FROM accounts a CROSS JOIN LATERAL (
@@ -252,12 +253,12 @@ func memoKey(memo string) string {
 // listSQL reads debits and credits backwards along (account, id) for each of the user's accounts. A
 // transfer between two of them is found twice; UNION removes one.
 //
-// ANY (ARRAY[…]) compares like = but hides the single value from the planner, so that only the index on
-// (account, id) gives the order. Otherwise PostgreSQL may expect that reading all transfers by id finds
-// enough of the account's soon; for an account with few transfers, that reads the whole table.
-// (Comparing pairs would work as well, but such a scan continues below its lower bound to the first
-// transfer of the account.) The inner LIMIT keeps PostgreSQL from using the index of a condition
-// instead, such as that of a busy user on the other side.
+// ANY (ARRAY[…]) compares like = but hides the single value from the planner, so that only the
+// index on (account, id) gives the order. Otherwise PostgreSQL may expect that reading all
+// transfers by id finds enough of the account's soon; for an account with few transfers, that reads
+// the whole table. (Comparing pairs would work as well, but such a scan continues below its lower
+// bound to the first transfer of the account.) The inner LIMIT keeps PostgreSQL from using the
+// index of a condition instead, such as that of a busy user on the other side.
 func listSQL(q Query, s pageRange, others []int64) (string, []any) {
 	var maxRows *int
 	if s.scanLimit > 0 {

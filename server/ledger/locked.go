@@ -13,11 +13,11 @@ import (
 
 // What happens when another session keeps a row locked:
 //
-//	batch ──lock_timeout──► findLocked finds the rows ──► their commands wait apart,
-//	                                                      the others are committed
-//	new command ──touches such a row──► waits apart at once
-//	watchLocks ──every 50 ms: is the row free?──► yes: its commands go to the head of the queue
-//	                                         └──► no, and the time is up: unavailable
+//	batch ─lock_timeout─► findLocked finds the rows ─► their commands wait apart,
+//	                                                   the others are committed
+//	new command ─touches such a row─► waits apart at once
+//	watchLocks ─every 50 ms: is the row free?─┬► yes: its commands go to the queue's head
+//	                                          └► no, and the time is up: unavailable
 const (
 	// lockWait is how long a command waits for a row that another session keeps locked,
 	// after a batch has found it locked. Then its caller gets Unavailable: nothing was done.

@@ -109,8 +109,8 @@ func (p *payers) end() {
 
 // TestLockedAccountStopsNoOtherPayment: a session keeps one wallet locked while its owner
 // goes on paying. Payments between others never wait for longer than 2 s, and one batch
-// alone waits for the lock; the owner gets Unavailable, since nothing was done, and pays again when the
-// wallet is free.
+// alone waits for the lock; the owner gets Unavailable, since nothing was done, and pays again when
+// the wallet is free.
 func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
 	t.Parallel()
 	for name, queued := range map[string]bool{"row": false, "row with a queue": true} {
@@ -198,7 +198,8 @@ func containsPID(pids []int32, pid uint32) bool {
 	return false
 }
 
-// TestShortLockIsWaitedFor: a lock that lasts longer than a batch waits, and ends soon after, refuses no command.
+// TestShortLockIsWaitedFor: a lock that lasts longer than a batch waits, and ends soon after,
+// refuses no command.
 func TestShortLockIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)

@@ -19,7 +19,8 @@ const (
 	maxReported       = 10                     // locked rows that have log lines and metrics at the same time
 )
 
-// LockedRow is a row that another session keeps locked, so that commands that touch it are rejected.
+// LockedRow is a row that another session keeps locked, so that commands that touch it are
+// rejected.
 type LockedRow struct {
 	Account  int64     // 0 if it is the row of a transfer
 	Transfer uuid.UUID // nil UUID if it is the row of an account
@@ -49,8 +50,8 @@ func (l *Ledger) Locks() LockStats {
 	return stats
 }
 
-// removeLocked is called for a batch that has waited too long for a lock. It sets the commands apart that
-// touch a row which another session keeps locked, and returns the others.
+// removeLocked is called for a batch that has waited too long for a lock. It sets the commands
+// apart that touch a row which another session keeps locked, and returns the others.
 func (l *Ledger) removeLocked(ctx context.Context, batch []*queuedCommand, cause *batchError) []*queuedCommand {
 	l.lockTimeouts.Add(1)
 	rows, err := l.findHeldRows(ctx, l.queue.queuedRows(batch))
@@ -98,7 +99,8 @@ func (l *Ledger) watchLocks() {
 	}
 }
 
-// checkLockedRows finds out which of the rows are still locked, and releases the commands of the others.
+// checkLockedRows finds out which of the rows are still locked, and releases the commands of the
+// others.
 func (l *Ledger) checkLockedRows(rows []rowRef) {
 	ctx, cancel := context.WithTimeout(context.Background(), watchTimeout)
 	defer cancel()
@@ -117,8 +119,9 @@ func (l *Ledger) checkLockedRows(rows []rowRef) {
 	l.reportLocked(ctx, slices.Collect(maps.Keys(locked)))
 }
 
-// findHeldRows returns the rows that one transaction keeps locked for longer than a moment. It leaves out
-// rows that batches of other processes lock one after another, unless there are no others.
+// findHeldRows returns the rows that one transaction keeps locked for longer than a moment. It
+// leaves out rows that batches of other processes lock one after another, unless there are no
+// others.
 func (l *Ledger) findHeldRows(ctx context.Context, rows []rowRef) ([]rowRef, error) {
 	before, err := l.findLocked(ctx, rows)
 	if err != nil || len(before) == 0 {

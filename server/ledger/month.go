@@ -73,8 +73,8 @@ func (m *monthCache) keep(account int64, sum monthSum) {
 	m.sums[account] = sum
 }
 
-// readMonth sets In, Out and Count. If more than maxSummedPostings postings remain to be added up, In
-// and Out stay nil, and the next summary continues.
+// readMonth sets In, Out and Count. If more than maxSummedPostings postings remain to be added up,
+// In and Out stay nil, and the next summary continues.
 func (w *WalletSummary) readMonth(ctx context.Context, tx pgx.Tx, cache *monthCache) error {
 	const add = `SELECT CASE WHEN came < 9007199254740992 THEN came::bigint END, CASE WHEN went < 9007199254740992 THEN went::bigint END
 		FROM (SELECT COALESCE(sum(amount) FILTER (WHERE amount > 0), 0) AS came, COALESCE(-sum(amount) FILTER (WHERE amount < 0), 0) AS went

@@ -6,8 +6,8 @@ import (
 	"github.com/JDevAman/kizo/internal/trace"
 )
 
-// PaymentState is the state of the payment of a deposit or withdrawal. migrations/0002_payments.sql
-// draws the transitions.
+// PaymentState is the state of the payment of a deposit or withdrawal.
+// migrations/0002_settlement.sql draws the transitions.
 type PaymentState string
 
 // The states of a payment.
@@ -40,6 +40,6 @@ func newPayment(t *Transfer, request trace.Context) *payment {
 	}
 }
 
-// externalRef returns the reference of the payment at the bank. It is the id of the transfer, which is
-// unique, and it is stored before the bank is called.
+// externalRef returns the reference of the payment at the bank. It is the id of the transfer, which
+// is unique, and it is stored before the bank is called.
 func (p *payment) externalRef() string { return p.transfer.String() }

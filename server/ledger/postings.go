@@ -20,8 +20,8 @@ type Posting struct {
 	At           time.Time
 }
 
-// Postings returns the two postings of a posted transfer, that of the debited account first, and none
-// for any other transfer.
+// Postings returns the two postings of a posted transfer, that of the debited account first, and
+// none for any other transfer.
 func (l *Ledger) Postings(ctx context.Context, t Transfer) ([]Posting, error) {
 	const find = `SELECT account_id, seq, amount, balance_after, posted_at FROM postings
 		WHERE transfer_id = $1 ORDER BY amount`

@@ -10,9 +10,9 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// TestOnlyTheReceiverFollowsUp: only the receiver of a transfer can capture, void or reverse it. The sender
-// gets Forbidden with the receiver in its cause; for every other user the transfer does not exist. A
-// rejected attempt stores nothing under its key.
+// TestOnlyTheReceiverFollowsUp: only the receiver of a transfer can capture, void or reverse it.
+// The sender gets Forbidden with the receiver in its cause; for every other user the transfer does
+// not exist. A rejected attempt stores nothing under its key.
 func TestOnlyTheReceiverFollowsUp(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)

@@ -17,9 +17,9 @@ import (
 //	events.xid          made of transaction ids   ─► event_number begins a new epoch
 //	identity columns    follow a sequence         ─► the sequence is set to the largest id
 //
-// A dump contains the events without the cluster's transaction counter, and logical replication copies
-// the rows without the sequences. CheckRestored detects both, the audit reports both, and Repair
-// corrects both.
+// A dump contains the events without the cluster's transaction counter, and logical replication
+// copies the rows without the sequences. CheckRestored detects both, the audit reports both, and
+// Repair corrects both.
 
 // ErrRestored means that the database was restored and not repaired.
 var ErrRestored = errors.New("the database was restored and needs `kizod repair` (run it as the owner of the tables, with $KIZO_MIGRATE_URL)")
@@ -29,8 +29,8 @@ var ErrRestored = errors.New("the database was restored and needs `kizod repair`
 // Position.
 const epochSize = 1 << 44
 
-// CheckRestored fails with ErrRestored if the database would not deliver all events, or if a sequence
-// would return an id a second time.
+// CheckRestored fails with ErrRestored if the database would not deliver all events, or if a
+// sequence would return an id a second time.
 func CheckRestored(ctx context.Context, db rowQuerier) error {
 	numbers, err := readEventNumbers(ctx, db)
 	if err != nil {
@@ -144,12 +144,12 @@ const (
 // Repair prepares a restored database for use. It keeps every event and their order, and positions
 // that readers hold stay valid. The role of conn must own the tables.
 //
-// It may run while a server is running: writers of events wait for it, at most for repairLockTimeout at
-// a time, and events that they add later have higher numbers.
+// It may run while a server is running: writers of events wait for it, at most for
+// repairLockTimeout at a time, and events that they add later have higher numbers.
 //
 // If restored is set, it begins a new epoch even if no event needs one. That is right after every
-// restore: readers may hold positions of events that the database has lost, and new events must come
-// after those positions. A second run does no harm.
+// restore: readers may hold positions of events that the database has lost, and new events must
+// come after those positions. A second run does no harm.
 func Repair(ctx context.Context, conn *pgx.Conn, restored bool) (r Repaired, err error) {
 	numbers, err := readEventNumbers(ctx, conn)
 	if err != nil {
@@ -186,8 +186,9 @@ func lockSQL(table string) string {
 		repairLockTimeout.Milliseconds(), pgx.Identifier{table}.Sanitize())
 }
 
-// withLockedTable runs a transaction in which no other session writes to the table. While it waits for
-// the lock, writers wait behind it, so it stops waiting after repairLockTimeout and tries again.
+// withLockedTable runs a transaction in which no other session writes to the table. While it waits
+// for the lock, writers wait behind it, so it stops waiting after repairLockTimeout and tries
+// again.
 func withLockedTable(ctx context.Context, conn *pgx.Conn, table string, run func(pgx.Tx) error) error {
 	attempt := func() error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
@@ -207,8 +208,8 @@ func withLockedTable(ctx context.Context, conn *pgx.Conn, table string, run func
 	return err
 }
 
-// beginEpoch begins the next epoch of event numbers. The table is locked: sessions that were adding events
-// have committed, and later sessions take the new numbers.
+// beginEpoch begins the next epoch of event numbers. The table is locked: sessions that were adding
+// events have committed, and later sessions take the new numbers.
 func beginEpoch(ctx context.Context, tx pgx.Tx, r *Repaired) error {
 	const unreachable = `SELECT count(*) FROM events WHERE xid >= $1::text::xid8`
 	now, err := readEventNumbers(ctx, tx)
@@ -239,8 +240,8 @@ func beginEpoch(ctx context.Context, tx pgx.Tx, r *Repaired) error {
 }
 
 // renumber moves the events that were added in this cluster, after the restore, after the restored
-// ones. They are the rows that are younger than every row whose number this cluster cannot have given.
-// They keep their order.
+// ones. They are the rows that are younger than every row whose number this cluster cannot have
+// given. They keep their order.
 func renumber(ctx context.Context, tx pgx.Tx, now eventNumbers, by int64) (int64, error) {
 	const (
 		added = ` FROM events WHERE xid < $1::text::xid8

@@ -38,9 +38,9 @@ type TransferRequest struct {
 	Trace     trace.Context // stored with the payment that the request opens; not part of the fingerprint
 }
 
-// FollowUp asks to capture, void or reverse an earlier transfer. Only the receiver of the transfer may
-// do so. For the sender it fails with Forbidden and a [NotReceiverError], and for every other user with
-// TransferNotFound.
+// FollowUp asks to capture, void or reverse an earlier transfer. Only the receiver of the transfer
+// may do so. For the sender it fails with Forbidden and a [NotReceiverError], and for every other
+// user with TransferNotFound.
 type FollowUp struct {
 	Owner  uuid.UUID
 	Key    string
@@ -275,8 +275,8 @@ func (l *Ledger) followUp(ctx context.Context, op operation, f FollowUp) (Result
 	return l.submit(ctx, &c)
 }
 
-// findTarget returns the target of a follow-up if f.Owner is its receiver. The receiver of a transfer
-// never changes, so it may be read outside the batch.
+// findTarget returns the target of a follow-up if f.Owner is its receiver. The receiver of a
+// transfer never changes, so it may be read outside the batch.
 func (l *Ledger) findTarget(ctx context.Context, f FollowUp) (Transfer, error) {
 	target, err := l.Find(ctx, f.Owner, f.Target)
 	if err != nil {
@@ -294,8 +294,8 @@ func (l *Ledger) findTarget(ctx context.Context, f FollowUp) (Transfer, error) {
 	return target, nil
 }
 
-// resolveTarget finds the accounts and the currency of the target of a command that no user asked for.
-// They never change, so they may be read outside the batch.
+// resolveTarget finds the accounts and the currency of the target of a command that no user asked
+// for. They never change, so they may be read outside the batch.
 func (l *Ledger) resolveTarget(ctx context.Context, c *command) error {
 	const find = `SELECT debit_account, COALESCE(credit_account, 0), currency FROM transfers
 		WHERE id = $1 AND kind NOT IN ('capture', 'void')`

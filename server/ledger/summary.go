@@ -14,8 +14,8 @@ const MaxMonth = 32 * 24 * time.Hour
 // TrendDays is the number of days of a trend, including today.
 const TrendDays = 14
 
-// Summary shows the wallets and the latest transfers of a user. Everything except Recent was read in
-// one snapshot.
+// Summary shows the wallets and the latest transfers of a user. Everything except Recent was read
+// in one snapshot.
 type Summary struct {
 	At         time.Time // by the database's clock
 	MonthStart time.Time // where In, Out and Count of the wallets begin
@@ -44,8 +44,8 @@ func (l *Ledger) Summary(ctx context.Context, user uuid.UUID) (Summary, error) {
 	})
 }
 
-// SummarySince is Summary for a user whose month began at another time. Its cost grows with the number
-// of postings since then; callers limit it to MaxMonth.
+// SummarySince is Summary for a user whose month began at another time. Its cost grows with the
+// number of postings since then; callers limit it to MaxMonth.
 func (l *Ledger) SummarySince(ctx context.Context, user uuid.UUID, monthStart time.Time) (Summary, error) {
 	return l.summary(ctx, user, func(time.Time) time.Time { return monthStart.UTC() })
 }

@@ -16,8 +16,8 @@ const suspense accountKind = "suspense"
 // KindSuspense is a transfer between clearing and suspense.
 const KindSuspense Kind = "suspense"
 
-// SuspenseBooking asks to book a difference between the statement of the bank and the books. Afterwards
-// the clearing account agrees with the statement, and suspense holds the difference.
+// SuspenseBooking asks to book a difference between the statement of the bank and the books.
+// Afterwards the clearing account agrees with the statement, and suspense holds the difference.
 type SuspenseBooking struct {
 	Ref          string // reference of the payment at the bank; Ref and Cause together are booked once
 	Cause        string
@@ -26,8 +26,8 @@ type SuspenseBooking struct {
 	IntoClearing bool  // the direction: from suspense to clearing, or from clearing to suspense
 }
 
-// BookToSuspense books a difference. Booking the same difference again changes nothing. It fails with
-// KeyReused if the difference was booked with another amount or direction.
+// BookToSuspense books a difference. Booking the same difference again changes nothing. It fails
+// with KeyReused if the difference was booked with another amount or direction.
 func (l *Ledger) BookToSuspense(ctx context.Context, s SuspenseBooking) (Transfer, error) {
 	amount := money.Amount{Minor: s.Amount, Currency: money.Currency(s.Currency)}
 	if err := money.Check(amount.Minor, amount.Currency); err != nil {

@@ -11,8 +11,8 @@ import (
 // Kind is the kind of a transfer.
 type Kind string
 
-// The kinds of a transfer. Captures and voids are rows of their own, because their keys must be unique
-// as well; they move no money themselves and are in no list.
+// The kinds of a transfer. Captures and voids are rows of their own, because their keys must be
+// unique as well; they move no money themselves and are in no list.
 const (
 	KindTransfer      Kind = "transfer"
 	KindAuthorization Kind = "authorization"

@@ -1,10 +1,10 @@
 // Package problem defines the error that every package of the server returns for what a caller
 // may have to act on:
 //
-//	ledger ──┐
-//	auth ────┤
-//	settle ──┼──► problem.Error{Code, Message, Field, RetryAfter, Cause} ──► server/api:
-//	bank ────┘                                                               status, problem+json
+//	ledger ─┐
+//	auth ───┤
+//	settle ─┼─► problem.Error{Code, Message, …} ─► server/api: status, problem+json
+//	bank ───┘
 //
 // # Overview
 //

@@ -9,7 +9,7 @@ import (
 	"github.com/JDevAman/kizo/server/failpoint"
 )
 
-// What a payment's log says of an attempt; migrations/0004_operations.sql lists them.
+// What a payment's log says of an attempt; migrations/0002_settlement.sql lists them.
 const (
 	loggedUnknown       = "unknown"
 	loggedNotSeen       = "not_seen"
