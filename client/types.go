@@ -59,7 +59,7 @@ type (
 	Queue            = openapi.Queue
 	Task             = openapi.Task
 	Reconciliation   = openapi.Reconciliation
-	Difference       = openapi.Difference
+	Discrepancy      = openapi.Discrepancy
 	AuditReport      = openapi.AuditReport
 	AuditCheck       = openapi.AuditCheck
 	Action           = openapi.Action
@@ -174,18 +174,18 @@ const (
 
 // The types of a TimelineEntry.
 const (
-	EntryAccepted   = openapi.EntryAccepted
-	EntryAttempt    = openapi.EntryAttempt
-	EntryCaptured   = openapi.EntryCaptured
-	EntryCredited   = openapi.EntryCredited
-	EntryDebited    = openapi.EntryDebited
-	EntryDifference = openapi.EntryDifference
-	EntryExpired    = openapi.EntryExpired
-	EntryHeld       = openapi.EntryHeld
-	EntryPayment    = openapi.EntryPayment
-	EntryRefused    = openapi.EntryRefused
-	EntryReversed   = openapi.EntryReversed
-	EntryVoided     = openapi.EntryVoided
+	EntryAccepted    = openapi.EntryAccepted
+	EntryAttempt     = openapi.EntryAttempt
+	EntryCaptured    = openapi.EntryCaptured
+	EntryCredited    = openapi.EntryCredited
+	EntryDebited     = openapi.EntryDebited
+	EntryDiscrepancy = openapi.EntryDiscrepancy
+	EntryExpired     = openapi.EntryExpired
+	EntryHeld        = openapi.EntryHeld
+	EntryPayment     = openapi.EntryPayment
+	EntryRefused     = openapi.EntryRefused
+	EntryReversed    = openapi.EntryReversed
+	EntryVoided      = openapi.EntryVoided
 )
 
 // The directions of a Transfer, seen from the user's wallets.

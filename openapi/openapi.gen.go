@@ -298,18 +298,18 @@ func (e ProblemCode) Valid() bool {
 
 // Defines values for TimelineEntryType.
 const (
-	EntryAccepted   TimelineEntryType = "accepted"
-	EntryAttempt    TimelineEntryType = "attempt"
-	EntryCaptured   TimelineEntryType = "captured"
-	EntryCredited   TimelineEntryType = "credited"
-	EntryDebited    TimelineEntryType = "debited"
-	EntryDifference TimelineEntryType = "difference"
-	EntryExpired    TimelineEntryType = "expired"
-	EntryHeld       TimelineEntryType = "held"
-	EntryPayment    TimelineEntryType = "payment"
-	EntryRefused    TimelineEntryType = "refused"
-	EntryReversed   TimelineEntryType = "reversed"
-	EntryVoided     TimelineEntryType = "voided"
+	EntryAccepted    TimelineEntryType = "accepted"
+	EntryAttempt     TimelineEntryType = "attempt"
+	EntryCaptured    TimelineEntryType = "captured"
+	EntryCredited    TimelineEntryType = "credited"
+	EntryDebited     TimelineEntryType = "debited"
+	EntryDiscrepancy TimelineEntryType = "discrepancy"
+	EntryExpired     TimelineEntryType = "expired"
+	EntryHeld        TimelineEntryType = "held"
+	EntryPayment     TimelineEntryType = "payment"
+	EntryRefused     TimelineEntryType = "refused"
+	EntryReversed    TimelineEntryType = "reversed"
+	EntryVoided      TimelineEntryType = "voided"
 )
 
 // Valid indicates whether the value is a known member of the TimelineEntryType enum.
@@ -325,7 +325,7 @@ func (e TimelineEntryType) Valid() bool {
 		return true
 	case EntryDebited:
 		return true
-	case EntryDifference:
+	case EntryDiscrepancy:
 		return true
 	case EntryExpired:
 		return true
@@ -555,8 +555,8 @@ type DayBalance struct {
 	Day     openapi_types.Date `json:"day"`
 }
 
-// Difference defines model for Difference.
-type Difference struct {
+// Discrepancy defines model for Discrepancy.
+type Discrepancy struct {
 	// ClosedAt When a later look at the statement resolved it; absent while it is open
 	ClosedAt    *time.Time `json:"closed_at,omitempty"`
 	Detail      string     `json:"detail"`
@@ -576,8 +576,8 @@ type EventData struct {
 
 // JanitorSnapshot defines model for JanitorSnapshot.
 type JanitorSnapshot struct {
-	// Differences Found between the bank's books and ours, and not closed; up to 10000
-	Differences int `json:"differences"`
+	// Discrepancies Found between the bank's books and ours, and not closed; up to 10000
+	Discrepancies int `json:"discrepancies"`
 
 	// NeedsReview Up to 10000
 	NeedsReview int `json:"needs_review"`
@@ -807,15 +807,15 @@ type Reason struct {
 
 // Reconciliation defines model for Reconciliation.
 type Reconciliation struct {
-	// Closed Differences that the statement has resolved
+	// Closed Discrepancies that the statement has resolved
 	Closed int `json:"closed"`
 
-	// Found Differences that are new
+	// Found Discrepancies that are new
 	Found int `json:"found"`
 
 	// Known The newest 100 of all
-	Known   []Difference `json:"known"`
-	Matched int          `json:"matched"`
+	Known   []Discrepancy `json:"known"`
+	Matched int           `json:"matched"`
 
 	// Open Lines whose payment has not ended
 	Open int `json:"open"`
@@ -952,7 +952,7 @@ type TimelineEntry struct {
 	// Attempt Of `attempt`: its number
 	Attempt *int `json:"attempt,omitempty"`
 
-	// Outcome Of `attempt`, `difference`, `voided`, `expired` and `refused`: what came of it, or why
+	// Outcome Of `attempt`, `discrepancy`, `voided`, `expired` and `refused`: what came of it, or why
 	Outcome *string `json:"outcome,omitempty"`
 
 	// Party A person, or the bank

@@ -59,7 +59,7 @@ func (o *operations) Snapshot(ctx context.Context) openapi.OpsSnapshot {
 	queues, findings := g.outside.look(ctx, 0)
 	if findings != nil {
 		s.Database.Ok = true
-		s.Janitor = &openapi.JanitorSnapshot{Overdue: findings.Overdue, NeedsReview: findings.NeedsReview, Differences: findings.Differences}
+		s.Janitor = &openapi.JanitorSnapshot{Overdue: findings.Overdue, NeedsReview: findings.NeedsReview, Discrepancies: findings.Discrepancies}
 	}
 	if queues != nil {
 		s.RedisOk, s.Queues, s.Workers = true, queueSnapshots(queues.queues), &openapi.WorkersSnapshot{

@@ -129,15 +129,15 @@ func (o *operations) Reconcile(ctx context.Context) (openapi.Reconciliation, err
 	if err != nil {
 		return openapi.Reconciliation{}, err
 	}
-	known, err := o.settler.Differences(ctx, 100)
+	known, err := o.settler.Discrepancies(ctx, 100)
 	if err != nil {
 		return openapi.Reconciliation{}, err
 	}
 	result := openapi.Reconciliation{
-		Read: r.Read, Matched: r.Matched, Open: r.Open, Found: len(r.Found), Closed: r.Closed, Known: make([]openapi.Difference, len(known)),
+		Read: r.Read, Matched: r.Matched, Open: r.Open, Found: len(r.Found), Closed: r.Closed, Known: make([]openapi.Discrepancy, len(known)),
 	}
 	for i, d := range known {
-		result.Known[i] = openapi.Difference{
+		result.Known[i] = openapi.Discrepancy{
 			Kind: d.Kind, ExternalRef: d.Ref, Detail: d.Detail, FoundAt: d.FoundAt.UTC(),
 			TransferId: orNoID(d.Transfer), SuspenseId: orNoID(d.Suspense), ClosedAt: orNoTime(d.ClosedAt),
 		}
@@ -164,7 +164,7 @@ func (o *operations) Explain(ctx context.Context, t ledger.Transfer,
 	people func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error),
 ) (openapi.Timeline, error) {
 	var known map[uuid.UUID]auth.UserRef
-	story, err := o.settler.Explain(ctx, t, func(ctx context.Context, users []uuid.UUID) (names map[uuid.UUID]string, err error) {
+	timeline, err := o.settler.Explain(ctx, t, func(ctx context.Context, users []uuid.UUID) (names map[uuid.UUID]string, err error) {
 		if known, err = people(ctx, users); err != nil {
 			return nil, err
 		}
@@ -177,17 +177,17 @@ func (o *operations) Explain(ctx context.Context, t ledger.Transfer,
 	if err != nil {
 		return openapi.Timeline{}, err
 	}
-	timeline := openapi.Timeline{
-		WaitsFor: story.WaitsFor, Next: story.Next, NextActor: viewActor(story.NextActor, known),
-		TraceId: cleaned(story.TraceID), Entries: make([]openapi.TimelineEntry, len(story.Lines)),
+	view := openapi.Timeline{
+		WaitsFor: timeline.WaitsFor, Next: timeline.Next, NextActor: viewActor(timeline.NextActor, known),
+		TraceId: cleaned(timeline.TraceID), Entries: make([]openapi.TimelineEntry, len(timeline.Entries)),
 	}
-	for i, l := range story.Lines {
-		timeline.Entries[i] = viewLine(l, known)
+	for i, l := range timeline.Entries {
+		view.Entries[i] = viewTimelineEntry(l, known)
 	}
-	return timeline, nil
+	return view, nil
 }
 
-func viewLine(l settle.Line, known map[uuid.UUID]auth.UserRef) openapi.TimelineEntry {
+func viewTimelineEntry(l settle.TimelineEntry, known map[uuid.UUID]auth.UserRef) openapi.TimelineEntry {
 	entry := openapi.TimelineEntry{
 		At: l.At.UTC(), Type: openapi.TimelineEntryType(l.Type), Actor: viewActor(l.Actor, known),
 		TransferId: orNoID(l.Transfer), Outcome: cleaned(l.Outcome), What: text.CleanProse(l.What, maxShown),

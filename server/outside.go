@@ -85,10 +85,10 @@ var (
 	workerSlots     = describe("kizo_worker_slots", "Tasks that they can work on at once.")
 	workersBusy     = describe("kizo_worker_slots_busy", "Tasks that they work on now.")
 
-	databaseUp       = describe("kizo_database_up", "1 if the database answers.")
-	paymentsOverdue  = describe("kizo_payments_overdue", "Payments past their time by more than the janitor's patience; counted up to 10,000.")
-	paymentsInReview = describe("kizo_payments_in_review", "Payments that wait for an operator's decision; counted up to 10,000.")
-	differencesKnown = describe("kizo_bank_discrepancies_open", "Differences between the bank's books and ours that are not closed; counted up to 10,000.")
+	databaseUp        = describe("kizo_database_up", "1 if the database answers.")
+	paymentsOverdue   = describe("kizo_payments_overdue", "Payments past their time by more than the janitor's patience; counted up to 10,000.")
+	paymentsInReview  = describe("kizo_payments_in_review", "Payments that wait for an operator's decision; counted up to 10,000.")
+	discrepanciesOpen = describe("kizo_bank_discrepancies_open", "Discrepancies between the bank's books and ours that are not closed; counted up to 10,000.")
 
 	idleTransaction  = describe("kizo_database_idle_transaction_seconds", "Longest time that a session of the database has idled inside its transaction; 0 if none does. Sessions of other roles are seen by a member of pg_read_all_stats alone.")
 	writeTransaction = describe("kizo_database_write_transaction_seconds", "Age of the oldest transaction that has changed or locked a row, in any session of the database; 0 if there is none.")
@@ -106,7 +106,7 @@ const (
 func (o *outside) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		redisUp, queueTasks, queueOldest, queuePaused, queueProcessed, queueFailed, workerProcesses, workerSlots, workersBusy,
-		databaseUp, paymentsOverdue, paymentsInReview, differencesKnown, idleTransaction, writeTransaction, auditOK, auditTime,
+		databaseUp, paymentsOverdue, paymentsInReview, discrepanciesOpen, idleTransaction, writeTransaction, auditOK, auditTime,
 	} {
 		out <- d
 	}
@@ -125,7 +125,7 @@ func (o *outside) Collect(out chan<- prometheus.Metric) {
 	if findings != nil {
 		gauge(out, paymentsOverdue, float64(findings.Overdue))
 		gauge(out, paymentsInReview, float64(findings.NeedsReview))
-		gauge(out, differencesKnown, float64(findings.Differences))
+		gauge(out, discrepanciesOpen, float64(findings.Discrepancies))
 	}
 	if sessions, err := o.sessions.look(ctx, scrapeAccepts); err == nil {
 		gauge(out, idleTransaction, sessions.idle.Seconds())

@@ -220,7 +220,7 @@ func (s *Server) assemble() error {
 	settler := settle.New(settle.Config{
 		Pool: s.pool, Ledger: s.ledger, Bank: bankClient, Logger: s.log, Metrics: settleMetrics,
 		MaxAttempts: s.config.ReviewAttempts, MaxAge: s.config.ReviewAge,
-		CallbackSecret: s.config.Secrets.BankCallback.Reveal(), Hint: dispatcher.HintAttempt,
+		CallbackSecret: s.config.Secrets.BankCallback.Reveal(), Enqueue: dispatcher.EnqueueAttempt,
 	})
 	s.settler = settler
 
@@ -276,7 +276,7 @@ func (s *Server) newAPI(service *auth.Service, settler *settle.Settler, dispatch
 	}
 	audit := func(ctx context.Context) (ledger.Report, error) { return ledger.Audit(ctx, s.pool) }
 	return api.New(api.Config{
-		Ledger: s.ledger, Auth: service, Ops: &operations{settler, s.queues, audit, gauges}, Hint: dispatcher.Hint, Contract: kizo.Contract,
+		Ledger: s.ledger, Auth: service, Ops: &operations{settler, s.queues, audit, gauges}, Enqueue: dispatcher.Enqueue, Contract: kizo.Contract,
 		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: metrics, Limits: limits, Part: s.part(), InFlight: s.config.InFlight,
 		TrustedProxies: s.config.TrustedProxies, Connections: s.connections(),
 	})

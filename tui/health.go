@@ -115,13 +115,13 @@ func (p pen) booksHealth(s *client.OpsSnapshot, now time.Time) []draw.Pair {
 	overdue, review, differences := unknownHere, unknownHere, unknownHere
 	paint := []draw.Paint{p.Dim.Render, p.Dim.Render, p.Dim.Render}
 	if j := s.Janitor; j != nil {
-		for i, finding := range []int{j.Overdue, j.NeedsReview, j.Differences} {
+		for i, finding := range []int{j.Overdue, j.NeedsReview, j.Discrepancies} {
 			paint[i] = p.Good.Render
 			if finding > 0 {
 				paint[i] = p.Warn.Render
 			}
 		}
-		overdue, review, differences = p.finding(j.Overdue), p.finding(j.NeedsReview), p.finding(j.Differences)
+		overdue, review, differences = p.finding(j.Overdue), p.finding(j.NeedsReview), p.finding(j.Discrepancies)
 	}
 	audit := draw.Pair{Value: "none by this server", Paint: p.Dim.Render}
 	if a := s.LastAudit; a != nil {

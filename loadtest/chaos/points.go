@@ -13,7 +13,7 @@ var points = []string{
 	"auth.refresh_locked", "auth.refresh_used", "auth.refreshed", "auth.before_logout",
 	"auth.logged_out",
 	"settle.before_enqueue", "settle.enqueued", "settle.flush", "settle.worker_starts",
-	"settle.worker_stops", "settle.task", "settle.hint_again", "settle.before_claim",
+	"settle.worker_stops", "settle.task", "settle.enqueue_again", "settle.before_claim",
 	"settle.claimed", "settle.before_renew", "settle.before_status", "settle.before_submit",
 	"settle.before_confirm", "settle.after_submit", "settle.before_finish", "settle.finished",
 	"settle.before_postpone", "settle.postponed", "settle.before_review", "settle.reviewed",

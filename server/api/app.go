@@ -28,7 +28,7 @@ type Config struct {
 	Ledger          *ledger.Ledger
 	Auth            *auth.Service
 	Ops             Ops
-	Hint            func(transfer uuid.UUID) // a payment waits to be settled; must not block
+	Enqueue         func(transfer uuid.UUID) // a payment waits to be settled; must not block
 	Contract        []byte                   // openapi.yaml, served as it is
 	DefaultCurrency money.Currency           // of the wallet that comes with a new user
 	Version         string
@@ -46,7 +46,7 @@ type API struct {
 	ledger                    *ledger.Ledger
 	auth                      *auth.Service
 	ops                       Ops
-	hint                      func(uuid.UUID)
+	enqueue                   func(uuid.UUID)
 	currency                  money.Currency
 	log                       *slog.Logger
 	app                       *fiber.App
@@ -77,7 +77,7 @@ func New(config Config) *API {
 		config.Metrics = NewMetrics()
 	}
 	a := &API{
-		ledger: config.Ledger, auth: config.Auth, ops: config.Ops, hint: config.Hint,
+		ledger: config.Ledger, auth: config.Auth, ops: config.Ops, enqueue: config.Enqueue,
 		currency: config.DefaultCurrency, log: config.Logger, metrics: config.Metrics, timeout: 15 * time.Second,
 		part: config.Part, limits: config.Limits, proxies: config.TrustedProxies,
 		userPolicy: config.Limits.UserPolicy.field("user"), addressPolicy: config.Limits.AddressPolicy.field("address"),

@@ -81,7 +81,7 @@ func newHouse(t testing.TB, change ...func(*options)) *house {
 	h.auth, h.past = newAuth(t, h.pool, o.hasher, logger)
 	h.api = api.New(api.Config{
 		Ledger: h.ledger, Auth: h.auth, Ops: h.desk, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
-		Logger: logger, Hint: func(id uuid.UUID) { h.hints <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies, Connections: o.conns,
+		Logger: logger, Enqueue: func(id uuid.UUID) { h.hints <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies, Connections: o.conns,
 	})
 	o.before(h.api)
 	h.serve()

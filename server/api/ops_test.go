@@ -62,7 +62,7 @@ func (d *desk) Resolve(_ context.Context, _ uuid.UUID, outcome string) (openapi.
 }
 
 func (d *desk) Reconcile(context.Context) (openapi.Reconciliation, error) {
-	return openapi.Reconciliation{Known: []openapi.Difference{}}, d.did("reconcile")
+	return openapi.Reconciliation{Known: []openapi.Discrepancy{}}, d.did("reconcile")
 }
 
 func (d *desk) Explain(context.Context, ledger.Transfer, func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error)) (openapi.Timeline, error) {

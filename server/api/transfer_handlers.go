@@ -178,7 +178,7 @@ func (a *API) CreateWithdrawal(ctx context.Context, r routes.CreateWithdrawalReq
 	return routes.CreateWithdrawal201JSONResponse{TransferJSONResponse: response}, nil
 }
 
-// crossBorder opens a deposit or withdrawal, hints at its payment, and waits for
+// crossBorder opens a deposit or withdrawal, enqueues its payment, and waits for
 // the end if the caller prefers that.
 func (a *API) crossBorder(ctx context.Context, open func(context.Context, ledger.TransferRequest) (ledger.Result, error),
 	header string, prefer *string, body openapi.BankTransferCreate) (response routes.TransferJSONResponse, pending bool, err error) {
@@ -196,7 +196,7 @@ func (a *API) crossBorder(ctx context.Context, open func(context.Context, ledger
 	}
 	if result.Transfer.State == ledger.Pending {
 		_ = crash.Point("api.before_hint")
-		a.hint(result.Transfer.ID)
+		a.enqueue(result.Transfer.ID)
 		_ = crash.Point("api.after_hint")
 		waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+a.timeout)
 		defer cancel()

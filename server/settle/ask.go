@@ -23,7 +23,7 @@ type reply struct {
 	what        string      // for the payment's log, where it is not definite
 	err         error       // why it is not
 	unconfirmed string      // what Submit answered, where Status has not said so
-	differs     string      // the kind of difference where the bank told two things, or ""
+	differs     string      // the kind of discrepancy where the bank told two things, or ""
 }
 
 // ask submits a payment at its first attempt. Later the bank may have it already,
@@ -101,8 +101,8 @@ func (s *Settler) told(answer bank.Answer, err error) reply {
 	return reply{answer: answer, what: loggedUnknown, err: err}
 }
 
-func difference(c claim, kind string, why error) Difference {
-	return Difference{Kind: kind, Ref: c.instruction.Ref, Transfer: c.transfer, Detail: plain(why.Error())}
+func newDiscrepancy(c claim, kind string, why error) Discrepancy {
+	return Discrepancy{Kind: kind, Ref: c.instruction.Ref, Transfer: c.transfer, Detail: plain(why.Error())}
 }
 
 // final tells whether err is a contradiction by which the bank stands when it is

@@ -19,7 +19,7 @@ const CallbackTolerance = 5 * time.Minute
 // Callback takes in what the bank sends by itself: header is its signature. A
 // callback decides nothing. It makes the payment due, so that the bank is asked
 // now rather than later; and where the payment has ended the other way, that is a
-// difference. A second delivery of an event does nothing.
+// discrepancy. A second delivery of an event does nothing.
 //
 // Errors of the signature are bank.ErrSignature…, those of the body ErrCallbackBody.
 func (s *Settler) Callback(ctx context.Context, header string, body []byte) error {
@@ -72,10 +72,10 @@ func (s *Settler) Callback(ctx context.Context, header string, body []byte) erro
 	_ = failpoint.Point("settle.callback_noted")
 	switch {
 	case state == ledger.PaymentPending || state == ledger.PaymentUnknown:
-		s.config.Hint(transfer, attempts+1)
+		s.config.Enqueue(transfer, attempts+1)
 	case state == ledger.PaymentExecuted && callback.Answer.Outcome == bank.Rejected,
 		state == ledger.PaymentRejected && callback.Answer.Outcome == bank.Executed:
-		return s.record(ctx, Difference{
+		return s.record(ctx, Discrepancy{
 			Kind: CallbackDiffers, Ref: callback.Instruction.Ref, Transfer: transfer,
 			Detail: fmt.Sprintf("settled as %s, the bank's callback says %s", state, callback.Answer.Outcome),
 		}, nil)

@@ -100,7 +100,7 @@ func TestClaim(t *testing.T) {
 
 // A hint has its grace before the janitor steps in; a dead holder's payment has
 // had its lease already.
-func TestGraceIsForHints(t *testing.T) {
+func TestGraceLeavesTimeForTasks(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice := h.user(0)

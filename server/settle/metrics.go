@@ -13,14 +13,14 @@ import (
 
 // Metrics of settlement; no label ever names an account or a user.
 type Metrics struct {
-	seconds  *prometheus.HistogramVec
-	unknowns prometheus.Counter
-	reviews  *prometheus.CounterVec
-	hints    prometheus.Counter
-	redrives prometheus.Counter
-	differ   *prometheus.CounterVec
-	breaker  prometheus.Gauge
-	calls    *prometheus.HistogramVec
+	seconds         *prometheus.HistogramVec
+	unknowns        prometheus.Counter
+	reviews         *prometheus.CounterVec
+	enqueueFailures prometheus.Counter
+	redrives        prometheus.Counter
+	differ          *prometheus.CounterVec
+	breaker         prometheus.Gauge
+	calls           *prometheus.HistogramVec
 }
 
 // NewMetrics makes the metrics, registered nowhere.
@@ -37,14 +37,14 @@ func NewMetrics() *Metrics {
 		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kizo_payments_needs_review_total", Help: "Payments given to an operator, by cause.",
 		}, []string{"cause"}),
-		hints: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "kizo_settlement_enqueue_failures_total", Help: "Hints that did not reach the queue.",
+		enqueueFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kizo_settlement_enqueue_failures_total", Help: "Tasks that did not reach the queue.",
 		}),
 		redrives: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kizo_janitor_redriven_total", Help: "Overdue payments that the janitor drove.",
 		}),
 		differ: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kizo_bank_discrepancies_total", Help: "Differences found between the bank's books and ours, by kind.",
+			Name: "kizo_bank_discrepancies_total", Help: "Discrepancies found between the bank's books and ours, by kind.",
 		}, []string{"kind"}),
 		breaker: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "kizo_bank_breaker_open", Help: "1 while the bank cannot be reached and is left alone.",
@@ -76,7 +76,7 @@ const (
 
 // Collectors are what to register.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.seconds, m.unknowns, m.reviews, m.hints, m.redrives, m.differ, m.breaker, m.calls}
+	return []prometheus.Collector{m.seconds, m.unknowns, m.reviews, m.enqueueFailures, m.redrives, m.differ, m.breaker, m.calls}
 }
 
 // Seconds is the histogram of settlement: from intake to the bank's word carried out.
@@ -89,7 +89,7 @@ func (m *Metrics) settled(c claim, o bank.Outcome, t ledger.Transfer) {
 
 func (m *Metrics) review(cause string) { m.reviews.WithLabelValues(cause).Inc() }
 func (m *Metrics) unknown()            { m.unknowns.Inc() }
-func (m *Metrics) hintLost()           { m.hints.Inc() }
+func (m *Metrics) enqueueFailed()      { m.enqueueFailures.Inc() }
 func (m *Metrics) redriven(n int)      { m.redrives.Add(float64(n)) }
 func (m *Metrics) differs(kind string) { m.differ.WithLabelValues(kind).Inc() }
 

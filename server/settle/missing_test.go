@@ -52,9 +52,9 @@ func (h *house) clockJumps(by time.Duration) {
 	h.must(err)
 }
 
-// TestClockMakesNoDifference: the database's clock jumps ahead by an hour, while the statement
+// TestClockJumpMakesNoDiscrepancy: the database's clock jumps ahead by an hour, while the statement
 // lags behind the confirmation of a payment by a moment.
-func TestClockMakesNoDifference(t *testing.T) {
+func TestClockJumpMakesNoDiscrepancy(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice := h.user(0)
@@ -101,8 +101,8 @@ func TestConfirmedWhileTheStatementIsRead(t *testing.T) {
 	}
 }
 
-// TestMissingLine: a line that never comes is a difference, once and as soon as the lag is
-// over; should it come after all, the difference is closed and no longer counts.
+// TestMissingLine: a line that never comes is a discrepancy, once and as soon as the lag is
+// over; should it come after all, the discrepancy is closed and no longer counts.
 func TestMissingLine(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -120,7 +120,7 @@ func TestMissingLine(t *testing.T) {
 	open := func() int {
 		f, err := s.Findings(t.Context())
 		h.must(err)
-		return f.Differences
+		return f.Discrepancies
 	}
 	before := open()
 	var r Reconciliation
@@ -141,7 +141,7 @@ func TestMissingLine(t *testing.T) {
 	if r := h.reconcile(s); r.Closed != 0 || len(r.Found) != 0 {
 		t.Errorf("closed again: %+v", r)
 	}
-	found, err := s.Differences(t.Context(), 10)
+	found, err := s.Discrepancies(t.Context(), 10)
 	h.must(err)
 	if len(found) == 0 || found[0].ClosedAt.IsZero() {
 		t.Errorf("got %+v", found)

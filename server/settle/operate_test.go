@@ -33,14 +33,14 @@ func (h *house) wantAudit() {
 
 func (h *house) wantKinds(s *Settler, id uuid.UUID, want ...string) {
 	h.t.Helper()
-	found, err := s.differencesOf(h.t.Context(), id.String())
+	found, err := s.discrepanciesOf(h.t.Context(), id.String())
 	h.must(err)
 	var kinds []string
 	for _, d := range found {
 		kinds = append(kinds, d.Kind)
 	}
 	if fmt.Sprint(kinds) != fmt.Sprint(want) {
-		h.t.Errorf("differences of %s: %v, want %v", id, kinds, want)
+		h.t.Errorf("discrepancies of %s: %v, want %v", id, kinds, want)
 	}
 }
 
@@ -73,10 +73,10 @@ func TestLiesAreFound(t *testing.T) {
 		if got := h.ends(alice, id); got.State != ledger.Posted {
 			t.Errorf("got %+v", got)
 		}
-		found, err := s.differencesOf(t.Context(), id.String())
+		found, err := s.discrepanciesOf(t.Context(), id.String())
 		h.must(err)
 		if len(found) != 1 {
-			t.Errorf("%d differences of %s", len(found), id)
+			t.Errorf("%d discrepancies of %s", len(found), id)
 			continue
 		}
 		kinds[found[0].Kind]++
@@ -112,7 +112,7 @@ func TestHell(t *testing.T) {
 		ids = append(ids, h.withdraw(alice, 1_00), h.deposit(alice, 1_00))
 	}
 	testkit.Eventually(t, "some lies", func() bool {
-		found, err := s.Differences(t.Context(), 100)
+		found, err := s.Discrepancies(t.Context(), 100)
 		h.must(err)
 		return len(found) >= 3
 	})
@@ -190,7 +190,7 @@ func TestCallback(t *testing.T) {
 	h := newHouse(t)
 	alice := h.user(100_00)
 	hints := make(chan int, 10)
-	s := h.settler(func(c *Config) { c.Hint = func(_ uuid.UUID, attempt int) { hints <- attempt } })
+	s := h.settler(func(c *Config) { c.Enqueue = func(_ uuid.UUID, attempt int) { hints <- attempt } })
 	id := h.withdraw(alice, 10_00)
 	h.must(s.postpone(t.Context(), h.claim(s, id), time.Hour, reply{what: loggedUnknown, err: errors.New("silence")}))
 	body := h.callback("evt-1", id, 10_00, "executed")
@@ -458,10 +458,10 @@ func TestLieIsKeptUntilItCanBeCompared(t *testing.T) {
 	h.janitor(s)
 	for _, id := range ids {
 		h.ends(alice, id)
-		found, err := s.differencesOf(t.Context(), id.String())
+		found, err := s.discrepanciesOf(t.Context(), id.String())
 		h.must(err)
 		if len(found) != 1 {
-			t.Errorf("%d differences of %s", len(found), id)
+			t.Errorf("%d discrepancies of %s", len(found), id)
 		} else if found[0].Kind == AnswersDiffer {
 			opposite++
 		}
@@ -483,12 +483,12 @@ func TestExplain(t *testing.T) {
 	}
 	tells := func(waitsFor, next string, lines ...string) {
 		t.Helper()
-		story, err := s.Explain(t.Context(), h.transfer(alice, id), names)
+		timeline, err := s.Explain(t.Context(), h.transfer(alice, id), names)
 		h.must(err)
-		if !strings.Contains(story.WaitsFor, waitsFor) || !strings.Contains(story.Next, next) {
-			t.Errorf("it waits for %q, next is %q; want %q, %q", story.WaitsFor, story.Next, waitsFor, next)
+		if !strings.Contains(timeline.WaitsFor, waitsFor) || !strings.Contains(timeline.Next, next) {
+			t.Errorf("it waits for %q, next is %q; want %q, %q", timeline.WaitsFor, timeline.Next, waitsFor, next)
 		}
-		all := fmt.Sprint(story.Lines)
+		all := fmt.Sprint(timeline.Entries)
 		for _, line := range lines {
 			if !strings.Contains(all, line) {
 				t.Errorf("no %q in %s", line, all)
@@ -513,24 +513,24 @@ func TestExplain(t *testing.T) {
 	_, _, err = s.SettleOne(t.Context(), id)
 	h.must(err)
 	tells("nothing", "nobody", "attempt 1: the bank rejected it", "voided: bank_rejected")
-	h.wantActor(s, id, LineVoided, Actor{Role: RoleBank})
+	h.wantActor(s, id, EntryVoided, Actor{Role: RoleBank})
 
 	id = h.deposit(alice, 5_00)
 	h.must(s.review(t.Context(), h.claim(s, id), "exhausted", errors.New("silence")))
 	_, err = s.Resolve(t.Context(), id, ResolveRejected)
 	h.must(err)
 	tells("nothing", "nobody", "an operator decided that the bank rejected it", "voided: bank_rejected")
-	h.wantActor(s, id, LineVoided, Actor{Role: RoleOperator})
+	h.wantActor(s, id, EntryVoided, Actor{Role: RoleOperator})
 }
 
 // wantActor checks who did the last thing of a type to a transfer.
-func (h *house) wantActor(s *Settler, transfer uuid.UUID, what LineType, want Actor) {
+func (h *house) wantActor(s *Settler, transfer uuid.UUID, what EntryType, want Actor) {
 	h.t.Helper()
 	t, err := s.ledger.Get(h.t.Context(), transfer)
 	h.must(err)
-	story, err := s.Explain(h.t.Context(), t, func(context.Context, []uuid.UUID) (map[uuid.UUID]string, error) { return nil, nil })
+	timeline, err := s.Explain(h.t.Context(), t, func(context.Context, []uuid.UUID) (map[uuid.UUID]string, error) { return nil, nil })
 	h.must(err)
-	for _, line := range slices.Backward(story.Lines) {
+	for _, line := range slices.Backward(timeline.Entries) {
 		if line.Type == what {
 			if line.Actor != want {
 				h.t.Errorf("%s by %+v, want %+v", what, line.Actor, want)
@@ -553,7 +553,7 @@ func TestQueues(t *testing.T) {
 	alice := h.user(0)
 	id := h.deposit(alice, 1_00)
 	d, stop := h.dispatcher(opt)
-	d.Hint(id)
+	d.Enqueue(id)
 	testkit.Eventually(t, "the task is there", func() bool {
 		tasks, err := q.Tasks(Queue, "", 10)
 		h.must(err)

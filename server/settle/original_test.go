@@ -32,10 +32,10 @@ func TestOriginalDefect07(t *testing.T) {
 	d, stop := h.dispatcher(opt)
 	id, other := h.deposit(alice, 5_00), h.deposit(alice, 1_00)
 	for range 5 {
-		d.Hint(id)
+		d.Enqueue(id)
 	}
-	d.Hint(other) // the last in line: when it is there, the others were sent
-	testkit.Eventually(t, "the hints are in Redis", func() bool {
+	d.Enqueue(other) // the last in line: when it is there, the others were sent
+	testkit.Eventually(t, "the tasks are in Redis", func() bool {
 		_, err := tasks.GetTaskInfo(Queue, other.String()+":1")
 		return err == nil
 	})
@@ -49,7 +49,7 @@ func TestOriginalDefect07(t *testing.T) {
 	h.ends(alice, id)
 	h.ends(alice, other)
 	testkit.Eventually(t, "the queue is empty", func() bool { return queued(tasks) == 0 })
-	d.Hint(id) // a replay after the end: the id is free again, the payment is not
+	d.Enqueue(id) // a replay after the end: the id is free again, the payment is not
 	testkit.Eventually(t, "the late hint was followed", func() bool {
 		info, err := tasks.GetQueueInfo(Queue)
 		return err == nil && info.Size == 0 && info.Processed >= 3
@@ -76,14 +76,14 @@ func TestOriginalDefect08(t *testing.T) {
 	s := h.settler(func(c *Config) { c.Grace = 300 * time.Millisecond })
 	d, _ := h.worker(s, opt)
 	first := h.withdraw(alice, 10_00)
-	d.Hint(first)
+	d.Enqueue(first)
 	h.ends(alice, first)
 
 	h.must(server.Kill())
 	var ids []uuid.UUID
 	for range 5 {
 		id := h.withdraw(alice, 10_00) // fails the test if it fails
-		d.Hint(id)
+		d.Enqueue(id)
 		ids = append(ids, id)
 	}
 	h.wantWallet(alice, 90_00, 50_00)
@@ -99,7 +99,7 @@ func TestOriginalDefect08(t *testing.T) {
 	redistest.NewIn(t, dir)
 	testkit.Eventually(t, "the queue takes hints again", func() bool {
 		id := h.deposit(alice, 1)
-		d.Hint(id)
+		d.Enqueue(id)
 		h.ends(alice, id)
 		return queued(tasks) >= 0
 	})

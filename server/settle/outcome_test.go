@@ -24,8 +24,8 @@ func TestWorkerSettlesThroughRedis(t *testing.T) {
 
 	in, out := h.deposit(alice, 5_00), h.withdraw(alice, 30_00)
 	h.wantWallet(alice, 100_00, 30_00)
-	d.Hint(in)
-	d.Hint(out)
+	d.Enqueue(in)
+	d.Enqueue(out)
 	for _, id := range []uuid.UUID{in, out} {
 		if got := h.ends(alice, id); got.State != ledger.Posted {
 			t.Errorf("got %+v", got)
@@ -49,8 +49,8 @@ func TestJanitorSettlesWithoutRedis(t *testing.T) {
 	h.janitor(s)
 
 	in, out := h.deposit(alice, 5_00), h.withdraw(alice, 30_00)
-	d.Hint(in)
-	d.Hint(out)
+	d.Enqueue(in)
+	d.Enqueue(out)
 	for _, id := range []uuid.UUID{in, out} {
 		if got := h.ends(alice, id); got.State != ledger.Posted {
 			t.Errorf("got %+v", got)
@@ -227,8 +227,8 @@ func TestBankAwayAndBack(t *testing.T) {
 	d, _ := h.worker(s, redisOpt(redistest.New(t)))
 	h.janitor(s)
 	in, out := h.deposit(alice, 5_00), h.withdraw(alice, 30_00)
-	d.Hint(in)
-	d.Hint(out)
+	d.Enqueue(in)
+	d.Enqueue(out)
 	testkit.Eventually(t, "several attempts", func() bool {
 		return h.payment(in).attempts >= 3 && h.payment(out).attempts >= 3
 	})

@@ -132,9 +132,9 @@ func (s *Settler) renew(ctx context.Context, c claim) (bool, error) {
 	return tag.RowsAffected() == 1, nil
 }
 
-// A payment's log gets its line, and a difference its record, in the statement that
+// A payment's log gets its line, and a discrepancy its record, in the statement that
 // gives the claim back: what was heard is kept whole, or the attempt was in vain. A
-// difference is kept although the claim may have been overtaken.
+// discrepancy is kept although the claim may have been overtaken.
 const giveBack = `WITH given AS (
 		UPDATE payments SET lease_until = NULL, next_at = clock_timestamp() + $3, last_error = left($5, 500),
 			unconfirmed = COALESCE(NULLIF($6, ''), unconfirmed), updated_at = clock_timestamp()

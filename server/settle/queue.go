@@ -21,8 +21,8 @@ const Queue = "bank"
 
 const taskType = "payment:settle"
 
-// hint says that an attempt of a payment is due.
-type hint struct {
+// attemptTask says that an attempt of a payment is due.
+type attemptTask struct {
 	transfer uuid.UUID
 	attempt  int
 	in       time.Duration
@@ -36,26 +36,26 @@ type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
 
-// Dispatcher turns hints into tasks, off the caller's path: intake neither waits
-// for Redis nor fails with it.
+// Dispatcher creates the tasks that make a worker look at a payment now. Its callers neither
+// wait for Redis nor fail with it: Run sends the tasks in the background.
 type Dispatcher struct {
 	redis   redis.UniversalClient
 	client  *asynq.Client
-	hints   chan hint
+	waiting chan attemptTask
 	log     *slog.Logger
 	metrics *Metrics
 	renewal time.Duration // registerEvery
-	away    bool          // the last hint did not reach Redis; Run's own
+	away    bool          // the last task did not reach Redis; used by Run only
 }
 
 const (
-	maxHints = 4096 // waiting to be sent
-	// registerEvery bounds how long an emptied Redis does not list our queue: asynq's
-	// client registers it once in its life, so it is made anew (it is only a few
-	// fields around the connections).
+	maxWaitingTasks = 4096 // waiting to be sent
+	// registerEvery limits for how long a Redis that was emptied does not list the queue.
+	// asynq's client registers the queue once in its life, so it is replaced by a new one,
+	// which is only a few fields around the same connections.
 	registerEvery = 5 * time.Second
 	sendWithin    = time.Second
-	flushWithin   = time.Second      // of the hints left at the end, all of them
+	flushWithin   = time.Second      // for all tasks that are left when Run ends
 	taskWithin    = 60 * time.Second // never reached: the bank's and the database's bounds are shorter
 	// shutdownWithin bounds how long a worker that stops waits for Redis.
 	shutdownWithin = time.Second
@@ -65,29 +65,29 @@ const (
 func NewDispatcher(opt asynq.RedisConnOpt, log *slog.Logger, metrics *Metrics) *Dispatcher {
 	client := RedisClient(opt, queueBounds)
 	return &Dispatcher{
-		redis: client, client: asynq.NewClientFromRedisClient(client), hints: make(chan hint, maxHints),
+		redis: client, client: asynq.NewClientFromRedisClient(client), waiting: make(chan attemptTask, maxWaitingTasks),
 		log: log, metrics: metrics, renewal: registerEvery,
 	}
 }
 
-// Hint says that a transfer has a payment to be carried out. It never blocks; a
-// hint that finds no room is dropped, and the janitor notices a second later.
-func (d *Dispatcher) Hint(transfer uuid.UUID) { d.push(hint{transfer: transfer, attempt: 1}) }
+// Enqueue creates a task for the first attempt of a transfer's payment. It never blocks. A task
+// that does not fit into the buffer is dropped: the janitor finds the payment a second later.
+func (d *Dispatcher) Enqueue(transfer uuid.UUID) { d.push(attemptTask{transfer: transfer, attempt: 1}) }
 
-// HintAttempt is Hint about a later attempt, which has become due early.
-func (d *Dispatcher) HintAttempt(transfer uuid.UUID, attempt int) {
-	d.push(hint{transfer: transfer, attempt: attempt})
+// EnqueueAttempt is Enqueue for a later attempt, which has become due early.
+func (d *Dispatcher) EnqueueAttempt(transfer uuid.UUID, attempt int) {
+	d.push(attemptTask{transfer: transfer, attempt: attempt})
 }
 
-func (d *Dispatcher) push(h hint) {
+func (d *Dispatcher) push(t attemptTask) {
 	select {
-	case d.hints <- h:
+	case d.waiting <- t:
 	default:
-		d.metrics.hintLost()
+		d.metrics.enqueueFailed()
 	}
 }
 
-// Run enqueues hints until ctx ends.
+// Run sends tasks to Redis until ctx ends.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	defer func() { _ = d.redis.Close() }()
 	register := time.NewTicker(d.renewal)
@@ -99,62 +99,62 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			return nil
 		case <-register.C:
 			d.client = asynq.NewClientFromRedisClient(d.redis)
-		case h := <-d.hints:
-			d.send(ctx, h)
+		case t := <-d.waiting:
+			d.send(ctx, t)
 		}
 	}
 }
 
-// flush sends what is left, unless Redis is away.
+// flush sends the tasks that are left, unless Redis cannot be reached.
 func (d *Dispatcher) flush() {
 	_ = failpoint.Point("settle.flush")
 	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
 	defer cancel()
 	for !d.away {
 		select {
-		case h := <-d.hints:
-			d.send(ctx, h)
+		case t := <-d.waiting:
+			d.send(ctx, t)
 		default:
 			return
 		}
 	}
 }
 
-// send logs only what changes: while Redis is away every hint is lost.
-func (d *Dispatcher) send(ctx context.Context, h hint) {
-	err := d.enqueue(ctx, h)
+// send logs only changes: while Redis cannot be reached, every task is lost.
+func (d *Dispatcher) send(ctx context.Context, t attemptTask) {
+	err := d.createTask(ctx, t)
 	if err != nil {
-		d.metrics.hintLost()
+		d.metrics.enqueueFailed()
 	}
 	if away := err != nil; away != d.away {
 		d.away = away
 		if away {
-			d.log.Warn("hints do not reach the queue, the janitor will see to the payments", "error", err)
+			d.log.Warn("tasks do not reach the queue, the janitor settles the payments", "error", err)
 		} else {
-			d.log.Info("hints reach the queue again")
+			d.log.Info("tasks reach the queue again")
 		}
 	}
 }
 
-// enqueue makes the task of one attempt. Its id is the attempt's own, so the same
+// createTask creates the task of one attempt. Its id is the attempt's own, so the same
 // attempt is never in the queue twice; it is not retried by asynq, since when to
 // look again is written in the payment's row.
-func (d *Dispatcher) enqueue(ctx context.Context, h hint) error {
+func (d *Dispatcher) createTask(ctx context.Context, t attemptTask) error {
 	ctx, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
 	options := []asynq.Option{
 		asynq.Queue(Queue),
-		asynq.TaskID(fmt.Sprintf("%s:%d", h.transfer, h.attempt)),
+		asynq.TaskID(fmt.Sprintf("%s:%d", t.transfer, t.attempt)),
 		asynq.MaxRetry(0),
 		asynq.Timeout(taskWithin),
 	}
-	if h.in > 0 {
-		options = append(options, asynq.ProcessAt(wholeSecond(time.Now().Add(h.in))))
+	if t.in > 0 {
+		options = append(options, asynq.ProcessAt(wholeSecond(time.Now().Add(t.in))))
 	}
 	if err := failpoint.Point("settle.before_enqueue"); err != nil {
 		return err
 	}
-	_, err := d.client.EnqueueContext(ctx, asynq.NewTask(taskType, h.transfer[:]), options...)
+	_, err := d.client.EnqueueContext(ctx, asynq.NewTask(taskType, t.transfer[:]), options...)
 	if err := failpoint.Point("settle.enqueued"); err != nil {
 		return err
 	}
@@ -164,11 +164,11 @@ func (d *Dispatcher) enqueue(ctx context.Context, h hint) error {
 	return err
 }
 
-// wholeSecond rounds up. asynq keeps whole seconds and cuts off the rest: a hint
-// would come up to a second before its payment is due, and be of no use.
+// wholeSecond rounds up. asynq stores whole seconds and drops the fraction: a worker would get a
+// task up to a second before its payment is due, and find nothing to do.
 func wholeSecond(t time.Time) time.Time { return t.Add(time.Second - 1).Truncate(time.Second) }
 
-// Worker consumes hints, Config.Concurrency at a time.
+// Worker handles tasks, Config.Concurrency at a time.
 type Worker struct {
 	settler    *Settler
 	dispatcher *Dispatcher
@@ -232,8 +232,8 @@ func (w *Worker) shutdown() {
 	}
 }
 
-// handle follows one hint. It always succeeds: what went wrong is in the payment's
-// row or will be found overdue, and a failed task would only block its id.
+// handle settles the payment that a task names. It returns no error: failures are in the
+// payment's row, or the janitor finds the payment overdue. A failed task would only block its id.
 func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
 	w.handling.Add(1)
 	w.active.Add(1)
@@ -251,13 +251,13 @@ func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
 		return nil
 	}
 	if again > 0 {
-		_ = failpoint.Point("settle.hint_again")
-		w.dispatcher.push(hint{transfer, attempt, again})
+		_ = failpoint.Point("settle.enqueue_again")
+		w.dispatcher.push(attemptTask{transfer, attempt, again})
 	}
 	return nil
 }
 
-// asynqLog brings asynq's messages into ours.
+// asynqLog writes asynq's messages to the log.
 type asynqLog struct{ log *slog.Logger }
 
 func (l asynqLog) Debug(args ...any) { l.log.Debug("asynq", "message", fmt.Sprint(args...)) }

@@ -22,9 +22,9 @@ const (
 	compareMissing  = 5000 // payments without a line
 )
 
-// Difference is one place where the bank's books and ours do not agree. It is
+// Discrepancy is one place where the bank's books and ours do not agree. It is
 // found once and kept for ever; one that a later statement resolves is closed.
-type Difference struct {
+type Discrepancy struct {
 	Kind     string
 	Ref      string
 	Transfer uuid.UUID // nil UUID where no payment has the ref
@@ -34,7 +34,7 @@ type Difference struct {
 	ClosedAt time.Time // zero while it is open
 }
 
-// Kinds of difference.
+// Kinds of discrepancy.
 const (
 	AnswersDiffer     = "answers_differ"      // the bank told two things about one payment
 	AmountDiffers     = "amount_differs"      // it did another amount, currency or direction
@@ -50,8 +50,8 @@ type Reconciliation struct {
 	Read    int // statement lines that were new
 	Matched int
 	Open    int // lines whose payment has not ended yet
-	Found   []Difference
-	Closed  int // differences that the statement has resolved
+	Found   []Discrepancy
+	Closed  int // discrepancies that the statement has resolved
 }
 
 // Reconcile reads what is new on the bank's statement and compares every line that
@@ -173,7 +173,7 @@ func (s *Settler) openLines(ctx context.Context, after int64) ([]pair, error) {
 // compare decides about one line. A line whose payment has not ended waits.
 func (s *Settler) compare(ctx context.Context, p pair, r *Reconciliation) error {
 	told := fmt.Sprintf("statement line %d: %s %s of %d %s", p.line.Seq, p.line.Direction, p.outcome, p.line.Amount, p.line.Currency)
-	d := Difference{Ref: p.line.Ref, Detail: told}
+	d := Discrepancy{Ref: p.line.Ref, Detail: told}
 	if p.transfer == nil {
 		d.Kind = UnknownRef
 		return s.differ(ctx, p, d, r)
@@ -202,9 +202,9 @@ func (s *Settler) compare(ctx context.Context, p pair, r *Reconciliation) error 
 	return s.differ(ctx, p, d, r)
 }
 
-// differ books a difference to suspense, so that the clearing account says what the
+// differ books a discrepancy to suspense, so that the clearing account says what the
 // statement says: what the bank did comes in, what it did not do goes out.
-func (s *Settler) differ(ctx context.Context, p pair, d Difference, r *Reconciliation) error {
+func (s *Settler) differ(ctx context.Context, p pair, d Discrepancy, r *Reconciliation) error {
 	cause := d.Kind
 	if p.outcome == "executed" {
 		booked, err := s.ledger.BookToSuspense(ctx, ledger.SuspenseBooking{
@@ -243,8 +243,8 @@ func (s *Settler) close(ctx context.Context, seq int64, state string) error {
 	return nil
 }
 
-// record keeps a difference, once, and raises the alert.
-func (s *Settler) record(ctx context.Context, d Difference, r *Reconciliation) error {
+// record keeps a discrepancy, once, and raises the alert.
+func (s *Settler) record(ctx context.Context, d Discrepancy, r *Reconciliation) error {
 	const insert = `INSERT INTO discrepancies (kind, external_ref, transfer_id, detail, suspense_id)
 		VALUES ($1, $2, $3, left($4, 500), $5)
 		ON CONFLICT (external_ref, kind) DO NOTHING RETURNING found_at`
@@ -262,7 +262,7 @@ func (s *Settler) record(ctx context.Context, d Difference, r *Reconciliation) e
 	return nil
 }
 
-// alert says that a difference was recorded.
+// alert says that a discrepancy was recorded.
 func (s *Settler) alert(kind, ref, detail string) {
 	s.log.Error("the bank's books and ours differ", "kind", kind, "ref", ref, "detail", detail)
 	s.config.Metrics.differs(kind)
@@ -275,17 +275,17 @@ func orNull(id uuid.UUID) *uuid.UUID {
 	return &id
 }
 
-// Differences lists what has been found, newest first.
-func (s *Settler) Differences(ctx context.Context, limit int) ([]Difference, error) {
+// Discrepancies lists what has been found, newest first.
+func (s *Settler) Discrepancies(ctx context.Context, limit int) ([]Discrepancy, error) {
 	const list = `SELECT kind, external_ref, transfer_id, detail, suspense_id, found_at, closed_at
 		FROM discrepancies LEFT JOIN closed_discrepancies ON discrepancy_id = id ORDER BY id DESC LIMIT $1`
 	rows, err := s.pool.Query(ctx, list, limit)
 	if err != nil {
-		return nil, fmt.Errorf("list differences: %w", err)
+		return nil, fmt.Errorf("list discrepancies: %w", err)
 	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Difference, error) {
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Discrepancy, error) {
 		var (
-			d                  Difference
+			d                  Discrepancy
 			transfer, suspense *uuid.UUID
 			closed             *time.Time
 		)
@@ -302,20 +302,20 @@ func (s *Settler) Differences(ctx context.Context, limit int) ([]Difference, err
 		return d, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list differences: %w", err)
+		return nil, fmt.Errorf("list discrepancies: %w", err)
 	}
 	return found, nil
 }
 
-func (s *Settler) differencesOf(ctx context.Context, ref string) ([]Difference, error) {
+func (s *Settler) discrepanciesOf(ctx context.Context, ref string) ([]Discrepancy, error) {
 	const list = `SELECT kind, detail, found_at, closed_at
 		FROM discrepancies LEFT JOIN closed_discrepancies ON discrepancy_id = id WHERE external_ref = $1 ORDER BY id`
 	rows, err := s.pool.Query(ctx, list, ref)
 	if err != nil {
-		return nil, fmt.Errorf("list the differences of %s: %w", ref, err)
+		return nil, fmt.Errorf("list the discrepancies of %s: %w", ref, err)
 	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Difference, error) {
-		d := Difference{Ref: ref}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Discrepancy, error) {
+		d := Discrepancy{Ref: ref}
 		var closed *time.Time
 		err := row.Scan(&d.Kind, &d.Detail, &d.FoundAt, &closed)
 		if closed != nil {
@@ -324,7 +324,7 @@ func (s *Settler) differencesOf(ctx context.Context, ref string) ([]Difference, 
 		return d, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list the differences of %s: %w", ref, err)
+		return nil, fmt.Errorf("list the discrepancies of %s: %w", ref, err)
 	}
 	return found, nil
 }

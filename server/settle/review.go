@@ -131,7 +131,7 @@ func (s *Settler) Resolve(ctx context.Context, transfer uuid.UUID, r Resolution)
 		if err != nil {
 			return Payment{}, fmt.Errorf("have payment %s asked about: %w", transfer, err)
 		}
-		s.config.Hint(transfer, attempts+1)
+		s.config.Enqueue(transfer, attempts+1)
 		return s.Payment(ctx, transfer)
 	}
 	var fence int64
@@ -160,9 +160,9 @@ func (s *Settler) whyNot(ctx context.Context, transfer uuid.UUID) error {
 
 // Findings are what an operator should know of, each counted up to 10,000.
 type Findings struct {
-	Overdue     int // payments past their time by more than the janitor's patience
-	NeedsReview int
-	Differences int // between the bank's books and ours, that are open
+	Overdue       int // payments past their time by more than the janitor's patience
+	NeedsReview   int
+	Discrepancies int // between the bank's books and ours, that are open
 }
 
 // Findings counts them, each along an index of its own.
@@ -174,14 +174,14 @@ func (s *Settler) Findings(ctx context.Context) (Findings, error) {
 			WHERE NOT EXISTS (SELECT FROM closed_discrepancies WHERE discrepancy_id = id) LIMIT 10000) d)`
 	var f Findings
 	overdue := s.config.Grace + 2*s.config.Every // the janitor's next round has had its chance
-	if err := s.pool.QueryRow(ctx, count, overdue).Scan(&f.Overdue, &f.NeedsReview, &f.Differences); err != nil {
+	if err := s.pool.QueryRow(ctx, count, overdue).Scan(&f.Overdue, &f.NeedsReview, &f.Discrepancies); err != nil {
 		return f, fmt.Errorf("count what needs attention: %w", err)
 	}
 	return f, nil
 }
 
-// Entry is one line of a payment's log.
-type Entry struct {
+// LogEntry is one entry of a payment's log.
+type LogEntry struct {
 	At      time.Time
 	Attempt int
 	What    string
@@ -189,14 +189,14 @@ type Entry struct {
 }
 
 // Log is what was asked about a payment and what came back, in order, at most 1000
-// lines.
-func (s *Settler) Log(ctx context.Context, transfer uuid.UUID) ([]Entry, error) {
+// entries.
+func (s *Settler) Log(ctx context.Context, transfer uuid.UUID) ([]LogEntry, error) {
 	const list = `SELECT at, attempt, kind, detail FROM payment_log WHERE transfer_id = $1 ORDER BY id LIMIT 1000`
 	rows, err := s.pool.Query(ctx, list, transfer)
 	if err != nil {
 		return nil, fmt.Errorf("read the log of payment %s: %w", transfer, err)
 	}
-	entries, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Entry])
+	entries, err := pgx.CollectRows(rows, pgx.RowToStructByPos[LogEntry])
 	if err != nil {
 		return nil, fmt.Errorf("read the log of payment %s: %w", transfer, err)
 	}

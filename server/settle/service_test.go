@@ -58,9 +58,9 @@ func TestFlushAllWithHintsInFlight(t *testing.T) {
 	ids := make([]uuid.UUID, 20)
 	for i := range ids {
 		ids[i] = h.deposit(alice, 1_00)
-		early.Hint(ids[i])
+		early.Enqueue(ids[i])
 	}
-	testkit.Eventually(t, "the hints are in Redis", func() bool { return queued(tasks) == len(ids) })
+	testkit.Eventually(t, "the tasks are in Redis", func() bool { return queued(tasks) == len(ids) })
 	stopEarly()
 	flushAll(t, server)
 	h.worker(s, opt)
@@ -86,11 +86,11 @@ func TestQueueIsListedAgainAfterFlushAll(t *testing.T) {
 	d.renewal = 20 * time.Millisecond
 	h.run(d.Run)
 
-	d.Hint(uuid.New())
+	d.Enqueue(uuid.New())
 	testkit.Eventually(t, "the queue is listed", func() bool { return queued(tasks) == 1 })
 	flushAll(t, server)
 	testkit.Eventually(t, "the queue is listed again", func() bool {
-		d.Hint(uuid.New())
+		d.Enqueue(uuid.New())
 		return queued(tasks) >= 1
 	})
 }
@@ -118,7 +118,7 @@ func TestOrphanIsDrivenAgain(t *testing.T) {
 }
 
 // The same hint five times, and the payment is asked for once.
-func TestDuplicateHints(t *testing.T) {
+func TestDuplicateTasks(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	alice := h.user(0)
@@ -131,11 +131,11 @@ func TestDuplicateHints(t *testing.T) {
 	})
 	d, stop := h.worker(s, redisOpt(redistest.New(t)))
 	for attempt := range 5 { // each as if it were another attempt's, so that none is filtered out
-		d.push(hint{transfer: id, attempt: attempt + 1})
+		d.push(attemptTask{transfer: id, attempt: attempt + 1})
 	}
 	h.ends(alice, id)
 	tasks := inspect(t, asynqOptOf(d))
-	testkit.Eventually(t, "all hints were followed", func() bool { return queued(tasks) == 0 })
+	testkit.Eventually(t, "all tasks were handled", func() bool { return queued(tasks) == 0 })
 	stop()
 	if p := h.payment(id); p.attempts != 1 || p.fence != 1 || len(arrived) != 2 { // submitted, and confirmed
 		t.Errorf("got %+v, and the bank was asked %d times", p, len(arrived))
@@ -170,7 +170,7 @@ func TestTwoJanitorsAndAWorker(t *testing.T) {
 			} else {
 				ids[i] = h.withdraw(alice, 1_00)
 			}
-			d.Hint(ids[i])
+			d.Enqueue(ids[i])
 		})
 	}
 	all.Wait()
@@ -194,7 +194,7 @@ func TestShutdownHandsOver(t *testing.T) {
 		"janitor": func(h *house, s *Settler, _ uuid.UUID) func() { return h.janitor(s) },
 		"worker": func(h *house, s *Settler, id uuid.UUID) func() {
 			d, stop := h.worker(s, redisOpt(redistest.New(h.t)))
-			d.Hint(id)
+			d.Enqueue(id)
 			return stop
 		},
 	} {
@@ -241,7 +241,7 @@ func TestStoppedWorkerFinishes(t *testing.T) {
 		bank.ServeHTTP(w, r)
 	})
 	d, stop := h.worker(h.settler(func(c *Config) { c.Drain = time.Minute }), redisOpt(redistest.New(t)))
-	d.Hint(id)
+	d.Enqueue(id)
 	testkit.Receive(t, "the bank is asked", asked)
 	stopped := make(chan struct{})
 	go func() {
@@ -327,7 +327,7 @@ func TestDatabaseAwayAndBack(t *testing.T) {
 }
 
 // What comes in whole seconds must not come early.
-func TestHintsAreNotEarly(t *testing.T) {
+func TestTasksAreNotEarly(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	for _, late := range []time.Duration{0, 1, time.Millisecond, 999 * time.Millisecond, time.Second - 1} {
@@ -358,7 +358,7 @@ func TestHintsAreNotEarly(t *testing.T) {
 	ids := make([]uuid.UUID, 4)
 	for i := range ids {
 		ids[i] = h.deposit(alice, 1_00)
-		d.Hint(ids[i])
+		d.Enqueue(ids[i])
 		testkit.Eventually(t, "the first attempt", func() bool { return h.payment(ids[i]).lastError != "" })
 	}
 	for _, id := range ids {
@@ -371,16 +371,16 @@ func TestHintsAreNotEarly(t *testing.T) {
 }
 
 // A full line of hints is no reason to wait.
-func TestHintNeverBlocks(t *testing.T) {
+func TestEnqueueNeverBlocks(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	metrics := NewMetrics()
 	d := NewDispatcher(noRedis, New(Config{}).log, metrics)
-	for range maxHints + 5 { // nobody sends
-		d.Hint(uuid.Nil)
+	for range maxWaitingTasks + 5 { // nobody sends
+		d.Enqueue(uuid.Nil)
 	}
-	if got := count(t, metrics.hints); got != 5 {
-		t.Errorf("%v hints were lost, want 5", got)
+	if got := count(t, metrics.enqueueFailures); got != 5 {
+		t.Errorf("%v tasks were lost, want 5", got)
 	}
 	h.run(d.Run)() // and giving up with a full line ends
 }

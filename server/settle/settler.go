@@ -42,7 +42,7 @@ type Config struct {
 	BreakerAfter   int           // failures to reach the bank in a row, after which it is left alone [10]
 	CallbackSecret []byte        // key of the signatures of the bank's callbacks; without one, none is believed
 	// Hint says that an attempt of a payment has become due; it must not block [none].
-	Hint func(transfer uuid.UUID, attempt int)
+	Enqueue func(transfer uuid.UUID, attempt int)
 }
 
 func (c Config) withDefaults() Config {
@@ -69,8 +69,8 @@ func (c Config) withDefaults() Config {
 	if c.BreakerAfter == 0 {
 		c.BreakerAfter = 10
 	}
-	if c.Hint == nil {
-		c.Hint = func(uuid.UUID, int) {}
+	if c.Enqueue == nil {
+		c.Enqueue = func(uuid.UUID, int) {}
 	}
 	if c.MaxAttempts == 0 {
 		c.MaxAttempts = 12
@@ -172,7 +172,7 @@ func (s *Settler) compareAnswers(ctx context.Context, c claim, answer bank.Answe
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	return s.record(ctx, difference(c, AnswersDiffer, fmt.Errorf("the bank answered %s, and asked again: %s", c.unconfirmed, now)), nil)
+	return s.record(ctx, newDiscrepancy(c, AnswersDiffer, fmt.Errorf("the bank answered %s, and asked again: %s", c.unconfirmed, now)), nil)
 }
 
 // finish gives the bank's word to the ledger, under our fence. It goes on although
@@ -207,7 +207,7 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 		c.named(s.log).Error("the bank says the opposite of what it said before", "now", answer.Outcome)
 		s.config.Metrics.review(string(code))
 		told := fmt.Errorf("it is settled, and the bank now says: %s", answer.Outcome)
-		return errors.Join(s.note(ctx, c, loggedContradiction, told.Error()), s.record(ctx, difference(c, AnswersDiffer, told), nil))
+		return errors.Join(s.note(ctx, c, loggedContradiction, told.Error()), s.record(ctx, newDiscrepancy(c, AnswersDiffer, told), nil))
 	case ledger.BalanceLimit, ledger.Internal:
 		return s.review(ctx, c, string(code), err)
 	}
@@ -232,7 +232,7 @@ func (s *Settler) giveUp(ctx context.Context, c claim, cause string, r reply) er
 	if r.differs != "" {
 		within, cancel := bounded(ctx)
 		defer cancel()
-		if err := s.record(within, difference(c, r.differs, r.err), nil); err != nil {
+		if err := s.record(within, newDiscrepancy(c, r.differs, r.err), nil); err != nil {
 			return err
 		}
 	}

@@ -13,11 +13,11 @@ import (
 // missing remembers which confirmed payments the bank's statement lacks, and since when:
 //
 //	payment confirmed ─► look 1 begins, reads the statement to its end: no line
-//	                                 └─ Config.StatementLag ─► look n begins, …: still no line ─► difference
+//	                                 └─ Config.StatementLag ─► look n begins, …: still no line ─► discrepancy
 //
 // A look begins after the confirmation if it finds the payment confirmed before it asks the
 // bank. That is an order of events and no comparison of times, so no clock that jumps can
-// make a difference. The lag is measured by this process's monotonic clock; a process that
+// make a discrepancy. The lag is measured by this process's monotonic clock; a process that
 // starts anew measures it anew.
 type missing struct {
 	mu    sync.Mutex
@@ -75,7 +75,7 @@ func (s *Settler) findMissing(ctx context.Context, confirmed []confirmedPayment,
 		if !late[p.ref] {
 			continue
 		}
-		d := Difference{
+		d := Discrepancy{
 			Kind: MissingAtBank, Ref: p.ref, Transfer: p.transfer,
 			Detail: "the bank confirmed it, its statement does not have it",
 		}
@@ -104,8 +104,8 @@ func (m *missing) late(absent []string, began time.Time, lag time.Duration) map[
 	return late
 }
 
-// closeResolved closes the differences about missing lines whose line has come. Other
-// differences stay open: the bank's wrong answer is a fact that no later line changes.
+// closeResolved closes the discrepancies about missing lines whose line has come. Other
+// discrepancies stay open: the bank's wrong answer is a fact that no later line changes.
 func (s *Settler) closeResolved(ctx context.Context, r *Reconciliation) error {
 	const closing = `INSERT INTO closed_discrepancies (discrepancy_id, cause)
 		SELECT d.id, 'statement line ' || min(l.seq)
@@ -115,11 +115,11 @@ func (s *Settler) closeResolved(ctx context.Context, r *Reconciliation) error {
 		ON CONFLICT (discrepancy_id) DO NOTHING`
 	closed, err := s.pool.Exec(ctx, closing)
 	if err != nil {
-		return fmt.Errorf("close resolved differences: %w", err)
+		return fmt.Errorf("close resolved discrepancies: %w", err)
 	}
 	r.Closed = int(closed.RowsAffected())
 	if r.Closed > 0 {
-		s.log.Info("differences were closed, the bank's statement has what it lacked", "count", r.Closed)
+		s.log.Info("discrepancies were closed, the bank's statement has what it lacked", "count", r.Closed)
 	}
 	return nil
 }
