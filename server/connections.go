@@ -70,12 +70,12 @@ func (s *Server) connections() api.Connections {
 	case maximum < few:
 		s.log.Warn("few clients can be connected at once: raise LimitNOFILE", "connections", maximum, "descriptors", descriptors)
 	}
-	return api.Connections{Max: maximum, PerAddress: s.config.AddressConnections, Metrics: s.listeners}
+	return api.Connections{Max: maximum, PerAddress: s.config.AddressConnections, Metrics: s.metrics.listeners}
 }
 
 // serveOps answers operators and their machines until the listener is closed.
 func (s *Server) serveOps(server *http.Server, inner net.Listener) error {
 	server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = 5*time.Second, 10*time.Second, 2*time.Minute
 	server.ConnState = listener.Track
-	return server.Serve(listener.New(inner, listener.Config{Name: "operators", Max: opsConnections, Metrics: s.listeners, Logger: s.log}))
+	return server.Serve(listener.New(inner, listener.Config{Name: "operators", Max: opsConnections, Metrics: s.metrics.listeners, Logger: s.log}))
 }

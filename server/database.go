@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/JDevAman/kizo/server/pgerr"
 )
@@ -25,40 +24,26 @@ const (
 	// readOnlyFor is how long a session that cannot write is used. Such a session can read, but
 	// it does not notice that the database has become writable.
 	readOnlyFor = time.Second
-
-	watchDatabaseEvery = 5 * time.Second
-	clockTolerance     = time.Second // between the clocks of kizod and PostgreSQL, without a warning
 )
 
-// database is the pool of sessions, and what is known of the server behind it:
+// sessionCloser closes sessions of the pool that are of no more use:
 //
-//	error of a session ──ends it? (25006, 57P01-57P03, stale plan)──► the session is closed
-//	session taken ──cannot write, and older than 1 s──► it is replaced by a new one
-//	every 5 s, and for /readyz ──► does a session write? how far apart are the clocks?
-type database struct {
-	pool   *pgxpool.Pool
-	log    *slog.Logger
-	state  lookout[databaseState]
-	reset  atomic.Int64 // when the pool was emptied, Unix seconds
-	skewed bool         // the clocks were far apart when last looked at; watch's own
-	barred bool         // and writes were refused
-}
-
-// databaseState is what one look at the database says.
-type databaseState struct {
-	writable bool
-	ahead    time.Duration // of PostgreSQL's clock to ours
-	within   time.Duration // how exact ahead is: half of the time that the question took
+//	error that ends a session (25006, 57P01–57P03) ──► the session is closed
+//	stale prepared statement ──► the session is closed, and all others of the pool
+//	session taken that cannot write and is older than 1 s ──► it is replaced by a new one
+type sessionCloser struct {
+	pool      *pgxpool.Pool
+	log       *slog.Logger
+	lastReset atomic.Int64 // when the pool was last emptied, Unix seconds
 }
 
 // openDatabase makes the pool. It connects to nothing yet.
-func openDatabase(ctx context.Context, config Config, log *slog.Logger) (*database, error) {
+func openDatabase(ctx context.Context, config Config, log *slog.Logger) (*pgxpool.Pool, error) {
 	poolConfig, err := pgxpool.ParseConfig(config.DatabaseURL)
 	if err != nil {
 		return nil, errors.New("the database URL cannot be read") // its text may hold a password
 	}
-	d := &database{log: log}
-	d.state = lookout[databaseState]{moment: 250 * time.Millisecond, ask: d.look}
+	closer := &sessionCloser{log: log}
 	poolConfig.MaxConns = config.MaxConnections
 	connConfig := poolConfig.ConnConfig
 	if connConfig.ConnectTimeout == 0 {
@@ -73,17 +58,17 @@ func openDatabase(ctx context.Context, config Config, log *slog.Logger) (*databa
 	}
 	keep := connConfig.OnPgError
 	connConfig.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-		return !d.endsSession(err) && keep(conn, err)
+		return !closer.endsSession(err) && keep(conn, err)
 	}
 	poolConfig.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		conn.PgConn().CustomData()[openedAt] = time.Now()
 		return nil
 	}
 	poolConfig.PrepareConn = func(_ context.Context, conn *pgx.Conn) (bool, error) { return !outlived(conn.PgConn()), nil }
-	if d.pool, err = pgxpool.NewWithConfig(ctx, poolConfig); err != nil {
+	if closer.pool, err = pgxpool.NewWithConfig(ctx, poolConfig); err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
-	return d, nil
+	return closer.pool, nil
 }
 
 func severalHosts(config *pgx.ConnConfig) bool {
@@ -109,9 +94,9 @@ func outlived(conn *pgconn.PgConn) bool {
 
 // endsSession tells whether an error means that its session is of no more use, although
 // PostgreSQL may keep it open (PostgreSQL manual, appendix A).
-func (d *database) endsSession(err *pgconn.PgError) bool {
+func (c *sessionCloser) endsSession(err *pgconn.PgError) bool {
 	if pgerr.IsStalePlan(err) { // the other sessions have prepared the statement as well
-		d.emptyPool()
+		c.emptyPool()
 		return true
 	}
 	return pgerr.IsReadOnly(err) || pgerr.IsShutdown(err)
@@ -119,90 +104,10 @@ func (d *database) endsSession(err *pgconn.PgError) bool {
 
 // emptyPool closes the sessions that are idle now, and the others when they are released;
 // at most once in a second.
-func (d *database) emptyPool() {
-	now, last := time.Now().Unix(), d.reset.Load()
-	if now > last && d.reset.CompareAndSwap(last, now) {
-		d.log.Warn("prepared statements are out of date, opening new database sessions")
-		go d.pool.Reset() // not from within a session's own error handler
-	}
-}
-
-func (d *database) look(ctx context.Context) (databaseState, error) {
-	const question = `SELECT clock_timestamp(), NOT current_setting('transaction_read_only')::boolean`
-	var (
-		s      databaseState
-		theirs time.Time
-	)
-	conn, err := d.pool.Acquire(ctx) // before the clock is looked at: connecting takes time
-	if err != nil {
-		return s, err
-	}
-	defer conn.Release()
-	asked := time.Now()
-	if err := conn.QueryRow(ctx, question).Scan(&theirs, &s.writable); err != nil {
-		return s, err
-	}
-	s.within = time.Since(asked) / 2
-	s.ahead = theirs.Sub(asked.Add(s.within))
-	return s, nil
-}
-
-// watch looks at the database until ctx ends and logs what changes.
-func (d *database) watch(ctx context.Context) error {
-	tick := time.NewTicker(watchDatabaseEvery)
-	defer tick.Stop()
-	for {
-		looking, cancel := context.WithTimeout(ctx, watchDatabaseEvery)
-		state, err := d.look(looking)
-		cancel()
-		if err == nil {
-			d.observe(state)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
-func (d *database) observe(s databaseState) {
-	if barred := !s.writable; barred != d.barred {
-		d.barred = barred
-		if barred {
-			d.log.Warn("the database accepts no writes")
-		} else {
-			d.log.Info("the database accepts writes again")
-		}
-	}
-	if skewed := s.ahead.Abs() > clockTolerance+s.within; skewed != d.skewed {
-		d.skewed = skewed
-		if skewed {
-			d.log.Warn("the clocks of kizod and PostgreSQL differ", "database_ahead", s.ahead.Round(time.Millisecond), "exact_to", s.within)
-		} else {
-			d.log.Info("the clocks of kizod and PostgreSQL agree again", "database_ahead", s.ahead.Round(time.Millisecond))
-		}
-	}
-}
-
-var (
-	databaseWritable = describe("kizo_database_writable", "1 if the database accepts writes, 0 if it only reads or does not answer.")
-	clockAhead       = describe("kizo_database_clock_ahead_seconds", "How far PostgreSQL's clock is ahead of kizod's; absent while the database does not answer.")
-)
-
-// Describe makes it a Collector.
-func (d *database) Describe(out chan<- *prometheus.Desc) {
-	out <- databaseWritable
-	out <- clockAhead
-}
-
-// Collect asks the database unless it has been asked a moment ago.
-func (d *database) Collect(out chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeWaits)
-	defer cancel()
-	state, err := d.state.look(ctx, scrapeAccepts)
-	gauge(out, databaseWritable, oneIf(err == nil && state.writable))
-	if err == nil {
-		gauge(out, clockAhead, state.ahead.Seconds())
+func (c *sessionCloser) emptyPool() {
+	now, last := time.Now().Unix(), c.lastReset.Load()
+	if now > last && c.lastReset.CompareAndSwap(last, now) {
+		c.log.Warn("prepared statements are out of date, opening new database sessions")
+		go c.pool.Reset() // not from within a session's own error handler
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,8 @@ import (
 	"github.com/JDevAman/kizo/server/hashworker"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/listener"
+	"github.com/JDevAman/kizo/server/monitoring"
+	"github.com/JDevAman/kizo/server/ops"
 	"github.com/JDevAman/kizo/server/ratelimit"
 	"github.com/JDevAman/kizo/server/settle"
 )
@@ -97,20 +100,17 @@ type Config struct {
 
 // Server is a running kizod.
 type Server struct {
-	config   Config
-	log      *slog.Logger
-	database *database
-	restored restoredCheck
-	pool     *pgxpool.Pool // the database's
-	ledger   *ledger.Ledger
-	api      *api.API
-	registry *prometheus.Registry
-	batches  *batchMetrics
-	queues   *settle.Queues
-	settler  *settle.Settler
-	auth     *auth.Service
-	outside  *outside
-	ready    atomic.Bool
+	config  Config
+	log     *slog.Logger
+	pool    *pgxpool.Pool
+	ledger  *ledger.Ledger
+	api     *api.API
+	queues  *settle.Queues
+	settler *settle.Settler
+	auth    *auth.Service
+	metrics metrics
+	monitor monitor
+	ready   atomic.Bool
 
 	secrets         atomic.Pointer[auth.Secrets] // in use now
 	secretsRegistry *auth.Registry
@@ -122,7 +122,6 @@ type Server struct {
 	ops                      *http.Server
 	stopWork                 context.CancelFunc
 	work                     sync.WaitGroup
-	listeners                *listener.Metrics
 	pprofListener            net.Listener // nil where no profiles are served
 	failed                   chan error   // what ended by itself
 	closing                  sync.Once
@@ -177,11 +176,9 @@ const checkWithin = 15 * time.Second
 // connect opens the database and refuses one that cannot be trusted with money.
 func (s *Server) connect(ctx context.Context) error {
 	var err error
-	if s.database, err = openDatabase(ctx, s.config, s.log); err != nil {
+	if s.pool, err = openDatabase(ctx, s.config, s.log); err != nil {
 		return err
 	}
-	s.pool = s.database.pool
-	s.restored = restoredCheck{pool: s.pool, log: s.log}
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
 	if err := s.pool.Ping(ctx); err != nil {
@@ -205,80 +202,112 @@ func (s *Server) connect(ctx context.Context) error {
 	return s.adoptSecrets(ctx)
 }
 
-// assemble makes the rooms and starts them.
-func (s *Server) assemble() error {
-	s.batches = newBatchMetrics()
-	s.ledger = ledger.Open(ledger.Config{Pool: s.pool, Logger: s.log, OnBatch: s.batches.observe})
-	settleMetrics, apiMetrics, authMetrics, limitMetrics := settle.NewMetrics(), api.NewMetrics(), auth.NewMetrics(), ratelimit.NewMetrics()
-	s.listeners = listener.NewMetrics()
+// metrics of the packages that a Server assembles.
+type metrics struct {
+	batches    *monitoring.BatchMetrics
+	settlement *settle.Metrics
+	api        *api.Metrics
+	auth       *auth.Metrics
+	limits     *ratelimit.Metrics
+	listeners  *listener.Metrics
+}
 
+func newMetrics() metrics {
+	return metrics{
+		monitoring.NewBatchMetrics(), settle.NewMetrics(), api.NewMetrics(), auth.NewMetrics(), ratelimit.NewMetrics(), listener.NewMetrics(),
+	}
+}
+
+func (m metrics) collectors() []prometheus.Collector {
+	return slices.Concat(m.batches.Collectors(), m.settlement.Collectors(), m.api.Collectors(), m.auth.Collectors(),
+		m.limits.Collectors(), m.listeners.Collectors())
+}
+
+// assemble makes the parts of the server and starts them.
+func (s *Server) assemble() error {
+	s.metrics = newMetrics()
+	s.ledger = ledger.Open(ledger.Config{Pool: s.pool, Logger: s.log, OnBatch: s.metrics.batches.Observe})
 	bankClient, err := bank.NewClient(bank.ClientConfig{URL: s.config.BankURL, Token: s.config.BankToken})
 	if err != nil {
 		return err
 	}
-	dispatcher := settle.NewDispatcher(s.config.Redis, s.log, settleMetrics)
-	settler := settle.New(settle.Config{
-		Pool: s.pool, Ledger: s.ledger, Bank: bankClient, Logger: s.log, Metrics: settleMetrics,
+	dispatcher := settle.NewDispatcher(s.config.Redis, s.log, s.metrics.settlement)
+	s.settler = settle.New(settle.Config{
+		Pool: s.pool, Ledger: s.ledger, Bank: bankClient, Logger: s.log, Metrics: s.metrics.settlement,
 		MaxAttempts: s.config.ReviewAttempts, MaxAge: s.config.ReviewAge,
 		CallbackSecret: s.config.Secrets.BankCallback.Reveal(), Enqueue: dispatcher.EnqueueAttempt,
 	})
-	s.settler = settler
-
 	s.queues = settle.NewQueues(s.config.Redis)
-	s.outside = newOutside(s.queues, settler, s.pool, s.log)
-	s.registry = newRegistry(s.config, s.database, databaseMetrics{s.pool}, s.outside, s.batches.size, s.batches.seconds, lineGauge(s.ledger), lockMetrics{s.ledger})
-	for _, room := range [][]prometheus.Collector{
-		settleMetrics.Collectors(), apiMetrics.Collectors(), authMetrics.Collectors(), limitMetrics.Collectors(),
-		s.listeners.Collectors(),
-	} {
-		s.registry.MustRegister(room...)
+	s.monitor = s.newMonitor()
+	if s.auth, err = s.newAuth(); err != nil {
+		return err
 	}
 
 	var working context.Context
 	working, s.stopWork = context.WithCancel(context.Background())
-	s.run("watching the database", func() error { return s.database.watch(working) })
-	s.run("watching for a restored database", func() error { return s.restored.watch(working) })
+	s.run("watching the database", func() error { return s.monitor.database.Watch(working) })
+	s.run("watching for a restored database", func() error { return s.monitor.restored.Watch(working) })
 	s.run("dispatcher", func() error { return dispatcher.Run(working) })
+	s.run("reporting secrets", func() error { return s.reportSecrets(working) })
 	if s.has(RoleWorker) {
-		worker := settle.NewWorker(settler, dispatcher, s.config.Redis)
+		worker := settle.NewWorker(s.settler, dispatcher, s.config.Redis)
 		s.run("worker", func() error { return worker.Run(working) })
 	}
 	if s.has(RoleJanitor) {
-		janitor := settle.NewJanitor(settler)
+		janitor := settle.NewJanitor(s.settler)
 		s.run("janitor", func() error { return janitor.Run(working) })
-	}
-	service, err := s.newAuth(authMetrics)
-	if err != nil {
-		return err
-	}
-	s.auth = service
-	s.run("reporting secrets", func() error { return s.reportSecrets(working) })
-	if s.has(RoleJanitor) {
-		s.run("clearing away", func() error { return s.prune(working, service) })
+		s.run("pruning", func() error { return s.prune(working) })
 	}
 	if s.servesAPI() {
-		s.api = s.newAPI(service, settler, dispatcher, apiMetrics, s.newLimits(limitMetrics), settleMetrics.Seconds())
+		s.api = s.newAPI(dispatcher)
 		s.serve("API", func() error { return s.api.Serve(s.apiListener) })
 	}
-	s.ops = &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second}
+	s.ops = &http.Server{Handler: s.monitor.handler, ReadHeaderTimeout: 5 * time.Second}
 	s.serve("operators' listener", func() error { return s.serveOps(s.ops, s.opsListener) })
 	s.servePprof()
 	return nil
 }
 
-func (s *Server) newAPI(service *auth.Service, settler *settle.Settler, dispatcher *settle.Dispatcher, metrics *api.Metrics, limits api.Limits, settled prometheus.Collector) *api.API {
-	gauges := &gauges{
-		api: newReading(metrics.Seconds()), commits: newReading(s.batches.seconds), batches: newReading(s.batches.size),
-		pool: s.pool, settler: settler, outside: s.outside,
+// monitor is what watches the server.
+type monitor struct {
+	database     *monitoring.Database
+	restored     *monitoring.RestoredCheck
+	dependencies *monitoring.Dependencies
+	audit        *monitoring.AuditStatus
+	handler      http.Handler // of the operators' listener
+}
+
+func (s *Server) newMonitor() monitor {
+	m := monitor{
+		database: monitoring.NewDatabase(s.pool, s.log), restored: monitoring.NewRestoredCheck(s.pool, s.log),
+		dependencies: monitoring.NewDependencies(s.queues, s.settler, s.pool, s.log), audit: new(monitoring.AuditStatus),
+	}
+	registry := monitoring.NewRegistry(monitoring.Build{Version: s.config.Version, Roles: roleNames(s.config.Roles)},
+		m.database, m.dependencies, m.audit, monitoring.NewPoolMetrics(s.pool), monitoring.NewLedgerMetrics(s.ledger))
+	registry.MustRegister(s.metrics.collectors()...)
+	m.handler = monitoring.Handler(registry, &monitoring.Readiness{Serving: s.ready.Load, Database: m.database, Restored: m.restored})
+	return m
+}
+
+func (s *Server) newAPI(dispatcher *settle.Dispatcher) *api.API {
+	return api.New(api.Config{
+		Ledger: s.ledger, Auth: s.auth, Ops: s.newOps(), Enqueue: dispatcher.Enqueue, Contract: kizo.Contract,
+		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: s.metrics.api, Limits: s.newLimits(),
+		Part: s.part(), InFlight: s.config.InFlight, TrustedProxies: s.config.TrustedProxies, Connections: s.connections(),
+	})
+}
+
+func (s *Server) newOps() *ops.Ops {
+	snapshots := monitoring.SnapshotConfig{
+		Requests: s.metrics.api.Seconds(), Batches: s.metrics.batches, Pool: s.pool, Settler: s.settler,
+		Dependencies: s.monitor.dependencies, Audit: s.monitor.audit,
 	}
 	if s.has(RoleWorker) || s.has(RoleJanitor) {
-		gauges.settlement = newReading(settled)
+		snapshots.Settlement = s.metrics.settlement.Seconds()
 	}
-	audit := func(ctx context.Context) (ledger.Report, error) { return ledger.Audit(ctx, s.pool) }
-	return api.New(api.Config{
-		Ledger: s.ledger, Auth: service, Ops: &operations{settler, s.queues, audit, gauges}, Enqueue: dispatcher.Enqueue, Contract: kizo.Contract,
-		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: metrics, Limits: limits, Part: s.part(), InFlight: s.config.InFlight,
-		TrustedProxies: s.config.TrustedProxies, Connections: s.connections(),
+	return ops.New(ops.Config{
+		Settler: s.settler, Queues: s.queues, Audited: s.monitor.audit, Snapshots: monitoring.NewSnapshots(snapshots),
+		Audit: func(ctx context.Context) (ledger.Report, error) { return ledger.Audit(ctx, s.pool) },
 	})
 }
 
@@ -346,118 +375,5 @@ func (s *Server) Wait(ctx context.Context) error {
 		return nil
 	case err := <-s.failed:
 		return err
-	}
-}
-
-// Close drains: first it is no longer ready, then it stops accepting and lets the
-// requests under way finish, then the payments, then the ledger's line. Being
-// killed at any moment of this is as safe, only less polite.
-func (s *Server) Close() error {
-	s.closing.Do(func() { s.closeErr = s.drain() })
-	return s.closeErr
-}
-
-func (s *Server) drain() error {
-	s.ready.Store(false)
-	if s.config.DrainDelay > 0 {
-		delay := time.NewTimer(s.config.DrainDelay) // a load balancer needs a probe to notice
-		<-delay.C
-	}
-	_ = failpoint.Point("server.draining")
-	var errs []error
-	errs = append(errs, s.stopIntake())
-	if s.queues != nil {
-		_ = s.queues.Close() // nobody asks any more
-	}
-	if s.limitRedis != nil {
-		_ = s.limitRedis.Close()
-	}
-	if s.hashWorker != nil {
-		errs = append(errs, s.hashWorker.Close())
-	}
-	_ = failpoint.Point("server.intake_stopped")
-	s.stopWork()
-	if !within(workWithin, s.work.Wait) {
-		s.log.Warn("settlement does not end; its payments will be found overdue")
-	}
-	_ = failpoint.Point("server.work_stopped")
-	if s.ledger != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), ledgerWithin)
-		errs = append(errs, s.ledger.Close(ctx))
-		cancel()
-	}
-	_ = failpoint.Point("server.drained")
-	errs = append(errs, s.stopOps())
-	if s.pool != nil && !within(poolWithin, s.pool.Close) {
-		s.log.Warn("a database connection is still in use")
-	}
-	return errors.Join(errs...)
-}
-
-// What each part has after the requests' own DrainTimeout. None of it is needed
-// unless something hangs; then the process must end all the same.
-const (
-	workWithin   = 20 * time.Second // more than settle.Config.Drain
-	ledgerWithin = 10 * time.Second // more than ledger.Config.BatchTimeout
-	opsWithin    = time.Second
-	poolWithin   = 2 * time.Second
-)
-
-// stopIntake refuses new connections and lets the requests under way finish. A
-// client that hangs is no failure of ours: it is cut off when its time is up.
-func (s *Server) stopIntake() error {
-	var err error
-	if s.api != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
-		defer cancel()
-		if err = s.api.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
-			s.log.Warn("requests were cut off", "after", s.config.DrainTimeout)
-			err = nil
-		}
-	}
-	if s.apiListener != nil {
-		err = errors.Join(err, closeListener(s.apiListener)) // which may not have been served yet
-	}
-	return err
-}
-
-func (s *Server) stopOps() error {
-	if s.ops != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), opsWithin)
-		defer cancel()
-		if s.ops.Shutdown(ctx) != nil {
-			_ = s.ops.Close() // a profile or a scrape that hangs
-		}
-	}
-	var err error
-	for _, l := range []net.Listener{s.opsListener, s.pprofListener} {
-		if l != nil {
-			err = errors.Join(err, closeListener(l))
-		}
-	}
-	return err
-}
-
-func closeListener(l net.Listener) error {
-	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
-}
-
-// within tells whether f returned in time; if not, it is left behind.
-func within(limit time.Duration, f func()) bool {
-	done := make(chan struct{})
-	go func() {
-		f()
-		close(done)
-	}()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // newAuth makes the one door to users. Passwords are hashed in a child process where
 // the config says how to start one.
-func (s *Server) newAuth(metrics *auth.Metrics) (*auth.Service, error) {
+func (s *Server) newAuth() (*auth.Service, error) {
 	keys, err := s.config.Secrets.Keys()
 	if err != nil {
 		return nil, err
@@ -21,10 +21,10 @@ func (s *Server) newAuth(metrics *auth.Metrics) (*auth.Service, error) {
 	}
 	config := auth.Config{
 		Pool: s.pool, Keys: keys, Peppers: peppers,
-		HashSlots: s.config.HashSlots, HashMaxWait: s.config.HashMaxWait, Metrics: metrics, Logger: s.log,
+		HashSlots: s.config.HashSlots, HashMaxWait: s.config.HashMaxWait, Metrics: s.metrics.auth, Logger: s.log,
 	}
 	if len(s.config.HashWorker) > 0 && s.servesAPI() {
-		s.hashWorker = hashworker.New(hashworker.Config{Arguments: s.config.HashWorker, Logger: s.log, OnPriorityRaised: metrics.PriorityRaised})
+		s.hashWorker = hashworker.New(hashworker.Config{Arguments: s.config.HashWorker, Logger: s.log, OnPriorityRaised: s.metrics.auth.PriorityRaised})
 		config.Hasher = s.hashWorker
 	}
 	return auth.New(config)
@@ -40,11 +40,11 @@ const (
 
 // prune clears away until ctx ends: expired sessions and tokens, failed log-ins that
 // are forgotten.
-func (s *Server) prune(ctx context.Context, service *auth.Service) error {
+func (s *Server) prune(ctx context.Context) error {
 	ticker := time.NewTicker(pruneEvery)
 	defer ticker.Stop()
 	for {
-		if err := pruneOnce(ctx, service); err != nil && ctx.Err() == nil {
+		if err := pruneOnce(ctx, s.auth); err != nil && ctx.Err() == nil {
 			s.log.Warn("what has expired was not cleared away", "error", err)
 		}
 		select {

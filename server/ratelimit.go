@@ -14,13 +14,13 @@ import (
 )
 
 // newLimits lends the limits to the API, which knows no Redis.
-func (s *Server) newLimits(metrics *ratelimit.Metrics) api.Limits {
+func (s *Server) newLimits() api.Limits {
 	user, address := ratelimit.Rule{Rate: s.config.RateLimit}, ratelimit.Rule{Rate: s.config.RateLimitAddress}
 	s.limitRedis = redisForLimits(s.config.Redis)
 	if s.limitRedis == nil || user.Rate == 0 && address.Rate == 0 {
 		return api.Limits{}
 	}
-	limiter := ratelimit.New(ratelimit.Config{Redis: s.limitRedis, User: user, Address: address, Metrics: metrics})
+	limiter := ratelimit.New(ratelimit.Config{Redis: s.limitRedis, User: user, Address: address, Metrics: s.metrics.limits})
 	limits := api.Limits{UserPolicy: policy(limiter.UserRule()), AddressPolicy: policy(limiter.AddressRule())}
 	if user.Rate > 0 {
 		limits.User = func(ctx context.Context, id uuid.UUID) api.Allowance { return api.Allowance(limiter.User(ctx, id)) }

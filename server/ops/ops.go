@@ -1,0 +1,176 @@
+package ops
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/internal/text"
+	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/monitoring"
+	"github.com/JDevAman/kizo/server/settle"
+)
+
+// Config of Ops.
+type Config struct {
+	Settler   *settle.Settler
+	Queues    *settle.Queues
+	Audit     func(context.Context) (ledger.Report, error)
+	Audited   *monitoring.AuditStatus // gets the result of each audit
+	Snapshots *monitoring.Snapshots
+}
+
+// Ops implements [api.Ops].
+type Ops struct{ config Config }
+
+var _ api.Ops = (*Ops)(nil)
+
+// New makes an Ops.
+func New(config Config) *Ops { return &Ops{config} }
+
+func (o *Ops) Queues() ([]openapi.Queue, error) {
+	stats, err := o.config.Queues.Stats()
+	if err != nil {
+		return nil, err
+	}
+	queues := make([]openapi.Queue, len(stats))
+	for i, q := range stats {
+		queues[i] = openapi.Queue{
+			Name: q.Name, Paused: q.Paused, Pending: q.Pending, Active: q.Active, Scheduled: q.Scheduled,
+			Retry: q.Retry, Archived: q.Archived, ProcessedToday: q.ProcessedToday, FailedToday: q.FailedToday,
+			LatencyMs: q.Latency.Milliseconds(),
+		}
+	}
+	return queues, nil
+}
+
+func (o *Ops) PauseQueue(queue string, pause bool) error {
+	if pause {
+		return o.config.Queues.Pause(queue)
+	}
+	return o.config.Queues.Resume(queue)
+}
+
+func (o *Ops) Tasks(queue, state string, limit int) ([]openapi.Task, error) {
+	found, err := o.config.Queues.Tasks(queue, state, limit)
+	if err != nil {
+		return nil, err
+	}
+	tasks := make([]openapi.Task, len(found))
+	for i, t := range found {
+		tasks[i] = openapi.Task{Id: t.ID, Queue: queue, State: t.State, NextProcessAt: timeOrAbsent(t.NextProcessAt)}
+		if t.Transfer != uuid.Nil {
+			tasks[i].TransferId = &found[i].Transfer
+		}
+		if t.LastError != "" {
+			clean := text.CleanProse(t.LastError, maxShown)
+			tasks[i].LastError = &clean
+		}
+	}
+	return tasks, nil
+}
+
+func (o *Ops) ActOnTask(queue, task, action string) error {
+	return o.config.Queues.Act(queue, task, action)
+}
+
+func (o *Ops) Payments(ctx context.Context, state, cursor string, limit int) (openapi.PaymentList, error) {
+	page, next, err := o.config.Settler.Payments(ctx, ledger.PaymentState(state), cursor, limit)
+	if err != nil {
+		return openapi.PaymentList{}, err
+	}
+	list := openapi.PaymentList{Items: make([]openapi.Payment, len(page))}
+	for i, p := range page {
+		list.Items[i] = viewPayment(p)
+	}
+	if next != "" {
+		list.NextCursor = &next
+	}
+	return list, nil
+}
+
+func (o *Ops) Payment(ctx context.Context, transfer uuid.UUID) (openapi.Payment, error) {
+	p, err := o.config.Settler.Payment(ctx, transfer)
+	return viewPayment(p), err
+}
+
+func (o *Ops) Resolve(ctx context.Context, transfer uuid.UUID, outcome string) (openapi.Payment, error) {
+	p, err := o.config.Settler.Resolve(ctx, transfer, settle.Resolution(outcome))
+	return viewPayment(p), err
+}
+
+func viewPayment(p settle.Payment) openapi.Payment {
+	return openapi.Payment{
+		TransferId: p.Transfer, Direction: openapi.PaymentDirection(p.Instruction.Direction), ExternalRef: p.Instruction.Ref,
+		Amount: p.Instruction.Amount, Currency: p.Instruction.Currency, State: openapi.PaymentState(p.State),
+		Attempts: p.Attempts, Fence: p.Fence, NextAt: timeOrAbsent(p.NextAt), LeaseUntil: timeOrAbsent(p.LeaseUntil),
+		BankRef: cleaned(p.BankRef), LastError: cleaned(p.LastError), CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(), TraceId: cleaned(p.TraceID),
+	}
+}
+
+// maxShown bounds each text of the bank, the queue and a payment that operators are shown, in characters.
+const maxShown = 200
+
+func cleaned(s string) *string {
+	if s == "" {
+		return nil
+	}
+	s = text.CleanProse(s, maxShown)
+	return &s
+}
+
+func timeOrAbsent(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func (o *Ops) Reconcile(ctx context.Context) (openapi.Reconciliation, error) {
+	r, err := o.config.Settler.Reconcile(ctx)
+	if err != nil {
+		return openapi.Reconciliation{}, err
+	}
+	known, err := o.config.Settler.Discrepancies(ctx, 100)
+	if err != nil {
+		return openapi.Reconciliation{}, err
+	}
+	result := openapi.Reconciliation{
+		Read: r.Read, Matched: r.Matched, Open: r.Open, Found: len(r.Found), Closed: r.Closed, Known: make([]openapi.Discrepancy, len(known)),
+	}
+	for i, d := range known {
+		result.Known[i] = openapi.Discrepancy{
+			Kind: d.Kind, ExternalRef: d.Ref, Detail: d.Detail, FoundAt: d.FoundAt.UTC(),
+			TransferId: idOrAbsent(d.Transfer), SuspenseId: idOrAbsent(d.Suspense), ClosedAt: timeOrAbsent(d.ClosedAt),
+		}
+	}
+	return result, nil
+}
+
+func idOrAbsent(id uuid.UUID) *uuid.UUID {
+	if id == uuid.Nil {
+		return nil
+	}
+	return &id
+}
+
+func (o *Ops) Audit(ctx context.Context) (openapi.AuditReport, error) {
+	report, err := o.config.Audit(ctx)
+	if err != nil {
+		return openapi.AuditReport{}, err
+	}
+	o.config.Audited.Record(report)
+	view := openapi.AuditReport{Ok: report.OK(), Checks: make([]openapi.AuditCheck, len(report.Checks))}
+	for i, c := range report.Checks {
+		view.Checks[i] = openapi.AuditCheck{Name: c.Name, Sentence: c.Sentence, Rows: c.Rows, Broken: c.Broken}
+	}
+	return view, nil
+}
+
+func (o *Ops) Callback(ctx context.Context, signature string, body []byte) error {
+	return o.config.Settler.Callback(ctx, signature, body)
+}

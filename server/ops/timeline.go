@@ -1,0 +1,71 @@
+package ops
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/internal/text"
+	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/settle"
+)
+
+func (o *Ops) Explain(ctx context.Context, t ledger.Transfer,
+	people func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error),
+) (openapi.Timeline, error) {
+	var known map[uuid.UUID]auth.UserRef
+	timeline, err := o.config.Settler.Explain(ctx, t, func(ctx context.Context, users []uuid.UUID) (names map[uuid.UUID]string, err error) {
+		if known, err = people(ctx, users); err != nil {
+			return nil, err
+		}
+		names = make(map[uuid.UUID]string, len(known))
+		for id, user := range known {
+			names[id] = "@" + user.Handle
+		}
+		return names, nil
+	})
+	if err != nil {
+		return openapi.Timeline{}, err
+	}
+	view := openapi.Timeline{
+		WaitsFor: timeline.WaitsFor, Next: timeline.Next, NextActor: viewActor(timeline.NextActor, known),
+		TraceId: cleaned(timeline.TraceID), Entries: make([]openapi.TimelineEntry, len(timeline.Entries)),
+	}
+	for i, entry := range timeline.Entries {
+		view.Entries[i] = viewTimelineEntry(entry, known)
+	}
+	return view, nil
+}
+
+func viewTimelineEntry(e settle.TimelineEntry, known map[uuid.UUID]auth.UserRef) openapi.TimelineEntry {
+	view := openapi.TimelineEntry{
+		At: e.At.UTC(), Type: openapi.TimelineEntryType(e.Type), Actor: viewActor(e.Actor, known),
+		TransferId: idOrAbsent(e.Transfer), Outcome: cleaned(e.Outcome), What: text.CleanProse(e.What, maxShown),
+	}
+	if e.Amount != 0 {
+		view.Amount = &e.Amount
+	}
+	if e.Attempt != 0 {
+		view.Attempt = &e.Attempt
+	}
+	switch e.Account.Role {
+	case "":
+	case settle.RoleUser:
+		user := known[e.Account.User]
+		view.Party = &openapi.Party{Handle: &user.Handle, Name: &user.Name}
+	default:
+		isBank := e.Account.Role == settle.RoleBank
+		view.Party = &openapi.Party{Bank: &isBank}
+	}
+	return view
+}
+
+func viewActor(actor settle.Actor, known map[uuid.UUID]auth.UserRef) openapi.Actor {
+	view := openapi.Actor{Role: openapi.ActorRole(actor.Role)}
+	if user, ok := known[actor.User]; ok {
+		view.Handle = &user.Handle
+	}
+	return view
+}
