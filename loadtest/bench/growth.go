@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
+	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -40,21 +41,14 @@ func busyPair(n int) (from, to int) {
 	return from, to
 }
 
-// stage is the database at one size.
-type stage struct {
-	postings         int64 // when the size was reached
-	phases, controls []*tally
-	spent            counters // by the phases
-
-	reads []read
-
-	audited             int64 // postings during the audit
-	audit, auditBeside  time.Duration
-	auditTemp           int64         // bytes of temporary files
-	aloneP99, besideP99 time.Duration // of transfers at a trickle
-
-	relations []relation
-	hot       float64 // share of updates of accounts that changed no index
+// grower is a run of growth.
+type grower struct {
+	*bench
+	started   time.Time
+	emptyRate float64 // transfers per second while the database was empty
+	audited   int64   // postings during the last audit
+	figures   Table   // with a column for each size
+	disk      Table   // likewise
 }
 
 // growth lets the database grow by package ledger, and stops at each size to measure
@@ -63,37 +57,30 @@ type stage struct {
 // PostgreSQL, so that a machine that becomes slower is slower for both. Reads are timed
 // in this process.
 func growth(ctx context.Context, b *bench) error {
-	g := &grower{bench: b, started: time.Now()}
+	g := &grower{
+		bench: b, started: time.Now(),
+		figures: Table{Header: []string{"postings"}}, disk: Table{Header: []string{"on disk, MB (bytes per posting)"}},
+	}
 	quietPair := func(int) (from, to int) { return busyWallet, quietWallet }
 	if err := g.transfers(ctx, quietTransfers, 1, quietPair); err != nil {
 		return err
 	}
 	for _, size := range append([]int64{0}, b.sizes...) {
 		began := time.Now()
-		n := (size - g.postings() + 1) / 2
+		n := max((size-g.postings()+1)/2, 0)
 		if err := g.transfers(ctx, n, b.growers, busyPair); err != nil {
 			return fmt.Errorf("grow to %d postings: %w", size, err)
 		}
-		if n > 0 {
-			b.logf("%d postings: %d transfers in %.0f s, %.0f/s", g.postings(), n, time.Since(began).Seconds(), float64(n)/time.Since(began).Seconds())
-		}
-		s := &stage{postings: g.postings()}
-		g.stages = append(g.stages, s)
-		for _, measure := range []func(context.Context, *stage) error{g.measureTransfers, g.measureReads, g.measureAudit, g.measureAuditBeside, g.weigh} {
-			if err := measure(ctx, s); err != nil {
-				return fmt.Errorf("measure at %d postings: %w", s.postings, err)
+		b.logf("%d postings: %d transfers in %.0f s, %.0f/s", g.postings(), n, time.Since(began).Seconds(), float64(n)/time.Since(began).Seconds())
+		g.figures.Header = append(g.figures.Header, fmt.Sprint(g.postings()))
+		for _, measure := range []func(context.Context) error{g.measureTransfers, g.measureReads, g.measureAudit, g.measureAuditBeside, g.weigh} {
+			if err := measure(ctx); err != nil {
+				return fmt.Errorf("measure at %d postings: %w", size, err)
 			}
 		}
 	}
-	g.report()
+	b.report.Tables = append(b.report.Tables, g.figures, g.disk)
 	return nil
-}
-
-// grower is a run of growth.
-type grower struct {
-	*bench
-	started time.Time
-	stages  []*stage
 }
 
 // postings are two for each transfer and for each deposit that funded a wallet.
@@ -116,127 +103,134 @@ func (g *grower) transfers(ctx context.Context, n int64, callers int, p pair) er
 			return nil
 		})
 	})
-	g.expectMoney("transfer", rig.Sum{Count: max(n, 0), Minor: max(n, 0)}, 0)
+	g.expectMoney("transfer", rig.Sum{Count: n, Minor: n}, 0)
 	return err
 }
 
 // measureTransfers takes turns between the database and a new one. While the database
 // is empty the new one is measured for both, since measuring would fill it.
-func (g *grower) measureTransfers(ctx context.Context, s *stage) error {
-	control, err := g.openBooks(ctx, fmt.Sprintf("control%d", len(g.stages)))
+func (g *grower) measureTransfers(ctx context.Context) error {
+	control, err := g.openBooks(ctx, fmt.Sprintf("control%d", len(g.figures.Header)-1))
 	if err != nil {
 		return err
 	}
 	measured, both := g.books, []*books{control, g.books}
-	if len(g.stages) == 1 {
+	if g.emptyRate == 0 {
 		measured, both = control, both[:1]
 	}
+	postings := g.postings()
+	phase := func(k *books) string { return fmt.Sprintf("%s, %d postings", k.name, postings) }
+	var spent counters
 	for round := range g.rounds {
-		order := slices.Clone(both)
-		if round%2 == 1 {
-			slices.Reverse(order)
+		if round > 0 {
+			slices.Reverse(both)
 		}
-		for _, k := range order {
-			t, spent, err := g.drive(ctx, k)
+		for _, k := range both {
+			used, err := g.drive(ctx, k, phase(k))
 			if err != nil {
 				return err
 			}
-			if k == control {
-				s.controls = append(s.controls, t)
-			}
 			if k == measured {
-				s.phases, s.spent = append(s.phases, t), s.spent.plus(spent, 1)
+				spent = spent.plus(used, 1)
 			}
 		}
 	}
-	return g.drop(ctx, control.name)
+	p, _, _ := g.report.total(phase(measured))
+	c, _, _ := g.report.total(phase(control))
+	if g.emptyRate == 0 {
+		g.emptyRate = p.PerSecond()
+	}
+	t, n := &g.figures, float64(max(p.Accepted, 1))
+	t.set("transfers/s", "%.0f", p.PerSecond())
+	t.set("a new database in turns with it, transfers/s", "%.0f", c.PerSecond())
+	t.set("ratio to the new one", "%.2f", p.PerSecond()/c.PerSecond())
+	t.set("ratio to the empty database", "%.2f", p.PerSecond()/g.emptyRate)
+	t.set("p99 of a transfer, ms", "%.1f", p.Latency.P99)
+	t.set("buffers hit per transfer", "%.0f", float64(spent.Hit)/n)
+	t.set("buffers read per transfer", "%.2f", float64(spent.Read)/n)
+	t.set("buffers written by backends per transfer", "%.2f", float64(spent.ByBackends)/n)
+	t.set("WAL bytes per transfer", "%.0f", float64(spent.WAL)/n)
+	t.set("full pages in the WAL per transfer", "%.3f", float64(spent.Images)/n)
+	t.set("checkpoints", "%d", spent.Checkpoints)
+	return rig.Execute(ctx, g.rig.DatabaseURL("postgres", embedded.AdminRole), `DROP DATABASE `+control.name+` WITH (FORCE)`)
 }
 
-func (g *grower) drive(ctx context.Context, k *books) (t *tally, spent counters, err error) {
+// drive measures a phase of transfers in a database. Those in a new one are another step,
+// since the money that is compared at the end is not there.
+func (g *grower) drive(ctx context.Context, k *books, phase string) (spent counters, err error) {
+	step := "transfer"
+	if k != g.books {
+		step = "transfer in a new database"
+	}
 	before, err := g.counters(ctx, k.name)
 	if err != nil {
-		return nil, spent, err
+		return spent, err
 	}
-	gauge := g.rig.Gauge()
-	err = k.with(ctx, ledger.Config{}, func(l *ledger.Ledger) error {
-		t = load{callers: g.connections, length: g.duration, make: func(int) caller { return k.caller(ctx, l, busyPair) }}.drive(ctx)
-		return t.err
+	err = k.with(ctx, ledger.Config{OnBatch: g.onBatch}, func(l *ledger.Ledger) error {
+		_, err := g.measureCold(ctx, phase, step, load{
+			callers: g.connections, length: g.duration, make: func(int) caller { return k.caller(ctx, l, busyPair) },
+		})
+		return err
 	})
 	if err != nil {
-		return nil, spent, err
-	}
-	p := newPhase(fmt.Sprintf("%s, %d postings", k.name, g.postings()), "transfer", t)
-	p.Spent = g.rig.Gauge().Since(gauge)
-	if k == g.books {
-		g.expect("transfer", t)
+		return spent, err
 	}
 	after, err := g.counters(ctx, k.name)
-	if err != nil {
-		return nil, spent, err
-	}
-	spent = after.plus(before, -1)
-	g.logf("%s", spent.each(p.Accepted))
-	_, err = g.add(ctx, p, t)
-	return t, spent, err
+	return after.plus(before, -1), err
 }
 
-// rate is that of all phases together.
-func rate(phases []*tally) float64 {
-	n, elapsed := int64(0), time.Duration(0)
-	for _, t := range phases {
-		n, elapsed = n+t.count[accepted], elapsed+t.elapsed
-	}
-	return float64(n) / elapsed.Seconds()
-}
-
-func (g *grower) measureAudit(ctx context.Context, s *stage) error {
+func (g *grower) measureAudit(ctx context.Context) error {
 	before, err := g.counters(ctx, g.books.name)
 	if err != nil {
 		return err
 	}
-	s.audited = g.postings()
-	err = g.books.connected(ctx, func(pool *pgxpool.Pool) (err error) {
-		s.audit, err = audit(ctx, pool)
-		return err
-	})
+	g.audited = g.postings()
+	took, err := g.audit(ctx)
 	if err != nil {
 		return err
 	}
 	after, err := g.counters(ctx, g.books.name)
-	s.auditTemp = after.temp - before.temp
-	g.logf("audit %.2f s, %.2f s per million postings; %d MB of temporary files", s.audit.Seconds(), s.perMillion(s.audit), s.auditTemp>>20)
+	temp := (after.Temp - before.Temp) >> 20
+	g.logf("audit %.2f s, %.2f s per million postings; %d MB of temporary files", took.Seconds(), g.perMillion(took), temp)
+	g.figures.set("audit, s", "%.2f", took.Seconds())
+	g.figures.set("audit, s per million postings", "%.2f", g.perMillion(took))
+	g.figures.set("its temporary files, MB", "%d", temp)
 	return err
 }
 
-func audit(ctx context.Context, pool *pgxpool.Pool) (time.Duration, error) {
-	began := time.Now()
-	_, err := rig.Audit(ctx, pool)
-	return time.Since(began), err
+func (g *grower) audit(ctx context.Context) (took time.Duration, err error) {
+	err = g.books.connected(ctx, func(pool *pgxpool.Pool) error {
+		began := time.Now()
+		_, err := rig.Audit(ctx, pool)
+		took = time.Since(began)
+		return err
+	})
+	return took, err
 }
 
-func (s *stage) perMillion(d time.Duration) float64 { return d.Seconds() * 1e6 / float64(s.audited) }
+func (g *grower) perMillion(d time.Duration) float64 { return d.Seconds() * 1e6 / float64(g.audited) }
 
 // measureAuditBeside audits beside a trickle of transfers, and measures their latency
 // without and with the audit.
-func (g *grower) measureAuditBeside(ctx context.Context, s *stage) error {
-	return g.books.connected(ctx, func(pool *pgxpool.Pool) error {
-		return g.books.with(ctx, ledger.Config{}, func(l *ledger.Ledger) error {
-			alone, err := g.beside(ctx, l, func() error {
-				rig.Pause(ctx, g.duration)
-				return ctx.Err()
-			})
-			if err != nil {
-				return err
-			}
-			shared, err := g.beside(ctx, l, func() (err error) {
-				s.auditBeside, err = audit(ctx, pool)
-				return err
-			})
-			s.aloneP99, s.besideP99 = quantile(alone.took, .99), quantile(shared.took, .99)
-			g.logf("%d transfers/s beside it: audit %.2f s; p50 %.1f → %.1f ms, p99 %.1f → %.1f ms", trickle, s.auditBeside.Seconds(),
-				milliseconds(quantile(alone.took, .5)), milliseconds(quantile(shared.took, .5)), milliseconds(s.aloneP99), milliseconds(s.besideP99))
+func (g *grower) measureAuditBeside(ctx context.Context) error {
+	return g.books.with(ctx, ledger.Config{}, func(l *ledger.Ledger) error {
+		alone, err := g.beside(ctx, l, func() error {
+			rig.Pause(ctx, g.duration)
+			return ctx.Err()
+		})
+		if err != nil {
+			return err
+		}
+		var took time.Duration
+		shared, err := g.beside(ctx, l, func() (err error) {
+			took, err = g.audit(ctx)
 			return err
 		})
+		x, y := latencyOf(alone.took), latencyOf(shared.took)
+		g.logf("%d transfers/s beside it: audit %.2f s; p50 %.1f → %.1f ms, p99 %.1f → %.1f ms", trickle, took.Seconds(), x.P50, y.P50, x.P99, y.P99)
+		g.figures.set(fmt.Sprintf("audit beside %d transfers/s, s per million", trickle), "%.2f", g.perMillion(took))
+		g.figures.set("p99 of those, without → with the audit, ms", "%.1f → %.1f", x.P99, y.P99)
+		return err
 	})
 }
 

@@ -11,47 +11,45 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// read is one query of the ledger, and its latencies.
-type read struct {
-	name string
-	do   func(ctx context.Context, l *ledger.Ledger) error
-	took []time.Duration // sorted
+// addRead adds the latencies of one query of the ledger.
+func (g *grower) addRead(name string, took []time.Duration) {
+	slices.Sort(took)
+	l := latencyOf(took)
+	g.logf("%-44s p50 %7.2f ms, p99 %7.2f ms", name, l.P50, l.P99)
+	g.figures.set(name+", p50 / p99 ms", "%.2f / %.2f", l.P50, l.P99)
 }
 
 // measureReads times the reads, one after the other. Nothing is written meanwhile.
-func (g *grower) measureReads(ctx context.Context, s *stage) error {
-	reads, err := g.lookups(ctx)
-	if err != nil {
-		return err
-	}
-	if err := g.firstSummary(ctx, s); err != nil {
+func (g *grower) measureReads(ctx context.Context) error {
+	if err := g.firstSummary(ctx); err != nil {
 		return err
 	}
 	return g.books.with(ctx, ledger.Config{}, func(l *ledger.Ledger) error {
-		for _, r := range reads {
-			for range g.reads {
-				began := time.Now()
-				if err := r.do(ctx, l); err != nil {
-					return fmt.Errorf("%s: %w", r.name, err)
-				}
-				r.took = append(r.took, time.Since(began))
-			}
-			g.addRead(s, r)
+		r := &reader{grower: g, ledger: l}
+		page, err := l.List(ctx, g.books.owners[busyWallet], ledger.Query{Limit: 1})
+		if err != nil {
+			return err
 		}
-		return nil
+		newest := page.Transfers[0]
+		old := g.started.Add(newest.CreatedAt.Sub(g.started) / 10)
+		r.lists(ctx, old)
+		r.balances(ctx, old)
+		r.time("one transfer and its postings", func() error {
+			t, err := l.Find(ctx, g.books.owners[busyWallet], newest.ID)
+			if err == nil {
+				_, err = l.Postings(ctx, t)
+			}
+			return err
+		})
+		r.catchUp(ctx, "busy", g.books.owners[busyWallet], old)
+		r.catchUp(ctx, "quiet", g.books.owners[quietWallet], old)
+		return r.err
 	})
 }
 
-func (g *grower) addRead(s *stage, r read) {
-	slices.Sort(r.took)
-	s.reads = append(s.reads, r)
-	l := latencyOf(r.took)
-	g.logf("%-44s p50 %7.2f ms, p99 %7.2f ms", r.name, l.P50, l.P99)
-}
-
 // firstSummary times the first summary of a process; each needs a new ledger.
-func (g *grower) firstSummary(ctx context.Context, s *stage) error {
-	r := read{name: "summary, busy, first of a process"}
+func (g *grower) firstSummary(ctx context.Context) error {
+	var took []time.Duration
 	for range 3 {
 		err := g.books.with(ctx, ledger.Config{}, func(l *ledger.Ledger) error {
 			if _, err := l.Wallets(ctx, g.books.owners[quietWallet]); err != nil { // opens a connection
@@ -59,99 +57,102 @@ func (g *grower) firstSummary(ctx context.Context, s *stage) error {
 			}
 			began := time.Now()
 			_, err := l.Summary(ctx, g.books.owners[busyWallet])
-			r.took = append(r.took, time.Since(began))
+			took = append(took, time.Since(began))
 			return err
 		})
 		if err != nil {
 			return err
 		}
 	}
-	g.addRead(s, r)
+	g.addRead("summary, busy, first of a process", took)
 	return nil
 }
 
-// lookups returns the reads, from places in the current history.
-func (g *grower) lookups(ctx context.Context) (reads []read, err error) {
-	busy, quiet := g.books.owners[busyWallet], g.books.owners[quietWallet]
-	var (
-		deep   ledger.Page
-		old    time.Time
-		newest uuid.UUID
-	)
-	err = g.books.with(ctx, ledger.Config{}, func(l *ledger.Ledger) error {
-		page, err := l.List(ctx, busy, ledger.Query{Limit: 1})
+// reader times queries until one of them fails.
+type reader struct {
+	*grower
+	ledger *ledger.Ledger
+	err    error
+}
+
+func (r *reader) time(name string, query func() error) {
+	var took []time.Duration
+	for n := 0; n < r.reads && r.err == nil; n++ {
+		began := time.Now()
+		if err := query(); err != nil {
+			r.err = fmt.Errorf("%s: %w", name, err)
+		}
+		took = append(took, time.Since(began))
+	}
+	if r.err == nil {
+		r.addRead(name, took)
+	}
+}
+
+func (r *reader) lists(ctx context.Context, old time.Time) {
+	busy, quiet := r.books.owners[busyWallet], r.books.owners[quietWallet]
+	deep, err := r.ledger.List(ctx, busy, ledger.Query{Until: old})
+	r.err = err
+	for _, list := range []struct {
+		name  string
+		user  uuid.UUID
+		query ledger.Query
+	}{
+		{"history, busy, first page of 20", busy, ledger.Query{}},
+		{"history, busy, page of 20 deep in it", busy, ledger.Query{Cursor: deep.Next}},
+		{"history, busy, first page of 100", busy, ledger.Query{Limit: 100}},
+		{"history, quiet, first page of 20", quiet, ledger.Query{}},
+		{"history, busy, filtered, plenty found", busy, ledger.Query{Direction: "in", State: ledger.Posted, MaxAmount: 10}},
+		{"history, busy, one counterparty", busy, ledger.Query{With: r.books.owners[len(r.books.owners)/2]}},
+		{"history, busy, filtered, nothing found", busy, ledger.Query{Memo: "no such memo"}},
+		{"history, quiet, filtered, nothing found", quiet, ledger.Query{Memo: "no such memo"}},
+	} {
+		r.time(list.name, func() error {
+			_, err := r.ledger.List(ctx, list.user, list.query)
+			return err
+		})
+	}
+}
+
+func (r *reader) balances(ctx context.Context, old time.Time) {
+	busy, quiet := r.books.owners[busyWallet], r.books.owners[quietWallet]
+	for _, balance := range []struct {
+		name string
+		user uuid.UUID
+		at   time.Time
+	}{
+		{"balance as of now, busy", busy, time.Time{}},
+		{"balance as of now, quiet", quiet, time.Time{}},
+		{"balance as of a tenth of the history, busy", busy, old},
+		{"balance before the first transfer, busy", busy, r.started.Add(-time.Hour)},
+	} {
+		r.time(balance.name, func() error {
+			_, _, err := r.ledger.BalanceAt(ctx, balance.user, "USD", balance.at)
+			return err
+		})
+	}
+	r.summary(ctx, "summary, busy, again", busy)
+	r.summary(ctx, "summary, quiet", quiet)
+}
+
+func (r *reader) summary(ctx context.Context, name string, user uuid.UUID) {
+	r.time(name, func() error {
+		_, err := r.ledger.Summary(ctx, user)
+		return err
+	})
+}
+
+// catchUp is what a client of the events reads that was disconnected since old.
+func (r *reader) catchUp(ctx context.Context, name string, user uuid.UUID, old time.Time) {
+	r.time("100 events since then, "+name, func() error {
+		at, err := r.ledger.PositionAt(ctx, old)
 		if err != nil {
 			return err
 		}
-		newest = page.Transfers[0].ID
-		old = g.started.Add(page.Transfers[0].CreatedAt.Sub(g.started) / 10)
-		deep, err = l.List(ctx, busy, ledger.Query{Until: old})
+		end, err := r.ledger.Horizon(ctx)
+		if err == nil {
+			_, _, _, err = r.ledger.EventsOf(ctx, user, at, end, 100)
+		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	list := func(name string, user uuid.UUID, q ledger.Query) {
-		reads = append(reads, read{name: name, do: func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.List(ctx, user, q)
-			return err
-		}})
-	}
-	list("history, busy, first page of 20", busy, ledger.Query{})
-	list("history, busy, page of 20 deep in it", busy, ledger.Query{Cursor: deep.Next})
-	list("history, busy, first page of 100", busy, ledger.Query{Limit: 100})
-	list("history, quiet, first page of 20", quiet, ledger.Query{})
-	list("history, busy, filtered, plenty found", busy, ledger.Query{Direction: "in", State: ledger.Posted, MaxAmount: 10})
-	list("history, busy, one counterparty", busy, ledger.Query{With: g.books.owners[len(g.books.owners)/2]})
-	list("history, busy, filtered, nothing found", busy, ledger.Query{Memo: "no such memo"})
-	list("history, quiet, filtered, nothing found", quiet, ledger.Query{Memo: "no such memo"})
-	asOf := func(name string, user uuid.UUID, at time.Time) {
-		reads = append(reads, read{name: name, do: func(ctx context.Context, l *ledger.Ledger) error {
-			_, _, err := l.BalanceAt(ctx, user, "USD", at)
-			return err
-		}})
-	}
-	asOf("balance as of now, busy", busy, time.Time{})
-	asOf("balance as of now, quiet", quiet, time.Time{})
-	asOf("balance as of a tenth of the history, busy", busy, old)
-	asOf("balance before the first transfer, busy", busy, g.started.Add(-time.Hour))
-	reads = append(reads,
-		read{name: "summary, busy, again", do: func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Summary(ctx, busy)
-			return err
-		}},
-		read{name: "summary, quiet", do: func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Summary(ctx, quiet)
-			return err
-		}},
-		read{name: "one transfer and its postings", do: func(ctx context.Context, l *ledger.Ledger) error {
-			t, err := l.Find(ctx, busy, newest)
-			if err == nil {
-				_, err = l.Postings(ctx, t)
-			}
-			return err
-		}},
-	)
-	return append(reads, g.catchUps(old)...), nil
-}
-
-// catchUps are what a client of the events reads that was disconnected since old.
-func (g *grower) catchUps(old time.Time) (reads []read) {
-	for _, owner := range []struct {
-		name string
-		user uuid.UUID
-	}{{"busy", g.books.owners[busyWallet]}, {"quiet", g.books.owners[quietWallet]}} {
-		reads = append(reads, read{name: "100 events since then, " + owner.name, do: func(ctx context.Context, l *ledger.Ledger) error {
-			at, err := l.PositionAt(ctx, old)
-			if err != nil {
-				return err
-			}
-			end, err := l.Horizon(ctx)
-			if err == nil {
-				_, _, _, err = l.EventsOf(ctx, owner.user, at, end, 100)
-			}
-			return err
-		}})
-	}
-	return reads
 }

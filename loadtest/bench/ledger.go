@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,8 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
+	"github.com/JDevAman/kizo/loadtest/rig"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -32,8 +30,11 @@ type turn struct {
 
 // groupCommit measures what group commit is worth: package ledger beside plain SQL.
 func groupCommit(ctx context.Context, b *bench) error {
-	if err := b.executeFirst(ctx); err != nil {
+	if err := rig.Execute(ctx, b.rig.OwnerURL(), b.statements...); err != nil { // -sql
 		return err
+	}
+	for _, statement := range b.statements {
+		b.report.Notes = append(b.report.Notes, "Executed first: `"+statement+"`")
 	}
 	plain, err := openPlain(ctx, b.rig.OwnerURL(), b.plainConns, b.options.users)
 	if err != nil {
@@ -64,22 +65,6 @@ func groupCommit(ctx context.Context, b *bench) error {
 		return nil
 	})
 	return errors.Join(err, plain.check(ctx))
-}
-
-// executeFirst changes the schema for this run, with -sql.
-func (b *bench) executeFirst(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, b.rig.OwnerURL())
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	for _, statement := range b.statements {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", statement, err)
-		}
-		b.report.Notes = append(b.report.Notes, "Executed first: `"+statement+"`")
-	}
-	return nil
 }
 
 func (b *bench) startOwnProfile() (stop func(), err error) {

@@ -198,6 +198,16 @@ func (t *Table) add(name string, cells ...any) {
 	t.Rows = append(t.Rows, row)
 }
 
+// set adds a cell to the row of this name, which it adds if there is none.
+func (t *Table) set(name, format string, args ...any) {
+	i := slices.IndexFunc(t.Rows, func(row []string) bool { return row[0] == name })
+	if i < 0 {
+		i = len(t.Rows)
+		t.Rows = append(t.Rows, []string{name})
+	}
+	t.Rows[i] = append(t.Rows[i], fmt.Sprintf(format, args...))
+}
+
 // compareMoney compares what was accepted, by kind, with what was added to the database.
 func (r *Report) compareMoney(expected map[string]Money, since rig.Books) {
 	for _, kind := range []string{"transfer", "deposit", "withdrawal"} {

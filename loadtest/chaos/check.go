@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -101,10 +100,10 @@ func (r *result) gather(ctx context.Context, conn *pgx.Conn) (*evidence, error) 
 		return nil, err
 	}
 	type named struct {
-		handle string
-		id     uuid.UUID
+		Handle string
+		ID     uuid.UUID
 	}
-	ids, err := rows(ctx, conn, readUsers, func(row pgx.CollectableRow, n *named) error { return row.Scan(&n.handle, &n.id) })
+	ids, err := rows[named](ctx, conn, readUsers)
 	if err != nil {
 		return nil, err
 	}
@@ -114,18 +113,14 @@ func (r *result) gather(ctx context.Context, conn *pgx.Conn) (*evidence, error) 
 	}
 	byHandle := make(map[string]uuid.UUID)
 	for _, n := range ids {
-		byHandle[n.handle] = n.id
+		byHandle[n.Handle] = n.ID
 	}
 	for _, o := range e.operations {
-		if o.user.id == uuid.Nil {
-			o.user.id = byHandle[o.user.handle]
-			e.users = append(e.users, o.user)
-		}
-	}
-	for _, o := range e.operations { // payees who asked for nothing themselves
-		if o.payee != nil && o.payee.id == uuid.Nil {
-			o.payee.id = byHandle[o.payee.handle]
-			e.users = append(e.users, o.payee)
+		for _, u := range []*user{o.user, o.payee} {
+			if u != nil && u.id == uuid.Nil {
+				u.id = byHandle[u.handle]
+				e.users = append(e.users, u)
+			}
 		}
 	}
 	return e, nil
@@ -138,29 +133,23 @@ var expectedRefusals = []string{
 	"00000", "08003", "08006", "08P01", "25P03", "55P03", "57014", "57P01", "57P02", "57P03", "53300",
 }
 
-// checkDatabaseLog looks for what the tables had to refuse: what they hold is the
-// last line, and code that reaches it is wrong even though no harm was done.
+// checkDatabaseLog looks for what the tables had to refuse: code that relies on their
+// constraints is wrong even though no harm was done.
 func (r *result) checkDatabaseLog() error {
-	file, err := os.Open(r.system.postgres.LogPath())
+	log, err := os.ReadFile(r.system.postgres.LogPath())
 	if err != nil {
 		return fmt.Errorf("read PostgreSQL's log: %w", err)
 	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		line := lines.Text()
-		_, message, isError := strings.Cut(line, " ERROR: ")
+	for line := range strings.Lines(string(log)) {
+		head, message, isError := strings.Cut(line, " ERROR: ")
 		if !isError {
 			continue
 		}
-		head, _, _ := strings.Cut(line, " ERROR: ")
-		fields := strings.Fields(head)
-		state := fields[len(fields)-1]
+		state := head[strings.LastIndexByte(head, ' ')+1:]
 		if slices.Contains(expectedRefusals, state) || (state == "23505" && strings.Contains(message, "transfers_key")) {
 			continue
 		}
-		r.found.add("database", "PostgreSQL had to refuse something: %s", line)
+		r.found.add("database", "PostgreSQL had to refuse something: %s", strings.TrimSpace(line))
 	}
-	return lines.Err()
+	return nil
 }

@@ -21,14 +21,14 @@ func checkLies(e *evidence) {
 	}
 	for _, lie := range e.lies {
 		id, err := uuid.Parse(lie.Ref)
-		if err != nil || e.books.differ[id][kindOfLie[lie.Kind]] {
+		if err != nil || e.books.differ[discrepancyRow{id, kindOfLie[lie.Kind]}] {
 			continue
 		}
 		for _, l := range attempts[id] {
 			if l.At.Before(lie.At) {
 				continue
 			}
-			if l.What == "contradiction" {
+			if l.Kind == "contradiction" {
 				e.found.add("lie", "the bank lied (%s) at %s about %s; the attempt that noticed at %s recorded nothing", lie.Kind, lie.At, lie.Ref, l.At)
 			}
 			break // of the attempt that was lied to this is the end
@@ -36,7 +36,7 @@ func checkLies(e *evidence) {
 	}
 	for _, p := range e.books.payments {
 		final := p.State == "executed" || p.State == "rejected"
-		if final && p.Unconfirmed != "" && p.Unconfirmed != p.State && !e.books.differ[p.Transfer][settle.AnswersDiffer] {
+		if final && p.Unconfirmed != "" && p.Unconfirmed != p.State && !e.books.differ[discrepancyRow{p.Transfer, settle.AnswersDiffer}] {
 			e.found.add("lie", "the bank answered %s first, it was settled otherwise, and that is not recorded: %s", p.Unconfirmed, p.Text)
 		}
 	}
@@ -52,7 +52,7 @@ func (e *evidence) liesFound() (all, found int) {
 		}
 		seen[once] = true
 		all++
-		if id, err := uuid.Parse(lie.Ref); err == nil && e.books.differ[id][kindOfLie[lie.Kind]] {
+		if id, err := uuid.Parse(lie.Ref); err == nil && e.books.differ[discrepancyRow{id, kindOfLie[lie.Kind]}] {
 			found++
 		}
 	}

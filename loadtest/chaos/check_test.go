@@ -158,7 +158,7 @@ func TestRules(t *testing.T) {
 		{"a lie on record", func(s *sound) {
 			s.lie(sim.LieStatus)
 			s.books.attempts = []attemptRow{{id(11), "contradiction", later.Add(time.Second)}}
-			s.books.differ = map[uuid.UUID]map[string]bool{id(11): {settle.AnswersDiffer: true}}
+			s.books.differ = map[discrepancyRow]bool{{id(11), settle.AnswersDiffer}: true}
 		}, ""},
 		{"a lie that no attempt received", func(s *sound) {
 			s.lie(sim.LieAmount)

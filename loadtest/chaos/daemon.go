@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,9 +21,8 @@ type daemon struct {
 	mu         sync.Mutex
 	current    *rig.Process
 	generation int
-	url        string // of its API; "" while it is not ready
-	ready      bool
-	faults     string // KIZO_FAILPOINTS of generations to come
+	ready      *rig.Ready // nil while it is not
+	faults     string     // KIZO_FAILPOINTS of generations to come
 }
 
 // who is what a generation is called in the payments' log.
@@ -52,23 +50,29 @@ func (d *daemon) run(ctx context.Context) {
 func (d *daemon) live(ctx context.Context) error {
 	d.mu.Lock()
 	d.generation++
-	d.ready, d.url = false, ""
-	generation, faults := d.generation, d.faults
+	generation := d.generation
+	k := rig.Kizod{
+		Binary: d.system.binary, Dir: d.system.dir, Name: d.name, DatabaseURL: d.databaseURL(generation),
+		Redis: d.system.redisAddr, BankURL: d.system.bank.url(),
+	}
+	p, err := k.Start([]string{
+		"--roles", d.roles(), "--rate-limit", "0", "--rate-limit-address", "0", // a handful of users send all of the load
+	}, []string{
+		"KIZO_REVIEW_AFTER_ATTEMPTS=3", // of those about which the bank never stops to contradict us
+		"KIZO_FAILPOINTS_HIT=" + d.system.hits,
+		"KIZO_FAILPOINTS=" + d.faults,
+		fmt.Sprintf("KIZO_FAILPOINTS_SEED=%d", d.system.options.seed+uint64(generation)),
+	})
+	d.current = p
 	d.mu.Unlock()
-	readyFile, output := d.system.path(d.name+".ready"), d.system.path(d.name+".log")
-	p, err := rig.Spawn(d.system.binary, []string{
-		"serve", "--roles", d.roles(), "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--log-format", "json",
-		"--bank-url", d.system.bank.url, "--secrets-file", d.system.path("secrets.json"), "--ready-file", readyFile,
-		"--rate-limit", "0", "--rate-limit-address", "0", // a handful of users ask for all of the load
-	}, d.environment(generation, faults), output)
 	if err != nil {
 		return err
 	}
-	d.mu.Lock()
-	d.current = p
-	d.mu.Unlock()
 	defer d.buried(p, generation)
-	served := d.becomeReady(ctx, p, readyFile)
+	ready, failure := p.WaitReady(ctx, k.ReadyFile())
+	if failure == nil {
+		d.setReady(&ready)
+	}
 	select {
 	case <-p.Done():
 	case <-ctx.Done():
@@ -78,51 +82,30 @@ func (d *daemon) live(ctx context.Context) error {
 	switch {
 	case p.WasAsked() || p.SelfKilled():
 		return nil
-	case !served: // it may well find no database
+	case failure != nil: // it may well find no database
 		return fmt.Errorf("did not get ready: %w", p.Err())
 	default:
-		d.system.found.add("process", "%s ended without a signal of the run: %v\n%s", who(d.name, generation), p.Err(), rig.Tail(output))
+		d.system.found.add("process", "%s ended without a signal of the run: %v\n%s", who(d.name, generation), p.Err(), rig.Tail(k.Log()))
 		return errors.New("ended by itself")
 	}
 }
 
-func (d *daemon) environment(generation int, faults string) []string {
-	database := url.URL{
-		Scheme: "postgres", User: url.User("kizo_app"), Host: fmt.Sprintf("127.0.0.1:%d", d.system.proxy.port()), Path: "/" + database,
-		// Who claims and who settles a payment is written down by its trigger.
-		RawQuery: "sslmode=disable&options=" + strings.ReplaceAll(url.QueryEscape("-c kizo_chaos.who="+who(d.name, generation)), "+", "%20"),
-	}
-	return rig.ChildEnvironment(
-		"KIZO_DATABASE_URL="+database.String(),
-		"KIZO_REDIS_URL=redis-socket://"+d.system.redisAddr,
-		"KIZO_BANK_TOKEN="+bankToken,
-		"KIZO_BANK_CALLBACK_SECRET="+callbackSecret,
-		"KIZO_REVIEW_AFTER_ATTEMPTS=3", // of those about which the bank contradicts us for good
-		"KIZO_FAILPOINTS_HIT="+d.system.hits,
-		"KIZO_FAILPOINTS="+faults,
-		fmt.Sprintf("KIZO_FAILPOINTS_SEED=%d", d.system.options.seed+uint64(generation)),
-	)
+// databaseURL leads through the proxy. It names the generation, so that the trigger on
+// payments records who claims and who settles them.
+func (d *daemon) databaseURL(generation int) string {
+	return fmt.Sprintf("postgres://kizo_app@127.0.0.1:%d/%s?sslmode=disable&options=-c%%20kizo_chaos.who%%3D%s",
+		d.system.proxy.port(), rig.Database, who(d.name, generation))
 }
 
-// becomeReady waits for the ready file of this very process.
-func (d *daemon) becomeReady(ctx context.Context, p *rig.Process, path string) bool {
-	for ctx.Err() == nil && p.Alive() {
-		if ready, ok := p.ReadReady(path); ok {
-			d.mu.Lock()
-			d.url, d.ready = ready.URL, true
-			d.mu.Unlock()
-			return true
-		}
-		rig.Pause(ctx, 10*time.Millisecond)
-	}
-	return false
+func (d *daemon) setReady(ready *rig.Ready) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ready = ready
 }
 
 // buried notes how a generation ended.
 func (d *daemon) buried(p *rig.Process, generation int) {
-	d.mu.Lock()
-	d.ready, d.url = false, ""
-	d.mu.Unlock()
+	d.setReady(nil)
 	at := p.KilledAt()
 	violent := p.SelfKilled() || !at.IsZero()
 	if at.IsZero() {
@@ -137,58 +120,35 @@ func (d *daemon) buried(p *rig.Process, generation int) {
 func (d *daemon) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	for {
+	err := rig.Poll(ctx, 20*time.Millisecond, func() (bool, error) {
 		d.mu.Lock()
-		ready := d.ready
-		d.mu.Unlock()
-		if ready {
-			return nil
-		}
-		if rig.Pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
-			return fmt.Errorf("%s does not get ready: %w\n%s", d.name, ctx.Err(), rig.Tail(d.system.path(d.name+".log")))
-		}
+		defer d.mu.Unlock()
+		return d.ready != nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s does not get ready: %w\n%s", d.name, err, rig.Tail(d.system.path(d.name+".log")))
 	}
+	return nil
 }
 
-// alive is the current generation's process.
-func (d *daemon) alive() *rig.Process {
+// process is that of the current generation; nil before the first.
+func (d *daemon) process() *rig.Process {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.current
 }
 
-// stopped tells whether the current generation stands still.
+// stopped reports whether SIGSTOP has stopped the current generation.
 func (d *daemon) stopped() bool {
-	p := d.alive()
-	if p == nil {
-		return false
-	}
-	stat := contents(fmt.Sprintf("/proc/%d/stat", p.PID()))
-	_, state, ok := strings.Cut(stat, ") ") // after the name, which may hold anything
+	stat := contents(fmt.Sprintf("/proc/%d/stat", d.process().PID()))
+	_, state, ok := strings.Cut(stat, ") ") // after the name, which may contain anything
 	return ok && strings.HasPrefix(state, "T")
 }
 
-// signal reaches the current generation; it tells whether there was one.
+// signal sends a signal to the current generation and reports whether it was running.
 func (d *daemon) signal(s syscall.Signal) bool {
-	d.mu.Lock()
-	p := d.current
-	d.mu.Unlock()
+	p := d.process()
 	return p != nil && p.Signal(s)
-}
-
-// retire ends the current generation in good order, if it can be.
-func (d *daemon) retire(ctx context.Context) {
-	d.mu.Lock()
-	p := d.current
-	d.mu.Unlock()
-	if p != nil && p.Signal(syscall.SIGTERM) {
-		select {
-		case <-p.Done():
-		case <-time.After(endWithin):
-			p.Signal(syscall.SIGKILL)
-		case <-ctx.Done():
-		}
-	}
 }
 
 // setFaults says at which points the next generations die.
@@ -198,8 +158,12 @@ func (d *daemon) setFaults(rules ...string) {
 	d.faults = strings.Join(rules, ";")
 }
 
+// apiURL is the URL of its API; "" while it is not ready.
 func (d *daemon) apiURL() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.url
+	if d.ready == nil {
+		return ""
+	}
+	return d.ready.URL
 }

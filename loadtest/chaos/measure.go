@@ -139,11 +139,3 @@ func settledAfter(log []logRow) []time.Duration {
 	slices.Sort(took)
 	return took
 }
-
-// quantile of sorted durations; 0 of none.
-func quantile(sorted []time.Duration, q float64) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
-}

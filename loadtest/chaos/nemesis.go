@@ -83,7 +83,7 @@ func (n *nemesis) plan() []fault {
 	add(s.redisKills, n.killRedis)
 	add(s.flushes, func() fault { return fault{name: "Redis FLUSHALL", do: n.system.flushRedis} })
 	add(s.bankKills, func() fault {
-		return fault{name: "bank kill -9", do: func(context.Context) error { return n.system.bank.again() }}
+		return fault{name: "bank kill -9", do: func(context.Context) error { return n.system.bank.restart("") }}
 	})
 	add(s.cuts, n.cutAll)
 	add(s.commits, n.cutCommits)
@@ -162,12 +162,8 @@ func (n *nemesis) anyDaemon(role string) *daemon {
 
 func (n *nemesis) kill(d *daemon) fault {
 	return fault{name: "kizod kill -9", do: func(ctx context.Context) error {
-		for !d.signal(syscall.SIGKILL) { // between two generations: it comes again
-			if rig.Pause(ctx, 5*time.Millisecond); ctx.Err() != nil {
-				return ctx.Err()
-			}
-		}
-		return nil
+		// It fails between two generations.
+		return rig.Poll(ctx, 5*time.Millisecond, func() (bool, error) { return d.signal(syscall.SIGKILL), nil })
 	}}
 }
 
@@ -187,14 +183,10 @@ func (n *nemesis) freeze() fault {
 	}
 	d, length := n.anyDaemon(role), n.within(2*time.Second, 7*time.Second)
 	return fault{name: "kizod SIGSTOP", do: func(ctx context.Context) error {
-		d.mu.Lock()
-		p := d.current
-		d.mu.Unlock()
-		if p == nil || !p.Signal(syscall.SIGSTOP) {
-			return nil
+		if p := d.process(); p != nil && p.Signal(syscall.SIGSTOP) {
+			rig.Pause(ctx, length)
+			p.Signal(syscall.SIGCONT)
 		}
-		rig.Pause(ctx, length)
-		p.Signal(syscall.SIGCONT)
 		return nil
 	}}
 }
@@ -265,7 +257,11 @@ func (h *system) heal(ctx context.Context) error {
 	if h.options.points { // those that live with a deadly point go; in good order, for a change
 		var retiring sync.WaitGroup
 		for _, d := range h.daemons {
-			retiring.Go(func() { d.retire(ctx) })
+			retiring.Go(func() {
+				if p := d.process(); p != nil {
+					p.End(endWithin)
+				}
+			})
 		}
 		retiring.Wait()
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,50 +45,27 @@ func (w *workload) resolve(ctx context.Context) (resolved, replays int) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	var asked atomic.Int64
-	each(open, 16, func(o *operation) {
-		for !o.conclusion().definite() && ctx.Err() == nil {
-			if a := w.client.send(ctx, w.history, o); !a.definite() {
-				rig.Pause(ctx, 100*time.Millisecond)
-			}
-		}
+	_ = rig.Parallel(ctx, 16, len(open), func(ctx context.Context, i int) error {
+		return rig.Poll(ctx, 100*time.Millisecond, func() (bool, error) {
+			return open[i].conclusion().definite() || w.client.send(ctx, w.history, open[i]).definite(), nil
+		})
 	})
-	each(known, 16, func(o *operation) {
-		if ctx.Err() == nil {
-			asked.Add(1)
-			w.client.send(ctx, w.history, o)
-		}
+	_ = rig.Parallel(ctx, 16, len(known), func(ctx context.Context, i int) error {
+		asked.Add(1)
+		w.client.send(ctx, w.history, known[i])
+		return nil
 	})
 	return len(open), int(asked.Load())
 }
 
-func each(operations []*operation, at int, do func(*operation)) {
-	queue := make(chan *operation)
-	var working sync.WaitGroup
-	for range at {
-		working.Go(func() {
-			for o := range queue {
-				do(o)
-			}
-		})
-	}
-	for _, o := range operations {
-		queue <- o
-	}
-	close(queue)
-	working.Wait()
-}
-
-// openPayment is one that has no end yet, and how late it is by the database's clock.
+// openPayment is one that has not ended, and when it is due by the database's clock.
 type openPayment struct {
-	id       uuid.UUID
-	state    string
-	attempts int
-	due      time.Time // when a worker should have claimed it
-	now      time.Time
-	text     string
+	ID       uuid.UUID
+	Due, Now time.Time // when a worker should have claimed it
+	Text     string
 }
 
-const openPayments = `SELECT transfer_id, state, attempts, greatest(next_at, created_at), clock_timestamp(), row_to_json(p)::text
+const openPayments = `SELECT transfer_id AS id, greatest(next_at, created_at) AS due, clock_timestamp() AS now, row_to_json(p)::text AS text
 	FROM payments p WHERE state IN ('pending', 'unknown')`
 
 // awaitTerminal waits until every payment has ended or is up for review. One that
@@ -97,45 +73,37 @@ const openPayments = `SELECT transfer_id, state, attempts, greatest(next_at, cre
 func (r *result) awaitTerminal(ctx context.Context, conn *pgx.Conn) error {
 	deadline := make(map[uuid.UUID]time.Time)
 	stuck := make(map[uuid.UUID]bool)
-	for {
-		rows, err := conn.Query(ctx, openPayments)
+	return rig.Poll(ctx, 100*time.Millisecond, func() (bool, error) {
+		open, err := rows[openPayment](ctx, conn, openPayments)
 		if err != nil {
-			return fmt.Errorf("look for open payments: %w", err)
-		}
-		open, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p openPayment, err error) {
-			return p, row.Scan(&p.id, &p.state, &p.attempts, &p.due, &p.now, &p.text)
-		})
-		if err != nil {
-			return fmt.Errorf("look for open payments: %w", err)
+			return false, err
 		}
 		waiting := 0
 		for _, p := range open {
-			if _, seen := deadline[p.id]; !seen {
-				from := p.due
-				if p.now.After(from) {
-					from = p.now
-				}
-				deadline[p.id] = from.Add(stuckAfter)
-				if from.After(p.now.Add(longestDelay)) {
-					deadline[p.id] = time.Time{} // no use to wait for that
+			if _, seen := deadline[p.ID]; !seen {
+				deadline[p.ID] = later(p.Due, p.Now).Add(stuckAfter)
+				if p.Due.After(p.Now.Add(longestDelay)) {
+					deadline[p.ID] = time.Time{} // no use to wait for that
 				}
 			}
 			switch {
-			case !p.now.After(deadline[p.id]):
+			case !p.Now.After(deadline[p.ID]):
 				waiting++
-			case !stuck[p.id]:
-				stuck[p.id] = true
-				r.found.add("stuck", "payment is open %s after it was due, or is due in more than %s, all being well: %s", stuckAfter, longestDelay, p.text)
+			case !stuck[p.ID]:
+				stuck[p.ID] = true
+				r.found.add("stuck", "payment is open %s after it was due, or is due in more than %s, all being well: %s", stuckAfter, longestDelay, p.Text)
 			}
 		}
-		if waiting == 0 {
-			r.terminalAfter = time.Since(r.healed)
-			return nil
-		}
-		if rig.Pause(ctx, 100*time.Millisecond); ctx.Err() != nil {
-			return ctx.Err()
-		}
+		r.terminalAfter = time.Since(r.healed)
+		return waiting == 0, nil
+	})
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
+	return b
 }
 
 // awaitReconciled waits until the janitors have compared the whole statement with
@@ -150,25 +118,21 @@ func (r *result) awaitReconciled(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	began := time.Now()
-	for {
+	return rig.Poll(ctx, 200*time.Millisecond, func() (bool, error) {
 		var read, matched, inReview, waiting, differing int
 		if err := conn.QueryRow(ctx, left).Scan(&read, &matched, &inReview, &waiting, &differing); err != nil {
-			return fmt.Errorf("look at the statement: %w", err)
+			return false, fmt.Errorf("look at the statement: %w", err)
 		}
 		r.lines = map[string]int{"matched": matched, "open": inReview}
 		switch {
 		case differing > 0:
 			r.found.add("statement", "%d lines differ from the books although the bank's journal does not", differing)
-			return nil
 		case read == len(journal) && waiting == 0:
-			r.reconciledAfter = time.Since(r.healed)
-			return nil
 		case time.Since(began) > reconcileSoon:
 			r.found.add("statement", "%s after all was terminal, %d of %d lines were read and %d not compared", reconcileSoon, read, len(journal), waiting)
-			return nil
+		default:
+			return false, nil
 		}
-		if rig.Pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
+		return true, nil
+	})
 }

@@ -34,7 +34,6 @@ type result struct {
 	lateFinalisations                        int   // that the fence refused
 	log                                      []logRow
 	lines                                    map[string]int // of the bank's statement, by state
-	reconciledAfter                          time.Duration  // from the heal until every line was compared
 	hit                                      int
 	unhit                                    []string
 }
@@ -44,19 +43,35 @@ var errViolated = errors.New("rules were broken, see above")
 
 var errMissed = errors.New("a target was missed")
 
-// publish prints the table and then the evidence; its error says whether the run failed.
+// publish prints the figures and then the evidence, and writes them to a file as well if
+// one is named. Its error says whether the run failed. In a scenario a missed target is a
+// broken promise; in a run of the nemesis it fails the run with -strict only.
 func (r *result) publish(w io.Writer, file string) error {
-	table, missed := r.table()
-	violations, counts := r.found.all()
 	var text strings.Builder
-	text.WriteString(table)
+	o, missed := r.options, false
+	figures := slices.Concat(r.nemesisRows(), r.figureRows())
+	if o.scenario == nil {
+		fmt.Fprintf(&text, "go run ./loadtest/chaos -duration %s -seed %d -bank %s\n", o.duration, o.seed, o.preset)
+	} else {
+		fmt.Fprintf(&text, "### %s\n\n%s, for %s (seed %d).\n", o.scenario.name, o.scenario.what, o.duration, o.seed)
+		figures = append(o.scenario.judge(r), r.commonRows()...)
+	}
+	text.WriteString("\n| What | Figure | Target |\n|---|---|---|\n")
+	for _, x := range figures {
+		fmt.Fprintf(&text, "| %s | %s | %s |\n", x.what, x.value, x.target)
+		missed = missed || x.missed
+		if x.missed && o.scenario != nil {
+			r.found.add("promise", "%s: %s, want %s", x.what, x.value, x.target)
+		}
+	}
+	violations, counts := r.found.all()
 	if len(violations) == 0 {
 		text.WriteString("\nNo rule was broken.\n")
 	}
 	for _, v := range violations {
-		fmt.Fprintf(&text, "\n### %s (%d times)\n\n%s\n", v.rule, counts[v.rule], v.evidence)
+		fmt.Fprintf(&text, "\n#### %s (%d times)\n\n%s\n", v.rule, counts[v.rule], v.evidence)
 	}
-	if _, err := io.WriteString(w, text.String()); err != nil {
+	if _, err := fmt.Fprintln(w, text.String()); err != nil {
 		return err
 	}
 	if file != "" {
@@ -67,99 +82,119 @@ func (r *result) publish(w io.Writer, file string) error {
 	switch {
 	case len(violations) > 0:
 		return errViolated
-	case missed && r.options.strict:
+	case missed && o.strict:
 		return errMissed
 	}
 	return nil
 }
 
 // row of the summary: what, how much, and the target where there is one.
-type row struct{ what, value, target string }
+type row struct {
+	what, value, target string
+	missed              bool
+}
 
-func (r *result) table() (table string, missed bool) {
-	var b strings.Builder
-	o := r.options
-	fmt.Fprintf(&b, "go run ./loadtest/chaos -duration %s -seed %d -bank %s\n\n| What | Figure | Target |\n|---|---|---|\n", o.duration, o.seed, o.preset)
-	judge := func(met bool, target string) string {
-		missed = missed || !met
-		if met {
-			return target + ": met"
-		}
-		return target + ": **missed**"
+// figure returns a row without a target.
+func figure(what, format string, args ...any) row {
+	return row{what: what, value: fmt.Sprintf(format, args...)}
+}
+
+// goal gives the row a target, which was met or not.
+func (x row) goal(met bool, format string, args ...any) row {
+	x.missed = !met
+	x.target = fmt.Sprintf(format, args...) + ": met"
+	if x.missed {
+		x.target = fmt.Sprintf(format, args...) + ": **missed**"
 	}
-	for _, x := range append(r.nemesisRows(judge), r.figureRows(judge)...) {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", x.what, x.value, x.target)
-	}
-	return b.String(), missed
+	return x
 }
 
 // nemesisRows count the faults; their targets are those of five minutes, by share.
-func (r *result) nemesisRows(judge func(bool, string) string) []row {
+func (r *result) nemesisRows() (rows []row) {
 	names, counts := r.system.faultLog.done()
 	share := r.options.duration.Minutes() / 5
-	least := map[string]int{"kizod kill -9": int(100 * share), "PostgreSQL crash": int(15 * share)}
-	var rows []row
-	for _, name := range names {
-		target := ""
-		if n, ok := least[name]; ok && r.options.stress == everything {
-			target = judge(counts[name] >= n, fmt.Sprintf("≥ %d", n))
+	atLeast := func(x row, n int, want float64) row {
+		if r.options.stress != everything {
+			return x
 		}
-		rows = append(rows, row{name, fmt.Sprint(counts[name]), target})
+		return x.goal(n >= int(want*share), "≥ %d", int(want*share))
 	}
-	rows = append(rows, row{"COMMITs cut", fmt.Sprint(r.system.proxy.cutCommits()), ""})
+	for _, name := range names {
+		x := figure(name, "%d", counts[name])
+		switch name {
+		case "kizod kill -9":
+			x = atLeast(x, counts[name], 100)
+		case "PostgreSQL crash":
+			x = atLeast(x, counts[name], 15)
+		}
+		rows = append(rows, x)
+	}
+	rows = append(rows, figure("COMMITs cut", "%d", r.system.proxy.cutCommits()))
 	if r.options.stress == everything {
-		n, want := counts["Redis kill"]+counts["Redis FLUSHALL"], int(15*share)
-		rows = append(rows, row{"Redis kills and FLUSHALLs", fmt.Sprint(n), judge(n >= want, fmt.Sprintf("≥ %d", want))})
+		n := counts["Redis kill"] + counts["Redis FLUSHALL"]
+		rows = append(rows, atLeast(figure("Redis kills and FLUSHALLs", "%d", n), n, 15))
 	}
 	return rows
 }
 
-func (r *result) figureRows(judge func(bool, string) string) []row {
-	ms := func(d time.Duration) string { return d.Round(time.Millisecond).String() }
+func (r *result) figureRows() []row {
 	perMillion := time.Duration(float64(r.auditTook) / float64(max(r.postings, 1)) * 1e6)
 	rows := []row{
-		{"operations (requests)", fmt.Sprintf("%d (%d)", r.operations, r.attempts), ""},
-		{"requests/s, faults included", fmt.Sprintf("%.0f", r.rate), ""},
+		figure("operations (requests)", "%d (%d)", r.operations, r.attempts),
+		figure("requests/s, faults included", "%.0f", r.rate),
 	}
 	if r.calmRate > 0 {
-		rows = append(rows, row{"requests/s in the calm between waves", fmt.Sprintf("%.0f", r.calmRate), judge(r.calmRate >= 200, "≥ 200")})
+		rows = append(rows, figure("requests/s in the calm between waves", "%.0f", r.calmRate).goal(r.calmRate >= 200, "≥ 200"))
 	}
 	rows = append(rows,
-		row{"accepted / refused / nothing done", fmt.Sprintf("%d / %d / %d", r.outcomes[accepted], r.outcomes[refused], r.outcomes[failed]), ""},
-		row{"outcomes unknown at the heal, unknown for good", fmt.Sprintf("%d, %d", r.unresolved, r.outcomes[unknown]), judge(r.outcomes[unknown] == 0, "0 for good")},
-		row{"known keys asked again at the end", fmt.Sprint(r.replays), ""},
-		row{"payments executed / rejected / in review", fmt.Sprintf("%d / %d / %d", r.payments["executed"], r.payments["rejected"], r.payments["needs_review"]), ""},
-		row{"executions in the bank's journal", fmt.Sprint(r.executed), ""},
-		row{"lies of the bank, found (the other attempts died, or received no answer)", fmt.Sprintf("%d, %d", r.lies, r.liesFound), ""},
-		row{"statement lines matched / open with a payment in review", fmt.Sprintf("%d / %d", r.lines["matched"], r.lines["open"]), ""},
-		row{"new payment to its first claim, p50 / p99 / max", ms(quantile(r.pickups, .5)) + " / " + ms(quantile(r.pickups, .99)) + " / " + ms(quantile(r.pickups, 1)), ""},
+		figure("accepted / refused / nothing done", "%d / %d / %d", r.outcomes[accepted], r.outcomes[refused], r.outcomes[failed]),
+		figure("outcomes unknown at the heal, unknown for good", "%d, %d", r.unresolved, r.outcomes[unknown]).goal(r.outcomes[unknown] == 0, "0 for good"),
+		figure("known keys asked again at the end", "%d", r.replays),
+		r.paymentsRow(),
+		figure("executions in the bank's journal", "%d", r.executed),
+		figure("lies of the bank, found (the other attempts died, or received no answer)", "%d, %d", r.lies, r.liesFound),
+		figure("statement lines matched / open with a payment in review", "%d / %d", r.lines["matched"], r.lines["open"]),
+		figure("new payment to its first claim, p50 / p99 / max", "%s", quantiles(r.pickups)),
 	)
 	if len(r.orphans) > 0 {
-		p99 := quantile(r.orphansNet, .99)
-		rows = append(rows, row{
-			fmt.Sprintf("%d orphans: kill to next claim, p50 / p99 / max", len(r.orphans)),
-			ms(quantile(r.orphans, .5)) + " / " + ms(quantile(r.orphans, .99)) + " / " + ms(quantile(r.orphans, 1)), "",
-		}, row{
-			"the same without the time that PostgreSQL was away",
-			ms(quantile(r.orphansNet, .5)) + " / " + ms(p99) + " / " + ms(quantile(r.orphansNet, 1)), judge(p99 <= redriveWithin, "p99 ≤ 5 s"),
-		})
+		rows = append(rows,
+			figure(fmt.Sprintf("%d orphans: kill to next claim, p50 / p99 / max", len(r.orphans)), "%s", quantiles(r.orphans)),
+			figure("the same without the time that PostgreSQL was away", "%s", quantiles(r.orphansNet)).
+				goal(quantile(r.orphansNet, .99) <= redriveWithin, "p99 ≤ 5 s"),
+		)
 	}
-	rows = append(rows,
-		row{"heal until nothing is open", ms(r.terminalAfter), judge(r.terminalAfter <= stuckAfter, "≤ 10 s")},
-		row{fmt.Sprintf("audit of %d postings, per million", r.postings), ms(r.auditTook) + ", " + ms(perMillion), r.auditTarget(judge, perMillion)},
-	)
+	audit := figure(fmt.Sprintf("audit of %d postings, per million", r.postings), "%s, %s", ms(r.auditTook), ms(perMillion))
+	if r.postings >= 20_000 { // enough to divide by
+		audit = audit.goal(perMillion <= 5*time.Second, "≤ 5 s")
+	}
+	rows = append(rows, r.healRow(), audit)
 	if r.hit > 0 {
-		rows = append(rows, row{"named points passed, never passed", fmt.Sprintf("%d, %d: %s", r.hit, len(r.unhit), strings.Join(r.unhit, " ")), ""})
+		rows = append(rows, figure("named points passed, never passed", "%d, %d: %s", r.hit, len(r.unhit), strings.Join(r.unhit, " ")))
 	}
 	return rows
 }
 
-// auditTarget judges only where there is enough to divide by.
-func (r *result) auditTarget(judge func(bool, string) string, perMillion time.Duration) string {
-	if r.postings < 20_000 {
-		return ""
+func (r *result) paymentsRow() row {
+	return figure("payments executed / rejected / in review", "%d / %d / %d", r.payments["executed"], r.payments["rejected"], r.payments["needs_review"])
+}
+
+func (r *result) healRow() row {
+	return figure("heal until nothing is open", "%s", ms(r.terminalAfter)).goal(r.terminalAfter <= stuckAfter, "≤ 10 s")
+}
+
+func ms(d time.Duration) string { return d.Round(time.Millisecond).String() }
+
+// quantile of sorted durations; 0 of none.
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
 	}
-	return judge(perMillion <= 5*time.Second, "≤ 5 s")
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
+}
+
+// quantiles are p50, p99 and the maximum.
+func quantiles(sorted []time.Duration) string {
+	return ms(quantile(sorted, .5)) + " / " + ms(quantile(sorted, .99)) + " / " + ms(quantile(sorted, 1))
 }
 
 // checkPoints compares the points that kizod passed with the list. A kizod that

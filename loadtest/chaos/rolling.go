@@ -26,13 +26,13 @@ func rolling(ctx context.Context, h *system, w *workload) error {
 	for i := range restarts {
 		rig.Pause(ctx, time.Until(began.Add(time.Duration(i+1)*h.options.duration/(restarts+1))))
 		d := h.daemons[i%2]
-		p := d.alive()
+		p := d.process()
 		if p == nil || !p.Signal(syscall.SIGTERM) {
 			return fmt.Errorf("%s is not there to be restarted", d.name)
 		}
 		<-p.Done()
-		for d.alive() == p { // until the next generation is there
-			rig.Pause(ctx, 5*time.Millisecond)
+		if err := rig.Poll(ctx, 5*time.Millisecond, func() (bool, error) { return d.process() != p, nil }); err != nil {
+			return err
 		}
 		if err := d.waitReady(ctx); err != nil {
 			return err
@@ -46,10 +46,10 @@ func rolling(ctx context.Context, h *system, w *workload) error {
 func judgeRolling(r *result) []row {
 	_, counts := r.system.faultLog.done()
 	return []row{
-		{"restarts", fmt.Sprint(counts["rolling restart"]), target(counts["rolling restart"] == restarts, fmt.Sprint(restarts))},
-		{"requests sent again on a new connection", fmt.Sprint(r.repeated), ""},
-		{"requests that failed", fmt.Sprint(r.failedRequests), target(r.failedRequests == 0, "0")},
-		{"requests/s", fmt.Sprintf("%.0f", r.rate), target(r.rate >= 195, "200, give or take 5")},
+		figure("restarts", "%d", counts["rolling restart"]).goal(counts["rolling restart"] == restarts, "%d", restarts),
+		figure("requests sent again on a new connection", "%d", r.repeated),
+		figure("requests that failed", "%d", r.failedRequests).goal(r.failedRequests == 0, "0"),
+		figure("requests/s", "%.0f", r.rate).goal(r.rate >= 195, "200, give or take 5"),
 	}
 }
 

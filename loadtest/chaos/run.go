@@ -33,12 +33,7 @@ func run(ctx context.Context, o options) (_ *result, err error) {
 		return nil, err
 	}
 	if o.scenario != nil && o.scenario.name == "rolling" {
-		front, err := startBalancer(h)
-		if err != nil {
-			return nil, err
-		}
-		defer front.close()
-		c.base, w.plain = front.url(), true
+		c.base, w.plain = h.balancer.url(), true
 		w.fresh = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	}
 	h.note("everything is up, %d users have money; faults for %s", o.users, o.duration)
@@ -67,26 +62,22 @@ func (w *workload) fund(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startWithin/3)
 	defer cancel()
-	for { // until the bank has sent it all
-		funded := 0
+	funded := func() (bool, error) { // whether the bank has sent all of it
 		for _, u := range w.users[:len(w.users)-2] {
-			var page struct {
-				Items []struct{ Balance int64 } `json:"items"`
-			}
+			var page walletPage
 			if err := w.client.must(ctx, "GET", "/v1/wallets", u.token(), nil, &page); err != nil {
-				return err
+				return false, err
 			}
-			if len(page.Items) == 1 && page.Items[0].Balance > 0 {
-				funded++
+			if len(page.Items) != 1 || page.Items[0].Balance == 0 {
+				return false, nil
 			}
 		}
-		if funded == len(w.users)-2 {
-			return nil
-		}
-		if rig.Pause(ctx, 50*time.Millisecond); ctx.Err() != nil {
-			return errors.New("the first deposits do not arrive")
-		}
+		return true, nil
 	}
+	if err := rig.Poll(ctx, 50*time.Millisecond, funded); err != nil {
+		return fmt.Errorf("wait for the first deposits: %w", err)
+	}
+	return nil
 }
 
 // faults lets clients and nemesis loose on each other, and heals.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -59,8 +58,7 @@ func runScenarios(ctx context.Context, o options, w io.Writer) error {
 			return fmt.Errorf("make a place to build in: %w", err)
 		}
 		defer os.RemoveAll(dir)
-		o.binary = dir + "/kizod"
-		if err := rig.Build(ctx, o.binary, "-tags", "failpoints"); err != nil {
+		if o.binary, err = rig.FindBinary(ctx, "", dir, "-tags", "failpoints"); err != nil {
 			return err
 		}
 	}
@@ -77,7 +75,7 @@ func runScenarios(ctx context.Context, o options, w io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		if err := result.publishScenario(w); err != nil {
+		if err := result.publish(w, ""); err != nil {
 			broken = append(broken, s.name)
 		}
 	}
@@ -87,45 +85,15 @@ func runScenarios(ctx context.Context, o options, w io.Writer) error {
 	return nil
 }
 
-// publishScenario prints what was promised and what came of it.
-func (r *result) publishScenario(w io.Writer) error {
-	s := r.options.scenario
-	fmt.Fprintf(w, "### %s\n\n%s, for %s (seed %d).\n\n| What | Figure | Target |\n|---|---|---|\n", s.name, s.what, r.options.duration, r.options.seed)
-	own := s.judge(r)
-	for _, x := range append(own, r.commonRows()...) {
-		fmt.Fprintf(w, "| %s | %s | %s |\n", x.what, x.value, x.target)
-		if strings.Contains(x.target, "**missed**") {
-			r.found.add("promise", "%s: %s, want %s", x.what, x.value, x.target)
-		}
-	}
-	violations, counts := r.found.all()
-	if len(violations) == 0 {
-		_, err := fmt.Fprint(w, "\nNo rule was broken.\n\n")
-		return err
-	}
-	for _, v := range violations {
-		fmt.Fprintf(w, "\n#### %s (%d times)\n\n%s\n\n", v.rule, counts[v.rule], v.evidence)
-	}
-	return errViolated
-}
-
 // commonRows are the figures of every scenario.
 func (r *result) commonRows() []row {
 	return []row{
-		{"operations (requests), requests/s", fmt.Sprintf("%d (%d), %.0f", r.operations, r.attempts, r.rate), ""},
-		{"outcomes unknown for good", fmt.Sprint(r.outcomes[unknown]), target(r.outcomes[unknown] == 0, "0")},
-		{"payments executed / rejected / in review", fmt.Sprintf("%d / %d / %d", r.payments["executed"], r.payments["rejected"], r.payments["needs_review"]), ""},
-		{"executions in the bank's journal, each posted once or in review", fmt.Sprint(r.executed), ""},
-		{"heal until nothing is open", r.terminalAfter.Round(time.Millisecond).String(), target(r.terminalAfter <= stuckAfter, "≤ 10 s")},
+		figure("operations (requests), requests/s", "%d (%d), %.0f", r.operations, r.attempts, r.rate),
+		figure("outcomes unknown for good", "%d", r.outcomes[unknown]).goal(r.outcomes[unknown] == 0, "0"),
+		r.paymentsRow(),
+		figure("executions in the bank's journal, each posted once or in review", "%d", r.executed),
+		r.healRow(),
 	}
-}
-
-// target is the third column of a summary.
-func target(met bool, what string) string {
-	if met {
-		return what + ": met"
-	}
-	return what + ": **missed**"
 }
 
 // badBank lets the preset's faults do their work.
@@ -138,9 +106,7 @@ func badBank(ctx context.Context, h *system, _ *workload) error {
 }
 
 func judgeHell(r *result) []row {
-	return []row{
-		{"lies of the bank, recorded", fmt.Sprintf("%d, %d", r.lies, r.liesFound), target(r.lies > 0 && r.lies == r.liesFound, "all")},
-	}
+	return []row{figure("lies of the bank, recorded", "%d, %d", r.lies, r.liesFound).goal(r.lies > 0 && r.lies == r.liesFound, "all")}
 }
 
 func judgeNoRedis(r *result) []row {
@@ -152,8 +118,8 @@ func judgeNoRedis(r *result) []row {
 	}
 	waited := settledAfter(r.log)
 	return []row{
-		{"transfers between wallets that failed", fmt.Sprint(failures), target(failures == 0, "0")},
-		{"deposit or withdrawal to settled, p50 / p99 / max", quantiles(waited), target(len(waited) > 0, "settled by the janitor")},
+		figure("transfers between wallets that failed", "%d", failures).goal(failures == 0, "0"),
+		figure("deposit or withdrawal to settled, p50 / p99 / max", "%s", quantiles(waited)).goal(len(waited) > 0, "settled by the janitor"),
 	}
 }
 
@@ -174,8 +140,8 @@ func judgeFlushAll(r *result) []row {
 	waited := settledAfter(r.log)
 	_, counts := r.system.faultLog.done()
 	return []row{
-		{"FLUSHALLs", fmt.Sprint(counts["Redis FLUSHALL"]), target(counts["Redis FLUSHALL"] > 10, "> 10")},
-		{"deposit or withdrawal to settled, p50 / p99 / max", quantiles(waited), target(quantile(waited, 1) <= stuckAfter, "max ≤ 10 s")},
+		figure("FLUSHALLs", "%d", counts["Redis FLUSHALL"]).goal(counts["Redis FLUSHALL"] > 10, "> 10"),
+		figure("deposit or withdrawal to settled, p50 / p99 / max", "%s", quantiles(waited)).goal(quantile(waited, 1) <= stuckAfter, "max ≤ 10 s"),
 	}
 }
 
@@ -198,19 +164,15 @@ func zombie(ctx context.Context, h *system, _ *workload) error {
 	victim.signal(syscall.SIGKILL)
 	within, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	for !victim.stopped() {
-		if rig.Pause(within, 20*time.Millisecond); within.Err() != nil {
-			return errors.New("the worker never came to the point at which it stops")
-		}
+	if err := rig.Poll(within, 20*time.Millisecond, func() (bool, error) { return victim.stopped(), nil }); err != nil {
+		return fmt.Errorf("wait until the worker stops at the failpoint: %w", err)
 	}
 	h.note("%s is stopped", victim.name)
 	rig.Pause(ctx, zombieFor)
 	victim.signal(syscall.SIGCONT)
 	within, cancel = context.WithTimeout(ctx, stuckAfter)
 	defer cancel()
-	for h.lateFinalisations() == 0 && within.Err() == nil { // what it does now is judged afterwards
-		rig.Pause(within, 100*time.Millisecond)
-	}
+	_ = rig.Poll(within, 100*time.Millisecond, func() (bool, error) { return h.lateFinalisations() > 0, nil }) // judged afterwards
 	return ctx.Err()
 }
 
@@ -226,8 +188,7 @@ func (h *system) lateFinalisations() (refused int) {
 }
 
 func judgeZombie(r *result) []row {
-	refused := r.lateFinalisations
-	return []row{{"late finalisations that the fence refused", fmt.Sprint(refused), target(refused > 0, "> 0")}}
+	return []row{figure("late finalisations that the fence refused", "%d", r.lateFinalisations).goal(r.lateFinalisations > 0, "> 0")}
 }
 
 func contents(path string) string {
@@ -236,9 +197,4 @@ func contents(path string) string {
 		return err.Error()
 	}
 	return string(text)
-}
-
-func quantiles(sorted []time.Duration) string {
-	ms := func(q float64) string { return quantile(sorted, q).Round(time.Millisecond).String() }
-	return ms(.5) + " / " + ms(.99) + " / " + ms(1)
 }

@@ -3,10 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
@@ -40,24 +39,15 @@ func (h *system) killRedis(ctx context.Context, away time.Duration) error {
 func (h *system) flushRedis(ctx context.Context) error {
 	h.redisUp.Lock()
 	defer h.redisUp.Unlock()
-	dialer := net.Dialer{Timeout: time.Second}
-	conn, err := dialer.DialContext(ctx, "unix", h.redisAddr)
-	if err != nil {
+	client := redis.NewClient(&redis.Options{Network: "unix", Addr: h.redisAddr})
+	defer client.Close()
+	if err := client.FlushAll(ctx).Err(); err != nil {
 		return fmt.Errorf("flush Redis: %w", err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
-	if _, err := fmt.Fprint(conn, "FLUSHALL\r\n"); err != nil {
-		return fmt.Errorf("flush Redis: %w", err)
-	}
-	answer := make([]byte, 3)
-	if _, err := conn.Read(answer); err != nil || string(answer) != "+OK" {
-		return fmt.Errorf("flush Redis: it says %q (%v)", answer, err) //nolint:errorlint // err may be nil
 	}
 	return nil
 }
 
-// A line is written when a payment is opened, claimed, given back, put up for
+// A row is written when a payment is opened, claimed, given back, put up for
 // review or ended, by the database itself and in the same transaction. Renewing a
 // lease writes none.
 const logSchema = `
@@ -78,15 +68,3 @@ BEGIN
 	RETURN NULL;
 END $$;
 CREATE TRIGGER chaos_log AFTER INSERT OR UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION chaos_log_payment()`
-
-func installLog(ctx context.Context, admin string) error {
-	conn, err := pgx.Connect(ctx, admin)
-	if err != nil {
-		return fmt.Errorf("install the payments' log: %w", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, logSchema); err != nil {
-		return fmt.Errorf("install the payments' log: %w", err)
-	}
-	return nil
-}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -20,7 +19,6 @@ import (
 const (
 	startWithin = 60 * time.Second
 	endWithin   = 5 * time.Second
-	database    = "kizo"
 )
 
 // system is everything that a run starts. Each part can be stopped and started alone.
@@ -33,6 +31,7 @@ type system struct {
 	faultLog *faultLog
 	log      io.Writer
 	proxy    *proxy
+	balancer *balancer
 	bank     *bankProcess
 	daemons  []*daemon
 	ending   context.CancelFunc
@@ -48,34 +47,26 @@ type system struct {
 // startSystem starts everything, the bank without faults. The caller must close the
 // system that it returns.
 func startSystem(ctx context.Context, o options, found *findings) (_ *system, err error) {
-	h := &system{options: o, found: found, faultLog: &faultLog{}, log: o.log, dir: o.keep, ending: func() {}}
+	h := &system{options: o, found: found, faultLog: &faultLog{}, log: o.log, ending: func() {}}
 	defer func() {
 		if err != nil {
 			h.close()
 		}
 	}()
-	if h.dir == "" {
-		h.dir, err = os.MkdirTemp("", "kizo-chaos-")
-	} else {
-		err = os.MkdirAll(h.dir, 0o711) //nolint:gosec // as below
-	}
-	if err == nil {
-		err = os.Chmod(h.dir, 0o711) //nolint:gosec // where we are root, PostgreSQL's own user walks through it
-	}
-	if err != nil {
-		return h, fmt.Errorf("make a place to work in: %w", err)
-	}
-	if h.dir, err = filepath.Abs(h.dir); err != nil {
+	if h.dir, err = rig.MakeDir(o.keep); err != nil {
 		return h, err
 	}
-	h.hits = filepath.Join(h.dir, "points")
+	h.hits = h.path("points")
 	if err := os.MkdirAll(h.hits, 0o700); err != nil {
 		return h, err
 	}
-	if h.binary, err = findBinary(ctx, o, h.dir); err != nil {
+	if h.binary, err = rig.FindBinary(ctx, o.binary, h.dir, "-tags", "failpoints"); err != nil {
 		return h, err
 	}
 	if err := h.openStores(ctx); err != nil {
+		return h, err
+	}
+	if h.balancer, err = startBalancer(h); err != nil {
 		return h, err
 	}
 	if h.bank, err = openBank(h); err != nil {
@@ -91,10 +82,10 @@ func (h *system) openStores(ctx context.Context) (err error) {
 	if err := h.startPostgres(ctx); err != nil {
 		return err
 	}
-	if err := h.postgres.EnsureDatabase(ctx, database); err != nil {
+	if err := h.postgres.EnsureDatabase(ctx, rig.Database); err != nil {
 		return err
 	}
-	owner := h.postgres.URL(database, embedded.OwnerRole)
+	owner := h.postgres.URL(rig.Database, embedded.OwnerRole)
 	migrate, err := rig.Spawn(h.binary, []string{"migrate"},
 		rig.ChildEnvironment("KIZO_MIGRATE_URL="+owner, "KIZO_FAILPOINTS_HIT="+h.hits), h.path("migrate.log"))
 	if err != nil {
@@ -103,7 +94,7 @@ func (h *system) openStores(ctx context.Context) (err error) {
 	if err := migrate.Err(); err != nil {
 		return fmt.Errorf("kizod migrate: %w\n%s", err, rig.Tail(h.path("migrate.log")))
 	}
-	if err := installLog(ctx, h.adminURL()); err != nil {
+	if err := rig.Execute(ctx, h.adminURL(), logSchema); err != nil {
 		return err
 	}
 	return h.startRedis(ctx)
@@ -111,7 +102,7 @@ func (h *system) openStores(ctx context.Context) (err error) {
 
 func (h *system) startPostgres(ctx context.Context) error {
 	p, err := embedded.StartPostgres(ctx, embedded.PostgresConfig{
-		Dir: filepath.Join(h.dir, "pg"),
+		Dir: h.path("pg"),
 		// %e: what it refused is looked at by SQLSTATE afterwards.
 		Settings: map[string]string{"log_line_prefix": "%m [%p] %e ", "log_min_error_statement": "panic"},
 	})
@@ -128,7 +119,7 @@ func (h *system) startRedis(ctx context.Context) error {
 		h.redisAddr = h.path("no-redis.sock")
 		return nil
 	}
-	r, err := embedded.StartRedis(ctx, embedded.RedisConfig{Dir: filepath.Join(h.dir, "redis")})
+	r, err := embedded.StartRedis(ctx, embedded.RedisConfig{Dir: h.path("redis")})
 	if err != nil {
 		return err
 	}
@@ -146,7 +137,7 @@ func (h *system) startRedis(ctx context.Context) error {
 func (h *system) openDaemons(ctx context.Context) error {
 	alive, ending := context.WithCancel(context.Background())
 	h.ending = ending
-	if err := auth.CreateSecrets(h.path("secrets.json")); err != nil && !errors.Is(err, fs.ErrExist) {
+	if _, err := auth.LoadOrCreateSecrets(h.path("secrets.json")); err != nil {
 		return err
 	}
 	for i, role := range []string{"api", "api", "worker", "worker", "janitor", "janitor"} {
@@ -174,6 +165,9 @@ func (h *system) close() {
 	if h.bank != nil {
 		h.bank.stop()
 	}
+	if h.balancer != nil {
+		h.balancer.close()
+	}
 	h.postgresUp.Lock()
 	defer h.postgresUp.Unlock()
 	h.redisUp.Lock()
@@ -197,17 +191,8 @@ func (h *system) close() {
 func (h *system) path(name string) string { return filepath.Join(h.dir, name) }
 
 // adminURL goes to PostgreSQL itself, not through the proxy.
-func (h *system) adminURL() string { return h.postgres.URL(database, embedded.AdminRole) }
+func (h *system) adminURL() string { return h.postgres.URL(rig.Database, embedded.AdminRole) }
 
 func (h *system) note(format string, args ...any) {
 	fmt.Fprintf(h.log, "%s  %s\n", time.Now().Format("15:04:05.000"), fmt.Sprintf(format, args...))
-}
-
-// findBinary builds kizod once for the run, with its failpoints.
-func findBinary(ctx context.Context, o options, dir string) (string, error) {
-	if o.binary != "" {
-		return filepath.Abs(o.binary)
-	}
-	binary := filepath.Join(dir, "kizod")
-	return binary, rig.Build(ctx, binary, "-tags", "failpoints")
 }

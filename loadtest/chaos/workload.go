@@ -235,6 +235,11 @@ func (w *workload) otherBody(ctx context.Context, dice *rand.Rand) {
 	}
 }
 
+// walletPage is the list of a user's wallets.
+type walletPage struct {
+	Items []struct{ Balance, Held, Available int64 } `json:"items"`
+}
+
 // look reads a wallet.
 func (w *workload) look(ctx context.Context, dice *rand.Rand) {
 	u := w.users[dice.IntN(len(w.users))]
@@ -247,9 +252,7 @@ func (w *workload) look(ctx context.Context, dice *rand.Rand) {
 		_, _ = w.client.problem(got, func() string { return "GET /v1/wallets" })
 		return
 	}
-	var page struct {
-		Items []struct{ Balance, Held, Available int64 } `json:"items"`
-	}
+	var page walletPage
 	if json.Unmarshal(got.body, &page) != nil || len(page.Items) != 1 {
 		w.client.found.add("http", "an answer that is no list of one wallet: %s", got.body)
 		return

@@ -66,19 +66,18 @@ func (b Books) Posted(kind string) Sum { return b[Entry{kind, "posted"}] }
 func (r *Rig) WaitSettled(ctx context.Context) error {
 	const open = `SELECT count(*) FILTER (WHERE next_at IS NOT NULL), count(*) FILTER (WHERE state = 'needs_review')
 		FROM payments WHERE next_at IS NOT NULL OR state = 'needs_review'`
-	for {
-		var pending, review int64
+	var pending, review int64
+	err := Poll(ctx, 50*time.Millisecond, func() (bool, error) {
 		if err := r.pool.QueryRow(ctx, open).Scan(&pending, &review); err != nil {
-			return fmt.Errorf("count open payments: %w", err)
+			return false, err
 		}
 		if review > 0 {
-			return fmt.Errorf("%d payments need an operator's review", review)
+			return false, fmt.Errorf("%d payments need an operator's review", review)
 		}
-		if pending == 0 {
-			return nil
-		}
-		if Pause(ctx, 50*time.Millisecond); ctx.Err() != nil {
-			return fmt.Errorf("%d payments are still open: %w", pending, ctx.Err())
-		}
+		return pending == 0, nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait until no payment is open (%d are): %w", pending, err)
 	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -12,27 +13,76 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// startKizod starts kizod with every role, on free ports.
-func (r *Rig) startKizod(ctx context.Context, args []string) error {
-	began := time.Now()
-	common := []string{
-		"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--pprof-listen", "127.0.0.1:0", "--log-format", "json",
-		"--bank-url", r.bankURL, "--secrets-file", r.Path("secrets.json"), "--ready-file", r.Path("kizod.ready"),
+// Secrets of the bank, which exists as long as the run.
+const (
+	bankToken      = "rig-bank-token"
+	callbackSecret = "rig-callback-secret"
+)
+
+// FindBinary returns the absolute path of an existing kizod, or builds one in dir with
+// these flags if binary is empty.
+func FindBinary(ctx context.Context, binary, dir string, flags ...string) (string, error) {
+	if binary != "" {
+		return filepath.Abs(binary)
 	}
-	env := append(ChildEnvironment(
-		"KIZO_DATABASE_URL="+r.AppURL(),
-		"KIZO_REDIS_URL=redis-socket://"+r.redis.Addr(),
-		"KIZO_BANK_TOKEN="+bankToken,
-		"KIZO_BANK_CALLBACK_SECRET="+callbackSecret,
-	), r.config.Env...)
-	kizod, err := Spawn(r.binary, append(common, args...), env, r.KizodLog())
+	binary = filepath.Join(dir, "kizod")
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // a first build compiles everything
+	defer cancel()
+	return binary, Build(ctx, binary, flags...)
+}
+
+// StartBank starts the mock bank with its journal and its log in dir. Without
+// --callback-url it makes no callbacks: every answer comes with the call.
+func StartBank(ctx context.Context, binary, dir, address string, args ...string) (*Process, error) {
+	args = append([]string{
+		"mockbank", "--bank-listen", address, "--journal", filepath.Join(dir, "bank.jsonl"), "--log-format", "json", "--log-level", "warn",
+	}, args...)
+	env := ChildEnvironment("KIZO_BANK_TOKEN="+bankToken, "KIZO_BANK_CALLBACK_SECRET="+callbackSecret)
+	bank, err := Spawn(binary, args, env, filepath.Join(dir, "bank.log"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.kizod, r.args = kizod, args
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if r.ready, err = kizod.WaitReady(ctx, r.Path("kizod.ready")); err != nil {
+	return bank, bank.WaitAnswering(ctx, "http://"+address+"/healthz")
+}
+
+// Kizod is what a kizod needs to be started. Its ready file and its log are NAME.ready and
+// NAME.log in Dir, and secrets.json there contains its secrets.
+type Kizod struct {
+	Binary, Dir, Name           string
+	DatabaseURL, Redis, BankURL string // Redis is the path of a socket
+}
+
+// Start starts kizod on free ports. It does not wait until it is ready.
+func (k Kizod) Start(args, env []string) (*Process, error) {
+	common := []string{
+		"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--log-format", "json", "--bank-url", k.BankURL,
+		"--secrets-file", filepath.Join(k.Dir, "secrets.json"), "--ready-file", k.ReadyFile(),
+	}
+	common = append(common, args...)
+	env = append(ChildEnvironment("KIZO_DATABASE_URL="+k.DatabaseURL, "KIZO_REDIS_URL=redis-socket://"+k.Redis,
+		"KIZO_BANK_TOKEN="+bankToken, "KIZO_BANK_CALLBACK_SECRET="+callbackSecret), env...)
+	return Spawn(k.Binary, common, env, k.Log())
+}
+
+// ReadyFile is the file that kizod writes when it is ready.
+func (k Kizod) ReadyFile() string { return filepath.Join(k.Dir, k.Name+".ready") }
+
+// Log is the file that every kizod of this name appends its log to.
+func (k Kizod) Log() string { return filepath.Join(k.Dir, k.Name+".log") }
+
+// startKizod starts kizod with every role.
+func (r *Rig) startKizod(ctx context.Context, args []string) (err error) {
+	began := time.Now()
+	k := Kizod{Binary: r.binary, Dir: r.dir, Name: "kizod", DatabaseURL: r.AppURL(), Redis: r.redis.Addr(), BankURL: r.bankURL}
+	if r.kizod, err = k.Start(append([]string{"--pprof-listen", "127.0.0.1:0"}, args...), r.config.Env); err != nil {
+		return err
+	}
+	r.args = args
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if r.ready, err = r.kizod.WaitReady(ctx, k.ReadyFile()); err != nil {
 		return err
 	}
 	r.note("kizod is ready after %d ms", time.Since(began).Milliseconds())

@@ -164,6 +164,18 @@ func Tail(path string) string {
 	return strings.TrimSpace(string(contents[max(0, len(contents)-1500):]))
 }
 
+// Poll calls done at intervals until it returns true or an error, or ctx ends.
+func Poll(ctx context.Context, interval time.Duration, done func() (bool, error)) error {
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		if Pause(ctx, interval); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
 // Pause waits, unless ctx ends first.
 func Pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)

@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -19,48 +20,39 @@ type Ready struct {
 	PprofURL string `json:"pprof_url"`
 }
 
-// ReadReady reads the ready file, if this process wrote it.
-func (p *Process) ReadReady(path string) (ready Ready, ok bool) {
-	contents, err := os.ReadFile(path)
-	if err != nil || json.Unmarshal(contents, &ready) != nil {
-		return Ready{}, false
-	}
-	return ready, ready.PID == p.PID()
-}
-
 // WaitReady waits until this process has written its ready file.
-func (p *Process) WaitReady(ctx context.Context, path string) (Ready, error) {
-	for {
-		if ready, ok := p.ReadReady(path); ok {
-			return ready, nil
-		}
-		if !p.Alive() || ctx.Err() != nil {
-			return Ready{}, p.neverReady()
-		}
-		Pause(ctx, 2*time.Millisecond)
-	}
+func (p *Process) WaitReady(ctx context.Context, path string) (ready Ready, err error) {
+	err = p.await(ctx, 2*time.Millisecond, func() bool {
+		contents, err := os.ReadFile(path)
+		return err == nil && json.Unmarshal(contents, &ready) == nil && ready.PID == p.PID()
+	})
+	return ready, err
 }
 
 // WaitAnswering waits until GET url is answered.
 func (p *Process) WaitAnswering(ctx context.Context, url string) error {
-	for {
+	return p.await(ctx, 10*time.Millisecond, func() bool {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 		if err != nil {
-			return err
+			return false
 		}
 		response, err := http.DefaultClient.Do(request)
-		if err == nil {
-			return response.Body.Close()
-		}
-		if !p.Alive() || ctx.Err() != nil {
-			return p.neverReady()
-		}
-		Pause(ctx, 10*time.Millisecond)
-	}
+		return err == nil && response.Body.Close() == nil
+	})
 }
 
-func (p *Process) neverReady() error {
-	return fmt.Errorf("%s %s is not ready:\n%s", p.cmd.Args[0], p.cmd.Args[1], Tail(p.output))
+// await polls until the process is ready. It is an error if the process ends before.
+func (p *Process) await(ctx context.Context, interval time.Duration, ready func() bool) error {
+	err := Poll(ctx, interval, func() (bool, error) {
+		if !p.Alive() {
+			return false, errors.New("it has exited")
+		}
+		return ready(), nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s %s is not ready: %w\n%s", p.cmd.Args[0], p.cmd.Args[1], err, Tail(p.output))
+	}
+	return nil
 }
 
 // FreeAddress returns a loopback address with a port that is free now. Another process

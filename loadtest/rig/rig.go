@@ -23,18 +23,11 @@ import (
 const Database = "kizo"
 
 const (
-	buildTimeout = 10 * time.Minute // a first build compiles everything
 	startTimeout = time.Minute
 	stopTimeout  = 30 * time.Second // kizod drains for at most 25 s
 
 	walSegment  = 16  // MiB
 	walSegments = 125 // that PostgreSQL keeps
-)
-
-// Secrets of the bank, which exists as long as the rig.
-const (
-	bankToken      = "rig-bank-token"
-	callbackSecret = "rig-callback-secret"
 )
 
 // Config of a rig. The zero value is valid.
@@ -86,8 +79,11 @@ func Start(ctx context.Context, config Config) (_ *Rig, err error) {
 	if r.dir, err = MakeDir(config.Dir); err != nil {
 		return nil, err
 	}
-	if err := r.findBinary(ctx); err != nil {
-		return nil, err
+	if !config.DatabaseOnly {
+		r.note("building kizod, unless it is given")
+		if r.binary, err = FindBinary(ctx, config.Binary, r.dir); err != nil {
+			return nil, err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*startTimeout)
 	defer cancel()
@@ -100,7 +96,12 @@ func Start(ctx context.Context, config Config) (_ *Rig, err error) {
 	if r.redis.InProcess() {
 		return nil, errors.New("redis-server is not installed: `make deps` installs it")
 	}
-	if err := r.startBank(ctx); err != nil {
+	address, err := FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	r.bankURL = "http://" + address
+	if r.bank, err = StartBank(ctx, r.binary, r.dir, address, "--preset", config.BankPreset); err != nil {
 		return nil, err
 	}
 	if r.secrets, err = auth.LoadOrCreateSecrets(r.Path("secrets.json")); err != nil {
@@ -114,16 +115,17 @@ func Start(ctx context.Context, config Config) (_ *Rig, err error) {
 // at every 8,000 transfers or so, which would dominate the p99.
 func (r *Rig) extendWAL(ctx context.Context) error {
 	statements := slices.Repeat([]string{`SELECT pg_create_restore_point('kizo rig'), pg_switch_wal()`}, walSegments)
-	return execute(ctx, r.postgres.URL("postgres", embedded.AdminRole), append(statements, `CHECKPOINT`)...)
+	return Execute(ctx, r.postgres.URL("postgres", embedded.AdminRole), append(statements, `CHECKPOINT`)...)
 }
 
 // Tidy vacuums, analyzes and makes a checkpoint, so that what is measured next does not
 // pay for what was measured before.
 func (r *Rig) Tidy(ctx context.Context) error {
-	return execute(ctx, r.AdminURL(), `VACUUM (ANALYZE)`, `CHECKPOINT`)
+	return Execute(ctx, r.AdminURL(), `VACUUM (ANALYZE)`, `CHECKPOINT`)
 }
 
-func execute(ctx context.Context, url string, statements ...string) error {
+// Execute executes statements, one after the other, on a connection of its own.
+func Execute(ctx context.Context, url string, statements ...string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
@@ -152,21 +154,6 @@ func MakeDir(path string) (dir string, err error) {
 		return dir, fmt.Errorf("make the working directory: %w", err)
 	}
 	return dir, nil
-}
-
-func (r *Rig) findBinary(ctx context.Context) (err error) {
-	if r.config.DatabaseOnly {
-		return nil
-	}
-	if r.config.Binary != "" {
-		r.binary, err = filepath.Abs(r.config.Binary)
-		return err
-	}
-	r.binary = r.Path("kizod")
-	r.note("building kizod")
-	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
-	defer cancel()
-	return Build(ctx, r.binary)
 }
 
 func (r *Rig) startDatabase(ctx context.Context) (err error) {
@@ -205,26 +192,6 @@ func (r *Rig) CreateDatabase(ctx context.Context, name string) error {
 		return err
 	}
 	return migrations.Apply(ctx, r.postgres.URL(name, embedded.OwnerRole))
-}
-
-// startBank starts the mock bank. It makes no callbacks: kizod's port is chosen
-// after the bank's, and every answer comes with the call.
-func (r *Rig) startBank(ctx context.Context) error {
-	address, err := FreeAddress()
-	if err != nil {
-		return err
-	}
-	r.bankURL = "http://" + address
-	r.bank, err = Spawn(r.binary, []string{
-		"mockbank", "--bank-listen", address, "--journal", r.Path("bank.jsonl"), "--preset", r.config.BankPreset,
-		"--log-format", "json", "--log-level", "warn",
-	}, ChildEnvironment("KIZO_BANK_TOKEN="+bankToken, "KIZO_BANK_CALLBACK_SECRET="+callbackSecret), r.Path("bank.log"))
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	return r.bank.WaitAnswering(ctx, r.bankURL+"/healthz")
 }
 
 // Close stops everything, in whatever state it is, and removes the directory if

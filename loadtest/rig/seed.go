@@ -98,7 +98,7 @@ func (u *User) keep(t auth.Tokens, asked time.Time) {
 // commits them in batches.
 func (r *Rig) fund(ctx context.Context, users []User, amount money.Amount) error {
 	// Most users have a verified e-mail address; a log-in by one costs one hash.
-	if err := execute(ctx, r.AdminURL(), `UPDATE users SET email_verified_at = now() WHERE email_verified_at IS NULL`); err != nil {
+	if err := Execute(ctx, r.AdminURL(), `UPDATE users SET email_verified_at = now() WHERE email_verified_at IS NULL`); err != nil {
 		return fmt.Errorf("verify the e-mail addresses: %w", err)
 	}
 	books := ledger.Open(ledger.Config{Pool: r.pool})
