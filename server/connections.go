@@ -11,27 +11,27 @@ import (
 	"github.com/JDevAman/kizo/server/listener"
 )
 
-// A process has so many file descriptors, and each connection takes one. They are
-// divided at start, so that clients can never use up those that lead to PostgreSQL,
-// Redis and the bank.
+// A process has a limited number of file descriptors, and each connection takes one. They are
+// divided at the start, so that clients can never use up those for PostgreSQL, Redis and the
+// bank.
 const (
-	opsConnections   = 64  // of operators' machines
-	otherDescriptors = 128 // Redis, the bank, the hash workers, files and what the runtime opens
-	bankShare        = 8   // the mock bank of a Dev has the 8th part
-	fewestShare      = 4   // clients have at least the 4th part, however few there are
+	opsConnections   = 64  // of the operators' listener
+	otherDescriptors = 128 // Redis, the bank, the hash workers, files, and the Go runtime
+	bankShare        = 8   // the mock bank of a Dev gets 1/8
+	minClientShare   = 4   // clients get at least 1/4, however few there are
 )
 
-// clientConnections is how many clients of the API may be connected when the process
-// has that many descriptors (0 if there is no limit) and its pool that many connections.
+// clientConnections returns how many clients of the API may be connected if the process has
+// that many file descriptors (0 if there is no limit) and the pool that many connections.
 func clientConnections(descriptors, pool int) int {
 	if descriptors == 0 {
 		return api.DefaultConnections
 	}
-	left := descriptors - descriptors/bankShare - opsConnections - otherDescriptors - pool
-	return min(max(left, descriptors/fewestShare), api.DefaultConnections)
+	rest := descriptors - descriptors/bankShare - opsConnections - otherDescriptors - pool
+	return min(max(rest, descriptors/minClientShare), api.DefaultConnections)
 }
 
-// bankConnections is the same of the mock bank that is a part of this process.
+// bankConnections returns the same for the mock bank of a Dev.
 func bankConnections(descriptors int) int { return descriptors / bankShare }
 
 // listen opens the addresses of the API and of the operators.
@@ -57,9 +57,10 @@ func listenForAPI(ctx context.Context, address string) (net.Listener, error) {
 	return listener, nil
 }
 
-// connections of clients: what is configured, if there are file descriptors for it.
+// connections returns the limits of client connections: those of the config, as far as the file
+// descriptors allow them.
 func (s *Server) connections() api.Connections {
-	const few = 1024
+	const warnBelow = 1024
 	descriptors := listener.Descriptors()
 	maximum := clientConnections(descriptors, int(s.config.MaxConnections))
 	switch wanted := s.config.ClientConnections; {
@@ -67,13 +68,13 @@ func (s *Server) connections() api.Connections {
 		s.log.Warn("max_connections is more than the file descriptors allow: raise LimitNOFILE", "wanted", wanted, "connections", maximum, "descriptors", descriptors)
 	case wanted > 0:
 		maximum = wanted
-	case maximum < few:
+	case maximum < warnBelow:
 		s.log.Warn("few clients can be connected at once: raise LimitNOFILE", "connections", maximum, "descriptors", descriptors)
 	}
 	return api.Connections{Max: maximum, PerAddress: s.config.AddressConnections, Metrics: s.metrics.listeners}
 }
 
-// serveOps answers operators and their machines until the listener is closed.
+// serveOps serves operators and their tools until the listener is closed.
 func (s *Server) serveOps(server *http.Server, inner net.Listener) error {
 	server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = 5*time.Second, 10*time.Second, 2*time.Minute
 	server.ConnState = listener.Track

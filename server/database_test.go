@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/embedded"
@@ -65,7 +66,7 @@ func (p *person) mustRecover(urls ...string) {
 	since := time.Now()
 	for _, url := range urls {
 		var failed []string
-		eventually(p.t, "writes work", func() bool {
+		testkit.Eventually(p.t, "writes work", func() bool {
 			failed = p.writes(url, 12)
 			return len(failed) == 0 || time.Since(since) > 3*recovery
 		})
@@ -133,7 +134,7 @@ func TestReadOnlyMoment(t *testing.T) {
 	execute(t, db.SuperuserURL, role+" SET default_transaction_read_only = on")
 	execute(t, db.SuperuserURL, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 		WHERE datname = current_database() AND usename = 'kizo_app'`)
-	eventually(t, "it is not ready", func() bool { return ready() == "503 database is read-only" })
+	testkit.Eventually(t, "it is not ready", func() bool { return ready() == "503 database is read-only" })
 	alice.mustRead(s.URL())
 	for _, failed := range alice.writes(s.URL(), 1) {
 		if !strings.Contains(failed, "503 unavailable") {
@@ -146,7 +147,7 @@ func TestReadOnlyMoment(t *testing.T) {
 	}
 	execute(t, db.SuperuserURL, role+" RESET default_transaction_read_only")
 	alice.mustRecover(s.URL())
-	eventually(t, "it is ready", func() bool { return ready() == "200 ready" })
+	testkit.Eventually(t, "it is ready", func() bool { return ready() == "200 ready" })
 }
 
 // TestStalePlan: a migration gives a column another type while statements about it are
@@ -178,7 +179,7 @@ func TestStalePlan(t *testing.T) {
 func cluster(t *testing.T, dir string) *embedded.Postgres {
 	t.Helper()
 	pg, err := embedded.StartPostgres(t.Context(), embedded.PostgresConfig{Dir: dir})
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = pg.Kill() })
 	return pg
 }
@@ -188,9 +189,9 @@ func standbyOf(t *testing.T, primary *embedded.Postgres) *embedded.Postgres {
 	t.Helper()
 	var bin string
 	conn, err := pgx.Connect(t.Context(), primary.URL("postgres", embedded.AdminRole))
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(context.Background())
-	must(t, conn.QueryRow(t.Context(), `SELECT setting FROM pg_config WHERE name = 'BINDIR'`).Scan(&bin))
+	testkit.Must(t, conn.QueryRow(t.Context(), `SELECT setting FROM pg_config WHERE name = 'BINDIR'`).Scan(&bin))
 	tool := filepath.Join(bin, "pg_basebackup")
 	if _, err := exec.LookPath(tool); err != nil {
 		t.Skipf("a standby needs pg_basebackup: %v", err)
@@ -215,8 +216,8 @@ func either(a, b *embedded.Postgres) string {
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	primary := cluster(t, pgtest.TempDir(t))
-	must(t, primary.EnsureDatabase(t.Context(), server.Database))
-	must(t, migrations.Apply(t.Context(), primary.URL(server.Database, embedded.OwnerRole)))
+	testkit.Must(t, primary.EnsureDatabase(t.Context(), server.Database))
+	testkit.Must(t, migrations.Apply(t.Context(), primary.URL(server.Database, embedded.OwnerRole)))
 	standby := standbyOf(t, primary)
 
 	c := config(t, either(primary, standby))
@@ -233,7 +234,7 @@ func TestFailover(t *testing.T) {
 	if got := readyAlone(); got != "503 database is read-only" {
 		t.Error(got)
 	}
-	eventually(t, "the standby knows alice", func() bool {
+	testkit.Eventually(t, "the standby knows alice", func() bool {
 		a, err := send(http.MethodGet, alone.URL()+"/v1/wallets", alice.token, "", nil, nil)
 		return err == nil && a.status == http.StatusOK
 	})
@@ -242,12 +243,12 @@ func TestFailover(t *testing.T) {
 		t.Error(failed)
 	}
 
-	must(t, primary.Kill())
-	eventually(t, "it is not ready", func() bool { return strings.HasPrefix(readyBoth(), "503 ") })
+	testkit.Must(t, primary.Kill())
+	testkit.Eventually(t, "it is not ready", func() bool { return strings.HasPrefix(readyBoth(), "503 ") })
 	execute(t, standby.URL("postgres", embedded.AdminRole), `SELECT pg_promote()`)
 	alice.mustRecover(both.URL(), alone.URL())
 	for _, ready := range []func() string{readyBoth, readyAlone} {
-		eventually(t, "it is ready", func() bool { return ready() == "200 ready" })
+		testkit.Eventually(t, "it is ready", func() bool { return ready() == "200 ready" })
 	}
 }
 
@@ -259,24 +260,24 @@ func TestMetricsOfALock(t *testing.T) {
 	signUp(t, s.URL(), "bob")
 	alice := signUp(t, s.URL(), "alice")
 	conn, err := pgx.Connect(t.Context(), db.AdminURL)
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(context.Background())
 	tx, err := conn.Begin(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	var account int64
-	must(t, tx.QueryRow(t.Context(), `SELECT a.id FROM accounts a JOIN users u ON u.id = a.owner
+	testkit.Must(t, tx.QueryRow(t.Context(), `SELECT a.id FROM accounts a JOIN users u ON u.id = a.owner
 		WHERE u.handle = 'alice' FOR UPDATE OF a`).Scan(&account))
 	if a, err := alice.ask("/v1/transfers", 0, usdTo(1, "@bob")); err != nil || a.status != http.StatusServiceUnavailable {
 		t.Errorf("%d %s %v", a.status, a.body, err)
 	}
 	metrics := func() string { return mustGet(t, s.OpsURL()+"/metrics").body }
 	named := fmt.Sprintf(`kizo_ledger_locked_row_seconds{account="%d",blocking_pids="%d",transfer=""} `, account, conn.PgConn().PID())
-	eventually(t, "the account is named", func() bool {
+	testkit.Eventually(t, "the account is named", func() bool {
 		m := metrics()
 		return strings.Contains(m, named) && strings.Contains(m, "kizo_ledger_locked_rows 1") && !strings.Contains(m, "kizo_ledger_lock_timeouts_total 0")
 	})
-	must(t, tx.Rollback(t.Context()))
-	eventually(t, "the account is free", func() bool { return strings.Contains(metrics(), "kizo_ledger_locked_rows 0") })
+	testkit.Must(t, tx.Rollback(t.Context()))
+	testkit.Eventually(t, "the account is free", func() bool { return strings.Contains(metrics(), "kizo_ledger_locked_rows 0") })
 	if strings.Contains(metrics(), "kizo_ledger_locked_row_seconds{") {
 		t.Error("an account that is free is named")
 	}

@@ -26,23 +26,23 @@ import (
 	"github.com/JDevAman/kizo/server/listener"
 )
 
-// Database is the name of Kizo's database in a PostgreSQL of its own.
+// Database is the name of Kizo's database in the PostgreSQL of a Dev.
 const Database = "kizo"
 
-// DevConfig of a Dev; all but Dir has a default.
+// DevConfig of a Dev. Every field except Dir has a default.
 type DevConfig struct {
-	Dir             string // where everything is kept
-	PostgresBin     string // directory of PostgreSQL's programs; found by itself if ""
-	RedisInProcess  bool   // even if redis-server is installed
-	Listen          string // host:port, as the next two; a free loopback port if ""
+	Dir             string // holds all data of the Dev
+	PostgresBin     string // directory of PostgreSQL's programs; searched for when ""
+	RedisInProcess  bool   // use the in-memory replacement even if redis-server is installed
+	Listen          string // address of the API, host:port; like the next two, a free loopback port when ""
 	OpsListen       string
-	PprofListen     string // no profiles if ""
-	BankListen      string // the mock bank's
-	BankPreset      string // calm, classic or hell; calm if ""
+	PprofListen     string // no profiles when ""
+	BankListen      string // address of the mock bank
+	BankPreset      string // calm, classic or hell; calm when ""
 	BankSeed        uint64
-	DefaultCurrency money.Currency // USD if ""
+	DefaultCurrency money.Currency // USD when ""
 
-	// As in Config.
+	// The following are those of Config.
 	HashWorker                             []string
 	HashSlots, RateLimit, RateLimitAddress int
 	HashMaxWait                            time.Duration
@@ -65,15 +65,15 @@ func (c DevConfig) withDefaults() DevConfig {
 	return c
 }
 
-// Dev is a kizod that needs nothing running: its PostgreSQL and Redis are children
-// of this process, its bank a part of it. The data survives; a second Dev on the
-// same data is refused.
+// Dev is a kizod that needs no other server: its PostgreSQL and Redis are child processes, and
+// its mock bank runs in this process. Its data survives a restart. A second Dev on the same data
+// is refused.
 type Dev struct {
 	*Server
 	postgres *embedded.Postgres
 	redis    *embedded.Redis
 	bank     *sim.Server
-	listener net.Listener // the API's, opened first because the bank has to know it
+	listener net.Listener // of the API; opened before the bank, which must know its address
 	bankEnds chan error
 
 	closing   chan struct{}
@@ -81,12 +81,12 @@ type Dev struct {
 	closeErr  error
 }
 
-// StartDev starts everything, in the order of need. A Dev that it returns must be
-// closed.
+// StartDev starts PostgreSQL, Redis, the mock bank and the Server, in that order. The caller must
+// close the Dev that it returns.
 func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	config = config.withDefaults()
 	reachable := Config{Listen: config.Listen, Roles: AllRoles(), TrustedProxies: config.TrustedProxies, AcceptPlainText: config.AcceptPlainText}
-	if err := reachable.checkTransport(slog.New(slog.DiscardHandler)); err != nil { // before anything is started
+	if err := reachable.checkTransport(slog.New(slog.DiscardHandler)); err != nil { // before any process is started
 		return nil, err
 	}
 	d := &Dev{bankEnds: make(chan error, 1), closing: make(chan struct{})}
@@ -99,8 +99,8 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// First, since it locks the directory, and before that sees whether it may be
-	// opened up for the user whom PostgreSQL runs as.
+	// PostgreSQL is the first, since StartPostgres locks the directory, and checks that the user
+	// that PostgreSQL runs as may enter it.
 	d.postgres, err = embedded.StartPostgres(ctx, embedded.PostgresConfig{
 		Dir: config.Dir, BinDir: config.PostgresBin, Log: config.Logger,
 	})
@@ -121,7 +121,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 		return nil, err
 	}
 	if d.redis.InProcess() && !config.RedisInProcess {
-		config.Logger.Info("redis-server is not installed: queues are kept in memory, and rebuilt from the ledger")
+		config.Logger.Info("redis-server is not installed: queues are kept in memory, and rebuilt from PostgreSQL")
 	}
 	if d.listener, err = listenForAPI(ctx, config.Listen); err != nil {
 		return nil, err
@@ -148,8 +148,8 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	return d, nil
 }
 
-// devSecrets reads the secrets of a Dev and creates them for new data. Where they have
-// been lost, new ones would only hide it: no user could log in.
+// devSecrets reads the secrets of a Dev, and creates them for new data. It does not replace lost
+// secrets, since with new ones no existing user could log in.
 func devSecrets(ctx context.Context, url, path string) (auth.Secrets, error) {
 	secrets, err := auth.LoadSecrets(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -165,7 +165,7 @@ func devSecrets(ctx context.Context, url, path string) (auth.Secrets, error) {
 		return auth.Secrets{}, err
 	}
 	if len(needed) > 0 {
-		return auth.Secrets{}, fmt.Errorf("the secrets file %s is missing, and the data needs %s: put it back from a backup, or begin with new data (--data)",
+		return auth.Secrets{}, fmt.Errorf("the secrets file %s is missing, and the data needs %s: restore it from a backup, or start with new data (--data)",
 			path, strings.Join(needed, ", "))
 	}
 	return auth.LoadOrCreateSecrets(path)
@@ -173,7 +173,7 @@ func devSecrets(ctx context.Context, url, path string) (auth.Secrets, error) {
 
 func bankToken(secrets auth.Secrets) string { return hex.EncodeToString(secrets.BankToken.Reveal()) }
 
-// startBank serves the mock bank over HTTP like any other, on a loopback port.
+// startBank serves the mock bank over HTTP and returns its URL.
 func (d *Dev) startBank(ctx context.Context, config DevConfig, faults sim.Faults, secrets auth.Secrets) (_ string, err error) {
 	d.bank, err = sim.New(sim.Config{
 		Journal: filepath.Join(config.Dir, "bank", "journal.jsonl"), Seed: config.BankSeed, Faults: faults,
@@ -192,8 +192,8 @@ func (d *Dev) startBank(ctx context.Context, config DevConfig, faults sim.Faults
 	return httpURL(inner), nil
 }
 
-// watch makes the end of what the server stands on its own failure; without Redis
-// it goes on, only slower.
+// watch makes the Server fail when PostgreSQL or the mock bank ends. Without Redis the Server
+// keeps running, but settles more slowly.
 func (d *Dev) watch(log *slog.Logger) {
 	go func() {
 		select {
@@ -213,12 +213,13 @@ func (d *Dev) watch(log *slog.Logger) {
 		select {
 		case <-d.closing:
 		case <-d.redis.Done():
-			log.Warn("Redis has ended: the janitor settles alone until the next start")
+			log.Warn("Redis has ended: until the next start, only the janitor settles payments")
 		}
 	}()
 }
 
-// Close drains the server and then stops what it stood on. It may be called again.
+// Close stops the Server, then the mock bank, Redis and PostgreSQL. It may be called more than
+// once.
 func (d *Dev) Close() error {
 	d.closeOnce.Do(func() {
 		close(d.closing)
@@ -233,7 +234,7 @@ func (d *Dev) stop() error {
 		errs = append(errs, d.Server.Close())
 	}
 	if d.listener != nil {
-		errs = append(errs, closeListener(d.listener)) // which no Server may have taken
+		errs = append(errs, closeListener(d.listener)) // Start may have failed before it took the listener
 	}
 	if d.bank != nil {
 		errs = append(errs, d.bank.Close())

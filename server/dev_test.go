@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/embedded"
@@ -21,8 +22,8 @@ import (
 func startDev(t *testing.T, c server.DevConfig) *server.Dev {
 	t.Helper()
 	d, err := server.StartDev(t.Context(), c)
-	must(t, err)
-	t.Cleanup(func() { must(t, d.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, d.Close()) })
 	return d
 }
 
@@ -46,12 +47,12 @@ func TestDev(t *testing.T) {
 	if !errors.Is(err, embedded.ErrInUse) {
 		t.Fatalf("a second one on the same data: %v", err)
 	}
-	wantWords(t, err.Error(), c.Dir, fmt.Sprint(os.Getpid()))
+	testkit.Contains(t, err.Error(), c.Dir, fmt.Sprint(os.Getpid()))
 	alice.wantBalance(70_00, 0)
 
 	// Stopped and started again, all is there: money, users, sessions.
-	must(t, d.Close())
-	must(t, d.Close())
+	testkit.Must(t, d.Close())
+	testkit.Must(t, d.Close())
 	began := time.Now()
 	d = startDev(t, c)
 	t.Logf("started on existing data in %v", time.Since(began).Round(time.Millisecond))
@@ -83,15 +84,15 @@ func TestDevWhosePostgresDies(t *testing.T) {
 	if err != nil || !running {
 		t.Fatalf("running: %v, %v", running, err)
 	}
-	must(t, syscall.Kill(instance.PID, syscall.SIGQUIT))
+	testkit.Must(t, syscall.Kill(instance.PID, syscall.SIGQUIT))
 	soon, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err = d.Wait(soon); err == nil {
 		t.Fatal("nobody noticed")
 	}
-	wantWords(t, err.Error(), "PostgreSQL has ended", filepath.Join(c.Dir, "postgres.log"))
+	testkit.Contains(t, err.Error(), "PostgreSQL has ended", filepath.Join(c.Dir, "postgres.log"))
 	began := time.Now()
-	must(t, d.Close())
+	testkit.Must(t, d.Close())
 	t.Logf("closed without its database in %v", time.Since(began).Round(time.Millisecond))
 
 	d = startDev(t, c)
@@ -105,26 +106,26 @@ func TestDevThatCannotStart(t *testing.T) {
 	if err == nil {
 		t.Fatal("it serves")
 	}
-	wantWords(t, err.Error(), "sunny", "calm, classic, hell")
+	testkit.Contains(t, err.Error(), "sunny", "calm, classic, hell")
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("what could be known before anything was started left something behind: %v", err)
 	}
 
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	defer taken.Close()
 	_, err = server.StartDev(t.Context(), server.DevConfig{Dir: dir, Listen: taken.Addr().String()})
 	if err == nil {
 		t.Fatal("it serves")
 	}
-	wantWords(t, err.Error(), "--listen", taken.Addr().String())
+	testkit.Contains(t, err.Error(), "--listen", taken.Addr().String())
 	// All that it had started is gone: the directory is free.
 	if _, running, err := embedded.Attach(dir); running || err != nil {
 		t.Errorf("PostgreSQL runs: %v, %v", running, err)
 	}
 	lock, err := embedded.Lock(dir)
-	must(t, err)
-	must(t, lock.Unlock())
+	testkit.Must(t, err)
+	testkit.Must(t, lock.Unlock())
 }
 
 // A directory that is closed and somebody's own is neither opened up nor filled.
@@ -134,20 +135,20 @@ func TestDevLeavesClosedDirectoriesAlone(t *testing.T) {
 		t.Skip("only root runs PostgreSQL as another user")
 	}
 	dir := filepath.Join(pgtest.TempDir(t), "private")
-	must(t, os.Mkdir(dir, 0o700))
-	must(t, os.WriteFile(filepath.Join(dir, "diary"), nil, 0o600))
+	testkit.Must(t, os.Mkdir(dir, 0o700))
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "diary"), nil, 0o600))
 	for range 2 { // the second try must not find that the first had prepared it
 		_, err := server.StartDev(t.Context(), server.DevConfig{Dir: dir})
 		var unreachable *embedded.UnreachableError
 		if !errors.As(err, &unreachable) {
 			t.Fatalf("got %v", err)
 		}
-		wantWords(t, err.Error(), dir, "cannot enter", "/var/lib/kizo", "chmod")
+		testkit.Contains(t, err.Error(), dir, "cannot enter", "/var/lib/kizo", "chmod")
 	}
 	info, err := os.Stat(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	entries, err := os.ReadDir(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	if info.Mode().Perm() != 0o700 || len(entries) != 1 {
 		t.Errorf("it is %v now, and holds %v", info.Mode(), entries)
 	}
@@ -158,17 +159,17 @@ func TestDevRefusesDataWithoutItsSecrets(t *testing.T) {
 	t.Parallel()
 	dir := pgtest.TempDir(t)
 	d, err := server.StartDev(t.Context(), server.DevConfig{Dir: dir, RedisInProcess: true})
-	must(t, err)
+	testkit.Must(t, err)
 	_, pepper := d.SecretIDs()
-	must(t, d.Close())
+	testkit.Must(t, d.Close())
 	file := filepath.Join(dir, "secrets", "secrets.json")
-	must(t, os.Remove(file))
+	testkit.Must(t, os.Remove(file))
 	d, err = server.StartDev(t.Context(), server.DevConfig{Dir: dir, RedisInProcess: true})
 	if err == nil {
 		_ = d.Close()
 		t.Fatal("it serves")
 	}
-	wantWords(t, err.Error(), file, "pepper "+pepper, "backup")
+	testkit.Contains(t, err.Error(), file, "pepper "+pepper, "backup")
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
 		t.Errorf("a file was made: %v", err)
 	}

@@ -9,9 +9,10 @@ import (
 	"github.com/JDevAman/kizo/server/failpoint"
 )
 
-// Close drains: first it is no longer ready, then it stops accepting and lets the
-// requests under way finish, then the payments, then the ledger's line. Being
-// killed at any moment of this is as safe, only less polite.
+// Close stops the server. It first reports "not ready", then stops accepting connections and
+// waits for running requests, then for running payments, then for the ledger's command queue.
+// Each wait has a timeout. No money is lost if the process is killed at any point of this; its
+// clients then repeat their requests. Close may be called more than once.
 func (s *Server) Close() error {
 	s.closing.Do(func() { s.closeErr = s.drain() })
 	return s.closeErr
@@ -20,14 +21,14 @@ func (s *Server) Close() error {
 func (s *Server) drain() error {
 	s.ready.Store(false)
 	if s.config.DrainDelay > 0 {
-		delay := time.NewTimer(s.config.DrainDelay) // a load balancer needs a probe to notice
+		delay := time.NewTimer(s.config.DrainDelay) // until load balancers have probed /readyz
 		<-delay.C
 	}
 	_ = failpoint.Point("server.draining")
 	var errs []error
-	errs = append(errs, s.stopIntake())
+	errs = append(errs, s.stopAPI())
 	if s.queues != nil {
-		_ = s.queues.Close() // nobody asks any more
+		_ = s.queues.Close() // nothing queries the queues from here on
 	}
 	if s.limitRedis != nil {
 		_ = s.limitRedis.Close()
@@ -35,37 +36,37 @@ func (s *Server) drain() error {
 	if s.hashWorker != nil {
 		errs = append(errs, s.hashWorker.Close())
 	}
-	_ = failpoint.Point("server.intake_stopped")
+	_ = failpoint.Point("server.api_stopped")
 	s.stopWork()
-	if !within(workWithin, s.work.Wait) {
-		s.log.Warn("settlement does not end; its payments will be found overdue")
+	if !returnsWithin(workTimeout, s.work.Wait) {
+		s.log.Warn("settlement does not end; the janitor will find its payments overdue")
 	}
 	_ = failpoint.Point("server.work_stopped")
 	if s.ledger != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), ledgerWithin)
+		ctx, cancel := context.WithTimeout(context.Background(), ledgerTimeout)
 		errs = append(errs, s.ledger.Close(ctx))
 		cancel()
 	}
 	_ = failpoint.Point("server.drained")
 	errs = append(errs, s.stopOps())
-	if s.pool != nil && !within(poolWithin, s.pool.Close) {
+	if s.pool != nil && !returnsWithin(poolTimeout, s.pool.Close) {
 		s.log.Warn("a database connection is still in use")
 	}
 	return errors.Join(errs...)
 }
 
-// What each part has after the requests' own DrainTimeout. None of it is needed
-// unless something hangs; then the process must end all the same.
+// How long drain waits for each part after DrainTimeout. A wait reaches its timeout only if the
+// part hangs; the process must end then too.
 const (
-	workWithin   = 20 * time.Second // more than settle.Config.Drain
-	ledgerWithin = 10 * time.Second // more than ledger.Config.BatchTimeout
-	opsWithin    = time.Second
-	poolWithin   = 2 * time.Second
+	workTimeout   = 20 * time.Second // more than settle.Config.Drain
+	ledgerTimeout = 10 * time.Second // more than ledger.Config.BatchTimeout
+	opsTimeout    = time.Second
+	poolTimeout   = 2 * time.Second
 )
 
-// stopIntake refuses new connections and lets the requests under way finish. A
-// client that hangs is no failure of ours: it is cut off when its time is up.
-func (s *Server) stopIntake() error {
+// stopAPI closes the API's listener and waits for running requests, for DrainTimeout at most.
+// Requests that run longer are canceled. That is not an error: a client may hang.
+func (s *Server) stopAPI() error {
 	var err error
 	if s.api != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
@@ -76,17 +77,17 @@ func (s *Server) stopIntake() error {
 		}
 	}
 	if s.apiListener != nil {
-		err = errors.Join(err, closeListener(s.apiListener)) // which may not have been served yet
+		err = errors.Join(err, closeListener(s.apiListener)) // the API may not have served it yet
 	}
 	return err
 }
 
 func (s *Server) stopOps() error {
 	if s.ops != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), opsWithin)
+		ctx, cancel := context.WithTimeout(context.Background(), opsTimeout)
 		defer cancel()
 		if s.ops.Shutdown(ctx) != nil {
-			_ = s.ops.Close() // a profile or a scrape that hangs
+			_ = s.ops.Close() // ends a scrape that hangs
 		}
 	}
 	var err error
@@ -105,14 +106,15 @@ func closeListener(l net.Listener) error {
 	return nil
 }
 
-// within tells whether f returned in time; if not, it is left behind.
-func within(limit time.Duration, f func()) bool {
+// returnsWithin calls f and reports whether it returned within the timeout. If not, f keeps
+// running in its goroutine.
+func returnsWithin(timeout time.Duration, f func()) bool {
 	done := make(chan struct{})
 	go func() {
 		f()
 		close(done)
 	}()
-	timer := time.NewTimer(limit)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-done:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
@@ -35,7 +36,7 @@ func TestDrain(t *testing.T) {
 		a, err := alice.ask("/v1/deposits", 3, usd(5_00))
 		underWay <- reply{a, err}
 	}()
-	eventually(t, "the deposit is under way", func() bool {
+	testkit.Eventually(t, "the deposit is under way", func() bool {
 		a, err := send(http.MethodGet, s.URL()+"/v1/transfers", alice.token, "", nil, nil)
 		return err == nil && strings.Contains(a.body, `"pending"`)
 	})
@@ -43,11 +44,11 @@ func TestDrain(t *testing.T) {
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
 	var draining answer
-	eventually(t, "readiness goes", func() bool {
+	testkit.Eventually(t, "readiness goes", func() bool {
 		draining = mustGet(t, ops+"/readyz")
 		return draining.status == http.StatusServiceUnavailable
 	})
-	wantWords(t, draining.body, "draining")
+	testkit.Contains(t, draining.body, "draining")
 	if got := mustGet(t, ops+"/livez"); got.status != 200 {
 		t.Errorf("not live while it drains: %d", got.status)
 	}
@@ -55,7 +56,7 @@ func TestDrain(t *testing.T) {
 		t.Errorf("it does not serve in its drain delay: %v, %v", got, err)
 	}
 	address := strings.TrimPrefix(s.URL(), "http://")
-	eventually(t, "new connections are refused", func() bool {
+	testkit.Eventually(t, "new connections are refused", func() bool {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			conn.Close()
@@ -91,12 +92,12 @@ func TestHungClientDoesNotHoldClose(t *testing.T) {
 		"half a request": func(t *testing.T, s *server.Server) {
 			conn := dial(t, s)
 			_, err := conn.Write([]byte("POST /v1/transfers HTTP/1.1\r\nHost: x\r\nContent-Le"))
-			must(t, err)
+			testkit.Must(t, err)
 		},
 		"waits for the bank": func(t *testing.T, s *server.Server) {
 			alice := signUp(t, s.URL(), "alice")
 			go func() { _, _ = alice.ask("/v1/deposits", 30, usd(5_00)) }()
-			eventually(t, "the deposit is under way", func() bool {
+			testkit.Eventually(t, "the deposit is under way", func() bool {
 				a, err := send(http.MethodGet, s.URL()+"/v1/transfers", alice.token, "", nil, nil)
 				return err == nil && strings.Contains(a.body, `"pending"`)
 			})
@@ -126,11 +127,11 @@ func TestHungClientDoesNotHoldClose(t *testing.T) {
 		s := start(t, c)
 		conn := dial(t, s)
 		_, err := conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
-		must(t, err)
+		testkit.Must(t, err)
 		_, err = conn.Read(make([]byte, 1))
-		must(t, err)
+		testkit.Must(t, err)
 		began := time.Now()
-		must(t, s.Close())
+		testkit.Must(t, s.Close())
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("an idle connection held Close for %v", took)
 		}
@@ -140,7 +141,7 @@ func TestHungClientDoesNotHoldClose(t *testing.T) {
 func dial(t *testing.T, s *server.Server) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL(), "http://"))
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return conn
 }
@@ -151,8 +152,8 @@ func TestCloseAtOnce(t *testing.T) {
 	c := config(t, pgtest.New(t).AppURL)
 	for range 5 {
 		s, err := server.Start(t.Context(), c)
-		must(t, err)
-		must(t, s.Close())
+		testkit.Must(t, err)
+		testkit.Must(t, s.Close())
 		for _, url := range []string{s.URL(), s.OpsURL()} {
 			if _, err := get(url); err == nil {
 				t.Errorf("%s still answers", url)
@@ -170,7 +171,7 @@ func TestDrainWhileRedisHangs(t *testing.T) {
 	c.Roles = server.AllRoles()
 	c.Redis = asynq.RedisClientOpt{Addr: silent}
 	s, err := server.Start(t.Context(), c)
-	must(t, err)
+	testkit.Must(t, err)
 	alice := signUp(t, s.URL(), "alice")
 	for range 3 {
 		a, err := alice.ask("/v1/deposits", 0, usd(5_00)) // each leaves a hint
@@ -181,7 +182,7 @@ func TestDrainWhileRedisHangs(t *testing.T) {
 	mustGet(t, s.OpsURL()+"/metrics")
 	<-asked
 	began := time.Now()
-	must(t, s.Close())
+	testkit.Must(t, s.Close())
 	took := time.Since(began)
 	t.Logf("drained in %v", took.Round(time.Millisecond))
 	if took > 6*time.Second {

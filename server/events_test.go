@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
@@ -15,14 +16,14 @@ import (
 func (p *person) client() *client.Client {
 	p.t.Helper()
 	k, err := client.New(client.Config{Server: p.url, Tokens: client.StaticToken(p.token)})
-	must(p.t, err)
+	testkit.Must(p.t, err)
 	return k
 }
 
 func (p *person) follow(since string, ops bool) *client.EventStream {
 	p.t.Helper()
 	s, err := p.client().Events(p.t.Context(), client.EventOptions{Since: since, Ops: ops})
-	must(p.t, err)
+	testkit.Must(p.t, err)
 	p.t.Cleanup(func() { _ = s.Close() })
 	return s
 }
@@ -36,10 +37,10 @@ func TestEventsOutliveKizod(t *testing.T) {
 	first, second := start(t, c), start(t, c)
 	alice, bob := signUp(t, first.URL(), "alice"), signUp(t, first.URL(), "bob")
 	_, err := alice.ask("/v1/deposits", 0, usd(5_00)) // pending for good: there is no bank
-	must(t, err)
+	testkit.Must(t, err)
 	alice.url, bob.url = second.URL(), second.URL()
 	_, err = bob.ask("/v1/deposits", 0, usd(7_00))
-	must(t, err)
+	testkit.Must(t, err)
 
 	var told []int64
 	stream, last := (&person{t, first.URL(), "bob", bob.token}).follow(time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), false), ""
@@ -61,9 +62,9 @@ func TestEventsOutliveKizod(t *testing.T) {
 		}
 	}
 	live := func(e client.Event) bool { return e.Type == client.EventLive }
-	must(t, read(live))
+	testkit.Must(t, read(live))
 	began := time.Now()
-	must(t, first.Close())
+	testkit.Must(t, first.Close())
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("a stream held Close for %v", took)
 	}
@@ -71,12 +72,12 @@ func TestEventsOutliveKizod(t *testing.T) {
 		t.Error("the stream goes on")
 	}
 	_, err = bob.ask("/v1/deposits", 0, usd(8_00)) // while nobody listens
-	must(t, err)
+	testkit.Must(t, err)
 	stream = bob.follow(last, false)
-	must(t, read(live))
+	testkit.Must(t, read(live))
 	_, err = bob.ask("/v1/deposits", 0, usd(9_00))
-	must(t, err)
-	must(t, read(func(e client.Event) bool { return e.Type == client.EventTransfer && e.Transfer.Amount == 9_00 }))
+	testkit.Must(t, err)
+	testkit.Must(t, read(func(e client.Event) bool { return e.Type == client.EventTransfer && e.Transfer.Amount == 9_00 }))
 	if want := []int64{7_00, 8_00, 9_00}; !slices.Equal(told, want) {
 		t.Errorf("told %v, want %v", told, want)
 	}
@@ -98,7 +99,7 @@ func TestSnapshotsForOperators(t *testing.T) {
 	next := func(enough func(*client.OpsSnapshot) bool) *client.OpsSnapshot {
 		for range 30 {
 			e, err := stream.Next()
-			must(t, err)
+			testkit.Must(t, err)
 			if e.Ops != nil && enough(e.Ops) {
 				return e.Ops
 			}
@@ -125,7 +126,7 @@ func TestSnapshotsForOperators(t *testing.T) {
 		t.Errorf("%+v", full)
 	}
 	_, err = olga.client().Audit(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	if audited := next(func(s *client.OpsSnapshot) bool { return s.LastAudit != nil }); !audited.LastAudit.Ok {
 		t.Errorf("%+v", audited.LastAudit)
 	}
@@ -145,7 +146,7 @@ func TestSnapshotsSayWhatIsNotKnown(t *testing.T) {
 	stream := olga.follow("", true)
 	for {
 		e, err := stream.Next()
-		must(t, err)
+		testkit.Must(t, err)
 		if e.Ops == nil {
 			continue
 		}

@@ -6,8 +6,8 @@ import (
 	"github.com/JDevAman/kizo/server/embedded"
 )
 
-// OwnerURL is the way to a Dev's database as the owner of its tables.
+// OwnerURL returns the URL of a Dev's database for the owner of its tables.
 func (d *Dev) OwnerURL() string { return d.postgres.URL(Database, embedded.OwnerRole) }
 
-// CheckTransport is what Start does first.
+// CheckTransport is the check that Start does first.
 func (c Config) CheckTransport(log *slog.Logger) error { return c.checkTransport(log) }

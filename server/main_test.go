@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/auth"
@@ -41,7 +41,7 @@ var sharedSecrets = sync.OnceValues(func() (auth.Secrets, error) {
 func config(t *testing.T, databaseURL string) server.Config {
 	t.Helper()
 	secrets, err := sharedSecrets()
-	must(t, err)
+	testkit.Must(t, err)
 	return server.Config{
 		DatabaseURL: databaseURL,
 		Redis:       asynq.RedisClientOpt{Network: "unix", Addr: "/nonexistent/kizo-redis.sock"},
@@ -54,8 +54,8 @@ func config(t *testing.T, databaseURL string) server.Config {
 func start(t *testing.T, c server.Config) *server.Server {
 	t.Helper()
 	s, err := server.Start(t.Context(), c)
-	must(t, err)
-	t.Cleanup(func() { must(t, s.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, s.Close()) })
 	return s
 }
 
@@ -70,41 +70,13 @@ func refused(t *testing.T, c server.Config) string {
 	return err.Error()
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantWords(t *testing.T, text string, words ...string) {
-	t.Helper()
-	for _, word := range words {
-		if !strings.Contains(text, word) {
-			t.Errorf("%q does not say %q", text, word)
-		}
-	}
-}
-
 func execute(t *testing.T, url, sql string, args ...any) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(context.Background())
 	_, err = conn.Exec(t.Context(), sql, args...)
-	must(t, err)
-}
-
-// eventually polls; it is for what another goroutine or process will do.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 20 s in vain: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	testkit.Must(t, err)
 }
 
 // answer of a server, and nothing kept open behind it.
@@ -126,7 +98,7 @@ func get(url string) (answer, error) { return send(http.MethodGet, url, "", "", 
 func mustGet(t testing.TB, url string) answer {
 	t.Helper()
 	a, err := get(url)
-	must(t, err)
+	testkit.Must(t, err)
 	return a
 }
 
@@ -179,14 +151,14 @@ func signUp(t *testing.T, url, handle string) *person {
 	a, err := send(http.MethodPost, url+"/v1/auth/signup", "", "", map[string]string{
 		"email": handle + "@example.com", "handle": handle, "name": "Some Body", "password": password,
 	}, nil)
-	must(t, err)
+	testkit.Must(t, err)
 	return entered(t, url, handle, a)
 }
 
 func logIn(t *testing.T, url, handle string) *person {
 	t.Helper()
 	a, err := send(http.MethodPost, url+"/v1/auth/login", "", "", map[string]string{"login": handle, "password": password}, nil)
-	must(t, err)
+	testkit.Must(t, err)
 	return entered(t, url, handle, a)
 }
 
@@ -208,7 +180,7 @@ func (p *person) ask(path string, wait int, body any) (answer, error) {
 func (p *person) mustAsk(path string, body any) answer {
 	p.t.Helper()
 	a, err := p.ask(path, 20, body)
-	must(p.t, err)
+	testkit.Must(p.t, err)
 	if a.status != http.StatusCreated {
 		p.t.Fatalf("%s: %d %s", path, a.status, a.body)
 	}
@@ -218,11 +190,11 @@ func (p *person) mustAsk(path string, body any) answer {
 func (p *person) wantBalance(balance, held int64) {
 	p.t.Helper()
 	a, err := send(http.MethodGet, p.url+"/v1/wallets", p.token, "", nil, nil)
-	must(p.t, err)
+	testkit.Must(p.t, err)
 	var list struct {
 		Items []struct{ Balance, Held int64 }
 	}
-	must(p.t, json.Unmarshal([]byte(a.body), &list))
+	testkit.Must(p.t, json.Unmarshal([]byte(a.body), &list))
 	if len(list.Items) != 1 || list.Items[0].Balance != balance || list.Items[0].Held != held {
 		p.t.Errorf("%s has %s, want %d, %d of it held", p.handle, a.body, balance, held)
 	}

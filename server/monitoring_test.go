@@ -10,6 +10,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/embedded"
@@ -57,7 +58,7 @@ func TestOpsListener(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	metrics = mustGet(t, d.OpsURL()+"/metrics").body
-	wantWords(t, metrics, `kizo_http_request_seconds_count{method="GET",route="none",status="404"} 2`,
+	testkit.Contains(t, metrics, `kizo_http_request_seconds_count{method="GET",route="none",status="404"} 2`,
 		`kizo_http_request_seconds_count{method="DELETE",route="none",status="405"} 1`)
 
 	for path, want := range map[string]int{
@@ -82,7 +83,7 @@ func TestMetricsWithoutRedis(t *testing.T) {
 	db := pgtest.New(t)
 	s := start(t, config(t, db.AppURL))
 	metrics := mustGet(t, s.OpsURL()+"/metrics")
-	wantWords(t, metrics.body, "kizo_redis_up 0", "kizo_database_up 1", "kizo_payments_overdue 0")
+	testkit.Contains(t, metrics.body, "kizo_redis_up 0", "kizo_database_up 1", "kizo_payments_overdue 0")
 	for _, absent := range []string{"kizo_queue_tasks{", "kizo_worker_slots ", "kizo_audit_ok "} {
 		if strings.Contains(metrics.body, absent) {
 			t.Errorf("somebody made up %s", absent)
@@ -96,15 +97,15 @@ func TestMetricsWithoutRedis(t *testing.T) {
 		t.Fatalf("%+v, %v", report, err)
 	}
 	metrics = mustGet(t, s.OpsURL()+"/metrics")
-	wantWords(t, metrics.body, "kizo_audit_ok 1", "kizo_audit_timestamp_seconds ")
+	testkit.Contains(t, metrics.body, "kizo_audit_ok 1", "kizo_audit_timestamp_seconds ")
 }
 
 // silentRedis accepts connections and never answers; asked says that there was one.
 func silentRedis(t *testing.T) (address string, asked <-chan struct{}) {
 	t.Helper()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	t.Cleanup(func() { must(t, silent.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, silent.Close()) })
 	accepted := make(chan struct{}, 1024)
 	go func() {
 		for {
@@ -130,7 +131,7 @@ func TestMetricsWhileRedisHangs(t *testing.T) {
 	c.Redis = asynq.RedisClientOpt{Addr: silent, ReadTimeout: -1} // it would wait for ever
 	s := start(t, c)
 	for range 2 {
-		wantWords(t, mustGet(t, s.OpsURL()+"/metrics").body, "kizo_redis_up 0", "kizo_database_up 1", "kizo_ledger_commit_seconds")
+		testkit.Contains(t, mustGet(t, s.OpsURL()+"/metrics").body, "kizo_redis_up 0", "kizo_database_up 1", "kizo_ledger_commit_seconds")
 	}
 	select {
 	case <-asked:
@@ -144,13 +145,13 @@ func TestNotReadyWithoutDatabase(t *testing.T) {
 	dir := pgtest.TempDir(t)
 	run := func() *embedded.Postgres {
 		pg, err := embedded.StartPostgres(t.Context(), embedded.PostgresConfig{Dir: dir})
-		must(t, err)
+		testkit.Must(t, err)
 		t.Cleanup(func() { _ = pg.Kill() })
 		return pg
 	}
 	pg := run()
-	must(t, pg.EnsureDatabase(t.Context(), server.Database))
-	must(t, migrations.Apply(t.Context(), pg.URL(server.Database, embedded.OwnerRole)))
+	testkit.Must(t, pg.EnsureDatabase(t.Context(), server.Database))
+	testkit.Must(t, migrations.Apply(t.Context(), pg.URL(server.Database, embedded.OwnerRole)))
 	c := config(t, pg.URL(server.Database, embedded.AppRole))
 	c.Roles = server.AllRoles()
 	s := start(t, c)
@@ -158,15 +159,15 @@ func TestNotReadyWithoutDatabase(t *testing.T) {
 	if got := ready(); got.status != 200 {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	must(t, pg.Stop(context.Background()))
+	testkit.Must(t, pg.Stop(context.Background()))
 	if got := ready(); got.status != http.StatusServiceUnavailable {
 		t.Errorf("ready without a database: %d %s", got.status, got.body)
 	} else {
-		wantWords(t, got.body, "no database")
+		testkit.Contains(t, got.body, "no database")
 	}
 	if got := mustGet(t, s.OpsURL()+"/livez"); got.status != 200 {
 		t.Errorf("a restart would not bring the database back, and yet: %d", got.status)
 	}
 	run()
-	eventually(t, "it is ready again", func() bool { return ready().status == 200 })
+	testkit.Eventually(t, "it is ready again", func() bool { return ready().status == 200 })
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
@@ -20,7 +21,7 @@ func metricOf(t *testing.T, s *server.Server, name string) (float64, bool) {
 		return 0, false
 	}
 	value, err := strconv.ParseFloat(found[1], 64)
-	must(t, err)
+	testkit.Must(t, err)
 	return value, true
 }
 
@@ -31,7 +32,7 @@ func TestOpenTransactionsAreMeasured(t *testing.T) {
 	const idle, write = "kizo_database_idle_transaction_seconds", "kizo_database_write_transaction_seconds"
 	db := pgtest.New(t)
 	s := start(t, config(t, db.AppURL))
-	eventually(t, "no transaction is open", func() bool {
+	testkit.Eventually(t, "no transaction is open", func() bool {
 		i, measured := metricOf(t, s, idle)
 		w, _ := metricOf(t, s, write)
 		return measured && i == 0 && w == 0
@@ -39,16 +40,16 @@ func TestOpenTransactionsAreMeasured(t *testing.T) {
 	begin := func(url, sql string) *pgx.Conn {
 		t.Helper()
 		conn, err := pgx.Connect(t.Context(), url)
-		must(t, err)
+		testkit.Must(t, err)
 		t.Cleanup(func() { conn.Close(context.Background()) })
 		_, err = conn.Exec(t.Context(), "BEGIN; "+sql)
-		must(t, err)
+		testkit.Must(t, err)
 		return conn
 	}
 	// As kizod's role, with nothing but a question.
 	own := begin(db.AppURL, "SELECT 1")
 	for _, least := range []float64{0, .5} { // and it grows
-		eventually(t, "a session that idles is measured", func() bool {
+		testkit.Eventually(t, "a session that idles is measured", func() bool {
 			i, _ := metricOf(t, s, idle)
 			return i > least
 		})
@@ -57,18 +58,18 @@ func TestOpenTransactionsAreMeasured(t *testing.T) {
 		t.Errorf("it has written nothing: %v", w)
 	}
 	_, err := own.Exec(t.Context(), "ROLLBACK")
-	must(t, err)
-	eventually(t, "the transaction has ended", func() bool { i, _ := metricOf(t, s, idle); return i == 0 })
+	testkit.Must(t, err)
+	testkit.Eventually(t, "the transaction has ended", func() bool { i, _ := metricOf(t, s, idle); return i == 0 })
 
 	// As the owner, whose state kizod's role may not see.
 	others := begin(db.AdminURL, "SELECT FROM accounts FOR UPDATE; UPDATE access_version SET version = version")
 	for _, least := range []float64{0, .5} {
-		eventually(t, "a lock of another role is measured", func() bool {
+		testkit.Eventually(t, "a lock of another role is measured", func() bool {
 			w, _ := metricOf(t, s, write)
 			return w > least
 		})
 	}
 	_, err = others.Exec(t.Context(), "COMMIT")
-	must(t, err)
-	eventually(t, "the lock is gone", func() bool { w, _ := metricOf(t, s, write); return w == 0 })
+	testkit.Must(t, err)
+	testkit.Eventually(t, "the lock is gone", func() bool { w, _ := metricOf(t, s, write); return w == 0 })
 }

@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// CheckPprofAddress refuses an address beyond loopback: a profile shows what is in
-// memory, and taking one costs processor time.
+// CheckPprofAddress returns an error for an address that is not on loopback: a profile shows
+// the contents of memory, and taking one costs CPU time.
 func CheckPprofAddress(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%q is no address; write it as 127.0.0.1:7423", address)
+		return fmt.Errorf("%q is not an address; write it as 127.0.0.1:7423", address)
 	}
 	if !loopback(host) {
 		return fmt.Errorf("%q is not on loopback; write it as 127.0.0.1:7423, and reach it through SSH", address)
@@ -24,8 +24,8 @@ func CheckPprofAddress(address string) error {
 	return nil
 }
 
-// loopback tells whether a host is this one by its name or address. Other names are
-// not looked up.
+// loopback reports whether a host is localhost or a loopback address. Other names are not
+// resolved.
 func loopback(host string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
@@ -34,8 +34,9 @@ func loopback(host string) bool {
 	return err == nil && address.Unmap().IsLoopback()
 }
 
-// pprofHandler serves profiles to those who ask for this host. A page in a browser on
-// this host can ask as well, by a name of its own that leads here; its Host tells.
+// pprofHandler serves profiles to requests whose Host is this one. A web page in a browser on
+// this host can send requests here too, under a name that its owner resolves to loopback (DNS
+// rebinding); their Host header is that name.
 func pprofHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -48,7 +49,7 @@ func pprofHandler() http.Handler {
 			host = name
 		}
 		if !loopback(host) {
-			http.Error(w, "the Host of a request for a profile is localhost or a loopback address", http.StatusForbidden)
+			http.Error(w, "the Host of a request for a profile must be localhost or a loopback address", http.StatusForbidden)
 			return
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -56,7 +57,7 @@ func pprofHandler() http.Handler {
 	})
 }
 
-// listenForPprof opens the address of profiles, if there is one.
+// listenForPprof opens the address of profiles, if one is configured.
 func (s *Server) listenForPprof(ctx context.Context) (err error) {
 	if s.config.PprofListen == "" {
 		return nil
@@ -82,5 +83,5 @@ func (s *Server) servePprof() {
 	}()
 }
 
-// PprofURL of profiles; "" where none are served.
+// PprofURL returns the URL of profiles, or "" if none are served.
 func (s *Server) PprofURL() string { return httpURL(s.pprofListener) }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
@@ -59,7 +60,7 @@ func writes(t *testing.T) map[string]bool {
 		}
 		return nil
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	return used
 }
 
@@ -130,10 +131,10 @@ func TestTheRoleMayWriteWhatTheCodeWrites(t *testing.T) {
 		delete(used, privilege)
 	}
 	conn, err := pgx.Connect(t.Context(), pgtest.New(t).AppURL)
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(context.Background())
 	rows, err := conn.Query(t.Context(), ask)
-	must(t, err)
+	testkit.Must(t, err)
 	var (
 		privilege     string
 		has           bool
@@ -153,7 +154,7 @@ func TestTheRoleMayWriteWhatTheCodeWrites(t *testing.T) {
 		delete(used, privilege)
 		return nil
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	for _, unknown := range slices.Sorted(maps.Keys(used)) {
 		t.Errorf("%s is written by a statement and is not in the schema: is the statement misread?", unknown)
 	}

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/api"
@@ -48,9 +49,9 @@ func newCaller(t *testing.T, url, from string, forwarded func() string) *caller 
 func (c *caller) do(method, path, token string, body any) answer {
 	c.t.Helper()
 	encoded, err := json.Marshal(body)
-	must(c.t, err)
+	testkit.Must(c.t, err)
 	request, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, bytes.NewReader(encoded))
-	must(c.t, err)
+	testkit.Must(c.t, err)
 	request.Header.Set("Content-Type", "application/json")
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
@@ -61,10 +62,10 @@ func (c *caller) do(method, path, token string, body any) answer {
 		request.Header.Set("Forwarded", "for="+c.forwarded())
 	}
 	response, err := c.client.Do(request)
-	must(c.t, err)
+	testkit.Must(c.t, err)
 	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
-	must(c.t, err)
+	testkit.Must(c.t, err)
 	return answer{response.StatusCode, response.Header, string(content)}
 }
 
@@ -95,7 +96,7 @@ func (c *caller) logsIn(handle string) (addresses string) {
 		c.t.Fatalf("%s cannot log in: %d %s", handle, a.status, a.body)
 	}
 	var list openapi.SessionList
-	must(c.t, json.Unmarshal([]byte(c.do(http.MethodGet, "/v1/sessions", token, nil).body), &list))
+	testkit.Must(c.t, json.Unmarshal([]byte(c.do(http.MethodGet, "/v1/sessions", token, nil).body), &list))
 	for _, s := range list.Items {
 		if s.Current && s.Address != nil {
 			addresses = *s.Address
@@ -121,7 +122,7 @@ func TestThrottleBehindAProxy(t *testing.T) {
 	t.Parallel()
 	c := config(t, pgtest.New(t).AppURL)
 	proxies, err := api.ParseTrustedProxies("127.0.0.1")
-	must(t, err)
+	testkit.Must(t, err)
 	c.TrustedProxies = proxies
 	s := start(t, c)
 	signUp(t, s.URL(), "alice")
@@ -140,7 +141,7 @@ func TestRateLimitBehindAProxy(t *testing.T) {
 	c, _ := limited(t, pgtest.New(t))
 	c.RateLimitAddress = 4
 	proxies, err := api.ParseTrustedProxies("127.0.0.1")
-	must(t, err)
+	testkit.Must(t, err)
 	c.TrustedProxies = proxies
 	s := start(t, c)
 	busy, quiet := newCaller(t, s.URL(), "127.0.0.1", rotating("203.0.113.7")), newCaller(t, s.URL(), "127.0.0.1", fixed("203.0.113.8"))
@@ -157,7 +158,7 @@ func TestBehindNginx(t *testing.T) {
 	nginx := findNginx(t)
 	c := config(t, pgtest.New(t).AppURL)
 	proxies, err := api.ParseTrustedProxies("127.0.0.1")
-	must(t, err)
+	testkit.Must(t, err)
 	c.TrustedProxies = proxies
 	s := start(t, c)
 	url := startNginx(t, nginx, s)
@@ -193,7 +194,7 @@ func findNginx(t *testing.T) string {
 func documented(t *testing.T, heading, language string) string {
 	t.Helper()
 	text, err := os.ReadFile("../docs/operations.md")
-	must(t, err)
+	testkit.Must(t, err)
 	_, section, ok := strings.Cut(string(text), "\n## "+heading+"\n")
 	if ok {
 		section, _, _ = strings.Cut(section, "\n## ")
@@ -228,12 +229,12 @@ func startNginx(t *testing.T, nginx string, s *server.Server) (url string) {
 		fmt.Fprintf(&temporary, "%s_temp_path %s;\n", kind, filepath.Join(dir, kind))
 	}
 	file := filepath.Join(dir, "nginx.conf")
-	must(t, os.WriteFile(file, fmt.Appendf(nil, "daemon off;\nmaster_process off;\npid %s;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n%s%s}\n",
+	testkit.Must(t, os.WriteFile(file, fmt.Appendf(nil, "daemon off;\nmaster_process off;\npid %s;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n%s%s}\n",
 		filepath.Join(dir, "pid"), temporary.String(), site), 0o600))
 	var said bytes.Buffer
 	cmd := exec.Command(nginx, "-p", dir, "-c", file)
 	cmd.Stdout, cmd.Stderr = &said, &said
-	must(t, cmd.Start())
+	testkit.Must(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
@@ -243,7 +244,7 @@ func startNginx(t *testing.T, nginx string, s *server.Server) (url string) {
 			t.Logf("nginx: %s", said.String())
 		}
 	})
-	eventually(t, "nginx accepts connections", func() bool {
+	testkit.Eventually(t, "nginx accepts connections", func() bool {
 		select {
 		case err := <-ended:
 			ended <- err
@@ -262,22 +263,22 @@ func startNginx(t *testing.T, nginx string, s *server.Server) (url string) {
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	defer l.Close()
 	_, port, err := net.SplitHostPort(l.Addr().String())
-	must(t, err)
+	testkit.Must(t, err)
 	return port
 }
 
 func writeCertificate(t *testing.T, certificateFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
+	testkit.Must(t, err)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"wallet.example"}}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	must(t, err)
+	testkit.Must(t, err)
 	encodedKey, err := x509.MarshalPKCS8PrivateKey(key)
-	must(t, err)
-	must(t, os.WriteFile(certificateFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600))
-	must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encodedKey}), 0o600))
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(certificateFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600))
+	testkit.Must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encodedKey}), 0o600))
 }

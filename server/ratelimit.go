@@ -13,7 +13,7 @@ import (
 	"github.com/JDevAman/kizo/server/settle"
 )
 
-// newLimits lends the limits to the API, which knows no Redis.
+// newLimits makes the rate limits. The API gets them as functions and does not know Redis.
 func (s *Server) newLimits() api.Limits {
 	user, address := ratelimit.Rule{Rate: s.config.RateLimit}, ratelimit.Rule{Rate: s.config.RateLimitAddress}
 	s.limitRedis = redisForLimits(s.config.Redis)
@@ -31,7 +31,8 @@ func (s *Server) newLimits() api.Limits {
 	return limits
 }
 
-// policy says a burst as so many requests in the seconds that it takes to earn them.
+// policy describes a rule as its burst, and the seconds after which a spent burst is available
+// again.
 func policy(r ratelimit.Rule) api.Policy {
 	if r.Rate == 0 {
 		return api.Policy{}
@@ -39,8 +40,8 @@ func policy(r ratelimit.Rule) api.Policy {
 	return api.Policy{Requests: r.Burst, Seconds: (r.Burst + r.Rate - 1) / r.Rate}
 }
 
-// redisForLimits is a client of its own: it gives up quickly, and tries nothing twice,
-// since a limit can be kept without Redis and a request does not wait.
+// redisForLimits returns a client for the rate limits alone. It has a short timeout and no
+// retries: without Redis, limits are kept in memory, and a request does not wait for it.
 func redisForLimits(to asynq.RedisConnOpt) redis.UniversalClient {
 	return settle.RedisClient(to, settle.RedisBounds{Answer: 50 * time.Millisecond, Connections: 8})
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/JDevAman/kizo/server/auth"
 )
 
-// adoptSecrets refuses secrets that do not fit the database, before anything is signed
-// or hashed with them.
+// adoptSecrets checks that the configured secrets match those that the database knows, before
+// they are used to sign or hash.
 func (s *Server) adoptSecrets(ctx context.Context) error {
 	s.secretsRegistry = auth.NewRegistry(s.pool, auth.Process{Name: processName(), Roles: roleNames(s.config.Roles), Version: s.config.Version})
 	notes, err := s.secretsRegistry.Adopt(ctx, s.config.Secrets)
@@ -46,9 +46,9 @@ func (s *Server) warnOfSecrets(notes []string) {
 	}
 }
 
-// UseSecrets replaces the signing keys, the peppers and the callback secret of a running
-// server, for requests from now on. Where they do not fit the database, the old ones stay
-// in use.
+// UseSecrets replaces the signing keys, the peppers and the callback secret of a running server,
+// for new requests. If they do not match those that the database knows, it returns an error and
+// the old ones stay in use.
 func (s *Server) UseSecrets(ctx context.Context, secrets auth.Secrets) error {
 	keys, err := secrets.Keys()
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *Server) UseSecrets(ctx context.Context, secrets auth.Secrets) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	notes, err := s.secretsRegistry.Adopt(ctx, secrets)
 	if err != nil {
@@ -71,8 +71,8 @@ func (s *Server) UseSecrets(ctx context.Context, secrets auth.Secrets) error {
 	return nil
 }
 
-// reportSecrets tells the database every few seconds which secrets this process holds,
-// until ctx ends. What is the same as at the report before is not logged again.
+// reportSecrets writes the ids of the secrets that this process holds to the database every few
+// seconds, until ctx ends. It logs notes and errors that differ from those of the last report.
 func (s *Server) reportSecrets(ctx context.Context) error {
 	var lastNotes []string
 	var lastError string
@@ -85,13 +85,13 @@ func (s *Server) reportSecrets(ctx context.Context) error {
 			text = err.Error()
 		}
 		if _, differs := errors.AsType[*auth.MismatchError](err); differs && text != lastError {
-			s.log.Error("this process has other secrets than the database by now", "error", err)
+			s.log.Error("the secrets of this process no longer match the database", "error", err)
 		} else if err != nil && text != lastError {
-			s.log.Warn("this process could not report which secrets it has", "error", err)
+			s.log.Warn("the ids of the secrets of this process could not be reported", "error", err)
 		}
 		lastNotes, lastError = notes, text
 	})
 }
 
-// SecretIDs are the ids of the signing key and the pepper in use, for the log.
+// SecretIDs returns the ids of the signing key and the pepper in use, for the log.
 func (s *Server) SecretIDs() (signingKey, pepper string) { return s.secrets.Load().InUse() }

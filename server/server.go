@@ -1,12 +1,18 @@
-// Package server puts the rooms of kizod together.
+// Package server assembles kizod from the packages below it.
 //
-//	            ┌────────────────── Server ──────────────────┐
-//	listener ─► api ─► ledger ─► PostgreSQL ◄─ settle ─► bank │ ◄─ ops listener
-//	            └─► auth ──────────┘             └─► Redis    │
-//	            └────────────────────────────────────────────┘
+//	         ┌───────────────────── Server ─────────────────────┐
+//	users ──►│ listener ─► api ─┬─► ledger ──┬──► PostgreSQL    │
+//	         │                  ├─► auth ────┤                  │
+//	         │                  └─► ops ──► settle ──► Redis    │
+//	         │ worker, janitor ───────────► settle ──► the bank │
+//	ops ────►│ monitoring: /metrics, /livez, /readyz            │
+//	         └──────────────────────────────────────────────────┘
 //
-// Server is `kizod serve`: everything it talks to runs already. Dev is `kizod
-// dev`: it brings its own PostgreSQL, Redis and bank, and a Server on top.
+// Server is `kizod serve`: PostgreSQL, Redis and the bank run already. Dev is `kizod dev`: it
+// starts its own PostgreSQL, Redis and mock bank, and a Server that uses them.
+//
+// The package makes the parts, connects them, starts what each role needs, and stops all in
+// order. It holds no rule about money, users or the bank.
 package server
 
 import (
@@ -43,59 +49,60 @@ import (
 	"github.com/JDevAman/kizo/server/settle"
 )
 
-// Role is one of the jobs that a kizod can have.
+// Role is a part of kizod's work. A process has one or more roles.
 type Role string
 
 // The roles. Each may run in any number of processes.
 const (
-	RoleAPI     Role = "api"  // everything but signing up and in, which is
-	RoleAuth    Role = "auth" // /v1/auth: the one that hashes passwords
-	RoleWorker  Role = "worker"
-	RoleJanitor Role = "janitor"
+	RoleAPI     Role = "api"     // serves every route except sign-up and log-in
+	RoleAuth    Role = "auth"    // serves /v1/auth, which hashes passwords
+	RoleWorker  Role = "worker"  // settles payments that tasks name
+	RoleJanitor Role = "janitor" // finds overdue payments, expired authorizations and expired sessions
 )
 
-// AllRoles is what a lone kizod does.
+// AllRoles returns every role, for a deployment with a single process.
 func AllRoles() []Role { return []Role{RoleAPI, RoleAuth, RoleWorker, RoleJanitor} }
 
 // Config of a Server.
 type Config struct {
-	DatabaseURL     string // as kizo_app
+	DatabaseURL     string // of PostgreSQL, as kizo_app
 	MaxConnections  int32  // to the database; 24 when 0
 	Redis           asynq.RedisConnOpt
 	BankURL         string
-	BankToken       string // shown to the bank; none if ""
+	BankToken       string // authenticates kizod to the bank; no token when ""
 	Secrets         auth.Secrets
-	Listen          string       // of the API, host:port
-	Listener        net.Listener // of the API, where it is open already; then Listen is not looked at
-	OpsListen       string       // of metrics and health, host:port
-	PprofListen     string       // of profiles, on loopback; none if ""
+	Listen          string       // address of the API, host:port
+	Listener        net.Listener // of the API, if it is open already; Listen is then ignored
+	OpsListen       string       // address of metrics and health, host:port
+	PprofListen     string       // address of profiles, on loopback; no profiles when ""
 	Roles           []Role
 	DefaultCurrency money.Currency
-	HashWorker      []string      // arguments that make this program a hash worker; hashes in process when nil
-	HashSlots       int           // password hashes at a time; as many as CPUs when 0
-	HashMaxWait     time.Duration // a sign-in that would wait longer is refused at once; auth.DefaultHashMaxWait when 0
+	HashWorker      []string      // arguments that make this program a hash worker; nil hashes in this process
+	HashSlots       int           // concurrent password hashes; the number of CPUs when 0
+	HashMaxWait     time.Duration // a log-in that would wait longer is rejected at once; auth.DefaultHashMaxWait when 0
 
-	// Requests a second, twice as many at once, of a user and of an address that
-	// nobody is known at; 0 is no limit.
+	// Requests per second of one user, and of one address with anonymous requests. Bursts may
+	// be twice that. 0 disables the limit.
 	RateLimit, RateLimitAddress int
 
-	InFlight int // requests worked on at once, the others are sent away; api.DefaultInFlight when 0
+	InFlight int // maximum number of concurrent requests, others are rejected; api.DefaultInFlight when 0
 
-	TrustedProxies api.TrustedProxies // whose X-Forwarded-For names the client
+	TrustedProxies api.TrustedProxies // proxies whose X-Forwarded-For names the client
 
-	AcceptPlainText bool // serve although passwords or the bank's token cross a network unencrypted
+	AcceptPlainText bool // start although passwords or the bank's token cross a network unencrypted
 
-	// Connections of clients at once, in all and of one address. When 0, as many as
-	// the file descriptors allow, and a quarter of them.
+	// Maximum number of concurrent client connections, in total and from one address. When 0,
+	// as many as the file descriptors allow, and a quarter of that.
 	ClientConnections, AddressConnections int
 
-	ReviewAttempts int           // a payment tried so often and
-	ReviewAge      time.Duration // so old is left to an operator; 12 and 1 h when 0
-	DrainDelay     time.Duration // between "not ready" and no longer accepting
-	DrainTimeout   time.Duration // for the requests under way; 25 s when 0
-	LoseMoney      bool          // serve although the database may forget commits
+	ReviewAttempts int           // a payment that was tried this often, 12 when 0,
+	ReviewAge      time.Duration // and is this old, 1 h when 0, needs review
+	PruneInterval  time.Duration // between deletions of expired sessions and log-in failures; 1 min when 0
+	DrainDelay     time.Duration // between reporting "not ready" and closing the listener
+	DrainTimeout   time.Duration // for running requests to finish; 25 s when 0
+	LoseMoney      bool          // start although the database may lose committed transactions
 	Version        string
-	Logger         *slog.Logger
+	Logger         *slog.Logger // no logging when nil
 }
 
 // Server is a running kizod.
@@ -112,24 +119,24 @@ type Server struct {
 	monitor monitor
 	ready   atomic.Bool
 
-	secrets         atomic.Pointer[auth.Secrets] // in use now
+	secrets         atomic.Pointer[auth.Secrets] // in use
 	secretsRegistry *auth.Registry
 
-	hashWorker *hashworker.Worker    // nil where hashing is in process
-	limitRedis redis.UniversalClient // nil without the API
+	hashWorker *hashworker.Worker    // nil if this process hashes passwords itself
+	limitRedis redis.UniversalClient // nil if this process does not serve the API
 
 	apiListener, opsListener net.Listener
 	ops                      *http.Server
 	stopWork                 context.CancelFunc
 	work                     sync.WaitGroup
-	pprofListener            net.Listener // nil where no profiles are served
-	failed                   chan error   // what ended by itself
+	pprofListener            net.Listener // nil if no profiles are served
+	failed                   chan error   // errors of parts that ended by themselves
 	closing                  sync.Once
 	closeErr                 error
 }
 
-// Start checks the database, listens, and starts the roles. A Server that it
-// returns must be closed.
+// Start checks the database, listens, and starts the roles. The caller must close the Server
+// that it returns.
 func Start(ctx context.Context, config Config) (_ *Server, err error) {
 	if config.MaxConnections == 0 {
 		config.MaxConnections = 24
@@ -137,6 +144,7 @@ func Start(ctx context.Context, config Config) (_ *Server, err error) {
 	if config.DrainTimeout == 0 {
 		config.DrainTimeout = 25 * time.Second
 	}
+	config.PruneInterval = cmp.Or(config.PruneInterval, time.Minute)
 	config.Logger = cmp.Or(config.Logger, slog.New(slog.DiscardHandler))
 	s := &Server{config: config, log: config.Logger, failed: make(chan error, 8), stopWork: func() {}}
 	defer func() {
@@ -170,16 +178,17 @@ func Start(ctx context.Context, config Config) (_ *Server, err error) {
 	return s, nil
 }
 
-// checkWithin bounds the questions that a database is asked before it is trusted.
-const checkWithin = 15 * time.Second
+// checkTimeout bounds the checks of the database, at the start and when secrets change.
+const checkTimeout = 15 * time.Second
 
-// connect opens the database and refuses one that cannot be trusted with money.
+// connect opens the database. It refuses one that may lose or corrupt money: with another
+// schema, a role with too many privileges, unrepaired after a restore, or not durable.
 func (s *Server) connect(ctx context.Context) error {
 	var err error
 	if s.pool, err = openDatabase(ctx, s.config, s.log); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	if err := s.pool.Ping(ctx); err != nil {
 		return fmt.Errorf("reach the database (is PostgreSQL running, and the URL right?): %w", err)
@@ -197,12 +206,12 @@ func (s *Server) connect(ctx context.Context) error {
 		if !s.config.LoseMoney {
 			return err
 		}
-		s.log.Warn("serving on a database that may lose money, as told to", "error", err)
+		s.log.Warn("serving on a database that may lose money, as configured", "error", err)
 	}
 	return s.adoptSecrets(ctx)
 }
 
-// metrics of the packages that a Server assembles.
+// metrics are those of the assembled packages.
 type metrics struct {
 	batches    *monitoring.BatchMetrics
 	settlement *settle.Metrics
@@ -268,7 +277,7 @@ func (s *Server) assemble() error {
 	return nil
 }
 
-// monitor is what watches the server.
+// monitor measures the server.
 type monitor struct {
 	database     *monitoring.Database
 	restored     *monitoring.RestoredCheck
@@ -311,7 +320,7 @@ func (s *Server) newOps() *ops.Ops {
 	})
 }
 
-// part of the API that the roles of this process make up.
+// part returns the part of the API that this process serves, which follows from its roles.
 func (s *Server) part() api.Part {
 	switch {
 	case !s.has(RoleAuth):
@@ -324,7 +333,7 @@ func (s *Server) part() api.Part {
 
 func (s *Server) servesAPI() bool { return s.config.servesClients() }
 
-// run starts a part that must be over before the ledger is closed.
+// run starts a part that must end before the ledger is closed.
 func (s *Server) run(name string, part func() error) {
 	s.work.Go(func() {
 		if err := part(); err != nil {
@@ -351,10 +360,10 @@ func (s *Server) has(role Role) bool {
 	return false
 }
 
-// URL of the API; "" without the role.
+// URL returns the URL of the API, or "" if this process does not serve it.
 func (s *Server) URL() string { return httpURL(s.apiListener) }
 
-// OpsURL of metrics and health.
+// OpsURL returns the URL of metrics and health.
 func (s *Server) OpsURL() string { return httpURL(s.opsListener) }
 
 func httpURL(l net.Listener) string {
@@ -362,13 +371,13 @@ func httpURL(l net.Listener) string {
 		return ""
 	}
 	address, ok := l.Addr().(*net.TCPAddr)
-	if ok && address.IP.IsUnspecified() { // "everywhere" is no place to connect to
+	if ok && address.IP.IsUnspecified() { // an address to listen on, not to connect to
 		return fmt.Sprintf("http://127.0.0.1:%d", address.Port)
 	}
 	return "http://" + l.Addr().String()
 }
 
-// Wait returns when ctx ends, with nil, or when a part of the server has failed.
+// Wait returns nil when ctx ends, or the error of the first part of the server that fails.
 func (s *Server) Wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():

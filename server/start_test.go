@@ -14,6 +14,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/auth"
@@ -27,35 +28,35 @@ func TestForgetfulDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	// A cluster of its own: what is changed here is everybody's.
 	pg, err := embedded.StartPostgres(t.Context(), embedded.PostgresConfig{Dir: pgtest.TempDir(t)})
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = pg.Kill() })
-	must(t, pg.EnsureDatabase(t.Context(), server.Database))
-	must(t, migrations.Apply(t.Context(), pg.URL(server.Database, embedded.OwnerRole)))
+	testkit.Must(t, pg.EnsureDatabase(t.Context(), server.Database))
+	testkit.Must(t, migrations.Apply(t.Context(), pg.URL(server.Database, embedded.OwnerRole)))
 	c := config(t, pg.URL(server.Database, embedded.AppRole))
 	admin, err := pgx.Connect(t.Context(), pg.URL(server.Database, embedded.AdminRole))
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { admin.Close(context.Background()) })
 	set := func(name, value string) {
 		t.Helper()
 		for _, sql := range []string{"ALTER SYSTEM SET " + name + " = " + value, "SELECT pg_reload_conf()"} {
 			_, err := admin.Exec(t.Context(), sql)
-			must(t, err)
+			testkit.Must(t, err)
 		}
-		eventually(t, name+" is "+value, func() bool {
+		testkit.Eventually(t, name+" is "+value, func() bool {
 			var now string
-			must(t, admin.QueryRow(t.Context(), "SHOW "+name).Scan(&now))
+			testkit.Must(t, admin.QueryRow(t.Context(), "SHOW "+name).Scan(&now))
 			return now == value
 		})
 	}
 	for _, name := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
 		set(name, "off")
-		wantWords(t, refused(t, c), "may lose committed transactions", name+" = off", "turn it on")
+		testkit.Contains(t, refused(t, c), "may lose committed transactions", name+" = off", "turn it on")
 		all := c
 		all.LoseMoney = true
-		must(t, start(t, all).Close())
+		testkit.Must(t, start(t, all).Close())
 		set(name, "on")
 	}
-	must(t, start(t, c).Close())
+	testkit.Must(t, start(t, c).Close())
 }
 
 // Forgetful for this database alone, and for this connection alone.
@@ -66,16 +67,16 @@ func TestForgetfulSessionIsRefused(t *testing.T) {
 	if strings.Contains(db.AppURL, "?") {
 		separator = "&"
 	}
-	wantWords(t, refused(t, config(t, db.AppURL+separator+"synchronous_commit=off")), "synchronous_commit = off")
+	testkit.Contains(t, refused(t, config(t, db.AppURL+separator+"synchronous_commit=off")), "synchronous_commit = off")
 	execute(t, db.AdminURL, "ALTER DATABASE "+db.Name+" SET synchronous_commit = off")
-	wantWords(t, refused(t, config(t, db.AppURL)), "synchronous_commit = off")
+	testkit.Contains(t, refused(t, config(t, db.AppURL)), "synchronous_commit = off")
 }
 
 func TestPowerfulRoleIsRefused(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	wantWords(t, refused(t, config(t, db.AdminURL)), "kizo_owner", "owns the tables", "connect as kizo_app")
-	wantWords(t, refused(t, config(t, db.SuperuserURL)), "kizo_admin", "is superuser", "connect as kizo_app")
+	testkit.Contains(t, refused(t, config(t, db.AdminURL)), "kizo_owner", "owns the tables", "connect as kizo_app")
+	testkit.Contains(t, refused(t, config(t, db.SuperuserURL)), "kizo_admin", "is superuser", "connect as kizo_app")
 	for grant, words := range map[string]string{
 		"GRANT UPDATE (amount) ON postings TO kizo_app":              "may change postings",
 		"GRANT DELETE ON operator_actions TO kizo_app":               "may change operator_actions",
@@ -94,7 +95,7 @@ func TestPowerfulRoleIsRefused(t *testing.T) {
 			t.Parallel()
 			db := pgtest.New(t)
 			execute(t, db.SuperuserURL, strings.ReplaceAll(grant, "$db", db.Name))
-			wantWords(t, refused(t, config(t, db.AppURL)), strings.ReplaceAll(words, "$db", db.Name), "revoke that")
+			testkit.Contains(t, refused(t, config(t, db.AppURL)), strings.ReplaceAll(words, "$db", db.Name), "revoke that")
 		})
 	}
 }
@@ -103,10 +104,10 @@ func TestOtherSchemaIsRefused(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	execute(t, db.AdminURL, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)")
-	wantWords(t, refused(t, config(t, db.AppURL)), "schema 9999", "newer kizod")
+	testkit.Contains(t, refused(t, config(t, db.AppURL)), "schema 9999", "newer kizod")
 	execute(t, db.AdminURL, "DELETE FROM goose_db_version WHERE version_id > 1")
-	wantWords(t, refused(t, config(t, db.AppURL)), "schema 1", "`kizod migrate`")
-	wantWords(t, refused(t, config(t, pgtest.Empty(t).AppURL)), "`kizod migrate`")
+	testkit.Contains(t, refused(t, config(t, db.AppURL)), "schema 1", "`kizod migrate`")
+	testkit.Contains(t, refused(t, config(t, pgtest.Empty(t).AppURL)), "`kizod migrate`")
 }
 
 func TestUnreachableDatabase(t *testing.T) {
@@ -120,7 +121,7 @@ func TestUnreachableDatabase(t *testing.T) {
 		if strings.Contains(text, "hunter2") {
 			t.Errorf("%s: the password is told: %s", name, text)
 		}
-		wantWords(t, text, "database")
+		testkit.Contains(t, text, "database")
 		if strings.Contains(text, "migrate") {
 			t.Errorf("%s: %q sends its reader the wrong way", name, text)
 		}
@@ -131,23 +132,23 @@ func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { taken.Close() })
 	c := config(t, db.AppURL)
 	c.Listen = taken.Addr().String()
-	wantWords(t, refused(t, c), "--listen", c.Listen, "in use")
+	testkit.Contains(t, refused(t, c), "--listen", c.Listen, "in use")
 	c = config(t, db.AppURL)
 	c.OpsListen = taken.Addr().String()
-	wantWords(t, refused(t, c), "--ops-listen", c.OpsListen, "in use")
+	testkit.Contains(t, refused(t, c), "--ops-listen", c.OpsListen, "in use")
 
 	// And what had been opened before is closed again.
 	free, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	c.Listen = free.Addr().String()
 	free.Close()
 	refused(t, c)
 	again, err := net.Listen("tcp", c.Listen)
-	must(t, err)
+	testkit.Must(t, err)
 	again.Close()
 }
 
@@ -170,7 +171,7 @@ func TestRoles(t *testing.T) {
 	log := &logBook{}
 	c.Logger = slog.New(slog.NewJSONHandler(log, nil))
 	s := start(t, c)
-	wantWords(t, s.URL(), "http://127.0.0.1:")
+	testkit.Contains(t, s.URL(), "http://127.0.0.1:")
 	if got := mustGet(t, s.URL()+"/"); got.status != 200 {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
@@ -188,11 +189,11 @@ func TestRoles(t *testing.T) {
 		{door.URL(), "GET", "/v1/events", "--roles api"}, {door.URL(), "GET", "/v1/me", "--roles api"},
 	} {
 		got, err := send(wrong.method, wrong.url+wrong.path, alice.token, "", map[string]string{}, nil)
-		must(t, err)
+		testkit.Must(t, err)
 		if got.status != 503 || got.field("code") != "unavailable" || got.header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %s", wrong.path, got.status, got.body)
 		}
-		wantWords(t, got.body, wrong.says)
+		testkit.Contains(t, got.body, wrong.says)
 	}
 	if strings.Contains(log.String(), `"level":"ERROR"`) { // nothing has failed
 		t.Errorf("a request for a process with other roles is logged as an error:\n%s", log)
@@ -201,7 +202,7 @@ func TestRoles(t *testing.T) {
 		t.Errorf("keys: %d %s", got.status, got.body)
 	}
 	got, err := send("POST", s.URL()+"/v1/auth/logout", alice.token, "", nil, nil)
-	must(t, err)
+	testkit.Must(t, err)
 	if got.status != 204 {
 		t.Errorf("log out where the wallets are: %d %s", got.status, got.body)
 	}
@@ -224,7 +225,7 @@ func TestStartIsLogged(t *testing.T) {
 	found := 0
 	for text := range strings.Lines(log.String()) {
 		if strings.Contains(text, `"kizod serves"`) {
-			must(t, json.Unmarshal([]byte(text), &line))
+			testkit.Must(t, json.Unmarshal([]byte(text), &line))
 			found++
 		}
 	}
@@ -232,7 +233,7 @@ func TestStartIsLogged(t *testing.T) {
 		t.Fatalf("%d lines:\n%s", found, log)
 	}
 	newest, err := migrations.Newest()
-	must(t, err)
+	testkit.Must(t, err)
 	signingKey, pepper := s.SecretIDs()
 	if line.Version != "test" || line.Schema != newest || line.Roles != "api,auth" || line.API != s.URL() || line.Ops != s.OpsURL() ||
 		line.Redis != "kizo@127.0.0.1:1" || line.Bank != "http://127.0.0.1:1/bank" || line.Signing_key != signingKey || line.Pepper != pepper ||
@@ -270,13 +271,13 @@ func TestOtherSecretsAreRefused(t *testing.T) {
 	signingKey, pepper := s.SecretIDs()
 	other := c
 	secrets, err := auth.LoadOrCreateSecrets(filepath.Join(t.TempDir(), "secrets.json"))
-	must(t, err)
+	testkit.Must(t, err)
 	other.Secrets = secrets
-	wantWords(t, refused(t, other), "pepper "+pepper+" is missing", "signing key "+signingKey+" is missing", "copy the file")
+	testkit.Contains(t, refused(t, other), "pepper "+pepper+" is missing", "signing key "+signingKey+" is missing", "copy the file")
 
 	// The same pepper id with another value, as after an edit by hand.
 	secrets.SigningKeys, secrets.PepperKeys[0].ID = c.Secrets.SigningKeys, pepper
 	other.Secrets = secrets
-	wantWords(t, refused(t, other), "pepper "+pepper+" has another value")
+	testkit.Contains(t, refused(t, other), "pepper "+pepper+" has another value")
 	start(t, c)
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/JDevAman/kizo/migrations"
 )
 
-// logStart writes the one line that says what runs here and what it talks to: no
-// passwords. The bank's URL has no place for one (bank.NewClient).
+// logStart logs, in one line, what runs and which dependencies it uses. The line contains no
+// password: bank.NewClient refuses a URL that has one.
 func (s *Server) logStart(ctx context.Context) {
-	schema, err := migrations.Newest() // the database has it: migrations.Check
+	schema, err := migrations.Newest() // migrations.Check has found it in the database
 	if err != nil {
-		s.log.ErrorContext(ctx, "the schema's version cannot be read", "error", err)
+		s.log.ErrorContext(ctx, "the version of the schema cannot be read", "error", err)
 	}
 	signingKey, pepper := s.SecretIDs()
 	s.log.InfoContext(ctx, "kizod serves", "version", s.config.Version, "schema", schema, "roles", roleNames(s.config.Roles),
@@ -25,7 +25,7 @@ func (s *Server) logStart(ctx context.Context) {
 		"signing_key", signingKey, "pepper", pepper)
 }
 
-// databaseName is user@host:port/database, with each host of a list.
+// databaseName returns user@host:port/database, with every host if the URL names several.
 func databaseName(config *pgxpool.Config) string {
 	c := config.ConnConfig
 	hosts := []string{address(c.Host, c.Port)}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/bank/sim"
@@ -32,7 +33,7 @@ func newWatchedBank(t *testing.T) *watchedBank {
 	t.Helper()
 	b := &watchedBank{journal: filepath.Join(t.TempDir(), "bank.jsonl")}
 	bank, err := sim.New(sim.Config{Journal: b.journal, Open: true})
-	must(t, err)
+	testkit.Must(t, err)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/v1/payments") {
 			named, _ := trace.Parse(r.Header.Get("traceparent"))
@@ -45,7 +46,7 @@ func newWatchedBank(t *testing.T) *watchedBank {
 	b.url = web.URL
 	t.Cleanup(func() {
 		web.Close()
-		must(t, bank.Close())
+		testkit.Must(t, bank.Close())
 	})
 	return b
 }
@@ -107,12 +108,12 @@ func TestTraceFromShellToBank(t *testing.T) {
 				return string(out) + stderr.String()
 			}
 			said := run("deposit", "100", "--wait=0", "--json=id", "--verbose")
-			wantWords(t, said, "trace: "+traceID)
+			testkit.Contains(t, said, "trace: "+traceID)
 			var deposit struct{ ID string }
-			must(t, json.NewDecoder(strings.NewReader(said)).Decode(&deposit))
+			testkit.Must(t, json.NewDecoder(strings.NewReader(said)).Decode(&deposit))
 
 			start(t, settling)
-			eventually(t, "the deposit is settled", func() bool {
+			testkit.Eventually(t, "the deposit is settled", func() bool {
 				a, err := send(http.MethodGet, api.URL()+"/v1/transfers/"+deposit.ID, alice.token, "", nil, nil)
 				return err == nil && a.field("state") == "posted"
 			})
@@ -121,8 +122,8 @@ func TestTraceFromShellToBank(t *testing.T) {
 			if err != nil || len(entries) != 1 || entries[0].TraceID != traceID {
 				t.Errorf("the bank's journal: %+v, %v", entries, err)
 			}
-			wantWords(t, run("explain", deposit.ID), "trace\t"+traceID)
-			wantWords(t, run("explain", deposit.ID, "--json"), fmt.Sprintf(`"trace_id":%q`, traceID))
+			testkit.Contains(t, run("explain", deposit.ID), "trace\t"+traceID)
+			testkit.Contains(t, run("explain", deposit.ID, "--json"), fmt.Sprintf(`"trace_id":%q`, traceID))
 		})
 	}
 }
@@ -143,7 +144,7 @@ func TestTraceOfARequest(t *testing.T) {
 		"none":       {nil, false},
 	} {
 		a, err := send(http.MethodGet, s.URL()+"/v1/me", "", "", nil, http.Header{"Traceparent": one.sent})
-		must(t, err)
+		testkit.Must(t, err)
 		got, _ := a.field("trace_id").(string)
 		if (got == traceID) != one.kept || len(got) != 32 {
 			t.Errorf("%s: the problem is noted under %q", name, got)

@@ -15,8 +15,8 @@ import (
 // AcceptPlainTextFlag is the flag of kizod that sets Config.AcceptPlainText.
 const AcceptPlainTextFlag = "i-accept-plain-text-passwords"
 
-// checkTransport refuses to send passwords, tokens and money over a network where
-// anyone on the way can read and change them, and warns of what else is not encrypted.
+// checkTransport returns an error if passwords, tokens or payments would cross a network
+// unencrypted, and logs a warning for each other connection that is not encrypted.
 func (c Config) checkTransport(log *slog.Logger) error {
 	var refusals []error
 	for _, found := range c.plainTransport() {
@@ -29,7 +29,7 @@ func (c Config) checkTransport(log *slog.Logger) error {
 	return errors.Join(refusals...)
 }
 
-// plainPath is a way over a network that is not encrypted.
+// plainPath is a network connection that is not encrypted.
 type plainPath struct {
 	what, instead string
 	refused       bool // unless the operator accepts it
@@ -64,7 +64,7 @@ func (c Config) servesClients() bool {
 	return false
 }
 
-// listenHost is the host of the API's address; "" is every address of this host.
+// listenHost returns the host of the API's address; "" means every address of this host.
 func (c Config) listenHost() string {
 	address := c.Listen
 	if c.Listener != nil {
@@ -72,21 +72,20 @@ func (c Config) listenHost() string {
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return "" // which does not open either
+		return "" // listening on the address will fail
 	}
 	return host
 }
 
-// PlainDatabaseWarning says what PlainDatabase finds.
+// PlainDatabaseWarning is the warning for a URL for which PlainDatabase returns true.
 const PlainDatabaseWarning = "the connection to PostgreSQL may be unencrypted"
 
-// PlainDatabase tells whether a PostgreSQL URL allows a connection that is not
-// encrypted to another host, as sslmode=disable, allow and prefer do. Prefer is the
-// default.
+// PlainDatabase reports whether a PostgreSQL URL allows an unencrypted connection to another
+// host, as sslmode=disable, allow and prefer do. Prefer is the default.
 func PlainDatabase(databaseURL string) bool {
 	config, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
-		return false // which is refused elsewhere
+		return false // the caller refuses the URL when it connects
 	}
 	plain := config.TLSConfig == nil && !localDatabase(config.Host)
 	for _, other := range config.Fallbacks {
@@ -95,7 +94,7 @@ func PlainDatabase(databaseURL string) bool {
 	return plain
 }
 
-// localDatabase tells whether a host of PostgreSQL is a unix socket or loopback.
+// localDatabase reports whether a host of PostgreSQL is a unix socket or loopback.
 func localDatabase(host string) bool {
 	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || loopback(host)
 }
@@ -126,7 +125,7 @@ func plainRedis(to asynq.RedisConnOpt) (found []plainPath) {
 		return nil
 	}
 	if password == "" {
-		found = append(found, plainPath{"Redis on another host asks for no password: anyone who reaches it can change the queues", "set requirepass and write redis://:PASSWORD@host", false})
+		found = append(found, plainPath{"Redis on another host requires no password: anyone who reaches it can change the queues", "set requirepass and write redis://:PASSWORD@host", false})
 	}
 	if !encrypted {
 		found = append(found, plainPath{"Redis on another host is reached without TLS", "write rediss:// in place of redis://", false})

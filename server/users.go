@@ -8,7 +8,7 @@ import (
 	"github.com/JDevAman/kizo/server/hashworker"
 )
 
-// newAuth makes the one door to users. Passwords are hashed in a child process where
+// newAuth makes the service for users and sessions. Passwords are hashed in a child process if
 // the config says how to start one.
 func (s *Server) newAuth() (*auth.Service, error) {
 	keys, err := s.config.Secrets.Keys()
@@ -30,22 +30,20 @@ func (s *Server) newAuth() (*auth.Service, error) {
 	return auth.New(config)
 }
 
-// How often what has expired is cleared away, and how much of it at a time: 600,000
-// rows an hour, more than log-ins that fail can leave behind.
+// Bounds of one deletion of expired rows. With the default interval this is at most 600,000 rows
+// an hour, more than failed log-ins can add.
 const (
-	pruneEvery   = time.Minute
-	pruneRows    = 500
+	pruneRows    = 500 // of each table, in one statement
 	pruneBatches = 20
 )
 
-// prune clears away until ctx ends: expired sessions and tokens, failed log-ins that
-// are forgotten.
+// prune deletes expired sessions, tokens and log-in failures every PruneInterval until ctx ends.
 func (s *Server) prune(ctx context.Context) error {
-	ticker := time.NewTicker(pruneEvery)
+	ticker := time.NewTicker(s.config.PruneInterval)
 	defer ticker.Stop()
 	for {
-		if err := pruneOnce(ctx, s.auth); err != nil && ctx.Err() == nil {
-			s.log.Warn("what has expired was not cleared away", "error", err)
+		if err := s.pruneOnce(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("expired sessions and log-in failures were not deleted", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -55,10 +53,10 @@ func (s *Server) prune(ctx context.Context) error {
 	}
 }
 
-func pruneOnce(ctx context.Context, service *auth.Service) error {
+func (s *Server) pruneOnce(ctx context.Context) error {
 	for range pruneBatches {
-		gone, err := service.Prune(ctx, pruneRows)
-		if err != nil || gone < pruneRows {
+		deleted, err := s.auth.Prune(ctx, pruneRows)
+		if err != nil || deleted < pruneRows {
 			return err
 		}
 	}

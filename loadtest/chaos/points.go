@@ -21,7 +21,7 @@ var points = []string{
 	"settle.before_close",
 	"janitor.round", "janitor.claimed", "janitor.drive", "janitor.expire",
 	"server.connected", "server.listening", "server.assembled", "server.draining",
-	"server.intake_stopped", "server.work_stopped", "server.drained",
+	"server.api_stopped", "server.work_stopped", "server.drained",
 	"kizod.before_ready_file",
 	"migrate.locked", "migrate.applied",
 }
