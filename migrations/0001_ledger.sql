@@ -29,7 +29,7 @@ CREATE TABLE accounts (
     -- 2^53: many JSON readers lose the last digit of a larger number.
     CONSTRAINT accounts_balance_exact CHECK (balance > -9007199254740992 AND balance < 9007199254740992),
     CONSTRAINT accounts_floor CHECK (floor IS NULL OR balance - held >= floor)
-) WITH (fillfactor = 50); -- room for HOT updates: every transfer updates two rows
+) WITH (fillfactor = 50); -- free space for HOT updates: every transfer updates two rows
 
 CREATE UNIQUE INDEX accounts_wallet ON accounts (owner, currency) WHERE owner IS NOT NULL;
 CREATE UNIQUE INDEX accounts_system ON accounts (kind, currency) WHERE owner IS NULL;

@@ -179,7 +179,7 @@ INSERT INTO secret_keys_lock DEFAULT VALUES;
 -- held and used are ids as in secret_keys, written kind:id.
 CREATE TABLE kizod_processes (
     id         uuid        PRIMARY KEY,
-    name       text        NOT NULL CHECK (length(name) <= 200), -- host and process id, for people
+    name       text        NOT NULL CHECK (length(name) <= 200), -- host and process id, for operators
     roles      text        NOT NULL CHECK (length(roles) <= 200),
     version    text        NOT NULL CHECK (length(version) <= 200),
     started_at timestamptz NOT NULL DEFAULT now(),

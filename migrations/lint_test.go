@@ -13,11 +13,11 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// lastOfFirstRelease is the number of the last migration of the first release. Those up
-// to it run on databases that hold nothing yet; the rules are for all after it.
+// lastOfFirstRelease is the number of the last migration of the first release. Migrations up to it
+// run on empty databases; the rules apply to all later ones.
 const lastOfFirstRelease = 3
 
-// maxLockTimeout is how long a migration may make others wait behind it.
+// maxLockTimeout is how long a migration may make other sessions wait behind it.
 const maxLockTimeout = 5 * time.Second
 
 func TestMigrationsAfterTheFirstReleaseKeepTheRules(t *testing.T) {
@@ -51,12 +51,12 @@ func TestMigrationsAfterTheFirstReleaseKeepTheRules(t *testing.T) {
 // migration is the Up part of a file.
 type migration struct {
 	number        int64
-	phase         string // expand or contract; "" where none is stated
+	phase         string // expand or contract; "" if none is stated
 	contractOf    int64
 	noTransaction bool
 	fewRows       bool     // stated for an UPDATE or DELETE
 	statements    []string // upper case, without comments and string constants, one space between words
-	created       []string // tables of this very migration: no other session uses them
+	created       []string // tables that this migration creates: no other session uses them
 }
 
 var (
@@ -74,13 +74,13 @@ func parseMigration(number int64, text string) migration {
 	m := migration{number: number, noTransaction: strings.Contains(text, "-- +goose NO TRANSACTION"), fewRows: fewRowsLine.MatchString(text)}
 	if found := phaseLine.FindStringSubmatch(text); found != nil {
 		m.phase, _, _ = strings.Cut(found[1], " ")
-		m.contractOf, _ = strconv.ParseInt(found[2], 10, 64) // 0 where it expands
+		m.contractOf, _ = strconv.ParseInt(found[2], 10, 64) // 0 if the phase is expand
 	}
 	_, up, _ := strings.Cut(text, "-- +goose Up")
 	up, _, _ = strings.Cut(up, "-- +goose Down")
 	up = comment.ReplaceAllString(up, "")
-	// The body of a function runs later; that of a DO block runs here, also what it has
-	// in a string for EXECUTE.
+	// The body of a function runs later. The body of a DO block runs now, including the strings
+	// that it passes to EXECUTE.
 	up = doBlock.ReplaceAllStringFunc(up, func(block string) string {
 		return control.ReplaceAllString(doBlock.FindStringSubmatch(block)[1], " ; ")
 	})
@@ -103,7 +103,7 @@ func parseMigration(number int64, text string) migration {
 
 var altersTable = regexp.MustCompile(`^ALTER TABLE (?:IF EXISTS )?(?:ONLY )?\S+ `)
 
-// actions makes a statement of each action of an ALTER TABLE.
+// actions returns a statement for each action of an ALTER TABLE.
 func actions(statement string) []string {
 	head := altersTable.FindString(statement)
 	if head == "" {
@@ -128,10 +128,10 @@ func actions(statement string) []string {
 
 // rule is a pattern of a statement that is refused.
 type rule struct {
-	pattern *regexp.Regexp // its first group is the table, where it has one
-	except  *regexp.Regexp // of the statements that match; nil for none
+	pattern *regexp.Regexp // its first group, if any, is the table
+	except  *regexp.Regexp // matching statements that are allowed; nil for none
 	instead string
-	// When it is not refused all the same.
+	// Cases in which a matching statement is allowed.
 	unlessContract, unlessNewTable, unlessFewRows bool
 }
 
@@ -185,7 +185,7 @@ func (r rule) breaks(m migration, statement string) bool {
 	return true
 }
 
-// lint gives what is wrong. phases are those of the earlier migrations.
+// lint returns the rules that a migration breaks. phases are those of the earlier migrations.
 func (m migration) lint(phases map[int64]string) (problems []string) {
 	switch {
 	case m.phase == "":
@@ -219,7 +219,7 @@ func (m migration) lint(phases map[int64]string) (problems []string) {
 
 var setsTimeout = regexp.MustCompile(`^SET (LOCAL )?LOCK_TIMEOUT (?:=|TO) '(\d+)(MS|S|MIN)'$`)
 
-// lintTimeout wants lock_timeout set before everything else.
+// lintTimeout requires that the first statement sets lock_timeout.
 func (m migration) lintTimeout() []string {
 	found := setsTimeout.FindStringSubmatch(m.statements[0])
 	if found == nil || (found[1] == "") != m.noTransaction {
@@ -239,8 +239,8 @@ func (m migration) lintTimeout() []string {
 
 var concurrent = regexp.MustCompile(`^CREATE (?:UNIQUE )?INDEX CONCURRENTLY ([A-Z0-9_"]+) ON `)
 
-// lintConcurrent wants of a file without a transaction that it can be run again: a build
-// that failed leaves an invalid index of that name.
+// lintConcurrent requires that a file without a transaction can be run again: a failed build leaves
+// an invalid index of that name.
 func (m migration) lintConcurrent() (problems []string) {
 	for i, statement := range m.statements {
 		if found := concurrent.FindStringSubmatch(statement); found != nil {

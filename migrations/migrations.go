@@ -1,19 +1,23 @@
-// Package migrations holds Kizo's schema: the SQL files beside this one, embedded,
-// in the order of their numbers.
+// Package migrations contains the schema of Kizo: the SQL files of this directory, which are
+// embedded, and run in the order of their numbers.
 //
-// They are run by the owner of the tables, never by the role that the
-// application connects with: `kizod migrate` and `kizod dev` call Apply.
+//	kizod migrate ─┐
+//	kizod dev ─────┴─► Apply, as the owner of the tables ─► 0001_ledger.sql, 0002_…
+//	                                                         └─► grants to kizo_app
+//
+// Only the owner of the tables runs migrations, never the role kizo_app, as which the server
+// connects. The package imports no other package of the server than failpoint and pgerr.
 //
 // # Rules for a new migration
 //
-// It runs on a database that people pay with, beside kizods of the version before it.
-// lint_test.go refuses what breaks one of these rules:
+// A migration runs on a database that is in use, while kizod processes of the previous version are
+// running. lint_test.go refuses a migration that breaks one of these rules:
 //
-//   - It says which phase it is: "-- Phase: expand" adds what the version before it does
-//     not know and can ignore. "-- Phase: contract of 0017" removes, renames or tightens
-//     what no version uses any more since 0017, in a later release than 0017.
+//   - It states its phase: "-- Phase: expand" adds what the previous version does not know
+//     and can ignore. "-- Phase: contract of 0017" removes, renames or tightens what no
+//     version has used since 0017, in a later release than 0017.
 //   - Its first statement is SET LOCAL lock_timeout = '5s', or shorter. A statement that
-//     waits for a lock makes all other sessions wait behind it; Apply tries again instead.
+//     waits for a lock makes all other sessions wait behind it; Apply retries it instead.
 //   - Indexes of existing tables are built and dropped CONCURRENTLY, in a file with
 //     "-- +goose NO TRANSACTION" that does nothing else, and after DROP INDEX
 //     CONCURRENTLY IF EXISTS, so that the file can be run again.
@@ -33,7 +37,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	_ "github.com/jackc/pgx/v5/stdlib" // goose speaks database/sql
+	_ "github.com/jackc/pgx/v5/stdlib" // goose uses database/sql
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
@@ -44,11 +48,11 @@ import (
 //go:embed *.sql
 var files embed.FS
 
-// Apply brings the database at url, whose role must own it, to the newest
-// schema, and takes the right to create temporary tables from the application's role. It is safe to
-// run from several processes at once (an advisory lock lets one work while the others wait), and
-// does nothing on a current one. Where the role lacks a right that it needs, the error is a
-// [MissingRightError].
+// Apply migrates the database at url, which the role of url must own, to the newest schema, and
+// revokes the right to create temporary tables from the application's role. It does nothing on a
+// current database. Several processes may call it concurrently: an advisory lock lets one work
+// while the others wait for up to five minutes. If the role lacks a right that it needs, the error
+// is a [MissingRightError].
 func Apply(ctx context.Context, url string) (err error) {
 	db, err := sql.Open("pgx", url)
 	if err != nil {
@@ -82,14 +86,14 @@ func Apply(ctx context.Context, url string) (err error) {
 	return nil
 }
 
-// Bounds of waiting for locks that other sessions hold on the tables.
+// Limits of the attempts to lock tables that other sessions have locked.
 const (
 	lockAttempts = 30
 	lockPause    = time.Second
 )
 
-// up applies what is missing. A migration that could not lock a table within its
-// lock_timeout is run again after a pause in which the others go on.
+// up applies the missing migrations. A migration that could not lock a table within its
+// lock_timeout is run again after a pause, in which other sessions can use the table.
 func up(ctx context.Context, provider *goose.Provider) error {
 	pause := time.NewTicker(lockPause)
 	defer pause.Stop()

@@ -12,7 +12,7 @@ import (
 // MissingRightError says that the role which runs the migrations lacks a right, and
 // which statement gives it.
 type MissingRightError struct {
-	Lacks     string // what the role cannot do, or what is not there
+	Lacks     string // what the role cannot do, or what does not exist
 	Statement string // SQL that a superuser runs once
 }
 
@@ -20,7 +20,7 @@ func (e *MissingRightError) Error() string {
 	return fmt.Sprintf("%s; run this as a superuser of PostgreSQL, then `kizod migrate` again:\n%s", e.Lacks, e.Statement)
 }
 
-// owner is what the database says about the role that runs the migrations.
+// owner describes the role that runs the migrations, and its database.
 type owner struct {
 	role, database   string
 	mayCreateRoles   bool
@@ -28,12 +28,12 @@ type owner struct {
 	schemaIsDatabase bool // the owner of the database owns the schema public (PostgreSQL 15 and newer)
 	mayCreateTables  bool // in the schema public
 	encoding         string
-	tablesOf         string // who owns the tables that are there; "" where there are none
+	tablesOf         string // the owner of the tables; "" if there are none
 	ownsTables       bool
 }
 
-// CheckOwner tells whether the role of url may change the tables of that database: it
-// returns the error that [Apply] would return before its first statement.
+// CheckOwner checks whether the role of url may change the tables of the database. It returns the
+// error that [Apply] would return before its first statement.
 func CheckOwner(ctx context.Context, url string) (err error) {
 	db, err := sql.Open("pgx", url)
 	if err != nil {
@@ -43,9 +43,8 @@ func CheckOwner(ctx context.Context, url string) (err error) {
 	return checkOwner(ctx, db)
 }
 
-// checkOwner returns a MissingRightError where the role could not run all migrations.
-// Without it the first statement that is refused would end the command with an error of
-// PostgreSQL, which does not say what to do.
+// checkOwner returns a MissingRightError if the role cannot run all migrations. Otherwise the first
+// refused statement would fail with an error of PostgreSQL, which does not say what to do.
 func checkOwner(ctx context.Context, db *sql.DB) error {
 	const ask = `SELECT current_user, current_database(),
 		(SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user),

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Each of these breaks one rule; says is part of what the linter answers.
+// Each of these migrations breaks one rule. says is a part of the linter's message.
 var badMigrations = []struct{ name, text, says string }{
 	{"no phase", timed + "ALTER TABLE users ADD COLUMN note text;", "states no phase"},
 	{"no lock_timeout", expand + "ALTER TABLE users ADD COLUMN note text;", "first statement is not SET LOCAL lock_timeout"},
@@ -41,7 +41,7 @@ var badMigrations = []struct{ name, text, says string }{
 	{"a trigger dropped", expand + timed + "DROP TRIGGER users_name ON users;", "contract of NNNN"},
 	{"a function dropped", expand + timed + "DROP FUNCTION record_access_change();", "contract of NNNN"},
 	{"a column renamed", expand + timed + "ALTER TABLE users RENAME COLUMN name TO full_name;", "contract of NNNN"},
-	{"a table renamed", expand + timed + "ALTER TABLE users RENAME TO people;", "contract of NNNN"},
+	{"a table renamed", expand + timed + "ALTER TABLE users RENAME TO members;", "contract of NNNN"},
 	{"a type changed", expand + timed + "ALTER TABLE users ALTER COLUMN name TYPE varchar(80);", "contract of NNNN"},
 	{"a type changed, in other words", expand + timed + "ALTER TABLE users ALTER name SET DATA TYPE varchar(80);", "contract of NNNN"},
 	{"not null", expand + timed + "ALTER TABLE users ALTER COLUMN note SET NOT NULL;", "contract of NNNN"},
@@ -49,7 +49,7 @@ var badMigrations = []struct{ name, text, says string }{
 	{"hidden in a DO block", expand + timed + "-- +goose StatementBegin\nDO $$ BEGIN\n ALTER TABLE users DROP COLUMN name; END $$;\n-- +goose StatementEnd", "contract of NNNN"},
 	{"hidden in EXECUTE", expand + timed + "DO $x$ BEGIN EXECUTE 'CREATE INDEX i ON users (name)'; END $x$;", "CREATE INDEX CONCURRENTLY"},
 	{"the second of two", expand + timed + "ALTER TABLE users ADD COLUMN a text, DROP COLUMN b;", "contract of NNNN"},
-	{"a check beside one that is not valid", expand + timed + "ALTER TABLE users ADD CONSTRAINT a CHECK (x IN (1, 2)) NOT VALID, ADD CONSTRAINT b CHECK (y > 0);", "ADD CONSTRAINT B"},
+	{"a validated check together with one that is NOT VALID", expand + timed + "ALTER TABLE users ADD CONSTRAINT a CHECK (x IN (1, 2)) NOT VALID, ADD CONSTRAINT b CHECK (y > 0);", "ADD CONSTRAINT B"},
 	{"a default taken away", expand + timed + "ALTER TABLE users ALTER COLUMN note DROP DEFAULT;", "contract of NNNN"},
 	{"hidden behind IF", expand + timed + "DO $$ BEGIN IF true THEN DROP TABLE users; END IF; END $$;", "contract of NNNN"},
 	{"the contract of nothing", "-- Phase: contract of 0019\n" + timed + "DROP TABLE users;", "no earlier migration that expands"},
@@ -64,7 +64,7 @@ const (
 	alone  = "-- +goose NO TRANSACTION\n"
 )
 
-// What the rules want instead.
+// These migrations follow the rules.
 var goodMigrations = []struct{ name, text string }{
 	{"a column", expand + timed + "ALTER TABLE users ADD COLUMN note text NOT NULL DEFAULT '';\nGRANT UPDATE (note) ON users TO kizo_app;"},
 	{"a table with all that belongs to it", expand + timed + `CREATE TABLE notes (id uuid PRIMARY KEY, text text NOT NULL CHECK (text <> ''), at timestamptz DEFAULT clock_timestamp());

@@ -8,13 +8,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// revokeTemporaryTables takes the right to create temporary tables from PUBLIC and from
-// the application's role. The right belongs to the database and not to its tables: a
-// restored dump does not carry it, so no migration can revoke it once and for all.
+// revokeTemporaryTables revokes the right to create temporary tables from PUBLIC and from the
+// application's role. The right belongs to the database and not to its tables: a restored dump does
+// not contain it, so that a migration cannot revoke it permanently.
 //
-// The statement asks first, and lets one process at a time revoke: two changes of one
-// row of pg_database at once are an error. Where the role does not own the database
-// PostgreSQL answers with a warning, and the error is a MissingRightError.
+// The statement first checks whether the right exists, and an advisory lock lets one process at a
+// time revoke it: two concurrent changes of one row of pg_database are an error. If the role does
+// not own the database, PostgreSQL only warns, and the function returns a MissingRightError.
 func revokeTemporaryTables(ctx context.Context, db *sql.DB) error {
 	const revoke = `DO $$
 		BEGIN

@@ -16,9 +16,10 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m, nil) }
 
-// A session that holds a lock does not make others wait behind the migration: Apply
-// gives up after its lock_timeout, others go on, and it succeeds when the lock is free.
-func TestMigrationYieldsToALock(t *testing.T) {
+// TestMigrationRetriesLock: while a session keeps a table locked, a migration stops waiting after
+// its lock_timeout, so that other sessions can use the table, and succeeds after the lock is
+// released.
+func TestMigrationRetriesLock(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Empty(t)
 	db, err := sql.Open("pgx", pg.AdminURL)
@@ -44,7 +45,7 @@ func TestMigrationYieldsToALock(t *testing.T) {
 	}
 	migrated := make(chan error, 1)
 	go func() { migrated <- up(t.Context(), provider) }()
-	// It has waited, and given up, when another session writes and is not blocked.
+	// Another session can write after the migration has stopped waiting for the lock.
 	waits := `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'busy'::regclass`
 	for seen := 0; seen == 0; time.Sleep(5 * time.Millisecond) {
 		if err := other.QueryRow(t.Context(), waits).Scan(&seen); err != nil {
@@ -67,8 +68,9 @@ func TestMigrationYieldsToALock(t *testing.T) {
 	}
 }
 
-// All migrations, and what an index build that failed leaves, can be run again.
-func TestAnIndexBuildThatFailedIsRunAgain(t *testing.T) {
+// TestFailedIndexBuildIsRepeated: a migration that builds an index concurrently can be run again
+// after it has failed.
+func TestFailedIndexBuildIsRepeated(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Empty(t)
 	db, err := sql.Open("pgx", pg.AdminURL)
@@ -83,7 +85,7 @@ func TestAnIndexBuildThatFailedIsRunAgain(t *testing.T) {
 	const text = "-- +goose NO TRANSACTION\n-- +goose Up\n-- Phase: expand\nSET lock_timeout = '1min';\n" +
 		"DROP INDEX CONCURRENTLY IF EXISTS twice_id;\nCREATE UNIQUE INDEX CONCURRENTLY twice_id ON twice (id);"
 	if problems := parseMigration(18, text).lint(nil); len(problems) != 0 {
-		t.Fatalf("the linter says %q", problems)
+		t.Fatalf("the linter reports %q", problems)
 	}
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, fstest.MapFS{"0001_twice.sql": {Data: []byte(text)}})
 	if err != nil {

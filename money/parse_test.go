@@ -102,7 +102,7 @@ func TestParseRefuses(t *testing.T) {
 	} {
 		got, err := money.Parse(tt.text, tt.currency)
 		if got != (money.Amount{}) {
-			t.Errorf("Parse(%q, %s) = %v beside an error", tt.text, tt.currency, got)
+			t.Errorf("Parse(%q, %s) = %v together with an error", tt.text, tt.currency, got)
 		}
 		assertError(t, err, tt.code, tt.message)
 	}
@@ -135,7 +135,7 @@ func FuzzParse(f *testing.F) {
 		amount, err := money.Parse(text, c)
 		if err != nil {
 			if amount != (money.Amount{}) {
-				t.Fatalf("Parse(%q, %q) = %v beside an error", text, c, amount)
+				t.Fatalf("Parse(%q, %q) = %v together with an error", text, c, amount)
 			}
 			checkError(t, err, c)
 			return

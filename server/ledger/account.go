@@ -260,8 +260,8 @@ func (l *Ledger) systemAccount(ctx context.Context, kind accountKind, c money.Cu
 	return id, nil
 }
 
-// systemOwner returns the id that stands for the owner of a system account in the cache of account
-// ids. No user has it, since it is not a version 7 UUID.
+// systemOwner returns the id that takes the place of an owner of a system account in the cache of
+// account ids. No user has it, since it is not a version 7 UUID.
 func systemOwner(kind accountKind) uuid.UUID {
 	return uuid.NewSHA1(uuid.Nil, []byte(kind))
 }

@@ -75,7 +75,7 @@ func (l *Ledger) reserve(ctx context.Context, account int64, at time.Time) (bala
 }
 
 // lastPosting is the number of a posting in its account, and the balance after it. The zero value
-// stands before the first posting.
+// is the state before the first posting.
 type lastPosting struct{ seq, balance int64 }
 
 // querier is a pool or a transaction.

@@ -12,21 +12,22 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-type question struct {
-	who     int
+// observation is an answer of BalanceAt.
+type observation struct {
+	user    int
 	at      time.Time
 	balance int64
 }
 
-// TestAnswersAsOfNeverChange: while others write, everybody's balance is asked for
-// at one instant, and again when much has been written since. The answers are the
-// same, and at each instant all money is there.
-func TestAnswersAsOfNeverChange(t *testing.T) {
+// TestBalancesAtATimeNeverChange: the test reads the balances of all users at one time while
+// transfers are committed, and reads them again afterwards. Both answers are the same, and the
+// balances of each time sum to all the money.
+func TestBalancesAtATimeNeverChange(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	ledgers := []*ledger.Ledger{h.Ledger, h.another(ledger.Config{})}
-	const people, funds, instants = 5, 1000, 25
-	users := make([]uuid.UUID, people)
+	const userCount, funds, times = 5, 1000, 25
+	users := make([]uuid.UUID, userCount)
 	for i := range users {
 		users[i] = h.user(funds)
 	}
@@ -42,7 +43,7 @@ func TestAnswersAsOfNeverChange(t *testing.T) {
 					return
 				default:
 				}
-				o := ledger.TransferRequest{Owner: users[n%people], Key: newKey(), Payee: users[(n+1+i%2)%people], Amount: usd(int64(1 + n%7))}
+				o := ledger.TransferRequest{Owner: users[n%userCount], Key: newKey(), Payee: users[(n+1+i%2)%userCount], Amount: usd(int64(1 + n%7))}
 				if _, err := ledgers[i%2].Transfer(t.Context(), o); err != nil {
 					if !errors.Is(err, ledger.InsufficientFunds) {
 						t.Error(err)
@@ -52,40 +53,41 @@ func TestAnswersAsOfNeverChange(t *testing.T) {
 			}
 		})
 	}
-	ask := func(who int, at time.Time) question {
-		balance, at, err := ledgers[who%2].BalanceAt(t.Context(), users[who], "USD", at)
+	observe := func(user int, at time.Time) observation {
+		balance, at, err := ledgers[user%2].BalanceAt(t.Context(), users[user], "USD", at)
 		if err != nil {
 			t.Error(err)
 		}
-		return question{who, at, balance}
+		return observation{user, at, balance}
 	}
-	var given []question
-	for range instants {
-		first := ask(0, time.Time{}) // as close to now as can be
-		sum, asked := first.balance, []question{first}
-		for who := 1; who < people; who++ {
-			q := ask(who, first.at)
-			sum, asked = sum+q.balance, append(asked, q)
+	var observed []observation
+	for range times {
+		first := observe(0, time.Time{}) // now
+		sum := first.balance
+		observed = append(observed, first)
+		for user := 1; user < userCount; user++ {
+			o := observe(user, first.at)
+			sum += o.balance
+			observed = append(observed, o)
 		}
-		if sum != people*funds {
-			t.Errorf("at %v there were %d", first.at, sum)
+		if sum != userCount*funds {
+			t.Errorf("at %v the balances sum to %d", first.at, sum)
 		}
-		given = append(given, asked...)
 	}
 	close(stop)
 	writing.Wait()
 	changed := false
-	for _, q := range given {
-		if again := ask(q.who, q.at); again != q {
-			t.Errorf("answered %+v, and later %+v", q, again)
+	for _, o := range observed {
+		if again := observe(o.user, o.at); again != o {
+			t.Errorf("observed %+v, and later %+v", o, again)
 		}
-		changed = changed || q.balance != funds
+		changed = changed || o.balance != funds
 	}
 	if !changed {
-		t.Error("nothing was written meanwhile")
+		t.Error("no transfer was committed meanwhile")
 	}
-	if q := ask(2, start); q.balance != funds {
-		t.Errorf("at the start there were %d", q.balance)
+	if o := observe(2, start); o.balance != funds {
+		t.Errorf("at the start the balance was %d", o.balance)
 	}
 	h.books()
 }
@@ -99,10 +101,10 @@ func (h *fixture) now() time.Time {
 	return now
 }
 
-func TestBalanceAtItsEdges(t *testing.T) {
+func TestBalanceAtLimits(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
-	long := h.now().Add(-24 * time.Hour)
+	beforeAll := h.now().Add(-24 * time.Hour)
 	alice, bob := h.user(100), h.user(0)
 	funded := h.now()
 	paid := h.transfer(alice, bob, 40)
@@ -116,7 +118,7 @@ func TestBalanceAtItsEdges(t *testing.T) {
 			t.Errorf("asked for %v, answered for %v", at, when)
 		}
 	}
-	balance(long, 0)
+	balance(beforeAll, 0)
 	balance(funded, 100)
 	balance(paid.ResolvedAt.Add(-time.Microsecond), 100)
 	balance(paid.ResolvedAt, 60)
@@ -127,10 +129,10 @@ func TestBalanceAtItsEdges(t *testing.T) {
 	wantCode(t, err, ledger.WalletNotFound)
 }
 
-// TestAnswerReservesItsTime: should the clock step back after an answer, what is
-// posted then must still be dated after it. The clock of a test cannot step, so
-// the reservation itself is looked at.
-func TestAnswerReservesItsTime(t *testing.T) {
+// TestBalanceAtReservesItsTime: if the clock steps back after an answer, later postings must still
+// have a later time than the answer. A test cannot set the clock back, so that it checks the
+// reserved time.
+func TestBalanceAtReservesItsTime(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice := h.user(100)
@@ -140,12 +142,12 @@ func TestAnswerReservesItsTime(t *testing.T) {
 	}
 	var asOf time.Time
 	if err := h.pool.QueryRow(t.Context(), `SELECT as_of FROM accounts WHERE owner = $1`, alice).Scan(&asOf); err != nil || !asOf.After(at) {
-		t.Errorf("answered for %v, but lines may be dated %v, %v", at, asOf, err)
+		t.Errorf("answered for %v, but the next posting may have the time %v, %v", at, asOf, err)
 	}
 }
 
-// TestClockStepsBack: the account's lines are dated ahead of the clock, as after a
-// step of an hour. What has been answered stands, and new lines follow the old.
+// TestClockStepsBack: as_of of an account is ahead of the clock, as after the clock has stepped
+// back by an hour. Earlier answers stay valid, and new postings get later times than the old ones.
 func TestClockStepsBack(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
@@ -161,7 +163,7 @@ func TestClockStepsBack(t *testing.T) {
 		t.Fatal(answered, err)
 	}
 	for range 2 {
-		// Both lines bear one time, which is that of the account further ahead.
+		// Both postings have the same time, that of the account whose as_of is later.
 		if r := h.transfer(alice, bob, 5); r.ResolvedAt.Before(ahead) {
 			t.Errorf("posted at %v, before %v", r.ResolvedAt, ahead)
 		}
@@ -173,7 +175,7 @@ func TestClockStepsBack(t *testing.T) {
 		t.Errorf("answered %d, and now %d, %v", answered, again, err)
 	}
 	if now, _, err := h.BalanceAt(t.Context(), bob, "USD", time.Time{}); err != nil || now != 50 {
-		t.Errorf("bob's lines of the next hour count already: %d, %v", now, err)
+		t.Errorf("bob's postings of the next hour are in the balance of now: %d, %v", now, err)
 	}
 	if got := h.wallet(bob).Balance; got != 58 {
 		t.Errorf("bob has %d", got)

@@ -17,12 +17,12 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// busyFixture is a ledger in which everything has happened that can.
+// busyFixture is a ledger with transfers of every kind and state.
 type busyFixture struct {
 	*fixture
 	alice, bob, carol, dave, eve uuid.UUID
 	one, other                   uuid.UUID // posted, alice to bob and carol to dave
-	refused                      uuid.UUID // for want of funds: all that eve ever did
+	refused                      uuid.UUID // insufficient funds; the only transfer with eve
 	open                         uuid.UUID // a pending authorization
 	waiting, rejected            uuid.UUID // a deposit that is pending, a withdrawal that the bank refused
 }
@@ -41,7 +41,7 @@ func newBusyFixture(t *testing.T) *busyFixture {
 
 	b.authorizations()
 	b.reversals()
-	b.crossings()
+	b.bankTransfers()
 	return b
 }
 
@@ -107,8 +107,8 @@ func (b *busyFixture) reversals() {
 	}
 }
 
-// crossings go over the bank's border, in two currencies.
-func (b *busyFixture) crossings() {
+// bankTransfers adds deposits and withdrawals in two currencies.
+func (b *busyFixture) bankTransfers() {
 	t, ctx := b.t, b.t.Context()
 	settle := func(id uuid.UUID, executed bool) {
 		b.must(b.Settle(ctx, ledger.Settlement{Transfer: id, Executed: executed}))
@@ -158,16 +158,16 @@ func table(r ledger.Report) string {
 	return text.String()
 }
 
-func TestAuditPassesABusyLedger(t *testing.T) {
+func TestAuditPassesBusyLedger(t *testing.T) {
 	t.Parallel()
 	b := newBusyFixture(t)
 	report := b.audit()
 	if !report.OK() {
-		t.Fatalf("the books are right, but:\n%s", table(report))
+		t.Fatalf("the audit of correct books fails:\n%s", table(report))
 	}
 	for _, c := range report.Checks {
 		if c.Rows == 0 {
-			t.Errorf("%s has looked at nothing", c.Name)
+			t.Errorf("%s has checked no row", c.Name)
 		}
 	}
 	if text := table(report); !strings.Contains(text, "double_entry") || strings.Contains(text, "BROKEN") {
@@ -175,60 +175,60 @@ func TestAuditPassesABusyLedger(t *testing.T) {
 	}
 }
 
-// damages break one thing each, behind the ledger's back. In the SQL, $one and so
-// on are the transfers of busyFixture, @alice and so on are accounts in USD.
+// damages change the tables without the ledger, one thing each. In the SQL, $one and the like are
+// the transfers of busyFixture, and @alice and the like are accounts in USD.
 var damages = []struct {
 	name   string
 	sql    string
-	breaks []string // all that has to turn red, in the report's order; nothing else may
-	row    string   // what the first of them has to name
+	breaks []string // the checks that must fail, in the order of the report; all others must pass
+	row    string   // the row that the first of them must name
 }{
-	{"a line moved to another transfer", `UPDATE postings SET transfer_id = $other WHERE transfer_id = $one AND amount < 0`,
+	{"a posting moved to another transfer", `UPDATE postings SET transfer_id = $other WHERE transfer_id = $one AND amount < 0`,
 		[]string{"double_entry"}, "transfer $one"},
-	{"the lines of two transfers exchanged", `UPDATE postings SET transfer_id = CASE transfer_id WHEN $one THEN $other ELSE $one END
+	{"the postings of two transfers exchanged", `UPDATE postings SET transfer_id = CASE transfer_id WHEN $one THEN $other ELSE $one END
 		WHERE transfer_id IN ($one, $other)`, []string{"postings_match"}, "transfer $one"},
-	{"lines of a refused transfer", `UPDATE postings SET transfer_id = $refused WHERE transfer_id = $one`,
+	{"postings of a refused transfer", `UPDATE postings SET transfer_id = $refused WHERE transfer_id = $one`,
 		[]string{"posted_only"}, "transfer $refused"},
 	{"a wallet in another currency", `UPDATE accounts SET currency = 'EUR' WHERE id = @eve`,
 		[]string{"one_currency"}, "transfer $refused"},
-	{"a hole in the numbers", `UPDATE postings SET seq = seq + 1 WHERE account_id = @alice AND seq = (SELECT seq FROM accounts WHERE id = @alice);
+	{"a gap in the sequence numbers", `UPDATE postings SET seq = seq + 1 WHERE account_id = @alice AND seq = (SELECT seq FROM accounts WHERE id = @alice);
 		UPDATE accounts SET seq = seq + 1 WHERE id = @alice`, []string{"sequence"}, "account @alice"},
 	{"a wrong running balance", `UPDATE postings SET balance_after = balance_after + 1 WHERE account_id = @alice AND seq = 2`,
 		[]string{"running_balance"}, "account @alice seq 2"},
-	{"a line dated back", `UPDATE postings SET posted_at = posted_at - interval '1 hour' WHERE account_id = @alice AND seq = 3`,
+	{"a posting with an earlier time", `UPDATE postings SET posted_at = posted_at - interval '1 hour' WHERE account_id = @alice AND seq = 3`,
 		[]string{"dates"}, "account @alice seq 3"},
-	{"a line dated after as_of", `UPDATE accounts SET as_of = as_of - interval '1 hour' WHERE id = @alice`,
+	{"a posting with a time after as_of", `UPDATE accounts SET as_of = as_of - interval '1 hour' WHERE id = @alice`,
 		[]string{"dates"}, "account @alice: as_of"},
-	{"money from one wallet to another without a line", `UPDATE accounts SET balance = balance + CASE id WHEN @alice THEN 1 ELSE -1 END
+	{"money moved from one wallet to another without postings", `UPDATE accounts SET balance = balance + CASE id WHEN @alice THEN 1 ELSE -1 END
 		WHERE id IN (@alice, @bob)`, []string{"balance"}, "account @alice"},
-	{"a hold of nobody", `UPDATE accounts SET held = held + 1 WHERE id = @alice`, []string{"held"}, "account @alice"},
+	{"a hold without a transfer", `UPDATE accounts SET held = held + 1 WHERE id = @alice`, []string{"held"}, "account @alice"},
 	{"a hold that the triggers do not know", `DELETE FROM account_holds WHERE account_id = @alice`, []string{"holds"}, "account @alice"},
 	{"a wallet that is frozen without its owner", `UPDATE accounts SET status = 'frozen' WHERE id = @alice`, []string{"freeze"}, "account @alice"},
-	{"a wallet that escaped its owner's freeze", `UPDATE account_owners SET status = 'frozen' WHERE owner = (SELECT owner FROM accounts WHERE id = @alice);
+	{"an active wallet of a frozen owner", `UPDATE account_owners SET status = 'frozen' WHERE owner = (SELECT owner FROM accounts WHERE id = @alice);
 		UPDATE accounts SET status = 'active' WHERE id = @alice`, []string{"freeze"}, "account @alice"},
 	{"a wallet below its floor", `ALTER TABLE accounts DROP CONSTRAINT accounts_floor;
 		UPDATE accounts SET floor = balance - held + 1 WHERE id = @alice`, []string{"floor"}, "account @alice"},
-	{"money out of thin air", `UPDATE postings SET amount = amount + 1, balance_after = balance_after + 1 WHERE transfer_id = $other AND amount > 0;
+	{"money created on one side of a transfer", `UPDATE postings SET amount = amount + 1, balance_after = balance_after + 1 WHERE transfer_id = $other AND amount > 0;
 		UPDATE accounts SET balance = balance + 1 WHERE id = @dave`, []string{"double_entry", "currency_sums"}, "transfer $other"},
 	{"a key with two effects", `ALTER TABLE transfers DROP CONSTRAINT transfers_key;
 		UPDATE transfers SET idem_key = (SELECT max(idem_key) FROM transfers WHERE kind = 'capture') WHERE kind = 'capture'`,
 		[]string{"keys"}, "owner "},
-	{"a void that is none", `UPDATE transfers SET state = 'refused' WHERE kind = 'void' AND state = 'voided'`,
+	{"a void with the state of a refusal", `UPDATE transfers SET state = 'refused' WHERE kind = 'void' AND state = 'voided'`,
 		[]string{"one_end"}, "transfer "},
 	{"a second capture", `UPDATE transfers SET state = 'posted', posted_amount = amount WHERE kind = 'capture' AND state = 'refused'`,
 		[]string{"one_end"}, "transfer "},
-	{"a reversal too many", `UPDATE transfers SET reversed_amount = reversed_amount + 1 WHERE id = $one`,
+	{"a reversed amount without its reversal", `UPDATE transfers SET reversed_amount = reversed_amount + 1 WHERE id = $one`,
 		[]string{"reversals"}, "transfer $one"},
 	{"a payment of another amount", `UPDATE payments SET amount = amount + 1 WHERE transfer_id = $waiting`,
 		[]string{"payments"}, "transfer $waiting"},
 	{"a payment without a transfer", `INSERT INTO payments (transfer_id, direction, external_ref, amount, currency, next_at)
-		VALUES ('00000000-0000-7000-8000-000000000001', 'deposit', 'nobody', 1, 'USD', now())`,
+		VALUES ('00000000-0000-7000-8000-000000000001', 'deposit', 'missing', 1, 'USD', now())`,
 		[]string{"payments"}, "transfer 00000000-0000-7000-8000-000000000001"},
 	{"an open payment of a voided withdrawal", `UPDATE payments SET state = 'needs_review' WHERE transfer_id = $rejected`,
 		[]string{"settled"}, "transfer $rejected"},
-	{"a clearing account that is none", `UPDATE accounts SET kind = 'suspense' WHERE kind = 'clearing' AND currency = 'EUR'`,
+	{"a clearing account of another kind", `UPDATE accounts SET kind = 'suspense' WHERE kind = 'clearing' AND currency = 'EUR'`,
 		[]string{"clearing", "suspense"}, "currency EUR"},
-	{"a payment that nobody will look at", `ALTER TABLE payments DROP CONSTRAINT payments_due;
+	{"a payment that no worker will handle", `ALTER TABLE payments DROP CONSTRAINT payments_due;
 		UPDATE payments SET next_at = NULL WHERE transfer_id = $waiting`, []string{"way_to_end"}, "transfer $waiting"},
 	{"an authorization without an end", `UPDATE transfers SET expires_at = NULL WHERE id = $open`,
 		[]string{"way_to_end", "digests"}, "transfer $open"},
@@ -237,7 +237,7 @@ var damages = []struct {
 	{"an event above the cluster's transactions", `UPDATE events SET xid = '9000000000000000' WHERE transfer_id = $one`,
 		[]string{"event_order"}, "event "},
 	{"a sequence behind its column", `SELECT setval('events_id_seq', 1)`, []string{"sequences"}, "the sequence of events.id is at 1"},
-	{"an event lost", `DELETE FROM events WHERE transfer_id = $waiting`, []string{"events"}, "transfer $waiting"},
+	{"an event deleted", `DELETE FROM events WHERE transfer_id = $waiting`, []string{"events"}, "transfer $waiting"},
 	{"a memo rewritten", `UPDATE transfers SET memo = 'something else' WHERE id = $one`, []string{"digests"}, "transfer $one"},
 	{"a digest rewritten", `UPDATE events SET digest = sha256('') WHERE transfer_id = $one`, []string{"digests"}, "transfer $one"},
 }
@@ -248,7 +248,7 @@ func TestAuditFindsDamage(t *testing.T) {
 		t.Run(damage.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBusyFixture(t)
-			b.harm(damage.sql)
+			b.damage(damage.sql)
 			report := b.audit()
 			if got := broken(report); !slices.Equal(got, damage.breaks) {
 				t.Fatalf("broken: %v, want %v\n%s", got, damage.breaks, table(report))
@@ -259,27 +259,27 @@ func TestAuditFindsDamage(t *testing.T) {
 				t.Errorf("%s names %q, want one that begins with %q", first.Name, first.Broken, row)
 			}
 			if text := table(report); !strings.Contains(text, "BROKEN") || !strings.Contains(text, first.Broken[0]) {
-				t.Errorf("the table does not say so:\n%s", text)
+				t.Errorf("the table does not report it:\n%s", text)
 			}
 		})
 	}
-	t.Run("every check has its damage", func(t *testing.T) {
+	t.Run("every check is broken by some damage", func(t *testing.T) {
 		t.Parallel()
-		var proven []string
+		var tested []string
 		for _, damage := range damages {
-			proven = append(proven, damage.breaks...)
+			tested = append(tested, damage.breaks...)
 		}
 		b := &busyFixture{fixture: newFixture(t)}
 		for _, c := range b.audit().Checks {
-			if !slices.Contains(proven, c.Name) {
-				t.Errorf("nothing here breaks %s", c.Name)
+			if !slices.Contains(tested, c.Name) {
+				t.Errorf("no damage breaks %s", c.Name)
 			}
 		}
 	})
 }
 
-// harm runs SQL as nobody could who is not a superuser: without triggers.
-func (b *busyFixture) harm(sql string) {
+// damage runs SQL as a superuser without triggers, which no other role can do.
+func (b *busyFixture) damage(sql string) {
 	b.t.Helper()
 	ctx := b.t.Context()
 	conn, err := pgx.Connect(ctx, b.db.SuperuserURL)
@@ -292,7 +292,7 @@ func (b *busyFixture) harm(sql string) {
 	}
 }
 
-// fill puts ids in the place of their names.
+// fill replaces the names of transfers and accounts by their ids.
 func (b *busyFixture) fill(text, before, after string) string {
 	b.t.Helper()
 	for name, id := range map[string]uuid.UUID{
@@ -305,7 +305,7 @@ func (b *busyFixture) fill(text, before, after string) string {
 		if !strings.Contains(text, name) {
 			continue
 		}
-		// The first wallet is the one in USD, whatever somebody has made of it.
+		// The first wallet is the one in USD, even if damage has changed its currency.
 		const find = `SELECT min(id)::text FROM accounts WHERE owner = $1`
 		var id string
 		if err := b.pool.QueryRow(b.t.Context(), find, owner).Scan(&id); err != nil {
@@ -316,7 +316,7 @@ func (b *busyFixture) fill(text, before, after string) string {
 	return text
 }
 
-func TestAuditBesideARunningLedger(t *testing.T) {
+func TestAuditPassesWhileLedgerIsRunning(t *testing.T) {
 	t.Parallel()
 	b := newBusyFixture(t)
 	ctx, stop := context.WithCancel(t.Context())
@@ -341,7 +341,7 @@ func TestAuditBesideARunningLedger(t *testing.T) {
 	}
 	for range 20 {
 		if report := b.audit(); !report.OK() {
-			t.Errorf("the books are right, but:\n%s", table(report))
+			t.Errorf("the audit of correct books fails:\n%s", table(report))
 			break
 		}
 	}
@@ -349,8 +349,9 @@ func TestAuditBesideARunningLedger(t *testing.T) {
 	callers.Wait()
 }
 
-// Several audits at once on a pool too small for all their helpers wait for nobody.
-func TestAuditsShareASmallPool(t *testing.T) {
+// TestAuditsShareSmallPool: concurrent audits finish although the pool has too few connections for
+// all their helpers.
+func TestAuditsShareSmallPool(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	config := h.pool.Config()
@@ -372,8 +373,8 @@ func TestAuditsShareASmallPool(t *testing.T) {
 	audits.Wait()
 }
 
-// BenchmarkAudit audits 200,000 postings that the ledger itself has made, and says
-// what a million would take. (It takes its time with making them.)
+// BenchmarkAudit audits 200,000 postings that the ledger has made and reports the time for a
+// million. Making them takes longer than the audit.
 func BenchmarkAudit(b *testing.B) {
 	const transfers, callers, users = 100_000, 1024, 2_000
 	db := pgtest.New(b)
@@ -406,7 +407,7 @@ func BenchmarkAudit(b *testing.B) {
 	}
 }
 
-// spread does work(0) to work(n-1) in as many goroutines.
+// spread calls work(0) to work(n-1) in this many goroutines.
 func spread(n, goroutines int, work func(i int)) {
 	var group sync.WaitGroup
 	for g := range goroutines {

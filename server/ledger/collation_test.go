@@ -12,8 +12,9 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// A database of the locale C has no version of it; one that was indexed by another
-// version of ICU is refused, with the statements that index it again.
+// TestCheckCollation: a database with the locale C has no collation version and is accepted. One
+// that was indexed by another version of ICU is refused, and the error contains the statements that
+// rebuild its indexes.
 func TestCheckCollation(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)
@@ -42,7 +43,7 @@ func TestCheckCollation(t *testing.T) {
 	}
 	err := check(url)
 	if !errors.Is(err, ledger.ErrCollation) {
-		t.Fatalf("the check says %v", err)
+		t.Fatalf("the check returned %v", err)
 	}
 	_, statements, _ := strings.Cut(err.Error(), "database: ")
 	conn := testkit.Connect(t, url)

@@ -16,49 +16,49 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// wire is a proxy between the ledger and PostgreSQL that understands enough of
-// the protocol (PostgreSQL manual, 55.7 message formats) to see a COMMIT pass.
+// commitProxy is a proxy between the ledger and PostgreSQL. It understands enough of the protocol
+// (PostgreSQL manual, 55.7 message formats) to recognize a COMMIT.
 //
-//	ledger ══ net.Pipe ══ wire ══ unix socket ══ PostgreSQL
-//	               ╳ cut here, at the COMMIT
-type wire struct {
+//	ledger ══ net.Pipe ══ commitProxy ══ unix socket ══ PostgreSQL
+//	               ╳ closed here, at the COMMIT
+type commitProxy struct {
 	t testing.TB
 
 	mu      sync.Mutex
 	fault   fault
-	away    bool // nobody gets through any more
-	conns   map[*wired]bool
-	release chan struct{} // closed: the COMMIT that was held back may go on
+	down    bool // every connection fails
+	conns   map[*proxiedConn]bool
+	release chan struct{} // closed when a delayed COMMIT may be sent to the server
 	stopped sync.WaitGroup
-	cuts    int
+	faults  int // that have happened since arm
 }
 
-// fault is what happens to one COMMIT, the next.
+// fault is what happens to the next COMMIT.
 type fault int
 
 const (
-	sound         fault = iota
-	cutBefore           // it never reaches the server
-	cutAfter            // it does, and the answer is lost
-	cutLate             // it does, long after the ledger has heard that the connection is gone
-	awayBefore          // as cutBefore, and then the database stays away
-	awayAfter           // as cutAfter, and so on
-	awayAtReading       // already the batch's first statement is lost
+	noFault     fault = iota
+	cutBefore         // the connection ends before the COMMIT reaches the server
+	cutAfter          // the server executes the COMMIT, and its answer is lost
+	cutLate           // the server executes the COMMIT long after the ledger has lost the connection
+	downBefore        // as cutBefore, and then the database stays unavailable
+	downAfter         // as cutAfter, and then the database stays unavailable
+	downAtBegin       // the first statement of the batch is lost, and the database stays unavailable
 )
 
-type wired struct {
-	wire           *wire
+type proxiedConn struct {
+	proxy          *commitProxy
 	client, server net.Conn
 	names          map[string]string // prepared statements
-	mute           bool              // what the server says is lost
-	ready          chan struct{}     // the server has finished what was sent while mute
+	mute           bool              // the answers of the server are dropped
+	ready          chan struct{}     // the server has executed what was sent while mute is set
 	release        chan struct{}
 }
 
-// through is a ledger whose every byte goes through a wire.
-func (h *fixture) through(config ledger.Config) (*ledger.Ledger, *wire) {
+// throughProxy returns a ledger whose connections all go through a commitProxy.
+func (h *fixture) throughProxy(config ledger.Config) (*ledger.Ledger, *commitProxy) {
 	h.t.Helper()
-	w := &wire{t: h.t, conns: map[*wired]bool{}, release: make(chan struct{})}
+	p := &commitProxy{t: h.t, conns: map[*proxiedConn]bool{}, release: make(chan struct{})}
 	pool, err := pgxpool.ParseConfig(h.db.AppURL)
 	if err != nil {
 		h.t.Fatal(err)
@@ -69,69 +69,70 @@ func (h *fixture) through(config ledger.Config) (*ledger.Ledger, *wire) {
 		if err != nil {
 			return nil, err
 		}
-		return w.connect(server)
+		return p.connect(server)
 	}
 	if config.Pool, err = pgxpool.NewWithConfig(h.t.Context(), pool); err != nil {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() {
 		config.Pool.Close()
-		w.stopped.Wait()
+		p.stopped.Wait()
 	})
-	return h.another(config), w
+	return h.another(config), p
 }
 
-// letGo lets a COMMIT that was held back reach the server.
-func (w *wire) letGo() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	close(w.release)
+// sendDelayed lets the delayed COMMIT of cutLate reach the server.
+func (p *commitProxy) sendDelayed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.release)
 }
 
-func (w *wire) arm(f fault) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.fault, w.cuts, w.release = f, 0, make(chan struct{})
+// arm sets the fault of the next COMMIT.
+func (p *commitProxy) arm(f fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fault, p.faults, p.release = f, 0, make(chan struct{})
 }
 
-// cut tells how many COMMITs were met.
-func (w *wire) cut() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.cuts
+// faultCount returns how many faults have happened since arm.
+func (p *commitProxy) faultCount() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.faults
 }
 
-// back ends an absence.
-func (w *wire) back() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.away = false
+// restore makes the database available again.
+func (p *commitProxy) restore() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = false
 }
 
-func (w *wire) connect(server net.Conn) (net.Conn, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.away {
+func (p *commitProxy) connect(server net.Conn) (net.Conn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down {
 		server.Close()
-		return nil, errors.New("the wire is cut")
+		return nil, errors.New("the database is unavailable")
 	}
 	ours, client := net.Pipe()
-	c := &wired{wire: w, client: ours, server: server, names: map[string]string{}, ready: make(chan struct{}, 1)}
-	w.conns[c] = true
-	w.stopped.Go(func() { c.frontend(); c.end() })
-	w.stopped.Go(func() { c.backend(); c.end() })
+	c := &proxiedConn{proxy: p, client: ours, server: server, names: map[string]string{}, ready: make(chan struct{}, 1)}
+	p.conns[c] = true
+	p.stopped.Go(func() { c.frontend(); c.end() })
+	p.stopped.Go(func() { c.backend(); c.end() })
 	return client, nil
 }
 
-func (c *wired) close() {
+func (c *proxiedConn) close() {
 	c.client.Close()
 	c.server.Close()
 }
 
-func (c *wired) end() {
-	c.wire.mu.Lock()
-	defer c.wire.mu.Unlock()
-	delete(c.wire.conns, c)
+func (c *proxiedConn) end() {
+	c.proxy.mu.Lock()
+	defer c.proxy.mu.Unlock()
+	delete(c.proxy.conns, c)
 	if !c.mute {
 		c.close()
 	}
@@ -153,18 +154,19 @@ func message(r io.Reader, typed bool) (kind byte, whole []byte, err error) {
 	return head[0], whole, err
 }
 
-// frontend passes on what the ledger says, until a COMMIT meets a fault.
-func (c *wired) frontend() {
+// frontend forwards the messages of the ledger until a fault happens.
+func (c *proxiedConn) frontend() {
 	_, start, err := message(c.client, false)
 	if err == nil {
 		_, err = c.server.Write(start)
 	}
 	for err == nil {
-		err = c.one()
+		err = c.forward()
 	}
 }
 
-func (c *wired) one() error {
+// forward forwards one message of the ledger.
+func (c *proxiedConn) forward() error {
 	kind, whole, err := message(c.client, true)
 	if err != nil {
 		return err
@@ -178,7 +180,7 @@ func (c *wired) one() error {
 	case 'B': // Bind: portal, name
 		_, name, _ := bytes.Cut(body, []byte{0})
 		name, _, _ = bytes.Cut(name, []byte{0})
-		if f := c.meets(c.names[string(name)]); f != sound {
+		if f := c.takeFault(c.names[string(name)]); f != noFault {
 			return c.fail(f, whole)
 		}
 	}
@@ -186,24 +188,24 @@ func (c *wired) one() error {
 	return err
 }
 
-// meets takes the fault that is armed, if this is what it is for.
-func (c *wired) meets(statement string) fault {
+// takeFault returns the armed fault if it happens at this statement, and disarms it.
+func (c *proxiedConn) takeFault(statement string) fault {
 	at := "COMMIT"
-	w := c.wire
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	f := w.fault
-	if f == awayAtReading {
+	p := c.proxy
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.fault
+	if f == downAtBegin {
 		at = "BEGIN"
 	}
-	if f == sound || !strings.HasPrefix(statement, at) {
-		return sound
+	if f == noFault || !strings.HasPrefix(statement, at) {
+		return noFault
 	}
-	w.fault, c.release = sound, w.release
-	w.cuts++
-	c.mute = f == cutAfter || f == cutLate || f == awayAfter
-	if w.away = f >= awayBefore; w.away {
-		for other := range w.conns {
+	p.fault, c.release = noFault, p.release
+	p.faults++
+	c.mute = f == cutAfter || f == cutLate || f == downAfter
+	if p.down = f >= downBefore; p.down {
+		for other := range p.conns {
 			if other != c {
 				other.close()
 			}
@@ -212,8 +214,8 @@ func (c *wired) meets(statement string) fault {
 	return f
 }
 
-// fail carries out a fault at the COMMIT that bind begins, and ends the connection.
-func (c *wired) fail(f fault, bind []byte) error {
+// fail executes a fault at the statement that bind begins, and ends the connection.
+func (c *proxiedConn) fail(f fault, bind []byte) error {
 	defer c.server.Close()
 	defer c.client.Close()
 	if !c.mute {
@@ -239,8 +241,8 @@ func (c *wired) fail(f fault, bind []byte) error {
 	return io.EOF
 }
 
-// backend passes on what the server says.
-func (c *wired) backend() {
+// backend forwards the messages of the server.
+func (c *proxiedConn) backend() {
 	defer close(c.ready)
 	for {
 		kind, whole, err := message(c.server, true)
@@ -259,8 +261,8 @@ func (c *wired) backend() {
 	}
 }
 
-func (c *wired) muted() bool {
-	c.wire.mu.Lock()
-	defer c.wire.mu.Unlock()
+func (c *proxiedConn) muted() bool {
+	c.proxy.mu.Lock()
+	defer c.proxy.mu.Unlock()
 	return c.mute
 }

@@ -15,7 +15,7 @@ import (
 
 func eur(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "EUR"} }
 
-// tally counts what came of many calls at once.
+// tally counts the outcomes of concurrent calls.
 type tally struct {
 	mu       sync.Mutex
 	effects  int
@@ -54,7 +54,7 @@ func (c *tally) want(t *testing.T, effects, replayed, reused int) {
 	}
 }
 
-// together runs n goroutines that start at once.
+// together runs do in n goroutines that start at the same time.
 func together(n int, do func(i int)) {
 	var running sync.WaitGroup
 	start := make(chan struct{})
@@ -87,12 +87,12 @@ func TestOneKeyAtOnce(t *testing.T) {
 			ledgers := []*ledger.Ledger{h.Ledger, h.another(ledger.Config{Logger: h.watched()})}
 			alice, bob := h.user(100_000), h.user(0)
 			key := newKey()
-			var came tally
+			var outcomes tally
 			together(tt.callers, func(i int) {
 				amount := usd(int64(100 + i%tt.bodies))
-				came.add(ledgers[i%tt.ledgers].Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: key, Payee: bob, Amount: amount}))
+				outcomes.add(ledgers[i%tt.ledgers].Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: key, Payee: bob, Amount: amount}))
 			})
-			came.want(t, 1, tt.replayed, tt.reused)
+			outcomes.want(t, 1, tt.replayed, tt.reused)
 			if got := h.wallet(alice).Balance + h.wallet(bob).Balance; got != 100_000 {
 				t.Errorf("%d is left of 100000", got)
 			}
@@ -101,8 +101,9 @@ func TestOneKeyAtOnce(t *testing.T) {
 	}
 }
 
-// TestOneKeyWithoutCommonAccounts: the locks of the accounts do not order these
-// two, so the unique key has to, and its loser must still be told the truth.
+// TestOneKeyWithoutCommonAccounts: two commands with one key have no account in common, so that the
+// locks of accounts do not order them. The unique key does, and the second command fails with
+// KeyReused.
 func TestOneKeyWithoutCommonAccounts(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
@@ -112,25 +113,25 @@ func TestOneKeyWithoutCommonAccounts(t *testing.T) {
 	h.euros(bob, 0)
 	key := newKey()
 	super := testkit.Connect(t, h.db.SuperuserURL)
-	lift := h.barrier()
-	var came tally
+	unblock := h.blockWrites()
+	var outcomes tally
 	var running sync.WaitGroup
 	running.Go(func() {
-		came.add(h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: key, Payee: bob, Amount: usd(10)}))
+		outcomes.add(h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: key, Payee: bob, Amount: usd(10)}))
 	})
 	running.Go(func() {
-		came.add(second.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: key, Payee: bob, Amount: eur(10)}))
+		outcomes.add(second.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: key, Payee: bob, Amount: eur(10)}))
 	})
-	h.untilWaiting(super, 2) // both have looked for the key and found nothing
-	lift()
+	h.untilWaiting(super, 2) // both have read the transfers and not found the key
+	unblock()
 	running.Wait()
-	came.want(t, 1, 0, 1)
+	outcomes.want(t, 1, 0, 1)
 	h.books()
 }
 
-// TestKeysLockNoCircle: batches that share keys but no account meet at the unique
-// index, where the earlier key must come first whatever the order of commands.
-func TestKeysLockNoCircle(t *testing.T) {
+// TestKeysDoNotDeadlock: batches that share keys but no account wait for each other at the unique
+// index. Each must insert its keys in their order, whatever the order of its commands.
+func TestKeysDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	l := h.another(ledger.Config{Committers: 1, Logger: h.watched()})
@@ -140,7 +141,7 @@ func TestKeysLockNoCircle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	take := func(key string) { // as another batch would, from accounts of its own
+	take := func(key string) { // as a batch with other accounts would
 		if _, err := other.Exec(t.Context(), `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount, currency,
 				owner, idem_key, fingerprint, created_at)
 			VALUES (gen_random_uuid(), 'deposit', 'pending', 1000, 1001, 1, 'EUR', $1, $2, sha256(''), now())`, alice, key); err != nil {
@@ -148,10 +149,10 @@ func TestKeysLockNoCircle(t *testing.T) {
 		}
 	}
 	take("key-1")
-	var came tally
+	var outcomes tally
 	send := func(key string) func() {
 		return func() {
-			came.add(l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: key, Payee: bob, Amount: usd(1)}))
+			outcomes.add(l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: key, Payee: bob, Amount: usd(1)}))
 		}
 	}
 	sent := make(chan struct{})
@@ -172,7 +173,7 @@ func TestKeysLockNoCircle(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-sent
-	came.want(t, 2, 0, 0)
+	outcomes.want(t, 2, 0, 0)
 	h.books()
 }
 
@@ -182,39 +183,39 @@ func TestHotAccount(t *testing.T) {
 	ledgers := []*ledger.Ledger{h.Ledger, h.another(ledger.Config{Logger: h.watched()})}
 	const callers, each = 64, 5
 	shop := h.user(0)
-	people := make([]uuid.UUID, callers)
-	together(callers, func(i int) { people[i] = h.user(100) })
-	var came tally
+	payers := make([]uuid.UUID, callers)
+	together(callers, func(i int) { payers[i] = h.user(100) })
+	var outcomes tally
 	together(callers, func(i int) {
 		for range each {
-			came.add(ledgers[i%2].Transfer(t.Context(), ledger.TransferRequest{Owner: people[i], Key: newKey(), Payee: shop, Amount: usd(3)}))
+			outcomes.add(ledgers[i%2].Transfer(t.Context(), ledger.TransferRequest{Owner: payers[i], Key: newKey(), Payee: shop, Amount: usd(3)}))
 		}
 	})
-	came.want(t, callers*each, 0, 0)
+	outcomes.want(t, callers*each, 0, 0)
 	if got := h.wallet(shop); got.Balance != callers*each*3 {
 		t.Errorf("the shop has %d", got.Balance)
 	}
 	h.books()
 }
 
-// TestManySpendersOfOneWallet: more is asked for than there is; not a cent more is
-// given.
+// TestManySpendersOfOneWallet: concurrent requests ask for more than the wallet has. Exactly as
+// many succeed as its money covers.
 func TestManySpendersOfOneWallet(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	ledgers := []*ledger.Ledger{h.Ledger, h.another(ledger.Config{})}
 	alice, bob := h.user(100), h.user(0)
-	var came tally
+	var outcomes tally
 	together(64, func(i int) {
 		o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(7)}
 		if i%4 == 0 {
-			came.add(ledgers[i%2].OpenWithdrawal(t.Context(), o))
+			outcomes.add(ledgers[i%2].OpenWithdrawal(t.Context(), o))
 		} else {
-			came.add(ledgers[i%2].Transfer(t.Context(), o))
+			outcomes.add(ledgers[i%2].Transfer(t.Context(), o))
 		}
 	})
-	if came.effects != 14 || came.codes[ledger.InsufficientFunds] != 50 {
-		t.Errorf("%d effects, %v", came.effects, came.codes)
+	if outcomes.effects != 14 || outcomes.codes[ledger.InsufficientFunds] != 50 {
+		t.Errorf("%d effects, %v", outcomes.effects, outcomes.codes)
 	}
 	if got := h.wallet(alice).Available(); got != 2 {
 		t.Errorf("%d is available", got)
@@ -222,7 +223,7 @@ func TestManySpendersOfOneWallet(t *testing.T) {
 	h.books()
 }
 
-// TestHoldEndsOnce: captures, voids and the clock race for one authorization.
+// TestHoldEndsOnce: of concurrent captures and voids of one authorization, exactly one succeeds.
 func TestHoldEndsOnce(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
@@ -230,29 +231,29 @@ func TestHoldEndsOnce(t *testing.T) {
 	alice, bob := h.user(1000), h.user(0)
 	for range 10 {
 		a := h.authorize(alice, bob, 10)
-		var came tally
+		var outcomes tally
 		together(12, func(i int) {
 			f := ledger.FollowUp{Owner: bob, Key: newKey(), Target: a.ID}
 			if i%3 == 0 {
-				came.add(ledgers[i%2].Void(t.Context(), f))
+				outcomes.add(ledgers[i%2].Void(t.Context(), f))
 			} else {
-				came.add(ledgers[i%2].Capture(t.Context(), f))
+				outcomes.add(ledgers[i%2].Capture(t.Context(), f))
 			}
 		})
-		if came.effects != 1 || came.codes[ledger.TransferNotPending] != 11 {
-			t.Fatalf("%d effects, %v", came.effects, came.codes)
+		if outcomes.effects != 1 || outcomes.codes[ledger.TransferNotPending] != 11 {
+			t.Fatalf("%d effects, %v", outcomes.effects, outcomes.codes)
 		}
 	}
 	h.books()
 }
 
-// TestUserWalletsAreNoCircle: freezing a user locks all wallets of one owner, and
-// must do it in the order that batches do.
-func TestUserWalletsAreNoCircle(t *testing.T) {
+// TestFreezeDoesNotDeadlock: freezing a user locks all wallets of the user, and must do so in the
+// order in which batches lock accounts.
+func TestFreezeDoesNotDeadlock(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice := h.user(0)
-	h.euros(alice, 0) // a later id, and an earlier name
+	h.euros(alice, 0) // its id is later, and its currency is earlier in the alphabet
 	super := testkit.Connect(t, h.db.SuperuserURL)
 	var ids []int64
 	if err := super.QueryRow(t.Context(), `SELECT array_agg(id ORDER BY id) FROM accounts WHERE owner = $1`, alice).Scan(&ids); err != nil {
@@ -266,7 +267,7 @@ func TestUserWalletsAreNoCircle(t *testing.T) {
 		t.Fatal(err)
 	}
 	var running sync.WaitGroup
-	running.Go(func() { // a batch, next in the queue for the first wallet
+	running.Go(func() { // a batch that waits for the lock of the first wallet
 		batch := testkit.Connect(t, h.db.AppURL)
 		if _, err := batch.Exec(context.Background(), ledger.LockAccounts, ids); err != nil {
 			t.Error(err)
@@ -285,14 +286,15 @@ func TestUserWalletsAreNoCircle(t *testing.T) {
 	running.Wait()
 }
 
-// TestOppositePairs: A→B in one process, B→A in the other, many pairs over.
+// TestOppositePairs: two processes transfer between the same pairs of users, in opposite
+// directions.
 func TestOppositePairs(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	ledgers := []*ledger.Ledger{h.another(ledger.Config{Logger: h.watched()}), h.another(ledger.Config{Logger: h.watched()})}
 	users := make([]uuid.UUID, 6)
 	together(len(users), func(i int) { users[i] = h.user(10_000) })
-	var came tally
+	var outcomes tally
 	together(40, func(i int) {
 		for j := range 10 {
 			from := (i/2 + j) % len(users)
@@ -300,9 +302,9 @@ func TestOppositePairs(t *testing.T) {
 			if i%2 == 1 {
 				from, to = to, from
 			}
-			came.add(ledgers[i%2].Transfer(t.Context(), ledger.TransferRequest{Owner: users[from], Key: newKey(), Payee: users[to], Amount: usd(1)}))
+			outcomes.add(ledgers[i%2].Transfer(t.Context(), ledger.TransferRequest{Owner: users[from], Key: newKey(), Payee: users[to], Amount: usd(1)}))
 		}
 	})
-	came.want(t, 400, 0, 0)
+	outcomes.want(t, 400, 0, 0)
 	h.books()
 }

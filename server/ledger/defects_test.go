@@ -11,11 +11,12 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// The defects of the system that Kizo takes over from, by their numbers there, as
-// far as they are about the books. Each was real money once.
+// These are the defects of the system that Kizo replaces, as far as they concern the ledger. The
+// number of each is the one that it had there.
 
-// 01: a transfer of −N took N from the victim, a withdrawal of −N made money.
-func TestOriginalDefect01NegativeAmounts(t *testing.T) {
+// TestNegativeAmountsAreRejected, defect 01: a transfer of −N took N from the payee, and a
+// withdrawal of −N created money.
+func TestNegativeAmountsAreRejected(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100), h.user(100)
@@ -33,7 +34,7 @@ func TestOriginalDefect01NegativeAmounts(t *testing.T) {
 		_, err = h.Preview(t.Context(), o, false)
 		wantCode(t, err, ledger.AmountOutOfRange)
 		if minor == 0 {
-			continue // of a follow-up, 0 is all of it
+			continue // in a follow-up, 0 means all of it
 		}
 		f := ledger.FollowUp{Owner: bob, Key: newKey(), Target: held.ID, Amount: minor}
 		_, err = h.Capture(t.Context(), f)
@@ -47,8 +48,9 @@ func TestOriginalDefect01NegativeAmounts(t *testing.T) {
 	h.books()
 }
 
-// 02: withdraw 100, transfer the same 100, and the settlement made it −100.
-func TestOriginalDefect02HoldIgnored(t *testing.T) {
+// TestHeldMoneyIsNotAvailable, defect 02: a user withdrew 100 and transferred the same 100, and the
+// settlement made the balance −100.
+func TestHeldMoneyIsNotAvailable(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
@@ -68,9 +70,10 @@ func TestOriginalDefect02HoldIgnored(t *testing.T) {
 	h.books()
 }
 
-// 03: balances were numbers that anybody could set. Here they are what the lines
-// say, and each line has its other side: TestDatabaseRefuses has the full list.
-func TestOriginalDefect03MoneyFromNowhere(t *testing.T) {
+// TestBalancesNeedPostings, defect 03: balances were numbers that any code could set. Here a
+// balance is the sum of the account's postings, and the postings of a transfer sum to zero.
+// TestDatabaseRefuses has the full list of statements.
+func TestBalancesNeedPostings(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice := h.user(100)
@@ -81,19 +84,20 @@ func TestOriginalDefect03MoneyFromNowhere(t *testing.T) {
 		`INSERT INTO postings SELECT id, seq + 1, gen_random_uuid(), 1, balance + 1, now() FROM accounts WHERE owner = $1`,
 	} {
 		_, err := app.Exec(t.Context(), sql, alice)
-		if told, ok := errors.AsType[*pgconn.PgError](err); !ok || told.Code != integrity {
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); !ok || pgErr.Code != integrity {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
-	var lines, sum int64
-	if err := app.QueryRow(t.Context(), `SELECT count(*), sum(amount) FROM postings`).Scan(&lines, &sum); err != nil || lines != 2 || sum != 0 {
-		t.Errorf("%d lines, together %d, %v: funding is one transfer with two sides", lines, sum, err)
+	var postings, sum int64
+	if err := app.QueryRow(t.Context(), `SELECT count(*), sum(amount) FROM postings`).Scan(&postings, &sum); err != nil || postings != 2 || sum != 0 {
+		t.Errorf("%d postings with the sum %d, %v; want the 2 of the deposit", postings, sum, err)
 	}
 	h.books()
 }
 
-// 04: the same key with another body was answered as if it were the same.
-func TestOriginalDefect04SameKeyOtherBody(t *testing.T) {
+// TestSameKeyWithAnotherBodyIsRejected, defect 04: the same key with another body got the answer to
+// the first body.
+func TestSameKeyWithAnotherBodyIsRejected(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob, carol := h.user(100), h.user(10), h.user(0)
@@ -124,7 +128,7 @@ func TestOriginalDefect04SameKeyOtherBody(t *testing.T) {
 	if r, err := h.Transfer(t.Context(), first); err != nil || !r.Replayed {
 		t.Errorf("the same body: %+v, %v", r, err)
 	}
-	// A key is its owner's: somebody else may have the same.
+	// Keys belong to their owners: another user may use the same key.
 	h.fund(bob, 50)
 	if r, err := h.Transfer(t.Context(), ledger.TransferRequest{Owner: bob, Key: first.Key, Payee: alice, Amount: usd(1)}); err != nil || r.Replayed {
 		t.Errorf("bob's own key: %+v, %v", r, err)
@@ -132,8 +136,9 @@ func TestOriginalDefect04SameKeyOtherBody(t *testing.T) {
 	h.books()
 }
 
-// 05: two at once under one key ended in a 500. TestOneKeyAtOnce has the crowds.
-func TestOriginalDefect05ConcurrentSameKey(t *testing.T) {
+// TestConcurrentRequestsWithOneKey, defect 05: of two concurrent requests with one key, one got
+// status 500. TestOneKeyAtOnce does the same for transfers, with more callers.
+func TestConcurrentRequestsWithOneKey(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice := h.user(100)
@@ -146,16 +151,16 @@ func TestOriginalDefect05ConcurrentSameKey(t *testing.T) {
 		},
 	} {
 		o := ledger.TransferRequest{Owner: alice, Key: newKey(), Amount: usd(10)}
-		var came tally
-		together(20, func(int) { came.add(do(h.Ledger, o)) })
-		came.want(t, 1, 19, 0)
+		var outcomes tally
+		together(20, func(int) { outcomes.add(do(h.Ledger, o)) })
+		outcomes.want(t, 1, 19, 0)
 	}
 	h.books()
 }
 
-// 06: the balance was checked before the key, so that a repetition could hear
-// "insufficient" about money that had already gone where it should.
-func TestOriginalDefect06KeyBeforeFunds(t *testing.T) {
+// TestKeyIsCheckedBeforeFunds, defect 06: the balance was checked before the key, so that the
+// repetition of a successful transfer was answered with insufficient funds.
+func TestKeyIsCheckedBeforeFunds(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
@@ -167,14 +172,14 @@ func TestOriginalDefect06KeyBeforeFunds(t *testing.T) {
 	if err := h.SetStatus(t.Context(), alice, ledger.Frozen); err != nil {
 		t.Fatal(err)
 	}
-	again, err := h.Transfer(t.Context(), all) // nothing is left, and she is frozen
+	again, err := h.Transfer(t.Context(), all) // the wallet is empty and frozen now
 	if err != nil || !again.Replayed || again.Transfer.ID != first.Transfer.ID {
 		t.Errorf("got %+v, %v", again, err)
 	}
 	if err := h.SetStatus(t.Context(), alice, ledger.Active); err != nil {
 		t.Fatal(err)
 	}
-	// And the other way round: refused is refused, even when there is money now.
+	// A refusal stays a refusal as well, although there is enough money now.
 	poor := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(5)}
 	_, err = h.Transfer(t.Context(), poor)
 	refusal := wantCode(t, err, ledger.InsufficientFunds)
@@ -186,9 +191,10 @@ func TestOriginalDefect06KeyBeforeFunds(t *testing.T) {
 	h.books()
 }
 
-// 08: the hold was committed, then the queue was told; a crash in between locked
-// the money for good. Here the payment is part of the same transaction.
-func TestOriginalDefect08DualWrite(t *testing.T) {
+// TestHoldAndPaymentCommitTogether, defect 08: the hold was committed first, and the task was
+// queued afterwards; a crash in between held the money forever. Here the payment is inserted in the
+// transaction of the hold.
+func TestHoldAndPaymentCommitTogether(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice := h.user(100)
@@ -215,15 +221,15 @@ func TestOriginalDefect08DualWrite(t *testing.T) {
 	if _, err := owner.Exec(t.Context(), `ALTER TABLE payments DROP CONSTRAINT planted`); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := h.OpenWithdrawal(t.Context(), o); err != nil || r.Replayed { // nothing remembers the failure
+	if r, err := h.OpenWithdrawal(t.Context(), o); err != nil || r.Replayed { // the failure stored nothing
 		t.Errorf("got %+v, %v", r, err)
 	}
 	h.books()
 }
 
-// 12: a status could be written over any other, and the failure's text over the
-// user's own words.
-func TestOriginalDefect12StatusAndMemo(t *testing.T) {
+// TestFinalStateAndMemoAreKept, defect 12: a state could be replaced by any other, and the text of
+// a failure replaced the memo of the user.
+func TestFinalStateAndMemoAreKept(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice := h.user(100)
@@ -243,7 +249,7 @@ func TestOriginalDefect12StatusAndMemo(t *testing.T) {
 	_, err = h.Settle(t.Context(), ledger.Settlement{Transfer: id, Executed: true})
 	wantCode(t, err, ledger.SettlementConflicts)
 	if r, err := h.Settle(t.Context(), ledger.Settlement{Transfer: id}); err != nil || !r.Replayed {
-		t.Errorf("the same again: %+v, %v", r, err)
+		t.Errorf("the same settlement again: %+v, %v", r, err)
 	}
 	_, err = h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: h.user(0), Amount: usd(1000), Memo: "too much"})
 	if e := wantCode(t, err, ledger.InsufficientFunds); e.Transfer.Memo != "too much" || e.Transfer.Reason != string(ledger.InsufficientFunds) {
@@ -252,28 +258,30 @@ func TestOriginalDefect12StatusAndMemo(t *testing.T) {
 	h.books()
 }
 
-// 13: accounts were locked "in order", by a query without an order. Here two
-// processes pay each other's users; TestOppositePairs has the crowds.
-func TestOriginalDefect13LockOrder(t *testing.T) {
+// TestOppositeTransfersDoNotDeadlock, defect 13: the query that locked the accounts had no ORDER
+// BY. Here two processes transfer between the same two users in opposite directions.
+// TestOppositePairs does the same with more users.
+func TestOppositeTransfersDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	ledgers := []*ledger.Ledger{h.another(ledger.Config{Logger: h.watched()}), h.another(ledger.Config{Logger: h.watched()})}
 	alice, bob := h.user(1000), h.user(1000)
-	var came tally
+	var outcomes tally
 	together(60, func(i int) {
 		from, to := alice, bob
 		if i%2 == 1 {
 			from, to = bob, alice
 		}
-		came.add(ledgers[i%2].Transfer(t.Context(), ledger.TransferRequest{Owner: from, Key: newKey(), Payee: to, Amount: usd(1)}))
+		outcomes.add(ledgers[i%2].Transfer(t.Context(), ledger.TransferRequest{Owner: from, Key: newKey(), Payee: to, Amount: usd(1)}))
 	})
-	came.want(t, 60, 0, 0)
+	outcomes.want(t, 60, 0, 0)
 	h.books()
 }
 
-// 17: a suspended sender could pay until the token ran out. The books know it at
-// once; what was promised before is still carried out.
-func TestOriginalDefect17FrozenSender(t *testing.T) {
+// TestFrozenUserCannotTransfer, defect 17: a suspended user could pay until the access token
+// expired. The ledger refuses new transfers at once; holds that were opened before are still
+// captured and settled.
+func TestFrozenUserCannotTransfer(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100), h.user(100)
@@ -304,14 +312,15 @@ func TestOriginalDefect17FrozenSender(t *testing.T) {
 	h.books()
 }
 
-// 20: amounts below 1.00 were refused, and others rounded from floats.
-func TestOriginalDefect20SmallAmounts(t *testing.T) {
+// TestSmallAmountsAreExact, defect 20: amounts below 1.00 were refused, and others were rounded
+// from floating-point numbers.
+func TestSmallAmountsAreExact(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
 	for _, minor := range []int64{1, 7, 29, 57} { // 0.29 × 100 is 28.999… in floats
 		if got := h.transfer(alice, bob, minor); got.PostedAmount != minor {
-			t.Errorf("%d arrived of %d", got.PostedAmount, minor)
+			t.Errorf("%d was posted of %d", got.PostedAmount, minor)
 		}
 	}
 	if a, b := h.wallet(alice), h.wallet(bob); a.Balance != 6 || b.Balance != 94 {

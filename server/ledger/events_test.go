@@ -24,22 +24,23 @@ func (h *fixture) listen(user uuid.UUID) *ledger.Listener {
 	return x
 }
 
-// next waits for an event.
+// next waits for the next event of a listener.
 func next(t testing.TB, x *ledger.Listener) *ledger.Event {
 	t.Helper()
 	select {
 	case e, ok := <-x.Events:
 		if !ok {
-			t.Fatal("cut off")
+			t.Fatal("the listener was disconnected")
 		}
 		return e
 	case <-time.After(20 * time.Second):
-		t.Fatal("no event came")
+		t.Fatal("no event was received")
 		return nil
 	}
 }
 
-// past is what a user's table says between two positions, read in pages of so many.
+// past returns the events of a user after one position and up to another, read from the table in
+// pages of this size.
 func (h *fixture) past(user uuid.UUID, after, upTo ledger.Position, page int) []*ledger.Event {
 	h.t.Helper()
 	var all []*ledger.Event
@@ -53,7 +54,7 @@ func (h *fixture) past(user uuid.UUID, after, upTo ledger.Position, page int) []
 			return all
 		}
 		if !next.After(after) {
-			h.t.Fatal("a page that leads nowhere")
+			h.t.Fatal("the next position is not after the page")
 		}
 		after = next
 	}
@@ -68,8 +69,8 @@ func (h *fixture) horizon() ledger.Position {
 	return p
 }
 
-// everythingSoFar waits until no transaction of this cluster, whose databases are
-// those of other tests as well, hides what has been committed, and gives the end.
+// everythingSoFar waits until all events committed so far are below the horizon, and returns a
+// position after them. Transactions in the databases of other tests keep the horizon back as well.
 func (h *fixture) everythingSoFar() ledger.Position {
 	h.t.Helper()
 	conn := testkit.Connect(h.t, h.db.AppURL)
@@ -84,7 +85,7 @@ func (h *fixture) everythingSoFar() ledger.Position {
 			return p
 		}
 		if time.Now().After(deadline) {
-			h.t.Fatal("the horizon stands still")
+			h.t.Fatal("the horizon does not move")
 		}
 	}
 }
@@ -98,7 +99,7 @@ func (h *fixture) pay(from, to uuid.UUID, minor int64) ledger.Transfer {
 	return r.Transfer
 }
 
-func TestPositionsAreReadAsTheyWereWritten(t *testing.T) {
+func TestParsePosition(t *testing.T) {
 	t.Parallel()
 	p := ledger.PositionOf(12345, 678)
 	back, err := ledger.ParsePosition(p.String())
@@ -107,13 +108,15 @@ func TestPositionsAreReadAsTheyWereWritten(t *testing.T) {
 	}
 	for _, bad := range []string{"", "x", "2026-01-31T12:00:00Z", p.String() + "A", p.String()[:21], "_____________________w"} {
 		if _, err := ledger.ParsePosition(bad); err == nil {
-			t.Errorf("%q was read", bad)
+			t.Errorf("%q was accepted", bad)
 		}
 	}
 }
 
-// An event says what its digest says: the transfer as it stood, however it ended.
-func TestEventsTellTransfersAsTheyStood(t *testing.T) {
+// TestEventsContainTransfersAsOfTheEvent: an event contains the transfer in the state that the
+// event is about, which is the state that its digest covers, and not the state that the transfer
+// has now.
+func TestEventsContainTransfersAsOfTheEvent(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100_00), h.user(0)
@@ -145,8 +148,8 @@ func TestEventsTellTransfersAsTheyStood(t *testing.T) {
 			if i > 0 && !e.Position.After(events[i-1].Position) {
 				t.Errorf("event %d is out of order", i)
 			}
-			if have, told := h.digestOf(e), ledger.Digest(&e.Transfer); !bytes.Equal(have, told[:]) {
-				t.Errorf("event %d tells another transfer than was written: %+v", i, e.Transfer)
+			if stored, computed := h.digestOf(e), ledger.Digest(&e.Transfer); !bytes.Equal(stored, computed[:]) {
+				t.Errorf("event %d has another transfer than was written: %+v", i, e.Transfer)
 			}
 		}
 	}
@@ -162,9 +165,10 @@ func (h *fixture) digestOf(e *ledger.Event) (digest []byte) {
 	return digest
 }
 
-// Somebody draws an id, dawdles, and commits after higher ids have been read. No
-// reader may miss it, live or from the table, and none may be told anything twice.
-func TestALateCommitIsNotSkipped(t *testing.T) {
+// TestLateCommitIsNotSkipped: a transaction takes an event id and commits after transactions with
+// higher ids. Neither a listener nor a reader of the table may miss its event, or receive an event
+// twice.
+func TestLateCommitIsNotSkipped(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100_00), h.user(0)
@@ -175,12 +179,12 @@ func TestALateCommitIsNotSkipped(t *testing.T) {
 	early := h.pay(alice, bob, 1) // a higher id, committed first
 	h.wantIDs(late, early)
 	if got := h.past(bob, began, h.horizon(), 10); len(got) != 0 {
-		t.Fatalf("told %d events above the oldest running transaction", len(got))
+		t.Fatalf("read %d events above the oldest running transaction", len(got))
 	}
 	h.morePages(2) // the first may have begun before the commit
 	select {
 	case e := <-x.Events:
-		t.Fatalf("told %s before the late one has ended", e.Transfer.ID)
+		t.Fatalf("received %s before the late transaction has ended", e.Transfer.ID)
 	default:
 	}
 	late.commit()
@@ -202,7 +206,7 @@ func TestALateCommitIsNotSkipped(t *testing.T) {
 	}
 }
 
-// morePages waits until the feed has read so many more.
+// morePages waits until the feed has read n more pages.
 func (h *fixture) morePages(n int) {
 	h.t.Helper()
 	began, _ := ledger.Pages(h.Ledger)
@@ -212,13 +216,13 @@ func (h *fixture) morePages(n int) {
 			return
 		}
 		if time.Now().After(deadline) {
-			h.t.Fatal("the feed reads nothing")
+			h.t.Fatal("the feed reads no page")
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// lateEvent is an event in a transaction that has not committed.
+// lateEvent is an event of a transaction that has not committed.
 type lateEvent struct {
 	h        *fixture
 	tx       pgx.Tx
@@ -226,8 +230,8 @@ type lateEvent struct {
 	id       int64
 }
 
-// beginLate writes what a slow kizod would, and does not commit: a pending transfer
-// and its event.
+// beginLate inserts a pending transfer and its event, as a slow kizod process would, and does not
+// commit.
 func (h *fixture) beginLate(from, to uuid.UUID) *lateEvent {
 	h.t.Helper()
 	ctx := h.t.Context()
@@ -259,7 +263,7 @@ func (l *lateEvent) commit() {
 	}
 }
 
-// wantIDs makes sure that the test is about what it says.
+// wantIDs checks the precondition of the test: the late event has the lower id.
 func (h *fixture) wantIDs(late *lateEvent, early ledger.Transfer) {
 	h.t.Helper()
 	var id int64

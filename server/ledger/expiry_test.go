@@ -11,9 +11,9 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// TestExpiredIsOneAnswer: what follows an authorization whose time is over gets one answer,
-// whether or not the janitor has come by, and gets it again under the same key.
-func TestExpiredIsOneAnswer(t *testing.T) {
+// TestFollowUpsOfExpiredAuthorization: a follow-up of an expired authorization gets the same answer
+// whether or not ExpireDue has voided it yet, and gets it again under the same key.
+func TestFollowUpsOfExpiredAuthorization(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
@@ -43,7 +43,7 @@ func TestExpiredIsOneAnswer(t *testing.T) {
 			t.Errorf("%s: not replayed: %+v", name, e)
 		}
 	}
-	// An authorization that ended otherwise has not expired.
+	// An authorization that was voided before it expired is not expired.
 	a := h.authorize(alice, bob, 10)
 	if _, err := h.Void(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: a.ID}); err != nil {
 		t.Fatal(err)
@@ -56,28 +56,28 @@ func TestExpiredIsOneAnswer(t *testing.T) {
 	}
 }
 
-// TestExpiryIsByTheDatabasesClock: PostgreSQL's clock alone decides when a hold expires, and how
-// far ahead that may be.
-func TestExpiryIsByTheDatabasesClock(t *testing.T) {
+// TestExpiryUsesDatabaseClock: only the clock of PostgreSQL decides when a hold expires, and how
+// far ahead its expiry may be.
+func TestExpiryUsesDatabaseClock(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
 	o := ledger.TransferRequest{Owner: alice, Payee: bob, Amount: usd(1)}
-	order := func(expiresAt time.Time) ledger.TransferRequest {
+	request := func(expiresAt time.Time) ledger.TransferRequest {
 		o.Key, o.ExpiresAt = uuid.NewString(), expiresAt
 		return o
 	}
-	r, err := h.Authorize(t.Context(), order(time.Time{}))
+	r, err := h.Authorize(t.Context(), request(time.Time{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := r.Transfer; !got.ExpiresAt.Equal(got.CreatedAt.Add(ledger.DefaultAuthorization)) {
-		t.Errorf("made at %v, expires at %v", got.CreatedAt, got.ExpiresAt)
+		t.Errorf("created at %v, expires at %v", got.CreatedAt, got.ExpiresAt)
 	}
-	if _, err := h.Authorize(t.Context(), order(h.now().Add(ledger.MaxAuthorization))); err != nil {
+	if _, err := h.Authorize(t.Context(), request(h.now().Add(ledger.MaxAuthorization))); err != nil {
 		t.Error(err)
 	}
-	late := order(h.now().Add(ledger.MaxAuthorization + time.Hour))
+	late := request(h.now().Add(ledger.MaxAuthorization + time.Hour))
 	_, err = h.Authorize(t.Context(), late)
 	wantCode(t, err, ledger.ExpiryOutOfRange)
 	_, err = h.Preview(t.Context(), late, true)
@@ -89,9 +89,9 @@ func TestExpiryIsByTheDatabasesClock(t *testing.T) {
 	h.books()
 }
 
-// TestClockAheadAndBack: what docs/operations.md says of a clock that jumped. A wallet was used
-// while the database's clock was an hour ahead.
-func TestClockAheadAndBack(t *testing.T) {
+// TestClockJumpsAheadAndBack: a wallet was used while the clock of the database was an hour ahead.
+// docs/operations.md describes the consequences.
+func TestClockJumpsAheadAndBack(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob, carol := h.user(100), h.user(0), h.user(100)
@@ -103,7 +103,7 @@ func TestClockAheadAndBack(t *testing.T) {
 	if !sent.ResolvedAt.After(h.now().Add(50 * time.Minute)) {
 		t.Errorf("posted at %v", sent.ResolvedAt)
 	}
-	h.transfer(bob, carol, 1) // the time goes on with the money
+	h.transfer(bob, carol, 1) // its posting has to have a later time than the first one
 	for user, want := range map[uuid.UUID]struct{ now, posted int64 }{alice: {100, 90}, bob: {0, 9}, carol: {100, 101}} {
 		got, _, err := h.BalanceAt(t.Context(), user, "USD", time.Time{})
 		if err != nil || got != want.now || h.wallet(user).Balance != want.posted {
@@ -111,7 +111,7 @@ func TestClockAheadAndBack(t *testing.T) {
 		}
 	}
 	if _, _, err := h.BalanceAt(t.Context(), alice, "USD", h.now().Add(2*time.Hour)); err == nil {
-		t.Error("a time to come has an answer")
+		t.Error("a time in the future has a balance")
 	}
 	h.books()
 }

@@ -12,7 +12,7 @@ import (
 
 // feed reads new events once for all listeners of this process.
 //
-//	commit ─► notify ─┐                      ┌─► listener of alice ─► her stream
+//	commit ─► notify ─┐                      ┌─► listener of alice ─► stream of alice
 //	tick, 25–50 ms ───┴─► tail: one page ────┼─► listener of alice
 //	                      below the horizon  └─► listener of bob
 //

@@ -14,9 +14,10 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// Several kizods write at once, some transactions dawdle, and a reader is cut off
-// again and again: it must be told every event once, in one order.
-func TestNothingIsLostOrDoubledUnderWriters(t *testing.T) {
+// TestEventsAreDeliveredOnceUnderWriters: several kizod processes write concurrently, some
+// transactions commit late, and a reader reconnects again and again. It must receive every event
+// exactly once, in order.
+func TestEventsAreDeliveredOnceUnderWriters(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	const writers, each, minBreaks = 4, 60, 3
@@ -28,7 +29,7 @@ func TestNothingIsLostOrDoubledUnderWriters(t *testing.T) {
 		writing sync.WaitGroup
 		breaks  atomic.Int64 // how often the reader was disconnected
 	)
-	note := func(id uuid.UUID) {
+	record := func(id uuid.UUID) {
 		mu.Lock()
 		defer mu.Unlock()
 		written = append(written, id)
@@ -46,7 +47,7 @@ func TestNothingIsLostOrDoubledUnderWriters(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				note(r.Transfer.ID)
+				record(r.Transfer.ID)
 			}
 		})
 	}
@@ -54,9 +55,9 @@ func TestNothingIsLostOrDoubledUnderWriters(t *testing.T) {
 		// Events keep coming until the reader was disconnected often enough, however slow it is.
 		for n := 0; n < 15 || breaks.Load() < minBreaks && t.Context().Err() == nil; n++ {
 			late := h.beginLate(alice, bob)
-			h.pay(bob, alice, 1) // not noted: it is only to be overtaken
+			h.pay(bob, alice, 1) // not recorded: it only has to commit before late
 			late.commit()
-			note(late.transfer)
+			record(late.transfer)
 		}
 	})
 	finished := make(chan struct{})
@@ -65,14 +66,14 @@ func TestNothingIsLostOrDoubledUnderWriters(t *testing.T) {
 		close(finished)
 	}()
 
-	told := map[uuid.UUID]int{}
+	received := map[uuid.UUID]int{}
 	position := began
-	tell := func(e *ledger.Event) {
+	receive := func(e *ledger.Event) {
 		if !e.Position.After(position) {
-			return // from the table already
+			return // it was read from the table already
 		}
 		position = e.Position
-		told[e.Transfer.ID]++
+		received[e.Transfer.ID]++
 	}
 	for done := false; !done; breaks.Add(1) {
 		select {
@@ -85,69 +86,70 @@ func TestNothingIsLostOrDoubledUnderWriters(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range h.past(bob, position, x.From, 7) {
-			tell(e)
+			receive(e)
 		}
 		for range 5 {
 			select {
 			case e := <-x.Events:
-				tell(e)
+				receive(e)
 			case <-finished:
 			}
 		}
-		x.Close() // whatever waits in it is thrown away
+		x.Close() // the events in its buffer are lost
 	}
 	for _, e := range h.past(bob, position, h.everythingSoFar(), 100) {
-		tell(e)
+		receive(e)
 	}
 	for _, id := range written {
-		if told[id] != 1 {
-			t.Errorf("transfer %s was told %d times", id, told[id])
+		if received[id] != 1 {
+			t.Errorf("transfer %s was received %d times", id, received[id])
 		}
 	}
 	if breaks.Load() < minBreaks {
 		t.Errorf("the reader was disconnected only %d times", breaks.Load())
 	}
-	t.Logf("%d transfers, %d told, %d disconnects", len(written), len(told), breaks.Load())
+	t.Logf("%d transfers written, %d received, %d disconnects", len(written), len(received), breaks.Load())
 }
 
-func TestEventsAreTheirOwnersAlone(t *testing.T) {
+func TestEventsAreShownToTheirUsersOnly(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob, carol := h.user(100), h.user(0), h.user(100)
 	began := h.everythingSoFar()
-	ears := map[uuid.UUID]*ledger.Listener{alice: h.listen(alice), bob: h.listen(bob), carol: h.listen(carol)}
+	listeners := map[uuid.UUID]*ledger.Listener{alice: h.listen(alice), bob: h.listen(bob), carol: h.listen(carol)}
 	refused := func(from, to uuid.UUID) uuid.UUID {
 		_, err := h.Transfer(t.Context(), ledger.TransferRequest{Owner: from, Key: newKey(), Payee: to, Amount: usd(1000)})
 		return wantCode(t, err, ledger.InsufficientFunds).Transfer.ID
 	}
 	first := h.pay(alice, bob, 1).ID
-	no := refused(alice, bob) // bob is spared what alice writes without a cent
+	refusedToBob := refused(alice, bob) // bob does not see what alice sends without money
 	last := h.pay(carol, bob, 1).ID
-	none := refused(carol, alice)
-	want := map[uuid.UUID][]uuid.UUID{alice: {first, no}, bob: {first, last}, carol: {last, none}}
+	refusedToAlice := refused(carol, alice)
+	want := map[uuid.UUID][]uuid.UUID{alice: {first, refusedToBob}, bob: {first, last}, carol: {last, refusedToAlice}}
 	end := h.everythingSoFar()
 	for user, ids := range want {
 		var live, table []uuid.UUID
 		for range ids {
-			live = append(live, next(t, ears[user]).Transfer.ID)
+			live = append(live, next(t, listeners[user]).Transfer.ID)
 		}
 		for _, e := range h.past(user, began, end, 1) {
 			table = append(table, e.Transfer.ID)
 		}
 		if !slices.Equal(live, ids) || !slices.Equal(table, ids) {
-			t.Errorf("told live %v, from the table %v, want %v", live, table, ids)
+			t.Errorf("received %v, read %v from the table, want %v", live, table, ids)
 		}
 	}
 	h.morePages(2)
-	for user, x := range ears {
+	for user, x := range listeners {
 		if len(x.Events) > 0 {
-			t.Errorf("%s is told more: %+v", user, *<-x.Events)
+			t.Errorf("%s received another event: %+v", user, *<-x.Events)
 		}
 	}
 }
 
-// A wallet that is opened while its owner listens is listened to as well.
-func TestANewWalletIsHeard(t *testing.T) {
+// TestListenerReceivesEventsOfNewWallet: a listener receives the events of a wallet that its user
+// opens later.
+func TestListenerReceivesEventsOfNewWallet(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100), uuid.Must(uuid.NewV7())
@@ -157,39 +159,39 @@ func TestANewWalletIsHeard(t *testing.T) {
 	}
 	sent := h.pay(alice, bob, 1)
 	if e := next(t, x); e.Transfer.ID != sent.ID {
-		t.Errorf("told %s", e.Transfer.ID)
+		t.Errorf("received %s, want %s", e.Transfer.ID, sent.ID)
 	}
 }
 
-func TestOneReaderHoweverManyListen(t *testing.T) {
+func TestListenersShareOneReader(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(1000), h.user(0)
 	if read, running := ledger.Pages(h.Ledger); running || read > 0 {
-		t.Fatalf("it reads with nobody listening: %d pages", read)
+		t.Fatalf("the feed has read %d pages without a listener", read)
 	}
-	h.everythingSoFar() // and now alice's deposit is the past
-	var ears []*ledger.Listener
+	h.everythingSoFar() // the listeners begin after the event of alice's deposit
+	var listeners []*ledger.Listener
 	for range 16 {
-		ears = append(ears, h.listen(alice), h.listen(bob))
+		listeners = append(listeners, h.listen(alice), h.listen(bob))
 	}
 	h.everythingSoFar()
 	read, _ := ledger.Pages(h.Ledger)
 	began := time.Now()
 	for i := range 10 {
 		sent := h.pay(alice, bob, int64(i+1))
-		for _, x := range ears {
+		for _, x := range listeners {
 			if e := next(t, x); e.Transfer.ID != sent.ID {
-				t.Fatalf("told %s, want %s", e.Transfer.ID, sent.ID)
+				t.Fatalf("received %s, want %s", e.Transfer.ID, sent.ID)
 			}
 		}
 	}
 	after, _ := ledger.Pages(h.Ledger)
-	// At most a page every 5 ms, where 32 readers would read 32.
-	if most := int(time.Since(began)/(5*time.Millisecond)) + 10; after-read > most {
+	// The feed reads at most one page in 5 ms; one reader for each listener would read 32.
+	if maxPages := int(time.Since(began)/(5*time.Millisecond)) + 10; after-read > maxPages {
 		t.Errorf("%d pages in %v", after-read, time.Since(began))
 	}
-	for _, x := range ears {
+	for _, x := range listeners {
 		x.Close()
 		x.Close()
 	}
@@ -197,23 +199,24 @@ func TestOneReaderHoweverManyListen(t *testing.T) {
 		if _, running := ledger.Pages(h.Ledger); !running {
 			break
 		} else if time.Now().After(deadline) {
-			t.Fatal("it goes on reading for nobody")
+			t.Fatal("the feed still reads without a listener")
 		}
 	}
-	// And begins again for the next.
+	// It starts again with the next listener.
 	x := h.listen(bob)
 	if sent := h.pay(alice, bob, 5); next(t, x).Transfer.ID != sent.ID {
-		t.Error("another transfer was told")
+		t.Error("received another transfer")
 	}
 }
 
-// Who does not read is cut off, holds up nobody, and finds the rest in the table.
-func TestASlowListenerIsCutOff(t *testing.T) {
+// TestSlowListenerIsDisconnected: a listener that does not read is disconnected. It does not delay
+// other listeners, and finds the rest of its events in the table.
+func TestSlowListenerIsDisconnected(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100_000), h.user(0)
 	began := h.everythingSoFar()
-	slow, keen := h.listen(bob), h.listen(bob)
+	slow, fast := h.listen(bob), h.listen(bob)
 	const sent = 700 // more than a listener's buffer
 	var paying sync.WaitGroup
 	for range 10 {
@@ -226,21 +229,21 @@ func TestASlowListenerIsCutOff(t *testing.T) {
 		})
 	}
 	for range sent {
-		next(t, keen)
+		next(t, fast)
 	}
 	paying.Wait()
 	var last ledger.Position
 	read := 0
-	for e := range slow.Events { // what was in time, and then it is closed
+	for e := range slow.Events { // the buffered events; then the channel is closed
 		last = e.Position
 		read++
 	}
 	if read == 0 || read >= sent {
-		t.Fatalf("the slow one was told %d of %d", read, sent)
+		t.Fatalf("the slow listener received %d of %d", read, sent)
 	}
 	rest := h.past(bob, last, h.everythingSoFar(), 100)
 	if read+len(rest) != sent {
-		t.Errorf("%d before it was cut off and %d after, want %d in all", read, len(rest), sent)
+		t.Errorf("%d before it was disconnected and %d after, want %d in all", read, len(rest), sent)
 	}
 	if all := h.past(bob, began, h.horizon(), 1000); len(all) != sent {
 		t.Errorf("%d in the table", len(all))
@@ -265,12 +268,12 @@ func TestListenersAreBounded(t *testing.T) {
 	}
 	_, err = small.Listen(t.Context(), bob)
 	wantCode(t, err, ledger.Unavailable)
-	// Closing cuts all off.
+	// Close disconnects all listeners.
 	if err := small.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, open := <-x.Events; open {
-		t.Error("told something")
+		t.Error("the channel is open after Close")
 	}
 	_, err = small.Listen(t.Context(), alice)
 	wantCode(t, err, ledger.Unavailable)
@@ -280,13 +283,13 @@ func TestPositionAtATime(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	if p, err := h.PositionAt(t.Context(), time.Now().Add(-time.Hour)); err != nil || p != (ledger.Position{}) {
-		t.Errorf("with no events at all: %v, %v", p, err)
+		t.Errorf("without any event: %v, %v", p, err)
 	}
 	_, err := h.PositionAt(t.Context(), time.Now().Add(time.Hour))
 	wantCode(t, err, ledger.TimeInFuture)
 
-	// A long history, an event every ten seconds and holes where transactions failed;
-	// times go back a little now and then, as they do where two ran at once.
+	// A long history with an event every ten seconds. Ids are missing, as after failed
+	// transactions, and some times decrease a little, as those of concurrent transactions do.
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	at := func(n int) time.Time { return start.Add(time.Duration(n*10-n%3*4) * time.Second) }
 	owner := testkit.Connect(t, h.db.AdminURL)
@@ -301,17 +304,18 @@ func TestPositionAtATime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Nothing from that time on lies before it, and little that is older behind it.
+		// All events from that time on are after the position, and at most 20 older ones.
 		if first := ledger.PositionOf(uint64(n/2+3), int64(n)); !first.After(p) {
-			t.Errorf("the position at event %d lies behind it", n)
+			t.Errorf("the position at event %d is after the event", n)
 		}
 		if old := ledger.PositionOf(uint64(max(n-20, 0)/2+3), int64(max(n-20, 0))); n > 20 && old.After(p) {
-			t.Errorf("the position at event %d lies more than 20 events before it", n)
+			t.Errorf("the position at event %d is more than 20 events before it", n)
 		}
 	}
 }
 
-// From the commit's answer to the listener's hands.
+// BenchmarkCommitToListener measures the time from the answer to the COMMIT until a listener has
+// received the event.
 func BenchmarkCommitToListener(b *testing.B) {
 	h := newFixture(b)
 	alice, bob := h.user(1_000_000_000), h.user(0)

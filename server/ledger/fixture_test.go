@@ -17,8 +17,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// another is a second ledger on the same database, as a second process of kizod
-// would have.
+// another returns a second ledger on the same database, as in a second kizod process.
 func (h *fixture) another(config ledger.Config) *ledger.Ledger {
 	h.t.Helper()
 	if config.Pool == nil {
@@ -29,7 +28,7 @@ func (h *fixture) another(config ledger.Config) *ledger.Ledger {
 		config.Pool = pool
 		h.t.Cleanup(pool.Close)
 	}
-	config.LockTimeout = cmp.Or(config.LockTimeout, 5*time.Second) // a busy machine must not change what forms a batch
+	config.LockTimeout = cmp.Or(config.LockTimeout, 5*time.Second) // a busy machine must not split a batch
 	l := ledger.Open(config)
 	h.t.Cleanup(func() {
 		if err := l.Close(context.Background()); err != nil {
@@ -39,7 +38,7 @@ func (h *fixture) another(config ledger.Config) *ledger.Ledger {
 	return l
 }
 
-// watched logs to a deadlockWatch, which must have seen nothing when the test ends.
+// watched returns a logger that fails the test if a deadlock is logged.
 func (h *fixture) watched() *slog.Logger {
 	watch := &deadlockWatch{Handler: slog.DiscardHandler}
 	h.t.Cleanup(func() {
@@ -63,9 +62,9 @@ func (h *fixture) untilWaiting(super *pgx.Conn, n int) {
 	})
 }
 
-// barrier keeps others from writing transfers until it is lifted. Reading, and so
-// deciding, goes on.
-func (h *fixture) barrier() (lift func()) {
+// blockWrites keeps all sessions from writing transfers until unblock is called. They can still
+// read transfers, and decide commands.
+func (h *fixture) blockWrites() (unblock func()) {
 	h.t.Helper()
 	conn := testkit.Connect(h.t, h.db.AdminURL)
 	tx, err := conn.Begin(h.t.Context())
@@ -82,8 +81,8 @@ func (h *fixture) barrier() (lift func()) {
 	}
 }
 
-// asOneBatch makes commands that the ledger, which has one committer, will find in
-// its line together, in this order. Something else keeps it busy meanwhile.
+// asOneBatch runs commands so that the ledger, which must have one committer, commits them as one
+// batch in this order: another batch waits for a lock while the commands are queued.
 func (h *fixture) asOneBatch(l *ledger.Ledger, commands ...func()) {
 	h.t.Helper()
 	busy, other := h.user(1), h.user(0)
@@ -102,7 +101,7 @@ func (h *fixture) asOneBatch(l *ledger.Ledger, commands ...func()) {
 	h.untilWaiting(super, 1)
 	for i, command := range commands {
 		running.Go(command)
-		testkit.Eventually(h.t, "the command is in line", func() bool { return l.QueueLength() == i+1 })
+		testkit.Eventually(h.t, "the command is queued", func() bool { return l.QueueLength() == i+1 })
 	}
 	if err := tx.Rollback(h.t.Context()); err != nil {
 		h.t.Fatal(err)
@@ -110,7 +109,7 @@ func (h *fixture) asOneBatch(l *ledger.Ledger, commands ...func()) {
 	running.Wait()
 }
 
-// euros opens a second wallet and funds it.
+// euros opens a wallet in EUR and funds it.
 func (h *fixture) euros(owner uuid.UUID, funds int64) {
 	h.t.Helper()
 	if _, err := h.OpenWallet(h.t.Context(), owner, "EUR"); err != nil {
@@ -155,8 +154,7 @@ func (h *fixture) withdraw(owner uuid.UUID, minor int64) ledger.Transfer {
 	return r.Transfer
 }
 
-// lapse moves an authorization's expiry into the past, as its owner may in the
-// database.
+// lapse moves the expiry of an authorization into the past, as the owner of the table.
 func (h *fixture) lapse(id uuid.UUID) {
 	h.t.Helper()
 	conn := testkit.Connect(h.t, h.db.AdminURL)
@@ -165,7 +163,8 @@ func (h *fixture) lapse(id uuid.UUID) {
 	}
 }
 
-// oneOfEverything fills the books and names what is in them.
+// oneOfEverything makes transfers of several kinds, and returns a replacer of names such as $alice
+// and $posted by the ids of accounts and transfers.
 func (h *fixture) oneOfEverything() *strings.Replacer {
 	h.t.Helper()
 	alice, bob, other := h.user(1000), h.user(500), h.user(300)
@@ -192,5 +191,5 @@ func (h *fixture) oneOfEverything() *strings.Replacer {
 		"$posted", posted.ID.String(), "$pending", pending.ID.String(), "$refused", refused.ID.String(), "$reversed", reversed.ID.String())
 }
 
-// nobody is a user without a wallet.
+// userWithoutWallet returns the id of a user who has no wallet.
 func (h *fixture) userWithoutWallet() uuid.UUID { return uuid.Must(uuid.NewV7()) }

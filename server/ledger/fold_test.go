@@ -7,7 +7,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// A memo is found whatever the case and the normalization form of what is searched for.
+// TestSearchFoldsMemos: a search for a memo ignores case and normalization form.
 func TestSearchFoldsMemos(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)

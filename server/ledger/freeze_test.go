@@ -19,15 +19,15 @@ func (h *fixture) setStatus(owner uuid.UUID, s ledger.Status) {
 	}
 }
 
-// A freeze is the owner's: what he opens later is frozen as well, in every currency,
-// and an unfreeze is for all of it.
-func TestFreezeIsTheOwners(t *testing.T) {
+// TestFreezeCoversLaterWallets: a freeze applies to the owner: wallets that the owner opens later
+// are frozen as well, in every currency, and reactivating applies to all of them.
+func TestFreezeCoversLaterWallets(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob, late := h.user(100), h.user(100), h.userWithoutWallet()
 	h.euros(bob, 100)
 	h.setStatus(alice, ledger.Frozen)
-	h.setStatus(late, ledger.Frozen) // before he has any wallet
+	h.setStatus(late, ledger.Frozen) // before this user has a wallet
 	for _, owner := range []uuid.UUID{alice, late} {
 		for _, c := range []money.Currency{"EUR", "JPY", "USD", "EUR"} {
 			w, err := h.OpenWallet(t.Context(), owner, c)
@@ -46,15 +46,15 @@ func TestFreezeIsTheOwners(t *testing.T) {
 			t.Error(err)
 		}
 		if w, err := h.OpenWallet(t.Context(), owner, "GBP"); err != nil || w.Status != ledger.Active {
-			t.Errorf("after the unfreeze a new wallet is %s, %v", w.Status, err)
+			t.Errorf("after the user is reactivated, a new wallet is %s, %v", w.Status, err)
 		}
 	}
 	h.books()
 }
 
-// A wallet that is being opened while its owner is frozen is frozen, whichever of the
-// two is first.
-func TestFreezeRacesOpening(t *testing.T) {
+// TestFreezeRacesOpenWallet: a wallet that is opened concurrently with the freeze of its owner is
+// frozen, whichever of the two commits first.
+func TestFreezeRacesOpenWallet(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	other := h.another(ledger.Config{})
@@ -88,9 +88,9 @@ func TestFreezeRacesOpening(t *testing.T) {
 	}
 }
 
-// The order in which the race above could go wrong: the wallet is opened and not yet
-// committed when the freeze looks for wallets. The freeze has to wait.
-func TestFreezeWaitsForAnOpening(t *testing.T) {
+// TestFreezeWaitsForOpenWallet is the order of the race above that could fail: the wallet is
+// inserted and not committed yet when the freeze reads the wallets. The freeze has to wait.
+func TestFreezeWaitsForOpenWallet(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	owner := h.user(0)
@@ -122,8 +122,8 @@ func TestFreezeWaitsForAnOpening(t *testing.T) {
 	}
 }
 
-// When a freeze has returned nothing moves any more, however many transfers are under
-// way, and nothing that was refused has moved.
+// TestFreezeRacesTransfers: after SetStatus has returned, no transfer of the frozen user is posted,
+// however many are in progress.
 func TestFreezeRacesTransfers(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
@@ -167,10 +167,10 @@ func TestFreezeRacesTransfers(t *testing.T) {
 	}
 	for range 6 {
 		before := posted()
-		testkit.Eventually(t, "transfers move", func() bool { return posted() > before })
+		testkit.Eventually(t, "transfers are posted", func() bool { return posted() > before })
 		h.setStatus(alice, ledger.Frozen)
 		before = posted()
-		for range 5 { // of which each commits after the freeze, or not at all
+		for range 5 { // each is decided after the freeze
 			_, err := other.Transfer(t.Context(), ledger.TransferRequest{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(1)})
 			wantCode(t, err, ledger.AccountFrozen)
 		}

@@ -11,27 +11,25 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// How a concurrent history is judged.
+// checkHistory checks a concurrent history against the model.
 //
-// Whatever changes the books appends an event, and it does so while it holds the
-// locks of all accounts concerned. So the order of event ids is an order in which
-// the model must be able to say the very same, one command after the other; no
-// search is needed. Besides, that order has to respect real time: what had ended
-// before another began comes before it.
+// Every command that changes the tables appends an event while it holds the locks of all its
+// accounts. Therefore the model, executing one command after the other in the order of the event
+// ids, must give the same answers as the ledger; no search for an order is needed. The order must
+// also respect real time: a call that had ended before another began comes before it.
 //
-// A command without an event (a preview, a refused capture, a stale fence) has
-// changed nothing. There must be a moment between its beginning and its end at
-// which the model answers as the ledger did.
+// A command without an event (a preview, a refused capture, a stale fence) has changed nothing.
+// There must be a moment between its beginning and its end at which the model gives the same answer
+// as the ledger.
 //
-// A repeated key is judged without any order: of all calls under one key exactly
-// one is the first; calls with its body repeat what it said, others are told that
-// the key was used.
-func judge(ctx context.Context, p *player) error {
+// Repeated keys are checked without an order: of all calls with one key, exactly one is the first.
+// Calls with the same body get its answer again, and all others fail with KeyReused.
+func checkHistory(ctx context.Context, p *player) error {
 	events, err := readEvents(ctx, p.app, p.history[0].after)
 	if err != nil {
 		return err
 	}
-	if err := judgeKeys(p.history); err != nil {
+	if err := checkKeys(p.history); err != nil {
 		return err
 	}
 	m := newModel()
@@ -47,7 +45,7 @@ func judge(ctx context.Context, p *player) error {
 		for n < len(events) && events[n].id <= end {
 			n++
 		}
-		if err := judgePhase(m, ph, events[:n]); err != nil {
+		if err := checkPhase(m, ph, events[:n]); err != nil {
 			return fmt.Errorf("phase %d: %w", i, err)
 		}
 		events = events[n:]
@@ -95,67 +93,66 @@ func (m *model) mark(a appliedMark) {
 	}
 }
 
-// claims is the event that a call must have left; false where there is none.
-func (c *call) claims() (loggedEvent, bool) {
+// expectedEvent returns the event that a call must have appended, or false if there is none.
+func (c *call) expectedEvent() (loggedEvent, bool) {
 	switch {
 	case c.kind == preview || c.kind == expire:
 		return loggedEvent{}, false
 	case c.err == nil && !c.result.Replayed:
 		return loggedEvent{transfer: c.result.Transfer.ID, state: c.result.Transfer.State}, true
-	case c.err != nil && c.err.Transfer != nil && !c.err.Replayed && c.kind != post && c.kind != void:
+	case c.err != nil && c.err.Transfer != nil && !c.err.Replayed && c.kind != capture && c.kind != void:
 		return loggedEvent{transfer: c.err.Transfer.ID, state: ledger.Refused}, true
 	}
 	return loggedEvent{}, false
 }
 
-func judgePhase(m *model, ph played, events []loggedEvent) error {
-	type place struct {
+func checkPhase(m *model, ph played, events []loggedEvent) error {
+	type eventKey struct {
 		transfer uuid.UUID
 		state    ledger.State
 	}
-	authors := map[place]*call{}
-	var quiet []*call
+	writers := map[eventKey]*call{}
+	var readOnly []*call // calls that changed nothing
 	expired := 0
 	for _, c := range ph.calls {
-		event, wrote := c.claims()
-		at := place{event.transfer, event.state}
+		event, wrote := c.expectedEvent()
+		key := eventKey{event.transfer, event.state}
 		switch {
-		case wrote && authors[at] != nil:
-			return fmt.Errorf("two calls claim one effect: %v and %v", authors[at], c)
+		case wrote && writers[key] != nil:
+			return fmt.Errorf("two calls report the same effect: %v and %v", writers[key], c)
 		case wrote:
-			authors[at] = c
+			writers[key] = c
 		case c.kind == expire && c.err == nil:
 			expired += c.expired
 		case !keyRepeats(c):
-			quiet = append(quiet, c)
+			readOnly = append(readOnly, c)
 		}
 	}
-	// The events before and after which a quiet call can have looked.
-	written := make([]*call, len(events))
+	written := make([]*call, len(events)) // the call that has appended each event; nil if none
 	latest := int64(0)
 	for i, e := range events {
-		at := place{e.transfer, e.state}
-		written[i] = authors[at]
-		delete(authors, at)
+		key := eventKey{e.transfer, e.state}
+		written[i] = writers[key]
+		delete(writers, key)
 		if c := written[i]; c != nil {
 			if c.ret < latest {
-				return fmt.Errorf("an event stands after that of a call which began later: %v", c)
+				return fmt.Errorf("an event comes after that of a call which began later: %v", c)
 			}
 			latest = max(latest, c.inv)
 		}
 	}
-	for _, c := range authors {
-		return fmt.Errorf("acknowledged, but no event: %v", c)
+	for _, c := range writers {
+		return fmt.Errorf("a successful call has appended no event: %v", c)
 	}
 	for i := 0; ; i++ {
-		quiet = stillUnexplained(m, quiet, written, i)
+		readOnly = removeExplained(m, readOnly, written, i)
 		if i == len(events) {
 			break
 		}
 		if written[i] == nil {
 			e := m.transfers[events[i].transfer]
 			if e == nil || e.kind != authorize || e.state != ledger.Pending || !e.lapsed || events[i].state != ledger.Voided {
-				return fmt.Errorf("an event that nobody caused: %+v of %+v", events[i], e)
+				return fmt.Errorf("no call has caused the event %+v of %+v", events[i], e)
 			}
 			m.end(e)
 			e.expired = true
@@ -163,23 +160,24 @@ func judgePhase(m *model, ph played, events []loggedEvent) error {
 			continue
 		}
 		if got := m.execute(written[i].request, events[i].transfer, true); !written[i].agrees(got) {
-			return fmt.Errorf("the model says %+v to %v", got, written[i])
+			return fmt.Errorf("the model answers %+v to %v", got, written[i])
 		}
 	}
-	if len(quiet) > 0 {
-		return fmt.Errorf("at no moment does the model answer like this (now %+v): %v",
-			m.execute(quiet[0].request, uuid.Nil, false), quiet[0])
+	if len(readOnly) > 0 {
+		return fmt.Errorf("the model gives this answer at no moment (now %+v): %v",
+			m.execute(readOnly[0].request, uuid.Nil, false), readOnly[0])
 	}
 	if expired != 0 {
-		return fmt.Errorf("ExpireDue said %d more than it did", expired)
+		return fmt.Errorf("ExpireDue returned %d more than it has voided", expired)
 	}
 	return nil
 }
 
-// stillUnexplained drops the calls that the model answers alike before event i.
-func stillUnexplained(m *model, quiet []*call, written []*call, i int) []*call {
+// removeExplained removes the calls to which the model gives the same answer before event i, if
+// they may have been executed there.
+func removeExplained(m *model, calls []*call, written []*call, i int) []*call {
 	var left []*call
-	for _, c := range quiet {
+	for _, c := range calls {
 		possible := true
 		for j, w := range written {
 			if w != nil && (j >= i && w.ret < c.inv || j < i && w.inv > c.ret) {
@@ -213,10 +211,10 @@ func (c *call) agrees(a answer) bool {
 // target. Its key is not stored.
 func (c *call) notAllowed() bool {
 	return c.code() == ledger.Forbidden ||
-		c.code() == ledger.TransferNotFound && (c.kind == post || c.kind == void || c.kind == reverse)
+		c.code() == ledger.TransferNotFound && (c.kind == capture || c.kind == void || c.kind == reverse)
 }
 
-// keyRepeats tells whether a call was answered for its key alone.
+// keyRepeats reports whether the answer to a call depends only on its key.
 func keyRepeats(c *call) bool {
 	switch {
 	case c.code() == ledger.KeyReused:
@@ -228,7 +226,7 @@ func keyRepeats(c *call) bool {
 	}
 }
 
-func judgeKeys(history []played) error {
+func checkKeys(history []played) error {
 	type owned struct {
 		who int
 		key string
@@ -240,7 +238,7 @@ func judgeKeys(history []played) error {
 				continue
 			}
 			if c.err != nil && c.err.Transfer == nil && c.err.Code != ledger.KeyReused {
-				return fmt.Errorf("a refusal that is not stored: %v", c)
+				return fmt.Errorf("the refusal is not stored: %v", c)
 			}
 			byKey[owned{c.who, c.key}] = append(byKey[owned{c.who, c.key}], c)
 		}
@@ -257,7 +255,7 @@ func judgeKeys(history []played) error {
 			first = c
 		}
 		if first == nil {
-			return fmt.Errorf("%v was never first used: %v", at, calls[0])
+			return fmt.Errorf("%v has no first use: %v", at, calls[0])
 		}
 		for _, c := range calls {
 			if err := repeats(first, c); err != nil {
@@ -273,25 +271,25 @@ func repeats(first, c *call) error {
 	case c == first:
 		return nil
 	case c.ret < first.inv:
-		return fmt.Errorf("answered as a repetition before the first began: %v of %v", c, first)
+		return fmt.Errorf("a replay ended before the first call began: %v of %v", c, first)
 	case c.request != first.request:
 		if c.code() != ledger.KeyReused {
 			return fmt.Errorf("another body under the key of %v: %v", first, c)
 		}
 		return nil
 	case c.code() != first.code():
-		return fmt.Errorf("the repetition says otherwise: %v after %v", c, first)
+		return fmt.Errorf("the replay has another code: %v after %v", c, first)
 	case c.err != nil:
 		if c.err.Transfer == nil || c.err.Transfer.ID != first.err.Transfer.ID {
-			return fmt.Errorf("the refusal is another one: %v after %v", c, first)
+			return fmt.Errorf("the replay has another refusal: %v after %v", c, first)
 		}
 	case c.result.Transfer.ID != first.result.Transfer.ID || c.result.Transfer.Amount != first.result.Transfer.Amount:
-		return fmt.Errorf("the repetition gives another transfer: %v after %v", c, first)
+		return fmt.Errorf("the replay has another transfer: %v after %v", c, first)
 	}
 	return nil
 }
 
-// compareBooks holds the model's end against the tables.
+// compareBooks compares the final state of the model with the tables.
 func compareBooks(ctx context.Context, p *player, m *model) error {
 	for key, wallet := range m.wallets {
 		if key.user == bank {

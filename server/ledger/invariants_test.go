@@ -10,15 +10,15 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// invariants of the books, each a query for what must not be. Whatever was done
-// to a ledger, none of them finds a row.
+// invariants are those of the tables, each as a query for rows that break it. No sequence of
+// commands may lead to such a row.
 var invariants = []struct{ name, search string }{
 	{"the postings of a transfer sum to zero, by currency", `
 		SELECT p.transfer_id FROM postings p JOIN accounts a ON a.id = p.account_id
 		GROUP BY p.transfer_id, a.currency HAVING sum(p.amount) <> 0`},
-	{"what is available is never below the floor", `
+	{"the available balance is never below the floor", `
 		SELECT id FROM accounts WHERE held < 0 OR balance - held < floor`},
-	{"a balance is the sum of its postings, and their number its seq", `
+	{"a balance is the sum of the account's postings, and seq is their number", `
 		SELECT a.id FROM accounts a LEFT JOIN postings p ON p.account_id = a.id
 		GROUP BY a.id HAVING a.balance <> COALESCE(sum(p.amount), 0) OR a.seq <> count(p.seq)
 			OR a.seq <> COALESCE(max(p.seq), 0) OR a.as_of < max(p.posted_at)`},
@@ -26,12 +26,12 @@ var invariants = []struct{ name, search string }{
 		SELECT a.id FROM accounts a
 		LEFT JOIN transfers t ON t.debit_account = a.id AND t.state = 'pending' AND t.kind <> 'deposit'
 		GROUP BY a.id HAVING a.held <> COALESCE(sum(t.amount), 0)`},
-	{"each line carries on from the one before, and is not dated before it", `
+	{"each posting continues the previous one, and has no earlier time", `
 		SELECT account_id, seq FROM (
 			SELECT *, lag(seq, 1, 0::bigint) OVER w AS seq_before, lag(balance_after, 1, 0::bigint) OVER w AS before,
 				lag(posted_at) OVER w AS at_before FROM postings WINDOW w AS (PARTITION BY account_id ORDER BY seq)) p
 		WHERE seq <> seq_before + 1 OR balance_after <> before + amount OR posted_at < at_before`},
-	{"a posted transfer has two postings of its amount, and nothing else has any", `
+	{"a posted transfer has two postings of its amount, and no other transfer has any", `
 		SELECT t.id FROM transfers t LEFT JOIN postings p ON p.transfer_id = t.id
 		GROUP BY t.id HAVING
 			count(p.seq) <> CASE WHEN t.state = 'posted' AND t.kind NOT IN ('capture', 'void') THEN 2 ELSE 0 END
@@ -48,17 +48,17 @@ var invariants = []struct{ name, search string }{
 		GROUP BY t.id HAVING count(f.id) <> CASE
 			WHEN t.state = 'posted' OR t.state = 'voided' AND t.reason = 'voided_by_payee' THEN 1 ELSE 0 END
 			OR bool_or(f.state <> t.state OR f.posted_amount <> t.posted_amount)`},
-	{"reversals of a transfer are what it says, and never more than it", `
+	{"the reversals of a transfer sum to its reversed amount, and to no more than it posted", `
 		SELECT t.id FROM transfers t LEFT JOIN transfers r ON r.target = t.id AND r.kind = 'reversal' AND r.state = 'posted'
 		GROUP BY t.id HAVING t.reversed_amount <> COALESCE(sum(r.posted_amount), 0) OR t.reversed_amount > t.posted_amount`},
-	{"events tell the states, in order, the last one as it is", `
+	{"the events of a transfer are its states, in order, up to the current one", `
 		SELECT t.id, t.kind, t.state, string_agg(e.state, ' ' ORDER BY e.id) FROM transfers t LEFT JOIN events e ON e.transfer_id = t.id
 		GROUP BY t.id HAVING COALESCE(string_agg(e.state, ' ' ORDER BY e.id), '') <> CASE
 			WHEN t.kind IN ('capture', 'void') THEN ''
 			WHEN t.state IN ('pending', 'refused') OR t.kind IN ('transfer', 'reversal') THEN t.state
 			ELSE 'pending ' || t.state END
 			OR bool_or(e.debit_account <> t.debit_account OR e.credit_account IS DISTINCT FROM t.credit_account) FILTER (WHERE e.id IS NOT NULL)`},
-	{"a payment goes with its transfer", `
+	{"a payment agrees with its transfer", `
 		SELECT t.id FROM transfers t FULL JOIN payments p ON p.transfer_id = t.id
 		WHERE (t.kind IN ('deposit', 'withdrawal') AND t.state <> 'refused') IS DISTINCT FROM (p.transfer_id IS NOT NULL)
 			OR p.transfer_id IS NOT NULL AND (p.direction, p.amount, p.currency, p.external_ref)
@@ -79,7 +79,7 @@ func checkBooks(ctx context.Context, conn *pgx.Conn) error {
 		queue  pgx.Batch
 		failed []error
 	)
-	queue.Queue(`SET enable_nestloop = off`) // without statistics the planner thinks these tables small
+	queue.Queue(`SET enable_nestloop = off`) // without statistics, the planner assumes small tables
 	for _, invariant := range invariants {
 		queue.Queue(invariant.search).Query(func(rows pgx.Rows) error {
 			for rows.Next() {

@@ -16,14 +16,14 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Nothing here crashes the server, so it need not write to the disk at once; and a
-// deadlock is to be seen, not waited for.
+// TestMain starts PostgreSQL without fsync, since no test crashes the server, and with a short
+// deadlock timeout, so that a deadlock fails a test soon.
 func TestMain(m *testing.M) {
 	pgtest.Main(m, migrations.Apply, pgtest.WithSetting("fsync", "off"), pgtest.WithSetting("full_page_writes", "off"),
 		pgtest.WithSetting("deadlock_timeout", "20ms"))
 }
 
-// house is a ledger on a database of its own.
+// fixture is a ledger on a database of its own.
 type fixture struct {
 	*ledger.Ledger
 	t    testing.TB
@@ -52,7 +52,7 @@ func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency:
 
 func newKey() string { return uuid.NewString() }
 
-// user opens a USD wallet and funds it through the bank's door.
+// user opens a USD wallet for a new user and funds it by a deposit.
 func (h *fixture) user(funds int64) uuid.UUID {
 	h.t.Helper()
 	id := uuid.Must(uuid.NewV7())

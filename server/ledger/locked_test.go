@@ -60,7 +60,7 @@ func (h *fixture) lockRows(sql string, args ...any) (pid uint32, release func())
 	})
 }
 
-// payers pay round in a circle, each one payment after the other, until they are stopped.
+// payers are goroutines that transfer between users, one transfer after the other, until end.
 type payers struct {
 	running sync.WaitGroup
 	stop    atomic.Bool
@@ -70,7 +70,8 @@ type payers struct {
 	codes   map[problem.Code]int
 }
 
-func (h *fixture) payRound(l *ledger.Ledger, users []uuid.UUID, atOnce int) *payers {
+// startPayers starts payers in this many goroutines. Each user pays the next one.
+func (h *fixture) startPayers(l *ledger.Ledger, users []uuid.UUID, atOnce int) *payers {
 	p := &payers{codes: map[problem.Code]int{}}
 	for i := range atOnce {
 		p.running.Go(func() {
@@ -107,11 +108,11 @@ func (p *payers) end() {
 	p.running.Wait()
 }
 
-// TestLockedAccountStopsNoOtherPayment: a session keeps one wallet locked while its owner
-// goes on paying. Payments between others never wait for longer than 2 s, and one batch
-// alone waits for the lock; the owner gets Unavailable, since nothing was done, and pays again when
-// the wallet is free.
-func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
+// TestLockedAccountDelaysNoOtherTransfer: a session keeps one wallet locked while its owner sends
+// transfers. Transfers between other users never wait for longer than 2 s, and only one batch waits
+// for the lock. The owner gets Unavailable, since nothing was done, and can transfer again when the
+// wallet is free.
+func TestLockedAccountDelaysNoOtherTransfer(t *testing.T) {
 	t.Parallel()
 	for name, queued := range map[string]bool{"row": false, "row with a queue": true} {
 		t.Run(name, func(t *testing.T) {
@@ -126,26 +127,26 @@ func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
 			pid, release := h.lockRows(`SELECT FROM accounts WHERE owner = $1 FOR UPDATE`, owner)
 			defer release()
 			if queued {
-				h.queueFor(owner)
+				h.waitInOtherSession(owner)
 			}
-			others := h.payRound(l, users, 4)
-			owners := h.payRound(l, []uuid.UUID{owner, users[0]}, 3)
+			others := h.startPayers(l, users, 4)
+			owners := h.startPayers(l, []uuid.UUID{owner, users[0]}, 3)
 			testkit.Eventually(t, "the lock is found", func() bool { return len(l.Locks().Reported) == 1 })
 			before := others.progress()
-			testkit.Eventually(t, "the owner is refused", func() bool {
+			testkit.Eventually(t, "transfers of the owner are rejected", func() bool {
 				owners.mu.Lock()
 				defer owners.mu.Unlock()
 				return owners.codes[ledger.Unavailable] >= 4
 			})
-			testkit.Eventually(t, "others pay meanwhile", func() bool { return others.progress() > before+50 })
+			testkit.Eventually(t, "other users transfer meanwhile", func() bool { return others.progress() > before+50 })
 			locks := l.Locks()
 			owners.end()
 			others.end()
 			if others.slowest > 2*time.Second || len(others.codes) > 0 {
-				t.Errorf("payments between others: %d, slowest %v, refused %v", others.made, others.slowest, others.codes)
+				t.Errorf("transfers between other users: %d, slowest %v, rejected %v", others.made, others.slowest, others.codes)
 			}
 			if owners.made > 0 || len(owners.codes) != 1 {
-				t.Errorf("of the locked wallet: %d payments, refused %v", owners.made, owners.codes)
+				t.Errorf("of the locked wallet: %d transfers, rejected %v", owners.made, owners.codes)
 			}
 			if locks.Timeouts > 2 || locks.Rows != 1 || !containsPID(locks.Reported[0].Blockers, pid) {
 				t.Errorf("got %+v, blocked by %d", locks, pid)
@@ -156,12 +157,12 @@ func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
 			if got := h.wallet(owner); got.Balance != 100 {
 				t.Errorf("the owner has %d", got.Balance)
 			}
-			refused := ledger.TransferRequest{Owner: owner, Key: newKey(), Payee: users[0], Amount: usd(1)}
-			_, err := l.Transfer(t.Context(), refused)
+			rejected := ledger.TransferRequest{Owner: owner, Key: newKey(), Payee: users[0], Amount: usd(1)}
+			_, err := l.Transfer(t.Context(), rejected)
 			wantCode(t, err, ledger.Unavailable)
 			release()
 			testkit.Eventually(t, "the wallet is free", func() bool { return l.Locks().Rows == 0 })
-			if r, err := l.Transfer(t.Context(), refused); err != nil || r.Replayed {
+			if r, err := l.Transfer(t.Context(), rejected); err != nil || r.Replayed {
 				t.Errorf("under the same key: %+v, %v", r, err)
 			}
 			h.books()
@@ -169,8 +170,8 @@ func TestLockedAccountStopsNoOtherPayment(t *testing.T) {
 	}
 }
 
-// queueFor has another session wait for a wallet that is locked.
-func (h *fixture) queueFor(owner uuid.UUID) {
+// waitInOtherSession makes another session wait for a wallet that is locked.
+func (h *fixture) waitInOtherSession(owner uuid.UUID) {
 	h.t.Helper()
 	super := testkit.Connect(h.t, h.db.SuperuserURL)
 	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
@@ -198,9 +199,9 @@ func containsPID(pids []int32, pid uint32) bool {
 	return false
 }
 
-// TestShortLockIsWaitedFor: a lock that lasts longer than a batch waits, and ends soon after,
-// refuses no command.
-func TestShortLockIsWaitedFor(t *testing.T) {
+// TestShortLockRejectsNoCommand: a lock that is held for longer than Config.LockTimeout, and
+// released soon after, causes no rejection.
+func TestShortLockRejectsNoCommand(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	l := h.another(ledger.Config{LockTimeout: 50 * time.Millisecond})
@@ -219,8 +220,9 @@ func TestShortLockIsWaitedFor(t *testing.T) {
 	h.books()
 }
 
-// TestLockedTransferStopsNoOtherCommand: the same of the row of a transfer and of a payment.
-func TestLockedTransferStopsNoOtherCommand(t *testing.T) {
+// TestLockedTransferDelaysNoOtherCommand: a locked row of a transfer or of a payment delays only
+// the commands on that transfer.
+func TestLockedTransferDelaysNoOtherCommand(t *testing.T) {
 	t.Parallel()
 	for name, sql := range map[string]string{
 		"transfer": `SELECT FROM transfers WHERE id = $1 FOR UPDATE`,
@@ -255,39 +257,39 @@ func TestLockedTransferStopsNoOtherCommand(t *testing.T) {
 	}
 }
 
-// TestStalledBatchStopsNoOtherCommand: a batch that hangs, for whatever cause, lets even a
-// single command that touches none of its accounts go beside it.
-func TestStalledBatchStopsNoOtherCommand(t *testing.T) {
+// TestStalledBatchDelaysNoOtherCommand: while a batch stalls, for any reason, even a single command
+// that touches none of its accounts is committed.
+func TestStalledBatchDelaysNoOtherCommand(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	l := h.another(ledger.Config{LockTimeout: 20 * time.Second, BatchTimeout: 30 * time.Second})
 	alice, bob, carol, dave := h.user(100), h.user(0), h.user(100), h.user(0)
 	super := testkit.Connect(t, h.db.SuperuserURL)
 	_, release := h.lockRows(`SELECT FROM accounts WHERE owner = $1 FOR UPDATE`, alice)
-	hangs := make(chan error, 1)
+	stalled := make(chan error, 1)
 	go func() {
 		_, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)})
-		hangs <- err
+		stalled <- err
 	}()
 	h.untilWaiting(super, 1)
 	if _, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: carol, Key: newKey(), Payee: dave, Amount: usd(1)}); err != nil {
 		t.Error(err)
 	}
 	select {
-	case err := <-hangs:
-		t.Fatalf("the batch beside was to hang, got %v", err)
+	case err := <-stalled:
+		t.Fatalf("the first batch did not stall: %v", err)
 	default:
 	}
 	release()
-	if err := <-hangs; err != nil {
+	if err := <-stalled; err != nil {
 		t.Error(err)
 	}
 	h.books()
 }
 
-// TestLockedAccountStopsNoOtherExpiry: the authorizations of a locked account keep no others
-// from their end.
-func TestLockedAccountStopsNoOtherExpiry(t *testing.T) {
+// TestLockedAccountDelaysNoOtherExpiry: authorizations of a locked account do not keep ExpireDue
+// from voiding those of other accounts.
+func TestLockedAccountDelaysNoOtherExpiry(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	l := h.another(ledger.Config{LockTimeout: 100 * time.Millisecond})
@@ -302,7 +304,7 @@ func TestLockedAccountStopsNoOtherExpiry(t *testing.T) {
 		t.Errorf("%d expired, %v", n, err)
 	}
 	if n, err := l.ExpireDue(t.Context(), 2); n != 1 || err != nil {
-		t.Errorf("beside the locked account %d expired, %v", n, err)
+		t.Errorf("while the account is locked, %d expired, %v", n, err)
 	}
 	release()
 	testkit.Eventually(t, "the account is free", func() bool { return l.Locks().Rows == 0 })
@@ -311,46 +313,46 @@ func TestLockedAccountStopsNoOtherExpiry(t *testing.T) {
 	}
 }
 
-// TestLostCommitBehindALock: the first try's COMMIT is under way for longer than a batch waits
-// for a lock, so that the retry finds its own accounts locked. Its caller gets the outcome of
-// the COMMIT; or OutcomeUnknown, should it stay open for too long.
-func TestLostCommitBehindALock(t *testing.T) {
+// TestLostCommitHoldsLocks: the COMMIT of the first attempt takes longer than Config.LockTimeout,
+// so that the retry finds its own accounts locked. The caller gets the outcome of that COMMIT, or
+// OutcomeUnknown if it takes longer than Config.BatchTimeout.
+func TestLostCommitHoldsLocks(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(1000), h.user(0)
-	l, w := h.through(ledger.Config{LockTimeout: 50 * time.Millisecond, BatchTimeout: 15 * time.Second})
+	l, proxy := h.throughProxy(ledger.Config{LockTimeout: 50 * time.Millisecond, BatchTimeout: 15 * time.Second})
 	for _, d := range commandCases {
 		ask := d.make(h, alice, bob)
-		w.arm(cutLate)
+		proxy.arm(cutLate)
 		go func() {
 			testkit.Eventually(t, "the retry has found the locks", func() bool { return l.Locks().Rows > 0 })
-			w.letGo()
+			proxy.sendDelayed()
 		}()
 		r, err := ask(l)
-		first, replayed := told(t, r, err)
-		if first.State != d.state || replayed || w.cut() != 1 {
+		first, replayed := outcomeOf(t, r, err)
+		if first.State != d.state || replayed || proxy.faultCount() != 1 {
 			t.Errorf("%s: got %s, replayed %t", d.name, first.State, replayed)
 		}
 		r, err = ask(h.Ledger)
-		if again, replayed := told(t, r, err); again.ID != first.ID || again.State != first.State || !replayed {
+		if again, replayed := outcomeOf(t, r, err); again.ID != first.ID || again.State != first.State || !replayed {
 			t.Errorf("%s: asked again, got %+v, replayed %t", d.name, again, replayed)
 		}
 		testkit.Eventually(t, "the rows are free", func() bool { return l.Locks().Rows == 0 })
 	}
-	impatient, w := h.through(ledger.Config{LockTimeout: 50 * time.Millisecond, BatchTimeout: time.Second})
+	short, proxy := h.throughProxy(ledger.Config{LockTimeout: 50 * time.Millisecond, BatchTimeout: time.Second})
 	o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}
-	w.arm(cutLate)
-	_, err := impatient.Transfer(t.Context(), o)
+	proxy.arm(cutLate)
+	_, err := short.Transfer(t.Context(), o)
 	wantCode(t, err, ledger.OutcomeUnknown)
-	w.letGo()
+	proxy.sendDelayed()
 	if r, err := h.Ledger.Transfer(t.Context(), o); err != nil || !r.Replayed {
 		t.Errorf("asked again, got %+v, %v", r, err)
 	}
 	h.books()
 }
 
-// TestCloseBesideALock: a ledger that is closed answers the commands that wait for a locked row.
-func TestCloseBesideALock(t *testing.T) {
+// TestCloseRejectsLockWaiters: Close rejects the commands that wait for a locked row.
+func TestCloseRejectsLockWaiters(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	l := h.another(ledger.Config{LockTimeout: 50 * time.Millisecond})
@@ -371,20 +373,20 @@ func TestCloseBesideALock(t *testing.T) {
 	wantCode(t, <-answer, ledger.Unavailable)
 }
 
-// TestParkedCommandsAreBounded: what there is no place for is refused at once.
-func TestParkedCommandsAreBounded(t *testing.T) {
+// TestLockWaitersAreBounded: commands on a locked row beyond the maximum are rejected at once.
+func TestLockWaitersAreBounded(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	l := h.another(ledger.Config{LockTimeout: 50 * time.Millisecond})
 	alice, bob := h.user(100), h.user(0)
 	_, release := h.lockRows(`SELECT FROM accounts WHERE owner = $1 FOR UPDATE`, alice)
 	defer release()
-	var came tally
+	var outcomes tally
 	together(700, func(int) {
-		came.add(l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}))
+		outcomes.add(l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}))
 	})
-	if came.codes[ledger.Unavailable] != 700 {
-		t.Errorf("got %+v", came.codes)
+	if outcomes.codes[ledger.Unavailable] != 700 {
+		t.Errorf("got %+v", outcomes.codes)
 	}
 	release()
 	testkit.Eventually(t, "the account is free", func() bool { return l.Locks().Rows == 0 })

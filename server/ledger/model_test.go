@@ -8,15 +8,15 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// model is the ledger as simply as it can be said: one command after the other,
-// in cache, without keys (history_test.go judges those).
+// model is a simple implementation of the ledger: it executes one command after the other, in
+// memory and without keys. history_test.go checks the keys.
 type model struct {
 	wallets   map[modelWalletKey]*modelWallet
 	transfers map[uuid.UUID]*entry
 	frozen    map[int]bool // users, with all wallets, also those opened later
 }
 
-// modelWalletKey: the bank is user −1.
+// modelWalletKey names a wallet. The bank is user −1.
 type modelWalletKey struct {
 	user     int
 	currency money.Currency
@@ -35,8 +35,8 @@ type entry struct {
 	posted   int64
 	reversed int64
 	fence    int64
-	lapsed   bool // its time has come
-	expired  bool // and it was voided for that
+	lapsed   bool // its expiry has passed
+	expired  bool // it was voided for that reason
 }
 
 const bank = -1
@@ -52,22 +52,23 @@ func newModel() *model {
 	return m
 }
 
-// answer is what the ledger must say to a request at this moment.
+// answer is the answer that the ledger must give to a request at this moment.
 type answer struct {
-	code     problem.Code // "" when it is carried out
+	code     problem.Code // "" if the request is executed
 	state    ledger.State
 	posted   int64
-	replayed bool          // Settle only: it was settled that way before
+	replayed bool          // Settle only: it was settled with the same outcome before
 	after    ledger.Wallet // Preview only
 }
 
-// carryOut answers r, and if commit is set does it, as transfer id.
+// execute returns the answer to r. If commit is set, it also executes r, with id as the id of a new
+// transfer.
 func (m *model) execute(r request, id uuid.UUID, commit bool) answer {
 	if code := m.mayFollowUp(r); code != "" {
 		return answer{code: code}
 	}
 	switch r.kind {
-	case post, void:
+	case capture, void:
 		return m.resolve(r, commit)
 	case reverse:
 		return m.reverse(r, id, commit)
@@ -98,7 +99,7 @@ func (m *model) create(r request, id uuid.UUID, commit bool) answer {
 		}
 		return answer{code: code, state: ledger.Refused}
 	}
-	holds := r.kind == authorize || r.kind == withdraw || r.kind == preview && r.authority
+	holds := r.kind == authorize || r.kind == withdraw || r.kind == preview && r.authorize
 	if r.kind == preview {
 		w := ledger.Wallet{Balance: m.wallets[e.from].balance, Held: m.wallets[e.from].held}
 		if holds {
@@ -141,7 +142,7 @@ func (m *model) validate(e entry) problem.Code {
 
 // mayFollowUp returns why a user may not capture, void or reverse the target of r, or "".
 func (m *model) mayFollowUp(r request) problem.Code {
-	if r.kind != post && r.kind != void && r.kind != reverse {
+	if r.kind != capture && r.kind != void && r.kind != reverse {
 		return ""
 	}
 	e := m.transfers[r.target]
@@ -182,16 +183,16 @@ func (m *model) resolve(r request, commit bool) answer {
 }
 
 func (m *model) reverse(r request, id uuid.UUID, commit bool) answer {
-	original := m.transfers[r.target]
-	left := original.posted - original.reversed
+	target := m.transfers[r.target]
+	left := target.posted - target.reversed
 	amount := r.amount
 	if amount == 0 {
 		amount = max(left, 1)
 	}
-	e := entry{kind: reverse, from: original.to, to: original.from, amount: amount}
+	e := entry{kind: reverse, from: target.to, to: target.from, amount: amount}
 	var code problem.Code
 	switch {
-	case original.kind != transfer && original.kind != authorize, original.state != ledger.Posted:
+	case target.kind != transfer && target.kind != authorize, target.state != ledger.Posted:
 		code = ledger.TransferNotReversible
 	case amount > left:
 		code = ledger.ReversalExceedsTransfer
@@ -206,7 +207,7 @@ func (m *model) reverse(r request, id uuid.UUID, commit bool) answer {
 		return answer{code: code, state: ledger.Refused}
 	}
 	if commit {
-		original.reversed += amount
+		target.reversed += amount
 		m.move(&e, amount)
 	}
 	return answer{state: ledger.Posted, posted: amount}
@@ -220,7 +221,7 @@ func (m *model) settle(r request, commit bool) answer {
 	}
 	switch {
 	case e.state == ledger.Refused:
-		return answer{code: ledger.TransferNotFound} // it never got a payment
+		return answer{code: ledger.TransferNotFound} // it has no payment
 	case r.fence != e.fence:
 		return answer{code: ledger.Fenced}
 	case e.state == state:

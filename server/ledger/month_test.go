@@ -10,9 +10,9 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// lines writes count postings of an account by the owner's hand, dated by an SQL
-// expression of n, each of amount. The triggers would not have it.
-func (h *fixture) lines(owner uuid.UUID, count int, amount, at string) {
+// insertPostings inserts count postings of the owner's account. amount and at are SQL expressions
+// of the number n of a posting. The triggers, which would refuse them, are off.
+func (h *fixture) insertPostings(owner uuid.UUID, count int, amount, at string) {
 	h.t.Helper()
 	super := testkit.Connect(h.t, h.db.SuperuserURL)
 	for _, sql := range []string{
@@ -33,14 +33,14 @@ func (h *fixture) lines(owner uuid.UUID, count int, amount, at string) {
 	}
 }
 
-// A month with more postings than are added up at once is known after a few
-// summaries, and from then on with each new one.
-func TestAMonthIsAddedUpPieceByPiece(t *testing.T) {
+// TestMonthIsSummedInParts: if a month has more postings than one summary adds up, its sums are
+// known after a few summaries, and stay known when postings are added.
+func TestMonthIsSummedInParts(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(0), h.user(100)
-	// 3, -2, 3, -2, …: 1200 of them.
-	h.lines(alice, 1200, `CASE WHEN n % 2 = 1 THEN 3 ELSE -2 END`, `date_trunc('month', now(), 'UTC')`)
+	// 1200 postings of 3, -2, 3, -2, …
+	h.insertPostings(alice, 1200, `CASE WHEN n % 2 = 1 THEN 3 ELSE -2 END`, `date_trunc('month', now(), 'UTC')`)
 	ledger.SetMaxSummed(h.Ledger, 500)
 	summary := func(known bool, in, out int64) {
 		t.Helper()
@@ -68,13 +68,13 @@ func TestAMonthIsAddedUpPieceByPiece(t *testing.T) {
 	summary(true, 1807, 1205)
 }
 
-// What was kept of one month is no part of the next: the month begins at another
-// posting.
-func TestAMonthBeginsAnew(t *testing.T) {
+// TestNewMonthStartsFromZero: the cached sum of one month is no part of the next one, which begins
+// at another posting.
+func TestNewMonthStartsFromZero(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice := h.user(0)
-	h.lines(alice, 1000, `1`, `date_trunc('month', now(), 'UTC')`)
+	h.insertPostings(alice, 1000, `1`, `date_trunc('month', now(), 'UTC')`)
 	in := func(want int64) {
 		t.Helper()
 		s, err := h.Summary(t.Context(), alice)
@@ -83,7 +83,7 @@ func TestAMonthBeginsAnew(t *testing.T) {
 		}
 	}
 	in(1000)
-	// The clock of a test cannot go on to the next month, so some of its lines go back.
+	// The test cannot advance the clock to the next month, so that it moves postings back instead.
 	super := testkit.Connect(t, h.db.SuperuserURL)
 	for _, sql := range []string{
 		`SET session_replication_role = replica`,
@@ -96,21 +96,21 @@ func TestAMonthBeginsAnew(t *testing.T) {
 	in(700)
 }
 
-// TestBalancesOfALongHistory compares what halving finds with what walking finds, also
-// where several lines bear one time.
-func TestBalancesOfALongHistory(t *testing.T) {
+// TestBalancesOfLongHistory compares the binary search of BalanceAt with a search of all postings,
+// also where several postings have the same time.
+func TestBalancesOfLongHistory(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice := h.user(0)
 	first := h.now().Add(-48 * time.Hour).Truncate(time.Second)
-	h.lines(alice, 3000, `1 + n % 7`, `'`+first.Format(time.RFC3339)+`'::timestamptz + (n / 3) * interval '1 minute'`)
-	const walk = `SELECT COALESCE((SELECT balance_after FROM postings p JOIN accounts a ON a.id = p.account_id
+	h.insertPostings(alice, 3000, `1 + n % 7`, `'`+first.Format(time.RFC3339)+`'::timestamptz + (n / 3) * interval '1 minute'`)
+	const searchAll = `SELECT COALESCE((SELECT balance_after FROM postings p JOIN accounts a ON a.id = p.account_id
 		WHERE a.owner = $1 AND posted_at <= $2 ORDER BY p.seq DESC LIMIT 1), 0)`
 	for minute := -1; minute <= 1001; minute += 7 {
 		for _, off := range []time.Duration{-time.Microsecond, 0, time.Microsecond} {
 			at := first.Add(time.Duration(minute)*time.Minute + off)
 			var want int64
-			if err := h.pool.QueryRow(t.Context(), walk, alice, at).Scan(&want); err != nil {
+			if err := h.pool.QueryRow(t.Context(), searchAll, alice, at).Scan(&want); err != nil {
 				t.Fatal(err)
 			}
 			if got, _, err := h.BalanceAt(t.Context(), alice, "USD", at); err != nil || got != want {

@@ -16,7 +16,7 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// request is a step with its indices resolved: what really goes to the ledger.
+// request is a step with its indices resolved, as it is sent to the ledger.
 type request struct {
 	kind      stepKind
 	who       int
@@ -28,16 +28,16 @@ type request struct {
 	expiresAt time.Time
 	executed  bool
 	fence     int64
-	authority bool
+	authorize bool
 }
 
-// call is a request, what came of it, and when: inv and ret are ticks of one
-// clock, so that a.ret < b.inv says that a had ended before b began.
+// call is a request with its outcome. inv and ret are the times at which it began and ended, on one
+// logical clock: if a.ret < b.inv, a had ended before b began.
 type call struct {
 	request
 	inv, ret int64
 	result   ledger.Result
-	err      *refusal      // nil when carried out
+	err      *refusal      // nil if the request was executed
 	after    ledger.Wallet // Preview
 	expired  int           // ExpireDue
 }
@@ -54,8 +54,7 @@ func (c *call) String() string {
 		c.kind, c.who, c.payee, c.target, c.amount, c.currency, c.key, c.executed, c.fence, c.result, c.err)
 }
 
-// player plays one script on ledgers that share a database, with people of its
-// own.
+// player runs one script on ledgers that share a database, with users of its own.
 type player struct {
 	stage
 	users    []uuid.UUID
@@ -66,18 +65,18 @@ type player struct {
 	history  []played
 }
 
-// stage is what the scripts of one test share.
+// stage is the database that the scripts of one test share.
 type stage struct {
 	ledgers []*ledger.Ledger
-	owner   *pgx.Conn // of the tables: moves an expiry into the past
+	owner   *pgx.Conn // connects as the owner of the tables, who may move an expiry into the past
 	app     *pgx.Conn
 }
 
-// played is a phase that was: its marks, its calls, and the last event before it.
+// played is the record of a phase.
 type played struct {
 	marks []appliedMark
 	calls []*call
-	after int64
+	after int64 // id of the last event before the phase
 }
 
 type appliedMark struct {
@@ -88,7 +87,7 @@ type appliedMark struct {
 
 func play(ctx context.Context, s stage, sc script) (*player, error) {
 	p := &player{stage: s, base: time.Now(), requests: map[int]request{}, fences: map[uuid.UUID]int64{}}
-	for user := range people {
+	for user := range userCount {
 		p.users = append(p.users, uuid.Must(uuid.NewV7()))
 		if user == unopened {
 			continue
@@ -97,7 +96,7 @@ func play(ctx context.Context, s stage, sc script) (*player, error) {
 			return nil, err
 		}
 	}
-	for _, ph := range slices.Concat(funding(), sc, storm(), late(sc)) {
+	for _, ph := range slices.Concat(funding(), sc, oppositeTransfers(), repetitions(sc)) {
 		if err := p.phase(ctx, ph); err != nil {
 			return nil, err
 		}
@@ -114,10 +113,10 @@ func (p *player) openWallets(ctx context.Context, user int) error {
 	return nil
 }
 
-// funding begins every script: a deposit for everybody, then the bank's word.
+// funding returns the beginning of every script: a deposit for each user, and its settlement.
 func funding() script {
 	var ask, settled phase
-	n := 1000 // beyond any number of a drawn step
+	n := 1000 // greater than any number of a generated step
 	for user := range unopened {
 		for _, c := range currencies {
 			s := step{kind: deposit, who: user, amount: opening, currency: c, number: n, repeatOf: -1, keyOf: -1}
@@ -130,8 +129,9 @@ func funding() script {
 	return script{ask, settled}
 }
 
-// storm follows every script: transfers that meet each other head-on.
-func storm() script {
+// oppositeTransfers returns a phase that follows every script: concurrent transfers between the
+// same users in opposite directions.
+func oppositeTransfers() script {
 	var ph phase
 	for lane := range 6 {
 		var steps []step
@@ -147,9 +147,9 @@ func storm() script {
 	return script{ph}
 }
 
-// late ends every script: what spent money is asked for again when there may be
-// none left.
-func late(sc script) script {
+// repetitions returns the end of every script: the steps that spent money are repeated, when there
+// may be none left.
+func repetitions(sc script) script {
 	ph := phase{lanes: make([][]step, 4)}
 	n := 0
 	for _, earlier := range sc {
@@ -195,9 +195,9 @@ func (p *player) phase(ctx context.Context, ph phase) error {
 	return nil
 }
 
-// apply carries out a mark; one that finds nothing to act on does nothing.
+// apply executes a mark. It does nothing if there is no transfer for it.
 func (p *player) apply(ctx context.Context, m mark, now *played) error {
-	a := appliedMark{kind: m.kind, user: m.n % people}
+	a := appliedMark{kind: m.kind, user: m.n % userCount}
 	var err error
 	switch m.kind {
 	case freeze, thaw:
@@ -223,7 +223,7 @@ func (p *player) apply(ctx context.Context, m mark, now *played) error {
 	return err
 }
 
-// pick is the nth newest transfer of the kinds that an earlier phase made.
+// pick returns the nth newest transfer of these kinds from earlier phases.
 func (p *player) pick(n int, kinds ...stepKind) uuid.UUID {
 	var found []uuid.UUID
 	for _, ph := range p.history {
@@ -251,7 +251,7 @@ func (p *player) receiver(id uuid.UUID) int {
 	return 0
 }
 
-// resolve makes a step a request; false where it makes no sense.
+// resolve returns the request of a step, or false if there is no transfer for it.
 func (p *player) resolve(s step) (request, bool) {
 	if s.repeatOf >= 0 {
 		r, ok := p.requests[s.repeatOf]
@@ -260,13 +260,14 @@ func (p *player) resolve(s step) (request, bool) {
 		}
 		return r, ok
 	}
-	// Only what the ledger gets to see: requests that are equal are the same to it.
+	// The request contains only what the ledger receives, so that equal requests have one
+	// fingerprint.
 	r := request{kind: s.kind, who: s.who, key: fmt.Sprint("key-", s.number)}
 	if other, ok := p.requests[s.keyOf]; ok && other.key != "" {
 		r.key, r.who = other.key, other.who
 	}
 	switch s.kind {
-	case post, void, reverse:
+	case capture, void, reverse:
 		if s.kind == reverse {
 			r.target = p.pick(s.target, transfer, authorize)
 		} else {
@@ -281,7 +282,7 @@ func (p *player) resolve(s step) (request, bool) {
 		if s.stale && r.fence > 0 {
 			r.fence--
 		} else if s.stale {
-			r.fence++ // never given out: as wrong
+			r.fence++ // a token that no claim has yet is refused like an old one
 		}
 	case expire:
 		r.key = ""
@@ -293,7 +294,7 @@ func (p *player) resolve(s step) (request, bool) {
 			r.payee = s.payee
 		}
 		if s.kind == authorize || s.kind == preview {
-			r.expiresAt, r.authority = p.base.Add(time.Hour), s.kind == preview && s.authority
+			r.expiresAt, r.authorize = p.base.Add(time.Hour), s.kind == preview && s.authorize
 		}
 		ok := s.kind == deposit || s.kind == withdraw || r.who != r.payee
 		if ok {
@@ -301,7 +302,7 @@ func (p *player) resolve(s step) (request, bool) {
 		}
 		return r, ok
 	}
-	if s.amount <= opening/2 && (s.kind == post || s.kind == reverse) { // the others are about all of it
+	if s.amount <= opening/2 && (s.kind == capture || s.kind == reverse) { // larger amounts stand for all of it
 		r.amount = s.amount
 	}
 	if r.target != uuid.Nil {
@@ -329,7 +330,7 @@ func (p *player) call(ctx context.Context, l *ledger.Ledger, c *call) {
 		c.result, err = l.OpenWithdrawal(ctx, order)
 	case deposit:
 		c.result, err = l.OpenDeposit(ctx, order)
-	case post:
+	case capture:
 		c.result, err = l.Capture(ctx, follow)
 	case void:
 		c.result, err = l.Void(ctx, follow)
@@ -339,7 +340,7 @@ func (p *player) call(ctx context.Context, l *ledger.Ledger, c *call) {
 		c.result, err = l.Settle(ctx, ledger.Settlement{Transfer: c.target, Fence: c.fence, Executed: c.executed})
 	case preview:
 		var seen ledger.Preview
-		seen, err = l.Preview(ctx, authorization, c.authority)
+		seen, err = l.Preview(ctx, authorization, c.authorize)
 		c.after = seen.Wallet
 	case expire:
 		c.expired, err = l.ExpireDue(ctx, 100)

@@ -18,8 +18,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// deadlockWatch hears of the deadlocks that the ledger would get over in silence,
-// by the SQLSTATE in what it logs.
+// deadlockWatch counts the deadlocks that the ledger logs and retries, by their SQLSTATE.
 type deadlockWatch struct {
 	slog.Handler
 	seen atomic.Int64
@@ -30,7 +29,7 @@ func (w *deadlockWatch) Enabled(context.Context, slog.Level) bool { return true 
 func (w *deadlockWatch) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		err, _ := a.Value.Any().(error)
-		if told, ok := errors.AsType[*pgconn.PgError](err); ok && told.Code == "40P01" {
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "40P01" {
 			w.seen.Add(1)
 		}
 		return true
@@ -38,8 +37,8 @@ func (w *deadlockWatch) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// propertyDatabase is a database with two ledgers, as two processes of kizod would be, on
-// which many scripts can be played one after the other.
+// propertyDatabase is a database with two ledgers, as in two kizod processes, on which many scripts
+// can be run one after the other.
 type propertyDatabase struct {
 	stage
 	watch deadlockWatch
@@ -67,15 +66,15 @@ func newPropertyDatabase(t *testing.T) *propertyDatabase {
 	return th
 }
 
-// run plays a script and judges it by the model and by the invariants.
+// run runs a script and checks it against the model and the invariants.
 func (th *propertyDatabase) run(ctx context.Context, sc script) error {
 	deadlocks := th.watch.seen.Load()
 	p, err := play(ctx, th.stage, sc)
 	if err != nil {
 		return err
 	}
-	err = judge(ctx, p)
-	// What has lapsed and was left must not be the next script's.
+	err = checkHistory(ctx, p)
+	// Authorizations that have lapsed must not expire in the next script.
 	_, drained := th.ledgers[0].ExpireDue(ctx, 1000)
 	err = errors.Join(err, drained, checkBooks(ctx, th.app))
 	if n := th.watch.seen.Load() - deadlocks; n > 0 {
@@ -84,19 +83,19 @@ func (th *propertyDatabase) run(ctx context.Context, sc script) error {
 	return err
 }
 
-// enough is when the property test has shown what it can in a default run; what
-// rapid asks for beyond that passes unplayed.
-const enough = 10 * time.Second
+// maxDuration is how long the property test runs scripts. Scripts that rapid generates later are
+// skipped.
+const maxDuration = 10 * time.Second
 
 func TestLedgerDoesWhatTheModelDoes(t *testing.T) {
 	t.Parallel()
 	th := newPropertyDatabase(t)
 	var played, calls int
-	var failed bool // rapid now shrinks, and has to get its answers
+	var failed bool // rapid is shrinking a failure, for which every script must run
 	started := time.Now()
 	rapid.Check(t, func(rt *rapid.T) {
 		sc := scripts.Draw(rt, "script")
-		if time.Since(started) > enough && !failed {
+		if time.Since(started) > maxDuration && !failed {
 			return
 		}
 		played++
@@ -112,6 +111,6 @@ func TestLedgerDoesWhatTheModelDoes(t *testing.T) {
 	})
 	t.Logf("%d scripts, %d steps, %v", played, calls, time.Since(started))
 	if played < 5 {
-		t.Errorf("only %d scripts fitted into %v", played, enough)
+		t.Errorf("only %d scripts were run in %v", played, maxDuration)
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// TestReadsReadLittle: in books where others have done a great deal, what a user with
-// a handful of transfers asks for is looked up, whether PostgreSQL has statistics
-// of the tables or none, and so does the long history of the others cost no more
-// than what is shown of it. Rows are counted, not time.
-func TestReadsReadLittle(t *testing.T) {
+// TestReadsAreCheap: a read for a user with few transfers does not scan the many rows of other
+// users, and a read for a user with a long history costs no more than the rows that it returns.
+// That holds with statistics of the tables, without them, and with old ones. The test counts rows,
+// not time.
+func TestReadsAreCheap(t *testing.T) {
 	t.Parallel()
 	for name, statistics := range map[string]string{
 		"no statistics": ``, "statistics": `ANALYZE`, "old statistics": `ANALYZE`,
@@ -29,7 +29,7 @@ func TestReadsReadLittle(t *testing.T) {
 				t.Fatal(err)
 			}
 			if version < 150000 {
-				t.Skip("a session of this PostgreSQL cannot be told to report what it has read")
+				t.Skip("this PostgreSQL has no pg_stat_force_next_flush")
 			}
 			few, other := h.user(100), h.user(100)
 			start := h.now()
@@ -45,47 +45,47 @@ func TestReadsReadLittle(t *testing.T) {
 			for _, table := range []string{"transfers", "postings", "events", "accounts"} {
 				exec(`ALTER TABLE ` + table + ` SET (autovacuum_enabled = off)`)
 			}
-			her, _ := h.busyCrowd(10_000)
+			many, _ := h.longHistoryWithPostings(10_000)
 			if statistics != "" {
 				exec(statistics)
 			}
 			if name == "old statistics" {
-				her, _ = h.busyCrowd(10_000)
+				many, _ = h.longHistoryWithPostings(10_000)
 			}
 			h.transfer(few, other, 1)
-			h.readLittle(few, her, start)
+			h.checkRowsRead(few, many, start)
 		})
 	}
 }
 
-// busyCrowd is a crowd with its postings and events.
-func (h *fixture) busyCrowd(count int) (her, rare uuid.UUID) {
+// longHistoryWithPostings inserts a long history together with its postings and events.
+func (h *fixture) longHistoryWithPostings(count int) (user, rare uuid.UUID) {
 	h.t.Helper()
-	her, rare = h.crowdUnanalyzed(count)
+	user, rare = h.longHistoryUnanalyzed(count)
 	super := testkit.Connect(h.t, h.db.SuperuserURL)
 	for _, sql := range []string{
 		`SET session_replication_role = replica`,
-		`CREATE TEMPORARY TABLE crowd AS SELECT * FROM transfers WHERE owner = '` + her.String() + `'`,
-		`INSERT INTO postings SELECT account, row_number() OVER line, id, amount, 1000000 + sum(amount) OVER line, at FROM (
-			SELECT id, debit_account AS account, -amount AS amount, resolved_at AS at FROM crowd
-			UNION ALL SELECT id, credit_account, amount, resolved_at FROM crowd) p
-			WINDOW line AS (PARTITION BY account ORDER BY id)`,
+		`CREATE TEMPORARY TABLE history AS SELECT * FROM transfers WHERE owner = '` + user.String() + `'`,
+		`INSERT INTO postings SELECT account, row_number() OVER w, id, amount, 1000000 + sum(amount) OVER w, at FROM (
+			SELECT id, debit_account AS account, -amount AS amount, resolved_at AS at FROM history
+			UNION ALL SELECT id, credit_account, amount, resolved_at FROM history) p
+			WINDOW w AS (PARTITION BY account ORDER BY id)`,
 		`UPDATE accounts a SET seq = p.seq, balance = p.balance_after, as_of = p.posted_at FROM (
 			SELECT DISTINCT ON (account_id) * FROM postings ORDER BY account_id, seq DESC) p
 			WHERE a.id = p.account_id AND a.owner IS NOT NULL`,
 		`INSERT INTO events (xid, transfer_id, state, debit_account, credit_account, at, digest)
 			SELECT (row_number() OVER (ORDER BY id) % 500 + 1)::text::xid8, id, 'posted', debit_account, credit_account, resolved_at, sha256('')
-			FROM crowd`,
+			FROM history`,
 	} {
 		if _, err := super.Exec(h.t.Context(), sql); err != nil {
 			h.t.Fatal(err)
 		}
 	}
-	return her, rare
+	return user, rare
 }
 
-// readLittle makes each read by a connection of its own and counts what it read.
-func (h *fixture) readLittle(few, her uuid.UUID, start time.Time) {
+// checkRowsRead executes each read on a connection of its own and checks how many rows it has read.
+func (h *fixture) checkRowsRead(few, many uuid.UUID, start time.Time) {
 	t := h.t
 	h.everythingSoFar() // the horizon never goes back, so that every event is below it from here on
 	for name, read := range map[string]func(l *ledger.Ledger) (bool, error){
@@ -94,15 +94,15 @@ func (h *fixture) readLittle(few, her uuid.UUID, start time.Time) {
 			return len(p.Transfers) == 3, err
 		},
 		"a list of many": func(l *ledger.Ledger) (bool, error) {
-			p, err := l.List(t.Context(), her, ledger.Query{})
+			p, err := l.List(t.Context(), many, ledger.Query{})
 			return len(p.Transfers) == 20, err
 		},
 		"a search of few": func(l *ledger.Ledger) (bool, error) {
-			p, err := l.List(t.Context(), few, ledger.Query{Memo: "nothing", With: her, Since: start.Add(-time.Hour)})
+			p, err := l.List(t.Context(), few, ledger.Query{Memo: "nothing", With: many, Since: start.Add(-time.Hour)})
 			return len(p.Transfers) == 0, err
 		},
 		"a balance of many": func(l *ledger.Ledger) (bool, error) {
-			balance, _, err := l.BalanceAt(t.Context(), her, "USD", start.Add(-time.Hour))
+			balance, _, err := l.BalanceAt(t.Context(), many, "USD", start.Add(-time.Hour))
 			return balance != 0, err
 		},
 		"a balance of now": func(l *ledger.Ledger) (bool, error) {
@@ -126,12 +126,12 @@ func (h *fixture) readLittle(few, her uuid.UUID, start time.Time) {
 			if err != nil {
 				return false, err
 			}
-			events, _, _, err := l.EventsOf(t.Context(), her, ledger.Position{}, end, 20)
+			events, _, _, err := l.EventsOf(t.Context(), many, ledger.Position{}, end, 20)
 			return len(events) == 20, err
 		},
 	} {
 		before := h.rowsRead()
-		ok := h.alone(func(l *ledger.Ledger) (ok bool) {
+		ok := h.onOwnConnection(func(l *ledger.Ledger) (ok bool) {
 			ok, err := read(l)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -139,7 +139,7 @@ func (h *fixture) readLittle(few, her uuid.UUID, start time.Time) {
 			return ok
 		})
 		if !ok {
-			t.Errorf("%s: not what was expected", name)
+			t.Errorf("%s: unexpected result", name)
 		}
 		if rows := h.rowsRead() - before; rows > 300 {
 			t.Errorf("%s: %d rows were read", name, rows)
@@ -147,9 +147,9 @@ func (h *fixture) readLittle(few, her uuid.UUID, start time.Time) {
 	}
 }
 
-// alone uses a ledger with one connection, which has reported what it read when it
-// is gone.
-func (h *fixture) alone(use func(*ledger.Ledger) bool) bool {
+// onOwnConnection calls use with a ledger that has one connection. When it returns, PostgreSQL has
+// counted the rows that the connection has read.
+func (h *fixture) onOwnConnection(use func(*ledger.Ledger) bool) bool {
 	h.t.Helper()
 	config := h.pool.Config()
 	config.MaxConns = 1
@@ -169,7 +169,7 @@ func (h *fixture) alone(use func(*ledger.Ledger) bool) bool {
 	return ok
 }
 
-// rowsRead are the rows and index entries that sessions have read of the large tables.
+// rowsRead returns how many rows and index entries of the large tables sessions have read so far.
 func (h *fixture) rowsRead() (rows int64) {
 	h.t.Helper()
 	const read = `SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname IN ('transfers', 'postings', 'events'))

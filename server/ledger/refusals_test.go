@@ -17,10 +17,10 @@ const (
 	duplicate   = "23505"
 )
 
-// TestDatabaseRefuses: what the code should never ask for, the database does not
-// do. Each statement stands alone, on books with one of everything: $alice and
-// $bob are accounts with money, $euro is one in another currency, $posted,
-// $pending and $refused are transfers.
+// TestDatabaseRefuses: the database refuses statements that the code must never send. Each
+// statement is executed by itself, on the tables of oneOfEverything: $alice and $bob are accounts
+// with money, $euro is an account in another currency, and $posted, $pending and $refused are
+// transfers.
 func TestDatabaseRefuses(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
@@ -59,9 +59,9 @@ func TestDatabaseRefuses(t *testing.T) {
 		{"replace a trigger's function", noPrivilege, `CREATE OR REPLACE FUNCTION refuse_unbalanced() RETURNS trigger LANGUAGE sql AS 'SELECT NULL'`, false},
 		{"pretend to replicate", noPrivilege, `SET session_replication_role = 'replica'`, false},
 		{"become the owner", noPrivilege, `SET ROLE kizo_owner`, false},
-		{"a wallet that is full from the start", noPrivilege, `INSERT INTO accounts (public_id, owner, currency, kind, floor, balance)
+		{"a new wallet with a balance", noPrivilege, `INSERT INTO accounts (public_id, owner, currency, kind, floor, balance)
 			VALUES (gen_random_uuid(), gen_random_uuid(), 'USD', 'wallet', 0, 100)`, false},
-		{"a wallet with a credit line", check, `INSERT INTO accounts (public_id, owner, currency, kind, floor)
+		{"a wallet with a negative floor", check, `INSERT INTO accounts (public_id, owner, currency, kind, floor)
 			VALUES (gen_random_uuid(), gen_random_uuid(), 'USD', 'wallet', -100)`, false},
 		{"a wallet without a floor", check, `INSERT INTO accounts (public_id, owner, currency, kind)
 			VALUES (gen_random_uuid(), gen_random_uuid(), 'USD', 'wallet')`, false},
@@ -70,21 +70,21 @@ func TestDatabaseRefuses(t *testing.T) {
 			SELECT gen_random_uuid(), owner, currency, 'wallet', 0 FROM accounts WHERE id = $alice`, false},
 		{"money from nowhere", integrity, `UPDATE accounts SET balance = balance + 100 WHERE id = $alice`, false},
 		{"money into nowhere", integrity, `UPDATE accounts SET balance = balance - 1 WHERE id = $alice`, false},
-		{"money from one to another without a line", integrity, `UPDATE accounts SET balance = balance + CASE id WHEN $alice THEN 1 ELSE -1 END
+		{"money from one account to another without postings", integrity, `UPDATE accounts SET balance = balance + CASE id WHEN $alice THEN 1 ELSE -1 END
 			WHERE id IN ($alice, $bob)`, false},
-		{"a skipped number", integrity, `UPDATE accounts SET seq = seq + 1 WHERE id = $alice`, false},
-		{"the books wound back", integrity, `UPDATE accounts a SET seq = p.seq, balance = p.balance_after
+		{"a skipped sequence number", integrity, `UPDATE accounts SET seq = seq + 1 WHERE id = $alice`, false},
+		{"a balance set back to that of an earlier posting", integrity, `UPDATE accounts a SET seq = p.seq, balance = p.balance_after
 			FROM postings p WHERE a.id = $bob AND p.account_id = a.id AND p.seq = a.seq - 1`, false},
 		{"an as-of that goes back", integrity, `UPDATE accounts SET as_of = as_of - interval '1 second' WHERE id = $alice`, false},
 		{"below the floor", check, `UPDATE accounts SET balance = -1 WHERE id = $alice`, false},
 		{"more held than there is", check, `UPDATE accounts SET held = balance + 1 WHERE id = $alice`, false},
-		{"less than nothing held", check, `UPDATE accounts SET held = -1 WHERE id = $alice`, false},
-		{"beyond what JSON can count", check, `UPDATE accounts SET balance = 9007199254740992 WHERE id = $alice`, false},
+		{"a negative held amount", check, `UPDATE accounts SET held = -1 WHERE id = $alice`, false},
+		{"a balance beyond the limit of JSON numbers", check, `UPDATE accounts SET balance = 9007199254740992 WHERE id = $alice`, false},
 		{"freeze or unfreeze one account", noPrivilege, `UPDATE accounts SET status = 'active' WHERE id = $alice`, false},
-		{"an account that is active from the start", noPrivilege, `INSERT INTO accounts (public_id, owner, currency, kind, floor, status)
+		{"a new account with a status", noPrivilege, `INSERT INTO accounts (public_id, owner, currency, kind, floor, status)
 			VALUES (gen_random_uuid(), gen_random_uuid(), 'USD', 'wallet', 0, 'active')`, false},
-		{"a frozen status of another kind", check, `UPDATE account_owners SET status = 'melted'`, false},
-		{"forget who is frozen", noPrivilege, `DELETE FROM account_owners`, false},
+		{"an unknown status", check, `UPDATE account_owners SET status = 'melted'`, false},
+		{"delete the owners of accounts", noPrivilege, `DELETE FROM account_owners`, false},
 		{"another owner of a freeze", noPrivilege, `UPDATE account_owners SET owner = gen_random_uuid()`, false},
 		{"a posting alone", integrity, `INSERT INTO postings VALUES ($alice, 1000, '$pending', 5, 5, now())`, false},
 		{"a third posting", integrity, `INSERT INTO postings VALUES ($other, 1000, '$posted', 5, 5, now())`, false},
@@ -102,44 +102,44 @@ func TestDatabaseRefuses(t *testing.T) {
 			(0, 1, '$posted', 10, 10, now()), (-1, 1, '$posted', -10, -10, now())`, false},
 		{"postings in two currencies", integrity, `WITH t AS (` + newTransfer("posted", `$alice`, `$euro`, `10`, `'USD'`) + ` RETURNING id)
 			INSERT INTO postings SELECT a, 1000, id, x, x, now() FROM t, (VALUES ($alice, -10), ($euro, 10)) v (a, x)`, false},
-		{"a number used twice", duplicate, `INSERT INTO postings VALUES ($alice, 1, '$pending', 5, 5, now())`, false},
-		{"a line over nothing", check, `INSERT INTO postings VALUES ($alice, 1000, '$pending', 0, 5, now())`, false},
-		{"reopen what is posted", integrity, `UPDATE transfers SET state = 'pending', posted_amount = 0, resolved_at = NULL WHERE id = '$posted'`, false},
-		{"void what is posted", integrity, `UPDATE transfers SET state = 'voided', posted_amount = 0, reason = 'x' WHERE id = '$posted'`, false},
-		{"post what is refused", integrity, `UPDATE transfers SET state = 'posted', posted_amount = amount WHERE id = '$refused'`, false},
+		{"a sequence number used twice", duplicate, `INSERT INTO postings VALUES ($alice, 1, '$pending', 5, 5, now())`, false},
+		{"a posting of amount 0", check, `INSERT INTO postings VALUES ($alice, 1000, '$pending', 0, 5, now())`, false},
+		{"reopen a posted transfer", integrity, `UPDATE transfers SET state = 'pending', posted_amount = 0, resolved_at = NULL WHERE id = '$posted'`, false},
+		{"void a posted transfer", integrity, `UPDATE transfers SET state = 'voided', posted_amount = 0, reason = 'x' WHERE id = '$posted'`, false},
+		{"post a refused transfer", integrity, `UPDATE transfers SET state = 'posted', posted_amount = amount WHERE id = '$refused'`, false},
 		{"another reason", integrity, `UPDATE transfers SET reason = 'because' WHERE id = '$refused'`, false},
 		{"reverse more than was posted", check, `UPDATE transfers SET reversed_amount = posted_amount + 1 WHERE id = '$posted'`, false},
-		{"forget a reversal", integrity, `UPDATE transfers SET reversed_amount = 0 WHERE id = '$reversed'`, false},
-		{"post more than was asked", check, `UPDATE transfers SET state = 'posted', posted_amount = amount + 1, resolved_at = now() WHERE id = '$pending'`, false},
+		{"decrease a reversed amount", integrity, `UPDATE transfers SET reversed_amount = 0 WHERE id = '$reversed'`, false},
+		{"post more than the amount", check, `UPDATE transfers SET state = 'posted', posted_amount = amount + 1, resolved_at = now() WHERE id = '$pending'`, false},
 		{"post nothing", check, `UPDATE transfers SET state = 'posted', resolved_at = now() WHERE id = '$pending'`, false},
 		{"end without a time", check, `UPDATE transfers SET state = 'voided', reason = 'x' WHERE id = '$pending'`, false},
 		{"end without a reason", check, `UPDATE transfers SET state = 'voided', resolved_at = now() WHERE id = '$pending'`, false},
-		{"an amount of nothing", check, newTransfer("pending", `$alice`, `$bob`, `0`, `'USD'`), false},
-		{"an amount below nothing", check, newTransfer("pending", `$alice`, `$bob`, `-5`, `'USD'`), false},
-		{"an amount beyond the bound", check, newTransfer("pending", `$alice`, `$bob`, `1000000000000001`, `'USD'`), false},
+		{"an amount of 0", check, newTransfer("pending", `$alice`, `$bob`, `0`, `'USD'`), false},
+		{"a negative amount", check, newTransfer("pending", `$alice`, `$bob`, `-5`, `'USD'`), false},
+		{"an amount above the maximum", check, newTransfer("pending", `$alice`, `$bob`, `1000000000000001`, `'USD'`), false},
 		{"a transfer to oneself", check, newTransfer("pending", `$alice`, `$alice`, `5`, `'USD'`), false},
 		{"a key twice", duplicate, `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount, currency, owner, idem_key, fingerprint, created_at)
 			SELECT gen_random_uuid(), 'deposit', 'pending', $alice, $bob, 5, 'USD', owner, idem_key, fingerprint, now() FROM transfers WHERE id = '$posted'`, false},
 
-		{"free what is held", integrity, `UPDATE accounts SET held = 0 WHERE id = $alice`, false},
+		{"release held money", integrity, `UPDATE accounts SET held = 0 WHERE id = $alice`, false},
 		{"hold more than the open holds", integrity, `UPDATE accounts SET held = held + 1 WHERE id = $alice`, false},
 		{"hold on an account without holds", integrity, `UPDATE accounts SET held = 1 WHERE id = $bob`, false},
-		{"change what the holds add up to", noPrivilege, `UPDATE account_holds SET held = 0`, false},
-		{"delete what the holds add up to", noPrivilege, `DELETE FROM account_holds`, false},
-		{"a transfer that is reversed from the start", noPrivilege, `INSERT INTO transfers (id, reversed_amount) VALUES (gen_random_uuid(), 1)`, false},
+		{"change the sum of the holds", noPrivilege, `UPDATE account_holds SET held = 0`, false},
+		{"delete the sum of the holds", noPrivilege, `DELETE FROM account_holds`, false},
+		{"a new transfer with a reversed amount", noPrivilege, `INSERT INTO transfers (id, reversed_amount) VALUES (gen_random_uuid(), 1)`, false},
 		{"reopen an ended payment", integrity, `UPDATE payments SET state = 'unknown', next_at = now() WHERE state = 'executed'`, false},
 		{"put an ended payment up for review", integrity, `UPDATE payments SET state = 'needs_review' WHERE state = 'executed'`, false},
 		{"reject an executed payment", integrity, `UPDATE payments SET state = 'rejected' WHERE state = 'executed'`, false},
 		{"another reference of the bank", integrity, `UPDATE payments SET bank_ref = 'forged' WHERE state = 'executed'`, false},
-		{"wind a fence back", integrity, `UPDATE payments SET fence = 3 WHERE state = 'pending';
+		{"decrease a fencing token", integrity, `UPDATE payments SET fence = 3 WHERE state = 'pending';
 			UPDATE payments SET fence = 2 WHERE state = 'pending'`, false},
-		{"forget attempts", integrity, `UPDATE payments SET attempts = 3 WHERE state = 'pending';
+		{"decrease the number of attempts", integrity, `UPDATE payments SET attempts = 3 WHERE state = 'pending';
 			UPDATE payments SET attempts = 0 WHERE state = 'pending'`, false},
-		{"a payment that is executed from the start", noPrivilege, `INSERT INTO payments (transfer_id, direction, external_ref, amount, currency, state)
+		{"a new payment that is executed", noPrivilege, `INSERT INTO payments (transfer_id, direction, external_ref, amount, currency, state)
 			VALUES ('$pending', 'withdrawal', 'x', 10, 'USD', 'executed')`, false},
 		{"a payment of a transfer between wallets", integrity, newPayment(`'$posted'`, 10), false},
 		{"a payment of an authorization", integrity, newPayment(`'$pending'`, 10), false},
-		{"a payment of more than was asked", integrity, `WITH t AS (` + newTransferOf("withdrawal", "pending", `$bob`, `$other`, `10`, `'USD'`) + ` RETURNING id)
+		{"a payment of more than the transfer", integrity, `WITH t AS (` + newTransferOf("withdrawal", "pending", `$bob`, `$other`, `10`, `'USD'`) + ` RETURNING id)
 			INSERT INTO payments (transfer_id, direction, external_ref, amount, currency, next_at) SELECT id, 'withdrawal', 'x', 11, 'USD', now() FROM t`, false},
 		{"a withdrawal whose money is not held", integrity, `WITH t AS (` + newTransferOf("withdrawal", "pending", `$bob`, `$other`, `10`, `'USD'`) + ` RETURNING id)
 			INSERT INTO payments (transfer_id, direction, external_ref, amount, currency, next_at) SELECT id, 'withdrawal', 'x', 10, 'USD', now() FROM t`, false},
@@ -147,21 +147,21 @@ func TestDatabaseRefuses(t *testing.T) {
 			VALUES (1, 'x', 'deposit', 1, 'USD', 'executed', now()); UPDATE statement_lines SET state = 'matched'; UPDATE statement_lines SET state = 'open'`, false},
 		{"another amount on the statement", noPrivilege, `UPDATE statement_lines SET amount = amount + 1`, false},
 		{"delete a statement line", noPrivilege, `DELETE FROM statement_lines`, false},
-		{"forget a callback", integrity, `INSERT INTO bank_callbacks (event_id, external_ref) VALUES ('x', 'x'); DELETE FROM bank_callbacks`, false},
-		{"a callback of long ago", noPrivilege, `INSERT INTO bank_callbacks (event_id, external_ref, received_at) VALUES ('y', 'y', now() - interval '1 year')`, false},
-		{"change a difference", noPrivilege, `UPDATE discrepancies SET detail = ''`, false},
-		{"delete a difference", noPrivilege, `DELETE FROM discrepancies`, false},
+		{"delete a callback", integrity, `INSERT INTO bank_callbacks (event_id, external_ref) VALUES ('x', 'x'); DELETE FROM bank_callbacks`, false},
+		{"a callback with a past time", noPrivilege, `INSERT INTO bank_callbacks (event_id, external_ref, received_at) VALUES ('y', 'y', now() - interval '1 year')`, false},
+		{"change a discrepancy", noPrivilege, `UPDATE discrepancies SET detail = ''`, false},
+		{"delete a discrepancy", noPrivilege, `DELETE FROM discrepancies`, false},
 		{"change the log of a payment", noPrivilege, `UPDATE payment_log SET detail = ''`, false},
 		{"delete the log of a payment", noPrivilege, `DELETE FROM payment_log`, false},
 		{"change an operator's action", noPrivilege, `UPDATE operator_actions SET reason = ''`, false},
 		{"delete an operator's action", noPrivilege, `DELETE FROM operator_actions`, false},
-		{"an action of long ago", noPrivilege, `INSERT INTO operator_actions (operator, action, subject, reason, at)
+		{"an action with a past time", noPrivilege, `INSERT INTO operator_actions (operator, action, subject, reason, at)
 			VALUES (gen_random_uuid(), 'a', 's', 'r', now() - interval '1 year')`, false},
 
 		{"a temporary table", noPrivilege, `CREATE TEMPORARY TABLE postings (account_id bigint)`, false},
 		{"a temporary table by SELECT INTO", noPrivilege, `SELECT 1 AS account_id INTO TEMPORARY postings`, false},
 		{"a temporary table in pg_temp", noPrivilege, `CREATE TABLE pg_temp.postings (account_id bigint)`, false},
-		{"a temporary table by the path", noPrivilege, `SET LOCAL search_path = pg_temp, public; CREATE TABLE postings (account_id bigint)`, false},
+		{"a temporary table by search_path", noPrivilege, `SET LOCAL search_path = pg_temp, public; CREATE TABLE postings (account_id bigint)`, false},
 		{"a temporary view", noPrivilege, `CREATE TEMPORARY VIEW transfers AS SELECT 1 AS id`, false},
 		{"a temporary sequence", noPrivilege, `CREATE TEMPORARY SEQUENCE accounts`, false},
 		{"a temporary function", noPrivilege, `CREATE FUNCTION pg_temp.sum(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint'`, false},
@@ -185,7 +185,7 @@ func TestDatabaseRefuses(t *testing.T) {
 		{"a rule", noPrivilege, `CREATE RULE evil AS ON UPDATE TO accounts DO INSTEAD NOTHING`, false},
 		{"a trigger", noPrivilege, `CREATE TRIGGER evil BEFORE INSERT ON postings FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`, false},
 		{"an event trigger", noPrivilege, `CREATE EVENT TRIGGER evil ON ddl_command_start EXECUTE FUNCTION refuse_change()`, false},
-		{"the path of a function", noPrivilege, `ALTER FUNCTION refuse_unexplained_balance() RESET search_path`, false},
+		{"the search_path of a function", noPrivilege, `ALTER FUNCTION refuse_unexplained_balance() RESET search_path`, false},
 		{"drop a function", noPrivilege, `DROP FUNCTION refuse_unexplained_balance() CASCADE`, false},
 		{"the settings of the database", noPrivilege, `ALTER DATABASE postgres SET search_path = evil`, false},
 		{"the settings of the server", noPrivilege, `ALTER SYSTEM SET fsync = off`, false},

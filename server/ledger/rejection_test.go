@@ -12,10 +12,10 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// TestPoisonFailsAlone: one command of a batch cannot be carried out, for the
-// database will not have it or the rule book panics. Its neighbours are, and it
-// is told that it was not.
-func TestPoisonFailsAlone(t *testing.T) {
+// TestRejectedCommandFailsAlone: one command of a batch fails, because the database rejects its row
+// or because its decision panics. It fails with Internal, and the other commands of the batch are
+// committed.
+func TestRejectedCommandFailsAlone(t *testing.T) {
 	t.Parallel()
 	const memo = "poison"
 	for name, plant := range map[string]func(h *fixture, l *ledger.Ledger){
@@ -44,13 +44,13 @@ func TestPoisonFailsAlone(t *testing.T) {
 				if i == 3 {
 					wantCode(t, err, ledger.Internal)
 				} else if err != nil {
-					t.Errorf("neighbour %d: %v", i, err)
+					t.Errorf("command %d: %v", i, err)
 				}
 			}
 			if got := h.wallet(bob); got.Balance != 6 {
 				t.Errorf("bob has %d", got.Balance)
 			}
-			// The ledger lives on.
+			// The ledger still accepts commands.
 			if _, err := l.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}); err != nil {
 				t.Error(err)
 			}
@@ -66,9 +66,9 @@ func (h *fixture) owner(sql string) {
 	}
 }
 
-// TestRetryDecidesAnew: "all of what is left" is a matter of the try that commits,
-// not of one before it that failed.
-func TestRetryDecidesAnew(t *testing.T) {
+// TestRetryDecidesAgain: a reversal of the whole remaining amount reverses what is left in the
+// attempt that commits, not in an earlier attempt that failed.
+func TestRetryDecidesAgain(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	l := h.another(ledger.Config{Committers: 1})
@@ -91,9 +91,9 @@ func TestRetryDecidesAnew(t *testing.T) {
 	h.books()
 }
 
-// TestPoisonedExpiryHoldsUpNobody: one authorization that cannot be voided must
-// not keep others from their end.
-func TestPoisonedExpiryHoldsUpNobody(t *testing.T) {
+// TestRejectedExpiryDelaysNoOther: an authorization that cannot be voided does not keep ExpireDue
+// from voiding others.
+func TestRejectedExpiryDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100), h.user(0)
@@ -108,26 +108,26 @@ func TestPoisonedExpiryHoldsUpNobody(t *testing.T) {
 	if got := h.wallet(alice); got.Held != 13 {
 		t.Errorf("%d is held", got.Held)
 	}
-	// Not h.books(): the one that is left has an expiry that its event does not know.
+	// h.books would fail: lapse has changed the expiry, so that it differs from the event's digest.
 }
 
-// TestWordsOfTheBankFit: whatever the bank says about a payment, the payment can be
-// settled.
-func TestWordsOfTheBankFit(t *testing.T) {
+// TestSettleAcceptsAnyTextOfTheBank: a payment can be settled whatever text the bank returns with
+// it.
+func TestSettleAcceptsAnyTextOfTheBank(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice := h.user(100)
-	for _, words := range []string{strings.Repeat("ä", 10_000), "a\x00b", "\xff\xfe", "\x1b[2J"} {
+	for _, text := range []string{strings.Repeat("ä", 10_000), "a\x00b", "\xff\xfe", "\x1b[2J"} {
 		w := h.withdraw(alice, 1)
-		if _, err := h.Settle(t.Context(), ledger.Settlement{Transfer: w.ID, Executed: true, BankRef: words, Note: words}); err != nil {
-			t.Errorf("%.20q: %v", words, err)
+		if _, err := h.Settle(t.Context(), ledger.Settlement{Transfer: w.ID, Executed: true, BankRef: text, Note: text}); err != nil {
+			t.Errorf("%.20q: %v", text, err)
 		}
 	}
 	h.books()
 }
 
-// TestReplayAfterExpiry: an authorization is asked for again when its own expiry has
-// passed; the key comes first.
+// TestReplayAfterExpiry: the request of an authorization is repeated after its expiry has passed.
+// It is replayed, since the key is checked before the expiry.
 func TestReplayAfterExpiry(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
@@ -173,7 +173,7 @@ func TestFollowUpsOfTransferWithoutCreditAccount(t *testing.T) {
 	h.books()
 }
 
-// TestBalanceLimit: a wallet holds what a JSON number can say, and no more.
+// TestBalanceLimit: the largest balance is the largest integer that JSON represents exactly.
 func TestBalanceLimit(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
@@ -182,7 +182,7 @@ func TestBalanceLimit(t *testing.T) {
 	for range 9 {
 		h.fund(alice, 1_000_000_000_000_000)
 	}
-	h.fund(alice, full-9_000_000_000_000_000-10) // the clearing account has given bob 10
+	h.fund(alice, full-9_000_000_000_000_000-10) // the clearing account is at -10 from bob's deposit
 	_, err := h.OpenDeposit(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Amount: usd(1)})
 	wantCode(t, err, ledger.BalanceLimit)
 	if got := h.transfer(bob, alice, 10); got.State != ledger.Posted {

@@ -24,7 +24,7 @@ func (h *fixture) repair(restored bool) ledger.Repaired {
 	return r
 }
 
-// superuser runs SQL that no trigger refuses.
+// superuser runs SQL without triggers.
 func (h *fixture) superuser(sql string) {
 	h.t.Helper()
 	if _, err := testkit.Connect(h.t, h.db.SuperuserURL).Exec(h.t.Context(), "SET session_replication_role = replica; "+sql); err != nil {
@@ -39,9 +39,10 @@ func transfersOf(events []*ledger.Event) (ids []uuid.UUID) {
 	return ids
 }
 
-// The rows are those of a database that was restored into a cluster whose transaction
-// ids are a thousand million lower, and that payments went on in before anybody noticed.
-func TestRepairDeliversTheEventsOfARestoredDump(t *testing.T) {
+// TestRepairDeliversEventsOfRestoredDump: the rows are those of a database that was restored into a
+// cluster whose transaction ids are lower by 10^9, and in which transfers were made before the
+// repair.
+func TestRepairDeliversEventsOfRestoredDump(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100_00), h.user(0)
@@ -74,7 +75,7 @@ func TestRepairDeliversTheEventsOfARestoredDump(t *testing.T) {
 	if got := transfersOf(events); !slices.Equal(got, want) {
 		t.Fatalf("delivered %v, want %v", got, want)
 	}
-	// A reader who had read the third event before the restore goes on after it.
+	// A reader that had read the third event before the restore continues after it.
 	held := events[2].Position
 	if got := transfersOf(h.past(bob, held, h.everythingSoFar(), 2)); !slices.Equal(got, want[3:]) {
 		t.Errorf("after the third event: %v, want %v", got, want[3:])
@@ -93,8 +94,8 @@ func TestRepairDeliversTheEventsOfARestoredDump(t *testing.T) {
 	}
 }
 
-// A reader holds the position of an event that the database has lost, since it was
-// restored to an earlier moment. What happens from then on comes after that position.
+// TestRepairPassesPositionsOfLostEvents: a reader has the position of an event that the database
+// has lost, since it was restored to an earlier time. Later events come after that position.
 func TestRepairPassesPositionsOfLostEvents(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
@@ -107,7 +108,7 @@ func TestRepairPassesPositionsOfLostEvents(t *testing.T) {
 	lost := ledger.PositionOf(future, 0)
 	first := h.pay(alice, bob, 2)
 	if got := h.past(bob, lost, h.everythingSoFar(), 10); len(got) != 0 {
-		t.Fatal("the position is not beyond the present: this test shows nothing")
+		t.Fatal("the position is not after the current events: the test has no precondition")
 	}
 	h.repair(true)
 	second := h.pay(alice, bob, 3)
@@ -116,9 +117,9 @@ func TestRepairPassesPositionsOfLostEvents(t *testing.T) {
 	}
 }
 
-// Writers and a listener go on while the events are numbered from new eras on: each
-// event is delivered once, in an order that never goes back.
-func TestRepairBesideARunningLedger(t *testing.T) {
+// TestRepairWhileLedgerIsRunning: new epochs of event numbers begin while writers and a listener
+// are running. Each event is delivered once, and positions only increase.
+func TestRepairWhileLedgerIsRunning(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(1_000_000), h.user(1_000_000)
@@ -205,9 +206,9 @@ func TestRepairSetsSequences(t *testing.T) {
 		}
 	}
 	if _, err := h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}); err == nil {
-		t.Error("an id was given out twice")
+		t.Error("an id was used twice")
 	}
-	h.superuser(behind) // refused inserts have moved them on
+	h.superuser(behind) // the failed inserts have advanced the sequences
 	if r := h.repair(false); r.NewEpoch || len(r.Sequences) != 2 {
 		t.Errorf("the repair did %+v", r)
 	}
@@ -218,9 +219,9 @@ func TestRepairSetsSequences(t *testing.T) {
 	}
 }
 
-// An event that is being added has a number of the old era. The repair waits for it:
-// otherwise readers could be past it when it is committed.
-func TestRepairWaitsForEventsThatAreBeingAdded(t *testing.T) {
+// TestRepairWaitsForUncommittedEvents: an uncommitted event has a number of the old epoch. The
+// repair waits for its commit: otherwise readers could have passed its number before.
+func TestRepairWaitsForUncommittedEvents(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(100_00), h.user(0)

@@ -9,13 +9,13 @@ import (
 	"github.com/JDevAman/kizo/money"
 )
 
-// A script is what the property test does to the ledger, drawn by rapid as a
-// plain value: it can be shrunk, and played without rapid too.
+// A script lists what the property test does to the ledger. rapid generates it as a plain value, so
+// that it can be shrunk, and run without rapid.
 //
-//	phase ── marks first, one after the other: freeze, claim, lapse, open
-//	      └─ then lanes at once, a goroutine each: steps in order
+//	phase ── first the marks, one after the other: freeze, claim, lapse, open
+//	      └─ then the lanes, concurrently, a goroutine each: steps in order
 //
-// Users and targets are indices, resolved when the phase begins.
+// Users and targets are indices, which are resolved when the phase begins.
 type script []phase
 
 type phase struct {
@@ -28,9 +28,9 @@ type markKind int
 const (
 	freeze markKind = iota
 	thaw
-	claim // a worker takes a payment: its fence grows
-	lapse // an authorization's time has come
-	open  // the unopened gets a wallet
+	claim // a worker claims a payment, which increases its fence
+	lapse // the expiry of an authorization passes
+	open  // the user without wallets opens them
 )
 
 type mark struct {
@@ -45,7 +45,7 @@ const (
 	authorize
 	withdraw
 	deposit
-	post
+	capture
 	void
 	reverse
 	settle
@@ -53,7 +53,7 @@ const (
 	expire
 )
 
-var stepNames = []string{"transfer", "authorize", "withdraw", "deposit", "post", "void", "reverse", "settle", "preview", "expire"}
+var stepNames = []string{"transfer", "authorize", "withdraw", "deposit", "capture", "void", "reverse", "settle", "preview", "expire"}
 
 func (k stepKind) String() string { return stepNames[k] }
 
@@ -62,14 +62,14 @@ type step struct {
 	who       int
 	payee     int
 	target    int
-	amount    int64 // of a follow-up: 0 is all of it
+	amount    int64 // in a follow-up, 0 means all of it
 	currency  money.Currency
 	executed  bool
-	stale     bool // settle: with the fence of the previous claim; follow-ups: by user who, not by the receiver
-	number    int  // of the step in the script: its key, unless keyOf says otherwise
-	repeatOf  int  // -1, or the number of the step that is done again, body and all
-	keyOf     int  // -1, or the number of the step whose key it takes
-	authority bool // preview an authorization
+	stale     bool // settle: use the fence of the previous claim; follow-ups: by user who, not by the receiver
+	number    int  // of the step in the script; the step's key unless keyOf is set
+	repeatOf  int  // number of the step whose request is repeated, or -1
+	keyOf     int  // number of the step whose key is used, or -1
+	authorize bool // preview an authorization
 }
 
 func (s step) String() string {
@@ -80,7 +80,7 @@ func (s step) String() string {
 		s.number, s.kind, s.who, s.payee, s.target, s.amount, s.currency, s.executed, s.stale, s.keyOf)
 }
 
-// GoString is what rapid prints of a script that failed.
+// GoString returns the text that rapid prints for a script that failed.
 func (s script) GoString() string { return s.String() }
 
 func (s script) String() string {
@@ -97,37 +97,37 @@ func (s script) String() string {
 	return b.String()
 }
 
-// people take part in every script; the last one has no wallet at first.
 const (
-	people   = 4
-	unopened = people - 1
-	opening  = 100 // what every wallet is funded with: little, so that much is refused
+	userCount = 4             // users in a script
+	unopened  = userCount - 1 // the user who has no wallet at first
+	opening   = 100           // first balance of each wallet, small so that many requests are refused
 )
 
 var amounts = []int64{60, 30, 90, 1, 15, 45, 70, opening}
 
 var currencies = []money.Currency{"USD", "EUR"}
 
-// Weights: what holds money and what ends a hold meet most often.
+// stepKinds contains each kind as often as its weight. Steps that open a hold and steps that end
+// one are the most frequent.
 var stepKinds = []stepKind{
 	transfer, transfer, transfer, authorize, authorize, withdraw, withdraw, deposit,
-	post, post, post, void, reverse, reverse, settle, settle, settle, preview, expire,
+	capture, capture, capture, void, reverse, reverse, settle, settle, settle, preview, expire,
 }
 
-// scripts draws at most 6 phases of at most 4 lanes of at most 4 steps.
+// scripts generates at most 6 phases of at most 4 lanes of at most 4 steps.
 var scripts = rapid.Custom(func(t *rapid.T) script {
 	number := 0
 	drawStep := func() step {
 		s := step{
 			kind:     rapid.SampledFrom(stepKinds).Draw(t, "kind"),
-			who:      rapid.IntRange(0, people-1).Draw(t, "who"),
-			payee:    rapid.IntRange(0, people-1).Draw(t, "payee"),
+			who:      rapid.IntRange(0, userCount-1).Draw(t, "who"),
+			payee:    rapid.IntRange(0, userCount-1).Draw(t, "payee"),
 			target:   rapid.IntRange(0, 9).Draw(t, "target"),
 			amount:   rapid.SampledFrom(amounts).Draw(t, "amount"),
 			currency: currencies[rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(t, "currency")],
 			number:   number, repeatOf: -1, keyOf: -1,
 		}
-		s.executed, s.authority = rapid.Bool().Draw(t, "executed"), rapid.Bool().Draw(t, "authority")
+		s.executed, s.authorize = rapid.Bool().Draw(t, "executed"), rapid.Bool().Draw(t, "authorize")
 		s.stale = rapid.SampledFrom([]bool{false, false, true}).Draw(t, "stale")
 		switch again := rapid.IntRange(0, 9).Draw(t, "again"); {
 		case number == 0:

@@ -12,39 +12,38 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// crowd is a user with a long history, written straight into the tables: count
-// transfers between her and others, a second apart, the newest now. Every 1000th is
-// to or from rare, for 7 USD.
-func (h *fixture) crowd(count int) (her, rare uuid.UUID) {
+// longHistory inserts count transfers of a new user directly into the table, one second apart, the
+// last one now. Every 1000th is to or from the user rare, for 7 USD.
+func (h *fixture) longHistory(count int) (user, rare uuid.UUID) {
 	h.t.Helper()
-	her, rare = h.crowdUnanalyzed(count)
+	user, rare = h.longHistoryUnanalyzed(count)
 	if _, err := testkit.Connect(h.t, h.db.AdminURL).Exec(h.t.Context(), `VACUUM ANALYZE transfers`); err != nil {
 		h.t.Fatal(err)
 	}
-	return her, rare
+	return user, rare
 }
 
-func (h *fixture) crowdUnanalyzed(count int) (her, rare uuid.UUID) {
+func (h *fixture) longHistoryUnanalyzed(count int) (user, rare uuid.UUID) {
 	h.t.Helper()
-	her, rare = h.user(0), h.user(0)
+	user, rare = h.user(0), h.user(0)
 	common := h.user(0)
 	owner := testkit.Connect(h.t, h.db.AdminURL)
 	_, err := owner.Exec(h.t.Context(), `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount, posted_amount,
 			currency, owner, idem_key, fingerprint, memo, created_at, resolved_at)
 		SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7000' || '8000' || lpad(to_hex(n), 12, '0'))::uuid,
 			'transfer', 'posted', CASE WHEN n % 2 = 0 THEN a.id ELSE b.id END, CASE WHEN n % 2 = 0 THEN b.id ELSE a.id END,
-			amount, amount, 'USD', a.owner, 'crowd' || n, sha256(''), 'memo ' || n, at, at
+			amount, amount, 'USD', a.owner, 'history' || n, sha256(''), 'memo ' || n, at, at
 		FROM (SELECT n, clock_timestamp() - ($4 - n) * interval '1 second' AS at, n % 1000 = 0 AS is_rare,
 				CASE WHEN n % 1000 = 0 THEN 700 ELSE 100 END AS amount FROM generate_series(1, $4::int) n) s
 		JOIN accounts a ON a.owner = $1 JOIN accounts b ON b.owner = CASE WHEN is_rare THEN $2::uuid ELSE $3::uuid END`,
-		her, rare, common, count)
+		user, rare, common, count)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return her, rare
+	return user, rare
 }
 
-// search follows the pages of a search to their end; each looks at so many at most.
+// search reads all pages of a search.
 func search(t testing.TB, l *ledger.Ledger, user uuid.UUID, q ledger.Query) (found []ledger.Transfer, pages int) {
 	t.Helper()
 	for {
@@ -61,11 +60,12 @@ func search(t testing.TB, l *ledger.Ledger, user uuid.UUID, q ledger.Query) (fou
 	}
 }
 
-// A search that finds little ends its pages early and goes on, without gaps or doubles.
+// TestSearchesAreBounded: a search that finds few transfers ends its pages early. The next pages
+// continue it without gaps and without duplicates.
 func TestSearchesAreBounded(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
-	her, rare := h.crowd(5000)
+	user, rare := h.longHistory(5000)
 	small := h.another(ledger.Config{Pool: h.pool, MaxSearched: 400})
 	now := time.Now()
 	for name, test := range map[string]struct {
@@ -77,8 +77,8 @@ func TestSearchesAreBounded(t *testing.T) {
 		"one amount":      {ledger.Query{MinAmount: 700, MaxAmount: 700}, 5, 6},
 		"small amounts":   {ledger.Query{MaxAmount: 100, Limit: 100}, 4995, 50},
 		"large amounts":   {ledger.Query{MinAmount: 701}, 0, 6},
-		"one person":      {ledger.Query{With: rare}, 5, 6},
-		"nobody":          {ledger.Query{With: uuid.Must(uuid.NewV7())}, 0, 6},
+		"one other user":  {ledger.Query{With: rare}, 5, 6},
+		"unknown user":    {ledger.Query{With: uuid.Must(uuid.NewV7())}, 0, 6},
 		"a memo":          {ledger.Query{Memo: "MEMO 77"}, 11, 6},
 		"one direction":   {ledger.Query{With: rare, Direction: "in"}, 0, 6},
 		"the other":       {ledger.Query{With: rare, Direction: "out"}, 5, 6},
@@ -88,8 +88,8 @@ func TestSearchesAreBounded(t *testing.T) {
 		"the last minute": {ledger.Query{Since: now.Add(-time.Minute), Limit: 100, MinAmount: 1}, 60, 1},
 		"before all":      {ledger.Query{Until: now.Add(-72 * time.Hour)}, 0, 1},
 	} {
-		found, pages := search(t, small, her, test.query)
-		// The clock moves on between the rows and the question.
+		found, pages := search(t, small, user, test.query)
+		// Time passes between the insertion of the rows and the search.
 		if short := test.want - len(found); short != 0 && (name != "the last minute" || short < 0 || short > 30) {
 			t.Errorf("%s: %d found, want %d", name, len(found), test.want)
 		}
@@ -98,18 +98,18 @@ func TestSearchesAreBounded(t *testing.T) {
 		}
 		for i := 1; i < len(found); i++ {
 			if found[i].ID.String() >= found[i-1].ID.String() {
-				t.Fatalf("%s: out of order, or twice", name)
+				t.Fatalf("%s: out of order, or duplicate", name)
 			}
 		}
 	}
 }
 
-// A page that looks at fewer transfers than it may give, all of which match: the one
-// at which it ends is neither lost nor given twice.
-func TestSearchesLoseNothingBetweenPages(t *testing.T) {
+// TestSearchPagesMeet: a page reads fewer transfers than its limit, and all of them match. The
+// transfer at which the page ends is neither missing nor returned twice.
+func TestSearchPagesMeet(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
-	her, _ := h.crowd(1000)
+	user, _ := h.longHistory(1000)
 	small := h.another(ledger.Config{Pool: h.pool, MaxSearched: 30})
 	for name, q := range map[string]ledger.Query{
 		"both sides": {MinAmount: 1, Limit: 100}, "one side": {MinAmount: 1, Limit: 100, Direction: "out"},
@@ -118,7 +118,7 @@ func TestSearchesLoseNothingBetweenPages(t *testing.T) {
 		if q.Direction != "" {
 			want = 500
 		}
-		if found, pages := search(t, small, her, q); len(found) != want || pages < want/62 {
+		if found, pages := search(t, small, user, q); len(found) != want || pages < want/62 {
 			t.Errorf("%s: %d found on %d pages, want %d", name, len(found), pages, want)
 		}
 	}
@@ -126,28 +126,28 @@ func TestSearchesLoseNothingBetweenPages(t *testing.T) {
 
 func BenchmarkListOf100000(b *testing.B) {
 	h := newFixture(b)
-	her, rare := h.crowd(100_000)
+	user, rare := h.longHistory(100_000)
 	for name, q := range map[string]ledger.Query{
-		"newest": {Limit: 100}, "nobody's amount": {MinAmount: 5000}, "rare person": {With: rare, Limit: 20},
+		"newest": {Limit: 100}, "unused amount": {MinAmount: 5000}, "rare user": {With: rare, Limit: 20},
 		"rare amount": {MinAmount: 700, Limit: 20}, "memo that none has": {Memo: "nothing"}, "no such state": {State: ledger.Refused},
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := h.List(b.Context(), her, q); err != nil {
+				if _, err := h.List(b.Context(), user, q); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 	}
-	b.Run("all pages of nobody's amount", func(b *testing.B) {
+	b.Run("all pages of an unused amount", func(b *testing.B) {
 		for b.Loop() {
-			search(b, h.Ledger, her, ledger.Query{MinAmount: 5000})
+			search(b, h.Ledger, user, ledger.Query{MinAmount: 5000})
 		}
 	})
 }
 
-// The trend and the month are those that the postings tell, day by day.
-func TestSummaryAddsUp(t *testing.T) {
+// TestSummaryMatchesPostings: the trend and the sums of the month are those of the postings.
+func TestSummaryMatchesPostings(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob := h.user(0), h.user(0)
@@ -175,12 +175,12 @@ func TestSummaryAddsUp(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 
-	// A history of forty days: a posting of 1 USD every six hours, by the owner's hand
-	// and on an account of its own.
+	// A history of forty days: a posting of 1 USD every six hours, inserted into an account of its
+	// own.
 	carol := h.user(0)
 	owner := testkit.Connect(t, h.db.SuperuserURL)
 	for _, sql := range []string{
-		`SET session_replication_role = replica`, // the triggers would not have it
+		`SET session_replication_role = replica`, // without the triggers, which would refuse them
 		`INSERT INTO postings (account_id, seq, transfer_id, amount, balance_after, posted_at)
 			SELECT a.id, n, gen_random_uuid(), 100, n * 100, date_trunc('day', now(), 'UTC') - interval '40 days' + n * interval '6 hours' - interval '1 hour'
 			FROM accounts a, generate_series(1, 160) n WHERE a.owner = '` + carol.String() + `'`,
@@ -195,7 +195,7 @@ func TestSummaryAddsUp(t *testing.T) {
 	}
 	w = s.Wallets[0]
 	for day, balance := range w.Trend[:13] {
-		// Four a day, the last of yesterday is number 160.
+		// There are four postings a day, and the last one of yesterday is number 160.
 		if want := int64(4 * (28 + day) * 100); balance != want {
 			t.Errorf("%s ended with %d, want %d", w.Days[day].Format(time.DateOnly), balance, want)
 		}

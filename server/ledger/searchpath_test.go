@@ -17,21 +17,21 @@ import (
 type forgery struct{ sql, state string }
 
 var (
-	// money appears on one account.
+	// creates money on one account.
 	mint = forgery{`UPDATE public.accounts SET balance = balance + 100 WHERE id = $alice`, integrity}
-	// the same, with the number and the time of a posting that is not there.
+	// the same, with the sequence number and the time of a posting that does not exist.
 	mintWithSeq = forgery{`UPDATE public.accounts SET balance = balance + 100, seq = seq + 1, as_of = clock_timestamp()
 		WHERE id = $alice`, integrity}
-	// postings of a transfer that is not there.
+	// inserts postings of a transfer that does not exist.
 	addPostings = forgery{`INSERT INTO public.postings (account_id, seq, transfer_id, amount, balance_after, posted_at) VALUES
 		($alice, 1001, '00000000-0000-7000-8000-000000000001', -7, 0, clock_timestamp()),
 		($bob, 1001, '00000000-0000-7000-8000-000000000001', 7, 0, clock_timestamp())`, integrity}
-	// postings in two currencies.
+	// inserts postings in two currencies.
 	addMixedPostings = forgery{`WITH t AS (` + newTransfer("posted", `$alice`, `$euro`, `7`, `'USD'`) + ` RETURNING id)
 		INSERT INTO public.postings SELECT a, 1001, id, x, x, now() FROM t, (VALUES ($alice, -7), ($euro, 7)) v (a, x)`, integrity}
-	// a final transfer changed.
+	// changes a transfer in a final state.
 	rewriteTransfer = forgery{`UPDATE public.transfers SET reason = 'because' WHERE id = '$refused'`, integrity}
-	// a hold that is not there.
+	// releases money that a hold reserves.
 	releaseHold = forgery{`UPDATE public.accounts SET held = 0 WHERE id = $alice`, integrity}
 )
 
@@ -44,7 +44,7 @@ const (
 	fakeHolds    = ` AS SELECT id AS account_id, 0::bigint AS held FROM public.accounts`
 )
 
-// operators are all comparisons of these types, in a schema of the attacker's.
+// operators returns statements that create comparison operators of these types in the schema evil.
 func operators(types ...string) string {
 	var sql strings.Builder
 	for _, left := range types {
@@ -58,8 +58,8 @@ func operators(types ...string) string {
 	return sql.String()
 }
 
-// shadows are the ways to put something of the attacker's in the place of what a
-// trigger reads. The role may create everything here, as it never may in fact.
+// shadows are the ways to make a trigger read an object of an attacker instead of the intended one.
+// In these tests the role may create all objects, which it may not in production.
 var shadows = []struct {
 	name    string
 	prepare string // statements, as the application's role
@@ -73,35 +73,35 @@ var shadows = []struct {
 	{"a temporary view of transfers", `CREATE TEMPORARY VIEW transfers` + fakeTransfer, addPostings},
 	{"a temporary table of accounts", `CREATE TEMPORARY TABLE accounts` + fakeAccounts, addMixedPostings},
 	{"a temporary table of holds", `CREATE TEMPORARY TABLE account_holds` + fakeHolds, releaseHold},
-	{"pg_temp in front by SET", `SET search_path = pg_temp, pg_catalog, public; CREATE TABLE postings` + fakePosting, mintWithSeq},
-	{"a schema in front by SET", `CREATE SCHEMA evil; CREATE TABLE evil.postings` + fakePosting + `;
+	{"pg_temp first by SET", `SET search_path = pg_temp, pg_catalog, public; CREATE TABLE postings` + fakePosting, mintWithSeq},
+	{"another schema first by SET", `CREATE SCHEMA evil; CREATE TABLE evil.postings` + fakePosting + `;
 		SET search_path = evil, public`, mintWithSeq},
-	{"a schema in front by set_config", `CREATE SCHEMA evil; CREATE VIEW evil.transfers` + fakeTransfer + `;
+	{"another schema first by set_config", `CREATE SCHEMA evil; CREATE VIEW evil.transfers` + fakeTransfer + `;
 		SELECT set_config('search_path', 'evil, public', false)`, addPostings},
-	{"a schema in front by SET LOCAL", `BEGIN; CREATE SCHEMA evil; CREATE TABLE evil.postings` + fakePosting + `;
+	{"another schema first by SET LOCAL", `BEGIN; CREATE SCHEMA evil; CREATE TABLE evil.postings` + fakePosting + `;
 		SET LOCAL search_path = evil, public`, mintWithSeq},
-	{"operators in front of PostgreSQL's", `CREATE SCHEMA evil; ` + operators("bigint", "numeric") + `
+	{"operators that shadow those of PostgreSQL", `CREATE SCHEMA evil; ` + operators("bigint", "numeric") + `
 		SET search_path = evil, pg_catalog, public`, mint},
 	{"operators of text", `CREATE SCHEMA evil; ` + operators("text") + `SET search_path = evil, pg_catalog, public`, rewriteTransfer},
-	{"an aggregate in front of sum", `CREATE SCHEMA evil;
+	{"an aggregate that shadows sum", `CREATE SCHEMA evil;
 		CREATE FUNCTION evil.hundred(numeric, bigint) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT 100::numeric';
 		CREATE AGGREGATE evil.sum(bigint) (SFUNC = evil.hundred, STYPE = numeric, INITCOND = '100');
 		SET search_path = evil, pg_catalog, public`, mint},
-	{"an aggregate in front of count", `CREATE SCHEMA evil;
+	{"an aggregate that shadows count", `CREATE SCHEMA evil;
 		CREATE FUNCTION evil.two(bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 2::bigint';
 		CREATE AGGREGATE evil.count(bigint) (SFUNC = evil.two, STYPE = bigint, INITCOND = '2');
 		SET search_path = evil, pg_catalog, public`, addPostings},
-	{"a domain in front of uuid", `CREATE DOMAIN pg_temp.uuid AS text CHECK (false)`, addPostings},
-	{"a type in front of uuid", `CREATE SCHEMA evil; CREATE TYPE evil.uuid AS ENUM ('none'); SET search_path = evil, pg_catalog, public`, addPostings},
+	{"a domain that shadows uuid", `CREATE DOMAIN pg_temp.uuid AS text CHECK (false)`, addPostings},
+	{"a type that shadows uuid", `CREATE SCHEMA evil; CREATE TYPE evil.uuid AS ENUM ('none'); SET search_path = evil, pg_catalog, public`, addPostings},
 	{"a cast from a domain", `CREATE SCHEMA evil; CREATE DOMAIN evil.bigint AS text; CREATE TYPE evil.big AS (n bigint);
 		CREATE FUNCTION evil.zero(evil.big) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 0::bigint';
 		CREATE CAST (evil.big AS bigint) WITH FUNCTION evil.zero(evil.big) AS IMPLICIT; SET search_path = evil, pg_catalog, public`, mint},
-	{"a function in front of the trigger's", `CREATE SCHEMA evil; CREATE FUNCTION evil.refuse_unexplained_balance() RETURNS trigger LANGUAGE plpgsql AS
+	{"a function that shadows that of the trigger", `CREATE SCHEMA evil; CREATE FUNCTION evil.refuse_unexplained_balance() RETURNS trigger LANGUAGE plpgsql AS
 		'BEGIN RETURN NULL; END'; SET search_path = evil, public`, mint},
 }
 
-// TestShadowsAreNotRead: even a role that may create everything gives the triggers
-// nothing else to read than the books, in whatever way it puts it in front of them.
+// TestShadowsAreNotRead: even for a role that may create all objects, the triggers read the real
+// tables, operators and functions.
 func TestShadowsAreNotRead(t *testing.T) {
 	t.Parallel()
 	for _, tt := range shadows {
@@ -111,7 +111,7 @@ func TestShadowsAreNotRead(t *testing.T) {
 			h.asSuperuser(`GRANT TEMPORARY, CREATE ON DATABASE ` + h.db.Name + ` TO kizo_app`)
 			app := testkit.Connect(t, h.db.AppURL)
 			if err := execAll(app, names.Replace(tt.prepare)); err != nil {
-				t.Fatalf("the shadow cannot be made: %v", err)
+				t.Fatalf("the shadow cannot be created: %v", err)
 			}
 			err := execAll(app, names.Replace(tt.forge.sql))
 			wantState(t, err, tt.forge.state)
@@ -120,8 +120,8 @@ func TestShadowsAreNotRead(t *testing.T) {
 	}
 }
 
-// TestShadowsOfOtherSessions: a path that the role, the database or the connection
-// brings along is no other than one that is set.
+// TestShadowsOfOtherSessions: a search_path that a session has from its role or its connection
+// makes no difference either.
 func TestShadowsOfOtherSessions(t *testing.T) {
 	t.Parallel()
 	for name, set := range map[string]string{
@@ -161,10 +161,10 @@ func TestShadowsOfOtherSessions(t *testing.T) {
 	}
 }
 
-// TestFunctionsFixTheirPath: also those that later migrations add. A body that is an
-// expression of SQL (RETURN …) was parsed when the function was created, and looks
-// nothing up any more.
-func TestFunctionsFixTheirPath(t *testing.T) {
+// TestFunctionsSetSearchPath: every function, also of later migrations, sets its own search_path. A
+// body that is an SQL expression (RETURN …) is exempt: PostgreSQL has resolved its names when the
+// function was created.
+func TestFunctionsSetSearchPath(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	rows, err := testkit.Connect(t, h.db.AppURL).Query(t.Context(), `SELECT p.oid::regprocedure::text,
@@ -185,7 +185,7 @@ func TestFunctionsFixTheirPath(t *testing.T) {
 		return nil
 	})
 	if err != nil || count < 5 {
-		t.Errorf("%d functions looked at, %v", count, err)
+		t.Errorf("%d functions checked, %v", count, err)
 	}
 }
 
@@ -196,9 +196,9 @@ var (
 	bareFunction      = regexp.MustCompile(`(?i)(?:^|[^.\w])(count|sum|min|max|now|nullif|array_agg|string_agg)\s*\(`)
 )
 
-// namesEverySchema tells whether the body of a function names the schema of all that it
-// reads: operators, functions and tables, but for the transition tables of its trigger,
-// which nothing can stand in front of.
+// namesEverySchema reports whether the body of a function names the schema of every operator,
+// function and table that it uses. The transition tables of its trigger are exempt, since no other
+// object can shadow them.
 func namesEverySchema(body string) bool {
 	body = qualifiedOperator.ReplaceAllString(body, " ")
 	body = regexp.MustCompile(`'[^']*'`).ReplaceAllString(body, "''")
@@ -222,7 +222,7 @@ func TestNamesEverySchema(t *testing.T) {
 	}
 }
 
-// newShadowed is a ledger with one of everything.
+// newShadowed returns a ledger and the names of oneOfEverything.
 func newShadowed(t *testing.T) (*fixture, *strings.Replacer) {
 	t.Helper()
 	h := newFixture(t)
@@ -244,7 +244,7 @@ func execAll(conn *pgx.Conn, sql string) error {
 
 func wantState(t *testing.T, err error, state string) {
 	t.Helper()
-	if told, ok := errors.AsType[*pgconn.PgError](err); !ok || told.Code != state {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); !ok || pgErr.Code != state {
 		t.Errorf("got %v, want SQLSTATE %s", err, state)
 	}
 }

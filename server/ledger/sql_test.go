@@ -23,12 +23,12 @@ func TestStatementsFitTheSchema(t *testing.T) {
 	}
 }
 
-// building are the functions that may put SQL together, each covered by a test that
-// runs or prepares all it can make.
+// building lists the functions that may build SQL statements, each with a test that runs or
+// prepares every statement that the function can return.
 var building = map[string]string{
 	"listSQL":        "TestListsFitTheSchema",
 	"sql":            "every test of the audit",
-	"setSnapshotSQL": "TestAuditsShareASmallPool",
+	"setSnapshotSQL": "TestAuditsShareSmallPool",
 	"readSQL":        "TestRepairSetsSequences",
 	"setSQL":         "TestRepairSetsSequences",
 	"lockSQL":        "TestRepairSetsSequences",

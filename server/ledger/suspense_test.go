@@ -8,9 +8,9 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// A difference is booked once, whoever finds it again, and the audit knows where
-// clearing's money went.
-func TestSuspend(t *testing.T) {
+// TestBookToSuspense: a difference is booked once, also if another process finds it again, and the
+// audit passes afterwards.
+func TestBookToSuspense(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	h.user(100)
@@ -33,9 +33,9 @@ func TestSuspend(t *testing.T) {
 	}
 	h.wantSystemBalance("clearing", -100+30-12)
 	h.wantSystemBalance("suspense", -30+12)
-	lines, err := h.Postings(t.Context(), first)
-	if err != nil || len(lines) != 2 || lines[0].Amount != -30 || lines[1].Amount != 30 {
-		t.Errorf("got %+v, %v", lines, err)
+	postings, err := h.Postings(t.Context(), first)
+	if err != nil || len(postings) != 2 || postings[0].Amount != -30 || postings[1].Amount != 30 {
+		t.Errorf("got %+v, %v", postings, err)
 	}
 	if got, err := h.Get(t.Context(), first.ID); err != nil || got.Memo != paid.Ref {
 		t.Errorf("got %+v, %v", got, err)
@@ -51,7 +51,7 @@ func TestSuspend(t *testing.T) {
 	}
 }
 
-func TestSuspendRefusesAnotherAmount(t *testing.T) {
+func TestBookToSuspenseRejectsAnotherAmount(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	s := ledger.SuspenseBooking{Ref: newKey(), Cause: "executed_not_posted", Currency: "EUR", Amount: 30}
@@ -73,6 +73,6 @@ func (h *fixture) wantSystemBalance(kind string, balance int64) {
 		h.t.Fatal(err)
 	}
 	if got != balance {
-		h.t.Errorf("%s holds %d, want %d", kind, got, balance)
+		h.t.Errorf("%s has %d, want %d", kind, got, balance)
 	}
 }

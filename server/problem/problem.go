@@ -32,7 +32,7 @@ type Code string
 // Error returns the code.
 func (c Code) Error() string { return string(c) }
 
-// Error says why a request was not carried out.
+// Error says why a request was not executed.
 type Error struct {
 	Code    Code
 	Message string // for users; contains no text that came from others

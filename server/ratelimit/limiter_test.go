@@ -33,7 +33,7 @@ func newLimiter(t testing.TB, client *redis.Client, rule Rule) *Limiter {
 	return l
 }
 
-// testClock stands still unless a test advances it.
+// testClock does not move unless a test advances it.
 type testClock struct{ nanoseconds atomic.Int64 }
 
 func newTestClock() *testClock {

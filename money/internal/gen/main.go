@@ -36,7 +36,7 @@ func run(list, table string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", list, err)
 	}
-	return os.WriteFile(table, code, 0o644) //nolint:gosec // source code, for everybody to read
+	return os.WriteFile(table, code, 0o644) //nolint:gosec // source code, which all users may read
 }
 
 // generate turns the list (code, numeric, minor_units, name) into Go.
@@ -62,7 +62,7 @@ func generate(list io.Reader) ([]byte, error) {
 }
 
 // columns is the heading of the list and what a field of each must look like.
-// Four decimals are the most that ISO 4217 has ever given a currency.
+// Four decimals are the maximum that ISO 4217 has ever given a currency.
 var columns = []struct {
 	name    string
 	pattern *regexp.Regexp
