@@ -1,5 +1,12 @@
-// Package deploy has the tests of what operators are given: Prometheus rules and Grafana dashboards
+// Package deploy tests the files for operators: Prometheus rules, alerts and Grafana dashboards
 // are checked against a running kizod.
+//
+//	rules.yml, alerts.yml, dashboards ─► every expression ─► parsed, and compared with /metrics
+//	                                                    └──► evaluated by a real Prometheus
+//	alerts.yml ─► promtool ─► each alert fires in one case and is silent in another
+//
+// The package contains nothing but tests. It may import any package of Kizo; no package may
+// import it.
 package deploy
 
 import (
@@ -30,13 +37,13 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// prometheusOwn are the metrics that Prometheus makes.
+// prometheusOwn are the metrics that Prometheus adds.
 var prometheusOwn = vocabulary{
 	"up":     {labelsOf("job", "instance"), false},
 	"ALERTS": {labelsOf("alertname", "alertstate", "severity", "job", "instance"), false},
 }
 
-// rules are the parts of rules.yml and alerts.yml that matter here.
+// rules are the parts of rules.yml and alerts.yml that the tests read.
 type rules struct {
 	Groups []struct {
 		Rules []struct {
@@ -54,7 +61,7 @@ func readRules(t *testing.T, name string) (r rules) {
 	return r
 }
 
-// dashboard is the part of a dashboard that matters here.
+// dashboard is the part of a dashboard that the tests read.
 type dashboard struct {
 	UID, Title string
 	Templating struct {
@@ -125,7 +132,7 @@ func TestDashboardsAndRulesNameWhatThereIs(t *testing.T) {
 	}
 }
 
-// What a dashboard cannot be without: panels that do not overlap, and ids of their own.
+// Every panel of a dashboard has an id of its own and overlaps no other panel.
 func TestDashboardsAreWhole(t *testing.T) {
 	t.Parallel()
 	uids := map[string]string{}
@@ -152,7 +159,7 @@ func TestDashboardsAreWhole(t *testing.T) {
 	}
 }
 
-// The checker itself: each of these is wrong in one way.
+// The checker finds the defect in each of these expressions.
 func TestTheCheckerNotices(t *testing.T) {
 	t.Parallel()
 	words := vocabulary{
@@ -180,7 +187,7 @@ func TestTheCheckerNotices(t *testing.T) {
 	}
 }
 
-// kizod is a running one, and a user's token for it.
+// kizod is a running kizod with a user's token for it.
 type kizod struct {
 	*server.Dev
 	token string
@@ -192,7 +199,7 @@ func (k kizod) pay(t *testing.T) {
 	ask(t, k.URL()+"/v1/transfers", k.token, map[string]any{"amount": 1, "currency": "USD", "to": "@bob"})
 }
 
-// busyKizod has done a little of everything, so that all its metrics are there.
+// busyKizod starts a kizod and makes it do each kind of work once, so that all its metrics exist.
 func busyKizod(t *testing.T) kizod {
 	t.Helper()
 	dir := pgtest.TempDir(t)
@@ -224,7 +231,7 @@ func busyKizod(t *testing.T) kizod {
 	return k
 }
 
-// ask posts something and waits for what comes of it.
+// ask sends a POST request and waits for its effect.
 func ask(t *testing.T, url, token string, body any) map[string]any {
 	t.Helper()
 	text, err := json.Marshal(body)
@@ -247,7 +254,7 @@ func ask(t *testing.T, url, token string, body any) map[string]any {
 	return fields
 }
 
-// scraped is what /metrics has, by the names that PromQL knows it by.
+// scraped returns the metrics of /metrics, by their names in PromQL.
 func scraped(t *testing.T, opsURL string) vocabulary {
 	t.Helper()
 	answer, err := http.Get(opsURL + "/metrics")

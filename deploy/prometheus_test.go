@@ -21,8 +21,8 @@ import (
 	"github.com/JDevAman/kizo/internal/testkit"
 )
 
-// tool is Prometheus or promtool, of this machine or from fetch.sh. Where it is not to be had the test
-// is skipped, but never in CI.
+// tool returns the path of prometheus or promtool, from this machine or from fetch.sh. If there is
+// none the test is skipped; with CI=true it fails.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil {
@@ -54,7 +54,7 @@ func TestPromtoolAgrees(t *testing.T) {
 	}
 }
 
-// Each alert says what it means and what to do, fires in a case and is silent in one.
+// Each alert has a description and first steps, fires in one case and is silent in another.
 func TestEachAlertIsTested(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("prometheus/alerts_test.yml")
@@ -97,8 +97,9 @@ func TestEachAlertIsTested(t *testing.T) {
 	}
 }
 
-// A Prometheus with the configuration that is shipped, but for the target and its patience, finds
-// kizod up and computes percentiles from what it does. It takes every expression of every dashboard.
+// A Prometheus with the shipped configuration, except for the target and the intervals, finds that
+// kizod is up, computes percentiles from its metrics, and accepts every expression of every
+// dashboard.
 func TestPrometheusScrapesKizod(t *testing.T) {
 	t.Parallel()
 	binary := tool(t, "prometheus")
@@ -109,7 +110,7 @@ func TestPrometheusScrapesKizod(t *testing.T) {
 	p.eventually(`kizo_build_info{version="test"}`, func(v float64) bool { return v == 1 })
 	aNumber := func(v float64) bool {
 		kizod.pay(t)
-		return v > 0 // and no NaN
+		return v > 0 // false for NaN
 	}
 	p.eventually(`kizo:payment_seconds:p99_5m`, aNumber)
 	p.eventually(`kizo:commit_seconds:p99_5m`, aNumber)
@@ -128,7 +129,7 @@ func TestPrometheusScrapesKizod(t *testing.T) {
 	}
 }
 
-// startPrometheus gives the URL of one that scrapes target every 200 ms.
+// startPrometheus starts a Prometheus that scrapes target every 200 ms, and returns its URL.
 func startPrometheus(t *testing.T, binary, target string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -182,7 +183,7 @@ type prometheus struct {
 	url string
 }
 
-// query gives the first value of an expression, and NaN if it has none.
+// query returns the first value of an expression, or NaN if it has none.
 func (p *prometheus) query(expr string) (float64, error) {
 	answer, err := http.Get(p.url + "/api/v1/query?query=" + url.QueryEscape(expr))
 	if err != nil {
@@ -218,7 +219,7 @@ func (p *prometheus) eventually(expr string, ok func(float64) bool) {
 			return
 		}
 		if time.Now().After(deadline) {
-			p.t.Fatalf("waited 60 s in vain for %s: %v, %v", expr, value, err)
+			p.t.Fatalf("%s was not reached within 60 s: %v, %v", expr, value, err)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

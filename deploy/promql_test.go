@@ -10,7 +10,7 @@ import (
 	"github.com/VictoriaMetrics/metricsql"
 )
 
-// labels of a series.
+// labels are the names of a series' labels.
 type labels map[string]bool
 
 func labelsOf(names ...string) labels {
@@ -21,17 +21,17 @@ func labelsOf(names ...string) labels {
 	return l
 }
 
-// metric is what is known of one: a name that can be asked for, such as x_bucket.
+// metric describes a name that PromQL can refer to, such as x_bucket.
 type metric struct {
 	labels  labels
-	counter bool // it only grows, so that it has a rate
+	counter bool // it only grows, so it has a rate
 }
 
-// vocabulary is every metric that there is.
+// vocabulary contains every metric.
 type vocabulary map[string]metric
 
-// check reads an expression and gives the labels of its result; the error names every metric, label
-// and rate in it that makes no sense.
+// check parses an expression and returns the labels of its result. The error names every unknown
+// metric and label in it, and every rate of a metric that is no counter.
 func (v vocabulary) check(text string) (labels, error) {
 	text = strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*").Replace(text)
 	expr, err := metricsql.Parse(text)
@@ -56,7 +56,7 @@ func (v vocabulary) result(expr metricsql.Expr) (labels, error) {
 	case *metricsql.BinaryOpExpr:
 		left, errLeft := v.result(e.Left)
 		right, errRight := v.result(e.Right)
-		if e.Op == "or" || len(left) == 0 { // the left is a number
+		if e.Op == "or" || len(left) == 0 { // the left side is a number
 			maps.Copy(left, right)
 		}
 		return left, errors.Join(errLeft, errRight, known(e.GroupModifier.Args, left, e), known(e.GroupModifier.Args, right, e))
@@ -138,7 +138,7 @@ func nameOf(e *metricsql.MetricExpr) string {
 	return ""
 }
 
-// known tells which of the names asked for are no labels of what they are asked of.
+// known returns an error that lists the names which are not among the labels.
 func known(asked []string, have labels, where metricsql.Expr) error {
 	for _, name := range asked {
 		if !have[name] {

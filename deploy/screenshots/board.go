@@ -16,7 +16,7 @@ import (
 	"github.com/JDevAman/kizo/tui/emulator"
 )
 
-// board is the dashboard on a terminal of its own.
+// board is a running dashboard and its emulated terminal.
 type board struct {
 	command *exec.Cmd
 	file    *os.File
@@ -68,7 +68,7 @@ func (b *board) press(keys string) error {
 	return err
 }
 
-// turn shows a tab by its number, which stands beside its name.
+// turn shows a tab by its number, which is shown beside its name.
 func (b *board) turn(ctx context.Context, tab string) error {
 	number := regexp.MustCompile(`(\d) ` + tab)
 	if err := b.until(ctx, 0, tab); err != nil {
@@ -84,7 +84,8 @@ func (b *board) turn(ctx context.Context, tab string) error {
 	return b.until(ctx, 0, "["+found[1]+" "+tab+"]")
 }
 
-// until waits until the screen shows all of these, and so many characters of curves.
+// until waits until the screen shows all of these texts, and at least this many characters of
+// curves.
 func (b *board) until(ctx context.Context, curves int, texts ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()

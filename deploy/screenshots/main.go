@@ -1,11 +1,11 @@
 // Command screenshots makes the pictures of the dashboard in docs: it starts a real kizod with its
 // own data, lets demo users move money, runs the real kizo on a terminal of its own, presses keys,
-// and writes what stands on the screen as text and as SVG.
+// and writes the contents of the screen as text and as SVG.
 //
 //	make screenshots
 //
-// A picture is taken once the screen shows what it is about, not after a pause; the numbers in it
-// are those of the run.
+// A picture is taken when the screen shows its subject, not after a pause. The numbers in it are
+// those of the run.
 package main
 
 import (
@@ -20,17 +20,17 @@ import (
 	"time"
 )
 
-// shot is a picture: the tab it is of, keys that are pressed first, and what must stand on the
-// screen by then. Curves is how many characters of curves there must be at least, which is how long
-// something has been going on.
+// shot is a picture: its tab, the keys that are pressed first, and the texts that must be on the
+// screen. Curves is the minimum number of characters of curves, and so the minimum length of the
+// recorded history.
 type shot struct {
 	name, tab, keys string
 	shows           []string
 	curves          int
 }
 
-// shots are the pictures in docs, in the order in which they are taken: what opens something over a
-// tab comes last.
+// shots are the pictures in docs, in the order in which they are taken. A picture with something
+// open above a tab comes last.
 func shots() []shot {
 	return []shot{
 		{name: "dashboard-queues", tab: "Queues", shows: []string{"● LIVE", "▶ running", "Settled p99"}, curves: 110},
@@ -77,7 +77,7 @@ func run(ctx context.Context, programs, into string) (err error) {
 	moved := make(chan error, 1)
 	go func() {
 		err := w.traffic(ctx)
-		stop(err) // without traffic there is nothing to wait for
+		stop(err) // without traffic the screen never shows its subject
 		moved <- err
 	}()
 	defer func() {

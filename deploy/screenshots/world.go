@@ -33,7 +33,7 @@ func newWorld(ctx context.Context, programs string) (*world, error) {
 	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // PostgreSQL may run as another user, who must pass through
 		return nil, err
 	}
-	// Of a bank that hesitates now and then there is more to see.
+	// With a bank that is slow now and then, the screens show more.
 	w.daemon = exec.Command(filepath.Join(programs, "kizod"), "dev", "--data", filepath.Join(dir, "data"), //nolint:noctx // ended in order by close
 		"--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--bank-preset", "classic", "--ready-file", filepath.Join(dir, "ready"))
 	log, err := os.Create(filepath.Join(dir, "log"))
@@ -53,7 +53,7 @@ func newWorld(ctx context.Context, programs string) (*world, error) {
 	return w, nil
 }
 
-// ready looks for the file that kizod writes when it serves.
+// ready looks for the file that kizod writes when it is ready.
 func (w *world) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -94,7 +94,7 @@ func (w *world) close() error {
 	return os.RemoveAll(w.dir)
 }
 
-// environment is that of one person on this machine.
+// environment returns the environment of one user of this machine.
 func (w *world) environment(who string) []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, "TZ=UTC", "LANG=C.UTF-8", "TERM=xterm-256color", "COLORTERM=truecolor", "KIZO_SERVER=" + w.url, "KIZO_CURRENCY=USD",
 		"XDG_CONFIG_HOME=" + filepath.Join(w.dir, who, "config"), "XDG_STATE_HOME=" + filepath.Join(w.dir, who, "state")}
@@ -131,8 +131,8 @@ func (w *world) signUpUsers(ctx context.Context) error {
 	return nil
 }
 
-// opening brings the first money. This bank rejects one deposit in twenty, and the next one is
-// another deposit.
+// opening deposits the first money. The bank rejects one deposit in twenty; a further deposit is a
+// new one.
 func (w *world) opening(ctx context.Context, who string) (err error) {
 	for range 10 {
 		if err = w.as(ctx, who, "", "deposit", "250.00", "--wait=30s", "-m", "opening"); !ended(err, 3) {
@@ -142,7 +142,7 @@ func (w *world) opening(ctx context.Context, who string) (err error) {
 	return err
 }
 
-// movements bounds the traffic, pace is the least time between two.
+// movements is the maximum number of transfers, pace the minimum time between two.
 const (
 	movements = 2000
 	pace      = 120 * time.Millisecond
@@ -170,8 +170,8 @@ func (w *world) traffic(ctx context.Context) error {
 			return ctx.Err()
 		}
 		turn := turns[i%len(turns)]
-		// What is pending ends with a code of its own, and a poor user is refused: neither is an
-		// error here.
+		// A pending transfer has its own exit code, and a user without money is refused: neither
+		// is an error here.
 		if err := w.as(ctx, turn.who, "", turn.args...); err != nil && !ended(err, 3, 8) {
 			return err
 		}

@@ -16,11 +16,11 @@
 // with the machine, the phases, the CPU time and memory that they used, targets, the money
 // that was accepted and posted, and the audit.
 //
-// Load is closed (each connection sends when it has its answer) or open (requests are due
-// by the clock, whatever became of earlier ones). Under open load a latency begins when the
+// Load is closed (each connection sends a request when it has its answer) or open (requests are
+// due by the clock, regardless of earlier ones). Under open load a latency begins when the
 // request was due and not when it was sent: otherwise a server that stalls would get fewer
-// requests, and look better (coordinated omission). k6 begins latencies when it sends, and
-// drops iterations that it is late with, which the report says.
+// requests and look better (coordinated omission). k6 begins latencies when it sends, and
+// drops late iterations; the report shows how many.
 //
 // The exit status is 1 when the database differs from what was accepted, when the audit
 // fails, when a request failed without a reason, or with -strict when a target is missed.

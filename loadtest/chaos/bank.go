@@ -9,8 +9,8 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// stubborn is the share of payments about whose amount the bank of a fault run lies
-// until it is healed: an operator has to decide them.
+// stubborn is the share of payments for which the bank reports a wrong amount until it is
+// healed, so that an operator has to decide them.
 const stubborn = 0.01
 
 // bankProcess is the mock bank. Its port and its journal stay the same when it is restarted.

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// books are the tables as they stand at the end, read as PostgreSQL's superuser.
+// books are the contents of the tables at the end, read as PostgreSQL's superuser.
 type books struct {
 	accounts  map[int64]accountRow
 	transfers map[uuid.UUID]*transferRow
@@ -65,18 +65,18 @@ type paymentRow struct {
 	Amount    int64
 	Currency  string
 	State     string
-	// What Submit answered, where Status did not say so at once.
+	// The answer of Submit, if Status did not confirm it at once.
 	Unconfirmed string
 	Text        string
 }
 
-// discrepancyRow is one that Kizo has recorded.
+// discrepancyRow is a discrepancy that Kizo has recorded.
 type discrepancyRow struct {
 	Transfer uuid.UUID
 	Kind     string
 }
 
-// attemptRow is what an attempt left in Kizo's own log of a payment.
+// attemptRow is the entry of an attempt in Kizo's own log of a payment.
 type attemptRow struct {
 	Transfer uuid.UUID
 	Kind     string

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// A short run of everything. SEED repeats one that failed.
+// A short run with every kind of fault. SEED repeats a run that failed.
 func TestChaosShort(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
@@ -37,7 +37,7 @@ func TestChaosShort(t *testing.T) {
 	}
 }
 
-// What the nemesis does follows from the seed, and a short run has each fault once.
+// The seed determines what the nemesis does, and a short run has each fault once.
 func TestPlanFollowsSeed(t *testing.T) {
 	plan := func(seed uint64, duration time.Duration) (times []time.Duration, names map[string]int) {
 		o := options{seed: seed, duration: duration, stress: everything}
@@ -80,7 +80,7 @@ func equalTimes(a, b []time.Duration) bool {
 	return true
 }
 
-// The proxy knows a COMMIT in both of PostgreSQL's protocols, and nothing else.
+// The proxy recognizes a COMMIT in both of PostgreSQL's protocols, and nothing else.
 func TestProxyKnowsCommit(t *testing.T) {
 	message := func(kind byte, body string) []byte { return append([]byte{kind, 0, 0, 0, 0}, body...) }
 	l := &link{statements: make(map[string]bool)}

@@ -16,7 +16,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// evidence is all that a checker may look at.
+// evidence is everything that a rule may read.
 type evidence struct {
 	operations []*operation
 	reads      []reading
@@ -28,17 +28,17 @@ type evidence struct {
 	found      *findings
 }
 
-// rules are what has to be true after a run, beside what clients saw at once (http,
-// replay, session), what the heal saw (stuck) and the ledger's own audit.
+// rules are checked after a run. Clients check some rules during it (http, replay, session),
+// awaitTerminal checks one (stuck), and the ledger audits itself.
 var rules = []func(*evidence){
-	checkHistory, checkReplays, checkBalances, // what was said is what is
-	checkModel, checkOrder, checkReads, // and was so in one order
-	checkBank, checkClearing, // in the ledger and at the bank
-	checkLies, // and wrong answers of the bank are recorded
+	checkHistory, checkReplays, checkBalances, // the answers agree with the books
+	checkModel, checkOrder, checkReads, // there is one order that explains all of them
+	checkBank, checkClearing, // the books agree with the bank's journal
+	checkLies, // wrong answers of the bank are recorded
 	checkFences, checkLeases,
 }
 
-// audit compares everything with everything.
+// audit checks all rules and computes the figures of the summary.
 func (r *result) audit(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, r.system.adminURL())
 	if err != nil {
@@ -62,8 +62,8 @@ func (r *result) audit(ctx context.Context) error {
 	return r.checkPoints()
 }
 
-// auditLedger lets the ledger audit itself, twice: the second time is the measured
-// one, since the first fills PostgreSQL's cache.
+// auditLedger runs the ledger's audit twice. The second run is measured, because the first
+// one fills PostgreSQL's cache.
 func (r *result) auditLedger(ctx context.Context) error {
 	pool, err := pgxpool.New(ctx, r.system.adminURL())
 	if err != nil {
@@ -126,15 +126,15 @@ func (r *result) gather(ctx context.Context, conn *pgx.Conn) (*evidence, error) 
 	return e, nil
 }
 
-// expectedRefusals are the SQLSTATEs that a sound kizod makes PostgreSQL report:
-// a key that another session has just committed (23505 on transfers_key), waiting
-// that was bounded, and what a crash or a cut connection does.
+// expectedRefusals are the SQLSTATEs that a correct kizod causes: a wait that a timeout ended, and
+// the consequences of a crash or of a cut connection. A key that another session has just committed
+// (23505 on transfers_key) is expected too.
 var expectedRefusals = []string{
 	"00000", "08003", "08006", "08P01", "25P03", "55P03", "57014", "57P01", "57P02", "57P03", "53300",
 }
 
-// checkDatabaseLog looks for what the tables had to refuse: code that relies on their
-// constraints is wrong even though no harm was done.
+// checkDatabaseLog looks for statements that the database rejected. The constraints are the last
+// protection: code that reaches them has a defect, even if no harm was done.
 func (r *result) checkDatabaseLog() error {
 	log, err := os.ReadFile(r.system.postgres.LogPath())
 	if err != nil {
@@ -149,7 +149,7 @@ func (r *result) checkDatabaseLog() error {
 		if slices.Contains(expectedRefusals, state) || (state == "23505" && strings.Contains(message, "transfers_key")) {
 			continue
 		}
-		r.found.add("database", "PostgreSQL had to refuse something: %s", strings.TrimSpace(line))
+		r.found.add("database", "PostgreSQL had to reject a statement: %s", strings.TrimSpace(line))
 	}
 	return nil
 }

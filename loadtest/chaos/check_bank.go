@@ -8,10 +8,10 @@ import (
 	"github.com/JDevAman/kizo/server/bank/sim"
 )
 
-// checkBank holds every payment against the bank's own journal, which is written
-// and synced by another process: executed once if the transfer is posted, rejected
-// if it is voided, and nothing that no payment asked for. ReadJournal has refused a
-// ref that is there twice.
+// checkBank compares every payment with the bank's own journal, which another process
+// writes and syncs. The bank executed a payment if its transfer is posted, rejected it if the
+// transfer is voided, and has no entry without a payment. ReadJournal fails if a reference
+// occurs twice.
 func checkBank(e *evidence) {
 	journal := make(map[string]sim.Entry, len(e.journal))
 	for _, entry := range e.journal {
@@ -22,7 +22,7 @@ func checkBank(e *evidence) {
 		asked[p.Ref] = true
 		t, entry := e.books.transfers[p.Transfer], journal[p.Ref]
 		if t == nil {
-			e.found.add("bank", "a payment of no transfer: %s", p.Text)
+			e.found.add("bank", "a payment without a transfer: %s", p.Text)
 			continue
 		}
 		same := entry.Amount == p.Amount && entry.Currency == p.Currency && string(entry.Direction) == p.Direction
@@ -32,7 +32,7 @@ func checkBank(e *evidence) {
 		case t.State == "voided" && entry.Status == sim.StatusExecuted:
 			e.found.add("bank: executed and voided", "voided, and the bank's journal has %+v\npayment %s", entry, p.Text)
 		case t.State == "voided" && entry.Status != sim.StatusRejected:
-			e.found.add("bank: no rejection", "voided, and the bank never said no: its journal has %+v\npayment %s", entry, p.Text)
+			e.found.add("bank: no rejection", "voided, and the bank never rejected it: its journal has %+v\npayment %s", entry, p.Text)
 		}
 	}
 	for ref, entry := range journal {
@@ -42,8 +42,8 @@ func checkBank(e *evidence) {
 	}
 }
 
-// checkClearing compares the clearing account with the bank's journal: they mirror each
-// other, but for what an operator has yet to decide.
+// checkClearing compares the clearing account with the bank's journal: they must have the
+// same sum, except for payments that an operator has not decided yet.
 func checkClearing(e *evidence) {
 	var clearing, sum int64
 	for _, a := range e.books.accounts {
@@ -67,8 +67,8 @@ func checkClearing(e *evidence) {
 	}
 }
 
-// checkFences reads the payments' log: only the worker that claimed a payment last
-// settles it.
+// checkFences reads the payments' log: only the worker that claimed a payment last may
+// settle it.
 func checkFences(e *evidence) {
 	holder := make(map[uuid.UUID]string)
 	for _, l := range e.books.log {
@@ -77,7 +77,7 @@ func checkFences(e *evidence) {
 		case claim:
 			holder[l.Transfer] = l.Who
 		case l.OldState == nil: // opened
-		case l.Who == "": // not of kizod
+		case l.Who == "": // not by a kizod
 		case holder[l.Transfer] != l.Who:
 			e.found.add("fence", "%s took payment %s from %s to %s under fence %d, which %s holds",
 				l.Who, l.Transfer, *l.OldState, l.State, l.Fence, holder[l.Transfer])

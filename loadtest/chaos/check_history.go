@@ -4,12 +4,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// checkHistory holds every operation against its row.
+// checkHistory compares every operation with its row.
 //
-//	accepted or refused  the row is there, is the one that was named, and says the same
-//	failed, nothing else there is no row: "nothing was done" is a promise
-//	unknown              was resolved, so there are none left
-//	unrequested          there is no row that no operation asked for
+//	accepted or refused  the row exists, has the id of the answer, and agrees with the answer
+//	only failed          there is no row: the answer promised that nothing was done
+//	unknown              does not occur any more, since resolve has asked again
+//	unrequested          there is no row without an operation
 func checkHistory(e *evidence) {
 	asked := make(map[ownerKey]bool, len(e.operations))
 	for _, o := range e.operations {
@@ -28,7 +28,7 @@ func checkHistory(e *evidence) {
 				e.found.add("history: ghost", "the answer was that nothing was done, but the row exists\n%s\nrow %s", o, row.text())
 			}
 		case unknown:
-			e.found.add("history: unresolved", "the outcome stays unknown although all is well\n%s\nrow %s", o, row.text())
+			e.found.add("history: unresolved", "the outcome stays unknown although every fault has ended\n%s\nrow %s", o, row.text())
 		}
 	}
 	for key, row := range e.books.byKey {
@@ -63,7 +63,7 @@ func (e *evidence) checkAccepted(o *operation, answer attempt, row *transferRow)
 	}
 }
 
-// parties tells whether the money goes between whom it should.
+// parties reports whether the row has the debtor and the creditor of the operation.
 func (e *evidence) parties(o *operation, row *transferRow) bool {
 	switch o.kind {
 	case transfer, authorize:
@@ -74,20 +74,20 @@ func (e *evidence) parties(o *operation, row *transferRow) bool {
 		return row.debitor == o.user.id && row.creditor == uuid.Nil
 	case reversal:
 		return row.debitor == o.user.id && row.creditor == o.target.user.id && row.Target != nil && *row.Target == o.target.conclusion().Transfer
-	default: // of the authorization that was captured or voided
+	default: // row is the authorization that was captured or voided
 		return row.ID == o.target.conclusion().Transfer
 	}
 }
 
-// checkReplays compares the answers that one key got. They agree about everything
-// that cannot change, and an attempt that begins after an answer gets a replay.
+// checkReplays compares the answers to one key. They must agree on everything that cannot
+// change, and an attempt that begins after a definite answer must get a replay.
 func checkReplays(e *evidence) {
 	for _, o := range e.operations {
 		tries := o.tries()
 		first := -1
 		for i, a := range tries {
 			if a.Outcome == failed && a.Status != 0 && a.Status != 503 {
-				e.found.add("replay", "an answer that does not fit the key's others\n%s", o)
+				e.found.add("replay", "an answer that contradicts the other answers to the key\n%s", o)
 			}
 			if !a.definite() {
 				continue
@@ -100,14 +100,14 @@ func checkReplays(e *evidence) {
 			same := a.Outcome == b.Outcome && a.Transfer == b.Transfer && a.Code == b.Code && a.Kind == b.Kind && a.Amount == b.Amount
 			late := a.Began > b.Ended && !a.Replayed
 			if !same || late || (b.State != "pending" && a.State != b.State && o.kind != capture && o.kind != void) {
-				e.found.add("replay", "two answers to one key differ, or the later is no replay\n%s", o)
+				e.found.add("replay", "two answers to one key differ, or the later one is no replay\n%s", o)
 			}
 		}
 	}
 }
 
-// checkBalances adds up what clients and bank know, without the ledger's tables,
-// and compares the sums with the accounts.
+// checkBalances adds up the answers that clients got and the bank's journal, without the
+// ledger's tables, and compares the sums with the balances of the accounts.
 func checkBalances(e *evidence) {
 	balance := make(map[uuid.UUID]int64)
 	move := func(from, to uuid.UUID, amount int64) {
@@ -142,19 +142,19 @@ func checkBalances(e *evidence) {
 			if executed[answer.Transfer.String()] && !e.openPayment(answer.Transfer) {
 				move(o.user.id, uuid.Nil, o.amount)
 			}
-		default: // an authorization or a void moves nothing
+		default: // an authorization or a void moves no money
 		}
 	}
 	for _, u := range e.users {
 		wallet, ok := e.books.wallet(u.id)
 		if !ok || wallet.Balance != balance[u.id] || wallet.Balance < 0 || wallet.Balance-wallet.Held < 0 {
-			e.found.add("balances", "%s has %d (held %d) in the books, and %d by the answers of API and bank",
+			e.found.add("balances", "%s has %d (held %d) in the books, and %d according to the API's answers and the bank's journal",
 				u.handle, wallet.Balance, wallet.Held, balance[u.id])
 		}
 	}
 }
 
-// openPayment tells whether an operator has yet to decide.
+// openPayment reports whether an operator has not decided the payment yet.
 func (e *evidence) openPayment(id uuid.UUID) bool {
 	row := e.books.transfers[id]
 	return row != nil && row.State == "pending"

@@ -7,13 +7,13 @@ import (
 	"github.com/JDevAman/kizo/server/settle"
 )
 
-// kindOfLie is what a lie is recorded as once it is found out.
+// kindOfLie maps a kind of wrong answer to the kind of discrepancy that Kizo records for it.
 var kindOfLie = map[string]string{sim.LieAmount: settle.AmountDiffers, sim.LieStatus: settle.AnswersDiffer}
 
-// checkLies holds what the bank confesses against the differences that Kizo has
-// recorded. A lie whose hearer died with it, or whose line was cut, leaves nothing;
-// but an attempt that noticed a contradiction has recorded it, and so has one that
-// settled a payment about which Submit had answered otherwise.
+// checkLies compares the bank's own list of its wrong answers with the discrepancies that Kizo
+// has recorded. A wrong answer leaves no trace if its worker was killed or its connection was cut.
+// But an attempt that noticed a contradiction must have recorded it, and so must an attempt that
+// settled a payment against the answer of Submit.
 func checkLies(e *evidence) {
 	attempts := make(map[uuid.UUID][]attemptRow)
 	for _, l := range e.books.attempts {
@@ -29,20 +29,20 @@ func checkLies(e *evidence) {
 				continue
 			}
 			if l.Kind == "contradiction" {
-				e.found.add("lie", "the bank lied (%s) at %s about %s; the attempt that noticed at %s recorded nothing", lie.Kind, lie.At, lie.Ref, l.At)
+				e.found.add("lie", "the bank gave a wrong answer (%s) at %s about %s; the attempt that noticed at %s recorded nothing", lie.Kind, lie.At, lie.Ref, l.At)
 			}
-			break // of the attempt that was lied to this is the end
+			break // this entry ends the attempt that got the wrong answer
 		}
 	}
 	for _, p := range e.books.payments {
 		final := p.State == "executed" || p.State == "rejected"
 		if final && p.Unconfirmed != "" && p.Unconfirmed != p.State && !e.books.differ[discrepancyRow{p.Transfer, settle.AnswersDiffer}] {
-			e.found.add("lie", "the bank answered %s first, it was settled otherwise, and that is not recorded: %s", p.Unconfirmed, p.Text)
+			e.found.add("lie", "the bank answered %s first, the payment was settled otherwise, and the discrepancy is not recorded: %s", p.Unconfirmed, p.Text)
 		}
 	}
 }
 
-// liesFound counts the bank's lies and those of them that Kizo has on record.
+// liesFound counts the bank's wrong answers, and those of them that Kizo has recorded.
 func (e *evidence) liesFound() (all, found int) {
 	seen := make(map[sim.Lie]bool)
 	for _, lie := range e.lies {

@@ -9,16 +9,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// checkModel replays the events on a model of the ledger: a few lines that know
-// nothing of batches. An account's events are in the order in which its lock was
-// held, so that each decision can be held against what there was to decide on.
+// checkModel replays the events on a model of the ledger, a few lines of code without batches.
+// The events of an account are in the order in which its lock was held, so each decision can be
+// checked against the balance that it was based on.
 func checkModel(e *evidence) {
 	balance, held := make(map[int64]int64), make(map[int64]int64)
 	state := make(map[uuid.UUID]string)
 	for _, event := range e.books.events {
 		t := e.books.transfers[event.Transfer]
 		if t == nil {
-			e.found.add("model", "event %d is about no transfer", event.ID)
+			e.found.add("model", "event %d belongs to no transfer", event.ID)
 			continue
 		}
 		holds := t.Kind == "authorization" || t.Kind == "withdrawal"
@@ -29,7 +29,7 @@ func checkModel(e *evidence) {
 			}
 		case "refused":
 			if t.Reason == "insufficient_funds" && balance[t.Debit]-held[t.Debit] >= t.Amount {
-				e.found.add("model", "refused for want of funds, and there were %d, held %d: %s", balance[t.Debit], held[t.Debit], t.text())
+				e.found.add("model", "refused for insufficient funds, although the balance was %d, held %d: %s", balance[t.Debit], held[t.Debit], t.text())
 			}
 		default: // posted, voided
 			if state[t.ID] == "pending" && holds {
@@ -47,18 +47,18 @@ func checkModel(e *evidence) {
 	}
 	for id, a := range e.books.accounts {
 		if a.Balance != balance[id] || a.Held != held[id] {
-			e.found.add("model", "account %d has %d, held %d; replayed in order it has %d, held %d", id, a.Balance, a.Held, balance[id], held[id])
+			e.found.add("model", "account %d has %d, held %d; the replayed events give %d, held %d", id, a.Balance, a.Held, balance[id], held[id])
 		}
 	}
 }
 
 const never = time.Duration(math.MaxInt64)
 
-// moment of a synchronous operation: it took effect somewhere in between.
+// span is the time of a synchronous operation: it took effect at some moment in between.
 type span struct{ began, ended time.Duration }
 
-// spans maps the transfers that were posted while a client waited to that time.
-// A deposit's money moves later, so it is not among them.
+// spans returns the span of each transfer that was posted while its client waited. Deposits and
+// withdrawals are not among them, because their money moves later.
 func (e *evidence) spans() map[uuid.UUID]span {
 	spans := make(map[uuid.UUID]span)
 	for _, o := range e.operations {
@@ -78,8 +78,8 @@ func (e *evidence) spans() map[uuid.UUID]span {
 	return spans
 }
 
-// checkOrder is real time: what was acknowledged before something else was asked
-// for stands before it on an account that both are on.
+// checkOrder checks the order in real time: if a transfer was acknowledged before another one was
+// requested, and both have a posting on an account, its posting comes first.
 func checkOrder(e *evidence) {
 	spans := e.spans()
 	earliest, account := never, int64(0)
@@ -93,7 +93,7 @@ func checkOrder(e *evidence) {
 			continue
 		}
 		if earliest < s.began {
-			e.found.add("order", "transfer %s was acknowledged before %s was asked for, and stands after it on account %d", by, p.Transfer, account)
+			e.found.add("order", "transfer %s was acknowledged before %s was requested, and comes after it on account %d", by, p.Transfer, account)
 		}
 		if s.ended < earliest {
 			earliest, by = s.ended, p.Transfer
@@ -101,48 +101,48 @@ func checkOrder(e *evidence) {
 	}
 }
 
-// checkReads holds each balance that a user was shown against the account's lines:
-// it has to be one that the account had, neither older than what was acknowledged
-// before the question nor newer than what was asked for after the answer.
+// checkReads compares each balance that a user read with the postings of the account. The account
+// must have had that balance at some moment: with all transfers that were acknowledged before the
+// request, and with none that were requested after the response.
 func checkReads(e *evidence) {
-	lines := make(map[int64][]postingRow)
+	postings := make(map[int64][]postingRow)
 	for _, p := range e.books.postings {
-		lines[p.Account] = append(lines[p.Account], p)
+		postings[p.Account] = append(postings[p.Account], p)
 	}
 	spans := e.spans()
 	perUser := make(map[*user][]reading)
 	for _, r := range e.reads {
 		perUser[r.user] = append(perUser[r.user], r)
 		if r.balance < 0 || r.held < 0 || r.available != r.balance-r.held || r.available < 0 {
-			e.found.add("reads", "%s was shown %d, held %d, available %d", r.user.handle, r.balance, r.held, r.available)
+			e.found.add("reads", "%s read a balance of %d, held %d, available %d", r.user.handle, r.balance, r.held, r.available)
 		}
 	}
 	for u, reads := range perUser {
 		wallet, _ := e.books.wallet(u.id)
-		w := newWindow(lines[wallet.ID], spans)
+		w := newWindow(postings[wallet.ID], spans)
 		for _, r := range reads {
 			if !w.shows(r) {
-				e.found.add("reads", "%s was shown %d from %s to %s, which the account did not have then", u.handle, r.balance, r.began, r.ended)
+				e.found.add("reads", "%s read a balance of %d between %s and %s, which the account did not have then", u.handle, r.balance, r.began, r.ended)
 			}
 		}
 	}
 }
 
-// readWindow knows which lines an account must and must not have had at a time.
+// readWindow knows how many postings an account must have had at a time, and how many at most.
 type readWindow struct {
-	after []int64 // balance after so many lines
-	ended []mark  // by time: at least so many lines
-	began []mark  // by time: at most so many lines
+	after []int64 // balance after that many postings
+	ended []mark  // by time: from then on, at least that many postings
+	began []mark  // by time: until then, at most that many postings
 }
 
 type mark struct {
-	at    time.Duration
-	lines int
+	at       time.Duration
+	postings int
 }
 
-func newWindow(lines []postingRow, spans map[uuid.UUID]span) readWindow {
+func newWindow(postings []postingRow, spans map[uuid.UUID]span) readWindow {
 	w := readWindow{after: []int64{0}}
-	for i, p := range lines {
+	for i, p := range postings {
 		w.after = append(w.after, p.After)
 		if s, ok := spans[p.Transfer]; ok {
 			w.ended = append(w.ended, mark{s.ended, i + 1})
@@ -153,20 +153,21 @@ func newWindow(lines []postingRow, spans map[uuid.UUID]span) readWindow {
 	slices.SortStableFunc(w.ended, byTime)
 	slices.SortStableFunc(w.began, byTime)
 	for i := 1; i < len(w.ended); i++ {
-		w.ended[i].lines = max(w.ended[i].lines, w.ended[i-1].lines)
+		w.ended[i].postings = max(w.ended[i].postings, w.ended[i-1].postings)
 	}
 	for i := len(w.began) - 2; i >= 0; i-- {
-		w.began[i].lines = min(w.began[i].lines, w.began[i+1].lines)
+		w.began[i].postings = min(w.began[i].postings, w.began[i+1].postings)
 	}
 	return w
 }
 
 func (w readWindow) shows(r reading) bool {
-	least, most := 0, len(w.after)-1
+	fewest, maximum := 0, len(w.after)-1
 	if i, _ := slices.BinarySearchFunc(w.ended, r.began, func(m mark, at time.Duration) int { return cmp.Compare(m.at, at) }); i > 0 {
-		least = w.ended[i-1].lines
+		fewest = w.ended[i-1].postings
 	}
-	// The first that was asked for after the answer: it and what follows it cannot be in.
+	// The first transfer that was requested after the response cannot be included, nor can any
+	// later one.
 	i, _ := slices.BinarySearchFunc(w.began, r.ended, func(m mark, at time.Duration) int {
 		if m.at <= at {
 			return -1
@@ -174,9 +175,9 @@ func (w readWindow) shows(r reading) bool {
 		return 1
 	})
 	if i < len(w.began) {
-		most = w.began[i].lines
+		maximum = w.began[i].postings
 	}
-	for n := least; n <= most; n++ {
+	for n := fewest; n <= maximum; n++ {
 		if w.after[n] == r.balance {
 			return true
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/JDevAman/kizo/server/settle"
 )
 
-// sound is the evidence of a small run in which all went well: a deposit of 100,
+// sound is the evidence of a small run without a defect: a deposit of 100,
 // a transfer of 30, a refused transfer, and a withdrawal that the bank rejected.
 type sound struct {
 	evidence
@@ -59,8 +59,8 @@ func newSound() *sound {
 	return s
 }
 
-// add makes an operation that was answered a second after it was asked for, in the
-// second of its number, and its row.
+// add adds an operation that began in the second of its number and was answered one second
+// later, and its row.
 func (s *sound) add(transferID uuid.UUID, o *operation, state string, debit, credit int64) (*operation, *transferRow) {
 	began := time.Duration(len(s.operations)+10) * time.Second
 	o.key = transferID.String()
@@ -100,12 +100,12 @@ func (s *sound) settle(transferID uuid.UUID, state string, direction bank.Direct
 	}
 }
 
-// lie adds a wrong answer of the bank about the deposit.
+// lie adds a wrong answer of the bank to the deposit.
 func (s *sound) lie(kind string) {
 	s.lies = append(s.lies, sim.Lie{Ref: id(11).String(), Kind: kind, At: time.Unix(2000, 0)})
 }
 
-// Each way of going wrong is found by its rule, and nothing is found where all is well.
+// Each kind of defect is found by its rule, and sound evidence breaks no rule.
 func TestRules(t *testing.T) {
 	later := time.Unix(2000, 0)
 	for _, c := range []struct {
@@ -182,8 +182,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// An orphan's wait lasts from the death of its holder to the next claim; a payment
-// that was settled or given back before the death is none.
+// An orphan waits from the death of its worker to the next claim. A payment that was settled
+// or released before the death is no orphan.
 func TestOrphans(t *testing.T) {
 	s := newSound()
 	died := s.books.log[1].At.Add(time.Second / 2)

@@ -19,17 +19,17 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// client asks the API and says what its answers mean. It never tries again by
-// itself, unlike package client: each attempt is to be judged.
+// client sends requests to the API and classifies the answers. Unlike package client it never
+// retries by itself, because each attempt is checked.
 type client struct {
 	system *system
 	http   *http.Client
 	found  *findings
-	base   string // where the API is; any that is up if empty
+	base   string // URL of the API; empty: any API that is running
 }
 
 // Some clients wait longer than the ledger's timeout, and so receive its error; others
-// give up sooner, or one kizod that is stopped would soon keep all of them waiting.
+// give up sooner, so that one stopped kizod does not keep all of them waiting.
 const (
 	longTimeout  = 12 * time.Second
 	shortTimeout = 2 * time.Second
@@ -53,9 +53,9 @@ type answer struct {
 	body     []byte
 }
 
-var errNobody = errors.New("no API is up")
+var errNoAPI = errors.New("no API is running")
 
-// do sends one request to one of the APIs. sent tells whether it may have arrived.
+// do sends one request to one of the APIs. sent reports whether it may have arrived.
 func (c *client) do(ctx context.Context, method, path, token, key string, body []byte) (got *answer, sent bool, err error) {
 	within := shortTimeout
 	if rand.IntN(4) == 0 { //nolint:gosec // no secret
@@ -71,7 +71,7 @@ func (c *client) doWithin(ctx context.Context, within time.Duration, method, pat
 		url = c.system.anyAPI()
 	}
 	if url == "" {
-		return nil, false, errNobody
+		return nil, false, errNoAPI
 	}
 	var reader io.Reader = http.NoBody
 	if body != nil {
@@ -88,8 +88,8 @@ func (c *client) doWithin(ctx context.Context, within time.Duration, method, pat
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	if key != "" {
-		// Spelt like this net/http does not know it, and will not repeat the request
-		// on a new connection by itself, as it does for one that is safe to repeat.
+		// net/http repeats a request with this header on a new connection by itself. It does not
+		// recognize the lower-case spelling.
 		request.Header["idempotency-key"] = []string{key}
 	}
 	response, err := c.http.Do(request) //nolint:gosec // our own kizod
@@ -108,7 +108,7 @@ func (c *client) doWithin(ctx context.Context, within time.Duration, method, pat
 	}, true, nil
 }
 
-// anyAPI is the address of one of those that are up, or "".
+// anyAPI returns the URL of a running API, or "".
 func (h *system) anyAPI() string {
 	up := h.apis()
 	if len(up) == 0 {
@@ -117,7 +117,7 @@ func (h *system) anyAPI() string {
 	return up[rand.IntN(len(up))] //nolint:gosec // no secret
 }
 
-// apis are the addresses of those that are up.
+// apis returns the URLs of all running APIs.
 func (h *system) apis() (up []string) {
 	for _, d := range h.daemons {
 		if url := d.apiURL(); url != "" && d.role == "api" {
@@ -127,7 +127,7 @@ func (h *system) apis() (up []string) {
 	return up
 }
 
-// send makes one attempt at an operation and files it.
+// send makes one attempt at an operation and adds it to the history.
 func (c *client) send(ctx context.Context, h *history, o *operation) attempt {
 	a := attempt{Began: h.now()}
 	got, sent, err := c.do(ctx, http.MethodPost, o.path, o.user.token(), o.key, o.body)
@@ -138,22 +138,22 @@ func (c *client) send(ctx context.Context, h *history, o *operation) attempt {
 	case err != nil:
 		a.Outcome, a.Note = unknown, err.Error()
 	default:
-		c.judge(o, got, &a)
+		c.classify(o, got, &a)
 	}
 	o.record(a)
 	h.learn(o, a)
 	return a
 }
 
-// money is the part of a transfer that is looked at.
+// money is the part of a transfer that the checks read.
 type money struct {
 	ID       uuid.UUID `json:"id"`
 	Kind     string    `json:"kind"`
 	State    string    `json:"state"`
-	Amount   int64     `json:"amount"` // that moved, once the transfer is posted
+	Amount   int64     `json:"amount"` // money that moved, once the transfer is posted
 	Currency string    `json:"currency"`
 
-	Authorized *int64 `json:"authorized_amount"` // of an authorization: what was asked for
+	Authorized *int64 `json:"authorized_amount"` // of an authorization: the requested amount
 }
 
 // problem is the part of an error response that the checks read.
@@ -171,20 +171,20 @@ func (t problem) complete(status int) bool {
 	return t.Type != "" && t.Title != "" && t.Status == status && t.Code != "" && t.Detail != "" && t.RequestID != ""
 }
 
-// judge reads an answer as a careful client would. Whatever no client could make
-// sense of is a violation.
-func (c *client) judge(o *operation, got *answer, a *attempt) {
+// classify reads an answer as a careful client does. An answer that no client can interpret is
+// a violation.
+func (c *client) classify(o *operation, got *answer, a *attempt) {
 	a.Status, a.Replayed = got.status, got.replayed
 	if got.status == http.StatusCreated || got.status == http.StatusAccepted {
 		var m money
 		if err := json.Unmarshal(got.body, &m); err != nil || m.ID == uuid.Nil || m.State == "" || m.Currency != currency {
-			c.found.add("http", "an answer that is no transfer: %d %s\n%s", got.status, got.body, o)
+			c.found.add("http", "the answer is not a transfer: %d %s\n%s", got.status, got.body, o)
 			a.Outcome = unknown
 			return
 		}
 		a.Outcome, a.Transfer, a.Kind, a.State, a.Amount = accepted, m.ID, m.Kind, m.State, m.Amount
 		if o.kind == authorize && m.Authorized != nil {
-			a.Amount = *m.Authorized // which a capture of a part does not change
+			a.Amount = *m.Authorized // a partial capture does not change this amount
 		}
 		return
 	}
@@ -205,17 +205,17 @@ func (c *client) judge(o *operation, got *answer, a *attempt) {
 		a.Outcome = failed
 	default:
 		a.Outcome = failed
-		c.found.add("http", "an answer that the operation gives no cause for: %d %s\n%s", got.status, got.body, o)
+		c.found.add("http", "the operation does not explain the answer: %d %s\n%s", got.status, got.body, o)
 	}
 }
 
-// harmless are the refusals that are not stored, and that a client here may cause.
+// harmless are the refusals that are not stored and that these clients may cause.
 var harmless = []string{"idempotency_key_reused"}
 
-// problem reads an error. 503 is the only 5xx that faults excuse.
+// problem reads an error response. 503 is the only 5xx status that faults may cause.
 func (c *client) problem(got *answer, asked func() string) (p problem, ok bool) {
 	if !strings.HasPrefix(got.kind, "application/problem+json") || json.Unmarshal(got.body, &p) != nil || !p.complete(got.status) {
-		c.found.add("http", "no well-formed problem: %d %s %s\n%s", got.status, got.kind, got.body, asked())
+		c.found.add("http", "the answer is not a well-formed problem: %d %s %s\n%s", got.status, got.kind, got.body, asked())
 		return p, false
 	}
 	if got.status >= 500 && got.status != http.StatusServiceUnavailable {
@@ -224,8 +224,8 @@ func (c *client) problem(got *answer, asked func() string) (p problem, ok bool) 
 	return p, true
 }
 
-// must is for the start and the end of a run, when nothing is broken: it tries
-// until it gets a status below 300 into out.
+// must repeats a request until its status is below 300, and decodes the answer into out. It is
+// for the start and the end of a run, when there are no faults.
 func (c *client) must(ctx context.Context, method, path, token string, body, out any) error {
 	var text []byte
 	if body != nil {

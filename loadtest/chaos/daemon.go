@@ -12,7 +12,8 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// daemon is one kizod with one role that is started again whenever it ends.
+// daemon is a kizod with one role. It is started again whenever it ends; each start is a
+// generation.
 type daemon struct {
 	system *system
 	name   string
@@ -21,14 +22,14 @@ type daemon struct {
 	mu         sync.Mutex
 	current    *rig.Process
 	generation int
-	ready      *rig.Ready // nil while it is not
-	faults     string     // KIZO_FAILPOINTS of generations to come
+	ready      *rig.Ready // nil until it is ready
+	faults     string     // KIZO_FAILPOINTS of later generations
 }
 
-// who is what a generation is called in the payments' log.
+// who returns the name of a generation in the payments' log.
 func who(name string, generation int) string { return fmt.Sprintf("%s.%d", name, generation) }
 
-// roles are what it is started with: a kizod that serves the API signs users in as well.
+// roles returns the roles that the daemon is started with: one with the API also signs users in.
 func (d *daemon) roles() string {
 	if d.role == "api" {
 		return "api,auth"
@@ -41,12 +42,13 @@ func (d *daemon) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := d.live(ctx); err != nil && ctx.Err() == nil {
 			d.system.note("%s: %v", d.name, err)
-			rig.Pause(ctx, 250*time.Millisecond) // a kizod that finds no database costs time, too
+			rig.Pause(ctx, 250*time.Millisecond) // each start without a database costs CPU time
 		}
 	}
 }
 
-// live is the life of one generation. An error is one to wait after.
+// live starts one generation and waits until it ends. After an error the caller pauses before
+// the next one.
 func (d *daemon) live(ctx context.Context) error {
 	d.mu.Lock()
 	d.generation++
@@ -56,9 +58,9 @@ func (d *daemon) live(ctx context.Context) error {
 		Redis: d.system.redisAddr, BankURL: d.system.bank.url(),
 	}
 	p, err := k.Start([]string{
-		"--roles", d.roles(), "--rate-limit", "0", "--rate-limit-address", "0", // a handful of users send all of the load
+		"--roles", d.roles(), "--rate-limit", "0", "--rate-limit-address", "0", // a few users make all of the load
 	}, []string{
-		"KIZO_REVIEW_AFTER_ATTEMPTS=3", // of those about which the bank never stops to contradict us
+		"KIZO_REVIEW_AFTER_ATTEMPTS=3", // for payments about which the bank keeps contradicting itself
 		"KIZO_FAILPOINTS_HIT=" + d.system.hits,
 		"KIZO_FAILPOINTS=" + d.faults,
 		fmt.Sprintf("KIZO_FAILPOINTS_SEED=%d", d.system.options.seed+uint64(generation)),
@@ -68,7 +70,7 @@ func (d *daemon) live(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer d.buried(p, generation)
+	defer d.recordEnd(p, generation)
 	ready, failure := p.WaitReady(ctx, k.ReadyFile())
 	if failure == nil {
 		d.setReady(&ready)
@@ -82,15 +84,15 @@ func (d *daemon) live(ctx context.Context) error {
 	switch {
 	case p.WasAsked() || p.SelfKilled():
 		return nil
-	case failure != nil: // it may well find no database
-		return fmt.Errorf("did not get ready: %w", p.Err())
+	case failure != nil: // there may be no database
+		return fmt.Errorf("did not become ready: %w", p.Err())
 	default:
 		d.system.found.add("process", "%s ended without a signal of the run: %v\n%s", who(d.name, generation), p.Err(), rig.Tail(k.Log()))
 		return errors.New("ended by itself")
 	}
 }
 
-// databaseURL leads through the proxy. It names the generation, so that the trigger on
+// databaseURL connects through the proxy. It names the generation, so that the trigger on
 // payments records who claims and who settles them.
 func (d *daemon) databaseURL(generation int) string {
 	return fmt.Sprintf("postgres://kizo_app@127.0.0.1:%d/%s?sslmode=disable&options=-c%%20kizo_chaos.who%%3D%s",
@@ -103,8 +105,8 @@ func (d *daemon) setReady(ready *rig.Ready) {
 	d.ready = ready
 }
 
-// buried notes how a generation ended.
-func (d *daemon) buried(p *rig.Process, generation int) {
+// recordEnd records how a generation ended.
+func (d *daemon) recordEnd(p *rig.Process, generation int) {
 	d.setReady(nil)
 	at := p.KilledAt()
 	violent := p.SelfKilled() || !at.IsZero()
@@ -126,12 +128,12 @@ func (d *daemon) waitReady(ctx context.Context) error {
 		return d.ready != nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("%s does not get ready: %w\n%s", d.name, err, rig.Tail(d.system.path(d.name+".log")))
+		return fmt.Errorf("%s does not become ready: %w\n%s", d.name, err, rig.Tail(d.system.path(d.name+".log")))
 	}
 	return nil
 }
 
-// process is that of the current generation; nil before the first.
+// process returns the process of the current generation, or nil before the first one.
 func (d *daemon) process() *rig.Process {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -151,14 +153,14 @@ func (d *daemon) signal(s syscall.Signal) bool {
 	return p != nil && p.Signal(s)
 }
 
-// setFaults says at which points the next generations die.
+// setFaults sets the failpoints at which the next generations die.
 func (d *daemon) setFaults(rules ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.faults = strings.Join(rules, ";")
 }
 
-// apiURL is the URL of its API; "" while it is not ready.
+// apiURL returns the URL of its API, or "" until it is ready.
 func (d *daemon) apiURL() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()

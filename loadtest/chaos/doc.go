@@ -1,5 +1,5 @@
-// Command chaos runs Kizo while everything under it dies, and then compares what
-// it answered its clients with its tables and with the bank's journal.
+// Command chaos injects faults into a running Kizo and everything below it, and then compares
+// the answers that clients got with the tables and with the bank's journal.
 //
 //	            invoke, ok, refused, failed, unknown
 //	clients ─────────────────────────────► history ───────────┐
@@ -11,27 +11,32 @@
 //	   └──────── proxy ─────┴───────────────┘  └─► journal ───┘ │
 //	               └─► PostgreSQL ──────────────────────────────┘
 //
-//	nemesis (a seed decides all of it):
-//	  kizod       kill -9, SIGSTOP … SIGCONT, SIGTERM, dying at a named point
-//	  PostgreSQL  immediate crash and restart
-//	  Redis       kill, away for seconds, FLUSHALL
+//	nemesis (its schedule follows from the seed):
+//	  kizod       kill -9, SIGSTOP … SIGCONT, SIGTERM, death at a failpoint
+//	  PostgreSQL  crash and restart
+//	  Redis       kill, absence for seconds, FLUSHALL
 //	  bank        kill -9 and restart on its journal; hangs, 5xx, answers cut off
-//	  proxy       every connection cut, COMMITs cut before and after they arrive, stalls
+//	  proxy       all connections cut, COMMITs cut before and after they arrive, stalls
 //
-// A run has five parts: start; faults in waves, with a calm between two of them;
-// heal, which brings everything up and makes the bank calm; resolve, where each
-// outcome that is unknown is asked for again with its key until it is known; and
-// the audit. See check*.go for what it holds to be true; each rule is one function.
+// # Overview
 //
-// Everything is a child of this process, is ended by its handle, and dies with it.
-// PostgreSQL is as durable as `kizod dev` makes it. The seed decides what the
-// nemesis does and when and what the clients want; how the processes interleave is
-// the machine's affair, so that a seed repeats the run and not each race in it.
+// A run has five parts:
 //
-// With -scenarios there is one kind of fault at a time, and one promise about it:
-// the bank at its worst, no Redis, FLUSHALL, a stopped worker that goes on, restarts.
+//   - start: every process is started, users sign up, most get money;
+//   - faults: in waves, with a calm phase after each;
+//   - heal: every fault ends, and the bank answers correctly;
+//   - resolve: each operation with an unknown outcome is repeated with its key until its outcome
+//     is known;
+//   - audit: the rules in check*.go, each of which is one function.
 //
-// With -mutants the checks themselves are checked: the patches in mutants plant one bug each
-// in a copy of the source, and the unit test or the rule of the fault run that a patch names
-// has to notice it.
+// Every process is a child of this one and ends with it. PostgreSQL is as durable as `kizod dev`
+// makes it. The seed determines the schedule of the faults and the operations of the clients. It
+// does not determine how the processes interleave, so a seed repeats a run, but not each race in
+// it.
+//
+// With -scenarios, each run has one kind of fault and one promise about it: a bank that
+// misbehaves, no Redis, FLUSHALL, a stopped worker that continues, rolling restarts.
+//
+// With -mutants, the checks are checked: each patch in mutants plants one bug in a copy of the
+// source, and the test or the rule of the fault run that the patch names has to notice it.
 package main

@@ -12,9 +12,9 @@ import (
 type faultLog struct {
 	mu     sync.Mutex
 	counts map[string]int
-	deaths map[string]time.Time // generation → when it was killed, not when it was sent SIGTERM
+	deaths map[string]time.Time // when each generation was killed; generations that got SIGTERM are not included
 	calm   []window
-	away   []window // when PostgreSQL could not be reached
+	away   []window // times in which PostgreSQL could not be reached
 }
 
 type window struct{ from, to time.Time }
@@ -51,7 +51,7 @@ func (d *faultLog) outage(from, to time.Time) {
 	d.away = append(d.away, window{from, to})
 }
 
-// without is how much of a time is left without the outages in it.
+// without returns the length of a period without the outages in it.
 func (d *faultLog) without(from, to time.Time) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -79,18 +79,18 @@ func (d *faultLog) done() (names []string, counts map[string]int) {
 	return slices.Sorted(maps.Keys(d.counts)), maps.Clone(d.counts)
 }
 
-// violation is one thing that must never be.
+// violation is a broken rule, with evidence.
 type violation struct{ rule, evidence string }
 
-// findings are the violations of a run. There is room for enough of each rule.
+// findings are the violations of a run, at most maxEvidence of each rule.
 type findings struct {
 	mu     sync.Mutex
 	list   []violation
 	counts map[string]int
-	first  chan struct{} // closed at the first
+	first  chan struct{} // closed at the first violation
 }
 
-const maxEvidence = 8 // of one rule
+const maxEvidence = 8 // violations of one rule that are kept
 
 func newFindings() *findings {
 	return &findings{counts: make(map[string]int), first: make(chan struct{})}

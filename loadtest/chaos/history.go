@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// kind of an operation, as the ledger calls its row.
+// kind of an operation: the kind of its row in the ledger.
 type kind string
 
 const (
@@ -26,13 +26,13 @@ const (
 type outcome string
 
 const (
-	accepted outcome = "ok"      // it has an effect, or will have
-	refused  outcome = "refused" // it has none and never will
+	accepted outcome = "ok"      // it has an effect, or will have one one
+	refused  outcome = "refused" // it has no effect and never will have one
 	failed   outcome = "fail"    // this attempt did nothing
-	unknown  outcome = "unknown" // it may have done anything
+	unknown  outcome = "unknown" // it may have had an effect or not
 )
 
-// attempt is one request and what came of it.
+// attempt is one request and its result.
 type attempt struct {
 	Began    time.Duration `json:"began"` // since the run's start
 	Ended    time.Duration `json:"ended"`
@@ -47,15 +47,15 @@ type attempt struct {
 	Note     string        `json:"note,omitempty"`
 }
 
-// definite tells whether the server has said what became of the key.
+// definite reports whether the answer gives the outcome of the key.
 func (a attempt) definite() bool { return a.Outcome == accepted || a.Outcome == refused }
 
-// operation is one command of a user under one key, sent as often as necessary.
+// operation is one command of a user under one key, which may be sent several times.
 type operation struct {
 	kind   kind
 	user   *user
 	payee  *user // of a transfer or authorization; else nil
-	amount int64 // 0: all of it
+	amount int64 // 0: the whole amount
 	key    string
 	path   string
 	body   []byte
@@ -71,15 +71,15 @@ func (o *operation) record(a attempt) {
 	o.attempts = append(o.attempts, a)
 }
 
-// tries is a copy of the attempts so far.
+// tries returns a copy of the attempts so far.
 func (o *operation) tries() []attempt {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return append([]attempt(nil), o.attempts...)
 }
 
-// conclusion is what is known of the key by now: the first definite answer if there
-// is one, else unknown if any attempt was, else that nothing happened.
+// conclusion returns what is known about the key: the first definite answer if there is one,
+// otherwise an unknown attempt if there is one, otherwise a failed one.
 func (o *operation) conclusion() attempt {
 	last := attempt{Outcome: failed}
 	for _, a := range o.tries() {
@@ -101,14 +101,14 @@ func (o *operation) String() string {
 	return fmt.Sprintf("%s by %s, key %s, POST %s %s: %s", o.kind, o.user.handle, o.key, o.path, o.body, tries)
 }
 
-// history is every operation of a run, and what later ones may refer to.
+// history contains every operation of a run, and those that later operations may refer to.
 type history struct {
 	began time.Time
 
 	mu         sync.Mutex
 	all        []*operation
-	authorized []*operation // and accepted
-	sent       []*operation // transfers, accepted
+	authorized []*operation // accepted authorizations
+	sent       []*operation // accepted transfers
 	seconds    map[int]int  // attempts that ended in each second
 	reads      []reading
 }
@@ -132,7 +132,7 @@ func (h *history) add(o *operation) {
 	h.all = append(h.all, o)
 }
 
-// learn files an attempt's outcome for later operations to refer to.
+// learn records an accepted attempt, so that later operations can refer to it.
 func (h *history) learn(o *operation, a attempt) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -156,14 +156,15 @@ func (h *history) read(r reading) {
 	h.reads = append(h.reads, r)
 }
 
-// operations are all so far.
+// operations returns all operations so far.
 func (h *history) operations() []*operation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]*operation(nil), h.all...)
 }
 
-// pick takes one of the newest that satisfy, or nil. roll chooses.
+// pick returns one of the newest operations of a list, or nil if the list is empty. roll chooses
+// a number below its argument.
 func (h *history) pick(from func(*history) []*operation, roll func(int) int) *operation {
 	const newest = 400
 	h.mu.Lock()

@@ -14,28 +14,28 @@ import (
 	"time"
 )
 
-// options of a run. Zero values are what withDefaults says.
+// options of a run. withDefaults replaces zero values.
 type options struct {
 	duration   time.Duration // of the faults
 	seed       uint64
-	rate       int // operations a second, at most
+	rate       int // operations per second, at most
 	clients    int
 	users      int
 	preset     string  // of the bank
-	lies       float64 // share of the bank's answers that are lies; below 0: what the preset says
-	summary    string  // file to write the table to as well
-	keep       string  // directory to leave everything in
+	lies       float64 // share of the bank's answers that are wrong; below 0: the value of the preset
+	summary    string  // file that the table is also written to
+	keep       string  // working directory, which is kept
 	binary     string  // a kizod built with -tags failpoints; built by the run if empty
 	stress     stress
 	bankHeavy  bool // half of the operations are deposits and withdrawals
-	points     bool // let kizod die at its named points too
+	points     bool // let kizod die at its failpoints too
 	strict     bool // a missed target is a violation
 	failFast   bool // stop at the first violation that clients see
 	mutants    bool
-	byFaultRun bool // check mutants with the fault run although tests catch them
+	byFaultRun bool // check mutants with the fault run even if tests catch them
 	only       string
 	scenarios  bool
-	scenario   *scenario // in place of the nemesis
+	scenario   *scenario // instead of the nemesis
 	noRedis    bool
 	log        io.Writer
 }
@@ -95,17 +95,17 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 func parseOptions(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
-	flags.DurationVar(&o.duration, "duration", 5*time.Minute, "how long faults are made")
-	flags.Uint64Var(&o.seed, "seed", 0, "repeats a run; 0 takes a new one")
-	flags.IntVar(&o.rate, "rate", 300, "operations a second, at most")
-	flags.IntVar(&o.clients, "clients", 64, "clients at once")
-	flags.IntVar(&o.users, "users", 12, "users that they act as")
+	flags.DurationVar(&o.duration, "duration", 5*time.Minute, "time in which faults are injected")
+	flags.Uint64Var(&o.seed, "seed", 0, "repeats a run; 0 chooses a new seed")
+	flags.IntVar(&o.rate, "rate", 300, "operations per second, at most")
+	flags.IntVar(&o.clients, "clients", 64, "concurrent clients")
+	flags.IntVar(&o.users, "users", 12, "users that the clients act as")
 	flags.StringVar(&o.preset, "bank", "hell", "faults of the bank: calm, classic or hell")
-	flags.Float64Var(&o.lies, "lies", -1, "share of the bank's answers that are lies; below 0, what its preset says")
-	flags.StringVar(&o.summary, "summary", "", "write the table to this file as well")
-	flags.StringVar(&o.keep, "keep", "", "work in this directory and leave it; a temporary one if empty")
+	flags.Float64Var(&o.lies, "lies", -1, "share of the bank's answers that are wrong; below 0, the value of its preset")
+	flags.StringVar(&o.summary, "summary", "", "also write the table to this file")
+	flags.StringVar(&o.keep, "keep", "", "working directory, which is kept; a temporary one if empty")
 	flags.StringVar(&o.binary, "kizod", "", "a kizod built with -tags failpoints; built from this tree if empty")
-	flags.BoolVar(&o.points, "points", true, "let kizod die at its named points, too")
+	flags.BoolVar(&o.points, "points", true, "also let kizod die at its failpoints")
 	flags.BoolVar(&o.strict, "strict", false, "fail when a target is missed, not only when a rule is broken")
 	flags.BoolVar(&o.mutants, "mutants", false, "plant one bug after the other and check that its test or a fault run catches it")
 	flags.BoolVar(&o.byFaultRun, "by-fault-run", false, "with -mutants: check those that name rules of the fault run with it, in place of tests")

@@ -49,7 +49,8 @@ func (r *result) measure(e *evidence) {
 	}
 }
 
-// rates are attempts that ended per second: in all, and in the calm between waves.
+// rates computes the attempts that ended per second: over the whole run, and in the calm between
+// waves.
 func (r *result) rates() {
 	total, calm, calmSeconds := 0, 0, 0
 	from, to := r.began.Sub(r.history.began), r.began.Add(r.faultsFor).Sub(r.history.began)
@@ -73,7 +74,7 @@ func (r *result) rates() {
 	}
 }
 
-// orphans are payments whose holder was killed while it held them: how long it took
+// orphans returns the payments whose worker was killed while it had claimed them, with the time
 // from the kill to the next claim.
 func orphans(log []logRow, deaths map[string]time.Time) []orphan {
 	last := make(map[uuid.UUID]logRow)
@@ -93,7 +94,7 @@ func orphans(log []logRow, deaths map[string]time.Time) []orphan {
 	return waits
 }
 
-// orphan is a payment that lost its holder and found another.
+// orphan is a payment whose worker was killed, and which another worker claimed later.
 type orphan struct {
 	waited       time.Duration
 	claim, again logRow
@@ -107,7 +108,7 @@ func (o orphan) String() string {
 		o.again.Who, o.again.At.Format(clock), o.waited.Round(time.Millisecond))
 }
 
-// pickups are how long new payments waited for their first claim.
+// pickups returns how long new payments waited for their first claim.
 func pickups(log []logRow) []time.Duration {
 	opened := make(map[uuid.UUID]time.Time)
 	var waits []time.Duration
@@ -125,7 +126,7 @@ func pickups(log []logRow) []time.Duration {
 	return waits
 }
 
-// settledAfter is how long payments took from intake to their end.
+// settledAfter returns how long payments took from their creation to their end.
 func settledAfter(log []logRow) []time.Duration {
 	opened := make(map[uuid.UUID]time.Time)
 	var took []time.Duration

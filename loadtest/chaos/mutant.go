@@ -153,7 +153,7 @@ func (f patchedFile) apply(source string) (string, error) {
 	return source, nil
 }
 
-// places returns where the lines of text stand in source.
+// places returns the positions in source at which the lines of text occur.
 func places(source, text string) (at []int) {
 	for from := 0; ; from++ {
 		i := strings.Index(source[from:], text)

@@ -17,10 +17,10 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// mutantStress is a fault run in which some bugs show.
+// mutantStress is a fault run that reveals some bugs.
 type mutantStress struct {
 	stress
-	lies float64 // share of the bank's answers that are lies
+	lies float64 // share of the bank's answers that are wrong
 }
 
 // stresses are the fault runs for mutants. The counts are those of five minutes.
@@ -39,7 +39,7 @@ const (
 	mutantTestsTake = 5 * time.Minute
 )
 
-// itself is the rule that is broken when a run with the bug cannot even begin.
+// itself is the rule that is broken if a run with the bug cannot begin.
 const itself = "the run itself"
 
 // mutantRun runs the check of one mutant after the other.
@@ -212,7 +212,7 @@ func brokenRules(ctx context.Context, o options) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if unusable != nil { // with the bug, kizod cannot even be used
+	if unusable != nil { // with the bug, kizod cannot be used at all
 		return []string{itself}, nil //nolint:nilerr // that is a finding
 	}
 	_, counts := result.found.all()

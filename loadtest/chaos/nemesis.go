@@ -12,24 +12,24 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// stress is how often each fault is made in five minutes; shorter and longer runs
-// get their share of it.
+// stress is how often each fault is injected in five minutes. Shorter and longer runs have
+// proportionally fewer and more faults.
 type stress struct {
 	kills, stops, terms  int // of kizod
 	postgres             int // crashes
 	redisKills, flushes  int
 	bankKills            int
 	cuts, commits, stall int // of the proxy
-	dying                int // generations that die at a named point
+	dying                int // generations that die at a failpoint
 }
 
-// everything is the run that the documented figures come from.
+// everything is the stress of the run whose figures are documented.
 var everything = stress{
 	kills: 112, stops: 14, terms: 10, postgres: 18, redisKills: 10, flushes: 10,
 	bankKills: 12, cuts: 14, commits: 16, stall: 6, dying: 40,
 }
 
-// nemesis breaks things on a schedule that the seed decides.
+// nemesis injects faults on a schedule that the seed determines.
 //
 //	|── wave: faults, each at its time ──|── calm ──|── wave ──| …
 type nemesis struct {
@@ -39,7 +39,7 @@ type nemesis struct {
 	acting  sync.WaitGroup
 }
 
-// fault is one thing to do, at its time after the run's start.
+// fault is one fault, and its time after the start of the run.
 type fault struct {
 	at   time.Duration
 	name string
@@ -58,8 +58,8 @@ func newNemesis(h *system) *nemesis {
 	}
 }
 
-// plan lays the faults out over the run. Dice are thrown here alone, so that what
-// happens meanwhile changes nothing about what comes.
+// plan distributes the faults over the run. It makes all random choices in advance, so that
+// events during the run do not change the schedule.
 func (n *nemesis) plan() []fault {
 	s := n.options.stress
 	var faults []fault
@@ -92,7 +92,7 @@ func (n *nemesis) plan() []fault {
 	return faults
 }
 
-// moment is a time within a wave.
+// moment returns a random time within a wave.
 func (n *nemesis) moment() time.Duration {
 	if n.options.duration < waveFor+calmFor {
 		return n.within(0, n.options.duration)
@@ -108,8 +108,7 @@ func (n *nemesis) within(from, to time.Duration) time.Duration {
 	return from + time.Duration(n.dice.Int64N(int64(to-from)+1))
 }
 
-// run carries the plan out, and returns when the time is over and every fault that
-// has an end has ended.
+// run carries out the plan. It returns when the time is over and every fault has ended.
 func (n *nemesis) run(ctx context.Context) error {
 	if err := n.system.bank.restart(n.options.preset); err != nil {
 		return err
@@ -143,7 +142,7 @@ func (n *nemesis) run(ctx context.Context) error {
 	}
 }
 
-// noteCalm files the calm phases, without the seconds of recovery.
+// noteCalm records the calm phases, without the first seconds, in which Kizo recovers.
 func (n *nemesis) noteCalm(began time.Time) {
 	const recovery = 2 * time.Second
 	for at := waveFor; at+calmFor <= n.options.duration; at += waveFor + calmFor {
@@ -162,7 +161,7 @@ func (n *nemesis) anyDaemon(role string) *daemon {
 
 func (n *nemesis) kill(d *daemon) fault {
 	return fault{name: "kizod kill -9", do: func(ctx context.Context) error {
-		// It fails between two generations.
+		// The signal fails until the next generation has started.
 		return rig.Poll(ctx, 5*time.Millisecond, func() (bool, error) { return d.signal(syscall.SIGKILL), nil })
 	}}
 }
@@ -174,9 +173,10 @@ func (n *nemesis) terminate(d *daemon) fault {
 	}}
 }
 
-// freeze stops a kizod and lets it go on as if nothing had been.
+// freeze stops a kizod for a while with SIGSTOP.
 func (n *nemesis) freeze() fault {
-	// Mostly beyond a lease and the janitor's round: then another worker has claimed the payment.
+	// Usually for longer than a lease and the janitor's interval, so that another worker claims the
+	// payment meanwhile.
 	role := "worker"
 	if n.dice.IntN(3) == 0 {
 		role = ""
@@ -191,8 +191,8 @@ func (n *nemesis) freeze() fault {
 	}}
 }
 
-// dieAtPoint makes the next generations of a kizod die at a named point, sooner or
-// later, and starts one. After a while they live again.
+// dieAtPoint makes the next generations of a kizod die, fail or stall at a failpoint, with a small
+// probability each time, and starts one. Four seconds later it starts one without the failpoint.
 func (n *nemesis) dieAtPoint() fault {
 	d, point := n.anyDaemon(""), points[n.dice.IntN(len(points))]
 	action := []string{"kill", "kill", "fail", "stall:1500ms"}[n.dice.IntN(4)]
@@ -247,14 +247,14 @@ func (n *nemesis) stall() fault {
 	}}
 }
 
-// heal brings everything up, for good, and makes the bank calm.
+// heal ends all faults and waits until everything is ready.
 func (h *system) heal(ctx context.Context) error {
 	h.proxy.arm(0, time.Time{})
 	for _, d := range h.daemons {
 		d.setFaults()
 		d.signal(syscall.SIGCONT)
 	}
-	if h.options.points { // those that live with a deadly point go; in good order, for a change
+	if h.options.points { // end the generations with a failpoint, gracefully this time
 		var retiring sync.WaitGroup
 		for _, d := range h.daemons {
 			retiring.Go(func() {

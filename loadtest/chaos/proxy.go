@@ -15,16 +15,16 @@ import (
 	"time"
 )
 
-// proxy stands between kizod and PostgreSQL and speaks enough of the protocol to
-// know a COMMIT when it passes.
+// proxy forwards the connections of kizod to PostgreSQL, and knows enough of the protocol to
+// recognize a COMMIT.
 //
 //	kizod ─► TCP ─► proxy ─► unix socket ─► PostgreSQL
-//	                  ├─ cutAll: every connection, now
-//	                  ├─ arm:    for a while, a share of the COMMITs is cut
-//	                  │            before   it never arrives
-//	                  │            after    it arrives, the answer is not awaited
-//	                  │            answered it was carried out, the answer is thrown away
-//	                  └─ stall:  nothing passes for a while
+//	                  ├─ cutAll: closes every connection
+//	                  ├─ arm:    for a while, cuts a share of the COMMITs
+//	                  │            before   the COMMIT never arrives
+//	                  │            after    it arrives, and the connection is closed at once
+//	                  │            answered it succeeds, and its answer is discarded
+//	                  └─ stall:  forwards nothing for a while
 type proxy struct {
 	listener net.Listener
 	target   atomic.Pointer[string] // path of PostgreSQL's socket
@@ -36,14 +36,14 @@ type proxy struct {
 	armedTo  time.Time
 	stalled  chan struct{} // closed when traffic may pass
 	closed   bool
-	commits  int // cut ones
+	commits  int // COMMITs that were cut
 	handlers sync.WaitGroup
 }
 
 // link is one connection through the proxy.
 type link struct {
 	client, server net.Conn
-	mute           atomic.Bool // the server's answers are thrown away until the COMMIT's, then all is cut
+	mute           atomic.Bool // the server's answers are discarded up to that of the COMMIT, then the link is closed
 	statements     map[string]bool
 	bound          bool // the portal that is executed next is a COMMIT
 }
@@ -83,7 +83,7 @@ func (p *proxy) serve(client net.Conn) {
 	}
 	server, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(context.Background(), "unix", *target)
 	if err != nil {
-		return // PostgreSQL is away: kizod sees a closed connection
+		return // PostgreSQL is down: kizod gets a closed connection
 	}
 	defer server.Close()
 	l := &link{client: client, server: server, statements: make(map[string]bool)}
@@ -96,9 +96,9 @@ func (p *proxy) serve(client net.Conn) {
 		defer l.cut()
 		p.answers(l)
 	})
-	_ = p.requests(l) // the end of a connection is no news here
+	_ = p.requests(l) // the end of a connection is expected
 	if l.mute.Load() {
-		// The COMMIT is with the server. Its answer ends the link, or this does.
+		// The server has the COMMIT. Its answer ends the link, or this timeout does.
 		_ = server.SetReadDeadline(time.Now().Add(2 * time.Second))
 	} else {
 		l.cut()
@@ -133,10 +133,10 @@ func (p *proxy) wait() {
 	<-open
 }
 
-// maxMessage bounds what is kept of a message; ours are far smaller.
+// maxMessage is the largest message that is accepted; those of kizod are far smaller.
 const maxMessage = 64 << 20
 
-// requests forwards what the client says, message by message.
+// requests forwards the messages of the client.
 func (p *proxy) requests(l *link) error {
 	if err := p.startup(l); err != nil {
 		return err
@@ -178,8 +178,8 @@ func (p *proxy) requests(l *link) error {
 
 var syncMessage = []byte{'S', 0, 0, 0, 4}
 
-// startup forwards the first message, which has no type. A request for encryption
-// is not made: the URL says sslmode=disable.
+// startup forwards the first message, which has no type. There is no request for encryption,
+// because the URL contains sslmode=disable.
 func (p *proxy) startup(l *link) error {
 	head := make([]byte, 4)
 	if _, err := io.ReadFull(l.client, head); err != nil {
@@ -198,8 +198,8 @@ func (p *proxy) startup(l *link) error {
 	return err
 }
 
-// commits tells whether the message makes the server commit: a simple query, or
-// the execution of a statement that was parsed as COMMIT.
+// commits reports whether the message makes the server commit: a simple query, or the
+// execution of a statement that was parsed as COMMIT.
 func (l *link) commits(message []byte) bool {
 	body := message[5:]
 	switch message[0] {
@@ -224,7 +224,7 @@ func text(b []byte) string {
 
 func isCommit(sql string) bool { return strings.EqualFold(strings.TrimSpace(sql), "commit") }
 
-// answers forwards what the server says, unless it is to be lost.
+// answers forwards the messages of the server, unless they are discarded.
 func (p *proxy) answers(l *link) {
 	buffer := make([]byte, 32<<10)
 	for {

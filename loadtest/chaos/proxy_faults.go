@@ -11,7 +11,7 @@ const (
 	cutAnswered
 )
 
-// throw says what happens to a COMMIT.
+// throw decides what happens to a COMMIT.
 func (p *proxy) throw() cut {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -22,14 +22,14 @@ func (p *proxy) throw() cut {
 	return cutBefore + cut(p.dice.IntN(3))
 }
 
-// arm lets a share of the COMMITs be cut for a while.
+// arm cuts a share of the COMMITs until a time.
 func (p *proxy) arm(share float64, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.share, p.armedTo = share, until
 }
 
-// cutAll cuts every connection.
+// cutAll closes every connection.
 func (p *proxy) cutAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -38,7 +38,7 @@ func (p *proxy) cutAll() {
 	}
 }
 
-// stall lets nothing pass until the function that it returns is called.
+// stall forwards nothing until the caller calls the function that it returns.
 func (p *proxy) stall() (resume func()) {
 	gate := make(chan struct{})
 	p.mu.Lock()
@@ -47,7 +47,7 @@ func (p *proxy) stall() (resume func()) {
 	case <-p.stalled:
 		p.stalled = gate
 		return func() { close(gate) }
-	default: // it is stalled already
+	default: // the proxy is stalled already
 		return func() {}
 	}
 }

@@ -16,15 +16,15 @@ import (
 
 const (
 	resolveWithin = 60 * time.Second
-	quickly       = 8 * time.Second  // the same, where one thing that stays unknown is enough
-	stuckAfter    = 10 * time.Second // beyond when it was due, and beyond the heal
-	longestDelay  = 35 * time.Second // that settlement may put between two attempts, and a little
-	maxReplays    = 3000             // of keys whose outcome is known
-	reconcileSoon = 40 * time.Second // a few of the janitor's looks at the bank's statement
+	quickly       = 8 * time.Second  // the same, if one unknown outcome is enough to fail
+	stuckAfter    = 10 * time.Second // after the payment was due, and after the heal
+	longestDelay  = 35 * time.Second // maximum delay between two attempts of settlement, with a margin
+	maxReplays    = 3000             // number of keys with a known outcome that are sent again
+	reconcileSoon = 40 * time.Second // a few of the janitor's readings of the bank's statement
 )
 
-// resolve asks for everything that is unknown, with its key, until it is known. It
-// also asks for some of what is known: the answer has to be the same as ever.
+// resolve repeats every operation with an unknown outcome, with its key, until the outcome is
+// known. It also repeats some operations with a known outcome: the answer must be the same.
 func (w *workload) resolve(ctx context.Context) (resolved, replays int) {
 	var open, known []*operation
 	for _, o := range w.history.operations() {
@@ -58,7 +58,7 @@ func (w *workload) resolve(ctx context.Context) (resolved, replays int) {
 	return len(open), int(asked.Load())
 }
 
-// openPayment is one that has not ended, and when it is due by the database's clock.
+// openPayment is a payment that has not ended, with times of the database's clock.
 type openPayment struct {
 	ID       uuid.UUID
 	Due, Now time.Time // when a worker should have claimed it
@@ -68,8 +68,8 @@ type openPayment struct {
 const openPayments = `SELECT transfer_id AS id, greatest(next_at, created_at) AS due, clock_timestamp() AS now, row_to_json(p)::text AS text
 	FROM payments p WHERE state IN ('pending', 'unknown')`
 
-// awaitTerminal waits until every payment has ended or is up for review. One that
-// is still open so long after it was due is stuck, and waited for no longer.
+// awaitTerminal waits until every payment has ended or needs review. A payment that is still open
+// stuckAfter after it was due is stuck: it is a violation, and awaitTerminal does not wait for it.
 func (r *result) awaitTerminal(ctx context.Context, conn *pgx.Conn) error {
 	deadline := make(map[uuid.UUID]time.Time)
 	stuck := make(map[uuid.UUID]bool)
@@ -83,7 +83,7 @@ func (r *result) awaitTerminal(ctx context.Context, conn *pgx.Conn) error {
 			if _, seen := deadline[p.ID]; !seen {
 				deadline[p.ID] = later(p.Due, p.Now).Add(stuckAfter)
 				if p.Due.After(p.Now.Add(longestDelay)) {
-					deadline[p.ID] = time.Time{} // no use to wait for that
+					deadline[p.ID] = time.Time{} // too far in the future to wait for
 				}
 			}
 			switch {
@@ -91,7 +91,7 @@ func (r *result) awaitTerminal(ctx context.Context, conn *pgx.Conn) error {
 				waiting++
 			case !stuck[p.ID]:
 				stuck[p.ID] = true
-				r.found.add("stuck", "payment is open %s after it was due, or is due in more than %s, all being well: %s", stuckAfter, longestDelay, p.Text)
+				r.found.add("stuck", "payment is open %s after it was due, or is due in more than %s, although every fault has ended: %s", stuckAfter, longestDelay, p.Text)
 			}
 		}
 		r.terminalAfter = time.Since(r.healed)
@@ -106,8 +106,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// awaitReconciled waits until the janitors have compared the whole statement with
-// the books: each line is matched, but for those whose payment is in review.
+// awaitReconciled waits until the janitors have compared the whole statement with the books.
+// Every line must be matched, except those whose payment needs review.
 func (r *result) awaitReconciled(ctx context.Context, conn *pgx.Conn) error {
 	const left = `SELECT (SELECT COALESCE(max(seq), 0) FROM statement_lines), count(*) FILTER (WHERE l.state = 'matched'),
 			count(*) FILTER (WHERE l.state = 'open' AND p.state = 'needs_review'),
@@ -129,7 +129,7 @@ func (r *result) awaitReconciled(ctx context.Context, conn *pgx.Conn) error {
 			r.found.add("statement", "%d lines differ from the books although the bank's journal does not", differing)
 		case read == len(journal) && waiting == 0:
 		case time.Since(began) > reconcileSoon:
-			r.found.add("statement", "%s after all was terminal, %d of %d lines were read and %d not compared", reconcileSoon, read, len(journal), waiting)
+			r.found.add("statement", "%s after every payment had ended, %d of %d lines were read and %d not compared", reconcileSoon, read, len(journal), waiting)
 		default:
 			return false, nil
 		}

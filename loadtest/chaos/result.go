@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// result is what a run has found out.
+// result is the result of a run.
 type result struct {
 	options options
 	system  *system
@@ -21,8 +21,8 @@ type result struct {
 	faultsFor     time.Duration
 	terminalAfter time.Duration // from the heal until no payment was open
 	auditTook     time.Duration
-	unresolved    int // outcomes that had to be asked for at the end
-	replays       int // keys of known outcome that were asked for again
+	unresolved    int // operations whose outcome was unknown at the end of the faults
+	replays       int // operations with a known outcome that were sent again
 
 	operations, attempts, postings, executed int
 	outcomes                                 map[outcome]int
@@ -30,15 +30,15 @@ type result struct {
 	orphans, orphansNet, pickups             []time.Duration
 	rate, calmRate                           float64
 	lies, liesFound                          int
-	repeated, failedRequests                 int64 // of a plain client
-	lateFinalisations                        int   // that the fence refused
+	repeated, failedRequests                 int64 // by a plain client
+	lateSettlements                          int   // rejected by the fencing token
 	log                                      []logRow
 	lines                                    map[string]int // of the bank's statement, by state
 	hit                                      int
 	unhit                                    []string
 }
 
-// errViolated is what a run ends with that has found something.
+// errViolated is the error of a run that has found a violation.
 var errViolated = errors.New("rules were broken, see above")
 
 var errMissed = errors.New("a target was missed")
@@ -54,7 +54,7 @@ func (r *result) publish(w io.Writer, file string) error {
 		fmt.Fprintf(&text, "go run ./loadtest/chaos -duration %s -seed %d -bank %s\n", o.duration, o.seed, o.preset)
 	} else {
 		fmt.Fprintf(&text, "### %s\n\n%s, for %s (seed %d).\n", o.scenario.name, o.scenario.what, o.duration, o.seed)
-		figures = append(o.scenario.judge(r), r.commonRows()...)
+		figures = append(o.scenario.rows(r), r.commonRows()...)
 	}
 	text.WriteString("\n| What | Figure | Target |\n|---|---|---|\n")
 	for _, x := range figures {
@@ -88,7 +88,7 @@ func (r *result) publish(w io.Writer, file string) error {
 	return nil
 }
 
-// row of the summary: what, how much, and the target where there is one.
+// row of the summary: the name of a figure, its value, and its target if there is one.
 type row struct {
 	what, value, target string
 	missed              bool
@@ -99,7 +99,7 @@ func figure(what, format string, args ...any) row {
 	return row{what: what, value: fmt.Sprintf(format, args...)}
 }
 
-// goal gives the row a target, which was met or not.
+// goal adds a target, and whether it was met.
 func (x row) goal(met bool, format string, args ...any) row {
 	x.missed = !met
 	x.target = fmt.Sprintf(format, args...) + ": met"
@@ -109,7 +109,7 @@ func (x row) goal(met bool, format string, args ...any) row {
 	return x
 }
 
-// nemesisRows count the faults; their targets are those of five minutes, by share.
+// nemesisRows returns the numbers of faults. Their targets are proportional to the duration.
 func (r *result) nemesisRows() (rows []row) {
 	names, counts := r.system.faultLog.done()
 	share := r.options.duration.Minutes() / 5
@@ -148,28 +148,28 @@ func (r *result) figureRows() []row {
 	}
 	rows = append(rows,
 		figure("accepted / refused / nothing done", "%d / %d / %d", r.outcomes[accepted], r.outcomes[refused], r.outcomes[failed]),
-		figure("outcomes unknown at the heal, unknown for good", "%d, %d", r.unresolved, r.outcomes[unknown]).goal(r.outcomes[unknown] == 0, "0 for good"),
-		figure("known keys asked again at the end", "%d", r.replays),
+		figure("outcomes unknown after the last fault, unknown forever", "%d, %d", r.unresolved, r.outcomes[unknown]).goal(r.outcomes[unknown] == 0, "0 forever"),
+		figure("operations with a known outcome sent again at the end", "%d", r.replays),
 		r.paymentsRow(),
 		figure("executions in the bank's journal", "%d", r.executed),
-		figure("lies of the bank, found (the other attempts died, or received no answer)", "%d, %d", r.lies, r.liesFound),
+		figure("wrong answers of the bank, recorded (the other workers died, or never received one)", "%d, %d", r.lies, r.liesFound),
 		figure("statement lines matched / open with a payment in review", "%d / %d", r.lines["matched"], r.lines["open"]),
 		figure("new payment to its first claim, p50 / p99 / max", "%s", quantiles(r.pickups)),
 	)
 	if len(r.orphans) > 0 {
 		rows = append(rows,
 			figure(fmt.Sprintf("%d orphans: kill to next claim, p50 / p99 / max", len(r.orphans)), "%s", quantiles(r.orphans)),
-			figure("the same without the time that PostgreSQL was away", "%s", quantiles(r.orphansNet)).
+			figure("the same without the time in which PostgreSQL was down", "%s", quantiles(r.orphansNet)).
 				goal(quantile(r.orphansNet, .99) <= redriveWithin, "p99 ≤ 5 s"),
 		)
 	}
 	audit := figure(fmt.Sprintf("audit of %d postings, per million", r.postings), "%s, %s", ms(r.auditTook), ms(perMillion))
-	if r.postings >= 20_000 { // enough to divide by
+	if r.postings >= 20_000 { // fewer give no useful average
 		audit = audit.goal(perMillion <= 5*time.Second, "≤ 5 s")
 	}
 	rows = append(rows, r.healRow(), audit)
 	if r.hit > 0 {
-		rows = append(rows, figure("named points passed, never passed", "%d, %d: %s", r.hit, len(r.unhit), strings.Join(r.unhit, " ")))
+		rows = append(rows, figure("failpoints passed, never passed", "%d, %d: %s", r.hit, len(r.unhit), strings.Join(r.unhit, " ")))
 	}
 	return rows
 }
@@ -179,12 +179,12 @@ func (r *result) paymentsRow() row {
 }
 
 func (r *result) healRow() row {
-	return figure("heal until nothing is open", "%s", ms(r.terminalAfter)).goal(r.terminalAfter <= stuckAfter, "≤ 10 s")
+	return figure("last fault until nothing is open", "%s", ms(r.terminalAfter)).goal(r.terminalAfter <= stuckAfter, "≤ 10 s")
 }
 
 func ms(d time.Duration) string { return d.Round(time.Millisecond).String() }
 
-// quantile of sorted durations; 0 of none.
+// quantile returns a quantile of sorted durations, or 0 if there are none.
 func quantile(sorted []time.Duration, q float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0
@@ -192,13 +192,13 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
-// quantiles are p50, p99 and the maximum.
+// quantiles returns p50, p99 and the maximum.
 func quantiles(sorted []time.Duration) string {
 	return ms(quantile(sorted, .5)) + " / " + ms(quantile(sorted, .99)) + " / " + ms(quantile(sorted, 1))
 }
 
-// checkPoints compares the points that kizod passed with the list. A kizod that
-// passes none has none.
+// checkPoints compares the failpoints that kizod passed with the list. A kizod that passes none
+// was built without them.
 func (r *result) checkPoints() error {
 	entries, err := os.ReadDir(r.system.hits)
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// restarts of a rolling restart: each of the two APIs ten times.
+// restarts is the number of restarts: each of the two APIs is restarted ten times.
 const restarts = 20
 
-// rolling restarts the APIs in turn, the next once the one before is ready.
+// rolling restarts the APIs in turn, the next one when the previous one is ready.
 func rolling(ctx context.Context, h *system, w *workload) error {
 	if err := h.bank.restart(h.options.preset); err != nil {
 		return err
@@ -28,7 +28,7 @@ func rolling(ctx context.Context, h *system, w *workload) error {
 		d := h.daemons[i%2]
 		p := d.process()
 		if p == nil || !p.Signal(syscall.SIGTERM) {
-			return fmt.Errorf("%s is not there to be restarted", d.name)
+			return fmt.Errorf("%s is not running and cannot be restarted", d.name)
 		}
 		<-p.Done()
 		if err := rig.Poll(ctx, 5*time.Millisecond, func() (bool, error) { return d.process() != p, nil }); err != nil {
@@ -43,21 +43,21 @@ func rolling(ctx context.Context, h *system, w *workload) error {
 	return ctx.Err()
 }
 
-func judgeRolling(r *result) []row {
+func rollingRows(r *result) []row {
 	_, counts := r.system.faultLog.done()
 	return []row{
 		figure("restarts", "%d", counts["rolling restart"]).goal(counts["rolling restart"] == restarts, "%d", restarts),
 		figure("requests sent again on a new connection", "%d", r.repeated),
 		figure("requests that failed", "%d", r.failedRequests).goal(r.failedRequests == 0, "0"),
-		figure("requests/s", "%.0f", r.rate).goal(r.rate >= 195, "200, give or take 5"),
+		figure("requests/s", "%.0f", r.rate).goal(r.rate >= 195, "≥ 195"),
 	}
 }
 
-// plainly is how a plain HTTP client behaves: where the connection breaks it sends
-// the request again, on a new one, and only an answer of the API counts.
+// plainly behaves like a plain HTTP client: if the connection breaks, it sends the request again
+// on a new one. Only an answer of the API counts.
 func (w *workload) plainly(ctx context.Context, o *operation) {
 	a := w.client.send(ctx, w.history, o)
-	if a.Status == 0 { // a pooled connection would only be another that is being closed
+	if a.Status == 0 { // another pooled connection could be about to close as well
 		w.repeated.Add(1)
 		fresh := *w.client
 		fresh.http = w.fresh
@@ -69,8 +69,8 @@ func (w *workload) plainly(ctx context.Context, o *operation) {
 	}
 }
 
-// balancer is one address in front of all APIs, as dumb as can be: a connection goes
-// to the next of them that accepts it.
+// balancer is one address in front of all APIs. It forwards each connection to the next API that
+// accepts it.
 type balancer struct {
 	system   *system
 	listener net.Listener
@@ -107,7 +107,7 @@ func (b *balancer) serve(client net.Conn) {
 	defer server.Close()
 	go func() {
 		_, _ = io.Copy(server, client)
-		_ = server.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // we dialled tcp
+		_ = server.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // we dialed tcp
 	}()
 	_, _ = io.Copy(client, server)
 }

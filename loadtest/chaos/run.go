@@ -13,8 +13,8 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// run is one fault run. The result is there whenever the audit could be made; an
-// error says that the run itself failed, which proves nothing about Kizo.
+// run makes one fault run. It returns a result if the audit could be made. An error means that the
+// run itself failed, which says nothing about Kizo.
 func run(ctx context.Context, o options) (_ *result, err error) {
 	o = o.withDefaults()
 	found := newFindings()
@@ -36,33 +36,33 @@ func run(ctx context.Context, o options) (_ *result, err error) {
 		c.base, w.plain = h.balancer.url(), true
 		w.fresh = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	}
-	h.note("everything is up, %d users have money; faults for %s", o.users, o.duration)
+	h.note("everything is running, %d users have money; faults for %s", o.users, o.duration)
 	r := &result{options: o, system: h, found: found, history: w.history, began: time.Now(), faultsFor: o.duration}
 	if err := faults(ctx, h, w, users); err != nil {
 		return nil, err
 	}
-	h.note("healed; resolving what is unknown")
+	h.note("all faults have ended; resolving unknown outcomes")
 	if err := r.settle(ctx, w); err != nil {
 		return nil, err
 	}
 	h.note("auditing")
-	r.lateFinalisations = h.lateFinalisations() // while the logs are there
+	r.lateSettlements = h.lateSettlements() // while the logs exist
 	r.repeated, r.failedRequests = w.repeated.Load(), w.failed.Load()
 	return r, r.audit(ctx)
 }
 
-// fund gives most users money, while nothing is broken yet.
+// fund gives all users but the last two money, before the first fault.
 func (w *workload) fund(ctx context.Context) error {
 	for _, u := range w.users[:len(w.users)-2] {
-		o := crossBorder(deposit, u, 500_000)
+		o := bankTransfer(deposit, u, 500_000)
 		w.history.add(o)
 		if a := w.client.send(ctx, w.history, o); a.Outcome != accepted {
-			return fmt.Errorf("the first deposit is not accepted: %s", o)
+			return fmt.Errorf("the first deposit was not accepted: %s", o)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, startWithin/3)
 	defer cancel()
-	funded := func() (bool, error) { // whether the bank has sent all of it
+	funded := func() (bool, error) { // whether all deposits have been settled
 		for _, u := range w.users[:len(w.users)-2] {
 			var page walletPage
 			if err := w.client.must(ctx, "GET", "/v1/wallets", u.token(), nil, &page); err != nil {
@@ -80,7 +80,7 @@ func (w *workload) fund(ctx context.Context) error {
 	return nil
 }
 
-// faults lets clients and nemesis loose on each other, and heals.
+// faults runs the clients beside the nemesis, or beside the scenario, and ends all faults.
 func faults(ctx context.Context, h *system, w *workload, users []*user) error {
 	acting, enough := context.WithCancel(ctx)
 	defer enough()
@@ -111,7 +111,7 @@ func faults(ctx context.Context, h *system, w *workload, users []*user) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// settle waits until nothing is open any more: neither for clients nor for the bank.
+// settle waits until every outcome is known and every payment has ended.
 func (r *result) settle(ctx context.Context, w *workload) error {
 	r.healed = time.Now()
 	w.client.base = ""
@@ -127,7 +127,7 @@ func (r *result) settle(ctx context.Context, w *workload) error {
 	if err != nil {
 		return err
 	}
-	if err := r.awaitTerminal(ctx, conn); err != nil { // what the resolving itself has opened
+	if err := r.awaitTerminal(ctx, conn); err != nil { // resolve may have opened further payments
 		return err
 	}
 	return r.awaitReconciled(ctx, conn)

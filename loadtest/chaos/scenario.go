@@ -12,50 +12,50 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// scenario is a run with one kind of fault and one promise about it, beside the
-// rules that hold in every run.
+// scenario is a run with one kind of fault. It checks one promise in addition to the rules of
+// every run.
 type scenario struct {
 	name   string
 	what   string
 	adjust func(*options)
-	inject func(ctx context.Context, h *system, w *workload) error // in place of the nemesis
-	judge  func(*result) []row                                     // a value that names a target and misses it is a violation
+	inject func(ctx context.Context, h *system, w *workload) error // instead of the nemesis
+	rows   func(*result) []row                                     // figures; one that misses its target is a violation
 }
 
 var scenarios = []scenario{
 	{
-		name: "hell", what: "The bank at its worst, and nothing else: hangs, 5xx, answers cut off, lies",
+		name: "hell", what: "The bank hangs, answers 5xx, cuts answers off and gives wrong answers; nothing else fails",
 		adjust: func(o *options) { o.preset, o.duration, o.bankHeavy = "hell", 45*time.Second, true },
-		inject: badBank, judge: judgeHell,
+		inject: badBank, rows: hellRows,
 	},
 	{
-		name: "no-redis", what: "No Redis from start to end",
+		name: "no-redis", what: "Redis is down during the whole run",
 		adjust: func(o *options) { o.preset, o.duration, o.noRedis = "calm", 30*time.Second, true },
-		inject: badBank, judge: judgeNoRedis,
+		inject: badBank, rows: noRedisRows,
 	},
 	{
 		name: "flushall", what: "FLUSHALL twice a second under load",
 		adjust: func(o *options) { o.preset, o.duration, o.bankHeavy = "calm", 30*time.Second, true },
-		inject: flushing, judge: judgeFlushAll,
+		inject: flushing, rows: flushAllRows,
 	},
 	{
-		name: "zombie", what: "A worker is stopped (SIGSTOP) with the bank's answer in its hands, for 60 s, and goes on",
+		name: "zombie", what: "A worker that has the bank's answer is stopped (SIGSTOP) for 60 s and then continued",
 		adjust: func(o *options) { o.preset, o.duration, o.bankHeavy = "calm", time.Minute, true },
-		inject: zombie, judge: judgeZombie,
+		inject: zombie, rows: zombieRows,
 	},
 	{
-		name: "rolling", what: "Two kizod behind one address, restarted in turn 20 times; clients ask again once where a connection was closed",
+		name: "rolling", what: "Two kizod behind one address, restarted in turn 20 times; clients send a request again, once, if its connection was closed",
 		adjust: func(o *options) { o.preset, o.rate, o.duration = "calm", 200, time.Minute },
-		inject: rolling, judge: judgeRolling,
+		inject: rolling, rows: rollingRows,
 	},
 }
 
-// runScenarios runs those that are wanted, one after the other.
+// runScenarios runs the selected scenarios, one after the other.
 func runScenarios(ctx context.Context, o options, w io.Writer) error {
 	if o.binary == "" {
 		dir, err := os.MkdirTemp("", "kizo-scenarios-")
 		if err != nil {
-			return fmt.Errorf("make a place to build in: %w", err)
+			return fmt.Errorf("make a directory to build in: %w", err)
 		}
 		defer os.RemoveAll(dir)
 		if o.binary, err = rig.FindBinary(ctx, "", dir, "-tags", "failpoints"); err != nil {
@@ -85,18 +85,18 @@ func runScenarios(ctx context.Context, o options, w io.Writer) error {
 	return nil
 }
 
-// commonRows are the figures of every scenario.
+// commonRows returns the figures of every scenario.
 func (r *result) commonRows() []row {
 	return []row{
 		figure("operations (requests), requests/s", "%d (%d), %.0f", r.operations, r.attempts, r.rate),
-		figure("outcomes unknown for good", "%d", r.outcomes[unknown]).goal(r.outcomes[unknown] == 0, "0"),
+		figure("outcomes unknown forever", "%d", r.outcomes[unknown]).goal(r.outcomes[unknown] == 0, "0"),
 		r.paymentsRow(),
 		figure("executions in the bank's journal, each posted once or in review", "%d", r.executed),
 		r.healRow(),
 	}
 }
 
-// badBank lets the preset's faults do their work.
+// badBank runs the bank with the faults of the scenario's preset.
 func badBank(ctx context.Context, h *system, _ *workload) error {
 	if err := h.bank.restart(h.options.preset); err != nil {
 		return err
@@ -105,11 +105,11 @@ func badBank(ctx context.Context, h *system, _ *workload) error {
 	return nil
 }
 
-func judgeHell(r *result) []row {
-	return []row{figure("lies of the bank, recorded", "%d, %d", r.lies, r.liesFound).goal(r.lies > 0 && r.lies == r.liesFound, "all")}
+func hellRows(r *result) []row {
+	return []row{figure("wrong answers of the bank, recorded", "%d, %d", r.lies, r.liesFound).goal(r.lies > 0 && r.lies == r.liesFound, "all")}
 }
 
-func judgeNoRedis(r *result) []row {
+func noRedisRows(r *result) []row {
 	failures := 0
 	for _, o := range r.history.operations() {
 		if o.kind != deposit && o.kind != withdrawal && !o.conclusion().definite() {
@@ -136,7 +136,7 @@ func flushing(ctx context.Context, h *system, _ *workload) error {
 	return nil
 }
 
-func judgeFlushAll(r *result) []row {
+func flushAllRows(r *result) []row {
 	waited := settledAfter(r.log)
 	_, counts := r.system.faultLog.done()
 	return []row{
@@ -145,11 +145,11 @@ func judgeFlushAll(r *result) []row {
 	}
 }
 
-// zombieFor is how long the zombie is stopped: twenty leases.
+// zombieFor is how long the worker is stopped: twenty leases.
 const zombieFor = time.Minute
 
-// zombie lets a worker stop itself between the bank's answer and the ledger. What
-// it had in its hands is settled by others, long before it goes on.
+// zombie stops a worker between the bank's answer and the settlement. Other workers settle its
+// payments long before it continues.
 func zombie(ctx context.Context, h *system, _ *workload) error {
 	if err := h.bank.restart(h.options.preset); err != nil {
 		return err
@@ -172,12 +172,13 @@ func zombie(ctx context.Context, h *system, _ *workload) error {
 	victim.signal(syscall.SIGCONT)
 	within, cancel = context.WithTimeout(ctx, stuckAfter)
 	defer cancel()
-	_ = rig.Poll(within, 100*time.Millisecond, func() (bool, error) { return h.lateFinalisations() > 0, nil }) // judged afterwards
+	_ = rig.Poll(within, 100*time.Millisecond, func() (bool, error) { return h.lateSettlements() > 0, nil }) // the audit checks the result
 	return ctx.Err()
 }
 
-// lateFinalisations counts what workers say that the fence refused.
-func (h *system) lateFinalisations() (refused int) {
+// lateSettlements counts the settlements that were rejected by the fencing token, in the logs of
+// the workers.
+func (h *system) lateSettlements() (refused int) {
 	const refusal = "payment was taken over while the bank answered"
 	for _, d := range h.daemons {
 		if d.role == "worker" {
@@ -187,8 +188,8 @@ func (h *system) lateFinalisations() (refused int) {
 	return refused
 }
 
-func judgeZombie(r *result) []row {
-	return []row{figure("late finalisations that the fence refused", "%d", r.lateFinalisations).goal(r.lateFinalisations > 0, "> 0")}
+func zombieRows(r *result) []row {
+	return []row{figure("late settlements that the fencing token rejected", "%d", r.lateSettlements).goal(r.lateSettlements > 0, "> 0")}
 }
 
 func contents(path string) string {

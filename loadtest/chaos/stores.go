@@ -10,7 +10,7 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// crashPostgres ends PostgreSQL as a crash would and starts it after a while.
+// crashPostgres kills PostgreSQL and starts it again after a while.
 func (h *system) crashPostgres(ctx context.Context, away time.Duration) error {
 	h.postgresUp.Lock()
 	defer h.postgresUp.Unlock()
@@ -20,11 +20,11 @@ func (h *system) crashPostgres(ctx context.Context, away time.Duration) error {
 		return fmt.Errorf("crash PostgreSQL: %w", err)
 	}
 	rig.Pause(ctx, away)
-	// Not the run's context: when that ends, the heal still needs PostgreSQL.
+	// Not the run's context: heal still needs PostgreSQL when that ends.
 	return h.startPostgres(context.WithoutCancel(ctx))
 }
 
-// killRedis ends Redis and starts it, empty, after a while.
+// killRedis kills Redis and starts it again, empty, after a while.
 func (h *system) killRedis(ctx context.Context, away time.Duration) error {
 	h.redisUp.Lock()
 	defer h.redisUp.Unlock()
@@ -35,7 +35,7 @@ func (h *system) killRedis(ctx context.Context, away time.Duration) error {
 	return h.startRedis(context.WithoutCancel(ctx))
 }
 
-// flushRedis makes Redis forget everything.
+// flushRedis deletes everything in Redis.
 func (h *system) flushRedis(ctx context.Context) error {
 	h.redisUp.Lock()
 	defer h.redisUp.Unlock()
@@ -47,9 +47,8 @@ func (h *system) flushRedis(ctx context.Context) error {
 	return nil
 }
 
-// A row is written when a payment is opened, claimed, given back, put up for
-// review or ended, by the database itself and in the same transaction. Renewing a
-// lease writes none.
+// A trigger adds a row when a payment is opened, claimed, released, marked for review or ended, in
+// the same transaction. Renewing a lease adds none.
 const logSchema = `
 CREATE TABLE chaos_payment_log (
 	id bigserial PRIMARY KEY, transfer_id uuid NOT NULL, who text NOT NULL, state text NOT NULL,

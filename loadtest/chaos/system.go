@@ -15,7 +15,7 @@ import (
 	"github.com/JDevAman/kizo/server/embedded"
 )
 
-// Bounds on what has no other.
+// Timeouts of operations that have no other.
 const (
 	startWithin = 60 * time.Second
 	endWithin   = 5 * time.Second
@@ -26,7 +26,7 @@ type system struct {
 	options  options
 	dir      string
 	binary   string
-	hits     string // each point that kizod passes leaves a file here
+	hits     string // directory in which kizod creates a file for each failpoint that it passes
 	found    *findings
 	faultLog *faultLog
 	log      io.Writer
@@ -37,11 +37,11 @@ type system struct {
 	ending   context.CancelFunc
 	running  sync.WaitGroup
 
-	postgresUp sync.Mutex // held while PostgreSQL is being stopped or started
+	postgresUp sync.Mutex // locked while PostgreSQL is being stopped or started
 	postgres   *embedded.Postgres
-	redisUp    sync.Mutex // the same of Redis
+	redisUp    sync.Mutex // the same for Redis
 	redis      *embedded.Redis
-	redisAddr  string // always the same
+	redisAddr  string // does not change
 }
 
 // startSystem starts everything, the bank without faults. The caller must close the
@@ -103,7 +103,7 @@ func (h *system) openStores(ctx context.Context) (err error) {
 func (h *system) startPostgres(ctx context.Context) error {
 	p, err := embedded.StartPostgres(ctx, embedded.PostgresConfig{
 		Dir: h.path("pg"),
-		// %e: what it refused is looked at by SQLSTATE afterwards.
+		// %e: checkDatabaseLog reads the SQLSTATE.
 		Settings: map[string]string{"log_line_prefix": "%m [%p] %e ", "log_min_error_statement": "panic"},
 	})
 	if err != nil {
@@ -158,7 +158,7 @@ func (h *system) waitReady(ctx context.Context) error {
 	return nil
 }
 
-// close ends everything, whatever state it is in. It may be called again.
+// close ends everything, in whatever state it is. Further calls do nothing.
 func (h *system) close() {
 	h.ending()
 	h.running.Wait()
@@ -190,7 +190,7 @@ func (h *system) close() {
 
 func (h *system) path(name string) string { return filepath.Join(h.dir, name) }
 
-// adminURL goes to PostgreSQL itself, not through the proxy.
+// adminURL connects to PostgreSQL directly, not through the proxy.
 func (h *system) adminURL() string { return h.postgres.URL(rig.Database, embedded.AdminRole) }
 
 func (h *system) note(format string, args ...any) {

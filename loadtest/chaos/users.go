@@ -15,18 +15,18 @@ import (
 
 const (
 	currency = "USD"
-	password = "chaos and order, forty-two" // of users that live as long as the run
+	password = "chaos and order, forty-two" // of users that exist as long as the run
 )
 
 // user is one of the users that the clients act as.
 type user struct {
 	handle string
-	id     uuid.UUID // found in the tables at the end
+	id     uuid.UUID // read from the tables at the end
 
 	mu      sync.Mutex
 	access  string
 	refresh string
-	ends    time.Time // of the access token
+	ends    time.Time // expiry of the access token
 }
 
 func (u *user) token() string {
@@ -48,7 +48,7 @@ func (u *user) keep(s session) {
 	u.ends = time.Now().Add(time.Duration(s.ExpiresIn) * time.Second)
 }
 
-// signUp makes the users, one after the other: hashing a password is slow on purpose.
+// signUp creates the users, one after the other: hashing a password is slow by design.
 func signUp(ctx context.Context, c *client, count int) ([]*user, error) {
 	users := make([]*user, count)
 	for i := range users {
@@ -66,8 +66,8 @@ func signUp(ctx context.Context, c *client, count int) ([]*user, error) {
 	return users, nil
 }
 
-// keepSignedIn renews tokens well before they end, for runs that are longer than
-// an access token lives.
+// keepSignedIn renews access tokens well before they expire, for runs that are longer than their
+// life.
 func keepSignedIn(ctx context.Context, c *client, users []*user) {
 	for ctx.Err() == nil {
 		for _, u := range users {
@@ -87,8 +87,8 @@ func keepSignedIn(ctx context.Context, c *client, users []*user) {
 	}
 }
 
-// visit lives through sessions of one user: log in, refresh, use, log out. What a
-// server has confirmed must hold: a session that was ended is of no use any more.
+// visit repeats the life of a session for one user: log in, refresh, log out, use. A session that
+// the server has ended must not be accepted any more.
 func visit(ctx context.Context, c *client, u *user) {
 	for ctx.Err() == nil {
 		visitOnce(ctx, c, u)
@@ -98,20 +98,20 @@ func visit(ctx context.Context, c *client, u *user) {
 
 func visitOnce(ctx context.Context, c *client, u *user) {
 	var s session
-	if !c.tell(ctx, "/v1/auth/login", "", map[string]string{"login": "@" + u.handle, "password": password}, &s) {
+	if !c.post(ctx, "/v1/auth/login", "", map[string]string{"login": "@" + u.handle, "password": password}, &s) {
 		return
 	}
 	used := s.RefreshToken
-	if !c.tell(ctx, "/v1/auth/refresh", "", map[string]string{"refresh_token": used}, &s) {
-		return // lost or refused: the token may be used by now, which ends nothing else
+	if !c.post(ctx, "/v1/auth/refresh", "", map[string]string{"refresh_token": used}, &s) {
+		return // lost or refused: the token may count as used now; other sessions are not affected
 	}
-	if !c.tell(ctx, "/v1/auth/logout", s.AccessToken, nil, nil) {
+	if !c.post(ctx, "/v1/auth/logout", s.AccessToken, nil, nil) {
 		return
 	}
 	for _, path := range []string{"/v1/wallets", "/v1/me"} {
 		got, _, err := c.do(ctx, http.MethodGet, path, s.AccessToken, "", nil)
 		if err == nil && got.status != http.StatusUnauthorized && got.status != http.StatusServiceUnavailable {
-			c.found.add("session", "a session that was logged out is answered GET %s: %d", path, got.status)
+			c.found.add("session", "a session that was logged out may still GET %s: %d", path, got.status)
 		}
 	}
 	body, err := json.Marshal(map[string]string{"refresh_token": s.RefreshToken})
@@ -124,8 +124,8 @@ func visitOnce(ctx context.Context, c *client, u *user) {
 	}
 }
 
-// tell posts once; false where the outcome is not a plain yes.
-func (c *client) tell(ctx context.Context, path, token string, body, out any) bool {
+// post sends one POST request, and reports whether it succeeded.
+func (c *client) post(ctx context.Context, path, token string, body, out any) bool {
 	var text []byte
 	if body != nil {
 		var err error

@@ -15,20 +15,20 @@ import (
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// workload is what the clients want. The first user is the hot one, whom everybody
-// pays; the last two are poor, so that some of what they ask is refused.
+// workload is the load of the clients. All users pay the first user, whose account is therefore
+// hot. The last two have no money at first, so some of their operations are refused.
 type workload struct {
 	client  *client
 	history *history
 	users   []*user
 	options options
 
-	plain            bool         // clients ask once more where the connection broke, and that is all
+	plain            bool         // clients repeat a request once if its connection broke, and do nothing else
 	fresh            *http.Client // opens a connection for each request
 	repeated, failed atomic.Int64
 }
 
-// run lets the clients act until ctx ends, and returns when the last has its answer.
+// run makes the load until ctx ends, and returns when every request has its answer.
 func (w *workload) run(ctx context.Context) {
 	tickets := w.tickets(ctx)
 	var acting sync.WaitGroup
@@ -43,8 +43,8 @@ func (w *workload) run(ctx context.Context) {
 	acting.Wait()
 }
 
-// tickets is the cap: a closed loop of clients that start at most rate operations
-// a second together.
+// tickets limits the closed loop of clients: together they start at most rate operations per
+// second, one for each ticket.
 func (w *workload) tickets(ctx context.Context) <-chan struct{} {
 	const step = 10 * time.Millisecond
 	tickets := make(chan struct{})
@@ -73,7 +73,8 @@ func (w *workload) tickets(ctx context.Context) <-chan struct{} {
 	return tickets
 }
 
-// act does one thing. Requests outlive ctx: what was begun gets its answer.
+// act does one thing at random. It does not stop when ctx ends, so that every request gets its
+// answer.
 func (w *workload) act(ctx context.Context, dice *rand.Rand) {
 	ctx = context.WithoutCancel(ctx)
 	if w.plain {
@@ -98,8 +99,8 @@ func (w *workload) act(ctx context.Context, dice *rand.Rand) {
 	}
 }
 
-// pursue sends an operation as clients do: some give up at the first error, some
-// ask again with the same key, some are so hasty that they send it twice at once.
+// pursue sends an operation as different clients do: some give up at the first error, some retry
+// with the same key, some send it twice at the same time.
 func (w *workload) pursue(ctx context.Context, dice *rand.Rand, o *operation) {
 	if dice.IntN(50) == 0 {
 		var twin sync.WaitGroup
@@ -119,24 +120,24 @@ func (w *workload) pursue(ctx context.Context, dice *rand.Rand, o *operation) {
 	}
 }
 
-// newOperation makes a new operation, or nil where there is nothing to refer to yet.
+// newOperation returns a random new operation, or nil if there is no transfer to refer to yet.
 func (w *workload) newOperation(dice *rand.Rand) *operation {
 	from := w.users[dice.IntN(len(w.users))]
 	if w.options.bankHeavy && dice.IntN(2) == 0 {
-		return crossBorder([]kind{deposit, withdrawal}[dice.IntN(2)], from, 1+dice.Int64N(500))
+		return bankTransfer([]kind{deposit, withdrawal}[dice.IntN(2)], from, 1+dice.Int64N(500))
 	}
 	switch roll := dice.IntN(100); {
 	case roll < 45:
 		return w.pay(dice, transfer, from, w.other(dice, from))
 	case roll < 62:
-		if from == w.users[0] { // it pays back, or all money would end there
+		if from == w.users[0] { // otherwise this user would get all the money
 			return w.pay(dice, transfer, from, w.other(dice, from))
 		}
 		return w.pay(dice, transfer, from, w.users[0])
 	case roll < 67:
-		return crossBorder(deposit, from, 1+dice.Int64N(2000))
+		return bankTransfer(deposit, from, 1+dice.Int64N(2000))
 	case roll < 73:
-		return crossBorder(withdrawal, from, 1+dice.Int64N(1500))
+		return bankTransfer(withdrawal, from, 1+dice.Int64N(1500))
 	case roll < 84:
 		return w.pay(dice, authorize, from, w.other(dice, from))
 	case roll < 91:
@@ -159,7 +160,7 @@ func (w *workload) other(dice *rand.Rand, than *user) *user {
 func (w *workload) pay(dice *rand.Rand, k kind, from, to *user) *operation {
 	amount := 1 + dice.Int64N(500)
 	if dice.IntN(25) == 0 {
-		amount = 1_000_000_000 // more than anybody has
+		amount = 1_000_000_000 // more than any user has
 	}
 	body := map[string]any{"to": "@" + to.handle, "amount": amount, "currency": currency}
 	if k == authorize {
@@ -168,15 +169,15 @@ func (w *workload) pay(dice *rand.Rand, k kind, from, to *user) *operation {
 	return &operation{kind: k, user: from, payee: to, amount: amount, key: newKey(), path: "/v1/transfers", body: encode(body)}
 }
 
-func crossBorder(k kind, who *user, amount int64) *operation {
+func bankTransfer(k kind, who *user, amount int64) *operation {
 	return &operation{
 		kind: k, user: who, amount: amount, key: newKey(), path: "/v1/" + string(k) + "s",
 		body: encode(map[string]any{"amount": amount, "currency": currency}),
 	}
 }
 
-// follow captures or voids an authorization, or reverses a transfer, that was
-// accepted; often one that others are at, too.
+// follow captures or voids an accepted authorization, or reverses an accepted transfer. Other
+// clients often choose the same one.
 func (w *workload) follow(dice *rand.Rand, k kind) *operation {
 	target := w.history.pick(func(h *history) []*operation {
 		if k == reversal {
@@ -195,22 +196,22 @@ func (w *workload) follow(dice *rand.Rand, k kind) *operation {
 	if k != void {
 		o.body = encode(map[string]any{})
 		if dice.IntN(2) == 0 {
-			o.amount = 1 + dice.Int64N(target.amount+target.amount/10+1) // sometimes more than there is
+			o.amount = 1 + dice.Int64N(target.amount+target.amount/10+1) // sometimes more than the target has
 			o.body = encode(map[string]any{"amount": o.amount})
 		}
 	}
 	return o
 }
 
-// again sends an earlier operation once more, whatever became of it.
+// again repeats an earlier operation, whatever its outcome.
 func (w *workload) again(ctx context.Context, dice *rand.Rand) {
 	if o := w.history.pick(func(h *history) []*operation { return h.all }, dice.IntN); o != nil {
 		w.client.send(ctx, w.history, o)
 	}
 }
 
-// otherBody sends something else under a key whose outcome is known: it must be
-// told so, and change nothing.
+// otherBody sends another command under a key whose outcome is known. The API must reject it, and
+// nothing may change.
 func (w *workload) otherBody(ctx context.Context, dice *rand.Rand) {
 	o := w.history.pick(func(h *history) []*operation { return h.all }, dice.IntN)
 	if o == nil || !o.conclusion().definite() || o.kind == void {
@@ -231,7 +232,7 @@ func (w *workload) otherBody(ctx context.Context, dice *rand.Rand) {
 	}
 	other.body = encode(body)
 	if a := w.client.send(ctx, w.history, other); a.definite() {
-		w.client.found.add("replay", "a key was used for something else, and that was carried out or refused as if new\nfirst %s\nthen %s", o, other)
+		w.client.found.add("replay", "a key was used for another command, which was carried out or refused as if it were new\nfirst %s\nthen %s", o, other)
 	}
 }
 
@@ -254,7 +255,7 @@ func (w *workload) look(ctx context.Context, dice *rand.Rand) {
 	}
 	var page walletPage
 	if json.Unmarshal(got.body, &page) != nil || len(page.Items) != 1 {
-		w.client.found.add("http", "an answer that is no list of one wallet: %s", got.body)
+		w.client.found.add("http", "the answer is not a list of one wallet: %s", got.body)
 		return
 	}
 	r.balance, r.held, r.available = page.Items[0].Balance, page.Items[0].Held, page.Items[0].Available

@@ -1,7 +1,7 @@
 // Payments at a constant rate: first alone, then beside wrong passwords that come many
 // times faster than they can be hashed, then alone again. The storm comes from many
-// addresses (k6 --local-ips) and tries all users, so
-// that a limit per account or address alone does not make it harmless.
+// addresses (k6 --local-ips) and tries all users, so that a limit per account or per address
+// alone does not stop it.
 import { Step, anyone, any, common, pay, phaseAt, report, seconds, users } from './lib.js';
 
 const storm = seconds(__ENV.DURATION || '60s');
@@ -42,7 +42,7 @@ export function payment() {
   pay(transfer, users[from], anyone(from), 1, { phase: phaseAt(phases) });
 }
 
-// A 401 is what a wrong password should get.
+// The expected answer to a wrong password is 401.
 export function guess() {
   const body = { login: anyone().email, password: 'a wrong password' };
   wrong.ask('POST', '/v1/auth/login', { body, phase: 'storm', no: 401 });

@@ -1,6 +1,5 @@
-// Transfers as fast as so many users can, in turns to anybody and to one and the
-// same receiver: a ledger that locks its accounts one by one is slow where all
-// pay the same shop.
+// Transfers under closed load, in turns to random receivers and to a single one. A ledger that
+// locks the accounts of each transfer separately is slow if all users pay the same receiver.
 import { Step, any, anyone, common, pay, phaseAt, report, seconds, users } from './lib.js';
 
 const part = seconds(__ENV.DURATION || '40s') / 4;

@@ -1,15 +1,15 @@
 // What all scenarios share: the users, one way to send requests, and one way to count.
 //
-// A step is one sort of request, a phase one part of a run. Answers of a step
-// in a phase are counted apart:
+// A step is one kind of request, a phase one part of a run. The answers of each step in each
+// phase are counted separately:
 //
-//	took      2xx, and how long it took
-//	refused   429 and 503, and how long they took: Kizo said no as documented
-//	unknown   a money POST without an answer: it may have moved or not
+//	took      2xx, and how long they took
+//	refused   429 and 503, and how long they took: documented refusals
+//	unknown   no answer to a POST that moves money: it may have moved or not
 //	failed    anything else
 //
-// Nothing is retried: a retry would hide what it retries. Money is
-// counted where it was accepted, and compared with the books by the runner.
+// Nothing is retried, because a retry would hide an error. Accepted money is counted here, and
+// the runner compares it with the books.
 import http from 'k6/http';
 import exec from 'k6/execution';
 import { Counter, Trend } from 'k6/metrics';
@@ -58,7 +58,7 @@ export class Step {
     }
   }
 
-  // ask returns the answer if it was a yes, otherwise null.
+  // ask returns the answer if its status is 2xx, otherwise null.
   ask(method, path, { token, body, amount = 0, key, text = false, phase = 'all', no = 0 }) {
     const headers = { 'Content-Type': 'application/json' };
     if (token) {
@@ -97,7 +97,7 @@ export class Step {
   }
 }
 
-// The steps of a user's day. token is an access token.
+// The steps of a user. token is an access token.
 
 // signIn returns the session, or null.
 export function signIn(step, user, phase = 'all') {
@@ -117,7 +117,7 @@ export function payIn(step, token, amount, options = {}) {
 
 export const any = (n) => Math.floor(Math.random() * n);
 
-// anyone is a user, and not the one with this number.
+// anyone returns a random user other than the one with this number.
 export function anyone(except = -1) {
   if (except < 0) {
     return users[any(users.length)];
@@ -125,8 +125,8 @@ export function anyone(except = -1) {
   return users[(except + 1 + any(users.length - 1)) % users.length];
 }
 
-// phaseAt tells by the time since the scenario began in which phase it is;
-// phases are [name, seconds] in their order. The last has no end.
+// phaseAt returns the current phase by the time since the scenario began. phases are
+// [name, seconds] in their order; the last one has no end.
 export function phaseAt(phases) {
   let left = (Date.now() - exec.scenario.startTime) / 1000;
   for (const [name, length] of phases) {
@@ -138,8 +138,7 @@ export function phaseAt(phases) {
   return phases[phases.length - 1][0];
 }
 
-// report makes the handleSummary of a scenario: all meters, and what the phases
-// were, for the runner.
+// report returns the handleSummary of a scenario: all metrics and the phases, for the runner.
 export function report(phases) {
   return (data) => ({ [__ENV.RESULT_FILE]: JSON.stringify({ phases, metrics: data.metrics }) });
 }

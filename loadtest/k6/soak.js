@@ -1,12 +1,12 @@
-// A modest mix for as long as one likes, to see what grows. Each virtual user is
-// one user of Kizo, signs in once, and renews its session before the access token ends.
+// A mixed load at a constant, low rate, to see what grows over time. Each virtual user is one
+// user of Kizo, signs in once, and renews its session before the access token expires.
 import exec from 'k6/execution';
 import { Step, any, anyone, common, pay, payIn, phaseAt, report, seconds, signIn, users } from './lib.js';
 
 const length = seconds(__ENV.DURATION || '2m');
-const rate = Number(__ENV.RATE || 50); // rounds a second, of four requests or five
+const rate = Number(__ENV.RATE || 50); // rounds per second, of four or five requests
 
-const start = Math.min(15, length / 4); // when all sign in, one after the other
+const start = Math.min(15, length / 4); // in which all users sign in, one after the other
 const phases = [['start', start], ['steady', length - start]];
 
 const step = (name) => new Step(name, ['start', 'steady']);
@@ -31,7 +31,8 @@ export const options = {
 
 let session = null; // of this virtual user
 
-// token is one that is good for five minutes yet, or null: access tokens live for 15.
+// token returns an access token that is valid for five more minutes, or null: access tokens are
+// valid for 15.
 function token(user, phase) {
   if (session === null) {
     session = signIn(steps.signin, user, phase);

@@ -1,5 +1,5 @@
-// Payments at a constant rate, ten times as many for ten seconds, and the constant
-// rate again: what the spike does to those in it, and to those after it.
+// Payments at a constant rate, then at ten times that rate for ten seconds, then at the constant
+// rate again: the effect of the spike on the payments during it and after it.
 import { Step, any, anyone, common, pay, report, seconds, users } from './lib.js';
 
 const calm = seconds(__ENV.DURATION || '40s') / 2;

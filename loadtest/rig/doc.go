@@ -1,5 +1,5 @@
-// Package rig is what all load tests share: a Kizo of their own, from PostgreSQL to
-// the mock bank, with users whose money came through the ledger.
+// Package rig starts a complete Kizo for a load test, from PostgreSQL to the mock bank, with
+// users whose money came through the ledger.
 //
 //	load generator ──HTTP──► kizod serve ──► PostgreSQL     all children of this
 //	                            │   └──────► Redis          process, on loopback
@@ -19,9 +19,10 @@
 // kizod is built from this tree without failpoints. PostgreSQL is as durable as
 // `kizod dev` makes it unless Config says otherwise. With Config.DatabaseOnly the rig
 // is PostgreSQL alone, for loads that call package ledger in this process. Everything
-// is in one directory, which is removed at the end, and ends with this process,
-// however that ends. Every method is bounded by its context.
+// is in one directory, which is removed at the end. Every child ends with this process, even if
+// this process is killed. Every method is bounded by its context.
 //
 // The package also reports the machine (Environment), the CPU time and memory that
-// were used (Gauge), and the transfers in the database (Books). It makes no load.
+// were used (Gauge), and the transfers in the database (Books). It makes no load. It may import
+// packages of the server; no package but the load tests may import it.
 package rig

@@ -151,7 +151,7 @@ func (t table) cpu(root int) (used time.Duration) {
 	return used
 }
 
-// machineCPU is how long the processors were busy, for all processes.
+// machineCPU is the CPU time of all processes of the machine.
 func machineCPU() time.Duration {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {

@@ -18,9 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A rig starts, has users whose money came from the bank, serves them, tells what
-// became of money, is audited, and leaves nothing behind. One test, since a
-// start costs seconds.
+// A rig starts, has users whose money came from the bank, serves them, counts money, is audited,
+// and leaves nothing behind. This is one test because a start costs seconds.
 func TestRig(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds kizod and starts everything")
@@ -47,7 +46,7 @@ func TestRig(t *testing.T) {
 		t.Errorf("a second seed made no further user: %v", err)
 	}
 
-	// The daemon knows these users, by token and by password.
+	// kizod accepts the tokens and the passwords of these users.
 	for what, c := range map[string]struct{ path, token, body string }{
 		"token":    {"/v1/summary", users[0].AccessToken, ""},
 		"password": {"/v1/auth/login", "", `{"login":"` + users[1].Email + `","password":"` + users[1].Password + `"}`},
@@ -86,7 +85,7 @@ func TestRig(t *testing.T) {
 	if status, body := request(t, r.URL()+"/v1/summary", users[0].AccessToken, "", ""); status != http.StatusOK {
 		t.Errorf("after a restart: %d %s", status, body)
 	}
-	// Where no worker runs, a seed settles by itself.
+	// Without a worker, Seed settles the deposits itself.
 	alone, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if _, err := r.Seed(alone, 1, funds); err != nil {
@@ -116,7 +115,7 @@ func checkEnvironment(t *testing.T, r *Rig) {
 	}
 }
 
-// checkAudit sees the audit pass, and fail once a balance was changed.
+// checkAudit checks that the audit passes, and fails after a balance was changed.
 func checkAudit(t *testing.T, r *Rig) {
 	t.Helper()
 	if checks, err := r.Audit(t.Context()); err != nil || checks < 20 {
@@ -136,7 +135,7 @@ func checkAudit(t *testing.T, r *Rig) {
 	}
 }
 
-// checkEnd sees that what dies is noticed, and that nothing stays behind.
+// checkEnd checks that the end of a process is noticed, and that no process or file is left.
 func checkEnd(t *testing.T, r *Rig) {
 	t.Helper()
 	if err := r.Alive(); err != nil {

@@ -117,7 +117,7 @@ func (r *Rig) fund(ctx context.Context, users []User, amount money.Amount) error
 	if err != nil {
 		return fmt.Errorf("make the deposits: %w", err)
 	}
-	return r.WaitSettled(ctx) // for what the running kizod claimed
+	return r.WaitSettled(ctx) // for the payments that the running kizod has claimed
 }
 
 const depositTries = 10
