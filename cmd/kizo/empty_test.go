@@ -9,6 +9,7 @@ import (
 	"time"
 	_ "time/tzdata"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -51,7 +52,23 @@ func TestEmptyFlagsAreRefused(t *testing.T) {
 	}
 }
 
-// argumentsFor are arguments that a command takes, by the names in its usage.
+// everyCommand returns all commands that do something.
+func everyCommand(root *cobra.Command) []*cobra.Command {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	var all []*cobra.Command
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		all = append(all, cmd)
+		for _, child := range cmd.Commands() {
+			walk(child)
+		}
+	}
+	walk(root)
+	return all
+}
+
+// argumentsFor returns arguments that a command takes, by the names in its usage.
 func argumentsFor(use string) []string {
 	var args []string
 	for _, name := range strings.Fields(use)[1:] {

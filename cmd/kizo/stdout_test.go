@@ -15,8 +15,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
-
 	"github.com/JDevAman/kizo/client"
 )
 
@@ -188,22 +186,6 @@ func (w *world) full(args ...string) int {
 	a := w.app(args...)
 	a.io.Out = device
 	return a.execute(w.t.Context())
-}
-
-// everyCommand gives all commands that do something, with their full names.
-func everyCommand(root *cobra.Command) []*cobra.Command {
-	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd()
-	var all []*cobra.Command
-	var walk func(*cobra.Command)
-	walk = func(cmd *cobra.Command) {
-		all = append(all, cmd)
-		for _, child := range cmd.Commands() {
-			walk(child)
-		}
-	}
-	walk(root)
-	return all
 }
 
 func TestUnwrittenResultHasItsOwnExitCode(t *testing.T) {
