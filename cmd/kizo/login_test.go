@@ -14,7 +14,7 @@ func TestLoginRejectedWithRetryAfter(t *testing.T) {
 		code, detail string
 	}{
 		{http.StatusTooManyRequests, "too_many_attempts", "too many failed attempts to sign in; try again in 10m0s"},
-		{http.StatusTooManyRequests, "rate_limited", "you ask too often: slow down"},
+		{http.StatusTooManyRequests, "rate_limited", "too many requests: wait as long as Retry-After says"},
 		{http.StatusServiceUnavailable, "overloaded", "too many are signing in at the moment; try again shortly"},
 	} {
 		s := newFakeServer(t, func(w http.ResponseWriter, _ *http.Request) {

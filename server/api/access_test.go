@@ -8,31 +8,32 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 )
 
-// access says what a route needs of the matrix: a body that would do, and how it
-// names an object of somebody else, if it names one at all.
+// access is a row of the matrix: who may call a route, a valid body for it, and how its path names
+// an object of another user, if it names one.
 type access struct {
 	public bool
-	// operators: everybody else is told that it is not for them, and nothing more.
+	// operators: all other users receive forbidden, and nothing else.
 	operators bool
-	body      func(*house, *user) any    // for a stranger, about alice
-	other     func(*house, *user) string // path with an object of alice's
-	code      openapi.ProblemCode        // that a stranger is told about that object
+	body      func(*fixture, *user) any    // sent by another user, about alice
+	other     func(*fixture, *user) string // path with an object of alice's
+	code      openapi.ProblemCode          // that another user receives for that object
 }
 
-var nothing = func(*house, *user) any { return nil }
+var nothing = func(*fixture, *user) any { return nil }
 
-func part(*house, *user) any { return fields{} }
+func part(*fixture, *user) any { return fields{} }
 
-func because(*house, *user) any { return fields{"reason": "matrix"} }
+func because(*fixture, *user) any { return fields{"reason": "matrix"} }
 
-// transferOf gives the path with a transfer of alice's to carol in it.
-func transferOf(path string) func(*house, *user) string {
-	return func(h *house, alice *user) string {
+// transferOf returns the path with the id of a transfer of alice's to carol.
+func transferOf(path string) func(*fixture, *user) string {
+	return func(h *fixture, alice *user) string {
 		h.t.Helper()
 		carol := h.signUp("carol" + uuid.NewString()[:8])
 		sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(carol, 1).with("memo", canary)).want(201))
@@ -40,8 +41,8 @@ func transferOf(path string) func(*house, *user) string {
 	}
 }
 
-func authorizationOf(path string) func(*house, *user) string {
-	return func(h *house, alice *user) string {
+func authorizationOf(path string) func(*fixture, *user) string {
+	return func(h *fixture, alice *user) string {
 		h.t.Helper()
 		carol := h.signUp("carol" + uuid.NewString()[:8])
 		held := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(carol, 1).with("authorize", true)).want(201))
@@ -49,7 +50,7 @@ func authorizationOf(path string) func(*house, *user) string {
 	}
 }
 
-// The matrix: each route that the app serves has a row here, or the test fails.
+// matrix has a row for each route that the app serves; a route without one fails the test.
 var matrix = map[string]access{
 	"GET /":                       {public: true},
 	"HEAD /":                      {public: true},
@@ -60,14 +61,14 @@ var matrix = map[string]access{
 	"POST /v1/auth/signup":        {public: true},
 	"POST /v1/auth/login":         {public: true},
 	"POST /v1/auth/refresh":       {public: true},
-	"POST /v1/bank/callbacks":     {public: true}, // whoever can sign
+	"POST /v1/bank/callbacks":     {public: true}, // the signature decides
 
 	"POST /v1/auth/logout":     {body: nothing},
 	"GET /v1/me":               {body: nothing},
-	"PATCH /v1/me":             {body: func(*house, *user) any { return fields{"name": "Mallory"} }},
+	"PATCH /v1/me":             {body: func(*fixture, *user) any { return fields{"name": "Mallory"} }},
 	"GET /v1/sessions":         {body: nothing},
 	"GET /v1/sessions/history": {body: nothing},
-	"DELETE /v1/sessions/:id": {body: nothing, code: openapi.SessionNotFound, other: func(h *house, alice *user) string {
+	"DELETE /v1/sessions/:id": {body: nothing, code: openapi.SessionNotFound, other: func(h *fixture, alice *user) string {
 		h.t.Helper()
 		return "/v1/sessions/" + read[openapi.SessionList](h.get(alice, "/v1/sessions").want(200)).Items[0].Id.String()
 	}},
@@ -75,10 +76,10 @@ var matrix = map[string]access{
 	"GET /v1/wallets":                   {body: nothing},
 	"GET /v1/summary":                   {body: nothing},
 	"GET /v1/events":                    {body: nothing},
-	"POST /v1/wallets":                  {body: func(*house, *user) any { return fields{"currency": "EUR"} }},
-	"GET /v1/wallets/:currency/balance": {body: nothing}, // a currency is nobody's
+	"POST /v1/wallets":                  {body: func(*fixture, *user) any { return fields{"currency": "EUR"} }},
+	"GET /v1/wallets/:currency/balance": {body: nothing}, // the path names no object of a user
 	"GET /v1/transfers":                 {body: nothing},
-	"POST /v1/transfers":                {body: func(_ *house, alice *user) any { return pay(alice, 1) }},
+	"POST /v1/transfers":                {body: func(_ *fixture, alice *user) any { return pay(alice, 1) }},
 	"GET /v1/transfers/:id":             {body: nothing, code: openapi.TransferNotFound, other: transferOf("/v1/transfers/:id")},
 	"POST /v1/transfers/:id/capture": {
 		body: part, code: openapi.TransferNotFound, other: authorizationOf("/v1/transfers/:id/capture")},
@@ -86,8 +87,8 @@ var matrix = map[string]access{
 		body: nothing, code: openapi.TransferNotFound, other: authorizationOf("/v1/transfers/:id/void")},
 	"POST /v1/transfers/:id/reverse": {
 		body: part, code: openapi.TransferNotFound, other: transferOf("/v1/transfers/:id/reverse")},
-	"POST /v1/deposits":    {body: func(*house, *user) any { return fields{"amount": 1, "currency": "USD"} }},
-	"POST /v1/withdrawals": {body: func(*house, *user) any { return fields{"amount": 1, "currency": "USD"} }},
+	"POST /v1/deposits":    {body: func(*fixture, *user) any { return fields{"amount": 1, "currency": "USD"} }},
+	"POST /v1/withdrawals": {body: func(*fixture, *user) any { return fields{"amount": 1, "currency": "USD"} }},
 	"GET /v1/transfers/:id/timeline": {
 		body: nothing, code: openapi.TransferNotFound, other: transferOf("/v1/transfers/:id/timeline")},
 
@@ -98,7 +99,7 @@ var matrix = map[string]access{
 	"POST /v1/ops/queues/:queue/tasks/:task/:action": {body: because, operators: true},
 	"GET /v1/ops/payments":                           {body: nothing, operators: true},
 	"GET /v1/ops/payments/:id":                       {body: nothing, operators: true},
-	"POST /v1/ops/payments/:id/resolve": {operators: true, body: func(*house, *user) any {
+	"POST /v1/ops/payments/:id/resolve": {operators: true, body: func(*fixture, *user) any {
 		return fields{"outcome": "executed", "reason": "matrix"}
 	}},
 	"POST /v1/ops/users/:login/freeze":       {body: because, operators: true},
@@ -111,8 +112,8 @@ var matrix = map[string]access{
 	"GET /v1/ops/actions":                    {body: nothing, operators: true},
 }
 
-// routes that an app serves.
-func (h *house) routes() []fiber.Route {
+// routes returns the routes that the app serves.
+func (h *fixture) routes() []fiber.Route {
 	a := h.api
 	if a == nil {
 		a = api.New(api.Config{})
@@ -122,7 +123,7 @@ func (h *house) routes() []fiber.Route {
 
 func TestAccessMatrix(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, mallory := h.pair(1000)
 	h.fund(mallory, 1000)
 	bad := h.badTokens(mallory)
@@ -146,17 +147,17 @@ func TestAccessMatrix(t *testing.T) {
 	h.wantBalance(mallory, 1000, 0)
 }
 
-// badTokens are all the ways of not being somebody.
-func (h *house) badTokens(mallory *user) map[string]openapi.ProblemCode {
+// badTokens returns every kind of token that must be rejected, with its code.
+func (h *fixture) badTokens(mallory *user) map[string]openapi.ProblemCode {
 	h.t.Helper()
 	ctx := context.Background()
 	expired, _, err := h.past.LogIn(ctx, mallory.handle, password, auth.Client{})
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	loggedOut, _, err := h.auth.LogIn(ctx, mallory.handle, password, auth.Client{})
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	h.do(ask{method: "POST", path: "/v1/auth/logout", token: loggedOut.AccessToken}).want(204)
 	eve := h.signUp("eve")
-	must(h.t, h.auth.Suspend(ctx, eve.id, "matrix"))
+	testkit.Must(h.t, h.auth.Suspend(ctx, eve.id, "matrix"))
 	h.log.keepOut(expired.AccessToken, loggedOut.AccessToken)
 	flipped := []byte(mallory.access)
 	flipped[len(flipped)-10] ^= 1
@@ -171,7 +172,7 @@ func (h *house) badTokens(mallory *user) map[string]openapi.ProblemCode {
 	}
 }
 
-func (h *house) checkRow(route fiber.Route, row access, alice, mallory *user, bad map[string]openapi.ProblemCode) {
+func (h *fixture) checkRow(route fiber.Route, row access, alice, mallory *user, bad map[string]openapi.ProblemCode) {
 	h.t.Helper()
 	request := ask{method: route.Method, path: route.Path, key: uuid.NewString(), body: row.body(h, alice)}
 	request.path = strings.NewReplacer(":id", uuid.NewString(), ":currency", "USD",
@@ -187,7 +188,7 @@ func (h *house) checkRow(route fiber.Route, row access, alice, mallory *user, ba
 	for token, code := range bad {
 		request.token = token
 		h.do(request).wantProblem(code)
-		// Whoever is nobody learns nothing about what else is wrong.
+		// An anonymous caller receives no other error of the request.
 		wrong := request
 		wrong.key, wrong.body, wrong.path = "", "{", strings.Replace(route.Path, ":id", "no-id", 1)
 		h.do(wrong).wantProblem(code)
@@ -208,10 +209,10 @@ func (h *house) checkRow(route fiber.Route, row access, alice, mallory *user, ba
 	h.wantUntouched(route.Method+" "+route.Path, before)
 }
 
-// A token says it in one way only.
+// TestAuthorizationHeader: a token is accepted only in one form.
 func TestAuthorizationHeader(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.signUp("alice")
 	for header, code := range map[string]openapi.ProblemCode{
 		"bearer " + alice.access:              "",
@@ -232,13 +233,13 @@ func TestAuthorizationHeader(t *testing.T) {
 		got.wantProblem(code)
 		equal(t, "WWW-Authenticate", got.header.Get("WWW-Authenticate"), `Bearer realm="kizo"`)
 	}
-	// A token in the address would end up in logs and histories.
+	// A token in the URL would be stored in logs and histories.
 	h.do(ask{method: "GET", path: "/v1/me?access_token=" + alice.access}).wantProblem(openapi.Unauthenticated)
 }
 
 func TestRoutesAndMethodsThatAreNot(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.signUp("alice")
 	for _, path := range []string{"/v1", "/v1/", "/v2/me", "/v1/me/", "/V1/me", "/v1/transfers/x/y", "/v1/../v1/nope", "/%00", "/v1/ops"} {
 		h.do(ask{method: "GET", path: path, token: alice.access}).wantProblem(openapi.RouteNotFound)

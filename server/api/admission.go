@@ -9,40 +9,45 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// DefaultInFlight is how many requests are worked on at once. What is accepted then
-// waits for one or two batches of the ledger; more would only wait longer.
+// DefaultInFlight is the number of requests that are worked on at once. Each of them waits for one
+// or two batches of the ledger; with more requests, each would only wait longer.
 const DefaultInFlight = 512
 
-// reservedInFlight are for operators and the bank's callbacks when all else is full.
+// reservedInFlight is the number of further requests that are admitted for operators and for the
+// bank's callbacks.
 const reservedInFlight = 64
 
-// admission lets so many requests in and sends the others away at once: whoever is
-// accepted is served in time, however many ask. It stands before everything else,
-// since what it saves is the work on a request that cannot be served.
+// admission bounds the requests that are worked on at once and sheds the others immediately, so
+// that admitted requests are served in time however many arrive. It runs before every other step,
+// because it saves the work on requests that cannot be served.
 type admission struct {
-	most     int64
+	limit    int64
 	inFlight atomic.Int64
 	shed     prometheus.Counter
 }
 
-func (m *Metrics) admission(most int) *admission {
-	if most == 0 {
-		most = DefaultInFlight
+// admission returns an admission for so many requests, DefaultInFlight when 0, whose requests in
+// flight the metrics report.
+func (m *Metrics) admission(limit int) *admission {
+	if limit == 0 {
+		limit = DefaultInFlight
 	}
-	a := &admission{most: int64(most), shed: m.shed}
+	a := &admission{limit: int64(limit), shed: m.shed}
 	m.admitted.Store(a)
 	return a
 }
 
-// shedBody is the problem of a request that nobody looked at, up to its id.
+// shedBody is the beginning of the body that a shed request receives, up to the request's id.
 const shedBody = `{"type":"https://kizo.dev/problems/overloaded","title":"Service Unavailable","status":503,` +
 	`"code":"overloaded","detail":"too many requests are under way; nothing was done, try again in a moment","request_id":"`
 
+// admit returns a handler that passes well-formed requests to next as long as fewer than the limit
+// are in flight.
 func (a *admission) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
-		place := placeOf(ctx.Conn())
-		if place != nil && !place.Begin() {
-			ctx.SetConnectionClose() // it is closed already
+		conn := listenerConn(ctx.Conn())
+		if conn != nil && !conn.Begin() {
+			ctx.SetConnectionClose() // the listener has closed it already
 			return
 		}
 		secureHeader(&ctx.Response.Header)
@@ -50,20 +55,20 @@ func (a *admission) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler 
 			rejectMalformed(ctx, reason)
 			return
 		}
-		most := a.most
+		limit := a.limit
 		if reservedFor(ctx.Path()) {
-			most += reservedInFlight
-		} else if place != nil && place.Restricted() {
+			limit += reservedInFlight
+		} else if conn != nil && conn.Restricted() {
 			a.shed.Inc()
-			sendAway(ctx)
+			shedRequest(ctx)
 			ctx.SetConnectionClose()
-			place.End() // an operator does not wait until the client has read that
+			conn.End() // now, so that an operator need not wait until the client has read the answer
 			return
 		}
-		if a.inFlight.Add(1) > most {
+		if a.inFlight.Add(1) > limit {
 			a.inFlight.Add(-1)
 			a.shed.Inc()
-			sendAway(ctx)
+			shedRequest(ctx)
 			return
 		}
 		defer a.inFlight.Add(-1)
@@ -71,8 +76,9 @@ func (a *admission) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler 
 	}
 }
 
-// sendAway takes no part in the app's middlewares: it is what must stay cheap.
-func sendAway(ctx *fasthttp.RequestCtx) {
+// shedRequest answers 503. It passes none of the app's middlewares, because shedding must stay
+// cheap.
+func shedRequest(ctx *fasthttp.RequestCtx) {
 	id := string(ctx.Request.Header.Peek(fiber.HeaderXRequestID))
 	if !plainID(id) {
 		id = uuid.NewString()
@@ -86,9 +92,9 @@ func sendAway(ctx *fasthttp.RequestCtx) {
 	ctx.SetBodyString(shedBody + id + `"}`)
 }
 
-// aside counts a request out while it waits for something that has a bound of its own,
-// such as the bank or the queue for hashing.
-func (a *admission) aside(wait func()) {
+// releaseWhile does not count the request as in flight while wait runs, which waits for something
+// that has a bound of its own, such as the bank or the hash queue.
+func (a *admission) releaseWhile(wait func()) {
 	a.inFlight.Add(-1)
 	defer a.inFlight.Add(1)
 	wait()

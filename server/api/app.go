@@ -23,14 +23,14 @@ import (
 	"github.com/JDevAman/kizo/server/listener"
 )
 
-// Config of an API; Logger, Metrics, and all from Limits on may be left out.
+// Config configures an API. Logger, Metrics, and the fields from Limits on are optional.
 type Config struct {
 	Ledger          *ledger.Ledger
 	Auth            *auth.Service
 	Ops             Ops
-	Enqueue         func(transfer uuid.UUID) // a payment waits to be settled; must not block
-	Contract        []byte                   // openapi.yaml, served as it is
-	DefaultCurrency money.Currency           // of the wallet that comes with a new user
+	Enqueue         func(transfer uuid.UUID) // called when a payment is to be settled; must not block
+	Contract        []byte                   // openapi.yaml, served unchanged
+	DefaultCurrency money.Currency           // of a new user's first wallet
 	Version         string
 	Logger          *slog.Logger
 	Metrics         *Metrics
@@ -41,7 +41,7 @@ type Config struct {
 	Connections     Connections
 }
 
-// API is the HTTP side. It implements the interface generated from the contract.
+// API serves the HTTP API. It implements the interface that is generated from the contract.
 type API struct {
 	ledger                    *ledger.Ledger
 	auth                      *auth.Service
@@ -50,16 +50,16 @@ type API struct {
 	currency                  money.Currency
 	log                       *slog.Logger
 	app                       *fiber.App
-	timeout                   time.Duration // of a request, without the wait that its caller prefers
+	timeout                   time.Duration // of a request, without the wait that its caller asks for
 	part                      Part
 	limits                    Limits
-	userPolicy, addressPolicy string // as callers are told
+	userPolicy, addressPolicy string // the values of the RateLimit-Policy header
 
-	streams    context.Context // ends when the streams have to
+	streams    context.Context // ends when the event streams must end
 	endStreams context.CancelFunc
 	heartbeat  time.Duration
 	recheck    time.Duration
-	board      *board
+	snapshots  *snapshotFeed
 	metrics    *Metrics
 	admission  *admission
 	proxies    TrustedProxies
@@ -68,7 +68,7 @@ type API struct {
 
 var _ routes.StrictServerInterface = (*API)(nil)
 
-// New makes an API; Serve runs it.
+// New returns an API; Serve runs it.
 func New(config Config) *API {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -83,27 +83,28 @@ func New(config Config) *API {
 		userPolicy: config.Limits.UserPolicy.field("user"), addressPolicy: config.Limits.AddressPolicy.field("address"),
 	}
 	a.streams, a.endStreams = context.WithCancel(context.Background())
-	a.heartbeat, a.recheck = heartbeatEvery, recheckEvery
+	a.heartbeat, a.recheck = heartbeatInterval, recheckInterval
 	a.admission = config.Metrics.admission(config.InFlight)
-	a.board = newBoard(func(ctx context.Context) openapi.OpsSnapshot { return a.ops.Snapshot(ctx) }, config.Logger)
+	a.snapshots = newSnapshotFeed(func(ctx context.Context) openapi.OpsSnapshot { return a.ops.Snapshot(ctx) }, config.Logger)
 	a.listener = a.listenerConfig(config)
 	a.app = fiber.New(fiber.Config{
 		AppName:               "kizo",
 		BodyLimit:             maxBody,
-		ReadTimeout:           10 * time.Second, // Fiber's default is none, for all three
+		ReadTimeout:           10 * time.Second, // Fiber has no limit by default, for all three
 		WriteTimeout:          10 * time.Second,
 		IdleTimeout:           60 * time.Second,
-		Concurrency:           a.listener.Max + 1, // the listener keeps to its own
-		Immutable:             true,               // or a key kept past its handler changes under us
+		Concurrency:           a.listener.Max + 1, // the listener enforces Max
+		Immutable:             true,               // otherwise fasthttp reuses the memory of strings that outlive a handler
 		ErrorHandler:          a.handleError,
 		DisableStartupMessage: true,
 		StrictRouting:         true,
-		// No body here is a form: unread, one costs nothing and gets 415 like any other.
+		// The contract has no forms. A form that is not parsed costs nothing and is answered with
+		// 415.
 		DisablePreParseMultipartForm: true,
 		CaseSensitive:                true,
 	})
 	a.app.Server().ConnState = trackConnection
-	a.app.Server().SecureErrorLogMessage = true // what cannot be parsed may hold a token
+	a.app.Server().SecureErrorLogMessage = true // a request that cannot be parsed may contain a token
 	a.app.Server().Handler = a.admission.admit(a.app.Server().Handler)
 	for _, step := range a.middlewares() {
 		a.app.Use(step)
@@ -113,11 +114,11 @@ func New(config Config) *API {
 	return a
 }
 
-// Serve answers on the listener until Shutdown. After a Shutdown it closes the listener and returns.
+// Serve accepts connections on the listener until Shutdown, then closes the listener and returns.
 func (a *API) Serve(l net.Listener) error {
-	inner := lingering{listener.New(l, a.listener)}
+	inner := clientListener{listener.New(l, a.listener)}
 	closing := closeOnce{inner, sync.OnceValue(inner.Close)}
-	// fasthttp forgets a Shutdown that came before it had the listener.
+	// fasthttp ignores a Shutdown that is called before it has the listener.
 	stop := context.AfterFunc(a.streams, func() { _ = closing.Close() })
 	defer stop()
 	return a.app.Listener(closing)
@@ -132,14 +133,14 @@ type closeOnce struct {
 // Close closes the listener and returns the result of the first call.
 func (c closeOnce) Close() error { return c.close() }
 
-// Shutdown stops accepting, ends the streams, lets the requests under way finish,
-// and returns when they have or ctx ends.
+// Shutdown stops accepting connections, ends the event streams, and returns when the requests in
+// flight have finished or ctx ends.
 func (a *API) Shutdown(ctx context.Context) error {
 	a.endStreams()
 	return a.app.ShutdownWithContext(ctx)
 }
 
-// recoverPanic keeps one request's defect from being everybody's.
+// recoverPanic turns a panic into an error, so that it fails one request and not the process.
 func (a *API) recoverPanic(c *fiber.Ctx) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -150,7 +151,7 @@ func (a *API) recoverPanic(c *fiber.Ctx) (err error) {
 	return c.Next()
 }
 
-// pages are the routes outside the contract's operations.
+// pages registers the routes that are not operations of the contract.
 func (a *API) pages(config Config) {
 	a.app.Get("/", func(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderContentSecurityPolicy, landingSecurity)
@@ -168,7 +169,7 @@ func (a *API) pages(config Config) {
 
 const landingStyle = `body{font:16px/1.6 ui-monospace,monospace;max-width:40em;margin:4em auto;padding:0 1em}`
 
-// landingSecurity allows that style and nothing else.
+// landingSecurity is the Content-Security-Policy of the landing page: its style and nothing else.
 var landingSecurity = func() string {
 	hash := sha256.Sum256([]byte(landingStyle))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -8,11 +8,11 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
-	crash "github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/failpoint"
 )
 
-// SignUp makes a user and opens their first wallet. A crash between the two is
-// mended by the next log-in.
+// SignUp creates a user and opens their first wallet. After a crash between the two, the next
+// log-in opens the wallet.
 func (a *API) SignUp(ctx context.Context, r routes.SignUpRequestObject) (routes.SignUpResponseObject, error) {
 	currency := a.currency
 	if r.Body.Currency != nil {
@@ -26,17 +26,18 @@ func (a *API) SignUp(ctx context.Context, r routes.SignUpRequestObject) (routes.
 		u      auth.User
 		err    error
 	)
-	// The queue for hashing has a bound of its own: who waits in it takes no place of a payment.
-	a.admission.aside(func() {
+	// The hash queue has a bound of its own, so a request that waits in it is not counted in
+	// flight.
+	a.admission.releaseWhile(func() {
 		tokens, u, err = a.auth.SignUp(ctx, auth.SignUpInput{
 			Email: r.Body.Email, Handle: r.Body.Handle, Name: r.Body.Name, Password: r.Body.Password,
-			Client: from(ctx).client,
+			Client: requestOf(ctx).client,
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	_ = crash.Point("api.signed_up")
+	_ = failpoint.Point("api.signed_up")
 	if _, err := a.ledger.OpenWallet(ctx, u.ID, currency); err != nil {
 		return nil, err
 	}
@@ -50,7 +51,7 @@ func (a *API) LogIn(ctx context.Context, r routes.LogInRequestObject) (routes.Lo
 		u      auth.User
 		err    error
 	)
-	a.admission.aside(func() { tokens, u, err = a.auth.LogIn(ctx, r.Body.Login, r.Body.Password, from(ctx).client) })
+	a.admission.releaseWhile(func() { tokens, u, err = a.auth.LogIn(ctx, r.Body.Login, r.Body.Password, requestOf(ctx).client) })
 	if err != nil {
 		return nil, err
 	}
@@ -66,67 +67,67 @@ func (a *API) LogIn(ctx context.Context, r routes.LogInRequestObject) (routes.Lo
 	return routes.LogIn200JSONResponse(viewTokens(tokens, u)), nil
 }
 
-// Refresh trades a refresh token for new tokens.
+// Refresh exchanges a refresh token for new tokens.
 func (a *API) Refresh(ctx context.Context, r routes.RefreshRequestObject) (routes.RefreshResponseObject, error) {
-	tokens, u, err := a.auth.Refresh(ctx, r.Body.RefreshToken, from(ctx).client)
+	tokens, u, err := a.auth.Refresh(ctx, r.Body.RefreshToken, requestOf(ctx).client)
 	if err != nil {
 		return nil, err
 	}
 	return routes.Refresh200JSONResponse(viewTokens(tokens, u)), nil
 }
 
-// LogOut ends the session of this request.
+// LogOut ends the session of the request.
 func (a *API) LogOut(ctx context.Context, _ routes.LogOutRequestObject) (routes.LogOutResponseObject, error) {
-	if err := a.auth.LogOut(ctx, from(ctx).principal.SessionID); err != nil {
+	if err := a.auth.LogOut(ctx, requestOf(ctx).principal.SessionID); err != nil {
 		return nil, err
 	}
 	return routes.LogOut204Response{}, nil
 }
 
-// GetMe is the profile of who asks.
+// GetMe returns the user's own profile.
 func (a *API) GetMe(ctx context.Context, _ routes.GetMeRequestObject) (routes.GetMeResponseObject, error) {
-	u, err := a.auth.Me(ctx, user(ctx))
+	u, err := a.auth.Me(ctx, userID(ctx))
 	if err != nil {
 		return nil, err
 	}
 	return routes.GetMe200JSONResponse(viewUser(u)), nil
 }
 
-// UpdateMe changes the name that others see, and whether they find the user by e-mail.
+// UpdateMe changes the user's name, and whether others find the user by e-mail address.
 func (a *API) UpdateMe(ctx context.Context, r routes.UpdateMeRequestObject) (routes.UpdateMeResponseObject, error) {
 	if r.Body.Name == nil && r.Body.FindableByEmail == nil {
-		return nil, faultf(openapi.BodyMalformed, "", "say what to change: name, findable_by_email, or both")
+		return nil, reject(openapi.BodyMalformed, "", "say what to change: name, findable_by_email, or both")
 	}
-	u, err := a.auth.UpdateProfile(ctx, user(ctx), auth.ProfileUpdate{Name: r.Body.Name, FindableByEmail: r.Body.FindableByEmail})
+	u, err := a.auth.UpdateProfile(ctx, userID(ctx), auth.ProfileUpdate{Name: r.Body.Name, FindableByEmail: r.Body.FindableByEmail})
 	if err != nil {
 		return nil, err
 	}
 	return routes.UpdateMe200JSONResponse(viewUser(u)), nil
 }
 
-// ListSessions shows where the user is logged in.
+// ListSessions returns the user's open sessions.
 func (a *API) ListSessions(ctx context.Context, _ routes.ListSessionsRequestObject) (routes.ListSessionsResponseObject, error) {
-	sessions, err := a.auth.Sessions(ctx, user(ctx))
+	sessions, err := a.auth.Sessions(ctx, userID(ctx))
 	if err != nil {
 		return nil, err
 	}
 	list := openapi.SessionList{Items: make([]openapi.Session, len(sessions))}
 	for i, s := range sessions {
 		list.Items[i] = openapi.Session{
-			Id: s.ID, Current: s.ID == from(ctx).principal.SessionID, Client: optional(s.Client), Address: optional(s.Address),
+			Id: s.ID, Current: s.ID == requestOf(ctx).principal.SessionID, Client: optional(s.Client), Address: optional(s.Address),
 			CreatedAt: s.CreatedAt.UTC(), LastUsedAt: s.LastUsedAt.UTC(), ExpiresAt: s.ExpiresAt.UTC(),
 		}
 	}
 	return routes.ListSessions200JSONResponse(list), nil
 }
 
-// ListSecurityEvents shows what happened to the access to the user's account.
+// ListSecurityEvents returns the user's log-ins and changes of sessions, newest first.
 func (a *API) ListSecurityEvents(ctx context.Context, r routes.ListSecurityEventsRequestObject) (routes.ListSecurityEventsResponseObject, error) {
 	limit, err := pageSize(r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
-	events, err := a.auth.History(ctx, user(ctx), limit)
+	events, err := a.auth.History(ctx, userID(ctx), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -142,19 +143,19 @@ func (a *API) ListSecurityEvents(ctx context.Context, r routes.ListSecurityEvent
 
 // RevokeSession ends one of the user's sessions.
 func (a *API) RevokeSession(ctx context.Context, r routes.RevokeSessionRequestObject) (routes.RevokeSessionResponseObject, error) {
-	if err := a.auth.RevokeSession(ctx, user(ctx), r.Id); err != nil {
+	if err := a.auth.RevokeSession(ctx, userID(ctx), r.Id); err != nil {
 		return nil, err
 	}
 	return routes.RevokeSession204Response{}, nil
 }
 
-// SearchUsers finds people, and never their e-mail addresses.
+// SearchUsers finds users by handle or name. It never returns e-mail addresses.
 func (a *API) SearchUsers(ctx context.Context, r routes.SearchUsersRequestObject) (routes.SearchUsersResponseObject, error) {
-	const most = 10
+	const maxResults = 10
 	if utf8.RuneCountInString(r.Params.Q) > maxSearchText {
-		return nil, faultf(openapi.ParameterMalformed, "q", "q is at most 80 characters")
+		return nil, reject(openapi.ParameterMalformed, "q", "q is at most 80 characters")
 	}
-	found, err := a.auth.SearchUsers(ctx, r.Params.Q, most)
+	found, err := a.auth.SearchUsers(ctx, r.Params.Q, maxResults)
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +180,7 @@ func viewUser(u auth.User) openapi.User {
 	}
 }
 
+// optional returns nil for the empty text.
 func optional(text string) *string {
 	if text == "" {
 		return nil

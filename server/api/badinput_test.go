@@ -11,9 +11,8 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// wantRefused checks that a bad request is told so in words that help, and leaves
-// nothing behind.
-func (h *house) wantRefused(what string, a ask, code openapi.ProblemCode) {
+// wantRefused checks that a bad request is rejected with a helpful detail and changes nothing.
+func (h *fixture) wantRefused(what string, a ask, code openapi.ProblemCode) {
 	h.t.Helper()
 	before := h.rows()
 	got := h.do(a)
@@ -27,7 +26,7 @@ func (h *house) wantRefused(what string, a ask, code openapi.ProblemCode) {
 	h.wantUntouched(what, before)
 }
 
-// What may stand for an amount, as it is written in the body.
+// amounts are values of the field amount as they are written in a body, with their codes.
 var badAmounts = map[string]openapi.ProblemCode{
 	"-1":                           openapi.AmountOutOfRange,
 	"-1000":                        openapi.AmountOutOfRange,
@@ -62,7 +61,7 @@ var badAmounts = map[string]openapi.ProblemCode{
 
 func TestBadAmounts(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1_000_000)
 	held := read[openapi.Transfer](h.post(bob.of(h, alice), "/v1/transfers", pay(bob, 10).with("authorize", true)).want(201))
 	for amount, code := range badAmounts {
@@ -83,8 +82,8 @@ func TestBadAmounts(t *testing.T) {
 	h.wantBalance(bob, 0, 0)
 }
 
-// of is alice; it reads as whose transfer is meant.
-func (u *user) of(_ *house, other *user) *user { return other }
+// of returns alice's transfer; it names whose transfer is meant.
+func (u *user) of(_ *fixture, other *user) *user { return other }
 
 func (u *user) asks(path string, body any) ask {
 	return ask{method: "POST", path: path, token: u.access, key: uuid.NewString(), body: body}
@@ -92,7 +91,7 @@ func (u *user) asks(path string, body any) ask {
 
 func TestBadMoneyBodies(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	euro := read[openapi.Wallet](h.post(bob, "/v1/wallets", fields{"currency": "EUR"}).want(201))
 	good := pay(bob, 1)
@@ -106,9 +105,9 @@ func TestBadMoneyBodies(t *testing.T) {
 		{good.with("currency", "USD "), openapi.CurrencyUnknown},
 		{good.with("currency", "\x1b]52;c;\a"), openapi.CurrencyUnknown},
 		{good.with("currency", "JPY"), openapi.WalletNotFound}, // a currency, but no wallet of alice's
-		{good.with("to", "@nobody"), openapi.PayeeNotFound},
+		{good.with("to", "@unknown"), openapi.PayeeNotFound},
 		{good.with("to", ""), openapi.PayeeNotFound},
-		{good.with("to", "nobody@example.com"), openapi.PayeeNotFound},
+		{good.with("to", "unknown@example.com"), openapi.PayeeNotFound},
 		{good.with("to", "@bob\x00"), openapi.PayeeNotFound},
 		{good.with("to", "@bob' OR '1'='1"), openapi.PayeeNotFound},
 		{good.with("to", strings.Repeat("b", 10_000)), openapi.PayeeNotFound},
@@ -144,7 +143,7 @@ func TestBadMoneyBodies(t *testing.T) {
 
 func TestBadMemos(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	for what, memo := range map[string]string{
 		"ESC":             "\x1b[31mred",
@@ -195,7 +194,7 @@ func TestBadMemos(t *testing.T) {
 		body := `{"to":"@bob","amount":1,"currency":"USD","memo":"` + raw + `"}`
 		h.wantRefused(what, alice.asks("/v1/transfers", body), openapi.BodyMalformed)
 	}
-	// What people do write.
+	// These are valid memos.
 	for _, memo := range []string{"", "lunch", "Grüße ☕ 寿司 مرحبا", strings.Repeat("é", 140), `"<script>' OR 1=1 --`, "100 % 👍"} {
 		sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1).with("memo", memo)).want(201))
 		equal(t, "memo", text(sent.Memo), memo)
@@ -214,7 +213,7 @@ func text(s *string) string {
 
 func TestBadIdentities(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.signUp("alice")
 	good := fields{"email": "new@example.com", "handle": "new", "name": "New", "password": password}
 	for _, bad := range []struct {
@@ -243,7 +242,7 @@ func TestBadIdentities(t *testing.T) {
 	}
 	for _, login := range []fields{
 		{"login": "alice", "password": password + "x"},
-		{"login": "nobody", "password": password},
+		{"login": "unknown", "password": password},
 		{"login": "", "password": ""},
 		{"login": "alice\x00", "password": password},
 		{"login": "alice", "password": strings.Repeat("x", 10_000)},

@@ -13,7 +13,7 @@ import (
 
 func TestBadKeys(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)).Id.String()
 	paths := map[string]any{
@@ -50,10 +50,10 @@ func TestBadKeys(t *testing.T) {
 	h.do(longest).want(201)
 }
 
-// The bare key and the quoted string of the IETF's draft are one key.
+// TestQuotedKeyIsTheSameKey: the bare key and the quoted string of the IETF draft are one key.
 func TestQuotedKeyIsTheSameKey(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	request := alice.asks("/v1/transfers", pay(bob, 1))
 	bare := h.do(request).want(201)
@@ -66,7 +66,7 @@ func TestQuotedKeyIsTheSameKey(t *testing.T) {
 
 func TestBadParameters(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)
 	zeros := "00000000-0000-0000-0000-00000000000"
@@ -99,7 +99,7 @@ func TestBadParameters(t *testing.T) {
 		"/v1/transfers?min_amount=1.50":                                       openapi.ParameterMalformed,
 		"/v1/transfers?min_amount=2&max_amount=1":                             openapi.ParameterMalformed,
 		"/v1/transfers?max_amount=99999999999999999999":                       openapi.ParameterMalformed,
-		"/v1/transfers?with=@nobody":                                          openapi.UserNotFound,
+		"/v1/transfers?with=@unknown":                                         openapi.UserNotFound,
 		"/v1/transfers?with=%1b":                                              openapi.ParameterMalformed,
 		"/v1/transfers?q=" + strings.Repeat("q", 81):                          openapi.ParameterMalformed,
 		"/v1/transfers?q=%ff":                                                 openapi.ParameterMalformed,
@@ -139,7 +139,7 @@ func TestBadParameters(t *testing.T) {
 
 func TestBadPreferences(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.signUp("alice")
 	for prefer, ok := range map[string]bool{
 		"wait=0": true, "wait=0, respond-async": true, "respond-async": true, `wait="0"`: true, "wait = 0": true,

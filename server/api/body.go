@@ -13,16 +13,17 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/JDevAman/kizo/openapi"
 	"github.com/gofiber/fiber/v2"
+
+	"github.com/JDevAman/kizo/openapi"
 )
 
 const (
 	maxBody  = 16 << 10 // bytes
-	maxDepth = 8        // of nested JSON; the contract's bodies have one
+	maxDepth = 8        // levels of nested JSON; the bodies of the contract have one
 )
 
-// checkBody refuses a body that is not exactly what the contract says.
+// checkBody rejects a body that is not exactly what the contract says.
 func checkBody(c *fiber.Ctx) error {
 	empty := operationOf(c).body
 	if empty == nil {
@@ -30,12 +31,12 @@ func checkBody(c *fiber.Ctx) error {
 	}
 	media, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
 	if err != nil || media != fiber.MIMEApplicationJSON {
-		return faultf(openapi.MediaTypeUnsupported, "Content-Type", "send the body as Content-Type: application/json")
+		return reject(openapi.MediaTypeUnsupported, "Content-Type", "send the body as Content-Type: application/json")
 	}
-	// Fiber would unpack it, layer by layer and without a bound: 16 KiB of gzip in
-	// gzip are gigabytes.
+	// Fiber would decompress it without a bound, layer by layer: 16 KiB of gzip in gzip can become
+	// gigabytes.
 	if len(c.Request().Header.PeekAll(fiber.HeaderContentEncoding)) > 0 {
-		return faultf(openapi.MediaTypeUnsupported, "Content-Encoding", "send the body as it is, without Content-Encoding")
+		return reject(openapi.MediaTypeUnsupported, "Content-Encoding", "send the body as it is, without Content-Encoding")
 	}
 	if err := decodeStrictly(c.Body(), empty()); err != nil {
 		return err
@@ -43,10 +44,9 @@ func checkBody(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// decodeStrictly reads a body into a pointer to one of the contract's structs. It
-// refuses unknown and doubled fields, names in another case, null, trailing data,
-// deep nesting and text that is not Unicode: whatever two readers of the same
-// bytes could take for two different things.
+// decodeStrictly decodes a body into a pointer to one of the contract's structs. It rejects unknown
+// and repeated fields, names in another case, null, trailing data, deep nesting and text that is
+// not Unicode, because two parsers can read such a body differently.
 func decodeStrictly(body []byte, into any) error {
 	sent, ok := plainMembers(body)
 	if !ok {
@@ -58,14 +58,14 @@ func decodeStrictly(body []byte, into any) error {
 	return sent.decode(into)
 }
 
-// anyMembers are the members of an object, whatever stands in it.
+// anyMembers returns the members of a JSON object with any content.
 func anyMembers(body []byte) (members, error) {
 	if err := checkTokens(body); err != nil {
 		return nil, err
 	}
 	var sent map[string]json.RawMessage
 	if err := json.Unmarshal(body, &sent); err != nil {
-		return nil, faultf(openapi.BodyMalformed, "", "the body must be a JSON object, in braces")
+		return nil, reject(openapi.BodyMalformed, "", "the body must be a JSON object, in braces")
 	}
 	all := make(members, 0, len(sent))
 	for name, raw := range sent {
@@ -74,7 +74,7 @@ func anyMembers(body []byte) (members, error) {
 	return all, nil
 }
 
-// members of a JSON object, each name once.
+// members are the members of a JSON object. Each name is there once.
 type members []member
 
 type member struct {
@@ -91,6 +91,7 @@ func (m members) find(name string) ([]byte, bool) {
 	return nil, false
 }
 
+// decode decodes the members into a pointer to a struct that has a field for each of them.
 func (m members) decode(into any) error {
 	var known []string
 	for field, value := range reflect.ValueOf(into).Elem().Fields() {
@@ -99,32 +100,33 @@ func (m members) decode(into any) error {
 		raw, ok := m.find(name)
 		switch {
 		case !ok && !strings.Contains(options, "omitempty"):
-			return faultf(openapi.BodyMalformed, name, fmt.Sprintf("the field %q is missing", name))
+			return reject(openapi.BodyMalformed, name, fmt.Sprintf("the field %q is missing", name))
 		case !ok:
 			continue
 		}
 		if err := json.Unmarshal(raw, value.Addr().Interface()); err != nil {
-			return faultf(openapi.BodyMalformed, name, name+" must be "+plainType(value.Type()))
+			return reject(openapi.BodyMalformed, name, name+" must be "+plainType(value.Type()))
 		}
 	}
 	for _, one := range m {
 		if !slices.Contains(known, one.name) {
-			return faultf(openapi.BodyMalformed, "", fmt.Sprintf("there is no field %q here: leave it out; there are %s",
+			return reject(openapi.BodyMalformed, "", fmt.Sprintf("there is no field %q here: leave it out; there are %s",
 				shortened(one.name), strings.Join(known, ", ")))
 		}
 	}
 	return nil
 }
 
+// shortened returns the name, cut after 40 characters.
 func shortened(name string) string {
-	const most = 40
-	if runes := []rune(name); len(runes) > most {
-		return string(runes[:most]) + "…"
+	const maxLen = 40
+	if runes := []rune(name); len(runes) > maxLen {
+		return string(runes[:maxLen]) + "…"
 	}
 	return name
 }
 
-// plainType says what a field takes, for people.
+// plainType describes the values of a field to a person.
 func plainType(t reflect.Type) string {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -141,25 +143,25 @@ func plainType(t reflect.Type) string {
 	}
 }
 
-// checkTokens walks the JSON once for what a decoder into a struct does not see.
+// checkTokens checks JSON for what a decoder into a struct does not notice.
 func checkTokens(body []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	if err := checkValue(decoder, 0); err != nil {
-		if _, ours := errors.AsType[*fault](err); ours {
+		if _, described := errors.AsType[*requestError](err); described {
 			return err
 		}
-		return faultf(openapi.BodyMalformed, "", "the body is not JSON: send one object, in braces, with its names and text in double quotes")
+		return reject(openapi.BodyMalformed, "", "the body is not JSON: send one object, in braces, with its names and text in double quotes")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return faultf(openapi.BodyMalformed, "", "the body goes on after its JSON value: send one object and nothing else")
+		return reject(openapi.BodyMalformed, "", "the body continues after its JSON value: send one object and nothing else")
 	}
 	return nil
 }
 
 func checkValue(decoder *json.Decoder, depth int) error {
 	if depth > maxDepth {
-		return faultf(openapi.BodyMalformed, "", "the body is nested too deeply: its fields are plain values")
+		return reject(openapi.BodyMalformed, "", "the body is nested too deeply: its fields are plain values")
 	}
 	token, err := decoder.Token()
 	if err != nil {
@@ -167,7 +169,7 @@ func checkValue(decoder *json.Decoder, depth int) error {
 	}
 	switch token := token.(type) {
 	case nil:
-		return faultf(openapi.BodyMalformed, "", "leave a field out rather than sending null")
+		return reject(openapi.BodyMalformed, "", "leave a field out rather than sending null")
 	case string:
 		return checkString(token)
 	case json.Delim:
@@ -197,7 +199,7 @@ func checkObject(decoder *json.Decoder, depth int) error {
 			return err
 		}
 		if seen[name] {
-			return faultf(openapi.BodyMalformed, "", fmt.Sprintf("the field %q is there twice: send it once", shortened(name)))
+			return reject(openapi.BodyMalformed, "", fmt.Sprintf("the field %q is there twice: send it once", shortened(name)))
 		}
 		seen[name] = true
 		if err := checkValue(decoder, depth); err != nil {
@@ -208,12 +210,11 @@ func checkObject(decoder *json.Decoder, depth int) error {
 	return err
 }
 
-// checkString refuses bytes that are not UTF-8 and half a surrogate pair, such as
-// "\ud800": encoding/json reads both as U+FFFD, and the sender would not get back
-// what they sent.
+// checkString rejects bytes that are not UTF-8 and half a surrogate pair, such as "\ud800".
+// encoding/json decodes both as U+FFFD, so that the sender would not get back what they sent.
 func checkString(text string) error {
 	if strings.ContainsRune(text, utf8.RuneError) {
-		return faultf(openapi.BodyMalformed, "", "the body holds text that is not valid UTF-8 (or U+FFFD, or half of a \\u pair): leave it out")
+		return reject(openapi.BodyMalformed, "", "the body contains text that is not valid UTF-8 (or U+FFFD, or half of a \\u pair): leave it out")
 	}
 	return nil
 }

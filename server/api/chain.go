@@ -27,12 +27,11 @@ func (a *API) registerRoutes() {
 	routes.RegisterHandlers(guardedRouter{app: a.app, guards: a.guards()}, routes.NewStrictHandler(a, nil))
 }
 
-// guardedRouter registers routes behind guards. The middlewares of the generated code run after it
-// has bound the parameters, which is too late: an anonymous caller would learn about parameters, and
-// a missing key would have no code of its own.
+// guardedRouter registers routes behind guards. The middlewares of the generated code run only
+// after the parameters have been bound: anonymous callers would then receive errors about
+// parameters, and a missing idempotency key would have no code of its own.
 //
-// The embedded Router is nil, so that a method without guards panics at the start instead of serving
-// all callers.
+// The embedded Router is nil, so that a method that adds no guards panics at the start.
 type guardedRouter struct {
 	fiber.Router
 	app    *fiber.App

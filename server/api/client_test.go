@@ -11,12 +11,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// user is somebody with a session and a USD wallet.
+// user is a user with a session and a USD wallet.
 type user struct {
 	id              uuid.UUID
 	handle          string
@@ -24,7 +25,7 @@ type user struct {
 	wallet          string
 }
 
-// ask is one request. A body that is text is sent as it is, any other as JSON.
+// ask is one request. A body of type string is sent as it is, any other as JSON.
 type ask struct {
 	method, path string
 	token        string
@@ -33,7 +34,7 @@ type ask struct {
 	headers      map[string]string
 }
 
-// answer is what came of it.
+// answer is the response to an ask.
 type answer struct {
 	t      testing.TB
 	ask    ask
@@ -42,8 +43,8 @@ type answer struct {
 	body   []byte
 }
 
-// do sends a request, and holds the answer against the contract.
-func (h *house) do(a ask) *answer {
+// do sends a request and checks the response against the contract.
+func (h *fixture) do(a ask) *answer {
 	h.t.Helper()
 	got, err := h.try(h.t.Context(), a)
 	if err != nil {
@@ -52,7 +53,7 @@ func (h *house) do(a ask) *answer {
 	return got
 }
 
-func (h *house) try(ctx context.Context, a ask) (*answer, error) {
+func (h *fixture) try(ctx context.Context, a ask) (*answer, error) {
 	h.t.Helper()
 	request, err := http.NewRequestWithContext(ctx, a.method, h.url+a.path, a.reader(h.t))
 	if err != nil {
@@ -95,25 +96,25 @@ func (a ask) reader(t testing.TB) io.Reader {
 		return body
 	default:
 		raw, err := json.Marshal(body)
-		must(t, err)
+		testkit.Must(t, err)
 		return bytes.NewReader(raw)
 	}
 }
 
-func (h *house) get(u *user, path string) *answer {
+func (h *fixture) get(u *user, path string) *answer {
 	h.t.Helper()
 	return h.do(ask{method: "GET", path: path, token: u.access})
 }
 
-// post sends with a new key.
-func (h *house) post(u *user, path string, body any) *answer {
+// post sends a request with a new idempotency key.
+func (h *fixture) post(u *user, path string, body any) *answer {
 	h.t.Helper()
 	return h.do(ask{method: "POST", path: path, token: u.access, key: uuid.NewString(), body: body})
 }
 
 type fields map[string]any
 
-// pay is the body of a transfer in USD.
+// pay returns the body of a transfer in USD.
 func pay(to *user, amount int64) fields {
 	return fields{"to": "@" + to.handle, "amount": amount, "currency": "USD"}
 }
@@ -128,7 +129,7 @@ func (f fields) with(name string, value any) fields {
 	return more
 }
 
-func (h *house) signUp(handle string) *user {
+func (h *fixture) signUp(handle string) *user {
 	h.t.Helper()
 	tokens := read[openapi.Tokens](h.do(ask{method: "POST", path: "/v1/auth/signup", body: fields{
 		"email": handle + "@example.com", "handle": handle, "name": "Name of " + handle, "password": password,
@@ -140,33 +141,33 @@ func (h *house) signUp(handle string) *user {
 	return u
 }
 
-// verifyEmail makes the user's e-mail address theirs, without the lease that auth waits.
-func (h *house) verifyEmail(u *user) {
+// verifyEmail marks the user's e-mail address as verified, without waiting for the lease of caches.
+func (h *fixture) verifyEmail(u *user) {
 	h.t.Helper()
 	h.asOwner(`UPDATE users SET email_verified_at = now() WHERE id = $1`, u.id)
 }
 
-// pair is one who has money and one who has none.
-func (h *house) pair(funds int64) (alice, bob *user) {
+// pair returns two users: alice has so much money, bob has none.
+func (h *fixture) pair(funds int64) (alice, bob *user) {
 	h.t.Helper()
 	alice, bob = h.signUp("alice"), h.signUp("bob")
 	h.fund(alice, funds)
 	return alice, bob
 }
 
-func (h *house) fund(u *user, minor int64) {
+func (h *fixture) fund(u *user, minor int64) {
 	h.t.Helper()
 	opened := read[openapi.Transfer](h.post(u, "/v1/deposits", fields{"amount": minor, "currency": "USD"}).want(202))
 	h.settle(opened.Id, true)
 }
 
-func (h *house) settle(transfer uuid.UUID, executed bool) {
+func (h *fixture) settle(transfer uuid.UUID, executed bool) {
 	h.t.Helper()
 	_, err := h.ledger.Settle(h.t.Context(), ledger.Settlement{Transfer: transfer, Executed: executed})
-	must(h.t, err)
+	testkit.Must(h.t, err)
 }
 
-func (h *house) wallet(u *user) openapi.Wallet {
+func (h *fixture) wallet(u *user) openapi.Wallet {
 	h.t.Helper()
 	list := read[openapi.WalletList](h.get(u, "/v1/wallets").want(200))
 	for _, w := range list.Items {
@@ -178,7 +179,7 @@ func (h *house) wallet(u *user) openapi.Wallet {
 	return openapi.Wallet{}
 }
 
-func (h *house) wantBalance(u *user, balance, held int64) {
+func (h *fixture) wantBalance(u *user, balance, held int64) {
 	h.t.Helper()
 	w := h.wallet(u)
 	if w.Balance != balance || w.Held != held || w.Available != balance-held {
@@ -194,7 +195,7 @@ func (a *answer) want(status int) *answer {
 	return a
 }
 
-// wantProblem checks all that every problem has, and its code and status.
+// wantProblem checks the code and status of a problem, and the fields that every problem has.
 func (a *answer) wantProblem(code openapi.ProblemCode) openapi.Problem {
 	a.t.Helper()
 	p := read[openapi.Problem](a)
@@ -214,7 +215,7 @@ func (a *answer) wantProblem(code openapi.ProblemCode) openapi.Problem {
 
 func (a *answer) replayed() bool { return a.header.Get("Idempotency-Replayed") == "true" }
 
-// read reads the body as what it must be, with nothing more in it.
+// read decodes the body into a T and rejects unknown fields.
 func read[T any](a *answer) (value T) {
 	a.t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(a.body))

@@ -10,21 +10,21 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// TrustedProxies are the networks of the reverse proxies in front of this server.
-// Only they are believed about whom they forward a request for.
+// TrustedProxies are the networks of the reverse proxies in front of this server. Only from them is
+// X-Forwarded-For accepted.
 //
 //	client ─► proxy ─► proxy ─► kizod
 //	X-Forwarded-For: <what the client sent>, client, proxy
 //	                                          ▲ right-most address that is no trusted proxy
 //
-// Each proxy appends the address that it was connected from, so the list is read from
-// the right, and reading stops at the first address that is not a trusted proxy: what
-// stands to the left of it was written by the client. The fields Forwarded and
-// X-Real-IP are never read: a proxy that sets X-Forwarded-For passes them on unchanged.
+// Each proxy appends the address that it was connected from, so the list is read from the right,
+// and reading stops at the first address that is not a trusted proxy: the client wrote everything
+// to the left of it. The fields Forwarded and X-Real-IP are never read, because a proxy that sets
+// X-Forwarded-For passes them on unchanged.
 type TrustedProxies []netip.Prefix
 
-// ParseTrustedProxies reads a comma-separated list of addresses and CIDR networks. The
-// empty text is the empty list.
+// ParseTrustedProxies parses a comma-separated list of addresses and CIDR networks. The empty text
+// is the empty list.
 func ParseTrustedProxies(text string) (TrustedProxies, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
@@ -47,7 +47,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	}
 	network, err := netip.ParsePrefix(text)
 	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("%q is no network; write it as 10.0.0.0/8, fd00::/8 or 10.1.2.3", text)
+		return netip.Prefix{}, fmt.Errorf("%q is not a network; write it as 10.0.0.0/8, fd00::/8 or 10.1.2.3", text)
 	}
 	const mappedBits = 96 // of the prefix ::ffff:0:0/96 of IPv4-mapped addresses
 	if network.Addr().Is4In6() && network.Bits() >= mappedBits {
@@ -55,24 +55,24 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	}
 	switch {
 	case network.Bits() == 0:
-		return netip.Prefix{}, fmt.Errorf("%q are all addresses: then every client could choose the address that it is known by", text)
+		return netip.Prefix{}, fmt.Errorf("%q contains every address: every client could then choose its own address", text)
 	case network != network.Masked():
-		return netip.Prefix{}, fmt.Errorf("%q has bits beyond its mask; write it as %s", text, network.Masked())
+		return netip.Prefix{}, fmt.Errorf("%q has bits beyond its prefix length; write it as %s", text, network.Masked())
 	}
 	return network, nil
 }
 
-// Contains tells whether the address is that of a trusted proxy.
+// Contains reports whether the address is that of a trusted proxy.
 func (p TrustedProxies) Contains(address netip.Addr) bool {
 	address = plainAddress(address)
 	return slices.ContainsFunc(p, func(network netip.Prefix) bool { return network.Contains(address) })
 }
 
-// plainAddress gives an IPv4-mapped address its one spelling, and no zone.
+// plainAddress returns the address without a zone, and an IPv4-mapped address as IPv4.
 func plainAddress(address netip.Addr) netip.Addr { return address.Unmap().WithZone("") }
 
-// clientOf is the client of a request that came from peer with these X-Forwarded-For
-// fields, in their order.
+// clientOf returns the client of a request that peer sent with these X-Forwarded-For fields, in
+// their order.
 func (p TrustedProxies) clientOf(peer netip.Addr, forwarded [][]byte) netip.Addr {
 	client := plainAddress(peer)
 	if !p.Contains(client) {
@@ -88,7 +88,7 @@ func (p TrustedProxies) clientOf(peer netip.Addr, forwarded [][]byte) netip.Addr
 			}
 			address, ok := parseHop(string(bytes.TrimSpace(hop)))
 			if !ok {
-				return client // what stands beyond it cannot be told from what the client wrote
+				return client // the client may have written everything to the left of it
 			}
 			if client = address; !p.Contains(client) {
 				return client
@@ -98,7 +98,7 @@ func (p TrustedProxies) clientOf(peer netip.Addr, forwarded [][]byte) netip.Addr
 	return client
 }
 
-// parseHop reads one address of X-Forwarded-For; some proxies add the port.
+// parseHop parses one address of X-Forwarded-For; some proxies add the port.
 func parseHop(text string) (netip.Addr, bool) {
 	if address, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")); err == nil {
 		return plainAddress(address), true
@@ -109,8 +109,8 @@ func parseHop(text string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// clientAddress is where a request comes from, as far as can be known: what limits,
-// throttles and sessions are told.
+// clientAddress returns the address of a request's client, as far as it can be known. Rate limits,
+// the throttling of log-ins and the list of sessions use it.
 func (a *API) clientAddress(c *fiber.Ctx) string {
 	peer, ok := netip.AddrFromSlice(c.Context().RemoteIP())
 	if !ok {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 )
@@ -13,7 +14,7 @@ import (
 func mustParseProxies(t testing.TB, text string) api.TrustedProxies {
 	t.Helper()
 	proxies, err := api.ParseTrustedProxies(text)
-	must(t, err)
+	testkit.Must(t, err)
 	return proxies
 }
 
@@ -27,9 +28,9 @@ func TestTrustedProxiesAreReadStrictly(t *testing.T) {
 		}
 	}
 	for text, says := range map[string]string{
-		"proxy.example": "no network", "10.0.0.0/33": "no network", "10.0.0.0/8,": "no network", ",": "no network", "10.0.0.0/8;fd00::/8": "no network",
-		"0.0.0.0/0": "all addresses", "::/0": "all addresses", "::ffff:0:0/96": "all addresses",
-		"10.1.2.3/8": "10.0.0.0/8", "fd00::1/8": "fd00::/8", "fe80::1%eth0": "no network",
+		"proxy.example": "not a network", "10.0.0.0/33": "not a network", "10.0.0.0/8,": "not a network", ",": "not a network", "10.0.0.0/8;fd00::/8": "not a network",
+		"0.0.0.0/0": "contains every address", "::/0": "contains every address", "::ffff:0:0/96": "contains every address",
+		"10.1.2.3/8": "10.0.0.0/8", "fd00::1/8": "fd00::/8", "fe80::1%eth0": "not a network",
 	} {
 		if _, err := api.ParseTrustedProxies(text); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, want %q", text, err, says)
@@ -80,8 +81,8 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-// What a session is told is where its client is, and a header that is not the trusted
-// proxy's changes nothing: neither X-Forwarded-For of another, nor its siblings of anybody.
+// TestSessionsShowTheClient: a session shows its client's address. Neither an X-Forwarded-For that
+// does not come from the trusted proxy nor similar header fields change it.
 func TestSessionsShowTheClient(t *testing.T) {
 	t.Parallel()
 	siblings := map[string]string{
@@ -96,7 +97,7 @@ func TestSessionsShowTheClient(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t, func(o *options) { o.proxies = mustParseProxies(t, c.trusted) })
+			h := newFixture(t, func(o *options) { o.proxies = mustParseProxies(t, c.trusted) })
 			alice := h.signUp("alice")
 			logIn := ask{method: "POST", path: "/v1/auth/login", body: fields{"login": "alice", "password": password}, headers: map[string]string{}}
 			for name, value := range siblings {

@@ -11,18 +11,18 @@ import (
 	"github.com/JDevAman/kizo/server/listener"
 )
 
-// DefaultConnections is how many clients may be connected at once.
+// DefaultConnections is the number of connections that may be open at once.
 const DefaultConnections = 16 << 10
 
-// reservedConnections are for operators and the bank's callbacks when every other
-// connection is busy. Nothing but its first request tells who a client is, so such a
-// connection is accepted, and any other request on it is rejected.
+// reservedConnections is the number of further connections for operators and the bank's callbacks,
+// used when every other connection is busy. Only its first request shows who a client is, so such a
+// connection is accepted, and requests of all others are rejected on it.
 const reservedConnections = 64
 
 // Connections bounds the connections of the API.
 type Connections struct {
-	Max        int // at once; DefaultConnections when 0
-	PerAddress int // of one client address; a trusted proxy has no limit of its own; a quarter of Max when 0
+	Max        int // open at once; DefaultConnections when 0
+	PerAddress int // of one client address, but not of a trusted proxy; a quarter of Max when 0
 	Metrics    *listener.Metrics
 }
 
@@ -41,8 +41,8 @@ func (a *API) listenerConfig(config Config) listener.Config {
 	}
 }
 
-// refusal is the whole answer to a client for which there is no connection left. Its
-// request was not read, so its id is a new one.
+// refusal returns the whole answer to a client that exceeds the limit of connections. Its request
+// was not read, so the request id is a new one.
 func refusal() []byte {
 	id := uuid.NewString()
 	body := `{"type":"https://kizo.dev/problems/overloaded","title":"Service Unavailable","status":503,` +
@@ -51,39 +51,39 @@ func refusal() []byte {
 		"X-Request-Id: %s\r\nRetry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s", len(body), id, body)
 }
 
-// placeOf is what the listener knows about a connection; nil if it is not ours.
-func placeOf(conn net.Conn) *listener.Conn {
-	if c, ok := conn.(*lingeringConn); ok {
-		placed, _ := c.Conn.(*listener.Conn)
-		return placed
+// listenerConn returns the listener's connection under a clientConn, or nil if there is none.
+func listenerConn(conn net.Conn) *listener.Conn {
+	if c, ok := conn.(*clientConn); ok {
+		inner, _ := c.Conn.(*listener.Conn)
+		return inner
 	}
 	return nil
 }
 
-// trackConnection tells the listener what fasthttp knows: a request begins to arrive,
-// or the last one has been answered. admit tells when one is worked on.
+// trackConnection reports to the listener that a request begins to arrive, or that the last one has
+// been answered. admit reports that a request is worked on.
 func trackConnection(conn net.Conn, state fasthttp.ConnState) {
-	c, ok := conn.(*lingeringConn)
+	c, ok := conn.(*clientConn)
 	if !ok {
 		return
 	}
-	place := placeOf(conn)
+	inner := listenerConn(conn)
 	switch state {
 	case fasthttp.StateActive:
 		c.requestLine.active()
-		if place != nil {
-			place.Touch()
+		if inner != nil {
+			inner.Touch()
 		}
 	case fasthttp.StateIdle:
 		c.requestLine.idle()
-		if place != nil {
-			place.End()
+		if inner != nil {
+			inner.End()
 		}
 	case fasthttp.StateNew, fasthttp.StateHijacked, fasthttp.StateClosed:
 	}
 }
 
-// reservedFor tells whether a request may use what is reserved for operators and the bank.
+// reservedFor reports whether a request may use what is reserved for operators and the bank.
 func reservedFor(path []byte) bool {
 	return bytes.HasPrefix(path, []byte("/v1/ops/")) || bytes.HasPrefix(path, []byte("/v1/bank/"))
 }

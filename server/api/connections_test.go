@@ -11,18 +11,19 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/listener"
 )
 
-// With every connection busy, a new client is rejected like one for whom there is no
-// request left; operators and the bank have connections reserved.
+// TestReservedConnections: while every connection is busy, a new client is rejected as if the limit
+// of requests were reached; connections are reserved for operators and the bank.
 func TestReservedConnections(t *testing.T) {
 	t.Parallel()
 	const connections, reserved = 16, 2
 	metrics := listener.NewMetrics()
-	h := newHouse(t, func(o *options) { o.conns = api.Connections{Max: connections, Metrics: metrics} })
+	h := newFixture(t, func(o *options) { o.conns = api.Connections{Max: connections, Metrics: metrics} })
 	alice, bob := h.pair(1000)
 	operator := h.operator()
 	h.emptied()
@@ -36,7 +37,7 @@ func TestReservedConnections(t *testing.T) {
 		})
 	}
 	for range connections - reserved {
-		defer h.settle(<-h.hints, true)
+		defer h.settle(<-h.enqueued, true)
 	}
 	for range 2 * connections {
 		refused := h.do(alice.asks("/v1/transfers", pay(bob, 1)))
@@ -45,7 +46,7 @@ func TestReservedConnections(t *testing.T) {
 		h.get(operator, "/v1/ops/payments").want(http.StatusOK)
 		h.do(ask{method: "POST", path: "/v1/bank/callbacks", body: fields{}}).want(http.StatusNoContent)
 		h.client.CloseIdleConnections()
-		waitFor(t, "the server has closed the connections of this round", func() bool {
+		testkit.Eventually(t, "the server has closed the connections of this round", func() bool {
 			return openConnections(t, metrics) == connections-reserved
 		})
 	}
@@ -57,7 +58,7 @@ func openConnections(t *testing.T, metrics *listener.Metrics) int {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(metrics.Collectors()...)
 	families, err := registry.Gather()
-	must(t, err)
+	testkit.Must(t, err)
 	for _, family := range families {
 		if family.GetName() == "kizo_connections" {
 			return int(family.GetMetric()[0].GetGauge().GetValue())
@@ -67,12 +68,12 @@ func openConnections(t *testing.T, metrics *listener.Metrics) int {
 	return 0
 }
 
-// A client that keeps a connection open and silent does not keep another one out, and
-// is not told anything: its next request goes over a new connection.
+// TestSilentConnectionsGiveWay: an open connection without requests is closed in favor of a new
+// client, without an answer; the next request of its client uses a new connection.
 func TestSilentConnectionsGiveWay(t *testing.T) {
 	t.Parallel()
 	const connections = 16
-	h := newHouse(t, func(o *options) { o.conns = api.Connections{Max: 4 * connections, PerAddress: connections} })
+	h := newFixture(t, func(o *options) { o.conns = api.Connections{Max: 4 * connections, PerAddress: connections} })
 	alice, _ := h.pair(1000)
 	var silent []net.Conn
 	for range 3 * connections {
@@ -80,9 +81,9 @@ func TestSilentConnectionsGiveWay(t *testing.T) {
 	}
 	h.get(alice, "/v1/me").want(http.StatusOK)
 	for _, conn := range silent[:2*connections] {
-		must(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+		testkit.Must(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
 		if n, err := conn.Read(make([]byte, 1)); n > 0 || err == nil {
-			t.Errorf("an old connection is told something: %d bytes, %v", n, err)
+			t.Errorf("an old connection received %d bytes, %v", n, err)
 		} else if errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatal("an old connection is not closed")
 		}
@@ -90,10 +91,10 @@ func TestSilentConnectionsGiveWay(t *testing.T) {
 	equal(t, "status on the newest", h.rawOn(silent[len(silent)-1]).status, http.StatusUnauthorized)
 }
 
-func (h *house) rawOn(conn net.Conn) *answer {
+func (h *fixture) rawOn(conn net.Conn) *answer {
 	h.t.Helper()
 	const request = "GET /v1/me HTTP/1.1\r\nHost: x\r\n\r\n"
 	_, err := conn.Write([]byte(request))
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	return h.rawAnswer(conn, request)
 }

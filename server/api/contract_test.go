@@ -15,6 +15,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 
 	kizo "github.com/JDevAman/kizo"
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
@@ -22,8 +23,8 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// contract is openapi.yaml, read by a library that did not generate our code. No
-// object may hold more than it says.
+// contract is openapi.yaml, parsed by a library that is not used to generate code. Objects may have
+// no fields beyond it.
 var contract = sync.OnceValue(func() *openapi3.T {
 	doc, err := openapi3.NewLoader().LoadFromData(kizo.Contract)
 	if err != nil {
@@ -38,7 +39,7 @@ var contract = sync.OnceValue(func() *openapi3.T {
 	return doc
 })
 
-// operation is one of the contract's, under the name that Fiber's routes have.
+// operation is an operation of the contract, with the path of its Fiber route.
 type operation struct {
 	*openapi3.Operation
 	method, path string // path as the contract writes it
@@ -60,8 +61,8 @@ func (o operation) takes(in, name string) bool {
 	return o.Parameters.GetByInAndName(in, name) != nil
 }
 
-// checkContract holds an answer against the contract: status, headers, media type
-// and body. What is not of the contract may only be a problem.
+// checkContract checks a response against the contract: status, headers, media type and body. A
+// response outside the contract must be a problem.
 func checkContract(t testing.TB, request *http.Request, got *answer) {
 	t.Helper()
 	if !strings.HasPrefix(request.URL.Path, "/v1/") {
@@ -180,7 +181,7 @@ func TestTablesFollowTheContract(t *testing.T) {
 		return
 	}
 	routes := map[string]bool{}
-	for _, r := range new(house).routes() {
+	for _, r := range new(fixture).routes() {
 		if strings.HasPrefix(r.Path, "/v1/") {
 			routes[r.Method+" "+r.Path] = true
 		}
@@ -188,16 +189,16 @@ func TestTablesFollowTheContract(t *testing.T) {
 	wantSame(t, "operations and routes", all, routes)
 }
 
-// TestTheDrawingOfTheChainIsTrue compares the steps that doc.go draws with the chain.
-func TestTheDrawingOfTheChainIsTrue(t *testing.T) {
+// TestDocDrawsTheChain compares the drawing in doc.go with the chain.
+func TestDocDrawsTheChain(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("doc.go")
-	must(t, err)
+	testkit.Must(t, err)
 	var drawn []string
 	for _, step := range regexp.MustCompile(`(?m)^//\t  │  (\w+)`).FindAllSubmatch(text, -1) {
 		drawn = append(drawn, string(step[1]))
 	}
-	chain := append([]string{"admit"}, newHouse(t).api.Chain()...) // admit is a handler of fasthttp
+	chain := append([]string{"admit"}, newFixture(t).api.Chain()...) // admit is a handler of fasthttp
 	if !slices.Equal(drawn, chain) {
 		t.Errorf("doc.go draws %v, the chain is %v", drawn, chain)
 	}
@@ -207,7 +208,7 @@ func TestTheDrawingOfTheChainIsTrue(t *testing.T) {
 func TestRequestSchemasForbidMore(t *testing.T) {
 	t.Parallel()
 	doc, err := openapi3.NewLoader().LoadFromData(kizo.Contract)
-	must(t, err)
+	testkit.Must(t, err)
 	for _, item := range doc.Paths.Map() {
 		for _, op := range item.Operations() {
 			if op.RequestBody == nil {
@@ -225,7 +226,7 @@ func TestRequestSchemasForbidMore(t *testing.T) {
 
 func TestPages(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	served := h.do(ask{method: "GET", path: "/openapi.yaml"}).want(200)
 	if !bytes.Equal(served.body, kizo.Contract) {
 		t.Error("/openapi.yaml is not the contract")

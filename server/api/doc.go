@@ -1,5 +1,4 @@
-// Package api serves the HTTP API of Kizo with Fiber: the routes that are generated from openapi.yaml,
-// and one handler for each.
+// Package api serves the HTTP API of Kizo.
 //
 //	request
 //	  │  admit            rejects malformed requests, and requests beyond the max in flight
@@ -21,9 +20,10 @@
 //
 // # Overview
 //
-// What the steps enforce for an operation is its row in the table of operations (operations.go). A
-// handler turns a request into one call of the ledger, of auth or of Ops, and the result into a type
-// of package openapi. The event stream (stream.go) is the one response that does not end by itself.
+// The routes are generated from openapi.yaml and served with Fiber; each has one handler. What the
+// steps enforce for an operation is its row in the table of operations (operations.go). A handler
+// turns a request into one call of the ledger, of auth or of Ops, and the result into a type of
+// package openapi. The event stream (stream.go) is the one response that does not end by itself.
 //
 // The package imports no SQL, no queue and no bank: those are behind the ledger, auth and Ops.
 package api

@@ -6,14 +6,15 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// Money sent to an address goes to nobody until it is verified, whoever has signed up
-// with it, and the answer tells no difference. Handles and wallet ids always work.
+// TestUnverifiedAddressIsNotPaid: an e-mail address that is not verified finds no payee, and the
+// answer does not show whether a user has it. Handles and wallet ids always find one.
 func TestUnverifiedAddressIsNotPaid(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	h.asOwner(`UPDATE users SET email_verified_at = NULL WHERE id = $1`, bob.id)
 	h.awaitLease()
@@ -28,7 +29,7 @@ func TestUnverifiedAddressIsNotPaid(t *testing.T) {
 	send("@bob").want(201)
 	send(bob.wallet).want(201)
 
-	// Another signs up with the same address, and nobody is told.
+	// Another user signs up with the same address, and the answer does not show that it is taken.
 	again := read[openapi.Tokens](h.do(ask{method: "POST", path: "/v1/auth/signup", body: fields{
 		"email": "BOB@example.com", "handle": "robert", "name": "Robert", "password": password + " too",
 	}}).want(201))
@@ -41,17 +42,17 @@ func TestUnverifiedAddressIsNotPaid(t *testing.T) {
 		fields{"to": "bob@example.com", "amount": 1, "currency": "USD", "dry_run": true}).want(200)).To.Name, "Name of bob")
 }
 
-// awaitLease returns when no process acts on what the tables said before.
-func (h *house) awaitLease() {
+// awaitLease returns when no process uses cached rows from before.
+func (h *fixture) awaitLease() {
 	h.t.Helper()
 	id := h.signUp("lease_" + uuid.NewString()[:8]).id
-	must(h.t, h.auth.Suspend(h.t.Context(), id, "test")) // which waits for it
+	testkit.Must(h.t, h.auth.Suspend(h.t.Context(), id, "test")) // waits until caches have expired
 }
 
-// A user who does not want to be found is as unknown as nobody, and look-ups are bounded.
+// TestLookUpsByAddress: a user who opted out looks like an unknown one, and look-ups are limited.
 func TestLookUpsByAddress(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	patched := read[openapi.User](h.do(ask{method: "PATCH", path: "/v1/me", token: bob.access, body: fields{"findable_by_email": false}}).want(200))
 	equal(t, "findable", patched.FindableByEmail, false)

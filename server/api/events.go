@@ -12,22 +12,22 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// StreamEvents tells what happens to the user's transfers, from a position on.
+// StreamEvents streams the events of the user's transfers, from a position on.
 func (a *API) StreamEvents(ctx context.Context, r routes.StreamEventsRequestObject) (routes.StreamEventsResponseObject, error) {
 	wantsOps := r.Params.Ops != nil && *r.Params.Ops
-	if wantsOps && from(ctx).principal.Role != auth.RoleOperator {
-		return nil, faultf(openapi.Forbidden, "ops", "queues and health are for operators: leave ops out")
+	if wantsOps && requestOf(ctx).principal.Role != auth.RoleOperator {
+		return nil, reject(openapi.Forbidden, "ops", "queues and health are for operators: leave ops out")
 	}
-	listener, err := a.ledger.Listen(ctx, user(ctx))
+	listener, err := a.ledger.Listen(ctx, userID(ctx))
 	if err != nil {
 		return nil, err
 	}
 	s := &stream{
-		api: a, who: from(ctx), listener: listener, position: listener.From, wantsOps: wantsOps,
-		// The request's deadline is not the stream's.
+		api: a, request: requestOf(ctx), listener: listener, position: listener.From, wantsOps: wantsOps,
+		// The deadline of the request does not end the stream.
 		ctx: context.WithoutCancel(ctx),
 	}
-	// A browser that reconnects sends both: what it was told last is the newer.
+	// A browser that reconnects sends both parameters. Its Last-Event-ID is the newer position.
 	since, name := orEmpty(r.Params.LastEventID), "Last-Event-ID"
 	if since == "" {
 		since, name = orEmpty(r.Params.Since), "since"
@@ -41,19 +41,19 @@ func (a *API) StreamEvents(ctx context.Context, r routes.StreamEventsRequestObje
 	return s, nil
 }
 
-// begin puts the stream at the position, or the time, that its reader names.
+// begin sets the stream's position to the position or the time that the client names.
 func (s *stream) begin(ctx context.Context, name, since string) error {
 	p, err := ledger.ParsePosition(since)
 	if err == nil {
 		if p.After(s.listener.Horizon) {
-			return faultf(openapi.ParameterMalformed, name, "that event is not of this ledger: leave it out to begin now")
+			return reject(openapi.ParameterMalformed, name, "this ledger has no such event: leave the id out to begin now")
 		}
 		s.position = p
 		return nil
 	}
-	at, err := moment(name, &since)
+	at, err := parseTime(name, &since)
 	if err != nil {
-		return faultf(openapi.ParameterMalformed, name,
+		return reject(openapi.ParameterMalformed, name,
 			"that is neither the id of an event nor a time as in RFC 3339, such as 2026-01-31T12:00:00Z")
 	}
 	if s.position, err = s.api.ledger.PositionAt(ctx, at); err != nil {
@@ -63,7 +63,7 @@ func (s *stream) begin(ctx context.Context, name, since string) error {
 	return nil
 }
 
-// viewEvents shows events as a user sees them, naming the people on either side.
+// viewEvents returns events as the viewer sees them, with the names of sender and receiver.
 func (a *API) viewEvents(ctx context.Context, viewer uuid.UUID, events []*ledger.Event) ([]openapi.TransferEvent, error) {
 	ids := make([]uuid.UUID, 0, 2*len(events))
 	seen := map[uuid.UUID]bool{uuid.Nil: true}
@@ -81,7 +81,7 @@ func (a *API) viewEvents(ctx context.Context, viewer uuid.UUID, events []*ledger
 	}
 	party := func(owner uuid.UUID, kind ledger.Kind) openapi.Party {
 		if owner == uuid.Nil {
-			return viewNobody(kind)
+			return viewSystemParty(kind)
 		}
 		return viewParty(people[owner])
 	}
@@ -100,12 +100,12 @@ func (a *API) viewEvents(ctx context.Context, viewer uuid.UUID, events []*ledger
 	return views, nil
 }
 
-// Paces of a stream, and its bounds.
+// Intervals and bounds of a stream.
 const (
-	heartbeatEvery = 10 * time.Second
-	recheckEvery   = 5 * time.Second // whether the token and the session still count
-	catchUpPage    = 200             // events at once
-	liveBatch      = 64
-	presentEvery   = 5 * time.Millisecond
-	presentWithin  = time.Second
+	heartbeatInterval   = 10 * time.Second
+	recheckInterval     = 5 * time.Second // between two checks of the token and the session
+	catchUpPage         = 200             // events that are read from the table at once
+	maxLiveBatch        = 64              // events that are sent at once
+	horizonPollInterval = 5 * time.Millisecond
+	horizonTimeout      = time.Second
 )

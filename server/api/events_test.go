@@ -14,46 +14,47 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// told is one event as it came over the wire.
-type told struct{ id, kind, data string }
+// receivedEvent is one event as it was received.
+type receivedEvent struct{ id, kind, data string }
 
-func (x told) transfer(t testing.TB) openapi.TransferEvent {
+func (x receivedEvent) transfer(t testing.TB) openapi.TransferEvent {
 	t.Helper()
 	var event openapi.TransferEvent
 	decoder := json.NewDecoder(strings.NewReader(x.data))
 	decoder.DisallowUnknownFields()
-	must(t, decoder.Decode(&event))
+	testkit.Must(t, decoder.Decode(&event))
 	equal(t, "type", x.kind, "transfer")
 	equal(t, "state", event.State, event.Transfer.State)
 	equal(t, "UTC", event.At.Location(), time.UTC)
 	return event
 }
 
-// ear is a stream that a test reads.
-type ear struct {
-	h      *house
+// eventReader reads an event stream.
+type eventReader struct {
+	h      *fixture
 	lines  *bufio.Reader
 	header http.Header
 	close  context.CancelFunc
 }
 
-// listen opens a stream that must open.
-func (h *house) listen(u *user, query, last string) *ear {
+// listen opens a stream, which must succeed.
+func (h *fixture) listen(u *user, query, last string) *eventReader {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(h.t.Context())
 	h.t.Cleanup(cancel)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+"/v1/events"+query, nil)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	request.Header.Set("Authorization", "Bearer "+u.access)
 	if last != "" {
 		request.Header.Set("Last-Event-ID", last)
 	}
 	client := http.Client{Transport: h.client.Transport}
 	response, err := client.Do(request)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	h.t.Cleanup(func() { response.Body.Close() })
 	if response.StatusCode != 200 {
 		body, _ := io.ReadAll(response.Body)
@@ -61,18 +62,18 @@ func (h *house) listen(u *user, query, last string) *ear {
 	}
 	equal(h.t, "media type", response.Header.Get("Content-Type"), "text/event-stream")
 	equal(h.t, "caches", response.Header.Get("Cache-Control"), "no-store")
-	return &ear{h, bufio.NewReader(response.Body), response.Header, cancel}
+	return &eventReader{h, bufio.NewReader(response.Body), response.Header, cancel}
 }
 
-// hear gives the next event; ok is false when the stream has ended in order.
-func (e *ear) hear() (x told, ok bool) {
+// receive returns the next event; ok is false when the stream has ended without an error.
+func (e *eventReader) receive() (x receivedEvent, ok bool) {
 	e.h.t.Helper()
 	for {
 		line, err := e.lines.ReadString('\n')
 		if err == io.EOF && line == "" {
 			return x, false
 		}
-		must(e.h.t, err)
+		testkit.Must(e.h.t, err)
 		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
 		switch name {
 		case "id":
@@ -89,18 +90,18 @@ func (e *ear) hear() (x told, ok bool) {
 	}
 }
 
-// next is the next event, of a stream that goes on.
-func (e *ear) next() told {
+// next returns the next event of a stream that must not have ended.
+func (e *eventReader) next() receivedEvent {
 	e.h.t.Helper()
-	x, ok := e.hear()
+	x, ok := e.receive()
 	if !ok {
 		e.h.t.Fatal("the stream has ended")
 	}
 	return x
 }
 
-// live passes what was there before and gives it, with the id of the moment.
-func (e *ear) live() (before []told, id string) {
+// live reads up to the event "live". It returns the events before it, and its id.
+func (e *eventReader) live() (before []receivedEvent, id string) {
 	e.h.t.Helper()
 	for {
 		x := e.next()
@@ -112,23 +113,23 @@ func (e *ear) live() (before []told, id string) {
 	}
 }
 
-// wantEnd reads until the stream ends in order.
-func (e *ear) wantEnd(what string) {
+// wantEnd reads until the stream ends without an error.
+func (e *eventReader) wantEnd(what string) {
 	e.h.t.Helper()
 	began := time.Now()
 	for {
-		if _, ok := e.hear(); !ok {
+		if _, ok := e.receive(); !ok {
 			return
 		}
 		if time.Since(began) > 10*time.Second {
-			e.h.t.Fatalf("%s: the stream goes on", what)
+			e.h.t.Fatalf("%s: the stream has not ended", what)
 		}
 	}
 }
 
 func TestEventsAsTheyHappen(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	hers, his := h.listen(alice, "", ""), h.listen(bob, "", "")
 	hers.live()
@@ -143,13 +144,13 @@ func TestEventsAsTheyHappen(t *testing.T) {
 	equal(t, "to", text(out.Transfer.To.Handle), "bob")
 	equal(t, "memo", text(in.Transfer.Memo), canary)
 
-	// A refusal is the sender's alone.
+	// Only the sender receives the event of a refusal.
 	p := h.post(alice, "/v1/transfers", pay(bob, 100_000)).wantProblem(openapi.InsufficientFunds)
 	equal(t, "refused", hers.next().transfer(t).Transfer.Id, *p.TransferId)
 	second := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 6)).want(201))
-	equal(t, "what bob is told after that", his.next().transfer(t).Transfer.Id, second.Id)
+	equal(t, "bob's next event", his.next().transfer(t).Transfer.Id, second.Id)
 
-	// Two phases are two events, each as it stood.
+	// An authorization and its capture are two events, each with the state of its time.
 	opened := read[openapi.Transfer](h.post(bob, "/v1/withdrawals", fields{"amount": 2, "currency": "USD"}).want(202))
 	h.settle(opened.Id, false)
 	pending, voided := his.next().transfer(t), his.next().transfer(t)
@@ -159,9 +160,9 @@ func TestEventsAsTheyHappen(t *testing.T) {
 	equal(t, "to the bank", voided.Transfer.To.Bank != nil && *voided.Transfer.To.Bank, true)
 }
 
-func TestEventsGoOnWhereTheyStopped(t *testing.T) {
+func TestStreamsResume(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	started := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	e := h.listen(bob, "", "")
@@ -174,17 +175,17 @@ func TestEventsGoOnWhereTheyStopped(t *testing.T) {
 	e.next()
 	e.close()
 
-	ids := func(events []told) (ids []uuid.UUID) {
+	ids := func(events []receivedEvent) (ids []uuid.UUID) {
 		for _, x := range events {
 			ids = append(ids, x.transfer(t).Transfer.Id)
 		}
 		return ids
 	}
-	read := func(query, last string, most int) []uuid.UUID { // what the table has may become live meanwhile
+	read := func(query, last string, want int) []uuid.UUID { // events may come from the table or live
 		e := h.listen(bob, query, last)
 		defer e.close()
-		var events []told
-		for len(events) < most {
+		var events []receivedEvent
+		for len(events) < want {
 			if x := e.next(); x.kind == "transfer" {
 				events = append(events, x)
 			}
@@ -192,10 +193,10 @@ func TestEventsGoOnWhereTheyStopped(t *testing.T) {
 		return ids(events)
 	}
 	for what, got := range map[string][]uuid.UUID{
-		"after the moment it was live":       read("", now, 5),
-		"since that, as a parameter":         read("?since="+now, "", 5),
-		"since an hour ago":                  read("?since="+url.QueryEscape(started), "", 5),
-		"the header goes before the address": read("?since="+first.id, now, 5),
+		"after the moment it was live":         read("", now, 5),
+		"since that, as a parameter":           read("?since="+now, "", 5),
+		"since an hour ago":                    read("?since="+url.QueryEscape(started), "", 5),
+		"the header has precedence over since": read("?since="+first.id, now, 5),
 	} {
 		if !slices.Equal(got, sent) {
 			t.Errorf("%s: %v, want %v", what, got, sent)
@@ -204,16 +205,16 @@ func TestEventsGoOnWhereTheyStopped(t *testing.T) {
 	if got := read("", first.id, 4); !slices.Equal(got, sent[1:]) {
 		t.Errorf("after the first: %v, want %v", got, sent[1:])
 	}
-	// Everybody's own, wherever they begin.
+	// Users receive only their own events, from any position on.
 	mallory := h.signUp("mallory")
 	if before, _ := h.listen(mallory, "", now).live(); len(before) > 0 {
-		t.Errorf("mallory is told %v", before)
+		t.Errorf("mallory received %v", before)
 	}
 }
 
 func TestBadStreams(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.signUp("alice")
 	future := "f" + strings.Repeat("_", 20) + "w"
 	for query, code := range map[string]openapi.ProblemCode{
@@ -231,7 +232,7 @@ func TestBadStreams(t *testing.T) {
 	}
 	h.do(ask{method: "GET", path: "/v1/events", token: alice.access, headers: map[string]string{"Last-Event-ID": "x"}}).
 		wantProblem(openapi.ParameterMalformed)
-	// None of them keeps a place: there is room for sixteen.
+	// None of them counts as an open stream: sixteen more can be opened.
 	for range 16 {
 		h.listen(alice, "", "").live()
 	}

@@ -13,7 +13,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// What the tests, which stand outside like any caller, need to see of the inside.
+// Exported for the tests, which are in package api_test.
 var (
 	Statuses       = statuses
 	DecodeStrictly = decodeStrictly
@@ -22,13 +22,13 @@ var (
 
 const MaxBody = maxBody
 
-// PlainMembers and AnyMembers read the members of a body, the one what is plain and
-// the other whatever it is.
+// PlainMembers returns the members of a plain body.
 func PlainMembers(body []byte) (map[string]string, bool) {
 	m, ok := plainMembers(body)
 	return m.byName(), ok
 }
 
+// AnyMembers returns the members of any body.
 func AnyMembers(body []byte) (map[string]string, error) {
 	m, err := anyMembers(body)
 	return m.byName(), err
@@ -42,7 +42,7 @@ func (m members) byName() map[string]string {
 	return named
 }
 
-// Operations returns the names of the rows of the table for which has returns true.
+// Operations returns the names of the operations for whose row has returns true.
 func Operations(has func(Row) bool) map[string]bool {
 	names := make(map[string]bool)
 	for name, op := range operations {
@@ -75,27 +75,27 @@ func (a *API) Chain() []string {
 	return names
 }
 
-// Routes that the app serves, without the middlewares.
+// Routes returns the routes that the app serves, without the middlewares.
 func (a *API) Routes() []fiber.Route { return a.app.GetRoutes(true) }
 
-// AddRoute makes a route without a contract.
+// AddRoute adds a route that is not in the contract.
 func (a *API) AddRoute(path string, handler fiber.Handler) { a.app.Get(path, handler) }
 
-// InFlight is how many requests are worked on.
+// InFlight returns the number of requests in flight.
 func (a *API) InFlight() int64 { return a.admission.inFlight.Load() }
 
-// SetPatience with one request; before Serve.
-func (a *API) SetPatience(d time.Duration) { a.timeout = d }
+// SetTimeout sets the timeout of a request; it must be called before Serve.
+func (a *API) SetTimeout(d time.Duration) { a.timeout = d }
 
-// SetHeartbeat of streams, and how often they look whether they may go on; before Serve.
+// SetHeartbeat sets two intervals of streams; it must be called before Serve.
 func (a *API) SetHeartbeat(heartbeat, recheck time.Duration) {
 	a.heartbeat, a.recheck = heartbeat, recheck
 }
 
-// SetWriteTimeout of a whole response; before Serve.
+// SetWriteTimeout sets the timeout of a whole response; it must be called before Serve.
 func (a *API) SetWriteTimeout(d time.Duration) { a.app.Server().WriteTimeout = d }
 
-// OpenStreams is how many there are.
+// OpenStreams returns the number of open streams.
 func (a *API) OpenStreams() int {
 	var m dto.Metric
 	if a.metrics.streams.Write(&m) != nil {
@@ -104,20 +104,20 @@ func (a *API) OpenStreams() int {
 	return int(m.GetGauge().GetValue())
 }
 
-// StreamConn is a connection that has become a stream.
+// StreamConn returns a connection whose response is an event stream.
 func StreamConn(conn net.Conn) net.Conn {
-	c := &lingeringConn{Conn: conn}
-	streamOn(c)
+	c := &clientConn{Conn: conn}
+	beginStream(c)
 	return c
 }
 
-// HurryUp is hurryUp.
-var HurryUp = hurryUp
+// StopStream exports stopStream.
+var StopStream = stopStream
 
-// SetReadTimeout of a whole request; before Serve.
+// SetReadTimeout sets the timeout of a whole request; it must be called before Serve.
 func (a *API) SetReadTimeout(d time.Duration) { a.app.Server().ReadTimeout = d }
 
-// ClientOf is the client address of a request.
+// ClientOf returns the client address of a request.
 func (p TrustedProxies) ClientOf(peer netip.Addr, forwarded [][]byte) netip.Addr {
 	return p.clientOf(peer, forwarded)
 }

@@ -7,12 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// authorize holds amount of alice's for bob.
-func (h *house) authorize(from, to *user, amount int64) string {
+// authorize makes an authorization of alice's for bob.
+func (h *fixture) authorize(from, to *user, amount int64) string {
 	h.t.Helper()
 	held := read[openapi.Transfer](h.post(from, "/v1/transfers", pay(to, amount).with("authorize", true).with("memo", canary)).want(201))
 	equal(h.t, "kind", held.Kind, openapi.TransferKindAuthorization)
@@ -25,7 +26,7 @@ func (h *house) authorize(from, to *user, amount int64) string {
 
 func TestCapture(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	mallory := h.signUp("mallory")
 	path := h.authorize(alice, bob, 60)
@@ -54,10 +55,10 @@ func TestCapture(t *testing.T) {
 	h.wantBalance(bob, 100, 0)
 }
 
-// Many captures and voids race: one of them wins.
+// TestCaptureRacesVoid: of many concurrent captures and voids, one succeeds.
 func TestCaptureRacesVoid(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	path := h.authorize(alice, bob, 100)
 	won := 0
@@ -80,7 +81,7 @@ func TestCaptureRacesVoid(t *testing.T) {
 
 func TestVoid(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	mallory := h.signUp("mallory")
 	path := h.authorize(alice, bob, 60)
@@ -106,14 +107,14 @@ func TestVoid(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	soon := pay(bob, 60).with("authorize", true).with("expires_at", time.Now().Add(150*time.Millisecond).Format(time.RFC3339Nano))
 	held := read[openapi.Transfer](h.post(alice, "/v1/transfers", soon).want(201))
 	path := "/v1/transfers/" + held.Id.String()
-	waitFor(t, "the authorization to lapse", func() bool {
+	testkit.Eventually(t, "the authorization to lapse", func() bool {
 		expired, err := h.ledger.ExpireDue(context.Background(), 10)
-		must(t, err)
+		testkit.Must(t, err)
 		return expired == 1
 	})
 	h.post(bob, path+"/capture", fields{}).wantProblem(openapi.AuthorizationExpired)
@@ -128,7 +129,7 @@ func TestExpiry(t *testing.T) {
 
 func TestReverse(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	mallory := h.signUp("mallory")
 	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 60).with("memo", canary)).want(201))
@@ -158,7 +159,7 @@ func TestReverse(t *testing.T) {
 	h.wantBalance(bob, 0, 0)
 
 	deposit := read[openapi.Transfer](h.post(alice, "/v1/deposits", fields{"amount": 5, "currency": "USD"}).want(202))
-	for _, action := range []string{"capture", "void", "reverse"} { // nobody ends a deposit but the bank
+	for _, action := range []string{"capture", "void", "reverse"} { // only the bank ends a deposit
 		got := h.post(alice, fmt.Sprintf("/v1/transfers/%s/%s", deposit.Id, action), fields{})
 		if action == "reverse" {
 			got.wantProblem(openapi.TransferNotReversible)
@@ -169,10 +170,10 @@ func TestReverse(t *testing.T) {
 	h.wantBalance(alice, 100, 0)
 }
 
-// A payee may have spent it: then it cannot come back.
-func TestReverseWhatIsSpent(t *testing.T) {
+// TestReverseAfterTheMoneyIsSpent: a payee who has spent the money cannot send it back.
+func TestReverseAfterTheMoneyIsSpent(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	carol := h.signUp("carol")
 	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 60)).want(201))
@@ -182,17 +183,4 @@ func TestReverseWhatIsSpent(t *testing.T) {
 	h.get(alice, "/v1/transfers/"+refused.TransferId.String()).wantProblem(openapi.TransferNotFound)
 	h.wantBalance(bob, 0, 0)
 	h.wantBalance(carol, 60, 0)
-}
-
-// waitFor asks until it is so; the test's own end is the bound.
-func waitFor(t testing.TB, what string, so func() bool) {
-	t.Helper()
-	over := time.Now().Add(10 * time.Second)
-	for !so() {
-		if time.Now().After(over) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-		pause := time.NewTimer(2 * time.Millisecond)
-		<-pause.C
-	}
 }

@@ -10,12 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 )
 
-// Whatever decodeStrictly lets through means the same to another reader, and to
-// itself when it is written again.
+// FuzzBody: another parser reads what decodeStrictly accepts the same way, and so does
+// decodeStrictly after it has been encoded again.
 func FuzzBody(f *testing.F) {
 	for _, seed := range []string{
 		`{"to":"@bob","amount":1250,"currency":"USD","memo":"lunch","dry_run":false}`,
@@ -33,22 +34,22 @@ func FuzzBody(f *testing.F) {
 		var first, second openapi.TransferCreate
 		if err := api.DecodeStrictly(body, &first); err != nil {
 			if p := api.Describe(err); p.Status != 400 || p.Detail == "" {
-				t.Fatalf("%v is no bad request", err)
+				t.Fatalf("%v is not a bad request", err)
 			}
 			return
 		}
 		again, err := json.Marshal(first)
-		must(t, err)
+		testkit.Must(t, err)
 		if err := api.DecodeStrictly(again, &second); err != nil {
-			t.Fatalf("%s passed, but as it is written again not: %s: %v", body, again, err)
+			t.Fatalf("%s was accepted, but not when encoded again: %s: %v", body, again, err)
 		}
 		if a, b := meaning(t, body), meaning(t, again); !maps.Equal(a, b) {
-			t.Fatalf("%s means\n%v, written again it means\n%v", body, a, b)
+			t.Fatalf("%s means\n%v, encoded again it means\n%v", body, a, b)
 		}
 	})
 }
 
-// What the short way through a body reads, the long way reads as well, and the same.
+// FuzzPlainBody: what plainMembers accepts, anyMembers reads the same way.
 func FuzzPlainBody(f *testing.F) {
 	for _, seed := range []string{
 		`{"to":"@bob","amount":1250,"currency":"USD"}`, ` { "a" : -0.5e3 , "b":true,"c":"" } `, `{"a":1,"a":2}`, `{"a":01}`, `{"a":nul}`,
@@ -88,15 +89,15 @@ func BenchmarkBody(b *testing.B) {
 	}
 }
 
-// meaning reads a body as somebody would who knows no schema.
+// meaning decodes a body without its schema.
 func meaning(t *testing.T, body []byte) map[string]string {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(string(body)))
 	decoder.UseNumber()
 	var loose map[string]any
-	must(t, decoder.Decode(&loose))
+	testkit.Must(t, decoder.Decode(&loose))
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		t.Fatalf("%s goes on", body)
+		t.Fatalf("%s continues after its value", body)
 	}
 	plain := make(map[string]string, len(loose))
 	for name, value := range loose {
@@ -104,7 +105,7 @@ func meaning(t *testing.T, body []byte) map[string]string {
 		case json.Number:
 			number, ok := new(big.Rat).SetString(v.String())
 			if !ok {
-				t.Fatalf("%s is no number", v)
+				t.Fatalf("%s is not a number", v)
 			}
 			plain[name] = number.String()
 		case string:
@@ -115,7 +116,7 @@ func meaning(t *testing.T, body []byte) map[string]string {
 		case bool:
 			plain[name] = map[bool]string{true: "true", false: "false"}[v]
 		default:
-			t.Fatalf("%s passed with a %T in it", body, v)
+			t.Fatalf("%s was accepted with a %T", body, v)
 		}
 	}
 	return plain

@@ -11,9 +11,8 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// at once sends n requests together and returns the answers in the order of their
-// numbers.
-func (h *house) atOnce(n int, request func(i int) ask) []*answer {
+// atOnce sends n requests concurrently and returns the answers by the number of the request.
+func (h *fixture) atOnce(n int, request func(i int) ask) []*answer {
 	h.t.Helper()
 	answers := make([]*answer, n)
 	start, all := make(chan struct{}), sync.WaitGroup{}
@@ -36,10 +35,10 @@ func (h *house) atOnce(n int, request func(i int) ask) []*answer {
 	return answers
 }
 
-// Defect 5: concurrent requests with one key gave a unique violation, as 500.
-func TestOriginalDefect05TwoHundredWithOneKey(t *testing.T) {
+// TestConcurrentRequestsWithOneKey: they make one transfer, and none fails with 500.
+func TestConcurrentRequestsWithOneKey(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100_000)
 	for _, kind := range []struct {
 		path   string
@@ -70,10 +69,10 @@ func TestOriginalDefect05TwoHundredWithOneKey(t *testing.T) {
 	h.wantBalance(bob, 10, 0)
 }
 
-// Defect 4: one key with another body was answered with the first one's transfer.
-func TestOriginalDefect04OneKeyForSomethingElse(t *testing.T) {
+// TestKeyReusedForAnotherBody: the second request must not be answered with the first transfer.
+func TestKeyReusedForAnotherBody(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100_000)
 	carol := h.signUp("carol")
 	key := uuid.NewString()
@@ -96,7 +95,7 @@ func TestOriginalDefect04OneKeyForSomethingElse(t *testing.T) {
 	equal(t, "refused", count[422], 49)
 	h.wantBalance(bob, moved, 0)
 
-	// Whatever differs, differs.
+	// Each field of the body counts.
 	first := pay(bob, 7).with("memo", "a").with("authorize", false)
 	key = uuid.NewString()
 	h.do(ask{method: "POST", path: "/v1/transfers", token: alice.access, key: key, body: first}).want(201)
@@ -112,21 +111,21 @@ func TestOriginalDefect04OneKeyForSomethingElse(t *testing.T) {
 	} {
 		other.method, other.token, other.key = "POST", alice.access, key
 		p := h.do(other).wantProblem(openapi.IdempotencyKeyReused)
-		equal(t, "the other's transfer is not told", p.TransferId == nil, true)
+		equal(t, "the other's transfer is not named", p.TransferId == nil, true)
 	}
 	h.wantUntouched("a used key", before)
-	// Somebody else's key is a key of its own.
+	// The same key of another user is another key.
 	theirs := pay(alice, 0)
 	theirs["amount"] = 1
 	h.fund(carol, 1)
 	h.do(ask{method: "POST", path: "/v1/transfers", token: carol.access, key: key, body: theirs}).want(201)
 }
 
-// Defect 6: the balance was checked before the key, so a retry of what had been
-// done was told that there is no money.
-func TestOriginalDefect06ReplayAfterTheMoneyIsGone(t *testing.T) {
+// TestReplayAfterTheMoneyIsSpent: the key is checked before the balance, so that a retry of a
+// completed transfer does not fail for lack of funds.
+func TestReplayAfterTheMoneyIsSpent(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	request := alice.asks("/v1/withdrawals", fields{"amount": 60, "currency": "USD"})
 	first := h.do(request).want(202)
@@ -143,7 +142,7 @@ func TestOriginalDefect06ReplayAfterTheMoneyIsGone(t *testing.T) {
 
 func TestRefusalIsSticky(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(0 + 1)
 	request := alice.asks("/v1/transfers", pay(bob, 50))
 	first := h.do(request)
@@ -164,11 +163,11 @@ func TestRefusalIsSticky(t *testing.T) {
 	h.post(alice, "/v1/transfers", pay(bob, 50)).want(201)
 }
 
-// A key is about whom the money goes to, not about how that is written, nor how
-// they call themselves by now.
-func TestReplayHoweverThePayeeIsWritten(t *testing.T) {
+// TestReplayWithAnotherFormOfThePayee: a replay may name the payee in another form, or by a name
+// that has changed.
+func TestReplayWithAnotherFormOfThePayee(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	request := alice.asks("/v1/transfers", pay(bob, 5))
 	first := read[openapi.Transfer](h.do(request).want(201))
@@ -186,7 +185,7 @@ func TestReplayHoweverThePayeeIsWritten(t *testing.T) {
 
 func TestDryRunWritesNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	request := alice.asks("/v1/transfers", pay(bob, 30).with("dry_run", true))
 	before := h.rows()
@@ -205,9 +204,9 @@ func TestDryRunWritesNothing(t *testing.T) {
 	equal(t, "no transfer to show", p.TransferId == nil, true)
 	h.wantUntouched("dry_run", before)
 
-	request.body = pay(bob, 30) // the key is as good as new
+	request.body = pay(bob, 30) // the dry run has not used the key
 	equal(t, "replayed", h.do(request).want(201).replayed(), false)
-	request.body = pay(bob, 99).with("dry_run", true) // and asking what if does not touch a used one
+	request.body = pay(bob, 99).with("dry_run", true) // and a dry run does not affect a used key
 	h.do(request).wantProblem(openapi.InsufficientFunds)
 	request.body = pay(bob, 30)
 	equal(t, "replayed", h.do(request).want(201).replayed(), true)
@@ -216,7 +215,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 
 func TestAuthorizationsReplay(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	request := alice.asks("/v1/transfers", pay(bob, 30).with("authorize", true))
 	first := read[openapi.Transfer](h.do(request).want(201))
@@ -224,7 +223,7 @@ func TestAuthorizationsReplay(t *testing.T) {
 	equal(t, "replayed", again.replayed(), true)
 	equal(t, "expiry", *read[openapi.Transfer](again).ExpiresAt, *first.ExpiresAt)
 
-	// The same moment in two time zones is the same body.
+	// The same time in two time zones is the same body.
 	request = alice.asks("/v1/transfers", nil)
 	at := first.ExpiresAt.UTC()
 	for i, zone := range []string{at.Format("2006-01-02T15:04:05Z"), at.Format("2006-01-02T15:04:05") + "+00:00"} {
@@ -233,7 +232,7 @@ func TestAuthorizationsReplay(t *testing.T) {
 	}
 	h.wantBalance(alice, 100, 60)
 
-	// Captures replay too, and show the authorization as it stands.
+	// Captures replay too, and show the current state of the authorization.
 	capture := bob.asks("/v1/transfers/"+first.Id.String()+"/capture", fields{"amount": 10})
 	for i := range 3 {
 		got := h.do(capture).want(201)
@@ -250,7 +249,7 @@ func TestAuthorizationsReplay(t *testing.T) {
 
 func TestDepositReplays(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.signUp("alice")
 	request := alice.asks("/v1/deposits", fields{"amount": 30, "currency": "USD", "memo": canary})
 	first := h.do(request).want(202)

@@ -12,8 +12,8 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// pages follows the cursors to the end.
-func (h *house) pages(u *user, path string, between func()) []openapi.Transfer {
+// pages follows the cursors to the last page.
+func (h *fixture) pages(u *user, path string, between func()) []openapi.Transfer {
 	h.t.Helper()
 	var all []openapi.Transfer
 	cursor := ""
@@ -33,9 +33,9 @@ func (h *house) pages(u *user, path string, between func()) []openapi.Transfer {
 	return nil
 }
 
-func TestPagesHaveNoGapsAndNoDoubles(t *testing.T) {
+func TestPagesHaveNoGapsAndNoRepeats(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	var want []uuid.UUID
 	for i := range 23 {
@@ -48,9 +48,9 @@ func TestPagesHaveNoGapsAndNoDoubles(t *testing.T) {
 	}
 	for _, limit := range []int{1, 2, 5, 22, 23, 24, 100} {
 		got := h.pages(bob, fmt.Sprintf("/v1/transfers?limit=%d", limit), func() {
-			h.post(alice, "/v1/transfers", pay(bob, 1)).want(201) // new ones come in meanwhile
+			h.post(alice, "/v1/transfers", pay(bob, 1)).want(201) // transfers that are made between two pages
 		})
-		// What came in since the first page is newer than all of it.
+		// Transfers that were made after the first page are newer than it.
 		first := 0
 		for first < len(got) && got[first].Id != want[0] {
 			first++
@@ -67,7 +67,7 @@ func TestPagesHaveNoGapsAndNoDoubles(t *testing.T) {
 
 func TestListFilters(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	started := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	h.post(alice, "/v1/transfers", pay(bob, 1).with("memo", canary+" Lunch 50%")).want(201)
@@ -120,10 +120,11 @@ func TestListFilters(t *testing.T) {
 	equal(t, "until itself", len(read[openapi.TransferList](h.get(alice, "/v1/transfers?until="+at).want(200)).Items), 6)
 }
 
-// Somebody without a cent could otherwise write into everybody's list.
+// TestRefusedTransfersAreTheSendersAlone: otherwise a user without money could write to every
+// user's list.
 func TestRefusedTransfersAreTheSendersAlone(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	spammer, bob := h.pair(1)
 	memo := canary + " call 555 to claim your prize"
 	var refused []uuid.UUID
@@ -152,10 +153,10 @@ func TestRefusedTransfersAreTheSendersAlone(t *testing.T) {
 	equal(t, "the sender's list", len(read[openapi.TransferList](h.get(spammer, "/v1/transfers?state=refused").want(200)).Items), 2)
 }
 
-// What is mine is mine, whoever asks and however.
+// TestListsShowOwnTransfersAlone, with every filter.
 func TestListsShowOwnTransfersAlone(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	mallory := h.signUp("mallory")
 	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1).with("memo", canary)).want(201))
@@ -176,7 +177,7 @@ func TestListsShowOwnTransfersAlone(t *testing.T) {
 	deposit := read[openapi.TransferList](h.get(alice, "/v1/transfers?kind=deposit").want(200)).Items[0]
 	equal(t, "a deposit comes from the bank", deposit.From.Bank != nil && *deposit.From.Bank, true)
 	equal(t, "direction of a deposit", deposit.Direction, openapi.In)
-	// A key, an account's number or an owner's id are nobody's business.
+	// Keys, account numbers and owners' ids are never shown.
 	body := string(h.get(bob, "/v1/transfers/"+id).body)
 	for _, secret := range []string{alice.id.String(), "idem", "owner", "account", "fingerprint"} {
 		equal(t, "bob sees "+secret, strings.Contains(body, secret), false)

@@ -6,37 +6,38 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// TestLockedWallet: while another database session keeps a wallet locked, its owner gets
-// 503 with Retry-After, and nothing was done; the same key then does it once. Others pay, and the
-// owner still reads.
+// TestLockedWallet: while another database session keeps a wallet locked, its owner's transfer
+// fails with 503 and Retry-After and changes nothing; a retry with the same key then makes it once.
+// Other users can pay, and the owner can read.
 func TestLockedWallet(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	carol := h.signUp("carol")
 	conn, err := pgx.Connect(t.Context(), h.db.AdminURL)
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(t.Context())
 	tx, err := conn.Begin(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = tx.Exec(t.Context(), `SELECT FROM accounts a JOIN users u ON u.id = a.owner WHERE u.handle = 'alice' FOR UPDATE OF a`)
-	must(t, err)
+	testkit.Must(t, err)
 
 	request := alice.asks("/v1/transfers", pay(bob, 10))
-	for range 2 { // the first finds the lock, the second knows of it
+	for range 2 { // the first detects the lock, the second is rejected because of it
 		got := h.do(request)
 		p := got.wantProblem(openapi.Unavailable)
 		equal(t, "Retry-After", got.header.Get("Retry-After"), "1")
 		equal(t, "it says that an account is locked", strings.Contains(p.Detail, "locked"), true)
 	}
-	h.post(bob, "/v1/transfers", pay(carol, 10)).wantProblem(openapi.InsufficientFunds) // decided, and at once
+	h.post(bob, "/v1/transfers", pay(carol, 10)).wantProblem(openapi.InsufficientFunds) // decided without waiting for the lock
 	h.wantBalance(alice, 100, 0)
 
-	must(t, tx.Rollback(t.Context()))
-	waitFor(t, "the wallet is free", func() bool { return h.ledger.Locks().Rows == 0 })
+	testkit.Must(t, tx.Rollback(t.Context()))
+	testkit.Eventually(t, "the wallet is free", func() bool { return h.ledger.Locks().Rows == 0 })
 	got := h.do(request).want(201)
 	equal(t, "replayed", got.replayed(), false)
 	h.wantBalance(alice, 90, 0)

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	kizo "github.com/JDevAman/kizo"
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
@@ -30,12 +31,12 @@ func TestMain(m *testing.M) {
 
 const (
 	password = "canary-password battery staple"
-	// Every memo of these tests begins with it, so that one in a log is found.
+	// canary begins every memo of these tests, so that a memo in a log is found.
 	canary = "canary-memo"
 )
 
-// house is the real thing behind a real listener, on a database of its own.
-type house struct {
+// fixture is an API that serves on a listener, with a database of its own.
+type fixture struct {
 	t      testing.TB
 	url    string
 	client *http.Client
@@ -43,17 +44,17 @@ type house struct {
 	db     *pgtest.Database
 	ledger *ledger.Ledger
 	auth   *auth.Service
-	// past is the same service an hour ago: what it signs has expired.
-	past  *auth.Service
-	api   *api.API
-	desk  *desk
-	wire  *wire
-	log   *logBook
-	hints chan uuid.UUID
+	// past is the same service with a clock that is an hour late: its tokens have expired.
+	past     *auth.Service
+	api      *api.API
+	ops      *fakeOps
+	network  *dbNetwork
+	log      *logRecorder
+	enqueued chan uuid.UUID
 }
 
 type options struct {
-	before   func(*api.API) // changes it before it serves
+	before   func(*api.API) // called before the API serves
 	poolSize int32
 	inFlight int
 	hasher   auth.Hasher // in process when nil
@@ -61,27 +62,27 @@ type options struct {
 	conns    api.Connections
 }
 
-func newHouse(t testing.TB, change ...func(*options)) *house {
+func newFixture(t testing.TB, change ...func(*options)) *fixture {
 	t.Helper()
 	o := options{poolSize: 8, before: func(*api.API) {}}
 	for _, c := range change {
 		c(&o)
 	}
-	h := &house{t: t, db: pgtest.New(t), log: &logBook{}, wire: &wire{}, hints: make(chan uuid.UUID, 1024), desk: &desk{}}
+	h := &fixture{t: t, db: pgtest.New(t), log: &logRecorder{}, network: &dbNetwork{}, enqueued: make(chan uuid.UUID, 1024), ops: &fakeOps{}}
 	config, err := pgxpool.ParseConfig(h.db.AppURL)
-	must(t, err)
+	testkit.Must(t, err)
 	config.MaxConns = o.poolSize
-	config.ConnConfig.DialFunc = h.wire.dial
+	config.ConnConfig.DialFunc = h.network.dial
 	h.pool, err = pgxpool.NewWithConfig(t.Context(), config)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(h.pool.Close)
 	logger := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h.ledger = ledger.Open(ledger.Config{Pool: h.pool, Logger: logger, BatchTimeout: 2 * time.Second})
-	t.Cleanup(func() { must(t, h.ledger.Close(context.Background())) })
+	t.Cleanup(func() { testkit.Must(t, h.ledger.Close(context.Background())) })
 	h.auth, h.past = newAuth(t, h.pool, o.hasher, logger)
 	h.api = api.New(api.Config{
-		Ledger: h.ledger, Auth: h.auth, Ops: h.desk, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
-		Logger: logger, Enqueue: func(id uuid.UUID) { h.hints <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies, Connections: o.conns,
+		Ledger: h.ledger, Auth: h.auth, Ops: h.ops, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
+		Logger: logger, Enqueue: func(id uuid.UUID) { h.enqueued <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies, Connections: o.conns,
 	})
 	o.before(h.api)
 	h.serve()
@@ -94,58 +95,58 @@ func newAuth(t testing.TB, pool *pgxpool.Pool, hasher auth.Hasher, logger *slog.
 	identity := authConfig(t, pool)
 	identity.Hasher, identity.Logger = hasher, logger
 	now, err := auth.New(identity)
-	must(t, err)
+	testkit.Must(t, err)
 	return now, newAuthAt(t, pool, func() time.Time { return time.Now().Add(-time.Hour) })
 }
 
-// asOwner executes a statement as the owner of the tables.
-func (h *house) asOwner(sql string, args ...any) {
+// asOwner executes a statement with the role that owns the tables.
+func (h *fixture) asOwner(sql string, args ...any) {
 	h.t.Helper()
 	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	defer conn.Close(h.t.Context())
 	_, err = conn.Exec(h.t.Context(), sql, args...)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 }
 
-// grant gives a role as the owner of the tables, who alone may.
-func (h *house) grant(who string, role auth.Role) {
+// grant gives a user a role, with the database role that owns the tables, which alone may.
+func (h *fixture) grant(who string, role auth.Role) {
 	h.t.Helper()
 	pool, err := pgxpool.New(h.t.Context(), h.db.AdminURL)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	defer pool.Close()
 	service, err := auth.New(authConfig(h.t, pool))
-	must(h.t, err)
-	must(h.t, service.Grant(h.t.Context(), who, role, "test"))
+	testkit.Must(h.t, err)
+	testkit.Must(h.t, service.Grant(h.t.Context(), who, role, "test"))
 }
 
 func authConfig(t testing.TB, pool *pgxpool.Pool) auth.Config {
 	t.Helper()
 	keys, err := auth.NewKeys(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
-	must(t, err)
+	testkit.Must(t, err)
 	peppers, err := auth.NewPeppers(auth.Pepper{ID: "p1", Key: auth.NewSecret(make([]byte, 32))})
-	must(t, err)
+	testkit.Must(t, err)
 	return auth.Config{
 		Pool: pool, Keys: keys, Peppers: peppers, HashSlots: 8,
-		Params: auth.Argon2Params{MemoryKiB: 8, Time: 1, Threads: 1}, // hashing is not the point here
+		Params: auth.Argon2Params{MemoryKiB: 8, Time: 1, Threads: 1}, // cheap, because these tests do not test hashing
 	}
 }
 
-// newAuthAt is one whose clock is wrong.
+// newAuthAt returns a service with another clock.
 func newAuthAt(t testing.TB, pool *pgxpool.Pool, now func() time.Time) *auth.Service {
 	t.Helper()
 	config := authConfig(t, pool)
 	config.Now = now
 	service, err := auth.New(config)
-	must(t, err)
+	testkit.Must(t, err)
 	return service
 }
 
-func (h *house) serve() {
+func (h *fixture) serve() {
 	h.t.Helper()
 	var config net.ListenConfig
 	listener, err := config.Listen(h.t.Context(), "tcp", "127.0.0.1:0")
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	served := make(chan error, 1)
 	go func() { served <- h.api.Serve(listener) }()
 	transport := &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}
@@ -154,19 +155,19 @@ func (h *house) serve() {
 		transport.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		must(h.t, h.api.Shutdown(ctx))
-		must(h.t, <-served)
+		testkit.Must(h.t, h.api.Shutdown(ctx))
+		testkit.Must(h.t, <-served)
 	})
 }
 
-// wire is the way to the database; it can be cut.
-type wire struct {
+// dbNetwork dials the connections to the database and can cut them.
+type dbNetwork struct {
 	mu    sync.Mutex
 	down  bool
 	conns []net.Conn
 }
 
-func (w *wire) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (w *dbNetwork) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.down {
@@ -179,7 +180,7 @@ func (w *wire) dial(ctx context.Context, network, address string) (net.Conn, err
 	return conn, err
 }
 
-func (w *wire) cut() {
+func (w *dbNetwork) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.down = true
@@ -189,70 +190,63 @@ func (w *wire) cut() {
 	w.conns = nil
 }
 
-func (w *wire) mend() {
+func (w *dbNetwork) restore() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.down = false
 }
 
-// logBook is all that was logged, and what must not be in it.
-type logBook struct {
+// logRecorder records the log and checks that no secret is in it.
+type logRecorder struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
 	secrets []string
 }
 
-func (b *logBook) Write(line []byte) (int, error) {
+func (b *logRecorder) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.Write(line)
 }
 
-func (b *logBook) String() string {
+func (b *logRecorder) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
 }
 
-func (b *logBook) keepOut(secrets ...string) {
+func (b *logRecorder) keepOut(secrets ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.secrets = append(b.secrets, secrets...)
 }
 
-func (b *logBook) check(t testing.TB) {
+func (b *logRecorder) check(t testing.TB) {
 	t.Helper()
 	text := b.String()
 	for _, secret := range append(b.secrets, password, canary, "Bearer", "argon2id") {
 		if strings.Contains(text, secret) {
-			t.Errorf("the log holds %.24q…:\n%s", secret, text)
+			t.Errorf("the log contains %.24q…:\n%s", secret, text)
 			return
 		}
 	}
 }
 
-// rows counts what a request may have written, and adds up what it may have moved.
-func (h *house) rows() [8]int64 {
+// rows counts the rows that a request may insert, and sums the amounts that it may change.
+func (h *fixture) rows() [8]int64 {
 	h.t.Helper()
 	var n [8]int64
-	must(h.t, h.pool.QueryRow(h.t.Context(), `SELECT (SELECT count(*) FROM transfers), (SELECT count(*) FROM postings),
+	testkit.Must(h.t, h.pool.QueryRow(h.t.Context(), `SELECT (SELECT count(*) FROM transfers), (SELECT count(*) FROM postings),
 		(SELECT count(*) FROM events), (SELECT count(*) FROM payments), (SELECT count(*) FROM accounts),
 		(SELECT count(*) FROM users), (SELECT sum(held) FROM accounts), (SELECT sum(abs(balance)) FROM accounts)`).
 		Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7]))
 	return n
 }
 
-func (h *house) wantUntouched(what string, before [8]int64) {
+func (h *fixture) wantUntouched(what string, before [8]int64) {
 	h.t.Helper()
 	if after := h.rows(); after != before {
 		h.t.Errorf("%s wrote something: %v, before it %v", what, after, before)
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -13,87 +13,88 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// secondsBuckets are finest around the targets at p99: payments 20 to 50 ms, the
-// dashboard 100 ms, sign-in 0.1 to 2 s. Beyond that is who prefers to wait for the bank.
+// secondsBuckets are finest around the targets at p99: 20 to 50 ms for payments, 100 ms for the
+// dashboard, 0.1 to 2 s for log-ins. The buckets beyond are for callers that wait for the bank.
 var secondsBuckets = []float64{
 	.001, .0025, .005, .0075, .01, .015, .02, .03, .04, .05, .075, .1, .15, .2, .3, .5, .75, 1, 1.5, 2, 3, 5, 10, 30,
 }
 
-// Metrics of the HTTP side, by route and never by user.
+// Metrics are the metrics of the API, by route and never by user.
 type Metrics struct {
 	seconds *prometheus.HistogramVec
 	streams prometheus.Gauge
 	shed    prometheus.Counter
 
-	admitted atomic.Pointer[admission] // whose requests are in flight
+	admitted atomic.Pointer[admission] // whose requests in flight are reported
 	inFlight prometheus.GaugeFunc
 
-	// Looking a histogram up by its labels hashes them and locks; a request finds its
-	// own here. Neither methods, nor routes, nor statuses are many.
-	observers atomic.Pointer[map[answered]prometheus.Observer]
+	// observers caches the histograms: looking one up by its labels hashes them and takes a lock.
+	// Methods, routes and statuses are few, so the map stays small.
+	observers atomic.Pointer[map[requestLabels]prometheus.Observer]
 	adding    sync.Mutex
 }
 
-// answered is what the answers in one histogram have in common.
-type answered struct {
+// requestLabels are the labels of one histogram.
+type requestLabels struct {
 	method, route string
 	status        int
 }
 
-// NewMetrics makes the metrics, registered nowhere.
+// NewMetrics returns metrics that are not registered yet.
 func NewMetrics() *Metrics {
 	m := &Metrics{seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "kizo_http_request_seconds",
-		Help:    "From the first byte of a request to its answer.",
+		Help:    "Time from the first byte of a request to its answer.",
 		Buckets: secondsBuckets,
 	}, []string{"method", "route", "status"}), streams: prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "kizo_event_streams", Help: "Streams of events that are open.",
+		Name: "kizo_event_streams", Help: "Open event streams.",
 	})}
 	m.shed = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "kizo_http_shed_total", Help: "Requests sent away at once, because too many were under way.",
+		Name: "kizo_http_shed_total", Help: "Requests rejected because too many were in flight.",
 	})
 	m.inFlight = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "kizo_http_in_flight", Help: "Requests under way, without streams and those who wait for the bank.",
+		Name: "kizo_http_in_flight", Help: "Requests in flight, without event streams and requests that wait for the bank or for a password hash.",
 	}, func() float64 {
 		if a := m.admitted.Load(); a != nil {
 			return float64(a.inFlight.Load())
 		}
 		return 0
 	})
-	m.observers.Store(&map[answered]prometheus.Observer{})
+	m.observers.Store(&map[requestLabels]prometheus.Observer{})
 	return m
 }
 
-// Seconds is the histogram of all requests.
+// Seconds returns the histogram of all requests.
 func (m *Metrics) Seconds() prometheus.Collector { return m.seconds }
 
-// Collectors are what to register.
+// Collectors returns what is to be registered.
 func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.seconds, m.streams, m.shed, m.inFlight}
 }
 
+// observe measures the request.
 func (m *Metrics) observe(c *fiber.Ctx) error {
 	started := time.Now()
 	err := c.Next()
-	a := answered{c.Method(), c.Route().Path, c.Response().StatusCode()}
+	labels := requestLabels{c.Method(), c.Route().Path, c.Response().StatusCode()}
 	if err != nil {
-		a.status = problemOf(err).Status
+		labels.status = problemOf(err).Status
 		if e, ok := errors.AsType[*fiber.Error](err); ok && (e.Code == http.StatusNotFound || e.Code == http.StatusMethodNotAllowed) {
-			a.route = "none" // a path of the caller's making is no label
+			labels.route = "none" // a path that the caller made up must not become a label
 		}
 	}
-	m.observer(a).Observe(time.Since(started).Seconds())
+	m.observer(labels).Observe(time.Since(started).Seconds())
 	return err
 }
 
-func (m *Metrics) observer(a answered) prometheus.Observer {
-	if known, ok := (*m.observers.Load())[a]; ok {
-		return known
+func (m *Metrics) observer(labels requestLabels) prometheus.Observer {
+	if cached, ok := (*m.observers.Load())[labels]; ok {
+		return cached
 	}
 	m.adding.Lock()
 	defer m.adding.Unlock()
-	more := maps.Clone(*m.observers.Load()) // readers hold no lock: they keep the map that they have
-	more[a] = m.seconds.WithLabelValues(a.method, a.route, strconv.Itoa(a.status))
-	m.observers.Store(&more)
-	return more[a]
+	added := maps.Clone(*m.observers.Load()) // a copy, because readers take no lock
+	added[labels] = m.seconds.WithLabelValues(labels.method, labels.route, strconv.Itoa(labels.status))
+	m.observers.Store(&added)
+	return added[labels]
 }

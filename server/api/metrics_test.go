@@ -8,14 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// However many first requests of a kind come at once, none is lost and each is counted once.
-func TestObserversAreFoundOnce(t *testing.T) {
+// TestObserversAreCached: many concurrent first requests are each counted once.
+func TestObserversAreCached(t *testing.T) {
 	m := NewMetrics()
 	const each, kinds = 200, 8
 	var all sync.WaitGroup
 	for range each {
 		for status := range kinds {
-			all.Go(func() { m.observer(answered{"GET", "/v1/me", 200 + status}).Observe(.01) })
+			all.Go(func() { m.observer(requestLabels{"GET", "/v1/me", 200 + status}).Observe(.01) })
 		}
 	}
 	all.Wait()
@@ -30,17 +30,17 @@ func TestObserversAreFoundOnce(t *testing.T) {
 			t.Errorf("%v counts %d, want %d", metric.GetLabel(), n, each)
 		}
 	}
-	if known := len(*m.observers.Load()); known != kinds {
-		t.Errorf("%d observers are kept, want %d", known, kinds)
+	if cached := len(*m.observers.Load()); cached != kinds {
+		t.Errorf("%d observers are cached, want %d", cached, kinds)
 	}
 }
 
-// What counting costs a request: with the histogram that is kept, and looked up by its labels.
+// BenchmarkObserve compares a cached histogram with one that is looked up by its labels.
 func BenchmarkObserve(b *testing.B) {
 	m := NewMetrics()
-	a := answered{"POST", "/v1/transfers", 201}
+	a := requestLabels{"POST", "/v1/transfers", 201}
 	for name, find := range map[string]func() prometheus.Observer{
-		"kept": func() prometheus.Observer { return m.observer(a) },
+		"cached": func() prometheus.Observer { return m.observer(a) },
 		"by labels": func() prometheus.Observer {
 			return m.seconds.WithLabelValues(a.method, a.route, strconv.Itoa(a.status))
 		},

@@ -11,7 +11,8 @@ import (
 type operation struct {
 	access access
 
-	// body returns a pointer to a zero value of the type that the body has; nil if there is no body.
+	// body returns a pointer to a zero value of the type that the body has; nil if there is no
+	// body.
 	body func() any
 
 	movesMoney     bool // needs an Idempotency-Key
@@ -24,22 +25,22 @@ type access int
 const (
 	forUsers     access = iota // with an access token; limited by user
 	forOperators               // with an access token of an operator; limited by user
-	forEverybody               // without a token; limited by address
+	forAnonymous               // without a token; limited by address
 	forTheBank                 // with a signature of the body; limited by address if it is wrong
 )
 
 // needsToken reports whether a caller must send an access token.
 func (a access) needsToken() bool { return a == forUsers || a == forOperators }
 
-// bodyOf returns a new body of an operation, to check what was sent against its type.
+// bodyOf returns a pointer to a zero T, into which a body is decoded.
 func bodyOf[T any]() any { return new(T) }
 
 // operations has a row for each operation of the contract, by method and path. A new route is an
 // operation in openapi.yaml, a row here and a handler; New panics for a route without a row.
 var operations = map[string]operation{
-	"POST /v1/auth/signup":     {access: forEverybody, body: bodyOf[openapi.SignUp], hashesPassword: true},
-	"POST /v1/auth/login":      {access: forEverybody, body: bodyOf[openapi.LogIn], hashesPassword: true},
-	"POST /v1/auth/refresh":    {access: forEverybody, body: bodyOf[openapi.Refresh]},
+	"POST /v1/auth/signup":     {access: forAnonymous, body: bodyOf[openapi.SignUp], hashesPassword: true},
+	"POST /v1/auth/login":      {access: forAnonymous, body: bodyOf[openapi.LogIn], hashesPassword: true},
+	"POST /v1/auth/refresh":    {access: forAnonymous, body: bodyOf[openapi.Refresh]},
 	"POST /v1/auth/logout":     {},
 	"GET /v1/me":               {},
 	"PATCH /v1/me":             {body: bodyOf[openapi.UserUpdate]},

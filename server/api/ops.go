@@ -10,9 +10,9 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// Ops is what operators can look at and do beyond the ledger. The API knows
-// neither the queue nor the bank: whoever assembles it brings this. Errors are
-// made with Refuse, so that they have a code.
+// Ops is what operators can see and do beyond the ledger. The API knows neither the queue nor the
+// bank, so the package that assembles the server implements it. Its errors are problem.Errors, or
+// internal failures.
 type Ops interface {
 	Queues() ([]openapi.Queue, error)
 	PauseQueue(queue string, pause bool) error
@@ -24,18 +24,15 @@ type Ops interface {
 	Resolve(ctx context.Context, transfer uuid.UUID, outcome string) (openapi.Payment, error)
 	Reconcile(ctx context.Context) (openapi.Reconciliation, error)
 
-	// Explain tells all that happened to a transfer. people gives the users that a sentence may name, with
-	// their handles.
+	// Explain returns the timeline of a transfer. It calls people for the handles of the users that
+	// the timeline names.
 	Explain(ctx context.Context, t ledger.Transfer, people func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error)) (openapi.Timeline, error)
 	Audit(ctx context.Context) (openapi.AuditReport, error)
 
-	// Snapshot is what can be known of queues and health, once a second while an
-	// operator watches. It does not fail: what cannot be known is null.
+	// Snapshot returns the state of queues and health. It is called once per second while an
+	// operator watches. It does not fail: what cannot be determined is null.
 	Snapshot(ctx context.Context) openapi.OpsSnapshot
 
-	// Callback takes in what the bank sent, whose signature is in the header.
+	// Callback handles a callback of the bank, whose signature is the value of the header.
 	Callback(ctx context.Context, signature string, body []byte) error
 }
-
-// Refuse makes an error that the API tells its caller as it is.
-func Refuse(code openapi.ProblemCode, field, detail string) error { return faultf(code, field, detail) }

@@ -17,20 +17,20 @@ import (
 
 // checkRole rejects callers without the role that an operation requires.
 func checkRole(c *fiber.Ctx) error {
-	if operationOf(c).access == forOperators && from(c.UserContext()).principal.Role != auth.RoleOperator {
-		return faultf(openapi.Forbidden, "", "this is for operators: kizod user grant HANDLE operator makes one")
+	if operationOf(c).access == forOperators && requestOf(c.UserContext()).principal.Role != auth.RoleOperator {
+		return reject(openapi.Forbidden, "", "only operators may do this: kizod user grant HANDLE operator makes a user an operator")
 	}
 	return c.Next()
 }
 
-// note writes an action down before it is carried out: one that fails afterwards
-// was still tried, one that is not written down is not done.
-func (a *API) note(ctx context.Context, action, subject, reason string) error {
+// recordAction stores an operator's action before it is carried out, so that an action that fails
+// afterwards is recorded too. An action that cannot be recorded is not carried out.
+func (a *API) recordAction(ctx context.Context, action, subject, reason string) error {
 	reason = strings.TrimSpace(reason)
 	if n := utf8.RuneCountInString(reason); n < 1 || n > 500 || !printable(reason) {
-		return faultf(openapi.ReasonMalformed, "reason", "say why, in 1 to 500 printable characters")
+		return reject(openapi.ReasonMalformed, "reason", "give the reason in 1 to 500 printable characters")
 	}
-	return a.auth.RecordAction(ctx, user(ctx), action, subject, reason)
+	return a.auth.RecordAction(ctx, userID(ctx), action, subject, reason)
 }
 
 func printable(s string) bool {
@@ -46,12 +46,12 @@ func pageSize(limit *int32) (int, error) {
 		return defaultPage, nil
 	}
 	if *limit < 1 || *limit > ledger.MaxPage {
-		return 0, faultf(openapi.ParameterMalformed, "limit", "limit is 1 to 100")
+		return 0, reject(openapi.ParameterMalformed, "limit", "limit is 1 to 100")
 	}
 	return int(*limit), nil
 }
 
-// OpsListQueues shows the queues.
+// OpsListQueues returns the queues of tasks.
 func (a *API) OpsListQueues(context.Context, routes.OpsListQueuesRequestObject) (routes.OpsListQueuesResponseObject, error) {
 	queues, err := a.ops.Queues()
 	if err != nil {
@@ -60,9 +60,9 @@ func (a *API) OpsListQueues(context.Context, routes.OpsListQueuesRequestObject) 
 	return routes.OpsListQueues200JSONResponse{Items: queues}, nil
 }
 
-// OpsPauseQueue lets no task start.
+// OpsPauseQueue pauses a queue: no further task starts.
 func (a *API) OpsPauseQueue(ctx context.Context, r routes.OpsPauseQueueRequestObject) (routes.OpsPauseQueueResponseObject, error) {
-	if err := a.note(ctx, "queue.pause", r.Queue, r.Body.Reason); err != nil {
+	if err := a.recordAction(ctx, "queue.pause", r.Queue, r.Body.Reason); err != nil {
 		return nil, err
 	}
 	if err := a.ops.PauseQueue(r.Queue, true); err != nil {
@@ -71,9 +71,9 @@ func (a *API) OpsPauseQueue(ctx context.Context, r routes.OpsPauseQueueRequestOb
 	return routes.OpsPauseQueue204Response{}, nil
 }
 
-// OpsResumeQueue lets tasks start again.
+// OpsResumeQueue lets the tasks of a paused queue start again.
 func (a *API) OpsResumeQueue(ctx context.Context, r routes.OpsResumeQueueRequestObject) (routes.OpsResumeQueueResponseObject, error) {
-	if err := a.note(ctx, "queue.resume", r.Queue, r.Body.Reason); err != nil {
+	if err := a.recordAction(ctx, "queue.resume", r.Queue, r.Body.Reason); err != nil {
 		return nil, err
 	}
 	if err := a.ops.PauseQueue(r.Queue, false); err != nil {
@@ -82,7 +82,7 @@ func (a *API) OpsResumeQueue(ctx context.Context, r routes.OpsResumeQueueRequest
 	return routes.OpsResumeQueue204Response{}, nil
 }
 
-// OpsListTasks shows tasks.
+// OpsListTasks returns tasks of a queue.
 func (a *API) OpsListTasks(_ context.Context, r routes.OpsListTasksRequestObject) (routes.OpsListTasksResponseObject, error) {
 	limit, err := pageSize(r.Params.Limit)
 	if err != nil {
@@ -100,16 +100,16 @@ func (a *API) OpsActOnTask(ctx context.Context, r routes.OpsActOnTaskRequestObje
 	switch r.Action {
 	case "retry", "archive", "delete":
 	default:
-		return nil, faultf(openapi.ParameterMalformed, "action", "a task can be retried, archived or deleted: retry, archive, delete")
+		return nil, reject(openapi.ParameterMalformed, "action", "a task can be retried, archived or deleted: retry, archive, delete")
 	}
-	// A task is named after the transfer that it is about, and its attempt.
+	// The id of a task begins with the id of its transfer.
 	transfer, _, _ := strings.Cut(r.Task, ":")
 	if id, err := uuid.Parse(transfer); err == nil {
 		if err := a.notOwn(ctx, id); err != nil {
 			return nil, err
 		}
 	}
-	if err := a.note(ctx, "task."+r.Action, r.Task, r.Body.Reason); err != nil {
+	if err := a.recordAction(ctx, "task."+r.Action, r.Task, r.Body.Reason); err != nil {
 		return nil, err
 	}
 	if err := a.ops.ActOnTask(r.Queue, r.Task, r.Action); err != nil {
@@ -118,7 +118,7 @@ func (a *API) OpsActOnTask(ctx context.Context, r routes.OpsActOnTaskRequestObje
 	return routes.OpsActOnTask204Response{}, nil
 }
 
-// OpsListPayments shows payments.
+// OpsListPayments returns a page of payments.
 func (a *API) OpsListPayments(ctx context.Context, r routes.OpsListPaymentsRequestObject) (routes.OpsListPaymentsResponseObject, error) {
 	limit, err := pageSize(r.Params.Limit)
 	if err != nil {
@@ -126,7 +126,7 @@ func (a *API) OpsListPayments(ctx context.Context, r routes.OpsListPaymentsReque
 	}
 	state := orEmpty(r.Params.State)
 	if state != "" && !openapi.PaymentState(state).Valid() {
-		return nil, faultf(openapi.ParameterMalformed, "state", "state is pending, unknown, executed, rejected or needs_review")
+		return nil, reject(openapi.ParameterMalformed, "state", "state is pending, unknown, executed, rejected or needs_review")
 	}
 	list, err := a.ops.Payments(ctx, state, orEmpty(r.Params.Cursor), limit)
 	if err != nil {
@@ -135,7 +135,7 @@ func (a *API) OpsListPayments(ctx context.Context, r routes.OpsListPaymentsReque
 	return routes.OpsListPayments200JSONResponse(list), nil
 }
 
-// OpsGetPayment shows the payment of a transfer.
+// OpsGetPayment returns the payment of a transfer.
 func (a *API) OpsGetPayment(ctx context.Context, r routes.OpsGetPaymentRequestObject) (routes.OpsGetPaymentResponseObject, error) {
 	p, err := a.ops.Payment(ctx, r.Id)
 	if err != nil {
@@ -144,17 +144,17 @@ func (a *API) OpsGetPayment(ctx context.Context, r routes.OpsGetPaymentRequestOb
 	return routes.OpsGetPayment200JSONResponse(p), nil
 }
 
-// OpsResolvePayment carries out an operator's decision.
+// OpsResolvePayment carries out an operator's decision about a payment in review.
 func (a *API) OpsResolvePayment(ctx context.Context, r routes.OpsResolvePaymentRequestObject) (routes.OpsResolvePaymentResponseObject, error) {
 	switch r.Body.Outcome {
 	case "executed", "rejected", "ask":
 	default:
-		return nil, faultf(openapi.BodyMalformed, "outcome", "outcome is executed, rejected or ask")
+		return nil, reject(openapi.BodyMalformed, "outcome", "outcome is executed, rejected or ask")
 	}
 	if err := a.notOwn(ctx, r.Id); err != nil {
 		return nil, err
 	}
-	if err := a.note(ctx, "payment.resolve."+r.Body.Outcome, r.Id.String(), r.Body.Reason); err != nil {
+	if err := a.recordAction(ctx, "payment.resolve."+r.Body.Outcome, r.Id.String(), r.Body.Reason); err != nil {
 		return nil, err
 	}
 	p, err := a.ops.Resolve(ctx, r.Id, r.Body.Outcome)
@@ -182,7 +182,7 @@ func (a *API) OpsAudit(ctx context.Context, _ routes.OpsAuditRequestObject) (rou
 	return routes.OpsAudit200JSONResponse(report), nil
 }
 
-// OpsListActions shows what operators did.
+// OpsListActions returns the recorded actions of operators, newest first.
 func (a *API) OpsListActions(ctx context.Context, r routes.OpsListActionsRequestObject) (routes.OpsListActionsResponseObject, error) {
 	limit, err := pageSize(r.Params.Limit)
 	if err != nil {
@@ -201,18 +201,18 @@ func (a *API) OpsListActions(ctx context.Context, r routes.OpsListActionsRequest
 	return routes.OpsListActions200JSONResponse(list), nil
 }
 
-// ExplainTransfer tells the story of a transfer.
+// ExplainTransfer returns the timeline of a transfer.
 func (a *API) ExplainTransfer(ctx context.Context, r routes.ExplainTransferRequestObject) (routes.ExplainTransferResponseObject, error) {
-	find := func() (ledger.Transfer, error) { return a.ledger.Find(ctx, user(ctx), r.Id) }
-	if from(ctx).principal.Role == auth.RoleOperator {
+	find := func() (ledger.Transfer, error) { return a.ledger.Find(ctx, userID(ctx), r.Id) }
+	if requestOf(ctx).principal.Role == auth.RoleOperator {
 		find = func() (ledger.Transfer, error) { return a.ledger.Get(ctx, r.Id) }
 	}
 	t, err := find()
 	if err != nil {
 		return nil, err
 	}
-	if t.Kind == ledger.KindSuspense { // the house's own, shown by reconciliation alone
-		return nil, faultf(openapi.TransferNotFound, "id", "there is no such transfer")
+	if t.Kind == ledger.KindSuspense { // only reconciliation shows transfers between system accounts
+		return nil, reject(openapi.TransferNotFound, "id", "there is no such transfer")
 	}
 	timeline, err := a.ops.Explain(ctx, t, a.auth.UsersByID)
 	if err != nil {
@@ -226,9 +226,9 @@ func (a *API) ExplainTransfer(ctx context.Context, r routes.ExplainTransferReque
 	return routes.ExplainTransfer200JSONResponse(timeline), nil
 }
 
-// BankCallback takes in what the bank sends.
+// BankCallback handles a callback of the bank.
 func (a *API) BankCallback(ctx context.Context, _ routes.BankCallbackRequestObject) (routes.BankCallbackResponseObject, error) {
-	r := from(ctx)
+	r := requestOf(ctx)
 	if err := a.ops.Callback(ctx, r.signature, r.body); err != nil {
 		return nil, err
 	}

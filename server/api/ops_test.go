@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
@@ -17,72 +18,71 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// desk stands for what is behind the operator's routes and remembers what it was
-// asked to do.
-type desk struct {
+// fakeOps implements api.Ops and records the calls.
+type fakeOps struct {
 	mu   sync.Mutex
 	done []string
 	fail error
 }
 
-var _ api.Ops = (*desk)(nil)
+var _ api.Ops = (*fakeOps)(nil)
 
-func (d *desk) did(format string, args ...any) error {
+func (d *fakeOps) did(format string, args ...any) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.done = append(d.done, fmt.Sprintf(format, args...))
 	return d.fail
 }
 
-func (d *desk) Queues() ([]openapi.Queue, error) {
+func (d *fakeOps) Queues() ([]openapi.Queue, error) {
 	return []openapi.Queue{{Name: "bank"}}, d.did("queues")
 }
-func (d *desk) PauseQueue(queue string, pause bool) error {
+func (d *fakeOps) PauseQueue(queue string, pause bool) error {
 	return d.did("pause %s %v", queue, pause)
 }
 
-func (d *desk) Tasks(queue, state string, limit int) ([]openapi.Task, error) {
+func (d *fakeOps) Tasks(queue, state string, limit int) ([]openapi.Task, error) {
 	return []openapi.Task{{Id: "t", Queue: queue, State: "pending"}}, d.did("tasks %s %q %d", queue, state, limit)
 }
 
-func (d *desk) ActOnTask(queue, task, action string) error {
+func (d *fakeOps) ActOnTask(queue, task, action string) error {
 	return d.did("%s %s %s", action, queue, task)
 }
 
-func (d *desk) Payments(_ context.Context, state, cursor string, limit int) (openapi.PaymentList, error) {
+func (d *fakeOps) Payments(_ context.Context, state, cursor string, limit int) (openapi.PaymentList, error) {
 	return openapi.PaymentList{Items: []openapi.Payment{payment()}}, d.did("payments %q %q %d", state, cursor, limit)
 }
 
-func (d *desk) Payment(context.Context, uuid.UUID) (openapi.Payment, error) {
+func (d *fakeOps) Payment(context.Context, uuid.UUID) (openapi.Payment, error) {
 	return payment(), d.did("payment")
 }
 
-func (d *desk) Resolve(_ context.Context, _ uuid.UUID, outcome string) (openapi.Payment, error) {
+func (d *fakeOps) Resolve(_ context.Context, _ uuid.UUID, outcome string) (openapi.Payment, error) {
 	return payment(), d.did("resolve %s", outcome)
 }
 
-func (d *desk) Reconcile(context.Context) (openapi.Reconciliation, error) {
+func (d *fakeOps) Reconcile(context.Context) (openapi.Reconciliation, error) {
 	return openapi.Reconciliation{Known: []openapi.Discrepancy{}}, d.did("reconcile")
 }
 
-func (d *desk) Explain(context.Context, ledger.Transfer, func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error)) (openapi.Timeline, error) {
-	return openapi.Timeline{Entries: []openapi.TimelineEntry{}, WaitsFor: "nothing", Next: "nobody", NextActor: openapi.Actor{Role: openapi.ActorRoleNone}}, d.did("explain")
+func (d *fakeOps) Explain(context.Context, ledger.Transfer, func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error)) (openapi.Timeline, error) {
+	return openapi.Timeline{Entries: []openapi.TimelineEntry{}, WaitsFor: "nothing", Next: "nothing", NextActor: openapi.Actor{Role: openapi.ActorRoleNone}}, d.did("explain")
 }
 
-func (d *desk) Audit(context.Context) (openapi.AuditReport, error) {
+func (d *fakeOps) Audit(context.Context) (openapi.AuditReport, error) {
 	return openapi.AuditReport{Ok: true, Checks: []openapi.AuditCheck{}}, d.did("audit")
 }
 
-func (d *desk) Snapshot(context.Context) openapi.OpsSnapshot {
+func (d *fakeOps) Snapshot(context.Context) openapi.OpsSnapshot {
 	_ = d.did("snapshot")
 	return openapi.OpsSnapshot{At: time.Now().UTC()}
 }
 
-func (d *desk) Callback(_ context.Context, signature string, body []byte) error {
+func (d *fakeOps) Callback(_ context.Context, signature string, body []byte) error {
 	return d.did("callback %s %s", signature, body)
 }
 
-func (d *desk) take() string {
+func (d *fakeOps) take() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	all := strings.Join(d.done, "; ")
@@ -99,10 +99,10 @@ func payment() openapi.Payment {
 }
 
 // wantActions compares the log of actions, newest first.
-func (h *house) wantActions(want ...string) {
+func (h *fixture) wantActions(want ...string) {
 	h.t.Helper()
 	actions, err := h.auth.Actions(h.t.Context(), 100)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	var got []string
 	for _, a := range actions {
 		if a.Operator == "kizod" { // the grant that made the operator
@@ -113,45 +113,45 @@ func (h *house) wantActions(want ...string) {
 	equal(h.t, "actions", strings.Join(got, "\n"), strings.Join(want, "\n"))
 }
 
-func (h *house) operator() *user {
+func (h *fixture) operator() *user {
 	h.t.Helper()
 	olga := h.signUp("olga")
 	h.grant("olga", auth.RoleOperator)
 	return olga
 }
 
-func TestOperatorsActionsAreWrittenDown(t *testing.T) {
+func TestOperatorsActionsAreRecorded(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	olga := h.operator()
 	why := fields{"reason": " the bank asked us to "}
 	h.post(olga, "/v1/ops/queues/bank/pause", why).want(204)
-	equal(t, "done", h.desk.take(), "pause bank true")
+	equal(t, "done", h.ops.take(), "pause bank true")
 	h.post(olga, "/v1/ops/queues/bank/resume", why).want(204)
 	h.post(olga, "/v1/ops/queues/bank/tasks/abc:1/retry", why).want(204)
-	equal(t, "done", h.desk.take(), "pause bank false; retry bank abc:1")
+	equal(t, "done", h.ops.take(), "pause bank false; retry bank abc:1")
 	id := uuid.NewString()
 	h.post(olga, "/v1/ops/payments/"+id+"/resolve", fields{"outcome": "ask", "reason": "again"}).want(200)
-	equal(t, "done", h.desk.take(), "resolve ask")
+	equal(t, "done", h.ops.take(), "resolve ask")
 	h.wantActions(
 		"olga payment.resolve.ask "+id+": again", "olga task.retry abc:1: the bank asked us to",
 		"olga queue.resume bank: the bank asked us to", "olga queue.pause bank: the bank asked us to")
 
-	// Without a good reason nothing is done.
+	// Without a valid reason, no action is carried out.
 	for _, reason := range []string{"", "  ", strings.Repeat("x", 501), "bell\a"} {
 		h.post(olga, "/v1/ops/queues/bank/pause", fields{"reason": reason}).wantProblem(openapi.ReasonMalformed)
 	}
 	h.post(olga, "/v1/ops/queues/bank/pause", fields{}).wantProblem(openapi.BodyMalformed)
 	h.post(olga, "/v1/ops/queues/bank/tasks/abc:1/eat", why).wantProblem(openapi.ParameterMalformed)
 	h.post(olga, "/v1/ops/payments/"+id+"/resolve", fields{"outcome": "maybe", "reason": "x"}).wantProblem(openapi.BodyMalformed)
-	equal(t, "done", h.desk.take(), "")
+	equal(t, "done", h.ops.take(), "")
 
 	for path, done := range map[string]string{
 		"/v1/ops/queues": "queues", "/v1/ops/queues/bank/tasks?state=retry&limit=5": `tasks bank "retry" 5`,
 		"/v1/ops/payments?state=needs_review": `payments "needs_review" "" 20`, "/v1/ops/payments/" + id: "payment",
 	} {
 		h.get(olga, path).want(200)
-		equal(t, path, h.desk.take(), done)
+		equal(t, path, h.ops.take(), done)
 	}
 	h.get(olga, "/v1/ops/payments?state=lost").wantProblem(openapi.ParameterMalformed)
 	h.get(olga, "/v1/ops/payments?limit=101").wantProblem(openapi.ParameterMalformed)
@@ -159,23 +159,23 @@ func TestOperatorsActionsAreWrittenDown(t *testing.T) {
 	h.post(olga, "/v1/ops/audit", nil).want(200)
 	actions := read[openapi.ActionList](h.get(olga, "/v1/ops/actions?limit=2").want(200))
 	equal(t, "actions", len(actions.Items), 2)
-	h.desk.fail = problem.New(problem.Code(openapi.QueueUnavailable), "away")
+	h.ops.fail = problem.New(problem.Code(openapi.QueueUnavailable), "away")
 	h.get(olga, "/v1/ops/queues").wantProblem(openapi.QueueUnavailable)
 }
 
 func TestOperatorFreezes(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	olga := h.operator()
 	alice, bob := h.pair(1000)
 	h.post(olga, "/v1/ops/users/alice/freeze", fields{"reason": "stolen"}).want(204)
 	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(openapi.AccountFrozen)
 	h.post(olga, "/v1/ops/users/alice/unfreeze", fields{"reason": "found"}).want(204)
 	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1)).want(201))
-	h.post(olga, "/v1/ops/users/nobody/freeze", fields{"reason": "x"}).wantProblem(openapi.UserNotFound)
+	h.post(olga, "/v1/ops/users/unknown/freeze", fields{"reason": "x"}).wantProblem(openapi.UserNotFound)
 	h.wantActions("olga account.unfreeze alice: found", "olga account.freeze alice: stolen")
 
-	// Any transfer is an operator's to explain.
+	// An operator may explain any transfer.
 	for _, u := range []*user{alice, bob, olga} {
 		timeline := read[openapi.Timeline](h.get(u, "/v1/transfers/"+sent.Id.String()+"/timeline").want(200))
 		equal(t, "transfer", timeline.Transfer.Id, sent.Id)
@@ -184,14 +184,14 @@ func TestOperatorFreezes(t *testing.T) {
 
 func TestCallbackIsReadRaw(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	send := func(body string) *answer {
 		return h.do(ask{method: "POST", path: "/v1/bank/callbacks", body: body, headers: map[string]string{"Kizo-Bank-Signature": "t=1,v1=x"}})
 	}
 	send(` {"not": "strict" , "not": 2} `).want(204)
-	equal(t, "done", h.desk.take(), `callback t=1,v1=x  {"not": "strict" , "not": 2} `)
+	equal(t, "done", h.ops.take(), `callback t=1,v1=x  {"not": "strict" , "not": 2} `)
 	send(strings.Repeat("x", api.MaxBody+1)).wantProblem(openapi.BodyTooLarge)
-	equal(t, "done", h.desk.take(), "")
-	h.desk.fail = problem.New(problem.Code(openapi.SignatureInvalid), "no")
+	equal(t, "done", h.ops.take(), "")
+	h.ops.fail = problem.New(problem.Code(openapi.SignatureInvalid), "no")
 	send("{}").wantProblem(openapi.SignatureInvalid)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// OpsFreezeUser freezes a user's wallets.
+// OpsFreezeUser freezes a user's wallets: no money moves from or to them.
 func (a *API) OpsFreezeUser(ctx context.Context, r routes.OpsFreezeUserRequestObject) (routes.OpsFreezeUserResponseObject, error) {
 	err := a.actOnUser(ctx, "account.freeze", r.Login, r.Body.Reason, func(u auth.UserRef) error {
 		return a.ledger.SetStatus(ctx, u.ID, ledger.Frozen)
@@ -23,7 +23,7 @@ func (a *API) OpsFreezeUser(ctx context.Context, r routes.OpsFreezeUserRequestOb
 	return routes.OpsFreezeUser204Response{}, nil
 }
 
-// OpsUnfreezeUser lets a user's wallets move again.
+// OpsUnfreezeUser lets money move from and to a user's wallets again.
 func (a *API) OpsUnfreezeUser(ctx context.Context, r routes.OpsUnfreezeUserRequestObject) (routes.OpsUnfreezeUserResponseObject, error) {
 	err := a.actOnUser(ctx, "account.unfreeze", r.Login, r.Body.Reason, func(u auth.UserRef) error {
 		return a.ledger.SetStatus(ctx, u.ID, ledger.Active)
@@ -34,7 +34,7 @@ func (a *API) OpsUnfreezeUser(ctx context.Context, r routes.OpsUnfreezeUserReque
 	return routes.OpsUnfreezeUser204Response{}, nil
 }
 
-// OpsSuspendUser ends a user's sessions and lets no new one begin.
+// OpsSuspendUser ends a user's sessions and refuses further log-ins.
 func (a *API) OpsSuspendUser(ctx context.Context, r routes.OpsSuspendUserRequestObject) (routes.OpsSuspendUserResponseObject, error) {
 	err := a.actOnUser(ctx, "user.suspend", r.Login, r.Body.Reason, func(u auth.UserRef) error {
 		return a.auth.Suspend(ctx, u.ID, r.Body.Reason)
@@ -67,23 +67,23 @@ func (a *API) OpsEndSessions(ctx context.Context, r routes.OpsEndSessionsRequest
 	return routes.OpsEndSessions204Response{}, nil
 }
 
-// actOnUser finds a user, notes the action with its reason, and carries it out.
+// actOnUser finds a user, records the action with its reason, and carries it out.
 func (a *API) actOnUser(ctx context.Context, action, login, reason string, act func(auth.UserRef) error) error {
 	u, err := a.auth.FindUser(ctx, login)
 	if err != nil {
 		return err
 	}
-	if u.ID == user(ctx) {
+	if u.ID == userID(ctx) {
 		return ownAccount()
 	}
-	if err := a.note(ctx, action, u.Handle, reason); err != nil {
+	if err := a.recordAction(ctx, action, u.Handle, reason); err != nil {
 		return err
 	}
 	return act(u)
 }
 
-// notOwn refuses an operator's decision about a transfer that is his own, or whose money
-// comes from him or goes to him. One that is not there is for the caller to refuse.
+// notOwn rejects an operator's decision about a transfer that the operator made, sends or receives.
+// It returns nil if there is no such transfer, which the caller of notOwn rejects.
 func (a *API) notOwn(ctx context.Context, transfer uuid.UUID) error {
 	t, err := a.ledger.Get(ctx, transfer)
 	if errors.Is(err, ledger.TransferNotFound) {
@@ -96,12 +96,12 @@ func (a *API) notOwn(ctx context.Context, transfer uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	if me := user(ctx); t.Owner == me || owners[t.DebitAccount] == me || owners[t.CreditAccount] == me {
+	if me := userID(ctx); t.Owner == me || owners[t.DebitAccount] == me || owners[t.CreditAccount] == me {
 		return ownAccount()
 	}
 	return nil
 }
 
 func ownAccount() error {
-	return faultf(openapi.OwnAccount, "", "an operator does not decide about an account of their own: ask another operator")
+	return reject(openapi.OwnAccount, "", "an operator does not decide about an account of their own: ask another operator")
 }

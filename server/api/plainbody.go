@@ -2,11 +2,10 @@ package api
 
 import "encoding/json"
 
-// plainMembers reads what nearly every body is: one object of plain ASCII text,
-// numbers, true and false, without escapes, nesting, null, or a name twice. There
-// is nothing in such a body that two readers could take for two different things,
-// and reading it costs a fifth of what checkTokens does. Of anything else it says
-// no more than that it is something else.
+// plainMembers returns the members of a plain body: one object of ASCII text, numbers, true and
+// false, without escapes, nesting, null or a repeated name. Nearly all bodies are plain. Two
+// parsers cannot read a plain body differently, and plainMembers takes a fifth of the time of
+// checkTokens. For any other body it returns false.
 func plainMembers(body []byte) (members, bool) {
 	s := scanner{rest: body}
 	if !s.next('{') {
@@ -31,15 +30,17 @@ func plainMembers(body []byte) (members, bool) {
 	return all, len(s.rest) == 0
 }
 
+// scanner reads a plain body from its beginning to its end.
 type scanner struct{ rest []byte }
 
+// blank skips white space.
 func (s *scanner) blank() {
 	for len(s.rest) > 0 && (s.rest[0] == ' ' || s.rest[0] == '\n' || s.rest[0] == '\t' || s.rest[0] == '\r') {
 		s.rest = s.rest[1:]
 	}
 }
 
-// next passes a byte, and the blanks before it, if it is there.
+// next skips blanks and then the byte, and reports whether the byte was there.
 func (s *scanner) next(want byte) bool {
 	s.blank()
 	if len(s.rest) == 0 || s.rest[0] != want {
@@ -49,7 +50,7 @@ func (s *scanner) next(want byte) bool {
 	return true
 }
 
-// text is what stands in quotes.
+// text skips a quoted text and returns what is between the quotes.
 func (s *scanner) text() ([]byte, bool) {
 	if !s.next('"') {
 		return nil, false
@@ -67,7 +68,7 @@ func (s *scanner) text() ([]byte, bool) {
 	return nil, false
 }
 
-// value is a text with its quotes, or a number, true or false.
+// value skips a text, a number, true or false, and returns it as it was sent.
 func (s *scanner) value() ([]byte, bool) {
 	s.blank()
 	before := s.rest

@@ -8,27 +8,27 @@ import (
 	"github.com/JDevAman/kizo/server/api"
 )
 
-// settleNext settles the next payment that the API hints at.
-func (h *house) settleNext(executed bool) (done chan struct{}) {
+// settleNext settles the next payment that the API enqueues.
+func (h *fixture) settleNext(executed bool) (done chan struct{}) {
 	done = make(chan struct{})
 	go func() {
 		defer close(done)
-		h.settle(<-h.hints, executed)
+		h.settle(<-h.enqueued, executed)
 	}()
 	return done
 }
 
-// emptied has no hints left of what went before.
-func (h *house) emptied() *house {
-	for len(h.hints) > 0 {
-		<-h.hints
+// emptied discards payments that were enqueued before.
+func (h *fixture) emptied() *fixture {
+	for len(h.enqueued) > 0 {
+		<-h.enqueued
 	}
 	return h
 }
 
 func TestPreferWait(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.signUp("alice")
 	h.fund(alice, 100)
 	for _, path := range []string{"/v1/deposits", "/v1/withdrawals"} {
@@ -52,7 +52,7 @@ func TestPreferWait(t *testing.T) {
 
 func TestPreferWaitThatEndsTooEarly(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.signUp("alice")
 	request := alice.asks("/v1/deposits", fields{"amount": 10, "currency": "USD"})
 	request.headers = map[string]string{"Prefer": "wait=1"}
@@ -62,7 +62,7 @@ func TestPreferWaitThatEndsTooEarly(t *testing.T) {
 		t.Errorf("wait=1 took %v", waited)
 	}
 	equal(t, "state", first.State, openapi.Pending)
-	// The same request again waits for the same transfer, and hints at it again.
+	// The same request waits for the same transfer and enqueues its payment again.
 	settled := h.emptied().settleNext(true)
 	again := h.do(request).want(201)
 	<-settled
@@ -71,17 +71,16 @@ func TestPreferWaitThatEndsTooEarly(t *testing.T) {
 	h.wantBalance(alice, 10, 0)
 }
 
-// What the caller prefers to wait does not count against the patience with a
-// request.
-func TestPreferWaitOutlastsPatience(t *testing.T) {
+// TestPreferWaitExceedsTheTimeout: the wait that the caller asks for adds to the request's timeout.
+func TestPreferWaitExceedsTheTimeout(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(o *options) { o.before = func(a *api.API) { a.SetPatience(900 * time.Millisecond) } })
+	h := newFixture(t, func(o *options) { o.before = func(a *api.API) { a.SetTimeout(900 * time.Millisecond) } })
 	alice := h.signUp("alice")
 	request := alice.asks("/v1/deposits", fields{"amount": 10, "currency": "USD"})
 	request.headers = map[string]string{"Prefer": "wait=10"}
 	go func() {
-		id := <-h.hints
-		after := time.NewTimer(1200 * time.Millisecond) // longer than the patience
+		id := <-h.enqueued
+		after := time.NewTimer(1200 * time.Millisecond) // longer than the timeout
 		<-after.C
 		h.settle(id, true)
 	}()

@@ -17,8 +17,8 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// statuses is the one table from a code to an HTTP status. A code that is missing
-// here, or in the contract, fails a test.
+// statuses is the table from a problem's code to its HTTP status. A test fails for a code that is
+// missing here or in the contract.
 var statuses = map[openapi.ProblemCode]int{
 	openapi.BodyMalformed:        http.StatusBadRequest,
 	openapi.BodyTooLarge:         http.StatusRequestEntityTooLarge,
@@ -94,30 +94,31 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.Internal:       http.StatusInternalServerError,
 }
 
-// fault is an error that the API itself finds in a request.
-type fault struct {
+// requestError is an error that the API itself finds in a request.
+type requestError struct {
 	code   openapi.ProblemCode
 	detail string
 	field  string
-	after  time.Duration // when it is worth to ask again; 0 if that is not known
+	after  time.Duration // after which a retry can succeed; 0 if that is not known
 
 	misrouted bool // the request is for a process with other roles
 }
 
-func (f *fault) Error() string { return string(f.code) + ": " + f.detail }
+func (f *requestError) Error() string { return string(f.code) + ": " + f.detail }
 
-func faultf(code openapi.ProblemCode, field, detail string) *fault {
-	return &fault{code: code, detail: detail, field: field}
+// reject returns the error for a request that the API rejects. Field may be empty.
+func reject(code openapi.ProblemCode, field, detail string) *requestError {
+	return &requestError{code: code, detail: detail, field: field}
 }
 
-func unknownCurrency() *fault {
-	return faultf(openapi.CurrencyUnknown, "currency", "that is not an ISO 4217 currency code: type one such as USD, EUR or JPY")
+func unknownCurrency() *requestError {
+	return reject(openapi.CurrencyUnknown, "currency", "that is not an ISO 4217 currency code: send one such as USD, EUR or JPY")
 }
 
 // problemOf turns any error into the problem that the client receives. Only errors of the
 // server's packages say why; the text of any other is logged.
 func problemOf(err error) openapi.Problem {
-	if f, ok := errors.AsType[*fault](err); ok {
+	if f, ok := errors.AsType[*requestError](err); ok {
 		return describe(f.code, f.detail, f.field)
 	}
 	if e, ok := errors.AsType[*problem.Error](err); ok {
@@ -131,31 +132,31 @@ func problemOf(err error) openapi.Problem {
 		return describeFiber(e)
 	}
 	if pgerr.IsUnavailable(err) {
-		return describe(openapi.Unavailable, "the database is away; try again in a moment", "")
+		return describe(openapi.Unavailable, "the database is not reachable; try again in a moment", "")
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return describe(openapi.Unavailable, "the request was given up", "")
+		return describe(openapi.Unavailable, "the request was canceled or took too long", "")
 	}
 	return describe(openapi.Internal, "something is wrong on our side; it has been noted", "")
 }
 
-// maxQuoted bounds what a problem repeats of a library's error, in characters.
+// maxQuoted is the number of characters of a library's error that a problem repeats.
 const maxQuoted = 200
 
-// describeFiber maps what Fiber and the generated code find: the route, the
-// method, the size, a parameter. Bodies have been checked before (body.go).
+// describeFiber returns the problem for an error of Fiber or the generated code: the route, the
+// method, the size or a parameter. checkBody has checked the body before.
 func describeFiber(e *fiber.Error) openapi.Problem {
 	switch e.Code {
 	case http.StatusNotFound:
 		return describe(openapi.RouteNotFound, "there is no such route; /openapi.yaml lists them", "")
 	case http.StatusMethodNotAllowed:
-		return describe(openapi.MethodNotAllowed, "this route does not take that method", "")
+		return describe(openapi.MethodNotAllowed, "this route does not support that method", "")
 	case http.StatusRequestEntityTooLarge:
 		return describe(openapi.BodyTooLarge, "a request body is at most "+strconv.Itoa(maxBody)+" bytes", "")
 	case http.StatusRequestHeaderFieldsTooLarge:
-		return describe(openapi.ParameterMalformed, "the headers of the request are too large together", "")
+		return describe(openapi.ParameterMalformed, "the header fields of the request are too large", "")
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		return describe(openapi.ParameterMalformed, text.Clean(e.Message, maxQuoted), "") // the library quotes the caller
+		return describe(openapi.ParameterMalformed, text.Clean(e.Message, maxQuoted), "") // the message may quote the caller
 	case http.StatusServiceUnavailable, http.StatusRequestTimeout:
 		return describe(openapi.Unavailable, "try again in a moment", "")
 	default:
@@ -163,6 +164,7 @@ func describeFiber(e *fiber.Error) openapi.Problem {
 	}
 }
 
+// describe returns a problem with the status of its code.
 func describe(code openapi.ProblemCode, detail, field string) openapi.Problem {
 	status, ok := statuses[code]
 	if !ok {
@@ -178,10 +180,9 @@ func describe(code openapi.ProblemCode, detail, field string) openapi.Problem {
 	return p
 }
 
-// retryAfter is when to ask again what was refused for the moment: in a second,
-// unless somebody knows better.
+// retryAfter returns the time after which a caller may retry: what the error says, else one second.
 func retryAfter(err error) time.Duration {
-	if f, ok := errors.AsType[*fault](err); ok && f.after > 0 {
+	if f, ok := errors.AsType[*requestError](err); ok && f.after > 0 {
 		return f.after
 	}
 	if e, ok := errors.AsType[*problem.Error](err); ok && e.RetryAfter > 0 {
@@ -190,27 +191,27 @@ func retryAfter(err error) time.Duration {
 	return time.Second
 }
 
-func wrongRole(err error) bool {
-	f, ok := errors.AsType[*fault](err)
+// isMisrouted reports whether the request was for a process with other roles.
+func isMisrouted(err error) bool {
+	f, ok := errors.AsType[*requestError](err)
 	return ok && f.misrouted
 }
 
-// handleError is Fiber's ErrorHandler: the one place where an error becomes a
-// response.
+// handleError turns an error into a response. It is Fiber's ErrorHandler.
 func (a *API) handleError(c *fiber.Ctx, err error) error {
 	p := problemOf(err)
-	if requestID(c) == "" { // Fiber refused it before our first middleware: too large, too slow, no HTTP
-		nameRequest(c)
+	if requestID(c) == "" { // Fiber rejected it before the first middleware: too large, too slow, or not HTTP
+		assignIDs(c)
 		secureHeader(&c.Response().Header)
 	}
 	id, traceID := requestID(c), traceOf(c).TraceID()
 	p.RequestId, p.TraceId = &id, &traceID
 	switch e, _ := errors.AsType[*fiber.Error](err); {
 	case e != nil && e.Code == http.StatusRequestEntityTooLarge:
-		lingerOn(c.Context().Conn())
-	case e != nil && e.Code == http.StatusRequestTimeout: // the caller's slowness is no trouble of ours
-	case p.Code == openapi.Overloaded: // counted; a line for each would be one more load
-	case wrongRole(err): // nothing has failed; a proxy may send many
+		closeGracefully(c.Context().Conn())
+	case e != nil && e.Code == http.StatusRequestTimeout: // not logged: the client was too slow, and nothing has failed here
+	case p.Code == openapi.Overloaded: // not logged, which would add to the load; a metric counts it
+	case isMisrouted(err): // logged for debugging only: nothing has failed here, and a proxy may send many
 		a.log.Debug("request for a process with other roles", "request_id", id, "trace_id", traceID, "method", c.Method(), "route", c.Route().Path)
 	case p.Status >= http.StatusInternalServerError:
 		a.log.Error("request failed", "request_id", id, "trace_id", traceID, "method", c.Method(),
@@ -226,9 +227,9 @@ func (a *API) handleError(c *fiber.Ctx, err error) error {
 	if refusal, ok := errors.AsType[*ledger.Refusal](err); ok && refusal.Replayed {
 		c.Set(replayedHeader, "true")
 	}
-	// The second argument matters: without it Fiber writes application/json over it.
+	// Without the second argument, Fiber sets the content type application/json.
 	if err := c.Status(p.Status).JSON(p, "application/problem+json"); err != nil {
-		a.log.Error("problem not sent", slog.Any("error", err))
+		a.log.Error("cannot send a problem", slog.Any("error", err))
 		return c.SendStatus(http.StatusInternalServerError)
 	}
 	return nil

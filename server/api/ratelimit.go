@@ -6,14 +6,14 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/JDevAman/kizo/openapi"
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/openapi"
 )
 
-// Limits says how often somebody may ask: who is known by their id, a stranger (who
-// signs up or in, refreshes, or shows a token that is not good) by address. A nil
-// function limits nobody.
+// Limits says how many requests are allowed: of a user by id, and of anonymous requests (sign-up,
+// log-in, refresh, or an invalid token) by address. A nil function means no limit.
 type Limits struct {
 	User          func(context.Context, uuid.UUID) Allowance
 	Address       func(context.Context, string) Allowance
@@ -21,19 +21,19 @@ type Limits struct {
 	AddressPolicy Policy
 }
 
-// Policy is what callers are told about a limit: so many requests in so many seconds.
+// Policy describes a limit to callers: so many requests in so many seconds.
 type Policy struct{ Requests, Seconds int }
 
-// Allowance is the verdict on one request.
+// Allowance says whether one request is allowed.
 type Allowance struct {
 	Allowed    bool
-	Remaining  int           // requests that would be allowed at once
-	Reset      time.Duration // until that is everything again
-	RetryAfter time.Duration // of one that is refused
+	Remaining  int           // further requests that would be allowed now
+	Reset      time.Duration // until the whole limit is available again
+	RetryAfter time.Duration // until a rejected request would be allowed
 }
 
-// The fields of draft-ietf-httpapi-ratelimit-headers (10 and later): what the limit is,
-// and what is left of it.
+// The header fields of draft-ietf-httpapi-ratelimit-headers (10 and later): the limit, and what is
+// left of it.
 const (
 	policyHeader = "RateLimit-Policy"
 	limitHeader  = "RateLimit"
@@ -50,14 +50,14 @@ func (a *API) limitAnonymous(c *fiber.Ctx) error {
 	if a.limits.Address == nil {
 		return c.Next()
 	}
-	if operationOf(c).access == forEverybody {
+	if operationOf(c).access == forAnonymous {
 		if err := a.allow(c, "address", a.addressPolicy, a.limits.Address(c.UserContext(), a.clientAddress(c))); err != nil {
 			return err
 		}
 		return c.Next()
 	}
 	err := c.Next()
-	if err == nil || from(c.UserContext()).principal.UserID != uuid.Nil || problemOf(err).Status != http.StatusUnauthorized {
+	if err == nil || requestOf(c.UserContext()).principal.UserID != uuid.Nil || problemOf(err).Status != http.StatusUnauthorized {
 		return err
 	}
 	if refused := a.allow(c, "address", a.addressPolicy, a.limits.Address(c.UserContext(), a.clientAddress(c))); refused != nil {
@@ -66,9 +66,9 @@ func (a *API) limitAnonymous(c *fiber.Ctx) error {
 	return err
 }
 
-// limitUsers stands behind authenticate. A stream counts once, when it begins.
+// limitUsers limits requests by user, after authenticate. An event stream counts as one request.
 func (a *API) limitUsers(c *fiber.Ctx) error {
-	who := user(c.UserContext())
+	who := userID(c.UserContext())
 	if a.limits.User == nil || who == uuid.Nil {
 		return c.Next()
 	}
@@ -78,10 +78,11 @@ func (a *API) limitUsers(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// allow tells the caller where they stand, and refuses.
+// allow reports the limit and what is left of it to the caller, and rejects the request if nothing
+// is.
 func (a *API) allow(c *fiber.Ctx, name, policy string, v Allowance) error {
-	var room [64]byte
-	field := append(append(append(room[:0], '"'), name...), `";r=`...)
+	var buffer [64]byte
+	field := append(append(append(buffer[:0], '"'), name...), `";r=`...)
 	field = strconv.AppendInt(field, int64(max(v.Remaining, 0)), 10)
 	field = append(field, `;t=`...)
 	field = strconv.AppendInt(field, wholeSeconds(v.Reset), 10)
@@ -91,12 +92,12 @@ func (a *API) allow(c *fiber.Ctx, name, policy string, v Allowance) error {
 	if v.Allowed {
 		return nil
 	}
-	refused := faultf(openapi.RateLimited, "", "you ask too often: slow down, as RateLimit and Retry-After say")
-	refused.after = v.RetryAfter
-	return refused
+	rejected := reject(openapi.RateLimited, "", "too many requests: wait as long as Retry-After says")
+	rejected.after = v.RetryAfter
+	return rejected
 }
 
-// wholeSeconds rounds up: who comes back then is not too early.
+// wholeSeconds rounds up, so that a caller that waits so long is not too early.
 func wholeSeconds(d time.Duration) int64 {
 	return int64((max(d, 0) + time.Second - 1) / time.Second)
 }

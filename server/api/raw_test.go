@@ -13,29 +13,30 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 )
 
-// raw sends bytes that net/http would not, and reads one answer.
-func (h *house) raw(request string) *answer {
+// raw sends bytes that net/http would not send, and reads one answer.
+func (h *fixture) raw(request string) *answer {
 	h.t.Helper()
 	conn := h.dial()
 	_, err := io.WriteString(conn, request)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	return h.rawAnswer(conn, request)
 }
 
-func (h *house) dial() net.Conn {
+func (h *fixture) dial() net.Conn {
 	h.t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(h.t.Context(), "tcp", strings.TrimPrefix(h.url, "http://"))
-	must(h.t, err)
-	must(h.t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	testkit.Must(h.t, err)
+	testkit.Must(h.t, conn.SetDeadline(time.Now().Add(10*time.Second)))
 	h.t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
 
-func (h *house) rawAnswer(conn io.Reader, request string) *answer {
+func (h *fixture) rawAnswer(conn io.Reader, request string) *answer {
 	h.t.Helper()
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
@@ -43,7 +44,7 @@ func (h *house) rawAnswer(conn io.Reader, request string) *answer {
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	return &answer{h.t, ask{method: "raw", path: fmt.Sprintf("%.60q", request)}, response.StatusCode, response.Header, body}
 }
 
@@ -55,7 +56,7 @@ func rawPost(u *user, key string, headers ...string) string {
 
 func TestRawRequests(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	h.raw(rawPost(alice, uuid.NewString())).want(201)
 	before := h.rows()
@@ -66,14 +67,14 @@ func TestRawRequests(t *testing.T) {
 	}
 	h.raw(rawPost(alice, "one", "Idempotency-Key: two\r\n")).wantProblem(openapi.IdempotencyKeyMalformed)
 	h.raw(rawPost(alice, "one", "idempotency-key:\r\n")).wantProblem(openapi.IdempotencyKeyMalformed)
-	// An empty header first must not hide a packing one behind it.
+	// An empty Content-Encoding must not hide a second one.
 	h.raw(rawPost(alice, "one", "Content-Encoding:\r\nContent-Encoding: gzip\r\n")).wantProblem(openapi.MediaTypeUnsupported)
 	for _, id := range []string{"a\x01b", "a\x1b]0;x\x07", "a\x80"} {
 		got := h.raw("GET /v1/me HTTP/1.1\r\nHost: x\r\nX-Request-Id: " + id + "\r\n\r\n")
 		equal(t, "status", got.status/100, 4)
 		equal(t, "echo", got.header.Get("X-Request-Id") == id, false)
 	}
-	// A header cannot be smuggled in through one that is echoed.
+	// A header field that is echoed must not add another one to the answer.
 	got := h.raw("GET /v1/me HTTP/1.1\r\nHost: x\r\nX-Request-Id: a\r\nSet-Cookie: evil=1\r\n\r\n")
 	equal(t, "Set-Cookie", got.header.Get("Set-Cookie"), "")
 	for _, garbage := range []string{
@@ -93,7 +94,7 @@ func TestRawRequests(t *testing.T) {
 		equal(t, "control characters in the detail", strings.ContainsAny(p.Detail, "\x1b\x07\r\n"), false)
 		equal(t, "an id", p.RequestId != nil && *p.RequestId != "", true)
 	}
-	// Fiber itself answers these, before any handler.
+	// Fiber itself rejects these, before any handler.
 	for _, method := range []string{"FETCH", "\x1b]52;c;cm0gLXJmIH4=\x07", "get"} {
 		equal(t, "status of "+method, h.raw(method+" /v1/me HTTP/1.1\r\nHost: x\r\n\r\n").status, 400)
 	}
@@ -101,14 +102,14 @@ func TestRawRequests(t *testing.T) {
 	h.wantBalance(bob, 1, 0)
 }
 
-// A caller may finish sending what is too large: the answer is not lost in a reset.
-func TestTooLargeIsAnsweredWithoutAReset(t *testing.T) {
+// TestLargeBodyIsAnsweredWithoutReset: a client may send the rest of a body that is too large.
+func TestLargeBodyIsAnsweredWithoutReset(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	conn := h.dial()
 	chunk := strings.Repeat(" ", 32<<10)
 	_, err := fmt.Fprintf(conn, "POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 1<<20, chunk)
-	must(t, err)
+	testkit.Must(t, err)
 	h.rawAnswer(conn, "1 MiB").wantProblem(openapi.BodyTooLarge)
 	for range 1<<20/len(chunk) - 1 {
 		if _, err := io.WriteString(conn, chunk); err != nil {
@@ -117,19 +118,19 @@ func TestTooLargeIsAnsweredWithoutAReset(t *testing.T) {
 	}
 }
 
-// Somebody who sends a byte now and then does not keep a connection.
-func TestSlowDripIsClosed(t *testing.T) {
+// TestSlowRequestsAreClosed: a client that sends a byte now and then does not keep a connection.
+func TestSlowRequestsAreClosed(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(o *options) { o.before = func(a *api.API) { a.SetReadTimeout(300 * time.Millisecond) } })
+	h := newFixture(t, func(o *options) { o.before = func(a *api.API) { a.SetReadTimeout(300 * time.Millisecond) } })
 	alice, _ := h.pair(1000)
 	before := h.rows()
 	whole := rawPost(alice, uuid.NewString())
 	for name, until := range map[string]int{"header": 40, "body": len(whole) - 30} {
 		conn := h.dial()
 		_, err := io.WriteString(conn, whole[:until])
-		must(t, err)
+		testkit.Must(t, err)
 		closed := make(chan struct{})
-		go func() { // drips until it is told to stop
+		go func() { // sends a byte every 50 ms until the connection is closed
 			tick := time.NewTicker(50 * time.Millisecond)
 			defer tick.Stop()
 			for range tick.C {
@@ -144,20 +145,20 @@ func TestSlowDripIsClosed(t *testing.T) {
 			}
 		}()
 		started := time.Now()
-		raw, _ := io.ReadAll(conn) // until it is closed, well or by a reset
+		raw, _ := io.ReadAll(conn) // until it is closed, with or without a reset
 		close(closed)
 		if took := time.Since(started); took > 3*time.Second {
 			t.Errorf("%s: closed after %v", name, took)
 		}
 		if _, body, found := strings.Cut(string(raw), "\r\n\r\n"); found {
 			var p openapi.Problem
-			must(t, json.Unmarshal([]byte(body), &p))
+			testkit.Must(t, json.Unmarshal([]byte(body), &p))
 			equal(t, "code", p.Code, openapi.Unavailable)
 		}
 	}
-	h.wantUntouched("a drip", before)
+	h.wantUntouched("a slow request", before)
 	h.get(alice, "/v1/me").want(200)
 	if strings.Contains(h.log.String(), `"level":"ERROR"`) {
-		t.Errorf("slow callers fill the log:\n%s", h.log)
+		t.Errorf("slow requests are logged as errors:\n%s", h.log)
 	}
 }

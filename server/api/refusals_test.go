@@ -7,10 +7,10 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// What a user may not do and a token that is not good leave a line in the log.
+// TestRefusalsAreSecurityEvents: a missing permission and an invalid token are logged.
 func TestRefusalsAreSecurityEvents(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.signUp("alice")
 	h.get(alice, "/v1/ops/actions").wantProblem(openapi.Forbidden)
 	h.do(ask{method: "GET", path: "/v1/me", token: alice.access + "x"}).wantProblem(openapi.TokenInvalid)
@@ -32,10 +32,10 @@ func TestRefusalsAreSecurityEvents(t *testing.T) {
 	}
 }
 
-// Users see their own history, with failures, and nobody else's.
+// TestHistoryOfSignIns: users see their own history, with failures, and not that of others.
 func TestHistoryOfSignIns(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.signUp("alice"), h.signUp("bob")
 	h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": "alice", "password": "not the one it is"}}).wantProblem(openapi.InvalidCredentials)
 	list := read[openapi.SecurityEventList](h.get(alice, "/v1/sessions/history").want(200)).Items

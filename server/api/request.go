@@ -21,26 +21,27 @@ import (
 
 const replayedHeader = "Idempotency-Replayed"
 
-// request is what the generated signatures have no room for: who asks, from where.
-// It travels in the context because strict handlers get nothing else.
+// request is what a handler needs to know about a request beyond its parameters and its body. It is
+// a value of the context, because the generated handlers receive nothing else.
 type request struct {
 	principal auth.Principal
 	trace     trace.Context
-	token     string // what the principal was known by
+	token     string // the access token of the principal
 	client    auth.Client
-	signature string // of the bank's callback, and
-	body      []byte // what it signs, byte for byte
+	signature string // of a callback of the bank
+	body      []byte // of a callback of the bank, as it was sent and signed
 }
 
 type requestKey struct{}
 
-func from(ctx context.Context) request {
+// requestOf returns the request of the context, or the zero value before authenticate.
+func requestOf(ctx context.Context) request {
 	r, _ := ctx.Value(requestKey{}).(request)
 	return r
 }
 
-// user is who asks. It is only called behind authenticate.
-func user(ctx context.Context) uuid.UUID { return from(ctx).principal.UserID }
+// userID returns the id of the user that sent the request, or uuid.Nil for an anonymous request.
+func userID(ctx context.Context) uuid.UUID { return requestOf(ctx).principal.UserID }
 
 const (
 	requestIDLocal = "request_id"
@@ -53,33 +54,35 @@ func requestID(c *fiber.Ctx) string {
 }
 
 func traceOf(c *fiber.Ctx) trace.Context {
-	named, _ := c.Locals(traceLocal).(trace.Context)
-	return named
+	t, _ := c.Locals(traceLocal).(trace.Context)
+	return t
 }
 
-// identify gives each request an id, the caller's if it is a plain one, and a step in
-// the caller's trace, or in a new one.
+// identify gives each request an id and a trace.
 func identify(c *fiber.Ctx) error {
-	nameRequest(c)
+	assignIDs(c)
 	return c.Next()
 }
 
-func nameRequest(c *fiber.Ctx) {
+// assignIDs takes the request's id from the caller if it is a valid one, and makes the request a
+// span of the caller's trace. Otherwise the id and the trace are new.
+func assignIDs(c *fiber.Ctx) {
 	id := c.Get(fiber.HeaderXRequestID)
 	if !plainID(id) {
 		id = uuid.NewString()
 	}
 	c.Locals(requestIDLocal, id)
 	c.Set(fiber.HeaderXRequestID, id)
-	named := trace.New()
-	if sent := c.Request().Header.PeekAll(trace.Header); len(sent) == 1 { // of several, none is believed
-		if theirs, ok := trace.Parse(string(sent[0])); ok {
-			named = theirs.Child()
+	t := trace.New()
+	if sent := c.Request().Header.PeekAll(trace.Header); len(sent) == 1 { // several are ignored
+		if parent, ok := trace.Parse(string(sent[0])); ok {
+			t = parent.Child()
 		}
 	}
-	c.Locals(traceLocal, named)
+	c.Locals(traceLocal, t)
 }
 
+// plainID reports whether an id has 1 to 64 characters, all of them ASCII letters, digits, - or _.
 func plainID(id string) bool {
 	if id == "" || len(id) > 64 {
 		return false
@@ -118,7 +121,7 @@ func (a *API) authenticate(c *fiber.Ctx) error {
 	if op.access.needsToken() {
 		token, ok := bearer(c.Get(fiber.HeaderAuthorization))
 		if !ok {
-			return faultf(openapi.Unauthenticated, "", "log in first, and send the access token as Authorization: Bearer")
+			return reject(openapi.Unauthenticated, "", "log in first, and send the access token as Authorization: Bearer")
 		}
 		principal, err := a.auth.Verify(c.UserContext(), token)
 		if err != nil {
@@ -130,6 +133,7 @@ func (a *API) authenticate(c *fiber.Ctx) error {
 	return c.Next()
 }
 
+// bearer returns the token of an Authorization header.
 func bearer(header string) (token string, ok bool) {
 	const scheme = "bearer "
 	if len(header) <= len(scheme) || !strings.EqualFold(header[:len(scheme)], scheme) {
@@ -140,49 +144,49 @@ func bearer(header string) (token string, ok bool) {
 
 const keyHeader = "Idempotency-Key"
 
-// checkKey refuses to move money without a key, before anything else is said
-// about the request.
+// checkKey rejects a request that moves money without an idempotency key, before its parameters and
+// its body are checked.
 func checkKey(c *fiber.Ctx) error {
 	if !operationOf(c).movesMoney {
 		return c.Next()
 	}
 	switch keys := c.Request().Header.PeekAll(keyHeader); {
 	case len(keys) > 1:
-		return faultf(openapi.IdempotencyKeyMalformed, keyHeader, "send one Idempotency-Key header, not several")
+		return reject(openapi.IdempotencyKeyMalformed, keyHeader, "send one Idempotency-Key header, not several")
 	case len(keys) == 0 || len(keys[0]) == 0:
-		return faultf(openapi.IdempotencyKeyMissing, keyHeader,
-			"send an Idempotency-Key header, such as a new UUID, so that a retry cannot pay twice")
+		return reject(openapi.IdempotencyKeyMissing, keyHeader,
+			"send an Idempotency-Key header, such as a new UUID, so that a retry does not pay twice")
 	}
 	return c.Next()
 }
 
-// checkParameters refuses what the generated code would refuse too, but in words
-// for people and naming the parameter.
+// checkParameters rejects parameters that the generated code would reject too, with a message for
+// people that names the parameter.
 func checkParameters(c *fiber.Ctx) error {
 	if id := c.Params("id"); id != "" {
 		if _, err := uuid.Parse(id); err != nil {
-			return faultf(openapi.ParameterMalformed, "id", "the id must be a UUID, such as 0190a0b0-1234-7abc-8def-0123456789ab")
+			return reject(openapi.ParameterMalformed, "id", "the id must be a UUID, such as 0190a0b0-1234-7abc-8def-0123456789ab")
 		}
 	}
 	query, err := url.ParseQuery(string(c.Request().URI().QueryString()))
 	if err != nil {
-		return faultf(openapi.ParameterMalformed, "", "the part of the address after ? is malformed: write % as %25 and + as %2B")
+		return reject(openapi.ParameterMalformed, "", "the part of the address after ? is malformed: write % as %25 and + as %2B")
 	}
 	for name, values := range query {
 		for _, value := range values {
 			if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
-				return faultf(openapi.ParameterMalformed, plainName(name), "a parameter is UTF-8 text without control characters")
+				return reject(openapi.ParameterMalformed, plainName(name), "a parameter is UTF-8 text without control characters")
 			}
 			if _, err := strconv.ParseInt(value, 10, 32); name == "limit" && err != nil {
-				return faultf(openapi.ParameterMalformed, "limit", "limit is a whole number from 1 to 100")
+				return reject(openapi.ParameterMalformed, "limit", "limit is a whole number from 1 to 100")
 			}
 		}
 	}
 	return c.Next()
 }
 
-// plainName is a parameter's name if it can be one of ours; strangers' are not
-// repeated.
+// plainName returns a parameter's name if it can be one of the contract, else "", so that the
+// answer does not repeat arbitrary text of the caller.
 func plainName(name string) string {
 	if !plainID(name) {
 		return ""
@@ -190,8 +194,8 @@ func plainName(name string) string {
 	return name
 }
 
-// key reads an Idempotency-Key, bare or as the quoted string of the IETF's draft
-// (draft-ietf-httpapi-idempotency-key-header).
+// key parses an Idempotency-Key, either bare or as the quoted string of
+// draft-ietf-httpapi-idempotency-key-header.
 func key(header string) (string, error) {
 	k := header
 	if len(k) >= 2 && k[0] == '"' && k[len(k)-1] == '"' {
@@ -205,7 +209,7 @@ func key(header string) (string, error) {
 
 const maxWait = 30 * time.Second
 
-// preferredWait reads `wait=5` from a Prefer header (RFC 7240); 0 if there is none.
+// preferredWait parses `wait=5` of a Prefer header (RFC 7240); it returns 0 if there is none.
 func preferredWait(header *string) (time.Duration, error) {
 	if header == nil {
 		return 0, nil
@@ -218,26 +222,26 @@ func preferredWait(header *string) (time.Duration, error) {
 		}
 		seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
 		if err != nil {
-			return 0, faultf(openapi.ParameterMalformed, "Prefer", "wait takes a whole number of seconds, as in Prefer: wait=5")
+			return 0, reject(openapi.ParameterMalformed, "Prefer", "wait takes a whole number of seconds, as in Prefer: wait=5")
 		}
-		return min(time.Duration(seconds)*time.Second, maxWait), nil // 31 bits
+		return min(time.Duration(seconds)*time.Second, maxWait), nil // does not overflow: 31 bits of seconds
 	}
 	return 0, nil
 }
 
-// moment reads an RFC 3339 time of a query parameter; the zero time if it is
-// absent.
-func moment(name string, text *string) (time.Time, error) {
+// parseTime parses an RFC 3339 time of a query parameter. It returns the zero time if the parameter
+// is absent.
+func parseTime(name string, text *string) (time.Time, error) {
 	if text == nil || *text == "" {
 		return time.Time{}, nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, *text)
 	if err != nil {
-		return time.Time{}, faultf(openapi.ParameterMalformed, name, "write the time as RFC 3339, such as 2026-01-31T12:00:00Z")
+		return time.Time{}, reject(openapi.ParameterMalformed, name, "write the time as RFC 3339, such as 2026-01-31T12:00:00Z")
 	}
-	// Neither the zero time, which would mean now, nor one that JSON cannot hold.
+	// The zero time would mean that the parameter is absent, and JSON has no years beyond 9999.
 	if year := t.UTC().Year(); year < 1970 || year > 9999 {
-		return time.Time{}, faultf(openapi.ParameterMalformed, name, "write a time from 1970 to 9999, such as 2026-01-31T12:00:00Z")
+		return time.Time{}, reject(openapi.ParameterMalformed, name, "write a time from 1970 to 9999, such as 2026-01-31T12:00:00Z")
 	}
 	return t.UTC(), nil
 }

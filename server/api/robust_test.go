@@ -13,14 +13,15 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-func TestPanicIsOneRequestsOwn(t *testing.T) {
+func TestPanicFailsOneRequest(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(o *options) {
+	h := newFixture(t, func(o *options) {
 		o.before = func(a *api.API) {
 			a.AddRoute("/boom", func(*fiber.Ctx) error { panic("boom") })
 			a.AddRoute("/nil", func(*fiber.Ctx) error { var none *fiber.Ctx; return none.Next() })
@@ -35,7 +36,7 @@ func TestPanicIsOneRequestsOwn(t *testing.T) {
 			continue
 		}
 		p := got.wantProblem(openapi.Internal)
-		equal(t, "the cause is told", strings.Contains(p.Detail, "boom"), false)
+		equal(t, "the detail contains the cause", strings.Contains(p.Detail, "boom"), false)
 		if !strings.Contains(h.log.String(), *p.RequestId) {
 			t.Errorf("request %s is not in the log", *p.RequestId)
 		}
@@ -48,7 +49,7 @@ func TestPanicIsOneRequestsOwn(t *testing.T) {
 
 func TestRequestID(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	for id, kept := range map[string]bool{
 		"my-request_7":          true,
 		strings.Repeat("a", 64): true,
@@ -66,7 +67,7 @@ func TestRequestID(t *testing.T) {
 	} {
 		got, err := h.try(t.Context(), ask{method: "GET", path: "/v1/me", headers: map[string]string{"X-Request-Id": id}})
 		if err != nil {
-			continue // net/http itself will not send some of these; see TestRawRequests
+			continue // net/http does not send some of these; see TestRawRequests
 		}
 		got.wantProblem(openapi.Unauthenticated)
 		echoed := got.header.Get("X-Request-Id")
@@ -75,11 +76,11 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
-// Fiber reuses its buffers when a handler has returned: what is kept of a request
-// must not change under us.
+// TestConcurrentRequestsNeverMix: Fiber reuses its buffers when a handler has returned, so strings
+// that outlive the handler must be copies.
 func TestConcurrentRequestsNeverMix(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1_000_000)
 	const n = 300
 	mark := func(i int) string {
@@ -93,15 +94,15 @@ func TestConcurrentRequestsNeverMix(t *testing.T) {
 	})
 	stored := make(map[uuid.UUID][3]string)
 	rows, err := h.pool.Query(t.Context(), `SELECT id, idem_key, memo, amount::text FROM transfers WHERE kind = 'transfer'`)
-	must(t, err)
+	testkit.Must(t, err)
 	defer rows.Close()
 	for rows.Next() {
 		var id uuid.UUID
 		var row [3]string
-		must(t, rows.Scan(&id, &row[0], &row[1], &row[2]))
+		testkit.Must(t, rows.Scan(&id, &row[0], &row[1], &row[2]))
 		stored[id] = row
 	}
-	must(t, rows.Err())
+	testkit.Must(t, rows.Err())
 	equal(t, "transfers", len(stored), n)
 	for i, got := range answers {
 		sent := read[openapi.Transfer](got.want(201))
@@ -112,76 +113,76 @@ func TestConcurrentRequestsNeverMix(t *testing.T) {
 	}
 }
 
-// A command may outlive its request: then its key and memo must not be those of
-// whoever came next on the same connection.
+// TestKeysOutliveTheirRequests: a command may outlive its request. Its key and memo must then not
+// become those of the next request on the same connection.
 func TestKeysOutliveTheirRequests(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(o *options) { o.before = func(a *api.API) { a.SetPatience(500 * time.Millisecond) } })
+	h := newFixture(t, func(o *options) { o.before = func(a *api.API) { a.SetTimeout(500 * time.Millisecond) } })
 	alice, bob := h.pair(1000)
 	request := alice.asks("/v1/transfers", pay(bob, 7).with("memo", canary))
 	lock := h.lockAccounts()
 	h.do(request).wantProblem(openapi.OutcomeUnknown)
-	for range 8 { // on the very same connection
+	for range 8 { // on the same connection
 		h.do(ask{method: "GET", path: "/v1/me", token: alice.access, key: strings.Repeat("x", 36)}).want(200)
 	}
-	must(t, lock.Rollback(t.Context()))
+	testkit.Must(t, lock.Rollback(t.Context()))
 	h.awaitTransfer()
 	got := h.do(request).want(201)
 	equal(t, "replayed", got.replayed(), true)
 	var key, memo string
-	must(t, h.pool.QueryRow(t.Context(), `SELECT idem_key, memo FROM transfers WHERE kind = 'transfer'`).Scan(&key, &memo))
+	testkit.Must(t, h.pool.QueryRow(t.Context(), `SELECT idem_key, memo FROM transfers WHERE kind = 'transfer'`).Scan(&key, &memo))
 	equal(t, "key", key, request.key)
 	equal(t, "memo", memo, canary)
 	h.wantBalance(bob, 7, 0)
 }
 
-// awaitTransfer waits for what its caller no longer waits for. Asked at once, the
-// second command might be the first to get the lock.
-func (h *house) awaitTransfer() {
+// awaitTransfer waits until a transfer has been made whose request has already ended. Without it, a
+// retry might get the lock before the first command.
+func (h *fixture) awaitTransfer() {
 	h.t.Helper()
-	waitFor(h.t, "the transfer", func() bool {
+	testkit.Eventually(h.t, "the transfer", func() bool {
 		var there bool
-		must(h.t, h.pool.QueryRow(h.t.Context(), `SELECT EXISTS (SELECT FROM transfers WHERE kind = 'transfer')`).Scan(&there))
+		testkit.Must(h.t, h.pool.QueryRow(h.t.Context(), `SELECT EXISTS (SELECT FROM transfers WHERE kind = 'transfer')`).Scan(&there))
 		return there
 	})
 }
 
-// lockAccounts makes the ledger wait.
-func (h *house) lockAccounts() pgx.Tx {
+// lockAccounts locks all accounts, so that the ledger waits.
+func (h *fixture) lockAccounts() pgx.Tx {
 	h.t.Helper()
 	lock, err := h.pool.Begin(h.t.Context())
-	must(h.t, err)
-	h.t.Cleanup(func() { _ = lock.Rollback(context.Background()) }) // or a failure waits for it for ever
+	testkit.Must(h.t, err)
+	h.t.Cleanup(func() { _ = lock.Rollback(context.Background()) }) // otherwise the cleanup of a failed test would wait for the lock
 	_, err = lock.Exec(h.t.Context(), `SELECT FROM accounts FOR UPDATE`)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	return lock
 }
 
-func TestHangingUpUndoesNothing(t *testing.T) {
+func TestDisconnectUndoesNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	lock := h.lockAccounts()
 	request := alice.asks("/v1/transfers", pay(bob, 7))
-	ctx, hangUp := context.WithCancel(t.Context())
+	ctx, disconnect := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() {
 		_, err := h.try(ctx, request)
 		gone <- err
 	}()
-	waitFor(t, "the ledger to wait for the lock", func() bool {
+	testkit.Eventually(t, "the ledger to wait for the lock", func() bool {
 		var waiting bool
-		must(t, h.pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+		testkit.Must(t, h.pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting))
 		return waiting
 	})
-	hangUp()
+	disconnect()
 	if err := <-gone; err == nil {
-		t.Error("the caller did not hang up")
+		t.Error("the request succeeded")
 	}
-	must(t, lock.Rollback(t.Context()))
+	testkit.Must(t, lock.Rollback(t.Context()))
 	h.awaitTransfer()
-	got := h.do(request).want(201) // and now learns what became of it
+	got := h.do(request).want(201) // a retry returns the result
 	equal(t, "replayed", got.replayed(), true)
 	h.wantBalance(bob, 7, 0)
 	h.wantBalance(alice, 993, 0)
@@ -189,7 +190,7 @@ func TestHangingUpUndoesNothing(t *testing.T) {
 
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	request := alice.asks("/v1/transfers", pay(bob, 7))
 	requests := []ask{
@@ -201,8 +202,8 @@ func TestDatabaseAway(t *testing.T) {
 		{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": alice.refresh}},
 		{method: "POST", path: "/v1/auth/signup", body: fields{"email": "c@example.com", "handle": "carol", "name": "C", "password": password}},
 	}
-	h.wire.cut()
-	for range 2 { // first the connections that were open, then the ones that cannot be opened
+	h.network.cut()
+	for range 2 { // first open connections fail, then new ones
 		for _, away := range requests {
 			got := h.do(away)
 			p := got.wantProblem(openapi.Unavailable)
@@ -213,16 +214,16 @@ func TestDatabaseAway(t *testing.T) {
 		}
 	}
 	h.do(ask{method: "GET", path: "/openapi.yaml"}).want(200)
-	h.wire.mend()
+	h.network.restore()
 	got := h.do(request).want(201)
 	equal(t, "replayed", got.replayed(), false)
 	h.wantBalance(alice, 993, 0)
 }
 
-// A ledger that loses the database in the middle says so, and does not guess.
+// TestDatabaseAwayInTheMiddle: when a commit's outcome is not known, the answer says so.
 func TestDatabaseAwayInTheMiddle(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100_000)
 	requests := make([]ask, 60)
 	for i := range requests {
@@ -231,8 +232,8 @@ func TestDatabaseAwayInTheMiddle(t *testing.T) {
 	cut := make(chan struct{})
 	go func() {
 		defer close(cut)
-		h.wire.cut()
-		h.wire.mend()
+		h.network.cut()
+		h.network.restore()
 	}()
 	for _, got := range h.atOnce(len(requests), func(i int) ask { return requests[i] }) {
 		if got.status != 201 {
@@ -240,24 +241,25 @@ func TestDatabaseAwayInTheMiddle(t *testing.T) {
 		}
 	}
 	<-cut
-	for _, request := range requests { // the key tells, whatever had become of it
+	for _, request := range requests { // a retry with the key succeeds, whatever the first outcome was
 		h.do(request).want(201)
 	}
 	h.wantBalance(bob, int64(len(requests)), 0)
 }
 
-// When all connections are busy a request waits for so long and no longer.
-func TestBusyDatabaseIsNotWaitedForForever(t *testing.T) {
+// TestWaitForTheDatabaseIsBounded: a request that finds all connections busy fails after its
+// timeout.
+func TestWaitForTheDatabaseIsBounded(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(o *options) {
+	h := newFixture(t, func(o *options) {
 		o.poolSize = 3
-		o.before = func(a *api.API) { a.SetPatience(400 * time.Millisecond) }
+		o.before = func(a *api.API) { a.SetTimeout(400 * time.Millisecond) }
 	})
 	alice := h.signUp("alice")
 	var held []*pgxpool.Conn
 	for range 3 {
 		conn, err := h.pool.Acquire(t.Context())
-		must(t, err)
+		testkit.Must(t, err)
 		held = append(held, conn)
 	}
 	release := sync.OnceFunc(func() {
@@ -279,9 +281,9 @@ func TestBusyDatabaseIsNotWaitedForForever(t *testing.T) {
 
 func TestLedgerThatIsClosing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
-	must(t, h.ledger.Close(t.Context()))
+	testkit.Must(t, h.ledger.Close(t.Context()))
 	before := h.rows()
 	got := h.post(alice, "/v1/transfers", pay(bob, 1))
 	got.wantProblem(openapi.Unavailable)
@@ -289,15 +291,16 @@ func TestLedgerThatIsClosing(t *testing.T) {
 	h.get(alice, "/v1/wallets").want(200)
 }
 
-// Frozen wallets refuse, on both sides, and the refusal is theirs to see who asked.
+// TestFrozenWallets: a frozen sender and a frozen payee are refused, and the sender sees the
+// refusal.
 func TestFrozenWallets(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
-	must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Frozen))
+	testkit.Must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Frozen))
 	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(openapi.AccountFrozen)
 	h.post(bob, "/v1/deposits", fields{"amount": 1, "currency": "USD"}).wantProblem(openapi.AccountFrozen)
 	equal(t, "status", string(h.wallet(bob).Status), "frozen")
-	must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Active))
+	testkit.Must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Active))
 	h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)
 }

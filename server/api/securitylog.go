@@ -11,9 +11,8 @@ import (
 	"github.com/JDevAman/kizo/server/auth"
 )
 
-// logRefusal writes a security event for a refusal that an operator wants to know of:
-// what its user may not do, a token or signature that is not good, a limit. Refused
-// log-ins are written by auth.
+// logRefusal logs a security event for a rejected request if operators need to see it: a missing
+// permission, an invalid token or signature, a rate limit. Package auth logs rejected log-ins.
 func (a *API) logRefusal(c *fiber.Ctx, p openapi.Problem, requestID string) {
 	var event auth.SecurityEvent
 	switch {
@@ -30,7 +29,7 @@ func (a *API) logRefusal(c *fiber.Ctx, p openapi.Problem, requestID string) {
 		slog.String("code", string(p.Code)), slog.String("method", c.Method()), slog.String("route", c.Route().Path),
 		slog.String("request_id", requestID), slog.String("address", auth.EventText(a.clientAddress(c))),
 	}
-	if who := from(c.UserContext()).principal; who.UserID != uuid.Nil {
+	if who := requestOf(c.UserContext()).principal; who.UserID != uuid.Nil {
 		attrs = append(attrs, slog.String("user", who.Handle))
 	}
 	a.auth.LogSecurityEvent(c.UserContext(), event, attrs...)

@@ -7,10 +7,10 @@ import (
 	"github.com/JDevAman/kizo/server/auth"
 )
 
-// Operators are marked wherever others see them, and users are not.
+// TestStaffIsMarked: operators are marked wherever other users see them, and users are not.
 func TestStaffIsMarked(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, olga := h.signUp("alice"), h.signUp("olga")
 	h.grant("olga", auth.RoleOperator)
 	marked := func(what string, staff *bool, want bool) {
@@ -31,10 +31,10 @@ func TestStaffIsMarked(t *testing.T) {
 	marked("payer", sent.From.Staff, false)
 }
 
-// A reserved handle or name is refused with the field that is wrong.
+// TestReservedIsRefused: a reserved handle or name is rejected with the name of the field.
 func TestReservedIsRefused(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.signUp("alice")
 	refused := func(a *answer, code openapi.ProblemCode, field string) {
 		t.Helper()

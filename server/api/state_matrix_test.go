@@ -7,20 +7,21 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// stateRow says how a user makes a request of a route about something of their own, and
-// what a frozen user is told; no code means that a frozen user may do it.
+// stateRow says how a user calls a route for an object of their own, and which code a frozen user
+// receives; an empty code means that the request of a frozen user succeeds.
 type stateRow struct {
 	body   any
-	own    func(h *house, me, peer *user) (path string) // nil: the route as it is
+	own    func(h *fixture, me, peer *user) (path string) // nil: the route as it is
 	frozen openapi.ProblemCode
 }
 
-// The table of states: each route behind a token has a row here, or the test fails.
+// states has a row for each route that needs a token; a route without one fails the test.
 // docs/operations.md, "Users and operators", says the same in words.
 var stateRows = map[string]stateRow{
 	"POST /v1/auth/logout":     {},
@@ -28,13 +29,13 @@ var stateRows = map[string]stateRow{
 	"PATCH /v1/me":             {body: fields{"name": "Somebody"}},
 	"GET /v1/sessions":         {},
 	"GET /v1/sessions/history": {},
-	"DELETE /v1/sessions/:id": {own: func(h *house, me, _ *user) string {
+	"DELETE /v1/sessions/:id": {own: func(h *fixture, me, _ *user) string {
 		tokens, _, err := h.auth.LogIn(h.t.Context(), me.handle, password, auth.Client{})
-		must(h.t, err)
+		testkit.Must(h.t, err)
 		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
 		return "/v1/sessions/" + tokens.SessionID.String()
 	}},
-	"GET /v1/users":                     {own: func(*house, *user, *user) string { return "/v1/users?q=a" }},
+	"GET /v1/users":                     {own: func(*fixture, *user, *user) string { return "/v1/users?q=a" }},
 	"GET /v1/wallets":                   {},
 	"GET /v1/summary":                   {},
 	"GET /v1/events":                    {},
@@ -52,7 +53,7 @@ var stateRows = map[string]stateRow{
 	"POST /v1/transfers/:id/capture": {body: fields{}, own: received(true)},
 	"POST /v1/transfers/:id/void":    {own: received(true)},
 
-	// The role of an operator is no matter of money.
+	// A frozen operator may still act as operator.
 	"GET /v1/ops/queues":                             {},
 	"POST /v1/ops/queues/:queue/pause":               {body: reason},
 	"POST /v1/ops/queues/:queue/resume":              {body: reason},
@@ -73,24 +74,24 @@ var stateRows = map[string]stateRow{
 
 var reason = fields{"reason": "matrix"}
 
-// paid is the id of a transfer that the user has sent.
-func paid(h *house, me, peer *user) string {
+// paid returns the path with the id of a transfer that the user has sent.
+func paid(h *fixture, me, peer *user) string {
 	h.t.Helper()
 	return read[openapi.Transfer](h.post(me, "/v1/transfers", pay(peer, 1)).want(201)).Id.String()
 }
 
-// received is the id of a transfer, or an authorization, that the user has received.
-func received(authorize bool) func(*house, *user, *user) string {
-	return func(h *house, me, peer *user) string {
+// received returns the path with the id of a transfer or an authorization to the user.
+func received(authorize bool) func(*fixture, *user, *user) string {
+	return func(h *fixture, me, peer *user) string {
 		h.t.Helper()
 		return read[openapi.Transfer](h.post(peer, "/v1/transfers", pay(me, 1).with("authorize", authorize)).want(201)).Id.String()
 	}
 }
 
-// TestStateMatrix makes one request for each route × role × state.
+// TestStateMatrix sends one request for each route, role and state.
 func TestStateMatrix(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	peer, target := h.signUp("peer"), h.signUp("target")
 	h.fund(peer, 1000)
 	actors := map[string]*user{} // by role and state
@@ -103,7 +104,7 @@ func TestStateMatrix(t *testing.T) {
 				h.grant(u.handle, auth.RoleOperator)
 			}
 			if state == "suspended" {
-				must(t, h.auth.Suspend(t.Context(), u.id, "matrix"))
+				testkit.Must(t, h.auth.Suspend(t.Context(), u.id, "matrix"))
 			}
 		}
 	}
@@ -134,18 +135,18 @@ func TestStateMatrix(t *testing.T) {
 	h.wantStatesOfSignIn(actors)
 }
 
-func (h *house) stateCell(name, actor string, me, peer, target *user) {
+func (h *fixture) stateCell(name, actor string, me, peer, target *user) {
 	h.t.Helper()
 	row := stateRows[name]
 	method, route, _ := strings.Cut(name, " ")
 	request := ask{method: method, token: me.access, key: uuid.NewString(), body: row.body}
 	id, state := uuid.NewString(), actor[strings.Index(actor, " ")+1:]
 	if row.own != nil && (state == "active" || state == "frozen") {
-		must(h.t, h.ledger.SetStatus(h.t.Context(), me.id, ledger.Active))
+		testkit.Must(h.t, h.ledger.SetStatus(h.t.Context(), me.id, ledger.Active))
 		id = row.own(h, me, peer)
 	}
 	if state == "frozen" {
-		must(h.t, h.ledger.SetStatus(h.t.Context(), me.id, ledger.Frozen))
+		testkit.Must(h.t, h.ledger.SetStatus(h.t.Context(), me.id, ledger.Frozen))
 	}
 	if strings.HasPrefix(id, "/") {
 		request.path = id
@@ -162,9 +163,9 @@ func (h *house) stateCell(name, actor string, me, peer, target *user) {
 	case "GET /v1/events":
 		h.listen(me, "", "").live()
 		return
-	case "POST /v1/auth/logout": // of a session of its own: the next cells need this one
+	case "POST /v1/auth/logout": // of a session of its own, because the next cells need this one
 		tokens, _, err := h.auth.LogIn(h.t.Context(), me.handle, password, auth.Client{})
-		must(h.t, err)
+		testkit.Must(h.t, err)
 		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
 		request.token = tokens.AccessToken
 	}
@@ -173,21 +174,21 @@ func (h *house) stateCell(name, actor string, me, peer, target *user) {
 	}
 }
 
-// othersCell asks for something that belongs to somebody else.
-func (h *house) othersCell(name, actor string, me, owner *user) {
+// othersCell sends a request for an object of another user.
+func (h *fixture) othersCell(name, actor string, me, owner *user) {
 	h.t.Helper()
 	row, want := matrix[name], stateCode(name, actor)
-	if want != openapi.AccountSuspended { // what is somebody else's is not there, also for a frozen user
+	if want != openapi.AccountSuspended { // also for a frozen user, an object of another user does not exist
 		want = row.code
 	}
 	if strings.HasPrefix(actor, "operator") && name == "GET /v1/transfers/:id/timeline" && want == row.code {
-		return // an operator may ask about any transfer; TestOperatorFreezes asks
+		return // an operator may see any transfer; TestOperatorFreezes checks that
 	}
 	method, _, _ := strings.Cut(name, " ")
 	h.do(ask{method: method, path: row.other(h, owner), token: me.access, key: uuid.NewString(), body: stateRows[name].body}).wantProblem(want)
 }
 
-// stateCode is the code that an actor is refused with, "" where the request succeeds.
+// stateCode returns the code that an actor receives, or "" where the request succeeds.
 func stateCode(name, actor string) openapi.ProblemCode {
 	role, state, _ := strings.Cut(actor, " ")
 	switch {
@@ -203,8 +204,8 @@ func stateCode(name, actor string) openapi.ProblemCode {
 	return ""
 }
 
-// wantStatesOfSignIn: who is suspended cannot sign in or refresh, everybody else can.
-func (h *house) wantStatesOfSignIn(actors map[string]*user) {
+// wantStatesOfSignIn checks that a suspended user cannot log in or refresh, and all others can.
+func (h *fixture) wantStatesOfSignIn(actors map[string]*user) {
 	h.t.Helper()
 	for actor, u := range actors {
 		login := h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": u.handle, "password": password}})
@@ -220,22 +221,22 @@ func (h *house) wantStatesOfSignIn(actors map[string]*user) {
 	}
 }
 
-// A suspended user still receives money, and a frozen one does not.
+// TestStatesOfThePayee: a suspended user still receives money, and a frozen one does not.
 func TestStatesOfThePayee(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
-	must(t, h.auth.Suspend(t.Context(), bob.id, "matrix"))
+	testkit.Must(t, h.auth.Suspend(t.Context(), bob.id, "matrix"))
 	h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)
-	must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Frozen))
+	testkit.Must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Frozen))
 	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(openapi.AccountFrozen)
 }
 
-// TestOperatorsActOnUsers: each action is carried out, noted with its reason, and seen by
-// the user where it is about their sessions.
+// TestOperatorsActOnUsers: each action is carried out and recorded with its reason, and the user
+// sees those on sessions.
 func TestOperatorsActOnUsers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	olga := h.operator()
 	alice, bob := h.pair(1000)
 	why := fields{"reason": "asked for"}
@@ -256,13 +257,13 @@ func TestOperatorsActOnUsers(t *testing.T) {
 	h.get(alice, "/v1/me").wantProblem(openapi.AccountSuspended)
 	act("unfreeze")
 	act("reinstate")
-	h.get(alice, "/v1/me").wantProblem(openapi.SessionRevoked) // the old sessions stay ended
+	h.get(alice, "/v1/me").wantProblem(openapi.SessionRevoked) // the old sessions are not restored
 	logIn()
 	h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)
 	h.wantActions("olga user.reinstate alice: asked for", "olga account.unfreeze alice: asked for", "olga user.suspend alice: asked for",
 		"olga account.freeze alice: asked for", "olga user.end_sessions alice: asked for")
 	history, err := h.auth.History(t.Context(), alice.id, 10)
-	must(t, err)
+	testkit.Must(t, err)
 	var events []string
 	for _, e := range history {
 		events = append(events, string(e.Event)+" "+e.Detail)
@@ -270,10 +271,10 @@ func TestOperatorsActOnUsers(t *testing.T) {
 	equal(t, "events", strings.Join(events, ", "), "signed_in , reinstated , suspended , signed_in , session_revoked by an operator, signed_up ")
 }
 
-// An operator decides nothing about an account of their own, and the attempt changes nothing.
+// TestOperatorsDoNotActForThemselves: actions on an account of the operator's own are rejected.
 func TestOperatorsDoNotActForThemselves(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	olga := h.operator()
 	h.fund(olga, 1000)
 	bob := h.signUp("bob")
@@ -287,7 +288,7 @@ func TestOperatorsDoNotActForThemselves(t *testing.T) {
 	for _, path := range []string{"/v1/deposits", "/v1/withdrawals"} {
 		pending = append(pending, read[openapi.Transfer](h.post(olga, path, fields{"amount": 1, "currency": "USD"}).want(202)).Id.String())
 	}
-	// Money that comes to the operator, or goes from there, is as much of their own.
+	// That includes payments from and to the operator.
 	pending = append(pending, paid(h, olga, bob), received(false)(h, olga, func() *user { h.fund(bob, 10); return bob }()))
 	for _, id := range pending {
 		for _, outcome := range []string{"executed", "rejected", "ask"} {
@@ -297,7 +298,7 @@ func TestOperatorsDoNotActForThemselves(t *testing.T) {
 			h.post(olga, "/v1/ops/queues/bank/tasks/"+id+":1/"+action, reason).wantProblem(openapi.OwnAccount)
 		}
 	}
-	equal(t, "done", h.desk.take(), "")
+	equal(t, "done", h.ops.take(), "")
 	h.wantActions()
 	h.get(olga, "/v1/me").want(200)
 	if after := h.rows(); after[5] != before[5] {

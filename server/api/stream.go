@@ -18,45 +18,46 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// stream is one answer that does not end by itself:
+// stream is the response to one request for events:
 //
-//	the table, from position on ─► live ─► what the listener is sent ─► …
-//	              and between them: heartbeats, snapshots for operators,
-//	              and a look whether its reader may still read
+//	catchUp: events of the table after position ─► "live" ─► live: events of the listener ─► …
+//	                                                               heartbeats
+//	                                                               snapshots for operators
+//	                                                               checks of the session
 //
-// It ends when its reader is gone or too slow, when the token or session has ended,
-// and when the server stops. Its reader goes on elsewhere after the last id.
+// A stream ends when its client is gone or too slow, when the token or the session has ended, and
+// when the server stops. The client reconnects with the id of the last event.
 type stream struct {
 	api       *API
 	ctx       context.Context
-	who       request
+	request   request
 	listener  *ledger.Listener
-	position  ledger.Position // all of the reader's events up to here have been told
-	notBefore time.Time       // older ones are left out
+	position  ledger.Position // the user's events up to here have been sent
+	notBefore time.Time       // events before this time are not sent
 	wantsOps  bool
 	out       *bufio.Writer
 }
 
-// errStreamOver ends a stream in order.
+// errStreamOver ends a stream without a failure.
 var errStreamOver = errors.New("the stream is over")
 
-// VisitStreamEventsResponse begins to answer. The rest happens in a goroutine that
-// fasthttp starts; nothing of c may be used there.
+// VisitStreamEventsResponse sends the header of the response. The events are sent by a goroutine
+// that fasthttp starts, which must not use c.
 func (s *stream) VisitStreamEventsResponse(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, "text/event-stream")
-	c.Set("X-Accel-Buffering", "no") // nginx would collect it
+	c.Set("X-Accel-Buffering", "no") // otherwise nginx buffers the events
 	c.Context().SetConnectionClose()
 	conn := c.Context().Conn()
-	streamOn(conn)
+	beginStream(conn)
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.ctx = ctx
 	c.Status(fiber.StatusOK).Context().SetBodyStreamWriter(func(w *bufio.Writer) {
-		// Whoever does not read when we stop has a second.
-		stopHurry := context.AfterFunc(s.api.streams, func() {
+		// When the server stops, a client that does not read is given a second.
+		unregister := context.AfterFunc(s.api.streams, func() {
 			cancel()
-			hurryUp(conn)
+			stopStream(conn)
 		})
-		defer stopHurry()
+		defer unregister()
 		defer cancel()
 		defer s.listener.Close()
 		defer func() {
@@ -72,6 +73,7 @@ func (s *stream) VisitStreamEventsResponse(c *fiber.Ctx) error {
 	return nil
 }
 
+// run sends events until the stream ends.
 func (s *stream) run() {
 	err := s.comment("this is Kizo")
 	if err == nil {
@@ -81,7 +83,7 @@ func (s *stream) run() {
 		err = s.live()
 	}
 	switch {
-	case errors.Is(err, errStreamOver), errors.Is(err, errReaderGone), s.ctx.Err() != nil:
+	case errors.Is(err, errStreamOver), errors.Is(err, errClientGone), s.ctx.Err() != nil:
 	case pgerr.IsUnavailable(err), problemOf(err).Code == openapi.Unavailable:
 		s.api.log.Warn("a stream ended", "error", err)
 	default:
@@ -89,18 +91,18 @@ func (s *stream) run() {
 	}
 }
 
-// catchUp tells what the table holds of all that was committed before the stream
-// began. What a transaction that runs meanwhile still hides comes live.
+// catchUp sends the events of the table that were committed before the stream began. Events above
+// the horizon are sent by live.
 func (s *stream) catchUp() error {
-	upTo, err := s.present()
+	upTo, err := s.awaitHorizon()
 	if err != nil {
 		return err
 	}
 	for upTo.After(s.position) {
 		ctx, cancel := context.WithTimeout(s.ctx, s.api.timeout)
-		events, next, more, err := s.api.ledger.EventsOf(ctx, s.who.principal.UserID, s.position, upTo, catchUpPage)
+		events, next, more, err := s.api.ledger.EventsOf(ctx, s.request.principal.UserID, s.position, upTo, catchUpPage)
 		if err == nil {
-			err = s.tell(ctx, events)
+			err = s.send(ctx, events)
 		}
 		cancel()
 		if err != nil {
@@ -115,13 +117,14 @@ func (s *stream) catchUp() error {
 	return s.flush()
 }
 
-// present is a horizon below which all lies that was committed before the stream
-// began. It waits for the transactions that ran then, for a moment.
-func (s *stream) present() (ledger.Position, error) {
+// awaitHorizon returns a horizon that includes every event that was committed before the stream
+// began. It waits at most horizonTimeout for transactions that were open then; if they are still
+// open, it returns the horizon below them.
+func (s *stream) awaitHorizon() (ledger.Position, error) {
 	horizon := s.listener.Horizon
-	tick := time.NewTicker(presentEvery)
+	tick := time.NewTicker(horizonPollInterval)
 	defer tick.Stop()
-	for began := time.Now(); s.listener.End.After(horizon) && time.Since(began) < presentWithin; {
+	for began := time.Now(); s.listener.End.After(horizon) && time.Since(began) < horizonTimeout; {
 		select {
 		case <-s.ctx.Done():
 			return horizon, errStreamOver
@@ -135,16 +138,16 @@ func (s *stream) present() (ledger.Position, error) {
 	return horizon, nil
 }
 
-// live tells what happens from now on.
+// live sends events as they are committed, until the stream ends.
 func (s *stream) live() error {
 	heartbeat, recheck := time.NewTicker(s.api.heartbeat), time.NewTicker(s.api.recheck)
 	defer heartbeat.Stop()
 	defer recheck.Stop()
 	var snapshots <-chan []byte
 	if s.wantsOps {
-		watch, leave := s.api.board.watch()
-		defer leave()
-		snapshots = watch
+		subscription, unsubscribe := s.api.snapshots.subscribe()
+		defer unsubscribe()
+		snapshots = subscription
 	}
 	for {
 		var err error
@@ -155,14 +158,14 @@ func (s *stream) live() error {
 			if !ok {
 				return errStreamOver
 			}
-			err = s.tellLive(first)
+			err = s.sendLive(first)
 		case snapshot := <-snapshots:
 			s.put("ops", "", snapshot)
 			err = s.flush()
 		case <-heartbeat.C:
 			err = s.comment("")
 		case <-recheck.C:
-			err = s.stillAllowed()
+			err = s.recheckAccess()
 		}
 		if err != nil {
 			return err
@@ -170,16 +173,16 @@ func (s *stream) live() error {
 	}
 }
 
-// tellLive tells an event and those that wait behind it.
-func (s *stream) tellLive(first *ledger.Event) error {
+// sendLive sends an event and those that are in the listener's channel after it.
+func (s *stream) sendLive(first *ledger.Event) error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.api.timeout)
 	defer cancel()
 	batch := []*ledger.Event{first}
-	for len(batch) < liveBatch {
+	for len(batch) < maxLiveBatch {
 		select {
 		case next, ok := <-s.listener.Events:
 			if !ok {
-				return errors.Join(s.tell(ctx, batch), errStreamOver)
+				return errors.Join(s.send(ctx, batch), errStreamOver)
 			}
 			batch = append(batch, next)
 			continue
@@ -187,28 +190,28 @@ func (s *stream) tellLive(first *ledger.Event) error {
 		}
 		break
 	}
-	return s.tell(ctx, batch)
+	return s.send(ctx, batch)
 }
 
-// tell sends events, but those that have been told or are too old.
-func (s *stream) tell(ctx context.Context, events []*ledger.Event) error {
-	var fresh []*ledger.Event
+// send sends events, except those that have been sent or are before notBefore.
+func (s *stream) send(ctx context.Context, events []*ledger.Event) error {
+	var unsent []*ledger.Event
 	for _, e := range events {
 		if e.Position.After(s.position) && !e.At.Before(s.notBefore) {
-			fresh = append(fresh, e)
+			unsent = append(unsent, e)
 		}
 	}
-	if len(fresh) == 0 {
+	if len(unsent) == 0 {
 		return nil
 	}
-	views, err := s.api.viewEvents(ctx, s.who.principal.UserID, fresh)
+	views, err := s.api.viewEvents(ctx, s.request.principal.UserID, unsent)
 	if err != nil {
 		return err
 	}
-	for i, e := range fresh {
+	for i, e := range unsent {
 		raw, err := json.Marshal(views[i])
 		if err != nil {
-			return fmt.Errorf("write an event: %w", err)
+			return fmt.Errorf("encode an event: %w", err)
 		}
 		s.put("transfer", e.Position.String(), raw)
 		s.position = e.Position
@@ -216,13 +219,12 @@ func (s *stream) tell(ctx context.Context, events []*ledger.Event) error {
 	return s.flush()
 }
 
-// stillAllowed asks once more what the request was asked when it came: an access
-// token that has run out, a session that has been ended and a user who has been
-// suspended end the stream. A database that does not answer does not.
-func (s *stream) stillAllowed() error {
+// recheckAccess checks the access token again: one that has expired, a session that has ended and a
+// user who has been suspended end the stream. A database that does not respond does not end it.
+func (s *stream) recheckAccess() error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.api.timeout)
 	defer cancel()
-	principal, err := s.api.auth.Verify(ctx, s.who.token)
+	principal, err := s.api.auth.Verify(ctx, s.request.token)
 	ended := problem.CodeOf(err) != ""
 	demoted := err == nil && s.wantsOps && principal.Role != auth.RoleOperator
 	if ended || demoted {
@@ -231,16 +233,17 @@ func (s *stream) stillAllowed() error {
 	return nil
 }
 
-var errReaderGone = errors.New("the reader is gone")
+var errClientGone = errors.New("the client is gone")
 
-// put leaves an error to flush, as bufio does.
+// put writes a message to the buffer. Errors are returned by flush, as with bufio.
 func (s *stream) put(kind, id string, data []byte) {
 	if id != "" {
 		fmt.Fprintf(s.out, "id: %s\n", id)
 	}
-	fmt.Fprintf(s.out, "event: %s\ndata: %s\n\n", kind, data) // JSON has no line breaks
+	fmt.Fprintf(s.out, "event: %s\ndata: %s\n\n", kind, data) // encoded JSON has no line breaks
 }
 
+// comment sends a comment, which clients ignore.
 func (s *stream) comment(text string) error {
 	fmt.Fprintf(s.out, ": %s\n\n", text)
 	return s.flush()
@@ -248,7 +251,7 @@ func (s *stream) comment(text string) error {
 
 func (s *stream) flush() error {
 	if s.out.Flush() != nil {
-		return errReaderGone
+		return errClientGone
 	}
 	return nil
 }

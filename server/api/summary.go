@@ -11,7 +11,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// GetSummary is what a dashboard opens with.
+// GetSummary returns what the dashboard shows first.
 func (a *API) GetSummary(ctx context.Context, r routes.GetSummaryRequestObject) (routes.GetSummaryResponseObject, error) {
 	s, err := a.summary(ctx, r.Params.MonthStart)
 	if err != nil {
@@ -39,14 +39,14 @@ func (a *API) GetSummary(ctx context.Context, r routes.GetSummaryRequestObject) 
 
 func (a *API) summary(ctx context.Context, monthStart *string) (ledger.Summary, error) {
 	if orEmpty(monthStart) == "" {
-		return a.ledger.Summary(ctx, user(ctx))
+		return a.ledger.Summary(ctx, userID(ctx))
 	}
-	start, err := moment("month_start", monthStart)
+	start, err := parseTime("month_start", monthStart)
 	if err != nil {
 		return ledger.Summary{}, err
 	}
 	if time.Since(start) > ledger.MaxMonth {
-		return ledger.Summary{}, faultf(openapi.ParameterMalformed, "month_start", "month_start is at most 32 days ago")
+		return ledger.Summary{}, reject(openapi.ParameterMalformed, "month_start", "month_start is at most 32 days ago")
 	}
-	return a.ledger.SummarySince(ctx, user(ctx), start)
+	return a.ledger.SummarySince(ctx, userID(ctx), start)
 }

@@ -9,7 +9,7 @@ import (
 
 func TestSummary(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	h.post(alice, "/v1/transfers", pay(bob, 300)).want(201)
 	h.authorize(alice, bob, 50)
@@ -34,10 +34,10 @@ func TestSummary(t *testing.T) {
 	equal(t, "bob's pending", his.Pending, openapi.PendingCounts{In: 1, Out: 0})
 }
 
-// TestTheMonthBeginsWhereTheUserIs, and not at midnight UTC.
-func TestTheMonthBeginsWhereTheUserIs(t *testing.T) {
+// TestMonthBeginsInTheUsersTimeZone: not at midnight UTC.
+func TestMonthBeginsInTheUsersTimeZone(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	before := read[openapi.Summary](h.get(alice, "/v1/summary").want(200))
 	since := before.Wallets[0].Month.Since

@@ -15,9 +15,9 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// GetTransfer shows one transfer of the user's.
+// GetTransfer returns one transfer of the user.
 func (a *API) GetTransfer(ctx context.Context, r routes.GetTransferRequestObject) (routes.GetTransferResponseObject, error) {
-	t, err := a.ledger.Find(ctx, user(ctx), r.Id)
+	t, err := a.ledger.Find(ctx, userID(ctx), r.Id)
 	if err != nil {
 		return nil, err
 	}
@@ -28,20 +28,20 @@ func (a *API) GetTransfer(ctx context.Context, r routes.GetTransferRequestObject
 	return routes.GetTransfer200JSONResponse(views[0]), nil
 }
 
-// ListTransfers shows a page of the user's transfers, newest first.
+// ListTransfers returns a page of the user's transfers, newest first.
 func (a *API) ListTransfers(ctx context.Context, r routes.ListTransfersRequestObject) (routes.ListTransfersResponseObject, error) {
 	query, err := listQuery(r.Params)
 	if err != nil {
 		return nil, err
 	}
 	if r.Params.With != nil && *r.Params.With != "" {
-		other, err := a.auth.FindPayee(ctx, user(ctx), strings.TrimSpace(*r.Params.With))
+		other, err := a.auth.FindPayee(ctx, userID(ctx), strings.TrimSpace(*r.Params.With))
 		if err != nil {
 			return nil, err
 		}
 		query.With = other.ID
 	}
-	page, err := a.ledger.List(ctx, user(ctx), query)
+	page, err := a.ledger.List(ctx, userID(ctx), query)
 	if err != nil {
 		return nil, err
 	}
@@ -54,43 +54,44 @@ func (a *API) ListTransfers(ctx context.Context, r routes.ListTransfersRequestOb
 
 const maxSearchText = 80 // characters
 
+// listQuery checks the parameters of a list of transfers.
 func listQuery(p openapi.ListTransfersParams) (q ledger.Query, err error) {
-	if q.Since, err = moment("since", p.Since); err != nil {
+	if q.Since, err = parseTime("since", p.Since); err != nil {
 		return q, err
 	}
-	if q.Until, err = moment("until", p.Until); err != nil {
+	if q.Until, err = parseTime("until", p.Until); err != nil {
 		return q, err
 	}
 	if p.Limit != nil {
 		if *p.Limit < 1 || *p.Limit > ledger.MaxPage {
-			return q, faultf(openapi.ParameterMalformed, "limit", "limit is a whole number from 1 to 100")
+			return q, reject(openapi.ParameterMalformed, "limit", "limit is a whole number from 1 to 100")
 		}
 		q.Limit = int(*p.Limit)
 	}
 	q.State, q.Kind = ledger.State(orEmpty(p.State)), ledger.Kind(orEmpty(p.Kind))
 	q.Direction, q.Currency = orEmpty(p.Direction), money.Currency(orEmpty(p.Currency))
 	q.Memo, q.Cursor = orEmpty(p.Q), orEmpty(p.Cursor)
-	q.MinAmount, q.MaxAmount = number(p.MinAmount), number(p.MaxAmount)
+	q.MinAmount, q.MaxAmount = orZero(p.MinAmount), orZero(p.MaxAmount)
 	switch {
 	case q.State != "" && !openapi.TransferState(q.State).Valid():
-		return q, faultf(openapi.ParameterMalformed, "state", "state is pending, posted, voided or refused")
+		return q, reject(openapi.ParameterMalformed, "state", "state is pending, posted, voided or refused")
 	case q.Kind != "" && !openapi.TransferKind(q.Kind).Valid():
-		return q, faultf(openapi.ParameterMalformed, "kind", "kind is transfer, authorization, deposit, withdrawal or reversal")
+		return q, reject(openapi.ParameterMalformed, "kind", "kind is transfer, authorization, deposit, withdrawal or reversal")
 	case q.Direction != "" && !openapi.TransferDirection(q.Direction).Valid():
-		return q, faultf(openapi.ParameterMalformed, "direction", "direction is in or out")
+		return q, reject(openapi.ParameterMalformed, "direction", "direction is in or out")
 	case q.Currency != "" && !q.Currency.Known():
 		return q, unknownCurrency()
 	case q.MinAmount < 0 || q.MaxAmount < 0 || p.MinAmount != nil && q.MinAmount == 0 || p.MaxAmount != nil && q.MaxAmount == 0:
-		return q, faultf(openapi.ParameterMalformed, "", "min_amount and max_amount are minor units, from 1 on: 1250 for 12.50 USD")
+		return q, reject(openapi.ParameterMalformed, "", "min_amount and max_amount are minor units and at least 1: 1250 for 12.50 USD")
 	case q.MaxAmount != 0 && q.MinAmount > q.MaxAmount:
-		return q, faultf(openapi.ParameterMalformed, "min_amount", "min_amount is more than max_amount: nothing is between them")
+		return q, reject(openapi.ParameterMalformed, "min_amount", "min_amount is more than max_amount: no transfer can match")
 	case utf8.RuneCountInString(q.Memo) > maxSearchText:
-		return q, faultf(openapi.ParameterMalformed, "q", "q is at most 80 characters")
+		return q, reject(openapi.ParameterMalformed, "q", "q is at most 80 characters")
 	}
 	return q, nil
 }
 
-func number(n *int64) int64 {
+func orZero(n *int64) int64 {
 	if n == nil {
 		return 0
 	}
@@ -104,8 +105,8 @@ func orEmpty(s *string) string {
 	return *s
 }
 
-// view shows transfers as the asking user sees them, naming the people on either
-// side.
+// view returns transfers as the user of the request sees them, with the names of sender and
+// receiver.
 func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]openapi.Transfer, error) {
 	accounts := make([]int64, 0, 2*len(transfers))
 	for _, t := range transfers {
@@ -126,14 +127,14 @@ func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]openapi
 	party := func(account int64, kind ledger.Kind) openapi.Party {
 		owner, ok := owners[account]
 		if !ok {
-			return viewNobody(kind)
+			return viewSystemParty(kind)
 		}
 		return viewParty(people[owner])
 	}
 	views := make([]openapi.Transfer, len(transfers))
 	for i, t := range transfers {
 		direction := openapi.In
-		if owners[t.DebitAccount] == user(ctx) {
+		if owners[t.DebitAccount] == userID(ctx) {
 			direction = openapi.Out
 		}
 		views[i] = viewTransfer(t, party(t.DebitAccount, t.Kind), party(t.CreditAccount, t.Kind), direction)
@@ -141,8 +142,8 @@ func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]openapi
 	return views, nil
 }
 
-// viewNobody is the house's side of a transfer.
-func viewNobody(kind ledger.Kind) openapi.Party {
+// viewSystemParty returns the side of a transfer that is a system account.
+func viewSystemParty(kind ledger.Kind) openapi.Party {
 	bank := kind == ledger.KindDeposit || kind == ledger.KindWithdrawal
 	return openapi.Party{Bank: &bank}
 }
@@ -151,7 +152,7 @@ func viewParty(u auth.UserRef) openapi.Party {
 	return openapi.Party{Handle: &u.Handle, Name: &u.Name, Staff: staff(u.Role)}
 }
 
-// staff marks operators, and is absent for everybody else.
+// staff returns true for operators and nil for other users.
 func staff(role auth.Role) *bool {
 	if role != auth.RoleOperator {
 		return nil
@@ -160,6 +161,7 @@ func staff(role auth.Role) *bool {
 	return &yes
 }
 
+// viewTransfer returns a transfer between two parties.
 func viewTransfer(t ledger.Transfer, from, to openapi.Party, direction openapi.TransferDirection) openapi.Transfer {
 	v := openapi.Transfer{
 		Id: t.ID, Kind: openapi.TransferKind(t.Kind), State: openapi.TransferState(t.State), Reason: optional(t.Reason),
@@ -182,6 +184,7 @@ func viewTransfer(t ledger.Transfer, from, to openapi.Party, direction openapi.T
 	return v
 }
 
+// optionalTime returns nil for the zero time.
 func optionalTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -190,13 +193,14 @@ func optionalTime(t time.Time) *time.Time {
 	return &t
 }
 
+// transferResponse returns the response for a command that the ledger has carried out.
 func (a *API) transferResponse(ctx context.Context, r ledger.Result) (routes.TransferJSONResponse, error) {
 	views, err := a.view(ctx, r.Transfer)
 	if err != nil {
-		// The money has moved: say so, and leave the names for later.
-		a.log.Warn("transfer done, but its parties could not be read", "transfer", r.Transfer.ID, "error", err)
+		// The money has moved, so the request succeeds, although the response lacks the names.
+		a.log.Warn("cannot read the parties of a completed transfer", "transfer", r.Transfer.ID, "error", err)
 		direction := openapi.Out
-		if r.Transfer.Kind == ledger.KindDeposit || r.Transfer.Owner != user(ctx) {
+		if r.Transfer.Kind == ledger.KindDeposit || r.Transfer.Owner != userID(ctx) {
 			direction = openapi.In
 		}
 		views = []openapi.Transfer{viewTransfer(r.Transfer, openapi.Party{}, openapi.Party{}, direction)}

@@ -9,9 +9,9 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// ListWallets shows what the user has.
+// ListWallets returns the user's wallets.
 func (a *API) ListWallets(ctx context.Context, _ routes.ListWalletsRequestObject) (routes.ListWalletsResponseObject, error) {
-	wallets, err := a.ledger.Wallets(ctx, user(ctx))
+	wallets, err := a.ledger.Wallets(ctx, userID(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -22,18 +22,18 @@ func (a *API) ListWallets(ctx context.Context, _ routes.ListWalletsRequestObject
 	return routes.ListWallets200JSONResponse(list), nil
 }
 
-// OpenWallet opens a wallet, or gives the one that is there.
+// OpenWallet opens a wallet, or returns the one that the user has in that currency.
 func (a *API) OpenWallet(ctx context.Context, r routes.OpenWalletRequestObject) (routes.OpenWalletResponseObject, error) {
-	w, err := a.ledger.OpenWallet(ctx, user(ctx), money.Currency(r.Body.Currency))
+	w, err := a.ledger.OpenWallet(ctx, userID(ctx), money.Currency(r.Body.Currency))
 	if err != nil {
 		return nil, err
 	}
 	return routes.OpenWallet201JSONResponse(viewWallet(w)), nil
 }
 
-// GetBalance is the posted balance as of a time.
+// GetBalance returns the posted balance as of a time.
 func (a *API) GetBalance(ctx context.Context, r routes.GetBalanceRequestObject) (routes.GetBalanceResponseObject, error) {
-	at, err := moment("at", r.Params.At)
+	at, err := parseTime("at", r.Params.At)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (a *API) GetBalance(ctx context.Context, r routes.GetBalanceRequestObject) 
 	if !currency.Known() {
 		return nil, unknownCurrency()
 	}
-	balance, asOf, err := a.ledger.BalanceAt(ctx, user(ctx), currency, at)
+	balance, asOf, err := a.ledger.BalanceAt(ctx, userID(ctx), currency, at)
 	if err != nil {
 		return nil, err
 	}

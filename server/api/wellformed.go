@@ -10,13 +10,12 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// malformed says what is wrong with the framing and the header of a request; "" if
-// nothing is. fasthttp has parsed it, and accepts more than RFC 9112 does: what two
-// parsers read differently can hide one request in another. A proxy in front of this
-// server may be such a second parser.
+// malformed returns what is wrong with the framing and the header of a request, or "". fasthttp has
+// parsed the request, but it accepts more than RFC 9112 does. If a proxy in front of this server
+// parses a request differently, a second request can be hidden in it.
 func malformed(ctx *fasthttp.RequestCtx) string {
 	header := &ctx.Request.Header
-	if conn, ok := ctx.Conn().(*lingeringConn); ok && conn.requestLine.bareLF {
+	if conn, ok := ctx.Conn().(*clientConn); ok && conn.requestLine.bareLF {
 		return "the request line must end with CR LF"
 	}
 	protocol := string(header.Protocol())
@@ -30,7 +29,7 @@ func malformed(ctx *fasthttp.RequestCtx) string {
 	case protocol == "HTTP/1.1" && len(header.Host()) == 0:
 		return "the Host header field is missing"
 	case !plainHost(header.Host()):
-		return "the Host header field is no host"
+		return "the Host header field is not a host"
 	case seen[fieldTransferEncoding] > 0 && seen[fieldContentLength] > 0:
 		return "send Content-Length or Transfer-Encoding, not both"
 	}
@@ -42,8 +41,8 @@ func malformed(ctx *fasthttp.RequestCtx) string {
 	return ""
 }
 
-// The fields of which a request has one at most. fasthttp itself refuses several Host
-// and Content-Length fields.
+// The header fields that a request may have once. fasthttp itself rejects several Host and
+// Content-Length fields.
 const (
 	fieldTransferEncoding = iota
 	fieldContentLength
@@ -55,8 +54,8 @@ const (
 
 var singleFields = [singleCount]string{"Transfer-Encoding", "Content-Length", "Content-Type", "Authorization", "Host"}
 
-// scanHeader reads the header fields as they were sent, and counts those that may
-// appear only once.
+// scanHeader checks the header fields as they were sent, and counts those that may appear only
+// once.
 func scanHeader(raw []byte) (seen [singleCount]int, reason string) {
 	for len(raw) > 0 {
 		end := bytes.IndexByte(raw, '\n')
@@ -90,7 +89,7 @@ func scanHeader(raw []byte) (seen [singleCount]int, reason string) {
 	return seen, ""
 }
 
-// singleField is the index in singleFields, or -1.
+// singleField returns the index of a name in singleFields, or -1.
 func singleField(name []byte) int {
 	for i, single := range singleFields {
 		if len(name) == len(single) && bytes.EqualFold(name, []byte(single)) {
@@ -125,15 +124,15 @@ func allIn(text []byte, set *[256]bool) bool {
 	return true
 }
 
-// rejectMalformed answers 400 and closes the connection: where the next request begins
-// on it is not certain.
+// rejectMalformed answers 400 and closes the connection, because it is not certain where the next
+// request begins.
 func rejectMalformed(ctx *fasthttp.RequestCtx, detail string) {
 	id := uuid.NewString()
 	p := describe(openapi.ParameterMalformed, detail, "")
 	p.RequestId = &id
 	body, err := json.Marshal(p)
 	if err != nil {
-		body = nil // a Problem is plain text and numbers
+		body = nil // does not happen: a Problem contains only text and numbers
 	}
 	header := &ctx.Response.Header
 	header.SetStatusCode(p.Status)
@@ -144,12 +143,12 @@ func rejectMalformed(ctx *fasthttp.RequestCtx, detail string) {
 	ctx.SetBody(body)
 }
 
-// requestLine watches the bytes of a connection for the end of a request's first line,
-// of which fasthttp keeps no copy. It sees the requests that begin with a read of their
-// own; one that was sent together with its predecessor is not checked.
+// requestLine scans the bytes of a connection for the end of a request's first line, of which
+// fasthttp keeps no copy. It checks requests that begin with a read of their own, but not a request
+// that was sent together with the one before it.
 type requestLine struct {
 	state    lineState
-	nonEmpty bool // something stands on the line
+	nonEmpty bool // the line has characters
 	last     byte
 	bareLF   bool // a line ended without CR
 }
@@ -162,7 +161,7 @@ const (
 	lineEnded
 )
 
-// read is called with the bytes that came.
+// read is called with the bytes that were read from the connection.
 func (l *requestLine) read(b []byte) {
 	if len(b) == 0 || l.state == lineEnded {
 		return
@@ -192,16 +191,17 @@ func (l *requestLine) read(b []byte) {
 	}
 }
 
-// idle is called when a request has been answered, active when one begins.
+// idle is called when a request has been answered.
 func (l *requestLine) idle() { *l = requestLine{} }
 
+// active is called when a request begins.
 func (l *requestLine) active() {
 	if l.state == lineAwaited {
-		l.state = lineEnded // its bytes were read with those of its predecessor
+		l.state = lineEnded // its bytes were read with those of the request before it
 	}
 }
 
-// pageSecurity is the Content-Security-Policy of everything but the landing page.
+// pageSecurity is the Content-Security-Policy of every answer but the landing page.
 const pageSecurity = "default-src 'none'; frame-ancestors 'none'"
 
 // secureFields are in every answer, in the spelling that fasthttp writes.
@@ -213,7 +213,7 @@ var secureFields = [][2][]byte{
 	{[]byte(fiber.HeaderXFrameOptions), []byte("DENY")},
 }
 
-// secureHeader tells browsers to take an answer for what it is and to show it nowhere else.
+// secureHeader tells browsers not to guess the type of an answer and not to embed it.
 func secureHeader(header *fasthttp.ResponseHeader) {
 	for _, field := range secureFields {
 		header.SetCanonical(field[0], field[1])

@@ -10,15 +10,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
 const chunkedLogin = "POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
-// loginChunks is a body that would be judged, and fails.
+// loginChunks is a chunked body of a log-in that fails.
 const loginChunks = "1c\r\n{\"login\":\"a\",\"password\":\"b\"}\r\n0\r\n\r\n"
 
-// malformedRequests are what two HTTP parsers may read differently. None may be served.
+// malformedRequests are requests that two parsers may read differently. None may be served.
 var malformedRequests = map[string]string{
 	"Content-Length and Transfer-Encoding": chunkedLogin + "Content-Length: 33\r\nTransfer-Encoding: chunked\r\n\r\n" + loginChunks,
 	"Transfer-Encoding and Content-Length": chunkedLogin + "Transfer-Encoding: chunked\r\nContent-Length: 33\r\n\r\n" + loginChunks,
@@ -84,15 +85,15 @@ var malformedRequests = map[string]string{
 	"a target without a slash": "GET v1/me HTTP/1.1\r\nHost: x\r\n\r\n",
 }
 
-// Each malformed request gets 400 and its connection is closed: what was sent behind it
-// is not taken for a request.
+// TestMalformedRequestsAreRefused: each is answered with 400 and its connection is closed, so that
+// the bytes after it are not read as a request.
 func TestMalformedRequestsAreRefused(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	for name, request := range malformedRequests {
 		conn := h.dial()
 		_, err := io.WriteString(conn, request+"GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n")
-		must(t, err)
+		testkit.Must(t, err)
 		raw, err := io.ReadAll(conn)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s: the connection stays open after %.200q", name, raw)
@@ -104,7 +105,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 			continue
 		}
 		body, err := io.ReadAll(response.Body)
-		must(t, err)
+		testkit.Must(t, err)
 		got := &answer{t, ask{method: "raw", path: name}, response.StatusCode, response.Header, body}
 		equal(t, "status of "+name, got.status, http.StatusBadRequest)
 		if n := strings.Count(string(raw), "\r\nDate: "); n != 1 {
@@ -118,10 +119,10 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 	t.Logf("%d malformed requests", len(malformedRequests))
 }
 
-// What RFC 9112 allows is served.
+// TestUnusualRequestsAreServed: RFC 9112 allows them.
 func TestUnusualRequestsAreServed(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	const me, login = "GET /v1/me HTTP/1.1\r\n", `{"login":"a","password":"b"}`
 	for name, request := range map[string]string{
 		"HTTP/1.0 without Host":       "GET /v1/me HTTP/1.0\r\n\r\n",
@@ -146,11 +147,11 @@ func TestUnusualRequestsAreServed(t *testing.T) {
 	}
 }
 
-// The first line is checked however its bytes arrive, and requests that share a
-// connection do not change each other.
+// TestRequestsOnOneConnection: the first line is checked however its bytes arrive, and requests on
+// one connection do not affect each other.
 func TestRequestsOnOneConnection(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	const request = "GET /v1/me HTTP/1.1\r\nHost: x\r\nX-A: b\r\n\r\n"
 	const withBody = chunkedLogin + "Content-Length: 32\r\n\r\n{\n\n\"login\":\"a\",\"password\":\"b\"\n\n}"
 	conn := h.dial()
@@ -162,14 +163,14 @@ func TestRequestsOnOneConnection(t *testing.T) {
 			t.Fatalf("%s: %v", what, err)
 		}
 		_, err = io.Copy(io.Discard, response.Body)
-		must(t, err)
+		testkit.Must(t, err)
 		equal(t, what, response.StatusCode, status)
 	}
 	send := func(parts ...string) {
 		t.Helper()
 		for _, part := range parts {
 			_, err := io.WriteString(conn, part)
-			must(t, err)
+			testkit.Must(t, err)
 		}
 	}
 	send(request)
@@ -210,7 +211,7 @@ func wantSecureHeader(t *testing.T, what string, header http.Header) {
 
 func TestSecurityHeaders(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.signUp("alice")
 	for _, path := range []string{"/", "/openapi.yaml", "/.well-known/jwks.json", "/v1/me", "/v1/wallets", "/v1/nonsense", "/nonsense"} {
 		got := h.get(alice, path)
@@ -223,14 +224,14 @@ func TestSecurityHeaders(t *testing.T) {
 	wantSecureHeader(t, "a stream", h.streamHeader(alice))
 }
 
-// streamHeader is the header of a stream of events.
-func (h *house) streamHeader(u *user) http.Header {
+// streamHeader returns the header of an event stream.
+func (h *fixture) streamHeader(u *user) http.Header {
 	h.t.Helper()
 	request, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.url+"/v1/events", http.NoBody)
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	request.Header.Set("Authorization", "Bearer "+u.access)
 	response, err := h.client.Do(request)
-	must(h.t, err)
-	must(h.t, response.Body.Close())
+	testkit.Must(h.t, err)
+	testkit.Must(h.t, response.Body.Close())
 	return response.Header
 }

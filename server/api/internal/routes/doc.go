@@ -1,8 +1,9 @@
 // Package routes is generated from openapi.yaml:
 //
-//	Fiber ─► RegisterHandlers: routes ─► parameters are bound ─► StrictServerInterface ─► response
+//	Fiber ─► RegisterHandlers ─► bind parameters ─► StrictServerInterface ─► response
 //
-// A request object holds the parameters and the body of one operation, a response object one of the
-// answers that the contract lists for it. Package api implements StrictServerInterface and adds what
-// the contract cannot say: who may call, how often, and what a body may contain.
+// A request object holds the parameters and the body of one operation, and a response object holds
+// one of the answers that the contract lists for it. Package api implements StrictServerInterface.
+// It adds what the contract cannot say: which callers may call an operation, how often, and what a
+// body may contain.
 package routes

@@ -8,17 +8,19 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 )
 
-// The defects that these tests name were found in the web wallet that Kizo
-// replaces; each must stay impossible here. 4, 5 and 6 are in idempotency_test.go.
+// The web wallet that Kizo replaces had the defects that these tests check for. Those with
+// idempotency keys are in idempotency_test.go.
 
-// Defect 1: a transfer of -N took N from the payee, a withdrawal of -N made money.
-func TestOriginalDefect01NegativeAmounts(t *testing.T) {
+// TestNegativeAmountsAreRejected: a negative transfer would take money from the payee, and a
+// negative withdrawal would create money.
+func TestNegativeAmountsAreRejected(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	mallory, bob := h.signUp("mallory"), h.signUp("bob")
 	h.fund(bob, 1000)
 	h.fund(mallory, 1000)
@@ -38,10 +40,10 @@ func TestOriginalDefect01NegativeAmounts(t *testing.T) {
 	h.wantBalance(bob, 990, 0)
 }
 
-// Defect 2: a transfer ignored what was locked, so 100 could be withdrawn and sent.
-func TestOriginalDefect02HeldMoneyIsNotSpent(t *testing.T) {
+// TestHeldMoneyIsNotSpent: money that a withdrawal holds must not be sent as well.
+func TestHeldMoneyIsNotSpent(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	out := read[openapi.Transfer](h.post(alice, "/v1/withdrawals", fields{"amount": 100, "currency": "USD"}).want(202))
 	h.wantBalance(alice, 100, 100)
@@ -52,7 +54,7 @@ func TestOriginalDefect02HeldMoneyIsNotSpent(t *testing.T) {
 	h.wantBalance(alice, 0, 0)
 	h.wantBalance(bob, 0, 0)
 
-	// Nor by many at once.
+	// Concurrent requests must not spend it either.
 	h.fund(alice, 100)
 	won := 0
 	for _, got := range h.atOnce(40, func(i int) ask {
@@ -71,11 +73,10 @@ func TestOriginalDefect02HeldMoneyIsNotSpent(t *testing.T) {
 	equal(t, "left to spend", h.wallet(alice).Available, 10)
 }
 
-// Defect 14: balances came from a cache of five minutes, which the payee's money
-// did not clear.
-func TestOriginalDefect14BalanceIsNeverStale(t *testing.T) {
+// TestBalanceIsNeverStale: a balance must include what was received just before.
+func TestBalanceIsNeverStale(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	for i := int64(1); i <= 20; i++ {
 		h.wantBalance(bob, i-1, 0)
@@ -94,10 +95,10 @@ func TestOriginalDefect14BalanceIsNeverStale(t *testing.T) {
 	h.wantBalance(alice, 980, 5)
 }
 
-// Defect 15: logging out revoked nothing.
-func TestOriginalDefect15LogOutEndsAccess(t *testing.T) {
+// TestLogOutEndsAccess: after a log-out, neither token of the session is accepted.
+func TestLogOutEndsAccess(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(100)
 	other := read[openapi.Tokens](h.do(ask{method: "POST", path: "/v1/auth/login", body: fields{"login": "@alice", "password": password}}).want(200))
 	h.log.keepOut(other.AccessToken, other.RefreshToken)
@@ -109,7 +110,7 @@ func TestOriginalDefect15LogOutEndsAccess(t *testing.T) {
 	h.post(alice, "/v1/auth/logout", nil).wantProblem(openapi.SessionRevoked)
 	h.wantUntouched("a session that has ended", before)
 
-	alice.access = other.AccessToken // the other device stays
+	alice.access = other.AccessToken // the session of the other device stays open
 	list := read[openapi.SessionList](h.get(alice, "/v1/sessions").want(200))
 	equal(t, "sessions left", len(list.Items), 1)
 	equal(t, "is this one", list.Items[0].Current, true)
@@ -117,10 +118,11 @@ func TestOriginalDefect15LogOutEndsAccess(t *testing.T) {
 	h.get(alice, "/v1/me").wantProblem(openapi.SessionRevoked)
 }
 
-// Defect 16: the revocation that reuse of a refresh token calls for was rolled back.
-func TestOriginalDefect16ReuseEndsTheFamily(t *testing.T) {
+// TestRefreshTokenReuseEndsTheSession: the revocation must not be rolled back with the refused
+// refresh.
+func TestRefreshTokenReuseEndsTheSession(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.signUp("alice")
 	refresh := func(token string) *answer {
 		return h.do(ask{method: "POST", path: "/v1/auth/refresh", body: fields{"refresh_token": token}})
@@ -135,12 +137,12 @@ func TestOriginalDefect16ReuseEndsTheFamily(t *testing.T) {
 	refresh(next.RefreshToken).wantProblem(openapi.RefreshTokenInvalid)
 }
 
-// Defect 17: a suspended user could pay until their token expired.
-func TestOriginalDefect17SuspendedCannotPay(t *testing.T) {
+// TestSuspendedUserCannotPay: an access token of a suspended user is refused before it expires.
+func TestSuspendedUserCannotPay(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	mallory, bob := h.pair(100)
-	must(t, h.auth.Suspend(t.Context(), mallory.id, "stolen card"))
+	testkit.Must(t, h.auth.Suspend(t.Context(), mallory.id, "stolen card"))
 	before := h.rows()
 	h.post(mallory, "/v1/transfers", pay(bob, 1)).wantProblem(openapi.AccountSuspended)
 	h.post(mallory, "/v1/withdrawals", fields{"amount": 1, "currency": "USD"}).wantProblem(openapi.AccountSuspended)
@@ -150,16 +152,16 @@ func TestOriginalDefect17SuspendedCannotPay(t *testing.T) {
 	h.wantUntouched("a suspended user", before)
 }
 
-// Defect 19: the search was unbounded and gave e-mail addresses away.
-func TestOriginalDefect19SearchIsBoundedAndHidesAddresses(t *testing.T) {
+// TestSearchIsBoundedAndHidesAddresses: a search must not return all users, nor e-mail addresses.
+func TestSearchIsBoundedAndHidesAddresses(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice := h.signUp("alice")
 	for i := range 13 {
 		_, _, err := h.auth.SignUp(t.Context(), auth.SignUpInput{
 			Email: fmt.Sprintf("sam%d@example.com", i), Handle: fmt.Sprintf("sam%d", i), Name: "Sam", Password: password,
 		})
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	got := h.get(alice, "/v1/users?q=sam").want(200)
 	equal(t, "found", len(read[openapi.PersonList](got).Items), 10)
@@ -167,33 +169,33 @@ func TestOriginalDefect19SearchIsBoundedAndHidesAddresses(t *testing.T) {
 	for _, q := range []string{"", "%25", "_", "sam1@example.com", "@", "example", "+", "%27"} {
 		equal(t, "found by "+q, len(read[openapi.PersonList](h.get(alice, "/v1/users?q="+q).want(200)).Items), 0)
 	}
-	// Nor does a transfer show one, even if it was sent to an address.
+	// A transfer does not show an e-mail address either, even if it was sent to one.
 	h.fund(alice, 10)
 	sent := h.post(alice, "/v1/transfers", fields{"to": "sam1@example.com", "amount": 1, "currency": "USD"})
 	equal(t, "addresses in a transfer", strings.Contains(string(sent.body), "@example"), false)
 }
 
-// Defect 20: amounts were floats, and every click had a new key.
-func TestOriginalDefect20AmountsAreExactAndKeysAreSafe(t *testing.T) {
+// TestAmountsAreExactAndRetriesAreSafe: amounts must not be floats, and a retry must not pay again.
+func TestAmountsAreExactAndRetriesAreSafe(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	const most = 1_000_000_000_000_000 // 10^15
-	alice, bob := h.pair(most)
+	h := newFixture(t)
+	const maxAmount = 1_000_000_000_000_000 // 10^15
+	alice, bob := h.pair(maxAmount)
 	want := int64(0)
-	for _, amount := range []int64{999_999_999_999_999 - 30, 1, 29} { // a float32 or a rounding would lose these
+	for _, amount := range []int64{999_999_999_999_999 - 30, 1, 29} { // a float32 or rounding would lose these
 		request := alice.asks("/v1/transfers", pay(bob, amount))
 		want += amount
-		for range 3 { // three clicks
+		for range 3 { // the request and two retries
 			got := h.do(request).want(201)
 			var raw struct {
 				Amount json.Number `json:"amount"`
 			}
-			must(t, json.Unmarshal(got.body, &raw))
+			testkit.Must(t, json.Unmarshal(got.body, &raw))
 			equal(t, "amount as it is written", raw.Amount.String(), fmt.Sprint(amount))
 		}
 		h.wantBalance(bob, want, 0)
 	}
-	h.wantBalance(alice, most-want, 0)
+	h.wantBalance(alice, maxAmount-want, 0)
 
 	// Currencies with no minor unit, and with three.
 	for currency, amount := range map[string]int64{"JPY": 1, "KWD": 1, "CLF": 12345} {
@@ -206,10 +208,10 @@ func TestOriginalDefect20AmountsAreExactAndKeysAreSafe(t *testing.T) {
 	}
 }
 
-// A payee without a wallet in the currency is a refusal, not a wallet made for them.
+// TestPayeeWithoutTheWallet: the transfer is refused, and no wallet is opened for the payee.
 func TestPayeeWithoutTheWallet(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	alice, bob := h.pair(0 + 1)
 	h.post(alice, "/v1/wallets", fields{"currency": "EUR"}).want(201)
 	request := alice.asks("/v1/transfers", pay(bob, 1).with("currency", "EUR"))
