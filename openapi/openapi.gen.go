@@ -455,7 +455,7 @@ type Action struct {
 	At     time.Time `json:"at"`
 	Id     int64     `json:"id"`
 
-	// Operator Handle
+	// Operator The operator's handle
 	Operator string `json:"operator"`
 	Reason   string `json:"reason"`
 	Subject  string `json:"subject"`
@@ -466,16 +466,16 @@ type ActionList struct {
 	Items []Action `json:"items"`
 }
 
-// Actor Who did something, or who acts next
+// Actor The actor of an entry, or the actor that acts next
 type Actor struct {
-	// Handle Of a user
+	// Handle The handle of a user
 	Handle *string `json:"handle,omitempty"`
 
-	// Role `kizo` is a worker or the janitor; `none` says that nothing is left to do
+	// Role `kizo` is a worker or the janitor; `none` means that nothing is left to do
 	Role ActorRole `json:"role"`
 }
 
-// ActorRole `kizo` is a worker or the janitor; `none` says that nothing is left to do
+// ActorRole `kizo` is a worker or the janitor; `none` means that nothing is left to do
 type ActorRole string
 
 // AuditCheck defines model for AuditCheck.
@@ -502,12 +502,12 @@ type AuditSnapshot struct {
 type Balance struct {
 	At time.Time `json:"at"`
 
-	// Balance Minor units
+	// Balance An amount in minor units of its currency
 	//
 	// Example: 1250
 	Balance Money `json:"balance"`
 
-	// Currency ISO 4217 code
+	// Currency An ISO 4217 currency code
 	//
 	// Example: USD
 	Currency Currency `json:"currency"`
@@ -515,12 +515,12 @@ type Balance struct {
 
 // BankTransferCreate defines model for BankTransferCreate.
 type BankTransferCreate struct {
-	// Amount Minor units
+	// Amount An amount in minor units of its currency
 	//
 	// Example: 1250
 	Amount Money `json:"amount"`
 
-	// Currency ISO 4217 code
+	// Currency An ISO 4217 currency code
 	//
 	// Example: USD
 	Currency Currency `json:"currency"`
@@ -529,17 +529,17 @@ type BankTransferCreate struct {
 	Memo *string `json:"memo,omitempty"`
 }
 
-// Currency ISO 4217 code
+// Currency An ISO 4217 currency code
 //
 // Example: USD
 type Currency = string
 
 // DatabaseSnapshot defines model for DatabaseSnapshot.
 type DatabaseSnapshot struct {
-	// BatchSize Commands per commit of the ledger
+	// BatchSize The number of commands per commit of the ledger
 	BatchSize *float64 `json:"batch_size"`
 
-	// Commits Percentiles are read off the histograms of /metrics; null where nothing happened
+	// Commits Percentiles are computed from the histograms of /metrics. They are null if nothing happened in the interval.
 	Commits         LatencySnapshot `json:"commits"`
 	ConnectionsBusy int             `json:"connections_busy"`
 	ConnectionsMax  int             `json:"connections_max"`
@@ -548,7 +548,7 @@ type DatabaseSnapshot struct {
 
 // DayBalance defines model for DayBalance.
 type DayBalance struct {
-	// Balance Minor units
+	// Balance An amount in minor units of its currency
 	//
 	// Example: 1250
 	Balance Money              `json:"balance"`
@@ -557,36 +557,36 @@ type DayBalance struct {
 
 // Discrepancy defines model for Discrepancy.
 type Discrepancy struct {
-	// ClosedAt When a later look at the statement resolved it; absent while it is open
+	// ClosedAt When a later reconciliation closed the discrepancy. It is absent while the discrepancy is open.
 	ClosedAt    *time.Time `json:"closed_at,omitempty"`
 	Detail      string     `json:"detail"`
 	ExternalRef string     `json:"external_ref"`
 	FoundAt     time.Time  `json:"found_at"`
 	Kind        string     `json:"kind"`
 
-	// SuspenseId The transfer that booked it to suspense
+	// SuspenseId The transfer that booked the amount to suspense
 	SuspenseId *openapi_types.UUID `json:"suspense_id,omitempty"`
 	TransferId *openapi_types.UUID `json:"transfer_id,omitempty"`
 }
 
-// EventData What stands in the data of an event, by its type
+// EventData The data of an event, by its type
 type EventData struct {
 	union json.RawMessage
 }
 
 // JanitorSnapshot defines model for JanitorSnapshot.
 type JanitorSnapshot struct {
-	// Discrepancies Found between the bank's books and ours, and not closed; up to 10000
+	// Discrepancies The number of open discrepancies between the bank's statement and the books, at most 10000
 	Discrepancies int `json:"discrepancies"`
 
-	// NeedsReview Up to 10000
+	// NeedsReview The number of payments in review, at most 10000
 	NeedsReview int `json:"needs_review"`
 
-	// Overdue Payments past their time, up to 10000
+	// Overdue The number of overdue payments, at most 10000
 	Overdue int `json:"overdue"`
 }
 
-// LatencySnapshot Percentiles are read off the histograms of /metrics; null where nothing happened
+// LatencySnapshot Percentiles are computed from the histograms of /metrics. They are null if nothing happened in the interval.
 type LatencySnapshot struct {
 	Count     int64    `json:"count"`
 	P50Ms     *float64 `json:"p50_ms"`
@@ -601,75 +601,75 @@ type LogIn struct {
 	Password string `json:"password"`
 }
 
-// Money Minor units
+// Money An amount in minor units of its currency
 //
 // Example: 1250
 type Money = int64
 
-// MonthTotals Since `month_start`; null where there is too much of it to add up at once
+// MonthTotals The sums since `month_start`. They are null if there are too many postings to add up in one request.
 type MonthTotals struct {
-	// Count Times that the balance changed
+	// Count The number of changes of the balance
 	Count int64 `json:"count"`
 
-	// In Minor units that came
+	// In Minor units received
 	In *int64 `json:"in"`
 
-	// Out Minor units that went
+	// Out Minor units sent
 	Out *int64 `json:"out"`
 
-	// Since What it is added up from
+	// Since The beginning of the sums
 	Since time.Time `json:"since"`
 }
 
-// OpsSnapshot Queues and health at one moment. What this kizod cannot know is null
+// OpsSnapshot Queues and health at one time. What this kizod cannot determine is null.
 type OpsSnapshot struct {
-	// Api Percentiles are read off the histograms of /metrics; null where nothing happened
+	// Api Percentiles are computed from the histograms of /metrics. They are null if nothing happened in the interval.
 	Api LatencySnapshot `json:"api"`
 	At  time.Time       `json:"at"`
 
-	// BankBreaker `closed` is well, `open` leaves the bank alone; null where this kizod does not settle
+	// BankBreaker The state of the circuit breaker. While it is `open`, the bank is not called; null if this kizod does not settle payments
 	BankBreaker *string          `json:"bank_breaker"`
 	Database    DatabaseSnapshot `json:"database"`
 
-	// IntervalMs What the rates and percentiles below are about
+	// IntervalMs The length of the interval of the rates and percentiles
 	IntervalMs int64 `json:"interval_ms"`
 
-	// Janitor null while the database is away
+	// Janitor null while the database is not reachable
 	Janitor *JanitorSnapshot `json:"janitor"`
 
-	// LastAudit null where this kizod has made none
+	// LastAudit null if this kizod has made no audit
 	LastAudit *AuditSnapshot `json:"last_audit"`
 
-	// Queues null while Redis is away
+	// Queues null while Redis is not reachable
 	Queues  *[]QueueSnapshot `json:"queues"`
 	RedisOk bool             `json:"redis_ok"`
 
-	// Settlement null where this kizod does not settle
+	// Settlement null if this kizod does not settle payments
 	Settlement *LatencySnapshot `json:"settlement"`
 	Workers    *WorkersSnapshot `json:"workers"`
 }
 
 // PartAmount defines model for PartAmount.
 type PartAmount struct {
-	// Amount Minor units
+	// Amount An amount in minor units of its currency
 	//
 	// Example: 1250
 	Amount *Money `json:"amount,omitempty"`
 }
 
-// Party A person, or the bank
+// Party A side of a transfer. It is a user or the bank.
 type Party struct {
 	Bank   *bool   `json:"bank,omitempty"`
 	Handle *string `json:"handle,omitempty"`
 	Name   *string `json:"name,omitempty"`
 
-	// Staff True if the person works for Kizo
+	// Staff Whether the user is an operator
 	Staff *bool `json:"staff,omitempty"`
 }
 
 // Payment defines model for Payment.
 type Payment struct {
-	// Amount Minor units
+	// Amount An amount in minor units of its currency
 	//
 	// Example: 1250
 	Amount    Money     `json:"amount"`
@@ -677,13 +677,13 @@ type Payment struct {
 	BankRef   *string   `json:"bank_ref,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 
-	// Currency ISO 4217 code
+	// Currency An ISO 4217 currency code
 	//
 	// Example: USD
 	Currency  Currency         `json:"currency"`
 	Direction PaymentDirection `json:"direction"`
 
-	// ExternalRef What the bank knows it by
+	// ExternalRef The name of the payment at the bank
 	ExternalRef string       `json:"external_ref"`
 	Fence       int64        `json:"fence"`
 	LastError   *string      `json:"last_error,omitempty"`
@@ -691,7 +691,7 @@ type Payment struct {
 	NextAt      *time.Time   `json:"next_at,omitempty"`
 	State       PaymentState `json:"state"`
 
-	// TraceId Of the request that it came with; the bank is asked under it
+	// TraceId The trace of the request that made the transfer. It is sent to the bank with every request.
 	TraceId    *string            `json:"trace_id,omitempty"`
 	TransferId openapi_types.UUID `json:"transfer_id"`
 	UpdatedAt  time.Time          `json:"updated_at"`
@@ -711,14 +711,14 @@ type PaymentList struct {
 
 // PaymentResolve defines model for PaymentResolve.
 type PaymentResolve struct {
-	// Outcome executed, rejected, or ask: have the bank asked once more
+	// Outcome executed, rejected, or ask, which asks the bank again
 	Outcome string `json:"outcome"`
 
-	// Reason Why, for the log of actions; 1 to 500 characters
+	// Reason The reason, which is recorded with the action; 1 to 500 characters
 	Reason string `json:"reason"`
 }
 
-// PendingCounts Transfers that have not ended, up to 1000 each
+// PendingCounts The numbers of incoming and outgoing transfers that are pending, each at most 1000
 type PendingCounts struct {
 	In  int `json:"in"`
 	Out int `json:"out"`
@@ -729,7 +729,7 @@ type Person struct {
 	Handle string `json:"handle"`
 	Name   string `json:"name"`
 
-	// Staff True if the person works for Kizo
+	// Staff Whether the user is an operator
 	Staff *bool `json:"staff,omitempty"`
 }
 
@@ -738,13 +738,13 @@ type PersonList struct {
 	Items []Person `json:"items"`
 }
 
-// Problem RFC 9457
+// Problem A problem as defined by RFC 9457
 type Problem struct {
-	// Code Stable; new ones may come
+	// Code A stable code. Later versions can add others.
 	Code   ProblemCode `json:"code"`
 	Detail string      `json:"detail"`
 
-	// Field The part of the request that is wrong
+	// Field The field
 	Field     *string `json:"field,omitempty"`
 	RequestId *string `json:"request_id,omitempty"`
 	Status    int     `json:"status"`
@@ -758,7 +758,7 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
-// ProblemCode Stable; new ones may come
+// ProblemCode A stable code. Later versions can add others.
 type ProblemCode string
 
 // Queue defines model for Queue.
@@ -801,26 +801,26 @@ type QueueSnapshot struct {
 
 // Reason defines model for Reason.
 type Reason struct {
-	// Reason Why, for the log of actions; 1 to 500 characters
+	// Reason The reason, which is recorded with the action; 1 to 500 characters
 	Reason string `json:"reason"`
 }
 
 // Reconciliation defines model for Reconciliation.
 type Reconciliation struct {
-	// Closed Discrepancies that the statement has resolved
+	// Closed The number of discrepancies that this reconciliation closed
 	Closed int `json:"closed"`
 
-	// Found Discrepancies that are new
+	// Found The number of new discrepancies
 	Found int `json:"found"`
 
-	// Known The newest 100 of all
+	// Known The newest 100 discrepancies
 	Known   []Discrepancy `json:"known"`
 	Matched int           `json:"matched"`
 
-	// Open Lines whose payment has not ended
+	// Open The number of statement lines whose payment has not ended
 	Open int `json:"open"`
 
-	// Read Statement lines that were new
+	// Read The number of new statement lines
 	Read int `json:"read"`
 }
 
@@ -839,7 +839,7 @@ type SecurityEvent struct {
 	Client  *string   `json:"client,omitempty"`
 	Detail  *string   `json:"detail,omitempty"`
 
-	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated or role_changed; more may be added
+	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated or role_changed. Later versions can add others.
 	Event     string              `json:"event"`
 	Id        int64               `json:"id"`
 	SessionId *openapi_types.UUID `json:"session_id,omitempty"`
@@ -852,7 +852,7 @@ type SecurityEventList struct {
 
 // Session defines model for Session.
 type Session struct {
-	// Address IP address that it was last used from
+	// Address The IP address of the last use
 	//
 	// Example: 203.0.113.7
 	Address   *string   `json:"address,omitempty"`
@@ -873,7 +873,7 @@ type SessionList struct {
 
 // SignUp defines model for SignUp.
 type SignUp struct {
-	// Currency ISO 4217 code
+	// Currency An ISO 4217 currency code
 	//
 	// Example: USD
 	Currency *Currency `json:"currency,omitempty"`
@@ -881,7 +881,7 @@ type SignUp struct {
 	// Email Example: ada@example.com
 	Email string `json:"email"`
 
-	// Handle A letter, then letters, digits or _; 2 to 30 in all
+	// Handle A letter followed by letters, digits or _; 2 to 30 characters in total
 	//
 	// Example: ada
 	Handle string `json:"handle"`
@@ -889,7 +889,7 @@ type SignUp struct {
 	// Name Example: Ada Lovelace
 	Name string `json:"name"`
 
-	// Password 10 to 256 bytes; neither a common password nor one made of the handle, name or e-mail address
+	// Password 10 to 256 bytes. Common passwords are rejected, and so are those that consist of the handle, the name or the e-mail address.
 	Password string `json:"password"`
 }
 
@@ -897,10 +897,10 @@ type SignUp struct {
 type Summary struct {
 	At time.Time `json:"at"`
 
-	// Pending Transfers that have not ended, up to 1000 each
+	// Pending The numbers of incoming and outgoing transfers that are pending, each at most 1000
 	Pending PendingCounts `json:"pending"`
 
-	// Recent The newest five
+	// Recent The newest five transfers
 	Recent  []Transfer      `json:"recent"`
 	Wallets []WalletSummary `json:"wallets"`
 }
@@ -924,45 +924,45 @@ type TaskList struct {
 type Timeline struct {
 	Entries []TimelineEntry `json:"entries"`
 
-	// Next Who acts next, as a sentence
+	// Next The actor that acts next
 	Next string `json:"next"`
 
-	// NextActor Who did something, or who acts next
+	// NextActor The actor of an entry, or the actor that acts next
 	NextActor Actor `json:"next_actor"`
 
-	// TraceId Of the request that brought a deposit or withdrawal; the bank is asked under it
+	// TraceId The trace of the request that made a deposit or withdrawal. It is sent to the bank with every request.
 	TraceId *string `json:"trace_id,omitempty"`
 
-	// Transfer `amount` is what moved if the transfer is posted, and what was asked for if it is pending, voided or refused. Where an authorization was captured in part, `amount` is that part.
+	// Transfer `amount` is the posted amount of a posted transfer, and the requested amount of a pending, voided or refused one. If an authorization was captured in part, `amount` is that part.
 	Transfer Transfer `json:"transfer"`
 
-	// WaitsFor What it waits for; "nothing" when it has ended
+	// WaitsFor What the transfer waits for; "nothing" if it has ended
 	WaitsFor string `json:"waits_for"`
 }
 
-// TimelineEntry One thing that happened, as data and as a sentence
+// TimelineEntry One entry of a timeline, as data and as a sentence
 type TimelineEntry struct {
-	// Actor Who did something, or who acts next
+	// Actor The actor of an entry, or the actor that acts next
 	Actor Actor `json:"actor"`
 
-	// Amount Minor units, in the currency of the transfer; absent where no amount is concerned
+	// Amount Minor units of the currency of the transfer. It is absent if the entry has no amount.
 	Amount *int64    `json:"amount,omitempty"`
 	At     time.Time `json:"at"`
 
-	// Attempt Of `attempt`: its number
+	// Attempt For `attempt`: its number
 	Attempt *int `json:"attempt,omitempty"`
 
-	// Outcome Of `attempt`, `discrepancy`, `voided`, `expired` and `refused`: what came of it, or why
+	// Outcome For `attempt`, `discrepancy`, `voided`, `expired` and `refused`: the outcome or the reason
 	Outcome *string `json:"outcome,omitempty"`
 
-	// Party A person, or the bank
+	// Party A side of a transfer. It is a user or the bank.
 	Party *Party `json:"party,omitempty"`
 
-	// TransferId Of `reversed`: the transfer that sent money back
+	// TransferId For `reversed`: the reversal
 	TransferId *openapi_types.UUID `json:"transfer_id,omitempty"`
 	Type       TimelineEntryType   `json:"type"`
 
-	// What One plain sentence
+	// What The entry as a sentence
 	What string `json:"what"`
 }
 
@@ -973,92 +973,92 @@ type TimelineEntryType string
 type Tokens struct {
 	AccessToken string `json:"access_token"`
 
-	// ExpiresIn Seconds that the access token is good for
+	// ExpiresIn The number of seconds for which the access token is valid
 	ExpiresIn    int    `json:"expires_in"`
 	RefreshToken string `json:"refresh_token"`
 	User         User   `json:"user"`
 }
 
-// Transfer `amount` is what moved if the transfer is posted, and what was asked for if it is pending, voided or refused. Where an authorization was captured in part, `amount` is that part.
+// Transfer `amount` is the posted amount of a posted transfer, and the requested amount of a pending, voided or refused one. If an authorization was captured in part, `amount` is that part.
 type Transfer struct {
-	// Amount Minor units
+	// Amount An amount in minor units of its currency
 	//
 	// Example: 1250
 	Amount Money `json:"amount"`
 
-	// AuthorizedAmount What an authorization held; absent for other kinds
+	// AuthorizedAmount The amount that an authorization held. It is absent for other kinds.
 	AuthorizedAmount *int64    `json:"authorized_amount,omitempty"`
 	CreatedAt        time.Time `json:"created_at"`
 
-	// Currency ISO 4217 code
+	// Currency An ISO 4217 currency code
 	//
 	// Example: USD
 	Currency Currency `json:"currency"`
 
-	// Direction Seen from your wallets
+	// Direction Whether the user receives (in) or sends (out) the amount
 	Direction TransferDirection `json:"direction"`
 	ExpiresAt *time.Time        `json:"expires_at,omitempty"`
 
-	// From A person, or the bank
+	// From A side of a transfer. It is a user or the bank.
 	From Party              `json:"from"`
 	Id   openapi_types.UUID `json:"id"`
 	Kind TransferKind       `json:"kind"`
 	Memo *string            `json:"memo,omitempty"`
 
-	// Reason Why it was refused or voided
+	// Reason Why the transfer was refused or voided
 	Reason     *string    `json:"reason,omitempty"`
 	ResolvedAt *time.Time `json:"resolved_at,omitempty"`
 
-	// ReversedAmount What has been sent back of it so far
+	// ReversedAmount The sum of the reversals of this transfer
 	ReversedAmount *int64 `json:"reversed_amount,omitempty"`
 
 	// Reverses The transfer that a reversal sends back
 	Reverses *openapi_types.UUID `json:"reverses,omitempty"`
 	State    TransferState       `json:"state"`
 
-	// To A person, or the bank
+	// To A side of a transfer. It is a user or the bank.
 	To Party `json:"to"`
 }
 
-// TransferDirection Seen from your wallets
+// TransferDirection Whether the user receives (in) or sends (out) the amount
 type TransferDirection string
 
 // TransferCreate defines model for TransferCreate.
 type TransferCreate struct {
-	// Amount Minor units
+	// Amount An amount in minor units of its currency
 	//
 	// Example: 1250
 	Amount Money `json:"amount"`
 
-	// Authorize Hold the amount until it is captured
+	// Authorize Hold the amount until the receiver captures it
 	Authorize *bool `json:"authorize,omitempty"`
 
-	// Currency ISO 4217 code
+	// Currency An ISO 4217 currency code
 	//
 	// Example: USD
 	Currency Currency `json:"currency"`
 
-	// DryRun Say what it would do and write nothing
+	// DryRun Only return what the transfer would do
 	DryRun *bool `json:"dry_run,omitempty"`
 
-	// ExpiresAt When an authorization lapses: at most 31 days ahead, 7 days when left out
+	// ExpiresAt When an authorization expires: at most in 31 days; the default is in 7 days
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// Memo At most 140 printable characters
 	Memo *string `json:"memo,omitempty"`
 
-	// To `@handle`, e-mail address or wallet id
+	// To The payee: `@handle`, e-mail address or wallet id
 	//
 	// Example: @bob
 	To string `json:"to"`
 }
 
-// TransferEvent A transfer took a state. What it says never changes
+// TransferEvent A change of a transfer's state. It never changes afterwards.
 type TransferEvent struct {
 	At    time.Time     `json:"at"`
 	State TransferState `json:"state"`
 
-	// Transfer `amount` is what moved if the transfer is posted, and what was asked for if it is pending, voided or refused. Where an authorization was captured in part, `amount` is that part.
+	// Transfer `amount` is the posted amount of a posted transfer, and the requested amount of a pending, voided or refused one. If an authorization was captured in part, `amount` is that part.
 	Transfer Transfer `json:"transfer"`
 }
 
@@ -1075,35 +1075,35 @@ type TransferList struct {
 
 // TransferPreview defines model for TransferPreview.
 type TransferPreview struct {
-	// Amount Minor units
+	// Amount An amount in minor units of its currency
 	//
 	// Example: 1250
 	Amount Money `json:"amount"`
 
-	// AvailableAfter Minor units
+	// AvailableAfter An amount in minor units of its currency
 	//
 	// Example: 1250
 	AvailableAfter Money `json:"available_after"`
 
-	// BalanceAfter Minor units
+	// BalanceAfter An amount in minor units of its currency
 	//
 	// Example: 1250
 	BalanceAfter Money `json:"balance_after"`
 
-	// Currency ISO 4217 code
+	// Currency An ISO 4217 currency code
 	//
 	// Example: USD
 	Currency Currency `json:"currency"`
 
-	// Fee Minor units
+	// Fee An amount in minor units of its currency
 	//
 	// Example: 1250
 	Fee Money `json:"fee"`
 
-	// From A person, or the bank
+	// From A side of a transfer. It is a user or the bank.
 	From Party `json:"from"`
 
-	// To A person, or the bank
+	// To A side of a transfer. It is a user or the bank.
 	To Party `json:"to"`
 }
 
@@ -1115,7 +1115,7 @@ type User struct {
 	CreatedAt time.Time `json:"created_at"`
 	Email     string    `json:"email"`
 
-	// EmailVerified Others can pay the user by the e-mail address only once it is verified
+	// EmailVerified Whether the e-mail address is verified. Before that
 	EmailVerified bool `json:"email_verified"`
 
 	// FindableByEmail Whether others may find and pay the user by the e-mail address
@@ -1129,7 +1129,7 @@ type User struct {
 // UserRole defines model for User.Role.
 type UserRole string
 
-// UserUpdate What is left out stays as it is
+// UserUpdate Absent fields are not changed
 type UserUpdate struct {
 	FindableByEmail *bool   `json:"findable_by_email,omitempty"`
 	Name            *string `json:"name,omitempty"`
@@ -1137,22 +1137,22 @@ type UserUpdate struct {
 
 // Wallet defines model for Wallet.
 type Wallet struct {
-	// Available Minor units
+	// Available An amount in minor units of its currency
 	//
 	// Example: 1250
 	Available Money `json:"available"`
 
-	// Balance Minor units
+	// Balance An amount in minor units of its currency
 	//
 	// Example: 1250
 	Balance Money `json:"balance"`
 
-	// Currency ISO 4217 code
+	// Currency An ISO 4217 currency code
 	//
 	// Example: USD
 	Currency Currency `json:"currency"`
 
-	// Held Minor units
+	// Held An amount in minor units of its currency
 	//
 	// Example: 1250
 	Held   Money              `json:"held"`
@@ -1170,7 +1170,7 @@ type WalletList struct {
 
 // WalletOpen defines model for WalletOpen.
 type WalletOpen struct {
-	// Currency ISO 4217 code
+	// Currency An ISO 4217 currency code
 	//
 	// Example: USD
 	Currency Currency `json:"currency"`
@@ -1178,10 +1178,10 @@ type WalletOpen struct {
 
 // WalletSummary defines model for WalletSummary.
 type WalletSummary struct {
-	// Month Since `month_start`; null where there is too much of it to add up at once
+	// Month The sums since `month_start`. They are null if there are too many postings to add up in one request.
 	Month MonthTotals `json:"month"`
 
-	// Trend The last 14 days (UTC), oldest first; the last one is today
+	// Trend The balances of the last 14 days (UTC), oldest first. The last one is today.
 	Trend  []DayBalance `json:"trend"`
 	Wallet Wallet       `json:"wallet"`
 }
@@ -1190,7 +1190,7 @@ type WalletSummary struct {
 type WorkersSnapshot struct {
 	Busy int `json:"busy"`
 
-	// Servers Processes with workers, all kizods together
+	// Servers The number of processes with workers
 	Servers int `json:"servers"`
 	Slots   int `json:"slots"`
 }
@@ -1210,7 +1210,7 @@ type QueueName = string
 // UserLogin defines model for UserLogin.
 type UserLogin = string
 
-// PendingTransfer `amount` is what moved if the transfer is posted, and what was asked for if it is pending, voided or refused. Where an authorization was captured in part, `amount` is that part.
+// PendingTransfer `amount` is the posted amount of a posted transfer, and the requested amount of a pending, voided or refused one. If an authorization was captured in part, `amount` is that part.
 type PendingTransfer = Transfer
 
 // WithReason defines model for WithReason.
@@ -1218,28 +1218,28 @@ type WithReason = Reason
 
 // CreateDepositParams defines parameters for CreateDeposit.
 type CreateDepositParams struct {
-	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string; a UUID is a good one
+	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string, for example a UUID
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
-	// Prefer `wait=5` waits up to so many seconds (at most 30) for the bank's answer
+	// Prefer With `wait=5`, the response waits up to 5 seconds (at most 30) for the bank's answer
 	Prefer *Prefer `json:"Prefer,omitempty"`
 }
 
 // StreamEventsParams defines parameters for StreamEvents.
 type StreamEventsParams struct {
-	// Since The id of an event, or a time as in RFC 3339; from now on when left out
+	// Since The id of an event or an RFC 3339 time, after which events are sent; the default is now
 	Since *string `form:"since,omitempty" json:"since,omitempty"`
 
-	// Ops For operators
+	// Ops Also send queues and health; only for operators
 	Ops *bool `form:"ops,omitempty" json:"ops,omitempty"`
 
-	// LastEventID As since, and before it
+	// LastEventID The id of the last event that the client received; it has precedence over since
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
 // OpsListActionsParams defines parameters for OpsListActions.
 type OpsListActionsParams struct {
-	// Limit 1 to 100, 20 when left out
+	// Limit 1 to 100, the default is 20
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
@@ -1249,37 +1249,37 @@ type OpsListPaymentsParams struct {
 	State  *string `form:"state,omitempty" json:"state,omitempty"`
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Limit 1 to 100, 20 when left out
+	// Limit 1 to 100, the default is 20
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // OpsListTasksParams defines parameters for OpsListTasks.
 type OpsListTasksParams struct {
-	// State pending, active, scheduled, retry, archived or completed; pending when left out
+	// State pending, active, scheduled, retry, archived or completed; the default is pending
 	State *string `form:"state,omitempty" json:"state,omitempty"`
 
-	// Limit 1 to 100, 20 when left out
+	// Limit 1 to 100, the default is 20
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListSecurityEventsParams defines parameters for ListSecurityEvents.
 type ListSecurityEventsParams struct {
-	// Limit 1 to 100, 20 when left out
+	// Limit 1 to 100, the default is 20
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // GetSummaryParams defines parameters for GetSummary.
 type GetSummaryParams struct {
-	// MonthStart When this month began where the user is, as RFC 3339: what each wallet's `month` is added up from. At most 32 days ago; the first of this month (UTC) when left out
+	// MonthStart The beginning of the month in the user's time zone (RFC 3339), at most 32 days ago. Each wallet's `month` starts there. The default is the first of this month in UTC.
 	MonthStart *string `form:"month_start,omitempty" json:"month_start,omitempty"`
 }
 
 // ListTransfersParams defines parameters for ListTransfers.
 type ListTransfersParams struct {
-	// Cursor next_cursor of the page before
+	// Cursor The next_cursor of the previous page
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Limit 1 to 100, 20 when left out
+	// Limit 1 to 100, the default is 20
 	Limit *int32  `form:"limit,omitempty" json:"limit,omitempty"`
 	State *string `form:"state,omitempty" json:"state,omitempty"`
 	Kind  *string `form:"kind,omitempty" json:"kind,omitempty"`
@@ -1303,31 +1303,31 @@ type ListTransfersParams struct {
 	// MaxAmount Minor units of `amount`, inclusive
 	MaxAmount *int64 `form:"max_amount,omitempty" json:"max_amount,omitempty"`
 
-	// With The other side: `@handle` or e-mail address
+	// With The other party: `@handle` or e-mail address
 	With *string `form:"with,omitempty" json:"with,omitempty"`
 }
 
 // CreateTransferParams defines parameters for CreateTransfer.
 type CreateTransferParams struct {
-	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string; a UUID is a good one
+	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string, for example a UUID
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
 // CaptureTransferParams defines parameters for CaptureTransfer.
 type CaptureTransferParams struct {
-	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string; a UUID is a good one
+	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string, for example a UUID
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
 // ReverseTransferParams defines parameters for ReverseTransfer.
 type ReverseTransferParams struct {
-	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string; a UUID is a good one
+	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string, for example a UUID
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
 // VoidTransferParams defines parameters for VoidTransfer.
 type VoidTransferParams struct {
-	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string; a UUID is a good one
+	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string, for example a UUID
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
@@ -1338,16 +1338,16 @@ type SearchUsersParams struct {
 
 // GetBalanceParams defines parameters for GetBalance.
 type GetBalanceParams struct {
-	// At RFC 3339; now when left out
+	// At RFC 3339; the default is now
 	At *string `form:"at,omitempty" json:"at,omitempty"`
 }
 
 // CreateWithdrawalParams defines parameters for CreateWithdrawal.
 type CreateWithdrawalParams struct {
-	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string; a UUID is a good one
+	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string, for example a UUID
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
-	// Prefer `wait=5` waits up to so many seconds (at most 30) for the bank's answer
+	// Prefer With `wait=5`, the response waits up to 5 seconds (at most 30) for the bank's answer
 	Prefer *Prefer `json:"Prefer,omitempty"`
 }
 

@@ -21,124 +21,124 @@ type ServerInterface interface {
 	// LogIn Start a session
 	// (POST /v1/auth/login)
 	LogIn(c *fiber.Ctx) error
-	// LogOut End this session; its access token stops working at once
+	// LogOut End the session of the request; its access token becomes invalid immediately
 	// (POST /v1/auth/logout)
 	LogOut(c *fiber.Ctx) error
-	// Refresh Trade a refresh token for new tokens
+	// Refresh Exchange a refresh token for new tokens
 	// (POST /v1/auth/refresh)
 	Refresh(c *fiber.Ctx) error
-	// SignUp Make a user, and open a wallet in the default currency
+	// SignUp Create a user and open a wallet in the default currency
 	// (POST /v1/auth/signup)
 	SignUp(c *fiber.Ctx) error
-	// BankCallback The bank says what became of a payment
+	// BankCallback Receive the bank's notification about a payment
 	// (POST /v1/bank/callbacks)
 	BankCallback(c *fiber.Ctx) error
-	// CreateDeposit Bring money in from your bank
+	// CreateDeposit Deposit money from the user's bank account
 	// (POST /v1/deposits)
 	CreateDeposit(c *fiber.Ctx, params CreateDepositParams) error
-	// StreamEvents What happens to your transfers, as it happens (server-sent events)
+	// StreamEvents Stream the events of the user's transfers (server-sent events)
 	// (GET /v1/events)
 	StreamEvents(c *fiber.Ctx, params StreamEventsParams) error
-	// GetMe Your profile
+	// GetMe Get the user's own profile
 	// (GET /v1/me)
 	GetMe(c *fiber.Ctx) error
-	// UpdateMe Change your name
+	// UpdateMe Change the user's name, or whether others find the user by e-mail address
 	// (PATCH /v1/me)
 	UpdateMe(c *fiber.Ctx) error
-	// OpsListActions What operators did, newest first
+	// OpsListActions List the actions of operators, newest first
 	// (GET /v1/ops/actions)
 	OpsListActions(c *fiber.Ctx, params OpsListActionsParams) error
-	// OpsAudit Recompute every invariant of the books
+	// OpsAudit Audit the books by recomputing every invariant
 	// (POST /v1/ops/audit)
 	OpsAudit(c *fiber.Ctx) error
-	// OpsListPayments Payments, newest first
+	// OpsListPayments List payments, newest first
 	// (GET /v1/ops/payments)
 	OpsListPayments(c *fiber.Ctx, params OpsListPaymentsParams) error
-	// OpsGetPayment The payment of a transfer
+	// OpsGetPayment Get the payment of a transfer
 	// (GET /v1/ops/payments/{id})
 	OpsGetPayment(c *fiber.Ctx, id ID) error
-	// OpsResolvePayment Decide a payment that needs review, or have the bank asked once more
+	// OpsResolvePayment Decide a payment in review, or ask the bank about it again
 	// (POST /v1/ops/payments/{id}/resolve)
 	OpsResolvePayment(c *fiber.Ctx, id ID) error
-	// OpsListQueues The settlement queues, live
+	// OpsListQueues List the settlement queues with their current state
 	// (GET /v1/ops/queues)
 	OpsListQueues(c *fiber.Ctx) error
-	// OpsPauseQueue Let no task of a queue start; the janitor still moves what is overdue
+	// OpsPauseQueue Pause a queue, so that no task starts; the janitor still settles overdue payments
 	// (POST /v1/ops/queues/{queue}/pause)
 	OpsPauseQueue(c *fiber.Ctx, queue QueueName) error
-	// OpsResumeQueue Let the tasks of a queue start again
+	// OpsResumeQueue Resume a paused queue
 	// (POST /v1/ops/queues/{queue}/resume)
 	OpsResumeQueue(c *fiber.Ctx, queue QueueName) error
-	// OpsListTasks Tasks of a queue in one state
+	// OpsListTasks List the tasks of a queue in one state
 	// (GET /v1/ops/queues/{queue}/tasks)
 	OpsListTasks(c *fiber.Ctx, queue QueueName, params OpsListTasksParams) error
-	// OpsActOnTask Retry, archive or delete a task; its payment is not touched
+	// OpsActOnTask Retry, archive or delete a task; its payment is not changed
 	// (POST /v1/ops/queues/{queue}/tasks/{task}/{action})
 	OpsActOnTask(c *fiber.Ctx, queue QueueName, task string, action string) error
 	// OpsReconcile Read the bank's statement and compare it with the books
 	// (POST /v1/ops/reconcile)
 	OpsReconcile(c *fiber.Ctx) error
-	// OpsEndSessions End all sessions of a user, who may log in again
+	// OpsEndSessions End all sessions of a user, who can log in again
 	// (POST /v1/ops/users/{login}/end-sessions)
 	OpsEndSessions(c *fiber.Ctx, login UserLogin) error
-	// OpsFreezeUser Freeze a user with all wallets, also those opened later; what was held before still settles
+	// OpsFreezeUser Freeze all wallets of a user, also those opened later; amounts already held are still settled
 	// (POST /v1/ops/users/{login}/freeze)
 	OpsFreezeUser(c *fiber.Ctx, login UserLogin) error
-	// OpsReinstateUser Let a suspended user log in again
+	// OpsReinstateUser Reinstate a suspended user, who can log in again
 	// (POST /v1/ops/users/{login}/reinstate)
 	OpsReinstateUser(c *fiber.Ctx, login UserLogin) error
-	// OpsSuspendUser End all sessions of a user, and let no new one begin
+	// OpsSuspendUser Suspend a user, which ends all sessions and refuses further log-ins
 	// (POST /v1/ops/users/{login}/suspend)
 	OpsSuspendUser(c *fiber.Ctx, login UserLogin) error
-	// OpsUnfreezeUser Let a user's wallets move again
+	// OpsUnfreezeUser Unfreeze the wallets of a user
 	// (POST /v1/ops/users/{login}/unfreeze)
 	OpsUnfreezeUser(c *fiber.Ctx, login UserLogin) error
-	// ListSessions Where you are signed in
+	// ListSessions List the user's sessions
 	// (GET /v1/sessions)
 	ListSessions(c *fiber.Ctx) error
-	// ListSecurityEvents What happened to the access to your account, newest first
+	// ListSecurityEvents List the security events of the user's account, newest first
 	// (GET /v1/sessions/history)
 	ListSecurityEvents(c *fiber.Ctx, params ListSecurityEventsParams) error
 	// RevokeSession End a session
 	// (DELETE /v1/sessions/{id})
 	RevokeSession(c *fiber.Ctx, id ID) error
-	// GetSummary What a dashboard opens with, in one call
+	// GetSummary Get wallets, pending counts and recent transfers in one request
 	// (GET /v1/summary)
 	GetSummary(c *fiber.Ctx, params GetSummaryParams) error
-	// ListTransfers Your transfers, newest first
+	// ListTransfers List the user's transfers, newest first
 	// (GET /v1/transfers)
 	ListTransfers(c *fiber.Ctx, params ListTransfersParams) error
-	// CreateTransfer Send money to somebody, or authorize it to be captured later
+	// CreateTransfer Send money to another user, or authorize an amount that the receiver captures later
 	// (POST /v1/transfers)
 	CreateTransfer(c *fiber.Ctx, params CreateTransferParams) error
-	// GetTransfer One transfer of yours
+	// GetTransfer Get a transfer of the user
 	// (GET /v1/transfers/{id})
 	GetTransfer(c *fiber.Ctx, id ID) error
-	// CaptureTransfer Take an authorized amount, whole or in part; the rest is released
+	// CaptureTransfer Capture an authorization, wholly or in part; the rest is released
 	// (POST /v1/transfers/{id}/capture)
 	CaptureTransfer(c *fiber.Ctx, id ID, params CaptureTransferParams) error
-	// ReverseTransfer Send a received transfer back, whole or in part
+	// ReverseTransfer Reverse a received transfer, wholly or in part
 	// (POST /v1/transfers/{id}/reverse)
 	ReverseTransfer(c *fiber.Ctx, id ID, params ReverseTransferParams) error
-	// ExplainTransfer All that happened to a transfer, what it waits for, and who acts next
+	// ExplainTransfer Get the timeline of a transfer, what it waits for, and who acts next
 	// (GET /v1/transfers/{id}/timeline)
 	ExplainTransfer(c *fiber.Ctx, id ID) error
-	// VoidTransfer Give an authorized amount back
+	// VoidTransfer Void an authorization
 	// (POST /v1/transfers/{id}/void)
 	VoidTransfer(c *fiber.Ctx, id ID, params VoidTransferParams) error
-	// SearchUsers Find people by the beginning of their handle or name, at most 10
+	// SearchUsers Find at most 10 users by the beginning of their handle or name
 	// (GET /v1/users)
 	SearchUsers(c *fiber.Ctx, params SearchUsersParams) error
-	// ListWallets Your wallets
+	// ListWallets List the user's wallets
 	// (GET /v1/wallets)
 	ListWallets(c *fiber.Ctx) error
-	// OpenWallet Open a wallet in a currency; opening it again gives the same one
+	// OpenWallet Open a wallet in a currency, or return the one that is open
 	// (POST /v1/wallets)
 	OpenWallet(c *fiber.Ctx) error
-	// GetBalance The posted balance as of a time
+	// GetBalance Get the posted balance as of a time
 	// (GET /v1/wallets/{currency}/balance)
 	GetBalance(c *fiber.Ctx, currency string, params GetBalanceParams) error
-	// CreateWithdrawal Take money out to your bank; the amount is held until the bank has answered
+	// CreateWithdrawal Withdraw money to the user's bank account; the amount is held until the bank has answered
 	// (POST /v1/withdrawals)
 	CreateWithdrawal(c *fiber.Ctx, params CreateWithdrawalParams) error
 }
@@ -3278,124 +3278,124 @@ type StrictServerInterface interface {
 	// LogIn Start a session
 	// (POST /v1/auth/login)
 	LogIn(ctx context.Context, request LogInRequestObject) (LogInResponseObject, error)
-	// LogOut End this session; its access token stops working at once
+	// LogOut End the session of the request; its access token becomes invalid immediately
 	// (POST /v1/auth/logout)
 	LogOut(ctx context.Context, request LogOutRequestObject) (LogOutResponseObject, error)
-	// Refresh Trade a refresh token for new tokens
+	// Refresh Exchange a refresh token for new tokens
 	// (POST /v1/auth/refresh)
 	Refresh(ctx context.Context, request RefreshRequestObject) (RefreshResponseObject, error)
-	// SignUp Make a user, and open a wallet in the default currency
+	// SignUp Create a user and open a wallet in the default currency
 	// (POST /v1/auth/signup)
 	SignUp(ctx context.Context, request SignUpRequestObject) (SignUpResponseObject, error)
-	// BankCallback The bank says what became of a payment
+	// BankCallback Receive the bank's notification about a payment
 	// (POST /v1/bank/callbacks)
 	BankCallback(ctx context.Context, request BankCallbackRequestObject) (BankCallbackResponseObject, error)
-	// CreateDeposit Bring money in from your bank
+	// CreateDeposit Deposit money from the user's bank account
 	// (POST /v1/deposits)
 	CreateDeposit(ctx context.Context, request CreateDepositRequestObject) (CreateDepositResponseObject, error)
-	// StreamEvents What happens to your transfers, as it happens (server-sent events)
+	// StreamEvents Stream the events of the user's transfers (server-sent events)
 	// (GET /v1/events)
 	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
-	// GetMe Your profile
+	// GetMe Get the user's own profile
 	// (GET /v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
-	// UpdateMe Change your name
+	// UpdateMe Change the user's name, or whether others find the user by e-mail address
 	// (PATCH /v1/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
-	// OpsListActions What operators did, newest first
+	// OpsListActions List the actions of operators, newest first
 	// (GET /v1/ops/actions)
 	OpsListActions(ctx context.Context, request OpsListActionsRequestObject) (OpsListActionsResponseObject, error)
-	// OpsAudit Recompute every invariant of the books
+	// OpsAudit Audit the books by recomputing every invariant
 	// (POST /v1/ops/audit)
 	OpsAudit(ctx context.Context, request OpsAuditRequestObject) (OpsAuditResponseObject, error)
-	// OpsListPayments Payments, newest first
+	// OpsListPayments List payments, newest first
 	// (GET /v1/ops/payments)
 	OpsListPayments(ctx context.Context, request OpsListPaymentsRequestObject) (OpsListPaymentsResponseObject, error)
-	// OpsGetPayment The payment of a transfer
+	// OpsGetPayment Get the payment of a transfer
 	// (GET /v1/ops/payments/{id})
 	OpsGetPayment(ctx context.Context, request OpsGetPaymentRequestObject) (OpsGetPaymentResponseObject, error)
-	// OpsResolvePayment Decide a payment that needs review, or have the bank asked once more
+	// OpsResolvePayment Decide a payment in review, or ask the bank about it again
 	// (POST /v1/ops/payments/{id}/resolve)
 	OpsResolvePayment(ctx context.Context, request OpsResolvePaymentRequestObject) (OpsResolvePaymentResponseObject, error)
-	// OpsListQueues The settlement queues, live
+	// OpsListQueues List the settlement queues with their current state
 	// (GET /v1/ops/queues)
 	OpsListQueues(ctx context.Context, request OpsListQueuesRequestObject) (OpsListQueuesResponseObject, error)
-	// OpsPauseQueue Let no task of a queue start; the janitor still moves what is overdue
+	// OpsPauseQueue Pause a queue, so that no task starts; the janitor still settles overdue payments
 	// (POST /v1/ops/queues/{queue}/pause)
 	OpsPauseQueue(ctx context.Context, request OpsPauseQueueRequestObject) (OpsPauseQueueResponseObject, error)
-	// OpsResumeQueue Let the tasks of a queue start again
+	// OpsResumeQueue Resume a paused queue
 	// (POST /v1/ops/queues/{queue}/resume)
 	OpsResumeQueue(ctx context.Context, request OpsResumeQueueRequestObject) (OpsResumeQueueResponseObject, error)
-	// OpsListTasks Tasks of a queue in one state
+	// OpsListTasks List the tasks of a queue in one state
 	// (GET /v1/ops/queues/{queue}/tasks)
 	OpsListTasks(ctx context.Context, request OpsListTasksRequestObject) (OpsListTasksResponseObject, error)
-	// OpsActOnTask Retry, archive or delete a task; its payment is not touched
+	// OpsActOnTask Retry, archive or delete a task; its payment is not changed
 	// (POST /v1/ops/queues/{queue}/tasks/{task}/{action})
 	OpsActOnTask(ctx context.Context, request OpsActOnTaskRequestObject) (OpsActOnTaskResponseObject, error)
 	// OpsReconcile Read the bank's statement and compare it with the books
 	// (POST /v1/ops/reconcile)
 	OpsReconcile(ctx context.Context, request OpsReconcileRequestObject) (OpsReconcileResponseObject, error)
-	// OpsEndSessions End all sessions of a user, who may log in again
+	// OpsEndSessions End all sessions of a user, who can log in again
 	// (POST /v1/ops/users/{login}/end-sessions)
 	OpsEndSessions(ctx context.Context, request OpsEndSessionsRequestObject) (OpsEndSessionsResponseObject, error)
-	// OpsFreezeUser Freeze a user with all wallets, also those opened later; what was held before still settles
+	// OpsFreezeUser Freeze all wallets of a user, also those opened later; amounts already held are still settled
 	// (POST /v1/ops/users/{login}/freeze)
 	OpsFreezeUser(ctx context.Context, request OpsFreezeUserRequestObject) (OpsFreezeUserResponseObject, error)
-	// OpsReinstateUser Let a suspended user log in again
+	// OpsReinstateUser Reinstate a suspended user, who can log in again
 	// (POST /v1/ops/users/{login}/reinstate)
 	OpsReinstateUser(ctx context.Context, request OpsReinstateUserRequestObject) (OpsReinstateUserResponseObject, error)
-	// OpsSuspendUser End all sessions of a user, and let no new one begin
+	// OpsSuspendUser Suspend a user, which ends all sessions and refuses further log-ins
 	// (POST /v1/ops/users/{login}/suspend)
 	OpsSuspendUser(ctx context.Context, request OpsSuspendUserRequestObject) (OpsSuspendUserResponseObject, error)
-	// OpsUnfreezeUser Let a user's wallets move again
+	// OpsUnfreezeUser Unfreeze the wallets of a user
 	// (POST /v1/ops/users/{login}/unfreeze)
 	OpsUnfreezeUser(ctx context.Context, request OpsUnfreezeUserRequestObject) (OpsUnfreezeUserResponseObject, error)
-	// ListSessions Where you are signed in
+	// ListSessions List the user's sessions
 	// (GET /v1/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
-	// ListSecurityEvents What happened to the access to your account, newest first
+	// ListSecurityEvents List the security events of the user's account, newest first
 	// (GET /v1/sessions/history)
 	ListSecurityEvents(ctx context.Context, request ListSecurityEventsRequestObject) (ListSecurityEventsResponseObject, error)
 	// RevokeSession End a session
 	// (DELETE /v1/sessions/{id})
 	RevokeSession(ctx context.Context, request RevokeSessionRequestObject) (RevokeSessionResponseObject, error)
-	// GetSummary What a dashboard opens with, in one call
+	// GetSummary Get wallets, pending counts and recent transfers in one request
 	// (GET /v1/summary)
 	GetSummary(ctx context.Context, request GetSummaryRequestObject) (GetSummaryResponseObject, error)
-	// ListTransfers Your transfers, newest first
+	// ListTransfers List the user's transfers, newest first
 	// (GET /v1/transfers)
 	ListTransfers(ctx context.Context, request ListTransfersRequestObject) (ListTransfersResponseObject, error)
-	// CreateTransfer Send money to somebody, or authorize it to be captured later
+	// CreateTransfer Send money to another user, or authorize an amount that the receiver captures later
 	// (POST /v1/transfers)
 	CreateTransfer(ctx context.Context, request CreateTransferRequestObject) (CreateTransferResponseObject, error)
-	// GetTransfer One transfer of yours
+	// GetTransfer Get a transfer of the user
 	// (GET /v1/transfers/{id})
 	GetTransfer(ctx context.Context, request GetTransferRequestObject) (GetTransferResponseObject, error)
-	// CaptureTransfer Take an authorized amount, whole or in part; the rest is released
+	// CaptureTransfer Capture an authorization, wholly or in part; the rest is released
 	// (POST /v1/transfers/{id}/capture)
 	CaptureTransfer(ctx context.Context, request CaptureTransferRequestObject) (CaptureTransferResponseObject, error)
-	// ReverseTransfer Send a received transfer back, whole or in part
+	// ReverseTransfer Reverse a received transfer, wholly or in part
 	// (POST /v1/transfers/{id}/reverse)
 	ReverseTransfer(ctx context.Context, request ReverseTransferRequestObject) (ReverseTransferResponseObject, error)
-	// ExplainTransfer All that happened to a transfer, what it waits for, and who acts next
+	// ExplainTransfer Get the timeline of a transfer, what it waits for, and who acts next
 	// (GET /v1/transfers/{id}/timeline)
 	ExplainTransfer(ctx context.Context, request ExplainTransferRequestObject) (ExplainTransferResponseObject, error)
-	// VoidTransfer Give an authorized amount back
+	// VoidTransfer Void an authorization
 	// (POST /v1/transfers/{id}/void)
 	VoidTransfer(ctx context.Context, request VoidTransferRequestObject) (VoidTransferResponseObject, error)
-	// SearchUsers Find people by the beginning of their handle or name, at most 10
+	// SearchUsers Find at most 10 users by the beginning of their handle or name
 	// (GET /v1/users)
 	SearchUsers(ctx context.Context, request SearchUsersRequestObject) (SearchUsersResponseObject, error)
-	// ListWallets Your wallets
+	// ListWallets List the user's wallets
 	// (GET /v1/wallets)
 	ListWallets(ctx context.Context, request ListWalletsRequestObject) (ListWalletsResponseObject, error)
-	// OpenWallet Open a wallet in a currency; opening it again gives the same one
+	// OpenWallet Open a wallet in a currency, or return the one that is open
 	// (POST /v1/wallets)
 	OpenWallet(ctx context.Context, request OpenWalletRequestObject) (OpenWalletResponseObject, error)
-	// GetBalance The posted balance as of a time
+	// GetBalance Get the posted balance as of a time
 	// (GET /v1/wallets/{currency}/balance)
 	GetBalance(ctx context.Context, request GetBalanceRequestObject) (GetBalanceResponseObject, error)
-	// CreateWithdrawal Take money out to your bank; the amount is held until the bank has answered
+	// CreateWithdrawal Withdraw money to the user's bank account; the amount is held until the bank has answered
 	// (POST /v1/withdrawals)
 	CreateWithdrawal(ctx context.Context, request CreateWithdrawalRequestObject) (CreateWithdrawalResponseObject, error)
 }
