@@ -58,7 +58,7 @@ func (s *Server) drain() error {
 // How long drain waits for each part after DrainTimeout. A wait reaches its timeout only if the
 // part hangs; the process must end then too.
 const (
-	workTimeout   = 20 * time.Second // more than settle.Config.Drain
+	workTimeout   = 20 * time.Second // more than settle.Config.DrainTimeout
 	ledgerTimeout = 10 * time.Second // more than ledger.Config.BatchTimeout
 	opsTimeout    = time.Second
 	poolTimeout   = 2 * time.Second

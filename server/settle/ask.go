@@ -5,109 +5,104 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/server/bank"
 	"github.com/JDevAman/kizo/server/failpoint"
 )
 
-// What a payment's log says of an attempt; migrations/0002_settlement.sql lists them.
+// Kinds of an entry in the log of a payment; migrations/0002_settlement.sql lists them.
 const (
-	loggedUnknown       = "unknown"
-	loggedNotSeen       = "not_seen"
-	loggedContradiction = "contradiction"
-	loggedStopped       = "stopped"
+	logUnknown       = "unknown"
+	logNotSeen       = "not_seen"
+	logContradiction = "contradiction"
+	logStopped       = "stopped"
 )
 
-// reply is what came of one attempt.
-type reply struct {
-	answer      bank.Answer // definite only where Status has said it
-	what        string      // for the payment's log, where it is not definite
-	err         error       // why it is not
-	unconfirmed string      // what Submit answered, where Status has not said so
-	differs     string      // the kind of discrepancy where the bank told two things, or ""
+// attemptResult is the result of asking the bank once.
+type attemptResult struct {
+	answer      bank.Answer // final only if Status has given it
+	kind        string      // of the log entry, if the answer is not final
+	err         error       // why the answer is not final
+	unconfirmed string      // what Submit answered, if Status has not confirmed it
+	discrepancy string      // the kind of discrepancy if two answers contradict each other, or ""
 }
 
-// ask submits a payment at its first attempt. Later the bank may have it already,
-// so it is asked first; and where it has not seen the ref, that is no rejection
-// (the request may still be on its way): the same ref is submitted again.
+// ask submits a payment at its first attempt. At later attempts the bank may have executed the
+// payment already, so ask begins with Status. A reference that the bank has not seen is not a
+// rejection, because an earlier request may still arrive: ask submits the same reference again.
 //
-// No money moves on what Submit answers: Status must say the same.
-func (s *Settler) ask(ctx context.Context, c claim) (r reply) {
+// The answer to Submit is final only if Status confirms it.
+func (s *Settler) ask(ctx context.Context, c claim) (r attemptResult) {
 	defer func() {
-		if cause := recover(); cause != nil { // one payment's defect is not everybody's
-			r = reply{what: loggedUnknown, err: fmt.Errorf("panic while the bank was asked: %v", cause)}
+		if cause := recover(); cause != nil { // a defect must not stop the worker
+			r = attemptResult{kind: logUnknown, err: fmt.Errorf("panic while the bank was asked: %v", cause)}
 		}
 		s.breaker.report(ctx, r.err)
 	}()
-	what := loggedUnknown
+	kind := logUnknown
 	if c.attempts > 1 {
 		if err := failpoint.Point("settle.before_status"); err != nil {
-			return reply{what: loggedUnknown, err: err}
+			return attemptResult{kind: logUnknown, err: err}
 		}
 		answer, err := s.bank.Status(ctx, c.instruction)
 		if err != nil || answer.Outcome != bank.Unknown {
-			return s.told(answer, err)
+			return resultOf(answer, err)
 		}
-		what = loggedNotSeen
+		kind = logNotSeen
 	}
 	if err := failpoint.Point("settle.before_submit"); err != nil {
-		return reply{what: what, err: err}
+		return attemptResult{kind: kind, err: err}
 	}
 	first, err := s.bank.Submit(ctx, c.instruction)
 	if failed := failpoint.Point("settle.after_submit"); failed != nil && err == nil && first.Outcome != bank.Unknown {
-		return reply{what: loggedUnknown, err: failed, unconfirmed: first.Outcome.String()}
+		return attemptResult{kind: logUnknown, err: failed, unconfirmed: first.Outcome.String()}
 	}
 	if err != nil || first.Outcome == bank.Unknown {
-		r = s.told(first, err)
-		if r.what == loggedUnknown {
-			r.what = what
+		r = resultOf(first, err)
+		if r.kind == logUnknown {
+			r.kind = kind
 		}
 		return r
 	}
 	return s.confirm(ctx, c, first)
 }
 
-// confirm asks whether the bank stands by what it answered.
-func (s *Settler) confirm(ctx context.Context, c claim, first bank.Answer) reply {
+// confirm asks Status whether the bank repeats the answer that it gave to Submit.
+func (s *Settler) confirm(ctx context.Context, c claim, first bank.Answer) attemptResult {
 	if err := failpoint.Point("settle.before_confirm"); err != nil {
-		return reply{what: loggedUnknown, err: err}
+		return attemptResult{kind: logUnknown, err: err}
 	}
 	second, err := s.bank.Status(ctx, c.instruction)
 	if err != nil {
-		r := s.told(second, err)
+		r := resultOf(second, err)
 		r.unconfirmed = first.Outcome.String()
 		return r
 	}
 	if second.Outcome == first.Outcome {
-		return reply{answer: second}
+		return attemptResult{answer: second}
 	}
 	now := second.Outcome.String()
 	if second.NotSeen {
-		now = "it has not seen it"
+		now = "that it has not seen it"
 	}
-	err = fmt.Errorf("the bank answered %s, and asked again: %s", first.Outcome, now)
-	return reply{what: loggedContradiction, err: err, unconfirmed: first.Outcome.String(), differs: AnswersDiffer}
+	err = fmt.Errorf("Submit answered %s, Status then answered %s", first.Outcome, now)
+	return attemptResult{kind: logContradiction, err: err, unconfirmed: first.Outcome.String(), discrepancy: AnswersDiffer}
 }
 
-// told is the reply that one answer makes.
-func (s *Settler) told(answer bank.Answer, err error) reply {
+// resultOf converts one answer of the bank.
+func resultOf(answer bank.Answer, err error) attemptResult {
 	switch {
 	case errors.Is(err, bank.CodeContradiction):
-		return reply{what: loggedContradiction, err: err, differs: AmountDiffers}
+		return attemptResult{kind: logContradiction, err: err, discrepancy: AmountDiffers}
 	case errors.Is(err, bank.CodeConflict):
-		return reply{what: loggedContradiction, err: err, differs: AnswersDiffer}
+		return attemptResult{kind: logContradiction, err: err, discrepancy: AnswersDiffer}
 	case err == nil && answer.Outcome == bank.Unknown:
-		return reply{what: loggedUnknown, err: errors.New("the bank has not said what became of it")}
+		return attemptResult{kind: logUnknown, err: errors.New("the bank does not know the outcome")}
 	}
-	return reply{answer: answer, what: loggedUnknown, err: err}
+	return attemptResult{answer: answer, kind: logUnknown, err: err}
 }
 
+// newDiscrepancy describes a contradiction of the bank that an attempt found.
 func newDiscrepancy(c claim, kind string, why error) Discrepancy {
-	return Discrepancy{Kind: kind, Ref: c.instruction.Ref, Transfer: c.transfer, Detail: plain(why.Error())}
-}
-
-// final tells whether err is a contradiction by which the bank stands when it is
-// asked for the status, or one that asking again cannot clear up.
-func final(err error) bool {
-	e, ok := errors.AsType[*bank.Error](err)
-	return ok && (e.Code == bank.CodeContradiction && e.Op == "status" || e.Code == bank.CodeConflict)
+	return Discrepancy{Kind: kind, Ref: c.instruction.Ref, Transfer: c.transfer, Detail: text.CleanProse(why.Error(), maxDetail)}
 }

@@ -9,20 +9,21 @@ import (
 	"github.com/JDevAman/kizo/server/bank"
 )
 
-// probeEvery is how long an open breaker lets nobody ask.
-const probeEvery = time.Second
+// probeInterval is how long an open breaker refuses all requests before it allows one.
+const probeInterval = time.Second
 
-// breaker keeps payments from queueing up in front of a bank that cannot be reached.
-// It is asked before a payment is claimed: an attempt that could only fail is none,
-// and what stays due is driven as soon as the bank is back.
+// breaker is the circuit breaker in front of the bank. It is asked before a payment is claimed, so
+// that an attempt which could only fail is not made: the payment stays due and is attempted as soon
+// as the bank can be reached again.
 //
-//	closed ──too many failures in a row──► open ──a second later──► one may probe
-//	   ▲                                    ▲                            │
-//	   └───────────── an answer ────────────┴────────── none ────────────┘
+//	closed ---threshold failures in a row---> open ---probeInterval---> one request is allowed
+//	  ^                                         ^                           |          |
+//	  |                                         +------- no answer ---------+          |
+//	  +---------------------------------- an answer -----------------------------------+
 type breaker struct {
-	after   int // failures in a row that open it
-	metrics *Metrics
-	now     func() time.Time
+	threshold int // consecutive failures that open it
+	metrics   *Metrics
+	now       func() time.Time
 
 	mu       sync.Mutex
 	failures int
@@ -30,18 +31,17 @@ type breaker struct {
 	probeAt  time.Time // meaningful while open
 }
 
-func (b *breaker) open() bool { return b.failures >= b.after }
+func (b *breaker) open() bool { return b.failures >= b.threshold }
 
-// BreakerOpen tells whether the bank is left alone at present, as far as this
-// process has asked it.
+// BreakerOpen reports whether the circuit breaker of this process is open.
 func (s *Settler) BreakerOpen() bool {
 	s.breaker.mu.Lock()
 	defer s.breaker.mu.Unlock()
 	return s.breaker.open()
 }
 
-// admit tells whether the bank may be asked now. Whoever asks must report.
-func (b *breaker) admit() bool {
+// allow reports whether the bank may be asked now. A caller that asks must call report.
+func (b *breaker) allow() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.open() {
@@ -50,35 +50,36 @@ func (b *breaker) admit() bool {
 	if b.now().Before(b.probeAt) {
 		return false
 	}
-	b.probeAt = b.now().Add(probeEvery) // for the next one, should this one find nothing to ask
+	b.probeAt = b.now().Add(probeInterval) // for the next caller, if this one finds nothing to ask
 	return true
 }
 
-// why the bank is left alone: the last failure to reach it.
-func (b *breaker) why() error {
+// lastFailure returns the last failure to reach the bank, or nil after an answer.
+func (b *breaker) lastFailure() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.last
 }
 
-// admits is how many of so many may ask now.
-func (b *breaker) admits(many int) int {
+// allowUpTo returns how many of n requests may be sent now: all, one probe or none.
+func (b *breaker) allowUpTo(n int) int {
 	b.mu.Lock()
 	closed := !b.open()
 	b.mu.Unlock()
 	switch {
-	case many <= 0:
+	case n <= 0:
 		return 0
 	case closed:
-		return many
-	case b.admit():
+		return n
+	case b.allow():
 		return 1
 	}
 	return 0
 }
 
-// report takes in how it went. Only silence counts against the bank: a refusal or
-// nonsense is an answer, and who gave up by himself has learnt nothing.
+// report counts the result of a request. Only a bank that does not answer is a failure: a refusal
+// or an unreadable answer proves that it can be reached. A request that its caller canceled is
+// ignored.
 func (b *breaker) report(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
@@ -88,7 +89,7 @@ func (b *breaker) report(ctx context.Context, err error) {
 	if errors.Is(err, bank.CodeTransport) || errors.Is(err, bank.CodeTimeout) {
 		b.failures++
 		b.last = err
-		b.probeAt = b.now().Add(probeEvery)
+		b.probeAt = b.now().Add(probeInterval)
 	} else {
 		b.failures, b.last = 0, nil
 	}

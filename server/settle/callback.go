@@ -12,16 +12,17 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// CallbackTolerance is how far a callback's signed time may be from ours, either
-// way.
+// CallbackTolerance is the largest difference between the signed time of a callback and the clock
+// of this process, in either direction.
 const CallbackTolerance = 5 * time.Minute
 
-// Callback takes in what the bank sends by itself: header is its signature. A
-// callback decides nothing. It makes the payment due, so that the bank is asked
-// now rather than later; and where the payment has ended the other way, that is a
-// discrepancy. A second delivery of an event does nothing.
+// Callback handles a request that the bank sent on its own initiative. header is its signature, the
+// value of [bank.SignatureHeader]. A callback decides nothing. It makes the payment due, so that
+// the bank is asked now and not later. If the payment has already ended with the other outcome,
+// Callback records a discrepancy. A second delivery of the same event does nothing.
 //
-// Errors of the signature are bank.ErrSignature…, those of the body ErrCallbackBody.
+// An invalid signature is one of the errors bank.ErrSignature…, an invalid body
+// [ErrCallbackBody].
 func (s *Settler) Callback(ctx context.Context, header string, body []byte) error {
 	if err := bank.VerifyCallback(header, body, *s.callbackSecret.Load(), time.Now(), CallbackTolerance); err != nil {
 		return err
@@ -33,8 +34,9 @@ func (s *Settler) Callback(ctx context.Context, header string, body []byte) erro
 	if err := failpoint.Point("settle.callback"); err != nil {
 		return err
 	}
-	// Remembered only together with its effect, so that one that fails is done again.
-	const remember = `WITH event AS (
+	// The event is stored in the same statement as its effect, so a delivery that fails can be
+	// repeated.
+	const storeEvent = `WITH event AS (
 			INSERT INTO bank_callbacks (event_id, external_ref) VALUES ($1, $2)
 			ON CONFLICT (event_id) DO NOTHING RETURNING external_ref),
 		due AS (
@@ -50,9 +52,9 @@ func (s *Settler) Callback(ctx context.Context, header string, body []byte) erro
 		state    ledger.PaymentState
 		attempts int
 	)
-	rows, err := s.pool.Query(ctx, remember, callback.EventID, callback.Instruction.Ref, callback.Answer.Outcome.String())
+	rows, err := s.pool.Query(ctx, storeEvent, callback.EventID, callback.Instruction.Ref, callback.Answer.Outcome.String())
 	if err != nil {
-		return fmt.Errorf("note the bank's callback: %w", err)
+		return fmt.Errorf("store the bank's callback: %w", err)
 	}
 	defer rows.Close()
 	found := rows.Next()
@@ -64,10 +66,10 @@ func (s *Settler) Callback(ctx context.Context, header string, body []byte) erro
 		err = rows.Err()
 	}
 	if err != nil {
-		return fmt.Errorf("note the bank's callback: %w", err)
+		return fmt.Errorf("store the bank's callback: %w", err)
 	}
 	if !found {
-		return nil // seen before, or about nothing of ours: the statement will tell
+		return nil // delivered before, or about no payment of ours, which reconciliation will find
 	}
 	_ = failpoint.Point("settle.callback_noted")
 	switch {
@@ -75,7 +77,7 @@ func (s *Settler) Callback(ctx context.Context, header string, body []byte) erro
 		s.config.Enqueue(transfer, attempts+1)
 	case state == ledger.PaymentExecuted && callback.Answer.Outcome == bank.Rejected,
 		state == ledger.PaymentRejected && callback.Answer.Outcome == bank.Executed:
-		return s.record(ctx, Discrepancy{
+		return s.recordDiscrepancy(ctx, Discrepancy{
 			Kind: CallbackDiffers, Ref: callback.Instruction.Ref, Transfer: transfer,
 			Detail: fmt.Sprintf("settled as %s, the bank's callback says %s", state, callback.Answer.Outcome),
 		}, nil)
@@ -84,16 +86,16 @@ func (s *Settler) Callback(ctx context.Context, header string, body []byte) erro
 }
 
 const (
-	keepCallbacks  = 7 * 24 * time.Hour // far longer than a signature holds good
-	callbacksPrune = 1000               // at once
+	callbackRetention  = 7 * 24 * time.Hour // much longer than CallbackTolerance
+	callbackPruneBatch = 1000               // rows deleted by one statement
 )
 
-// pruneCallbacks forgets events that no signature is young enough to repeat.
+// pruneCallbacks deletes events that are too old for a valid signature to repeat them.
 func (s *Settler) pruneCallbacks(ctx context.Context) error {
 	const prune = `DELETE FROM bank_callbacks WHERE event_id IN (
 		SELECT event_id FROM bank_callbacks WHERE received_at < clock_timestamp() - $1::interval LIMIT $2)`
-	if _, err := s.pool.Exec(ctx, prune, keepCallbacks, callbacksPrune); err != nil {
-		return fmt.Errorf("forget old callbacks: %w", err)
+	if _, err := s.pool.Exec(ctx, prune, callbackRetention, callbackPruneBatch); err != nil {
+		return fmt.Errorf("delete old callbacks: %w", err)
 	}
 	return nil
 }

@@ -13,68 +13,68 @@ import (
 )
 
 const (
-	janitorTakes = 200 // payments in one round
-	expiryTakes  = 500 // authorizations in one round
+	maxOverdue = 200 // payments in one round
+	maxExpired = 500 // authorizations in one round
 )
 
-// Janitor finds what is overdue and moves it on: payments whose hint or worker was
-// lost, and authorizations past their time. Any number may run; none leads.
+// Janitor finds overdue work: payments whose task or worker was lost, and authorizations that have
+// expired. It also reconciles. Any number of janitors may run at once, without a leader.
 type Janitor struct {
-	settler *Settler
-	log     *slog.Logger
-	slots   chan struct{}
-	driving sync.WaitGroup
-	more    atomic.Bool   // the last round left some for want of slots
-	roomy   chan struct{} // and there are slots again
+	settler    *Settler
+	log        *slog.Logger
+	slots      chan struct{}
+	inProgress sync.WaitGroup
+	backlog    atomic.Bool   // the last round claimed as many payments as there were slots
+	slotsFree  chan struct{} // signals that half of the slots are free while there is a backlog
 }
 
-// NewJanitor makes a janitor; Run starts it.
+// NewJanitor creates a janitor; Run starts it.
 func NewJanitor(settler *Settler) *Janitor {
 	return &Janitor{
 		settler: settler, log: settler.log,
-		slots: make(chan struct{}, settler.config.Concurrency), roomy: make(chan struct{}, 1),
+		slots: make(chan struct{}, settler.config.Concurrency), slotsFree: make(chan struct{}, 1),
 	}
 }
 
-// Run makes a round every second until ctx ends, then hands the payments over that
-// it is driving. Expiring is a service of its own, so that five hundred
-// authorizations, or one that cannot be voided, keep no payment waiting; and so is
-// reconciling, which reads what the bank has to say for itself.
+// Run does a round every Config.Interval until ctx ends, then returns the claims of its attempts.
+// Expiry and reconciliation run in goroutines of their own: neither many authorizations, nor one
+// that cannot be voided, nor a slow statement of the bank delays payments. The error is always nil.
 func (j *Janitor) Run(ctx context.Context) error {
-	defer j.driving.Wait()
+	defer j.inProgress.Wait()
 	var others sync.WaitGroup
 	defer others.Wait()
-	others.Go(func() { j.every(ctx, nil, j.expire) })
-	others.Go(func() { j.reconcile(ctx) })
-	j.every(ctx, j.roomy, j.redrive)
+	others.Go(func() { j.runPeriodically(ctx, nil, j.expire) })
+	others.Go(func() { j.reconcileLoop(ctx) })
+	j.runPeriodically(ctx, j.slotsFree, j.settleOverdue)
 	return nil
 }
 
-// every runs a service now, at each tick, and when it is called for.
-func (j *Janitor) every(ctx context.Context, called <-chan struct{}, runOnce func(context.Context) error) {
-	tick := time.NewTicker(j.settler.config.Every)
+// runPeriodically calls runOnce now, at each tick, and when wake receives.
+func (j *Janitor) runPeriodically(ctx context.Context, wake <-chan struct{}, runOnce func(context.Context) error) {
+	tick := time.NewTicker(j.settler.config.Interval)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		if err := runOnce(ctx); err != nil && ctx.Err() == nil {
-			j.log.Warn("janitor's round failed", "error", err)
+			j.log.Warn("a round of the janitor failed", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
-		case <-called:
+		case <-wake:
 		}
 	}
 }
 
-// RunOnce makes one round of everything and does not wait for the bank.
+// RunOnce starts attempts at overdue payments and expires authorizations, once. It does not wait
+// for the bank.
 func (j *Janitor) RunOnce(ctx context.Context) error {
-	return errors.Join(j.redrive(ctx), j.expire(ctx))
+	return errors.Join(j.settleOverdue(ctx), j.expire(ctx))
 }
 
-// redrive takes no more payments than there are free slots to drive them in. Where
-// that leaves some, it is called for as soon as half of the slots are free.
-func (j *Janitor) redrive(ctx context.Context) error {
-	limit := j.settler.breaker.admits(min(cap(j.slots)-len(j.slots), janitorTakes))
+// settleOverdue claims overdue payments, at most one for each free slot, and attempts them. If more
+// may be overdue, releaseSlot starts the next round as soon as half of the slots are free.
+func (j *Janitor) settleOverdue(ctx context.Context) error {
+	limit := j.settler.breaker.allowUpTo(min(cap(j.slots)-len(j.slots), maxOverdue))
 	if limit == 0 {
 		return nil
 	}
@@ -85,54 +85,54 @@ func (j *Janitor) redrive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j.more.Store(len(claims) == limit)
+	j.backlog.Store(len(claims) == limit)
 	if len(claims) > 0 {
-		j.log.Info("payments overdue, driving them", "count", len(claims))
-		j.settler.config.Metrics.redriven(len(claims))
+		j.log.Info("payments overdue, attempting them", "count", len(claims))
+		j.settler.config.Metrics.overdueClaimed(len(claims))
 	}
 	if err := failpoint.Point("janitor.claimed"); err != nil {
 		return err
 	}
 	for _, c := range claims {
-		j.slots <- struct{}{} // there is room: nobody else takes slots
-		j.driving.Go(func() {
-			defer j.leave()
+		j.slots <- struct{}{} // does not block: no other goroutine takes slots
+		j.inProgress.Go(func() {
+			defer j.releaseSlot()
 			_ = failpoint.Point("janitor.drive")
-			if _, err := j.settler.drive(ctx, c); err != nil {
-				c.named(j.log).Warn("payment left for a later round", "error", err)
+			if _, err := j.settler.attempt(ctx, c); err != nil {
+				c.logger(j.log).Warn("attempt failed, a later round repeats it", "error", err)
 			}
 		})
 	}
 	return nil
 }
 
-// leave gives a slot back.
-func (j *Janitor) leave() {
+// releaseSlot returns a slot, and starts the next round if payments wait for slots.
+func (j *Janitor) releaseSlot() {
 	<-j.slots
-	if len(j.slots) <= cap(j.slots)/2 && j.more.Load() {
+	if len(j.slots) <= cap(j.slots)/2 && j.backlog.Load() {
 		select {
-		case j.roomy <- struct{}{}:
+		case j.slotsFree <- struct{}{}:
 		default:
 		}
 	}
 }
 
-// expire voids authorizations past their time.
+// expire voids authorizations that have expired.
 func (j *Janitor) expire(ctx context.Context) error {
 	if err := failpoint.Point("janitor.expire"); err != nil {
 		return err
 	}
-	expired, err := j.settler.ledger.ExpireDue(ctx, expiryTakes)
+	expired, err := j.settler.ledger.ExpireDue(ctx, maxExpired)
 	if expired > 0 {
 		j.log.Info("authorizations expired", "count", expired)
 	}
 	return err
 }
 
-// reconcile compares the bank's statement with the books, now and then, and says
-// only what changes: while the bank is away every look fails alike.
-func (j *Janitor) reconcile(ctx context.Context) {
-	tick := time.NewTicker(j.settler.config.ReconcileEvery)
+// reconcileLoop reconciles every Config.ReconcileInterval. It logs only when reconciliation
+// begins to fail or works again, because it fails each time while the bank cannot be reached.
+func (j *Janitor) reconcileLoop(ctx context.Context) {
+	tick := time.NewTicker(j.settler.config.ReconcileInterval)
 	defer tick.Stop()
 	failing := false
 	for {
@@ -141,7 +141,7 @@ func (j *Janitor) reconcile(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := j.lookAtStatement(ctx)
+		err := j.reconcileOnce(ctx)
 		if ctx.Err() != nil || (err != nil) == failing {
 			continue
 		}
@@ -154,20 +154,20 @@ func (j *Janitor) reconcile(ctx context.Context) {
 	}
 }
 
-var errBankAway = errors.New("the bank does not answer at present")
+var errBankUnreachable = errors.New("the bank cannot be reached")
 
-func (j *Janitor) lookAtStatement(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, reconcileWithin)
+func (j *Janitor) reconcileOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
-	if !j.settler.breaker.admit() {
-		if err := j.settler.breaker.why(); err != nil {
-			return fmt.Errorf("%w: %w", errBankAway, err)
+	if !j.settler.breaker.allow() {
+		if err := j.settler.breaker.lastFailure(); err != nil {
+			return fmt.Errorf("%w: %w", errBankUnreachable, err)
 		}
-		return errBankAway
+		return errBankUnreachable
 	}
 	_, err := j.settler.Reconcile(ctx)
 	return errors.Join(err, j.settler.pruneCallbacks(ctx))
 }
 
-// Wait returns when no payment of earlier rounds is under way.
-func (j *Janitor) Wait() { j.driving.Wait() }
+// Wait returns when all attempts of earlier rounds have ended.
+func (j *Janitor) Wait() { j.inProgress.Wait() }

@@ -1,11 +1,14 @@
 package settle
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +17,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/hibiken/asynq"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/migrations"
@@ -29,38 +34,38 @@ func TestMain(m *testing.M) { pgtest.Main(m, migrations.Apply) }
 
 var callbackSecret = []byte("a secret that the bank and Kizo share")
 
-// noRedis is where nothing ever listened.
+// noRedis is an address at which no Redis listens.
 var noRedis = asynq.RedisClientOpt{Network: "unix", Addr: "/nonexistent/kizo-redis.sock"}
 
-// house is a ledger on a database of its own and a mock bank on a port of its own,
-// which can be taken away and come back.
-type house struct {
+// harness is a ledger on a database of its own and a mock bank on a port of its own. The test can
+// stop the bank and start it again.
+type harness struct {
 	*ledger.Ledger
 	t    *testing.T
 	db   *pgtest.Database
 	pool *pgxpool.Pool
 
-	bank    *sim.Server
-	client  *bank.Client // patient, so that a busy machine looks like no fault
-	hasty   *bank.Client // for faults
-	journal string
-	web     *http.Server
-	address string
-	front   atomic.Pointer[front] // stands between Kizo and the bank
-	calls   calls
+	bank        *sim.Server
+	client      *bank.Client // its long timeout keeps a busy machine from looking like a fault
+	shortClient *bank.Client // with a short timeout, for faults
+	journal     string
+	web         *http.Server
+	address     string
+	interceptor atomic.Pointer[interceptor] // receives the requests to the bank
+	calls       calls
 }
 
-// front answers in the bank's place, or lets it.
-type front func(w http.ResponseWriter, r *http.Request, bank http.Handler)
+// interceptor answers a request in place of the bank, or passes it on to bank.
+type interceptor func(w http.ResponseWriter, r *http.Request, bank http.Handler)
 
-// calls counts what arrives at the bank.
+// calls counts the requests that arrive at the bank.
 type calls struct {
-	submits, statuses, now, most atomic.Int64
+	submits, statuses, now, max atomic.Int64
 }
 
-func newHouse(t *testing.T) *house {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
-	h := &house{t: t, db: pgtest.New(t)}
+	h := &harness{t: t, db: pgtest.New(t)}
 	config, err := pgxpool.ParseConfig(h.db.AppURL)
 	h.must(err)
 	config.MaxConns = 12
@@ -77,25 +82,25 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-func (h *house) openBank() {
+func (h *harness) openBank() {
 	h.t.Helper()
 	h.journal = filepath.Join(h.t.TempDir(), "bank.jsonl")
 	var err error
 	h.bank, err = sim.New(sim.Config{Journal: h.journal, Seed: 7, Open: true})
 	h.must(err)
 	h.address = "127.0.0.1:0"
-	h.bankComes()
+	h.startBank()
 	h.client = h.bankClient(20 * time.Second)
-	h.hasty = h.bankClient(300 * time.Millisecond)
+	h.shortClient = h.bankClient(300 * time.Millisecond)
 	h.t.Cleanup(func() {
-		h.bankGoes()
+		h.stopBank()
 		if err := h.bank.Close(); err != nil {
 			h.t.Error(err)
 		}
 	})
 }
 
-func (h *house) bankClient(timeout time.Duration) *bank.Client {
+func (h *harness) bankClient(timeout time.Duration) *bank.Client {
 	h.t.Helper()
 	c, err := bank.NewClient(bank.ClientConfig{URL: "http://" + h.address, Timeout: timeout})
 	h.must(err)
@@ -103,8 +108,8 @@ func (h *house) bankClient(timeout time.Duration) *bank.Client {
 	return c
 }
 
-// bankComes listens where the bank did before.
-func (h *house) bankComes() {
+// startBank listens at the same address as before.
+func (h *harness) startBank() {
 	h.t.Helper()
 	var listener net.Listener
 	testkit.Eventually(h.t, "the bank's port is free", func() (ok bool) {
@@ -118,10 +123,10 @@ func (h *house) bankComes() {
 	go func() { _ = web.Serve(listener) }()
 }
 
-// bankGoes refuses connections and cuts those that there are.
-func (h *house) bankGoes() { _ = h.web.Close() }
+// stopBank closes all connections and refuses new ones.
+func (h *harness) stopBank() { _ = h.web.Close() }
 
-func (h *house) serveBank(w http.ResponseWriter, r *http.Request) {
+func (h *harness) serveBank(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		h.calls.submits.Add(1)
 	} else {
@@ -129,37 +134,37 @@ func (h *house) serveBank(w http.ResponseWriter, r *http.Request) {
 	}
 	now := h.calls.now.Add(1)
 	defer h.calls.now.Add(-1)
-	for most := h.calls.most.Load(); now > most && !h.calls.most.CompareAndSwap(most, now); most = h.calls.most.Load() {
+	for highest := h.calls.max.Load(); now > highest && !h.calls.max.CompareAndSwap(highest, now); highest = h.calls.max.Load() {
 	}
-	if f := h.front.Load(); f != nil {
+	if f := h.interceptor.Load(); f != nil {
 		(*f)(w, r, h.bank.Handler())
 		return
 	}
 	h.bank.Handler().ServeHTTP(w, r)
 }
 
-func (h *house) inFront(f front) { h.front.Store(&f) }
+// intercept installs f between Kizo and the bank.
+func (h *harness) intercept(f interceptor) { h.interceptor.Store(&f) }
 
-func (h *house) weather(f sim.Faults) {
+func (h *harness) setFaults(f sim.Faults) {
 	h.t.Helper()
 	h.must(h.bank.SetFaults(f))
 }
 
-func (h *house) must(err error) {
+func (h *harness) must(err error) {
 	h.t.Helper()
 	if err != nil {
 		h.t.Fatal(err)
 	}
 }
 
-// settler is quick unless change says otherwise; but a busy machine must not make
-// it lose a lease.
-func (h *house) settler(change func(*Config)) *Settler {
+// settler has short delays unless change sets others. Its lease is long enough for a busy machine.
+func (h *harness) settler(change func(*Config)) *Settler {
 	config := Config{
 		Pool: h.pool, Ledger: h.Ledger, Bank: h.client,
-		Lease: 3 * time.Second, Grace: 50 * time.Millisecond, Every: 25 * time.Millisecond,
-		FirstDelay: 10 * time.Millisecond, MaxDelay: 50 * time.Millisecond, Drain: 5 * time.Second,
-		ReconcileEvery: time.Hour, CallbackSecret: callbackSecret,
+		Lease: 3 * time.Second, Grace: 50 * time.Millisecond, Interval: 25 * time.Millisecond,
+		FirstDelay: 10 * time.Millisecond, MaxDelay: 50 * time.Millisecond, DrainTimeout: 5 * time.Second,
+		ReconcileInterval: time.Hour, CallbackSecret: callbackSecret,
 	}
 	if change != nil {
 		change(&config)
@@ -167,16 +172,16 @@ func (h *house) settler(change func(*Config)) *Settler {
 	return New(config)
 }
 
-func (h *house) giveUpSoon(c *Config) { c.Bank = h.hasty }
+func (h *harness) withShortTimeout(c *Config) { c.Bank = h.shortClient }
 
 // janitor runs until stop, or until the test ends.
-func (h *house) janitor(s *Settler) (stop func()) {
+func (h *harness) janitor(s *Settler) (stop func()) {
 	j := NewJanitor(s)
 	return h.run(j.Run)
 }
 
 // worker runs with its own dispatcher, which is returned.
-func (h *house) worker(s *Settler, redis asynq.RedisConnOpt) (d *Dispatcher, stop func()) {
+func (h *harness) worker(s *Settler, redis asynq.RedisConnOpt) (d *Dispatcher, stop func()) {
 	d, stopDispatcher := h.dispatcher(redis)
 	stopWorker := h.run(NewWorker(s, d, redis).Run)
 	return d, func() {
@@ -185,13 +190,13 @@ func (h *house) worker(s *Settler, redis asynq.RedisConnOpt) (d *Dispatcher, sto
 	}
 }
 
-func (h *house) dispatcher(redis asynq.RedisConnOpt) (d *Dispatcher, stop func()) {
+func (h *harness) dispatcher(redis asynq.RedisConnOpt) (d *Dispatcher, stop func()) {
 	d = NewDispatcher(redis, slog.New(slog.DiscardHandler), NewMetrics())
 	return d, h.run(d.Run)
 }
 
-// run starts a service; stop may be called again, and returns when it has ended.
-func (h *house) run(service func(context.Context) error) (stop func()) {
+// run starts a service. stop returns when the service has ended; it may be called twice.
+func (h *harness) run(service func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -210,8 +215,8 @@ func (h *house) run(service func(context.Context) error) (stop func()) {
 
 func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }
 
-// user has a wallet with money in it, which came past the bank.
-func (h *house) user(funds int64) uuid.UUID {
+// user opens a wallet and settles a deposit into it without the bank.
+func (h *harness) user(funds int64) uuid.UUID {
 	h.t.Helper()
 	id := uuid.Must(uuid.NewV7())
 	_, err := h.OpenWallet(h.t.Context(), id, "USD")
@@ -224,29 +229,29 @@ func (h *house) user(funds int64) uuid.UUID {
 	return id
 }
 
-func (h *house) deposit(owner uuid.UUID, minor int64) uuid.UUID {
+func (h *harness) deposit(owner uuid.UUID, minor int64) uuid.UUID {
 	h.t.Helper()
 	r, err := h.OpenDeposit(h.t.Context(), ledger.TransferRequest{Owner: owner, Key: uuid.NewString(), Amount: usd(minor)})
 	h.must(err)
 	return r.Transfer.ID
 }
 
-func (h *house) withdraw(owner uuid.UUID, minor int64) uuid.UUID {
+func (h *harness) withdraw(owner uuid.UUID, minor int64) uuid.UUID {
 	h.t.Helper()
 	r, err := h.OpenWithdrawal(h.t.Context(), ledger.TransferRequest{Owner: owner, Key: uuid.NewString(), Amount: usd(minor)})
 	h.must(err)
 	return r.Transfer.ID
 }
 
-func (h *house) transfer(owner, id uuid.UUID) ledger.Transfer {
+func (h *harness) transfer(owner, id uuid.UUID) ledger.Transfer {
 	h.t.Helper()
 	t, err := h.Find(h.t.Context(), owner, id)
 	h.must(err)
 	return t
 }
 
-// ends waits for a transfer's end.
-func (h *house) ends(owner, id uuid.UUID) ledger.Transfer {
+// waitForEnd waits until a transfer is no longer pending.
+func (h *harness) waitForEnd(owner, id uuid.UUID) ledger.Transfer {
 	h.t.Helper()
 	var t ledger.Transfer
 	testkit.Eventually(h.t, "the transfer ends", func() bool {
@@ -256,7 +261,7 @@ func (h *house) ends(owner, id uuid.UUID) ledger.Transfer {
 	return t
 }
 
-func (h *house) wantWallet(owner uuid.UUID, balance, held int64) {
+func (h *harness) wantWallet(owner uuid.UUID, balance, held int64) {
 	h.t.Helper()
 	w, err := h.Wallet(h.t.Context(), owner, "USD")
 	h.must(err)
@@ -265,7 +270,7 @@ func (h *house) wantWallet(owner uuid.UUID, balance, held int64) {
 	}
 }
 
-// row of a payment.
+// row is a row of the table payments.
 type row struct {
 	state     ledger.PaymentState
 	attempts  int
@@ -275,7 +280,7 @@ type row struct {
 	lastError string
 }
 
-func (h *house) payment(id uuid.UUID) row {
+func (h *harness) payment(id uuid.UUID) row {
 	h.t.Helper()
 	const read = `SELECT state, attempts, fence, lease_until IS NOT NULL,
 		COALESCE(next_at <= clock_timestamp(), false), last_error FROM payments WHERE transfer_id = $1`
@@ -284,8 +289,8 @@ func (h *house) payment(id uuid.UUID) row {
 	return r
 }
 
-// becomes waits for a payment's state.
-func (h *house) becomes(id uuid.UUID, state ledger.PaymentState) row {
+// waitForState waits until a payment has a state.
+func (h *harness) waitForState(id uuid.UUID, state ledger.PaymentState) row {
 	h.t.Helper()
 	var r row
 	testkit.Eventually(h.t, "the payment is "+string(state), func() bool {
@@ -295,16 +300,16 @@ func (h *house) becomes(id uuid.UUID, state ledger.PaymentState) row {
 	return r
 }
 
-// expireLease is what time does to a claim whose holder died.
-func (h *house) expireLease(id uuid.UUID) {
+// endLease ends the lease of a claim, as if its time had passed.
+func (h *harness) endLease(id uuid.UUID) {
 	h.t.Helper()
 	_, err := h.pool.Exec(h.t.Context(), `UPDATE payments SET lease_until = clock_timestamp(), next_at = clock_timestamp()
 		WHERE transfer_id = $1`, id)
 	h.must(err)
 }
 
-// executions are what the bank's own journal says of a transfer: the judge.
-func (h *house) executions(id uuid.UUID) (executed, rejected int) {
+// executions counts the outcomes of a transfer in the journal of the bank.
+func (h *harness) executions(id uuid.UUID) (executed, rejected int) {
 	h.t.Helper()
 	entries, err := sim.ReadJournal(h.journal)
 	h.must(err)
@@ -320,7 +325,7 @@ func (h *house) executions(id uuid.UUID) (executed, rejected int) {
 	return executed, rejected
 }
 
-func (h *house) wantOneExecution(ids ...uuid.UUID) {
+func (h *harness) wantOneExecution(ids ...uuid.UUID) {
 	h.t.Helper()
 	for _, id := range ids {
 		if executed, rejected := h.executions(id); executed != 1 || rejected != 0 {
@@ -331,4 +336,112 @@ func (h *house) wantOneExecution(ids ...uuid.UUID) {
 
 func redisOpt(r *embedded.Redis) asynq.RedisClientOpt {
 	return asynq.RedisClientOpt{Network: r.Network(), Addr: r.Addr()}
+}
+
+func (h *harness) claim(s *Settler, id uuid.UUID) claim {
+	h.t.Helper()
+	c, ok, err := s.claimOne(h.t.Context(), id)
+	if err != nil || !ok {
+		h.t.Fatalf("claimed: %v, %v", ok, err)
+	}
+	return c
+}
+
+// wantAudit fails the test if the audit of the ledger finds a broken invariant.
+func (h *harness) wantAudit() {
+	h.t.Helper()
+	report, err := ledger.Audit(h.t.Context(), h.pool)
+	h.must(err)
+	if broken, is := report.FirstBroken(); is {
+		h.t.Errorf("the audit does not pass: %+v", broken)
+	}
+}
+
+// wantKinds checks which discrepancies of a payment are recorded.
+func (h *harness) wantKinds(s *Settler, id uuid.UUID, want ...string) {
+	h.t.Helper()
+	found, err := s.discrepanciesOf(h.t.Context(), id.String())
+	h.must(err)
+	var kinds []string
+	for _, d := range found {
+		kinds = append(kinds, d.Kind)
+	}
+	if fmt.Sprint(kinds) != fmt.Sprint(want) {
+		h.t.Errorf("discrepancies of %s: %v, want %v", id, kinds, want)
+	}
+}
+
+// logKinds returns the kinds of all entries in the log of a payment.
+func (h *harness) logKinds(s *Settler, id uuid.UUID) string {
+	h.t.Helper()
+	entries, err := s.Log(h.t.Context(), id)
+	h.must(err)
+	var kinds []string
+	for _, e := range entries {
+		kinds = append(kinds, e.Kind)
+	}
+	return strings.Join(kinds, " ")
+}
+
+// detach returns a copy of a request that stays usable when its sender has gone.
+func detach(r *http.Request) *http.Request {
+	var body bytes.Buffer
+	_, _ = body.ReadFrom(r.Body)
+	kept := r.Clone(noCancel{r.Context()})
+	kept.Body = readCloser{&body}
+	return kept
+}
+
+type noCancel struct{ context.Context }
+
+func (noCancel) Done() <-chan struct{} { return nil }
+
+func (noCancel) Err() error { return nil }
+
+type readCloser struct{ *bytes.Buffer }
+
+func (readCloser) Close() error { return nil }
+
+func inspect(t *testing.T, opt asynq.RedisConnOpt) *asynq.Inspector {
+	t.Helper()
+	i := asynq.NewInspector(opt)
+	t.Cleanup(func() { _ = i.Close() })
+	return i
+}
+
+// queued returns the number of tasks in the queue, or -1 if Redis does not know the queue.
+func queued(i *asynq.Inspector) int {
+	info, err := i.GetQueueInfo(Queue)
+	if err != nil {
+		return -1
+	}
+	return info.Size
+}
+
+func flushAll(t *testing.T, server *embedded.Redis) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Network: server.Network(), Addr: server.Addr()})
+	defer client.Close()
+	if err := client.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// asynqOptOf lets an inspector use the dispatcher's Redis.
+func asynqOptOf(d *Dispatcher) asynq.RedisConnOpt {
+	o := d.redis.(*redis.Client).Options()
+	return asynq.RedisClientOpt{Network: o.Network, Addr: o.Addr}
+}
+
+// count reads a counter or a gauge.
+func count(t *testing.T, counter prometheus.Collector) float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(counter)
+	families, err := registry.Gather()
+	if err != nil || len(families) != 1 {
+		t.Fatalf("gathered %v, %v", families, err)
+	}
+	metric := families[0].GetMetric()[0]
+	return metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
 }

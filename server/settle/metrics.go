@@ -11,53 +11,54 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// Metrics of settlement; no label ever names an account or a user.
+// Metrics are the metrics of settlement. No label contains an account or a user.
 type Metrics struct {
 	seconds         *prometheus.HistogramVec
 	unknowns        prometheus.Counter
 	reviews         *prometheus.CounterVec
 	enqueueFailures prometheus.Counter
-	redrives        prometheus.Counter
-	differ          *prometheus.CounterVec
+	overdue         prometheus.Counter
+	discrepancies   *prometheus.CounterVec
 	breaker         prometheus.Gauge
 	calls           *prometheus.HistogramVec
 }
 
-// NewMetrics makes the metrics, registered nowhere.
+// NewMetrics creates the metrics. The caller registers [Metrics.Collectors].
 func NewMetrics() *Metrics {
 	m := &Metrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "kizo_settlement_seconds",
-			Help:    "From intake to the bank's word carried out.",
+			Help:    "Time from accepting a bank transfer to settling it with the bank's answer.",
 			Buckets: []float64{.01, .025, .05, .1, .15, .25, .4, .6, 1, 1.5, 2.5, 4, 6, 10, 20, 60, 300, 3600}, // the target is 0.1 to 10 s
 		}, []string{"direction", "outcome"}),
 		unknowns: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "kizo_bank_unknown_total", Help: "Answers of the bank that left the outcome unknown.",
+			Name: "kizo_bank_unknown_total", Help: "Attempts that left the outcome of a payment unknown.",
 		}),
 		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kizo_payments_needs_review_total", Help: "Payments given to an operator, by cause.",
 		}, []string{"cause"}),
 		enqueueFailures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "kizo_settlement_enqueue_failures_total", Help: "Tasks that did not reach the queue.",
+			Name: "kizo_settlement_enqueue_failures_total", Help: "Tasks that did not reach the queue; the janitor settles their payments.",
 		}),
-		redrives: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "kizo_janitor_redriven_total", Help: "Overdue payments that the janitor drove.",
+		overdue: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kizo_janitor_redriven_total", Help: "Overdue payments that the janitor claimed.",
 		}),
-		differ: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kizo_bank_discrepancies_total", Help: "Discrepancies found between the bank's books and ours, by kind.",
+		discrepancies: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kizo_bank_discrepancies_total", Help: "Discrepancies between the bank's books and ours that were found, by kind.",
 		}, []string{"kind"}),
 		breaker: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "kizo_bank_breaker_open", Help: "1 while the bank cannot be reached and is left alone.",
+			Name: "kizo_bank_breaker_open", Help: "1 while the circuit breaker is open because the bank cannot be reached.",
 		}),
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "kizo_bank_request_seconds",
-			Help:    "A call of the bank, by what it was and what came of it.",
+			Help:    "Duration of requests to the bank, by operation and outcome.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4, 5, 6, 10}, // bank.DefaultTimeout is 6 s
 		}, []string{"op", "outcome"}),
 	}
-	// What has not happened yet is 0 and not absent: the first time is the one to be told of.
+	// Every series exists from the start with 0, so that an alert on an increase also sees the
+	// first one.
 	for _, kind := range []string{AnswersDiffer, AmountDiffers, ExecutedNotPosted, PostedNotExecuted, UnknownRef, MissingAtBank, CallbackDiffers} {
-		m.differ.WithLabelValues(kind)
+		m.discrepancies.WithLabelValues(kind)
 	}
 	for _, cause := range []string{
 		causeContradiction, causeInvalid, causeExhausted, string(ledger.SettlementConflicts), string(ledger.BalanceLimit), string(ledger.Internal),
@@ -67,19 +68,19 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// Why a payment is given to an operator, besides the codes with which the ledger refuses to settle it.
+// Causes of a review. The codes with which the ledger refuses a settlement are causes too.
 const (
 	causeContradiction = "contradiction"
 	causeInvalid       = "invalid"
 	causeExhausted     = "exhausted"
 )
 
-// Collectors are what to register.
+// Collectors returns all metrics, for registration.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.seconds, m.unknowns, m.reviews, m.enqueueFailures, m.redrives, m.differ, m.breaker, m.calls}
+	return []prometheus.Collector{m.seconds, m.unknowns, m.reviews, m.enqueueFailures, m.overdue, m.discrepancies, m.breaker, m.calls}
 }
 
-// Seconds is the histogram of settlement: from intake to the bank's word carried out.
+// Seconds returns the histogram of the time from accepting a bank transfer to settling it.
 func (m *Metrics) Seconds() prometheus.Collector { return m.seconds }
 
 func (m *Metrics) settled(c claim, o bank.Outcome, t ledger.Transfer) {
@@ -87,11 +88,11 @@ func (m *Metrics) settled(c claim, o bank.Outcome, t ledger.Transfer) {
 		Observe(t.ResolvedAt.Sub(t.CreatedAt).Seconds())
 }
 
-func (m *Metrics) review(cause string) { m.reviews.WithLabelValues(cause).Inc() }
-func (m *Metrics) unknown()            { m.unknowns.Inc() }
-func (m *Metrics) enqueueFailed()      { m.enqueueFailures.Inc() }
-func (m *Metrics) redriven(n int)      { m.redrives.Add(float64(n)) }
-func (m *Metrics) differs(kind string) { m.differ.WithLabelValues(kind).Inc() }
+func (m *Metrics) reviewStarted(cause string)   { m.reviews.WithLabelValues(cause).Inc() }
+func (m *Metrics) outcomeUnknown()              { m.unknowns.Inc() }
+func (m *Metrics) enqueueFailed()               { m.enqueueFailures.Inc() }
+func (m *Metrics) overdueClaimed(n int)         { m.overdue.Add(float64(n)) }
+func (m *Metrics) discrepancyFound(kind string) { m.discrepancies.WithLabelValues(kind).Inc() }
 
 func (m *Metrics) breakerOpen(open bool) {
 	if open {
@@ -101,7 +102,7 @@ func (m *Metrics) breakerOpen(open bool) {
 	}
 }
 
-// timedBank is a bank whose calls are measured.
+// timedBank measures the requests to a bank.
 type timedBank struct {
 	bank    bank.Bank
 	metrics *Metrics
@@ -132,7 +133,7 @@ func (b timedBank) Statement(ctx context.Context, after int64, limit int) (bank.
 	return page, err
 }
 
-// observe names an error by its code, of which there are few.
+// observe records the duration of a request. The outcome of an error is its code.
 func (b timedBank) observe(op, outcome string, err error, started time.Time) {
 	if err != nil {
 		outcome = cmp.Or(string(bank.CodeOf(err)), "error")

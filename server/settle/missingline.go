@@ -10,36 +10,36 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// missing remembers which confirmed payments the bank's statement lacks, and since when:
+// missingLines remembers which confirmed payments the bank's statement lacks, and since when:
 //
-//	payment confirmed ─► look 1 begins, reads the statement to its end: no line
-//	                                 └─ Config.StatementLag ─► look n begins, …: still no line ─► discrepancy
+//	payment confirmed --> reconciliation 1 begins, reads the whole statement, finds no line
+//	                      reconciliation n begins StatementLag later, finds no line: discrepancy
 //
-// A look begins after the confirmation if it finds the payment confirmed before it asks the
-// bank. That is an order of events and no comparison of times, so no clock that jumps can
-// make a discrepancy. The lag is measured by this process's monotonic clock; a process that
-// starts anew measures it anew.
-type missing struct {
+// A payment counts only if the database has it as confirmed before the statement is read. This is
+// an order of events and not a comparison of times, so a clock that jumps cannot cause a
+// discrepancy. The lag is measured by the monotonic clock of this process; after a restart it
+// starts again.
+type missingLines struct {
 	mu    sync.Mutex
-	since map[string]time.Time // when the first look began that did not find the line, by the bank's ref
+	since map[string]time.Time // by reference: when the first reconciliation began that did not find the line
 }
 
-// confirmedPayment is one that the bank confirmed.
+// confirmedPayment is a payment that the bank executed.
 type confirmedPayment struct {
 	ref      string
 	transfer uuid.UUID
 }
 
-// withoutLine are the confirmed payments that have no statement line yet, the oldest first, and
-// when they were asked for.
-func (s *Settler) withoutLine(ctx context.Context) ([]confirmedPayment, time.Time, error) {
+// confirmedWithoutLine returns the confirmed payments that have no statement line yet, the oldest
+// first and at most maxUnmatched, and the time at which it read them.
+func (s *Settler) confirmedWithoutLine(ctx context.Context) ([]confirmedPayment, time.Time, error) {
 	const find = `SELECT p.external_ref, p.transfer_id FROM payments p
 		WHERE p.state = 'executed'
 			AND NOT EXISTS (SELECT FROM statement_lines l WHERE l.external_ref = p.external_ref)
 			AND NOT EXISTS (SELECT FROM discrepancies d WHERE d.external_ref = p.external_ref AND d.kind = 'missing_at_bank')
 		ORDER BY p.transfer_id LIMIT $1`
 	began := time.Now()
-	rows, err := s.pool.Query(ctx, find, compareMissing)
+	rows, err := s.pool.Query(ctx, find, maxUnmatched)
 	if err != nil {
 		return nil, began, fmt.Errorf("find payments without a statement line: %w", err)
 	}
@@ -53,9 +53,9 @@ func (s *Settler) withoutLine(ctx context.Context) ([]confirmedPayment, time.Tim
 	return found, began, nil
 }
 
-// findMissing records the payments that were confirmed before a look began, and that the
-// statement, read to its end, has lacked for as long as it may lag behind.
-func (s *Settler) findMissing(ctx context.Context, confirmed []confirmedPayment, began time.Time, r *Reconciliation) error {
+// recordMissing records a discrepancy for each payment that was confirmed before began and that the
+// statement, read to its end, has lacked for longer than Config.StatementLag.
+func (s *Settler) recordMissing(ctx context.Context, confirmed []confirmedPayment, began time.Time, r *Reconciliation) error {
 	const lacking = `SELECT ref FROM unnest($1::text[]) AS c (ref)
 		WHERE NOT EXISTS (SELECT FROM statement_lines l WHERE l.external_ref = c.ref)`
 	refs := make([]string, len(confirmed))
@@ -70,7 +70,7 @@ func (s *Settler) findMissing(ctx context.Context, confirmed []confirmedPayment,
 	if err != nil {
 		return fmt.Errorf("find payments that the statement lacks: %w", err)
 	}
-	late := s.missing.late(absent, began, s.config.StatementLag)
+	late := s.missingLines.overdue(absent, began, s.config.StatementLag)
 	for _, p := range confirmed {
 		if !late[p.ref] {
 			continue
@@ -79,22 +79,22 @@ func (s *Settler) findMissing(ctx context.Context, confirmed []confirmedPayment,
 			Kind: MissingAtBank, Ref: p.ref, Transfer: p.transfer,
 			Detail: "the bank confirmed it, its statement does not have it",
 		}
-		if err := s.record(ctx, d, r); err != nil {
+		if err := s.recordDiscrepancy(ctx, d, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// late notes that a look which began at that time did not find these lines, and tells which of
-// them an earlier look, begun longer than lag before, did not find either.
-func (m *missing) late(absent []string, began time.Time, lag time.Duration) map[string]bool {
+// overdue stores which references a reconciliation did not find that started at the time began. It
+// returns those that an earlier reconciliation, started at least lag before, did not find either.
+func (m *missingLines) overdue(absent []string, began time.Time, lag time.Duration) map[string]bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	since, late := make(map[string]time.Time, len(absent)), make(map[string]bool)
 	for _, ref := range absent {
 		first, known := m.since[ref]
-		if !known || began.Before(first) { // another look, begun earlier, ended later
+		if !known || began.Before(first) { // a concurrent reconciliation that began earlier ends later
 			first = began
 		}
 		since[ref] = first
@@ -104,8 +104,8 @@ func (m *missing) late(absent []string, began time.Time, lag time.Duration) map[
 	return late
 }
 
-// closeResolved closes the discrepancies about missing lines whose line has come. Other
-// discrepancies stay open: the bank's wrong answer is a fact that no later line changes.
+// closeResolved closes the discrepancies about missing lines whose line has arrived. Other
+// discrepancies stay open, because no later line makes a wrong answer of the bank right.
 func (s *Settler) closeResolved(ctx context.Context, r *Reconciliation) error {
 	const closing = `INSERT INTO closed_discrepancies (discrepancy_id, cause)
 		SELECT d.id, 'statement line ' || min(l.seq)
@@ -119,7 +119,7 @@ func (s *Settler) closeResolved(ctx context.Context, r *Reconciliation) error {
 	}
 	r.Closed = int(closed.RowsAffected())
 	if r.Closed > 0 {
-		s.log.Info("discrepancies were closed, the bank's statement has what it lacked", "count", r.Closed)
+		s.log.Info("discrepancies closed: the bank's statement now has the missing lines", "count", r.Closed)
 	}
 	return nil
 }

@@ -16,57 +16,57 @@ import (
 	"github.com/JDevAman/kizo/server/failpoint"
 )
 
-// Queue is the name of the one queue that settlement uses.
+// Queue is the name of the only queue that settlement uses.
 const Queue = "bank"
 
 const taskType = "payment:settle"
 
-// attemptTask says that an attempt of a payment is due.
+// attemptTask is a task to make one attempt at a payment, after delay.
 type attemptTask struct {
 	transfer uuid.UUID
 	attempt  int
-	in       time.Duration
+	delay    time.Duration
 }
 
-// go-redis prints what goes wrong to stderr, many times a second while Redis is
-// away, and returns it as well. The latter is logged, once.
-func init() { redis.SetLogger(silence{}) }
+// go-redis returns each error and also prints it to stderr, many times a second while Redis
+// cannot be reached. The callers log the returned errors, so the printed ones are discarded.
+func init() { redis.SetLogger(discardLogger{}) }
 
-type silence struct{}
+type discardLogger struct{}
 
-func (silence) Printf(context.Context, string, ...any) {}
+func (discardLogger) Printf(context.Context, string, ...any) {}
 
 // Dispatcher creates the tasks that make a worker look at a payment now. Its callers neither
 // wait for Redis nor fail with it: Run sends the tasks in the background.
 type Dispatcher struct {
-	redis   redis.UniversalClient
-	client  *asynq.Client
-	waiting chan attemptTask
-	log     *slog.Logger
-	metrics *Metrics
-	renewal time.Duration // registerEvery
-	away    bool          // the last task did not reach Redis; used by Run only
+	redis            redis.UniversalClient
+	client           *asynq.Client
+	waiting          chan attemptTask
+	log              *slog.Logger
+	metrics          *Metrics
+	registerInterval time.Duration
+	unreachable      bool // the last task did not reach Redis; used by Run only
 }
 
 const (
-	maxWaitingTasks = 4096 // waiting to be sent
-	// registerEvery limits for how long a Redis that was emptied does not list the queue.
-	// asynq's client registers the queue once in its life, so it is replaced by a new one,
-	// which is only a few fields around the same connections.
-	registerEvery = 5 * time.Second
-	sendWithin    = time.Second
-	flushWithin   = time.Second      // for all tasks that are left when Run ends
-	taskWithin    = 60 * time.Second // never reached: the bank's and the database's bounds are shorter
-	// shutdownWithin bounds how long a worker that stops waits for Redis.
-	shutdownWithin = time.Second
+	maxWaitingTasks = 4096 // in the buffer of a Dispatcher
+	// registerInterval limits how long an emptied Redis does not list the queue. A client of asynq
+	// registers the queue only once, so the dispatcher replaces the client; a new one is only a few
+	// fields around the same connections.
+	registerInterval = 5 * time.Second
+	sendTimeout      = time.Second
+	flushTimeout     = time.Second      // for all tasks that are left when Run ends
+	taskTimeout      = 60 * time.Second // never reached: the time limits of the bank and the database are shorter
+	// shutdownTimeout is how long a worker that stops waits for an answer of Redis.
+	shutdownTimeout = time.Second
 )
 
-// NewDispatcher makes a dispatcher; Run sends.
+// NewDispatcher creates a dispatcher with connections of its own; Run sends the tasks.
 func NewDispatcher(opt asynq.RedisConnOpt, log *slog.Logger, metrics *Metrics) *Dispatcher {
 	client := RedisClient(opt, queueBounds)
 	return &Dispatcher{
 		redis: client, client: asynq.NewClientFromRedisClient(client), waiting: make(chan attemptTask, maxWaitingTasks),
-		log: log, metrics: metrics, renewal: registerEvery,
+		log: log, metrics: metrics, registerInterval: registerInterval,
 	}
 }
 
@@ -74,7 +74,7 @@ func NewDispatcher(opt asynq.RedisConnOpt, log *slog.Logger, metrics *Metrics) *
 // that does not fit into the buffer is dropped: the janitor finds the payment a second later.
 func (d *Dispatcher) Enqueue(transfer uuid.UUID) { d.push(attemptTask{transfer: transfer, attempt: 1}) }
 
-// EnqueueAttempt is Enqueue for a later attempt, which has become due early.
+// EnqueueAttempt is Enqueue for a later attempt that has become due early.
 func (d *Dispatcher) EnqueueAttempt(transfer uuid.UUID, attempt int) {
 	d.push(attemptTask{transfer: transfer, attempt: attempt})
 }
@@ -87,10 +87,11 @@ func (d *Dispatcher) push(t attemptTask) {
 	}
 }
 
-// Run sends tasks to Redis until ctx ends.
+// Run sends tasks to Redis until ctx ends, then sends those in the buffer for at most a second. The
+// error is always nil.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	defer func() { _ = d.redis.Close() }()
-	register := time.NewTicker(d.renewal)
+	register := time.NewTicker(d.registerInterval)
 	defer register.Stop()
 	for {
 		select {
@@ -108,9 +109,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // flush sends the tasks that are left, unless Redis cannot be reached.
 func (d *Dispatcher) flush() {
 	_ = failpoint.Point("settle.flush")
-	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
-	for !d.away {
+	for !d.unreachable {
 		select {
 		case t := <-d.waiting:
 			d.send(ctx, t)
@@ -126,8 +127,8 @@ func (d *Dispatcher) send(ctx context.Context, t attemptTask) {
 	if err != nil {
 		d.metrics.enqueueFailed()
 	}
-	if away := err != nil; away != d.away {
-		d.away = away
+	if away := err != nil; away != d.unreachable {
+		d.unreachable = away
 		if away {
 			d.log.Warn("tasks do not reach the queue, the janitor settles the payments", "error", err)
 		} else {
@@ -136,20 +137,20 @@ func (d *Dispatcher) send(ctx context.Context, t attemptTask) {
 	}
 }
 
-// createTask creates the task of one attempt. Its id is the attempt's own, so the same
-// attempt is never in the queue twice; it is not retried by asynq, since when to
-// look again is written in the payment's row.
+// createTask creates the task of one attempt. The id of the task names the attempt, so the same
+// attempt is never in the queue twice. asynq does not retry it: the row of the payment says when
+// the next attempt is due.
 func (d *Dispatcher) createTask(ctx context.Context, t attemptTask) error {
-	ctx, cancel := context.WithTimeout(ctx, sendWithin)
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	options := []asynq.Option{
 		asynq.Queue(Queue),
 		asynq.TaskID(fmt.Sprintf("%s:%d", t.transfer, t.attempt)),
 		asynq.MaxRetry(0),
-		asynq.Timeout(taskWithin),
+		asynq.Timeout(taskTimeout),
 	}
-	if t.in > 0 {
-		options = append(options, asynq.ProcessAt(wholeSecond(time.Now().Add(t.in))))
+	if t.delay > 0 {
+		options = append(options, asynq.ProcessAt(nextWholeSecond(time.Now().Add(t.delay))))
 	}
 	if err := failpoint.Point("settle.before_enqueue"); err != nil {
 		return err
@@ -164,11 +165,11 @@ func (d *Dispatcher) createTask(ctx context.Context, t attemptTask) error {
 	return err
 }
 
-// wholeSecond rounds up. asynq stores whole seconds and drops the fraction: a worker would get a
-// task up to a second before its payment is due, and find nothing to do.
-func wholeSecond(t time.Time) time.Time { return t.Add(time.Second - 1).Truncate(time.Second) }
+// nextWholeSecond rounds up to a second. asynq stores whole seconds and drops the fraction: a
+// worker would get a task up to a second before its payment is due, and find nothing to do.
+func nextWholeSecond(t time.Time) time.Time { return t.Add(time.Second - 1).Truncate(time.Second) }
 
-// Worker handles tasks, Config.Concurrency at a time.
+// Worker attempts the payments that tasks name, Config.Concurrency at a time.
 type Worker struct {
 	settler    *Settler
 	dispatcher *Dispatcher
@@ -178,22 +179,24 @@ type Worker struct {
 	active     atomic.Int64 // tasks in handling
 }
 
-// NewWorker makes a worker; Run starts it.
+// NewWorker creates a worker with connections of its own; Run starts it. Later attempts are
+// enqueued through dispatcher.
 func NewWorker(settler *Settler, dispatcher *Dispatcher, redis asynq.RedisConnOpt) *Worker {
 	client := RedisClient(redis, queueBounds)
 	return &Worker{settler: settler, dispatcher: dispatcher, redis: client, server: asynq.NewServerFromRedisClient(client, asynq.Config{
 		Concurrency:              settler.config.Concurrency,
 		Queues:                   map[string]int{Queue: 1},
-		TaskCheckInterval:        50 * time.Millisecond,  // default 1 s: half a second of waiting for nothing
+		TaskCheckInterval:        50 * time.Millisecond,  // default 1 s, which delays a task by half a second on average
 		DelayedTaskCheckInterval: 250 * time.Millisecond, // default 5 s
-		ShutdownTimeout:          settler.config.Drain,
+		ShutdownTimeout:          settler.config.DrainTimeout,
 		Logger:                   asynqLog{settler.log},
 		LogLevel:                 asynq.WarnLevel,
 	})}
 }
 
-// Run works until ctx ends, then lets the payments under way finish, and hands over
-// those that do not within Config.Drain. Redis may be away at any time, also now.
+// Run handles tasks until ctx ends. It then waits up to Config.DrainTimeout for attempts in
+// progress and makes the other payments due at once for another worker. It works while Redis
+// cannot be reached, also at the start.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := failpoint.Point("settle.worker_starts"); err != nil {
 		return err
@@ -205,20 +208,20 @@ func (w *Worker) Run(ctx context.Context) error {
 	<-ctx.Done()
 	_ = failpoint.Point("settle.worker_stops")
 	w.shutdown()
-	w.handling.Wait() // asynq does not wait for those whose time was up
+	w.handling.Wait() // asynq does not wait for attempts after its ShutdownTimeout
 	return nil
 }
 
-// shutdown ends asynq's server, which sends Redis several commands one after the other. It
-// closes the connections when no payment is under way and Redis has not answered for
-// shutdownWithin: every command that still waits then fails at once.
+// shutdown stops asynq's server, which sends several commands to Redis one after the other. When no
+// attempt is in progress and Redis has not answered for shutdownTimeout, it closes the connections,
+// so that all commands that still wait fail at once.
 func (w *Worker) shutdown() {
 	done := make(chan struct{})
 	go func() {
 		w.server.Shutdown()
 		close(done)
 	}()
-	tick := time.NewTicker(shutdownWithin)
+	tick := time.NewTicker(shutdownTimeout)
 	defer tick.Stop()
 	for {
 		select {
@@ -242,17 +245,17 @@ func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
 	_ = failpoint.Point("settle.task")
 	transfer, err := uuid.FromBytes(task.Payload())
 	if err != nil {
-		w.settler.log.Error("task holds no transfer id", "type", task.Type())
+		w.settler.log.Error("task does not contain a transfer id", "type", task.Type())
 		return nil
 	}
-	again, attempt, err := w.settler.SettleOne(ctx, transfer)
+	retryIn, attempt, err := w.settler.SettleOne(ctx, transfer)
 	if err != nil {
 		w.settler.log.Warn("payment left to the janitor", "transfer", transfer, "error", err)
 		return nil
 	}
-	if again > 0 {
+	if retryIn > 0 {
 		_ = failpoint.Point("settle.enqueue_again")
-		w.dispatcher.push(attemptTask{transfer, attempt, again})
+		w.dispatcher.push(attemptTask{transfer, attempt, retryIn})
 	}
 	return nil
 }

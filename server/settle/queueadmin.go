@@ -14,23 +14,23 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Queues lets operators look into Redis and nudge it. Nothing here touches a
-// payment: a task is only a hint.
+// Queues lets operators inspect and change the tasks in Redis. Its methods change no payment: if
+// a task is lost, the janitor attempts the payment.
 type Queues struct {
 	inspector *asynq.Inspector
 	redis     redis.UniversalClient
 }
 
-// NewQueues makes one on its own connections; Close it.
+// NewQueues creates a Queues with connections of its own. The caller must Close it.
 func NewQueues(opt asynq.RedisConnOpt) *Queues {
 	client := RedisClient(opt, queueBounds)
 	return &Queues{asynq.NewInspectorFromRedisClient(client), client}
 }
 
-// Close gives the connections back.
+// Close closes the connections to Redis.
 func (q *Queues) Close() error { return q.redis.Close() }
 
-// QueueStats are the numbers of one queue at one moment.
+// QueueStats are the counts of one queue's tasks by state, and of those handled today and in total.
 type QueueStats struct {
 	Name                                        string
 	Paused                                      bool
@@ -41,10 +41,11 @@ type QueueStats struct {
 	Latency                                     time.Duration // age of the oldest pending task
 }
 
-// Stats of every queue that settlement uses. One that no task has ever gone
-// through, or that Redis has forgotten, is empty.
+// Stats returns the statistics of every queue that settlement uses. A queue that Redis does not
+// know, because it never had a task or Redis was emptied, is empty. It fails with
+// [ErrQueueUnavailable].
 func (q *Queues) Stats() ([]QueueStats, error) {
-	// Asked first, since GetQueueInfo's error for a queue it does not know has no name.
+	// GetQueueInfo has no distinct error for an unknown queue, so the list of queues is read first.
 	known, err := q.inspector.Queues()
 	if err != nil {
 		return nil, queueError(err)
@@ -64,12 +65,13 @@ func (q *Queues) Stats() ([]QueueStats, error) {
 	}}, nil
 }
 
-// WorkerStats are the numbers of all processes that have workers.
+// WorkerStats counts the worker processes, and their attempts in progress of how many possible
+// ones.
 type WorkerStats struct {
 	Servers, Busy, Slots int
 }
 
-// Workers counts them, as far as they have said so to Redis in the last seconds.
+// Workers counts the workers that have reported to Redis in the last seconds.
 func (q *Queues) Workers() (WorkerStats, error) {
 	servers, err := q.inspector.Servers()
 	if err != nil {
@@ -83,13 +85,13 @@ func (q *Queues) Workers() (WorkerStats, error) {
 	return stats, nil
 }
 
-// Pause lets no task start; Resume lets them again. Both may be said twice.
-func (q *Queues) Pause(queue string) error { return q.change(queue, true) }
+// Pause stops the workers from starting tasks until [Queues.Resume]. Pausing twice is no error.
+func (q *Queues) Pause(queue string) error { return q.setPaused(queue, true) }
 
-// Resume lets tasks start again.
-func (q *Queues) Resume(queue string) error { return q.change(queue, false) }
+// Resume ends a pause. Resuming a queue that is not paused is no error.
+func (q *Queues) Resume(queue string) error { return q.setPaused(queue, false) }
 
-func (q *Queues) change(queue string, pause bool) error {
+func (q *Queues) setPaused(queue string, pause bool) error {
 	if queue != Queue {
 		return ErrNoQueue
 	}
@@ -106,7 +108,7 @@ func (q *Queues) change(queue string, pause bool) error {
 	return queueError(q.inspector.UnpauseQueue(queue))
 }
 
-// Task is one hint in the queue.
+// Task is one task in a queue.
 type Task struct {
 	ID            string
 	State         string
@@ -115,7 +117,7 @@ type Task struct {
 	LastError     string
 }
 
-// Tasks lists the tasks of a queue in one state.
+// Tasks lists at most limit tasks of a queue in one state; the empty state means pending.
 func (q *Queues) Tasks(queue, state string, limit int) ([]Task, error) {
 	if queue != Queue {
 		return nil, ErrNoQueue
@@ -138,7 +140,7 @@ func (q *Queues) Tasks(queue, state string, limit int) ([]Task, error) {
 	}
 	tasks := make([]Task, len(infos))
 	for i, info := range infos {
-		transfer, _ := uuid.FromBytes(info.Payload) // a task that is not ours shows no transfer
+		transfer, _ := uuid.FromBytes(info.Payload) // a task of another program has no transfer id
 		tasks[i] = Task{
 			ID: info.ID, State: info.State.String(), Transfer: transfer,
 			NextProcessAt: info.NextProcessAt, LastError: info.LastErr,
@@ -147,7 +149,7 @@ func (q *Queues) Tasks(queue, state string, limit int) ([]Task, error) {
 	return tasks, nil
 }
 
-// Act retries, archives or deletes a task.
+// Act changes one task: action is retry, archive or delete.
 func (q *Queues) Act(queue, task, action string) error {
 	if queue != Queue {
 		return ErrNoQueue
@@ -161,6 +163,7 @@ func (q *Queues) Act(queue, task, action string) error {
 	return queueError(act(queue, task))
 }
 
+// queueError converts an error of asynq to one of the errors in errors.go.
 func queueError(err error) error {
 	switch {
 	case err == nil:
@@ -170,13 +173,13 @@ func queueError(err error) error {
 	case errors.Is(err, asynq.ErrTaskNotFound):
 		return ErrNoTask
 	}
-	if _, away := errors.AsType[redis.Error](err); !away && isNetwork(err) {
-		return fmt.Errorf("%w: %w", ErrQueueIsAway, err)
+	if _, answered := errors.AsType[redis.Error](err); !answered && isNetwork(err) {
+		return fmt.Errorf("%w: %w", ErrQueueUnavailable, err)
 	}
 	return fmt.Errorf("%w: %w", ErrTaskBusy, err)
 }
 
-// isNetwork tells whether an error is about reaching Redis, not about what it said.
+// isNetwork reports whether err means that Redis could not be reached.
 func isNetwork(err error) bool {
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||

@@ -14,53 +14,53 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// Bounds of one reconciliation.
+// Limits of one reconciliation.
 const (
-	maxPages        = 500 // of the statement
-	compareAtOnce   = 500 // lines
-	reconcileWithin = time.Minute
-	compareMissing  = 5000 // payments without a line
+	maxPages         = 500 // pages of the statement
+	comparePage      = 500 // lines compared after one query
+	reconcileTimeout = time.Minute
+	maxUnmatched     = 5000 // payments without a line
 )
 
-// Discrepancy is one place where the bank's books and ours do not agree. It is
-// found once and kept for ever; one that a later statement resolves is closed.
+// Discrepancy is one difference between the bank's books and ours. It is recorded once and never
+// deleted; it is closed if a later statement resolves it.
 type Discrepancy struct {
 	Kind     string
 	Ref      string
-	Transfer uuid.UUID // nil UUID where no payment has the ref
+	Transfer uuid.UUID // the nil UUID if no payment has the reference
 	Detail   string
-	Suspense uuid.UUID // the transfer that booked it, if one could
+	Suspense uuid.UUID // the transfer that booked it to suspense; the nil UUID if none did
 	FoundAt  time.Time
 	ClosedAt time.Time // zero while it is open
 }
 
 // Kinds of discrepancy.
 const (
-	AnswersDiffer     = "answers_differ"      // the bank told two things about one payment
-	AmountDiffers     = "amount_differs"      // it did another amount, currency or direction
-	ExecutedNotPosted = "executed_not_posted" // it paid what it had rejected
-	PostedNotExecuted = "posted_not_executed" // it did not pay what it had confirmed
-	UnknownRef        = "unknown_ref"         // it did what nobody asked for
-	MissingAtBank     = "missing_at_bank"     // its statement does not have what it confirmed
-	CallbackDiffers   = "callback_differs"    // its callback says otherwise than the books
+	AnswersDiffer     = "answers_differ"      // two answers about one payment contradict each other
+	AmountDiffers     = "amount_differs"      // the amount, currency or direction is another
+	ExecutedNotPosted = "executed_not_posted" // the bank executed what it had rejected
+	PostedNotExecuted = "posted_not_executed" // the bank did not execute what it had confirmed
+	UnknownRef        = "unknown_ref"         // the bank executed a reference that no payment has
+	MissingAtBank     = "missing_at_bank"     // the statement lacks what the bank had confirmed
+	CallbackDiffers   = "callback_differs"    // a callback contradicts the outcome of a settled payment
 )
 
-// Reconciliation says what one comparison did.
+// Reconciliation is the result of one comparison.
 type Reconciliation struct {
-	Read    int // statement lines that were new
-	Matched int
-	Open    int // lines whose payment has not ended yet
-	Found   []Discrepancy
-	Closed  int // discrepancies that the statement has resolved
+	Read    int           // new statement lines
+	Matched int           // lines that agree with their payment
+	Open    int           // lines whose payment has not ended yet
+	Found   []Discrepancy // new discrepancies
+	Closed  int           // discrepancies that the statement has resolved
 }
 
-// Reconcile reads what is new on the bank's statement and compares every line that
-// has no counterpart yet with the payment of its ref. What differs is recorded,
-// booked to suspense once both sides are final, and never put right silently.
-// Any number of processes may do it at once.
+// Reconcile reads the new lines of the bank's statement and compares all lines that are still
+// open with the payments of the same reference. It records each discrepancy and, once both sides
+// are final, books it to suspense. It never corrects a payment. Any number of processes may
+// reconcile at once.
 func (s *Settler) Reconcile(ctx context.Context) (Reconciliation, error) {
 	var r Reconciliation
-	confirmed, began, err := s.withoutLine(ctx)
+	confirmed, began, err := s.confirmedWithoutLine(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -83,7 +83,7 @@ func (s *Settler) Reconcile(ctx context.Context) (Reconciliation, error) {
 				return r, err
 			}
 		}
-		if len(pairs) < compareAtOnce {
+		if len(pairs) < comparePage {
 			break
 		}
 	}
@@ -91,13 +91,13 @@ func (s *Settler) Reconcile(ctx context.Context) (Reconciliation, error) {
 		return r, err
 	}
 	if !all {
-		return r, nil // what is missing may yet come
+		return r, nil // a line that seems to be missing may be on a later page
 	}
-	return r, s.findMissing(ctx, confirmed, began, &r)
+	return r, s.recordMissing(ctx, confirmed, began, &r)
 }
 
-// readStatement copies the lines after the newest that we have; all says that there
-// are no more.
+// readStatement stores the lines after the newest that is stored, at most maxPages pages. all
+// reports whether it read the statement to its end.
 func (s *Settler) readStatement(ctx context.Context) (read int, all bool, err error) {
 	const newest = `SELECT COALESCE(max(seq), 0) FROM statement_lines`
 	const insert = `INSERT INTO statement_lines (seq, external_ref, direction, amount, currency, outcome, bank_ref, at)
@@ -129,7 +129,7 @@ func (s *Settler) readStatement(ctx context.Context) (read int, all bool, err er
 		}
 		if len(seqs) > 0 {
 			if _, err := s.pool.Exec(ctx, insert, seqs, refs, directions, amounts, currencies, outcomes, bankRefs, at); err != nil {
-				return read, false, fmt.Errorf("keep the bank's statement: %w", err)
+				return read, false, fmt.Errorf("store the bank's statement: %w", err)
 			}
 		}
 		read += len(page.Entries)
@@ -141,27 +141,28 @@ func (s *Settler) readStatement(ctx context.Context) (read int, all bool, err er
 	return read, false, nil
 }
 
-// pair is a statement line and the payment of its ref, if there is one.
-type pair struct {
-	line     bank.Entry
-	outcome  string
-	transfer *uuid.UUID
-	state    ledger.PaymentState // of the payment
-	ours     bank.Instruction
+// lineAndPayment is a statement line and the payment of the same reference, if there is one.
+type lineAndPayment struct {
+	line        bank.Entry
+	outcome     string
+	transfer    *uuid.UUID
+	state       ledger.PaymentState // of the payment
+	instruction bank.Instruction
 }
 
-func (s *Settler) openLines(ctx context.Context, after int64) ([]pair, error) {
+// openLines returns the lines after a sequence number that are neither matched nor known to differ.
+func (s *Settler) openLines(ctx context.Context, after int64) ([]lineAndPayment, error) {
 	const open = `SELECT l.seq, l.external_ref, l.direction, l.amount, l.currency, l.outcome,
 			p.transfer_id, COALESCE(p.state, ''), COALESCE(p.direction, ''), COALESCE(p.amount, 0), COALESCE(p.currency, '')
 		FROM statement_lines l LEFT JOIN payments p ON p.external_ref = l.external_ref
 		WHERE l.state = 'open' AND l.seq > $1 ORDER BY l.seq LIMIT $2`
-	rows, err := s.pool.Query(ctx, open, after, compareAtOnce)
+	rows, err := s.pool.Query(ctx, open, after, comparePage)
 	if err != nil {
 		return nil, fmt.Errorf("find open statement lines: %w", err)
 	}
-	pairs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p pair, err error) {
+	pairs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p lineAndPayment, err error) {
 		err = row.Scan(&p.line.Seq, &p.line.Ref, &p.line.Direction, &p.line.Amount, &p.line.Currency, &p.outcome,
-			&p.transfer, &p.state, &p.ours.Direction, &p.ours.Amount, &p.ours.Currency)
+			&p.transfer, &p.state, &p.instruction.Direction, &p.instruction.Amount, &p.instruction.Currency)
 		return p, err
 	})
 	if err != nil {
@@ -170,41 +171,41 @@ func (s *Settler) openLines(ctx context.Context, after int64) ([]pair, error) {
 	return pairs, nil
 }
 
-// compare decides about one line. A line whose payment has not ended waits.
-func (s *Settler) compare(ctx context.Context, p pair, r *Reconciliation) error {
-	told := fmt.Sprintf("statement line %d: %s %s of %d %s", p.line.Seq, p.line.Direction, p.outcome, p.line.Amount, p.line.Currency)
-	d := Discrepancy{Ref: p.line.Ref, Detail: told}
+// compare compares one line with its payment. The line stays open while the payment has not ended.
+func (s *Settler) compare(ctx context.Context, p lineAndPayment, r *Reconciliation) error {
+	detail := fmt.Sprintf("statement line %d: %s %s of %d %s", p.line.Seq, p.line.Direction, p.outcome, p.line.Amount, p.line.Currency)
+	d := Discrepancy{Ref: p.line.Ref, Detail: detail}
 	if p.transfer == nil {
 		d.Kind = UnknownRef
-		return s.differ(ctx, p, d, r)
+		return s.bookDiscrepancy(ctx, p, d, r)
 	}
 	d.Transfer = *p.transfer
 	ended := p.state == ledger.PaymentExecuted || p.state == ledger.PaymentRejected
 	switch {
-	case p.line.Direction != p.ours.Direction || p.line.Amount != p.ours.Amount || p.line.Currency != p.ours.Currency:
+	case p.line.Direction != p.instruction.Direction || p.line.Amount != p.instruction.Amount || p.line.Currency != p.instruction.Currency:
 		d.Kind = AmountDiffers
-		d.Detail += fmt.Sprintf("; asked for: %s of %d %s", p.ours.Direction, p.ours.Amount, p.ours.Currency)
-		if !ended { // told now, booked when we know what is on our side
+		d.Detail += fmt.Sprintf("; asked for: %s of %d %s", p.instruction.Direction, p.instruction.Amount, p.instruction.Currency)
+		if !ended { // recorded now, booked to suspense when the payment has ended
 			r.Open++
-			return s.record(ctx, d, r)
+			return s.recordDiscrepancy(ctx, d, r)
 		}
 	case !ended:
 		r.Open++
 		return nil
 	case string(p.state) == p.outcome:
 		r.Matched++
-		return s.close(ctx, p.line.Seq, "matched")
+		return s.closeLine(ctx, p.line.Seq, "matched")
 	case p.state == ledger.PaymentRejected:
 		d.Kind = ExecutedNotPosted
 	default:
 		d.Kind = PostedNotExecuted
 	}
-	return s.differ(ctx, p, d, r)
+	return s.bookDiscrepancy(ctx, p, d, r)
 }
 
-// differ books a discrepancy to suspense, so that the clearing account says what the
-// statement says: what the bank did comes in, what it did not do goes out.
-func (s *Settler) differ(ctx context.Context, p pair, d Discrepancy, r *Reconciliation) error {
+// bookDiscrepancy books a discrepancy to suspense, so that the clearing account agrees with the
+// statement: it adds what the bank executed, and removes what it was believed to have executed.
+func (s *Settler) bookDiscrepancy(ctx context.Context, p lineAndPayment, d Discrepancy, r *Reconciliation) error {
 	cause := d.Kind
 	if p.outcome == "executed" {
 		booked, err := s.ledger.BookToSuspense(ctx, ledger.SuspenseBooking{
@@ -218,21 +219,22 @@ func (s *Settler) differ(ctx context.Context, p pair, d Discrepancy, r *Reconcil
 	}
 	if p.state == ledger.PaymentExecuted {
 		booked, err := s.ledger.BookToSuspense(ctx, ledger.SuspenseBooking{
-			Ref: p.line.Ref, Cause: cause, Currency: p.ours.Currency, Amount: p.ours.Amount,
-			IntoClearing: p.ours.Direction == bank.Deposit,
+			Ref: p.line.Ref, Cause: cause, Currency: p.instruction.Currency, Amount: p.instruction.Amount,
+			IntoClearing: p.instruction.Direction == bank.Deposit,
 		})
 		if err != nil {
 			return fmt.Errorf("book %s of %s to suspense: %w", d.Kind, p.line.Ref, err)
 		}
 		d.Suspense = booked.ID
 	}
-	if err := s.record(ctx, d, r); err != nil {
+	if err := s.recordDiscrepancy(ctx, d, r); err != nil {
 		return err
 	}
-	return s.close(ctx, p.line.Seq, "differs")
+	return s.closeLine(ctx, p.line.Seq, "differs")
 }
 
-func (s *Settler) close(ctx context.Context, seq int64, state string) error {
+// closeLine stores that an open line matches its payment or differs from it.
+func (s *Settler) closeLine(ctx context.Context, seq int64, state string) error {
 	if err := failpoint.Point("settle.before_close"); err != nil {
 		return err
 	}
@@ -243,8 +245,9 @@ func (s *Settler) close(ctx context.Context, seq int64, state string) error {
 	return nil
 }
 
-// record keeps a discrepancy, once, and raises the alert.
-func (s *Settler) record(ctx context.Context, d Discrepancy, r *Reconciliation) error {
+// recordDiscrepancy stores a discrepancy and reports it, unless it is known. A new one is added
+// to r if r is not nil.
+func (s *Settler) recordDiscrepancy(ctx context.Context, d Discrepancy, r *Reconciliation) error {
 	const insert = `INSERT INTO discrepancies (kind, external_ref, transfer_id, detail, suspense_id)
 		VALUES ($1, $2, $3, left($4, 500), $5)
 		ON CONFLICT (external_ref, kind) DO NOTHING RETURNING found_at`
@@ -255,19 +258,20 @@ func (s *Settler) record(ctx context.Context, d Discrepancy, r *Reconciliation) 
 	if err != nil {
 		return fmt.Errorf("record %s of %s: %w", d.Kind, d.Ref, err)
 	}
-	s.alert(d.Kind, d.Ref, d.Detail)
+	s.reportDiscrepancy(d.Kind, d.Ref, d.Detail)
 	if r != nil {
 		r.Found = append(r.Found, d)
 	}
 	return nil
 }
 
-// alert says that a discrepancy was recorded.
-func (s *Settler) alert(kind, ref, detail string) {
+// reportDiscrepancy logs and counts a discrepancy that was recorded.
+func (s *Settler) reportDiscrepancy(kind, ref, detail string) {
 	s.log.Error("the bank's books and ours differ", "kind", kind, "ref", ref, "detail", detail)
-	s.config.Metrics.differs(kind)
+	s.config.Metrics.discrepancyFound(kind)
 }
 
+// orNull converts the nil UUID to NULL.
 func orNull(id uuid.UUID) *uuid.UUID {
 	if id == uuid.Nil {
 		return nil
@@ -275,7 +279,7 @@ func orNull(id uuid.UUID) *uuid.UUID {
 	return &id
 }
 
-// Discrepancies lists what has been found, newest first.
+// Discrepancies lists the newest discrepancies, at most limit, newest first.
 func (s *Settler) Discrepancies(ctx context.Context, limit int) ([]Discrepancy, error) {
 	const list = `SELECT kind, external_ref, transfer_id, detail, suspense_id, found_at, closed_at
 		FROM discrepancies LEFT JOIN closed_discrepancies ON discrepancy_id = id ORDER BY id DESC LIMIT $1`
@@ -307,6 +311,7 @@ func (s *Settler) Discrepancies(ctx context.Context, limit int) ([]Discrepancy, 
 	return found, nil
 }
 
+// discrepanciesOf lists the discrepancies of one reference, oldest first.
 func (s *Settler) discrepanciesOf(ctx context.Context, ref string) ([]Discrepancy, error) {
 	const list = `SELECT kind, detail, found_at, closed_at
 		FROM discrepancies LEFT JOIN closed_discrepancies ON discrepancy_id = id WHERE external_ref = $1 ORDER BY id`

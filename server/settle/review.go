@@ -15,18 +15,18 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// Payment is a payments row as operators see it.
+// Payment is a row of the table payments as operators see it.
 type Payment struct {
 	Transfer    uuid.UUID
 	Instruction bank.Instruction
 	State       ledger.PaymentState
 	Attempts    int
 	Fence       int64
-	NextAt      time.Time // zero where nobody will look again
-	LeaseUntil  time.Time // zero where nobody is at it
+	NextAt      time.Time // zero if no attempt is planned
+	LeaseUntil  time.Time // zero if no worker has claimed it
 	BankRef     string
 	LastError   string
-	TraceID     string // of the request that it came with; "" of an old one
+	TraceID     string // of the request that created the payment; "" if it had no trace
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 }
@@ -53,7 +53,7 @@ func scanPayment(row pgx.CollectableRow) (p Payment, err error) {
 	return p, err
 }
 
-// Payment is the payment of one transfer; ErrNoPayment if it has none.
+// Payment returns the payment of one transfer. It fails with [ErrNoPayment].
 func (s *Settler) Payment(ctx context.Context, transfer uuid.UUID) (Payment, error) {
 	const find = `SELECT ` + paymentColumns + ` FROM payments WHERE transfer_id = $1`
 	rows, err := s.pool.Query(ctx, find, transfer)
@@ -70,8 +70,9 @@ func (s *Settler) Payment(ctx context.Context, transfer uuid.UUID) (Payment, err
 	return p, nil
 }
 
-// Payments lists payments in one state, or in any, newest first. next is the cursor
-// of the following page, "" on the last.
+// Payments lists at most limit payments, newest first. An empty state means all states, an empty
+// cursor the first page. next is the cursor of the following page, "" on the last page. An
+// invalid cursor is [ErrCursor].
 func (s *Settler) Payments(ctx context.Context, state ledger.PaymentState, cursor string, limit int) (page []Payment, next string, err error) {
 	const list = `SELECT ` + paymentColumns + ` FROM payments
 		WHERE transfer_id < $1 AND ($2 = '' OR state = $2) ORDER BY transfer_id DESC LIMIT $3`
@@ -104,32 +105,33 @@ func (s *Settler) Payments(ctx context.Context, state ledger.PaymentState, curso
 // Resolution is an operator's decision about a payment that needs review.
 type Resolution string
 
-// What an operator can decide.
+// The decisions of an operator.
 const (
 	ResolveExecuted Resolution = "executed"
 	ResolveRejected Resolution = "rejected"
-	ResolveAsk      Resolution = "ask" // have the bank asked once more
+	ResolveAsk      Resolution = "ask" // attempt the payment again
 )
 
-// operatorNote stands in the log in place of what the bank said.
+// operatorNote is the detail of a log entry that an operator's decision caused.
 const operatorNote = "decided by an operator"
 
-// Resolve carries out an operator's decision. Should it be wrong, the bank's
-// statement will say so.
+// Resolve carries out an operator's decision about a payment that needs review. If the decision
+// is wrong, reconciliation finds a discrepancy. It fails with [ErrNoPayment] or [ErrNotInReview],
+// or with an error of the ledger.
 func (s *Settler) Resolve(ctx context.Context, transfer uuid.UUID, r Resolution) (Payment, error) {
 	const ask = `UPDATE payments SET state = 'unknown', next_at = clock_timestamp(), updated_at = clock_timestamp()
 		WHERE transfer_id = $1 AND state = 'needs_review' RETURNING attempts`
-	// A new fence, so that no earlier claim can speak for the payment any more.
+	// A new fence, so that no earlier claim can settle the payment.
 	const take = `UPDATE payments SET fence = fence + 1, updated_at = clock_timestamp()
 		WHERE transfer_id = $1 AND state = 'needs_review' RETURNING fence`
 	if r == ResolveAsk {
 		var attempts int
 		err := s.pool.QueryRow(ctx, ask, transfer).Scan(&attempts)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return Payment{}, s.whyNot(ctx, transfer)
+			return Payment{}, s.reviewError(ctx, transfer)
 		}
 		if err != nil {
-			return Payment{}, fmt.Errorf("have payment %s asked about: %w", transfer, err)
+			return Payment{}, fmt.Errorf("make payment %s due: %w", transfer, err)
 		}
 		s.config.Enqueue(transfer, attempts+1)
 		return s.Payment(ctx, transfer)
@@ -137,10 +139,10 @@ func (s *Settler) Resolve(ctx context.Context, transfer uuid.UUID, r Resolution)
 	var fence int64
 	err := s.pool.QueryRow(ctx, take, transfer).Scan(&fence)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Payment{}, s.whyNot(ctx, transfer)
+		return Payment{}, s.reviewError(ctx, transfer)
 	}
 	if err != nil {
-		return Payment{}, fmt.Errorf("take payment %s: %w", transfer, err)
+		return Payment{}, fmt.Errorf("claim payment %s: %w", transfer, err)
 	}
 	_, err = s.ledger.Settle(ctx, ledger.Settlement{
 		Transfer: transfer, Fence: fence, Executed: r == ResolveExecuted, Note: operatorNote,
@@ -151,21 +153,22 @@ func (s *Settler) Resolve(ctx context.Context, transfer uuid.UUID, r Resolution)
 	return s.Payment(ctx, transfer)
 }
 
-func (s *Settler) whyNot(ctx context.Context, transfer uuid.UUID) error {
+// reviewError returns why a payment cannot be resolved.
+func (s *Settler) reviewError(ctx context.Context, transfer uuid.UUID) error {
 	if _, err := s.Payment(ctx, transfer); err != nil {
 		return err
 	}
 	return ErrNotInReview
 }
 
-// Findings are what an operator should know of, each counted up to 10,000.
+// Findings counts what needs an operator's attention, each up to 10,000.
 type Findings struct {
-	Overdue       int // payments past their time by more than the janitor's patience
+	Overdue       int // payments due for longer than the janitor needs to claim them
 	NeedsReview   int
-	Discrepancies int // between the bank's books and ours, that are open
+	Discrepancies int // open ones
 }
 
-// Findings counts them, each along an index of its own.
+// Findings reads the counts, each from an index of its own.
 func (s *Settler) Findings(ctx context.Context) (Findings, error) {
 	const count = `SELECT
 		(SELECT count(*) FROM (SELECT FROM payments WHERE next_at < clock_timestamp() - $1::interval LIMIT 10000) o),
@@ -173,23 +176,22 @@ func (s *Settler) Findings(ctx context.Context) (Findings, error) {
 		(SELECT count(*) FROM (SELECT FROM discrepancies
 			WHERE NOT EXISTS (SELECT FROM closed_discrepancies WHERE discrepancy_id = id) LIMIT 10000) d)`
 	var f Findings
-	overdue := s.config.Grace + 2*s.config.Every // the janitor's next round has had its chance
+	overdue := s.config.Grace + 2*s.config.Interval // the next round of the janitor should have claimed it
 	if err := s.pool.QueryRow(ctx, count, overdue).Scan(&f.Overdue, &f.NeedsReview, &f.Discrepancies); err != nil {
 		return f, fmt.Errorf("count what needs attention: %w", err)
 	}
 	return f, nil
 }
 
-// LogEntry is one entry of a payment's log.
+// LogEntry is one entry of the log of a payment. migrations/0002_settlement.sql lists the kinds.
 type LogEntry struct {
 	At      time.Time
 	Attempt int
-	What    string
+	Kind    string
 	Detail  string
 }
 
-// Log is what was asked about a payment and what came back, in order, at most 1000
-// entries.
+// Log returns the results of all attempts at a payment, oldest first, at most 1000.
 func (s *Settler) Log(ctx context.Context, transfer uuid.UUID) ([]LogEntry, error) {
 	const list = `SELECT at, attempt, kind, detail FROM payment_log WHERE transfer_id = $1 ORDER BY id LIMIT 1000`
 	rows, err := s.pool.Query(ctx, list, transfer)

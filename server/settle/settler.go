@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -19,29 +18,29 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Config of a Settler; Pool, Ledger and Bank are required. A zero field takes
-// the value in brackets.
+// Config configures a [Settler]. Pool, Ledger and Bank are required. A field that is zero has the
+// value in brackets.
 type Config struct {
-	Pool        *pgxpool.Pool
-	Ledger      *ledger.Ledger
-	Bank        bank.Bank
-	Logger      *slog.Logger
-	Metrics     *Metrics
-	Lease       time.Duration // a dead worker's payment falls due after it [3 s]
-	Grace       time.Duration // how long the janitor leaves a due payment to its hint [1 s]
-	Every       time.Duration // between two rounds of the janitor [1 s]
-	FirstDelay  time.Duration // before the second attempt; doubles from one to the next [500 ms]
-	MaxDelay    time.Duration // bound of that doubling [30 s]
-	MaxAttempts int           // together with MaxAge: then needs_review [12]
-	MaxAge      time.Duration // [1 h]
-	Concurrency int           // payments at the bank at once, for workers and janitor each [50]
-	Drain       time.Duration // how long a stopping worker waits for the bank; more than the bank's timeout [8 s]
+	Pool         *pgxpool.Pool
+	Ledger       *ledger.Ledger
+	Bank         bank.Bank
+	Logger       *slog.Logger
+	Metrics      *Metrics
+	Lease        time.Duration // how long a claim is valid without renewal; a payment whose worker died is due after it [3 s]
+	Grace        time.Duration // how long the janitor leaves a due payment to the workers [1 s]
+	Interval     time.Duration // between two rounds of the janitor [1 s]
+	FirstDelay   time.Duration // before the second attempt; it doubles with each attempt [500 ms]
+	MaxDelay     time.Duration // largest delay between two attempts [30 s]
+	MaxAttempts  int           // a payment needs review after MaxAttempts and MaxAge [12]
+	MaxAge       time.Duration // [1 h]
+	Concurrency  int           // payments attempted at once by the worker, and as many by the janitor [50]
+	DrainTimeout time.Duration // how long a worker that stops waits for the bank; longer than the bank client's timeout [8 s]
 
-	StatementLag   time.Duration // for which a statement may lack what the bank has confirmed; negative: not at all [1 min]
-	ReconcileEvery time.Duration // between two looks at the bank's statement [10 s]
-	BreakerAfter   int           // failures to reach the bank in a row, after which it is left alone [10]
-	CallbackSecret []byte        // key of the signatures of the bank's callbacks; without one, none is believed
-	// Hint says that an attempt of a payment has become due; it must not block [none].
+	StatementLag      time.Duration // how long the statement may lack a confirmed payment; negative: no time at all [1 min]
+	ReconcileInterval time.Duration // between two reconciliations [10 s]
+	BreakerThreshold  int           // consecutive failures to reach the bank that open the circuit breaker [10]
+	CallbackSecret    []byte        // key of the callback signatures; without it every callback is refused
+	// Enqueue creates a task for an attempt that has become due. It must not block [no task].
 	Enqueue func(transfer uuid.UUID, attempt int)
 }
 
@@ -59,15 +58,15 @@ func (c Config) withDefaults() Config {
 	}
 	duration(&c.Lease, 3*time.Second)
 	duration(&c.Grace, time.Second)
-	duration(&c.Every, time.Second)
+	duration(&c.Interval, time.Second)
 	duration(&c.FirstDelay, 500*time.Millisecond)
 	duration(&c.MaxDelay, 30*time.Second)
 	duration(&c.MaxAge, time.Hour)
-	duration(&c.Drain, 8*time.Second)
+	duration(&c.DrainTimeout, 8*time.Second)
 	duration(&c.StatementLag, time.Minute)
-	duration(&c.ReconcileEvery, 10*time.Second)
-	if c.BreakerAfter == 0 {
-		c.BreakerAfter = 10
+	duration(&c.ReconcileInterval, 10*time.Second)
+	if c.BreakerThreshold == 0 {
+		c.BreakerThreshold = 10
 	}
 	if c.Enqueue == nil {
 		c.Enqueue = func(uuid.UUID, int) {}
@@ -81,29 +80,29 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Bounds on what has no caller that would give up.
+// Time limits of database work that continues after the caller's context has ended.
 const (
-	statementWithin = 5 * time.Second
-	finishWithin    = 10 * time.Second // more than the ledger's own patience
+	statementTimeout = 5 * time.Second
+	finishTimeout    = 10 * time.Second // longer than ledger.Config.BatchTimeout
 )
 
-// Settler carries payments out. Worker and janitor both use it.
+// Settler settles payments. [Worker] and [Janitor] both use it. It is safe for concurrent use.
 type Settler struct {
-	pool    *pgxpool.Pool
-	ledger  *ledger.Ledger
-	bank    bank.Bank
-	log     *slog.Logger
-	breaker *breaker
-	missing missing
-	config  Config
+	pool         *pgxpool.Pool
+	ledger       *ledger.Ledger
+	bank         bank.Bank
+	log          *slog.Logger
+	breaker      *breaker
+	missingLines missingLines
+	config       Config
 
 	callbackSecret atomic.Pointer[[]byte]
 }
 
-// New makes a Settler; it starts nothing.
+// New creates a Settler. It starts no goroutine.
 func New(config Config) *Settler {
 	config = config.withDefaults()
-	b := &breaker{after: config.BreakerAfter, metrics: config.Metrics, now: time.Now}
+	b := &breaker{threshold: config.BreakerThreshold, metrics: config.Metrics, now: time.Now}
 	s := &Settler{
 		pool: config.Pool, ledger: config.Ledger, bank: timedBank{config.Bank, config.Metrics}, log: config.Logger, breaker: b, config: config,
 	}
@@ -111,15 +110,18 @@ func New(config Config) *Settler {
 	return s
 }
 
-// UseCallbackSecret replaces Config.CallbackSecret, for callbacks from now on.
+// UseCallbackSecret replaces Config.CallbackSecret for all callbacks that arrive later.
 func (s *Settler) UseCallbackSecret(secret []byte) { s.callbackSecret.Store(&secret) }
 
-// SettleOne claims a payment and carries it as far as the bank lets it. A payment
-// that is settled, not due, or held by another is left alone; while the bank cannot
-// be reached, any is: it stays due, and the janitor drives it once the bank is back.
-// again is when to look at it next and for which attempt, 0 if never.
-func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (again time.Duration, attempt int, err error) {
-	if !s.breaker.admit() {
+// SettleOne makes one attempt at a payment. It does nothing if the payment is settled, is not due
+// or is claimed by another worker, nor while the circuit breaker is open: the payment then stays
+// due, and the janitor attempts it when the bank can be reached again.
+//
+// If retryIn is positive, the caller should enqueue the attempt numbered next after that time.
+// An error comes from the database or the ledger; the payment is then attempted again after its
+// lease has ended.
+func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (retryIn time.Duration, next int, err error) {
+	if !s.breaker.allow() {
 		return 0, 0, nil
 	}
 	c, ok, err := s.claimOne(ctx, transfer)
@@ -129,59 +131,61 @@ func (s *Settler) SettleOne(ctx context.Context, transfer uuid.UUID) (again time
 	if err := failpoint.Point("settle.claimed"); err != nil {
 		return 0, 0, err
 	}
-	again, err = s.drive(ctx, c)
-	return again, c.attempts + 1, err
+	retryIn, err = s.attempt(ctx, c)
+	return retryIn, c.attempts + 1, err
 }
 
-// drive asks the bank about a claimed payment and carries the answer out. When ctx
-// ends first, the payment is handed over: it falls due at once.
-func (s *Settler) drive(ctx context.Context, c claim) (again time.Duration, err error) {
-	ctx = trace.Into(ctx, c.trace) // the bank is asked in the name of the request that the payment came with
+// attempt asks the bank about a claimed payment and settles it if the answer is final; otherwise
+// decideRetry says what happens next. If ctx ends first, the payment is due at once for another
+// worker. retryIn is the time until the next attempt, or 0 if this worker need not enqueue one.
+func (s *Settler) attempt(ctx context.Context, c claim) (retryIn time.Duration, err error) {
+	ctx = trace.Into(ctx, c.trace) // requests to the bank belong to the trace that created the payment
 	held, release := s.keepLease(ctx, c)
 	defer release()
-	reply := s.ask(held, c)
-	if reply.answer.Outcome != bank.Unknown {
-		if err := s.compareAnswers(ctx, c, reply.answer); err != nil {
+	result := s.ask(held, c)
+	if result.answer.Outcome != bank.Unknown {
+		if err := s.compareAnswers(ctx, c, result.answer); err != nil {
 			return 0, err
 		}
-		return 0, s.finish(ctx, c, reply.answer)
+		return 0, s.finish(ctx, c, result.answer)
 	}
-	switch {
-	case ctx.Err() != nil:
-		// We are being stopped, the bank said nothing wrong.
-		reply.what, reply.err = loggedStopped, errors.New("the worker was stopped")
-		return 0, s.postpone(ctx, c, 0, reply)
-	case held.Err() != nil:
-		c.named(s.log).Warn("payment was taken over while the bank was asked")
+	decision := s.config.decideRetry(c, result.err, ctx.Err() != nil, held.Err() != nil)
+	switch decision.action {
+	case handOver:
+		result.kind, result.err = logStopped, errors.New("the worker was stopped")
+		return 0, s.postpone(ctx, c, 0, result)
+	case dropClaim:
+		c.logger(s.log).Warn("payment was taken over while the bank was asked")
 		return 0, nil
-	case final(reply.err) && c.attempts >= s.config.MaxAttempts:
-		return 0, s.giveUp(ctx, c, causeContradiction, reply)
-	case errors.Is(reply.err, bank.CodeInvalid): // never sent, and never will be
-		return 0, s.giveUp(ctx, c, causeInvalid, reply)
+	case needsReview:
+		return 0, s.giveUp(ctx, c, decision.cause, result)
 	}
-	return s.again(ctx, c, reply)
+	c.logger(s.log).Warn("payment outcome unknown, asking again",
+		"attempts", c.attempts, "in", decision.delay, "error", result.err)
+	s.config.Metrics.outcomeUnknown()
+	return decision.delay, s.postpone(ctx, c, decision.delay, result)
 }
 
-// compareAnswers records that the bank now says otherwise than it answered at an
-// earlier attempt. Should that fail, so would settling: the lease runs out, and the
-// payment is looked at again.
+// compareAnswers records a discrepancy if the answer differs from the one that Submit gave at an
+// earlier attempt. If it cannot be recorded, the payment must not be settled: its lease ends, and
+// it is attempted again.
 func (s *Settler) compareAnswers(ctx context.Context, c claim, answer bank.Answer) error {
 	now := answer.Outcome.String()
 	if c.unconfirmed == "" || c.unconfirmed == now {
 		return nil
 	}
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := statementContext(ctx)
 	defer cancel()
-	return s.record(ctx, newDiscrepancy(c, AnswersDiffer, fmt.Errorf("the bank answered %s, and asked again: %s", c.unconfirmed, now)), nil)
+	return s.recordDiscrepancy(ctx, newDiscrepancy(c, AnswersDiffer, fmt.Errorf("an earlier Submit answered %s, Status now answers %s", c.unconfirmed, now)), nil)
 }
 
-// finish gives the bank's word to the ledger, under our fence. It goes on although
-// ctx may have ended: an answer that we have is not thrown away.
+// finish settles the transfer in the ledger with the fence of the claim. It ignores the end of ctx,
+// so that an answer of the bank is not lost.
 func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error {
 	if err := failpoint.Point("settle.before_finish"); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	result, err := s.ledger.Settle(ctx, ledger.Settlement{
 		Transfer: c.transfer,
@@ -194,67 +198,43 @@ func (s *Settler) finish(ctx context.Context, c claim, answer bank.Answer) error
 	if err == nil {
 		if !result.Replayed {
 			s.config.Metrics.settled(c, answer.Outcome, result.Transfer)
-			c.named(s.log).Debug("payment settled", "outcome", answer.Outcome, "attempts", c.attempts)
+			c.logger(s.log).Debug("payment settled", "outcome", answer.Outcome, "attempts", c.attempts)
 		}
 		return nil
 	}
 	switch code := problem.CodeOf(err); code {
 	case ledger.Fenced:
-		c.named(s.log).Warn("payment was taken over while the bank answered")
+		c.logger(s.log).Warn("payment was taken over while the bank answered")
 		return nil
 	case ledger.SettlementConflicts:
-		// It is settled for good, so there is nothing to put up: only to tell.
-		c.named(s.log).Error("the bank says the opposite of what it said before", "now", answer.Outcome)
-		s.config.Metrics.review(string(code))
-		told := fmt.Errorf("it is settled, and the bank now says: %s", answer.Outcome)
-		return errors.Join(s.note(ctx, c, loggedContradiction, told.Error()), s.record(ctx, newDiscrepancy(c, AnswersDiffer, told), nil))
+		// The settlement is final, so the payment cannot be reviewed: the conflict is only
+		// recorded.
+		c.logger(s.log).Error("the bank contradicts the outcome of a settled payment", "now", answer.Outcome)
+		s.config.Metrics.reviewStarted(string(code))
+		conflict := fmt.Errorf("it is settled, and the bank now says: %s", answer.Outcome)
+		return errors.Join(s.addLogEntry(ctx, c, logContradiction, conflict.Error()),
+			s.recordDiscrepancy(ctx, newDiscrepancy(c, AnswersDiffer, conflict), nil))
 	case ledger.BalanceLimit, ledger.Internal:
-		return s.review(ctx, c, string(code), err)
+		return s.moveToReview(ctx, c, string(code), err)
 	}
-	// The bank's word is not lost: it will say the same again.
+	// The answer is not lost: Status returns it again at the next attempt.
 	return fmt.Errorf("settle transfer %s: %w", c.transfer, err)
 }
 
-// again postpones a payment whose outcome is unknown, or gives it to an operator
-// when it has been tried often and long enough.
-func (s *Settler) again(ctx context.Context, c claim, r reply) (time.Duration, error) {
-	if c.attempts >= s.config.MaxAttempts && c.age >= s.config.MaxAge {
-		return 0, s.giveUp(ctx, c, causeExhausted, r)
-	}
-	delay := s.delay(c.attempts, c.age)
-	c.named(s.log).Warn("payment outcome unknown, asking again", "attempts", c.attempts, "in", delay, "error", r.err)
-	s.config.Metrics.unknown()
-	return delay, s.postpone(ctx, c, delay, r)
-}
-
-// giveUp leaves the payment to an operator, who is to know what the bank said last.
-func (s *Settler) giveUp(ctx context.Context, c claim, cause string, r reply) error {
-	if r.differs != "" {
-		within, cancel := bounded(ctx)
+// giveUp leaves the payment to an operator and records the discrepancy that the attempt found.
+func (s *Settler) giveUp(ctx context.Context, c claim, cause string, r attemptResult) error {
+	if r.discrepancy != "" {
+		recordCtx, cancel := statementContext(ctx)
 		defer cancel()
-		if err := s.record(within, newDiscrepancy(c, r.differs, r.err), nil); err != nil {
+		if err := s.recordDiscrepancy(recordCtx, newDiscrepancy(c, r.discrepancy, r.err), nil); err != nil {
 			return err
 		}
 	}
-	return s.review(ctx, c, cause, r.err)
+	return s.moveToReview(ctx, c, cause, r.err)
 }
 
-// youngDelay bounds the delay of a payment that is not old: when the bank comes
-// back after a short trouble, nobody waits much longer than the trouble was.
-const youngDelay = 6 * time.Second
-
-// delay before the next attempt of a payment of that age: doubling, but no more
-// than a tenth of what it has waited already, with jitter of a half.
-func (s *Settler) delay(attempts int, age time.Duration) time.Duration {
-	longest := min(s.config.MaxDelay, max(youngDelay, age/10))
-	if shift := attempts - 1; shift < 16 {
-		longest = min(longest, s.config.FirstDelay<<shift)
-	}
-	return longest/2 + rand.N(longest/2+1) //nolint:gosec // jitter
-}
-
-// keepLease renews the claim's lease until release is called. The context that it
-// returns ends when the claim is lost, so that no more is asked in its name.
+// keepLease renews the lease of a claim until release is called. The context that it returns ends
+// when the claim is lost, so that the worker sends the bank no more requests for it.
 func (s *Settler) keepLease(ctx context.Context, c claim) (held context.Context, release func()) {
 	held, cancel := context.WithCancel(ctx)
 	stopped := make(chan struct{})

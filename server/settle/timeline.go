@@ -44,7 +44,7 @@ const (
 	RoleNone     Role = "none" // nothing is left to do
 )
 
-// Actor is who did something, or who acts next.
+// Actor is the user or system that did something or acts next.
 type Actor struct {
 	Role Role
 	User uuid.UUID // of RoleUser
@@ -55,20 +55,20 @@ type TimelineEntry struct {
 	At       time.Time
 	Type     EntryType
 	Actor    Actor
-	Amount   int64     // minor units; 0 where it is about no amount
-	Account  Actor     // whose account it is about; no Role where it is about none
+	Amount   int64     // minor units; 0 if no amount is concerned
+	Account  Actor     // owner of the account concerned; no Role if none is
 	Transfer uuid.UUID // of EntryReversed: the transfer that sent money back
 	Attempt  int       // of EntryAttempt
-	Outcome  string    // of EntryAttempt, what came of it; of EntryVoided and EntryRefused, the reason
-	What     string
+	Outcome  string    // of EntryAttempt, its result; of EntryVoided and EntryRefused, the reason
+	Text     string    // the entry as a sentence
 }
 
 // Timeline is the history of a transfer, the oldest entry first, and what it waits for.
 type Timeline struct {
 	Entries   []TimelineEntry
-	TraceID   string // of the request that a payment came with, under which the bank is asked; "" without one
+	TraceID   string // of the request that created the payment; the requests to the bank have it too; "" without one
 	WaitsFor  string
-	Next      string // who acts next
+	Next      string // who acts next, and by what
 	NextActor Actor
 }
 
@@ -77,7 +77,7 @@ type timelineBuilder struct {
 	Timeline
 
 	transfer ledger.Transfer
-	owners   map[int64]uuid.UUID // of its accounts; Kizo's own have none
+	owners   map[int64]uuid.UUID // of the two accounts; system accounts have no owner
 	names    map[uuid.UUID]string
 }
 
@@ -87,7 +87,7 @@ type Names func(ctx context.Context, users []uuid.UUID) (map[uuid.UUID]string, e
 // Explain builds the timeline of a transfer from the rows that it left.
 func (s *Settler) Explain(ctx context.Context, t ledger.Transfer, names Names) (Timeline, error) {
 	b := &timelineBuilder{
-		Timeline: Timeline{WaitsFor: "nothing", Next: "nobody: it has ended", NextActor: Actor{Role: RoleNone}},
+		Timeline: Timeline{WaitsFor: "nothing", Next: "nothing: it has ended", NextActor: Actor{Role: RoleNone}},
 		transfer: t,
 	}
 	if err := s.nameParties(ctx, b, names); err != nil {
@@ -175,15 +175,18 @@ func (b *timelineBuilder) decider() Actor {
 	return Actor{Role: RoleBank}
 }
 
+// amount returns minor units in the currency of the transfer.
 func (b *timelineBuilder) amount(minor int64) money.Amount {
 	return money.Amount{Minor: minor, Currency: b.transfer.Amount.Currency}
 }
 
+// add appends an entry whose text is the formatted sentence.
 func (b *timelineBuilder) add(entry TimelineEntry, format string, args ...any) {
-	entry.What = fmt.Sprintf(format, args...)
+	entry.Text = fmt.Sprintf(format, args...)
 	b.Entries = append(b.Entries, entry)
 }
 
+// explainAccepted adds the acceptance of the transfer and its hold.
 func (b *timelineBuilder) explainAccepted() {
 	t := b.transfer
 	article := "a"
@@ -253,7 +256,7 @@ func (b *timelineBuilder) explainEnd() {
 	}
 }
 
-// explainPayment adds the payment of a bank transfer: its attempts, its discrepancies, its next step.
+// explainPayment adds the payment of a bank transfer: attempts, discrepancies and the next step.
 func (s *Settler) explainPayment(ctx context.Context, t ledger.Transfer, b *timelineBuilder) error {
 	p, err := s.Payment(ctx, t.ID)
 	if errors.Is(err, ErrNoPayment) {
@@ -270,7 +273,7 @@ func (s *Settler) explainPayment(ctx context.Context, t ledger.Transfer, b *time
 		return err
 	}
 	for _, e := range log {
-		entry := TimelineEntry{At: e.At, Type: EntryAttempt, Actor: actorOf(e), Attempt: e.Attempt, Outcome: e.What}
+		entry := TimelineEntry{At: e.At, Type: EntryAttempt, Actor: actorOf(e), Attempt: e.Attempt, Outcome: e.Kind}
 		b.add(entry, "attempt %d: %s", e.Attempt, sentence(e))
 	}
 	discrepancies, err := s.discrepanciesOf(ctx, p.Instruction.Ref)
@@ -304,7 +307,7 @@ func (s *Settler) explainPayment(ctx context.Context, t ledger.Transfer, b *time
 
 // actorOf returns the actor whose statement a log entry records.
 func actorOf(e LogEntry) Actor {
-	switch e.What {
+	switch e.Kind {
 	case "executed", "rejected":
 		if e.Detail == operatorNote {
 			return Actor{Role: RoleOperator}
@@ -316,22 +319,23 @@ func actorOf(e LogEntry) Actor {
 	return Actor{Role: RoleKizo}
 }
 
+// sentence describes a log entry.
 func sentence(e LogEntry) string {
 	if actorOf(e).Role == RoleOperator {
-		return "an operator decided that the bank " + e.What + " it"
+		return "an operator decided that the bank " + e.Kind + " it"
 	}
 	text := map[string]string{
 		"executed":      "the bank executed it",
 		"rejected":      "the bank rejected it",
-		"unknown":       "no answer that could be believed; its outcome is unknown and will be asked for",
-		"not_seen":      "the bank has not seen it, which is no rejection; it was submitted again",
-		"contradiction": "the bank contradicted itself; nothing was decided",
-		"stopped":       "the worker was stopped and handed it over",
-		"needs_review":  "given to an operator, the hold kept",
-		"callback":      "the bank called back",
-	}[e.What]
+		"unknown":       "no valid answer; the outcome is unknown and the bank will be asked again",
+		"not_seen":      "the bank has not seen it, which is not a rejection; it was submitted again",
+		"contradiction": "the bank contradicted itself; the outcome is unknown",
+		"stopped":       "the worker was stopped; another one continues",
+		"needs_review":  "given to an operator; the hold is kept",
+		"callback":      "the bank sent a callback",
+	}[e.Kind]
 	if text == "" {
-		text = e.What
+		text = e.Kind
 	}
 	if e.Detail != "" {
 		text += " (" + e.Detail + ")"

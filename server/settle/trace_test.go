@@ -14,30 +14,31 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// A payment is spoken of, and the bank asked, in the name of the request that first brought its key.
+// Logs, the payment and the requests to the bank have the trace of the request that created the
+// payment.
 func TestPaymentKeepsItsTrace(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	alice := h.user(0)
 	first, again := trace.New(), trace.New()
-	order := ledger.TransferRequest{Owner: alice, Key: uuid.NewString(), Amount: usd(1_00), Trace: first}
-	opened, err := h.OpenDeposit(t.Context(), order)
+	request := ledger.TransferRequest{Owner: alice, Key: uuid.NewString(), Amount: usd(1_00), Trace: first}
+	opened, err := h.OpenDeposit(t.Context(), request)
 	h.must(err)
-	order.Trace = again
-	replay, err := h.OpenDeposit(t.Context(), order)
+	request.Trace = again
+	replay, err := h.OpenDeposit(t.Context(), request)
 	h.must(err)
 	if !replay.Replayed || replay.Transfer.ID != opened.Transfer.ID {
-		t.Fatalf("another trace makes another order: %+v", replay)
+		t.Fatalf("another trace makes another request: %+v", replay)
 	}
 
 	var log bytes.Buffer
 	s := h.settler(func(c *Config) {
 		c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
-	h.weather(sim.Faults{Fail: 1})
+	h.setFaults(sim.Faults{Fail: 1})
 	_, _, err = s.SettleOne(t.Context(), opened.Transfer.ID)
 	h.must(err)
-	h.weather(sim.Faults{})
+	h.setFaults(sim.Faults{})
 	testkit.Eventually(t, "the deposit is settled", func() bool {
 		_, _, err := s.SettleOne(t.Context(), opened.Transfer.ID)
 		h.must(err)
@@ -50,7 +51,7 @@ func TestPaymentKeepsItsTrace(t *testing.T) {
 	}
 	for line := range strings.Lines(log.String()) {
 		if !strings.Contains(line, "trace_id="+first.TraceID()) {
-			t.Errorf("a line without its trace: %s", line)
+			t.Errorf("a log line without its trace: %s", line)
 		}
 	}
 	p, err := s.Payment(t.Context(), opened.Transfer.ID)

@@ -13,37 +13,37 @@ import (
 	"github.com/JDevAman/kizo/server/bank"
 )
 
-// forgetful is a bank whose statement lacks some lines, for as long as they are hidden.
-type forgetful struct {
+// laggingBank is a bank whose statement lacks the lines for which hidden is true.
+type laggingBank struct {
 	bank.Bank
 	hidden func(ref string) bool
 }
 
-func (f *forgetful) Statement(ctx context.Context, after int64, limit int) (bank.Page, error) {
+func (f *laggingBank) Statement(ctx context.Context, after int64, limit int) (bank.Page, error) {
 	page, err := f.Bank.Statement(ctx, after, limit)
 	page.Entries = slices.DeleteFunc(page.Entries, func(e bank.Entry) bool { return f.hidden(e.Ref) })
 	return page, err
 }
 
-// confirmed is a payment that the bank has executed.
-func (h *house) confirmed(s *Settler, owner uuid.UUID) uuid.UUID {
+// confirmed creates a payment that the bank has executed.
+func (h *harness) confirmed(s *Settler, owner uuid.UUID) uuid.UUID {
 	h.t.Helper()
 	id := h.deposit(owner, 1_00)
 	_, _, err := s.SettleOne(h.t.Context(), id)
 	h.must(err)
-	h.ends(owner, id)
+	h.waitForEnd(owner, id)
 	return id
 }
 
-func (h *house) reconcile(s *Settler) Reconciliation {
+func (h *harness) reconcile(s *Settler) Reconciliation {
 	h.t.Helper()
 	r, err := s.Reconcile(h.t.Context())
 	h.must(err)
 	return r
 }
 
-// clockJumps is what PostgreSQL's clock going ahead does to what it has written before.
-func (h *house) clockJumps(by time.Duration) {
+// clockJumps has the same effect on stored rows as a clock of PostgreSQL that jumps ahead.
+func (h *harness) clockJumps(by time.Duration) {
 	h.t.Helper()
 	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
 	h.must(err)
@@ -52,15 +52,15 @@ func (h *house) clockJumps(by time.Duration) {
 	h.must(err)
 }
 
-// TestClockJumpMakesNoDiscrepancy: the database's clock jumps ahead by an hour, while the statement
-// lags behind the confirmation of a payment by a moment.
+// A clock of the database that jumps ahead by an hour causes no discrepancy while the statement
+// lags a moment behind the confirmation of a payment.
 func TestClockJumpMakesNoDiscrepancy(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	alice := h.user(0)
 	lagging := ""
 	s := h.settler(func(c *Config) {
-		c.Bank = &forgetful{c.Bank, func(ref string) bool { return ref == lagging }}
+		c.Bank = &laggingBank{c.Bank, func(ref string) bool { return ref == lagging }}
 	})
 	lagging = h.confirmed(s, alice).String()
 	h.clockJumps(time.Hour)
@@ -72,17 +72,17 @@ func TestClockJumpMakesNoDiscrepancy(t *testing.T) {
 	}
 }
 
-// TestConfirmedWhileTheStatementIsRead: what is confirmed after a look began is not missing in
-// that look, however short a lag is allowed.
+// A payment that is confirmed after a reconciliation began is not missing in that reconciliation,
+// however short the allowed lag is.
 func TestConfirmedWhileTheStatementIsRead(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	alice := h.user(0)
 	var s *Settler
 	during := func(string) bool { return false }
 	s = h.settler(func(c *Config) {
 		c.StatementLag = -1
-		c.Bank = &forgetful{c.Bank, func(ref string) bool { return during(ref) }}
+		c.Bank = &laggingBank{c.Bank, func(ref string) bool { return during(ref) }}
 	})
 	h.confirmed(s, alice)
 	var hidden string
@@ -101,21 +101,21 @@ func TestConfirmedWhileTheStatementIsRead(t *testing.T) {
 	}
 }
 
-// TestMissingLine: a line that never comes is a discrepancy, once and as soon as the lag is
-// over; should it come after all, the discrepancy is closed and no longer counts.
+// A line that does not arrive within the lag is a discrepancy, recorded once. If the line arrives
+// later, the discrepancy is closed and no longer counted.
 func TestMissingLine(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	alice := h.user(0)
 	lagging := ""
 	s := h.settler(func(c *Config) {
 		c.StatementLag = 50 * time.Millisecond
-		c.Bank = &forgetful{c.Bank, func(ref string) bool { return ref == lagging }}
+		c.Bank = &laggingBank{c.Bank, func(ref string) bool { return ref == lagging }}
 	})
 	id := h.confirmed(s, alice)
 	lagging = id.String()
 	if r := h.reconcile(s); len(r.Found) != 0 {
-		t.Errorf("at the first look, got %+v", r)
+		t.Errorf("at the first reconciliation, got %+v", r)
 	}
 	open := func() int {
 		f, err := s.Findings(t.Context())
