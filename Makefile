@@ -12,11 +12,11 @@ GORELEASER    := $(TOOLS)/goreleaser-v2.15.1
 K6            := $(TOOLS)/k6-v1.8.1
 
 .PHONY: help
-help: ## this list
+help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## bin/kizo and bin/kizod
+build: ## build bin/kizo and bin/kizod
 	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/kizo ./cmd/kizod
 
 .PHONY: deps
@@ -24,81 +24,81 @@ deps: ## install PostgreSQL and Redis if they are missing
 	@deploy/prerequisites.sh
 
 .PHONY: prometheus
-prometheus: ## Prometheus in bin/tools, for the tests, if the machine has none
+prometheus: ## put Prometheus into bin/tools for the tests, if the machine has none
 	@deploy/prometheus/fetch.sh
 
 .PHONY: demo
-demo: deps build ## two users, a deposit, a transfer, an audit: the main job, from nothing
+demo: deps build ## show the main job: two users, a deposit, a transfer, an audit
 	@deploy/demo.sh
 
 .PHONY: test
-test: deps prometheus ## every test, on real PostgreSQL and Redis
+test: deps prometheus ## run every test, on a real PostgreSQL and Redis
 	$(GO) test -count=1 -timeout 10m ./...
 
 .PHONY: race
-race: deps ## the tests of what runs concurrently, under the race detector
+race: deps ## run the tests of concurrent packages under the race detector
 	$(GO) test -race -count=1 -timeout 15m ./server/... ./client/... ./cmd/kizo/...
 
 .PHONY: test-stress
-test-stress: deps ## the tests of PKG=./… RUNS= times (20) beside busy loops: which of them depend on time?
+test-stress: deps ## run the tests of PKG=./… RUNS= times (20) beside busy loops, to find those that depend on time
 	@deploy/stress.sh $(or $(PKG),$(error which package? PKG=./server/hashworker)) $(or $(RUNS),20)
 
 .PHONY: verify
-verify: lint ## generated code, go.mod, formatting, lint, known vulnerabilities and error codes are in order
+verify: lint ## check lint, formatting, go.mod, generated code, error codes and known vulnerabilities
 	@deploy/verify.sh
 	@deploy/vulnerabilities.sh
 
 .PHONY: words
-words: ## words, comments and references of documents are in order
+words: ## check words and spelling, comments, and references in documents
 	@deploy/words.sh
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## golangci-lint, with the import rules
+lint: $(GOLANGCI_LINT) ## run golangci-lint, with the import rules
 	$(GOLANGCI_LINT) run ./...
 
 .PHONY: generate
-generate: ## write the generated code again
+generate: ## generate code again
 	$(GO) generate ./...
 
 .PHONY: bench-ledger
-bench-ledger: deps ## group commit against one transaction per transfer, in one run
+bench-ledger: deps ## compare group commit with one transaction per transfer, in one run
 	$(GO) run ./loadtest/bench run ledger
 
 SCENARIO ?= k6-profile
 LOAD      = $(if $(DURATION),-duration $(DURATION)) $(if $(USERS),-users $(USERS))
 
 .PHONY: loadtest
-loadtest: deps $(if $(filter go-%,$(SCENARIO)),,$(K6)) ## load on a Kizo of its own, and an audit; SCENARIO= k6-… or go-… (go-capacity, …), DURATION=, USERS=
+loadtest: deps $(if $(filter go-%,$(SCENARIO)),,$(K6)) ## run a load test and an audit; SCENARIO= k6-… or go-… (go-capacity, …), DURATION=, USERS=
 	$(GO) run ./loadtest/bench run $(SCENARIO:go-%=%) $(if $(filter go-%,$(SCENARIO)),,-k6 $(K6)) $(LOAD)
 
 .PHONY: chaos
-chaos: deps ## a fault run: kills, crashes, cut lines; SEED= repeats one, DURATION= sets its length
+chaos: deps ## make a fault run: kills, crashes, cut connections; SEED= repeats one, DURATION= sets its length
 	$(GO) run ./loadtest/chaos -duration $(or $(DURATION),5m) -seed $(or $(SEED),0)
 
 .PHONY: chaos-mutants
-chaos-mutants: deps ## plant one bug after the other: its test or the fault run must catch it
+chaos-mutants: deps ## plant one bug after the other; its test or a fault run must catch it
 	$(GO) run ./loadtest/chaos -mutants -seed $(or $(SEED),0)
 
 .PHONY: chaos-scenarios
-chaos-scenarios: deps ## one kind of fault after the other, and what Kizo promises about it
+chaos-scenarios: deps ## make fault runs with one kind of fault each, and check the promise about it
 	$(GO) run ./loadtest/chaos -scenarios -seed $(or $(SEED),0)
 
 SIZES ?= 100000,1000000
 
 .PHONY: bench-growth
-bench-growth: deps ## what slows down as the books grow; SIZES= postings, 10000000 takes half an hour
+bench-growth: deps ## measure what slows down as the books grow; SIZES= postings, 10000000 takes half an hour
 	$(GO) run ./loadtest/bench run growth -sizes $(SIZES)
 
 .PHONY: screenshots
-screenshots: deps build ## the pictures in docs, taken from the running program
+screenshots: deps build ## take the pictures in docs from the running program
 	$(GO) run ./deploy/screenshots
 
 .PHONY: snapshot
-snapshot: $(GORELEASER) ## release archives of this tree, in dist/
+snapshot: $(GORELEASER) ## build release archives of this tree in dist/
 	$(GORELEASER) release --snapshot --clean --skip=publish
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove build results
 	rm -rf bin dist
 
 $(GOLANGCI_LINT):

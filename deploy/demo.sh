@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
-# Kizo's main job from nothing, against the real thing: `kizod dev` on ports and data
-# of its own, two users, a deposit, a transfer, their books and the audit. On a terminal
-# it ends in the dashboard, with a little traffic until you quit; elsewhere it prints
-# what the dashboard would show. It stops what it started and removes what it wrote.
+# Shows Kizo's main job on a real `kizod dev` with its own ports and data: two users, a deposit, a
+# transfer, their balances and the audit. On a terminal it then opens the dashboard, with some
+# transfers until you quit; otherwise it prints the dashboard once. It stops every process that it
+# started and removes every file that it wrote.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 home=$(mktemp -d "${TMPDIR:-/tmp}/kizo-demo.XXXXXX")
-chmod 711 "$home" # PostgreSQL may run as another user, who must pass through
+chmod 711 "$home" # PostgreSQL may run as another user, which needs to enter the directory
 daemon=
 traffic=
 finish() {
   status=$?
-  rm -f "$home/open" # the traffic goes on while this is there
+  rm -f "$home/open" # move ends when this file is gone
   [ -z "$traffic" ] || wait "$traffic" 2>/dev/null || true
   if [ -n "$daemon" ]; then
     kill -TERM "$daemon" 2>/dev/null || true
     wait "$daemon" 2>/dev/null || true
   fi
   if [ $status -ne 0 ]; then
-    echo "The demo failed; the daemon's last words:" >&2
+    echo "The demo failed. The end of kizod's log:" >&2
     tail -n 15 "$home/kizod.log" >&2 2>/dev/null || true
   fi
   rm -rf "$home"
@@ -31,7 +31,7 @@ bin/kizod dev --data "$home/data" --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 
   --ready-file "$home/ready" >"$home/kizod.log" 2>&1 &
 daemon=$!
 tries=0
-until [ -s "$home/ready" ]; do # the daemon has no other way to tell a shell
+until [ -s "$home/ready" ]; do # kizod writes this file when it is ready
   kill -0 "$daemon" 2>/dev/null || exit 1
   tries=$((tries + 1))
   [ $tries -lt 600 ] || { echo "kizod was not ready within a minute" >&2; exit 1; }
@@ -40,8 +40,7 @@ done
 KIZO_SERVER=$(sed -n 's/.*"url":"\([^"]*\)".*/\1/p' "$home/ready")
 export KIZO_SERVER
 
-# as USER ARGS…: kizo for one of two users on this machine, distinguished by their
-# XDG directories. Shows what it runs.
+# as USER ARGS… prints and runs kizo as one of two users, which have XDG directories of their own.
 as() {
   local who=$1
   shift
@@ -62,23 +61,23 @@ as ada transfers list
 echo
 echo '$ kizod audit'
 bin/kizod audit --data "$home/data"
-bin/kizod user grant ada operator --data "$home/data" >/dev/null # so that she sees the queues
+bin/kizod user grant ada operator --data "$home/data" >/dev/null # operators see the queues
 
-# move: five minutes of money between the two and the bank, one movement at a time.
-# It stops when the dashboard is closed.
+# move moves money between the two users and the bank, for five minutes at most. It stops when the
+# dashboard is closed.
 move() {
   while [ -e "$home/open" ] && [ $SECONDS -lt 300 ]; do
     as bob transfer @ada 2.50 -m coffee
     as ada transfer @bob 1.75 -m tea
     as ada withdraw 0.50 --wait=0
     as bob deposit 1.00 --wait=0
-    sleep 0.5 # a little traffic, not a load test
+    sleep 0.5 # some transfers, not a load test
   done >/dev/null 2>&1 || true
 }
 if [ -t 0 ] && [ -t 1 ] && [ "${TERM:-dumb}" != dumb ]; then
   echo
-  echo "Now live: the dashboard, as ada, with a little traffic. ? shows the keys, q ends it."
-  read -r -t 3 -n 1 -s -p "Any key, or three seconds…" || true
+  echo "Next: ada's dashboard, live, with some transfers. ? shows the keys, q ends it."
+  read -r -t 3 -n 1 -s -p "Press a key, or wait three seconds…" || true
   : >"$home/open"
   SECONDS=0
   move &
@@ -89,8 +88,8 @@ else
 fi
 cat <<'END'
 
-That was real: two accounts, a bank over HTTP, a double-entry ledger on PostgreSQL.
-Now yours. In one terminal:
+All of that was real: two accounts, a bank over HTTP, a double-entry ledger on PostgreSQL.
+To use it yourself, run in one terminal:
 
   bin/kizod dev
 

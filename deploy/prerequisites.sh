@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Installs what Kizo needs and this machine lacks: PostgreSQL's programs and, if it
-# can be had, redis-server. Does nothing where both are there. Where it may not
-# install, it says what to type.
+# Installs PostgreSQL's programs and, if available, redis-server, unless the machine has them. If it
+# may not install packages, it prints the command that does.
 set -euo pipefail
 
 has_postgres() {
@@ -36,11 +35,11 @@ else
   manager=none
 fi
 
-# give_up ends with what to type; without Redis alone Kizo works all the same.
+# give_up prints what is missing. It fails only without PostgreSQL: Kizo works without Redis.
 give_up() {
   echo "Missing on this machine: ${missing[*]}. $1" >&2
   if has_postgres; then
-    echo "Going on without Redis: queues are kept in memory." >&2
+    echo "Continuing without Redis: queues are kept in memory." >&2
     exit 0
   fi
   exit 1
@@ -53,7 +52,7 @@ if [ "$manager" != brew ] && [ "$(id -u)" -ne 0 ]; then
   if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
     as_root=(sudo -n)
   else
-    give_up "Type this, then try again:  sudo ${install[*]}"
+    give_up "Run this, then try again:  sudo ${install[*]}"
   fi
 fi
 

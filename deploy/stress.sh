@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests of one package many times on a machine that is kept busy, and says which tests
-# failed. A test that fails here depends on time or scheduling.
+# Runs the tests of one package many times on a busy machine, and prints which tests failed. A test
+# that fails here depends on time or scheduling.
 #
 #   deploy/stress.sh ./server/hashworker [runs]     BUSY= busy loops (4), RACE=0 without -race
 set -euo pipefail

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fails when a known vulnerability is reachable from this code: govulncheck with the Go
-# vulnerability database, or with the one that $GOVULNDB names (file:///path). Where the
-# tool or the database is out of reach, it says so and succeeds.
+# Fails if this code can reach a known vulnerability. It runs govulncheck with the Go vulnerability
+# database, or with the database in $GOVULNDB (file:///path). If the tool or the database is not
+# available, it says so and succeeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

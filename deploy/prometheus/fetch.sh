@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Puts prometheus and promtool into bin/tools/prometheus, for the tests, unless the
-# machine has them. Debian's package is unpacked and not installed, so that no service
-# starts and no root is needed. Where that cannot be done the tests are skipped, but
-# with CI=true nothing is skipped: this fails.
+# Puts prometheus and promtool into bin/tools/prometheus for the tests, unless the machine has them.
+# It unpacks Debian's package without installing it, so that no service starts and no root is needed.
+# If that is not possible the tests are skipped; with CI=true this script fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 into=$PWD/bin/tools/prometheus
@@ -12,7 +11,7 @@ has prometheus && has promtool && exit 0
 has "$into/prometheus" && has "$into/promtool" && exit 0
 
 give_up() {
-  echo "Prometheus is not here: $1" >&2
+  echo "Prometheus is not available: $1" >&2
   echo "Install prometheus and promtool (https://prometheus.io/download) on the PATH to run the tests that need them." >&2
   [ "${CI:-}" = true ] && exit 1
   exit 0
