@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// gate is a query that a test lets through one at a time.
+// gate is a query function whose calls the test releases one at a time.
 type gate struct {
 	asked  chan []int
 	answer chan error
@@ -43,17 +43,17 @@ func ask(ctx context.Context, c *coalescer[int, string], key int) <-chan reply {
 		value, found, err := c.get(ctx, key)
 		out <- reply{value, found, err}
 	}()
-	synctest.Wait() // until it stands in line, or in the query
+	synctest.Wait() // until the caller waits for the next query, or the query runs
 	return out
 }
 
-func TestCoalescerSharesTheNextQuery(t *testing.T) {
+func TestCoalescerSharesNextQuery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c := newGate(512)
 		first := ask(t.Context(), c, 1)
 		wantEqual(t, "keys of a lone caller", len(<-g.asked), 1)
-		// Even for the same key: the running query may have begun before a
-		// change that this caller already knows of.
+		// Callers with the same key wait too: the running query may have begun before a change that
+		// such a caller knows of.
 		again := ask(t.Context(), c, 1)
 		second, double, unknown := ask(t.Context(), c, 2), ask(t.Context(), c, 2), ask(t.Context(), c, 99)
 		g.answer <- nil
@@ -67,18 +67,18 @@ func TestCoalescerSharesTheNextQuery(t *testing.T) {
 		wantEqual(t, "second", <-second, reply{"two", true, nil})
 		wantEqual(t, "double", <-double, reply{"two", true, nil})
 		wantEqual(t, "unknown", <-unknown, reply{"", false, nil})
-		synctest.Wait() // and the test ends: no goroutine is left behind
+		synctest.Wait() // the test ends, so that no goroutine is left
 	})
 }
 
-func TestCoalescerBoundsAQuery(t *testing.T) {
+func TestCoalescerLimitsKeysPerQuery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c := newGate(2)
 		replies := []<-chan reply{ask(t.Context(), c, 3)}
 		for _, key := range []int{1, 1, 2, 1, 3, 2} {
 			replies = append(replies, ask(t.Context(), c, key))
 		}
-		// 3 is asked for alone; 1, 1, 2, 1 are two keys; 3, 2 are what is left.
+		// The first query has the key 3; the second one 1 and 2; the third one 3 and 2.
 		for _, want := range [][]int{{3}, {1, 2}, {3, 2}} {
 			if keys := <-g.asked; !slices.Equal(keys, want) {
 				t.Errorf("a query for %v, want %v", keys, want)
@@ -93,7 +93,7 @@ func TestCoalescerBoundsAQuery(t *testing.T) {
 	})
 }
 
-func TestCoalescerCancellationHurtsNobodyElse(t *testing.T) {
+func TestCoalescerCancellationAffectsOneCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c := newGate(512)
 		asking, hangUp := context.WithCancel(t.Context())
@@ -111,14 +111,14 @@ func TestCoalescerCancellationHurtsNobodyElse(t *testing.T) {
 		g.answer <- nil
 		keys := <-g.asked
 		if len(keys) != 1 || keys[0] != 3 {
-			t.Errorf("who left is still asked for: %v", keys)
+			t.Errorf("the query has the key of the canceled caller: %v", keys)
 		}
 		g.answer <- nil
 		wantEqual(t, "neighbour", <-neighbour, reply{"three", true, nil})
 	})
 }
 
-func TestCoalescerFailureIsOfThatQueryAlone(t *testing.T) {
+func TestCoalescerFailureAffectsOneQuery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c := newGate(512)
 		broken := errors.New("connection lost")
@@ -144,7 +144,8 @@ func TestCoalescerQueryTimesOut(t *testing.T) {
 	})
 }
 
-// Exactness under load: a change that was seen to commit is never missed.
+// TestCoalescerIsNeverStale: under load, get never misses a change that was committed before the
+// call.
 func TestCoalescerIsNeverStale(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

@@ -1,8 +1,10 @@
-// Package auth manages users, passwords, sessions and tokens, and tells which user a request
+// Package auth manages users, passwords, sessions and tokens, and determines which user a request
 // comes from.
 //
-//	log-in ─► ticket (hashqueue.go) ─► throttle (throttle.go) ─► look-up ─► slot ─┐
-//	password ─► HMAC-SHA-256 (pepper) ─► Argon2id (Hasher) ─► users.password_hash ◄┘
+//	log-in ─► ticket (hashqueue.go) ─► throttle (throttle.go) ─► look-up ─► slot
+//	  ┌───────────────────────────────────────────────────────────────────────┘
+//	  ▼
+//	password ─► HMAC-SHA-256 (pepper) ─► Argon2id (Hasher) ─► users.password_hash
 //
 //	SignUp, LogIn
 //	     │

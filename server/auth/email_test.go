@@ -19,9 +19,10 @@ func (h *harness) signUpWith(email, handle, password string) (User, error) {
 
 const otherPassword = "a squatter has this one"
 
-// Whoever signs up first with an address neither keeps its owner out nor is found by it;
-// the owner is, once they have verified it.
-func TestUnverifiedAddressBelongsToNobody(t *testing.T) {
+// TestUnverifiedAddressHasNoOwner: a user who signs up first with the address of another user
+// neither keeps that user from signing up nor is found by the address. Its owner is found after
+// verifying it.
+func TestUnverifiedAddressHasNoOwner(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	_, asker := h.signUp("asker")
@@ -46,15 +47,15 @@ func TestUnverifiedAddressBelongsToNobody(t *testing.T) {
 	_, err = h.owner().VerifyEmail(t.Context(), "squatter", "test")
 	wantCode(t, err, CodeEmailTaken)
 	find(ada.ID, "")
-	// And nothing tells a third one that the address is in use.
+	// A third user does not learn that the address is in use.
 	third, err := h.signUpWith("ada@example.com", "third", "the third of the three")
 	testkit.Must(t, err)
 	wantEqual(t, "verified", squatter.EmailVerified || third.EmailVerified, false)
 }
 
-// Each of the users of one address signs in by it with their own password, to their own
-// account; a wrong password fails for all alike.
-func TestLogInByASharedAddress(t *testing.T) {
+// TestLogInBySharedAddress: several users have signed up with one address. Each signs in by it with
+// their own password, to their own account; a wrong password fails in the same way for all of them.
+func TestLogInBySharedAddress(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	enters := func(s *Service, password, want string) {
@@ -74,7 +75,7 @@ func TestLogInByASharedAddress(t *testing.T) {
 	enters(h.Service, goodPassword, "ada")
 	enters(h.Service, otherPassword, "squatter")
 	enters(h.Service, wrongPassword, "")
-	// Under new parameters and another pepper, and from before salts depended on the address.
+	// Also with new parameters, another pepper, and a salt that does not depend on the address.
 	newer := h.another(func(c *Config) {
 		c.Params.Time, c.Peppers = 2, testPeppers(t, "p2", "p1")
 	})
@@ -83,18 +84,19 @@ func TestLogInByASharedAddress(t *testing.T) {
 	enters(newer, otherPassword, "squatter")
 	enters(newer, goodPassword, "ada")
 
-	// One password of two users, unverified, does not lead one into the other's account.
+	// If two users of an unverified address have the same password, neither gets into the account
+	// of the other.
 	_, err := h.signUpWith("ada@example.com", "twin", goodPassword)
 	testkit.Must(t, err)
 	h.clock.Advance(24 * time.Hour)
-	enters(newer, goodPassword, "") // the hash of twin is of another kind than ada's
+	enters(newer, goodPassword, "") // the hash of twin has another form than that of ada
 	h.wantTry("twin", goodPassword, "", "")
 	h.verify("ada")
 	enters(newer, goodPassword, "ada")
 }
 
-// A user from before salts depended on the address signs in by it, and has today's salt
-// from then on.
+// TestOldSaltsAreReplaced: a user whose salt does not depend on the address yet signs in by it, and
+// has the current kind of salt afterwards.
 func TestOldSaltsAreReplaced(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -116,9 +118,10 @@ func TestOldSaltsAreReplaced(t *testing.T) {
 	h.logIn("alice@example.com")
 }
 
-// Signing up with somebody's address and from one's own place does not give a guesser
-// the budget of a known address against other users of it.
-func TestKnownAddressOfASharedEmail(t *testing.T) {
+// TestKnownAddressOfSharedEmail: a user who signs up with the e-mail address of another user does
+// not get that user's limit for a known network address, from which passwords of the other user
+// could be guessed.
+func TestKnownAddressOfSharedEmail(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	_, err := h.signUpWith("ada@example.com", "squatter", otherPassword)
@@ -127,14 +130,15 @@ func TestKnownAddressOfASharedEmail(t *testing.T) {
 		Email: "ada@example.com", Handle: "ada", Name: "Ada", Password: goodPassword, Client: Client{Address: "198.51.100.1"}})
 	testkit.Must(t, err)
 	h.block("ada@example.com")
-	h.wantTry("ada@example.com", goodPassword, homeAddress, CodeInvalidCredentials) // only the squatter is known there
+	h.wantTry("ada@example.com", goodPassword, homeAddress, CodeInvalidCredentials) // the address is known for the squatter only
 	h.wantTry("ada@example.com", otherPassword, homeAddress, "")
 	h.wantTry("ada@example.com", goodPassword, "198.51.100.1", "")
 }
 
-// A look-up by e-mail address is on a budget of its own, which survives a restart; users
-// who do not want to be found are as unknown as nobody; handles cost nothing.
-func TestLookUpsByEmailAreBounded(t *testing.T) {
+// TestLookUpsByEmailAreLimited: look-ups by e-mail address have a limit of their own, which
+// survives a restart. Users who do not want to be found get the same answer as unknown addresses.
+// Look-ups by handle are not limited.
+func TestLookUpsByEmailAreLimited(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	_, alice := h.signUp("alice")

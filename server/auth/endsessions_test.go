@@ -30,8 +30,9 @@ func TestEndSessions(t *testing.T) {
 	wantCode(t, h.EndSessions(t.Context(), uuid.New()), CodeUserNotFound)
 }
 
-// A session that is being opened, and is not yet visible, is ended as well.
-func TestEndSessionsWaitsForAnOpening(t *testing.T) {
+// TestEndSessionsWaitsForOpenSession: a session that is being opened and not committed yet is ended
+// as well.
+func TestEndSessionsWaitsForOpenSession(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	_, user := h.signUp("alice")

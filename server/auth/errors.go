@@ -49,17 +49,17 @@ func Codes() []problem.Code {
 	}
 }
 
-// Why a refresh token was refused. The public code of the first three is
-// refresh_token_invalid: a stranger who tries tokens learns nothing from it.
+// Why a refresh token was refused. The public code of the first three is refresh_token_invalid, so
+// that an attacker who tries tokens learns nothing from it.
 var (
-	ErrRefreshUnknown = errors.New("no such refresh token")
-	ErrRefreshExpired = errors.New("refresh token expired")
-	ErrRefreshRevoked = errors.New("session of the refresh token was revoked")
-	ErrRefreshReused  = errors.New("refresh token was used before")
+	errRefreshUnknown = errors.New("no such refresh token")
+	errRefreshExpired = errors.New("refresh token expired")
+	errRefreshRevoked = errors.New("session of the refresh token was revoked")
+	errRefreshReused  = errors.New("refresh token was used before")
 )
 
 func refreshRefused(why error) *problem.Error {
-	if errors.Is(why, ErrRefreshReused) {
+	if errors.Is(why, errRefreshReused) {
 		return &problem.Error{
 			Code:    CodeRefreshTokenReused,
 			Message: "this refresh token was used before, so its session was ended; log in again",

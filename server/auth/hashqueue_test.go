@@ -16,7 +16,7 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// latch is a Hasher that hashes when the test says so.
+// latch is a Hasher that hashes when the test releases it.
 type latch struct {
 	entered chan struct{}
 	release chan error // nil: hash
@@ -32,13 +32,13 @@ func (g *latch) Hash(j HashJob) ([]byte, error) {
 	return j.Argon2id(), nil
 }
 
-// A full queue refuses at once: before the throttle, before the look-up, although
-// no hash in it gets on.
+// TestFullQueueRefusesBeforeAnyWork: a full queue refuses at once, before the throttle and before
+// the look-up, although none of its hashes makes progress.
 func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	t.Parallel()
 	g := newLatch()
 	h := newHarness(t, func(c *Config) { c.Hasher, c.HashSlots, c.HashMaxWait = g, 2, 30*time.Second })
-	h.hashQueue.typical.Store(int64(10 * time.Second)) // three for each slot are done within the deadline
+	h.hashQueue.typical.Store(int64(10 * time.Second)) // three for each slot are done within HashMaxWait
 	before, results := h.pool.Stat().AcquireCount(), make(chan error, 6)
 	for i := range 6 {
 		go func() {
@@ -48,20 +48,20 @@ func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	}
 	<-g.entered
 	<-g.entered
-	// All six have asked the database, and four of them wait for a slot.
-	testkit.Eventually(t, "every log-in has asked the database", func() bool { return h.pool.Stat().AcquireCount() == before+12 })
+	// All six log-ins have queried the database, and four of them wait for a slot.
+	testkit.Eventually(t, "every log-in has queried the database", func() bool { return h.pool.Stat().AcquireCount() == before+12 })
 	wantEqual(t, "in the queue", gauge(t, h.config.Metrics.queue), 4)
 	for range 100 {
 		_, _, err := h.LogIn(t.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"})
 		wantCode(t, err, CodeOverloaded)
 		var refusal *problem.Error
 		if errors.As(err, &refusal) && (refusal.RetryAfter < 30*time.Second || !strings.Contains(refusal.Message, "too busy to check a password; try again in ")) {
-			t.Errorf("try again after %v: %s", refusal.RetryAfter, refusal.Message)
+			t.Errorf("RetryAfter %v: %s", refusal.RetryAfter, refusal.Message)
 		}
 		_, _, err = h.SignUp(t.Context(), SignUpInput{Email: "x@example.com", Handle: "xx", Name: "X", Password: goodPassword})
 		wantCode(t, err, CodeOverloaded)
 	}
-	wantEqual(t, "queries of those that were refused", h.pool.Stat().AcquireCount(), before+12)
+	wantEqual(t, "queries of refused log-ins", h.pool.Stat().AcquireCount(), before+12)
 	wantEqual(t, "refused", counter(t, h.config.Metrics.refused.WithLabelValues(refusedFull)), 200)
 	go func() {
 		for range 4 {
@@ -78,9 +78,9 @@ func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	wantEqual(t, "in the queue", gauge(t, h.config.Metrics.queue), 0)
 }
 
-// The length of the queue follows the measured time of a hash, in both directions, and
-// a free slot is never refused.
-func TestQueueIsAsLongAsTheHashRateCanServe(t *testing.T) {
+// TestQueueLengthFollowsHashRate: the length of the queue follows the measured duration of a hash,
+// up and down, and no caller is refused while a slot is free.
+func TestQueueLengthFollowsHashRate(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, func(c *Config) { c.HashSlots, c.HashMaxWait = 4, 10*time.Second })
 	b := h.hashQueue
@@ -107,7 +107,7 @@ func TestQueueIsAsLongAsTheHashRateCanServe(t *testing.T) {
 	}
 }
 
-func TestTypicalTimeFollowsTheMachine(t *testing.T) {
+func TestTypicalTimeFollowsObservations(t *testing.T) {
 	t.Parallel()
 	b := newHarness(t).hashQueue
 	for _, took := range []time.Duration{3 * time.Second, 20 * time.Millisecond} {
@@ -120,8 +120,9 @@ func TestTypicalTimeFollowsTheMachine(t *testing.T) {
 	}
 }
 
-// A hash that takes longer than usual shortens the queue before it is done.
-func TestASlowHashShortensTheQueueAtOnce(t *testing.T) {
+// TestSlowHashShortensQueueAtOnce: a hash that takes longer than usual shortens the queue before it
+// is done.
+func TestSlowHashShortensQueueAtOnce(t *testing.T) {
 	t.Parallel()
 	g := newLatch()
 	h := newHarness(t, func(c *Config) { c.Hasher, c.HashSlots, c.HashMaxWait = g, 1, 10*time.Second })
@@ -138,7 +139,7 @@ func TestASlowHashShortensTheQueueAtOnce(t *testing.T) {
 	testkit.Must(t, <-done)
 }
 
-func TestWaitingEndsWithTheCaller(t *testing.T) {
+func TestCanceledCallerLeavesQueue(t *testing.T) {
 	t.Parallel()
 	g := newLatch()
 	h := newHarness(t, func(c *Config) { c.Hasher, c.HashSlots = g, 1 })
@@ -156,12 +157,12 @@ func TestWaitingEndsWithTheCaller(t *testing.T) {
 	g.release <- nil
 	testkit.Must(t, <-done)
 	wantEqual(t, "free slots", len(h.hashQueue.slots), 1)
-	wantEqual(t, "given up", counter(t, h.config.Metrics.refused.WithLabelValues(refusedTimeout)), 1)
+	wantEqual(t, "timeouts", counter(t, h.config.Metrics.refused.WithLabelValues(refusedTimeout)), 1)
 }
 
-// A hasher that breaks is no wrong password: the caller may come again, and is not
-// counted.
-func TestABrokenHasherIsNotAWrongPassword(t *testing.T) {
+// TestBrokenHasherIsNoWrongPassword: if the hasher fails, the caller can try again, and the attempt
+// is not counted as a failure.
+func TestBrokenHasherIsNoWrongPassword(t *testing.T) {
 	t.Parallel()
 	g := newLatch()
 	h := newHarness(t)
@@ -181,9 +182,10 @@ func TestABrokenHasherIsNotAWrongPassword(t *testing.T) {
 	h.logIn("alice")
 }
 
-// Hundreds at once: no more hash than there are slots, and every caller gets an answer:
-// the refused ones at once, the others a judgement.
-func TestAThousandWrongPasswordsAtOnce(t *testing.T) {
+// TestConcurrentWrongPasswords: of a thousand concurrent log-ins, no more hash at a time than there
+// are slots, and every caller gets an answer: those that are refused at once, the others after the
+// comparison.
+func TestConcurrentWrongPasswords(t *testing.T) {
 	t.Parallel()
 	const logins, slots = 1000, 2
 	counted := &counting{}
@@ -193,7 +195,7 @@ func TestAThousandWrongPasswordsAtOnce(t *testing.T) {
 	h.signUp("alice")
 	codes, start, done := make(chan problem.Code, logins), make(chan struct{}), sync.WaitGroup{}
 	for i := range logins {
-		who := []string{"alice", "nobody"}[i%2] + string(rune('a'+i%26))
+		who := []string{"alice", "unknown"}[i%2] + string(rune('a'+i%26))
 		done.Go(func() {
 			<-start
 			_, _, err := h.LogIn(t.Context(), who, "wrong password", Client{})
@@ -207,33 +209,34 @@ func TestAThousandWrongPasswordsAtOnce(t *testing.T) {
 	for c := range codes {
 		count[c]++
 	}
-	t.Logf("%v, %d hashes, %d at once at most", count, counted.all, counted.most)
+	t.Logf("%v, %d hashes, %d at once at most", count, counted.all, counted.max)
 	wantEqual(t, "answers", count[CodeInvalidCredentials]+count[CodeOverloaded]+count[CodeTooManyAttempts], logins)
-	wantEqual(t, "hashes but for the sign-up", counted.all-1, count[CodeInvalidCredentials])
-	if count[CodeOverloaded] == 0 || counted.most > slots {
-		t.Errorf("%d refused, %d hashes at once", count[CodeOverloaded], counted.most)
+	wantEqual(t, "hashes without that of the sign-up", counted.all-1, count[CodeInvalidCredentials])
+	if count[CodeOverloaded] == 0 || counted.max > slots {
+		t.Errorf("%d refused, %d hashes at once", count[CodeOverloaded], counted.max)
 	}
 	wantEqual(t, "tickets", h.hashQueue.tickets.Load(), 0)
 }
 
-// counting is a Hasher that knows how busy it has been.
+// counting is a Hasher that counts its concurrent hashes and all hashes.
 type counting struct {
-	mu             sync.Mutex
-	now, most, all int
+	mu            sync.Mutex
+	now, max, all int
 }
 
 func (c *counting) Hash(j HashJob) ([]byte, error) {
 	c.mu.Lock()
 	c.now++
 	c.all++
-	c.most = max(c.most, c.now)
+	c.max = max(c.max, c.now)
 	c.mu.Unlock()
 	defer func() { c.mu.Lock(); c.now--; c.mu.Unlock() }()
 	return j.Argon2id(), nil
 }
 
-// When to come back grows with the line and with what a hash takes.
-func TestRetryAfterIsHonest(t *testing.T) {
+// TestRetryAfterFollowsQueue: RetryAfter grows with the length of the queue and with the duration
+// of a hash.
+func TestRetryAfterFollowsQueue(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, func(c *Config) { c.HashSlots = 2 })
 	b := h.hashQueue
@@ -242,13 +245,13 @@ func TestRetryAfterIsHonest(t *testing.T) {
 	}
 	b.tickets.Store(40)
 	after := b.refuse(refusedFull, nil).RetryAfter
-	if after != 10*time.Second { // 40 × 0.5 s by two at a time
+	if after != 10*time.Second { // 40 × 0.5 s in two slots
 		t.Errorf("40 in the queue: %v", after)
 	}
 	b.tickets.Store(0)
 	wantEqual(t, "an empty queue", b.refuse(refusedFull, nil).RetryAfter, time.Second)
 	b.tickets.Store(1 << 20)
-	wantEqual(t, "an endless queue", b.refuse(refusedFull, nil).RetryAfter, time.Minute)
+	wantEqual(t, "a very long queue", b.refuse(refusedFull, nil).RetryAfter, time.Minute)
 }
 
 func gauge(t testing.TB, g prometheus.Gauge) float64 {
@@ -265,7 +268,7 @@ func counter(t testing.TB, c prometheus.Counter) float64 {
 	return m.GetCounter().GetValue()
 }
 
-// What a log-in costs that finds no room.
+// BenchmarkRefusedLogIn measures a log-in that the full queue refuses.
 func BenchmarkRefusedLogIn(b *testing.B) {
 	h := newHarness(b)
 	h.hashQueue.tickets.Store(maxTickets)

@@ -8,7 +8,8 @@ import (
 	"github.com/JDevAman/kizo/internal/testkit"
 )
 
-// block uses up the budget of a login from addresses that its user has never used.
+// block makes failed attempts on a login from addresses that its user has never used, until the
+// login is blocked.
 func (h *harness) block(who string) {
 	h.t.Helper()
 	for i := range accountRule.free {
@@ -17,11 +18,12 @@ func (h *harness) block(who string) {
 	h.wantTry(who, wrongPassword, "203.0.113.99", CodeTooManyAttempts)
 }
 
-const homeAddress = "192.0.2.7" // that signUp comes from
+const homeAddress = "192.0.2.7" // the address of signUp
 
-// Five wrong passwords of somebody else do not lock a user out at an address that the
-// user has signed in from, by either login, in any process, however often it is repeated.
-func TestOwnerSignsInFromAKnownAddress(t *testing.T) {
+// TestUserSignsInFromKnownAddress: wrong passwords from other addresses do not lock a user out at
+// an address from which the user has signed in, by either login, in any process, however often they
+// are repeated.
+func TestUserSignsInFromKnownAddress(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("alice")
@@ -29,7 +31,7 @@ func TestOwnerSignsInFromAKnownAddress(t *testing.T) {
 		for range 3 {
 			h.block(who)
 			h.wantTry(who, goodPassword, homeAddress, "")
-			h.wantTry(who, goodPassword, "198.51.100.1", CodeTooManyAttempts) // others are refused as before
+			h.wantTry(who, goodPassword, "198.51.100.1", CodeTooManyAttempts) // other addresses are still refused
 			h.wantTry(who, goodPassword, "", CodeTooManyAttempts)
 			c, _ := h.try(h.another(), who, goodPassword, homeAddress) // after a restart
 			wantEqual(t, "after a restart", c, "")
@@ -38,8 +40,9 @@ func TestOwnerSignsInFromAKnownAddress(t *testing.T) {
 	}
 }
 
-// A sign-in from a new address makes it a known one; an IPv6 network is one address.
-func TestSignInMakesAnAddressKnown(t *testing.T) {
+// TestSignInMakesAddressKnown: a sign-in from a new address makes it a known one. An IPv6 network
+// counts as one address.
+func TestSignInMakesAddressKnown(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("alice")
@@ -50,8 +53,8 @@ func TestSignInMakesAnAddressKnown(t *testing.T) {
 	h.wantTry("bob", goodPassword, "2001:db8:1:2::1", CodeInvalidCredentials)
 }
 
-// The budget of a known address is as small as that of an account, and its own.
-func TestBudgetOfAKnownAddressIsBounded(t *testing.T) {
+// TestKnownAddressHasOwnLimit: a known address has a limit of its own, which is that of an account.
+func TestKnownAddressHasOwnLimit(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("alice")
@@ -66,29 +69,29 @@ func TestBudgetOfAKnownAddressIsBounded(t *testing.T) {
 	h.wantTry("alice", goodPassword, homeAddress, "")
 }
 
-// A guesser in the same network does not lock out the users who are known there, and
-// gains nothing for the accounts of others.
-func TestBlockedAddressServesItsUsers(t *testing.T) {
+// TestBlockedAddressAdmitsItsUsers: an attacker in the same network does not lock out the users for
+// whom the address is known, and cannot make more attempts on other accounts.
+func TestBlockedAddressAdmitsItsUsers(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("alice")
 	h.signUp("bob")
 	h.wantTry("bob", goodPassword, "192.0.2.8", "")
 	for i := range addressRule.free {
-		h.wantTry(fmt.Sprintf("nobody%d", i), wrongPassword, "192.0.2.8", CodeInvalidCredentials)
+		h.wantTry(fmt.Sprintf("unknown%d", i), wrongPassword, "192.0.2.8", CodeInvalidCredentials)
 	}
 	h.wantTry("alice", goodPassword, "192.0.2.8", CodeTooManyAttempts)
 	h.wantTry("bob", goodPassword, "192.0.2.8", "")
 }
 
-// An unknown login and one whose user is not known at the address are refused alike, and
-// hammering on them costs no queries.
-func TestUnknownAddressTellsNothing(t *testing.T) {
+// TestUnknownAddressRevealsNothing: an unknown login and a login whose user is not known at the
+// address are refused in the same way, and repeated attempts cost no queries.
+func TestUnknownAddressRevealsNothing(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("alice")
 	var waits []time.Duration
-	for _, who := range []string{"alice", "nobody"} {
+	for _, who := range []string{"alice", "unknown"} {
 		h.block(who)
 		waits = append(waits, h.wantTry(who, goodPassword, "198.51.100.1", CodeTooManyAttempts))
 		before := h.pool.Stat().AcquireCount()
@@ -115,17 +118,17 @@ func TestKnownAddressesAreBoundedAndPruned(t *testing.T) {
 	wantEqual(t, "rows", count(), maxKnownAddresses)
 	h.block("alice")
 	h.wantTry("alice", goodPassword, "198.51.100.29", "")
-	h.wantTry("alice", goodPassword, "198.51.100.2", CodeTooManyAttempts) // dropped as one of the oldest
+	h.wantTry("alice", goodPassword, "198.51.100.2", CodeTooManyAttempts) // deleted as one of the oldest
 	h.clock.Advance(keepKnownAddress + time.Hour)
 	h.block("alice")
-	h.wantTry("alice", goodPassword, "198.51.100.29", CodeTooManyAttempts) // too old, pruned or not
+	h.wantTry("alice", goodPassword, "198.51.100.29", CodeTooManyAttempts) // too old, although not pruned yet
 	_, err := h.Prune(t.Context(), 1000)
 	testkit.Must(t, err)
 	wantEqual(t, "rows after pruning", count(), 0)
 }
 
-// The table does not show an address.
-func TestKnownAddressesTellNothing(t *testing.T) {
+// TestKnownAddressesRevealNothing: the table does not contain an address.
+func TestKnownAddressesRevealNothing(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("alice")

@@ -21,10 +21,10 @@ func TestMain(m *testing.M) {
 
 const goodPassword = "correct horse battery staple"
 
-// cheap makes a hash cost microseconds, where hashing is not the point.
+// cheap are parameters with which a hash takes microseconds, for tests that are not about hashing.
 var cheap = Argon2Params{MemoryKiB: 8, Time: 1, Threads: 1}
 
-// harness is a service on a database of its own, with a clock that the test sets.
+// harness is a service on a database of its own, with a clock that the test advances.
 type harness struct {
 	*Service
 	t      testing.TB
@@ -74,7 +74,7 @@ func newHarness(t testing.TB, changes ...func(*Config)) *harness {
 	return h
 }
 
-// another is a second process on the same database, perhaps with other settings.
+// another returns a second process on the same database, perhaps with another configuration.
 func (h *harness) another(changes ...func(*Config)) *Service {
 	h.t.Helper()
 	config := h.config
@@ -86,7 +86,8 @@ func (h *harness) another(changes ...func(*Config)) *Service {
 	return s
 }
 
-// owner is a process that works as the owner of the tables, who alone may grant a role.
+// owner returns a service that connects as the owner of the tables, the only role that may grant
+// roles.
 func (h *harness) owner() *Service {
 	h.t.Helper()
 	pool, err := pgxpool.New(h.t.Context(), h.db.AdminURL)
@@ -105,7 +106,7 @@ func (h *harness) signUp(handle string) (Tokens, User) {
 	return tokens, user
 }
 
-// verify makes the e-mail address of a user theirs.
+// verify verifies the e-mail address of a user.
 func (h *harness) verify(handle string) {
 	h.t.Helper()
 	_, err := h.owner().VerifyEmail(h.t.Context(), handle, "test")
@@ -130,8 +131,8 @@ func (h *harness) scan(sql string, arg any, into ...any) {
 	testkit.Must(h.t, h.pool.QueryRow(h.t.Context(), sql, arg).Scan(into...))
 }
 
-// refusal returns the code with which an access token is refused, "" if it is good, and fails on an error that is
-// not a refusal.
+// refusal returns the code with which an access token is refused, or "" if it is valid. It fails
+// the test on an error that is not a refusal.
 func (h *harness) refusal(accessToken string) problem.Code {
 	h.t.Helper()
 	_, err := h.Verify(h.t.Context(), accessToken)
@@ -167,7 +168,7 @@ func testPeppers(t testing.TB, ids ...string) Peppers {
 	return peppers
 }
 
-// code returns the code of a refusal, "" for nil, and fails on other errors.
+// code returns the code of a refusal, or "" for nil. It fails the test on other errors.
 func code(t testing.TB, err error) problem.Code {
 	t.Helper()
 	c := problem.CodeOf(err)
@@ -191,4 +192,4 @@ func wantEqual[T comparable](t testing.TB, what string, got, want T) {
 	}
 }
 
-var nobodyID = uuid.MustParse("0190a0b0-0000-7000-8000-000000000000")
+var unknownID = uuid.MustParse("0190a0b0-0000-7000-8000-000000000000")

@@ -6,7 +6,7 @@ import (
 	"github.com/JDevAman/kizo/internal/testkit"
 )
 
-func TestActionsAreKept(t *testing.T) {
+func TestActionsAreStored(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	_, olga := h.signUp("olga")
@@ -25,7 +25,7 @@ func TestActionsAreKept(t *testing.T) {
 		t.Errorf("got %+v, %v", actions, err)
 	}
 	if err := h.RecordAction(t.Context(), olga.ID, "queue.pause", "bank", ""); err == nil {
-		t.Error("an action without a reason was kept")
+		t.Error("an action without a reason was stored")
 	}
 	if _, err := h.pool.Exec(t.Context(), `DELETE FROM operator_actions`); err == nil {
 		t.Error("an action could be deleted")

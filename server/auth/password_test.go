@@ -10,7 +10,8 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// The reference implementation's own test (phc-winner-argon2, src/test.c).
+// TestArgon2Vector uses a test vector of the reference implementation (phc-winner-argon2,
+// src/test.c).
 func TestArgon2Vector(t *testing.T) {
 	t.Parallel()
 	const text = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHApl8ArZWb2GRPPc"
@@ -23,7 +24,7 @@ func TestArgon2Vector(t *testing.T) {
 	wantEqual(t, "text", h.String(), text)
 }
 
-// RFC 4231, test case 2.
+// TestPepperVector is test case 2 of RFC 4231.
 func TestPepperVector(t *testing.T) {
 	t.Parallel()
 	mac := Pepper{ID: "p", Key: NewSecret([]byte("Jefe"))}.mac("what do ya want for nothing?")
@@ -61,7 +62,7 @@ func TestParsePHCRefuses(t *testing.T) {
 	}
 }
 
-func TestNoByteOfALongPasswordIsLost(t *testing.T) {
+func TestEveryByteOfPasswordCounts(t *testing.T) {
 	t.Parallel()
 	p := newPasswords(testPeppers(t, "p1"), cheap)
 	ticket, err := newHarness(t).hashQueue.enter()
@@ -78,7 +79,7 @@ func TestNoByteOfALongPasswordIsLost(t *testing.T) {
 	}
 	ok, stale, err := p.matches(t.Context(), ticket, stored, "a@example.com", long)
 	testkit.Must(t, err)
-	wantEqual(t, "the whole", ok, true)
+	wantEqual(t, "the whole password", ok, true)
 	wantEqual(t, "stale", stale, false)
 }
 
@@ -99,8 +100,8 @@ func TestCheckPassword(t *testing.T) {
 	}
 }
 
-// A log-in under moved parameters or a moved pepper brings the row up to date;
-// until then the old ones still verify, and afterwards they are not needed.
+// TestLogInRehashes: a log-in after the parameters or the pepper have changed replaces the stored
+// hash. Until then the old hash still verifies, and afterwards the old pepper is not needed.
 func TestLogInRehashes(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -140,13 +141,14 @@ func TestLogInRehashes(t *testing.T) {
 			settled := h.another(func(c *Config) { c.Params, c.Peppers = moved.params, testPeppers(t, moved.later...) })
 			_, _, err = settled.LogIn(t.Context(), user.Handle, goodPassword, Client{})
 			testkit.Must(t, err)
-			wantEqual(t, "settled", stored(), after)
+			wantEqual(t, "after a second log-in", stored(), after)
 		})
 	}
 }
 
-// A lost pepper is the operator's trouble and must not look like a wrong password.
-func TestMissingPepperIsNotAWrongPassword(t *testing.T) {
+// TestMissingPepperIsNoWrongPassword: a pepper that is missing from the secrets file is an internal
+// failure, and must not be reported as a wrong password.
+func TestMissingPepperIsNoWrongPassword(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("alice")
@@ -157,21 +159,22 @@ func TestMissingPepperIsNotAWrongPassword(t *testing.T) {
 	}
 }
 
-// The same work, counted: timing on a busy machine proves nothing.
-func TestUnknownUserCostsWhatAWrongPasswordCosts(t *testing.T) {
+// TestUnknownUserCostsSameAsWrongPassword counts the hashes, since durations on a busy machine show
+// nothing.
+func TestUnknownUserCostsSameAsWrongPassword(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("alice")
 	var work []Argon2Params
 	h.hashQueue.hashing = func(p Argon2Params) { work = append(work, p) }
 	var messages []string
-	for _, who := range []string{"alice", "@alice", "alice@example.com", "nobody", "nobody@example.com", "no such form!", "", "a\x00b"} {
+	for _, who := range []string{"alice", "@alice", "alice@example.com", "unknown", "unknown@example.com", "no such form!", "", "a\x00b"} {
 		work = nil
 		_, _, err := h.LogIn(t.Context(), who, "wrong password", Client{})
 		wantCode(t, err, CodeInvalidCredentials)
 		messages = append(messages, err.Error())
 		want := []Argon2Params{cheap}
-		if parseLogin(who).email != "" { // whom of the address it may be is not known beforehand
+		if parseLogin(who).email != "" { // before the hash it is unknown which user of the address it is
 			want = append(want, cheap)
 		}
 		if !slices.Equal(work, want) {

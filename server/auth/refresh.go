@@ -22,8 +22,8 @@ import (
 func (s *Service) Refresh(ctx context.Context, refreshToken string, client Client) (Tokens, User, error) {
 	hash, ok := parseRefreshToken(refreshToken)
 	if !ok {
-		s.logRefreshRefused(ctx, rotation{refused: ErrRefreshUnknown}, client)
-		return Tokens{}, User{}, refreshRefused(ErrRefreshUnknown)
+		s.logRefreshRefused(ctx, rotation{refused: errRefreshUnknown}, client)
+		return Tokens{}, User{}, refreshRefused(errRefreshUnknown)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
@@ -37,7 +37,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client Clien
 		return Tokens{}, User{}, fmt.Errorf("refresh: %w", err)
 	case result.refused != nil:
 		s.logRefreshRefused(ctx, result, client)
-		if errors.Is(result.refused, ErrRefreshReused) {
+		if errors.Is(result.refused, errRefreshReused) {
 			s.cache.invalidate(change{"session", result.sessionID})
 			s.waitForCacheExpiry()
 		}
@@ -49,7 +49,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client Clien
 
 func (s *Service) logRefreshRefused(ctx context.Context, result rotation, client Client) {
 	event := EventRefreshRefused
-	if errors.Is(result.refused, ErrRefreshReused) {
+	if errors.Is(result.refused, errRefreshReused) {
 		event = EventRefreshTokenReused
 	}
 	attrs := append([]slog.Attr{slog.String("reason", result.refused.Error())}, clientAttrs(client)...)
@@ -94,7 +94,7 @@ UPDATE sessions SET last_used_at = greatest(last_used_at, $2), client = $3, addr
 func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Client) (rotation, error) {
 	f, err := lockFamily(ctx, tx, hash)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return rotation{refused: ErrRefreshUnknown}, nil
+		return rotation{refused: errRefreshUnknown}, nil
 	}
 	if err != nil {
 		return rotation{}, fmt.Errorf("lock session: %w", err)
@@ -102,7 +102,7 @@ func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Cli
 	_ = failpoint.Point("auth.refresh_locked")
 	now := s.now()
 	if why := f.refusalReason(now); why != nil {
-		if errors.Is(why, ErrRefreshReused) {
+		if errors.Is(why, errRefreshReused) {
 			err = s.revokeReused(ctx, tx, f, client)
 		}
 		return rotation{refused: why, sessionID: f.sessionID, user: f.user}, err
@@ -158,11 +158,11 @@ func lockFamily(ctx context.Context, tx pgx.Tx, hash []byte) (f family, err erro
 func (f family) refusalReason(now time.Time) error {
 	switch {
 	case f.used:
-		return ErrRefreshReused
+		return errRefreshReused
 	case f.revoked || f.user.Status != StatusActive:
-		return ErrRefreshRevoked
+		return errRefreshRevoked
 	case !now.Before(f.tokenEnds) || !now.Before(f.sessionEnds):
-		return ErrRefreshExpired
+		return errRefreshExpired
 	}
 	return nil
 }

@@ -37,9 +37,9 @@ func TestRefreshRotates(t *testing.T) {
 	}
 }
 
-// However often it is refreshed, a session ends 30 days after it was opened,
-// and its last access token with it.
-func TestSessionEndsAbsolutely(t *testing.T) {
+// TestSessionEndsAfterItsLifetime: however often it is refreshed, a session ends 30 days after it
+// was opened, and its last access token ends with it.
+func TestSessionEndsAfterItsLifetime(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	tokens, _ := h.signUp("alice")
@@ -51,29 +51,30 @@ func TestSessionEndsAbsolutely(t *testing.T) {
 	wantEqual(t, "access token", h.refusal(last.AccessToken), CodeTokenExpired)
 	_, _, err = h.Refresh(t.Context(), last.RefreshToken, Client{})
 	wantCode(t, err, CodeRefreshTokenInvalid)
-	if !errors.Is(err, ErrRefreshExpired) {
+	if !errors.Is(err, errRefreshExpired) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestRefreshRefusesWithOneCodeAndManyReasons(t *testing.T) {
+// TestRefreshRefusals: all refusals have the same code and message; only the cause differs.
+func TestRefreshRefusals(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	revoked, _ := h.signUp("alice")
 	testkit.Must(t, h.LogOut(t.Context(), revoked.SessionID))
-	stranger, _ := newRefreshToken()
+	unknown, _ := newRefreshToken()
 	for name, c := range map[string]struct {
 		token string
 		why   error
 	}{
-		"unknown":      {stranger, ErrRefreshUnknown},
-		"empty":        {"", ErrRefreshUnknown},
-		"access token": {revoked.AccessToken, ErrRefreshUnknown},
-		"no prefix":    {strings.TrimPrefix(stranger, refreshPrefix), ErrRefreshUnknown},
-		"too long":     {stranger + "A", ErrRefreshUnknown},
-		"NUL":          {refreshPrefix + strings.Repeat("\x00", 43), ErrRefreshUnknown},
-		"1 MB":         {refreshPrefix + strings.Repeat("A", 1<<20), ErrRefreshUnknown},
-		"revoked":      {revoked.RefreshToken, ErrRefreshRevoked},
+		"unknown":      {unknown, errRefreshUnknown},
+		"empty":        {"", errRefreshUnknown},
+		"access token": {revoked.AccessToken, errRefreshUnknown},
+		"no prefix":    {strings.TrimPrefix(unknown, refreshPrefix), errRefreshUnknown},
+		"too long":     {unknown + "A", errRefreshUnknown},
+		"NUL":          {refreshPrefix + strings.Repeat("\x00", 43), errRefreshUnknown},
+		"1 MB":         {refreshPrefix + strings.Repeat("A", 1<<20), errRefreshUnknown},
+		"revoked":      {revoked.RefreshToken, errRefreshRevoked},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := h.Refresh(t.Context(), c.token, Client{})
@@ -83,7 +84,7 @@ func TestRefreshRefusesWithOneCodeAndManyReasons(t *testing.T) {
 			}
 			shown := *refusal
 			shown.Cause = nil // for logs only
-			wantEqual(t, "refusal", shown, problem.Error{Code: CodeRefreshTokenInvalid, Message: refreshRefused(ErrRefreshUnknown).Message})
+			wantEqual(t, "refusal", shown, problem.Error{Code: CodeRefreshTokenInvalid, Message: refreshRefused(errRefreshUnknown).Message})
 			if !errors.Is(err, c.why) {
 				t.Errorf("reason %v, want %v", errors.Unwrap(err), c.why)
 			}
@@ -103,8 +104,8 @@ func TestRefreshTokensAreStoredHashed(t *testing.T) {
 	wantEqual(t, "stored", string(stored), string(hashRefresh(secret)))
 }
 
-// A reuse in one session is no reason to end another.
-func TestReuseEndsOneFamilyOnly(t *testing.T) {
+// TestReuseEndsOneSession: the reuse of a token in one session does not end another session.
+func TestReuseEndsOneSession(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	laptop, _ := h.signUp("alice")
@@ -117,7 +118,9 @@ func TestReuseEndsOneFamilyOnly(t *testing.T) {
 	testkit.Must(t, err)
 }
 
-func TestPruneDeletesOnlyTheLongExpiredAndIsBounded(t *testing.T) {
+// TestPruneDeletesExpiredSessions: Prune deletes only sessions and tokens that expired more than a
+// week ago, and at most limit rows.
+func TestPruneDeletesExpiredSessions(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	old, _ := h.signUp("alice")
@@ -143,7 +146,8 @@ func TestPruneDeletesOnlyTheLongExpiredAndIsBounded(t *testing.T) {
 	testkit.Must(t, err)
 }
 
-// The refusal that reports the reuse must not roll the revocation back.
+// TestReusedRefreshTokenRevokesItsSession: the refusal that reports the reuse must not roll the
+// revocation back.
 func TestReusedRefreshTokenRevokesItsSession(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -152,10 +156,10 @@ func TestReusedRefreshTokenRevokesItsSession(t *testing.T) {
 	testkit.Must(t, err)
 	wantEqual(t, "winner before the reuse", h.refusal(winner.AccessToken), "")
 
-	// Whoever comes second, thief or owner, ends it for both.
+	// The second use ends the session for both, whether the thief or the owner comes second.
 	wantEqual(t, "second use", h.refreshRefusal(stolen.RefreshToken), CodeRefreshTokenReused)
 
-	// Read by another process, so it is committed and not only remembered.
+	// Another process reads it, so that it must be committed, and not only cached.
 	_, err = h.another().Verify(t.Context(), winner.AccessToken)
 	wantCode(t, err, CodeSessionRevoked)
 	wantEqual(t, "first access token", h.refusal(stolen.AccessToken), CodeSessionRevoked)
@@ -165,8 +169,9 @@ func TestReusedRefreshTokenRevokesItsSession(t *testing.T) {
 	wantEqual(t, "reason", reason, "reused")
 }
 
-// A caller that disconnects must not undo the revocation.
-func TestReusedRefreshTokenRevokesItsSessionWhenTheCallerDisconnects(t *testing.T) {
+// TestReuseByDisconnectedCallerRevokesSession: a caller that disconnects must not prevent the
+// revocation.
+func TestReuseByDisconnectedCallerRevokesSession(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	stolen, _ := h.signUp("alice")
@@ -179,8 +184,9 @@ func TestReusedRefreshTokenRevokesItsSessionWhenTheCallerDisconnects(t *testing.
 	wantEqual(t, "winner", h.refusal(winner.AccessToken), CodeSessionRevoked)
 }
 
-// Of concurrent refreshes with one token, exactly one succeeds.
-func TestOneOfAHundredConcurrentRefreshesWins(t *testing.T) {
+// TestOneConcurrentRefreshSucceeds: of a hundred concurrent refreshes with one token, exactly one
+// succeeds.
+func TestOneConcurrentRefreshSucceeds(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	tokens, _ := h.signUp("alice")
@@ -203,9 +209,9 @@ func TestOneOfAHundredConcurrentRefreshesWins(t *testing.T) {
 	for c := range codes {
 		count[c]++
 	}
-	wantEqual(t, "winners", count[""], 1)
-	wantEqual(t, "told of the reuse", count[CodeRefreshTokenReused], uses-1)
+	wantEqual(t, "successes", count[""], 1)
+	wantEqual(t, "refusals because of reuse", count[CodeRefreshTokenReused], uses-1)
 	var revoked bool
 	h.scan("SELECT revoked_at IS NOT NULL FROM sessions WHERE id = $1", tokens.SessionID, &revoked)
-	wantEqual(t, "family revoked", revoked, true)
+	wantEqual(t, "session revoked", revoked, true)
 }

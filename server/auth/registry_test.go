@@ -16,8 +16,8 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// secretsOf has one signing key for each byte and a pepper for each id, the first of each
-// in use.
+// secretsOf returns secrets with a signing key for each byte and a pepper for each id. The first of
+// each is in use.
 func secretsOf(keys []byte, peppers ...string) Secrets {
 	s := Secrets{BankCallback: randomSecret(), BankToken: randomSecret()}
 	for _, n := range keys {
@@ -49,7 +49,7 @@ func testRegistry(pool *pgxpool.Pool, name string) *Registry {
 	return NewRegistry(pool, Process{Name: name, Roles: "api", Version: "test"})
 }
 
-// mismatch returns what a MismatchError says, "" for nil, and fails on other errors.
+// mismatch returns the text of a MismatchError, or "" for nil. It fails the test on other errors.
 func mismatch(t testing.TB, err error) string {
 	t.Helper()
 	if e, ok := errors.AsType[*MismatchError](err); ok {
@@ -102,7 +102,8 @@ func TestCompareKeys(t *testing.T) {
 	}
 }
 
-// The first process records its keys; each later one must have them, of the same value.
+// TestRegistryRefusesOtherSecrets: the first process records its keys; each later process must have
+// the same keys, with the same values.
 func TestRegistryRefusesOtherSecrets(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -117,7 +118,7 @@ func TestRegistryRefusesOtherSecrets(t *testing.T) {
 	said := mismatch(t, err)
 	for _, want := range []string{"pepper p1 is missing", "signing key " + kid(1) + " is missing", "pepper p2", "signing key " + kid(2)} {
 		if !strings.Contains(said, want) {
-			t.Errorf("%q does not say %q", said, want)
+			t.Errorf("%q does not contain %q", said, want)
 		}
 	}
 	other := secretsOf([]byte{1}, "p1")
@@ -130,7 +131,7 @@ func TestRegistryRefusesOtherSecrets(t *testing.T) {
 	if !slices.Equal(needed, []string{"pepper p1", "signing key " + kid(1)}) {
 		t.Errorf("needed: %q", needed)
 	}
-	// What is recorded is no secret.
+	// The recorded values are no secrets.
 	var rows string
 	testkit.Must(t, pool.QueryRow(t.Context(), `SELECT string_agg(k::text, ' ') FROM secret_keys k`).Scan(&rows))
 	for _, secret := range []Secret{first.SigningKeys[0], first.PepperKeys[0].Key} {
@@ -140,8 +141,8 @@ func TestRegistryRefusesOtherSecrets(t *testing.T) {
 	}
 }
 
-// Of processes that start on a new database at once, with different files, one wins and
-// the others do not start; with the same file all do.
+// TestRegistryRaceOfFirstStarts: of processes that start concurrently on a new database with
+// different files, one starts and the others are refused. With the same file, all start.
 func TestRegistryRaceOfFirstStarts(t *testing.T) {
 	t.Parallel()
 	for name, secretsOfProcess := range map[string]func(i int) Secrets{
@@ -175,8 +176,9 @@ func TestRegistryRaceOfFirstStarts(t *testing.T) {
 	}
 }
 
-// A database that has users already needs the peppers of their passwords.
-func TestRegistryOfADatabaseWithUsers(t *testing.T) {
+// TestRegistryOfDatabaseWithUsers: for a database that has users, the secrets file must contain the
+// peppers of their passwords.
+func TestRegistryOfDatabaseWithUsers(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("alice")
@@ -194,9 +196,9 @@ func TestRegistryOfADatabaseWithUsers(t *testing.T) {
 	testkit.Must(t, err)
 }
 
-// A database that takes no writes for a moment keeps no process from starting, once it
-// records which secrets are in use.
-func TestRegistryOfAReadOnlyDatabase(t *testing.T) {
+// TestRegistryOfReadOnlyDatabase: a process can start while the database is read-only, if the
+// database has recorded the secrets in use.
+func TestRegistryOfReadOnlyDatabase(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	pool := registryPool(t, db)
@@ -217,7 +219,8 @@ func TestRegistryOfAReadOnlyDatabase(t *testing.T) {
 	}
 }
 
-// A process that stalls with the lock keeps the others waiting for seconds, not for ever.
+// TestRegistryLockIsBounded: a process that stalls while it holds the lock delays other processes
+// for seconds only.
 func TestRegistryLockIsBounded(t *testing.T) {
 	t.Parallel()
 	pool := registryPool(t, pgtest.New(t))
@@ -237,14 +240,15 @@ func TestRegistryLockIsBounded(t *testing.T) {
 }
 
 func ignoreLockTimeout(err error) error {
-	if err != nil && strings.Contains(err.Error(), "55P03") { // lock_not_available: it gave up in time
+	if err != nil && strings.Contains(err.Error(), "55P03") { // lock_not_available: it stopped waiting in time
 		return nil
 	}
 	return err
 }
 
-// What is removed stays removed, and no password can come under it.
-func TestRemovedPepperIsRefusedByTheDatabase(t *testing.T) {
+// TestDatabaseRefusesRemovedPepper: a removed pepper stays removed, and no password can be stored
+// under it.
+func TestDatabaseRefusesRemovedPepper(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	_, err := testRegistry(h.pool, "first").Adopt(t.Context(), secretsOf([]byte{1}, "p2", "p1"))
@@ -267,13 +271,14 @@ func TestRemovedPepperIsRefusedByTheDatabase(t *testing.T) {
 	}
 }
 
-// A reload replaces the keys of a running service: what is held still counts, what is no
-// longer held does not, also where its token was remembered.
+// TestUseSecrets: a reload replaces the keys of a running service. Tokens of keys that are still in
+// the file stay valid, and tokens of removed keys become invalid, even if they were verified
+// before.
 func TestUseSecrets(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	tokens, user := h.signUp("alice")
-	wantEqual(t, "under the first key", h.refusal(tokens.AccessToken), "")
+	wantEqual(t, "token of the first key", h.refusal(tokens.AccessToken), "")
 	use := func(s Secrets) {
 		keys, err := s.Keys()
 		testkit.Must(t, err)
@@ -282,16 +287,16 @@ func TestUseSecrets(t *testing.T) {
 		h.UseSecrets(keys, peppers)
 	}
 	use(secretsOf([]byte{2, 1}, "p2", "p1"))
-	wantEqual(t, "the first key is held still", h.refusal(tokens.AccessToken), "")
+	wantEqual(t, "token of the first key, which is still in the file", h.refusal(tokens.AccessToken), "")
 	renewed := h.logIn("alice")
 	var pepper string
 	h.scan("SELECT pepper_id FROM users WHERE id = $1", user.ID, &pepper)
-	wantEqual(t, "rehashed under", pepper, "p2")
+	wantEqual(t, "pepper after a log-in", pepper, "p2")
 	if !strings.Contains(string(h.JWKS()), kid(2)) {
 		t.Errorf("the new key is not published: %s", h.JWKS())
 	}
 	use(secretsOf([]byte{2}, "p2"))
-	wantEqual(t, "the first key is no longer held", h.refusal(tokens.AccessToken), CodeTokenInvalid)
-	wantEqual(t, "signed by the second", h.refusal(renewed.AccessToken), "")
+	wantEqual(t, "token of the removed first key", h.refusal(tokens.AccessToken), CodeTokenInvalid)
+	wantEqual(t, "token of the second key", h.refusal(renewed.AccessToken), "")
 	h.logIn("alice")
 }

@@ -15,7 +15,7 @@ func TestReservedHandles(t *testing.T) {
 		admin1 admin_1 admin2026 support_team kizo_support kizosupport the_kizo kizo_dave bob_support official_bank help_desk thebank
 		customer_service customerservice security_team bank_account x_kizo_x noreply n0reply ops me api mod postmaster`) {
 		if !reservedHandle(handle) {
-			t.Errorf("@%s is free", handle)
+			t.Errorf("@%s is not reserved", handle)
 		}
 	}
 	for handle := range strings.FieldsSeq(`alice bob ada grace_hopper kizomba kizomba_fan helper staffan banks bankster rooty roots systematic
@@ -36,7 +36,7 @@ func TestReservedNames(t *testing.T) {
 		"Bank", "The Bank", "Official Bank", "Security", "Security Team", "Staff", "System", "Root", "Operator", "Help Desk", "$upport",
 	} {
 		if !reservedName(name) {
-			t.Errorf("%q is free", name)
+			t.Errorf("%q is not reserved", name)
 		}
 	}
 	for _, name := range []string{
@@ -49,7 +49,7 @@ func TestReservedNames(t *testing.T) {
 	}
 }
 
-// A check of the longest name takes no time that an attacker could use.
+// TestReservedIsCheap: the check of the longest name is too fast to be used for an attack.
 func TestReservedIsCheap(t *testing.T) {
 	t.Parallel()
 	begin := time.Now()
@@ -71,10 +71,10 @@ func TestSignUpAndRenameRefuseReserved(t *testing.T) {
 	_, ann := h.signUp("ann")
 	_, err = h.rename(ann.ID, "Кizо Ѕupport")
 	wantCode(t, err, CodeNameReserved)
-	_, err = h.rename(nobodyID, "Kizo Support")
+	_, err = h.rename(unknownID, "Kizo Support")
 	wantCode(t, err, CodeNameReserved)
 
-	// Staff may be called so, and others see that they are staff.
+	// Staff may use such a name, and other users see their role.
 	testkit.Must(t, h.owner().Grant(t.Context(), "ann", RoleOperator, "test"))
 	_, err = h.rename(ann.ID, "Kizo Support")
 	testkit.Must(t, err)
@@ -84,7 +84,7 @@ func TestSignUpAndRenameRefuseReserved(t *testing.T) {
 	found, err := h.SearchUsers(t.Context(), "kizo", 1)
 	testkit.Must(t, err)
 	wantEqual(t, "role in a search", found[0].Role, RoleOperator)
-	// Without the role the name goes as well.
+	// A user who loses the role loses the name as well.
 	testkit.Must(t, h.owner().Grant(t.Context(), "ann", RoleUser, "test"))
 	ann, err = h.Me(t.Context(), ann.ID)
 	testkit.Must(t, err)

@@ -8,7 +8,8 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// LogOut ends the session that it is given, both tokens of it, and no other.
+// TestLogOutRevokesBothTokens: LogOut ends the given session, with both of its tokens, and no other
+// session.
 func TestLogOutRevokesBothTokens(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -22,11 +23,12 @@ func TestLogOutRevokesBothTokens(t *testing.T) {
 	wantEqual(t, "access token", h.refusal(tokens.AccessToken), CodeSessionRevoked)
 	wantEqual(t, "refresh token", h.refreshRefusal(tokens.RefreshToken), CodeRefreshTokenInvalid)
 	wantEqual(t, "access token of the other session", h.refusal(other.AccessToken), "")
-	testkit.Must(t, h.LogOut(t.Context(), principal.SessionID)) // again is no error
-	testkit.Must(t, h.LogOut(t.Context(), nobodyID))
+	testkit.Must(t, h.LogOut(t.Context(), principal.SessionID)) // a second call is no error
+	testkit.Must(t, h.LogOut(t.Context(), unknownID))
 }
 
-// A suspended user has no access, not even until the access token expires.
+// TestSuspensionEndsAccessAtOnce: a suspended user has no access, although the access token has not
+// expired.
 func TestSuspensionEndsAccessAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -46,13 +48,13 @@ func TestSuspensionEndsAccessAtOnce(t *testing.T) {
 
 	testkit.Must(t, h.Reinstate(t.Context(), user.ID, "cleared"))
 
-	wantEqual(t, "old access token stays ended", h.refusal(tokens.AccessToken), CodeSessionRevoked)
+	wantEqual(t, "old access token after Reinstate", h.refusal(tokens.AccessToken), CodeSessionRevoked)
 	wantEqual(t, "new session", h.refusal(h.logIn("mallory").AccessToken), "")
 }
 
-// A log-in that runs while its user is being suspended must not leave an open session that
-// works again after Reinstate.
-func TestConcurrentLogInLeavesNoSessionAfterASuspension(t *testing.T) {
+// TestConcurrentLogInLeavesNoSessionAfterSuspension: a log-in that runs concurrently with the
+// suspension of its user must not leave an open session, which would be valid after Reinstate.
+func TestConcurrentLogInLeavesNoSessionAfterSuspension(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	_, user := h.signUp("mallory")
@@ -76,7 +78,7 @@ func TestConcurrentLogInLeavesNoSessionAfterASuspension(t *testing.T) {
 		open, err := h.Sessions(t.Context(), user.ID)
 		testkit.Must(t, err)
 		if len(open) != 0 {
-			t.Fatalf("%d sessions outlived the suspension", len(open))
+			t.Fatalf("%d sessions are open after the suspension", len(open))
 		}
 	}
 }

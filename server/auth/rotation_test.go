@@ -13,7 +13,7 @@ import (
 	"github.com/JDevAman/kizo/internal/testkit"
 )
 
-// host is a machine with a secrets file and a kizod, on a database that hosts share.
+// host is a host with a secrets file and a kizod process, on a database that hosts share.
 type host struct {
 	h        *harness
 	path     string
@@ -30,7 +30,7 @@ func newHost(h *harness, name string) *host {
 	}
 }
 
-// load is a start or a reload: it returns why the file was refused.
+// load is a start or a reload. It returns why the file was refused.
 func (m *host) load() error {
 	m.h.t.Helper()
 	secrets, err := LoadSecrets(m.path)
@@ -53,7 +53,7 @@ func (m *host) copyFrom(other *host) {
 	testkit.Must(m.h.t, os.WriteFile(m.path, text, 0o600))
 }
 
-// inUse are the ids of the signing key and the pepper that the file puts first.
+// inUse returns the ids of the signing key and of the pepper that are the first ones of the file.
 func (m *host) inUse() (signingKey, pepper string) {
 	m.h.t.Helper()
 	secrets, err := LoadSecrets(m.path)
@@ -76,12 +76,12 @@ func wantUnsafe(t *testing.T, err error, want ...string) {
 	}
 	for _, w := range want {
 		if !strings.Contains(err.Error(), w) {
-			t.Errorf("%q does not say %q", err, w)
+			t.Errorf("%q does not contain %q", err, w)
 		}
 	}
 }
 
-// owner runs a statement as the owner of the tables: it lets time pass.
+// owner runs a statement as the owner of the tables, to make time pass.
 func owner(h *harness, sql string) {
 	h.t.Helper()
 	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)
@@ -91,8 +91,8 @@ func owner(h *harness, sql string) {
 	testkit.Must(h.t, err)
 }
 
-// Two hosts rotate while both serve. At no moment does one refuse what the other has
-// signed or hashed.
+// TestRotationOnTwoHosts: two hosts rotate while both are running. At no moment does one of them
+// refuse what the other has signed or hashed.
 func TestRotationOnTwoHosts(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -121,7 +121,7 @@ func TestRotationOnTwoHosts(t *testing.T) {
 		}
 	}
 
-	// Nothing can be removed or activated yet.
+	// No key can be removed or activated yet.
 	_, err := a.rotation.Activate(ctx)
 	if err == nil || !strings.Contains(err.Error(), "kizod secrets rotate") {
 		t.Errorf("activate before rotate: %v", err)
@@ -138,7 +138,7 @@ func TestRotationOnTwoHosts(t *testing.T) {
 		t.Fatal("a prepared key is in use")
 	}
 	testkit.Must(t, a.load())
-	testkit.Must(t, b.load()) // its old file still does
+	testkit.Must(t, b.load()) // its old file is still accepted
 	bothAccept("host b does not have the prepared keys yet")
 
 	_, err = a.rotation.Activate(ctx)
@@ -156,7 +156,7 @@ func TestRotationOnTwoHosts(t *testing.T) {
 	testkit.Must(t, b.load()) // a restart with the older file
 	bothAccept("host b was restarted with the file of before the activation")
 
-	// What is still in use is kept: by host b, by bob, by tokens.
+	// Keys that are still in use are kept: by host b, by bob, by tokens.
 	_, _, err = a.rotation.Remove(ctx, oldKey)
 	wantUnsafe(t, err, "host b still uses it")
 	_, err = b.rotation.Activate(ctx) // instead of a copy
@@ -185,8 +185,8 @@ func TestRotationOnTwoHosts(t *testing.T) {
 	bothAccept("at the end")
 }
 
-// A host that comes back with a file of before the activation, or of before the removal,
-// does not start with a key that the others do not have.
+// TestRotationRefusesOldFiles: a host that returns with a file from before the activation, or from
+// before the removal, does not start with a key that the other hosts do not have.
 func TestRotationRefusesOldFiles(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -218,7 +218,8 @@ func TestRotationRefusesOldFiles(t *testing.T) {
 	}
 }
 
-// A rotation that is called off, and one that was cut short after it wrote the file.
+// TestRotationInterrupted: a rotation that is abandoned, and one that was interrupted after it
+// wrote the file.
 func TestRotationInterrupted(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -231,7 +232,7 @@ func TestRotationInterrupted(t *testing.T) {
 	id := strings.TrimPrefix(prepared[0], "pepper ")
 	removed, _, err := a.rotation.Remove(t.Context(), id)
 	testkit.Must(t, err)
-	wantEqual(t, "called off", strings.Join(removed, ","), prepared[0])
+	wantEqual(t, "removed after the abandoned rotation", strings.Join(removed, ","), prepared[0])
 
 	file, err := readSecrets(a.path)
 	testkit.Must(t, err)
@@ -239,10 +240,10 @@ func TestRotationInterrupted(t *testing.T) {
 	testkit.Must(t, replaceSecrets(a.path, file))
 	prepared, err = a.rotation.Prepare(t.Context(), KindPepper)
 	testkit.Must(t, err)
-	wantEqual(t, "taken up again", strings.Join(prepared, ","), "pepper p-cut-short")
+	wantEqual(t, "prepared after the interruption", strings.Join(prepared, ","), "pepper p-cut-short")
 	testkit.Must(t, a.load())
 
-	// The database has it active; the file was not written.
+	// The key is active in the database, and the file was not written.
 	before, err := os.ReadFile(a.path)
 	testkit.Must(t, err)
 	_, err = a.rotation.Activate(t.Context())
@@ -259,8 +260,9 @@ func TestRotationInterrupted(t *testing.T) {
 	}
 }
 
-// After a restore to a moment before a rotation, the newer file is recorded again.
-func TestRecordAfterARestore(t *testing.T) {
+// TestRecordAfterRestore: after the database was restored to a time before a rotation, the keys of
+// the newer file are recorded again.
+func TestRecordAfterRestore(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	a := newHost(h, "host a")

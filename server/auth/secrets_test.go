@@ -14,7 +14,7 @@ import (
 	"github.com/JDevAman/kizo/internal/testkit"
 )
 
-func TestSecretsAreMadeOnceAndFoundAgain(t *testing.T) {
+func TestSecretsAreCreatedOnce(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "kizo")
 	path := filepath.Join(dir, "secrets.json")
@@ -47,7 +47,7 @@ func TestSecretsAreMadeOnceAndFoundAgain(t *testing.T) {
 	wantEqual(t, "key of another file", sameSecret(other.SigningKeys[0], made.SigningKeys[0]), false)
 }
 
-func TestSecretsOfProcessesThatStartTogether(t *testing.T) {
+func TestConcurrentProcessesCreateOneFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "kizo", "secrets.json")
 	found, starting := make(chan Secrets, 16), sync.WaitGroup{}
@@ -121,8 +121,9 @@ func TestSecretsFileIsRefused(t *testing.T) {
 	}
 }
 
-// A place where serve would refuse the file is refused when the file is made.
-func TestSecretsAreNotMadeInAPublicDirectory(t *testing.T) {
+// TestSecretsAreNotCreatedInPublicDirectory: a file is not created in a place where serve would
+// refuse it.
+func TestSecretsAreNotCreatedInPublicDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "open")
 	testkit.Must(t, os.Mkdir(dir, 0o700))
@@ -143,7 +144,7 @@ func linkAway(path string) error {
 	return os.Symlink(path+".real", path)
 }
 
-// canary is in every secret here, and must be in nothing that is printed.
+// canary is a part of every secret of this test. No printed text may contain it.
 const canary = "CANARY-0123456789-0123456789-012"
 
 func TestNothingPrintsASecret(t *testing.T) {

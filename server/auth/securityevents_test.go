@@ -16,7 +16,7 @@ import (
 	"github.com/JDevAman/kizo/internal/testkit"
 )
 
-// recordedLog is the log of a service, one JSON object a line.
+// recordedLog is the log of a service: one JSON object per line.
 type recordedLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -28,7 +28,7 @@ func (l *recordedLog) Write(line []byte) (int, error) {
 	return l.text.Write(line)
 }
 
-// lines returns the security events of that name that were logged.
+// lines returns the logged security events with this name.
 func (l *recordedLog) lines(t testing.TB, event SecurityEvent) (lines []map[string]any) {
 	t.Helper()
 	l.mu.Lock()
@@ -58,7 +58,8 @@ func (h *harness) history(userID uuid.UUID) (events []string) {
 	return events
 }
 
-// Each event leaves one line in the log and, where it is about a user, one row for them.
+// TestSecurityEvents: each event writes one log line and, if it is about a user, one row for that
+// user.
 func TestSecurityEvents(t *testing.T) {
 	t.Parallel()
 	h, log := newTrailHouse(t)
@@ -77,7 +78,7 @@ func TestSecurityEvents(t *testing.T) {
 	wantEqual(t, "after the reuse", h.refreshRefusal(next.RefreshToken), CodeRefreshTokenInvalid)
 	third, fourth := h.logIn("alice"), h.logIn("alice")
 	testkit.Must(t, h.LogOut(ctx, third.SessionID))
-	testkit.Must(t, h.LogOut(ctx, third.SessionID)) // ends nothing
+	testkit.Must(t, h.LogOut(ctx, third.SessionID)) // the session has ended already
 	testkit.Must(t, h.RevokeSession(ctx, alice.ID, fourth.SessionID))
 	testkit.Must(t, h.owner().Grant(ctx, "alice", RoleOperator, "she was hired"))
 	testkit.Must(t, h.Suspend(ctx, alice.ID, "x"))
@@ -110,7 +111,7 @@ func TestSecurityEvents(t *testing.T) {
 		goodPassword, wrongPassword, tokens.AccessToken, tokens.RefreshToken, second.RefreshToken, "Alice@Example", "alice@example",
 	} {
 		if strings.Contains(log.text.String(), secret) {
-			t.Errorf("the log holds %.20q", secret)
+			t.Errorf("the log contains %.20q", secret)
 		}
 	}
 	actions, err := h.Actions(ctx, 10)
@@ -119,8 +120,8 @@ func TestSecurityEvents(t *testing.T) {
 		"kizod role.grant.operator alice she was hired")
 }
 
-// What somebody types as login may be their password: it is not logged, and what belongs
-// together can be told all the same.
+// TestUnknownLoginIsNotLogged: a text that a user types as login may be a password. It is not
+// logged, but two attempts with the same text can be recognized.
 func TestUnknownLoginIsNotLogged(t *testing.T) {
 	t.Parallel()
 	h, log := newTrailHouse(t)
@@ -136,7 +137,8 @@ func TestUnknownLoginIsNotLogged(t *testing.T) {
 	}
 }
 
-// A flood of one kind is cut to a bounded number of lines, says so, and hides no other.
+// TestEventsAreBounded: of many events of one kind, a bounded number of lines is logged, together
+// with the number of omitted ones. Events of other kinds are logged.
 func TestEventsAreBounded(t *testing.T) {
 	t.Parallel()
 	log := &recordedLog{}
@@ -154,12 +156,13 @@ func TestEventsAreBounded(t *testing.T) {
 	wantEqual(t, "other lines", len(log.lines(t, EventSignedIn)), 1)
 	omitted, ok := trail.take(EventForbidden, time.Now().Add(time.Second))
 	if !ok || omitted == 0 {
-		t.Errorf("%d left out, %v", omitted, ok)
+		t.Errorf("%d omitted, %v", omitted, ok)
 	}
 }
 
-// The application cannot change what is recorded, nor delete it before its time.
-func TestSecurityEventsAreKept(t *testing.T) {
+// TestSecurityEventsAreImmutable: the application's role can neither change a security event nor
+// delete a recent one.
+func TestSecurityEventsAreImmutable(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, func(c *Config) { c.Now = nil })
 	_, alice := h.signUp("alice")
@@ -168,7 +171,7 @@ func TestSecurityEventsAreKept(t *testing.T) {
 		`INSERT INTO security_events (id, at, user_id, event) OVERRIDING SYSTEM VALUE SELECT 1, now(), id, 'signed_in' FROM users`,
 	} {
 		if _, err := h.pool.Exec(t.Context(), attack); err == nil {
-			t.Errorf("done: %s", attack)
+			t.Errorf("succeeded: %s", attack)
 		}
 	}
 	wantEqual(t, "rows", len(h.history(alice.ID)), 1)

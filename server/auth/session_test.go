@@ -26,7 +26,7 @@ func TestSessionsAreListedAndRevokedByTheirOwner(t *testing.T) {
 	wantEqual(t, "address", open[2].Address, "192.0.2.7")
 
 	wantCode(t, h.RevokeSession(t.Context(), alice.ID, theirs.SessionID), CodeSessionNotFound)
-	wantCode(t, h.RevokeSession(t.Context(), alice.ID, nobodyID), CodeSessionNotFound)
+	wantCode(t, h.RevokeSession(t.Context(), alice.ID, unknownID), CodeSessionNotFound)
 	wantEqual(t, "bob's session", h.refusal(theirs.AccessToken), "")
 	testkit.Must(t, h.RevokeSession(t.Context(), alice.ID, second.SessionID))
 	wantCode(t, h.RevokeSession(t.Context(), alice.ID, second.SessionID), CodeSessionNotFound)
@@ -37,14 +37,14 @@ func TestSessionsAreListedAndRevokedByTheirOwner(t *testing.T) {
 	left, err := h.Sessions(t.Context(), alice.ID)
 	testkit.Must(t, err)
 	wantEqual(t, "sessions left", len(left), 2)
-	none, err := h.Sessions(t.Context(), nobodyID)
+	none, err := h.Sessions(t.Context(), unknownID)
 	testkit.Must(t, err)
-	wantEqual(t, "sessions of nobody", len(none), 0)
-	wantEqual(t, "bob is somebody else", bob.ID == alice.ID, false)
+	wantEqual(t, "sessions of an unknown user", len(none), 0)
+	wantEqual(t, "bob has the id of alice", bob.ID == alice.ID, false)
 }
 
-// What a client says of itself may be anything.
-func TestClientIsCleanedBeforeItIsKept(t *testing.T) {
+// TestClientIsCleaned: a client may send any text as user agent and address.
+func TestClientIsCleaned(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	_, user := h.signUp("alice")
@@ -58,12 +58,13 @@ func TestClientIsCleanedBeforeItIsKept(t *testing.T) {
 		testkit.Must(t, err)
 		open, err := h.Sessions(t.Context(), user.ID)
 		testkit.Must(t, err)
-		wantEqual(t, "kept", Client{open[0].Client, open[0].Address}, c.want)
+		wantEqual(t, "stored", Client{open[0].Client, open[0].Address}, c.want)
 	}
 }
 
-// Role and handle come from the table, so a grant holds at once and both ways.
-func TestVerifyReadsTheRoleOfTheMoment(t *testing.T) {
+// TestVerifyReadsCurrentRole: role and handle come from the table, so that a change of the role
+// applies at once, in both directions.
+func TestVerifyReadsCurrentRole(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	tokens, user := h.signUp("alice")
@@ -76,21 +77,21 @@ func TestVerifyReadsTheRoleOfTheMoment(t *testing.T) {
 		return principal.Role
 	}
 	wantEqual(t, "at first", role(), RoleUser)
-	wantCode(t, h.owner().Grant(t.Context(), "alice@example.com", RoleOperator, "test"), CodeUserNotFound) // anybody's, until it is verified
+	wantCode(t, h.owner().Grant(t.Context(), "alice@example.com", RoleOperator, "test"), CodeUserNotFound) // the address is not verified
 	h.verify("alice")
 	testkit.Must(t, h.owner().Grant(t.Context(), "alice@example.com", RoleOperator, "test"))
 	wantEqual(t, "granted", role(), RoleOperator)
 	testkit.Must(t, h.owner().Grant(t.Context(), "@alice", RoleUser, "test"))
-	wantEqual(t, "taken back", role(), RoleUser)
-	wantCode(t, h.owner().Grant(t.Context(), "nobody", RoleOperator, "test"), CodeUserNotFound)
+	wantEqual(t, "revoked", role(), RoleUser)
+	wantCode(t, h.owner().Grant(t.Context(), "unknown", RoleOperator, "test"), CodeUserNotFound)
 	wantCode(t, h.owner().Grant(t.Context(), "", RoleOperator, "test"), CodeUserNotFound)
 	if err := h.owner().Grant(t.Context(), "alice", "root", "test"); err == nil {
 		t.Error("an unknown role was granted")
 	}
 }
 
-// Many at once, on more sessions than one query takes, with one that is ended
-// while they run: nobody gets another's answer.
+// TestVerifyConcurrently: many concurrent calls, for more sessions than one query reads, while one
+// session is ended. Every caller gets the answer for its own session.
 func TestVerifyConcurrently(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -11,9 +11,9 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// A second process that has just seen the session open must not go by that once
-// the change has returned in the first.
-func TestNoLeaseOutlivesAChangeThatHasReturned(t *testing.T) {
+// TestChangeAppliesInAllProcesses: after a change has returned in one process, another process,
+// which has cached the session, must not use the cached state.
+func TestChangeAppliesInAllProcesses(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*harness, Tokens, User) error{
 		"log out": func(h *harness, tokens Tokens, _ User) error { return h.LogOut(t.Context(), tokens.SessionID) },
@@ -29,7 +29,7 @@ func TestNoLeaseOutlivesAChangeThatHasReturned(t *testing.T) {
 			other := h.another()
 			stop, seen := make(chan struct{}), make(chan struct{})
 			over := make(chan struct{})
-			go func() { // the other process never lets its lease run out unused
+			go func() { // the other process renews its lease all the time
 				defer close(over)
 				for first := true; ; first = false {
 					_, _ = other.Verify(t.Context(), tokens.AccessToken)
@@ -47,7 +47,7 @@ func TestNoLeaseOutlivesAChangeThatHasReturned(t *testing.T) {
 			testkit.Must(t, end(h, tokens, user))
 			for _, service := range []*Service{h.Service, other} {
 				if _, err := service.Verify(t.Context(), tokens.AccessToken); err == nil {
-					t.Error("the session has ended and its token still counts")
+					t.Error("the token of an ended session is accepted")
 				}
 			}
 			close(stop)
@@ -56,7 +56,7 @@ func TestNoLeaseOutlivesAChangeThatHasReturned(t *testing.T) {
 	}
 }
 
-func TestARoleHoldsEverywhereWhenItsGrantHasReturned(t *testing.T) {
+func TestGrantAppliesInAllProcesses(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	tokens, _ := h.signUp("ada")
@@ -71,12 +71,12 @@ func TestARoleHoldsEverywhereWhenItsGrantHasReturned(t *testing.T) {
 	}
 }
 
-// What is known and fresh is not asked for again: with the pool closed any query
-// would fail.
-func TestAWarmServiceAsksTheDatabaseForNothing(t *testing.T) {
+// TestCachedSessionNeedsNoQuery: a valid cached entry is used without a query. The pool is closed,
+// so that any query would fail.
+func TestCachedSessionNeedsNoQuery(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, func(c *Config) { c.Lease = time.Hour })
-	h.cache.update() // the first reading, without which nothing is given
+	h.cache.update() // reads the changes for the first time, before which no entry is valid
 	tokens, user := h.signUp("ada")
 	look := func() error {
 		if _, err := h.Verify(t.Context(), tokens.AccessToken); err != nil {
@@ -91,14 +91,14 @@ func TestAWarmServiceAsksTheDatabaseForNothing(t *testing.T) {
 	testkit.Must(t, look())
 	h.config.Pool.Close()
 	if err := look(); err != nil {
-		t.Errorf("a second look went to the database: %v", err)
+		t.Errorf("the second look-up queried the database: %v", err)
 	}
 	if _, err := h.FindUser(t.Context(), "@bob"); err == nil {
-		t.Error("somebody unknown was found without a database")
+		t.Error("an unknown user was found without a query")
 	}
 }
 
-func TestAVerifiedTokenStillExpires(t *testing.T) {
+func TestVerifiedTokenExpires(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, func(c *Config) { c.Lease = time.Hour })
 	tokens, _ := h.signUp("ada")
@@ -106,13 +106,13 @@ func TestAVerifiedTokenStillExpires(t *testing.T) {
 	testkit.Must(t, err)
 	h.clock.Advance(tokens.ExpiresIn + leeway)
 	if _, err := h.Verify(t.Context(), tokens.AccessToken); problem.CodeOf(err) != CodeTokenExpired {
-		t.Errorf("an expired token that was verified before gives %v", err)
+		t.Errorf("for an expired token that was verified before: %v", err)
 	}
 }
 
-// Whatever a process has not heard of, it must not go by what it kept: more changes
-// than are read at once, or changes that were pruned.
-func TestWhoMissedChangesForgetsEverything(t *testing.T) {
+// TestMissedChangesClearCache: a process that may have missed changes clears its cache: if there
+// are more changes than it reads at a time, or if changes were pruned.
+func TestMissedChangesClearCache(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, func(c *Config) { c.Lease = time.Hour })
 	tokens, user := h.signUp("ada")
@@ -126,19 +126,19 @@ func TestWhoMissedChangesForgetsEverything(t *testing.T) {
 		_, err := other.Verify(t.Context(), tokens.AccessToken)
 		testkit.Must(t, err)
 		if _, kept := other.cache.sessions.Get(tokens.SessionID); !kept {
-			t.Fatal("the session is not kept: the test shows nothing")
+			t.Fatal("the session is not cached, which is a precondition of the test")
 		}
 		h.asOwner(`UPDATE users SET role = CASE role WHEN 'user' THEN 'operator' ELSE 'user' END;` + lost)
 		other.cache.update()
 		if _, kept := other.cache.sessions.Get(tokens.SessionID); kept {
-			t.Errorf("changes were missed and the session of %s is still kept, after: %s", user.Handle, lost)
+			t.Errorf("changes were missed, and the session of %s is still cached, after: %s", user.Handle, lost)
 		}
 	}
 }
 
-// A look-up that saw the tables before a change must not be kept once the change
-// has been heard of: nothing would ever make it forgotten again.
-func TestALookUpThatAChangeOvertookIsNotKept(t *testing.T) {
+// TestOutdatedLookUpIsNotCached: a look-up that has read the tables before a change must not be
+// cached after the change was applied, since no later change would remove it.
+func TestOutdatedLookUpIsNotCached(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, func(c *Config) { c.Lease = time.Hour })
 	tokens, _ := h.signUp("ada")
@@ -153,11 +153,11 @@ func TestALookUpThatAChangeOvertookIsNotKept(t *testing.T) {
 	h.cache.update()
 	keep(func() { h.cache.sessions.Put(tokens.SessionID, before) })
 	if _, kept := h.cache.sessions.Get(tokens.SessionID); kept {
-		t.Error("an overtaken look-up was kept")
+		t.Error("an outdated look-up was cached")
 	}
 }
 
-func TestPruningKeepsTheNewestChanges(t *testing.T) {
+func TestPruneKeepsNewestChanges(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.asOwner(`INSERT INTO access_changes SELECT v.version + i, 'name', gen_random_uuid() FROM access_version v, generate_series(1, 10500) i;
@@ -171,7 +171,7 @@ func TestPruningKeepsTheNewestChanges(t *testing.T) {
 	}
 }
 
-func TestANewNameIsSeenByOthersAtOnceInOneProcess(t *testing.T) {
+func TestNewNameIsVisibleAtOnceInOneProcess(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	_, user := h.signUp("ada")

@@ -34,7 +34,7 @@ func packageFiles(t *testing.T) []*ast.File {
 	return files
 }
 
-// constants returns the text constants of the package whose name begins so.
+// constants returns the text constants of the package whose names have this prefix.
 func constants(t *testing.T, prefix string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -55,7 +55,7 @@ func constants(t *testing.T, prefix string) map[string]string {
 	return found
 }
 
-func TestEveryStatementIsPreparedOnTheSchema(t *testing.T) {
+func TestStatementsFitTheSchema(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	conn := testkit.Connect(t, h.db.AppURL)
@@ -71,7 +71,7 @@ func TestCodesListsEveryCode(t *testing.T) {
 	for _, c := range Codes() {
 		listed[string(c)] = true
 	}
-	wantEqual(t, "listed once each", len(listed), len(Codes()))
+	wantEqual(t, "different codes in the list", len(listed), len(Codes()))
 	wantEqual(t, "listed", len(listed), len(declared))
 	for name, c := range declared {
 		if !listed[c] {
@@ -80,7 +80,7 @@ func TestCodesListsEveryCode(t *testing.T) {
 	}
 }
 
-func TestWhatThisPackageMayNotKnow(t *testing.T) {
+func TestForbiddenImports(t *testing.T) {
 	t.Parallel()
 	for _, file := range packageFiles(t) {
 		for _, imported := range file.Imports {
@@ -95,15 +95,15 @@ func TestWhatThisPackageMayNotKnow(t *testing.T) {
 	}
 }
 
-// What the application's role may not do, whatever its code says.
-func TestTheTablesRefuse(t *testing.T) {
+// TestDatabaseRefuses: the database refuses what the application's role may not do.
+func TestDatabaseRefuses(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	tokens, user := h.signUp("alice")
 	_, _, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{})
 	testkit.Must(t, err)
 	testkit.Must(t, h.LogOut(t.Context(), tokens.SessionID))
-	// Of the database's time, so that its clock decides what has expired.
+	// Relative to the time of the database, since its clock decides what has expired.
 	h.clock.Advance(time.Since(h.clock.Now()))
 	open := h.logIn("alice")
 	u, s, o := "'"+user.ID.String()+"'", "'"+tokens.SessionID.String()+"'", "'"+open.SessionID.String()+"'"
@@ -156,7 +156,7 @@ func TestTheTablesRefuse(t *testing.T) {
 		}
 	}
 	if _, err := h.pool.Exec(t.Context(), newUser("name", "'Y'")); err != nil {
-		t.Errorf("the control: %v", err)
+		t.Errorf("an allowed statement: %v", err)
 	}
 	// Two verified users of one address are refused, and the application's role verifies none.
 	twin, err := h.signUpWith("alice@example.com", "twin", goodPassword)
@@ -166,8 +166,8 @@ func TestTheTablesRefuse(t *testing.T) {
 	wantCode(t, taken(err), CodeEmailTaken)
 }
 
-// A plan made without knowing the arguments must still read the indexes, on a
-// table where that matters.
+// TestPlansReadIndexes: a generic plan, made without knowing the arguments, must read the indexes
+// of a large table.
 func TestPlansReadIndexes(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

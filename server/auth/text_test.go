@@ -60,7 +60,7 @@ func TestNormalName(t *testing.T) {
 	}
 }
 
-// Whatever passes here, the table takes.
+// The table accepts every name that normalName accepts.
 func FuzzNormalName(f *testing.F) {
 	f.Add("Bo Li")
 	f.Add("\u202e\x1b]0;x\x07")
@@ -70,12 +70,13 @@ func FuzzNormalName(f *testing.F) {
 			return
 		}
 		if !text.Visible(name) || name != strings.TrimSpace(name) || len([]rune(name)) > maxNameRunes {
-			t.Fatalf("%q passed as %q", input, name)
+			t.Fatalf("%q was accepted as %q", input, name)
 		}
 	})
 }
 
-// The table takes a name with joiners, in any locale that tests run with.
+// TestNamesWithJoinersAreStored: the table accepts a name with joiners, in every locale that tests
+// run with.
 func TestNamesWithJoinersAreStored(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -13,7 +13,7 @@ import (
 
 const wrongPassword = "wrong password"
 
-// try gives the code, and when to come back.
+// try attempts a log-in and returns the code and RetryAfter.
 func (h *harness) try(s *Service, who, password, address string) (problem.Code, time.Duration) {
 	h.t.Helper()
 	_, _, err := s.LogIn(h.t.Context(), who, password, Client{Address: address})
@@ -34,21 +34,22 @@ func (h *harness) wantTry(who, password, address string, want problem.Code) time
 	return after
 }
 
-// The sixth guess waits a second, each later one twice as long, a quarter of an
-// hour at most; and whether the account exists makes no difference.
-func TestGuessesOnAnAccountAreSlowedDown(t *testing.T) {
+// TestGuessesOnAccountAreThrottled: the sixth failure blocks for a second, and each later one for
+// twice as long, at most a quarter of an hour. Existing and unknown accounts behave in the same
+// way.
+func TestGuessesOnAccountAreThrottled(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("alice")
 	var waits [2][]time.Duration
-	for i, who := range []string{"alice", "nobody"} {
+	for i, who := range []string{"alice", "unknown"} {
 		for range accountRule.free {
 			h.wantTry(who, wrongPassword, "", CodeInvalidCredentials)
 		}
 		for range 12 {
 			wait := h.wantTry(who, wrongPassword, "", CodeTooManyAttempts)
 			waits[i] = append(waits[i], wait)
-			h.wantTry(who, goodPassword, "", CodeTooManyAttempts) // not even the right one
+			h.wantTry(who, goodPassword, "", CodeTooManyAttempts) // also with the right password
 			h.clock.Advance(wait)
 			h.wantTry(who, wrongPassword, "", CodeInvalidCredentials)
 		}
@@ -66,13 +67,13 @@ func TestGuessesOnAnAccountAreSlowedDown(t *testing.T) {
 	wantEqual(t, "throttled", counter(t, h.config.Metrics.throttled.WithLabelValues(scopeAccount)), 48)
 }
 
-// However long somebody has guessed, the owner gets in after the longest block: what
-// is refused is not counted. After that nothing is held against them.
-func TestNoBlockLasts(t *testing.T) {
+// TestBlocksEnd: however long an attacker has guessed, the owner can sign in after the longest
+// block, since refused attempts are not counted. A sign-in resets the count.
+func TestBlocksEnd(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("alice")
-	for range 300 { // an attacker who never gives up
+	for range 300 { // an attacker who does not stop
 		if c, wait := h.try(h.Service, "alice", wrongPassword, ""); c == CodeTooManyAttempts {
 			h.clock.Advance(wait)
 		}
@@ -88,24 +89,25 @@ func TestNoBlockLasts(t *testing.T) {
 	h.wantTry("alice", wrongPassword, "", CodeTooManyAttempts)
 }
 
-// Failures are forgotten with time, one after the other, without a success.
-func TestFailuresAreForgotten(t *testing.T) {
+// TestFailuresExpire: failures expire one after the other, without a success.
+func TestFailuresExpire(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	for range accountRule.free {
-		h.wantTry("nobody", wrongPassword, "", CodeInvalidCredentials)
+		h.wantTry("unknown", wrongPassword, "", CodeInvalidCredentials)
 	}
-	h.clock.Advance(2 * accountRule.period) // and with it two of the five
-	h.wantTry("nobody", wrongPassword, "", CodeInvalidCredentials)
-	h.wantTry("nobody", wrongPassword, "", CodeInvalidCredentials)
-	h.wantTry("nobody", wrongPassword, "", CodeTooManyAttempts)
+	h.clock.Advance(2 * accountRule.period) // two of the five failures expire
+	h.wantTry("unknown", wrongPassword, "", CodeInvalidCredentials)
+	h.wantTry("unknown", wrongPassword, "", CodeInvalidCredentials)
+	h.wantTry("unknown", wrongPassword, "", CodeTooManyAttempts)
 	h.clock.Advance(24 * time.Hour)
 	for range accountRule.free {
-		h.wantTry("nobody", wrongPassword, "", CodeInvalidCredentials)
+		h.wantTry("unknown", wrongPassword, "", CodeInvalidCredentials)
 	}
 }
 
-// Of a hundred guesses at once, by two processes, no more are judged than are free.
+// TestParallelGuesses: of a hundred concurrent guesses in two processes, only the free ones are
+// compared with the password.
 func TestParallelGuesses(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -127,15 +129,15 @@ func TestParallelGuesses(t *testing.T) {
 	for c := range codes {
 		count[c]++
 	}
-	wantEqual(t, "judged", count[CodeInvalidCredentials], accountRule.free)
+	wantEqual(t, "compared", count[CodeInvalidCredentials], accountRule.free)
 	wantEqual(t, "refused", count[CodeTooManyAttempts], guesses-accountRule.free)
 }
 
-// One password on many accounts is slowed down by address; a success with an account
-// of one's own wipes nothing; others are not touched, and neither is the same account
-// from elsewhere. An IPv6 network is one address. A user who has signed in from there
-// still does.
-func TestGuessesFromAnAddressAreSlowedDown(t *testing.T) {
+// TestGuessesFromAddressAreThrottled: guesses of one password on many accounts are throttled by
+// address. Signing in to an account of the attacker does not reset the count. Other addresses are
+// not affected, neither are attempts on the same account from elsewhere. An IPv6 network counts as
+// one address. A user who has signed in from the address can still do so.
+func TestGuessesFromAddressAreThrottled(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("mallory")
@@ -145,7 +147,7 @@ func TestGuessesFromAnAddressAreSlowedDown(t *testing.T) {
 		"4": {"192.0.2.66", "192.0.2.66"}, "6": {"2001:db8:1:2::1", "2001:db8:1:2:ffff::2"}, "mapped": {"192.0.2.67", "::ffff:192.0.2.67"},
 	} {
 		for i := range addressRule.free {
-			h.wantTry(fmt.Sprintf("nobody%s%d", network, i), wrongPassword, addresses[i%2], CodeInvalidCredentials)
+			h.wantTry(fmt.Sprintf("unknown%s%d", network, i), wrongPassword, addresses[i%2], CodeInvalidCredentials)
 			if i == addressRule.free-2 {
 				h.wantTry("mallory", goodPassword, addresses[0], "")
 			}
@@ -160,8 +162,8 @@ func TestGuessesFromAnAddressAreSlowedDown(t *testing.T) {
 	wantEqual(t, "throttled", counter(t, h.config.Metrics.throttled.WithLabelValues(scopeAddress)), 3)
 }
 
-// A hundred people may sign in from one address, all of them at the same moment and
-// all day long.
+// TestSuccessesAreNotCounted: a hundred users may sign in from one address, concurrently and
+// repeatedly.
 func TestSuccessesAreNotCounted(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -186,8 +188,8 @@ func TestSuccessesAreNotCounted(t *testing.T) {
 	wantEqual(t, "rows left", rows, 0)
 }
 
-// The count survives the process, and Redis is not asked: this package knows none.
-func TestTheCountIsShared(t *testing.T) {
+// TestCountIsShared: the count survives the process and is the same in all processes.
+func TestCountIsShared(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.signUp("alice")
@@ -197,22 +199,22 @@ func TestTheCountIsShared(t *testing.T) {
 	}
 	c, _ := h.try(h.another(), "alice", goodPassword, "")
 	wantEqual(t, "after a restart", c, CodeTooManyAttempts)
-	// The other name of the account is another count: a way in for its owner.
+	// The other login of the account has another count, with which its owner can sign in.
 	h.wantTry("alice@example.com", goodPassword, "", "")
-	h.wantTry("@ALICE", goodPassword, "", CodeTooManyAttempts) // but a spelling is none
+	h.wantTry("@ALICE", goodPassword, "", CodeTooManyAttempts) // another spelling is the same login
 }
 
-// What is known to be blocked costs no query.
-func TestHammeringCostsNoQueries(t *testing.T) {
+// TestBlockedAttemptsCostNoQueries: an attempt that is known to be blocked costs no query.
+func TestBlockedAttemptsCostNoQueries(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	for range accountRule.free {
-		h.wantTry("nobody", wrongPassword, "", CodeInvalidCredentials)
+		h.wantTry("unknown", wrongPassword, "", CodeInvalidCredentials)
 	}
-	h.wantTry("nobody", wrongPassword, "", CodeTooManyAttempts)
+	h.wantTry("unknown", wrongPassword, "", CodeTooManyAttempts)
 	before := h.pool.Stat().AcquireCount()
 	for range 100 {
-		h.wantTry("nobody", wrongPassword, "", CodeTooManyAttempts)
+		h.wantTry("unknown", wrongPassword, "", CodeTooManyAttempts)
 	}
 	wantEqual(t, "queries", h.pool.Stat().AcquireCount()-before, 0)
 }
@@ -224,25 +226,26 @@ func TestBlocksAreBounded(t *testing.T) {
 	for i := range 3 * maxBlocks {
 		b.remember(throttleKey{byte(i), byte(i >> 8), byte(i >> 16), 1}, now, now.Add(time.Hour))
 		if len(b.entries) > maxBlocks {
-			t.Fatalf("%d are remembered", len(b.entries))
+			t.Fatalf("%d blocks are cached", len(b.entries))
 		}
 	}
 }
 
-// Nobody can read out of the table who was tried, and rows do not stay.
-func TestThrottleRowsTellNothingAndArePruned(t *testing.T) {
+// TestThrottleRowsRevealNothingAndArePruned: the table does not show which logins were tried, and
+// its rows are pruned.
+func TestThrottleRowsRevealNothingAndArePruned(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	for i := range 30 {
-		h.wantTry(fmt.Sprintf("stranger%d@example.com", i), wrongPassword, fmt.Sprintf("192.0.2.%d", i), CodeInvalidCredentials)
+		h.wantTry(fmt.Sprintf("unknown%d@example.com", i), wrongPassword, fmt.Sprintf("192.0.2.%d", i), CodeInvalidCredentials)
 	}
 	var rows, named int
-	h.scan(`SELECT count(*), count(*) FILTER (WHERE login_throttle::text LIKE $1) FROM login_throttle`, "%stranger%", &rows, &named)
+	h.scan(`SELECT count(*), count(*) FILTER (WHERE login_throttle::text LIKE $1) FROM login_throttle`, "%unknown%", &rows, &named)
 	wantEqual(t, "rows", rows, 60)
-	wantEqual(t, "that name somebody", named, 0)
+	wantEqual(t, "rows with a login", named, 0)
 	gone, err := h.Prune(t.Context(), 100)
 	testkit.Must(t, err)
-	wantEqual(t, "pruned while they count", gone, 0)
+	wantEqual(t, "pruned before they expire", gone, 0)
 	h.clock.Advance(accountRule.period + time.Second)
 	gone, err = h.Prune(t.Context(), 50)
 	testkit.Must(t, err)

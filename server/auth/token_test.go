@@ -15,7 +15,7 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// forgery is an access token to be made by hand: a good one, until changed.
+// forgery describes an access token that the test builds: a valid one, unless it is changed.
 type forgery struct {
 	method jwt.SigningMethod
 	key    any
@@ -55,7 +55,8 @@ func without(name string) func(*forgery) {
 	return func(f *forgery) { delete(f.claims, name) }
 }
 
-// RFC 8725 and the security matrix: what a stranger may send as an access token.
+// TestVerifyRefusesForgedTokens covers RFC 8725 and the security matrix: what an attacker may send
+// as an access token.
 func TestVerifyRefusesForgedTokens(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -107,7 +108,7 @@ func TestVerifyRefusesForgedTokens(t *testing.T) {
 		"sub of another user":  {claim("sub", bob.ID.String()), CodeTokenInvalid},
 		"sub SQL":              {claim("sub", "' OR 1=1 --"), CodeTokenInvalid},
 		"no sid":               {without("sid"), CodeTokenInvalid},
-		"session that is none": {claim("sid", nobodyID.String()), CodeSessionRevoked},
+		"session that is none": {claim("sid", unknownID.String()), CodeSessionRevoked},
 		"role claimed":         {claim("role", "operator"), ""},
 		"more than 4 KiB":      {claim("x", strings.Repeat("x", 4<<10)), CodeTokenInvalid},
 	}
@@ -150,7 +151,7 @@ func FuzzParseToken(f *testing.F) {
 	f.Add("eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.e30.")
 	f.Fuzz(func(t *testing.T, text string) {
 		if got, err := parser.parse(text); err == nil {
-			t.Fatalf("%q passed as %v", text, got)
+			t.Fatalf("%q was accepted as %v", text, got)
 		}
 	})
 }
@@ -166,8 +167,8 @@ func TestAccessTokenExpires(t *testing.T) {
 	wantEqual(t, "after it", h.refusal(tokens.AccessToken), CodeTokenExpired)
 }
 
-// Two keys overlap: the new one signs, the old one still verifies, and once it
-// is gone its tokens are too.
+// TestSigningKeyRotation: two keys overlap. The new key signs and the old one still verifies. When
+// the old key is removed, its tokens become invalid.
 func TestSigningKeyRotation(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -180,7 +181,7 @@ func TestSigningKeyRotation(t *testing.T) {
 	testkit.Must(t, err)
 	after, _, err := overlap.LogIn(t.Context(), "alice", goodPassword, Client{})
 	testkit.Must(t, err)
-	wantEqual(t, "new token at an old process", h.refusal(after.AccessToken), CodeTokenInvalid)
+	wantEqual(t, "new token in a process with the old key", h.refusal(after.AccessToken), CodeTokenInvalid)
 
 	alone, err := NewKeys(next)
 	testkit.Must(t, err)
@@ -201,7 +202,7 @@ func TestSigningKeyRotation(t *testing.T) {
 	wantEqual(t, "first kid", set.Keys[0]["kid"], both.KeyID())
 }
 
-// RFC 8037, appendix A.3.
+// TestThumbprintVector uses the example of RFC 8037, appendix A.3.
 func TestThumbprintVector(t *testing.T) {
 	t.Parallel()
 	public, err := base64.RawURLEncoding.DecodeString("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")

@@ -30,7 +30,7 @@ func TestSignUp(t *testing.T) {
 	me, err := h.Me(t.Context(), user.ID)
 	testkit.Must(t, err)
 	wantEqual(t, "me", me, want)
-	_, err = h.Me(t.Context(), nobodyID)
+	_, err = h.Me(t.Context(), unknownID)
 	wantCode(t, err, CodeUserNotFound)
 	for _, who := range []string{"alice_1", "@alice_1", "ALICE_1", "alice@example.com", "ALICE@EXAMPLE.COM"} {
 		wantEqual(t, who, h.refusal(h.logIn(who).AccessToken), "")
@@ -66,11 +66,12 @@ func TestSignUpRefuses(t *testing.T) {
 			}
 		})
 	}
-	_, _, err := h.SignUp(t.Context(), good) // none of the refused left anything behind
+	_, _, err := h.SignUp(t.Context(), good) // the refused requests have stored nothing
 	testkit.Must(t, err)
 }
 
-// Twenty who want one handle: one gets it, and the others hear why not.
+// TestSignUpConcurrently: of twenty concurrent users with one handle, one gets it, and the others
+// get handle_taken.
 func TestSignUpConcurrently(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -92,8 +93,8 @@ func TestSignUpConcurrently(t *testing.T) {
 	for c := range codes {
 		count[c]++
 	}
-	wantEqual(t, "winners", count[""], 1)
-	wantEqual(t, "losers", count[CodeHandleTaken], 19)
+	wantEqual(t, "successes", count[""], 1)
+	wantEqual(t, "refusals", count[CodeHandleTaken], 19)
 }
 
 func TestRename(t *testing.T) {
@@ -109,15 +110,15 @@ func TestRename(t *testing.T) {
 	wantEqual(t, "found by the new name", len(found), 1)
 	_, err = h.rename(user.ID, "a\u202eb")
 	wantCode(t, err, CodeNameMalformed)
-	_, err = h.rename(nobodyID, "Nobody")
+	_, err = h.rename(unknownID, "Unknown")
 	wantCode(t, err, CodeUserNotFound)
 }
 
 func TestSuspendUnknownUser(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	wantCode(t, h.Suspend(t.Context(), nobodyID, "x"), CodeUserNotFound)
-	wantCode(t, h.Reinstate(t.Context(), nobodyID, "x"), CodeUserNotFound)
+	wantCode(t, h.Suspend(t.Context(), unknownID, "x"), CodeUserNotFound)
+	wantCode(t, h.Reinstate(t.Context(), unknownID, "x"), CodeUserNotFound)
 	_, user := h.signUp("alice")
 	testkit.Must(t, h.Suspend(t.Context(), user.ID, "\x1b[2J"+strings.Repeat("é", 5000)))
 	var reason string
@@ -153,7 +154,7 @@ func TestUsersByID(t *testing.T) {
 	h := newHarness(t)
 	_, alice := h.signUp("alice")
 	_, bob := h.signUp("bob")
-	got, err := h.UsersByID(t.Context(), []uuid.UUID{alice.ID, nobodyID, bob.ID, alice.ID})
+	got, err := h.UsersByID(t.Context(), []uuid.UUID{alice.ID, unknownID, bob.ID, alice.ID})
 	testkit.Must(t, err)
 	wantEqual(t, "found", len(got), 2)
 	wantEqual(t, "alice", got[alice.ID], UserRef{alice.ID, "alice", alice.Name, StatusActive, RoleUser, true})
@@ -161,7 +162,7 @@ func TestUsersByID(t *testing.T) {
 	testkit.Must(t, err)
 	wantEqual(t, "none", len(none), 0)
 	if _, err := h.UsersByID(t.Context(), make([]uuid.UUID, maxUsersByID+1)); err == nil {
-		t.Error("unbounded")
+		t.Error("more ids than the maximum were accepted")
 	}
 }
 
@@ -198,7 +199,7 @@ func TestSearchUsers(t *testing.T) {
 	}
 }
 
-// A name is found whatever the case and the normalization form of what is typed.
+// TestSearchFoldsNames: a search for a name ignores case and normalization form.
 func TestSearchFoldsNames(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -221,7 +222,7 @@ func TestSearchFoldsNames(t *testing.T) {
 		}
 		wantEqual(t, prefix, strings.Join(handles, " "), want)
 	}
-	// The longest form fits into the index.
+	// The longest folded name fits into the index.
 	_, user := h.signUp("long")
 	_, err := h.rename(user.ID, strings.Repeat("\uFDFA", 80))
 	testkit.Must(t, err)
@@ -230,7 +231,8 @@ func TestSearchFoldsNames(t *testing.T) {
 	wantEqual(t, "found", len(found), 1)
 }
 
-// A search returns at most ten users, and never an e-mail address.
+// TestSearchIsBoundedAndHidesEmailAddresses: a search returns at most ten users, and never an
+// e-mail address.
 func TestSearchIsBoundedAndHidesEmailAddresses(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -249,7 +251,7 @@ func TestSearchIsBoundedAndHidesEmailAddresses(t *testing.T) {
 	}
 	for _, ref := range found {
 		if strings.Contains(ref.Name+ref.Handle, "example.com") {
-			t.Errorf("an address shows in %v", ref)
+			t.Errorf("%v contains an address", ref)
 		}
 	}
 }

@@ -11,7 +11,7 @@ func TestWeakPasswords(t *testing.T) {
 	t.Parallel()
 	user := User{Handle: "grace_hopper", Email: "grace.m@navy.example.com", Name: "Grace Hopper"}
 	for password, want := range map[string]problem.Code{
-		"1234567890": CodePasswordTooCommon, "password12": CodePasswordTooCommon, // the two of the field trial
+		"1234567890": CodePasswordTooCommon, "password12": CodePasswordTooCommon, // accepted by an earlier version
 		"Password12": CodePasswordTooCommon, "PASSWORD123!": CodePasswordTooCommon, "p@ssw0rd123": CodePasswordTooCommon,
 		"Pass-word-12": CodePasswordTooCommon, "pa55word!!!!": CodePasswordTooCommon, "ｐａｓｓｗｏｒｄ１２": CodePasswordTooCommon,
 		"123password": CodePasswordTooCommon, "password1234567890": CodePasswordTooCommon, "passwordpassword": CodePasswordTooCommon,
@@ -43,7 +43,8 @@ func TestWeakPasswords(t *testing.T) {
 	}
 }
 
-// Every entry of the list is refused, as it is and in capitals.
+// TestCommonPasswordsAreRefused: every entry of the list is refused, in its own form and in
+// capitals.
 func TestCommonPasswordsAreRefused(t *testing.T) {
 	t.Parallel()
 	set, long := commonPasswords(), 0
@@ -62,7 +63,7 @@ func TestCommonPasswordsAreRefused(t *testing.T) {
 	}
 }
 
-// A weak password is refused before anything is hashed or stored.
+// TestSignUpRefusesWeakPasswords: a weak password is refused before any hash or insert.
 func TestSignUpRefusesWeakPasswords(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
