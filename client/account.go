@@ -27,8 +27,8 @@ func (c *Client) LogIn(ctx context.Context, login, password string) (User, error
 // server/auth). A client with a shorter timeout would give up what the server is about to grant.
 const logInTimeout = time.Minute
 
-// begin requests tokens under the lock of the store, so that a session whose tokens cannot be stored
-// is not started.
+// begin requests tokens under the lock of the store, so that a session whose tokens cannot be
+// stored is not started.
 func (c *Client) begin(ctx context.Context, request *http.Request, err error) (User, error) {
 	if err != nil {
 		return User{}, err
@@ -89,8 +89,8 @@ func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
 	return list.Items, err
 }
 
-// SecurityEvents returns what happened to the access to the user's account, newest first. limit is 1
-// to 100.
+// SecurityEvents returns what happened to the access to the user's account, newest first. limit is
+// 1 to 100.
 func (c *Client) SecurityEvents(ctx context.Context, limit int32) ([]SecurityEvent, error) {
 	request, err := c.get("/v1/sessions/history", &openapi.ListSecurityEventsParams{Limit: &limit})
 	list, err := read[openapi.SecurityEventList](ctx, c, request, err)
@@ -110,7 +110,8 @@ func (c *Client) SearchUsers(ctx context.Context, prefix string) ([]Person, erro
 	return list.Items, err
 }
 
-// read sends a request that may be repeated freely, unless building it failed, and decodes the answer.
+// read sends a request that may be repeated freely, unless building it failed, and decodes the
+// answer.
 func read[T any](ctx context.Context, c *Client, request *http.Request, err error) (T, error) {
 	if err != nil {
 		var none T

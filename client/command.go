@@ -13,15 +13,16 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// Command is a request that moves money. It holds everything that must be the same when the request is
-// sent again, so that a program can store it before it sends it.
+// Command is a request that moves money. It holds everything that must be the same when the request
+// is sent again, so that a program can store it before it sends it.
 type Command struct {
 	Path string          `json:"path"`
 	Key  string          `json:"key"`
 	Body json.RawMessage `json:"body,omitempty"`
 
-	// Wait asks the server to answer a deposit or withdrawal once the bank has answered, or after this
-	// time: whole seconds, at most MaxWait. Commands that differ in Wait alone may share a key.
+	// Wait asks the server to answer a deposit or withdrawal once the bank has answered, or after
+	// this time: whole seconds, at most MaxWait. Commands that differ in Wait alone may share a
+	// key.
 	Wait time.Duration `json:"-"`
 
 	// Resumed says that the Command may have been sent before. Then only an answer to its key tells
@@ -100,8 +101,9 @@ func quoteKey(key string) string {
 	return fmt.Sprintf("%+q", key)
 }
 
-// Send sends a Command. After an *UnknownOutcomeError the caller sends the same Command again, an *Error
-// with a transfer id is a refusal that never changes, and after any other error nothing has happened.
+// Send sends a Command. After an *UnknownOutcomeError the caller sends the same Command again, an
+// *Error with a transfer id is a refusal that never changes, and after any other error nothing has
+// happened.
 func (c *Client) Send(ctx context.Context, command Command) (Receipt, error) {
 	request, err := c.commandRequest(command)
 	if err != nil {

@@ -20,8 +20,8 @@ func decode(body []byte, into any) error {
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
-// complete returns an error for a required part that a document lacks. A field of a generated type is
-// required if its tag has no omitempty; it may be null if it is a pointer.
+// complete returns an error for a required part that a document lacks. A field of a generated type
+// is required if its tag has no omitempty; it may be null if it is a pointer.
 func complete(document json.RawMessage, t reflect.Type, name string) error {
 	if isNull(document) {
 		if t.Kind() == reflect.Pointer {
@@ -92,8 +92,8 @@ func (c *Client) protocolError(cause error) error {
 	return &ProtocolError{Server: c.Server(), Err: cause}
 }
 
-// checkNoContent checks the answer to an operation that has no result. Without this check, any page of a
-// proxy with status 200 would count as success.
+// checkNoContent checks the answer to an operation that has no result. Without this check, any page
+// of a proxy with status 200 would count as success.
 func (c *Client) checkNoContent(a *answer) error {
 	if a.status != http.StatusNoContent {
 		return c.protocolError(fmt.Errorf("status %d instead of %d", a.status, http.StatusNoContent))

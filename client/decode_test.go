@@ -19,7 +19,7 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// filled gives a value of a type with something in each of its parts.
+// filled returns a value of a type whose fields are all set.
 func filled(t reflect.Type) reflect.Value {
 	v := reflect.New(t).Elem()
 	switch x := v.Addr().Interface().(type) {
@@ -55,7 +55,7 @@ func filled(t reflect.Type) reflect.Value {
 	return v
 }
 
-// sample is an answer of a type with everything in it.
+// sample returns an answer of a type with all fields.
 func sample[T any]() string {
 	text, err := json.Marshal(filled(reflect.TypeFor[T]()).Interface())
 	if err != nil {
@@ -64,7 +64,7 @@ func sample[T any]() string {
 	return string(text)
 }
 
-// schema is what these tests read of the contract.
+// schema is the part of a schema of the contract that these tests read.
 type schema struct {
 	Ref        string             `yaml:"$ref"`
 	Required   []string           `yaml:"required"`
@@ -87,7 +87,7 @@ func contractSchemas(t *testing.T) map[string]*schema {
 	return contract.Components.Schemas
 }
 
-// answerTypes are all that a server answers with, by the name of their schema.
+// answerTypes are the types of all answers of a server, by the name of their schema.
 var answerTypes = map[string]reflect.Type{
 	"User": reflect.TypeFor[User](), "Tokens": reflect.TypeFor[openapi.Tokens](), "SessionList": reflect.TypeFor[openapi.SessionList](),
 	"PersonList": reflect.TypeFor[openapi.PersonList](), "WalletList": reflect.TypeFor[openapi.WalletList](), "Wallet": reflect.TypeFor[Wallet](),
@@ -99,8 +99,8 @@ var answerTypes = map[string]reflect.Type{
 	"SecurityEventList": reflect.TypeFor[openapi.SecurityEventList](),
 }
 
-// TestRequiredFieldsOfAnswers removes each field of each answer, and replaces it by null: what the contract requires
-// must be there, and nothing else.
+// TestRequiredFieldsOfAnswers removes each field of each answer, and replaces it by null. An error
+// is expected exactly where the contract requires the field.
 func TestRequiredFieldsOfAnswers(t *testing.T) {
 	schemas := contractSchemas(t)
 	for name, answer := range answerTypes {
@@ -180,11 +180,11 @@ func resolved(schemas map[string]*schema, s *schema) *schema {
 	return s
 }
 
-// TestAnswersOfOtherServersAreProtocolErrors calls each method on a server whose answers have status 200
-// and are not those of the contract.
+// TestAnswersOfOtherServersAreProtocolErrors calls each method on a server whose answers have
+// status 200 and are not those of the contract.
 func TestAnswersOfOtherServersAreProtocolErrors(t *testing.T) {
 	calls := everyCall(t)
-	local := []string{"Forget", "Server"} // these ask no server
+	local := []string{"Forget", "Server"} // these send no request
 	methods := reflect.TypeFor[*Client]()
 	for i := range methods.NumMethod() {
 		if name := methods.Method(i).Name; calls[name] == nil && !slices.Contains(local, name) {
@@ -212,7 +212,7 @@ func TestAnswersOfOtherServersAreProtocolErrors(t *testing.T) {
 	}
 }
 
-// TestAMalformedEventEndsTheStream for good: a new stream would bring it again.
+// TestAMalformedEventEndsTheStream permanently: a new stream would receive the event again.
 func TestAMalformedEventEndsTheStream(t *testing.T) {
 	for _, data := range []string{"{}", "null", `{"at":"2026-03-01T12:00:00Z","state":"posted","transfer":{}}`} {
 		s := newRemote(t, streaming("waits", "id: a", "event: transfer", "data: "+data, "", ""))

@@ -29,8 +29,8 @@ type Error struct {
 	Replayed   bool          // the key was used before, and this is its answer
 	RetryAfter time.Duration // the server's Retry-After; 0 if it sent none
 
-	// Location is where a redirect points to. The client does not follow it: passwords and tokens are
-	// sent only to the server of the Config.
+	// Location is where a redirect points to. The client does not follow it: passwords and tokens
+	// are sent only to the server of the Config.
 	Location string
 }
 
@@ -45,8 +45,8 @@ func (e *Error) Error() string {
 	return text
 }
 
-// UnknownOutcomeError means that the server may have carried the Command out. Sending the Command with this
-// key again returns its result; money cannot move twice.
+// UnknownOutcomeError means that the server may have carried the Command out. Sending the Command
+// with this key again returns its result; money cannot move twice.
 type UnknownOutcomeError struct {
 	Key string
 	Err error // of the last attempt
@@ -75,8 +75,8 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// ProtocolError means that the answer is not one that a Kizo server gives, such as a proxy's maintenance page
-// with status 200.
+// ProtocolError means that the answer is not one that a Kizo server gives, such as a proxy's
+// maintenance page with status 200.
 type ProtocolError struct {
 	Server string
 	Err    error // what is wrong with the answer; may be nil

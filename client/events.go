@@ -25,8 +25,8 @@ const (
 
 // Event is one event of the stream.
 type Event struct {
-	// ID is the position of the event: EventOptions.Since continues a stream after it. EventLive has the
-	// position at which the stream caught up, EventOps has none.
+	// ID is the position of the event: EventOptions.Since continues a stream after it. EventLive
+	// has the position at which the stream caught up, EventOps has none.
 	ID       string
 	Type     string
 	At       time.Time
@@ -40,8 +40,8 @@ type EventOptions struct {
 	Ops   bool   // adds EventOps, for operators
 }
 
-// eventSilence is the time without data after which a connection counts as broken. The server sends a
-// heartbeat every ten seconds.
+// eventSilence is the time without data after which a connection counts as broken. The server sends
+// a heartbeat every ten seconds.
 const eventSilence = 25 * time.Second
 
 // maxEventLine is the largest size of a line of text in bytes; OpsSnapshot, the longest, has 8 KB.
@@ -60,8 +60,8 @@ type EventStream struct {
 }
 
 // Events opens a stream of the events of the user's transfers. It ends with ctx. The server ends a
-// stream when the access token or the session ends, and when the server stops. A new stream with Since
-// set to the ID of the last event continues without loss or repetition.
+// stream when the access token or the session ends, and when the server stops. A new stream with
+// Since set to the ID of the last event continues without loss or repetition.
 func (c *Client) Events(ctx context.Context, o EventOptions) (*EventStream, error) {
 	var params openapi.StreamEventsParams
 	if o.Since != "" {
@@ -129,8 +129,8 @@ func (c *Client) openStream(ctx context.Context, template *http.Request, token s
 	return s, nil
 }
 
-// Next waits for the next event. Every error ends the stream: io.EOF if the server ended it in order, an
-// *UnreachableError after 25 seconds without an event or a heartbeat.
+// Next waits for the next event. Every error ends the stream: io.EOF if the server ended it in
+// order, an *UnreachableError after 25 seconds without an event or a heartbeat.
 func (s *EventStream) Next() (Event, error) {
 	for {
 		event, known, err := s.read()
@@ -208,7 +208,8 @@ func (s *EventStream) line() ([]byte, error) {
 	}
 }
 
-// fill decodes the data of an event. Unknown types are skipped, since the contract may gain new ones.
+// fill decodes the data of an event. Unknown types are skipped, since the contract may gain new
+// ones.
 func (e *Event) fill(data []byte) (known bool, err error) {
 	switch e.Type {
 	case EventTransfer:
@@ -231,7 +232,8 @@ func (e *Event) fill(data []byte) (known bool, err error) {
 	return true, nil
 }
 
-// malformedEventError is an event that the contract does not allow. A new stream would receive it again.
+// malformedEventError is an event that the contract does not allow. A new stream would receive it
+// again.
 type malformedEventError struct {
 	kind string
 	err  error

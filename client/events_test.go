@@ -14,7 +14,8 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// streaming answers with these lines, then ends, hangs up, or waits for the reader to go.
+// streaming answers with these lines. Then it ends, breaks the connection, or waits for the client
+// to leave.
 func streaming(end string, lines ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -65,16 +66,16 @@ func TestAStreamIsRead(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	// Half an event is none, and then the server has ended it.
+	// Half an event is dropped, and then the stream has ended.
 	if _, err := stream.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %v", err)
 	}
 	if _, err := stream.Next(); err == nil {
-		t.Error("it goes on after its end")
+		t.Error("the stream returned an event after its end")
 	}
 }
 
-func TestAStreamEndsInManyWays(t *testing.T) {
+func TestEndsOfAStream(t *testing.T) {
 	unreachable := func(err error) bool {
 		var u *UnreachableError
 		return errors.As(err, &u)
@@ -110,7 +111,7 @@ func TestAStreamEndsInManyWays(t *testing.T) {
 	}
 }
 
-// A line that is dead without anybody's saying so, as after a sleep.
+// TestSilenceEndsAStream: a connection can break without an error, as after the machine has slept.
 func TestSilenceEndsAStream(t *testing.T) {
 	s := newRemote(t, streaming("waits", ": hello", "", ""))
 	stream, err := openEvents(t, s.URL, StaticToken("x"), EventOptions{})
@@ -139,7 +140,7 @@ func TestAStreamEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// An access token that has run out is traded for a new one, once.
+// TestAStreamRefreshesItsToken: an expired access token is refreshed once.
 func TestAStreamRefreshesItsToken(t *testing.T) {
 	var seen []string
 	s := newRemote(t, func(w http.ResponseWriter, r *http.Request) {

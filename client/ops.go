@@ -9,8 +9,9 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// The methods in this file are for operators; the server answers other users with Forbidden. A method
-// that changes something takes a reason of 1 to 500 characters, which is stored with the action.
+// The methods in this file are for operators; the server answers other users with Forbidden. A
+// method that changes something takes a reason of 1 to 500 characters, which is stored with the
+// action.
 
 // Queues returns the settlement queues as they are now.
 func (c *Client) Queues(ctx context.Context) ([]Queue, error) {
@@ -60,7 +61,8 @@ func (c *Client) ResolvePayment(ctx context.Context, transfer uuid.UUID, outcome
 	return read[Payment](ctx, c, request, err)
 }
 
-// Freeze keeps all wallets of a user from moving money until Unfreeze, including those opened later.
+// Freeze keeps all wallets of a user from moving money until Unfreeze, including those opened
+// later.
 func (c *Client) Freeze(ctx context.Context, login, reason string) error {
 	return c.actWithReason(ctx, pathOf("/v1/ops/users/%s/freeze", login), reason)
 }

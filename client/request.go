@@ -33,8 +33,8 @@ func (c *Client) send(method, path string, body any) (*http.Request, error) {
 	return newRequest(c.server, method, path, encoded)
 }
 
-// newRequest builds the request of one operation. server ends in a slash, path begins with one and is
-// escaped.
+// newRequest builds the request of one operation. server ends in a slash, path begins with one and
+// is escaped.
 func newRequest(server, method, path string, body []byte) (*http.Request, error) {
 	base, err := url.Parse(server)
 	if err != nil {
@@ -69,8 +69,8 @@ func transferPath(id uuid.UUID, below string) string {
 	return "/v1/transfers/" + id.String() + below
 }
 
-// encodeQuery encodes the query parameters of a Params type: the fields with a form tag, without those
-// that are nil.
+// encodeQuery encodes the query parameters of a Params type: the fields with a form tag, without
+// those that are nil.
 func encodeQuery(params any) string {
 	values := make(url.Values)
 	for field, value := range reflect.Indirect(reflect.ValueOf(params)).Fields() {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// RetryPolicy limits how often and for how long a request is attempted. Zero fields have the defaults
-// that are given here.
+// RetryPolicy limits how often and for how long a request is attempted. Zero fields have the
+// defaults that are given here.
 type RetryPolicy struct {
 	Attempts int           // at most; 4 if zero
 	Base     time.Duration // max delay before the second attempt, doubled with each attempt; 200 ms if zero
@@ -44,7 +44,8 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 	return p
 }
 
-// delay returns the delay after so many attempts: full jitter, and at least the server's Retry-After.
+// delay returns the delay after so many attempts: full jitter, and at least the server's
+// Retry-After.
 func (p RetryPolicy) delay(attempts int, err error) time.Duration {
 	ceiling := min(p.Base<<(attempts-1), p.MaxDelay)
 	wait := time.Duration(p.Random() * float64(ceiling))

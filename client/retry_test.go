@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// remote is a server that answers from a script, in order; the last answer repeats.
+// remote is a server that answers from a script, in order, and then repeats the last answer.
 type remote struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -74,7 +74,7 @@ func page(status int) http.HandlerFunc {
 	}
 }
 
-// dial makes a client that does not sleep, and writes down how long it would have.
+// dial returns a client that does not sleep, and the durations for which it would have slept.
 func dial(t *testing.T, server string, tokens TokenStore) (*Client, *[]time.Duration) {
 	t.Helper()
 	var slept []time.Duration
@@ -100,7 +100,7 @@ func someTransfer(t *testing.T) Command {
 	return c
 }
 
-func TestReadingIsTriedAgainOnlyWhereItHelps(t *testing.T) {
+func TestReadsAreRetriedOnlyAfterTransientErrors(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		first http.HandlerFunc
@@ -129,7 +129,7 @@ func TestReadingIsTriedAgainOnlyWhereItHelps(t *testing.T) {
 	}
 }
 
-func TestFourTriesWithJitterAndNoSoonerThanAsked(t *testing.T) {
+func TestRetriesHaveJitterAndRespectRetryAfter(t *testing.T) {
 	r := newRemote(t, page(502), says(429, Unavailable, "Retry-After", "3"), page(502), page(502))
 	k, slept := dial(t, r.URL, StaticToken("t"))
 	_, err := k.Wallets(t.Context())
@@ -143,7 +143,7 @@ func TestFourTriesWithJitterAndNoSoonerThanAsked(t *testing.T) {
 	}
 }
 
-func TestALongRetryAfterIsNotSatOut(t *testing.T) {
+func TestLongRetryAfterIsNotWaitedFor(t *testing.T) {
 	r := newRemote(t, says(429, Unavailable, "Retry-After", "3600"))
 	k, slept := dial(t, r.URL, StaticToken("t"))
 	_, err := k.Wallets(t.Context())
@@ -153,7 +153,7 @@ func TestALongRetryAfterIsNotSatOut(t *testing.T) {
 	}
 }
 
-func TestMoneyIsSentAgainWithTheSameKeyAndBody(t *testing.T) {
+func TestCommandsAreRetriedWithTheSameKeyAndBody(t *testing.T) {
 	r := newRemote(t, hangsUp, page(502), says(503, OutcomeUnknown), func(w http.ResponseWriter, request *http.Request) {
 		w.Header().Set("Idempotency-Replayed", "true")
 		posted(w, request)
@@ -188,7 +188,7 @@ func TestWhetherTheOutcomeIsKnown(t *testing.T) {
 		{"broken, then refused under the key", []http.HandlerFunc{hangsUp, says(422, InsufficientFunds)}, false},
 		{"broken, then unavailable", []http.HandlerFunc{hangsUp, says(503, Unavailable)}, true},
 		{"broken, then logged out", []http.HandlerFunc{hangsUp, says(401, SessionRevoked)}, true},
-		{"broken, then a stranger's 404", []http.HandlerFunc{hangsUp, page(404)}, true},
+		{"broken, then a 404 that is not Kizo's", []http.HandlerFunc{hangsUp, page(404)}, true},
 		{"broken, then too late to ask", []http.HandlerFunc{hangsUp, says(400, ExpiryOutOfRange)}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -217,7 +217,7 @@ func TestAResumedCommandStaysInDoubt(t *testing.T) {
 	}
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestUnreachableServer(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -261,8 +261,8 @@ func TestLogInIsNotRepeated(t *testing.T) {
 	}
 }
 
-// A sign-in that the server refused before any work is sent again, when the server
-// says: nothing can have happened, and a person should not have to type it again.
+// TestRefusedLogInIsRepeatedAfterRetryAfter: a log-in that the server rejected before it did
+// anything is repeated after Retry-After, so that the user need not type the password again.
 func TestRefusedLogInIsRepeatedAfterRetryAfter(t *testing.T) {
 	for _, refusal := range []http.HandlerFunc{
 		says(503, Overloaded, "Retry-After", "12"), says(429, RateLimited, "Retry-After", "12"),
@@ -285,8 +285,8 @@ func TestRefusedLogInIsRepeatedAfterRetryAfter(t *testing.T) {
 	}
 }
 
-// A busy server may take up to a minute to check a password: the client waits longer
-// for the answer than for any other.
+// TestLogInWaitsLongerThanTheServer: a busy server may take up to a minute to check a password, so
+// the client waits longer for the answer than for any other.
 func TestLogInWaitsLongerThanTheServer(t *testing.T) {
 	var left time.Duration
 	deadline := roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -317,7 +317,7 @@ func TestAnAnswerIsBounded(t *testing.T) {
 	})
 	k, _ := dial(t, r.URL, StaticToken("t"))
 	if _, err := k.Wallets(t.Context()); err == nil {
-		t.Error("an answer of 6 MiB was read")
+		t.Error("an answer of 6 MiB was accepted")
 	}
 }
 

@@ -84,7 +84,8 @@ func (op operation) outcome(err error, doubt bool) error {
 	return op.inDoubt(err, doubt && !settles(err))
 }
 
-// inDoubt returns err, or an UnknownOutcomeError if doubt says that the operation may have moved money.
+// inDoubt returns err, or an UnknownOutcomeError if doubt says that the operation may have moved
+// money.
 func (op operation) inDoubt(err error, doubt bool) error {
 	if op.key == "" || !doubt {
 		return err
@@ -106,8 +107,8 @@ func leavesDoubt(err error) bool {
 	return refused.Code == OutcomeUnknown || (refused.Status >= 500 && refused.Code != Unavailable)
 }
 
-// settles reports whether an answer ends the doubt that an earlier attempt left. A refusal under the
-// idempotency key does; "log in first" or "too busy" says nothing about that earlier attempt.
+// settles reports whether an answer ends the doubt that an earlier attempt left. A refusal under
+// the idempotency key does; "log in first" or "too busy" says nothing about that earlier attempt.
 func settles(err error) bool {
 	var refused *Error
 	if !errors.As(err, &refused) || refused.Code == "" {

@@ -22,18 +22,18 @@ type TokenStore interface {
 	// Load returns the stored credentials, or empty Credentials if there are none.
 	Load(context.Context) (Credentials, error)
 
-	// Update takes a lock that excludes every other Update, in this process and in others. It reads the
-	// credentials again, calls change and stores the result, even if change returns an error, which
-	// Update then returns. An Update that could not store new credentials, on a full disk for example,
-	// fails before it calls change, because change uses a refresh token up.
+	// Update takes a lock that excludes every other Update, in this process and in others. It reads
+	// the credentials again, calls change and stores the result, even if change returns an error,
+	// which Update then returns. An Update that could not store new credentials, on a full disk for
+	// example, fails before it calls change, because change uses a refresh token up.
 	Update(ctx context.Context, change func(Credentials) (Credentials, error)) error
 
 	// Clear removes the credentials under the same lock. It works on a full disk.
 	Clear(context.Context) error
 }
 
-// StaticToken returns a store of one access token, which is never refreshed. With an empty token, requests
-// fail with ErrNotLoggedIn.
+// StaticToken returns a store of one access token, which is never refreshed. With an empty token,
+// requests fail with ErrNotLoggedIn.
 func StaticToken(token string) TokenStore { return staticToken(token) }
 
 type staticToken string
@@ -54,13 +54,13 @@ const (
 	// refreshTimeout is the timeout of a refresh, including the wait for the lock.
 	refreshTimeout = 20 * time.Second
 
-	// expiryMargin is how long before its expiry an access token counts as expired, so that it does not
-	// expire while a request is on its way.
+	// expiryMargin is how long before its expiry an access token counts as expired, so that it does
+	// not expire while a request is on its way.
 	expiryMargin = 5 * time.Second
 )
 
-// accessToken returns the token to send with an operation: none if the operation is anonymous, a new one
-// if the stored one has expired.
+// accessToken returns the token to send with an operation: none if the operation is anonymous, a
+// new one if the stored one has expired.
 func (c *Client) accessToken(ctx context.Context, op operation) (string, error) {
 	if op.anonymous {
 		return "", nil
@@ -82,8 +82,8 @@ func (c *Client) expired(held Credentials) bool {
 	return held.RefreshToken != "" && !c.now().Add(expiryMargin).Before(held.ExpiresAt)
 }
 
-// refresh exchanges the refresh token for new tokens, unless another process has done so since stale was
-// read. It returns refused if there is no refresh token.
+// refresh exchanges the refresh token for new tokens, unless another process has done so since
+// stale was read. It returns refused if there is no refresh token.
 func (c *Client) refresh(ctx context.Context, stale string, refused error) (string, error) {
 	held, err := c.tokens.Load(ctx)
 	if err != nil {
@@ -92,17 +92,18 @@ func (c *Client) refresh(ctx context.Context, stale string, refused error) (stri
 	if held.RefreshToken == "" {
 		return "", refused
 	}
-	// The server accepts a refresh token once. A refresh that the caller cancels would lose the session.
+	// The server accepts a refresh token once. A refresh that the caller cancels would lose the
+	// session.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
 	defer cancel()
 
-	var fresh string
+	var access string
 	err = c.tokens.Update(ctx, func(held Credentials) (Credentials, error) {
 		if held.RefreshToken == "" {
 			return held, refused
 		}
 		if held.AccessToken != stale && !c.expired(held) {
-			fresh = held.AccessToken
+			access = held.AccessToken
 			return held, nil
 		}
 		rotated, err := c.rotateTokens(ctx, held.RefreshToken)
@@ -112,10 +113,10 @@ func (c *Client) refresh(ctx context.Context, stale string, refused error) (stri
 		if err != nil {
 			return held, err
 		}
-		fresh = rotated.AccessToken
+		access = rotated.AccessToken
 		return rotated, nil
 	})
-	return fresh, err
+	return access, err
 }
 
 // rotateTokens uses a refresh token up and returns the new tokens.

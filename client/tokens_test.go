@@ -18,14 +18,14 @@ import (
 type issuer struct {
 	*httptest.Server
 	mu        sync.Mutex
-	current   int // number of the tokens in force
+	current   int // number of the valid tokens
 	refreshes int
 	reused    bool
-	stale     bool // the access token in force has run out
-	lose      bool // the answer to the next refresh
+	stale     bool // the valid access token counts as expired
+	lose      bool // the answer to the next refresh is lost
 }
 
-// seen is how many refreshes there were, and whether one used a token twice.
+// seen returns the number of refreshes, and whether one used a token twice.
 func (s *issuer) seen() (int, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +102,7 @@ func TestAnExpiredTokenIsRefreshedOnce(t *testing.T) {
 	}
 }
 
-func TestManyAtOnceRefreshOnce(t *testing.T) {
+func TestConcurrentCallsRefreshOnce(t *testing.T) {
 	s := newIssuer(t)
 	store := stored(t, time.Now().Add(-time.Minute))
 	var group sync.WaitGroup
@@ -120,7 +120,7 @@ func TestManyAtOnceRefreshOnce(t *testing.T) {
 	}
 }
 
-func TestALostRefreshIsNotRepeatedAtOnce(t *testing.T) {
+func TestLostRefreshIsNotRepeated(t *testing.T) {
 	s := newIssuer(t)
 	s.lose = true
 	k, _ := dial(t, s.URL, stored(t, time.Now().Add(-time.Minute)))
@@ -130,7 +130,7 @@ func TestALostRefreshIsNotRepeatedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAnEndedSessionIsForgottenButForItsName(t *testing.T) {
+func TestEndedSessionKeepsOnlyItsUser(t *testing.T) {
 	s := newIssuer(t)
 	s.reused = true
 	store := stored(t, time.Now().Add(-time.Minute))
@@ -146,7 +146,7 @@ func TestAnEndedSessionIsForgottenButForItsName(t *testing.T) {
 	}
 }
 
-func TestARefreshIsFinishedThoughTheUserLeaves(t *testing.T) {
+func TestRefreshOutlivesACanceledCall(t *testing.T) {
 	s := newIssuer(t)
 	store := stored(t, time.Now().Add(-time.Minute))
 	k, _ := dial(t, s.URL, store)

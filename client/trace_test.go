@@ -10,7 +10,7 @@ import (
 	"github.com/JDevAman/kizo/internal/trace"
 )
 
-// One call is one piece of work, and each attempt a step of it; another call is another.
+// TestAttemptsShareATrace: each call is a trace, and each attempt is a span of it.
 func TestAttemptsShareATrace(t *testing.T) {
 	var steps []trace.Context
 	noting := func(answer http.HandlerFunc) http.HandlerFunc {
@@ -31,13 +31,13 @@ func TestAttemptsShareATrace(t *testing.T) {
 		t.Errorf("three attempts of one call are %v", steps[:3])
 	}
 	if steps[0] == steps[1] || steps[1] == steps[2] {
-		t.Errorf("two attempts are one step: %v", steps[:3])
+		t.Errorf("two attempts have the same span: %v", steps[:3])
 	}
 	if steps[3].TraceID() == steps[0].TraceID() {
-		t.Errorf("two calls are one piece of work: %v", steps)
+		t.Errorf("two calls have the same trace: %v", steps)
 	}
 
-	// Within the work of somebody else, it is a step of that, also where it fails.
+	// A call with a trace in its context is a span of that trace, also if it fails.
 	theirs := trace.New()
 	_, err := k.Wallets(trace.Into(t.Context(), theirs))
 	var refused *Error
@@ -70,7 +70,7 @@ func TestAStreamIsTraced(t *testing.T) {
 	}
 	defer stream.Close()
 	if step, _ := trace.Parse(<-heard); step.TraceID() != named.TraceID() {
-		t.Errorf("the stream is %q, want a step of %q", step, named)
+		t.Errorf("the stream is %q, want a span of %q", step, named)
 	}
 	if _, err := stream.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v", err)

@@ -744,7 +744,7 @@ type Problem struct {
 	Code   ProblemCode `json:"code"`
 	Detail string      `json:"detail"`
 
-	// Field The field
+	// Field The field, parameter or header field that is wrong
 	Field     *string `json:"field,omitempty"`
 	RequestId *string `json:"request_id,omitempty"`
 	Status    int     `json:"status"`
@@ -924,7 +924,7 @@ type TaskList struct {
 type Timeline struct {
 	Entries []TimelineEntry `json:"entries"`
 
-	// Next The actor that acts next
+	// Next The actor that acts next, as a sentence
 	Next string `json:"next"`
 
 	// NextActor The actor of an entry, or the actor that acts next
@@ -1038,7 +1038,7 @@ type TransferCreate struct {
 	// Example: USD
 	Currency Currency `json:"currency"`
 
-	// DryRun Only return what the transfer would do
+	// DryRun Only return what the transfer would do, and change nothing
 	DryRun *bool `json:"dry_run,omitempty"`
 
 	// ExpiresAt When an authorization expires: at most in 31 days; the default is in 7 days
@@ -1115,7 +1115,7 @@ type User struct {
 	CreatedAt time.Time `json:"created_at"`
 	Email     string    `json:"email"`
 
-	// EmailVerified Whether the e-mail address is verified. Before that
+	// EmailVerified Whether the e-mail address is verified. Before that, others cannot pay the user by it.
 	EmailVerified bool `json:"email_verified"`
 
 	// FindableByEmail Whether others may find and pay the user by the e-mail address
@@ -1190,7 +1190,7 @@ type WalletSummary struct {
 type WorkersSnapshot struct {
 	Busy int `json:"busy"`
 
-	// Servers The number of processes with workers
+	// Servers The number of processes with workers, of all kizods
 	Servers int `json:"servers"`
 	Slots   int `json:"slots"`
 }

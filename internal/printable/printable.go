@@ -26,7 +26,8 @@ import (
 const maxMarks = 4
 
 // emojiStyle (VS16) after a symbol selects its colored form. It and the joiners of Unicode, where a
-// script or an emoji needs them (package joiner), are the only invisible characters that Text keeps.
+// script or an emoji needs them (package joiner), are the only invisible characters that Text
+// keeps.
 const emojiStyle = '\uFE0F'
 
 // Text returns s with everything that is not visible text written as \u{202e}, and bytes that are

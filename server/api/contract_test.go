@@ -39,6 +39,11 @@ var contract = sync.OnceValue(func() *openapi3.T {
 	return doc
 })
 
+// TestContractIsValid: a comma in a description without quotes makes the rest a field of its own.
+func TestContractIsValid(t *testing.T) {
+	testkit.Must(t, contract().Validate(t.Context(), openapi3.DisableExamplesValidation()))
+}
+
 // operation is an operation of the contract, with the path of its Fiber route.
 type operation struct {
 	*openapi3.Operation
