@@ -2,8 +2,8 @@ package server
 
 import "testing"
 
-// The table of docs/operations.md.
-func TestFileDescriptorsAreDivided(t *testing.T) {
+// The expected values are those of the table in docs/operations.md.
+func TestClientConnections(t *testing.T) {
 	t.Parallel()
 	for descriptors, want := range map[int]int{0: 16384, 128: 32, 256: 64, 512: 232, 1024: 680, 20_000: 16384, 1_000_000: 16384} {
 		if got := clientConnections(descriptors, 24); got != want {

@@ -21,12 +21,12 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// recovery is how soon everything works after the database does.
+// recovery is the maximum time until all writes succeed after the database accepts them again.
 const recovery = 5 * time.Second
 
-// writes sends n commands that write, of the ledger and of others each, at once. A transfer of more
-// than there is writes its refusal.
-func (p *person) writes(url string, n int) (failed []string) {
+// writes sends n commands of the ledger and n other writes concurrently. The transfers exceed the
+// balance; the ledger writes their refusal.
+func (p *user) writes(url string, n int) (failed []string) {
 	type write struct {
 		method, path string
 		body         any
@@ -59,39 +59,39 @@ func (p *person) writes(url string, n int) (failed []string) {
 	return failed
 }
 
-// mustRecover waits until writes work, which must not take longer than recovery, and then
-// wants all of them to.
-func (p *person) mustRecover(urls ...string) {
+// mustRecover waits until all writes succeed, checks that this took no longer than recovery, and
+// that no later write fails.
+func (p *user) mustRecover(urls ...string) {
 	p.t.Helper()
 	since := time.Now()
 	for _, url := range urls {
 		var failed []string
-		testkit.Eventually(p.t, "writes work", func() bool {
+		testkit.Eventually(p.t, "all writes succeed", func() bool {
 			failed = p.writes(url, 12)
 			return len(failed) == 0 || time.Since(since) > 3*recovery
 		})
 		if took := time.Since(since); took > recovery {
-			p.t.Errorf("writes work %v after the database does, want %v; failed %q", took, recovery, failed)
+			p.t.Errorf("writes succeed %v after the database accepts them, want %v; failed %q", took, recovery, failed)
 		}
 	}
 	for _, url := range urls {
 		for range 3 {
 			if failed := p.writes(url, 12); len(failed) > 0 {
-				p.t.Errorf("%d writes failed after others had worked: %q", len(failed), failed)
+				p.t.Errorf("%d writes failed after others had succeeded: %q", len(failed), failed)
 			}
 		}
 	}
 }
 
-func readiness(t *testing.T, s *server.Server) func() string {
+func readyStatus(t *testing.T, s *server.Server) func() string {
 	return func() string {
 		a := mustGet(t, s.OpsURL()+"/readyz")
 		return fmt.Sprint(a.status, " ", a.field("status"))
 	}
 }
 
-// reads reads on many sessions at once.
-func (p *person) reads(url string) (failed []string) {
+// reads sends concurrent requests that read, on many database sessions.
+func (p *user) reads(url string) (failed []string) {
 	var (
 		mu      sync.Mutex
 		running sync.WaitGroup
@@ -109,16 +109,16 @@ func (p *person) reads(url string) (failed []string) {
 	return failed
 }
 
-func (p *person) mustRead(url string) {
+func (p *user) mustRead(url string) {
 	p.t.Helper()
 	if failed := p.reads(url); len(failed) > 0 {
 		p.t.Errorf("%d reads failed: %q", len(failed), failed)
 	}
 }
 
-// TestReadOnlyMoment: sessions that were opened while the database accepted no writes do not
-// outlive that, whatever part of kizod used them; meanwhile it is not ready, and reads.
-func TestReadOnlyMoment(t *testing.T) {
+// While the database is read-only, kizod is not ready and serves reads. Database sessions that were
+// opened in that time are replaced afterwards, in every part of kizod.
+func TestDatabaseBecomesReadOnly(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	c := config(t, db.AppURL)
@@ -126,7 +126,7 @@ func TestReadOnlyMoment(t *testing.T) {
 	s := start(t, c)
 	signUp(t, s.URL(), "bob")
 	alice := signUp(t, s.URL(), "alice")
-	ready := readiness(t, s)
+	ready := readyStatus(t, s)
 	if got := ready(); got != "200 ready" {
 		t.Error(got)
 	}
@@ -134,7 +134,7 @@ func TestReadOnlyMoment(t *testing.T) {
 	execute(t, db.SuperuserURL, role+" SET default_transaction_read_only = on")
 	execute(t, db.SuperuserURL, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 		WHERE datname = current_database() AND usename = 'kizo_app'`)
-	testkit.Eventually(t, "it is not ready", func() bool { return ready() == "503 database is read-only" })
+	testkit.Eventually(t, "kizod is not ready", func() bool { return ready() == "503 database is read-only" })
 	alice.mustRead(s.URL())
 	for _, failed := range alice.writes(s.URL(), 1) {
 		if !strings.Contains(failed, "503 unavailable") {
@@ -147,11 +147,10 @@ func TestReadOnlyMoment(t *testing.T) {
 	}
 	execute(t, db.SuperuserURL, role+" RESET default_transaction_read_only")
 	alice.mustRecover(s.URL())
-	testkit.Eventually(t, "it is ready", func() bool { return ready() == "200 ready" })
+	testkit.Eventually(t, "kizod is ready", func() bool { return ready() == "200 ready" })
 }
 
-// TestStalePlan: a migration gives a column another type while statements about it are
-// prepared in all sessions.
+// A migration changes the type of a column while all sessions have prepared statements on it.
 func TestStalePlan(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -165,7 +164,7 @@ func TestStalePlan(t *testing.T) {
 	for _, column := range []string{"accounts ALTER currency", "transfers ALTER memo"} {
 		execute(t, db.AdminURL, `ALTER TABLE `+column+` TYPE varchar(200)`)
 	}
-	// A session notices at its next use. Its request fails, and is worth sending again.
+	// A session reports the stale plan at its next use. That request fails and can be repeated.
 	for _, failed := range append(alice.reads(s.URL()), alice.writes(s.URL(), 12)...) {
 		if !strings.Contains(failed, "503 unavailable") {
 			t.Error(failed)
@@ -175,7 +174,7 @@ func TestStalePlan(t *testing.T) {
 	alice.mustRead(s.URL())
 }
 
-// cluster is a PostgreSQL of the test's own.
+// cluster starts a PostgreSQL for this test alone.
 func cluster(t *testing.T, dir string) *embedded.Postgres {
 	t.Helper()
 	pg, err := embedded.StartPostgres(t.Context(), embedded.PostgresConfig{Dir: dir})
@@ -184,7 +183,7 @@ func cluster(t *testing.T, dir string) *embedded.Postgres {
 	return pg
 }
 
-// standbyOf makes a hot standby that replicates from primary.
+// standbyOf starts a hot standby that replicates from primary.
 func standbyOf(t *testing.T, primary *embedded.Postgres) *embedded.Postgres {
 	t.Helper()
 	var bin string
@@ -205,14 +204,14 @@ func standbyOf(t *testing.T, primary *embedded.Postgres) *embedded.Postgres {
 	return cluster(t, dir)
 }
 
-// either is the URL of two servers, of which the one that accepts writes is wanted.
+// either returns the URL of two servers; a client connects to the one that accepts writes.
 func either(a, b *embedded.Postgres) string {
 	return fmt.Sprintf("postgres://%s@/%s?host=%s,%s&port=%d,%d&sslmode=disable&target_session_attrs=read-write",
 		embedded.AppRole, server.Database, a.SocketDir, b.SocketDir, a.Port, b.Port)
 }
 
-// TestFailover: the primary dies and its standby is promoted. A kizod that knows both, and one
-// that knew the standby alone, write soon after.
+// The primary is killed and its standby is promoted. A kizod whose URL names both, and one whose
+// URL names the standby, accept writes within recovery.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	primary := cluster(t, pgtest.TempDir(t))
@@ -227,14 +226,14 @@ func TestFailover(t *testing.T) {
 	alice := signUp(t, both.URL(), "alice")
 	c.DatabaseURL = standby.URL(server.Database, embedded.AppRole)
 	alone := start(t, c)
-	readyBoth, readyAlone := readiness(t, both), readiness(t, alone)
+	readyBoth, readyAlone := readyStatus(t, both), readyStatus(t, alone)
 	if got := readyBoth(); got != "200 ready" {
 		t.Error(got)
 	}
 	if got := readyAlone(); got != "503 database is read-only" {
 		t.Error(got)
 	}
-	testkit.Eventually(t, "the standby knows alice", func() bool {
+	testkit.Eventually(t, "the standby has replicated alice", func() bool {
 		a, err := send(http.MethodGet, alone.URL()+"/v1/wallets", alice.token, "", nil, nil)
 		return err == nil && a.status == http.StatusOK
 	})
@@ -244,15 +243,15 @@ func TestFailover(t *testing.T) {
 	}
 
 	testkit.Must(t, primary.Kill())
-	testkit.Eventually(t, "it is not ready", func() bool { return strings.HasPrefix(readyBoth(), "503 ") })
+	testkit.Eventually(t, "kizod is not ready", func() bool { return strings.HasPrefix(readyBoth(), "503 ") })
 	execute(t, standby.URL("postgres", embedded.AdminRole), `SELECT pg_promote()`)
 	alice.mustRecover(both.URL(), alone.URL())
 	for _, ready := range []func() string{readyBoth, readyAlone} {
-		testkit.Eventually(t, "it is ready", func() bool { return ready() == "200 ready" })
+		testkit.Eventually(t, "kizod is ready", func() bool { return ready() == "200 ready" })
 	}
 }
 
-// TestMetricsOfALock: an operator finds the locked account and the session that keeps it.
+// The metrics name a locked account and the database session that keeps the lock.
 func TestMetricsOfALock(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -267,18 +266,18 @@ func TestMetricsOfALock(t *testing.T) {
 	var account int64
 	testkit.Must(t, tx.QueryRow(t.Context(), `SELECT a.id FROM accounts a JOIN users u ON u.id = a.owner
 		WHERE u.handle = 'alice' FOR UPDATE OF a`).Scan(&account))
-	if a, err := alice.ask("/v1/transfers", 0, usdTo(1, "@bob")); err != nil || a.status != http.StatusServiceUnavailable {
+	if a, err := alice.post("/v1/transfers", 0, usdTo(1, "@bob")); err != nil || a.status != http.StatusServiceUnavailable {
 		t.Errorf("%d %s %v", a.status, a.body, err)
 	}
 	metrics := func() string { return mustGet(t, s.OpsURL()+"/metrics").body }
 	named := fmt.Sprintf(`kizo_ledger_locked_row_seconds{account="%d",blocking_pids="%d",transfer=""} `, account, conn.PgConn().PID())
-	testkit.Eventually(t, "the account is named", func() bool {
+	testkit.Eventually(t, "the metrics name the account", func() bool {
 		m := metrics()
 		return strings.Contains(m, named) && strings.Contains(m, "kizo_ledger_locked_rows 1") && !strings.Contains(m, "kizo_ledger_lock_timeouts_total 0")
 	})
 	testkit.Must(t, tx.Rollback(t.Context()))
-	testkit.Eventually(t, "the account is free", func() bool { return strings.Contains(metrics(), "kizo_ledger_locked_rows 0") })
+	testkit.Eventually(t, "the account is unlocked", func() bool { return strings.Contains(metrics(), "kizo_ledger_locked_rows 0") })
 	if strings.Contains(metrics(), "kizo_ledger_locked_row_seconds{") {
-		t.Error("an account that is free is named")
+		t.Error("the metrics name an account that is unlocked")
 	}
 }

@@ -32,25 +32,25 @@ func TestDev(t *testing.T) {
 	c := server.DevConfig{Dir: pgtest.TempDir(t)}
 	d := startDev(t, c)
 	alice, bob := signUp(t, d.URL(), "alice"), signUp(t, d.URL(), "bob")
-	alice.mustAsk("/v1/deposits", usd(100_00))
-	alice.mustAsk("/v1/transfers", usdTo(30_00, "@bob"))
-	bob.mustAsk("/v1/withdrawals", usd(10_00))
+	alice.mustPost("/v1/deposits", usd(100_00))
+	alice.mustPost("/v1/transfers", usdTo(30_00, "@bob"))
+	bob.mustPost("/v1/withdrawals", usd(10_00))
 	alice.wantBalance(70_00, 0)
 	bob.wantBalance(20_00, 0)
 	entries, err := sim.ReadJournal(filepath.Join(c.Dir, "bank", "journal.jsonl"))
 	if err != nil || len(entries) != 2 {
-		t.Errorf("the bank did %+v, %v", entries, err)
+		t.Errorf("the journal of the bank: %+v, %v", entries, err)
 	}
 
-	// A second one on the same data is told who has it, and disturbs nothing.
+	// A second Dev on the same data fails, names the process that uses it, and disturbs nothing.
 	_, err = server.StartDev(t.Context(), c)
 	if !errors.Is(err, embedded.ErrInUse) {
-		t.Fatalf("a second one on the same data: %v", err)
+		t.Fatalf("a second Dev on the same data: %v", err)
 	}
 	testkit.Contains(t, err.Error(), c.Dir, fmt.Sprint(os.Getpid()))
 	alice.wantBalance(70_00, 0)
 
-	// Stopped and started again, all is there: money, users, sessions.
+	// Money, users and sessions survive a restart.
 	testkit.Must(t, d.Close())
 	testkit.Must(t, d.Close())
 	began := time.Now()
@@ -59,7 +59,7 @@ func TestDev(t *testing.T) {
 	alice.url, bob.url = d.URL(), d.URL()
 	alice.wantBalance(70_00, 0)
 	logIn(t, d.URL(), "bob").wantBalance(20_00, 0)
-	bob.mustAsk("/v1/transfers", usdTo(20_00, "@alice"))
+	bob.mustPost("/v1/transfers", usdTo(20_00, "@alice"))
 	alice.wantBalance(90_00, 0)
 }
 
@@ -67,19 +67,19 @@ func TestDevWithoutRedis(t *testing.T) {
 	t.Parallel()
 	d := startDev(t, server.DevConfig{Dir: pgtest.TempDir(t), RedisInProcess: true})
 	alice := signUp(t, d.URL(), "alice")
-	alice.mustAsk("/v1/deposits", usd(100_00))
-	alice.mustAsk("/v1/withdrawals", usd(40_00))
+	alice.mustPost("/v1/deposits", usd(100_00))
+	alice.mustPost("/v1/withdrawals", usd(40_00))
 	alice.wantBalance(60_00, 0)
 }
 
-// What a Dev stands on may fall. PostgreSQL takes it down, with a word where to
-// look; and Close still ends everything.
-func TestDevWhosePostgresDies(t *testing.T) {
+// When PostgreSQL ends, Wait returns an error that names PostgreSQL's log. Close still stops
+// everything, and the data can be used again.
+func TestDevFailsWithItsPostgres(t *testing.T) {
 	t.Parallel()
 	c := server.DevConfig{Dir: pgtest.TempDir(t)}
 	d := startDev(t, c)
 	alice := signUp(t, d.URL(), "alice")
-	alice.mustAsk("/v1/deposits", usd(100_00))
+	alice.mustPost("/v1/deposits", usd(100_00))
 	instance, running, err := embedded.Attach(c.Dir)
 	if err != nil || !running {
 		t.Fatalf("running: %v, %v", running, err)
@@ -88,7 +88,7 @@ func TestDevWhosePostgresDies(t *testing.T) {
 	soon, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err = d.Wait(soon); err == nil {
-		t.Fatal("nobody noticed")
+		t.Fatal("Wait returned no error")
 	}
 	testkit.Contains(t, err.Error(), "PostgreSQL has ended", filepath.Join(c.Dir, "postgres.log"))
 	began := time.Now()
@@ -99,16 +99,16 @@ func TestDevWhosePostgresDies(t *testing.T) {
 	logIn(t, d.URL(), "alice").wantBalance(100_00, 0)
 }
 
-func TestDevThatCannotStart(t *testing.T) {
+func TestFailedDevStartLeavesNothing(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(pgtest.TempDir(t), "data")
 	_, err := server.StartDev(t.Context(), server.DevConfig{Dir: dir, BankPreset: "sunny"})
 	if err == nil {
-		t.Fatal("it serves")
+		t.Fatal("it started")
 	}
 	testkit.Contains(t, err.Error(), "sunny", "calm, classic, hell")
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what could be known before anything was started left something behind: %v", err)
+		t.Errorf("an invalid preset is refused only after the data directory was made: %v", err)
 	}
 
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -116,10 +116,10 @@ func TestDevThatCannotStart(t *testing.T) {
 	defer taken.Close()
 	_, err = server.StartDev(t.Context(), server.DevConfig{Dir: dir, Listen: taken.Addr().String()})
 	if err == nil {
-		t.Fatal("it serves")
+		t.Fatal("it started")
 	}
 	testkit.Contains(t, err.Error(), "--listen", taken.Addr().String())
-	// All that it had started is gone: the directory is free.
+	// Everything that it had started was stopped: the directory is unlocked.
 	if _, running, err := embedded.Attach(dir); running || err != nil {
 		t.Errorf("PostgreSQL runs: %v, %v", running, err)
 	}
@@ -128,8 +128,8 @@ func TestDevThatCannotStart(t *testing.T) {
 	testkit.Must(t, lock.Unlock())
 }
 
-// A directory that is closed and somebody's own is neither opened up nor filled.
-func TestDevLeavesClosedDirectoriesAlone(t *testing.T) {
+// The mode and contents of a private directory that holds other files are not changed.
+func TestDevLeavesPrivateDirectoryUnchanged(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("only root runs PostgreSQL as another user")
@@ -137,7 +137,7 @@ func TestDevLeavesClosedDirectoriesAlone(t *testing.T) {
 	dir := filepath.Join(pgtest.TempDir(t), "private")
 	testkit.Must(t, os.Mkdir(dir, 0o700))
 	testkit.Must(t, os.WriteFile(filepath.Join(dir, "diary"), nil, 0o600))
-	for range 2 { // the second try must not find that the first had prepared it
+	for range 2 { // the first attempt must not prepare the directory for the second
 		_, err := server.StartDev(t.Context(), server.DevConfig{Dir: dir})
 		var unreachable *embedded.UnreachableError
 		if !errors.As(err, &unreachable) {
@@ -150,12 +150,12 @@ func TestDevLeavesClosedDirectoriesAlone(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	testkit.Must(t, err)
 	if info.Mode().Perm() != 0o700 || len(entries) != 1 {
-		t.Errorf("it is %v now, and holds %v", info.Mode(), entries)
+		t.Errorf("the mode is now %v, the contents are %v", info.Mode(), entries)
 	}
 }
 
-// Data whose secrets file is gone is not served with new secrets.
-func TestDevRefusesDataWithoutItsSecrets(t *testing.T) {
+// A Dev does not start on data whose secrets file is missing, and makes no new secrets.
+func TestDevRefusesDataWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	dir := pgtest.TempDir(t)
 	d, err := server.StartDev(t.Context(), server.DevConfig{Dir: dir, RedisInProcess: true})
@@ -167,10 +167,10 @@ func TestDevRefusesDataWithoutItsSecrets(t *testing.T) {
 	d, err = server.StartDev(t.Context(), server.DevConfig{Dir: dir, RedisInProcess: true})
 	if err == nil {
 		_ = d.Close()
-		t.Fatal("it serves")
+		t.Fatal("it started")
 	}
 	testkit.Contains(t, err.Error(), file, "pepper "+pepper, "backup")
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
-		t.Errorf("a file was made: %v", err)
+		t.Errorf("a secrets file was made: %v", err)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// Draining: readiness goes first, while requests are still taken; then nothing new
-// is, but what is under way gets its answer.
+// Close first reports "not ready" while it still accepts requests. Then it refuses new connections,
+// and running requests get their answers.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	c := config(t, pgtest.New(t).AppURL)
@@ -31,12 +31,12 @@ func TestDrain(t *testing.T) {
 		answer
 		err error
 	}
-	underWay := make(chan reply, 1)
-	go func() { // pending until the end: the bank is not there
-		a, err := alice.ask("/v1/deposits", 3, usd(5_00))
-		underWay <- reply{a, err}
+	running := make(chan reply, 1)
+	go func() { // pending until the end: there is no bank
+		a, err := alice.post("/v1/deposits", 3, usd(5_00))
+		running <- reply{a, err}
 	}()
-	testkit.Eventually(t, "the deposit is under way", func() bool {
+	testkit.Eventually(t, "the deposit is pending", func() bool {
 		a, err := send(http.MethodGet, s.URL()+"/v1/transfers", alice.token, "", nil, nil)
 		return err == nil && strings.Contains(a.body, `"pending"`)
 	})
@@ -44,7 +44,7 @@ func TestDrain(t *testing.T) {
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
 	var draining answer
-	testkit.Eventually(t, "readiness goes", func() bool {
+	testkit.Eventually(t, "it is no longer ready", func() bool {
 		draining = mustGet(t, ops+"/readyz")
 		return draining.status == http.StatusServiceUnavailable
 	})
@@ -53,7 +53,7 @@ func TestDrain(t *testing.T) {
 		t.Errorf("not live while it drains: %d", got.status)
 	}
 	if got, err := get(s.URL() + "/"); err != nil || got.status != 200 {
-		t.Errorf("it does not serve in its drain delay: %v, %v", got, err)
+		t.Errorf("requests fail during the drain delay: %v, %v", got, err)
 	}
 	address := strings.TrimPrefix(s.URL(), "http://")
 	testkit.Eventually(t, "new connections are refused", func() bool {
@@ -64,28 +64,28 @@ func TestDrain(t *testing.T) {
 		return err != nil
 	})
 	select {
-	case got := <-underWay:
-		t.Errorf("the request under way ended before it was its time: %+v", got)
+	case got := <-running:
+		t.Errorf("the running request ended too early: %+v", got)
 	case err := <-closed:
-		t.Errorf("closed with a request under way: %v", err)
+		t.Errorf("Close returned while a request was running: %v", err)
 	default:
 	}
-	if got := <-underWay; got.err != nil || got.status != http.StatusAccepted {
-		t.Errorf("the request under way got %d %s, %v", got.status, got.body, got.err)
+	if got := <-running; got.err != nil || got.status != http.StatusAccepted {
+		t.Errorf("the running request got %d %s, %v", got.status, got.body, got.err)
 	}
 	if err := <-closed; err != nil {
 		t.Error(err)
 	}
 	if err := s.Close(); err != nil {
-		t.Errorf("closed twice: %v", err)
+		t.Errorf("the second Close: %v", err)
 	}
 	if _, err := get(ops + "/livez"); err == nil {
-		t.Error("the operators' listener is still there")
+		t.Error("the operators' listener is still open")
 	}
 }
 
-// Neither half a request nor one that takes too long holds Close beyond its time.
-// Idle connections do not hold it at all.
+// An incomplete request and a long one delay Close by DrainTimeout at most. Idle connections do not
+// delay it.
 func TestHungClientDoesNotHoldClose(t *testing.T) {
 	t.Parallel()
 	for name, hang := range map[string]func(t *testing.T, s *server.Server){
@@ -96,8 +96,8 @@ func TestHungClientDoesNotHoldClose(t *testing.T) {
 		},
 		"waits for the bank": func(t *testing.T, s *server.Server) {
 			alice := signUp(t, s.URL(), "alice")
-			go func() { _, _ = alice.ask("/v1/deposits", 30, usd(5_00)) }()
-			testkit.Eventually(t, "the deposit is under way", func() bool {
+			go func() { _, _ = alice.post("/v1/deposits", 30, usd(5_00)) }()
+			testkit.Eventually(t, "the deposit is pending", func() bool {
 				a, err := send(http.MethodGet, s.URL()+"/v1/transfers", alice.token, "", nil, nil)
 				return err == nil && strings.Contains(a.body, `"pending"`)
 			})
@@ -115,8 +115,8 @@ func TestHungClientDoesNotHoldClose(t *testing.T) {
 			}
 			took := time.Since(began)
 			t.Logf("closed after %v", took.Round(time.Millisecond))
-			if took > 5*time.Second { // the client's own patience is 10 s and 30 s
-				t.Errorf("a client held Close for %v", took)
+			if took > 5*time.Second { // the requests themselves would end after 10 s and 30 s
+				t.Errorf("a client delayed Close by %v", took)
 			}
 		})
 	}
@@ -133,7 +133,7 @@ func TestHungClientDoesNotHoldClose(t *testing.T) {
 		began := time.Now()
 		testkit.Must(t, s.Close())
 		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("an idle connection held Close for %v", took)
+			t.Errorf("an idle connection delayed Close by %v", took)
 		}
 	})
 }
@@ -146,8 +146,8 @@ func dial(t *testing.T, s *server.Server) net.Conn {
 	return conn
 }
 
-// Closed before it had served: nothing is left listening.
-func TestCloseAtOnce(t *testing.T) {
+// Close immediately after Start closes all listeners.
+func TestCloseBeforeServing(t *testing.T) {
 	t.Parallel()
 	c := config(t, pgtest.New(t).AppURL)
 	for range 5 {
@@ -162,11 +162,11 @@ func TestCloseAtOnce(t *testing.T) {
 	}
 }
 
-// A Redis that accepts connections and never answers does not hold up the end: neither while
-// hints for it wait, nor while tasks are asked for, nor while operators ask about it.
+// A Redis that accepts connections and never answers does not delay Close: neither while tasks wait
+// to be enqueued, nor while a worker polls, nor while operators read the metrics.
 func TestDrainWhileRedisHangs(t *testing.T) {
 	t.Parallel()
-	silent, asked := silentRedis(t)
+	silent, asked := hangingRedis(t)
 	c := config(t, pgtest.New(t).AppURL)
 	c.Roles = server.AllRoles()
 	c.Redis = asynq.RedisClientOpt{Addr: silent}
@@ -174,7 +174,7 @@ func TestDrainWhileRedisHangs(t *testing.T) {
 	testkit.Must(t, err)
 	alice := signUp(t, s.URL(), "alice")
 	for range 3 {
-		a, err := alice.ask("/v1/deposits", 0, usd(5_00)) // each leaves a hint
+		a, err := alice.post("/v1/deposits", 0, usd(5_00)) // each enqueues a task
 		if err != nil || a.status != http.StatusAccepted {
 			t.Errorf("%d %s %v", a.status, a.body, err)
 		}
@@ -186,6 +186,6 @@ func TestDrainWhileRedisHangs(t *testing.T) {
 	took := time.Since(began)
 	t.Logf("drained in %v", took.Round(time.Millisecond))
 	if took > 6*time.Second {
-		t.Error("that is too long")
+		t.Error("that is more than 6 s")
 	}
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// client is the client as the command line and the dashboard use it.
-func (p *person) client() *client.Client {
+// client returns a client as the command line and the dashboard use it.
+func (p *user) client() *client.Client {
 	p.t.Helper()
 	k, err := client.New(client.Config{Server: p.url, Tokens: client.StaticToken(p.token)})
 	testkit.Must(p.t, err)
 	return k
 }
 
-func (p *person) follow(since string, ops bool) *client.EventStream {
+func (p *user) follow(since string, ops bool) *client.EventStream {
 	p.t.Helper()
 	s, err := p.client().Events(p.t.Context(), client.EventOptions{Since: since, Ops: ops})
 	testkit.Must(p.t, err)
@@ -28,22 +28,22 @@ func (p *person) follow(since string, ops bool) *client.EventStream {
 	return s
 }
 
-// A kizod is stopped with a stream open, which does not hold it up, and another takes
-// over: the client goes on where it was, and knows all that happened meanwhile.
-func TestEventsOutliveKizod(t *testing.T) {
+// An open stream does not delay Close. A client that reconnects to another kizod with the position
+// of its last event gets every event that it missed.
+func TestEventStreamResumesOnAnotherServer(t *testing.T) {
 	t.Parallel()
 	c := config(t, pgtest.New(t).AppURL)
 	c.DrainTimeout = time.Minute
 	first, second := start(t, c), start(t, c)
 	alice, bob := signUp(t, first.URL(), "alice"), signUp(t, first.URL(), "bob")
-	_, err := alice.ask("/v1/deposits", 0, usd(5_00)) // pending for good: there is no bank
+	_, err := alice.post("/v1/deposits", 0, usd(5_00)) // stays pending: there is no bank
 	testkit.Must(t, err)
 	alice.url, bob.url = second.URL(), second.URL()
-	_, err = bob.ask("/v1/deposits", 0, usd(7_00))
+	_, err = bob.post("/v1/deposits", 0, usd(7_00))
 	testkit.Must(t, err)
 
-	var told []int64
-	stream, last := (&person{t, first.URL(), "bob", bob.token}).follow(time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), false), ""
+	var amounts []int64
+	stream, last := (&user{t, first.URL(), "bob", bob.token}).follow(time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), false), ""
 	read := func(until func(client.Event) bool) error {
 		for {
 			e, err := stream.Next()
@@ -54,7 +54,7 @@ func TestEventsOutliveKizod(t *testing.T) {
 				last = e.ID
 			}
 			if e.Type == client.EventTransfer {
-				told = append(told, e.Transfer.Amount)
+				amounts = append(amounts, e.Transfer.Amount)
 			}
 			if until(e) {
 				return nil
@@ -66,24 +66,24 @@ func TestEventsOutliveKizod(t *testing.T) {
 	began := time.Now()
 	testkit.Must(t, first.Close())
 	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("a stream held Close for %v", took)
+		t.Errorf("a stream delayed Close by %v", took)
 	}
 	if err := read(func(client.Event) bool { return false }); err == nil {
-		t.Error("the stream goes on")
+		t.Error("the stream did not end")
 	}
-	_, err = bob.ask("/v1/deposits", 0, usd(8_00)) // while nobody listens
+	_, err = bob.post("/v1/deposits", 0, usd(8_00)) // while no stream is open
 	testkit.Must(t, err)
 	stream = bob.follow(last, false)
 	testkit.Must(t, read(live))
-	_, err = bob.ask("/v1/deposits", 0, usd(9_00))
+	_, err = bob.post("/v1/deposits", 0, usd(9_00))
 	testkit.Must(t, err)
 	testkit.Must(t, read(func(e client.Event) bool { return e.Type == client.EventTransfer && e.Transfer.Amount == 9_00 }))
-	if want := []int64{7_00, 8_00, 9_00}; !slices.Equal(told, want) {
-		t.Errorf("told %v, want %v", told, want)
+	if want := []int64{7_00, 8_00, 9_00}; !slices.Equal(amounts, want) {
+		t.Errorf("got events of %v, want %v", amounts, want)
 	}
 }
 
-// A whole kizod knows everything; one that only answers requests says null.
+// A kizod with all roles fills every field of a snapshot.
 func TestSnapshotsForOperators(t *testing.T) {
 	t.Parallel()
 	dir := pgtest.TempDir(t)
@@ -92,7 +92,7 @@ func TestSnapshotsForOperators(t *testing.T) {
 	_, err := alice.client().Events(t.Context(), client.EventOptions{Ops: true})
 	var refused *client.Error
 	if !errors.As(err, &refused) || refused.Code != client.Forbidden {
-		t.Fatalf("alice is shown the queues: %v", err)
+		t.Fatalf("a user who is no operator gets snapshots: %v", err)
 	}
 	execute(t, d.OwnerURL(), `UPDATE users SET role = 'operator' WHERE handle = 'olga'`)
 	stream := olga.follow("", true)
@@ -104,11 +104,11 @@ func TestSnapshotsForOperators(t *testing.T) {
 				return e.Ops
 			}
 		}
-		t.Fatal("thirty snapshots in vain")
+		t.Fatal("not in thirty snapshots")
 		return nil
 	}
 	next(func(*client.OpsSnapshot) bool { return true })
-	alice.mustAsk("/v1/deposits", usd(100_00))
+	alice.mustPost("/v1/deposits", usd(100_00))
 	settled := next(func(s *client.OpsSnapshot) bool { return s.Settlement != nil && s.Settlement.Count > 0 })
 	if p50 := settled.Settlement.P50Ms; p50 == nil || *p50 <= 0 || *p50 > *settled.Settlement.P99Ms {
 		t.Errorf("settlement: %+v", settled.Settlement)
@@ -132,12 +132,12 @@ func TestSnapshotsForOperators(t *testing.T) {
 	}
 	quiet := next(func(s *client.OpsSnapshot) bool { return s.Settlement.Count == 0 })
 	if quiet.Settlement.P50Ms != nil || quiet.Settlement.PerSecond != 0 {
-		t.Errorf("nothing was settled, and yet %+v", quiet.Settlement)
+		t.Errorf("nothing was settled, but the snapshot has %+v", quiet.Settlement)
 	}
 }
 
-// Without its worker, its janitor and Redis, a kizod does not make up what it cannot know.
-func TestSnapshotsSayWhatIsNotKnown(t *testing.T) {
+// A kizod without worker, janitor and Redis leaves out what it cannot know.
+func TestSnapshotsOmitUnknownValues(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := start(t, config(t, db.AppURL))
@@ -152,10 +152,10 @@ func TestSnapshotsSayWhatIsNotKnown(t *testing.T) {
 		}
 		o := e.Ops
 		if o.Settlement != nil || o.BankBreaker != nil || o.Queues != nil || o.Workers != nil || o.RedisOk || o.LastAudit != nil {
-			t.Errorf("it makes up %+v", o)
+			t.Errorf("it has values that it cannot know: %+v", o)
 		}
 		if !o.Database.Ok || o.Janitor == nil {
-			t.Errorf("it does not know %+v", o)
+			t.Errorf("values of the database are missing: %+v", o)
 		}
 		return
 	}

@@ -26,8 +26,8 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m, migrations.Apply) }
 
-// sharedSecrets are the same for all servers of the tests: those on one database must
-// agree.
+// sharedSecrets are the secrets of all servers in these tests, since those on one database must
+// have the same.
 var sharedSecrets = sync.OnceValues(func() (auth.Secrets, error) {
 	dir, err := os.MkdirTemp("", "kizo-secrets-")
 	if err != nil {
@@ -37,7 +37,7 @@ var sharedSecrets = sync.OnceValues(func() (auth.Secrets, error) {
 	return auth.LoadOrCreateSecrets(filepath.Join(dir, "secrets.json"))
 })
 
-// config of a server whose Redis and bank are not there: money moves without them.
+// config returns the config of a server without Redis and bank: money moves without them.
 func config(t *testing.T, databaseURL string) server.Config {
 	t.Helper()
 	secrets, err := sharedSecrets()
@@ -59,13 +59,13 @@ func start(t *testing.T, c server.Config) *server.Server {
 	return s
 }
 
-// refused starts a server that must not start, and gives the reason.
+// refused starts a server that must not start, and returns the error text.
 func refused(t *testing.T, c server.Config) string {
 	t.Helper()
 	s, err := server.Start(t.Context(), c)
 	if err == nil {
 		_ = s.Close()
-		t.Fatal("it serves")
+		t.Fatal("it started")
 	}
 	return err.Error()
 }
@@ -79,7 +79,7 @@ func execute(t *testing.T, url, sql string, args ...any) {
 	testkit.Must(t, err)
 }
 
-// answer of a server, and nothing kept open behind it.
+// answer is a response that was read to its end.
 type answer struct {
 	status int
 	header http.Header
@@ -92,7 +92,7 @@ func (a answer) field(name string) any {
 	return fields[name]
 }
 
-// get asks on a connection of its own.
+// get sends a request on a new connection.
 func get(url string) (answer, error) { return send(http.MethodGet, url, "", "", nil, nil) }
 
 func mustGet(t testing.TB, url string) answer {
@@ -136,8 +136,8 @@ func send(method, url, token, key string, body any, header http.Header) (answer,
 	return answer{response.StatusCode, response.Header, string(content)}, err
 }
 
-// person is a user of a running server.
-type person struct {
+// user is a logged-in user of a running server.
+type user struct {
 	t      *testing.T
 	url    string
 	handle string
@@ -146,40 +146,40 @@ type person struct {
 
 const password = "correct horse battery staple"
 
-func signUp(t *testing.T, url, handle string) *person {
+func signUp(t *testing.T, url, handle string) *user {
 	t.Helper()
 	a, err := send(http.MethodPost, url+"/v1/auth/signup", "", "", map[string]string{
-		"email": handle + "@example.com", "handle": handle, "name": "Some Body", "password": password,
+		"email": handle + "@example.com", "handle": handle, "name": "Some User", "password": password,
 	}, nil)
 	testkit.Must(t, err)
-	return entered(t, url, handle, a)
+	return authenticated(t, url, handle, a)
 }
 
-func logIn(t *testing.T, url, handle string) *person {
+func logIn(t *testing.T, url, handle string) *user {
 	t.Helper()
 	a, err := send(http.MethodPost, url+"/v1/auth/login", "", "", map[string]string{"login": handle, "password": password}, nil)
 	testkit.Must(t, err)
-	return entered(t, url, handle, a)
+	return authenticated(t, url, handle, a)
 }
 
-func entered(t *testing.T, url, handle string, a answer) *person {
+func authenticated(t *testing.T, url, handle string, a answer) *user {
 	t.Helper()
 	token, _ := a.field("access_token").(string)
 	if token == "" {
-		t.Fatalf("%s does not get in: %d %s", handle, a.status, a.body)
+		t.Fatalf("%s has no access token: %d %s", handle, a.status, a.body)
 	}
-	return &person{t, url, handle, token}
+	return &user{t, url, handle, token}
 }
 
-// ask sends a command with a key of its own. wait is for the bank, in seconds.
-func (p *person) ask(path string, wait int, body any) (answer, error) {
+// post sends a command with a new idempotency key. It waits for the bank for that many seconds.
+func (p *user) post(path string, wait int, body any) (answer, error) {
 	header := http.Header{"Prefer": {fmt.Sprintf("wait=%d", wait)}}
 	return send(http.MethodPost, p.url+path, p.token, uuid.NewString(), body, header)
 }
 
-func (p *person) mustAsk(path string, body any) answer {
+func (p *user) mustPost(path string, body any) answer {
 	p.t.Helper()
-	a, err := p.ask(path, 20, body)
+	a, err := p.post(path, 20, body)
 	testkit.Must(p.t, err)
 	if a.status != http.StatusCreated {
 		p.t.Fatalf("%s: %d %s", path, a.status, a.body)
@@ -187,7 +187,7 @@ func (p *person) mustAsk(path string, body any) answer {
 	return a
 }
 
-func (p *person) wantBalance(balance, held int64) {
+func (p *user) wantBalance(balance, held int64) {
 	p.t.Helper()
 	a, err := send(http.MethodGet, p.url+"/v1/wallets", p.token, "", nil, nil)
 	testkit.Must(p.t, err)
@@ -196,7 +196,7 @@ func (p *person) wantBalance(balance, held int64) {
 	}
 	testkit.Must(p.t, json.Unmarshal([]byte(a.body), &list))
 	if len(list.Items) != 1 || list.Items[0].Balance != balance || list.Items[0].Held != held {
-		p.t.Errorf("%s has %s, want %d, %d of it held", p.handle, a.body, balance, held)
+		p.t.Errorf("%s has %s, want %d with %d held", p.handle, a.body, balance, held)
 	}
 }
 

@@ -22,8 +22,8 @@ func TestOpsListener(t *testing.T) {
 	d := startDev(t, server.DevConfig{Dir: pgtest.TempDir(t), RedisInProcess: true})
 	alice := signUp(t, d.URL(), "alice")
 	bob := signUp(t, d.URL(), "bob")
-	alice.mustAsk("/v1/deposits", usd(100_00))
-	alice.mustAsk("/v1/transfers", usdTo(10_00, "@bob"))
+	alice.mustPost("/v1/deposits", usd(100_00))
+	alice.mustPost("/v1/transfers", usdTo(10_00, "@bob"))
 	if got, err := get(d.URL() + "/no/such/alice"); err != nil || got.status != http.StatusNotFound {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -46,9 +46,9 @@ func TestOpsListener(t *testing.T) {
 			t.Errorf("there is no %s", family)
 		}
 	}
-	someones := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}|alice|bob|example\.com`)
-	if found := someones.FindString(metrics); found != "" {
-		t.Errorf("the metrics name somebody: %q", found)
+	personal := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}|alice|bob|example\.com`)
+	if found := personal.FindString(metrics); found != "" {
+		t.Errorf("the metrics contain personal data: %q", found)
 	}
 
 	if got := mustGet(t, d.URL()+"/no/such/bob"); got.status != http.StatusNotFound {
@@ -70,14 +70,14 @@ func TestOpsListener(t *testing.T) {
 	}
 	for _, path := range []string{"/livez", "/readyz", "/metrics", "/debug/pprof/", "/debug/pprof/heap"} {
 		if got := mustGet(t, d.URL()+path); got.status != http.StatusNotFound {
-			t.Errorf("everybody gets %d for %s", got.status, path)
+			t.Errorf("the API answers %d for %s", got.status, path)
 		}
 	}
 	bob.wantBalance(10_00, 0)
 }
 
-// What Redis would say is absent while it is away, and never 0; a scrape goes on. An audit that was
-// asked for is there.
+// Without Redis, its metrics are absent and not 0, and the others are there. The result of an audit
+// is a metric once an operator has requested one.
 func TestMetricsWithoutRedis(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -86,7 +86,7 @@ func TestMetricsWithoutRedis(t *testing.T) {
 	testkit.Contains(t, metrics.body, "kizo_redis_up 0", "kizo_database_up 1", "kizo_payments_overdue 0")
 	for _, absent := range []string{"kizo_queue_tasks{", "kizo_worker_slots ", "kizo_audit_ok "} {
 		if strings.Contains(metrics.body, absent) {
-			t.Errorf("somebody made up %s", absent)
+			t.Errorf("%s is there", absent)
 		}
 	}
 	signUp(t, s.URL(), "olga")
@@ -100,8 +100,8 @@ func TestMetricsWithoutRedis(t *testing.T) {
 	testkit.Contains(t, metrics.body, "kizo_audit_ok 1", "kizo_audit_timestamp_seconds ")
 }
 
-// silentRedis accepts connections and never answers; asked says that there was one.
-func silentRedis(t *testing.T) (address string, asked <-chan struct{}) {
+// hangingRedis accepts connections and never answers; asked receives one value for each.
+func hangingRedis(t *testing.T) (address string, asked <-chan struct{}) {
 	t.Helper()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	testkit.Must(t, err)
@@ -123,12 +123,12 @@ func silentRedis(t *testing.T) (address string, asked <-chan struct{}) {
 	return silent.Addr().String(), accepted
 }
 
-// A Redis that takes a question and never answers holds up neither a scrape nor the next one.
+// A Redis that accepts a command and never answers delays no scrape beyond its timeout.
 func TestMetricsWhileRedisHangs(t *testing.T) {
 	t.Parallel()
-	silent, asked := silentRedis(t)
+	silent, asked := hangingRedis(t)
 	c := config(t, pgtest.New(t).AppURL)
-	c.Redis = asynq.RedisClientOpt{Addr: silent, ReadTimeout: -1} // it would wait for ever
+	c.Redis = asynq.RedisClientOpt{Addr: silent, ReadTimeout: -1} // no timeout of its own
 	s := start(t, c)
 	for range 2 {
 		testkit.Contains(t, mustGet(t, s.OpsURL()+"/metrics").body, "kizo_redis_up 0", "kizo_database_up 1", "kizo_ledger_commit_seconds")
@@ -136,7 +136,7 @@ func TestMetricsWhileRedisHangs(t *testing.T) {
 	select {
 	case <-asked:
 	default:
-		t.Error("nobody asked Redis")
+		t.Error("Redis got no connection")
 	}
 }
 
@@ -166,7 +166,7 @@ func TestNotReadyWithoutDatabase(t *testing.T) {
 		testkit.Contains(t, got.body, "no database")
 	}
 	if got := mustGet(t, s.OpsURL()+"/livez"); got.status != 200 {
-		t.Errorf("a restart would not bring the database back, and yet: %d", got.status)
+		t.Errorf("not live without a database, although a restart would not help: %d", got.status)
 	}
 	run()
 	testkit.Eventually(t, "it is ready again", func() bool { return ready().status == 200 })

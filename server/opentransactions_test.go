@@ -13,7 +13,7 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// metricOf is the value of a metric without labels; false where it is absent.
+// metricOf returns the value of a metric without labels, or false if it is absent.
 func metricOf(t *testing.T, s *server.Server, name string) (float64, bool) {
 	t.Helper()
 	found := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(mustGet(t, s.OpsURL()+"/metrics").body)
@@ -25,8 +25,8 @@ func metricOf(t *testing.T, s *server.Server, name string) (float64, bool) {
 	return value, true
 }
 
-// A session that keeps a transaction open shows in the metrics: idle ones of kizod's role,
-// and of any role those that have changed or locked a row, as a psql of the owner.
+// The metrics show transactions that stay open: idle ones of kizod's role, and of every role those
+// that have changed or locked a row, such as one in a psql of the owner.
 func TestOpenTransactionsAreMeasured(t *testing.T) {
 	t.Parallel()
 	const idle, write = "kizo_database_idle_transaction_seconds", "kizo_database_write_transaction_seconds"
@@ -46,30 +46,30 @@ func TestOpenTransactionsAreMeasured(t *testing.T) {
 		testkit.Must(t, err)
 		return conn
 	}
-	// As kizod's role, with nothing but a question.
+	// A transaction of kizod's role that only reads.
 	own := begin(db.AppURL, "SELECT 1")
-	for _, least := range []float64{0, .5} { // and it grows
-		testkit.Eventually(t, "a session that idles is measured", func() bool {
+	for _, threshold := range []float64{0, .5} { // the value grows
+		testkit.Eventually(t, "the idle transaction is measured", func() bool {
 			i, _ := metricOf(t, s, idle)
-			return i > least
+			return i > threshold
 		})
 	}
 	if w, _ := metricOf(t, s, write); w != 0 {
-		t.Errorf("it has written nothing: %v", w)
+		t.Errorf("a transaction that only reads counts as writing: %v", w)
 	}
 	_, err := own.Exec(t.Context(), "ROLLBACK")
 	testkit.Must(t, err)
 	testkit.Eventually(t, "the transaction has ended", func() bool { i, _ := metricOf(t, s, idle); return i == 0 })
 
-	// As the owner, whose state kizod's role may not see.
+	// A transaction of the owner, whose state kizod's role may not read.
 	others := begin(db.AdminURL, "SELECT FROM accounts FOR UPDATE; UPDATE access_version SET version = version")
-	for _, least := range []float64{0, .5} {
+	for _, threshold := range []float64{0, .5} {
 		testkit.Eventually(t, "a lock of another role is measured", func() bool {
 			w, _ := metricOf(t, s, write)
-			return w > least
+			return w > threshold
 		})
 	}
 	_, err = others.Exec(t.Context(), "COMMIT")
 	testkit.Must(t, err)
-	testkit.Eventually(t, "the lock is gone", func() bool { w, _ := metricOf(t, s, write); return w == 0 })
+	testkit.Eventually(t, "the lock is released", func() bool { w, _ := metricOf(t, s, write); return w == 0 })
 }

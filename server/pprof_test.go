@@ -9,17 +9,17 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// Profiles have a listener of their own, for those who ask for this host: a page in a
-// browser may reach it by a name that leads here.
+// Profiles have a listener of their own, which refuses requests with another Host: a web page may
+// reach it under a name that resolves to loopback.
 func TestPprofListener(t *testing.T) {
 	t.Parallel()
 	c := config(t, pgtest.New(t).AppURL)
 	if s := start(t, c); s.PprofURL() != "" {
-		t.Errorf("profiles are served on %s although nobody asked for them", s.PprofURL())
+		t.Errorf("profiles are served on %s without being configured", s.PprofURL())
 	}
 	c.PprofListen = "127.0.0.1:0"
 	s := start(t, c)
-	for _, asked := range []struct {
+	for _, test := range []struct {
 		path, host string
 		want       int
 	}{
@@ -34,20 +34,20 @@ func TestPprofListener(t *testing.T) {
 		{"/debug/pprof/cmdline", "", http.StatusNotFound},
 		{"/metrics", "", http.StatusNotFound},
 	} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.PprofURL()+asked.path, http.NoBody)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.PprofURL()+test.path, http.NoBody)
 		testkit.Must(t, err)
-		request.Host = asked.host
+		request.Host = test.host
 		response, err := http.DefaultClient.Do(request)
 		testkit.Must(t, err)
 		_, err = io.Copy(io.Discard, response.Body)
 		testkit.Must(t, err)
 		testkit.Must(t, response.Body.Close())
-		if response.StatusCode != asked.want {
-			t.Errorf("%s for %q: status %d, want %d", asked.path, asked.host, response.StatusCode, asked.want)
+		if response.StatusCode != test.want {
+			t.Errorf("%s for %q: status %d, want %d", test.path, test.host, response.StatusCode, test.want)
 		}
 	}
-	for _, beyond := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "kizo.example:0"} {
-		c.PprofListen = beyond
+	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "kizo.example:0"} {
+		c.PprofListen = address
 		testkit.Contains(t, refused(t, c), "loopback")
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// byTheOwner are the writes that the code makes as the owner of the tables, with a
-// command of kizod's: the application's role must not be able to.
+// byTheOwner are the writes of kizod commands that connect as the owner of the tables. The
+// application's role must not have privileges for them.
 var byTheOwner = map[string]string{
 	"UPDATE users.role": "kizod user grant",
 	"UPDATE events.xid": "kizod repair",
@@ -26,7 +26,8 @@ var byTheOwner = map[string]string{
 	"UPDATE users.email_verified_at": "kizod user verify-email",
 }
 
-// withoutAStatement are privileges that are needed although no statement writes the column.
+// withoutAStatement are privileges that the application's role needs although no statement writes
+// the column.
 var withoutAStatement = map[string]string{
 	"UPDATE secret_keys_lock.singleton": "SELECT … FOR SHARE and FOR UPDATE need it",
 	"UPDATE secret_keys.state":          "kizod secrets rotate",
@@ -40,8 +41,8 @@ var (
 	assigned  = regexp.MustCompile(`^\s*(\w+) = `)
 )
 
-// writes are the table × verb × column that the code below this directory writes,
-// read from its statements.
+// writes returns every combination of table, column and verb that the code below this directory
+// writes, read from its SQL statements.
 func writes(t *testing.T) map[string]bool {
 	t.Helper()
 	used := map[string]bool{}
@@ -92,7 +93,7 @@ func readStatement(sql string, used map[string]bool) {
 	}
 }
 
-// splitAssignments splits at the commas outside of parentheses.
+// splitAssignments splits at commas that are not inside parentheses.
 func splitAssignments(sql string) []string {
 	var parts []string
 	depth, start := 0, 0
@@ -109,13 +110,12 @@ func splitAssignments(sql string) []string {
 	return append(parts, sql[start:])
 }
 
-// TestTheRoleMayWriteWhatTheCodeWrites: for every table, column and verb the
-// application's role has the privilege exactly where a statement of the code needs it.
-// It compares both ways, so that neither a new statement nor a new migration can be
-// forgotten.
-func TestTheRoleMayWriteWhatTheCodeWrites(t *testing.T) {
+// For every table, column and verb, the application's role has the privilege if and only if a
+// statement of the code needs it. A new statement without a GRANT fails the test, and so does a
+// privilege that no statement needs.
+func TestPrivilegesMatchStatements(t *testing.T) {
 	t.Parallel()
-	const ask = `SELECT v.verb || ' ' || c.relname || '.' || a.attname, has_column_privilege(c.oid, a.attnum, v.verb)
+	const sqlPrivileges = `SELECT v.verb || ' ' || c.relname || '.' || a.attname, has_column_privilege(c.oid, a.attnum, v.verb)
 			FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped,
 				(VALUES ('INSERT'), ('UPDATE'), ('REFERENCES')) v (verb)
 			WHERE c.relkind IN ('r', 'p', 'v') AND c.relnamespace = 'public'::regnamespace
@@ -133,7 +133,7 @@ func TestTheRoleMayWriteWhatTheCodeWrites(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), pgtest.New(t).AppURL)
 	testkit.Must(t, err)
 	defer conn.Close(context.Background())
-	rows, err := conn.Query(t.Context(), ask)
+	rows, err := conn.Query(t.Context(), sqlPrivileges)
 	testkit.Must(t, err)
 	var (
 		privilege     string
@@ -156,7 +156,7 @@ func TestTheRoleMayWriteWhatTheCodeWrites(t *testing.T) {
 	})
 	testkit.Must(t, err)
 	for _, unknown := range slices.Sorted(maps.Keys(used)) {
-		t.Errorf("%s is written by a statement and is not in the schema: is the statement misread?", unknown)
+		t.Errorf("%s is written by a statement and is not in the schema; this test may have misread the statement", unknown)
 	}
 	t.Logf("%d combinations of table, column and verb, %d of them granted", count, having)
 }

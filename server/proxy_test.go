@@ -28,19 +28,19 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// caller sends requests from one local address, perhaps through a proxy.
+// caller sends requests from one local address, as a client or as a proxy of clients.
 type caller struct {
 	t         *testing.T
 	url       string
 	client    *http.Client
-	forwarded func() string // what it writes into X-Forwarded-For; nil for nothing
+	forwarded func() string // the value of X-Forwarded-For; no header when nil
 }
 
 func newCaller(t *testing.T, url, from string, forwarded func() string) *caller {
 	t.Helper()
 	transport := &http.Transport{
 		DialContext:     (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).DialContext,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the certificate is the test's own
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the test made the certificate
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &caller{t, url, &http.Client{Transport: transport, Timeout: 30 * time.Second}, forwarded}
@@ -69,13 +69,13 @@ func (c *caller) do(method, path, token string, body any) answer {
 	return answer{response.StatusCode, response.Header, string(content)}
 }
 
-// guess tries a wrong password on a login of its own.
+// guess sends a log-in with a wrong password, for a login that depends on n.
 func (c *caller) guess(n int) answer {
 	return c.do(http.MethodPost, "/v1/auth/login", "", map[string]string{"login": fmt.Sprint("target", n), "password": "wrong password"})
 }
 
-// guessUntilRefused gives how many guesses were judged; each is on another account, so
-// that only the address is counted.
+// guessUntilRefused returns how many guesses were answered before one was throttled. Each guess is
+// for another account, so only the address is counted.
 func (c *caller) guessUntilRefused() int {
 	c.t.Helper()
 	for n := range 60 {
@@ -83,12 +83,12 @@ func (c *caller) guessUntilRefused() int {
 			return n
 		}
 	}
-	c.t.Fatal("60 guesses from one address were judged")
+	c.t.Fatal("60 guesses from one address were not throttled")
 	return 0
 }
 
-// logsIn tells from where the sessions of a user were last used.
-func (c *caller) logsIn(handle string) (addresses string) {
+// logsIn logs a user in and returns the address of the new session.
+func (c *caller) logsIn(handle string) (address string) {
 	c.t.Helper()
 	a := c.do(http.MethodPost, "/v1/auth/login", "", map[string]string{"login": handle, "password": password})
 	token, _ := a.field("access_token").(string)
@@ -99,13 +99,13 @@ func (c *caller) logsIn(handle string) (addresses string) {
 	testkit.Must(c.t, json.Unmarshal([]byte(c.do(http.MethodGet, "/v1/sessions", token, nil).body), &list))
 	for _, s := range list.Items {
 		if s.Current && s.Address != nil {
-			addresses = *s.Address
+			address = *s.Address
 		}
 	}
-	return addresses
+	return address
 }
 
-// rotating gives another address each time, before those that are fixed.
+// rotating returns a function that puts another address before the fixed ones at each call.
 func rotating(fixed ...string) func() string {
 	n := 0
 	return func() string {
@@ -116,8 +116,8 @@ func rotating(fixed ...string) func() string {
 
 func fixed(text string) func() string { return func() string { return text } }
 
-// A client behind a trusted proxy is one address, and its neighbours behind the same
-// proxy are others. What a client writes into the header itself changes nothing.
+// Each client behind a trusted proxy counts as an address of its own. What a client itself writes
+// into the header has no effect.
 func TestThrottleBehindAProxy(t *testing.T) {
 	t.Parallel()
 	c := config(t, pgtest.New(t).AppURL)
@@ -132,13 +132,13 @@ func TestThrottleBehindAProxy(t *testing.T) {
 		t.Errorf("the session came from %q", got)
 	}
 	direct := newCaller(t, s.URL(), "127.0.0.9", rotating())
-	t.Logf("a client that is no proxy is refused after %d guesses", direct.guessUntilRefused())
+	t.Logf("a client without a proxy is refused after %d guesses", direct.guessUntilRefused())
 }
 
-// The rate limit of an address counts the client as well.
+// The rate limit of an address applies to the client behind a proxy, not to the proxy.
 func TestRateLimitBehindAProxy(t *testing.T) {
 	t.Parallel()
-	c, _ := limited(t, pgtest.New(t))
+	c, _ := redisConfig(t, pgtest.New(t))
 	c.RateLimitAddress = 4
 	proxies, err := api.ParseTrustedProxies("127.0.0.1")
 	testkit.Must(t, err)
@@ -152,7 +152,7 @@ func TestRateLimitBehindAProxy(t *testing.T) {
 	}
 }
 
-// The nginx of docs/operations.md, word for word but for ports and paths.
+// The nginx configuration of docs/operations.md works, with other ports and paths.
 func TestBehindNginx(t *testing.T) {
 	t.Parallel()
 	nginx := findNginx(t)
@@ -164,9 +164,9 @@ func TestBehindNginx(t *testing.T) {
 	url := startNginx(t, nginx, s)
 	for _, handle := range []string{"alice", "bob"} {
 		a := newCaller(t, url, "127.0.0.4", nil).do(http.MethodPost, "/v1/auth/signup", "", map[string]string{
-			"email": handle + "@example.com", "handle": handle, "name": "Some Body", "password": password,
+			"email": handle + "@example.com", "handle": handle, "name": "Some User", "password": password,
 		})
-		entered(t, url, handle, a)
+		authenticated(t, url, handle, a)
 	}
 	for _, attacker := range []*caller{newCaller(t, url, "127.0.0.2", nil), newCaller(t, url, "127.0.0.3", rotating())} {
 		t.Logf("refused after %d guesses", attacker.guessUntilRefused())
@@ -190,7 +190,7 @@ func findNginx(t *testing.T) string {
 	return path
 }
 
-// documented is the first code block of that language below a heading of docs/operations.md.
+// documented returns the first code block in that language below a heading of docs/operations.md.
 func documented(t *testing.T, heading, language string) string {
 	t.Helper()
 	text, err := os.ReadFile("../docs/operations.md")
@@ -207,7 +207,7 @@ func documented(t *testing.T, heading, language string) string {
 	return block
 }
 
-// startNginx serves the documented configuration on a free port.
+// startNginx runs nginx with the documented configuration on a free port.
 func startNginx(t *testing.T, nginx string, s *server.Server) (url string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -231,9 +231,9 @@ func startNginx(t *testing.T, nginx string, s *server.Server) (url string) {
 	file := filepath.Join(dir, "nginx.conf")
 	testkit.Must(t, os.WriteFile(file, fmt.Appendf(nil, "daemon off;\nmaster_process off;\npid %s;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n%s%s}\n",
 		filepath.Join(dir, "pid"), temporary.String(), site), 0o600))
-	var said bytes.Buffer
+	var output bytes.Buffer
 	cmd := exec.Command(nginx, "-p", dir, "-c", file)
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Stdout, cmd.Stderr = &output, &output
 	testkit.Must(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -241,7 +241,7 @@ func startNginx(t *testing.T, nginx string, s *server.Server) (url string) {
 		_ = cmd.Process.Kill()
 		<-ended
 		if t.Failed() {
-			t.Logf("nginx: %s", said.String())
+			t.Logf("nginx: %s", output.String())
 		}
 	})
 	testkit.Eventually(t, "nginx accepts connections", func() bool {

@@ -18,8 +18,8 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/redistest"
 )
 
-// limited is a server on a real Redis.
-func limited(t *testing.T, db *pgtest.Database) (server.Config, *redis.Client) {
+// redisConfig returns the config of a server with a real Redis.
+func redisConfig(t *testing.T, db *pgtest.Database) (server.Config, *redis.Client) {
 	t.Helper()
 	c, instance := config(t, db.AppURL), redistest.New(t)
 	c.Redis = asynq.RedisClientOpt{Network: instance.Network(), Addr: instance.Addr()}
@@ -28,22 +28,22 @@ func limited(t *testing.T, db *pgtest.Database) (server.Config, *redis.Client) {
 	return c, client
 }
 
-func (p *person) get(path string) answer {
+func (p *user) get(path string) answer {
 	p.t.Helper()
 	a, err := send(http.MethodGet, p.url+path, p.token, "", nil, nil)
 	testkit.Must(p.t, err)
 	return a
 }
 
-// untilRefused asks until it is told to slow down.
-func untilRefused(t *testing.T, ask func() answer) (answer, int) {
+// untilRefused sends requests until one is rejected with 429, and returns how many were not.
+func untilRefused(t *testing.T, request func() answer) (answer, int) {
 	t.Helper()
 	for n := range 1000 {
-		if a := ask(); a.status == http.StatusTooManyRequests {
+		if a := request(); a.status == http.StatusTooManyRequests {
 			return a, n
 		}
 	}
-	t.Fatal("never refused")
+	t.Fatal("none of 1000 requests was rejected")
 	return answer{}, 0
 }
 
@@ -55,32 +55,32 @@ func wantRefused(t *testing.T, a answer, status int, code string) {
 	}
 }
 
-// A user has their own limit, whichever process they ask; strangers have their
-// address's, and those who show a good token are no strangers. Of the bank's callbacks, only those
-// without its signature are limited.
+// A user has one limit across processes. Anonymous requests are limited by their address, which
+// includes requests with an invalid token. Of the bank's callbacks, only those with a wrong
+// signature are limited.
 func TestRateLimits(t *testing.T) {
 	t.Parallel()
-	c, _ := limited(t, pgtest.New(t))
+	c, _ := redisConfig(t, pgtest.New(t))
 	c.RateLimit, c.RateLimitAddress = 3, 4
 	first, second := start(t, c), start(t, c)
 	alice, bob := signUp(t, first.URL(), "alice"), signUp(t, first.URL(), "bob")
-	alice2 := &person{t, second.URL(), "alice", alice.token}
+	alice2 := &user{t, second.URL(), "alice", alice.token}
 
-	told := bob.get("/v1/wallets")
-	if told.status != 200 || told.header.Get("RateLimit-Policy") != `"user";q=6;w=2` || !strings.HasPrefix(told.header.Get("RateLimit"), `"user";r=`) {
-		t.Errorf("%d, %v", told.status, told.header)
+	allowed := bob.get("/v1/wallets")
+	if allowed.status != 200 || allowed.header.Get("RateLimit-Policy") != `"user";q=6;w=2` || !strings.HasPrefix(allowed.header.Get("RateLimit"), `"user";r=`) {
+		t.Errorf("%d, %v", allowed.status, allowed.header)
 	}
 	refused, n := untilRefused(t, func() answer { alice2.get("/v1/me"); return alice.get("/v1/me") })
 	wantRefused(t, refused, 429, "rate_limited")
 	if !strings.HasPrefix(refused.header.Get("RateLimit"), `"user";r=0;t=`) {
-		t.Errorf("told %q", refused.header.Get("RateLimit"))
+		t.Errorf("RateLimit: %q", refused.header.Get("RateLimit"))
 	}
 	t.Logf("refused after %d pairs", n)
 	if got := bob.get("/v1/me"); got.status != 200 {
-		t.Errorf("somebody else: %d %s", got.status, got.body)
+		t.Errorf("another user: %d %s", got.status, got.body)
 	}
 
-	thief := &person{t, first.URL(), "", "no.good.token"}
+	thief := &user{t, first.URL(), "", "no.good.token"}
 	refused, _ = untilRefused(t, func() answer { return thief.get("/v1/me") })
 	wantRefused(t, refused, 429, "rate_limited")
 	if got := refused.header.Get("RateLimit-Policy"); got != `"address";q=8;w=2` {
@@ -104,7 +104,7 @@ func TestRateLimits(t *testing.T) {
 	for range 30 {
 		got := callback(bank.SignCallback([]byte("{}"), c.Secrets.BankCallback.Reveal(), time.Now()))
 		if got.status == http.StatusUnauthorized || got.status == http.StatusTooManyRequests || got.header.Get("RateLimit") != "" {
-			t.Fatalf("the bank: %d %s", got.status, got.body)
+			t.Fatalf("a callback of the bank: %d %s", got.status, got.body)
 		}
 	}
 	metrics := mustGet(t, first.OpsURL()+"/metrics").body
@@ -117,41 +117,41 @@ func TestRateLimits(t *testing.T) {
 		`kizo_auth_hash_refused_total{reason="full"} 0`, "kizo_http_rate_limit_local 0")
 }
 
-// Guesses are counted where neither FLUSHALL nor a restart reaches; and what is said
-// does not tell an account that exists from one that does not.
-func TestThrottleSurvives(t *testing.T) {
+// Failed log-ins are counted in PostgreSQL, so that neither FLUSHALL nor a restart resets them. The
+// answers do not reveal whether an account exists.
+func TestThrottleSurvivesRestart(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	c, client := limited(t, db)
+	c, client := redisConfig(t, db)
 	s, err := server.Start(t.Context(), c)
 	testkit.Must(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	signUp(t, s.URL(), "alice")
-	guess := func(url, who, with string) answer {
-		a, err := send("POST", url+"/v1/auth/login", "", "", map[string]string{"login": who, "password": with}, nil)
+	guess := func(url, login, password string) answer {
+		a, err := send("POST", url+"/v1/auth/login", "", "", map[string]string{"login": login, "password": password}, nil)
 		testkit.Must(t, err)
 		return a
 	}
-	// What is said to each, but for the name of the request and the seconds.
-	var told [2][]string
-	for i, who := range []string{"alice", "nobody"} {
+	// The answers for each account, without request ids and seconds.
+	var answers [2][]string
+	for i, login := range []string{"alice", "unknown"} {
 		for refused := false; !refused; {
-			a := guess(s.URL(), who, "wrong password")
+			a := guess(s.URL(), login, "wrong password")
 			refused = a.status == http.StatusTooManyRequests
-			told[i] = append(told[i], fmt.Sprint(a.status, a.field("code"), a.field("title"), len(a.header)))
+			answers[i] = append(answers[i], fmt.Sprint(a.status, a.field("code"), a.field("title"), len(a.header)))
 		}
-		if n := len(told[i]); n < 6 || !strings.HasPrefix(told[i][4], "401") {
-			t.Errorf("%s is refused after %d guesses: %s", who, n, told[i])
+		if n := len(answers[i]); n < 6 || !strings.HasPrefix(answers[i][4], "401") {
+			t.Errorf("%s is refused after %d guesses: %s", login, n, answers[i])
 		}
 	}
-	if told[0][0] != told[1][0] || told[0][len(told[0])-1] != told[1][len(told[1])-1] {
-		t.Errorf("an account is told %s, no account %s", told[0], told[1])
+	if answers[0][0] != answers[1][0] || answers[0][len(answers[0])-1] != answers[1][len(answers[1])-1] {
+		t.Errorf("the answers are %s for an account and %s for none", answers[0], answers[1])
 	}
 	execute(t, db.AdminURL, `UPDATE login_throttle SET blocked_until = failures_until
-		WHERE failures_until > now() + '30 min'`) // as after more guesses; the address has fewer
+		WHERE failures_until > now() + '30 min'`) // as after more guesses; ends the throttle of the address only
 	testkit.Must(t, client.FlushAll(t.Context()).Err())
 	testkit.Must(t, s.Close())
 	again := start(t, c)
 	wantRefused(t, guess(again.URL(), "alice", password), 429, "too_many_attempts")
-	logIn(t, again.URL(), "alice@example.com") // the owner's other name
+	logIn(t, again.URL(), "alice@example.com") // the throttle is of the handle, not of the user
 }

@@ -22,11 +22,11 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// A database that may forget what it has committed is refused, whichever way it
-// is told to; and served on with the flag that is named to hurt.
-func TestForgetfulDatabaseIsRefused(t *testing.T) {
+// A database that may lose committed transactions is refused, unless the operator accepts that with
+// LoseMoney.
+func TestNonDurableDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
-	// A cluster of its own: what is changed here is everybody's.
+	// The test needs a PostgreSQL of its own, since these settings apply to all its databases.
 	pg, err := embedded.StartPostgres(t.Context(), embedded.PostgresConfig{Dir: pgtest.TempDir(t)})
 	testkit.Must(t, err)
 	t.Cleanup(func() { _ = pg.Kill() })
@@ -51,16 +51,16 @@ func TestForgetfulDatabaseIsRefused(t *testing.T) {
 	for _, name := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
 		set(name, "off")
 		testkit.Contains(t, refused(t, c), "may lose committed transactions", name+" = off", "turn it on")
-		all := c
-		all.LoseMoney = true
-		testkit.Must(t, start(t, all).Close())
+		accepting := c
+		accepting.LoseMoney = true
+		testkit.Must(t, start(t, accepting).Close())
 		set(name, "on")
 	}
 	testkit.Must(t, start(t, c).Close())
 }
 
-// Forgetful for this database alone, and for this connection alone.
-func TestForgetfulSessionIsRefused(t *testing.T) {
+// The same for a setting of this database alone, and of this connection alone.
+func TestNonDurableSessionIsRefused(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	separator := "?"
@@ -72,7 +72,7 @@ func TestForgetfulSessionIsRefused(t *testing.T) {
 	testkit.Contains(t, refused(t, config(t, db.AppURL)), "synchronous_commit = off")
 }
 
-func TestPowerfulRoleIsRefused(t *testing.T) {
+func TestPrivilegedRoleIsRefused(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	testkit.Contains(t, refused(t, config(t, db.AdminURL)), "kizo_owner", "owns the tables", "connect as kizo_app")
@@ -113,17 +113,17 @@ func TestOtherSchemaIsRefused(t *testing.T) {
 func TestUnreachableDatabase(t *testing.T) {
 	t.Parallel()
 	for name, url := range map[string]string{
-		"nobody listens": "postgres://kizo_app:hunter2@127.0.0.1:1/kizo",
-		"no socket":      "postgres://kizo_app:hunter2@/kizo?host=/nonexistent",
-		"unreadable":     "postgres://kizo_app:hunter2@127.0.0.1:99999999/kizo",
+		"nothing listens": "postgres://kizo_app:hunter2@127.0.0.1:1/kizo",
+		"no socket":       "postgres://kizo_app:hunter2@/kizo?host=/nonexistent",
+		"unreadable":      "postgres://kizo_app:hunter2@127.0.0.1:99999999/kizo",
 	} {
 		text := refused(t, config(t, url))
 		if strings.Contains(text, "hunter2") {
-			t.Errorf("%s: the password is told: %s", name, text)
+			t.Errorf("%s: the error contains the password: %s", name, text)
 		}
 		testkit.Contains(t, text, "database")
 		if strings.Contains(text, "migrate") {
-			t.Errorf("%s: %q sends its reader the wrong way", name, text)
+			t.Errorf("%s: %q suggests a migration", name, text)
 		}
 	}
 }
@@ -141,7 +141,7 @@ func TestPortInUse(t *testing.T) {
 	c.OpsListen = taken.Addr().String()
 	testkit.Contains(t, refused(t, c), "--ops-listen", c.OpsListen, "in use")
 
-	// And what had been opened before is closed again.
+	// Listeners that were opened before the failure are closed.
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	testkit.Must(t, err)
 	c.Listen = free.Addr().String()
@@ -152,7 +152,7 @@ func TestPortInUse(t *testing.T) {
 	again.Close()
 }
 
-// Each role alone serves what is its own.
+// A process with one role serves the part of that role, and names the other role for the rest.
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	c := config(t, pgtest.New(t).AppURL)
@@ -168,7 +168,7 @@ func TestRoles(t *testing.T) {
 	}
 	c.Listen, c.AcceptPlainText = "0.0.0.0:0", true
 	c.Roles = []server.Role{server.RoleAPI}
-	log := &logBook{}
+	log := &logBuffer{}
 	c.Logger = slog.New(slog.NewJSONHandler(log, nil))
 	s := start(t, c)
 	testkit.Contains(t, s.URL(), "http://127.0.0.1:")
@@ -176,43 +176,43 @@ func TestRoles(t *testing.T) {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
 
-	// Passwords are for another process, which has no wallets; tokens are good at both.
+	// Log-ins are served by another process, which serves no wallets; both accept its tokens.
 	c.Roles = []server.Role{server.RoleAuth}
-	door := start(t, c)
-	signUp(t, door.URL(), "alice")
-	alice := logIn(t, door.URL(), "alice")
+	authServer := start(t, c)
+	signUp(t, authServer.URL(), "alice")
+	alice := logIn(t, authServer.URL(), "alice")
 	alice.url = s.URL()
 	alice.wantBalance(0, 0)
-	for _, wrong := range []struct{ url, method, path, says string }{
+	for _, wrong := range []struct{ url, method, path, wantText string }{
 		{s.URL(), "POST", "/v1/auth/login", "--roles auth"}, {s.URL(), "POST", "/v1/auth/signup", "--roles auth"},
-		{door.URL(), "GET", "/v1/wallets", "--roles api"}, {door.URL(), "POST", "/v1/transfers", "--roles api"},
-		{door.URL(), "GET", "/v1/events", "--roles api"}, {door.URL(), "GET", "/v1/me", "--roles api"},
+		{authServer.URL(), "GET", "/v1/wallets", "--roles api"}, {authServer.URL(), "POST", "/v1/transfers", "--roles api"},
+		{authServer.URL(), "GET", "/v1/events", "--roles api"}, {authServer.URL(), "GET", "/v1/me", "--roles api"},
 	} {
 		got, err := send(wrong.method, wrong.url+wrong.path, alice.token, "", map[string]string{}, nil)
 		testkit.Must(t, err)
 		if got.status != 503 || got.field("code") != "unavailable" || got.header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %s", wrong.path, got.status, got.body)
 		}
-		testkit.Contains(t, got.body, wrong.says)
+		testkit.Contains(t, got.body, wrong.wantText)
 	}
-	if strings.Contains(log.String(), `"level":"ERROR"`) { // nothing has failed
+	if strings.Contains(log.String(), `"level":"ERROR"`) {
 		t.Errorf("a request for a process with other roles is logged as an error:\n%s", log)
 	}
-	if got := mustGet(t, door.URL()+"/.well-known/jwks.json"); got.status != 200 {
+	if got := mustGet(t, authServer.URL()+"/.well-known/jwks.json"); got.status != 200 {
 		t.Errorf("keys: %d %s", got.status, got.body)
 	}
 	got, err := send("POST", s.URL()+"/v1/auth/logout", alice.token, "", nil, nil)
 	testkit.Must(t, err)
 	if got.status != 204 {
-		t.Errorf("log out where the wallets are: %d %s", got.status, got.body)
+		t.Errorf("log-out at the process that serves wallets: %d %s", got.status, got.body)
 	}
 }
 
-// A start writes one line that says what runs and what it talks to, and no secret.
+// Start logs one line that names what runs and its dependencies, and contains no secret.
 func TestStartIsLogged(t *testing.T) {
 	t.Parallel()
 	c := config(t, pgtest.New(t).AppURL)
-	log := &logBook{}
+	log := &logBuffer{}
 	c.Logger = slog.New(slog.NewJSONHandler(log, nil))
 	c.BankURL = "http://127.0.0.1:1/bank"
 	c.DatabaseURL = strings.Replace(c.DatabaseURL, "kizo_app@", "kizo_app:hunter2@", 1)
@@ -241,29 +241,29 @@ func TestStartIsLogged(t *testing.T) {
 		t.Errorf("got %+v", line)
 	}
 	if strings.Contains(log.String(), "hunter2") {
-		t.Errorf("it tells a secret:\n%s", log)
+		t.Errorf("the log contains a secret:\n%s", log)
 	}
 }
 
-// logBook is what a server logs.
-type logBook struct {
+// logBuffer collects the log of a server.
+type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (b *logBook) Write(p []byte) (int, error) {
+func (b *logBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.Write(p)
 }
 
-func (b *logBook) String() string {
+func (b *logBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
 }
 
-// A server with other secrets than those of its database does not start, and says which.
+// A server whose secrets differ from those that the database knows does not start, and names them.
 func TestOtherSecretsAreRefused(t *testing.T) {
 	t.Parallel()
 	c := config(t, pgtest.New(t).AppURL)
@@ -275,7 +275,7 @@ func TestOtherSecretsAreRefused(t *testing.T) {
 	other.Secrets = secrets
 	testkit.Contains(t, refused(t, other), "pepper "+pepper+" is missing", "signing key "+signingKey+" is missing", "copy the file")
 
-	// The same pepper id with another value, as after an edit by hand.
+	// The pepper has the same id and another value, as after an edit by hand.
 	secrets.SigningKeys, secrets.PepperKeys[0].ID = c.Secrets.SigningKeys, pepper
 	other.Secrets = secrets
 	testkit.Contains(t, refused(t, other), "pepper "+pepper+" has another value")

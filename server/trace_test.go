@@ -21,24 +21,24 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/redistest"
 )
 
-// watchedBank is the mock bank, and under which traces it was asked about payments.
-type watchedBank struct {
+// recordingBank is the mock bank, and records the trace of each request about a payment.
+type recordingBank struct {
 	url, journal string
 
-	mu    sync.Mutex
-	asked []trace.Context
+	mu       sync.Mutex
+	requests []trace.Context
 }
 
-func newWatchedBank(t *testing.T) *watchedBank {
+func newRecordingBank(t *testing.T) *recordingBank {
 	t.Helper()
-	b := &watchedBank{journal: filepath.Join(t.TempDir(), "bank.jsonl")}
+	b := &recordingBank{journal: filepath.Join(t.TempDir(), "bank.jsonl")}
 	bank, err := sim.New(sim.Config{Journal: b.journal, Open: true})
 	testkit.Must(t, err)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/v1/payments") {
 			named, _ := trace.Parse(r.Header.Get("traceparent"))
 			b.mu.Lock()
-			b.asked = append(b.asked, named)
+			b.requests = append(b.requests, named)
 			b.mu.Unlock()
 		}
 		bank.Handler().ServeHTTP(w, r)
@@ -51,26 +51,26 @@ func newWatchedBank(t *testing.T) *watchedBank {
 	return b
 }
 
-// wantTrace checks every call about payments, of which there are at least two: Submit, and Status to
-// confirm it. No two are the same step.
-func (b *watchedBank) wantTrace(t *testing.T, traceID string) {
+// wantTrace checks the traces of all requests about payments: at least two, Submit and the Status
+// that confirms it, with different spans.
+func (b *recordingBank) wantTrace(t *testing.T, traceID string) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	steps := map[trace.Context]bool{}
-	for _, named := range b.asked {
+	spans := map[trace.Context]bool{}
+	for _, named := range b.requests {
 		if named.TraceID() != traceID {
-			t.Errorf("the bank is asked as %q, want %s", named, traceID)
+			t.Errorf("the bank got trace %q, want %s", named, traceID)
 		}
-		steps[named] = true
+		spans[named] = true
 	}
-	if len(steps) < 2 || len(steps) != len(b.asked) {
-		t.Errorf("%d calls, %d different", len(b.asked), len(steps))
+	if len(spans) < 2 || len(spans) != len(b.requests) {
+		t.Errorf("%d requests, %d different spans", len(b.requests), len(spans))
 	}
 }
 
-// From the shell that runs kizo to the bank, by way of a kizod that only takes the request and another
-// that only settles: the payment's row is all that they share.
+// A trace goes from the shell that runs kizo to the bank, through a kizod that only accepts the
+// request and another that only settles: the payment's row carries it between the two.
 func TestTraceFromShellToBank(t *testing.T) {
 	t.Parallel()
 	kizo := filepath.Join(t.TempDir(), "kizo")
@@ -80,16 +80,16 @@ func TestTraceFromShellToBank(t *testing.T) {
 	for role, withRedis := range map[server.Role]bool{server.RoleWorker: true, server.RoleJanitor: false} {
 		t.Run(string(role), func(t *testing.T) {
 			t.Parallel()
-			bank := newWatchedBank(t)
-			intake := config(t, pgtest.New(t).AppURL)
-			intake.BankURL = bank.url
+			bank := newRecordingBank(t)
+			accepting := config(t, pgtest.New(t).AppURL)
+			accepting.BankURL = bank.url
 			if withRedis {
 				redis := redistest.New(t)
-				intake.Redis = asynq.RedisClientOpt{Network: redis.Network(), Addr: redis.Addr()}
+				accepting.Redis = asynq.RedisClientOpt{Network: redis.Network(), Addr: redis.Addr()}
 			}
-			settling := intake
+			settling := accepting
 			settling.Roles = []server.Role{role}
-			api := start(t, intake)
+			api := start(t, accepting)
 			alice := signUp(t, api.URL(), "alice")
 
 			const traceID = "0af7651916cd43dd8448eb211c80319c"
@@ -107,10 +107,10 @@ func TestTraceFromShellToBank(t *testing.T) {
 				}
 				return string(out) + stderr.String()
 			}
-			said := run("deposit", "100", "--wait=0", "--json=id", "--verbose")
-			testkit.Contains(t, said, "trace: "+traceID)
+			output := run("deposit", "100", "--wait=0", "--json=id", "--verbose")
+			testkit.Contains(t, output, "trace: "+traceID)
 			var deposit struct{ ID string }
-			testkit.Must(t, json.NewDecoder(strings.NewReader(said)).Decode(&deposit))
+			testkit.Must(t, json.NewDecoder(strings.NewReader(output)).Decode(&deposit))
 
 			start(t, settling)
 			testkit.Eventually(t, "the deposit is settled", func() bool {
@@ -128,12 +128,12 @@ func TestTraceFromShellToBank(t *testing.T) {
 	}
 }
 
-// A traceparent is believed to the letter or not at all.
+// A request continues the trace of its traceparent only if that is valid and the only one.
 func TestTraceOfARequest(t *testing.T) {
 	t.Parallel()
 	s := start(t, config(t, pgtest.New(t).AppURL))
 	const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
-	for name, one := range map[string]struct {
+	for name, test := range map[string]struct {
 		sent []string
 		kept bool
 	}{
@@ -143,11 +143,11 @@ func TestTraceOfARequest(t *testing.T) {
 		"two":        {[]string{"00-" + traceID + "-00f067aa0ba902b7-01", "00-" + traceID + "-00f067aa0ba902b7-01"}, false},
 		"none":       {nil, false},
 	} {
-		a, err := send(http.MethodGet, s.URL()+"/v1/me", "", "", nil, http.Header{"Traceparent": one.sent})
+		a, err := send(http.MethodGet, s.URL()+"/v1/me", "", "", nil, http.Header{"Traceparent": test.sent})
 		testkit.Must(t, err)
 		got, _ := a.field("trace_id").(string)
-		if (got == traceID) != one.kept || len(got) != 32 {
-			t.Errorf("%s: the problem is noted under %q", name, got)
+		if (got == traceID) != test.kept || len(got) != 32 {
+			t.Errorf("%s: the problem has the trace %q", name, got)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// What crosses a network unencrypted is refused or warned of, and nothing else is.
+// Unencrypted connections over a network are refused or logged as a warning, and no others.
 func TestPlainTransport(t *testing.T) {
 	t.Parallel()
 	const listens, token, bank, database, password, redis = "API listens", "token can be read", "reached over plain HTTP", "PostgreSQL", "no password", "Redis on another host is reached without TLS"
@@ -39,7 +39,7 @@ func TestPlainTransport(t *testing.T) {
 		"behind a proxy":          {func(c *server.Config) { c.Listen, c.TrustedProxies = "0.0.0.0:1", proxies }, "", nil},
 		"no API":                  {func(c *server.Config) { c.Listen, c.Roles = "0.0.0.0:1", []server.Role{server.RoleWorker} }, "", nil},
 		"accepted":                {func(c *server.Config) { c.Listen, c.AcceptPlainText = "0.0.0.0:1", true }, "", []string{listens}},
-		"sign-in alone":           {func(c *server.Config) { c.Listen, c.Roles = "0.0.0.0:1", []server.Role{server.RoleAuth} }, listens, nil},
+		"log-in alone":            {func(c *server.Config) { c.Listen, c.Roles = "0.0.0.0:1", []server.Role{server.RoleAuth} }, listens, nil},
 		"a bank with a token":     {func(c *server.Config) { c.BankURL, c.BankToken = "http://bank.example", "t" }, token, nil},
 		"a bank by its address":   {func(c *server.Config) { c.BankURL, c.BankToken = "http://10.1.2.3:80/v2", "t" }, token, nil},
 		"a bank accepted":         {func(c *server.Config) { c.BankURL, c.BankToken, c.AcceptPlainText = "http://bank.example", "t", true }, "", []string{token}},
@@ -73,18 +73,18 @@ func TestPlainTransport(t *testing.T) {
 			Redis: asynq.RedisClientOpt{Network: "unix", Addr: "/run/redis.sock"},
 		}
 		c.change(&config)
-		var said bytes.Buffer
-		err := config.CheckTransport(slog.New(slog.NewTextHandler(&said, nil)))
+		var logged bytes.Buffer
+		err := config.CheckTransport(slog.New(slog.NewTextHandler(&logged, nil)))
 		switch {
 		case (err == nil) != (c.refuses == ""):
 			t.Errorf("%s: %v, want a refusal: %q", name, err, c.refuses)
 		case err != nil:
 			testkit.Contains(t, err.Error(), c.refuses, "--i-accept-plain-text-passwords")
 		}
-		if n := strings.Count(said.String(), "level=WARN"); n != len(c.warns) {
-			t.Errorf("%s: %d warnings, want %d:\n%s", name, n, len(c.warns), said.String())
+		if n := strings.Count(logged.String(), "level=WARN"); n != len(c.warns) {
+			t.Errorf("%s: %d warnings, want %d:\n%s", name, n, len(c.warns), logged.String())
 		}
-		testkit.Contains(t, said.String(), c.warns...)
+		testkit.Contains(t, logged.String(), c.warns...)
 	}
 }
 

@@ -31,6 +31,7 @@ var _ api.Ops = (*Ops)(nil)
 // New makes an Ops.
 func New(config Config) *Ops { return &Ops{config} }
 
+// Queues returns the state of every queue in Redis.
 func (o *Ops) Queues() ([]openapi.Queue, error) {
 	stats, err := o.config.Queues.Stats()
 	if err != nil {
@@ -47,6 +48,7 @@ func (o *Ops) Queues() ([]openapi.Queue, error) {
 	return queues, nil
 }
 
+// PauseQueue stops the start of tasks of a queue, or allows it again.
 func (o *Ops) PauseQueue(queue string, pause bool) error {
 	if pause {
 		return o.config.Queues.Pause(queue)
@@ -54,6 +56,7 @@ func (o *Ops) PauseQueue(queue string, pause bool) error {
 	return o.config.Queues.Resume(queue)
 }
 
+// Tasks returns at most limit tasks of a queue that are in a state.
 func (o *Ops) Tasks(queue, state string, limit int) ([]openapi.Task, error) {
 	found, err := o.config.Queues.Tasks(queue, state, limit)
 	if err != nil {
@@ -61,22 +64,20 @@ func (o *Ops) Tasks(queue, state string, limit int) ([]openapi.Task, error) {
 	}
 	tasks := make([]openapi.Task, len(found))
 	for i, t := range found {
-		tasks[i] = openapi.Task{Id: t.ID, Queue: queue, State: t.State, NextProcessAt: timeOrAbsent(t.NextProcessAt)}
-		if t.Transfer != uuid.Nil {
-			tasks[i].TransferId = &found[i].Transfer
-		}
-		if t.LastError != "" {
-			clean := text.CleanProse(t.LastError, maxShown)
-			tasks[i].LastError = &clean
+		tasks[i] = openapi.Task{
+			Id: t.ID, Queue: queue, State: t.State, NextProcessAt: timeOrAbsent(t.NextProcessAt),
+			TransferId: idOrAbsent(t.Transfer), LastError: cleaned(t.LastError),
 		}
 	}
 	return tasks, nil
 }
 
+// ActOnTask runs, archives or deletes a task.
 func (o *Ops) ActOnTask(queue, task, action string) error {
 	return o.config.Queues.Act(queue, task, action)
 }
 
+// Payments returns a page of payments in a state, or in every state if it is "".
 func (o *Ops) Payments(ctx context.Context, state, cursor string, limit int) (openapi.PaymentList, error) {
 	page, next, err := o.config.Settler.Payments(ctx, ledger.PaymentState(state), cursor, limit)
 	if err != nil {
@@ -92,11 +93,13 @@ func (o *Ops) Payments(ctx context.Context, state, cursor string, limit int) (op
 	return list, nil
 }
 
+// Payment returns the payment of a transfer.
 func (o *Ops) Payment(ctx context.Context, transfer uuid.UUID) (openapi.Payment, error) {
 	p, err := o.config.Settler.Payment(ctx, transfer)
 	return viewPayment(p), err
 }
 
+// Resolve decides a payment that needs review.
 func (o *Ops) Resolve(ctx context.Context, transfer uuid.UUID, outcome string) (openapi.Payment, error) {
 	p, err := o.config.Settler.Resolve(ctx, transfer, settle.Resolution(outcome))
 	return viewPayment(p), err
@@ -111,7 +114,7 @@ func viewPayment(p settle.Payment) openapi.Payment {
 	}
 }
 
-// maxShown bounds each text of the bank, the queue and a payment that operators are shown, in characters.
+// maxShown bounds each text from the bank, a queue or a payment that operators see, in characters.
 const maxShown = 200
 
 func cleaned(s string) *string {
@@ -130,6 +133,7 @@ func timeOrAbsent(t time.Time) *time.Time {
 	return &t
 }
 
+// Reconcile compares the bank's statement with the books, and returns the latest 100 discrepancies.
 func (o *Ops) Reconcile(ctx context.Context) (openapi.Reconciliation, error) {
 	r, err := o.config.Settler.Reconcile(ctx)
 	if err != nil {
@@ -158,6 +162,7 @@ func idOrAbsent(id uuid.UUID) *uuid.UUID {
 	return &id
 }
 
+// Audit checks every invariant of the ledger. Its result is also a metric.
 func (o *Ops) Audit(ctx context.Context) (openapi.AuditReport, error) {
 	report, err := o.config.Audit(ctx)
 	if err != nil {
@@ -171,6 +176,7 @@ func (o *Ops) Audit(ctx context.Context) (openapi.AuditReport, error) {
 	return view, nil
 }
 
+// Callback handles a callback of the bank, after it has checked the signature.
 func (o *Ops) Callback(ctx context.Context, signature string, body []byte) error {
 	return o.config.Settler.Callback(ctx, signature, body)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/JDevAman/kizo/server/settle"
 )
 
+// Explain returns the history of a transfer. people returns the users whose handles may be shown.
 func (o *Ops) Explain(ctx context.Context, t ledger.Transfer,
 	people func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error),
 ) (openapi.Timeline, error) {
