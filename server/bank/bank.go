@@ -6,25 +6,26 @@ import (
 	"time"
 )
 
-// Limits that hold on both sides of the border.
+// Limits of the protocol, which the bank and Kizo both check.
 const (
 	MaxAmount      = 1_000_000_000_000_000 // minor units, 10^15
 	MaxRefLength   = 64                    // bytes
-	MaxReasonRunes = 200
-	MaxPageSize    = 200 // statement entries; a full page fits MaxBody
-	MaxBody        = 64 << 10
+	MaxReasonRunes = 200                   // characters
+	MaxPageSize    = 200                   // statement lines; a full page fits into MaxBody
+	MaxBody        = 64 << 10              // bytes of a response or a callback
 )
 
-// Direction says which way money crosses the border.
+// Direction is the direction in which the money of a payment moves.
 type Direction string
 
+// The directions of a payment.
 const (
 	Deposit    Direction = "deposit"    // bank → Kizo
 	Withdrawal Direction = "withdrawal" // Kizo → bank
 )
 
-// Instruction is one payment that the bank is asked to make. The same Ref
-// always goes with the same Direction, Amount and Currency.
+// Instruction asks the bank for one payment. A Ref is always used with the same Direction, Amount
+// and Currency.
 type Instruction struct {
 	Ref       string    `json:"ref"` // 1..64 of A-Z a-z 0-9 _ -
 	Direction Direction `json:"direction"`
@@ -32,7 +33,7 @@ type Instruction struct {
 	Currency  string    `json:"currency"` // ISO 4217, three capital letters
 }
 
-// Validate says whether a bank could accept the instruction's form.
+// Validate returns an error if the form of the instruction is not valid.
 func (in Instruction) Validate() error {
 	switch {
 	case !ValidRef(in.Ref):
@@ -47,7 +48,7 @@ func (in Instruction) Validate() error {
 	return nil
 }
 
-// ValidRef says whether ref is 1 to 64 bytes of A-Z a-z 0-9 _ -.
+// ValidRef reports whether ref is 1 to 64 bytes of A-Z a-z 0-9 _ -.
 func ValidRef(ref string) bool {
 	if len(ref) < 1 || len(ref) > MaxRefLength {
 		return false
@@ -75,14 +76,15 @@ func validCurrency(code string) bool {
 	return true
 }
 
-// Outcome is what is known of a payment. Its zero value is Unknown, so that an
-// Answer nobody filled in can never void a hold.
+// Outcome is what is known about a payment. The zero value is Unknown, so an Answer without an
+// outcome cannot void a hold.
 type Outcome uint8
 
+// The outcomes of a payment.
 const (
-	Unknown  Outcome = iota // may or may not have happened
-	Executed                // money moved, once
-	Rejected                // money did not move and never will under this ref
+	Unknown  Outcome = iota // the bank may or may not have executed the payment
+	Executed                // the bank moved the money, once
+	Rejected                // the bank did not move the money and never will under this reference
 )
 
 // String returns "unknown", "executed" or "rejected".
@@ -96,52 +98,52 @@ func (o Outcome) String() string {
 	return "unknown"
 }
 
-// MarshalText makes an Outcome a word in JSON and in logs.
+// MarshalText returns the text of String, for JSON and logs.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// Answer is what the bank is known to have done with one instruction. Amount,
-// Currency, BankRef and At are set when Outcome is Executed or Rejected.
+// Answer is what the bank says about one instruction. Amount, Currency and At are set if Outcome is
+// Executed or Rejected; BankRef is set if it is Executed.
 type Answer struct {
 	Outcome  Outcome
-	NotSeen  bool   // Status only: the bank has not heard of the ref (yet). Not a rejection
-	BankRef  string // the bank's own name of the payment; at most 64 visible ASCII bytes
+	NotSeen  bool   // of Status only: the bank does not know the reference yet; this is not a rejection
+	BankRef  string // the bank's name of the payment; at most 64 bytes of visible ASCII
 	Amount   int64  // minor units
 	Currency string
-	Reason   string    // what the bank gave as its reason, cleaned by text.CleanProse
-	At       time.Time // the bank's clock, UTC
+	Reason   string    // the reason that the bank gave, cleaned by text.CleanProse
+	At       time.Time // by the bank's clock, UTC
 }
 
-// Entry is one line of the bank's statement; rejected payments are listed too.
-type Entry struct {
-	Seq int64 // ascending; the bank's order
+// StatementLine is one line of the bank's statement. Rejected payments have a line too.
+type StatementLine struct {
+	Seq int64 // ascending, in the order of the bank
 	Instruction
 	BankRef string
 	Outcome Outcome // Executed or Rejected
 	At      time.Time
 }
 
-// Page is a part of the statement. A page with fewer entries than asked for is
-// the newest; Next is the cursor for what comes after it.
-type Page struct {
-	Entries []Entry
-	Next    int64
+// StatementPage is a part of the statement. A page with fewer lines than the limit is the last
+// one. Next is the value of after for the following page.
+type StatementPage struct {
+	Lines []StatementLine
+	Next  int64
 }
 
-// Bank is the other side of the border. Every error is an *Error, and with an
-// error the Answer's Outcome is Unknown.
+// Bank is a bank that executes payments. Every error is an [*Error]; the Outcome of an Answer
+// returned with an error is Unknown.
 type Bank interface {
-	// Submit asks for a payment. It may be repeated: a ref is executed at most once.
+	// Submit asks for a payment. It may be repeated: the bank executes a reference at most once.
 	Submit(ctx context.Context, in Instruction) (Answer, error)
-	// Status asks what became of an instruction. It takes the whole instruction,
-	// not its ref alone, so that an answer about another amount cannot be believed.
+	// Status asks for the outcome of an instruction. It takes the whole instruction and not only
+	// the reference, so that it can reject an answer about another amount.
 	Status(ctx context.Context, in Instruction) (Answer, error)
-	// Statement lists entries with Seq > after in the bank's order, at most
-	// limit (1..MaxPageSize). The first page is after 0.
-	Statement(ctx context.Context, after int64, limit int) (Page, error)
+	// Statement lists the lines with Seq > after in the order of the bank, at most limit
+	// (1 to MaxPageSize). The first page has after 0.
+	Statement(ctx context.Context, after int64, limit int) (StatementPage, error)
 }
 
-// visible reports whether s is 1 to 64 bytes of visible ASCII.
-func visible(s string) bool {
+// visibleASCII reports whether s is 1 to 64 bytes of visible ASCII.
+func visibleASCII(s string) bool {
 	if len(s) < 1 || len(s) > 64 {
 		return false
 	}

@@ -14,14 +14,16 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// SignatureHeader carries `t=<unix seconds>,v1=<hex HMAC-SHA-256 of t.body>`.
+// SignatureHeader is the header with the signature of a callback. Its value is
+// `t=<unix seconds>,v1=<hex HMAC-SHA-256 of t.body>`.
 const SignatureHeader = "Kizo-Bank-Signature"
 
-// CodeSignatureInvalid is part of the public contract.
+// CodeSignatureInvalid is the code of all errors of [VerifyCallback]. It is part of the public
+// API contract.
 const CodeSignatureInvalid problem.Code = "signature_invalid"
 
-// Why the signature of a callback is not accepted. The sender receives the same answer to all
-// three; the cause is for logs.
+// Errors of [VerifyCallback]. The sender receives the same answer for all three; the cause is for
+// logs.
 var (
 	ErrSignatureMalformed = signatureInvalid("it is malformed")
 	ErrSignatureWrong     = signatureInvalid("it does not match the body")
@@ -35,29 +37,29 @@ func signatureInvalid(cause string) *problem.Error {
 	}
 }
 
-// SignCallback gives the value of SignatureHeader for a body sent at a time.
+// SignCallback returns the value of [SignatureHeader] for a body that is sent at the time at.
 func SignCallback(body, secret []byte, at time.Time) string {
 	t := strconv.FormatInt(at.Unix(), 10)
 	return "t=" + t + ",v1=" + callbackMAC(t, body, secret)
 }
 
-// VerifyCallback says whether header was made over body with secret no more
-// than tolerance before or after now. It compares in constant time and accepts
-// exactly one form of header, so no bit of it can change unnoticed. An empty
-// secret verifies nothing.
+// VerifyCallback returns nil if header is the signature of body with secret, made no more than
+// tolerance before or after now. It compares in constant time and accepts exactly one form of the
+// header. With an empty secret every signature is wrong. The error is one of
+// [ErrSignatureMalformed], [ErrSignatureWrong] and [ErrSignatureStale].
 func VerifyCallback(header string, body, secret []byte, now time.Time, tolerance time.Duration) error {
-	stamp, mac, ok := strings.Cut(header, ",")
-	stamp, okT := strings.CutPrefix(stamp, "t=")
+	timestamp, mac, ok := strings.Cut(header, ",")
+	timestamp, okT := strings.CutPrefix(timestamp, "t=")
 	mac, okV := strings.CutPrefix(mac, "v1=")
-	if !ok || !okT || !okV || len(stamp) < 1 || len(stamp) > 12 || len(mac) != hex.EncodedLen(sha256.Size) {
+	if !ok || !okT || !okV || len(timestamp) < 1 || len(timestamp) > 12 || len(mac) != hex.EncodedLen(sha256.Size) {
 		return ErrSignatureMalformed
 	}
-	unix, err := strconv.ParseUint(stamp, 10, 63)
+	unix, err := strconv.ParseUint(timestamp, 10, 63)
 	if err != nil {
 		return ErrSignatureMalformed
 	}
-	// The MAC covers the stamp as written and is compared as written (lower-case hex).
-	if len(secret) == 0 || !hmac.Equal([]byte(callbackMAC(stamp, body, secret)), []byte(mac)) {
+	// The MAC covers the timestamp as written and is compared as written (lower-case hex).
+	if len(secret) == 0 || !hmac.Equal([]byte(callbackMAC(timestamp, body, secret)), []byte(mac)) {
 		return ErrSignatureWrong
 	}
 	if age := now.Sub(time.Unix(int64(unix), 0)); age > tolerance || age < -tolerance {
@@ -66,27 +68,27 @@ func VerifyCallback(header string, body, secret []byte, now time.Time, tolerance
 	return nil
 }
 
-func callbackMAC(stamp string, body, secret []byte) string {
+func callbackMAC(timestamp string, body, secret []byte) string {
 	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(stamp))
+	mac.Write([]byte(timestamp))
 	mac.Write([]byte{'.'})
 	mac.Write(body)
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// Callback is a hint that the bank has answered an instruction. It may come
-// twice (same EventID), late, in any order, or never.
+// Callback is a notice that the bank has decided about an instruction. It may arrive twice with the
+// same EventID, late, in any order, or never.
 type Callback struct {
-	EventID     string // at most 64 visible ASCII bytes
+	EventID     string // 1 to 64 bytes of visible ASCII
 	Instruction Instruction
 	Answer      Answer
 }
 
-// ParseCallback reads the body of a verified callback. It refuses what the
-// client would refuse in an answer.
+// ParseCallback reads the body of a callback whose signature is verified. It is as strict as
+// [Client] is with a response.
 func ParseCallback(body []byte) (Callback, error) {
 	if len(body) > MaxBody {
-		return Callback{}, errors.New("bank: callback is too large")
+		return Callback{}, fmt.Errorf("bank: callback is larger than %d bytes", MaxBody)
 	}
 	f, err := wire.Parse(body)
 	if err != nil {
@@ -98,8 +100,8 @@ func ParseCallback(body []byte) (Callback, error) {
 		err = in.Validate()
 	}
 	cb := Callback{EventID: f.Text("event_id"), Instruction: in, Answer: answer}
-	if err == nil && !visible(cb.EventID) {
-		err = errors.New("event_id must be 1 to 64 visible characters")
+	if err == nil && !visibleASCII(cb.EventID) {
+		err = errors.New("event_id must be 1 to 64 bytes of visible ASCII")
 	}
 	if err != nil {
 		return Callback{}, fmt.Errorf("bank: callback: %w", err)

@@ -12,7 +12,8 @@ import (
 func TestCallbackSignature(t *testing.T) {
 	body, secret, now := []byte(`{"event_id":"evt-1"}`), []byte("s3cret"), time.Unix(1_767_225_600, 0)
 	good := bank.SignCallback(body, secret, now)
-	// Made independently: printf '1767225600.{"event_id":"evt-1"}' | openssl dgst -sha256 -hmac s3cret
+	// Computed with OpenSSL:
+	// printf '1767225600.{"event_id":"evt-1"}' | openssl dgst -sha256 -hmac s3cret
 	const want = "t=1767225600,v1=e40aaff25f9ac2b0bf97db3a9c0049ee4af181ae54a75b324249afd867e8236d"
 	if good != want {
 		t.Fatalf("signature is %s, want %s", good, want)
@@ -33,7 +34,7 @@ func TestCallbackSignature(t *testing.T) {
 		flipped := []byte(good)
 		flipped[i/8] ^= 1 << (i % 8)
 		if bank.VerifyCallback(string(flipped), body, secret, now, time.Hour) == nil {
-			t.Errorf("bit %d of the header flipped and still good: %s", i, flipped)
+			t.Errorf("bit %d of the header flipped and still valid: %s", i, flipped)
 		}
 	}
 	for i := range len(body) * 8 {
@@ -54,11 +55,11 @@ func TestCallbackSignature(t *testing.T) {
 func TestCallbackHeaderHasOneForm(t *testing.T) {
 	body, secret, now := []byte("x"), []byte("s"), time.Unix(1_767_225_600, 0)
 	good := bank.SignCallback(body, secret, now)
-	stamp, mac, _ := strings.Cut(good, ",")
+	timestamp, mac, _ := strings.Cut(good, ",")
 	for _, header := range []string{
-		"", ",", "t=,v1=", stamp, mac, mac + "," + stamp, stamp + ", " + mac, good + ",v1=00", " " + good, good + " ",
-		stamp + "," + strings.ToUpper(mac), stamp + "," + mac[:len(mac)-2], "t=-1," + mac, "t=+1767225600," + mac,
-		"t=01767225600," + mac, "t=9999999999999999999999," + mac, "t=1e9," + mac, stamp + ",v0=" + mac[3:],
+		"", ",", "t=,v1=", timestamp, mac, mac + "," + timestamp, timestamp + ", " + mac, good + ",v1=00", " " + good, good + " ",
+		timestamp + "," + strings.ToUpper(mac), timestamp + "," + mac[:len(mac)-2], "t=-1," + mac, "t=+1767225600," + mac,
+		"t=01767225600," + mac, "t=9999999999999999999999," + mac, "t=1e9," + mac, timestamp + ",v0=" + mac[3:],
 	} {
 		if bank.VerifyCallback(header, body, secret, now, time.Hour) == nil {
 			t.Errorf("header %q verifies", header)

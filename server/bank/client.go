@@ -19,21 +19,21 @@ import (
 )
 
 const (
-	// DefaultTimeout lets a bank that hangs for 5 s still answer, and is shorter
-	// than the 8 s that asynq gives a worker to finish.
+	// DefaultTimeout is longer than the 5 s for which a slow bank may not answer, and shorter than
+	// the 8 s that a worker has to finish when it is stopped.
 	DefaultTimeout = 6 * time.Second
 	maxConnections = 64
 )
 
-// ClientConfig says where the bank is and how to talk to it.
+// ClientConfig configures a [Client].
 type ClientConfig struct {
 	URL     string        // http or https, with host, without query; required
 	Token   string        // sent as Authorization: Bearer; empty sends none
-	Timeout time.Duration // of one whole call, waiting for a socket included; DefaultTimeout if 0
+	Timeout time.Duration // of one call, including the wait for a connection; DefaultTimeout if 0
 }
 
-// Client is a Bank over HTTP. A call is a step of its context's trace. It is safe for concurrent use, keeps at most 64
-// connections and never retries: that is settlement's decision.
+// Client is a [Bank] over HTTP. Each call is a span of the trace in its context. A client is safe
+// for concurrent use, has at most 64 connections and never retries.
 type Client struct {
 	cfg  ClientConfig
 	base *url.URL
@@ -42,12 +42,12 @@ type Client struct {
 
 var _ Bank = (*Client)(nil)
 
-// NewClient checks the configuration; it does not contact the bank.
+// NewClient checks the configuration. It does not contact the bank.
 func NewClient(cfg ClientConfig) (*Client, error) {
 	base, err := url.Parse(cfg.URL)
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" ||
 		base.User != nil || base.RawQuery != "" || base.Fragment != "" {
-		// The URL is not repeated: it may hold a password.
+		// The error does not contain the URL, which may contain a password.
 		return nil, errors.New("bank: URL must be http(s)://host[/path] without user, query or fragment")
 	}
 	if cfg.Timeout < 0 {
@@ -56,7 +56,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultTimeout
 	}
-	transport := &http.Transport{ // no proxy from the environment: a token goes to the bank only
+	transport := &http.Transport{ // no proxy of the environment: the token must reach the bank only
 		DialContext:            (&net.Dialer{Timeout: cfg.Timeout, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    cfg.Timeout,
 		ResponseHeaderTimeout:  cfg.Timeout,
@@ -65,7 +65,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		MaxIdleConnsPerHost:    maxConnections,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 16 << 10,
-		DisableCompression:     true, // 64 KiB on the wire are 64 KiB in memory
+		DisableCompression:     true, // MaxBody then bounds the memory of a response
 		ForceAttemptHTTP2:      true,
 	}
 	return &Client{cfg: cfg, base: base, http: &http.Client{
@@ -75,7 +75,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}}, nil
 }
 
-// Close drops idle connections. Calls under way are not disturbed.
+// Close closes idle connections. Calls in progress continue.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Submit implements Bank.
@@ -88,7 +88,7 @@ func (c *Client) Submit(ctx context.Context, in Instruction) (Answer, error) {
 		return Answer{}, &Error{Code: CodeInvalid, Op: "submit", Ref: in.Ref, Err: err}
 	}
 	status, answer, callErr := c.call(ctx, http.MethodPost, c.base.JoinPath("v1", "payments"), body)
-	return settle("submit", in, status, answer, callErr)
+	return readResult("submit", in, status, answer, callErr)
 }
 
 // Status implements Bank.
@@ -100,37 +100,37 @@ func (c *Client) Status(ctx context.Context, in Instruction) (Answer, error) {
 	if callErr == nil && status == http.StatusNotFound {
 		return Answer{NotSeen: true}, nil
 	}
-	return settle("status", in, status, answer, callErr)
+	return readResult("status", in, status, answer, callErr)
 }
 
 // Statement implements Bank.
-func (c *Client) Statement(ctx context.Context, after int64, limit int) (Page, error) {
+func (c *Client) Statement(ctx context.Context, after int64, limit int) (StatementPage, error) {
 	if after < 0 || limit < 1 || limit > MaxPageSize {
 		err := fmt.Errorf("after must be 0 or more and limit 1 to %d", MaxPageSize)
-		return Page{}, &Error{Code: CodeInvalid, Op: "statement", Err: err}
+		return StatementPage{}, &Error{Code: CodeInvalid, Op: "statement", Err: err}
 	}
 	target := c.base.JoinPath("v1", "statement")
 	target.RawQuery = "after=" + strconv.FormatInt(after, 10) + "&limit=" + strconv.Itoa(limit)
 	status, body, err := c.call(ctx, http.MethodGet, target, nil)
-	if err = refine(status, err); err != nil {
-		return Page{}, stamp(err, "statement", "")
+	if err = statusError(status, err); err != nil {
+		return StatementPage{}, withOperation(err, "statement", "")
 	}
 	f, err := wire.Parse(body)
 	if err != nil {
-		return Page{}, &Error{Code: CodeUnreadable, Op: "statement", HTTP: status, Err: err}
+		return StatementPage{}, &Error{Code: CodeUnreadable, Op: "statement", HTTP: status, Err: err}
 	}
 	page, err := readPage(f, after, limit)
 	if err != nil {
-		return Page{}, &Error{Code: CodeUnreadable, Op: "statement", HTTP: status, Err: err}
+		return StatementPage{}, &Error{Code: CodeUnreadable, Op: "statement", HTTP: status, Err: err}
 	}
 	return page, nil
 }
 
-// settle turns what arrived into an Answer: the one place where a payment
-// becomes Executed or Rejected.
-func settle(op string, in Instruction, status int, body []byte, err error) (Answer, error) {
-	if err = refine(status, err); err != nil {
-		return Answer{}, stamp(err, op, in.Ref)
+// readResult converts a response to an Answer. No other function makes a payment Executed or
+// Rejected.
+func readResult(op string, in Instruction, status int, body []byte, err error) (Answer, error) {
+	if err = statusError(status, err); err != nil {
+		return Answer{}, withOperation(err, op, in.Ref)
 	}
 	f, err := wire.Parse(body)
 	if err != nil {
@@ -141,14 +141,14 @@ func settle(op string, in Instruction, status int, body []byte, err error) (Answ
 	if err != nil {
 		return Answer{}, &Error{Code: CodeUnreadable, Op: op, Ref: in.Ref, HTTP: status, Err: err}
 	}
-	if err := contradicts(in, ref, claim); err != nil {
+	if err := contradiction(in, ref, claim); err != nil {
 		return Answer{}, &Error{Code: CodeContradiction, Op: op, Ref: in.Ref, HTTP: status, Claim: &claim, Err: err}
 	}
 	return claim, nil
 }
 
-// refine makes an error of every status but 200.
-func refine(status int, err error) error {
+// statusError returns an error for every status except 200.
+func statusError(status int, err error) error {
 	if err != nil || status == http.StatusOK {
 		return err
 	}
@@ -162,7 +162,8 @@ func refine(status int, err error) error {
 	return &Error{Code: code, HTTP: status}
 }
 
-func stamp(err error, op, ref string) error {
+// withOperation adds the operation and the reference to an error.
+func withOperation(err error, op, ref string) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		e.Op, e.Ref = op, ref
 		return e
@@ -170,13 +171,13 @@ func stamp(err error, op, ref string) error {
 	return &Error{Code: CodeTransport, Op: op, Ref: ref, Err: err}
 }
 
-// call sends one request and reads a bounded answer whatever its status.
+// call sends one request and reads at most MaxBody bytes of the response, whatever its status.
 func (c *Client) call(ctx context.Context, method string, target *url.URL, body []byte) (int, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, &Error{Code: CodeInvalid, Err: err}
 	}
-	c.dress(req, body != nil)
+	c.setHeaders(req, body != nil)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return 0, nil, transportError(0, err)
@@ -193,7 +194,7 @@ func (c *Client) call(ctx context.Context, method string, target *url.URL, body 
 	return resp.StatusCode, data, nil
 }
 
-func (c *Client) dress(req *http.Request, hasBody bool) {
+func (c *Client) setHeaders(req *http.Request, hasBody bool) {
 	req.Header.Set("Accept", "application/json")
 	if hasBody {
 		req.Header.Set("Content-Type", "application/json")
@@ -201,11 +202,12 @@ func (c *Client) dress(req *http.Request, hasBody bool) {
 	if c.cfg.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.cfg.Token)
 	}
-	if named := trace.From(req.Context()); named.Valid() {
-		req.Header.Set(trace.Header, named.Child().String())
+	if span := trace.From(req.Context()); span.Valid() {
+		req.Header.Set(trace.Header, span.Child().String())
 	}
 }
 
+// transportError classifies an error of the connection.
 func transportError(status int, err error) error {
 	code := CodeTransport
 	netErr, isNet := errors.AsType[net.Error](err)

@@ -63,8 +63,8 @@ func TestDefiniteAnswers(t *testing.T) {
 	}
 }
 
-// Everything that is no well-formed answer about this very payment is unknown.
-func TestUnknownIsNeverNo(t *testing.T) {
+// The outcome is unknown unless the response is a well-formed answer about this payment.
+func TestUnknownIsNeverRejected(t *testing.T) {
 	swap := func(old, new string) string { return strings.Replace(executed, old, new, 1) }
 	no := strings.Replace(rejected, `"amount":1250`, `"amount":9`, 1)
 	for name, tc := range map[string]struct {
@@ -104,8 +104,8 @@ func TestUnknownIsNeverNo(t *testing.T) {
 		"wrong currency":           {says(200, swap(`USD`, `KWD`)), bank.CodeContradiction},
 		"wrong ref":                {says(200, swap(`ref-1`, `ref-2`)), bank.CodeContradiction},
 		"rejects another amount":   {says(200, no), bank.CodeContradiction},
-		"cut before the answer":    {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, bank.CodeTransport},
-		"cut within the answer":    {cutWithin, bank.CodeTransport},
+		"broken before the answer": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, bank.CodeTransport},
+		"broken within the answer": {breakWithin, bank.CodeTransport},
 		"headers beyond any bound": {hugeHeader, bank.CodeTransport},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -118,8 +118,7 @@ func TestUnknownIsNeverNo(t *testing.T) {
 				if a != (bank.Answer{}) || a.Outcome != bank.Unknown || !errors.Is(err, tc.code) {
 					t.Errorf("%s: got %+v, %v; want unknown, %v", op, a, err, tc.code)
 				}
-				var e *bank.Error
-				if errors.As(err, &e) && (e.Claim != nil) != (tc.code == bank.CodeContradiction) {
+				if e, ok := errors.AsType[*bank.Error](err); ok && (e.Claim != nil) != (tc.code == bank.CodeContradiction) {
 					t.Errorf("%s: claim %+v", op, e.Claim)
 				}
 			}
@@ -127,13 +126,13 @@ func TestUnknownIsNeverNo(t *testing.T) {
 	}
 }
 
-func cutWithin(w http.ResponseWriter, _ *http.Request) {
+func breakWithin(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "400")
 	_, _ = w.Write([]byte(rejected))
 	panic(http.ErrAbortHandler)
 }
 
-// endless never ends by itself: only a bounded reader gets away before its timeout.
+// endless writes until the client closes the connection, which it must do before its timeout.
 func endless(w http.ResponseWriter, _ *http.Request) {
 	for err := error(nil); err == nil; {
 		_, err = w.Write([]byte("          "))
@@ -151,14 +150,15 @@ func TestNotSeenIsNoRejection(t *testing.T) {
 	if err != nil || a != (bank.Answer{Outcome: bank.Unknown, NotSeen: true}) {
 		t.Fatalf("status: got %+v, %v", a, err)
 	}
-	// To Submit a 404 says that the address is wrong, not that a ref is unseen.
+	// A 404 to Submit means that the URL is wrong, not that the bank has not seen the reference.
 	a, err = c.Submit(t.Context(), payment)
 	if a != (bank.Answer{}) || !errors.Is(err, bank.CodeHTTPStatus) {
 		t.Fatalf("submit: got %+v, %v", a, err)
 	}
 }
 
-func TestSilenceIsUnknown(t *testing.T) {
+// A bank that does not answer in time, and a caller that cancels, leave the outcome unknown.
+func TestNoAnswerIsUnknown(t *testing.T) {
 	release := make(chan struct{})
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) { <-release })
 	drip := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -176,11 +176,11 @@ func TestSilenceIsUnknown(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if a, err := client(t, url, 0).Submit(ctx, payment); a != (bank.Answer{}) || !errors.Is(err, bank.CodeTimeout) {
-		t.Errorf("caller left: got %+v, %v", a, err)
+		t.Errorf("canceled by the caller: got %+v, %v", a, err)
 	}
 }
 
-func TestNobodyListens(t *testing.T) {
+func TestConnectionRefused(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -216,20 +216,20 @@ func TestRequestOnTheWire(t *testing.T) {
 	if got.Method != "POST" || got.URL.Path != "/bank/v1/payments" {
 		t.Errorf("sent %s %s", got.Method, got.URL.Path)
 	}
-	step, ok := trace.Parse(got.Header.Get("Traceparent"))
-	if !ok || step.TraceID() != request.TraceID() || step == request {
-		t.Errorf("the call is %q, which is no step of %q", got.Header.Get("Traceparent"), request)
+	span, ok := trace.Parse(got.Header.Get("Traceparent"))
+	if !ok || span.TraceID() != request.TraceID() || span == request {
+		t.Errorf("the call is %q, which is no child of %q", got.Header.Get("Traceparent"), request)
 	}
-	// What has no name is asked without one.
+	// A call without a trace has no header.
 	if _, err := c.Status(t.Context(), payment); err != nil {
 		t.Fatal(err)
 	}
-	if named := got.Header.Values("Traceparent"); len(named) != 0 || got.URL.Path != "/bank/v1/payments/ref-1" {
-		t.Errorf("sent %s as %q", got.URL.Path, named)
+	if values := got.Header.Values("Traceparent"); len(values) != 0 || got.URL.Path != "/bank/v1/payments/ref-1" {
+		t.Errorf("sent %s as %q", got.URL.Path, values)
 	}
 }
 
-func TestBadFormIsNeverSent(t *testing.T) {
+func TestInvalidInstructionIsNeverSent(t *testing.T) {
 	c := client(t, serve(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") }), 0)
 	for _, change := range []func(*bank.Instruction){
 		func(in *bank.Instruction) { in.Ref = "" },

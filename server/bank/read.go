@@ -8,6 +8,7 @@ import (
 	"github.com/JDevAman/kizo/server/bank/internal/wire"
 )
 
+// readInstruction reads the fields of an instruction.
 func readInstruction(f *wire.Fields) Instruction {
 	return Instruction{
 		Ref:       f.Text("ref"),
@@ -17,7 +18,7 @@ func readInstruction(f *wire.Fields) Instruction {
 	}
 }
 
-// readAnswer takes the bank's claim from an object, or says why it cannot be read.
+// readAnswer reads an answer, or returns why it cannot be read.
 func readAnswer(f *wire.Fields) (Answer, error) {
 	a := Answer{
 		BankRef:  f.OptionalText("bank_ref"),
@@ -38,15 +39,15 @@ func readAnswer(f *wire.Fields) (Answer, error) {
 	default:
 		return Answer{}, errors.New("status is neither executed nor rejected")
 	}
-	// A bank that executed can name the payment; one that rejected need not.
-	if !visible(a.BankRef) && (a.Outcome == Executed || a.BankRef != "") {
+	// A bank always has a name for a payment that it executed, but not for one that it rejected.
+	if !visibleASCII(a.BankRef) && (a.Outcome == Executed || a.BankRef != "") {
 		return Answer{}, errors.New("bank_ref is missing or not visible ASCII")
 	}
 	return a, nil
 }
 
-// contradicts says how a well-formed answer differs from what was asked, or nil.
-func contradicts(in Instruction, ref string, a Answer) error {
+// contradiction returns how a well-formed answer differs from the instruction, or nil.
+func contradiction(in Instruction, ref string, a Answer) error {
 	switch {
 	case ref != in.Ref:
 		return errors.New("the answer is about another ref")
@@ -58,45 +59,46 @@ func contradicts(in Instruction, ref string, a Answer) error {
 	return nil
 }
 
-// readPage reads a statement page and checks that it moves forward only, so
+// readPage reads a page of the statement and checks that its lines are in ascending order, so
 // that a loop over pages ends.
-func readPage(f *wire.Fields, after int64, limit int) (Page, error) {
+func readPage(f *wire.Fields, after int64, limit int) (StatementPage, error) {
 	list, next := f.List("entries"), f.Int("next")
 	if err := f.Err(); err != nil {
-		return Page{}, err
+		return StatementPage{}, err
 	}
 	if len(list) > limit {
-		return Page{}, errors.New("more entries than asked for")
+		return StatementPage{}, errors.New("more entries than the limit")
 	}
-	page := Page{Entries: make([]Entry, 0, len(list)), Next: after}
+	page := StatementPage{Lines: make([]StatementLine, 0, len(list)), Next: after}
 	for _, raw := range list {
-		entry, err := readEntry(raw)
+		line, err := readLine(raw)
 		if err != nil {
-			return Page{}, err
+			return StatementPage{}, err
 		}
-		if entry.Seq <= page.Next {
-			return Page{}, errors.New("entries are not in ascending order")
+		if line.Seq <= page.Next {
+			return StatementPage{}, errors.New("entries are not in ascending order")
 		}
-		page.Entries, page.Next = append(page.Entries, entry), entry.Seq
+		page.Lines, page.Next = append(page.Lines, line), line.Seq
 	}
 	if next != page.Next {
-		return Page{}, errors.New("next is not the last entry")
+		return StatementPage{}, errors.New("next is not the last entry")
 	}
 	return page, nil
 }
 
-func readEntry(raw []byte) (Entry, error) {
+// readLine reads one line of the statement.
+func readLine(raw []byte) (StatementLine, error) {
 	f, err := wire.Parse(raw)
 	if err != nil {
-		return Entry{}, err
+		return StatementLine{}, err
 	}
 	in, seq := readInstruction(f), f.Int("seq")
 	a, err := readAnswer(f)
 	if err != nil {
-		return Entry{}, err
+		return StatementLine{}, err
 	}
 	if err := in.Validate(); err != nil {
-		return Entry{}, err
+		return StatementLine{}, err
 	}
-	return Entry{Seq: seq, Instruction: in, BankRef: a.BankRef, Outcome: a.Outcome, At: a.At}, nil
+	return StatementLine{Seq: seq, Instruction: in, BankRef: a.BankRef, Outcome: a.Outcome, At: a.At}, nil
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/JDevAman/kizo/server/bank"
 )
 
-func TestStatementMovesForwardOnly(t *testing.T) {
+// A page whose lines are not in ascending order after the cursor is an error.
+func TestStatementIsAscending(t *testing.T) {
 	entry := func(seq int) string {
 		return fmt.Sprintf(`{"seq":%d,"ref":"r%d","bank_ref":"b%d","direction":"deposit","amount":5,`+
 			`"currency":"USD","status":"executed","at":"2026-01-02T03:04:05Z"}`, seq, seq, seq)
@@ -25,16 +26,16 @@ func TestStatementMovesForwardOnly(t *testing.T) {
 		body string
 		good bool
 	}{
-		"two":         {page(5, 4, 5), true},
-		"none":        {page(3), true},
-		"repeats":     {page(5, 5, 5), false},
-		"goes back":   {page(4, 5, 4), false},
-		"not after":   {page(3, 3), false},
-		"next jumps":  {page(9, 4, 5), false},
-		"next stands": {page(3, 4, 5), false},
-		"too many":    {page(6, 4, 5, 6), false},
-		"no entries":  {`{"next":3}`, false},
-		"bad entry":   {`{"entries":[{}],"next":4}`, false},
+		"two":               {page(5, 4, 5), true},
+		"none":              {page(3), true},
+		"repeats":           {page(5, 5, 5), false},
+		"goes back":         {page(4, 5, 4), false},
+		"not after":         {page(3, 3), false},
+		"next jumps":        {page(9, 4, 5), false},
+		"next is too small": {page(3, 4, 5), false},
+		"too many":          {page(6, 4, 5, 6), false},
+		"no entries":        {`{"next":3}`, false},
+		"bad entry":         {`{"entries":[{}],"next":4}`, false},
 	} {
 		c := client(t, serve(t, says(200, tc.body)), 0)
 		got, err := c.Statement(t.Context(), 3, 2)

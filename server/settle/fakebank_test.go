@@ -30,6 +30,6 @@ func (w signalingBank) Status(ctx context.Context, in bank.Instruction) (bank.An
 	return w.Submit(ctx, in)
 }
 
-func (signalingBank) Statement(context.Context, int64, int) (bank.Page, error) {
-	return bank.Page{}, nil
+func (signalingBank) Statement(context.Context, int64, int) (bank.StatementPage, error) {
+	return bank.StatementPage{}, nil
 }

@@ -126,7 +126,7 @@ func (b timedBank) Status(ctx context.Context, in bank.Instruction) (bank.Answer
 	return answer, err
 }
 
-func (b timedBank) Statement(ctx context.Context, after int64, limit int) (bank.Page, error) {
+func (b timedBank) Statement(ctx context.Context, after int64, limit int) (bank.StatementPage, error) {
 	started := time.Now()
 	page, err := b.bank.Statement(ctx, after, limit)
 	b.observe("statement", "read", err, started)

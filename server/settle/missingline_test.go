@@ -19,9 +19,9 @@ type laggingBank struct {
 	hidden func(ref string) bool
 }
 
-func (f *laggingBank) Statement(ctx context.Context, after int64, limit int) (bank.Page, error) {
+func (f *laggingBank) Statement(ctx context.Context, after int64, limit int) (bank.StatementPage, error) {
 	page, err := f.Bank.Statement(ctx, after, limit)
-	page.Entries = slices.DeleteFunc(page.Entries, func(e bank.Entry) bool { return f.hidden(e.Ref) })
+	page.Lines = slices.DeleteFunc(page.Lines, func(e bank.StatementLine) bool { return f.hidden(e.Ref) })
 	return page, err
 }
 

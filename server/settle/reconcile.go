@@ -121,7 +121,7 @@ func (s *Settler) readStatement(ctx context.Context) (read int, all bool, err er
 			refs, directions, currencies, outcomes, bankRefs []string
 			at                                               []time.Time
 		)
-		for _, e := range page.Entries {
+		for _, e := range page.Lines {
 			seqs, amounts, at = append(seqs, e.Seq), append(amounts, e.Amount), append(at, e.At)
 			refs, directions = append(refs, e.Ref), append(directions, string(e.Direction))
 			currencies, outcomes = append(currencies, e.Currency), append(outcomes, e.Outcome.String())
@@ -132,8 +132,8 @@ func (s *Settler) readStatement(ctx context.Context) (read int, all bool, err er
 				return read, false, fmt.Errorf("store the bank's statement: %w", err)
 			}
 		}
-		read += len(page.Entries)
-		if len(page.Entries) < bank.MaxPageSize {
+		read += len(page.Lines)
+		if len(page.Lines) < bank.MaxPageSize {
 			return read, true, nil
 		}
 		after = page.Next
@@ -143,7 +143,7 @@ func (s *Settler) readStatement(ctx context.Context) (read int, all bool, err er
 
 // lineAndPayment is a statement line and the payment of the same reference, if there is one.
 type lineAndPayment struct {
-	line        bank.Entry
+	line        bank.StatementLine
 	outcome     string
 	transfer    *uuid.UUID
 	state       ledger.PaymentState // of the payment

@@ -15,29 +15,29 @@ import (
 )
 
 const (
-	maxCallbacks     = 1024 // under way; more are dropped, as hints may be
-	callbackTries    = 5
-	callbackTimeout  = 5 * time.Second
-	callbackFirstGap = 100 * time.Millisecond // doubles with every try
+	maxCallbacks         = 1024 // in progress; more are dropped, because callbacks may be lost
+	callbackAttempts     = 5
+	callbackTimeout      = 5 * time.Second
+	callbackFirstBackoff = 100 * time.Millisecond // doubles with each attempt
 )
 
-// postman brings callbacks. They are not durable: a restart forgets them, and
-// Kizo finds out by Status or by the statement.
-type postman struct {
-	cfg    Config
-	ctx    context.Context
-	client *http.Client
-	slots  chan struct{}
-	gap    time.Duration
+// callbackSender sends callbacks in the background. They are not durable: after a restart they
+// are lost, and Kizo learns the outcome from Status or the statement.
+type callbackSender struct {
+	cfg     Config
+	ctx     context.Context
+	client  *http.Client
+	slots   chan struct{}
+	backoff time.Duration
 
 	mu     sync.Mutex
 	closed bool
 	wg     sync.WaitGroup
 }
 
-func newPostman(ctx context.Context, cfg Config) *postman {
-	return &postman{
-		cfg: cfg, ctx: ctx, slots: make(chan struct{}, maxCallbacks), gap: callbackFirstGap,
+func newCallbackSender(ctx context.Context, cfg Config) *callbackSender {
+	return &callbackSender{
+		cfg: cfg, ctx: ctx, slots: make(chan struct{}, maxCallbacks), backoff: callbackFirstBackoff,
 		client: &http.Client{
 			Timeout: callbackTimeout,
 			Transport: &http.Transport{
@@ -48,14 +48,14 @@ func newPostman(ctx context.Context, cfg Config) *postman {
 	}
 }
 
-// announce sends one callback per delay, in the background.
-func (p *postman) announce(e *Entry, delays []time.Duration) {
+// enqueue sends one callback for each delay, in the background.
+func (p *callbackSender) enqueue(e *Entry, delays []time.Duration) {
 	body, err := json.Marshal(struct {
 		EventID string `json:"event_id"`
 		Entry
 	}{eventID(p.cfg.Seed, e.Ref), *e})
 	if err != nil {
-		p.cfg.Log.Error("mock bank cannot write a callback", "error", err)
+		p.cfg.Log.Error("mock bank cannot encode a callback", "error", err)
 		return
 	}
 	p.mu.Lock()
@@ -71,18 +71,18 @@ func (p *postman) announce(e *Entry, delays []time.Duration) {
 				p.deliver(e.Ref, body, delay)
 			})
 		default:
-			p.cfg.Log.Warn("mock bank drops a callback: too many under way", "ref", e.Ref)
+			p.cfg.Log.Warn("mock bank drops a callback: too many in progress", "ref", e.Ref)
 		}
 	}
 }
 
-// deliver tries a bounded number of times; any 2xx ends it.
-func (p *postman) deliver(ref string, body []byte, delay time.Duration) {
+// deliver makes up to callbackAttempts attempts, until the receiver answers 2xx.
+func (p *callbackSender) deliver(ref string, body []byte, delay time.Duration) {
 	var err error
-	gap := p.gap
-	for try := range callbackTries {
-		if try > 0 {
-			delay, gap = gap, gap*2
+	backoff := p.backoff
+	for attempt := range callbackAttempts {
+		if attempt > 0 {
+			delay, backoff = backoff, backoff*2
 		}
 		if waitFor(p.ctx, delay) != nil {
 			return
@@ -91,10 +91,10 @@ func (p *postman) deliver(ref string, body []byte, delay time.Duration) {
 			return
 		}
 	}
-	p.cfg.Log.Warn("mock bank gives a callback up", slog.String("ref", ref), slog.Any("error", err))
+	p.cfg.Log.Warn("mock bank gives up a callback", slog.String("ref", ref), slog.Any("error", err))
 }
 
-func (p *postman) send(body []byte) error {
+func (p *callbackSender) send(body []byte) error {
 	req, err := http.NewRequestWithContext(p.ctx, http.MethodPost, p.cfg.CallbackURL, bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -106,15 +106,15 @@ func (p *postman) send(body []byte) error {
 		return err
 	}
 	defer resp.Body.Close()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxBody) // so that the connection can be kept
+	_, _ = io.CopyN(io.Discard, resp.Body, maxBody) // so that the connection can be reused
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return fmt.Errorf("callback answered with HTTP %d", resp.StatusCode)
 	}
 	return nil
 }
 
-// close waits for callbacks under way; the context they run on has ended.
-func (p *postman) close() {
+// close waits for the callbacks in progress, whose context has ended.
+func (p *callbackSender) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
@@ -122,7 +122,7 @@ func (p *postman) close() {
 	p.client.CloseIdleConnections()
 }
 
-// eventID is the same for every delivery, so that a duplicate can be told.
+// eventID returns the same id for every delivery, so that the receiver recognizes a duplicate.
 func eventID(seed uint64, ref string) string {
-	return fmt.Sprintf("evt-%016x", dice{seed: seed, ref: ref}.hash("event"))
+	return fmt.Sprintf("evt-%016x", seededRandom{seed: seed, ref: ref}.hash("event"))
 }

@@ -11,10 +11,11 @@ import (
 	"github.com/JDevAman/kizo/server/bank"
 )
 
-// mailbox receives callbacks; the first fail of them are answered with 500.
-func mailbox(t *testing.T, fail int32) (url string, mail chan bank.Callback) {
+// callbackReceiver sends all callbacks to received, except the first fail ones, which it answers
+// with 500.
+func callbackReceiver(t *testing.T, fail int32) (url string, received chan bank.Callback) {
 	t.Helper()
-	mail = make(chan bank.Callback, 64)
+	received = make(chan bank.Callback, 64)
 	var left atomic.Int32
 	left.Store(fail)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -34,30 +35,31 @@ func mailbox(t *testing.T, fail int32) (url string, mail chan bank.Callback) {
 			w.WriteHeader(500)
 			return
 		}
-		mail <- cb
+		received <- cb
 	}))
 	t.Cleanup(srv.Close)
-	return srv.URL, mail
+	return srv.URL, received
 }
 
 func withCallbacks(url string, f Faults) func(*Config) {
 	return func(c *Config) { c.CallbackURL, c.CallbackSecret, c.Faults = url, "s3cret", f }
 }
 
+// A callback is signed, repeats the answer, and is sent again until the receiver accepts it.
 func TestCallbackIsSignedAndRetried(t *testing.T) {
-	url, mail := mailbox(t, 2)
+	url, received := callbackReceiver(t, 2)
 	r := start(t, withCallbacks(url, Faults{RejectWithdrawals: 1}))
-	r.post.gap = time.Millisecond
-	c := r.client(t, patient)
+	r.callbacks.backoff = time.Millisecond
+	c := r.client(t, longTimeout)
 	for n, want := range []bank.Outcome{bank.Executed, bank.Rejected} {
 		a, err := c.Submit(t.Context(), pay(n))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Submit(t.Context(), pay(n)); err != nil { // a replay calls nobody back
+		if _, err := c.Submit(t.Context(), pay(n)); err != nil { // a repeated submission causes no callback
 			t.Fatal(err)
 		}
-		cb := <-mail
+		cb := <-received
 		if cb.Instruction != pay(n) || cb.Answer != a || a.Outcome != want {
 			t.Errorf("callback %+v, answer %+v", cb, a)
 		}
@@ -65,27 +67,27 @@ func TestCallbackIsSignedAndRetried(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if len(mail) != 0 {
-		t.Errorf("%d callbacks too many", len(mail))
+	if len(received) != 0 {
+		t.Errorf("%d callbacks too many", len(received))
 	}
 }
 
 func TestCallbackDuplicate(t *testing.T) {
-	url, mail := mailbox(t, 0)
+	url, received := callbackReceiver(t, 0)
 	r := start(t, withCallbacks(url, Faults{CallbackDuplicate: 1}))
-	if _, err := r.client(t, patient).Submit(t.Context(), pay(1)); err != nil {
+	if _, err := r.client(t, longTimeout).Submit(t.Context(), pay(1)); err != nil {
 		t.Fatal(err)
 	}
-	if a, b := <-mail, <-mail; a != b || a.EventID == "" {
+	if a, b := <-received, <-received; a != b || a.EventID == "" {
 		t.Errorf("got %+v and %+v", a, b)
 	}
 }
 
-// A callback that is held back is overtaken by a later one.
+// A callback that is delayed arrives after a later one.
 func TestCallbackReorder(t *testing.T) {
-	url, mail := mailbox(t, 0)
+	url, received := callbackReceiver(t, 0)
 	r := start(t, withCallbacks(url, Faults{CallbackReorder: 1, CallbackDelay: maxWait}))
-	c := r.client(t, patient)
+	c := r.client(t, longTimeout)
 	if _, err := c.Submit(t.Context(), pay(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -95,21 +97,21 @@ func TestCallbackReorder(t *testing.T) {
 	if _, err := c.Submit(t.Context(), pay(2)); err != nil {
 		t.Fatal(err)
 	}
-	if cb := <-mail; cb.Instruction.Ref != pay(2).Ref {
+	if cb := <-received; cb.Instruction.Ref != pay(2).Ref {
 		t.Errorf("got %+v first", cb)
 	}
-	// Close does not wait an hour for the one that is held back (start's cleanup).
+	// Close, in the cleanup of start, does not wait an hour for the delayed one.
 }
 
 func TestCallbackGivesUp(t *testing.T) {
-	url, mail := mailbox(t, callbackTries)
+	url, received := callbackReceiver(t, callbackAttempts)
 	r := start(t, withCallbacks(url, Faults{}))
-	r.post.gap = time.Microsecond
-	if _, err := r.client(t, patient).Submit(t.Context(), pay(1)); err != nil {
+	r.callbacks.backoff = time.Microsecond
+	if _, err := r.client(t, longTimeout).Submit(t.Context(), pay(1)); err != nil {
 		t.Fatal(err)
 	}
-	r.post.wg.Wait() // all tries are over
-	if len(mail) != 0 {
-		t.Error("a sixth try")
+	r.callbacks.wg.Wait() // all attempts have ended
+	if len(received) != 0 {
+		t.Error("a sixth attempt")
 	}
 }

@@ -10,59 +10,60 @@ import (
 	"github.com/JDevAman/kizo/server/listener"
 )
 
-// Config is a mock bank before it starts. Journal and Token are required.
+// Config configures a [Server]. Journal and Token are required.
 type Config struct {
 	Addr    string // for Run; 127.0.0.1:3001 if empty
-	Journal string // path of the append-only journal; its folder is made if missing
+	Journal string // path of the append-only journal; its directory is created if missing
 	Seed    uint64
-	Faults  Faults // the zero value is calm
-	Token   string // bearer token of /v1; required unless Open
-	Open    bool   // may serve without a Token, to anyone who asks
+	Faults  Faults // the zero value injects none
+	Token   string // bearer token of all routes under /v1; required unless Open
+	Open    bool   // allows an empty Token: every client is then accepted
 
-	MaxConnections int // of clients at once; what the file descriptors allow if 0
+	MaxConnections int // open connections; if 0, what the limit of file descriptors allows
 
 	CallbackURL    string // http(s); empty sends no callbacks
 	CallbackSecret string // required with CallbackURL
 
-	Clock func() time.Time // time.Now if nil; only what is written down, never timeouts
+	Clock func() time.Time // time.Now if nil; for stored times only, never for timeouts
 	Log   *slog.Logger     // discards if nil
 }
 
-// Faults are shares (0..1) and durations. Each share is an independent throw of
-// the dice, except where it says otherwise.
+// Faults says which faults the bank injects. Shares are from 0 to 1, durations up to 1 h. Each
+// share is decided independently for each request unless it says otherwise.
 type Faults struct {
-	Latency   time.Duration // every request waits 0..Latency, even
-	Hang      float64       // share of requests that wait HangFor before anything happens
+	Latency   time.Duration // every request waits for 0 to Latency, uniformly distributed
+	Hang      float64       // share of requests that wait for HangFor before anything else happens
 	HangFor   time.Duration
 	HangFails float64 // share of those hangs that then fail with 500, nothing executed
 	Fail      float64 // share of requests that fail with 500 or 503, nothing executed
 
-	// CutAfter is the share of submissions that are executed and never answered:
-	// half of the lines are cut at once, half after StallFor.
+	// CutAfter is the share of submissions that are executed and never answered: half of these
+	// connections are closed at once, half after StallFor.
 	CutAfter float64
 	StallFor time.Duration
 
-	RejectDeposits    float64 // by ref, not by attempt
+	RejectDeposits    float64 // share of references, not of attempts
 	RejectWithdrawals float64
 
-	Lies     float64 // share of answers to Submit that name a wrong amount or the opposite status
-	Stubborn float64 // share of refs about whose amount every answer lies, to Submit and to Status
+	Lies     float64 // share of answers to Submit with a wrong amount or the opposite status
+	Stubborn float64 // share of references for which every answer, also to Status, has a wrong amount
 
 	CallbackDuplicate float64 // share of callbacks sent twice
-	CallbackReorder   float64 // share of callbacks held back by up to CallbackDelay
+	CallbackReorder   float64 // share of callbacks delayed by up to CallbackDelay
 	CallbackDelay     time.Duration
 }
 
-// ErrNoToken is New's without Config.Token.
-var ErrNoToken = errors.New("mock bank: no token, so anyone could have payments executed")
+// ErrNoToken is returned by [New] if Config has neither Token nor Open.
+var ErrNoToken = errors.New("mock bank: without a token every client could execute payments")
 
-// ownDescriptors are for the journal, the callbacks and the runtime.
+// ownDescriptors is the number of file descriptors for the journal, the callbacks and the runtime.
 const ownDescriptors = 64
 
-// maxWait bounds every duration of Faults.
+// maxWait is the largest duration in Faults.
 const maxWait = time.Hour
 
-// Preset gives the faults of a name: calm, classic or hell.
+// Preset returns a named set of faults: "calm" has none, "classic" hangs and rejects, "hell" has
+// all.
 func Preset(name string) (Faults, error) {
 	switch name {
 	case "calm":
@@ -83,16 +84,17 @@ func Preset(name string) (Faults, error) {
 			CallbackDuplicate: 0.10, CallbackReorder: 0.10, CallbackDelay: 2 * time.Second,
 		}, nil
 	}
-	return Faults{}, fmt.Errorf("mock bank: no preset %q: have calm, classic, hell", name)
+	return Faults{}, fmt.Errorf("mock bank: unknown preset %q: it must be calm, classic or hell", name)
 }
 
-// Validate says whether every share is 0..1 and every duration 0..1 h.
+// Validate returns an error unless every share is within 0 and 1 and every duration within 0 and
+// 1 h.
 func (f Faults) Validate() error {
 	for _, share := range []float64{
 		f.Hang, f.HangFails, f.Fail, f.CutAfter, f.RejectDeposits, f.RejectWithdrawals,
 		f.Lies, f.Stubborn, f.CallbackDuplicate, f.CallbackReorder,
 	} {
-		if !(share >= 0 && share <= 1) { // also refuses NaN
+		if !(share >= 0 && share <= 1) { // also true for NaN
 			return errors.New("mock bank: a share of faults is not within 0 and 1")
 		}
 	}
@@ -104,7 +106,8 @@ func (f Faults) Validate() error {
 	return nil
 }
 
-func (c *Config) complete() error {
+// setDefaults fills in defaults and validates the configuration.
+func (c *Config) setDefaults() error {
 	if c.Addr == "" {
 		c.Addr = "127.0.0.1:3001"
 	}
@@ -118,7 +121,7 @@ func (c *Config) complete() error {
 		c.MaxConnections = max(descriptors-ownDescriptors, descriptors/2)
 	}
 	if c.Journal == "" {
-		return errors.New("mock bank: no journal path")
+		return errors.New("mock bank: the path of the journal is missing")
 	}
 	if c.Token == "" && !c.Open {
 		return ErrNoToken
@@ -129,7 +132,7 @@ func (c *Config) complete() error {
 			return errors.New("mock bank: callback URL must be http(s)://host/path")
 		}
 		if c.CallbackSecret == "" {
-			return errors.New("mock bank: callbacks need a secret")
+			return errors.New("mock bank: callbacks require a secret")
 		}
 	}
 	return c.Faults.Validate()

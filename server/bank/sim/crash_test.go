@@ -16,7 +16,7 @@ import (
 	"github.com/JDevAman/kizo/server/bank"
 )
 
-// TestMain plays the bank of TestKilledBankForgetsNothing in a process of its own.
+// TestMain runs the bank of TestKilledBankKeepsItsAnswers in a process of its own.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("KIZO_TEST_BANK_JOURNAL"); path != "" {
 		if err := serveUntilKilled(path); err != nil {
@@ -38,14 +38,15 @@ func serveUntilKilled(path string) error {
 	}
 	fmt.Println(ln.Addr())
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { // the parent's end is this process's end
+	go func() { // this process ends with its parent
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
 	return s.Serve(ctx, ln)
 }
 
-func TestKilledBankForgetsNothing(t *testing.T) {
+// A bank that was killed gives the same answers as before.
+func TestKilledBankKeepsItsAnswers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	child := exec.Command(os.Args[0])
 	child.Env = append(os.Environ(), "KIZO_TEST_BANK_JOURNAL="+path)
@@ -66,12 +67,12 @@ func TestKilledBankForgetsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := bank.NewClient(bank.ClientConfig{URL: "http://" + strings.TrimSpace(addr), Timeout: patient})
+	c, err := bank.NewClient(bank.ClientConfig{URL: "http://" + strings.TrimSpace(addr), Timeout: longTimeout})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
-	told := map[bank.Instruction]bank.Answer{}
+	answers := map[bank.Instruction]bank.Answer{}
 	enough := make(chan struct{})
 	var wg sync.WaitGroup
 	for worker := range 16 {
@@ -82,7 +83,7 @@ func TestKilledBankForgetsNothing(t *testing.T) {
 					return // killed
 				}
 				mu.Lock()
-				if told[pay(n)] = a; len(told) == 200 {
+				if answers[pay(n)] = a; len(answers) == 200 {
 					close(enough)
 				}
 				mu.Unlock()
@@ -95,13 +96,13 @@ func TestKilledBankForgetsNothing(t *testing.T) {
 	_ = child.Wait()
 
 	r := start(t, func(c *Config) { c.Journal = path })
-	again := r.client(t, patient)
-	for in, want := range told {
+	again := r.client(t, longTimeout)
+	for in, want := range answers {
 		for op, call := range map[string]func(context.Context, bank.Instruction) (bank.Answer, error){
 			"status": again.Status, "submit": again.Submit,
 		} {
 			if got, err := call(t.Context(), in); err != nil || got != want {
-				t.Fatalf("%s %s: told %+v, now %+v, %v", op, in.Ref, want, got, err)
+				t.Fatalf("%s %s: was %+v, is %+v, %v", op, in.Ref, want, got, err)
 			}
 		}
 	}

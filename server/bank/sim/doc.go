@@ -1,26 +1,40 @@
-// Package sim is the mock bank: a server of its own that executes a ref at most
-// once, writes down what it did before it says so, and misbehaves on demand.
+// Package sim is a mock bank for tests and development: an HTTP server that executes a reference at
+// most once, stores what it did before it answers, and injects faults on request.
 //
 //	POST /v1/payments
-//	      │ attempt n of ref: dice(seed, ref, n)
-//	      ▼
-//	 latency · hang · 500 ──────────► nothing executed in this attempt
-//	      │
-//	      ▼            one lock, the ref is the key
-//	 book ── known ──► the stored answer, or 409 for another body
-//	      │ new: executed, or rejected by dice(seed, ref)
-//	      ▼
-//	 journal: one JSON line; write + fsync, shared by all who wait
-//	      │
-//	      ├──► callback (signed; late or twice on demand)
-//	      ▼
-//	 answer · silence, then a cut line · a lie
+//	      | attempt n of ref: faultPlan(seed, ref, n)
+//	      v
+//	 latency, hang, 500 ------------> nothing was executed in this attempt
+//	      |
+//	      v
+//	 payments -- known ref ---------> the stored answer, or 409 for another body
+//	      | new ref: executed, or rejected by (seed, ref)
+//	      v
+//	 journal: one JSON line; one write and one fsync for all requests that wait
+//	      |
+//	      +--> callback, signed; late or twice on request
+//	      v
+//	 answer, or no answer and a broken connection, or a lie
 //
-// The journal, not the answers, is the truth: ReadJournal is how a judge counts
-// executions, and ReadLies what it told besides. GET /v1/payments/{ref} lies about
-// stubborn refs alone, /v1/statement never, and neither shows what is not yet on disk.
+// # Endpoints
 //
-// Every fault follows from (seed, ref, attempt), so a run can be replayed;
-// attempts are counted per process and per method. The package may not know
-// Kizo's ledger, queue or tables: its only word to Kizo is HTTP.
+// POST /v1/payments submits a payment, GET /v1/payments/{ref} returns its status, GET
+// /v1/statement the statement, GET /healthz whether the journal can be written. All except the
+// last require the token.
+//
+// # The journal and lies
+//
+// The journal says what the bank did. Tests count executions with [ReadJournal]. A lie is an answer
+// that differs from the journal; [ReadLies] lists them. The status of a payment lies only about
+// stubborn references, the statement never. No answer shows a payment that is not on disk yet.
+//
+// # Faults
+//
+// [Faults] says how often each fault occurs. Every decision follows from the seed, the reference
+// and the number of the attempt, so a run can be repeated. Attempts are counted for each process
+// and method. [Preset] returns named sets of faults.
+//
+// # Limits of the package
+//
+// The package does not import Kizo's ledger, queue or database code. It reaches Kizo by HTTP only.
 package sim

@@ -10,15 +10,16 @@ import (
 	"github.com/JDevAman/kizo/server/bank/internal/wire"
 )
 
-// Status is how a payment ended. There is no third.
+// Status is the outcome of a payment. There are two.
 type Status string
 
+// The outcomes of a payment.
 const (
 	StatusExecuted Status = "executed"
 	StatusRejected Status = "rejected"
 )
 
-// Entry is one line of the journal, and one line of the statement.
+// Entry is one line of the journal and of the statement.
 type Entry struct {
 	Seq int64 `json:"seq"` // 1, 2, 3 … without gaps
 	bank.Instruction
@@ -26,7 +27,7 @@ type Entry struct {
 	Reason  string    `json:"reason,omitempty"`   // of a rejection
 	At      time.Time `json:"at"`                 // UTC
 	BankRef string    `json:"bank_ref"`           // unique
-	TraceID string    `json:"trace_id,omitempty"` // of the call that it was made in
+	TraceID string    `json:"trace_id,omitempty"` // of the request that created the entry
 }
 
 // answer is the body of POST and GET /v1/payments.
@@ -40,8 +41,8 @@ type answer struct {
 	At       time.Time `json:"at"`
 }
 
-// tell makes the answer to an entry, true or not.
-func (l lie) tell(e *Entry) answer {
+// answer returns the answer about an entry, which differs from the entry unless l is noLie.
+func (l lie) answer(e *Entry) answer {
 	a := answer{e.Ref, e.BankRef, e.Status, e.Reason, e.Amount, e.Currency, e.At}
 	switch l {
 	case wrongAmount:
@@ -56,6 +57,7 @@ func (l lie) tell(e *Entry) answer {
 	return a
 }
 
+// line returns the entry as a line of the journal.
 func (e *Entry) line() ([]byte, error) {
 	data, err := json.Marshal(e)
 	return append(data, '\n'), err
@@ -106,6 +108,7 @@ func parseInstruction(body []byte) (bank.Instruction, error) {
 	return in, in.Validate()
 }
 
+// bankRef returns the bank's name of a payment.
 func bankRef(seed uint64, seq int64, ref string) string {
-	return fmt.Sprintf("bk-%d-%08x", seq, uint32(dice{seed: seed, ref: ref}.hash("bank ref")))
+	return fmt.Sprintf("bk-%d-%08x", seq, uint32(seededRandom{seed: seed, ref: ref}.hash("bank ref")))
 }

@@ -12,27 +12,27 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Each kind of fault leaves the client not knowing; asked again, the bank tells
-// what it did, and it did it once.
-func TestEveryFaultIsUnknownThenTheTruth(t *testing.T) {
+// After each kind of fault the outcome is unknown to the client. The next request gets the
+// outcome, and the payment was executed once.
+func TestOutcomeIsKnownAfterEachFault(t *testing.T) {
 	for name, tc := range map[string]struct {
 		faults   Faults
 		timeout  time.Duration
 		code     problem.Code
-		executed bool // by the faulty attempt already
+		executed bool // already by the attempt with the fault
 	}{
-		"hang":                   {Faults{Hang: 1, HangFor: maxWait}, impatient, bank.CodeTimeout, false},
-		"hang, then 500":         {Faults{Hang: 1, HangFor: time.Nanosecond, HangFails: 1}, patient, bank.CodeHTTPStatus, false},
-		"5xx":                    {Faults{Fail: 1}, patient, bank.CodeHTTPStatus, false},
-		"latency beyond timeout": {Faults{Latency: maxWait}, impatient, bank.CodeTimeout, false},
-		"executed, then cut":     {Faults{CutAfter: 1}, patient, bank.CodeTransport, true},
-		"wrong amount":           {Faults{Lies: 1}, patient, bank.CodeContradiction, true},
+		"hang":                   {Faults{Hang: 1, HangFor: maxWait}, shortTimeout, bank.CodeTimeout, false},
+		"hang, then 500":         {Faults{Hang: 1, HangFor: time.Nanosecond, HangFails: 1}, longTimeout, bank.CodeHTTPStatus, false},
+		"5xx":                    {Faults{Fail: 1}, longTimeout, bank.CodeHTTPStatus, false},
+		"latency beyond timeout": {Faults{Latency: maxWait}, shortTimeout, bank.CodeTimeout, false},
+		"executed, no answer":    {Faults{CutAfter: 1}, longTimeout, bank.CodeTransport, true},
+		"wrong amount":           {Faults{Lies: 1}, longTimeout, bank.CodeContradiction, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := start(t, withFaults(tc.faults))
 			in := pay(1)
-			for in.Ref = ""; ; { // a ref whose first attempt has the lie of this test
+			for in.Ref = ""; ; { // find a reference whose first attempt has a lie about the amount
 				in.Ref += "x"
 				if r.faults.Load().planFor(7, opSubmit, in.Ref, 1).lie != oppositeStatus {
 					break
@@ -45,14 +45,14 @@ func TestEveryFaultIsUnknownThenTheTruth(t *testing.T) {
 			if got := len(r.read(t)) == 1; got != tc.executed {
 				t.Errorf("executed: %v, want %v", got, tc.executed)
 			}
-			if truthOf(t, r, in).Outcome != bank.Executed || len(r.read(t)) != 1 {
+			if outcome(t, r, in).Outcome != bank.Executed || len(r.read(t)) != 1 {
 				t.Errorf("journal holds %+v", r.read(t))
 			}
 		})
 	}
 }
 
-// A stall after the execution: the client gives up while the bank has paid.
+// The client cancels a request that the bank has executed and does not answer.
 func TestExecutedThenTimeout(t *testing.T) {
 	r := start(t, withFaults(Faults{CutAfter: 1, StallFor: maxWait}))
 	in := pay(1)
@@ -66,49 +66,49 @@ func TestExecutedThenTimeout(t *testing.T) {
 		}
 		return waitFor(ctx, d)
 	}
-	ctx, giveUp := context.WithCancel(t.Context())
-	go func() { <-stalling; giveUp() }()
-	a, err := r.client(t, patient).Submit(ctx, in)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-stalling; cancel() }()
+	a, err := r.client(t, longTimeout).Submit(ctx, in)
 	if a != (bank.Answer{}) || !errors.Is(err, bank.CodeTimeout) {
 		t.Fatalf("got %+v, %v", a, err)
 	}
-	if got, err := r.client(t, patient).Status(t.Context(), in); err != nil || got.Outcome != bank.Executed {
+	if got, err := r.client(t, longTimeout).Status(t.Context(), in); err != nil || got.Outcome != bank.Executed {
 		t.Fatalf("status: %+v, %v", got, err)
 	}
 }
 
-// Why "not found" is no rejection: the client has left, Status does not know
-// the ref, and the bank executes it afterwards.
+// A 404 is not a rejection: after the client canceled, Status does not know the reference, and
+// the bank executes the payment later.
 func TestNotSeenAndExecutedLater(t *testing.T) {
 	r := start(t, withFaults(Faults{Hang: 1, HangFor: maxWait}))
-	hanging, goOn := make(chan struct{}), make(chan struct{})
+	hanging, proceed := make(chan struct{}), make(chan struct{})
 	r.wait = func(ctx context.Context, d time.Duration) error {
 		if d == maxWait {
 			close(hanging)
-			<-goOn
+			<-proceed
 		}
 		return nil
 	}
-	ctx, leave := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() {
-		_, err := r.client(t, patient).Submit(ctx, pay(1))
+		_, err := r.client(t, longTimeout).Submit(ctx, pay(1))
 		gone <- err
 	}()
 	<-hanging
-	leave()
+	cancel()
 	if err := <-gone; !errors.Is(err, bank.CodeTimeout) {
 		t.Fatal(err)
 	}
 	if err := r.SetFaults(Faults{}); err != nil {
 		t.Fatal(err)
 	}
-	c := r.client(t, patient)
+	c := r.client(t, longTimeout)
 	if a, err := c.Status(t.Context(), pay(1)); err != nil || !a.NotSeen {
 		t.Fatalf("status: %+v, %v", a, err)
 	}
-	close(goOn)
-	for a := (bank.Answer{}); a.Outcome != bank.Executed; { // ends, or the test's deadline does
+	close(proceed)
+	for a := (bank.Answer{}); a.Outcome != bank.Executed; { // until the timeout of the test
 		var err error
 		if a, err = c.Status(t.Context(), pay(1)); err != nil {
 			t.Fatal(err)
@@ -119,13 +119,13 @@ func TestNotSeenAndExecutedLater(t *testing.T) {
 	}
 }
 
-// A lie about the status cannot be seen in the answer. The journal, Status and
-// the statement keep the truth, and so settlement can find the contradiction.
+// A client cannot detect a lie about the status in the answer to Submit. Status and the statement
+// contradict it.
 func TestOppositeStatusIsContradictedLater(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reject float64
 		said   bank.Outcome
-		truth  bank.Outcome
+		real   bank.Outcome
 	}{
 		"rejected although executed": {0, bank.Rejected, bank.Executed},
 		"executed although rejected": {1, bank.Executed, bank.Rejected},
@@ -135,28 +135,29 @@ func TestOppositeStatusIsContradictedLater(t *testing.T) {
 		for in.Ref = "z"; r.faults.Load().planFor(7, opSubmit, in.Ref, 1).lie != oppositeStatus; {
 			in.Ref += "z"
 		}
-		c := r.client(t, patient)
+		c := r.client(t, longTimeout)
 		said, err := c.Submit(t.Context(), in)
 		if err != nil || said.Outcome != tc.said {
 			t.Errorf("%s: said %+v, %v", name, said, err)
 		}
-		if got, err := c.Status(t.Context(), in); err != nil || got.Outcome != tc.truth {
+		if got, err := c.Status(t.Context(), in); err != nil || got.Outcome != tc.real {
 			t.Errorf("%s: status %+v, %v", name, got, err)
 		}
-		if page, err := c.Statement(t.Context(), 0, 1); err != nil || page.Entries[0].Outcome != tc.truth {
+		if page, err := c.Statement(t.Context(), 0, 1); err != nil || page.Lines[0].Outcome != tc.real {
 			t.Errorf("%s: statement %+v, %v", name, page, err)
 		}
 	}
 }
 
-func TestRejectionBelongsToTheRef(t *testing.T) {
+// A rejection depends on the seed and the reference, not on the attempt.
+func TestRejectionDependsOnTheReference(t *testing.T) {
 	half := Faults{RejectDeposits: 0.5, RejectWithdrawals: 0.5}
-	r, twin := start(t, withFaults(half)), start(t, withFaults(Faults{Fail: 1}))
-	c, other := r.client(t, patient), twin.client(t, patient)
-	for n := range 40 { // the twin decides at the second attempt
+	r, second := start(t, withFaults(half)), start(t, withFaults(Faults{Fail: 1}))
+	c, other := r.client(t, longTimeout), second.client(t, longTimeout)
+	for n := range 40 { // the second bank decides at the second attempt
 		_, _ = other.Submit(t.Context(), pay(n))
 	}
-	if err := twin.SetFaults(half); err != nil {
+	if err := second.SetFaults(half); err != nil {
 		t.Fatal(err)
 	}
 	count := map[bank.Outcome]int{}
@@ -187,12 +188,12 @@ func TestSameSeedSameFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Real time is no part of the plan: keep the shares, drop the waits.
+	// The waits are not part of the comparison: keep the shares only.
 	quick := hell
 	quick.Latency, quick.HangFor, quick.StallFor = 0, 0, 0
 	outcomes := func(seed uint64) (seen []problem.Code) {
 		r := start(t, func(c *Config) { c.Seed, c.Faults = seed, quick })
-		c := r.client(t, patient)
+		c := r.client(t, longTimeout)
 		for n := range 120 {
 			_, err := c.Submit(t.Context(), pay(n%40)) // three attempts each
 			seen = append(seen, bank.CodeOf(err))
@@ -220,7 +221,7 @@ func TestSameSeedSameFaults(t *testing.T) {
 	}
 }
 
-// The presets are what they say, measured over many refs.
+// The shares of the presets, measured over many references.
 func TestPresetShares(t *testing.T) {
 	const refs = 20_000
 	classic, _ := Preset("classic")
@@ -240,13 +241,13 @@ func TestPresetShares(t *testing.T) {
 		add("classic reject deposit", classic.rejects(1, in))
 		in.Direction = bank.Withdrawal
 		add("classic reject withdrawal", classic.rejects(1, in))
-		add("classic never", c.cut || c.lie != truth || (c.fail != 0 && c.wait == 0))
+		add("classic never", c.cut || c.lie != noLie || (c.fail != 0 && c.wait == 0))
 		add("hell cut", h.cut)
 		add("hell fail", h.fail != 0)
-		add("hell lie", h.lie != truth)
+		add("hell lie", h.lie != noLie)
 		delays := hell.callbackPlan(1, in.Ref)
 		add("hell callbacks", len(delays) == 2 || delays[0] > 0)
-		add("calm", (Faults{}).planFor(1, opSubmit, in.Ref, 1) != plan{})
+		add("calm", (Faults{}).planFor(1, opSubmit, in.Ref, 1) != faultPlan{})
 	}
 	for name, want := range map[string]float64{
 		"classic hang": 0.05, "classic fail": 0.02, "classic reject deposit": 0.05, "classic reject withdrawal": 0.10,
@@ -259,12 +260,12 @@ func TestPresetShares(t *testing.T) {
 	}
 }
 
-// Every lie is written down before it is told, and about a stubborn ref the bank
-// lies however often it is asked; the journal and the statement stay true.
-func TestLiesAreWrittenDown(t *testing.T) {
+// Every answer about a stubborn reference is a lie, and every lie is stored. The journal and the
+// statement have the real amount.
+func TestLiesAreStored(t *testing.T) {
 	r := start(t, withFaults(Faults{Stubborn: 1}))
 	in := pay(1)
-	client := r.client(t, patient)
+	client := r.client(t, longTimeout)
 	if _, err := client.Submit(t.Context(), in); !errors.Is(err, bank.CodeContradiction) {
 		t.Fatalf("submit: %v", err)
 	}
@@ -281,14 +282,14 @@ func TestLiesAreWrittenDown(t *testing.T) {
 		t.Errorf("the journal holds %+v", entries)
 	}
 	page, err := client.Statement(t.Context(), 0, 10)
-	if err != nil || len(page.Entries) != 1 || page.Entries[0].Amount != in.Amount {
+	if err != nil || len(page.Lines) != 1 || page.Lines[0].Amount != in.Amount {
 		t.Errorf("the statement says %+v, %v", page, err)
 	}
 	if err := r.SetFaults(Faults{}); err != nil {
 		t.Fatal(err)
 	}
-	if truthOf(t, r, in).Outcome != bank.Executed {
-		t.Error("healed, it does not tell the truth")
+	if outcome(t, r, in).Outcome != bank.Executed {
+		t.Error("without faults the outcome is not executed")
 	}
 	if lies, err := ReadLies(filepath.Join(t.TempDir(), "none")); err != nil || len(lies) != 0 {
 		t.Errorf("a bank that never lied: %v, %v", lies, err)

@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	patient   = 30 * time.Second
-	impatient = 50 * time.Millisecond
+	longTimeout  = 30 * time.Second
+	shortTimeout = 50 * time.Millisecond
 )
 
-// rig is a mock bank on a real port.
-type rig struct {
+// testBank is a mock bank on a real port.
+type testBank struct {
 	*Server
 	url, journal string
 }
 
-// start opens a bank; change may alter its configuration.
-func start(t *testing.T, change func(*Config)) *rig {
+// start opens a bank. change may change its configuration.
+func start(t *testing.T, change func(*Config)) *testBank {
 	t.Helper()
 	cfg := Config{Journal: filepath.Join(t.TempDir(), "bank", "journal.jsonl"), Open: true, Seed: 7}
 	if change != nil {
@@ -35,16 +35,16 @@ func start(t *testing.T, change func(*Config)) *rig {
 	}
 	web := httptest.NewServer(s.Handler())
 	t.Cleanup(func() {
-		s.stop() // ends hangs, for which web.Close would wait
+		s.stop() // ends hanging requests, for which web.Close would wait
 		web.Close()
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return &rig{s, web.URL, cfg.Journal}
+	return &testBank{s, web.URL, cfg.Journal}
 }
 
-func (r *rig) client(t *testing.T, timeout time.Duration) *bank.Client {
+func (r *testBank) client(t *testing.T, timeout time.Duration) *bank.Client {
 	t.Helper()
 	c, err := bank.NewClient(bank.ClientConfig{URL: r.url, Token: r.cfg.Token, Timeout: timeout})
 	if err != nil {
@@ -54,7 +54,7 @@ func (r *rig) client(t *testing.T, timeout time.Duration) *bank.Client {
 	return c
 }
 
-func (r *rig) read(t *testing.T) []Entry {
+func (r *testBank) read(t *testing.T) []Entry {
 	t.Helper()
 	entries, err := ReadJournal(r.journal)
 	if err != nil {
@@ -73,13 +73,13 @@ func pay(n int) bank.Instruction {
 	return in
 }
 
-// truthOf asks Status and Submit of a healed bank and wants both to agree.
-func truthOf(t *testing.T, r *rig, in bank.Instruction) bank.Answer {
+// outcome returns the answer to Submit without faults, and checks that Status gives the same one.
+func outcome(t *testing.T, r *testBank, in bank.Instruction) bank.Answer {
 	t.Helper()
 	if err := r.SetFaults(Faults{}); err != nil {
 		t.Fatal(err)
 	}
-	c := r.client(t, patient)
+	c := r.client(t, longTimeout)
 	submitted, err := c.Submit(context.Background(), in)
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ const (
 	opStatus = "status"
 )
 
-// Handler is the bank's HTTP face. It is safe for concurrent use.
+// Handler returns the HTTP handler of the bank. It is safe for concurrent use.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
@@ -31,7 +31,7 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// guard asks for the token and a free slot.
+// guard requires the token, and rejects requests that exceed maxInFlight with 503.
 func (s *Server) guard(next http.HandlerFunc) http.Handler {
 	want := sha256.Sum256([]byte("Bearer " + s.cfg.Token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -45,7 +45,7 @@ func (s *Server) guard(next http.HandlerFunc) http.Handler {
 			defer func() { <-s.slots }()
 			next(w, r)
 		default:
-			writeError(w, http.StatusServiceUnavailable, "too many requests under way")
+			writeError(w, http.StatusServiceUnavailable, "too many requests in progress")
 		}
 	})
 }
@@ -65,73 +65,73 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	traceID := s.heard(r, in.Ref)
-	p := s.faults.Load().planFor(s.cfg.Seed, opSubmit, in.Ref, s.book.countSubmit(in.Ref))
-	if !s.endure(w, p) {
+	traceID := s.logRequest(r, in.Ref)
+	p := s.faults.Load().planFor(s.cfg.Seed, opSubmit, in.Ref, s.payments.countSubmit(in.Ref))
+	if !s.applyFaults(w, p) {
 		return
 	}
 	decide := s.decide(in)
-	e, first, err := s.book.execute(in, func(seq int64) *Entry {
+	e, first, err := s.payments.execute(in, func(seq int64) *Entry {
 		entry := decide(seq)
 		entry.TraceID = traceID
 		return entry
 	})
 	if err != nil {
-		s.refuse(w, err)
+		s.writeFailure(w, err)
 		return
 	}
-	if first && s.post != nil {
-		s.post.announce(e, s.faults.Load().callbackPlan(s.cfg.Seed, e.Ref))
+	if first && s.callbacks != nil {
+		s.callbacks.enqueue(e, s.faults.Load().callbackPlan(s.cfg.Seed, e.Ref))
 	}
 	if p.cut {
-		_ = s.wait(s.ctx, p.stall) // the line is cut either way
+		_ = s.wait(s.ctx, p.stall) // the connection is closed in both cases
 		panic(http.ErrAbortHandler)
 	}
-	s.tell(w, r, e, p.lie)
+	s.writeAnswer(w, r, e, p.lie)
 }
 
-// heard notes in whose name a call is made; "" if it does not say.
-func (s *Server) heard(r *http.Request, ref string) (traceID string) {
-	named, _ := trace.Parse(r.Header.Get(trace.Header))
-	s.cfg.Log.Debug("mock bank is asked", "method", r.Method, "ref", ref, "trace_id", named.TraceID())
-	return named.TraceID()
+// logRequest logs a request and returns its trace id, or "" if it has none.
+func (s *Server) logRequest(r *http.Request, ref string) (traceID string) {
+	span, _ := trace.Parse(r.Header.Get(trace.Header))
+	s.cfg.Log.Debug("mock bank received a request", "method", r.Method, "ref", ref, "trace_id", span.TraceID())
+	return span.TraceID()
 }
 
-// tell answers about an entry. A lie is written down before it is told, unless there
-// is nobody to tell it to any more.
-func (s *Server) tell(w http.ResponseWriter, r *http.Request, e *Entry, l lie) {
-	if l != truth {
+// writeAnswer sends the answer about an entry. It stores a lie before it sends it, unless the
+// client has gone.
+func (s *Server) writeAnswer(w http.ResponseWriter, r *http.Request, e *Entry, l lie) {
+	if l != noLie {
 		if r.Context().Err() != nil {
 			panic(http.ErrAbortHandler)
 		}
 		if err := s.lies.write(Lie{Ref: e.Ref, Kind: l.String(), At: s.cfg.Clock().UTC()}); err != nil {
-			s.refuse(w, err)
+			s.writeFailure(w, err)
 			return
 		}
 	}
-	writeJSON(w, http.StatusOK, l.tell(e))
+	writeJSON(w, http.StatusOK, l.answer(e))
 }
 
-// endure lives through what comes before execution. It does not watch the
-// client: a bank goes on with what it was asked although the asker has left,
-// which is why "not found" is no rejection.
-func (s *Server) endure(w http.ResponseWriter, p plan) bool {
+// applyFaults waits and fails as p says, and reports whether the request continues. It ignores
+// that the client has gone, as a bank does: this is why a 404 is not a rejection.
+func (s *Server) applyFaults(w http.ResponseWriter, p faultPlan) bool {
 	if s.wait(s.ctx, p.wait) != nil {
-		panic(http.ErrAbortHandler) // the bank closes
+		panic(http.ErrAbortHandler) // the bank is closing
 	}
 	if p.fail != 0 {
-		writeError(w, p.fail, "the bank is not well")
+		writeError(w, p.fail, "the bank has an internal failure")
 		return false
 	}
 	return true
 }
 
-func (s *Server) refuse(w http.ResponseWriter, err error) {
+// writeFailure answers a request whose entry could not be stored or read.
+func (s *Server) writeFailure(w http.ResponseWriter, err error) {
 	if errors.Is(err, errConflict) {
 		writeError(w, http.StatusConflict, "this ref belongs to another instruction")
 		return
 	}
-	s.cfg.Log.Error("mock bank cannot write", "error", err)
+	s.cfg.Log.Error("mock bank cannot write its journal", "error", err)
 	writeError(w, http.StatusServiceUnavailable, "the journal cannot be written")
 }
 
@@ -141,26 +141,26 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, "ref must be 1 to 64 of A-Z a-z 0-9 _ -")
 		return
 	}
-	s.heard(r, ref)
-	var p plan
-	if attempt := s.book.countStatus(ref); attempt > 0 {
+	s.logRequest(r, ref)
+	var p faultPlan
+	if attempt := s.payments.countStatus(ref); attempt > 0 {
 		p = s.faults.Load().planFor(s.cfg.Seed, opStatus, ref, attempt)
-		if !s.endure(w, p) {
+		if !s.applyFaults(w, p) {
 			return
 		}
 	}
-	e, err := s.book.find(ref)
+	e, err := s.payments.find(ref)
 	switch {
 	case err != nil:
-		s.refuse(w, err)
+		s.writeFailure(w, err)
 	case e == nil:
 		writeError(w, http.StatusNotFound, "no payment has this ref")
 	default:
-		s.tell(w, r, e, p.lie)
+		s.writeAnswer(w, r, e, p.lie)
 	}
 }
 
-// statement is never disturbed: an auditor's source.
+// statement lists entries of the journal. No fault affects it.
 func (s *Server) statement(w http.ResponseWriter, r *http.Request) {
 	after, okAfter := queryInt(r, "after", 0)
 	limit, okLimit := queryInt(r, "limit", defaultPageLimit)
@@ -172,9 +172,9 @@ func (s *Server) statement(w http.ResponseWriter, r *http.Request) {
 		Entries []Entry `json:"entries"`
 		Next    int64   `json:"next"`
 	}{Entries: []Entry{}, Next: after}
-	for _, e := range s.book.page(after, int(limit)) {
+	for _, e := range s.payments.page(after, int(limit)) {
 		line := *e
-		line.Reason, line.TraceID = "", "" // not part of a statement, and keeps a page below the client's bound
+		line.Reason, line.TraceID = "", "" // not part of a statement; without them a page fits into bank.MaxBody
 		page.Entries, page.Next = append(page.Entries, line), line.Seq
 	}
 	writeJSON(w, http.StatusOK, page)
@@ -190,8 +190,8 @@ func queryInt(r *http.Request, name string, missing int64) (int64, bool) {
 }
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
-	if err := s.book.journal.health(); err != nil {
-		s.refuse(w, err)
+	if err := s.payments.journal.health(); err != nil {
+		s.writeFailure(w, err)
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -204,9 +204,9 @@ func writeError(w http.ResponseWriter, status int, message string) {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	data, err := json.Marshal(body)
 	if err != nil {
-		panic(http.ErrAbortHandler) // no answer is better than half of one
+		panic(http.ErrAbortHandler) // close the connection without an answer
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(data, '\n')) // a client that left asks again
+	_, _ = w.Write(append(data, '\n')) // a client that has gone asks again
 }

@@ -13,38 +13,38 @@ import (
 
 var errClosed = errors.New("mock bank: closed")
 
-// journal is the append-only file. Lines are added in order and become durable
-// together:
+// journal is the append-only file of entries. Lines are added in order, and written and synced in
+// batches:
 //
-//	add ─┐
-//	add ─┼─► pending ──► one write, one fsync ──► synced = last seq
-//	add ─┘     ▲
-//	           └ those that come meanwhile wait here for the next one
+//	add --+
+//	add --+--> pending --> one write, one fsync --> synced = last seq
+//	add --+       ^
+//	              +-- lines that are added meanwhile wait for the next batch
 //
-// There is no timer and no goroutine: whoever waits first does it for all.
+// There is no timer and no goroutine: the first goroutine that waits writes the batch for all.
 type journal struct {
 	file  *os.File
-	write func([]byte) (int, error) // file.Write, and
-	fsync func() error              // file.Sync; tests watch them and make them fail
+	write func([]byte) (int, error) // file.Write; tests replace both functions
+	fsync func() error              // file.Sync
 
 	mu      sync.Mutex // guards pending, last
 	pending []byte
 	last    int64
 
-	commit   sync.Mutex   // held by the one that writes; guards what follows
+	commit   sync.Mutex   // held while a batch is written; guards the fields below
 	synced   atomic.Int64 // every line up to this seq is on disk
-	size     int64        // bytes of the file up to there
-	unsynced []byte       // lines that a full disk has kept off it
-	full     error        // why; nil while there is space
-	broken   error        // the first failure that is for ever
+	size     int64        // length of the file up to that line, in bytes
+	unsynced []byte       // lines that could not be written because the disk was full
+	full     error        // the error of the full disk; nil while there is space
+	broken   error        // the first failure after which the journal cannot be used
 }
 
-// openJournal opens or makes the file, takes it for this process alone, cuts
-// off a torn last line and gives all entries.
+// openJournal opens or creates the file, locks it for this process, truncates an incomplete last
+// line and returns all entries.
 func openJournal(path string) (*journal, []*Entry, error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("mock bank: journal folder: %w", err)
+		return nil, nil, fmt.Errorf("mock bank: create the directory of the journal: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
@@ -67,19 +67,19 @@ func recoverJournal(file *os.File, dir string) (entries []*Entry, intact int64, 
 	if entries, intact, err = readEntries(file); err != nil {
 		return nil, 0, err
 	}
-	// A torn line was never answered: it was not executed.
+	// No answer was sent for an incomplete line, so its payment was not executed.
 	if err := file.Truncate(intact); err != nil {
 		return nil, 0, err
 	}
-	// What a crashed run wrote without fsync is believed from here on, so it has
-	// to be on disk first; so has the name of a new file.
+	// From now on lines that a crashed run wrote without fsync count as executed, so they must be
+	// on disk first. The directory entry of a new file must be too.
 	if err := file.Sync(); err != nil {
 		return nil, 0, err
 	}
 	return entries, intact, syncDir(dir)
 }
 
-// add puts a line in the queue. Lines must come in the order of their seq.
+// add queues a line. Lines must be added in the order of their seq.
 func (j *journal) add(seq int64, line []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -90,7 +90,7 @@ func (j *journal) add(seq int64, line []byte) {
 	j.pending = append(j.pending, line...)
 }
 
-// wait returns when the line of seq is on disk, or never will be known to be.
+// wait returns nil when the line of seq is on disk, and an error if that cannot be known.
 func (j *journal) wait(seq int64) error {
 	if j.synced.Load() >= seq {
 		return nil
@@ -103,9 +103,9 @@ func (j *journal) wait(seq int64) error {
 	return j.flush()
 }
 
-// flush writes all lines that are not on disk. After most failures of a write or fsync
-// it is not known what is on disk, so the journal is broken: a restart reads the file. A full
-// disk is no such failure: the next call cuts off what was written in part, and tries again.
+// flush writes all lines that are not on disk. After most failures of a write or fsync it is
+// unknown what is on disk, so the journal cannot be used until a restart reads the file. A full
+// disk is different: the next call truncates what was written in part, and tries again.
 func (j *journal) flush() error {
 	if j.broken != nil {
 		return j.broken
@@ -127,6 +127,7 @@ func (j *journal) flush() error {
 	return err
 }
 
+// put writes and syncs lines.
 func (j *journal) put(lines []byte) error {
 	if j.full != nil {
 		if err := j.file.Truncate(j.size); err != nil {
@@ -142,7 +143,7 @@ func (j *journal) put(lines []byte) error {
 	return nil
 }
 
-// health says why nothing can be written now, or nil. Where the disk was full, it tries again.
+// health returns why the journal cannot be written, or nil. If the disk was full, it tries again.
 func (j *journal) health() error {
 	j.commit.Lock()
 	defer j.commit.Unlock()
@@ -152,7 +153,7 @@ func (j *journal) health() error {
 	return j.broken
 }
 
-// close writes what is pending and gives the file back. Waiting later is errClosed.
+// close writes the pending lines and closes the file. A later wait returns errClosed.
 func (j *journal) close() error {
 	j.commit.Lock()
 	defer j.commit.Unlock()
@@ -161,7 +162,7 @@ func (j *journal) close() error {
 		err = j.flush()
 	}
 	if j.full != nil {
-		err = errors.Join(err, j.file.Truncate(j.size)) // of lines that were never answered
+		err = errors.Join(err, j.file.Truncate(j.size)) // removes lines for which no answer was sent
 	}
 	j.broken = errClosed
 	return errors.Join(err, j.file.Close())

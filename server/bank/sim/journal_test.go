@@ -13,6 +13,7 @@ import (
 	"github.com/JDevAman/kizo/server/bank"
 )
 
+// Decided payments survive a restart, and two banks cannot use one journal.
 func TestRestartKeepsAnswers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	cfg := Config{Journal: path, Open: true, Seed: 3, Faults: Faults{RejectDeposits: 0.5, RejectWithdrawals: 0.5}}
@@ -25,7 +26,7 @@ func TestRestartKeepsAnswers(t *testing.T) {
 	}
 	before := map[int]Entry{}
 	for n := range 40 {
-		e, first, err := s.book.execute(pay(n), s.decide(pay(n)))
+		e, first, err := s.payments.execute(pay(n), s.decide(pay(n)))
 		if err != nil || !first {
 			t.Fatal(first, err)
 		}
@@ -34,22 +35,22 @@ func TestRestartKeepsAnswers(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.book.execute(pay(99), s.decide(pay(99))); !errors.Is(err, errClosed) {
-		t.Errorf("a closed bank executes: %v", err)
+	if _, _, err := s.payments.execute(pay(99), s.decide(pay(99))); !errors.Is(err, errClosed) {
+		t.Errorf("a closed bank executed: %v", err)
 	}
-	// Another seed and calm weather: what was decided stays.
+	// Another seed and no faults: decided payments do not change.
 	s, err = New(Config{Journal: path, Open: true, Seed: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	for n, want := range before {
-		e, first, err := s.book.execute(pay(n), s.decide(pay(n)))
+		e, first, err := s.payments.execute(pay(n), s.decide(pay(n)))
 		if err != nil || first || *e != want {
 			t.Errorf("%d: was %+v, is %+v, %v", n, want, e, err)
 		}
 	}
-	e, first, err := s.book.execute(pay(100), s.decide(pay(100)))
+	e, first, err := s.payments.execute(pay(100), s.decide(pay(100)))
 	if err != nil || !first || e.Seq != 41 {
 		t.Errorf("the next entry is %+v, %v", e, err)
 	}
@@ -62,7 +63,8 @@ func line2(old, new string) string {
 	return strings.Replace(line, old, new, 1)
 }
 
-func TestTornTailIsCutOff(t *testing.T) {
+// A last line without a newline is ignored, and removed before the next entry is written.
+func TestIncompleteLineIsRemoved(t *testing.T) {
 	whole := line2("", "")
 	for cut := range len(whole) {
 		path := filepath.Join(t.TempDir(), "journal")
@@ -70,13 +72,13 @@ func TestTornTailIsCutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		if entries, err := ReadJournal(path); err != nil || len(entries) != 1 {
-			t.Fatalf("cut at %d: judge reads %v, %v", cut, entries, err)
+			t.Fatalf("cut at %d: ReadJournal returns %v, %v", cut, entries, err)
 		}
 		s, err := New(Config{Journal: path, Open: true})
 		if err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
-		_, first, err := s.book.execute(pay(1), s.decide(pay(1)))
+		_, first, err := s.payments.execute(pay(1), s.decide(pay(1)))
 		if err := errors.Join(err, s.Close()); err != nil || !first {
 			t.Fatal(first, err)
 		}
@@ -86,12 +88,13 @@ func TestTornTailIsCutOff(t *testing.T) {
 	}
 }
 
-func TestOtherDamageIsAnError(t *testing.T) {
+// Any other damage is an error for ReadJournal and New, and the file is not changed.
+func TestDamagedJournalIsAnError(t *testing.T) {
 	for name, text := range map[string]string{
 		"garbage line":    line1 + "garbage\n",
 		"empty line":      line1 + "\n",
 		"zeros":           line1 + string(make([]byte, 50)) + "\n" + line2("", ""),
-		"torn in between": line1[:50] + "\n" + line2("", ""),
+		"incomplete line": line1[:50] + "\n" + line2("", ""),
 		"gap":             line1 + line2(`"seq":2`, `"seq":3`),
 		"no first line":   line2("", ""),
 		"ref twice":       line1 + line2(`"b"`, `"a"`),
@@ -107,38 +110,38 @@ func TestOtherDamageIsAnError(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := ReadJournal(path); err == nil {
-			t.Errorf("%s: the judge accepts it", name)
+			t.Errorf("%s: ReadJournal accepts it", name)
 		}
 		if s, err := New(Config{Journal: path, Open: true}); err == nil {
 			s.Close()
 			t.Errorf("%s: the bank accepts it", name)
 		}
 		if left, _ := os.ReadFile(path); string(left) != text {
-			t.Errorf("%s: the evidence was changed", name)
+			t.Errorf("%s: the file was changed", name)
 		}
 	}
 }
 
-// Nothing is said before it is on disk: not to Submit, Status or Statement.
+// No answer to Submit, Status or Statement shows a payment that is not on disk.
 func TestNoAnswerBeforeTheDisk(t *testing.T) {
 	r := start(t, nil)
-	c := r.client(t, patient)
+	c := r.client(t, longTimeout)
 	if _, err := c.Submit(t.Context(), pay(1)); err != nil {
 		t.Fatal(err)
 	}
-	r.book.journal.fsync = func() error { return errors.New("disk on fire") }
+	r.payments.journal.fsync = func() error { return errors.New("disk failure") }
 	for name, call := range map[string]func(context.Context, bank.Instruction) (bank.Answer, error){
 		"submit": c.Submit, "again": c.Submit, "status": c.Status,
 	} {
 		in := pay(2)
-		if name == "status" { // of something that was entered at least
+		if name == "status" { // of a reference that was submitted
 			_, _ = c.Submit(t.Context(), in)
 		}
 		if a, err := call(t.Context(), in); a != (bank.Answer{}) || !errors.Is(err, bank.CodeHTTPStatus) {
 			t.Errorf("%s: got %+v, %v", name, a, err)
 		}
 	}
-	if page, err := c.Statement(t.Context(), 0, 10); err != nil || len(page.Entries) != 1 {
+	if page, err := c.Statement(t.Context(), 0, 10); err != nil || len(page.Lines) != 1 {
 		t.Errorf("statement shows %+v, %v", page, err)
 	}
 	// What is on disk is still known.
@@ -147,8 +150,8 @@ func TestNoAnswerBeforeTheDisk(t *testing.T) {
 	}
 }
 
-// TestFullDisk: while the disk is full, nothing is executed and the bank is not healthy; when
-// there is space again it goes on, and its journal has each payment once.
+// While the disk is full, nothing is executed and the bank is not healthy. When there is space
+// again it continues, and its journal has each payment once.
 func TestFullDisk(t *testing.T) {
 	full := &os.PathError{Op: "write", Path: "journal", Err: syscall.ENOSPC}
 	for name, fill := range map[string]func(j *journal){
@@ -163,11 +166,11 @@ func TestFullDisk(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, nil)
-			c := r.client(t, patient)
+			c := r.client(t, longTimeout)
 			if _, err := c.Submit(t.Context(), pay(1)); err != nil {
 				t.Fatal(err)
 			}
-			j := r.book.journal
+			j := r.payments.journal
 			fill(j)
 			for _, n := range []int{2, 3, 2} {
 				if a, err := c.Submit(t.Context(), pay(n)); a != (bank.Answer{}) || !errors.Is(err, bank.CodeHTTPStatus) {
@@ -193,16 +196,16 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestClosedOnAFullDisk: what was never answered is not in the journal.
+// A bank that is closed while the disk is full leaves no unanswered payment in the journal.
 func TestClosedOnAFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	s, err := New(Config{Journal: path, Token: "token"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := s.book.journal
+	j := s.payments.journal
 	j.write = func(p []byte) (int, error) { n, _ := j.file.Write(p[:len(p)-1]); return n, syscall.ENOSPC }
-	if _, _, err := s.book.execute(pay(1), s.decide(pay(1))); !errors.Is(err, syscall.ENOSPC) {
+	if _, _, err := s.payments.execute(pay(1), s.decide(pay(1))); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("got %v", err)
 	}
 	if err := s.Close(); !errors.Is(err, syscall.ENOSPC) {
@@ -213,10 +216,10 @@ func TestClosedOnAFullDisk(t *testing.T) {
 	}
 }
 
-// Those who wait while an fsync runs share the next one.
+// All requests that wait during an fsync share the next one.
 func TestFsyncIsShared(t *testing.T) {
 	r := start(t, nil)
-	j := r.book.journal
+	j := r.payments.journal
 	var syncs int
 	entered, release := make(chan struct{}, 8), make(chan struct{})
 	j.fsync = func() error {
@@ -227,7 +230,7 @@ func TestFsyncIsShared(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	submit := func(n int) {
-		e, _, err := r.book.enter(pay(n), r.decide(pay(n)))
+		e, _, err := r.payments.insert(pay(n), r.decide(pay(n)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,7 +270,7 @@ func BenchmarkSubmit(b *testing.B) {
 			n++
 			in := pay(n)
 			mu.Unlock()
-			if _, _, err := s.book.execute(in, s.decide(in)); err != nil {
+			if _, _, err := s.payments.execute(in, s.decide(in)); err != nil {
 				b.Error(err)
 			}
 		}

@@ -18,10 +18,10 @@ type Lie struct {
 	At   time.Time `json:"at"`   // UTC
 }
 
-// Kinds of lie.
+// Kinds of a lie.
 const (
-	LieAmount = "amount" // another amount than was asked for
-	LieStatus = "status" // executed although rejected, or the other way round
+	LieAmount = "amount" // the answer has another amount than the entry
+	LieStatus = "status" // the answer says executed for a rejected payment, or rejected for an executed one
 )
 
 func (l lie) String() string {
@@ -31,19 +31,19 @@ func (l lie) String() string {
 	return LieAmount
 }
 
-// LiesPath is where a bank with this journal writes down its lies.
+// LiesPath returns the path of the file in which a bank with this journal stores its lies.
 func LiesPath(journal string) string { return journal + ".lies" }
 
-// lieBook is the bank's confession: a line for each lie, written before it is told.
-// It is not synced; a judge reads it while the machine still runs.
-type lieBook struct {
+// lieLog is a file with one line for each lie, written before the lie is sent. It is never synced,
+// because its readers run on the same machine.
+type lieLog struct {
 	path string
 	mu   sync.Mutex
 	file *os.File // nil until the first lie
-	size int64    // of the file, in whole lines
+	size int64    // length of the complete lines in the file, in bytes
 }
 
-func (b *lieBook) write(l Lie) error {
+func (b *lieLog) write(l Lie) error {
 	line, err := json.Marshal(l)
 	if err != nil {
 		return err
@@ -52,18 +52,18 @@ func (b *lieBook) write(l Lie) error {
 	defer b.mu.Unlock()
 	if b.file == nil {
 		if err := b.open(); err != nil {
-			return fmt.Errorf("mock bank: write down a lie: %w", err)
+			return fmt.Errorf("mock bank: store a lie: %w", err)
 		}
 	}
 	if _, err := b.file.Write(append(line, '\n')); err != nil {
-		// A full disk may have taken a part of the line. It must not begin the next one.
-		return fmt.Errorf("mock bank: write down a lie: %w", errors.Join(err, b.file.Truncate(b.size)))
+		// A full disk may have stored a part of the line. The next line must not follow that part.
+		return fmt.Errorf("mock bank: store a lie: %w", errors.Join(err, b.file.Truncate(b.size)))
 	}
 	b.size += int64(len(line)) + 1
 	return nil
 }
 
-func (b *lieBook) open() error {
+func (b *lieLog) open() error {
 	file, err := os.OpenFile(b.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (b *lieBook) open() error {
 	return nil
 }
 
-func (b *lieBook) close() error {
+func (b *lieLog) close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.file == nil {
@@ -87,14 +87,14 @@ func (b *lieBook) close() error {
 	return file.Close()
 }
 
-// ReadLies gives what a bank with this journal told that was not so, in order.
+// ReadLies returns the lies of a bank with this journal, in order.
 func ReadLies(journal string) ([]Lie, error) {
 	file, err := os.Open(LiesPath(journal))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("mock bank: open the lies: %w", err)
+		return nil, fmt.Errorf("mock bank: open the file of lies: %w", err)
 	}
 	defer file.Close()
 	var lies []Lie
@@ -102,7 +102,7 @@ func ReadLies(journal string) ([]Lie, error) {
 	for lines.Scan() {
 		var l Lie
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			return nil, fmt.Errorf("mock bank: line %d of the lies: %w", len(lies)+1, err)
+			return nil, fmt.Errorf("mock bank: line %d of the file of lies: %w", len(lies)+1, err)
 		}
 		lies = append(lies, l)
 	}

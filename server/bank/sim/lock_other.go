@@ -4,7 +4,8 @@ package sim
 
 import "os"
 
-// Without flock the operator sees to it that one journal has one bank.
+// lockFile does nothing on systems without flock: the operator must not run two banks on one
+// journal.
 func lockFile(*os.File) error { return nil }
 
 func syncDir(string) error { return nil }

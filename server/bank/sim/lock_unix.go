@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// lockFile ends with the process, however it ends.
+// lockFile locks a file for this process. The lock ends with the process.
 func lockFile(f *os.File) error {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }

@@ -14,22 +14,23 @@ import (
 	"github.com/JDevAman/kizo/server/listener"
 )
 
-// maxInFlight bounds requests under way, those that hang included; more get 503.
+// maxInFlight is the largest number of requests in progress, including those that hang; more get
+// 503.
 const maxInFlight = 4096
 
-// shutdownGrace is for requests that are being answered; those that hang are
-// ended at once.
+// shutdownGrace is how long Serve waits for requests that are being answered. Requests that hang
+// end at once.
 const shutdownGrace = 5 * time.Second
 
-// Server is a mock bank. Handler serves it inside another HTTP server; Run and
-// Serve bring their own. Close in any case.
+// Server is a mock bank. [Server.Handler] is for another HTTP server; [Server.Run] and
+// [Server.Serve] serve it themselves. The caller must call [Server.Close] in every case.
 type Server struct {
-	cfg    Config
-	faults atomic.Pointer[Faults]
-	book   *book
-	lies   *lieBook
-	post   *postman // nil without callbacks
-	slots  chan struct{}
+	cfg       Config
+	faults    atomic.Pointer[Faults]
+	payments  *payments
+	lies      *lieLog
+	callbacks *callbackSender // nil without callbacks
+	slots     chan struct{}
 
 	ctx  context.Context // ends hangs, stalls and callbacks
 	stop context.CancelFunc
@@ -39,27 +40,26 @@ type Server struct {
 	closeErr error
 }
 
-// New opens the journal and reads what earlier runs did. It fails when another
-// process has the journal or when the journal is damaged.
+// New opens the journal and reads the entries of earlier runs. It fails if another process uses the
+// journal or the journal is damaged, and with [ErrNoToken].
 func New(cfg Config) (*Server, error) {
-	if err := cfg.complete(); err != nil {
+	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
 	j, entries, err := openJournal(cfg.Journal)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, book: newBook(j, entries), lies: &lieBook{path: LiesPath(cfg.Journal)}, slots: make(chan struct{}, maxInFlight), wait: waitFor}
+	s := &Server{cfg: cfg, payments: newPayments(j, entries), lies: &lieLog{path: LiesPath(cfg.Journal)}, slots: make(chan struct{}, maxInFlight), wait: waitFor}
 	s.faults.Store(&cfg.Faults)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if cfg.CallbackURL != "" {
-		s.post = newPostman(s.ctx, cfg)
+		s.callbacks = newCallbackSender(s.ctx, cfg)
 	}
 	return s, nil
 }
 
-// SetFaults changes the weather for requests that come from now on, so that a
-// test can heal the bank. What is in the journal stays as it is.
+// SetFaults replaces the faults for all later requests. The entries of the journal do not change.
 func (s *Server) SetFaults(f Faults) error {
 	if err := f.Validate(); err != nil {
 		return err
@@ -68,8 +68,8 @@ func (s *Server) SetFaults(f Faults) error {
 	return nil
 }
 
-// Run serves on Config.Addr until ctx ends or Close, and closes the bank. The
-// end of ctx is no error.
+// Run serves on Config.Addr until ctx ends or Close is called, and then closes the bank. It
+// returns nil after either.
 func (s *Server) Run(ctx context.Context) error {
 	var listen net.ListenConfig
 	ln, err := listen.Listen(ctx, "tcp", s.cfg.Addr)
@@ -79,7 +79,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.Serve(ctx, ln)
 }
 
-// Serve is Run on a listener of the caller's, which it closes.
+// Serve is Run with a listener of the caller, which it closes.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	server := &http.Server{
 		Handler:           s.Handler(),
@@ -103,30 +103,30 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	case <-s.ctx.Done():
 	}
-	s.stop() // first, so that hanging requests end and Shutdown need not wait for them
+	s.stop() // first, so that requests that hang end and Shutdown does not wait for them
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	if server.Shutdown(grace) != nil {
-		_ = server.Close() // whoever is left has had its grace
+		_ = server.Close() // the remaining requests have had shutdownGrace
 	}
 	return errors.Join(err, s.Close())
 }
 
-// Close ends hangs and callbacks, writes what is pending and gives the journal
-// back. It may be called more than once and while requests are under way: they
-// get 503 or a cut line.
+// Close ends hanging requests and callbacks, writes the pending entries and closes the journal.
+// It may be called more than once, and while requests are in progress: these get 503 or a closed
+// connection.
 func (s *Server) Close() error {
 	s.closing.Do(func() {
 		s.stop()
-		if s.post != nil {
-			s.post.close()
+		if s.callbacks != nil {
+			s.callbacks.close()
 		}
-		s.closeErr = errors.Join(s.book.journal.close(), s.lies.close())
+		s.closeErr = errors.Join(s.payments.journal.close(), s.lies.close())
 	})
 	return s.closeErr
 }
 
-// decide makes the one entry of a ref.
+// decide returns a function that creates the entry of an instruction.
 func (s *Server) decide(in bank.Instruction) func(seq int64) *Entry {
 	return func(seq int64) *Entry {
 		e := &Entry{
@@ -141,7 +141,7 @@ func (s *Server) decide(in bank.Instruction) func(seq int64) *Entry {
 	}
 }
 
-// waitFor returns after d, or with an error when ctx ends first.
+// waitFor returns nil after d, or the error of ctx if it ends first.
 func waitFor(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

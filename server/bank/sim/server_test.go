@@ -17,7 +17,7 @@ import (
 
 func TestOneRefIsExecutedOnce(t *testing.T) {
 	r := start(t, nil)
-	c := r.client(t, patient)
+	c := r.client(t, longTimeout)
 	in := pay(1)
 	var wg sync.WaitGroup
 	answers := make([]bank.Answer, 100)
@@ -42,7 +42,7 @@ func TestOneRefIsExecutedOnce(t *testing.T) {
 
 func TestAnotherBodyUnderOneRefIsAConflict(t *testing.T) {
 	r := start(t, nil)
-	c := r.client(t, patient)
+	c := r.client(t, longTimeout)
 	first := pay(1)
 	if _, err := c.Submit(t.Context(), first); err != nil {
 		t.Fatal(err)
@@ -63,33 +63,35 @@ func TestAnotherBodyUnderOneRefIsAConflict(t *testing.T) {
 	}
 }
 
-func TestStatusOfAStranger(t *testing.T) {
+// The status of a reference that was never submitted is answered without faults, and needs no
+// memory.
+func TestStatusOfAnUnknownReference(t *testing.T) {
 	r := start(t, withFaults(Faults{Fail: 1}))
-	c := r.client(t, patient)
+	c := r.client(t, longTimeout)
 	a, err := c.Status(t.Context(), pay(1))
 	if err != nil || !a.NotSeen || a.Outcome != bank.Unknown {
 		t.Fatalf("got %+v, %v", a, err)
 	}
-	if len(r.book.byRef) != 0 {
-		t.Error("a question costs memory")
+	if len(r.payments.byRef) != 0 {
+		t.Error("the reference was stored")
 	}
 }
 
 func TestStatementPages(t *testing.T) {
 	r := start(t, withFaults(Faults{RejectWithdrawals: 1}))
-	c := r.client(t, patient)
+	c := r.client(t, longTimeout)
 	for n := range 23 {
 		if _, err := c.Submit(t.Context(), pay(n)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var all []bank.Entry
+	var all []bank.StatementLine
 	for after, size := int64(0), 10; size == 10; {
 		page, err := c.Statement(t.Context(), after, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all, after, size = append(all, page.Entries...), page.Next, len(page.Entries)
+		all, after, size = append(all, page.Lines...), page.Next, len(page.Lines)
 	}
 	journal := r.read(t)
 	if len(all) != 23 || len(journal) != 23 {
@@ -104,14 +106,15 @@ func TestStatementPages(t *testing.T) {
 			t.Errorf("entry %d is %+v", i, e)
 		}
 	}
-	if page, err := c.Statement(t.Context(), 1000, 10); err != nil || len(page.Entries) != 0 || page.Next != 1000 {
+	if page, err := c.Statement(t.Context(), 1000, 10); err != nil || len(page.Lines) != 0 || page.Next != 1000 {
 		t.Errorf("beyond the end: %+v, %v", page, err)
 	}
 }
 
-func TestTheLargestPageFitsTheClient(t *testing.T) {
+// The largest page fits into bank.MaxBody.
+func TestLargestPageFitsTheClient(t *testing.T) {
 	r := start(t, withFaults(Faults{RejectWithdrawals: 1}))
-	c := r.client(t, patient)
+	c := r.client(t, longTimeout)
 	for n := range bank.MaxPageSize {
 		in := pay(1)
 		in.Ref = strings.Repeat("r", bank.MaxRefLength-3) + string([]byte{'0' + byte(n/100), '0' + byte(n/10%10), '0' + byte(n%10)})
@@ -121,8 +124,8 @@ func TestTheLargestPageFitsTheClient(t *testing.T) {
 		}
 	}
 	page, err := c.Statement(t.Context(), 0, bank.MaxPageSize)
-	if err != nil || len(page.Entries) != bank.MaxPageSize {
-		t.Fatalf("%d entries, %v", len(page.Entries), err)
+	if err != nil || len(page.Lines) != bank.MaxPageSize {
+		t.Fatalf("%d entries, %v", len(page.Lines), err)
 	}
 }
 
@@ -139,7 +142,7 @@ func TestInputIsStrict(t *testing.T) {
 		return resp.StatusCode
 	}
 	if got := post(good); got != 200 {
-		t.Fatalf("a good body → %d", got)
+		t.Fatalf("a valid body → %d", got)
 	}
 	for body, want := range map[string]int{
 		swap(`1,`, `1000000000000000,`): 409, // well formed, another amount
@@ -183,9 +186,9 @@ func TestInputIsStrict(t *testing.T) {
 	}
 }
 
-func TestTokenIsAskedFor(t *testing.T) {
+func TestTokenIsRequired(t *testing.T) {
 	r := start(t, func(c *Config) { c.Token = "right" })
-	if _, err := r.client(t, patient).Submit(t.Context(), pay(1)); err != nil {
+	if _, err := r.client(t, longTimeout).Submit(t.Context(), pay(1)); err != nil {
 		t.Fatal(err)
 	}
 	for _, token := range []string{"", "wrong", "right "} {
@@ -215,7 +218,7 @@ func TestTokenIsAskedFor(t *testing.T) {
 	}
 }
 
-// The end of Serve ends requests that hang, and the bank with it.
+// When its context ends, Serve ends requests that hang and closes the bank.
 func TestServeEndsWithItsContext(t *testing.T) {
 	path := t.TempDir() + "/journal"
 	s, err := New(Config{Journal: path, Open: true, Faults: Faults{Hang: 1, HangFor: maxWait}})
@@ -247,7 +250,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 		t.Error(err)
 	}
 	if took := time.Since(begin); took >= shutdownGrace {
-		t.Errorf("the hanging request held Serve for %v", took)
+		t.Errorf("the hanging request delayed Serve for %v", took)
 	}
 	if err := <-answered; err == nil {
 		t.Error("a hanging request was answered")
@@ -260,7 +263,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestConfigIsChecked(t *testing.T) {
+func TestConfigIsValidated(t *testing.T) {
 	good := Config{Journal: t.TempDir() + "/journal", Open: true}
 	for name, change := range map[string]func(*Config){
 		"no token":        func(c *Config) { c.Open = false },

@@ -1,13 +1,13 @@
-// Package wire reads JSON objects that somebody else wrote, and takes nothing
-// for granted:
+// Package wire reads JSON objects of another system strictly:
 //
 //	{"status":"executed","status":"rejected"}   a name twice       → error
 //	{"Status":"executed"}                       another name       → missing
 //	{"amount":1e3} {"amount":null} {"amount":"1"}                  → error
 //	{…}{…}  {…}x                                trailing data      → error
 //
-// encoding/json alone takes the last of two names, any case and null. It may
-// not know what the fields mean.
+// Package encoding/json alone accepts a name twice, in any case, and null for any value. Both
+// bank and its mock use this package. It imports the standard library only, and does not know
+// what the fields mean.
 package wire
 
 import (
@@ -21,14 +21,14 @@ import (
 	"time"
 )
 
-// Fields are the members of one object. The first field that cannot be read is
-// kept in Err; later reads return zero values.
+// Fields are the members of one object. Err returns the error of the first field that could not be
+// read; later reads return zero values.
 type Fields struct {
 	raw map[string]json.RawMessage
 	err error
 }
 
-// Parse splits one JSON object into its members. Data must be bounded by the caller.
+// Parse splits one JSON object into its members. The caller bounds the length of data.
 func Parse(data []byte) (*Fields, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
@@ -59,19 +59,19 @@ func Parse(data []byte) (*Fields, error) {
 	return f, nil
 }
 
-// Err is the first error of any read.
+// Err returns the first error of any read, or nil.
 func (f *Fields) Err() error { return f.err }
 
-// Only makes every other name an error.
+// Only makes any other name an error.
 func (f *Fields) Only(names ...string) {
 	for name := range f.raw {
 		if !slices.Contains(names, name) {
-			f.fail(errors.New("unknown field")) // its name is foreign text: not repeated
+			f.fail(errors.New("unknown field")) // its name is foreign text and stays out of the error
 		}
 	}
 }
 
-// Text reads a string that must be there.
+// Text reads a required string.
 func (f *Fields) Text(name string) string {
 	raw, ok := f.need(name)
 	if !ok {
@@ -84,7 +84,7 @@ func (f *Fields) Text(name string) string {
 	return s
 }
 
-// OptionalText reads a string; missing and null are empty.
+// OptionalText reads a string. It is empty if the field is missing or null.
 func (f *Fields) OptionalText(name string) string {
 	if raw, ok := f.raw[name]; !ok || string(raw) == "null" {
 		return ""
@@ -92,7 +92,7 @@ func (f *Fields) OptionalText(name string) string {
 	return f.Text(name)
 }
 
-// Int reads an integer written as one: no fraction, no exponent, no quotes.
+// Int reads a required integer without fraction, exponent or quotes.
 func (f *Fields) Int(name string) int64 {
 	raw, ok := f.need(name)
 	if !ok {
@@ -105,7 +105,7 @@ func (f *Fields) Int(name string) int64 {
 	return n
 }
 
-// Time reads an RFC 3339 time, as UTC.
+// Time reads a required RFC 3339 time and converts it to UTC.
 func (f *Fields) Time(name string) time.Time {
 	s := f.Text(name)
 	if f.err != nil {
@@ -118,7 +118,7 @@ func (f *Fields) Time(name string) time.Time {
 	return t.UTC()
 }
 
-// List reads an array, leaving its elements as they are.
+// List reads a required array and does not read its elements.
 func (f *Fields) List(name string) []json.RawMessage {
 	raw, ok := f.need(name)
 	if !ok {
@@ -131,6 +131,7 @@ func (f *Fields) List(name string) []json.RawMessage {
 	return list
 }
 
+// need returns a required field. ok is false after any error.
 func (f *Fields) need(name string) (json.RawMessage, bool) {
 	raw, ok := f.raw[name]
 	if !ok {

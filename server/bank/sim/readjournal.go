@@ -8,13 +8,12 @@ import (
 	"os"
 )
 
-// maxLine bounds a journal line in bytes; real ones are below 500.
+// maxLine is the largest length of a line in bytes; real lines are shorter than 500.
 const maxLine = 4 << 10
 
-// ReadJournal gives what the bank did, in order, for tests and judges. It
-// changes nothing and may read the journal of a running bank. A torn last line
-// is left out; any other damage (unreadable line, gap in seq, ref or bank_ref
-// twice) is an error.
+// ReadJournal returns all entries of a journal in order. It changes nothing, and may read the
+// journal of a running bank. It ignores an incomplete last line. Any other damage is an error: an
+// unreadable line, a gap in seq, or a ref or bank_ref that appears twice.
 func ReadJournal(path string) ([]Entry, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -32,14 +31,14 @@ func ReadJournal(path string) ([]Entry, error) {
 	return entries, nil
 }
 
-// readEntries reads whole lines and says at which byte they end.
+// readEntries reads complete lines. intact is their total length in bytes.
 func readEntries(r io.Reader) (entries []*Entry, intact int64, err error) {
 	in := bufio.NewReaderSize(r, maxLine)
 	refs, bankRefs := map[string]bool{}, map[string]bool{}
 	for {
 		line, err := in.ReadSlice('\n')
 		if errors.Is(err, io.EOF) {
-			return entries, intact, nil // what is left has no newline: torn
+			return entries, intact, nil // the rest has no newline: an incomplete line
 		}
 		number := len(entries) + 1
 		if err != nil {
