@@ -26,8 +26,8 @@ type Installation struct {
 func (i Installation) postgres() string { return filepath.Join(i.BinDir, "postgres") }
 func (i Installation) initdb() string   { return filepath.Join(i.BinDir, "initdb") }
 
-// usualPlaces are where packages put the server when they keep it off PATH.
-var usualPlaces = []string{
+// usualDirs are the directories of packages that do not put the server on PATH.
+var usualDirs = []string{
 	"/usr/lib/postgresql/*/bin",                          // Debian, Ubuntu
 	"/usr/pgsql-*/bin",                                   // Red Hat, from postgresql.org
 	"/usr/lib/postgresql*/bin",                           // SUSE
@@ -39,14 +39,13 @@ var usualPlaces = []string{
 	"/usr/local/pgsql/bin",                               // built from source
 }
 
-// versionWithin is how long `postgres --version` may take: the disk may be slow to give the
-// program, and the processors may be busy.
-const versionWithin = time.Minute
+// versionTimeout bounds `postgres --version`. It is long, since the disk and the CPUs may be busy.
+const versionTimeout = time.Minute
 
-// findPostgres chooses the server to run: from binDir if given, else the one
-// on PATH, else the newest in the usual places. Where data exists its major
-// version (0: no data yet) decides, because no other server can read it. What could not be
-// asked for its version is part of the error, and no reason to say that it is not there.
+// findPostgres chooses the server to run: the one in binDir if given, else the one on PATH, else
+// the newest in the usual directories. dataMajor is the major version of existing data, or 0; only
+// a server of that version can read the data. The error names servers that were found but whose
+// version could not be read.
 func findPostgres(ctx context.Context, binDir, dataDir string, dataMajor int) (Installation, error) {
 	var (
 		found, tooOld []Installation
@@ -72,21 +71,21 @@ func findPostgres(ctx context.Context, binDir, dataDir string, dataMajor int) (I
 	return Installation{}, &NotFoundError{BinDir: binDir, TooOld: tooOld, Failed: errors.Join(failed...)}
 }
 
-// candidates lists directories in order of preference, each once.
+// candidates returns the directories to search, in order of preference and without duplicates.
 func candidates(binDir string) []string {
 	if binDir != "" {
 		return []string{binDir}
 	}
 	var dirs []string
 	if path, err := exec.LookPath("postgres"); err == nil {
-		// A link on PATH need not have initdb beside it; its target does.
+		// initdb may be missing beside a symbolic link on PATH; it is beside the target.
 		if real, err := filepath.EvalSymlinks(path); err == nil {
 			dirs = append(dirs, filepath.Dir(real))
 		}
 		dirs = append(dirs, filepath.Dir(path))
 	}
 	var usual []string
-	for _, pattern := range usualPlaces {
+	for _, pattern := range usualDirs {
 		matches, _ := filepath.Glob(pattern)
 		usual = append(usual, matches...)
 	}
@@ -99,7 +98,7 @@ func candidates(binDir string) []string {
 	return dirs
 }
 
-// inspect asks the server in dir for its version; ok is false where there is none.
+// inspect reads the version of the server in dir; ok is false if there is no server.
 func inspect(ctx context.Context, dir string) (inst Installation, ok bool, err error) {
 	inst = Installation{BinDir: dir}
 	for _, program := range []string{inst.postgres(), inst.initdb()} {
@@ -107,17 +106,17 @@ func inspect(ctx context.Context, dir string) (inst Installation, ok bool, err e
 			return inst, false, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, versionWithin)
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, inst.postgres(), "--version")
-	cmd.WaitDelay = time.Second // should it leave a child behind that keeps the pipe open
+	cmd.WaitDelay = time.Second // in case it leaves a child that keeps the pipe open
 	began := time.Now()
 	out, err := cmd.Output()
 	switch {
 	case ctx.Err() != nil:
-		return inst, false, fmt.Errorf("%s --version has not answered in %v: %w", inst.postgres(), time.Since(began).Round(time.Millisecond), ctx.Err())
+		return inst, false, fmt.Errorf("%s --version did not end within %v: %w", inst.postgres(), time.Since(began).Round(time.Millisecond), ctx.Err())
 	case err != nil:
-		return inst, false, fmt.Errorf("%s --version: %w%s", inst.postgres(), err, complaint(err))
+		return inst, false, fmt.Errorf("%s --version: %w%s", inst.postgres(), err, stderrOf(err))
 	}
 	if inst.Major, err = parseVersion(string(out)); err != nil {
 		return inst, false, fmt.Errorf("%s --version: %w", inst.postgres(), err)
@@ -125,8 +124,8 @@ func inspect(ctx context.Context, dir string) (inst Installation, ok bool, err e
 	return inst, true, nil
 }
 
-// complaint is what a program that failed has written, as the end of an error's text.
-func complaint(err error) string {
+// stderrOf returns what a failed program has written to stderr, as the end of an error text.
+func stderrOf(err error) string {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok || len(exit.Stderr) == 0 {
 		return ""
@@ -134,16 +133,16 @@ func complaint(err error) string {
 	return ": " + strings.TrimSpace(string(exit.Stderr))
 }
 
-// parseVersion takes 17 out of "postgres (PostgreSQL) 17.2 (Debian 17.2-1)".
-func parseVersion(line string) (int, error) {
-	_, version, ok := strings.Cut(line, "(PostgreSQL) ")
+// parseVersion returns 17 for "postgres (PostgreSQL) 17.2 (Debian 17.2-1)".
+func parseVersion(text string) (int, error) {
+	_, version, ok := strings.Cut(text, "(PostgreSQL) ")
 	if !ok || numberIn(version) == 0 {
-		return 0, fmt.Errorf("not a PostgreSQL version: %q", strings.TrimSpace(line))
+		return 0, fmt.Errorf("not a PostgreSQL version: %q", strings.TrimSpace(text))
 	}
 	return numberIn(version), nil
 }
 
-// numberIn is the first number in s, or 0.
+// numberIn returns the first number in s, or 0.
 func numberIn(s string) int {
 	notDigit := func(r rune) bool { return r < '0' || r > '9' }
 	s = strings.TrimLeftFunc(s, notDigit)
@@ -154,7 +153,7 @@ func numberIn(s string) int {
 	return n
 }
 
-// executable tells whether path is a program; what keeps us from seeing that is an error.
+// executable reports whether path is an executable file. It is an error if that cannot be read.
 func executable(path string) (bool, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -166,8 +165,8 @@ func executable(path string) (bool, error) {
 	return info.Mode().IsRegular() && info.Mode()&0o111 != 0, nil
 }
 
-// dataVersion is the major version that wrote dataDir, or 0 if there is no
-// cluster yet. It refuses a directory that holds something else.
+// dataVersion returns the major version of the PostgreSQL that wrote dataDir, or 0 if there is no
+// cluster yet. It returns an error if the directory holds other files.
 func dataVersion(dataDir string) (int, error) {
 	text, err := os.ReadFile(filepath.Join(dataDir, "PG_VERSION"))
 	if err == nil {
@@ -185,7 +184,7 @@ func dataVersion(dataDir string) (int, error) {
 		return 0, fmt.Errorf("read the data directory: %w", err)
 	}
 	if len(entries) > 0 {
-		return 0, fmt.Errorf("%s is neither empty nor the data of PostgreSQL (no PG_VERSION); it was left alone", dataDir)
+		return 0, fmt.Errorf("%s is neither empty nor a PostgreSQL data directory (no PG_VERSION); it was not changed", dataDir)
 	}
 	return 0, nil
 }

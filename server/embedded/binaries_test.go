@@ -13,7 +13,7 @@ import (
 	"github.com/JDevAman/kizo/internal/testkit"
 )
 
-// fakeInstallation answers --version and nothing else.
+// fakeInstallation makes a directory with a postgres that only supports --version.
 func fakeInstallation(t *testing.T, version string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,7 +30,7 @@ func TestFindPostgres(t *testing.T) {
 
 	inst, err := findPostgres(t.Context(), "", "", 0)
 	if err != nil || inst.BinDir != new || inst.Major != 97 {
-		t.Errorf("PATH goes first: %v, %v", inst, err)
+		t.Errorf("the server on PATH comes first: %v, %v", inst, err)
 	}
 	_, err = findPostgres(t.Context(), old, "", 0)
 	var notFound *NotFoundError
@@ -45,7 +45,7 @@ func TestFindPostgres(t *testing.T) {
 	_, err = findPostgres(t.Context(), new, "/data", 96)
 	var version *VersionError
 	if !errors.As(err, &version) || version.Have[0].Major != 97 {
-		t.Errorf("other data: %v", err)
+		t.Errorf("data of another version: %v", err)
 	}
 	for _, hint := range []string{"apt install", "dnf install", "brew install"} {
 		if !strings.Contains((&NotFoundError{}).Error(), hint) {
@@ -54,15 +54,15 @@ func TestFindPostgres(t *testing.T) {
 	}
 }
 
-// TestFoundButSilent: an installation that does not tell its version is not called missing.
-func TestFoundButSilent(t *testing.T) {
+// The error for a server whose version cannot be read says why, and not that there is no server.
+func TestUnreadableVersionIsReported(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script string
 		want   string
 	}{
-		"hangs":   {"exec sleep 600", "has not answered"},
-		"fails":   {"echo 'libpq.so.5: no such file' >&2; exit 127", "libpq.so.5: no such file"},
-		"babbles": {"echo hello", "not a PostgreSQL version"},
+		"hangs":  {"exec sleep 600", "did not end within"},
+		"fails":  {"echo 'libpq.so.5: no such file' >&2; exit 127", "libpq.so.5: no such file"},
+		"prints": {"echo hello", "not a PostgreSQL version"},
 	} {
 		dir := fakeInstallation(t, "15.1")
 		testkit.Must(t, os.WriteFile(filepath.Join(dir, "postgres"), []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755))
@@ -72,7 +72,7 @@ func TestFoundButSilent(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: %v", name, err)
 		} else if strings.Contains(err.Error(), "apt install") || strings.Contains(err.Error(), "no PostgreSQL") {
-			t.Errorf("%s: it is called missing: %v", name, err)
+			t.Errorf("%s: the error says that there is no server: %v", name, err)
 		}
 	}
 	slow := fakeInstallation(t, "15.1")

@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// child is a process that this package started and waits for.
+// child is a process that this package has started.
 type child struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has exited
-	err  error         // how; to be read after done
+	done chan struct{} // closed when the process has exited
+	err  error         // of the exit; valid after done is closed
 }
 
-// startChild starts the command as the identity, in a process group of its own
-// (Ctrl-C at the terminal is for the parent, which then stops its children in
-// order), to get onParentDeath when this process dies.
+// startChild starts the command as the identity, in a process group of its own, so that Ctrl-C at
+// the terminal reaches only the parent, which stops its children in order. The child gets the
+// signal onParentDeath when this process dies.
 func startChild(cmd *exec.Cmd, id identity, onParentDeath syscall.Signal, env ...string) (*child, error) {
 	cmd.SysProcAttr = processAttributes(onParentDeath)
 	cmd.SysProcAttr.Setpgid = true
@@ -29,8 +29,8 @@ func startChild(cmd *exec.Cmd, id identity, onParentDeath syscall.Signal, env ..
 	c := &child{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// On Linux "the parent" of the death signal is the thread that
-		// started the child. So that thread is kept until the child is gone.
+		// On Linux the death signal is sent when the thread ends that started the child. So that
+		// thread is kept until the child has exited.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -46,8 +46,8 @@ func startChild(cmd *exec.Cmd, id identity, onParentDeath syscall.Signal, env ..
 	return c, nil
 }
 
-// childEnvironment leaves out what would change a server's behaviour (PG*,
-// LC_*) and what is none of its business (secrets of the parent).
+// childEnvironment returns the environment of a child. It has no variables that change how a
+// server behaves (PG*, LC_*), and none of the parent's secrets.
 func childEnvironment() []string {
 	env := []string{"LC_ALL=C", "TZ=UTC"}
 	for _, name := range []string{"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"} {
@@ -60,30 +60,29 @@ func childEnvironment() []string {
 
 func (c *child) pid() int { return c.cmd.Process.Pid }
 
-// signal is an error-free kill: a child that is gone needs none.
+// signal sends a signal. It ignores the error if the child has exited already.
 func (c *child) signal(sig syscall.Signal) { _ = c.cmd.Process.Signal(sig) }
 
-// step is a signal and how long to wait for its effect.
+// step is a signal and how long to wait for the exit that it causes.
 type step struct {
 	signal syscall.Signal
 	wait   time.Duration
 }
 
-// end sends one signal after the other until the child is gone. When ctx ends
-// the waiting of a step is cut short, but the later steps are still taken: a
-// child is never left behind.
+// end sends one signal after another until the child has exited. When ctx ends, it stops waiting
+// for the current step and still takes the later ones, so that no child is left running.
 func (c *child) end(ctx context.Context, steps ...step) error {
 	for _, s := range steps {
 		c.signal(s.signal)
-		if c.gone(ctx, s.wait) {
+		if c.exitsWithin(ctx, s.wait) {
 			return nil
 		}
-		ctx = context.Background() // the rest is harsh, and short
+		ctx = context.Background() // the waits of the later steps are short
 	}
-	return fmt.Errorf("%s (process %d) does not end", c.cmd.Path, c.pid())
+	return fmt.Errorf("%s (process %d) does not exit", c.cmd.Path, c.pid())
 }
 
-func (c *child) gone(ctx context.Context, wait time.Duration) bool {
+func (c *child) exitsWithin(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -95,8 +94,8 @@ func (c *child) gone(ctx context.Context, wait time.Duration) bool {
 	return false
 }
 
-// ready polls until probe succeeds, the child exits, or ctx ends. logTail is
-// what the error shows of the child's own words.
+// ready polls until probe succeeds, the child exits, or ctx ends. The error ends with the text of
+// logTail, the last lines of the child's log.
 func (c *child) ready(ctx context.Context, probe func(context.Context) error, logTail func() string) error {
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
@@ -107,7 +106,7 @@ func (c *child) ready(ctx context.Context, probe func(context.Context) error, lo
 		}
 		select {
 		case <-c.done:
-			return fmt.Errorf("%s ended at start: %w\n%s", c.cmd.Path, c.exitError(), logTail())
+			return fmt.Errorf("%s exited at start: %w\n%s", c.cmd.Path, c.exitError(), logTail())
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w (last: %w)\n%s", c.cmd.Path, ctx.Err(), err, logTail())
 		case <-ticker.C:
@@ -115,7 +114,7 @@ func (c *child) ready(ctx context.Context, probe func(context.Context) error, lo
 	}
 }
 
-// exitError is for a child that has exited though nobody told it to.
+// exitError returns the error of a child that has exited without being stopped.
 func (c *child) exitError() error {
 	if c.err != nil {
 		return c.err
@@ -123,18 +122,18 @@ func (c *child) exitError() error {
 	return fmt.Errorf("exit status 0")
 }
 
-// tail is the end of what was written to the file after offset.
+// tail returns the last 2 KiB that were written to the file after offset.
 func tail(path string, offset int64) string {
-	const most = 2 << 10
+	const maxSize = 2 << 10
 	file, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil && info.Size()-offset > most {
-		offset = info.Size() - most
+	if info, err := file.Stat(); err == nil && info.Size()-offset > maxSize {
+		offset = info.Size() - maxSize
 	}
-	text := make([]byte, most)
+	text := make([]byte, maxSize)
 	n, _ := file.ReadAt(text, offset)
 	return strings.TrimSpace(string(text[:n]))
 }

@@ -4,8 +4,8 @@ package embedded
 
 import "syscall"
 
-// Only Linux has a signal for the parent's death. Elsewhere the child stays,
-// and the next start on its directory stops it.
+// Only Linux sends a signal when the parent dies. On other systems the child keeps running, and the
+// next start on its directory stops it.
 func processAttributes(syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{}
 }

@@ -7,34 +7,34 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The roles of a cluster. The socket's directory is what keeps others out:
-// whoever can open it may be any of them.
+// The roles of a cluster. They have no passwords: a process that can open the socket's directory,
+// which is private, may connect as any of them.
 const (
-	AdminRole = "kizo_admin" // superuser; makes roles and databases
+	AdminRole = "kizo_admin" // superuser; creates roles and databases
 	OwnerRole = "kizo_owner" // owns the database; runs the migrations
-	AppRole   = "kizo_app"   // serves; may do what the migrations grant, no more
+	AppRole   = "kizo_app"   // the role of kizod; has the privileges that the migrations grant
 )
 
-// ensured is a statement and the question whether it is still needed. Asking
-// keeps "already exists" out of the server's log at every start.
+// ensured is a statement, and a query that returns whether it is still needed. Without the query,
+// each start would log "already exists" errors.
 type ensured struct{ missing, statement string }
 
 var roles = []ensured{
 	{`SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'kizo_owner')`, `CREATE ROLE kizo_owner LOGIN CREATEROLE`},
 	{`SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'kizo_app')`, `CREATE ROLE kizo_app LOGIN`},
-	// From 16 on CREATEROLE alone may not alter a role that another made.
+	// Since version 16, CREATEROLE alone may not alter a role that another role created.
 	{`SELECT NOT pg_has_role('kizo_owner', 'kizo_app', 'MEMBER WITH ADMIN OPTION')`, `GRANT kizo_app TO kizo_owner WITH ADMIN OPTION`},
 }
 
-// EnsureDatabase makes the roles and the database where they are missing. It
-// may be called again, also by several at once.
+// EnsureDatabase creates the roles and the database if they do not exist. It may be called again,
+// and concurrently.
 func (p *Postgres) EnsureDatabase(ctx context.Context, name string) error {
 	conn, err := pgx.Connect(ctx, p.URL("postgres", AdminRole))
 	if err != nil {
 		return fmt.Errorf("make the database %s: %w", name, err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) // and the lock is gone
-	// One at a time: concurrent changes of one catalogue row are an error.
+	defer conn.Close(context.WithoutCancel(ctx)) // which releases the lock
+	// The lock is needed since concurrent changes of a row of the catalog are an error.
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock(hashtextextended('kizo: make database', 0))`); err != nil {
 		return fmt.Errorf("make the database %s: %w", name, err)
 	}
@@ -67,8 +67,8 @@ func (e ensured) run(ctx context.Context, conn *pgx.Conn, args ...any) error {
 	return nil
 }
 
-// closeSchema makes the schema public what it is from PostgreSQL 15 on: the
-// database's owner may create tables there, everybody else not.
+// closeSchema gives the schema public the privileges that it has since PostgreSQL 15: only the
+// owner of the database may create tables in it.
 func (p *Postgres) closeSchema(ctx context.Context, name string) error {
 	conn, err := pgx.Connect(ctx, p.URL(name, AdminRole))
 	if err != nil {

@@ -10,29 +10,29 @@ import (
 	"strings"
 )
 
-// rootDir is the home of the data where root's own home is closed.
+// rootDir is the default data directory of root, whose home other users cannot enter.
 const rootDir = "/var/lib/kizo"
 
-// maxSocketPath is the longest path of a unix socket that works everywhere:
-// sun_path has room for 107 bytes on Linux, 103 on macOS.
+// maxSocketPath is the maximum length of the path of a unix socket on every supported system:
+// sun_path holds 107 bytes on Linux, 103 on macOS.
 const maxSocketPath = 103
 
-// DefaultDir is where `kizod dev` keeps its data: $XDG_DATA_HOME/kizo, or
+// DefaultDir returns the directory in which `kizod dev` keeps its data: $XDG_DATA_HOME/kizo, or
 // ~/.local/share/kizo.
 //
-// As root the server runs as another user, who often cannot enter root's home.
-// Then it is /var/lib/kizo; with $HOME set to a closed place that is not
-// root's own home, /var/lib/kizo/home-<hash>, so that two homes never share
-// their money. An $XDG_DATA_HOME outside of $HOME is taken at its word.
+// If this process runs as root, PostgreSQL runs as another user, who usually cannot enter root's
+// home. The directory is then /var/lib/kizo. If $HOME is another directory that the user cannot
+// enter, it is /var/lib/kizo/home-<hash>, so that two homes never share their data. An
+// $XDG_DATA_HOME outside $HOME is used in any case.
 //
-// Where $HOME is not an absolute path, the home of the password database
-// counts; without either, it is an error and never the working directory.
+// If $HOME is not an absolute path, the home directory of the password database is used. Without
+// either, DefaultDir returns an error; it never returns the working directory.
 func DefaultDir() (string, error) {
 	home := homeDir()
 	data := os.Getenv("XDG_DATA_HOME")
 	if !filepath.IsAbs(data) { // the XDG specification: relative paths are ignored
 		if home == "" {
-			return "", errors.New("there is no place for the data: this user has no home directory, " +
+			return "", errors.New("no directory for the data: this user has no home directory, " +
 				"and neither HOME nor XDG_DATA_HOME is an absolute path: set one, or name a directory with --data")
 		}
 		data = filepath.Join(home, ".local", "share")
@@ -53,8 +53,8 @@ func DefaultDir() (string, error) {
 	return filepath.Join(rootDir, fmt.Sprintf("home-%x", sum[:6])), nil
 }
 
-// homeDir is $HOME or the home of the password database, whichever is an
-// absolute path; empty if neither is.
+// homeDir returns $HOME if it is an absolute path, else the home directory of the password
+// database, else "".
 func homeDir() string {
 	if home, err := os.UserHomeDir(); err == nil && filepath.IsAbs(home) {
 		return home
@@ -65,7 +65,7 @@ func homeDir() string {
 	return ""
 }
 
-// prepareDir makes dir if need be, and sees to it that the children can enter.
+// prepareDir makes dir if it does not exist, and makes sure that the children can enter it.
 func prepareDir(dir string, id identity) error {
 	if parent := filepath.Dir(dir); id.blocked(parent) != "" {
 		return &UnreachableError{Dir: dir, Blocked: id.blocked(parent), User: id.name}
@@ -76,8 +76,8 @@ func prepareDir(dir string, id identity) error {
 	if id.blocked(dir) == "" {
 		return nil
 	}
-	// Only a directory that is empty, or Kizo's already, is opened up for
-	// passing through (not for listing): closed ones are closed for a reason.
+	// Only a directory that is empty, or that Kizo has used before, gets the permission to be
+	// entered (not listed): the owner of other files may want them private.
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -85,11 +85,11 @@ func prepareDir(dir string, id identity) error {
 	if _, err := os.Lstat(filepath.Join(dir, lockName)); err != nil && len(entries) > 0 {
 		return &UnreachableError{Dir: dir, Blocked: dir, User: id.name}
 	}
-	return os.Chmod(dir, 0o711) //nolint:gosec // the children's user must pass through, and see nothing
+	return os.Chmod(dir, 0o711) //nolint:gosec // the children's user must enter it, and cannot list it
 }
 
-// makePath makes dir: private, or as root open for passing through, whatever
-// the umask says.
+// makePath makes dir and its parents: private, or as root with permission to be entered, regardless
+// of the umask.
 func makePath(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
@@ -110,13 +110,12 @@ func makePath(dir string) error {
 // socketDir is a private directory for one unix socket.
 type socketDir struct {
 	Path string
-	Temp bool // not below the data directory; removed at stop
+	Temp bool // not below the data directory; removed when the server stops
 }
 
-// makeSocketDir makes parent/name for a socket called file, or where that path
-// would be too long, a directory in a short temporary place. Whoever calls it
-// holds the lock of parent and has stopped what ran there, so that whatever is
-// in parent/name is of no use any more.
+// makeSocketDir makes parent/name for a socket called file. If that path is too long, it makes a
+// directory with a short path among the temporary files. The caller holds the lock of parent and
+// has stopped the server that ran there, so the old contents of parent/name are deleted.
 func makeSocketDir(parent, name, file string, id identity) (socketDir, error) {
 	if path := filepath.Join(parent, name); parent != "" && fits(path, file) {
 		if err := os.RemoveAll(path); err != nil {
@@ -135,15 +134,16 @@ func makeSocketDir(parent, name, file string, id identity) (socketDir, error) {
 			return socketDir{Path: path, Temp: true}, id.own(path)
 		}
 	}
-	return socketDir{}, errors.New("no place with a path short enough for a unix socket: set TMPDIR to one")
+	return socketDir{}, errors.New("every temporary directory has too long a path for a unix socket: set TMPDIR to a short one")
 }
 
-// fits also refuses commas: in a connection string they separate hosts.
+// fits reports whether a socket can be at dir/file. A comma cannot be in the path, since it
+// separates hosts in a connection string.
 func fits(dir, file string) bool {
 	return len(filepath.Join(dir, file)) <= maxSocketPath && !strings.Contains(dir, ",")
 }
 
-// remove takes the directory away, if it is a temporary one of ours.
+// remove deletes the directory if makeSocketDir made it among the temporary files.
 func (s socketDir) remove() {
 	if s.Temp && strings.HasPrefix(filepath.Base(s.Path), "kizo-") {
 		os.RemoveAll(s.Path)

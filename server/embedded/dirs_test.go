@@ -37,7 +37,7 @@ func TestDefaultDir(t *testing.T) {
 	}
 }
 
-// TestDefaultDirWithoutHome: the data of a wallet never go below the working directory.
+// The default directory is never below the working directory.
 func TestDefaultDirWithoutHome(t *testing.T) {
 	me, err := user.Current()
 	if err != nil || !filepath.IsAbs(me.HomeDir) {
@@ -65,7 +65,7 @@ func TestDefaultDirWithoutHome(t *testing.T) {
 func TestUnreachableAsRoot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("only root runs the servers as somebody else")
+		t.Skip("only root runs the servers as another user")
 	}
 	closed := tempDir(t)
 	testkit.Must(t, os.Mkdir(filepath.Join(closed, "in"), 0o755))
@@ -81,15 +81,15 @@ func TestUnreachableAsRoot(t *testing.T) {
 	if left, _ := os.ReadDir(filepath.Join(closed, "in")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	// By a link it is as closed.
+	// The same holds for a symbolic link to it.
 	link := filepath.Join(tempDir(t), "link")
 	testkit.Must(t, os.Symlink(filepath.Join(closed, "in"), link))
 	_, err := StartPostgres(t.Context(), PostgresConfig{Dir: filepath.Join(link, "data")})
 	var unreachable *UnreachableError
 	if !errors.As(err, &unreachable) || unreachable.Blocked != closed {
-		t.Errorf("by a link: %v", err)
+		t.Errorf("through a link: %v", err)
 	}
-	// An empty closed directory, such as mktemp -d makes, is opened.
+	// An empty private directory, such as mktemp -d makes, gets the permission to be entered.
 	empty := tempDir(t)
 	testkit.Must(t, os.Chmod(empty, 0o700))
 	start(t, PostgresConfig{Dir: empty})
@@ -98,7 +98,7 @@ func TestUnreachableAsRoot(t *testing.T) {
 func TestRestoredByRoot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can own what it should not")
+		t.Skip("only root can change owners")
 	}
 	dir := tempDir(t)
 	testkit.Must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))

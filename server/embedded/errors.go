@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// ErrInUse is what an [InUseError] is, for errors.Is.
+// ErrInUse matches every [InUseError] in errors.Is.
 var ErrInUse = errors.New("directory in use")
 
-// InUseError says that another process works in the directory.
+// InUseError reports that another process uses the directory.
 type InUseError struct {
 	Dir string
-	PID int // the holder; 0 if it has not said yet
+	PID int // of the process that uses it; 0 if not known yet
 }
 
 func (e *InUseError) Error() string {
@@ -25,11 +25,11 @@ func (e *InUseError) Error() string {
 // Is makes errors.Is(err, ErrInUse) true.
 func (e *InUseError) Is(target error) bool { return target == ErrInUse }
 
-// NotFoundError says that no usable PostgreSQL server is installed.
+// NotFoundError reports that no usable PostgreSQL server is installed.
 type NotFoundError struct {
-	BinDir string         // the directory that was asked for, or empty
+	BinDir string         // the configured directory, or ""
 	TooOld []Installation // found, but older than [MinMajor]
-	Failed error          // why what was found could not be asked for its version, or nil
+	Failed error          // why the version of a server that was found could not be read, or nil
 }
 
 func (e *NotFoundError) Unwrap() error { return e.Failed }
@@ -38,13 +38,13 @@ func (e *NotFoundError) Error() string {
 	var b strings.Builder
 	switch {
 	case e.Failed != nil:
-		return fmt.Sprintf("PostgreSQL is installed, but it does not tell its version: %v", e.Failed)
+		return fmt.Sprintf("PostgreSQL is installed, but its version cannot be read: %v", e.Failed)
 	case len(e.TooOld) > 0:
-		fmt.Fprintf(&b, "PostgreSQL %d or newer is needed; found only %s", MinMajor, list(e.TooOld))
+		fmt.Fprintf(&b, "PostgreSQL %d or newer is required; found only %s", MinMajor, list(e.TooOld))
 	case e.BinDir != "":
-		return fmt.Sprintf("no PostgreSQL server in %s: postgres and initdb should both be there", e.BinDir)
+		return fmt.Sprintf("no PostgreSQL server in %s: it must contain postgres and initdb", e.BinDir)
 	default:
-		b.WriteString("no PostgreSQL server found on PATH or in the usual places")
+		b.WriteString("no PostgreSQL server found on PATH or in the usual directories")
 	}
 	b.WriteString(`; install it:
   Debian, Ubuntu   apt install postgresql
@@ -54,13 +54,13 @@ or name the directory that holds postgres and initdb (--postgres-bin)`)
 	return b.String()
 }
 
-// VersionError says that the data was written by another major version of
-// PostgreSQL than any that is installed. Nothing has been changed.
+// VersionError reports that the data was written by a major version of PostgreSQL that is not
+// installed. Nothing has been changed.
 type VersionError struct {
 	DataDir string
-	Major   int // what wrote the data
+	Major   int // of the PostgreSQL that wrote the data
 	Have    []Installation
-	Failed  error // why another that was found could not be asked for its version, or nil
+	Failed  error // why the version of another server could not be read, or nil
 }
 
 func (e *VersionError) Unwrap() error { return e.Failed }
@@ -71,23 +71,22 @@ func (e *VersionError) Error() string {
 		have = "installed: " + list(e.Have)
 	}
 	if e.Failed != nil {
-		have += fmt.Sprintf("; and one does not tell its version: %v", e.Failed)
+		have += fmt.Sprintf("; the version of another cannot be read: %v", e.Failed)
 	}
 	return fmt.Sprintf("the data in %s belongs to PostgreSQL %d (%s): install PostgreSQL %d, "+
 		"or upgrade the data with pg_upgrade, or choose another directory; nothing was changed",
 		e.DataDir, e.Major, have, e.Major)
 }
 
-// UnreachableError says that the user whom the children run as cannot walk to
-// the directory.
+// UnreachableError reports that the user that the children run as cannot enter the directory.
 type UnreachableError struct {
-	Dir     string // what was asked for
-	Blocked string // the first directory on the way that the user may not enter
+	Dir     string // the configured directory
+	Blocked string // the first directory of the path that the user may not enter
 	User    string
 }
 
 func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("PostgreSQL does not run as root, and the user %s cannot enter %s on the way to %s: "+
+	return fmt.Sprintf("PostgreSQL does not run as root, and the user %s cannot enter %s on the path to %s: "+
 		"choose another directory, such as %s, or allow it with chmod o+x %s",
 		e.User, e.Blocked, e.Dir, rootDir, e.Blocked)
 }

@@ -10,17 +10,17 @@ import (
 	"syscall"
 )
 
-// identity is whom a child runs as. The zero value is this process itself.
+// identity is the user that a child runs as. The zero value is the user of this process.
 type identity struct {
 	drop     bool
 	uid, gid uint32
 	name     string
 }
 
-// serviceUsers are tried in order; _postgres is what macOS calls it.
+// serviceUsers are tried in order. On macOS, the user of PostgreSQL is _postgres.
 var serviceUsers = []string{"postgres", "_postgres", "nobody"}
 
-// serviceUser is whom children run as: the zero identity, unless this is root.
+// serviceUser returns the user that children run as: another one only if this process is root.
 func serviceUser() (identity, error) {
 	if os.Geteuid() != 0 {
 		return identity{}, nil
@@ -33,15 +33,14 @@ func serviceUser() (identity, error) {
 		uid, err1 := strconv.ParseInt(u.Uid, 10, 64)
 		gid, err2 := strconv.ParseInt(u.Gid, 10, 64)
 		if err1 == nil && err2 == nil && uint32(uid) != 0 {
-			// nobody is -2 on macOS, hence the detour by int64.
+			// The last of serviceUsers has the id -2 on macOS, hence the conversion through int64.
 			return identity{drop: true, uid: uint32(uid), gid: uint32(gid), name: name}, nil
 		}
 	}
-	return identity{}, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor nobody to run it as")
+	return identity{}, errors.New("PostgreSQL does not run as root, and there is no user postgres or other unprivileged user to run it as")
 }
 
-// ownerOf is the identity that owns path, if this is root and path exists and
-// belongs to somebody else.
+// ownerOf returns the owner of path, if this process is root and path belongs to another user.
 func ownerOf(path string) (identity, bool) {
 	info, err := os.Stat(path)
 	if err != nil || os.Geteuid() != 0 {
@@ -58,7 +57,7 @@ func ownerOf(path string) (identity, bool) {
 	return id, true
 }
 
-// own gives path, and all that is in it, to the identity.
+// own makes the identity the owner of path and of everything below it.
 func (id identity) own(path string) error {
 	if !id.drop {
 		return nil
@@ -67,11 +66,11 @@ func (id identity) own(path string) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(p, int(id.uid), int(id.gid)) //nolint:gosec // never through a link
+		return os.Lchown(p, int(id.uid), int(id.gid)) //nolint:gosec // Lchown does not follow links
 	})
 }
 
-// credential is what the kernel is told; supplementary groups are dropped.
+// credential returns the credential of a child; it has no supplementary groups.
 func (id identity) credential() *syscall.Credential {
 	if !id.drop {
 		return nil
@@ -79,7 +78,8 @@ func (id identity) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: id.uid, Gid: id.gid}
 }
 
-// mayEnter judges by the mode bits; access control lists are not consulted.
+// mayEnter reports whether the mode bits let the identity enter a directory. It does not read
+// access control lists.
 func (id identity) mayEnter(info fs.FileInfo) bool {
 	if !id.drop {
 		return true
@@ -95,13 +95,13 @@ func (id identity) mayEnter(info fs.FileInfo) bool {
 	}
 }
 
-// blocked is the first existing directory on the way to path (path included)
-// that the identity may not enter, or empty.
+// blocked returns the first existing directory of path, including path itself, that the identity
+// may not enter, or "".
 func (id identity) blocked(path string) string {
 	if !id.drop {
 		return ""
 	}
-	// By both ways: as it is written, and where links lead.
+	// It checks both the path as written and the path with links resolved.
 	if b := id.blockedStep(path); b != "" {
 		return b
 	}

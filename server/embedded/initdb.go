@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// initdb makes a cluster in dir/pgdata: in a directory beside it first, so
-// that a killed initdb leaves no half of one.
+// initdb makes a cluster in dir/pgdata. It makes it in a temporary directory first and renames
+// that, so that a killed initdb leaves no incomplete cluster.
 func initdb(ctx context.Context, inst Installation, dir string, id identity) error {
 	temp, err := os.MkdirTemp(dir, "pgdata.initdb-") // 0700
 	if err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
-	defer os.RemoveAll(temp) // after the rename there is none
+	defer os.RemoveAll(temp) // has no effect after the rename
 	if err := id.own(temp); err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func initdb(ctx context.Context, inst Installation, dir string, id identity) err
 	cmd := exec.Command(inst.initdb(), "--pgdata", temp, "--username", AdminRole,
 		"--encoding", "UTF8", "--no-locale", "--data-checksums",
 		"--auth-local", "trust", "--auth-host", "reject", "--no-instructions")
-	cmd.Dir = temp // ours may be one that the identity cannot enter
+	cmd.Dir = temp // the working directory of this process may be one that the identity cannot enter
 	cmd.Stdout, cmd.Stderr = &output, &output
 	c, err := startChild(cmd, id, syscall.SIGTERM)
 	if err != nil {
@@ -48,8 +48,9 @@ func initdb(ctx context.Context, inst Installation, dir string, id identity) err
 	return syncDir(dir)
 }
 
-// removeHalfMade clears what a killed initdb left. The lock is held.
-func removeHalfMade(dir string) {
+// removeIncomplete deletes the temporary directories of killed initdb processes. The caller holds
+// the lock.
+func removeIncomplete(dir string) {
 	left, _ := filepath.Glob(filepath.Join(globEscape(dir), "pgdata.initdb-*"))
 	for _, path := range left {
 		os.RemoveAll(path)
@@ -60,7 +61,7 @@ func globEscape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
-// syncDir makes a rename in dir outlive a power cut.
+// syncDir makes a rename in dir survive a power failure.
 func syncDir(dir string) error {
 	file, err := os.Open(dir)
 	if err != nil {

@@ -13,42 +13,41 @@ import (
 	"strings"
 )
 
-// pgPort names the socket, unless the setting port says otherwise: nothing listens on TCP.
+// pgPort is the default port. It is only a part of the socket's name: nothing listens on TCP.
 const pgPort = 5432
 
 const instanceName = "postgres.json"
 
-// Instance is where a running PostgreSQL listens.
+// Instance names the socket of a running PostgreSQL.
 type Instance struct {
 	PID       int    `json:"pid"`
 	SocketDir string `json:"socket_dir"`
 	Port      int    `json:"port"`
-	TempDir   bool   `json:"temp_dir,omitempty"` // SocketDir is to be removed at stop
+	TempDir   bool   `json:"temp_dir,omitempty"` // SocketDir is removed when the server stops
 }
 
-// URL is a connection string for pgx.
+// URL returns a connection string for pgx.
 func (i Instance) URL(database, user string) string {
 	query := url.Values{
 		"host":    {i.SocketDir},
 		"port":    {strconv.Itoa(i.Port)},
-		"sslmode": {"disable"}, // or PGSSL* of the environment would be obeyed
+		"sslmode": {"disable"}, // otherwise pgx reads PGSSL* from the environment
 	}
-	// pgx reads a plus sign in a query as it stands, unlike forms do.
+	// pgx reads a plus sign in a query as a plus sign, unlike in a form.
 	escaped := strings.ReplaceAll(query.Encode(), "+", "%20")
 	u := url.URL{Scheme: "postgres", User: url.User(user), Path: "/" + database, RawQuery: escaped}
 	return u.String()
 }
 
-// Attach finds the PostgreSQL that runs on dir, started by this process or by
-// another; running is false where there is none. It takes no lock and leaves
-// the server alone.
+// Attach finds the PostgreSQL that runs on dir, started by this or another process; running is
+// false if there is none. It takes no lock and does not affect the server.
 func Attach(dir string) (instance Instance, running bool, err error) {
 	instance, err = readInstance(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Instance{}, false, nil
 	}
 	if err != nil {
-		return Instance{}, false, fmt.Errorf("read where PostgreSQL listens: %w", err)
+		return Instance{}, false, fmt.Errorf("read the address of PostgreSQL: %w", err)
 	}
 	if !alive(instance.PID) {
 		return Instance{}, false, nil
@@ -58,7 +57,7 @@ func Attach(dir string) (instance Instance, running bool, err error) {
 		return Instance{}, false, fmt.Errorf("PostgreSQL runs on %s for another user: %w", dir, err)
 	}
 	if err != nil {
-		return Instance{}, false, nil //nolint:nilerr // the pid is another's by now
+		return Instance{}, false, nil //nolint:nilerr // another process has the pid now
 	}
 	conn.Close()
 	return instance, true, nil
@@ -73,7 +72,7 @@ func readInstance(dir string) (Instance, error) {
 	return instance, json.Unmarshal(text, &instance)
 }
 
-// writeInstance replaces the file in one step, for readers without a lock.
+// writeInstance replaces the file atomically, for readers without the lock.
 func writeInstance(dir string, instance Instance) error {
 	text, err := json.Marshal(instance)
 	if err != nil {
@@ -81,12 +80,12 @@ func writeInstance(dir string, instance Instance) error {
 	}
 	path := filepath.Join(dir, instanceName)
 	if err := os.WriteFile(path+".new", append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("note where PostgreSQL listens: %w", err)
+		return fmt.Errorf("write the address of PostgreSQL: %w", err)
 	}
 	return os.Rename(path+".new", path)
 }
 
-// forgetInstance removes what a run left, ended well or not.
+// forgetInstance removes the files of the last run.
 func forgetInstance(dir string) {
 	if old, err := readInstance(dir); err == nil {
 		socketDir{Path: old.SocketDir, Temp: old.TempDir}.remove()

@@ -12,9 +12,8 @@ import (
 
 const lockName = "lock"
 
-// DirLock is the right to be the only process that works in a directory.
-// It ends with [DirLock.Unlock] or with the process, however that ends: a
-// lock file that lies about means nothing.
+// DirLock is an exclusive lock of a directory. The kernel holds it until [DirLock.Unlock] or the
+// end of the process; a lock file that is left behind has no effect.
 type DirLock struct {
 	dir  string
 	file *os.File
@@ -25,8 +24,8 @@ type lockHolder struct {
 	Since time.Time `json:"since"`
 }
 
-// Lock takes the directory, which is made if need be. If another process (or
-// another part of this one) has it, the error is an [InUseError].
+// Lock locks a directory, and makes it if it does not exist. If another process, or another part of
+// this one, holds the lock, the error is an [InUseError].
 func Lock(dir string) (*DirLock, error) { return lockFile(dir, lockName) }
 
 func lockFile(dir, name string) (*DirLock, error) {
@@ -38,9 +37,9 @@ func lockFile(dir, name string) (*DirLock, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, name)
-	// A holder writes its pid just after it got the lock: a reader who comes
-	// between sees nothing, or a dead process's pid, and looks again.
-	for try := 0; ; try++ {
+	// A process writes its pid just after it got the lock. Before that, the file is empty or has
+	// the pid of a process that has ended, and is read again.
+	for attempt := 0; ; attempt++ {
 		lock, err := tryLock(path)
 		if err == nil {
 			lock.dir = dir
@@ -53,7 +52,7 @@ func lockFile(dir, name string) (*DirLock, error) {
 		if alive(holder.PID) {
 			return nil, &InUseError{Dir: dir, PID: holder.PID}
 		}
-		if try == 50 {
+		if attempt == 50 {
 			return nil, &InUseError{Dir: dir}
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -84,16 +83,16 @@ func tryLock(path string) (*DirLock, error) {
 func readHolder(path string) lockHolder {
 	var holder lockHolder
 	if text, err := os.ReadFile(path); err == nil {
-		_ = json.Unmarshal(text, &holder) // not there yet: nobody
+		_ = json.Unmarshal(text, &holder) // an incomplete file is the same as an empty one
 	}
 	return holder
 }
 
-// Dir is the directory that is locked, as an absolute path.
+// Dir returns the locked directory, as an absolute path.
 func (l *DirLock) Dir() string { return l.dir }
 
-// Unlock gives the directory free. The file stays: removing it would let two
-// processes lock two files of one name.
+// Unlock releases the lock. It does not remove the file: otherwise two processes could lock two
+// files of the same name.
 func (l *DirLock) Unlock() error {
 	if err := l.file.Truncate(0); err != nil {
 		l.file.Close()
@@ -102,7 +101,7 @@ func (l *DirLock) Unlock() error {
 	return l.file.Close()
 }
 
-// alive says whether a process of this pid exists, whoever owns it.
+// alive reports whether a process with this pid exists, of any user.
 func alive(pid int) bool {
 	if pid <= 0 {
 		return false

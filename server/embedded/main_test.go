@@ -16,8 +16,8 @@ import (
 	"github.com/JDevAman/kizo/internal/testkit"
 )
 
-// helperDir turns the test binary into a process that runs both servers in a
-// directory until it is killed.
+// helperDir makes the test binary a process that runs both servers in a directory until it is
+// killed.
 const helperDir = "KIZO_EMBEDDED_HELPER_DIR"
 
 func TestMain(m *testing.M) {
@@ -41,7 +41,7 @@ func helper(dir string) {
 	io.Copy(io.Discard, os.Stdin) // until killed
 }
 
-// startHelper returns when both servers answer.
+// startHelper starts such a process, and returns when both servers answer.
 func startHelper(t *testing.T, dir string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -60,8 +60,7 @@ func startHelper(t *testing.T, dir string) *exec.Cmd {
 	return cmd
 }
 
-// tempDir is a directory that the servers can enter under root too, and short
-// enough for a socket. (pgtest.TempDir is the same, but imports this package.)
+// tempDir is the same as pgtest.TempDir, which these tests cannot use: it imports this package.
 func tempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kizo-embedded-")

@@ -4,15 +4,15 @@ import "fmt"
 
 // Bounds of sharedBuffers, in MB.
 const (
-	leastBuffers = 128 // PostgreSQL's own default
-	mostBuffers  = 1024
+	minBuffers = 128 // PostgreSQL's default
+	maxBuffers = 1024
 )
 
-// sharedBuffers is the size of PostgreSQL's cache: a quarter of the memory there is,
-// within bounds. A transfer touches a dozen pages of indexes, and another dozen for
-// each other account; once those no longer fit, each transfer reads some and has to
-// write others first. Memory is only taken as pages come to be used.
+// sharedBuffers returns the size of PostgreSQL's cache: a quarter of the memory, within bounds. A
+// transfer reads about twelve pages of indexes, and twelve more for each further account. When
+// these no longer fit, each transfer must read pages from disk, and write others to make space.
+// PostgreSQL uses the memory only as pages are read.
 func sharedBuffers() string {
 	quarter := memory() >> 20 / 4
-	return fmt.Sprintf("%dMB", min(max(quarter, leastBuffers), mostBuffers))
+	return fmt.Sprintf("%dMB", min(max(quarter, minBuffers), maxBuffers))
 }

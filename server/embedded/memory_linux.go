@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// memory is what this process may use, in bytes: the machine's, or less in a
-// container that is bounded; 0 if unknown.
+// memory returns how much memory this process may use, in bytes: that of the machine, or the limit
+// of its container. It returns 0 if that is unknown.
 func memory() uint64 {
 	var info syscall.Sysinfo_t
 	if err := syscall.Sysinfo(&info); err != nil {
@@ -19,9 +19,9 @@ func memory() uint64 {
 	if err != nil {
 		return total
 	}
-	bound, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	limit, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
 	if err != nil { // "max"
 		return total
 	}
-	return min(total, bound)
+	return min(total, limit)
 }

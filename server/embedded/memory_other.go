@@ -2,5 +2,5 @@
 
 package embedded
 
-// memory is unknown here: 0.
+// memory returns 0: the size is not known on this system.
 func memory() uint64 { return 0 }

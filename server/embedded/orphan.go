@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// stopOrphans ends the server processes that still work on dataDir. The caller
-// holds the lock, so whoever started them is gone.
+// stopOrphans stops the server processes that still use dataDir. The caller holds the lock, so the
+// process that started them has ended.
 func stopOrphans(ctx context.Context, dataDir string, log *slog.Logger) error {
 	postmaster := postmasterPID(dataDir)
 	steps := []step{
-		{syscall.SIGINT, 20 * time.Second}, // fast shutdown: no recovery needed after it
-		{syscall.SIGQUIT, 7 * time.Second}, // immediate; its own children get 5 s
+		{syscall.SIGINT, 20 * time.Second}, // fast shutdown: the next start needs no recovery
+		{syscall.SIGQUIT, 7 * time.Second}, // immediate shutdown; PostgreSQL gives its children 5 s
 		{syscall.SIGKILL, 5 * time.Second},
 	}
 	for _, s := range steps {
@@ -30,23 +30,23 @@ func stopOrphans(ctx context.Context, dataDir string, log *slog.Logger) error {
 		}
 		log.Warn("stopping a PostgreSQL that outlived its parent", "pids", pids, "signal", s.signal.String(), "data", dataDir)
 		if slices.Contains(pids, postmaster) && s.signal != syscall.SIGKILL {
-			pids = []int{postmaster} // it sees to its children
+			pids = []int{postmaster} // the postmaster stops its children
 		}
 		for _, pid := range pids {
-			_ = syscall.Kill(pid, s.signal) // gone meanwhile: as wanted
+			_ = syscall.Kill(pid, s.signal) // an error means that the process has ended
 		}
 		if err := waitForNone(ctx, dataDir, postmaster, s.wait); err != nil {
 			return err
 		}
 	}
 	if pids := clusterProcesses(dataDir, postmaster); len(pids) > 0 {
-		return fmt.Errorf("PostgreSQL processes %v work on %s and do not end", pids, dataDir)
+		return fmt.Errorf("PostgreSQL processes %v use %s and do not exit", pids, dataDir)
 	}
 	return nil
 }
 
-// waitForNone returns when no process is left or the time is over; an error
-// only when ctx has ended.
+// waitForNone returns when no process is left or wait has passed. It returns an error only if ctx
+// has ended.
 func waitForNone(ctx context.Context, dataDir string, postmaster int, wait time.Duration) error {
 	deadline := time.Now().Add(wait)
 	ticker := time.NewTicker(10 * time.Millisecond)
@@ -61,7 +61,7 @@ func waitForNone(ctx context.Context, dataDir string, postmaster int, wait time.
 	return nil
 }
 
-// postmasterPID is what the server last started on dataDir wrote down, or 0.
+// postmasterPID returns the pid that the last server on dataDir has written, or 0.
 func postmasterPID(dataDir string) int {
 	file, err := os.Open(filepath.Join(dataDir, "postmaster.pid"))
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// clusterProcesses lists the server processes of dataDir: every one of them
-// has it as its working directory. So a pid that was reused by a stranger
-// misleads nobody, and backends without a postmaster are found as well.
+// clusterProcesses returns the server processes of dataDir. Each of them has dataDir as its working
+// directory. So a pid that another process has now is not mistaken for a server, and backends
+// without a postmaster are found too.
 func clusterProcesses(dataDir string, _ int) []int {
 	want, err := filepath.EvalSymlinks(dataDir)
 	if err != nil {
@@ -20,12 +20,12 @@ func clusterProcesses(dataDir string, _ int) []int {
 	var pids []int
 	for _, link := range links {
 		if cwd, err := os.Readlink(link); err != nil || cwd != want {
-			continue // another's, or gone
+			continue // of another process, or one that has ended
 		}
 		process := filepath.Dir(link)
 		name, err := os.ReadFile(filepath.Join(process, "comm"))
 		if err != nil || !slices.Contains([]string{"postgres", "postmaster"}, strings.TrimSpace(string(name))) {
-			continue // a shell that went there to look
+			continue // such as a shell in that directory
 		}
 		if pid, err := strconv.Atoi(filepath.Base(process)); err == nil {
 			pids = append(pids, pid)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// clusterProcesses is the postmaster, if its pid is that of a postgres which
-// was started on dataDir; its children end with it.
+// clusterProcesses returns the postmaster, if its pid is that of a postgres that was started on
+// dataDir. Its children end with it.
 func clusterProcesses(dataDir string, postmaster int) []int {
 	if !alive(postmaster) {
 		return nil

@@ -45,7 +45,8 @@ func TestKilledParent(t *testing.T) {
 	testkit.Must(t, redis.Stop(t.Context()))
 }
 
-// TestOrphan is for what happens where no signal tells of the parent's death.
+// A server that outlived its parent, as on systems without a signal for that, is stopped by the
+// next start.
 func TestOrphan(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
@@ -56,15 +57,15 @@ func TestOrphan(t *testing.T) {
 	pg := start(t, PostgresConfig{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	<-orphan.done
 	if !strings.Contains(log.String(), fmt.Sprint(orphan.pid())) {
-		t.Errorf("nobody was told: %q", &log)
+		t.Errorf("the log does not name the orphan: %q", &log)
 	}
 	query[int](t, pg.URL("postgres", AdminRole), `SELECT 1`)
 	if owner, ok := ownerOf(filepath.Join(dir, "pgdata")); ok && owner.uid != id.uid {
-		t.Errorf("the data changed hands: %v, %v", owner, id)
+		t.Errorf("the data has another owner: %v, %v", owner, id)
 	}
 }
 
-// startOrphan runs a postgres on dir that nobody in this package knows of.
+// startOrphan runs a postgres on dir without a lock and without postgres.json.
 func startOrphan(t *testing.T, dir string) (*child, identity) {
 	t.Helper()
 	data := filepath.Join(dir, "pgdata")
@@ -100,9 +101,9 @@ func startOrphan(t *testing.T, dir string) (*child, identity) {
 	return orphan, id
 }
 
-// TestStrangersPid: a stale postmaster.pid names a process that has nothing to
-// do with it but would make postgres believe that another server runs.
-func TestStrangersPid(t *testing.T) {
+// A stale postmaster.pid has the pid of an unrelated process, which postgres would by itself take
+// for another server.
+func TestStalePIDOfAnotherProcess(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	testkit.Must(t, start(t, PostgresConfig{Dir: dir}).Stop(t.Context()))
@@ -110,19 +111,19 @@ func TestStrangersPid(t *testing.T) {
 	crashed.signal(syscall.SIGKILL)
 	<-crashed.done
 
-	stranger := exec.Command("sleep", "600")
-	stranger.SysProcAttr = &syscall.SysProcAttr{Credential: id.credential()}
-	testkit.Must(t, stranger.Start())
-	t.Cleanup(func() { stranger.Process.Kill(); stranger.Wait() })
+	unrelated := exec.Command("sleep", "600")
+	unrelated.SysProcAttr = &syscall.SysProcAttr{Credential: id.credential()}
+	testkit.Must(t, unrelated.Start())
+	t.Cleanup(func() { unrelated.Process.Kill(); unrelated.Wait() })
 	path := filepath.Join(dir, "pgdata", "postmaster.pid")
 	text, err := os.ReadFile(path)
 	testkit.Must(t, err)
 	_, rest, _ := strings.Cut(string(text), "\n")
-	testkit.Must(t, os.WriteFile(path, fmt.Appendf(nil, "%d\n%s", stranger.Process.Pid, rest), 0o600))
+	testkit.Must(t, os.WriteFile(path, fmt.Appendf(nil, "%d\n%s", unrelated.Process.Pid, rest), 0o600))
 
 	start(t, PostgresConfig{Dir: dir})
-	if !alive(stranger.Process.Pid) {
-		t.Error("the stranger was killed")
+	if !alive(unrelated.Process.Pid) {
+		t.Error("the unrelated process was killed")
 	}
 }
 
@@ -136,7 +137,8 @@ func TestLock(t *testing.T) {
 	if !errors.As(err, &inUse) || inUse.PID != os.Getpid() || inUse.Dir != dir {
 		t.Errorf("got %v", err)
 	}
-	// Who has the lock may start, and keeps the lock.
+	// A caller that holds the lock can start a server, and still holds the lock when it has
+	// stopped.
 	testkit.Must(t, start(t, PostgresConfig{Dir: dir, Lock: lock}).Stop(t.Context()))
 	if _, err := Lock(dir); !errors.Is(err, ErrInUse) {
 		t.Errorf("got %v", err)

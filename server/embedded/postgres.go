@@ -24,25 +24,25 @@ const (
 	logName    = "postgres.log"
 	maxLogSize = 10 << 20 // bytes; checked at start
 
-	// startLimit bounds a start whose context has no deadline. Recovery after
-	// a crash of a busy server is what takes long.
-	startLimit = 2 * time.Minute
+	// startTimeout bounds a start whose context has no deadline. It is long enough for the recovery
+	// after a crash of a busy server.
+	startTimeout = 2 * time.Minute
 )
 
-// PostgresConfig says where and how PostgreSQL runs. Only Dir is required.
+// PostgresConfig of a PostgreSQL server. Only Dir is required.
 type PostgresConfig struct {
-	Dir    string // holds pgdata, the log, the socket; made if missing
-	BinDir string // where postgres and initdb are; empty: find them
+	Dir    string // holds pgdata, the log and the socket; made if it does not exist
+	BinDir string // holds postgres and initdb; searched for when ""
 
-	// Lock is Dir's lock, if the caller holds it already. It stays the
-	// caller's. Without it StartPostgres locks Dir until Stop or Kill.
+	// Lock is the lock of Dir, if the caller holds it already; the caller unlocks it. If it is
+	// nil, StartPostgres locks Dir until Stop or Kill.
 	Lock *DirLock
 
-	// Settings are parameters of postgresql.conf and go before our own. The
-	// defaults are fully durable.
+	// Settings are parameters of postgresql.conf. They override those of this package, which are
+	// fully durable.
 	Settings map[string]string
 
-	Log *slog.Logger // what this package does; the server has a file; nil: nothing
+	Log *slog.Logger // of this package; the server logs to a file; no logging when nil
 }
 
 // Postgres is a running PostgreSQL server and its data directory.
@@ -51,15 +51,14 @@ type Postgres struct {
 	dir     string
 	binDir  string
 	child   *child
-	lock    *DirLock // nil if it is the caller's
+	lock    *DirLock // nil if the caller holds the lock
 	release sync.Once
 }
 
-// StartPostgres starts the server on cfg.Dir, makes a cluster there if there is
-// none, and returns when it answers. ctx bounds the start, not the server.
+// StartPostgres starts the server on cfg.Dir, makes a cluster there if there is none, and returns
+// when the server answers. ctx bounds the start, not the run of the server.
 //
-// Errors to expect: [InUseError], [NotFoundError], [VersionError],
-// [UnreachableError].
+// The error may be an [InUseError], [NotFoundError], [VersionError] or [UnreachableError].
 func StartPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil || cfg.Dir == "" {
@@ -85,10 +84,10 @@ func StartPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
 			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := p.start(ctx, cfg, id); err != nil {
-		_ = p.Kill() // the start's error says more
+		_ = p.Kill() // the error of the start is the cause
 		return nil, err
 	}
 	return p, nil
@@ -109,16 +108,17 @@ func (p *Postgres) start(ctx context.Context, cfg PostgresConfig, id identity) e
 		return err
 	}
 	forgetInstance(p.dir)
-	removeHalfMade(p.dir)
+	removeIncomplete(p.dir)
 	if major == 0 {
 		cfg.Log.Info("making a PostgreSQL cluster", "version", inst.Major, "data", data)
 		if err := initdb(ctx, inst, p.dir, id); err != nil {
 			return err
 		}
 	} else if _, owned := ownerOf(data); id.drop && !owned {
-		// Data of root, restored from a backup perhaps: postgres wants its own.
+		// The data belongs to root, perhaps after a restore; postgres requires that its user owns
+		// it.
 		if err := id.own(data); err != nil {
-			return fmt.Errorf("give the data to %s: %w", id.name, err)
+			return fmt.Errorf("make %s the owner of the data: %w", id.name, err)
 		}
 	}
 	port := pgPort
@@ -138,13 +138,12 @@ func (p *Postgres) launch(ctx context.Context, inst Installation, cfg PostgresCo
 	if err != nil {
 		return err
 	}
-	defer logFile.Close() // the child has its own
+	defer logFile.Close() // the child has a descriptor of its own
 	data := filepath.Join(p.dir, dataName)
 	cmd := exec.Command(inst.postgres(), append([]string{"-D", data}, p.arguments(cfg.Settings)...)...)
 	cmd.Dir = data
 	cmd.Stdout, cmd.Stderr = logFile, logFile
-	// SIGINT is the fast shutdown: also when this process is killed, the data
-	// is closed in good order.
+	// SIGINT is a fast shutdown, so that a killed parent does not cause a recovery.
 	p.child, err = startChild(cmd, id, syscall.SIGINT, staleEnvironment(data)...)
 	if err != nil {
 		return err
@@ -156,10 +155,10 @@ func (p *Postgres) launch(ctx context.Context, inst Installation, cfg PostgresCo
 	return p.child.ready(ctx, p.ping, func() string { return tail(p.LogPath(), offset) })
 }
 
-// staleEnvironment tells postgres that the pid in a stale postmaster.pid is no
-// server's: after a reboot, or in a container, a stranger may have that number,
-// and postgres would refuse to start. It is how pg_ctl tells it to ignore the
-// shell; the check of shared memory for live backends remains.
+// staleEnvironment makes postgres ignore the pid in a stale postmaster.pid. After a reboot, or in a
+// container, an unrelated process may have that pid, and postgres would refuse to start. pg_ctl
+// uses the same variable for the shell that runs it. postgres still checks the shared memory for
+// live backends.
 func staleEnvironment(dataDir string) []string {
 	if pid := postmasterPID(dataDir); pid > 0 {
 		return []string{fmt.Sprintf("PG_GRANDPARENT_PID=%d", pid)}
@@ -167,7 +166,7 @@ func staleEnvironment(dataDir string) []string {
 	return nil
 }
 
-// arguments are -c name=value, in order of name.
+// arguments returns -c name=value for each setting, sorted by name.
 func (p *Postgres) arguments(override map[string]string) []string {
 	settings := map[string]string{
 		"listen_addresses":        "",
@@ -179,7 +178,7 @@ func (p *Postgres) arguments(override map[string]string) []string {
 		"timezone":                "UTC",
 		"log_timezone":            "UTC",
 		"log_line_prefix":         "%m [%p] %q%u@%d ",
-		"logging_collector":       "off", // or the log would go elsewhere
+		"logging_collector":       "off", // otherwise the server logs to files of its own
 		"cluster_name":            "kizo",
 	}
 	maps.Copy(settings, override)
@@ -198,12 +197,12 @@ func (p *Postgres) ping(ctx context.Context) error {
 	return conn.Close(ctx)
 }
 
-// openLog opens the server's log for appending; a large one is put aside first.
-// offset is where this run's lines begin.
+// openLog opens the log of a server for appending, and renames a large one first. offset is where
+// the lines of this run begin.
 func openLog(path string) (file *os.File, offset int64, err error) {
 	if info, err := os.Stat(path); err == nil && info.Size() > maxLogSize {
 		if err := os.Rename(path, path+".1"); err != nil {
-			return nil, 0, fmt.Errorf("put the old log aside: %w", err)
+			return nil, 0, fmt.Errorf("rename the old log: %w", err)
 		}
 	}
 	file, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -218,27 +217,27 @@ func openLog(path string) (file *os.File, offset int64, err error) {
 	return file, info.Size(), nil
 }
 
-// LogPath is the server's log.
+// LogPath returns the path of the server's log.
 func (p *Postgres) LogPath() string { return filepath.Join(p.dir, logName) }
 
-// BinDir is the directory of the server's programs.
+// BinDir returns the directory of the server's programs.
 func (p *Postgres) BinDir() string { return p.binDir }
 
-// Pid is the process id of the postmaster.
+// Pid returns the process id of the postmaster.
 func (p *Postgres) Pid() int { return p.PID }
 
-// Done is closed when the server has exited, told to or not.
+// Done returns a channel that is closed when the server has exited for any reason.
 func (p *Postgres) Done() <-chan struct{} { return p.child.done }
 
-// Stop shuts the server down: open transactions are rolled back, the data is
-// closed in good order. When ctx ends first, it is stopped at once and
-// recovers at the next start. Safe to call again, and after Kill.
+// Stop shuts the server down: open transactions are rolled back, and the next start needs no
+// recovery. If ctx ends first, the server is stopped at once, and the next start recovers. Stop may
+// be called again, and after Kill.
 func (p *Postgres) Stop(ctx context.Context) error {
 	return p.end(ctx, step{syscall.SIGINT, time.Minute}, step{syscall.SIGQUIT, 7 * time.Second}, step{syscall.SIGKILL, 5 * time.Second})
 }
 
-// Kill stops the server as a crash would: nothing is written any more, and the
-// next start replays the log. It returns when the server is gone.
+// Kill stops the server as a crash would: it writes nothing more, and the next start replays the
+// log. Kill returns when the server has exited.
 func (p *Postgres) Kill() error {
 	return p.end(context.Background(), step{syscall.SIGQUIT, 7 * time.Second}, step{syscall.SIGKILL, 5 * time.Second})
 }

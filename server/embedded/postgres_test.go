@@ -23,14 +23,14 @@ func TestRestartKeepsData(t *testing.T) {
 	first := start(t, PostgresConfig{Dir: dir})
 	exec1(t, first.URL("postgres", admin), `CREATE TABLE kept AS SELECT 42 AS n`)
 	testkit.Must(t, first.Stop(t.Context()))
-	testkit.Must(t, first.Stop(t.Context())) // again: nothing to do
+	testkit.Must(t, first.Stop(t.Context())) // the second Stop has no effect
 	<-first.Done()
 
 	second := start(t, PostgresConfig{Dir: dir})
 	if n := query[int](t, second.URL("postgres", admin), `SELECT n FROM kept`); n != 42 {
 		t.Errorf("after a restart the table holds %d", n)
 	}
-	// As hard as a crash; what was committed is there again.
+	// Committed data survives a crash.
 	exec1(t, second.URL("postgres", admin), `UPDATE kept SET n = 43`)
 	testkit.Must(t, second.Kill())
 
@@ -59,7 +59,7 @@ func TestDurableAndPrivate(t *testing.T) {
 	}
 }
 
-// shown is a size as PostgreSQL shows it.
+// shown returns a size as SHOW prints it.
 func shown(size string) string {
 	if size == "1024MB" {
 		return "1GB"
@@ -67,7 +67,7 @@ func shown(size string) string {
 	return size
 }
 
-func TestAwkwardPaths(t *testing.T) {
+func TestUnusualPaths(t *testing.T) {
 	t.Parallel()
 	for name, sub := range map[string]string{
 		"deep":  strings.Repeat("a-long-name-of-a-directory/", 8),
@@ -80,16 +80,16 @@ func TestAwkwardPaths(t *testing.T) {
 			query[int](t, pg.URL("postgres", admin), `SELECT 1`)
 			testkit.Must(t, pg.Stop(t.Context()))
 			if _, err := os.Stat(pg.SocketDir); pg.TempDir && !os.IsNotExist(err) {
-				t.Errorf("the temporary %s is still there: %v", pg.SocketDir, err)
+				t.Errorf("the temporary %s still exists: %v", pg.SocketDir, err)
 			}
 			if name == "deep" && !pg.TempDir {
-				t.Error("the path was not too deep; the test shows nothing")
+				t.Error("the path was not too long, so this tests nothing")
 			}
 		})
 	}
 }
 
-// tree lists names and sizes: enough to see that nothing was touched.
+// tree returns the path and time of every file, to compare them.
 func tree(t *testing.T, dir string) string {
 	t.Helper()
 	var b strings.Builder
@@ -118,51 +118,51 @@ func TestOtherVersionIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if after := tree(t, data); after != before {
-		t.Errorf("the data was touched:\n%s\n%s", before, after)
+		t.Errorf("the data was changed:\n%s\n%s", before, after)
 	}
 }
 
-func TestForeignDataIsLeftAlone(t *testing.T) {
+func TestOtherFilesAreNotChanged(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	testkit.Must(t, os.Mkdir(filepath.Join(dir, "pgdata"), 0o700))
 	testkit.Must(t, os.WriteFile(filepath.Join(dir, "pgdata", "thesis.txt"), []byte("years"), 0o600))
 	if _, err := StartPostgres(t.Context(), PostgresConfig{Dir: dir}); err == nil {
-		t.Error("started on a directory of somebody else")
+		t.Error("started on a directory with other files")
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "pgdata", "thesis.txt"))
 	if err != nil || string(text) != "years" {
-		t.Errorf("it now holds %q, %v", text, err)
+		t.Errorf("the file now contains %q, %v", text, err)
 	}
 }
 
-func TestFailedStartTellsWhy(t *testing.T) {
+func TestFailedStartReportsLog(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	_, err := StartPostgres(t.Context(), PostgresConfig{Dir: dir, Settings: map[string]string{"shared_buffers": "a lot"}})
 	if err == nil || !strings.Contains(err.Error(), "shared_buffers") {
-		t.Errorf("the log is not in the error: %v", err)
+		t.Errorf("the error does not contain the log: %v", err)
 	}
-	start(t, PostgresConfig{Dir: dir}) // and the lock was given back
+	start(t, PostgresConfig{Dir: dir}) // the lock was released
 }
 
 func TestInterruptedInitdb(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
-	left := filepath.Join(dir, "pgdata.initdb-123") // of a killed one
+	left := filepath.Join(dir, "pgdata.initdb-123") // of a killed initdb
 	testkit.Must(t, os.MkdirAll(filepath.Join(left, "base"), 0o700))
-	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond) // in the midst of it
+	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond) // ends while initdb runs
 	defer cancel()
 	if _, err := StartPostgres(ctx, PostgresConfig{Dir: dir}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	if halves, _ := filepath.Glob(filepath.Join(dir, "pgdata.initdb-*")); len(halves) > 0 {
-		t.Errorf("left behind: %v", halves)
+	if leftovers, _ := filepath.Glob(filepath.Join(dir, "pgdata.initdb-*")); len(leftovers) > 0 {
+		t.Errorf("left behind: %v", leftovers)
 	}
 	start(t, PostgresConfig{Dir: dir})
 }
 
-func TestLogIsPutAside(t *testing.T) {
+func TestLargeLogIsRenamed(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	log := filepath.Join(dir, "postgres.log")
@@ -201,7 +201,7 @@ func TestEnsureDatabase(t *testing.T) {
 	log, err := os.ReadFile(pg.LogPath())
 	testkit.Must(t, err)
 	if strings.Contains(string(log), "already exists") {
-		t.Error("the log is full of what is normal")
+		t.Error("a repeated call logs errors")
 	}
 }
 
@@ -209,7 +209,7 @@ func TestAttach(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	if _, running, err := Attach(dir); running || err != nil {
-		t.Errorf("nothing there: %v, %v", running, err)
+		t.Errorf("without a server: %v, %v", running, err)
 	}
 	pg := start(t, PostgresConfig{Dir: dir})
 	found, running, err := Attach(dir)
@@ -223,7 +223,7 @@ func TestAttach(t *testing.T) {
 	if _, running, err := Attach(dir); running || err != nil {
 		t.Errorf("stopped: %v, %v", running, err)
 	}
-	testkit.Must(t, os.WriteFile(filepath.Join(dir, "postgres.json"), file, 0o600)) // as a kill leaves it
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "postgres.json"), file, 0o600)) // as after a kill
 	if _, running, err := Attach(dir); running || err != nil {
 		t.Errorf("killed: %v, %v", running, err)
 	}

@@ -19,19 +19,19 @@ import (
 
 const redisSocket = "redis.sock"
 
-// RedisConfig says how Redis runs. The zero value will do.
+// RedisConfig of a Redis server. The zero value is valid.
 type RedisConfig struct {
-	Dir            string   // for the socket and the log; empty: a temporary place
-	Bin            string   // redis-server; empty: found on PATH
-	Args           []string // for redis-server, after our own
-	ForceInProcess bool     // miniredis even if redis-server is installed
+	Dir            string   // for the socket and the log; a temporary directory when ""
+	Bin            string   // redis-server; searched for on PATH when ""
+	Args           []string // for redis-server, after those of this package
+	ForceInProcess bool     // use miniredis even if redis-server is installed
 }
 
-// Redis is a running Redis: a child, or where none is installed, miniredis in
-// this process. It keeps nothing on disk: Kizo's truth is in PostgreSQL.
+// Redis is a running Redis: a child process, or miniredis in this process if redis-server is not
+// installed. It keeps nothing on disk, since everything that must survive is in PostgreSQL.
 type Redis struct {
 	network, addr string
-	child         *child // nil in process
+	child         *child // nil for miniredis
 	mini          *miniredis.Miniredis
 	done          chan struct{}
 	lock          *DirLock
@@ -39,7 +39,7 @@ type Redis struct {
 	release       sync.Once
 }
 
-// StartRedis returns when Redis answers. ctx bounds the start, not the server.
+// StartRedis starts Redis and returns when it answers. ctx bounds the start, not the run of Redis.
 func StartRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 	bin := cfg.Bin
 	if bin == "" && !cfg.ForceInProcess {
@@ -55,7 +55,7 @@ func StartRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 	defer cancel()
 	r := &Redis{network: "unix"}
 	if err := r.start(ctx, cfg, bin); err != nil {
-		_ = r.Kill() // the start's error says more
+		_ = r.Kill() // the error of the start is the cause
 		return nil, fmt.Errorf("start Redis: %w", err)
 	}
 	return r, nil
@@ -64,7 +64,7 @@ func StartRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 func (r *Redis) start(ctx context.Context, cfg RedisConfig, bin string) error {
 	id, err := serviceUser()
 	if err != nil {
-		id = identity{} // unlike postgres, Redis runs as root where it must
+		id = identity{} // Redis can run as root if there is no other user
 	}
 	dir := ""
 	if cfg.Dir != "" {
@@ -89,7 +89,7 @@ func (r *Redis) start(ctx context.Context, cfg RedisConfig, bin string) error {
 		return err
 	}
 	defer logFile.Close()
-	// A first argument that is an option means: no configuration file.
+	// The first argument is an option, so redis-server reads no configuration file.
 	args := []string{"--port", "0", "--unixsocket", r.addr, "--unixsocketperm", "700",
 		"--save", "", "--appendonly", "no", "--daemonize", "no", "--supervised", "no",
 		"--dir", r.socket.Path, "--logfile", ""}
@@ -103,16 +103,16 @@ func (r *Redis) start(ctx context.Context, cfg RedisConfig, bin string) error {
 	return r.child.ready(ctx, r.ping, func() string { return tail(logPath, 0) })
 }
 
-// ping speaks just enough of the protocol to know that Redis serves.
+// ping checks that Redis answers PING.
 func (r *Redis) ping(ctx context.Context) error {
-	answer, err := redisSay(ctx, r.addr, "PING")
+	answer, err := redisCommand(ctx, r.addr, "PING")
 	if err == nil && answer != "+PONG" {
 		err = fmt.Errorf("unexpected answer %q", answer)
 	}
 	return err
 }
 
-func redisSay(ctx context.Context, socket, command string) (string, error) {
+func redisCommand(ctx context.Context, socket, command string) (string, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", socket)
 	if err != nil {
@@ -129,15 +129,15 @@ func redisSay(ctx context.Context, socket, command string) (string, error) {
 	return strings.TrimSpace(line), err
 }
 
-// stopOrphanRedis ends a server that outlived its parent (not on Linux, where
-// it dies with it). The lock is held, so nobody uses it; it answers by closing.
+// stopOrphanRedis stops a server that outlived its parent; on Linux, it ends with its parent. The
+// caller holds the lock, so no other process uses the server. The answer is a closed connection.
 func stopOrphanRedis(socket string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	_, _ = redisSay(ctx, socket, "SHUTDOWN NOSAVE")
+	_, _ = redisCommand(ctx, socket, "SHUTDOWN NOSAVE")
 }
 
-// startMiniredis serves on a free loopback port.
+// startMiniredis starts miniredis on a free loopback port.
 func startMiniredis() (*Redis, error) {
 	mini := miniredis.NewMiniRedis()
 	if err := mini.Start(); err != nil {
@@ -148,8 +148,8 @@ func startMiniredis() (*Redis, error) {
 	return r, nil
 }
 
-// advance lets keys expire: miniredis' own clock stands still. Its step is how
-// much too early a key may go, so it is short.
+// advance moves the clock of miniredis, which does not run by itself, so that keys expire. A key
+// may expire up to one step too early, so the step is short.
 func (r *Redis) advance(step time.Duration) {
 	ticker := time.NewTicker(step)
 	defer ticker.Stop()
@@ -165,17 +165,16 @@ func (r *Redis) advance(step time.Duration) {
 	}
 }
 
-// Network is "unix" or "tcp", Addr the socket's path or host:port, as the
-// options of go-redis and asynq want them.
+// Network returns "unix" or "tcp", as the options of go-redis and asynq expect.
 func (r *Redis) Network() string { return r.network }
 
-// Addr: see [Redis.Network].
+// Addr returns the path of the socket or host:port; see [Redis.Network].
 func (r *Redis) Addr() string { return r.addr }
 
-// InProcess says that this is miniredis: what it holds ends with the process.
+// InProcess reports whether this is miniredis, whose data ends with the process.
 func (r *Redis) InProcess() bool { return r.mini != nil }
 
-// Pid is the process id of redis-server, or 0 in process.
+// Pid returns the process id of redis-server, or 0 for miniredis.
 func (r *Redis) Pid() int {
 	if r.child == nil {
 		return 0
@@ -183,16 +182,16 @@ func (r *Redis) Pid() int {
 	return r.child.pid()
 }
 
-// Done is closed when Redis has ended, told to or not.
+// Done returns a channel that is closed when Redis has ended for any reason.
 func (r *Redis) Done() <-chan struct{} { return r.done }
 
-// Stop ends Redis. Safe to call again, and after Kill.
+// Stop ends Redis. It may be called again, and after Kill.
 func (r *Redis) Stop(ctx context.Context) error {
 	return r.end(ctx, step{syscall.SIGTERM, 5 * time.Second}, step{syscall.SIGKILL, 5 * time.Second})
 }
 
-// Kill ends Redis as a crash would, and returns when it is gone. Started again
-// with the same Dir it has the same address.
+// Kill ends Redis as a crash would, and returns when it has exited. A Redis that is started again
+// with the same Dir has the same address.
 func (r *Redis) Kill() error {
 	return r.end(context.Background(), step{syscall.SIGKILL, 5 * time.Second})
 }

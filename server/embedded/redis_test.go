@@ -47,7 +47,7 @@ func TestRedisServer(t *testing.T) {
 	second, err := StartRedis(t.Context(), RedisConfig{Dir: dir})
 	testkit.Must(t, err)
 	if second.Addr() != first.Addr() || second.InProcess() || second.Pid() == 0 {
-		t.Errorf("%s is not where %s was", second.Addr(), first.Addr())
+		t.Errorf("the address is %s, want %s", second.Addr(), first.Addr())
 	}
 	if n := client.DBSize(t.Context()).Val(); n != 0 {
 		t.Errorf("%d keys survived", n)
@@ -55,20 +55,20 @@ func TestRedisServer(t *testing.T) {
 	testkit.Must(t, second.Stop(t.Context()))
 	testkit.Must(t, second.Stop(context.Background()))
 	if _, err := os.Stat(second.Addr()); !os.IsNotExist(err) {
-		t.Errorf("the socket is still there: %v", err)
+		t.Errorf("the socket still exists: %v", err)
 	}
 }
 
 func TestRedisFails(t *testing.T) {
 	t.Parallel()
 	if _, err := StartRedis(t.Context(), RedisConfig{Bin: "/nowhere/redis-server"}); err == nil {
-		t.Error("a program that is not there was started")
+		t.Error("a missing program was started")
 	}
 	if !haveRedis() {
 		return
 	}
 	if _, err := StartRedis(t.Context(), RedisConfig{Args: []string{"--maxmemory", "a lot"}}); err == nil {
-		t.Error("started with nonsense")
+		t.Error("started with an invalid argument")
 	} else {
 		t.Log(err)
 	}
@@ -85,10 +85,10 @@ func TestRedisInProcess(t *testing.T) {
 	client := connect(t, r)
 	testkit.Must(t, client.Set(t.Context(), "short", 1, 300*time.Millisecond).Err())
 	testkit.Must(t, client.Set(t.Context(), "long", 1, time.Hour).Err())
-	for client.Exists(t.Context(), "short").Val() == 1 { // or the test's deadline
+	for client.Exists(t.Context(), "short").Val() == 1 { // until the test times out
 	}
 	if client.Exists(t.Context(), "long").Val() != 1 {
-		t.Error("an hour has not passed yet")
+		t.Error("a key expired before its time")
 	}
 	testkit.Must(t, r.Stop(t.Context()))
 	<-r.Done()

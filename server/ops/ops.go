@@ -72,7 +72,7 @@ func (o *Ops) Tasks(queue, state string, limit int) ([]openapi.Task, error) {
 	return tasks, nil
 }
 
-// ActOnTask runs, archives or deletes a task.
+// ActOnTask retries, archives or deletes a task.
 func (o *Ops) ActOnTask(queue, task, action string) error {
 	return o.config.Queues.Act(queue, task, action)
 }

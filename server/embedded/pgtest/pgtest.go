@@ -1,11 +1,11 @@
 // Package pgtest gives each test a PostgreSQL database of its own.
 //
-//	Main ─► one server per test binary, started when first needed
+//	Main ─► one server per test binary, started by the first test that needs it
 //	          └─ template, migrated once
 //	               ├─ CREATE DATABASE … TEMPLATE ─► New(t)   test A
 //	               └─ CREATE DATABASE … TEMPLATE ─► New(t)   test B
 //
-// What most people need:
+// Typical use:
 //
 //	func TestMain(m *testing.M) { pgtest.Main(m, migrations.Up) }
 //
@@ -14,9 +14,9 @@
 //		db := pgtest.New(t)
 //		pool, err := pgxpool.New(t.Context(), db.AppURL)
 //
-// The server is as durable as a real one; see [WithSetting]. It ends with the
-// test binary, also with a killed one (on Linux; elsewhere the next run tidies
-// up). Works as root and as anybody else.
+// The server is as durable as one in production; [WithSetting] changes that. It ends with the test
+// binary. If that is killed, it ends at once on Linux, and at the next run on other systems. The
+// package works as root and as any other user. Only tests import it.
 package pgtest
 
 import (
@@ -34,16 +34,15 @@ import (
 	"github.com/JDevAman/kizo/server/embedded"
 )
 
-// Migrate brings an empty database to the schema that the tests want, as the
-// owner. It has to close its connections: a template is copied only when
-// nobody is connected to it.
+// Migrate makes the schema of the tests in an empty database, as its owner. It must close its
+// connections, since PostgreSQL copies a template only if no session is connected to it.
 type Migrate func(ctx context.Context, adminURL string) error
 
 // Option changes the server of the test binary.
 type Option func(*embedded.PostgresConfig)
 
-// WithSetting sets a parameter of postgresql.conf, such as fsync=off for tests
-// that write much and crash nothing.
+// WithSetting sets a parameter of postgresql.conf, such as fsync=off for tests that write much and
+// do not crash the server.
 func WithSetting(name, value string) Option {
 	return func(cfg *embedded.PostgresConfig) {
 		if cfg.Settings == nil {
@@ -53,28 +52,28 @@ func WithSetting(name, value string) Option {
 	}
 }
 
-// Database is a test's own, dropped when the test ends.
+// Database is the database of one test. It is dropped when the test ends.
 type Database struct {
 	Name         string
-	AdminURL     string // role kizo_owner, who owns the database and may migrate
-	AppURL       string // role kizo_app, with what the migrations granted
-	SuperuserURL string // role kizo_admin, for faults: pg_terminate_backend and the like
+	AdminURL     string // of role kizo_owner, which owns the database and may migrate
+	AppURL       string // of role kizo_app, with the privileges that the migrations granted
+	SuperuserURL string // of role kizo_admin, for pg_terminate_backend and similar faults
 }
 
-// shared is the one server of this test binary: there is one, whoever asks.
+// shared is the server of this test binary.
 var shared = &cluster{}
 
-// Main runs the tests and stops the server after them. To be called by
-// TestMain, as its last deed; migrate may be nil.
+// Main runs the tests and then stops the server. TestMain calls it as its last statement. migrate
+// may be nil.
 func Main(m *testing.M, migrate Migrate, options ...Option) {
 	shared.migrate, shared.options = migrate, options
 	shared.hasMain = true
 	defer shared.stop()
-	m.Run() // its result is remembered, and becomes the exit code
+	m.Run() // m keeps the exit code, with which the process ends
 }
 
-// New makes a database with the schema that Main's function made. Tests that
-// use it may be parallel.
+// New makes a database with the schema that the migrate function of Main makes. Tests that use it
+// may run in parallel.
 func New(t testing.TB) *Database {
 	t.Helper()
 	return shared.database(t, kizoTemplate)
@@ -98,11 +97,11 @@ type cluster struct {
 	pg     *embedded.Postgres
 	dir    string
 
-	mu    sync.Mutex // one CREATE DATABASE at a time: see Migrate
-	admin *pgx.Conn
-	count int
-	ready bool // the template is migrated, or its failure is known
-	bad   error
+	mu         sync.Mutex // one CREATE DATABASE at a time: see Migrate
+	admin      *pgx.Conn
+	count      int
+	ready      bool // the template was migrated, or that failed
+	migrateErr error
 }
 
 func (c *cluster) database(t testing.TB, template string) *Database {
@@ -131,13 +130,13 @@ func (c *cluster) database(t testing.TB, template string) *Database {
 	}
 }
 
-// patience bounds each step; it is for a machine that is very busy.
-const patience = 2 * time.Minute
+// stepTimeout bounds each step. It is long enough for a very busy machine.
+const stepTimeout = 2 * time.Minute
 
 func (c *cluster) up() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 	defer cancel()
-	sweep()
+	removeLeftovers()
 	var err error
 	if c.dir, err = tempDir(); err != nil {
 		return err
@@ -157,18 +156,18 @@ func (c *cluster) up() error {
 }
 
 func (c *cluster) create(test, template string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 	defer cancel()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if template == kizoTemplate && !c.ready {
 		c.ready = true
 		if c.migrate != nil {
-			c.bad = c.migrate(ctx, c.pg.URL(kizoTemplate, embedded.OwnerRole))
+			c.migrateErr = c.migrate(ctx, c.pg.URL(kizoTemplate, embedded.OwnerRole))
 		}
 	}
-	if template == kizoTemplate && c.bad != nil {
-		return "", fmt.Errorf("migrate the template: %w", c.bad)
+	if template == kizoTemplate && c.migrateErr != nil {
+		return "", fmt.Errorf("migrate the template: %w", c.migrateErr)
 	}
 	c.count++
 	name := databaseName(c.count, test)
@@ -177,7 +176,8 @@ func (c *cluster) create(test, template string) (string, error) {
 		return "", fmt.Errorf("%s: %w", sql, err)
 	}
 	if template == kizoTemplate {
-		// A copy has the tables of its template, and not the privileges on the database.
+		// CREATE DATABASE copies the tables of the template, but not the privileges on the
+		// database.
 		if _, err := c.admin.Exec(ctx, "REVOKE TEMPORARY ON DATABASE "+name+" FROM PUBLIC"); err != nil {
 			return "", fmt.Errorf("revoke temporary tables in %s: %w", name, err)
 		}
@@ -185,9 +185,9 @@ func (c *cluster) create(test, template string) (string, error) {
 	return name, nil
 }
 
-// drop also ends the connections that a test forgot, or that it lost.
+// drop also ends connections that the test has not closed.
 func (c *cluster) drop(name string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 	defer cancel()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -199,7 +199,7 @@ func (c *cluster) drop(name string) error {
 
 func (c *cluster) stop() {
 	if c.pg != nil {
-		c.pg.Kill() // nobody reads the data again, so it need not be closed well
+		c.pg.Kill() // no recovery will be needed: the data is deleted
 	}
 	if c.dir != "" {
 		os.RemoveAll(c.dir)
@@ -208,8 +208,8 @@ func (c *cluster) stop() {
 
 var notWord = regexp.MustCompile(`[^a-z0-9]+`)
 
-// databaseName is short enough for an identifier (63 bytes), and still says
-// in pg_stat_activity and in the log whose it is.
+// databaseName returns a name that fits into an identifier (63 bytes) and shows, in
+// pg_stat_activity and in the log, which test has the database.
 func databaseName(n int, test string) string {
 	name := fmt.Sprintf("t%d_%s", n, notWord.ReplaceAllString(strings.ToLower(test), "_"))
 	return name[:min(len(name), 63)]

@@ -35,15 +35,15 @@ func connect(t *testing.T, url string) *pgx.Conn {
 func TestNew(t *testing.T) {
 	t.Parallel()
 	for i := range 8 {
-		t.Run(fmt.Sprint("each has its own ", i), func(t *testing.T) {
+		t.Run(fmt.Sprint("database ", i), func(t *testing.T) {
 			t.Parallel()
 			db := pgtest.New(t)
 			app := connect(t, db.AppURL)
-			if _, err := app.Exec(t.Context(), `INSERT INTO notes VALUES ('the same in each')`); err != nil {
+			if _, err := app.Exec(t.Context(), `INSERT INTO notes VALUES ('same key')`); err != nil {
 				t.Error(err)
 			}
 			if _, err := app.Exec(t.Context(), `DELETE FROM notes`); err == nil {
-				t.Error("the application may do what nobody granted")
+				t.Error("the application has a privilege that was not granted")
 			}
 			if _, err := connect(t, db.AdminURL).Exec(t.Context(), `DELETE FROM notes`); err != nil {
 				t.Error(err)

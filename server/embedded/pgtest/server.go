@@ -18,30 +18,29 @@ import (
 // SuperuserPassword is the password of the role postgres on a [Server].
 const SuperuserPassword = "superuser-password"
 
-// Server is a PostgreSQL of one test's own, set up as an operator's server is: it
-// listens on a TCP port of 127.0.0.1, asks every role for its password
-// (scram-sha-256), has a superuser named postgres, and has none of Kizo's roles or
-// databases.
+// Server is a PostgreSQL for one test, set up like the server of an operator: it listens on a TCP
+// port of 127.0.0.1, requires every role's password (scram-sha-256), has a superuser named
+// postgres, and has none of Kizo's roles or databases.
 type Server struct {
 	*embedded.Postgres
-	Dir  string // pgdata is in it
+	Dir  string // holds pgdata
 	Port int    // on 127.0.0.1
 }
 
-// NewServer starts a server on a new directory. port 0 picks a free one.
+// NewServer starts a server on a new directory. Port 0 means a free one.
 func NewServer(t testing.TB, port int, options ...Option) *Server {
 	t.Helper()
 	return StartServer(t, TempDir(t), port, options...)
 }
 
-// StartServer starts a server on dir, which may hold a restored pgdata. It stops when
-// the test ends.
+// StartServer starts a server on dir, which may hold a restored pgdata. The server stops when the
+// test ends.
 func StartServer(t testing.TB, dir string, port int, options ...Option) *Server {
 	t.Helper()
 	if port == 0 {
 		port = FreePort(t)
 	}
-	// The file is of this server alone: a restored pgdata has the one of its origin.
+	// This server gets a file of its own, since a restored pgdata contains that of the old server.
 	hba := filepath.Join(TempDir(t), "pg_hba.conf")
 	const rules = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 scram-sha-256\n"
 	if err := os.WriteFile(hba, []byte(rules), 0o644); err != nil {
@@ -58,7 +57,7 @@ func StartServer(t testing.TB, dir string, port int, options ...Option) *Server 
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = pg.Kill() }) // the data is not read again
+	t.Cleanup(func() { _ = pg.Kill() }) // the data is deleted
 	s := &Server{Postgres: pg, Dir: dir, Port: port}
 	s.ensureSuperuser(t)
 	return s
@@ -80,12 +79,12 @@ func (s *Server) ensureSuperuser(t testing.TB) {
 	}
 }
 
-// SocketURL connects as the superuser by the unix socket, without a password.
+// SocketURL returns the URL of the superuser through the unix socket, without a password.
 func (s *Server) SocketURL(database string) string {
 	return s.URL(database, embedded.AdminRole)
 }
 
-// RoleURL connects by TCP, as a role with its password.
+// RoleURL returns the URL of a role through TCP, with its password.
 func (s *Server) RoleURL(database, role, password string) string {
 	return (&url.URL{
 		Scheme: "postgres", User: url.UserPassword(role, password), Path: "/" + database,
@@ -93,7 +92,7 @@ func (s *Server) RoleURL(database, role, password string) string {
 	}).String()
 }
 
-// FreePort is a port of 127.0.0.1 that is free now.
+// FreePort returns a port of 127.0.0.1 that is free now.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

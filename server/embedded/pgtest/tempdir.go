@@ -11,9 +11,8 @@ import (
 
 const tempPrefix = "kizo-test-"
 
-// TempDir is like t.TempDir, for directories that servers run in: the user
-// whom they run as under root can enter it, and its path is short enough for
-// a unix socket.
+// TempDir is like t.TempDir, for directories of servers: the user that they run as under root can
+// enter it, and its path is short enough for a unix socket.
 func TempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := tempDir()
@@ -22,7 +21,7 @@ func TempDir(t testing.TB) string {
 	}
 	t.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {
-			t.Errorf("remove the test's directory: %v", err)
+			t.Errorf("remove the directory of the test: %v", err)
 		}
 	})
 	return dir
@@ -36,12 +35,12 @@ func tempDir() (string, error) {
 	if os.Geteuid() != 0 {
 		return dir, nil
 	}
-	return dir, os.Chmod(dir, 0o711) // to pass through, not to list
+	return dir, os.Chmod(dir, 0o711) // may be entered, not listed
 }
 
-// sweep removes what killed test binaries left: an hour old, and locked by
-// nobody. On systems where their server lives on, it is stopped by that.
-func sweep() {
+// removeLeftovers removes the directories of killed test binaries: those that are an hour old and
+// not locked. On systems where a server outlives its parent, the removal stops the server.
+func removeLeftovers() {
 	left, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*"))
 	for _, dir := range left {
 		info, err := os.Stat(filepath.Join(dir, "pgdata"))

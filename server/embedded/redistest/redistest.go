@@ -3,8 +3,8 @@
 //	server := redistest.New(t)
 //	client := redis.NewClient(&redis.Options{Network: server.Network(), Addr: server.Addr()})
 //
-// It is redis-server where that is installed, else miniredis. A test may kill
-// it. One that shall come back at the same address is started with [NewIn].
+// It is redis-server if that is installed, else miniredis. A test may kill it. [NewIn] is for a
+// test that starts Redis again at the same address. Only tests import the package.
 package redistest
 
 import (
@@ -14,20 +14,20 @@ import (
 	"github.com/JDevAman/kizo/server/embedded"
 )
 
-// New starts a Redis that ends with the test.
+// New starts a Redis that is stopped when the test ends.
 func New(t testing.TB) *embedded.Redis {
 	t.Helper()
 	return start(t, embedded.RedisConfig{})
 }
 
-// NewIn starts a Redis in dir (of pgtest.TempDir, say). After its Kill or Stop
-// the next one in dir has the same address, unless it is miniredis.
+// NewIn starts a Redis in dir, such as that of pgtest.TempDir. After Kill or Stop, the next Redis
+// in dir has the same address, unless it is miniredis.
 func NewIn(t testing.TB, dir string) *embedded.Redis {
 	t.Helper()
 	return start(t, embedded.RedisConfig{Dir: dir})
 }
 
-// NewInProcess starts miniredis, whatever is installed.
+// NewInProcess starts miniredis, even if redis-server is installed.
 func NewInProcess(t testing.TB) *embedded.Redis {
 	t.Helper()
 	return start(t, embedded.RedisConfig{ForceInProcess: true})

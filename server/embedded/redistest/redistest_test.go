@@ -19,9 +19,9 @@ func TestNew(t *testing.T) {
 	} {
 		client := redis.NewClient(&redis.Options{Network: server.Network(), Addr: server.Addr()})
 		defer client.Close()
-		// Each is empty before and holds its own afterwards.
+		// Each Redis is empty, and what one stores does not appear in another.
 		if err := client.Get(t.Context(), "key").Err(); !errors.Is(err, redis.Nil) {
-			t.Errorf("%s: a new Redis has the key, or fails: %v", name, err)
+			t.Errorf("%s: a new Redis has the key: %v", name, err)
 		}
 		if err := client.Set(t.Context(), "key", name, 0).Err(); err != nil {
 			t.Errorf("%s: %v", name, err)
