@@ -96,14 +96,14 @@ func TestCoalescerLimitsKeysPerQuery(t *testing.T) {
 func TestCoalescerCancellationAffectsOneCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c := newGate(512)
-		asking, hangUp := context.WithCancel(t.Context())
-		waiting, leave := context.WithCancel(t.Context())
-		inQuery := ask(asking, c, 1)
+		querying, cancelQuerying := context.WithCancel(t.Context())
+		waiting, cancelWaiting := context.WithCancel(t.Context())
+		inQuery := ask(querying, c, 1)
 		<-g.asked
-		inLine, neighbour := ask(waiting, c, 2), ask(t.Context(), c, 3)
-		hangUp()
-		leave()
-		for _, r := range []<-chan reply{inQuery, inLine} {
+		inQueue, other := ask(waiting, c, 2), ask(t.Context(), c, 3)
+		cancelQuerying()
+		cancelWaiting()
+		for _, r := range []<-chan reply{inQuery, inQueue} {
 			if got := <-r; !errors.Is(got.err, context.Canceled) {
 				t.Errorf("got %v, want context.Canceled", got)
 			}
@@ -114,7 +114,7 @@ func TestCoalescerCancellationAffectsOneCaller(t *testing.T) {
 			t.Errorf("the query has the key of the canceled caller: %v", keys)
 		}
 		g.answer <- nil
-		wantEqual(t, "neighbour", <-neighbour, reply{"three", true, nil})
+		wantEqual(t, "other", <-other, reply{"three", true, nil})
 	})
 }
 
