@@ -92,7 +92,7 @@ func (a *API) notOwn(ctx context.Context, transfer uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	owners, err := a.ledger.Owners(ctx, []int64{t.DebitAccount, t.CreditAccount})
+	owners, err := a.ledger.Owners(ctx, []ledger.AccountID{t.DebitAccount, t.CreditAccount})
 	if err != nil {
 		return err
 	}

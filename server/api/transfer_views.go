@@ -108,7 +108,7 @@ func orEmpty(s *string) string {
 // view returns transfers as the user of the request sees them, with the names of sender and
 // receiver.
 func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]openapi.Transfer, error) {
-	accounts := make([]int64, 0, 2*len(transfers))
+	accounts := make([]ledger.AccountID, 0, 2*len(transfers))
 	for _, t := range transfers {
 		accounts = append(accounts, t.DebitAccount, t.CreditAccount)
 	}
@@ -124,7 +124,7 @@ func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]openapi
 	if err != nil {
 		return nil, err
 	}
-	party := func(account int64, kind ledger.Kind) openapi.Party {
+	party := func(account ledger.AccountID, kind ledger.Kind) openapi.Party {
 		owner, ok := owners[account]
 		if !ok {
 			return viewSystemParty(kind)

@@ -34,6 +34,19 @@ const (
 	Frozen Status = "frozen"
 )
 
+// AccountID is the id of an account in the tables. 0 stands for an account that does not exist.
+// Users see the public id of their wallets instead.
+type AccountID int64
+
+// rawIDs converts account ids to a type that pgx encodes without reflection.
+func rawIDs(accounts []AccountID) []int64 {
+	raw := make([]int64, len(accounts))
+	for i, id := range accounts {
+		raw[i] = int64(id)
+	}
+	return raw
+}
+
 // Wallet is a user's account in one currency. Amounts are minor units.
 type Wallet struct {
 	ID       uuid.UUID
@@ -49,7 +62,7 @@ func (w Wallet) Available() int64 { return w.Balance - w.Held }
 
 // account is a row of accounts that a batch has locked.
 type account struct {
-	id       int64
+	id       AccountID
 	owner    uuid.UUID // nil UUID for a system account
 	currency money.Currency
 	kind     accountKind
@@ -155,15 +168,15 @@ func (l *Ledger) WalletOwner(ctx context.Context, id uuid.UUID) (uuid.UUID, mone
 
 // Owners maps the ids of wallets to their owners. System accounts are left out. The result is
 // cached, since the owner of an account never changes.
-func (l *Ledger) Owners(ctx context.Context, accounts []int64) (map[int64]uuid.UUID, error) {
+func (l *Ledger) Owners(ctx context.Context, accounts []AccountID) (map[AccountID]uuid.UUID, error) {
 	const find = `SELECT id, COALESCE(owner, '00000000-0000-0000-0000-000000000000') FROM accounts WHERE id = ANY($1)`
-	owners := make(map[int64]uuid.UUID, len(accounts))
-	add := func(account int64, owner uuid.UUID) {
+	owners := make(map[AccountID]uuid.UUID, len(accounts))
+	add := func(account AccountID, owner uuid.UUID) {
 		if owner != uuid.Nil {
 			owners[account] = owner
 		}
 	}
-	var unknown []int64
+	var unknown []AccountID
 	for _, account := range accounts {
 		if owner, ok := l.owners.Get(account); ok {
 			add(account, owner)
@@ -174,15 +187,15 @@ func (l *Ledger) Owners(ctx context.Context, accounts []int64) (map[int64]uuid.U
 	if len(unknown) == 0 {
 		return owners, nil
 	}
-	rows, err := l.pool.Query(ctx, find, unknown)
+	rows, err := l.pool.Query(ctx, find, rawIDs(unknown))
 	if err != nil {
 		return nil, unavailable("find the owners", err)
 	}
 	var (
-		id    int64
+		id    AccountID
 		owner uuid.UUID
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &owner}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{(*int64)(&id), &owner}, func() error {
 		l.owners.Put(id, owner)
 		add(id, owner)
 		return nil
@@ -212,13 +225,13 @@ type walletKey struct {
 
 // walletID returns the account of a wallet, or 0 if there is none. Accounts are cached, since they
 // never change.
-func (l *Ledger) walletID(ctx context.Context, owner uuid.UUID, c money.Currency) (int64, error) {
+func (l *Ledger) walletID(ctx context.Context, owner uuid.UUID, c money.Currency) (AccountID, error) {
 	const find = `SELECT id FROM accounts WHERE owner = $1 AND currency = $2`
 	key := walletKey{owner, c}
 	if id, ok := l.accountIDs.Get(key); ok {
 		return id, nil
 	}
-	var id int64
+	var id AccountID
 	err := l.pool.QueryRow(ctx, find, owner, c).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, nil
@@ -232,7 +245,7 @@ func (l *Ledger) walletID(ctx context.Context, owner uuid.UUID, c money.Currency
 
 // systemAccount returns the system account of a kind and currency. It creates the account at its
 // first use.
-func (l *Ledger) systemAccount(ctx context.Context, kind accountKind, c money.Currency) (int64, error) {
+func (l *Ledger) systemAccount(ctx context.Context, kind accountKind, c money.Currency) (AccountID, error) {
 	const (
 		find = `SELECT id FROM accounts WHERE owner IS NULL AND kind = $1 AND currency = $2`
 		open = `INSERT INTO accounts (public_id, currency, kind) VALUES ($1, $2, $3)
@@ -252,7 +265,7 @@ func (l *Ledger) systemAccount(ctx context.Context, kind accountKind, c money.Cu
 	if err := failpoint.Point("ledger.system_account_opened"); err != nil {
 		return 0, unavailable("open the system account", err)
 	}
-	var id int64
+	var id AccountID
 	if err := l.pool.QueryRow(ctx, find, kind, c).Scan(&id); err != nil {
 		return 0, unavailable("find the system account", err)
 	}

@@ -46,7 +46,7 @@ func (l *Ledger) BalanceAt(ctx context.Context, owner uuid.UUID, c money.Currenc
 			return balance, at, err
 		}
 	}
-	found, err := lastPostings(ctx, l.pool, []int64{account}, []time.Time{at.Add(time.Microsecond)})
+	found, err := lastPostings(ctx, l.pool, []AccountID{account}, []time.Time{at.Add(time.Microsecond)})
 	if err != nil {
 		return 0, time.Time{}, unavailable("read the balance", err)
 	}
@@ -56,7 +56,7 @@ func (l *Ledger) BalanceAt(ctx context.Context, owner uuid.UUID, c money.Currenc
 // reserve makes every later posting of an account have a time after at, and returns the balance. It
 // does neither if as_of has passed that time meanwhile. No posting has a time after as_of, so until
 // then the balance of the account is the balance as of at.
-func (l *Ledger) reserve(ctx context.Context, account int64, at time.Time) (balance int64, reserved bool, err error) {
+func (l *Ledger) reserve(ctx context.Context, account AccountID, at time.Time) (balance int64, reserved bool, err error) {
 	// Waits for the batch in flight, and then reads the row that the batch has committed.
 	const reserve = `UPDATE accounts SET as_of = $2::timestamptz + interval '1 microsecond'
 		WHERE id = $1 AND as_of <= $2 RETURNING balance`
@@ -84,7 +84,7 @@ type querier interface {
 }
 
 // lastPostings finds the last posting of each account before each time, in the order of the times.
-func lastPostings(ctx context.Context, db querier, accounts []int64, before []time.Time) (map[int64][]lastPosting, error) {
+func lastPostings(ctx context.Context, db querier, accounts []AccountID, before []time.Time) (map[AccountID][]lastPosting, error) {
 	// Times never decrease as seq increases, so a binary search finds the posting in about two
 	// dozen look-ups by the primary key, however many postings there are. Each search ends in one
 	// row, where low = high.
@@ -100,17 +100,18 @@ func lastPostings(ctx context.Context, db querier, accounts []int64, before []ti
 		SELECT s.account, s.nth, s.low, COALESCE((SELECT x.balance_after FROM postings x
 			WHERE x.account_id = s.account AND x.seq = s.low), 0)
 		FROM search s WHERE s.low = s.high`
-	rows, err := db.Query(ctx, search, planEachTime, accounts, before)
+	rows, err := db.Query(ctx, search, planEachTime, rawIDs(accounts), before)
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[int64][]lastPosting, len(accounts))
+	found := make(map[AccountID][]lastPosting, len(accounts))
 	for _, account := range accounts {
 		found[account] = make([]lastPosting, len(before))
 	}
 	var (
-		account, nth int64
-		last         lastPosting
+		account AccountID
+		nth     int64
+		last    lastPosting
 	)
 	_, err = pgx.ForEachRow(rows, []any{&account, &nth, &last.seq, &last.balance}, func() error {
 		found[account][nth-1] = last

@@ -28,10 +28,10 @@ func auditDigests(ctx context.Context, tx pgx.Tx) ([]Check, error) {
 	var (
 		row           transferRow
 		want          []byte
-		debit, credit int64
+		debit, credit AccountID
 		at            time.Time
 	)
-	into := row.into(&want, &debit, &credit, &at) // once: there may be millions of rows
+	into := row.into(&want, (*int64)(&debit), (*int64)(&credit), &at) // once: there may be millions of rows
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
 			return nil, err

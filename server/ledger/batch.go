@@ -127,7 +127,7 @@ func (b *batch) empty() bool {
 
 // rowsToLoad names the rows that a batch loads.
 type rowsToLoad struct {
-	accounts                  []int64
+	accounts                  []int64    // pgx would encode AccountIDs by reflection
 	owners, targets, payments [][16]byte // pgx would encode a uuid.UUID as text first
 	keys                      []string
 }
@@ -136,7 +136,7 @@ func newRowsToLoad(commands []*command) rowsToLoad {
 	n := len(commands)
 	rows := rowsToLoad{accounts: make([]int64, 0, 2*n), owners: make([][16]byte, 0, n), keys: make([]string, 0, n)}
 	for _, c := range commands {
-		rows.accounts = append(rows.accounts, c.debit, c.credit)
+		rows.accounts = append(rows.accounts, int64(c.debit), int64(c.credit))
 		if c.key != "" {
 			rows.owners = append(rows.owners, c.owner)
 			rows.keys = append(rows.keys, c.key)
@@ -153,7 +153,7 @@ func newRowsToLoad(commands []*command) rowsToLoad {
 
 func newBatch(size int) *batch {
 	return &batch{
-		accounts: make(map[int64]*account, 2*size),
+		accounts: make(map[AccountID]*account, 2*size),
 		byKey:    make(map[ownerKey]*Transfer, size),
 		byID:     make(map[uuid.UUID]*Transfer, size),
 		payments: make(map[uuid.UUID]*payment),
@@ -163,7 +163,7 @@ func newBatch(size int) *batch {
 func (b *batch) scanAccounts(rows pgx.Rows) error {
 	for rows.Next() {
 		var a account
-		if err := rows.Scan(&a.id, (*[16]byte)(&a.owner), &a.currency, &a.kind, &a.balance, &a.held, &a.seq,
+		if err := rows.Scan((*int64)(&a.id), (*[16]byte)(&a.owner), &a.currency, &a.kind, &a.balance, &a.held, &a.seq,
 			&a.floor, &a.status, &a.asOf); err != nil {
 			return err
 		}
@@ -225,7 +225,7 @@ func (b *batch) queueTransfers(queue *pgx.Batch) {
 			t := &b.events[i].transfer
 			sum := digest(t)
 			ids[i], states[i], at[i] = t.ID, string(t.State), b.events[i].at
-			debits[i], credits[i], digests[i] = t.DebitAccount, t.CreditAccount, sum[:]
+			debits[i], credits[i], digests[i] = int64(t.DebitAccount), int64(t.CreditAccount), sum[:]
 		}
 		queue.Queue(insertEvents, ids, states, debits, credits, at, digests)
 	}
@@ -239,7 +239,7 @@ func (b *batch) queuePostings(queue *pgx.Batch) {
 	accounts, seqs, transfers := make([]int64, n), make([]int64, n), make([][16]byte, n)
 	amounts, balances, at := make([]int64, n), make([]int64, n), make([]time.Time, n)
 	for i, p := range b.postings {
-		accounts[i], seqs[i], transfers[i] = p.account, p.seq, p.transfer
+		accounts[i], seqs[i], transfers[i] = int64(p.account), p.seq, p.transfer
 		amounts[i], balances[i], at[i] = p.amount, p.balanceAfter, p.at
 	}
 	queue.Queue(insertPostings, accounts, seqs, transfers, amounts, balances, at)
@@ -251,7 +251,7 @@ func (b *batch) queueAccounts(queue *pgx.Batch) {
 	seqs, asOf := make([]int64, 0, n), make([]time.Time, 0, n)
 	for _, a := range b.accounts {
 		if a.changed {
-			ids, balances, held = append(ids, a.id), append(balances, a.balance), append(held, a.held)
+			ids, balances, held = append(ids, int64(a.id)), append(balances, a.balance), append(held, a.held)
 			seqs, asOf = append(seqs, a.seq), append(asOf, a.asOf)
 		}
 	}
@@ -318,7 +318,7 @@ func (c *transferColumnValues) add(t *Transfer) {
 	c.currency, c.key = append(c.currency, string(t.Amount.Currency)), append(c.key, t.Key)
 	c.memo, c.reason = append(c.memo, t.Memo), append(c.reason, t.Reason)
 	c.memoKey = append(c.memoKey, memoKey(t.Memo))
-	c.debit, c.credit = append(c.debit, t.DebitAccount), append(c.credit, t.CreditAccount)
+	c.debit, c.credit = append(c.debit, int64(t.DebitAccount)), append(c.credit, int64(t.CreditAccount))
 	c.amount, c.posted = append(c.amount, t.Amount.Minor), append(c.posted, t.PostedAmount)
 	c.reversed, c.fingerprint = append(c.reversed, t.ReversedAmount), append(c.fingerprint, t.fingerprint[:])
 	c.created = append(c.created, t.CreatedAt)

@@ -64,7 +64,7 @@ type stallTimer struct {
 	fired bool
 }
 
-type accountSet map[int64]struct{}
+type accountSet map[AccountID]struct{}
 
 func (s accountSet) add(c *command) { s[c.debit], s[c.credit] = struct{}{}, struct{}{} }
 

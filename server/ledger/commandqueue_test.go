@@ -6,7 +6,7 @@ import (
 )
 
 // commandOn returns a command on two accounts.
-func commandOn(debit, credit int64) *queuedCommand {
+func commandOn(debit, credit AccountID) *queuedCommand {
 	return &queuedCommand{command: &command{debit: debit, credit: credit}, outcome: make(chan outcome, 1)}
 }
 

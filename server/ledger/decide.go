@@ -13,7 +13,7 @@ import (
 // write. Deciding reads and changes nothing else.
 type batch struct {
 	now      time.Time // the database's clock, read after the locks were taken
-	accounts map[int64]*account
+	accounts map[AccountID]*account
 	byKey    map[ownerKey]*Transfer
 	byID     map[uuid.UUID]*Transfer
 	payments map[uuid.UUID]*payment
@@ -33,7 +33,7 @@ type ownerKey struct {
 }
 
 type posting struct {
-	account      int64
+	account      AccountID
 	seq          int64
 	transfer     uuid.UUID
 	amount       int64
@@ -318,7 +318,7 @@ func (b *batch) validate(debit, credit *account, amount int64) problem.Code {
 }
 
 // insert adds the row of a new transfer, which is pending until the rules change its state.
-func (b *batch) insert(c *command, kind Kind, debit, credit int64) *Transfer {
+func (b *batch) insert(c *command, kind Kind, debit, credit AccountID) *Transfer {
 	t := &Transfer{
 		ID: c.id, Kind: kind, State: Pending, DebitAccount: debit, CreditAccount: credit,
 		Amount: c.amount, Owner: c.owner, Key: c.key, Memo: c.memo, ExpiresAt: c.expiresAt,

@@ -88,7 +88,7 @@ type eventHead struct {
 	position      Position
 	transfer      uuid.UUID
 	state         State
-	debit, credit int64 // credit is 0 where a refused transfer has none
+	debit, credit AccountID // credit is 0 if a refused transfer has none
 	at            time.Time
 }
 
@@ -105,7 +105,7 @@ func (h *eventHead) transferAt(t Transfer) Transfer {
 const eventColumns = `e.xid, e.id, e.transfer_id, e.state, e.debit_account, COALESCE(e.credit_account, 0), e.at`
 
 func scanEventHead(row pgx.CollectableRow) (h eventHead, err error) {
-	err = row.Scan(&h.position.xid, &h.position.id, (*[16]byte)(&h.transfer), &h.state, &h.debit, &h.credit, &h.at)
+	err = row.Scan(&h.position.xid, &h.position.id, (*[16]byte)(&h.transfer), &h.state, (*int64)(&h.debit), (*int64)(&h.credit), &h.at)
 	return h, err
 }
 
@@ -209,7 +209,7 @@ func (l *Ledger) EventsOf(ctx context.Context, user uuid.UUID, after, upTo Posit
 	if len(heads) == 0 {
 		return nil, upTo, false, nil
 	}
-	accounts := make([]int64, 0, 2*len(heads))
+	accounts := make([]AccountID, 0, 2*len(heads))
 	for i := range heads {
 		accounts = append(accounts, heads[i].debit, heads[i].credit)
 	}
@@ -230,7 +230,7 @@ func (l *Ledger) EventsOf(ctx context.Context, user uuid.UUID, after, upTo Posit
 }
 
 // loadEvents returns the events of heads, in the same order.
-func (l *Ledger) loadEvents(ctx context.Context, heads []eventHead, owners map[int64]uuid.UUID) ([]*Event, error) {
+func (l *Ledger) loadEvents(ctx context.Context, heads []eventHead, owners map[AccountID]uuid.UUID) ([]*Event, error) {
 	const find = `SELECT ` + transferColumns + ` FROM transfers t WHERE t.id = ANY($1)`
 	ids := make([][16]byte, len(heads))
 	for i := range heads {

@@ -146,7 +146,7 @@ func (f *feed) close() {
 
 // tail reads page after page while there are listeners.
 func (f *feed) tail() {
-	owners := make(map[int64]uuid.UUID)
+	owners := make(map[AccountID]uuid.UUID)
 	wait, failing := pollActive, false
 	lastEvent := time.Now()
 	for f.hasListeners() {
@@ -209,7 +209,7 @@ func (f *feed) hasListeners() bool {
 }
 
 // deliverPage reads one page, sends it to the listeners that may see it, and returns its length.
-func (f *feed) deliverPage(owners map[int64]uuid.UUID) (int, error) {
+func (f *feed) deliverPage(owners map[AccountID]uuid.UUID) (int, error) {
 	f.mu.Lock()
 	from := f.position
 	f.pages++
@@ -243,13 +243,13 @@ func (f *feed) deliverPage(owners map[int64]uuid.UUID) (int, error) {
 }
 
 // loadOwners adds the owners of the accounts that owners does not contain yet.
-func (f *feed) loadOwners(ctx context.Context, owners map[int64]uuid.UUID, heads []eventHead) error {
+func (f *feed) loadOwners(ctx context.Context, owners map[AccountID]uuid.UUID, heads []eventHead) error {
 	if len(owners) > feedOwners {
 		clear(owners)
 	}
-	var unknown []int64
+	var unknown []AccountID
 	for i := range heads {
-		for _, account := range []int64{heads[i].debit, heads[i].credit} {
+		for _, account := range []AccountID{heads[i].debit, heads[i].credit} {
 			if _, known := owners[account]; !known {
 				owners[account] = uuid.Nil // a system account, unless Owners returns it
 				unknown = append(unknown, account)
@@ -275,7 +275,7 @@ func (f *feed) loadOwners(ctx context.Context, owners map[int64]uuid.UUID, heads
 // advance moves the position past a page and returns the events that a listener may see. It does
 // both under one lock: a listener that starts later reads the page from the table, and one that
 // started before receives it.
-func (f *feed) advance(heads []eventHead, owners map[int64]uuid.UUID) (toDeliver []eventHead) {
+func (f *feed) advance(heads []eventHead, owners map[AccountID]uuid.UUID) (toDeliver []eventHead) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range heads {

@@ -49,7 +49,7 @@ func (l *Ledger) Preview(ctx context.Context, r TransferRequest, authorize bool)
 		FROM accounts WHERE id = ANY($1)`
 	b := newBatch(1)
 	var queue pgx.Batch
-	queue.Queue(look, []int64{c.debit, c.credit}).Query(b.scanAccounts)
+	queue.Queue(look, rawIDs([]AccountID{c.debit, c.credit})).Query(b.scanAccounts)
 	queue.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.now) })
 	if err := l.pool.SendBatch(ctx, &queue).Close(); err != nil {
 		return Preview{}, unavailable("read the wallets", err)

@@ -44,8 +44,8 @@ type Ledger struct {
 	queue  *commandQueue
 	rules  rules
 	// Accounts are never deleted and never change their owner, so both stay valid.
-	accountIDs   *cache.Map[walletKey, int64]
-	owners       *cache.Map[int64, uuid.UUID] // uuid.Nil for a system account
+	accountIDs   *cache.Map[walletKey, AccountID]
+	owners       *cache.Map[AccountID, uuid.UUID] // uuid.Nil for a system account
 	lockTimeouts atomic.Uint64
 	background   sync.WaitGroup
 	feed         *feed
@@ -78,8 +78,8 @@ func Open(config Config) *Ledger {
 		log:        config.Logger,
 		queue:      newCommandQueue(config.MaxQueue, minParallelBatch),
 		rules:      rules{decide: (*batch).decide, tune: fmt.Sprintf(tune, config.LockTimeout.Milliseconds())},
-		accountIDs: cache.New[walletKey, int64](1 << 20),
-		owners:     cache.New[int64, uuid.UUID](1 << 20),
+		accountIDs: cache.New[walletKey, AccountID](1 << 20),
+		owners:     cache.New[AccountID, uuid.UUID](1 << 20),
 	}
 	l.feed, l.monthSums = newFeed(l), newMonthCache()
 	for range config.Committers {

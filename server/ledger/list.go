@@ -59,7 +59,7 @@ func (l *Ledger) List(ctx context.Context, user uuid.UUID, q Query) (Page, error
 	if err != nil {
 		return Page{}, err
 	}
-	var others []int64
+	var others []AccountID
 	if q.With != uuid.Nil {
 		if others, err = l.accountsOf(ctx, q.With); err != nil {
 			return Page{}, err
@@ -136,7 +136,7 @@ type pageRange struct {
 	limit     int       // transfers on the page
 }
 
-func (l *Ledger) list(ctx context.Context, q Query, s pageRange, others []int64) ([]Transfer, error) {
+func (l *Ledger) list(ctx context.Context, q Query, s pageRange, others []AccountID) ([]Transfer, error) {
 	sql, args := listSQL(q, s, others)
 	if s.scanLimit > 0 {
 		args = append([]any{planEachTime}, args...) // the best plan depends on the conditions
@@ -219,13 +219,13 @@ func (q *Query) oldest() uuid.UUID {
 }
 
 // accountsOf returns the accounts of a user's wallets.
-func (l *Ledger) accountsOf(ctx context.Context, user uuid.UUID) ([]int64, error) {
+func (l *Ledger) accountsOf(ctx context.Context, user uuid.UUID) ([]AccountID, error) {
 	const find = `SELECT id FROM accounts WHERE owner = $1`
 	rows, err := l.pool.Query(ctx, find, user)
 	if err != nil {
 		return nil, unavailable("find the wallets", err)
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[AccountID])
 	if err != nil {
 		return nil, unavailable("find the wallets", err)
 	}
@@ -259,7 +259,7 @@ func memoKey(memo string) string {
 // the whole table. (Comparing pairs would work as well, but such a scan continues below its lower
 // bound to the first transfer of the account.) The inner LIMIT keeps PostgreSQL from using the
 // index of a condition instead, such as that of a busy user on the other side.
-func listSQL(q Query, s pageRange, others []int64) (string, []any) {
+func listSQL(q Query, s pageRange, others []AccountID) (string, []any) {
 	var maxRows *int
 	if s.scanLimit > 0 {
 		bound := s.scanLimit + 1 // includes the floor
@@ -288,7 +288,7 @@ func listSQL(q Query, s pageRange, others []int64) (string, []any) {
 		narrow(amountMoved+" <= $%d", q.MaxAmount)
 	}
 	if q.With != uuid.Nil {
-		args = append(args, others)
+		args = append(args, rawIDs(others))
 		with = len(args)
 	}
 	if !q.Since.IsZero() {

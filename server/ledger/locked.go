@@ -36,7 +36,7 @@ func lockedRowError() *problem.Error {
 
 // rowRef names a row that a batch locks: an account, or a transfer together with its payment.
 type rowRef struct {
-	account  int64
+	account  AccountID
 	transfer uuid.UUID
 }
 
@@ -210,10 +210,10 @@ func (q *commandQueue) queuedRows(batch []*queuedCommand) []rowRef {
 }
 
 // lockedAccounts returns the accounts that other sessions keep locked.
-func (q *commandQueue) lockedAccounts() []int64 {
+func (q *commandQueue) lockedAccounts() []AccountID {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	accounts := make([]int64, 0, len(q.locked.rows))
+	accounts := make([]AccountID, 0, len(q.locked.rows))
 	for row := range q.locked.rows {
 		if row.account != 0 {
 			accounts = append(accounts, row.account)

@@ -22,7 +22,7 @@ const (
 // LockedRow is a row that another session keeps locked, so that commands that touch it are
 // rejected.
 type LockedRow struct {
-	Account  int64     // 0 if it is the row of a transfer
+	Account  AccountID // 0 if it is the row of a transfer
 	Transfer uuid.UUID // nil UUID if it is the row of an account
 	Since    time.Time
 	Blockers []int32 // process ids of the blocking sessions
@@ -164,7 +164,7 @@ func (l *Ledger) findLocked(ctx context.Context, rows []rowRef) (map[rowRef]stri
 	accounts, transfers := make([]int64, 0, len(rows)), make([]uuid.UUID, 0, len(rows))
 	for _, row := range rows {
 		if row.account != 0 {
-			accounts = append(accounts, row.account)
+			accounts = append(accounts, int64(row.account))
 		} else {
 			transfers = append(transfers, row.transfer)
 		}
@@ -174,10 +174,10 @@ func (l *Ledger) findLocked(ctx context.Context, rows []rowRef) (map[rowRef]stri
 	queue.Queue(begin)
 	queue.Queue(l.rules.tune)
 	queue.Queue(holdersOfAccounts, accounts).Query(func(rows pgx.Rows) error {
-		return eachPair(rows, func(id int64, holder string) { locked[rowRef{account: id}] = holder })
+		return eachPair(rows, func(id AccountID, holder string) { locked[rowRef{account: id}] = holder })
 	})
 	queue.Queue(freeAccounts, accounts).Query(func(rows pgx.Rows) error {
-		return each(rows, func(id int64) { delete(locked, rowRef{account: id}) })
+		return each(rows, func(id AccountID) { delete(locked, rowRef{account: id}) })
 	})
 	if len(transfers) > 0 {
 		queue.Queue(holdersOfTransfers, transfers).Query(func(rows pgx.Rows) error {

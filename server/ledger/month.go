@@ -41,15 +41,15 @@ func exact(a, b *int64) *int64 {
 type monthCache struct {
 	maxSummed int64 // postings added up at once
 	mu        sync.Mutex
-	sums      map[int64]monthSum // by account
+	sums      map[AccountID]monthSum
 }
 
 func newMonthCache() *monthCache {
-	return &monthCache{maxSummed: maxSummedPostings, sums: make(map[int64]monthSum)}
+	return &monthCache{maxSummed: maxSummedPostings, sums: make(map[AccountID]monthSum)}
 }
 
 // start returns the cached sum of postings after after and at most up to upTo, or the empty sum.
-func (m *monthCache) start(account, after, upTo int64) monthSum {
+func (m *monthCache) start(account AccountID, after, upTo int64) monthSum {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if known, ok := m.sums[account]; ok && known.after == after && known.upTo <= upTo {
@@ -58,7 +58,7 @@ func (m *monthCache) start(account, after, upTo int64) monthSum {
 	return monthSum{after, after, new(int64), new(int64)}
 }
 
-func (m *monthCache) keep(account int64, sum monthSum) {
+func (m *monthCache) keep(account AccountID, sum monthSum) {
 	if sum.upTo-sum.after < minCachedPostings {
 		return
 	}

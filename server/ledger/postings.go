@@ -13,7 +13,7 @@ import (
 
 // Posting is a change of the balance of one account.
 type Posting struct {
-	Account      int64
+	Account      AccountID
 	Seq          int64
 	Amount       int64 // minor units; negative if money left the account
 	BalanceAfter int64

@@ -85,8 +85,8 @@ type command struct {
 	owner       uuid.UUID
 	key         string
 	fingerprint fingerprint
-	debit       int64 // accounts; 0 where the wallet does not exist
-	credit      int64
+	debit       AccountID
+	credit      AccountID // 0 if the payee has no wallet
 	amount      money.Amount
 	payee       uuid.UUID
 	target      uuid.UUID
@@ -168,7 +168,7 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 	if err := failpoint.Point("ledger.expire"); err != nil {
 		return 0, err
 	}
-	rows, err := l.pool.Query(ctx, due, limit, l.queue.lockedAccounts())
+	rows, err := l.pool.Query(ctx, due, limit, rawIDs(l.queue.lockedAccounts()))
 	if err != nil {
 		return 0, fmt.Errorf("find expired authorizations: %w", err)
 	}
@@ -282,7 +282,7 @@ func (l *Ledger) findTarget(ctx context.Context, f FollowUp) (Transfer, error) {
 	if err != nil {
 		return Transfer{}, err
 	}
-	owners, err := l.Owners(ctx, []int64{target.CreditAccount})
+	owners, err := l.Owners(ctx, []AccountID{target.CreditAccount})
 	if err != nil {
 		return Transfer{}, err
 	}

@@ -32,7 +32,7 @@ type WalletSummary struct {
 	Count   int64   // postings since then
 	Trend   []int64 // balance in minor units at the end of each day; the last one is that of now
 	Days    []time.Time
-	account int64
+	account AccountID
 	seq     int64 // of the last posting
 	before  int64 // of the last posting before this month
 }
@@ -114,7 +114,7 @@ func (s *Summary) readTrends(ctx context.Context, tx pgx.Tx) error {
 			ends = append(ends, days[i]) // the end of the day before
 		}
 	}
-	accounts := make([]int64, len(s.Wallets))
+	accounts := make([]AccountID, len(s.Wallets))
 	for i := range s.Wallets {
 		accounts[i] = s.Wallets[i].account
 	}

@@ -46,8 +46,8 @@ type Transfer struct {
 	ID             uuid.UUID
 	Kind           Kind
 	State          State
-	DebitAccount   int64 // the account that money leaves
-	CreditAccount  int64 // the account that receives it; 0 if the payee had no wallet
+	DebitAccount   AccountID // the account that money leaves
+	CreditAccount  AccountID // the account that receives it; 0 if the payee had no wallet
 	Amount         money.Amount
 	PostedAmount   int64 // minor units that moved; less than Amount after a partial capture
 	ReversedAmount int64 // minor units that reversals have sent back
@@ -91,7 +91,7 @@ type transferRow struct {
 
 func (r *transferRow) into(more ...any) []any {
 	return append([]any{
-		(*[16]byte)(&r.t.ID), &r.t.Kind, &r.t.State, &r.t.DebitAccount, &r.t.CreditAccount,
+		(*[16]byte)(&r.t.ID), &r.t.Kind, &r.t.State, (*int64)(&r.t.DebitAccount), (*int64)(&r.t.CreditAccount),
 		&r.t.Amount.Minor, &r.t.Amount.Currency, &r.t.PostedAmount, &r.t.ReversedAmount,
 		(*[16]byte)(&r.t.Owner), &r.t.Key, &r.fingerprint,
 		&r.t.Memo, &r.t.Reason, &r.target, &r.expires, &r.t.CreatedAt, &r.resolved,

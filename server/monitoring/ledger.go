@@ -72,7 +72,7 @@ func (m ledgerMetrics) Collect(out chan<- prometheus.Metric) {
 	counter(out, lockTimeouts, float64(locks.Timeouts))
 	gauge(out, lockedRows, float64(locks.Rows))
 	for _, row := range locks.Reported {
-		account, transfer := strconv.FormatInt(row.Account, 10), ""
+		account, transfer := strconv.FormatInt(int64(row.Account), 10), ""
 		if row.Account == 0 {
 			account, transfer = "", row.Transfer.String()
 		}

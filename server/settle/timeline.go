@@ -77,7 +77,7 @@ type timelineBuilder struct {
 	Timeline
 
 	transfer ledger.Transfer
-	owners   map[int64]uuid.UUID // of the two accounts; system accounts have no owner
+	owners   map[ledger.AccountID]uuid.UUID // of the two accounts; system accounts have no owner
 	names    map[uuid.UUID]string
 }
 
@@ -121,7 +121,7 @@ func (s *Settler) Explain(ctx context.Context, t ledger.Transfer, names Names) (
 // nameParties reads the owners of both accounts, and their names.
 func (s *Settler) nameParties(ctx context.Context, b *timelineBuilder, names Names) error {
 	t := b.transfer
-	owners, err := s.ledger.Owners(ctx, []int64{t.DebitAccount, t.CreditAccount})
+	owners, err := s.ledger.Owners(ctx, []ledger.AccountID{t.DebitAccount, t.CreditAccount})
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (s *Settler) nameParties(ctx context.Context, b *timelineBuilder, names Nam
 }
 
 // owner returns the actor who owns an account.
-func (b *timelineBuilder) owner(account int64) Actor {
+func (b *timelineBuilder) owner(account ledger.AccountID) Actor {
 	if owner, ok := b.owners[account]; ok {
 		return Actor{RoleUser, owner}
 	}
@@ -146,7 +146,7 @@ func (b *timelineBuilder) owner(account int64) Actor {
 }
 
 // name returns the owner of an account as a sentence names it.
-func (b *timelineBuilder) name(account int64) string {
+func (b *timelineBuilder) name(account ledger.AccountID) string {
 	switch owner := b.owner(account); {
 	case owner.Role == RoleUser:
 		return b.userName(owner.User)
