@@ -150,7 +150,8 @@ func (l *Ledger) Settle(ctx context.Context, s Settlement) (Result, error) {
 	if err := failpoint.Point("ledger.settle"); err != nil {
 		return Result{}, unavailable("settle", err)
 	}
-	s.BankRef, s.Note = clean(s.BankRef, 200), clean(s.Note, 500)
+	// The text of a bank fits its column, so that no text can prevent a settlement.
+	s.BankRef, s.Note = text.Clean(s.BankRef, 200), text.CleanProse(s.Note, 500)
 	c := command{op: opSettle, target: s.Transfer, settle: s}
 	if err := l.resolveTarget(ctx, &c); err != nil {
 		return Result{}, err
@@ -196,15 +197,6 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 		}
 	}
 	return expired, failed
-}
-
-// clean makes text from the bank fit its column, so that no text can prevent a settlement.
-func clean(s string, characters int) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "")
-	if utf8.RuneCountInString(s) > characters {
-		s = string([]rune(s)[:characters])
-	}
-	return s
 }
 
 func (l *Ledger) submitRequest(ctx context.Context, op operation, r TransferRequest) (Result, error) {
