@@ -26,8 +26,8 @@
 //	text fields  field.go           textField.keys
 //	everywhere   frame.go           model.globalKeys
 //
-// The footer, the help and the palette are made of the same bindings, so that what they show is
-// what works. model.key (frame.go) looks a key up: first in the focused screen, then everywhere.
+// The footer, the help and the palette show these bindings, so that every key that they show works.
+// model.key (frame.go) looks a key up: first in the focused screen, then in the global keys.
 //
 // # Safety
 //

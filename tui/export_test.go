@@ -9,7 +9,7 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// TestAnExportHasNoFormulas but keeps amounts as numbers.
+// TestExportHasNoFormulas: texts are no formulas, and amounts stay numbers.
 func TestExportHasNoFormulas(t *testing.T) {
 	var out bytes.Buffer
 	w := writerOf(&out, "csv")

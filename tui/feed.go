@@ -72,8 +72,8 @@ func newFeed(server Server, clock func() time.Time, send func(any)) *feed {
 // backoff returns a random time that grows from 0.5 to 15 seconds (full jitter above a tenth), so
 // that clients do not reconnect all at once.
 func backoff(failures int) time.Duration {
-	most := min(15*time.Second, 500*time.Millisecond<<min(failures, 6))
-	return most/10 + rand.N(most*9/10) //nolint:gosec // a pause is no secret
+	ceiling := min(15*time.Second, 500*time.Millisecond<<min(failures, 6))
+	return ceiling/10 + rand.N(ceiling*9/10) //nolint:gosec // a pause is no secret
 }
 
 // now starts the next attempt at once.

@@ -14,20 +14,20 @@ import (
 type textField struct {
 	letters []rune
 	at      int // the cursor is before this character
-	most    int // maximum number of characters
+	maxLen  int // maximum number of characters
 	secret  bool
 
 	// selected says that the whole text is selected: typing replaces it.
 	selected bool
 }
 
-func newTextField(most int) *textField { return &textField{most: most} }
+func newTextField(maxLen int) *textField { return &textField{maxLen: maxLen} }
 
 func (f *textField) text() string { return string(f.letters) }
 
 func (f *textField) set(text string) {
 	f.letters = []rune(text)
-	f.letters = f.letters[:min(len(f.letters), f.most)]
+	f.letters = f.letters[:min(len(f.letters), f.maxLen)]
 	f.at, f.selected = len(f.letters), false
 }
 
@@ -52,7 +52,7 @@ func (f *textField) take(msg tea.Msg) bool {
 		if f.selected {
 			f.set("")
 		}
-		if len(f.letters) >= f.most {
+		if len(f.letters) >= f.maxLen {
 			continue
 		}
 		f.letters = append(f.letters, 0)

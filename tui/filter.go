@@ -160,18 +160,18 @@ func (f *filter) amounts(values map[string]string, currencies []string) error {
 	}
 	currency := money.Currency(*f.params.Currency)
 	if low, high, both := strings.Cut(text, ".."); both {
-		least, err := money.Parse(low, currency)
+		lowest, err := money.Parse(low, currency)
 		if err != nil {
 			return err
 		}
-		most, err := money.Parse(high, currency)
+		highest, err := money.Parse(high, currency)
 		if err != nil {
 			return err
 		}
-		if least.Minor > most.Minor {
+		if lowest.Minor > highest.Minor {
 			return fmt.Errorf("amount:%s matches nothing: put the smaller amount first", text)
 		}
-		f.params.MinAmount, f.params.MaxAmount = &least.Minor, &most.Minor
+		f.params.MinAmount, f.params.MaxAmount = &lowest.Minor, &highest.Minor
 		return nil
 	}
 	number := strings.TrimLeft(text, "<>=")

@@ -66,7 +66,7 @@ func TestParseFilter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := parseFilter("since:2026-03-08 until:2026-03-09", nil, now.In(havana)) // a day that begins at 01:00
+	f, err := parseFilter("since:2026-03-08 until:2026-03-09", nil, now.In(havana)) // the day begins at 01:00
 	if err != nil || *f.params.Since != "2026-03-08T05:00:00Z" || *f.params.Until != "2026-03-09T04:00:00Z" {
 		t.Errorf("%v, %v", f, err)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// BenchmarkEvents is what a batch of fifty events costs, from the message to the frame: at 1,000
-// events a second there are twenty of them.
+// BenchmarkEvents measures a batch of fifty events, from the message to the frame. At 1,000 events
+// per second, there are twenty batches per second.
 func BenchmarkEvents(b *testing.B) {
 	for _, page := range []string{"1", "2"} {
 		b.Run("page "+page, func(b *testing.B) {

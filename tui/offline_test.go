@@ -11,11 +11,11 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// TestQuitOnATerminalThatIsTooSmall: q is the one key that needs nothing to be seen.
+// TestQuitOnATerminalThatIsTooSmall: q works, because it needs nothing on the screen.
 func TestQuitOnATerminalThatIsTooSmall(t *testing.T) {
 	for _, size := range [][2]int{{59, 24}, {80, 14}, {10, 2}, {1, 1}} {
 		for _, messages := range [][]tea.Msg{nil, keys("3"), keys("3", "enter"), keys("?"), {loggedOutMsg{client.ErrNotLoggedIn}}} {
-			m := board(t, 80, 24)
+			m := operatorDashboard(t, 80, 24)
 			for _, msg := range messages {
 				m.Update(msg)
 			}
@@ -30,18 +30,18 @@ func TestQuitOnATerminalThatIsTooSmall(t *testing.T) {
 			}
 		}
 	}
-	m := board(t, 40, 10)
+	m := operatorDashboard(t, 40, 10)
 	if !strings.Contains(m.View(), "q quits") {
 		t.Errorf("%s", m.View())
 	}
 }
 
-// TestHealthDoesNotClaimWhatItCannotKnow: while the server cannot be had, nothing answers that we
-// know of.
+// TestHealthDoesNotClaimWhatItCannotKnow: while the server is unreachable, no part is shown as
+// answering.
 func TestHealthDoesNotClaimWhatItCannotKnow(t *testing.T) {
 	for _, size := range sizes {
 		for name, connectionHelp := range map[string]connectionState{"offline": offline, "lost": lost, "polling, and no answer": polling} {
-			m := board(t, size[0], size[1])
+			m := operatorDashboard(t, size[0], size[1])
 			m.Update(keyMsg("5"))
 			if view := m.View(); !strings.Contains(view, "answers") {
 				t.Fatalf("%s", view)

@@ -11,7 +11,7 @@ import (
 	"github.com/JDevAman/kizo/internal/printable"
 )
 
-// TestASnapshotIsPlain: what others wrote gives the terminal no orders, and nothing but lines is
+// TestASnapshotIsPlain: untrusted text contains no control sequences, and only plain lines are
 // printed.
 func TestASnapshotIsPlain(t *testing.T) {
 	evil := "\x1b]52;c;aGk=\x07\u202e\u200b\nsecond line"
@@ -32,7 +32,7 @@ func TestASnapshotIsPlain(t *testing.T) {
 	golden(t, "once", strings.TrimSuffix(text, "\n"))
 }
 
-// monthServer keeps what a snapshot asks of a server.
+// monthServer records the requests of a snapshot.
 type monthServer struct{ asked time.Time }
 
 func (m *monthServer) Server() string                          { return "http://127.0.0.1:7420" }
@@ -47,7 +47,7 @@ func (m *monthServer) Events(context.Context, client.EventOptions) (*client.Even
 	return nil, errors.New("no stream")
 }
 
-// TestMonthTotalsBeginWithTheLocalMonth, whose first day may have no midnight.
+// TestMonthTotalsBeginWithTheLocalMonth, also if its first day has no midnight.
 func TestMonthTotalsBeginWithTheLocalMonth(t *testing.T) {
 	for zone, want := range map[string]string{"America/Havana": "2012-04-01T05:00:00Z", "Pacific/Apia": "2012-03-31T10:00:00Z", "UTC": "2012-04-01T00:00:00Z"} {
 		location, err := time.LoadLocation(zone)

@@ -28,7 +28,7 @@ var rewrite = flag.Bool("golden", false, "rewrite the golden screens")
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// golden compares a screen with the one that is kept.
+// golden compares a screen with its golden file.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", "golden", name+".txt")
@@ -58,7 +58,7 @@ func operatorModel(t testing.TB) *shared {
 
 func ptr[T any](v T) *T { return &v }
 
-// minuteOfOperations is a snapshot a second for a minute.
+// minuteOfOperations returns one snapshot per second for a minute.
 func minuteOfOperations(o *operations) {
 	for i := range 60 {
 		o.take(snapshotAt(i))
@@ -136,7 +136,7 @@ func keyMsg(name string) tea.KeyMsg {
 	return tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(name)}
 }
 
-// press gives a key to what is seen, as the root does.
+// press sends a key to the focused screen, as the root does.
 func press(m *shared, s screen, name string) tea.Cmd {
 	if m.overlay != nil {
 		s = m.overlay
@@ -149,10 +149,10 @@ func press(m *shared, s screen, name string) tea.Cmd {
 	return s.update(m, keyMsg(name))
 }
 
-// wholeServer is what no test here calls.
+// wholeServer has the methods that no test here calls.
 type wholeServer interface{ Server }
 
-// operatorRecord writes down what it is asked to do: the screen's side of the conversation.
+// operatorRecord records the requests of the screen.
 type operatorRecord struct {
 	wholeServer
 	acted []string
@@ -223,7 +223,7 @@ func TestReadonlyChangesNothing(t *testing.T) {
 	}
 }
 
-// TestASelectedTaskStaysSelected: rows that leave above must not bring another under the key.
+// TestASelectedTaskStaysSelected: when rows above it disappear, no other row becomes selected.
 func TestASelectedTaskStaysSelected(t *testing.T) {
 	m, s := operatorModel(t), newQueuesScreen()
 	minuteOfOperations(&m.ops)
@@ -235,7 +235,7 @@ func TestASelectedTaskStaysSelected(t *testing.T) {
 	if got := s.list.id(s.selected); got != tasks[2].Id {
 		t.Errorf("%s is selected", got)
 	}
-	s.update(m, taskListMsg{key: listKey{"bank", "retry"}, list: taskList{}}) // the answer to an older question
+	s.update(m, taskListMsg{key: listKey{"bank", "retry"}, list: taskList{}}) // the answer to an older request
 	if s.list.length() != 2 {
 		t.Errorf("%d tasks", s.list.length())
 	}
@@ -346,7 +346,7 @@ func TestKeymaps(t *testing.T) {
 	}
 }
 
-// TestOperatorsScreensFit: at any size and with anything in the data, a screen has its size.
+// TestOperatorsScreensFit: a screen has exactly its size, whatever the data.
 func TestOperatorsScreensFit(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		m, s := operatorModel(t), newQueuesScreen()

@@ -12,7 +12,7 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// numbered is a transfer whose place in the list is known by its number: the higher, the newer.
+// numbered returns a transfer with a number: the higher the number, the newer the transfer.
 func numbered(n int) client.Transfer {
 	var t client.Transfer
 	binary.BigEndian.PutUint64(t.Id[8:], uint64(n))
@@ -20,10 +20,10 @@ func numbered(n int) client.Transfer {
 	return t
 }
 
-// shelf is the server's list: pages by cursor, as the API gives them.
-type shelf struct{ newest int }
+// fakeList is the server's list: pages by cursor, as the API returns them.
+type fakeList struct{ newest int }
 
-func (s *shelf) page(cursor string) client.TransferList {
+func (s *fakeList) page(cursor string) client.TransferList {
 	from := s.newest
 	if cursor != "" {
 		from, _ = strconv.Atoi(cursor)
@@ -38,11 +38,11 @@ func (s *shelf) page(cursor string) client.TransferList {
 	return list
 }
 
-// TestHistoryScrollsWithoutGaps looks at random places of a long list while it grows: whatever is
-// shown is in order, without a gap or a double, and what is held stays bounded.
+// TestHistoryScrollsWithoutGaps shows random parts of a long list while it grows. The shown rows are
+// in order, without gaps and repeats, and the number of stored rows is bounded.
 func TestHistoryScrollsWithoutGaps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		server := &shelf{newest: rapid.IntRange(0, 3000).Draw(t, "transfers")}
+		server := &fakeList{newest: rapid.IntRange(0, 3000).Draw(t, "transfers")}
 		var h history
 		look := func(from, to int) {
 			for range 50 {
@@ -62,7 +62,7 @@ func TestHistoryScrollsWithoutGaps(t *testing.T) {
 					server.newest++
 					h.applyEvent(numbered(server.newest), true)
 				}
-			case 1: // a change of one that is held
+			case 1: // a change of a stored transfer
 				h.applyEvent(numbered(rapid.IntRange(1, server.newest+1).Draw(t, "changed")), false)
 			default:
 				from := rapid.IntRange(0, h.length()).Draw(t, "row")
@@ -78,11 +78,11 @@ func TestHistoryScrollsWithoutGaps(t *testing.T) {
 			for _, page := range h.pages {
 				held += len(page.items)
 			}
-			if most := (2*keptPages+2)*transferPageSize + 40*30; held > most {
-				t.Fatalf("%d are held, at most %d may be", held, most)
+			if limit := (2*keptPages+2)*transferPageSize + 40*30; held > limit {
+				t.Fatalf("%d are held, want at most %d", held, limit)
 			}
 		}
-		for !h.ended { // to the end, a screen at a time
+		for !h.ended { // scrolls to the end, a screen at a time
 			look(h.length(), h.length())
 		}
 		if h.length() != server.newest || !h.ended {
@@ -113,14 +113,14 @@ func TestHistoryAcceptsLateEvents(t *testing.T) {
 	} else if transfer, _ := h.at(4); transfer.State != client.Posted {
 		t.Error("it did not change in its place")
 	}
-	// An answer that was under way knows less than the event that came first.
+	// An answer that was sent before the event does not undo it.
 	late := numbered(8)
 	late.State = client.Pending
 	h.take(0, "", client.TransferList{Items: []client.Transfer{numbered(10), late, numbered(5)}})
 	if transfer, _ := h.at(h.row(late.Id)); transfer.State != client.Posted {
 		t.Errorf("it went back to %s", transfer.State)
 	}
-	// The first page, read again, holds all of it.
+	// The first page, read again, contains all of these changes.
 	h.take(0, "", client.TransferList{Items: []client.Transfer{numbered(12), numbered(11), numbered(10)}})
 	if h.length() != 3 || len(h.fresh) != 0 {
 		t.Errorf("%d rows, %d of them fresh", h.length(), len(h.fresh))
@@ -128,7 +128,7 @@ func TestHistoryAcceptsLateEvents(t *testing.T) {
 }
 
 func TestReloadedPageKeepsItsEnd(t *testing.T) {
-	server := &shelf{newest: 1500}
+	server := &fakeList{newest: 1500}
 	var h history
 	for {
 		page, cursor, wanted := h.wanted(h.length(), h.length())
@@ -142,7 +142,7 @@ func TestReloadedPageKeepsItsEnd(t *testing.T) {
 	}
 	page, cursor, _ := h.wanted(150, 160)
 	longer := server.page(cursor)
-	// Two of it no longer match a filter, so that two of the next page follow.
+	// Two of its transfers no longer match a filter, so that two of the next page follow.
 	longer.Items = append(slices.Delete(longer.Items, 3, 5), numbered(1300), numbered(1299))
 	h.take(page, cursor, longer)
 	if h.length() != 1498 {
@@ -162,7 +162,7 @@ func TestListIsBounded(t *testing.T) {
 			m.Update(keyMsg("2"))
 			m.Update(keyMsg("G"))
 		}
-		for n := range 200 { // no page is ever answered
+		for n := range 200 { // no request for a page is answered
 			var batch []client.Event
 			for i := range 50 {
 				newer := numbered(n*50 + i)

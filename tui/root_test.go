@@ -14,11 +14,11 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// Server is named on the screen.
+// Server returns the address that the screen shows.
 func (r *operatorRecord) Server() string { return "http://127.0.0.1:7420" }
 
-// board is a model at a size, with what an operator has.
-func board(t *testing.T, width, height int) *model {
+// operatorDashboard returns a model of a size with the data of an operator.
+func operatorDashboard(t *testing.T, width, height int) *model {
 	t.Helper()
 	first := *operatorModel(t)
 	first.newKey = func() string { return someKey }
@@ -54,14 +54,14 @@ func adasSummary(memo string) client.Summary {
 	return s
 }
 
-func TestBoardGoldens(t *testing.T) {
+func TestDashboardGoldens(t *testing.T) {
 	for _, size := range sizes {
-		m := board(t, size[0], size[1])
+		m := operatorDashboard(t, size[0], size[1])
 		golden(t, fmt.Sprintf("wallet-%dx%d", size[0], size[1]), m.View())
 		m.Update(keyMsg("5"))
-		golden(t, fmt.Sprintf("board-health-%dx%d", size[0], size[1]), m.View())
+		golden(t, fmt.Sprintf("dashboard-health-%dx%d", size[0], size[1]), m.View())
 	}
-	m := board(t, 80, 24)
+	m := operatorDashboard(t, 80, 24)
 	m.clock = func() time.Time { return noon.Add(14 * time.Second) }
 	m.Update(connectionStateMsg{state: offline, err: errors.New("cannot reach http://127.0.0.1:7420: connection refused"), next: 3 * time.Second})
 	golden(t, "offline-80x24", m.View())
@@ -72,18 +72,18 @@ func TestBoardGoldens(t *testing.T) {
 }
 
 func TestPastedTextPressesNoKeys(t *testing.T) {
-	m := board(t, 80, 24)
+	m := operatorDashboard(t, 80, 24)
 	if _, quit := m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q"), Paste: true}); quit != nil {
 		t.Error("a pasted q does something")
 	}
-	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("4p")}) // two keys pressed fast
+	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("4p")}) // two keys in one message
 	if _, asks := m.overlay.(*confirmScreen); !asks {
 		t.Errorf("4p opened %T", m.overlay)
 	}
 }
 
 func TestNoKeysOnATinyTerminal(t *testing.T) {
-	m := board(t, 59, 24)
+	m := operatorDashboard(t, 59, 24)
 	m.Update(keyMsg("2"))
 	for _, name := range []string{"r", "y", "enter", "tab", "3"} {
 		if _, command := m.Update(keyMsg(name)); command != nil || m.shown != 0 {
@@ -100,9 +100,9 @@ func TestNoKeysOnATinyTerminal(t *testing.T) {
 	}
 }
 
-// TestEveryKeyIsDocumentedOnce on every page, with those that work everywhere.
+// TestEveryKeyIsDocumentedOnce on every page, including the global keys.
 func TestEveryKeyIsDocumentedOnce(t *testing.T) {
-	m := board(t, 80, 24)
+	m := operatorDashboard(t, 80, 24)
 	for i, p := range m.pages {
 		m.shown = i
 		var all []binding
@@ -116,7 +116,7 @@ func TestEveryKeyIsDocumentedOnce(t *testing.T) {
 }
 
 func TestBurstFetchesOneSummary(t *testing.T) {
-	m := board(t, 80, 24)
+	m := operatorDashboard(t, 80, 24)
 	asked := 0
 	for range 100 {
 		before := m.asking
@@ -134,7 +134,7 @@ func TestBurstFetchesOneSummary(t *testing.T) {
 	}
 }
 
-// anything is a key, a click, or something that the server says in words that others chose.
+// anything returns a random key, click or message of the server with untrusted text.
 func anything(r *rapid.T, evil *rapid.Generator[string]) tea.Msg {
 	text := evil.Draw(r, "text")
 	t := adasTransfers(1).Items[0]
@@ -160,13 +160,13 @@ func anything(r *rapid.T, evil *rapid.Generator[string]) tea.Msg {
 	).Draw(r, "step")
 }
 
-// TestTheBoardFits any terminal, in any state, whatever others wrote.
-func TestTheBoardFits(t *testing.T) {
+// TestDashboardFits any terminal, in any state, with any untrusted text.
+func TestDashboardFits(t *testing.T) {
 	evil := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"\x1b[2J", "\x1b]52;c;eA==\x07", "\u202eevil", "☰🇩🇪👍🏽", "e\u0301\u0301\u0301\u0301\u0301\u0301", strings.Repeat("山", 300)}))
 	for name := range screens("") {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(r *rapid.T) {
-				m := board(t, rapid.IntRange(1, 300).Draw(r, "width"), rapid.IntRange(1, 100).Draw(r, "height"))
+				m := operatorDashboard(t, rapid.IntRange(1, 300).Draw(r, "width"), rapid.IntRange(1, 100).Draw(r, "height"))
 				m.me.Handle = evil.Draw(r, "handle")
 				m.Update(summaryMsg{summary: adasSummary(evil.Draw(r, "memo"))})
 				m.Update(connectionStateMsg{state: rapid.SampledFrom([]connectionState{connecting, live, polling, lost, offline}).Draw(r, "line"), err: errors.New(evil.Draw(r, "error"))})
@@ -187,8 +187,8 @@ func TestTheBoardFits(t *testing.T) {
 	}
 }
 
-// fits checks that every line is as wide as the screen, and holds nothing that a terminal takes for
-// an order.
+// fits checks that every line is as wide as the screen and contains no control sequence except
+// styles.
 func fits(r *rapid.T, m *model) {
 	lines := strings.Split(m.View(), "\n")
 	if len(lines) != m.height {

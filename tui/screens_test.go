@@ -15,7 +15,7 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// slowServer has not answered yet: what is on the screen is what the messages of a test say.
+// slowServer never answers, so that the screen shows only the messages of the test.
 type slowServer struct{ wholeServer }
 
 func (slowServer) Server() string { return "http://127.0.0.1:7420" }
@@ -57,7 +57,7 @@ func (slowServer) Tasks(ctx context.Context, _ string, _ client.OpsListTasksPara
 
 const someKey = "0193a000-0000-7000-8000-00000000c0de"
 
-// dashboard is a model with a clock that stands still and a server that does not answer.
+// dashboard returns a model with a stopped clock and a server that does not answer.
 func dashboard(t testing.TB) *model {
 	t.Helper()
 	first := *operatorModel(t)
@@ -72,13 +72,13 @@ func ada() client.User {
 	return client.User{Handle: "ada", Name: "Ada Lovelace", Role: client.UserRoleUser}
 }
 
-// afterOpening is what the server tells first.
+// afterOpening returns the first messages of the server.
 func afterOpening() []tea.Msg {
 	return []tea.Msg{meMsg{ada()}, connectionStateMsg{state: live}, summaryMsg{summary: adasSummary("lunch")},
 		pageMsg{pageAsk: pageAsk{}, found: adasTransfers(60)}}
 }
 
-// adasTransfers is a page, newest first.
+// adasTransfers returns a page of transfers, newest first.
 func adasTransfers(n int) client.TransferList {
 	states := []client.TransferState{client.Posted, client.Posted, client.Pending, client.Posted, client.Refused, client.Voided}
 	kinds := []client.TransferKind{client.TransferKindTransfer, client.TransferKindDeposit, client.TransferKindWithdrawal, client.TransferKindTransfer}
@@ -106,14 +106,14 @@ func adasTransfers(n int) client.TransferList {
 }
 
 func timelineOf(t client.Transfer) client.Timeline {
-	return client.Timeline{Transfer: t, WaitsFor: "nothing", Next: "nobody: it has ended", Entries: []client.TimelineEntry{
+	return client.Timeline{Transfer: t, WaitsFor: "nothing", Next: "nothing: it has ended", Entries: []client.TimelineEntry{
 		{At: t.CreatedAt, What: "accepted as a transfer of 12.34 USD, under the key 0193a000-0000-7000-8000-00000000c0de"},
 		{At: t.CreatedAt.Add(3 * time.Millisecond), What: "posted: 12.34 USD left account 7 (its line 3)"},
 		{At: t.CreatedAt.Add(3 * time.Millisecond), What: "posted: 12.34 USD reached account 9 (its line 12)"},
 	}}
 }
 
-// keys are pressed one after the other; runes of more than one letter are typed.
+// keys presses keys one after the other; a text of several letters is typed.
 func keys(names ...string) []tea.Msg {
 	var pressed []tea.Msg
 	for _, name := range names {
@@ -127,8 +127,8 @@ func previewFor(name string) client.TransferPreview {
 		From: client.Party{Handle: pointerTo("ada")}, To: client.Party{Handle: pointerTo("bob"), Name: &name}}
 }
 
-// screens are the sequences of the goldens: what happens until the picture is taken. The argument
-// is the name that another user has chosen.
+// screens are the messages and keys that lead to each golden. The argument is the name of another
+// user.
 func screens(name string) map[string][]tea.Msg {
 	first := adasTransfers(1).Items[0]
 	first.To.Name = &name
@@ -162,7 +162,7 @@ func TestScreens(t *testing.T) {
 	}
 }
 
-// played runs the program until it has taken the messages's messages.
+// played runs the program until it has handled the messages.
 func played(t *testing.T, size [2]int, messages []tea.Msg) *model {
 	t.Helper()
 	program := teatest.NewTestModel(t, dashboard(t), teatest.WithInitialTermSize(size[0], size[1]))
@@ -175,8 +175,7 @@ func played(t *testing.T, size [2]int, messages []tea.Msg) *model {
 	return program.FinalModel(t, teatest.WithFinalTimeout(30*time.Second)).(*model)
 }
 
-// TestAMemoIsItsOwnCellAlone: with whatever another user writes into a memo, the rest of the screen
-// is the same.
+// TestMemoStaysInItsCell: whatever a memo contains, the rest of the screen is the same.
 func TestMemoStaysInItsCell(t *testing.T) {
 	for _, evil := range []string{"\x1b[2J\x1b[31mred", "\x1b]52;c;ZXZpbA==\x07", "\x1b]0;title\x1b\\", "\u202egnp.exe", "a\u200b\u200d\ufeffb", "\x9b2J\r\n\b\b", "👨\u200d👩\u200d👧", "z\u0300\u0301\u0302\u0303\u0304\u0305\u0306"} {
 		for _, page := range []string{"1", "2"} {

@@ -18,7 +18,7 @@ import (
 //	form ──enter──► preview by the server ──► review ──y──► sending ──► done
 //	  ▲                     │ refused            │ esc, enter    │ refused
 //	  └─────────────────────┴────────────────────┴───────────────┘
-//	                                             sending ──► unknown ──y──► sending, under the same key
+//	  sending ──► unknown ──y──► sending, under the same key
 //
 // Keys are text after enter has opened the form; until then, page keys work. The draft is kept
 // until the money is sent; after leaving the form and entering it again, typing replaces the text
@@ -101,8 +101,8 @@ const lookUpPause = 120 * time.Millisecond
 
 func newSendScreen() *sendScreen {
 	s := &sendScreen{currency: -1}
-	for i, most := range []int{maxPayee, maxAmount, maxMemo} {
-		s.fields[i] = newTextField(most)
+	for i, maxLen := range []int{maxPayee, maxAmount, maxMemo} {
+		s.fields[i] = newTextField(maxLen)
 	}
 	return s
 }

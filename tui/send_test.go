@@ -7,7 +7,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// form is the Send screen's.
+// form returns the Send screen.
 func form(m *model) *sendScreen {
 	for _, p := range m.pages {
 		if s, ok := p.screen.(*sendScreen); ok {
@@ -20,7 +20,7 @@ func form(m *model) *sendScreen {
 func pressKeys(m *model, names ...string) {
 	for i, msg := range keys(names...) {
 		_, command := m.Update(msg)
-		if command == nil || names[i] != "esc" { // other commands ask the server
+		if command == nil || names[i] != "esc" { // other commands send requests
 			continue
 		}
 		if shows, ok := command().(showMsg); ok {
@@ -29,42 +29,42 @@ func pressKeys(m *model, names ...string) {
 	}
 }
 
-// TestKeysAreKeysUntilAFieldIsEntered: on the Send screen, every key that is shown does what is
-// shown.
+// TestKeysWorkUntilAFieldIsEntered: on the Send screen, every key in the footer does what the footer
+// says.
 func TestKeysWorkUntilAFieldIsEntered(t *testing.T) {
 	for i, name := range []string{"1", "2", "4", "5", "tab", "shift+tab"} {
-		m := board(t, 80, 24)
+		m := operatorDashboard(t, 80, 24)
 		pressKeys(m, "3", name)
 		want := []int{0, 1, 3, 4, 3, 1}[i]
 		if m.shown != want || form(m).fields[payeeField].text() != "" {
 			t.Errorf("%s shows page %d and types %q", name, m.shown, form(m).fields[payeeField].text())
 		}
 	}
-	m := board(t, 80, 24)
+	m := operatorDashboard(t, 80, 24)
 	pressKeys(m, "3", "?")
 	if _, helps := m.overlay.(*searchScreen); !helps {
 		t.Errorf("? opens %T", m.overlay)
 	}
-	m = board(t, 80, 24)
+	m = operatorDashboard(t, 80, 24)
 	pressKeys(m, "3")
 	if _, command := m.Update(keyMsg("q")); command == nil {
 		t.Error("q does not quit")
 	}
 
-	// Enter goes into the form, and there letters are letters.
-	m = board(t, 80, 24)
+	// Enter enters the form, where letters are text.
+	m = operatorDashboard(t, 80, 24)
 	pressKeys(m, "3", "enter", "@", "q", "1", "?")
 	if got := form(m).fields[payeeField].text(); got != "@q1?" || m.shown != 2 {
 		t.Errorf("typed %q on page %d", got, m.shown)
 	}
-	pressKeys(m, "esc", "1") // esc leaves the field, and the draft stays
+	pressKeys(m, "esc", "1") // esc leaves the form and keeps the draft
 	if got := form(m).fields[payeeField].text(); got != "@q1?" || m.shown != 0 {
 		t.Errorf("typed %q on page %d", got, m.shown)
 	}
 }
 
-// TestAnAbandonedDraftIsNotTypedOnTo: what was typed before the user went away is kept, and what is
-// typed after it replaces it: 1 does not become 1999999.
+// TestTypingReplacesAnAbandonedDraft: the draft is kept when the user leaves the form, and typing
+// replaces it afterwards, so that 1 does not become 1999999.
 func TestTypingReplacesAnAbandonedDraft(t *testing.T) {
 	ways := map[string][]string{
 		"esc":              {"esc"},
@@ -73,7 +73,7 @@ func TestTypingReplacesAnAbandonedDraft(t *testing.T) {
 		"a page and a tab": {"esc", "tab", "shift+tab"},
 	}
 	for name, way := range ways {
-		m := board(t, 80, 24)
+		m := operatorDashboard(t, 80, 24)
 		pressKeys(m, "3", "enter", "@", "b", "o", "b", "enter", "1")
 		pressKeys(m, way...)
 		pressKeys(m, "9", "9", "9")
@@ -89,9 +89,9 @@ func TestTypingReplacesAnAbandonedDraft(t *testing.T) {
 		}
 	}
 
-	// To correct the draft, a key that moves or deletes comes first.
+	// A key that moves the cursor or deletes keeps the draft, to correct it.
 	for key, want := range map[string]string{"left": "912", "right": "129", "end": "129", "home": "912", "backspace": "9"} {
-		m := board(t, 80, 24)
+		m := operatorDashboard(t, 80, 24)
 		pressKeys(m, "3", "enter", "@", "b", "o", "b", "enter", "1", "2", "esc", "enter", key)
 		if key == "left" {
 			pressKeys(m, "left")
@@ -103,9 +103,9 @@ func TestTypingReplacesAnAbandonedDraft(t *testing.T) {
 	}
 }
 
-// TestTheDefaultWalletIsSentFrom unless the user takes another.
+// TestSendUsesTheDefaultWallet unless the user chooses another one.
 func TestSendUsesTheDefaultWallet(t *testing.T) {
-	m := board(t, 80, 24)
+	m := operatorDashboard(t, 80, 24)
 	if got := form(m).in(&m.shared); got != "USD" {
 		t.Errorf("without a default wallet: %s", got)
 	}
@@ -121,16 +121,16 @@ func TestSendUsesTheDefaultWallet(t *testing.T) {
 	if got := form(m).in(&m.shared); got != "USD" {
 		t.Errorf("of a draft: %s", got)
 	}
-	m.currency = "KWD" // and no such wallet
+	m.currency = "KWD" // the user has no such wallet
 	pressKeys(m, "n")
 	if got := form(m).in(&m.shared); got != "USD" {
 		t.Errorf("%s", got)
 	}
 }
 
-// TestAPastTransferIsADraft: the keys after "send again" are those of the page as well.
+// TestSendAgainFillsTheForm: after "send again", the keys of the page work.
 func TestSendAgainFillsTheForm(t *testing.T) {
-	m := board(t, 80, 24)
+	m := operatorDashboard(t, 80, 24)
 	m.Update(draftMsg{to: "@bob", amount: "1.00", currency: "USD", memo: "tea"})
 	pressKeys(m, "9")
 	if got := form(m).fields[amountField].text(); got != "1.00" || m.shown != 2 {
@@ -140,7 +140,7 @@ func TestSendAgainFillsTheForm(t *testing.T) {
 	if got := form(m).fields[amountField].text(); got != "7" {
 		t.Errorf("%q", got)
 	}
-	// A paste replaces as typing does.
+	// A paste replaces the draft, as typing does.
 	m.Update(draftMsg{to: "@bob", amount: "1.00", currency: "USD", memo: "tea"})
 	pressKeys(m, "enter")
 	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("12.50"), Paste: true})
@@ -149,9 +149,9 @@ func TestSendAgainFillsTheForm(t *testing.T) {
 	}
 }
 
-// TestTheFooterShowsKeysThatWork on the Send screen, in and out of a field.
+// TestTheFooterShowsKeysThatWork on the Send screen, inside and outside of the form.
 func TestTheFooterShowsKeysThatWork(t *testing.T) {
-	m := board(t, 120, 40)
+	m := operatorDashboard(t, 120, 40)
 	pressKeys(m, "3")
 	if !m.pageHasFocus() || m.focused().typing() {
 		t.Error("the page takes letters before a field is entered")

@@ -238,10 +238,10 @@ func (s *sendScreen) form(m *shared, width int) []string {
 
 // completions shows at most five people whose handle or name begins with the typed text.
 func (s *sendScreen) completions(m *shared, width, indent int) []string {
-	const most = 5
-	from := max(0, min(s.person-most+1, len(s.people)-most))
+	const maxShown = 5
+	from := max(0, min(s.person-maxShown+1, len(s.people)-maxShown))
 	var lines []string
-	for i := from; i < min(len(s.people), from+most); i++ {
+	for i := from; i < min(len(s.people), from+maxShown); i++ {
 		p := s.people[i]
 		who := "@" + p.Handle
 		if p.Staff != nil && *p.Staff {

@@ -20,7 +20,7 @@ const (
 	largeHandle    = "bobthehotel"
 )
 
-// whole are the texts of a screen that must never be shortened.
+// whole returns the texts of a screen that must never be shortened.
 type whole struct{ texts []string }
 
 func (w *whole) amount(minor int64, currency string) int64 {
@@ -28,7 +28,7 @@ func (w *whole) amount(minor int64, currency string) int64 {
 	return minor
 }
 
-// cut gives the texts that a line shows in part, with an ellipsis for the rest.
+// cut returns the texts that a line shows in part, with an ellipsis for the rest.
 func (w *whole) cut(line string) (found []string) {
 	line = ansi.Strip(line)
 	for {
@@ -39,7 +39,7 @@ func (w *whole) cut(line string) (found []string) {
 		for _, text := range w.texts {
 			least := 1
 			if !strings.ContainsAny(text, "0123456789") {
-				least = 4 // a state, and not the first letters of another word
+				least = 4 // otherwise the first letters of another word look like a state
 			}
 			for n := len(text) - 1; n >= least; n-- {
 				part, isWord := strings.CutSuffix(before, text[:n])
@@ -53,7 +53,7 @@ func (w *whole) cut(line string) (found []string) {
 	}
 }
 
-// wealthySummary has the largest balances that there can be.
+// wealthySummary has the largest possible balances.
 func (w *whole) wealthySummary() client.Summary {
 	s := adasSummary("lunch with everybody")
 	for i := range s.Wallets {
@@ -128,7 +128,7 @@ func TestAmountsIdsAndStatesAreNeverShortened(t *testing.T) {
 	}
 }
 
-// check reports what is shortened on a screen.
+// check reports the texts that a screen shortens.
 func (w *whole) check(t *testing.T, name, view string) {
 	t.Helper()
 	for line := range strings.SplitSeq(view, "\n") {
@@ -150,7 +150,7 @@ func TestQueuesShowAmountsAndIdsWhole(t *testing.T) {
 		s.update(m, taskListMsg{key: s.key(m), list: taskList{key: s.key(m), payments: []client.Payment{payment}}})
 		view := s.view(m, width, 24)
 		w.check(t, fmt.Sprintf("review at %d", width), view)
-		roomy := width > minWidth+5 // the narrowest has an id or the largest amount, and not both
+		roomy := width > minWidth+5 // the narrowest screen cannot show an id and the largest amount in one row
 		if roomy && !strings.Contains(ansi.Strip(view), amountOf(largestAmount, "USD")) || !strings.Contains(ansi.Strip(view), payment.TransferId.String()) {
 			t.Errorf("at %d columns, id or amount are missing:\n%s", width, view)
 		}

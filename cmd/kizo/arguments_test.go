@@ -8,9 +8,9 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// typed is a command line, how it ends and what stderr says.
+// typed is a command line, its exit code, and what stderr contains.
 type typed struct {
-	args string // separated by spaces; ~ stands for a space inside one
+	args string // separated by spaces; ~ stands for a space inside an argument
 	exit int
 	says string
 }
@@ -52,7 +52,7 @@ func TestAValueAfterASpace(t *testing.T) {
 		contains(t, &w.out, want)
 	}
 
-	// What can be an argument of the command stays one; what follows another flag is that flag's.
+	// A word that can be an argument stays one, and a word after another flag is the value of that flag.
 	w.expect(exitDone, "deposit", "--wait", "30", "USD")
 	contains(t, seenLast(s), `"amount":3000`)
 	w.expect(exitDone, "transfer", "@bob", "1", "-m", "--json", "usd")
@@ -71,7 +71,7 @@ func TestAValueAfterASpace(t *testing.T) {
 	})
 }
 
-// seenLast is the last request that moved money.
+// seenLast returns the last request that moved money.
 func seenLast(s *fakeServer) *strings.Builder {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +82,7 @@ func seenLast(s *fakeServer) *strings.Builder {
 	return &text
 }
 
-// TestWhatWasMeant: what is misspelled is answered with the command line that may have been meant.
+// TestSuggestions: the error for a misspelled word contains the corrected command line.
 func TestSuggestions(t *testing.T) {
 	w := newWorld(t, newFakeServer(t, answerCode(500, client.Internal)).Server)
 	checkTyped(t, w, []typed{
@@ -131,8 +131,7 @@ func TestSuggestions(t *testing.T) {
 	contains(t, &w.err, config, "try: currency in place of curency")
 }
 
-// TestSwappedArguments: arguments in another order are never guessed at, but the right order is
-// shown.
+// TestSwappedArguments: arguments in another order are rejected, and the error shows the right order.
 func TestSwappedArguments(t *testing.T) {
 	s := newFakeServer(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
 	w := newWorld(t, s.Server)

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// certificateUntil is a certificate for 127.0.0.1 that signs itself and ends at a time, and its
+// certificateUntil returns a self-signed certificate for 127.0.0.1 that expires at a time, and its
 // file.
 func certificateUntil(t *testing.T, end time.Time) (tls.Certificate, string) {
 	t.Helper()

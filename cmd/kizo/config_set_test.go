@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// twoCurrencies is a server whose user has a USD wallet and opens one in EUR. It accepts every
+// twoCurrencies returns a server whose user has a USD wallet and opens one in EUR. It accepts every
 // deposit.
 func twoCurrencies(t *testing.T) *httptest.Server {
 	t.Helper()
@@ -105,7 +105,7 @@ func TestSettingsAreWrittenWithoutHarmToTheFile(t *testing.T) {
 	check("# mine\nserver = \"https://other.example\"\n\ncurrency = \"JPY\"\n")
 	w.expect(exitDone, "config", "unset", "server")
 	check("# mine\n\ncurrency = \"JPY\"\n")
-	w.expect(exitDone, "config", "unset", "server") // it is not there, as wished
+	w.expect(exitDone, "config", "unset", "server") // it is not set, which is no error
 
 	for args, want := range map[string]string{
 		"currency EURO":       "try: kizo config set currency EUR",
@@ -134,7 +134,7 @@ func TestSettingsAreWrittenWithoutHarmToTheFile(t *testing.T) {
 	}
 }
 
-// TestAConfigurationWithAByteOrderMark is what Windows editors write.
+// TestAConfigurationWithAByteOrderMark: editors on Windows write one.
 func TestAConfigurationWithAByteOrderMark(t *testing.T) {
 	w := newWorld(t, nil)
 	w.write("config/kizo/config.toml", "\ufeffcurrency = \"JPY\"\r\n")

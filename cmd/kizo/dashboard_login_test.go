@@ -23,7 +23,7 @@ func TestLoggingInOnTheDashboard(t *testing.T) {
 	w := openWindow(t, 80, 24, ada.env, "dashboard")
 	w.until("LOGGED OUT", "Log in", "Password")
 	w.types("@" + ada.handle + enter + "wrong horse battery")
-	w.until("*******************") // what is typed is seen by its length alone
+	w.until("*******************") // only the length of the password is shown
 	w.types(enter)
 	w.until("password is wrong")
 	w.types("correct horse battery" + enter)
@@ -31,7 +31,7 @@ func TestLoggingInOnTheDashboard(t *testing.T) {
 	if strings.Contains(w.screen.Text(), "horse") {
 		t.Errorf("%s", w.screen.Text())
 	}
-	ada.kizo("logout") // somewhere else: the stream ends with the session
+	ada.kizo("logout") // from another process: the stream ends with the session
 	w.until("LOGGED OUT", "Log in")
 	w.types(escape)
 	if code := w.exitCode(); code != exitDone {
@@ -39,8 +39,8 @@ func TestLoggingInOnTheDashboard(t *testing.T) {
 	}
 }
 
-// TestWithoutAStreamItAsks: where something on the way breaks streams, it asks every two seconds,
-// and says so.
+// TestWithoutAStreamItAsks: if a proxy breaks streams, the dashboard polls every two seconds and
+// shows POLL.
 func TestWithoutAStreamItAsks(t *testing.T) {
 	kizod, err := startKizod()
 	if err != nil {

@@ -20,26 +20,26 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// percentile of times, the larger where it lies between two.
+// percentile returns a percentile of times, rounded up to one of them.
 func percentile(times []time.Duration, share float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(times))
 	return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))]
 }
 
 func inFull(times []time.Duration) string {
-	return fmt.Sprintf("%d times: p50 %s, p95 %s, most %s", len(times), percentile(times, .5).Round(100*time.Microsecond),
+	return fmt.Sprintf("%d times: p50 %s, p95 %s, max %s", len(times), percentile(times, .5).Round(100*time.Microsecond),
 		percentile(times, .95).Round(100*time.Microsecond), percentile(times, 1).Round(100*time.Microsecond))
 }
 
-// drawnAt waits until the screen shows a text, and says when it did.
+// drawnAt waits until the screen shows a text and returns the time when it did.
 func (w *window) drawnAt(text string) time.Time {
 	w.t.Helper()
 	w.until(text)
 	return time.Now()
 }
 
-// TestPostedIsDrawn measures from the ledger's own time of a posting to its line on the screen, on
-// the same clock.
+// TestPostedIsDrawn measures the time from the ledger's timestamp of a posting to its row on the
+// screen, on the same clock.
 func TestPostedIsDrawn(t *testing.T) {
 	kizod, err := startKizod()
 	if err != nil {
@@ -63,8 +63,8 @@ func TestPostedIsDrawn(t *testing.T) {
 	}
 }
 
-// TestTheDashboardUnderLoad: 100,000 transfers in the account, then 1,000 events a second for half
-// a minute.
+// TestTheDashboardUnderLoad runs with 100,000 transfers in the account, and then 1,000 events per
+// second for 30 seconds.
 func TestTheDashboardUnderLoad(t *testing.T) {
 	if os.Getenv("KIZO_MEASURE") == "" {
 		t.Skip("minutes of full load: KIZO_MEASURE=1 runs it")
@@ -91,7 +91,7 @@ func TestTheDashboardUnderLoad(t *testing.T) {
 	const deep = 30 // pages
 	for page := range deep {
 		for wanted := fmt.Sprintf("flood-0%d", 999-page); !strings.Contains(w.screen.Text(), wanted); {
-			w.types("G") // to the end of what is loaded, as often as it takes
+			w.types("G") // to the end of the loaded part, until all is loaded
 			select {
 			case <-w.drawn:
 			case <-time.After(time.Minute):
@@ -112,7 +112,7 @@ func TestTheDashboardUnderLoad(t *testing.T) {
 	}()
 	var keys []time.Duration
 	frames := w.writes.Load()
-	most := before.memory
+	maxMemory := before.memory
 	began = time.Now()
 	var took time.Duration
 	for page := 0; took == 0; page++ {
@@ -120,35 +120,35 @@ func TestTheDashboardUnderLoad(t *testing.T) {
 		w.types([]string{"1", "2"}[page%2])
 		w.until([]string{"[1 Wallet]", "[2 Transfers]"}[page%2])
 		keys = append(keys, time.Since(pressed))
-		most = max(most, used(t, w).memory)
+		maxMemory = max(maxMemory, used(t, w).memory)
 		select {
 		case took = <-flooded:
-		case <-time.After(100 * time.Millisecond): // a person's pause, not a wait for anything
+		case <-time.After(100 * time.Millisecond): // the pause of a typing user, not a wait for an event
 		}
 	}
 	after := used(t, w)
 	seconds := time.Since(began).Seconds()
 	t.Logf("30,000 events in %s: key to frame %s", took.Round(time.Second), inFull(keys))
 	t.Logf("writes to the terminal %.0f/s, processor %.0f %% of a core, memory %d MB before, %d MB at most",
-		float64(w.writes.Load()-frames)/seconds, 100*(after.processor-before.processor).Seconds()/seconds, before.memory>>20, most>>20)
+		float64(w.writes.Load()-frames)/seconds, 100*(after.processor-before.processor).Seconds()/seconds, before.memory>>20, maxMemory>>20)
 	if percentile(keys, .95) > 50*time.Millisecond {
 		t.Error("key to frame is beyond 50 ms")
 	}
 	if (after.processor - before.processor).Seconds() > seconds/4 {
 		t.Error("more than a quarter of a core")
 	}
-	if most > before.memory+64<<20 {
+	if maxMemory > before.memory+64<<20 {
 		t.Error("memory is not flat")
 	}
 }
 
-// processUsage is what a process has used, and holds.
+// processUsage is the processor time that a process has used and the memory that it holds.
 type processUsage struct {
 	processor time.Duration
 	memory    int64 // bytes
 }
 
-// used reads /proc (Linux).
+// used returns the usage of a process from /proc (Linux).
 func used(t *testing.T, w *window) processUsage {
 	t.Helper()
 	dir := filepath.Join("/proc", fmt.Sprint(w.command.Process.Pid))
@@ -162,11 +162,11 @@ func used(t *testing.T, w *window) processUsage {
 	if _, err := fmt.Sscan(strings.Join([]string{fields[11], fields[12], fields[21]}, " "), &user, &system, &pages); err != nil {
 		t.Fatal(err)
 	}
-	const ticks = 100 // a second, on every Linux that Go runs on
+	const ticks = 100 // per second, on every Linux that Go supports
 	return processUsage{time.Duration(user+system) * time.Second / ticks, pages * int64(syscall.Getpagesize())}
 }
 
-// sender sends money by the client itself: a process for each transfer would be too slow.
+// sender sends money with package client, because a process for each transfer would be too slow.
 type sender struct{ *client.Client }
 
 func (p *person) client() sender {
@@ -190,7 +190,7 @@ func (p *person) client() sender {
 	return sender{kizo}
 }
 
-// send gives the time that the ledger posted it at.
+// send makes a transfer and returns the time at which the ledger posted it.
 func (s sender) send(t *testing.T, to string, amount int64, memo string) time.Time {
 	t.Helper()
 	receipt, err := s.pay(t.Context(), to, amount, memo)
@@ -208,8 +208,8 @@ func (s sender) pay(ctx context.Context, to string, amount int64, memo string) (
 	return s.Send(ctx, command)
 }
 
-// flood sends one cent many times, so many a second, or as fast as can be if that is zero. Memos
-// are numbered as they begin.
+// flood sends one cent many times, at a number of transfers per second, or as fast as possible if
+// that is zero. The memos are numbered in the order in which the transfers begin.
 func (s sender) flood(t *testing.T, to string, transfers, perSecond int64) {
 	var next atomic.Int64
 	var workers sync.WaitGroup

@@ -16,7 +16,7 @@ const (
 	tab    = "\t"
 )
 
-// TestSendingByKeysAlone from the form to the balance, against a real server.
+// TestSendingByKeysAlone sends money with keys only, from the form to the new balance.
 func TestSendingByKeysAlone(t *testing.T) {
 	kizod, err := startKizod()
 	if err != nil {
@@ -36,7 +36,7 @@ func TestSendingByKeysAlone(t *testing.T) {
 	w.types("\x7f" + enter + "lunch")
 	w.types(enter)
 	w.until("Send this?", "@"+bob.handle+" ("+bob.handle+")", "available after  87.50 USD", "▸ Cancel", "$ kizo transfer @"+bob.handle+" 12.50 USD -m 'lunch'")
-	w.types(enter) // Cancel: the key that opened it does not confirm it
+	w.types(enter) // Cancel: the key that opened the review does not confirm it
 	w.until("Send money", "lunch")
 	if transfers := bob.kizo("transfers", "list"); transfers != "" {
 		t.Fatalf("it was sent: %s", transfers)
@@ -66,7 +66,7 @@ func TestSendingByKeysAlone(t *testing.T) {
 	}
 }
 
-// TestTransfersByKeysAlone filters, reads, copies and exports.
+// TestTransfersByKeysAlone filters, reads, copies and exports with keys only.
 func TestTransfersByKeysAlone(t *testing.T) {
 	kizod, err := startKizod()
 	if err != nil {
@@ -111,13 +111,13 @@ func TestTransfersByKeysAlone(t *testing.T) {
 	}
 	w.types("c")
 	w.until("hidden", "lunch")
-	w.types("ja") // the second row, again
+	w.types("ja") // sends the transfer of the second row again
 	w.until("[3 Send]", "@"+bob.handle, "7.00", "tea")
 	w.types("\x03")
 	w.exitCode()
 }
 
-// exported is the file that was just written, which goes away with the test.
+// exported returns the file that was just written; the test removes it at its end.
 func exported(t *testing.T, w *window, ending string) string {
 	t.Helper()
 	names, err := filepath.Glob("kizo-transfers-*" + ending)

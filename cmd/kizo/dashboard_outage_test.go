@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// cable is a TCP proxy to a server that can be unplugged and plugged in again.
-type cable struct {
+// proxy is a TCP proxy to a server that can be disconnected and connected again.
+type proxy struct {
 	t       *testing.T
 	address string
 	target  string // host:port
@@ -22,15 +22,15 @@ type cable struct {
 	open     []net.Conn
 }
 
-func newCable(t *testing.T, target string) *cable {
-	c := &cable{t: t, address: "127.0.0.1:0", target: target}
-	c.plug()
-	t.Cleanup(c.pull)
+func newProxy(t *testing.T, target string) *proxy {
+	c := &proxy{t: t, address: "127.0.0.1:0", target: target}
+	c.connect()
+	t.Cleanup(c.disconnect)
 	return c
 }
 
-// plug lets connections through, to the target as it is now.
-func (c *cable) plug() {
+// connect accepts connections and forwards them to the current target.
+func (c *proxy) connect() {
 	c.t.Helper()
 	listener, err := net.Listen("tcp", c.address)
 	if err != nil {
@@ -58,8 +58,8 @@ func (c *cable) plug() {
 	}()
 }
 
-// pull cuts all that is under way.
-func (c *cable) pull() {
+// disconnect closes the listener and all connections.
+func (c *proxy) disconnect() {
 	c.listener.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,8 +69,8 @@ func (c *cable) pull() {
 	c.open = nil
 }
 
-// TestTheServerGoesAndComesBack: kills the server and starts it again. The
-// dashboard shows old data with its age and keeps running, then shows what it missed.
+// TestDashboardSurvivesAServerOutage kills the server and starts it again. Meanwhile the dashboard
+// shows old data with its age; afterwards it shows what it missed.
 func TestDashboardSurvivesAServerOutage(t *testing.T) {
 	if _, err := startKizod(); err != nil { // for its binary
 		t.Fatal(err)
@@ -89,29 +89,29 @@ func TestDashboardSurvivesAServerOutage(t *testing.T) {
 	if err := kizod.start(binary); err != nil {
 		t.Fatal(err)
 	}
-	line := newCable(t, kizod.URL[len("http://"):])
-	ada, bob := newPerson(t, "http://"+line.address, "adawaits"), newPerson(t, kizod.URL, "bobacts")
+	proxy := newProxy(t, kizod.URL[len("http://"):])
+	ada, bob := newPerson(t, "http://"+proxy.address, "adawaits"), newPerson(t, kizod.URL, "bobacts")
 	bob.kizo("deposit", "50", "--wait=30s")
 	bob.kizo("transfer", "@"+ada.handle, "5", "-m", "before")
 
 	w := openWindow(t, 80, 24, ada.env, "dashboard")
 	w.until("● LIVE", "5.00 USD", "before")
 
-	line.pull()
+	proxy.disconnect()
 	kizod.kill()
 	w.until("○ OFFLINE", "Reconnecting in", "r now", "cannot reach", "before")
 	w.untilMatch(`OFFLINE [1-9][0-9]*s`) // the age grows
-	w.types("2")                         // nothing hangs
+	w.types("2")                         // keys still work
 	w.until("[2 Transfers]", "before", "OFFLINE")
 
 	if err := kizod.start(binary); err != nil {
 		t.Fatal(err)
 	}
-	line.target = kizod.URL[len("http://"):]
+	proxy.target = kizod.URL[len("http://"):]
 	bob.env[0] = "KIZO_SERVER=" + kizod.URL
 	bob.kizoWith("correct horse battery\n", "login", bob.handle, "--password-stdin") // its port is another one
 	bob.kizo("transfer", "@"+ada.handle, "2.50", "-m", "missed")
-	line.plug()
+	proxy.connect()
 	w.types("r")
 	w.until("● LIVE", "missed", "+2.50 USD")
 	w.types("1")

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestAnArchivedTaskIsTriedAgain from the Queues screen, by keys alone.
-func TestAnArchivedTaskIsTriedAgain(t *testing.T) {
+// TestArchivedTaskIsRetried from the Queues screen, with keys only.
+func TestArchivedTaskIsRetried(t *testing.T) {
 	kizod, err := startKizod()
 	if err != nil {
 		t.Fatal(err)
@@ -20,7 +20,7 @@ func TestAnArchivedTaskIsTriedAgain(t *testing.T) {
 	if out, err := grant.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	// An archived task of a paused queue.
+	// There is an archived task in a paused queue.
 	eve.kizo("ops", "queue", "pause", "bank", "--reason", "test")
 	defer eve.kizo("ops", "queue", "resume", "bank", "--reason", "test")
 	var deposit struct{ ID string }

@@ -19,15 +19,15 @@ import (
 	"github.com/JDevAman/kizo/tui/emulator"
 )
 
-// window is the real program on a terminal whose screen can be read.
+// window runs kizo on a terminal whose screen can be read.
 type window struct {
 	t       *testing.T
 	command *exec.Cmd
 	file    *os.File
 	screen  *emulator.Screen
-	drawn   chan struct{} // something was written
-	ended   chan struct{} // nothing will be any more
-	writes  atomic.Int64  // pieces that were read of what it wrote
+	drawn   chan struct{} // receives after each write to the screen
+	ended   chan struct{} // closed when the program has closed the terminal
+	writes  atomic.Int64  // reads of the program's output
 }
 
 func openWindow(t *testing.T, width, height int, env []string, args ...string) *window {
@@ -105,7 +105,7 @@ func (w *window) types(keys string) {
 	}
 }
 
-// exitCode waits for the end.
+// exitCode waits until the program has ended.
 func (w *window) exitCode() int {
 	w.t.Helper()
 	<-w.ended
@@ -116,7 +116,7 @@ func (w *window) exitCode() int {
 	return w.command.ProcessState.ExitCode()
 }
 
-// person is a user with a state of their own on the machine.
+// person is a user with a state directory of their own.
 type person struct {
 	t      *testing.T
 	handle string
@@ -124,10 +124,10 @@ type person struct {
 	env    []string
 }
 
-// state is where what is kept about a session is.
+// state returns the state directory.
 func (p *person) state() string { return filepath.Join(p.dir, "state") }
 
-// newPerson signs up under a unique handle.
+// newPerson signs a user up with a unique handle.
 func newPerson(t *testing.T, server, name string) *person {
 	t.Helper()
 	handle := fmt.Sprintf("u%d%s", scriptsSoFar.Add(1), name)
@@ -150,7 +150,7 @@ func (p *person) kizoWith(stdin string, args ...string) string {
 	return string(out)
 }
 
-// TestTheDashboard drives the real program by keys against a real server.
+// TestTheDashboard runs kizo against kizod and presses keys.
 func TestTheDashboard(t *testing.T) {
 	kizod, err := startKizod()
 	if err != nil {
@@ -170,7 +170,7 @@ func TestTheDashboard(t *testing.T) {
 
 	w.types("4")
 	w.until("[4 Queues]", "▶ running", "[pending 0]", "No tasks are pending.")
-	w.types("px\ry") // pause, why, confirm
+	w.types("px\ry") // pause, the reason, confirm
 	w.until("⏸ paused", "Paused: bank")
 	w.types("p")
 	w.until("Resume this queue?")

@@ -103,7 +103,7 @@ func TestEmptySettingsAreRefused(t *testing.T) {
 	}
 }
 
-// TestADayWithoutMidnight begins when its date does, for each flag that takes a date.
+// TestADayWithoutMidnight: for each flag that takes a date, a day begins at the first instant of its date.
 func TestADayWithoutMidnight(t *testing.T) {
 	havana, err := time.LoadLocation("America/Havana")
 	if err != nil {
@@ -133,7 +133,7 @@ func TestADayWithoutMidnight(t *testing.T) {
 	}
 }
 
-// TestTheZeroTimeIsATime like any other: it does not stand for now, or for no bound.
+// TestZeroTimeIsATime: the zero time does not mean now, or no bound.
 func TestZeroTimeIsATime(t *testing.T) {
 	asked := map[string]string{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

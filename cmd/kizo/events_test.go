@@ -16,7 +16,7 @@ import (
 	"github.com/JDevAman/kizo/money"
 )
 
-// streams answers each request in turn, the last again and again, and keeps what was asked.
+// streams answers the requests in order, repeats the last answer, and records the requests.
 func newStreams(t *testing.T, asked *[]string, answers ...http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	n := 0 // requests come one after the other
@@ -30,8 +30,8 @@ func newStreams(t *testing.T, asked *[]string, answers ...http.HandlerFunc) *htt
 	return s
 }
 
-// telling sends these lines; then it ends in order, or stays silent until the reader leaves.
-func telling(ends bool, lines ...string) http.HandlerFunc {
+// sending sends these lines. Then it ends the stream, or stays silent until the client leaves.
+func sending(ends bool, lines ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprint(w, strings.Join(lines, ""))
@@ -55,14 +55,14 @@ func cutLine(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 func TestLostConnectionIsRestored(t *testing.T) {
 	var asked []string
 	s := newStreams(t, &asked,
-		telling(true, ": hello\n\n", liveLine, transferLine("a", 1)), // and the server stops
+		sending(true, ": hello\n\n", liveLine, transferLine("a", 1)), // and the server stops
 		cutLine,
 		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
 		func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "7")
 			w.WriteHeader(http.StatusTooManyRequests)
 		},
-		telling(true, "event: news\ndata: of another version\n\n", transferLine("b", 2), liveLine, transferLine("c", 3)),
+		sending(true, "event: news\ndata: of another version\n\n", transferLine("b", 2), liveLine, transferLine("c", 3)),
 	)
 	w := newWorld(t, s)
 	a := w.app("events")
@@ -89,7 +89,7 @@ func TestLostConnectionIsRestored(t *testing.T) {
 	if lost := strings.Count(w.err.String(), "Connection lost"); lost != 1 {
 		t.Errorf("reported the lost connection %d times", lost)
 	}
-	// net/http repeats by itself what was cut on a connection that it had used before.
+	// net/http itself repeats a request that failed on a reused connection.
 	if last := slept[len(slept)-1]; len(slept) < 3 || last < 7*time.Second || last > time.Minute {
 		t.Errorf("slept %v", slept)
 	}
@@ -98,7 +98,7 @@ func TestLostConnectionIsRestored(t *testing.T) {
 	}
 }
 
-// TestMaintenanceIsSatOut: what stands in front of a server answers in its place, with any status.
+// TestFollowingSurvivesMaintenance: a proxy answers in place of the server, with any status.
 func TestFollowingSurvivesMaintenance(t *testing.T) {
 	page := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -109,8 +109,8 @@ func TestFollowingSurvivesMaintenance(t *testing.T) {
 		}
 	}
 	var asked []string
-	s := newStreams(t, &asked, page(200), telling(true, liveLine, transferLine("a", 1)),
-		page(200), page(302), page(403), page(404), page(503), page(200), telling(true, transferLine("b", 2), liveLine))
+	s := newStreams(t, &asked, page(200), sending(true, liveLine, transferLine("a", 1)),
+		page(200), page(302), page(403), page(404), page(503), page(200), sending(true, transferLine("b", 2), liveLine))
 	w := newWorld(t, s)
 	a := w.app("events")
 	kizo, err := a.kizo()
@@ -124,7 +124,7 @@ func TestFollowingSurvivesMaintenance(t *testing.T) {
 	contains(t, &w.out, `"event_id":"a"`, `"event_id":"b"`)
 	contains(t, &w.err, "does not answer like a Kizo server")
 
-	// So it is while the token has to be renewed, which the page does not cost.
+	// The same holds while the token must be refreshed; the page does not use the refresh token up.
 	renewed := 0
 	renewing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch renewed++; {
@@ -133,7 +133,7 @@ func TestFollowingSurvivesMaintenance(t *testing.T) {
 		case r.URL.Path == "/v1/auth/refresh":
 			fmt.Fprint(w, tokensOfAda("r2"))
 		default:
-			telling(true, transferLine("a", 1))(w, r)
+			sending(true, transferLine("a", 1))(w, r)
 		}
 	}))
 	defer renewing.Close()
@@ -156,7 +156,7 @@ func TestFollowingSurvivesMaintenance(t *testing.T) {
 		t.Errorf("%+v", held)
 	}
 
-	// Without any event so far, a refusal of something else means that the address is wrong.
+	// Before the first event, an error response that is not Kizo's means that the address is wrong.
 	newWorld(t, newStreams(t, &asked, page(404))).expect(exitFailure, "events")
 }
 
@@ -174,7 +174,7 @@ func TestSomeErrorsEndFollowing(t *testing.T) {
 
 func TestCtrlCEndsFollowing(t *testing.T) {
 	var asked []string
-	s := newStreams(t, &asked, telling(false, liveLine, transferLine("a", 1250)))
+	s := newStreams(t, &asked, sending(false, liveLine, transferLine("a", 1250)))
 	x := onTerminal(t, newWorld(t, s), "events")
 	x.until("@bob")
 	x.types("\x03")

@@ -80,7 +80,7 @@ type fullDisk struct {
 	kizo  func(args ...string) *exec.Cmd
 }
 
-// smallFileSystem is a file system of its own, filled to its last byte. It takes root to mount one.
+// smallFileSystem is a full file system. Only root can mount one.
 func smallFileSystem(t *testing.T) *fullDisk {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "small")
@@ -116,7 +116,7 @@ func smallFileSystem(t *testing.T) *fullDisk {
 	return &fullDisk{dir, fill, free, func(args ...string) *exec.Cmd { return exec.CommandContext(t.Context(), "kizo", args...) }}
 }
 
-// fileSizeLimit lets the process write no file beyond a kilobyte, as a quota would.
+// fileSizeLimit limits the files that the process writes to a kilobyte, as a quota would.
 func fileSizeLimit(t *testing.T) *fullDisk {
 	t.Helper()
 	limited := false
@@ -128,8 +128,8 @@ func fileSizeLimit(t *testing.T) *fullDisk {
 	}}
 }
 
-// TestAFullDiskCostsNoToken has no space left when a token must be renewed. The server must not see
-// the refresh token before the new one can be stored; with space again, the same session continues.
+// TestFullDiskLosesNoToken: no space is left when a token must be refreshed. The client must not send
+// the refresh token before it can store the new one; with space again, the same session continues.
 func TestFullDiskLosesNoToken(t *testing.T) {
 	for name, make := range map[string]func(*testing.T) *fullDisk{"full file system": smallFileSystem, "file size limit": fileSizeLimit} {
 		t.Run(name, func(t *testing.T) {
@@ -175,7 +175,7 @@ func TestFullDiskLosesNoToken(t *testing.T) {
 	}
 }
 
-// TestAFullDiskMovesNoMoneyThatIsNotWrittenDown: a command that cannot be recorded is not sent.
+// TestFullDiskMovesNoUnrecordedMoney: a command that cannot be recorded is not sent.
 func TestFullDiskMovesNoUnrecordedMoney(t *testing.T) {
 	server := newFakeServer(t, answerTransfer(http.StatusCreated, client.Posted, "lunch"))
 	disk := smallFileSystem(t)
@@ -190,7 +190,7 @@ func TestFullDiskMovesNoUnrecordedMoney(t *testing.T) {
 		t.Fatalf("exit code %d, %s", code, out)
 	}
 	disk.fill()
-	// What is left of the last block may still take a few intents; after that, none.
+	// The rest of the last block may still hold a few intents, and then no more.
 	memo := strings.Repeat("x", 100)
 	refused := ""
 	for range 60 {

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// overTLS is a server with a certificate that no system trusts, and the file of its authority.
+// overTLS returns a server with a certificate that no system trusts, and the file of its authority.
 func overTLS(t *testing.T, handler http.Handler) (*httptest.Server, string) {
 	t.Helper()
 	server := httptest.NewTLSServer(handler)
@@ -42,7 +42,7 @@ func TestCertificateAuthorityFromFile(t *testing.T) {
 	w.env["KIZO_CA_FILE"] = ca
 	w.expect(exitDone, "balance")
 	delete(w.env, "KIZO_CA_FILE")
-	// In a file, a relative path is relative to the file.
+	// In a configuration file, a relative path is relative to the file.
 	text, err := os.ReadFile(ca)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestACertificateForAnotherName(t *testing.T) {
 	lacks(t, w, "--ca-file CERTIFICATE")
 }
 
-// TestHTTPAndHTTPSMistakenForEachOther: each server says what it speaks.
+// TestHTTPAndHTTPSConfused: the error says which of the two the server speaks.
 func TestHTTPAndHTTPSConfused(t *testing.T) {
 	encrypted, _ := overTLS(t, noWallets)
 	plain := httptest.NewServer(noWallets)
@@ -88,8 +88,8 @@ func TestHTTPAndHTTPSConfused(t *testing.T) {
 	}
 }
 
-// TestARedirectIsNamedAndNotFollowed: a password or a token goes to the server that was named, and
-// to no other.
+// TestARedirectIsNamedAndNotFollowed: a password or a token is only sent to the server that the user
+// named.
 func TestARedirectIsNamedAndNotFollowed(t *testing.T) {
 	reached := make(chan string, 100)
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached <- r.URL.Path }))
@@ -116,7 +116,7 @@ func TestARedirectIsNamedAndNotFollowed(t *testing.T) {
 	}
 }
 
-// TestAdviceFitsTheNetwork: what is wrong between here and the server decides what is advised.
+// TestAdviceFitsTheNetwork: the kind of the network error decides which hint is shown.
 func TestAdviceFitsTheNetwork(t *testing.T) {
 	closed := "http://" + closedPort(t)
 	w := newWorld(t, nil)
@@ -134,7 +134,7 @@ func TestAdviceFitsTheNetwork(t *testing.T) {
 	lacks(t, w, "kizod dev")
 }
 
-// TestAProxyInBetweenIsNamed: a proxy of the environment that is down, wants a password or refuses.
+// TestAProxyInBetweenIsNamed if it is down, requires a password or refuses.
 func TestAProxyInBetweenIsNamed(t *testing.T) {
 	answers := func(line string) string {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -179,7 +179,7 @@ func TestAProxyInBetweenIsNamed(t *testing.T) {
 	}
 }
 
-// TestAnExpiredCertificate: the advice is the clock of this computer and the server's operator.
+// TestAnExpiredCertificate: the hint names the computer's clock and the server's operator.
 func TestAnExpiredCertificate(t *testing.T) {
 	certificate, ca := certificateUntil(t, time.Now().Add(-time.Hour))
 	server := httptest.NewUnstartedServer(noWallets)

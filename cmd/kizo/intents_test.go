@@ -33,7 +33,7 @@ func end(t *testing.T, l *intentLog, e intentEnd) {
 	}
 }
 
-// keysOpen are the keys of the open intents, in order.
+// keysOpen returns the keys of the open intents, in order.
 func keysOpen(t *testing.T, l *intentLog) string {
 	t.Helper()
 	open, err := l.Open()
@@ -67,7 +67,7 @@ func TestAnAnswerToTheKeySettlesEveryRunOfIt(t *testing.T) {
 	l := newLog(t)
 	begin(t, l, "a", `{"amount":1}`) // its process crashed
 	again := begin(t, l, "a", `{"amount":1}`)
-	begin(t, l, "a", `{"amount":2}`) // another wish under the same key: its outcome is its own
+	begin(t, l, "a", `{"amount":2}`) // another command with the same key has an outcome of its own
 	end(t, l, intentEnd{ID: again.ID, Outcome: "done", Settles: again.fingerprint()})
 	open, _ := l.Open()
 	if len(open) != 1 || string(open[0].Command.Body) != `{"amount":2}` {

@@ -30,8 +30,8 @@ func interruptTwice() {
 	time.Sleep(time.Minute) // the signal ends the process, unless it was lost
 }
 
-// TestSecondInterruptEndsAtOnce fails if the handler is still installed when the context is
-// canceled: the second signal would be lost.
+// TestSecondInterruptEndsAtOnce fails if the signal handler is still installed when the context is
+// canceled, because the second signal would then be lost.
 func TestSecondInterruptEndsAtOnce(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("a process cannot send itself os.Interrupt on Windows")

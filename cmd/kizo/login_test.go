@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// If the server says to retry later, kizo prints its message at once and does not wait: it sends
-// the password only once.
+// TestLoginRejectedWithRetryAfter: kizo prints the server's message immediately and does not wait,
+// so it sends the password only once.
 func TestLoginRejectedWithRetryAfter(t *testing.T) {
 	for _, test := range []struct {
 		status       int

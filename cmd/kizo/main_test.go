@@ -22,8 +22,7 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// suite starts what the scripts need once, when the first script asks for it, and stops it at the
-// end.
+// suite starts the server of the scripts when the first script needs it, and stops it at the end.
 type suite struct{ m *testing.M }
 
 func (s suite) Run() int {
@@ -31,7 +30,7 @@ func (s suite) Run() int {
 	return s.m.Run()
 }
 
-// world is a kizo without a process: its files, its environment and what it printed.
+// world runs kizo without a process: with its own files, environment and output.
 type world struct {
 	t        *testing.T
 	dir      string
@@ -42,7 +41,7 @@ type world struct {
 	now      time.Time
 	real     bool // the time is that of the clock
 	stdin    string
-	secrets  []string // what is typed at the prompts for a password
+	secrets  []string // the answers to password prompts
 	readLine func(ctx context.Context, prompt string) (string, error)
 }
 
@@ -81,7 +80,7 @@ func (w *world) app(args ...string) *app {
 	}
 }
 
-// kizo runs a command and gives its exit code.
+// kizo runs a command and returns its exit code.
 func (w *world) kizo(args ...string) int {
 	w.t.Helper()
 	return w.app(args...).execute(w.t.Context())

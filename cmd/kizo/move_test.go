@@ -19,8 +19,8 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 )
 
-// fakeServer is a failing server: it holds no accounts, it only answers the way that a
-// script says. What a healthy server does is tested with a real one, in testdata/script.
+// fakeServer is a server that fails as the test says. It has no accounts. The scripts in
+// testdata/script test with kizod.
 type fakeServer struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -75,10 +75,10 @@ func answerTransfer(status int, state client.TransferState, memo string) http.Ha
 	}
 }
 
-// adasTokens is the answer to a sign-up or log-in.
+// adasTokens answers a sign-up or log-in.
 var adasTokens = tokensOfAda("r")
 
-// tokensOfAda is an answer with all that the contract requires.
+// tokensOfAda is an answer with all fields that the contract requires.
 func tokensOfAda(refresh string) string {
 	text, err := json.Marshal(openapi.Tokens{AccessToken: "a", RefreshToken: refresh, ExpiresIn: 900, User: userAda()})
 	if err != nil {
@@ -106,7 +106,7 @@ func TestAnUnknownOutcomeIsFinishedByRetry(t *testing.T) {
 	w.expect(exitDone, "pending", "--json=key,what")
 	contains(t, &w.out, `[{"key":"invoice-17","what":"transfer 12.50 USD to @bob"}]`)
 
-	w.expect(exitUnknown, "retry") // 401 says nothing about the first try
+	w.expect(exitUnknown, "retry") // 401 says nothing about the first attempt
 	w.expect(exitDone, "retry", "invoice-17")
 	contains(t, &w.out, "posted\tout\t12.50 USD")
 	w.expect(exitDone, "pending", "--json")

@@ -9,12 +9,12 @@ import (
 	_ "github.com/charmbracelet/bubbletea" // linked so that its init runs
 )
 
-// TestNoTerminalQuery runs kizo on a terminal that never answers. A query would be among the bytes
-// that kizo wrote, so the test needs no clock to notice the wait that would follow.
+// TestNoTerminalQuery runs kizo on a terminal that never answers, and looks for a query in the bytes
+// that kizo writes. It does not measure the wait that would follow a query.
 func TestNoTerminalQuery(t *testing.T) {
 	w := newWorld(t, newFakeServer(t).Server)
 	w.env["TERM"] = "xterm-256color"
-	w.env["CI"] = "" // termenv asks nothing where it is set
+	w.env["CI"] = "" // if CI is set, termenv sends no query
 	for _, args := range [][]string{{"--version"}, {"balance"}, {"--help"}} {
 		x := onTerminal(t, w, args...)
 		if code := x.exitCode(); code != exitDone {

@@ -16,7 +16,7 @@ func TestTableCutsOnlyColumnsThatMayBeCut(t *testing.T) {
 	rows := [][]string{{"0197a7c2", "12.50 USD", "a long memo about lunch"}, {"0197a7c3", "1.00 USD", "山田\n太郎"}}
 	for width, want := range map[int]string{
 		0: "ID           AMOUNT  MEMO\n0197a7c2  12.50 USD  a long memo about lunch\n0197a7c3   1.00 USD  山田\\u{a}太郎\n",
-		// Ids and amounts stay whole, however narrow it is.
+		// Ids and amounts are never cut, however narrow the terminal is.
 		28: "ID           AMOUNT  MEMO\n0197a7c2  12.50 USD  a long…\n0197a7c3   1.00 USD  山田\\u…\n",
 		10: "ID           AMOUNT  MEMO\n0197a7c2  12.50 USD  a l…\n0197a7c3   1.00 USD  山…\n",
 	} {
@@ -105,8 +105,7 @@ func TestDistance(t *testing.T) {
 	}
 }
 
-// TestTextsOfOthersAreNoFormulas prints transfers whose memo and name a spreadsheet would
-// calculate.
+// TestForeignTextsAreNoFormulas prints transfers whose memo and name a spreadsheet would evaluate.
 func TestForeignTextsAreNoFormulas(t *testing.T) {
 	for _, evil := range []string{"=HYPERLINK(\"http://x\")", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "＝1", "|calc", "'=1"} {
 		handle := "hyperlink"
@@ -135,8 +134,8 @@ func TestForeignTextsAreNoFormulas(t *testing.T) {
 	}
 }
 
-// TestColumnsOfTextAreMarked so that no new column of text becomes a formula: by their titles, all
-// others are ids, times, amounts or words of our own.
+// TestColumnsOfTextAreMarked: a new column of untrusted text must be marked as free, so that it
+// cannot be a formula. The titles listed here are those of ids, times, amounts and Kizo's own words.
 func TestColumnsOfTextAreMarked(t *testing.T) {
 	own := []string{"ID", "WHEN", "KIND", "STATE", "DIRECTION", "AMOUNT", "WITH", "AUTHORIZED", "RESOLVED", "EXPIRES", "REVERSED", "REVERSES",
 		"TRANSFER", "REFERENCE", "ATTEMPTS", "NEXT", "LEASE UNTIL", "FENCE", "TRACE"}

@@ -8,9 +8,8 @@ import (
 	"testing"
 )
 
-// TestAHomeThatIsNoneIsNotTheWorkingDirectory: with HOME unset, empty or relative, the state
-// belongs to the home of the password database and never to the directory that kizo happens to run
-// in.
+// TestRelativeHomeIsNotTheWorkingDirectory: with HOME unset, empty or relative, the state is stored
+// in the home directory of the password database and never in the working directory.
 func TestRelativeHomeIsNotTheWorkingDirectory(t *testing.T) {
 	me, err := user.Current()
 	if err != nil || !filepath.IsAbs(me.HomeDir) {
@@ -39,8 +38,8 @@ func TestRelativeHomeIsNotTheWorkingDirectory(t *testing.T) {
 	}
 }
 
-// TestAConfigurationInTheWorkingDirectoryIsNotTheUsers: what a relative HOME or XDG_CONFIG_HOME
-// points at in this directory may have been written by another user.
+// TestAConfigurationInTheWorkingDirectoryIsNotTheUsers: another user may have written the file that a
+// relative HOME or XDG_CONFIG_HOME names.
 func TestAConfigurationInTheWorkingDirectoryIsNotTheUsers(t *testing.T) {
 	w := newWorld(t, nil)
 	w.write("here/.config/kizo/config.toml", `currency = "JPY"`)

@@ -15,12 +15,11 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// unknownUser has no entry in any password database that we know of, as a container's user often
-// has none.
+// unknownUser is a user id without an entry in the password database, as containers often use.
 const unknownUser = 54321
 
-// TestAUserWithoutAHomeIsTold runs kizo as a user who has no home at all: it names the variable
-// that helps and writes nothing, since tokens and intents have nowhere to go.
+// TestUserWithoutHome runs kizo as a user without a home directory. It names the variable to set, and
+// writes nothing, because there is no directory for tokens and intents.
 func TestUserWithoutHome(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become another user")
@@ -54,7 +53,7 @@ func TestUserWithoutHome(t *testing.T) {
 				t.Errorf("%v kizo %s: exit code %d, %s", env, args[0], code, out)
 			}
 		}
-		// With a token, nothing needs to be kept to look; to move money, the intent must be.
+		// With a token, reading stores nothing, but moving money must store the intent.
 		if out, code := kizo(append(env, "KIZO_TOKEN=token"), "balance"); code != exitDone {
 			t.Errorf("%v a balance with a token: exit code %d, %s", env, code, out)
 		}
@@ -76,7 +75,7 @@ func TestUserWithoutHome(t *testing.T) {
 	}
 }
 
-// openDir is a directory with the program kizo in it that every user can enter.
+// openDir returns a directory with the program kizo that every user can enter.
 func openDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kizo-open-")

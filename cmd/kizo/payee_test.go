@@ -9,8 +9,8 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// On a terminal the name behind an e-mail address is shown before money moves; scripts
-// and --yes are not asked, and a handle never is.
+// TestPayeeOfAnAddressIsShownFirst: on a terminal, kizo shows the name of an e-mail address and asks
+// before money moves. It does not ask scripts, with --yes, or for a handle.
 func TestPayeeOfAnAddressIsShownFirst(t *testing.T) {
 	preview := func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"amount":100,"fee":0,"currency":"USD","from":{"handle":"ada"},"to":{"handle":"bob","name":"Bob Moore"},"balance_after":0,"available_after":0}`)

@@ -113,18 +113,18 @@ func commandNames(cmd *cobra.Command) []string {
 
 // takes checks the number of arguments. names is such as "ID [AMOUNT]"; errors quote it.
 func takes(names string) cobra.PositionalArgs {
-	most := len(strings.Fields(names))
-	least := most - strings.Count(names, "[")
+	maxArgs := len(strings.Fields(names))
+	minArgs := maxArgs - strings.Count(names, "[")
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) >= least && len(args) <= most {
+		if len(args) >= minArgs && len(args) <= maxArgs {
 			return nil
 		}
 		hint := strings.TrimSpace(cmd.CommandPath() + " " + names)
 		switch {
-		case most == 0:
+		case maxArgs == 0:
 			return withHint(usagef("%s takes no arguments, not %q", cmd.CommandPath(), args[0]), hint)
-		case len(args) > most:
-			return withHint(usagef("%q is one argument too many for %s", args[most], cmd.CommandPath()), hint)
+		case len(args) > maxArgs:
+			return withHint(usagef("%q is one argument too many for %s", args[maxArgs], cmd.CommandPath()), hint)
 		}
 		return withHint(usagef("%s needs %s", cmd.CommandPath(), strings.Fields(names)[len(args)]), hint)
 	}

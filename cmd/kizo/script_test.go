@@ -18,13 +18,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestScripts runs testdata/script against a real server, one kizod dev for all of them. In a
-// script
+// TestScripts runs testdata/script against one kizod dev. A script has these variables and commands:
 //
-//	$USER1, $USER2   handles that no other script has; the password of both is in file password
-//	as 1             makes the commands that follow those of the first user (1 or 2), on a state of its own
+//	$USER1, $USER2   handles that no other script has; the file password has their password
+//	as 1             the following commands are those of user 1 (or 2), with their own state
 //	exits CODE kizo  runs a command that must end with this exit code
-//	field NAME VAR   puts a member of the JSON object that was printed last, or of the first in a list, into a variable
+//	field NAME VAR   stores a member of the JSON object that was printed last in a variable;
+//	                 if it was a list, of its first object
 func TestScripts(t *testing.T) {
 	kizod, err := startKizod()
 	if err != nil {
@@ -53,7 +53,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// scriptsSoFar numbers the users: with -count, the server sees a script more than once.
+// scriptsSoFar numbers the users, because with -count a script runs more than once on one server.
 var scriptsSoFar atomic.Int64
 
 func becomeUser(setenv func(name, value string), dir, user string) {
@@ -96,7 +96,7 @@ type kizodProcess struct {
 
 	dir     string
 	command *exec.Cmd
-	ended   chan struct{} // closed when it has
+	ended   chan struct{} // closed when the process has ended
 }
 
 var (
@@ -116,7 +116,7 @@ func newKizod() error {
 	if err != nil {
 		return err
 	}
-	kizodRunning = &kizodProcess{dir: dir} // from here on it has to be stopped
+	kizodRunning = &kizodProcess{dir: dir} // from here on it must be stopped
 	// Started as root, kizod runs its PostgreSQL as another user, who needs access to the data.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
@@ -147,7 +147,7 @@ func (p *kizodProcess) start(binary string) error {
 	p.URL = ""
 	p.command = exec.Command(binary, "dev", "--data", filepath.Join(p.dir, "data"),
 		"--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--ready-file", ready)
-	// A file and no pipe: what a killed kizod leaves behind would hold the pipe, and Wait would
+	// A file, not a pipe: processes that a killed kizod leaves behind would keep the pipe open, and Wait would
 	// wait for it.
 	log, err := os.OpenFile(p.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -196,7 +196,7 @@ func stopKizod() {
 	_ = os.RemoveAll(p.dir)
 }
 
-// stop ends it in order, and waits.
+// stop stops kizod with a signal and waits until it has ended.
 func (p *kizodProcess) stop() {
 	if p.command == nil || p.command.Process == nil {
 		return
@@ -209,7 +209,7 @@ func (p *kizodProcess) stop() {
 	}
 }
 
-// kill ends it as a crash would.
+// kill kills kizod, as a crash would.
 func (p *kizodProcess) kill() {
 	_ = p.command.Process.Kill()
 	<-p.ended

@@ -42,7 +42,7 @@ func TestSessionBelongsToOneServer(t *testing.T) {
 	}
 }
 
-// TestWhatAKilledProcessReservedIsRemoved, and nothing of another server.
+// TestWhatAKilledProcessReservedIsRemoved: only the reservations of this server are removed.
 func TestWhatAKilledProcessReservedIsRemoved(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "kizo")
 	one, two := newSessionFile(state, "http://127.0.0.1:7420"), newSessionFile(state, "http://127.0.0.1:7421")
@@ -103,8 +103,8 @@ func TestReadableSessionIsRefused(t *testing.T) {
 	}
 }
 
-// TestTenProcessesRefreshOnce lets ten processes find out at the same moment that their token has
-// expired. Were two of them to use the refresh token, the server would end the session.
+// TestTenProcessesRefreshOnce: ten processes find at the same time that their token has expired. If
+// two of them used the refresh token, the server would end the session.
 func TestTenProcessesRefreshOnce(t *testing.T) {
 	const processes = 10
 	var (

@@ -17,8 +17,8 @@ func nearestHandle(ctx context.Context, kizo *client.Client, to string) string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	const most = 2 // letters that differ
-	best, found := most+1, ""
+	const maxDistance = 2 // letters that differ
+	best, found := maxDistance+1, ""
 	for _, length := range []int{len(typed) - 1, (len(typed) + 1) / 2} {
 		if length < 1 {
 			continue

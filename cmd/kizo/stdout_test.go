@@ -18,7 +18,7 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// outputMode is what a user asks of stdout.
+// outputMode is a form of output.
 type outputMode struct {
 	name     string
 	terminal bool
@@ -27,17 +27,17 @@ type outputMode struct {
 
 var outputModes = []outputMode{{name: "pipe"}, {name: "terminal", terminal: true}, {name: "json", flags: []string{"--json"}}}
 
-// outputCase says how a command is called so that it has something to print.
+// outputCase says how to call a command so that it prints something.
 type outputCase struct {
 	args   func(p *pairOfUsers) []string
-	moves  bool // it moves money: --idempotency-key is added
-	silent bool // it prints nothing to stdout unless --json is given
+	moves  bool // the command moves money: --idempotency-key is added
+	silent bool // the command prints nothing to stdout without --json
 	skip   string
 
-	elsewhere bool // it runs with a session file of its own
+	elsewhere bool // the command runs with a session file of its own
 }
 
-// pairOfUsers are two users of a real server, the first of whom is an operator.
+// pairOfUsers are two users of kizod. The first is an operator.
 type pairOfUsers struct {
 	ada, bob         *world
 	adaName, bobName string
@@ -74,7 +74,7 @@ func (p *pairOfUsers) user(t *testing.T, handle string) *world {
 	return w
 }
 
-// id runs a command as a user and gives the id that it prints.
+// id runs a command as a user and returns the id that it prints.
 func (p *pairOfUsers) id(w *world, args ...string) string {
 	w.t.Helper()
 	w.expect(exitDone, append(args, "--json=id")...)
@@ -175,7 +175,7 @@ func otherSession(p *pairOfUsers) []string {
 	return []string{sessions[i].Id.String()}
 }
 
-// full runs a command whose stdout is a full disk.
+// full runs a command whose stdout is /dev/full.
 func (w *world) full(args ...string) int {
 	w.t.Helper()
 	device, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -226,8 +226,8 @@ func TestUnwrittenResultHasItsOwnExitCode(t *testing.T) {
 	}
 }
 
-// check runs one command on a full disk. A command that moves money must say what moved, keep it in
-// kizo pending, and show it with kizo retry without moving it again.
+// check runs one command whose stdout is full. A command that moves money must say what moved, keep
+// it in kizo pending, and show it with kizo retry without moving it again.
 func (p *pairOfUsers) check(t *testing.T, path []string, test outputCase, mode outputMode) {
 	t.Helper()
 	args := append(append(slices.Clone(path), test.args(p)...), mode.flags...)
@@ -312,7 +312,7 @@ func TestRetryKeepsWhatItCannotShow(t *testing.T) {
 	contains(t, &w.out, `{"balance":99800}`)
 }
 
-// TestStdoutOfTheRealProgram is about what only a process has: signals and descriptors.
+// TestStdoutOfTheRealProgram tests what only a process has: signals and file descriptors.
 func TestStdoutOfTheRealProgram(t *testing.T) {
 	transferID := "0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d"
 	for _, test := range []struct {
@@ -362,7 +362,7 @@ func TestADeadPipeDoesNotKill(t *testing.T) {
 	w.expect(exitDone, "retry", "k", "--json=id")
 }
 
-// runProcess runs a process in this world and gives its exit code, -1 if a signal killed it.
+// runProcess runs a process in this world and returns its exit code, -1 if a signal killed it.
 func (w *world) runProcess(command *exec.Cmd) int {
 	w.t.Helper()
 	w.err.Reset()
@@ -398,8 +398,7 @@ func (f *failing) Write([]byte) (int, error) {
 	return 0, fmt.Errorf("failure %d", f.n)
 }
 
-// TestNarrowTerminalsShowAmountsIDsAndStatesWhole runs the commands that print tables at many
-// widths.
+// TestNarrowTerminalsShowAmountsIDsAndStatesWhole prints tables at many widths.
 func TestNarrowTerminalsShowAmountsIDsAndStatesWhole(t *testing.T) {
 	p := newPair(t)
 	hold := p.id(p.bob, "transfer", "@"+p.adaName, "300", "--authorize", "-m", "a memo that is longer than the terminal is wide")

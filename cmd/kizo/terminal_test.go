@@ -13,7 +13,7 @@ import (
 	"github.com/creack/pty"
 )
 
-// terminal is a kizo on a terminal of its own, as a user has it.
+// terminal runs kizo on a terminal of its own.
 type terminal struct {
 	t       *testing.T
 	command *exec.Cmd
@@ -36,7 +36,7 @@ func onTerminal(t *testing.T, w *world, args ...string) *terminal {
 	return &terminal{t: t, command: command, file: file}
 }
 
-// until reads until the screen has shown a text.
+// until reads the output until it contains a text.
 func (x *terminal) until(text string) {
 	x.t.Helper()
 	for !strings.Contains(x.shown.String(), text) {
@@ -119,7 +119,7 @@ func TestATableOnATerminal(t *testing.T) {
 	if code := x.exitCode(); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
-	// 80 columns have no room for ids.
+	// 80 columns are too few for ids.
 	want := "CURRENCY   BALANCE      HELD  AVAILABLE  STATUS\r\nUSD       1.00 USD  0.00 USD   1.00 USD  active\r\n"
 	if x.shown.String() != want {
 		t.Errorf("%s", x.shown.String())

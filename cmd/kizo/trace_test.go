@@ -10,7 +10,7 @@ import (
 	"github.com/JDevAman/kizo/internal/trace"
 )
 
-// What kizo retry finishes is still the work of the command that began it.
+// TestRetryKeepsTheTrace: kizo retry uses the trace of the command that it retries.
 func TestRetryKeepsTheTrace(t *testing.T) {
 	var steps []trace.Context
 	noting := func(answer http.HandlerFunc) http.HandlerFunc {
@@ -32,7 +32,7 @@ func TestRetryKeepsTheTrace(t *testing.T) {
 	}
 }
 
-// An error names its trace where it names its request, and each command begins a trace of its own.
+// TestErrorsNameTheirTrace: an error names its request and its trace, and each command has its own trace.
 func TestErrorsNameTheirTrace(t *testing.T) {
 	s := newFakeServer(t, answerCode(503, client.OutcomeUnknown))
 	w := newWorld(t, s.Server)

@@ -11,7 +11,7 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// grantsTokens is a server that answers every log-in with tokens of @ada.
+// grantsTokens answers every log-in with tokens of @ada.
 func grantsTokens(t *testing.T) *fakeServer {
 	t.Helper()
 	return newFakeServer(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -21,7 +21,7 @@ func grantsTokens(t *testing.T) *fakeServer {
 
 var signingUp = []string{"signup", "--email", "ada@example.com", "--handle", "ada", "--name", "Ada"}
 
-// inProject is a world in a directory whose .kizo.toml, in a parent, chose the server.
+// inProject returns a world in a directory below one whose .kizo.toml names the server.
 func inProject(t *testing.T, server *fakeServer) *world {
 	t.Helper()
 	w := newWorld(t, nil)
@@ -39,14 +39,14 @@ func TestNoPasswordToAProjectServer(t *testing.T) {
 		w.expect(exitUsage, append(args, "--password-stdin")...)
 		contains(t, &w.err, "not sent to "+s.URL, filepath.Join(w.dir, ".kizo.toml"), "--server "+s.URL)
 		w.secrets = []string{"correct horse battery", "correct horse battery"}
-		w.expect(exitUsage, args...) // the terminal cannot ask, so it is as with a pipe
+		w.expect(exitUsage, args...) // there is no prompt, so that it is the same as in a pipe
 		w.secrets = nil
 	}
 	if len(s.seen) != 0 {
 		t.Errorf("sent %v", s.seen)
 	}
 
-	// The same server from the user: a flag, the environment, the user's own file.
+	// The user names the same server: by a flag, the environment, or the user's own file.
 	w.expect(exitDone, "login", "ada", "--password-stdin", "--server", s.URL)
 	w.expect(exitDone, "logout", "--server", s.URL)
 	w.env["KIZO_SERVER"] = s.URL
@@ -80,7 +80,7 @@ func TestProjectServerIsConfirmedOnce(t *testing.T) {
 	}
 }
 
-// TestTheDashboardSendsNoPasswordWhereAProjectSays: its log-in form is a second way to send one.
+// TestDashboardSendsNoPasswordToAProjectServer: the log-in form of the dashboard sends passwords too.
 func TestDashboardSendsNoPasswordToAProjectServer(t *testing.T) {
 	w := inProject(t, grantsTokens(t))
 	w.terminal, w.secrets = true, []string{}
@@ -133,7 +133,7 @@ func TestPlainHTTPOnlyOnThisComputer(t *testing.T) {
 			contains(t, &w.err, "unencrypted", "https://kizo.invalid:7420", "--insecure-http")
 		}
 	}
-	// The flag, or the variable, says that the user knows.
+	// With the flag or the variable, the user accepts the risk.
 	w.env["KIZO_TOKEN"] = ""
 	w.expect(exitNotLoggedIn, "balance", "--insecure-http")
 	w.env["KIZO_INSECURE_HTTP"] = "true"
@@ -143,7 +143,7 @@ func TestPlainHTTPOnlyOnThisComputer(t *testing.T) {
 	contains(t, &w.err, "KIZO_INSECURE_HTTP")
 }
 
-// TestAProjectDoesNotChooseWhomToTrust: the certificate authority is the user's choice.
+// TestProjectCannotSetCertificates: only the user chooses the certificate authority.
 func TestProjectCannotSetCertificates(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, line := range []string{`ca_file = "evil.pem"`, `insecure_http = "true"`} {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestATimeZoneThatDoesNotExist: the day of Nowhere does not begin as the day of UTC does.
+// TestATimeZoneThatDoesNotExist: kizo must not use UTC in its place.
 func TestATimeZoneThatDoesNotExist(t *testing.T) {
 	var asked []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +43,7 @@ func TestATimeZoneThatDoesNotExist(t *testing.T) {
 		w.expect(exitDone, "transfers", "list", "--since", "2026-03-01")
 	}
 
-	// The program itself knows zones where the system knows none.
+	// The program contains the time zone database, for systems without one.
 	asked = nil
 	command := exec.CommandContext(t.Context(), "kizo", "transfers", "list", "--since", "2026-07-01")
 	command.Env = append(os.Environ(), "KIZO_SERVER="+server.URL, "KIZO_TOKEN=token", "XDG_CONFIG_HOME="+t.TempDir(), "TZ=Asia/Tokyo", "ZONEINFO=/missing")

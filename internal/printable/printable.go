@@ -1,5 +1,5 @@
-// Package printable makes untrusted text safe to show on a terminal. It is the one cleaner for
-// terminals: the command line and the dashboard both use it.
+// Package printable makes untrusted text safe to show on a terminal, for the command line and the
+// dashboard.
 //
 //	printable.Text("lunch\x1b[2J")       lunch\u{1b}[2J
 //	printable.Pad("Ada", 10)             "Ada       "
@@ -9,7 +9,7 @@
 // direction of writing, or invisible characters. Text writes all of those as visible escapes and
 // leaves every other character as it is. Widths are columns of a terminal, not bytes or characters.
 //
-// The package may import package joiner, and nothing else of Kizo.
+// The package may import internal/text, and nothing else of Kizo.
 package printable
 
 import (

@@ -33,9 +33,9 @@ func Connect(t testing.TB, url string) *pgx.Conn {
 // the connection, which should be that of the application's role on the migrated schema. It
 // returns how many there are.
 //
-// The statements are the constants of the source, with their values, wherever they stand, so
-// that none can be forgotten. SQL that is put together at run time is an error, except in the
-// functions that are keys of builders; each value names the test that covers them.
+// The statements are all constants of the source that are SQL, so that none can be forgotten. SQL
+// that is put together at run time is an error, except in the functions that are keys of builders;
+// each value names the test that covers the function.
 func PrepareStatements(t testing.TB, conn *pgx.Conn, builders map[string]string) (found int) {
 	t.Helper()
 	statements, assembled := statementsOf(t, builders)
@@ -59,7 +59,7 @@ func statementsOf(t testing.TB, builders map[string]string) (statements map[stri
 	fset := token.NewFileSet()
 	files := parsePackage(t, fset)
 	info := types.Info{Types: map[ast.Expr]types.TypeAndValue{}}
-	// The values of constants are wanted; that imports are missing is no error here.
+	// Only the values of constants are needed, so missing imports are not an error.
 	config := types.Config{Importer: noImports{}, Error: func(error) {}}
 	_, _ = config.Check("main", fset, files, &info)
 
@@ -82,7 +82,7 @@ func statementsOf(t testing.TB, builders map[string]string) (statements map[stri
 				if sql != "" {
 					statements[place] = sql
 				}
-				return false // the parts of a sum are no statements
+				return false // the parts of a sum are not statements
 			}
 			if sum, ok := expr.(*ast.BinaryExpr); ok && sum.Op == token.ADD {
 				if sql, _ := constantSQL(info, leftmost(sum)); sql != "" {

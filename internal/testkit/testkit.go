@@ -1,8 +1,8 @@
-// Package testkit is what the tests of all packages share.
+// Package testkit contains the helpers that the tests of all packages share.
 //
-//	test ─► Must, Contains                  checks that end or fail the test
-//	     ─► Eventually, Receive             waiting for what another goroutine or process does
-//	     ─► Connect, PrepareStatements      a connection, and the package's SQL on the schema
+//	test ─► Must, Contains                  end or fail the test
+//	     ─► Eventually, Receive             wait for another goroutine or process
+//	     ─► Connect, PrepareStatements      connect to a database, check the package's SQL
 //
 // Databases and Redis servers for tests come from server/embedded/pgtest and
 // server/embedded/redistest. Only tests import this package; it imports no other package of
@@ -15,12 +15,11 @@ import (
 	"time"
 )
 
-// Deadline bounds how long a test waits for what must happen. It only ends a test that fails:
-// no test passes later or earlier because of it, and it is long enough for a machine that is
-// busy with something else.
+// Deadline is how long a test waits for an event. Only a failing test waits so long. It is long
+// enough for a machine that is busy with something else.
 const Deadline = time.Minute
 
-// pollInterval is the time between two looks at a condition.
+// pollInterval is the time between two checks of a condition.
 const pollInterval = 2 * time.Millisecond
 
 // Must ends the test if err is not nil.

@@ -32,7 +32,7 @@ func three() string { return "LOCK users" }
 	}
 }
 
-// recorder is a test that notes its failure and goes on.
+// recorder is a test that records its failure and continues.
 type recorder struct {
 	testing.TB
 	failed bool

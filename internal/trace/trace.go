@@ -1,13 +1,13 @@
-// Package trace names one piece of work through all processes that take part in it:
-// kizo, kizod, the bank. The name travels as the W3C's traceparent
+// Package trace passes the identity of a trace through all processes that work on a request: kizo,
+// kizod and the bank. It uses the header traceparent of W3C Trace Context
 // (https://www.w3.org/TR/trace-context/):
 //
 //	00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
-//	│  trace id: of the whole work      span id: of    └ flags; 01: somebody keeps it
-//	version                             this step
+//	│  trace id: the same in all         span id: of     └ flags; 01: the trace is recorded
+//	version      processes               one request
 //
-// It is a name and nothing else: no spans are collected. The package may not know who
-// uses it.
+// Kizo collects no spans: the ids are written to logs and stored with payments. The package imports
+// nothing of Kizo.
 package trace
 
 import (
@@ -23,41 +23,41 @@ const Header = "Traceparent"
 // Length of a traceparent, in bytes.
 const Length = 55
 
-// A Context names a step of some work. The zero value names nothing.
+// A Context is the trace id and the span id of one request. The zero value is no trace.
 type Context struct {
 	trace [16]byte
 	span  [8]byte
 	flags byte
 }
 
-// sampled and random are the flags that this version knows: the others must be sent as 0.
+// sampled and random are the flags that this version knows. Others must be sent as 0.
 const sampled, random = 0x01, 0x02
 
-// New begins some work.
+// New returns a new trace with its first span.
 func New() Context {
 	c := Context{flags: random}
-	for c.trace == [16]byte{} { // all zeros are no id
-		binary.NativeEndian.PutUint64(c.trace[:8], rand.Uint64()) //nolint:gosec // a name, no secret
-		binary.NativeEndian.PutUint64(c.trace[8:], rand.Uint64()) //nolint:gosec // a name, no secret
+	for c.trace == [16]byte{} { // zeros are not a valid id
+		binary.NativeEndian.PutUint64(c.trace[:8], rand.Uint64()) //nolint:gosec // an id, not a secret
+		binary.NativeEndian.PutUint64(c.trace[8:], rand.Uint64()) //nolint:gosec // an id, not a secret
 	}
 	return c.Child()
 }
 
-// Child is the next step of the same work; of nothing, nothing.
+// Child returns a new span of the same trace. The child of the zero value is the zero value.
 func (c Context) Child() Context {
 	if !c.Valid() {
 		return c
 	}
 	for c.span = [8]byte{}; c.span == [8]byte{}; {
-		binary.NativeEndian.PutUint64(c.span[:], rand.Uint64()) //nolint:gosec // a name, no secret
+		binary.NativeEndian.PutUint64(c.span[:], rand.Uint64()) //nolint:gosec // an id, not a secret
 	}
 	return c
 }
 
-// Valid tells whether it names anything.
+// Valid reports whether c is a trace, not the zero value.
 func (c Context) Valid() bool { return c.trace != [16]byte{} }
 
-// TraceID is the name of the whole work, 32 hexadecimal digits; "" of nothing.
+// TraceID returns the trace id as 32 hexadecimal digits, or "" for the zero value.
 func (c Context) TraceID() string {
 	if !c.Valid() {
 		return ""
@@ -65,7 +65,7 @@ func (c Context) TraceID() string {
 	return hex.EncodeToString(c.trace[:])
 }
 
-// String is the traceparent; "" of nothing.
+// String returns the traceparent, or "" for the zero value.
 func (c Context) String() string {
 	if !c.Valid() {
 		return ""
@@ -80,8 +80,8 @@ func (c Context) String() string {
 	return string(text[:])
 }
 
-// Parse reads a traceparent, to the letter of the specification: lower case, no id of
-// zeros, nothing after it in version 00. Of a later version it reads what this one knows.
+// Parse parses a traceparent strictly: in lower case, without an id of zeros, and in version 00
+// without anything after it. Of a later version it reads the fields of version 00.
 func Parse(text string) (c Context, ok bool) {
 	if len(text) < Length || text[2] != '-' || text[35] != '-' || text[52] != '-' {
 		return Context{}, false
@@ -105,7 +105,7 @@ func Parse(text string) (c Context, ok bool) {
 	return c, true
 }
 
-// decode reads lower-case hexadecimal; hex.Decode would take upper case as well.
+// decode decodes lower-case hexadecimal digits. hex.Decode would accept upper case too.
 func decode(into []byte, from string) bool {
 	for i := range into {
 		high, low := digit(from[2*i]), digit(from[2*i+1])
@@ -129,10 +129,10 @@ func digit(b byte) byte {
 
 type key struct{}
 
-// Into is ctx with a name for what is done under it.
+// Into returns a context with a trace.
 func Into(ctx context.Context, c Context) context.Context { return context.WithValue(ctx, key{}, c) }
 
-// From is the name of what is done under ctx; the zero value if it has none.
+// From returns the trace of a context, or the zero value if it has none.
 func From(ctx context.Context) Context {
 	c, _ := ctx.Value(key{}).(Context)
 	return c

@@ -17,7 +17,7 @@ func TestParse(t *testing.T) {
 	for text, want := range map[string]string{
 		example:                       example,
 		example[:53] + "00":           example[:53] + "00",
-		example[:53] + "ff":           example[:53] + "03", // flags that nobody knows yet are not passed on
+		example[:53] + "ff":           example[:53] + "03", // unknown flags are not passed on
 		"cc" + example[2:]:            example,             // a later version
 		"cc" + example[2:] + "-later": example,
 	} {

@@ -53,20 +53,20 @@ func TestTable(t *testing.T) {
 		Columns: []Column{{Title: "WHEN", Drop: 2}, {Title: "WHO", Cut: 4}, {Title: "AMOUNT", Right: true}, {Title: "MEMO", Cut: 4, Drop: 1}},
 		Rows: [][]Cell{
 			{{Text: "now"}, {Text: "@bob"}, {Text: "12.50 USD"}, {Text: "lunch at noon"}},
-			{{Text: "2d ago"}, {Text: "@somebody"}, {Text: "1,000.00 USD"}, {}},
+			{{Text: "2d ago"}, {Text: "@username"}, {Text: "1,000.00 USD"}, {}},
 		},
 		Selected: 1, Height: 3,
 	}
 	for width, want := range map[int]string{
 		50: "  WHEN    WHO              AMOUNT  MEMO           \n" +
 			"  now     @bob          12.50 USD  lunch at noon  \n" +
-			"> 2d ago  @somebody  1,000.00 USD                 ",
+			"> 2d ago  @username  1,000.00 USD                 ",
 		40: "  WHEN    WHO              AMOUNT  MEMO \n" +
 			"  now     @bob          12.50 USD  lunc…\n" +
-			"> 2d ago  @somebody  1,000.00 USD       ",
+			"> 2d ago  @username  1,000.00 USD       ",
 		20: "  WHO         AMOUNT\n" +
 			"  @bob     12.50 USD\n" +
-			"> @so…  1,000.00 USD",
+			"> @us…  1,000.00 USD",
 	} {
 		table.Width = width
 		if got := table.Draw(); got != want {
@@ -86,14 +86,14 @@ func TestATableScrolls(t *testing.T) {
 	}
 }
 
-// hostile is text as others might send it.
+// hostile is untrusted text that could break a screen.
 var hostile = rapid.OneOf(
 	rapid.String(),
 	rapid.StringOfN(rapid.SampledFrom([]rune("a é山\U0001F355\U0001F1E9❤\ufe0f☰\u0301\u200b\u202e\u2066\u200d\x1b[2J\x07\n\r\t\u0085\u009b한ᄒ\U0001F3FDﾞ⸻﷽")), 0, 40, -1),
 	rapid.SampledFrom([]string{"\x1b]52;c;aGk=\x07", "\x1b[31mred\x1b[0m", "\u202eevil\u202c", "e\u0301\u0301\u0301\u0301\u0301\u0301", "\xff\xfe", "👩‍👩‍👧", "👍🏽🏽☰", "नमस्ते"}),
 )
 
-// exact fails unless a block has this size by both ways of counting, and nothing in it but text.
+// exact checks that a block has this size by both ways of counting and contains only text.
 func exact(t *rapid.T, name, block string, width, height int) {
 	lines := strings.Split(block, "\n")
 	if len(lines) != height {

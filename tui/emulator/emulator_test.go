@@ -38,7 +38,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestAnyPieces: what is shown does not depend on where a write ends.
+// TestAnyPieces: the screen does not depend on how the output is split into writes.
 func TestAnyPieces(t *testing.T) {
 	const text = "\x1b[?25l\x1b[31;1mbé山🍕\x1b[0m\x1b]0;t\x07\x1b[48;2;1;2;3mx\x1b[K\r\ny\x1b[1A\x1b[3Cz"
 	want := shown(12, 3, text).SVG()

@@ -10,9 +10,9 @@ import (
 	"github.com/muesli/termenv"
 )
 
-// TestContrast counts every pair of colors that can meet on a screen, by WCAG 2.2 (1.4.3, 1.4.6).
-// Sixteen colors are the user's own; they are counted as xterm has them, with the pairs that we
-// make ourselves.
+// TestContrast computes the contrast of every pair of colors that a screen can have, by WCAG 2.2
+// (1.4.3, 1.4.6). The sixteen basic colors are chosen by the user; the test takes those of xterm and
+// the pairs that Kizo sets itself.
 func TestContrast(t *testing.T) {
 	dark := []string{"#000000", "#0c0c0c", "#1e1e1e", "#002b36", "#282828", "#2e3440"}
 	light := []string{"#ffffff", "#fdf6e3", "#f0f0f0"}
@@ -59,7 +59,7 @@ func contrast(t *testing.T, a, b string) float64 {
 	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
 }
 
-// luminance is the relative one of WCAG 2.2.
+// luminance returns the relative luminance of WCAG 2.2.
 func luminance(t *testing.T, hex string) float64 {
 	t.Helper()
 	rgb, err := strconv.ParseUint(strings.TrimPrefix(hex, "#"), 16, 32)
@@ -76,7 +76,7 @@ func luminance(t *testing.T, hex string) float64 {
 	return 0.2126*part(16) + 0.7152*part(8) + 0.0722*part(0)
 }
 
-// hexOf is a color of xterm's table.
+// hexOf returns a color of xterm's table.
 func hexOf(t *testing.T, index string) string {
 	t.Helper()
 	n, err := strconv.Atoi(index)
@@ -110,7 +110,7 @@ func TestFromEnvironment(t *testing.T) {
 	for _, test := range []struct {
 		name, theme string
 		env         []string
-		want        string // what "x" looks like as Good
+		want        string // "x" painted as Good
 	}{
 		{"true color", "auto", []string{"TERM", "xterm-256color", "COLORTERM", "truecolor"}, "\x1b[38;2;143;214;147mx\x1b[0m"},
 		{"256 colors", "auto", []string{"TERM", "xterm-256color"}, "\x1b[38;5;114mx\x1b[0m"},
@@ -141,7 +141,7 @@ func TestFromEnvironment(t *testing.T) {
 	}
 }
 
-// TestNothingIsLostWithoutColours: the selected row and what is typed are seen in mono.
+// TestNothingIsLostWithoutColors: mono shows the selected row and the edited text.
 func TestNothingIsLostWithoutColors(t *testing.T) {
 	painted, err := New("mono", true, termenv.TrueColor)
 	if err != nil {
