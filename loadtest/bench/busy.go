@@ -13,7 +13,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
-	"github.com/JDevAman/kizo/server/hashworker"
 )
 
 const (
@@ -108,7 +107,7 @@ func useAllCPUTime(priority string) {
 		const lowestNice = 19
 		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lowestNice)
 	case lowestPriority:
-		hashworker.LowerPriority()
+		rig.LowestPriority()
 	}
 	runtime.GOMAXPROCS(1)
 	for end := time.Now().Add(defaultTimeout); time.Now().Before(end); {

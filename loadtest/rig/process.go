@@ -24,6 +24,9 @@ type Process struct {
 	asked  bool      // Signal sent SIGKILL or SIGTERM
 }
 
+// lowestNice is the nice value of the lowest priority in the normal scheduling class.
+const lowestNice = 19
+
 // Spawn starts a program. Its output is appended to a file.
 func Spawn(program string, args, env []string, output string) (*Process, error) {
 	return spawn(program, args, env, output, diesWithParent())

@@ -12,6 +12,3 @@ const (
 func (p priority) String() string { return [...]string{"idle", "low", "normal"}[p] }
 
 const lowestNice = 19
-
-// LowerPriority gives this process the priority that children start with.
-func LowerPriority() { lower(priorityIdle) }
