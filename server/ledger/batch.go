@@ -133,9 +133,18 @@ type rowsToLoad struct {
 }
 
 func newRowsToLoad(commands []*command) rowsToLoad {
-	n := len(commands)
+	n := countCommands(commands)
 	rows := rowsToLoad{accounts: make([]int64, 0, 2*n), owners: make([][16]byte, 0, n), keys: make([]string, 0, n)}
+	rows.add(commands)
+	return rows
+}
+
+func (rows *rowsToLoad) add(commands []*command) {
 	for _, c := range commands {
+		if c.group != nil {
+			rows.add(c.group)
+			continue
+		}
 		rows.accounts = append(rows.accounts, int64(c.debit), int64(c.credit))
 		if c.key != "" {
 			rows.owners = append(rows.owners, c.owner)
@@ -148,7 +157,6 @@ func newRowsToLoad(commands []*command) rowsToLoad {
 			rows.payments = append(rows.payments, c.target)
 		}
 	}
-	return rows
 }
 
 func newBatch(size int) *batch {
@@ -343,7 +351,7 @@ func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ 
 	if err := failpoint.Point("ledger.before_begin"); err != nil {
 		return nil, false, err
 	}
-	b := newBatch(len(commands))
+	b := newBatch(countCommands(commands))
 	if err := b.read(ctx, conn, r, commands); err != nil {
 		return nil, false, fmt.Errorf("read the batch: %w", err)
 	}

@@ -8,14 +8,15 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// queuedCommand is a command that waits for a batch, and the channel that receives its
-// outcome.
+// queuedCommand is a command, or a group of commands, that waits for a batch, and the channel
+// that receives its outcome.
 type queuedCommand struct {
 	command *command
 	outcome chan outcome // buffered, so that the committer never waits for a caller
 	// lockDeadline is when the command is rejected if a row that it needs is still locked.
 	// It is zero until the command has had to wait for a locked row.
 	lockDeadline time.Time
+	inBatch      bool // taken out of the queue by startBatch
 }
 
 // minParallelBatch is the smallest batch that is started while another one is being
@@ -27,6 +28,14 @@ const minParallelBatch = 24
 // minParallelBatch. A batch that waits for a lock, or for a slow statement, must not hold up
 // commands that touch none of its accounts.
 const stalledAfter = 200 * time.Millisecond
+
+// maxWithGroups is the size of a batch above which no group is added to it. Single commands go
+// first: their callers wait for one payment, and a larger batch would take longer for them.
+const maxWithGroups = 256
+
+// maxPassedOver is how many batches may begin without the first group that waits. The next one
+// then begins with that group, so that groups are executed however many single commands there are.
+const maxPassedOver = 3
 
 // commandQueue holds the commands that wait for a batch, and decides which of them form the
 // next one.
@@ -41,11 +50,14 @@ const stalledAfter = 200 * time.Millisecond
 // Commands that touch a row which another session keeps locked wait apart from the others
 // until the row is free (locked.go), so that at most one batch waits for it.
 type commandQueue struct {
-	maxQueued        int // commands that may wait
+	maxQueued        int // single commands that may wait, and commands in groups
 	minParallel      int // commands in the smallest batch beside another one
 	mu               sync.Mutex
 	changed          sync.Cond
-	commands         []*queuedCommand               // in the order of arrival
+	commands         []*queuedCommand               // single ones, in the order of arrival
+	groups           []*queuedCommand               // in the order of arrival
+	grouped          int                            // commands in groups
+	passedOver       int                            // batches since the first group could have been in one
 	unscanned        int                            // commands queued since the last scan that found too few
 	inFlight         int                            // batches taken and not yet done
 	stalled          int                            // of these, batches in flight for longer than stalledAfter
@@ -66,9 +78,27 @@ type stallTimer struct {
 
 type accountSet map[AccountID]struct{}
 
-func (s accountSet) add(c *command) { s[c.debit], s[c.credit] = struct{}{}, struct{}{} }
+func (s accountSet) add(c *command) {
+	for _, part := range c.group {
+		s.add(part)
+	}
+	if c.group == nil {
+		s[c.debit], s[c.credit] = struct{}{}, struct{}{}
+	}
+}
+
+func (s accountSet) remove(c *command) {
+	for _, part := range c.group {
+		s.remove(part)
+	}
+	delete(s, c.debit)
+	delete(s, c.credit)
+}
 
 func (s accountSet) touchedBy(c *command) bool {
+	if c.group != nil {
+		return slices.ContainsFunc(c.group, s.touchedBy)
+	}
 	_, debit := s[c.debit]
 	_, credit := s[c.credit]
 	return debit || credit
@@ -84,7 +114,7 @@ func newCommandQueue(maxQueued, minParallel int) *commandQueue {
 	return q
 }
 
-// enqueue adds a command. It fails with Unavailable if the queue is full or closed.
+// enqueue adds a command or a group. It fails with Unavailable if the queue is full or closed.
 func (q *commandQueue) enqueue(c *queuedCommand) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -96,11 +126,17 @@ func (q *commandQueue) enqueue(c *queuedCommand) error {
 			return lockedRowError()
 		}
 		return nil
-	case len(q.commands) >= q.maxQueued:
+	case c.command.group == nil && len(q.commands) >= q.maxQueued,
+		c.command.group != nil && q.grouped+c.command.size() > q.maxQueued:
 		return problem.New(Unavailable, "too many commands are waiting; try again in a moment")
 	}
-	q.commands = append(q.commands, c)
-	q.unscanned++
+	if c.command.group == nil {
+		q.commands = append(q.commands, c)
+	} else {
+		q.groups = append(q.groups, c)
+		q.grouped += c.command.size()
+	}
+	q.unscanned += c.command.size()
 	if q.inFlight == 0 || q.unscanned >= q.minBatch() {
 		q.changed.Signal()
 	}
@@ -114,16 +150,16 @@ func (q *commandQueue) nextBatch(maxCommands int) []*queuedCommand {
 	defer q.mu.Unlock()
 	for {
 		switch {
-		case len(q.commands) > 0 && q.inFlight == 0:
-			batch := q.startBatch(q.commands[:min(len(q.commands), maxCommands)])
-			q.unscanned = len(q.commands)
+		case q.inFlight == 0 && len(q.commands)+len(q.groups) > 0:
+			batch := q.startBatch(q.disjointBatch(maxCommands))
+			q.unscanned = q.waiting()
 			return batch
 		case q.unscanned >= q.minBatch():
 			q.unscanned = 0
-			if disjoint := q.disjointBatch(maxCommands); len(disjoint) >= q.minBatch() {
+			if disjoint := q.disjointBatch(maxCommands); size(disjoint) >= q.minBatch() {
 				return q.startBatch(disjoint)
 			}
-		case q.closed && len(q.commands) == 0 && len(q.locked.waiting) == 0:
+		case q.closed && len(q.commands)+len(q.groups) == 0 && len(q.locked.waiting) == 0:
 			return nil
 		}
 		q.changed.Wait()
@@ -135,8 +171,7 @@ func (q *commandQueue) batchDone(batch []*queuedCommand) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, c := range batch {
-		delete(q.busyAccounts, c.command.debit)
-		delete(q.busyAccounts, c.command.credit)
+		q.busyAccounts.remove(c.command)
 	}
 	timer := q.stallTimers[batch[0]]
 	delete(q.stallTimers, batch[0])
@@ -145,8 +180,8 @@ func (q *commandQueue) batchDone(batch []*queuedCommand) {
 		q.stalled--
 	}
 	q.inFlight--
-	q.inFlightCommands -= len(batch)
-	q.unscanned = len(q.commands)
+	q.inFlightCommands -= size(batch)
+	q.unscanned = q.waiting()
 	q.changed.Broadcast()
 }
 
@@ -161,45 +196,75 @@ func (q *commandQueue) minBatch() int {
 }
 
 // disjointBatch returns the first commands that touch no account of a batch in flight, nor of
-// an earlier command that has to wait. Commands on one account therefore keep their order.
+// an earlier command that has to wait. Commands on one account therefore keep their order. Groups
+// come after the single commands, while the batch has fewer than maxWithGroups commands, unless
+// the first group was passed over too often. A group that is larger than maxCommands is a batch by
+// itself.
 func (q *commandQueue) disjointBatch(maxCommands int) []*queuedCommand {
 	clear(q.skippedAccounts)
-	var found []*queuedCommand
-	for _, c := range q.commands {
-		switch {
-		case len(found) == maxCommands:
-			return found
-		case q.busyAccounts.touchedBy(c.command) || q.skippedAccounts.touchedBy(c.command):
-			q.skippedAccounts.add(c.command)
-		default:
-			found = append(found, c)
+	var (
+		found []*queuedCommand
+		total int
+	)
+	add := func(waiting []*queuedCommand, limit int) {
+		for _, c := range waiting {
+			n := c.command.size()
+			switch {
+			case total > 0 && total+n > limit:
+				return
+			case q.inFlight > 0 && (q.busyAccounts.touchedBy(c.command) || q.skippedAccounts.touchedBy(c.command)):
+				q.skippedAccounts.add(c.command)
+			default:
+				found = append(found, c)
+				total += n
+			}
 		}
 	}
+	first := 0
+	if len(q.groups) > 0 && q.passedOver >= maxPassedOver {
+		first = 1
+	}
+	add(q.groups[:first], maxCommands)
+	add(q.commands, maxCommands)
+	add(q.groups[first:], min(maxCommands, maxWithGroups))
 	return found
 }
 
-// startBatch moves the chosen commands, which must be in queue order, out of the queue into a
-// batch in flight.
-func (q *commandQueue) startBatch(chosen []*queuedCommand) []*queuedCommand {
-	batch := slices.Clone(chosen)
-	remaining, taken := q.commands[:0], 0
-	for _, c := range q.commands {
-		if taken < len(batch) && c == batch[taken] {
-			q.busyAccounts.add(c.command)
-			taken++
-		} else {
-			remaining = append(remaining, c)
-		}
+// startBatch moves the chosen commands out of the queue into a batch in flight.
+func (q *commandQueue) startBatch(batch []*queuedCommand) []*queuedCommand {
+	for _, c := range batch {
+		c.inBatch = true
+		q.busyAccounts.add(c.command)
 	}
-	clear(q.commands[len(remaining):])
-	q.commands = remaining
+	switch {
+	case len(q.groups) == 0 || q.groups[0].inBatch:
+		q.passedOver = 0
+	default:
+		q.passedOver++
+	}
+	taken := func(c *queuedCommand) bool { return c.inBatch }
+	q.commands, q.groups = slices.DeleteFunc(q.commands, taken), slices.DeleteFunc(q.groups, taken)
+	q.grouped = size(q.groups)
 	q.inFlight++
-	q.inFlightCommands += len(batch)
+	q.inFlightCommands += size(batch)
 	timer := new(stallTimer)
 	timer.timer = time.AfterFunc(stalledAfter, func() { q.markStalled(batch[0], timer) })
 	q.stallTimers[batch[0]] = timer
 	return batch
 }
+
+// size returns the number of commands, each of a group counted.
+func size(commands []*queuedCommand) int {
+	n := 0
+	for _, c := range commands {
+		n += c.command.size()
+	}
+	return n
+}
+
+// waiting returns the number of commands that wait for a batch, but for those that wait for a
+// locked row.
+func (q *commandQueue) waiting() int { return len(q.commands) + q.grouped }
 
 // markStalled records that the batch with this first command has been in flight for
 // stalledAfter.
@@ -211,7 +276,7 @@ func (q *commandQueue) markStalled(first *queuedCommand, timer *stallTimer) {
 	}
 	timer.fired = true
 	q.stalled++
-	q.unscanned = len(q.commands)
+	q.unscanned = q.waiting()
 	q.changed.Broadcast()
 }
 
@@ -227,5 +292,5 @@ func (q *commandQueue) close() {
 func (q *commandQueue) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.commands)
+	return q.waiting()
 }

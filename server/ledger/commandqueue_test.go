@@ -90,3 +90,78 @@ func TestQueueIsBoundedAndDrainsAfterClose(t *testing.T) {
 		t.Fatalf("a closed and empty queue returned %v", batch)
 	}
 }
+
+// groupOf is a group of n commands between two accounts.
+func groupOf(n int, debit, credit AccountID) *queuedCommand {
+	group := make([]*command, n)
+	for i := range group {
+		group[i] = &command{debit: debit, credit: credit}
+	}
+	return &queuedCommand{command: &command{op: opGroup, group: group}, outcome: make(chan outcome, 1)}
+}
+
+// Single commands go before groups, and every group has its turn.
+func TestGroupsWaitForSingleCommandsAndHaveTheirTurn(t *testing.T) {
+	q := newCommandQueue(10_000, 10)
+	const maxCommands = 512
+	small, second, atomic := groupOf(125, 1, 2), groupOf(125, 3, 4), groupOf(500, 5, 6)
+	enqueueAll(t, q, small, second, atomic)
+	single := at(7, 8)
+	enqueueAll(t, q, single)
+	batch := q.nextBatch(maxCommands)
+	if !slices.Equal(batch, []*queuedCommand{single, small, second}) {
+		t.Fatalf("the first batch has %d entries, %d commands", len(batch), size(batch))
+	}
+	if n := q.len(); n != 500 {
+		t.Errorf("%d commands wait, not those of the last group", n)
+	}
+	q.batchDone(batch)
+	// There are always enough single commands to fill a batch beyond what leaves room for the group.
+	for passed := 0; ; passed++ {
+		for q.len() < 500+100 {
+			enqueueAll(t, q, at(7, 8))
+		}
+		batch = q.nextBatch(maxCommands)
+		q.batchDone(batch)
+		if batch[0] == atomic {
+			break
+		}
+		if passed > maxPassedOver {
+			t.Fatal("the group is never in a batch")
+		}
+	}
+	if n := q.len(); n < 80 {
+		t.Errorf("%d commands wait", n)
+	}
+}
+
+// A group that touches a busy account waits, and single commands behind it on its accounts do too.
+func TestABatchBesideAnotherTakesGroupsThatShareNoAccount(t *testing.T) {
+	q := newCommandQueue(10_000, 10)
+	first := at(1, 2)
+	enqueueAll(t, q, first)
+	running := q.nextBatch(512)
+	blocked, behind, free := groupOf(20, 2, 3), groupOf(20, 3, 4), groupOf(20, 5, 6)
+	enqueueAll(t, q, blocked, behind, free)
+	beside := q.nextBatch(512)
+	if !slices.Equal(beside, []*queuedCommand{free}) {
+		t.Fatalf("beside 1→2, %d entries went, not the last group alone", len(beside))
+	}
+	q.batchDone(running)
+	q.batchDone(beside)
+	if last := q.nextBatch(512); !slices.Equal(last, []*queuedCommand{blocked, behind}) {
+		t.Fatalf("%d entries are left", len(last))
+	}
+	if q.len() != 0 {
+		t.Errorf("%d commands wait in an empty queue", q.len())
+	}
+}
+
+func TestGroupsCountTowardsTheBound(t *testing.T) {
+	q := newCommandQueue(200, 10)
+	enqueueAll(t, q, groupOf(125, 1, 2), at(3, 4))
+	if err := q.enqueue(groupOf(125, 1, 2)); err == nil {
+		t.Error("250 commands in groups wait where 200 may")
+	}
+	enqueueAll(t, q, groupOf(75, 1, 2))
+}

@@ -14,20 +14,30 @@ import (
 // submit enqueues a command and waits for its outcome. If ctx ends first, the command is
 // executed all the same, and its outcome is unknown to the caller.
 func (l *Ledger) submit(ctx context.Context, c *command) (Result, error) {
-	if err := failpoint.Point("ledger.enqueue"); err != nil {
-		return Result{}, unavailable("take the command", err)
-	}
 	queued := &queuedCommand{command: c, outcome: make(chan outcome, 1)}
-	if err := l.queue.enqueue(queued); err != nil {
+	if err := l.enqueue(queued); err != nil {
 		return Result{}, err
 	}
+	o := await(ctx, queued)
+	return o.result, o.err
+}
+
+func (l *Ledger) enqueue(c *queuedCommand) error {
+	if err := failpoint.Point("ledger.enqueue"); err != nil {
+		return unavailable("take the command", err)
+	}
+	return l.queue.enqueue(c)
+}
+
+// await waits for the outcome of a queued command, or until ctx ends.
+func await(ctx context.Context, c *queuedCommand) outcome {
 	select {
-	case o := <-queued.outcome:
-		return o.result, o.err
+	case o := <-c.outcome:
+		return o
 	case <-ctx.Done():
-		return Result{}, &problem.Error{
+		return outcome{err: &problem.Error{
 			Code: OutcomeUnknown, Message: "you stopped waiting; ask again with the same key", Cause: ctx.Err(),
-		}
+		}}
 	}
 }
 
@@ -107,7 +117,7 @@ func (l *Ledger) commitTogether(ctx context.Context, batch []*queuedCommand) *ba
 	if err != nil {
 		return err
 	}
-	l.config.OnBatch(BatchStats{Commands: len(batch), Duration: time.Since(started)})
+	l.config.OnBatch(BatchStats{Commands: size(batch), Duration: time.Since(started)})
 	for i, queued := range batch {
 		queued.outcome <- outcomes[i]
 	}

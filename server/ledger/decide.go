@@ -46,10 +46,11 @@ type event struct {
 	at       time.Time
 }
 
-// outcome of one command.
+// outcome of one command, or of a group.
 type outcome struct {
 	result Result
 	err    error
+	group  []outcome // of the commands of a group; nil with err if the group was not decided
 }
 
 func refused(t *Transfer, replayed bool) outcome {
@@ -95,6 +96,10 @@ func (b *batch) decide(c *command) outcome {
 		}
 	}
 	switch c.op {
+	case opGroup:
+		return outcome{group: b.decideEach(c.group)}
+	case opAtomicGroup:
+		return outcome{group: b.decideAtomically(c.group)}
 	case opTransfer:
 		return b.transfer(c)
 	case opAuthorize, opWithdraw:
@@ -424,6 +429,8 @@ func refusalText(code problem.Code) string {
 		return "the amount is more than the authorization holds"
 	case ReversalExceedsTransfer:
 		return "the amount is more than is left of the transfer"
+	case BatchRefused:
+		return "another transfer of the batch was refused, and the batch is all or nothing"
 	default:
 		return "the transfer was refused"
 	}

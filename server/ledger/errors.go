@@ -20,6 +20,7 @@ const (
 	TransferNotReversible   problem.Code = "transfer_not_reversible"
 	CaptureExceedsHold      problem.Code = "capture_exceeds_hold"
 	ReversalExceedsTransfer problem.Code = "reversal_exceeds_transfer"
+	BatchRefused            problem.Code = "batch_refused" // another transfer of an atomic batch was refused
 )
 
 // These errors store nothing.
@@ -49,7 +50,7 @@ const (
 func Codes() []problem.Code {
 	return []problem.Code{
 		InsufficientFunds, AccountFrozen, BalanceLimit, PayeeWalletMissing, AuthorizationExpired,
-		TransferNotPending, TransferNotReversible, CaptureExceedsHold, ReversalExceedsTransfer,
+		TransferNotPending, TransferNotReversible, CaptureExceedsHold, ReversalExceedsTransfer, BatchRefused,
 		AmountOutOfRange, CurrencyUnknown, MemoMalformed, ExpiryOutOfRange, KeyMalformed, KeyReused,
 		PayeeIsSelf, WalletNotFound, TransferNotFound, Forbidden, TimeInFuture, CursorMalformed,
 		TooManyStreams, OutcomeUnknown, Unavailable, Internal,

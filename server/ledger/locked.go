@@ -40,9 +40,13 @@ type rowRef struct {
 	transfer uuid.UUID
 }
 
-// rowsOf returns the rows that a command locks.
-func rowsOf(c *command) [3]rowRef {
-	return [3]rowRef{{account: c.debit}, {account: c.credit}, {transfer: c.target}}
+// rowsOf returns the rows that a command locks, and perhaps the zero rowRef.
+func rowsOf(c *command) []rowRef {
+	rows := []rowRef{{account: c.debit}, {account: c.credit}, {transfer: c.target}}
+	for _, part := range c.group {
+		rows = append(rows, rowsOf(part)...)
+	}
+	return rows
 }
 
 // lockedRow is a row that another session keeps locked.
@@ -112,7 +116,7 @@ func (q *commandQueue) markLocked(rows []rowRef, batch []*queuedCommand, batchDe
 			rejected = append(rejected, c)
 		}
 	}
-	q.commands = slices.DeleteFunc(q.commands, func(c *queuedCommand) bool {
+	setApart := func(c *queuedCommand) bool {
 		if !q.locked.blocks(c.command) {
 			return false
 		}
@@ -120,8 +124,11 @@ func (q *commandQueue) markLocked(rows []rowRef, batch []*queuedCommand, batchDe
 			rejected = append(rejected, c)
 		}
 		return true
-	})
-	q.unscanned = min(q.unscanned, len(q.commands))
+	}
+	q.commands = slices.DeleteFunc(q.commands, setApart)
+	q.groups = slices.DeleteFunc(q.groups, setApart)
+	q.grouped = size(q.groups)
+	q.unscanned = min(q.unscanned, q.waiting())
 	q.lockedChanged.Broadcast()
 	return rest, rejected
 }
@@ -134,16 +141,23 @@ func (q *commandQueue) markUnlocked(rows []rowRef) {
 	for _, row := range rows {
 		delete(q.locked.rows, row)
 	}
-	var free []*queuedCommand
+	var free, freeGroups []*queuedCommand
 	q.locked.waiting = slices.DeleteFunc(q.locked.waiting, func(c *queuedCommand) bool {
 		if q.locked.blocks(c.command) {
 			return false
 		}
-		free = append(free, c)
+		c.inBatch = false
+		if c.command.group == nil {
+			free = append(free, c)
+		} else {
+			freeGroups = append(freeGroups, c)
+		}
 		return true
 	})
 	q.commands = append(free, q.commands...)
-	q.unscanned += len(free)
+	q.groups = append(freeGroups, q.groups...)
+	q.grouped += size(freeGroups)
+	q.unscanned += len(free) + size(freeGroups)
 	q.changed.Broadcast()
 }
 
@@ -190,7 +204,7 @@ func (q *commandQueue) waitForLocked() ([]rowRef, bool) {
 func (q *commandQueue) queuedRows(batch []*queuedCommand) []rowRef {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	rows := make(map[rowRef]struct{}, 2*(len(batch)+len(q.commands)))
+	rows := make(map[rowRef]struct{}, 2*(size(batch)+q.waiting()))
 	add := func(c *command) {
 		for _, row := range rowsOf(c) {
 			if row != (rowRef{}) {
@@ -201,7 +215,7 @@ func (q *commandQueue) queuedRows(batch []*queuedCommand) []rowRef {
 	for _, c := range batch {
 		add(c.command)
 	}
-	for _, c := range q.commands {
+	for _, c := range slices.Concat(q.commands, q.groups) {
 		if !q.busyAccounts.touchedBy(c.command) { // otherwise a batch of this process has locked them
 			add(c.command)
 		}

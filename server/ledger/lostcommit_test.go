@@ -43,6 +43,20 @@ func settlement(executed bool) func(*fixture, uuid.UUID, uuid.UUID) func(*ledger
 	}
 }
 
+// atomically sends transfers of these amounts as one atomic group, and returns the first result.
+func atomically(amounts ...int64) func(*fixture, uuid.UUID, uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
+	return func(h *fixture, alice, bob uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
+		var requests []ledger.GroupRequest
+		for _, amount := range amounts {
+			requests = append(requests, groupRequest(alice, bob, amount))
+		}
+		return func(l *ledger.Ledger) (ledger.Result, error) {
+			first := l.TransferMany(h.t.Context(), requests, true)[0]
+			return first.Result, first.Err
+		}
+	}
+}
+
 var commandCases = []commandCase{
 	{"transfer", ledger.Posted, newTransferCase((*ledger.Ledger).Transfer, 10)},
 	{"refused transfer", ledger.Refused, newTransferCase((*ledger.Ledger).Transfer, 5_000)},
@@ -55,6 +69,8 @@ var commandCases = []commandCase{
 	{"void", ledger.Voided, followUp((*ledger.Ledger).Void, 0, (*fixture).authorize)},
 	{"reverse", ledger.Posted, followUp((*ledger.Ledger).Reverse, 0, (*fixture).transfer)},
 	{"reverse a part", ledger.Posted, followUp((*ledger.Ledger).Reverse, 4, (*fixture).transfer)},
+	{"atomic group", ledger.Posted, atomically(10, 20)},
+	{"refused atomic group", ledger.Refused, atomically(10, 5_000)},
 	{"settle executed", ledger.Posted, settlement(true)},
 	{"settle rejected", ledger.Voided, settlement(false)},
 }

@@ -184,8 +184,15 @@ func (p *player) phase(ctx context.Context, ph phase) error {
 	var running sync.WaitGroup
 	for i, lane := range lanes {
 		running.Go(func() {
-			for j, c := range lane {
-				p.call(ctx, p.ledgers[(i+j)%len(p.ledgers)], c)
+			for j := 0; j < len(lane); {
+				l := p.ledgers[(i+j)%len(p.ledgers)]
+				if n := grouped(lane[j:]); i%2 == 1 && n > 1 {
+					p.callGroup(ctx, l, lane[j:j+n])
+					j += n
+				} else {
+					p.call(ctx, l, lane[j])
+					j++
+				}
 			}
 		})
 		now.calls = append(now.calls, lane...)
@@ -346,6 +353,39 @@ func (p *player) call(ctx context.Context, l *ledger.Ledger, c *call) {
 		c.expired, err = l.ExpireDue(ctx, 100)
 	}
 	c.ret = p.clock.Add(1)
+	c.fail(err)
+}
+
+// grouped returns how many of the first calls can be sent with TransferMany.
+func grouped(calls []*call) int {
+	for n, c := range calls {
+		if c.kind != transfer && c.kind != authorize {
+			return n
+		}
+	}
+	return len(calls)
+}
+
+// callGroup sends calls with TransferMany. Each has the outcome that it would have alone.
+func (p *player) callGroup(ctx context.Context, l *ledger.Ledger, calls []*call) {
+	requests := make([]ledger.GroupRequest, len(calls))
+	for i, c := range calls {
+		requests[i] = ledger.GroupRequest{Authorize: c.kind == authorize, TransferRequest: ledger.TransferRequest{
+			Owner: p.users[c.who], Key: c.key, Payee: p.users[c.payee], ExpiresAt: c.expiresAt,
+			Amount: money.Amount{Minor: c.amount, Currency: c.currency},
+		}}
+	}
+	before := p.clock.Add(1)
+	results := l.TransferMany(ctx, requests, false)
+	after := p.clock.Add(1)
+	for i, c := range calls {
+		c.inv, c.ret, c.result = before, after, results[i].Result
+		c.fail(results[i].Err)
+	}
+}
+
+// fail records the error of a call, if there is one.
+func (c *call) fail(err error) {
 	if err == nil {
 		return
 	}

@@ -76,6 +76,8 @@ const (
 	opSettle
 	opExpire
 	opBookToSuspense
+	opGroup       // each command of the group has an outcome of its own
+	opAtomicGroup // all commands of the group take effect, or none does
 )
 
 // command is one request to change money, as a batch works on it.
@@ -94,6 +96,10 @@ type command struct {
 	expiresAt   time.Time     // of an authorization; if zero, DefaultAuthorization after the database's clock
 	trace       trace.Context // of the request
 	settle      Settlement
+
+	// group holds the commands of a group, which one batch decides. The fields above but op are
+	// then unused.
+	group []*command
 
 	// maybeCommitted is set if an earlier attempt may have been committed although its answer
 	// was lost. Settle and Expire have no key that would show that they were executed before.

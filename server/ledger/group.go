@@ -1,0 +1,224 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+
+	"github.com/JDevAman/kizo/server/problem"
+)
+
+// MaxGroup is the number of transfers that a caller of TransferMany may pass at most: a batch of the
+// ledger has room for them.
+const MaxGroup = 500
+
+// maxGroupPart is how many commands of a group that is not atomic are decided together. Smaller
+// groups fit beside single commands in one batch, and cost little more.
+const maxGroupPart = 125
+
+// GroupRequest is one transfer of TransferMany.
+type GroupRequest struct {
+	TransferRequest
+	Authorize bool // as [Ledger.Authorize] does, rather than [Ledger.Transfer]
+}
+
+// GroupResult is the outcome of one transfer of TransferMany: what Transfer or Authorize would
+// have returned.
+type GroupResult struct {
+	Result Result
+	Err    error
+}
+
+// TransferMany executes up to MaxGroup transfers, in order, and returns as many results. They cost
+// less than as many calls of Transfer, and wait while single commands are queued.
+//
+// If atomic is false, each transfer has an outcome of its own, as if it had been sent alone: the
+// same key sent to Transfer is a replay.
+//
+// If atomic is true, all take effect or none does, and their keys belong to this set of transfers
+// for ever: one of them with another set fails with KeyReused. If a transfer breaks a rule, all of
+// them are refused and stored, those that broke none with BatchRefused. If one has an error that
+// stores nothing, nothing is stored, and the others have BatchRefused as an error.
+func (l *Ledger) TransferMany(ctx context.Context, requests []GroupRequest, atomic bool) []GroupResult {
+	results := make([]GroupResult, len(requests))
+	commands, positions := make([]*command, 0, len(requests)), make([]int, 0, len(requests))
+	keys := make(map[ownerKey]bool, len(requests))
+	for i, r := range requests {
+		op := opTransfer
+		if r.Authorize {
+			op = opAuthorize
+		}
+		c, err := l.newCommand(ctx, op, r.TransferRequest)
+		if k := (ownerKey{r.Owner, r.Key}); err == nil && atomic && keys[k] {
+			err = problem.New(KeyReused, "this idempotency key is in the batch twice: give each transfer a key of its own")
+		} else {
+			keys[k] = true
+		}
+		if err != nil {
+			results[i].Err = err
+			continue
+		}
+		commands, positions = append(commands, c), append(positions, i)
+	}
+	if len(commands) == 0 {
+		return results
+	}
+	if atomic && len(commands) < len(requests) {
+		for _, i := range positions {
+			results[i].Err = problem.New(BatchRefused, refusalText(BatchRefused))
+		}
+		return results
+	}
+	for n, o := range l.submitGroup(ctx, commands, atomic) {
+		results[positions[n]] = GroupResult{o.result, o.err}
+	}
+	return results
+}
+
+// submitGroup executes commands as groups, and returns their outcomes.
+func (l *Ledger) submitGroup(ctx context.Context, commands []*command, atomic bool) []outcome {
+	groups := []*command{{op: opAtomicGroup, group: commands}}
+	if atomic {
+		bindFingerprints(commands)
+	} else {
+		groups = groups[:0]
+		for start := 0; start < len(commands); start += maxGroupPart {
+			end := min(start+maxGroupPart, len(commands))
+			groups = append(groups, &command{op: opGroup, group: commands[start:end]})
+		}
+	}
+	// All are queued before the first is awaited, so that one batch can take several.
+	queued := make([]*queuedCommand, len(groups))
+	failed := make([]error, len(groups))
+	for i, g := range groups {
+		queued[i] = &queuedCommand{command: g, outcome: make(chan outcome, 1)}
+		failed[i] = l.enqueue(queued[i])
+	}
+	outcomes := make([]outcome, 0, len(commands))
+	for i, q := range queued {
+		o := outcome{err: failed[i]}
+		if o.err == nil {
+			o = await(ctx, q)
+		}
+		if o.err != nil {
+			o.group = make([]outcome, len(q.command.group))
+			for n := range o.group {
+				o.group[n].err = o.err
+			}
+		}
+		outcomes = append(outcomes, o.group...)
+	}
+	return outcomes
+}
+
+// bindFingerprints makes the fingerprint of each command depend on all of them. A key of an atomic
+// group is then a replay only together with the whole group, so that either all of its keys have
+// been used or none has.
+func bindFingerprints(commands []*command) {
+	var all encoder
+	for _, c := range commands {
+		all.text(c.key)
+		all.buf = append(all.buf, c.fingerprint[:]...)
+	}
+	group := all.sum()
+	for _, c := range commands {
+		var e encoder
+		e.text("kizo.atomic.v1")
+		e.buf = append(append(e.buf, c.fingerprint[:]...), group[:]...)
+		c.fingerprint = sha256.Sum256(e.buf)
+	}
+}
+
+// size returns the number of commands: 1, or those of the group.
+func (c *command) size() int { return max(1, len(c.group)) }
+
+func countCommands(commands []*command) int {
+	n := 0
+	for _, c := range commands {
+		n += c.size()
+	}
+	return n
+}
+
+func (b *batch) decideEach(commands []*command) []outcome {
+	outcomes := make([]outcome, len(commands))
+	for i, c := range commands {
+		outcomes[i] = b.decide(c)
+	}
+	return outcomes
+}
+
+// decideAtomically decides the commands as decideEach does. If one of them fails, it undoes all of
+// them, and then refuses all of them if every failure is a refusal.
+func (b *batch) decideAtomically(commands []*command) []outcome {
+	_, replay := b.byKey[ownerKey{commands[0].owner, commands[0].key}]
+	before := b.checkpoint(commands)
+	outcomes := b.decideEach(commands)
+	failed, stored := false, true
+	for i := range outcomes {
+		if outcomes[i].err != nil {
+			failed = true
+			stored = stored && isRefusal(outcomes[i].err)
+		}
+	}
+	if !failed || replay && stored {
+		return outcomes
+	}
+	b.restore(before)
+	for i, c := range commands {
+		switch {
+		case stored:
+			outcomes[i] = b.refuseGrouped(c, outcomes[i].err)
+		case outcomes[i].err == nil || isRefusal(outcomes[i].err):
+			outcomes[i] = outcome{err: problem.New(BatchRefused, refusalText(BatchRefused))}
+		}
+	}
+	return outcomes
+}
+
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*Refusal](err)
+	return ok
+}
+
+// refuseGrouped stores a command of an atomic group as refused: with the code of its own refusal,
+// or with BatchRefused if it broke no rule.
+func (b *batch) refuseGrouped(c *command, err error) outcome {
+	kind, code := KindTransfer, BatchRefused
+	if c.op == opAuthorize {
+		kind = KindAuthorization
+	}
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		code = problem.Code(refusal.Transfer.Reason)
+	}
+	return b.refuse(b.insert(c, kind, c.debit, c.credit), code)
+}
+
+// checkpoint is what transfers and authorizations change in a batch.
+type checkpoint struct {
+	accounts                   map[int64]account
+	inserted, postings, events int
+}
+
+func (b *batch) checkpoint(commands []*command) checkpoint {
+	p := checkpoint{make(map[AccountID]account), len(b.inserted), len(b.postings), len(b.events)}
+	for _, c := range commands {
+		for _, id := range [...]AccountID{c.debit, c.credit} {
+			if a := b.accounts[id]; a != nil {
+				p.accounts[id] = *a
+			}
+		}
+	}
+	return p
+}
+
+func (b *batch) restore(p checkpoint) {
+	for id, a := range p.accounts {
+		*b.accounts[id] = a
+	}
+	for _, t := range b.inserted[p.inserted:] {
+		delete(b.byKey, ownerKey{t.Owner, t.Key})
+		delete(b.byID, t.ID)
+	}
+	b.inserted, b.postings, b.events = b.inserted[:p.inserted], b.postings[:p.postings], b.events[:p.events]
+}
