@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -142,3 +143,34 @@ func (c *Client) commandRequest(command Command) (*http.Request, error) {
 func wholeSeconds(wait time.Duration) time.Duration {
 	return min(max(wait, 0), MaxWait).Truncate(time.Second)
 }
+
+// SendBatch sends up to 500 transfers in one request. The result has one entry for each, in order; an
+// entry with a problem whose code is Unavailable or OutcomeUnknown is settled by sending the same batch
+// again. After an *UnknownOutcomeError, which names the first key, the caller does that too. After any
+// other error nothing has happened.
+func (c *Client) SendBatch(ctx context.Context, batch TransferBatch) (TransferBatchResult, error) {
+	if len(batch.Transfers) == 0 {
+		return TransferBatchResult{}, errors.New("a batch has at least one transfer")
+	}
+	for _, t := range batch.Transfers {
+		if err := CheckKey(t.IdempotencyKey); err != nil {
+			return TransferBatchResult{}, err
+		}
+	}
+	request, err := c.send(http.MethodPost, "/v1/transfers/batch", batch)
+	if err != nil {
+		return TransferBatchResult{}, err
+	}
+	key := batch.Transfers[0].IdempotencyKey
+	var result TransferBatchResult
+	got, err := c.do(ctx, operation{request: request, key: key})
+	if err != nil {
+		return result, err
+	}
+	if err := decode(got.body, &result); err != nil || len(result.Results) != len(batch.Transfers) {
+		return TransferBatchResult{}, &UnknownOutcomeError{Key: key, Err: c.protocolError(errors.Join(err, errShortBatch))}
+	}
+	return result, nil
+}
+
+var errShortBatch = errors.New("the answer has not one result for each transfer")

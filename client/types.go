@@ -10,6 +10,10 @@ type (
 	SignUp                = openapi.SignUp
 	UserUpdate            = openapi.UserUpdate
 	TransferCreate        = openapi.TransferCreate
+	TransferBatch         = openapi.TransferBatch
+	BatchTransfer         = openapi.BatchTransfer
+	TransferBatchResult   = openapi.TransferBatchResult
+	BatchResult           = openapi.BatchResult
 	BankTransferCreate    = openapi.BankTransferCreate
 	ListTransfersParams   = openapi.ListTransfersParams
 	OpsListPaymentsParams = openapi.OpsListPaymentsParams
@@ -151,6 +155,7 @@ const (
 	RefreshTokenInvalid     = openapi.RefreshTokenInvalid
 	RefreshTokenReused      = openapi.RefreshTokenReused
 	ReversalExceedsTransfer = openapi.ReversalExceedsTransfer
+	BatchRefused            = openapi.BatchRefused
 	RouteNotFound           = openapi.RouteNotFound
 	SessionNotFound         = openapi.SessionNotFound
 	SessionRevoked          = openapi.SessionRevoked

@@ -90,6 +90,7 @@ const (
 	AmountOutOfRange        ProblemCode = "amount_out_of_range"
 	AuthorizationExpired    ProblemCode = "authorization_expired"
 	BalanceLimit            ProblemCode = "balance_limit"
+	BatchRefused            ProblemCode = "batch_refused"
 	BodyMalformed           ProblemCode = "body_malformed"
 	BodyTooLarge            ProblemCode = "body_too_large"
 	CaptureExceedsHold      ProblemCode = "capture_exceeds_hold"
@@ -166,6 +167,8 @@ func (e ProblemCode) Valid() bool {
 	case AuthorizationExpired:
 		return true
 	case BalanceLimit:
+		return true
+	case BatchRefused:
 		return true
 	case BodyMalformed:
 		return true
@@ -527,6 +530,53 @@ type BankTransferCreate struct {
 
 	// Memo At most 140 printable characters
 	Memo *string `json:"memo,omitempty"`
+}
+
+// BatchResult What `POST /v1/transfers` answers to one transfer. It has either a transfer or a problem.
+type BatchResult struct {
+	// Problem A problem as defined by RFC 9457
+	Problem *Problem `json:"problem,omitempty"`
+
+	// Replayed The result was given before, under the same key
+	Replayed bool `json:"replayed"`
+
+	// Status The HTTP status that the transfer would have alone
+	//
+	// Example: 201
+	Status int `json:"status"`
+
+	// Transfer `amount` is the posted amount of a posted transfer, and the requested amount of a pending, voided or refused one. If an authorization was captured in part, `amount` is that part.
+	Transfer *Transfer `json:"transfer,omitempty"`
+}
+
+// BatchTransfer defines model for BatchTransfer.
+type BatchTransfer struct {
+	// Amount An amount in minor units of its currency
+	//
+	// Example: 1250
+	Amount Money `json:"amount"`
+
+	// Authorize Hold the amount until it is captured
+	Authorize *bool `json:"authorize,omitempty"`
+
+	// Currency An ISO 4217 currency code
+	//
+	// Example: USD
+	Currency Currency `json:"currency"`
+
+	// ExpiresAt When an authorization expires: at most 31 days ahead, 7 days when left out
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// IdempotencyKey 1 to 255 visible ASCII characters, as in the header Idempotency-Key
+	IdempotencyKey string `json:"idempotency_key"`
+
+	// Memo At most 140 printable characters
+	Memo *string `json:"memo,omitempty"`
+
+	// To `@handle`, e-mail address or wallet id
+	//
+	// Example: @bob
+	To string `json:"to"`
 }
 
 // Currency An ISO 4217 currency code
@@ -1023,6 +1073,18 @@ type Transfer struct {
 // TransferDirection Whether the user receives (in) or sends (out) the amount
 type TransferDirection string
 
+// TransferBatch defines model for TransferBatch.
+type TransferBatch struct {
+	// Atomic All transfers take effect or none does
+	Atomic    *bool           `json:"atomic,omitempty"`
+	Transfers []BatchTransfer `json:"transfers"`
+}
+
+// TransferBatchResult defines model for TransferBatchResult.
+type TransferBatchResult struct {
+	Results []BatchResult `json:"results"`
+}
+
 // TransferCreate defines model for TransferCreate.
 type TransferCreate struct {
 	// Amount An amount in minor units of its currency
@@ -1395,6 +1457,9 @@ type OpsUnfreezeUserJSONRequestBody = Reason
 
 // CreateTransferJSONRequestBody defines body for CreateTransfer for application/json ContentType.
 type CreateTransferJSONRequestBody = TransferCreate
+
+// CreateTransferBatchJSONRequestBody defines body for CreateTransferBatch for application/json ContentType.
+type CreateTransferBatchJSONRequestBody = TransferBatch
 
 // CaptureTransferJSONRequestBody defines body for CaptureTransfer for application/json ContentType.
 type CaptureTransferJSONRequestBody = PartAmount

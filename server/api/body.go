@@ -16,11 +16,15 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/ledger"
 )
 
 const (
 	maxBody  = 16 << 10 // bytes
-	maxDepth = 8        // levels of nested JSON; the bodies of the contract have one
+	maxDepth = 8        // levels of nested JSON; the bodies of the contract have three
+
+	maxBatchBody = 256 << 10       // bytes
+	maxRows      = ledger.MaxGroup // objects in a list
 )
 
 // checkBody rejects a body that is not exactly what the contract says.
@@ -104,6 +108,12 @@ func (m members) decode(into any) error {
 		case !ok:
 			continue
 		}
+		if value.Kind() == reflect.Slice && value.Type().Elem().Kind() == reflect.Struct {
+			if err := decodeEach(raw, name, value); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := json.Unmarshal(raw, value.Addr().Interface()); err != nil {
 			return reject(openapi.BodyMalformed, name, name+" must be "+plainType(value.Type()))
 		}
@@ -112,6 +122,30 @@ func (m members) decode(into any) error {
 		if !slices.Contains(known, one.name) {
 			return reject(openapi.BodyMalformed, "", fmt.Sprintf("there is no field %q here: leave it out; there are %s",
 				shortened(one.name), strings.Join(known, ", ")))
+		}
+	}
+	return nil
+}
+
+// decodeEach reads a list of objects as decodeStrictly reads one. The fields of an error are named
+// as in transfers[3].amount.
+func decodeEach(raw []byte, name string, into reflect.Value) error {
+	var rows []json.RawMessage
+	if err := json.Unmarshal(raw, &rows); err != nil {
+		return reject(openapi.BodyMalformed, name, name+" must be a list of objects, in brackets")
+	}
+	if len(rows) == 0 || len(rows) > maxRows {
+		return reject(openapi.BodyMalformed, name, fmt.Sprintf("%s must have 1 to %d objects", name, maxRows))
+	}
+	into.Set(reflect.MakeSlice(into.Type(), len(rows), len(rows)))
+	for i, row := range rows {
+		err := decodeStrictly(row, into.Index(i).Addr().Interface())
+		if f, ok := errors.AsType[*requestError](err); ok {
+			place := fmt.Sprintf("%s[%d]", name, i)
+			f.detail, f.field = place+": "+f.detail, strings.TrimSuffix(place+"."+f.field, ".")
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

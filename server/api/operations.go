@@ -57,6 +57,7 @@ var operations = map[string]operation{
 
 	"GET /v1/transfers":              {},
 	"POST /v1/transfers":             {body: bodyOf[openapi.TransferCreate], movesMoney: true},
+	"POST /v1/transfers/batch":       {body: bodyOf[openapi.TransferBatch]},
 	"GET /v1/transfers/:id":          {},
 	"GET /v1/transfers/:id/timeline": {},
 	"POST /v1/transfers/:id/capture": {body: bodyOf[openapi.PartAmount], movesMoney: true},

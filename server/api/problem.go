@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -77,6 +78,7 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.TransferNotReversible:   http.StatusUnprocessableEntity,
 	openapi.CaptureExceedsHold:      http.StatusUnprocessableEntity,
 	openapi.ReversalExceedsTransfer: http.StatusUnprocessableEntity,
+	openapi.BatchRefused:            http.StatusUnprocessableEntity,
 
 	openapi.SignatureInvalid:   http.StatusUnauthorized,
 	openapi.ReasonMalformed:    http.StatusBadRequest,
@@ -152,7 +154,7 @@ func describeFiber(e *fiber.Error) openapi.Problem {
 	case http.StatusMethodNotAllowed:
 		return describe(openapi.MethodNotAllowed, "this route does not support that method", "")
 	case http.StatusRequestEntityTooLarge:
-		return describe(openapi.BodyTooLarge, "a request body is at most "+strconv.Itoa(maxBody)+" bytes", "")
+		return describe(openapi.BodyTooLarge, fmt.Sprintf("a request body is at most %d bytes, and that of a batch at most %d", maxBody, maxBatchBody), "")
 	case http.StatusRequestHeaderFieldsTooLarge:
 		return describe(openapi.ParameterMalformed, "the header fields of the request are too large", "")
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:

@@ -31,14 +31,8 @@ func (a *API) CreateTransfer(ctx context.Context, r routes.CreateTransferRequest
 	}
 	request.Payee = payee.ID
 	authorize := r.Body.Authorize != nil && *r.Body.Authorize
-	if r.Body.ExpiresAt != nil && !authorize {
-		return nil, reject(openapi.ExpiryOutOfRange, "expires_at", "only an authorization expires: add \"authorize\": true, or leave expires_at out")
-	}
-	if authorize && r.Body.ExpiresAt != nil {
-		request.ExpiresAt = *r.Body.ExpiresAt
-		if request.ExpiresAt.UTC().Year() < 1970 { // the zero time would mean the default
-			return nil, reject(openapi.ExpiryOutOfRange, "expires_at", "that time is in the past: write one within 31 days from now")
-		}
+	if request.ExpiresAt, err = expiry(authorize, r.Body.ExpiresAt); err != nil {
+		return nil, err
 	}
 	if r.Body.DryRun != nil && *r.Body.DryRun {
 		return a.previewTransfer(ctx, request, payee, authorize)
@@ -58,6 +52,19 @@ func (a *API) CreateTransfer(ctx context.Context, r routes.CreateTransferRequest
 		return nil, err
 	}
 	return routes.CreateTransfer201JSONResponse{TransferJSONResponse: response}, nil
+}
+
+// expiry checks when an authorization is to expire; zero means the default.
+func expiry(authorize bool, at *time.Time) (time.Time, error) {
+	switch {
+	case at == nil:
+		return time.Time{}, nil
+	case !authorize:
+		return time.Time{}, reject(openapi.ExpiryOutOfRange, "expires_at", "only an authorization expires: add \"authorize\": true, or leave expires_at out")
+	case at.UTC().Year() < 1970: // the zero time would mean the default
+		return time.Time{}, reject(openapi.ExpiryOutOfRange, "expires_at", "that time is in the past: write one within 31 days from now")
+	}
+	return *at, nil
 }
 
 // previewTransfer returns what a transfer would do.

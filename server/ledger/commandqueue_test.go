@@ -106,7 +106,7 @@ func TestGroupsWaitForSingleCommandsAndHaveTheirTurn(t *testing.T) {
 	const maxCommands = 512
 	small, second, atomic := groupOf(125, 1, 2), groupOf(125, 3, 4), groupOf(500, 5, 6)
 	enqueueAll(t, q, small, second, atomic)
-	single := at(7, 8)
+	single := commandOn(7, 8)
 	enqueueAll(t, q, single)
 	batch := q.nextBatch(maxCommands)
 	if !slices.Equal(batch, []*queuedCommand{single, small, second}) {
@@ -119,7 +119,7 @@ func TestGroupsWaitForSingleCommandsAndHaveTheirTurn(t *testing.T) {
 	// There are always enough single commands to fill a batch beyond what leaves room for the group.
 	for passed := 0; ; passed++ {
 		for q.len() < 500+100 {
-			enqueueAll(t, q, at(7, 8))
+			enqueueAll(t, q, commandOn(7, 8))
 		}
 		batch = q.nextBatch(maxCommands)
 		q.batchDone(batch)
@@ -138,7 +138,7 @@ func TestGroupsWaitForSingleCommandsAndHaveTheirTurn(t *testing.T) {
 // A group that touches a busy account waits, and single commands behind it on its accounts do too.
 func TestABatchBesideAnotherTakesGroupsThatShareNoAccount(t *testing.T) {
 	q := newCommandQueue(10_000, 10)
-	first := at(1, 2)
+	first := commandOn(1, 2)
 	enqueueAll(t, q, first)
 	running := q.nextBatch(512)
 	blocked, behind, free := groupOf(20, 2, 3), groupOf(20, 3, 4), groupOf(20, 5, 6)
@@ -159,7 +159,7 @@ func TestABatchBesideAnotherTakesGroupsThatShareNoAccount(t *testing.T) {
 
 func TestGroupsCountTowardsTheBound(t *testing.T) {
 	q := newCommandQueue(200, 10)
-	enqueueAll(t, q, groupOf(125, 1, 2), at(3, 4))
+	enqueueAll(t, q, groupOf(125, 1, 2), commandOn(3, 4))
 	if err := q.enqueue(groupOf(125, 1, 2)); err == nil {
 		t.Error("250 commands in groups wait where 200 may")
 	}

@@ -111,6 +111,9 @@ type ServerInterface interface {
 	// CreateTransfer Send money to another user, or authorize an amount that the receiver captures later
 	// (POST /v1/transfers)
 	CreateTransfer(c *fiber.Ctx, params CreateTransferParams) error
+	// CreateTransferBatch Send or authorize up to 500 transfers in one request
+	// (POST /v1/transfers/batch)
+	CreateTransferBatch(c *fiber.Ctx) error
 	// GetTransfer Get a transfer of the user
 	// (GET /v1/transfers/{id})
 	GetTransfer(c *fiber.Ctx, id ID) error
@@ -1183,6 +1186,24 @@ func (siw *ServerInterfaceWrapper) CreateTransfer(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// CreateTransferBatch operation middleware
+func (siw *ServerInterfaceWrapper) CreateTransferBatch(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateTransferBatch(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // GetTransfer operation middleware
 func (siw *ServerInterfaceWrapper) GetTransfer(c *fiber.Ctx) error {
 
@@ -1636,6 +1657,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 	router.Get(options.BaseURL+"/v1/transfers", wrapper.ListTransfers)
 
 	router.Post(options.BaseURL+"/v1/transfers", wrapper.CreateTransfer)
+
+	router.Post(options.BaseURL+"/v1/transfers/batch", wrapper.CreateTransferBatch)
 
 	router.Get(options.BaseURL+"/v1/transfers/:id", wrapper.GetTransfer)
 
@@ -2883,6 +2906,42 @@ func (response CreateTransferdefaultApplicationProblemPlusJSONResponse) VisitCre
 	return ctx.JSON(&response.Body)
 }
 
+type CreateTransferBatchRequestObject struct {
+	Body *CreateTransferBatchJSONRequestBody
+}
+
+type CreateTransferBatchResponseObject interface {
+	VisitCreateTransferBatchResponse(ctx *fiber.Ctx) error
+}
+
+type CreateTransferBatch200JSONResponse TransferBatchResult
+
+func (response CreateTransferBatch200JSONResponse) VisitCreateTransferBatchResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type CreateTransferBatchdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateTransferBatchdefaultApplicationProblemPlusJSONResponse) VisitCreateTransferBatchResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type GetTransferRequestObject struct {
 	Id ID `json:"id"`
 }
@@ -3368,6 +3427,9 @@ type StrictServerInterface interface {
 	// CreateTransfer Send money to another user, or authorize an amount that the receiver captures later
 	// (POST /v1/transfers)
 	CreateTransfer(ctx context.Context, request CreateTransferRequestObject) (CreateTransferResponseObject, error)
+	// CreateTransferBatch Send or authorize up to 500 transfers in one request
+	// (POST /v1/transfers/batch)
+	CreateTransferBatch(ctx context.Context, request CreateTransferBatchRequestObject) (CreateTransferBatchResponseObject, error)
 	// GetTransfer Get a transfer of the user
 	// (GET /v1/transfers/{id})
 	GetTransfer(ctx context.Context, request GetTransferRequestObject) (GetTransferResponseObject, error)
@@ -4438,6 +4500,45 @@ func (sh *strictHandler) CreateTransfer(ctx *fiber.Ctx, params CreateTransferPar
 		return err
 	} else if validResponse, ok := response.(CreateTransferResponseObject); ok {
 		if err := validResponse.VisitCreateTransferResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateTransferBatch operation middleware
+func (sh *strictHandler) CreateTransferBatch(ctx *fiber.Ctx) error {
+	var request CreateTransferBatchRequestObject
+
+	var body CreateTransferBatchJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateTransferBatch(ctx.UserContext(), request.(CreateTransferBatchRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateTransferBatch")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateTransferBatchResponseObject); ok {
+		if err := validResponse.VisitCreateTransferBatchResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

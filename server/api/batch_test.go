@@ -1,0 +1,166 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/ledger"
+)
+
+// batchRow is a transfer of a batch, with a new key.
+func batchRow(to *user, amount int64) fields {
+	return pay(to, amount).with("idempotency_key", uuid.NewString())
+}
+
+func (h *fixture) postBatch(u *user, atomic bool, rows ...fields) []openapi.BatchResult {
+	h.t.Helper()
+	got := h.do(ask{method: "POST", path: "/v1/transfers/batch", token: u.access, body: fields{"atomic": atomic, "transfers": rows}})
+	return read[openapi.TransferBatchResult](got.want(200)).Results
+}
+
+// wantBatch compares each result with a code, or with "posted" or "pending".
+func wantBatch(t *testing.T, results []openapi.BatchResult, want ...string) {
+	t.Helper()
+	got := make([]string, len(results))
+	for i, r := range results {
+		switch {
+		case r.Problem != nil && r.Transfer == nil:
+			got[i] = string(r.Problem.Code)
+			if r.Status != r.Problem.Status || r.Status < 400 {
+				t.Errorf("result %d: status %d, in the problem %d", i, r.Status, r.Problem.Status)
+			}
+		case r.Transfer != nil && r.Problem == nil && r.Status == http.StatusCreated:
+			got[i] = string(r.Transfer.State)
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("got %q, want %q", got, want)
+	}
+}
+
+func TestBatchGivesEachTransferItsResult(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob := h.pair(1000)
+	noPayee := batchRow(bob, 1).with("to", "@carol")
+	late := batchRow(bob, 1).with("expires_at", "2026-01-01T00:00:00Z")
+	rows := []fields{
+		batchRow(bob, 100).with("memo", canary), batchRow(bob, 2000), noPayee, late, batchRow(alice, 1),
+		batchRow(bob, 50).with("authorize", true), batchRow(bob, 3).with("idempotency_key", "with space"),
+	}
+	want := []string{"posted", "insufficient_funds", "payee_not_found", "expiry_out_of_range", "payee_is_self", "pending", "idempotency_key_malformed"}
+	for attempt := range 2 {
+		results := h.postBatch(alice, false, rows...)
+		wantBatch(t, results, want...)
+		for i, replayed := range []bool{true, true, false, false, false, true, false} {
+			if results[i].Replayed != (replayed && attempt == 1) {
+				t.Errorf("attempt %d: result %d is replayed: %t", attempt, i, results[i].Replayed)
+			}
+		}
+		first := results[0].Transfer
+		if *first.From.Handle != "alice" || *first.To.Handle != "bob" || first.Direction != openapi.Out || *first.Memo != canary {
+			t.Errorf("the first transfer is shown as %+v", first)
+		}
+		if results[1].Problem.TransferId == nil {
+			t.Error("a refusal does not name its transfer")
+		}
+	}
+	single := pay(bob, 100).with("memo", canary)
+	if got := h.do(ask{method: "POST", path: "/v1/transfers", token: alice.access, key: rows[0]["idempotency_key"].(string), body: single}).want(201); !got.replayed() {
+		t.Error("the key of a batch is not the key of a single transfer")
+	}
+	h.wantBalance(alice, 900, 50)
+	h.wantBalance(bob, 100, 0)
+}
+
+func TestAtomicBatchIsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob := h.pair(1000)
+	carol := h.signUp("carol")
+	payouts := []fields{batchRow(bob, 400), batchRow(carol, 500), batchRow(bob, 100)}
+	wantBatch(t, h.postBatch(alice, true, payouts[0], payouts[1], batchRow(bob, 200)), "batch_refused", "batch_refused", "insufficient_funds")
+	h.wantBalance(alice, 1000, 0)
+	unknown := batchRow(bob, 1).with("to", "@nobody-here")
+	fresh := batchRow(bob, 1)
+	wantBatch(t, h.postBatch(alice, true, fresh, unknown), "batch_refused", "payee_not_found")
+	h.wantBalance(alice, 1000, 0)
+
+	for i := range payouts {
+		payouts[i] = payouts[i].with("idempotency_key", uuid.NewString())
+	}
+	wantBatch(t, h.postBatch(alice, true, payouts...), "posted", "posted", "posted")
+	again := h.postBatch(alice, true, payouts...)
+	wantBatch(t, again, "posted", "posted", "posted")
+	if !again[0].Replayed || !again[2].Replayed {
+		t.Error("the same batch was executed again")
+	}
+	wantBatch(t, h.postBatch(alice, false, payouts[0]), "idempotency_key_reused")
+	wantBatch(t, h.postBatch(alice, true, fresh), "insufficient_funds") // its key was not used up
+	h.wantBalance(alice, 0, 0)
+	h.wantBalance(bob, 500, 0)
+	h.wantBalance(carol, 500, 0)
+}
+
+func TestBatchBodiesAreReadStrictly(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob := h.pair(1000)
+	row := batchRow(bob, 1)
+	many := make([]fields, ledger.MaxGroup+1)
+	for i := range many {
+		many[i] = batchRow(bob, 1)
+	}
+	for name, tc := range map[string]struct {
+		body  any
+		field string
+	}{
+		"no transfers":       {fields{"transfers": []fields{}}, "transfers"},
+		"too many":           {fields{"transfers": many}, "transfers"},
+		"missing":            {fields{"atomic": true}, "transfers"},
+		"not a list":         {fields{"transfers": row}, "transfers"},
+		"not an object":      {fields{"transfers": []any{row, "text"}}, "transfers[1]"},
+		"missing field":      {fields{"transfers": []fields{row, pay(bob, 1)}}, "transfers[1].idempotency_key"},
+		"unknown field":      {fields{"transfers": []fields{row.with("fee", 1)}}, "transfers[0]"},
+		"another type":       {fields{"transfers": []fields{row.with("amount", "1")}}, "transfers[0].amount"},
+		"dry run":            {fields{"transfers": []fields{row.with("dry_run", true)}}, "transfers[0]"},
+		"null":               {`{"transfers": [{"idempotency_key": null}]}`, ""},
+		"a name twice":       {`{"transfers": [{"to": "@bob", "to": "@alice"}]}`, ""},
+		"nothing but nested": {`{"transfers": [[[[[[[[[[]]]]]]]]]]}`, ""},
+	} {
+		got := h.do(ask{method: "POST", path: "/v1/transfers/batch", token: alice.access, body: tc.body})
+		p := got.wantProblem(openapi.BodyMalformed)
+		if p.Field == nil && tc.field != "" || p.Field != nil && *p.Field != tc.field {
+			t.Errorf("%s: the field is %v, want %q", name, p.Field, tc.field)
+		}
+	}
+	h.wantBalance(alice, 1000, 0)
+}
+
+// The body of a batch may be larger than any other, for a caller with a token.
+func TestBatchBodyMayBeLarge(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob := h.pair(1000)
+	rows := make([]fields, ledger.MaxGroup)
+	for i := range rows {
+		rows[i] = batchRow(bob, 1).with("memo", strings.Repeat("m", 100))
+	}
+	results := h.postBatch(alice, false, rows...)
+	for i, r := range results {
+		if r.Status != http.StatusCreated || *r.Transfer.To.Handle != "bob" {
+			t.Fatalf("result %d: %+v", i, r)
+		}
+	}
+	h.wantBalance(bob, ledger.MaxGroup, 0)
+
+	large := strings.Repeat(" ", 20<<10)
+	h.do(ask{method: "POST", path: "/v1/transfers/batch", body: large}).wantProblem(openapi.BodyTooLarge)
+	h.do(ask{method: "POST", path: "/v1/transfers", token: alice.access, key: uuid.NewString(), body: large}).wantProblem(openapi.BodyTooLarge)
+	h.do(ask{method: "POST", path: "/v1/transfers/batch", token: alice.access, body: strings.Repeat(" ", 300<<10)}).wantProblem(openapi.BodyTooLarge)
+}
