@@ -167,10 +167,12 @@ func (c *Client) SendBatch(ctx context.Context, batch TransferBatch) (TransferBa
 	if err != nil {
 		return result, err
 	}
-	if err := decode(got.body, &result); err != nil || len(result.Results) != len(batch.Transfers) {
-		return TransferBatchResult{}, &UnknownOutcomeError{Key: key, Err: c.protocolError(errors.Join(err, errShortBatch))}
+	err = decode(got.body, &result)
+	if err == nil && len(result.Results) != len(batch.Transfers) {
+		err = fmt.Errorf("%d results for %d transfers", len(result.Results), len(batch.Transfers))
+	}
+	if err != nil {
+		return TransferBatchResult{}, &UnknownOutcomeError{Key: key, Err: c.protocolError(err)}
 	}
 	return result, nil
 }
-
-var errShortBatch = errors.New("the answer has not one result for each transfer")

@@ -79,7 +79,11 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 		},
 		"Transfer": func(ctx context.Context, k *Client) error { _, err := k.Transfer(ctx, id); return err },
 		"Summary":  func(ctx context.Context, k *Client) error { _, err := k.Summary(ctx, time.Now()); return err },
-		"Preview":  func(ctx context.Context, k *Client) error { _, err := k.Preview(ctx, TransferCreate{}); return err },
+		"SendBatch": func(ctx context.Context, k *Client) error {
+			_, err := k.SendBatch(ctx, TransferBatch{Transfers: []BatchTransfer{{IdempotencyKey: "key", To: "@bob", Amount: 1, Currency: "USD"}}})
+			return err
+		},
+		"Preview": func(ctx context.Context, k *Client) error { _, err := k.Preview(ctx, TransferCreate{}); return err },
 	}
 }
 

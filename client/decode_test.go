@@ -202,7 +202,7 @@ func TestAnswersOfOtherServersAreProtocolErrors(t *testing.T) {
 				t.Errorf("%s, answered with %s: %v", name, body, err)
 			}
 			var unknown *UnknownOutcomeError
-			if isMoney := name == "Send"; errors.As(err, &unknown) != isMoney {
+			if isMoney := name == "Send" || name == "SendBatch"; errors.As(err, &unknown) != isMoney {
 				t.Errorf("%s: %v", name, err)
 			}
 			if held, _ := tokens.Load(t.Context()); held.AccessToken != "a" {

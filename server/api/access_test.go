@@ -80,7 +80,10 @@ var matrix = map[string]access{
 	"GET /v1/wallets/:currency/balance": {body: nothing}, // the path names no object of a user
 	"GET /v1/transfers":                 {body: nothing},
 	"POST /v1/transfers":                {body: func(_ *fixture, alice *user) any { return pay(alice, 1) }},
-	"GET /v1/transfers/:id":             {body: nothing, code: openapi.TransferNotFound, other: transferOf("/v1/transfers/:id")},
+	"POST /v1/transfers/batch": {body: func(_ *fixture, alice *user) any {
+		return fields{"transfers": []fields{batchRow(alice, 1).with("authorize", true)}}
+	}},
+	"GET /v1/transfers/:id": {body: nothing, code: openapi.TransferNotFound, other: transferOf("/v1/transfers/:id")},
 	"POST /v1/transfers/:id/capture": {
 		body: part, code: openapi.TransferNotFound, other: authorizationOf("/v1/transfers/:id/capture")},
 	"POST /v1/transfers/:id/void": {

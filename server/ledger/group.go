@@ -196,7 +196,7 @@ func (b *batch) refuseGrouped(c *command, err error) outcome {
 
 // checkpoint is what transfers and authorizations change in a batch.
 type checkpoint struct {
-	accounts                   map[int64]account
+	accounts                   map[AccountID]account
 	inserted, postings, events int
 }
 
