@@ -860,12 +860,12 @@ type Reconciliation struct {
 	// Closed The number of discrepancies that this reconciliation closed
 	Closed int `json:"closed"`
 
-	// Found The number of new discrepancies
-	Found int `json:"found"`
+	// Discrepancies The newest 100 discrepancies
+	Discrepancies []Discrepancy `json:"discrepancies"`
 
-	// Known The newest 100 discrepancies
-	Known   []Discrepancy `json:"known"`
-	Matched int           `json:"matched"`
+	// Found The number of new discrepancies
+	Found   int `json:"found"`
+	Matched int `json:"matched"`
 
 	// Open The number of statement lines whose payment has not ended
 	Open int `json:"open"`
@@ -1008,12 +1008,12 @@ type TimelineEntry struct {
 	// Party A side of a transfer. It is a user or the bank.
 	Party *Party `json:"party,omitempty"`
 
+	// Text The entry as a sentence
+	Text string `json:"text"`
+
 	// TransferId For `reversed`: the reversal
 	TransferId *openapi_types.UUID `json:"transfer_id,omitempty"`
 	Type       TimelineEntryType   `json:"type"`
-
-	// What The entry as a sentence
-	What string `json:"what"`
 }
 
 // TimelineEntryType defines model for TimelineEntry.Type.

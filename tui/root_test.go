@@ -148,7 +148,7 @@ func anything(r *rapid.T, evil *rapid.Generator[string]) tea.Msg {
 		rapid.SampledFrom([]tea.Msg{
 			pageMsg{found: client.TransferList{Items: []client.Transfer{t}}}, pageMsg{pageAsk: pageAsk{list: 1}, err: failed},
 			eventsMsg{events: []client.Event{{Type: client.EventTransfer, Transfer: &t}}},
-			timelineMsg{id: t.Id, timeline: client.Timeline{Entries: []client.TimelineEntry{{At: noon, What: text}}, WaitsFor: text, Next: text}}, timelineMsg{id: t.Id, err: failed},
+			timelineMsg{id: t.Id, timeline: client.Timeline{Entries: []client.TimelineEntry{{At: noon, Text: text}}, WaitsFor: text, Next: text}}, timelineMsg{id: t.Id, err: failed},
 			peopleMsg{prefix: "bo", people: []client.Person{person, person}}, draftMsg{to: text, amount: "1", currency: "USD", memo: text},
 			previewMsg{asked: 1, preview: client.TransferPreview{Currency: text, To: t.To}}, previewMsg{asked: 1, err: failed},
 			sentMsg{key: someKey, err: &client.UnknownOutcomeError{Key: someKey, Err: failed}}, sentMsg{key: someKey, receipt: client.Receipt{Transfer: t}},

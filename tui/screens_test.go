@@ -107,9 +107,9 @@ func adasTransfers(n int) client.TransferList {
 
 func timelineOf(t client.Transfer) client.Timeline {
 	return client.Timeline{Transfer: t, WaitsFor: "nothing", Next: "nothing: it has ended", Entries: []client.TimelineEntry{
-		{At: t.CreatedAt, What: "accepted as a transfer of 12.34 USD, under the key 0193a000-0000-7000-8000-00000000c0de"},
-		{At: t.CreatedAt.Add(3 * time.Millisecond), What: "posted: 12.34 USD left account 7 (its line 3)"},
-		{At: t.CreatedAt.Add(3 * time.Millisecond), What: "posted: 12.34 USD reached account 9 (its line 12)"},
+		{At: t.CreatedAt, Text: "accepted as a transfer of 12.34 USD, under the key 0193a000-0000-7000-8000-00000000c0de"},
+		{At: t.CreatedAt.Add(3 * time.Millisecond), Text: "posted: 12.34 USD left account 7 (its line 3)"},
+		{At: t.CreatedAt.Add(3 * time.Millisecond), Text: "posted: 12.34 USD reached account 9 (its line 12)"},
 	}}
 }
 

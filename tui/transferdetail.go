@@ -114,7 +114,7 @@ func (d *transferDetail) timelineLines(m *shared, width int) []string {
 			day = today
 			lines = append(lines, m.Dim.Render(draw.Fit(day, width)))
 		}
-		for i, part := range draw.Wrap(entry.What, max(8, width-clock)) {
+		for i, part := range draw.Wrap(entry.Text, max(8, width-clock)) {
 			stamp := strings.Repeat(" ", clock)
 			if i == 0 {
 				stamp = at.Format(time.TimeOnly) + " "

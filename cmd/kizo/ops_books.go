@@ -44,7 +44,7 @@ func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 	}
 	columns := []column{{title: "FOUND"}, {title: "KIND"}, {title: "STATE"}, {title: "REFERENCE", free: true}, {title: "DETAIL", free: true}} // the detail has amounts: never cut
 	var rows [][]string
-	for _, d := range r.Known {
+	for _, d := range r.Discrepancies {
 		state := "open"
 		if d.ClosedAt != nil {
 			state = "closed"
@@ -52,7 +52,7 @@ func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 		rows = append(rows, []string{a.when(d.FoundAt), d.Kind, state, d.ExternalRef, d.Detail})
 	}
 	a.io.note("%d statement lines read, %d matched, %d open, %d new discrepancies, %d closed.", r.Read, r.Matched, r.Open, r.Found, r.Closed)
-	return a.printList(opts.json, r.Known, columns, rows)
+	return a.printList(opts.json, r.Discrepancies, columns, rows)
 }
 
 type opsAuditOptions struct {
@@ -139,7 +139,7 @@ func explainRun(ctx context.Context, opts *explainOptions, transfer string) erro
 	t := timeline.Transfer
 	rows := [][]string{{"", fmt.Sprintf("%s of %s, %s", t.Kind, amountOf(t.Amount, t.Currency), t.State)}}
 	for _, e := range timeline.Entries {
-		rows = append(rows, []string{a.when(e.At), e.What})
+		rows = append(rows, []string{a.when(e.At), e.Text})
 	}
 	rows = append(rows, []string{"waits for", timeline.WaitsFor}, []string{"next", timeline.Next})
 	if traceID := text(timeline.TraceId); traceID != "" {

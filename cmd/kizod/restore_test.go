@@ -267,9 +267,9 @@ func TestRestoreToAnEarlierMoment(t *testing.T) {
 	testkit.Eventually(t, "the open withdrawal ends and the lost deposit is found", func() bool {
 		found = i.reconcile(alice)
 		w, err := alice.wallet(i.client, i.url)
-		return err == nil && w == wallet{Balance: 70_00} && len(found.Known) == 1 && found.Open == 0
+		return err == nil && w == wallet{Balance: 70_00} && len(found.Discrepancies) == 1 && found.Open == 0
 	})
-	if d := found.Known[0]; d.Kind != "unknown_ref" || !strings.Contains(d.Detail, "deposit executed of 700 USD") {
+	if d := found.Discrepancies[0]; d.Kind != "unknown_ref" || !strings.Contains(d.Detail, "deposit executed of 700 USD") {
 		t.Errorf("the reconciliation found %+v", d)
 	}
 	next := i.moved(transfer(alice, 1_00, bob))
@@ -300,8 +300,8 @@ func (i *installation) archiveAll() {
 }
 
 type reconciliation struct {
-	Open  int
-	Known []struct{ Kind, Detail string }
+	Open          int
+	Discrepancies []struct{ Kind, Detail string }
 }
 
 func (i *installation) reconcile(operator *person) (r reconciliation) {

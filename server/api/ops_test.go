@@ -62,7 +62,7 @@ func (d *fakeOps) Resolve(_ context.Context, _ uuid.UUID, outcome string) (opena
 }
 
 func (d *fakeOps) Reconcile(context.Context) (openapi.Reconciliation, error) {
-	return openapi.Reconciliation{Known: []openapi.Discrepancy{}}, d.did("reconcile")
+	return openapi.Reconciliation{Discrepancies: []openapi.Discrepancy{}}, d.did("reconcile")
 }
 
 func (d *fakeOps) Explain(context.Context, ledger.Transfer, func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error)) (openapi.Timeline, error) {

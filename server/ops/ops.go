@@ -144,10 +144,10 @@ func (o *Ops) Reconcile(ctx context.Context) (openapi.Reconciliation, error) {
 		return openapi.Reconciliation{}, err
 	}
 	result := openapi.Reconciliation{
-		Read: r.Read, Matched: r.Matched, Open: r.Open, Found: len(r.Found), Closed: r.Closed, Known: make([]openapi.Discrepancy, len(known)),
+		Read: r.Read, Matched: r.Matched, Open: r.Open, Found: len(r.Found), Closed: r.Closed, Discrepancies: make([]openapi.Discrepancy, len(known)),
 	}
 	for i, d := range known {
-		result.Known[i] = openapi.Discrepancy{
+		result.Discrepancies[i] = openapi.Discrepancy{
 			Kind: d.Kind, ExternalRef: d.Ref, Detail: d.Detail, FoundAt: d.FoundAt.UTC(),
 			TransferId: idOrAbsent(d.Transfer), SuspenseId: idOrAbsent(d.Suspense), ClosedAt: timeOrAbsent(d.ClosedAt),
 		}

@@ -43,7 +43,7 @@ func (o *Ops) Explain(ctx context.Context, t ledger.Transfer,
 func viewTimelineEntry(e settle.TimelineEntry, known map[uuid.UUID]auth.UserRef) openapi.TimelineEntry {
 	view := openapi.TimelineEntry{
 		At: e.At.UTC(), Type: openapi.TimelineEntryType(e.Type), Actor: viewActor(e.Actor, known),
-		TransferId: idOrAbsent(e.Transfer), Outcome: cleaned(e.Outcome), What: text.CleanProse(e.Text, maxShown),
+		TransferId: idOrAbsent(e.Transfer), Outcome: cleaned(e.Outcome), Text: text.CleanProse(e.Text, maxShown),
 	}
 	if e.Amount != 0 {
 		view.Amount = &e.Amount

@@ -1,12 +1,12 @@
 // Package settle brings deposits and withdrawals to their end at the bank.
 //
-//	ledger --commit--> payments row (state, attempts, lease, fencing token)
-//	   |                   ^                  ^
-//	   +--> task in Redis  |                  |
-//	             |         |                  |
-//	             v         |                  |
-//	           worker -----+               janitor, every second: payments that are overdue
-//	                                       because a task or a worker was lost
+//	ledger --commit--> row in payments (state, attempts, lease, fencing token)
+//	   |                   ^                       ^
+//	   +--> task in Redis  |                       |
+//	             |         |                       |
+//	             v         |                       |
+//	           worker -----+                    janitor: every second, the payments that are
+//	                                            overdue because a task or a worker was lost
 //
 //	claim     fence + 1, and a lease by the clock of the database
 //	ask       Submit, and Status to confirm it; no database transaction is open
