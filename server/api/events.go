@@ -37,6 +37,9 @@ func (a *API) StreamEvents(ctx context.Context, r routes.StreamEventsRequestObje
 			listener.Close()
 			return nil, err
 		}
+	} else if listener.Horizon.After(s.position) {
+		// The listener may still lag behind: events up to the horizon happened before the request.
+		s.position = listener.Horizon
 	}
 	return s, nil
 }
