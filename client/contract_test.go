@@ -17,6 +17,8 @@ import (
 	"github.com/google/uuid"
 
 	kizo "github.com/JDevAman/kizo"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // everyCall has one call of each method that sends a request, by the name of the method.
@@ -93,9 +95,7 @@ func everyCommand(t *testing.T) []Command {
 	id, part := uuid.New(), int64(50)
 	commands := make([]Command, 0, 6)
 	add := func(command Command, err error) {
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		commands = append(commands, command)
 	}
 	expires := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
@@ -112,9 +112,7 @@ func everyCommand(t *testing.T) []Command {
 // openapi.yaml, and checks that they cover all of its operations.
 func TestRequestsFollowTheContract(t *testing.T) {
 	contract, err := openapi3.NewLoader().LoadFromData(kizo.Contract)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	var mu sync.Mutex
 	called := map[string]bool{"bankCallback": true} // the bank calls it
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -16,6 +16,7 @@ import (
 
 	kizo "github.com/JDevAman/kizo"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
@@ -81,9 +82,7 @@ func contractSchemas(t *testing.T) map[string]*schema {
 			Schemas map[string]*schema `yaml:"schemas"`
 		} `yaml:"components"`
 	}
-	if err := yaml.Unmarshal(kizo.Contract, &contract); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, yaml.Unmarshal(kizo.Contract, &contract))
 	return contract.Components.Schemas
 }
 
@@ -105,9 +104,7 @@ func TestRequiredFieldsOfAnswers(t *testing.T) {
 	schemas := contractSchemas(t)
 	for name, answer := range answerTypes {
 		text, err := json.Marshal(filled(answer).Interface())
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		read := func(document []byte) error { return decode(document, reflect.New(answer).Interface()) }
 		if err := read(text); err != nil {
 			t.Errorf("%s: %v\n%s", name, err, text)
@@ -118,9 +115,7 @@ func TestRequiredFieldsOfAnswers(t *testing.T) {
 			}
 		}
 		var whole any
-		if err := json.Unmarshal(text, &whole); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, json.Unmarshal(text, &whole))
 		checked := 0
 		variants(schemas, schemas[name], name, whole, func(path string, required, nullable, removed bool) {
 			document, _ := json.Marshal(whole)
@@ -217,9 +212,7 @@ func TestAMalformedEventEndsTheStream(t *testing.T) {
 	for _, data := range []string{"{}", "null", `{"at":"2026-03-01T12:00:00Z","state":"posted","transfer":{}}`} {
 		s := newRemote(t, streaming("waits", "id: a", "event: transfer", "data: "+data, "", ""))
 		stream, err := openEvents(t, s.URL, StaticToken("x"), EventOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		_, err = stream.Next()
 		var unreached *UnreachableError
 		if err == nil || errors.As(err, &unreached) || !strings.Contains(err.Error(), "does not answer like a Kizo server") {

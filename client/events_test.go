@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
@@ -47,15 +48,11 @@ func TestAStreamIsRead(t *testing.T) {
 		"event: news", "data: of a later version", "", ":", "", "id: b", "event: live", "data: {}", "",
 		"event: ops", "data: "+sample[OpsSnapshot](), "", "event: transfer", "data: half an ev"))
 	stream, err := openEvents(t, s.URL, StaticToken("x"), EventOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	want := []string{"a transfer", "b live", " ops"}
 	for _, w := range want {
 		e, err := stream.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if got := e.ID + " " + e.Type; got != w {
 			t.Errorf("got %q, want %q", got, w)
 		}
@@ -115,9 +112,7 @@ func TestEndsOfAStream(t *testing.T) {
 func TestSilenceEndsAStream(t *testing.T) {
 	s := newRemote(t, streaming("waits", ": hello", "", ""))
 	stream, err := openEvents(t, s.URL, StaticToken("x"), EventOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	stream.silence = 50 * time.Millisecond
 	_, err = stream.Next()
 	var unreached *UnreachableError
@@ -131,9 +126,7 @@ func TestAStreamEndsWithItsContext(t *testing.T) {
 	k, _ := dial(t, s.URL, StaticToken("x"))
 	ctx, cancel := context.WithCancel(t.Context())
 	stream, err := k.Events(ctx, EventOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	go cancel()
 	if _, err := stream.Next(); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
@@ -159,9 +152,7 @@ func TestAStreamRefreshesItsToken(t *testing.T) {
 		return Credentials{AccessToken: "old", RefreshToken: "r1", ExpiresAt: time.Now().Add(time.Hour)}, nil
 	})
 	stream, err := openEvents(t, s.URL, tokens, EventOptions{Since: "abc", Ops: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if e, err := stream.Next(); err != nil || e.Type != EventLive {
 		t.Errorf("%+v, %v", e, err)
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // remote is a server that answers from a script, in order, and then repeats the last answer.
@@ -85,18 +87,14 @@ func dial(t *testing.T, server string, tokens TokenStore) (*Client, *[]time.Dura
 			return ctx.Err()
 		},
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return k, &slept
 }
 
 func someTransfer(t *testing.T) Command {
 	t.Helper()
 	c, err := NewTransfer("key-1", TransferCreate{To: "@bob", Amount: 1250, Currency: "USD"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return c
 }
 
@@ -219,9 +217,7 @@ func TestAResumedCommandStaysInDoubt(t *testing.T) {
 
 func TestUnreachableServer(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	address := "http://" + listener.Addr().String()
 	listener.Close()
 	k, slept := dial(t, address, StaticToken("t"))
@@ -295,9 +291,7 @@ func TestLogInWaitsLongerThanTheServer(t *testing.T) {
 		return nil, errors.New("no answer")
 	})
 	k, err := New(Config{Server: "http://127.0.0.1:1", Tokens: new(memoryTokens), HTTPClient: &http.Client{Transport: deadline}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	const server = time.Minute // HashRequestTimeout of server/auth
 	if _, err := k.LogIn(t.Context(), "ada", "secret secret"); err == nil || left <= server {
 		t.Errorf("waits for %v, %v; want more than %v", left, err, server)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
@@ -79,9 +80,7 @@ func stored(t *testing.T, expires time.Time) TokenStore {
 	err := store.Update(t.Context(), func(Credentials) (Credentials, error) {
 		return Credentials{AccessToken: "access-1", RefreshToken: "refresh-1", ExpiresAt: expires, User: User{Handle: "ada"}}, nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return store
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/internal/trace"
 )
 
@@ -65,9 +66,7 @@ func TestAStreamIsTraced(t *testing.T) {
 	k, _ := dial(t, remote.URL, StaticToken("token"))
 	named := trace.New()
 	stream, err := k.Events(trace.Into(context.Background(), named), EventOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer stream.Close()
 	if step, _ := trace.Parse(<-heard); step.TraceID() != named.TraceID() {
 		t.Errorf("the stream is %q, want a span of %q", step, named)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // TestExportHasNoFormulas: texts are no formulas, and amounts stay numbers.
@@ -17,13 +18,9 @@ func TestExportHasNoFormulas(t *testing.T) {
 		transfer := client.Transfer{Id: *taskNumber(1).TransferId, Kind: client.TransferKindAuthorization, State: client.Posted, Direction: client.Out,
 			Amount: 12_50, AuthorizedAmount: ptr[int64](30_00), ReversedAmount: ptr[int64](5_00), Currency: "USD", CreatedAt: noon,
 			To: client.Party{Handle: ptr("bob"), Name: &evil}, Memo: &evil, Reason: &evil}
-		if err := w.write(transfer); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, w.write(transfer))
 	}
-	if err := w.end(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, w.end())
 	rows, err := csv.NewReader(&out).ReadAll()
 	if err != nil || len(rows) != 8 {
 		t.Fatalf("%d rows, %v", len(rows), err)

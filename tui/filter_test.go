@@ -8,6 +8,7 @@ import (
 	_ "time/tzdata"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 func TestParseFilter(t *testing.T) {
@@ -63,9 +64,7 @@ func TestParseFilter(t *testing.T) {
 		}
 	}
 	havana, err := time.LoadLocation("America/Havana")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	f, err := parseFilter("since:2026-03-08 until:2026-03-09", nil, now.In(havana)) // the day begins at 01:00
 	if err != nil || *f.params.Since != "2026-03-08T05:00:00Z" || *f.params.Until != "2026-03-09T04:00:00Z" {
 		t.Errorf("%v, %v", f, err)
@@ -85,9 +84,7 @@ func TestFilterMatches(t *testing.T) {
 		"until:30m": true, "until:1h": false, "currency:EUR": false, "kind:deposit": false, "direction:out": true,
 	} {
 		f, err := parseFilter(text, []string{"USD"}, now)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if f.matches(transfer) != want {
 			t.Errorf("%q matches: %v", text, !want)
 		}

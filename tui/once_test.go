@@ -9,6 +9,7 @@ import (
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/internal/printable"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // TestASnapshotIsPlain: untrusted text contains no control sequences, and only plain lines are
@@ -51,9 +52,7 @@ func (m *monthServer) Events(context.Context, client.EventOptions) (*client.Even
 func TestMonthTotalsBeginWithTheLocalMonth(t *testing.T) {
 	for zone, want := range map[string]string{"America/Havana": "2012-04-01T05:00:00Z", "Pacific/Apia": "2012-03-31T10:00:00Z", "UTC": "2012-04-01T00:00:00Z"} {
 		location, err := time.LoadLocation(zone)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		var server monthServer
 		if _, err := TakeSnapshot(t.Context(), &server, time.Date(2012, 4, 15, 12, 0, 0, 0, location)); err != nil {
 			t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/tui/draw"
 	"github.com/JDevAman/kizo/tui/theme"
 )
@@ -33,15 +34,11 @@ func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", "golden", name+".txt")
 	if *rewrite {
-		if err := os.WriteFile(path, []byte(got+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(path, []byte(got+"\n"), 0o600))
 		return
 	}
 	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if got+"\n" != string(want) {
 		t.Errorf("%s is\n%s\nwant\n%s\n(go test ./tui -golden rewrites them)", name, got, want)
 	}
@@ -50,9 +47,7 @@ func golden(t *testing.T, name, got string) {
 func operatorModel(t testing.TB) *shared {
 	t.Helper()
 	plain, err := theme.New("mono", true, termenv.Ascii)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return &shared{pen: pen{plain, draw.Braille}, now: noon, server: &operatorRecord{}}
 }
 

@@ -38,8 +38,8 @@ func (s *fakeList) page(cursor string) client.TransferList {
 	return list
 }
 
-// TestHistoryScrollsWithoutGaps shows random parts of a long list while it grows. The shown rows are
-// in order, without gaps and repeats, and the number of stored rows is bounded.
+// TestHistoryScrollsWithoutGaps shows random parts of a long list while it grows. The shown rows
+// are in order, without gaps and repeats, and the number of stored rows is bounded.
 func TestHistoryScrollsWithoutGaps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		server := &fakeList{newest: rapid.IntRange(0, 3000).Draw(t, "transfers")}

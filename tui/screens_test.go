@@ -13,6 +13,7 @@ import (
 	"github.com/charmbracelet/x/exp/teatest"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // slowServer never answers, so that the screen shows only the messages of the test.
@@ -169,9 +170,7 @@ func played(t *testing.T, size [2]int, messages []tea.Msg) *model {
 	for _, msg := range slices.Concat(afterOpening(), messages) {
 		program.Send(msg)
 	}
-	if err := program.Quit(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, program.Quit())
 	return program.FinalModel(t, teatest.WithFinalTimeout(30*time.Second)).(*model)
 }
 

@@ -29,8 +29,8 @@ func pressKeys(m *model, names ...string) {
 	}
 }
 
-// TestKeysWorkUntilAFieldIsEntered: on the Send screen, every key in the footer does what the footer
-// says.
+// TestKeysWorkUntilAFieldIsEntered: on the Send screen, every key in the footer does what the
+// footer says.
 func TestKeysWorkUntilAFieldIsEntered(t *testing.T) {
 	for i, name := range []string{"1", "2", "4", "5", "tab", "shift+tab"} {
 		m := operatorDashboard(t, 80, 24)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // typed is a command line, its exit code, and what stderr contains.
@@ -49,14 +50,15 @@ func TestAValueAfterASpace(t *testing.T) {
 		"config list --json key":                              `[{"key":"server"}`,
 	} {
 		w.expect(exitDone, strings.Fields(args)...)
-		contains(t, &w.out, want)
+		testkit.Contains(t, w.out.String(), want)
 	}
 
-	// A word that can be an argument stays one, and a word after another flag is the value of that flag.
+	// A word that can be an argument stays one, and a word after another flag is the value of that
+	// flag.
 	w.expect(exitDone, "deposit", "--wait", "30", "USD")
-	contains(t, seenLast(s), `"amount":3000`)
+	testkit.Contains(t, seenLast(s).String(), `"amount":3000`)
 	w.expect(exitDone, "transfer", "@bob", "1", "-m", "--json", "usd")
-	contains(t, seenLast(s), `"memo":"--json"`)
+	testkit.Contains(t, seenLast(s).String(), `"memo":"--json"`)
 	w.expect(exitDone, "transfer", "@bob", "1", "--json", "--", "USD")
 
 	checkTyped(t, w, []typed{
@@ -125,13 +127,14 @@ func TestSuggestions(t *testing.T) {
 	})
 	w.terminal, w.secrets, w.env["KIZO_GLYPHS"] = true, []string{}, "brail"
 	w.expect(exitUsage, "dashboard")
-	contains(t, &w.err, `KIZO_GLYPHS: "brail" is not ascii, blocks or braille`)
+	testkit.Contains(t, w.err.String(), `KIZO_GLYPHS: "brail" is not ascii, blocks or braille`)
 	config := w.write("config/kizo/config.toml", `curency = "EUR"`)
 	w.expect(exitUsage, "config", "list")
-	contains(t, &w.err, config, "try: currency in place of curency")
+	testkit.Contains(t, w.err.String(), config, "try: currency in place of curency")
 }
 
-// TestSwappedArguments: arguments in another order are rejected, and the error shows the right order.
+// TestSwappedArguments: arguments in another order are rejected, and the error shows the right
+// order.
 func TestSwappedArguments(t *testing.T) {
 	s := newFakeServer(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
 	w := newWorld(t, s.Server)

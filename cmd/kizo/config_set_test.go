@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // twoCurrencies returns a server whose user has a USD wallet and opens one in EUR. It accepts every
@@ -51,19 +53,19 @@ func TestADefaultWalletAmongTwo(t *testing.T) {
 	w := newWorld(t, twoCurrencies(t))
 	w.expect(exitDone, "deposit", "5")
 	w.expect(exitDone, "wallet", "open", "eur")
-	contains(t, &w.err, "kizo config set currency USD", "kizo config set currency EUR")
+	testkit.Contains(t, w.err.String(), "kizo config set currency USD", "kizo config set currency EUR")
 	w.expect(exitDone, "wallet", "open", "eur", "--json")
 	if w.err.Len() > 0 {
 		t.Errorf("with --json, stderr is for errors: %s", &w.err)
 	}
 
 	w.expect(exitUsage, "deposit", "5")
-	contains(t, &w.err, "you have 2 wallets", "kizo deposit 5 --currency USD", "kizo config set currency EUR")
+	testkit.Contains(t, w.err.String(), "you have 2 wallets", "kizo deposit 5 --currency USD", "kizo config set currency EUR")
 	w.expect(exitDone, "config", "set", "currency", "eur")
-	contains(t, &w.err, "config/kizo/config.toml")
+	testkit.Contains(t, w.err.String(), "config/kizo/config.toml")
 	w.expect(exitDone, "deposit", "5")
 	w.expect(exitDone, "config", "list")
-	contains(t, &w.out, "currency\tEUR\n")
+	testkit.Contains(t, w.out.String(), "currency\tEUR\n")
 
 	w.expect(exitDone, "wallet", "open", "eur")
 	if w.err.Len() > 0 {
@@ -76,13 +78,9 @@ func TestADefaultWalletAmongTwo(t *testing.T) {
 func TestSettingsAreWrittenWithoutHarmToTheFile(t *testing.T) {
 	w := newWorld(t, nil)
 	path := w.write("config/kizo/config.toml", "# mine\nserver = \"https://kizo.example\" # the one\n\n  currency=\"USD\"\n")
-	if err := os.Chmod(path, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chmod(path, 0o644))
 	elsewhere := filepath.Join(w.dir, "dotfiles.toml")
-	if err := os.Rename(path, elsewhere); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Rename(path, elsewhere))
 	if err := os.Symlink(elsewhere, path); err != nil {
 		t.Fatal(err)
 	}
@@ -115,17 +113,17 @@ func TestSettingsAreWrittenWithoutHarmToTheFile(t *testing.T) {
 		"currency":            "needs VALUE",
 	} {
 		w.expect(exitUsage, append([]string{"config", "set"}, strings.Fields(args)...)...)
-		contains(t, &w.err, want)
+		testkit.Contains(t, w.err.String(), want)
 	}
 	check("# mine\n\ncurrency = \"JPY\"\n")
 
 	// The environment still overrides it, and the output says so.
 	w.env["KIZO_CURRENCY"] = "EUR"
 	w.expect(exitDone, "config", "set", "currency", "USD")
-	contains(t, &w.err, "KIZO_CURRENCY", "EUR")
+	testkit.Contains(t, w.err.String(), "KIZO_CURRENCY", "EUR")
 
 	w.expect(exitDone, "config", "set", "currency", "USD", "--json=key,value,origin")
-	contains(t, &w.out, `{"key":"currency","value":"EUR","origin":"KIZO_CURRENCY"}`)
+	testkit.Contains(t, w.out.String(), `{"key":"currency","value":"EUR","origin":"KIZO_CURRENCY"}`)
 
 	other := w.write("other.toml", "")
 	w.expect(exitDone, "config", "set", "currency", "USD", "--config", other)
@@ -139,12 +137,12 @@ func TestAConfigurationWithAByteOrderMark(t *testing.T) {
 	w := newWorld(t, nil)
 	w.write("config/kizo/config.toml", "\ufeffcurrency = \"JPY\"\r\n")
 	w.expect(exitDone, "config", "list")
-	contains(t, &w.out, "currency\tJPY\n")
+	testkit.Contains(t, w.out.String(), "currency\tJPY\n")
 	w.expect(exitDone, "config", "set", "currency", "EUR")
 	w.expect(exitDone, "config", "list")
-	contains(t, &w.out, "currency\tEUR\n")
+	testkit.Contains(t, w.out.String(), "currency\tEUR\n")
 
 	path := w.write("config/kizo/config.toml", "\xff\xfec\x00u\x00r\x00")
 	w.expect(exitUsage, "config", "list")
-	contains(t, &w.err, path, "UTF-16", "UTF-8")
+	testkit.Contains(t, w.err.String(), path, "UTF-16", "UTF-8")
 }

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 func TestTheStrongestSettingWins(t *testing.T) {
@@ -35,7 +37,7 @@ func TestTheStrongestSettingWins(t *testing.T) {
 	delete(w.env, "KIZO_SERVER")
 	explicit := w.write("other.toml", `currency = "eur"`)
 	check(defaultServer, "default", "--config", explicit)
-	contains(t, &w.out, "currency\tEUR\t"+explicit)
+	testkit.Contains(t, w.out.String(), "currency\tEUR\t"+explicit)
 }
 
 func TestAProjectIsFoundFromBelow(t *testing.T) {
@@ -44,14 +46,14 @@ func TestAProjectIsFoundFromBelow(t *testing.T) {
 	w.write("deep/down/file", "")
 	t.Chdir(filepath.Join(w.dir, "deep", "down"))
 	w.expect(exitDone, "config", "list", "--show-origin")
-	contains(t, &w.out, "currency\tJPY\t"+project)
+	testkit.Contains(t, w.out.String(), "currency\tJPY\t"+project)
 }
 
 func TestBadConfigurationSaysWhereItIs(t *testing.T) {
 	w := newWorld(t, nil)
 	missing := filepath.Join(w.dir, "missing.toml")
 	w.expect(exitUsage, "config", "list", "--config", missing)
-	contains(t, &w.err, missing)
+	testkit.Contains(t, w.err.String(), missing)
 
 	for content, want := range map[string]string{
 		`sever = "x"`:         `unknown setting "sever"`,
@@ -62,7 +64,7 @@ func TestBadConfigurationSaysWhereItIs(t *testing.T) {
 	} {
 		path := w.write("config/kizo/config.toml", content)
 		w.expect(exitUsage, "config", "list")
-		contains(t, &w.err, path, want)
+		testkit.Contains(t, w.err.String(), path, want)
 	}
 }
 
@@ -71,5 +73,5 @@ func TestNoTokenToAProjectServer(t *testing.T) {
 	w.write(".kizo.toml", `server = "http://127.0.0.1:1"`)
 	w.env["KIZO_TOKEN"] = "secret"
 	w.expect(exitUsage, "balance")
-	contains(t, &w.err, "KIZO_TOKEN is not sent", "KIZO_SERVER=http://127.0.0.1:1")
+	testkit.Contains(t, w.err.String(), "KIZO_TOKEN is not sent", "KIZO_SERVER=http://127.0.0.1:1")
 }

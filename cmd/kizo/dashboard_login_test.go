@@ -10,14 +10,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // TestLoggingInOnTheDashboard: without a session there is a form, and the password is never shown.
 func TestLoggingInOnTheDashboard(t *testing.T) {
 	kizod, err := startKizod()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	ada := newPerson(t, kizod.URL, "adaenters")
 	ada.kizo("logout")
 	w := openWindow(t, 80, 24, ada.env, "dashboard")
@@ -43,13 +43,9 @@ func TestLoggingInOnTheDashboard(t *testing.T) {
 // shows POLL.
 func TestWithoutAStreamItAsks(t *testing.T) {
 	kizod, err := startKizod()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	target, err := url.Parse(kizod.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	var through atomic.Bool
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.FlushInterval = -1

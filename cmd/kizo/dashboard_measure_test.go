@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // percentile returns a percentile of times, rounded up to one of them.
@@ -42,9 +43,7 @@ func (w *window) drawnAt(text string) time.Time {
 // screen, on the same clock.
 func TestPostedIsDrawn(t *testing.T) {
 	kizod, err := startKizod()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	ada, bob := newPerson(t, kizod.URL, "adalate"), newPerson(t, kizod.URL, "boblate")
 	bob.kizo("deposit", "500", "--wait=30s")
 	w := openWindow(t, 160, 40, ada.env, "dashboard")
@@ -70,9 +69,7 @@ func TestTheDashboardUnderLoad(t *testing.T) {
 		t.Skip("minutes of full load: KIZO_MEASURE=1 runs it")
 	}
 	kizod, err := startKizod()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	ada, bob := newPerson(t, kizod.URL, "adamany"), newPerson(t, kizod.URL, "bobmany")
 	bob.kizo("deposit", "100000", "--wait=30s")
 	began := time.Now()
@@ -194,9 +191,7 @@ func (p *person) client() sender {
 func (s sender) send(t *testing.T, to string, amount int64, memo string) time.Time {
 	t.Helper()
 	receipt, err := s.pay(t.Context(), to, amount, memo)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return *receipt.Transfer.ResolvedAt
 }
 

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 const (
@@ -19,9 +21,7 @@ const (
 // TestSendingByKeysAlone sends money with keys only, from the form to the new balance.
 func TestSendingByKeysAlone(t *testing.T) {
 	kizod, err := startKizod()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	ada, bob := newPerson(t, kizod.URL, "adasends"), newPerson(t, kizod.URL, "bobtakes")
 	ada.kizo("deposit", "100", "--wait=30s")
 
@@ -55,9 +55,7 @@ func TestSendingByKeysAlone(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	intents, err := os.ReadFile(filepath.Join(ada.state(), "kizo", "intents.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if !bytes.Contains(intents, []byte(`"what":"transfer 12.50 USD to @`+bob.handle+`"`)) || !bytes.Contains(intents, []byte(`"outcome":"done"`)) {
 		t.Errorf("the transfer was not recorded:\n%s", intents)
 	}
@@ -69,9 +67,7 @@ func TestSendingByKeysAlone(t *testing.T) {
 // TestTransfersByKeysAlone filters, reads, copies and exports with keys only.
 func TestTransfersByKeysAlone(t *testing.T) {
 	kizod, err := startKizod()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	ada, bob := newPerson(t, kizod.URL, "adareads"), newPerson(t, kizod.URL, "bobreads")
 	ada.kizo("deposit", "100", "--wait=30s")
 	ada.kizo("transfer", "@"+bob.handle, "5", "-m", "lunch")
@@ -100,9 +96,7 @@ func TestTransfersByKeysAlone(t *testing.T) {
 	w.until("Wrote 1 transfer to ")
 	path := exported(t, w, ".csv")
 	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if !strings.Contains(string(text), `,posted,out,40.00,USD,`+bob.handle+","+bob.handle+`,"'=HYPERLINK(""x"")",`) || strings.Count(string(text), "\n") != 2 {
 		t.Errorf("%s", text)
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // proxy is a TCP proxy to a server that can be disconnected and connected again.
@@ -76,19 +78,13 @@ func TestDashboardSurvivesAServerOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir, err := os.MkdirTemp("", "kizo-outage-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chmod(dir, 0o755))
 	binary := filepath.Join(kizodRunning.dir, "kizod")
 	kizod := &kizodProcess{dir: dir}
 	t.Cleanup(kizod.stop)
-	if err := kizod.start(binary); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, kizod.start(binary))
 	proxy := newProxy(t, kizod.URL[len("http://"):])
 	ada, bob := newPerson(t, "http://"+proxy.address, "adawaits"), newPerson(t, kizod.URL, "bobacts")
 	bob.kizo("deposit", "50", "--wait=30s")
@@ -104,9 +100,7 @@ func TestDashboardSurvivesAServerOutage(t *testing.T) {
 	w.types("2")                         // keys still work
 	w.until("[2 Transfers]", "before", "OFFLINE")
 
-	if err := kizod.start(binary); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, kizod.start(binary))
 	proxy.target = kizod.URL[len("http://"):]
 	bob.env[0] = "KIZO_SERVER=" + kizod.URL
 	bob.kizoWith("correct horse battery\n", "login", bob.handle, "--password-stdin") // its port is another one

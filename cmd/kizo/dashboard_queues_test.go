@@ -7,14 +7,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // TestArchivedTaskIsRetried from the Queues screen, with keys only.
 func TestArchivedTaskIsRetried(t *testing.T) {
 	kizod, err := startKizod()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	eve, ada := newPerson(t, kizod.URL, "eve"), newPerson(t, kizod.URL, "ada")
 	grant := exec.Command(filepath.Join(kizod.dir, "kizod"), "user", "grant", eve.handle, "operator", "--data", filepath.Join(kizod.dir, "data"))
 	if out, err := grant.CombinedOutput(); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/tui/emulator"
 )
 
@@ -153,9 +154,7 @@ func (p *person) kizoWith(stdin string, args ...string) string {
 // TestTheDashboard runs kizo against kizod and presses keys.
 func TestTheDashboard(t *testing.T) {
 	kizod, err := startKizod()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	ada, bob := newPerson(t, kizod.URL, "ada"), newPerson(t, kizod.URL, "bob")
 	bob.kizo("deposit", "500", "--wait=30s")
 	grant := exec.Command(filepath.Join(kizod.dir, "kizod"), "user", "grant", ada.handle, "operator", "--data", filepath.Join(kizod.dir, "data"))

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // TestEmptyFlagsAreRefused gives an empty value to every flag of every command. Nothing may reach a
@@ -35,7 +37,7 @@ func TestEmptyFlagsAreRefused(t *testing.T) {
 			}
 			flags++
 			w.expect(exitUsage, append(append(path, args...), "--"+f.Name+"=")...)
-			contains(t, &w.err, "--"+f.Name)
+			testkit.Contains(t, w.err.String(), "--"+f.Name)
 		})
 		for i := range args {
 			empty := append([]string{}, args...)
@@ -43,7 +45,7 @@ func TestEmptyFlagsAreRefused(t *testing.T) {
 			arguments++
 			w.expect(exitUsage, append(path, empty...)...)
 			if name := strings.Trim(strings.Fields(cmd.Use)[i+1], "[]."); name != "COMMAND" {
-				contains(t, &w.err, name+" is empty")
+				testkit.Contains(t, w.err.String(), name+" is empty")
 			}
 		}
 	}
@@ -99,16 +101,15 @@ func TestEmptySettingsAreRefused(t *testing.T) {
 	for _, setting := range settings {
 		path := w.write("empty.toml", setting+" = \"\"\n")
 		w.expect(exitUsage, "config", "list", "--config", path)
-		contains(t, &w.err, setting+" is empty")
+		testkit.Contains(t, w.err.String(), setting+" is empty")
 	}
 }
 
-// TestADayWithoutMidnight: for each flag that takes a date, a day begins at the first instant of its date.
+// TestADayWithoutMidnight: for each flag that takes a date, a day begins at the first instant of
+// its date.
 func TestADayWithoutMidnight(t *testing.T) {
 	havana, err := time.LoadLocation("America/Havana")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	query, body := "", ""
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query += r.URL.RawQuery

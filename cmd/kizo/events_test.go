@@ -13,6 +13,7 @@ import (
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/internal/printable"
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/money"
 )
 
@@ -67,25 +68,21 @@ func TestLostConnectionIsRestored(t *testing.T) {
 	w := newWorld(t, s)
 	a := w.app("events")
 	kizo, err := a.kizo()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	var slept []time.Duration
 	f := &follower{opts: &eventsOptions{app: a, limit: 3}, kizo: kizo, pause: time.Second,
 		sleep: func(_ context.Context, d time.Duration) error {
 			slept = append(slept, d)
 			return nil
 		}}
-	if err := f.follow(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.follow(t.Context()))
 	if got := strings.Join(asked, " "); got != " a a a a" {
 		t.Errorf("asked for what comes after %q", got)
 	}
 	for i, id := range []string{"a", "b", "c"} {
-		contains(t, &w.out, fmt.Sprintf(`{"event_id":%q,"at":"2026-03-01T11:00:00Z","amount":%d`, id, i+1))
+		testkit.Contains(t, w.out.String(), fmt.Sprintf(`{"event_id":%q,"at":"2026-03-01T11:00:00Z","amount":%d`, id, i+1))
 	}
-	contains(t, &w.err, "Connection lost", "Reconnected; no event was missed.")
+	testkit.Contains(t, w.err.String(), "Connection lost", "Reconnected; no event was missed.")
 	if lost := strings.Count(w.err.String(), "Connection lost"); lost != 1 {
 		t.Errorf("reported the lost connection %d times", lost)
 	}
@@ -114,15 +111,11 @@ func TestFollowingSurvivesMaintenance(t *testing.T) {
 	w := newWorld(t, s)
 	a := w.app("events")
 	kizo, err := a.kizo()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	f := &follower{opts: &eventsOptions{app: a, limit: 2}, kizo: kizo, pause: time.Second, sleep: func(context.Context, time.Duration) error { return nil }}
-	if err := f.follow(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	contains(t, &w.out, `"event_id":"a"`, `"event_id":"b"`)
-	contains(t, &w.err, "does not answer like a Kizo server")
+	testkit.Must(t, f.follow(t.Context()))
+	testkit.Contains(t, w.out.String(), `"event_id":"a"`, `"event_id":"b"`)
+	testkit.Contains(t, w.err.String(), "does not answer like a Kizo server")
 
 	// The same holds while the token must be refreshed; the page does not use the refresh token up.
 	renewed := 0
@@ -140,18 +133,14 @@ func TestFollowingSurvivesMaintenance(t *testing.T) {
 	w = newWorld(t, renewing)
 	delete(w.env, "KIZO_TOKEN")
 	store, err := w.app().sessions(renewing.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	keep(t, store, client.Credentials{AccessToken: "old", RefreshToken: "r1", ExpiresAt: time.Now().Add(-time.Minute)})
 	a = w.app("events")
 	if kizo, err = a.kizo(); err != nil {
 		t.Fatal(err)
 	}
 	f = &follower{opts: &eventsOptions{app: a, limit: 1}, kizo: kizo, pause: time.Second, sleep: func(context.Context, time.Duration) error { return nil }}
-	if err := f.follow(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.follow(t.Context()))
 	if held, _ := store.Load(t.Context()); held.RefreshToken != "r2" {
 		t.Errorf("%+v", held)
 	}

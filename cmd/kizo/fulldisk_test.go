@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
@@ -84,9 +85,7 @@ type fullDisk struct {
 func smallFileSystem(t *testing.T) *fullDisk {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "small")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Mkdir(dir, 0o700))
 	if err := unix.Mount("kizo-test", dir, "tmpfs", 0, "size=128k,mode=0700"); err != nil {
 		t.Skipf("a file system cannot be mounted here: %v", err)
 	}
@@ -94,9 +93,7 @@ func smallFileSystem(t *testing.T) *fullDisk {
 	filler := filepath.Join(dir, "filler")
 	fill := func() {
 		file, err := os.Create(filler)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		defer file.Close()
 		for size := 4096; size > 0; {
 			_, err := file.Write(make([]byte, size))
@@ -109,9 +106,7 @@ func smallFileSystem(t *testing.T) *fullDisk {
 		}
 	}
 	free := func() {
-		if err := os.Remove(filler); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.Remove(filler))
 	}
 	return &fullDisk{dir, fill, free, func(args ...string) *exec.Cmd { return exec.CommandContext(t.Context(), "kizo", args...) }}
 }
@@ -128,8 +123,9 @@ func fileSizeLimit(t *testing.T) *fullDisk {
 	}}
 }
 
-// TestFullDiskLosesNoToken: no space is left when a token must be refreshed. The client must not send
-// the refresh token before it can store the new one; with space again, the same session continues.
+// TestFullDiskLosesNoToken: no space is left when a token must be refreshed. The client must not
+// send the refresh token before it can store the new one; with space again, the same session
+// continues.
 func TestFullDiskLosesNoToken(t *testing.T) {
 	for name, make := range map[string]func(*testing.T) *fullDisk{"full file system": smallFileSystem, "file size limit": fileSizeLimit} {
 		t.Run(name, func(t *testing.T) {

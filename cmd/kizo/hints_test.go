@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // overTLS returns a server with a certificate that no system trusts, and the file of its authority.
@@ -23,9 +25,7 @@ func overTLS(t *testing.T, handler http.Handler) (*httptest.Server, string) {
 	t.Cleanup(server.Close)
 	path := filepath.Join(t.TempDir(), "ca.pem")
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(path, text, 0o600))
 	return server, path
 }
 
@@ -35,7 +35,7 @@ func TestCertificateAuthorityFromFile(t *testing.T) {
 	server, ca := overTLS(t, noWallets)
 	w := newWorld(t, server)
 	w.expect(exitFailure, "balance")
-	contains(t, &w.err, "certificate", "--ca-file ")
+	testkit.Contains(t, w.err.String(), "certificate", "--ca-file ")
 	lacks(t, w, "kizod dev")
 
 	w.expect(exitDone, "balance", "--ca-file", ca)
@@ -44,20 +44,18 @@ func TestCertificateAuthorityFromFile(t *testing.T) {
 	delete(w.env, "KIZO_CA_FILE")
 	// In a configuration file, a relative path is relative to the file.
 	text, err := os.ReadFile(ca)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	w.write("config/kizo/own.pem", string(text))
 	config := w.write("config/kizo/config.toml", `ca_file = "own.pem"`)
 	w.expect(exitDone, "balance")
 	w.expect(exitDone, "config", "list", "--show-origin")
-	contains(t, &w.out, "ca_file\t"+filepath.Join(filepath.Dir(config), "own.pem")+"\t"+config)
+	testkit.Contains(t, w.out.String(), "ca_file\t"+filepath.Join(filepath.Dir(config), "own.pem")+"\t"+config)
 
 	empty := w.write("empty.pem", "nothing here")
 	w.expect(exitUsage, "balance", "--ca-file", empty)
-	contains(t, &w.err, empty, "contains no PEM certificate")
+	testkit.Contains(t, w.err.String(), empty, "contains no PEM certificate")
 	w.expect(exitUsage, "balance", "--ca-file", filepath.Join(w.dir, "missing.pem"))
-	contains(t, &w.err, "missing.pem")
+	testkit.Contains(t, w.err.String(), "missing.pem")
 }
 
 func TestACertificateForAnotherName(t *testing.T) {
@@ -66,7 +64,7 @@ func TestACertificateForAnotherName(t *testing.T) {
 	w := newWorld(t, nil)
 	w.env["KIZO_TOKEN"] = "token"
 	w.expect(exitFailure, "balance", "--ca-file", ca, "--server", "https://localhost:"+port)
-	contains(t, &w.err, "example.com") // the name that is in the certificate
+	testkit.Contains(t, w.err.String(), "example.com") // the name that is in the certificate
 	lacks(t, w, "kizod dev")
 	lacks(t, w, "--ca-file CERTIFICATE")
 }
@@ -83,13 +81,13 @@ func TestHTTPAndHTTPSConfused(t *testing.T) {
 		"https://" + plain.Listener.Addr().String():    plain.URL,
 	} {
 		w.expect(exitFailure, "balance", "--server", typed)
-		contains(t, &w.err, "--server "+right)
+		testkit.Contains(t, w.err.String(), "--server "+right)
 		lacks(t, w, "kizod dev")
 	}
 }
 
-// TestARedirectIsNamedAndNotFollowed: a password or a token is only sent to the server that the user
-// named.
+// TestARedirectIsNamedAndNotFollowed: a password or a token is only sent to the server that the
+// user named.
 func TestARedirectIsNamedAndNotFollowed(t *testing.T) {
 	reached := make(chan string, 100)
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached <- r.URL.Path }))
@@ -107,7 +105,7 @@ func TestARedirectIsNamedAndNotFollowed(t *testing.T) {
 				w.env["KIZO_TOKEN"] = ""
 			}
 			w.expect(exitFailure, args...)
-			contains(t, &w.err, "redirects to "+other.URL+"/kizo/v1/", "--server "+other.URL+"/kizo")
+			testkit.Contains(t, w.err.String(), "redirects to "+other.URL+"/kizo/v1/", "--server "+other.URL+"/kizo")
 			lacks(t, w, "kizod dev")
 		}
 	}
@@ -122,15 +120,15 @@ func TestAdviceFitsTheNetwork(t *testing.T) {
 	w := newWorld(t, nil)
 	w.env["KIZO_TOKEN"] = "token"
 	w.expect(exitFailure, "balance", "--server", closed)
-	contains(t, &w.err, "refused", "kizod dev")
+	testkit.Contains(t, w.err.String(), "refused", "kizod dev")
 	w.expect(exitFailure, "balance", "--server", "https://no..such.host") // fails without asking a resolver
-	contains(t, &w.err, "kizo config list --show-origin")
+	testkit.Contains(t, w.err.String(), "kizo config list --show-origin")
 	lacks(t, w, "kizod dev")
 
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Welcome") }))
 	defer page.Close()
 	w.expect(exitFailure, "balance", "--server", page.URL)
-	contains(t, &w.err, "does not answer like a Kizo server", "kizo config list --show-origin")
+	testkit.Contains(t, w.err.String(), "does not answer like a Kizo server", "kizo config list --show-origin")
 	lacks(t, w, "kizod dev")
 }
 
@@ -138,9 +136,7 @@ func TestAdviceFitsTheNetwork(t *testing.T) {
 func TestAProxyInBetweenIsNamed(t *testing.T) {
 	answers := func(line string) string {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		t.Cleanup(func() { listener.Close() })
 		go func() {
 			for {
@@ -189,16 +185,14 @@ func TestAnExpiredCertificate(t *testing.T) {
 	w := newWorld(t, nil)
 	w.env["KIZO_TOKEN"] = "token"
 	w.expect(exitFailure, "balance", "--ca-file", ca, "--server", server.URL)
-	contains(t, &w.err, "expired", "date")
+	testkit.Contains(t, w.err.String(), "expired", "date")
 	lacks(t, w, "kizod dev")
 }
 
 func closedPort(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer listener.Close()
 	return listener.Addr().String()
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 func newLog(t *testing.T) *intentLog {
@@ -20,26 +21,20 @@ func newLog(t *testing.T) *intentLog {
 func begin(t *testing.T, l *intentLog, key, body string) intent {
 	t.Helper()
 	i := intent{Server: "http://s", UserID: "u", What: key, Command: client.Command{Path: "/v1/transfers", Key: key, Body: []byte(body)}}
-	if err := l.Begin(t.Context(), &i); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, l.Begin(t.Context(), &i))
 	return i
 }
 
 func end(t *testing.T, l *intentLog, e intentEnd) {
 	t.Helper()
-	if err := l.End(t.Context(), e); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, l.End(t.Context(), e))
 }
 
 // keysOpen returns the keys of the open intents, in order.
 func keysOpen(t *testing.T, l *intentLog) string {
 	t.Helper()
 	open, err := l.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	var keys []string
 	for _, i := range open {
 		keys = append(keys, i.Command.Key)
@@ -89,18 +84,12 @@ func TestLogLineTornAnywhere(t *testing.T) {
 	l := newLog(t)
 	begin(t, l, "a", `{}`)
 	before, err := os.ReadFile(l.path())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	begin(t, l, "b", `{}`)
 	whole, err := os.ReadFile(l.path())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for cut := len(before); cut < len(whole)-1; cut++ {
-		if err := os.WriteFile(l.path(), whole[:cut], 0o600); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(l.path(), whole[:cut], 0o600))
 		if got := keysOpen(t, l); got != "a" && cut < len(whole)-1 {
 			t.Fatalf("cut at %d: open %s", cut, got)
 		}
@@ -116,9 +105,7 @@ func TestCompactionKeepsOpenIntents(t *testing.T) {
 	kept := begin(t, l, "kept", `{}`)
 	large := bytes.Repeat([]byte(`{"end":{"id":"x"}}`+"\n"), maxIntentLog/18)
 	file, err := os.OpenFile(l.path(), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if _, err := file.Write(large); err != nil {
 		t.Fatal(err)
 	}

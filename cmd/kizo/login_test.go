@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // TestLoginRejectedWithRetryAfter: kizo prints the server's message immediately and does not wait,
@@ -27,7 +29,7 @@ func TestLoginRejectedWithRetryAfter(t *testing.T) {
 		delete(w.env, "KIZO_TOKEN")
 		w.stdin = "correct horse battery staple\n"
 		w.expect(exitFailure, "login", "ada", "--password-stdin")
-		contains(t, &w.err, "kizo: "+test.detail)
+		testkit.Contains(t, w.err.String(), "kizo: "+test.detail)
 		if len(s.seen) != 1 {
 			t.Errorf("%s: asked %d times", test.code, len(s.seen))
 		}

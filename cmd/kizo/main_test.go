@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -103,13 +102,4 @@ func (w *world) write(path, content string) string {
 		w.t.Fatal(err)
 	}
 	return path
-}
-
-func contains(t *testing.T, text fmt.Stringer, wanted ...string) {
-	t.Helper()
-	for _, want := range wanted {
-		if !strings.Contains(text.String(), want) {
-			t.Errorf("%q is missing in\n%s", want, text)
-		}
-	}
 }

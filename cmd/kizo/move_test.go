@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
@@ -102,15 +103,15 @@ func TestAnUnknownOutcomeIsFinishedByRetry(t *testing.T) {
 	s := newFakeServer(t, answerCode(500, client.Internal), answerCode(401, client.SessionRevoked), answerTransfer(201, "posted", ""))
 	w := newWorld(t, s.Server)
 	w.expect(exitUnknown, "transfer", "@bob", "12.50", "--idempotency-key", "invoice-17")
-	contains(t, &w.err, "not known whether the money moved", "try: kizo retry invoice-17")
+	testkit.Contains(t, w.err.String(), "not known whether the money moved", "try: kizo retry invoice-17")
 	w.expect(exitDone, "pending", "--json=key,what")
-	contains(t, &w.out, `[{"key":"invoice-17","what":"transfer 12.50 USD to @bob"}]`)
+	testkit.Contains(t, w.out.String(), `[{"key":"invoice-17","what":"transfer 12.50 USD to @bob"}]`)
 
 	w.expect(exitUnknown, "retry") // 401 says nothing about the first attempt
 	w.expect(exitDone, "retry", "invoice-17")
-	contains(t, &w.out, "posted\tout\t12.50 USD")
+	testkit.Contains(t, w.out.String(), "posted\tout\t12.50 USD")
 	w.expect(exitDone, "pending", "--json")
-	contains(t, &w.out, "[]")
+	testkit.Contains(t, w.out.String(), "[]")
 	w.expect(exitNotFound, "retry", "invoice-17")
 	for _, seen := range s.seen {
 		if seen != s.seen[0] {
@@ -125,7 +126,7 @@ func TestAnotherUserCannotRetry(t *testing.T) {
 	w.expect(exitUnknown, "transfer", "@bob", "1", "--idempotency-key", "k")
 	s.me = client.User{Id: uuid.New(), Handle: "eve"}
 	w.expect(exitUnknown, "retry", "k")
-	contains(t, &w.err, "sent as @ada", "try: kizo login ada")
+	testkit.Contains(t, w.err.String(), "sent as @ada", "try: kizo login ada")
 	if len(s.seen) != 1 {
 		t.Errorf("sent as another user: %v", s.seen)
 	}
@@ -136,7 +137,7 @@ func TestNothingIsSentUnrecorded(t *testing.T) {
 	w := newWorld(t, s.Server)
 	w.write("state/kizo/intents.jsonl/in-the-way", "")
 	w.expect(exitFailure, "transfer", "@bob", "1")
-	contains(t, &w.err, "nothing was sent")
+	testkit.Contains(t, w.err.String(), "nothing was sent")
 	if len(s.seen) != 0 {
 		t.Errorf("sent: %v", s.seen)
 	}
@@ -159,9 +160,9 @@ func TestWaitingForTheBank(t *testing.T) {
 			w := newWorld(t, newFakeServer(t, test.send).Server)
 			w.now = time.Now()
 			w.expect(test.code, "deposit", "12.50", test.wait)
-			contains(t, &w.out, "12.50 USD")
+			testkit.Contains(t, w.out.String(), "12.50 USD")
 			w.expect(exitDone, "pending", "--json")
-			contains(t, &w.out, "[]")
+			testkit.Contains(t, w.out.String(), "[]")
 		})
 	}
 }
@@ -188,7 +189,7 @@ func TestTerminalOutput(t *testing.T) {
 	w := newWorld(t, newFakeServer(t, answerTransfer(201, "posted", "lunch")).Server)
 	w.terminal = true
 	w.expect(exitDone, "transfer", "@bob", "12.50")
-	contains(t, &w.out, "amount     12.50 USD\n", "when       3m ago\n", "with       to @bob (Bob\\u{202e})\n")
+	testkit.Contains(t, w.out.String(), "amount     12.50 USD\n", "when       3m ago\n", "with       to @bob (Bob\\u{202e})\n")
 }
 
 func TestErrorsSayWhatToType(t *testing.T) {
@@ -222,7 +223,7 @@ func TestErrorsSayWhatToType(t *testing.T) {
 		s := newFakeServer(t, test.answer)
 		w := newWorld(t, s.Server)
 		w.expect(test.code, test.args...)
-		contains(t, &w.err, test.want)
+		testkit.Contains(t, w.err.String(), test.want)
 		if w.out.Len() > 0 || (test.answer == nil && len(s.seen) > 0) {
 			t.Errorf("%q: printed %q, sent %v", test.args, &w.out, s.seen)
 		}
@@ -270,20 +271,16 @@ func TestInterruptionNamesTheRetryCommand(t *testing.T) {
 		command.Env = append(command.Env, name+"="+value)
 	}
 	command.Stderr = &w.err
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, command.Start())
 	<-arrived
-	if err := command.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, command.Process.Signal(os.Interrupt))
 	_ = command.Wait()
 	if code := command.ProcessState.ExitCode(); code != exitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
-	contains(t, &w.err, "kizo retry k")
+	testkit.Contains(t, w.err.String(), "kizo retry k")
 	w.expect(exitDone, "pending")
-	contains(t, &w.out, "k\t")
+	testkit.Contains(t, w.out.String(), "k\t")
 }
 
 func TestPasswords(t *testing.T) {
@@ -296,10 +293,10 @@ func TestPasswords(t *testing.T) {
 	w.expect(exitUsage, signup...) // KIZO_TOKEN is set
 	delete(w.env, "KIZO_TOKEN")
 	w.expect(exitUsage, signup...)
-	contains(t, &w.err, "--password-stdin < FILE")
+	testkit.Contains(t, w.err.String(), "--password-stdin < FILE")
 	w.secrets = []string{"correct horse", "correct horses"}
 	w.expect(exitUsage, signup...)
-	contains(t, &w.err, "not the same")
+	testkit.Contains(t, w.err.String(), "not the same")
 	if len(s.seen) > 0 {
 		t.Fatalf("sent %v", s.seen)
 	}
@@ -311,5 +308,5 @@ func TestPasswords(t *testing.T) {
 		t.Errorf("sent %s", s.seen[1])
 	}
 	w.expect(exitUsage, "signup", "--handle", "ada")
-	contains(t, &w.err, "--email and --name")
+	testkit.Contains(t, w.err.String(), "--email and --name")
 }

@@ -9,8 +9,8 @@ import (
 	_ "github.com/charmbracelet/bubbletea" // linked so that its init runs
 )
 
-// TestNoTerminalQuery runs kizo on a terminal that never answers, and looks for a query in the bytes
-// that kizo writes. It does not measure the wait that would follow a query.
+// TestNoTerminalQuery runs kizo on a terminal that never answers, and looks for a query in the
+// bytes that kizo writes. It does not measure the wait that would follow a query.
 func TestNoTerminalQuery(t *testing.T) {
 	w := newWorld(t, newFakeServer(t).Server)
 	w.env["TERM"] = "xterm-256color"

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 func TestTableCutsOnlyColumnsThatMayBeCut(t *testing.T) {
@@ -115,9 +116,7 @@ func TestForeignTextsAreNoFormulas(t *testing.T) {
 		}
 		w := newWorld(t, nil)
 		a := w.app()
-		if err := a.printList(jsonFlag{app: a}, nil, transferColumns, [][]string{a.transferRow(transfer)}); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, a.printList(jsonFlag{app: a}, nil, transferColumns, [][]string{a.transferRow(transfer)}))
 		if err := a.printTransfer(jsonFlag{app: a}, transfer); err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +125,7 @@ func TestForeignTextsAreNoFormulas(t *testing.T) {
 				t.Errorf("%q: the cell %q is a formula", evil, cell)
 			}
 		}
-		contains(t, &w.out, "\t12.50 USD\t@hyperlink\t")
+		testkit.Contains(t, w.out.String(), "\t12.50 USD\t@hyperlink\t")
 	}
 	// A number with a minus sign stays a number.
 	if got := tabbed([]column{{title: "AMOUNT", right: true}}, [][]string{{"-12.50 USD"}}); got != "-12.50 USD\n" {
@@ -135,7 +134,8 @@ func TestForeignTextsAreNoFormulas(t *testing.T) {
 }
 
 // TestColumnsOfTextAreMarked: a new column of untrusted text must be marked as free, so that it
-// cannot be a formula. The titles listed here are those of ids, times, amounts and Kizo's own words.
+// cannot be a formula. The titles listed here are those of ids, times, amounts and Kizo's own
+// words.
 func TestColumnsOfTextAreMarked(t *testing.T) {
 	own := []string{"ID", "WHEN", "KIND", "STATE", "DIRECTION", "AMOUNT", "WITH", "AUTHORIZED", "RESOLVED", "EXPIRES", "REVERSED", "REVERSES",
 		"TRANSFER", "REFERENCE", "ATTEMPTS", "NEXT", "LEASE UNTIL", "FENCE", "TRACE"}

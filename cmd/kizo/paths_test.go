@@ -38,8 +38,8 @@ func TestRelativeHomeIsNotTheWorkingDirectory(t *testing.T) {
 	}
 }
 
-// TestAConfigurationInTheWorkingDirectoryIsNotTheUsers: another user may have written the file that a
-// relative HOME or XDG_CONFIG_HOME names.
+// TestAConfigurationInTheWorkingDirectoryIsNotTheUsers: another user may have written the file that
+// a relative HOME or XDG_CONFIG_HOME names.
 func TestAConfigurationInTheWorkingDirectoryIsNotTheUsers(t *testing.T) {
 	w := newWorld(t, nil)
 	w.write("here/.config/kizo/config.toml", `currency = "JPY"`)

@@ -13,13 +13,14 @@ import (
 	"testing"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // unknownUser is a user id without an entry in the password database, as containers often use.
 const unknownUser = 54321
 
-// TestUserWithoutHome runs kizo as a user without a home directory. It names the variable to set, and
-// writes nothing, because there is no directory for tokens and intents.
+// TestUserWithoutHome runs kizo as a user without a home directory. It names the variable to set,
+// and writes nothing, because there is no directory for tokens and intents.
 func TestUserWithoutHome(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become another user")
@@ -30,9 +31,7 @@ func TestUserWithoutHome(t *testing.T) {
 	server := newFakeServer(t, answerCode(500, client.Internal))
 	dir := openDir(t)
 	work := filepath.Join(dir, "work")
-	if err := os.Mkdir(work, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Mkdir(work, 0o700))
 	if err := os.Chown(work, unknownUser, unknownUser); err != nil {
 		t.Fatal(err)
 	}
@@ -79,23 +78,13 @@ func TestUserWithoutHome(t *testing.T) {
 func openDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kizo-open-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chmod(dir, 0o755))
 	path, err := exec.LookPath("kizo")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	program, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "kizo"), program, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "kizo"), program, 0o755))
 	return dir
 }

@@ -7,10 +7,11 @@ import (
 	"testing"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
-// TestPayeeOfAnAddressIsShownFirst: on a terminal, kizo shows the name of an e-mail address and asks
-// before money moves. It does not ask scripts, with --yes, or for a handle.
+// TestPayeeOfAnAddressIsShownFirst: on a terminal, kizo shows the name of an e-mail address and
+// asks before money moves. It does not ask scripts, with --yes, or for a handle.
 func TestPayeeOfAnAddressIsShownFirst(t *testing.T) {
 	preview := func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"amount":100,"fee":0,"currency":"USD","from":{"handle":"ada"},"to":{"handle":"bob","name":"Bob Moore"},"balance_after":0,"available_after":0}`)
@@ -37,7 +38,7 @@ func TestPayeeOfAnAddressIsShownFirst(t *testing.T) {
 		asked := false
 		w.readLine = func(context.Context, string) (string, error) {
 			asked = true
-			contains(t, &w.err, "bob@example.com is @bob (Bob Moore).")
+			testkit.Contains(t, w.err.String(), "bob@example.com is @bob (Bob Moore).")
 			return test.answer, nil
 		}
 		w.expect(test.code, append([]string{"transfer"}, test.args...)...)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 func TestPendingShowsMemoAgeAndKey(t *testing.T) {
@@ -15,12 +16,12 @@ func TestPendingShowsMemoAgeAndKey(t *testing.T) {
 	w.expect(exitUnknown, "deposit", "1")
 	w.now = w.now.Add(90 * time.Minute)
 	w.expect(exitDone, "pending", "--json=key,memo")
-	contains(t, &w.out, `{"key":"invoice-17","memo":"lunch \u202eevil"}`, `"memo":""}`)
+	testkit.Contains(t, w.out.String(), `{"key":"invoice-17","memo":"lunch \u202eevil"}`, `"memo":""}`)
 	w.expect(exitDone, "pending")
-	contains(t, &w.out, "invoice-17\t2026-03-01T12:00:00Z\ttransfer 12.50 USD to @bob\t@ada\t", "\tlunch \\u{202e}evil\n")
+	testkit.Contains(t, w.out.String(), "invoice-17\t2026-03-01T12:00:00Z\ttransfer 12.50 USD to @bob\t@ada\t", "\tlunch \\u{202e}evil\n")
 	w.terminal = true
 	w.expect(exitDone, "pending")
-	contains(t, &w.out, "invoice-17", "1h ago", "transfer 12.50 USD to @bob", "lunch")
+	testkit.Contains(t, w.out.String(), "invoice-17", "1h ago", "transfer 12.50 USD to @bob", "lunch")
 }
 
 func TestPendingDrop(t *testing.T) {
@@ -30,23 +31,23 @@ func TestPendingDrop(t *testing.T) {
 
 	w.expect(exitNotFound, "pending", "drop", "invoice-19", "--yes")
 	w.expect(exitUsage, "pending", "drpo", "invoice-17")
-	contains(t, &w.err, "try: kizo pending drop")
+	testkit.Contains(t, w.err.String(), "try: kizo pending drop")
 	w.expect(exitUsage, "pending", "drop", "invoice-17") // there is no terminal to ask on
-	contains(t, &w.err, "may have moved money", "kizo retry invoice-17", "--yes")
+	testkit.Contains(t, w.err.String(), "may have moved money", "kizo retry invoice-17", "--yes")
 	answer := "no"
 	w.readLine = func(context.Context, string) (string, error) { return answer, nil }
 	w.expect(exitUsage, "pending", "drop", "invoice-17")
 	w.expect(exitDone, "pending", "--json=key")
-	contains(t, &w.out, `[{"key":"invoice-17"},{"key":"invoice-18"}]`)
+	testkit.Contains(t, w.out.String(), `[{"key":"invoice-17"},{"key":"invoice-18"}]`)
 
 	answer = "yes"
 	w.expect(exitDone, "pending", "drop", "invoice-17")
-	contains(t, &w.err, "transfer 12.50 USD to @bob", "kizo transfers list")
+	testkit.Contains(t, w.err.String(), "transfer 12.50 USD to @bob", "kizo transfers list")
 	w.readLine = nil
 	w.expect(exitDone, "pending", "--json=key")
-	contains(t, &w.out, `[{"key":"invoice-18"}]`)
+	testkit.Contains(t, w.out.String(), `[{"key":"invoice-18"}]`)
 	w.expect(exitDone, "pending", "drop", "invoice-18", "--yes", "--json")
-	contains(t, &w.out, `"key":"invoice-18"`)
+	testkit.Contains(t, w.out.String(), `"key":"invoice-18"`)
 	if w.err.Len() > 0 {
 		t.Errorf("with --json, stderr is for errors: %s", &w.err)
 	}

@@ -16,9 +16,12 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
-// TestScripts runs testdata/script against one kizod dev. A script has these variables and commands:
+// TestScripts runs testdata/script against one kizod dev. A script has these variables and
+// commands:
 //
 //	$USER1, $USER2   handles that no other script has; the file password has their password
 //	as 1             the following commands are those of user 1 (or 2), with their own state
@@ -27,9 +30,7 @@ import (
 //	                 if it was a list, of its first object
 func TestScripts(t *testing.T) {
 	kizod, err := startKizod()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
@@ -147,8 +148,8 @@ func (p *kizodProcess) start(binary string) error {
 	p.URL = ""
 	p.command = exec.Command(binary, "dev", "--data", filepath.Join(p.dir, "data"),
 		"--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--ready-file", ready)
-	// A file, not a pipe: processes that a killed kizod leaves behind would keep the pipe open, and Wait would
-	// wait for it.
+	// A file, not a pipe: processes that a killed kizod leaves behind would keep the pipe open, and
+	// Wait would wait for it.
 	log, err := os.OpenFile(p.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

@@ -15,15 +15,14 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
 func keep(t *testing.T, s *sessionFile, c client.Credentials) {
 	t.Helper()
 	err := s.Update(t.Context(), func(client.Credentials) (client.Credentials, error) { return c, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 }
 
 func TestSessionBelongsToOneServer(t *testing.T) {
@@ -74,23 +73,17 @@ func TestReadableSessionIsRefused(t *testing.T) {
 		}
 	}
 
-	if err := os.Chmod(s.path(), 0o640); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chmod(s.path(), 0o640))
 	if _, err := s.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "chmod go= ") {
 		t.Errorf("readable by the group: %v", err)
 	}
 
 	elsewhere := filepath.Join(t.TempDir(), "elsewhere.json")
-	if err := os.Chmod(s.path(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chmod(s.path(), 0o600))
 	if err := os.Rename(s.path(), elsewhere); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(elsewhere, s.path()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Symlink(elsewhere, s.path()))
 	if _, err := s.Load(t.Context()); err == nil {
 		t.Error("a symbolic link was followed")
 	}

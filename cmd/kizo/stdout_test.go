@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // outputMode is a form of output.
@@ -48,9 +49,7 @@ type pairOfUsers struct {
 func newPair(t *testing.T) *pairOfUsers {
 	t.Helper()
 	kizod, err := startKizod()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	number := scriptsSoFar.Add(1)
 	p := &pairOfUsers{kizod: kizod, adaName: fmt.Sprintf("outada%d", number), bobName: fmt.Sprintf("outbob%d", number)}
 	p.ada, p.bob = p.user(t, p.adaName), p.user(t, p.bobName)
@@ -254,18 +253,16 @@ func (p *pairOfUsers) check(t *testing.T, path []string, test outputCase, mode o
 		t.Fatalf("exit code %d, stderr %s", code, stderr)
 	}
 	if len(mode.flags) > 0 {
-		contains(t, &w.err, `"code":"output_failed"`, `"exit_code":9`)
+		testkit.Contains(t, w.err.String(), `"code":"output_failed"`, `"exit_code":9`)
 	}
 	if !test.moves {
 		return
 	}
 	w.expect(exitDone, "pending", "--json=key")
-	contains(t, &w.out, key)
+	testkit.Contains(t, w.out.String(), key)
 	w.expect(exitDone, "retry", key, "--json=id,state")
 	var moved struct{ ID, State string }
-	if err := json.Unmarshal(w.out.Bytes(), &moved); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, json.Unmarshal(w.out.Bytes(), &moved))
 	if !strings.Contains(stderr, moved.ID) || !strings.Contains(stderr, key) || !strings.Contains(stderr, moved.State) {
 		t.Errorf("transfer %+v with key %s, stderr %s", moved, key, stderr)
 	}
@@ -292,14 +289,14 @@ func TestRetryKeepsWhatItCannotShow(t *testing.T) {
 			t.Errorf("%v: exit code %d, stderr %s", args, code, &w.err)
 		}
 		if args[0] == "retry" {
-			contains(t, &w.err, "one", "two", "posted")
+			testkit.Contains(t, w.err.String(), "one", "two", "posted")
 		}
 	}
 	if code := w.full("retry", "two"); code != exitOutput {
 		t.Errorf("exit code %d", code)
 	}
 	w.expect(exitDone, "pending", "--json=key")
-	contains(t, &w.out, `[{"key":"one"},{"key":"two"}]`)
+	testkit.Contains(t, w.out.String(), `[{"key":"one"},{"key":"two"}]`)
 	w.expect(exitDone, "retry")
 	if rows := strings.Count(w.out.String(), "\n"); rows != 2 {
 		t.Errorf("%d transfers shown: %s", rows, &w.out)
@@ -309,7 +306,7 @@ func TestRetryKeepsWhatItCannotShow(t *testing.T) {
 		t.Errorf("still pending: %s", &w.out)
 	}
 	w.expect(exitDone, "balance", "USD", "--json=balance")
-	contains(t, &w.out, `{"balance":99800}`)
+	testkit.Contains(t, w.out.String(), `{"balance":99800}`)
 }
 
 // TestStdoutOfTheRealProgram tests what only a process has: signals and file descriptors.
@@ -332,7 +329,7 @@ func TestStdoutOfTheRealProgram(t *testing.T) {
 				t.Errorf("exit code %d, stderr %s", code, &w.err)
 			}
 			if test.name != "discarded" {
-				contains(t, &w.err, transferID, "idempotency key: k", "the transfer of 12.50 USD is posted")
+				testkit.Contains(t, w.err.String(), transferID, "idempotency key: k", "the transfer of 12.50 USD is posted")
 			}
 			w.expect(exitDone, "pending", "--json=key")
 			if got, want := w.out.String(), map[bool]string{true: "[{\"key\":\"k\"}]\n", false: "[]\n"}[test.open]; got != want {
@@ -346,9 +343,7 @@ func TestADeadPipeDoesNotKill(t *testing.T) {
 	w := newWorld(t, newFakeServer(t, answerTransfer(http.StatusCreated, "posted", "")).Server)
 	for _, args := range [][]string{{"transfer", "@bob", "12.50", "--idempotency-key", "k"}, {"version"}, {"--help"}, {"completion", "bash"}} {
 		read, write, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		read.Close()
 		command := exec.CommandContext(t.Context(), "kizo", args...)
 		command.Stdout = write
@@ -357,7 +352,7 @@ func TestADeadPipeDoesNotKill(t *testing.T) {
 		if code != exitOutput {
 			t.Errorf("%v: %v", args, command.ProcessState)
 		}
-		contains(t, &w.err, "broken pipe")
+		testkit.Contains(t, w.err.String(), "broken pipe")
 	}
 	w.expect(exitDone, "retry", "k", "--json=id")
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/creack/pty"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // terminal runs kizo on a terminal of its own.
@@ -29,9 +31,7 @@ func onTerminal(t *testing.T, w *world, args ...string) *terminal {
 		command.Env = append(command.Env, name+"="+value)
 	}
 	file, err := pty.StartWithSize(command, &pty.Winsize{Rows: 24, Cols: 80})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { file.Close() })
 	return &terminal{t: t, command: command, file: file}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/internal/trace"
 )
 
@@ -24,7 +25,7 @@ func TestRetryKeepsTheTrace(t *testing.T) {
 	w := newWorld(t, s.Server)
 	w.env["TRACEPARENT"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	w.expect(exitUnknown, "transfer", "@bob", "1", "--idempotency-key", "k", "--verbose")
-	contains(t, &w.err, "trace: 0af7651916cd43dd8448eb211c80319c")
+	testkit.Contains(t, w.err.String(), "trace: 0af7651916cd43dd8448eb211c80319c")
 	delete(w.env, "TRACEPARENT")
 	w.expect(exitDone, "retry", "k")
 	if len(steps) != 2 || steps[0].TraceID() != "0af7651916cd43dd8448eb211c80319c" || steps[1].TraceID() != steps[0].TraceID() {
@@ -32,7 +33,8 @@ func TestRetryKeepsTheTrace(t *testing.T) {
 	}
 }
 
-// TestErrorsNameTheirTrace: an error names its request and its trace, and each command has its own trace.
+// TestErrorsNameTheirTrace: an error names its request and its trace, and each command has its own
+// trace.
 func TestErrorsNameTheirTrace(t *testing.T) {
 	s := newFakeServer(t, answerCode(503, client.OutcomeUnknown))
 	w := newWorld(t, s.Server)

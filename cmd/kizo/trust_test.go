@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // grantsTokens answers every log-in with tokens of @ada.
@@ -37,7 +38,7 @@ func TestNoPasswordToAProjectServer(t *testing.T) {
 	w := inProject(t, s)
 	for _, args := range [][]string{{"login", "ada"}, signingUp} {
 		w.expect(exitUsage, append(args, "--password-stdin")...)
-		contains(t, &w.err, "not sent to "+s.URL, filepath.Join(w.dir, ".kizo.toml"), "--server "+s.URL)
+		testkit.Contains(t, w.err.String(), "not sent to "+s.URL, filepath.Join(w.dir, ".kizo.toml"), "--server "+s.URL)
 		w.secrets = []string{"correct horse battery", "correct horse battery"}
 		w.expect(exitUsage, args...) // there is no prompt, so that it is the same as in a pipe
 		w.secrets = nil
@@ -68,7 +69,7 @@ func TestProjectServerIsConfirmedOnce(t *testing.T) {
 		return answer, nil
 	}
 	w.expect(exitUsage, "login", "ada")
-	contains(t, &w.err, s.URL, filepath.Join(w.dir, ".kizo.toml"))
+	testkit.Contains(t, w.err.String(), s.URL, filepath.Join(w.dir, ".kizo.toml"))
 	if asked != 1 || len(s.seen) != 0 {
 		t.Fatalf("asked %d times, sent %v", asked, s.seen)
 	}
@@ -80,14 +81,15 @@ func TestProjectServerIsConfirmedOnce(t *testing.T) {
 	}
 }
 
-// TestDashboardSendsNoPasswordToAProjectServer: the log-in form of the dashboard sends passwords too.
+// TestDashboardSendsNoPasswordToAProjectServer: the log-in form of the dashboard sends passwords
+// too.
 func TestDashboardSendsNoPasswordToAProjectServer(t *testing.T) {
 	w := inProject(t, grantsTokens(t))
 	w.terminal, w.secrets = true, []string{}
 	w.env["TERM"] = "xterm"
 	for _, args := range [][]string{{"dashboard"}, {}} {
 		w.expect(exitUsage, args...)
-		contains(t, &w.err, "not sent to ")
+		testkit.Contains(t, w.err.String(), "not sent to ")
 	}
 }
 
@@ -110,9 +112,7 @@ func TestPlainHTTPOnlyOnThisComputer(t *testing.T) {
 	} {
 		t.Run(server, func(t *testing.T) {
 			clean, err := client.CleanServer(server)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			if got := unencryptedRemote(clean); got != far {
 				t.Errorf("%v, want %v", got, far)
 			}
@@ -130,7 +130,7 @@ func TestPlainHTTPOnlyOnThisComputer(t *testing.T) {
 			}
 			w.env["KIZO_SERVER"] = server
 			w.expect(exitUsage, args...)
-			contains(t, &w.err, "unencrypted", "https://kizo.invalid:7420", "--insecure-http")
+			testkit.Contains(t, w.err.String(), "unencrypted", "https://kizo.invalid:7420", "--insecure-http")
 		}
 	}
 	// With the flag or the variable, the user accepts the risk.
@@ -140,7 +140,7 @@ func TestPlainHTTPOnlyOnThisComputer(t *testing.T) {
 	w.expect(exitNotLoggedIn, "balance")
 	w.env["KIZO_INSECURE_HTTP"] = "perhaps"
 	w.expect(exitUsage, "balance")
-	contains(t, &w.err, "KIZO_INSECURE_HTTP")
+	testkit.Contains(t, w.err.String(), "KIZO_INSECURE_HTTP")
 }
 
 // TestProjectCannotSetCertificates: only the user chooses the certificate authority.
@@ -149,9 +149,7 @@ func TestProjectCannotSetCertificates(t *testing.T) {
 	for _, line := range []string{`ca_file = "evil.pem"`, `insecure_http = "true"`} {
 		path := w.write(".kizo.toml", line)
 		w.expect(exitUsage, "balance")
-		contains(t, &w.err, path)
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Contains(t, w.err.String(), path)
+		testkit.Must(t, os.Remove(path))
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // TestATimeZoneThatDoesNotExist: kizo must not use UTC in its place.
@@ -31,7 +33,7 @@ func TestATimeZoneThatDoesNotExist(t *testing.T) {
 		w.env["TZ"] = zone
 		for _, args := range dated {
 			w.expect(exitUsage, args...)
-			contains(t, &w.err, fmt.Sprintf("TZ is %q", zone), "TZ=UTC kizo ")
+			testkit.Contains(t, w.err.String(), fmt.Sprintf("TZ is %q", zone), "TZ=UTC kizo ")
 		}
 		w.expect(exitDone, "transfers", "list", "--since", "2026-03-01T00:00:00Z") // needs no zone
 		w.expect(exitDone, "transfers", "list", "--since", "12h")

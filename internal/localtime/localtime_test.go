@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 	_ "time/tzdata" // the same zones on every machine
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 func load(t *testing.T, name string) *time.Location {
 	t.Helper()
 	location, err := time.LoadLocation(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return location
 }
 

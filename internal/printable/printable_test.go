@@ -6,6 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/internal/text"
 )
 
@@ -99,9 +100,7 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		plain, err := json.MarshalIndent(map[string]string{"memo": s}, "", "\t")
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		safe := JSON(plain)
 		for _, r := range string(safe) {
 			if r != '\n' && r != '\t' && !visible(r) {
@@ -109,9 +108,7 @@ func FuzzJSON(f *testing.F) {
 			}
 		}
 		var before, after map[string]string
-		if err := json.Unmarshal(plain, &before); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, json.Unmarshal(plain, &before))
 		if err := json.Unmarshal(safe, &after); err != nil {
 			t.Fatalf("%q: %v", safe, err)
 		}

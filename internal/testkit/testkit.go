@@ -1,6 +1,6 @@
 // Package testkit contains the helpers that the tests of all packages share.
 //
-//	test ─► Must, Contains                  end or fail the test
+//	test ─► Must, Equal, Contains           end or fail the test
 //	     ─► Eventually, Receive             wait for another goroutine or process
 //	     ─► Connect, PrepareStatements      connect to a database, check the package's SQL
 //
@@ -27,6 +27,14 @@ func Must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Equal reports an error if got is not want. What says what was compared.
+func Equal[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
 	}
 }
 

@@ -1,9 +1,9 @@
 // Package text decides which characters of text from outside may be stored, logged and shown,
 // and in which form texts are compared.
 //
-//	text from a caller,          ┌─ Visible, Unprintable, MisplacedJoiner ──► accept or reject it
-//	a client or the bank ────────┼─ Clean, CleanProse ──────────────────────► store, log or show it
-//	                             └─ Fold, LowerASCII ───────────────────────► search and compare it
+//	text from a caller,        ┌─ Visible, Unprintable, MisplacedJoiner ──► accept or reject it
+//	a client or the bank ──────┼─ Clean, CleanProse ──────────────────────► store, log or show it
+//	                           └─ Fold, LowerASCII ───────────────────────► search and compare it
 //
 // # Which characters are invisible
 //

@@ -140,7 +140,7 @@ func TestAccessMatrix(t *testing.T) {
 			continue
 		}
 		if row.public {
-			equal(t, name+" without a token is an operation of the contract's, or a page",
+			testkit.Equal(t, name+" without a token is an operation of the contract's, or a page",
 				api.Operations(api.Row.IsPublic)[name] || !strings.HasPrefix(route.Path, "/v1/"), true)
 			continue
 		}
@@ -234,7 +234,7 @@ func TestAuthorizationHeader(t *testing.T) {
 			continue
 		}
 		got.wantProblem(code)
-		equal(t, "WWW-Authenticate", got.header.Get("WWW-Authenticate"), `Bearer realm="kizo"`)
+		testkit.Equal(t, "WWW-Authenticate", got.header.Get("WWW-Authenticate"), `Bearer realm="kizo"`)
 	}
 	// A token in the URL would be stored in logs and histories.
 	h.do(ask{method: "GET", path: "/v1/me?access_token=" + alice.access}).wantProblem(openapi.Unauthenticated)
@@ -249,7 +249,7 @@ func TestRoutesAndMethodsThatAreNot(t *testing.T) {
 	}
 	for _, method := range []string{"PUT", "DELETE", "HEAD", "OPTIONS", "TRACE"} {
 		got := h.do(ask{method: method, path: "/v1/me", token: alice.access})
-		equal(t, method, got.status, 405)
+		testkit.Equal(t, method, got.status, 405)
 		if method != "HEAD" {
 			got.wantProblem(openapi.MethodNotAllowed)
 		}

@@ -113,8 +113,8 @@ func TestEncodedBodiesAreRejected(t *testing.T) {
 		request.headers = map[string]string{"Content-Encoding": encoding}
 		h.wantRefused(encoding, request, openapi.MediaTypeUnsupported)
 	}
-	equal(t, "alice's balance", h.wallet(alice).Balance, 1000)
-	equal(t, "bob's balance", h.wallet(bob).Balance, 0)
+	testkit.Equal(t, "alice's balance", h.wallet(alice).Balance, 1000)
+	testkit.Equal(t, "bob's balance", h.wallet(bob).Balance, 0)
 }
 
 func TestBodySize(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
@@ -197,9 +198,9 @@ func TestBadMemos(t *testing.T) {
 	// These are valid memos.
 	for _, memo := range []string{"", "lunch", "Grüße ☕ 寿司 مرحبا", strings.Repeat("é", 140), `"<script>' OR 1=1 --`, "100 % 👍"} {
 		sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1).with("memo", memo)).want(201))
-		equal(t, "memo", text(sent.Memo), memo)
+		testkit.Equal(t, "memo", text(sent.Memo), memo)
 		again := read[openapi.Transfer](h.get(bob, "/v1/transfers/"+sent.Id.String()).want(200))
-		equal(t, "memo as bob sees it", text(again.Memo), memo)
+		testkit.Equal(t, "memo as bob sees it", text(again.Memo), memo)
 	}
 	h.wantBalance(bob, 6, 0)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
@@ -59,8 +60,8 @@ func TestQuotedKeyIsTheSameKey(t *testing.T) {
 	bare := h.do(request).want(201)
 	request.key = `"` + request.key + `"`
 	quoted := h.do(request).want(201)
-	equal(t, "replayed", quoted.replayed(), true)
-	equal(t, "transfer", read[openapi.Transfer](quoted).Id, read[openapi.Transfer](bare).Id)
+	testkit.Equal(t, "replayed", quoted.replayed(), true)
+	testkit.Equal(t, "transfer", read[openapi.Transfer](quoted).Id, read[openapi.Transfer](bare).Id)
 	h.wantBalance(bob, 1, 0)
 }
 

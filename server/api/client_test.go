@@ -206,7 +206,7 @@ func (a *answer) wantProblem(code openapi.ProblemCode) openapi.Problem {
 	if a.status != status || p.Status != status {
 		a.t.Errorf("%s: status %d, in the body %d, want %d", code, a.status, p.Status, status)
 	}
-	equal(a.t, "media type", a.header.Get("Content-Type"), "application/problem+json")
+	testkit.Equal(a.t, "media type", a.header.Get("Content-Type"), "application/problem+json")
 	if p.Detail == "" || p.Type == "" || p.Title == "" || p.RequestId == nil || *p.RequestId != a.header.Get("X-Request-Id") {
 		a.t.Errorf("%s: incomplete: %s", code, a.body)
 	}

@@ -42,7 +42,7 @@ func TestReservedConnections(t *testing.T) {
 	for range 2 * connections {
 		refused := h.do(alice.asks("/v1/transfers", pay(bob, 1)))
 		refused.wantProblem(openapi.Overloaded)
-		equal(t, "Retry-After", refused.header.Get("Retry-After"), "1")
+		testkit.Equal(t, "Retry-After", refused.header.Get("Retry-After"), "1")
 		h.get(operator, "/v1/ops/payments").want(http.StatusOK)
 		h.do(ask{method: "POST", path: "/v1/bank/callbacks", body: fields{}}).want(http.StatusNoContent)
 		h.client.CloseIdleConnections()
@@ -88,7 +88,7 @@ func TestSilentConnectionsGiveWay(t *testing.T) {
 			t.Fatal("an old connection is not closed")
 		}
 	}
-	equal(t, "status on the newest", h.rawOn(silent[len(silent)-1]).status, http.StatusUnauthorized)
+	testkit.Equal(t, "status on the newest", h.rawOn(silent[len(silent)-1]).status, http.StatusUnauthorized)
 }
 
 func (h *fixture) rawOn(conn net.Conn) *answer {

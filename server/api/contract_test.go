@@ -73,7 +73,7 @@ func checkContract(t testing.TB, request *http.Request, got *answer) {
 	if !strings.HasPrefix(request.URL.Path, "/v1/") {
 		return
 	}
-	equal(t, "Cache-Control of "+request.URL.Path, got.header.Get("Cache-Control") == "no-store" || got.status >= 400, true)
+	testkit.Equal(t, "Cache-Control of "+request.URL.Path, got.header.Get("Cache-Control") == "no-store" || got.status >= 400, true)
 	for _, at := range moments.FindAllSubmatch(got.body, -1) {
 		if !bytes.HasSuffix(at[1], []byte("Z")) {
 			t.Errorf("%s %s: a time that is not in UTC: %s", request.Method, request.URL.Path, at[0])
@@ -100,7 +100,7 @@ func checkContract(t testing.TB, request *http.Request, got *answer) {
 		t.Errorf("%s %s: %d is against the contract: %v\n%s", request.Method, request.URL.Path, got.status, err, got.body)
 	}
 	if got.status == http.StatusNoContent {
-		equal(t, "body of a 204", len(got.body), 0)
+		testkit.Equal(t, "body of a 204", len(got.body), 0)
 	}
 }
 
@@ -149,8 +149,8 @@ func TestCodesAreTheSameEverywhere(t *testing.T) {
 func TestUnknownCodesBecomeInternal(t *testing.T) {
 	t.Parallel()
 	p := api.Describe(problem.New(ledger.Fenced, "another worker has the payment"))
-	equal(t, "code", p.Code, openapi.Internal)
-	equal(t, "status", p.Status, 500)
+	testkit.Equal(t, "code", p.Code, openapi.Internal)
+	testkit.Equal(t, "status", p.Status, 500)
 }
 
 func TestTablesFollowTheContract(t *testing.T) {
@@ -165,7 +165,7 @@ func TestTablesFollowTheContract(t *testing.T) {
 		}
 		if op.RequestBody != nil {
 			withBody[name] = true
-			equal(t, name+" requires its body", op.RequestBody.Value.Required, true)
+			testkit.Equal(t, name+" requires its body", op.RequestBody.Value.Required, true)
 		}
 		if op.takes("header", "Idempotency-Key") {
 			withKey[name] = true
@@ -220,7 +220,7 @@ func TestRequestSchemasForbidMore(t *testing.T) {
 				continue
 			}
 			for media, content := range op.RequestBody.Value.Content {
-				equal(t, op.OperationID+" takes", media, "application/json")
+				testkit.Equal(t, op.OperationID+" takes", media, "application/json")
 				if more := content.Schema.Value.AdditionalProperties.Has; more == nil || *more {
 					t.Errorf("%s allows fields beyond its own", op.OperationID)
 				}
@@ -236,9 +236,9 @@ func TestPages(t *testing.T) {
 	if !bytes.Equal(served.body, kizo.Contract) {
 		t.Error("/openapi.yaml is not the contract")
 	}
-	equal(t, "contract", served.header.Get("Content-Type"), "application/yaml")
+	testkit.Equal(t, "contract", served.header.Get("Content-Type"), "application/yaml")
 	landing := h.do(ask{method: "GET", path: "/"}).want(200)
-	equal(t, "landing page", landing.header.Get("Content-Type"), "text/html; charset=utf-8")
+	testkit.Equal(t, "landing page", landing.header.Get("Content-Type"), "text/html; charset=utf-8")
 	keys := h.do(ask{method: "GET", path: "/.well-known/jwks.json"}).want(200)
 	if !bytes.Contains(keys.body, []byte(`"kty":"OKP"`)) || bytes.Contains(keys.body, []byte(`"d":`)) {
 		t.Errorf("keys: %s", keys.body)

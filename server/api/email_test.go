@@ -22,7 +22,7 @@ func TestUnverifiedAddressIsNotPaid(t *testing.T) {
 		return h.post(alice, "/v1/transfers", fields{"to": to, "amount": 1, "currency": "USD"})
 	}
 	unverified, unknown := send("bob@example.com").wantProblem(openapi.PayeeNotFound), send("unknown@example.com").wantProblem(openapi.PayeeNotFound)
-	equal(t, "detail", unverified.Detail, unknown.Detail)
+	testkit.Equal(t, "detail", unverified.Detail, unknown.Detail)
 	h.post(alice, "/v1/transfers", fields{"to": "bob@example.com", "amount": 1, "currency": "USD", "dry_run": true}).wantProblem(openapi.PayeeNotFound)
 	h.get(alice, "/v1/transfers?with=bob@example.com").wantProblem(openapi.UserNotFound)
 	h.get(alice, "/v1/transfers?with=unknown@example.com").wantProblem(openapi.UserNotFound)
@@ -33,12 +33,12 @@ func TestUnverifiedAddressIsNotPaid(t *testing.T) {
 	again := read[openapi.Tokens](h.do(ask{method: "POST", path: "/v1/auth/signup", body: fields{
 		"email": "BOB@example.com", "handle": "robert", "name": "Robert", "password": password + " too",
 	}}).want(201))
-	equal(t, "verified", again.User.EmailVerified, false)
+	testkit.Equal(t, "verified", again.User.EmailVerified, false)
 	h.verifyEmail(bob)
 	h.awaitLease()
 	sent := read[openapi.Transfer](send("bob@example.com").want(201))
-	equal(t, "payee", *sent.To.Handle, "bob")
-	equal(t, "name in the preview", *read[openapi.TransferPreview](h.post(alice, "/v1/transfers",
+	testkit.Equal(t, "payee", *sent.To.Handle, "bob")
+	testkit.Equal(t, "name in the preview", *read[openapi.TransferPreview](h.post(alice, "/v1/transfers",
 		fields{"to": "bob@example.com", "amount": 1, "currency": "USD", "dry_run": true}).want(200)).To.Name, "Name of bob")
 }
 
@@ -55,8 +55,8 @@ func TestLookUpsByAddress(t *testing.T) {
 	h := newFixture(t)
 	alice, bob := h.pair(1000)
 	patched := read[openapi.User](h.do(ask{method: "PATCH", path: "/v1/me", token: bob.access, body: fields{"findable_by_email": false}}).want(200))
-	equal(t, "findable", patched.FindableByEmail, false)
-	equal(t, "name", patched.Name, "Name of bob")
+	testkit.Equal(t, "findable", patched.FindableByEmail, false)
+	testkit.Equal(t, "name", patched.Name, "Name of bob")
 	h.do(ask{method: "PATCH", path: "/v1/me", token: bob.access, body: fields{}}).wantProblem(openapi.BodyMalformed)
 	look := func(i int) *answer {
 		if i%2 == 0 {
@@ -75,8 +75,8 @@ func TestLookUpsByAddress(t *testing.T) {
 			}
 			continue
 		}
-		equal(t, "status", got.status, 404)
+		testkit.Equal(t, "status", got.status, 404)
 	}
-	equal(t, "refused", refused, true)
+	testkit.Equal(t, "refused", refused, true)
 	h.post(alice, "/v1/transfers", fields{"to": "@bob", "amount": 1, "currency": "USD"}).want(201)
 }

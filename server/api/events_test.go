@@ -27,9 +27,9 @@ func (x receivedEvent) transfer(t testing.TB) openapi.TransferEvent {
 	decoder := json.NewDecoder(strings.NewReader(x.data))
 	decoder.DisallowUnknownFields()
 	testkit.Must(t, decoder.Decode(&event))
-	equal(t, "type", x.kind, "transfer")
-	equal(t, "state", event.State, event.Transfer.State)
-	equal(t, "UTC", event.At.Location(), time.UTC)
+	testkit.Equal(t, "type", x.kind, "transfer")
+	testkit.Equal(t, "state", event.State, event.Transfer.State)
+	testkit.Equal(t, "UTC", event.At.Location(), time.UTC)
 	return event
 }
 
@@ -60,8 +60,8 @@ func (h *fixture) listen(u *user, query, last string) *eventReader {
 		body, _ := io.ReadAll(response.Body)
 		h.t.Fatalf("%d %s", response.StatusCode, body)
 	}
-	equal(h.t, "media type", response.Header.Get("Content-Type"), "text/event-stream")
-	equal(h.t, "caches", response.Header.Get("Cache-Control"), "no-store")
+	testkit.Equal(h.t, "media type", response.Header.Get("Content-Type"), "text/event-stream")
+	testkit.Equal(h.t, "caches", response.Header.Get("Cache-Control"), "no-store")
 	return &eventReader{h, bufio.NewReader(response.Body), response.Header, cancel}
 }
 
@@ -106,7 +106,7 @@ func (e *eventReader) live() (before []receivedEvent, id string) {
 	for {
 		x := e.next()
 		if x.kind == "live" {
-			equal(e.h.t, "data of live", x.data, "{}")
+			testkit.Equal(e.h.t, "data of live", x.data, "{}")
 			return before, x.id
 		}
 		before = append(before, x)
@@ -136,28 +136,28 @@ func TestEventsAsTheyHappen(t *testing.T) {
 	his.live()
 	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 5).with("memo", canary)).want(201))
 	out, in := hers.next().transfer(t), his.next().transfer(t)
-	equal(t, "hers", out.Transfer.Id, sent.Id)
-	equal(t, "his", in.Transfer.Id, sent.Id)
-	equal(t, "direction of hers", out.Transfer.Direction, openapi.Out)
-	equal(t, "direction of his", in.Transfer.Direction, openapi.In)
-	equal(t, "from", text(in.Transfer.From.Handle), "alice")
-	equal(t, "to", text(out.Transfer.To.Handle), "bob")
-	equal(t, "memo", text(in.Transfer.Memo), canary)
+	testkit.Equal(t, "hers", out.Transfer.Id, sent.Id)
+	testkit.Equal(t, "his", in.Transfer.Id, sent.Id)
+	testkit.Equal(t, "direction of hers", out.Transfer.Direction, openapi.Out)
+	testkit.Equal(t, "direction of his", in.Transfer.Direction, openapi.In)
+	testkit.Equal(t, "from", text(in.Transfer.From.Handle), "alice")
+	testkit.Equal(t, "to", text(out.Transfer.To.Handle), "bob")
+	testkit.Equal(t, "memo", text(in.Transfer.Memo), canary)
 
 	// Only the sender receives the event of a refusal.
 	p := h.post(alice, "/v1/transfers", pay(bob, 100_000)).wantProblem(openapi.InsufficientFunds)
-	equal(t, "refused", hers.next().transfer(t).Transfer.Id, *p.TransferId)
+	testkit.Equal(t, "refused", hers.next().transfer(t).Transfer.Id, *p.TransferId)
 	second := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 6)).want(201))
-	equal(t, "bob's next event", his.next().transfer(t).Transfer.Id, second.Id)
+	testkit.Equal(t, "bob's next event", his.next().transfer(t).Transfer.Id, second.Id)
 
 	// An authorization and its capture are two events, each with the state of its time.
 	opened := read[openapi.Transfer](h.post(bob, "/v1/withdrawals", fields{"amount": 2, "currency": "USD"}).want(202))
 	h.settle(opened.Id, false)
 	pending, voided := his.next().transfer(t), his.next().transfer(t)
-	equal(t, "first", pending.State, openapi.Pending)
-	equal(t, "resolved while pending", pending.Transfer.ResolvedAt == nil && pending.Transfer.Reason == nil, true)
-	equal(t, "then", voided.State, openapi.Voided)
-	equal(t, "to the bank", voided.Transfer.To.Bank != nil && *voided.Transfer.To.Bank, true)
+	testkit.Equal(t, "first", pending.State, openapi.Pending)
+	testkit.Equal(t, "resolved while pending", pending.Transfer.ResolvedAt == nil && pending.Transfer.Reason == nil, true)
+	testkit.Equal(t, "then", voided.State, openapi.Voided)
+	testkit.Equal(t, "to the bank", voided.Transfer.To.Bank != nil && *voided.Transfer.To.Bank, true)
 }
 
 func TestStreamsResume(t *testing.T) {
@@ -238,5 +238,5 @@ func TestBadStreams(t *testing.T) {
 	}
 	refused := h.get(alice, "/v1/events")
 	refused.wantProblem(openapi.TooManyStreams)
-	equal(t, "Retry-After", refused.header.Get("Retry-After"), "1")
+	testkit.Equal(t, "Retry-After", refused.header.Get("Retry-After"), "1")
 }

@@ -16,8 +16,8 @@ import (
 func (h *fixture) authorize(from, to *user, amount int64) string {
 	h.t.Helper()
 	held := read[openapi.Transfer](h.post(from, "/v1/transfers", pay(to, amount).with("authorize", true).with("memo", canary)).want(201))
-	equal(h.t, "kind", held.Kind, openapi.TransferKindAuthorization)
-	equal(h.t, "state", held.State, openapi.Pending)
+	testkit.Equal(h.t, "kind", held.Kind, openapi.TransferKindAuthorization)
+	testkit.Equal(h.t, "state", held.State, openapi.Pending)
 	if held.ExpiresAt == nil || time.Until(*held.ExpiresAt) < 6*24*time.Hour || held.ResolvedAt != nil {
 		h.t.Errorf("an authorization of %+v", held)
 	}
@@ -39,18 +39,18 @@ func TestCapture(t *testing.T) {
 	h.wantBalance(alice, 100, 60)
 
 	got := read[openapi.Transfer](h.post(bob, path+"/capture", fields{"amount": 25}).want(201))
-	equal(t, "state", got.State, openapi.Posted)
-	equal(t, "amount", got.Amount, 25)
-	equal(t, "authorized", *got.AuthorizedAmount, 60)
-	equal(t, "direction for bob", got.Direction, openapi.In)
+	testkit.Equal(t, "state", got.State, openapi.Posted)
+	testkit.Equal(t, "amount", got.Amount, 25)
+	testkit.Equal(t, "authorized", *got.AuthorizedAmount, 60)
+	testkit.Equal(t, "direction for bob", got.Direction, openapi.In)
 	h.wantBalance(alice, 75, 0)
 	h.wantBalance(bob, 25, 0)
 	h.post(bob, path+"/capture", fields{}).wantProblem(openapi.TransferNotPending)
 	h.post(bob, path+"/void", nil).wantProblem(openapi.TransferNotPending)
 
 	whole := read[openapi.Transfer](h.post(bob, h.authorize(alice, bob, 75)+"/capture", fields{}).want(201))
-	equal(t, "amount of the whole", whole.Amount, 75)
-	equal(t, "authorized whole", *whole.AuthorizedAmount, 75)
+	testkit.Equal(t, "amount of the whole", whole.Amount, 75)
+	testkit.Equal(t, "authorized whole", *whole.AuthorizedAmount, 75)
 	h.wantBalance(alice, 0, 0)
 	h.wantBalance(bob, 100, 0)
 }
@@ -74,9 +74,9 @@ func TestCaptureRacesVoid(t *testing.T) {
 		}
 		got.wantProblem(openapi.TransferNotPending)
 	}
-	equal(t, "winners", won, 1)
-	equal(t, "money", h.wallet(alice).Balance+h.wallet(bob).Balance, 100)
-	equal(t, "held", h.wallet(alice).Held, 0)
+	testkit.Equal(t, "winners", won, 1)
+	testkit.Equal(t, "money", h.wallet(alice).Balance+h.wallet(bob).Balance, 100)
+	testkit.Equal(t, "held", h.wallet(alice).Held, 0)
 }
 
 func TestVoid(t *testing.T) {
@@ -95,14 +95,14 @@ func TestVoid(t *testing.T) {
 	request := bob.asks(path+"/void", nil)
 	for i := range 2 {
 		got := h.do(request).want(201)
-		equal(t, "replayed", got.replayed(), i == 1)
-		equal(t, "state", read[openapi.Transfer](got).State, openapi.Voided)
-		equal(t, "reason", text(read[openapi.Transfer](got).Reason), ledger.ReasonVoided)
+		testkit.Equal(t, "replayed", got.replayed(), i == 1)
+		testkit.Equal(t, "state", read[openapi.Transfer](got).State, openapi.Voided)
+		testkit.Equal(t, "reason", text(read[openapi.Transfer](got).Reason), ledger.ReasonVoided)
 	}
 	h.wantBalance(alice, 100, 0)
 	h.post(bob, path+"/capture", fields{}).wantProblem(openapi.TransferNotPending)
 	h.get(mallory, path).wantProblem(openapi.TransferNotFound)
-	equal(t, "as alice sees it", read[openapi.Transfer](h.get(alice, path).want(200)).State, openapi.Voided)
+	testkit.Equal(t, "as alice sees it", read[openapi.Transfer](h.get(alice, path).want(200)).State, openapi.Voided)
 }
 
 func TestExpiry(t *testing.T) {
@@ -119,7 +119,7 @@ func TestExpiry(t *testing.T) {
 	})
 	h.post(bob, path+"/capture", fields{}).wantProblem(openapi.AuthorizationExpired)
 	h.post(bob, path+"/void", nil).wantProblem(openapi.AuthorizationExpired)
-	equal(t, "reason", text(read[openapi.Transfer](h.get(alice, path).want(200)).Reason), ledger.ReasonExpired)
+	testkit.Equal(t, "reason", text(read[openapi.Transfer](h.get(alice, path).want(200)).Reason), ledger.ReasonExpired)
 	h.wantBalance(alice, 100, 0)
 
 	past := pay(bob, 60).with("authorize", true).with("expires_at", "2020-01-01T00:00:00Z")
@@ -144,14 +144,14 @@ func TestReverse(t *testing.T) {
 	request := bob.asks(path+"/reverse", fields{"amount": 20})
 	for i := range 2 {
 		got := h.do(request).want(201)
-		equal(t, "replayed", got.replayed(), i == 1)
+		testkit.Equal(t, "replayed", got.replayed(), i == 1)
 		back := read[openapi.Transfer](got)
-		equal(t, "kind", back.Kind, openapi.TransferKindReversal)
-		equal(t, "reverses", *back.Reverses, sent.Id)
-		equal(t, "direction for bob", back.Direction, openapi.Out)
-		equal(t, "to", text(back.To.Handle), "alice")
+		testkit.Equal(t, "kind", back.Kind, openapi.TransferKindReversal)
+		testkit.Equal(t, "reverses", *back.Reverses, sent.Id)
+		testkit.Equal(t, "direction for bob", back.Direction, openapi.Out)
+		testkit.Equal(t, "to", text(back.To.Handle), "alice")
 	}
-	equal(t, "reversed so far", *read[openapi.Transfer](h.get(alice, path).want(200)).ReversedAmount, 20)
+	testkit.Equal(t, "reversed so far", *read[openapi.Transfer](h.get(alice, path).want(200)).ReversedAmount, 20)
 	h.wantBalance(alice, 60, 0)
 	h.post(bob, path+"/reverse", fields{}).want(201) // the rest
 	h.post(bob, path+"/reverse", fields{}).wantProblem(openapi.ReversalExceedsTransfer)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
@@ -61,9 +62,9 @@ func TestConcurrentRequestsWithOneKey(t *testing.T) {
 				fresh++
 			}
 		}
-		equal(t, kind.path+": answers that were no replay", fresh, 1)
-		equal(t, kind.path+": transfers", len(ids), 1)
-		equal(t, kind.path+": rows", h.rows()[0]-before[0], 1)
+		testkit.Equal(t, kind.path+": answers that were no replay", fresh, 1)
+		testkit.Equal(t, kind.path+": transfers", len(ids), 1)
+		testkit.Equal(t, kind.path+": rows", h.rows()[0]-before[0], 1)
 	}
 	h.wantBalance(alice, 100_000-10, 20)
 	h.wantBalance(bob, 10, 0)
@@ -91,8 +92,8 @@ func TestKeyReusedForAnotherBody(t *testing.T) {
 		}
 		got.wantProblem(openapi.IdempotencyKeyReused)
 	}
-	equal(t, "done", count[201], 1)
-	equal(t, "refused", count[422], 49)
+	testkit.Equal(t, "done", count[201], 1)
+	testkit.Equal(t, "refused", count[422], 49)
 	h.wantBalance(bob, moved, 0)
 
 	// Each field of the body counts.
@@ -111,7 +112,7 @@ func TestKeyReusedForAnotherBody(t *testing.T) {
 	} {
 		other.method, other.token, other.key = "POST", alice.access, key
 		p := h.do(other).wantProblem(openapi.IdempotencyKeyReused)
-		equal(t, "the other's transfer is not named", p.TransferId == nil, true)
+		testkit.Equal(t, "the other's transfer is not named", p.TransferId == nil, true)
 	}
 	h.wantUntouched("a used key", before)
 	// The same key of another user is another key.
@@ -131,12 +132,12 @@ func TestReplayAfterTheMoneyIsSpent(t *testing.T) {
 	first := h.do(request).want(202)
 	h.post(alice, "/v1/transfers", pay(bob, 40)).want(201)
 	again := h.do(request).want(202)
-	equal(t, "replayed", again.replayed(), true)
-	equal(t, "same answer", string(again.body), string(first.body))
+	testkit.Equal(t, "replayed", again.replayed(), true)
+	testkit.Equal(t, "same answer", string(again.body), string(first.body))
 	h.settle(read[openapi.Transfer](first).Id, true)
 	ended := h.do(request).want(201)
-	equal(t, "replayed when ended", ended.replayed(), true)
-	equal(t, "state", read[openapi.Transfer](ended).State, openapi.Posted)
+	testkit.Equal(t, "replayed when ended", ended.replayed(), true)
+	testkit.Equal(t, "state", read[openapi.Transfer](ended).State, openapi.Posted)
 	h.wantBalance(alice, 0, 0)
 }
 
@@ -147,19 +148,19 @@ func TestRefusalIsSticky(t *testing.T) {
 	request := alice.asks("/v1/transfers", pay(bob, 50))
 	first := h.do(request)
 	refused := first.wantProblem(openapi.InsufficientFunds)
-	equal(t, "replayed", first.replayed(), false)
+	testkit.Equal(t, "replayed", first.replayed(), false)
 	h.fund(alice, 1000)
 	before := h.rows()
 	again := h.do(request)
 	same := again.wantProblem(openapi.InsufficientFunds)
-	equal(t, "replayed", again.replayed(), true)
+	testkit.Equal(t, "replayed", again.replayed(), true)
 	if refused.TransferId == nil || same.TransferId == nil || *same.TransferId != *refused.TransferId {
 		t.Errorf("the refusals are of two transfers: %s, %s", first.body, again.body)
 	}
 	h.wantUntouched("a replayed refusal", before)
 	shown := read[openapi.Transfer](h.get(alice, "/v1/transfers/"+refused.TransferId.String()).want(200))
-	equal(t, "state", shown.State, openapi.Refused)
-	equal(t, "reason", text(shown.Reason), string(openapi.InsufficientFunds))
+	testkit.Equal(t, "state", shown.State, openapi.Refused)
+	testkit.Equal(t, "reason", text(shown.Reason), string(openapi.InsufficientFunds))
 	h.post(alice, "/v1/transfers", pay(bob, 50)).want(201)
 }
 
@@ -175,10 +176,10 @@ func TestReplayWithAnotherFormOfThePayee(t *testing.T) {
 	for _, to := range []string{"@bob", "bob", " @BOB ", "bob@example.com", "Bob@Example.com", bob.wallet, "urn:uuid:" + bob.wallet} {
 		request.body = pay(bob, 5).with("to", to).with("authorize", false).with("dry_run", false).with("memo", "")
 		again := h.do(request).want(201)
-		equal(t, to+" is a replay", again.replayed(), true)
+		testkit.Equal(t, to+" is a replay", again.replayed(), true)
 		seen := read[openapi.Transfer](again)
-		equal(t, to, seen.Id, first.Id)
-		equal(t, "name as of now", text(seen.To.Name), "Robert")
+		testkit.Equal(t, to, seen.Id, first.Id)
+		testkit.Equal(t, "name as of now", text(seen.To.Name), "Robert")
 	}
 	h.wantBalance(bob, 5, 0)
 }
@@ -190,26 +191,26 @@ func TestDryRunWritesNothing(t *testing.T) {
 	request := alice.asks("/v1/transfers", pay(bob, 30).with("dry_run", true))
 	before := h.rows()
 	preview := read[openapi.TransferPreview](h.do(request).want(200))
-	equal(t, "balance after", preview.BalanceAfter, 70)
-	equal(t, "available after", preview.AvailableAfter, 70)
-	equal(t, "fee", preview.Fee, 0)
-	equal(t, "from", text(preview.From.Handle), "alice")
-	equal(t, "to", text(preview.To.Handle), "bob")
+	testkit.Equal(t, "balance after", preview.BalanceAfter, 70)
+	testkit.Equal(t, "available after", preview.AvailableAfter, 70)
+	testkit.Equal(t, "fee", preview.Fee, 0)
+	testkit.Equal(t, "from", text(preview.From.Handle), "alice")
+	testkit.Equal(t, "to", text(preview.To.Handle), "bob")
 	request.body = pay(bob, 30).with("dry_run", true).with("authorize", true)
 	preview = read[openapi.TransferPreview](h.do(request).want(200))
-	equal(t, "balance after an authorization", preview.BalanceAfter, 100)
-	equal(t, "available after an authorization", preview.AvailableAfter, 70)
+	testkit.Equal(t, "balance after an authorization", preview.BalanceAfter, 100)
+	testkit.Equal(t, "available after an authorization", preview.AvailableAfter, 70)
 	request.body = pay(bob, 101).with("dry_run", true)
 	p := h.do(request).wantProblem(openapi.InsufficientFunds)
-	equal(t, "no transfer to show", p.TransferId == nil, true)
+	testkit.Equal(t, "no transfer to show", p.TransferId == nil, true)
 	h.wantUntouched("dry_run", before)
 
 	request.body = pay(bob, 30) // the dry run has not used the key
-	equal(t, "replayed", h.do(request).want(201).replayed(), false)
+	testkit.Equal(t, "replayed", h.do(request).want(201).replayed(), false)
 	request.body = pay(bob, 99).with("dry_run", true) // and a dry run does not affect a used key
 	h.do(request).wantProblem(openapi.InsufficientFunds)
 	request.body = pay(bob, 30)
-	equal(t, "replayed", h.do(request).want(201).replayed(), true)
+	testkit.Equal(t, "replayed", h.do(request).want(201).replayed(), true)
 	h.wantBalance(bob, 30, 0)
 }
 
@@ -220,15 +221,15 @@ func TestAuthorizationsReplay(t *testing.T) {
 	request := alice.asks("/v1/transfers", pay(bob, 30).with("authorize", true))
 	first := read[openapi.Transfer](h.do(request).want(201))
 	again := h.do(request).want(201) // later, so that "in seven days" is another time
-	equal(t, "replayed", again.replayed(), true)
-	equal(t, "expiry", *read[openapi.Transfer](again).ExpiresAt, *first.ExpiresAt)
+	testkit.Equal(t, "replayed", again.replayed(), true)
+	testkit.Equal(t, "expiry", *read[openapi.Transfer](again).ExpiresAt, *first.ExpiresAt)
 
 	// The same time in two time zones is the same body.
 	request = alice.asks("/v1/transfers", nil)
 	at := first.ExpiresAt.UTC()
 	for i, zone := range []string{at.Format("2006-01-02T15:04:05Z"), at.Format("2006-01-02T15:04:05") + "+00:00"} {
 		request.body = pay(bob, 30).with("authorize", true).with("expires_at", zone)
-		equal(t, fmt.Sprint("replayed ", i), h.do(request).want(201).replayed(), i == 1)
+		testkit.Equal(t, fmt.Sprint("replayed ", i), h.do(request).want(201).replayed(), i == 1)
 	}
 	h.wantBalance(alice, 100, 60)
 
@@ -236,11 +237,11 @@ func TestAuthorizationsReplay(t *testing.T) {
 	capture := bob.asks("/v1/transfers/"+first.Id.String()+"/capture", fields{"amount": 10})
 	for i := range 3 {
 		got := h.do(capture).want(201)
-		equal(t, "replayed", got.replayed(), i > 0)
+		testkit.Equal(t, "replayed", got.replayed(), i > 0)
 		shown := read[openapi.Transfer](got)
-		equal(t, "transfer", shown.Id, first.Id)
-		equal(t, "captured", shown.Amount, 10)
-		equal(t, "authorized", *shown.AuthorizedAmount, 30)
+		testkit.Equal(t, "transfer", shown.Id, first.Id)
+		testkit.Equal(t, "captured", shown.Amount, 10)
+		testkit.Equal(t, "authorized", *shown.AuthorizedAmount, 30)
 	}
 	capture.body = fields{"amount": 11}
 	h.do(capture).wantProblem(openapi.IdempotencyKeyReused)
@@ -254,12 +255,12 @@ func TestDepositReplays(t *testing.T) {
 	request := alice.asks("/v1/deposits", fields{"amount": 30, "currency": "USD", "memo": canary})
 	first := h.do(request).want(202)
 	again := h.do(request).want(202)
-	equal(t, "first is a replay", first.replayed(), false)
-	equal(t, "second is a replay", again.replayed(), true)
-	equal(t, "body", string(again.body), string(first.body))
+	testkit.Equal(t, "first is a replay", first.replayed(), false)
+	testkit.Equal(t, "second is a replay", again.replayed(), true)
+	testkit.Equal(t, "body", string(again.body), string(first.body))
 	h.settle(read[openapi.Transfer](first).Id, false)
 	ended := read[openapi.Transfer](h.do(request).want(201))
-	equal(t, "state", ended.State, openapi.Voided)
-	equal(t, "reason", text(ended.Reason), "bank_rejected")
+	testkit.Equal(t, "state", ended.State, openapi.Voided)
+	testkit.Equal(t, "reason", text(ended.Reason), "bank_rejected")
 	h.wantBalance(alice, 0, 0)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
@@ -55,14 +56,14 @@ func TestPagesHaveNoGapsAndNoRepeats(t *testing.T) {
 		for first < len(got) && got[first].Id != want[0] {
 			first++
 		}
-		equal(t, fmt.Sprint("transfers by pages of ", limit), len(got)-first, len(want))
+		testkit.Equal(t, fmt.Sprint("transfers by pages of ", limit), len(got)-first, len(want))
 		for i, id := range want {
 			if first+i < len(got) && got[first+i].Id != id {
 				t.Fatalf("pages of %d: transfer %d is %s, want %s", limit, i, got[first+i].Id, id)
 			}
 		}
 	}
-	equal(t, "by default", len(read[openapi.TransferList](h.get(bob, "/v1/transfers").want(200)).Items), 20)
+	testkit.Equal(t, "by default", len(read[openapi.TransferList](h.get(bob, "/v1/transfers").want(200)).Items), 20)
 }
 
 func TestListFilters(t *testing.T) {
@@ -111,13 +112,13 @@ func TestListFilters(t *testing.T) {
 		"kind=transfer&direction=in":         1,
 		"state=pending&currency=USD&limit=1": 1,
 	} {
-		equal(t, "transfers for "+query, len(read[openapi.TransferList](h.get(alice, "/v1/transfers?"+query).want(200)).Items), want)
+		testkit.Equal(t, "transfers for "+query, len(read[openapi.TransferList](h.get(alice, "/v1/transfers?"+query).want(200)).Items), want)
 	}
 	// since is inclusive, until is not.
 	newest := read[openapi.TransferList](h.get(alice, "/v1/transfers?limit=1").want(200)).Items[0]
 	at := url.QueryEscape(newest.CreatedAt.Format(time.RFC3339Nano))
-	equal(t, "since itself", len(read[openapi.TransferList](h.get(alice, "/v1/transfers?since="+at).want(200)).Items), 1)
-	equal(t, "until itself", len(read[openapi.TransferList](h.get(alice, "/v1/transfers?until="+at).want(200)).Items), 6)
+	testkit.Equal(t, "since itself", len(read[openapi.TransferList](h.get(alice, "/v1/transfers?since="+at).want(200)).Items), 1)
+	testkit.Equal(t, "until itself", len(read[openapi.TransferList](h.get(alice, "/v1/transfers?until="+at).want(200)).Items), 6)
 }
 
 // TestRefusedTransfersAreTheSendersAlone: otherwise a user without money could write to every
@@ -137,7 +138,7 @@ func TestRefusedTransfersAreTheSendersAlone(t *testing.T) {
 	}
 	for _, query := range []string{"", "?direction=in", "?state=refused", "?q=prize", "?kind=transfer", "?limit=1"} {
 		got := h.get(bob, "/v1/transfers"+query).want(200)
-		equal(t, "bob sees "+query, len(read[openapi.TransferList](got).Items), 0)
+		testkit.Equal(t, "bob sees "+query, len(read[openapi.TransferList](got).Items), 0)
 	}
 	for _, id := range refused {
 		path := "/v1/transfers/" + id.String()
@@ -147,10 +148,10 @@ func TestRefusedTransfersAreTheSendersAlone(t *testing.T) {
 			h.post(spammer, path+action, fields{}).wantProblem(openapi.Forbidden)
 		}
 		seen := read[openapi.Transfer](h.get(spammer, path).want(200))
-		equal(t, "memo as the sender sees it", text(seen.Memo), memo)
-		equal(t, "direction", seen.Direction, openapi.Out)
+		testkit.Equal(t, "memo as the sender sees it", text(seen.Memo), memo)
+		testkit.Equal(t, "direction", seen.Direction, openapi.Out)
 	}
-	equal(t, "the sender's list", len(read[openapi.TransferList](h.get(spammer, "/v1/transfers?state=refused").want(200)).Items), 2)
+	testkit.Equal(t, "the sender's list", len(read[openapi.TransferList](h.get(spammer, "/v1/transfers?state=refused").want(200)).Items), 2)
 }
 
 // TestListsShowOwnTransfersAlone, with every filter.
@@ -162,7 +163,7 @@ func TestListsShowOwnTransfersAlone(t *testing.T) {
 	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 1).with("memo", canary)).want(201))
 	page := read[openapi.TransferList](h.get(alice, "/v1/transfers?limit=1").want(200))
 	for _, query := range []string{"", "?q=" + canary, "?direction=in", "?cursor=" + *page.NextCursor} {
-		equal(t, "mallory sees "+query, len(read[openapi.TransferList](h.get(mallory, "/v1/transfers"+query).want(200)).Items), 0)
+		testkit.Equal(t, "mallory sees "+query, len(read[openapi.TransferList](h.get(mallory, "/v1/transfers"+query).want(200)).Items), 0)
 	}
 	id := sent.Id.String()
 	for _, form := range []string{id, strings.ToUpper(id), strings.ReplaceAll(id, "-", ""), "urn:uuid:" + id, "%7B" + id + "%7D"} {
@@ -171,15 +172,15 @@ func TestListsShowOwnTransfersAlone(t *testing.T) {
 		}
 	}
 	seen := read[openapi.Transfer](h.get(bob, "/v1/transfers/"+strings.ToUpper(id)).want(200))
-	equal(t, "direction for bob", seen.Direction, openapi.In)
-	equal(t, "from", text(seen.From.Handle), "alice")
-	equal(t, "bank", seen.From.Bank == nil, true)
+	testkit.Equal(t, "direction for bob", seen.Direction, openapi.In)
+	testkit.Equal(t, "from", text(seen.From.Handle), "alice")
+	testkit.Equal(t, "bank", seen.From.Bank == nil, true)
 	deposit := read[openapi.TransferList](h.get(alice, "/v1/transfers?kind=deposit").want(200)).Items[0]
-	equal(t, "a deposit comes from the bank", deposit.From.Bank != nil && *deposit.From.Bank, true)
-	equal(t, "direction of a deposit", deposit.Direction, openapi.In)
+	testkit.Equal(t, "a deposit comes from the bank", deposit.From.Bank != nil && *deposit.From.Bank, true)
+	testkit.Equal(t, "direction of a deposit", deposit.Direction, openapi.In)
 	// Keys, account numbers and owners' ids are never shown.
 	body := string(h.get(bob, "/v1/transfers/"+id).body)
 	for _, secret := range []string{alice.id.String(), "idem", "owner", "account", "fingerprint"} {
-		equal(t, "bob sees "+secret, strings.Contains(body, secret), false)
+		testkit.Equal(t, "bob sees "+secret, strings.Contains(body, secret), false)
 	}
 }

@@ -30,8 +30,8 @@ func TestLockedWallet(t *testing.T) {
 	for range 2 { // the first detects the lock, the second is rejected because of it
 		got := h.do(request)
 		p := got.wantProblem(openapi.Unavailable)
-		equal(t, "Retry-After", got.header.Get("Retry-After"), "1")
-		equal(t, "it says that an account is locked", strings.Contains(p.Detail, "locked"), true)
+		testkit.Equal(t, "Retry-After", got.header.Get("Retry-After"), "1")
+		testkit.Equal(t, "it says that an account is locked", strings.Contains(p.Detail, "locked"), true)
 	}
 	h.post(bob, "/v1/transfers", pay(carol, 10)).wantProblem(openapi.InsufficientFunds) // decided without waiting for the lock
 	h.wantBalance(alice, 100, 0)
@@ -39,7 +39,7 @@ func TestLockedWallet(t *testing.T) {
 	testkit.Must(t, tx.Rollback(t.Context()))
 	testkit.Eventually(t, "the wallet is free", func() bool { return h.ledger.Locks().Rows == 0 })
 	got := h.do(request).want(201)
-	equal(t, "replayed", got.replayed(), false)
+	testkit.Equal(t, "replayed", got.replayed(), false)
 	h.wantBalance(alice, 90, 0)
 	h.wantBalance(bob, 10, 0)
 }

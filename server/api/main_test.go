@@ -249,10 +249,3 @@ func (h *fixture) wantUntouched(what string, before [8]int64) {
 		h.t.Errorf("%s wrote something: %v, before it %v", what, after, before)
 	}
 }
-
-func equal[T comparable](t testing.TB, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: %v, want %v", what, got, want)
-	}
-}

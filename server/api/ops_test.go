@@ -110,7 +110,7 @@ func (h *fixture) wantActions(want ...string) {
 		}
 		got = append(got, a.Operator+" "+a.Action+" "+a.Subject+": "+a.Reason)
 	}
-	equal(h.t, "actions", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	testkit.Equal(h.t, "actions", strings.Join(got, "\n"), strings.Join(want, "\n"))
 }
 
 func (h *fixture) operator() *user {
@@ -126,13 +126,13 @@ func TestOperatorsActionsAreRecorded(t *testing.T) {
 	olga := h.operator()
 	why := fields{"reason": " the bank asked us to "}
 	h.post(olga, "/v1/ops/queues/bank/pause", why).want(204)
-	equal(t, "done", h.ops.take(), "pause bank true")
+	testkit.Equal(t, "done", h.ops.take(), "pause bank true")
 	h.post(olga, "/v1/ops/queues/bank/resume", why).want(204)
 	h.post(olga, "/v1/ops/queues/bank/tasks/abc:1/retry", why).want(204)
-	equal(t, "done", h.ops.take(), "pause bank false; retry bank abc:1")
+	testkit.Equal(t, "done", h.ops.take(), "pause bank false; retry bank abc:1")
 	id := uuid.NewString()
 	h.post(olga, "/v1/ops/payments/"+id+"/resolve", fields{"outcome": "ask", "reason": "again"}).want(200)
-	equal(t, "done", h.ops.take(), "resolve ask")
+	testkit.Equal(t, "done", h.ops.take(), "resolve ask")
 	h.wantActions(
 		"olga payment.resolve.ask "+id+": again", "olga task.retry abc:1: the bank asked us to",
 		"olga queue.resume bank: the bank asked us to", "olga queue.pause bank: the bank asked us to")
@@ -144,21 +144,21 @@ func TestOperatorsActionsAreRecorded(t *testing.T) {
 	h.post(olga, "/v1/ops/queues/bank/pause", fields{}).wantProblem(openapi.BodyMalformed)
 	h.post(olga, "/v1/ops/queues/bank/tasks/abc:1/eat", why).wantProblem(openapi.ParameterMalformed)
 	h.post(olga, "/v1/ops/payments/"+id+"/resolve", fields{"outcome": "maybe", "reason": "x"}).wantProblem(openapi.BodyMalformed)
-	equal(t, "done", h.ops.take(), "")
+	testkit.Equal(t, "done", h.ops.take(), "")
 
 	for path, done := range map[string]string{
 		"/v1/ops/queues": "queues", "/v1/ops/queues/bank/tasks?state=retry&limit=5": `tasks bank "retry" 5`,
 		"/v1/ops/payments?state=needs_review": `payments "needs_review" "" 20`, "/v1/ops/payments/" + id: "payment",
 	} {
 		h.get(olga, path).want(200)
-		equal(t, path, h.ops.take(), done)
+		testkit.Equal(t, path, h.ops.take(), done)
 	}
 	h.get(olga, "/v1/ops/payments?state=lost").wantProblem(openapi.ParameterMalformed)
 	h.get(olga, "/v1/ops/payments?limit=101").wantProblem(openapi.ParameterMalformed)
 	h.post(olga, "/v1/ops/reconcile", nil).want(200)
 	h.post(olga, "/v1/ops/audit", nil).want(200)
 	actions := read[openapi.ActionList](h.get(olga, "/v1/ops/actions?limit=2").want(200))
-	equal(t, "actions", len(actions.Items), 2)
+	testkit.Equal(t, "actions", len(actions.Items), 2)
 	h.ops.fail = problem.New(problem.Code(openapi.QueueUnavailable), "away")
 	h.get(olga, "/v1/ops/queues").wantProblem(openapi.QueueUnavailable)
 }
@@ -178,7 +178,7 @@ func TestOperatorFreezes(t *testing.T) {
 	// An operator may explain any transfer.
 	for _, u := range []*user{alice, bob, olga} {
 		timeline := read[openapi.Timeline](h.get(u, "/v1/transfers/"+sent.Id.String()+"/timeline").want(200))
-		equal(t, "transfer", timeline.Transfer.Id, sent.Id)
+		testkit.Equal(t, "transfer", timeline.Transfer.Id, sent.Id)
 	}
 }
 
@@ -189,9 +189,9 @@ func TestCallbackIsReadRaw(t *testing.T) {
 		return h.do(ask{method: "POST", path: "/v1/bank/callbacks", body: body, headers: map[string]string{"Kizo-Bank-Signature": "t=1,v1=x"}})
 	}
 	send(` {"not": "strict" , "not": 2} `).want(204)
-	equal(t, "done", h.ops.take(), `callback t=1,v1=x  {"not": "strict" , "not": 2} `)
+	testkit.Equal(t, "done", h.ops.take(), `callback t=1,v1=x  {"not": "strict" , "not": 2} `)
 	send(strings.Repeat("x", api.MaxBody+1)).wantProblem(openapi.BodyTooLarge)
-	equal(t, "done", h.ops.take(), "")
+	testkit.Equal(t, "done", h.ops.take(), "")
 	h.ops.fail = problem.New(problem.Code(openapi.SignatureInvalid), "no")
 	send("{}").wantProblem(openapi.SignatureInvalid)
 }

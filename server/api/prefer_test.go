@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 )
@@ -39,12 +40,12 @@ func TestPreferWait(t *testing.T) {
 			got := read[openapi.Transfer](h.do(request).want(201))
 			<-settled
 			if executed {
-				equal(t, path, got.State, openapi.Posted)
+				testkit.Equal(t, path, got.State, openapi.Posted)
 			} else {
-				equal(t, path, got.State, openapi.Voided)
-				equal(t, path, text(got.Reason), "bank_rejected")
+				testkit.Equal(t, path, got.State, openapi.Voided)
+				testkit.Equal(t, path, text(got.Reason), "bank_rejected")
 			}
-			equal(t, "resolved", got.ResolvedAt != nil, true)
+			testkit.Equal(t, "resolved", got.ResolvedAt != nil, true)
 		}
 	}
 	h.wantBalance(alice, 100, 0)
@@ -61,13 +62,13 @@ func TestPreferWaitThatEndsTooEarly(t *testing.T) {
 	if waited := time.Since(started); waited < time.Second || waited > 5*time.Second {
 		t.Errorf("wait=1 took %v", waited)
 	}
-	equal(t, "state", first.State, openapi.Pending)
+	testkit.Equal(t, "state", first.State, openapi.Pending)
 	// The same request waits for the same transfer and enqueues its payment again.
 	settled := h.emptied().settleNext(true)
 	again := h.do(request).want(201)
 	<-settled
-	equal(t, "replayed", again.replayed(), true)
-	equal(t, "transfer", read[openapi.Transfer](again).Id, first.Id)
+	testkit.Equal(t, "replayed", again.replayed(), true)
+	testkit.Equal(t, "transfer", read[openapi.Transfer](again).Id, first.Id)
 	h.wantBalance(alice, 10, 0)
 }
 
@@ -85,6 +86,6 @@ func TestPreferWaitExceedsTheTimeout(t *testing.T) {
 		h.settle(id, true)
 	}()
 	got := read[openapi.Transfer](h.do(request).want(201))
-	equal(t, "state", got.State, openapi.Posted)
-	equal(t, "to", text(got.To.Handle), "alice")
+	testkit.Equal(t, "state", got.State, openapi.Posted)
+	testkit.Equal(t, "to", text(got.To.Handle), "alice")
 }

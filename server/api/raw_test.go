@@ -62,7 +62,7 @@ func TestRawRequests(t *testing.T) {
 	before := h.rows()
 	for _, key := range []string{"a\x01b", "a\x1b[31m", "a\x7fb", "a\x80b", "a\x00b", "a\u200bb"} {
 		got := h.raw(rawPost(alice, key))
-		equal(t, fmt.Sprintf("key %q", key), got.status, 400)
+		testkit.Equal(t, fmt.Sprintf("key %q", key), got.status, 400)
 		read[openapi.Problem](got)
 	}
 	h.raw(rawPost(alice, "one", "Idempotency-Key: two\r\n")).wantProblem(openapi.IdempotencyKeyMalformed)
@@ -71,12 +71,12 @@ func TestRawRequests(t *testing.T) {
 	h.raw(rawPost(alice, "one", "Content-Encoding:\r\nContent-Encoding: gzip\r\n")).wantProblem(openapi.MediaTypeUnsupported)
 	for _, id := range []string{"a\x01b", "a\x1b]0;x\x07", "a\x80"} {
 		got := h.raw("GET /v1/me HTTP/1.1\r\nHost: x\r\nX-Request-Id: " + id + "\r\n\r\n")
-		equal(t, "status", got.status/100, 4)
-		equal(t, "echo", got.header.Get("X-Request-Id") == id, false)
+		testkit.Equal(t, "status", got.status/100, 4)
+		testkit.Equal(t, "echo", got.header.Get("X-Request-Id") == id, false)
 	}
 	// A header field that is echoed must not add another one to the answer.
 	got := h.raw("GET /v1/me HTTP/1.1\r\nHost: x\r\nX-Request-Id: a\r\nSet-Cookie: evil=1\r\n\r\n")
-	equal(t, "Set-Cookie", got.header.Get("Set-Cookie"), "")
+	testkit.Equal(t, "Set-Cookie", got.header.Get("Set-Cookie"), "")
 	for _, garbage := range []string{
 		"GET\r\n\r\n",
 		"GET /v1/me HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 20_000) + "\r\n\r\n",
@@ -89,14 +89,14 @@ func TestRawRequests(t *testing.T) {
 		if got.status < 400 || got.status >= 500 && got.status != 501 {
 			t.Errorf("%q: status %d %s", garbage[:20], got.status, got.body)
 		}
-		equal(t, "media type", got.header.Get("Content-Type"), "application/problem+json")
+		testkit.Equal(t, "media type", got.header.Get("Content-Type"), "application/problem+json")
 		p := read[openapi.Problem](got)
-		equal(t, "control characters in the detail", strings.ContainsAny(p.Detail, "\x1b\x07\r\n"), false)
-		equal(t, "an id", p.RequestId != nil && *p.RequestId != "", true)
+		testkit.Equal(t, "control characters in the detail", strings.ContainsAny(p.Detail, "\x1b\x07\r\n"), false)
+		testkit.Equal(t, "an id", p.RequestId != nil && *p.RequestId != "", true)
 	}
 	// Fiber itself rejects these, before any handler.
 	for _, method := range []string{"FETCH", "\x1b]52;c;cm0gLXJmIH4=\x07", "get"} {
-		equal(t, "status of "+method, h.raw(method+" /v1/me HTTP/1.1\r\nHost: x\r\n\r\n").status, 400)
+		testkit.Equal(t, "status of "+method, h.raw(method+" /v1/me HTTP/1.1\r\nHost: x\r\n\r\n").status, 400)
 	}
 	h.wantUntouched("garbage", before)
 	h.wantBalance(bob, 1, 0)
@@ -153,7 +153,7 @@ func TestSlowRequestsAreClosed(t *testing.T) {
 		if _, body, found := strings.Cut(string(raw), "\r\n\r\n"); found {
 			var p openapi.Problem
 			testkit.Must(t, json.Unmarshal([]byte(body), &p))
-			equal(t, "code", p.Code, openapi.Unavailable)
+			testkit.Equal(t, "code", p.Code, openapi.Unavailable)
 		}
 	}
 	h.wantUntouched("a slow request", before)

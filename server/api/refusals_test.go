@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 )
 
@@ -43,7 +44,7 @@ func TestHistoryOfSignIns(t *testing.T) {
 		list[0].Address == nil || *list[0].Address != "127.0.0.1" {
 		t.Errorf("%+v", list)
 	}
-	equal(t, "bob's events", len(read[openapi.SecurityEventList](h.get(bob, "/v1/sessions/history").want(200)).Items), 1)
-	equal(t, "limited", len(read[openapi.SecurityEventList](h.get(alice, "/v1/sessions/history?limit=1").want(200)).Items), 1)
+	testkit.Equal(t, "bob's events", len(read[openapi.SecurityEventList](h.get(bob, "/v1/sessions/history").want(200)).Items), 1)
+	testkit.Equal(t, "limited", len(read[openapi.SecurityEventList](h.get(alice, "/v1/sessions/history?limit=1").want(200)).Items), 1)
 	h.get(alice, "/v1/sessions/history?limit=0").wantProblem(openapi.ParameterMalformed)
 }

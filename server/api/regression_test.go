@@ -69,8 +69,8 @@ func TestHeldMoneyIsNotSpent(t *testing.T) {
 		}
 		got.wantProblem(openapi.InsufficientFunds)
 	}
-	equal(t, "of forty that want 30 of 100", won, 3)
-	equal(t, "left to spend", h.wallet(alice).Available, 10)
+	testkit.Equal(t, "of forty that want 30 of 100", won, 3)
+	testkit.Equal(t, "left to spend", h.wallet(alice).Available, 10)
 }
 
 // TestBalanceIsNeverStale: a balance must include what was received just before.
@@ -84,13 +84,13 @@ func TestBalanceIsNeverStale(t *testing.T) {
 		h.wantBalance(bob, i, 0)
 		h.wantBalance(alice, 1000-i, 0)
 		newest := read[openapi.TransferList](h.get(bob, "/v1/transfers?limit=1").want(200)).Items[0]
-		equal(t, "newest", newest.Id, sent.Id)
+		testkit.Equal(t, "newest", newest.Id, sent.Id)
 		at := read[openapi.Balance](h.get(bob, "/v1/wallets/USD/balance").want(200))
-		equal(t, "balance as of now", at.Balance, i)
+		testkit.Equal(t, "balance as of now", at.Balance, i)
 		then := h.get(bob, "/v1/wallets/USD/balance?at="+at.At.Format("2006-01-02T15:04:05.999999999Z")).want(200)
-		equal(t, "asked again", read[openapi.Balance](then).Balance, i)
+		testkit.Equal(t, "asked again", read[openapi.Balance](then).Balance, i)
 	}
-	equal(t, "cache", h.get(bob, "/v1/wallets").header.Get("Cache-Control"), "no-store")
+	testkit.Equal(t, "cache", h.get(bob, "/v1/wallets").header.Get("Cache-Control"), "no-store")
 	h.post(alice, "/v1/withdrawals", fields{"amount": 5, "currency": "USD"}).want(202)
 	h.wantBalance(alice, 980, 5)
 }
@@ -112,8 +112,8 @@ func TestLogOutEndsAccess(t *testing.T) {
 
 	alice.access = other.AccessToken // the session of the other device stays open
 	list := read[openapi.SessionList](h.get(alice, "/v1/sessions").want(200))
-	equal(t, "sessions left", len(list.Items), 1)
-	equal(t, "is this one", list.Items[0].Current, true)
+	testkit.Equal(t, "sessions left", len(list.Items), 1)
+	testkit.Equal(t, "is this one", list.Items[0].Current, true)
 	h.do(ask{method: "DELETE", path: "/v1/sessions/" + list.Items[0].Id.String(), token: alice.access}).want(204)
 	h.get(alice, "/v1/me").wantProblem(openapi.SessionRevoked)
 }
@@ -164,15 +164,15 @@ func TestSearchIsBoundedAndHidesAddresses(t *testing.T) {
 		testkit.Must(t, err)
 	}
 	got := h.get(alice, "/v1/users?q=sam").want(200)
-	equal(t, "found", len(read[openapi.PersonList](got).Items), 10)
-	equal(t, "addresses", strings.Contains(string(got.body), "example.com"), false)
+	testkit.Equal(t, "found", len(read[openapi.PersonList](got).Items), 10)
+	testkit.Equal(t, "addresses", strings.Contains(string(got.body), "example.com"), false)
 	for _, q := range []string{"", "%25", "_", "sam1@example.com", "@", "example", "+", "%27"} {
-		equal(t, "found by "+q, len(read[openapi.PersonList](h.get(alice, "/v1/users?q="+q).want(200)).Items), 0)
+		testkit.Equal(t, "found by "+q, len(read[openapi.PersonList](h.get(alice, "/v1/users?q="+q).want(200)).Items), 0)
 	}
 	// A transfer does not show an e-mail address either, even if it was sent to one.
 	h.fund(alice, 10)
 	sent := h.post(alice, "/v1/transfers", fields{"to": "sam1@example.com", "amount": 1, "currency": "USD"})
-	equal(t, "addresses in a transfer", strings.Contains(string(sent.body), "@example"), false)
+	testkit.Equal(t, "addresses in a transfer", strings.Contains(string(sent.body), "@example"), false)
 }
 
 // TestAmountsAreExactAndRetriesAreSafe: amounts must not be floats, and a retry must not pay again.
@@ -191,7 +191,7 @@ func TestAmountsAreExactAndRetriesAreSafe(t *testing.T) {
 				Amount json.Number `json:"amount"`
 			}
 			testkit.Must(t, json.Unmarshal(got.body, &raw))
-			equal(t, "amount as it is written", raw.Amount.String(), fmt.Sprint(amount))
+			testkit.Equal(t, "amount as it is written", raw.Amount.String(), fmt.Sprint(amount))
 		}
 		h.wantBalance(bob, want, 0)
 	}
@@ -204,7 +204,7 @@ func TestAmountsAreExactAndRetriesAreSafe(t *testing.T) {
 		in := read[openapi.Transfer](h.post(alice, "/v1/deposits", fields{"amount": amount, "currency": currency}).want(202))
 		h.settle(in.Id, true)
 		sent := h.post(alice, "/v1/transfers", pay(bob, amount).with("currency", currency)).want(201)
-		equal(t, currency, read[openapi.Transfer](sent).Amount, amount)
+		testkit.Equal(t, currency, read[openapi.Transfer](sent).Amount, amount)
 	}
 }
 
@@ -218,10 +218,10 @@ func TestPayeeWithoutTheWallet(t *testing.T) {
 	refused := h.do(request).wantProblem(openapi.PayeeWalletMissing)
 	again := h.do(request)
 	again.wantProblem(openapi.PayeeWalletMissing)
-	equal(t, "replayed", again.replayed(), true)
+	testkit.Equal(t, "replayed", again.replayed(), true)
 	id := refused.TransferId.String()
 	shown := read[openapi.Transfer](h.get(alice, "/v1/transfers/"+id).want(200))
-	equal(t, "shown to bob", text(shown.To.Handle), "")
+	testkit.Equal(t, "shown to bob", text(shown.To.Handle), "")
 	h.post(alice, "/v1/transfers/"+id+"/reverse", fields{}).wantProblem(openapi.Forbidden)
 	h.get(bob, "/v1/transfers/"+id).wantProblem(openapi.TransferNotFound)
 	h.get(bob, "/v1/transfers/"+uuid.NewString()).wantProblem(openapi.TransferNotFound)

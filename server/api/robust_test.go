@@ -36,7 +36,7 @@ func TestPanicFailsOneRequest(t *testing.T) {
 			continue
 		}
 		p := got.wantProblem(openapi.Internal)
-		equal(t, "the detail contains the cause", strings.Contains(p.Detail, "boom"), false)
+		testkit.Equal(t, "the detail contains the cause", strings.Contains(p.Detail, "boom"), false)
 		if !strings.Contains(h.log.String(), *p.RequestId) {
 			t.Errorf("request %s is not in the log", *p.RequestId)
 		}
@@ -71,8 +71,8 @@ func TestRequestID(t *testing.T) {
 		}
 		got.wantProblem(openapi.Unauthenticated)
 		echoed := got.header.Get("X-Request-Id")
-		equal(t, fmt.Sprintf("echo of %q", id), echoed == id, kept)
-		equal(t, "an id at all", len(echoed) > 0, true)
+		testkit.Equal(t, fmt.Sprintf("echo of %q", id), echoed == id, kept)
+		testkit.Equal(t, "an id at all", len(echoed) > 0, true)
 	}
 }
 
@@ -103,13 +103,13 @@ func TestConcurrentRequestsNeverMix(t *testing.T) {
 		stored[id] = row
 	}
 	testkit.Must(t, rows.Err())
-	equal(t, "transfers", len(stored), n)
+	testkit.Equal(t, "transfers", len(stored), n)
 	for i, got := range answers {
 		sent := read[openapi.Transfer](got.want(201))
 		want := [3]string{"key-of-" + mark(i), mark(i), fmt.Sprint(i + 1)}
-		equal(t, "stored", stored[sent.Id], want)
-		equal(t, "answered", text(sent.Memo), mark(i))
-		equal(t, "request id", got.header.Get("X-Request-Id"), fmt.Sprint("request-", i))
+		testkit.Equal(t, "stored", stored[sent.Id], want)
+		testkit.Equal(t, "answered", text(sent.Memo), mark(i))
+		testkit.Equal(t, "request id", got.header.Get("X-Request-Id"), fmt.Sprint("request-", i))
 	}
 }
 
@@ -128,11 +128,11 @@ func TestKeysOutliveTheirRequests(t *testing.T) {
 	testkit.Must(t, lock.Rollback(t.Context()))
 	h.awaitTransfer()
 	got := h.do(request).want(201)
-	equal(t, "replayed", got.replayed(), true)
+	testkit.Equal(t, "replayed", got.replayed(), true)
 	var key, memo string
 	testkit.Must(t, h.pool.QueryRow(t.Context(), `SELECT idem_key, memo FROM transfers WHERE kind = 'transfer'`).Scan(&key, &memo))
-	equal(t, "key", key, request.key)
-	equal(t, "memo", memo, canary)
+	testkit.Equal(t, "key", key, request.key)
+	testkit.Equal(t, "memo", memo, canary)
 	h.wantBalance(bob, 7, 0)
 }
 
@@ -183,7 +183,7 @@ func TestDisconnectUndoesNothing(t *testing.T) {
 	testkit.Must(t, lock.Rollback(t.Context()))
 	h.awaitTransfer()
 	got := h.do(request).want(201) // a retry returns the result
-	equal(t, "replayed", got.replayed(), true)
+	testkit.Equal(t, "replayed", got.replayed(), true)
 	h.wantBalance(bob, 7, 0)
 	h.wantBalance(alice, 993, 0)
 }
@@ -207,16 +207,16 @@ func TestDatabaseAway(t *testing.T) {
 		for _, away := range requests {
 			got := h.do(away)
 			p := got.wantProblem(openapi.Unavailable)
-			equal(t, "Retry-After of "+away.path, got.header.Get("Retry-After"), "1")
+			testkit.Equal(t, "Retry-After of "+away.path, got.header.Get("Retry-After"), "1")
 			for _, inside := range []string{"dial", "pgx", "connect", "tcp", "unix", "sql"} {
-				equal(t, "the detail tells "+inside, strings.Contains(strings.ToLower(p.Detail), inside), false)
+				testkit.Equal(t, "the detail tells "+inside, strings.Contains(strings.ToLower(p.Detail), inside), false)
 			}
 		}
 	}
 	h.do(ask{method: "GET", path: "/openapi.yaml"}).want(200)
 	h.network.restore()
 	got := h.do(request).want(201)
-	equal(t, "replayed", got.replayed(), false)
+	testkit.Equal(t, "replayed", got.replayed(), false)
 	h.wantBalance(alice, 993, 0)
 }
 
@@ -237,7 +237,7 @@ func TestDatabaseAwayInTheMiddle(t *testing.T) {
 	}()
 	for _, got := range h.atOnce(len(requests), func(i int) ask { return requests[i] }) {
 		if got.status != 201 {
-			equal(t, "status", got.status, 503)
+			testkit.Equal(t, "status", got.status, 503)
 		}
 	}
 	<-cut
@@ -271,7 +271,7 @@ func TestWaitForTheDatabaseIsBounded(t *testing.T) {
 	started := time.Now()
 	got := h.get(alice, "/v1/wallets")
 	got.wantProblem(openapi.Unavailable)
-	equal(t, "Retry-After", got.header.Get("Retry-After"), "1")
+	testkit.Equal(t, "Retry-After", got.header.Get("Retry-After"), "1")
 	if waited := time.Since(started); waited > 3*time.Second {
 		t.Errorf("it took %v", waited)
 	}
@@ -300,7 +300,7 @@ func TestFrozenWallets(t *testing.T) {
 	testkit.Must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Frozen))
 	h.post(alice, "/v1/transfers", pay(bob, 1)).wantProblem(openapi.AccountFrozen)
 	h.post(bob, "/v1/deposits", fields{"amount": 1, "currency": "USD"}).wantProblem(openapi.AccountFrozen)
-	equal(t, "status", string(h.wallet(bob).Status), "frozen")
+	testkit.Equal(t, "status", string(h.wallet(bob).Status), "frozen")
 	testkit.Must(t, h.ledger.SetStatus(t.Context(), bob.id, ledger.Active))
 	h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)
 }

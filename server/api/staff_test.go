@@ -3,6 +3,7 @@ package api_test
 import (
 	"testing"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
 )
@@ -15,7 +16,7 @@ func TestStaffIsMarked(t *testing.T) {
 	h.grant("olga", auth.RoleOperator)
 	marked := func(what string, staff *bool, want bool) {
 		t.Helper()
-		equal(t, what, staff != nil && *staff, want)
+		testkit.Equal(t, what, staff != nil && *staff, want)
 	}
 	for _, person := range read[openapi.PersonList](h.get(alice, "/v1/users?q=olga").want(200)).Items {
 		marked("search", person.Staff, true)

@@ -26,7 +26,7 @@ type stateRow struct {
 var stateRows = map[string]stateRow{
 	"POST /v1/auth/logout":     {},
 	"GET /v1/me":               {},
-	"PATCH /v1/me":             {body: fields{"name": "Somebody"}},
+	"PATCH /v1/me":             {body: fields{"name": "New Name"}},
 	"GET /v1/sessions":         {},
 	"GET /v1/sessions/history": {},
 	"DELETE /v1/sessions/:id": {own: func(h *fixture, me, _ *user) string {
@@ -269,7 +269,7 @@ func TestOperatorsActOnUsers(t *testing.T) {
 	for _, e := range history {
 		events = append(events, string(e.Event)+" "+e.Detail)
 	}
-	equal(t, "events", strings.Join(events, ", "), "signed_in , reinstated , suspended , signed_in , session_revoked by an operator, signed_up ")
+	testkit.Equal(t, "events", strings.Join(events, ", "), "signed_in , reinstated , suspended , signed_in , session_revoked by an operator, signed_up ")
 }
 
 // TestOperatorsDoNotActForThemselves: actions on an account of the operator's own are rejected.
@@ -299,7 +299,7 @@ func TestOperatorsDoNotActForThemselves(t *testing.T) {
 			h.post(olga, "/v1/ops/queues/bank/tasks/"+id+":1/"+action, reason).wantProblem(openapi.OwnAccount)
 		}
 	}
-	equal(t, "done", h.ops.take(), "")
+	testkit.Equal(t, "done", h.ops.take(), "")
 	h.wantActions()
 	h.get(olga, "/v1/me").want(200)
 	if after := h.rows(); after[5] != before[5] {

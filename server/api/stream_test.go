@@ -27,19 +27,13 @@ func TestHeartbeat(t *testing.T) {
 	for range 3 {
 		line, err := e.lines.ReadString('\n')
 		testkit.Must(t, err)
-		equal(t, "a comment", strings.HasPrefix(line, ":"), true)
+		testkit.Equal(t, "a comment", strings.HasPrefix(line, ":"), true)
 		_, err = e.lines.ReadString('\n')
 		testkit.Must(t, err)
 	}
 	// A heartbeat detects that the client is gone, and the stream ends.
 	e.close()
-	deadline := time.Now().Add(10 * time.Second)
-	for h.api.OpenStreams() > 0 {
-		if time.Now().After(deadline) {
-			t.Fatal("a stream without a reader stays open")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	testkit.Eventually(t, "the stream without a client ends", func() bool { return h.api.OpenStreams() == 0 })
 }
 
 // TestStreamsEndWithTheirSession, and with their token and their role.
@@ -92,8 +86,8 @@ func TestOperatorsAreShownSnapshots(t *testing.T) {
 		e.live()
 		for range 2 {
 			x := e.next()
-			equal(t, "type", x.kind, "ops")
-			equal(t, "id", x.id, "")
+			testkit.Equal(t, "type", x.kind, "ops")
+			testkit.Equal(t, "id", x.id, "")
 			var snapshot openapi.OpsSnapshot
 			testkit.Must(t, json.Unmarshal([]byte(x.data), &snapshot))
 		}
@@ -180,7 +174,7 @@ func TestStreamsOutliveRequests(t *testing.T) {
 		testkit.Must(t, err)
 	}
 	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 5)).want(201))
-	equal(t, "event", e.next().transfer(t).Transfer.Id, sent.Id)
+	testkit.Equal(t, "event", e.next().transfer(t).Transfer.Id, sent.Id)
 }
 
 // TestStreamsOutliveTheDatabase: streams survive a lost database and then send what they missed.
@@ -199,7 +193,7 @@ func TestStreamsOutliveTheDatabase(t *testing.T) {
 	}
 	h.network.restore()
 	sent := read[openapi.Transfer](h.post(alice, "/v1/transfers", pay(bob, 5)).want(201))
-	equal(t, "event", e.next().transfer(t).Transfer.Id, sent.Id)
+	testkit.Equal(t, "event", e.next().transfer(t).Transfer.Id, sent.Id)
 }
 
 // BenchmarkPostedToReceived measures the time from the answer to a transfer to its event in the

@@ -107,7 +107,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 		body, err := io.ReadAll(response.Body)
 		testkit.Must(t, err)
 		got := &answer{t, ask{method: "raw", path: name}, response.StatusCode, response.Header, body}
-		equal(t, "status of "+name, got.status, http.StatusBadRequest)
+		testkit.Equal(t, "status of "+name, got.status, http.StatusBadRequest)
 		if n := strings.Count(string(raw), "\r\nDate: "); n != 1 {
 			t.Errorf("%s: %d answers: %.300q", name, n, raw)
 		}
@@ -164,7 +164,7 @@ func TestRequestsOnOneConnection(t *testing.T) {
 		}
 		_, err = io.Copy(io.Discard, response.Body)
 		testkit.Must(t, err)
-		equal(t, what, response.StatusCode, status)
+		testkit.Equal(t, what, response.StatusCode, status)
 	}
 	send := func(parts ...string) {
 		t.Helper()
@@ -202,7 +202,7 @@ func wantSecureHeader(t *testing.T, what string, header http.Header) {
 	for name, value := range map[string]string{
 		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "Cross-Origin-Resource-Policy": "same-origin",
 	} {
-		equal(t, name+" of "+what, header.Get(name), value)
+		testkit.Equal(t, name+" of "+what, header.Get(name), value)
 	}
 	if policy := header.Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'; ") || !strings.Contains(policy, "frame-ancestors 'none'") {
 		t.Errorf("Content-Security-Policy of %s: %q", what, policy)
@@ -217,7 +217,7 @@ func TestSecurityHeaders(t *testing.T) {
 		got := h.get(alice, path)
 		wantSecureHeader(t, path, got.header)
 		if path == "/" {
-			equal(t, "the style is allowed", strings.Contains(got.header.Get("Content-Security-Policy"), "style-src 'sha256-"), true)
+			testkit.Equal(t, "the style is allowed", strings.Contains(got.header.Get("Content-Security-Policy"), "style-src 'sha256-"), true)
 		}
 	}
 	wantSecureHeader(t, "garbage", h.raw("GET\r\n\r\n").header)

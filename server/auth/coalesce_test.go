@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // gate is a query function whose calls the test releases one at a time.
@@ -51,22 +53,22 @@ func TestCoalescerSharesNextQuery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c := newGate(512)
 		first := ask(t.Context(), c, 1)
-		wantEqual(t, "keys of a lone caller", len(<-g.asked), 1)
+		testkit.Equal(t, "keys of a lone caller", len(<-g.asked), 1)
 		// Callers with the same key wait too: the running query may have begun before a change that
 		// such a caller knows of.
 		again := ask(t.Context(), c, 1)
 		second, double, unknown := ask(t.Context(), c, 2), ask(t.Context(), c, 2), ask(t.Context(), c, 99)
 		g.answer <- nil
-		wantEqual(t, "first", <-first, reply{"one", true, nil})
+		testkit.Equal(t, "first", <-first, reply{"one", true, nil})
 		keys := <-g.asked
 		if len(keys) != 3 || keys[0] != 1 || keys[1] != 2 || keys[2] != 99 {
 			t.Errorf("second query asks for %v", keys)
 		}
 		g.answer <- nil
-		wantEqual(t, "again", <-again, reply{"one", true, nil})
-		wantEqual(t, "second", <-second, reply{"two", true, nil})
-		wantEqual(t, "double", <-double, reply{"two", true, nil})
-		wantEqual(t, "unknown", <-unknown, reply{"", false, nil})
+		testkit.Equal(t, "again", <-again, reply{"one", true, nil})
+		testkit.Equal(t, "second", <-second, reply{"two", true, nil})
+		testkit.Equal(t, "double", <-double, reply{"two", true, nil})
+		testkit.Equal(t, "unknown", <-unknown, reply{"", false, nil})
 		synctest.Wait() // the test ends, so that no goroutine is left
 	})
 }
@@ -114,7 +116,7 @@ func TestCoalescerCancellationAffectsOneCaller(t *testing.T) {
 			t.Errorf("the query has the key of the canceled caller: %v", keys)
 		}
 		g.answer <- nil
-		wantEqual(t, "other", <-other, reply{"three", true, nil})
+		testkit.Equal(t, "other", <-other, reply{"three", true, nil})
 	})
 }
 
@@ -126,10 +128,10 @@ func TestCoalescerFailureAffectsOneQuery(t *testing.T) {
 		<-g.asked
 		next := ask(t.Context(), c, 2)
 		g.answer <- broken
-		wantEqual(t, "first", (<-first).err, broken)
+		testkit.Equal(t, "first", (<-first).err, broken)
 		<-g.asked
 		g.answer <- nil
-		wantEqual(t, "next", <-next, reply{"two", true, nil})
+		testkit.Equal(t, "next", <-next, reply{"two", true, nil})
 	})
 }
 

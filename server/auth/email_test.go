@@ -38,7 +38,7 @@ func TestUnverifiedAddressHasNoOwner(t *testing.T) {
 		} {
 			ref, err := find()
 			wantCode(t, err, code)
-			wantEqual(t, what, ref.ID, want)
+			testkit.Equal(t, what, ref.ID, want)
 		}
 	}
 	find(uuid.Nil, CodeUserNotFound)
@@ -50,7 +50,7 @@ func TestUnverifiedAddressHasNoOwner(t *testing.T) {
 	// A third user does not learn that the address is in use.
 	third, err := h.signUpWith("ada@example.com", "third", "the third of the three")
 	testkit.Must(t, err)
-	wantEqual(t, "verified", squatter.EmailVerified || third.EmailVerified, false)
+	testkit.Equal(t, "verified", squatter.EmailVerified || third.EmailVerified, false)
 }
 
 // TestLogInBySharedAddress: several users have signed up with one address. Each signs in by it with
@@ -66,7 +66,7 @@ func TestLogInBySharedAddress(t *testing.T) {
 			return
 		}
 		testkit.Must(t, err)
-		wantEqual(t, "user", user.Handle, want)
+		testkit.Equal(t, "user", user.Handle, want)
 	}
 	for handle, password := range map[string]string{"squatter": otherPassword, "ada": goodPassword, "third": "the third of the three"} {
 		_, err := h.signUpWith("ada@example.com", handle, password)
@@ -114,7 +114,7 @@ func TestOldSaltsAreReplaced(t *testing.T) {
 	h.logIn("alice@example.com")
 	var stored string
 	h.scan(`SELECT password_hash FROM users WHERE id = $1`, alice.ID, &stored)
-	wantEqual(t, "salt", stored[:len(p.prefix("alice@example.com"))], p.prefix("alice@example.com"))
+	testkit.Equal(t, "salt", stored[:len(p.prefix("alice@example.com"))], p.prefix("alice@example.com"))
 	h.logIn("alice@example.com")
 }
 
@@ -155,21 +155,21 @@ func TestLookUpsByEmailAreLimited(t *testing.T) {
 		_, err := s.FindPayee(t.Context(), alice.ID, who)
 		return code(t, err)
 	}
-	wantEqual(t, "unwilling", find(h.Service, "bob@example.com"), CodeUserNotFound)
-	wantEqual(t, "self", find(h.Service, "alice@example.com"), "")
+	testkit.Equal(t, "unwilling", find(h.Service, "bob@example.com"), CodeUserNotFound)
+	testkit.Equal(t, "self", find(h.Service, "alice@example.com"), "")
 	for range 100 {
-		wantEqual(t, "found before", find(h.Service, "carol@example.com"), "")
+		testkit.Equal(t, "found before", find(h.Service, "carol@example.com"), "")
 	}
 	for i := range lookUpRule.free - 3 {
-		wantEqual(t, "unknown", find(h.another(), fmt.Sprintf("u%d@example.com", i)), CodeUserNotFound)
+		testkit.Equal(t, "unknown", find(h.another(), fmt.Sprintf("u%d@example.com", i)), CodeUserNotFound)
 	}
 	for _, who := range []string{"bob@example.com", "u1@example.com"} {
-		wantEqual(t, "one too many", find(h.Service, who), CodeTooManyLookUps)
-		wantEqual(t, "one too many, after a restart", find(h.another(), who), CodeTooManyLookUps)
+		testkit.Equal(t, "one too many", find(h.Service, who), CodeTooManyLookUps)
+		testkit.Equal(t, "one too many, after a restart", find(h.another(), who), CodeTooManyLookUps)
 	}
-	wantEqual(t, "a handle", find(h.Service, "@bob"), "")
-	wantEqual(t, "found before", find(h.Service, "carol@example.com"), "")
+	testkit.Equal(t, "a handle", find(h.Service, "@bob"), "")
+	testkit.Equal(t, "found before", find(h.Service, "carol@example.com"), "")
 	h.clock.Advance(lookUpRule.period + time.Second)
-	wantEqual(t, "a minute later", find(h.Service, "u1@example.com"), CodeUserNotFound)
-	wantEqual(t, "throttled", int(counter(t, h.config.Metrics.throttled.WithLabelValues(scopeLookUp))), 4)
+	testkit.Equal(t, "a minute later", find(h.Service, "u1@example.com"), CodeUserNotFound)
+	testkit.Equal(t, "throttled", int(counter(t, h.config.Metrics.throttled.WithLabelValues(scopeLookUp))), 4)
 }

@@ -23,10 +23,10 @@ func TestEndSessions(t *testing.T) {
 		if _, err := other.Verify(t.Context(), tokens.AccessToken); problem.CodeOf(err) != CodeSessionRevoked {
 			t.Errorf("an ended session: %v", err)
 		}
-		wantEqual(t, "refresh", h.refreshRefusal(tokens.RefreshToken), CodeRefreshTokenInvalid)
+		testkit.Equal(t, "refresh", h.refreshRefusal(tokens.RefreshToken), CodeRefreshTokenInvalid)
 	}
-	wantEqual(t, "another user's session", h.refusal(bystander.AccessToken), "")
-	wantEqual(t, "a later session", h.refusal(h.logIn("alice").AccessToken), "")
+	testkit.Equal(t, "another user's session", h.refusal(bystander.AccessToken), "")
+	testkit.Equal(t, "a later session", h.refusal(h.logIn("alice").AccessToken), "")
 	wantCode(t, h.EndSessions(t.Context(), uuid.New()), CodeUserNotFound)
 }
 
@@ -57,5 +57,5 @@ func TestEndSessionsWaitsForOpenSession(t *testing.T) {
 	testkit.Must(t, <-ended)
 	var open int
 	h.scan(`SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL`, user.ID, &open)
-	wantEqual(t, "open sessions", open, 0)
+	testkit.Equal(t, "open sessions", open, 0)
 }

@@ -50,7 +50,7 @@ func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	<-g.entered
 	// All six log-ins have queried the database, and four of them wait for a slot.
 	testkit.Eventually(t, "every log-in has queried the database", func() bool { return h.pool.Stat().AcquireCount() == before+12 })
-	wantEqual(t, "in the queue", gauge(t, h.config.Metrics.queue), 4)
+	testkit.Equal(t, "in the queue", gauge(t, h.config.Metrics.queue), 4)
 	for range 100 {
 		_, _, err := h.LogIn(t.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"})
 		wantCode(t, err, CodeOverloaded)
@@ -61,8 +61,8 @@ func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 		_, _, err = h.SignUp(t.Context(), SignUpInput{Email: "x@example.com", Handle: "xx", Name: "X", Password: goodPassword})
 		wantCode(t, err, CodeOverloaded)
 	}
-	wantEqual(t, "queries of refused log-ins", h.pool.Stat().AcquireCount(), before+12)
-	wantEqual(t, "refused", counter(t, h.config.Metrics.refused.WithLabelValues(refusedFull)), 200)
+	testkit.Equal(t, "queries of refused log-ins", h.pool.Stat().AcquireCount(), before+12)
+	testkit.Equal(t, "refused", counter(t, h.config.Metrics.refused.WithLabelValues(refusedFull)), 200)
 	go func() {
 		for range 4 {
 			<-g.entered
@@ -74,8 +74,8 @@ func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	for range 6 {
 		wantCode(t, <-results, CodeInvalidCredentials)
 	}
-	wantEqual(t, "tickets", h.hashQueue.tickets.Load(), 0)
-	wantEqual(t, "in the queue", gauge(t, h.config.Metrics.queue), 0)
+	testkit.Equal(t, "tickets", h.hashQueue.tickets.Load(), 0)
+	testkit.Equal(t, "in the queue", gauge(t, h.config.Metrics.queue), 0)
 }
 
 // TestQueueLengthFollowsHashRate: the length of the queue follows the measured duration of a hash,
@@ -100,7 +100,7 @@ func TestQueueLengthFollowsHashRate(t *testing.T) {
 			}
 			entered = append(entered, ticket)
 		}
-		wantEqual(t, "entered at "+c.hash.String(), len(entered), c.want)
+		testkit.Equal(t, "entered at "+c.hash.String(), len(entered), c.want)
 		for _, ticket := range entered {
 			ticket.leave()
 		}
@@ -156,8 +156,8 @@ func TestCanceledCallerLeavesQueue(t *testing.T) {
 	}
 	g.release <- nil
 	testkit.Must(t, <-done)
-	wantEqual(t, "free slots", len(h.hashQueue.slots), 1)
-	wantEqual(t, "timeouts", counter(t, h.config.Metrics.refused.WithLabelValues(refusedTimeout)), 1)
+	testkit.Equal(t, "free slots", len(h.hashQueue.slots), 1)
+	testkit.Equal(t, "timeouts", counter(t, h.config.Metrics.refused.WithLabelValues(refusedTimeout)), 1)
 }
 
 // TestBrokenHasherIsNoWrongPassword: if the hasher fails, the caller can try again, and the attempt
@@ -178,7 +178,7 @@ func TestBrokenHasherIsNoWrongPassword(t *testing.T) {
 		_, _, err := broken.LogIn(t.Context(), "alice", goodPassword, Client{})
 		wantCode(t, err, CodeOverloaded)
 	}
-	wantEqual(t, "broken", counter(t, h.config.Metrics.refused.WithLabelValues(refusedBroken)), float64(2*accountRule.free))
+	testkit.Equal(t, "broken", counter(t, h.config.Metrics.refused.WithLabelValues(refusedBroken)), float64(2*accountRule.free))
 	h.logIn("alice")
 }
 
@@ -210,12 +210,12 @@ func TestConcurrentWrongPasswords(t *testing.T) {
 		count[c]++
 	}
 	t.Logf("%v, %d hashes, %d at once at most", count, counted.all, counted.max)
-	wantEqual(t, "answers", count[CodeInvalidCredentials]+count[CodeOverloaded]+count[CodeTooManyAttempts], logins)
-	wantEqual(t, "hashes without that of the sign-up", counted.all-1, count[CodeInvalidCredentials])
+	testkit.Equal(t, "answers", count[CodeInvalidCredentials]+count[CodeOverloaded]+count[CodeTooManyAttempts], logins)
+	testkit.Equal(t, "hashes without that of the sign-up", counted.all-1, count[CodeInvalidCredentials])
 	if count[CodeOverloaded] == 0 || counted.max > slots {
 		t.Errorf("%d refused, %d hashes at once", count[CodeOverloaded], counted.max)
 	}
-	wantEqual(t, "tickets", h.hashQueue.tickets.Load(), 0)
+	testkit.Equal(t, "tickets", h.hashQueue.tickets.Load(), 0)
 }
 
 // counting is a Hasher that counts its concurrent hashes and all hashes.
@@ -249,9 +249,9 @@ func TestRetryAfterFollowsQueue(t *testing.T) {
 		t.Errorf("40 in the queue: %v", after)
 	}
 	b.tickets.Store(0)
-	wantEqual(t, "an empty queue", b.refuse(refusedFull, nil).RetryAfter, time.Second)
+	testkit.Equal(t, "an empty queue", b.refuse(refusedFull, nil).RetryAfter, time.Second)
 	b.tickets.Store(1 << 20)
-	wantEqual(t, "a very long queue", b.refuse(refusedFull, nil).RetryAfter, time.Minute)
+	testkit.Equal(t, "a very long queue", b.refuse(refusedFull, nil).RetryAfter, time.Minute)
 }
 
 func gauge(t testing.TB, g prometheus.Gauge) float64 {

@@ -34,7 +34,7 @@ func TestUserSignsInFromKnownAddress(t *testing.T) {
 			h.wantTry(who, goodPassword, "198.51.100.1", CodeTooManyAttempts) // other addresses are still refused
 			h.wantTry(who, goodPassword, "", CodeTooManyAttempts)
 			c, _ := h.try(h.another(), who, goodPassword, homeAddress) // after a restart
-			wantEqual(t, "after a restart", c, "")
+			testkit.Equal(t, "after a restart", c, "")
 			h.clock.Advance(24 * time.Hour)
 		}
 	}
@@ -98,9 +98,9 @@ func TestUnknownAddressRevealsNothing(t *testing.T) {
 		for range 100 {
 			h.wantTry(who, goodPassword, "198.51.100.1", CodeTooManyAttempts)
 		}
-		wantEqual(t, "queries for "+who, h.pool.Stat().AcquireCount()-before, 0)
+		testkit.Equal(t, "queries for "+who, h.pool.Stat().AcquireCount()-before, 0)
 	}
-	wantEqual(t, "wait", waits[0], waits[1])
+	testkit.Equal(t, "wait", waits[0], waits[1])
 }
 
 func TestKnownAddressesAreBoundedAndPruned(t *testing.T) {
@@ -115,7 +115,7 @@ func TestKnownAddressesAreBoundedAndPruned(t *testing.T) {
 		h.clock.Advance(time.Second)
 		h.wantTry("alice", goodPassword, fmt.Sprintf("198.51.100.%d", i), "")
 	}
-	wantEqual(t, "rows", count(), maxKnownAddresses)
+	testkit.Equal(t, "rows", count(), maxKnownAddresses)
 	h.block("alice")
 	h.wantTry("alice", goodPassword, "198.51.100.29", "")
 	h.wantTry("alice", goodPassword, "198.51.100.2", CodeTooManyAttempts) // deleted as one of the oldest
@@ -124,7 +124,7 @@ func TestKnownAddressesAreBoundedAndPruned(t *testing.T) {
 	h.wantTry("alice", goodPassword, "198.51.100.29", CodeTooManyAttempts) // too old, although not pruned yet
 	_, err := h.Prune(t.Context(), 1000)
 	testkit.Must(t, err)
-	wantEqual(t, "rows after pruning", count(), 0)
+	testkit.Equal(t, "rows after pruning", count(), 0)
 }
 
 // TestKnownAddressesRevealNothing: the table does not contain an address.
@@ -134,5 +134,5 @@ func TestKnownAddressesRevealNothing(t *testing.T) {
 	h.signUp("alice")
 	var named int
 	h.scan(`SELECT count(*) FROM known_addresses k WHERE k::text LIKE $1`, "%192.0.2%", &named)
-	wantEqual(t, "rows with an address", named, 0)
+	testkit.Equal(t, "rows with an address", named, 0)
 }

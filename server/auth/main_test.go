@@ -185,11 +185,4 @@ func wantCode(t testing.TB, err error, want problem.Code) {
 	}
 }
 
-func wantEqual[T comparable](t testing.TB, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: %v, want %v", what, got, want)
-	}
-}
-
 var unknownID = uuid.MustParse("0190a0b0-0000-7000-8000-000000000000")

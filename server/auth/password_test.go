@@ -17,18 +17,18 @@ func TestArgon2Vector(t *testing.T) {
 	const text = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHApl8ArZWb2GRPPc"
 	h, err := parsePHC(text)
 	testkit.Must(t, err)
-	wantEqual(t, "params", h.params, Argon2Params{MemoryKiB: 65536, Time: 2, Threads: 1})
-	wantEqual(t, "salt", string(h.salt), "somesalt")
+	testkit.Equal(t, "params", h.params, Argon2Params{MemoryKiB: 65536, Time: 2, Threads: 1})
+	testkit.Equal(t, "salt", string(h.salt), "somesalt")
 	digest := HashJob{Params: h.params, Input: []byte("password"), Salt: h.salt, Length: len(h.digest)}.Argon2id()
-	wantEqual(t, "digest", hex.EncodeToString(digest), "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7")
-	wantEqual(t, "text", h.String(), text)
+	testkit.Equal(t, "digest", hex.EncodeToString(digest), "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7")
+	testkit.Equal(t, "text", h.String(), text)
 }
 
 // TestPepperVector is test case 2 of RFC 4231.
 func TestPepperVector(t *testing.T) {
 	t.Parallel()
 	mac := Pepper{ID: "p", Key: NewSecret([]byte("Jefe"))}.mac("what do ya want for nothing?")
-	wantEqual(t, "mac", hex.EncodeToString(mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+	testkit.Equal(t, "mac", hex.EncodeToString(mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
 }
 
 func TestParsePHCRefuses(t *testing.T) {
@@ -75,12 +75,12 @@ func TestEveryByteOfPasswordCounts(t *testing.T) {
 	for _, near := range []string{long[:len(long)-2] + "è", long[:64], long[:72], long + "x"} {
 		ok, _, err := p.matches(t.Context(), ticket, stored, "a@example.com", near)
 		testkit.Must(t, err)
-		wantEqual(t, "near miss", ok, false)
+		testkit.Equal(t, "near miss", ok, false)
 	}
 	ok, stale, err := p.matches(t.Context(), ticket, stored, "a@example.com", long)
 	testkit.Must(t, err)
-	wantEqual(t, "the whole password", ok, true)
-	wantEqual(t, "stale", stale, false)
+	testkit.Equal(t, "the whole password", ok, true)
+	testkit.Equal(t, "stale", stale, false)
 }
 
 func TestCheckPassword(t *testing.T) {
@@ -127,13 +127,13 @@ func TestLogInRehashes(t *testing.T) {
 			under := h.another(func(c *Config) { c.Params, c.Peppers = moved.params, testPeppers(t, moved.now...) })
 			_, _, err := under.LogIn(t.Context(), user.Handle, "wrong password", Client{})
 			wantCode(t, err, CodeInvalidCredentials)
-			wantEqual(t, "after a wrong password", stored(), before)
+			testkit.Equal(t, "after a wrong password", stored(), before)
 
 			_, _, err = under.LogIn(t.Context(), user.Handle, goodPassword, Client{})
 			testkit.Must(t, err)
 			after := stored()
-			wantEqual(t, "rehashed", after != before, moved.phc != "")
-			wantEqual(t, "pepper", after.pepperID, moved.now[0])
+			testkit.Equal(t, "rehashed", after != before, moved.phc != "")
+			testkit.Equal(t, "pepper", after.pepperID, moved.now[0])
 			if !strings.HasPrefix(after.phc, moved.phc) {
 				t.Errorf("stored as %s", after.phc)
 			}
@@ -141,7 +141,7 @@ func TestLogInRehashes(t *testing.T) {
 			settled := h.another(func(c *Config) { c.Params, c.Peppers = moved.params, testPeppers(t, moved.later...) })
 			_, _, err = settled.LogIn(t.Context(), user.Handle, goodPassword, Client{})
 			testkit.Must(t, err)
-			wantEqual(t, "after a second log-in", stored(), after)
+			testkit.Equal(t, "after a second log-in", stored(), after)
 		})
 	}
 }
@@ -182,10 +182,10 @@ func TestUnknownUserCostsSameAsWrongPassword(t *testing.T) {
 		}
 	}
 	for _, message := range messages {
-		wantEqual(t, "message", message, messages[0])
+		testkit.Equal(t, "message", message, messages[0])
 	}
 	work = nil
 	_, _, err := h.LogIn(t.Context(), "alice", strings.Repeat("x", MaxPasswordBytes+1), Client{})
 	wantCode(t, err, CodeInvalidCredentials)
-	wantEqual(t, "hashes for an oversized password", len(work), 0)
+	testkit.Equal(t, "hashes for an oversized password", len(work), 0)
 }

@@ -19,19 +19,19 @@ func TestRefreshRotates(t *testing.T) {
 	tokens, user := h.signUp("alice")
 	for range 3 {
 		h.clock.Advance(20 * time.Minute)
-		wantEqual(t, "old access token", h.refusal(tokens.AccessToken), CodeTokenExpired)
+		testkit.Equal(t, "old access token", h.refusal(tokens.AccessToken), CodeTokenExpired)
 		next, who, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{UserAgent: "kizo/2.0"})
 		testkit.Must(t, err)
-		wantEqual(t, "user", who, user)
-		wantEqual(t, "session", next.SessionID, tokens.SessionID)
-		wantEqual(t, "end of the session", next.SessionEnds, tokens.SessionEnds)
-		wantEqual(t, "new access token", h.refusal(next.AccessToken), "")
+		testkit.Equal(t, "user", who, user)
+		testkit.Equal(t, "session", next.SessionID, tokens.SessionID)
+		testkit.Equal(t, "end of the session", next.SessionEnds, tokens.SessionEnds)
+		testkit.Equal(t, "new access token", h.refusal(next.AccessToken), "")
 		tokens = next
 	}
 	open, err := h.Sessions(t.Context(), user.ID)
 	testkit.Must(t, err)
-	wantEqual(t, "sessions", len(open), 1)
-	wantEqual(t, "client", open[0].Client, "kizo/2.0")
+	testkit.Equal(t, "sessions", len(open), 1)
+	testkit.Equal(t, "client", open[0].Client, "kizo/2.0")
 	if !open[0].LastUsedAt.Equal(h.clock.Now()) {
 		t.Errorf("last used at %s", open[0].LastUsedAt)
 	}
@@ -46,9 +46,9 @@ func TestSessionEndsAfterItsLifetime(t *testing.T) {
 	h.clock.Advance(30*24*time.Hour - time.Minute)
 	last, _, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{})
 	testkit.Must(t, err)
-	wantEqual(t, "life of the last access token", last.ExpiresIn, time.Minute)
+	testkit.Equal(t, "life of the last access token", last.ExpiresIn, time.Minute)
 	h.clock.Advance(time.Minute)
-	wantEqual(t, "access token", h.refusal(last.AccessToken), CodeTokenExpired)
+	testkit.Equal(t, "access token", h.refusal(last.AccessToken), CodeTokenExpired)
 	_, _, err = h.Refresh(t.Context(), last.RefreshToken, Client{})
 	wantCode(t, err, CodeRefreshTokenInvalid)
 	if !errors.Is(err, errRefreshExpired) {
@@ -84,7 +84,7 @@ func TestRefreshRefusals(t *testing.T) {
 			}
 			shown := *refusal
 			shown.Cause = nil // for logs only
-			wantEqual(t, "refusal", shown, problem.Error{Code: CodeRefreshTokenInvalid, Message: refreshRefused(errRefreshUnknown).Message})
+			testkit.Equal(t, "refusal", shown, problem.Error{Code: CodeRefreshTokenInvalid, Message: refreshRefused(errRefreshUnknown).Message})
 			if !errors.Is(err, c.why) {
 				t.Errorf("reason %v, want %v", errors.Unwrap(err), c.why)
 			}
@@ -98,10 +98,10 @@ func TestRefreshTokensAreStoredHashed(t *testing.T) {
 	tokens, _ := h.signUp("alice")
 	secret, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(tokens.RefreshToken, refreshPrefix))
 	testkit.Must(t, err)
-	wantEqual(t, "random bytes", len(secret), 32)
+	testkit.Equal(t, "random bytes", len(secret), 32)
 	var stored []byte
 	h.scan("SELECT token_hash FROM refresh_tokens WHERE session_id = $1", tokens.SessionID, &stored)
-	wantEqual(t, "stored", string(stored), string(hashRefresh(secret)))
+	testkit.Equal(t, "stored", string(stored), string(hashRefresh(secret)))
 }
 
 // TestReuseEndsOneSession: the reuse of a token in one session does not end another session.
@@ -112,8 +112,8 @@ func TestReuseEndsOneSession(t *testing.T) {
 	phone := h.logIn("alice")
 	_, _, err := h.Refresh(t.Context(), laptop.RefreshToken, Client{})
 	testkit.Must(t, err)
-	wantEqual(t, "reuse", h.refreshRefusal(laptop.RefreshToken), CodeRefreshTokenReused)
-	wantEqual(t, "phone", h.refusal(phone.AccessToken), "")
+	testkit.Equal(t, "reuse", h.refreshRefusal(laptop.RefreshToken), CodeRefreshTokenReused)
+	testkit.Equal(t, "phone", h.refusal(phone.AccessToken), "")
 	_, _, err = h.Refresh(t.Context(), phone.RefreshToken, Client{})
 	testkit.Must(t, err)
 }
@@ -136,12 +136,12 @@ func TestPruneDeletesExpiredSessions(t *testing.T) {
 		testkit.Must(t, err)
 		return n
 	}
-	wantEqual(t, "exactly a week after", prune(), 0)
+	testkit.Equal(t, "exactly a week after", prune(), 0)
 	h.clock.Advance(time.Second)
-	wantEqual(t, "first", prune(), 3)  // 3 of 5 tokens
-	wantEqual(t, "second", prune(), 3) // 2 tokens, and the session
-	wantEqual(t, "third", prune(), 0)
-	wantEqual(t, "pruned token", h.refreshRefusal(old.RefreshToken), CodeRefreshTokenInvalid)
+	testkit.Equal(t, "first", prune(), 3)  // 3 of 5 tokens
+	testkit.Equal(t, "second", prune(), 3) // 2 tokens, and the session
+	testkit.Equal(t, "third", prune(), 0)
+	testkit.Equal(t, "pruned token", h.refreshRefusal(old.RefreshToken), CodeRefreshTokenInvalid)
 	_, _, err := h.Refresh(t.Context(), live.RefreshToken, Client{})
 	testkit.Must(t, err)
 }
@@ -154,19 +154,19 @@ func TestReusedRefreshTokenRevokesItsSession(t *testing.T) {
 	stolen, _ := h.signUp("alice")
 	winner, _, err := h.Refresh(t.Context(), stolen.RefreshToken, Client{})
 	testkit.Must(t, err)
-	wantEqual(t, "winner before the reuse", h.refusal(winner.AccessToken), "")
+	testkit.Equal(t, "winner before the reuse", h.refusal(winner.AccessToken), "")
 
 	// The second use ends the session for both, whether the thief or the owner comes second.
-	wantEqual(t, "second use", h.refreshRefusal(stolen.RefreshToken), CodeRefreshTokenReused)
+	testkit.Equal(t, "second use", h.refreshRefusal(stolen.RefreshToken), CodeRefreshTokenReused)
 
 	// Another process reads it, so that it must be committed, and not only cached.
 	_, err = h.another().Verify(t.Context(), winner.AccessToken)
 	wantCode(t, err, CodeSessionRevoked)
-	wantEqual(t, "first access token", h.refusal(stolen.AccessToken), CodeSessionRevoked)
-	wantEqual(t, "newest refresh token", h.refreshRefusal(winner.RefreshToken), CodeRefreshTokenInvalid)
+	testkit.Equal(t, "first access token", h.refusal(stolen.AccessToken), CodeSessionRevoked)
+	testkit.Equal(t, "newest refresh token", h.refreshRefusal(winner.RefreshToken), CodeRefreshTokenInvalid)
 	var reason string
 	h.scan("SELECT revoked_reason FROM sessions WHERE id = $1", stolen.SessionID, &reason)
-	wantEqual(t, "reason", reason, "reused")
+	testkit.Equal(t, "reason", reason, "reused")
 }
 
 // TestReuseByDisconnectedCallerRevokesSession: a caller that disconnects must not prevent the
@@ -181,7 +181,7 @@ func TestReuseByDisconnectedCallerRevokesSession(t *testing.T) {
 	hangUp()
 	_, _, err = h.Refresh(gone, stolen.RefreshToken, Client{})
 	wantCode(t, err, CodeRefreshTokenReused)
-	wantEqual(t, "winner", h.refusal(winner.AccessToken), CodeSessionRevoked)
+	testkit.Equal(t, "winner", h.refusal(winner.AccessToken), CodeSessionRevoked)
 }
 
 // TestOneConcurrentRefreshSucceeds: of a hundred concurrent refreshes with one token, exactly one
@@ -209,9 +209,9 @@ func TestOneConcurrentRefreshSucceeds(t *testing.T) {
 	for c := range codes {
 		count[c]++
 	}
-	wantEqual(t, "successes", count[""], 1)
-	wantEqual(t, "refusals because of reuse", count[CodeRefreshTokenReused], uses-1)
+	testkit.Equal(t, "successes", count[""], 1)
+	testkit.Equal(t, "refusals because of reuse", count[CodeRefreshTokenReused], uses-1)
 	var revoked bool
 	h.scan("SELECT revoked_at IS NOT NULL FROM sessions WHERE id = $1", tokens.SessionID, &revoked)
-	wantEqual(t, "session revoked", revoked, true)
+	testkit.Equal(t, "session revoked", revoked, true)
 }

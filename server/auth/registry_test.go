@@ -112,7 +112,7 @@ func TestRegistryRefusesOtherSecrets(t *testing.T) {
 	for range 2 {
 		notes, err := testRegistry(pool, "first").Adopt(t.Context(), first)
 		testkit.Must(t, err)
-		wantEqual(t, "notes", len(notes), 0)
+		testkit.Equal(t, "notes", len(notes), 0)
 	}
 	_, err := testRegistry(pool, "second").Adopt(t.Context(), secretsOf([]byte{2}, "p2"))
 	said := mismatch(t, err)
@@ -168,11 +168,11 @@ func TestRegistryRaceOfFirstStarts(t *testing.T) {
 		if name == "the same file" {
 			want = len(errs)
 		}
-		wantEqual(t, name+": started", started, want)
+		testkit.Equal(t, name+": started", started, want)
 		var active, processes int
 		testkit.Must(t, pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE state = 'active'), (SELECT count(*) FROM kizod_processes) FROM secret_keys`).Scan(&active, &processes))
-		wantEqual(t, name+": active keys", active, 2)
-		wantEqual(t, name+": processes", processes, want)
+		testkit.Equal(t, name+": active keys", active, 2)
+		testkit.Equal(t, name+": processes", processes, want)
 	}
 }
 
@@ -278,7 +278,7 @@ func TestUseSecrets(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	tokens, user := h.signUp("alice")
-	wantEqual(t, "token of the first key", h.refusal(tokens.AccessToken), "")
+	testkit.Equal(t, "token of the first key", h.refusal(tokens.AccessToken), "")
 	use := func(s Secrets) {
 		keys, err := s.Keys()
 		testkit.Must(t, err)
@@ -287,16 +287,16 @@ func TestUseSecrets(t *testing.T) {
 		h.UseSecrets(keys, peppers)
 	}
 	use(secretsOf([]byte{2, 1}, "p2", "p1"))
-	wantEqual(t, "token of the first key, which is still in the file", h.refusal(tokens.AccessToken), "")
+	testkit.Equal(t, "token of the first key, which is still in the file", h.refusal(tokens.AccessToken), "")
 	renewed := h.logIn("alice")
 	var pepper string
 	h.scan("SELECT pepper_id FROM users WHERE id = $1", user.ID, &pepper)
-	wantEqual(t, "pepper after a log-in", pepper, "p2")
+	testkit.Equal(t, "pepper after a log-in", pepper, "p2")
 	if !strings.Contains(string(h.JWKS()), kid(2)) {
 		t.Errorf("the new key is not published: %s", h.JWKS())
 	}
 	use(secretsOf([]byte{2}, "p2"))
-	wantEqual(t, "token of the removed first key", h.refusal(tokens.AccessToken), CodeTokenInvalid)
-	wantEqual(t, "token of the second key", h.refusal(renewed.AccessToken), "")
+	testkit.Equal(t, "token of the removed first key", h.refusal(tokens.AccessToken), CodeTokenInvalid)
+	testkit.Equal(t, "token of the second key", h.refusal(renewed.AccessToken), "")
 	h.logIn("alice")
 }

@@ -80,13 +80,13 @@ func TestSignUpAndRenameRefuseReserved(t *testing.T) {
 	testkit.Must(t, err)
 	ref, err := h.FindUser(t.Context(), "@ann")
 	testkit.Must(t, err)
-	wantEqual(t, "role", ref.Role, RoleOperator)
+	testkit.Equal(t, "role", ref.Role, RoleOperator)
 	found, err := h.SearchUsers(t.Context(), "kizo", 1)
 	testkit.Must(t, err)
-	wantEqual(t, "role in a search", found[0].Role, RoleOperator)
+	testkit.Equal(t, "role in a search", found[0].Role, RoleOperator)
 	// A user who loses the role loses the name as well.
 	testkit.Must(t, h.owner().Grant(t.Context(), "ann", RoleUser, "test"))
 	ann, err = h.Me(t.Context(), ann.ID)
 	testkit.Must(t, err)
-	wantEqual(t, "name", ann.Name, "ann")
+	testkit.Equal(t, "name", ann.Name, "ann")
 }

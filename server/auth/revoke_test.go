@@ -20,9 +20,9 @@ func TestLogOutRevokesBothTokens(t *testing.T) {
 
 	testkit.Must(t, h.LogOut(t.Context(), principal.SessionID))
 
-	wantEqual(t, "access token", h.refusal(tokens.AccessToken), CodeSessionRevoked)
-	wantEqual(t, "refresh token", h.refreshRefusal(tokens.RefreshToken), CodeRefreshTokenInvalid)
-	wantEqual(t, "access token of the other session", h.refusal(other.AccessToken), "")
+	testkit.Equal(t, "access token", h.refusal(tokens.AccessToken), CodeSessionRevoked)
+	testkit.Equal(t, "refresh token", h.refreshRefusal(tokens.RefreshToken), CodeRefreshTokenInvalid)
+	testkit.Equal(t, "access token of the other session", h.refusal(other.AccessToken), "")
 	testkit.Must(t, h.LogOut(t.Context(), principal.SessionID)) // a second call is no error
 	testkit.Must(t, h.LogOut(t.Context(), unknownID))
 }
@@ -38,8 +38,8 @@ func TestSuspensionEndsAccessAtOnce(t *testing.T) {
 	testkit.Must(t, h.Suspend(t.Context(), user.ID, "stolen card"))
 
 	for _, held := range []Tokens{tokens, other} {
-		wantEqual(t, "access token", h.refusal(held.AccessToken), CodeAccountSuspended)
-		wantEqual(t, "refresh token", h.refreshRefusal(held.RefreshToken), CodeRefreshTokenInvalid)
+		testkit.Equal(t, "access token", h.refusal(held.AccessToken), CodeAccountSuspended)
+		testkit.Equal(t, "refresh token", h.refreshRefusal(held.RefreshToken), CodeRefreshTokenInvalid)
 	}
 	_, _, err := h.LogIn(t.Context(), "mallory", goodPassword, Client{})
 	wantCode(t, err, CodeAccountSuspended)
@@ -48,8 +48,8 @@ func TestSuspensionEndsAccessAtOnce(t *testing.T) {
 
 	testkit.Must(t, h.Reinstate(t.Context(), user.ID, "cleared"))
 
-	wantEqual(t, "old access token after Reinstate", h.refusal(tokens.AccessToken), CodeSessionRevoked)
-	wantEqual(t, "new session", h.refusal(h.logIn("mallory").AccessToken), "")
+	testkit.Equal(t, "old access token after Reinstate", h.refusal(tokens.AccessToken), CodeSessionRevoked)
+	testkit.Equal(t, "new session", h.refusal(h.logIn("mallory").AccessToken), "")
 }
 
 // TestConcurrentLogInLeavesNoSessionAfterSuspension: a log-in that runs concurrently with the

@@ -133,7 +133,7 @@ func TestRotationOnTwoHosts(t *testing.T) {
 	testkit.Must(t, err)
 	again, err := a.rotation.Prepare(ctx, KindSigningKey, KindPepper)
 	testkit.Must(t, err)
-	wantEqual(t, "prepared again", strings.Join(again, ","), strings.Join(prepared, ","))
+	testkit.Equal(t, "prepared again", strings.Join(again, ","), strings.Join(prepared, ","))
 	if key, pepper := a.inUse(); key != oldKey || pepper != oldPepper {
 		t.Fatal("a prepared key is in use")
 	}
@@ -180,7 +180,7 @@ func TestRotationOnTwoHosts(t *testing.T) {
 	testkit.Must(t, b.load())
 	removed, _, err = b.rotation.Remove(ctx)
 	testkit.Must(t, err)
-	wantEqual(t, "removed on host b as well", len(removed), 2)
+	testkit.Equal(t, "removed on host b as well", len(removed), 2)
 	testkit.Must(t, b.load())
 	bothAccept("at the end")
 }
@@ -232,7 +232,7 @@ func TestRotationInterrupted(t *testing.T) {
 	id := strings.TrimPrefix(prepared[0], "pepper ")
 	removed, _, err := a.rotation.Remove(t.Context(), id)
 	testkit.Must(t, err)
-	wantEqual(t, "removed after the abandoned rotation", strings.Join(removed, ","), prepared[0])
+	testkit.Equal(t, "removed after the abandoned rotation", strings.Join(removed, ","), prepared[0])
 
 	file, err := readSecrets(a.path)
 	testkit.Must(t, err)
@@ -240,7 +240,7 @@ func TestRotationInterrupted(t *testing.T) {
 	testkit.Must(t, replaceSecrets(a.path, file))
 	prepared, err = a.rotation.Prepare(t.Context(), KindPepper)
 	testkit.Must(t, err)
-	wantEqual(t, "prepared after the interruption", strings.Join(prepared, ","), "pepper p-cut-short")
+	testkit.Equal(t, "prepared after the interruption", strings.Join(prepared, ","), "pepper p-cut-short")
 	testkit.Must(t, a.load())
 
 	// The key is active in the database, and the file was not written.
@@ -279,13 +279,13 @@ func TestRecordAfterRestore(t *testing.T) {
 	}
 	changed, err := a.rotation.Record(t.Context())
 	testkit.Must(t, err)
-	wantEqual(t, "recorded", len(changed), 2)
+	testkit.Equal(t, "recorded", len(changed), 2)
 	testkit.Must(t, a.load())
 	changed, err = a.rotation.Record(t.Context())
 	testkit.Must(t, err)
-	wantEqual(t, "recorded again", len(changed), 0)
+	testkit.Equal(t, "recorded again", len(changed), 0)
 	status, err := a.rotation.Status(t.Context())
 	testkit.Must(t, err)
-	wantEqual(t, "keys", len(status.Keys), 4)
-	wantEqual(t, "processes", len(status.Processes), 1)
+	testkit.Equal(t, "keys", len(status.Keys), 4)
+	testkit.Equal(t, "processes", len(status.Processes), 1)
 }

@@ -23,20 +23,20 @@ func TestSecretsAreCreatedOnce(t *testing.T) {
 	for name, want := range map[string]os.FileMode{dir: 0o700, path: 0o600} {
 		info, err := os.Stat(name)
 		testkit.Must(t, err)
-		wantEqual(t, name, info.Mode().Perm(), want)
+		testkit.Equal(t, name, info.Mode().Perm(), want)
 	}
 	entries, err := os.ReadDir(dir)
 	testkit.Must(t, err)
-	wantEqual(t, "files", len(entries), 1)
+	testkit.Equal(t, "files", len(entries), 1)
 
 	again, err := LoadOrCreateSecrets(path)
 	testkit.Must(t, err)
-	wantEqual(t, "signing key", sameSecret(again.SigningKeys[0], made.SigningKeys[0]), true)
-	wantEqual(t, "pepper id", again.PepperKeys[0].ID, made.PepperKeys[0].ID)
-	wantEqual(t, "pepper", sameSecret(again.PepperKeys[0].Key, made.PepperKeys[0].Key), true)
-	wantEqual(t, "bank callback", sameSecret(again.BankCallback, made.BankCallback), true)
-	wantEqual(t, "bank token", sameSecret(again.BankToken, made.BankToken), true)
-	wantEqual(t, "all differ", sameSecret(made.BankToken, made.BankCallback), false)
+	testkit.Equal(t, "signing key", sameSecret(again.SigningKeys[0], made.SigningKeys[0]), true)
+	testkit.Equal(t, "pepper id", again.PepperKeys[0].ID, made.PepperKeys[0].ID)
+	testkit.Equal(t, "pepper", sameSecret(again.PepperKeys[0].Key, made.PepperKeys[0].Key), true)
+	testkit.Equal(t, "bank callback", sameSecret(again.BankCallback, made.BankCallback), true)
+	testkit.Equal(t, "bank token", sameSecret(again.BankToken, made.BankToken), true)
+	testkit.Equal(t, "all differ", sameSecret(made.BankToken, made.BankCallback), false)
 	_, err = made.Keys()
 	testkit.Must(t, err)
 	_, err = made.Peppers()
@@ -44,7 +44,7 @@ func TestSecretsAreCreatedOnce(t *testing.T) {
 
 	other, err := LoadOrCreateSecrets(filepath.Join(t.TempDir(), "secrets.json"))
 	testkit.Must(t, err)
-	wantEqual(t, "key of another file", sameSecret(other.SigningKeys[0], made.SigningKeys[0]), false)
+	testkit.Equal(t, "key of another file", sameSecret(other.SigningKeys[0], made.SigningKeys[0]), false)
 }
 
 func TestConcurrentProcessesCreateOneFile(t *testing.T) {
@@ -134,7 +134,7 @@ func TestSecretsAreNotCreatedInPublicDirectory(t *testing.T) {
 	}
 	entries, err := os.ReadDir(dir)
 	testkit.Must(t, err)
-	wantEqual(t, "files", len(entries), 0)
+	testkit.Equal(t, "files", len(entries), 0)
 }
 
 func linkAway(path string) error {

@@ -73,9 +73,9 @@ func TestSecurityEvents(t *testing.T) {
 	next, _, err := h.Refresh(ctx, second.RefreshToken, client)
 	testkit.Must(t, err)
 	for range 2 {
-		wantEqual(t, "reuse", h.refreshRefusal(second.RefreshToken), CodeRefreshTokenReused)
+		testkit.Equal(t, "reuse", h.refreshRefusal(second.RefreshToken), CodeRefreshTokenReused)
 	}
-	wantEqual(t, "after the reuse", h.refreshRefusal(next.RefreshToken), CodeRefreshTokenInvalid)
+	testkit.Equal(t, "after the reuse", h.refreshRefusal(next.RefreshToken), CodeRefreshTokenInvalid)
 	third, fourth := h.logIn("alice"), h.logIn("alice")
 	testkit.Must(t, h.LogOut(ctx, third.SessionID))
 	testkit.Must(t, h.LogOut(ctx, third.SessionID)) // the session has ended already
@@ -87,7 +87,7 @@ func TestSecurityEvents(t *testing.T) {
 	testkit.Must(t, h.Reinstate(ctx, alice.ID, "x"))
 	h.block("alice")
 
-	wantEqual(t, "rows", fmt.Sprint(h.history(alice.ID)[:13]), fmt.Sprint([]string{
+	testkit.Equal(t, "rows", fmt.Sprint(h.history(alice.ID)[:13]), fmt.Sprint([]string{
 		"signed_up", "sign_in_failed", "sign_in_failed", "signed_in", "refresh_token_reused", "signed_in", "signed_in", "signed_out",
 		"session_revoked", "role_changed", "suspended", "reinstated", "sign_in_failed",
 	}))
@@ -96,17 +96,17 @@ func TestSecurityEvents(t *testing.T) {
 		EventSignedOut: 2, EventSessionRevoked: 1, EventRoleChanged: 1, EventSuspended: 1, EventReinstated: 1,
 		EventSignInRefused: 1, EventSignInThrottled: 1,
 	} {
-		wantEqual(t, string(event)+" lines", len(log.lines(t, event)), want)
-		wantEqual(t, string(event)+" counted", int(counter(t, h.config.Metrics.events.WithLabelValues(string(event)))), want)
+		testkit.Equal(t, string(event)+" lines", len(log.lines(t, event)), want)
+		testkit.Equal(t, string(event)+" counted", int(counter(t, h.config.Metrics.events.WithLabelValues(string(event)))), want)
 	}
 	failed := log.lines(t, EventSignInFailed)[0]
-	wantEqual(t, "user", failed["user"], any("alice"))
-	wantEqual(t, "client", failed["client"], any(`evil {"event":"signed_in"}[2J`))
+	testkit.Equal(t, "user", failed["user"], any("alice"))
+	testkit.Equal(t, "client", failed["client"], any(`evil {"event":"signed_in"}[2J`))
 	records, err := h.History(ctx, alice.ID, 100)
 	testkit.Must(t, err)
 	first := records[len(records)-2]
-	wantEqual(t, "address of a row", first.Address, "192.0.2.9")
-	wantEqual(t, "client of a row", first.Client, `evil {"event":"signed_in"}[2J`)
+	testkit.Equal(t, "address of a row", first.Address, "192.0.2.9")
+	testkit.Equal(t, "client of a row", first.Client, `evil {"event":"signed_in"}[2J`)
 	for _, secret := range []string{
 		goodPassword, wrongPassword, tokens.AccessToken, tokens.RefreshToken, second.RefreshToken, "Alice@Example", "alice@example",
 	} {
@@ -116,7 +116,7 @@ func TestSecurityEvents(t *testing.T) {
 	}
 	actions, err := h.Actions(ctx, 10)
 	testkit.Must(t, err)
-	wantEqual(t, "action", actions[0].Operator+" "+actions[0].Action+" "+actions[0].Subject+" "+actions[0].Reason,
+	testkit.Equal(t, "action", actions[0].Operator+" "+actions[0].Action+" "+actions[0].Subject+" "+actions[0].Reason,
 		"kizod role.grant.operator alice she was hired")
 }
 
@@ -130,7 +130,7 @@ func TestUnknownLoginIsNotLogged(t *testing.T) {
 		wantCode(t, err, CodeInvalidCredentials)
 	}
 	lines := log.lines(t, EventSignInFailed)
-	wantEqual(t, "the same login", lines[0]["unknown_login"], lines[1]["unknown_login"])
+	testkit.Equal(t, "the same login", lines[0]["unknown_login"], lines[1]["unknown_login"])
 	if lines[0]["unknown_login"] == lines[2]["unknown_login"] || strings.Contains(strings.ToLower(log.text.String()), "hunter2") ||
 		strings.Contains(log.text.String(), "secret") {
 		t.Error(log.text.String())
@@ -149,11 +149,11 @@ func TestEventsAreBounded(t *testing.T) {
 		trail.write(t.Context(), EventForbidden)
 	}
 	trail.write(t.Context(), EventSignedIn)
-	wantEqual(t, "counted", counted, flood+1)
+	testkit.Equal(t, "counted", counted, flood+1)
 	if n := len(log.lines(t, EventForbidden)); n < maxEventBurst || n > flood/10 {
 		t.Errorf("%d lines", n)
 	}
-	wantEqual(t, "other lines", len(log.lines(t, EventSignedIn)), 1)
+	testkit.Equal(t, "other lines", len(log.lines(t, EventSignedIn)), 1)
 	omitted, ok := trail.take(EventForbidden, time.Now().Add(time.Second))
 	if !ok || omitted == 0 {
 		t.Errorf("%d omitted, %v", omitted, ok)
@@ -174,10 +174,10 @@ func TestSecurityEventsAreImmutable(t *testing.T) {
 			t.Errorf("succeeded: %s", attack)
 		}
 	}
-	wantEqual(t, "rows", len(h.history(alice.ID)), 1)
+	testkit.Equal(t, "rows", len(h.history(alice.ID)), 1)
 	_, err := h.pool.Exec(t.Context(), `INSERT INTO security_events (at, user_id, event) VALUES (now() - interval '181 days', $1, 'signed_in')`, alice.ID)
 	testkit.Must(t, err)
 	gone, err := h.Prune(t.Context(), 10)
 	testkit.Must(t, err)
-	wantEqual(t, "pruned", gone, 1)
+	testkit.Equal(t, "pruned", gone, 1)
 }

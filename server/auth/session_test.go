@@ -20,27 +20,27 @@ func TestSessionsAreListedAndRevokedByTheirOwner(t *testing.T) {
 
 	open, err := h.Sessions(t.Context(), alice.ID)
 	testkit.Must(t, err)
-	wantEqual(t, "sessions", len(open), 3)
-	wantEqual(t, "newest", open[0].ID, third.SessionID)
-	wantEqual(t, "client", open[2].Client, "kizo/1.0")
-	wantEqual(t, "address", open[2].Address, "192.0.2.7")
+	testkit.Equal(t, "sessions", len(open), 3)
+	testkit.Equal(t, "newest", open[0].ID, third.SessionID)
+	testkit.Equal(t, "client", open[2].Client, "kizo/1.0")
+	testkit.Equal(t, "address", open[2].Address, "192.0.2.7")
 
 	wantCode(t, h.RevokeSession(t.Context(), alice.ID, theirs.SessionID), CodeSessionNotFound)
 	wantCode(t, h.RevokeSession(t.Context(), alice.ID, unknownID), CodeSessionNotFound)
-	wantEqual(t, "bob's session", h.refusal(theirs.AccessToken), "")
+	testkit.Equal(t, "bob's session", h.refusal(theirs.AccessToken), "")
 	testkit.Must(t, h.RevokeSession(t.Context(), alice.ID, second.SessionID))
 	wantCode(t, h.RevokeSession(t.Context(), alice.ID, second.SessionID), CodeSessionNotFound)
-	wantEqual(t, "revoked access", h.refusal(second.AccessToken), CodeSessionRevoked)
-	wantEqual(t, "revoked refresh", h.refreshRefusal(second.RefreshToken), CodeRefreshTokenInvalid)
-	wantEqual(t, "first", h.refusal(first.AccessToken), "")
+	testkit.Equal(t, "revoked access", h.refusal(second.AccessToken), CodeSessionRevoked)
+	testkit.Equal(t, "revoked refresh", h.refreshRefusal(second.RefreshToken), CodeRefreshTokenInvalid)
+	testkit.Equal(t, "first", h.refusal(first.AccessToken), "")
 
 	left, err := h.Sessions(t.Context(), alice.ID)
 	testkit.Must(t, err)
-	wantEqual(t, "sessions left", len(left), 2)
+	testkit.Equal(t, "sessions left", len(left), 2)
 	none, err := h.Sessions(t.Context(), unknownID)
 	testkit.Must(t, err)
-	wantEqual(t, "sessions of an unknown user", len(none), 0)
-	wantEqual(t, "bob has the id of alice", bob.ID == alice.ID, false)
+	testkit.Equal(t, "sessions of an unknown user", len(none), 0)
+	testkit.Equal(t, "bob has the id of alice", bob.ID == alice.ID, false)
 }
 
 // TestClientIsCleaned: a client may send any text as user agent and address.
@@ -58,7 +58,7 @@ func TestClientIsCleaned(t *testing.T) {
 		testkit.Must(t, err)
 		open, err := h.Sessions(t.Context(), user.ID)
 		testkit.Must(t, err)
-		wantEqual(t, "stored", Client{open[0].Client, open[0].Address}, c.want)
+		testkit.Equal(t, "stored", Client{open[0].Client, open[0].Address}, c.want)
 	}
 }
 
@@ -71,18 +71,18 @@ func TestVerifyReadsCurrentRole(t *testing.T) {
 	role := func() Role {
 		principal, err := h.Verify(t.Context(), tokens.AccessToken)
 		testkit.Must(t, err)
-		wantEqual(t, "user", principal.UserID, user.ID)
-		wantEqual(t, "session", principal.SessionID, tokens.SessionID)
-		wantEqual(t, "handle", principal.Handle, "alice")
+		testkit.Equal(t, "user", principal.UserID, user.ID)
+		testkit.Equal(t, "session", principal.SessionID, tokens.SessionID)
+		testkit.Equal(t, "handle", principal.Handle, "alice")
 		return principal.Role
 	}
-	wantEqual(t, "at first", role(), RoleUser)
+	testkit.Equal(t, "at first", role(), RoleUser)
 	wantCode(t, h.owner().Grant(t.Context(), "alice@example.com", RoleOperator, "test"), CodeUserNotFound) // the address is not verified
 	h.verify("alice")
 	testkit.Must(t, h.owner().Grant(t.Context(), "alice@example.com", RoleOperator, "test"))
-	wantEqual(t, "granted", role(), RoleOperator)
+	testkit.Equal(t, "granted", role(), RoleOperator)
 	testkit.Must(t, h.owner().Grant(t.Context(), "@alice", RoleUser, "test"))
-	wantEqual(t, "revoked", role(), RoleUser)
+	testkit.Equal(t, "revoked", role(), RoleUser)
 	wantCode(t, h.owner().Grant(t.Context(), "unknown", RoleOperator, "test"), CodeUserNotFound)
 	wantCode(t, h.owner().Grant(t.Context(), "", RoleOperator, "test"), CodeUserNotFound)
 	if err := h.owner().Grant(t.Context(), "alice", "root", "test"); err == nil {

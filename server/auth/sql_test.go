@@ -71,8 +71,8 @@ func TestCodesListsEveryCode(t *testing.T) {
 	for _, c := range Codes() {
 		listed[string(c)] = true
 	}
-	wantEqual(t, "different codes in the list", len(listed), len(Codes()))
-	wantEqual(t, "listed", len(listed), len(declared))
+	testkit.Equal(t, "different codes in the list", len(listed), len(Codes()))
+	testkit.Equal(t, "listed", len(listed), len(declared))
 	for name, c := range declared {
 		if !listed[c] {
 			t.Errorf("%s is not in Codes()", name)

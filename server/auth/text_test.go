@@ -19,7 +19,7 @@ func TestNormalEmail(t *testing.T) {
 		strings.Repeat("a", 65) + "@example.com": "", "a@" + strings.Repeat("b.", 130) + "co": "",
 	} {
 		got, err := normalEmail(text)
-		wantEqual(t, text, got, want)
+		testkit.Equal(t, text, got, want)
 		if want == "" {
 			wantCode(t, err, CodeEmailMalformed)
 		}
@@ -34,7 +34,7 @@ func TestNormalHandle(t *testing.T) {
 		strings.Repeat("a", 31): "",
 	} {
 		got, err := normalHandle(text)
-		wantEqual(t, text, got, want)
+		testkit.Equal(t, text, got, want)
 		if want == "" {
 			wantCode(t, err, CodeHandleMalformed)
 		}
@@ -53,7 +53,7 @@ func TestNormalName(t *testing.T) {
 		"a\u00a0b": "", "\u3164": "", "\u2800": "", "a\ufe0fb": "", "a\U000e0041b": "", "a\u034fb": "", "\u115f\u1160": "", "a\ue000b": "",
 	} {
 		got, err := normalName(text)
-		wantEqual(t, text, got, want)
+		testkit.Equal(t, text, got, want)
 		if want == "" {
 			wantCode(t, err, CodeNameMalformed)
 		}
@@ -84,6 +84,6 @@ func TestNamesWithJoinersAreStored(t *testing.T) {
 	for _, name := range []string{"می\u200cخواهم", "ක්\u200dෂමා", "Li 👨\u200d👩\u200d👧"} {
 		user, err := h.rename(alice.ID, name)
 		testkit.Must(t, err)
-		wantEqual(t, "name", user.Name, name)
+		testkit.Equal(t, "name", user.Name, name)
 	}
 }

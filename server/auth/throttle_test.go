@@ -54,7 +54,7 @@ func TestGuessesOnAccountAreThrottled(t *testing.T) {
 			h.wantTry(who, wrongPassword, "", CodeInvalidCredentials)
 		}
 	}
-	wantEqual(t, "waits", fmt.Sprint(waits[0]), fmt.Sprint(waits[1]))
+	testkit.Equal(t, "waits", fmt.Sprint(waits[0]), fmt.Sprint(waits[1]))
 	t.Logf("%v", waits[0])
 	for i := range 9 {
 		if want := time.Second << i; waits[0][i] < want || waits[0][i] > want+time.Second {
@@ -64,7 +64,7 @@ func TestGuessesOnAccountAreThrottled(t *testing.T) {
 	if last := waits[0][11]; last < maxBlock || last > maxBlock+time.Second {
 		t.Errorf("the last block: %v", last)
 	}
-	wantEqual(t, "throttled", counter(t, h.config.Metrics.throttled.WithLabelValues(scopeAccount)), 48)
+	testkit.Equal(t, "throttled", counter(t, h.config.Metrics.throttled.WithLabelValues(scopeAccount)), 48)
 }
 
 // TestBlocksEnd: however long an attacker has guessed, the owner can sign in after the longest
@@ -129,8 +129,8 @@ func TestParallelGuesses(t *testing.T) {
 	for c := range codes {
 		count[c]++
 	}
-	wantEqual(t, "compared", count[CodeInvalidCredentials], accountRule.free)
-	wantEqual(t, "refused", count[CodeTooManyAttempts], guesses-accountRule.free)
+	testkit.Equal(t, "compared", count[CodeInvalidCredentials], accountRule.free)
+	testkit.Equal(t, "refused", count[CodeTooManyAttempts], guesses-accountRule.free)
 }
 
 // TestGuessesFromAddressAreThrottled: guesses of one password on many accounts are throttled by
@@ -159,7 +159,7 @@ func TestGuessesFromAddressAreThrottled(t *testing.T) {
 		h.clock.Advance(time.Second)
 		h.wantTry("mallory", goodPassword, addresses[1], "")
 	}
-	wantEqual(t, "throttled", counter(t, h.config.Metrics.throttled.WithLabelValues(scopeAddress)), 3)
+	testkit.Equal(t, "throttled", counter(t, h.config.Metrics.throttled.WithLabelValues(scopeAddress)), 3)
 }
 
 // TestSuccessesAreNotCounted: a hundred users may sign in from one address, concurrently and
@@ -185,7 +185,7 @@ func TestSuccessesAreNotCounted(t *testing.T) {
 	}
 	var rows int
 	h.scan("SELECT count(*) FROM login_throttle WHERE $1", true, &rows)
-	wantEqual(t, "rows left", rows, 0)
+	testkit.Equal(t, "rows left", rows, 0)
 }
 
 // TestCountIsShared: the count survives the process and is the same in all processes.
@@ -195,10 +195,10 @@ func TestCountIsShared(t *testing.T) {
 	h.signUp("alice")
 	for range accountRule.free {
 		c, _ := h.try(h.another(), "alice", wrongPassword, "")
-		wantEqual(t, "code", c, CodeInvalidCredentials)
+		testkit.Equal(t, "code", c, CodeInvalidCredentials)
 	}
 	c, _ := h.try(h.another(), "alice", goodPassword, "")
-	wantEqual(t, "after a restart", c, CodeTooManyAttempts)
+	testkit.Equal(t, "after a restart", c, CodeTooManyAttempts)
 	// The other login of the account has another count, with which its owner can sign in.
 	h.wantTry("alice@example.com", goodPassword, "", "")
 	h.wantTry("@ALICE", goodPassword, "", CodeTooManyAttempts) // another spelling is the same login
@@ -216,7 +216,7 @@ func TestBlockedAttemptsCostNoQueries(t *testing.T) {
 	for range 100 {
 		h.wantTry("unknown", wrongPassword, "", CodeTooManyAttempts)
 	}
-	wantEqual(t, "queries", h.pool.Stat().AcquireCount()-before, 0)
+	testkit.Equal(t, "queries", h.pool.Stat().AcquireCount()-before, 0)
 }
 
 func TestBlocksAreBounded(t *testing.T) {
@@ -241,16 +241,16 @@ func TestThrottleRowsRevealNothingAndArePruned(t *testing.T) {
 	}
 	var rows, named int
 	h.scan(`SELECT count(*), count(*) FILTER (WHERE login_throttle::text LIKE $1) FROM login_throttle`, "%unknown%", &rows, &named)
-	wantEqual(t, "rows", rows, 60)
-	wantEqual(t, "rows with a login", named, 0)
+	testkit.Equal(t, "rows", rows, 60)
+	testkit.Equal(t, "rows with a login", named, 0)
 	gone, err := h.Prune(t.Context(), 100)
 	testkit.Must(t, err)
-	wantEqual(t, "pruned before they expire", gone, 0)
+	testkit.Equal(t, "pruned before they expire", gone, 0)
 	h.clock.Advance(accountRule.period + time.Second)
 	gone, err = h.Prune(t.Context(), 50)
 	testkit.Must(t, err)
-	wantEqual(t, "pruned, with a limit", gone, 50)
+	testkit.Equal(t, "pruned, with a limit", gone, 50)
 	gone, err = h.Prune(t.Context(), 50)
 	testkit.Must(t, err)
-	wantEqual(t, "pruned after that", gone, 10)
+	testkit.Equal(t, "pruned after that", gone, 10)
 }

@@ -137,7 +137,7 @@ func TestVerifyRefusesText(t *testing.T) {
 		"flipped signature": parts[0] + "." + parts[1] + "." + string(flipped),
 		"line break":        tokens.AccessToken + "\n", "line break inside": parts[0] + ".\r" + parts[1] + "." + parts[2], "NUL": "\x00", "not UTF-8": "\xff.\xff.\xff",
 	} {
-		t.Run(name, func(t *testing.T) { wantEqual(t, "code", h.refusal(text), CodeTokenInvalid) })
+		t.Run(name, func(t *testing.T) { testkit.Equal(t, "code", h.refusal(text), CodeTokenInvalid) })
 	}
 }
 
@@ -160,11 +160,11 @@ func TestAccessTokenExpires(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	tokens, _ := h.signUp("alice")
-	wantEqual(t, "life", tokens.ExpiresIn, 15*time.Minute)
+	testkit.Equal(t, "life", tokens.ExpiresIn, 15*time.Minute)
 	h.clock.Advance(15*time.Minute + leeway - time.Second)
-	wantEqual(t, "at the end", h.refusal(tokens.AccessToken), "")
+	testkit.Equal(t, "at the end", h.refusal(tokens.AccessToken), "")
 	h.clock.Advance(time.Second)
-	wantEqual(t, "after it", h.refusal(tokens.AccessToken), CodeTokenExpired)
+	testkit.Equal(t, "after it", h.refusal(tokens.AccessToken), CodeTokenExpired)
 }
 
 // TestSigningKeyRotation: two keys overlap. The new key signs and the old one still verifies. When
@@ -181,7 +181,7 @@ func TestSigningKeyRotation(t *testing.T) {
 	testkit.Must(t, err)
 	after, _, err := overlap.LogIn(t.Context(), "alice", goodPassword, Client{})
 	testkit.Must(t, err)
-	wantEqual(t, "new token in a process with the old key", h.refusal(after.AccessToken), CodeTokenInvalid)
+	testkit.Equal(t, "new token in a process with the old key", h.refusal(after.AccessToken), CodeTokenInvalid)
 
 	alone, err := NewKeys(next)
 	testkit.Must(t, err)
@@ -193,13 +193,13 @@ func TestSigningKeyRotation(t *testing.T) {
 
 	var set struct{ Keys []map[string]string }
 	testkit.Must(t, json.Unmarshal(both.JWKS(), &set))
-	wantEqual(t, "keys in the set", len(set.Keys), 2)
+	testkit.Equal(t, "keys in the set", len(set.Keys), 2)
 	for _, key := range set.Keys {
 		if key["d"] != "" || key["kty"] != "OKP" || key["crv"] != "Ed25519" || key["alg"] != "EdDSA" || key["use"] != "sig" {
 			t.Errorf("key %v", key)
 		}
 	}
-	wantEqual(t, "first kid", set.Keys[0]["kid"], both.KeyID())
+	testkit.Equal(t, "first kid", set.Keys[0]["kid"], both.KeyID())
 }
 
 // TestThumbprintVector uses the example of RFC 8037, appendix A.3.
@@ -207,5 +207,5 @@ func TestThumbprintVector(t *testing.T) {
 	t.Parallel()
 	public, err := base64.RawURLEncoding.DecodeString("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
 	testkit.Must(t, err)
-	wantEqual(t, "kid", Thumbprint(public), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k")
+	testkit.Equal(t, "kid", Thumbprint(public), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k")
 }

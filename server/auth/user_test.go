@@ -24,16 +24,16 @@ func TestSignUp(t *testing.T) {
 		ID: user.ID, Email: "alice@example.com", Handle: "alice_1", Name: "Alice Ünal",
 		Role: RoleUser, Status: StatusActive, CreatedAt: h.clock.Now(), FindableByEmail: true,
 	}
-	wantEqual(t, "user", user, want)
-	wantEqual(t, "id version", user.ID.Version(), uuid.Version(7))
-	wantEqual(t, "access token", h.refusal(tokens.AccessToken), "")
+	testkit.Equal(t, "user", user, want)
+	testkit.Equal(t, "id version", user.ID.Version(), uuid.Version(7))
+	testkit.Equal(t, "access token", h.refusal(tokens.AccessToken), "")
 	me, err := h.Me(t.Context(), user.ID)
 	testkit.Must(t, err)
-	wantEqual(t, "me", me, want)
+	testkit.Equal(t, "me", me, want)
 	_, err = h.Me(t.Context(), unknownID)
 	wantCode(t, err, CodeUserNotFound)
 	for _, who := range []string{"alice_1", "@alice_1", "ALICE_1", "alice@example.com", "ALICE@EXAMPLE.COM"} {
-		wantEqual(t, who, h.refusal(h.logIn(who).AccessToken), "")
+		testkit.Equal(t, who, h.refusal(h.logIn(who).AccessToken), "")
 	}
 }
 
@@ -62,7 +62,7 @@ func TestSignUpRefuses(t *testing.T) {
 			wantCode(t, err, c.code)
 			var refusal *problem.Error
 			if errors.As(err, &refusal) {
-				wantEqual(t, "field", refusal.Field, c.field)
+				testkit.Equal(t, "field", refusal.Field, c.field)
 			}
 		})
 	}
@@ -93,8 +93,8 @@ func TestSignUpConcurrently(t *testing.T) {
 	for c := range codes {
 		count[c]++
 	}
-	wantEqual(t, "successes", count[""], 1)
-	wantEqual(t, "refusals", count[CodeHandleTaken], 19)
+	testkit.Equal(t, "successes", count[""], 1)
+	testkit.Equal(t, "refusals", count[CodeHandleTaken], 19)
 }
 
 func TestRename(t *testing.T) {
@@ -104,10 +104,10 @@ func TestRename(t *testing.T) {
 	h.clock.Advance(time.Hour)
 	renamed, err := h.rename(user.ID, "  Zoë Ünal ")
 	testkit.Must(t, err)
-	wantEqual(t, "name", renamed.Name, "Zoë Ünal")
+	testkit.Equal(t, "name", renamed.Name, "Zoë Ünal")
 	found, err := h.SearchUsers(t.Context(), "ZOË ü", 5)
 	testkit.Must(t, err)
-	wantEqual(t, "found by the new name", len(found), 1)
+	testkit.Equal(t, "found by the new name", len(found), 1)
 	_, err = h.rename(user.ID, "a\u202eb")
 	wantCode(t, err, CodeNameMalformed)
 	_, err = h.rename(unknownID, "Unknown")
@@ -123,7 +123,7 @@ func TestSuspendUnknownUser(t *testing.T) {
 	testkit.Must(t, h.Suspend(t.Context(), user.ID, "\x1b[2J"+strings.Repeat("é", 5000)))
 	var reason string
 	h.scan("SELECT status_reason FROM users WHERE id = $1", user.ID, &reason)
-	wantEqual(t, "reason", reason, "[2J"+strings.Repeat("é", 197))
+	testkit.Equal(t, "reason", reason, "[2J"+strings.Repeat("é", 197))
 }
 
 func TestFindUser(t *testing.T) {
@@ -141,7 +141,7 @@ func TestFindUser(t *testing.T) {
 	} {
 		got, err := h.FindUser(t.Context(), who)
 		testkit.Must(t, err)
-		wantEqual(t, who, got, want)
+		testkit.Equal(t, who, got, want)
 	}
 	for _, who := range []string{"", "@", "carol", "@@alice", "alice%", "a\x00", "\xff", "' OR 1=1 --", alice.ID.String()} {
 		_, err := h.FindUser(t.Context(), who)
@@ -156,11 +156,11 @@ func TestUsersByID(t *testing.T) {
 	_, bob := h.signUp("bob")
 	got, err := h.UsersByID(t.Context(), []uuid.UUID{alice.ID, unknownID, bob.ID, alice.ID})
 	testkit.Must(t, err)
-	wantEqual(t, "found", len(got), 2)
-	wantEqual(t, "alice", got[alice.ID], UserRef{alice.ID, "alice", alice.Name, StatusActive, RoleUser, true})
+	testkit.Equal(t, "found", len(got), 2)
+	testkit.Equal(t, "alice", got[alice.ID], UserRef{alice.ID, "alice", alice.Name, StatusActive, RoleUser, true})
 	none, err := h.UsersByID(t.Context(), nil)
 	testkit.Must(t, err)
-	wantEqual(t, "none", len(none), 0)
+	testkit.Equal(t, "none", len(none), 0)
 	if _, err := h.UsersByID(t.Context(), make([]uuid.UUID, maxUsersByID+1)); err == nil {
 		t.Error("more ids than the maximum were accepted")
 	}
@@ -190,12 +190,12 @@ func TestSearchUsers(t *testing.T) {
 		for _, ref := range found {
 			handles = append(handles, ref.Handle)
 		}
-		wantEqual(t, "prefix "+prefix, strings.Join(handles, " "), want)
+		testkit.Equal(t, "prefix "+prefix, strings.Join(handles, " "), want)
 	}
 	for limit, want := range map[int]int{-1: 0, 0: 0, 1: 1, 2: 2} {
 		found, err := h.SearchUsers(t.Context(), "ann", limit)
 		testkit.Must(t, err)
-		wantEqual(t, "limit", len(found), want)
+		testkit.Equal(t, "limit", len(found), want)
 	}
 }
 
@@ -220,7 +220,7 @@ func TestSearchFoldsNames(t *testing.T) {
 		for _, ref := range found {
 			handles = append(handles, ref.Handle)
 		}
-		wantEqual(t, prefix, strings.Join(handles, " "), want)
+		testkit.Equal(t, prefix, strings.Join(handles, " "), want)
 	}
 	// The longest folded name fits into the index.
 	_, user := h.signUp("long")
@@ -228,7 +228,7 @@ func TestSearchFoldsNames(t *testing.T) {
 	testkit.Must(t, err)
 	found, err := h.SearchUsers(t.Context(), strings.Repeat("\uFDFA", 80), 10)
 	testkit.Must(t, err)
-	wantEqual(t, "found", len(found), 1)
+	testkit.Equal(t, "found", len(found), 1)
 }
 
 // TestSearchIsBoundedAndHidesEmailAddresses: a search returns at most ten users, and never an
@@ -241,7 +241,7 @@ func TestSearchIsBoundedAndHidesEmailAddresses(t *testing.T) {
 	}
 	found, err := h.SearchUsers(t.Context(), "sam", 1000)
 	testkit.Must(t, err)
-	wantEqual(t, "found", len(found), 10)
+	testkit.Equal(t, "found", len(found), 10)
 	for _, prefix := range []string{"", "  ", "@", "sam_a@example", "example.com"} {
 		found, err := h.SearchUsers(t.Context(), prefix, 10)
 		testkit.Must(t, err)

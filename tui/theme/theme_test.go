@@ -8,11 +8,13 @@ import (
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/muesli/termenv"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // TestContrast computes the contrast of every pair of colors that a screen can have, by WCAG 2.2
-// (1.4.3, 1.4.6). The sixteen basic colors are chosen by the user; the test takes those of xterm and
-// the pairs that Kizo sets itself.
+// (1.4.3, 1.4.6). The sixteen basic colors are chosen by the user; the test takes those of xterm
+// and the pairs that Kizo sets itself.
 func TestContrast(t *testing.T) {
 	dark := []string{"#000000", "#0c0c0c", "#1e1e1e", "#002b36", "#282828", "#2e3440"}
 	light := []string{"#ffffff", "#fdf6e3", "#f0f0f0"}
@@ -63,9 +65,7 @@ func contrast(t *testing.T, a, b string) float64 {
 func luminance(t *testing.T, hex string) float64 {
 	t.Helper()
 	rgb, err := strconv.ParseUint(strings.TrimPrefix(hex, "#"), 16, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	part := func(shift int) float64 {
 		c := float64(rgb>>shift&0xFF) / 255
 		if c <= 0.04045 {
@@ -80,9 +80,7 @@ func luminance(t *testing.T, hex string) float64 {
 func hexOf(t *testing.T, index string) string {
 	t.Helper()
 	n, err := strconv.Atoi(index)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if n < 16 {
 		return termenv.ANSIColor(n).String()
 	}
@@ -124,9 +122,7 @@ func TestFromEnvironment(t *testing.T) {
 		{"NO_COLOR over a name", "dark", []string{"TERM", "xterm-256color", "NO_COLOR", "1"}, "x"},
 	} {
 		painted, err := FromEnvironment(test.theme, environment(test.env...))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if got := painted.Good.Render("x"); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
@@ -144,9 +140,7 @@ func TestFromEnvironment(t *testing.T) {
 // TestNothingIsLostWithoutColors: mono shows the selected row and the edited text.
 func TestNothingIsLostWithoutColors(t *testing.T) {
 	painted, err := New("mono", true, termenv.TrueColor)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for name, style := range map[string]lipgloss.Style{"selected": painted.Selected, "field": painted.Field, "bad": painted.Bad, "dim": painted.Dim, "badge": painted.BadBadge} {
 		got := style.Render("x")
 		if got == "x" || strings.Contains(got, "38;") || strings.Contains(got, "48;") {
