@@ -115,8 +115,7 @@ func TestSilenceEndsAStream(t *testing.T) {
 	testkit.Must(t, err)
 	stream.silence = 50 * time.Millisecond
 	_, err = stream.Next()
-	var unreached *UnreachableError
-	if !errors.As(err, &unreached) || !strings.Contains(err.Error(), "heartbeat") {
+	if _, ok := errors.AsType[*UnreachableError](err); !ok || !strings.Contains(err.Error(), "heartbeat") {
 		t.Errorf("%v", err)
 	}
 }

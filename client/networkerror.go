@@ -19,8 +19,7 @@ func (e *networkError) Unwrap() error { return e.cause }
 // plain returns the cause of a network error without the method and address that net/http adds: an
 // UnreachableError names the server already, and users do not know the paths of requests.
 func plain(err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
 	var timeout net.Error
@@ -30,16 +29,15 @@ func plain(err error) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return &networkError{"it took too long", err}
 	}
-	var dial *net.OpError
-	if !errors.As(err, &dial) {
+	dial, ok := errors.AsType[*net.OpError](err)
+	if !ok {
 		return err
 	}
 	switch dial.Op {
 	case "dial":
 		return &networkError{dial.Err.Error(), err}
 	case "proxyconnect", "socks connect":
-		var proxy *net.OpError // the error of the connection to the proxy
-		if errors.As(dial.Err, &proxy) && proxy.Addr != nil {
+		if proxy, ok := errors.AsType[*net.OpError](dial.Err); ok && proxy.Addr != nil {
 			return &networkError{"the proxy " + proxy.Addr.String() + ": " + proxy.Err.Error(), err}
 		}
 		return &networkError{"the proxy: " + dial.Err.Error(), err}

@@ -49,8 +49,7 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 func (p RetryPolicy) delay(attempts int, err error) time.Duration {
 	ceiling := min(p.Base<<(attempts-1), p.MaxDelay)
 	wait := time.Duration(p.Random() * float64(ceiling))
-	var refused *Error
-	if errors.As(err, &refused) && refused.RetryAfter > 0 {
+	if refused, ok := errors.AsType[*Error](err); ok && refused.RetryAfter > 0 {
 		// The jitter is added, so that clients with the same Retry-After do not return at once.
 		wait += refused.RetryAfter
 	}
@@ -67,12 +66,11 @@ const (
 
 // allows reports whether the request may be sent again after err.
 func (r repeat) allows(err error) bool {
-	var unreached *UnreachableError
-	if errors.As(err, &unreached) {
+	if unreached, ok := errors.AsType[*UnreachableError](err); ok {
 		return r == always || !unreached.Sent
 	}
-	var refused *Error
-	if !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*Error](err)
+	if !ok {
 		return false
 	}
 	if refused.Code == Overloaded || refused.Code == RateLimited {

@@ -131,8 +131,7 @@ func TestRetriesHaveJitterAndRespectRetryAfter(t *testing.T) {
 	r := newRemote(t, page(502), says(429, Unavailable, "Retry-After", "3"), page(502), page(502))
 	k, slept := dial(t, r.URL, StaticToken("t"))
 	_, err := k.Wallets(t.Context())
-	var refused *Error
-	if !errors.As(err, &refused) || refused.Status != 502 || r.tries() != 4 {
+	if refused, ok := errors.AsType[*Error](err); !ok || refused.Status != 502 || r.tries() != 4 {
 		t.Fatalf("%d tries, %v", r.tries(), err)
 	}
 	want := []time.Duration{100 * time.Millisecond, 3*time.Second + 200*time.Millisecond, 400 * time.Millisecond}
@@ -145,8 +144,7 @@ func TestLongRetryAfterIsNotWaitedFor(t *testing.T) {
 	r := newRemote(t, says(429, Unavailable, "Retry-After", "3600"))
 	k, slept := dial(t, r.URL, StaticToken("t"))
 	_, err := k.Wallets(t.Context())
-	var refused *Error
-	if !errors.As(err, &refused) || refused.RetryAfter != time.Hour || len(*slept) != 0 || r.tries() != 1 {
+	if refused, ok := errors.AsType[*Error](err); !ok || refused.RetryAfter != time.Hour || len(*slept) != 0 || r.tries() != 1 {
 		t.Errorf("%d tries, slept %v, %v", r.tries(), *slept, err)
 	}
 }
@@ -193,8 +191,8 @@ func TestWhetherTheOutcomeIsKnown(t *testing.T) {
 			r := newRemote(t, test.answers...)
 			k, _ := dial(t, r.URL, StaticToken("t"))
 			_, err := k.Send(t.Context(), someTransfer(t))
-			var unknown *UnknownOutcomeError
-			if errors.As(err, &unknown) != test.unknown || err == nil {
+			unknown, ok := errors.AsType[*UnknownOutcomeError](err)
+			if ok != test.unknown || err == nil {
 				t.Fatalf("unknown %v, %v", !test.unknown, err)
 			}
 			if test.unknown && unknown.Key != "key-1" {
@@ -222,9 +220,8 @@ func TestUnreachableServer(t *testing.T) {
 	listener.Close()
 	k, slept := dial(t, address, StaticToken("t"))
 	_, err = k.Send(t.Context(), someTransfer(t))
-	var unreached *UnreachableError
-	var unknown *UnknownOutcomeError
-	if !errors.As(err, &unreached) || unreached.Sent || errors.As(err, &unknown) {
+	unreached, ok := errors.AsType[*UnreachableError](err)
+	if _, unknown := errors.AsType[*UnknownOutcomeError](err); !ok || unreached.Sent || unknown {
 		t.Fatalf("%v", err)
 	}
 	if len(*slept) != 3 {
@@ -240,8 +237,7 @@ func TestInterruptedAfterSending(t *testing.T) {
 	})
 	k, _ := dial(t, r.URL, StaticToken("t"))
 	_, err := k.Send(ctx, someTransfer(t))
-	var unknown *UnknownOutcomeError
-	if !errors.As(err, &unknown) || !errors.Is(err, context.Canceled) {
+	if _, ok := errors.AsType[*UnknownOutcomeError](err); !ok || !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	if r.tries() != 1 {
@@ -266,8 +262,7 @@ func TestRefusedLogInIsRepeatedAfterRetryAfter(t *testing.T) {
 		r := newRemote(t, refusal, says(401, InvalidCredentials))
 		k, slept := dial(t, r.URL, new(memoryTokens))
 		_, err := k.LogIn(t.Context(), "ada", "secret secret")
-		var refused *Error
-		if !errors.As(err, &refused) || refused.Code != InvalidCredentials || r.tries() != 2 {
+		if refused, ok := errors.AsType[*Error](err); !ok || refused.Code != InvalidCredentials || r.tries() != 2 {
 			t.Errorf("%d tries, %v", r.tries(), err)
 		}
 		if len(*slept) != 1 || (*slept)[0] < 12*time.Second {

@@ -96,12 +96,11 @@ func (op operation) inDoubt(err error, doubt bool) error {
 // leavesDoubt reports whether the request may have been carried out in spite of the error. Only an
 // answer of a Kizo server excludes that: a gateway's 502 says nothing about the server behind it.
 func leavesDoubt(err error) bool {
-	var unreached *UnreachableError
-	if errors.As(err, &unreached) {
+	if unreached, ok := errors.AsType[*UnreachableError](err); ok {
 		return unreached.Sent
 	}
-	var refused *Error
-	if !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*Error](err)
+	if !ok {
 		return false
 	}
 	return refused.Code == OutcomeUnknown || (refused.Status >= 500 && refused.Code != Unavailable)
@@ -110,8 +109,8 @@ func leavesDoubt(err error) bool {
 // settles reports whether an answer ends the doubt that an earlier attempt left. A refusal under
 // the idempotency key does; "log in first" or "too busy" says nothing about that earlier attempt.
 func settles(err error) bool {
-	var refused *Error
-	if !errors.As(err, &refused) || refused.Code == "" {
+	refused, ok := errors.AsType[*Error](err)
+	if !ok || refused.Code == "" {
 		return false
 	}
 	switch refused.Status {

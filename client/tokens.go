@@ -140,15 +140,15 @@ func (c *Client) credentials(t openapi.Tokens) Credentials {
 }
 
 func tokenRefused(err error) bool {
-	var refused *Error
-	return errors.As(err, &refused) && refused.Status == http.StatusUnauthorized &&
+	refused, ok := errors.AsType[*Error](err)
+	return ok && refused.Status == http.StatusUnauthorized &&
 		(refused.Code == TokenExpired || refused.Code == TokenInvalid)
 }
 
 // sessionOver reports whether the session has ended, so that its refresh token is invalid forever.
 func sessionOver(err error) bool {
-	var refused *Error
-	if !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*Error](err)
+	if !ok {
 		return false
 	}
 	switch refused.Code {

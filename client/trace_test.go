@@ -41,8 +41,7 @@ func TestAttemptsShareATrace(t *testing.T) {
 	// A call with a trace in its context is a span of that trace, also if it fails.
 	theirs := trace.New()
 	_, err := k.Wallets(trace.Into(t.Context(), theirs))
-	var refused *Error
-	if !errors.As(err, &refused) || refused.TraceID != theirs.TraceID() || steps[4].TraceID() != theirs.TraceID() {
+	if refused, ok := errors.AsType[*Error](err); !ok || refused.TraceID != theirs.TraceID() || steps[4].TraceID() != theirs.TraceID() {
 		t.Errorf("got %+v; sent as %q, want %q", err, steps[4], theirs)
 	}
 }
@@ -51,8 +50,7 @@ func TestNoAnswerNamesItsTrace(t *testing.T) {
 	remote := newRemote(t, hangsUp)
 	k, _ := dial(t, remote.URL, StaticToken("token"))
 	_, err := k.Wallets(t.Context())
-	var unreached *UnreachableError
-	if !errors.As(err, &unreached) || len(unreached.TraceID) != 32 {
+	if unreached, ok := errors.AsType[*UnreachableError](err); !ok || len(unreached.TraceID) != 32 {
 		t.Errorf("got %+v", err)
 	}
 }

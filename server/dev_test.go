@@ -139,8 +139,7 @@ func TestDevLeavesPrivateDirectoryUnchanged(t *testing.T) {
 	testkit.Must(t, os.WriteFile(filepath.Join(dir, "diary"), nil, 0o600))
 	for range 2 { // the first attempt must not prepare the directory for the second
 		_, err := server.StartDev(t.Context(), server.DevConfig{Dir: dir})
-		var unreachable *embedded.UnreachableError
-		if !errors.As(err, &unreachable) {
+		if _, ok := errors.AsType[*embedded.UnreachableError](err); !ok {
 			t.Fatalf("got %v", err)
 		}
 		testkit.Contains(t, err.Error(), dir, "cannot enter", "/var/lib/kizo", "chmod")

@@ -90,8 +90,7 @@ func TestSnapshotsForOperators(t *testing.T) {
 	d := startDev(t, server.DevConfig{Dir: dir, RedisInProcess: true})
 	alice, olga := signUp(t, d.URL(), "alice"), signUp(t, d.URL(), "olga")
 	_, err := alice.client().Events(t.Context(), client.EventOptions{Ops: true})
-	var refused *client.Error
-	if !errors.As(err, &refused) || refused.Code != client.Forbidden {
+	if refused, ok := errors.AsType[*client.Error](err); !ok || refused.Code != client.Forbidden {
 		t.Fatalf("a user who is no operator gets snapshots: %v", err)
 	}
 	execute(t, d.OwnerURL(), `UPDATE users SET role = 'operator' WHERE handle = 'olga'`)

@@ -68,7 +68,5 @@ func (m *shared) connectionHelp() string {
 }
 
 func asRefusal(err error) (*client.Error, bool) {
-	var refused *client.Error
-	ok := errors.As(err, &refused)
-	return refused, ok
+	return errors.AsType[*client.Error](err)
 }

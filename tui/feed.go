@@ -118,8 +118,7 @@ func (f *feed) run(ctx context.Context) {
 
 // probe requests the summary, unless the server is known to be unreachable.
 func (f *feed) probe(ctx context.Context, err error) (client.Summary, error) {
-	var unreached *client.UnreachableError
-	if errors.As(err, &unreached) && !unreached.Sent {
+	if unreached, ok := errors.AsType[*client.UnreachableError](err); ok && !unreached.Sent {
 		return client.Summary{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)

@@ -59,8 +59,7 @@ func (o *amountOptions) parse(ctx context.Context, a *app, kizo *client.Client) 
 // checkNumber rejects what is not an amount in any currency, before any request.
 func checkNumber(text string) error {
 	_, err := money.Parse(text, "CLF") // no currency has more decimals
-	var wrong *money.Error
-	if errors.As(err, &wrong) && wrong.Code == money.CodeMalformed {
+	if wrong, ok := errors.AsType[*money.Error](err); ok && wrong.Code == money.CodeMalformed {
 		return err
 	}
 	return nil
@@ -68,8 +67,8 @@ func checkNumber(text string) error {
 
 // amountError adds the whole command line with a valid amount.
 func (a *app) amountError(err error, word, text string) error {
-	var wrong *money.Error
-	if !errors.As(err, &wrong) || len(wrong.Try) == 0 {
+	wrong, ok := errors.AsType[*money.Error](err)
+	if !ok || len(wrong.Try) == 0 {
 		return err
 	}
 	var lines []string

@@ -105,8 +105,7 @@ func parseCurrency(code string) (money.Currency, error) {
 // flagError adds hints to the error for an unknown flag or an invalid value.
 func (a *app) flagError(cmd *cobra.Command, err error) error {
 	help := cmd.CommandPath() + " --help"
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		letters := unknown.GetSpecifiedShortnames()
 		if letters != "" && strings.ContainsAny(letters[:1], "0123456789.") {
 			return withHint(usagef("-%s has a sign, but amounts have none", letters), a.retyped("-"+letters, letters))
@@ -120,8 +119,7 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 			return withHint(usage(err), a.retyped(wrong, "--"+near), help)
 		}
 	}
-	var word *misspelled
-	if errors.As(err, &word) {
+	if _, ok := errors.AsType[*misspelled](err); ok {
 		return usage(err)
 	}
 	return withHint(usage(err), help)

@@ -187,8 +187,7 @@ func (f *follower) wait(ctx context.Context, err error) error {
 	}
 	pause := f.pause/2 + time.Duration(rand.Int64N(int64(f.pause/2)+1)) //nolint:gosec // jitter
 	f.pause = min(2*f.pause, 30*time.Second)
-	var refused *client.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*client.Error](err); ok {
 		pause = max(pause, min(refused.RetryAfter, time.Minute))
 	}
 	return f.sleep(ctx, pause)
@@ -209,19 +208,16 @@ func sleep(ctx context.Context, d time.Duration) error {
 // something in front of it, such as a maintenance page, whatever its status. Only if nothing has
 // been streamed yet can it mean that the address is wrong.
 func (f *follower) retryable(err error) bool {
-	var (
-		unwritten *outputError
-		unreached *client.UnreachableError
-		notKizo   *client.ProtocolError
-	)
-	if errors.As(err, &unwritten) {
+	if _, unwritten := errors.AsType[*outputError](err); unwritten {
 		return false
 	}
-	if errors.Is(err, io.EOF) || errors.As(err, &unreached) || errors.As(err, &notKizo) {
+	_, unreached := errors.AsType[*client.UnreachableError](err)
+	_, notKizo := errors.AsType[*client.ProtocolError](err)
+	if errors.Is(err, io.EOF) || unreached || notKizo {
 		return true
 	}
-	var refused *client.Error
-	if !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*client.Error](err)
+	if !ok {
 		return false
 	}
 	if refused.Code == "" && f.live {

@@ -10,25 +10,16 @@ import (
 // next returns what to type after an error: the hints of the command, and those of the problem's
 // code.
 func (a *app) next(err error) []string {
-	var own *hinted
-	if errors.As(err, &own) && len(own.next) > 0 {
+	if own, ok := errors.AsType[*hinted](err); ok && len(own.next) > 0 {
 		return own.next
 	}
-	var lost *outputError
-	if errors.As(err, &lost) {
+	if lost, ok := errors.AsType[*outputError](err); ok {
 		return lost.next()
 	}
-	var word *misspelled
-	if errors.As(err, &word) {
+	if word, ok := errors.AsType[*misspelled](err); ok {
 		return []string{a.retyped(word.wrong, word.right)}
 	}
-	var (
-		refused   *client.Error
-		unknown   *client.UnknownOutcomeError
-		unreached *client.UnreachableError
-		notKizo   *client.ProtocolError
-	)
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*client.UnknownOutcomeError](err); ok {
 		retry := "kizo retry " + shellQuote(unknown.Key)
 		if exitCode(unknown.Err) == exitNotLoggedIn {
 			return []string{a.loginLine(), retry}
@@ -38,13 +29,13 @@ func (a *app) next(err error) []string {
 	if errors.Is(err, client.ErrNotLoggedIn) {
 		return []string{a.loginLine()}
 	}
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*client.Error](err); ok {
 		return a.nextOfProblem(refused)
 	}
-	if errors.As(err, &notKizo) {
+	if notKizo, ok := errors.AsType[*client.ProtocolError](err); ok {
 		return a.nextOfNotKizo(notKizo)
 	}
-	if errors.As(err, &unreached) && !errors.Is(err, context.Canceled) {
+	if unreached, ok := errors.AsType[*client.UnreachableError](err); ok && !errors.Is(err, context.Canceled) {
 		return a.nextOfUnreachable(unreached)
 	}
 	return nil

@@ -78,8 +78,7 @@ func (a *app) sendIntent(ctx context.Context, kizo *client.Client, entry intent)
 	if end, known := refusalOf(entry, err); known {
 		a.endIntent(ctx, end)
 	}
-	var refused *client.Error
-	if receipt.Replayed || (errors.As(err, &refused) && refused.Replayed) {
+	if refused, ok := errors.AsType[*client.Error](err); receipt.Replayed || (ok && refused.Replayed) {
 		if err == nil || !a.json { // with --json, an error is all there is on stderr
 			a.io.note("replayed: this idempotency key was used before, no money moved again")
 		}

@@ -46,25 +46,23 @@ func (a *app) report(err error) {
 		return
 	}
 	message := err.Error()
-	var unknown *client.UnknownOutcomeError
-	if exitCode(err) == exitInterrupted && !errors.As(err, &unknown) {
+	unknown, inDoubt := errors.AsType[*client.UnknownOutcomeError](err)
+	if exitCode(err) == exitInterrupted && !inDoubt {
 		message = "interrupted"
 	}
 	a.io.note("kizo: %s", printable.Text(message))
 	for _, line := range a.next(err) {
 		a.io.note("  try: %s", printable.Text(line))
 	}
-	if errors.As(err, &unknown) {
+	if inDoubt {
 		a.io.note("  idempotency key: %s", printable.Text(unknown.Key))
 	}
-	var lost *outputError
-	if errors.As(err, &lost) {
+	if lost, ok := errors.AsType[*outputError](err); ok {
 		for _, m := range lost.moved {
 			a.noteMovement(m)
 		}
 	}
-	var refused *client.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*client.Error](err); ok {
 		if refused.TransferID != "" && a.verbose {
 			a.io.note("  transfer: %s", printable.Text(refused.TransferID))
 		}
@@ -75,8 +73,7 @@ func (a *app) report(err error) {
 			a.io.note("  trace: %s", printable.Text(refused.TraceID))
 		}
 	}
-	var unreached *client.UnreachableError
-	if errors.As(err, &unreached) && unreached.Sent && a.verbose {
+	if unreached, ok := errors.AsType[*client.UnreachableError](err); ok && unreached.Sent && a.verbose {
 		a.io.note("  trace: %s", unreached.TraceID)
 	}
 }
@@ -108,30 +105,29 @@ type movedJSON struct {
 func (a *app) reportJSON(err error) {
 	body := problemJSON{Type: "about:blank", Code: "error", Detail: err.Error(), ExitCode: exitCode(err), Try: a.next(err)}
 	var (
-		refused   *client.Error
-		unknown   *client.UnknownOutcomeError
-		unreached *client.UnreachableError
-		amount    *money.Error
-		local     *exitError
-		lost      *outputError
+		unknown *client.UnknownOutcomeError
+		amount  *money.Error
+		local   *exitError
 	)
-	if errors.As(err, &lost) {
+	lost, isLost := errors.AsType[*outputError](err)
+	if isLost {
 		for _, m := range lost.moved {
 			body.Moved = append(body.Moved, movedJSON{m.transfer.Id.String(), string(m.transfer.State), m.key})
 		}
 	}
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*client.Error](err); ok {
 		body.Title, body.Status, body.Field = refused.Title, refused.Status, refused.Field
 		body.RequestID, body.TraceID, body.TransferID = refused.RequestID, refused.TraceID, refused.TransferID
 		if refused.Code != "" {
 			body.Code, body.Type = string(refused.Code), refused.Type
 		}
 	}
-	if errors.As(err, &unreached) {
+	unreached, isUnreached := errors.AsType[*client.UnreachableError](err)
+	if isUnreached {
 		body.TraceID = unreached.TraceID
 	}
 	switch {
-	case lost != nil:
+	case isLost:
 		body.Code = "output_failed"
 		if len(lost.moved) > 0 {
 			body.TransferID, body.IdempotencyKey = lost.moved[0].transfer.Id.String(), lost.moved[0].key
@@ -146,7 +142,7 @@ func (a *app) reportJSON(err error) {
 		body.Code, body.TransferID = local.code, local.transferID
 	case errors.Is(err, client.ErrNotLoggedIn):
 		body.Code = "not_logged_in"
-	case unreached != nil:
+	case isUnreached:
 		body.Code = "unreachable"
 	}
 	var text strings.Builder

@@ -116,8 +116,7 @@ func retryIntent(ctx context.Context, opts *retryOptions, entry intent) (*client
 	a := opts.app
 	kizo, err := a.kizoOf(ctx, entry)
 	if err != nil {
-		var own *hinted
-		if errors.As(err, &own) { // the error has its own hint
+		if own, ok := errors.AsType[*hinted](err); ok { // the error has its own hint
 			return nil, withHint(&client.UnknownOutcomeError{Key: entry.Command.Key, Err: err}, own.next...)
 		}
 		err = &client.UnknownOutcomeError{Key: entry.Command.Key, Err: err}

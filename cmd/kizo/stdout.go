@@ -41,8 +41,7 @@ type movement struct {
 
 func (o *outputError) Error() string {
 	err := o.err
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		err = path.Err
 	}
 	if len(o.moved) == 0 {
@@ -60,8 +59,7 @@ func (o *outputError) Unwrap() error { return o.err }
 
 // unwritten marks an error of writing or encoding a result.
 func unwritten(err error) error {
-	var marked *outputError
-	if err == nil || errors.As(err, &marked) {
+	if _, marked := errors.AsType[*outputError](err); err == nil || marked {
 		return err
 	}
 	return &outputError{err: err}
@@ -79,8 +77,7 @@ func (o *outputError) next() []string {
 // finish closes an intent whose result has been shown. err is the result of showing it: if stdout
 // failed, the intent stays open, so that kizo pending lists it and kizo retry shows the result.
 func (a *app) finish(ctx context.Context, entry intent, t client.Transfer, err error) error {
-	var lost *outputError
-	if errors.As(err, &lost) {
+	if lost, ok := errors.AsType[*outputError](err); ok {
 		lost.moved = append(lost.moved, movement{t, entry.Command.Key})
 		return err
 	}

@@ -173,9 +173,8 @@ func parseExpiry(text string, now time.Time) (time.Time, error) {
 
 // payeeHint adds suggestions for a mistyped payee. It never replaces the error by another one.
 func (a *app) payeeHint(ctx context.Context, kizo *client.Client, to, currency string, err error) error {
-	var refused *client.Error
-	var unknown *client.UnknownOutcomeError
-	if !errors.As(err, &refused) || errors.As(err, &unknown) {
+	refused, ok := errors.AsType[*client.Error](err)
+	if _, unknown := errors.AsType[*client.UnknownOutcomeError](err); !ok || unknown {
 		return err
 	}
 	switch refused.Code {

@@ -13,8 +13,7 @@ func TestHelpThatDoesNotExist(t *testing.T) {
 	} {
 		err := exec.CommandContext(t.Context(), kizod, strings.Fields(args)...).Run()
 		code := 0
-		var ended *exec.ExitError
-		if errors.As(err, &ended) {
+		if ended, ok := errors.AsType[*exec.ExitError](err); ok {
 			code = ended.ExitCode()
 		} else if err != nil {
 			t.Fatal(err)

@@ -180,8 +180,8 @@ func (w *world) traffic(ctx context.Context) error {
 }
 
 func ended(err error, codes ...int) bool {
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
 		return false
 	}
 	for _, code := range codes {

@@ -94,8 +94,8 @@ func (c *client) doWithin(ctx context.Context, within time.Duration, method, pat
 	}
 	response, err := c.http.Do(request) //nolint:gosec // our own kizod
 	if err != nil {
-		var dial *net.OpError
-		return nil, !errors.As(err, &dial) || dial.Op != "dial", err
+		dial, ok := errors.AsType[*net.OpError](err)
+		return nil, !ok || dial.Op != "dial", err
 	}
 	defer response.Body.Close()
 	contents, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))

@@ -54,8 +54,7 @@ func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	for range 100 {
 		_, _, err := h.LogIn(t.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"})
 		wantCode(t, err, CodeOverloaded)
-		var refusal *problem.Error
-		if errors.As(err, &refusal) && (refusal.RetryAfter < 30*time.Second || !strings.Contains(refusal.Message, "too busy to check a password; try again in ")) {
+		if refusal, ok := errors.AsType[*problem.Error](err); ok && (refusal.RetryAfter < 30*time.Second || !strings.Contains(refusal.Message, "too busy to check a password; try again in ")) {
 			t.Errorf("RetryAfter %v: %s", refusal.RetryAfter, refusal.Message)
 		}
 		_, _, err = h.SignUp(t.Context(), SignUpInput{Email: "x@example.com", Handle: "xx", Name: "X", Password: goodPassword})

@@ -150,8 +150,7 @@ func TestDatabaseRefuses(t *testing.T) {
 		"INSERT INTO refresh_tokens (token_hash, session_id, issued_at, expires_at) SELECT sha256(id::text::bytea), id, now(), now() + '1d' FROM sessions": "23505",
 	} {
 		_, err := h.pool.Exec(t.Context(), sql)
-		var refused *pgconn.PgError
-		if !errors.As(err, &refused) || refused.Code != state {
+		if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != state {
 			t.Errorf("%s\n\tgot %v, want %s", sql, err, state)
 		}
 	}

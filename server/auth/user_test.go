@@ -60,8 +60,7 @@ func TestSignUpRefuses(t *testing.T) {
 			c.change(&in)
 			_, _, err := h.SignUp(t.Context(), in)
 			wantCode(t, err, c.code)
-			var refusal *problem.Error
-			if errors.As(err, &refusal) {
+			if refusal, ok := errors.AsType[*problem.Error](err); ok {
 				testkit.Equal(t, "field", refusal.Field, c.field)
 			}
 		})

@@ -33,8 +33,8 @@ func TestFindPostgres(t *testing.T) {
 		t.Errorf("the server on PATH comes first: %v, %v", inst, err)
 	}
 	_, err = findPostgres(t.Context(), old, "", 0)
-	var notFound *NotFoundError
-	if !errors.As(err, &notFound) || len(notFound.TooOld) != 1 {
+	notFound, ok := errors.AsType[*NotFoundError](err)
+	if !ok || len(notFound.TooOld) != 1 {
 		t.Errorf("too old: %v", err)
 	}
 	empty := t.TempDir()
@@ -43,8 +43,7 @@ func TestFindPostgres(t *testing.T) {
 		t.Errorf("an empty --postgres-bin: %v", err)
 	}
 	_, err = findPostgres(t.Context(), new, "/data", 96)
-	var version *VersionError
-	if !errors.As(err, &version) || version.Have[0].Major != 97 {
+	if version, ok := errors.AsType[*VersionError](err); !ok || version.Have[0].Major != 97 {
 		t.Errorf("data of another version: %v", err)
 	}
 	for _, hint := range []string{"apt install", "dnf install", "brew install"} {

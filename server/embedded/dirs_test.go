@@ -73,8 +73,7 @@ func TestUnreachableAsRoot(t *testing.T) {
 	testkit.Must(t, os.Chmod(closed, 0o700))
 	for _, dir := range []string{closed, filepath.Join(closed, "in", "data")} {
 		_, err := StartPostgres(t.Context(), PostgresConfig{Dir: dir})
-		var unreachable *UnreachableError
-		if !errors.As(err, &unreachable) || unreachable.Blocked != closed {
+		if unreachable, ok := errors.AsType[*UnreachableError](err); !ok || unreachable.Blocked != closed {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}
@@ -85,8 +84,7 @@ func TestUnreachableAsRoot(t *testing.T) {
 	link := filepath.Join(tempDir(t), "link")
 	testkit.Must(t, os.Symlink(filepath.Join(closed, "in"), link))
 	_, err := StartPostgres(t.Context(), PostgresConfig{Dir: filepath.Join(link, "data")})
-	var unreachable *UnreachableError
-	if !errors.As(err, &unreachable) || unreachable.Blocked != closed {
+	if unreachable, ok := errors.AsType[*UnreachableError](err); !ok || unreachable.Blocked != closed {
 		t.Errorf("through a link: %v", err)
 	}
 	// An empty private directory, such as mktemp -d makes, gets the permission to be entered.

@@ -26,8 +26,7 @@ func TestKilledParent(t *testing.T) {
 	exec1(t, instance.URL("kizo", OwnerRole), `CREATE TABLE kept AS SELECT 42 AS n`)
 
 	_, err = StartPostgres(t.Context(), PostgresConfig{Dir: dir})
-	var inUse *InUseError
-	if !errors.Is(err, ErrInUse) || !errors.As(err, &inUse) || inUse.PID != cmd.Process.Pid {
+	if inUse, ok := errors.AsType[*InUseError](err); !errors.Is(err, ErrInUse) || !ok || inUse.PID != cmd.Process.Pid {
 		t.Fatalf("the helper is process %d; got %v", cmd.Process.Pid, err)
 	}
 	if _, err := StartRedis(t.Context(), RedisConfig{Dir: dir}); !errors.Is(err, ErrInUse) && haveRedis() {
@@ -133,8 +132,7 @@ func TestLock(t *testing.T) {
 	lock, err := Lock(dir)
 	testkit.Must(t, err)
 	_, err = Lock(dir)
-	var inUse *InUseError
-	if !errors.As(err, &inUse) || inUse.PID != os.Getpid() || inUse.Dir != dir {
+	if inUse, ok := errors.AsType[*InUseError](err); !ok || inUse.PID != os.Getpid() || inUse.Dir != dir {
 		t.Errorf("got %v", err)
 	}
 	// A caller that holds the lock can start a server, and still holds the lock when it has

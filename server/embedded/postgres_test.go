@@ -113,8 +113,7 @@ func TestOtherVersionIsRefused(t *testing.T) {
 	before := tree(t, data)
 
 	_, err := StartPostgres(t.Context(), PostgresConfig{Dir: dir})
-	var version *VersionError
-	if !errors.As(err, &version) || version.Major != 99 || len(version.Have) == 0 {
+	if version, ok := errors.AsType[*VersionError](err); !ok || version.Major != 99 || len(version.Have) == 0 {
 		t.Errorf("got %v", err)
 	}
 	if after := tree(t, data); after != before {
