@@ -42,7 +42,7 @@ func TestParse(t *testing.T) {
 		"another alphabet":  strings.Repeat("ä", 30),
 	} {
 		if c, ok := trace.Parse(text); ok || c.Valid() || c.String() != "" || c.TraceID() != "" {
-			t.Errorf("%s: %q is taken for %q", name, text, c)
+			t.Errorf("%s: %q is parsed as %q", name, text, c)
 		}
 	}
 }
@@ -50,23 +50,23 @@ func TestParse(t *testing.T) {
 func TestNewAndChild(t *testing.T) {
 	first, second := trace.New(), trace.New()
 	if first.TraceID() == second.TraceID() {
-		t.Error("two pieces of work have one name")
+		t.Error("two traces have the same id")
 	}
 	step := first.Child()
 	if step.TraceID() != first.TraceID() || step == first {
-		t.Errorf("%q is no next step of %q", step, first)
+		t.Errorf("%q is not a child of %q", step, first)
 	}
 	if back, ok := trace.Parse(step.String()); !ok || back != step {
-		t.Errorf("%q is read as %q", step, back)
+		t.Errorf("%q is parsed as %q", step, back)
 	}
 	if none := (trace.Context{}).Child(); none.Valid() {
-		t.Errorf("a step of nothing is %q", none)
+		t.Errorf("the child of the zero value is %q", none)
 	}
 }
 
 func TestContext(t *testing.T) {
 	if c := trace.From(context.Background()); c.Valid() {
-		t.Errorf("%q comes from nowhere", c)
+		t.Errorf("an empty context has the trace %q", c)
 	}
 	c := trace.New()
 	if got := trace.From(trace.Into(context.Background(), c)); got != c {

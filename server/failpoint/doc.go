@@ -1,12 +1,17 @@
-// Package failpoint names the places at which a test build of Kizo can be made to die, fail
-// or stall.
+// Package failpoint names the places at which a test build of Kizo can be made to die, fail or
+// stall.
 //
-// In an ordinary build Point returns nil and is inlined away. Built with the tag `failpoints`
-// it obeys the environment of the process:
+//	Point("settle.bank_asked") ─┬─ ordinary build ────────────► nil, inlined away
+//	                            └─ build tag failpoints ─► rule ─► nil, error, stall, stop, kill
 //
-//	KIZO_FAILPOINTS  what happens where, as "name=action@share;…" with action one of
-//	             kill, fail, stop (SIGSTOP, once), stall:DURATION and share a number up to 1, for
-//	             example "settle.bank_asked=kill@0.01;*=fail@0.0001"
-//	KIZO_FAILPOINTS_SEED  seed of the dice
-//	KIZO_FAILPOINTS_HIT   a directory; each point that is passed leaves a file there
+// A build with the tag reads its rules from the environment of the process:
+//
+//	KIZO_FAILPOINTS       rules "name=action@share;…"; the name * applies to points without a
+//	                      rule. action is kill, fail, stop (SIGSTOP, once) or stall:DURATION;
+//	                      share is its probability, 1 by default. For example
+//	                      "settle.bank_asked=kill@0.01;*=fail@0.0001"
+//	KIZO_FAILPOINTS_SEED  seed of the random numbers
+//	KIZO_FAILPOINTS_HIT   directory in which each point that is reached makes a file
+//
+// The package imports no other package of Kizo. Production code may only call Point.
 package failpoint

@@ -2,8 +2,9 @@
 
 package failpoint
 
-// Enabled tells whether this build obeys KIZO_FAILPOINTS at all.
+// Enabled reports whether this build reads KIZO_FAILPOINTS.
 const Enabled = false
 
-// Point marks a step; its error, if any, is to be treated as that step's own.
+// Point is a failpoint with that name. The caller handles its error as an error of the step that
+// follows.
 func Point(string) error { return nil }

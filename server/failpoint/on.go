@@ -16,10 +16,11 @@ import (
 	"time"
 )
 
-// Enabled tells whether this build obeys KIZO_FAILPOINTS at all.
+// Enabled reports whether this build reads KIZO_FAILPOINTS.
 const Enabled = true
 
-// Point marks a step; its error, if any, is to be treated as that step's own.
+// Point is a failpoint with that name. The caller handles its error as an error of the step that
+// follows.
 func Point(name string) error {
 	p := plan()
 	p.hit(name)
@@ -27,21 +28,21 @@ func Point(name string) error {
 	if !ok {
 		rule, ok = p.rules["*"]
 	}
-	if !ok || !p.throw(rule.share) {
+	if !ok || !p.happens(rule.share) {
 		return nil
 	}
 	switch rule.action {
 	case "kill":
-		// Like kill -9: no deferred call, no flush, no goodbye.
+		// Like kill -9: no deferred call runs and nothing is flushed.
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	case "stop":
 		if p.stopped.Swap(true) {
-			return nil // once is what it takes; then it is to go on
+			return nil // the process stops only once
 		}
-		// As a machine that stands still: all goroutines, leases and timeouts with it.
+		// Like a machine that is suspended: all goroutines stop, while leases and timeouts run on.
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		time.Sleep(stopTakes) // the kernel stops the other threads first: nobody goes on from here before it has
+		time.Sleep(stopDelay) // the kernel may stop this thread later than the others
 		return nil
 	case "stall":
 		time.Sleep(rule.stall)
@@ -51,7 +52,7 @@ func Point(name string) error {
 	}
 }
 
-const stopTakes = 100 * time.Millisecond
+const stopDelay = 100 * time.Millisecond
 
 type rule struct {
 	action string
@@ -59,22 +60,22 @@ type rule struct {
 	share  float64
 }
 
-type plans struct {
+type failPlan struct {
 	stopped atomic.Bool
 	rules   map[string]rule
 	hits    string
-	mu      sync.Mutex // guards dice and seen
-	dice    *rand.Rand
+	mu      sync.Mutex // guards random and seen
+	random  *rand.Rand
 	seen    map[string]bool
 }
 
-// plan is read from the environment once; a plan that cannot be read is no plan
-// to go on with.
-var plan = sync.OnceValue(func() *plans {
+// plan is read from the environment once. It panics if the environment is invalid, since a test run
+// without its faults would prove nothing.
+var plan = sync.OnceValue(func() *failPlan {
 	seed, _ := strconv.ParseUint(os.Getenv("KIZO_FAILPOINTS_SEED"), 10, 64)
-	p := &plans{
+	p := &failPlan{
 		rules: make(map[string]rule), seen: make(map[string]bool),
-		hits: os.Getenv("KIZO_FAILPOINTS_HIT"), dice: rand.New(rand.NewPCG(seed, uint64(os.Getpid()))),
+		hits: os.Getenv("KIZO_FAILPOINTS_HIT"), random: rand.New(rand.NewPCG(seed, uint64(os.Getpid()))),
 	}
 	for text := range strings.SplitSeq(os.Getenv("KIZO_FAILPOINTS"), ";") {
 		if text = strings.TrimSpace(text); text == "" {
@@ -108,13 +109,13 @@ func parseRule(text string) (name string, r rule, err error) {
 	return name, r, nil
 }
 
-func (p *plans) throw(share float64) bool {
+func (p *failPlan) happens(share float64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.dice.Float64() < share
+	return p.random.Float64() < share
 }
 
-func (p *plans) hit(name string) {
+func (p *failPlan) hit(name string) {
 	if p.hits == "" {
 		return
 	}
