@@ -106,7 +106,7 @@ func TestFailedDevStartLeavesNothing(t *testing.T) {
 	if err == nil {
 		t.Fatal("it started")
 	}
-	testkit.Contains(t, err.Error(), "sunny", "calm, classic, hell")
+	testkit.Contains(t, err.Error(), "sunny", "calm, classic or hell")
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an invalid preset is refused only after the data directory was made: %v", err)
 	}

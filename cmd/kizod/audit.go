@@ -26,11 +26,11 @@ func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Recompute every invariant of the books",
-		Long: `Recompute every invariant of the books from their rows, and say which rows break one.
+		Long: `Recompute every invariant of the books from their rows, and list the rows that break one.
 
-With --data it audits what ` + "`kizod dev --data DIR`" + ` keeps there, beside a running one or on
-a stopped one; with $KIZO_DATABASE_URL that database; with neither the usual data of
-kizod dev. Exits 1 when an invariant is broken.`,
+With --data it audits the data of ` + "`kizod dev --data DIR`" + `, whether that runs or not; with
+$KIZO_DATABASE_URL, that database; with neither, the default data of kizod dev. It exits
+with 1 if an invariant is broken.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			url, done, err := findDatabase(cmd, data, embedded.AppRole, databaseURL)
@@ -47,7 +47,7 @@ kizod dev. Exits 1 when an invariant is broken.`,
 				err = report.WriteTable(cmd.OutOrStdout())
 			}
 			if err == nil && !report.OK() {
-				err = errors.New("the books do not hold; the rows are named above")
+				err = errors.New("an invariant of the books is broken; the rows are listed above")
 			}
 			return err
 		},
@@ -70,9 +70,9 @@ func runAudit(ctx context.Context, url string) (ledger.Report, error) {
 	return ledger.Audit(ctx, pool)
 }
 
-// findDatabase finds the database that a command without a server works on: of a kizod
-// dev, as this role, or what the first of these settings names in the environment. done
-// puts everything back as it was.
+// findDatabase returns the URL of the database for a command that needs no server: the first of
+// urls that is set in the environment, else the database of a kizod dev, with that role. It starts
+// PostgreSQL if it does not run; done stops it then.
 func findDatabase(cmd *cobra.Command, data, role string, urls ...setting) (url string, done func() error, err error) {
 	nothing := func() error { return nil }
 	for _, named := range urls {
@@ -91,7 +91,7 @@ func findDatabase(cmd *cobra.Command, data, role string, urls ...setting) (url s
 		}
 	}
 	if _, err := os.Stat(filepath.Join(data, "pgdata")); err != nil {
-		return "", nil, fmt.Errorf("there are no books in %s: name the directory with --data", data)
+		return "", nil, fmt.Errorf("there is no data in %s: name the directory with --data", data)
 	}
 	instance, running, err := embedded.Attach(data)
 	if err != nil {

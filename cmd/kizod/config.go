@@ -26,12 +26,11 @@ import (
 	"github.com/JDevAman/kizo/server/auth"
 )
 
-// setting is one thing that can be configured: by flag, by environment, or in the
-// file, the first of them that says something. A secret has no flag, since
-// everybody on the machine can read a command line.
+// setting is a value that is configured by flag, environment or file; the first of these that sets
+// it wins. A secret has no flag, since every user of the machine can read command lines.
 type setting struct {
-	key     string // in the file; the environment has KIZO_ + upper case, the flag has dashes
-	initial string
+	key     string // in the file; the variable is KIZO_ + upper case, the flag has dashes
+	initial string // the default
 	secret  bool
 	help    string
 	check   func(string) error
@@ -41,33 +40,33 @@ func (s setting) flag() string { return strings.ReplaceAll(s.key, "_", "-") }
 func (s setting) env() string  { return "KIZO_" + strings.ToUpper(s.key) }
 
 var (
-	databaseURL = setting{"database_url", "", true, "PostgreSQL, as the application's role", checkDatabase}
-	migrateURL  = setting{"migrate_url", "", true, "PostgreSQL, as the owner of the tables", checkDatabase}
-	redisURL    = setting{"redis_url", "redis://127.0.0.1:6379/0", true, "Redis, for the queue", checkRedis}
-	bankURL     = setting{"bank_url", "", false, "the bank's API", checkURL}
-	bankToken   = setting{"bank_token", "", true, "what kizod shows the bank; empty shows nothing", anything}
-	secretsFile = setting{"secrets_file", "/etc/kizo/secrets.json", false, "signing keys and peppers; made by kizod secrets init", notEmpty}
-	listen      = setting{"listen", "127.0.0.1:7420", false, "address of the API; port 0 picks one", checkAddress}
-	opsListen   = setting{"ops_listen", "127.0.0.1:7421", false, "address of metrics and health; port 0 picks one", checkAddress}
-	proxies     = setting{"trusted_proxies", "", false, "networks of the reverse proxies whose X-Forwarded-For names the client, such as 10.0.0.0/8,fd00::/8", checkProxies}
-	roles       = setting{"roles", "api,auth,worker,janitor", false, "what this process does", checkRoles}
-	currency    = setting{"currency", "USD", false, "currency of a new user's first wallet", checkCurrency}
-	reviewTries = setting{"review_after_attempts", "12", false, "a payment that the bank has been asked about so often, and", checkCount}
-	reviewAge   = setting{"review_after_age", "1h", false, "that is so old, is left to an operator", checkAge}
-	rateLimit   = setting{"rate_limit", "200", false, "requests a second of one user, and twice as many at once; 0 is no limit", checkRate}
-	rateAddress = setting{"rate_limit_address", "50", false, "the same of an address, while nobody is known: signing up and in, bad tokens", checkRate}
-	inFlight    = setting{"max_in_flight", "512", false, "requests worked on at once; others are told to come back", checkCount}
-	pprofListen = setting{"pprof_listen", "", false, "address of profiles (pprof), on loopback; empty serves none", checkPprof}
-	maxConns    = setting{"max_connections", "0", false, "clients connected at once; 0 is what the file descriptors allow, at most 16384", checkRate}
-	addrConns   = setting{"max_connections_per_address", "0", false, "the same of one client address; 0 is a quarter of them", checkRate}
-	hashSlots   = setting{"hash_slots", "0", false, "passwords hashed at a time; 0 is one for each CPU", checkSlots}
-	hashMaxWait = setting{"hash_max_wait", "10s", false, "a sign-in that would wait longer for its password to be checked is refused at once", checkHashMaxWait}
-	drainDelay  = setting{"drain_delay", "0s", false, "time between failing /readyz and no longer accepting", checkDuration}
-	logFormat   = setting{"log_format", "", false, "text or json; text on a terminal if not said", oneOf("", "text", "json")}
-	logLevel    = setting{"log_level", "info", false, "debug, info, warn or error", oneOf("debug", "info", "warn", "error")}
+	databaseURL    = setting{"database_url", "", true, "URL of PostgreSQL, as the application's role", checkDatabase}
+	migrateURL     = setting{"migrate_url", "", true, "URL of PostgreSQL, as the owner of the tables", checkDatabase}
+	redisURL       = setting{"redis_url", "redis://127.0.0.1:6379/0", true, "URL of Redis, for the queues and rate limits", checkRedis}
+	bankURL        = setting{"bank_url", "", false, "URL of the bank's API", checkURL}
+	bankToken      = setting{"bank_token", "", true, "token that authenticates kizod to the bank; empty sends none", anything}
+	secretsFile    = setting{"secrets_file", "/etc/kizo/secrets.json", false, "signing keys and peppers; made by kizod secrets init", notEmpty}
+	listen         = setting{"listen", "127.0.0.1:7420", false, "address of the API; port 0 means a free port", checkAddress}
+	opsListen      = setting{"ops_listen", "127.0.0.1:7421", false, "address of metrics and health; port 0 means a free port", checkAddress}
+	proxies        = setting{"trusted_proxies", "", false, "networks of the reverse proxies whose X-Forwarded-For names the client, such as 10.0.0.0/8,fd00::/8", checkProxies}
+	roles          = setting{"roles", "api,auth,worker,janitor", false, "roles of this process: any of api, auth, worker, janitor", checkRoles}
+	currency       = setting{"currency", "USD", false, "currency of a new user's first wallet", checkCurrency}
+	reviewAttempts = setting{"review_after_attempts", "12", false, "number of attempts after which a payment needs review, once it is older than --review-after-age", checkCount}
+	reviewAge      = setting{"review_after_age", "1h", false, "age after which a payment needs review, once --review-after-attempts is reached", checkAge}
+	rateLimit      = setting{"rate_limit", "200", false, "requests per second of one user; bursts may be twice that; 0 disables the limit", checkRate}
+	rateAddress    = setting{"rate_limit_address", "50", false, "requests per second of one address without a valid token, such as log-ins; 0 disables the limit", checkRate}
+	inFlight       = setting{"max_in_flight", "512", false, "maximum number of concurrent requests; others are rejected with 503 and Retry-After", checkCount}
+	pprofListen    = setting{"pprof_listen", "", false, "address of profiles (pprof), on loopback; empty disables them", checkPprof}
+	maxConns       = setting{"max_connections", "0", false, "maximum number of client connections; 0 means as many as the file descriptors allow, at most 16384", checkRate}
+	addrConns      = setting{"max_connections_per_address", "0", false, "maximum number of connections of one client address; 0 means a quarter of --max-connections", checkRate}
+	hashSlots      = setting{"hash_slots", "0", false, "number of passwords hashed concurrently; 0 means one for each CPU", checkSlots}
+	hashMaxWait    = setting{"hash_max_wait", "10s", false, "a log-in that would wait longer for its password check is rejected at once", checkHashMaxWait}
+	drainDelay     = setting{"drain_delay", "0s", false, "time between failing /readyz and closing the listener", checkDuration}
+	logFormat      = setting{"log_format", "", false, "text or json; by default text on a terminal, else json", oneOf("", "text", "json")}
+	logLevel       = setting{"log_level", "info", false, "debug, info, warn or error", oneOf("debug", "info", "warn", "error")}
 )
 
-// settings are the resolved values of one command.
+// settings are the values of the settings of one command.
 type settings struct {
 	viper *viper.Viper
 	file  string
@@ -75,9 +74,9 @@ type settings struct {
 
 const configFlag = "config"
 
-// addSettings gives a command its flags.
+// addSettings adds the flags of the settings to a command.
 func addSettings(cmd *cobra.Command, all ...setting) {
-	cmd.Flags().String(configFlag, "", "configuration file (default /etc/kizo/kizod.toml, if there is one)")
+	cmd.Flags().String(configFlag, "", "configuration file (default /etc/kizo/kizod.toml, if it exists)")
 	for _, s := range all {
 		if !s.secret {
 			cmd.Flags().String(s.flag(), s.initial, s.help+" [$"+s.env()+"]")
@@ -85,8 +84,7 @@ func addSettings(cmd *cobra.Command, all ...setting) {
 	}
 }
 
-// readSettings resolves and checks; an error names the setting that is wrong and
-// where it came from.
+// readSettings reads and checks the settings. An error names the invalid setting and its source.
 func readSettings(cmd *cobra.Command, all ...setting) (*settings, error) {
 	v := viper.New()
 	read := &settings{viper: v}
@@ -113,7 +111,8 @@ func readSettings(cmd *cobra.Command, all ...setting) (*settings, error) {
 	return read, nil
 }
 
-// warnOfPlainDatabase is for the commands that log nothing; serve logs it.
+// warnOfPlainDatabase warns on stderr of an unencrypted connection to PostgreSQL. serve logs the
+// warning instead.
 func (r *settings) warnOfPlainDatabase(cmd *cobra.Command, all []setting) {
 	for _, s := range all {
 		if cmd.Name() != "serve" && (s.key == databaseURL.key || s.key == migrateURL.key) && r.get(s) != "" && server.PlainDatabase(r.get(s)) {
@@ -122,7 +121,7 @@ func (r *settings) warnOfPlainDatabase(cmd *cobra.Command, all []setting) {
 	}
 }
 
-// readFile reads the file that was named, or the usual one if it is there.
+// readFile reads the file of --config, or the default one if it exists.
 func (r *settings) readFile(cmd *cobra.Command) error {
 	path, err := cmd.Flags().GetString(configFlag)
 	if err != nil {
@@ -142,7 +141,7 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 	known := []setting{
 		databaseURL, migrateURL, redisURL, bankURL, bankToken, bankCallbackSecret, bankAddress,
 		maxConns, addrConns, pprofListen,
-		secretsFile, listen, opsListen, proxies, roles, currency, reviewTries, reviewAge, rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, drainDelay, logFormat, logLevel,
+		secretsFile, listen, opsListen, proxies, roles, currency, reviewAttempts, reviewAge, rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, drainDelay, logFormat, logLevel,
 	}
 	for _, key := range fileKeys(path) {
 		if !slices.ContainsFunc(known, func(s setting) bool { return s.key == key }) {
@@ -152,11 +151,11 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 	return refusePublicSecrets(path, known)
 }
 
-// fileKeys are the keys of the file alone, without defaults and environment.
+// fileKeys returns the keys in the file, without defaults and environment.
 func fileKeys(path string) []string { return fileAlone(path).AllKeys() }
 
-// fileAlone has the values of the file, without defaults and environment; none where it
-// cannot be read.
+// fileAlone returns the values in the file, without defaults and environment. It returns no values
+// if the file cannot be read.
 func fileAlone(path string) *viper.Viper {
 	v := viper.New()
 	if readTOML(v, path) != nil {
@@ -165,13 +164,14 @@ func fileAlone(path string) *viper.Viper {
 	return v
 }
 
-// refusePublicSecrets refuses a file that holds a secret and that others may read.
+// refusePublicSecrets returns an error for a file that contains a secret and that other users may
+// read.
 func refusePublicSecrets(path string, known []setting) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return usageError{fmt.Errorf("configuration file %s: %w", path, err)}
 	}
-	if runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 { // Windows has no such modes
+	if runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 { // Windows has no modes
 		return nil
 	}
 	file := fileAlone(path)
@@ -184,11 +184,11 @@ func refusePublicSecrets(path string, known []setting) error {
 	return nil
 }
 
-// passwordParameter is in the query of a URL, or between the words of a PostgreSQL
-// connection string.
+// passwordParameter matches a password in the query of a URL, or in a PostgreSQL connection string
+// of words.
 var passwordParameter = regexp.MustCompile(`(?i)(^|[?&\s])(ssl)?password\s*=\s*[^&\s]`)
 
-// holdsSecret tells whether the value of a setting is a secret or a URL with one.
+// holdsSecret reports whether the value of a setting is a secret, or a URL with one.
 func holdsSecret(s setting, value string) bool {
 	switch s.key {
 	case bankToken.key, bankCallbackSecret.key:
@@ -196,13 +196,13 @@ func holdsSecret(s setting, value string) bool {
 	}
 	u, err := url.Parse(value)
 	if err != nil {
-		return s.secret // what cannot be read may hold anything
+		return s.secret // an unreadable value may contain a secret
 	}
 	password, _ := u.User.Password()
 	return password != "" || passwordParameter.MatchString(value)
 }
 
-// readTOML reads a file with or without the byte order mark that editors on Windows put in front.
+// readTOML reads a file, with or without the byte order mark of some editors on Windows.
 func readTOML(v *viper.Viper, path string) error {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -265,21 +265,21 @@ func notEmpty(value string) error {
 	return nil
 }
 
-// Errors about URLs never repeat them: they may hold a password.
+// Errors about URLs do not contain them, since a URL may contain a password.
 
 func checkDatabase(value string) error {
 	if value == "" {
 		return errors.New("is empty; write it as postgres://kizo_app@host/kizo")
 	}
 	if _, err := pgxpool.ParseConfig(value); err != nil {
-		return errors.New("is no PostgreSQL URL; write it as postgres://kizo_app@host/kizo")
+		return errors.New("is not a PostgreSQL URL; write it as postgres://kizo_app@host/kizo")
 	}
 	return nil
 }
 
 func checkRedis(value string) error {
 	if _, err := asynq.ParseRedisURI(value); err != nil {
-		return errors.New("is no Redis URL; write it as redis://host:6379/0")
+		return errors.New("is not a Redis URL; write it as redis://host:6379/0")
 	}
 	return nil
 }
@@ -287,14 +287,14 @@ func checkRedis(value string) error {
 func checkURL(value string) error {
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return errors.New("is no URL; write it as https://host/path")
+		return errors.New("is not a URL; write it as https://host/path")
 	}
 	return nil
 }
 
 func checkAddress(value string) error {
 	if _, _, err := net.SplitHostPort(value); err != nil {
-		return fmt.Errorf("%q is no address; write it as 127.0.0.1:7420", value)
+		return fmt.Errorf("%q is not an address; write it as 127.0.0.1:7420", value)
 	}
 	return nil
 }
@@ -322,49 +322,49 @@ func checkRoles(value string) error {
 
 func checkCurrency(value string) error {
 	if !money.Currency(value).Known() {
-		return fmt.Errorf("%q is no ISO 4217 currency code; write one such as USD", value)
+		return fmt.Errorf("%q is not an ISO 4217 currency code; write one such as USD", value)
 	}
 	return nil
 }
 
 func checkDuration(value string) error {
 	if d, err := time.ParseDuration(value); err != nil || d < 0 {
-		return fmt.Errorf("%q is no duration; write one such as 5s", value)
+		return fmt.Errorf("%q is not a duration; write one such as 5s", value)
 	}
 	return nil
 }
 
 func checkAge(value string) error {
 	if d, err := time.ParseDuration(value); err != nil || d <= 0 {
-		return fmt.Errorf("%q is no duration above zero; write one such as 1h", value)
+		return fmt.Errorf("%q is not a duration above zero; write one such as 1h", value)
 	}
 	return nil
 }
 
 func checkHashMaxWait(value string) error {
 	if d, err := time.ParseDuration(value); err != nil || d < time.Second || d > auth.MaxHashMaxWait {
-		return fmt.Errorf("%q is no duration from 1s to %v", value, auth.MaxHashMaxWait)
+		return fmt.Errorf("%q is not a duration from 1s to %v", value, auth.MaxHashMaxWait)
 	}
 	return nil
 }
 
 func checkCount(value string) error {
 	if n, err := strconv.Atoi(value); err != nil || n < 1 {
-		return fmt.Errorf("%q is no number above zero", value)
+		return fmt.Errorf("%q is not a number above zero", value)
 	}
 	return nil
 }
 
 func checkRate(value string) error {
 	if n, err := strconv.Atoi(value); err != nil || n < 0 || n > 1_000_000 {
-		return fmt.Errorf("%q is no number from 0 to 1000000", value)
+		return fmt.Errorf("%q is not a number from 0 to 1000000", value)
 	}
 	return nil
 }
 
 func checkSlots(value string) error {
 	if n, err := strconv.Atoi(value); err != nil || n < 0 || n > 1024 {
-		return fmt.Errorf("%q is no number from 0 to 1024", value)
+		return fmt.Errorf("%q is not a number from 0 to 1024", value)
 	}
 	return nil
 }

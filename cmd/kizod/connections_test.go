@@ -15,12 +15,12 @@ import (
 	"github.com/JDevAman/kizo/server/listener"
 )
 
-// serveEnv is what serve needs, with a bank and a Redis that are not there.
+// serveEnv returns the environment of serve, with addresses of a bank and a Redis that do not run.
 func serveEnv(t *testing.T) []string {
 	t.Helper()
 	secrets := filepath.Join(t.TempDir(), "secrets", "secrets.json")
-	if code, said := run(t, nil, "secrets", "init", "--secrets-file", secrets); code != 0 {
-		t.Fatalf("secrets init: exit %d\n%s", code, said)
+	if code, output := run(t, nil, "secrets", "init", "--secrets-file", secrets); code != 0 {
+		t.Fatalf("secrets init: exit %d\n%s", code, output)
 	}
 	return []string{
 		"KIZO_DATABASE_URL=" + pgtest.New(t).AppURL, "KIZO_REDIS_URL=redis://127.0.0.1:1/0", "KIZO_BANK_URL=http://127.0.0.1:1",
@@ -28,7 +28,7 @@ func serveEnv(t *testing.T) []string {
 	}
 }
 
-// clientFrom makes each request on a connection of its own, from that address.
+// clientFrom returns a client that sends each request on a new connection from that address.
 func clientFrom(from string) *http.Client {
 	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -36,7 +36,7 @@ func clientFrom(from string) *http.Client {
 	}}
 }
 
-// wantStatus asks from an address, as a newcomer.
+// wantStatus sends a request on a new connection from an address, and returns how long it took.
 func wantStatus(t *testing.T, from, method, url string, want int) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -54,14 +54,14 @@ func wantStatus(t *testing.T, from, method, url string, want int) time.Duration 
 	return time.Since(began)
 }
 
-// silent are connections on which nothing is sent.
+// silent holds connections on which nothing is sent.
 type silent struct {
 	mu    sync.Mutex
 	conns []net.Conn
 }
 
-// connect opens n connections from 127.0.0.1, eight at a time. One that fails does
-// no harm: that the server accepts every connection is not what is tested.
+// connect opens n connections from 127.0.0.1, eight at a time, and returns how many were opened.
+// The server need not accept every connection.
 func (s *silent) connect(t *testing.T, url string, n int) (opened int) {
 	t.Helper()
 	t.Cleanup(s.close)
@@ -70,7 +70,7 @@ func (s *silent) connect(t *testing.T, url string, n int) (opened int) {
 	var dialers sync.WaitGroup
 	for range 8 {
 		dialers.Go(func() {
-			dialer := net.Dialer{Timeout: 10 * time.Second} // from 127.0.0.1; to bind an address takes long with many ports in use
+			dialer := net.Dialer{Timeout: 10 * time.Second} // the default address is 127.0.0.1; binding one is slow with many ports in use
 			for range work {
 				conn, err := dialer.DialContext(context.Background(), "tcp", address)
 				if err != nil {
@@ -100,8 +100,8 @@ func (s *silent) close() {
 	s.conns = nil
 }
 
-// With 512 file descriptors and 700 silent connections on each of its listeners, kizod
-// lives and answers, and so does the mock bank.
+// With 512 file descriptors and 700 silent connections on each of its listeners, kizod and the mock
+// bank still answer.
 func TestMoreConnectionsThanFileDescriptors(t *testing.T) {
 	t.Parallel()
 	const descriptors, connections = 512, 700
@@ -122,13 +122,13 @@ func TestMoreConnectionsThanFileDescriptors(t *testing.T) {
 		wantStatus(t, from, http.MethodGet, ready.OpsURL+"/metrics", http.StatusOK)
 		wantStatus(t, from, http.MethodGet, bankURL+"/healthz", http.StatusOK)
 	}
-	signUp(t, newClient(), ready.URL, "alice") // which needs the database, too
+	signUp(t, newClient(), ready.URL, "alice") // this needs a connection to the database
 	idle.close()
 	p.stops()
 	bank.stops()
 }
 
-// floodSize is 20,000, or what the file descriptors of this process allow.
+// floodSize returns 20,000, or as many as the file descriptors of this process allow.
 func floodSize() int {
 	const wanted, own = 20_000, 600
 	if limit := listener.Descriptors(); limit > 0 {
@@ -137,10 +137,10 @@ func floodSize() int {
 	return wanted
 }
 
-// One address opens 20,000 connections and sends nothing. Newcomers from other
-// addresses and from the same are served, operators and the bank as well.
+// One address opens 20,000 connections and sends nothing. New connections from the same and from
+// other addresses are served, and so are those of operators and the bank.
 //
-// It does not run beside others, whose file descriptors it would take.
+// The test does not run in parallel, since it uses most file descriptors of the process.
 func TestFloodOfConnections(t *testing.T) {
 	if testing.Short() {
 		t.Skip("20,000 connections")
@@ -151,8 +151,8 @@ func TestFloodOfConnections(t *testing.T) {
 	var flood silent
 	opened := flood.connect(t, ready.URL, floodSize())
 	var slowest time.Duration
-	const newcomers = 20
-	for range newcomers {
+	const newClients = 20
+	for range newClients {
 		for _, from := range []string{"127.0.0.1", "127.0.0.2"} {
 			slowest = max(slowest, wantStatus(t, from, http.MethodGet, ready.URL+"/v1/me", http.StatusUnauthorized),
 				wantStatus(t, from, http.MethodGet, ready.URL+"/v1/ops/payments", http.StatusUnauthorized),
@@ -160,7 +160,7 @@ func TestFloodOfConnections(t *testing.T) {
 		}
 	}
 	wantStatus(t, "127.0.0.1", http.MethodGet, ready.OpsURL+"/readyz", http.StatusOK)
-	t.Logf("%d connections of one address; %d newcomers served, the slowest after %v", opened, 6*newcomers, slowest)
+	t.Logf("%d connections of one address; %d new clients served, the slowest after %v", opened, 6*newClients, slowest)
 	if opened < floodSize()*9/10 {
 		t.Errorf("only %d of %d connections were opened", opened, floodSize())
 	}
@@ -168,29 +168,29 @@ func TestFloodOfConnections(t *testing.T) {
 	p.stops()
 }
 
-// Plain transport is refused at a start, and accepted by a flag that says what it does.
+// Unencrypted connections are refused at the start, unless a flag accepts them.
 func TestPlainTransport(t *testing.T) {
 	t.Parallel()
 	env := serveEnv(t)
 	plainBank := append([]string{"KIZO_BANK_TOKEN=" + canary}, env...)
 	for name, c := range map[string]struct {
 		env, args []string
-		says      string
+		want      string
 	}{
-		"every address":         {env, []string{"serve", "--listen", "0.0.0.0:0"}, "API listens beyond loopback"},
-		"a bank with a token":   {plainBank, []string{"serve", "--bank-url", "http://bank.example"}, "its token can be read"},
-		"dev on every address":  {nil, []string{"dev", "--listen", ":0", "--data", filepath.Join(t.TempDir(), "data")}, "API listens beyond loopback"},
-		"a database far away":   {[]string{"KIZO_DATABASE_URL=postgres://kizo_app:" + canary + "@192.0.2.1/kizo?connect_timeout=1"}, []string{"audit"}, "PostgreSQL may be unencrypted"},
-		"migrating it":          {[]string{"KIZO_MIGRATE_URL=postgres://kizo_owner:" + canary + "@192.0.2.1/kizo?connect_timeout=1"}, []string{"migrate"}, "PostgreSQL may be unencrypted"},
-		"a database by its TLS": {[]string{"KIZO_DATABASE_URL=postgres://kizo_app:" + canary + "@192.0.2.1/kizo?connect_timeout=1&sslmode=verify-full"}, []string{"audit"}, ""},
+		"every address":        {env, []string{"serve", "--listen", "0.0.0.0:0"}, "API listens beyond loopback"},
+		"a bank with a token":  {plainBank, []string{"serve", "--bank-url", "http://bank.example"}, "its token can be read"},
+		"dev on every address": {nil, []string{"dev", "--listen", ":0", "--data", filepath.Join(t.TempDir(), "data")}, "API listens beyond loopback"},
+		"a remote database":    {[]string{"KIZO_DATABASE_URL=postgres://kizo_app:" + canary + "@192.0.2.1/kizo?connect_timeout=1"}, []string{"audit"}, "PostgreSQL may be unencrypted"},
+		"migrating it":         {[]string{"KIZO_MIGRATE_URL=postgres://kizo_owner:" + canary + "@192.0.2.1/kizo?connect_timeout=1"}, []string{"migrate"}, "PostgreSQL may be unencrypted"},
+		"a database with TLS":  {[]string{"KIZO_DATABASE_URL=postgres://kizo_app:" + canary + "@192.0.2.1/kizo?connect_timeout=1&sslmode=verify-full"}, []string{"audit"}, ""},
 	} {
-		code, said := run(t, c.env, c.args...)
+		code, output := run(t, c.env, c.args...)
 		if code != exitError {
-			t.Errorf("%s: exit %d\n%s", name, code, said)
+			t.Errorf("%s: exit %d\n%s", name, code, output)
 		}
-		testkit.Contains(t, said, c.says)
-		if c.says == "" && strings.Contains(said, "unencrypted") || strings.Contains(said, canary) {
-			t.Errorf("%s: %s", name, said)
+		testkit.Contains(t, output, c.want)
+		if c.want == "" && strings.Contains(output, "unencrypted") || strings.Contains(output, canary) {
+			t.Errorf("%s: %s", name, output)
 		}
 	}
 	file := filepath.Join(t.TempDir(), "ready.json")

@@ -21,12 +21,12 @@ func devCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "dev",
-		Short: "Run everything at once: daemon, PostgreSQL, Redis and a mock bank",
-		Long: `Run everything at once: daemon, PostgreSQL, Redis and a mock bank.
+		Short: "Run a server with its own PostgreSQL, Redis and mock bank",
+		Long: `Run a server with its own PostgreSQL, Redis and mock bank.
 
-PostgreSQL is a child of this process, found on the PATH or in the usual places,
-reachable by a unix socket alone; Redis is redis-server if it is installed, and
-otherwise in memory. The data survives restarts.`,
+PostgreSQL is a child process. Its programs are found on the PATH or in the usual
+directories, and it listens on a unix socket only. Redis is redis-server if that is
+installed, and otherwise in memory. The data survives restarts.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			tuneRuntime()
@@ -45,7 +45,7 @@ otherwise in memory. The data survives restarts.`,
 					return err
 				}
 			}
-			if err := retract(readyFile); err != nil {
+			if err := removeReadyFile(readyFile); err != nil {
 				return err
 			}
 			d, err := server.StartDev(cmd.Context(), server.DevConfig{
@@ -68,8 +68,8 @@ otherwise in memory. The data survives restarts.`,
 	addSettings(cmd, all...)
 	addPlainTextFlag(cmd, &plainText)
 	flags := cmd.Flags()
-	flags.StringVar(&data, "data", "", "where everything is kept (default $XDG_DATA_HOME/kizo)")
-	flags.StringVar(&readyFile, "ready-file", "", "write {url, ops_url, pid} here when it can serve")
+	flags.StringVar(&data, "data", "", "directory of all data (default $XDG_DATA_HOME/kizo)")
+	flags.StringVar(&readyFile, "ready-file", "", "file to write {url, ops_url, pid} to when the server is ready")
 	flags.StringVar(&postgresBin, "postgres-bin", "", "directory of PostgreSQL's programs")
 	flags.StringVar(&bankListen, "bank-listen", "127.0.0.1:0", "address of the mock bank")
 	flags.StringVar(&bankPreset, "bank-preset", "calm", "faults of the mock bank: calm, classic or hell")

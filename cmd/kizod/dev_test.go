@@ -37,12 +37,12 @@ func TestDev(t *testing.T) {
 		}
 	}
 
-	// A second one on the same data says who has it, and leaves the ready file alone.
-	code, said := run(t, nil, "dev", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
+	// A second kizod on the same data fails, names the first, and does not change the ready file.
+	code, output := run(t, nil, "dev", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
 	if code != exitError {
-		t.Errorf("a second one exits with %d", code)
+		t.Errorf("the second kizod exits with %d", code)
 	}
-	testkit.Contains(t, said, data, "process "+strconv.Itoa(d.cmd.Process.Pid))
+	testkit.Contains(t, output, data, "process "+strconv.Itoa(d.cmd.Process.Pid))
 
 	client.CloseIdleConnections()
 	began := time.Now()
@@ -60,31 +60,31 @@ func TestDev(t *testing.T) {
 	}
 }
 
-// The ready file is there when it can serve, and not after that: neither after a
-// polite end, nor, once the next one starts, after a crash.
+// The ready file exists while kizod serves. It is removed when kizod ends, and after a crash when
+// the next one starts.
 func TestReadyFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "ready.json")
 	stale, err := json.Marshal(readiness{"http://127.0.0.1:1", "http://127.0.0.1:1", 1 << 30, ""})
 	testkit.Must(t, err)
 	testkit.Must(t, os.WriteFile(file, stale, 0o600))
-	testkit.Must(t, retract(file))
+	testkit.Must(t, removeReadyFile(file))
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
-		t.Errorf("what a killed run left is still there: %v", err)
+		t.Errorf("the ready file of a killed process still exists: %v", err)
 	}
 
-	living, err := json.Marshal(readiness{"http://127.0.0.1:1", "http://127.0.0.1:1", os.Getppid(), ""})
+	running, err := json.Marshal(readiness{"http://127.0.0.1:1", "http://127.0.0.1:1", os.Getppid(), ""})
 	testkit.Must(t, err)
-	for _, content := range []string{string(living), "not ours", "{}"} {
+	for _, content := range []string{string(running), "not ours", "{}"} {
 		testkit.Must(t, os.WriteFile(file, []byte(content), 0o600))
-		testkit.Must(t, retract(file))
+		testkit.Must(t, removeReadyFile(file))
 		if got, err := os.ReadFile(file); err != nil || string(got) != content {
-			t.Errorf("%q was touched: %q, %v", content, got, err)
+			t.Errorf("%q was changed: %q, %v", content, got, err)
 		}
 	}
 	testkit.Must(t, os.Remove(file))
 
-	env := append(sound(t), "KIZO_DATABASE_URL="+pgtest.New(t).AppURL, "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0")
+	env := append(validEnv(t), "KIZO_DATABASE_URL="+pgtest.New(t).AppURL, "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0")
 	p := start(t, env, "serve", "--roles", "api", "--ready-file", file)
 	r := p.ready(file)
 	if r.URL == "" || r.OpsURL == "" || r.URL == r.OpsURL {
@@ -92,16 +92,15 @@ func TestReadyFile(t *testing.T) {
 	}
 	p.stops()
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
-		t.Errorf("the ready file outlives its kizod: %v", err)
+		t.Errorf("the ready file exists after kizod has ended: %v", err)
 	}
-	code, said := run(t, env, "serve", "--roles", "api", "--ready-file", noPlace(t))
-	if code != exitError || !strings.Contains(said, "ready file") {
-		t.Errorf("with no place for the ready file: %d, %s", code, said)
+	code, output := run(t, env, "serve", "--roles", "api", "--ready-file", impossiblePath(t))
+	if code != exitError || !strings.Contains(output, "ready file") {
+		t.Errorf("with an impossible path of the ready file: %d, %s", code, output)
 	}
 }
 
-// A client that hangs keeps it draining; the second SIGTERM ends that at once, and
-// nothing stays behind.
+// kizod drains while a client hangs. A second SIGTERM ends it at once, together with its children.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	d := startDev(t, pgtest.TempDir(t))
@@ -121,7 +120,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	})
 	select {
 	case <-d.done:
-		t.Fatal("it did not wait for a request under way")
+		t.Fatal("it did not wait for the running request")
 	default:
 	}
 	began := time.Now()
@@ -131,15 +130,15 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		t.Errorf("it ended as %v", d.cmd.ProcessState)
 	}
 	childrenEnd(t, d.data)
-	t.Logf("gone, and PostgreSQL with it, after %v", time.Since(began).Round(time.Millisecond))
+	t.Logf("kizod and PostgreSQL ended after %v", time.Since(began).Round(time.Millisecond))
 }
 
-// Stopped while it starts, it leaves nothing running.
+// A kizod that is stopped while it starts leaves no process running.
 func TestInterruptedStart(t *testing.T) {
 	t.Parallel()
 	data := pgtest.TempDir(t)
 	p := start(t, nil, "dev", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
-	testkit.Eventually(t, "it has begun", func() bool {
+	testkit.Eventually(t, "the start has begun", func() bool {
 		_, err := os.Stat(filepath.Join(data, "lock"))
 		return err == nil
 	})
@@ -150,7 +149,7 @@ func TestInterruptedStart(t *testing.T) {
 	childrenEnd(t, data)
 }
 
-func TestDevAsRootInAClosedPlace(t *testing.T) {
+func TestDevAsRootInPrivateDirectory(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("only root runs PostgreSQL as another user")
@@ -158,20 +157,20 @@ func TestDevAsRootInAClosedPlace(t *testing.T) {
 	closed := filepath.Join(pgtest.TempDir(t), "closed")
 	testkit.Must(t, os.Mkdir(closed, 0o700))
 	data := filepath.Join(closed, "kizo")
-	code, said := run(t, nil, "dev", "--data", data)
+	code, output := run(t, nil, "dev", "--data", data)
 	if code != exitError {
 		t.Errorf("it exits with %d", code)
 	}
-	testkit.Contains(t, said, "does not run as root", closed, data, "/var/lib/kizo", "chmod o+x "+closed)
+	testkit.Contains(t, output, "does not run as root", closed, data, "/var/lib/kizo", "chmod o+x "+closed)
 	if _, err := os.Stat(data); !os.IsNotExist(err) {
-		t.Errorf("and yet it made %s: %v", data, err)
+		t.Errorf("it made %s: %v", data, err)
 	}
 }
 
-// A redis-server that is not installed is no error.
+// kizod dev starts without an installed redis-server.
 func TestDevWithoutRedisServer(t *testing.T) {
 	t.Parallel()
-	bin := t.TempDir() // a PATH with PostgreSQL on it at most
+	bin := t.TempDir() // a PATH that has PostgreSQL, and no Redis
 	for _, name := range []string{"postgres", "initdb"} {
 		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
 			if path := filepath.Join(dir, name); exists(path) {
@@ -197,7 +196,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// Books that somebody has tampered with fail the audit, and it says which rows.
+// The audit of books with changed rows fails and names the rows.
 func TestAuditOfDamagedBooks(t *testing.T) {
 	t.Parallel()
 	data, client := pgtest.TempDir(t), newClient()
@@ -210,8 +209,8 @@ func TestAuditOfDamagedBooks(t *testing.T) {
 		testkit.Must(t, err)
 	}
 	client.CloseIdleConnections()
-	if code, said := run(t, nil, "audit", "--data", data); code != 0 {
-		t.Fatalf("sound books: %d\n%s", code, said)
+	if code, output := run(t, nil, "audit", "--data", data); code != 0 {
+		t.Fatalf("intact books: %d\n%s", code, output)
 	}
 	instance, running, err := embedded.Attach(data)
 	if err != nil || !running {
@@ -220,7 +219,7 @@ func TestAuditOfDamagedBooks(t *testing.T) {
 	admin, err := pgx.Connect(t.Context(), instance.URL(server.Database, embedded.AdminRole))
 	testkit.Must(t, err)
 	defer admin.Close(noCancel{t.Context()})
-	_, err = admin.Exec(t.Context(), `SET session_replication_role = replica`) // no trigger sees it
+	_, err = admin.Exec(t.Context(), `SET session_replication_role = replica`) // this disables triggers
 	testkit.Must(t, err)
 	damage := func(sql string, args ...any) {
 		t.Helper()
@@ -231,33 +230,33 @@ func TestAuditOfDamagedBooks(t *testing.T) {
 	var account int64
 	testkit.Must(t, admin.QueryRow(t.Context(), `SELECT account_id FROM postings WHERE transfer_id = $1 AND amount > 0`, last.id).Scan(&account))
 	damage(`UPDATE accounts SET balance = balance + 1 WHERE id = $1`, account)
-	code, said := run(t, nil, "audit", "--data", data)
+	code, output := run(t, nil, "audit", "--data", data)
 	if code != exitError {
-		t.Errorf("a cent too much: exit %d\n%s", code, said)
+		t.Errorf("a wrong balance: exit %d\n%s", code, output)
 	}
-	testkit.Contains(t, said, "BROKEN", strconv.FormatInt(account, 10), "the books do not hold")
+	testkit.Contains(t, output, "BROKEN", strconv.FormatInt(account, 10), "an invariant of the books is broken")
 	damage(`UPDATE accounts SET balance = balance - 1 WHERE id = $1`, account)
 
 	damage(`UPDATE postings SET amount = amount + 1 WHERE transfer_id = $1 AND amount > 0`, last.id)
-	code, said = run(t, nil, "audit", "--json", "--data", data)
+	code, output = run(t, nil, "audit", "--json", "--data", data)
 	if code != exitError {
-		t.Errorf("a line that was rewritten: exit %d\n%s", code, said)
+		t.Errorf("a changed posting: exit %d\n%s", code, output)
 	}
-	testkit.Contains(t, said, last.id.String())
+	testkit.Contains(t, output, last.id.String())
 
-	// It is the same on the stopped one.
+	// The audit starts a stopped PostgreSQL, and finds the same.
 	testkit.Must(t, admin.Close(t.Context()))
 	d.stops()
-	code, said = run(t, nil, "audit", "--data", data)
+	code, output = run(t, nil, "audit", "--data", data)
 	if code != exitError {
-		t.Errorf("stopped: exit %d\n%s", code, said)
+		t.Errorf("stopped: exit %d\n%s", code, output)
 	}
-	testkit.Contains(t, said, last.id.String())
+	testkit.Contains(t, output, last.id.String())
 	childrenEnd(t, data)
 
-	code, said = run(t, nil, "audit", "--data", t.TempDir())
+	code, output = run(t, nil, "audit", "--data", t.TempDir())
 	if code != exitError {
-		t.Errorf("no books at all: exit %d", code)
+		t.Errorf("without data: exit %d", code)
 	}
-	testkit.Contains(t, said, "no books", "--data")
+	testkit.Contains(t, output, "no data", "--data")
 }

@@ -17,8 +17,8 @@ type codeBlock struct{ language, text string }
 
 var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 
-// codeBlocks are the blocks below a heading of a document, up to the next heading that
-// is as high.
+// codeBlocks returns the blocks below a heading of a document, up to the next heading of the same
+// level.
 func codeBlocks(t *testing.T, file, heading string) (blocks []codeBlock) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", file))
@@ -38,7 +38,7 @@ func codeBlocks(t *testing.T, file, heading string) (blocks []codeBlock) {
 	return blocks
 }
 
-// shellBlocks are those that a shell runs.
+// shellBlocks returns the blocks that are shell scripts.
 func shellBlocks(t *testing.T, file, heading string) (scripts []string) {
 	t.Helper()
 	for _, b := range codeBlocks(t, file, heading) {
@@ -49,20 +49,20 @@ func shellBlocks(t *testing.T, file, heading string) (scripts []string) {
 	return scripts
 }
 
-// shell runs what a document says as a shell does, and fails the test if it fails.
+// shell runs a script of a document and returns its output. It ends the test if the script fails.
 func shell(t *testing.T, dir string, env []string, script string) string {
 	t.Helper()
 	cmd := exec.Command("sh", "-eu")
 	cmd.Dir, cmd.Env, cmd.Stdin = dir, env, strings.NewReader(script)
-	said, err := cmd.CombinedOutput()
+	output, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%s\n%v\n%s", script, err, said)
+		t.Fatalf("%s\n%v\n%s", script, err, output)
 	}
-	return string(said)
+	return string(output)
 }
 
-// operatorEnv is the environment of an operator: kizod and PostgreSQL's programs on the
-// PATH, the server's address, and a file with the passwords.
+// operatorEnv returns the environment of an operator: kizod and PostgreSQL's programs on the PATH,
+// the address of the server, and a file with the passwords.
 func operatorEnv(t *testing.T, pg *pgtest.Server, passwords map[string]string) []string {
 	t.Helper()
 	passFile := filepath.Join(t.TempDir(), "pgpass")
@@ -77,7 +77,7 @@ func operatorEnv(t *testing.T, pg *pgtest.Server, passwords map[string]string) [
 	}
 }
 
-// needsPrograms skips a test where a program is not installed, and says so.
+// needsPrograms skips a test if a program is not installed.
 func needsPrograms(t *testing.T, pg *pgtest.Server, names ...string) {
 	t.Helper()
 	for _, name := range names {

@@ -10,12 +10,13 @@ import (
 
 const hashWorker = "hash-worker"
 
-// hashWorkerCommand is what kizod starts itself as. It is not for people, and ends
-// with its stdin whatever else it is told: its parent drains before it lets go.
+// hashWorkerCommand is the child process that hashes passwords. kizod starts it; users do not. It
+// ends when its stdin is closed and ignores signals to end, since its parent needs it while it
+// drains.
 func hashWorkerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    hashWorker,
-		Short:  "Hash passwords for the kizod that started this",
+		Short:  "Hash passwords for the kizod that started this process",
 		Hidden: true,
 		Args:   noArguments,
 		RunE:   func(*cobra.Command, []string) error { return hashworker.Serve(os.Stdin, os.Stdout) },

@@ -16,7 +16,7 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// hashWorkerOf finds the child in which a kizod hashes, 0 if it has none.
+// hashWorkerOf returns the pid of the hash worker of a kizod, or 0 if it has none.
 func hashWorkerOf(t *testing.T, parent int) (found int) {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -24,7 +24,7 @@ func hashWorkerOf(t *testing.T, parent int) (found int) {
 	for _, path := range all {
 		line, err := os.ReadFile(path)
 		if err != nil || string(line) != "kizod\x00"+hashWorker+"\x00" {
-			continue // another's, or gone
+			continue // a child of another process, or one that has ended
 		}
 		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
 		testkit.Must(t, err)
@@ -35,7 +35,7 @@ func hashWorkerOf(t *testing.T, parent int) (found int) {
 	return found
 }
 
-// stat is /proc/PID/stat from the state on; nothing of one that is gone.
+// stat returns the fields of /proc/PID/stat from the state on, or nil if the process has ended.
 func stat(pid int) []string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -45,19 +45,18 @@ func stat(pid int) []string {
 	return strings.Fields(fields)
 }
 
-// ended is for somebody else's child, who may not have buried it yet.
+// ended reports whether a process has ended. Its parent may not have reaped it yet.
 func ended(pid int) bool {
 	fields := stat(pid)
 	return len(fields) == 0 || fields[0] == "Z"
 }
 
-// The child is started by the first password, has idle priority (unless the machine is
-// busy) and no secrets, is replaced when it is killed, and does not outlive a kizod that is
-// killed.
+// The first password starts the hash worker. It has idle priority (unless the machine is busy) and
+// no secrets. It is replaced when it is killed, and ends when kizod is killed.
 func TestHashWorkerOfARunningKizod(t *testing.T) {
 	t.Parallel()
 	if stat(os.Getpid()) == nil {
-		t.Skip("looks at Linux's /proc")
+		t.Skip("reads /proc of Linux")
 	}
 	data, client := pgtest.TempDir(t), newClient()
 	t.Cleanup(client.CloseIdleConnections)
@@ -97,17 +96,17 @@ func TestHashWorkerOfARunningKizod(t *testing.T) {
 		testkit.Must(t, err)
 		wantNone(t, name, string(text), secrets)
 	}
-	wantNone(t, "what it says", p.out.String(), secrets)
+	wantNone(t, "the output", p.out.String(), secrets)
 
-	testkit.Must(t, syscall.Kill(child, syscall.SIGHUP)) // as when the terminal closes: its parent decides when it ends
+	testkit.Must(t, syscall.Kill(child, syscall.SIGHUP)) // as when a terminal closes: the hash worker ignores it
 	signUp(t, client, url, "bob")
 	if same := hashWorkerOf(t, kizodPID); same != child {
 		t.Errorf("after SIGHUP the child is %d, it was %d", same, child)
 	}
 	testkit.Must(t, syscall.Kill(child, syscall.SIGKILL))
-	status, _, said, err := call(client, http.MethodPost, url+"/v1/auth/login", http.Header{}, map[string]any{"login": "alice", "password": password}, nil)
+	status, _, output, err := call(client, http.MethodPost, url+"/v1/auth/login", http.Header{}, map[string]any{"login": "alice", "password": password}, nil)
 	if err != nil || status != http.StatusOK {
-		t.Errorf("after its child was killed: %d %s %v", status, said, err)
+		t.Errorf("after its child was killed: %d %s %v", status, output, err)
 	}
 	next := hashWorkerOf(t, kizodPID)
 	if next == 0 || next == child {
@@ -121,7 +120,7 @@ func wantNone(t *testing.T, where, text string, secrets []string) {
 	t.Helper()
 	for _, secret := range secrets {
 		if secret == "" || strings.Contains(text, secret) {
-			t.Errorf("%s holds a secret", where)
+			t.Errorf("%s contains a secret", where)
 		}
 	}
 }

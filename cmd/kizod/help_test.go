@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestHelpThatDoesNotExist(t *testing.T) {
+func TestUnknownHelp(t *testing.T) {
 	for args, want := range map[string]int{
 		"help nonsense": exitUsage, "help user nonsense": exitUsage, "nonsense --listen": exitUsage, "help": 0, "help serve": 0, "help user grant": 0,
 	} {

@@ -22,7 +22,7 @@ const (
 	clients     = 10
 )
 
-// sent is a command and what its client knows of it.
+// sent is a command and the outcome that its client knows.
 type sent struct {
 	command
 	amount  int64
@@ -31,7 +31,7 @@ type sent struct {
 	known   bool
 }
 
-// history is what the clients remember; kizod may forget nothing of it.
+// history is what the clients know. kizod must not lose any of it.
 type history struct {
 	mu       sync.Mutex
 	commands []*sent
@@ -59,10 +59,10 @@ func (h *history) end(s *sent, o outcome, err error) {
 	}
 }
 
-// kizod dev is killed again and again in the middle of transfers, deposits and
-// withdrawals. Each time it comes up by itself; the books hold, what was
-// acknowledged is there, what was not is resolved by its key and has one effect.
-func TestKillNineInTheMiddleOfTransfers(t *testing.T) {
+// kizod dev is killed repeatedly while it runs transfers, deposits and withdrawals. Each time it
+// recovers by itself: the invariants hold, every acknowledged command is there, and a command
+// without an answer is resolved by its key and has one effect.
+func TestKillDuringTransfers(t *testing.T) {
 	data := pgtest.TempDir(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -107,19 +107,19 @@ func TestKillNineInTheMiddleOfTransfers(t *testing.T) {
 		t.Logf("kill %d after %d accepted: ready again in %v, %d unknown", life+1, h.acks,
 			time.Since(began).Round(time.Millisecond), resolve(t, client, d.URL, h.commands))
 		all = append(all, h.commands...)
-		if code, said := run(t, nil, "audit", "--data", data); code != 0 {
-			t.Fatalf("audit beside it exits with %d:\n%s", code, said)
+		if code, output := run(t, nil, "audit", "--data", data); code != 0 {
+			t.Fatalf("the audit beside kizod exits with %d:\n%s", code, output)
 		}
 	}
 	wantHistory(t, client, d.URL, people, all)
 	wantJournal(t, data, all)
 	d.stops()
-	if code, said := run(t, nil, "audit", "--data", data); code != 0 {
-		t.Fatalf("audit of the stopped one exits with %d:\n%s", code, said)
+	if code, output := run(t, nil, "audit", "--data", data); code != 0 {
+		t.Fatalf("the audit after kizod has stopped exits with %d:\n%s", code, output)
 	}
 }
 
-// loop sends one command after the other until the connection is gone.
+// loop sends one command after another until the connection is closed.
 func (h *history) loop(stop <-chan struct{}, client *http.Client, url string, people []*person, random *rand.Rand) {
 	for {
 		select {
@@ -149,8 +149,8 @@ func (h *history) loop(stop <-chan struct{}, client *http.Client, url string, pe
 	}
 }
 
-// resolve sends again, under their keys, what nobody answered; twice, so that a
-// second effect would show.
+// resolve repeats the commands that have no answer, with their keys. It sends each twice, so that a
+// second effect would be found. It returns how many there were.
 func resolve(t *testing.T, client *http.Client, url string, commands []*sent) (unknown int) {
 	t.Helper()
 	for _, s := range commands {
@@ -161,7 +161,7 @@ func resolve(t *testing.T, client *http.Client, url string, commands []*sent) (u
 		for range 2 {
 			o, err := s.send(client, url, 0)
 			if err != nil || !o.definite() {
-				t.Fatalf("sent again: %+v, %v", o, err)
+				t.Fatalf("repeated: %+v, %v", o, err)
 			}
 			if s.known && o.id != s.outcome.id {
 				t.Fatalf("one key, two transfers: %s and %s", s.outcome.id, o.id)
@@ -172,22 +172,22 @@ func resolve(t *testing.T, client *http.Client, url string, commands []*sent) (u
 	return unknown
 }
 
-// wantHistory compares what the server has with what its clients remember.
+// wantHistory compares what the server has with what its clients know.
 func wantHistory(t *testing.T, client *http.Client, url string, people []*person, all []*sent) {
 	t.Helper()
 	want := map[*person]int64{}
 	ids := map[uuid.UUID]bool{}
 	for _, s := range all {
 		if s.outcome.id == uuid.Nil || ids[s.outcome.id] {
-			t.Fatalf("no transfer of its own: %+v", s.outcome)
+			t.Fatalf("another command has the same transfer: %+v", s.outcome)
 		}
 		ids[s.outcome.id] = true
 		var got struct {
 			State  string
 			Amount int64
 		}
-		testkit.Eventually(t, "it ends", func() bool {
-			testkit.Must(t, s.who.get(client, url, "/v1/transfers/"+s.outcome.id.String(), &got))
+		testkit.Eventually(t, "the transfer ends", func() bool {
+			testkit.Must(t, s.from.get(client, url, "/v1/transfers/"+s.outcome.id.String(), &got))
 			return got.State != "pending"
 		})
 		if got.Amount != s.amount || (got.State == "posted") != s.outcome.accepted() {
@@ -198,12 +198,12 @@ func wantHistory(t *testing.T, client *http.Client, url string, people []*person
 		}
 		switch {
 		case s.to != nil:
-			want[s.who] -= s.amount
+			want[s.from] -= s.amount
 			want[s.to] += s.amount
 		case strings.HasSuffix(s.path, "deposits"):
-			want[s.who] += s.amount
+			want[s.from] += s.amount
 		default:
-			want[s.who] -= s.amount
+			want[s.from] -= s.amount
 		}
 	}
 	for _, p := range people {
@@ -213,23 +213,22 @@ func wantHistory(t *testing.T, client *http.Client, url string, people []*person
 			t.Errorf("%s has %+v, want %d and nothing held", p.handle, got, want[p])
 		}
 	}
-	// A key that was acknowledged in the first life still answers.
+	// A key that was acknowledged before the first kill still gets its answer.
 	first := all[len(people)]
 	o, err := first.send(client, url, 0)
 	if err != nil || o.id != first.outcome.id || !o.replayed {
-		t.Errorf("an old key: %+v, %v, was %+v", o, err, first.outcome)
+		t.Errorf("an old key: %+v, %v, want %+v", o, err, first.outcome)
 	}
 	t.Logf("%d commands, %d transfers", len(all), len(ids))
 }
 
-// wantJournal holds the bank's own books against it: each payment was executed
-// once, and nothing else was.
+// wantJournal checks the books of the bank: it executed each payment once, and nothing else.
 func wantJournal(t *testing.T, data string, all []*sent) {
 	t.Helper()
 	entries, err := sim.ReadJournal(filepath.Join(data, "bank", "journal.jsonl"))
 	testkit.Must(t, err)
 	executed := map[string]int64{}
-	for _, e := range entries { // a ref comes once, or ReadJournal fails
+	for _, e := range entries { // ReadJournal fails if a reference occurs twice
 		executed[e.Ref] = e.Amount
 	}
 	for _, s := range all {
@@ -243,6 +242,6 @@ func wantJournal(t *testing.T, data string, all []*sent) {
 		delete(executed, id)
 	}
 	if len(executed) > 0 {
-		t.Errorf("the bank moved money that nobody asked for: %v", executed)
+		t.Errorf("the bank executed payments that no client sent: %v", executed)
 	}
 }

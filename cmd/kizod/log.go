@@ -7,7 +7,7 @@ import (
 	"golang.org/x/term"
 )
 
-// newLogger writes to stderr: text for a person at a terminal, JSON for machines.
+// newLogger returns a logger to stderr: by default text on a terminal, else JSON.
 func newLogger(r *settings) *slog.Logger { return newLeveledLogger(r, levelOf(r)) }
 
 func levelOf(r *settings) slog.Level {
@@ -16,7 +16,7 @@ func levelOf(r *settings) slog.Level {
 	return l
 }
 
-// newLeveledLogger is for a level that may change, a [slog.LevelVar].
+// newLeveledLogger returns a logger whose level may change later, as that of a [slog.LevelVar].
 func newLeveledLogger(r *settings, level slog.Leveler) *slog.Logger {
 	format := r.get(logFormat)
 	if format == "" && term.IsTerminal(int(os.Stderr.Fd())) {

@@ -1,14 +1,17 @@
-// Command kizod is Kizo's daemon.
+// Command kizod is the server of Kizo.
 //
-//	kizod dev       everything at once, nothing to install but PostgreSQL
-//	kizod serve     the daemon proper, on a PostgreSQL and Redis that run already
-//	kizod migrate   bring a database to this version's schema
-//	kizod repair    make a restored database fit to serve
-//	kizod audit     recompute every invariant of the books
-//	kizod secrets   make, check and replace the signing keys and peppers
-//	kizod user grant  make a user an operator, or no longer one
-//	kizod mockbank  the mock bank alone
-//	kizod version   which one this is
+//	kizod dev        run a server with its own PostgreSQL, Redis and mock bank
+//	kizod serve      run a server on an existing PostgreSQL and Redis
+//	kizod migrate    bring a database to the schema of this version
+//	kizod repair     prepare a restored database for serving
+//	kizod audit      recompute every invariant of the books
+//	kizod secrets    make, check and replace signing keys and peppers
+//	kizod user       change the role of a user, or verify an e-mail address
+//	kizod mockbank   run the mock bank alone
+//	kizod version    print the version
+//
+// Each command reads its settings (config.go) and calls package server, migrations, ledger or
+// auth. A setting is read here and passed down as a plain field.
 package main
 
 import (
@@ -22,7 +25,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is stamped by the build (see Makefile and .goreleaser.yaml).
+// version is set by the build (see Makefile and .goreleaser.yaml).
 var version = "dev"
 
 // Exit codes.
@@ -38,7 +41,7 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func main() {
-	ctx, cancel := context.WithCancel(context.Background()) // onHangup cancels as well
+	ctx, cancel := context.WithCancel(context.Background()) // onHangup cancels it too
 	drainOnSignal(cancel)
 	hangups := make(chan os.Signal, 1)
 	command, out := root(hangups, cancel), &stdout{Writer: os.Stdout}
@@ -57,7 +60,7 @@ func main() {
 	os.Exit(exitCode(err))
 }
 
-var errInterrupted = errors.New("interrupted before it was done")
+var errInterrupted = errors.New("interrupted before it was complete")
 
 func exitCode(err error) int {
 	if _, ok := errors.AsType[usageError](err); ok {
@@ -69,12 +72,12 @@ func exitCode(err error) int {
 	return exitError
 }
 
-// root returns the command with all its subcommands. SIGHUP arrives on hangups; what
-// it means to a command is decided by onHangup.
+// root returns the command with all its subcommands. SIGHUP is received on hangups; onHangup
+// decides what it does.
 func root(hangups chan os.Signal, cancel context.CancelFunc) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "kizod",
-		Short:         "The daemon of Kizo, a wallet for the terminal",
+		Short:         "The server of Kizo, a wallet for the terminal",
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -89,7 +92,7 @@ func root(hangups chan os.Signal, cancel context.CancelFunc) *cobra.Command {
 	return cmd
 }
 
-// helpCommand shows the help of a command, and fails where there is none.
+// helpCommand prints the help of a command, and fails if there is no such command.
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
@@ -108,9 +111,8 @@ func helpCommand() *cobra.Command {
 	}
 }
 
-// drainOnSignal cancels with the first SIGINT or SIGTERM; the second one ends the process
-// at once. The signals have their default effect again before anything is canceled, so
-// that a second one is never lost once draining has begun.
+// drainOnSignal calls cancel at the first SIGINT or SIGTERM. The second ends the process at once:
+// the signals have their default effect again before cancel is called, so that it is never lost.
 func drainOnSignal(cancel context.CancelFunc) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -121,10 +123,9 @@ func drainOnSignal(cancel context.CancelFunc) {
 	}()
 }
 
-// onHangup decides what SIGHUP means: kizod serve reloads its secrets, any other command
-// ends in good order, as after SIGTERM (kizod dev runs in a terminal, whose end is a
-// SIGHUP). A command that was started with SIGHUP ignored, as by nohup, goes on
-// ignoring it, except for kizod serve.
+// onHangup sets what SIGHUP does. kizod serve reloads its secrets. Any other command ends as after
+// SIGTERM, since a terminal that closes sends SIGHUP; but if it was started with SIGHUP ignored, as
+// by nohup, it continues to ignore it.
 func onHangup(cmd *cobra.Command, hangups chan os.Signal, cancel context.CancelFunc) {
 	serves := cmd.Name() == serveName
 	if !serves && signal.Ignored(syscall.SIGHUP) {
@@ -139,7 +140,7 @@ func onHangup(cmd *cobra.Command, hangups chan os.Signal, cancel context.CancelF
 	}
 }
 
-// noArguments refuses what a user may have meant as a subcommand.
+// noArguments returns an error for an argument, which the user may have meant as a subcommand.
 func noArguments(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
@@ -150,7 +151,7 @@ func noArguments(_ *cobra.Command, args []string) error {
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print which version this is",
+		Short: "Print the version",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "kizod %s\n", version)

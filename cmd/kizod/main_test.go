@@ -20,17 +20,17 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// kizod is the binary that the tests start: what a user has in hand.
+// kizod is the path of the binary that the tests start.
 var kizod string
 
-// kizodBuilt is a variable of the environment that names a kizod which is built.
+// kizodBuilt is an environment variable with the path of a kizod that is already built.
 const kizodBuilt = "KIZO_TEST_KIZOD"
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "kizod-test-")
 	switch kizod = os.Getenv(kizodBuilt); {
 	case err != nil:
-	case kizod != "": // this is a test that another run of the tests has started
+	case kizod != "": // another run of these tests has started this one
 		os.RemoveAll(dir)
 	default:
 		defer os.RemoveAll(dir)
@@ -47,39 +47,39 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m, migrations.Apply)
 }
 
-// process is a kizod that a test started and that ends with it.
+// process is a kizod that a test has started. It ends with the test.
 type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
-	out  output
+	out  outputBuffer
 	done chan struct{}
 }
 
-// output is what it says on stdout and stderr, together.
-type output struct {
+// outputBuffer collects stdout and stderr of a process.
+type outputBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (o *output) Write(p []byte) (int, error) {
+func (o *outputBuffer) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.Write(p)
 }
 
-func (o *output) String() string {
+func (o *outputBuffer) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
 }
 
-// start runs kizod with an environment of its own: only what env adds.
+// start runs kizod with no other environment than env.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
 	return startCommand(t, env, exec.Command(kizod, args...))
 }
 
-// startWithDescriptors runs kizod with so many file descriptors.
+// startWithDescriptors runs kizod with that limit of file descriptors.
 func startWithDescriptors(t *testing.T, descriptors int, env []string, args ...string) *process {
 	t.Helper()
 	script := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, descriptors)
@@ -94,13 +94,13 @@ func startCommand(t *testing.T, env []string, cmd *exec.Cmd) *process {
 	testkit.Must(t, p.cmd.Start())
 	go func() {
 		defer close(p.done)
-		_ = p.cmd.Wait() // its state is what tests look at
+		_ = p.cmd.Wait() // tests read its state
 	}()
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-p.done
 		if t.Failed() {
-			t.Logf("%s said:\n%s", strings.Join(cmd.Args, " "), p.out.String())
+			t.Logf("%s printed:\n%s", strings.Join(cmd.Args, " "), p.out.String())
 		}
 	})
 	return p
@@ -111,19 +111,19 @@ func (p *process) signal(s syscall.Signal) {
 	testkit.Must(p.t, p.cmd.Process.Signal(s))
 }
 
-// ends waits for the process and gives its exit code, -1 after a signal.
+// ends waits for the process and returns its exit code, or -1 after a signal.
 func (p *process) ends() int {
 	p.t.Helper()
 	select {
 	case <-p.done:
 		return p.cmd.ProcessState.ExitCode()
 	case <-time.After(40 * time.Second):
-		p.t.Fatalf("it does not end:\n%s", p.out.String())
+		p.t.Fatalf("it does not exit:\n%s", p.out.String())
 		return 0
 	}
 }
 
-// stops is the polite end.
+// stops sends SIGTERM and waits for the end.
 func (p *process) stops() {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)
@@ -132,21 +132,21 @@ func (p *process) stops() {
 	}
 }
 
-// crashes is kill -9.
+// crashes sends SIGKILL and waits for the end.
 func (p *process) crashes() {
 	p.t.Helper()
 	p.signal(syscall.SIGKILL)
 	<-p.done
 }
 
-// ready waits for the ready file of this very process.
+// ready waits for the ready file of this process.
 func (p *process) ready(file string) readiness {
 	p.t.Helper()
 	var r readiness
 	testkit.Eventually(p.t, "it is ready", func() bool {
 		select {
 		case <-p.done:
-			p.t.Fatalf("it ended at start:\n%s", p.out.String())
+			p.t.Fatalf("it exited at start:\n%s", p.out.String())
 		default:
 		}
 		text, err := os.ReadFile(file)
@@ -155,8 +155,8 @@ func (p *process) ready(file string) readiness {
 	return r
 }
 
-// run is for commands that end by themselves.
-func run(t *testing.T, env []string, args ...string) (code int, said string) {
+// run runs a command to its end.
+func run(t *testing.T, env []string, args ...string) (code int, output string) {
 	t.Helper()
 	p := start(t, env, args...)
 	return p.ends(), p.out.String()
@@ -169,7 +169,7 @@ type dev struct {
 	data string
 }
 
-// startDev takes free ports.
+// startDev starts `kizod dev` on free ports.
 func startDev(t *testing.T, data string, args ...string) *dev {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ready.json")
@@ -177,7 +177,7 @@ func startDev(t *testing.T, data string, args ...string) *dev {
 		"dev", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--ready-file", file,
 	}, args...)
 	p := start(t, nil, args...)
-	t.Cleanup(func() { // registered last, so first: children end before their directory is removed
+	t.Cleanup(func() { // runs before the directory is removed
 		_ = p.cmd.Process.Kill()
 		<-p.done
 		childrenEnd(t, data)

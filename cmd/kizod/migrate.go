@@ -11,10 +11,10 @@ import (
 func migrateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
-		Short: "Bring a database to this version's schema",
-		Long: `Bring the database that $KIZO_MIGRATE_URL names to this version's schema, as the
-role that owns the tables. Where the role kizo_app is missing, it is created if the
-owner has CREATEROLE; otherwise the error ends with the SQL line that creates it.`,
+		Short: "Bring a database to the schema of this version",
+		Long: `Bring the database of $KIZO_MIGRATE_URL to the schema of this version, as the role
+that owns the tables. If the role kizo_app does not exist, it is created if the owner
+has CREATEROLE; otherwise the error ends with the SQL statement that creates it.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			read, err := readSettings(cmd, migrateURL)

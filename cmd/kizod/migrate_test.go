@@ -8,16 +8,16 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// An owner that lacks a right gets an error that ends with the statement that gives it;
-// after that statement the migration succeeds.
-func TestMigrateNamesTheStatementThatIsMissing(t *testing.T) {
+// An owner that lacks a privilege gets an error that ends with the statement that grants it. After
+// that statement the migration succeeds.
+func TestMigrateErrorEndsWithStatement(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.NewServer(t, 0)
 	for _, c := range []struct {
 		name  string
 		setUp []string
 		in    []string // run in the new database
-		says  string
+		want  string
 		line  string
 	}{
 		{
@@ -46,35 +46,35 @@ func TestMigrateNamesTheStatementThatIsMissing(t *testing.T) {
 		}
 		pg.Exec(t, database, c.in...)
 		env := []string{"KIZO_MIGRATE_URL=" + pg.RoleURL(database, role, "owner-password")}
-		code, said := run(t, env, "migrate")
-		lines := strings.Split(strings.TrimSpace(said), "\n")
+		code, output := run(t, env, "migrate")
+		lines := strings.Split(strings.TrimSpace(output), "\n")
 		last := lines[len(lines)-1]
-		if code != exitError || last != c.line || !strings.Contains(said, c.says) {
-			t.Errorf("%s: exit %d, %q; want the last line %q", c.name, code, said, c.line)
+		if code != exitError || last != c.line || !strings.Contains(output, c.want) {
+			t.Errorf("%s: exit %d, %q; want the last line %q", c.name, code, output, c.line)
 			continue
 		}
 		pg.Exec(t, database, last)
-		if code, said := run(t, env, "migrate"); code != 0 || !strings.HasPrefix(said, "schema ") {
-			t.Errorf("%s: after that line exit %d, %q", c.name, code, said)
+		if code, output := run(t, env, "migrate"); code != 0 || !strings.HasPrefix(output, "schema ") {
+			t.Errorf("%s: after that statement exit %d, %q", c.name, code, output)
 		}
 	}
-	// A database that cannot hold all names.
+	// A database whose encoding cannot represent all names.
 	pg.Exec(t, "postgres", `CREATE DATABASE ascii OWNER plain_owner TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'`)
 	env := []string{"KIZO_MIGRATE_URL=" + pg.RoleURL("ascii", "plain_owner", "owner-password")}
-	code, said := run(t, env, "migrate")
-	_, statement, _ := strings.Cut(said, "again:\n")
-	if code != exitError || !strings.Contains(said, "SQL_ASCII") || !strings.HasPrefix(statement, "CREATE DATABASE") {
-		t.Errorf("SQL_ASCII: exit %d, %q", code, said)
+	code, output := run(t, env, "migrate")
+	_, statement, _ := strings.Cut(output, "again:\n")
+	if code != exitError || !strings.Contains(output, "SQL_ASCII") || !strings.HasPrefix(statement, "CREATE DATABASE") {
+		t.Errorf("SQL_ASCII: exit %d, %q", code, output)
 	}
 	pg.Exec(t, "postgres", `DROP DATABASE ascii`, statement)
-	if code, said := run(t, env, "migrate"); code != 0 {
-		t.Errorf("created anew: exit %d, %q", code, said)
+	if code, output := run(t, env, "migrate"); code != 0 {
+		t.Errorf("after it was created again: exit %d, %q", code, output)
 	}
-	// Tables of one role, and another role that is asked to migrate them.
+	// The tables belong to another role than the one that migrates.
 	pg.Exec(t, "postgres", `GRANT CONNECT ON DATABASE plain TO guest_owner`)
-	code, said = run(t, []string{"KIZO_MIGRATE_URL=" + pg.RoleURL("plain", "guest_owner", "owner-password")}, "migrate")
+	code, output = run(t, []string{"KIZO_MIGRATE_URL=" + pg.RoleURL("plain", "guest_owner", "owner-password")}, "migrate")
 	if code != exitError {
 		t.Errorf("another role: exit %d", code)
 	}
-	testkit.Contains(t, said, `"plain_owner"`, `"guest_owner"`, "KIZO_MIGRATE_URL")
+	testkit.Contains(t, output, `"plain_owner"`, `"guest_owner"`, "KIZO_MIGRATE_URL")
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/JDevAman/kizo/server/bank/sim"
 )
 
-// What the bank's side is told.
+// Settings of the mock bank.
 var (
-	bankCallbackSecret = setting{"bank_callback_secret", "", true, "key of the callbacks' signatures", anything}
+	bankCallbackSecret = setting{"bank_callback_secret", "", true, "key that signs the bank's callbacks", anything}
 	bankAddress        = setting{"bank_listen", "127.0.0.1:7422", false, "address of the mock bank", checkAddress}
 )
 
@@ -24,7 +24,7 @@ func mockbankCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "mockbank",
-		Short: "Run the mock bank alone, with faults that can be replayed",
+		Short: "Run the mock bank alone, with reproducible faults",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			read, err := readSettings(cmd, all...)
@@ -45,7 +45,7 @@ func mockbankCommand() *cobra.Command {
 				Log: newLogger(read),
 			})
 			if errors.Is(err, sim.ErrNoToken) {
-				return usageError{errors.New("bank_token is empty: set $" + bankToken.env() + ", the token that kizod shows; " +
+				return usageError{errors.New("bank_token is empty: set $" + bankToken.env() + ", the token that kizod sends; " +
 					"--i-accept-payments-from-anyone serves without one")}
 			}
 			if err != nil {
@@ -56,12 +56,12 @@ func mockbankCommand() *cobra.Command {
 	}
 	addSettings(cmd, all...)
 	flags := cmd.Flags()
-	flags.StringVar(&journal, "journal", "bank.jsonl", "the bank's own books: one line a payment, append-only")
+	flags.StringVar(&journal, "journal", "bank.jsonl", "file of the bank's books: append-only, one line for each payment")
 	flags.StringVar(&preset, "preset", "calm", "faults: calm, classic or hell")
-	flags.Float64Var(&lies, "lies", 0, "share of the answers that are lies, in place of the preset's")
-	flags.Float64Var(&stubborn, "stubborn", 0, "share of the payments about which it goes on lying, however often it is asked")
+	flags.Float64Var(&lies, "lies", 0, "share of answers that are wrong, from 0 to 1; overrides that of the preset")
+	flags.Float64Var(&stubborn, "stubborn", 0, "share of payments whose answers stay wrong when the bank is asked again, from 0 to 1")
 	flags.Uint64Var(&seed, "seed", 1, "the same seed gives the same faults")
 	flags.BoolVar(&open, "i-accept-payments-from-anyone", false, "execute payments of every caller, without a token")
-	flags.StringVar(&callbacks, "callback-url", "", "where to tell what became of a payment")
+	flags.StringVar(&callbacks, "callback-url", "", "URL of the callbacks about finished payments")
 	return cmd
 }

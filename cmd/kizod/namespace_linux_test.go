@@ -13,20 +13,19 @@ import (
 	"github.com/JDevAman/kizo/internal/testkit"
 )
 
-// runInNamespace runs this test again in a network and a mount namespace of its own,
-// where all ports are free and /etc may be changed. ran is false where that is not
-// permitted.
-func runInNamespace(t *testing.T) (said string, ran bool) {
+// runInNamespace runs this test again in a network and a mount namespace of its own, where all
+// ports are free and /etc may be changed. ran is false if that is not permitted.
+func runInNamespace(t *testing.T) (output string, ran bool) {
 	t.Helper()
 	program, err := os.Executable()
 	testkit.Must(t, err)
 	cmd := exec.CommandContext(t.Context(), program, "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "5m")
 	cmd.Env = append(os.Environ(), inNamespace+"=1", kizodBuilt+"="+kizod)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
-	var out output
+	var out outputBuffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
-		t.Log("no network namespace can be made here:", err)
+		t.Log("a network namespace cannot be made:", err)
 		return "", false
 	}
 	if err := cmd.Wait(); err != nil {
@@ -35,8 +34,8 @@ func runInNamespace(t *testing.T) (said string, ran bool) {
 	return out.String(), true
 }
 
-// enterNamespace brings the loopback interface up, and gives the process a copy of /etc
-// in which wallet.example is this host.
+// enterNamespace brings the loopback interface up, and mounts a copy of /etc in which
+// wallet.example is this host.
 func enterNamespace(dir string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
@@ -52,8 +51,8 @@ func enterNamespace(dir string) error {
 		return fmt.Errorf("bring up lo: %w", err)
 	}
 	etc := filepath.Join(dir, "etc")
-	if said, err := exec.Command("cp", "-a", "/etc/.", etc).CombinedOutput(); err != nil {
-		return fmt.Errorf("copy /etc: %w: %s", err, said)
+	if output, err := exec.Command("cp", "-a", "/etc/.", etc).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy /etc: %w: %s", err, output)
 	}
 	if err := os.Chmod(etc, 0o755); err != nil {
 		return err

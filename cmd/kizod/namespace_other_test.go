@@ -7,6 +7,6 @@ import (
 	"testing"
 )
 
-func runInNamespace(*testing.T) (said string, ran bool) { return "", false }
+func runInNamespace(*testing.T) (output string, ran bool) { return "", false }
 
-func enterNamespace(string) error { return errors.New("there are no namespaces on this system") }
+func enterNamespace(string) error { return errors.New("this system has no namespaces") }

@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// person is a user with a token, of whatever kizod listens at an address.
+// person is a user with a token. Requests may go to any kizod that serves the same database.
 type person struct {
 	handle string
 	token  string
@@ -20,27 +20,26 @@ type person struct {
 
 const password = "correct horse battery staple"
 
-// command is a request that moves money, and all of it that must stay the same
-// when it is sent again.
+// command is a request that moves money, with everything that must be the same when it is repeated.
 type command struct {
-	who  *person
+	from *person
 	path string
 	key  string
 	body map[string]any
 }
 
-// outcome of sending a command once.
+// outcome is the result of sending a command once.
 type outcome struct {
 	status   int
-	id       uuid.UUID // of the transfer, also of one that was refused
+	id       uuid.UUID // of the transfer, which may have been refused
 	state    string
 	code     string // of a problem
 	replayed bool
 	text     string
 }
 
-// definite tells whether the command is over and done with: accepted, or refused
-// for good.
+// definite reports whether the outcome is final: the command was accepted, or refused with a sticky
+// refusal.
 func (o outcome) definite() bool { return o.accepted() || o.status == http.StatusUnprocessableEntity }
 func (o outcome) accepted() bool {
 	return o.status == http.StatusCreated || o.status == http.StatusAccepted
@@ -60,7 +59,8 @@ func signUp(t *testing.T, client *http.Client, url, handle string) *person {
 	return &person{handle, tokens.AccessToken}
 }
 
-// send returns an error when no whole answer came. wait is for the bank, in seconds.
+// send returns an error if there was no complete answer. wait is how many seconds to wait for the
+// bank.
 func (c command) send(client *http.Client, url string, wait int) (outcome, error) {
 	var answer struct {
 		ID         uuid.UUID `json:"id"`
@@ -69,7 +69,7 @@ func (c command) send(client *http.Client, url string, wait int) (outcome, error
 		TransferID uuid.UUID `json:"transfer_id"`
 	}
 	header := http.Header{
-		"Authorization": {"Bearer " + c.who.token}, "Idempotency-Key": {c.key}, "Prefer": {fmt.Sprintf("wait=%d", wait)},
+		"Authorization": {"Bearer " + c.from.token}, "Idempotency-Key": {c.key}, "Prefer": {fmt.Sprintf("wait=%d", wait)},
 	}
 	status, got, text, err := call(client, http.MethodPost, url+c.path, header, c.body, &answer)
 	if err != nil {
@@ -119,7 +119,7 @@ func call(client *http.Client, method, url string, header http.Header, body map[
 	}
 	request.Header = header
 	request.Header.Set("Content-Type", "application/json")
-	request.GetBody = nil // this test decides what is sent again, not net/http
+	request.GetBody = nil // net/http must not repeat requests; the test does
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, nil, "", err
@@ -129,7 +129,7 @@ func call(client *http.Client, method, url string, header http.Header, body map[
 	if err != nil {
 		return 0, nil, "", err
 	}
-	_ = json.Unmarshal(raw, into) // what is no JSON leaves it empty, and the test notices
+	_ = json.Unmarshal(raw, into) // invalid JSON leaves it empty, which fails the test
 	return response.StatusCode, response.Header, string(raw), nil
 }
 
@@ -140,14 +140,14 @@ func newClient() *http.Client {
 	}
 }
 
-func deposit(who *person, minor int64) command {
-	return command{who, "/v1/deposits", uuid.NewString(), map[string]any{"amount": minor, "currency": "USD"}}
+func deposit(p *person, minor int64) command {
+	return command{p, "/v1/deposits", uuid.NewString(), map[string]any{"amount": minor, "currency": "USD"}}
 }
 
-func withdrawal(who *person, minor int64) command {
-	return command{who, "/v1/withdrawals", uuid.NewString(), map[string]any{"amount": minor, "currency": "USD"}}
+func withdrawal(p *person, minor int64) command {
+	return command{p, "/v1/withdrawals", uuid.NewString(), map[string]any{"amount": minor, "currency": "USD"}}
 }
 
-func transfer(who *person, minor int64, to *person) command {
-	return command{who, "/v1/transfers", uuid.NewString(), map[string]any{"amount": minor, "currency": "USD", "to": "@" + to.handle}}
+func transfer(p *person, minor int64, to *person) command {
+	return command{p, "/v1/transfers", uuid.NewString(), map[string]any{"amount": minor, "currency": "USD", "to": "@" + to.handle}}
 }

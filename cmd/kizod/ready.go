@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// readiness is what a ready file says.
+// readiness is the content of a ready file.
 type readiness struct {
 	URL    string `json:"url"`
 	OpsURL string `json:"ops_url"`
@@ -18,9 +18,8 @@ type readiness struct {
 	PprofURL string `json:"pprof_url,omitempty"`
 }
 
-// announce writes the ready file in one step, so that who waits for it never
-// reads half of it.
-func announce(d daemon, path string) error {
+// writeReadyFile writes the ready file atomically, so that no process reads an incomplete one.
+func writeReadyFile(d daemon, path string) error {
 	if path == "" {
 		return nil
 	}
@@ -42,9 +41,9 @@ func announce(d daemon, path string) error {
 	return nil
 }
 
-// retract removes a ready file of ours, or of a run that is no more (a killed one
-// leaves it behind): who waits for it must not read about a kizod that is gone.
-func retract(path string) error {
+// removeReadyFile removes a ready file of this process, or of one that has ended, such as a killed
+// one. A process that waits for the file must not read that of a kizod that no longer runs.
+func removeReadyFile(path string) error {
 	if path == "" {
 		return nil
 	}
@@ -58,8 +57,7 @@ func retract(path string) error {
 	return nil
 }
 
-// readReadiness knows a ready file from whatever else may stand at its path;
-// announce will say what is wrong with that.
+// readReadiness reads a ready file; ok is false if there is none, or another file at its path.
 func readReadiness(path string) (r readiness, ok bool) {
 	text, err := os.ReadFile(path)
 	if err != nil || json.Unmarshal(text, &r) != nil {

@@ -11,12 +11,12 @@ import (
 	"github.com/JDevAman/kizo/server"
 )
 
-// reloader reads the settings and the secrets file anew at each SIGHUP. What cannot be
-// used is refused with a line in the log, and the old values stay in use.
+// reloader reads the settings and the secrets file again at each SIGHUP. If they are invalid, it
+// logs an error and the old values stay in use.
 type reloader struct {
 	cmd    *cobra.Command
 	all    []setting
-	read   *settings // as they are in use
+	read   *settings // those in use
 	server *server.Server
 	log    *slog.Logger
 	level  *slog.LevelVar
@@ -48,15 +48,15 @@ func (r *reloader) reload(ctx context.Context) {
 		r.log.Error("SIGHUP: not reloaded; the old settings and secrets stay in use", "error", err)
 		return
 	}
-	if waiting := r.changed(read); len(waiting) > 0 {
-		r.log.Warn("these settings have changed and need a restart", "settings", strings.Join(waiting, ", "))
+	if keys := r.changed(read); len(keys) > 0 {
+		r.log.Warn("these settings have changed and need a restart", "settings", strings.Join(keys, ", "))
 	}
 	r.level.Set(levelOf(read))
 	signingKey, pepper := r.server.SecretIDs()
 	r.log.Info("SIGHUP: reloaded", "signing_key", signingKey, "pepper", pepper, "log_level", read.get(logLevel))
 }
 
-// changed names the settings whose new values a reload does not bring into use.
+// changed returns the settings whose new values need a restart.
 func (r *reloader) changed(read *settings) (keys []string) {
 	for _, s := range r.all {
 		reloaded := s.key == secretsFile.key || s.key == logLevel.key || s.key == bankCallbackSecret.key

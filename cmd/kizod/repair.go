@@ -20,19 +20,19 @@ func repairCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "repair",
-		Short: "Make a restored database fit to serve",
-		Long: `Make a restored database fit to serve, as the role that owns the tables.
+		Short: "Prepare a restored database for serving",
+		Long: `Prepare a restored database for serving, as the role that owns the tables.
 
 A dump that was restored into another PostgreSQL has events that would never be
-delivered, and a logical copy may have sequences that give out an id twice; kizod serve
-refuses such a database. This command keeps every event and their order, changes
-nothing in a database that needs nothing, and may run beside a server.
+delivered, and a logical copy may have sequences that return an id twice; kizod serve
+refuses such a database. This command keeps all events and their order. It changes
+nothing in a database that needs no repair, and may run beside a server.
 
-After every restore, from a dump or to an earlier moment, run it with --restored: then
-readers that have seen events which are lost now go on with what happens next.
+After every restore, from a dump or to an earlier moment, run it with --restored. Then
+clients that have read events that are now lost get all events after the restore.
 
-With --data it repairs what ` + "`kizod dev --data DIR`" + ` keeps there; with $KIZO_MIGRATE_URL
-that database; with neither the usual data of kizod dev.`,
+With --data it repairs the data of ` + "`kizod dev --data DIR`" + `; with $KIZO_MIGRATE_URL, that
+database; with neither, the default data of kizod dev.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			url, done, err := findDatabase(cmd, data, embedded.OwnerRole, migrateURL)
@@ -49,7 +49,7 @@ that database; with neither the usual data of kizod dev.`,
 	}
 	addSettings(cmd, migrateURL)
 	cmd.Flags().StringVar(&data, "data", "", "data of a kizod dev (default $XDG_DATA_HOME/kizo)")
-	cmd.Flags().BoolVar(&restored, "restored", false, "the database was restored: number what happens from now on above all that was")
+	cmd.Flags().BoolVar(&restored, "restored", false, "the database was restored: number later events above all that clients may have read")
 	return cmd
 }
 

@@ -23,8 +23,8 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/redistest"
 )
 
-// installation is Kizo as an operator has it: PostgreSQL with passwords, Redis, a bank
-// that outlives every restore, and one secrets file.
+// installation is Kizo as an operator installs it: PostgreSQL with passwords, Redis, one secrets
+// file, and a bank that keeps its books when the database is restored.
 type installation struct {
 	t       *testing.T
 	pg      *pgtest.Server
@@ -70,17 +70,17 @@ func (i *installation) env(more ...string) []string {
 		"KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0"), more...)
 }
 
-// shell runs what a document says.
+// shell runs a script of a document.
 func (i *installation) shell(script string, env ...string) string {
 	i.t.Helper()
 	return shell(i.t, i.dir, i.env(env...), script)
 }
 
-// must runs kizod to its end.
+// must runs kizod, which must succeed.
 func (i *installation) must(args ...string) {
 	i.t.Helper()
-	if code, said := run(i.t, i.env(), args...); code != 0 {
-		i.t.Fatalf("kizod %v exits with %d: %s", args, code, said)
+	if code, output := run(i.t, i.env(), args...); code != 0 {
+		i.t.Fatalf("kizod %v exits with %d: %s", args, code, output)
 	}
 }
 
@@ -91,7 +91,7 @@ func (i *installation) serve() {
 	i.url = i.kizod.ready(file).URL
 }
 
-// moved sends a command and wants it posted.
+// moved sends a command whose transfer must be posted, and returns its id.
 func (i *installation) moved(c command) uuid.UUID {
 	i.t.Helper()
 	o, err := c.send(i.client, i.url, 20)
@@ -101,19 +101,19 @@ func (i *installation) moved(c command) uuid.UUID {
 	return o.id
 }
 
-// event is one of the stream's.
+// event is an event of the stream.
 type event struct {
 	ID       string
 	Transfer uuid.UUID
 	State    string
 }
 
-// events are those of a user since a time or after an id, up to the present.
-func (i *installation) events(who *person, since string) (events []event) {
+// events returns the events of a user since a time or after an id, up to now.
+func (i *installation) events(p *person, since string) (events []event) {
 	i.t.Helper()
 	request, err := http.NewRequestWithContext(i.t.Context(), http.MethodGet, i.url+"/v1/events?since="+url.QueryEscape(since), nil)
 	testkit.Must(i.t, err)
-	request.Header.Set("Authorization", "Bearer "+who.token)
+	request.Header.Set("Authorization", "Bearer "+p.token)
 	response, err := i.client.Do(request)
 	testkit.Must(i.t, err)
 	defer response.Body.Close()
@@ -156,18 +156,18 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 func dayAgo() string { return time.Now().Add(-24 * time.Hour).UTC().Format(time.RFC3339) }
 
-// useTransactionIDs is SQL that does nothing, in 5000 transactions.
+// useTransactionIDs is SQL that does nothing in 5000 transactions.
 const useTransactionIDs = `DO $$ BEGIN FOR n IN 1..5000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$`
 
-// The section "Dump and restore" of docs/operations.md, and that without its repair the
-// database is neither served nor passed by the audit.
+// The section "Dump and restore" of docs/operations.md works. Without its repair, kizod serve
+// refuses the database and the audit fails.
 func TestRestoreOfADump(t *testing.T) {
 	t.Parallel()
 	old := pgtest.NewServer(t, 0)
 	needsPrograms(t, old, "psql", "pg_dump", "pg_restore")
 	steps := shellBlocks(t, filepath.Join("docs", "operations.md"), "### Dump and restore")
 	i := newInstallation(t, old)
-	// A cluster that has lived for a while.
+	// The cluster has used many transaction ids.
 	old.Exec(t, "kizo", useTransactionIDs)
 	i.serve()
 	alice, bob := signUp(t, i.client, i.url, "alice"), signUp(t, i.client, i.url, "bob")
@@ -177,7 +177,7 @@ func TestRestoreOfADump(t *testing.T) {
 	}
 	before := i.events(alice, dayAgo())
 	i.shell(steps[0])
-	// What is seen after the dump was taken is lost.
+	// Events after the dump are lost.
 	lost := i.moved(transfer(alice, 1_00, bob))
 	seen := i.events(alice, before[len(before)-1].ID)
 	if len(seen) != 1 || seen[0].Transfer != lost {
@@ -188,11 +188,11 @@ func TestRestoreOfADump(t *testing.T) {
 	i.pg = pgtest.NewServer(t, 0)
 	i.shell(shellBlocks(t, "docs/operations.md", "## Running it as a service")[0])
 	i.shell(steps[1])
-	if code, said := run(t, i.env(), "serve"); code != exitError || !strings.Contains(said, "kizod repair") {
-		t.Errorf("kizod serve exits with %d: %s", code, said)
+	if code, output := run(t, i.env(), "serve"); code != exitError || !strings.Contains(output, "kizod repair") {
+		t.Errorf("kizod serve exits with %d: %s", code, output)
 	}
-	if code, said := run(t, i.env(), "audit"); code != exitError || !strings.Contains(said, "event_order is broken") {
-		t.Errorf("kizod audit exits with %d: %s", code, said)
+	if code, output := run(t, i.env(), "audit"); code != exitError || !strings.Contains(output, "event_order is broken") {
+		t.Errorf("kizod audit exits with %d: %s", code, output)
 	}
 	i.shell(steps[2])
 	i.serve()
@@ -200,7 +200,7 @@ func TestRestoreOfADump(t *testing.T) {
 	if !slices.Equal(withoutIDs(after), withoutIDs(before)) || len(after) < 5 {
 		t.Errorf("events before the restore:\n%s\nafter it:\n%s", strings.Join(withoutIDs(before), "\n"), strings.Join(withoutIDs(after), "\n"))
 	}
-	// A reader goes on after the last event that it has read, also after one that is lost.
+	// A client continues after the last event that it has read, also after one that is lost.
 	next := i.moved(transfer(alice, 1_00, bob))
 	for _, last := range []event{before[len(before)-1], seen[0]} {
 		if got := i.events(alice, last.ID); len(got) != 1 || got[0].Transfer != next {
@@ -210,12 +210,12 @@ func TestRestoreOfADump(t *testing.T) {
 	i.must("audit")
 }
 
-// The sections "Physical backup" and "To an earlier moment" of docs/operations.md. The
-// bank goes on after that moment: what it executed is found by the reconciliation.
+// The sections "Physical backup" and "To an earlier moment" of docs/operations.md work. The
+// reconciliation finds what the bank has executed after that moment.
 func TestRestoreToAnEarlierMoment(t *testing.T) {
 	t.Parallel()
 	archive := pgtest.TempDir(t)
-	testkit.Must(t, os.Chmod(archive, 0o777)) // PostgreSQL is another user
+	testkit.Must(t, os.Chmod(archive, 0o777)) // PostgreSQL runs as another user
 	old := pgtest.NewServer(t, 0, pgtest.WithSetting("archive_mode", "on"), pgtest.WithSetting("archive_command", "test ! -f "+archive+"/%f && cp %p "+archive+"/%f"))
 	needsPrograms(t, old, "psql", "pg_basebackup", "pg_verifybackup")
 	manual := filepath.Join("docs", "operations.md")
@@ -228,7 +228,7 @@ func TestRestoreToAnEarlierMoment(t *testing.T) {
 	i.moved(transfer(alice, 10_00, bob))
 	before := i.events(alice, dayAgo())
 
-	i.bank.stops() // the withdrawal stays open
+	i.bank.stops() // the withdrawal stays pending
 	open, err := withdrawal(alice, 20_00).send(i.client, i.url, 0)
 	if err != nil || open.state != "pending" {
 		t.Fatalf("%+v, %v", open, err)
@@ -236,7 +236,7 @@ func TestRestoreToAnEarlierMoment(t *testing.T) {
 	moment := i.ask("SELECT clock_timestamp()::text")
 	i.kizod.stops()
 	old.Exec(t, "kizo", useTransactionIDs)
-	i.startBank() // at another address, from the same books
+	i.startBank() // at another address, with the same books
 	i.serve()
 	testkit.Eventually(t, "the withdrawal is executed", func() bool {
 		w, err := alice.wallet(i.client, i.url)
@@ -258,13 +258,13 @@ func TestRestoreToAnEarlierMoment(t *testing.T) {
 	i.serve()
 
 	if _, err := alice.wallet(i.client, i.url); err == nil {
-		t.Error("a session from before the restore is open")
+		t.Error("a session from before the restore is still valid")
 	}
 	alice = logIn(t, i.client, i.url, "alice")
 	i.must("user", "grant", "@alice", "operator")
 	alice = logIn(t, i.client, i.url, "alice")
 	var found reconciliation
-	testkit.Eventually(t, "the open withdrawal ends and the lost deposit is found", func() bool {
+	testkit.Eventually(t, "the pending withdrawal ends and the lost deposit is found", func() bool {
 		found = i.reconcile(alice)
 		w, err := alice.wallet(i.client, i.url)
 		return err == nil && w == wallet{Balance: 70_00} && len(found.Discrepancies) == 1 && found.Open == 0
@@ -275,12 +275,12 @@ func TestRestoreToAnEarlierMoment(t *testing.T) {
 	next := i.moved(transfer(alice, 1_00, bob))
 	got := i.events(alice, seen[len(seen)-1].ID)
 	if len(got) == 0 || got[len(got)-1].Transfer != next {
-		t.Errorf("after the last event that was seen: %+v, want %s at the end", got, next)
+		t.Errorf("after the last event that was read: %+v, want %s at the end", got, next)
 	}
 	i.must("audit")
 }
 
-// ask gives one value, as the superuser.
+// ask returns the value of a query, as the superuser.
 func (i *installation) ask(query string) (answer string) {
 	i.t.Helper()
 	conn, err := pgx.Connect(i.t.Context(), i.pg.SocketURL("kizo"))
@@ -290,7 +290,7 @@ func (i *installation) ask(query string) (answer string) {
 	return answer
 }
 
-// archiveAll has all WAL archived that there is.
+// archiveAll waits until all WAL is archived.
 func (i *installation) archiveAll() {
 	i.t.Helper()
 	last := i.ask("SELECT pg_walfile_name(pg_switch_wal())")

@@ -19,8 +19,7 @@ import (
 // rotationTimeout bounds one step of a rotation.
 const rotationTimeout = time.Minute
 
-// withRotation runs a step of a rotation on the database and the secrets file that the
-// settings name.
+// withRotation runs a step of a rotation on the configured database and secrets file.
 func withRotation(cmd *cobra.Command, do func(context.Context, *auth.Rotation, string) error) error {
 	read, err := readSettings(cmd, databaseURL, secretsFile)
 	if err != nil {
@@ -40,7 +39,7 @@ func withRotation(cmd *cobra.Command, do func(context.Context, *auth.Rotation, s
 	return do(ctx, auth.NewRotation(pool, path), path)
 }
 
-// rotationCommand is a command with the settings of a rotation.
+// rotationCommand adds the settings of a rotation to a command.
 func rotationCommand(cmd *cobra.Command) *cobra.Command {
 	addSettings(cmd, databaseURL, secretsFile)
 	return cmd
@@ -53,8 +52,8 @@ func secretsRotateCommand() *cobra.Command {
 		Short: "Prepare a new signing key and a new pepper: the first of two phases",
 		Long: `Add a new signing key and a new pepper to the secrets file and record them in the
 database as prepared. Nothing signs or hashes with them yet. The second phase is
-kizod secrets activate, once every running kizod has the new file. It may be run again:
-what is prepared already stays the same.`,
+kizod secrets activate, once every running kizod has the new file. The command may be
+run again: keys that are prepared already stay the same.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			kinds, err := kindsOf(only)
@@ -76,7 +75,7 @@ Nothing uses them yet. Next:
 			})
 		},
 	}
-	cmd.Flags().StringVar(&only, "only", "", "replace only the pepper or only the signing-key")
+	cmd.Flags().StringVar(&only, "only", "", "replace only one kind: pepper or signing-key")
 	return rotationCommand(cmd)
 }
 
@@ -89,16 +88,16 @@ func kindsOf(only string) ([]string, error) {
 	case "signing-key":
 		return []string{auth.KindSigningKey}, nil
 	}
-	return nil, usageError{fmt.Errorf("--only: there is no kind %q; there are pepper and signing-key", only)}
+	return nil, usageError{fmt.Errorf("--only: there is no kind %q; choose pepper or signing-key", only)}
 }
 
 func secretsActivateCommand() *cobra.Command {
 	return rotationCommand(&cobra.Command{
 		Use:   "activate",
 		Short: "Sign and hash with the prepared keys: the second phase",
-		Long: `Make the prepared keys the first in the secrets file, with which kizod signs and hashes.
-It is refused while a running kizod does not have them. On a host whose file is older
-than the activation, it brings the file up to date.`,
+		Long: `Move the prepared keys to the first place in the secrets file: kizod signs and hashes
+with the first key of each kind. The command fails while a running kizod does not have
+the keys. On a host whose file is older than the activation, it updates the file.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRotation(cmd, func(ctx context.Context, r *auth.Rotation, path string) error {
@@ -113,7 +112,7 @@ than the activation, it brings the file up to date.`,
 				fmt.Fprint(cmd.OutOrStdout(), `Next:
   1. copy the file to every other host that serves this database
   2. reload each kizod (kill -HUP), or restart one after the other
-  3. later, kizod secrets remove: it takes out what nothing needs any more
+  3. later, kizod secrets remove: it removes the keys that are no longer needed
 `)
 				return nil
 			})
@@ -121,7 +120,7 @@ than the activation, it brings the file up to date.`,
 	})
 }
 
-// writeOldPeppers says how many users still need a pepper that is no longer in use.
+// writeOldPeppers writes how many users still need a pepper that is no longer in use.
 func writeOldPeppers(ctx context.Context, w io.Writer, r *auth.Rotation) error {
 	status, err := r.Status(ctx)
 	if err != nil {
@@ -129,7 +128,7 @@ func writeOldPeppers(ctx context.Context, w io.Writer, r *auth.Rotation) error {
 	}
 	for _, k := range status.Keys {
 		if k.Kind == auth.KindPepper && k.File != "first" && k.Users > 0 {
-			fmt.Fprintf(w, "%d users still need pepper %s; each gets the new one at the next sign-in\n", k.Users, k.ID)
+			fmt.Fprintf(w, "%d users still need pepper %s; each gets the new one at the next log-in\n", k.Users, k.ID)
 		}
 	}
 	return nil
@@ -138,11 +137,11 @@ func writeOldPeppers(ctx context.Context, w io.Writer, r *auth.Rotation) error {
 func secretsRemoveCommand() *cobra.Command {
 	return rotationCommand(&cobra.Command{
 		Use:   "remove [ID…]",
-		Short: "Take keys that nothing needs any more out of the secrets file",
-		Long: `Take replaced keys out of the secrets file: all that nothing needs any more, or those of
-the ids. A pepper is kept while a user's password is under it, a signing key while a
-token that it signed may be valid, and either while a running kizod uses it. A prepared
-key is removed by its id, which calls a rotation off.`,
+		Short: "Remove keys that are no longer needed from the secrets file",
+		Long: `Remove replaced keys from the secrets file: those with the given ids, or all that are no
+longer needed. A pepper is kept while a user's password is hashed with it, a signing key
+while a token that it signed may be valid, and either while a running kizod uses it. To
+cancel a rotation, remove the prepared keys by their ids.`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			return withRotation(cmd, func(ctx context.Context, r *auth.Rotation, path string) error {
 				removed, kept, err := r.Remove(ctx, ids...)
@@ -168,8 +167,8 @@ func secretsRecordCommand() *cobra.Command {
 		Use:   "record",
 		Short: "Record the secrets file in a database that was restored to an earlier moment",
 		Long: `Record the keys of a secrets file that is newer than the database, because the database
-was restored to a moment before they were made or activated. The file must have what the
-database needs; an older file comes from a backup.`,
+was restored to a moment before they were made or activated. The file must contain the
+keys that the database needs; restore an older file from a backup if it does not.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRotation(cmd, func(ctx context.Context, r *auth.Rotation, path string) error {
@@ -178,7 +177,7 @@ database needs; an older file comes from a backup.`,
 					return err
 				}
 				if len(changed) == 0 {
-					fmt.Fprintf(cmd.OutOrStdout(), "the database records all of %s already\n", path)
+					fmt.Fprintf(cmd.OutOrStdout(), "the database has recorded every key of %s already\n", path)
 					return nil
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "recorded: %s\n", strings.Join(changed, ", "))
@@ -192,9 +191,9 @@ func secretsCheckCommand() *cobra.Command {
 	return rotationCommand(&cobra.Command{
 		Use:   "check",
 		Short: "Compare the secrets file with the database and the running processes",
-		Long: `Compare the secrets file with what the database records, and list the running processes.
-Exits 1 where kizod serve could not start with the file, or a running process lacks a
-key that another one uses.`,
+		Long: `Compare the secrets file with the keys that the database records, and list the running
+processes. It exits with 1 if kizod serve could not start with the file, or if a running
+process lacks a key that another one uses.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRotation(cmd, func(ctx context.Context, r *auth.Rotation, path string) error {
@@ -203,7 +202,7 @@ key that another one uses.`,
 					return err
 				}
 				writeSecretsStatus(cmd.OutOrStdout(), path, status)
-				return errors.Join(err, behind(status))
+				return errors.Join(err, missingKeys(status))
 			})
 		},
 	})
@@ -226,14 +225,14 @@ func writeSecretsStatus(w io.Writer, path string, status auth.SecretsStatus) {
 	for _, p := range status.Processes {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%v ago\t%s\n", p.Name, p.Roles, p.Version, p.Seen.Round(time.Second), strings.Join(p.Used, " "))
 	}
-	_ = table.Flush() // the reader may have gone
+	_ = table.Flush() // the pipe may be closed
 	for _, note := range status.Notes {
 		fmt.Fprintln(w, note)
 	}
 }
 
-// behind names the running processes without a key that is active.
-func behind(status auth.SecretsStatus) error {
+// missingKeys returns an error for each running process that lacks an active key.
+func missingKeys(status auth.SecretsStatus) error {
 	var errs []error
 	for _, k := range status.Keys {
 		for _, p := range status.Processes {

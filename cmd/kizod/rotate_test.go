@@ -11,24 +11,24 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// The commands of docs/operations.md, in their order, beside two running kizods that have
-// a copy of the secrets file each.
+// The commands of docs/operations.md for a rotation work in their order, while two kizods run that
+// have a copy of the secrets file each.
 func TestSecretsRotate(t *testing.T) {
 	t.Parallel()
 	db, client, dir := pgtest.New(t), newClient(), t.TempDir()
 	database := "KIZO_DATABASE_URL=" + db.AppURL
 	files := []string{filepath.Join(dir, "a", "secrets.json"), filepath.Join(dir, "b", "secrets.json")}
-	command := func(file, name string, args ...string) (code int, said string) {
+	command := func(file, name string, args ...string) (code int, output string) {
 		t.Helper()
 		return run(t, []string{database, "KIZO_SECRETS_FILE=" + file}, append([]string{"secrets", name}, args...)...)
 	}
 	succeeds := func(file, name string, words ...string) {
 		t.Helper()
-		code, said := command(file, name)
+		code, output := command(file, name)
 		if code != 0 {
-			t.Fatalf("secrets %s: exit %d\n%s", name, code, said)
+			t.Fatalf("secrets %s: exit %d\n%s", name, code, output)
 		}
-		testkit.Contains(t, said, words...)
+		testkit.Contains(t, output, words...)
 	}
 	copyFile := func() {
 		t.Helper()
@@ -43,7 +43,7 @@ func TestSecretsRotate(t *testing.T) {
 	var urls []string
 	for i, file := range files {
 		ready := filepath.Join(dir, filepath.Base(filepath.Dir(file))+".ready")
-		env := append(sound(t), database, "KIZO_SECRETS_FILE="+file, "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0", "KIZO_LOG_FORMAT=json")
+		env := append(validEnv(t), database, "KIZO_SECRETS_FILE="+file, "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0", "KIZO_LOG_FORMAT=json")
 		all = append(all, start(t, env, "serve", "--roles", "api,auth", "--ready-file", ready))
 		urls = append(urls, all[i].ready(ready).URL)
 	}
@@ -56,25 +56,25 @@ func TestSecretsRotate(t *testing.T) {
 	alice := signUp(t, client, urls[0], "alice")
 	succeeds(files[0], "check", "signing_key", "pepper", "first", "active", "api,auth", "v1.2.3-test")
 
-	code, said := command(files[0], "init")
-	if code != exitError || !strings.Contains(said, "the database has secrets already") {
-		t.Errorf("init on a database in use: exit %d\n%s", code, said)
+	code, output := command(files[0], "init")
+	if code != exitError || !strings.Contains(output, "the database has secrets already") {
+		t.Errorf("init on a database in use: exit %d\n%s", code, output)
 	}
 	succeeds(files[0], "rotate", "Nothing uses them yet", "kill -HUP", "kizod secrets activate")
 	reload(0)
-	code, said = command(files[0], "activate")
-	if code != exitError || !strings.Contains(said, "does not have pepper") {
-		t.Errorf("activate before the second host has the keys: exit %d\n%s", code, said)
+	code, output = command(files[0], "activate")
+	if code != exitError || !strings.Contains(output, "does not have pepper") {
+		t.Errorf("activate before the second host has the keys: exit %d\n%s", code, output)
 	}
 	copyFile()
 	reload(1)
 	succeeds(files[0], "activate", "1 users still need pepper", "kizod secrets remove")
 	reload(0)
-	bob := signUp(t, client, urls[0], "bob") // under the new keys, while the second host uses the old ones
+	bob := signUp(t, client, urls[0], "bob") // with the new keys, while the second host uses the old ones
 	for i, url := range urls {
-		for _, who := range []*person{alice, bob} {
-			if _, err := who.wallet(client, url); err != nil {
-				t.Errorf("kizod %d does not accept the token of %s: %v", i, who.handle, err)
+		for _, p := range []*person{alice, bob} {
+			if _, err := p.wallet(client, url); err != nil {
+				t.Errorf("kizod %d does not accept the token of %s: %v", i, p.handle, err)
 			}
 		}
 	}
@@ -90,12 +90,12 @@ func TestSecretsRotate(t *testing.T) {
 	}
 
 	for _, wrong := range [][]string{{"remove", "p-unknown"}, {"rotate", "--only=cook"}, {"activate"}} {
-		if code, said := command(files[0], wrong[0], wrong[1:]...); code == 0 {
-			t.Errorf("%v: %s", wrong, said)
+		if code, output := command(files[0], wrong[0], wrong[1:]...); code == 0 {
+			t.Errorf("%v: %s", wrong, output)
 		}
 	}
 	other := newSecrets(t)
-	if code, said := command(other, "check"); code != exitError || !strings.Contains(said, "is missing") {
-		t.Errorf("check of another file: exit %d\n%s", code, said)
+	if code, output := command(other, "check"); code != exitError || !strings.Contains(output, "is missing") {
+		t.Errorf("check of another file: exit %d\n%s", code, output)
 	}
 }

@@ -6,16 +6,15 @@ import (
 )
 
 const (
-	heapGrowth  = 400       // per cent, between two collections
-	memoryLimit = 512 << 20 // bytes, of all that Go manages; softly
+	heapGrowth  = 400       // percent, between two collections
+	memoryLimit = 512 << 20 // bytes of memory that Go manages; a soft limit
 )
 
-// tuneRuntime is for the daemon proper; what it does was measured in
-// docs/performance.md. $GOGC and $GOMEMLIMIT decide where they are set.
+// tuneRuntime sets the garbage collector for a server, unless $GOGC or $GOMEMLIMIT is set.
+// docs/performance.md has the measurements.
 //
-// The heap is small, so that collecting it as often as Go does by itself costs a
-// quarter of the processor's time under load. The limit makes collections more
-// frequent where the heap is not small.
+// The heap is small: with Go's default, collections take a quarter of the CPU time under load. The
+// memory limit makes collections more frequent if the heap grows.
 func tuneRuntime() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)

@@ -25,8 +25,8 @@ func secretsCommand() *cobra.Command {
 	return cmd
 }
 
-// loadSecrets reads the secrets file that the settings name. It never creates one:
-// passwords hashed under a new pepper could be checked on this host alone.
+// loadSecrets reads the configured secrets file. It never creates one: only this host could check
+// passwords that are hashed with a new pepper.
 func loadSecrets(ctx context.Context, read *settings) (auth.Secrets, error) {
 	path := read.get(secretsFile)
 	secrets, err := auth.LoadSecrets(path)
@@ -42,8 +42,8 @@ func loadSecrets(ctx context.Context, read *settings) (auth.Secrets, error) {
 	return secrets, nil
 }
 
-// whereToGetSecrets says what to do about a missing secrets file, and which secrets the
-// database needs if that can be read.
+// whereToGetSecrets returns what to do about a missing secrets file, and which secrets the database
+// needs if that can be read.
 func whereToGetSecrets(ctx context.Context, url string) string {
 	needed, err := neededKeys(ctx, url)
 	switch {
@@ -55,8 +55,8 @@ func whereToGetSecrets(ctx context.Context, url string) string {
 	return "run `kizod secrets init`, once for this database"
 }
 
-// neededKeys names what a secrets file must have for the database at url; nothing for a
-// new database.
+// neededKeys returns the names of the keys that a secrets file must have for the database at url. A
+// new database needs none.
 func neededKeys(ctx context.Context, url string) ([]string, error) {
 	pool, err := pgxpool.New(ctx, url)
 	if err != nil {
@@ -68,22 +68,22 @@ func neededKeys(ctx context.Context, url string) ([]string, error) {
 	return auth.NeededKeys(ctx, pool)
 }
 
-// knownDatabase is databaseURL for a command that can do without.
-var knownDatabase = setting{databaseURL.key, "", true, databaseURL.help, func(value string) error {
+// optionalDatabase is databaseURL for a command that does not require it.
+var optionalDatabase = setting{databaseURL.key, "", true, databaseURL.help, func(value string) error {
 	if value == "" {
 		return nil
 	}
 	return checkDatabase(value)
 }}
 
-// checkNewDatabase refuses a database that other kizods use with other secrets.
+// checkNewDatabase returns an error if the database has secrets already.
 func checkNewDatabase(ctx context.Context, url string) error {
 	if url == "" {
 		return nil
 	}
 	needed, err := neededKeys(ctx, url)
 	if err != nil {
-		return fmt.Errorf("%w; without $KIZO_DATABASE_URL the file is made unseen", err)
+		return fmt.Errorf("%w; without $KIZO_DATABASE_URL, the file is made without this check", err)
 	}
 	if len(needed) > 0 {
 		return fmt.Errorf("the database has secrets already: copy the secrets file from a host that runs kizod on it; it must have %s", strings.Join(needed, ", "))
@@ -98,26 +98,26 @@ func secretsInitCommand() *cobra.Command {
 		Long: `Make the secrets file of a new database: a signing key, a pepper and the bank's secrets,
 in a file that only its owner may read. Run it once, as the user that kizod runs as, and
 copy the file to every other host that serves the same database. An existing file is
-never overwritten. Where $KIZO_DATABASE_URL is set and that database has secrets already,
-nothing is made: the file has to be copied then.`,
+never overwritten. If $KIZO_DATABASE_URL is set and that database has secrets already, the
+command fails: copy the file from another host then.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			read, err := readSettings(cmd, knownDatabase, secretsFile)
+			read, err := readSettings(cmd, optionalDatabase, secretsFile)
 			if err != nil {
 				return err
 			}
 			path := read.get(secretsFile)
-			if err := checkNewDatabase(cmd.Context(), read.get(knownDatabase)); err != nil {
+			if err := checkNewDatabase(cmd.Context(), read.get(optionalDatabase)); err != nil {
 				return err
 			}
 			err = auth.CreateSecrets(path)
 			if errors.Is(err, fs.ErrExist) {
-				return fmt.Errorf("there is a secrets file %s already; it is left as it is", path)
+				return fmt.Errorf("there is a secrets file %s already; it was not changed", path)
 			}
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "wrote %s; copy it to every host that serves the same database, and keep a backup of it apart from the database's\n", path)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "wrote %s; copy it to every host that serves the same database, and keep a backup of it, separate from that of the database\n", path)
 			return err
 		},
 	}

@@ -16,25 +16,25 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// serve never creates a secrets file: a second host would hash passwords under a
-// pepper that no other copy has.
+// serve never creates a secrets file: a second host would hash passwords with a pepper that no
+// other host has.
 func TestServeNeedsASecretsFile(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "kizo", "secrets.json")
 	db := pgtest.New(t)
-	env := append(sound(t), "KIZO_DATABASE_URL="+db.AppURL, "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0")
+	env := append(validEnv(t), "KIZO_DATABASE_URL="+db.AppURL, "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0")
 	refused := func(env []string, words ...string) {
 		t.Helper()
-		code, said := run(t, env, "serve", "--secrets-file", missing)
+		code, output := run(t, env, "serve", "--secrets-file", missing)
 		if code != exitError {
 			t.Errorf("exit %d", code)
 		}
-		testkit.Contains(t, said, append(words, missing)...)
+		testkit.Contains(t, output, append(words, missing)...)
 		if exists(filepath.Dir(missing)) {
 			t.Error("serve made the directory of a secrets file")
 		}
 	}
-	refused(sound(t), "copy it", "kizod secrets init") // no database to ask
+	refused(validEnv(t), "copy it", "kizod secrets init") // the database cannot be reached
 	refused(env, "run `kizod secrets init`")
 	ready := filepath.Join(t.TempDir(), "ready.json")
 	p := start(t, env, "serve", "--roles", "api", "--ready-file", ready)
@@ -42,16 +42,16 @@ func TestServeNeedsASecretsFile(t *testing.T) {
 	signingKey, pepper := secretIDs(t, env)
 	refused(env, "copy it", signingKey, pepper)
 
-	// A file of its own is no better.
-	code, said := run(t, append(env, "KIZO_SECRETS_FILE="+newSecrets(t)), "serve", "--ready-file", ready+".other")
+	// A new file with other secrets is refused as well.
+	code, output := run(t, append(env, "KIZO_SECRETS_FILE="+newSecrets(t)), "serve", "--ready-file", ready+".other")
 	if code != exitError {
 		t.Errorf("another file: exit %d", code)
 	}
-	testkit.Contains(t, said, "pepper "+pepper+" is missing", "signing key "+signingKey+" is missing")
+	testkit.Contains(t, output, "pepper "+pepper+" is missing", "signing key "+signingKey+" is missing")
 	p.stops()
 }
 
-// newSecrets makes a secrets file.
+// newSecrets makes a secrets file and returns its path.
 func newSecrets(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secrets.json")
@@ -59,7 +59,7 @@ func newSecrets(t *testing.T) string {
 	return path
 }
 
-// secretIDs are the ids in use in the file that env names.
+// secretIDs returns the ids of the keys in use in the file that env names.
 func secretIDs(t *testing.T, env []string) (signingKey, pepper string) {
 	t.Helper()
 	for _, e := range env {
@@ -72,14 +72,14 @@ func secretIDs(t *testing.T, env []string) (signingKey, pepper string) {
 	return signingKey, pepper
 }
 
-// SIGHUP reloads the secrets and the log level; a file that cannot be used is refused
-// with a line in the log, and the process serves on with the old one.
+// SIGHUP reloads the secrets and the log level. If the file is invalid, kizod logs an error and
+// continues with the old secrets.
 func TestHangupReloads(t *testing.T) {
 	t.Parallel()
 	db, client, dir := pgtest.New(t), newClient(), t.TempDir()
 	config := filepath.Join(dir, "kizod.toml")
 	testkit.Must(t, os.WriteFile(config, []byte("log_level = 'info'\n"), 0o600))
-	env := append(sound(t), "KIZO_DATABASE_URL="+db.AppURL, "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0", "KIZO_LOG_FORMAT=json")
+	env := append(validEnv(t), "KIZO_DATABASE_URL="+db.AppURL, "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0", "KIZO_LOG_FORMAT=json")
 	secrets := newSecrets(t)
 	env = append(env, "KIZO_SECRETS_FILE="+secrets)
 	ready := filepath.Join(dir, "ready.json")
@@ -90,10 +90,10 @@ func TestHangupReloads(t *testing.T) {
 		t.Helper()
 		p.signal(syscall.SIGHUP)
 		hangups++
-		testkit.Eventually(t, "it answers SIGHUP", func() bool { return strings.Count(p.out.String(), `"msg":"SIGHUP: `) == hangups })
+		testkit.Eventually(t, "it has handled SIGHUP", func() bool { return strings.Count(p.out.String(), `"msg":"SIGHUP: `) == hangups })
 		lines := strings.Split(strings.TrimSpace(p.out.String()), "\n")
 		at := slices.IndexFunc(lines, func(line string) bool { return strings.Count(line, `"msg":"SIGHUP: `) > 0 })
-		for i := at + 1; i < len(lines); i++ { // the last of them
+		for i := at + 1; i < len(lines); i++ { // of the last reload
 			if strings.Contains(lines[i], `"msg":"SIGHUP: `) {
 				at = i
 			}
@@ -122,7 +122,7 @@ func TestHangupReloads(t *testing.T) {
 	hangUp(`"INFO"`, "reloaded", `"log_level":"debug"`)
 	testkit.Contains(t, p.out.String(), `"settings":"currency"`)
 
-	if w, err := alice.wallet(client, r.URL); err != nil || w.Balance != 0 { // her token is good still
+	if w, err := alice.wallet(client, r.URL); err != nil || w.Balance != 0 { // the old token is still valid
 		t.Errorf("got %+v, %v", w, err)
 	}
 	signUp(t, client, r.URL, "bob")
@@ -130,9 +130,9 @@ func TestHangupReloads(t *testing.T) {
 	p.stops()
 }
 
-// A terminal that closes sends SIGHUP: what runs in it ends in good order, unless it was
-// started to outlive it.
-func TestHangupEndsWhatRunsInATerminal(t *testing.T) {
+// A terminal that closes sends SIGHUP. A command other than serve then ends as after SIGTERM,
+// unless it was started with SIGHUP ignored.
+func TestHangupEndsTerminalCommands(t *testing.T) {
 	t.Parallel()
 	data := pgtest.TempDir(t)
 	d := startDev(t, data)
@@ -164,16 +164,16 @@ func TestHangupEndsWhatRunsInATerminal(t *testing.T) {
 func TestSecretsInit(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "kizo", "secrets.json")
-	code, said := run(t, nil, "secrets", "init", "--secrets-file", file)
+	code, output := run(t, nil, "secrets", "init", "--secrets-file", file)
 	if code != 0 {
-		t.Fatalf("exit %d\n%s", code, said)
+		t.Fatalf("exit %d\n%s", code, output)
 	}
-	testkit.Contains(t, said, file, "copy it")
+	testkit.Contains(t, output, file, "copy it")
 	before, err := os.ReadFile(file)
 	testkit.Must(t, err)
-	code, said = run(t, nil, "secrets", "init", "--secrets-file", file)
-	if code != exitError || !strings.Contains(said, "already") {
-		t.Errorf("a second init: exit %d\n%s", code, said)
+	code, output = run(t, nil, "secrets", "init", "--secrets-file", file)
+	if code != exitError || !strings.Contains(output, "already") {
+		t.Errorf("a second init: exit %d\n%s", code, output)
 	}
 	if after, err := os.ReadFile(file); err != nil || string(after) != string(before) {
 		t.Errorf("the file was changed: %v", err)
@@ -185,9 +185,9 @@ func TestSecretsInit(t *testing.T) {
 	}
 	for _, mode := range []os.FileMode{0o640, 0o604} {
 		testkit.Must(t, os.Chmod(file, mode))
-		code, said = run(t, sound(t), "serve", "--secrets-file", file)
-		if code != exitError || !strings.Contains(said, "chmod 600") {
-			t.Errorf("mode %v: exit %d\n%s", mode, code, said)
+		code, output = run(t, validEnv(t), "serve", "--secrets-file", file)
+		if code != exitError || !strings.Contains(output, "chmod 600") {
+			t.Errorf("mode %v: exit %d\n%s", mode, code, output)
 		}
 	}
 }

@@ -19,7 +19,7 @@ const serveName = "serve"
 func serveCommand(hangups <-chan os.Signal) *cobra.Command {
 	all := []setting{
 		maxConns, addrConns, pprofListen,
-		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, proxies, roles, currency, reviewTries, reviewAge,
+		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, proxies, roles, currency, reviewAttempts, reviewAge,
 		rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, drainDelay, logFormat, logLevel,
 	}
 	var (
@@ -29,17 +29,17 @@ func serveCommand(hangups <-chan os.Signal) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   serveName,
-		Short: "Run the daemon on a PostgreSQL and Redis that run already",
-		Long: `Run the daemon on a PostgreSQL and Redis that run already.
+		Short: "Run a server on an existing PostgreSQL and Redis",
+		Long: `Run a server on an existing PostgreSQL and Redis.
 
-The database is named by $KIZO_DATABASE_URL (as kizo_app, which owns nothing) and
-Redis by $KIZO_REDIS_URL, or both in the configuration file; they have no flags,
-since everybody on a machine can read its command lines. The secrets file is made once,
-by kizod secrets init, and copied to each host. Run as many copies as you like, each
-with any of the roles. A process with the role auth answers /v1/auth; one with api and
-without auth answers everything else, and leaves passwords to the former.
+$KIZO_DATABASE_URL names the database (as kizo_app, which owns nothing) and
+$KIZO_REDIS_URL names Redis; both can be in the configuration file instead. They have no
+flags, since every user of a machine can read its command lines. The secrets file is made
+once, by kizod secrets init, and copied to each host. Any number of processes may run,
+each with any of the roles. A process with the role auth serves /v1/auth; one with the
+role api and without auth serves all other routes.
 
-SIGTERM drains; SIGHUP reloads the secrets file and the log level.`,
+SIGTERM drains the server; SIGHUP reloads the secrets file and the log level.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			tuneRuntime()
@@ -47,7 +47,7 @@ SIGTERM drains; SIGHUP reloads the secrets file and the log level.`,
 			if err != nil {
 				return err
 			}
-			if err := retract(readyFile); err != nil {
+			if err := removeReadyFile(readyFile); err != nil {
 				return err
 			}
 			secrets, err := loadSecrets(cmd.Context(), read)
@@ -67,7 +67,7 @@ SIGTERM drains; SIGHUP reloads the secrets file and the log level.`,
 				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
 				InFlight: read.count(inFlight), TrustedProxies: read.trustedProxies(),
 				ClientConnections: read.count(maxConns), AddressConnections: read.count(addrConns),
-				ReviewAttempts: read.count(reviewTries), ReviewAge: read.duration(reviewAge),
+				ReviewAttempts: read.count(reviewAttempts), ReviewAge: read.duration(reviewAge),
 				DefaultCurrency: money.Currency(read.get(currency)), DrainDelay: read.duration(drainDelay),
 				LoseMoney: loseMoney, AcceptPlainText: plainText, Version: version, Logger: log,
 			})
@@ -79,10 +79,10 @@ SIGTERM drains; SIGHUP reloads the secrets file and the log level.`,
 		},
 	}
 	addSettings(cmd, all...)
-	cmd.Flags().StringVar(&readyFile, "ready-file", "", "write {url, ops_url, pid} here when it can serve")
+	cmd.Flags().StringVar(&readyFile, "ready-file", "", "file to write {url, ops_url, pid} to when the server is ready")
 	addPlainTextFlag(cmd, &plainText)
 	cmd.Flags().BoolVar(&loseMoney, "i-accept-losing-money", false,
-		"serve although fsync, full_page_writes or synchronous_commit is off in the database, or its indexes are those of another locale")
+		"serve although fsync, full_page_writes or synchronous_commit is off in the database, or its indexes were built with another locale")
 	return cmd
 }
 
@@ -100,8 +100,8 @@ type daemon interface {
 	Close() error
 }
 
-// startFailed tells a start that was interrupted from one that failed: what is cut
-// short fails in many ways.
+// startFailed returns errInterrupted if ctx has ended, since an interrupted start fails with
+// various errors, and err otherwise.
 func startFailed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return errInterrupted
@@ -109,11 +109,11 @@ func startFailed(ctx context.Context, err error) error {
 	return err
 }
 
-// serveUntilDone says that the daemon is ready, waits for the end, and drains.
+// serveUntilDone writes the ready file, waits until ctx ends or the daemon fails, and drains.
 func serveUntilDone(ctx context.Context, d daemon, readyFile string) error {
 	_ = failpoint.Point("kizod.before_ready_file")
-	if err := announce(d, readyFile); err != nil {
+	if err := writeReadyFile(d, readyFile); err != nil {
 		return errors.Join(err, d.Close())
 	}
-	return errors.Join(d.Wait(ctx), retract(readyFile), d.Close())
+	return errors.Join(d.Wait(ctx), removeReadyFile(readyFile), d.Close())
 }

@@ -26,13 +26,13 @@ func (noCancel) Err() error            { return nil }
 
 const canary = "hunter2-is-my-secret"
 
-// startBank gives the mock bank's address.
+// startBank starts the mock bank and returns its URL.
 func startBank(t *testing.T, journal string, env ...string) (p *process, url string) {
 	t.Helper()
 	return startBankWith(t, func(env []string, args ...string) *process { return start(t, env, args...) }, journal, env...)
 }
 
-// startBankWith is startBank by another way to start a process.
+// startBankWith is startBank with another function that starts the process.
 func startBankWith(t *testing.T, start func(env []string, args ...string) *process, journal string, env ...string) (p *process, url string) {
 	t.Helper()
 	env = append([]string{"KIZO_BANK_LISTEN=127.0.0.1:0", "KIZO_LOG_FORMAT=json"}, env...)
@@ -53,16 +53,16 @@ func startBankWith(t *testing.T, start func(env []string, args ...string) *proce
 	return p, url
 }
 
-// Every role in a process of its own, on a PostgreSQL, a Redis and a bank that run
-// already; and no secret in anything that any of them says.
+// Each role runs in a process of its own, on an existing PostgreSQL, Redis and bank. No output of
+// any of them contains a secret.
 func TestServeInManyProcesses(t *testing.T) {
 	t.Parallel()
 	db, redis, client, dir := pgtest.New(t), redistest.New(t), newClient(), t.TempDir()
 	journal := filepath.Join(dir, "bank.jsonl")
 	bank, bankURL := startBank(t, journal, "KIZO_BANK_TOKEN="+canary)
 	secrets := filepath.Join(dir, "secrets", "secrets.json")
-	if code, said := run(t, nil, "secrets", "init", "--secrets-file", secrets); code != 0 {
-		t.Fatalf("secrets init: exit %d\n%s", code, said)
+	if code, output := run(t, nil, "secrets", "init", "--secrets-file", secrets); code != 0 {
+		t.Fatalf("secrets init: exit %d\n%s", code, output)
 	}
 	redisURL := "redis://" + redis.Addr() + "/0"
 	if redis.Network() == "unix" {
@@ -85,7 +85,7 @@ func TestServeInManyProcesses(t *testing.T) {
 	_, janitor := serve("janitor")
 	_, door := serve("auth")
 	if worker.URL != "" || janitor.URL != "" {
-		t.Errorf("they serve the API as well: %+v, %+v", worker, janitor)
+		t.Errorf("worker or janitor serve the API: %+v, %+v", worker, janitor)
 	}
 	alice, bob := signUp(t, client, door.URL, "alice"), signUp(t, client, door.URL, "bob")
 	for _, c := range []command{deposit(alice, 100_00), transfer(alice, 30_00, bob), withdrawal(bob, 10_00)} {
@@ -93,17 +93,17 @@ func TestServeInManyProcesses(t *testing.T) {
 			t.Errorf("%s: %+v, %v", c.path, o, err)
 		}
 	}
-	// The worker goes; what it would have done, the janitor does.
+	// Without the worker, the janitor settles.
 	all[1].stops()
 	if o, err := deposit(alice, 1_00).send(client, api.URL, 20); err != nil || o.state != "posted" {
 		t.Errorf("without a worker: %+v, %v", o, err)
 	}
-	if code, said := run(t, env, "audit"); code != 0 {
-		t.Errorf("the audit exits with %d\n%s", code, said)
+	if code, output := run(t, env, "audit"); code != 0 {
+		t.Errorf("the audit exits with %d\n%s", code, output)
 	}
 	entries, err := sim.ReadJournal(journal)
 	if err != nil || len(entries) != 3 {
-		t.Errorf("the bank did %+v, %v", entries, err)
+		t.Errorf("the journal of the bank: %+v, %v", entries, err)
 	}
 	client.CloseIdleConnections()
 	all[0].stops()
@@ -112,7 +112,7 @@ func TestServeInManyProcesses(t *testing.T) {
 	bank.stops()
 	for _, p := range append(all, bank) {
 		if strings.Contains(p.out.String(), canary) {
-			t.Errorf("%v tells a secret:\n%s", p.cmd.Args, p.out.String())
+			t.Errorf("%v: the output contains a secret:\n%s", p.cmd.Args, p.out.String())
 		}
 	}
 }
@@ -124,10 +124,10 @@ func TestMigrate(t *testing.T) {
 	db := pgtest.Empty(t)
 	env := []string{"KIZO_MIGRATE_URL=" + db.AdminURL}
 	for range 2 {
-		code, said := run(t, env, "migrate")
+		code, output := run(t, env, "migrate")
 		var schema int64
-		if code != 0 || !strings.HasPrefix(said, "schema ") || json.Unmarshal([]byte(strings.Fields(said)[1]), &schema) != nil || schema != newest {
-			t.Errorf("exit %d, %q; want schema %d", code, said, newest)
+		if code != 0 || !strings.HasPrefix(output, "schema ") || json.Unmarshal([]byte(strings.Fields(output)[1]), &schema) != nil || schema != newest {
+			t.Errorf("exit %d, %q; want schema %d", code, output, newest)
 		}
 	}
 	// Two at once, on an empty one: both succeed.
@@ -150,18 +150,18 @@ func TestMigrate(t *testing.T) {
 	defer admin.Close(noCancel{t.Context()})
 	_, err = admin.Exec(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`)
 	testkit.Must(t, err)
-	on := append(sound(t), append(env, "KIZO_DATABASE_URL="+db.AppURL)...)
+	on := append(validEnv(t), append(env, "KIZO_DATABASE_URL="+db.AppURL)...)
 	for _, command := range [][]string{
 		{"migrate"}, {"serve"}, {"audit"}, {"user", "grant", "@ada", "operator", "--reason", "test"}, {"secrets", "check"},
 	} {
-		code, said := run(t, on, command...)
+		code, output := run(t, on, command...)
 		if code != exitError {
 			t.Errorf("%v on a newer schema: exit %d", command, code)
 		}
-		testkit.Contains(t, said, "schema 9999", fmt.Sprintf("knows %d at most", newest), "newer kizod")
+		testkit.Contains(t, output, "schema 9999", fmt.Sprintf("knows %d at most", newest), "newer kizod")
 	}
 	// The application's role may not.
-	if code, said := run(t, []string{"KIZO_MIGRATE_URL=" + pgtest.Empty(t).AppURL}, "migrate"); code != exitError {
-		t.Errorf("exit %d\n%s", code, said)
+	if code, output := run(t, []string{"KIZO_MIGRATE_URL=" + pgtest.Empty(t).AppURL}, "migrate"); code != exitError {
+		t.Errorf("exit %d\n%s", code, output)
 	}
 }

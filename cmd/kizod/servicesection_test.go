@@ -28,34 +28,33 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// TestServiceSection runs the section "Running it as a service" of docs/operations.md,
-// line by line, on a fresh PostgreSQL with passwords and a Redis with a password, with the
-// nginx of the same page in front, up to the first payment.
+// TestServiceSection runs every command of the section "Running it as a service" of
+// docs/operations.md, on a new PostgreSQL with passwords, a Redis with a password and the nginx of
+// the same page, up to the first payment.
 //
-// Where it may (as root, on Linux), it does so in a network and an /etc of its own: then
-// every word is run as it stands. Elsewhere addresses and paths are replaced, and it says
-// which.
+// As root on Linux, it runs in a network and a mount namespace of its own, and changes no word of
+// the page. Otherwise it replaces addresses and paths, and logs which.
 func TestServiceSection(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(inNamespace) != "" {
-		p := &place{t: t, dir: t.TempDir(), wordForWord: true}
+		p := &environment{t: t, dir: t.TempDir(), wordForWord: true}
 		testkit.Must(t, enterNamespace(p.dir))
 		p.follow()
 		return
 	}
-	if said, ran := runInNamespace(t); ran {
-		t.Logf("in a network of its own:\n%s", said)
+	if output, ran := runInNamespace(t); ran {
+		t.Logf("in a network namespace of its own:\n%s", output)
 		return
 	}
-	p := &place{t: t, dir: t.TempDir()}
+	p := &environment{t: t, dir: t.TempDir()}
 	p.follow()
 }
 
-// inNamespace is set for the test that runs in a network of its own.
+// inNamespace is set for the test process that runs in a namespace.
 const inNamespace = "KIZO_TEST_NAMESPACE"
 
-// place is where the section is followed.
-type place struct {
+// environment is where the commands of the section run.
+type environment struct {
 	t           *testing.T
 	dir         string
 	wordForWord bool
@@ -64,8 +63,8 @@ type place struct {
 	pg          *pgtest.Server
 }
 
-// at gives the port to listen on: that of the text, or a free one in its place.
-func (p *place) at(port int, written string) int {
+// at returns the port to listen on: that of the text, or a free one that replaces it.
+func (p *environment) at(port int, written string) int {
 	if p.wordForWord {
 		return port
 	}
@@ -74,23 +73,23 @@ func (p *place) at(port int, written string) int {
 	return free
 }
 
-func (p *place) replaced(written, by string) {
+func (p *environment) replaced(written, by string) {
 	if !p.wordForWord {
-		p.t.Logf("%s stands for %s", by, written)
+		p.t.Logf("%s replaces %s", by, written)
 		p.replace = append(p.replace, written, by)
 	}
 }
 
-func (p *place) text(written string) string {
+func (p *environment) text(written string) string {
 	return strings.NewReplacer(p.replace...).Replace(written)
 }
 
-func (p *place) follow() {
+func (p *environment) follow() {
 	t := p.t
 	kizo := filepath.Join(p.dir, "bin", "kizo")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", kizo, "../kizo")
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build kizo: %v\n%s", err, said)
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build kizo: %v\n%s", err, output)
 	}
 	port := 5432
 	if !p.wordForWord {
@@ -113,17 +112,17 @@ func (p *place) follow() {
 
 	blocks := shellBlocks(t, "docs/operations.md", "## Running it as a service")
 	if len(blocks) != 5 {
-		t.Fatalf("the section has %d blocks, this test knows five: roles, schema and secrets, bank, service, client", len(blocks))
+		t.Fatalf("the section has %d blocks, want five: roles, schema and secrets, bank, service, client", len(blocks))
 	}
 	t.Log(shell(t, p.dir, p.env, p.text(blocks[0])))
 	t.Log(shell(t, p.dir, p.env, p.text(blocks[1])))
 	p.background(p.text(blocks[2]), p.listens("KIZO_BANK_LISTEN", "127.0.0.1:7422"), "/healthz")
 	p.background(p.text(blocks[3]), p.listens("KIZO_OPS_LISTEN", "127.0.0.1:7421"), "/readyz")
 	nginx := p.startNginx()
-	said := p.onTerminal(p.text(blocks[4]))
-	t.Log(said)
-	testkit.Contains(t, said, "posted", "100.00")
-	// The payment would have arrived without either of them, a little later.
+	output := p.onTerminal(p.text(blocks[4]))
+	t.Log(output)
+	testkit.Contains(t, output, "posted", "100.00")
+	// Without Redis or callbacks, the payment would only have been later.
 	queue := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + itoa(redisPort), Password: redisPassword})
 	defer queue.Close()
 	if keys, err := queue.Keys(t.Context(), "asynq:*").Result(); err != nil || len(keys) == 0 {
@@ -136,8 +135,8 @@ func (p *place) follow() {
 	}
 }
 
-// listens is the address that a variable of the environment names, or the usual one.
-func (p *place) listens(variable, usual string) string {
+// listens returns the address in an environment variable, or the default one.
+func (p *environment) listens(variable, usual string) string {
 	for _, v := range p.env {
 		if address, ok := strings.CutPrefix(v, variable+"="); ok {
 			return address
@@ -148,9 +147,9 @@ func (p *place) listens(variable, usual string) string {
 
 const redisPassword = "queue-password" // of docs/operations.md
 
-// startRedis starts redis-server with the password of the text, or where it is not
-// installed a Redis in this process.
-func (p *place) startRedis(port int) {
+// startRedis starts redis-server with the password of the text, or miniredis if redis-server is not
+// installed.
+func (p *environment) startRedis(port int) {
 	t := p.t
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -168,11 +167,11 @@ func (p *place) startRedis(port int) {
 }
 
 // child starts a program that ends with the test.
-func (p *place) child(cmd *exec.Cmd) *output {
+func (p *environment) child(cmd *exec.Cmd) *outputBuffer {
 	p.t.Helper()
-	var said output
-	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, &said, &said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shell, and what it has started
+	var output outputBuffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, &output, &output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // to end the shell together with its children
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 20 * time.Second
 	testkit.Must(p.t, cmd.Start())
@@ -180,18 +179,18 @@ func (p *place) child(cmd *exec.Cmd) *output {
 		_ = cmd.Cancel()
 		_ = cmd.Wait()
 		if p.t.Failed() {
-			p.t.Logf("%s said:\n%s", cmd, said.String())
+			p.t.Logf("%s printed:\n%s", cmd, output.String())
 		}
 	})
-	return &said
+	return &output
 }
 
-// background runs a script that does not end by itself, and waits for its address.
-func (p *place) background(script, address, path string) {
+// background starts a script that does not end by itself, and waits until its address answers.
+func (p *environment) background(script, address, path string) {
 	p.t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(p.t.Context()), "sh", "-eu", "-c", script)
 	cmd.Env = p.env
-	said := p.child(cmd)
+	output := p.child(cmd)
 	deadline := time.Now().Add(time.Minute)
 	for {
 		response, err := http.Get("http://" + address + path)
@@ -202,19 +201,19 @@ func (p *place) background(script, address, path string) {
 			}
 		}
 		if time.Now().After(deadline) {
-			p.t.Fatalf("%s\ndoes not answer: %v\n%s", script, err, said.String())
+			p.t.Fatalf("%s\ndoes not answer: %v\n%s", script, err, output.String())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-// startNginx starts the proxy of docs/operations.md. Where nginx is not installed the
-// client goes to kizod itself, and the answer is false.
-func (p *place) startNginx() bool {
+// startNginx starts the proxy of docs/operations.md. If nginx is not installed, it returns false,
+// and the client connects to kizod itself.
+func (p *environment) startNginx() bool {
 	t := p.t
 	path, err := exec.LookPath("nginx")
 	if err != nil {
-		t.Log("SKIPPED: nginx is not installed; the client goes to kizod without it")
+		t.Log("SKIPPED: nginx is not installed; the client connects to kizod without it")
 		api := "http://" + p.listens("KIZO_LISTEN", "127.0.0.1:7420")
 		p.replace = append(p.replace, "https://wallet.example", api)
 		return false
@@ -241,8 +240,8 @@ func (p *place) startNginx() bool {
 	return true
 }
 
-// certificate makes the one that nginx shows, and gives the file that clients trust.
-func (p *place) certificate() string {
+// certificate makes the certificate of nginx, and returns the file that clients trust.
+func (p *environment) certificate() string {
 	t := p.t
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	testkit.Must(t, err)
@@ -267,7 +266,7 @@ func (p *place) certificate() string {
 }
 
 // onTerminal runs a script on a terminal, and types a password at each prompt for one.
-func (p *place) onTerminal(script string) string {
+func (p *environment) onTerminal(script string) string {
 	t := p.t
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -276,22 +275,22 @@ func (p *place) onTerminal(script string) string {
 	terminal, err := pty.Start(cmd)
 	testkit.Must(t, err)
 	defer terminal.Close()
-	var said bytes.Buffer
+	var output bytes.Buffer
 	typed := 0
 	buffer := make([]byte, 4096)
 	for {
 		n, err := terminal.Read(buffer)
-		said.Write(buffer[:n])
-		if asked := strings.Count(said.String(), "Password: ") + strings.Count(said.String(), "Repeat password: "); asked > typed {
+		output.Write(buffer[:n])
+		if asked := strings.Count(output.String(), "Password: ") + strings.Count(output.String(), "Repeat password: "); asked > typed {
 			typed = asked
 			_, _ = io.WriteString(terminal, password+"\n")
 		}
-		if err != nil { // EIO: no process has the terminal open any more
+		if err != nil { // EIO: no process has the terminal open
 			break
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%s\n%v\n%s", script, err, said.String())
+		t.Fatalf("%s\n%v\n%s", script, err, output.String())
 	}
-	return said.String()
+	return output.String()
 }

@@ -5,7 +5,8 @@ import (
 	"io"
 )
 
-// stdout remembers the first error of writing to it: cobra ignores those of help texts and of the version.
+// stdout remembers its first write error, since cobra ignores the errors of writing help texts and
+// the version.
 type stdout struct {
 	io.Writer
 	err error

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestAFullDiskIsReported for everything that needs no database.
-func TestAFullDiskIsReported(t *testing.T) {
+// A command that cannot write its output fails, here for those that need no database.
+func TestFullDiskIsReported(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip("this system has no /dev/full")

@@ -20,7 +20,7 @@ import (
 func userCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "user",
-		Short: "Look after users",
+		Short: "Change users",
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -33,22 +33,22 @@ func grantCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "grant LOGIN ROLE",
 		Short: "Give a user a role: user or operator",
-		Long: `Give the user of that e-mail address or handle a role: user or operator.
+		Long: `Give the user with that e-mail address or handle a role: user or operator.
 
-It holds from the next request on, for sessions that are open too. Only the owner of
-the tables may grant a role: the database is the one of --data, $KIZO_MIGRATE_URL,
-$KIZO_DATABASE_URL, or the usual data of kizod dev, the first of them that is named.`,
+The role applies from the next request on, also in open sessions. Only the owner of the
+tables may grant a role. The database is the first of these that is set: --data,
+$KIZO_MIGRATE_URL, $KIZO_DATABASE_URL; otherwise the default data of kizod dev.`,
 		Example: "  kizod user grant @ada operator",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return usageError{errors.New("say who and which role: kizod user grant LOGIN ROLE")}
+				return usageError{errors.New("a login and a role are required: kizod user grant LOGIN ROLE")}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			role := auth.Role(args[1])
 			if role != auth.RoleUser && role != auth.RoleOperator {
-				return usageError{fmt.Errorf("there is no role %q: there are user and operator", args[1])}
+				return usageError{fmt.Errorf("there is no role %q; choose user or operator", args[1])}
 			}
 			url, done, err := findDatabase(cmd, data, embedded.OwnerRole, migrateURL, databaseURL)
 			if err != nil {
@@ -64,12 +64,13 @@ $KIZO_DATABASE_URL, or the usual data of kizod dev, the first of them that is na
 		},
 	}
 	addSettings(cmd, migrateURL, databaseURL)
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the log of operators' actions")
+	cmd.Flags().StringVar(&reason, "reason", "", "reason, for the log of operators' actions")
 	cmd.Flags().StringVar(&data, "data", "", "data of a kizod dev (default $XDG_DATA_HOME/kizo)")
 	return cmd
 }
 
-// commandReason says who ran a command of kizod user, which knows no operator, and why.
+// commandReason returns the reason to record for a command of kizod user. It names the Unix user,
+// since the command has no logged-in operator.
 func commandReason(command, reason string) string {
 	by := "an unknown account"
 	if u, err := user.Current(); err == nil {
@@ -89,16 +90,17 @@ func verifyEmailCommand() *cobra.Command {
 	var data, reason string
 	cmd := &cobra.Command{
 		Use:   "verify-email HANDLE",
-		Short: "Record that a user's e-mail address is theirs",
-		Long: `Record that the e-mail address of the user of that handle is theirs, after you have made sure of it.
+		Short: "Record that a user owns their e-mail address",
+		Long: `Record that the user with that handle owns their e-mail address, after you have verified it.
 
-From then on others can pay the user by the address. Until then an address identifies nobody: several
-users may have signed up with it. It is refused if another user has verified the same address.
-Only the owner of the tables may record it: the database is found as by kizod user grant.`,
+From then on other users can pay the user by the address. Before that, an address does not
+identify a user: several may have signed up with it. The command fails if another user has
+verified the same address. Only the owner of the tables may run it; the database is chosen as
+by kizod user grant.`,
 		Example: "  kizod user verify-email @ada --reason 'answered our mail of 3 March'",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError{errors.New("say who: kizod user verify-email HANDLE")}
+				return usageError{errors.New("a handle is required: kizod user verify-email HANDLE")}
 			}
 			return nil
 		},
@@ -120,12 +122,12 @@ Only the owner of the tables may record it: the database is found as by kizod us
 		},
 	}
 	addSettings(cmd, migrateURL, databaseURL)
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the log of operators' actions")
+	cmd.Flags().StringVar(&reason, "reason", "", "reason, for the log of operators' actions")
 	cmd.Flags().StringVar(&data, "data", "", "data of a kizod dev (default $XDG_DATA_HOME/kizo)")
 	return cmd
 }
 
-// withAuth calls do with a service that neither signs nor hashes.
+// withAuth calls do with a service that cannot sign or hash.
 func withAuth(ctx context.Context, url string, do func(*auth.Service) error) error {
 	pool, err := pgxpool.New(ctx, url)
 	if err != nil {
@@ -135,7 +137,7 @@ func withAuth(ctx context.Context, url string, do func(*auth.Service) error) err
 	if err := migrations.CheckNotNewer(ctx, pool); err != nil {
 		return err
 	}
-	// Nothing is signed or hashed here, so any keys do.
+	// Nothing is signed or hashed here, so the keys do not matter.
 	_, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		return err

@@ -10,8 +10,8 @@ import (
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 )
 
-// kizod user changes what a user may do and whose an address is, and leaves rows that
-// say who ran it and why.
+// The commands of kizod user change the role of a user and verify an address. They record who ran
+// them and why.
 func TestUserCommands(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -27,17 +27,17 @@ SELECT gen_random_uuid(), 'ada@example.com', handle, 'Ada', 'ada', '$argon2id$v=
 	for _, c := range []struct {
 		args string
 		code int
-		says string
+		want string
 	}{
-		{"user grant ada@example.com operator", 1, "no such user"}, // anybody's address
+		{"user grant ada@example.com operator", 1, "no such user"}, // nothing has verified the address
 		{"user verify-email ada@example.com", 1, "no such user"},
 		{"user verify-email @ada --reason asked", 0, "ada@example.com belongs to @ada now"},
 		{"user verify-email @squatter", 1, "another user has verified this e-mail address"},
 		{"user grant ada@example.com operator --reason hired", 0, "ada@example.com is operator now"},
 		{"user verify-email", 2, "kizod user verify-email HANDLE"},
 	} {
-		if code, said := run(t, env, strings.Fields(c.args)...); code != c.code || !strings.Contains(said, c.says) {
-			t.Errorf("%s: %d\n%s", c.args, code, said)
+		if code, output := run(t, env, strings.Fields(c.args)...); code != c.code || !strings.Contains(output, c.want) {
+			t.Errorf("%s: %d\n%s", c.args, code, output)
 		}
 	}
 	rows, err := owner.Query(t.Context(), `SELECT action || ' ' || subject || ' ' || reason FROM operator_actions ORDER BY id`)
@@ -50,8 +50,8 @@ SELECT gen_random_uuid(), 'ada@example.com', handle, 'Ada', 'ada', '$argon2id$v=
 	}
 }
 
-// A role is granted by the owner of the tables; the application's role is told what is
-// missing, and changes nothing.
+// Only the owner of the tables grants a role. With the application's role, the command changes
+// nothing and names the missing variable.
 func TestGrantNeedsTheOwner(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -70,21 +70,21 @@ func TestGrantNeedsTheOwner(t *testing.T) {
 		}
 	}
 	app, owner := "KIZO_DATABASE_URL="+db.AppURL, "KIZO_MIGRATE_URL="+db.AdminURL
-	code, said := run(t, []string{app}, "user", "grant", "@ada", "operator")
+	code, output := run(t, []string{app}, "user", "grant", "@ada", "operator")
 	if code != exitError {
 		t.Errorf("as the application's role: exit %d", code)
 	}
-	testkit.Contains(t, said, "only the owner of the tables", "KIZO_MIGRATE_URL")
+	testkit.Contains(t, output, "only the owner of the tables", "KIZO_MIGRATE_URL")
 	wantRole("user")
 	for role, env := range map[string][]string{"operator": {app, owner}, "user": {owner}} {
-		if code, said := run(t, env, "user", "grant", "@ada", role); code != 0 {
-			t.Errorf("exit %d, %q", code, said)
+		if code, output := run(t, env, "user", "grant", "@ada", role); code != 0 {
+			t.Errorf("exit %d, %q", code, output)
 		}
 		wantRole(role)
 	}
-	// An owner's URL in the other variable does as well.
-	if code, said := run(t, []string{"KIZO_DATABASE_URL=" + db.AdminURL}, "user", "grant", "ada", "operator"); code != 0 {
-		t.Errorf("exit %d, %q", code, said)
+	// The URL of the owner may also be in the other variable.
+	if code, output := run(t, []string{"KIZO_DATABASE_URL=" + db.AdminURL}, "user", "grant", "ada", "operator"); code != 0 {
+		t.Errorf("exit %d, %q", code, output)
 	}
 	wantRole("operator")
 }
