@@ -144,10 +144,10 @@ func wholeSeconds(wait time.Duration) time.Duration {
 	return min(max(wait, 0), MaxWait).Truncate(time.Second)
 }
 
-// SendBatch sends up to 500 transfers in one request. The result has one entry for each, in order; an
-// entry with a problem whose code is Unavailable or OutcomeUnknown is settled by sending the same batch
-// again. After an *UnknownOutcomeError, which names the first key, the caller does that too. After any
-// other error nothing has happened.
+// SendBatch sends up to 500 transfers in one request. The result has one entry for each, in order.
+// If the problem of an entry has the code Unavailable or OutcomeUnknown, or if SendBatch fails with
+// an *UnknownOutcomeError, which names the first key, the caller sends the same batch again. After
+// any other error nothing has happened.
 func (c *Client) SendBatch(ctx context.Context, batch TransferBatch) (TransferBatchResult, error) {
 	if len(batch.Transfers) == 0 {
 		return TransferBatchResult{}, errors.New("a batch has at least one transfer")

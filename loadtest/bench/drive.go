@@ -27,6 +27,7 @@ type caller func() (outcome, error)
 // only bound how many are in flight.
 type load struct {
 	callers int
+	rows    int     // transfers of one request, which are all accepted or not; 1 if 0
 	rate    float64 // requests per second of all callers together
 	length  time.Duration
 	make    func(n int) caller // makes caller n
@@ -92,6 +93,9 @@ func (l load) drive(ctx context.Context) *tally {
 	total := &tally{elapsed: time.Since(began)}
 	for i := range tallies {
 		total.add(&tallies[i])
+	}
+	for o := range total.count {
+		total.count[o] *= int64(max(l.rows, 1))
 	}
 	slices.Sort(total.took)
 	slices.Sort(total.shed)

@@ -104,6 +104,10 @@ func scenarios() []*scenario {
 			description: "The phases of capacity over HTTP.",
 		},
 		{
+			name: "bulk", run: bulk, rounds: 3, duration: 8 * time.Second, kizodArgs: unlimited,
+			description: "Batches of 500 transfers from 8 clients, each for itself or atomic, in turns with single transfers; then 200 single transfers/s beside them.",
+		},
+		{
 			name: "overload", run: overload,
 			description: "As many payments as the server takes, half of it, three times as many, and at once half of it again.",
 		},

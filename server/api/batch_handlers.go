@@ -89,8 +89,8 @@ func (a *API) CreateTransferBatch(ctx context.Context, r routes.CreateTransferBa
 	return a.batchResponse(ctx, results)
 }
 
-// limitRows counts the transfers of a batch beyond the first rowsPerRequest, which were counted with
-// the request.
+// limitRows counts the transfers of a batch beyond the first rowsPerRequest. Those were counted
+// with the request.
 func (a *API) limitRows(ctx context.Context, rows int) error {
 	if a.limits.User == nil {
 		return nil

@@ -86,7 +86,7 @@ func TestAtomicBatchIsAllOrNothing(t *testing.T) {
 	payouts := []fields{batchRow(bob, 400), batchRow(carol, 500), batchRow(bob, 100)}
 	wantBatch(t, h.postBatch(alice, true, payouts[0], payouts[1], batchRow(bob, 200)), "batch_refused", "batch_refused", "insufficient_funds")
 	h.wantBalance(alice, 1000, 0)
-	unknown := batchRow(bob, 1).with("to", "@nobody-here")
+	unknown := batchRow(bob, 1).with("to", "@unknown")
 	fresh := batchRow(bob, 1)
 	wantBatch(t, h.postBatch(alice, true, fresh, unknown), "batch_refused", "payee_not_found")
 	h.wantBalance(alice, 1000, 0)

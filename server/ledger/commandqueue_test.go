@@ -116,7 +116,7 @@ func TestGroupsWaitForSingleCommandsAndHaveTheirTurn(t *testing.T) {
 		t.Errorf("%d commands wait, not those of the last group", n)
 	}
 	q.batchDone(batch)
-	// There are always enough single commands to fill a batch beyond what leaves room for the group.
+	// At any time so many single commands wait that the group does not fit beside them.
 	for passed := 0; ; passed++ {
 		for q.len() < 500+100 {
 			enqueueAll(t, q, commandOn(7, 8))

@@ -8,8 +8,8 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// MaxGroup is the number of transfers that a caller of TransferMany may pass at most: a batch of the
-// ledger has room for them.
+// MaxGroup is the maximum number of transfers of one call of TransferMany. An atomic group of that
+// size fits into one batch.
 const MaxGroup = 500
 
 // maxGroupPart is how many commands of a group that is not atomic are decided together. Smaller
@@ -29,16 +29,16 @@ type GroupResult struct {
 	Err    error
 }
 
-// TransferMany executes up to MaxGroup transfers, in order, and returns as many results. They cost
+// TransferMany executes up to [MaxGroup] transfers, in order, and returns as many results. They cost
 // less than as many calls of Transfer, and wait while single commands are queued.
 //
 // If atomic is false, each transfer has an outcome of its own, as if it had been sent alone: the
 // same key sent to Transfer is a replay.
 //
-// If atomic is true, all take effect or none does, and their keys belong to this set of transfers
-// for ever: one of them with another set fails with KeyReused. If a transfer breaks a rule, all of
-// them are refused and stored, those that broke none with BatchRefused. If one has an error that
-// stores nothing, nothing is stored, and the others have BatchRefused as an error.
+// If atomic is true, all take effect or none does, and their keys belong to this set of transfers:
+// one of them with another set fails with KeyReused. If a transfer breaks a rule, all of them are
+// refused and stored, those that broke none with BatchRefused. If one has an error that stores
+// nothing, nothing is stored, and the others have BatchRefused as an error.
 func (l *Ledger) TransferMany(ctx context.Context, requests []GroupRequest, atomic bool) []GroupResult {
 	results := make([]GroupResult, len(requests))
 	commands, positions := make([]*command, 0, len(requests)), make([]int, 0, len(requests))
