@@ -32,7 +32,7 @@ func TestOpsListener(t *testing.T) {
 	for _, family := range []string{
 		"kizo_http_request_seconds_bucket", "kizo_ledger_batch_commands_bucket", "kizo_ledger_commit_seconds_bucket",
 		`kizo_settlement_seconds_count{direction="deposit",outcome="executed"} 1`, "kizo_bank_unknown_total 0",
-		"kizo_settlement_enqueue_failures_total 0", "kizo_janitor_redriven_total", "kizo_database_connections_busy",
+		"kizo_settlement_enqueue_failures_total 0", "kizo_janitor_claims_total", "kizo_database_connections_busy",
 		`route="/v1/transfers"`, "go_goroutines", "process_open_fds", "go_sched_latencies_seconds_bucket",
 		`kizo_bank_request_seconds_count{op="submit",outcome="executed"} 1`, `kizo_bank_request_seconds_count{op="status",outcome="executed"} 1`,
 		"kizo_redis_up 1", `kizo_queue_tasks{queue="bank",state="pending"} `, `kizo_queue_oldest_seconds{queue="bank"} `, `kizo_queue_paused{queue="bank"} 0`,

@@ -41,7 +41,7 @@ func NewMetrics() *Metrics {
 			Name: "kizo_settlement_enqueue_failures_total", Help: "Tasks that did not reach the queue; the janitor settles their payments.",
 		}),
 		overdue: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "kizo_janitor_redriven_total", Help: "Overdue payments that the janitor claimed.",
+			Name: "kizo_janitor_claims_total", Help: "Overdue payments that the janitor claimed.",
 		}),
 		discrepancies: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kizo_bank_discrepancies_total", Help: "Discrepancies between the bank's books and ours that were found, by kind.",

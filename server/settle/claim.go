@@ -139,14 +139,14 @@ func (s *Settler) renew(ctx context.Context, c claim) (bool, error) {
 // postponeQuery releases the claim, adds an entry to the log of the payment and records a
 // discrepancy, all in one statement, so that an attempt is stored completely or not at all. The
 // discrepancy is recorded even if another worker has claimed the payment meanwhile.
-const postponeQuery = `WITH given AS (
+const postponeQuery = `WITH released AS (
 		UPDATE payments SET lease_until = NULL, next_at = clock_timestamp() + $3, last_error = left($5, 500),
 			unconfirmed = COALESCE(NULLIF($6, ''), unconfirmed), updated_at = clock_timestamp()
 		WHERE transfer_id = $1 AND fence = $2 AND lease_until IS NOT NULL
 		RETURNING transfer_id, attempts),
 	log AS (
 		INSERT INTO payment_log (transfer_id, attempt, kind, detail)
-		SELECT transfer_id, attempts, $4, left($5, 500) FROM given)
+		SELECT transfer_id, attempts, $4, left($5, 500) FROM released)
 	INSERT INTO discrepancies (kind, external_ref, transfer_id, detail)
 	SELECT $7, $8, $1, left($5, 500) WHERE $7 <> ''
 	ON CONFLICT (external_ref, kind) DO NOTHING`
@@ -170,13 +170,13 @@ func (s *Settler) postpone(ctx context.Context, c claim, delay time.Duration, r 
 	return nil
 }
 
-const reviewQuery = `WITH given AS (
+const reviewQuery = `WITH released AS (
 		UPDATE payments SET state = 'needs_review', lease_until = NULL, next_at = NULL,
 			last_error = left($3, 500), updated_at = clock_timestamp()
 		WHERE transfer_id = $1 AND fence = $2 AND lease_until IS NOT NULL
 		RETURNING transfer_id, attempts)
 	INSERT INTO payment_log (transfer_id, attempt, kind, detail)
-	SELECT transfer_id, attempts, 'needs_review', left($4 || ': ' || $3, 500) FROM given`
+	SELECT transfer_id, attempts, 'needs_review', left($4 || ': ' || $3, 500) FROM released`
 
 // moveToReview leaves the payment to an operator and keeps its hold. cause is the label of the
 // metric: one of the causes in metrics.go or a code of the ledger.
