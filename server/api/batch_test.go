@@ -1,14 +1,18 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -163,4 +167,40 @@ func TestBatchBodyMayBeLarge(t *testing.T) {
 	h.do(ask{method: "POST", path: "/v1/transfers/batch", body: large}).wantProblem(openapi.BodyTooLarge)
 	h.do(ask{method: "POST", path: "/v1/transfers", token: alice.access, key: uuid.NewString(), body: large}).wantProblem(openapi.BodyTooLarge)
 	h.do(ask{method: "POST", path: "/v1/transfers/batch", token: alice.access, body: strings.Repeat(" ", 300<<10)}).wantProblem(openapi.BodyTooLarge)
+}
+
+// A batch counts as a request for each 50 transfers begun, and nothing of it is done above the limit.
+func TestBatchCountsTowardsTheRateLimit(t *testing.T) {
+	t.Parallel()
+	var left, counted atomic.Int64
+	h := newFixture(t, func(o *options) {
+		o.limits.User = func(context.Context, uuid.UUID) api.Allowance {
+			counted.Add(1)
+			return api.Allowance{Allowed: left.Add(-1) >= 0, RetryAfter: 3 * time.Second}
+		}
+	})
+	left.Store(1000)
+	alice, bob := h.pair(1000)
+	rows := func(n int) []fields {
+		all := make([]fields, n)
+		for i := range all {
+			all[i] = batchRow(bob, 1)
+		}
+		return all
+	}
+	for n, want := range map[int]int64{1: 1, 50: 1, 51: 2, 120: 3} {
+		before := counted.Load()
+		h.postBatch(alice, false, rows(n)...)
+		if got := counted.Load() - before; got != want {
+			t.Errorf("%d transfers count as %d requests, want %d", n, got, want)
+		}
+	}
+	left.Store(2)
+	got := h.do(ask{method: "POST", path: "/v1/transfers/batch", token: alice.access, body: fields{"transfers": rows(101)}})
+	got.wantProblem(openapi.RateLimited)
+	if got.header.Get("Retry-After") != "3" {
+		t.Errorf("Retry-After is %q", got.header.Get("Retry-After"))
+	}
+	left.Store(1000)
+	h.wantBalance(bob, 1+50+51+120, 0)
 }

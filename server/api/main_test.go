@@ -60,6 +60,7 @@ type options struct {
 	hasher   auth.Hasher // in process when nil
 	proxies  api.TrustedProxies
 	conns    api.Connections
+	limits   api.Limits
 }
 
 func newFixture(t testing.TB, change ...func(*options)) *fixture {
@@ -82,7 +83,7 @@ func newFixture(t testing.TB, change ...func(*options)) *fixture {
 	h.auth, h.past = newAuth(t, h.pool, o.hasher, logger)
 	h.api = api.New(api.Config{
 		Ledger: h.ledger, Auth: h.auth, Ops: h.ops, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
-		Logger: logger, Enqueue: func(id uuid.UUID) { h.enqueued <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies, Connections: o.conns,
+		Logger: logger, Enqueue: func(id uuid.UUID) { h.enqueued <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies, Connections: o.conns, Limits: o.limits,
 	})
 	o.before(h.api)
 	h.serve()
