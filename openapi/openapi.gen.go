@@ -532,15 +532,15 @@ type BankTransferCreate struct {
 	Memo *string `json:"memo,omitempty"`
 }
 
-// BatchResult What `POST /v1/transfers` answers to one transfer. It has either a transfer or a problem.
+// BatchResult The answer of `POST /v1/transfers` to one transfer. It has either a transfer or a problem.
 type BatchResult struct {
 	// Problem A problem as defined by RFC 9457
 	Problem *Problem `json:"problem,omitempty"`
 
-	// Replayed The result was given before, under the same key
+	// Replayed Whether this is the stored result of an earlier request with the same key
 	Replayed bool `json:"replayed"`
 
-	// Status The HTTP status that the transfer would have alone
+	// Status The HTTP status of the answer to this transfer alone
 	//
 	// Example: 201
 	Status int `json:"status"`
@@ -556,7 +556,7 @@ type BatchTransfer struct {
 	// Example: 1250
 	Amount Money `json:"amount"`
 
-	// Authorize Hold the amount until it is captured
+	// Authorize Hold the amount until the receiver captures it
 	Authorize *bool `json:"authorize,omitempty"`
 
 	// Currency An ISO 4217 currency code
@@ -564,7 +564,7 @@ type BatchTransfer struct {
 	// Example: USD
 	Currency Currency `json:"currency"`
 
-	// ExpiresAt When an authorization expires: at most 31 days ahead, 7 days when left out
+	// ExpiresAt When an authorization expires: at most in 31 days; the default is in 7 days
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// IdempotencyKey 1 to 255 visible ASCII characters, as in the header Idempotency-Key
@@ -573,7 +573,7 @@ type BatchTransfer struct {
 	// Memo At most 140 printable characters
 	Memo *string `json:"memo,omitempty"`
 
-	// To `@handle`, e-mail address or wallet id
+	// To The payee: `@handle`, e-mail address or wallet id
 	//
 	// Example: @bob
 	To string `json:"to"`
@@ -1075,7 +1075,7 @@ type TransferDirection string
 
 // TransferBatch defines model for TransferBatch.
 type TransferBatch struct {
-	// Atomic All transfers take effect or none does
+	// Atomic Whether all transfers take effect or none does
 	Atomic    *bool           `json:"atomic,omitempty"`
 	Transfers []BatchTransfer `json:"transfers"`
 }

@@ -20,11 +20,12 @@ import (
 const (
 	batchPath = "/v1/transfers/batch"
 
-	// maxBatches is how many batches are worked on at once. Their transfers fit into the queue of
-	// the ledger.
+	// maxBatches is the number of batches that are worked on at once. Their transfers fit into the
+	// queue of the ledger.
 	maxBatches = 16
 
-	// rowsPerRequest is how many transfers of a batch count as one request for the rate limit.
+	// rowsPerRequest is the number of transfers of a batch that count as one request for the rate
+	// limit.
 	rowsPerRequest = 50
 )
 
@@ -97,7 +98,7 @@ func (a *API) limitRows(ctx context.Context, rows int) error {
 	}
 	for counted := rowsPerRequest; counted < rows; counted += rowsPerRequest {
 		if v := a.limits.User(ctx, userID(ctx)); !v.Allowed {
-			refused := reject(openapi.RateLimited, "", fmt.Sprintf("a batch counts as a request for each %d transfers, and you ask too often: slow down, as Retry-After says", rowsPerRequest))
+			refused := reject(openapi.RateLimited, "", fmt.Sprintf("too many requests: a batch counts as one request for each %d transfers; wait as long as Retry-After says", rowsPerRequest))
 			refused.after = v.RetryAfter
 			return refused
 		}
@@ -136,7 +137,7 @@ func (a *API) groupRequest(ctx context.Context, row *openapi.BatchTransfer, paye
 	return ledger.GroupRequest{TransferRequest: request, Authorize: authorize}, nil
 }
 
-// batchResponse shows the results. Transfers whose names cannot be read are shown without them: the
+// batchResponse returns the results. If the names of the parties cannot be read, it omits them: the
 // money has moved.
 func (a *API) batchResponse(ctx context.Context, results []ledger.GroupResult) (routes.CreateTransferBatchResponseObject, error) {
 	moved := make([]ledger.Transfer, 0, len(results))
@@ -147,7 +148,7 @@ func (a *API) batchResponse(ctx context.Context, results []ledger.GroupResult) (
 	}
 	views, err := a.view(ctx, moved...)
 	if err != nil {
-		a.log.Warn("batch done, but its parties could not be read", "transfers", len(moved), "error", err)
+		a.log.Warn("cannot read the parties of a completed batch", "transfers", len(moved), "error", err)
 		views = make([]openapi.Transfer, len(moved))
 		for i := range moved {
 			views[i] = viewTransfer(moved[i], openapi.Party{}, openapi.Party{}, openapi.Out)

@@ -63,8 +63,8 @@ type ServerInterface interface {
 	// OpsListQueues List the settlement queues with their current state
 	// (GET /v1/ops/queues)
 	OpsListQueues(c *fiber.Ctx) error
-	// OpsPauseQueue Pause a queue, so that no task starts; the janitor still settles overdue
-	// payments (POST /v1/ops/queues/{queue}/pause)
+	// OpsPauseQueue Pause a queue, so that no task starts; the janitor still settles overdue payments
+	// (POST /v1/ops/queues/{queue}/pause)
 	OpsPauseQueue(c *fiber.Ctx, queue QueueName) error
 	// OpsResumeQueue Resume a paused queue
 	// (POST /v1/ops/queues/{queue}/resume)
@@ -81,8 +81,8 @@ type ServerInterface interface {
 	// OpsEndSessions End all sessions of a user, who can log in again
 	// (POST /v1/ops/users/{login}/end-sessions)
 	OpsEndSessions(c *fiber.Ctx, login UserLogin) error
-	// OpsFreezeUser Freeze all wallets of a user, also those opened later; amounts already held are
-	// still settled (POST /v1/ops/users/{login}/freeze)
+	// OpsFreezeUser Freeze all wallets of a user, also those opened later; amounts already held are still settled
+	// (POST /v1/ops/users/{login}/freeze)
 	OpsFreezeUser(c *fiber.Ctx, login UserLogin) error
 	// OpsReinstateUser Reinstate a suspended user, who can log in again
 	// (POST /v1/ops/users/{login}/reinstate)
@@ -108,8 +108,8 @@ type ServerInterface interface {
 	// ListTransfers List the user's transfers, newest first
 	// (GET /v1/transfers)
 	ListTransfers(c *fiber.Ctx, params ListTransfersParams) error
-	// CreateTransfer Send money to another user, or authorize an amount that the receiver captures
-	// later (POST /v1/transfers)
+	// CreateTransfer Send money to another user, or authorize an amount that the receiver captures later
+	// (POST /v1/transfers)
 	CreateTransfer(c *fiber.Ctx, params CreateTransferParams) error
 	// CreateTransferBatch Send or authorize up to 500 transfers in one request
 	// (POST /v1/transfers/batch)
@@ -141,8 +141,8 @@ type ServerInterface interface {
 	// GetBalance Get the posted balance as of a time
 	// (GET /v1/wallets/{currency}/balance)
 	GetBalance(c *fiber.Ctx, currency string, params GetBalanceParams) error
-	// CreateWithdrawal Withdraw money to the user's bank account; the amount is held until the bank
-	// has answered (POST /v1/withdrawals)
+	// CreateWithdrawal Withdraw money to the user's bank account; the amount is held until the bank has answered
+	// (POST /v1/withdrawals)
 	CreateWithdrawal(c *fiber.Ctx, params CreateWithdrawalParams) error
 }
 
@@ -3379,8 +3379,8 @@ type StrictServerInterface interface {
 	// OpsListQueues List the settlement queues with their current state
 	// (GET /v1/ops/queues)
 	OpsListQueues(ctx context.Context, request OpsListQueuesRequestObject) (OpsListQueuesResponseObject, error)
-	// OpsPauseQueue Pause a queue, so that no task starts; the janitor still settles overdue
-	// payments (POST /v1/ops/queues/{queue}/pause)
+	// OpsPauseQueue Pause a queue, so that no task starts; the janitor still settles overdue payments
+	// (POST /v1/ops/queues/{queue}/pause)
 	OpsPauseQueue(ctx context.Context, request OpsPauseQueueRequestObject) (OpsPauseQueueResponseObject, error)
 	// OpsResumeQueue Resume a paused queue
 	// (POST /v1/ops/queues/{queue}/resume)
@@ -3397,8 +3397,8 @@ type StrictServerInterface interface {
 	// OpsEndSessions End all sessions of a user, who can log in again
 	// (POST /v1/ops/users/{login}/end-sessions)
 	OpsEndSessions(ctx context.Context, request OpsEndSessionsRequestObject) (OpsEndSessionsResponseObject, error)
-	// OpsFreezeUser Freeze all wallets of a user, also those opened later; amounts already held are
-	// still settled (POST /v1/ops/users/{login}/freeze)
+	// OpsFreezeUser Freeze all wallets of a user, also those opened later; amounts already held are still settled
+	// (POST /v1/ops/users/{login}/freeze)
 	OpsFreezeUser(ctx context.Context, request OpsFreezeUserRequestObject) (OpsFreezeUserResponseObject, error)
 	// OpsReinstateUser Reinstate a suspended user, who can log in again
 	// (POST /v1/ops/users/{login}/reinstate)
@@ -3424,8 +3424,8 @@ type StrictServerInterface interface {
 	// ListTransfers List the user's transfers, newest first
 	// (GET /v1/transfers)
 	ListTransfers(ctx context.Context, request ListTransfersRequestObject) (ListTransfersResponseObject, error)
-	// CreateTransfer Send money to another user, or authorize an amount that the receiver captures
-	// later (POST /v1/transfers)
+	// CreateTransfer Send money to another user, or authorize an amount that the receiver captures later
+	// (POST /v1/transfers)
 	CreateTransfer(ctx context.Context, request CreateTransferRequestObject) (CreateTransferResponseObject, error)
 	// CreateTransferBatch Send or authorize up to 500 transfers in one request
 	// (POST /v1/transfers/batch)
@@ -3457,8 +3457,8 @@ type StrictServerInterface interface {
 	// GetBalance Get the posted balance as of a time
 	// (GET /v1/wallets/{currency}/balance)
 	GetBalance(ctx context.Context, request GetBalanceRequestObject) (GetBalanceResponseObject, error)
-	// CreateWithdrawal Withdraw money to the user's bank account; the amount is held until the bank
-	// has answered (POST /v1/withdrawals)
+	// CreateWithdrawal Withdraw money to the user's bank account; the amount is held until the bank has answered
+	// (POST /v1/withdrawals)
 	CreateWithdrawal(ctx context.Context, request CreateWithdrawalRequestObject) (CreateWithdrawalResponseObject, error)
 }
 
