@@ -40,7 +40,7 @@ func (h *system) flushRedis(ctx context.Context) error {
 	h.redisUp.Lock()
 	defer h.redisUp.Unlock()
 	client := redis.NewClient(&redis.Options{Network: "unix", Addr: h.redisAddr})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	if err := client.FlushAll(ctx).Err(); err != nil {
 		return fmt.Errorf("flush Redis: %w", err)
 	}
