@@ -105,7 +105,7 @@ func New(config Config) *API {
 		CaseSensitive:                true,
 	})
 	a.app.Server().ConnState = trackConnection
-	a.app.Server().HeaderReceived = limitBody
+	a.app.Server().HeaderReceived = a.limitBody
 	a.app.Server().SecureErrorLogMessage = true // a request that cannot be parsed may contain a token
 	a.app.Server().Handler = a.admission.admit(a.app.Server().Handler)
 	for _, step := range a.middlewares() {

@@ -29,13 +29,23 @@ const (
 	rowsPerRequest = 50
 )
 
-// limitBody allows a larger body for a batch, if the request has a token: a caller without one
-// cannot make the server read it.
-func limitBody(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if string(header.RequestURI()) == batchPath && len(header.Peek(fasthttp.HeaderAuthorization)) > 0 {
-		return fasthttp.RequestConfig{MaxRequestBodySize: maxBatchBody}
+// limitBody allows a larger body for a batch, if the request has a valid access token. It runs
+// before the body is read, so that an anonymous caller cannot make the server keep large bodies in
+// memory.
+func (a *API) limitBody(header *fasthttp.RequestHeader) (limits fasthttp.RequestConfig) {
+	if string(header.RequestURI()) != batchPath {
+		return limits
 	}
-	return fasthttp.RequestConfig{}
+	token, ok := bearer(string(header.Peek(fasthttp.HeaderAuthorization)))
+	if !ok {
+		return limits
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
+	defer cancel()
+	if _, err := a.auth.Verify(ctx, token); err == nil {
+		limits.MaxRequestBodySize = maxBatchBody
+	}
+	return limits
 }
 
 // batchSlots counts the batches that are worked on.

@@ -165,6 +165,7 @@ func TestBatchBodyMayBeLarge(t *testing.T) {
 
 	large := strings.Repeat(" ", 20<<10)
 	h.do(ask{method: "POST", path: "/v1/transfers/batch", body: large}).wantProblem(openapi.BodyTooLarge)
+	h.do(ask{method: "POST", path: "/v1/transfers/batch", token: alice.access + "x", body: large}).wantProblem(openapi.BodyTooLarge)
 	h.do(ask{method: "POST", path: "/v1/transfers", token: alice.access, key: uuid.NewString(), body: large}).wantProblem(openapi.BodyTooLarge)
 	h.do(ask{method: "POST", path: "/v1/transfers/batch", token: alice.access, body: strings.Repeat(" ", 300<<10)}).wantProblem(openapi.BodyTooLarge)
 }
