@@ -28,9 +28,9 @@ func TestExecutedThenSilence(t *testing.T) {
 	out := h.withdraw(alice, 30_00)
 	s := h.settler(h.withShortTimeout)
 
-	again, attempt, err := s.SettleOne(t.Context(), out)
-	if err != nil || again <= 0 || attempt != 2 {
-		t.Fatalf("again in %v as attempt %d, %v", again, attempt, err)
+	retryIn, attempt, err := s.SettleOne(t.Context(), out)
+	if err != nil || retryIn <= 0 || attempt != 2 {
+		t.Fatalf("retry in %v as attempt %d, %v", retryIn, attempt, err)
 	}
 	if p := h.payment(out); p.state != ledger.PaymentUnknown || p.leased || p.lastError == "" {
 		t.Errorf("got %+v", p)
@@ -238,8 +238,8 @@ func TestPanicIsAnAttempt(t *testing.T) {
 	alice := h.user(0)
 	in := h.deposit(alice, 5_00)
 	s := h.settler(func(c *Config) { c.Bank = nil })
-	if again, _, err := s.SettleOne(t.Context(), in); err != nil || again <= 0 {
-		t.Fatalf("again in %v, %v", again, err)
+	if retryIn, _, err := s.SettleOne(t.Context(), in); err != nil || retryIn <= 0 {
+		t.Fatalf("retry in %v, %v", retryIn, err)
 	}
 	if p := h.payment(in); p.state != ledger.PaymentUnknown || p.leased || !strings.Contains(p.lastError, "panic") {
 		t.Errorf("got %+v", p)

@@ -61,11 +61,11 @@ func TestOpenBreakerLeavesPaymentsDue(t *testing.T) {
 	now := time.Now()
 	s.breaker.now = func() time.Time { return now } // the clock stands still, so no probe is allowed
 	first, second := h.withdraw(alice, 1_00), h.withdraw(alice, 1_00)
-	if again, _, err := s.SettleOne(t.Context(), first); err != nil || again == 0 {
-		t.Fatalf("again in %v, %v", again, err)
+	if retryIn, _, err := s.SettleOne(t.Context(), first); err != nil || retryIn == 0 {
+		t.Fatalf("retry in %v, %v", retryIn, err)
 	}
-	if again, _, err := s.SettleOne(t.Context(), second); err != nil || again != 0 {
-		t.Errorf("again in %v, %v", again, err)
+	if retryIn, _, err := s.SettleOne(t.Context(), second); err != nil || retryIn != 0 {
+		t.Errorf("retry in %v, %v", retryIn, err)
 	}
 	j := NewJanitor(s)
 	h.must(j.settleOverdue(t.Context()))

@@ -204,9 +204,9 @@ func TestLostClaimStopsAsking(t *testing.T) {
 		lease_until = clock_timestamp() + interval '1 hour', next_at = clock_timestamp() + interval '1 hour' WHERE transfer_id = $1`, id)
 	h.must(err)
 	before := h.payment(id)
-	again, err := s.attempt(t.Context(), c) // returns although the bank never answers
-	if again != 0 || err != nil {
-		t.Errorf("again in %v, %v", again, err)
+	retryIn, err := s.attempt(t.Context(), c) // returns although the bank never answers
+	if retryIn != 0 || err != nil {
+		t.Errorf("retry in %v, %v", retryIn, err)
 	}
 	if after := h.payment(id); after != before {
 		t.Errorf("it was %+v, now %+v", before, after)

@@ -17,7 +17,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// Each rule of decideRetry, and that an earlier rule wins over a later one.
+// decideRetry follows its table of rules, and an earlier rule wins over a later one.
 func TestDecideRetry(t *testing.T) {
 	t.Parallel()
 	config := Config{MaxAttempts: 3, MaxAge: time.Hour}.withDefaults()
@@ -194,8 +194,8 @@ func TestRetryPaysOnce(t *testing.T) {
 	h.setFaults(sim.Faults{Hang: 1, HangFor: 1500 * time.Millisecond}) // longer than the client's timeout; then the bank executes
 	out := h.withdraw(alice, 12_50)
 	s := h.settler(h.withShortTimeout)
-	if again, _, err := s.SettleOne(t.Context(), out); err != nil || again <= 0 {
-		t.Fatalf("a bank that hangs: retry in %v, %v", again, err)
+	if retryIn, _, err := s.SettleOne(t.Context(), out); err != nil || retryIn <= 0 {
+		t.Fatalf("a bank that hangs: retry in %v, %v", retryIn, err)
 	}
 	h.setFaults(sim.Faults{})
 	h.janitor(s)
