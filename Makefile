@@ -44,8 +44,9 @@ test-stress: deps ## run the tests of PKG=./… RUNS= times (20) beside busy loo
 	@deploy/stress.sh $(or $(PKG),$(error which package? PKG=./server/hashworker)) $(or $(RUNS),20)
 
 .PHONY: verify
-verify: lint ## check lint, formatting, go.mod, generated code, error codes and known vulnerabilities
+verify: lint ## check lint, formatting, go.mod, generated code, error codes, words and known vulnerabilities
 	@deploy/verify.sh
+	@deploy/words.sh
 	@deploy/vulnerabilities.sh
 
 .PHONY: words

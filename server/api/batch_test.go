@@ -170,7 +170,8 @@ func TestBatchBodyMayBeLarge(t *testing.T) {
 	h.do(ask{method: "POST", path: "/v1/transfers/batch", token: alice.access, body: strings.Repeat(" ", 300<<10)}).wantProblem(openapi.BodyTooLarge)
 }
 
-// A batch counts as a request for each 50 transfers begun, and nothing of it is done above the limit.
+// A batch counts as a request for each 50 transfers begun, and does nothing if that exceeds the
+// limit.
 func TestBatchCountsTowardsTheRateLimit(t *testing.T) {
 	t.Parallel()
 	var left, counted atomic.Int64

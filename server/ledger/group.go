@@ -29,8 +29,8 @@ type GroupResult struct {
 	Err    error
 }
 
-// TransferMany executes up to [MaxGroup] transfers, in order, and returns as many results. They cost
-// less than as many calls of Transfer, and wait while single commands are queued.
+// TransferMany executes up to [MaxGroup] transfers, in order, and returns as many results. They
+// cost less than as many calls of Transfer, and wait while single commands are queued.
 //
 // If atomic is false, each transfer has an outcome of its own, as if it had been sent alone: the
 // same key sent to Transfer is a replay.
