@@ -84,8 +84,12 @@ func (b *board) turn(ctx context.Context, tab string) error {
 	return b.until(ctx, 0, "["+found[1]+" "+tab+"]")
 }
 
-// until waits until the screen shows all of these texts, and at least this many characters of
-// curves.
+// quiet is the time without output after which a frame is complete. A frame is larger than the
+// terminal's buffer, so that it arrives in several parts.
+const quiet = 50 * time.Millisecond
+
+// until waits until the screen shows all of these texts and at least this many characters of
+// curves, and the frame is complete.
 func (b *board) until(ctx context.Context, curves int, texts ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -99,10 +103,13 @@ func (b *board) until(ctx context.Context, curves int, texts ...string) error {
 		if drawn := braille(shown); drawn < curves {
 			missing = fmt.Sprintf("%d characters of curves (%d so far)", curves, drawn)
 		}
+		var complete <-chan time.Time
 		if missing == "" {
-			return nil
+			complete = time.After(quiet)
 		}
 		select {
+		case <-complete:
+			return nil
 		case <-b.drawn:
 		case <-b.ended:
 			return errors.New("kizo ended:\n" + b.screen.Text())
