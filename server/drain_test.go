@@ -166,7 +166,7 @@ func TestCloseBeforeServing(t *testing.T) {
 // to be enqueued, nor while a worker polls, nor while operators read the metrics.
 func TestDrainWhileRedisHangs(t *testing.T) {
 	t.Parallel()
-	silent, asked := hangingRedis(t)
+	silent, connected := hangingRedis(t)
 	c := config(t, pgtest.New(t).AppURL)
 	c.Roles = server.AllRoles()
 	c.Redis = asynq.RedisClientOpt{Addr: silent}
@@ -180,7 +180,7 @@ func TestDrainWhileRedisHangs(t *testing.T) {
 		}
 	}
 	mustGet(t, s.OpsURL()+"/metrics")
-	<-asked
+	<-connected
 	began := time.Now()
 	testkit.Must(t, s.Close())
 	took := time.Since(began)

@@ -100,8 +100,8 @@ func TestMetricsWithoutRedis(t *testing.T) {
 	testkit.Contains(t, metrics.body, "kizo_audit_ok 1", "kizo_audit_timestamp_seconds ")
 }
 
-// hangingRedis accepts connections and never answers; asked receives one value for each.
-func hangingRedis(t *testing.T) (address string, asked <-chan struct{}) {
+// hangingRedis accepts connections and never answers; connected receives one value for each.
+func hangingRedis(t *testing.T) (address string, connected <-chan struct{}) {
 	t.Helper()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	testkit.Must(t, err)
@@ -126,7 +126,7 @@ func hangingRedis(t *testing.T) (address string, asked <-chan struct{}) {
 // A Redis that accepts a command and never answers delays no scrape beyond its timeout.
 func TestMetricsWhileRedisHangs(t *testing.T) {
 	t.Parallel()
-	silent, asked := hangingRedis(t)
+	silent, connected := hangingRedis(t)
 	c := config(t, pgtest.New(t).AppURL)
 	c.Redis = asynq.RedisClientOpt{Addr: silent, ReadTimeout: -1} // no timeout of its own
 	s := start(t, c)
@@ -134,7 +134,7 @@ func TestMetricsWhileRedisHangs(t *testing.T) {
 		testkit.Contains(t, mustGet(t, s.OpsURL()+"/metrics").body, "kizo_redis_up 0", "kizo_database_up 1", "kizo_ledger_commit_seconds")
 	}
 	select {
-	case <-asked:
+	case <-connected:
 	default:
 		t.Error("Redis got no connection")
 	}

@@ -225,7 +225,7 @@ func (r *settings) origin(cmd *cobra.Command, s setting) string {
 	case r.viper.InConfig(s.key):
 		return r.file
 	case s.secret:
-		return "nowhere: set $" + s.env()
+		return "the default; set $" + s.env()
 	default:
 		return "the default; set --" + s.flag() + " or $" + s.env()
 	}

@@ -129,7 +129,7 @@ func TestMissingSettings(t *testing.T) {
 		if code != exitUsage {
 			t.Errorf("%v: exit %d", args, code)
 		}
-		testkit.Contains(t, output, "nowhere: set $"+key, "postgres://")
+		testkit.Contains(t, output, "the default; set $"+key, "postgres://")
 	}
 	code, output := run(t, []string{"KIZO_DATABASE_URL=postgres://kizo_app@127.0.0.1:1/kizo"}, "serve")
 	if code != exitUsage {

@@ -68,11 +68,11 @@ func TestKillDuringTransfers(t *testing.T) {
 	t.Logf("seed %d", seed)
 	client := newClient()
 	d := startDev(t, data)
-	people := make([]*person, 4)
+	users := make([]*person, 4)
 	initial := &history{reached: make(chan struct{})}
 	for i, handle := range []string{"ann", "ben", "cat", "dan"} {
-		people[i] = signUp(t, client, d.URL, handle)
-		s := &sent{command: deposit(people[i], 1000_00), amount: 1000_00}
+		users[i] = signUp(t, client, d.URL, handle)
+		s := &sent{command: deposit(users[i], 1000_00), amount: 1000_00}
 		initial.begin(s)
 		o, err := s.send(client, d.URL, 20)
 		if err != nil || o.status != http.StatusCreated {
@@ -88,7 +88,7 @@ func TestKillDuringTransfers(t *testing.T) {
 		var loops sync.WaitGroup
 		for i := range clients {
 			random := rand.New(rand.NewPCG(seed, uint64(life*clients+i)))
-			loops.Go(func() { h.loop(stop, client, d.URL, people, random) })
+			loops.Go(func() { h.loop(stop, client, d.URL, users, random) })
 		}
 		select {
 		case <-h.reached:
@@ -111,7 +111,7 @@ func TestKillDuringTransfers(t *testing.T) {
 			t.Fatalf("the audit beside kizod exits with %d:\n%s", code, output)
 		}
 	}
-	wantHistory(t, client, d.URL, people, all)
+	wantHistory(t, client, d.URL, users, all)
 	wantJournal(t, data, all)
 	d.stops()
 	if code, output := run(t, nil, "audit", "--data", data); code != 0 {
@@ -120,14 +120,14 @@ func TestKillDuringTransfers(t *testing.T) {
 }
 
 // loop sends one command after another until the connection is closed.
-func (h *history) loop(stop <-chan struct{}, client *http.Client, url string, people []*person, random *rand.Rand) {
+func (h *history) loop(stop <-chan struct{}, client *http.Client, url string, users []*person, random *rand.Rand) {
 	for {
 		select {
 		case <-stop:
 			return
 		default:
 		}
-		from, to := people[random.IntN(len(people))], people[random.IntN(len(people))]
+		from, to := users[random.IntN(len(users))], users[random.IntN(len(users))]
 		amount := 1 + random.Int64N(50_00)
 		s := &sent{amount: amount}
 		switch kind := random.IntN(10); {
@@ -173,7 +173,7 @@ func resolve(t *testing.T, client *http.Client, url string, commands []*sent) (u
 }
 
 // wantHistory compares what the server has with what its clients know.
-func wantHistory(t *testing.T, client *http.Client, url string, people []*person, all []*sent) {
+func wantHistory(t *testing.T, client *http.Client, url string, users []*person, all []*sent) {
 	t.Helper()
 	want := map[*person]int64{}
 	ids := map[uuid.UUID]bool{}
@@ -206,7 +206,7 @@ func wantHistory(t *testing.T, client *http.Client, url string, people []*person
 			want[s.from] -= s.amount
 		}
 	}
-	for _, p := range people {
+	for _, p := range users {
 		got, err := p.wallet(client, url)
 		testkit.Must(t, err)
 		if got.Balance != want[p] || got.Held != 0 {
@@ -214,7 +214,7 @@ func wantHistory(t *testing.T, client *http.Client, url string, people []*person
 		}
 	}
 	// A key that was acknowledged before the first kill still gets its answer.
-	first := all[len(people)]
+	first := all[len(users)]
 	o, err := first.send(client, url, 0)
 	if err != nil || o.id != first.outcome.id || !o.replayed {
 		t.Errorf("an old key: %+v, %v, want %+v", o, err, first.outcome)

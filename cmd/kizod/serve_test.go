@@ -83,11 +83,11 @@ func TestServeInManyProcesses(t *testing.T) {
 	_, api := serve("api")
 	_, worker := serve("worker")
 	_, janitor := serve("janitor")
-	_, door := serve("auth")
+	_, authServer := serve("auth")
 	if worker.URL != "" || janitor.URL != "" {
 		t.Errorf("worker or janitor serve the API: %+v, %+v", worker, janitor)
 	}
-	alice, bob := signUp(t, client, door.URL, "alice"), signUp(t, client, door.URL, "bob")
+	alice, bob := signUp(t, client, authServer.URL, "alice"), signUp(t, client, authServer.URL, "bob")
 	for _, c := range []command{deposit(alice, 100_00), transfer(alice, 30_00, bob), withdrawal(bob, 10_00)} {
 		if o, err := c.send(client, api.URL, 20); err != nil || o.state != "posted" {
 			t.Errorf("%s: %+v, %v", c.path, o, err)

@@ -46,9 +46,9 @@ func TestFindPostgres(t *testing.T) {
 	if version, ok := errors.AsType[*VersionError](err); !ok || version.Have[0].Major != 97 {
 		t.Errorf("data of another version: %v", err)
 	}
-	for _, hint := range []string{"apt install", "dnf install", "brew install"} {
-		if !strings.Contains((&NotFoundError{}).Error(), hint) {
-			t.Errorf("%q is not in the hint", hint)
+	for _, command := range []string{"apt install", "dnf install", "brew install"} {
+		if !strings.Contains((&NotFoundError{}).Error(), command) {
+			t.Errorf("%q is not in the error", command)
 		}
 	}
 }

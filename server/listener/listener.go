@@ -19,7 +19,7 @@ type Config struct {
 	PerAddress int                   // open connections of one address; 0 is no limit
 	Exempt     func(netip.Addr) bool // addresses that PerAddress does not limit; may be nil
 	Refusal    func() []byte         // the response to a refused client; none if nil
-	Metrics    *Metrics              // nil counts nowhere
+	Metrics    *Metrics              // metrics that are not registered when nil
 	Logger     *slog.Logger
 }
 

@@ -143,8 +143,8 @@ func (p *places) pushIdle(c *Conn) {
 	c.address.idle.pushBack(&c.own)
 }
 
-// release frees the place of a connection. It reports false if the place had already
-// been taken away.
+// release frees the place of a connection. It reports false if the place was
+// already released.
 func (p *places) release(c *Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

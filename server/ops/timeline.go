@@ -12,13 +12,13 @@ import (
 	"github.com/JDevAman/kizo/server/settle"
 )
 
-// Explain returns the history of a transfer. people returns the users whose handles may be shown.
+// Explain returns the history of a transfer. lookUp returns the users whose handles may be shown.
 func (o *Ops) Explain(ctx context.Context, t ledger.Transfer,
-	people func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error),
+	lookUp func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error),
 ) (openapi.Timeline, error) {
 	var known map[uuid.UUID]auth.UserRef
 	timeline, err := o.config.Settler.Explain(ctx, t, func(ctx context.Context, users []uuid.UUID) (names map[uuid.UUID]string, err error) {
-		if known, err = people(ctx, users); err != nil {
+		if known, err = lookUp(ctx, users); err != nil {
 			return nil, err
 		}
 		names = make(map[uuid.UUID]string, len(known))
