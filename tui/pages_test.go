@@ -146,7 +146,7 @@ func TestReloadedPageKeepsItsEnd(t *testing.T) {
 	longer.Items = append(slices.Delete(longer.Items, 3, 5), numbered(1300), numbered(1299))
 	h.take(page, cursor, longer)
 	if h.length() != 1498 {
-		t.Errorf("%d rows: a row stands twice or is missing", h.length())
+		t.Errorf("%d rows: a row is there twice or is missing", h.length())
 	}
 }
 

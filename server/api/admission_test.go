@@ -15,18 +15,18 @@ import (
 // requests are shed immediately, but not those of operators. Afterwards all are served again.
 func TestExcessRequestsAreShed(t *testing.T) {
 	t.Parallel()
-	const places = 4
-	h := newFixture(t, func(o *options) { o.inFlight = places })
+	const limit = 4
+	h := newFixture(t, func(o *options) { o.inFlight = limit })
 	alice, bob := h.pair(1000)
 	operator := h.operator()
 	locks := h.lockAccounts()
 	payment := func() ask { return alice.asks("/v1/transfers", pay(bob, 1)) }
-	var answers [places]*answer
+	var answers [limit]*answer
 	var sending sync.WaitGroup
 	for i := range answers {
 		sending.Go(func() { answers[i] = h.do(payment()) })
 	}
-	testkit.Eventually(t, "the limit is reached", func() bool { return h.api.InFlight() == places })
+	testkit.Eventually(t, "the limit is reached", func() bool { return h.api.InFlight() == limit })
 
 	for range 3 {
 		refused := h.do(payment()).want(http.StatusServiceUnavailable)
@@ -43,7 +43,7 @@ func TestExcessRequestsAreShed(t *testing.T) {
 		a.want(http.StatusCreated)
 	}
 	h.do(payment()).want(http.StatusCreated)
-	h.wantBalance(bob, places+1, 0)
+	h.wantBalance(bob, limit+1, 0)
 	testkit.Eventually(t, "no request is in flight", func() bool { return h.api.InFlight() == 0 })
 }
 
@@ -100,7 +100,7 @@ func TestWaitForAHashIsNotInFlight(t *testing.T) {
 	for range 2 + 8 { // two for the sign-ups before, and one for each slot
 		<-hasher.entered
 	}
-	testkit.Eventually(t, "the sign-ins take no place", func() bool { return h.api.InFlight() == 0 })
+	testkit.Eventually(t, "the log-ins do not count as in flight", func() bool { return h.api.InFlight() == 0 })
 	h.do(alice.asks("/v1/transfers", pay(bob, 1))).want(http.StatusCreated)
 	for range signIns {
 		hasher.release <- struct{}{}

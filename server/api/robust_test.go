@@ -204,10 +204,10 @@ func TestDatabaseAway(t *testing.T) {
 	}
 	h.network.cut()
 	for range 2 { // first open connections fail, then new ones
-		for _, away := range requests {
-			got := h.do(away)
+		for _, failing := range requests {
+			got := h.do(failing)
 			p := got.wantProblem(openapi.Unavailable)
-			testkit.Equal(t, "Retry-After of "+away.path, got.header.Get("Retry-After"), "1")
+			testkit.Equal(t, "Retry-After of "+failing.path, got.header.Get("Retry-After"), "1")
 			for _, inside := range []string{"dial", "pgx", "connect", "tcp", "unix", "sql"} {
 				testkit.Equal(t, "the detail tells "+inside, strings.Contains(strings.ToLower(p.Detail), inside), false)
 			}
