@@ -36,6 +36,7 @@ matching() {
 words=$(sed -n '/^## Words that are rejected/,$p' docs/glossary.md | sed -nE 's/^\| `([^`]+)` \|.*/\1/p' | paste -sd'|')
 [ -n "$words" ] || report "docs/glossary.md has no list of rejected words" "-"
 report "a word that docs/glossary.md replaces" "$(git grep -nwiE "$words" -- "${texts[@]}" | matching "$words")"
+report "a word that docs/glossary.md replaces, above its lists" "$(sed '/^## Renames/,$d' docs/glossary.md | grep -nwiE "$words" || true)"
 # The same words inside identifiers: as the first word, or as a later one.
 later=$(sed -E 's/\b([a-z])/\U\1/g' <<<"$words" | tr -d ' ')
 first=$(sed -E 's/(^|\|)([A-Z])/\1\L\2/g' <<<"$later")
@@ -76,6 +77,8 @@ report "documents name files that do not exist" "$(
     while IFS=: read -r file line path; do exists "$path" || echo "$file:$line: $path"; done)"
 report "documents name tests that do not exist" "$(found '\bTest[A-Z][A-Za-z0-9]*' |
   while IFS=: read -r file line name; do git grep -qE "^func $name\(" -- '*_test.go' || echo "$file:$line: $name"; done)"
+report "documents name metrics or database roles that do not exist" "$(found '\bkizo_[a-z_]*[a-z]' | grep -v '^CHANGELOG.md:' |
+  while IFS=: read -r file line name; do git grep -qw "$name" -- '*.go' '*.sql' || echo "$file:$line: $name"; done)"
 report "documents link to files that do not exist" "$(found '\]\([^)#:]+' | sed 's/](//' |
   while IFS=: read -r file line path; do [ "$path" = https ] || exists "$(dirname "$file")/$path" || echo "$file:$line: $path"; done)"
 
