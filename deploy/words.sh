@@ -69,7 +69,7 @@ cp README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md "$copy"
 cp docs/*.md "$copy/docs"
 awk '/^## / { renames = $0 == "## Renames" } { print renames ? "" : $0 }' docs/glossary.md >"$copy/docs/glossary.md"
 # found lists what a regular expression finds in the documents, as file:line:text.
-found() { (cd "$copy" && grep -rnoE "$1" --include='*.md' . | sed 's|^\./||' | sort -u); }
+found() { (cd "$copy" && grep -rnoE --include="*.md" -e "$1" . | sed 's|^\./||' | sort -u); }
 exists() { [ -e "$1" ] || git check-ignore -q "$1"; }
 
 report "documents name files that do not exist" "$(
@@ -77,6 +77,13 @@ report "documents name files that do not exist" "$(
     while IFS=: read -r file line path; do exists "$path" || echo "$file:$line: $path"; done)"
 report "documents name tests that do not exist" "$(found '\bTest[A-Z][A-Za-z0-9]*' |
   while IFS=: read -r file line name; do git grep -qE "^func $name\(" -- '*_test.go' || echo "$file:$line: $name"; done)"
+report "documents name patterns that match no test or benchmark" "$(found "-(run|bench|fuzz) '?[A-Za-z0-9|]+" | grep -v ' XXX$' |
+  while IFS=: read -r file line text; do
+    for name in $(tr "|'" '  ' <<<"${text#-* }"); do
+      git grep -qE "^func (Test|Benchmark|Fuzz)[A-Za-z0-9]*$(sed -E 's/^(Test|Benchmark|Fuzz)//' <<<"$name")" -- '*_test.go' ||
+        echo "$file:$line: $text"
+    done
+  done)"
 report "documents name metrics or database roles that do not exist" "$(found '\bkizo_[a-z_]*[a-z]' | grep -v '^CHANGELOG.md:' |
   while IFS=: read -r file line name; do git grep -qw "$name" -- '*.go' '*.sql' || echo "$file:$line: $name"; done)"
 report "documents link to files that do not exist" "$(found '\]\([^)#:]+' | sed 's/](//' |
