@@ -86,7 +86,7 @@ func TestDrain(t *testing.T) {
 
 // An incomplete request and a long one delay Close by DrainTimeout at most. Idle connections do not
 // delay it.
-func TestHungClientDoesNotHoldClose(t *testing.T) {
+func TestHungClientDoesNotDelayClose(t *testing.T) {
 	t.Parallel()
 	for name, hang := range map[string]func(t *testing.T, s *server.Server){
 		"half a request": func(t *testing.T, s *server.Server) {
