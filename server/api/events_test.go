@@ -16,6 +16,7 @@ import (
 
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api"
 )
 
 // receivedEvent is one event as it was received.
@@ -209,6 +210,32 @@ func TestStreamsResume(t *testing.T) {
 	mallory := h.signUp("mallory")
 	if before, _ := h.listen(mallory, "", now).live(); len(before) > 0 {
 		t.Errorf("mallory received %v", before)
+	}
+}
+
+// TestStreamFromNowHasNoEarlierEvents: an event that one stream has sent is not sent again by a
+// stream that begins afterwards, even if the ledger's feed lags behind the table.
+func TestStreamFromNowHasNoEarlierEvents(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t, func(o *options) {
+		o.before = func(a *api.API) { a.SetHeartbeat(20*time.Millisecond, time.Hour) } // ends closed streams
+	})
+	alice, bob := h.pair(1000)
+	for range 10 {
+		h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)
+		started := url.QueryEscape(time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
+		past := h.listen(bob, "?since="+started, "")
+		sent, _ := past.live()
+		now := h.listen(bob, "", "")
+		repeated, _ := now.live()
+		past.close()
+		now.close()
+		for _, x := range repeated {
+			if slices.Contains(sent, x) {
+				t.Fatalf("event %s from before the request was sent", x.id)
+			}
+		}
+		testkit.Eventually(t, "the streams end", func() bool { return h.api.OpenStreams() <= 4 })
 	}
 }
 
