@@ -103,7 +103,7 @@ func TestParseOptions(t *testing.T) {
 		good bool
 	}{
 		{"run k6-profile", true},
-		{"run ledger -only b,b' -sql VACUUM -set fsync=on", true},
+		{"run ledger -only ledger,ledger-hot -sql VACUUM -set fsync=on", true},
 		{"run growth -sizes 100,10", true},
 		{"run k6-soak -duration 3h", true},
 		{"run k6-hot-receiver k6-spike -strict", true},

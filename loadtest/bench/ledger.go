@@ -16,10 +16,10 @@ import (
 
 // Names of the phases of ledger.
 const (
-	plainPairs  = "a"
-	ledgerPairs = "b"
-	plainHot    = "a'"
-	ledgerHot   = "b'"
+	plainPairs  = "plain"
+	ledgerPairs = "ledger"
+	plainHot    = "plain-hot"
+	ledgerHot   = "ledger-hot"
 )
 
 // turn is a phase that takes turns with others.

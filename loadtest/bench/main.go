@@ -86,7 +86,8 @@ type scenario struct {
 	kizodArgs    []string
 }
 
-// One sender pays more than a user may; the limiter still costs what it costs.
+// unlimited raises the rate limit of users, because one sender pays more than a user may. The
+// limiter still runs.
 var unlimited = []string{"--rate-limit=100000"}
 
 func scenarios() []*scenario {
