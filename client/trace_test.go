@@ -56,9 +56,9 @@ func TestNoAnswerNamesItsTrace(t *testing.T) {
 }
 
 func TestAStreamIsTraced(t *testing.T) {
-	heard := make(chan string, 1)
+	received := make(chan string, 1)
 	remote := newRemote(t, func(w http.ResponseWriter, r *http.Request) {
-		heard <- r.Header.Get("traceparent")
+		received <- r.Header.Get("traceparent")
 		w.Header().Set("Content-Type", "text/event-stream")
 	})
 	k, _ := dial(t, remote.URL, StaticToken("token"))
@@ -66,7 +66,7 @@ func TestAStreamIsTraced(t *testing.T) {
 	stream, err := k.Events(trace.Into(context.Background(), named), EventOptions{})
 	testkit.Must(t, err)
 	defer stream.Close()
-	if step, _ := trace.Parse(<-heard); step.TraceID() != named.TraceID() {
+	if step, _ := trace.Parse(<-received); step.TraceID() != named.TraceID() {
 		t.Errorf("the stream is %q, want a span of %q", step, named)
 	}
 	if _, err := stream.Next(); !errors.Is(err, io.EOF) {

@@ -58,8 +58,8 @@ func (b *bench) runK6(ctx context.Context, s k6Scenario) error {
 		b.expectMoney(p.Step, rig.Sum{Count: p.Accepted, Minor: p.Minor}, p.Unknown)
 	}
 	b.report.Phases, b.report.Checks = append(b.report.Phases, got.phases...), append(b.report.Checks, got.checks...)
-	if s.judge != nil {
-		s.judge(&b.report)
+	if s.addChecks != nil {
+		s.addChecks(&b.report)
 	}
 	return nil
 }

@@ -9,15 +9,15 @@ import (
 
 // k6Scenario is a script and what is expected of it.
 type k6Scenario struct {
-	name     string
-	script   string
-	sentence string
-	duration time.Duration // of the measured part
-	extra    time.Duration // of the rest
-	twice    bool          // the measured part comes twice
-	renews   bool          // its users log in themselves
-	hashes   bool          // it depends on the hash rate, which is measured first
-	judge    func(*Report)
+	name      string
+	script    string
+	sentence  string
+	duration  time.Duration // of the measured part
+	extra     time.Duration // of the rest
+	twice     bool          // the measured part comes twice
+	renews    bool          // its users log in themselves
+	hashes    bool          // it depends on the hash rate, which is measured first
+	addChecks func(*Report)
 }
 
 var k6List = []k6Scenario{
@@ -26,15 +26,15 @@ var k6List = []k6Scenario{
 		sentence: "100 users who sign in, read the dashboard and the list, deposit, and pay one receiver, then wait for 1 s; ramp 20 s, hold, down 20 s.",
 	},
 	{
-		name: "k6-auth-storm", script: "auth_storm.js", duration: time.Minute, extra: 10 * time.Second, twice: true, hashes: true, judge: judgeStorm,
+		name: "k6-auth-storm", script: "auth_storm.js", duration: time.Minute, extra: 10 * time.Second, twice: true, hashes: true, addChecks: checkStorm,
 		sentence: "200 payments/s: alone, beside wrong passwords from many addresses for all users, and alone again.",
 	},
 	{
-		name: "k6-hot-receiver", script: "hot_receiver.js", duration: 40 * time.Second, judge: judgeHot,
+		name: "k6-hot-receiver", script: "hot_receiver.js", duration: 40 * time.Second, addChecks: checkHot,
 		sentence: "50 users transfer as fast as they can, in turns to any user and to one receiver.",
 	},
 	{
-		name: "k6-spike", script: "spike.js", duration: 40 * time.Second, extra: 10 * time.Second, judge: judgeSpike,
+		name: "k6-spike", script: "spike.js", duration: 40 * time.Second, extra: 10 * time.Second, addChecks: checkSpike,
 		sentence: "100 payments/s, 1,000/s for ten seconds, 100/s again.",
 	},
 	{
@@ -81,7 +81,7 @@ func checkDuration(name string, d time.Duration) error {
 	return nil
 }
 
-func judgeStorm(r *Report) {
+func checkStorm(r *Report) {
 	alone, storm, wrong := r.find("quiet", "transfer"), r.find("storm", "transfer"), r.find("storm", "wrong_password")
 	r.quotient("payment p99, in the storm / alone", storm.Latency.P99, alone.Latency.P99, "≤", 1.2)
 	r.check("payment p99 in the storm, ms", storm.Latency.P99, "≤", 50)
@@ -90,11 +90,11 @@ func judgeStorm(r *Report) {
 	}
 }
 
-func judgeHot(r *Report) {
+func checkHot(r *Report) {
 	r.quotient("transfers/s, hot / uniform", r.find("hot", "transfer").PerSecond(), r.find("uniform", "transfer").PerSecond(), "≥", 0.9)
 }
 
-func judgeSpike(r *Report) {
+func checkSpike(r *Report) {
 	r.quotient("payment p99, after the spike / before it", r.find("after", "transfer").Latency.P99, r.find("before", "transfer").Latency.P99, "≤", 1.2)
 }
 

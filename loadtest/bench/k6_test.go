@@ -64,30 +64,30 @@ func TestParseResult(t *testing.T) {
 }
 
 // A figure is compared with its target, and a missing one always misses it.
-func TestJudges(t *testing.T) {
+func TestChecks(t *testing.T) {
 	step := func(step, name string, p99 float64, accepted, shed int64) Phase {
 		return Phase{
 			Step: step, Name: name, Seconds: 10, Accepted: accepted, Shed: shed, Latency: Latency{P99: p99}, ShedIn: &Latency{P99: p99},
 		}
 	}
 	for _, c := range []struct {
-		name  string
-		judge func(*Report)
-		steps []Phase
-		met   string
+		name      string
+		addChecks func(*Report)
+		steps     []Phase
+		met       string
 	}{
-		{"calm storm", judgeStorm, []Phase{step("transfer", "quiet", 10, 1, 0), step("transfer", "storm", 12, 1, 0), step("wrong_password", "storm", 50, 1, 1)}, "yyy"},
-		{"loud storm", judgeStorm, []Phase{step("transfer", "quiet", 10, 1, 0), step("transfer", "storm", 51, 1, 0), step("wrong_password", "storm", 51, 1, 1)}, "nnn"},
-		{"no storm", judgeStorm, []Phase{step("transfer", "quiet", 10, 1, 0)}, "ny"},
-		{"hot is as good", judgeHot, []Phase{step("transfer", "uniform", 1, 100, 0), step("transfer", "hot", 1, 90, 0)}, "y"},
-		{"hot is slow", judgeHot, []Phase{step("transfer", "uniform", 1, 100, 0), step("transfer", "hot", 1, 89, 0)}, "n"},
-		{"nothing happened", judgeHot, nil, "n"},
-		{"spike forgotten", judgeSpike, []Phase{step("transfer", "before", 10, 1, 0), step("transfer", "after", 12, 1, 0)}, "y"},
-		{"spike remembered", judgeSpike, []Phase{step("transfer", "before", 10, 1, 0), step("transfer", "after", 13, 1, 0)}, "n"},
+		{"calm storm", checkStorm, []Phase{step("transfer", "quiet", 10, 1, 0), step("transfer", "storm", 12, 1, 0), step("wrong_password", "storm", 50, 1, 1)}, "yyy"},
+		{"loud storm", checkStorm, []Phase{step("transfer", "quiet", 10, 1, 0), step("transfer", "storm", 51, 1, 0), step("wrong_password", "storm", 51, 1, 1)}, "nnn"},
+		{"no storm", checkStorm, []Phase{step("transfer", "quiet", 10, 1, 0)}, "ny"},
+		{"hot is as good", checkHot, []Phase{step("transfer", "uniform", 1, 100, 0), step("transfer", "hot", 1, 90, 0)}, "y"},
+		{"hot is slow", checkHot, []Phase{step("transfer", "uniform", 1, 100, 0), step("transfer", "hot", 1, 89, 0)}, "n"},
+		{"nothing happened", checkHot, nil, "n"},
+		{"spike forgotten", checkSpike, []Phase{step("transfer", "before", 10, 1, 0), step("transfer", "after", 12, 1, 0)}, "y"},
+		{"spike remembered", checkSpike, []Phase{step("transfer", "before", 10, 1, 0), step("transfer", "after", 13, 1, 0)}, "n"},
 	} {
 		met := ""
 		r := Report{Phases: c.steps}
-		c.judge(&r)
+		c.addChecks(&r)
 		for _, check := range r.Checks {
 			met += map[bool]string{true: "y", false: "n"}[check.Met]
 		}

@@ -203,7 +203,7 @@ func BenchmarkPostedToReceived(b *testing.B) {
 	alice, bob := h.pair(1_000_000_000)
 	e := h.listen(bob, "", "")
 	e.live()
-	heard := make(chan time.Time)
+	received := make(chan time.Time)
 	go func() {
 		for {
 			line, err := e.lines.ReadString('\n')
@@ -211,7 +211,7 @@ func BenchmarkPostedToReceived(b *testing.B) {
 				return // the benchmark is over
 			}
 			if strings.HasPrefix(line, "data:") {
-				heard <- time.Now()
+				received <- time.Now()
 			}
 		}
 	}()
@@ -219,7 +219,7 @@ func BenchmarkPostedToReceived(b *testing.B) {
 	for b.Loop() {
 		h.post(alice, "/v1/transfers", pay(bob, 1))
 		posted := time.Now()
-		took = append(took, (<-heard).Sub(posted))
+		took = append(took, (<-received).Sub(posted))
 	}
 	slices.Sort(took)
 	for name, at := range map[string]int{"p50-ms": 50, "p95-ms": 95, "p99-ms": 99} {
