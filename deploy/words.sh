@@ -32,7 +32,7 @@ matching() {
   allowed | grep -iE "^[^:]+:[0-9]+:(.*[^[:alnum:]_])?($1)([^[:alnum:]_]|\$)" || true
 }
 
-# The replaced words are the rows under "Words that are rejected" in the glossary: | word | instead |.
+# The replaced words are the rows under "Words that are rejected": | word | instead |.
 words=$(sed -n '/^## Words that are rejected/,$p' docs/glossary.md | sed -nE 's/^\| `([^`]+)` \|.*/\1/p' | paste -sd'|')
 [ -n "$words" ] || report "docs/glossary.md has no list of rejected words" "-"
 report "a word that docs/glossary.md replaces" "$(git grep -nwiE "$words" -- "${texts[@]}" | matching "$words")"
@@ -48,11 +48,11 @@ british="[a-z]*($ise)is(e|ed|er|es|ing|ation|ations)|[a-z]*(behav|col|fav|harb|h
 report "a British spelling" "$(git grep -nwiE "$british" -- "${texts[@]}" | matching "$british")"
 report "a British spelling in a name" "$(git grep -nE "[a-z](($(sed -E 's/\b([a-z])/\U\1/g' <<<"$ise"))is(e|ed|es|ing|ation|ations)|(Behavi|Col|Fav|Neighb)our)([^a-z]|\$)" -- '*.go' ':!*.gen.go' || true)"
 
-# Under LC_ALL=C awk counts bytes, in every version; without the bytes that continue a character of
-# UTF-8 these are characters.
-report "comment lines of more than 100 columns" "$(git ls-files -z '*.go' | LC_ALL=C xargs -0 awk '
+# Under LC_ALL=C, every awk counts bytes; without the bytes that continue a character of UTF-8 it
+# counts characters.
+report "comment lines of more than 100 columns" "$(git ls-files -z '*.go' '*.sql' '*.js' '*.sh' '*.yml' | LC_ALL=C xargs -0 awk '
   FILENAME ~ /\.gen\.go$/ { next }
-  /^[ \t]*\/\// && !/^[ \t]*\/\/(go:|nolint|[^ ]*$)/ && !/https?:\/\// {
+  /^[ \t]*(\/\/|--|#)/ && !/^[ \t]*\/\/(go:|nolint|[^ ]*$)/ && !/https?:\/\// {
     line = $0; gsub(/\t/, "    ", line); gsub(/[\200-\277]/, "", line)
     if (length(line) > 100) printf "%s:%d: %d columns\n", FILENAME, FNR, length(line)
   }')"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts prometheus and promtool into bin/tools/prometheus for the tests, unless the machine has them.
-# It unpacks Debian's package without installing it, so that no service starts and no root is needed.
-# If that is not possible the tests are skipped; with CI=true this script fails.
+# It unpacks Debian's package without installing it, so that no service starts and no root is
+# needed. If that is not possible the tests are skipped; with CI=true this script fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 into=$PWD/bin/tools/prometheus
