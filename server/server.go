@@ -324,9 +324,9 @@ func (s *Server) newOps() *ops.Ops {
 func (s *Server) part() api.Part {
 	switch {
 	case !s.has(RoleAuth):
-		return api.WithoutSignIn
+		return api.WithoutPasswords
 	case !s.has(RoleAPI):
-		return api.SignInAlone
+		return api.OnlyAuth
 	}
 	return api.Everything
 }

@@ -12,9 +12,9 @@ import (
 // behind a proxy that routes requests by path.
 func (a *API) checkPart(c *fiber.Ctx) error {
 	switch path := c.Route().Path; {
-	case a.part == WithoutSignIn && operationOf(c).hashesPassword:
+	case a.part == WithoutPasswords && operationOf(c).hashesPassword:
 		return misrouted("this kizod does not take passwords: send /v1/auth to one that runs with --roles auth")
-	case a.part == SignInAlone && !strings.HasPrefix(path, "/v1/auth/"):
+	case a.part == OnlyAuth && !strings.HasPrefix(path, "/v1/auth/"):
 		return misrouted("this kizod serves only /v1/auth: send everything else to one that runs with --roles api")
 	}
 	return c.Next()
@@ -32,7 +32,7 @@ type Part int
 
 // The parts.
 const (
-	Everything    Part = iota
-	WithoutSignIn      // without sign-up and log-in, which hash a password
-	SignInAlone        // only /v1/auth
+	Everything       Part = iota
+	WithoutPasswords      // without sign-up and log-in, which hash a password
+	OnlyAuth              // only /v1/auth
 )
