@@ -115,7 +115,7 @@ func (d *daemon) recordEnd(p *rig.Process, generation int) {
 	}
 	d.system.faultLog.death(who(d.name, generation), at, violent)
 	if p.SelfKilled() {
-		d.system.faultLog.count("kizod died at a named point")
+		d.system.faultLog.count("kizod died at a failpoint")
 	}
 }
 

@@ -196,7 +196,7 @@ func (n *nemesis) freeze() fault {
 func (n *nemesis) dieAtPoint() fault {
 	d, point := n.anyDaemon(""), points[n.dice.IntN(len(points))]
 	action := []string{"kill", "kill", "fail", "stall:1500ms"}[n.dice.IntN(4)]
-	return fault{name: "kizod with a deadly point", do: func(ctx context.Context) error {
+	return fault{name: "kizod with a failpoint that kills it", do: func(ctx context.Context) error {
 		if !n.options.points {
 			return nil
 		}
