@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/JDevAman/kizo/server/api"
+	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ratelimit"
 	"github.com/JDevAman/kizo/server/settle"
 )
@@ -23,7 +24,9 @@ func (s *Server) newLimits() api.Limits {
 	limiter := ratelimit.New(ratelimit.Config{Redis: s.limitRedis, User: user, Address: address, Metrics: s.metrics.limits})
 	limits := api.Limits{UserPolicy: policy(limiter.UserRule()), AddressPolicy: policy(limiter.AddressRule())}
 	if user.Rate > 0 {
-		limits.User = func(ctx context.Context, id uuid.UUID) api.Allowance { return api.Allowance(limiter.User(ctx, id)) }
+		limits.User = func(ctx context.Context, id auth.UserID) api.Allowance {
+			return api.Allowance(limiter.User(ctx, uuid.UUID(id)))
+		}
 	}
 	if address.Rate > 0 {
 		limits.Address = func(ctx context.Context, ip string) api.Allowance { return api.Allowance(limiter.Address(ctx, ip)) }

@@ -19,7 +19,7 @@ import (
 type books struct {
 	name   string
 	url    string
-	owners []uuid.UUID
+	owners []ledger.UserID
 }
 
 const fundersAtOnce = 256
@@ -29,9 +29,9 @@ func (b *bench) openBooks(ctx context.Context, name string) (*books, error) {
 	if err := b.rig.CreateDatabase(ctx, name); err != nil {
 		return nil, err
 	}
-	k := &books{name: name, url: b.rig.DatabaseURL(name, embedded.AppRole), owners: make([]uuid.UUID, b.options.users)}
+	k := &books{name: name, url: b.rig.DatabaseURL(name, embedded.AppRole), owners: make([]ledger.UserID, b.options.users)}
 	for i := range k.owners {
-		k.owners[i] = uuid.Must(uuid.NewV7())
+		k.owners[i] = ledger.UserID(uuid.Must(uuid.NewV7()))
 	}
 	return k, k.with(ctx, ledger.Config{}, func(l *ledger.Ledger) error {
 		return rig.Parallel(ctx, fundersAtOnce, len(k.owners), func(ctx context.Context, i int) error {
@@ -40,7 +40,7 @@ func (b *bench) openBooks(ctx context.Context, name string) (*books, error) {
 	})
 }
 
-func fund(ctx context.Context, l *ledger.Ledger, owner uuid.UUID) error {
+func fund(ctx context.Context, l *ledger.Ledger, owner ledger.UserID) error {
 	if _, err := l.OpenWallet(ctx, owner, "USD"); err != nil {
 		return err
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/loadtest/rig"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -26,7 +24,7 @@ func capacity(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer plain.pool.Close()
-	k := &books{name: rig.Database, url: b.rig.AppURL(), owners: make([]uuid.UUID, len(b.users))}
+	k := &books{name: rig.Database, url: b.rig.AppURL(), owners: make([]ledger.UserID, len(b.users))}
 	for i, u := range b.users {
 		k.owners[i] = u.ID
 	}

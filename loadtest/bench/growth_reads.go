@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -95,7 +93,7 @@ func (r *reader) lists(ctx context.Context, old time.Time) {
 	r.err = err
 	for _, list := range []struct {
 		name  string
-		user  uuid.UUID
+		user  ledger.UserID
 		query ledger.Query
 	}{
 		{"history, busy, first page of 20", busy, ledger.Query{}},
@@ -118,7 +116,7 @@ func (r *reader) balances(ctx context.Context, old time.Time) {
 	busy, quiet := r.books.owners[busyWallet], r.books.owners[quietWallet]
 	for _, balance := range []struct {
 		name string
-		user uuid.UUID
+		user ledger.UserID
 		at   time.Time
 	}{
 		{"balance as of now, busy", busy, time.Time{}},
@@ -135,7 +133,7 @@ func (r *reader) balances(ctx context.Context, old time.Time) {
 	r.summary(ctx, "summary, quiet", quiet)
 }
 
-func (r *reader) summary(ctx context.Context, name string, user uuid.UUID) {
+func (r *reader) summary(ctx context.Context, name string, user ledger.UserID) {
 	r.time(name, func() error {
 		_, err := r.ledger.Summary(ctx, user)
 		return err
@@ -143,7 +141,7 @@ func (r *reader) summary(ctx context.Context, name string, user uuid.UUID) {
 }
 
 // catchUp is what a client of the events reads that was disconnected since old.
-func (r *reader) catchUp(ctx context.Context, name string, user uuid.UUID, old time.Time) {
+func (r *reader) catchUp(ctx context.Context, name string, user ledger.UserID, old time.Time) {
 	r.time("100 events since then, "+name, func() error {
 		at, err := r.ledger.PositionAt(ctx, old)
 		if err != nil {

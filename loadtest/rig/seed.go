@@ -18,13 +18,13 @@ import (
 
 // User is one of the users that send requests.
 type User struct {
-	ID           uuid.UUID `json:"id"`
-	Handle       string    `json:"handle"`
-	Email        string    `json:"email"`
-	Password     string    `json:"password"`
-	AccessToken  string    `json:"access_token"`
-	RefreshToken string    `json:"refresh_token"`
-	Expires      time.Time `json:"expires"` // of the access token
+	ID           auth.UserID `json:"id"`
+	Handle       string      `json:"handle"`
+	Email        string      `json:"email"`
+	Password     string      `json:"password"`
+	AccessToken  string      `json:"access_token"`
+	RefreshToken string      `json:"refresh_token"`
+	Expires      time.Time   `json:"expires"` // of the access token
 }
 
 const (
@@ -124,7 +124,7 @@ const depositTries = 10
 
 // deposit makes a deposit with any preset of the bank: it opens another one after a
 // rejection, and submits the same one again where the bank does not answer.
-func deposit(ctx context.Context, books *ledger.Ledger, client *bank.Client, owner uuid.UUID, amount money.Amount) error {
+func deposit(ctx context.Context, books *ledger.Ledger, client *bank.Client, owner ledger.UserID, amount money.Amount) error {
 	var last error
 	for try := range depositTries {
 		opened, err := books.OpenDeposit(ctx, ledger.TransferRequest{Owner: owner, Key: fmt.Sprintf("seed-%d", try), Amount: amount})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
+
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api/internal/routes"
@@ -175,7 +177,7 @@ func viewTokens(t auth.Tokens, u auth.User) openapi.Tokens {
 
 func viewUser(u auth.User) openapi.User {
 	return openapi.User{
-		Id: u.ID, Email: u.Email, Handle: u.Handle, Name: u.Name,
+		Id: uuid.UUID(u.ID), Email: u.Email, Handle: u.Handle, Name: u.Name,
 		Role: openapi.UserRole(u.Role), CreatedAt: u.CreatedAt.UTC(), EmailVerified: u.EmailVerified, FindableByEmail: u.FindableByEmail,
 	}
 }

@@ -176,7 +176,7 @@ func TestBatchCountsTowardsTheRateLimit(t *testing.T) {
 	t.Parallel()
 	var left, counted atomic.Int64
 	h := newFixture(t, func(o *options) {
-		o.limits.User = func(context.Context, uuid.UUID) api.Allowance {
+		o.limits.User = func(context.Context, ledger.UserID) api.Allowance {
 			counted.Add(1)
 			return api.Allowance{Allowed: left.Add(-1) >= 0, RetryAfter: 3 * time.Second}
 		}

@@ -19,7 +19,7 @@ import (
 
 // user is a user with a session and a USD wallet.
 type user struct {
-	id              uuid.UUID
+	id              ledger.UserID
 	handle          string
 	access, refresh string
 	wallet          string
@@ -134,7 +134,7 @@ func (h *fixture) signUp(handle string) *user {
 	tokens := read[openapi.Tokens](h.do(ask{method: "POST", path: "/v1/auth/signup", body: fields{
 		"email": handle + "@example.com", "handle": handle, "name": "Name of " + handle, "password": password,
 	}}).want(201))
-	u := &user{id: tokens.User.Id, handle: handle, access: tokens.AccessToken, refresh: tokens.RefreshToken}
+	u := &user{id: ledger.UserID(tokens.User.Id), handle: handle, access: tokens.AccessToken, refresh: tokens.RefreshToken}
 	h.log.keepOut(u.access, u.refresh)
 	u.wallet = h.wallet(u).Id.String()
 	h.verifyEmail(u)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
@@ -67,11 +65,11 @@ func (s *stream) begin(ctx context.Context, name, since string) error {
 }
 
 // viewEvents returns events as the viewer sees them, with the names of sender and receiver.
-func (a *API) viewEvents(ctx context.Context, viewer uuid.UUID, events []*ledger.Event) ([]openapi.TransferEvent, error) {
-	ids := make([]uuid.UUID, 0, 2*len(events))
-	seen := map[uuid.UUID]bool{uuid.Nil: true}
+func (a *API) viewEvents(ctx context.Context, viewer auth.UserID, events []*ledger.Event) ([]openapi.TransferEvent, error) {
+	ids := make([]auth.UserID, 0, 2*len(events))
+	seen := map[auth.UserID]bool{{}: true}
 	for _, e := range events {
-		for _, id := range []uuid.UUID{e.Debtor, e.Creditor} {
+		for _, id := range []auth.UserID{e.Debtor, e.Creditor} {
 			if !seen[id] {
 				seen[id] = true
 				ids = append(ids, id)
@@ -82,8 +80,8 @@ func (a *API) viewEvents(ctx context.Context, viewer uuid.UUID, events []*ledger
 	if err != nil {
 		return nil, err
 	}
-	party := func(owner uuid.UUID, kind ledger.Kind) openapi.Party {
-		if owner == uuid.Nil {
+	party := func(owner auth.UserID, kind ledger.Kind) openapi.Party {
+		if owner.IsZero() {
 			return viewSystemParty(kind)
 		}
 		return viewParty(people[owner])

@@ -65,7 +65,7 @@ func (d *fakeOps) Reconcile(context.Context) (openapi.Reconciliation, error) {
 	return openapi.Reconciliation{Discrepancies: []openapi.Discrepancy{}}, d.did("reconcile")
 }
 
-func (d *fakeOps) Explain(context.Context, ledger.Transfer, func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error)) (openapi.Timeline, error) {
+func (d *fakeOps) Explain(context.Context, ledger.Transfer, func(context.Context, []auth.UserID) (map[auth.UserID]auth.UserRef, error)) (openapi.Timeline, error) {
 	return openapi.Timeline{Entries: []openapi.TimelineEntry{}, WaitsFor: "nothing", Next: "nothing", NextActor: openapi.Actor{Role: openapi.ActorRoleNone}}, d.did("explain")
 }
 

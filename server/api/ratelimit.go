@@ -7,15 +7,15 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/auth"
 )
 
 // Limits says how many requests are allowed: of a user by id, and of anonymous requests (sign-up,
 // log-in, refresh, or an invalid token) by address. A nil function means no limit.
 type Limits struct {
-	User          func(context.Context, uuid.UUID) Allowance
+	User          func(context.Context, auth.UserID) Allowance
 	Address       func(context.Context, string) Allowance
 	UserPolicy    Policy
 	AddressPolicy Policy
@@ -57,7 +57,7 @@ func (a *API) limitAnonymous(c *fiber.Ctx) error {
 		return c.Next()
 	}
 	err := c.Next()
-	if err == nil || requestOf(c.UserContext()).principal.UserID != uuid.Nil || problemOf(err).Status != http.StatusUnauthorized {
+	if err == nil || !requestOf(c.UserContext()).principal.UserID.IsZero() || problemOf(err).Status != http.StatusUnauthorized {
 		return err
 	}
 	if refused := a.allow(c, "address", a.addressPolicy, a.limits.Address(c.UserContext(), a.clientAddress(c))); refused != nil {
@@ -69,7 +69,7 @@ func (a *API) limitAnonymous(c *fiber.Ctx) error {
 // limitUsers limits requests by user, after authenticate. An event stream counts as one request.
 func (a *API) limitUsers(c *fiber.Ctx) error {
 	who := userID(c.UserContext())
-	if a.limits.User == nil || who == uuid.Nil {
+	if a.limits.User == nil || who.IsZero() {
 		return c.Next()
 	}
 	if err := a.allow(c, "user", a.userPolicy, a.limits.User(c.UserContext(), who)); err != nil {

@@ -40,8 +40,8 @@ func requestOf(ctx context.Context) request {
 	return r
 }
 
-// userID returns the id of the user that sent the request, or uuid.Nil for an anonymous request.
-func userID(ctx context.Context) uuid.UUID { return requestOf(ctx).principal.UserID }
+// userID returns the id of the user that sent the request, or the zero id for an anonymous request.
+func userID(ctx context.Context) auth.UserID { return requestOf(ctx).principal.UserID }
 
 const (
 	requestIDLocal = "request_id"

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
@@ -29,7 +28,7 @@ func (a *API) logRefusal(c *fiber.Ctx, p openapi.Problem, requestID string) {
 		slog.String("code", string(p.Code)), slog.String("method", c.Method()), slog.String("route", c.Route().Path),
 		slog.String("request_id", requestID), slog.String("address", auth.EventText(a.clientAddress(c))),
 	}
-	if who := requestOf(c.UserContext()).principal; who.UserID != uuid.Nil {
+	if who := requestOf(c.UserContext()).principal; !who.UserID.IsZero() {
 		attrs = append(attrs, slog.String("user", who.Handle))
 	}
 	a.auth.LogSecurityEvent(c.UserContext(), event, attrs...)

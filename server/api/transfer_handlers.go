@@ -143,12 +143,12 @@ func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.Foll
 // receiver. A sender cannot void an authorization, because the receiver may already have handed
 // over goods for it. If the receiver does nothing, the hold ends when it expires; the error names
 // the time.
-func (a *API) onlyReceiver(ctx context.Context, t ledger.Transfer, receiver uuid.UUID) error {
-	if receiver == (uuid.UUID{}) {
+func (a *API) onlyReceiver(ctx context.Context, t ledger.Transfer, receiver auth.UserID) error {
+	if receiver.IsZero() {
 		return reject(openapi.Forbidden, "", fmt.Sprintf("the bank decides about a %s: it can be neither voided nor reversed here", t.Kind))
 	}
 	name := "its receiver"
-	if people, err := a.auth.UsersByID(ctx, []uuid.UUID{receiver}); err == nil && people[receiver].Handle != "" {
+	if people, err := a.auth.UsersByID(ctx, []auth.UserID{receiver}); err == nil && people[receiver].Handle != "" {
 		name = "@" + people[receiver].Handle
 	}
 	detail := fmt.Sprintf("only %s, the receiver of this transfer, can do that", name)
@@ -265,7 +265,7 @@ func (a *API) payee(ctx context.Context, to string, c money.Currency) (auth.User
 		if err != nil {
 			return auth.UserRef{}, err
 		}
-		people, err := a.auth.UsersByID(ctx, []uuid.UUID{owner})
+		people, err := a.auth.UsersByID(ctx, []auth.UserID{owner})
 		if err != nil {
 			return auth.UserRef{}, err
 		}

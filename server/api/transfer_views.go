@@ -6,8 +6,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api/internal/routes"
@@ -116,7 +114,7 @@ func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]openapi
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]uuid.UUID, 0, len(owners))
+	ids := make([]auth.UserID, 0, len(owners))
 	for _, owner := range owners {
 		ids = append(ids, owner)
 	}

@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/JDevAman/kizo/internal/text"
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -61,7 +60,7 @@ func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, 
 // address are limited for each payer: the error then has the code too_many_lookups. They do
 // not find a user who has disabled this, nor by an unverified address; the error is the same
 // as for an unknown address.
-func (s *Service) FindPayee(ctx context.Context, payer uuid.UUID, loginOrHandle string) (UserRef, error) {
+func (s *Service) FindPayee(ctx context.Context, payer UserID, loginOrHandle string) (UserRef, error) {
 	l := parseLogin(loginOrHandle)
 	if l.email == "" {
 		return s.FindUser(ctx, loginOrHandle)
@@ -86,7 +85,7 @@ func (s *Service) FindPayee(ctx context.Context, payer uuid.UUID, loginOrHandle 
 // lookUp is a successful look-up by e-mail address. Repeating it reveals nothing new, and does
 // not count.
 type lookUp struct {
-	payer uuid.UUID
+	payer UserID
 	email string
 }
 
@@ -97,11 +96,11 @@ SELECT id, handle, name, status, role, findable_by_email
 
 // UsersByID returns the users with these ids, at most 1000. Unknown ids are missing from the
 // result, which may be as old as a lease.
-func (s *Service) UsersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]UserRef, error) {
+func (s *Service) UsersByID(ctx context.Context, ids []UserID) (map[UserID]UserRef, error) {
 	if len(ids) > maxUsersByID {
 		return nil, fmt.Errorf("auth: %d user ids exceed the maximum of %d", len(ids), maxUsersByID)
 	}
-	found := make(map[uuid.UUID]UserRef, len(ids))
+	found := make(map[UserID]UserRef, len(ids))
 	unknown := ids
 	if s.cache.valid() {
 		unknown = nil

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
@@ -30,7 +28,7 @@ func TestUnverifiedAddressHasNoOwner(t *testing.T) {
 	testkit.Must(t, err)
 	ada, err := h.signUpWith("ADA@example.com", "ada", goodPassword)
 	testkit.Must(t, err)
-	find := func(want uuid.UUID, code problem.Code) {
+	find := func(want UserID, code problem.Code) {
 		t.Helper()
 		for what, find := range map[string]func() (UserRef, error){
 			"FindPayee": func() (UserRef, error) { return h.FindPayee(t.Context(), asker.ID, "ada@example.com") },
@@ -41,7 +39,7 @@ func TestUnverifiedAddressHasNoOwner(t *testing.T) {
 			testkit.Equal(t, what, ref.ID, want)
 		}
 	}
-	find(uuid.Nil, CodeUserNotFound)
+	find(UserID{}, CodeUserNotFound)
 	h.verify("ada")
 	find(ada.ID, "")
 	_, err = h.owner().VerifyEmail(t.Context(), "squatter", "test")

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/internal/testkit"
@@ -27,7 +26,7 @@ func TestEndSessions(t *testing.T) {
 	}
 	testkit.Equal(t, "another user's session", h.refusal(bystander.AccessToken), "")
 	testkit.Equal(t, "a later session", h.refusal(h.logIn("alice").AccessToken), "")
-	wantCode(t, h.EndSessions(t.Context(), uuid.New()), CodeUserNotFound)
+	wantCode(t, h.EndSessions(t.Context(), unknownID), CodeUserNotFound)
 }
 
 // TestEndSessionsWaitsForOpenSession: a session that is being opened and not committed yet is ended

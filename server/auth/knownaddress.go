@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -39,7 +38,7 @@ DELETE FROM known_addresses
 
 // rememberAddress stores the address with the user, in the transaction that opens the
 // session, and deletes the user's oldest addresses above the maximum.
-func (t *throttle) rememberAddress(ctx context.Context, tx pgx.Tx, userID uuid.UUID, address string) error {
+func (t *throttle) rememberAddress(ctx context.Context, tx pgx.Tx, userID UserID, address string) error {
 	key := t.addressKey(address)
 	if key == (throttleKey{}) {
 		return nil

@@ -114,7 +114,7 @@ func (h *harness) verify(handle string) {
 }
 
 // rename changes the name of a user.
-func (h *harness) rename(userID uuid.UUID, name string) (User, error) {
+func (h *harness) rename(userID UserID, name string) (User, error) {
 	h.t.Helper()
 	return h.UpdateProfile(h.t.Context(), userID, ProfileUpdate{Name: &name})
 }
@@ -185,4 +185,4 @@ func wantCode(t testing.TB, err error, want problem.Code) {
 	}
 }
 
-var unknownID = uuid.MustParse("0190a0b0-0000-7000-8000-000000000000")
+var unknownID = UserID(uuid.MustParse("0190a0b0-0000-7000-8000-000000000000"))

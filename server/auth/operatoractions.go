@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -34,7 +33,7 @@ type ActionRecord struct {
 // RecordAction stores an action of an operator, which is never deleted. The database
 // rejects an action of more than 60 characters, a subject of more than 200, and a reason
 // that is empty or longer than 500.
-func (s *Service) RecordAction(ctx context.Context, operator uuid.UUID, action, subject, reason string) error {
+func (s *Service) RecordAction(ctx context.Context, operator UserID, action, subject, reason string) error {
 	if _, err := s.pool.Exec(ctx, sqlRecordAction, operator, action, subject, reason); err != nil {
 		return fmt.Errorf("record the action %s: %w", action, err)
 	}

@@ -11,7 +11,7 @@ func TestActionsAreStored(t *testing.T) {
 	h := newHarness(t)
 	_, olga := h.signUp("olga")
 	testkit.Must(t, h.RecordAction(t.Context(), olga.ID, "queue.pause", "bank", "the bank asked us to"))
-	testkit.Must(t, h.RecordAction(t.Context(), newID(), "queue.resume", "bank", "done"))
+	testkit.Must(t, h.RecordAction(t.Context(), UserID(newID()), "queue.resume", "bank", "done"))
 	actions, err := h.Actions(t.Context(), 10)
 	testkit.Must(t, err)
 	if len(actions) != 2 || actions[0].Action != "queue.resume" || actions[0].Operator != "" {

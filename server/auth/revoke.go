@@ -64,7 +64,7 @@ UPDATE sessions SET revoked_at = $3, revoked_reason = $4
 
 // RevokeSession revokes an open session of the user, like LogOut. For a session of another
 // user, as for an unknown one, the error has the code session_not_found.
-func (s *Service) RevokeSession(ctx context.Context, userID, sessionID uuid.UUID) error {
+func (s *Service) RevokeSession(ctx context.Context, userID UserID, sessionID uuid.UUID) error {
 	tag, err := s.pool.Exec(ctx, sqlRevokeOwnSessionAndRecord, sessionID, userID, s.now(), revokedByUser)
 	if err != nil {
 		return fmt.Errorf("revoke session: %w", err)
@@ -89,7 +89,7 @@ UPDATE sessions SET revoked_at = $2, revoked_reason = $3
 
 // Suspend revokes all sessions of a user, who cannot log in until Reinstate. It returns after
 // the lease. The reason is stored for operators.
-func (s *Service) Suspend(ctx context.Context, userID uuid.UUID, reason string) error {
+func (s *Service) Suspend(ctx context.Context, userID UserID, reason string) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		now := s.now()
 		// The row of the user first: a transaction that opens a session holds it FOR
@@ -124,7 +124,7 @@ SELECT $2, user_id, 'session_revoked', id, address, client, 'by an operator' FRO
 
 // EndSessions revokes all sessions of a user, who may log in again. It returns after the
 // lease, when no process accepts their tokens any more.
-func (s *Service) EndSessions(ctx context.Context, userID uuid.UUID) error {
+func (s *Service) EndSessions(ctx context.Context, userID UserID) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		// A transaction that opens a session holds the row of the user FOR SHARE, so the
 		// second statement sees every session that was opened before.
@@ -149,7 +149,7 @@ func (s *Service) EndSessions(ctx context.Context, userID uuid.UUID) error {
 }
 
 // Reinstate lets a suspended user log in again. Their earlier sessions stay revoked.
-func (s *Service) Reinstate(ctx context.Context, userID uuid.UUID, reason string) error {
+func (s *Service) Reinstate(ctx context.Context, userID UserID, reason string) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := setStatus(ctx, tx, userID, StatusActive, reason, s.now()); err != nil {
 			return err
@@ -162,7 +162,7 @@ func (s *Service) Reinstate(ctx context.Context, userID uuid.UUID, reason string
 	return err
 }
 
-func setStatus(ctx context.Context, tx pgx.Tx, userID uuid.UUID, status Status, reason string, now time.Time) error {
+func setStatus(ctx context.Context, tx pgx.Tx, userID UserID, status Status, reason string, now time.Time) error {
 	tag, err := tx.Exec(ctx, sqlSetStatus, userID, status, text.Clean(reason, maxReasonRunes), now)
 	if err != nil {
 		return fmt.Errorf("set user %s: %w", status, err)

@@ -24,7 +24,7 @@ func TestLogOutRevokesBothTokens(t *testing.T) {
 	testkit.Equal(t, "refresh token", h.refreshRefusal(tokens.RefreshToken), CodeRefreshTokenInvalid)
 	testkit.Equal(t, "access token of the other session", h.refusal(other.AccessToken), "")
 	testkit.Must(t, h.LogOut(t.Context(), principal.SessionID)) // a second call is no error
-	testkit.Must(t, h.LogOut(t.Context(), unknownID))
+	testkit.Must(t, h.LogOut(t.Context(), newID()))
 }
 
 // TestSuspensionEndsAccessAtOnce: a suspended user has no access, although the access token has not

@@ -168,7 +168,7 @@ INSERT INTO security_events (at, user_id, event, session_id, client, address, de
 VALUES ($1, $2, $3, nullif($4::uuid, '00000000-0000-0000-0000-000000000000'), $5, $6, $7)`
 
 // record stores an event for its user.
-func (s *Service) record(ctx context.Context, db execer, event SecurityEvent, userID, sessionID uuid.UUID, client Client, detail string) error {
+func (s *Service) record(ctx context.Context, db execer, event SecurityEvent, userID UserID, sessionID uuid.UUID, client Client, detail string) error {
 	client = client.clean()
 	_, err := db.Exec(ctx, sqlRecordEvent, s.now(), userID, event, sessionID, client.UserAgent, client.Address, text.Clean(detail, maxReasonRunes))
 	if err != nil {
@@ -196,7 +196,7 @@ SELECT id, at, event, session_id, client, address, detail
  LIMIT $2`
 
 // History returns the latest security events of a user, newest first, at most limit.
-func (s *Service) History(ctx context.Context, userID uuid.UUID, limit int) ([]EventRecord, error) {
+func (s *Service) History(ctx context.Context, userID UserID, limit int) ([]EventRecord, error) {
 	rows, err := s.pool.Query(ctx, sqlEventsOfUser, userID, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list security events: %w", err)

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/internal/testkit"
 )
 
@@ -48,7 +46,7 @@ func newTrailHouse(t *testing.T) (*harness, *recordedLog) {
 	return newHarness(t, func(c *Config) { c.Logger = slog.New(slog.NewJSONHandler(log, nil)) }), log
 }
 
-func (h *harness) history(userID uuid.UUID) (events []string) {
+func (h *harness) history(userID UserID) (events []string) {
 	h.t.Helper()
 	records, err := h.History(h.t.Context(), userID, 100)
 	testkit.Must(h.t, err)

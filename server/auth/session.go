@@ -120,7 +120,7 @@ SELECT id, created_at, last_used_at, expires_at, client, address
  LIMIT 100`
 
 // Sessions returns the open sessions of the user, newest first, at most 100.
-func (s *Service) Sessions(ctx context.Context, userID uuid.UUID) ([]Session, error) {
+func (s *Service) Sessions(ctx context.Context, userID UserID) ([]Session, error) {
 	rows, err := s.pool.Query(ctx, sqlSessions, userID, s.now())
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)

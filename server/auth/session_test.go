@@ -26,7 +26,7 @@ func TestSessionsAreListedAndRevokedByTheirOwner(t *testing.T) {
 	testkit.Equal(t, "address", open[2].Address, "192.0.2.7")
 
 	wantCode(t, h.RevokeSession(t.Context(), alice.ID, theirs.SessionID), CodeSessionNotFound)
-	wantCode(t, h.RevokeSession(t.Context(), alice.ID, unknownID), CodeSessionNotFound)
+	wantCode(t, h.RevokeSession(t.Context(), alice.ID, newID()), CodeSessionNotFound)
 	testkit.Equal(t, "bob's session", h.refusal(theirs.AccessToken), "")
 	testkit.Must(t, h.RevokeSession(t.Context(), alice.ID, second.SessionID))
 	wantCode(t, h.RevokeSession(t.Context(), alice.ID, second.SessionID), CodeSessionNotFound)

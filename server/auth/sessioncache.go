@@ -37,8 +37,8 @@ type sessionCache struct {
 
 	mu            sync.Mutex
 	sessions      *cache.Map[uuid.UUID, sessionState]
-	users         *cache.Map[uuid.UUID, UserRef]
-	logins        *cache.Map[login, uuid.UUID]
+	users         *cache.Map[UserID, UserRef]
+	logins        *cache.Map[login, UserID]
 	reading       bool
 	version       int64     // of the last change that was applied
 	readAt        time.Time // start of the last successful reading of the changes
@@ -60,8 +60,8 @@ func newSessionCache(lease time.Duration, read func(context.Context, int64) (cha
 	return &sessionCache{
 		read: read, lease: lease, version: -1, // before the first change
 		sessions: cache.New[uuid.UUID, sessionState](maxCached),
-		users:    cache.New[uuid.UUID, UserRef](maxCached),
-		logins:   cache.New[login, uuid.UUID](maxCached),
+		users:    cache.New[UserID, UserRef](maxCached),
+		logins:   cache.New[login, UserID](maxCached),
 	}
 }
 
@@ -114,9 +114,9 @@ func (c *sessionCache) apply(changed change) {
 	case "session":
 		c.sessions.Forget(changed.id)
 	case "name":
-		c.users.Forget(changed.id)
+		c.users.Forget(UserID(changed.id))
 	default: // rare, so there is no index of the sessions and logins of a user
-		c.users.Forget(changed.id)
+		c.users.Forget(UserID(changed.id))
 		c.sessions.Clear()
 		c.logins.Clear()
 	}

@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/internal/testkit"
@@ -85,7 +84,7 @@ func TestCachedSessionNeedsNoQuery(t *testing.T) {
 		if _, err := h.FindUser(t.Context(), "@ada"); err != nil {
 			return err
 		}
-		_, err := h.UsersByID(t.Context(), []uuid.UUID{user.ID})
+		_, err := h.UsersByID(t.Context(), []UserID{user.ID})
 		return err
 	}
 	testkit.Must(t, look())
@@ -183,7 +182,7 @@ func TestNewNameIsVisibleAtOnceInOneProcess(t *testing.T) {
 	testkit.Must(t, err)
 	ref, err := h.FindUser(t.Context(), "@ada")
 	testkit.Must(t, err)
-	people, err := h.UsersByID(t.Context(), []uuid.UUID{user.ID})
+	people, err := h.UsersByID(t.Context(), []UserID{user.ID})
 	testkit.Must(t, err)
 	if ref.Name != "Countess" || people[user.ID].Name != "Countess" {
 		t.Errorf("the old name is still shown: %q, %q", ref.Name, people[user.ID].Name)

@@ -70,7 +70,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 }
 
 // signedIn records that a session was opened, in the transaction that opens it.
-func (s *Service) signedIn(ctx context.Context, tx pgx.Tx, event SecurityEvent, userID, sessionID uuid.UUID, client Client) error {
+func (s *Service) signedIn(ctx context.Context, tx pgx.Tx, event SecurityEvent, userID UserID, sessionID uuid.UUID, client Client) error {
 	if err := s.throttle.rememberAddress(ctx, tx, userID, client.Address); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *Service) hashNew(ctx context.Context, email, password string) (storedPa
 }
 
 func newUser(in SignUpInput) (user User, err error) {
-	user = User{ID: newID(), Role: RoleUser, Status: StatusActive, FindableByEmail: true}
+	user = User{ID: UserID(newID()), Role: RoleUser, Status: StatusActive, FindableByEmail: true}
 	if user.Email, err = normalEmail(in.Email); err != nil {
 		return User{}, err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -116,7 +115,7 @@ UPDATE login_throttle
 )
 
 // lookUp counts a look-up by e-mail address of a user, or refuses it.
-func (t *throttle) lookUp(ctx context.Context, payer uuid.UUID) error {
+func (t *throttle) lookUp(ctx context.Context, payer UserID) error {
 	var (
 		begun       bool
 		ignored     *time.Time

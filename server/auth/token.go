@@ -34,7 +34,10 @@ type claims struct {
 
 // accessToken is the content of a token whose signature and claims are valid. Its session may
 // have ended.
-type accessToken struct{ userID, sessionID uuid.UUID }
+type accessToken struct {
+	userID    UserID
+	sessionID uuid.UUID
+}
 
 // tokens signs and verifies access tokens.
 type tokens struct {
@@ -117,7 +120,7 @@ func (t *tokens) parse(raw string) (accessToken, error) {
 	if err != nil {
 		return accessToken{}, errTokenInvalid(err)
 	}
-	subject := accessToken{userID: user, sessionID: session}
+	subject := accessToken{userID: UserID(user), sessionID: session}
 	t.verified.Put(digest, verified{subject, stated.ExpiresAt.Time})
 	return subject, nil
 }

@@ -7,12 +7,16 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/JDevAman/kizo/internal/text"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/text"
+	"github.com/JDevAman/kizo/server/ids"
 	"github.com/JDevAman/kizo/server/problem"
 )
+
+// UserID is the id of a user.
+type UserID = ids.UserID
 
 // Role decides what a user may do beyond their own wallets.
 type Role string
@@ -34,7 +38,7 @@ const (
 
 // User is a user, as shown to that user.
 type User struct {
-	ID        uuid.UUID
+	ID        UserID
 	Email     string // lower-case
 	Handle    string // lower-case, without the @
 	Name      string
@@ -48,7 +52,7 @@ type User struct {
 
 // UserRef is a user, as shown to other users: without the e-mail address.
 type UserRef struct {
-	ID     uuid.UUID
+	ID     UserID
 	Handle string
 	Name   string
 	Status Status
@@ -80,7 +84,7 @@ UPDATE users SET name = handle, name_key = handle
 )
 
 // Me returns the user with that id. The error has the code user_not_found if there is none.
-func (s *Service) Me(ctx context.Context, userID uuid.UUID) (User, error) {
+func (s *Service) Me(ctx context.Context, userID UserID) (User, error) {
 	return s.oneUser(ctx, "read user", sqlUser, userID)
 }
 
@@ -93,7 +97,7 @@ type ProfileUpdate struct {
 // UpdateProfile changes the profile of a user and returns the changed user. Only operators
 // may use a name that would pass for Kizo or its staff. If FindableByEmail is set, it
 // returns after the lease, when the setting applies in all processes.
-func (s *Service) UpdateProfile(ctx context.Context, userID uuid.UUID, update ProfileUpdate) (User, error) {
+func (s *Service) UpdateProfile(ctx context.Context, userID UserID, update ProfileUpdate) (User, error) {
 	var name, key *string
 	reserved := false
 	if update.Name != nil {
@@ -111,7 +115,7 @@ func (s *Service) UpdateProfile(ctx context.Context, userID uuid.UUID, update Pr
 	if err != nil {
 		return User{}, err
 	}
-	s.cache.invalidate(change{"name", user.ID})
+	s.cache.invalidate(change{"name", uuid.UUID(user.ID)})
 	if update.FindableByEmail != nil {
 		s.waitForCacheExpiry()
 	}
@@ -133,7 +137,7 @@ func (s *Service) VerifyEmail(ctx context.Context, handle, reason string) (User,
 		if err != nil {
 			return taken(err)
 		}
-		if _, err := tx.Exec(ctx, sqlRecordAction, uuid.Nil, "email.verify", user.Handle, text.Clean(reason, 500)); err != nil {
+		if _, err := tx.Exec(ctx, sqlRecordAction, UserID{}, "email.verify", user.Handle, text.Clean(reason, 500)); err != nil {
 			return fmt.Errorf("record the verification: %w", err)
 		}
 		return s.record(ctx, tx, EventEmailVerified, user.ID, uuid.Nil, Client{}, "")
@@ -169,7 +173,7 @@ func (s *Service) Grant(ctx context.Context, identifier string, role Role, reaso
 				return fmt.Errorf("replace the reserved name: %w", err)
 			}
 		}
-		if _, err := tx.Exec(ctx, sqlRecordAction, uuid.Nil, "role.grant."+string(role), user.Handle, text.Clean(reason, 500)); err != nil {
+		if _, err := tx.Exec(ctx, sqlRecordAction, UserID{}, "role.grant."+string(role), user.Handle, text.Clean(reason, 500)); err != nil {
 			return fmt.Errorf("record the grant: %w", err)
 		}
 		return s.record(ctx, tx, EventRoleChanged, user.ID, uuid.Nil, Client{}, string(role))

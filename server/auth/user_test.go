@@ -25,7 +25,7 @@ func TestSignUp(t *testing.T) {
 		Role: RoleUser, Status: StatusActive, CreatedAt: h.clock.Now(), FindableByEmail: true,
 	}
 	testkit.Equal(t, "user", user, want)
-	testkit.Equal(t, "id version", user.ID.Version(), uuid.Version(7))
+	testkit.Equal(t, "id version", uuid.UUID(user.ID).Version(), uuid.Version(7))
 	testkit.Equal(t, "access token", h.refusal(tokens.AccessToken), "")
 	me, err := h.Me(t.Context(), user.ID)
 	testkit.Must(t, err)
@@ -153,14 +153,14 @@ func TestUsersByID(t *testing.T) {
 	h := newHarness(t)
 	_, alice := h.signUp("alice")
 	_, bob := h.signUp("bob")
-	got, err := h.UsersByID(t.Context(), []uuid.UUID{alice.ID, unknownID, bob.ID, alice.ID})
+	got, err := h.UsersByID(t.Context(), []UserID{alice.ID, unknownID, bob.ID, alice.ID})
 	testkit.Must(t, err)
 	testkit.Equal(t, "found", len(got), 2)
 	testkit.Equal(t, "alice", got[alice.ID], UserRef{alice.ID, "alice", alice.Name, StatusActive, RoleUser, true})
 	none, err := h.UsersByID(t.Context(), nil)
 	testkit.Must(t, err)
 	testkit.Equal(t, "none", len(none), 0)
-	if _, err := h.UsersByID(t.Context(), make([]uuid.UUID, maxUsersByID+1)); err == nil {
+	if _, err := h.UsersByID(t.Context(), make([]UserID, maxUsersByID+1)); err == nil {
 		t.Error("more ids than the maximum were accepted")
 	}
 }

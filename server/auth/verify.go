@@ -13,7 +13,7 @@ import (
 
 // Principal is the user and session of a request, at the time of [Service.Verify].
 type Principal struct {
-	UserID    uuid.UUID
+	UserID    UserID
 	SessionID uuid.UUID
 	Handle    string
 	Role      Role
@@ -64,7 +64,7 @@ func (s *Service) session(ctx context.Context, id uuid.UUID) (sessionState, bool
 
 // sessionState is what Verify needs to know about a session and its user.
 type sessionState struct {
-	userID  uuid.UUID
+	userID  UserID
 	revoked bool
 	ends    time.Time
 	handle  string
@@ -95,8 +95,8 @@ func (s *Service) lookUpSessions(ctx context.Context, ids []uuid.UUID) (map[uuid
 	return found, rows.Err()
 }
 
-// asBytes converts UUIDs to a type that pgx encodes without their text form.
-func asBytes(ids []uuid.UUID) [][16]byte {
+// asBytes converts ids to a type that pgx encodes without reflection.
+func asBytes[T ~[16]byte](ids []T) [][16]byte {
 	raw := make([][16]byte, len(ids))
 	for i, id := range ids {
 		raw[i] = id

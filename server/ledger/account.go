@@ -11,6 +11,7 @@ import (
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/ids"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -38,6 +39,9 @@ const (
 // Users see the public id of their wallets instead.
 type AccountID int64
 
+// UserID is the id of a user, who owns wallets. The ledger knows nothing else of users.
+type UserID = ids.UserID
+
 // rawIDs converts account ids to a type that pgx encodes without reflection.
 func rawIDs(accounts []AccountID) []int64 {
 	raw := make([]int64, len(accounts))
@@ -50,7 +54,7 @@ func rawIDs(accounts []AccountID) []int64 {
 // Wallet is a user's account in one currency. Amounts are minor units.
 type Wallet struct {
 	ID       uuid.UUID
-	Owner    uuid.UUID
+	Owner    UserID
 	Currency money.Currency
 	Balance  int64 // posted
 	Held     int64 // reserved by pending transfers
@@ -63,7 +67,7 @@ func (w Wallet) Available() int64 { return w.Balance - w.Held }
 // account is a row of accounts that a batch has locked.
 type account struct {
 	id       AccountID
-	owner    uuid.UUID // nil UUID for a system account
+	owner    UserID // nil UUID for a system account
 	currency money.Currency
 	kind     accountKind
 	balance  int64
@@ -97,7 +101,7 @@ func scanWallet(row pgx.CollectableRow) (Wallet, error) {
 
 // OpenWallet opens a wallet in a currency for owner, or returns the existing one. The wallet of a
 // frozen owner is frozen.
-func (l *Ledger) OpenWallet(ctx context.Context, owner uuid.UUID, c money.Currency) (Wallet, error) {
+func (l *Ledger) OpenWallet(ctx context.Context, owner UserID, c money.Currency) (Wallet, error) {
 	const open = `INSERT INTO accounts (public_id, owner, currency, kind, floor)
 		VALUES ($1, $2, $3, 'wallet', 0)
 		ON CONFLICT (owner, currency) WHERE owner IS NOT NULL DO NOTHING`
@@ -118,7 +122,7 @@ func (l *Ledger) OpenWallet(ctx context.Context, owner uuid.UUID, c money.Curren
 }
 
 // Wallet returns the owner's wallet in a currency. It fails with WalletNotFound if there is none.
-func (l *Ledger) Wallet(ctx context.Context, owner uuid.UUID, c money.Currency) (Wallet, error) {
+func (l *Ledger) Wallet(ctx context.Context, owner UserID, c money.Currency) (Wallet, error) {
 	const find = `SELECT ` + walletColumns + ` FROM accounts WHERE owner = $1 AND currency = $2`
 	rows, err := l.pool.Query(ctx, find, owner, c)
 	if err != nil {
@@ -135,7 +139,7 @@ func (l *Ledger) Wallet(ctx context.Context, owner uuid.UUID, c money.Currency) 
 }
 
 // Wallets returns all wallets of the owner, oldest first.
-func (l *Ledger) Wallets(ctx context.Context, owner uuid.UUID) ([]Wallet, error) {
+func (l *Ledger) Wallets(ctx context.Context, owner UserID) ([]Wallet, error) {
 	const list = `SELECT ` + walletColumns + ` FROM accounts WHERE owner = $1 ORDER BY id`
 	rows, err := l.pool.Query(ctx, list, owner)
 	if err != nil {
@@ -150,29 +154,29 @@ func (l *Ledger) Wallets(ctx context.Context, owner uuid.UUID) ([]Wallet, error)
 
 // WalletOwner returns the owner and the currency of the wallet with this public id. It fails with
 // WalletNotFound if there is none.
-func (l *Ledger) WalletOwner(ctx context.Context, id uuid.UUID) (uuid.UUID, money.Currency, error) {
+func (l *Ledger) WalletOwner(ctx context.Context, id uuid.UUID) (UserID, money.Currency, error) {
 	const find = `SELECT owner, currency FROM accounts WHERE public_id = $1 AND kind = 'wallet'`
 	var (
-		owner uuid.UUID
+		owner UserID
 		c     money.Currency
 	)
 	err := l.pool.QueryRow(ctx, find, id).Scan(&owner, &c)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return uuid.Nil, "", problem.New(WalletNotFound, "there is no such wallet")
+		return UserID{}, "", problem.New(WalletNotFound, "there is no such wallet")
 	}
 	if err != nil {
-		return uuid.Nil, "", unavailable("find the wallet", err)
+		return UserID{}, "", unavailable("find the wallet", err)
 	}
 	return owner, c, nil
 }
 
 // Owners maps the ids of wallets to their owners. System accounts are left out. The result is
 // cached, since the owner of an account never changes.
-func (l *Ledger) Owners(ctx context.Context, accounts []AccountID) (map[AccountID]uuid.UUID, error) {
+func (l *Ledger) Owners(ctx context.Context, accounts []AccountID) (map[AccountID]UserID, error) {
 	const find = `SELECT id, COALESCE(owner, '00000000-0000-0000-0000-000000000000') FROM accounts WHERE id = ANY($1)`
-	owners := make(map[AccountID]uuid.UUID, len(accounts))
-	add := func(account AccountID, owner uuid.UUID) {
-		if owner != uuid.Nil {
+	owners := make(map[AccountID]UserID, len(accounts))
+	add := func(account AccountID, owner UserID) {
+		if !owner.IsZero() {
 			owners[account] = owner
 		}
 	}
@@ -193,7 +197,7 @@ func (l *Ledger) Owners(ctx context.Context, accounts []AccountID) (map[AccountI
 	}
 	var (
 		id    AccountID
-		owner uuid.UUID
+		owner UserID
 	)
 	_, err = pgx.ForEachRow(rows, []any{(*int64)(&id), &owner}, func() error {
 		l.owners.Put(id, owner)
@@ -208,7 +212,7 @@ func (l *Ledger) Owners(ctx context.Context, accounts []AccountID) (map[AccountI
 
 // SetStatus freezes or reactivates all wallets of a user, including those that the user opens
 // later. When it returns, no transfer that the new status forbids is in progress.
-func (l *Ledger) SetStatus(ctx context.Context, owner uuid.UUID, s Status) error {
+func (l *Ledger) SetStatus(ctx context.Context, owner UserID, s Status) error {
 	// A trigger copies the status to the accounts; see migrations/0001_ledger.sql.
 	const set = `INSERT INTO account_owners (owner, status) VALUES ($1, $2)
 		ON CONFLICT (owner) DO UPDATE SET status = excluded.status`
@@ -219,13 +223,13 @@ func (l *Ledger) SetStatus(ctx context.Context, owner uuid.UUID, s Status) error
 }
 
 type walletKey struct {
-	owner    uuid.UUID
+	owner    UserID
 	currency money.Currency
 }
 
 // walletID returns the account of a wallet, or 0 if there is none. Accounts are cached, since they
 // never change.
-func (l *Ledger) walletID(ctx context.Context, owner uuid.UUID, c money.Currency) (AccountID, error) {
+func (l *Ledger) walletID(ctx context.Context, owner UserID, c money.Currency) (AccountID, error) {
 	const find = `SELECT id FROM accounts WHERE owner = $1 AND currency = $2`
 	key := walletKey{owner, c}
 	if id, ok := l.accountIDs.Get(key); ok {
@@ -275,6 +279,6 @@ func (l *Ledger) systemAccount(ctx context.Context, kind accountKind, c money.Cu
 
 // systemOwner returns the id that takes the place of an owner of a system account in the cache of
 // account ids. No user has it, since it is not a version 7 UUID.
-func systemOwner(kind accountKind) uuid.UUID {
-	return uuid.NewSHA1(uuid.Nil, []byte(kind))
+func systemOwner(kind accountKind) UserID {
+	return UserID(uuid.NewSHA1(uuid.Nil, []byte(kind)))
 }

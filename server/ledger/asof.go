@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/money"
@@ -18,7 +17,7 @@ import (
 // A time before the wallet's last posting, or before the time of an earlier call, costs a few
 // look-ups and waits for no lock. A later time updates a row, so the call waits for the batch in
 // flight and for the disk.
-func (l *Ledger) BalanceAt(ctx context.Context, owner uuid.UUID, c money.Currency, at time.Time) (int64, time.Time, error) {
+func (l *Ledger) BalanceAt(ctx context.Context, owner UserID, c money.Currency, at time.Time) (int64, time.Time, error) {
 	// No posting that is not committed yet has a time before as_of, not even one of a batch in
 	// flight: the batch has locked the account, and gives its postings a time from as_of on.
 	const look = `SELECT clock_timestamp(), as_of FROM accounts WHERE id = $1`

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -27,7 +25,7 @@ func TestBalancesAtATimeNeverChange(t *testing.T) {
 	h := newFixture(t)
 	ledgers := []*ledger.Ledger{h.Ledger, h.another(ledger.Config{})}
 	const userCount, funds, times = 5, 1000, 25
-	users := make([]uuid.UUID, userCount)
+	users := make([]ledger.UserID, userCount)
 	for i := range users {
 		users[i] = h.user(funds)
 	}

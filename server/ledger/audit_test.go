@@ -20,7 +20,7 @@ import (
 // busyFixture is a ledger with transfers of every kind and state.
 type busyFixture struct {
 	*fixture
-	alice, bob, carol, dave, eve uuid.UUID
+	alice, bob, carol, dave, eve ledger.UserID
 	one, other                   uuid.UUID // posted, alice to bob and carol to dave
 	refused                      uuid.UUID // insufficient funds; the only transfer with eve
 	open                         uuid.UUID // a pending authorization
@@ -36,7 +36,7 @@ func newBusyFixture(t *testing.T) *busyFixture {
 
 	_, err := h.Transfer(t.Context(), b.to(b.bob, b.eve, 7))
 	b.refused = wantCode(t, err, ledger.InsufficientFunds).Transfer.ID
-	_, err = h.Transfer(t.Context(), b.to(uuid.New(), b.alice, 7))
+	_, err = h.Transfer(t.Context(), b.to(ledger.UserID(uuid.New()), b.alice, 7))
 	wantCode(t, err, ledger.PayeeWalletMissing)
 
 	b.authorizations()
@@ -45,11 +45,11 @@ func newBusyFixture(t *testing.T) *busyFixture {
 	return b
 }
 
-func (b *busyFixture) to(payee, payer uuid.UUID, minor int64) ledger.TransferRequest {
+func (b *busyFixture) to(payee, payer ledger.UserID, minor int64) ledger.TransferRequest {
 	return ledger.TransferRequest{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor), ExpiresAt: time.Now().Add(time.Hour)}
 }
 
-func (b *busyFixture) pay(payer, payee uuid.UUID, minor int64) uuid.UUID {
+func (b *busyFixture) pay(payer, payee ledger.UserID, minor int64) uuid.UUID {
 	b.t.Helper()
 	return b.must(b.Transfer(b.t.Context(), b.to(payee, payer, minor)))
 }
@@ -301,7 +301,7 @@ func (b *busyFixture) fill(text, before, after string) string {
 	} {
 		text = strings.ReplaceAll(text, name, before+id.String()+after)
 	}
-	for name, owner := range map[string]uuid.UUID{"@alice": b.alice, "@bob": b.bob, "@dave": b.dave, "@eve": b.eve} {
+	for name, owner := range map[string]ledger.UserID{"@alice": b.alice, "@bob": b.bob, "@dave": b.dave, "@eve": b.eve} {
 		if !strings.Contains(text, name) {
 			continue
 		}
@@ -386,7 +386,7 @@ func BenchmarkAudit(b *testing.B) {
 	l := ledger.Open(ledger.Config{Pool: pool, MaxBatch: callers, BatchTimeout: time.Minute})
 	h := &fixture{l, b, pool, db}
 	defer func() { _ = l.Close(context.Background()) }()
-	owners := make([]uuid.UUID, users)
+	owners := make([]ledger.UserID, users)
 	spread(users, 64, func(i int) { owners[i] = h.user(1_000_000) })
 	spread(transfers, callers, func(i int) {
 		o := ledger.TransferRequest{Owner: owners[i%users], Key: newKey(), Payee: owners[(i+1+i/users)%users], Amount: usd(1)}

@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // fingerprint is the SHA-256 of a command's body. It shows that a key is used again for another
@@ -25,7 +23,7 @@ func (e *encoder) int(n int64) {
 	e.buf = binary.BigEndian.AppendUint64(e.buf, uint64(n)) // the two's complement
 }
 
-func (e *encoder) uuid(id uuid.UUID) { e.buf = append(e.buf, id[:]...) }
+func (e *encoder) uuid(id [16]byte) { e.buf = append(e.buf, id[:]...) }
 
 // time has the precision of the database, microseconds. The zero time is 0.
 func (e *encoder) time(t time.Time) {

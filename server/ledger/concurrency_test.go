@@ -183,7 +183,7 @@ func TestHotAccount(t *testing.T) {
 	ledgers := []*ledger.Ledger{h.Ledger, h.another(ledger.Config{Logger: h.watched()})}
 	const callers, each = 64, 5
 	shop := h.user(0)
-	payers := make([]uuid.UUID, callers)
+	payers := make([]ledger.UserID, callers)
 	together(callers, func(i int) { payers[i] = h.user(100) })
 	var outcomes tally
 	together(callers, func(i int) {
@@ -292,7 +292,7 @@ func TestOppositePairs(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	ledgers := []*ledger.Ledger{h.another(ledger.Config{Logger: h.watched()}), h.another(ledger.Config{Logger: h.watched()})}
-	users := make([]uuid.UUID, 6)
+	users := make([]ledger.UserID, 6)
 	together(len(users), func(i int) { users[i] = h.user(10_000) })
 	var outcomes tally
 	together(40, func(i int) {

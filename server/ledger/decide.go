@@ -28,7 +28,7 @@ type batch struct {
 }
 
 type ownerKey struct {
-	owner uuid.UUID
+	owner UserID
 	key   string
 }
 

@@ -3,8 +3,6 @@ package ledger
 import (
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -81,7 +79,7 @@ func unavailable(doing string, cause error) *problem.Error {
 // asked to capture, void or reverse it.
 type NotReceiverError struct {
 	Target   Transfer
-	Receiver uuid.UUID // nil UUID if the bank receives the money, or the payee has no wallet
+	Receiver UserID // nil UUID if the bank receives the money, or the payee has no wallet
 }
 
 func (e *NotReceiverError) Error() string {

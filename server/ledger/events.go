@@ -70,13 +70,13 @@ type Event struct {
 	// Transfer in that state. Its ReversedAmount is 0: a reversal has an event of its own.
 	Transfer Transfer
 	At       time.Time
-	Debtor   uuid.UUID // owner of the debited wallet, also if the transfer was refused; nil UUID for a system account
-	Creditor uuid.UUID // owner of the credited wallet
+	Debtor   UserID // owner of the debited wallet, also if the transfer was refused; nil UUID for a system account
+	Creditor UserID // owner of the credited wallet
 }
 
 // ShownTo reports whether a user may see the event. Only the owner of a refused transfer sees it,
 // as in a list.
-func (e *Event) ShownTo(user uuid.UUID) bool {
+func (e *Event) ShownTo(user UserID) bool {
 	if e.Transfer.State == Refused {
 		return e.Transfer.Owner == user
 	}
@@ -179,7 +179,7 @@ func (l *Ledger) PositionAt(ctx context.Context, t time.Time) (Position, error) 
 // EventsOf returns the events that a user may see, oldest first: those after the position after, up
 // to and including the position upTo. It reads at most limit of them. more reports whether there
 // may be further events, which begin after next.
-func (l *Ledger) EventsOf(ctx context.Context, user uuid.UUID, after, upTo Position, limit int) (events []*Event, next Position, more bool, err error) {
+func (l *Ledger) EventsOf(ctx context.Context, user UserID, after, upTo Position, limit int) (events []*Event, next Position, more bool, err error) {
 	// Reads debits and credits along an index each. The columns of the index are compared as one
 	// row: if (xid, id) is compared alone, old statistics make that look selective near the end,
 	// and PostgreSQL reads the events of all users.
@@ -230,7 +230,7 @@ func (l *Ledger) EventsOf(ctx context.Context, user uuid.UUID, after, upTo Posit
 }
 
 // loadEvents returns the events of heads, in the same order.
-func (l *Ledger) loadEvents(ctx context.Context, heads []eventHead, owners map[AccountID]uuid.UUID) ([]*Event, error) {
+func (l *Ledger) loadEvents(ctx context.Context, heads []eventHead, owners map[AccountID]UserID) ([]*Event, error) {
 	const find = `SELECT ` + transferColumns + ` FROM transfers t WHERE t.id = ANY($1)`
 	ids := make([][16]byte, len(heads))
 	for i := range heads {

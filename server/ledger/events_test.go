@@ -14,7 +14,7 @@ import (
 )
 
 // listen listens for a user until the test ends.
-func (h *fixture) listen(user uuid.UUID) *ledger.Listener {
+func (h *fixture) listen(user ledger.UserID) *ledger.Listener {
 	h.t.Helper()
 	x, err := h.Listen(h.t.Context(), user)
 	if err != nil {
@@ -41,7 +41,7 @@ func next(t testing.TB, x *ledger.Listener) *ledger.Event {
 
 // past returns the events of a user after one position and up to another, read from the table in
 // pages of this size.
-func (h *fixture) past(user uuid.UUID, after, upTo ledger.Position, page int) []*ledger.Event {
+func (h *fixture) past(user ledger.UserID, after, upTo ledger.Position, page int) []*ledger.Event {
 	h.t.Helper()
 	var all []*ledger.Event
 	for {
@@ -90,7 +90,7 @@ func (h *fixture) everythingSoFar() ledger.Position {
 	}
 }
 
-func (h *fixture) pay(from, to uuid.UUID, minor int64) ledger.Transfer {
+func (h *fixture) pay(from, to ledger.UserID, minor int64) ledger.Transfer {
 	h.t.Helper()
 	r, err := h.Transfer(h.t.Context(), ledger.TransferRequest{Owner: from, Key: newKey(), Payee: to, Amount: usd(minor)})
 	if err != nil {
@@ -136,7 +136,7 @@ func TestEventsContainTransfersAsOfTheEvent(t *testing.T) {
 	wantCode(t, err, ledger.InsufficientFunds)
 	end := h.everythingSoFar()
 	want := []string{"transfer posted", "reversal posted", "authorization pending", "authorization posted", "transfer refused"}
-	for user, states := range map[uuid.UUID][]string{alice: want, bob: want[:4]} {
+	for user, states := range map[ledger.UserID][]string{alice: want, bob: want[:4]} {
 		events := h.past(user, from, end, 2)
 		if len(events) != len(states) {
 			t.Fatalf("%d events, want %d", len(events), len(states))
@@ -232,7 +232,7 @@ type lateEvent struct {
 
 // beginLate inserts a pending transfer and its event, as a slow kizod process would, and does not
 // commit.
-func (h *fixture) beginLate(from, to uuid.UUID) *lateEvent {
+func (h *fixture) beginLate(from, to ledger.UserID) *lateEvent {
 	h.t.Helper()
 	ctx := h.t.Context()
 	tx, err := testkit.Connect(h.t, h.db.AppURL).Begin(ctx)

@@ -104,7 +104,7 @@ func TestClockJumpsAheadAndBack(t *testing.T) {
 		t.Errorf("posted at %v", sent.ResolvedAt)
 	}
 	h.transfer(bob, carol, 1) // its posting has to have a later time than the first one
-	for user, want := range map[uuid.UUID]struct{ now, posted int64 }{alice: {100, 90}, bob: {0, 9}, carol: {100, 101}} {
+	for user, want := range map[ledger.UserID]struct{ now, posted int64 }{alice: {100, 90}, bob: {0, 9}, carol: {100, 101}} {
 		got, _, err := h.BalanceAt(t.Context(), user, "USD", time.Time{})
 		if err != nil || got != want.now || h.wallet(user).Balance != want.posted {
 			t.Errorf("as of now %d, %v, posted %d; want %+v", got, err, h.wallet(user).Balance, want)

@@ -31,7 +31,7 @@ func CheckDigests(rows pgx.Rows) error {
 
 // ListSQL returns the statement of List.
 func ListSQL(q Query) (string, []any) {
-	return listSQL(q, pageRange{uuid.Max, uuid.Max, uuid.Max, 1000, 20}, []AccountID{1})
+	return listSQL(q, pageRange{UserID(uuid.Max), uuid.Max, uuid.Max, 1000, 20}, []AccountID{1})
 }
 
 // SetMaxSummed limits the postings of a wallet's month that one summary adds up.

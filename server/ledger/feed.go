@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -23,7 +21,7 @@ type feed struct {
 	wake   chan struct{}
 
 	mu        sync.Mutex
-	listeners map[uuid.UUID]map[*Listener]struct{} // by user
+	listeners map[UserID]map[*Listener]struct{} // by user
 	count     int
 	position  Position // later events are sent to all current listeners
 	running   bool
@@ -61,19 +59,19 @@ type Listener struct {
 	End Position
 
 	events chan *Event
-	user   uuid.UUID
+	user   UserID
 	feed   *feed
 }
 
 func newFeed(l *Ledger) *feed {
-	f := &feed{ledger: l, wake: make(chan struct{}, 1), listeners: make(map[uuid.UUID]map[*Listener]struct{})}
+	f := &feed{ledger: l, wake: make(chan struct{}, 1), listeners: make(map[UserID]map[*Listener]struct{})}
 	f.ending, f.end = context.WithCancel(context.Background())
 	return f
 }
 
 // Listen starts a listener for a user, which the caller must close. It fails with TooManyStreams if
 // the user has too many listeners, and with Unavailable if all users together have too many.
-func (l *Ledger) Listen(ctx context.Context, user uuid.UUID) (*Listener, error) {
+func (l *Ledger) Listen(ctx context.Context, user UserID) (*Listener, error) {
 	f := l.feed
 	horizon, end, err := l.streamBounds(ctx)
 	if err != nil {
@@ -146,7 +144,7 @@ func (f *feed) close() {
 
 // tail reads page after page while there are listeners.
 func (f *feed) tail() {
-	owners := make(map[AccountID]uuid.UUID)
+	owners := make(map[AccountID]UserID)
 	wait, failing := pollActive, false
 	lastEvent := time.Now()
 	for f.hasListeners() {
@@ -209,7 +207,7 @@ func (f *feed) hasListeners() bool {
 }
 
 // deliverPage reads one page, sends it to the listeners that may see it, and returns its length.
-func (f *feed) deliverPage(owners map[AccountID]uuid.UUID) (int, error) {
+func (f *feed) deliverPage(owners map[AccountID]UserID) (int, error) {
 	f.mu.Lock()
 	from := f.position
 	f.pages++
@@ -243,7 +241,7 @@ func (f *feed) deliverPage(owners map[AccountID]uuid.UUID) (int, error) {
 }
 
 // loadOwners adds the owners of the accounts that owners does not contain yet.
-func (f *feed) loadOwners(ctx context.Context, owners map[AccountID]uuid.UUID, heads []eventHead) error {
+func (f *feed) loadOwners(ctx context.Context, owners map[AccountID]UserID, heads []eventHead) error {
 	if len(owners) > feedOwners {
 		clear(owners)
 	}
@@ -251,7 +249,7 @@ func (f *feed) loadOwners(ctx context.Context, owners map[AccountID]uuid.UUID, h
 	for i := range heads {
 		for _, account := range []AccountID{heads[i].debit, heads[i].credit} {
 			if _, known := owners[account]; !known {
-				owners[account] = uuid.Nil // a system account, unless Owners returns it
+				owners[account] = UserID{} // a system account, unless Owners returns it
 				unknown = append(unknown, account)
 			}
 		}
@@ -275,7 +273,7 @@ func (f *feed) loadOwners(ctx context.Context, owners map[AccountID]uuid.UUID, h
 // advance moves the position past a page and returns the events that a listener may see. It does
 // both under one lock: a listener that starts later reads the page from the table, and one that
 // started before receives it.
-func (f *feed) advance(heads []eventHead, owners map[AccountID]uuid.UUID) (toDeliver []eventHead) {
+func (f *feed) advance(heads []eventHead, owners map[AccountID]UserID) (toDeliver []eventHead) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range heads {
@@ -298,7 +296,7 @@ func (f *feed) send(events []*Event) {
 	}
 }
 
-func (f *feed) sendTo(user uuid.UUID, e *Event) {
+func (f *feed) sendTo(user UserID, e *Event) {
 	if !e.ShownTo(user) {
 		return
 	}

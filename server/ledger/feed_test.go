@@ -116,8 +116,8 @@ func TestEventsAreShownToTheirUsersOnly(t *testing.T) {
 	h := newFixture(t)
 	alice, bob, carol := h.user(100), h.user(0), h.user(100)
 	began := h.everythingSoFar()
-	listeners := map[uuid.UUID]*ledger.Listener{alice: h.listen(alice), bob: h.listen(bob), carol: h.listen(carol)}
-	refused := func(from, to uuid.UUID) uuid.UUID {
+	listeners := map[ledger.UserID]*ledger.Listener{alice: h.listen(alice), bob: h.listen(bob), carol: h.listen(carol)}
+	refused := func(from, to ledger.UserID) uuid.UUID {
 		_, err := h.Transfer(t.Context(), ledger.TransferRequest{Owner: from, Key: newKey(), Payee: to, Amount: usd(1000)})
 		return wantCode(t, err, ledger.InsufficientFunds).Transfer.ID
 	}
@@ -125,7 +125,7 @@ func TestEventsAreShownToTheirUsersOnly(t *testing.T) {
 	refusedToBob := refused(alice, bob) // bob does not see what alice sends without money
 	last := h.pay(carol, bob, 1).ID
 	refusedToAlice := refused(carol, alice)
-	want := map[uuid.UUID][]uuid.UUID{alice: {first, refusedToBob}, bob: {first, last}, carol: {last, refusedToAlice}}
+	want := map[ledger.UserID][]uuid.UUID{alice: {first, refusedToBob}, bob: {first, last}, carol: {last, refusedToAlice}}
 	end := h.everythingSoFar()
 	for user, ids := range want {
 		var live, table []uuid.UUID
@@ -152,7 +152,7 @@ func TestEventsAreShownToTheirUsersOnly(t *testing.T) {
 func TestListenerReceivesEventsOfNewWallet(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
-	alice, bob := h.user(100), uuid.Must(uuid.NewV7())
+	alice, bob := h.user(100), h.userWithoutWallet()
 	x := h.listen(bob)
 	if _, err := h.OpenWallet(t.Context(), bob, "USD"); err != nil {
 		t.Fatal(err)

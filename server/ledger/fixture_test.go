@@ -110,7 +110,7 @@ func (h *fixture) asOneBatch(l *ledger.Ledger, commands ...func()) {
 }
 
 // euros opens a wallet in EUR and funds it.
-func (h *fixture) euros(owner uuid.UUID, funds int64) {
+func (h *fixture) euros(owner ledger.UserID, funds int64) {
 	h.t.Helper()
 	if _, err := h.OpenWallet(h.t.Context(), owner, "EUR"); err != nil {
 		h.t.Fatal(err)
@@ -127,7 +127,7 @@ func (h *fixture) euros(owner uuid.UUID, funds int64) {
 	}
 }
 
-func (h *fixture) authorize(payer, payee uuid.UUID, minor int64) ledger.Transfer {
+func (h *fixture) authorize(payer, payee ledger.UserID, minor int64) ledger.Transfer {
 	h.t.Helper()
 	r, err := h.Authorize(h.t.Context(), ledger.TransferRequest{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor), ExpiresAt: time.Now().Add(time.Hour)})
 	if err != nil {
@@ -136,7 +136,7 @@ func (h *fixture) authorize(payer, payee uuid.UUID, minor int64) ledger.Transfer
 	return r.Transfer
 }
 
-func (h *fixture) transfer(payer, payee uuid.UUID, minor int64) ledger.Transfer {
+func (h *fixture) transfer(payer, payee ledger.UserID, minor int64) ledger.Transfer {
 	h.t.Helper()
 	r, err := h.Transfer(h.t.Context(), ledger.TransferRequest{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor)})
 	if err != nil {
@@ -145,7 +145,7 @@ func (h *fixture) transfer(payer, payee uuid.UUID, minor int64) ledger.Transfer 
 	return r.Transfer
 }
 
-func (h *fixture) withdraw(owner uuid.UUID, minor int64) ledger.Transfer {
+func (h *fixture) withdraw(owner ledger.UserID, minor int64) ledger.Transfer {
 	h.t.Helper()
 	r, err := h.OpenWithdrawal(h.t.Context(), ledger.TransferRequest{Owner: owner, Key: newKey(), Amount: usd(minor)})
 	if err != nil {
@@ -178,7 +178,7 @@ func (h *fixture) oneOfEverything() *strings.Replacer {
 	}
 	_, err := h.Transfer(h.t.Context(), ledger.TransferRequest{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(100_000)})
 	refused := *wantCode(h.t, err, ledger.InsufficientFunds).Transfer
-	account := func(owner uuid.UUID, currency string) string {
+	account := func(owner ledger.UserID, currency string) string {
 		var id int64
 		conn := testkit.Connect(h.t, h.db.AppURL)
 		if err := conn.QueryRow(h.t.Context(), `SELECT id FROM accounts WHERE owner = $1 AND currency = $2`, owner, currency).Scan(&id); err != nil {
@@ -192,4 +192,4 @@ func (h *fixture) oneOfEverything() *strings.Replacer {
 }
 
 // userWithoutWallet returns the id of a user who has no wallet.
-func (h *fixture) userWithoutWallet() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+func (h *fixture) userWithoutWallet() ledger.UserID { return ledger.UserID(uuid.Must(uuid.NewV7())) }

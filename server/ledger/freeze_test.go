@@ -5,14 +5,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-func (h *fixture) setStatus(owner uuid.UUID, s ledger.Status) {
+func (h *fixture) setStatus(owner ledger.UserID, s ledger.Status) {
 	h.t.Helper()
 	if err := h.SetStatus(h.t.Context(), owner, s); err != nil {
 		h.t.Fatal(err)
@@ -28,7 +26,7 @@ func TestFreezeCoversLaterWallets(t *testing.T) {
 	h.euros(bob, 100)
 	h.setStatus(alice, ledger.Frozen)
 	h.setStatus(late, ledger.Frozen) // before this user has a wallet
-	for _, owner := range []uuid.UUID{alice, late} {
+	for _, owner := range []ledger.UserID{alice, late} {
 		for _, c := range []money.Currency{"EUR", "JPY", "USD", "EUR"} {
 			w, err := h.OpenWallet(t.Context(), owner, c)
 			if err != nil || w.Status != ledger.Frozen {

@@ -6,13 +6,11 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-func groupRequest(payer, payee uuid.UUID, minor int64) ledger.GroupRequest {
+func groupRequest(payer, payee ledger.UserID, minor int64) ledger.GroupRequest {
 	return ledger.GroupRequest{TransferRequest: ledger.TransferRequest{
 		Owner: payer, Key: newKey(), Payee: payee, Amount: usd(minor),
 	}}
@@ -34,7 +32,7 @@ func (h *fixture) wantCodes(results []ledger.GroupResult, want ...problem.Code) 
 	}
 }
 
-func (h *fixture) wantBalances(users []uuid.UUID, want ...int64) {
+func (h *fixture) wantBalances(users []ledger.UserID, want ...int64) {
 	h.t.Helper()
 	for i, user := range users {
 		if w := h.wallet(user); w.Balance != want[i] {
@@ -72,7 +70,7 @@ func TestTransfersOfAGroupHaveOutcomesOfTheirOwn(t *testing.T) {
 	if r := wantCode(t, err, ledger.InsufficientFunds); !r.Replayed {
 		t.Error("the refused key alone was decided again")
 	}
-	h.wantBalances([]uuid.UUID{alice, bob}, 40, 60)
+	h.wantBalances([]ledger.UserID{alice, bob}, 40, 60)
 	h.books()
 }
 
@@ -80,7 +78,7 @@ func TestAnAtomicGroupTakesEffectOrDoesNot(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
 	alice, bob, carol := h.user(100), h.user(0), h.user(0)
-	users := []uuid.UUID{alice, bob, carol}
+	users := []ledger.UserID{alice, bob, carol}
 
 	paid := []ledger.GroupRequest{groupRequest(alice, bob, 50), groupRequest(alice, carol, 20), groupRequest(alice, bob, 1)}
 	h.wantCodes(h.TransferMany(t.Context(), paid, true), "", "", "")
@@ -132,7 +130,7 @@ func TestKeysOfAnAtomicGroupBelongToIt(t *testing.T) {
 	free := groupRequest(alice, bob, 4)
 	h.wantCodes(h.TransferMany(t.Context(), []ledger.GroupRequest{free, malformed}, true), refused, ledger.PayeeIsSelf)
 	h.wantCodes(h.TransferMany(t.Context(), []ledger.GroupRequest{free, twice}, true), "", "")
-	h.wantBalances([]uuid.UUID{alice, bob}, 90, 10)
+	h.wantBalances([]ledger.UserID{alice, bob}, 90, 10)
 	h.books()
 }
 
@@ -143,7 +141,7 @@ func TestAtomicGroupsUnderConcurrency(t *testing.T) {
 	h := newFixture(t)
 	l := h.another(ledger.Config{Logger: h.watched()})
 	const callers, rounds = 8, 10
-	users := make([]uuid.UUID, 6)
+	users := make([]ledger.UserID, 6)
 	for i := range users {
 		users[i] = h.user(300)
 	}
@@ -215,6 +213,6 @@ func TestALargeGroupKeepsItsOrder(t *testing.T) {
 			requests[i] = groupRequest(bob, alice, 1)
 		}
 	}
-	h.wantBalances([]uuid.UUID{alice, bob}, ledger.MaxGroup, 0)
+	h.wantBalances([]ledger.UserID{alice, bob}, ledger.MaxGroup, 0)
 	h.books()
 }

@@ -13,7 +13,7 @@ import (
 // Find returns a transfer that debits or credits one of the user's wallets. It fails with
 // TransferNotFound for every other id, whether or not the transfer exists. Only its owner sees a
 // refused transfer: otherwise a user without money could write memos into the lists of others.
-func (l *Ledger) Find(ctx context.Context, user, id uuid.UUID) (Transfer, error) {
+func (l *Ledger) Find(ctx context.Context, user UserID, id uuid.UUID) (Transfer, error) {
 	const find = `SELECT ` + transferColumns + ` FROM transfers t
 		WHERE t.id = $1 AND t.kind NOT IN ('capture', 'void') AND (t.state <> 'refused' OR t.owner = $2) AND EXISTS (
 			SELECT FROM accounts a WHERE a.owner = $2 AND a.id IN (t.debit_account, t.credit_account))`

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/JDevAman/kizo/server/cache"
@@ -45,7 +44,7 @@ type Ledger struct {
 	rules  rules
 	// Accounts are never deleted and never change their owner, so both stay valid.
 	accountIDs   *cache.Map[walletKey, AccountID]
-	owners       *cache.Map[AccountID, uuid.UUID] // uuid.Nil for a system account
+	owners       *cache.Map[AccountID, UserID] // the zero id for a system account
 	lockTimeouts atomic.Uint64
 	background   sync.WaitGroup
 	feed         *feed
@@ -79,7 +78,7 @@ func Open(config Config) *Ledger {
 		queue:      newCommandQueue(config.MaxQueue, minParallelBatch),
 		rules:      rules{decide: (*batch).decide, tune: fmt.Sprintf(tune, config.LockTimeout.Milliseconds())},
 		accountIDs: cache.New[walletKey, AccountID](1 << 20),
-		owners:     cache.New[AccountID, uuid.UUID](1 << 20),
+		owners:     cache.New[AccountID, UserID](1 << 20),
 	}
 	l.feed, l.monthSums = newFeed(l), newMonthCache()
 	for range config.Committers {

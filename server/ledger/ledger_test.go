@@ -53,9 +53,9 @@ func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency:
 func newKey() string { return uuid.NewString() }
 
 // user opens a USD wallet for a new user and funds it by a deposit.
-func (h *fixture) user(funds int64) uuid.UUID {
+func (h *fixture) user(funds int64) ledger.UserID {
 	h.t.Helper()
-	id := uuid.Must(uuid.NewV7())
+	id := ledger.UserID(uuid.Must(uuid.NewV7()))
 	if _, err := h.OpenWallet(h.t.Context(), id, "USD"); err != nil {
 		h.t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func (h *fixture) user(funds int64) uuid.UUID {
 	return id
 }
 
-func (h *fixture) fund(id uuid.UUID, funds int64) {
+func (h *fixture) fund(id ledger.UserID, funds int64) {
 	h.t.Helper()
 	r, err := h.OpenDeposit(h.t.Context(), ledger.TransferRequest{Owner: id, Key: newKey(), Amount: usd(funds)})
 	if err != nil {
@@ -76,7 +76,7 @@ func (h *fixture) fund(id uuid.UUID, funds int64) {
 	}
 }
 
-func (h *fixture) wallet(id uuid.UUID) ledger.Wallet {
+func (h *fixture) wallet(id ledger.UserID) ledger.Wallet {
 	h.t.Helper()
 	w, err := h.Wallet(h.t.Context(), id, "USD")
 	if err != nil {
@@ -132,7 +132,7 @@ func TestMoneyMoves(t *testing.T) {
 
 func BenchmarkTransfer(b *testing.B) {
 	h := newFixture(b)
-	users := make([]uuid.UUID, 1000)
+	users := make([]ledger.UserID, 1000)
 	for i := range users {
 		users[i] = h.user(1_000_000)
 	}

@@ -32,9 +32,9 @@ type Query struct {
 	Memo      string    // text that the memo contains, ignoring case and normalization form
 	MinAmount int64     // minor units that have moved or will move; inclusive, like MaxAmount; no limit if 0
 	MaxAmount int64
-	With      uuid.UUID // the user on the other side
-	Limit     int       // at most MaxPage; 20 if 0
-	Cursor    string    // Next of the previous page
+	With      UserID // the user on the other side
+	Limit     int    // at most MaxPage; 20 if 0
+	Cursor    string // Next of the previous page
 }
 
 // Page of transfers, newest first.
@@ -46,21 +46,21 @@ type Page struct {
 // searches reports whether a page may have to skip many transfers to find a few.
 func (q *Query) searches() bool {
 	return q.State != "" || q.Kind != "" || q.Memo != "" || q.MinAmount != 0 || q.MaxAmount != 0 ||
-		q.With != uuid.Nil || !q.Since.IsZero() || !q.Until.IsZero()
+		!q.With.IsZero() || !q.Since.IsZero() || !q.Until.IsZero()
 }
 
 // List returns the transfers that Find would return, newest first by id. Every page costs the same,
 // however old its transfers are: debits and credits are read along an index each and merged. A page
 // of a search reads at most Config.MaxSearched debits and credits of a wallet. It may contain fewer
 // than q.Limit transfers although there are more; Next continues the search.
-func (l *Ledger) List(ctx context.Context, user uuid.UUID, q Query) (Page, error) {
+func (l *Ledger) List(ctx context.Context, user UserID, q Query) (Page, error) {
 	limit := min(orDefault(q.Limit, 20), MaxPage)
 	before, err := q.start()
 	if err != nil {
 		return Page{}, err
 	}
 	var others []AccountID
-	if q.With != uuid.Nil {
+	if !q.With.IsZero() {
 		if others, err = l.accountsOf(ctx, q.With); err != nil {
 			return Page{}, err
 		}
@@ -129,7 +129,7 @@ func (q *Query) scanLimits(maxSearched int) []int {
 
 // pageRange is the range of transfers that one page reads.
 type pageRange struct {
-	user      uuid.UUID
+	user      UserID
 	before    uuid.UUID // exclusive
 	floor     uuid.UUID // inclusive
 	scanLimit int       // debits and credits, each, above the floor; no limit if 0
@@ -188,7 +188,7 @@ func later(a, b uuid.UUID) uuid.UUID {
 
 // searchFloor returns the last transfer that a page of a search reads if it may read scanLimit
 // debits and credits; the nil UUID if the page reaches the end.
-func (l *Ledger) searchFloor(ctx context.Context, user, before uuid.UUID, q Query, scanLimit int) (uuid.UUID, error) {
+func (l *Ledger) searchFloor(ctx context.Context, user UserID, before uuid.UUID, q Query, scanLimit int) (uuid.UUID, error) {
 	const find = `SELECT f.id FROM (
 			SELECT s.id FROM accounts a CROSS JOIN LATERAL (
 				SELECT t.id FROM transfers t
@@ -219,7 +219,7 @@ func (q *Query) oldest() uuid.UUID {
 }
 
 // accountsOf returns the accounts of a user's wallets.
-func (l *Ledger) accountsOf(ctx context.Context, user uuid.UUID) ([]AccountID, error) {
+func (l *Ledger) accountsOf(ctx context.Context, user UserID) ([]AccountID, error) {
 	const find = `SELECT id FROM accounts WHERE owner = $1`
 	rows, err := l.pool.Query(ctx, find, user)
 	if err != nil {
@@ -287,7 +287,7 @@ func listSQL(q Query, s pageRange, others []AccountID) (string, []any) {
 	if q.MaxAmount != 0 {
 		narrow(amountMoved+" <= $%d", q.MaxAmount)
 	}
-	if q.With != uuid.Nil {
+	if !q.With.IsZero() {
 		args = append(args, rawIDs(others))
 		with = len(args)
 	}

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/internal/testkit"
@@ -71,7 +70,7 @@ type payers struct {
 }
 
 // startPayers starts payers in this many goroutines. Each user pays the next one.
-func (h *fixture) startPayers(l *ledger.Ledger, users []uuid.UUID, atOnce int) *payers {
+func (h *fixture) startPayers(l *ledger.Ledger, users []ledger.UserID, atOnce int) *payers {
 	p := &payers{codes: map[problem.Code]int{}}
 	for i := range atOnce {
 		p.running.Go(func() {
@@ -120,7 +119,7 @@ func TestLockedAccountDelaysNoOtherTransfer(t *testing.T) {
 			h := newFixture(t)
 			log := &logBuffer{}
 			l := h.another(ledger.Config{Logger: slog.New(slog.NewTextHandler(log, nil)), LockTimeout: time.Second})
-			owner, users := h.user(100), make([]uuid.UUID, 6)
+			owner, users := h.user(100), make([]ledger.UserID, 6)
 			for i := range users {
 				users[i] = h.user(10_000)
 			}
@@ -130,7 +129,7 @@ func TestLockedAccountDelaysNoOtherTransfer(t *testing.T) {
 				h.waitInOtherSession(owner)
 			}
 			others := h.startPayers(l, users, 4)
-			owners := h.startPayers(l, []uuid.UUID{owner, users[0]}, 3)
+			owners := h.startPayers(l, []ledger.UserID{owner, users[0]}, 3)
 			testkit.Eventually(t, "the lock is found", func() bool { return len(l.Locks().Reported) == 1 })
 			before := others.progress()
 			testkit.Eventually(t, "transfers of the owner are rejected", func() bool {
@@ -171,7 +170,7 @@ func TestLockedAccountDelaysNoOtherTransfer(t *testing.T) {
 }
 
 // waitInOtherSession makes another session wait for a wallet that is locked.
-func (h *fixture) waitInOtherSession(owner uuid.UUID) {
+func (h *fixture) waitInOtherSession(owner ledger.UserID) {
 	h.t.Helper()
 	super := testkit.Connect(h.t, h.db.SuperuserURL)
 	conn, err := pgx.Connect(h.t.Context(), h.db.AdminURL)

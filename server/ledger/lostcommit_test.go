@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/problem"
@@ -19,33 +17,33 @@ type commandCase struct {
 	state ledger.State // the state of the transfer after the command
 	// make prepares the tables, on a direct connection, and returns the command. The command may be
 	// executed again, with the same key.
-	make func(h *fixture, alice, bob uuid.UUID) func(*ledger.Ledger) (ledger.Result, error)
+	make func(h *fixture, alice, bob ledger.UserID) func(*ledger.Ledger) (ledger.Result, error)
 }
 
-func newTransferCase(do func(*ledger.Ledger, context.Context, ledger.TransferRequest) (ledger.Result, error), minor int64) func(*fixture, uuid.UUID, uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
-	return func(h *fixture, alice, bob uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
+func newTransferCase(do func(*ledger.Ledger, context.Context, ledger.TransferRequest) (ledger.Result, error), minor int64) func(*fixture, ledger.UserID, ledger.UserID) func(*ledger.Ledger) (ledger.Result, error) {
+	return func(h *fixture, alice, bob ledger.UserID) func(*ledger.Ledger) (ledger.Result, error) {
 		o := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(minor)}
 		return func(l *ledger.Ledger) (ledger.Result, error) { return do(l, h.t.Context(), o) }
 	}
 }
 
-func followUp(do func(*ledger.Ledger, context.Context, ledger.FollowUp) (ledger.Result, error), amount int64, about func(*fixture, uuid.UUID, uuid.UUID, int64) ledger.Transfer) func(*fixture, uuid.UUID, uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
-	return func(h *fixture, alice, bob uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
+func followUp(do func(*ledger.Ledger, context.Context, ledger.FollowUp) (ledger.Result, error), amount int64, about func(*fixture, ledger.UserID, ledger.UserID, int64) ledger.Transfer) func(*fixture, ledger.UserID, ledger.UserID) func(*ledger.Ledger) (ledger.Result, error) {
+	return func(h *fixture, alice, bob ledger.UserID) func(*ledger.Ledger) (ledger.Result, error) {
 		f := ledger.FollowUp{Owner: bob, Key: newKey(), Target: about(h, alice, bob, 10).ID, Amount: amount}
 		return func(l *ledger.Ledger) (ledger.Result, error) { return do(l, h.t.Context(), f) }
 	}
 }
 
-func settlement(executed bool) func(*fixture, uuid.UUID, uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
-	return func(h *fixture, alice, _ uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
+func settlement(executed bool) func(*fixture, ledger.UserID, ledger.UserID) func(*ledger.Ledger) (ledger.Result, error) {
+	return func(h *fixture, alice, _ ledger.UserID) func(*ledger.Ledger) (ledger.Result, error) {
 		s := ledger.Settlement{Transfer: h.withdraw(alice, 10).ID, Executed: executed, BankRef: "ref"}
 		return func(l *ledger.Ledger) (ledger.Result, error) { return l.Settle(h.t.Context(), s) }
 	}
 }
 
 // atomically sends transfers of these amounts as one atomic group, and returns the first result.
-func atomically(amounts ...int64) func(*fixture, uuid.UUID, uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
-	return func(h *fixture, alice, bob uuid.UUID) func(*ledger.Ledger) (ledger.Result, error) {
+func atomically(amounts ...int64) func(*fixture, ledger.UserID, ledger.UserID) func(*ledger.Ledger) (ledger.Result, error) {
+	return func(h *fixture, alice, bob ledger.UserID) func(*ledger.Ledger) (ledger.Result, error) {
 		var requests []ledger.GroupRequest
 		for _, amount := range amounts {
 			requests = append(requests, groupRequest(alice, bob, amount))

@@ -4,15 +4,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // insertPostings inserts count postings of the owner's account. amount and at are SQL expressions
 // of the number n of a posting. The triggers, which would refuse them, are off.
-func (h *fixture) insertPostings(owner uuid.UUID, count int, amount, at string) {
+func (h *fixture) insertPostings(owner ledger.UserID, count int, amount, at string) {
 	h.t.Helper()
 	super := testkit.Connect(h.t, h.db.SuperuserURL)
 	for _, sql := range []string{

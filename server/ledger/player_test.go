@@ -57,7 +57,7 @@ func (c *call) String() string {
 // player runs one script on ledgers that share a database, with users of its own.
 type player struct {
 	stage
-	users    []uuid.UUID
+	users    []ledger.UserID
 	clock    atomic.Int64
 	base     time.Time
 	requests map[int]request // by step number
@@ -88,7 +88,7 @@ type appliedMark struct {
 func play(ctx context.Context, s stage, sc script) (*player, error) {
 	p := &player{stage: s, base: time.Now(), requests: map[int]request{}, fences: map[uuid.UUID]int64{}}
 	for user := range userCount {
-		p.users = append(p.users, uuid.Must(uuid.NewV7()))
+		p.users = append(p.users, ledger.UserID(uuid.Must(uuid.NewV7())))
 		if user == unopened {
 			continue
 		}

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/JDevAman/kizo/internal/testkit"
@@ -59,7 +58,7 @@ func TestReadsAreCheap(t *testing.T) {
 }
 
 // longHistoryWithPostings inserts a long history together with its postings and events.
-func (h *fixture) longHistoryWithPostings(count int) (user, rare uuid.UUID) {
+func (h *fixture) longHistoryWithPostings(count int) (user, rare ledger.UserID) {
 	h.t.Helper()
 	user, rare = h.longHistoryUnanalyzed(count)
 	super := testkit.Connect(h.t, h.db.SuperuserURL)
@@ -85,7 +84,7 @@ func (h *fixture) longHistoryWithPostings(count int) (user, rare uuid.UUID) {
 }
 
 // checkRowsRead executes each read on a connection of its own and checks how many rows it has read.
-func (h *fixture) checkRowsRead(few, many uuid.UUID, start time.Time) {
+func (h *fixture) checkRowsRead(few, many ledger.UserID, start time.Time) {
 	t := h.t
 	h.everythingSoFar() // the horizon never goes back, so that every event is below it from here on
 	for name, read := range map[string]func(l *ledger.Ledger) (bool, error){

@@ -21,14 +21,14 @@ func TestOnlyTheReceiverFollowsUp(t *testing.T) {
 	for name, tt := range map[string]struct {
 		do       func(context.Context, ledger.FollowUp) (ledger.Result, error)
 		target   ledger.Transfer
-		receiver uuid.UUID
+		receiver ledger.UserID
 	}{
 		"capture":                 {h.Capture, held, bob},
 		"void":                    {h.Void, held, bob},
 		"reverse":                 {h.Reverse, sent, bob},
-		"reverse of the bank's":   {h.Reverse, withdrawal, uuid.Nil},
-		"void of the bank's":      {h.Void, withdrawal, uuid.Nil},
-		"capture of a withdrawal": {h.Capture, withdrawal, uuid.Nil},
+		"reverse of the bank's":   {h.Reverse, withdrawal, ledger.UserID{}},
+		"void of the bank's":      {h.Void, withdrawal, ledger.UserID{}},
+		"capture of a withdrawal": {h.Capture, withdrawal, ledger.UserID{}},
 	} {
 		f := ledger.FollowUp{Owner: alice, Key: newKey(), Target: tt.target.ID}
 		_, err := tt.do(t.Context(), f)

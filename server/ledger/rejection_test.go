@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/problem"
@@ -162,7 +160,7 @@ func TestFollowUpsOfTransferWithoutCreditAccount(t *testing.T) {
 	_, err := h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: payee, Amount: usd(10)})
 	f := ledger.FollowUp{Key: newKey(), Target: wantCode(t, err, ledger.PayeeWalletMissing).Transfer.ID}
 	for range 2 {
-		for owner, code := range map[uuid.UUID]problem.Code{alice: ledger.Forbidden, payee: ledger.TransferNotFound, bob: ledger.TransferNotFound} {
+		for owner, code := range map[ledger.UserID]problem.Code{alice: ledger.Forbidden, payee: ledger.TransferNotFound, bob: ledger.TransferNotFound} {
 			f.Owner = owner
 			_, err = h.Reverse(t.Context(), f)
 			wantCode(t, err, code)

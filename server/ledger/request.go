@@ -29,9 +29,9 @@ const (
 // TransferRequest asks for a new transfer. The money leaves or enters the Owner's wallet in the
 // amount's currency.
 type TransferRequest struct {
-	Owner     uuid.UUID // the user who asks
-	Key       string    // Owner's idempotency key: it has at most one effect, and never expires
-	Payee     uuid.UUID // the user who receives; Transfer and Authorize only
+	Owner     UserID // the user who asks
+	Key       string // Owner's idempotency key: it has at most one effect, and never expires
+	Payee     UserID // the user who receives; Transfer and Authorize only
 	Amount    money.Amount
 	Memo      string
 	ExpiresAt time.Time     // Authorize only; at most MaxAuthorization ahead, DefaultAuthorization if zero
@@ -42,7 +42,7 @@ type TransferRequest struct {
 // may do so. For the sender it fails with Forbidden and a [NotReceiverError], and for every other
 // user with TransferNotFound.
 type FollowUp struct {
-	Owner  uuid.UUID
+	Owner  UserID
 	Key    string
 	Target uuid.UUID
 	Amount int64 // minor units; 0 means all of it
@@ -84,13 +84,13 @@ const (
 type command struct {
 	op          operation
 	id          uuid.UUID // of the new transfer; the same in every attempt
-	owner       uuid.UUID
+	owner       UserID
 	key         string
 	fingerprint fingerprint
 	debit       AccountID
 	credit      AccountID // 0 if the payee has no wallet
 	amount      money.Amount
-	payee       uuid.UUID
+	payee       UserID
 	target      uuid.UUID
 	memo        string
 	expiresAt   time.Time     // of an authorization; if zero, DefaultAuthorization after the database's clock

@@ -14,7 +14,7 @@ import (
 
 // longHistory inserts count transfers of a new user directly into the table, one second apart, the
 // last one now. Every 1000th is to or from the user rare, for 7 USD.
-func (h *fixture) longHistory(count int) (user, rare uuid.UUID) {
+func (h *fixture) longHistory(count int) (user, rare ledger.UserID) {
 	h.t.Helper()
 	user, rare = h.longHistoryUnanalyzed(count)
 	if _, err := testkit.Connect(h.t, h.db.AdminURL).Exec(h.t.Context(), `VACUUM ANALYZE transfers`); err != nil {
@@ -23,7 +23,7 @@ func (h *fixture) longHistory(count int) (user, rare uuid.UUID) {
 	return user, rare
 }
 
-func (h *fixture) longHistoryUnanalyzed(count int) (user, rare uuid.UUID) {
+func (h *fixture) longHistoryUnanalyzed(count int) (user, rare ledger.UserID) {
 	h.t.Helper()
 	user, rare = h.user(0), h.user(0)
 	common := h.user(0)
@@ -44,7 +44,7 @@ func (h *fixture) longHistoryUnanalyzed(count int) (user, rare uuid.UUID) {
 }
 
 // search reads all pages of a search.
-func search(t testing.TB, l *ledger.Ledger, user uuid.UUID, q ledger.Query) (found []ledger.Transfer, pages int) {
+func search(t testing.TB, l *ledger.Ledger, user ledger.UserID, q ledger.Query) (found []ledger.Transfer, pages int) {
 	t.Helper()
 	for {
 		page, err := l.List(t.Context(), user, q)
@@ -78,7 +78,7 @@ func TestSearchesAreBounded(t *testing.T) {
 		"small amounts":   {ledger.Query{MaxAmount: 100, Limit: 100}, 4995, 50},
 		"large amounts":   {ledger.Query{MinAmount: 701}, 0, 6},
 		"one other user":  {ledger.Query{With: rare}, 5, 6},
-		"unknown user":    {ledger.Query{With: uuid.Must(uuid.NewV7())}, 0, 6},
+		"unknown user":    {ledger.Query{With: ledger.UserID(uuid.Must(uuid.NewV7()))}, 0, 6},
 		"a memo":          {ledger.Query{Memo: "MEMO 77"}, 11, 6},
 		"one direction":   {ledger.Query{With: rare, Direction: "in"}, 0, 6},
 		"the other":       {ledger.Query{With: rare, Direction: "out"}, 5, 6},

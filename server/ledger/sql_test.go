@@ -47,7 +47,7 @@ func TestListsFitTheSchema(t *testing.T) {
 		func(q *ledger.Query) { q.Memo = "x" },
 		func(q *ledger.Query) { q.MinAmount = 1 },
 		func(q *ledger.Query) { q.MaxAmount = 1 },
-		func(q *ledger.Query) { q.With = uuid.Max },
+		func(q *ledger.Query) { q.With = ledger.UserID(uuid.Max) },
 	}
 	for _, direction := range []string{"", "in", "out"} {
 		for set := range 1 << len(narrow) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -38,7 +37,7 @@ type WalletSummary struct {
 }
 
 // Summary returns the summary of a user. The month is that of UTC.
-func (l *Ledger) Summary(ctx context.Context, user uuid.UUID) (Summary, error) {
+func (l *Ledger) Summary(ctx context.Context, user UserID) (Summary, error) {
 	return l.summary(ctx, user, func(now time.Time) time.Time {
 		return time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	})
@@ -46,11 +45,11 @@ func (l *Ledger) Summary(ctx context.Context, user uuid.UUID) (Summary, error) {
 
 // SummarySince is Summary for a user whose month began at another time. Its cost grows with the
 // number of postings since then; callers limit it to MaxMonth.
-func (l *Ledger) SummarySince(ctx context.Context, user uuid.UUID, monthStart time.Time) (Summary, error) {
+func (l *Ledger) SummarySince(ctx context.Context, user UserID, monthStart time.Time) (Summary, error) {
 	return l.summary(ctx, user, func(time.Time) time.Time { return monthStart.UTC() })
 }
 
-func (l *Ledger) summary(ctx context.Context, user uuid.UUID, month func(now time.Time) time.Time) (Summary, error) {
+func (l *Ledger) summary(ctx context.Context, user UserID, month func(now time.Time) time.Time) (Summary, error) {
 	var s Summary
 	err := pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
 		func(tx pgx.Tx) error { return s.read(ctx, tx, user, month, l.monthSums) })
@@ -65,7 +64,7 @@ func (l *Ledger) summary(ctx context.Context, user uuid.UUID, month func(now tim
 	return s, nil
 }
 
-func (s *Summary) read(ctx context.Context, tx pgx.Tx, user uuid.UUID, month func(now time.Time) time.Time, cache *monthCache) error {
+func (s *Summary) read(ctx context.Context, tx pgx.Tx, user UserID, month func(now time.Time) time.Time, cache *monthCache) error {
 	const wallets = `SELECT ` + walletColumns + `, id, seq FROM accounts WHERE owner = $1 ORDER BY id`
 	// LATERAL makes this a look-up by account, however many other transfers are pending.
 	const pending = `SELECT

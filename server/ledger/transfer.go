@@ -51,7 +51,7 @@ type Transfer struct {
 	Amount         money.Amount
 	PostedAmount   int64 // minor units that moved; less than Amount after a partial capture
 	ReversedAmount int64 // minor units that reversals have sent back
-	Owner          uuid.UUID
+	Owner          UserID
 	Key            string
 	Memo           string
 	Reason         string    // a Code if refused, a Reason constant if voided

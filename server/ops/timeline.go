@@ -3,8 +3,6 @@ package ops
 import (
 	"context"
 
-	"github.com/google/uuid"
-
 	"github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
@@ -14,14 +12,14 @@ import (
 
 // Explain returns the history of a transfer. lookUp returns the users whose handles may be shown.
 func (o *Ops) Explain(ctx context.Context, t ledger.Transfer,
-	lookUp func(context.Context, []uuid.UUID) (map[uuid.UUID]auth.UserRef, error),
+	lookUp func(context.Context, []auth.UserID) (map[auth.UserID]auth.UserRef, error),
 ) (openapi.Timeline, error) {
-	var known map[uuid.UUID]auth.UserRef
-	timeline, err := o.config.Settler.Explain(ctx, t, func(ctx context.Context, users []uuid.UUID) (names map[uuid.UUID]string, err error) {
+	var known map[auth.UserID]auth.UserRef
+	timeline, err := o.config.Settler.Explain(ctx, t, func(ctx context.Context, users []auth.UserID) (names map[auth.UserID]string, err error) {
 		if known, err = lookUp(ctx, users); err != nil {
 			return nil, err
 		}
-		names = make(map[uuid.UUID]string, len(known))
+		names = make(map[auth.UserID]string, len(known))
 		for id, user := range known {
 			names[id] = "@" + user.Handle
 		}
@@ -40,7 +38,7 @@ func (o *Ops) Explain(ctx context.Context, t ledger.Transfer,
 	return view, nil
 }
 
-func viewTimelineEntry(e settle.TimelineEntry, known map[uuid.UUID]auth.UserRef) openapi.TimelineEntry {
+func viewTimelineEntry(e settle.TimelineEntry, known map[auth.UserID]auth.UserRef) openapi.TimelineEntry {
 	view := openapi.TimelineEntry{
 		At: e.At.UTC(), Type: openapi.TimelineEntryType(e.Type), Actor: viewActor(e.Actor, known),
 		TransferId: idOrAbsent(e.Transfer), Outcome: cleaned(e.Outcome), Text: text.CleanProse(e.Text, maxShown),
@@ -63,7 +61,7 @@ func viewTimelineEntry(e settle.TimelineEntry, known map[uuid.UUID]auth.UserRef)
 	return view
 }
 
-func viewActor(actor settle.Actor, known map[uuid.UUID]auth.UserRef) openapi.Actor {
+func viewActor(actor settle.Actor, known map[auth.UserID]auth.UserRef) openapi.Actor {
 	view := openapi.Actor{Role: openapi.ActorRole(actor.Role)}
 	if user, ok := known[actor.User]; ok {
 		view.Handle = &user.Handle

@@ -216,9 +216,9 @@ func (h *harness) run(service func(context.Context) error) (stop func()) {
 func usd(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "USD"} }
 
 // user opens a wallet and settles a deposit into it without the bank.
-func (h *harness) user(funds int64) uuid.UUID {
+func (h *harness) user(funds int64) ledger.UserID {
 	h.t.Helper()
-	id := uuid.Must(uuid.NewV7())
+	id := ledger.UserID(uuid.Must(uuid.NewV7()))
 	_, err := h.OpenWallet(h.t.Context(), id, "USD")
 	h.must(err)
 	if funds > 0 {
@@ -229,21 +229,21 @@ func (h *harness) user(funds int64) uuid.UUID {
 	return id
 }
 
-func (h *harness) deposit(owner uuid.UUID, minor int64) uuid.UUID {
+func (h *harness) deposit(owner ledger.UserID, minor int64) uuid.UUID {
 	h.t.Helper()
 	r, err := h.OpenDeposit(h.t.Context(), ledger.TransferRequest{Owner: owner, Key: uuid.NewString(), Amount: usd(minor)})
 	h.must(err)
 	return r.Transfer.ID
 }
 
-func (h *harness) withdraw(owner uuid.UUID, minor int64) uuid.UUID {
+func (h *harness) withdraw(owner ledger.UserID, minor int64) uuid.UUID {
 	h.t.Helper()
 	r, err := h.OpenWithdrawal(h.t.Context(), ledger.TransferRequest{Owner: owner, Key: uuid.NewString(), Amount: usd(minor)})
 	h.must(err)
 	return r.Transfer.ID
 }
 
-func (h *harness) transfer(owner, id uuid.UUID) ledger.Transfer {
+func (h *harness) transfer(owner ledger.UserID, id uuid.UUID) ledger.Transfer {
 	h.t.Helper()
 	t, err := h.Find(h.t.Context(), owner, id)
 	h.must(err)
@@ -251,7 +251,7 @@ func (h *harness) transfer(owner, id uuid.UUID) ledger.Transfer {
 }
 
 // waitForEnd waits until a transfer is no longer pending.
-func (h *harness) waitForEnd(owner, id uuid.UUID) ledger.Transfer {
+func (h *harness) waitForEnd(owner ledger.UserID, id uuid.UUID) ledger.Transfer {
 	h.t.Helper()
 	var t ledger.Transfer
 	testkit.Eventually(h.t, "the transfer ends", func() bool {
@@ -261,7 +261,7 @@ func (h *harness) waitForEnd(owner, id uuid.UUID) ledger.Transfer {
 	return t
 }
 
-func (h *harness) wantWallet(owner uuid.UUID, balance, held int64) {
+func (h *harness) wantWallet(owner ledger.UserID, balance, held int64) {
 	h.t.Helper()
 	w, err := h.Wallet(h.t.Context(), owner, "USD")
 	h.must(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/bank"
+	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // laggingBank is a bank whose statement lacks the lines for which hidden is true.
@@ -26,7 +27,7 @@ func (f *laggingBank) Statement(ctx context.Context, after int64, limit int) (ba
 }
 
 // confirmed creates a payment that the bank has executed.
-func (h *harness) confirmed(s *Settler, owner uuid.UUID) uuid.UUID {
+func (h *harness) confirmed(s *Settler, owner ledger.UserID) uuid.UUID {
 	h.t.Helper()
 	id := h.deposit(owner, 1_00)
 	_, _, err := s.SettleOne(h.t.Context(), id)

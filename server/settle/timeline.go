@@ -47,7 +47,7 @@ const (
 // Actor is the user or system that did something or acts next.
 type Actor struct {
 	Role Role
-	User uuid.UUID // of RoleUser
+	User ledger.UserID // of RoleUser
 }
 
 // TimelineEntry is one thing that happened to a transfer: as data, and as a sentence.
@@ -77,12 +77,12 @@ type timelineBuilder struct {
 	Timeline
 
 	transfer ledger.Transfer
-	owners   map[ledger.AccountID]uuid.UUID // of the two accounts; system accounts have no owner
-	names    map[uuid.UUID]string
+	owners   map[ledger.AccountID]ledger.UserID // of the two accounts; system accounts have no owner
+	names    map[ledger.UserID]string
 }
 
 // Names returns the names of users as sentences show them, such as "@ada".
-type Names func(ctx context.Context, users []uuid.UUID) (map[uuid.UUID]string, error)
+type Names func(ctx context.Context, users []ledger.UserID) (map[ledger.UserID]string, error)
 
 // Explain builds the timeline of a transfer from the rows that it left.
 func (s *Settler) Explain(ctx context.Context, t ledger.Transfer, names Names) (Timeline, error) {
@@ -125,7 +125,7 @@ func (s *Settler) nameParties(ctx context.Context, b *timelineBuilder, names Nam
 	if err != nil {
 		return err
 	}
-	users := []uuid.UUID{t.Owner}
+	users := []ledger.UserID{t.Owner}
 	for _, owner := range owners {
 		users = append(users, owner)
 	}
@@ -158,7 +158,7 @@ func (b *timelineBuilder) name(account ledger.AccountID) string {
 	return "Kizo"
 }
 
-func (b *timelineBuilder) userName(user uuid.UUID) string {
+func (b *timelineBuilder) userName(user ledger.UserID) string {
 	if name := b.names[user]; name != "" {
 		return name
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/server/bank/sim"
+	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // The timeline of a deposit says at each step what it waits for, who acts next and what happened.
@@ -21,8 +22,8 @@ func TestExplain(t *testing.T) {
 	alice := h.user(0)
 	s := h.settler(func(c *Config) { c.MaxAttempts, c.MaxAge, c.FirstDelay = 3, time.Nanosecond, time.Hour })
 	id := h.deposit(alice, 5_00)
-	names := func(context.Context, []uuid.UUID) (map[uuid.UUID]string, error) {
-		return map[uuid.UUID]string{alice: "@alice"}, nil
+	names := func(context.Context, []ledger.UserID) (map[ledger.UserID]string, error) {
+		return map[ledger.UserID]string{alice: "@alice"}, nil
 	}
 	want := func(waitsFor, next string, entries ...string) {
 		t.Helper()
@@ -71,7 +72,7 @@ func (h *harness) wantActor(s *Settler, transfer uuid.UUID, what EntryType, want
 	h.t.Helper()
 	t, err := s.ledger.Get(h.t.Context(), transfer)
 	h.must(err)
-	timeline, err := s.Explain(h.t.Context(), t, func(context.Context, []uuid.UUID) (map[uuid.UUID]string, error) { return nil, nil })
+	timeline, err := s.Explain(h.t.Context(), t, func(context.Context, []ledger.UserID) (map[ledger.UserID]string, error) { return nil, nil })
 	h.must(err)
 	for _, entry := range slices.Backward(timeline.Entries) {
 		if entry.Type == what {
