@@ -1,5 +1,5 @@
-// Package kizo holds the contract between the daemon and its clients, so that the
-// daemon can serve the very file that both were generated from.
+// Package kizo contains openapi.yaml, the contract between kizod and its clients. Routes and types
+// are generated from it, and kizod serves it.
 package kizo
 
 import _ "embed"

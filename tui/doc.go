@@ -31,9 +31,10 @@
 //
 // # Safety
 //
-// No key pressed twice moves money or changes what an operator manages: every such action has a
-// review that only another key confirms. Text from the server is cleaned by package printable when
-// it is drawn. Money moves through Config.Move, which records a command before it sends it.
+// Pressing the same key twice never moves money and never changes what an operator manages: every
+// such action has a review that only another key confirms. Text from the server is cleaned by
+// package printable when it is drawn. Money moves through Config.Move, which records a command
+// before it sends it.
 //
 // The package imports client, money and the packages below it; it imports no package of the server.
 package tui

@@ -11,7 +11,7 @@
 //	kizod version    print the version
 //
 // Each command reads its settings (config.go) and calls package server, migrations, ledger or
-// auth. A setting is read here and passed down as a plain field.
+// auth. Only this command reads settings; the packages have Config structs.
 package main
 
 import (

@@ -11,7 +11,7 @@
 //	   └──────── proxy ─────┴───────────────┘  └─► journal ───┘ │
 //	               └─► PostgreSQL ──────────────────────────────┘
 //
-//	nemesis (its schedule follows from the seed):
+//	fault injector (its schedule follows from the seed):
 //	  kizod       kill -9, SIGSTOP … SIGCONT, SIGTERM, death at a failpoint
 //	  PostgreSQL  crash and restart
 //	  Redis       kill, absence for seconds, FLUSHALL

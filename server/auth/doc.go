@@ -1,7 +1,7 @@
 // Package auth manages users, passwords, sessions and tokens, and determines which user a request
 // comes from.
 //
-//	log-in ─► ticket (hashqueue.go) ─► throttle (throttle.go) ─► look-up ─► slot
+//	log-in ─► place in the hash queue (hashqueue.go) ─► throttle (throttle.go) ─► look-up ─► slot
 //	  ┌───────────────────────────────────────────────────────────────────────┘
 //	  ▼
 //	password ─► HMAC-SHA-256 (pepper) ─► Argon2id (Hasher) ─► users.password_hash

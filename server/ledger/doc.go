@@ -34,8 +34,8 @@
 // the one at fault fails. A batch that waits for a lock for [Config.LockTimeout] is committed
 // without the commands that touch rows which another session keeps locked; those wait apart for at
 // most two seconds (locked.go, lockwatch.go). If the answer to a COMMIT is lost, the same batch is
-// run again: its locks wait until the first attempt has ended, and then the keys show whether it
-// was committed (commit.go).
+// run again: the second attempt waits for the locks of the first, and then the keys show whether
+// that was committed (commit.go).
 //
 // # Idempotency
 //
@@ -52,7 +52,7 @@
 // # Where to find things
 //
 // decide.go contains the rules and does no I/O. batch.go contains the SQL of a batch. The tables in
-// migrations/ enforce every rule that a constraint or a trigger can express a second time. [Audit]
+// migrations/ enforce a second time every rule that a constraint or a trigger can express. [Audit]
 // recomputes all invariants from the rows. The package imports no transport: neither HTTP, nor
 // Redis, nor the bank.
 package ledger

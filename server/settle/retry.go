@@ -27,7 +27,7 @@ type retryDecision struct {
 
 // decideRetry decides whether and when a payment is attempted again. Its caller is a worker or the
 // janitor after an attempt that ended with err and left the outcome unknown. No other function
-// decides this. The first rule that applies counts:
+// decides whether. The first rule that applies counts:
 //
 //	the worker is being stopped                         another worker retries at once
 //	the lease was lost                                  its new holder decides
@@ -39,7 +39,8 @@ type retryDecision struct {
 // Every retry uses the same reference, which the bank executes at most once. A retry becomes due
 // earlier than decided here when the bank sends a callback, and a payment in review is attempted
 // again when an operator chooses ResolveAsk. If a worker dies or the database fails before the
-// decision is stored, the lease ends and the janitor claims the payment.
+// decision is stored, the lease ends and the janitor claims the payment. While the circuit breaker
+// is open, SettleOne postpones attempts.
 func (c Config) decideRetry(p claim, err error, stopped, leaseLost bool) retryDecision {
 	enoughAttempts := p.attempts >= c.MaxAttempts
 	switch {

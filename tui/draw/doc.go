@@ -6,8 +6,8 @@
 //
 // Every function depends on its arguments only. A block is lines of equal width joined by line
 // breaks. It has exactly the requested width and height, whatever text it contains: untrusted text
-// is cleaned by package printable, cut to its cells, and painted last. Clip, Block, Beside and Box
-// take text that is painted already.
+// is cleaned by package printable, truncated to its columns, and styled last. Clip, Block, Beside
+// and Box take text that is styled already.
 //
 // Widths are columns of a terminal. A character for which programs disagree about the width is
 // written as an escape, so that a line has the same width everywhere.

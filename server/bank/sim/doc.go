@@ -25,8 +25,9 @@
 // # The journal and lies
 //
 // The journal says what the bank did. Tests count executions with [ReadJournal]. A lie is an answer
-// that differs from the journal; [ReadLies] lists them. The status of a payment lies only about
-// stubborn references, the statement never. No answer shows a payment that is not on disk yet.
+// that differs from the journal; [ReadLies] lists them. The status of a payment differs only for
+// the references that Faults.Stubborn selects, the statement never. No answer shows a payment that
+// is not on disk yet.
 //
 // # Faults
 //

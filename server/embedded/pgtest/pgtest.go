@@ -7,7 +7,7 @@
 //
 // Typical use:
 //
-//	func TestMain(m *testing.M) { pgtest.Main(m, migrations.Up) }
+//	func TestMain(m *testing.M) { pgtest.Main(m, migrations.Apply) }
 //
 //	func TestTransfer(t *testing.T) {
 //		t.Parallel()
