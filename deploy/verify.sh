@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Fails if generated code differs from its source, if code is not formatted, if go.mod is not tidy,
-# or if an error code is missing in the contract or in the table of statuses.
+# if code does not
+# compile for another system, or if an error code is missing in the contract or in the table of
+# statuses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,8 +17,10 @@ unformatted=$(git ls-files '*.go' | grep -v '\.gen\.go$' | xargs gofmt -l)
 
 go mod tidy -diff || fail "go.mod or go.sum are not tidy (run go mod tidy)"
 
-# Code with the build tag of test builds must compile too.
+# Code with the build tag of test builds, and code for other systems, must compile too.
 go vet -tags failpoints ./...
+GOOS=windows go vet ./cmd/kizo
+GOOS=darwin go vet ./cmd/kizo ./cmd/kizod
 
 # Generate the code again in a copy of the tree, and compare.
 copy=$(mktemp -d)
