@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,6 @@ type bench struct {
 	users    []rig.User // of a rig with kizod
 	books    *books     // of a rig that is a database only
 	before   rig.Books
-	log      int64 // size of kizod's log after seeding
 	report   Report
 	expected map[string]Money // what was accepted, by kind of transfer
 
@@ -68,7 +68,6 @@ func openBench(ctx context.Context, s *scenario, o options, out io.Writer) (_ *b
 	if err != nil {
 		return nil, fmt.Errorf("seed: %w", err)
 	}
-	b.log = fileSize(b.rig.KizodLog())
 	b.before, err = b.rig.Books(ctx)
 	return b, err
 }
@@ -77,9 +76,7 @@ func openBench(ctx context.Context, s *scenario, o options, out io.Writer) (_ *b
 func (b *bench) address() string { return strings.TrimPrefix(b.rig.URL(), "http://") }
 
 // logf reports progress.
-func (b *bench) logf(format string, args ...any) {
-	fmt.Fprintf(b.out, "%s  %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
-}
+func (b *bench) logf(format string, args ...any) { rig.Note(b.out, format, args...) }
 
 // measure makes a load on a tidy database, after a short one that is not counted, and
 // adds it to the report. Step is the kind of transfer that the load makes, or any other name.
@@ -99,22 +96,13 @@ func (b *bench) measure(ctx context.Context, name, step string, l load) (*Phase,
 // measureCold is measure without the short load before it.
 func (b *bench) measureCold(ctx context.Context, name, step string, l load) (*Phase, error) {
 	profiled := b.startProfile(ctx, name, l.length)
-	wal, err := b.walPosition(ctx)
-	if err != nil {
-		return nil, err
-	}
 	batches, commands, committing := b.batches.Load(), b.commands.Load(), b.committing.Load()
-	before, peak := b.rig.Gauge(), b.rig.WatchRSS()
+	before, peak := b.rig.Gauge(ctx), b.rig.WatchRSS()
 	t := l.drive(ctx)
 	p := newPhase(name, step, t)
-	p.Spent, p.PeakRSS = b.rig.Gauge().Since(before), peak()
+	p.Spent, p.PeakRSS = b.rig.Gauge(ctx).Since(before), peak()
 	p.Batches, p.Commands, p.Committing = b.batches.Load()-batches, b.commands.Load()-commands, time.Duration(b.committing.Load()-committing)
 	<-profiled
-	after, err := b.walPosition(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p.WAL = after - wal
 	b.expect(step, t)
 	return b.add(ctx, p, t)
 }
@@ -145,12 +133,6 @@ func (b *bench) expectMoney(step string, sum rig.Sum, unknown int64) {
 	b.expected[step] = m
 }
 
-func (b *bench) walPosition(ctx context.Context) (bytes int64, err error) {
-	const position = `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint`
-	err = b.rig.QueryRow(ctx, position, &bytes)
-	return bytes, err
-}
-
 // onBatch counts what the ledger in this process commits.
 func (b *bench) onBatch(s ledger.BatchStats) {
 	b.batches.Add(1)
@@ -158,42 +140,48 @@ func (b *bench) onBatch(s ledger.BatchStats) {
 	b.committing.Add(int64(s.Duration))
 }
 
-// startProfile takes a CPU profile of kizod in the middle of a phase, with -profile.
+// startProfile takes a CPU profile in the middle of a phase, with -profile: of kizod, or of
+// this process where there is none.
 func (b *bench) startProfile(ctx context.Context, name string, length time.Duration) <-chan struct{} {
 	done := make(chan struct{})
-	if b.profile == "" || length < 3*time.Second || b.rig.PprofURL() == "" {
+	if b.profile == "" || length < 3*time.Second {
 		close(done)
 		return done
 	}
 	go func() {
 		defer close(done)
-		url := fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", b.rig.PprofURL(), int(length.Seconds())-1)
-		if err := download(ctx, url, filepath.Join(b.profile, strings.ReplaceAll(name, " ", "-")+".pprof")); err != nil {
+		path := filepath.Join(b.profile, strings.ReplaceAll(name, " ", "-")+".pprof")
+		if err := b.writeProfile(ctx, path, length-time.Second); err != nil {
 			b.logf("no profile: %v", err)
 		}
 	}()
 	return done
 }
 
-func download(ctx context.Context, url, path string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil) //nolint:gosec // the rig's kizod
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request) //nolint:gosec // the rig's kizod
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a profile contains no secrets
+func (b *bench) writeProfile(ctx context.Context, path string, length time.Duration) error {
+	if err := os.MkdirAll(b.profile, 0o755); err != nil { //nolint:gosec // a profile contains no secrets
 		return err
 	}
 	file, err := os.Create(path)
 	if err != nil {
 		return err
 	}
+	defer file.Close()
+	if b.scenario.databaseOnly {
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		rig.Pause(ctx, length)
+		pprof.StopCPUProfile()
+		return nil
+	}
+	response, err := http.Get(fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", b.rig.PprofURL(), int(length.Seconds()))) //nolint:noctx // the rig's kizod ends it
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
 	_, err = io.Copy(file, response.Body)
-	return errors.Join(err, file.Close())
+	return err
 }
 
 // Bounds of the end of a run.
@@ -219,15 +207,15 @@ func (b *bench) settle(ctx context.Context) error {
 	b.report.compareMoney(b.expected, after.Since(b.before))
 	auditing, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
-	before := b.rig.Gauge()
+	before := b.rig.Gauge(ctx)
 	passed, err := b.rig.Audit(auditing)
 	if err != nil {
 		return err
 	}
-	spent := b.rig.Gauge().Since(before)
+	spent := b.rig.Gauge(ctx).Since(before)
 	b.report.Audit = fmt.Sprintf("%d checks passed in %.1f s (%.1f s of CPU time)", passed, spent.Elapsed.Seconds(), (spent.Generator + spent.Postgres).Seconds())
 	if !b.scenario.databaseOnly {
-		b.report.Checks = append(b.report.Checks, errorsLogged(b.rig.KizodLog(), b.log))
+		b.report.Checks = append(b.report.Checks, errorsLogged(b.rig.KizodLog()))
 	}
 	return nil
 }
@@ -235,7 +223,9 @@ func (b *bench) settle(ctx context.Context) error {
 // publish prints the report and writes it to files. Money that differs is an error, and
 // with -strict also a missed target.
 func (b *bench) publish() error {
-	b.report.finish()
+	for _, p := range b.report.Phases {
+		b.report.Spent, b.report.PeakRSS = b.report.Spent.Plus(p.Spent), max(b.report.PeakRSS, p.PeakRSS)
+	}
 	fmt.Fprintln(b.out)
 	b.report.WriteMarkdown(b.out)
 	path, err := b.report.WriteFiles(b.reports)
@@ -254,7 +244,7 @@ func (b *bench) publish() error {
 
 // runScenario runs one scenario on a rig of its own.
 func runScenario(ctx context.Context, s *scenario, o options, out io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(o.timeout, s.timeout, defaultTimeout))
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.timeout, defaultTimeout))
 	defer cancel()
 	b, err := openBench(ctx, s, o, out)
 	if err != nil {

@@ -3,23 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
-	"sync"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// Names of the phases of bulk.
-const (
-	bulkAlone   = "batches alone"
-	atomicAlone = "atomic batches alone"
-	bulkBeside  = "batches, beside single transfers"
-	besideBulk  = "single transfers beside batches"
-)
+const bulkAlone, atomicAlone = "batches alone", "atomic batches alone"
 
 const (
 	bulkClients = 8
@@ -33,7 +24,7 @@ func bulk(ctx context.Context, b *bench) error {
 			return batches(b.address(), b.users, n, atomic)
 		}}
 	}
-	single := load{callers: b.connections, length: b.duration, make: func(int) caller { return payments(b.address(), b.users, anyPair) }}
+	single := load{callers: b.connections, length: b.duration, make: b.pay(anyPair)}
 	for range b.rounds {
 		if _, err := b.measure(ctx, httpPairs, "transfer", single); err != nil {
 			return err
@@ -47,40 +38,28 @@ func bulk(ctx context.Context, b *bench) error {
 	}
 	steady := single
 	steady.callers, steady.rate = 50, b.rate
-	if _, err := b.measure(ctx, quiet, "transfer", steady); err != nil {
+	if _, err := b.measure(ctx, paymentsAlone, "transfer", steady); err != nil {
 		return err
 	}
 	beside := clients(false)
 	beside.length += beside.length/5 + 1 // as long as the short load before a phase takes as well
-	var (
-		rows    *tally
-		sending sync.WaitGroup
-	)
-	earlier := b.rig.Gauge()
-	sending.Go(func() { rows = beside.drive(ctx) })
-	_, err := b.measureCold(ctx, besideBulk, "transfer", steady)
-	sending.Wait()
-	b.expect("transfer", rows)
-	p := newPhase(bulkBeside, "transfer", rows)
-	p.Spent = b.rig.Gauge().Since(earlier)
-	_, failure := b.add(ctx, p, rows)
+	err := b.driveBeside(ctx, beside, "batches, beside single transfers", "transfer", func() error {
+		_, err := b.measureCold(ctx, "single transfers beside batches", "transfer", steady)
+		return err
+	})
 	b.ratio(bulkAlone, httpPairs, 1.5)
 	b.ratio(atomicAlone, httpPairs, 1.5)
-	return errors.Join(err, failure)
+	return err
 }
 
 // batches sends bulkRows transfers of one minor unit from one user in each request.
 func batches(address string, users []rig.User, n int, atomic bool) caller {
-	c := connect(address, nil)
-	c.post("http://" + address + "/v1/transfers/batch")
+	c := connect(address, nil, "/v1/transfers/batch")
 	from := &users[n]
-	want := strconv.AppendInt(nil, fasthttp.StatusCreated, 10)
-	want = append([]byte(`"status":`), want...)
+	want := fmt.Appendf(nil, `"status":%d`, fasthttp.StatusCreated)
 	return func() (outcome, error) {
 		c.request.Header.Set("Authorization", "Bearer "+from.AccessToken)
-		c.body = append(c.body[:0], `{"atomic":`...)
-		c.body = strconv.AppendBool(c.body, atomic)
-		c.body = append(c.body, `,"transfers":[`...)
+		c.body = fmt.Appendf(c.body[:0], `{"atomic":%t,"transfers":[`, atomic)
 		for i := range bulkRows {
 			_, to := anyPair(len(users))
 			for to == n {
@@ -89,11 +68,7 @@ func batches(address string, users []rig.User, n int, atomic bool) caller {
 			if i > 0 {
 				c.body = append(c.body, ',')
 			}
-			c.body = append(c.body, `{"idempotency_key":"`...)
-			c.body = append(c.body, newKey()...)
-			c.body = append(c.body, `","to":"@`...)
-			c.body = append(c.body, users[to].Handle...)
-			c.body = append(c.body, `","amount":1,"currency":"USD"}`...)
+			c.body = fmt.Appendf(c.body, `{"idempotency_key":"%s","to":"@%s","amount":1,"currency":"USD"}`, newKey(), users[to].Handle)
 		}
 		c.body = append(c.body, `]}`...)
 		o, err := c.send(fasthttp.StatusOK, want)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -24,7 +23,7 @@ const (
 // busy signs users up, one after the other, beside processes that use all the CPU time
 // they get: a dozen per CPU, every second one at nice 19.
 func busy(ctx context.Context, b *bench) error {
-	stop, err := b.startBusy(busyPerCPU*runtime.NumCPU()/2, "", nice19)
+	stop, err := b.startBusy(busyPerCPU*runtime.NumCPU()/2, useCPU, useCPUNice19)
 	if err != nil {
 		return err
 	}
@@ -58,8 +57,7 @@ func busy(ctx context.Context, b *bench) error {
 
 // signUps makes a new user with each call.
 func signUps(address string) caller {
-	c := connect(address, net.IPv4(127, 10, 0, 1))
-	c.post("http://" + address + "/v1/auth/signup")
+	c := connect(address, net.IPv4(127, 10, 0, 1), "/v1/auth/signup")
 	number := 0
 	return func() (outcome, error) {
 		number++
@@ -68,28 +66,26 @@ func signUps(address string) caller {
 	}
 }
 
-// Arguments that make this program a process that only uses CPU time.
+// Shell scripts that use one CPU until they are ended: at normal priority, at nice 19, and
+// at the priority of password hashing. The last one sets the nice value of its session as
+// well (sched_autogroup).
 const (
-	useCPU         = "use-cpu"
-	nice19         = "nice-19"
-	lowestPriority = "lowest-priority" // as password hashing
+	useCPU       = `while :; do :; done`
+	useCPUNice19 = `exec nice -n 19 sh -c '` + useCPU + `'`
+	useCPUIdle   = `echo 19 > /proc/self/autogroup; exec chrt --idle 0 nice -n 19 sh -c '` + useCPU + `'`
 )
 
-// startBusy starts n processes of each priority that use all the CPU time they get, each
-// in a session, and so a scheduling group, of its own.
-func (b *bench) startBusy(n int, priorities ...string) (stop func(), err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
+// startBusy starts n processes of each script, each in a session, and so a scheduling
+// group, of its own.
+func (b *bench) startBusy(n int, scripts ...string) (stop func(), err error) {
 	var started []*rig.Process
 	stop = func() {
 		for _, p := range started {
 			p.End(time.Second)
 		}
 	}
-	for i := range n * len(priorities) {
-		p, err := rig.SpawnSession(self, []string{useCPU, priorities[i%len(priorities)]}, nil, b.rig.Path("busy.log"))
+	for i := range n * len(scripts) {
+		p, err := rig.SpawnSession("sh", []string{"-c", scripts[i%len(scripts)]}, os.Environ(), b.rig.Path("busy.log"))
 		if err != nil {
 			stop()
 			return nil, err
@@ -97,21 +93,4 @@ func (b *bench) startBusy(n int, priorities ...string) (stop func(), err error) 
 		started = append(started, p)
 	}
 	return stop, nil
-}
-
-// useAllCPUTime uses one CPU until the process is ended: with its parent at the latest,
-// or after the longest run.
-func useAllCPUTime(priority string) {
-	switch priority {
-	case nice19:
-		const lowestNice = 19
-		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lowestNice)
-	case lowestPriority:
-		rig.LowestPriority()
-	}
-	runtime.GOMAXPROCS(1)
-	for end := time.Now().Add(defaultTimeout); time.Now().Before(end); {
-		continue
-	}
-	os.Exit(0)
 }

@@ -23,6 +23,9 @@ const (
 	quietWallet    = 1
 	quietTransfers = 5
 
+	growers = 1024 // callers while the database grows
+	reads   = 200  // how often each read is timed
+
 	trickle       = 200 // transfers per second beside an audit
 	trickleAtOnce = 64
 )
@@ -65,10 +68,10 @@ func growth(ctx context.Context, b *bench) error {
 	if err := g.transfers(ctx, quietTransfers, 1, quietPair); err != nil {
 		return err
 	}
-	for _, size := range append([]int64{0}, b.sizes...) {
+	for _, size := range append([]int64{0}, slices.Sorted(slices.Values(b.sizes))...) {
 		began := time.Now()
 		n := max((size-g.postings()+1)/2, 0)
-		if err := g.transfers(ctx, n, b.growers, busyPair); err != nil {
+		if err := g.transfers(ctx, n, growers, busyPair); err != nil {
 			return fmt.Errorf("grow to %d postings: %w", size, err)
 		}
 		b.logf("%d postings: %d transfers in %.0f s, %.0f/s", g.postings(), n, time.Since(began).Seconds(), float64(n)/time.Since(began).Seconds())

@@ -1,60 +1,53 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"time"
 )
 
-// k6Scenario is a script and what is expected of it.
-type k6Scenario struct {
-	name      string
-	script    string
-	sentence  string
-	duration  time.Duration // of the measured part
-	extra     time.Duration // of the rest
+// k6Script is a script and what is expected of it.
+type k6Script struct {
+	file      string
+	extra     time.Duration // beside the measured part, whose length is -duration
 	twice     bool          // the measured part comes twice
 	renews    bool          // its users log in themselves
 	hashes    bool          // it depends on the hash rate, which is measured first
 	addChecks func(*Report)
 }
 
-var k6List = []k6Scenario{
-	{
-		name: "k6-profile", script: "profile.js", duration: time.Minute, extra: 40 * time.Second, renews: true, hashes: true,
-		sentence: "100 users who sign in, read the dashboard and the list, deposit, and pay one receiver, then wait for 1 s; ramp 20 s, hold, down 20 s.",
-	},
-	{
-		name: "k6-auth-storm", script: "auth_storm.js", duration: time.Minute, extra: 10 * time.Second, twice: true, hashes: true, addChecks: checkStorm,
-		sentence: "200 payments/s: alone, beside wrong passwords from many addresses for all users, and alone again.",
-	},
-	{
-		name: "k6-hot-receiver", script: "hot_receiver.js", duration: 40 * time.Second, addChecks: checkHot,
-		sentence: "50 users transfer as fast as they can, in turns to any user and to one receiver.",
-	},
-	{
-		name: "k6-spike", script: "spike.js", duration: 40 * time.Second, extra: 10 * time.Second, addChecks: checkSpike,
-		sentence: "100 payments/s, 1,000/s for ten seconds, 100/s again.",
-	},
-	{
-		name: "k6-soak", script: "soak.js", duration: 2 * time.Minute, renews: true,
-		sentence: "50 rounds/s of dashboard, transfer, deposit or withdrawal, and list.",
-	},
-}
-
-func k6Scenarios() (list []*scenario) {
-	for _, s := range k6List {
-		list = append(list, &scenario{
-			name: s.name, description: s.sentence, users: 5000, duration: s.duration, timeout: 24 * time.Hour,
-			run: func(ctx context.Context, b *bench) error { return b.runK6(ctx, s) },
-		})
+func k6Scenarios() []*scenario {
+	list := []*scenario{
+		{
+			name: "k6-profile", duration: time.Minute, k6: &k6Script{file: "profile.js", extra: 40 * time.Second, renews: true, hashes: true},
+			description: "100 users who sign in, read the dashboard and the list, deposit, and pay one receiver, then wait for 1 s; ramp 20 s, hold, down 20 s.",
+		},
+		{
+			name: "k6-auth-storm", duration: time.Minute,
+			k6:          &k6Script{file: "auth_storm.js", extra: 10 * time.Second, twice: true, hashes: true, addChecks: checkStorm},
+			description: "200 payments/s: alone, beside wrong passwords from many addresses for all users, and alone again.",
+		},
+		{
+			name: "k6-hot-receiver", duration: 40 * time.Second, k6: &k6Script{file: "hot_receiver.js", addChecks: checkHot},
+			description: "50 users transfer as fast as they can, in turns to any user and to one receiver.",
+		},
+		{
+			name: "k6-spike", duration: 40 * time.Second, k6: &k6Script{file: "spike.js", extra: 10 * time.Second, addChecks: checkSpike},
+			description: "100 payments/s, 1,000/s for ten seconds, 100/s again.",
+		},
+		{
+			name: "k6-soak", duration: 2 * time.Minute, k6: &k6Script{file: "soak.js", renews: true},
+			description: "50 rounds/s of dashboard, transfer, deposit or withdrawal, and list.",
+		},
+	}
+	for _, s := range list {
+		s.users, s.timeout, s.run = 5000, 24*time.Hour, runK6
 	}
 	return list
 }
 
 // length is the length of the script's run with a measured part of d.
-func (s k6Scenario) length(d time.Duration) time.Duration {
+func (s *k6Script) length(d time.Duration) time.Duration {
 	if s.twice {
 		d *= 2
 	}
@@ -65,18 +58,13 @@ func (s k6Scenario) length(d time.Duration) time.Duration {
 // valid for freshFor at least when the scenario begins.
 const maxUnrenewed = 12 * time.Minute
 
-// checkDuration returns an error if a scenario outlives its access tokens.
-func checkDuration(name string, d time.Duration) error {
-	for _, s := range k6List {
-		if s.name == name {
-			if all := s.length(d); !s.renews && all > maxUnrenewed {
-				return fmt.Errorf("%s would take %s, and its access tokens are valid for %s", name, all, maxUnrenewed)
-			}
-			return nil
-		}
-	}
-	if d > 10*time.Minute {
-		return fmt.Errorf("-duration of %s is 1s to 10m", name)
+// checkDuration returns an error if the scenario outlives its access tokens.
+func (s *scenario) checkDuration(d time.Duration) error {
+	switch {
+	case s.k6 == nil && d > 10*time.Minute:
+		return fmt.Errorf("-duration of %s is 1s to 10m", s.name)
+	case s.k6 != nil && !s.k6.renews && s.k6.length(d) > maxUnrenewed:
+		return fmt.Errorf("%s would take %s, and its access tokens are valid for %s", s.name, s.k6.length(d), maxUnrenewed)
 	}
 	return nil
 }

@@ -132,11 +132,11 @@ func TestScriptsInspect(t *testing.T) {
 	if err := os.WriteFile(users, []byte(`[{"handle": "a"}, {"handle": "b"}]`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range k6List {
-		cmd := exec.CommandContext(t.Context(), k6, "inspect", "--include-system-env-vars", filepath.Join("../k6", s.script))
+	for _, s := range k6Scenarios() {
+		cmd := exec.CommandContext(t.Context(), k6, "inspect", "--include-system-env-vars", filepath.Join("../k6", s.k6.file))
 		cmd.Env = rig.ChildEnvironment("BASE_URL=http://127.0.0.1:1", "RUN_ID=x", "USERS_FILE="+users, "RESULT_FILE=x", "STORM_RATE=10", "DURATION=8s")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", s.script, err, out)
+			t.Errorf("%s: %v\n%s", s.k6.file, err, out)
 		}
 	}
 }

@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"runtime"
-	"runtime/pprof"
 	"slices"
 	"time"
 
@@ -36,7 +33,7 @@ func groupCommit(ctx context.Context, b *bench) error {
 	for _, statement := range b.statements {
 		b.report.Notes = append(b.report.Notes, "Executed first: `"+statement+"`")
 	}
-	plain, err := openPlain(ctx, b.rig.OwnerURL(), b.plainConns, b.options.users)
+	plain, err := openPlain(ctx, b.rig.OwnerURL(), min(b.connections, 150), b.options.users)
 	if err != nil {
 		return err
 	}
@@ -53,11 +50,6 @@ func groupCommit(ctx context.Context, b *bench) error {
 		for _, t := range turns { // warm up
 			b.expect(t.step, load{callers: b.connections, length: b.duration / 4, make: t.make}.drive(ctx))
 		}
-		stop, err := b.startOwnProfile()
-		if err != nil {
-			return err
-		}
-		defer stop()
 		if err := b.takeTurns(ctx, turns, b.measureCold); err != nil {
 			return err
 		}
@@ -65,23 +57,6 @@ func groupCommit(ctx context.Context, b *bench) error {
 		return nil
 	})
 	return errors.Join(err, plain.check(ctx))
-}
-
-func (b *bench) startOwnProfile() (stop func(), err error) {
-	if b.profile == "" {
-		return func() {}, nil
-	}
-	if err := os.MkdirAll(b.profile, 0o755); err != nil { //nolint:gosec // a profile contains no secrets
-		return nil, err
-	}
-	file, err := os.Create(filepath.Join(b.profile, "ledger.pprof"))
-	if err != nil {
-		return nil, err
-	}
-	if err := pprof.StartCPUProfile(file); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return func() { pprof.StopCPUProfile(); _ = file.Close() }, nil
 }
 
 // chosen are the turns that -only selects.
@@ -119,7 +94,7 @@ func (b *bench) reportGroupCommit(turns []turn) {
 		totals.add(t.name, p.PerSecond(), "%.0f", p.Latency.P50, "%.1f", p.Latency.P99, "%.1f", worst, "%.0f", best, "%.0f", p.perCPU(), "%.0f", t.title, "%s")
 		batches := float64(max(p.Batches, 1))
 		idle, flushing := 100-p.busy(), 100*b.report.Environment.Fsync.Seconds()*batches/p.Seconds
-		row := []any{p.each(p.Spent.Postgres), "%.0f", p.each(p.Spent.Generator), "%.0f", float64(p.WAL) / float64(max(p.Accepted, 1)), "%.0f"}
+		row := []any{p.each(p.Spent.Postgres), "%.0f", p.each(p.Spent.Generator), "%.0f", float64(p.Spent.WAL) / float64(max(p.Accepted, 1)), "%.0f"}
 		if p.Batches > 0 {
 			row = append(row, batches/p.Seconds, "%.0f", float64(p.Commands)/batches, "%.0f", milliseconds(p.Committing)/batches, "%.1f",
 				boundBy(p, idle, flushing), "%s", idle, "%.0f %%", min(flushing, 100), "%.0f %%")

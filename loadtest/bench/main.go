@@ -30,17 +30,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
@@ -53,7 +50,6 @@ type options struct {
 	rounds      int
 	connections int
 	users       int
-	timeout     time.Duration // of the run
 	only        []string
 	reports     string // directory
 	profile     string // directory
@@ -62,12 +58,10 @@ type options struct {
 
 	rate, factor float64 // storm and k6-auth-storm
 
-	committers, plainConns int      // ledger
-	statements             []string // ledger
-
-	sizes   []int64 // growth, in postings
-	growers int     // growth
-	reads   int     // growth
+	committers int      // ledger
+	statements []string // ledger
+	settings   []string // of PostgreSQL
+	sizes      []int64  // growth, in postings
 
 	k6  string // path
 	vus int    // virtual users of k6
@@ -84,6 +78,7 @@ type scenario struct {
 	duration     time.Duration
 	timeout      time.Duration
 	kizodArgs    []string
+	k6           *k6Script // of a scenario that k6 runs
 }
 
 // unlimited raises the rate limit of users, because one sender pays more than a user may. The
@@ -105,10 +100,6 @@ func scenarios() []*scenario {
 			description: "The phases of capacity over HTTP.",
 		},
 		{
-			name: "bulk", run: bulk, rounds: 3, duration: 8 * time.Second, kizodArgs: unlimited,
-			description: "Batches of 500 transfers from 8 clients, each for itself or atomic, in turns with single transfers; then 200 single transfers/s beside them.",
-		},
-		{
 			name: "overload", run: overload,
 			description: "As many payments as the server takes, half of it, three times as many, and at once half of it again.",
 		},
@@ -119,6 +110,10 @@ func scenarios() []*scenario {
 		{
 			name: "busy", run: busy,
 			description: "Sign-ups beside a dozen processes per CPU that use all the CPU time they get.",
+		},
+		{
+			name: "bulk", run: bulk, rounds: 3, duration: 8 * time.Second, kizodArgs: unlimited,
+			description: "Batches of 500 transfers from 8 clients, each for itself or atomic, in turns with single transfers; then 200 single transfers/s beside them.",
 		},
 		{
 			name: "idle", run: idle,
@@ -142,17 +137,8 @@ func (s *scenario) complete(o options) options {
 }
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == useCPU {
-		useAllCPUTime(os.Args[2])
-	}
 	debug.SetGCPercent(400) // the generator shares the CPUs with what it measures
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := command(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+	rig.Main("bench", command)
 }
 
 func command(ctx context.Context, args []string, out io.Writer) error {
@@ -207,39 +193,24 @@ func (o *options) flags() *flag.FlagSet {
 	flags.IntVar(&o.rounds, "rounds", 0, "how often the phases take turns; 0: the scenario's default")
 	flags.IntVar(&o.connections, "connections", 100, "connections, or callers in this process, under closed load")
 	flags.IntVar(&o.users, "users", 0, "users with a wallet; 0: the scenario's default")
-	flags.DurationVar(&o.timeout, "timeout", 0, "end the run after this time; 0: the scenario's default")
 	flags.Func("only", "phases of ledger and capacity to run, separated by commas", func(s string) error {
 		o.only = strings.Split(s, ",")
 		return nil
 	})
 	flags.StringVar(&o.reports, "report", "loadtest/reports", "directory for the report, as markdown and JSON")
-	flags.StringVar(&o.profile, "profile", "", "directory for a CPU profile of each phase: of kizod, or of this process in ledger")
+	flags.StringVar(&o.profile, "profile", "", "directory for a CPU profile of each phase of 3 s or more: of kizod, or of this process in ledger")
 	flags.BoolVar(&o.strict, "strict", false, "a missed target is an error")
 	flags.StringVar(&o.config.Binary, "kizod", "", "an existing kizod; built from this tree if empty")
-	flags.StringVar(&o.config.Dir, "dir", "", "working directory, which is kept; a temporary one if empty")
 	flags.StringVar(&o.config.BankPreset, "bank", "calm", "preset of the mock bank: calm or classic")
-	repeated(flags, &o.config.KizodArgs, "kizod-arg", "an argument of kizod serve; may be repeated")
-	repeated(flags, &o.config.Env, "env", "NAME=value for kizod, no secrets; may be repeated")
-	o.config.PostgresSettings = make(map[string]string)
-	flags.Func("set", "a PostgreSQL setting, as name=value; may be repeated", func(s string) error {
-		name, value, ok := strings.Cut(s, "=")
-		o.config.PostgresSettings[name] = value
-		if !ok {
-			return errors.New("write it as name=value")
-		}
-		return nil
-	})
+	repeated(flags, &o.settings, "set", "a PostgreSQL setting, as name=value; may be repeated")
 	flags.Float64Var(&o.rate, "rate", 200, "storm: payments per second")
 	flags.Float64Var(&o.factor, "factor", 20, "storm, k6-auth-storm: wrong passwords, in multiples of what can be hashed")
 	flags.IntVar(&o.committers, "committers", 0, "ledger: batches in flight at once; 0: the ledger's default")
-	flags.IntVar(&o.plainConns, "plain-conns", 0, "ledger, capacity: connections of plain SQL; 0: one per caller, at most 150")
 	repeated(flags, &o.statements, "sql", "ledger: a statement that the owner executes first; may be repeated")
-	flags.Func("sizes", "growth: postings at which to measure (default 100000,1000000; 10000000 takes about half an hour)", func(s string) (err error) {
-		o.sizes, err = parseSizes(s)
-		return err
+	flags.Func("sizes", "growth: postings at which to measure (default 100000,1000000; 10000000 takes about half an hour)", func(s string) error {
+		o.sizes = nil
+		return json.Unmarshal([]byte("["+s+"]"), &o.sizes)
 	})
-	flags.IntVar(&o.growers, "growers", 1024, "growth: callers while the database grows")
-	flags.IntVar(&o.reads, "reads", 200, "growth: how often each read is timed")
 	flags.StringVar(&o.k6, "k6", "bin/tools/k6-v1.8.1", "path of k6; `make loadtest` installs it")
 	flags.IntVar(&o.vus, "vus", 0, "virtual users of k6-profile (100) and k6-hot-receiver (50)")
 	return flags
@@ -252,32 +223,26 @@ func repeated(flags *flag.FlagSet, list *[]string, name, usage string) {
 	})
 }
 
-func parseSizes(s string) (sizes []int64, err error) {
-	for text := range strings.SplitSeq(s, ",") {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n < 1 {
-			return nil, errors.New("write whole numbers separated by commas")
-		}
-		sizes = append(sizes, n)
-	}
-	slices.Sort(sizes)
-	return sizes, nil
-}
-
 func (o *options) check(chosen []*scenario) error {
 	switch {
-	case o.connections < 1 || o.connections > 10_000 || o.growers < 1 || o.growers > 8192:
-		return errors.New("-connections is 1 to 10000, -growers 1 to 8192")
-	case o.users < 0 || o.users == 1 || o.rounds < 0 || o.reads < 1 || o.rate <= 0 || o.factor <= 0:
-		return errors.New("-users is at least 2, -rounds and -reads at least 1, -rate and -factor above 0")
+	case o.connections < 1 || o.connections > 10_000:
+		return errors.New("-connections is 1 to 10000")
+	case o.users < 0 || o.users == 1 || o.rounds < 0 || o.rate <= 0 || o.factor <= 0:
+		return errors.New("-users is at least 2, -rounds at least 1, -rate and -factor above 0")
 	case o.duration != 0 && o.duration < time.Second:
 		return errors.New("-duration is at least 1s")
 	}
 	for _, s := range chosen {
-		if err := checkDuration(s.name, o.duration); err != nil {
+		if err := s.checkDuration(o.duration); err != nil {
 			return err
 		}
 	}
-	o.plainConns = cmp.Or(o.plainConns, min(o.connections, 150)) // below max_connections
+	o.config.PostgresSettings = make(map[string]string)
+	for _, setting := range o.settings {
+		name, value, ok := strings.Cut(setting, "=")
+		if o.config.PostgresSettings[name] = value; !ok {
+			return errors.New("write -set name=value")
+		}
+	}
 	return nil
 }

@@ -45,7 +45,7 @@ func openPlain(ctx context.Context, url string, conns, accounts int) (_ *plainSQ
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns = int32(conns) // a flag, bounded by max_connections
+	config.MaxConns = int32(conns) // below max_connections
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -50,7 +51,6 @@ type Phase struct {
 
 	Spent      rig.Gauge     `json:"spent"`
 	PeakRSS    int64         `json:"peak_rss_bytes"`
-	WAL        int64         `json:"wal_bytes"`
 	Batches    int64         `json:"batches,omitempty"`  // of the ledger in this process
 	Commands   int64         `json:"commands,omitempty"` // in those batches
 	Committing time.Duration `json:"committing_ns,omitempty"`
@@ -68,15 +68,8 @@ type Latency struct {
 }
 
 func latencyOf(sorted []time.Duration) Latency {
-	at := func(q float64) float64 { return milliseconds(quantile(sorted, q)) }
+	at := func(q float64) float64 { return milliseconds(rig.Quantile(sorted, q)) }
 	return Latency{at(.5), at(.9), at(.99), at(.999), at(1)}
-}
-
-func quantile(sorted []time.Duration, q float64) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
 func newPhase(name, step string, t *tally) Phase {
@@ -93,11 +86,6 @@ func newPhase(name, step string, t *tally) Phase {
 
 // PerSecond is the rate of accepted requests.
 func (p Phase) PerSecond() float64 { return float64(p.Accepted) / max(p.Seconds, 1e-9) }
-
-// Offered is the rate of all requests.
-func (p Phase) Offered() float64 {
-	return float64(p.Accepted+p.Shed+p.Refused+p.Failed+p.Unknown) / max(p.Seconds, 1e-9)
-}
 
 // String is one line about the phase.
 func (p Phase) String() string {
@@ -120,7 +108,7 @@ func (r *Report) total(name string) (t Phase, worst, best float64) {
 			worst = p.PerSecond()
 		}
 		worst, best = min(worst, p.PerSecond()), max(best, p.PerSecond())
-		t.Seconds, t.Accepted, t.Spent, t.WAL = t.Seconds+p.Seconds, t.Accepted+p.Accepted, t.Spent.Plus(p.Spent), t.WAL+p.WAL
+		t.Seconds, t.Accepted, t.Spent = t.Seconds+p.Seconds, t.Accepted+p.Accepted, t.Spent.Plus(p.Spent)
 		t.Batches, t.Commands, t.Committing = t.Batches+p.Batches, t.Commands+p.Commands, t.Committing+p.Committing
 		t.took = append(t.took, p.took...)
 	}
@@ -219,13 +207,6 @@ func (r *Report) compareMoney(expected map[string]Money, since rig.Books) {
 	}
 }
 
-// finish adds up what the phases used.
-func (r *Report) finish() {
-	for _, p := range r.Phases {
-		r.Spent, r.PeakRSS = r.Spent.Plus(p.Spent), max(r.PeakRSS, p.PeakRSS)
-	}
-}
-
 // Wrong lists money that differs, which is a defect on any machine.
 func (r *Report) Wrong() (list []string) {
 	for _, m := range r.Money {
@@ -305,12 +286,12 @@ func (r *Report) phases() Table {
 		"kizod µs", "PostgreSQL µs", "generator µs", "busy", "RSS MiB",
 	}}
 	for _, p := range r.Phases {
-		l, shedIn := p.Latency, ""
+		l, shedIn, offered := p.Latency, "", float64(p.Accepted+p.Shed+p.Refused+p.Failed+p.Unknown)
 		if p.ShedIn != nil {
 			shedIn = fmt.Sprintf("%.1f", p.ShedIn.P99)
 		}
 		cells := []any{
-			p.Step, "%s", p.Accepted, "%d", p.PerSecond(), "%.1f", p.Offered(), "%.1f", l.P50, "%.1f", l.P90, "%.1f", l.P99, "%.1f", l.P999, "%.1f", l.Max, "%.1f",
+			p.Step, "%s", p.Accepted, "%d", p.PerSecond(), "%.1f", offered / max(p.Seconds, 1e-9), "%.1f", l.P50, "%.1f", l.P90, "%.1f", l.P99, "%.1f", l.P999, "%.1f", l.Max, "%.1f",
 			p.Shed, "%d", shedIn, "%s", p.Refused, "%d", p.Failed, "%d", p.Unknown, "%d",
 		}
 		if p.Spent.Elapsed > 0 {
@@ -339,10 +320,7 @@ func (r *Report) writeSpent(w io.Writer) {
 	if g.Elapsed <= 0 {
 		return
 	}
-	cpus := r.Environment.CPUs
-	if cpus < 1 {
-		cpus = runtime.NumCPU()
-	}
+	cpus := cmp.Or(r.Environment.CPUs, runtime.NumCPU())
 	share := func(d time.Duration) float64 { return 100 * d.Seconds() / (g.Elapsed.Seconds() * float64(cpus)) }
 	others := max(share(g.Machine-g.Kizod-g.Postgres-g.Redis-g.Bank-g.Generator), 0)
 	fmt.Fprintf(w, "\nOf the time of %d CPUs kizod took %.0f %%, PostgreSQL %.0f %%, Redis %.0f %%, the mock bank %.0f %%, the load generator %.0f %%, "+

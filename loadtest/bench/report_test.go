@@ -20,7 +20,7 @@ func sample() *Report {
 	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	spent := rig.Gauge{
 		At: at.Add(10 * time.Second), Elapsed: 10 * time.Second, Kizod: 4 * time.Second, Postgres: 3 * time.Second, Redis: 200 * time.Millisecond,
-		Bank: 100 * time.Millisecond, Generator: 5 * time.Second, Machine: 17 * time.Second, RSS: 50 << 20,
+		Bank: 100 * time.Millisecond, Generator: 5 * time.Second, Machine: 17 * time.Second, RSS: 50 << 20, WAL: 2_000_000,
 	}
 	inPhase := spent
 	inPhase.Machine = time.Duration(2*runtime.NumCPU()) * time.Second // of the CPUs that this machine has
@@ -35,7 +35,7 @@ func sample() *Report {
 		Phases: []Phase{
 			{
 				Name: "quiet", Step: "transfer", Seconds: 10, Accepted: 1000, Unknown: 1, Minor: 5000, Latency: Latency{1, 2, 3, 4, 5},
-				Spent: inPhase, PeakRSS: 60 << 20, WAL: 2_000_000, Batches: 100, Commands: 1000, Committing: time.Second,
+				Spent: inPhase, PeakRSS: 60 << 20, Batches: 100, Commands: 1000, Committing: time.Second,
 			},
 			{
 				Name: "quiet", Step: "deposit", Seconds: 10, Accepted: 10, Shed: 3, Refused: 1, Failed: 2, Minor: 100,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 	"sync"
-	"syscall"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
@@ -41,10 +40,7 @@ func (b *bankProcess) journal() string { return b.system.path("bank.jsonl") }
 func (b *bankProcess) restart(preset string) (err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.current != nil {
-		b.current.Signal(syscall.SIGKILL)
-		<-b.current.Done()
-	}
+	b.current.Kill()
 	if preset != "" {
 		b.preset = preset
 	}
@@ -65,7 +61,5 @@ func (b *bankProcess) restart(preset string) (err error) {
 func (b *bankProcess) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.current != nil {
-		b.current.End(endWithin)
-	}
+	b.current.End(endWithin)
 }

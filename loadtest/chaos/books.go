@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -83,7 +84,7 @@ type attemptRow struct {
 	At       time.Time
 }
 
-// logRow is a row of chaos_payment_log (see stores.go).
+// logRow is a row of chaos_payment_log (see system.go).
 type logRow struct {
 	ID         int64
 	Transfer   uuid.UUID
@@ -97,17 +98,16 @@ type logRow struct {
 	At         time.Time
 }
 
-// rows reads all rows of a query, whose columns are named as the fields of T.
-func rows[T any](ctx context.Context, conn *pgx.Conn, sql string) ([]T, error) {
+// read reads all rows of a query, whose columns are named as the fields of T.
+func read[T any](ctx context.Context, conn *pgx.Conn, sql string, into *[]T) error {
 	found, err := conn.Query(ctx, sql)
-	if err != nil {
-		return nil, fmt.Errorf("read the books: %w", err)
+	if err == nil {
+		*into, err = pgx.CollectRows(found, pgx.RowToStructByName[T])
 	}
-	list, err := pgx.CollectRows(found, pgx.RowToStructByName[T])
 	if err != nil {
-		return nil, fmt.Errorf("read the books: %w", err)
+		return fmt.Errorf("read the books: %w", err)
 	}
-	return list, nil
+	return nil
 }
 
 const (
@@ -123,7 +123,6 @@ const (
 	readAttempts      = `SELECT transfer_id AS transfer, kind, at FROM payment_log WHERE kind <> 'callback' ORDER BY id`
 	readLog           = `SELECT id, transfer_id AS transfer, who, state, attempts, fence, old_state, old_fence, old_lease,
 		lease_until AS lease, at FROM chaos_payment_log ORDER BY id`
-	readUsers = `SELECT handle, id FROM users`
 )
 
 func readBooks(ctx context.Context, conn *pgx.Conn) (*books, error) {
@@ -131,42 +130,26 @@ func readBooks(ctx context.Context, conn *pgx.Conn) (*books, error) {
 		accounts: make(map[int64]accountRow), transfers: make(map[uuid.UUID]*transferRow),
 		byKey: make(map[ownerKey]*transferRow), differ: make(map[discrepancyRow]bool),
 	}
-	accounts, err := rows[accountRow](ctx, conn, readAccounts)
-	if err != nil {
-		return nil, err
-	}
+	var accounts []accountRow
+	var transfers []transferRow
+	var discrepancies []discrepancyRow
+	err := errors.Join(
+		read(ctx, conn, readAccounts, &accounts), read(ctx, conn, readTransfers, &transfers),
+		read(ctx, conn, readDiscrepancies, &discrepancies), read(ctx, conn, readPostings, &b.postings),
+		read(ctx, conn, readEvents, &b.events), read(ctx, conn, readPayments, &b.payments),
+		read(ctx, conn, readAttempts, &b.attempts), read(ctx, conn, readLog, &b.log),
+	)
 	for _, a := range accounts {
 		b.accounts[a.ID] = a
-	}
-	transfers, err := rows[transferRow](ctx, conn, readTransfers)
-	if err != nil {
-		return nil, err
 	}
 	for i := range transfers {
 		t := &transfers[i]
 		t.debitor, t.creditor = b.owner(t.Debit), b.owner(t.Credit)
 		b.transfers[t.ID], b.byKey[ownerKey{t.Owner, t.Key}] = t, t
 	}
-	discrepancies, err := rows[discrepancyRow](ctx, conn, readDiscrepancies)
-	if err != nil {
-		return nil, err
-	}
 	for _, d := range discrepancies {
 		b.differ[d] = true
 	}
-	if b.postings, err = rows[postingRow](ctx, conn, readPostings); err != nil {
-		return nil, err
-	}
-	if b.events, err = rows[eventRow](ctx, conn, readEvents); err != nil {
-		return nil, err
-	}
-	if b.payments, err = rows[paymentRow](ctx, conn, readPayments); err != nil {
-		return nil, err
-	}
-	if b.attempts, err = rows[attemptRow](ctx, conn, readAttempts); err != nil {
-		return nil, err
-	}
-	b.log, err = rows[logRow](ctx, conn, readLog)
 	return b, err
 }
 

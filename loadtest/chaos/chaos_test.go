@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // A short run with every kind of fault. SEED repeats a run that failed.
@@ -29,7 +30,7 @@ func TestChaosShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := result.publish(t.Output(), ""); err != nil {
+	if err := result.publish(t.Output()); err != nil {
 		t.Error(err)
 	}
 	if result.outcomes[accepted] == 0 || result.executed == 0 {
@@ -41,7 +42,7 @@ func TestChaosShort(t *testing.T) {
 func TestPlanFollowsSeed(t *testing.T) {
 	plan := func(seed uint64, duration time.Duration) (times []time.Duration, names map[string]int) {
 		o := options{seed: seed, duration: duration, stress: everything}
-		h := &system{options: o, faultLog: &faultLog{}}
+		h := &system{options: o, faultLog: newFaultLog()}
 		for range 6 {
 			h.daemons = append(h.daemons, &daemon{system: h, role: "worker"})
 		}
@@ -82,26 +83,24 @@ func equalTimes(a, b []time.Duration) bool {
 
 // The proxy recognizes a COMMIT in both of PostgreSQL's protocols, and nothing else.
 func TestProxyKnowsCommit(t *testing.T) {
-	message := func(kind byte, body string) []byte { return append([]byte{kind, 0, 0, 0, 0}, body...) }
 	l := &link{statements: make(map[string]bool)}
 	for _, step := range []struct {
-		kind byte
-		body string
-		want bool
+		message pgproto3.FrontendMessage
+		want    bool
 	}{
-		{'Q', "commit\x00", true},
-		{'Q', "rollback\x00", false},
-		{'Q', "SELECT 'commit'\x00", false},
-		{'P', "s1\x00COMMIT\x00\x00\x00", false},
-		{'P', "s2\x00SELECT 1\x00\x00\x00", false},
-		{'B', "\x00s2\x00", false},
-		{'E', "\x00\x00\x00\x00\x00", false},
-		{'B', "\x00s1\x00", false},
-		{'E', "\x00\x00\x00\x00\x00", true},
-		{'S', "", false},
+		{&pgproto3.Query{String: "commit"}, true},
+		{&pgproto3.Query{String: "rollback"}, false},
+		{&pgproto3.Query{String: "SELECT 'commit'"}, false},
+		{&pgproto3.Parse{Name: "s1", Query: "COMMIT"}, false},
+		{&pgproto3.Parse{Name: "s2", Query: "SELECT 1"}, false},
+		{&pgproto3.Bind{PreparedStatement: "s2"}, false},
+		{&pgproto3.Execute{}, false},
+		{&pgproto3.Bind{PreparedStatement: "s1"}, false},
+		{&pgproto3.Execute{}, true},
+		{&pgproto3.Sync{}, false},
 	} {
-		if got := l.commits(message(step.kind, step.body)); got != step.want {
-			t.Errorf("%c %q: a COMMIT: %v", step.kind, step.body, got)
+		if got := l.commits(step.message); got != step.want {
+			t.Errorf("%T %v: a COMMIT: %v", step.message, step.message, got)
 		}
 	}
 }

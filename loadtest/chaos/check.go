@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -87,43 +87,13 @@ func (r *result) auditLedger(ctx context.Context) error {
 }
 
 func (r *result) gather(ctx context.Context, conn *pgx.Conn) (*evidence, error) {
-	b, err := readBooks(ctx, conn)
-	if err != nil {
-		return nil, err
-	}
-	journal, err := sim.ReadJournal(r.system.bank.journal())
-	if err != nil {
-		return nil, err
-	}
-	lies, err := sim.ReadLies(r.system.bank.journal())
-	if err != nil {
-		return nil, err
-	}
-	type named struct {
-		Handle string
-		ID     uuid.UUID
-	}
-	ids, err := rows[named](ctx, conn, readUsers)
-	if err != nil {
-		return nil, err
-	}
-	e := &evidence{
-		operations: r.history.operations(), reads: r.history.reads, books: b, journal: journal, lies: lies,
+	books, err := readBooks(ctx, conn)
+	journal, journalErr := sim.ReadJournal(r.system.bank.journal())
+	lies, liesErr := sim.ReadLies(r.system.bank.journal())
+	return &evidence{
+		operations: r.history.operations(), reads: r.history.reads, users: r.load.users, books: books, journal: journal, lies: lies,
 		deaths: r.system.faultLog.deaths, found: r.found,
-	}
-	byHandle := make(map[string]uuid.UUID)
-	for _, n := range ids {
-		byHandle[n.Handle] = n.ID
-	}
-	for _, o := range e.operations {
-		for _, u := range []*user{o.user, o.payee} {
-			if u != nil && u.id == uuid.Nil {
-				u.id = byHandle[u.handle]
-				e.users = append(e.users, u)
-			}
-		}
-	}
-	return e, nil
+	}, errors.Join(err, journalErr, liesErr)
 }
 
 // expectedRefusals are the SQLSTATEs that a correct kizod causes: a wait that a timeout ended, and

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -79,7 +78,7 @@ func (e *evidence) spans() map[uuid.UUID]span {
 }
 
 // checkOrder checks the order in real time: if a transfer was acknowledged before another one was
-// requested, and both have a posting on an account, its posting comes first.
+// for comes before it on an account that both are on.
 func checkOrder(e *evidence) {
 	spans := e.spans()
 	earliest, account := never, int64(0)
@@ -101,13 +100,13 @@ func checkOrder(e *evidence) {
 	}
 }
 
-// checkReads compares each balance that a user read with the postings of the account. The account
+// checkReads compares each balance that a user was shown with the account's postings:
 // must have had that balance at some moment: with all transfers that were acknowledged before the
 // request, and with none that were requested after the response.
 func checkReads(e *evidence) {
-	postings := make(map[int64][]postingRow)
+	byAccount := make(map[int64][]postingRow)
 	for _, p := range e.books.postings {
-		postings[p.Account] = append(postings[p.Account], p)
+		byAccount[p.Account] = append(byAccount[p.Account], p)
 	}
 	spans := e.spans()
 	perUser := make(map[*user][]reading)
@@ -119,66 +118,39 @@ func checkReads(e *evidence) {
 	}
 	for u, reads := range perUser {
 		wallet, _ := e.books.wallet(u.id)
-		w := newWindow(postings[wallet.ID], spans)
+		postings := byAccount[wallet.ID]
+		during := make([]span, len(postings))
+		for i, p := range postings {
+			during[i] = span{ended: never}
+			if s, ok := spans[p.Transfer]; ok {
+				during[i] = s
+			}
+		}
 		for _, r := range reads {
-			if !w.shows(r) {
+			if !had(postings, during, r) {
 				e.found.add("reads", "%s read a balance of %d between %s and %s, which the account did not have then", u.handle, r.balance, r.began, r.ended)
 			}
 		}
 	}
 }
 
-// readWindow knows how many postings an account must have had at a time, and how many at most.
-type readWindow struct {
-	after []int64 // balance after that many postings
-	ended []mark  // by time: from then on, at least that many postings
-	began []mark  // by time: until then, at most that many postings
-}
-
-type mark struct {
-	at       time.Duration
-	postings int
-}
-
-func newWindow(postings []postingRow, spans map[uuid.UUID]span) readWindow {
-	w := readWindow{after: []int64{0}}
-	for i, p := range postings {
-		w.after = append(w.after, p.After)
-		if s, ok := spans[p.Transfer]; ok {
-			w.ended = append(w.ended, mark{s.ended, i + 1})
-			w.began = append(w.began, mark{s.began, i})
+// had reports whether an account could have the balance of a reading at its time. Each
+// of its postings was made during a span.
+func had(postings []postingRow, during []span, r reading) bool {
+	first, last := 0, len(postings) // the reading is after at least and at most so many postings
+	for i, s := range during {
+		if s.ended < r.began {
+			first = i + 1
+		}
+		if s.began > r.ended {
+			last = min(last, i)
 		}
 	}
-	byTime := func(a, b mark) int { return cmp.Compare(a.at, b.at) }
-	slices.SortStableFunc(w.ended, byTime)
-	slices.SortStableFunc(w.began, byTime)
-	for i := 1; i < len(w.ended); i++ {
-		w.ended[i].postings = max(w.ended[i].postings, w.ended[i-1].postings)
+	if first == 0 && r.balance == 0 {
+		return true
 	}
-	for i := len(w.began) - 2; i >= 0; i-- {
-		w.began[i].postings = min(w.began[i].postings, w.began[i+1].postings)
-	}
-	return w
-}
-
-func (w readWindow) shows(r reading) bool {
-	fewest, maximum := 0, len(w.after)-1
-	if i, _ := slices.BinarySearchFunc(w.ended, r.began, func(m mark, at time.Duration) int { return cmp.Compare(m.at, at) }); i > 0 {
-		fewest = w.ended[i-1].postings
-	}
-	// The first transfer that was requested after the response cannot be included, nor can any
-	// later one.
-	i, _ := slices.BinarySearchFunc(w.began, r.ended, func(m mark, at time.Duration) int {
-		if m.at <= at {
-			return -1
-		}
-		return 1
-	})
-	if i < len(w.began) {
-		maximum = w.began[i].postings
-	}
-	for n := fewest; n <= maximum; n++ {
-		if w.after[n] == r.balance {
+	for n := max(first, 1); n <= last; n++ {
+		if postings[n-1].After == r.balance {
 			return true
 		}
 	}

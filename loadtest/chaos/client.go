@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,13 +11,13 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // client sends requests to the API and classifies the answers. Unlike package client it never
@@ -53,44 +54,40 @@ type answer struct {
 	body     []byte
 }
 
-var errNoAPI = errors.New("no API is running")
-
-// do sends one request to one of the APIs. sent reports whether it may have arrived.
-func (c *client) do(ctx context.Context, method, path, token, key string, body []byte) (got *answer, sent bool, err error) {
-	within := shortTimeout
-	if rand.IntN(4) == 0 { //nolint:gosec // no secret
-		within = longTimeout
-	}
-	return c.doWithin(ctx, within, method, path, token, key, body)
+// call is a request to the API. A token, a key and a body are sent where they are not empty.
+type call struct {
+	method, path, token, key string
+	body                     []byte
+	timeout                  time.Duration // 0: any of the two above
 }
 
-// doWithin is do with a timeout that the caller chooses.
-func (c *client) doWithin(ctx context.Context, within time.Duration, method, path, token, key string, body []byte) (got *answer, sent bool, err error) {
-	url := c.base
+// do sends one request to one of the APIs. sent reports whether it may have arrived.
+func (c *client) do(ctx context.Context, q call) (got *answer, sent bool, err error) {
+	url := cmp.Or(c.base, c.system.anyAPI())
 	if url == "" {
-		url = c.system.anyAPI()
+		return nil, false, errors.New("no API is running")
 	}
-	if url == "" {
-		return nil, false, errNoAPI
+	if q.timeout == 0 {
+		q.timeout = []time.Duration{longTimeout, shortTimeout, shortTimeout, shortTimeout}[rand.IntN(4)] //nolint:gosec // no secret
 	}
 	var reader io.Reader = http.NoBody
-	if body != nil {
-		reader = bytes.NewReader(body)
+	if q.body != nil {
+		reader = bytes.NewReader(q.body)
 	}
-	ctx, cancel := context.WithTimeout(ctx, within)
+	ctx, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, url+path, reader) //nolint:gosec // our own kizod
+	request, err := http.NewRequestWithContext(ctx, q.method, url+q.path, reader) //nolint:gosec // our own kizod
 	if err != nil {
 		return nil, false, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
+	if q.token != "" {
+		request.Header.Set("Authorization", "Bearer "+q.token)
 	}
-	if key != "" {
+	if q.key != "" {
 		// net/http repeats a request with this header on a new connection by itself. It does not
 		// recognize the lower-case spelling.
-		request.Header["idempotency-key"] = []string{key}
+		request.Header["idempotency-key"] = []string{q.key}
 	}
 	response, err := c.http.Do(request) //nolint:gosec // our own kizod
 	if err != nil {
@@ -130,7 +127,7 @@ func (h *system) apis() (up []string) {
 // send makes one attempt at an operation and adds it to the history.
 func (c *client) send(ctx context.Context, h *history, o *operation) attempt {
 	a := attempt{Began: h.now()}
-	got, sent, err := c.do(ctx, http.MethodPost, o.path, o.user.token(), o.key, o.body)
+	got, sent, err := c.do(ctx, call{method: http.MethodPost, path: o.path, token: o.user.token(), key: o.key, body: encode(o.fields)})
 	a.Ended = h.now()
 	switch {
 	case err != nil && !sent:
@@ -145,46 +142,20 @@ func (c *client) send(ctx context.Context, h *history, o *operation) attempt {
 	return a
 }
 
-// money is the part of a transfer that the checks read.
-type money struct {
-	ID       uuid.UUID `json:"id"`
-	Kind     string    `json:"kind"`
-	State    string    `json:"state"`
-	Amount   int64     `json:"amount"` // money that moved, once the transfer is posted
-	Currency string    `json:"currency"`
-
-	Authorized *int64 `json:"authorized_amount"` // of an authorization: the requested amount
-}
-
-// problem is the part of an error response that the checks read.
-type problem struct {
-	Type       string     `json:"type"`
-	Title      string     `json:"title"`
-	Status     int        `json:"status"`
-	Code       string     `json:"code"`
-	Detail     string     `json:"detail"`
-	RequestID  string     `json:"request_id"`
-	TransferID *uuid.UUID `json:"transfer_id"`
-}
-
-func (t problem) complete(status int) bool {
-	return t.Type != "" && t.Title != "" && t.Status == status && t.Code != "" && t.Detail != "" && t.RequestID != ""
-}
-
 // classify reads an answer as a careful client does. An answer that no client can interpret is
 // a violation.
 func (c *client) classify(o *operation, got *answer, a *attempt) {
 	a.Status, a.Replayed = got.status, got.replayed
 	if got.status == http.StatusCreated || got.status == http.StatusAccepted {
-		var m money
-		if err := json.Unmarshal(got.body, &m); err != nil || m.ID == uuid.Nil || m.State == "" || m.Currency != currency {
+		var m openapi.Transfer
+		if err := json.Unmarshal(got.body, &m); err != nil || m.Id == uuid.Nil || m.State == "" || m.Currency != currency {
 			c.found.add("http", "the answer is not a transfer: %d %s\n%s", got.status, got.body, o)
 			a.Outcome = unknown
 			return
 		}
-		a.Outcome, a.Transfer, a.Kind, a.State, a.Amount = accepted, m.ID, m.Kind, m.State, m.Amount
-		if o.kind == authorize && m.Authorized != nil {
-			a.Amount = *m.Authorized // a partial capture does not change this amount
+		a.Outcome, a.Transfer, a.Kind, a.State, a.Amount = accepted, m.Id, string(m.Kind), string(m.State), m.Amount
+		if o.kind == authorize && m.AuthorizedAmount != nil {
+			a.Amount = *m.AuthorizedAmount // a partial capture does not change this amount
 		}
 		return
 	}
@@ -193,15 +164,15 @@ func (c *client) classify(o *operation, got *answer, a *attempt) {
 		a.Outcome = unknown
 		return
 	}
-	a.Code = p.Code
+	a.Code = string(p.Code)
 	switch {
-	case p.TransferID != nil && got.status == http.StatusUnprocessableEntity:
-		a.Outcome, a.Transfer = refused, *p.TransferID
+	case p.TransferId != nil && got.status == http.StatusUnprocessableEntity:
+		a.Outcome, a.Transfer = refused, *p.TransferId
 	case p.Code == "outcome_unknown":
 		a.Outcome = unknown
 	case got.status >= 500 && p.Code != "unavailable":
 		a.Outcome = unknown
-	case p.Code == "unavailable", slices.Contains(harmless, p.Code):
+	case p.Code == "unavailable", p.Code == "idempotency_key_reused": // refusals that are not stored
 		a.Outcome = failed
 	default:
 		a.Outcome = failed
@@ -209,12 +180,10 @@ func (c *client) classify(o *operation, got *answer, a *attempt) {
 	}
 }
 
-// harmless are the refusals that are not stored and that these clients may cause.
-var harmless = []string{"idempotency_key_reused"}
-
 // problem reads an error response. 503 is the only 5xx status that faults may cause.
-func (c *client) problem(got *answer, asked func() string) (p problem, ok bool) {
-	if !strings.HasPrefix(got.kind, "application/problem+json") || json.Unmarshal(got.body, &p) != nil || !p.complete(got.status) {
+func (c *client) problem(got *answer, asked func() string) (p openapi.Problem, ok bool) {
+	if !strings.HasPrefix(got.kind, "application/problem+json") || json.Unmarshal(got.body, &p) != nil ||
+		p.Type == "" || p.Title == "" || p.Status != got.status || p.Code == "" || p.Detail == "" || p.RequestId == nil || *p.RequestId == "" {
 		c.found.add("http", "the answer is not a well-formed problem: %d %s %s\n%s", got.status, got.kind, got.body, asked())
 		return p, false
 	}
@@ -227,30 +196,25 @@ func (c *client) problem(got *answer, asked func() string) (p problem, ok bool) 
 // must repeats a request until its status is below 300, and decodes the answer into out. It is
 // for the start and the end of a run, when there are no faults.
 func (c *client) must(ctx context.Context, method, path, token string, body, out any) error {
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			return err
-		}
-	}
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	for {
+	var last string
+	err := rig.Poll(ctx, 200*time.Millisecond, func() (bool, error) {
 		// A password takes longer on a busy machine than the clients' timeouts, and a
 		// second sign-up finds the handle taken by the first.
-		got, _, err := c.doWithin(ctx, startWithin/2, method, path, token, "", text)
-		if err == nil && got.status < 300 {
-			if out == nil {
-				return nil
-			}
-			return json.Unmarshal(got.body, out)
+		got, _, err := c.do(ctx, call{method: method, path: path, token: token, body: encode(body), timeout: startWithin / 2})
+		switch {
+		case err != nil:
+			last = err.Error()
+		case got.status < 300:
+			return true, json.Unmarshal(got.body, out)
+		default:
+			last = fmt.Sprintf("%d %s", got.status, got.body)
 		}
-		if err == nil {
-			err = fmt.Errorf("%d %s", got.status, got.body)
-		}
-		if rig.Pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
-			return fmt.Errorf("%s %s: %w", method, path, err)
-		}
+		return false, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s %s: %w: %s", method, path, err, last)
 	}
+	return nil
 }

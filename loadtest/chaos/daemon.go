@@ -29,14 +29,6 @@ type daemon struct {
 // who returns the name of a generation in the payments' log.
 func who(name string, generation int) string { return fmt.Sprintf("%s.%d", name, generation) }
 
-// roles returns the roles that the daemon is started with: one with the API also signs users in.
-func (d *daemon) roles() string {
-	if d.role == "api" {
-		return "api,auth"
-	}
-	return d.role
-}
-
 // run keeps the daemon alive until ctx ends.
 func (d *daemon) run(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -58,7 +50,7 @@ func (d *daemon) live(ctx context.Context) error {
 		Redis: d.system.redisAddr, BankURL: d.system.bank.url(),
 	}
 	p, err := k.Start([]string{
-		"--roles", d.roles(), "--rate-limit", "0", "--rate-limit-address", "0", // a few users make all of the load
+		"--roles", strings.Replace(d.role, "api", "api,auth", 1), "--rate-limit", "0", "--rate-limit-address", "0", // a few users make all of the load
 	}, []string{
 		"KIZO_REVIEW_AFTER_ATTEMPTS=3", // for payments about which the bank keeps contradicting itself
 		"KIZO_FAILPOINTS_HIT=" + d.system.hits,
@@ -108,14 +100,12 @@ func (d *daemon) setReady(ready *rig.Ready) {
 // recordEnd records how a generation ended.
 func (d *daemon) recordEnd(p *rig.Process, generation int) {
 	d.setReady(nil)
-	at := p.KilledAt()
-	violent := p.SelfKilled() || !at.IsZero()
-	if at.IsZero() {
-		at = time.Now()
-	}
-	d.system.faultLog.death(who(d.name, generation), at, violent)
-	if p.SelfKilled() {
+	switch at := p.KilledAt(); {
+	case p.SelfKilled():
+		d.system.faultLog.death(who(d.name, generation), time.Now())
 		d.system.faultLog.count("kizod died at a failpoint")
+	case !at.IsZero():
+		d.system.faultLog.death(who(d.name, generation), at)
 	}
 }
 
@@ -148,10 +138,7 @@ func (d *daemon) stopped() bool {
 }
 
 // signal sends a signal to the current generation and reports whether it was running.
-func (d *daemon) signal(s syscall.Signal) bool {
-	p := d.process()
-	return p != nil && p.Signal(s)
-}
+func (d *daemon) signal(s syscall.Signal) bool { return d.process().Signal(s) }
 
 // setFaults sets the failpoints at which the next generations die.
 func (d *daemon) setFaults(rules ...string) {

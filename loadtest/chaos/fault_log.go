@@ -13,36 +13,25 @@ type faultLog struct {
 	mu     sync.Mutex
 	counts map[string]int
 	deaths map[string]time.Time // when each generation was killed; generations that got SIGTERM are not included
-	calm   []window
-	away   []window // times in which PostgreSQL could not be reached
+	away   []window             // times in which PostgreSQL could not be reached
 }
 
 type window struct{ from, to time.Time }
 
+func newFaultLog() *faultLog {
+	return &faultLog{counts: make(map[string]int), deaths: make(map[string]time.Time)}
+}
+
 func (d *faultLog) count(what string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.counts == nil {
-		d.counts = make(map[string]int)
-	}
 	d.counts[what]++
 }
 
-func (d *faultLog) death(who string, at time.Time, violent bool) {
+func (d *faultLog) death(who string, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.deaths == nil {
-		d.deaths = make(map[string]time.Time)
-	}
-	if violent {
-		d.deaths[who] = at
-	}
-}
-
-func (d *faultLog) calmPhase(from, to time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.calm = append(d.calm, window{from, to})
+	d.deaths[who] = at
 }
 
 func (d *faultLog) outage(from, to time.Time) {

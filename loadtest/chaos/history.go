@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,8 +59,8 @@ type operation struct {
 	amount int64 // 0: the whole amount
 	key    string
 	path   string
-	body   []byte
-	target *operation // of a capture, void or reversal
+	fields map[string]any // of the body; nil: none
+	target *operation     // of a capture, void or reversal
 
 	mu       sync.Mutex
 	attempts []attempt
@@ -75,7 +76,7 @@ func (o *operation) record(a attempt) {
 func (o *operation) tries() []attempt {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return append([]attempt(nil), o.attempts...)
+	return slices.Clone(o.attempts)
 }
 
 // conclusion returns what is known about the key: the first definite answer if there is one,
@@ -98,19 +99,18 @@ func (o *operation) String() string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%s by %s, key %s, POST %s %s: %s", o.kind, o.user.handle, o.key, o.path, o.body, tries)
+	return fmt.Sprintf("%s by %s, key %s, POST %s %s: %s", o.kind, o.user.handle, o.key, o.path, encode(o.fields), tries)
 }
 
 // history contains every operation of a run, and those that later operations may refer to.
 type history struct {
 	began time.Time
 
-	mu         sync.Mutex
-	all        []*operation
-	authorized []*operation // accepted authorizations
-	sent       []*operation // accepted transfers
-	seconds    map[int]int  // attempts that ended in each second
-	reads      []reading
+	mu       sync.Mutex
+	all      []*operation
+	accepted map[kind][]*operation
+	seconds  map[int]int // attempts that ended in each second
+	reads    []reading
 }
 
 // reading is an answer about a user's wallet.
@@ -121,7 +121,7 @@ type reading struct {
 }
 
 func newHistory() *history {
-	return &history{began: time.Now(), seconds: make(map[int]int)}
+	return &history{began: time.Now(), accepted: make(map[kind][]*operation), seconds: make(map[int]int)}
 }
 
 func (h *history) now() time.Duration { return time.Since(h.began) }
@@ -137,15 +137,8 @@ func (h *history) learn(o *operation, a attempt) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.seconds[int(a.Ended/time.Second)]++
-	if a.Outcome != accepted || a.Replayed {
-		return
-	}
-	switch o.kind {
-	case authorize:
-		h.authorized = append(h.authorized, o)
-	case transfer:
-		h.sent = append(h.sent, o)
-	default:
+	if a.Outcome == accepted && !a.Replayed {
+		h.accepted[o.kind] = append(h.accepted[o.kind], o)
 	}
 }
 
@@ -160,19 +153,21 @@ func (h *history) read(r reading) {
 func (h *history) operations() []*operation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]*operation(nil), h.all...)
+	return slices.Clone(h.all)
 }
 
-// pick returns one of the newest operations of a list, or nil if the list is empty. roll chooses
-// a number below its argument.
-func (h *history) pick(from func(*history) []*operation, roll func(int) int) *operation {
+// pick returns one of the newest operations of a kind that were accepted, or of all
+// operations if the kind is empty; nil if there is none. roll chooses.
+func (h *history) pick(k kind, roll func(int) int) *operation {
 	const newest = 400
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	list := from(h)
+	list := h.accepted[k]
+	if k == "" {
+		list = h.all
+	}
 	if len(list) == 0 {
 		return nil
 	}
-	window := min(len(list), newest)
-	return list[len(list)-1-roll(window)]
+	return list[len(list)-1-roll(min(len(list), newest))]
 }

@@ -8,13 +8,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
-// options of a run. withDefaults replaces zero values.
+// options of a run.
 type options struct {
 	duration   time.Duration // of the faults
 	seed       uint64
@@ -23,7 +23,6 @@ type options struct {
 	users      int
 	preset     string  // of the bank
 	lies       float64 // share of the bank's answers that are wrong; below 0: the value of the preset
-	summary    string  // file that the table is also written to
 	keep       string  // working directory, which is kept
 	binary     string  // a kizod built with -tags failpoints; built by the run if empty
 	stress     stress
@@ -40,44 +39,13 @@ type options struct {
 	log        io.Writer
 }
 
-func (o options) withDefaults() options {
-	if o.rate == 0 {
-		o.rate = 300
-	}
-	if o.clients == 0 {
-		o.clients = 64
-	}
-	if o.users == 0 {
-		o.users = 12
-	}
-	if o.preset == "" {
-		o.preset = "hell"
-	}
-	if o.log == nil {
-		o.log = io.Discard
-	}
-	if o.stress == (stress{}) {
-		o.stress = everything
-	}
-	return o
-}
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := command(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "chaos:", err)
-		os.Exit(1)
-	}
-}
+func main() { rig.Main("chaos", command) }
 
 func command(ctx context.Context, args []string, stdout io.Writer) error {
 	o, err := parseOptions(args)
 	if err != nil {
 		return err
 	}
-	o.log = os.Stderr
 	fmt.Fprintf(stdout, "seed %d (SEED=%d repeats this run)\n\n", o.seed, o.seed)
 	switch {
 	case o.mutants:
@@ -87,13 +55,13 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	result, err := run(ctx, o)
 	if result != nil {
-		err = errors.Join(err, result.publish(stdout, o.summary))
+		err = errors.Join(err, result.publish(stdout))
 	}
 	return err
 }
 
 func parseOptions(args []string) (options, error) {
-	var o options
+	o := options{log: os.Stderr, stress: everything, lies: -1, points: true}
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.DurationVar(&o.duration, "duration", 5*time.Minute, "time in which faults are injected")
 	flags.Uint64Var(&o.seed, "seed", 0, "repeats a run; 0 chooses a new seed")
@@ -101,11 +69,7 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&o.clients, "clients", 64, "concurrent clients")
 	flags.IntVar(&o.users, "users", 12, "users that the clients act as")
 	flags.StringVar(&o.preset, "bank", "hell", "faults of the bank: calm, classic or hell")
-	flags.Float64Var(&o.lies, "lies", -1, "share of the bank's answers that are wrong; below 0, the value of its preset")
-	flags.StringVar(&o.summary, "summary", "", "also write the table to this file")
 	flags.StringVar(&o.keep, "keep", "", "working directory, which is kept; a temporary one if empty")
-	flags.StringVar(&o.binary, "kizod", "", "a kizod built with -tags failpoints; built from this tree if empty")
-	flags.BoolVar(&o.points, "points", true, "also let kizod die at its failpoints")
 	flags.BoolVar(&o.strict, "strict", false, "fail when a target is missed, not only when a rule is broken")
 	flags.BoolVar(&o.mutants, "mutants", false, "plant one bug after the other and check that its test or a fault run catches it")
 	flags.BoolVar(&o.byFaultRun, "by-fault-run", false, "with -mutants: check those that name rules of the fault run with it, in place of tests")
@@ -123,5 +87,5 @@ func parseOptions(args []string) (options, error) {
 	if o.seed == 0 {
 		o.seed = rand.Uint64() >> 16 //nolint:gosec // a seed, short enough to type
 	}
-	return o.withDefaults(), nil
+	return o, nil
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/JDevAman/kizo/loadtest/rig"
 )
 
@@ -36,15 +38,17 @@ type nemesis struct {
 	system  *system
 	options options
 	dice    *rand.Rand
-	acting  sync.WaitGroup
 }
 
 // fault is one fault, and its time after the start of the run.
 type fault struct {
 	at   time.Duration
 	name string
-	do   func(context.Context) error
+	do   action
 }
+
+// action makes a fault, and returns when the fault has ended.
+type action func(context.Context) error
 
 const (
 	waveFor = 24 * time.Second
@@ -61,35 +65,54 @@ func newNemesis(h *system) *nemesis {
 // plan distributes the faults over the run. It makes all random choices in advance, so that
 // events during the run do not change the schedule.
 func (n *nemesis) plan() []fault {
-	s := n.options.stress
+	s, h := n.options.stress, n.system
 	var faults []fault
-	add := func(count int, make func() fault) {
+	add := func(count int, name string, make func() action) {
 		share := float64(count) * n.options.duration.Seconds() / 300
 		times := int(share)
 		if n.dice.Float64() < share-float64(times) || (times == 0 && count > 0) {
 			times++
 		}
 		for range times {
-			f := make()
-			f.at = n.moment()
-			faults = append(faults, f)
+			do := make()
+			faults = append(faults, fault{n.moment(), name, do})
 		}
 	}
-	add(s.kills, func() fault { return n.kill(n.anyDaemon("")) })
-	add(s.stops, n.freeze)
-	add(s.terms, func() fault { return n.terminate(n.anyDaemon("")) })
-	add(s.dying, n.dieAtPoint)
-	add(s.postgres, n.crashPostgres)
-	add(s.redisKills, n.killRedis)
-	add(s.flushes, func() fault { return fault{name: "Redis FLUSHALL", do: n.system.flushRedis} })
-	add(s.bankKills, func() fault {
-		return fault{name: "bank kill -9", do: func(context.Context) error { return n.system.bank.restart("") }}
+	add(s.kills, "kizod kill -9", n.kill)
+	add(s.stops, "kizod SIGSTOP", n.freeze)
+	add(s.terms, "kizod SIGTERM", func() action {
+		d := n.anyDaemon("")
+		return done(func() { d.signal(syscall.SIGTERM) })
 	})
-	add(s.cuts, n.cutAll)
-	add(s.commits, n.cutCommits)
-	add(s.stall, n.stall)
+	add(s.dying, "kizod with a failpoint that kills it", n.dieAtPoint)
+	add(s.postgres, "PostgreSQL crash", func() action {
+		away := n.within(0, 1500*time.Millisecond)
+		return func(ctx context.Context) error { return h.crashPostgres(ctx, away) }
+	})
+	add(s.redisKills, "Redis kill", func() action {
+		away := n.within(0, 4*time.Second)
+		return func(ctx context.Context) error { return h.killRedis(ctx, away) }
+	})
+	add(s.flushes, "Redis FLUSHALL", func() action { return h.flushRedis })
+	add(s.bankKills, "bank kill -9", func() action {
+		return func(context.Context) error { return h.bank.restart("") }
+	})
+	add(s.cuts, "connections cut", func() action { return done(h.proxy.cutAll) })
+	add(s.commits, "COMMITs cut for a while", func() action {
+		length := n.within(500*time.Millisecond, 2*time.Second)
+		return done(func() { h.proxy.arm(0.2, time.Now().Add(length)) })
+	})
+	add(s.stall, "network stall", n.stall)
 	slices.SortStableFunc(faults, func(a, b fault) int { return int(a.at - b.at) })
 	return faults
+}
+
+// done is an action that cannot fail.
+func done(do func()) action {
+	return func(context.Context) error {
+		do()
+		return nil
+	}
 }
 
 // moment returns a random time within a wave.
@@ -109,45 +132,24 @@ func (n *nemesis) within(from, to time.Duration) time.Duration {
 }
 
 // run carries out the plan. It returns when the time is over and every fault has ended.
-func (n *nemesis) run(ctx context.Context) error {
-	if err := n.system.bank.restart(n.options.preset); err != nil {
-		return err
-	}
+func (n *nemesis) run(ctx context.Context, h *system) error {
 	began := time.Now()
-	failed := make(chan error, 1)
+	var acting errgroup.Group
 	for _, f := range n.plan() {
 		if rig.Pause(ctx, time.Until(began.Add(f.at))); ctx.Err() != nil {
 			break
 		}
-		n.acting.Go(func() {
-			n.system.note("nemesis: %s", f.name)
+		acting.Go(func() error {
+			h.note("nemesis: %s", f.name)
 			if err := f.do(ctx); err != nil && ctx.Err() == nil {
-				select {
-				case failed <- fmt.Errorf("%s: %w", f.name, err):
-				default:
-				}
-				return
+				return fmt.Errorf("%s: %w", f.name, err)
 			}
-			n.system.faultLog.count(f.name)
+			h.faultLog.count(f.name)
+			return nil
 		})
 	}
 	rig.Pause(ctx, time.Until(began.Add(n.options.duration)))
-	n.acting.Wait()
-	n.noteCalm(began)
-	select {
-	case err := <-failed:
-		return err
-	default:
-		return nil
-	}
-}
-
-// noteCalm records the calm phases, without the first seconds, in which Kizo recovers.
-func (n *nemesis) noteCalm(began time.Time) {
-	const recovery = 2 * time.Second
-	for at := waveFor; at+calmFor <= n.options.duration; at += waveFor + calmFor {
-		n.system.faultLog.calmPhase(began.Add(at+recovery), began.Add(at+calmFor))
-	}
+	return acting.Wait()
 }
 
 func (n *nemesis) anyDaemon(role string) *daemon {
@@ -159,22 +161,16 @@ func (n *nemesis) anyDaemon(role string) *daemon {
 	}
 }
 
-func (n *nemesis) kill(d *daemon) fault {
-	return fault{name: "kizod kill -9", do: func(ctx context.Context) error {
+func (n *nemesis) kill() action {
+	d := n.anyDaemon("")
+	return func(ctx context.Context) error {
 		// The signal fails until the next generation has started.
 		return rig.Poll(ctx, 5*time.Millisecond, func() (bool, error) { return d.signal(syscall.SIGKILL), nil })
-	}}
-}
-
-func (n *nemesis) terminate(d *daemon) fault {
-	return fault{name: "kizod SIGTERM", do: func(context.Context) error {
-		d.signal(syscall.SIGTERM)
-		return nil
-	}}
+	}
 }
 
 // freeze stops a kizod for a while with SIGSTOP.
-func (n *nemesis) freeze() fault {
+func (n *nemesis) freeze() action {
 	// Usually for longer than a lease and the janitor's interval, so that another worker claims the
 	// payment meanwhile.
 	role := "worker"
@@ -182,69 +178,44 @@ func (n *nemesis) freeze() fault {
 		role = ""
 	}
 	d, length := n.anyDaemon(role), n.within(2*time.Second, 7*time.Second)
-	return fault{name: "kizod SIGSTOP", do: func(ctx context.Context) error {
-		if p := d.process(); p != nil && p.Signal(syscall.SIGSTOP) {
+	return func(ctx context.Context) error {
+		if p := d.process(); p.Signal(syscall.SIGSTOP) {
 			rig.Pause(ctx, length)
 			p.Signal(syscall.SIGCONT)
 		}
 		return nil
-	}}
+	}
 }
 
 // dieAtPoint makes the next generations of a kizod die, fail or stall at a failpoint, with a small
 // probability each time, and starts one. Four seconds later it starts one without the failpoint.
-func (n *nemesis) dieAtPoint() fault {
+func (n *nemesis) dieAtPoint() action {
 	d, point := n.anyDaemon(""), points[n.dice.IntN(len(points))]
-	action := []string{"kill", "kill", "fail", "stall:1500ms"}[n.dice.IntN(4)]
-	return fault{name: "kizod with a failpoint that kills it", do: func(ctx context.Context) error {
+	what := []string{"kill", "kill", "fail", "stall:1500ms"}[n.dice.IntN(4)]
+	return func(ctx context.Context) error {
 		if !n.options.points {
 			return nil
 		}
-		d.setFaults(point + "=" + action + "@0.05")
+		d.setFaults(point + "=" + what + "@0.05")
 		d.signal(syscall.SIGKILL)
 		rig.Pause(ctx, 4*time.Second)
 		d.setFaults()
 		d.signal(syscall.SIGKILL)
 		n.system.faultLog.count("kizod kill -9")
 		return nil
-	}}
+	}
 }
 
-func (n *nemesis) crashPostgres() fault {
-	away := n.within(0, 1500*time.Millisecond)
-	return fault{name: "PostgreSQL crash", do: func(ctx context.Context) error { return n.system.crashPostgres(ctx, away) }}
-}
-
-func (n *nemesis) killRedis() fault {
-	away := n.within(0, 4*time.Second)
-	return fault{name: "Redis kill", do: func(ctx context.Context) error { return n.system.killRedis(ctx, away) }}
-}
-
-func (n *nemesis) cutAll() fault {
-	return fault{name: "connections cut", do: func(context.Context) error {
-		n.system.proxy.cutAll()
-		return nil
-	}}
-}
-
-func (n *nemesis) cutCommits() fault {
-	length := n.within(500*time.Millisecond, 2*time.Second)
-	return fault{name: "COMMITs cut for a while", do: func(context.Context) error {
-		n.system.proxy.arm(0.2, time.Now().Add(length))
-		return nil
-	}}
-}
-
-func (n *nemesis) stall() fault {
+func (n *nemesis) stall() action {
 	length := n.within(200*time.Millisecond, 2500*time.Millisecond)
-	return fault{name: "network stall", do: func(ctx context.Context) error {
+	return func(ctx context.Context) error {
 		began := time.Now()
 		resume := n.system.proxy.stall()
 		rig.Pause(ctx, length)
 		resume()
 		n.system.faultLog.outage(began, time.Now())
 		return nil
-	}}
+	}
 }
 
 // heal ends all faults and waits until everything is ready.
@@ -257,11 +228,7 @@ func (h *system) heal(ctx context.Context) error {
 	if h.options.points { // end the generations with a failpoint, gracefully this time
 		var retiring sync.WaitGroup
 		for _, d := range h.daemons {
-			retiring.Go(func() {
-				if p := d.process(); p != nil {
-					p.End(endWithin)
-				}
-			})
+			retiring.Go(func() { d.process().End(endWithin) })
 		}
 		retiring.Wait()
 	}

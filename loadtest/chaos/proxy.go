@@ -2,21 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// proxy forwards the connections of kizod to PostgreSQL, and knows enough of the protocol to
-// recognize a COMMIT.
+// proxy forwards the connections of kizod to PostgreSQL, and recognizes a COMMIT.
 //
 //	kizod ─► TCP ─► proxy ─► unix socket ─► PostgreSQL
 //	                  ├─ cutAll: closes every connection
@@ -29,15 +27,13 @@ type proxy struct {
 	listener net.Listener
 	target   atomic.Pointer[string] // path of PostgreSQL's socket
 
-	mu       sync.Mutex
-	links    map[*link]bool
-	dice     *rand.Rand
-	share    float64 // of COMMITs that are cut
-	armedTo  time.Time
-	stalled  chan struct{} // closed when traffic may pass
-	closed   bool
-	commits  int // COMMITs that were cut
-	handlers sync.WaitGroup
+	mu      sync.Mutex
+	links   map[*link]bool
+	dice    *rand.Rand
+	share   float64 // of COMMITs that are cut
+	armedTo time.Time
+	stalled chan struct{} // closed when traffic may pass
+	commits int           // COMMITs that were cut
 }
 
 // link is one connection through the proxy.
@@ -48,32 +44,35 @@ type link struct {
 	bound          bool // the portal that is executed next is a COMMIT
 }
 
-func startProxy(seed uint64) (*proxy, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed by close
+// listen serves each connection to a new loopback address, until the listener is closed.
+func listen(serve func(net.Conn)) (net.Listener, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed by the caller
 	if err != nil {
-		return nil, fmt.Errorf("listen for the proxy: %w", err)
+		return nil, fmt.Errorf("listen: %w", err)
 	}
-	open := make(chan struct{})
-	close(open)
-	p := &proxy{
-		listener: listener, links: make(map[*link]bool), stalled: open,
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go serve(conn)
+		}
+	}()
+	return listener, nil
+}
+
+func startProxy(seed uint64) (p *proxy, err error) {
+	p = &proxy{
+		links: make(map[*link]bool), stalled: make(chan struct{}),
 		dice: rand.New(rand.NewPCG(seed, 0xc077)), //nolint:gosec // a seed repeats it
 	}
-	p.handlers.Go(p.accept)
-	return p, nil
+	close(p.stalled)
+	p.listener, err = listen(p.serve)
+	return p, err
 }
 
 func (p *proxy) port() int { return p.listener.Addr().(*net.TCPAddr).Port } //nolint:forcetypeassert // we listen on tcp
-
-func (p *proxy) accept() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		p.handlers.Go(func() { p.serve(client) })
-	}
-}
 
 func (p *proxy) serve(client net.Conn) {
 	defer client.Close()
@@ -87,10 +86,8 @@ func (p *proxy) serve(client net.Conn) {
 	}
 	defer server.Close()
 	l := &link{client: client, server: server, statements: make(map[string]bool)}
-	if !p.add(l) {
-		return
-	}
-	defer p.remove(l)
+	p.keep(l, true)
+	defer p.keep(l, false)
 	var back sync.WaitGroup
 	back.Go(func() {
 		defer l.cut()
@@ -111,19 +108,15 @@ func (l *link) cut() {
 	_ = l.server.Close()
 }
 
-func (p *proxy) add(l *link) bool {
+// keep adds a link to those that cutAll cuts, or removes it.
+func (p *proxy) keep(l *link, open bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.closed {
+	if open {
 		p.links[l] = true
+	} else {
+		delete(p.links, l)
 	}
-	return !p.closed
-}
-
-func (p *proxy) remove(l *link) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.links, l)
 }
 
 func (p *proxy) wait() {
@@ -138,88 +131,52 @@ const maxMessage = 64 << 20
 
 // requests forwards the messages of the client.
 func (p *proxy) requests(l *link) error {
-	if err := p.startup(l); err != nil {
+	client, server := pgproto3.NewBackend(l.client, l.client), pgproto3.NewFrontend(l.server, l.server)
+	client.SetMaxBodyLen(maxMessage)
+	start, err := client.ReceiveStartupMessage()
+	if err != nil {
 		return err
 	}
-	head := make([]byte, 5)
+	server.Send(start)
 	for {
-		if _, err := io.ReadFull(l.client, head); err != nil {
+		if err := server.Flush(); err != nil {
 			return err
 		}
-		size := binary.BigEndian.Uint32(head[1:])
-		if size < 4 || size > maxMessage {
-			return errors.New("no message of PostgreSQL's")
-		}
-		message := make([]byte, 1+size)
-		copy(message, head)
-		if _, err := io.ReadFull(l.client, message[5:]); err != nil {
+		message, err := client.Receive()
+		if err != nil {
 			return err
 		}
 		p.wait()
-		if l.commits(message) {
-			switch p.throw() {
-			case cutBefore:
-				return errors.New("cut before the COMMIT")
-			case cutAfter:
-				_, err := l.server.Write(slices.Concat(message, syncMessage))
-				return errors.Join(err, errors.New("cut after the COMMIT"))
-			case cutAnswered:
-				l.mute.Store(true)
-				_, err := l.server.Write(slices.Concat(message, syncMessage))
-				return errors.Join(err, errors.New("cut after the COMMIT's answer"))
-			case cutNone:
-			}
-		}
-		if _, err := l.server.Write(message); err != nil {
-			return err
+		switch cut := p.throw(l.commits(message)); cut {
+		case cutNone:
+			server.Send(message)
+		case cutBefore:
+			return errCut
+		case cutAfter, cutAnswered:
+			l.mute.Store(cut == cutAnswered)
+			server.Send(message)
+			server.Send(&pgproto3.Sync{})
+			return errors.Join(server.Flush(), errCut)
 		}
 	}
 }
 
-var syncMessage = []byte{'S', 0, 0, 0, 4}
+var errCut = errors.New("cut at a COMMIT")
 
-// startup forwards the first message, which has no type. There is no request for encryption,
-// because the URL contains sslmode=disable.
-func (p *proxy) startup(l *link) error {
-	head := make([]byte, 4)
-	if _, err := io.ReadFull(l.client, head); err != nil {
-		return err
-	}
-	size := binary.BigEndian.Uint32(head)
-	if size < 8 || size > 64<<10 {
-		return errors.New("no start of a PostgreSQL connection")
-	}
-	message := make([]byte, size)
-	copy(message, head)
-	if _, err := io.ReadFull(l.client, message[4:]); err != nil {
-		return err
-	}
-	_, err := l.server.Write(message)
-	return err
-}
-
-// commits reports whether the message makes the server commit: a simple query, or the
+// commits reports whether the message makes the server commit: a simple query, or
 // execution of a statement that was parsed as COMMIT.
-func (l *link) commits(message []byte) bool {
-	body := message[5:]
-	switch message[0] {
-	case 'Q':
-		return isCommit(text(body))
-	case 'P':
-		name := text(body)
-		l.statements[name] = isCommit(text(body[len(name)+1:]))
-	case 'B':
-		portal := text(body)
-		l.bound = l.statements[text(body[len(portal)+1:])]
-	case 'E':
+func (l *link) commits(message pgproto3.FrontendMessage) bool {
+	switch m := message.(type) {
+	case *pgproto3.Query:
+		return isCommit(m.String)
+	case *pgproto3.Parse:
+		l.statements[m.Name] = isCommit(m.Query)
+	case *pgproto3.Bind:
+		l.bound = l.statements[m.PreparedStatement]
+	case *pgproto3.Execute:
 		return l.bound
 	}
 	return false
-}
-
-func text(b []byte) string {
-	s, _, _ := strings.Cut(string(b), "\x00")
-	return s
 }
 
 func isCommit(sql string) bool { return strings.EqualFold(strings.TrimSpace(sql), "commit") }
@@ -245,4 +202,68 @@ func (p *proxy) answers(l *link) {
 			return
 		}
 	}
+}
+
+type cut int
+
+const (
+	cutNone cut = iota
+	cutBefore
+	cutAfter
+	cutAnswered
+)
+
+// throw decides what happens to a message, which may be a COMMIT.
+func (p *proxy) throw(commit bool) cut {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !commit || time.Now().After(p.armedTo) || p.dice.Float64() >= p.share {
+		return cutNone
+	}
+	p.commits++
+	return cutBefore + cut(p.dice.IntN(3))
+}
+
+// arm cuts a share of the COMMITs until a time.
+func (p *proxy) arm(share float64, until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.share, p.armedTo = share, until
+}
+
+// cutAll closes every connection.
+func (p *proxy) cutAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.cut()
+	}
+}
+
+// stall forwards nothing until the caller calls the function that it returns.
+func (p *proxy) stall() (resume func()) {
+	gate := make(chan struct{})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.stalled:
+		p.stalled = gate
+		return func() { close(gate) }
+	default: // the proxy is stalled already
+		return func() {}
+	}
+}
+
+// aim points the proxy at a socket of PostgreSQL.
+func (p *proxy) aim(socket string) { p.target.Store(&socket) }
+
+func (p *proxy) cutCommits() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.commits
+}
+
+func (p *proxy) close() {
+	_ = p.listener.Close()
+	p.cutAll()
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -18,16 +17,13 @@ import (
 const restarts = 20
 
 // rolling restarts the APIs in turn, the next one when the previous one is ready.
-func rolling(ctx context.Context, h *system, w *workload) error {
-	if err := h.bank.restart(h.options.preset); err != nil {
-		return err
-	}
+func rolling(ctx context.Context, h *system) error {
 	began := time.Now()
 	for i := range restarts {
 		rig.Pause(ctx, time.Until(began.Add(time.Duration(i+1)*h.options.duration/(restarts+1))))
 		d := h.daemons[i%2]
 		p := d.process()
-		if p == nil || !p.Signal(syscall.SIGTERM) {
+		if !p.Signal(syscall.SIGTERM) {
 			return fmt.Errorf("%s is not running and cannot be restarted", d.name)
 		}
 		<-p.Done()
@@ -47,8 +43,8 @@ func rollingRows(r *result) []row {
 	_, counts := r.system.faultLog.done()
 	return []row{
 		figure("restarts", "%d", counts["rolling restart"]).goal(counts["rolling restart"] == restarts, "%d", restarts),
-		figure("requests sent again on a new connection", "%d", r.repeated),
-		figure("requests that failed", "%d", r.failedRequests).goal(r.failedRequests == 0, "0"),
+		figure("requests sent again on a new connection", "%d", r.load.repeated.Load()),
+		figure("requests that failed", "%d", r.load.failed.Load()).goal(r.load.failed.Load() == 0, "0"),
 		figure("requests/s", "%.0f", r.rate).goal(r.rate >= 195, "≥ 195"),
 	}
 }
@@ -72,31 +68,18 @@ func (w *workload) plainly(ctx context.Context, o *operation) {
 // balancer is one address in front of all APIs. It forwards each connection to the next API that
 // accepts it.
 type balancer struct {
-	system   *system
-	listener net.Listener
-	turn     atomic.Int64
-	serving  sync.WaitGroup
+	net.Listener
+	system *system
+	turn   atomic.Int64
 }
 
-func startBalancer(h *system) (*balancer, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed by close
-	if err != nil {
-		return nil, fmt.Errorf("listen for the balancer: %w", err)
-	}
-	b := &balancer{system: h, listener: listener}
-	b.serving.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go b.serve(conn)
-		}
-	})
-	return b, nil
+func startBalancer(h *system) (b *balancer, err error) {
+	b = &balancer{system: h}
+	b.Listener, err = listen(b.serve)
+	return b, err
 }
 
-func (b *balancer) url() string { return "http://" + b.listener.Addr().String() }
+func (b *balancer) url() string { return "http://" + b.Addr().String() }
 
 func (b *balancer) serve(client net.Conn) {
 	defer client.Close()
@@ -122,9 +105,4 @@ func (b *balancer) dial() net.Conn {
 		}
 	}
 	return nil
-}
-
-func (b *balancer) close() {
-	_ = b.listener.Close()
-	b.serving.Wait()
 }

@@ -18,8 +18,8 @@ type scenario struct {
 	name   string
 	what   string
 	adjust func(*options)
-	inject func(ctx context.Context, h *system, w *workload) error // instead of the nemesis
-	rows   func(*result) []row                                     // figures; one that misses its target is a violation
+	inject func(ctx context.Context, h *system) error // instead of the nemesis
+	rows   func(*result) []row                        // figures; one that misses its target is a violation
 }
 
 var scenarios = []scenario{
@@ -52,15 +52,13 @@ var scenarios = []scenario{
 
 // runScenarios runs the selected scenarios, one after the other.
 func runScenarios(ctx context.Context, o options, w io.Writer) error {
-	if o.binary == "" {
-		dir, err := os.MkdirTemp("", "kizo-scenarios-")
-		if err != nil {
-			return fmt.Errorf("make a directory to build in: %w", err)
-		}
-		defer os.RemoveAll(dir)
-		if o.binary, err = rig.FindBinary(ctx, "", dir, "-tags", "failpoints"); err != nil {
-			return err
-		}
+	dir, err := os.MkdirTemp("", "kizo-scenarios-")
+	if err != nil {
+		return fmt.Errorf("make a directory to build in: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if o.binary, err = rig.FindBinary(ctx, "", dir, "-tags", "failpoints"); err != nil {
+		return err
 	}
 	var broken []string
 	for i := range scenarios {
@@ -69,13 +67,13 @@ func runScenarios(ctx context.Context, o options, w io.Writer) error {
 			continue
 		}
 		own := o
-		own.scenario, own.summary, own.points = s, "", false
+		own.scenario, own.points = s, false
 		s.adjust(&own)
 		result, err := run(ctx, own)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		if err := result.publish(w, ""); err != nil {
+		if err := result.publish(w); err != nil {
 			broken = append(broken, s.name)
 		}
 	}
@@ -88,7 +86,7 @@ func runScenarios(ctx context.Context, o options, w io.Writer) error {
 // commonRows returns the figures of every scenario.
 func (r *result) commonRows() []row {
 	return []row{
-		figure("operations (requests), requests/s", "%d (%d), %.0f", r.operations, r.attempts, r.rate),
+		figure("operations (requests), requests/s", "%d (%d), %.0f", len(r.operations), r.attempts, r.rate),
 		figure("outcomes unknown forever", "%d", r.outcomes[unknown]).goal(r.outcomes[unknown] == 0, "0"),
 		r.paymentsRow(),
 		figure("executions in the bank's journal, each posted once or in review", "%d", r.executed),
@@ -97,36 +95,31 @@ func (r *result) commonRows() []row {
 }
 
 // badBank runs the bank with the faults of the scenario's preset.
-func badBank(ctx context.Context, h *system, _ *workload) error {
-	if err := h.bank.restart(h.options.preset); err != nil {
-		return err
-	}
+func badBank(ctx context.Context, h *system) error {
 	rig.Pause(ctx, h.options.duration)
 	return nil
 }
 
 func hellRows(r *result) []row {
-	return []row{figure("wrong answers of the bank, recorded", "%d, %d", r.lies, r.liesFound).goal(r.lies > 0 && r.lies == r.liesFound, "all")}
+	lies, found := r.liesFound()
+	return []row{figure("wrong answers of the bank, recorded", "%d, %d", lies, found).goal(lies > 0 && lies == found, "all")}
 }
 
 func noRedisRows(r *result) []row {
 	failures := 0
-	for _, o := range r.history.operations() {
+	for _, o := range r.operations {
 		if o.kind != deposit && o.kind != withdrawal && !o.conclusion().definite() {
 			failures++
 		}
 	}
-	waited := settledAfter(r.log)
+	waited := settledAfter(r.books.log)
 	return []row{
 		figure("transfers between wallets that failed", "%d", failures).goal(failures == 0, "0"),
 		figure("deposit or withdrawal to settled, p50 / p99 / max", "%s", quantiles(waited)).goal(len(waited) > 0, "settled by the janitor"),
 	}
 }
 
-func flushing(ctx context.Context, h *system, _ *workload) error {
-	if err := h.bank.restart(h.options.preset); err != nil {
-		return err
-	}
+func flushing(ctx context.Context, h *system) error {
 	for began := time.Now(); time.Since(began) < h.options.duration && ctx.Err() == nil; rig.Pause(ctx, 500*time.Millisecond) {
 		if err := h.flushRedis(ctx); err != nil {
 			return err
@@ -137,11 +130,11 @@ func flushing(ctx context.Context, h *system, _ *workload) error {
 }
 
 func flushAllRows(r *result) []row {
-	waited := settledAfter(r.log)
+	waited := settledAfter(r.books.log)
 	_, counts := r.system.faultLog.done()
 	return []row{
 		figure("FLUSHALLs", "%d", counts["Redis FLUSHALL"]).goal(counts["Redis FLUSHALL"] > 10, "> 10"),
-		figure("deposit or withdrawal to settled, p50 / p99 / max", "%s", quantiles(waited)).goal(quantile(waited, 1) <= stuckAfter, "max ≤ 10 s"),
+		figure("deposit or withdrawal to settled, p50 / p99 / max", "%s", quantiles(waited)).goal(rig.Quantile(waited, 1) <= stuckAfter, "max ≤ 10 s"),
 	}
 }
 
@@ -150,10 +143,7 @@ const zombieFor = time.Minute
 
 // zombie stops a worker between the bank's answer and the settlement. Other workers settle its
 // payments long before it continues.
-func zombie(ctx context.Context, h *system, _ *workload) error {
-	if err := h.bank.restart(h.options.preset); err != nil {
-		return err
-	}
+func zombie(ctx context.Context, h *system) error {
 	var victim *daemon
 	for _, d := range h.daemons {
 		if d.role == "worker" {

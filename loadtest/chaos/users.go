@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 const (
@@ -21,69 +22,42 @@ const (
 // user is one of the users that the clients act as.
 type user struct {
 	handle string
-	id     uuid.UUID // read from the tables at the end
+	id     uuid.UUID
 
-	mu      sync.Mutex
-	access  string
-	refresh string
-	ends    time.Time // expiry of the access token
+	session atomic.Pointer[openapi.Tokens]
 }
 
-func (u *user) token() string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.access
-}
-
-type session struct {
-	AccessToken  string `json:"access_token"`
-	RefreshToken string `json:"refresh_token"`
-	ExpiresIn    int    `json:"expires_in"`
-}
-
-func (u *user) keep(s session) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.access, u.refresh = s.AccessToken, s.RefreshToken
-	u.ends = time.Now().Add(time.Duration(s.ExpiresIn) * time.Second)
-}
+func (u *user) token() string { return u.session.Load().AccessToken }
 
 // signUp creates the users, one after the other: hashing a password is slow by design.
 func signUp(ctx context.Context, c *client, count int) ([]*user, error) {
 	users := make([]*user, count)
 	for i := range users {
 		u := &user{handle: fmt.Sprintf("chaos_%d", i)}
-		var s session
+		var s openapi.Tokens
 		err := c.must(ctx, http.MethodPost, "/v1/auth/signup", "", map[string]string{
 			"email": u.handle + "@example.com", "handle": u.handle, "name": "Chaos", "password": password, "currency": currency,
 		}, &s)
 		if err != nil {
 			return nil, fmt.Errorf("sign up %s: %w", u.handle, err)
 		}
-		u.keep(s)
+		u.id = s.User.Id
+		u.session.Store(&s)
 		users[i] = u
 	}
 	return users, nil
 }
 
-// keepSignedIn renews access tokens well before they expire, for runs that are longer than their
-// life.
+// keepSignedIn renews the access tokens, which are valid for 15 minutes, in longer runs.
 func keepSignedIn(ctx context.Context, c *client, users []*user) {
-	for ctx.Err() == nil {
+	for rig.Pause(ctx, 10*time.Minute); ctx.Err() == nil; rig.Pause(ctx, 9*time.Minute) {
 		for _, u := range users {
-			u.mu.Lock()
-			due := time.Until(u.ends) < 5*time.Minute
-			u.mu.Unlock()
-			if !due {
-				continue
-			}
-			var s session
+			var s openapi.Tokens
 			body := map[string]string{"login": "@" + u.handle, "password": password}
 			if err := c.must(ctx, http.MethodPost, "/v1/auth/login", "", body, &s); err == nil {
-				u.keep(s)
+				u.session.Store(&s)
 			}
 		}
-		rig.Pause(ctx, 10*time.Second)
 	}
 }
 
@@ -97,7 +71,7 @@ func visit(ctx context.Context, c *client, u *user) {
 }
 
 func visitOnce(ctx context.Context, c *client, u *user) {
-	var s session
+	var s openapi.Tokens
 	if !c.post(ctx, "/v1/auth/login", "", map[string]string{"login": "@" + u.handle, "password": password}, &s) {
 		return
 	}
@@ -109,31 +83,21 @@ func visitOnce(ctx context.Context, c *client, u *user) {
 		return
 	}
 	for _, path := range []string{"/v1/wallets", "/v1/me"} {
-		got, _, err := c.do(ctx, http.MethodGet, path, s.AccessToken, "", nil)
+		got, _, err := c.do(ctx, call{method: http.MethodGet, path: path, token: s.AccessToken})
 		if err == nil && got.status != http.StatusUnauthorized && got.status != http.StatusServiceUnavailable {
 			c.found.add("session", "a session that was logged out may still GET %s: %d", path, got.status)
 		}
 	}
-	body, err := json.Marshal(map[string]string{"refresh_token": s.RefreshToken})
-	if err != nil {
-		return
-	}
-	got, _, err := c.do(ctx, http.MethodPost, "/v1/auth/refresh", "", "", body)
+	body := encode(map[string]string{"refresh_token": s.RefreshToken})
+	got, _, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/auth/refresh", body: body})
 	if err == nil && got.status < 300 {
 		c.found.add("session", "a session that was logged out was refreshed")
 	}
 }
 
-// post sends one POST request, and reports whether it succeeded.
+// post sends one request. It returns false where the outcome is not a plain yes.
 func (c *client) post(ctx context.Context, path, token string, body, out any) bool {
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			return false
-		}
-	}
-	got, _, err := c.do(ctx, http.MethodPost, path, token, "", text)
+	got, _, err := c.do(ctx, call{method: http.MethodPost, path: path, token: token, body: encode(body)})
 	if err != nil {
 		return false
 	}

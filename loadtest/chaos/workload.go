@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -11,8 +12,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/time/rate"
 
 	"github.com/JDevAman/kizo/loadtest/rig"
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // workload is the load of the clients. All users pay the first user, whose account is therefore
@@ -28,49 +31,20 @@ type workload struct {
 	repeated, failed atomic.Int64
 }
 
-// run makes the load until ctx ends, and returns when every request has its answer.
+// run makes the load until ctx ends, and returns when every request has its answer. The clients
+// are a closed loop, and start at most rate operations per second together.
 func (w *workload) run(ctx context.Context) {
-	tickets := w.tickets(ctx)
+	limiter := rate.NewLimiter(rate.Limit(w.options.rate), max(w.options.rate/4, 1))
 	var acting sync.WaitGroup
 	for i := range w.options.clients {
 		dice := rand.New(rand.NewPCG(w.options.seed, uint64(i))) //nolint:gosec // a seed repeats it
 		acting.Go(func() {
-			for range tickets {
+			for limiter.Wait(ctx) == nil {
 				w.act(ctx, dice)
 			}
 		})
 	}
 	acting.Wait()
-}
-
-// tickets limits the closed loop of clients: together they start at most rate operations per
-// second, one for each ticket.
-func (w *workload) tickets(ctx context.Context) <-chan struct{} {
-	const step = 10 * time.Millisecond
-	tickets := make(chan struct{})
-	go func() {
-		defer close(tickets)
-		tick := time.NewTicker(step)
-		defer tick.Stop()
-		last, owed := time.Now(), 0.0
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case now := <-tick.C:
-				owed = min(owed+now.Sub(last).Seconds()*float64(w.options.rate), float64(w.options.rate)/4)
-				last = now
-			}
-			for ; owed >= 1; owed-- {
-				select {
-				case tickets <- struct{}{}:
-				case <-ctx.Done():
-					return
-				}
-			}
-		}
-	}()
-	return tickets
 }
 
 // act does one thing at random. It does not stop when ctx ends, so that every request gets its
@@ -162,50 +136,46 @@ func (w *workload) pay(dice *rand.Rand, k kind, from, to *user) *operation {
 	if dice.IntN(25) == 0 {
 		amount = 1_000_000_000 // more than any user has
 	}
-	body := map[string]any{"to": "@" + to.handle, "amount": amount, "currency": currency}
+	fields := map[string]any{"to": "@" + to.handle, "amount": amount, "currency": currency}
 	if k == authorize {
-		body["authorize"] = true
+		fields["authorize"] = true
 	}
-	return &operation{kind: k, user: from, payee: to, amount: amount, key: newKey(), path: "/v1/transfers", body: encode(body)}
+	return &operation{kind: k, user: from, payee: to, amount: amount, key: newKey(), path: "/v1/transfers", fields: fields}
 }
 
 func bankTransfer(k kind, who *user, amount int64) *operation {
-	return &operation{
-		kind: k, user: who, amount: amount, key: newKey(), path: "/v1/" + string(k) + "s",
-		body: encode(map[string]any{"amount": amount, "currency": currency}),
-	}
+	fields := map[string]any{"amount": amount, "currency": currency}
+	return &operation{kind: k, user: who, amount: amount, key: newKey(), path: "/v1/" + string(k) + "s", fields: fields}
 }
 
 // follow captures or voids an accepted authorization, or reverses an accepted transfer. Other
 // clients often choose the same one.
 func (w *workload) follow(dice *rand.Rand, k kind) *operation {
-	target := w.history.pick(func(h *history) []*operation {
-		if k == reversal {
-			return h.sent
-		}
-		return h.authorized
-	}, dice.IntN)
+	of := authorize
+	if k == reversal {
+		of = transfer
+	}
+	target := w.history.pick(of, dice.IntN)
 	if target == nil {
 		return nil
 	}
 	verb := map[kind]string{capture: "capture", void: "void", reversal: "reverse"}[k]
-	o := &operation{
-		kind: k, user: target.payee, target: target, key: newKey(),
-		path: fmt.Sprintf("/v1/transfers/%s/%s", target.conclusion().Transfer, verb),
+	path := fmt.Sprintf("/v1/transfers/%s/%s", target.conclusion().Transfer, verb)
+	o := &operation{kind: k, user: target.payee, target: target, key: newKey(), path: path}
+	if k == void {
+		return o
 	}
-	if k != void {
-		o.body = encode(map[string]any{})
-		if dice.IntN(2) == 0 {
-			o.amount = 1 + dice.Int64N(target.amount+target.amount/10+1) // sometimes more than the target has
-			o.body = encode(map[string]any{"amount": o.amount})
-		}
+	o.fields = map[string]any{}
+	if dice.IntN(2) == 0 {
+		o.amount = 1 + dice.Int64N(target.amount+target.amount/10+1) // sometimes more than the target has
+		o.fields["amount"] = o.amount
 	}
 	return o
 }
 
 // again repeats an earlier operation, whatever its outcome.
 func (w *workload) again(ctx context.Context, dice *rand.Rand) {
-	if o := w.history.pick(func(h *history) []*operation { return h.all }, dice.IntN); o != nil {
+	if o := w.history.pick("", dice.IntN); o != nil {
 		w.client.send(ctx, w.history, o)
 	}
 }
@@ -213,39 +183,23 @@ func (w *workload) again(ctx context.Context, dice *rand.Rand) {
 // otherBody sends another command under a key whose outcome is known. The API must reject it, and
 // nothing may change.
 func (w *workload) otherBody(ctx context.Context, dice *rand.Rand) {
-	o := w.history.pick(func(h *history) []*operation { return h.all }, dice.IntN)
+	o := w.history.pick("", dice.IntN)
 	if o == nil || !o.conclusion().definite() || o.kind == void {
 		return
 	}
-	other := &operation{
-		kind: o.kind, user: o.user, payee: o.payee, target: o.target, amount: o.amount + 1, key: o.key, path: o.path,
-	}
-	body := map[string]any{"amount": other.amount}
-	if o.target == nil {
-		body["currency"] = currency
-	}
-	if o.payee != nil {
-		body["to"] = "@" + o.payee.handle
-	}
-	if o.kind == authorize {
-		body["authorize"] = true
-	}
-	other.body = encode(body)
+	other := &operation{kind: o.kind, user: o.user, payee: o.payee, target: o.target, amount: o.amount + 1, key: o.key, path: o.path}
+	other.fields = maps.Clone(o.fields)
+	other.fields["amount"] = other.amount
 	if a := w.client.send(ctx, w.history, other); a.definite() {
 		w.client.found.add("replay", "a key was used for another command, which was carried out or refused as if it were new\nfirst %s\nthen %s", o, other)
 	}
-}
-
-// walletPage is the list of a user's wallets.
-type walletPage struct {
-	Items []struct{ Balance, Held, Available int64 } `json:"items"`
 }
 
 // look reads a wallet.
 func (w *workload) look(ctx context.Context, dice *rand.Rand) {
 	u := w.users[dice.IntN(len(w.users))]
 	r := reading{user: u, began: w.history.now()}
-	got, _, err := w.client.do(ctx, http.MethodGet, "/v1/wallets", u.token(), "", nil)
+	got, _, err := w.client.do(ctx, call{method: http.MethodGet, path: "/v1/wallets", token: u.token()})
 	if r.ended = w.history.now(); err != nil {
 		return
 	}
@@ -253,7 +207,7 @@ func (w *workload) look(ctx context.Context, dice *rand.Rand) {
 		_, _ = w.client.problem(got, func() string { return "GET /v1/wallets" })
 		return
 	}
-	var page walletPage
+	var page openapi.WalletList
 	if json.Unmarshal(got.body, &page) != nil || len(page.Items) != 1 {
 		w.client.found.add("http", "the answer is not a list of one wallet: %s", got.body)
 		return
@@ -264,10 +218,14 @@ func (w *workload) look(ctx context.Context, dice *rand.Rand) {
 
 func newKey() string { return uuid.NewString() }
 
+// encode returns the JSON of a body, and nothing for nil.
 func encode(body any) []byte {
 	text, err := json.Marshal(body)
 	if err != nil {
 		panic(err) // maps of strings and numbers
+	}
+	if string(text) == "null" {
+		return nil
 	}
 	return text
 }

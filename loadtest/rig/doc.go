@@ -22,7 +22,8 @@
 // is in one directory, which is removed at the end. Every child ends with this process, even if
 // this process is killed. Every method is bounded by its context.
 //
-// The package also reports the machine (Environment), the CPU time and memory that
+// Loads that stop and restart parts of Kizo start these themselves, by StartBank, Kizod and
+// Process. The package also reports the machine (Environment), the CPU time and memory that
 // were used (Gauge), and the transfers in the database (Books). It makes no load. It may import
 // packages of the server; no package but the load tests may import it.
 package rig

@@ -1,7 +1,7 @@
 package rig
 
 import (
-	"bufio"
+	"cmp"
 	"context"
 	"debug/buildinfo"
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,11 +47,13 @@ var settings = []string{
 // time the disk.
 func (r *Rig) Environment(ctx context.Context) (Environment, error) {
 	e := Environment{
-		At: time.Now().UTC(), CPU: field("/proc/cpuinfo", "model name"), CPUs: runtime.NumCPU(), Kernel: kernel(),
-		Go: runtime.Version(), Redis: redisVersion(ctx), Commit: commit(ctx), Load: loadAverage(),
+		At: time.Now().UTC(), CPU: field("/proc/cpuinfo", "model name"), CPUs: runtime.NumCPU(), Kernel: contents("/proc/sys/kernel/osrelease"),
+		Go: runtime.Version(), Redis: redisVersion(ctx), Commit: commit(ctx),
 		Bank: r.config.BankPreset, Kizod: slices.Concat(r.args, r.config.Env), Settings: make(map[string]string),
 	}
-	e.MemoryMiB = number(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB")) / 1024
+	e.Load, _, _ = strings.Cut(contents("/proc/loadavg"), " ")
+	kib, _ := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
+	e.MemoryMiB = kib / 1024
 	if info, err := buildinfo.ReadFile(r.binary); err == nil {
 		e.Go = info.GoVersion
 	}
@@ -63,17 +66,22 @@ func (r *Rig) Environment(ctx context.Context) (Environment, error) {
 		return e, fmt.Errorf("read the settings of PostgreSQL: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := conn.QueryRow(ctx, `SHOW server_version`).Scan(&e.PostgreSQL); err != nil {
+	const show = `SELECT name, COALESCE(current_setting(name, true), '') FROM unnest($1::text[]) name`
+	shown := slices.Concat(settings, slices.Collect(maps.Keys(r.config.PostgresSettings)), []string{"server_version"})
+	rows, err := conn.Query(ctx, show, shown)
+	if err != nil {
 		return e, fmt.Errorf("read the settings of PostgreSQL: %w", err)
 	}
-	shown := slices.Concat(settings, slices.Collect(maps.Keys(r.config.PostgresSettings)))
-	for _, name := range shown {
-		var value string
-		if err := conn.QueryRow(ctx, `SELECT current_setting($1, true)`, name).Scan(&value); err != nil {
-			return e, fmt.Errorf("read the settings of PostgreSQL: %w", err)
-		}
+	var name, value string
+	_, err = pgx.ForEachRow(rows, []any{&name, &value}, func() error {
 		e.Settings[name] = value
+		return nil
+	})
+	if err != nil {
+		return e, fmt.Errorf("read the settings of PostgreSQL: %w", err)
 	}
+	e.PostgreSQL = e.Settings["server_version"]
+	delete(e.Settings, "server_version")
 	return e, nil
 }
 
@@ -93,25 +101,21 @@ func (e Environment) WriteMarkdown(w io.Writer) {
 
 // field returns the first value of a name in a file of "name: value" lines, or "unknown".
 func field(path, name string) string {
-	file, err := os.Open(path)
-	if err != nil {
-		return "unknown"
-	}
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		if key, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(key) == name {
+	for line := range strings.Lines(contents(path)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
 			return strings.TrimSpace(value)
 		}
 	}
 	return "unknown"
 }
 
-func kernel() string {
-	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+// contents returns the text of a file, or "unknown".
+func contents(path string) string {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return "unknown"
 	}
-	return strings.TrimSpace(string(release))
+	return strings.TrimSpace(string(text))
 }
 
 // output returns what a program prints, or "unknown" if it fails.
@@ -124,12 +128,9 @@ func output(ctx context.Context, program string, args ...string) string {
 }
 
 func redisVersion(ctx context.Context) string {
-	for word := range strings.FieldsSeq(output(ctx, "redis-server", "--version")) {
-		if version, ok := strings.CutPrefix(word, "v="); ok {
-			return version
-		}
-	}
-	return "unknown"
+	_, version, _ := strings.Cut(output(ctx, "redis-server", "--version"), " v=")
+	version, _, _ = strings.Cut(version, " ")
+	return cmp.Or(version, "unknown")
 }
 
 func commit(ctx context.Context) string {

@@ -1,13 +1,15 @@
 package rig
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
 // Gauge is a reading of counters; the difference of two is what was used between them.
@@ -21,21 +23,24 @@ type Gauge struct {
 	Bank      time.Duration `json:"bank_ns"`
 	Generator time.Duration `json:"generator_ns"` // this process
 	Machine   time.Duration `json:"machine_ns"`   // all processes
+	WAL       int64         `json:"wal_bytes"`    // that PostgreSQL has written
 	RSS       int64         `json:"rss_bytes"`    // of kizod and its children, now
 }
 
 // Gauge reads the counters. A restart of kizod resets its time.
-func (r *Rig) Gauge() Gauge {
+func (r *Rig) Gauge(ctx context.Context) Gauge {
 	table := processes()
 	g := Gauge{
 		At: time.Now(), Machine: machineCPU(), Generator: ownCPU(),
 		Kizod: table.cpu(r.kizod.PID()), Postgres: table.cpu(r.postgres.Pid()), Bank: table.cpu(r.bank.PID()),
 	}
+	const position = `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint`
+	_ = r.pool.QueryRow(ctx, position).Scan(&g.WAL) // without an answer, kizod's requests fail too
 	if r.redis != nil {
 		g.Redis = table.cpu(r.redis.Pid())
 	}
 	for _, p := range table.tree(r.kizod.PID()) {
-		g.RSS += p.rss
+		g.RSS += int64(p.ResidentMemory())
 	}
 	return g
 }
@@ -52,7 +57,7 @@ func (g Gauge) Plus(other Gauge) Gauge { return g.plus(other, 1) }
 
 func (g Gauge) plus(o Gauge, sign time.Duration) Gauge {
 	return Gauge{
-		At: g.At, Elapsed: g.Elapsed + sign*o.Elapsed, RSS: max(g.RSS, o.RSS),
+		At: g.At, WAL: g.WAL + int64(sign)*o.WAL, Elapsed: g.Elapsed + sign*o.Elapsed, RSS: max(g.RSS, o.RSS),
 		Kizod: g.Kizod + sign*o.Kizod, Postgres: g.Postgres + sign*o.Postgres, Redis: g.Redis + sign*o.Redis,
 		Bank: g.Bank + sign*o.Bank, Generator: g.Generator + sign*o.Generator, Machine: g.Machine + sign*o.Machine,
 	}
@@ -64,26 +69,18 @@ func (g Gauge) plus(o Gauge, sign time.Duration) Gauge {
 // used at once.
 func (r *Rig) WatchRSS() (peak func() int64) {
 	pid := r.kizod.PID()
-	for each := range processes().tree(pid) {
+	for _, p := range processes().tree(pid) {
 		// proc_pid_clear_refs(5): 5 resets the peak resident set size
-		_ = os.WriteFile(procFile(each, "clear_refs"), []byte("5"), 0)
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.Proc.PID), []byte("5"), 0)
 	}
 	return func() (bytes int64) {
-		for each := range processes().tree(pid) {
-			bytes += peakRSS(each)
+		for _, p := range processes().tree(pid) {
+			if status, err := p.NewStatus(); err == nil {
+				bytes += int64(status.VmHWM)
+			}
 		}
 		return bytes
 	}
-}
-
-func procFile(pid int, name string) string { return filepath.Join("/proc", strconv.Itoa(pid), name) }
-
-// peakRSS is VmHWM of a process; 0 where there is none.
-func peakRSS(pid int) int64 {
-	status, _ := os.ReadFile(procFile(pid, "status"))
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
-	kib, _, _ := strings.Cut(rest, "kB")
-	return number(strings.TrimSpace(kib)) << 10
 }
 
 // ownCPU is the CPU time that this process has used.
@@ -98,45 +95,32 @@ func ownCPU() time.Duration {
 // tick is USER_HZ, which is 100 on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
-// proc is an entry of the process table.
+// proc is a process, with its stat as of now.
 type proc struct {
-	parent int
-	cpu    time.Duration // with children that have ended
-	rss    int64         // bytes
+	procfs.Proc
+	procfs.ProcStat
 }
 
+// table contains the processes of the machine by pid. It is empty where there is no /proc.
 type table map[int]proc
 
 func processes() table {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	all := make(table, len(stats))
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		// proc(5): pid (comm) state ppid … 14 utime, 15 stime, 16 cutime, 17 cstime …
-		// 24 rss; comm may contain blanks, so count from its end.
-		_, rest, _ := strings.Cut(string(text), ") ")
-		fields := strings.Fields(rest)
-		if len(fields) < 22 {
-			continue
-		}
-		ticks := number(fields[11]) + number(fields[12]) + number(fields[13]) + number(fields[14])
-		all[int(number(filepath.Base(filepath.Dir(path))))] = proc{
-			parent: int(number(fields[1])), cpu: time.Duration(ticks) * tick, rss: number(fields[21]) * int64(os.Getpagesize()),
+	all := make(table)
+	list, _ := procfs.AllProcs()
+	for _, p := range list {
+		if stat, err := p.Stat(); err == nil { // it has not ended
+			all[p.PID] = proc{p, stat}
 		}
 	}
 	return all
 }
 
-// tree returns a process and its descendants, by pid.
-func (t table) tree(root int) map[int]proc {
-	found := make(map[int]proc)
-	for pid, p := range t {
-		for at, depth := pid, 0; at > 1 && depth < 100; at, depth = t[at].parent, depth+1 {
-			if at == root {
-				found[pid] = p
+// tree returns a process and its descendants.
+func (t table) tree(root int) (found []proc) {
+	for _, p := range t {
+		for at, depth := p, 0; at.PPID > 0 && depth < 100; at, depth = t[at.PPID], depth+1 {
+			if at.Proc.PID == root {
+				found = append(found, p)
 				break
 			}
 		}
@@ -144,46 +128,26 @@ func (t table) tree(root int) map[int]proc {
 	return found
 }
 
+// cpu is the time of a process, its descendants, and those of them that have ended.
 func (t table) cpu(root int) (used time.Duration) {
 	for _, p := range t.tree(root) {
-		used += p.cpu
+		used += time.Duration(int(p.UTime)+int(p.STime)+p.CUTime+p.CSTime) * tick
 	}
 	return used
 }
 
 // machineCPU is the CPU time of all processes of the machine.
 func machineCPU() time.Duration {
-	text, err := os.ReadFile("/proc/stat")
+	system, err := procfs.NewDefaultFS()
 	if err != nil {
 		return 0
 	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	fields := strings.Fields(line) // cpu user nice system idle iowait irq softirq steal …
-	if len(fields) < 9 {
+	stat, err := system.Stat()
+	if err != nil {
 		return 0
 	}
-	var ticks int64
-	for i, field := range fields[1:9] {
-		if i != 3 && i != 4 { // neither idle nor waiting for a disk
-			ticks += number(field)
-		}
-	}
-	return time.Duration(ticks) * tick
-}
-
-func number(s string) int64 {
-	n, _ := strconv.ParseInt(s, 10, 64)
-	return n
-}
-
-// loadAverage is the machine's load average over one minute.
-func loadAverage() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
-	}
-	one, _, _ := strings.Cut(string(text), " ")
-	return one
+	c := stat.CPUTotal // neither idle nor waiting for a disk
+	return time.Duration((c.User + c.Nice + c.System + c.IRQ + c.SoftIRQ + c.Steal) * float64(time.Second))
 }
 
 // syncTime is the median time of making 8 KiB durable on the file system of a
@@ -208,4 +172,12 @@ func syncTime(dir string) (time.Duration, error) {
 	}
 	slices.Sort(times)
 	return times[len(times)/2], nil
+}
+
+// Quantile of sorted durations; 0 of none.
+func Quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }

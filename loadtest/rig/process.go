@@ -2,9 +2,16 @@ package rig
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strings"
 	"sync"
@@ -23,9 +30,6 @@ type Process struct {
 	killed time.Time // when Signal sent SIGKILL
 	asked  bool      // Signal sent SIGKILL or SIGTERM
 }
-
-// lowestNice is the nice value of the lowest priority in the normal scheduling class.
-const lowestNice = 19
 
 // Spawn starts a program. Its output is appended to a file.
 func Spawn(program string, args, env []string, output string) (*Process, error) {
@@ -109,8 +113,11 @@ func (p *Process) Alive() bool {
 	}
 }
 
-// Signal sends a signal and reports whether the process was running.
+// Signal sends a signal and reports whether the process was running. A nil process is not.
 func (p *Process) Signal(s syscall.Signal) bool {
+	if p == nil {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.Alive() {
@@ -140,13 +147,22 @@ func (p *Process) KilledAt() time.Time {
 // End sends SIGTERM, and SIGKILL if the process has not ended after grace.
 func (p *Process) End(grace time.Duration) {
 	p.Signal(syscall.SIGCONT)
-	p.Signal(syscall.SIGTERM)
+	if !p.Signal(syscall.SIGTERM) {
+		return
+	}
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
 	case <-p.done:
 	case <-timer.C:
 		p.Signal(syscall.SIGKILL)
+		<-p.done
+	}
+}
+
+// Kill sends SIGKILL and waits until the process has ended.
+func (p *Process) Kill() {
+	if p.Signal(syscall.SIGKILL) {
 		<-p.done
 	}
 }
@@ -165,6 +181,23 @@ func Tail(path string) string {
 		return err.Error()
 	}
 	return strings.TrimSpace(string(contents[max(0, len(contents)-1500):]))
+}
+
+// Main runs a command with the arguments of this process until it ends or is interrupted.
+// It exits with status 1 after an error.
+func Main(name string, command func(ctx context.Context, args []string, out io.Writer) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+}
+
+// Note writes a line about the progress of a run, with the time.
+func Note(w io.Writer, format string, args ...any) {
+	fmt.Fprintf(w, "%s  %s\n", time.Now().Format("15:04:05.000"), fmt.Sprintf(format, args...))
 }
 
 // Poll calls done at intervals until it returns true or an error, or ctx ends.
@@ -197,4 +230,57 @@ func Build(ctx context.Context, binary string, flags ...string) error {
 		return fmt.Errorf("build kizod: %w\n%s", err, output)
 	}
 	return nil
+}
+
+// Ready is what kizod writes into its ready file.
+type Ready struct {
+	URL      string `json:"url"`
+	PprofURL string `json:"pprof_url"`
+	PID      int    `json:"pid"`
+}
+
+// WaitReady waits until this process has written its ready file.
+func (p *Process) WaitReady(ctx context.Context, path string) (ready Ready, err error) {
+	err = p.await(ctx, 2*time.Millisecond, func() bool {
+		contents, err := os.ReadFile(path)
+		return err == nil && json.Unmarshal(contents, &ready) == nil && ready.PID == p.PID()
+	})
+	return ready, err
+}
+
+// WaitAnswering waits until GET url is answered.
+func (p *Process) WaitAnswering(ctx context.Context, url string) error {
+	return p.await(ctx, 10*time.Millisecond, func() bool {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+		if err != nil {
+			return false
+		}
+		response, err := http.DefaultClient.Do(request)
+		return err == nil && response.Body.Close() == nil
+	})
+}
+
+// await polls until the process is ready. It is an error if the process ends before.
+func (p *Process) await(ctx context.Context, interval time.Duration, ready func() bool) error {
+	err := Poll(ctx, interval, func() (bool, error) {
+		if !p.Alive() {
+			return false, errors.New("it has exited")
+		}
+		return ready(), nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s %s is not ready: %w\n%s", p.cmd.Args[0], p.cmd.Args[1], err, Tail(p.output))
+	}
+	return nil
+}
+
+// FreeAddress returns a loopback address with a port that is free now. Another process
+// could take it, which is unlikely.
+func FreeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	address := listener.Addr().String()
+	return address, listener.Close()
 }

@@ -9,6 +9,3 @@ func diesWithParent() *syscall.SysProcAttr {
 }
 
 func inOwnSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
-
-// LowestPriority gives this process the priority that password hashing begins with.
-func LowestPriority() { _ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lowestNice) }

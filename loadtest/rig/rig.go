@@ -33,7 +33,6 @@ const (
 // Config of a rig. The zero value is valid.
 type Config struct {
 	Binary     string   // an existing kizod; empty: built from this tree
-	Dir        string   // working directory, which is kept. Empty: a temporary directory, which is removed
 	KizodArgs  []string // of `kizod serve`, after the rig's own, which they override
 	Env        []string // NAME=value for kizod
 	BankPreset string   // of the mock bank: calm (the default), classic or hell
@@ -76,7 +75,7 @@ func Start(ctx context.Context, config Config) (_ *Rig, err error) {
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	if r.dir, err = MakeDir(config.Dir); err != nil {
+	if r.dir, err = MakeDir(""); err != nil {
 		return nil, err
 	}
 	if !config.DatabaseOnly {
@@ -174,12 +173,7 @@ func (r *Rig) startDatabase(ctx context.Context) (err error) {
 	if err := r.CreateDatabase(ctx, Database); err != nil {
 		return err
 	}
-	pool, err := pgxpool.ParseConfig(r.AppURL())
-	if err != nil {
-		return err
-	}
-	pool.ConnConfig.RuntimeParams["application_name"] = ApplicationName
-	r.pool, err = pgxpool.NewWithConfig(ctx, pool)
+	r.pool, err = pgxpool.New(ctx, r.AppURL()+"&application_name="+ApplicationName)
 	return err
 }
 
@@ -194,30 +188,24 @@ func (r *Rig) CreateDatabase(ctx context.Context, name string) error {
 	return migrations.Apply(ctx, r.postgres.URL(name, embedded.OwnerRole))
 }
 
-// Close stops everything, in whatever state it is, and removes the directory if
-// it is a temporary one. It may be called again.
+// Close stops everything, in whatever state it is, and removes the directory. It may be
+// called again.
 func (r *Rig) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	var err error
-	if r.kizod != nil {
-		r.kizod.End(stopTimeout)
-	}
-	if r.bank != nil {
-		r.bank.End(stopTimeout)
-	}
+	r.kizod.End(stopTimeout)
+	r.bank.End(stopTimeout)
 	if r.pool != nil {
 		r.pool.Close()
 	}
 	if r.redis != nil {
 		err = errors.Join(err, r.redis.Stop(ctx))
 	}
-	if r.postgres != nil && r.config.Dir == "" {
+	if r.postgres != nil {
 		err = errors.Join(err, r.postgres.Kill()) // the data is removed
-	} else if r.postgres != nil {
-		err = errors.Join(err, r.postgres.Stop(ctx))
 	}
-	if r.config.Dir == "" && r.dir != "" {
+	if r.dir != "" {
 		err = errors.Join(err, os.RemoveAll(r.dir))
 	}
 	return err
@@ -238,14 +226,4 @@ func (r *Rig) OwnerURL() string { return r.postgres.URL(Database, embedded.Owner
 // AdminURL is the URL of the database for the superuser.
 func (r *Rig) AdminURL() string { return r.postgres.URL(Database, embedded.AdminRole) }
 
-func (r *Rig) note(format string, args ...any) {
-	fmt.Fprintf(r.config.Log, "%s  %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
-}
-
-// QueryRow reads one row of the rig's database as kizo_app.
-func (r *Rig) QueryRow(ctx context.Context, sql string, into ...any) error {
-	if err := r.pool.QueryRow(ctx, sql).Scan(into...); err != nil {
-		return fmt.Errorf("%s: %w", sql, err)
-	}
-	return nil
-}
+func (r *Rig) note(format string, args ...any) { Note(r.config.Log, format, args...) }

@@ -55,7 +55,7 @@ func TestRig(t *testing.T) {
 			t.Errorf("%s: %d %s", what, status, body)
 		}
 	}
-	before, gauge := must(r.Books(ctx))(t), r.Gauge()
+	before, gauge := must(r.Books(ctx))(t), r.Gauge(ctx)
 	pay := `{"to":"@` + users[1].Handle + `","amount":7,"currency":"USD"}`
 	if status, body := request(t, r.URL()+"/v1/transfers", users[0].AccessToken, "pay-1", pay); status != http.StatusCreated {
 		t.Errorf("transfer: %d %s", status, body)
@@ -70,7 +70,7 @@ func TestRig(t *testing.T) {
 	if since.Posted("transfer") != (Sum{1, 7}) || since.Posted("deposit") != (Sum{1, 11}) {
 		t.Errorf("what settled: %v", since)
 	}
-	if spent := r.Gauge().Since(gauge); spent.Elapsed <= 0 || spent.RSS <= 0 {
+	if spent := r.Gauge(ctx).Since(gauge); spent.Elapsed <= 0 || spent.RSS <= 0 {
 		t.Errorf("gauge: %+v", spent)
 	}
 

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/auth"
@@ -125,43 +124,30 @@ const depositTries = 10
 // deposit makes a deposit with any preset of the bank: it opens another one after a
 // rejection, and submits the same one again where the bank does not answer.
 func deposit(ctx context.Context, books *ledger.Ledger, client *bank.Client, owner ledger.UserID, amount money.Amount) error {
-	var last error
 	for try := range depositTries {
 		opened, err := books.OpenDeposit(ctx, ledger.TransferRequest{Owner: owner, Key: fmt.Sprintf("seed-%d", try), Amount: amount})
 		if err != nil {
 			return err
 		}
-		executed, err := submit(ctx, client, opened.Transfer.ID, amount)
-		if err != nil {
-			last = err
-			continue
+		id := opened.Transfer.ID
+		order := bank.Instruction{Ref: id.String(), Direction: bank.Deposit, Amount: amount.Minor, Currency: string(amount.Currency)}
+		answer, err := client.Submit(ctx, order)
+		for again := 1; again < depositTries && (err != nil || answer.Outcome == bank.Unknown); again++ {
+			answer, err = client.Submit(ctx, order)
 		}
-		_, err = books.Settle(ctx, ledger.Settlement{Transfer: opened.Transfer.ID, Executed: executed})
+		if err != nil || answer.Outcome == bank.Unknown {
+			return fmt.Errorf("the bank does not report the outcome of %s: %w", id, errors.Join(err, ctx.Err()))
+		}
+		executed := answer.Outcome == bank.Executed
+		_, err = books.Settle(ctx, ledger.Settlement{Transfer: id, Executed: executed})
 		if errors.Is(err, ledger.Fenced) {
 			err = nil // kizod has claimed it, and gets the same answer of the bank
 		}
 		if err != nil || executed {
 			return err
 		}
-		last = errors.New("the bank rejected it")
 	}
-	return fmt.Errorf("no deposit after %d tries: %w", depositTries, last)
-}
-
-func submit(ctx context.Context, client *bank.Client, transfer uuid.UUID, amount money.Amount) (executed bool, err error) {
-	order := bank.Instruction{
-		Ref: transfer.String(), Direction: bank.Deposit, Amount: amount.Minor, Currency: string(amount.Currency),
-	}
-	for range depositTries {
-		var answer bank.Answer
-		if answer, err = client.Submit(ctx, order); err == nil && answer.Outcome != bank.Unknown {
-			return answer.Outcome == bank.Executed, nil
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return false, fmt.Errorf("the bank does not report the outcome of %s: %w", transfer, errors.Join(err, ctx.Err()))
+	return fmt.Errorf("the bank rejected %d deposits", depositTries)
 }
 
 // Refresh renews the access tokens that expire within this time, in place, which hashes
@@ -187,23 +173,13 @@ func (r *Rig) Refresh(ctx context.Context, users []User, within time.Duration) e
 
 // Parallel calls work for 0 to n-1, in so many goroutines, and stops at the first error.
 func Parallel(ctx context.Context, workers, n int, work func(ctx context.Context, i int) error) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var next atomic.Int64
-	var group sync.WaitGroup
-	for range min(workers, n) {
-		group.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				if err := work(ctx, i); err != nil {
-					stop(err)
-				}
-			}
-		})
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(workers)
+	for i := 0; i < n && working.Err() == nil; i++ {
+		group.Go(func() error { return work(working, i) })
 	}
-	group.Wait()
-	return context.Cause(ctx)
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
