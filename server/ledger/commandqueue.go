@@ -8,14 +8,14 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// queuedCommand is a command, or a group of commands, that waits for a batch, and the channel
-// that receives its outcome.
+// queuedCommand is a command that waits for a batch, and the channel that receives its outcome.
 type queuedCommand struct {
 	command *command
 	outcome chan outcome // buffered, so that the committer never waits for a caller
 	// lockDeadline is when the command is rejected if a row that it needs is still locked.
 	// It is zero until the command has had to wait for a locked row.
 	lockDeadline time.Time
+	bulk         bool // part of a batch request: it waits while single commands fill the batches
 	inBatch      bool // taken out of the queue by startBatch
 }
 
@@ -29,13 +29,19 @@ const minParallelBatch = 24
 // commands that touch none of its accounts.
 const stalledAfter = 200 * time.Millisecond
 
-// maxWithGroups is the size of a batch above which no group is added to it. Single commands go
+// maxWithBulk is the size of a batch above which no bulk command is added to it. Single commands go
 // first: their callers wait for one payment, and a larger batch would take longer for them.
-const maxWithGroups = 256
+const maxWithBulk = 256
 
-// maxPassedOver is how many batches may begin without the first group that waits. The next one
-// then begins with that group, so that groups are executed however many single commands there are.
-const maxPassedOver = 3
+// maxPassedOver is how many batches may begin without the first bulk command that waits. The next
+// one then begins with bulkTurn of them, however many single commands there are.
+const (
+	maxPassedOver = 3
+	bulkTurn      = 125
+)
+
+// maxBulkScanned is how many bulk commands disjointBatch looks at.
+const maxBulkScanned = 2048
 
 // commandQueue holds the commands that wait for a batch, and decides which of them form the
 // next one.
@@ -50,14 +56,14 @@ const maxPassedOver = 3
 // Commands that touch a row which another session keeps locked wait apart from the others
 // until the row is free (locked.go), so that at most one batch waits for it.
 type commandQueue struct {
-	maxQueued        int // single commands that may wait, and commands in groups
+	maxQueued        int // single commands that may wait, and bulk ones
 	minParallel      int // commands in the smallest batch beside another one
 	mu               sync.Mutex
 	changed          sync.Cond
 	commands         []*queuedCommand               // single ones, in the order of arrival
-	groups           []*queuedCommand               // in the order of arrival
-	grouped          int                            // commands in groups
-	passedOver       int                            // batches since the first group could have been in one
+	bulk             []*queuedCommand               // in the order of arrival
+	bulkSize         int                            // bulk commands, each of an atomic group counted
+	passedOver       int                            // batches since the first bulk command could have been in one
 	unscanned        int                            // commands queued since the last scan that found too few
 	inFlight         int                            // batches taken and not yet done
 	stalled          int                            // of these, batches in flight for longer than stalledAfter
@@ -114,7 +120,7 @@ func newCommandQueue(maxQueued, minParallel int) *commandQueue {
 	return q
 }
 
-// enqueue adds a command or a group. It fails with Unavailable if the queue is full or closed.
+// enqueue adds a command. It fails with Unavailable if the queue is full or closed.
 func (q *commandQueue) enqueue(c *queuedCommand) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -126,15 +132,15 @@ func (q *commandQueue) enqueue(c *queuedCommand) error {
 			return lockedRowError()
 		}
 		return nil
-	case c.command.group == nil && len(q.commands) >= q.maxQueued,
-		c.command.group != nil && q.grouped+c.command.size() > q.maxQueued:
+	case !c.bulk && len(q.commands) >= q.maxQueued,
+		c.bulk && q.bulkSize > 0 && q.bulkSize+c.command.size() > q.maxQueued:
 		return problem.New(Unavailable, "too many commands are waiting; try again in a moment")
 	}
-	if c.command.group == nil {
-		q.commands = append(q.commands, c)
+	if c.bulk {
+		q.bulk = append(q.bulk, c)
+		q.bulkSize += c.command.size()
 	} else {
-		q.groups = append(q.groups, c)
-		q.grouped += c.command.size()
+		q.commands = append(q.commands, c)
 	}
 	q.unscanned += c.command.size()
 	if q.inFlight == 0 || q.unscanned >= q.minBatch() {
@@ -150,7 +156,7 @@ func (q *commandQueue) nextBatch(maxCommands int) []*queuedCommand {
 	defer q.mu.Unlock()
 	for {
 		switch {
-		case q.inFlight == 0 && len(q.commands)+len(q.groups) > 0:
+		case q.inFlight == 0 && len(q.commands)+len(q.bulk) > 0:
 			batch := q.startBatch(q.disjointBatch(maxCommands))
 			q.unscanned = q.waiting()
 			return batch
@@ -159,7 +165,7 @@ func (q *commandQueue) nextBatch(maxCommands int) []*queuedCommand {
 			if disjoint := q.disjointBatch(maxCommands); size(disjoint) >= q.minBatch() {
 				return q.startBatch(disjoint)
 			}
-		case q.closed && len(q.commands)+len(q.groups) == 0 && len(q.locked.waiting) == 0:
+		case q.closed && len(q.commands)+len(q.bulk) == 0 && len(q.locked.waiting) == 0:
 			return nil
 		}
 		q.changed.Wait()
@@ -196,10 +202,10 @@ func (q *commandQueue) minBatch() int {
 }
 
 // disjointBatch returns the first commands that touch no account of a batch in flight, nor of
-// an earlier command that has to wait. Commands on one account therefore keep their order. Groups
-// come after the single commands, while the batch has fewer than maxWithGroups commands, unless
-// the first group was passed over too often. A group that is larger than maxCommands is a batch by
-// itself.
+// an earlier command that has to wait. Commands on one account therefore keep their order, but for
+// bulk commands: those come after the single ones, while the batch has at most maxWithBulk
+// commands, unless the first of them was passed over too often. An atomic group that is larger than
+// that is a batch by itself.
 func (q *commandQueue) disjointBatch(maxCommands int) []*queuedCommand {
 	clear(q.skippedAccounts)
 	var (
@@ -220,13 +226,14 @@ func (q *commandQueue) disjointBatch(maxCommands int) []*queuedCommand {
 			}
 		}
 	}
-	first := 0
-	if len(q.groups) > 0 && q.passedOver >= maxPassedOver {
-		first = 1
+	bulk := q.bulk[:min(len(q.bulk), maxBulkScanned)]
+	if q.passedOver >= maxPassedOver {
+		first := min(len(bulk), bulkTurn)
+		add(bulk[:first], bulkTurn)
+		bulk = bulk[first:]
 	}
-	add(q.groups[:first], maxCommands)
 	add(q.commands, maxCommands)
-	add(q.groups[first:], min(maxCommands, maxWithGroups))
+	add(bulk, min(maxCommands, maxWithBulk))
 	return found
 }
 
@@ -237,14 +244,14 @@ func (q *commandQueue) startBatch(batch []*queuedCommand) []*queuedCommand {
 		q.busyAccounts.add(c.command)
 	}
 	switch {
-	case len(q.groups) == 0 || q.groups[0].inBatch:
+	case len(q.bulk) == 0 || q.bulk[0].inBatch:
 		q.passedOver = 0
 	default:
 		q.passedOver++
 	}
 	taken := func(c *queuedCommand) bool { return c.inBatch }
-	q.commands, q.groups = slices.DeleteFunc(q.commands, taken), slices.DeleteFunc(q.groups, taken)
-	q.grouped = size(q.groups)
+	q.commands, q.bulk = slices.DeleteFunc(q.commands, taken), slices.DeleteFunc(q.bulk, taken)
+	q.bulkSize = size(q.bulk)
 	q.inFlight++
 	q.inFlightCommands += size(batch)
 	timer := new(stallTimer)
@@ -253,7 +260,7 @@ func (q *commandQueue) startBatch(batch []*queuedCommand) []*queuedCommand {
 	return batch
 }
 
-// size returns the number of commands, each of a group counted.
+// size returns the number of commands, each of an atomic group counted.
 func size(commands []*queuedCommand) int {
 	n := 0
 	for _, c := range commands {
@@ -264,7 +271,7 @@ func size(commands []*queuedCommand) int {
 
 // waiting returns the number of commands that wait for a batch, but for those that wait for a
 // locked row.
-func (q *commandQueue) waiting() int { return len(q.commands) + q.grouped }
+func (q *commandQueue) waiting() int { return len(q.commands) + q.bulkSize }
 
 // markStalled records that the batch with this first command has been in flight for
 // stalledAfter.

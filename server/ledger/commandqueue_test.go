@@ -91,77 +91,102 @@ func TestQueueIsBoundedAndDrainsAfterClose(t *testing.T) {
 	}
 }
 
-// groupOf is a group of n commands between two accounts.
+// bulkOn returns a command of a batch request.
+func bulkOn(debit, credit AccountID) *queuedCommand {
+	c := commandOn(debit, credit)
+	c.bulk = true
+	return c
+}
+
+// groupOf returns an atomic group of n commands between two accounts.
 func groupOf(n int, debit, credit AccountID) *queuedCommand {
 	group := make([]*command, n)
 	for i := range group {
 		group[i] = &command{debit: debit, credit: credit}
 	}
-	return &queuedCommand{command: &command{op: opGroup, group: group}, outcome: make(chan outcome, 1)}
+	return &queuedCommand{command: &command{op: opAtomicGroup, group: group}, bulk: true, outcome: make(chan outcome, 1)}
 }
 
-// Single commands go before groups, and every group has its turn.
-func TestGroupsWaitForSingleCommandsAndHaveTheirTurn(t *testing.T) {
-	q := newCommandQueue(10_000, 10)
+// Single commands go before bulk ones, and every bulk command has its turn.
+func TestBulkCommandsWaitForSingleOnesAndHaveTheirTurn(t *testing.T) {
 	const maxCommands = 512
-	small, second, atomic := groupOf(125, 1, 2), groupOf(125, 3, 4), groupOf(500, 5, 6)
-	enqueueAll(t, q, small, second, atomic)
-	single := commandOn(7, 8)
-	enqueueAll(t, q, single)
-	batch := q.nextBatch(maxCommands)
-	if !slices.Equal(batch, []*queuedCommand{single, small, second}) {
-		t.Fatalf("the first batch has %d entries, %d commands", len(batch), size(batch))
+	many := make([]*queuedCommand, 500)
+	for i := range many {
+		many[i] = bulkOn(5, 6)
 	}
-	if n := q.len(); n != 500 {
-		t.Errorf("%d commands wait, not those of the last group", n)
-	}
-	q.batchDone(batch)
-	// At any time so many single commands wait that the group does not fit beside them.
-	for passed := 0; ; passed++ {
-		for q.len() < 500+100 {
-			enqueueAll(t, q, commandOn(7, 8))
+	for name, last := range map[string][]*queuedCommand{"an atomic group": {groupOf(500, 5, 6)}, "many commands": many} {
+		q := newCommandQueue(10_000, 10)
+		first := []*queuedCommand{bulkOn(1, 2), groupOf(200, 3, 4)}
+		enqueueAll(t, q, first...)
+		enqueueAll(t, q, last...)
+		single := commandOn(7, 8)
+		enqueueAll(t, q, single)
+		batch := q.nextBatch(maxCommands)
+		if !slices.Equal(batch[:3], append([]*queuedCommand{single}, first...)) || size(batch) > maxWithBulk {
+			t.Fatalf("%s: the first batch has %d entries, %d commands", name, len(batch), size(batch))
 		}
-		batch = q.nextBatch(maxCommands)
 		q.batchDone(batch)
-		if batch[0] == atomic {
-			break
+		next := q.bulk[0]
+		// At any time so many single commands wait that no bulk command fits beside them.
+		for passed := 0; ; passed++ {
+			for len(q.commands) < maxWithBulk {
+				enqueueAll(t, q, commandOn(7, 8))
+			}
+			batch = q.nextBatch(maxCommands)
+			q.batchDone(batch)
+			if batch[0] == next {
+				break
+			}
+			if passed > maxPassedOver {
+				t.Fatalf("%s: a bulk command is never in a batch", name)
+			}
 		}
-		if passed > maxPassedOver {
-			t.Fatal("the group is never in a batch")
+		if seen := map[*queuedCommand]bool{}; slices.ContainsFunc(batch, func(c *queuedCommand) bool {
+			twice := seen[c]
+			seen[c] = true
+			return twice
+		}) {
+			t.Errorf("%s: a command is in a batch twice", name)
 		}
-	}
-	if n := q.len(); n < 80 {
-		t.Errorf("%d commands wait", n)
 	}
 }
 
-// A group that touches a busy account waits, and single commands behind it on its accounts do too.
-func TestABatchBesideAnotherTakesGroupsThatShareNoAccount(t *testing.T) {
-	q := newCommandQueue(10_000, 10)
-	first := commandOn(1, 2)
-	enqueueAll(t, q, first)
-	running := q.nextBatch(512)
-	blocked, behind, free := groupOf(20, 2, 3), groupOf(20, 3, 4), groupOf(20, 5, 6)
-	enqueueAll(t, q, blocked, behind, free)
-	beside := q.nextBatch(512)
-	if !slices.Equal(beside, []*queuedCommand{free}) {
-		t.Fatalf("beside 1→2, %d entries went, not the last group alone", len(beside))
-	}
-	q.batchDone(running)
-	q.batchDone(beside)
-	if last := q.nextBatch(512); !slices.Equal(last, []*queuedCommand{blocked, behind}) {
-		t.Fatalf("%d entries are left", len(last))
-	}
-	if q.len() != 0 {
-		t.Errorf("%d commands wait in an empty queue", q.len())
+// A bulk command that touches a busy account waits, and those behind it on its accounts do too.
+func TestABatchBesideAnotherTakesBulkCommandsThatShareNoAccount(t *testing.T) {
+	for _, passedOver := range []int{0, maxPassedOver} {
+		q := newCommandQueue(10_000, 1)
+		first := commandOn(1, 2)
+		enqueueAll(t, q, first)
+		running := q.nextBatch(512)
+		blocked, behind, free := groupOf(20, 2, 3), bulkOn(3, 4), groupOf(20, 5, 6)
+		enqueueAll(t, q, blocked, behind, free)
+		q.passedOver = passedOver
+		beside := q.nextBatch(512)
+		if !slices.Equal(beside, []*queuedCommand{free}) {
+			t.Fatalf("beside 1→2, %d entries went, not the last group alone", len(beside))
+		}
+		q.batchDone(running)
+		q.batchDone(beside)
+		if last := q.nextBatch(512); !slices.Equal(last, []*queuedCommand{blocked, behind}) {
+			t.Fatalf("%d entries are left", len(last))
+		}
+		if q.len() != 0 {
+			t.Errorf("%d commands wait in an empty queue", q.len())
+		}
 	}
 }
 
-func TestGroupsCountTowardsTheBound(t *testing.T) {
+// An atomic group of any size is taken by an empty queue.
+func TestBulkCommandsHaveABoundOfTheirOwn(t *testing.T) {
 	q := newCommandQueue(200, 10)
-	enqueueAll(t, q, groupOf(125, 1, 2), commandOn(3, 4))
-	if err := q.enqueue(groupOf(125, 1, 2)); err == nil {
-		t.Error("250 commands in groups wait where 200 may")
+	enqueueAll(t, q, groupOf(500, 1, 2), commandOn(3, 4))
+	if err := q.enqueue(bulkOn(1, 2)); err == nil {
+		t.Error("501 bulk commands wait where 200 may")
 	}
-	enqueueAll(t, q, groupOf(75, 1, 2))
+	for range 199 {
+		enqueueAll(t, q, commandOn(3, 4))
+	}
+	if err := q.enqueue(commandOn(3, 4)); err == nil {
+		t.Error("201 single commands wait where 200 may")
+	}
 }

@@ -46,11 +46,11 @@ type event struct {
 	at       time.Time
 }
 
-// outcome of one command, or of a group.
+// outcome of one command, or of an atomic group.
 type outcome struct {
 	result Result
 	err    error
-	group  []outcome // of the commands of a group; nil with err if the group was not decided
+	group  []outcome // of the commands of an atomic group; nil with err if it was not decided
 }
 
 func refused(t *Transfer, replayed bool) outcome {
@@ -59,6 +59,10 @@ func refused(t *Transfer, replayed bool) outcome {
 		Transfer: *t, Replayed: replayed,
 		problem: problem.Error{Code: code, Message: refusalText(code)},
 	}}
+}
+
+func keyReused() *problem.Error {
+	return problem.New(KeyReused, "this idempotency key was used for something else: take a new one for a new transfer")
 }
 
 func answer(t *Transfer, replayed bool) outcome {
@@ -96,8 +100,6 @@ func (b *batch) decide(c *command) outcome {
 		}
 	}
 	switch c.op {
-	case opGroup:
-		return outcome{group: b.decideEach(c.group)}
 	case opAtomicGroup:
 		return outcome{group: b.decideAtomically(c.group)}
 	case opTransfer:
@@ -125,7 +127,7 @@ func (b *batch) decide(c *command) outcome {
 // funds and permissions of today do not change the answer.
 func (b *batch) replay(c *command, earlier *Transfer) outcome {
 	if earlier.fingerprint != c.fingerprint {
-		return outcome{err: problem.New(KeyReused, "this idempotency key was used for something else: take a new one for a new transfer")}
+		return outcome{err: keyReused()}
 	}
 	// The ids are equal if an earlier attempt of this same command was committed and its
 	// answer was lost.

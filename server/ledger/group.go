@@ -5,16 +5,14 @@ import (
 	"crypto/sha256"
 	"errors"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/JDevAman/kizo/server/problem"
 )
 
 // MaxGroup is the maximum number of transfers of one call of TransferMany. An atomic group of that
 // size fits into one batch.
 const MaxGroup = 500
-
-// maxGroupPart is how many commands of a group that is not atomic are decided together. Smaller
-// groups fit beside single commands in one batch, and cost little more.
-const maxGroupPart = 125
 
 // GroupRequest is one transfer of TransferMany.
 type GroupRequest struct {
@@ -29,11 +27,11 @@ type GroupResult struct {
 	Err    error
 }
 
-// TransferMany executes up to [MaxGroup] transfers, in order, and returns as many results. They
-// cost less than as many calls of Transfer, and wait while single commands are queued.
+// TransferMany executes up to [MaxGroup] transfers and returns as many results, in the same order.
+// They cost less than as many calls of Transfer, and wait while single commands fill the batches.
 //
-// If atomic is false, each transfer has an outcome of its own, as if it had been sent alone: the
-// same key sent to Transfer is a replay.
+// If atomic is false, each transfer has an outcome of its own, as if all had been sent at once: the
+// same key sent to Transfer is a replay, and a transfer may overtake one whose row is locked.
 //
 // If atomic is true, all take effect or none does, and their keys belong to this set of transfers:
 // one of them with another set fails with KeyReused. If a transfer breaks a rule, all of them are
@@ -69,46 +67,44 @@ func (l *Ledger) TransferMany(ctx context.Context, requests []GroupRequest, atom
 		}
 		return results
 	}
-	for n, o := range l.submitGroup(ctx, commands, atomic) {
+	submit := l.submitMany
+	if atomic {
+		submit = l.submitAtomically
+	}
+	for n, o := range submit(ctx, commands) {
 		results[positions[n]] = GroupResult{o.result, o.err}
 	}
 	return results
 }
 
-// submitGroup executes commands as groups, and returns their outcomes.
-func (l *Ledger) submitGroup(ctx context.Context, commands []*command, atomic bool) []outcome {
-	groups := []*command{{op: opAtomicGroup, group: commands}}
-	if atomic {
-		bindFingerprints(commands)
-	} else {
-		groups = groups[:0]
-		for start := 0; start < len(commands); start += maxGroupPart {
-			end := min(start+maxGroupPart, len(commands))
-			groups = append(groups, &command{op: opGroup, group: commands[start:end]})
-		}
+// submitMany executes commands and returns their outcomes. All are queued before the first is
+// awaited, so that one batch can take several.
+func (l *Ledger) submitMany(ctx context.Context, commands []*command) []outcome {
+	queued := make([]*queuedCommand, len(commands))
+	outcomes := make([]outcome, len(commands))
+	for i, c := range commands {
+		queued[i] = &queuedCommand{command: c, bulk: true, outcome: make(chan outcome, 1)}
+		outcomes[i].err = l.enqueue(queued[i])
 	}
-	// All are queued before the first is awaited, so that one batch can take several.
-	queued := make([]*queuedCommand, len(groups))
-	failed := make([]error, len(groups))
-	for i, g := range groups {
-		queued[i] = &queuedCommand{command: g, outcome: make(chan outcome, 1)}
-		failed[i] = l.enqueue(queued[i])
-	}
-	outcomes := make([]outcome, 0, len(commands))
 	for i, q := range queued {
-		o := outcome{err: failed[i]}
-		if o.err == nil {
-			o = await(ctx, q)
+		if outcomes[i].err == nil {
+			outcomes[i] = await(ctx, q)
 		}
-		if o.err != nil {
-			o.group = make([]outcome, len(q.command.group))
-			for n := range o.group {
-				o.group[n].err = o.err
-			}
-		}
-		outcomes = append(outcomes, o.group...)
 	}
 	return outcomes
+}
+
+// submitAtomically executes commands as one atomic group, and returns their outcomes.
+func (l *Ledger) submitAtomically(ctx context.Context, commands []*command) []outcome {
+	bindFingerprints(commands)
+	o := l.submitMany(ctx, []*command{{op: opAtomicGroup, group: commands}})[0]
+	if o.err != nil {
+		o.group = make([]outcome, len(commands))
+		for i := range o.group {
+			o.group[i].err = o.err
+		}
+	}
+	return o.group
 }
 
 // bindFingerprints makes the fingerprint of each command depend on all of them. A key of an atomic
@@ -129,7 +125,7 @@ func bindFingerprints(commands []*command) {
 	}
 }
 
-// size returns the number of commands: 1, or those of the group.
+// size returns the number of commands: 1, or those of the atomic group.
 func (c *command) size() int { return max(1, len(c.group)) }
 
 func countCommands(commands []*command) int {
@@ -140,22 +136,15 @@ func countCommands(commands []*command) int {
 	return n
 }
 
-func (b *batch) decideEach(commands []*command) []outcome {
-	outcomes := make([]outcome, len(commands))
-	for i, c := range commands {
-		outcomes[i] = b.decide(c)
-	}
-	return outcomes
-}
-
-// decideAtomically decides the commands as decideEach does. If one of them fails, it undoes all of
-// them, and then refuses all of them if every failure is a refusal.
+// decideAtomically decides the commands in order. If one of them fails, it undoes all of them, and
+// then refuses all of them if every failure is a refusal.
 func (b *batch) decideAtomically(commands []*command) []outcome {
 	_, replay := b.byKey[ownerKey{commands[0].owner, commands[0].key}]
 	before := b.checkpoint(commands)
-	outcomes := b.decideEach(commands)
+	outcomes := make([]outcome, len(commands))
 	failed, stored := false, true
-	for i := range outcomes {
+	for i, c := range commands {
+		outcomes[i] = b.decide(c)
 		if outcomes[i].err != nil {
 			failed = true
 			stored = stored && isRefusal(outcomes[i].err)
@@ -191,7 +180,11 @@ func (b *batch) refuseGrouped(c *command, err error) outcome {
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		code = problem.Code(refusal.Transfer.Reason)
 	}
-	return b.refuse(b.insert(c, kind, c.debit, c.credit), code)
+	t := b.insert(c, kind, c.debit, c.credit)
+	if kind == KindAuthorization && t.ExpiresAt.IsZero() {
+		t.ExpiresAt = b.now.Add(DefaultAuthorization)
+	}
+	return b.refuse(t, code)
 }
 
 // checkpoint is what transfers and authorizations change in a batch.
@@ -221,4 +214,56 @@ func (b *batch) restore(p checkpoint) {
 		delete(b.byID, t.ID)
 	}
 	b.inserted, b.postings, b.events = b.inserted[:p.inserted], b.postings[:p.postings], b.events[:p.events]
+}
+
+// Replay returns the results that earlier commands had under the keys of requests, whatever their
+// payees: it answers requests whose payee cannot be found any more. The result of a key that was
+// never used is nil. A key that was used with another amount, currency, memo or kind has the error
+// KeyReused. All requests have the same owner.
+func (l *Ledger) Replay(ctx context.Context, requests []GroupRequest) ([]*GroupResult, error) {
+	const find = `SELECT ` + transferColumns + ` FROM unnest($2::text[]) AS k (idem_key)
+		CROSS JOIN LATERAL (SELECT * FROM transfers x WHERE x.owner = $1 AND x.idem_key = k.idem_key OFFSET 0) t`
+	results := make([]*GroupResult, len(requests))
+	if len(requests) == 0 {
+		return results, nil
+	}
+	keys := make([]string, len(requests))
+	for i := range requests {
+		keys[i] = requests[i].Key
+	}
+	rows, err := l.pool.Query(ctx, find, planEachTime, requests[0].Owner, keys)
+	if err != nil {
+		return nil, unavailable("look the keys up", err)
+	}
+	stored := make(map[string]*Transfer, len(requests))
+	var row transferRow
+	_, err = pgx.ForEachRow(rows, row.into(), func() error {
+		t := *row.transfer()
+		stored[t.Key] = &t
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable("look the keys up", err)
+	}
+	for i := range requests {
+		t := stored[requests[i].Key]
+		switch {
+		case t == nil:
+		case !requests[i].describes(t):
+			results[i] = &GroupResult{Err: keyReused()}
+		default:
+			o := answer(t, true)
+			results[i] = &GroupResult{o.result, o.err}
+		}
+	}
+	return results, nil
+}
+
+// describes reports whether t can be the result of the request, for some payee.
+func (r *GroupRequest) describes(t *Transfer) bool {
+	kind := KindTransfer
+	if r.Authorize {
+		kind = KindAuthorization
+	}
+	return t.Kind == kind && t.Amount == r.Amount && t.Memo == r.Memo
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/problem"
@@ -214,5 +215,68 @@ func TestALargeGroupKeepsItsOrder(t *testing.T) {
 		}
 	}
 	h.wantBalances([]ledger.UserID{alice, bob}, ledger.MaxGroup, 0)
+	h.books()
+}
+
+// A transfer that the database rejects, or whose payee is locked, delays and fails no other one.
+func TestATransferOfAGroupFailsAlone(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	l := h.another(ledger.Config{Committers: 1, LockTimeout: 50 * time.Millisecond})
+	alice, bob, carol := h.user(100), h.user(0), h.user(0)
+	h.owner(`ALTER TABLE transfers ADD CONSTRAINT planted CHECK (memo <> 'poison')`)
+	poisoned := groupRequest(alice, bob, 1)
+	poisoned.Memo = "poison"
+	group := []ledger.GroupRequest{groupRequest(alice, bob, 1), poisoned, groupRequest(alice, bob, 1)}
+	h.wantCodes(l.TransferMany(t.Context(), group, false), "", ledger.Internal, "")
+	poisoned.Key = newKey()
+	h.wantCodes(l.TransferMany(t.Context(), []ledger.GroupRequest{poisoned, groupRequest(alice, bob, 1)}, true), ledger.Internal, ledger.Internal)
+
+	_, release := h.lockRows(`SELECT FROM accounts WHERE owner = $1 FOR UPDATE`, carol)
+	defer release()
+	locked := []ledger.GroupRequest{groupRequest(alice, bob, 1), groupRequest(alice, carol, 1), groupRequest(alice, bob, 1)}
+	h.wantCodes(l.TransferMany(t.Context(), locked, false), "", ledger.Unavailable, "")
+	release()
+	h.wantCodes(l.TransferMany(t.Context(), locked, false), "", "", "")
+	h.wantBalances([]ledger.UserID{alice, bob, carol}, 95, 4, 1)
+	h.books()
+}
+
+// Replay finds what was done under a key without the payee.
+func TestReplayFindsResultsByKey(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob := h.user(100), h.user(0)
+	posted, refused, hold := groupRequest(alice, bob, 10), groupRequest(alice, bob, 500), groupRequest(alice, bob, 20)
+	hold.Authorize = true
+	h.wantCodes(h.TransferMany(t.Context(), []ledger.GroupRequest{posted, refused, hold}, false), "", ledger.InsufficientFunds, "")
+	other, fresh := posted, groupRequest(alice, bob, 1)
+	other.Amount.Minor++
+	requests := []ledger.GroupRequest{posted, refused, hold, other, fresh}
+	for i := range requests {
+		requests[i].Payee = ledger.UserID{}
+	}
+	found, err := h.Replay(t.Context(), requests)
+	if err != nil || found[4] != nil {
+		t.Fatalf("the unused key has %v, %v", found[4], err)
+	}
+	h.wantCodes([]ledger.GroupResult{*found[0], *found[1], *found[2], *found[3]}, "", ledger.InsufficientFunds, "", ledger.KeyReused)
+	if r := found[0].Result; !r.Replayed || r.Transfer.PostedAmount != 10 {
+		t.Errorf("the posted transfer is %+v", r)
+	}
+}
+
+// A refused authorization of an atomic group expires when it would have alone.
+func TestRefusedAuthorizationOfAGroupKeepsItsExpiry(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob := h.user(100), h.user(0)
+	hold := groupRequest(alice, bob, 10)
+	hold.Authorize = true
+	results := h.TransferMany(t.Context(), []ledger.GroupRequest{hold, groupRequest(alice, bob, 500)}, true)
+	h.wantCodes(results, ledger.BatchRefused, ledger.InsufficientFunds)
+	if refusalOf(results[0].Err).Transfer.ExpiresAt.IsZero() {
+		t.Error("the refused authorization has no expiry")
+	}
 	h.books()
 }

@@ -126,8 +126,8 @@ func (q *commandQueue) markLocked(rows []rowRef, batch []*queuedCommand, batchDe
 		return true
 	}
 	q.commands = slices.DeleteFunc(q.commands, setApart)
-	q.groups = slices.DeleteFunc(q.groups, setApart)
-	q.grouped = size(q.groups)
+	q.bulk = slices.DeleteFunc(q.bulk, setApart)
+	q.bulkSize = size(q.bulk)
 	q.unscanned = min(q.unscanned, q.waiting())
 	q.lockedChanged.Broadcast()
 	return rest, rejected
@@ -141,23 +141,23 @@ func (q *commandQueue) markUnlocked(rows []rowRef) {
 	for _, row := range rows {
 		delete(q.locked.rows, row)
 	}
-	var free, freeGroups []*queuedCommand
+	var free, freeBulk []*queuedCommand
 	q.locked.waiting = slices.DeleteFunc(q.locked.waiting, func(c *queuedCommand) bool {
 		if q.locked.blocks(c.command) {
 			return false
 		}
 		c.inBatch = false
-		if c.command.group == nil {
-			free = append(free, c)
+		if c.bulk {
+			freeBulk = append(freeBulk, c)
 		} else {
-			freeGroups = append(freeGroups, c)
+			free = append(free, c)
 		}
 		return true
 	})
 	q.commands = append(free, q.commands...)
-	q.groups = append(freeGroups, q.groups...)
-	q.grouped += size(freeGroups)
-	q.unscanned += len(free) + size(freeGroups)
+	q.bulk = append(freeBulk, q.bulk...)
+	q.bulkSize += size(freeBulk)
+	q.unscanned += len(free) + size(freeBulk)
 	q.changed.Broadcast()
 }
 
@@ -215,7 +215,7 @@ func (q *commandQueue) queuedRows(batch []*queuedCommand) []rowRef {
 	for _, c := range batch {
 		add(c.command)
 	}
-	for _, c := range slices.Concat(q.commands, q.groups) {
+	for _, c := range slices.Concat(q.commands, q.bulk) {
 		if !q.busyAccounts.touchedBy(c.command) { // otherwise a batch of this process has locked them
 			add(c.command)
 		}

@@ -76,7 +76,6 @@ const (
 	opSettle
 	opExpire
 	opBookToSuspense
-	opGroup       // each command of the group has an outcome of its own
 	opAtomicGroup // all commands of the group take effect, or none does
 )
 
@@ -97,8 +96,7 @@ type command struct {
 	trace       trace.Context // of the request
 	settle      Settlement
 
-	// group holds the commands of a group, which one batch decides. The fields above but op are
-	// then unused.
+	// group holds the commands of an atomic group. The fields above but op are then unused.
 	group []*command
 
 	// maybeCommitted is set if an earlier attempt may have been committed although its answer
