@@ -147,7 +147,7 @@ func wholeSeconds(wait time.Duration) time.Duration {
 // SendBatch sends up to 500 transfers in one request. The result has one entry for each, in order.
 // If the problem of an entry has the code Unavailable or OutcomeUnknown, or if SendBatch fails with
 // an *UnknownOutcomeError, which names the first key, the caller sends the same batch again. After
-// any other error nothing has happened.
+// any other error this call has done nothing; an earlier call with the batch may have.
 func (c *Client) SendBatch(ctx context.Context, batch TransferBatch) (TransferBatchResult, error) {
 	if len(batch.Transfers) == 0 {
 		return TransferBatchResult{}, errors.New("a batch has at least one transfer")

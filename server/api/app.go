@@ -62,7 +62,7 @@ type API struct {
 	snapshots  *snapshotFeed
 	metrics    *Metrics
 	admission  *admission
-	batches    batchSlots
+	batches    *batchLimits
 	proxies    TrustedProxies
 	listener   listener.Config
 }
@@ -78,7 +78,8 @@ func New(config Config) *API {
 		config.Metrics = NewMetrics()
 	}
 	a := &API{
-		ledger: config.Ledger, auth: config.Auth, ops: config.Ops, enqueue: config.Enqueue,
+		batches: newBatchLimits(),
+		ledger:  config.Ledger, auth: config.Auth, ops: config.Ops, enqueue: config.Enqueue,
 		currency: config.DefaultCurrency, log: config.Logger, metrics: config.Metrics, timeout: 15 * time.Second,
 		part: config.Part, limits: config.Limits, proxies: config.TrustedProxies,
 		userPolicy: config.Limits.UserPolicy.field("user"), addressPolicy: config.Limits.AddressPolicy.field("address"),
@@ -91,7 +92,7 @@ func New(config Config) *API {
 	a.app = fiber.New(fiber.Config{
 		AppName:               "kizo",
 		BodyLimit:             maxBody,
-		ReadTimeout:           10 * time.Second, // Fiber has no limit by default, for all three
+		ReadTimeout:           readTimeout, // Fiber has no limit by default, for all three
 		WriteTimeout:          10 * time.Second,
 		IdleTimeout:           60 * time.Second,
 		Concurrency:           a.listener.Max + 1, // the listener enforces Max

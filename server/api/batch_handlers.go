@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync/atomic"
-
-	"github.com/valyala/fasthttp"
+	"slices"
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/openapi"
@@ -17,87 +15,107 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-const (
-	batchPath = "/v1/transfers/batch"
-
-	// maxBatches is the number of batches that are worked on at once. Their transfers fit into the
-	// queue of the ledger.
-	maxBatches = 16
-
-	// rowsPerRequest is the number of transfers of a batch that count as one request for the rate
-	// limit.
-	rowsPerRequest = 50
-)
-
-// limitBody allows a larger body for a batch, if the request has a valid access token. It runs
-// before the body is read, so that an anonymous caller cannot make the server keep large bodies in
-// memory.
-func (a *API) limitBody(header *fasthttp.RequestHeader) (limits fasthttp.RequestConfig) {
-	if string(header.RequestURI()) != batchPath {
-		return limits
-	}
-	token, ok := bearer(string(header.Peek(fasthttp.HeaderAuthorization)))
-	if !ok {
-		return limits
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
-	defer cancel()
-	if _, err := a.auth.Verify(ctx, token); err == nil {
-		limits.MaxRequestBodySize = maxBatchBody
-	}
-	return limits
-}
-
-// batchSlots counts the batches that are worked on.
-type batchSlots struct{ used atomic.Int64 }
-
-// take reports whether there was a free slot. The caller must call release if there was.
-func (s *batchSlots) take() bool {
-	if s.used.Add(1) > maxBatches {
-		s.used.Add(-1)
-		return false
-	}
-	return true
-}
-
-func (s *batchSlots) release() { s.used.Add(-1) }
+// rowsPerRequest is the number of transfers of a batch that count as one request for the rate limit.
+const rowsPerRequest = 50
 
 // CreateTransferBatch sends or authorizes several transfers.
 func (a *API) CreateTransferBatch(ctx context.Context, r routes.CreateTransferBatchRequestObject) (routes.CreateTransferBatchResponseObject, error) {
-	if !a.batches.take() {
+	if !a.batches.begin(userID(ctx)) {
 		return nil, reject(openapi.Overloaded, "", "too many batches are under way; nothing was done, try again in a moment")
 	}
-	defer a.batches.release()
+	defer a.batches.end(userID(ctx))
 	if err := a.limitRows(ctx, len(r.Body.Transfers)); err != nil {
 		return nil, err
 	}
+	b := a.readBatch(ctx, r.Body.Transfers)
 	atomically := r.Body.Atomic != nil && *r.Body.Atomic
-	results := make([]ledger.GroupResult, len(r.Body.Transfers))
+	if err := a.replayUnresolved(ctx, b, atomically); err != nil {
+		return nil, err
+	}
+	if atomically && slices.ContainsFunc(b.results, func(r *ledger.GroupResult) bool { return r != nil }) {
+		for i := range b.results {
+			if b.results[i] == nil {
+				b.results[i] = &ledger.GroupResult{Err: reject(openapi.BatchRefused, "", "another transfer of the batch has an error, and the batch is all or nothing; nothing was done for this one")}
+			}
+		}
+		return a.batchResponse(ctx, b.results)
+	}
 	var (
 		requests  []ledger.GroupRequest
 		positions []int
-		payees    = make(map[payeeQuery]payeeAnswer)
 	)
-	for i := range r.Body.Transfers {
-		request, err := a.groupRequest(ctx, &r.Body.Transfers[i], payees)
+	for i := range b.requests {
+		if b.results[i] == nil {
+			requests, positions = append(requests, b.requests[i]), append(positions, i)
+		}
+	}
+	_ = failpoint.Point("api.batch")
+	for n, result := range a.ledger.TransferMany(ctx, requests, atomically) {
+		b.results[positions[n]] = &result
+	}
+	_ = failpoint.Point("api.batch_done")
+	return a.batchResponse(ctx, b.results)
+}
+
+// batch is the content of a request. A transfer that has a result already is not sent to the ledger.
+type batch struct {
+	requests   []ledger.GroupRequest
+	results    []*ledger.GroupResult
+	unresolved []int // transfers whose payee was not found; their result is that error
+}
+
+func (a *API) readBatch(ctx context.Context, rows []openapi.BatchTransfer) *batch {
+	b := &batch{requests: make([]ledger.GroupRequest, len(rows)), results: make([]*ledger.GroupResult, len(rows))}
+	payees := make(map[payeeQuery]payeeAnswer)
+	for i := range rows {
+		request, err := groupRequest(ctx, &rows[i])
+		if err == nil {
+			query := payeeQuery{rows[i].To, rows[i].Currency}
+			found, ok := payees[query]
+			if !ok {
+				found.payee, found.err = a.payee(ctx, rows[i].To, money.Currency(rows[i].Currency))
+				payees[query] = found
+			}
+			if request.Payee, err = found.payee.ID, found.err; err != nil {
+				b.unresolved = append(b.unresolved, i)
+			}
+		}
+		b.requests[i] = request
 		if err != nil {
-			results[i].Err = err
-			continue
+			b.results[i] = &ledger.GroupResult{Err: err}
 		}
-		requests, positions = append(requests, request), append(positions, i)
 	}
-	if atomically && len(requests) < len(results) {
-		for _, i := range positions {
-			results[i].Err = reject(openapi.BatchRefused, "", "another transfer of the batch has an error, and the batch is all or nothing; nothing was done")
-		}
-	} else {
-		_ = failpoint.Point("api.batch")
-		for n, result := range a.ledger.TransferMany(ctx, requests, atomically) {
-			results[positions[n]] = result
-		}
-		_ = failpoint.Point("api.batch_done")
+	return b
+}
+
+// replayUnresolved looks for results of transfers whose payee was not found. Their keys may have been
+// used when it could be found, and the answer then is what was done. The keys of an atomic batch
+// have been used together, so that all of its transfers are looked up.
+func (a *API) replayUnresolved(ctx context.Context, b *batch, atomically bool) error {
+	if len(b.unresolved) == 0 {
+		return nil
 	}
-	return a.batchResponse(ctx, results)
+	positions := b.unresolved
+	if atomically {
+		positions = make([]int, len(b.requests))
+		for i := range positions {
+			positions[i] = i
+		}
+	}
+	requests := make([]ledger.GroupRequest, len(positions))
+	for n, i := range positions {
+		requests[n] = b.requests[i]
+	}
+	found, err := a.ledger.Replay(ctx, requests)
+	if err != nil {
+		return err
+	}
+	for n, i := range positions {
+		if found[n] != nil {
+			b.results[i] = found[n]
+		}
+	}
+	return nil
 }
 
 // limitRows counts the transfers of a batch beyond the first rowsPerRequest. Those were counted
@@ -125,31 +143,21 @@ type (
 	}
 )
 
-func (a *API) groupRequest(ctx context.Context, row *openapi.BatchTransfer, payees map[payeeQuery]payeeAnswer) (ledger.GroupRequest, error) {
-	request, err := a.transferRequest(ctx, row.IdempotencyKey, openapi.BankTransferCreate{Amount: row.Amount, Currency: row.Currency, Memo: row.Memo})
-	if err != nil {
+// groupRequest returns the request of a row, without its payee.
+func groupRequest(ctx context.Context, row *openapi.BatchTransfer) (ledger.GroupRequest, error) {
+	if err := ledger.CheckKey(row.IdempotencyKey); err != nil {
 		return ledger.GroupRequest{}, err
 	}
-	query := payeeQuery{row.To, row.Currency}
-	found, ok := payees[query]
-	if !ok {
-		found.payee, found.err = a.payee(ctx, row.To, money.Currency(row.Currency))
-		payees[query] = found
-	}
-	if found.err != nil {
-		return ledger.GroupRequest{}, found.err
-	}
-	request.Payee = found.payee.ID
+	request := newTransferRequest(ctx, row.IdempotencyKey, openapi.BankTransferCreate{Amount: row.Amount, Currency: row.Currency, Memo: row.Memo})
 	authorize := row.Authorize != nil && *row.Authorize
-	if request.ExpiresAt, err = expiry(authorize, row.ExpiresAt); err != nil {
-		return ledger.GroupRequest{}, err
-	}
-	return ledger.GroupRequest{TransferRequest: request, Authorize: authorize}, nil
+	var err error
+	request.ExpiresAt, err = expiry(authorize, row.ExpiresAt)
+	return ledger.GroupRequest{TransferRequest: request, Authorize: authorize}, err
 }
 
 // batchResponse returns the results. If the names of the parties cannot be read, it omits them: the
 // money has moved.
-func (a *API) batchResponse(ctx context.Context, results []ledger.GroupResult) (routes.CreateTransferBatchResponseObject, error) {
+func (a *API) batchResponse(ctx context.Context, results []*ledger.GroupResult) (routes.CreateTransferBatchResponseObject, error) {
 	moved := make([]ledger.Transfer, 0, len(results))
 	for i := range results {
 		if results[i].Err == nil {
@@ -166,12 +174,16 @@ func (a *API) batchResponse(ctx context.Context, results []ledger.GroupResult) (
 	}
 	response := routes.CreateTransferBatch200JSONResponse{Results: make([]openapi.BatchResult, len(results))}
 	next := 0
+	failed := make(map[openapi.ProblemCode]int)
 	for i := range results {
 		shown := &response.Results[i]
 		if err := results[i].Err; err != nil {
 			p := problemOf(err)
 			if p.Status >= http.StatusInternalServerError {
-				a.log.Error("transfer of a batch failed", "trace_id", requestOf(ctx).trace.TraceID(), "row", i, "code", string(p.Code), "error", err)
+				failed[p.Code]++
+				if failed[p.Code] == 1 { // one line for each code: a database that is down fails all rows
+					a.log.Error("transfer of a batch failed", "trace_id", requestOf(ctx).trace.TraceID(), "row", i, "code", string(p.Code), "error", err)
+				}
 			}
 			refusal, ok := errors.AsType[*ledger.Refusal](err)
 			shown.Status, shown.Problem, shown.Replayed = p.Status, &p, ok && refusal.Replayed

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -164,8 +165,8 @@ func TestBatchBodyMayBeLarge(t *testing.T) {
 	h.wantBalance(bob, ledger.MaxGroup, 0)
 
 	large := strings.Repeat(" ", 20<<10)
-	h.do(ask{method: "POST", path: "/v1/transfers/batch", body: large}).wantProblem(openapi.BodyTooLarge)
-	h.do(ask{method: "POST", path: "/v1/transfers/batch", token: alice.access + "x", body: large}).wantProblem(openapi.BodyTooLarge)
+	h.do(ask{method: "POST", path: "/v1/transfers/batch", body: large}).wantProblem(openapi.Unauthenticated)
+	h.do(ask{method: "POST", path: "/v1/transfers/batch", token: alice.access + "x", body: large}).wantProblem(openapi.TokenInvalid)
 	h.do(ask{method: "POST", path: "/v1/transfers", token: alice.access, key: uuid.NewString(), body: large}).wantProblem(openapi.BodyTooLarge)
 	h.do(ask{method: "POST", path: "/v1/transfers/batch", token: alice.access, body: strings.Repeat(" ", 300<<10)}).wantProblem(openapi.BodyTooLarge)
 }
@@ -205,4 +206,56 @@ func TestBatchCountsTowardsTheRateLimit(t *testing.T) {
 	}
 	left.Store(1000)
 	h.wantBalance(bob, 1+50+51+120, 0)
+}
+
+// A result under a key stays the result when its payee can no longer be found by the same name.
+func TestResultsStayWhenThePayeeCannotBeFound(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob := h.pair(1000)
+	byEmail := func(amount int64) fields { return batchRow(bob, amount).with("to", "bob@example.com") }
+	atomic := []fields{byEmail(10), batchRow(bob, 20)}
+	separate := []fields{byEmail(30), batchRow(bob, 40), byEmail(5000)}
+	single, key := fields{"to": "bob@example.com", "amount": 50, "currency": "USD"}, uuid.NewString()
+	refused := pay(bob, 6000).with("to", "bob@example.com")
+	wantBatch(t, h.postBatch(alice, true, atomic...), "posted", "posted")
+	wantBatch(t, h.postBatch(alice, false, separate...), "posted", "posted", "insufficient_funds")
+	send := func(key string, body fields) *answer {
+		return h.do(ask{method: "POST", path: "/v1/transfers", token: alice.access, key: key, body: body})
+	}
+	first := read[openapi.Transfer](send(key, single).want(201))
+	send("refused", refused).wantProblem(openapi.InsufficientFunds)
+
+	h.do(ask{method: "PATCH", path: "/v1/me", token: bob.access, body: fields{"findable_by_email": false}}).want(200)
+	testkit.Eventually(t, "the payee is not found", func() bool {
+		got := h.post(alice, "/v1/transfers", single.with("dry_run", true))
+		return got.status == http.StatusNotFound
+	})
+	again := h.postBatch(alice, true, atomic...)
+	wantBatch(t, again, "posted", "posted")
+	if !again[0].Replayed || !again[1].Replayed {
+		t.Error("the results of the atomic batch are not replays")
+	}
+	wantBatch(t, h.postBatch(alice, false, separate...), "posted", "posted", "insufficient_funds")
+	if got := send(key, single).want(201); !got.replayed() || read[openapi.Transfer](got).Id != first.Id {
+		t.Errorf("the single transfer is answered with %s", got.body)
+	}
+	send("refused", refused).wantProblem(openapi.InsufficientFunds)
+	send(key, single.with("amount", 51)).wantProblem(openapi.IdempotencyKeyReused)
+	send(uuid.NewString(), single).wantProblem(openapi.PayeeNotFound)
+	wantBatch(t, h.postBatch(alice, true, byEmail(1), batchRow(bob, 1)), "payee_not_found", "batch_refused")
+	h.wantBalance(bob, 10+20+30+40+50, 0)
+}
+
+// If the token of a large batch cannot be verified, the answer says why, so that the client retries.
+func TestLargeBatchWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice := h.signUp("alice")
+	h.network.cut()
+	large := strings.Repeat(" ", 20<<10)
+	testkit.Eventually(t, "the cached session has expired", func() bool {
+		got := h.do(ask{method: "POST", path: "/v1/transfers/batch", token: alice.access, body: large})
+		return got.status == http.StatusServiceUnavailable && read[openapi.Problem](got).Code == openapi.Unavailable
+	})
 }

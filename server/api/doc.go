@@ -9,6 +9,7 @@
 //	  │  checkPart        rejects operations that this process does not serve
 //	  │  limitAnonymous   limits requests without a valid token by address
 //	  │  authenticate     verifies the access token and its session
+//	  │  releaseBody      ends the count of a large body that was received
 //	  │  limitUsers       limits requests by user
 //	  │  checkRole        rejects users at the routes of operators
 //	  │  checkKey         requires an Idempotency-Key where money moves

@@ -201,6 +201,7 @@ func isMisrouted(err error) bool {
 
 // handleError turns an error into a response. It is Fiber's ErrorHandler.
 func (a *API) handleError(c *fiber.Ctx, err error) error {
+	err, original := a.bodyError(c, err), err
 	p := problemOf(err)
 	if requestID(c) == "" { // Fiber rejected it before the first middleware: too large, too slow, or not HTTP
 		assignIDs(c)
@@ -208,7 +209,7 @@ func (a *API) handleError(c *fiber.Ctx, err error) error {
 	}
 	id, traceID := requestID(c), traceOf(c).TraceID()
 	p.RequestId, p.TraceId = &id, &traceID
-	switch e, _ := errors.AsType[*fiber.Error](err); {
+	switch e, _ := errors.AsType[*fiber.Error](original); {
 	case e != nil && e.Code == http.StatusRequestEntityTooLarge:
 		closeGracefully(c.Context().Conn())
 	case e != nil && e.Code == http.StatusRequestTimeout: // not logged: the client was too slow, and nothing has failed here

@@ -25,24 +25,28 @@ func (a *API) CreateTransfer(ctx context.Context, r routes.CreateTransferRequest
 	if err != nil {
 		return nil, err
 	}
-	payee, err := a.payee(ctx, r.Body.To, request.Amount.Currency)
-	if err != nil {
-		return nil, err
-	}
-	request.Payee = payee.ID
 	authorize := r.Body.Authorize != nil && *r.Body.Authorize
 	if request.ExpiresAt, err = expiry(authorize, r.Body.ExpiresAt); err != nil {
 		return nil, err
 	}
+	payee, unresolved := a.payee(ctx, r.Body.To, request.Amount.Currency)
+	request.Payee = payee.ID
 	if r.Body.DryRun != nil && *r.Body.DryRun {
+		if unresolved != nil {
+			return nil, unresolved
+		}
 		return a.previewTransfer(ctx, request, payee, authorize)
 	}
 	_ = failpoint.Point("api.transfer")
-	send := a.ledger.Transfer
-	if authorize {
-		send = a.ledger.Authorize
+	var result ledger.Result
+	switch {
+	case unresolved != nil:
+		result, err = a.replay(ctx, ledger.GroupRequest{TransferRequest: request, Authorize: authorize}, unresolved)
+	case authorize:
+		result, err = a.ledger.Authorize(ctx, request)
+	default:
+		result, err = a.ledger.Transfer(ctx, request)
 	}
-	result, err := send(ctx, request)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +56,19 @@ func (a *API) CreateTransfer(ctx context.Context, r routes.CreateTransferRequest
 		return nil, err
 	}
 	return routes.CreateTransfer201JSONResponse{TransferJSONResponse: response}, nil
+}
+
+// replay returns the result that the key of a request had when its payee could still be found. If
+// the key was never used, it returns the error unresolved.
+func (a *API) replay(ctx context.Context, request ledger.GroupRequest, unresolved error) (ledger.Result, error) {
+	found, err := a.ledger.Replay(ctx, []ledger.GroupRequest{request})
+	if err != nil {
+		return ledger.Result{}, err
+	}
+	if found[0] == nil {
+		return ledger.Result{}, unresolved
+	}
+	return found[0].Result, found[0].Err
 }
 
 // expiry checks when an authorization is to expire; zero means the default.
@@ -244,14 +261,18 @@ func (a *API) transferRequest(ctx context.Context, header string, body openapi.B
 	if err != nil {
 		return ledger.TransferRequest{}, err
 	}
-	o := ledger.TransferRequest{
-		Owner: userID(ctx), Key: k, Trace: requestOf(ctx).trace,
+	return newTransferRequest(ctx, k, body), nil
+}
+
+func newTransferRequest(ctx context.Context, key string, body openapi.BankTransferCreate) ledger.TransferRequest {
+	r := ledger.TransferRequest{
+		Owner: userID(ctx), Key: key, Trace: requestOf(ctx).trace,
 		Amount: money.Amount{Minor: body.Amount, Currency: money.Currency(body.Currency)},
 	}
 	if body.Memo != nil {
-		o.Memo = *body.Memo
+		r.Memo = *body.Memo
 	}
-	return o, nil
+	return r
 }
 
 // payee finds the user that `to` names: by handle, by e-mail address, or by the id of a wallet.
