@@ -15,7 +15,7 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// rowsPerRequest is the number of transfers of a batch that count as one request for the rate limit.
+// rowsPerRequest is the number of transfers that count as one request for the rate limit.
 const rowsPerRequest = 50
 
 // CreateTransferBatch sends or authorizes several transfers.
@@ -57,7 +57,7 @@ func (a *API) CreateTransferBatch(ctx context.Context, r routes.CreateTransferBa
 	return a.batchResponse(ctx, b.results)
 }
 
-// batch is the content of a request. A transfer that has a result already is not sent to the ledger.
+// batch is the content of a request. A transfer that has a result is not sent to the ledger.
 type batch struct {
 	requests   []ledger.GroupRequest
 	results    []*ledger.GroupResult
@@ -88,9 +88,9 @@ func (a *API) readBatch(ctx context.Context, rows []openapi.BatchTransfer) *batc
 	return b
 }
 
-// replayUnresolved looks for results of transfers whose payee was not found. Their keys may have been
-// used when it could be found, and the answer then is what was done. The keys of an atomic batch
-// have been used together, so that all of its transfers are looked up.
+// replayUnresolved looks for results of transfers whose payee was not found. Their keys may have
+// been used when it could be found, and the answer then is what was done. The keys of an atomic
+// batch have been used together, so that all of its transfers are looked up.
 func (a *API) replayUnresolved(ctx context.Context, b *batch, atomically bool) error {
 	if len(b.unresolved) == 0 {
 		return nil

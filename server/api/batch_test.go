@@ -247,7 +247,7 @@ func TestResultsStayWhenThePayeeCannotBeFound(t *testing.T) {
 	h.wantBalance(bob, 10+20+30+40+50, 0)
 }
 
-// If the token of a large batch cannot be verified, the answer says why, so that the client retries.
+// If the token of a large batch cannot be verified, the answer says why: the client then retries.
 func TestLargeBatchWithoutDatabase(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
