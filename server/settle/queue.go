@@ -175,6 +175,7 @@ type Worker struct {
 	dispatcher *Dispatcher
 	server     *asynq.Server
 	redis      redis.UniversalClient // the server's
+	conns      *redisConns           // of redis
 	handling   sync.WaitGroup
 	active     atomic.Int64 // tasks in handling
 }
@@ -182,8 +183,10 @@ type Worker struct {
 // NewWorker creates a worker with connections of its own; Run starts it. Later attempts are
 // enqueued through dispatcher.
 func NewWorker(settler *Settler, dispatcher *Dispatcher, redis asynq.RedisConnOpt) *Worker {
-	client := RedisClient(redis, queueBounds)
-	return &Worker{settler: settler, dispatcher: dispatcher, redis: client, server: asynq.NewServerFromRedisClient(client, asynq.Config{
+	bounds := queueBounds
+	bounds.conns = new(redisConns)
+	client := RedisClient(redis, bounds)
+	return &Worker{settler: settler, dispatcher: dispatcher, redis: client, conns: bounds.conns, server: asynq.NewServerFromRedisClient(client, asynq.Config{
 		Concurrency:              settler.config.Concurrency,
 		Queues:                   map[string]int{Queue: 1},
 		TaskCheckInterval:        50 * time.Millisecond,  // default 1 s, which delays a task by half a second on average
@@ -213,8 +216,8 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // shutdown stops asynq's server, which sends several commands to Redis one after the other. When no
-// attempt is in progress and Redis has not answered for shutdownTimeout, it closes the connections,
-// so that all commands that still wait fail at once.
+// attempt is in progress and Redis has not answered for shutdownTimeout, it cuts the connections, so
+// that all commands that still wait fail at once.
 func (w *Worker) shutdown() {
 	done := make(chan struct{})
 	go func() {
@@ -229,7 +232,7 @@ func (w *Worker) shutdown() {
 			return
 		case <-tick.C:
 			if w.active.Load() == 0 {
-				_ = w.redis.Close()
+				w.conns.cutAll()
 			}
 		}
 	}
