@@ -75,7 +75,7 @@ func TestTransfersByKeysAlone(t *testing.T) {
 	ada.kizo("transfer", "@"+bob.handle, "7", "-m", "tea")
 
 	w := openWindow(t, 120, 40, append(ada.env, "TMUX="), "dashboard")
-	w.until("LIVE")
+	w.until("LIVE", "48.00") // a filter by amount needs the currency of the wallet
 	w.types("2")
 	w.until("[2 Transfers]", "lunch", "tea", "=HYPERLINK")
 	w.types("/amt:>=40 to:@" + bob.handle + " state:pasted" + enter)
