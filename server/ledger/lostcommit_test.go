@@ -41,15 +41,15 @@ func settlement(executed bool) func(*fixture, ledger.UserID, ledger.UserID) func
 	}
 }
 
-// atomically sends transfers of these amounts as one atomic group, and returns the first result.
-func atomically(amounts ...int64) func(*fixture, ledger.UserID, ledger.UserID) func(*ledger.Ledger) (ledger.Result, error) {
+// many sends transfers of these amounts with TransferMany, and returns the first result.
+func many(atomic bool, amounts ...int64) func(*fixture, ledger.UserID, ledger.UserID) func(*ledger.Ledger) (ledger.Result, error) {
 	return func(h *fixture, alice, bob ledger.UserID) func(*ledger.Ledger) (ledger.Result, error) {
 		var requests []ledger.GroupRequest
 		for _, amount := range amounts {
 			requests = append(requests, groupRequest(alice, bob, amount))
 		}
 		return func(l *ledger.Ledger) (ledger.Result, error) {
-			first := l.TransferMany(h.t.Context(), requests, true)[0]
+			first := l.TransferMany(h.t.Context(), requests, atomic)[0]
 			return first.Result, first.Err
 		}
 	}
@@ -67,8 +67,9 @@ var commandCases = []commandCase{
 	{"void", ledger.Voided, followUp((*ledger.Ledger).Void, 0, (*fixture).authorize)},
 	{"reverse", ledger.Posted, followUp((*ledger.Ledger).Reverse, 0, (*fixture).transfer)},
 	{"reverse a part", ledger.Posted, followUp((*ledger.Ledger).Reverse, 4, (*fixture).transfer)},
-	{"atomic group", ledger.Posted, atomically(10, 20)},
-	{"refused atomic group", ledger.Refused, atomically(10, 5_000)},
+	{"batch", ledger.Posted, many(false, 10, 20)},
+	{"atomic group", ledger.Posted, many(true, 10, 20)},
+	{"refused atomic group", ledger.Refused, many(true, 10, 5_000)},
 	{"settle executed", ledger.Posted, settlement(true)},
 	{"settle rejected", ledger.Voided, settlement(false)},
 }
