@@ -2,6 +2,7 @@ package api
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
@@ -16,6 +17,14 @@ const DefaultInFlight = 512
 // reservedInFlight is the number of further requests that are admitted for operators and for the
 // bank's callbacks.
 const reservedInFlight = 64
+
+// A shed request is answered with Retry-After. A client that sends the next request on the connection
+// earlier than that is served ignoredRetryDelay later: rejecting it over and over would use the
+// processor time that admitted requests need.
+const (
+	shedRetryAfter    = time.Second
+	ignoredRetryDelay = 50 * time.Millisecond
+)
 
 // admission bounds the requests that are worked on at once and sheds the others immediately, so
 // that admitted requests are served in time however many arrive. It runs before every other step,
@@ -45,6 +54,13 @@ const shedBody = `{"type":"https://kizo.dev/problems/overloaded","title":"Servic
 // are in flight.
 func (a *admission) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
+		client, _ := ctx.Conn().(*clientConn)
+		if client != nil && !client.retryAt.IsZero() && !reservedFor(ctx.Path()) {
+			if time.Now().Before(client.retryAt) {
+				time.Sleep(ignoredRetryDelay) // before Begin: the listener may close the connection meanwhile
+			}
+			client.retryAt = time.Time{}
+		}
 		conn := listenerConn(ctx.Conn())
 		if conn != nil && !conn.Begin() {
 			ctx.SetConnectionClose() // the listener has closed it already
@@ -69,6 +85,9 @@ func (a *admission) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler 
 			a.inFlight.Add(-1)
 			a.shed.Inc()
 			shedRequest(ctx)
+			if client != nil {
+				client.retryAt = time.Now().Add(shedRetryAfter)
+			}
 			return
 		}
 		defer a.inFlight.Add(-1)
@@ -87,7 +106,7 @@ func shedRequest(ctx *fasthttp.RequestCtx) {
 	header.SetStatusCode(fasthttp.StatusServiceUnavailable)
 	header.SetContentType("application/problem+json")
 	header.Set(fiber.HeaderXRequestID, id)
-	header.Set(fiber.HeaderRetryAfter, "1")
+	header.Set(fiber.HeaderRetryAfter, "1") // shedRetryAfter
 	header.Set(fiber.HeaderCacheControl, "no-store")
 	ctx.SetBodyString(shedBody + id + `"}`)
 }

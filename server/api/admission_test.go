@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 )
 
@@ -45,6 +47,34 @@ func TestExcessRequestsAreShed(t *testing.T) {
 	h.do(payment()).want(http.StatusCreated)
 	h.wantBalance(bob, limit+1, 0)
 	testkit.Eventually(t, "no request is in flight", func() bool { return h.api.InFlight() == 0 })
+}
+
+// TestClientsThatIgnoreRetryAfterWait: a shed client that sends its next request on the connection
+// before Retry-After is over is answered later.
+func TestClientsThatIgnoreRetryAfterWait(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t, func(o *options) { o.inFlight = 1 })
+	alice, bob := h.pair(1000)
+	locks := h.lockAccounts()
+	payment := func() ask { return alice.asks("/v1/transfers", pay(bob, 1)) }
+	var admitted *answer
+	var sending sync.WaitGroup
+	sending.Go(func() { admitted = h.do(payment()) })
+	testkit.Eventually(t, "the limit is reached", func() bool { return h.api.InFlight() == 1 })
+
+	h.client.CloseIdleConnections() // what follows uses one connection
+	h.do(payment()).want(http.StatusServiceUnavailable)
+	for range 2 {
+		began := time.Now()
+		h.do(payment()).want(http.StatusServiceUnavailable)
+		if took := time.Since(began); took < api.IgnoredRetryDelay {
+			t.Errorf("a client that ignores Retry-After was answered in %v", took)
+		}
+	}
+	testkit.Must(t, locks.Rollback(t.Context()))
+	sending.Wait()
+	admitted.want(http.StatusCreated)
+	h.do(payment()).want(http.StatusCreated)
 }
 
 // TestWaitForTheBankIsNotInFlight: a request that waits for the bank does not count as in flight.

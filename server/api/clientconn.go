@@ -27,7 +27,9 @@ type clientConn struct {
 	streaming atomic.Bool // the answer is an event stream
 	stopping  atomic.Bool // the event stream is being ended
 
-	requestLine requestLine // used by the goroutine that serves the connection
+	// These are used by the goroutine that serves the connection.
+	requestLine requestLine
+	retryAt     time.Time // when the client of a shed request may send the next one; zero if none was shed
 }
 
 func (c *clientConn) Read(b []byte) (int, error) {

@@ -22,6 +22,9 @@ var (
 
 const MaxBody = maxBody
 
+// IgnoredRetryDelay is for tests.
+const IgnoredRetryDelay = ignoredRetryDelay
+
 // PlainMembers returns the members of a plain body.
 func PlainMembers(body []byte) (map[string]string, bool) {
 	m, ok := plainMembers(body)
