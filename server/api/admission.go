@@ -18,9 +18,9 @@ const DefaultInFlight = 512
 // bank's callbacks.
 const reservedInFlight = 64
 
-// A shed request is answered with Retry-After. A client that sends the next request on the connection
-// earlier than that is served ignoredRetryDelay later: rejecting it over and over would use the
-// processor time that admitted requests need.
+// A shed request is answered with Retry-After. A client that sends the next request on the
+// connection earlier than that is served ignoredRetryDelay later: rejecting it over and over would
+// use the processor time that admitted requests need.
 const (
 	shedRetryAfter    = time.Second
 	ignoredRetryDelay = 50 * time.Millisecond

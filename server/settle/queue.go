@@ -216,8 +216,8 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // shutdown stops asynq's server, which sends several commands to Redis one after the other. When no
-// attempt is in progress and Redis has not answered for shutdownTimeout, it cuts the connections, so
-// that all commands that still wait fail at once.
+// attempt is in progress and Redis has not answered for shutdownTimeout, it cuts the connections,
+// so that all commands that still wait fail at once.
 func (w *Worker) shutdown() {
 	done := make(chan struct{})
 	go func() {
