@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/JDevAman/kizo/internal/testkit"
 )
 
 // moduleRoot is where the paths in patches begin.
@@ -51,6 +53,43 @@ func TestMutantsApply(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMutantsNameRules: each rule of the fault run that a header names exists.
+func TestMutantsNameRules(t *testing.T) {
+	t.Parallel()
+	mutants, err := readMutants()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	files, err := filepath.Glob("*.go")
+	testkit.Must(t, err)
+	for _, name := range files {
+		if !strings.HasSuffix(name, "_test.go") {
+			text, err := os.ReadFile(name)
+			testkit.Must(t, err)
+			source.Write(text)
+		}
+	}
+	audit, err := os.ReadFile(filepath.Join(moduleRoot, "server/ledger/audit_rules.go"))
+	testkit.Must(t, err)
+	named := 0
+	for _, m := range mutants {
+		for _, rule := range m.rules {
+			named++
+			literal, in := `"`+rule+`"`, source.String()
+			if check, ok := strings.CutPrefix(rule, "audit: "); ok {
+				literal, in = `name: "`+check+`"`, string(audit)
+			}
+			if rule != "the run itself" && !strings.Contains(in, literal) {
+				t.Errorf("%s names the rule %q, which does not exist", m.name, rule)
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("only %d rules are named: the headers are not read", named)
 	}
 }
 
