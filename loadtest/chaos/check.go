@@ -31,7 +31,7 @@ type evidence struct {
 // rules are checked after a run. Clients check some rules during it (http, replay, session),
 // awaitTerminal checks one (stuck), and the ledger audits itself.
 var rules = []func(*evidence){
-	checkHistory, checkReplays, checkBalances, // the answers agree with the books
+	checkHistory, checkReplays, checkAtomic, checkBalances, // the answers agree with the books
 	checkModel, checkOrder, checkReads, // there is one order that explains all of them
 	checkBank, checkClearing, // the books agree with the bank's journal
 	checkLies, // wrong answers of the bank are recorded

@@ -38,6 +38,16 @@ func checkHistory(e *evidence) {
 	}
 }
 
+// checkAtomic: the transfers of an atomic batch were all refused, or none was.
+func checkAtomic(e *evidence) {
+	isRefused := func(o *operation) bool { return o.conclusion().Outcome == refused }
+	for _, o := range e.operations {
+		if o.atomic != nil && isRefused(o) != isRefused(o.atomic[0]) {
+			e.found.add("atomic", "only one transfer of an atomic batch was refused\n%s\n%s", o.atomic[0], o)
+		}
+	}
+}
+
 func (t *transferRow) text() string {
 	if t == nil {
 		return "none"

@@ -14,6 +14,12 @@ import (
 func checkModel(e *evidence) {
 	balance, held := make(map[int64]int64), make(map[int64]int64)
 	state := make(map[uuid.UUID]string)
+	atomic := make(map[uuid.UUID]int64) // by transfer: the amount of its whole atomic batch
+	for _, o := range e.operations {
+		for _, other := range o.atomic {
+			atomic[o.conclusion().Transfer] += other.amount
+		}
+	}
 	for _, event := range e.books.events {
 		t := e.books.transfers[event.Transfer]
 		if t == nil {
@@ -27,7 +33,7 @@ func checkModel(e *evidence) {
 				held[t.Debit] += t.Amount
 			}
 		case "refused":
-			if t.Reason == "insufficient_funds" && balance[t.Debit]-held[t.Debit] >= t.Amount {
+			if t.Reason == "insufficient_funds" && balance[t.Debit]-held[t.Debit] >= max(t.Amount, atomic[t.ID]) {
 				e.found.add("model", "refused for insufficient funds, although the balance was %d, held %d: %s", balance[t.Debit], held[t.Debit], t.text())
 			}
 		default: // posted, voided

@@ -129,6 +129,11 @@ func TestRules(t *testing.T) {
 			a.Began = time.Hour
 			s.pay.attempts = append(s.pay.attempts, a)
 		}, "replay"},
+		{"half an atomic batch", func(s *sound) {
+			for _, o := range s.operations[:3] {
+				o.atomic = s.operations[:3]
+			}
+		}, "atomic"},
 		{"balance", func(s *sound) {
 			s.books.accounts[bobsAccount] = accountRow{ID: bobsAccount, Owner: &s.bob.id, Kind: "wallet", Balance: 31}
 		}, "balances"},

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,6 +54,8 @@ type answer struct {
 	kind     string // media type
 	replayed bool
 	body     []byte
+
+	requestID string
 }
 
 // call is a request to the API. A token, a key and a body are sent where they are not empty.
@@ -101,7 +105,7 @@ func (c *client) do(ctx context.Context, q call) (got *answer, sent bool, err er
 	}
 	return &answer{
 		response.StatusCode, response.Header.Get("Content-Type"),
-		response.Header.Get("Idempotency-Replayed") == "true", contents,
+		response.Header.Get("Idempotency-Replayed") == "true", contents, response.Header.Get("X-Request-Id"),
 	}, true, nil
 }
 
@@ -124,8 +128,12 @@ func (h *system) apis() (up []string) {
 	return up
 }
 
-// send makes one attempt at an operation and adds it to the history.
+// send makes one attempt at an operation, with its atomic batch if it has one, and adds it to the
+// history.
 func (c *client) send(ctx context.Context, h *history, o *operation) attempt {
+	if o.atomic != nil {
+		return c.sendBatch(ctx, h, o.atomic, true)[slices.Index(o.atomic, o)]
+	}
 	a := attempt{Began: h.now()}
 	got, sent, err := c.do(ctx, call{method: http.MethodPost, path: o.path, token: o.user.token(), key: o.key, body: encode(o.fields)})
 	a.Ended = h.now()
@@ -140,6 +148,54 @@ func (c *client) send(ctx context.Context, h *history, o *operation) attempt {
 	o.record(a)
 	h.learn(o, a)
 	return a
+}
+
+// sendBatch makes one attempt at transfers of one user in one request.
+func (c *client) sendBatch(ctx context.Context, h *history, batch []*operation, atomic bool) []attempt {
+	rows := make([]map[string]any, len(batch))
+	for i, o := range batch {
+		rows[i] = maps.Clone(o.fields)
+		rows[i]["idempotency_key"] = o.key
+	}
+	body := encode(map[string]any{"atomic": atomic, "transfers": rows})
+	began := h.now()
+	got, sent, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/transfers/batch", token: batch[0].user.token(), body: body})
+	var results struct {
+		Results []struct {
+			Status   int             `json:"status"`
+			Replayed bool            `json:"replayed"`
+			Transfer json.RawMessage `json:"transfer"`
+			Problem  *openapi.Problem
+		} `json:"results"`
+	}
+	if err == nil && got.status == http.StatusOK && (json.Unmarshal(got.body, &results) != nil || len(results.Results) != len(batch)) {
+		c.found.add("http", "the answer has not one result for each transfer: %s", got.body)
+		err = errors.New("malformed answer")
+	}
+	attempts := make([]attempt, len(batch))
+	for i, o := range batch {
+		a := attempt{Began: began, Ended: h.now()}
+		switch {
+		case err != nil && !sent:
+			a.Outcome, a.Note = failed, err.Error()
+		case err != nil:
+			a.Outcome, a.Note = unknown, err.Error()
+		case got.status != http.StatusOK:
+			c.classify(o, got, &a)
+		default:
+			r := results.Results[i]
+			row := &answer{status: r.Status, kind: "application/json", replayed: r.Replayed, body: r.Transfer}
+			if r.Problem != nil {
+				r.Problem.RequestId = &got.requestID
+				row.kind, row.body = "application/problem+json", encode(r.Problem)
+			}
+			c.classify(o, row, &a)
+		}
+		o.record(a)
+		h.learn(o, a)
+		attempts[i] = a
+	}
+	return attempts
 }
 
 // classify reads an answer as a careful client does. An answer that no client can interpret is

@@ -61,6 +61,7 @@ type operation struct {
 	path   string
 	fields map[string]any // of the body; nil: none
 	target *operation     // of a capture, void or reversal
+	atomic []*operation   // the atomic batch that it belongs to, itself included; else nil
 
 	mu       sync.Mutex
 	attempts []attempt

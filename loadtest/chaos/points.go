@@ -4,10 +4,9 @@ package main
 // each of them, but for those in rarePoints.
 var points = []string{
 	"ledger.enqueue", "ledger.before_retry",
-	"ledger.before_begin", "ledger.locked", "ledger.only_replays", "ledger.before_commit",
-	"ledger.after_commit", "ledger.settle", "ledger.expire", "ledger.wallet_opened",
+	"ledger.locked", "ledger.before_commit", "ledger.after_commit", "ledger.settle", "ledger.expire", "ledger.wallet_opened",
 	"ledger.system_account_opened", "ledger.batch_failed",
-	"api.transfer", "api.transfer_done", "api.follow_up", "api.follow_up_done", "api.before_enqueue",
+	"api.transfer", "api.transfer_done", "api.batch", "api.batch_done", "api.follow_up", "api.follow_up_done", "api.before_enqueue",
 	"api.after_enqueue", "api.signed_up",
 	"auth.hashed", "auth.user_inserted", "auth.signed_up", "auth.logged_in",
 	"auth.refresh_locked", "auth.refresh_used", "auth.refreshed", "auth.before_logout",

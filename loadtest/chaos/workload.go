@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,6 +66,8 @@ func (w *workload) act(ctx context.Context, dice *rand.Rand) {
 		w.again(ctx, dice)
 	case roll < 14:
 		w.otherBody(ctx, dice)
+	case roll < 18:
+		w.batch(ctx, dice)
 	default:
 		if o := w.newOperation(dice); o != nil {
 			w.history.add(o)
@@ -91,6 +94,29 @@ func (w *workload) pursue(ctx context.Context, dice *rand.Rand, o *operation) {
 		if a.Status == 0 || a.Status == http.StatusServiceUnavailable {
 			rig.Pause(ctx, time.Duration(20+dice.IntN(200))*time.Millisecond)
 		}
+	}
+}
+
+// batch sends several transfers of one user in one request, and again until every outcome is known
+// or it gives up.
+func (w *workload) batch(ctx context.Context, dice *rand.Rand) {
+	from, atomic := w.users[dice.IntN(len(w.users))], dice.IntN(2) == 0
+	batch := make([]*operation, 2+dice.IntN(5))
+	for i := range batch {
+		batch[i] = w.pay(dice, []kind{transfer, transfer, authorize}[dice.IntN(3)], from, w.other(dice, from))
+	}
+	for _, o := range batch {
+		if atomic {
+			o.atomic = batch
+		}
+		w.history.add(o)
+	}
+	for tries := 1 + 3*dice.IntN(2); tries > 0; tries-- {
+		attempts := w.client.sendBatch(ctx, w.history, batch, atomic)
+		if !slices.ContainsFunc(attempts, func(a attempt) bool { return !a.definite() }) {
+			return
+		}
+		rig.Pause(ctx, time.Duration(20+dice.IntN(200))*time.Millisecond)
 	}
 }
 

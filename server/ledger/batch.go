@@ -348,9 +348,6 @@ func orNil(t *time.Time) *time.Time {
 // run executes a batch in one transaction on conn. wrote reports whether the COMMIT was sent. If it
 // was sent and there is an error, the transaction may or may not have been committed.
 func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ []outcome, wrote bool, _ error) {
-	if err := failpoint.Point("ledger.before_begin"); err != nil {
-		return nil, false, err
-	}
 	b := newBatch(countCommands(commands))
 	if err := b.read(ctx, conn, r, commands); err != nil {
 		return nil, false, fmt.Errorf("read the batch: %w", err)
@@ -363,9 +360,6 @@ func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ 
 		return nil, false, err
 	}
 	if b.empty() {
-		if err := failpoint.Point("ledger.only_replays"); err != nil {
-			return nil, false, err
-		}
 		if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
 			return nil, false, fmt.Errorf("end the batch: %w", err)
 		}
