@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -82,9 +83,18 @@ func (c command) send(client *http.Client, url string, wait int) (outcome, error
 	return o, nil
 }
 
+// get reads what path names. Beyond the rate limit it waits as long as the answer says.
 func (p *person) get(client *http.Client, url, path string, into any) error {
 	header := http.Header{"Authorization": {"Bearer " + p.token}}
-	status, _, text, err := call(client, http.MethodGet, url+path, header, nil, into)
+	status, got, text, err := call(client, http.MethodGet, url+path, header, nil, into)
+	for err == nil && status == http.StatusTooManyRequests {
+		var seconds int
+		if seconds, err = strconv.Atoi(got.Get("Retry-After")); err != nil {
+			break
+		}
+		time.Sleep(time.Duration(seconds) * time.Second)
+		status, got, text, err = call(client, http.MethodGet, url+path, header, nil, into)
+	}
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("GET %s: %d %s", path, status, text)
 	}
