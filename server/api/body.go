@@ -73,7 +73,7 @@ func anyMembers(body []byte) (members, error) {
 	}
 	all := make(members, 0, len(sent))
 	for name, raw := range sent {
-		all = append(all, member{name, raw})
+		all = append(all, member{name: name, raw: raw})
 	}
 	return all, nil
 }
@@ -84,15 +84,16 @@ type members []member
 type member struct {
 	name string
 	raw  []byte
+	rows []members // of a list of plain objects; else nil
 }
 
-func (m members) find(name string) ([]byte, bool) {
-	for _, one := range m {
-		if one.name == name {
-			return one.raw, true
+func (m members) find(name string) *member {
+	for i := range m {
+		if m[i].name == name {
+			return &m[i]
 		}
 	}
-	return nil, false
+	return nil
 }
 
 // decode decodes the members into a pointer to a struct that has a field for each of them.
@@ -101,20 +102,20 @@ func (m members) decode(into any) error {
 	for field, value := range reflect.ValueOf(into).Elem().Fields() {
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		known = append(known, name)
-		raw, ok := m.find(name)
+		one := m.find(name)
 		switch {
-		case !ok && !strings.Contains(options, "omitempty"):
+		case one == nil && !strings.Contains(options, "omitempty"):
 			return reject(openapi.BodyMalformed, name, fmt.Sprintf("the field %q is missing", name))
-		case !ok:
+		case one == nil:
 			continue
 		}
 		if value.Kind() == reflect.Slice && value.Type().Elem().Kind() == reflect.Struct {
-			if err := decodeEach(raw, name, value); err != nil {
+			if err := decodeEach(one, value); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := json.Unmarshal(raw, value.Addr().Interface()); err != nil {
+		if err := json.Unmarshal(one.raw, value.Addr().Interface()); err != nil {
 			return reject(openapi.BodyMalformed, name, name+" must be "+plainType(value.Type()))
 		}
 	}
@@ -129,26 +130,41 @@ func (m members) decode(into any) error {
 
 // decodeEach reads a list of objects as decodeStrictly reads one. The fields of an error are named
 // as in transfers[3].amount.
-func decodeEach(raw []byte, name string, into reflect.Value) error {
-	var rows []json.RawMessage
-	if err := json.Unmarshal(raw, &rows); err != nil {
-		return reject(openapi.BodyMalformed, name, name+" must be a list of objects, in brackets")
+func decodeEach(list *member, into reflect.Value) error {
+	name, rows := list.name, list.rows
+	if rows == nil {
+		var raws []json.RawMessage
+		if err := json.Unmarshal(list.raw, &raws); err != nil {
+			return reject(openapi.BodyMalformed, name, name+" must be a list of objects, in brackets")
+		}
+		rows = make([]members, len(raws))
+		for i := range raws[:min(len(raws), maxRows)] {
+			row, err := anyMembers(raws[i])
+			if err != nil {
+				return inRow(err, name, i)
+			}
+			rows[i] = row
+		}
 	}
 	if len(rows) == 0 || len(rows) > maxRows {
 		return reject(openapi.BodyMalformed, name, fmt.Sprintf("%s must have 1 to %d objects", name, maxRows))
 	}
 	into.Set(reflect.MakeSlice(into.Type(), len(rows), len(rows)))
 	for i, row := range rows {
-		err := decodeStrictly(row, into.Index(i).Addr().Interface())
-		if f, ok := errors.AsType[*requestError](err); ok {
-			place := fmt.Sprintf("%s[%d]", name, i)
-			f.detail, f.field = place+": "+f.detail, strings.TrimSuffix(place+"."+f.field, ".")
-		}
-		if err != nil {
-			return err
+		if err := row.decode(into.Index(i).Addr().Interface()); err != nil {
+			return inRow(err, name, i)
 		}
 	}
 	return nil
+}
+
+// inRow names the object of a list in an error about it.
+func inRow(err error, list string, i int) error {
+	if f, ok := errors.AsType[*requestError](err); ok {
+		place := fmt.Sprintf("%s[%d]", list, i)
+		f.detail, f.field = place+": "+f.detail, strings.TrimSuffix(place+"."+f.field, ".")
+	}
+	return err
 }
 
 // shortened returns the name, cut after 40 characters.

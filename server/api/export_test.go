@@ -1,6 +1,8 @@
 package api
 
 import (
+	"encoding/json"
+	"fmt"
 	"net"
 	"net/netip"
 	"reflect"
@@ -34,6 +36,19 @@ func PlainMembers(body []byte) (map[string]string, bool) {
 // AnyMembers returns the members of any body.
 func AnyMembers(body []byte) (map[string]string, error) {
 	m, err := anyMembers(body)
+	for i := range m {
+		var raws []json.RawMessage
+		if json.Unmarshal(m[i].raw, &raws) != nil {
+			continue
+		}
+		for _, raw := range raws {
+			row, err := anyMembers(raw)
+			if err != nil {
+				break // not a list of objects
+			}
+			m[i].rows = append(m[i].rows, row)
+		}
+	}
 	return m.byName(), err
 }
 
@@ -41,6 +56,11 @@ func (m members) byName() map[string]string {
 	named := make(map[string]string)
 	for _, one := range m {
 		named[one.name] = string(one.raw)
+		for i, row := range one.rows {
+			for name, raw := range row.byName() {
+				named[fmt.Sprintf("%s[%d].%s", one.name, i, name)] = raw
+			}
+		}
 	}
 	return named
 }

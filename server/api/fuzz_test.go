@@ -54,6 +54,7 @@ func FuzzPlainBody(f *testing.F) {
 	for _, seed := range []string{
 		`{"to":"@bob","amount":1250,"currency":"USD"}`, ` { "a" : -0.5e3 , "b":true,"c":"" } `, `{"a":1,"a":2}`, `{"a":01}`, `{"a":nul}`,
 		`{"a":"\u0041"}`, `{"a":{}}`, `{"a":1}x`, `{"a":1,}`, `{,}`, `{"a" 1}`, `{"a":1 2}`, "{\"a\":\"\x7f\"}", `{"a":"é"}`, `{"a":tru}`,
+		`{"atomic":true,"rows":[{"to":"@bob","amount":1} , {"to":"@ada"} ]}`, `{"a":[{"b":1},]}`, `{"a":[]}`, `{"a":[1]}`, `{"a":[{"b":[{"c":1}]}]}`, `{"a":[{"b":1]}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -73,15 +74,23 @@ func FuzzPlainBody(f *testing.F) {
 }
 
 func BenchmarkBody(b *testing.B) {
-	for name, body := range map[string]string{
-		"plain": `{"to":"@load_000123","amount":1250,"currency":"USD"}`,
-		"any":   `{"to":"@load_000123","amount":1250,"currency":"USD","memo":"caf\u00e9"}`,
+	batch := func(memo string) string {
+		row := `{"idempotency_key":"01a21e73-fe5b-7ec7-b640-dde145173f26","to":"@load_000123","amount":1250,"currency":"USD","memo":"` + memo + `"}`
+		return `{"transfers":[` + row + strings.Repeat(","+row, 99) + `]}`
+	}
+	for _, c := range []struct {
+		name, body string
+		into       func() any
+	}{
+		{"plain", `{"to":"@load_000123","amount":1250,"currency":"USD"}`, func() any { return new(openapi.TransferCreate) }},
+		{"any", `{"to":"@load_000123","amount":1250,"currency":"USD","memo":"caf\u00e9"}`, func() any { return new(openapi.TransferCreate) }},
+		{"plain batch of 100", batch("coffee"), func() any { return new(openapi.TransferBatch) }},
+		{"any batch of 100", batch(`caf\u00e9`), func() any { return new(openapi.TransferBatch) }},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				var into openapi.TransferCreate
-				if err := api.DecodeStrictly([]byte(body), &into); err != nil {
+				if err := api.DecodeStrictly([]byte(c.body), c.into()); err != nil {
 					b.Fatal(err)
 				}
 			}
