@@ -204,8 +204,9 @@ func (q *commandQueue) minBatch() int {
 // disjointBatch returns the first commands that touch no account of a batch in flight, nor of
 // an earlier command that has to wait. Commands on one account therefore keep their order, but for
 // bulk commands: those come after the single ones, while the batch has at most maxWithBulk
-// commands, unless the first of them was passed over too often. An atomic group that is larger than
-// that is a batch by itself.
+// commands, unless the first of them was passed over too often. They have no order among themselves:
+// otherwise one busy payee would hold up all rows of its sender. An atomic group that is larger than
+// the maximum is a batch by itself.
 func (q *commandQueue) disjointBatch(maxCommands int) []*queuedCommand {
 	clear(q.skippedAccounts)
 	var (
@@ -219,7 +220,9 @@ func (q *commandQueue) disjointBatch(maxCommands int) []*queuedCommand {
 			case total > 0 && total+n > limit:
 				return
 			case q.inFlight > 0 && (q.busyAccounts.touchedBy(c.command) || q.skippedAccounts.touchedBy(c.command)):
-				q.skippedAccounts.add(c.command)
+				if !c.bulk || c == q.bulk[0] && q.passedOver >= maxPassedOver {
+					q.skippedAccounts.add(c.command)
+				}
 			default:
 				found = append(found, c)
 				total += n
