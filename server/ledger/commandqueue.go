@@ -31,7 +31,7 @@ const stalledAfter = 200 * time.Millisecond
 
 // maxWithBulk is the size of a batch above which no bulk command is added to it. Single commands go
 // first: their callers wait for one payment, and a larger batch would take longer for them.
-const maxWithBulk = 256
+const maxWithBulk = 128
 
 // maxPassedOver is how many batches may begin without the first bulk command that waits. The next
 // one then begins with bulkTurn of them, however many single commands there are.

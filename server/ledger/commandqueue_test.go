@@ -116,7 +116,7 @@ func TestBulkCommandsWaitForSingleOnesAndHaveTheirTurn(t *testing.T) {
 	}
 	for name, last := range map[string][]*queuedCommand{"an atomic group": {groupOf(500, 5, 6)}, "many commands": many} {
 		q := newCommandQueue(10_000, 10)
-		first := []*queuedCommand{bulkOn(1, 2), groupOf(200, 3, 4)}
+		first := []*queuedCommand{bulkOn(1, 2), groupOf(100, 3, 4)}
 		enqueueAll(t, q, first...)
 		enqueueAll(t, q, last...)
 		single := commandOn(7, 8)
