@@ -201,12 +201,12 @@ func (q *commandQueue) minBatch() int {
 	return max(q.minParallel, (len(q.commands)+q.inFlightCommands)/4)
 }
 
-// disjointBatch returns the first commands that touch no account of a batch in flight, nor of
-// an earlier command that has to wait. Commands on one account therefore keep their order, but for
+// disjointBatch returns the first commands that touch no account of a batch in flight, nor of an
+// earlier command that has to wait. Commands on one account therefore keep their order, but for
 // bulk commands: those come after the single ones, while the batch has at most maxWithBulk
-// commands, unless the first of them was passed over too often. They have no order among themselves:
-// otherwise one busy payee would hold up all rows of its sender. An atomic group that is larger than
-// the maximum is a batch by itself.
+// commands, unless the first of them was passed over too often. They have no order among
+// themselves: otherwise one busy payee would hold up all rows of its sender. An atomic group that
+// is larger than the maximum is a batch by itself.
 func (q *commandQueue) disjointBatch(maxCommands int) []*queuedCommand {
 	clear(q.skippedAccounts)
 	var (
