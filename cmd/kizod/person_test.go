@@ -83,18 +83,9 @@ func (c command) send(client *http.Client, url string, wait int) (outcome, error
 	return o, nil
 }
 
-// get reads what path names. Beyond the rate limit it waits as long as the answer says.
 func (p *person) get(client *http.Client, url, path string, into any) error {
 	header := http.Header{"Authorization": {"Bearer " + p.token}}
-	status, got, text, err := call(client, http.MethodGet, url+path, header, nil, into)
-	for err == nil && status == http.StatusTooManyRequests {
-		var seconds int
-		if seconds, err = strconv.Atoi(got.Get("Retry-After")); err != nil {
-			break
-		}
-		time.Sleep(time.Duration(seconds) * time.Second)
-		status, got, text, err = call(client, http.MethodGet, url+path, header, nil, into)
-	}
+	status, _, text, err := call(client, http.MethodGet, url+path, header, nil, into)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("GET %s: %d %s", path, status, text)
 	}
@@ -114,7 +105,23 @@ func (p *person) wallet(client *http.Client, url string) (wallet, error) {
 	return list.Items[0], nil
 }
 
+// call sends a request. Beyond the rate limit of its user it waits as long as the answer says, and
+// sends the request again: how often a test polls must not decide whether it passes.
 func call(client *http.Client, method, url string, header http.Header, body map[string]any, into any) (status int, got http.Header, text string, err error) {
+	for {
+		status, got, text, err = callOnce(client, method, url, header, body, into)
+		if err != nil || status != http.StatusTooManyRequests {
+			return status, got, text, err
+		}
+		seconds, err := strconv.Atoi(got.Get("Retry-After"))
+		if err != nil {
+			return 0, nil, "", fmt.Errorf("429 without Retry-After: %s", text)
+		}
+		time.Sleep(time.Duration(seconds) * time.Second)
+	}
+}
+
+func callOnce(client *http.Client, method, url string, header http.Header, body map[string]any, into any) (status int, got http.Header, text string, err error) {
 	var content io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
