@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -190,7 +191,8 @@ func (n *nemesis) freeze() action {
 // dieAtPoint makes the next generations of a kizod die, fail or stall at a failpoint, with a small
 // probability each time, and starts one. Four seconds later it starts one without the failpoint.
 func (n *nemesis) dieAtPoint() action {
-	d, point := n.anyDaemon(""), points[n.dice.IntN(len(points))]
+	point := points[n.dice.IntN(len(points))]
+	d := n.anyDaemon(roleAt(point))
 	what := []string{"kill", "kill", "fail", "stall:1500ms"}[n.dice.IntN(4)]
 	return func(ctx context.Context) error {
 		if !n.options.points {
@@ -203,6 +205,20 @@ func (n *nemesis) dieAtPoint() action {
 		d.signal(syscall.SIGKILL)
 		n.system.faultLog.count("kizod kill -9")
 		return nil
+	}
+}
+
+// roleAt returns the role whose kizod passes a failpoint, or "" if all do.
+func roleAt(point string) string {
+	switch part, _, _ := strings.Cut(point, "."); part {
+	case "api", "auth":
+		return "api"
+	case "settle":
+		return "worker"
+	case "janitor":
+		return "janitor"
+	default:
+		return ""
 	}
 }
 

@@ -38,7 +38,7 @@ func (a *API) CreateTransferBatch(ctx context.Context, r routes.CreateTransferBa
 				b.results[i] = &ledger.GroupResult{Err: reject(openapi.BatchRefused, "", "another transfer of the batch has an error, and the batch is all or nothing; nothing was done for this one")}
 			}
 		}
-		return a.batchResponse(ctx, b.results)
+		return a.batchResponse(ctx, b.results), nil
 	}
 	var (
 		requests  []ledger.GroupRequest
@@ -54,7 +54,7 @@ func (a *API) CreateTransferBatch(ctx context.Context, r routes.CreateTransferBa
 		b.results[positions[n]] = &result
 	}
 	_ = failpoint.Point("api.batch_done")
-	return a.batchResponse(ctx, b.results)
+	return a.batchResponse(ctx, b.results), nil
 }
 
 // batch is the content of a request. A transfer that has a result is not sent to the ledger.
@@ -155,23 +155,15 @@ func groupRequest(ctx context.Context, row *openapi.BatchTransfer) (ledger.Group
 	return ledger.GroupRequest{TransferRequest: request, Authorize: authorize}, err
 }
 
-// batchResponse returns the results. If the names of the parties cannot be read, it omits them: the
-// money has moved.
-func (a *API) batchResponse(ctx context.Context, results []*ledger.GroupResult) (routes.CreateTransferBatchResponseObject, error) {
+// batchResponse returns the response with the results.
+func (a *API) batchResponse(ctx context.Context, results []*ledger.GroupResult) routes.CreateTransferBatch200JSONResponse {
 	moved := make([]ledger.Transfer, 0, len(results))
 	for i := range results {
 		if results[i].Err == nil {
 			moved = append(moved, results[i].Result.Transfer)
 		}
 	}
-	views, err := a.view(ctx, moved...)
-	if err != nil {
-		a.log.Warn("cannot read the parties of a completed batch", "transfers", len(moved), "error", err)
-		views = make([]openapi.Transfer, len(moved))
-		for i := range moved {
-			views[i] = viewTransfer(moved[i], openapi.Party{}, openapi.Party{}, openapi.Out)
-		}
-	}
+	views := a.viewDone(ctx, moved...)
 	response := routes.CreateTransferBatch200JSONResponse{Results: make([]openapi.BatchResult, len(results))}
 	next := 0
 	failed := make(map[openapi.ProblemCode]int)
@@ -192,5 +184,5 @@ func (a *API) batchResponse(ctx context.Context, results []*ledger.GroupResult) 
 		shown.Status, shown.Transfer, shown.Replayed = http.StatusCreated, &views[next], results[i].Result.Replayed
 		next++
 	}
-	return response, nil
+	return response
 }

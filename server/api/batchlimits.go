@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"time"
 
@@ -105,21 +104,19 @@ func (a *API) limitBody(header *fasthttp.RequestHeader) (limits fasthttp.Request
 	if !isLargeBatch(header) {
 		return limits
 	}
-	principal, err := a.verifyHeader(string(header.Peek(fasthttp.HeaderAuthorization)))
+	principal, err := a.verifyEarly(header)
 	if err == nil && a.batches.receive(principal.UserID, time.Now()) {
 		limits.MaxRequestBodySize = maxBatchBody
 	}
 	return limits
 }
 
-func (a *API) verifyHeader(authorization string) (auth.Principal, error) {
-	token, ok := bearer(authorization)
-	if !ok {
-		return auth.Principal{}, reject(openapi.Unauthenticated, "", "log in first, and send the access token as Authorization: Bearer")
-	}
+// verifyEarly verifies the token of a request that no step of the chain has seen.
+func (a *API) verifyEarly(header *fasthttp.RequestHeader) (auth.Principal, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
 	defer cancel()
-	return a.auth.Verify(ctx, token)
+	principal, _, err := a.verify(ctx, string(header.Peek(fasthttp.HeaderAuthorization)))
+	return principal, err
 }
 
 // releaseBody ends the count of a large body that has been received.
@@ -130,13 +127,13 @@ func (a *API) releaseBody(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// bodyError returns why limitBody did not allow the large body of a batch, in place of the error
-// that the body is too large. It returns other errors as they are.
-func (a *API) bodyError(c *fiber.Ctx, err error) error {
-	if e, ok := err.(*fiber.Error); !ok || e.Code != http.StatusRequestEntityTooLarge || !isLargeBatch(&c.Request().Header) { //nolint:errorlint // Fiber returns it unwrapped
-		return err
+// whyTooLarge returns the error for a large batch whose body limitBody did not allow: why the token
+// is not valid, or that too many are being received. It returns nil for any other request.
+func (a *API) whyTooLarge(header *fasthttp.RequestHeader) error {
+	if !isLargeBatch(header) {
+		return nil
 	}
-	if _, err := a.verifyHeader(c.Get(fiber.HeaderAuthorization)); err != nil {
+	if _, err := a.verifyEarly(header); err != nil {
 		return err
 	}
 	return reject(openapi.Overloaded, "", "too many large batches are being received; nothing was done, try again in a moment")

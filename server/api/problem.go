@@ -201,7 +201,13 @@ func isMisrouted(err error) bool {
 
 // handleError turns an error into a response. It is Fiber's ErrorHandler.
 func (a *API) handleError(c *fiber.Ctx, err error) error {
-	err, original := a.bodyError(c, err), err
+	e, _ := errors.AsType[*fiber.Error](err)
+	if e != nil && e.Code == http.StatusRequestEntityTooLarge {
+		closeGracefully(c.Context().Conn())
+		if reason := a.whyTooLarge(&c.Request().Header); reason != nil {
+			err = reason
+		}
+	}
 	p := problemOf(err)
 	if requestID(c) == "" { // Fiber rejected it before the first middleware: too large, too slow, or not HTTP
 		assignIDs(c)
@@ -209,9 +215,7 @@ func (a *API) handleError(c *fiber.Ctx, err error) error {
 	}
 	id, traceID := requestID(c), traceOf(c).TraceID()
 	p.RequestId, p.TraceId = &id, &traceID
-	switch e, _ := errors.AsType[*fiber.Error](original); {
-	case e != nil && e.Code == http.StatusRequestEntityTooLarge:
-		closeGracefully(c.Context().Conn())
+	switch {
 	case e != nil && e.Code == http.StatusRequestTimeout: // not logged: the client was too slow, and nothing has failed here
 	case p.Code == openapi.Overloaded: // not logged, which would add to the load; a metric counts it
 	case isMisrouted(err): // logged for debugging only: nothing has failed here, and a proxy may send many

@@ -119,18 +119,23 @@ func (a *API) authenticate(c *fiber.Ctx) error {
 		r.body = bytes.Clone(c.Request().Body())
 	}
 	if op.access.needsToken() {
-		token, ok := bearer(c.Get(fiber.HeaderAuthorization))
-		if !ok {
-			return reject(openapi.Unauthenticated, "", "log in first, and send the access token as Authorization: Bearer")
-		}
-		principal, err := a.auth.Verify(c.UserContext(), token)
-		if err != nil {
+		var err error
+		if r.principal, r.token, err = a.verify(c.UserContext(), c.Get(fiber.HeaderAuthorization)); err != nil {
 			return err
 		}
-		r.principal, r.token = principal, token
 	}
 	c.SetUserContext(context.WithValue(c.UserContext(), requestKey{}, r))
 	return c.Next()
+}
+
+// verify returns the user of an Authorization header, and its token.
+func (a *API) verify(ctx context.Context, authorization string) (auth.Principal, string, error) {
+	token, ok := bearer(authorization)
+	if !ok {
+		return auth.Principal{}, "", reject(openapi.Unauthenticated, "", "log in first, and send the access token as Authorization: Bearer")
+	}
+	principal, err := a.auth.Verify(ctx, token)
+	return principal, token, err
 }
 
 // bearer returns the token of an Authorization header.

@@ -51,11 +51,7 @@ func (a *API) CreateTransfer(ctx context.Context, r routes.CreateTransferRequest
 		return nil, err
 	}
 	_ = failpoint.Point("api.transfer_done")
-	response, err := a.transferResponse(ctx, result)
-	if err != nil {
-		return nil, err
-	}
-	return routes.CreateTransfer201JSONResponse{TransferJSONResponse: response}, nil
+	return routes.CreateTransfer201JSONResponse{TransferJSONResponse: a.transferResponse(ctx, result)}, nil
 }
 
 // replay returns the result that the key of a request had when its payee could still be found. If
@@ -153,7 +149,7 @@ func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.Foll
 		return routes.TransferJSONResponse{}, err
 	}
 	_ = failpoint.Point("api.follow_up_done")
-	return a.transferResponse(ctx, result)
+	return a.transferResponse(ctx, result), nil
 }
 
 // onlyReceiver returns the error for a user who is not the receiver of a transfer. It names the
@@ -228,8 +224,7 @@ func (a *API) openBankTransfer(ctx context.Context, open func(context.Context, l
 		ctx = waiting
 		a.admission.releaseWhile(func() { result.Transfer = a.awaitEnd(ctx, result.Transfer, wait) })
 	}
-	response, err = a.transferResponse(ctx, result)
-	return response, result.Transfer.State == ledger.Pending, err
+	return a.transferResponse(ctx, result), result.Transfer.State == ledger.Pending, nil
 }
 
 // awaitEnd polls a pending transfer until it ends or the wait is over. It reads the table, because

@@ -191,24 +191,36 @@ func optionalTime(t time.Time) *time.Time {
 	return &t
 }
 
-// transferResponse returns the response for a command that the ledger has carried out.
-func (a *API) transferResponse(ctx context.Context, r ledger.Result) (routes.TransferJSONResponse, error) {
-	views, err := a.view(ctx, r.Transfer)
-	if err != nil {
-		// The money has moved, so the request succeeds, although the response lacks the names.
-		a.log.Warn("cannot read the parties of a completed transfer", "transfer", r.Transfer.ID, "error", err)
+// viewDone is view for commands that the ledger has carried out. If the names of the parties cannot
+// be read, they are missing: the money has moved, so the request succeeds all the same.
+func (a *API) viewDone(ctx context.Context, transfers ...ledger.Transfer) []openapi.Transfer {
+	if len(transfers) == 0 {
+		return nil
+	}
+	views, err := a.view(ctx, transfers...)
+	if err == nil {
+		return views
+	}
+	a.log.Warn("cannot read the parties of completed transfers", "first", transfers[0].ID, "transfers", len(transfers), "error", err)
+	views = make([]openapi.Transfer, len(transfers))
+	for i, t := range transfers {
 		direction := openapi.Out
-		if r.Transfer.Kind == ledger.KindDeposit || r.Transfer.Owner != userID(ctx) {
+		if t.Kind == ledger.KindDeposit || t.Owner != userID(ctx) {
 			direction = openapi.In
 		}
-		views = []openapi.Transfer{viewTransfer(r.Transfer, openapi.Party{}, openapi.Party{}, direction)}
+		views[i] = viewTransfer(t, openapi.Party{}, openapi.Party{}, direction)
 	}
-	response := routes.TransferJSONResponse{Body: views[0]}
+	return views
+}
+
+// transferResponse returns the response for a command that the ledger has carried out.
+func (a *API) transferResponse(ctx context.Context, r ledger.Result) routes.TransferJSONResponse {
+	response := routes.TransferJSONResponse{Body: a.viewDone(ctx, r.Transfer)[0]}
 	if r.Replayed {
 		yes := "true"
 		response.Headers.IdempotencyReplayed = &yes
 	}
-	return response, nil
+	return response
 }
 
 func pendingResponse(r routes.TransferJSONResponse) routes.PendingTransferJSONResponse {

@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -219,34 +217,24 @@ func (b *batch) restore(p checkpoint) {
 // Replay returns the results that earlier commands had under the keys of requests, whatever their
 // payees: it answers requests whose payee cannot be found any more. The result of a key that was
 // never used is nil. A key that was used with another amount, currency, memo or kind has the error
-// KeyReused. All requests have the same owner.
+// KeyReused.
 func (l *Ledger) Replay(ctx context.Context, requests []GroupRequest) ([]*GroupResult, error) {
-	const find = `SELECT ` + transferColumns + ` FROM unnest($2::text[]) AS k (idem_key)
-		CROSS JOIN LATERAL (SELECT * FROM transfers x WHERE x.owner = $1 AND x.idem_key = k.idem_key OFFSET 0) t`
 	results := make([]*GroupResult, len(requests))
-	if len(requests) == 0 {
-		return results, nil
-	}
-	keys := make([]string, len(requests))
+	owners, keys := make([][16]byte, len(requests)), make([]string, len(requests))
 	for i := range requests {
-		keys[i] = requests[i].Key
+		owners[i], keys[i] = requests[i].Owner, requests[i].Key
 	}
-	rows, err := l.pool.Query(ctx, find, planEachTime, requests[0].Owner, keys)
+	rows, err := l.pool.Query(ctx, findKeys, planEachTime, owners, keys)
 	if err != nil {
 		return nil, unavailable("look the keys up", err)
 	}
-	stored := make(map[string]*Transfer, len(requests))
-	var row transferRow
-	_, err = pgx.ForEachRow(rows, row.into(), func() error {
-		t := *row.transfer()
-		stored[t.Key] = &t
-		return nil
-	})
-	if err != nil {
+	defer rows.Close()
+	b := newBatch(len(requests))
+	if err := b.scanTransfers(rows); err != nil {
 		return nil, unavailable("look the keys up", err)
 	}
 	for i := range requests {
-		t := stored[requests[i].Key]
+		t := b.byKey[ownerKey{requests[i].Owner, requests[i].Key}]
 		switch {
 		case t == nil:
 		case !requests[i].describes(t):
