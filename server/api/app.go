@@ -98,6 +98,7 @@ func New(config Config) *API {
 		Concurrency:           a.listener.Max + 1, // the listener enforces Max
 		Immutable:             true,               // otherwise fasthttp reuses the memory of strings that outlive a handler
 		ErrorHandler:          a.handleError,
+		JSONEncoder:           encodeJSON,
 		DisableStartupMessage: true,
 		StrictRouting:         true,
 		// The contract has no forms. A form that is not parsed costs nothing and is answered with

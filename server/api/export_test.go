@@ -20,6 +20,7 @@ var (
 	Statuses       = statuses
 	DecodeStrictly = decodeStrictly
 	Describe       = problemOf
+	EncodeJSON     = encodeJSON
 )
 
 const MaxBody = maxBody
