@@ -9,13 +9,16 @@ import (
 	"mime"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -27,14 +30,14 @@ const (
 	maxRows      = ledger.MaxGroup // objects in a list
 )
 
-// checkBody rejects a body that is not exactly what the contract says.
+// checkBody rejects a body that is not exactly what the contract says, and decodes it for the
+// generated code.
 func checkBody(c *fiber.Ctx) error {
 	empty := operationOf(c).body
 	if empty == nil {
 		return c.Next()
 	}
-	media, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
-	if err != nil || media != fiber.MIMEApplicationJSON {
+	if !isJSON(c.Request().Header.ContentType()) {
 		return reject(openapi.MediaTypeUnsupported, "Content-Type", "send the body as Content-Type: application/json")
 	}
 	// Fiber would decompress it without a bound, layer by layer: 16 KiB of gzip in gzip can become
@@ -42,10 +45,21 @@ func checkBody(c *fiber.Ctx) error {
 	if len(c.Request().Header.PeekAll(fiber.HeaderContentEncoding)) > 0 {
 		return reject(openapi.MediaTypeUnsupported, "Content-Encoding", "send the body as it is, without Content-Encoding")
 	}
-	if err := decodeStrictly(c.Body(), empty()); err != nil {
+	body := empty()
+	if err := decodeStrictly(c.Request().Body(), body); err != nil {
 		return err
 	}
+	c.Locals(routes.BodyLocal, body)
 	return c.Next()
+}
+
+// isJSON reports whether a Content-Type is application/json, with any parameters.
+func isJSON(contentType []byte) bool {
+	if string(contentType) == fiber.MIMEApplicationJSON {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(string(contentType))
+	return err == nil && media == fiber.MIMEApplicationJSON
 }
 
 // decodeStrictly decodes a body into a pointer to one of the contract's structs. It rejects unknown
@@ -98,34 +112,110 @@ func (m members) find(name string) *member {
 
 // decode decodes the members into a pointer to a struct that has a field for each of them.
 func (m members) decode(into any) error {
-	var known []string
-	for field, value := range reflect.ValueOf(into).Elem().Fields() {
-		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		known = append(known, name)
-		one := m.find(name)
+	target := reflect.ValueOf(into).Elem()
+	known := fieldsOf(target.Type())
+	decoded := 0
+	for i, field := range known {
+		one := m.find(field.name)
 		switch {
-		case one == nil && !strings.Contains(options, "omitempty"):
-			return reject(openapi.BodyMalformed, name, fmt.Sprintf("the field %q is missing", name))
+		case one == nil && !field.optional:
+			return reject(openapi.BodyMalformed, field.name, fmt.Sprintf("the field %q is missing", field.name))
 		case one == nil:
 			continue
 		}
-		if value.Kind() == reflect.Slice && value.Type().Elem().Kind() == reflect.Struct {
+		decoded++
+		value := target.Field(i)
+		if field.list {
 			if err := decodeEach(one, value); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := json.Unmarshal(one.raw, value.Addr().Interface()); err != nil {
-			return reject(openapi.BodyMalformed, name, name+" must be "+plainType(value.Type()))
+		if err := decodeValue(one.raw, value.Addr().Interface()); err != nil {
+			return reject(openapi.BodyMalformed, field.name, field.name+" must be "+plainType(value.Type()))
 		}
 	}
+	if decoded == len(m) {
+		return nil
+	}
+	return unknownField(m, known)
+}
+
+// unknownField returns the error for the first member that is no known field.
+func unknownField(m members, known []field) error {
+	names := make([]string, len(known))
+	for i, field := range known {
+		names[i] = field.name
+	}
 	for _, one := range m {
-		if !slices.Contains(known, one.name) {
+		if !slices.Contains(names, one.name) {
 			return reject(openapi.BodyMalformed, "", fmt.Sprintf("there is no field %q here: leave it out; there are %s",
-				shortened(one.name), strings.Join(known, ", ")))
+				shortened(one.name), strings.Join(names, ", ")))
 		}
 	}
 	return nil
+}
+
+// field is what the contract says about a member of an object.
+type field struct {
+	name     string
+	optional bool
+	list     bool // of objects
+}
+
+// fieldsByType caches the result of fieldsOf: the contract has few types of bodies.
+var fieldsByType sync.Map // reflect.Type to []field
+
+// fieldsOf returns the fields of a struct of the contract, in the order of the struct.
+func fieldsOf(t reflect.Type) []field {
+	if cached, ok := fieldsByType.Load(t); ok {
+		return cached.([]field) //nolint:errcheck,forcetypeassert // nothing else is stored
+	}
+	fields := make([]field, 0, t.NumField())
+	for of := range t.Fields() {
+		name, options, _ := strings.Cut(of.Tag.Get("json"), ",")
+		list := of.Type.Kind() == reflect.Slice && of.Type.Elem().Kind() == reflect.Struct
+		fields = append(fields, field{name, strings.Contains(options, "omitempty"), list})
+	}
+	fieldsByType.Store(t, fields)
+	return fields
+}
+
+// decodeValue is json.Unmarshal for a valid value. It reads plain texts and whole numbers without a
+// parser.
+func decodeValue(raw []byte, into any) error {
+	switch into := into.(type) {
+	case *string:
+		if text, ok := plainText(raw); ok {
+			*into = text
+			return nil
+		}
+	case **string:
+		if text, ok := plainText(raw); ok {
+			*into = &text
+			return nil
+		}
+	case *int64:
+		if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
+			*into = n
+			return nil
+		}
+	}
+	return json.Unmarshal(raw, into)
+}
+
+// plainText returns the content of a JSON text of ASCII characters without escapes.
+func plainText(raw []byte) (string, bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", false
+	}
+	content := raw[1 : len(raw)-1]
+	for _, c := range content {
+		if c < ' ' || c == '\\' || c > '~' {
+			return "", false
+		}
+	}
+	return string(content), true
 }
 
 // decodeEach reads a list of objects as decodeStrictly reads one. The fields of an error are named

@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 
 	. "github.com/JDevAman/kizo/openapi"
@@ -254,42 +253,32 @@ func (siw *ServerInterfaceWrapper) CreateDeposit(c *fiber.Ctx) error {
 	// Parameter object where we will unmarshal all parameters from the context
 	var params CreateDepositParams
 
-	headers := c.GetReqHeaders()
-
 	// ------------- Required header parameter "Idempotency-Key" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+	if valueList := c.Request().Header.PeekAll("Idempotency-Key"); len(valueList) > 0 {
 		var IdempotencyKey IdempotencyKey
-		n := len(valueList)
-		if n != 1 {
+		if n := len(valueList); n != 1 {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Idempotency-Key, 1 is required, but %d found", n))
 		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", string(valueList[0]), &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
 		if err != nil {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err).Error())
 		}
-
 		params.IdempotencyKey = IdempotencyKey
-
 	} else {
 		return fiber.NewError(fiber.StatusBadRequest, "Header parameter Idempotency-Key is required, but not found")
 	}
 
 	// ------------- Optional header parameter "Prefer" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+	if valueList := c.Request().Header.PeekAll("Prefer"); len(valueList) > 0 {
 		var Prefer Prefer
-		n := len(valueList)
-		if n != 1 {
+		if n := len(valueList); n != 1 {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Prefer, 1 is required, but %d found", n))
 		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", string(valueList[0]), &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
 		if err != nil {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Prefer: %w", err).Error())
 		}
-
 		params.Prefer = &Prefer
-
 	}
 
 	handler := func(c *fiber.Ctx) error {
@@ -323,36 +312,28 @@ func (siw *ServerInterfaceWrapper) StreamEvents(c *fiber.Ctx) error {
 	}
 
 	// ------------- Optional query parameter "since" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", query, &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter since: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "ops" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "ops", query, &params.Ops, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter ops: %w", err).Error())
 	}
 
-	headers := c.GetReqHeaders()
-
 	// ------------- Optional header parameter "Last-Event-ID" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+	if valueList := c.Request().Header.PeekAll("Last-Event-ID"); len(valueList) > 0 {
 		var LastEventID string
-		n := len(valueList)
-		if n != 1 {
+		if n := len(valueList); n != 1 {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Last-Event-ID, 1 is required, but %d found", n))
 		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", string(valueList[0]), &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
 		if err != nil {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Last-Event-ID: %w", err).Error())
 		}
-
 		params.LastEventID = &LastEventID
-
 	}
 
 	handler := func(c *fiber.Ctx) error {
@@ -422,7 +403,6 @@ func (siw *ServerInterfaceWrapper) OpsListActions(c *fiber.Ctx) error {
 	}
 
 	// ------------- Optional query parameter "limit" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
@@ -477,21 +457,18 @@ func (siw *ServerInterfaceWrapper) OpsListPayments(c *fiber.Ctx) error {
 	}
 
 	// ------------- Optional query parameter "state" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", query, &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter state: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "cursor" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", query, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter cursor: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "limit" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
@@ -520,7 +497,6 @@ func (siw *ServerInterfaceWrapper) OpsGetPayment(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "id" -------------
 	var id ID
-
 	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
@@ -549,7 +525,6 @@ func (siw *ServerInterfaceWrapper) OpsResolvePayment(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "id" -------------
 	var id ID
-
 	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
@@ -596,7 +571,6 @@ func (siw *ServerInterfaceWrapper) OpsPauseQueue(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "queue" -------------
 	var queue QueueName
-
 	err = runtime.BindStyledParameterWithOptions("simple", "queue", c.Params("queue"), &queue, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter queue: %w", err).Error())
@@ -625,7 +599,6 @@ func (siw *ServerInterfaceWrapper) OpsResumeQueue(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "queue" -------------
 	var queue QueueName
-
 	err = runtime.BindStyledParameterWithOptions("simple", "queue", c.Params("queue"), &queue, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter queue: %w", err).Error())
@@ -654,7 +627,6 @@ func (siw *ServerInterfaceWrapper) OpsListTasks(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "queue" -------------
 	var queue QueueName
-
 	err = runtime.BindStyledParameterWithOptions("simple", "queue", c.Params("queue"), &queue, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter queue: %w", err).Error())
@@ -670,14 +642,12 @@ func (siw *ServerInterfaceWrapper) OpsListTasks(c *fiber.Ctx) error {
 	}
 
 	// ------------- Optional query parameter "state" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", query, &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter state: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "limit" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
@@ -706,7 +676,6 @@ func (siw *ServerInterfaceWrapper) OpsActOnTask(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "queue" -------------
 	var queue QueueName
-
 	err = runtime.BindStyledParameterWithOptions("simple", "queue", c.Params("queue"), &queue, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter queue: %w", err).Error())
@@ -714,7 +683,6 @@ func (siw *ServerInterfaceWrapper) OpsActOnTask(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "task" -------------
 	var task string
-
 	err = runtime.BindStyledParameterWithOptions("simple", "task", c.Params("task"), &task, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter task: %w", err).Error())
@@ -722,7 +690,6 @@ func (siw *ServerInterfaceWrapper) OpsActOnTask(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "action" -------------
 	var action string
-
 	err = runtime.BindStyledParameterWithOptions("simple", "action", c.Params("action"), &action, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter action: %w", err).Error())
@@ -769,7 +736,6 @@ func (siw *ServerInterfaceWrapper) OpsEndSessions(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "login" -------------
 	var login UserLogin
-
 	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
@@ -798,7 +764,6 @@ func (siw *ServerInterfaceWrapper) OpsFreezeUser(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "login" -------------
 	var login UserLogin
-
 	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
@@ -827,7 +792,6 @@ func (siw *ServerInterfaceWrapper) OpsReinstateUser(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "login" -------------
 	var login UserLogin
-
 	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
@@ -856,7 +820,6 @@ func (siw *ServerInterfaceWrapper) OpsSuspendUser(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "login" -------------
 	var login UserLogin
-
 	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
@@ -885,7 +848,6 @@ func (siw *ServerInterfaceWrapper) OpsUnfreezeUser(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "login" -------------
 	var login UserLogin
-
 	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
@@ -940,7 +902,6 @@ func (siw *ServerInterfaceWrapper) ListSecurityEvents(c *fiber.Ctx) error {
 	}
 
 	// ------------- Optional query parameter "limit" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
@@ -969,7 +930,6 @@ func (siw *ServerInterfaceWrapper) RevokeSession(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "id" -------------
 	var id ID
-
 	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
@@ -1006,7 +966,6 @@ func (siw *ServerInterfaceWrapper) GetSummary(c *fiber.Ctx) error {
 	}
 
 	// ------------- Optional query parameter "month_start" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "month_start", query, &params.MonthStart, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter month_start: %w", err).Error())
@@ -1043,84 +1002,72 @@ func (siw *ServerInterfaceWrapper) ListTransfers(c *fiber.Ctx) error {
 	}
 
 	// ------------- Optional query parameter "cursor" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", query, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter cursor: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "limit" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "state" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", query, &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter state: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "kind" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", query, &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter kind: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "direction" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "direction", query, &params.Direction, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter direction: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "currency" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "currency", query, &params.Currency, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter currency: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "since" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", query, &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter since: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "until" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", query, &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter until: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "q" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", query, &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter q: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "min_amount" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_amount", query, &params.MinAmount, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter min_amount: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "max_amount" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "max_amount", query, &params.MaxAmount, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter max_amount: %w", err).Error())
 	}
 
 	// ------------- Optional query parameter "with" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "with", query, &params.With, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter with: %w", err).Error())
@@ -1150,23 +1097,17 @@ func (siw *ServerInterfaceWrapper) CreateTransfer(c *fiber.Ctx) error {
 	// Parameter object where we will unmarshal all parameters from the context
 	var params CreateTransferParams
 
-	headers := c.GetReqHeaders()
-
 	// ------------- Required header parameter "Idempotency-Key" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+	if valueList := c.Request().Header.PeekAll("Idempotency-Key"); len(valueList) > 0 {
 		var IdempotencyKey IdempotencyKey
-		n := len(valueList)
-		if n != 1 {
+		if n := len(valueList); n != 1 {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Idempotency-Key, 1 is required, but %d found", n))
 		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", string(valueList[0]), &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
 		if err != nil {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err).Error())
 		}
-
 		params.IdempotencyKey = IdempotencyKey
-
 	} else {
 		return fiber.NewError(fiber.StatusBadRequest, "Header parameter Idempotency-Key is required, but not found")
 	}
@@ -1212,7 +1153,6 @@ func (siw *ServerInterfaceWrapper) GetTransfer(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "id" -------------
 	var id ID
-
 	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
@@ -1241,7 +1181,6 @@ func (siw *ServerInterfaceWrapper) CaptureTransfer(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "id" -------------
 	var id ID
-
 	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
@@ -1250,23 +1189,17 @@ func (siw *ServerInterfaceWrapper) CaptureTransfer(c *fiber.Ctx) error {
 	// Parameter object where we will unmarshal all parameters from the context
 	var params CaptureTransferParams
 
-	headers := c.GetReqHeaders()
-
 	// ------------- Required header parameter "Idempotency-Key" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+	if valueList := c.Request().Header.PeekAll("Idempotency-Key"); len(valueList) > 0 {
 		var IdempotencyKey IdempotencyKey
-		n := len(valueList)
-		if n != 1 {
+		if n := len(valueList); n != 1 {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Idempotency-Key, 1 is required, but %d found", n))
 		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", string(valueList[0]), &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
 		if err != nil {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err).Error())
 		}
-
 		params.IdempotencyKey = IdempotencyKey
-
 	} else {
 		return fiber.NewError(fiber.StatusBadRequest, "Header parameter Idempotency-Key is required, but not found")
 	}
@@ -1294,7 +1227,6 @@ func (siw *ServerInterfaceWrapper) ReverseTransfer(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "id" -------------
 	var id ID
-
 	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
@@ -1303,23 +1235,17 @@ func (siw *ServerInterfaceWrapper) ReverseTransfer(c *fiber.Ctx) error {
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ReverseTransferParams
 
-	headers := c.GetReqHeaders()
-
 	// ------------- Required header parameter "Idempotency-Key" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+	if valueList := c.Request().Header.PeekAll("Idempotency-Key"); len(valueList) > 0 {
 		var IdempotencyKey IdempotencyKey
-		n := len(valueList)
-		if n != 1 {
+		if n := len(valueList); n != 1 {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Idempotency-Key, 1 is required, but %d found", n))
 		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", string(valueList[0]), &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
 		if err != nil {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err).Error())
 		}
-
 		params.IdempotencyKey = IdempotencyKey
-
 	} else {
 		return fiber.NewError(fiber.StatusBadRequest, "Header parameter Idempotency-Key is required, but not found")
 	}
@@ -1347,7 +1273,6 @@ func (siw *ServerInterfaceWrapper) ExplainTransfer(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "id" -------------
 	var id ID
-
 	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
@@ -1376,7 +1301,6 @@ func (siw *ServerInterfaceWrapper) VoidTransfer(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "id" -------------
 	var id ID
-
 	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
@@ -1385,23 +1309,17 @@ func (siw *ServerInterfaceWrapper) VoidTransfer(c *fiber.Ctx) error {
 	// Parameter object where we will unmarshal all parameters from the context
 	var params VoidTransferParams
 
-	headers := c.GetReqHeaders()
-
 	// ------------- Required header parameter "Idempotency-Key" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+	if valueList := c.Request().Header.PeekAll("Idempotency-Key"); len(valueList) > 0 {
 		var IdempotencyKey IdempotencyKey
-		n := len(valueList)
-		if n != 1 {
+		if n := len(valueList); n != 1 {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Idempotency-Key, 1 is required, but %d found", n))
 		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", string(valueList[0]), &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
 		if err != nil {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err).Error())
 		}
-
 		params.IdempotencyKey = IdempotencyKey
-
 	} else {
 		return fiber.NewError(fiber.StatusBadRequest, "Header parameter Idempotency-Key is required, but not found")
 	}
@@ -1437,7 +1355,6 @@ func (siw *ServerInterfaceWrapper) SearchUsers(c *fiber.Ctx) error {
 	}
 
 	// ------------- Required query parameter "q" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, true, "q", query, &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter q: %w", err).Error())
@@ -1502,7 +1419,6 @@ func (siw *ServerInterfaceWrapper) GetBalance(c *fiber.Ctx) error {
 
 	// ------------- Path parameter "currency" -------------
 	var currency string
-
 	err = runtime.BindStyledParameterWithOptions("simple", "currency", c.Params("currency"), &currency, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter currency: %w", err).Error())
@@ -1518,7 +1434,6 @@ func (siw *ServerInterfaceWrapper) GetBalance(c *fiber.Ctx) error {
 	}
 
 	// ------------- Optional query parameter "at" -------------
-
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "at", query, &params.At, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter at: %w", err).Error())
@@ -1548,42 +1463,32 @@ func (siw *ServerInterfaceWrapper) CreateWithdrawal(c *fiber.Ctx) error {
 	// Parameter object where we will unmarshal all parameters from the context
 	var params CreateWithdrawalParams
 
-	headers := c.GetReqHeaders()
-
 	// ------------- Required header parameter "Idempotency-Key" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+	if valueList := c.Request().Header.PeekAll("Idempotency-Key"); len(valueList) > 0 {
 		var IdempotencyKey IdempotencyKey
-		n := len(valueList)
-		if n != 1 {
+		if n := len(valueList); n != 1 {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Idempotency-Key, 1 is required, but %d found", n))
 		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", string(valueList[0]), &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
 		if err != nil {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err).Error())
 		}
-
 		params.IdempotencyKey = IdempotencyKey
-
 	} else {
 		return fiber.NewError(fiber.StatusBadRequest, "Header parameter Idempotency-Key is required, but not found")
 	}
 
 	// ------------- Optional header parameter "Prefer" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+	if valueList := c.Request().Header.PeekAll("Prefer"); len(valueList) > 0 {
 		var Prefer Prefer
-		n := len(valueList)
-		if n != 1 {
+		if n := len(valueList); n != 1 {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Prefer, 1 is required, but %d found", n))
 		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", string(valueList[0]), &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
 		if err != nil {
 			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Prefer: %w", err).Error())
 		}
-
 		params.Prefer = &Prefer
-
 	}
 
 	handler := func(c *fiber.Ctx) error {
@@ -3474,29 +3379,21 @@ type strictHandler struct {
 	middlewares []StrictMiddlewareFunc
 }
 
-// validatedBodyLocalsKey is the c.Locals key under which fiber-middleware and
-// fiber-v3-middleware store the decoded request body value that passed
-// validation. It is defined here as well so generated code does not import the
-// middleware; keep it in sync with fibermiddleware.ValidatedBodyLocalsKey.
-const validatedBodyLocalsKey = "x-oapi-codegen-validated-body"
+// BodyLocal is the name of the local value that holds a pointer to the decoded body.
+const BodyLocal = "body"
 
 // LogIn operation middleware
 func (sh *strictHandler) LogIn(ctx *fiber.Ctx) error {
 	var request LogInRequestObject
 
-	var body LogInJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*LogInJSONRequestBody)
+	if !ok {
+		body = new(LogInJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.LogIn(ctx.UserContext(), request.(LogInRequestObject))
@@ -3548,19 +3445,14 @@ func (sh *strictHandler) LogOut(ctx *fiber.Ctx) error {
 func (sh *strictHandler) Refresh(ctx *fiber.Ctx) error {
 	var request RefreshRequestObject
 
-	var body RefreshJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*RefreshJSONRequestBody)
+	if !ok {
+		body = new(RefreshJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.Refresh(ctx.UserContext(), request.(RefreshRequestObject))
@@ -3587,19 +3479,14 @@ func (sh *strictHandler) Refresh(ctx *fiber.Ctx) error {
 func (sh *strictHandler) SignUp(ctx *fiber.Ctx) error {
 	var request SignUpRequestObject
 
-	var body SignUpJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*SignUpJSONRequestBody)
+	if !ok {
+		body = new(SignUpJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.SignUp(ctx.UserContext(), request.(SignUpRequestObject))
@@ -3652,20 +3539,14 @@ func (sh *strictHandler) CreateDeposit(ctx *fiber.Ctx, params CreateDepositParam
 	var request CreateDepositRequestObject
 
 	request.Params = params
-
-	var body CreateDepositJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*CreateDepositJSONRequestBody)
+	if !ok {
+		body = new(CreateDepositJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.CreateDeposit(ctx.UserContext(), request.(CreateDepositRequestObject))
@@ -3744,19 +3625,14 @@ func (sh *strictHandler) GetMe(ctx *fiber.Ctx) error {
 func (sh *strictHandler) UpdateMe(ctx *fiber.Ctx) error {
 	var request UpdateMeRequestObject
 
-	var body UpdateMeJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*UpdateMeJSONRequestBody)
+	if !ok {
+		body = new(UpdateMeJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.UpdateMe(ctx.UserContext(), request.(UpdateMeRequestObject))
@@ -3890,20 +3766,14 @@ func (sh *strictHandler) OpsResolvePayment(ctx *fiber.Ctx, id ID) error {
 	var request OpsResolvePaymentRequestObject
 
 	request.Id = id
-
-	var body OpsResolvePaymentJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*OpsResolvePaymentJSONRequestBody)
+	if !ok {
+		body = new(OpsResolvePaymentJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.OpsResolvePayment(ctx.UserContext(), request.(OpsResolvePaymentRequestObject))
@@ -3956,20 +3826,14 @@ func (sh *strictHandler) OpsPauseQueue(ctx *fiber.Ctx, queue QueueName) error {
 	var request OpsPauseQueueRequestObject
 
 	request.Queue = queue
-
-	var body OpsPauseQueueJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*OpsPauseQueueJSONRequestBody)
+	if !ok {
+		body = new(OpsPauseQueueJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.OpsPauseQueue(ctx.UserContext(), request.(OpsPauseQueueRequestObject))
@@ -3997,20 +3861,14 @@ func (sh *strictHandler) OpsResumeQueue(ctx *fiber.Ctx, queue QueueName) error {
 	var request OpsResumeQueueRequestObject
 
 	request.Queue = queue
-
-	var body OpsResumeQueueJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*OpsResumeQueueJSONRequestBody)
+	if !ok {
+		body = new(OpsResumeQueueJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.OpsResumeQueue(ctx.UserContext(), request.(OpsResumeQueueRequestObject))
@@ -4068,20 +3926,14 @@ func (sh *strictHandler) OpsActOnTask(ctx *fiber.Ctx, queue QueueName, task stri
 	request.Queue = queue
 	request.Task = task
 	request.Action = action
-
-	var body OpsActOnTaskJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*OpsActOnTaskJSONRequestBody)
+	if !ok {
+		body = new(OpsActOnTaskJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.OpsActOnTask(ctx.UserContext(), request.(OpsActOnTaskRequestObject))
@@ -4134,20 +3986,14 @@ func (sh *strictHandler) OpsEndSessions(ctx *fiber.Ctx, login UserLogin) error {
 	var request OpsEndSessionsRequestObject
 
 	request.Login = login
-
-	var body OpsEndSessionsJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*OpsEndSessionsJSONRequestBody)
+	if !ok {
+		body = new(OpsEndSessionsJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.OpsEndSessions(ctx.UserContext(), request.(OpsEndSessionsRequestObject))
@@ -4175,20 +4021,14 @@ func (sh *strictHandler) OpsFreezeUser(ctx *fiber.Ctx, login UserLogin) error {
 	var request OpsFreezeUserRequestObject
 
 	request.Login = login
-
-	var body OpsFreezeUserJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*OpsFreezeUserJSONRequestBody)
+	if !ok {
+		body = new(OpsFreezeUserJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.OpsFreezeUser(ctx.UserContext(), request.(OpsFreezeUserRequestObject))
@@ -4216,20 +4056,14 @@ func (sh *strictHandler) OpsReinstateUser(ctx *fiber.Ctx, login UserLogin) error
 	var request OpsReinstateUserRequestObject
 
 	request.Login = login
-
-	var body OpsReinstateUserJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*OpsReinstateUserJSONRequestBody)
+	if !ok {
+		body = new(OpsReinstateUserJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.OpsReinstateUser(ctx.UserContext(), request.(OpsReinstateUserRequestObject))
@@ -4257,20 +4091,14 @@ func (sh *strictHandler) OpsSuspendUser(ctx *fiber.Ctx, login UserLogin) error {
 	var request OpsSuspendUserRequestObject
 
 	request.Login = login
-
-	var body OpsSuspendUserJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*OpsSuspendUserJSONRequestBody)
+	if !ok {
+		body = new(OpsSuspendUserJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.OpsSuspendUser(ctx.UserContext(), request.(OpsSuspendUserRequestObject))
@@ -4298,20 +4126,14 @@ func (sh *strictHandler) OpsUnfreezeUser(ctx *fiber.Ctx, login UserLogin) error 
 	var request OpsUnfreezeUserRequestObject
 
 	request.Login = login
-
-	var body OpsUnfreezeUserJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*OpsUnfreezeUserJSONRequestBody)
+	if !ok {
+		body = new(OpsUnfreezeUserJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.OpsUnfreezeUser(ctx.UserContext(), request.(OpsUnfreezeUserRequestObject))
@@ -4472,20 +4294,14 @@ func (sh *strictHandler) CreateTransfer(ctx *fiber.Ctx, params CreateTransferPar
 	var request CreateTransferRequestObject
 
 	request.Params = params
-
-	var body CreateTransferJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*CreateTransferJSONRequestBody)
+	if !ok {
+		body = new(CreateTransferJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.CreateTransfer(ctx.UserContext(), request.(CreateTransferRequestObject))
@@ -4512,19 +4328,14 @@ func (sh *strictHandler) CreateTransfer(ctx *fiber.Ctx, params CreateTransferPar
 func (sh *strictHandler) CreateTransferBatch(ctx *fiber.Ctx) error {
 	var request CreateTransferBatchRequestObject
 
-	var body CreateTransferBatchJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*CreateTransferBatchJSONRequestBody)
+	if !ok {
+		body = new(CreateTransferBatchJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.CreateTransferBatch(ctx.UserContext(), request.(CreateTransferBatchRequestObject))
@@ -4580,20 +4391,14 @@ func (sh *strictHandler) CaptureTransfer(ctx *fiber.Ctx, id ID, params CaptureTr
 
 	request.Id = id
 	request.Params = params
-
-	var body CaptureTransferJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*CaptureTransferJSONRequestBody)
+	if !ok {
+		body = new(CaptureTransferJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.CaptureTransfer(ctx.UserContext(), request.(CaptureTransferRequestObject))
@@ -4622,20 +4427,14 @@ func (sh *strictHandler) ReverseTransfer(ctx *fiber.Ctx, id ID, params ReverseTr
 
 	request.Id = id
 	request.Params = params
-
-	var body ReverseTransferJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*ReverseTransferJSONRequestBody)
+	if !ok {
+		body = new(ReverseTransferJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.ReverseTransfer(ctx.UserContext(), request.(ReverseTransferRequestObject))
@@ -4769,19 +4568,14 @@ func (sh *strictHandler) ListWallets(ctx *fiber.Ctx) error {
 func (sh *strictHandler) OpenWallet(ctx *fiber.Ctx) error {
 	var request OpenWalletRequestObject
 
-	var body OpenWalletJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*OpenWalletJSONRequestBody)
+	if !ok {
+		body = new(OpenWalletJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.OpenWallet(ctx.UserContext(), request.(OpenWalletRequestObject))
@@ -4837,20 +4631,14 @@ func (sh *strictHandler) CreateWithdrawal(ctx *fiber.Ctx, params CreateWithdrawa
 	var request CreateWithdrawalRequestObject
 
 	request.Params = params
-
-	var body CreateWithdrawalJSONRequestBody
-	var err error
-	// The validation middleware stores the value a kin-openapi validator
-	// validated in the Fiber context. Bind that value, matching member
-	// names exactly, so the handler receives what was validated instead
-	// of a second, case-insensitive decode.
-	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
-		err = ctx.BodyParser(&body)
+	body, ok := ctx.Locals(BodyLocal).(*CreateWithdrawalJSONRequestBody)
+	if !ok {
+		body = new(CreateWithdrawalJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
 	}
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
-	}
-	request.Body = &body
+	request.Body = body
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.CreateWithdrawal(ctx.UserContext(), request.(CreateWithdrawalRequestObject))
