@@ -29,7 +29,10 @@ SELECT id, handle, name, status, role, findable_by_email
 // the @), even if suspended. The result may be as old as a lease. The error has the code
 // user_not_found if there is none. FindUser is for operators; see [Service.FindPayee].
 func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, error) {
-	l := parseLogin(loginOrHandle)
+	return s.findUser(ctx, parseLogin(loginOrHandle))
+}
+
+func (s *Service) findUser(ctx context.Context, l login) (UserRef, error) {
 	if s.cache.valid() {
 		if id, ok := s.cache.logins.Get(l); ok {
 			if known, ok := s.cache.users.Get(id); ok {
@@ -63,7 +66,7 @@ func (s *Service) FindUser(ctx context.Context, loginOrHandle string) (UserRef, 
 func (s *Service) FindPayee(ctx context.Context, payer UserID, loginOrHandle string) (UserRef, error) {
 	l := parseLogin(loginOrHandle)
 	if l.email == "" {
-		return s.FindUser(ctx, loginOrHandle)
+		return s.findUser(ctx, l)
 	}
 	found := lookUp{payer, l.email}
 	if _, again := s.foundByEmail.Get(found); !again {
@@ -71,7 +74,7 @@ func (s *Service) FindPayee(ctx context.Context, payer UserID, loginOrHandle str
 			return UserRef{}, err
 		}
 	}
-	ref, err := s.FindUser(ctx, loginOrHandle)
+	ref, err := s.findUser(ctx, l)
 	if err == nil && !ref.FindableByEmail && ref.ID != payer {
 		err = errUserNotFound()
 	}

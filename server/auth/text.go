@@ -59,11 +59,11 @@ func normalHandle(input string) (string, error) {
 type login struct{ email, handle string }
 
 func parseLogin(text string) login {
-	if email, err := normalEmail(text); err == nil {
-		return login{email: email}
-	}
 	if handle, err := normalHandle(text); err == nil {
 		return login{handle: handle}
+	}
+	if email, err := normalEmail(text); err == nil {
+		return login{email: email}
 	}
 	return login{}
 }
