@@ -34,10 +34,16 @@ type request struct {
 
 type requestKey struct{}
 
-// requestOf returns the request of the context, or the zero value before authenticate.
-func requestOf(ctx context.Context) request {
-	r, _ := ctx.Value(requestKey{}).(request)
-	return r
+// noRequest is what requestOf returns before authenticate.
+var noRequest request
+
+// requestOf returns the request of the context, or the zero value before authenticate. Callers must
+// not change it.
+func requestOf(ctx context.Context) *request {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r
+	}
+	return &noRequest
 }
 
 // userID returns the id of the user that sent the request, or the zero id for an anonymous request.
@@ -111,7 +117,7 @@ func (a *API) setDeadline(c *fiber.Ctx) error {
 // authenticate identifies the caller by the access token, whose session must be open. The bank is
 // identified later, by its signature of the body.
 func (a *API) authenticate(c *fiber.Ctx) error {
-	r := request{trace: traceOf(c), client: auth.Client{UserAgent: c.Get(fiber.HeaderUserAgent), Address: a.clientAddress(c)}}
+	r := &request{trace: traceOf(c), client: auth.Client{UserAgent: c.Get(fiber.HeaderUserAgent), Address: a.clientAddress(c)}}
 	op := operationOf(c)
 	if op.access == forTheBank {
 		r.signature = c.Get(signatureHeader)

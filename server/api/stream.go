@@ -30,7 +30,7 @@ import (
 type stream struct {
 	api       *API
 	ctx       context.Context
-	request   request
+	request   *request
 	listener  *ledger.Listener
 	position  ledger.Position // the user's events up to here have been sent
 	notBefore time.Time       // events before this time are not sent
