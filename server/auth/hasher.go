@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 
-	"golang.org/x/crypto/argon2"
+	"github.com/JDevAman/kizo/internal/argon2"
 )
 
 // Hasher computes Argon2id hashes, in this process ([InProcess]) or in another one. It has
@@ -23,16 +23,16 @@ type HashJob struct {
 	Length int    // length of the digest: 16 to 64 bytes
 }
 
-// Argon2id computes the hash in the calling goroutine.
-func (j HashJob) Argon2id() []byte {
-	return argon2.IDKey(j.Input, j.Salt, j.Params.Time, j.Params.MemoryKiB, j.Params.Threads, uint32(j.Length))
+// Argon2id computes the hash in the calling goroutine and in the given memory.
+func (j HashJob) Argon2id(memory *argon2.Memory) []byte {
+	return memory.IDKey(j.Input, j.Salt, j.Params.Time, j.Params.MemoryKiB, j.Params.Threads, uint32(j.Length))
 }
 
-// InProcess is the Hasher that works in the calling goroutine.
+// InProcess is the Hasher that works in the calling goroutine, in new memory for each hash.
 type InProcess struct{}
 
 // Hash computes the hash. Its error is always nil.
-func (InProcess) Hash(j HashJob) ([]byte, error) { return j.Argon2id(), nil }
+func (InProcess) Hash(j HashJob) ([]byte, error) { return j.Argon2id(new(argon2.Memory)), nil }
 
 // Check returns an error if the job is invalid. A job that was damaged in transit could
 // otherwise require all of the memory.

@@ -29,7 +29,7 @@ func (g *latch) Hash(j HashJob) ([]byte, error) {
 	if err := <-g.release; err != nil {
 		return nil, err
 	}
-	return j.Argon2id(), nil
+	return InProcess{}.Hash(j)
 }
 
 // TestFullQueueRefusesBeforeAnyWork: a full queue refuses at once, before the throttle and before
@@ -230,7 +230,7 @@ func (c *counting) Hash(j HashJob) ([]byte, error) {
 	c.max = max(c.max, c.now)
 	c.mu.Unlock()
 	defer func() { c.mu.Lock(); c.now--; c.mu.Unlock() }()
-	return j.Argon2id(), nil
+	return InProcess{}.Hash(j)
 }
 
 // TestRetryAfterFollowsQueue: RetryAfter grows with the length of the queue and with the duration

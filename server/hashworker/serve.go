@@ -4,19 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
-	"runtime/debug"
+
+	"github.com/JDevAman/kizo/internal/argon2"
 )
 
 // Serve is the main function of the child. It sends the greeting, lowers the priority of
 // this process as the parent says, and computes one hash after the other until in ends;
 // then it returns nil. An error means that the parent violated the protocol or that out
 // failed.
-//
-// Serve runs the garbage collector between two hashes and never during one, so that the
-// heap contains the memory of one hash.
+// All hashes use the same memory.
 func Serve(in io.Reader, out io.Writer) error {
-	debug.SetGCPercent(-1)
 	if err := writeFrame(out, []byte(greeting)); err != nil {
 		return fmt.Errorf("send the greeting: %w", err)
 	}
@@ -32,6 +29,7 @@ func Serve(in io.Reader, out io.Writer) error {
 		return fmt.Errorf("read priority: %w", err)
 	}
 	lower(p)
+	var memory argon2.Memory
 	for {
 		frame, err := readFrame(in)
 		if errors.Is(err, io.EOF) {
@@ -44,9 +42,8 @@ func Serve(in io.Reader, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("read request: %w", err)
 		}
-		if err := writeFrame(out, job.Argon2id()); err != nil {
+		if err := writeFrame(out, job.Argon2id(&memory)); err != nil {
 			return fmt.Errorf("send the digest: %w", err)
 		}
-		runtime.GC()
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/JDevAman/kizo/internal/argon2"
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/auth"
 )
@@ -126,7 +127,7 @@ func wantHash(t testing.TB, w *Worker, j auth.HashJob) {
 	t.Helper()
 	digest, err := w.Hash(j)
 	testkit.Must(t, err)
-	if !bytes.Equal(digest, j.Argon2id()) {
+	if !bytes.Equal(digest, j.Argon2id(new(argon2.Memory))) {
 		t.Errorf("the digest differs from that of this process")
 	}
 }
@@ -259,7 +260,7 @@ func TestChildKilledDuringAHash(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		digest, err := w.Hash(job("second"))
-		if err == nil && !bytes.Equal(digest, job("second").Argon2id()) {
+		if err == nil && !bytes.Equal(digest, job("second").Argon2id(new(argon2.Memory))) {
 			err = errors.New("another digest")
 		}
 		done <- err
@@ -408,7 +409,7 @@ func TestPriorityOfARaisedChild(t *testing.T) {
 	testkit.Must(t, err)
 	digest, err := w.hashIn(c, job("x")) // a child has lowered its priority before it hashes
 	testkit.Must(t, err)
-	if !bytes.Equal(digest, job("x").Argon2id()) {
+	if !bytes.Equal(digest, job("x").Argon2id(new(argon2.Memory))) {
 		t.Error("the digest differs from that of this process")
 	}
 	if onlyPID(t, w) == c.cmd.Process.Pid { // a busy machine may have raised it
@@ -568,7 +569,7 @@ func BenchmarkHash(b *testing.B) {
 	j := auth.HashJob{Params: auth.DefaultArgon2Params(), Input: job("x").Input, Salt: make([]byte, 16), Length: 32}
 	b.Run("in process", func(b *testing.B) {
 		for b.Loop() {
-			j.Argon2id()
+			_, _ = auth.InProcess{}.Hash(j)
 		}
 	})
 	for _, callers := range []int{1, runtime.GOMAXPROCS(0)} {
