@@ -1,6 +1,6 @@
 // Package argon2 computes Argon2id hashes (RFC 9106), in memory that is kept for the next hash.
 //
-//	IDKey ─┬─ one lane, AVX-512 ─► first hash ─► segments of blocks, by compress ─► last block ─► key
+//	IDKey ─┬─ one lane, AVX-512 ─► first hash ─► blocks, by compress ─► last block ─► key
 //	       └─ otherwise ─────────► golang.org/x/crypto/argon2
 //
 // It computes the same keys as golang.org/x/crypto/argon2, and exists because it needs a third of
