@@ -129,7 +129,7 @@ func storm(ctx context.Context, b *bench) error {
 	}
 	b.logf("the storm: %.0f wrong passwords per second", b.factor*hashed.PerSecond())
 	flood := load{
-		callers: 2000, // more than the hash queue holds, or no request would be shed
+		callers: 5000, // more than the hash queue holds, or no request would be shed
 		rate:    b.factor * hashed.PerSecond(), length: 2*b.duration + 5*time.Second,
 		make: func(n int) caller { return guesses(b.address(), n, b.users) },
 	}
