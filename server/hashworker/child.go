@@ -66,7 +66,7 @@ func (c *child) resume() {
 	}
 }
 
-// starved reports whether the child got less than a third of a CPU in the current span.
+// starved reports whether the child got less than a tenth of a CPU in the current span.
 // It is false while the span is too short, and always at the highest priority.
 func (c *child) starved(l limits) bool {
 	if c.priority == priorityNormal {
@@ -78,7 +78,7 @@ func (c *child) starved(l limits) bool {
 		return false
 	}
 	cpu, _ := cpuTime(c.cmd.Process.Pid)
-	if cpu-c.span.cpu < took/3 {
+	if cpu-c.span.cpu < took/10 {
 		return true
 	}
 	c.span = span{now, cpu}

@@ -18,7 +18,7 @@
 //
 // A child starts as SCHED_IDLE: it uses only CPU time that no other process wants. If a
 // child has worked for a second without a pause, on one job or on several, and got less
-// than a third of a CPU, the worker replaces it by a child of the next priority, which
+// than a tenth of a CPU, the worker replaces it by a child of the next priority, which
 // repeats the job. The next priorities are nice 19 in the normal scheduling class and,
 // after another half second, the priority of kizod itself. A process without privileges
 // cannot raise a priority, but it can start a new child that lowers its own priority

@@ -386,8 +386,8 @@ func TestStarvationCountsAQueueOfJobs(t *testing.T) {
 		want     bool
 	}{
 		{"many jobs without the CPU", ago(0), span{ago(time.Hour), cpu}, priorityIdle, true},
-		{"many jobs with a quarter of a CPU", ago(0), span{ago(time.Hour), cpu - 15*time.Minute}, priorityIdle, true},
-		{"many jobs with half of a CPU", ago(0), span{ago(time.Hour), cpu - 30*time.Minute}, priorityIdle, false},
+		{"many jobs with a twentieth of a CPU", ago(0), span{ago(time.Hour), cpu - 3*time.Minute}, priorityIdle, true},
+		{"many jobs with a fifth of a CPU", ago(0), span{ago(time.Hour), cpu - 12*time.Minute}, priorityIdle, false},
 		{"a job after a pause", ago(time.Minute), span{ago(time.Hour), cpu}, priorityIdle, false},
 		{"low priority", ago(0), span{ago(time.Hour), cpu}, priorityLow, true},
 		{"normal priority", ago(0), span{ago(time.Hour), cpu}, priorityNormal, false},
