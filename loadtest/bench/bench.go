@@ -73,7 +73,9 @@ func openBench(ctx context.Context, s *scenario, o options, out io.Writer) (_ *b
 }
 
 // address of the API, as host:port.
-func (b *bench) address() string { return strings.TrimPrefix(b.rig.URL(), "http://") }
+func (b *bench) address() string { return hostPort(b.rig.URL()) }
+
+func hostPort(url string) string { return strings.TrimPrefix(url, "http://") }
 
 // logf reports progress.
 func (b *bench) logf(format string, args ...any) { rig.Note(b.out, format, args...) }
@@ -96,13 +98,20 @@ func (b *bench) measure(ctx context.Context, name, step string, l load) (*Phase,
 // measureCold is measure without the short load before it.
 func (b *bench) measureCold(ctx context.Context, name, step string, l load) (*Phase, error) {
 	profiled := b.startProfile(ctx, name, l.length)
-	batches, commands, committing := b.batches.Load(), b.commands.Load(), b.committing.Load()
+	batches, commands, err := b.committed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	committing := b.committing.Load()
 	before, peak := b.rig.Gauge(ctx), b.rig.WatchRSS()
 	t := l.drive(ctx)
 	p := newPhase(name, step, t)
 	p.Spent, p.PeakRSS = b.rig.Gauge(ctx).Since(before), peak()
-	p.Batches, p.Commands, p.Committing = b.batches.Load()-batches, b.commands.Load()-commands, time.Duration(b.committing.Load()-committing)
 	<-profiled
+	if p.Batches, p.Commands, err = b.committed(ctx); err != nil {
+		return nil, err
+	}
+	p.Batches, p.Commands, p.Committing = p.Batches-batches, p.Commands-commands, time.Duration(b.committing.Load()-committing)
 	b.expect(step, t)
 	return b.add(ctx, p, t)
 }
@@ -138,6 +147,12 @@ func (b *bench) onBatch(s ledger.BatchStats) {
 	b.batches.Add(1)
 	b.commands.Add(int64(s.Commands))
 	b.committing.Add(int64(s.Duration))
+}
+
+// committed counts the batches and commands of the ledgers in kizod and in this process.
+func (b *bench) committed(ctx context.Context) (batches, commands int64, err error) {
+	batches, commands, err = b.rig.Batches(ctx)
+	return batches + b.batches.Load(), commands + b.commands.Load(), err
 }
 
 // startProfile takes a CPU profile in the middle of a phase, with -profile: of kizod, or of

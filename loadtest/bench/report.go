@@ -51,7 +51,7 @@ type Phase struct {
 
 	Spent      rig.Gauge     `json:"spent"`
 	PeakRSS    int64         `json:"peak_rss_bytes"`
-	Batches    int64         `json:"batches,omitempty"`  // of the ledger in this process
+	Batches    int64         `json:"batches,omitempty"`  // of the ledgers in kizod and in this process
 	Commands   int64         `json:"commands,omitempty"` // in those batches
 	Committing time.Duration `json:"committing_ns,omitempty"`
 

@@ -32,7 +32,7 @@ func (r *Rig) Gauge(ctx context.Context) Gauge {
 	table := processes()
 	g := Gauge{
 		At: time.Now(), Machine: machineCPU(), Generator: ownCPU(),
-		Kizod: table.cpu(r.kizod.PID()), Postgres: table.cpu(r.postgres.Pid()), Bank: table.cpu(r.bank.PID()),
+		Kizod: table.cpu(r.kizod.PID()) + table.cpu(r.second.PID()), Postgres: table.cpu(r.postgres.Pid()), Bank: table.cpu(r.bank.PID()),
 	}
 	const position = `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint`
 	_ = r.pool.QueryRow(ctx, position).Scan(&g.WAL) // without an answer, kizod's requests fail too

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,19 +78,45 @@ func (k Kizod) Log() string { return filepath.Join(k.Dir, k.Name+".log") }
 
 // startKizod starts kizod with every role.
 func (r *Rig) startKizod(ctx context.Context, args []string) (err error) {
-	began := time.Now()
-	k := Kizod{Binary: r.binary, Dir: r.dir, Name: "kizod", DatabaseURL: r.AppURL(), Redis: r.redis.Addr(), BankURL: r.bankURL}
-	if r.kizod, err = k.Start(append([]string{"--pprof-listen", "127.0.0.1:0"}, args...), r.config.Env); err != nil {
-		return err
-	}
 	r.args = args
+	r.kizod, r.ready, err = r.newKizod(ctx, "kizod", append([]string{"--pprof-listen", "127.0.0.1:0"}, args...))
+	return err
+}
+
+func (r *Rig) newKizod(ctx context.Context, name string, args []string) (*Process, Ready, error) {
+	began := time.Now()
+	k := Kizod{Binary: r.binary, Dir: r.dir, Name: name, DatabaseURL: r.AppURL(), Redis: r.redis.Addr(), BankURL: r.bankURL}
+	p, err := k.Start(args, r.config.Env)
+	if err != nil {
+		return nil, Ready{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if r.ready, err = r.kizod.WaitReady(ctx, k.ReadyFile()); err != nil {
-		return err
+	ready, err := p.WaitReady(ctx, k.ReadyFile())
+	if err == nil {
+		r.note("%s is ready after %d ms", name, time.Since(began).Milliseconds())
 	}
-	r.note("kizod is ready after %d ms", time.Since(began).Milliseconds())
-	return nil
+	return p, ready, err
+}
+
+// StartSecond starts another kizod on the same database, which serves the API and has no other
+// role. It counts in the readings of [Rig.Gauge].
+func (r *Rig) StartSecond(ctx context.Context, args ...string) (err error) {
+	r.second, r.secondAt, err = r.newKizod(ctx, "second", append([]string{"--roles=api"}, args...))
+	return err
+}
+
+// SecondURL is the base URL of the API of the second kizod.
+func (r *Rig) SecondURL() string { return r.secondAt.URL }
+
+// Placement is the CPUs that each part of a rig may run on, numbered from 0. Generator is this
+// process.
+type Placement struct{ Postgres, Kizod, Generator []int }
+
+// Place moves the parts to these CPUs. It needs Linux.
+func (r *Rig) Place(p Placement) error {
+	err := pin(os.Getpid(), p.Generator) // first, because the others are descendants of this process
+	return errors.Join(err, pin(r.postgres.Pid(), p.Postgres), pin(r.kizod.PID(), p.Kizod), pin(r.second.PID(), p.Kizod))
 }
 
 // Restart drains kizod and starts it again with these arguments after the rig's own.
@@ -105,15 +135,53 @@ func (r *Rig) PprofURL() string { return r.ready.PprofURL }
 // KizodLog is the file that every kizod of this rig appends its log to.
 func (r *Rig) KizodLog() string { return r.Path("kizod.log") }
 
-// Alive returns an error with the end of the log if kizod or the bank has exited.
+// Alive returns an error with the end of the log if a kizod or the bank has exited.
 func (r *Rig) Alive() error {
 	var err error
-	for _, p := range []*Process{r.kizod, r.bank} {
+	for _, p := range []*Process{r.kizod, r.second, r.bank} {
 		if p != nil && !p.Alive() {
 			err = errors.Join(err, fmt.Errorf("%s exited: %w\n%s", p.cmd.Args[1], p.Err(), Tail(p.output)))
 		}
 	}
 	return err
+}
+
+// Batches counts the batches that the ledgers of all kizods have committed, and their commands.
+func (r *Rig) Batches(ctx context.Context) (batches, commands int64, err error) {
+	for _, url := range []string{r.ready.OpsURL, r.secondAt.OpsURL} {
+		if url == "" {
+			continue
+		}
+		metrics, err := get(ctx, url+"/metrics")
+		if err != nil {
+			return 0, 0, fmt.Errorf("read the metrics of kizod: %w", err)
+		}
+		for line := range strings.Lines(metrics) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+			n, _ := strconv.ParseFloat(value, 64)
+			switch name {
+			case "kizo_ledger_batch_commands_count":
+				batches += int64(n)
+			case "kizo_ledger_batch_commands_sum":
+				commands += int64(n)
+			}
+		}
+	}
+	return batches, commands, nil
+}
+
+func get(ctx context.Context, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return string(body), err
 }
 
 // Audit recomputes every invariant of the rig's database and returns the number of

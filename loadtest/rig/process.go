@@ -235,6 +235,7 @@ func Build(ctx context.Context, binary string, flags ...string) error {
 // Ready is what kizod writes into its ready file.
 type Ready struct {
 	URL      string `json:"url"`
+	OpsURL   string `json:"ops_url"`
 	PprofURL string `json:"pprof_url"`
 	PID      int    `json:"pid"`
 }

@@ -56,6 +56,8 @@ type Rig struct {
 	kizod    *Process
 	args     []string // of kizod, besides the rig's own
 	ready    Ready
+	second   *Process // another kizod on the same database
+	secondAt Ready
 	pool     *pgxpool.Pool // as kizo_app, for seeding and counting
 	secrets  auth.Secrets
 	seeded   int // users so far
@@ -194,6 +196,7 @@ func (r *Rig) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	var err error
+	r.second.End(stopTimeout)
 	r.kizod.End(stopTimeout)
 	r.bank.End(stopTimeout)
 	if r.pool != nil {

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -91,9 +93,45 @@ func TestRig(t *testing.T) {
 	if _, err := r.Seed(alone, 1, funds); err != nil {
 		t.Error(err)
 	}
+	checkSecond(t, r, users)
 	checkEnvironment(t, r)
 	checkAudit(t, r)
 	checkEnd(t, r)
+}
+
+// checkSecond checks that a second kizod serves, that its batches count, and that it runs where it
+// was placed.
+func checkSecond(t *testing.T, r *Rig, users []User) {
+	t.Helper()
+	if err := r.StartSecond(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before, _, err := r.Batches(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pay := `{"to":"@` + users[1].Handle + `","amount":7,"currency":"USD"}`
+	if status, body := request(t, r.SecondURL()+"/v1/transfers", users[0].AccessToken, "pay-2", pay); status != http.StatusCreated {
+		t.Errorf("transfer: %d %s", status, body)
+	}
+	if after, commands, err := r.Batches(t.Context()); err != nil || after != before+1 || commands < 1 {
+		t.Errorf("batches: %d, then %d with %d commands: %v", before, after, commands, err)
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	everywhere := make([]int, runtime.NumCPU())
+	for cpu := range everywhere {
+		everywhere[cpu] = cpu
+	}
+	if err := r.Place(Placement{Postgres: []int{0}, Kizod: []int{0}, Generator: everywhere}); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range []int{r.postgres.Pid(), r.kizod.PID(), r.second.PID()} {
+		if cpus := field(fmt.Sprintf("/proc/%d/status", pid), "Cpus_allowed_list"); cpus != "0" {
+			t.Errorf("process %d runs on the CPUs %s", pid, cpus)
+		}
+	}
 }
 
 func checkEnvironment(t *testing.T, r *Rig) {
