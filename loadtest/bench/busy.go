@@ -34,7 +34,8 @@ func busy(ctx context.Context, b *bench) error {
 	for i := range busySignUps {
 		sent := time.Now()
 		outcome, err := signUp()
-		switch t.note(outcome, time.Since(sent), err); {
+		took := time.Since(sent)
+		switch t.note(outcome, took, took, err); {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case outcome != accepted:

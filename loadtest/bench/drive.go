@@ -34,19 +34,20 @@ type load struct {
 }
 
 // tally is the result of a load. Latencies are kept of accepted and, apart, of shed
-// requests; under open load they start when the request was due.
+// requests; under open load they start when the request was due. The durations in served start
+// when an accepted request was sent.
 type tally struct {
-	count      [outcomes]int64
-	took, shed []time.Duration // sorted by drive
-	elapsed    time.Duration
-	err        error // the first
+	count              [outcomes]int64
+	took, shed, served []time.Duration // sorted by drive
+	elapsed            time.Duration
+	err                error // the first
 }
 
-func (t *tally) note(o outcome, took time.Duration, err error) {
+func (t *tally) note(o outcome, took, served time.Duration, err error) {
 	t.count[o]++
 	switch o {
 	case accepted:
-		t.took = append(t.took, took)
+		t.took, t.served = append(t.took, took), append(t.served, served)
 	case shed:
 		t.shed = append(t.shed, took)
 	default:
@@ -60,7 +61,7 @@ func (t *tally) add(other *tally) {
 	for o, n := range other.count {
 		t.count[o] += n
 	}
-	t.took, t.shed = append(t.took, other.took...), append(t.shed, other.shed...)
+	t.took, t.shed, t.served = append(t.took, other.took...), append(t.shed, other.shed...), append(t.served, other.served...)
 	if t.err == nil {
 		t.err = other.err
 	}
@@ -84,8 +85,9 @@ func (l load) drive(ctx context.Context) *tally {
 				if !ok {
 					return
 				}
+				sent := time.Now()
 				o, err := send()
-				t.note(o, time.Since(due), err)
+				t.note(o, time.Since(due), time.Since(sent), err)
 			}
 		})
 	}
@@ -99,6 +101,7 @@ func (l load) drive(ctx context.Context) *tally {
 	}
 	slices.Sort(total.took)
 	slices.Sort(total.shed)
+	slices.Sort(total.served)
 	return total
 }
 

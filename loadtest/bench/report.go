@@ -47,6 +47,7 @@ type Phase struct {
 	Unknown  int64    `json:"unknown"`         // no answer to a request that moves money
 	Minor    int64    `json:"minor,omitempty"` // money that was accepted, counted by k6
 	Latency  Latency  `json:"latency_ms"`
+	ServedIn Latency  `json:"served_in_ms"` // since the request was sent
 	ShedIn   *Latency `json:"shed_in_ms,omitempty"`
 
 	Spent      rig.Gauge     `json:"spent"`
@@ -74,7 +75,7 @@ func latencyOf(sorted []time.Duration) Latency {
 
 func newPhase(name, step string, t *tally) Phase {
 	p := Phase{
-		Name: name, Step: step, Seconds: t.elapsed.Seconds(), took: t.took, Latency: latencyOf(t.took),
+		Name: name, Step: step, Seconds: t.elapsed.Seconds(), took: t.took, Latency: latencyOf(t.took), ServedIn: latencyOf(t.served),
 		Accepted: t.count[accepted], Shed: t.count[shed], Refused: t.count[refused], Failed: t.count[failed],
 	}
 	if p.Shed > 0 {

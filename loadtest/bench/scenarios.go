@@ -81,13 +81,25 @@ func overload(ctx context.Context, b *bench) error {
 	}
 	// Enough callers that the server sheds requests before the generator runs out of callers.
 	flood := load{callers: 1000, rate: 3 * best.PerSecond(), length: 2 * b.duration, make: b.pay(anyPair)}
-	if _, err := b.measure(ctx, tripled, "transfer", flood); err != nil {
+	before, err := b.slowTransfers(ctx)
+	if err != nil {
+		return err
+	}
+	flooded, err := b.measure(ctx, tripled, "transfer", flood)
+	if err != nil {
+		return err
+	}
+	after, err := b.slowTransfers(ctx)
+	if err != nil {
 		return err
 	}
 	if _, err := b.measureCold(ctx, "half of peak, open, right after", "transfer", half); err != nil {
 		return err
 	}
 	b.ratio(tripled, peak, 0.8)
+	b.report.check(tripled+": accepted requests that were in kizod for more than 150 ms", after-before, "≤", 0)
+	b.report.Notes = append(b.report.Notes, fmt.Sprintf("%s, from sending an accepted request to its answer: p50 %.1f ms, p99 %.1f ms, p99.9 %.1f ms, max %.1f ms",
+		tripled, flooded.ServedIn.P50, flooded.ServedIn.P99, flooded.ServedIn.P999, flooded.ServedIn.Max))
 	return nil
 }
 

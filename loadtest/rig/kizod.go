@@ -129,6 +129,9 @@ func (r *Rig) Restart(ctx context.Context, args ...string) error {
 // URL is the base URL of the API.
 func (r *Rig) URL() string { return r.ready.URL }
 
+// MetricsURL is the URL of kizod's metrics.
+func (r *Rig) MetricsURL() string { return r.ready.OpsURL + "/metrics" }
+
 // PprofURL is the base URL of kizod's profiles.
 func (r *Rig) PprofURL() string { return r.ready.PprofURL }
 
