@@ -55,7 +55,7 @@ var (
 	reviewAge      = setting{"review_after_age", "1h", false, "age after which a payment needs review, once --review-after-attempts is reached", checkAge}
 	rateLimit      = setting{"rate_limit", "200", false, "requests per second of one user; bursts may be twice that; 0 disables the limit", checkRate}
 	rateAddress    = setting{"rate_limit_address", "50", false, "requests per second of one address without a valid token, such as log-ins; 0 disables the limit", checkRate}
-	inFlight       = setting{"max_in_flight", "512", false, "maximum number of concurrent requests; others are rejected with 503 and Retry-After", checkCount}
+	inFlight       = setting{"max_in_flight", "1024", false, "maximum number of concurrent requests, fewer while they take long; others are rejected with 503 and Retry-After", checkCount}
 	pprofListen    = setting{"pprof_listen", "", false, "address of profiles (pprof), on loopback; empty disables them", checkPprof}
 	maxConns       = setting{"max_connections", "0", false, "maximum number of client connections; 0 means as many as the file descriptors allow, at most 16384", checkRate}
 	addrConns      = setting{"max_connections_per_address", "0", false, "maximum number of connections of one client address; 0 means a quarter of --max-connections", checkRate}

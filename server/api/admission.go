@@ -10,38 +10,40 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// DefaultInFlight is the number of requests that are worked on at once. Each of them waits for one
-// or two batches of the ledger; with more requests, each would only wait longer.
-const DefaultInFlight = 512
+// DefaultInFlight is the maximum number of requests that are worked on at once: those of two full
+// batches of the ledger. Fewer are admitted while requests take long.
+const DefaultInFlight = 1024
 
 // reservedInFlight is the number of further requests that are admitted for operators and for the
 // bank's callbacks.
 const reservedInFlight = 64
 
 // A shed request is answered with Retry-After. A client that sends the next request on the
-// connection earlier than that is served ignoredRetryDelay later: rejecting it over and over would
-// use the processor time that admitted requests need.
+// connection earlier than that is served ignoredRetryDelay later, and each further time in a row
+// twice as late, up to eight times: rejecting it over and over would use the processor time that
+// admitted requests need.
 const (
 	shedRetryAfter    = time.Second
 	ignoredRetryDelay = 50 * time.Millisecond
+	maxDoublings      = 3
 )
 
 // admission bounds the requests that are worked on at once and sheds the others immediately, so
 // that admitted requests are served in time however many arrive. It runs before every other step,
 // because it saves the work on requests that cannot be served.
 type admission struct {
-	limit    int64
+	limit    *inFlightLimit
 	inFlight atomic.Int64
 	shed     prometheus.Counter
 }
 
-// admission returns an admission for so many requests, DefaultInFlight when 0, whose requests in
-// flight the metrics report.
-func (m *Metrics) admission(limit int) *admission {
-	if limit == 0 {
-		limit = DefaultInFlight
+// admission returns an admission for at most so many requests, DefaultInFlight when 0, whose
+// requests in flight the metrics report.
+func (m *Metrics) admission(maximum int) *admission {
+	if maximum == 0 {
+		maximum = DefaultInFlight
 	}
-	a := &admission{limit: int64(limit), shed: m.shed}
+	a := &admission{limit: newInFlightLimit(int64(maximum)), shed: m.shed}
 	m.admitted.Store(a)
 	return a
 }
@@ -56,10 +58,7 @@ func (a *admission) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler 
 	return func(ctx *fasthttp.RequestCtx) {
 		client, _ := ctx.Conn().(*clientConn)
 		if client != nil && !client.retryAt.IsZero() && !reservedFor(ctx.Path()) {
-			if time.Now().Before(client.retryAt) {
-				time.Sleep(ignoredRetryDelay) // before Begin: the listener may close the connection meanwhile
-			}
-			client.retryAt = time.Time{}
+			client.holdBack() // before Begin: the listener may close the connection meanwhile
 		}
 		conn := listenerConn(ctx.Conn())
 		if conn != nil && !conn.Begin() {
@@ -71,7 +70,7 @@ func (a *admission) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler 
 			rejectMalformed(ctx, reason)
 			return
 		}
-		limit := a.limit
+		limit := a.limit.limit.Load()
 		if reservedFor(ctx.Path()) {
 			limit += reservedInFlight
 		} else if conn != nil && conn.Restricted() {
@@ -84,15 +83,31 @@ func (a *admission) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler 
 		if a.inFlight.Add(1) > limit {
 			a.inFlight.Add(-1)
 			a.shed.Inc()
+			a.limit.shed.Store(true)
 			shedRequest(ctx)
 			if client != nil {
 				client.retryAt = time.Now().Add(shedRetryAfter)
 			}
 			return
 		}
-		defer a.inFlight.Add(-1)
+		if client != nil {
+			client.ignored = 0
+		}
+		began := time.Now()
+		defer func() { a.limit.note(time.Since(began), a.inFlight.Add(-1)+1) }()
 		next(ctx)
 	}
+}
+
+// holdBack waits if the client of a shed request does not wait as long as Retry-After said.
+func (c *clientConn) holdBack() {
+	if time.Now().Before(c.retryAt) {
+		time.Sleep(ignoredRetryDelay << c.ignored)
+		c.ignored = min(c.ignored+1, maxDoublings)
+	} else {
+		c.ignored = 0
+	}
+	c.retryAt = time.Time{}
 }
 
 // shedRequest answers 503. It passes none of the app's middlewares, because shedding must stay

@@ -30,6 +30,7 @@ type clientConn struct {
 	// These are used by the goroutine that serves the connection.
 	requestLine requestLine
 	retryAt     time.Time // when the client of a shed request may send the next one; zero if none was shed
+	ignored     int       // how often in a row the client did not wait for that; at most maxDoublings
 }
 
 func (c *clientConn) Read(b []byte) (int, error) {

@@ -145,3 +145,13 @@ func (a *API) SetReadTimeout(d time.Duration) { a.app.Server().ReadTimeout = d }
 func (p TrustedProxies) ClientOf(peer netip.Addr, forwarded [][]byte) netip.Addr {
 	return p.clientOf(peer, forwarded)
 }
+
+// InFlightLimit is an inFlightLimit for tests.
+type InFlightLimit struct{ limit *inFlightLimit }
+
+// NewInFlightLimit returns a limit that never exceeds the maximum.
+func NewInFlightLimit(maximum int64) InFlightLimit { return InFlightLimit{newInFlightLimit(maximum)} }
+
+func (l InFlightLimit) Limit() int64                            { return l.limit.limit.Load() }
+func (l InFlightLimit) Shed()                                   { l.limit.shed.Store(true) }
+func (l InFlightLimit) Note(took time.Duration, inFlight int64) { l.limit.note(took, inFlight) }

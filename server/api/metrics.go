@@ -25,8 +25,8 @@ type Metrics struct {
 	streams prometheus.Gauge
 	shed    prometheus.Counter
 
-	admitted atomic.Pointer[admission] // whose requests in flight are reported
-	inFlight prometheus.GaugeFunc
+	admitted        atomic.Pointer[admission] // whose requests in flight are reported
+	inFlight, limit prometheus.GaugeFunc
 
 	// observers caches the histograms: looking one up by its labels hashes them and takes a lock.
 	// Methods, routes and statuses are few, so the map stays small.
@@ -60,6 +60,14 @@ func NewMetrics() *Metrics {
 		}
 		return 0
 	})
+	m.limit = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kizo_http_in_flight_limit", Help: "Requests that are admitted at once. Fewer are while they take long.",
+	}, func() float64 {
+		if a := m.admitted.Load(); a != nil {
+			return float64(a.limit.limit.Load())
+		}
+		return 0
+	})
 	m.observers.Store(&map[requestLabels]prometheus.Observer{})
 	return m
 }
@@ -69,7 +77,7 @@ func (m *Metrics) Seconds() prometheus.Collector { return m.seconds }
 
 // Collectors returns what is to be registered.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.seconds, m.streams, m.shed, m.inFlight}
+	return []prometheus.Collector{m.seconds, m.streams, m.shed, m.inFlight, m.limit}
 }
 
 // observe measures the request.
