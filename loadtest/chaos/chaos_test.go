@@ -43,8 +43,8 @@ func TestPlanFollowsSeed(t *testing.T) {
 	plan := func(seed uint64, duration time.Duration) (times []time.Duration, names map[string]int) {
 		o := options{seed: seed, duration: duration, stress: everything}
 		h := &system{options: o, faultLog: newFaultLog()}
-		for range 6 {
-			h.daemons = append(h.daemons, &daemon{system: h, role: "worker"})
+		for _, role := range []string{"api", "worker", "janitor"} {
+			h.daemons = append(h.daemons, &daemon{system: h, role: role}, &daemon{system: h, role: role})
 		}
 		names = make(map[string]int)
 		for _, f := range newNemesis(h).plan() {

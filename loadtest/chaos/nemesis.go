@@ -153,13 +153,16 @@ func (n *nemesis) run(ctx context.Context, h *system) error {
 	return acting.Wait()
 }
 
+// anyDaemon returns a random kizod of a role, or of any role if role is "". The system has one of
+// each role.
 func (n *nemesis) anyDaemon(role string) *daemon {
-	for {
-		d := n.system.daemons[n.dice.IntN(len(n.system.daemons))]
+	var candidates []*daemon
+	for _, d := range n.system.daemons {
 		if role == "" || d.role == role {
-			return d
+			candidates = append(candidates, d)
 		}
 	}
+	return candidates[n.dice.IntN(len(candidates))]
 }
 
 func (n *nemesis) kill() action {
