@@ -22,7 +22,7 @@ import (
 const (
 	wordsOfBlock = 128 // 1 KiB
 	slicesOfPass = 4
-	typeID       = 2   // Argon2id
+	typeID       = 2 // Argon2id
 )
 
 type block [wordsOfBlock]uint64

@@ -27,7 +27,7 @@ type tasks []task
 
 func (t tasks) Len() int { return len(t) }
 func (t tasks) Less(i, j int) bool {
-	return t[i].end < t[j].end || t[i].end == t[j].end && t[i].nth < t[j].nth //nolint:staticcheck // exact
+	return t[i].end < t[j].end || t[i].end == t[j].end && t[i].nth < t[j].nth
 }
 func (t tasks) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
 func (t *tasks) Push(x any)   { *t = append(*t, x.(task)) } //nolint:forcetypeassert // only start calls it

@@ -93,7 +93,7 @@ func TestShareBoundsBatchesInFlight(t *testing.T) {
 }
 
 func TestSameResultAgain(t *testing.T) {
-	if a, b := Predict(costs, Machine{}), Predict(costs, Machine{}); a.PerSecond != b.PerSecond || a.P99 != b.P99 { //nolint:staticcheck // exact
+	if a, b := Predict(costs, Machine{}), Predict(costs, Machine{}); a.PerSecond != b.PerSecond || a.P99 != b.P99 {
 		t.Errorf("%+v and %+v", a, b)
 	}
 }

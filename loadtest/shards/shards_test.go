@@ -37,11 +37,11 @@ type crashing struct{ Ledger }
 
 func crash(step func() (ledger.Result, error)) (ledger.Result, error) {
 	const probability = 0.1
-	if rand.Float64() < probability { //nolint:gosec // a test
+	if rand.Float64() < probability {
 		return ledger.Result{}, errCrash
 	}
 	result, err := step()
-	if rand.Float64() < probability { //nolint:gosec // a test
+	if rand.Float64() < probability {
 		return ledger.Result{}, errCrash
 	}
 	return result, err
@@ -196,12 +196,12 @@ func (w *world) load(r *Router, round int) {
 }
 
 func (w *world) newIntent(r *Router) *intent {
-	from := rand.IntN(len(w.users))                             //nolint:gosec // a test
-	to := (from + 1 + rand.IntN(len(w.users)-1)) % len(w.users) //nolint:gosec // a test
+	from := rand.IntN(len(w.users))
+	to := (from + 1 + rand.IntN(len(w.users)-1)) % len(w.users)
 	return &intent{
 		TransferRequest: ledger.TransferRequest{
 			Owner: w.users[from], Payee: w.users[to], Key: uuid.NewString(),
-			Amount: money.Amount{Minor: 1 + rand.Int64N(funds/2), Currency: "USD"}, //nolint:gosec // a test
+			Amount: money.Amount{Minor: 1 + rand.Int64N(funds/2), Currency: "USD"},
 		},
 		between: r.Of(w.users[from]) != r.Of(w.users[to]),
 	}

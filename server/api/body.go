@@ -169,7 +169,7 @@ var fieldsByType sync.Map // reflect.Type to []field
 // fieldsOf returns the fields of a struct of the contract, in the order of the struct.
 func fieldsOf(t reflect.Type) []field {
 	if cached, ok := fieldsByType.Load(t); ok {
-		return cached.([]field) //nolint:errcheck,forcetypeassert // nothing else is stored
+		return cached.([]field) //nolint:forcetypeassert // nothing else is stored
 	}
 	fields := make([]field, 0, t.NumField())
 	for of := range t.Fields() {

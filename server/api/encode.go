@@ -96,8 +96,9 @@ func (e *encoder) time(name string, t *time.Time) {
 	}
 	e.name(name)
 	e.out = append(e.out, '"')
-	text, err := t.AppendText(e.out) // an error if the year has more than four digits
-	e.out = append(text, '"')
+	var err error
+	e.out, err = t.AppendText(e.out) // an error if the year has more than four digits
+	e.out = append(e.out, '"')
 	e.err = cmp.Or(e.err, err)
 }
 

@@ -73,7 +73,7 @@ func (w *Worker) Hash(job auth.HashJob) ([]byte, error) {
 	for range 2 {
 		c, err := w.acquire()
 		if err != nil {
-			return auth.InProcess{}.Hash(job) //nolint:nilerr // without a child, this process hashes
+			return auth.InProcess{}.Hash(job) // without a child, this process hashes
 		}
 		digest, err := w.hashIn(c, job)
 		if err == nil {
@@ -100,7 +100,7 @@ func (w *Worker) hashIn(c *child, job auth.HashJob) ([]byte, error) {
 		c.replace()
 		w.release(c)
 		if err != nil {
-			return auth.InProcess{}.Hash(job) //nolint:nilerr // without a child, this process hashes
+			return auth.InProcess{}.Hash(job) // without a child, this process hashes
 		}
 		w.config.OnPriorityRaised(raised.priority.String())
 		c = raised
