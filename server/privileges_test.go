@@ -20,8 +20,9 @@ import (
 // byTheOwner are the writes of kizod commands that connect as the owner of the tables. The
 // application's role must not have privileges for them.
 var byTheOwner = map[string]string{
-	"UPDATE users.role": "kizod user grant",
-	"UPDATE events.xid": "kizod repair",
+	"UPDATE users.role":          "kizod user grant",
+	"UPDATE events.xid":          "kizod repair",
+	"UPDATE transfers.event_xid": "kizod repair",
 
 	"UPDATE users.email_verified_at": "kizod user verify-email",
 }

@@ -41,6 +41,7 @@ type transferRow struct {
 	Debit, Credit     int64
 	Amount, Posted    int64
 	Owner             uuid.UUID
+	Created           time.Time // the same for all transfers of a database transaction
 	Key, Reason       string
 	Target            *uuid.UUID
 	Text              string // all of it, as evidence
@@ -113,10 +114,11 @@ func read[T any](ctx context.Context, conn *pgx.Conn, sql string, into *[]T) err
 const (
 	readAccounts  = `SELECT id, owner, kind, balance, held, seq FROM accounts`
 	readTransfers = `SELECT id, kind, state, debit_account AS debit, COALESCE(credit_account, 0) AS credit, amount,
-		posted_amount AS posted, owner, idem_key AS key, reason, target, row_to_json(t)::text AS text FROM transfers t`
+		posted_amount AS posted, owner, created_at AS created, idem_key AS key, reason, target, row_to_json(t)::text AS text FROM transfers t`
 	readPostings = `SELECT account_id AS account, seq, transfer_id AS transfer, amount, balance_after AS after
-		FROM postings ORDER BY account_id, seq`
-	readEvents   = `SELECT id, transfer_id AS transfer, state FROM events ORDER BY id`
+		FROM all_postings ORDER BY account_id, seq`
+	// Ids are drawn while the accounts are locked, numbers (xid) may be taken before.
+	readEvents   = `SELECT id, transfer_id AS transfer, state FROM all_events ORDER BY id`
 	readPayments = `SELECT transfer_id AS transfer, direction, external_ref AS ref, amount, currency, state, unconfirmed,
 		row_to_json(p)::text AS text FROM payments p`
 	readDiscrepancies = `SELECT transfer_id AS transfer, kind FROM discrepancies WHERE transfer_id IS NOT NULL`

@@ -14,6 +14,7 @@ import (
 func checkModel(e *evidence) {
 	balance, held := make(map[int64]int64), make(map[int64]int64)
 	state := make(map[uuid.UUID]string)
+	batches := make(map[int64]batchOf)
 	atomic := make(map[uuid.UUID]int64) // by transfer: the amount of its whole atomic batch
 	for _, o := range e.operations {
 		for _, other := range o.atomic {
@@ -26,6 +27,7 @@ func checkModel(e *evidence) {
 			e.found.add("model", "event %d belongs to no transfer", event.ID)
 			continue
 		}
+		batches[t.Debit] = batches[t.Debit].before(t, balance[t.Debit]-held[t.Debit])
 		holds := t.Kind == "authorization" || t.Kind == "withdrawal"
 		switch event.State {
 		case "pending":
@@ -33,7 +35,7 @@ func checkModel(e *evidence) {
 				held[t.Debit] += t.Amount
 			}
 		case "refused":
-			if t.Reason == "insufficient_funds" && balance[t.Debit]-held[t.Debit] >= max(t.Amount, atomic[t.ID]) {
+			if t.Reason == "insufficient_funds" && batches[t.Debit].least >= max(t.Amount, atomic[t.ID]) {
 				e.found.add("model", "refused for insufficient funds, although the balance was %d, held %d: %s", balance[t.Debit], held[t.Debit], t.text())
 			}
 		default: // posted, voided
@@ -41,6 +43,7 @@ func checkModel(e *evidence) {
 				held[t.Debit] -= t.Amount
 			}
 			if event.State == "posted" {
+				batches[t.Credit] = batches[t.Credit].before(t, balance[t.Credit]-held[t.Credit])
 				balance[t.Debit] -= t.Posted
 				balance[t.Credit] += t.Posted
 			}
@@ -55,6 +58,22 @@ func checkModel(e *evidence) {
 			e.found.add("model", "account %d has %d, held %d; the replayed events give %d, held %d", id, a.Balance, a.Held, balance[id], held[id])
 		}
 	}
+}
+
+// batchOf is the least amount that an account had available before an event of the newest database
+// transaction. The events of transfers that were posted at once come first in a transaction, even
+// if a transfer was refused before they raised the balance.
+type batchOf struct {
+	created time.Time
+	least   int64
+}
+
+// before adds the amount that is available before an event of t.
+func (b batchOf) before(t *transferRow, available int64) batchOf {
+	if b.created.Equal(t.Created) {
+		available = min(available, b.least)
+	}
+	return batchOf{t.Created, available}
 }
 
 const never = time.Duration(math.MaxInt64)

@@ -69,7 +69,8 @@ func (s *sound) add(transferID uuid.UUID, o *operation, state string, debit, cre
 		Kind: string(o.kind), State: "pending", Amount: o.amount,
 	}}
 	row := &transferRow{
-		ID: transferID, Kind: string(o.kind), State: state, Debit: debit, Credit: credit, Amount: o.amount, Owner: o.user.id, Key: o.key,
+		Created: time.Unix(int64(len(s.operations)), 0),
+		ID:      transferID, Kind: string(o.kind), State: state, Debit: debit, Credit: credit, Amount: o.amount, Owner: o.user.id, Key: o.key,
 		debitor: s.books.owner(debit), creditor: s.books.owner(credit),
 	}
 	if state == "posted" {

@@ -237,8 +237,8 @@ func (b *logRecorder) check(t testing.TB) {
 func (h *fixture) rows() [8]int64 {
 	h.t.Helper()
 	var n [8]int64
-	testkit.Must(h.t, h.pool.QueryRow(h.t.Context(), `SELECT (SELECT count(*) FROM transfers), (SELECT count(*) FROM postings),
-		(SELECT count(*) FROM events), (SELECT count(*) FROM payments), (SELECT count(*) FROM accounts),
+	testkit.Must(h.t, h.pool.QueryRow(h.t.Context(), `SELECT (SELECT count(*) FROM transfers), (SELECT count(*) FROM all_postings),
+		(SELECT count(*) FROM all_events), (SELECT count(*) FROM payments), (SELECT count(*) FROM accounts),
 		(SELECT count(*) FROM users), (SELECT sum(held) FROM accounts), (SELECT sum(abs(balance)) FROM accounts)`).
 		Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7]))
 	return n

@@ -84,37 +84,102 @@ type querier interface {
 
 // lastPostings finds the last posting of each account before each time, in the order of the times.
 func lastPostings(ctx context.Context, db querier, accounts []AccountID, before []time.Time) (map[AccountID][]lastPosting, error) {
-	// Times never decrease as seq increases, so a binary search finds the posting in about two
-	// dozen look-ups by the primary key, however many postings there are. Each search ends in one
-	// row, where low = high.
-	const search = `WITH RECURSIVE search (account, nth, ends, low, high) AS (
-			SELECT a.id, d.nth, d.ends, 0::bigint, a.seq
-			FROM accounts a CROSS JOIN unnest($2::timestamptz[]) WITH ORDINALITY AS d (ends, nth) WHERE a.id = ANY($1)
-		UNION ALL
-			SELECT s.account, s.nth, s.ends, CASE WHEN p.posted_at < s.ends THEN s.middle ELSE s.low END,
-				CASE WHEN p.posted_at < s.ends THEN s.high ELSE s.middle - 1 END
-			FROM (SELECT *, (low + high + 1) / 2 AS middle FROM search WHERE low < high) s
-			CROSS JOIN LATERAL (SELECT x.posted_at FROM postings x
-				WHERE x.account_id = s.account AND x.seq = s.middle OFFSET 0) p)
-		SELECT s.account, s.nth, s.low, COALESCE((SELECT x.balance_after FROM postings x
-			WHERE x.account_id = s.account AND x.seq = s.low), 0)
-		FROM search s WHERE s.low = s.high`
-	rows, err := db.Query(ctx, search, planEachTime, rawIDs(accounts), before)
+	searches, err := searchPostings(ctx, db, accounts, before)
 	if err != nil {
+		return nil, err
+	}
+	if err := searches.addOwnPostings(ctx, db); err != nil {
 		return nil, err
 	}
 	found := make(map[AccountID][]lastPosting, len(accounts))
 	for _, account := range accounts {
 		found[account] = make([]lastPosting, len(before))
 	}
+	for _, s := range searches {
+		found[s.account][s.nth-1] = s.last
+	}
+	return found, nil
+}
+
+// postingSearch looks for the last posting of an account before a time.
+type postingSearch struct {
+	account AccountID
+	nth     int64 // of the time
+	before  time.Time
+	last    lastPosting // the last posting found so far
+	at      time.Time   // its time; the zero time if there is none
+}
+
+type postingSearches []postingSearch
+
+// searchPostings finds the last ones in the table postings.
+func searchPostings(ctx context.Context, db querier, accounts []AccountID, before []time.Time) (postingSearches, error) {
+	// Times never decrease as seq increases, so a binary search finds the posting in about two
+	// dozen look-ups by the primary key, however many postings there are. Numbers are missing where
+	// a transfer has its own postings, so each step looks at the first posting from the middle on.
+	// Each search ends in one row, where low = high.
+	const search = `WITH RECURSIVE search (account, nth, ends, low, high) AS (
+			SELECT a.id, d.nth, d.ends, 0::bigint, COALESCE((SELECT x.seq FROM postings x
+				WHERE x.account_id = ANY (ARRAY[a.id]) ORDER BY x.account_id DESC, x.seq DESC LIMIT 1), 0)
+			FROM accounts a CROSS JOIN unnest($2::timestamptz[]) WITH ORDINALITY AS d (ends, nth) WHERE a.id = ANY($1)
+		UNION ALL
+			SELECT s.account, s.nth, s.ends, CASE WHEN p.posted_at < s.ends THEN p.seq ELSE s.low END,
+				CASE WHEN p.posted_at < s.ends THEN s.high ELSE s.middle - 1 END
+			FROM (SELECT *, (low + high + 1) / 2 AS middle FROM search WHERE low < high) s
+			CROSS JOIN LATERAL (SELECT x.seq, x.posted_at FROM postings x
+				WHERE x.account_id = ANY (ARRAY[s.account]) AND x.seq >= s.middle ORDER BY x.account_id, x.seq LIMIT 1) p)
+		SELECT s.account, s.nth, s.ends, s.low, COALESCE(p.balance_after, 0), p.posted_at
+		FROM search s LEFT JOIN LATERAL (SELECT x.balance_after, x.posted_at FROM postings x
+			WHERE x.account_id = s.account AND x.seq = s.low OFFSET 0) p ON true
+		WHERE s.low = s.high`
+	rows, err := db.Query(ctx, search, planEachTime, rawIDs(accounts), before)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (s postingSearch, err error) {
+		var at *time.Time
+		err = row.Scan((*int64)(&s.account), &s.nth, &s.before, &s.last.seq, &s.last.balance, &at)
+		if at != nil {
+			s.at = *at
+		}
+		return s, err
+	})
+}
+
+// addOwnPostings continues the searches among the transfers that have their own postings.
+func (searches postingSearches) addOwnPostings(ctx context.Context, db querier) error {
+	// Along the ids of such transfers, the times and the numbers of an account's postings increase.
+	// The lower bound keeps the search from passing over all transfers whose postings are in the
+	// table. ANY (ARRAY[…]): see listSQL.
+	const find = `SELECT d.nth, o.seq, o.balance
+		FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) WITH ORDINALITY AS d (account, since, before, nth)
+		CROSS JOIN LATERAL (SELECT * FROM (
+				(SELECT t.debit_seq AS seq, t.debit_balance AS balance FROM transfers t
+				WHERE t.debit_account = ANY (ARRAY[d.account]) AND t.id >= d.since AND t.id < d.before AND t.debit_seq IS NOT NULL
+				ORDER BY t.debit_account DESC, t.id DESC LIMIT 1)
+			UNION ALL
+				(SELECT t.credit_seq, t.credit_balance FROM transfers t
+				WHERE t.credit_account = ANY (ARRAY[d.account]) AND t.id >= d.since AND t.id < d.before AND t.debit_seq IS NOT NULL
+				ORDER BY t.credit_account DESC, t.id DESC LIMIT 1)) x
+			ORDER BY x.seq DESC LIMIT 1) o`
+	n := len(searches)
+	accounts, since, before := make([]int64, n), make([][16]byte, n), make([][16]byte, n)
+	for i, s := range searches {
+		accounts[i], since[i], before[i] = int64(s.account), firstTransferID(s.at), firstTransferID(s.before)
+	}
+	rows, err := db.Query(ctx, find, planEachTime, accounts, since, before)
+	if err != nil {
+		return err
+	}
 	var (
-		account AccountID
-		nth     int64
-		last    lastPosting
+		nth int64
+		own lastPosting
 	)
-	_, err = pgx.ForEachRow(rows, []any{&account, &nth, &last.seq, &last.balance}, func() error {
-		found[account][nth-1] = last
+	_, err = pgx.ForEachRow(rows, []any{&nth, &own.seq, &own.balance}, func() error {
+		if own.seq > searches[nth-1].last.seq {
+			searches[nth-1].last = own
+		}
 		return nil
 	})
-	return found, err
+	return err
 }

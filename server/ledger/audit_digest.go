@@ -13,7 +13,10 @@ import (
 func auditDigests(ctx context.Context, tx pgx.Tx) ([]Check, error) {
 	// IS TRUE keeps the state out of the join, so that rows are sorted by id only.
 	const stream = `SELECT ` + transferColumns + `, e.digest, e.debit_account, COALESCE(e.credit_account, 0), e.at
-		FROM transfers t JOIN events e ON e.transfer_id = t.id AND (e.state = t.state) IS TRUE`
+		FROM transfers t JOIN events e ON e.transfer_id = t.id AND (e.state = t.state) IS TRUE
+		UNION ALL
+		SELECT ` + transferColumns + `, t.digest, t.debit_account, COALESCE(t.credit_account, 0), t.resolved_at
+		FROM transfers t WHERE t.debit_seq IS NOT NULL`
 	began := time.Now()
 	check := Check{
 		Name:     "digests",

@@ -30,8 +30,19 @@ var auditScans = []scan{
 		rules: []rule{
 			{
 				name: "one_currency", sentence: "a transfer and its accounts have one currency",
+				among: "x.kind NOT IN ('capture', 'void')",
 				holds: "x.debit_currency = x.currency AND (x.credit_currency = x.currency OR (x.credit_account IS NULL AND x.state = 'refused'))",
 				row:   "'transfer ' || x.id",
+			},
+			{
+				name: "own_postings", sentence: "the row of a transfer has all columns of its postings and event, and was posted when it was inserted, or has none of them",
+				holds: `CASE x.own_columns WHEN 0 THEN true WHEN 7 THEN x.kind IN ('transfer', 'reversal', 'suspense')
+					AND x.state = 'posted' AND x.posted_amount = x.amount ELSE false END`,
+				row: "'transfer ' || x.id",
+			},
+			{
+				name: "id_time", sentence: "the id of a transfer with postings in its row begins with their time",
+				among: "x.own_columns > 0", holds: "x.id_begins = x.time_begins", row: "'transfer ' || x.id",
 			},
 		},
 	},
@@ -48,9 +59,14 @@ var auditScans = []scan{
 				holds: "x.unchained IS NULL", row: "'account ' || x.id || ' seq ' || x.unchained", count: "sum(x.postings)",
 			},
 			{
-				name: "dates", sentence: "the postings of an account are dated in their order, none after its as_of",
+				name: "dates", sentence: "the postings of an account are dated in their order, none after its as_of; one in the row of a transfer is later than the one before",
 				holds: "x.misdated IS NULL AND (x.postings = 0 OR x.id_known IS NULL OR x.latest <= x.as_of)",
 				row:   "'account ' || x.id || COALESCE(' seq ' || x.misdated, ': as_of')", count: "sum(x.postings)",
+			},
+			{
+				// The order of the transfers' ids follows from id_time and dates.
+				name: "own_order", sentence: "the events in the rows of transfers have the order of the postings of an account there",
+				holds: "x.misordered IS NULL", row: "'account ' || x.id || ' seq ' || x.misordered", count: "sum(x.postings)",
 			},
 			{
 				name: "balance", sentence: "an account's balance is the sum of its postings",
@@ -179,7 +195,7 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: `(SELECT id, xid, event_number(pg_snapshot_xmax(pg_current_snapshot())) AS next FROM events) x`,
+		rows: `(SELECT id, xid, event_number(pg_snapshot_xmax(pg_current_snapshot())) AS next FROM all_events) x`,
 		rules: []rule{
 			{
 				name: "event_order", sentence: "an event has a lower number than the events to come; others are not delivered: see kizod repair",
@@ -187,43 +203,73 @@ var auditScans = []scan{
 			},
 		},
 	},
+	{
+		rows: `(SELECT e.id, e.xid FROM events e JOIN transfers t ON t.event_id = e.id AND t.event_xid = e.xid) x`,
+		rules: []rule{
+			{
+				name: "event_positions", sentence: "no event in the row of a transfer has the number and the id of one in the table",
+				holds: "false", row: "'event ' || x.id || ': number ' || x.xid", count: "(SELECT count(*) FROM all_events)",
+			},
+		},
+	},
 }
 
 const (
-	// Captures and voids move nothing themselves; a posting of one finds no transfer here. The sum
-	// of two postings is their minimum plus their maximum, which is cheaper to compute.
+	// Captures and voids move nothing themselves; a posting of one finds no transfer here. Nor does
+	// one of a transfer that has postings in its own row: those two are the one amount between the
+	// accounts of the row. The sum of two postings is their minimum plus their maximum, which is
+	// cheaper to compute.
 	transfersWithPostings = `(
 		SELECT COALESCE(t.id, p.transfer_id) AS id, t.state, t.debit_account, t.credit_account, t.posted_amount,
 			COALESCE(p.postings, 0) AS postings, p.total, p.taken_from, p.given_to, p.given
-		FROM (SELECT * FROM transfers WHERE kind NOT IN ('capture', 'void')) t
+		FROM (SELECT * FROM transfers WHERE kind NOT IN ('capture', 'void') AND debit_seq IS NULL) t
 		FULL JOIN (
 			SELECT transfer_id, count(*) AS postings, min(amount) + max(amount) AS total, max(amount) AS given,
 				min(account_id) FILTER (WHERE amount < 0) AS taken_from,
 				min(account_id) FILTER (WHERE amount > 0) AS given_to
-			FROM postings GROUP BY transfer_id) p ON p.transfer_id = t.id) x`
+			FROM postings GROUP BY transfer_id) p ON p.transfer_id = t.id
+		UNION ALL
+		SELECT id, state, debit_account, credit_account, posted_amount, 2, 0, debit_account, credit_account, posted_amount
+		FROM transfers WHERE debit_seq IS NOT NULL) x`
 
+	// The first 64 bits of a version 7 UUID with microseconds in rand_a (RFC 9562, section 5.7), as
+	// two numbers: the milliseconds, and the version with the microseconds.
 	transfersWithAccounts = `(
-		SELECT t.id, t.state, t.currency, t.credit_account, d.currency AS debit_currency, c.currency AS credit_currency
+		SELECT t.id, t.kind, t.state, t.currency, t.amount, t.posted_amount, t.credit_account,
+			d.currency AS debit_currency, c.currency AS credit_currency,
+			num_nonnulls(t.debit_seq, t.debit_balance, t.credit_seq, t.credit_balance, t.event_xid, t.event_id, t.digest) AS own_columns,
+			substr(uuid_send(t.id), 1, 8) AS id_begins,
+			int8send((floor(extract(epoch FROM t.resolved_at) * 1000)::bigint << 16)
+				| (7 << 12) | (extract(microseconds FROM t.resolved_at)::bigint % 1000)) AS time_begins
 		FROM transfers t
 		LEFT JOIN accounts d ON d.id = t.debit_account
-		LEFT JOIN accounts c ON c.id = t.credit_account
-		WHERE t.kind NOT IN ('capture', 'void')) x`
+		LEFT JOIN accounts c ON c.id = t.credit_account) x`
 
 	accountsWithPostings = `(
 		SELECT COALESCE(a.id, p.account_id) AS id, a.id AS id_known, a.kind, a.balance, a.held, a.seq, a.floor, a.as_of,
 			COALESCE(p.postings, 0) AS postings, COALESCE(p.first, 0) AS first, COALESCE(p.last, 0) AS last,
-			COALESCE(p.total, 0) AS total, p.latest, p.unchained, p.misdated, COALESCE(h.reserved, 0) AS reserved,
+			COALESCE(p.total, 0) AS total, p.latest, p.unchained, p.misdated, p.misordered, COALESCE(h.reserved, 0) AS reserved,
 			COALESCE(n.held, 0) AS noted_held, a.status, COALESCE(o.status, 'active') AS owner_status
 		FROM accounts a
 		FULL JOIN (
 			SELECT account_id, count(*) AS postings, min(seq) AS first, max(seq) AS last, sum(amount) AS total,
 				max(posted_at) AS latest, min(seq) FILTER (WHERE NOT chained) AS unchained,
-				min(seq) FILTER (WHERE NOT dated) AS misdated
+				min(seq) FILTER (WHERE NOT dated) AS misdated, min(seq) FILTER (WHERE NOT ordered) AS misordered
 			FROM (
 				SELECT account_id, seq, amount, posted_at,
 					balance_after = amount + lag(balance_after, 1, 0::bigint) OVER account AS chained,
-					posted_at >= lag(posted_at, 1, '-infinity') OVER account AS dated
-				FROM postings WINDOW account AS (PARTITION BY account_id ORDER BY seq)) l
+					posted_at > lag(posted_at, 1, '-infinity') OVER account
+						OR event_id IS NULL AND posted_at = lag(posted_at, 1, '-infinity') OVER account AS dated,
+					event_xid > max(event_xid) OVER before OR event_xid = max(event_xid) OVER before AND event_id > max(event_id) OVER before AS ordered
+				FROM (
+					SELECT p.*, t.resolved_at AS posted_at, t.event_xid, t.event_id
+					FROM transfers t CROSS JOIN LATERAL (VALUES
+						(t.debit_account, t.debit_seq, -t.posted_amount, t.debit_balance),
+						(t.credit_account, t.credit_seq, t.posted_amount, t.credit_balance)) p (account_id, seq, amount, balance_after)
+					WHERE t.debit_seq IS NOT NULL
+					UNION ALL SELECT account_id, seq, amount, balance_after, posted_at, NULL, NULL FROM postings) p
+				WINDOW account AS (PARTITION BY account_id ORDER BY seq),
+					before AS (PARTITION BY account_id ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) l
 			GROUP BY account_id) p ON p.account_id = a.id
 		LEFT JOIN (
 			SELECT debit_account, sum(amount) AS reserved FROM transfers
@@ -236,7 +282,7 @@ const (
 		SELECT COALESCE(a.currency, 'of no account') AS currency, COALESCE(sum(a.balance), 0) AS balances,
 			COALESCE(sum(p.total), 0) AS posted
 		FROM accounts a
-		FULL JOIN (SELECT account_id, sum(amount) AS total FROM postings GROUP BY account_id) p ON p.account_id = a.id
+		FULL JOIN (SELECT account_id, sum(amount) AS total FROM all_postings GROUP BY account_id) p ON p.account_id = a.id
 		GROUP BY 1) x`
 
 	// Keys are first grouped by their hash, which takes half the time. Only keys with the same hash
@@ -291,14 +337,17 @@ const (
 			WHERE t.kind = 'suspense' GROUP BY t.currency) t ON t.currency = COALESCE(a.currency, p.currency)) x`
 
 	// Captures and voids have no event of their own: the authorization has one for its new state.
+	// An event in the row of its transfer is that of its state.
 	transfersWithEvents = `(
 		SELECT COALESCE(t.id, e.transfer_id) AS id, t.kind, t.state, COALESCE(e.opened, 0) AS opened,
 			COALESCE(e.ended, 0) AS ended, e.end_state, e.in_order
-		FROM (SELECT * FROM transfers WHERE kind NOT IN ('capture', 'void')) t
+		FROM (SELECT * FROM transfers WHERE kind NOT IN ('capture', 'void') AND debit_seq IS NULL) t
 		FULL JOIN (
 			SELECT transfer_id, count(*) FILTER (WHERE state = 'pending') AS opened,
 				count(*) FILTER (WHERE state <> 'pending') AS ended,
 				max(state) FILTER (WHERE state <> 'pending') AS end_state,
 				max(id) FILTER (WHERE state = 'pending') < min(id) FILTER (WHERE state <> 'pending') AS in_order
-			FROM events GROUP BY transfer_id) e ON e.transfer_id = t.id) x`
+			FROM events GROUP BY transfer_id) e ON e.transfer_id = t.id
+		UNION ALL
+		SELECT id, kind, state, 0, 1, state, NULL FROM transfers WHERE debit_seq IS NOT NULL) x`
 )

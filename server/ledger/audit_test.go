@@ -21,7 +21,9 @@ import (
 type busyFixture struct {
 	*fixture
 	alice, bob, carol, dave, eve ledger.UserID
-	one, other                   uuid.UUID // posted, alice to bob and carol to dave
+	one, other                   uuid.UUID // posted at once, alice to bob and carol to dave
+	captured, taken              uuid.UUID // captured authorizations, alice to bob and carol to dave
+	last                         uuid.UUID // posted at once, the last transfer of carol and of dave
 	refused                      uuid.UUID // insufficient funds; the only transfer with eve
 	open                         uuid.UUID // a pending authorization
 	waiting, rejected            uuid.UUID // a deposit that is pending, a withdrawal that the bank refused
@@ -42,6 +44,7 @@ func newBusyFixture(t *testing.T) *busyFixture {
 	b.authorizations()
 	b.reversals()
 	b.bankTransfers()
+	b.last = b.pay(b.carol, b.dave, 3)
 	return b
 }
 
@@ -70,6 +73,8 @@ func (b *busyFixture) authorizations() {
 	}
 	b.open = authorize()
 	whole, part := authorize(), authorize()
+	b.captured, b.taken = whole, b.must(b.Authorize(ctx, b.to(b.dave, b.carol, 50)))
+	b.must(b.Capture(ctx, ledger.FollowUp{Owner: b.dave, Key: newKey(), Target: b.taken}))
 	b.must(b.Capture(ctx, about(whole, 0)))
 	b.must(b.Capture(ctx, about(part, 30)))
 	if _, err := b.Capture(ctx, about(whole, 0)); err == nil {
@@ -183,20 +188,41 @@ var damages = []struct {
 	breaks []string // the checks that must fail, in the order of the report; all others must pass
 	row    string   // the row that the first of them must name
 }{
-	{"a posting moved to another transfer", `UPDATE postings SET transfer_id = $other WHERE transfer_id = $one AND amount < 0`,
-		[]string{"double_entry"}, "transfer $one"},
-	{"the postings of two transfers exchanged", `UPDATE postings SET transfer_id = CASE transfer_id WHEN $one THEN $other ELSE $one END
-		WHERE transfer_id IN ($one, $other)`, []string{"postings_match"}, "transfer $one"},
-	{"postings of a refused transfer", `UPDATE postings SET transfer_id = $refused WHERE transfer_id = $one`,
+	{"a posting moved to another transfer", `UPDATE postings SET transfer_id = $taken WHERE transfer_id = $captured AND amount < 0`,
+		[]string{"double_entry"}, "transfer $captured"},
+	{"the postings of two transfers exchanged", `UPDATE postings SET transfer_id = CASE transfer_id WHEN $taken THEN $captured ELSE $taken END
+		WHERE transfer_id IN ($taken, $captured)`, []string{"postings_match"}, "transfer $captured"},
+	{"postings of a refused transfer", `UPDATE postings SET transfer_id = $refused WHERE transfer_id = $captured`,
 		[]string{"posted_only"}, "transfer $refused"},
+	{"postings in the table of a transfer that has its own", `UPDATE postings SET transfer_id = $one WHERE transfer_id = $captured`,
+		[]string{"posted_only"}, "transfer $one"},
 	{"a wallet in another currency", `UPDATE accounts SET currency = 'EUR' WHERE id = @eve`,
 		[]string{"one_currency"}, "transfer $refused"},
+	{"an own posting without its event", `ALTER TABLE transfers DROP CONSTRAINT transfers_own_postings;
+		UPDATE transfers SET digest = NULL WHERE id = $last`, []string{"own_postings", "digests"}, "transfer $last"},
+	{"own postings of a transfer that is not posted at once", `ALTER TABLE transfers DROP CONSTRAINT transfers_own_postings;
+		UPDATE transfers SET kind = 'deposit' WHERE id = $last`, []string{"own_postings", "payments", "events", "digests"}, "transfer $last"},
+	{"own postings of another amount", `ALTER TABLE transfers DROP CONSTRAINT transfers_own_postings;
+		UPDATE transfers SET posted_amount = posted_amount - 1 WHERE id = $last`,
+		[]string{"own_postings", "running_balance", "balance", "digests"}, "transfer $last"},
+	{"an id of another time", `UPDATE transfers SET id = (substr(id::text, 1, 15) || '3e8' || substr(id::text, 19))::uuid WHERE id = $last`,
+		[]string{"id_time", "digests"}, "transfer "},
+	{"own postings with an earlier time", `UPDATE transfers SET resolved_at = resolved_at - interval '1 hour' WHERE id = $one`,
+		[]string{"id_time", "dates", "digests"}, "transfer $one"},
+	{"a gap in the sequence numbers of own postings", `UPDATE transfers SET credit_seq = credit_seq + 1 WHERE id = $last;
+		UPDATE accounts SET seq = seq + 1 WHERE id = @dave`, []string{"sequence"}, "account @dave"},
 	{"a gap in the sequence numbers", `UPDATE postings SET seq = seq + 1 WHERE account_id = @alice AND seq = (SELECT seq FROM accounts WHERE id = @alice);
 		UPDATE accounts SET seq = seq + 1 WHERE id = @alice`, []string{"sequence"}, "account @alice"},
-	{"a wrong running balance", `UPDATE postings SET balance_after = balance_after + 1 WHERE account_id = @alice AND seq = 2`,
+	{"a wrong running balance", `UPDATE postings SET balance_after = balance_after + 1 WHERE account_id = @alice AND seq = 1`,
+		[]string{"running_balance"}, "account @alice seq 1"},
+	{"a wrong running balance of an own posting", `UPDATE transfers SET debit_balance = debit_balance + 1 WHERE id = $one`,
 		[]string{"running_balance"}, "account @alice seq 2"},
-	{"a posting with an earlier time", `UPDATE postings SET posted_at = posted_at - interval '1 hour' WHERE account_id = @alice AND seq = 3`,
-		[]string{"dates"}, "account @alice seq 3"},
+	{"a posting with an earlier time", `UPDATE postings SET posted_at = posted_at - interval '1 hour' WHERE transfer_id = $captured AND amount < 0`,
+		[]string{"dates"}, "account @alice seq "},
+	{"an own posting with the time of the one before", `UPDATE postings SET posted_at = (SELECT resolved_at FROM transfers WHERE id = $one)
+		WHERE account_id = @alice AND seq = 1`, []string{"dates"}, "account @alice seq 2"},
+	{"an own event before that of an earlier posting", `UPDATE transfers SET event_xid = '3' WHERE id = $last`,
+		[]string{"own_order"}, "account @dave seq 3"},
 	{"a posting with a time after as_of", `UPDATE accounts SET as_of = as_of - interval '1 hour' WHERE id = @alice`,
 		[]string{"dates"}, "account @alice: as_of"},
 	{"money moved from one wallet to another without postings", `UPDATE accounts SET balance = balance + CASE id WHEN @alice THEN 1 ELSE -1 END
@@ -208,8 +234,9 @@ var damages = []struct {
 		UPDATE accounts SET status = 'active' WHERE id = @alice`, []string{"freeze"}, "account @alice"},
 	{"a wallet below its floor", `ALTER TABLE accounts DROP CONSTRAINT accounts_floor;
 		UPDATE accounts SET floor = balance - held + 1 WHERE id = @alice`, []string{"floor"}, "account @alice"},
-	{"money created on one side of a transfer", `UPDATE postings SET amount = amount + 1, balance_after = balance_after + 1 WHERE transfer_id = $other AND amount > 0;
-		UPDATE accounts SET balance = balance + 1 WHERE id = @dave`, []string{"double_entry", "currency_sums"}, "transfer $other"},
+	{"money created on one side of a transfer", `UPDATE postings SET amount = amount + 1, balance_after = balance_after + 1 WHERE transfer_id = $taken AND amount > 0;
+		UPDATE transfers SET credit_balance = credit_balance + 1 WHERE id = $last;
+		UPDATE accounts SET balance = balance + 1 WHERE id = @dave`, []string{"double_entry", "currency_sums"}, "transfer $taken"},
 	{"a key with two effects", `ALTER TABLE transfers DROP CONSTRAINT transfers_key;
 		UPDATE transfers SET idem_key = (SELECT max(idem_key) FROM transfers WHERE kind = 'capture') WHERE kind = 'capture'`,
 		[]string{"keys"}, "owner "},
@@ -232,14 +259,21 @@ var damages = []struct {
 		UPDATE payments SET next_at = NULL WHERE transfer_id = $waiting`, []string{"way_to_end"}, "transfer $waiting"},
 	{"an authorization without an end", `UPDATE transfers SET expires_at = NULL WHERE id = $open`,
 		[]string{"way_to_end", "digests"}, "transfer $open"},
-	{"an event of another state", `UPDATE events SET state = 'voided' WHERE transfer_id = $one`,
+	{"an event of another state", `UPDATE events SET state = 'voided' WHERE transfer_id = $captured AND state = 'posted'`,
+		[]string{"events"}, "transfer $captured"},
+	{"an event in the table of a transfer that has its own", `UPDATE events SET transfer_id = $one WHERE transfer_id = $waiting`,
 		[]string{"events"}, "transfer $one"},
-	{"an event above the cluster's transactions", `UPDATE events SET xid = '9000000000000000' WHERE transfer_id = $one`,
+	{"an event above the cluster's transactions", `UPDATE events SET xid = '9000000000000000' WHERE transfer_id = $captured`,
 		[]string{"event_order"}, "event "},
+	{"an own event above the cluster's transactions", `UPDATE transfers SET event_xid = '9000000000000000' WHERE id = $last`,
+		[]string{"event_order"}, "event "},
+	{"two events with one position", `UPDATE transfers SET (event_xid, event_id) = (SELECT xid, id FROM events WHERE transfer_id = $waiting)
+		WHERE id = $last`, []string{"event_positions"}, "event "},
 	{"a sequence behind its column", `SELECT setval('events_id_seq', 1)`, []string{"sequences"}, "the sequence of events.id is at 1"},
 	{"an event deleted", `DELETE FROM events WHERE transfer_id = $waiting`, []string{"events"}, "transfer $waiting"},
 	{"a memo rewritten", `UPDATE transfers SET memo = 'something else' WHERE id = $one`, []string{"digests"}, "transfer $one"},
-	{"a digest rewritten", `UPDATE events SET digest = sha256('') WHERE transfer_id = $one`, []string{"digests"}, "transfer $one"},
+	{"a digest rewritten", `UPDATE events SET digest = sha256('') WHERE transfer_id = $captured`, []string{"digests"}, "transfer $captured"},
+	{"an own digest rewritten", `UPDATE transfers SET digest = sha256('') WHERE id = $one`, []string{"digests"}, "transfer $one"},
 }
 
 func TestAuditFindsDamage(t *testing.T) {
@@ -297,7 +331,7 @@ func (b *busyFixture) fill(text, before, after string) string {
 	b.t.Helper()
 	for name, id := range map[string]uuid.UUID{
 		"$one": b.one, "$other": b.other, "$refused": b.refused, "$open": b.open,
-		"$waiting": b.waiting, "$rejected": b.rejected,
+		"$waiting": b.waiting, "$rejected": b.rejected, "$captured": b.captured, "$taken": b.taken, "$last": b.last,
 	} {
 		text = strings.ReplaceAll(text, name, before+id.String()+after)
 	}

@@ -41,18 +41,28 @@ const (
 		WHERE transfer_id = ANY($1) ORDER BY transfer_id FOR UPDATE`
 
 	// In the order of the keys, so that two batches that share keys but no account wait for each
-	// other at the unique index and never deadlock.
+	// other at the unique index and never deadlock. A trigger adds the postings of these rows to
+	// the balances of the accounts. The events of the rows take one block of ids, and a number
+	// that is not below that of any transaction which has changed these accounts before
+	// (migrations/0004_postings_in_transfers.sql).
 	insertTransfers = `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount,
 			posted_amount, currency, owner, idem_key, fingerprint, memo, reason, target, expires_at,
-			created_at, resolved_at, memo_key)
+			created_at, resolved_at, memo_key, debit_seq, debit_balance, credit_seq, credit_balance,
+			digest, event_xid, event_id)
 		SELECT id, kind, state, debit, NULLIF(credit, 0), amount,
 			posted, currency, owner, idem_key, fingerprint, memo, reason, target, expires_at,
-			created_at, resolved_at, NULLIF(memo_key, '')
-		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
+			created_at, resolved_at, NULLIF(memo_key, ''), debit_seq, debit_balance, credit_seq, credit_balance,
+			digest, CASE WHEN debit_seq IS NOT NULL THEN number END, CASE WHEN debit_seq IS NOT NULL THEN block + nth - 1 END
+		FROM (SELECT nextval('events_id_seq') AS block,
+				GREATEST(event_number(pg_current_xact_id()),
+					(event_number(pg_snapshot_xmax(pg_current_snapshot()))::text::bigint - 1)::text::xid8) AS number OFFSET 0) e
+		CROSS JOIN unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
 			$7::bigint[], $8::text[], $9::uuid[], $10::text[], $11::bytea[], $12::text[], $13::text[],
-			$14::uuid[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::text[])
+			$14::uuid[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::text[],
+			$19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bytea[]) WITH ORDINALITY
 		AS n (id, kind, state, debit, credit, amount, posted, currency, owner, idem_key, fingerprint,
-			memo, reason, target, expires_at, created_at, resolved_at, memo_key)
+			memo, reason, target, expires_at, created_at, resolved_at, memo_key, debit_seq, debit_balance,
+			credit_seq, credit_balance, digest, nth)
 		ORDER BY owner, idem_key COLLATE "C"`
 	updateTransfers = `UPDATE transfers t SET state = n.state, posted_amount = n.posted,
 			reversed_amount = n.reversed, reason = n.reason, resolved_at = n.resolved_at
@@ -208,12 +218,14 @@ func (b *batch) scanPayments(rows pgx.Rows) error {
 
 func (b *batch) queueTransfers(queue *pgx.Batch) {
 	if n := len(b.inserted); n > 0 {
-		c := newTransferColumns(n)
-		for _, t := range b.inserted {
-			c.add(t)
+		c, own := newTransferColumns(n), newOwnPostingColumns(n)
+		for i := range b.inserted {
+			c.add(b.inserted[i].transfer)
+			own.add(&b.inserted[i])
 		}
 		queue.Queue(insertTransfers, c.id, c.kind, c.state, c.debit, c.credit, c.amount, c.posted,
-			c.currency, c.owner, c.key, c.fingerprint, c.memo, c.reason, c.target, c.expires, c.created, c.resolved, c.memoKey)
+			c.currency, c.owner, c.key, c.fingerprint, c.memo, c.reason, c.target, c.expires, c.created, c.resolved, c.memoKey,
+			own.debitSeq, own.debitBalance, own.creditSeq, own.creditBalance, own.digest)
 	}
 	if n := len(b.updated); n > 0 {
 		c := newTransferColumns(n)
@@ -336,6 +348,36 @@ func (c *transferColumnValues) add(t *Transfer) {
 		target = (*[16]byte)(&t.Target)
 	}
 	c.target = append(c.target, target)
+}
+
+// ownPostingColumns holds the columns of transfers with the postings of the row; all are NULL in a
+// row without.
+type ownPostingColumns struct {
+	debitSeq, debitBalance, creditSeq, creditBalance pgtype.FlatArray[*int64]
+	digest                                           pgtype.FlatArray[[]byte]
+}
+
+func newOwnPostingColumns(n int) *ownPostingColumns {
+	number := make([]*int64, 4*n)
+	numbers := func(i int) []*int64 { return number[i*n : i*n : (i+1)*n] }
+	return &ownPostingColumns{
+		debitSeq: numbers(0), debitBalance: numbers(1), creditSeq: numbers(2), creditBalance: numbers(3),
+		digest: make([][]byte, 0, n),
+	}
+}
+
+func (c *ownPostingColumns) add(row *newRow) {
+	var debit, credit struct{ seq, balance *int64 }
+	var sum []byte
+	if row.ownPostings() {
+		debit.seq, debit.balance = &row.debit.seq, &row.debit.balance
+		credit.seq, credit.balance = &row.credit.seq, &row.credit.balance
+		d := digest(row.transfer)
+		sum = d[:]
+	}
+	c.debitSeq, c.debitBalance = append(c.debitSeq, debit.seq), append(c.debitBalance, debit.balance)
+	c.creditSeq, c.creditBalance = append(c.creditSeq, credit.seq), append(c.creditBalance, credit.balance)
+	c.digest = append(c.digest, sum)
 }
 
 func orNil(t *time.Time) *time.Time {

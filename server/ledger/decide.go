@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,8 +19,13 @@ type batch struct {
 	byID     map[uuid.UUID]*Transfer
 	payments map[uuid.UUID]*payment
 
+	// ownPostings is set while commands are decided whose transfers are posted at once. Their
+	// postings and events are written into the row of the transfer, those of other commands into
+	// the tables postings and events.
+	ownPostings bool
+
 	// What the batch writes.
-	inserted        []*Transfer
+	inserted        []newRow
 	updated         []*Transfer // may contain a transfer more than once
 	postings        []posting
 	events          []event
@@ -31,6 +37,15 @@ type ownerKey struct {
 	owner UserID
 	key   string
 }
+
+// newRow is a transfer that the batch inserts. If it is posted at once, its two postings are part
+// of the row.
+type newRow struct {
+	transfer      *Transfer
+	debit, credit lastPosting
+}
+
+func (r *newRow) ownPostings() bool { return r.debit.seq != 0 }
 
 type posting struct {
 	account      AccountID
@@ -84,15 +99,33 @@ func (b *batch) decideAll(commands []*command, decide func(*batch, *command) out
 			err = &decidePanic{cause}
 		}
 	}()
+	// Transfers that are posted at once come first: they are inserted, and a trigger adds their
+	// postings to the balances, before the other changes of an account are written.
 	outcomes := make([]outcome, len(commands))
-	for i, c := range commands {
-		outcomes[i] = decide(b, c)
+	for _, b.ownPostings = range [...]bool{true, false} {
+		for i, c := range commands {
+			if c.postsAtOnce() == b.ownPostings {
+				outcomes[i] = decide(b, c)
+			}
+		}
 	}
 	return outcomes, nil
 }
 
-// decide executes one command on the state of the batch. It does not change the command, since
-// a batch that is retried is decided again.
+// postsAtOnce reports whether every transfer that the command inserts is posted or refused at once.
+func (c *command) postsAtOnce() bool {
+	switch c.op {
+	case opTransfer, opReverse, opBookToSuspense:
+		return true
+	case opAtomicGroup:
+		return !slices.ContainsFunc(c.group, func(part *command) bool { return !part.postsAtOnce() })
+	default:
+		return false
+	}
+}
+
+// decide executes one command on the state of the batch. Since a batch that is retried is decided
+// again, it changes nothing of the command but its list of ids.
 func (b *batch) decide(c *command) outcome {
 	if c.key != "" {
 		if earlier, ok := b.byKey[ownerKey{c.owner, c.key}]; ok {
@@ -129,9 +162,9 @@ func (b *batch) replay(c *command, earlier *Transfer) outcome {
 	if earlier.fingerprint != c.fingerprint {
 		return outcome{err: keyReused()}
 	}
-	// The ids are equal if an earlier attempt of this same command was committed and its
-	// answer was lost.
-	replayed := earlier.ID != c.id
+	// The command gave it the id if an earlier attempt of the command was committed and its answer
+	// was lost.
+	replayed := !slices.Contains(c.ids, earlier.ID)
 	if earlier.State != Refused && (c.op == opCapture || c.op == opVoid) {
 		return answer(b.byID[c.target], replayed)
 	}
@@ -324,14 +357,16 @@ func (b *batch) validate(debit, credit *account, amount int64) problem.Code {
 	return ""
 }
 
-// insert adds the row of a new transfer, which is pending until the rules change its state.
+// insert adds the row of a new transfer, which is pending until the rules change its state. Its id
+// begins with its time.
 func (b *batch) insert(c *command, kind Kind, debit, credit AccountID) *Transfer {
 	t := &Transfer{
-		ID: c.id, Kind: kind, State: Pending, DebitAccount: debit, CreditAccount: credit,
+		ID: newTransferID(b.postingTime(debit, credit)), Kind: kind, State: Pending, DebitAccount: debit, CreditAccount: credit,
 		Amount: c.amount, Owner: c.owner, Key: c.key, Memo: c.memo, ExpiresAt: c.expiresAt,
 		CreatedAt: b.now, fingerprint: c.fingerprint,
 	}
-	b.inserted = append(b.inserted, t)
+	c.ids = append(c.ids, t.ID)
+	b.inserted = append(b.inserted, newRow{transfer: t})
 	b.byKey[ownerKey{c.owner, c.key}] = t
 	b.byID[t.ID] = t
 	return t
@@ -373,23 +408,42 @@ func (b *batch) voidPending(t *Transfer, reason string) {
 	b.addEvent(t)
 }
 
-// post moves amount from debit to credit and sets t to posted.
+// post moves amount from debit to credit and sets t to posted. If the postings belong into the row
+// of t, t is the transfer that was inserted last.
 func (b *batch) post(t *Transfer, debit, credit *account, amount int64) {
-	// Both postings have one time, which is not before the last posting of either account,
-	// even if the clock has stepped back.
-	at := latest(b.now, debit.asOf, credit.asOf)
-	b.addPosting(t, debit, -amount, at)
-	b.addPosting(t, credit, amount, at)
+	at := b.postingTime(debit.id, credit.id)
+	from, to := debit.post(-amount, at), credit.post(amount, at)
 	t.State, t.PostedAmount, t.ResolvedAt = Posted, amount, at
+	if b.ownPostings {
+		row := &b.inserted[len(b.inserted)-1]
+		row.debit, row.credit = from, to
+		return
+	}
+	debit.changed, credit.changed = true, true
+	b.postings = append(b.postings,
+		posting{debit.id, from.seq, t.ID, -amount, from.balance, at},
+		posting{credit.id, to.seq, t.ID, amount, to.balance, at})
 	b.addEvent(t)
 }
 
-func (b *batch) addPosting(t *Transfer, a *account, amount int64, at time.Time) {
+// postingTime returns the time of the next posting on both accounts. It is after that of every
+// earlier posting on them, even if the clock has stepped back or has not advanced.
+func (b *batch) postingTime(debit, credit AccountID) time.Time {
+	at := b.now
+	for _, id := range [...]AccountID{debit, credit} {
+		if a := b.accounts[id]; a != nil && !at.After(a.asOf) {
+			at = a.asOf.Add(time.Microsecond)
+		}
+	}
+	return at
+}
+
+// post adds a posting to the balance.
+func (a *account) post(amount int64, at time.Time) lastPosting {
 	a.balance += amount
 	a.seq++
 	a.asOf = at
-	a.changed = true
-	b.postings = append(b.postings, posting{a.id, a.seq, t.ID, amount, a.balance, at})
+	return lastPosting{a.seq, a.balance}
 }
 
 // addEvent appends the event of the current state of t.
@@ -399,16 +453,6 @@ func (b *batch) addEvent(t *Transfer) {
 		at = t.ResolvedAt
 	}
 	b.events = append(b.events, event{*t, at})
-}
-
-func latest(times ...time.Time) time.Time {
-	last := times[0]
-	for _, t := range times[1:] {
-		if t.After(last) {
-			last = t
-		}
-	}
-	return last
 }
 
 func refusalText(code problem.Code) string {

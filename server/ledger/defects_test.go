@@ -89,7 +89,7 @@ func TestBalancesNeedPostings(t *testing.T) {
 		}
 	}
 	var postings, sum int64
-	if err := app.QueryRow(t.Context(), `SELECT count(*), sum(amount) FROM postings`).Scan(&postings, &sum); err != nil || postings != 2 || sum != 0 {
+	if err := app.QueryRow(t.Context(), `SELECT count(*), sum(amount) FROM all_postings`).Scan(&postings, &sum); err != nil || postings != 2 || sum != 0 {
 		t.Errorf("%d postings with the sum %d, %v; want the 2 of the deposit", postings, sum, err)
 	}
 	h.books()
@@ -215,7 +215,7 @@ func TestHoldAndPaymentCommitTogether(t *testing.T) {
 	}
 	var left int
 	if err := owner.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM transfers WHERE amount = 66)
-		+ (SELECT count(*) FROM events e JOIN transfers t ON t.id = e.transfer_id WHERE t.amount = 66)`).Scan(&left); err != nil || left != 0 {
+		+ (SELECT count(*) FROM all_events e JOIN transfers t ON t.id = e.transfer_id WHERE t.amount = 66)`).Scan(&left); err != nil || left != 0 {
 		t.Errorf("%d rows are left, %v", left, err)
 	}
 	if _, err := owner.Exec(t.Context(), `ALTER TABLE payments DROP CONSTRAINT planted`); err != nil {

@@ -17,9 +17,11 @@
 //	                             1. BEGIN; lock every account of the batch in the order of
 //	                                their ids; read the clock, the keys, the targets and
 //	                                the payments                      (one round trip)
-//	                             2. decide each command on those rows, in Go, in order
-//	                             3. INSERT transfers, postings, events, payments;
-//	                                UPDATE accounts; COMMIT           (one round trip)
+//	                             2. decide each command on those rows, in Go: first those
+//	                                whose transfers are posted at once, then the others
+//	                             3. INSERT transfers (a trigger adds their own postings to
+//	                                the balances), events, postings and payments of the
+//	                                others; UPDATE accounts; COMMIT   (one round trip)
 //	caller ◄── its own outcome
 //
 // # Batches
@@ -36,6 +38,14 @@
 // most two seconds (locked.go, lockwatch.go). If the answer to a COMMIT is lost, the same batch is
 // run again: the second attempt waits for the locks of the first, and then the keys show whether
 // that was committed (commit.go).
+//
+// # Where postings and events are
+//
+// A transfer that is posted when it is inserted is one row, with both postings and the event in it:
+// its own postings. A transfer that was pending first has its postings and events in the tables
+// postings and events; so has every refusal its event. The views all_postings and all_events
+// contain both. Along the ids of an account's transfers with their own postings, the numbers and
+// the times of those postings and the positions of their events increase.
 //
 // # Idempotency
 //

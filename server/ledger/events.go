@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"math"
 	"time"
 
@@ -83,7 +82,7 @@ func (e *Event) ShownTo(user UserID) bool {
 	return e.Debtor == user || e.Creditor == user
 }
 
-// eventHead is a row of events, without the transfer.
+// eventHead is an event without the transfer.
 type eventHead struct {
 	position      Position
 	transfer      uuid.UUID
@@ -101,6 +100,13 @@ func (h *eventHead) transferAt(t Transfer) Transfer {
 	}
 	return t
 }
+
+// An event is a row of events, or a part of the row of a transfer that was posted when it was
+// inserted (migrations/0004_postings_in_transfers.sql).
+const (
+	storedEvent = `e.xid, e.id, e.transfer_id, e.state, e.debit_account, e.credit_account, e.at`
+	ownEvent    = `t.event_xid AS xid, t.event_id AS id, t.id AS transfer_id, t.state, t.debit_account, t.credit_account, t.resolved_at AS at`
+)
 
 const eventColumns = `e.xid, e.id, e.transfer_id, e.state, e.debit_account, COALESCE(e.credit_account, 0), e.at`
 
@@ -138,67 +144,128 @@ func (l *Ledger) streamBounds(ctx context.Context) (horizon, end Position, err e
 // TimeInFuture.
 func (l *Ledger) PositionAt(ctx context.Context, t time.Time) (Position, error) {
 	const (
-		ends  = `SELECT COALESCE(min(id), 1), COALESCE(max(id), 0), clock_timestamp() FROM events`
-		probe = `SELECT xid, id, at FROM events WHERE id >= $1 ORDER BY id LIMIT 1`
+		end = `SELECT COALESCE(GREATEST(
+				(SELECT xid FROM events ORDER BY xid DESC, id DESC LIMIT 1),
+				(SELECT event_xid FROM transfers WHERE event_xid IS NOT NULL ORDER BY event_xid DESC, event_id DESC LIMIT 1)),
+			'0'), clock_timestamp()`
+		probe = `SELECT e.xid, e.at FROM (
+				(SELECT ` + storedEvent + ` FROM events e WHERE e.xid >= $1::xid8 ORDER BY e.xid, e.id LIMIT 1)
+				UNION ALL
+				(SELECT ` + ownEvent + ` FROM transfers t WHERE t.event_xid IS NOT NULL AND t.event_xid >= $1::xid8
+				ORDER BY t.event_xid, t.event_id LIMIT 1)) e
+			ORDER BY e.xid, e.id LIMIT 1`
 	)
 	var (
-		low, high int64
+		low, high uint64 = 1, 0
 		now       time.Time
 	)
-	if err := l.pool.QueryRow(ctx, ends).Scan(&low, &high, &now); err != nil {
+	if err := l.pool.QueryRow(ctx, end, planEachTime).Scan(&high, &now); err != nil {
 		return Position{}, unavailable("find the events of that time", err)
 	}
 	if t.After(now) {
 		return Position{}, problem.New(TimeInFuture, "that time is in the future: ask for one up to now")
 	}
 	t = t.Add(-time.Minute)
-	// Times increase with ids, except those of concurrent transactions, so that a binary search
-	// finds the last event that is known to be older.
+	// Times increase with the numbers of transactions, except those of concurrent ones, so that a
+	// binary search finds the last event that is known to be older. Every number up to high has an
+	// event at or after it.
 	var before Position
 	for low <= high {
 		middle := low + (high-low)/2
 		var (
-			p  Position
-			at time.Time
+			xid uint64
+			at  time.Time
 		)
-		err := l.pool.QueryRow(ctx, probe, middle).Scan(&p.xid, &p.id, &at)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows): // ids of transactions that were rolled back
-			high = middle - 1
-		case err != nil:
+		if err := l.pool.QueryRow(ctx, probe, planEachTime, middle).Scan(&xid, &at); err != nil {
 			return Position{}, unavailable("find the events of that time", err)
-		case at.Before(t):
-			before, low = Position{xid: p.xid}, p.id+1
-		default:
+		}
+		if at.Before(t) {
+			before, low = Position{xid: xid}, xid+1
+		} else {
 			high = middle - 1
 		}
 	}
 	return before, nil
 }
 
-// EventsOf returns the events that a user may see, oldest first: those after the position after, up
-// to and including the position upTo. It reads at most limit of them. more reports whether there
-// may be further events, which begin after next.
-func (l *Ledger) EventsOf(ctx context.Context, user UserID, after, upTo Position, limit int) (events []*Event, next Position, more bool, err error) {
-	// Reads debits and credits along an index each. The columns of the index are compared as one
-	// row: if (xid, id) is compared alone, old statistics make that look selective near the end,
-	// and PostgreSQL reads the events of all users.
-	const list = `SELECT ` + eventColumns + ` FROM (
+// listEventsOf selects the events of the accounts of the user $1 after the position ($2, $3), up to
+// and including ($4, $5): at most $6.
+//
+// The events of the table are read along an index for debits and one for credits. The columns of
+// an index are compared as one row: if (xid, id) is compared alone, old statistics make that look
+// selective near the end, and PostgreSQL reads the events of all users.
+//
+// The events in the rows of transfers are read along (debit_account, id) and (credit_account, id).
+// Those of one account have the same order by id and by position, and an id begins with a time.
+// Times and positions of different accounts have almost the same order: they differ by less than
+// a minute, which is longer than any transaction of the ledger may take. Therefore the ids are
+// bounded by the times of the events around the positions, and a minute more. OFFSET 0 keeps the
+// positions out of the choice of an index. If the table alone has a full page, no event after that
+// page is read: a wallet that has few transfers with an event of their own among many
+// authorizations is not searched for them.
+const listEventsOf = `WITH stored AS MATERIALIZED (
+		SELECT e.* FROM (
 			SELECT s.* FROM accounts a CROSS JOIN LATERAL (
-				SELECT e.* FROM events e
+				SELECT ` + storedEvent + ` FROM events e
 				WHERE (e.debit_account, e.xid, e.id) > (a.id, $2, $3) AND (e.debit_account, e.xid, e.id) <= (a.id, $4, $5)
 					AND e.xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
 				ORDER BY e.debit_account, e.xid, e.id LIMIT $6) s
 			WHERE a.owner = $1
 			UNION
 			SELECT s.* FROM accounts a CROSS JOIN LATERAL (
-				SELECT e.* FROM events e
+				SELECT ` + storedEvent + ` FROM events e
 				WHERE (e.credit_account, e.xid, e.id) > (a.id, $2, $3) AND (e.credit_account, e.xid, e.id) <= (a.id, $4, $5)
 					AND e.credit_account IS NOT NULL AND e.xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
 				ORDER BY e.credit_account, e.xid, e.id LIMIT $6) s
 			WHERE a.owner = $1) e
-		ORDER BY e.xid, e.id LIMIT $6`
-	rows, err := l.pool.Query(ctx, list, planEachTime, user, after.xid, after.id, upTo.xid, upTo.id, limit)
+		ORDER BY e.xid, e.id LIMIT $6),
+	until AS MATERIALIZED (
+		SELECT u.xid, u.id FROM (
+			(SELECT e.xid, e.id FROM stored e ORDER BY e.xid, e.id OFFSET $6::bigint - 1 LIMIT 1)
+			UNION ALL SELECT $4::xid8, $5::bigint) u
+		ORDER BY u.xid, u.id LIMIT 1),
+	span AS MATERIALIZED (
+		SELECT u.xid, u.id AS event_id, last.id, last.debit_account, last.credit_account,
+			rpad(lpad(to_hex((extract(epoch FROM COALESCE(last.resolved_at, first.resolved_at) - interval '1 minute') * 1000)::bigint), 12, '0'),
+				32, '0')::uuid AS lower,
+			COALESCE(rpad(lpad(to_hex((extract(epoch FROM later.resolved_at + interval '1 minute') * 1000)::bigint), 12, '0'), 32, '0')::uuid,
+				'ffffffff-ffff-ffff-ffff-ffffffffffff') AS upper
+		FROM until u
+		LEFT JOIN LATERAL (SELECT t.* FROM transfers t WHERE t.event_xid IS NOT NULL
+			ORDER BY t.event_xid, t.event_id LIMIT 1) first ON true
+		LEFT JOIN LATERAL (SELECT t.* FROM transfers t WHERE t.event_xid IS NOT NULL AND (t.event_xid, t.event_id) <= ($2, $3)
+			ORDER BY t.event_xid DESC, t.event_id DESC LIMIT 1) last ON true
+		LEFT JOIN LATERAL (SELECT t.* FROM transfers t WHERE t.event_xid IS NOT NULL AND (t.event_xid, t.event_id) > (u.xid, u.id)
+			ORDER BY t.event_xid, t.event_id LIMIT 1) later ON true),
+	wallets AS MATERIALIZED (
+		SELECT a.id, p.xid, p.event_id, p.upper,
+			CASE WHEN a.id IN (p.debit_account, p.credit_account) THEN p.id ELSE p.lower END AS lower
+		FROM accounts a CROSS JOIN span p WHERE a.owner = $1)
+	SELECT ` + eventColumns + ` FROM (
+		SELECT * FROM stored
+		UNION
+		SELECT s.* FROM wallets w CROSS JOIN LATERAL (
+			SELECT ` + ownEvent + ` FROM (SELECT * FROM transfers x
+				WHERE (x.debit_account, x.id) > (w.id, w.lower) AND (x.debit_account, x.id) < (w.id, w.upper)
+					AND x.debit_seq IS NOT NULL ORDER BY x.debit_account, x.id OFFSET 0) t
+			WHERE (t.event_xid, t.event_id) > ($2, $3) AND (t.event_xid, t.event_id) <= (w.xid, w.event_id)
+				AND t.event_xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
+			ORDER BY t.debit_account, t.id LIMIT $6) s
+		UNION
+		SELECT s.* FROM wallets w CROSS JOIN LATERAL (
+			SELECT ` + ownEvent + ` FROM (SELECT * FROM transfers x
+				WHERE (x.credit_account, x.id) > (w.id, w.lower) AND (x.credit_account, x.id) < (w.id, w.upper)
+					AND x.debit_seq IS NOT NULL ORDER BY x.credit_account, x.id OFFSET 0) t
+			WHERE (t.event_xid, t.event_id) > ($2, $3) AND (t.event_xid, t.event_id) <= (w.xid, w.event_id)
+				AND t.event_xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
+			ORDER BY t.credit_account, t.id LIMIT $6) s) e
+	ORDER BY e.xid, e.id LIMIT $6`
+
+// EventsOf returns the events that a user may see, oldest first: those after the position after, up
+// to and including the position upTo. It reads at most limit of them. more reports whether there
+// may be further events, which begin after next.
+func (l *Ledger) EventsOf(ctx context.Context, user UserID, after, upTo Position, limit int) (events []*Event, next Position, more bool, err error) {
+	rows, err := l.pool.Query(ctx, listEventsOf, planEachTime, user, after.xid, after.id, upTo.xid, upTo.id, limit)
 	if err != nil {
 		return nil, after, false, unavailable("read the events", err)
 	}
@@ -266,8 +333,15 @@ func (l *Ledger) loadEvents(ctx context.Context, heads []eventHead, owners map[A
 
 // eventsAfter reads the events of all users after a position, oldest first.
 func (l *Ledger) eventsAfter(ctx context.Context, p Position, limit int) ([]eventHead, error) {
-	const list = `SELECT ` + eventColumns + ` FROM events e
-		WHERE (e.xid, e.id) > ($1, $2) AND e.xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
+	const list = `SELECT ` + eventColumns + ` FROM (
+			(SELECT ` + storedEvent + ` FROM events e
+			WHERE (e.xid, e.id) > ($1, $2) AND e.xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
+			ORDER BY e.xid, e.id LIMIT $3)
+			UNION ALL
+			(SELECT ` + ownEvent + ` FROM transfers t
+			WHERE t.event_xid IS NOT NULL AND (t.event_xid, t.event_id) > ($1, $2)
+				AND t.event_xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
+			ORDER BY t.event_xid, t.event_id LIMIT $3)) e
 		ORDER BY e.xid, e.id LIMIT $3`
 	rows, err := l.pool.Query(ctx, list, planEachTime, p.xid, p.id, limit)
 	if err != nil {

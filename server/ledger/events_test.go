@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -157,7 +158,7 @@ func TestEventsContainTransfersAsOfTheEvent(t *testing.T) {
 
 func (h *fixture) digestOf(e *ledger.Event) (digest []byte) {
 	h.t.Helper()
-	err := h.pool.QueryRow(h.t.Context(), `SELECT digest FROM events WHERE transfer_id = $1 AND state = $2`,
+	err := h.pool.QueryRow(h.t.Context(), `SELECT digest FROM all_events WHERE transfer_id = $1 AND state = $2`,
 		e.Transfer.ID, string(e.Transfer.State)).Scan(&digest)
 	if err != nil {
 		h.t.Fatal(err)
@@ -203,6 +204,53 @@ func TestLateCommitIsNotSkipped(t *testing.T) {
 	}
 	if len(got) != len(want) {
 		t.Errorf("%d events in the table, want %d", len(got), len(want))
+	}
+}
+
+// TestLateCommitOfOwnEventIsNotSkipped: the same for an event in the row of its transfer. The two
+// transactions are on different wallets of bob, since they would wait for each other on one.
+func TestLateCommitOfOwnEventIsNotSkipped(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob, carol := h.user(100_00), h.user(0), h.user(0)
+	h.euros(carol, 100)
+	h.euros(bob, 0)
+	began := h.everythingSoFar()
+	x := h.listen(bob)
+	tx, err := testkit.Connect(t, h.db.AppURL).Begin(t.Context())
+	testkit.Must(t, err)
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+	var late uuid.UUID
+	testkit.Must(t, tx.QueryRow(t.Context(), `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount,
+			posted_amount, currency, owner, idem_key, fingerprint, created_at, resolved_at,
+			debit_seq, debit_balance, credit_seq, credit_balance, event_xid, event_id, digest)
+		SELECT rpad(lpad(to_hex((m / 1000 << 16) | 28672 | m % 1000), 16, '0') || '8', 32, '0')::uuid,
+			'transfer', 'posted', a.id, b.id, 1, 1, 'EUR', a.owner, 'late', sha256(''), at, at,
+			a.seq + 1, a.balance - 1, b.seq + 1, b.balance + 1, event_number(pg_current_xact_id()), nextval('events_id_seq'), sha256('')
+		FROM (SELECT at, (date_part('epoch', at) * 1000000)::bigint AS m FROM clock_timestamp() at) c,
+			accounts a, accounts b WHERE a.owner = $1 AND b.owner = $2 AND a.currency = 'EUR' AND b.currency = 'EUR' RETURNING id`,
+		carol, bob).Scan(&late))
+	early := h.pay(alice, bob, 1)
+	if got := h.past(bob, began, h.horizon(), 10); len(got) != 0 {
+		t.Fatalf("read %d events above the oldest running transaction", len(got))
+	}
+	if got := h.past(bob, began, ledger.PositionOf(1<<40, 0), 10); len(got) != 0 {
+		t.Fatalf("read %d events above the horizon", len(got))
+	}
+	h.morePages(2)
+	if len(x.Events) > 0 {
+		t.Fatalf("received %s before the late transaction has ended", (<-x.Events).Transfer.ID)
+	}
+	testkit.Must(t, tx.Commit(t.Context()))
+	want := []uuid.UUID{late, early.ID, h.pay(alice, bob, 2).ID, h.authorize(alice, bob, 3).ID, h.pay(alice, bob, 4).ID}
+	var live []uuid.UUID
+	for range want {
+		live = append(live, next(t, x).Transfer.ID)
+	}
+	for page := 1; page <= 6; page++ {
+		if got := transfersOf(h.past(bob, began, h.everythingSoFar(), page)); !slices.Equal(got, want) || !slices.Equal(live, want) {
+			t.Errorf("pages of %d: read %v, received %v, want %v", page, got, live, want)
+		}
 	}
 }
 
@@ -267,7 +315,7 @@ func (l *lateEvent) commit() {
 func (h *fixture) wantIDs(late *lateEvent, early ledger.Transfer) {
 	h.t.Helper()
 	var id int64
-	if err := h.pool.QueryRow(h.t.Context(), `SELECT id FROM events WHERE transfer_id = $1`, early.ID).Scan(&id); err != nil {
+	if err := h.pool.QueryRow(h.t.Context(), `SELECT id FROM all_events WHERE transfer_id = $1`, early.ID).Scan(&id); err != nil {
 		h.t.Fatal(err)
 	}
 	if id < late.id {

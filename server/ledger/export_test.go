@@ -12,7 +12,7 @@ import (
 
 // LastEvents selects all transfers with the digest of their last event, for CheckDigests.
 const LastEvents = `SELECT ` + transferColumns + `, e.digest FROM transfers t
-	JOIN (SELECT DISTINCT ON (transfer_id) transfer_id, digest FROM events ORDER BY transfer_id, id DESC) e ON e.transfer_id = t.id`
+	JOIN (SELECT DISTINCT ON (transfer_id) transfer_id, digest FROM all_events ORDER BY transfer_id, id DESC) e ON e.transfer_id = t.id`
 
 // CheckDigests recomputes the digests of LastEvents from the tables.
 func CheckDigests(rows pgx.Rows) error {

@@ -176,6 +176,10 @@ func (h *fixture) oneOfEverything() *strings.Replacer {
 	if _, err := h.Reverse(h.t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: reversed.ID, Amount: 5}); err != nil {
 		h.t.Fatal(err)
 	}
+	captured := h.authorize(alice, bob, 7)
+	if _, err := h.Capture(h.t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: captured.ID}); err != nil {
+		h.t.Fatal(err)
+	}
 	_, err := h.Transfer(h.t.Context(), ledger.TransferRequest{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(100_000)})
 	refused := *wantCode(h.t, err, ledger.InsufficientFunds).Transfer
 	account := func(owner ledger.UserID, currency string) string {
@@ -188,7 +192,7 @@ func (h *fixture) oneOfEverything() *strings.Replacer {
 	}
 	return strings.NewReplacer(
 		"$alice", account(alice, "USD"), "$bob", account(bob, "USD"), "$other", account(other, "USD"), "$euro", account(alice, "EUR"),
-		"$posted", posted.ID.String(), "$pending", pending.ID.String(), "$refused", refused.ID.String(), "$reversed", reversed.ID.String())
+		"$posted", posted.ID.String(), "$captured", captured.ID.String(), "$pending", pending.ID.String(), "$refused", refused.ID.String(), "$reversed", reversed.ID.String())
 }
 
 // userWithoutWallet returns the id of a user who has no wallet.

@@ -207,7 +207,8 @@ func (b *batch) restore(p checkpoint) {
 	for id, a := range p.accounts {
 		*b.accounts[id] = a
 	}
-	for _, t := range b.inserted[p.inserted:] {
+	for _, row := range b.inserted[p.inserted:] {
+		t := row.transfer
 		delete(b.byKey, ownerKey{t.Owner, t.Key})
 		delete(b.byID, t.ID)
 	}

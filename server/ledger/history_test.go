@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -60,15 +61,17 @@ type loggedEvent struct {
 	id       int64
 	transfer uuid.UUID
 	state    ledger.State
+	created  time.Time // when the transfer was inserted: one time for all transfers of a batch
 }
 
 func readEvents(ctx context.Context, conn *pgx.Conn, after int64) ([]loggedEvent, error) {
-	rows, err := conn.Query(ctx, `SELECT id, transfer_id, state FROM events WHERE id > $1 ORDER BY id`, after)
+	rows, err := conn.Query(ctx, `SELECT e.id, e.transfer_id, e.state, t.created_at
+		FROM all_events e JOIN transfers t ON t.id = e.transfer_id WHERE e.id > $1 ORDER BY e.id`, after)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e loggedEvent, err error) {
-		return e, row.Scan(&e.id, &e.transfer, &e.state)
+		return e, row.Scan(&e.id, &e.transfer, &e.state, &e.created)
 	})
 }
 
@@ -148,10 +151,14 @@ func checkPhase(m *model, ph played, events []loggedEvent) error {
 		return fmt.Errorf("a successful call has appended no event: %v", c)
 	}
 	moments := m.momentsOf(readOnly, events, written)
+	executed := make([]bool, len(events)) // refusals before their events
 	for i := 0; ; i++ {
 		moments = removeExplained(m, moments, i)
 		if i == len(events) {
 			break
+		}
+		if refuseEarly(m, events[i:], written[i:], executed[i:]); executed[i] {
+			continue
 		}
 		if written[i] == nil {
 			e := m.transfers[events[i].transfer]
@@ -175,6 +182,22 @@ func checkPhase(m *model, ph played, events []loggedEvent) error {
 		return fmt.Errorf("ExpireDue returned %d more than it has voided", expired)
 	}
 	return nil
+}
+
+// refuseEarly executes, at the first moment where the model gives their answers, the refusals of
+// the batch that has appended the first event. A batch appends the events of the transfers that it
+// has posted at once before all others, so that a refusal may have been decided before events that
+// precede its own.
+func refuseEarly(m *model, events []loggedEvent, written []*call, executed []bool) {
+	for i, e := range events {
+		if e.state != ledger.Refused || written[i] == nil || executed[i] || !e.created.Equal(events[0].created) {
+			continue
+		}
+		if written[i].agrees(m.execute(written[i].request, e.transfer, false)) {
+			m.execute(written[i].request, e.transfer, true)
+			executed[i] = true
+		}
+	}
 }
 
 // moments are the places among the events of a phase at which a call may have been executed.

@@ -14,12 +14,12 @@ import (
 // commands may lead to such a row.
 var invariants = []struct{ name, search string }{
 	{"the postings of a transfer sum to zero, by currency", `
-		SELECT p.transfer_id FROM postings p JOIN accounts a ON a.id = p.account_id
+		SELECT p.transfer_id FROM all_postings p JOIN accounts a ON a.id = p.account_id
 		GROUP BY p.transfer_id, a.currency HAVING sum(p.amount) <> 0`},
 	{"the available balance is never below the floor", `
 		SELECT id FROM accounts WHERE held < 0 OR balance - held < floor`},
 	{"a balance is the sum of the account's postings, and seq is their number", `
-		SELECT a.id FROM accounts a LEFT JOIN postings p ON p.account_id = a.id
+		SELECT a.id FROM accounts a LEFT JOIN all_postings p ON p.account_id = a.id
 		GROUP BY a.id HAVING a.balance <> COALESCE(sum(p.amount), 0) OR a.seq <> count(p.seq)
 			OR a.seq <> COALESCE(max(p.seq), 0) OR a.as_of < max(p.posted_at)`},
 	{"held is the sum of the open holds", `
@@ -29,17 +29,28 @@ var invariants = []struct{ name, search string }{
 	{"each posting continues the previous one, and has no earlier time", `
 		SELECT account_id, seq FROM (
 			SELECT *, lag(seq, 1, 0::bigint) OVER w AS seq_before, lag(balance_after, 1, 0::bigint) OVER w AS before,
-				lag(posted_at) OVER w AS at_before FROM postings WINDOW w AS (PARTITION BY account_id ORDER BY seq)) p
+				lag(posted_at) OVER w AS at_before FROM all_postings WINDOW w AS (PARTITION BY account_id ORDER BY seq)) p
 		WHERE seq <> seq_before + 1 OR balance_after <> before + amount OR posted_at < at_before`},
 	{"a posted transfer has two postings of its amount, and no other transfer has any", `
-		SELECT t.id FROM transfers t LEFT JOIN postings p ON p.transfer_id = t.id
+		SELECT t.id FROM transfers t LEFT JOIN all_postings p ON p.transfer_id = t.id
 		GROUP BY t.id HAVING
 			count(p.seq) <> CASE WHEN t.state = 'posted' AND t.kind NOT IN ('capture', 'void') THEN 2 ELSE 0 END
 			OR COALESCE(sum(p.amount) FILTER (WHERE p.account_id = t.debit_account), -t.posted_amount) <> -t.posted_amount
 			OR COALESCE(sum(p.amount) FILTER (WHERE p.account_id = t.credit_account), t.posted_amount) <> t.posted_amount
 			OR min(p.posted_at) <> max(p.posted_at) OR min(p.posted_at) <> t.resolved_at`},
+	{"a transfer has its postings and event in its row, or in the tables", `
+		SELECT id FROM transfers t WHERE debit_seq IS NOT NULL AND (
+			EXISTS (SELECT FROM postings p WHERE p.transfer_id = t.id) OR EXISTS (SELECT FROM events e WHERE e.transfer_id = t.id))`},
+	{"along the ids, the own postings of an account have the order of their numbers, and their events too", `
+		SELECT account, seq FROM (
+			SELECT account, seq, lag(seq) OVER w AS seq_before, event_xid, event_id,
+				lag(event_xid) OVER w AS xid_before, lag(event_id) OVER w AS event_before
+			FROM (SELECT debit_account AS account, debit_seq AS seq, id, event_xid, event_id FROM transfers WHERE debit_seq IS NOT NULL
+				UNION ALL SELECT credit_account, credit_seq, id, event_xid, event_id FROM transfers WHERE debit_seq IS NOT NULL) p
+			WINDOW w AS (PARTITION BY account ORDER BY id)) p
+		WHERE seq <= seq_before OR (event_xid, event_id) <= (xid_before, event_before)`},
 	{"postings belong to a transfer", `
-		SELECT transfer_id FROM postings p WHERE NOT EXISTS (SELECT FROM transfers t WHERE t.id = p.transfer_id)`},
+		SELECT transfer_id FROM all_postings p WHERE NOT EXISTS (SELECT FROM transfers t WHERE t.id = p.transfer_id)`},
 	{"one effect per key", `
 		SELECT owner, idem_key FROM transfers GROUP BY owner, idem_key HAVING count(*) > 1`},
 	{"a hold ends in exactly one of capture, void and expiry", `
@@ -52,10 +63,10 @@ var invariants = []struct{ name, search string }{
 		SELECT t.id FROM transfers t LEFT JOIN transfers r ON r.target = t.id AND r.kind = 'reversal' AND r.state = 'posted'
 		GROUP BY t.id HAVING t.reversed_amount <> COALESCE(sum(r.posted_amount), 0) OR t.reversed_amount > t.posted_amount`},
 	{"the events of a transfer are its states, in order, up to the current one", `
-		SELECT t.id, t.kind, t.state, string_agg(e.state, ' ' ORDER BY e.id) FROM transfers t LEFT JOIN events e ON e.transfer_id = t.id
+		SELECT t.id, t.kind, t.state, string_agg(e.state, ' ' ORDER BY e.id) FROM transfers t LEFT JOIN all_events e ON e.transfer_id = t.id
 		GROUP BY t.id HAVING COALESCE(string_agg(e.state, ' ' ORDER BY e.id), '') <> CASE
 			WHEN t.kind IN ('capture', 'void') THEN ''
-			WHEN t.state IN ('pending', 'refused') OR t.kind IN ('transfer', 'reversal') THEN t.state
+			WHEN t.state IN ('pending', 'refused') OR t.kind IN ('transfer', 'reversal', 'suspense') THEN t.state
 			ELSE 'pending ' || t.state END
 			OR bool_or(e.debit_account <> t.debit_account OR e.credit_account IS DISTINCT FROM t.credit_account) FILTER (WHERE e.id IS NOT NULL)`},
 	{"a payment agrees with its transfer", `

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -107,7 +106,7 @@ func (q *Query) start() (uuid.UUID, error) {
 		}
 	}
 	if !q.Until.IsZero() {
-		before = earlier(before, idAround(q.Until.Add(idSlack)))
+		before = earlier(before, firstTransferID(q.Until.Add(idSlack)))
 	}
 	return before, nil
 }
@@ -158,19 +157,10 @@ func (l *Ledger) list(ctx context.Context, q Query, s pageRange, others []Accoun
 	return found, nil
 }
 
-// The time in an id is that of the clock of a kizod process; created_at is that of the database.
-// The two differ by less than a day, so that a search for last week need not read the ids of last
-// year.
+// The time in an id is that of a posting, or created_at; of a transfer that was inserted by a
+// version before 0004_postings_in_transfers, it is that of the clock of a kizod process. The two
+// differ by less than a day, so that a search for last week need not read the ids of last year.
 const idSlack = 24 * time.Hour
-
-// idAround returns the first id that could be generated at a time (RFC 9562, section 5.7).
-func idAround(t time.Time) uuid.UUID {
-	var id uuid.UUID
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(max(t.UnixMilli(), 0))<<16)
-	copy(id[:6], ms[:6])
-	return id
-}
 
 func earlier(a, b uuid.UUID) uuid.UUID {
 	if bytes.Compare(a[:], b[:]) < 0 {
@@ -215,7 +205,7 @@ func (q *Query) oldest() uuid.UUID {
 	if q.Since.IsZero() {
 		return uuid.Nil
 	}
-	return idAround(q.Since.Add(-idSlack))
+	return firstTransferID(q.Since.Add(-idSlack))
 }
 
 // accountsOf returns the accounts of a user's wallets.

@@ -165,7 +165,7 @@ func repetitions(sc script) script {
 
 func (p *player) phase(ctx context.Context, ph phase) error {
 	var now played
-	if err := p.app.QueryRow(ctx, `SELECT COALESCE(max(id), 0) FROM events`).Scan(&now.after); err != nil {
+	if err := p.app.QueryRow(ctx, `SELECT COALESCE(max(id), 0) FROM all_events`).Scan(&now.after); err != nil {
 		return err
 	}
 	for _, m := range ph.marks {

@@ -23,7 +23,7 @@ type Posting struct {
 // Postings returns the two postings of a posted transfer, that of the debited account first, and
 // none for any other transfer.
 func (l *Ledger) Postings(ctx context.Context, t Transfer) ([]Posting, error) {
-	const find = `SELECT account_id, seq, amount, balance_after, posted_at FROM postings
+	const find = `SELECT account_id, seq, amount, balance_after, posted_at FROM all_postings
 		WHERE transfer_id = $1 ORDER BY amount`
 	rows, err := l.pool.Query(ctx, find, t.ID)
 	if err != nil {

@@ -70,7 +70,7 @@ func (h *fixture) longHistoryWithPostings(count int) (user, rare ledger.UserID) 
 			UNION ALL SELECT id, credit_account, amount, resolved_at FROM history) p
 			WINDOW w AS (PARTITION BY account ORDER BY id)`,
 		`UPDATE accounts a SET seq = p.seq, balance = p.balance_after, as_of = p.posted_at FROM (
-			SELECT DISTINCT ON (account_id) * FROM postings ORDER BY account_id, seq DESC) p
+			SELECT DISTINCT ON (account_id) * FROM all_postings ORDER BY account_id, seq DESC) p
 			WHERE a.id = p.account_id AND a.owner IS NOT NULL`,
 		`INSERT INTO events (xid, transfer_id, state, debit_account, credit_account, at, digest)
 			SELECT (row_number() OVER (ORDER BY id) % 500 + 1)::text::xid8, id, 'posted', debit_account, credit_account, resolved_at, sha256('')

@@ -1,7 +1,10 @@
 package ledger_test
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"strings"
 	"testing"
 
 	"github.com/JDevAman/kizo/internal/testkit"
@@ -20,7 +23,7 @@ const (
 // TestDatabaseRefuses: the database refuses statements that the code must never send. Each
 // statement is executed by itself, on the tables of oneOfEverything: $alice and $bob are accounts
 // with money, $euro is an account in another currency, and $posted, $pending and $refused are
-// transfers.
+// transfers. $posted has its postings in its row, $captured has them in the table.
 func TestDatabaseRefuses(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
@@ -74,7 +77,7 @@ func TestDatabaseRefuses(t *testing.T) {
 			WHERE id IN ($alice, $bob)`, false},
 		{"a skipped sequence number", integrity, `UPDATE accounts SET seq = seq + 1 WHERE id = $alice`, false},
 		{"a balance set back to that of an earlier posting", integrity, `UPDATE accounts a SET seq = p.seq, balance = p.balance_after
-			FROM postings p WHERE a.id = $bob AND p.account_id = a.id AND p.seq = a.seq - 1`, false},
+			FROM all_postings p WHERE a.id = $bob AND p.account_id = a.id AND p.seq = a.seq - 1`, false},
 		{"an as-of that goes back", integrity, `UPDATE accounts SET as_of = as_of - interval '1 second' WHERE id = $alice`, false},
 		{"below the floor", check, `UPDATE accounts SET balance = -1 WHERE id = $alice`, false},
 		{"more held than there is", check, `UPDATE accounts SET held = balance + 1 WHERE id = $alice`, false},
@@ -91,7 +94,44 @@ func TestDatabaseRefuses(t *testing.T) {
 		{"a second pair of postings", integrity, `INSERT INTO postings VALUES
 			($other, 1000, '$posted', 10, 10, now()), ($euro, 1000, '$posted', -10, -10, now())`, false},
 		{"the same pair again", duplicate, `INSERT INTO postings VALUES
+			($bob, 1000, '$captured', 7, 7, now()), ($alice, 1000, '$captured', -7, -7, now())`, false},
+		{"postings of a transfer that has its own", integrity, `INSERT INTO postings VALUES
 			($bob, 1000, '$posted', 10, 10, now()), ($alice, 1000, '$posted', -10, -10, now())`, false},
+		{"a posting with the number of one in a transfer", integrity, `WITH t AS (` + newTransfer("posted", `$alice`, `$bob`, `10`, `'USD'`) + ` RETURNING id)
+			INSERT INTO postings SELECT a, n, id, x, x, now() FROM t, (VALUES ($alice, -10), ($bob, 10)) v (a, x)
+				CROSS JOIN LATERAL (SELECT seq AS n FROM all_postings o WHERE o.transfer_id = '$posted' AND o.account_id = a) o`, false},
+		{"the balance of an own posting twice", integrity, `UPDATE accounts a SET seq = a.seq + 1, balance = a.balance + p.amount, as_of = clock_timestamp()
+			FROM all_postings p WHERE a.id = p.account_id AND p.transfer_id = '$posted'`, false},
+		{"own postings after a gap", integrity, ownPostings("debit_seq", `d.seq + 2`), false},
+		{"own postings with the newest number again", integrity, ownPostings("debit_seq", `d.seq`), false},
+		{"own postings with an earlier number", integrity, ownPostings("credit_seq", `1`), false},
+		{"own postings with a number twice in a statement", integrity, ownPostings("rows", `2`), false},
+		{"own postings in another currency", integrity, ownPostings("currency", `'EUR'`), false},
+		{"own postings in two currencies", integrity, ownPostings("credit", `$euro`), false},
+		{"own postings on an unknown account", integrity, ownPostings("credit_account", `999999`), false},
+		{"own postings with an id of another time", integrity, ownPostings("id", `gen_random_uuid()`), false},
+		{"own postings before as_of", integrity, ownPostings("at", `d.as_of - interval '1 second'`), false},
+		{"own postings at as_of", integrity, ownPostings("at", `d.as_of`), false},
+		{"an own event before its transaction", integrity, ownPostings("event_xid", `'3'`), false},
+		{"an own event of a later transaction", integrity, ownPostings("event_xid", `(pg_current_xact_id()::text::bigint + 1000)::text::xid8`), false},
+		{"two own events with one position", duplicate, ownPostings("rows", `2`, "debit_seq", `d.seq + n`, "credit_seq", `c.seq + n`, "event_id", `-1`), false},
+		{"own postings of a pending transfer", check, ownPostings("kind", `'authorization'`, "state", `'pending'`, "posted_amount", `0`, "resolved_at", `NULL`), false},
+		{"own postings of a refused transfer", check, ownPostings("state", `'refused'`, "posted_amount", `0`, "reason", `'x'`), false},
+		{"own postings of a deposit", check, ownPostings("kind", `'deposit'`), false},
+		{"own postings of an authorization", check, ownPostings("kind", `'authorization'`), false},
+		{"own postings of a part of the amount", check, ownPostings("posted_amount", `4`), false},
+		{"own postings of more than there is", check, ownPostings("amount", `d.balance + 1`, "posted_amount", `d.balance + 1`), false},
+		{"an own posting without a debit number", check, ownPostings("debit_seq", `NULL`), false},
+		{"an own posting without a debit balance", check, ownPostings("debit_balance", `NULL`), false},
+		{"an own posting without a credit number", check, ownPostings("credit_seq", `NULL`), false},
+		{"an own posting without a credit balance", check, ownPostings("credit_balance", `NULL`), false},
+		{"an own event without a number", check, ownPostings("event_xid", `NULL`), false},
+		{"an own event without an id", check, ownPostings("event_id", `NULL`), false},
+		{"an own event without a digest", check, ownPostings("digest", `NULL`), false},
+		{"an own event with a short digest", check, ownPostings("digest", `'x'`), false},
+		{"change own postings", noPrivilege, `UPDATE transfers SET debit_seq = 1, debit_balance = 5`, false},
+		{"change an own event", noPrivilege, `UPDATE transfers SET event_id = 1, event_xid = '3', digest = sha256('')`, false},
+		{"ids of events that were given before", noPrivilege, `SELECT setval('events_id_seq', 1)`, false},
 		{"postings that do not sum to zero", integrity, `INSERT INTO postings VALUES
 			($bob, 1000, '$pending', 10, 10, now()), ($alice, 1000, '$pending', -9, -9, now())`, false},
 		{"postings of a pending transfer", integrity, `INSERT INTO postings VALUES
@@ -203,6 +243,12 @@ func TestDatabaseRefuses(t *testing.T) {
 		{"the owner: delete a transfer", integrity, `DELETE FROM transfers`, true},
 		{"the owner: delete an account", integrity, `DELETE FROM accounts`, true},
 		{"the owner: delete a payment", integrity, `DELETE FROM payments`, true},
+		{"the owner: change own postings", integrity, `UPDATE transfers SET debit_balance = debit_balance + 1 WHERE id = '$posted'`, true},
+		{"the owner: remove own postings", integrity, `UPDATE transfers SET debit_seq = NULL, debit_balance = NULL, credit_seq = NULL,
+			credit_balance = NULL, event_xid = NULL, event_id = NULL, digest = NULL WHERE id = '$posted'`, true},
+		{"the owner: add own postings later", integrity, `UPDATE transfers SET debit_seq = 1000, debit_balance = 0, credit_seq = 1000,
+			credit_balance = 0, event_xid = '3', event_id = -1, digest = sha256('') WHERE id = '$captured'`, true},
+		{"the owner: another amount of own postings", integrity, `UPDATE transfers SET amount = 11, posted_amount = 11 WHERE id = '$posted'`, true},
 		{"the owner: an event with an id of its own", generated, `INSERT INTO events (id, transfer_id, state, debit_account, at, digest)
 			VALUES (1, '$posted', 'posted', 1, now(), sha256(''))`, true},
 	} {
@@ -231,6 +277,47 @@ func newTransferOf(kind, state, debit, credit, amount, currency string) string {
 	return `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount, posted_amount, currency, owner, idem_key, fingerprint, created_at, resolved_at)
 		VALUES (gen_random_uuid(), '` + kind + `', '` + state + `', ` + debit + `, ` + credit + `, ` + amount + `, ` + posted + `, ` + currency +
 		`, gen_random_uuid(), 'k', sha256(''), now(), ` + resolved + `)`
+}
+
+// ownPostings inserts a transfer from $alice to $bob with its postings in its row, which the
+// application may do, after changes: names of columns (or rows: how many; credit: the account; at:
+// their time), each followed by its expression.
+func ownPostings(changes ...string) string {
+	values := [][2]string{
+		{"id", `(encode(int8send((floor(extract(epoch FROM at) * 1000)::bigint << 16) | (7 << 12) | (extract(microseconds FROM at)::bigint % 1000)), 'hex')
+			|| '8' || substr(md5(random()::text), 1, 15))::uuid`},
+		{"kind", `'transfer'`}, {"state", `'posted'`}, {"debit_account", `d.id`}, {"credit_account", `c.id`},
+		{"amount", `5`}, {"posted_amount", `5`}, {"currency", `'USD'`}, {"owner", `gen_random_uuid()`}, {"idem_key", `'k'`},
+		{"fingerprint", `sha256('')`}, {"created_at", `at`}, {"resolved_at", `at`}, {"reason", `''`},
+		{"debit_seq", `d.seq + 1`}, {"debit_balance", `d.balance - 5`}, {"credit_seq", `c.seq + 1`}, {"credit_balance", `c.balance + 5`},
+		{"event_xid", `event_number(pg_current_xact_id())`}, {"event_id", `nextval('events_id_seq')`}, {"digest", `sha256('')`},
+	}
+	other := map[string]string{"rows": `1`, "credit": `$bob`, "at": `clock_timestamp()`}
+	changed := map[string]string{}
+	for i := 0; i < len(changes); i += 2 {
+		changed[changes[i]] = changes[i+1]
+	}
+	maps.Copy(other, changed)
+	var columns, expressions []string
+	for _, v := range values {
+		columns, expressions = append(columns, v[0]), append(expressions, cmp.Or(changed[v[0]], v[1]))
+	}
+	return `INSERT INTO transfers (` + strings.Join(columns, ", ") + `) SELECT ` + strings.Join(expressions, ", ") + `
+		FROM accounts d CROSS JOIN accounts c CROSS JOIN LATERAL (SELECT ` + other["at"] + ` AS at OFFSET 0) t
+		CROSS JOIN generate_series(1, ` + other["rows"] + `) n WHERE d.id = $alice AND c.id = ` + other["credit"]
+}
+
+// TestOwnPostingsAreAccepted: what TestDatabaseRefuses changes is accepted unchanged.
+func TestOwnPostingsAreAccepted(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	names := h.oneOfEverything()
+	app := testkit.Connect(t, h.db.AppURL)
+	for _, sql := range []string{ownPostings(), ownPostings("rows", `2`, "debit_seq", `d.seq + n`, "credit_seq", `c.seq + n`)} {
+		if err := execAll(app, "BEGIN; "+names.Replace(sql)+"; ROLLBACK"); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // newPayment would have the bank pay out money.

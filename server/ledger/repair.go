@@ -40,7 +40,7 @@ func CheckRestored(ctx context.Context, db rowQuerier) error {
 		return fmt.Errorf("%w: its events have numbers up to %d, its transactions are at %d: events would not be delivered",
 			ErrRestored, numbers.last, numbers.next)
 	}
-	sequences, err := readSequences(ctx, db)
+	sequences, err := readSequences(ctx, db, newestOwnEvent)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,9 @@ type eventNumbers struct {
 
 func readEventNumbers(ctx context.Context, db rowQuerier) (n eventNumbers, err error) {
 	const read = `SELECT event_number('0')::text::bigint,
-		COALESCE((SELECT xid::text::bigint FROM events ORDER BY xid DESC, id DESC LIMIT 1), 0),
+		COALESCE(GREATEST((SELECT xid FROM events ORDER BY xid DESC, id DESC LIMIT 1),
+			(SELECT event_xid FROM transfers WHERE event_xid IS NOT NULL
+				ORDER BY event_xid DESC, event_id DESC LIMIT 1))::text::bigint, 0),
 		event_number(pg_snapshot_xmax(pg_current_snapshot()))::text::bigint`
 	if err := db.QueryRow(ctx, read).Scan(&n.base, &n.last, &n.next); err != nil {
 		return n, fmt.Errorf("read the event numbers: %w", err)
@@ -81,28 +83,51 @@ type sequence struct {
 	name          string // quoted
 	largest       int64
 	given         int64 // the value that the sequence returned last; 0 if none
+	next          int64 // the value that it returns next
 }
 
-func (s sequence) behind() bool { return s.given < s.largest }
+// A statement that inserts many rows may use all numbers up to the next value, so that the largest
+// may be above the one that was returned last.
+func (s sequence) behind() bool { return s.next <= s.largest }
 
 func (s sequence) String() string {
 	return fmt.Sprintf("the sequence of %s.%s is at %d, the largest value is %d", s.table, s.column, s.given, s.largest)
 }
 
-// readSQL selects the largest value of the column and the last value of the sequence.
-func (s sequence) readSQL() string {
-	column, table := pgx.Identifier{s.column}.Sanitize(), pgx.Identifier{s.table}.Sanitize()
-	return `SELECT COALESCE((SELECT max(` + column + `) FROM ` + table + `), 0),
-		(SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ` + s.name + `)`
+// readSQL selects the largest value of the column, the last value of the sequence, and the next
+// one.
+func (s sequence) readSQL(ownEvent string) string {
+	return `SELECT COALESCE(` + s.largestSQL(ownEvent) + `, 0),
+		CASE WHEN is_called THEN last_value ELSE 0 END,
+		CASE WHEN is_called THEN last_value + q.seqincrement ELSE last_value END
+		FROM ` + s.name + `, pg_sequence q WHERE q.seqrelid = $1::regclass`
 }
 
 // setSQL sets the sequence to the largest value of the column.
 func (s sequence) setSQL() string {
-	return `SELECT setval($1::regclass, max(` + pgx.Identifier{s.column}.Sanitize() + `)) FROM ` + pgx.Identifier{s.table}.Sanitize()
+	return `SELECT setval($1::regclass, ` + s.largestSQL(largestOwnEvent) + `)`
 }
 
-// readSequences reads every identity column that the role may read.
-func readSequences(ctx context.Context, db rowQuerier) ([]sequence, error) {
+// The ids of events in the rows of transfers come from the sequence of events too. No index has
+// their order. That of the last position is almost the largest, unless events were added after a
+// restore without the sequence, before the repair. Repair therefore reads all of them.
+const (
+	newestOwnEvent = `(SELECT event_id FROM transfers WHERE event_xid IS NOT NULL
+		ORDER BY event_xid DESC, event_id DESC LIMIT 1)`
+	largestOwnEvent = `(SELECT max(event_id) FROM transfers)`
+)
+
+func (s sequence) largestSQL(ownEvent string) string {
+	largest := `(SELECT max(` + pgx.Identifier{s.column}.Sanitize() + `) FROM ` + pgx.Identifier{s.table}.Sanitize() + `)`
+	if s.table == "events" {
+		return `GREATEST(` + largest + `, ` + ownEvent + `)`
+	}
+	return largest
+}
+
+// readSequences reads every identity column that the role may read. ownEvent is newestOwnEvent or
+// largestOwnEvent.
+func readSequences(ctx context.Context, db rowQuerier, ownEvent string) ([]sequence, error) {
 	const list = `SELECT c.relname, a.attname, pg_get_serial_sequence(c.oid::regclass::text, a.attname)
 		FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE a.attidentity <> '' AND n.nspname = 'public' AND has_table_privilege(c.oid, 'SELECT')
@@ -120,7 +145,7 @@ func readSequences(ctx context.Context, db rowQuerier) ([]sequence, error) {
 	}
 	for i := range sequences {
 		s := &sequences[i]
-		if err := db.QueryRow(ctx, s.readSQL()).Scan(&s.largest, &s.given); err != nil {
+		if err := db.QueryRow(ctx, s.readSQL(ownEvent), s.name).Scan(&s.largest, &s.given, &s.next); err != nil {
 			return nil, fmt.Errorf("read the sequence of %s: %w", s.table, err)
 		}
 	}
@@ -156,12 +181,12 @@ func Repair(ctx context.Context, conn *pgx.Conn, restored bool) (r Repaired, err
 		return r, err
 	}
 	if restored || numbers.last >= numbers.next {
-		err := withLockedTable(ctx, conn, "events", func(tx pgx.Tx) error { return beginEpoch(ctx, tx, &r) })
+		err := withLockedTables(ctx, conn, eventTables, func(tx pgx.Tx) error { return beginEpoch(ctx, tx, &r) })
 		if err != nil {
 			return r, fmt.Errorf("begin a new epoch of event numbers: %w", err)
 		}
 	}
-	sequences, err := readSequences(ctx, conn)
+	sequences, err := readSequences(ctx, conn, largestOwnEvent)
 	if err != nil {
 		return r, err
 	}
@@ -169,7 +194,11 @@ func Repair(ctx context.Context, conn *pgx.Conn, restored bool) (r Repaired, err
 		if !s.behind() {
 			continue
 		}
-		err := withLockedTable(ctx, conn, s.table, func(tx pgx.Tx) error {
+		tables := []string{s.table}
+		if s.table == "events" {
+			tables = eventTables
+		}
+		err := withLockedTables(ctx, conn, tables, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, s.setSQL(), s.name)
 			return err
 		})
@@ -181,18 +210,22 @@ func Repair(ctx context.Context, conn *pgx.Conn, restored bool) (r Repaired, err
 	return r, nil
 }
 
-func lockSQL(table string) string {
+// eventTables contain the events, in the order in which a batch writes them: locks that are taken
+// in the same order cause no deadlock.
+var eventTables = []string{"transfers", "events"}
+
+func lockSQL(tables []string) string {
 	return fmt.Sprintf("SET LOCAL lock_timeout = %d; LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE",
-		repairLockTimeout.Milliseconds(), pgx.Identifier{table}.Sanitize())
+		repairLockTimeout.Milliseconds(), strings.Join(tables, ", "))
 }
 
-// withLockedTable runs a transaction in which no other session writes to the table. While it waits
-// for the lock, writers wait behind it, so it stops waiting after repairLockTimeout and tries
+// withLockedTables runs a transaction in which no other session writes to the tables. While it
+// waits for a lock, writers wait behind it, so it stops waiting after repairLockTimeout and tries
 // again.
-func withLockedTable(ctx context.Context, conn *pgx.Conn, table string, run func(pgx.Tx) error) error {
+func withLockedTables(ctx context.Context, conn *pgx.Conn, tables []string, run func(pgx.Tx) error) error {
 	attempt := func() error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, lockSQL(table)); err != nil {
+			if _, err := tx.Exec(ctx, lockSQL(tables)); err != nil {
 				return err
 			}
 			return run(tx)
@@ -208,10 +241,10 @@ func withLockedTable(ctx context.Context, conn *pgx.Conn, table string, run func
 	return err
 }
 
-// beginEpoch begins the next epoch of event numbers. The table is locked: sessions that were adding
-// events have committed, and later sessions take the new numbers.
+// beginEpoch begins the next epoch of event numbers. The tables of events are locked: sessions that
+// were adding events have committed, and later sessions take the new numbers.
 func beginEpoch(ctx context.Context, tx pgx.Tx, r *Repaired) error {
-	const unreachable = `SELECT count(*) FROM events WHERE xid >= $1::text::xid8`
+	const unreachable = `SELECT count(*) FROM all_events WHERE xid >= $1::text::xid8`
 	now, err := readEventNumbers(ctx, tx)
 	if err != nil {
 		return err
@@ -240,39 +273,56 @@ func beginEpoch(ctx context.Context, tx pgx.Tx, r *Repaired) error {
 }
 
 // renumber moves the events that were added in this cluster, after the restore, after the restored
-// ones. They are the rows that are younger than every row whose number this cluster cannot have
-// given. They keep their order.
-func renumber(ctx context.Context, tx pgx.Tx, now eventNumbers, by int64) (int64, error) {
-	const (
-		added = ` FROM events WHERE xid < $1::text::xid8
-			AND age(xmin) < (SELECT min(age(xmin)) FROM events WHERE xid >= $1::text::xid8)`
-		count = `SELECT count(*)` + added
-		move  = `UPDATE events SET xid = (xid::text::bigint + $2)::text::xid8 WHERE id IN (SELECT id` + added + `)`
-		guard = `SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = 'events'::regclass AND tgname = 'events_append_only'`
+// ones. They keep their order. They are the events with a higher id, or a later time, than every
+// event whose number this cluster cannot have given. A dump contains the sequence that the ids come
+// from; logical replication does not, and then the times decide. The age of a row decides nothing:
+// a reversal makes a new version of a restored row.
+func renumber(ctx context.Context, tx pgx.Tx, now eventNumbers, by int64) (moved int64, err error) {
+	const restored = `SELECT max(id), max(at) FROM all_events WHERE xid >= $1::text::xid8`
+	var (
+		last   int64
+		lastAt time.Time
 	)
-	next := fmt.Sprint(now.next)
-	var n int64
-	if err := tx.QueryRow(ctx, count, next).Scan(&n); err != nil || n == 0 {
+	if err := tx.QueryRow(ctx, restored, fmt.Sprint(now.next)).Scan(&last, &lastAt); err != nil {
 		return 0, err
 	}
+	for _, m := range []struct{ table, trigger, move string }{
+		{"transfers", "transfers_final", `UPDATE transfers SET event_xid = (event_xid::text::bigint + $2)::text::xid8
+			WHERE event_xid < $1::text::xid8 AND (event_id > $3 OR resolved_at > $4)`},
+		{"events", "events_append_only", `UPDATE events SET xid = (xid::text::bigint + $2)::text::xid8
+			WHERE xid < $1::text::xid8 AND (id > $3 OR at > $4)`},
+	} {
+		err := withoutTrigger(ctx, tx, m.table, m.trigger, func() error {
+			tag, err := tx.Exec(ctx, m.move, fmt.Sprint(now.next), by, last, lastAt)
+			moved += tag.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return moved, nil
+}
+
+// withoutTrigger disables a trigger while change runs, and enables it in its mode again.
+func withoutTrigger(ctx context.Context, tx pgx.Tx, table, trigger string, change func() error) error {
+	const read = `SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2`
 	var mode string
-	if err := tx.QueryRow(ctx, guard).Scan(&mode); err != nil {
-		return 0, err
+	if err := tx.QueryRow(ctx, read, table, trigger).Scan(&mode); err != nil {
+		return err
 	}
 	enable := "ENABLE"
 	if mode == "A" {
 		enable = "ENABLE ALWAYS"
 	}
-	if _, err := tx.Exec(ctx, `ALTER TABLE events DISABLE TRIGGER events_append_only`); err != nil {
-		return 0, err
+	if _, err := tx.Exec(ctx, `ALTER TABLE `+table+` DISABLE TRIGGER `+trigger); err != nil {
+		return err
 	}
-	if _, err := tx.Exec(ctx, move, next, by); err != nil {
-		return 0, err
+	if err := change(); err != nil {
+		return err
 	}
-	if _, err := tx.Exec(ctx, `ALTER TABLE events `+enable+` TRIGGER events_append_only`); err != nil {
-		return 0, err
-	}
-	return n, nil
+	_, err := tx.Exec(ctx, `ALTER TABLE `+table+` `+enable+` TRIGGER `+trigger)
+	return err
 }
 
 // String describes the changes, one on each line.
@@ -294,7 +344,7 @@ func (r Repaired) String() string {
 func auditSequences(ctx context.Context, tx pgx.Tx) ([]Check, error) {
 	began := time.Now()
 	check := Check{Name: "sequences", Sentence: "no sequence is behind the column that takes its values from it", Broken: []string{}}
-	sequences, err := readSequences(ctx, tx)
+	sequences, err := readSequences(ctx, tx, newestOwnEvent)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,8 @@ func TestRepairDeliversEventsOfRestoredDump(t *testing.T) {
 		want = append(want, h.pay(alice, bob, 1).ID)
 	}
 	h.everythingSoFar()
-	h.superuser(`UPDATE events SET xid = (xid::text::bigint + 1000000000)::text::xid8`)
+	h.superuser(`UPDATE events SET xid = (xid::text::bigint + 1000000000)::text::xid8;
+		UPDATE transfers SET event_xid = (event_xid::text::bigint + 1000000000)::text::xid8 WHERE event_xid IS NOT NULL`)
 
 	if err := ledger.CheckRestored(t.Context(), h.pool); !errors.Is(err, ledger.ErrRestored) || !strings.Contains(err.Error(), "kizod repair") {
 		t.Errorf("the restored database is not refused: %v", err)
@@ -89,8 +90,40 @@ func TestRepairDeliversEventsOfRestoredDump(t *testing.T) {
 	if r := h.repair(false); r.NewEpoch || r.String() != "nothing to repair\n" {
 		t.Errorf("a second repair did %+v", r)
 	}
-	if _, err := testkit.Connect(t, h.db.AdminURL).Exec(t.Context(), `DELETE FROM events`); err == nil {
-		t.Error("after the repair, events may be deleted")
+	for _, change := range []string{`DELETE FROM events`, `UPDATE transfers SET event_xid = '1' WHERE event_xid IS NOT NULL`} {
+		if _, err := testkit.Connect(t, h.db.AdminURL).Exec(t.Context(), change); err == nil {
+			t.Errorf("after the repair, this is allowed: %s", change)
+		}
+	}
+}
+
+// TestRepairKeepsReversedEvents: this cluster could have given the number of a restored event, and
+// its transfer was reversed after the restore. The event stays before the later restored ones; the
+// reversal comes after them, also if its id is lower since the sequence was not restored.
+func TestRepairKeepsReversedEvents(t *testing.T) {
+	t.Parallel()
+	for name, sequence := range map[string]string{"a dump": ``, "logical replication": `SELECT setval('events_id_seq', 2)`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newFixture(t)
+			alice, bob := h.user(100_00), h.user(0)
+			began := h.everythingSoFar()
+			want := []uuid.UUID{h.pay(alice, bob, 5).ID, h.pay(alice, bob, 6).ID}
+			h.superuser(`UPDATE transfers SET event_xid = (event_xid::text::bigint + 1000000000)::text::xid8 WHERE id = '` + want[1].String() + `'; ` + sequence)
+			r, err := h.Reverse(t.Context(), ledger.FollowUp{Owner: bob, Key: newKey(), Target: want[0], Amount: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if did := h.repair(false); did.Reachable != 1 || did.Renumbered != 1 || (len(did.Sequences) > 0) != (sequence != "") {
+				t.Errorf("the repair did %+v", did)
+			}
+			if got := transfersOf(h.past(bob, began, h.everythingSoFar(), 10)); !slices.Equal(got, append(want, r.Transfer.ID)) {
+				t.Errorf("delivered %v, want %v, %s", got, want, r.Transfer.ID)
+			}
+			if err := ledger.CheckRestored(t.Context(), h.pool); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -205,7 +238,8 @@ func TestRepairSetsSequences(t *testing.T) {
 			t.Errorf("the audit looked at %d of %d identity columns and found %d behind", c.Rows, columns, c.BrokenRows)
 		}
 	}
-	if _, err := h.Transfer(t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1)}); err == nil {
+	pending := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(1), ExpiresAt: time.Now().Add(time.Hour)}
+	if _, err := h.Authorize(t.Context(), pending); err == nil {
 		t.Error("an id was used twice")
 	}
 	h.superuser(behind) // the failed inserts have advanced the sequences
@@ -239,7 +273,7 @@ func TestRepairWaitsForUncommittedEvents(t *testing.T) {
 			t.Fatal("the repair did not wait")
 		default:
 		}
-		const waits = `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'events'::regclass`
+		const waits = `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation IN ('transfers'::regclass, 'events'::regclass)`
 		if err := watch.QueryRow(t.Context(), waits).Scan(&waiting); err != nil {
 			t.Fatal(err)
 		}

@@ -82,7 +82,7 @@ const (
 // command is one request to change money, as a batch works on it.
 type command struct {
 	op          operation
-	id          uuid.UUID // of the new transfer; the same in every attempt
+	ids         []uuid.UUID // that attempts to commit the command have given to its transfer
 	owner       UserID
 	key         string
 	fingerprint fingerprint
@@ -242,10 +242,6 @@ func (l *Ledger) newCommand(ctx context.Context, op operation, r TransferRequest
 	if err != nil {
 		return nil, err
 	}
-	c.id, err = uuid.NewV7()
-	if err != nil {
-		return nil, fmt.Errorf("make a transfer id: %w", err)
-	}
 	c.fingerprint = c.computeFingerprint()
 	return c, nil
 }
@@ -261,11 +257,7 @@ func (l *Ledger) followUp(ctx context.Context, op operation, f FollowUp) (Result
 	if f.Amount != 0 && (f.Amount < 1 || f.Amount > money.Max) {
 		return Result{}, problem.Errorf(AmountOutOfRange, "the amount must be from 1 to %d minor units", money.Max)
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return Result{}, fmt.Errorf("make a transfer id: %w", err)
-	}
-	c := command{op: op, id: id, owner: f.Owner, key: f.Key, target: f.Target, amount: money.Amount{Minor: f.Amount}}
+	c := command{op: op, owner: f.Owner, key: f.Key, target: f.Target, amount: money.Amount{Minor: f.Amount}}
 	c.fingerprint = c.computeFingerprint()
 	c.debit, c.credit, c.amount.Currency = target.DebitAccount, target.CreditAccount, target.Amount.Currency
 	return l.submit(ctx, &c)

@@ -96,6 +96,11 @@ var shadows = []struct {
 	{"a cast from a domain", `CREATE SCHEMA evil; CREATE DOMAIN evil.bigint AS text; CREATE TYPE evil.big AS (n bigint);
 		CREATE FUNCTION evil.zero(evil.big) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 0::bigint';
 		CREATE CAST (evil.big AS bigint) WITH FUNCTION evil.zero(evil.big) AS IMPLICIT; SET search_path = evil, pg_catalog, public`, mint},
+	{"a trigger of the role's own that changes a balance", `CREATE SCHEMA evil; CREATE TABLE evil.t (x int);
+		CREATE FUNCTION evil.mint() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
+			UPDATE public.accounts SET balance = balance + 100 WHERE id = $alice; RETURN NEW; END';
+		CREATE TRIGGER t AFTER INSERT ON evil.t FOR EACH ROW EXECUTE FUNCTION evil.mint()`,
+		forgery{`INSERT INTO evil.t VALUES (1)`, integrity}},
 	{"a function that shadows that of the trigger", `CREATE SCHEMA evil; CREATE FUNCTION evil.refuse_unexplained_balance() RETURNS trigger LANGUAGE plpgsql AS
 		'BEGIN RETURN NULL; END'; SET search_path = evil, public`, mint},
 }
@@ -197,12 +202,17 @@ var (
 )
 
 // namesEverySchema reports whether the body of a function names the schema of every operator,
-// function and table that it uses. The transition tables of its trigger are exempt, since no other
-// object can shadow them.
+// function and table that it uses. The transition tables of its trigger and the tables of a
+// WITH are exempt, since no other object can shadow them, and so is the = of an assignment.
 func namesEverySchema(body string) bool {
 	body = qualifiedOperator.ReplaceAllString(body, " ")
 	body = regexp.MustCompile(`'[^']*'`).ReplaceAllString(body, "''")
 	body = regexp.MustCompile(`(?i)\b(FROM|JOIN)\s+(added|earlier|later)\s+\w+`).ReplaceAllString(body, " ")
+	for _, name := range regexp.MustCompile(`(?i)(?:WITH|,)\s+(\w+) AS \(`).FindAllStringSubmatch(body, -1) {
+		body = regexp.MustCompile(`(?i)\bFROM\s+`+name[1]+`\s+\w+`).ReplaceAllString(body, " ")
+	}
+	body = regexp.MustCompile(`(?i)\bSET\s+\w+ = `).ReplaceAllString(body, " ")
+	body = regexp.MustCompile(`,\s+(seq|as_of) = `).ReplaceAllString(body, " ")
 	body = regexp.MustCompile(`(?i)\bJOIN\s+LATERAL\b`).ReplaceAllString(body, " ")
 	return !bareOperator.MatchString(body) && !bareFunction.MatchString(body) && !bareTable.MatchString(body)
 }
@@ -212,6 +222,8 @@ func TestNamesEverySchema(t *testing.T) {
 		"SELECT p.id INTO bad FROM added p WHERE p.id OPERATOR(pg_catalog.=) 1; RETURN NULL;": true,
 		"SELECT x.id FROM public.transfers x":                                                 true,
 		"SELECT x.id FROM transfers x":                                                        false,
+		"WITH s AS (SELECT 1 AS n) UPDATE public.accounts a SET seq = s.n FROM s s":           true,
+		"WITH s AS (SELECT 1 AS n) SELECT x.n FROM s x, transfers y JOIN transfers z ON true": false,
 		"SELECT x.id FROM public.transfers x WHERE x.id = 1":                                  false,
 		"SELECT count(*) FROM public.transfers x":                                             false,
 		"SELECT pg_catalog.count(*) FROM public.transfers x":                                  true,

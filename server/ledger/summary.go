@@ -95,7 +95,7 @@ func (s *Summary) read(ctx context.Context, tx pgx.Tx, user UserID, month func(n
 		return err
 	}
 	for i := range s.Wallets {
-		if err := s.Wallets[i].readMonth(ctx, tx, cache); err != nil {
+		if err := s.Wallets[i].readMonth(ctx, tx, s.MonthStart, cache); err != nil {
 			return err
 		}
 	}

@@ -2,9 +2,6 @@ package ledger
 
 import (
 	"context"
-	"fmt"
-
-	"github.com/google/uuid"
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/problem"
@@ -33,13 +30,10 @@ func (l *Ledger) BookToSuspense(ctx context.Context, s SuspenseBooking) (Transfe
 	if err := money.Check(amount.Minor, amount.Currency); err != nil {
 		return Transfer{}, problem.New(AmountOutOfRange, "the bank's amount cannot be booked")
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return Transfer{}, fmt.Errorf("make a transfer id: %w", err)
-	}
 	c := command{
-		op: opBookToSuspense, id: id, owner: systemOwner(suspense), key: s.Cause + ":" + s.Ref, amount: amount, memo: s.Ref,
+		op: opBookToSuspense, owner: systemOwner(suspense), key: s.Cause + ":" + s.Ref, amount: amount, memo: s.Ref,
 	}
+	var err error
 	if c.debit, err = l.systemAccount(ctx, clearing, amount.Currency); err != nil {
 		return Transfer{}, err
 	}

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"encoding/binary"
+	"math/rand/v2"
 	"time"
 
 	"github.com/google/uuid"
@@ -60,6 +62,22 @@ type Transfer struct {
 	CreatedAt      time.Time
 	ResolvedAt     time.Time // zero while pending
 	fingerprint    fingerprint
+}
+
+// newTransferID returns an id whose first 64 bits are those of firstTransferID(at), and the others
+// random.
+func newTransferID(at time.Time) uuid.UUID {
+	id := firstTransferID(at)
+	binary.BigEndian.PutUint64(id[8:], rand.Uint64()>>2|1<<63) //nolint:gosec // unique, not secret
+	return id
+}
+
+// firstTransferID returns the least id of a transfer at a time, in microseconds: a version 7 UUID
+// (RFC 9562, section 5.7) with the milliseconds since 1970, and the microseconds in rand_a.
+func firstTransferID(at time.Time) (id uuid.UUID) {
+	micros := uint64(max(at.UnixMicro(), 0))
+	binary.BigEndian.PutUint64(id[:], micros/1000<<16|0x7000|micros%1000)
+	return id
 }
 
 // holds reports whether the transfer reserves money of its debit account. A deposit does not: its
