@@ -55,7 +55,7 @@ func openDatabase(ctx context.Context, config Config, log *slog.Logger) (*pgxpoo
 			connConfig.ConnectTimeout = connectTimeoutEach
 		}
 	}
-	connConfig.RuntimeParams["application_name"] = "kizod"
+	connConfig.RuntimeParams["application_name"] = sessionName
 	if _, set := connConfig.RuntimeParams["lock_timeout"]; !set {
 		connConfig.RuntimeParams["lock_timeout"] = fmt.Sprintf("%dms", lockTimeout.Milliseconds())
 	}
@@ -72,6 +72,48 @@ func openDatabase(ctx context.Context, config Config, log *slog.Logger) (*pgxpoo
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
 	return closer.pool, nil
+}
+
+// sessionName is the application_name of kizod's sessions. It names the first schema in which a
+// transfer has its own postings: versions whose sessions are named kizod do not read those.
+const (
+	sessionName      = "kizod 4"
+	olderSessionName = "kizod"
+)
+
+const (
+	// olderTimeout is how long a start waits until older versions have disconnected.
+	olderTimeout = 5 * time.Minute
+	olderPoll    = 200 * time.Millisecond
+)
+
+// waitForOlder returns when no kizod of a version before sessionName is connected to the database:
+// it would show wrong balances of earlier times, and no event, of the transfers that this version
+// posts.
+func waitForOlder(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger) error {
+	const find = `SELECT COALESCE(array_agg(pid ORDER BY pid), '{}') FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = $1`
+	ctx, cancel := context.WithTimeout(ctx, olderTimeout)
+	defer cancel()
+	poll := time.NewTicker(olderPoll)
+	defer poll.Stop()
+	for attempt := 0; ; attempt++ {
+		var pids []int32
+		if err := pool.QueryRow(ctx, find, olderSessionName).Scan(&pids); err != nil {
+			return fmt.Errorf("look for older versions of kizod: %w", err)
+		}
+		if len(pids) == 0 {
+			return nil
+		}
+		if attempt == 0 {
+			log.Warn("waiting until the kizod of an older version is stopped", "database_sessions", pids)
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return fmt.Errorf("a kizod of an older version is connected to the database (server processes %v of PostgreSQL): stop it first, this version starts when it has gone", pids)
+		}
+	}
 }
 
 func severalHosts(config *pgx.ConnConfig) bool {

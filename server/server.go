@@ -182,12 +182,25 @@ func Start(ctx context.Context, config Config) (_ *Server, err error) {
 const checkTimeout = 15 * time.Second
 
 // connect opens the database. It refuses one that may lose or corrupt money: with another
-// schema, a role with too many privileges, unrepaired after a restore, or not durable.
+// schema, a role with too many privileges, unrepaired after a restore, or not durable. It waits
+// while a kizod of an older version is connected.
 func (s *Server) connect(ctx context.Context) error {
 	var err error
 	if s.pool, err = openDatabase(ctx, s.config, s.log); err != nil {
 		return err
 	}
+	if err := s.checkDatabase(ctx); err != nil {
+		return err
+	}
+	if err := waitForOlder(ctx, s.pool, s.log); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return s.adoptSecrets(ctx)
+}
+
+func (s *Server) checkDatabase(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	if err := s.pool.Ping(ctx); err != nil {
@@ -208,7 +221,7 @@ func (s *Server) connect(ctx context.Context) error {
 		}
 		s.log.Warn("serving on a database that may lose money, as configured", "error", err)
 	}
-	return s.adoptSecrets(ctx)
+	return nil
 }
 
 // metrics are those of the assembled packages.

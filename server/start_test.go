@@ -110,6 +110,56 @@ func TestOtherSchemaIsRefused(t *testing.T) {
 	testkit.Contains(t, refused(t, config(t, pgtest.Empty(t).AppURL)), "`kizod migrate`")
 }
 
+// A server does not start while a kizod of an older version is connected, and starts when that has
+// gone.
+func TestStartWaitsForOlderVersion(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	older, err := pgx.ParseConfig(db.AppURL)
+	testkit.Must(t, err)
+	older.RuntimeParams["application_name"] = "kizod"
+	session, err := pgx.ConnectConfig(t.Context(), older)
+	testkit.Must(t, err)
+	t.Cleanup(func() { session.Close(context.Background()) })
+
+	waiting := make(chan string, 1)
+	c := config(t, db.AppURL)
+	c.Logger = slog.New(logFunc(func(text string) {
+		if strings.Contains(text, "older version") {
+			waiting <- text
+		}
+	}))
+	started := make(chan *server.Server, 1)
+	go func() {
+		s, err := server.Start(t.Context(), c)
+		if err != nil {
+			t.Error(err)
+		}
+		started <- s
+	}()
+	<-waiting
+	select {
+	case <-started:
+		t.Fatal("it started beside the older version")
+	default:
+	}
+	testkit.Must(t, session.Close(t.Context()))
+	if s := <-started; s != nil {
+		testkit.Must(t, s.Close())
+	}
+}
+
+// logFunc is called with the message of each record.
+type logFunc func(message string)
+
+func (f logFunc) Enabled(context.Context, slog.Level) bool { return true }
+func (f logFunc) WithAttrs([]slog.Attr) slog.Handler       { return f }
+func (f logFunc) WithGroup(string) slog.Handler            { return f }
+func (f logFunc) Handle(_ context.Context, r slog.Record) error {
+	f(r.Message)
+	return nil
+}
+
 func TestUnreachableDatabase(t *testing.T) {
 	t.Parallel()
 	for name, url := range map[string]string{
