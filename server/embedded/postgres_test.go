@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -150,9 +149,19 @@ func TestInterruptedInitdb(t *testing.T) {
 	dir := tempDir(t)
 	left := filepath.Join(dir, "pgdata.initdb-123") // of a killed initdb
 	testkit.Must(t, os.MkdirAll(filepath.Join(left, "base"), 0o700))
-	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond) // ends while initdb runs
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if _, err := StartPostgres(ctx, PostgresConfig{Dir: dir}); !errors.Is(err, context.DeadlineExceeded) {
+	started := make(chan error, 1)
+	go func() {
+		_, err := StartPostgres(ctx, PostgresConfig{Dir: dir})
+		started <- err
+	}()
+	testkit.Eventually(t, "initdb runs", func() bool {
+		files, _ := filepath.Glob(filepath.Join(dir, "pgdata.initdb-*", "PG_VERSION"))
+		return len(files) > 0
+	})
+	cancel()
+	if err := <-started; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if leftovers, _ := filepath.Glob(filepath.Join(dir, "pgdata.initdb-*")); len(leftovers) > 0 {
