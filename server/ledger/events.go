@@ -200,9 +200,10 @@ func (l *Ledger) PositionAt(ctx context.Context, t time.Time) (Position, error) 
 // Times and positions of different accounts have almost the same order: they differ by less than
 // a minute, which is longer than any transaction of the ledger may take. Therefore the ids are
 // bounded by the times of the events around the positions, and a minute more. OFFSET 0 keeps the
-// positions out of the choice of an index. If the table alone has a full page, no event after that
-// page is read: a wallet that has few transfers with an event of their own among many
-// authorizations is not searched for them.
+// positions out of the choice of an index. The order is that of the inner query: with an ORDER BY
+// around it, PostgreSQL would plan that one for all rows, and sort them. If the table alone has a
+// full page, no event after that page is read: a wallet that has few transfers with an event of
+// their own among many authorizations is not searched for them.
 const listEventsOf = `WITH stored AS MATERIALIZED (
 		SELECT e.* FROM (
 			SELECT s.* FROM accounts a CROSS JOIN LATERAL (
@@ -246,19 +247,19 @@ const listEventsOf = `WITH stored AS MATERIALIZED (
 		UNION
 		SELECT s.* FROM wallets w CROSS JOIN LATERAL (
 			SELECT ` + ownEvent + ` FROM (SELECT * FROM transfers x
-				WHERE (x.debit_account, x.id) > (w.id, w.lower) AND (x.debit_account, x.id) < (w.id, w.upper)
+				WHERE x.debit_account = ANY (ARRAY[w.id]) AND x.id > w.lower AND x.id < w.upper
 					AND x.debit_seq IS NOT NULL ORDER BY x.debit_account, x.id OFFSET 0) t
 			WHERE (t.event_xid, t.event_id) > ($2, $3) AND (t.event_xid, t.event_id) <= (w.xid, w.event_id)
 				AND t.event_xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
-			ORDER BY t.debit_account, t.id LIMIT $6) s
+			LIMIT $6) s
 		UNION
 		SELECT s.* FROM wallets w CROSS JOIN LATERAL (
 			SELECT ` + ownEvent + ` FROM (SELECT * FROM transfers x
-				WHERE (x.credit_account, x.id) > (w.id, w.lower) AND (x.credit_account, x.id) < (w.id, w.upper)
+				WHERE x.credit_account = ANY (ARRAY[w.id]) AND x.id > w.lower AND x.id < w.upper
 					AND x.debit_seq IS NOT NULL ORDER BY x.credit_account, x.id OFFSET 0) t
 			WHERE (t.event_xid, t.event_id) > ($2, $3) AND (t.event_xid, t.event_id) <= (w.xid, w.event_id)
 				AND t.event_xid < event_number(pg_snapshot_xmin(pg_current_snapshot()))
-			ORDER BY t.credit_account, t.id LIMIT $6) s) e
+			LIMIT $6) s) e
 	ORDER BY e.xid, e.id LIMIT $6`
 
 // EventsOf returns the events that a user may see, oldest first: those after the position after, up
