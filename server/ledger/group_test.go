@@ -95,6 +95,16 @@ func TestAnAtomicGroupTakesEffectOrDoesNot(t *testing.T) {
 		}
 		h.wantBalances(users, 29, 51, 20)
 	}
+
+	// An authorization holds its amount before the group fails.
+	mixed := []ledger.GroupRequest{groupRequest(alice, bob, 10), groupRequest(alice, carol, 5), groupRequest(alice, bob, 15)}
+	mixed[1].Authorize = true
+	h.wantCodes(h.TransferMany(t.Context(), mixed, true), ledger.BatchRefused, ledger.BatchRefused, ledger.InsufficientFunds)
+	h.wantBalances(users, 29, 51, 20)
+	if held := h.wallet(alice).Held; held != 0 {
+		t.Errorf("a refused group holds %d", held)
+	}
+
 	h.fund(alice, 1000) // a refusal is sticky
 	h.wantCodes(h.TransferMany(t.Context(), refused, true), ledger.BatchRefused, ledger.InsufficientFunds, ledger.BatchRefused)
 
