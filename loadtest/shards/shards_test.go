@@ -98,15 +98,16 @@ func TestShards(t *testing.T) {
 		id[0] = byte(n / usersOfShard << 7) // below or above the bound
 		w.users = append(w.users, ledger.UserID(id))
 	}
-	w.with(func(r *Router) {
+	const short = 200 * time.Millisecond // commands give up while a server starts again
+	w.with(0, func(r *Router) {
 		for _, user := range w.users {
 			w.fund(r.Of(user).Ledger, user)
 		}
 	})
 	for round := range rounds {
-		w.with(func(r *Router) { w.load(r, round) })
-		w.with(w.recover)
-		w.with(w.check)
+		w.with(short, func(r *Router) { w.load(r, round) })
+		w.with(0, w.recover)
+		w.with(0, w.check)
 	}
 	between, paid, posted := 0, 0, 0
 	for _, i := range w.sent {
@@ -133,15 +134,16 @@ func (w *world) do(err error) {
 	}
 }
 
-// with runs use with the ledgers of a new process.
-func (w *world) with(use func(*Router)) {
+// with runs use with the ledgers of a new process, whose batches have so much time; the usual time
+// if 0.
+func (w *world) with(batchTimeout time.Duration, use func(*Router)) {
 	w.t.Helper()
 	r := &Router{}
 	for i, server := range w.servers {
 		pool, err := pgxpool.New(w.t.Context(), server.URL("kizo", embedded.AppRole))
 		w.do(err)
 		defer pool.Close()
-		books := ledger.Open(ledger.Config{Pool: pool, BatchTimeout: 200 * time.Millisecond})
+		books := ledger.Open(ledger.Config{Pool: pool, BatchTimeout: batchTimeout})
 		defer func() { _ = books.Close(context.WithoutCancel(w.t.Context())) }()
 		r.Shards = append(r.Shards, Shard{From: ledger.UserID{0: byte(i << 7)}, Ledger: books, Pool: pool})
 	}
