@@ -13,7 +13,7 @@ import (
 
 type balanceOptions struct {
 	app      *app
-	json     jsonFlag
+	output   outputFlags
 	currency string // empty: all
 	at       string
 }
@@ -45,7 +45,7 @@ With --at, show the posted balance at a time. The answer for a time in the past 
 			return balanceRun(cmd.Context(), opts)
 		},
 	}
-	opts.json.addTo(cmd, a, balanceSample{})
+	opts.output.addTo(cmd, a, balanceSample{})
 	cmd.Flags().StringVar(&opts.at, "at", "", timeFlagHelp)
 	return cmd
 }
@@ -78,11 +78,11 @@ func balanceRun(ctx context.Context, opts *balanceOptions) error {
 		return err
 	}
 	if currency == "" {
-		return a.printWallets(opts.json, wallets)
+		return a.printWallets(opts.output, wallets)
 	}
 	for _, w := range wallets {
 		if w.Currency == string(currency) {
-			return a.printOne(opts.json, w, walletColumns, walletRow(w))
+			return a.printOne(opts.output, w, walletColumns, walletRow(w))
 		}
 	}
 	return noWallet(string(currency))
@@ -104,7 +104,7 @@ func balancesAt(ctx context.Context, opts *balanceOptions, kizo *client.Client, 
 		if err != nil {
 			return err
 		}
-		return opts.app.printOne(opts.json, b, columns, row(b))
+		return opts.app.printOne(opts.output, b, columns, row(b))
 	}
 	wallets, err := kizo.Wallets(ctx)
 	if err != nil {
@@ -119,5 +119,5 @@ func balancesAt(ctx context.Context, opts *balanceOptions, kizo *client.Client, 
 		}
 		balances, rows = append(balances, b), append(rows, row(b))
 	}
-	return opts.app.printList(opts.json, balances, columns, rows)
+	return opts.app.printList(opts.output, balances, columns, rows)
 }

@@ -8,7 +8,7 @@ func newConfigCommand(a *app) *cobra.Command {
 
 type configListOptions struct {
 	app        *app
-	json       jsonFlag
+	output     outputFlags
 	showOrigin bool
 }
 
@@ -31,7 +31,7 @@ With --config FILE (or KIZO_CONFIG), that file is read in place of 3 to 5.`,
 		Args:    takes(""),
 		RunE:    func(*cobra.Command, []string) error { return configListRun(opts) },
 	}
-	opts.json.addTo(cmd, a, configEntry{})
+	opts.output.addTo(cmd, a, configEntry{})
 	cmd.Flags().BoolVar(&opts.showOrigin, "show-origin", false, "show where each setting comes from")
 	return cmd
 }
@@ -59,5 +59,5 @@ func configListRun(opts *configListOptions) error {
 	for _, e := range entries {
 		rows = append(rows, []string{e.Key, e.Value, e.Origin}[:len(columns)])
 	}
-	return opts.app.printList(opts.json, entries, columns, rows)
+	return opts.app.printList(opts.output, entries, columns, rows)
 }

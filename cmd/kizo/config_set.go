@@ -18,7 +18,7 @@ import (
 )
 
 func newConfigSetCommand(a *app) *cobra.Command {
-	flag := &jsonFlag{}
+	flag := &outputFlags{}
 	cmd := &cobra.Command{
 		Use:   "set SETTING VALUE",
 		Short: "Write a setting into your configuration file",
@@ -43,7 +43,7 @@ If you have several wallets, currency is the default for amounts without a curre
 }
 
 func newConfigUnsetCommand(a *app) *cobra.Command {
-	flag := &jsonFlag{}
+	flag := &outputFlags{}
 	cmd := &cobra.Command{
 		Use:               "unset SETTING",
 		Short:             "Remove a setting from your configuration file",
@@ -104,7 +104,7 @@ func checkSetting(key, value string) (string, error) {
 
 // configWrite stores a setting, or removes it if value is empty. It prints which file contains it
 // now and which value is effective.
-func configWrite(a *app, flag jsonFlag, key, value string) error {
+func configWrite(a *app, flags outputFlags, key, value string) error {
 	path := a.explicitConfig()
 	if path == "" {
 		path = a.userConfig()
@@ -121,8 +121,8 @@ func configWrite(a *app, flag jsonFlag, key, value string) error {
 		return err
 	}
 	inForce := now.of(key)
-	if flag.set {
-		return a.printJSON(flag, configEntry{key, inForce.Value, inForce.Origin})
+	if flags.wantsJSON() {
+		return a.printJSON(flags, configEntry{key, inForce.Value, inForce.Origin})
 	}
 	if value == "" {
 		a.io.note("%s no longer sets %s.", printable.Text(path), key)

@@ -18,7 +18,7 @@ import (
 
 type dashboardOptions struct {
 	app      *app
-	json     jsonFlag
+	output   outputFlags
 	once     bool
 	readonly bool
 	theme    string
@@ -35,8 +35,8 @@ func newDashboardCommand(a *app) *cobra.Command {
 --json as one object, for scripts. Neither needs a terminal.`,
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if opts.once || opts.json.set {
-				return dashboardOnce(cmd.Context(), a, opts.json)
+			if opts.once || opts.output.wantsJSON() {
+				return dashboardOnce(cmd.Context(), a, opts.output)
 			}
 			if !a.hasScreen() {
 				return withHint(usagef("%s needs a terminal", cmd.CommandPath()), cmd.CommandPath()+" --once")
@@ -44,7 +44,7 @@ func newDashboardCommand(a *app) *cobra.Command {
 			return dashboardRun(cmd.Context(), opts)
 		},
 	}
-	opts.json.addTo(cmd, a, tui.Snapshot{})
+	opts.output.addTo(cmd, a, tui.Snapshot{})
 	cmd.Flags().BoolVar(&opts.once, "once", false, "print once, as plain text")
 	cmd.Flags().BoolVar(&opts.readonly, "readonly", false, "refuse every change")
 	addChoice(cmd, &opts.theme, "theme", "auto", strings.Join(theme.Names(), ", ")+"; NO_COLOR is respected", theme.Names())

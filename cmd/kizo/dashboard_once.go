@@ -7,7 +7,7 @@ import (
 )
 
 // dashboardOnce prints what the dashboard would show now.
-func dashboardOnce(ctx context.Context, a *app, flag jsonFlag) error {
+func dashboardOnce(ctx context.Context, a *app, flags outputFlags) error {
 	if err := a.checkZone(); err != nil { // its months are local
 		return err
 	}
@@ -19,8 +19,8 @@ func dashboardOnce(ctx context.Context, a *app, flag jsonFlag) error {
 	if err != nil {
 		return err
 	}
-	if flag.set {
-		return a.printJSON(flag, snapshot)
+	if flags.wantsJSON() {
+		return a.printJSON(flags, snapshot)
 	}
 	return a.write(snapshot.Text())
 }

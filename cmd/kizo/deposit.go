@@ -12,7 +12,7 @@ import (
 // bankOptions are the options of a deposit and of a withdrawal.
 type bankOptions struct {
 	app    *app
-	json   jsonFlag
+	output outputFlags
 	amount amountOptions
 	key    keyOptions
 	wait   waitFlag
@@ -50,7 +50,7 @@ func newBankCommand(a *app, opts *bankOptions, cmd *cobra.Command) *cobra.Comman
 		}
 		return bankRun(cmd.Context(), opts, key)
 	}
-	opts.json.addTo(cmd, a, client.Transfer{})
+	opts.output.addTo(cmd, a, client.Transfer{})
 	opts.amount.addTo(cmd)
 	opts.key.addTo(cmd)
 	opts.wait.addTo(cmd)
@@ -79,15 +79,15 @@ func bankRun(ctx context.Context, opts *bankOptions, key string) error {
 	command.Wait = opts.wait.Duration
 	deadline := a.now().Add(opts.wait.Duration)
 	return a.move(ctx, kizo, command, opts.verb+" "+amount.String(), func(r client.Receipt) (client.Transfer, error) {
-		return a.finishBank(ctx, kizo, opts.json, r.Transfer, opts.wait.Duration, deadline)
+		return a.finishBank(ctx, kizo, opts.output, r.Transfer, opts.wait.Duration, deadline)
 	})
 }
 
 // finishBank waits for the rest of the --wait time and prints the transfer. It returns an error if
 // the transfer is not posted.
-func (a *app) finishBank(ctx context.Context, kizo *client.Client, flag jsonFlag, t client.Transfer, wait time.Duration, deadline time.Time) (client.Transfer, error) {
+func (a *app) finishBank(ctx context.Context, kizo *client.Client, flags outputFlags, t client.Transfer, wait time.Duration, deadline time.Time) (client.Transfer, error) {
 	t, waitErr := settled(ctx, kizo, t, deadline)
-	if err := a.printTransfer(flag, t); err != nil {
+	if err := a.printTransfer(flags, t); err != nil {
 		return t, err
 	}
 	if waitErr != nil {

@@ -20,7 +20,7 @@ import (
 
 type eventsOptions struct {
 	app       *app
-	json      jsonFlag
+	output    outputFlags
 	since     string
 	limit     int
 	untilLive bool
@@ -50,7 +50,7 @@ In a pipe, each line is a JSON object; pass its event_id to --since to continue 
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return eventsRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, eventLine{})
+	opts.output.addTo(cmd, a, eventLine{})
 	flags := cmd.Flags()
 	flags.StringVar(&opts.since, "since", "", "start after this event_id, or at a time: "+timeFlagHelp+"; default: now")
 	flags.IntVarP(&opts.limit, "limit", "n", 0, "exit after this many events; 0 means no limit")
@@ -66,7 +66,7 @@ func eventsRun(ctx context.Context, opts *eventsOptions) error {
 	if err != nil {
 		return err
 	}
-	if opts.app.io.OutTerminal && !opts.json.set { // where it shows the time of day
+	if opts.app.io.OutTerminal && !opts.output.wantsJSON() { // where it shows the time of day
 		if err := opts.app.checkZone(); err != nil {
 			return err
 		}
@@ -233,10 +233,10 @@ func (f *follower) retryable(err error) bool {
 // print prints one event: a JSON object in pipes and for --json, text on a terminal.
 func (f *follower) print(e client.Event) error {
 	a := f.opts.app
-	if a.io.OutTerminal && !f.opts.json.set {
+	if a.io.OutTerminal && !f.opts.output.wantsJSON() {
 		return a.write(a.eventText(e))
 	}
-	line, err := f.opts.json.pick(eventLine{EventID: e.ID, At: e.At, Transfer: *e.Transfer})
+	line, err := f.opts.output.pick(eventLine{EventID: e.ID, At: e.At, Transfer: *e.Transfer})
 	if err != nil {
 		return unwritten(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 type loginOptions struct {
 	app      *app
-	json     jsonFlag
+	output   outputFlags
 	password passwordOptions
 	name     string
 }
@@ -33,7 +33,7 @@ Scripts may set KIZO_TOKEN to an access token instead, which is used as it is an
 			return loginRun(cmd.Context(), opts)
 		},
 	}
-	opts.json.addTo(cmd, a, client.User{})
+	opts.output.addTo(cmd, a, client.User{})
 	opts.password.addTo(cmd)
 	return cmd
 }
@@ -55,5 +55,5 @@ func loginRun(ctx context.Context, opts *loginOptions) error {
 	if err != nil {
 		return err
 	}
-	return a.printUser(opts.json, user)
+	return a.printUser(opts.output, user)
 }

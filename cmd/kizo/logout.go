@@ -7,8 +7,8 @@ import (
 )
 
 type logoutOptions struct {
-	app  *app
-	json jsonFlag
+	app    *app
+	output outputFlags
 }
 
 // loggedOut is the output of --json: the API's answer has no body.
@@ -25,7 +25,7 @@ func newLogoutCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return logoutRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, loggedOut{})
+	opts.output.addTo(cmd, a, loggedOut{})
 	return cmd
 }
 
@@ -37,8 +37,8 @@ func logoutRun(ctx context.Context, opts *logoutOptions) error {
 	if err := kizo.LogOut(ctx); err != nil {
 		return err
 	}
-	if opts.json.set {
-		return opts.app.printJSON(opts.json, loggedOut{kizo.Server()})
+	if opts.output.wantsJSON() {
+		return opts.app.printJSON(opts.output, loggedOut{kizo.Server()})
 	}
 	opts.app.io.note("Logged out of %s.", kizo.Server())
 	return nil

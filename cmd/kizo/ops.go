@@ -21,7 +21,7 @@ which is stored with your name in the log of actions: kizo ops actions.`
 // actOptions are those of a command that changes something and has no result.
 type actOptions struct {
 	app    *app
-	json   jsonFlag
+	output outputFlags
 	reason string
 }
 
@@ -50,14 +50,14 @@ func newActCommand(a *app, use, short, action string, act func(ctx context.Conte
 			if err := act(cmd.Context(), kizo, args[0], opts.reason); err != nil {
 				return err
 			}
-			if opts.json.set {
-				return a.printJSON(opts.json, acted{action, args[0]})
+			if opts.output.wantsJSON() {
+				return a.printJSON(opts.output, acted{action, args[0]})
 			}
 			a.io.note("Done: %s %s.", action, args[0])
 			return nil
 		},
 	}
-	opts.json.addTo(cmd, a, acted{})
+	opts.output.addTo(cmd, a, acted{})
 	addReason(cmd, &opts.reason)
 	return cmd
 }
@@ -74,9 +74,9 @@ func needReason(cmd *cobra.Command, reason string) error {
 }
 
 type opsActionsOptions struct {
-	app   *app
-	json  jsonFlag
-	limit int32
+	app    *app
+	output outputFlags
+	limit  int32
 }
 
 func newOpsActionsCommand(a *app) *cobra.Command {
@@ -87,7 +87,7 @@ func newOpsActionsCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsActionsRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, client.Action{})
+	opts.output.addTo(cmd, a, client.Action{})
 	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")
 	return cmd
 }
@@ -107,5 +107,5 @@ func opsActionsRun(ctx context.Context, opts *opsActionsOptions) error {
 	for _, x := range actions {
 		rows = append(rows, []string{a.when(x.At), "@" + x.Operator, x.Action, x.Subject, x.Reason})
 	}
-	return a.printList(opts.json, actions, columns, rows)
+	return a.printList(opts.output, actions, columns, rows)
 }

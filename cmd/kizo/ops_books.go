@@ -13,8 +13,8 @@ import (
 )
 
 type opsReconcileOptions struct {
-	app  *app
-	json jsonFlag
+	app    *app
+	output outputFlags
 }
 
 func newOpsReconcileCommand(a *app) *cobra.Command {
@@ -25,7 +25,7 @@ func newOpsReconcileCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsReconcileRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, client.Reconciliation{})
+	opts.output.addTo(cmd, a, client.Reconciliation{})
 	return cmd
 }
 
@@ -39,8 +39,8 @@ func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 	if err != nil {
 		return err
 	}
-	if opts.json.set {
-		return a.printJSON(opts.json, r)
+	if opts.output.wantsJSON() {
+		return a.printJSON(opts.output, r)
 	}
 	columns := []column{{title: "FOUND"}, {title: "KIND"}, {title: "STATE"}, {title: "REFERENCE", free: true}, {title: "DETAIL", free: true}} // the detail has amounts: never cut
 	var rows [][]string
@@ -52,12 +52,12 @@ func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 		rows = append(rows, []string{a.when(d.FoundAt), d.Kind, state, d.ExternalRef, d.Detail})
 	}
 	a.io.note("%d statement lines read, %d matched, %d open, %d new discrepancies, %d closed.", r.Read, r.Matched, r.Open, r.Found, r.Closed)
-	return a.printList(opts.json, r.Discrepancies, columns, rows)
+	return a.printList(opts.output, r.Discrepancies, columns, rows)
 }
 
 type opsAuditOptions struct {
-	app  *app
-	json jsonFlag
+	app    *app
+	output outputFlags
 }
 
 func newOpsAuditCommand(a *app) *cobra.Command {
@@ -68,7 +68,7 @@ func newOpsAuditCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsAuditRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, client.AuditReport{})
+	opts.output.addTo(cmd, a, client.AuditReport{})
 	return cmd
 }
 
@@ -82,8 +82,8 @@ func opsAuditRun(ctx context.Context, opts *opsAuditOptions) error {
 	if err != nil {
 		return err
 	}
-	if opts.json.set {
-		err = a.printJSON(opts.json, report)
+	if opts.output.wantsJSON() {
+		err = a.printJSON(opts.output, report)
 	} else {
 		columns := []column{{title: "CHECK"}, {title: "ROWS", right: true}, {title: "RESULT"}, {title: "INVARIANT", cut: true}}
 		var rows [][]string
@@ -94,7 +94,7 @@ func opsAuditRun(ctx context.Context, opts *opsAuditOptions) error {
 			}
 			rows = append(rows, []string{c.Name, strconv.FormatInt(c.Rows, 10), result, c.Sentence})
 		}
-		err = a.printList(opts.json, report.Checks, columns, rows)
+		err = a.printList(opts.output, report.Checks, columns, rows)
 	}
 	if err == nil && !report.Ok {
 		err = errors.New("an invariant is violated; the rows are named above")
@@ -103,8 +103,8 @@ func opsAuditRun(ctx context.Context, opts *opsAuditOptions) error {
 }
 
 type explainOptions struct {
-	app  *app
-	json jsonFlag
+	app    *app
+	output outputFlags
 }
 
 func newExplainCommand(a *app) *cobra.Command {
@@ -115,7 +115,7 @@ func newExplainCommand(a *app) *cobra.Command {
 		Args:  takes("TRANSFER"),
 		RunE:  func(cmd *cobra.Command, args []string) error { return explainRun(cmd.Context(), opts, args[0]) },
 	}
-	opts.json.addTo(cmd, a, client.Timeline{})
+	opts.output.addTo(cmd, a, client.Timeline{})
 	return cmd
 }
 
@@ -133,8 +133,8 @@ func explainRun(ctx context.Context, opts *explainOptions, transfer string) erro
 	if err != nil {
 		return err
 	}
-	if opts.json.set {
-		return a.printJSON(opts.json, timeline)
+	if opts.output.wantsJSON() {
+		return a.printJSON(opts.output, timeline)
 	}
 	t := timeline.Transfer
 	rows := [][]string{{"", fmt.Sprintf("%s of %s, %s", t.Kind, amountOf(t.Amount, t.Currency), t.State)}}

@@ -26,8 +26,8 @@ func (a *app) paymentRow(p client.Payment) []string {
 	}
 }
 
-func (a *app) printPayment(flag jsonFlag, p client.Payment) error {
-	return a.printOne(flag, p, paymentDetails, append(a.paymentRow(p), a.whenever(p.NextAt), a.whenever(p.LeaseUntil),
+func (a *app) printPayment(flags outputFlags, p client.Payment) error {
+	return a.printOne(flags, p, paymentDetails, append(a.paymentRow(p), a.whenever(p.NextAt), a.whenever(p.LeaseUntil),
 		strconv.FormatInt(p.Fence, 10), text(p.BankRef), p.ExternalRef, text(p.TraceId)))
 }
 
@@ -38,7 +38,7 @@ func newOpsPaymentsCommand(a *app) *cobra.Command {
 
 type opsPaymentsListOptions struct {
 	app           *app
-	json          jsonFlag
+	output        outputFlags
 	state, cursor string
 	limit         int32
 }
@@ -52,7 +52,7 @@ func newOpsPaymentsListCommand(a *app) *cobra.Command {
 		Args:    takes(""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return opsPaymentsListRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, client.Payment{})
+	opts.output.addTo(cmd, a, client.Payment{})
 	choices := []string{"pending", "unknown", "executed", "rejected", "needs_review"}
 	addChoice(cmd, &opts.state, "state", "", "only "+joinOr(choices), choices)
 	cmd.Flags().StringVar(&opts.cursor, "cursor", "", "continue after the previous page")
@@ -81,19 +81,19 @@ func opsPaymentsListRun(ctx context.Context, opts *opsPaymentsListOptions) error
 	for _, p := range page.Items {
 		rows = append(rows, a.paymentRow(p))
 	}
-	if err := a.printList(opts.json, page.Items, paymentColumns, rows); err != nil {
+	if err := a.printList(opts.output, page.Items, paymentColumns, rows); err != nil {
 		return err
 	}
-	if next := text(page.NextCursor); next != "" && !opts.json.set {
+	if next := text(page.NextCursor); next != "" && !opts.output.wantsJSON() {
 		a.io.note("There are more: kizo ops payments list --cursor %s", next)
 	}
 	return nil
 }
 
 type opsPaymentsShowOptions struct {
-	app  *app
-	json jsonFlag
-	id   uuid.UUID
+	app    *app
+	output outputFlags
+	id     uuid.UUID
 }
 
 func newOpsPaymentsShowCommand(a *app) *cobra.Command {
@@ -109,7 +109,7 @@ func newOpsPaymentsShowCommand(a *app) *cobra.Command {
 			return opsPaymentsShowRun(cmd.Context(), opts)
 		},
 	}
-	opts.json.addTo(cmd, a, client.Payment{})
+	opts.output.addTo(cmd, a, client.Payment{})
 	return cmd
 }
 
@@ -122,12 +122,12 @@ func opsPaymentsShowRun(ctx context.Context, opts *opsPaymentsShowOptions) error
 	if err != nil {
 		return err
 	}
-	return opts.app.printPayment(opts.json, p)
+	return opts.app.printPayment(opts.output, p)
 }
 
 type opsPaymentsResolveOptions struct {
 	app             *app
-	json            jsonFlag
+	output          outputFlags
 	id              uuid.UUID
 	outcome, reason string
 }
@@ -158,7 +158,7 @@ bank's statement reports it: kizo ops reconcile.`,
 			return opsPaymentsResolveRun(cmd.Context(), opts)
 		},
 	}
-	opts.json.addTo(cmd, a, client.Payment{})
+	opts.output.addTo(cmd, a, client.Payment{})
 	addReason(cmd, &opts.reason)
 	return cmd
 }
@@ -172,5 +172,5 @@ func opsPaymentsResolveRun(ctx context.Context, opts *opsPaymentsResolveOptions)
 	if err != nil {
 		return err
 	}
-	return opts.app.printPayment(opts.json, p)
+	return opts.app.printPayment(opts.output, p)
 }

@@ -14,8 +14,8 @@ import (
 const settlementQueue = "bank"
 
 type opsQueuesOptions struct {
-	app  *app
-	json jsonFlag
+	app    *app
+	output outputFlags
 }
 
 func newOpsQueuesCommand(a *app) *cobra.Command {
@@ -26,7 +26,7 @@ func newOpsQueuesCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsQueuesRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, client.Queue{})
+	opts.output.addTo(cmd, a, client.Queue{})
 	return cmd
 }
 
@@ -55,7 +55,7 @@ func opsQueuesRun(ctx context.Context, opts *opsQueuesOptions) error {
 			strconv.Itoa(q.Archived), strconv.Itoa(q.ProcessedToday), (time.Duration(q.LatencyMs) * time.Millisecond).String(),
 		})
 	}
-	return opts.app.printList(opts.json, queues, columns, rows)
+	return opts.app.printList(opts.output, queues, columns, rows)
 }
 
 func newOpsQueueCommand(a *app) *cobra.Command {
@@ -84,10 +84,10 @@ func newOpsTasksCommand(a *app) *cobra.Command {
 }
 
 type opsTasksListOptions struct {
-	app   *app
-	json  jsonFlag
-	state string
-	limit int32
+	app    *app
+	output outputFlags
+	state  string
+	limit  int32
 }
 
 func newOpsTasksListCommand(a *app) *cobra.Command {
@@ -98,7 +98,7 @@ func newOpsTasksListCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsTasksListRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, client.Task{})
+	opts.output.addTo(cmd, a, client.Task{})
 	choices := []string{"pending", "active", "scheduled", "retry", "archived", "completed"}
 	addChoice(cmd, &opts.state, "state", choices[0], joinOr(choices), choices)
 	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")
@@ -120,5 +120,5 @@ func opsTasksListRun(ctx context.Context, opts *opsTasksListOptions) error {
 	for _, t := range tasks {
 		rows = append(rows, []string{t.Id, t.State, a.whenever(t.NextProcessAt), text(t.LastError)})
 	}
-	return a.printList(opts.json, tasks, columns, rows)
+	return a.printList(opts.output, tasks, columns, rows)
 }

@@ -24,9 +24,9 @@ type column struct {
 
 // printList prints many values: a table for a terminal, tab-separated lines without a header for a
 // pipe, an array of the items for --json.
-func (a *app) printList(flag jsonFlag, items any, columns []column, rows [][]string) error {
-	if flag.set {
-		return a.printJSON(flag, items)
+func (a *app) printList(flags outputFlags, items any, columns []column, rows [][]string) error {
+	if flags.wantsJSON() {
+		return a.printJSON(flags, items)
 	}
 	if a.io.OutTerminal {
 		return a.write(table(columns, rows, a.io.Width))
@@ -36,9 +36,9 @@ func (a *app) printList(flag jsonFlag, items any, columns []column, rows [][]str
 
 // printOne prints one value: a line for each of its parts on a terminal, a single tab-separated
 // line for a pipe, an object for --json.
-func (a *app) printOne(flag jsonFlag, item any, columns []column, row []string) error {
-	if flag.set {
-		return a.printJSON(flag, item)
+func (a *app) printOne(flags outputFlags, item any, columns []column, row []string) error {
+	if flags.wantsJSON() {
+		return a.printJSON(flags, item)
 	}
 	if !a.io.OutTerminal {
 		return a.write(tabbed(columns, [][]string{row}))
@@ -60,20 +60,20 @@ func (a *app) printOne(flag jsonFlag, item any, columns []column, row []string) 
 
 // printJSON prints a value, or the items of a slice, with the chosen fields. It is indented on a
 // terminal.
-func (a *app) printJSON(flag jsonFlag, value any) error {
+func (a *app) printJSON(flags outputFlags, value any) error {
 	items := reflect.ValueOf(value)
 	if items.Kind() == reflect.Slice {
 		picked := make([]any, items.Len()) // never nil: no items are [], not null
 		for i := range picked {
 			var err error
-			if picked[i], err = flag.pick(items.Index(i).Interface()); err != nil {
+			if picked[i], err = flags.pick(items.Index(i).Interface()); err != nil {
 				return unwritten(err)
 			}
 		}
 		value = picked
 	} else {
 		var err error
-		if value, err = flag.pick(value); err != nil {
+		if value, err = flags.pick(value); err != nil {
 			return unwritten(err)
 		}
 	}

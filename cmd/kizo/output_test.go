@@ -116,8 +116,8 @@ func TestForeignTextsAreNoFormulas(t *testing.T) {
 		}
 		w := newWorld(t, nil)
 		a := w.app()
-		testkit.Must(t, a.printList(jsonFlag{app: a}, nil, transferColumns, [][]string{a.transferRow(transfer)}))
-		if err := a.printTransfer(jsonFlag{app: a}, transfer); err != nil {
+		testkit.Must(t, a.printList(outputFlags{app: a}, nil, transferColumns, [][]string{a.transferRow(transfer)}))
+		if err := a.printTransfer(outputFlags{app: a}, transfer); err != nil {
 			t.Fatal(err)
 		}
 		for cell := range strings.FieldsFuncSeq(w.out.String(), func(r rune) bool { return r == '\t' || r == '\n' }) {

@@ -7,8 +7,8 @@ import (
 )
 
 type pendingOptions struct {
-	app  *app
-	json jsonFlag
+	app    *app
+	output outputFlags
 }
 
 // pendingEntry is an unfinished command as it is printed.
@@ -39,7 +39,7 @@ A deposit that waits for its bank is not among them: kizo transfers list --state
 		Args: noSuchCommand,
 		RunE: func(*cobra.Command, []string) error { return pendingRun(opts) },
 	}
-	opts.json.addTo(cmd, a, pendingEntry{})
+	opts.output.addTo(cmd, a, pendingEntry{})
 	cmd.AddCommand(newPendingDropCommand(a))
 	return cmd
 }
@@ -56,10 +56,10 @@ func pendingRun(opts *pendingOptions) error {
 		entries = append(entries, entryOf(i))
 		rows = append(rows, []string{i.Command.Key, a.when(i.At), i.What, "@" + i.Handle, i.Server, i.memo()})
 	}
-	if len(open) == 0 && a.io.OutTerminal && !opts.json.set {
+	if len(open) == 0 && a.io.OutTerminal && !opts.output.wantsJSON() {
 		a.io.note("Nothing is unfinished.")
 		return nil
 	}
 	columns := []column{{title: "KEY"}, {title: "WHEN"}, {title: "WHAT"}, {title: "AS", drop: 2}, {title: "SERVER", drop: 3}, {title: "MEMO", cut: true, drop: 1, free: true}}
-	return a.printList(opts.json, entries, columns, rows)
+	return a.printList(opts.output, entries, columns, rows)
 }

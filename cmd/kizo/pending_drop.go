@@ -10,10 +10,10 @@ import (
 )
 
 type pendingDropOptions struct {
-	app  *app
-	json jsonFlag
-	key  string
-	yes  bool
+	app    *app
+	output outputFlags
+	key    string
+	yes    bool
 }
 
 func newPendingDropCommand(a *app) *cobra.Command {
@@ -41,7 +41,7 @@ It asks first; without a terminal, it takes --yes.`,
 			return keys, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	opts.json.addTo(cmd, a, pendingEntry{})
+	opts.output.addTo(cmd, a, pendingEntry{})
 	cmd.Flags().BoolVar(&opts.yes, "yes", false, "do not ask for confirmation")
 	return cmd
 }
@@ -73,12 +73,12 @@ func pendingDropRun(ctx context.Context, opts *pendingDropOptions) error {
 			return err
 		}
 	}
-	if opts.json.set {
+	if opts.output.wantsJSON() {
 		entries := []pendingEntry{}
 		for _, i := range dropped {
 			entries = append(entries, entryOf(i))
 		}
-		return a.printJSON(opts.json, entries)
+		return a.printJSON(opts.output, entries)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ func newProfileCommand(a *app) *cobra.Command {
 
 type profileSetOptions struct {
 	app      *app
-	json     jsonFlag
+	output   outputFlags
 	name     string
 	findable bool
 	update   client.UserUpdate
@@ -46,7 +46,7 @@ Others can pay you by your e-mail address once it is verified, unless you say
 			return profileSetRun(cmd.Context(), opts)
 		},
 	}
-	opts.json.addTo(cmd, a, client.User{})
+	opts.output.addTo(cmd, a, client.User{})
 	cmd.Flags().StringVar(&opts.name, "name", "", "the name that others see")
 	cmd.Flags().BoolVar(&opts.findable, "findable-by-email", true, "whether others find you by your verified e-mail address")
 	return cmd
@@ -61,5 +61,5 @@ func profileSetRun(ctx context.Context, opts *profileSetOptions) error {
 	if err != nil {
 		return err
 	}
-	return opts.app.printUser(opts.json, user)
+	return opts.app.printUser(opts.output, user)
 }

@@ -13,10 +13,10 @@ import (
 )
 
 type retryOptions struct {
-	app  *app
-	json jsonFlag
-	wait waitFlag
-	key  string // empty: all
+	app    *app
+	output outputFlags
+	wait   waitFlag
+	key    string // empty: all
 }
 
 func newRetryCommand(a *app) *cobra.Command {
@@ -37,7 +37,7 @@ the command it finishes; without, it is 7 if any outcome is still unknown, else 
 			return retryRun(cmd.Context(), opts)
 		},
 	}
-	opts.json.addTo(cmd, a, client.Transfer{})
+	opts.output.addTo(cmd, a, client.Transfer{})
 	opts.wait.addTo(cmd)
 	return cmd
 }
@@ -73,7 +73,7 @@ func retryRun(ctx context.Context, opts *retryOptions) error {
 	for _, t := range transfers {
 		rows = append(rows, a.transferRow(t))
 	}
-	err = a.printList(opts.json, transfers, transferColumns, rows)
+	err = a.printList(opts.output, transfers, transferColumns, rows)
 	for i, entry := range done {
 		err = a.finish(ctx, entry, transfers[i], err)
 	}
@@ -98,7 +98,7 @@ func retryKey(ctx context.Context, opts *retryOptions, open []intent) error {
 	for _, entry := range entries {
 		transfer, err := retryIntent(ctx, opts, entry)
 		if transfer != nil {
-			shown := opts.app.printTransfer(opts.json, *transfer)
+			shown := opts.app.printTransfer(opts.output, *transfer)
 			if shown = opts.app.finish(ctx, entry, *transfer, shown); shown != nil {
 				return shown
 			}

@@ -15,8 +15,8 @@ func newSessionsCommand(a *app) *cobra.Command {
 }
 
 type sessionsListOptions struct {
-	app  *app
-	json jsonFlag
+	app    *app
+	output outputFlags
 }
 
 func newSessionsListCommand(a *app) *cobra.Command {
@@ -27,7 +27,7 @@ func newSessionsListCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return sessionsListRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, client.Session{})
+	opts.output.addTo(cmd, a, client.Session{})
 	return cmd
 }
 
@@ -50,13 +50,13 @@ func sessionsListRun(ctx context.Context, opts *sessionsListOptions) error {
 		}
 		rows = append(rows, []string{s.Id.String(), current, a.when(s.CreatedAt), a.when(s.LastUsedAt), a.when(s.ExpiresAt), text(s.Address), text(s.Client)})
 	}
-	return a.printList(opts.json, sessions, columns, rows)
+	return a.printList(opts.output, sessions, columns, rows)
 }
 
 type sessionsHistoryOptions struct {
-	app   *app
-	json  jsonFlag
-	limit int32
+	app    *app
+	output outputFlags
+	limit  int32
 }
 
 func newSessionsHistoryCommand(a *app) *cobra.Command {
@@ -67,7 +67,7 @@ func newSessionsHistoryCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return sessionsHistoryRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, client.SecurityEvent{})
+	opts.output.addTo(cmd, a, client.SecurityEvent{})
 	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")
 	return cmd
 }
@@ -91,13 +91,13 @@ func sessionsHistoryRun(ctx context.Context, opts *sessionsHistoryOptions) error
 		}
 		rows = append(rows, []string{a.when(e.At), strings.ReplaceAll(e.Event, "_", " "), text(e.Address), session, text(e.Detail), text(e.Client)})
 	}
-	return a.printList(opts.json, events, columns, rows)
+	return a.printList(opts.output, events, columns, rows)
 }
 
 type sessionsRevokeOptions struct {
-	app  *app
-	json jsonFlag
-	id   uuid.UUID
+	app    *app
+	output outputFlags
+	id     uuid.UUID
 }
 
 // revokedSession is the output of --json: the API's answer has no body.
@@ -118,7 +118,7 @@ func newSessionsRevokeCommand(a *app) *cobra.Command {
 			return sessionsRevokeRun(cmd.Context(), opts)
 		},
 	}
-	opts.json.addTo(cmd, a, revokedSession{})
+	opts.output.addTo(cmd, a, revokedSession{})
 	return cmd
 }
 
@@ -130,8 +130,8 @@ func sessionsRevokeRun(ctx context.Context, opts *sessionsRevokeOptions) error {
 	if err := kizo.RevokeSession(ctx, opts.id); err != nil {
 		return err
 	}
-	if opts.json.set {
-		return opts.app.printJSON(opts.json, revokedSession{opts.id.String()})
+	if opts.output.wantsJSON() {
+		return opts.app.printJSON(opts.output, revokedSession{opts.id.String()})
 	}
 	opts.app.io.note("Ended the session %s.", opts.id)
 	return nil

@@ -11,7 +11,7 @@ import (
 
 type signupOptions struct {
 	app                           *app
-	json                          jsonFlag
+	output                        outputFlags
 	password                      passwordOptions
 	email, handle, name, currency string
 }
@@ -29,7 +29,7 @@ The password is asked for twice, or read with --password-stdin.`,
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return signupRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, client.User{})
+	opts.output.addTo(cmd, a, client.User{})
 	opts.password.addTo(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&opts.email, "email", "", "your e-mail address")
@@ -75,5 +75,5 @@ func signupRun(ctx context.Context, opts *signupOptions) error {
 	if err != nil {
 		return err
 	}
-	return a.printUser(opts.json, user)
+	return a.printUser(opts.output, user)
 }

@@ -14,7 +14,7 @@ import (
 
 type transferOptions struct {
 	app       *app
-	json      jsonFlag
+	output    outputFlags
 	amount    amountOptions
 	key       keyOptions
 	to        string
@@ -62,7 +62,7 @@ and then also a fixed time for --expires, since a key belongs to exactly one tra
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	opts.json.addTo(cmd, a, transferSample{})
+	opts.output.addTo(cmd, a, transferSample{})
 	opts.amount.addTo(cmd)
 	opts.key.addTo(cmd)
 	flags := cmd.Flags()
@@ -109,7 +109,7 @@ func transferRun(ctx context.Context, opts *transferOptions, key string) error {
 		if err != nil {
 			return a.payeeHint(ctx, kizo, opts.to, body.Currency, err)
 		}
-		return a.printPreview(opts.json, preview)
+		return a.printPreview(opts.output, preview)
 	}
 	if !opts.yes {
 		if err := a.confirmPayee(ctx, kizo, body, amount.String()); err != nil {
@@ -120,7 +120,7 @@ func transferRun(ctx context.Context, opts *transferOptions, key string) error {
 	if err != nil {
 		return err
 	}
-	err = a.move(ctx, kizo, command, "transfer "+amount.String()+" to "+opts.to, a.printReceipt(opts.json))
+	err = a.move(ctx, kizo, command, "transfer "+amount.String()+" to "+opts.to, a.printReceipt(opts.output))
 	return a.payeeHint(ctx, kizo, opts.to, body.Currency, err)
 }
 
@@ -146,13 +146,13 @@ func (a *app) confirmPayee(ctx context.Context, kizo *client.Client, body client
 	return withHint(usagef("nothing was sent"), "kizo transfer "+partyHandle(preview.To)+" "+amount+" (by handle, without confirmation)")
 }
 
-func (a *app) printPreview(flag jsonFlag, p client.TransferPreview) error {
+func (a *app) printPreview(flags outputFlags, p client.TransferPreview) error {
 	columns := []column{{title: "WOULD SEND"}, {title: "TO"}, {title: "FEE"}, {title: "BALANCE AFTER"}, {title: "AVAILABLE AFTER"}, {title: "NAME", free: true}}
 	to := partyHandle(p.To)
 	if a.io.OutTerminal {
 		to = partyName(p.To)
 	}
-	return a.printOne(flag, p, columns, []string{
+	return a.printOne(flags, p, columns, []string{
 		amountOf(p.Amount, p.Currency), to, amountOf(p.Fee, p.Currency),
 		amountOf(p.BalanceAfter, p.Currency), amountOf(p.AvailableAfter, p.Currency), a.nameInPipe(p.To),
 	})

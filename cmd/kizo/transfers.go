@@ -16,9 +16,9 @@ func newTransfersCommand(a *app) *cobra.Command {
 }
 
 type transfersShowOptions struct {
-	app  *app
-	json jsonFlag
-	id   uuid.UUID
+	app    *app
+	output outputFlags
+	id     uuid.UUID
 }
 
 func newTransfersShowCommand(a *app) *cobra.Command {
@@ -34,7 +34,7 @@ func newTransfersShowCommand(a *app) *cobra.Command {
 			return transfersShowRun(cmd.Context(), opts)
 		},
 	}
-	opts.json.addTo(cmd, a, client.Transfer{})
+	opts.output.addTo(cmd, a, client.Transfer{})
 	return cmd
 }
 
@@ -47,7 +47,7 @@ func transfersShowRun(ctx context.Context, opts *transfersShowOptions) error {
 	if err != nil {
 		return err
 	}
-	return opts.app.printTransfer(opts.json, transfer)
+	return opts.app.printTransfer(opts.output, transfer)
 }
 
 func parseID(text, list string) (uuid.UUID, error) {

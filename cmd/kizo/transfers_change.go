@@ -12,7 +12,7 @@ import (
 // changeOptions are those of capture, void and reverse.
 type changeOptions struct {
 	app    *app
-	json   jsonFlag
+	output outputFlags
 	key    keyOptions
 	id     uuid.UUID
 	amount amountOptions // empty: the whole amount
@@ -63,7 +63,7 @@ func newChangeCommand(a *app, args string, opts *changeOptions, cmd *cobra.Comma
 		}
 		return changeRun(cmd.Context(), opts, key)
 	}
-	opts.json.addTo(cmd, a, client.Transfer{})
+	opts.output.addTo(cmd, a, client.Transfer{})
 	opts.key.addTo(cmd)
 	return cmd
 }
@@ -93,5 +93,5 @@ func changeRun(ctx context.Context, opts *changeOptions, key string) error {
 	if err != nil {
 		return err
 	}
-	return a.move(ctx, kizo, command, what, a.printReceipt(opts.json))
+	return a.move(ctx, kizo, command, what, a.printReceipt(opts.output))
 }

@@ -14,10 +14,10 @@ import (
 const pageSize = 100
 
 type transfersListOptions struct {
-	app   *app
-	json  jsonFlag
-	limit int
-	all   bool
+	app    *app
+	output outputFlags
+	limit  int
+	all    bool
 
 	state, kind, direction, currency, since, until, query, with string
 }
@@ -33,7 +33,7 @@ func newTransfersListCommand(a *app) *cobra.Command {
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return transfersListRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, client.Transfer{})
+	opts.output.addTo(cmd, a, client.Transfer{})
 	flags := cmd.Flags()
 	flags.IntVarP(&opts.limit, "limit", "n", 20, "maximum number")
 	flags.BoolVar(&opts.all, "all", false, "list all of them")
@@ -78,7 +78,7 @@ func transfersListRun(ctx context.Context, opts *transfersListOptions) error {
 	for _, t := range transfers {
 		rows = append(rows, a.transferRow(t))
 	}
-	if err := a.printList(opts.json, transfers, transferColumns, rows); err != nil {
+	if err := a.printList(opts.output, transfers, transferColumns, rows); err != nil {
 		return err
 	}
 	if more && a.io.OutTerminal {

@@ -58,13 +58,13 @@ func (a *app) transferDetail(t client.Transfer) []string {
 		partOf(t, t.ReversedAmount), reverses)
 }
 
-func (a *app) printTransfer(flag jsonFlag, t client.Transfer) error {
-	return a.printOne(flag, t, transferDetails, a.transferDetail(t))
+func (a *app) printTransfer(flags outputFlags, t client.Transfer) error {
+	return a.printOne(flags, t, transferDetails, a.transferDetail(t))
 }
 
 // printReceipt prints the result of a command that moves money.
-func (a *app) printReceipt(flag jsonFlag) func(client.Receipt) (client.Transfer, error) {
-	return func(r client.Receipt) (client.Transfer, error) { return r.Transfer, a.printTransfer(flag, r.Transfer) }
+func (a *app) printReceipt(flags outputFlags) func(client.Receipt) (client.Transfer, error) {
+	return func(r client.Receipt) (client.Transfer, error) { return r.Transfer, a.printTransfer(flags, r.Transfer) }
 }
 
 // counterparty is the other side, seen from the user. On a terminal it includes the direction,

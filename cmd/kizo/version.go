@@ -16,8 +16,8 @@ var (
 )
 
 type versionOptions struct {
-	app  *app
-	json jsonFlag
+	app    *app
+	output outputFlags
 }
 
 type versionInfo struct {
@@ -36,13 +36,13 @@ func newVersionCommand(a *app) *cobra.Command {
 		Short: "Show the version of kizo",
 		Args:  takes(""),
 		RunE: func(*cobra.Command, []string) error {
-			if opts.json.set {
-				return a.printJSON(opts.json, currentVersion())
+			if opts.output.wantsJSON() {
+				return a.printJSON(opts.output, currentVersion())
 			}
 			return a.write(versionLine() + "\n")
 		},
 	}
-	opts.json.addTo(cmd, a, versionInfo{})
+	opts.output.addTo(cmd, a, versionInfo{})
 	return cmd
 }
 

@@ -25,8 +25,8 @@ func newWalletCommand(a *app) *cobra.Command {
 }
 
 type walletListOptions struct {
-	app  *app
-	json jsonFlag
+	app    *app
+	output outputFlags
 }
 
 func newWalletListCommand(a *app) *cobra.Command {
@@ -37,7 +37,7 @@ func newWalletListCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return walletListRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, client.Wallet{})
+	opts.output.addTo(cmd, a, client.Wallet{})
 	return cmd
 }
 
@@ -50,20 +50,20 @@ func walletListRun(ctx context.Context, opts *walletListOptions) error {
 	if err != nil {
 		return err
 	}
-	return opts.app.printWallets(opts.json, wallets)
+	return opts.app.printWallets(opts.output, wallets)
 }
 
-func (a *app) printWallets(flag jsonFlag, wallets []client.Wallet) error {
+func (a *app) printWallets(flags outputFlags, wallets []client.Wallet) error {
 	var rows [][]string
 	for _, w := range wallets {
 		rows = append(rows, walletRow(w))
 	}
-	return a.printList(flag, wallets, walletColumns, rows)
+	return a.printList(flags, wallets, walletColumns, rows)
 }
 
 type walletOpenOptions struct {
 	app      *app
-	json     jsonFlag
+	output   outputFlags
 	currency string
 }
 
@@ -81,7 +81,7 @@ func newWalletOpenCommand(a *app) *cobra.Command {
 			return walletOpenRun(cmd.Context(), opts)
 		},
 	}
-	opts.json.addTo(cmd, a, client.Wallet{})
+	opts.output.addTo(cmd, a, client.Wallet{})
 	return cmd
 }
 
@@ -98,7 +98,7 @@ func walletOpenRun(ctx context.Context, opts *walletOpenOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := opts.app.printOne(opts.json, wallet, walletColumns, walletRow(wallet)); err != nil {
+	if err := opts.app.printOne(opts.output, wallet, walletColumns, walletRow(wallet)); err != nil {
 		return err
 	}
 	opts.app.offerDefaultWallet(ctx, kizo)

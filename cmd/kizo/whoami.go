@@ -9,8 +9,8 @@ import (
 )
 
 type whoamiOptions struct {
-	app  *app
-	json jsonFlag
+	app    *app
+	output outputFlags
 }
 
 func newWhoamiCommand(a *app) *cobra.Command {
@@ -21,7 +21,7 @@ func newWhoamiCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return whoamiRun(cmd.Context(), opts) },
 	}
-	opts.json.addTo(cmd, a, client.User{})
+	opts.output.addTo(cmd, a, client.User{})
 	return cmd
 }
 
@@ -34,10 +34,10 @@ func whoamiRun(ctx context.Context, opts *whoamiOptions) error {
 	if err != nil {
 		return err
 	}
-	return opts.app.printUser(opts.json, user)
+	return opts.app.printUser(opts.output, user)
 }
 
-func (a *app) printUser(flag jsonFlag, u client.User) error {
+func (a *app) printUser(flags outputFlags, u client.User) error {
 	columns := []column{{title: "HANDLE"}, {title: "NAME", free: true}, {title: "EMAIL", free: true}, {title: "ID"}, {title: "ROLE"}, {title: "SINCE"}}
-	return a.printOne(flag, u, columns, []string{"@" + u.Handle, u.Name, u.Email, u.Id.String(), string(u.Role), a.when(u.CreatedAt)})
+	return a.printOne(flags, u, columns, []string{"@" + u.Handle, u.Name, u.Email, u.Id.String(), string(u.Role), a.when(u.CreatedAt)})
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// jsonFlag is --json[=field,...].
-type jsonFlag struct {
-	set    bool
+// outputFlags are the flags that choose how a result is printed: --json[=field,...].
+type outputFlags struct {
+	set    bool     // --json
 	fields []string // empty: all
 	known  []string
 	app    *app
@@ -21,17 +21,20 @@ type jsonFlag struct {
 const allFields = "all"
 
 // addTo adds the flag to a command that prints values like sample.
-func (f *jsonFlag) addTo(cmd *cobra.Command, a *app, sample any) {
+func (f *outputFlags) addTo(cmd *cobra.Command, a *app, sample any) {
 	f.app, f.known = a, fieldsOf(reflect.TypeOf(sample))
 	flag := cmd.Flags().VarPF(f, "json", "", "print JSON, amounts in minor units; fields: "+strings.Join(f.known, ","))
 	flag.NoOptDefVal = allFields
 	_ = cmd.RegisterFlagCompletionFunc("json", cobra.FixedCompletions(f.known, cobra.ShellCompDirectiveNoFileComp))
 }
 
-func (f *jsonFlag) Type() string   { return "field,..." }
-func (f *jsonFlag) String() string { return strings.Join(f.fields, ",") }
+// wantsJSON reports whether the result is printed as JSON.
+func (f *outputFlags) wantsJSON() bool { return f.set }
 
-func (f *jsonFlag) Set(text string) error {
+func (f *outputFlags) Type() string   { return "field,..." }
+func (f *outputFlags) String() string { return strings.Join(f.fields, ",") }
+
+func (f *outputFlags) Set(text string) error {
 	f.set, f.app.json = true, true
 	if text == allFields {
 		return nil
@@ -81,7 +84,7 @@ func fieldsIn(t reflect.Type) func(func(reflect.StructField) bool) {
 }
 
 // pick returns the chosen fields of a value in the requested order, null for those it lacks.
-func (f *jsonFlag) pick(value any) (any, error) {
+func (f *outputFlags) pick(value any) (any, error) {
 	if len(f.fields) == 0 {
 		return value, nil
 	}
