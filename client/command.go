@@ -176,3 +176,14 @@ func (c *Client) SendBatch(ctx context.Context, batch TransferBatch) (TransferBa
 	}
 	return result, nil
 }
+
+// LookUpPayees reports for up to 500 payees whether each can be paid in a currency. The result has
+// one entry for each, in order. The request is at most 16 KiB long.
+func (c *Client) LookUpPayees(ctx context.Context, lookup PayeeLookup) (PayeeLookupResult, error) {
+	request, err := c.send(http.MethodPost, "/v1/payees/lookup", lookup)
+	result, err := read[PayeeLookupResult](ctx, c, request, err)
+	if err == nil && len(result.Results) != len(lookup.Payees) {
+		err = c.protocolError(fmt.Errorf("%d results for %d payees", len(result.Results), len(lookup.Payees)))
+	}
+	return result, err
+}

@@ -85,6 +85,10 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 			_, err := k.SendBatch(ctx, TransferBatch{Transfers: []BatchTransfer{{IdempotencyKey: "key", To: "@bob", Amount: 1, Currency: "USD"}}})
 			return err
 		},
+		"LookUpPayees": func(ctx context.Context, k *Client) error {
+			_, err := k.LookUpPayees(ctx, PayeeLookup{Currency: "USD", Payees: []string{"@bob"}})
+			return err
+		},
 		"Preview": func(ctx context.Context, k *Client) error { _, err := k.Preview(ctx, TransferCreate{}); return err },
 	}
 }

@@ -14,6 +14,9 @@ type (
 	BatchTransfer         = openapi.BatchTransfer
 	TransferBatchResult   = openapi.TransferBatchResult
 	BatchResult           = openapi.BatchResult
+	PayeeLookup           = openapi.PayeeLookup
+	PayeeLookupResult     = openapi.PayeeLookupResult
+	PayeeResult           = openapi.PayeeResult
 	BankTransferCreate    = openapi.BankTransferCreate
 	ListTransfersParams   = openapi.ListTransfersParams
 	OpsListPaymentsParams = openapi.OpsListPaymentsParams

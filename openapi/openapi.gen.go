@@ -717,6 +717,28 @@ type Party struct {
 	Staff *bool `json:"staff,omitempty"`
 }
 
+// PayeeLookup defines model for PayeeLookup.
+type PayeeLookup struct {
+	// Currency An ISO 4217 currency code
+	//
+	// Example: USD
+	Currency Currency `json:"currency"`
+	Payees   []string `json:"payees"`
+}
+
+// PayeeLookupResult defines model for PayeeLookupResult.
+type PayeeLookupResult struct {
+	Results []PayeeResult `json:"results"`
+}
+
+// PayeeResult It has either the handle of the user who would be paid, or the problem that a transfer would have.
+type PayeeResult struct {
+	Handle *string `json:"handle,omitempty"`
+
+	// Problem A problem as defined by RFC 9457
+	Problem *Problem `json:"problem,omitempty"`
+}
+
 // Payment defines model for Payment.
 type Payment struct {
 	// Amount An amount in minor units of its currency
@@ -1454,6 +1476,9 @@ type OpsSuspendUserJSONRequestBody = Reason
 
 // OpsUnfreezeUserJSONRequestBody defines body for OpsUnfreezeUser for application/json ContentType.
 type OpsUnfreezeUserJSONRequestBody = Reason
+
+// LookUpPayeesJSONRequestBody defines body for LookUpPayees for application/json ContentType.
+type LookUpPayeesJSONRequestBody = PayeeLookup
 
 // CreateTransferJSONRequestBody defines body for CreateTransfer for application/json ContentType.
 type CreateTransferJSONRequestBody = TransferCreate

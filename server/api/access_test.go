@@ -72,7 +72,10 @@ var matrix = map[string]access{
 		h.t.Helper()
 		return "/v1/sessions/" + read[openapi.SessionList](h.get(alice, "/v1/sessions").want(200)).Items[0].Id.String()
 	}},
-	"GET /v1/users":                     {body: nothing},
+	"GET /v1/users": {body: nothing},
+	"POST /v1/payees/lookup": {body: func(_ *fixture, alice *user) any {
+		return fields{"currency": "USD", "payees": []string{"@" + alice.handle}}
+	}},
 	"GET /v1/wallets":                   {body: nothing},
 	"GET /v1/summary":                   {body: nothing},
 	"GET /v1/events":                    {body: nothing},

@@ -10,7 +10,6 @@ import (
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api/internal/routes"
-	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/failpoint"
 	"github.com/JDevAman/kizo/server/ledger"
 )
@@ -24,10 +23,13 @@ func (a *API) CreateTransferBatch(ctx context.Context, r routes.CreateTransferBa
 		return nil, reject(openapi.Overloaded, "", "too many batches are under way; nothing was done, try again in a moment")
 	}
 	defer a.batches.end(userID(ctx))
-	if err := a.limitRows(ctx, len(r.Body.Transfers)); err != nil {
+	if err := a.limitItems(ctx, len(r.Body.Transfers), rowsPerRequest); err != nil {
 		return nil, err
 	}
-	b := a.readBatch(ctx, r.Body.Transfers)
+	b, err := a.readBatch(ctx, r.Body.Transfers)
+	if err != nil {
+		return nil, err
+	}
 	atomically := r.Body.Atomic != nil && *r.Body.Atomic
 	if err := a.replayUnresolved(ctx, b, atomically); err != nil {
 		return nil, err
@@ -64,28 +66,38 @@ type batch struct {
 	unresolved []int // transfers whose payee was not found; their result is that error
 }
 
-func (a *API) readBatch(ctx context.Context, rows []openapi.BatchTransfer) *batch {
+// readBatch checks the rows and finds their payees. It fails if the payees cannot be looked up,
+// which says nothing about any row.
+func (a *API) readBatch(ctx context.Context, rows []openapi.BatchTransfer) (*batch, error) {
 	b := &batch{requests: make([]ledger.GroupRequest, len(rows)), results: make([]*ledger.GroupResult, len(rows))}
-	payees := make(map[payeeQuery]payeeAnswer)
+	queries := make([]payeeQuery, 0, len(rows))
 	for i := range rows {
 		request, err := groupRequest(ctx, &rows[i])
-		if err == nil {
-			query := payeeQuery{rows[i].To, rows[i].Currency}
-			found, ok := payees[query]
-			if !ok {
-				found.payee, found.err = a.payee(ctx, rows[i].To, money.Currency(rows[i].Currency))
-				payees[query] = found
-			}
-			if request.Payee, err = found.payee.ID, found.err; err != nil {
-				b.unresolved = append(b.unresolved, i)
-			}
-		}
 		b.requests[i] = request
 		if err != nil {
 			b.results[i] = &ledger.GroupResult{Err: err}
+			continue
+		}
+		queries = append(queries, payeeQuery{rows[i].To, money.Currency(rows[i].Currency)})
+	}
+	payees, err := a.payees(ctx, queries)
+	if err != nil {
+		return nil, err
+	}
+	next := 0
+	for i := range rows {
+		if b.results[i] != nil {
+			continue
+		}
+		found := payees[queries[next]]
+		next++
+		b.requests[i].Payee = found.payee.ID
+		if found.err != nil {
+			b.unresolved = append(b.unresolved, i)
+			b.results[i] = &ledger.GroupResult{Err: found.err}
 		}
 	}
-	return b
+	return b, nil
 }
 
 // replayUnresolved looks for results of transfers whose payee was not found. Their keys may have
@@ -118,30 +130,21 @@ func (a *API) replayUnresolved(ctx context.Context, b *batch, atomically bool) e
 	return nil
 }
 
-// limitRows counts the transfers of a batch beyond the first rowsPerRequest. Those were counted
-// with the request.
-func (a *API) limitRows(ctx context.Context, rows int) error {
+// limitItems counts the items of a request beyond the first perRequest, which were counted with the
+// request: each perRequest of them as one further request.
+func (a *API) limitItems(ctx context.Context, items, perRequest int) error {
 	if a.limits.User == nil {
 		return nil
 	}
-	for counted := rowsPerRequest; counted < rows; counted += rowsPerRequest {
+	for counted := perRequest; counted < items; counted += perRequest {
 		if v := a.limits.User(ctx, userID(ctx)); !v.Allowed {
-			refused := reject(openapi.RateLimited, "", fmt.Sprintf("too many requests: a batch counts as one request for each %d transfers; wait as long as Retry-After says", rowsPerRequest))
+			refused := reject(openapi.RateLimited, "", fmt.Sprintf("too many requests: this one counts as one for each %d items; wait as long as Retry-After says", perRequest))
 			refused.after = v.RetryAfter
 			return refused
 		}
 	}
 	return nil
 }
-
-// payeeQuery and payeeAnswer remember the payees of one batch.
-type (
-	payeeQuery  struct{ to, currency string }
-	payeeAnswer struct {
-		payee auth.UserRef
-		err   error
-	}
-)
 
 // groupRequest returns the request of a row, without its payee.
 func groupRequest(ctx context.Context, row *openapi.BatchTransfer) (ledger.GroupRequest, error) {

@@ -48,6 +48,7 @@ var operations = map[string]operation{
 	"GET /v1/sessions/history": {},
 	"DELETE /v1/sessions/:id":  {},
 	"GET /v1/users":            {},
+	"POST /v1/payees/lookup":   {body: bodyOf[openapi.PayeeLookup]},
 
 	"GET /v1/wallets":                   {},
 	"POST /v1/wallets":                  {body: bodyOf[openapi.WalletOpen]},

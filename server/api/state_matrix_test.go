@@ -36,6 +36,7 @@ var stateRows = map[string]stateRow{
 		return "/v1/sessions/" + tokens.SessionID.String()
 	}},
 	"GET /v1/users":                     {own: func(*fixture, *user, *user) string { return "/v1/users?q=a" }},
+	"POST /v1/payees/lookup":            {body: fields{"currency": "USD", "payees": []string{"@peer"}}},
 	"GET /v1/wallets":                   {},
 	"GET /v1/summary":                   {},
 	"GET /v1/events":                    {},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,7 +28,7 @@ func (a *API) CreateTransfer(ctx context.Context, r routes.CreateTransferRequest
 	if request.ExpiresAt, err = expiry(authorize, r.Body.ExpiresAt); err != nil {
 		return nil, err
 	}
-	payee, unresolved := a.payee(ctx, r.Body.To, request.Amount.Currency)
+	payee, unresolved := a.payee(ctx, payeeQuery{r.Body.To, request.Amount.Currency})
 	request.Payee = payee.ID
 	if r.Body.DryRun != nil && *r.Body.DryRun {
 		if unresolved != nil {
@@ -268,31 +267,4 @@ func newTransferRequest(ctx context.Context, key string, body openapi.BankTransf
 		r.Memo = *body.Memo
 	}
 	return r
-}
-
-// payee finds the user that `to` names: by handle, by e-mail address, or by the id of a wallet.
-func (a *API) payee(ctx context.Context, to string, c money.Currency) (auth.UserRef, error) {
-	if id, err := uuid.Parse(to); err == nil {
-		owner, currency, err := a.ledger.WalletOwner(ctx, id)
-		if errors.Is(err, ledger.WalletNotFound) || (err == nil && currency != c) {
-			return auth.UserRef{}, reject(openapi.PayeeNotFound, "to",
-				"no wallet in that currency has this id: check both, or name the person, as in @bob")
-		}
-		if err != nil {
-			return auth.UserRef{}, err
-		}
-		people, err := a.auth.UsersByID(ctx, []auth.UserID{owner})
-		if err != nil {
-			return auth.UserRef{}, err
-		}
-		return people[owner], nil
-	}
-	found, err := a.auth.FindPayee(ctx, userID(ctx), strings.TrimSpace(to))
-	if errors.Is(err, auth.CodeUserNotFound) {
-		if strings.Contains(strings.TrimPrefix(strings.TrimSpace(to), "@"), "@") {
-			return auth.UserRef{}, reject(openapi.PayeeNotFound, "to", "no user can be paid by this e-mail address: ask for the handle, as in @bob")
-		}
-		return auth.UserRef{}, reject(openapi.PayeeNotFound, "to", "no user has this handle: check it, as in @bob")
-	}
-	return found, err
 }

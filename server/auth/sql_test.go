@@ -194,7 +194,7 @@ SET plan_cache_mode = force_generic_plan`)
 		"login 3": {sqlStaleUser, "'u77@example.com', '', NULL, '$argon2id$', 'p1'"},
 		"known":   {sqlBeginKnownAttempt, "sha256('x'), now(), 60, 5, 15, 900, sha256('y'), 'u77@example.com', '', now()"},
 		"failed":  {sqlCountFailure, "sha256('x'), now(), 60, 5, 15, 900, 'u77@example.com', '', 'c', 'a'"},
-		"find":    {sqlFindUser, "'u77@example.com', ''"},
+		"find":    {sqlFindUsers, "ARRAY['u77@example.com'], ARRAY['u78', 'u79']"},
 		"refresh": {sqlLockFamily, "'x'"},
 		"list":    {sqlSessions, "gen_random_uuid(), now()"},
 		"suspend": {sqlRevokeSessions, "gen_random_uuid(), now(), 'suspended'"},

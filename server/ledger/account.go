@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -152,22 +153,54 @@ func (l *Ledger) Wallets(ctx context.Context, owner UserID) ([]Wallet, error) {
 	return wallets, nil
 }
 
-// WalletOwner returns the owner and the currency of the wallet with this public id. It fails with
-// WalletNotFound if there is none.
-func (l *Ledger) WalletOwner(ctx context.Context, id uuid.UUID) (UserID, money.Currency, error) {
-	const find = `SELECT owner, currency FROM accounts WHERE public_id = $1 AND kind = 'wallet'`
-	var (
-		owner UserID
-		c     money.Currency
-	)
-	err := l.pool.QueryRow(ctx, find, id).Scan(&owner, &c)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return UserID{}, "", problem.New(WalletNotFound, "there is no such wallet")
+// WalletRef is the owner and the currency of a wallet.
+type WalletRef struct {
+	Owner    UserID
+	Currency money.Currency
+}
+
+// WalletOwners returns the owner and the currency of each wallet with one of these public ids.
+// Unknown ids are missing from the result.
+func (l *Ledger) WalletOwners(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]WalletRef, error) {
+	const find = `SELECT public_id, owner, currency FROM accounts WHERE public_id = ANY($1) AND kind = 'wallet'`
+	raw := make([][16]byte, len(ids))
+	for i, id := range ids {
+		raw[i] = id
 	}
+	rows, err := l.pool.Query(ctx, find, raw)
 	if err != nil {
-		return UserID{}, "", unavailable("find the wallet", err)
+		return nil, unavailable("find the wallets", err)
 	}
-	return owner, c, nil
+	var (
+		id  uuid.UUID
+		ref WalletRef
+	)
+	found := make(map[uuid.UUID]WalletRef, len(ids))
+	_, err = pgx.ForEachRow(rows, []any{&id, &ref.Owner, &ref.Currency}, func() error {
+		found[id] = ref
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable("find the wallets", err)
+	}
+	return found, nil
+}
+
+// HaveWallets reports which of the users have a wallet in a currency.
+func (l *Ledger) HaveWallets(ctx context.Context, owners []UserID, c money.Currency) (map[UserID]bool, error) {
+	keys := make([]walletKey, len(owners))
+	for i, owner := range owners {
+		keys[i] = walletKey{owner, c}
+	}
+	ids, err := l.walletIDs(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	have := make(map[UserID]bool, len(ids))
+	for key := range ids {
+		have[key.owner] = true
+	}
+	return have, nil
 }
 
 // Owners maps the ids of wallets to their owners. System accounts are left out. The result is
@@ -245,6 +278,48 @@ func (l *Ledger) walletID(ctx context.Context, owner UserID, c money.Currency) (
 	}
 	l.accountIDs.Put(key, id)
 	return id, nil
+}
+
+// walletIDs returns the accounts of wallets, with at most one query. Users without a wallet are
+// missing from the result.
+func (l *Ledger) walletIDs(ctx context.Context, wallets []walletKey) (map[walletKey]AccountID, error) {
+	const find = `SELECT owner, currency, id FROM accounts
+		WHERE owner IS NOT NULL AND owner = ANY($1) AND currency = ANY($2)`
+	found := make(map[walletKey]AccountID, len(wallets))
+	var (
+		owners     [][16]byte
+		currencies []string
+	)
+	for _, key := range wallets {
+		if id, ok := l.accountIDs.Get(key); ok {
+			found[key] = id
+			continue
+		}
+		owners = append(owners, key.owner)
+		if code := string(key.currency); !slices.Contains(currencies, code) {
+			currencies = append(currencies, code)
+		}
+	}
+	if len(owners) == 0 {
+		return found, nil
+	}
+	rows, err := l.pool.Query(ctx, find, owners, currencies)
+	if err != nil {
+		return nil, unavailable("find the wallets", err)
+	}
+	var (
+		key walletKey
+		id  AccountID
+	)
+	_, err = pgx.ForEachRow(rows, []any{&key.owner, &key.currency, &id}, func() error {
+		found[key] = id
+		l.accountIDs.Put(key, id)
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable("find the wallets", err)
+	}
+	return found, nil
 }
 
 // systemAccount returns the system account of a kind and currency. It creates the account at its

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 
+	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
@@ -39,12 +40,13 @@ func (l *Ledger) TransferMany(ctx context.Context, requests []GroupRequest, atom
 	results := make([]GroupResult, len(requests))
 	commands, positions := make([]*command, 0, len(requests)), make([]int, 0, len(requests))
 	keys := make(map[ownerKey]bool, len(requests))
+	wallets := l.walletsOf(ctx, requests)
 	for i, r := range requests {
 		op := opTransfer
 		if r.Authorize {
 			op = opAuthorize
 		}
-		c, err := l.newCommand(ctx, op, r.TransferRequest)
+		c, err := l.newCommand(ctx, op, r.TransferRequest, wallets)
 		if k := (ownerKey{r.Owner, r.Key}); err == nil && atomic && keys[k] {
 			err = problem.New(KeyReused, "this idempotency key is in the batch twice: give each transfer a key of its own")
 		} else {
@@ -73,6 +75,19 @@ func (l *Ledger) TransferMany(ctx context.Context, requests []GroupRequest, atom
 		results[positions[n]] = GroupResult{o.result, o.err}
 	}
 	return results
+}
+
+// walletsOf looks the wallets of all requests up together, and returns a function that finds them.
+func (l *Ledger) walletsOf(ctx context.Context, requests []GroupRequest) findWallet {
+	keys := make([]walletKey, 0, 2*len(requests))
+	for i := range requests {
+		r := &requests[i]
+		keys = append(keys, walletKey{r.Owner, r.Amount.Currency}, walletKey{r.Payee, r.Amount.Currency})
+	}
+	found, err := l.walletIDs(ctx, keys)
+	return func(_ context.Context, owner UserID, c money.Currency) (AccountID, error) {
+		return found[walletKey{owner, c}], err
+	}
 }
 
 // submitMany executes commands and returns their outcomes. All are queued before the first is

@@ -40,7 +40,7 @@ func (l *Ledger) Preview(ctx context.Context, r TransferRequest, authorize bool)
 	if authorize {
 		op = opAuthorize
 	}
-	c, err := l.newCommand(ctx, op, r)
+	c, err := l.newCommand(ctx, op, r, l.walletID)
 	if err != nil {
 		return Preview{}, err
 	}

@@ -204,15 +204,18 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 }
 
 func (l *Ledger) submitRequest(ctx context.Context, op operation, r TransferRequest) (Result, error) {
-	c, err := l.newCommand(ctx, op, r)
+	c, err := l.newCommand(ctx, op, r, l.walletID)
 	if err != nil {
 		return Result{}, err
 	}
 	return l.submit(ctx, c)
 }
 
+// findWallet returns the account of a wallet, or 0 if there is none.
+type findWallet func(context.Context, UserID, money.Currency) (AccountID, error)
+
 // newCommand checks a request and finds its accounts.
-func (l *Ledger) newCommand(ctx context.Context, op operation, r TransferRequest) (*command, error) {
+func (l *Ledger) newCommand(ctx context.Context, op operation, r TransferRequest, walletID findWallet) (*command, error) {
 	if err := checkRequest(op, r); err != nil {
 		return nil, err
 	}
@@ -220,7 +223,7 @@ func (l *Ledger) newCommand(ctx context.Context, op operation, r TransferRequest
 	if op == opAuthorize {
 		c.expiresAt = r.ExpiresAt.UTC().Truncate(time.Microsecond)
 	}
-	own, err := l.walletID(ctx, r.Owner, r.Amount.Currency)
+	own, err := walletID(ctx, r.Owner, r.Amount.Currency)
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +234,7 @@ func (l *Ledger) newCommand(ctx context.Context, op operation, r TransferRequest
 	case opTransfer, opAuthorize:
 		c.payee = r.Payee
 		c.debit = own
-		c.credit, err = l.walletID(ctx, r.Payee, r.Amount.Currency)
+		c.credit, err = walletID(ctx, r.Payee, r.Amount.Currency)
 	case opDeposit:
 		c.credit = own
 		c.debit, err = l.systemAccount(ctx, clearing, r.Amount.Currency)

@@ -92,6 +92,9 @@ type ServerInterface interface {
 	// OpsUnfreezeUser Unfreeze the wallets of a user
 	// (POST /v1/ops/users/{login}/unfreeze)
 	OpsUnfreezeUser(c *fiber.Ctx, login UserLogin) error
+	// LookUpPayees Check up to 500 payees before a batch
+	// (POST /v1/payees/lookup)
+	LookUpPayees(c *fiber.Ctx) error
 	// ListSessions List the user's sessions
 	// (GET /v1/sessions)
 	ListSessions(c *fiber.Ctx) error
@@ -868,6 +871,24 @@ func (siw *ServerInterfaceWrapper) OpsUnfreezeUser(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// LookUpPayees operation middleware
+func (siw *ServerInterfaceWrapper) LookUpPayees(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.LookUpPayees(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // ListSessions operation middleware
 func (siw *ServerInterfaceWrapper) ListSessions(c *fiber.Ctx) error {
 
@@ -1548,6 +1569,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 	router.Delete(options.BaseURL+"/v1/sessions/:id", wrapper.RevokeSession)
 
 	router.Get(options.BaseURL+"/v1/users", wrapper.SearchUsers)
+
+	router.Post(options.BaseURL+"/v1/payees/lookup", wrapper.LookUpPayees)
 
 	router.Get(options.BaseURL+"/v1/wallets", wrapper.ListWallets)
 
@@ -2584,6 +2607,42 @@ func (response OpsUnfreezeUserdefaultApplicationProblemPlusJSONResponse) VisitOp
 	return ctx.JSON(&response.Body)
 }
 
+type LookUpPayeesRequestObject struct {
+	Body *LookUpPayeesJSONRequestBody
+}
+
+type LookUpPayeesResponseObject interface {
+	VisitLookUpPayeesResponse(ctx *fiber.Ctx) error
+}
+
+type LookUpPayees200JSONResponse PayeeLookupResult
+
+func (response LookUpPayees200JSONResponse) VisitLookUpPayeesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type LookUpPayeesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response LookUpPayeesdefaultApplicationProblemPlusJSONResponse) VisitLookUpPayeesResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type ListSessionsRequestObject struct {
 }
 
@@ -3314,6 +3373,9 @@ type StrictServerInterface interface {
 	// OpsUnfreezeUser Unfreeze the wallets of a user
 	// (POST /v1/ops/users/{login}/unfreeze)
 	OpsUnfreezeUser(ctx context.Context, request OpsUnfreezeUserRequestObject) (OpsUnfreezeUserResponseObject, error)
+	// LookUpPayees Check up to 500 payees before a batch
+	// (POST /v1/payees/lookup)
+	LookUpPayees(ctx context.Context, request LookUpPayeesRequestObject) (LookUpPayeesResponseObject, error)
 	// ListSessions List the user's sessions
 	// (GET /v1/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
@@ -4148,6 +4210,40 @@ func (sh *strictHandler) OpsUnfreezeUser(ctx *fiber.Ctx, login UserLogin) error 
 		return err
 	} else if validResponse, ok := response.(OpsUnfreezeUserResponseObject); ok {
 		if err := validResponse.VisitOpsUnfreezeUserResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LookUpPayees operation middleware
+func (sh *strictHandler) LookUpPayees(ctx *fiber.Ctx) error {
+	var request LookUpPayeesRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*LookUpPayeesJSONRequestBody)
+	if !ok {
+		body = new(LookUpPayeesJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.LookUpPayees(ctx.UserContext(), request.(LookUpPayeesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LookUpPayees")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LookUpPayeesResponseObject); ok {
+		if err := validResponse.VisitLookUpPayeesResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
