@@ -39,6 +39,10 @@ test: deps prometheus ## run every test, on a real PostgreSQL and Redis
 race: deps ## run the tests of concurrent packages under the race detector
 	$(GO) test -race -count=1 -timeout 15m ./server/... ./client/... ./cmd/kizo/...
 
+.PHONY: test-books
+test-books: deps ## check exports with hledger, ledger, beancount and an OFX parser; installs them
+	@deploy/books.sh
+
 .PHONY: test-stress
 test-stress: deps ## run the tests of PKG=./… RUNS= times (20) beside busy loops, to find those that depend on time
 	@deploy/stress.sh $(or $(PKG),$(error which package? PKG=./server/hashworker)) $(or $(RUNS),20)

@@ -111,6 +111,11 @@ type follower struct {
 	live    bool          // the server has streamed events, so its address is right
 	pause   time.Duration // the pause before the next attempt
 	sleep   func(context.Context, time.Duration) error
+
+	// For commands that read the history.
+	each        func(client.Event) error // uses an event of a transfer; nil prints it
+	maxFailures int                      // ends after this many lost connections without an event; 0 never does
+	failures    int
 }
 
 // errFollowed ends following without an error.
@@ -125,6 +130,9 @@ func (f *follower) follow(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return context.Canceled
 		case !f.retryable(err):
+			return err
+		}
+		if f.failures++; f.failures == f.maxFailures {
 			return err
 		}
 		if err := f.wait(ctx, err); err != nil {
@@ -149,10 +157,10 @@ func (f *follower) read(ctx context.Context) error {
 		if event.ID != "" {
 			f.since = event.ID
 		}
-		f.pause = time.Second
+		f.pause, f.failures = time.Second, 0
 		switch event.Type {
 		case client.EventTransfer:
-			if err := f.print(event); err != nil {
+			if err := f.use(event); err != nil {
 				return err
 			}
 			if f.printed++; f.printed == f.opts.limit {
@@ -228,6 +236,13 @@ func (f *follower) retryable(err error) bool {
 		return true
 	}
 	return refused.Status >= http.StatusInternalServerError
+}
+
+func (f *follower) use(e client.Event) error {
+	if f.each != nil {
+		return f.each(e)
+	}
+	return f.print(e)
 }
 
 // print prints one event: a JSON object in pipes and for --json, text on a terminal.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -28,6 +29,8 @@ import (
 //	exits CODE kizo  runs a command that must end with this exit code
 //	field NAME VAR   stores a member of the JSON object that was printed last in a variable;
 //	                 if it was a list, of its first object
+//	examples NAME…   runs the examples in the help of a command in a shell, each of which must
+//	                 succeed
 func TestScripts(t *testing.T) {
 	kizod, err := startKizod()
 	testkit.Must(t, err)
@@ -47,9 +50,10 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(filepath.Join(env.WorkDir, "password"), []byte("correct horse battery\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"as":    func(ts *testscript.TestScript, _ bool, args []string) { becomeUser(ts.Setenv, ts.MkAbs("."), args[0]) },
-			"exits": exits,
-			"field": field,
+			"as":       func(ts *testscript.TestScript, _ bool, args []string) { becomeUser(ts.Setenv, ts.MkAbs("."), args[0]) },
+			"exits":    exits,
+			"field":    field,
+			"examples": examples,
 		},
 	})
 }
@@ -73,6 +77,18 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if fmt.Sprint(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+func examples(ts *testscript.TestScript, _ bool, args []string) {
+	command, rest, err := newRootCommand(&app{io: &streams{Out: io.Discard, Err: io.Discard}}).Find(args)
+	if err != nil || len(rest) > 0 || command.Example == "" {
+		ts.Fatalf("%q has no examples", args)
+	}
+	for line := range strings.Lines(command.Example) {
+		if err := ts.Exec("sh", "-e", "-c", strings.TrimSpace(line)); err != nil {
+			ts.Fatalf("%s: %v", strings.TrimSpace(line), err)
+		}
 	}
 }
 
