@@ -45,7 +45,7 @@ With --at, show the posted balance at a time. The answer for a time in the past 
 			return balanceRun(cmd.Context(), opts)
 		},
 	}
-	opts.output.addTo(cmd, a, balanceSample{})
+	opts.output.addTo(cmd, a, balanceSample{}, walletColumns...)
 	cmd.Flags().StringVar(&opts.at, "at", "", timeFlagHelp)
 	return cmd
 }

@@ -31,10 +31,12 @@ With --config FILE (or KIZO_CONFIG), that file is read in place of 3 to 5.`,
 		Args:    takes(""),
 		RunE:    func(*cobra.Command, []string) error { return configListRun(opts) },
 	}
-	opts.output.addTo(cmd, a, configEntry{})
+	opts.output.addTo(cmd, a, configEntry{}, configColumns...)
 	cmd.Flags().BoolVar(&opts.showOrigin, "show-origin", false, "show where each setting comes from")
 	return cmd
 }
+
+var configColumns = []column{{title: "SETTING"}, {title: "VALUE"}, {title: "ORIGIN"}}
 
 type configEntry struct {
 	Key    string `json:"key"`
@@ -51,9 +53,9 @@ func configListRun(opts *configListOptions) error {
 	for _, key := range settings {
 		entries = append(entries, configEntry{key, config.of(key).Value, config.of(key).Origin})
 	}
-	columns := []column{{title: "SETTING"}, {title: "VALUE"}}
-	if opts.showOrigin {
-		columns = append(columns, column{title: "ORIGIN"})
+	columns := configColumns
+	if !opts.showOrigin && (opts.output.format() == "" || opts.app.human()) {
+		columns = columns[:2]
 	}
 	var rows [][]string
 	for _, e := range entries {

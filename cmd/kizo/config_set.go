@@ -18,7 +18,7 @@ import (
 )
 
 func newConfigSetCommand(a *app) *cobra.Command {
-	flag := &outputFlags{}
+	flags := &outputFlags{}
 	cmd := &cobra.Command{
 		Use:   "set SETTING VALUE",
 		Short: "Write a setting into your configuration file",
@@ -35,15 +35,15 @@ If you have several wallets, currency is the default for amounts without a curre
 			if err != nil {
 				return err
 			}
-			return configWrite(a, *flag, args[0], value)
+			return configWrite(a, *flags, args[0], value)
 		},
 	}
-	flag.addTo(cmd, a, configEntry{})
+	flags.addTo(cmd, a, configEntry{}, configColumns...)
 	return cmd
 }
 
 func newConfigUnsetCommand(a *app) *cobra.Command {
-	flag := &outputFlags{}
+	flags := &outputFlags{}
 	cmd := &cobra.Command{
 		Use:               "unset SETTING",
 		Short:             "Remove a setting from your configuration file",
@@ -54,10 +54,10 @@ func newConfigUnsetCommand(a *app) *cobra.Command {
 			if err := checkChoice(args[0], settings); err != nil {
 				return err
 			}
-			return configWrite(a, *flag, args[0], "")
+			return configWrite(a, *flags, args[0], "")
 		},
 	}
-	flag.addTo(cmd, a, configEntry{})
+	flags.addTo(cmd, a, configEntry{}, configColumns...)
 	return cmd
 }
 
@@ -121,18 +121,17 @@ func configWrite(a *app, flags outputFlags, key, value string) error {
 		return err
 	}
 	inForce := now.of(key)
-	if flags.wantsJSON() {
-		return a.printJSON(flags, configEntry{key, inForce.Value, inForce.Origin})
-	}
-	if value == "" {
-		a.io.note("%s no longer sets %s.", printable.Text(path), key)
-	} else {
-		a.io.note("%s sets %s to %s.", printable.Text(path), key, printable.Text(value))
-	}
-	if inForce.Value != value && inForce.Kind != fromDefault {
-		a.io.note("%s overrides it here, from %s.", printable.Text(inForce.Value), printable.Text(inForce.Origin))
-	}
-	return nil
+	entry := configEntry{key, inForce.Value, inForce.Origin}
+	return a.printDone(flags, entry, []string{entry.Key, entry.Value, entry.Origin}, func() {
+		if value == "" {
+			a.io.note("%s no longer sets %s.", printable.Text(path), key)
+		} else {
+			a.io.note("%s sets %s to %s.", printable.Text(path), key, printable.Text(value))
+		}
+		if inForce.Value != value && inForce.Kind != fromDefault {
+			a.io.note("%s overrides it here, from %s.", printable.Text(inForce.Value), printable.Text(inForce.Origin))
+		}
+	})
 }
 
 // editConfig changes one line of text of a configuration file. It keeps the rest of the file, its

@@ -50,7 +50,7 @@ func newBankCommand(a *app, opts *bankOptions, cmd *cobra.Command) *cobra.Comman
 		}
 		return bankRun(cmd.Context(), opts, key)
 	}
-	opts.output.addTo(cmd, a, client.Transfer{})
+	opts.output.addTo(cmd, a, client.Transfer{}, transferDetails...)
 	opts.amount.addTo(cmd)
 	opts.key.addTo(cmd)
 	opts.wait.addTo(cmd)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -50,7 +49,7 @@ In a pipe, each line is a JSON object; pass its event_id to --since to continue 
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return eventsRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, eventLine{})
+	opts.output.addTo(cmd, a, eventLine{}, eventColumns...)
 	flags := cmd.Flags()
 	flags.StringVar(&opts.since, "since", "", "start after this event_id, or at a time: "+timeFlagHelp+"; default: now")
 	flags.IntVarP(&opts.limit, "limit", "n", 0, "exit after this many events; 0 means no limit")
@@ -66,7 +65,7 @@ func eventsRun(ctx context.Context, opts *eventsOptions) error {
 	if err != nil {
 		return err
 	}
-	if opts.app.io.OutTerminal && !opts.output.wantsJSON() { // where it shows the time of day
+	if opts.app.human() { // where it shows the time of day
 		if err := opts.app.checkZone(); err != nil {
 			return err
 		}
@@ -245,23 +244,24 @@ func (f *follower) use(e client.Event) error {
 	return f.print(e)
 }
 
-// print prints one event: a JSON object in pipes and for --json, text on a terminal.
+var eventColumns = append([]column{{title: "EVENT ID", id: true}, {title: "AT"}}, transferColumns...)
+
+// print prints one event: text on a terminal, a JSON object in a pipe, or what --output says.
 func (f *follower) print(e client.Event) error {
 	a := f.opts.app
-	if a.io.OutTerminal && !f.opts.output.wantsJSON() {
+	if a.human() {
 		return a.write(a.eventText(e))
 	}
-	line, err := f.opts.output.pick(eventLine{EventID: e.ID, At: e.At, Transfer: *e.Transfer})
-	if err != nil {
-		return unwritten(err)
+	flags := f.opts.output
+	switch flags.format() {
+	case formatTSV, formatCSV, formatID:
+		if f.printed > 0 {
+			flags.header = "no"
+		}
+		return a.printRows(flags, eventColumns, [][]string{append([]string{e.ID, a.when(e.At)}, a.transferRow(*e.Transfer)...)})
 	}
-	var out strings.Builder
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(line); err != nil {
-		return unwritten(err)
-	}
-	return a.write(string(printable.JSON([]byte(out.String()))))
+	flags.chosen = formatJSONL // a stream has no end, so that it cannot be an array
+	return a.printJSON(flags, eventLine{EventID: e.ID, At: e.At, Transfer: *e.Transfer})
 }
 
 // eventText formats an event as one line of text. On a narrow terminal, it first shortens memo,

@@ -69,11 +69,11 @@ func noSuchHelp(root *cobra.Command, args []string) error {
 }
 
 // helpTopics returns the pages of kizo help that are not commands.
-func helpTopics() []*cobra.Command {
+func helpTopics(outputs []documented) []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "exit-codes", Short: "The exit codes", Long: exitCodesHelp},
 		{Use: "environment", Short: "Environment variables and files", Long: environmentHelp},
-		{Use: "formatting", Short: "Output formats", Long: formattingHelp},
+		{Use: "formatting", Short: "Output formats", Long: formattingHelp + columnsHelp(outputs)},
 	}
 }
 
@@ -111,15 +111,56 @@ before or confirm it: name the server in KIZO_SERVER or --server. Redirects are 
 
 const formattingHelp = `Data goes to stdout, everything else to stderr.
 
-On a terminal, lists are tables and times are relative. In a pipe, a row is a line of fields with a tab
-between them, without a header, nothing cut off, times in RFC 3339 (UTC). Amounts are decimal and have
-their currency: 12.50 USD. A memo, name, reason or other text that a person or another program chose gets an
-apostrophe before it if it begins with one of = + - @ | % or an apostrophe: a spreadsheet reads such a text as a
-formula. A program removes one leading apostrophe, or uses --json, where every text is unchanged.
+-o, --output FORMAT is one of:
+  table   aligned columns, times as ages; the default on a terminal. Columns that do not fit are cut or left
+          out, ids, states and amounts never are
+  wide    the same with every column whole
+  tsv     a line for each row, with a tab between the fields; the default in a pipe, without a header
+  csv     the same with commas, quotes where needed (RFC 4180, lines end with LF), and a header
+  json    the API's own objects; a list is an array
+  jsonl   one object on each line
+  id      one id on each line
+--header and --no-header add the names of the columns, or leave them out.
 
---json prints the API's own objects: amounts are integers in minor units, so that 12.50 USD is
-{"amount": 1250, "currency": "USD"}. A list is an array. --json=id,amount prints only those fields. An
-error is then one problem object (RFC 9457) on stderr, with a stable code and the exit_code.
+In tsv and csv nothing is cut and times are RFC 3339 (UTC). Amounts are decimal and have their currency:
+12.50 USD. A memo, name, reason or other text that a person or another program chose gets an apostrophe
+before it if it begins with one of = + - @ | % or an apostrophe: a spreadsheet reads such a text as a formula.
+A program removes one leading apostrophe, or uses JSON, where every text is unchanged.
+
+In JSON, amounts are integers in minor units: 12.50 USD is {"amount": 1250, "currency": "USD"}.
+An error is then one problem object (RFC 9457) on stderr, with a stable code and the exit_code.
+  --json             is -o json
+  --json=id,amount   prints only those fields; --json=help lists them
+  --jq FILTER        applies a filter of jq to the JSON, to each object with -o jsonl. Strings are
+                     printed without quotes. The program jq is not needed
+  --template TEXT    applies a template of Go (pkg.go.dev/text/template) to the JSON.
+                     {{money .amount .currency}} is 12.50 USD, {{json .}} is JSON, and a field without
+                     a value is empty:
+  kizo transfers list --template '{{range .}}{{.id}} {{money .amount .currency}}{{"\n"}}{{end}}'
 
 Names, memos and reasons are untrusted. Control characters, marks that change the direction of writing
-and invisible characters in them are printed as \u{202e}; in JSON as \u202e.`
+and invisible characters in them are printed as \u{202e}; in JSON as \u202e.
+
+Columns and JSON fields keep their names, columns also their places. New columns are added at the end; new
+fields anywhere, so a program ignores those that it does not know.
+
+`
+
+// columnsHelp lists the columns of each command.
+func columnsHelp(outputs []documented) string {
+	out := "The columns of tsv and csv:\n"
+	for _, d := range outputs {
+		if len(d.output.columns) == 0 {
+			continue
+		}
+		line := "  " + d.command.CommandPath() + ":"
+		for _, name := range columnNames(d.output.columns) {
+			if len(line)+1+len(name) > 100 {
+				out, line = out+line+"\n", "     "
+			}
+			line += " " + name
+		}
+		out += line + "\n"
+	}
+	return strings.TrimSuffix(out, "\n")
+}

@@ -33,7 +33,7 @@ Scripts may set KIZO_TOKEN to an access token instead, which is used as it is an
 			return loginRun(cmd.Context(), opts)
 		},
 	}
-	opts.output.addTo(cmd, a, client.User{})
+	opts.output.addTo(cmd, a, client.User{}, userColumns...)
 	opts.password.addTo(cmd)
 	return cmd
 }

@@ -25,7 +25,7 @@ func newLogoutCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return logoutRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, loggedOut{})
+	opts.output.addTo(cmd, a, loggedOut{}, column{title: "SERVER"})
 	return cmd
 }
 
@@ -37,9 +37,7 @@ func logoutRun(ctx context.Context, opts *logoutOptions) error {
 	if err := kizo.LogOut(ctx); err != nil {
 		return err
 	}
-	if opts.output.wantsJSON() {
-		return opts.app.printJSON(opts.output, loggedOut{kizo.Server()})
-	}
-	opts.app.io.note("Logged out of %s.", kizo.Server())
-	return nil
+	return opts.app.printDone(opts.output, loggedOut{kizo.Server()}, []string{kizo.Server()}, func() {
+		opts.app.io.note("Logged out of %s.", kizo.Server())
+	})
 }

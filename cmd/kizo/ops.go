@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/printable"
 )
 
 func newOpsCommand(a *app) *cobra.Command {
@@ -50,14 +51,12 @@ func newActCommand(a *app, use, short, action string, act func(ctx context.Conte
 			if err := act(cmd.Context(), kizo, args[0], opts.reason); err != nil {
 				return err
 			}
-			if opts.output.wantsJSON() {
-				return a.printJSON(opts.output, acted{action, args[0]})
-			}
-			a.io.note("Done: %s %s.", action, args[0])
-			return nil
+			return a.printDone(opts.output, acted{action, args[0]}, []string{action, args[0]}, func() {
+				a.io.note("Done: %s %s.", action, printable.Text(args[0]))
+			})
 		},
 	}
-	opts.output.addTo(cmd, a, acted{})
+	opts.output.addTo(cmd, a, acted{}, column{title: "ACTION"}, column{title: "SUBJECT", free: true})
 	addReason(cmd, &opts.reason)
 	return cmd
 }
@@ -87,10 +86,12 @@ func newOpsActionsCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsActionsRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, client.Action{})
+	opts.output.addTo(cmd, a, client.Action{}, actionColumns...)
 	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")
 	return cmd
 }
+
+var actionColumns = []column{{title: "WHEN"}, {title: "OPERATOR"}, {title: "ACTION"}, {title: "SUBJECT", drop: 1, free: true}, {title: "REASON", cut: true, free: true}}
 
 func opsActionsRun(ctx context.Context, opts *opsActionsOptions) error {
 	a := opts.app
@@ -102,10 +103,9 @@ func opsActionsRun(ctx context.Context, opts *opsActionsOptions) error {
 	if err != nil {
 		return err
 	}
-	columns := []column{{title: "WHEN"}, {title: "OPERATOR"}, {title: "ACTION"}, {title: "SUBJECT", drop: 1, free: true}, {title: "REASON", cut: true, free: true}}
 	var rows [][]string
 	for _, x := range actions {
 		rows = append(rows, []string{a.when(x.At), "@" + x.Operator, x.Action, x.Subject, x.Reason})
 	}
-	return a.printList(opts.output, actions, columns, rows)
+	return a.printList(opts.output, actions, actionColumns, rows)
 }

@@ -25,9 +25,11 @@ func newOpsReconcileCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsReconcileRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, client.Reconciliation{})
+	opts.output.addTo(cmd, a, client.Reconciliation{}, discrepancyColumns...)
 	return cmd
 }
+
+var discrepancyColumns = []column{{title: "FOUND"}, {title: "KIND"}, {title: "STATE"}, {title: "REFERENCE", free: true}, {title: "DETAIL", free: true}} // the detail has amounts: never cut
 
 func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 	a := opts.app
@@ -42,7 +44,6 @@ func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 	if opts.output.wantsJSON() {
 		return a.printJSON(opts.output, r)
 	}
-	columns := []column{{title: "FOUND"}, {title: "KIND"}, {title: "STATE"}, {title: "REFERENCE", free: true}, {title: "DETAIL", free: true}} // the detail has amounts: never cut
 	var rows [][]string
 	for _, d := range r.Discrepancies {
 		state := "open"
@@ -52,7 +53,7 @@ func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 		rows = append(rows, []string{a.when(d.FoundAt), d.Kind, state, d.ExternalRef, d.Detail})
 	}
 	a.io.note("%d statement lines read, %d matched, %d open, %d new discrepancies, %d closed.", r.Read, r.Matched, r.Open, r.Found, r.Closed)
-	return a.printList(opts.output, r.Discrepancies, columns, rows)
+	return a.printList(opts.output, r.Discrepancies, discrepancyColumns, rows)
 }
 
 type opsAuditOptions struct {
@@ -68,9 +69,11 @@ func newOpsAuditCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsAuditRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, client.AuditReport{})
+	opts.output.addTo(cmd, a, client.AuditReport{}, checkColumns...)
 	return cmd
 }
+
+var checkColumns = []column{{title: "CHECK"}, {title: "ROWS", right: true}, {title: "RESULT"}, {title: "INVARIANT", cut: true}}
 
 func opsAuditRun(ctx context.Context, opts *opsAuditOptions) error {
 	a := opts.app
@@ -85,7 +88,6 @@ func opsAuditRun(ctx context.Context, opts *opsAuditOptions) error {
 	if opts.output.wantsJSON() {
 		err = a.printJSON(opts.output, report)
 	} else {
-		columns := []column{{title: "CHECK"}, {title: "ROWS", right: true}, {title: "RESULT"}, {title: "INVARIANT", cut: true}}
 		var rows [][]string
 		for _, c := range report.Checks {
 			result := "ok"
@@ -94,7 +96,7 @@ func opsAuditRun(ctx context.Context, opts *opsAuditOptions) error {
 			}
 			rows = append(rows, []string{c.Name, strconv.FormatInt(c.Rows, 10), result, c.Sentence})
 		}
-		err = a.printList(opts.output, report.Checks, columns, rows)
+		err = a.printList(opts.output, report.Checks, checkColumns, rows)
 	}
 	if err == nil && !report.Ok {
 		err = errors.New("an invariant is violated; the rows are named above")
@@ -115,7 +117,7 @@ func newExplainCommand(a *app) *cobra.Command {
 		Args:  takes("TRANSFER"),
 		RunE:  func(cmd *cobra.Command, args []string) error { return explainRun(cmd.Context(), opts, args[0]) },
 	}
-	opts.output.addTo(cmd, a, client.Timeline{})
+	opts.output.addTo(cmd, a, client.Timeline{}, timelineColumns...)
 	return cmd
 }
 
@@ -145,9 +147,10 @@ func explainRun(ctx context.Context, opts *explainOptions, transfer string) erro
 	if traceID := text(timeline.TraceId); traceID != "" {
 		rows = append(rows, []string{"trace", traceID})
 	}
-	columns := []column{{title: "WHEN"}, {title: "WHAT", free: true}}
-	if !a.io.OutTerminal {
-		return a.write(tabbed(columns, rows))
+	if a.human() {
+		opts.app.format = formatWide // the sentences are never cut
 	}
-	return a.write(table(columns, rows, 0))
+	return a.printList(opts.output, nil, timelineColumns, rows)
 }
+
+var timelineColumns = []column{{title: "WHEN"}, {title: "WHAT", free: true}}

@@ -12,7 +12,7 @@ import (
 
 var (
 	paymentColumns = []column{
-		{title: "TRANSFER"}, {title: "WHEN", drop: 1}, {title: "DIRECTION"}, {title: "STATE"}, {title: "AMOUNT", right: true},
+		{title: "TRANSFER", id: true}, {title: "WHEN", drop: 1}, {title: "DIRECTION"}, {title: "STATE"}, {title: "AMOUNT", right: true},
 		{title: "ATTEMPTS", right: true, drop: 2}, {title: "ERROR", cut: true, drop: 3, free: true},
 	}
 	paymentDetails = append(paymentColumns[:len(paymentColumns):len(paymentColumns)],
@@ -52,7 +52,7 @@ func newOpsPaymentsListCommand(a *app) *cobra.Command {
 		Args:    takes(""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return opsPaymentsListRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, client.Payment{})
+	opts.output.addTo(cmd, a, client.Payment{}, paymentColumns...)
 	choices := []string{"pending", "unknown", "executed", "rejected", "needs_review"}
 	addChoice(cmd, &opts.state, "state", "", "only "+joinOr(choices), choices)
 	cmd.Flags().StringVar(&opts.cursor, "cursor", "", "continue after the previous page")
@@ -109,7 +109,7 @@ func newOpsPaymentsShowCommand(a *app) *cobra.Command {
 			return opsPaymentsShowRun(cmd.Context(), opts)
 		},
 	}
-	opts.output.addTo(cmd, a, client.Payment{})
+	opts.output.addTo(cmd, a, client.Payment{}, paymentDetails...)
 	return cmd
 }
 
@@ -158,7 +158,7 @@ bank's statement reports it: kizo ops reconcile.`,
 			return opsPaymentsResolveRun(cmd.Context(), opts)
 		},
 	}
-	opts.output.addTo(cmd, a, client.Payment{})
+	opts.output.addTo(cmd, a, client.Payment{}, paymentDetails...)
 	addReason(cmd, &opts.reason)
 	return cmd
 }

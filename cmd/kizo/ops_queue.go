@@ -26,8 +26,14 @@ func newOpsQueuesCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsQueuesRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, client.Queue{})
+	opts.output.addTo(cmd, a, client.Queue{}, queueColumns...)
 	return cmd
+}
+
+var queueColumns = []column{
+	{title: "QUEUE"}, {title: "STATE"}, {title: "PENDING", right: true}, {title: "ACTIVE", right: true},
+	{title: "SCHEDULED", right: true}, {title: "RETRY", right: true, drop: 3}, {title: "ARCHIVED", right: true, drop: 2},
+	{title: "DONE TODAY", right: true, drop: 1}, {title: "LATENCY", right: true},
 }
 
 func opsQueuesRun(ctx context.Context, opts *opsQueuesOptions) error {
@@ -38,11 +44,6 @@ func opsQueuesRun(ctx context.Context, opts *opsQueuesOptions) error {
 	queues, err := kizo.Queues(ctx)
 	if err != nil {
 		return err
-	}
-	columns := []column{
-		{title: "QUEUE"}, {title: "STATE"}, {title: "PENDING", right: true}, {title: "ACTIVE", right: true},
-		{title: "SCHEDULED", right: true}, {title: "RETRY", right: true, drop: 3}, {title: "ARCHIVED", right: true, drop: 2},
-		{title: "DONE TODAY", right: true, drop: 1}, {title: "LATENCY", right: true},
 	}
 	var rows [][]string
 	for _, q := range queues {
@@ -55,7 +56,7 @@ func opsQueuesRun(ctx context.Context, opts *opsQueuesOptions) error {
 			strconv.Itoa(q.Archived), strconv.Itoa(q.ProcessedToday), (time.Duration(q.LatencyMs) * time.Millisecond).String(),
 		})
 	}
-	return opts.app.printList(opts.output, queues, columns, rows)
+	return opts.app.printList(opts.output, queues, queueColumns, rows)
 }
 
 func newOpsQueueCommand(a *app) *cobra.Command {
@@ -98,12 +99,14 @@ func newOpsTasksListCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsTasksListRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, client.Task{})
+	opts.output.addTo(cmd, a, client.Task{}, taskColumns...)
 	choices := []string{"pending", "active", "scheduled", "retry", "archived", "completed"}
 	addChoice(cmd, &opts.state, "state", choices[0], joinOr(choices), choices)
 	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")
 	return cmd
 }
+
+var taskColumns = []column{{title: "TASK", id: true}, {title: "STATE"}, {title: "NEXT"}, {title: "ERROR", cut: true, free: true}}
 
 func opsTasksListRun(ctx context.Context, opts *opsTasksListOptions) error {
 	a := opts.app
@@ -115,10 +118,9 @@ func opsTasksListRun(ctx context.Context, opts *opsTasksListOptions) error {
 	if err != nil {
 		return err
 	}
-	columns := []column{{title: "TASK"}, {title: "STATE"}, {title: "NEXT"}, {title: "ERROR", cut: true, free: true}}
 	var rows [][]string
 	for _, t := range tasks {
 		rows = append(rows, []string{t.Id, t.State, a.whenever(t.NextProcessAt), text(t.LastError)})
 	}
-	return a.printList(opts.output, tasks, columns, rows)
+	return a.printList(opts.output, tasks, taskColumns, rows)
 }

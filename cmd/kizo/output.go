@@ -2,46 +2,62 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
+	"encoding/csv"
 	"io"
-	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/JDevAman/kizo/internal/printable"
 )
 
-// column is a column of a table. All its values are cleaned by package printable.
+// column is a column of the output. All its values are cleaned by package printable.
 type column struct {
-	title string
-	right bool // numbers
-	cut   bool // may be cut if the terminal is too narrow; never ids and amounts
-	drop  int  // may be dropped if the terminal is narrow, the highest number first; 0 never
+	title string // as a heading; name gives the form for scripts
+	id    bool   // what --output id prints
+	right bool   // numbers
+	cut   bool   // may be cut if the terminal is too narrow; never ids and amounts
+	drop  int    // may be dropped if the terminal is narrow, the highest number first; 0 never
 
 	sparse bool // dropped from a table if no row has a value
 	free   bool // untrusted text; in a pipe, it never begins like a spreadsheet formula
 }
 
-// printList prints many values: a table for a terminal, tab-separated lines without a header for a
-// pipe, an array of the items for --json.
+// name is the column in the header of tsv and csv.
+func (c column) name() string { return strings.ReplaceAll(strings.ToLower(c.title), " ", "_") }
+
+// human reports whether the result is printed for a person: as a table, with times as ages.
+func (a *app) human() bool {
+	return a.format == formatTable || a.format == formatWide || a.format == "" && a.io.OutTerminal
+}
+
+// width is that of the terminal, or 0 for no limit.
+func (a *app) width() int {
+	if a.format == formatWide {
+		return 0
+	}
+	return a.io.Width
+}
+
+// printList prints many values: a table for a terminal, tab-separated lines for a pipe, an array of
+// the items for --json, or what --output says.
 func (a *app) printList(flags outputFlags, items any, columns []column, rows [][]string) error {
-	if flags.wantsJSON() {
+	switch {
+	case flags.wantsJSON():
 		return a.printJSON(flags, items)
+	case a.human():
+		return a.write(table(columns, rows, a.width(), flags.wantsHeader(formatTable)))
 	}
-	if a.io.OutTerminal {
-		return a.write(table(columns, rows, a.io.Width))
-	}
-	return a.write(tabbed(columns, rows))
+	return a.printRows(flags, columns, rows)
 }
 
 // printOne prints one value: a line for each of its parts on a terminal, a single tab-separated
-// line for a pipe, an object for --json.
+// line for a pipe, an object for --json, or what --output says.
 func (a *app) printOne(flags outputFlags, item any, columns []column, row []string) error {
-	if flags.wantsJSON() {
+	switch {
+	case flags.wantsJSON():
 		return a.printJSON(flags, item)
-	}
-	if !a.io.OutTerminal {
-		return a.write(tabbed(columns, [][]string{row}))
+	case !a.human():
+		return a.printRows(flags, columns, [][]string{row})
 	}
 	widest := 0
 	for i, c := range columns {
@@ -58,35 +74,56 @@ func (a *app) printOne(flags outputFlags, item any, columns []column, row []stri
 	return a.write(out.String())
 }
 
-// printJSON prints a value, or the items of a slice, with the chosen fields. It is indented on a
-// terminal.
-func (a *app) printJSON(flags outputFlags, value any) error {
-	items := reflect.ValueOf(value)
-	if items.Kind() == reflect.Slice {
-		picked := make([]any, items.Len()) // never nil: no items are [], not null
-		for i := range picked {
-			var err error
-			if picked[i], err = flags.pick(items.Index(i).Interface()); err != nil {
-				return unwritten(err)
+// printDone prints what a command has done. Unless the user has chosen a format, that is a message
+// on stderr, and no data.
+func (a *app) printDone(flags outputFlags, item any, row []string, message func()) error {
+	if flags.format() == "" {
+		message()
+		return nil
+	}
+	return a.printOne(flags, item, flags.columns, row)
+}
+
+// printRows prints rows for a program.
+func (a *app) printRows(flags outputFlags, columns []column, rows [][]string) error {
+	switch flags.format() {
+	case formatID:
+		var out strings.Builder
+		id := slices.IndexFunc(columns, func(c column) bool { return c.id })
+		for _, row := range rows {
+			out.WriteString(printable.Text(row[id]) + "\n")
+		}
+		return a.write(out.String())
+	case formatCSV:
+		var out bytes.Buffer
+		lines := csv.NewWriter(&out)
+		_ = lines.WriteAll(cells(columns, rows, flags.wantsHeader(formatCSV))) // a bytes.Buffer never fails
+		return a.write(out.String())
+	}
+	var out strings.Builder
+	for _, line := range cells(columns, rows, flags.wantsHeader(formatTSV)) {
+		out.WriteString(strings.Join(line, "\t") + "\n")
+	}
+	return a.write(out.String())
+}
+
+// cells returns what tsv and csv consist of.
+func cells(columns []column, rows [][]string, header bool) [][]string {
+	var lines [][]string
+	if header {
+		lines = append(lines, columnNames(columns))
+	}
+	for _, row := range rows {
+		line := make([]string, len(columns))
+		for i, c := range columns {
+			line[i] = printable.Text(row[i])
+			if c.free {
+				line[i] = printable.NotFormula(line[i])
 			}
 		}
-		value = picked
-	} else {
-		var err error
-		if value, err = flags.pick(value); err != nil {
-			return unwritten(err)
-		}
+		lines = append(lines, line)
 	}
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if a.io.OutTerminal {
-		encoder.SetIndent("", "  ")
-	}
-	if err := encoder.Encode(value); err != nil {
-		return unwritten(err)
-	}
-	return a.write(string(printable.JSON(out.Bytes())))
+	return lines
 }
 
 func (a *app) write(text string) error {
@@ -94,30 +131,12 @@ func (a *app) write(text string) error {
 	return unwritten(err)
 }
 
-func tabbed(columns []column, rows [][]string) string {
-	var out strings.Builder
-	for _, row := range rows {
-		for i, c := range columns {
-			if i > 0 {
-				out.WriteByte('\t')
-			}
-			cell := printable.Text(row[i])
-			if c.free {
-				cell = printable.NotFormula(cell)
-			}
-			out.WriteString(cell)
-		}
-		out.WriteByte('\n')
-	}
-	return out.String()
-}
-
 // gap separates two columns.
 const gap = "  "
 
 // table aligns rows under their titles. If they are wider than the terminal, columns that may be
 // cut are cut, down to their title; if that is not enough, columns that may be dropped are dropped.
-func table(columns []column, rows [][]string, width int) string {
+func table(columns []column, rows [][]string, width int, header bool) string {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
 		for _, row := range rows {
@@ -147,7 +166,9 @@ func table(columns []column, rows [][]string, width int) string {
 		}
 		out.WriteString(strings.TrimRight(text.String(), " ") + "\n")
 	}
-	line(func(i int) string { return columns[i].title })
+	if header {
+		line(func(i int) string { return columns[i].title })
+	}
 	for _, row := range rows {
 		line(func(i int) string { return row[i] })
 	}

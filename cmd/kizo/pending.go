@@ -39,10 +39,12 @@ A deposit that waits for its bank is not among them: kizo transfers list --state
 		Args: noSuchCommand,
 		RunE: func(*cobra.Command, []string) error { return pendingRun(opts) },
 	}
-	opts.output.addTo(cmd, a, pendingEntry{})
+	opts.output.addTo(cmd, a, pendingEntry{}, pendingColumns...)
 	cmd.AddCommand(newPendingDropCommand(a))
 	return cmd
 }
+
+var pendingColumns = []column{{title: "KEY", id: true}, {title: "WHEN"}, {title: "WHAT"}, {title: "AS", drop: 2}, {title: "SERVER", drop: 3}, {title: "MEMO", cut: true, drop: 1, free: true}}
 
 func pendingRun(opts *pendingOptions) error {
 	a := opts.app
@@ -54,12 +56,15 @@ func pendingRun(opts *pendingOptions) error {
 	var rows [][]string
 	for _, i := range open {
 		entries = append(entries, entryOf(i))
-		rows = append(rows, []string{i.Command.Key, a.when(i.At), i.What, "@" + i.Handle, i.Server, i.memo()})
+		rows = append(rows, a.pendingRow(i))
 	}
-	if len(open) == 0 && a.io.OutTerminal && !opts.output.wantsJSON() {
+	if len(open) == 0 && a.human() {
 		a.io.note("Nothing is unfinished.")
 		return nil
 	}
-	columns := []column{{title: "KEY"}, {title: "WHEN"}, {title: "WHAT"}, {title: "AS", drop: 2}, {title: "SERVER", drop: 3}, {title: "MEMO", cut: true, drop: 1, free: true}}
-	return a.printList(opts.output, entries, columns, rows)
+	return a.printList(opts.output, entries, pendingColumns, rows)
+}
+
+func (a *app) pendingRow(i intent) []string {
+	return []string{i.Command.Key, a.when(i.At), i.What, "@" + i.Handle, i.Server, i.memo()}
 }

@@ -41,7 +41,7 @@ It asks first; without a terminal, it takes --yes.`,
 			return keys, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	opts.output.addTo(cmd, a, pendingEntry{})
+	opts.output.addTo(cmd, a, pendingEntry{}, pendingColumns...)
 	cmd.Flags().BoolVar(&opts.yes, "yes", false, "do not ask for confirmation")
 	return cmd
 }
@@ -73,14 +73,15 @@ func pendingDropRun(ctx context.Context, opts *pendingDropOptions) error {
 			return err
 		}
 	}
-	if opts.output.wantsJSON() {
-		entries := []pendingEntry{}
-		for _, i := range dropped {
-			entries = append(entries, entryOf(i))
-		}
-		return a.printJSON(opts.output, entries)
+	if opts.output.format() == "" {
+		return nil // the warning has named them
 	}
-	return nil
+	entries := []pendingEntry{}
+	var rows [][]string
+	for _, i := range dropped {
+		entries, rows = append(entries, entryOf(i)), append(rows, a.pendingRow(i))
+	}
+	return a.printList(opts.output, entries, pendingColumns, rows)
 }
 
 // confirmDrop warns the user and asks for confirmation.

@@ -46,7 +46,7 @@ Others can pay you by your e-mail address once it is verified, unless you say
 			return profileSetRun(cmd.Context(), opts)
 		},
 	}
-	opts.output.addTo(cmd, a, client.User{})
+	opts.output.addTo(cmd, a, client.User{}, userColumns...)
 	cmd.Flags().StringVar(&opts.name, "name", "", "the name that others see")
 	cmd.Flags().BoolVar(&opts.findable, "findable-by-email", true, "whether others find you by your verified e-mail address")
 	return cmd

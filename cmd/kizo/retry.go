@@ -37,7 +37,7 @@ the command it finishes; without, it is 7 if any outcome is still unknown, else 
 			return retryRun(cmd.Context(), opts)
 		},
 	}
-	opts.output.addTo(cmd, a, client.Transfer{})
+	opts.output.addTo(cmd, a, client.Transfer{}, transferColumns...)
 	opts.wait.addTo(cmd)
 	return cmd
 }

@@ -54,7 +54,7 @@ Begin with an account and some money:
 		newTransfersCommand(a), newEventsCommand(a), newExportCommand(a), newWalletCommand(a), newPendingCommand(a), newRetryCommand(a), newExplainCommand(a))
 	add("you", newSignupCommand(a), newLoginCommand(a), newLogoutCommand(a), newWhoamiCommand(a), newProfileCommand(a), newSessionsCommand(a))
 	add("kizo", newDashboardCommand(a), newConfigCommand(a), newVersionCommand(a), newOpsCommand(a))
-	root.AddCommand(helpTopics()...)
+	root.AddCommand(helpTopics(a.outputs)...)
 	root.SetIn(a.io.In)
 	root.SetOut(a.io.Out)
 	root.SetErr(a.io.Err)

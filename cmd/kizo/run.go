@@ -25,6 +25,9 @@ type app struct {
 	verbose      bool
 	json         bool // the user asked for JSON, so errors are JSON too
 
+	format  format       // that the user has chosen; empty if none
+	outputs []documented // what the commands print
+
 	loaded *config      // see config()
 	http   *http.Client // see httpClient()
 }

@@ -27,9 +27,11 @@ func newSessionsListCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return sessionsListRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, client.Session{})
+	opts.output.addTo(cmd, a, client.Session{}, sessionColumns...)
 	return cmd
 }
+
+var sessionColumns = []column{{title: "ID", id: true}, {title: "THIS ONE"}, {title: "BEGAN", drop: 2}, {title: "LAST USED"}, {title: "EXPIRES", drop: 3}, {title: "ADDRESS", drop: 1}, {title: "CLIENT", cut: true, drop: 1, free: true}}
 
 func sessionsListRun(ctx context.Context, opts *sessionsListOptions) error {
 	a := opts.app
@@ -41,7 +43,6 @@ func sessionsListRun(ctx context.Context, opts *sessionsListOptions) error {
 	if err != nil {
 		return err
 	}
-	columns := []column{{title: "ID"}, {title: "THIS ONE"}, {title: "BEGAN", drop: 2}, {title: "LAST USED"}, {title: "EXPIRES", drop: 3}, {title: "ADDRESS", drop: 1}, {title: "CLIENT", cut: true, drop: 1, free: true}}
 	var rows [][]string
 	for _, s := range sessions {
 		current := "no"
@@ -50,7 +51,7 @@ func sessionsListRun(ctx context.Context, opts *sessionsListOptions) error {
 		}
 		rows = append(rows, []string{s.Id.String(), current, a.when(s.CreatedAt), a.when(s.LastUsedAt), a.when(s.ExpiresAt), text(s.Address), text(s.Client)})
 	}
-	return a.printList(opts.output, sessions, columns, rows)
+	return a.printList(opts.output, sessions, sessionColumns, rows)
 }
 
 type sessionsHistoryOptions struct {
@@ -67,10 +68,12 @@ func newSessionsHistoryCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return sessionsHistoryRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, client.SecurityEvent{})
+	opts.output.addTo(cmd, a, client.SecurityEvent{}, securityEventColumns...)
 	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")
 	return cmd
 }
+
+var securityEventColumns = []column{{title: "WHEN"}, {title: "EVENT"}, {title: "ADDRESS"}, {title: "SESSION", drop: 2}, {title: "DETAIL", cut: true, drop: 1, free: true}, {title: "CLIENT", cut: true, drop: 1, free: true}}
 
 func sessionsHistoryRun(ctx context.Context, opts *sessionsHistoryOptions) error {
 	a := opts.app
@@ -82,7 +85,6 @@ func sessionsHistoryRun(ctx context.Context, opts *sessionsHistoryOptions) error
 	if err != nil {
 		return err
 	}
-	columns := []column{{title: "WHEN"}, {title: "EVENT"}, {title: "ADDRESS"}, {title: "SESSION", drop: 2}, {title: "DETAIL", cut: true, drop: 1, free: true}, {title: "CLIENT", cut: true, drop: 1, free: true}}
 	var rows [][]string
 	for _, e := range events {
 		session := ""
@@ -91,7 +93,7 @@ func sessionsHistoryRun(ctx context.Context, opts *sessionsHistoryOptions) error
 		}
 		rows = append(rows, []string{a.when(e.At), strings.ReplaceAll(e.Event, "_", " "), text(e.Address), session, text(e.Detail), text(e.Client)})
 	}
-	return a.printList(opts.output, events, columns, rows)
+	return a.printList(opts.output, events, securityEventColumns, rows)
 }
 
 type sessionsRevokeOptions struct {
@@ -118,7 +120,7 @@ func newSessionsRevokeCommand(a *app) *cobra.Command {
 			return sessionsRevokeRun(cmd.Context(), opts)
 		},
 	}
-	opts.output.addTo(cmd, a, revokedSession{})
+	opts.output.addTo(cmd, a, revokedSession{}, column{title: "ID", id: true})
 	return cmd
 }
 
@@ -130,9 +132,7 @@ func sessionsRevokeRun(ctx context.Context, opts *sessionsRevokeOptions) error {
 	if err := kizo.RevokeSession(ctx, opts.id); err != nil {
 		return err
 	}
-	if opts.output.wantsJSON() {
-		return opts.app.printJSON(opts.output, revokedSession{opts.id.String()})
-	}
-	opts.app.io.note("Ended the session %s.", opts.id)
-	return nil
+	return opts.app.printDone(opts.output, revokedSession{opts.id.String()}, []string{opts.id.String()}, func() {
+		opts.app.io.note("Ended the session %s.", opts.id)
+	})
 }

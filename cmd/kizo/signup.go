@@ -29,7 +29,7 @@ The password is asked for twice, or read with --password-stdin.`,
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return signupRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, client.User{})
+	opts.output.addTo(cmd, a, client.User{}, userColumns...)
 	opts.password.addTo(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&opts.email, "email", "", "your e-mail address")

@@ -24,7 +24,7 @@ func (a *app) when(at time.Time) string {
 	if at.IsZero() {
 		return ""
 	}
-	if a.io.OutTerminal {
+	if a.human() {
 		return relative(at, a.now())
 	}
 	return at.UTC().Format(time.RFC3339Nano)

@@ -62,7 +62,7 @@ and then also a fixed time for --expires, since a key belongs to exactly one tra
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	opts.output.addTo(cmd, a, transferSample{})
+	opts.output.addTo(cmd, a, transferSample{}, transferDetails...)
 	opts.amount.addTo(cmd)
 	opts.key.addTo(cmd)
 	flags := cmd.Flags()
@@ -149,7 +149,7 @@ func (a *app) confirmPayee(ctx context.Context, kizo *client.Client, body client
 func (a *app) printPreview(flags outputFlags, p client.TransferPreview) error {
 	columns := []column{{title: "WOULD SEND"}, {title: "TO"}, {title: "FEE"}, {title: "BALANCE AFTER"}, {title: "AVAILABLE AFTER"}, {title: "NAME", free: true}}
 	to := partyHandle(p.To)
-	if a.io.OutTerminal {
+	if a.human() {
 		to = partyName(p.To)
 	}
 	return a.printOne(flags, p, columns, []string{

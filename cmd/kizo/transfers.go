@@ -34,7 +34,7 @@ func newTransfersShowCommand(a *app) *cobra.Command {
 			return transfersShowRun(cmd.Context(), opts)
 		},
 	}
-	opts.output.addTo(cmd, a, client.Transfer{})
+	opts.output.addTo(cmd, a, client.Transfer{}, transferDetails...)
 	return cmd
 }
 

@@ -63,7 +63,7 @@ func newChangeCommand(a *app, args string, opts *changeOptions, cmd *cobra.Comma
 		}
 		return changeRun(cmd.Context(), opts, key)
 	}
-	opts.output.addTo(cmd, a, client.Transfer{})
+	opts.output.addTo(cmd, a, client.Transfer{}, transferDetails...)
 	opts.key.addTo(cmd)
 	return cmd
 }

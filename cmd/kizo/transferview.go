@@ -8,7 +8,7 @@ import (
 // -f finds the same fields in both.
 var (
 	transferColumns = []column{
-		{title: "ID"}, {title: "WHEN", drop: 2}, {title: "KIND", drop: 5}, {title: "STATE"}, {title: "DIRECTION", drop: 6},
+		{title: "ID", id: true}, {title: "WHEN", drop: 2}, {title: "KIND", drop: 5}, {title: "STATE"}, {title: "DIRECTION", drop: 6},
 		{title: "AMOUNT", right: true}, {title: "WITH", cut: true, drop: 3}, {title: "MEMO", cut: true, drop: 4, free: true},
 		{title: "AUTHORIZED", right: true, drop: 1, sparse: true}, {title: "NAME", sparse: true, drop: 7, free: true}, // on a terminal, WITH includes the name
 	}
@@ -27,7 +27,7 @@ func (a *app) transferRow(t client.Transfer) []string {
 
 // nameInPipe is the name of a party, which has a field of its own in a pipe.
 func (a *app) nameInPipe(p client.Party) string {
-	if a.io.OutTerminal {
+	if a.human() {
 		return ""
 	}
 	return text(p.Name)
@@ -71,7 +71,7 @@ func (a *app) printReceipt(flags outputFlags) func(client.Receipt) (client.Trans
 // whose column is the first to be dropped. In a pipe it is a valid value for --with and kizo
 // transfer.
 func (a *app) counterparty(t client.Transfer) string {
-	if !a.io.OutTerminal {
+	if !a.human() {
 		return partyHandle(otherParty(t))
 	}
 	if t.Direction == client.In {

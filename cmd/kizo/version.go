@@ -29,6 +29,8 @@ type versionInfo struct {
 	Arch    string `json:"arch"`
 }
 
+var versionColumns = []column{{title: "VERSION"}, {title: "COMMIT"}, {title: "DATE"}, {title: "GO"}, {title: "OS"}, {title: "ARCH"}}
+
 func newVersionCommand(a *app) *cobra.Command {
 	opts := &versionOptions{app: a}
 	cmd := &cobra.Command{
@@ -36,13 +38,14 @@ func newVersionCommand(a *app) *cobra.Command {
 		Short: "Show the version of kizo",
 		Args:  takes(""),
 		RunE: func(*cobra.Command, []string) error {
-			if opts.output.wantsJSON() {
-				return a.printJSON(opts.output, currentVersion())
+			if opts.output.format() == "" {
+				return a.write(versionLine() + "\n")
 			}
-			return a.write(versionLine() + "\n")
+			v := currentVersion()
+			return a.printOne(opts.output, v, versionColumns, []string{v.Version, v.Commit, v.Date, v.Go, v.OS, v.Arch})
 		},
 	}
-	opts.output.addTo(cmd, a, versionInfo{})
+	opts.output.addTo(cmd, a, versionInfo{}, versionColumns...)
 	return cmd
 }
 

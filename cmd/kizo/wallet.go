@@ -10,7 +10,7 @@ import (
 
 var walletColumns = []column{
 	{title: "CURRENCY"}, {title: "BALANCE", right: true}, {title: "HELD", right: true},
-	{title: "AVAILABLE", right: true}, {title: "STATUS", drop: 1}, {title: "ID", drop: 2},
+	{title: "AVAILABLE", right: true}, {title: "STATUS", drop: 1}, {title: "ID", id: true, drop: 2},
 }
 
 func walletRow(w client.Wallet) []string {
@@ -37,7 +37,7 @@ func newWalletListCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return walletListRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, client.Wallet{})
+	opts.output.addTo(cmd, a, client.Wallet{}, walletColumns...)
 	return cmd
 }
 
@@ -81,7 +81,7 @@ func newWalletOpenCommand(a *app) *cobra.Command {
 			return walletOpenRun(cmd.Context(), opts)
 		},
 	}
-	opts.output.addTo(cmd, a, client.Wallet{})
+	opts.output.addTo(cmd, a, client.Wallet{}, walletColumns...)
 	return cmd
 }
 

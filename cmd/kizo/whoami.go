@@ -21,7 +21,7 @@ func newWhoamiCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return whoamiRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, client.User{})
+	opts.output.addTo(cmd, a, client.User{}, userColumns...)
 	return cmd
 }
 
@@ -37,7 +37,8 @@ func whoamiRun(ctx context.Context, opts *whoamiOptions) error {
 	return opts.app.printUser(opts.output, user)
 }
 
+var userColumns = []column{{title: "HANDLE"}, {title: "NAME", free: true}, {title: "EMAIL", free: true}, {title: "ID", id: true}, {title: "ROLE"}, {title: "SINCE"}}
+
 func (a *app) printUser(flags outputFlags, u client.User) error {
-	columns := []column{{title: "HANDLE"}, {title: "NAME", free: true}, {title: "EMAIL", free: true}, {title: "ID"}, {title: "ROLE"}, {title: "SINCE"}}
-	return a.printOne(flags, u, columns, []string{"@" + u.Handle, u.Name, u.Email, u.Id.String(), string(u.Role), a.when(u.CreatedAt)})
+	return a.printOne(flags, u, userColumns, []string{"@" + u.Handle, u.Name, u.Email, u.Id.String(), string(u.Role), a.when(u.CreatedAt)})
 }
