@@ -25,6 +25,10 @@ import (
 func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 	id := uuid.New()
 	return map[string]func(context.Context, *Client) error{
+		"Do": func(ctx context.Context, k *Client) error {
+			_, err := k.Do(ctx, Request{Method: http.MethodGet, Path: "/v1/wallets"})
+			return err
+		},
 		"SignUp":        func(ctx context.Context, k *Client) error { _, err := k.SignUp(ctx, SignUp{}); return err },
 		"LogIn":         func(ctx context.Context, k *Client) error { _, err := k.LogIn(ctx, "ada", "x"); return err },
 		"LogOut":        func(ctx context.Context, k *Client) error { return k.LogOut(ctx) },

@@ -189,6 +189,9 @@ func TestAnswersOfOtherServersAreProtocolErrors(t *testing.T) {
 	for _, body := range []string{"{}", "null", "[]", "", "<html>Maintenance</html>", `{"items":null}`, `{"items":[{}]}`} {
 		s := newRemote(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) })
 		for name, call := range calls {
+			if name == "Do" && json.Valid([]byte(body)) { // it leaves the answer to its caller
+				continue
+			}
 			tokens := new(memoryTokens)
 			_ = tokens.Update(t.Context(), func(Credentials) (Credentials, error) { return Credentials{AccessToken: "a"}, nil })
 			k, _ := dial(t, s.URL, tokens)

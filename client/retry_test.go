@@ -188,15 +188,24 @@ func TestWhetherTheOutcomeIsKnown(t *testing.T) {
 		{"broken, then too late to ask", []http.HandlerFunc{hangsUp, says(400, ExpiryOutOfRange)}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := newRemote(t, test.answers...)
-			k, _ := dial(t, r.URL, StaticToken("t"))
-			_, err := k.Send(t.Context(), someTransfer(t))
-			unknown, ok := errors.AsType[*UnknownOutcomeError](err)
-			if ok != test.unknown || err == nil {
-				t.Fatalf("unknown %v, %v", !test.unknown, err)
-			}
-			if test.unknown && unknown.Key != "key-1" {
-				t.Errorf("key %q", unknown.Key)
+			command := someTransfer(t)
+			for name, call := range map[string]func(*Client) error{
+				"Send": func(k *Client) error { _, err := k.Send(t.Context(), command); return err },
+				"Do": func(k *Client) error {
+					_, err := k.Do(t.Context(), Request{Method: http.MethodPost, Path: command.Path, Body: command.Body, Key: command.Key})
+					return err
+				},
+			} {
+				r := newRemote(t, test.answers...)
+				k, _ := dial(t, r.URL, StaticToken("t"))
+				err := call(k)
+				unknown, ok := errors.AsType[*UnknownOutcomeError](err)
+				if ok != test.unknown || err == nil {
+					t.Fatalf("%s: unknown %v, %v", name, !test.unknown, err)
+				}
+				if test.unknown && unknown.Key != "key-1" {
+					t.Errorf("%s: key %q", name, unknown.Key)
+				}
 			}
 		})
 	}

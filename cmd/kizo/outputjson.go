@@ -20,7 +20,7 @@ import (
 // by jsonl; a filter receives the same. JSON is indented on a terminal.
 func (a *app) printJSON(flags outputFlags, value any) error {
 	values := []any{value}
-	if items := reflect.ValueOf(value); items.Kind() == reflect.Slice {
+	if items := reflect.ValueOf(value); items.Kind() == reflect.Slice && items.Type() != reflect.TypeFor[json.RawMessage]() {
 		list := make([]any, items.Len()) // never nil: no items are [], not null
 		for i := range list {
 			list[i] = items.Index(i).Interface()
