@@ -57,7 +57,7 @@ WITH attempt AS (` + firstFailure + `
  WHERE t.blocked_until <= $2
 RETURNING key
 )
-SELECT EXISTS (SELECT FROM attempt), (SELECT blocked_until FROM login_throttle WHERE key = $1)`
+SELECT EXISTS (SELECT FROM attempt) AND ` + commitAsync + `, (SELECT blocked_until FROM login_throttle WHERE key = $1)`
 
 // beginKnown counts an attempt that is blocked in general, if the address is a known address
 // of that user. Otherwise it returns the refusal.

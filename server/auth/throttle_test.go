@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/problem"
 )
@@ -253,4 +255,45 @@ func TestThrottleRowsRevealNothingAndArePruned(t *testing.T) {
 	gone, err = h.Prune(t.Context(), 50)
 	testkit.Must(t, err)
 	testkit.Equal(t, "pruned after that", gone, 10)
+}
+
+// TestFailuresCommitAsynchronously: the counts of failures and their events do not wait for the
+// disk, but a session does. A deferred trigger sees the setting with which its transaction commits.
+func TestFailuresCommitAsynchronously(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.signUp("alice")
+	_, err := h.owner().pool.Exec(t.Context(), `
+CREATE TABLE commits (at text, setting text);
+CREATE FUNCTION note_commit() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO public.commits VALUES (TG_TABLE_NAME, current_setting('synchronous_commit'));
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER note AFTER INSERT OR UPDATE ON login_throttle DEFERRABLE INITIALLY DEFERRED
+   FOR EACH ROW EXECUTE FUNCTION note_commit();
+CREATE CONSTRAINT TRIGGER note AFTER INSERT ON security_events DEFERRABLE INITIALLY DEFERRED
+   FOR EACH ROW EXECUTE FUNCTION note_commit();
+CREATE CONSTRAINT TRIGGER note AFTER INSERT ON sessions DEFERRABLE INITIALLY DEFERRED
+   FOR EACH ROW EXECUTE FUNCTION note_commit()`)
+	testkit.Must(t, err)
+	commits := func() (all []string) {
+		rows, err := h.owner().pool.Query(t.Context(), `WITH old AS (DELETE FROM commits RETURNING *) SELECT at || ' ' || setting FROM old ORDER BY 1`)
+		testkit.Must(t, err)
+		all, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		testkit.Must(t, err)
+		return all
+	}
+	wrong := func() {
+		_, _, err := h.LogIn(t.Context(), "alice", "not the password", Client{Address: "192.0.2.1"})
+		wantCode(t, err, CodeInvalidCredentials)
+	}
+	want := []string{"login_throttle off", "login_throttle off", "security_events off"} // the account, the address and the event
+	wrong()
+	testkit.Equal(t, "the first wrong password", fmt.Sprint(commits()), fmt.Sprint(want))
+	wrong()
+	testkit.Equal(t, "the second", fmt.Sprint(commits()), fmt.Sprint(want))
+	h.logIn("alice")
+	want = []string{"login_throttle off", "security_events on", "sessions on"}
+	testkit.Equal(t, "the right password", fmt.Sprint(commits()), fmt.Sprint(want))
 }
