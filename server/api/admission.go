@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -8,6 +9,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
+
+	"github.com/JDevAman/kizo/server/problem"
 )
 
 // DefaultInFlight is the maximum number of requests that are worked on at once: those of two full
@@ -32,28 +35,30 @@ const (
 // that admitted requests are served in time however many arrive. It runs before every other step,
 // because it saves the work on requests that cannot be served.
 type admission struct {
-	limit    *inFlightLimit
-	inFlight atomic.Int64
-	shed     prometheus.Counter
+	limit      *inFlightLimit
+	inFlight   atomic.Int64
+	shed       prometheus.Counter
+	refuseHash func() *problem.Error // returns nil unless the hash queue is full
 }
 
 // admission returns an admission for at most so many requests, DefaultInFlight when 0, whose
 // requests in flight the metrics report.
-func (m *Metrics) admission(maximum int) *admission {
+func (m *Metrics) admission(maximum int, refuseHash func() *problem.Error) *admission {
 	if maximum == 0 {
 		maximum = DefaultInFlight
 	}
-	a := &admission{limit: newInFlightLimit(int64(maximum)), shed: m.shed}
+	a := &admission{limit: newInFlightLimit(int64(maximum)), shed: m.shed, refuseHash: refuseHash}
 	m.admitted.Store(a)
 	return a
 }
 
-// shedBody is the beginning of the body that a shed request receives, up to the request's id.
-const shedBody = `{"type":"https://kizo.dev/problems/overloaded","title":"Service Unavailable","status":503,` +
-	`"code":"overloaded","detail":"too many requests are under way; nothing was done, try again in a moment","request_id":"`
+// shedBody is the beginning of the body that a shed request receives, up to the detail.
+const shedBody = `{"type":"https://kizo.dev/problems/overloaded","title":"Service Unavailable","status":503,"code":"overloaded","detail":"`
+
+const shedDetail = "too many requests are under way; nothing was done, try again in a moment"
 
 // admit returns a handler that passes well-formed requests to next as long as fewer than the limit
-// are in flight.
+// are in flight and, if they need a password hash, the hash queue has room.
 func (a *admission) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		client, _ := ctx.Conn().(*clientConn)
@@ -75,16 +80,22 @@ func (a *admission) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler 
 			limit += reservedInFlight
 		} else if conn != nil && conn.Restricted() {
 			a.shed.Inc()
-			shedRequest(ctx)
+			shedRequest(ctx, shedDetail, shedRetryAfter)
 			ctx.SetConnectionClose()
 			conn.End() // now, so that an operator need not wait until the client has read the answer
 			return
+		}
+		if needsHash(ctx) {
+			if refusal := a.refuseHash(); refusal != nil {
+				shedRequest(ctx, refusal.Message, refusal.RetryAfter)
+				return
+			}
 		}
 		if a.inFlight.Add(1) > limit {
 			a.inFlight.Add(-1)
 			a.shed.Inc()
 			a.limit.shed.Store(true)
-			shedRequest(ctx)
+			shedRequest(ctx, shedDetail, shedRetryAfter)
 			if client != nil {
 				client.retryAt = time.Now().Add(shedRetryAfter)
 			}
@@ -110,9 +121,15 @@ func (c *clientConn) holdBack() {
 	c.retryAt = time.Time{}
 }
 
-// shedRequest answers 503. It passes none of the app's middlewares, because shedding must stay
-// cheap.
-func shedRequest(ctx *fasthttp.RequestCtx) {
+// needsHash reports whether a request is a log-in or a sign-up.
+func needsHash(ctx *fasthttp.RequestCtx) bool {
+	path := ctx.Path()
+	return ctx.IsPost() && (string(path) == "/v1/auth/login" || string(path) == "/v1/auth/signup")
+}
+
+// shedRequest answers 503 with a detail that needs no escapes in JSON. It passes none of the app's
+// middlewares, because shedding must stay cheap.
+func shedRequest(ctx *fasthttp.RequestCtx, detail string, retryAfter time.Duration) {
 	id := string(ctx.Request.Header.Peek(fiber.HeaderXRequestID))
 	if !plainID(id) {
 		id = uuid.NewString()
@@ -121,9 +138,9 @@ func shedRequest(ctx *fasthttp.RequestCtx) {
 	header.SetStatusCode(fasthttp.StatusServiceUnavailable)
 	header.SetContentType("application/problem+json")
 	header.Set(fiber.HeaderXRequestID, id)
-	header.Set(fiber.HeaderRetryAfter, "1") // shedRetryAfter
+	header.Set(fiber.HeaderRetryAfter, strconv.FormatInt(wholeSeconds(retryAfter), 10))
 	header.Set(fiber.HeaderCacheControl, "no-store")
-	ctx.SetBodyString(shedBody + id + `"}`)
+	ctx.SetBodyString(shedBody + detail + `","request_id":"` + id + `"}`)
 }
 
 // releaseWhile does not count the request as in flight while wait runs, which waits for something

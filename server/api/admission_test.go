@@ -1,9 +1,12 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,4 +139,51 @@ func TestWaitForAHashIsNotInFlight(t *testing.T) {
 		hasher.release <- struct{}{}
 	}
 	waiting.Wait()
+}
+
+// TestFullHashQueueRefusesAtOnce: while the hash queue is full, log-ins and sign-ups are rejected
+// before the rate limit and before their body is read. Other requests are served.
+func TestFullHashQueueRefusesAtOnce(t *testing.T) {
+	t.Parallel()
+	const slots = 8
+	hasher := heldHasher{make(chan struct{}, slots+3), make(chan struct{}, slots+3)}
+	var limited atomic.Int64 // anonymous requests that the rate limit has counted
+	h := newFixture(t, func(o *options) {
+		o.hasher, o.hashWait = hasher, time.Millisecond // the queue is full unless a slot is free
+		o.limits.Address = func(context.Context, string) api.Allowance {
+			limited.Add(1)
+			return api.Allowance{Allowed: true}
+		}
+	})
+	hasher.release <- struct{}{}
+	hasher.release <- struct{}{}
+	alice, bob := h.pair(1000)
+	logIn := func(login string) ask {
+		return ask{method: http.MethodPost, path: "/v1/auth/login", body: fields{"login": login, "password": "a wrong password"}}
+	}
+	var waiting sync.WaitGroup
+	for i := range slots {
+		waiting.Go(func() { h.do(logIn(fmt.Sprintf("unknown%d", i))).want(http.StatusUnauthorized) })
+	}
+	for range 2 + slots { // two for the sign-ups before, and one for each slot
+		<-hasher.entered
+	}
+
+	before := limited.Load()
+	for _, path := range []string{"/v1/auth/login", "/v1/auth/signup"} {
+		refused := h.do(ask{method: http.MethodPost, path: path, body: "malformed"}).want(http.StatusServiceUnavailable)
+		refused.wantProblem(openapi.Overloaded)
+		if after, err := strconv.Atoi(refused.header.Get("Retry-After")); err != nil || after < 1 {
+			t.Errorf("%s: Retry-After %q", path, refused.header.Get("Retry-After"))
+		}
+	}
+	testkit.Equal(t, "refused log-ins and sign-ups that the rate limit has counted", limited.Load()-before, 0)
+	h.do(ask{method: http.MethodPost, path: "/v1/auth/refresh", body: fields{"refresh_token": "unknown"}}).want(http.StatusUnauthorized)
+	h.do(alice.asks("/v1/transfers", pay(bob, 1))).want(http.StatusCreated)
+
+	for range slots + 1 {
+		hasher.release <- struct{}{}
+	}
+	waiting.Wait()
+	h.do(logIn("another")).want(http.StatusUnauthorized)
 }

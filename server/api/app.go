@@ -86,7 +86,7 @@ func New(config Config) *API {
 	}
 	a.streams, a.endStreams = context.WithCancel(context.Background())
 	a.heartbeat, a.recheck = heartbeatInterval, recheckInterval
-	a.admission = config.Metrics.admission(config.InFlight)
+	a.admission = config.Metrics.admission(config.InFlight, config.Auth.RefuseHash)
 	a.snapshots = newSnapshotFeed(func(ctx context.Context) openapi.OpsSnapshot { return a.ops.Snapshot(ctx) }, config.Logger)
 	a.listener = a.listenerConfig(config)
 	a.app = fiber.New(fiber.Config{

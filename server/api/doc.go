@@ -1,7 +1,8 @@
 // Package api serves the HTTP API of Kizo.
 //
 //	request
-//	  │  admit            rejects malformed requests, and requests beyond the max in flight
+//	  │  admit            rejects malformed requests, requests beyond the max in flight, and
+//	  │                   log-ins and sign-ups while the hash queue is full
 //	  │  identify         gives the request an id and a trace
 //	  │  observe          measures the request
 //	  │  recoverPanic     turns a panic into an error

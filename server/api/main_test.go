@@ -57,7 +57,8 @@ type options struct {
 	before   func(*api.API) // called before the API serves
 	poolSize int32
 	inFlight int
-	hasher   auth.Hasher // in process when nil
+	hasher   auth.Hasher   // in process when nil
+	hashWait time.Duration // maximum wait in the hash queue; the default when 0
 	proxies  api.TrustedProxies
 	conns    api.Connections
 	limits   api.Limits
@@ -80,7 +81,7 @@ func newFixture(t testing.TB, change ...func(*options)) *fixture {
 	logger := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h.ledger = ledger.Open(ledger.Config{Pool: h.pool, Logger: logger, BatchTimeout: 2 * time.Second})
 	t.Cleanup(func() { testkit.Must(t, h.ledger.Close(context.Background())) })
-	h.auth, h.past = newAuth(t, h.pool, o.hasher, logger)
+	h.auth, h.past = newAuth(t, h.pool, o, logger)
 	h.api = api.New(api.Config{
 		Ledger: h.ledger, Auth: h.auth, Ops: h.ops, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
 		Logger: logger, Enqueue: func(id uuid.UUID) { h.enqueued <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies, Connections: o.conns, Limits: o.limits,
@@ -91,10 +92,10 @@ func newFixture(t testing.TB, change ...func(*options)) *fixture {
 	return h
 }
 
-func newAuth(t testing.TB, pool *pgxpool.Pool, hasher auth.Hasher, logger *slog.Logger) (now, past *auth.Service) {
+func newAuth(t testing.TB, pool *pgxpool.Pool, o options, logger *slog.Logger) (now, past *auth.Service) {
 	t.Helper()
 	identity := authConfig(t, pool)
-	identity.Hasher, identity.Logger = hasher, logger
+	identity.Hasher, identity.HashMaxWait, identity.Logger = o.hasher, o.hashWait, logger
 	now, err := auth.New(identity)
 	testkit.Must(t, err)
 	return now, newAuthAt(t, pool, func() time.Time { return time.Now().Add(-time.Hour) })
