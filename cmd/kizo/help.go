@@ -74,6 +74,7 @@ func helpTopics(outputs []documented) []*cobra.Command {
 		{Use: "exit-codes", Short: "The exit codes", Long: exitCodesHelp},
 		{Use: "environment", Short: "Environment variables and files", Long: environmentHelp},
 		{Use: "formatting", Short: "Output formats", Long: formattingHelp + columnsHelp(outputs)},
+		{Use: "batch", Short: "Payouts from a file", Long: batchHelp},
 	}
 }
 
@@ -99,6 +100,7 @@ Files:
   $XDG_STATE_HOME/kizo/sessions/            sessions, one file for each server; they hold tokens in
                                             plain text, and only you may read them
   $XDG_STATE_HOME/kizo/intents.jsonl        commands that were about to be sent: kizo pending
+  $XDG_STATE_HOME/kizo/pay/                 payouts from files, and until they are finished a copy of their rows
 
 A configuration file looks like this; every setting is optional:
   server = "https://kizo.example"

@@ -24,6 +24,8 @@
 //	sessionfile.go  the stored session
 //	intents.go      the log of commands that move money, for kizo retry
 //	move.go         how every command moves money
+//	pay_read.go     the rows of a payout file; pay_check.go checks them, pay_send.go sends them,
+//	                pay_store.go keeps what a run has done
 //	hints.go        what to type after an error; hints_network.go if no server answered
 //	stdout.go       results that could not be written
 //	trust.go        which servers receive passwords and tokens

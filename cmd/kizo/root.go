@@ -50,7 +50,7 @@ Begin with an account and some money:
 			root.AddCommand(command)
 		}
 	}
-	add("money", newBalanceCommand(a), newTransferCommand(a), newDepositCommand(a), newWithdrawCommand(a),
+	add("money", newBalanceCommand(a), newTransferCommand(a), newPayCommand(a), newDepositCommand(a), newWithdrawCommand(a),
 		newTransfersCommand(a), newEventsCommand(a), newExportCommand(a), newWalletCommand(a), newPendingCommand(a), newRetryCommand(a), newExplainCommand(a))
 	add("you", newSignupCommand(a), newLoginCommand(a), newLogoutCommand(a), newWhoamiCommand(a), newProfileCommand(a), newSessionsCommand(a))
 	add("kizo", newDashboardCommand(a), newConfigCommand(a), newVersionCommand(a), newOpsCommand(a), newAPICommand(a), newCommandsCommand(a))

@@ -31,6 +31,7 @@ import (
 //	                 if it was a list, of its first object
 //	examples NAME…   runs the examples in the help of a command in a shell, each of which must
 //	                 succeed
+//	names FILE       replaces USER2 in a file by that user's handle
 func TestScripts(t *testing.T) {
 	kizod, err := startKizod()
 	testkit.Must(t, err)
@@ -54,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"exits":    exits,
 			"field":    field,
 			"examples": examples,
+			"names":    names,
 		},
 	})
 }
@@ -90,6 +92,11 @@ func examples(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s: %v", strings.TrimSpace(line), err)
 		}
 	}
+}
+
+func names(ts *testscript.TestScript, _ bool, args []string) {
+	text := strings.ReplaceAll(ts.ReadFile(args[0]), "USER2", ts.Getenv("USER2"))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
 func field(ts *testscript.TestScript, _ bool, args []string) {

@@ -113,6 +113,10 @@ func outputCases() map[string]outputCase {
 		"kizo wallet open":           {args: words("USD")},
 		"kizo pending":               {skip: "it has a test of its own"},
 		"kizo pending drop":          {skip: "it needs a command whose outcome is unknown; it prints to stderr"},
+		"kizo pay status":            {args: func(p *pairOfUsers) []string { return []string{p.payout()} }},
+		"kizo pay list":              {args: func(p *pairOfUsers) []string { p.payout(); return nil }},
+		"kizo pay refused":           {args: func(p *pairOfUsers) []string { return []string{p.payout()} }},
+		"kizo pay resume":            {args: func(p *pairOfUsers) []string { return []string{p.payout()} }},
 		"kizo retry":                 {skip: "it has a test of its own"},
 		"kizo profile set":           {args: words("--findable-by-email=true")},
 		"kizo whoami":                {args: words()},
@@ -154,6 +158,15 @@ func outputCases() map[string]outputCase {
 }
 
 func bobForAReason(p *pairOfUsers) []string { return []string{p.bobName, "--reason", "test"} }
+
+// payout pays one row from a file, and returns the name of its run.
+func (p *pairOfUsers) payout() string {
+	p.made++
+	run := fmt.Sprintf("run%d", p.made)
+	file := p.ada.write(run+".csv", "to,amount,currency,id\n@"+p.bobName+",0.01,USD,1\n")
+	p.ada.expect(exitDone, "pay", "--file", file, "--run", run)
+	return run
+}
 
 func newAccount(p *pairOfUsers) []string {
 	p.made++

@@ -18,6 +18,7 @@ type streams struct {
 	OutTerminal bool
 	OutClosed   bool // Out may be closed: what is written is lost, and no write fails
 	Width       int  // of the terminal, in columns; 0 if there is none or it is not known
+	ErrTerminal bool // Err is a terminal, on which progress can be drawn
 
 	// ReadLine shows a prompt and reads a line of visible text; nil if stdin is not a terminal.
 	ReadLine func(ctx context.Context, prompt string) (string, error)
@@ -35,6 +36,7 @@ func systemStreams() *streams {
 			s.Width = width
 		}
 	}
+	s.ErrTerminal = term.IsTerminal(int(os.Stderr.Fd()))
 	s.OutClosed = maybeClosed(os.Stdout)
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		s.ReadSecrets, s.ReadLine = readSecrets, readLine
