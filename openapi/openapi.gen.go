@@ -656,7 +656,8 @@ type LogIn struct {
 // Example: 1250
 type Money = int64
 
-// MonthTotals The sums since `month_start`. They are null if there are too many postings to add up in one request.
+// MonthTotals The sums since `month_start`. `in` and `out` are null if one of them is 2^53 or more, and in the month in which the
+// server was upgraded from schema 6 or older, if the wallet had more than 100,000 changes in it before that.
 type MonthTotals struct {
 	// Count The number of changes of the balance
 	Count int64 `json:"count"`
@@ -1262,7 +1263,8 @@ type WalletOpen struct {
 
 // WalletSummary defines model for WalletSummary.
 type WalletSummary struct {
-	// Month The sums since `month_start`. They are null if there are too many postings to add up in one request.
+	// Month The sums since `month_start`. `in` and `out` are null if one of them is 2^53 or more, and in the month in which the
+	// server was upgraded from schema 6 or older, if the wallet had more than 100,000 changes in it before that.
 	Month MonthTotals `json:"month"`
 
 	// Trend The balances of the last 14 days (UTC), oldest first. The last one is today.

@@ -74,6 +74,16 @@ var auditScans = []scan{
 				row: "'account ' || x.id || ': balance ' || x.balance || ', postings ' || x.total",
 			},
 			{
+				// Only differences have a meaning: postings from before schema 7 are not counted.
+				name: "credited", sentence: "from each checkpoint of an account to the next, and to the account, credited grows by what came in",
+				among: "x.id_known IS NOT NULL OR x.noted_checkpoints > 0",
+				holds: `x.uncounted >= 0 AND x.checkpoints = x.noted_checkpoints
+					AND (x.checkpoints = 0 OR x.least_uncounted = x.uncounted AND x.most_uncounted = x.uncounted)`,
+				row: `'account ' || x.id || ': credited ' || COALESCE(x.credited::text, 'none') || ', came in ' || x.came
+					|| ', postings at ' || x.checkpoints || ' of ' || x.noted_checkpoints || ' checkpoints'`,
+				count: "count(*) + sum(x.noted_checkpoints)",
+			},
+			{
 				name: "held", sentence: "what an account holds back is the sum of its open authorizations and withdrawals",
 				among: "x.id_known IS NOT NULL", holds: "x.held = x.reserved",
 				row: "'account ' || x.id || ': held ' || x.held || ', open holds ' || x.reserved",
@@ -249,14 +259,19 @@ const (
 		SELECT COALESCE(a.id, p.account_id) AS id, a.id AS id_known, a.kind, a.balance, a.held, a.seq, a.floor, a.as_of,
 			COALESCE(p.postings, 0) AS postings, COALESCE(p.first, 0) AS first, COALESCE(p.last, 0) AS last,
 			COALESCE(p.total, 0) AS total, p.latest, p.unchained, p.misdated, p.misordered, COALESCE(h.reserved, 0) AS reserved,
+			a.credited, COALESCE(p.came, 0) AS came, COALESCE(p.came, 0) - a.credited AS uncounted, p.least_uncounted, p.most_uncounted,
+			COALESCE(p.checkpoints, 0) AS checkpoints, COALESCE(k.checkpoints, 0) AS noted_checkpoints,
 			COALESCE(n.held, 0) AS noted_held, a.status, COALESCE(o.status, 'active') AS owner_status
 		FROM accounts a
 		FULL JOIN (
 			SELECT account_id, count(*) AS postings, min(seq) AS first, max(seq) AS last, sum(amount) AS total,
 				max(posted_at) AS latest, min(seq) FILTER (WHERE NOT chained) AS unchained,
-				min(seq) FILTER (WHERE NOT dated) AS misdated, min(seq) FILTER (WHERE NOT ordered) AS misordered
+				min(seq) FILTER (WHERE NOT dated) AS misdated, min(seq) FILTER (WHERE NOT ordered) AS misordered,
+				max(came) AS came, min(came - credited) AS least_uncounted, max(came - credited) AS most_uncounted,
+				count(credited) AS checkpoints
 			FROM (
 				SELECT account_id, seq, amount, posted_at,
+					COALESCE(sum(amount) FILTER (WHERE amount > 0) OVER account, 0) AS came,
 					balance_after = amount + lag(balance_after, 1, 0::bigint) OVER account AS chained,
 					posted_at > lag(posted_at, 1, '-infinity') OVER account
 						OR event_id IS NULL AND posted_at = lag(posted_at, 1, '-infinity') OVER account AS dated,
@@ -270,11 +285,13 @@ const (
 					UNION ALL SELECT account_id, seq, amount, balance_after, posted_at, NULL, NULL FROM postings) p
 				WINDOW account AS (PARTITION BY account_id ORDER BY seq),
 					before AS (PARTITION BY account_id ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) l
+			LEFT JOIN account_checkpoints c USING (account_id, seq, posted_at)
 			GROUP BY account_id) p ON p.account_id = a.id
 		LEFT JOIN (
 			SELECT debit_account, sum(amount) AS reserved FROM transfers
 			WHERE state = 'pending' AND kind IN ('authorization', 'withdrawal')
 			GROUP BY debit_account) h ON h.debit_account = a.id
+		LEFT JOIN (SELECT account_id, count(*) AS checkpoints FROM account_checkpoints GROUP BY account_id) k ON k.account_id = COALESCE(a.id, p.account_id)
 		LEFT JOIN account_holds n ON n.account_id = a.id
 		LEFT JOIN account_owners o ON o.owner = a.owner) x`
 

@@ -204,7 +204,7 @@ var damages = []struct {
 		UPDATE transfers SET kind = 'deposit' WHERE id = $last`, []string{"own_postings", "payments", "events", "digests"}, "transfer $last"},
 	{"own postings of another amount", `ALTER TABLE transfers DROP CONSTRAINT transfers_own_postings;
 		UPDATE transfers SET posted_amount = posted_amount - 1 WHERE id = $last`,
-		[]string{"own_postings", "running_balance", "balance", "digests"}, "transfer $last"},
+		[]string{"own_postings", "running_balance", "balance", "credited", "digests"}, "transfer $last"},
 	{"an id of another time", `UPDATE transfers SET id = (substr(id::text, 1, 15) || '3e8' || substr(id::text, 19))::uuid WHERE id = $last`,
 		[]string{"id_time", "digests"}, "transfer "},
 	{"own postings with an earlier time", `UPDATE transfers SET resolved_at = resolved_at - interval '1 hour' WHERE id = $one`,
@@ -227,6 +227,15 @@ var damages = []struct {
 		[]string{"dates"}, "account @alice: as_of"},
 	{"money moved from one wallet to another without postings", `UPDATE accounts SET balance = balance + CASE id WHEN @alice THEN 1 ELSE -1 END
 		WHERE id IN (@alice, @bob)`, []string{"balance"}, "account @alice"},
+	{"more credited than came in", `UPDATE accounts SET credited = credited + 1 WHERE id = @alice`, []string{"credited"}, "account @alice"},
+	{"a checkpoint with another sum", `INSERT INTO account_checkpoints SELECT account_id, seq, 1, posted_at FROM all_postings
+		WHERE account_id = @alice AND seq = 3`, []string{"credited"}, "account @alice"},
+	{"less credited than from a checkpoint on", `INSERT INTO account_checkpoints SELECT account_id, seq, 1000, posted_at FROM all_postings
+		WHERE account_id = @alice AND seq = 1; UPDATE accounts SET credited = credited - 1 WHERE id = @alice`, []string{"credited"}, "account @alice"},
+	{"a checkpoint of no posting", `INSERT INTO account_checkpoints SELECT id, seq + 1, credited, as_of FROM accounts WHERE id = @alice`,
+		[]string{"credited"}, "account @alice"},
+	{"a checkpoint with the time of another posting", `INSERT INTO account_checkpoints SELECT account_id, seq, 1000, posted_at + interval '1 microsecond'
+		FROM all_postings WHERE account_id = @alice AND seq = 1`, []string{"credited"}, "account @alice"},
 	{"a hold without a transfer", `UPDATE accounts SET held = held + 1 WHERE id = @alice`, []string{"held"}, "account @alice"},
 	{"a hold that the triggers do not know", `DELETE FROM account_holds WHERE account_id = @alice`, []string{"holds"}, "account @alice"},
 	{"a wallet that is frozen without its owner", `UPDATE accounts SET status = 'frozen' WHERE id = @alice`, []string{"freeze"}, "account @alice"},

@@ -34,9 +34,6 @@ func ListSQL(q Query) (string, []any) {
 	return listSQL(q, pageRange{UserID(uuid.Max), uuid.Max, uuid.Max, 1000, 20}, []AccountID{1})
 }
 
-// SetMaxSummed limits the postings of a wallet's month that one summary adds up.
-func SetMaxSummed(l *Ledger, postings int64) { l.monthSums.maxSummed = postings }
-
 // PanicAt makes the decision of a command with the memo panic. It must be called before the
 // first command.
 func PanicAt(l *Ledger, memo string) {

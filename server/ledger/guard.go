@@ -41,7 +41,7 @@ const tooPowerful = `SELECT current_user, array_remove(ARRAY[
 		CASE WHEN (SELECT rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
 			THEN 'may create roles or databases, replicate, or bypass row security' END,
 		(SELECT 'may change ' || string_agg(c.relname, ', ' ORDER BY c.relname) FROM pg_class c
-			WHERE c.oid = ANY (ARRAY['postings', 'events', 'operator_actions', 'discrepancies', 'payment_log']::regclass[])
+			WHERE c.oid = ANY (ARRAY['postings', 'events', 'account_checkpoints', 'operator_actions', 'discrepancies', 'payment_log']::regclass[])
 				AND (has_any_column_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE, TRUNCATE'))),
 		(SELECT 'may empty ' || string_agg(c.relname, ', ' ORDER BY c.relname) FROM pg_class c
 			WHERE c.oid = ANY (ARRAY['transfers', 'accounts', 'payments', 'account_holds', 'account_owners']::regclass[])

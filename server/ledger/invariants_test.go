@@ -22,6 +22,15 @@ var invariants = []struct{ name, search string }{
 		SELECT a.id FROM accounts a LEFT JOIN all_postings p ON p.account_id = a.id
 		GROUP BY a.id HAVING a.balance <> COALESCE(sum(p.amount), 0) OR a.seq <> count(p.seq)
 			OR a.seq <> COALESCE(max(p.seq), 0) OR a.as_of < max(p.posted_at)`},
+	{"credited and the checkpoints of an account count what came in", `
+		SELECT c.account_id, c.seq, c.credited FROM (SELECT id AS account_id, seq, credited, NULL AS posted_at FROM accounts
+			UNION ALL SELECT account_id, seq, credited, posted_at FROM account_checkpoints) c
+		LEFT JOIN LATERAL (SELECT sum(amount) FILTER (WHERE amount > 0) AS came, max(posted_at) AS at FROM all_postings p
+			WHERE p.account_id = c.account_id AND p.seq <= c.seq) p ON true
+		WHERE c.credited <> COALESCE(p.came, 0) OR c.posted_at <> p.at`},
+	{"an account has a checkpoint near each multiple of 128", `
+		SELECT a.id FROM accounts a LEFT JOIN account_checkpoints c ON c.account_id = a.id
+		GROUP BY a.id HAVING a.seq / 128 < count(c.seq) OR a.seq / 128 > COALESCE(max(c.seq) / 128, 0)`},
 	{"held is the sum of the open holds", `
 		SELECT a.id FROM accounts a
 		LEFT JOIN transfers t ON t.debit_account = a.id AND t.state = 'pending' AND t.kind <> 'deposit'

@@ -48,7 +48,6 @@ type Ledger struct {
 	lockTimeouts atomic.Uint64
 	background   sync.WaitGroup
 	feed         *feed
-	monthSums    *monthCache
 }
 
 // Open starts a ledger on a migrated database. The caller must close it.
@@ -80,7 +79,7 @@ func Open(config Config) *Ledger {
 		accountIDs: cache.New[walletKey, AccountID](1 << 20),
 		owners:     cache.New[AccountID, UserID](1 << 20),
 	}
-	l.feed, l.monthSums = newFeed(l), newMonthCache()
+	l.feed = newFeed(l)
 	for range config.Committers {
 		l.background.Go(l.commitLoop)
 	}

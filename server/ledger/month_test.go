@@ -1,8 +1,15 @@
 package ledger_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
@@ -31,67 +38,145 @@ func (h *fixture) insertPostings(owner ledger.UserID, count int, amount, at stri
 	}
 }
 
-// TestMonthIsSummedInParts: if a month has more postings than one summary adds up, its sums are
-// known after a few summaries, and stay known when postings are added.
-func TestMonthIsSummedInParts(t *testing.T) {
-	t.Parallel()
-	h := newFixture(t)
-	alice, bob := h.user(0), h.user(100)
-	// 1200 postings of 3, -2, 3, -2, …
-	h.insertPostings(alice, 1200, `CASE WHEN n % 2 = 1 THEN 3 ELSE -2 END`, `date_trunc('month', now(), 'UTC')`)
-	ledger.SetMaxSummed(h.Ledger, 500)
-	summary := func(known bool, in, out int64) {
-		t.Helper()
-		s, err := h.Summary(t.Context(), alice)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := s.Wallets[0]
-		switch {
-		case !known && (w.In != nil || w.Out != nil):
-			t.Errorf("known already: in %d, out %d", *w.In, *w.Out)
-		case known && (w.In == nil || w.Out == nil):
-			t.Error("not known yet")
-		case known && (*w.In != in || *w.Out != out):
-			t.Errorf("in %d, out %d; want %d and %d", *w.In, *w.Out, in, out)
-		}
+// checkMonth compares the totals of a user's wallets since a time with the sums of the postings.
+func checkMonth(ctx context.Context, l *ledger.Ledger, conn querier, user ledger.UserID, since time.Time) error {
+	const sum = `SELECT a.currency, count(p.seq), COALESCE(sum(p.amount) FILTER (WHERE p.amount > 0), 0)::bigint,
+			COALESCE(-sum(p.amount) FILTER (WHERE p.amount < 0), 0)::bigint
+		FROM accounts a LEFT JOIN all_postings p ON p.account_id = a.id AND p.posted_at >= $2 WHERE a.owner = $1 GROUP BY a.currency`
+	type totals struct{ count, in, out int64 }
+	s, err := l.SummarySince(ctx, user, since)
+	if err != nil {
+		return err
 	}
-	summary(false, 0, 0)
-	summary(false, 0, 0)
-	summary(true, 1800, 1200)
-	summary(true, 1800, 1200)
-	h.transfer(bob, alice, 7)
-	h.transfer(alice, bob, 5)
-	summary(true, 1807, 1205)
-	summary(true, 1807, 1205)
+	got := map[string]totals{}
+	for _, w := range s.Wallets {
+		if w.In == nil || w.Out == nil {
+			return fmt.Errorf("the month of %s since %s is not known", user, since)
+		}
+		got[string(w.Currency)] = totals{w.Count, *w.In, *w.Out}
+	}
+	rows, err := conn.Query(ctx, sum, user, since)
+	if err != nil {
+		return err
+	}
+	want, currency, x := map[string]totals{}, "", totals{}
+	_, err = pgx.ForEachRow(rows, []any{&currency, &x.count, &x.in, &x.out}, func() error {
+		want[currency] = x
+		return nil
+	})
+	if err == nil && !maps.Equal(got, want) {
+		err = fmt.Errorf("since %s the postings of %s are %v, the summary says %v", since, user, want, got)
+	}
+	return err
 }
 
-// TestNewMonthStartsFromZero: the cached sum of one month is no part of the next one, which begins
-// at another posting.
-func TestNewMonthStartsFromZero(t *testing.T) {
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// checkMonths is checkMonth for months that begin at the times of count postings of the user, which
+// are spread over all of them, or a microsecond later.
+func checkMonths(ctx context.Context, l *ledger.Ledger, conn querier, user ledger.UserID, count int) error {
+	const spread = `SELECT posted_at FROM (
+			SELECT p.posted_at, row_number() OVER (ORDER BY p.posted_at) AS nth, count(*) OVER () AS postings
+			FROM all_postings p JOIN accounts a ON a.id = p.account_id WHERE a.owner = $1) p
+		WHERE nth * $2 / postings > (nth - 1) * $2 / postings`
+	rows, err := conn.Query(ctx, spread, user, count)
+	if err != nil {
+		return err
+	}
+	times, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
+	for _, at := range times {
+		err = errors.Join(err, checkMonth(ctx, l, conn, user, at), checkMonth(ctx, l, conn, user, at.Add(time.Microsecond)))
+	}
+	return err
+}
+
+// checkpoints returns how many checkpoints the wallets of a user have.
+func (h *fixture) checkpoints(user ledger.UserID) (count int64) {
+	h.t.Helper()
+	testkit.Must(h.t, h.pool.QueryRow(h.t.Context(), `SELECT count(*) FROM account_checkpoints c JOIN accounts a ON a.id = c.account_id
+		WHERE a.owner = $1`, user).Scan(&count))
+	return count
+}
+
+// TestMonthMatchesPostings: the totals of a month are the sums of its postings, wherever it begins:
+// before, at, between and after the checkpoints of a wallet, in postings of both kinds.
+func TestMonthMatchesPostings(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)
-	alice := h.user(0)
-	h.insertPostings(alice, 1000, `1`, `date_trunc('month', now(), 'UTC')`)
-	in := func(want int64) {
+	alice, bob := h.user(10_000), h.user(10_000)
+	var running sync.WaitGroup
+	for worker := range 8 {
+		running.Go(func() {
+			for n := range 50 {
+				payer, payee := alice, bob
+				if (worker+n)%3 == 0 {
+					payer, payee = bob, alice
+				}
+				if (worker+n)%5 != 0 {
+					h.transfer(payer, payee, int64(1+n))
+					continue
+				}
+				x := h.authorize(payer, payee, int64(1+n)) // its postings are rows of their own
+				if _, err := h.Capture(t.Context(), ledger.FollowUp{Owner: payee, Key: newKey(), Target: x.ID}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	if n := h.checkpoints(alice); n != 3 { // 401 postings
+		t.Errorf("%d checkpoints", n)
+	}
+	for _, user := range []ledger.UserID{alice, bob} {
+		testkit.Must(t, checkMonths(t.Context(), h.Ledger, h.pool, user, 100))
+		testkit.Must(t, checkMonth(t.Context(), h.Ledger, h.pool, user, h.now().Add(-time.Hour)))
+		testkit.Must(t, checkMonth(t.Context(), h.Ledger, h.pool, user, h.now().Add(time.Hour)))
+	}
+	h.books()
+}
+
+// TestMonthBeforeFirstCheckpoint: in books that are older than the checkpoints, the postings before
+// the first one are added up.
+func TestMonthBeforeFirstCheckpoint(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob := h.user(0), h.user(1000)
+	h.insertPostings(alice, 1200, `CASE WHEN n % 2 = 1 THEN 3 ELSE -2 END`, `now() - (1200 - n / 3) * interval '1 minute'`)
+	testkit.Must(t, checkMonths(t.Context(), h.Ledger, h.pool, alice, 20))
+	for range 150 {
+		h.transfer(bob, alice, 2)
+	}
+	if n := h.checkpoints(alice); n != 1 { // at the posting 1280
+		t.Errorf("%d checkpoints", n)
+	}
+	testkit.Must(t, checkMonths(t.Context(), h.Ledger, h.pool, alice, 50))
+}
+
+// TestMonthWithTooManyPostings: the totals are not known where more postings than the maximum would
+// have to be added up. As soon as the month begins near a checkpoint, they are.
+func TestMonthWithTooManyPostings(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob := h.user(0), h.user(1000)
+	old := h.now().Add(-time.Hour)
+	h.insertPostings(alice, 100_001, `1`, `'`+old.Format(time.RFC3339Nano)+`'::timestamptz`)
+	known := func(since time.Time, want bool) {
 		t.Helper()
-		s, err := h.Summary(t.Context(), alice)
-		if err != nil || s.Wallets[0].In == nil || *s.Wallets[0].In != want {
-			t.Errorf("%+v, %v; want %d", s.Wallets[0], err, want)
+		s, err := h.SummarySince(t.Context(), alice, since)
+		testkit.Must(t, err)
+		if w := s.Wallets[0]; (w.In != nil) != want || (w.Out != nil) != want {
+			t.Errorf("%+v", w)
 		}
 	}
-	in(1000)
-	// The test cannot advance the clock to the next month, so that it moves postings back instead.
-	super := testkit.Connect(t, h.db.SuperuserURL)
-	for _, sql := range []string{
-		`SET session_replication_role = replica`,
-		`UPDATE postings p SET posted_at = posted_at - interval '1 day' FROM accounts a WHERE a.id = p.account_id AND a.owner = '` + alice.String() + `' AND p.seq <= 300`,
-	} {
-		if _, err := super.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
+	known(old, false)
+	known(old.Add(time.Microsecond), true)
+	for range 128 {
+		h.transfer(bob, alice, 2)
 	}
-	in(700)
+	known(old, false)
+	testkit.Must(t, checkMonth(t.Context(), h.Ledger, h.pool, alice, old.Add(time.Microsecond)))
 }
 
 // TestBalancesOfLongHistory compares the binary search of BalanceAt with a search of all postings,

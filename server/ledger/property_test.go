@@ -77,6 +77,9 @@ func (th *propertyDatabase) run(ctx context.Context, sc script) error {
 	// Authorizations that have lapsed must not expire in the next script.
 	_, drained := th.ledgers[0].ExpireDue(ctx, 1000)
 	err = errors.Join(err, drained, checkBooks(ctx, th.app))
+	for _, user := range p.users {
+		err = errors.Join(err, checkMonths(ctx, th.ledgers[0], th.app, user, 2))
+	}
 	if n := th.watch.seen.Load() - deadlocks; n > 0 {
 		err = errors.Join(err, fmt.Errorf("%d deadlocks", n))
 	}

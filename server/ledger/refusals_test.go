@@ -79,6 +79,15 @@ func TestDatabaseRefuses(t *testing.T) {
 		{"a balance set back to that of an earlier posting", integrity, `UPDATE accounts a SET seq = p.seq, balance = p.balance_after
 			FROM all_postings p WHERE a.id = $bob AND p.account_id = a.id AND p.seq = a.seq - 1`, false},
 		{"an as-of that goes back", integrity, `UPDATE accounts SET as_of = as_of - interval '1 second' WHERE id = $alice`, false},
+		{"another sum of what came in", noPrivilege, `UPDATE accounts SET credited = credited + 1 WHERE id = $alice`, false},
+		{"a new account with a sum of what came in", noPrivilege, `INSERT INTO accounts (public_id, owner, currency, kind, floor, credited)
+			VALUES (gen_random_uuid(), gen_random_uuid(), 'USD', 'wallet', 0, 100)`, false},
+		{"a checkpoint", noPrivilege, `INSERT INTO account_checkpoints VALUES ($alice, 2, 5, now())`, false},
+		{"another checkpoint for one", noPrivilege, `INSERT INTO account_checkpoints SELECT account_id, seq, 0, posted_at FROM account_checkpoints
+			ON CONFLICT (account_id, seq) DO UPDATE SET credited = 0`, false},
+		{"change a checkpoint", noPrivilege, `UPDATE account_checkpoints SET credited = 0`, false},
+		{"delete a checkpoint", noPrivilege, `DELETE FROM account_checkpoints`, false},
+		{"truncate the checkpoints", noPrivilege, `TRUNCATE account_checkpoints`, false},
 		{"below the floor", check, `UPDATE accounts SET balance = -1 WHERE id = $alice`, false},
 		{"more held than there is", check, `UPDATE accounts SET held = balance + 1 WHERE id = $alice`, false},
 		{"a negative held amount", check, `UPDATE accounts SET held = -1 WHERE id = $alice`, false},
@@ -240,6 +249,11 @@ func TestDatabaseRefuses(t *testing.T) {
 		{"the owner: change an event", integrity, `UPDATE events SET state = 'posted'`, true},
 		{"the owner: delete an event", integrity, `DELETE FROM events`, true},
 		{"the owner: truncate the events", integrity, `TRUNCATE events`, true},
+		{"the owner: change a checkpoint", integrity, `UPDATE account_checkpoints SET credited = 0`, true},
+		{"the owner: delete a checkpoint", integrity, `DELETE FROM account_checkpoints`, true},
+		{"the owner: truncate the checkpoints", integrity, `TRUNCATE account_checkpoints`, true},
+		{"the owner: a checkpoint of no posting", check, `INSERT INTO account_checkpoints VALUES ($alice, 0, 5, now())`, true},
+		{"the owner: a checkpoint below nothing", check, `INSERT INTO account_checkpoints VALUES ($alice, 2, -1, now())`, true},
 		{"the owner: delete a transfer", integrity, `DELETE FROM transfers`, true},
 		{"the owner: delete an account", integrity, `DELETE FROM accounts`, true},
 		{"the owner: delete a payment", integrity, `DELETE FROM payments`, true},

@@ -212,7 +212,7 @@ func namesEverySchema(body string) bool {
 		body = regexp.MustCompile(`(?i)\bFROM\s+`+name[1]+`\s+\w+`).ReplaceAllString(body, " ")
 	}
 	body = regexp.MustCompile(`(?i)\bSET\s+\w+ = `).ReplaceAllString(body, " ")
-	body = regexp.MustCompile(`,\s+(seq|as_of) = `).ReplaceAllString(body, " ")
+	body = regexp.MustCompile(`,\s+(seq|as_of|credited) = `).ReplaceAllString(body, " ")
 	body = regexp.MustCompile(`(?i)\bJOIN\s+LATERAL\b`).ReplaceAllString(body, " ")
 	return !bareOperator.MatchString(body) && !bareFunction.MatchString(body) && !bareTable.MatchString(body)
 }

@@ -27,13 +27,16 @@ type Summary struct {
 // WalletSummary is a wallet with its month and its trend. Days are days of UTC.
 type WalletSummary struct {
 	Wallet
-	In, Out *int64  // minor units since MonthStart; nil if there were too many postings to add up: a later summary has it
+	// In and Out are minor units since MonthStart. Both are nil if JSON cannot represent one of
+	// them exactly, and in the month of the upgrade to schema 7 if a wallet had more than 100,000
+	// postings in it before.
+	In, Out *int64
 	Count   int64   // postings since then
 	Trend   []int64 // balance in minor units at the end of each day; the last one is that of now
 	Days    []time.Time
 	account AccountID
-	seq     int64 // of the last posting
-	before  int64 // of the last posting before this month
+	seq     int64       // of the last posting
+	before  lastPosting // before this month
 }
 
 // Summary returns the summary of a user. The month is that of UTC.
@@ -43,8 +46,8 @@ func (l *Ledger) Summary(ctx context.Context, user UserID) (Summary, error) {
 	})
 }
 
-// SummarySince is Summary for a user whose month began at another time. Its cost grows with the
-// number of postings since then; callers limit it to MaxMonth.
+// SummarySince is Summary for a user whose month began at another time; callers limit it to
+// MaxMonth.
 func (l *Ledger) SummarySince(ctx context.Context, user UserID, monthStart time.Time) (Summary, error) {
 	return l.summary(ctx, user, func(time.Time) time.Time { return monthStart.UTC() })
 }
@@ -52,7 +55,7 @@ func (l *Ledger) SummarySince(ctx context.Context, user UserID, monthStart time.
 func (l *Ledger) summary(ctx context.Context, user UserID, month func(now time.Time) time.Time) (Summary, error) {
 	var s Summary
 	err := pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
-		func(tx pgx.Tx) error { return s.read(ctx, tx, user, month, l.monthSums) })
+		func(tx pgx.Tx) error { return s.read(ctx, tx, user, month) })
 	if err != nil {
 		return Summary{}, unavailable("read the summary", err)
 	}
@@ -64,7 +67,7 @@ func (l *Ledger) summary(ctx context.Context, user UserID, month func(now time.T
 	return s, nil
 }
 
-func (s *Summary) read(ctx context.Context, tx pgx.Tx, user UserID, month func(now time.Time) time.Time, cache *monthCache) error {
+func (s *Summary) read(ctx context.Context, tx pgx.Tx, user UserID, month func(now time.Time) time.Time) error {
 	const wallets = `SELECT ` + walletColumns + `, id, seq FROM accounts WHERE owner = $1 ORDER BY id`
 	// LATERAL makes this a look-up by account, however many other transfers are pending.
 	const pending = `SELECT
@@ -94,12 +97,7 @@ func (s *Summary) read(ctx context.Context, tx pgx.Tx, user UserID, month func(n
 	if err := s.readTrends(ctx, tx); err != nil {
 		return err
 	}
-	for i := range s.Wallets {
-		if err := s.Wallets[i].readMonth(ctx, tx, s.MonthStart, cache); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.readMonths(ctx, tx)
 }
 
 // readTrends reads the balances at the ends of days, and the last posting before the month.
@@ -124,7 +122,7 @@ func (s *Summary) readTrends(ctx context.Context, tx pgx.Tx) error {
 	for i := range s.Wallets {
 		w := &s.Wallets[i]
 		last := found[w.account]
-		w.before, w.Days = last[0].seq, days
+		w.before, w.Days = last[0], days
 		for _, posting := range last[1:] {
 			w.Trend = append(w.Trend, posting.balance)
 		}

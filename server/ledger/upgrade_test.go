@@ -94,18 +94,75 @@ func (v *olderVersion) transfer(ctx context.Context, debit, credit ledger.Accoun
 	})
 }
 
+// migrateTo applies the first migrations up to a number.
+func migrateTo(t testing.TB, db *pgtest.Database, number int64) {
+	t.Helper()
+	owner, err := sql.Open("pgx", db.AdminURL)
+	testkit.Must(t, err)
+	defer owner.Close()
+	provider, err := goose.NewProvider(goose.DialectPostgres, owner, os.DirFS("../../migrations"))
+	testkit.Must(t, err)
+	_, err = provider.UpTo(t.Context(), number)
+	testkit.Must(t, err)
+}
+
+// TestUpgradeFromSchema6: transfers go on while the checkpoints are added, and a month that begins
+// before the upgrade has the sums of its postings.
+func TestUpgradeFromSchema6(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Empty(t)
+	migrateTo(t, db, 6)
+	pool, err := pgxpool.New(t.Context(), db.AppURL)
+	testkit.Must(t, err)
+	l := ledger.Open(ledger.Config{Pool: pool}) // it writes what the version for schema 6 wrote
+	h := &fixture{l, t, pool, db}
+	t.Cleanup(func() {
+		testkit.Must(t, l.Close(context.Background()))
+		pool.Close()
+	})
+	alice, bob := h.user(1000), h.user(1000)
+	var stop atomic.Bool
+	var written atomic.Int64
+	var writing sync.WaitGroup
+	for worker := range 4 {
+		writing.Go(func() {
+			for n := 0; !stop.Load(); n++ {
+				if worker%2 == 0 {
+					h.transfer(alice, bob, 2)
+				} else {
+					h.transfer(bob, alice, 2)
+				}
+				written.Add(1)
+			}
+		})
+	}
+	atLeast := func(n int64) {
+		testkit.Eventually(t, "transfers go on", func() bool { return written.Load() >= n || t.Failed() })
+	}
+	atLeast(200)
+	testkit.Must(t, migrations.Apply(t.Context(), db.AdminURL))
+	atLeast(written.Load() + 300)
+	stop.Store(true)
+	writing.Wait()
+	if h.checkpoints(alice) == 0 {
+		t.Error("no checkpoint was written")
+	}
+	for _, user := range []ledger.UserID{alice, bob} {
+		testkit.Must(t, checkMonths(t.Context(), l, pool, user, 50))
+	}
+	report, err := ledger.Audit(t.Context(), pool)
+	testkit.Must(t, err)
+	if !report.OK() {
+		t.Error(table(report))
+	}
+}
+
 // TestUpgradeFromSchema3: the older version goes on while the migrations run, and afterwards this
 // version continues the books that it has left.
 func TestUpgradeFromSchema3(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)
-	owner, err := sql.Open("pgx", db.AdminURL)
-	testkit.Must(t, err)
-	defer owner.Close()
-	schema3, err := goose.NewProvider(goose.DialectPostgres, owner, os.DirFS("../../migrations"))
-	testkit.Must(t, err)
-	_, err = schema3.UpTo(t.Context(), 3)
-	testkit.Must(t, err)
+	migrateTo(t, db, 3)
 
 	older := newOlderVersion(t, db)
 	alice, bob := older.wallets[0], older.wallets[1]
@@ -147,6 +204,9 @@ func TestUpgradeFromSchema3(t *testing.T) {
 		if got, _, err := l.BalanceAt(t.Context(), older.owners[1], "USD", at); err != nil || got != want {
 			t.Errorf("the balance at %s is %d, %v, want %d", at, got, err, want)
 		}
+	}
+	for _, user := range older.owners { // with postings from before, during and after the migrations
+		testkit.Must(t, checkMonths(t.Context(), l, pool, user, 30))
 	}
 	var own, inTable int64
 	testkit.Must(t, pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE debit_seq IS NOT NULL), count(*) FILTER (WHERE debit_seq IS NULL)
