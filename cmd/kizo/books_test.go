@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"encoding/xml"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -364,3 +365,112 @@ func TestBookProgramsAcceptExports(t *testing.T) {
 }
 
 func utcText(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
+
+// bankStatements are the parts of OFX that have amounts.
+type bankStatements struct {
+	Statements []struct {
+		Currency     string `xml:"STMTRS>CURDEF"`
+		Account      string `xml:"STMTRS>BANKACCTFROM>ACCTID"`
+		Transactions []struct {
+			Amount string `xml:"TRNAMT"`
+			ID     string `xml:"FITID"`
+			Memo   string `xml:"MEMO"`
+		} `xml:"STMTRS>BANKTRANLIST>STMTTRN"`
+		Balance   string `xml:"STMTRS>LEDGERBAL>BALAMT"`
+		Available string `xml:"STMTRS>AVAILBAL>BALAMT"`
+	} `xml:"BANKMSGSRSV1>STMTTRNRS"`
+}
+
+func minor(t *testing.T, number, currency string) int64 {
+	t.Helper()
+	if strings.Trim(number, "0.") == "" {
+		return 0
+	}
+	unsigned, negative := strings.CutPrefix(number, "-")
+	amount, err := money.Parse(unsigned, money.Currency(currency))
+	testkit.Must(t, err)
+	if negative {
+		return -amount.Minor
+	}
+	return amount.Minor
+}
+
+func TestBookStatementsHaveTheBalances(t *testing.T) {
+	h := historyOf(t)
+	w := h.world(t)
+	for i := range 10 {
+		until := h.times[(2*i+1)*len(h.times)/20]
+		w.expect(exitDone, "export", "--format", "ofx", "--until", utcText(until))
+		var statements bankStatements
+		testkit.Must(t, xml.Unmarshal(w.out.Bytes(), &statements))
+		got, sums := balances{}, balances{}
+		for _, s := range statements.Statements {
+			ids := map[string]bool{}
+			got[s.Currency] = minor(t, s.Balance, s.Currency)
+			for _, one := range s.Transactions {
+				sums[s.Currency] += minor(t, one.Amount, s.Currency)
+				ids[one.ID] = true
+			}
+			if len(ids) != len(s.Transactions) || len(s.Account) > 22 {
+				t.Errorf("%s: %d ids of %d transactions, account %s", s.Currency, len(ids), len(s.Transactions), s.Account)
+			}
+		}
+		want := h.balancesAt(t, until)
+		if !maps.Equal(got, want) || !maps.Equal(sums, want) {
+			t.Errorf("until %s: balances %v, sums %v, the API has %v", until, got, sums, want)
+		}
+	}
+}
+
+func TestBookProgramsAcceptOFX(t *testing.T) {
+	needProgram(t, "ofxdump")
+	h := historyOf(t)
+	w := h.world(t)
+	w.expect(exitDone, "export", "--format", "ofx", "--wallet", "USD")
+	transactions := strings.Count(w.out.String(), "<STMTTRN>")
+	file := w.write("books.ofx", w.out.String())
+	command := exec.Command("ofxdump", "--msg_info", "--msg_status", "--msg_warning", file)
+	command.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil || strings.Contains(stderr.String(), "ERROR") {
+		t.Fatalf("ofxdump: %v\n%.2000s", err, &stderr)
+	}
+	var sum, read int64
+	for line := range strings.Lines(string(out)) {
+		if number, found := strings.CutPrefix(strings.TrimSpace(line), "Total money amount: "); found {
+			sum += minor(t, number, "USD")
+			read++
+		}
+	}
+	want := h.balancesNow(t)["USD"]
+	if int(read) != transactions || transactions == 0 || sum != want {
+		t.Errorf("ofxdump reads %d of %d transactions, with the sum %d, want %d", read, transactions, sum, want)
+	}
+	testkit.Contains(t, string(out), "Ledger balance: "+money.Amount{Minor: want, Currency: "USD"}.Decimal()+"\n")
+}
+
+// Rows of spreadsheets have the balances, no formula, and one line each.
+func TestBookRows(t *testing.T) {
+	h := historyOf(t)
+	w := h.world(t)
+	w.expect(exitDone, "export", "--format", "csv")
+	rows, err := csv.NewReader(bytes.NewReader(w.out.Bytes())).ReadAll()
+	testkit.Must(t, err)
+	if lines := strings.Count(w.out.String(), "\n"); lines != len(rows) {
+		t.Errorf("%d lines for %d rows", lines, len(rows))
+	}
+	got := balances{}
+	for _, row := range rows[1:] {
+		got[row[9]], got[row[9]+" held"] = minor(t, row[10], row[9]), minor(t, row[11], row[9])
+		for _, cell := range []string{row[1], row[5], row[6]} {
+			if strings.ContainsAny(cell[:min(1, len(cell))], "=+-@|%") {
+				t.Fatalf("%q begins like a formula", cell)
+			}
+		}
+	}
+	if want := h.balancesNow(t); !maps.Equal(got, want) {
+		t.Errorf("the rows end with %v, the API has %v", got, want)
+	}
+}

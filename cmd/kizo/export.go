@@ -3,11 +3,15 @@ package main
 import (
 	"bufio"
 	"context"
+	"io"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/internal/books"
+	"github.com/JDevAman/kizo/money"
 )
 
 type exportOptions struct {
@@ -26,7 +30,7 @@ func newExportCommand(a *app) *cobra.Command {
 		Use:   "export",
 		Short: "Write your books for hledger, ledger, beancount or a spreadsheet",
 		Long: `Write all changes of your wallets on stdout, oldest first, as a journal for hledger, ledger or beancount, as
-CSV, or as JSON lines (amounts in minor units).
+CSV, as JSON lines (amounts in minor units), or as bank statements (OFX 2.1.1) for programs that import them.
 
 ` + booksHelp + `
 
@@ -34,11 +38,12 @@ kizo reads the whole history, also for a part of it, compares the result with th
 if they differ. For books that grow, kizo sync reads only what is new.`,
 		Example: `  kizo export --format hledger > kizo.journal
   kizo export --format beancount --since 2026-01-01 --until 2026-02-01
-  kizo export --format csv --wallet EUR`,
+  kizo export --format csv --wallet EUR
+  kizo export --format ofx --since 2026-01-01 > kizo.ofx`,
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return exportRun(cmd.Context(), opts) },
 	}
-	addFormat(cmd, &opts.format, formatNames())
+	addFormat(cmd, &opts.format, append(formatNames(), "ofx"))
 	flags := cmd.Flags()
 	flags.StringVar(&opts.since, "since", "", "from this time on, after an opening entry: "+timeFlagHelp)
 	flags.StringVar(&opts.until, "until", "", "before this time: "+timeFlagHelp)
@@ -79,10 +84,11 @@ func exportRun(ctx context.Context, opts *exportOptions) error {
 		return err
 	}
 	out := bufio.NewWriterSize(a.io.Out, 64<<10)
-	export, err := opts.begin(out, period)
+	export, err := opts.begin(ctx, kizo, out, period)
 	if err != nil {
 		return err
 	}
+	defer export.Discard()
 	if err := a.readHistory(ctx, kizo, firstEvent, export.Add); err != nil {
 		return err
 	}
@@ -119,7 +125,18 @@ func (o *exportOptions) period() (p books.Period, err error) {
 	return p, nil
 }
 
-func (o *exportOptions) begin(out *bufio.Writer, p books.Period) (*books.Export, error) {
+func (o *exportOptions) begin(ctx context.Context, kizo *client.Client, out io.Writer, p books.Period) (*books.Export, error) {
+	if o.format == "ofx" {
+		wallets, err := kizo.Wallets(ctx)
+		if err != nil {
+			return nil, err
+		}
+		ids := map[money.Currency]uuid.UUID{}
+		for _, w := range wallets {
+			ids[money.Currency(w.Currency)] = w.Id
+		}
+		return books.NewOFX(out, p, ids, o.app.now()), nil
+	}
 	format, _ := books.FormatNamed(o.format)
 	return books.NewExport(out, format, p)
 }

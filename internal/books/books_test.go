@@ -2,6 +2,7 @@ package books
 
 import (
 	"bytes"
+	"encoding/xml"
 	"flag"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/internal/testkit"
+	"github.com/JDevAman/kizo/money"
 )
 
 var update = flag.Bool("update", false, "write the golden files again")
@@ -88,6 +90,20 @@ func export(t *testing.T, format string, p Period, events []client.Event) (strin
 	wallets, err := x.Close()
 	testkit.Must(t, err)
 	return out.String(), wallets
+}
+
+func TestOFX(t *testing.T) {
+	events := everyCase()
+	var out bytes.Buffer
+	x := NewOFX(&out, Period{}, map[money.Currency]uuid.UUID{"USD": {7}}, events[len(events)-1].At)
+	defer x.Discard()
+	for _, e := range events {
+		testkit.Must(t, x.Add(e))
+	}
+	_, err := x.Close()
+	testkit.Must(t, err)
+	compare(t, "ofx.golden", out.String())
+	testkit.Must(t, xml.Unmarshal(out.Bytes(), new(struct{})))
 }
 
 func TestFormats(t *testing.T) {

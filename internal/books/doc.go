@@ -2,7 +2,7 @@
 //
 //	client.Event ─► Book.Add ─► Entry ─► Format.Entry ─► hledger, ledger, beancount, csv, jsonl
 //	                  │           │
-//	                  │           └────► OFX.Add ─► … ─► OFX.Close ─► a bank statement
+//	                  │           └────► NewOFX ─► bank statements
 //	                  └ balance and held amount of each wallet
 //
 // # Entries

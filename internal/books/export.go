@@ -34,6 +34,7 @@ type sink interface {
 	begin(w Wallet) error // before the first entry of a wallet
 	add(e *Entry) error
 	end(wallets []Wallet) error // of which begin was called, after their last entries
+	discard()                   // removes temporary files
 }
 
 // NewExport returns an export as text of a format.
@@ -116,6 +117,9 @@ func (x *Export) Close() ([]Wallet, error) {
 	return wallets, x.to.end(wallets)
 }
 
+// Discard removes temporary files of the export. It may be called at any time, and twice.
+func (x *Export) Discard() { x.to.discard() }
+
 // textSink writes one entry after the other.
 type textSink struct {
 	out    io.Writer
@@ -133,6 +137,8 @@ func (s *textSink) end(wallets []Wallet) error {
 	}
 	return nil
 }
+
+func (s *textSink) discard() {}
 
 func (s *textSink) write(text string) error {
 	_, err := io.WriteString(s.out, text)
