@@ -36,6 +36,8 @@ Begin with an account and some money:
 	flags.StringVar(&a.caFileFlag, "ca-file", "", "also trust the certificates in this file (KIZO_CA_FILE)")
 	flags.BoolVar(&a.insecureFlag, "insecure-http", false, "send passwords and tokens unencrypted to another computer (KIZO_INSECURE_HTTP)")
 	flags.StringVar(&a.configFlag, "config", "", "read only this configuration file (KIZO_CONFIG)")
+	a.color = "auto"
+	flags.Var(&choiceFlag{&a.color, []string{"auto", "always", "never"}}, "color", "color states in tables: auto (on a terminal, unless NO_COLOR is set), always or never")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "print more on stderr, such as idempotency keys")
 
 	root.AddGroup(
