@@ -33,7 +33,7 @@ func newPager(env func(string) string, set func(string) bool, out *os.File) func
 			return err
 		}
 		// Ctrl-C goes to the pager, which handles it as its user expects.
-		pager := exec.CommandContext(context.Background(), path, words[1:]...) //nolint:gosec // the user's own environment names it
+		pager := exec.CommandContext(context.Background(), path, words[1:]...)
 		pager.Stdin, pager.Stdout, pager.Stderr = strings.NewReader(text), out, os.Stderr
 		err = pager.Run()
 		if _, ended := errors.AsType[*exec.ExitError](err); ended || errors.Is(err, syscall.EPIPE) {
