@@ -113,7 +113,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	if err := migrations.Apply(ctx, d.postgres.URL(Database, embedded.OwnerRole)); err != nil {
 		return nil, err
 	}
-	secrets, err := devSecrets(ctx, d.postgres.URL(Database, embedded.AppRole), filepath.Join(config.Dir, "secrets", "secrets.json"))
+	secrets, err := devSecrets(ctx, d.postgres.URL(Database, embedded.AppRole), DevSecretsFile(config.Dir))
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +147,9 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	d.watch(config.Logger)
 	return d, nil
 }
+
+// DevSecretsFile returns the path of the secrets file in the data of a Dev.
+func DevSecretsFile(dir string) string { return filepath.Join(dir, "secrets", "secrets.json") }
 
 // devSecrets reads the secrets of a Dev, and creates them for new data. It does not replace lost
 // secrets, since with new ones no existing user could log in.

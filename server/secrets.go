@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // adoptSecrets checks that the configured secrets match those that the database knows, before
@@ -22,6 +23,15 @@ func (s *Server) adoptSecrets(ctx context.Context) error {
 	s.secrets.Store(&s.config.Secrets)
 	s.warnOfSecrets(notes)
 	return nil
+}
+
+// AuditKeys returns the keys that sign audits.
+func AuditKeys(secrets auth.Secrets) []ledger.AuditKey {
+	var keys []ledger.AuditKey
+	for _, k := range secrets.AuditKeys() {
+		keys = append(keys, ledger.AuditKey{ID: k.ID, Key: k.Key.Reveal()})
+	}
+	return keys
 }
 
 func processName() string {

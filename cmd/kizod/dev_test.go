@@ -209,7 +209,15 @@ func TestAuditOfDamagedBooks(t *testing.T) {
 		testkit.Must(t, err)
 	}
 	client.CloseIdleConnections()
+	code, output := run(t, nil, "audit", "--incremental", "--data", data)
+	if code != exitError {
+		t.Errorf("before the first audit: %d", code)
+	}
+	testkit.Contains(t, output, "no audit has been signed yet: run a full one")
 	if code, output := run(t, nil, "audit", "--data", data); code != 0 {
+		t.Fatalf("intact books: %d\n%s", code, output)
+	}
+	if code, output := run(t, nil, "audit", "--incremental", "--data", data); code != 0 || !strings.HasPrefix(output, "what is new since the audit of ") {
 		t.Fatalf("intact books: %d\n%s", code, output)
 	}
 	instance, running, err := embedded.Attach(data)
@@ -230,11 +238,16 @@ func TestAuditOfDamagedBooks(t *testing.T) {
 	var account int64
 	testkit.Must(t, admin.QueryRow(t.Context(), `SELECT account_id FROM all_postings WHERE transfer_id = $1 AND amount > 0`, last.id).Scan(&account))
 	damage(`UPDATE accounts SET balance = balance + 1 WHERE id = $1`, account)
-	code, output := run(t, nil, "audit", "--data", data)
+	code, output = run(t, nil, "audit", "--data", data)
 	if code != exitError {
 		t.Errorf("a wrong balance: exit %d\n%s", code, output)
 	}
 	testkit.Contains(t, output, "BROKEN", strconv.FormatInt(account, 10), "an invariant of the books is broken")
+	code, output = run(t, nil, "audit", "--incremental", "--data", data)
+	if code != exitError {
+		t.Errorf("a wrong balance: exit %d\n%s", code, output)
+	}
+	testkit.Contains(t, output, "BROKEN  currency_sums", "BROKEN  signed_balances", "an invariant of the books is broken")
 	damage(`UPDATE accounts SET balance = balance - 1 WHERE id = $1`, account)
 
 	damage(`UPDATE transfers SET credit_balance = credit_balance + 1, digest = sha256('') WHERE id = $1`, last.id)
@@ -253,6 +266,18 @@ func TestAuditOfDamagedBooks(t *testing.T) {
 	}
 	testkit.Contains(t, output, last.id.String())
 	childrenEnd(t, data)
+
+	testkit.Must(t, os.Remove(filepath.Join(data, "secrets", "secrets.json")))
+	code, output = run(t, nil, "audit", "--data", data)
+	if code != exitError {
+		t.Errorf("without secrets: exit %d\n%s", code, output)
+	}
+	testkit.Contains(t, output, "this audit is not signed", last.id.String())
+	code, output = run(t, nil, "audit", "--incremental", "--data", data)
+	if code != exitError {
+		t.Errorf("without secrets: exit %d\n%s", code, output)
+	}
+	testkit.Contains(t, output, "verify the last signed audit")
 
 	code, output = run(t, nil, "audit", "--data", t.TempDir())
 	if code != exitError {

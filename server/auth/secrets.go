@@ -2,6 +2,9 @@ package auth
 
 import (
 	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,6 +75,34 @@ func (s Secrets) InUse() (signingKey, pepper string) {
 		pepper = s.PepperKeys[0].ID
 	}
 	return signingKey, pepper
+}
+
+// AuditKey is a key that signs audits of the books. It is derived from a signing key, so that it is
+// rotated with it.
+type AuditKey struct {
+	ID  string // 16 hexadecimal digits, from which neither key can be computed
+	Key Secret // 32 bytes
+}
+
+// AuditKeys returns the audit keys of all signing keys, that of the current one first.
+func (s Secrets) AuditKeys() []AuditKey {
+	keys := make([]AuditKey, len(s.SigningKeys))
+	for i, seed := range s.SigningKeys {
+		keys[i] = AuditKey{
+			ID:  hex.EncodeToString(derive(seed, "kizo audit key id v1", 8)),
+			Key: NewSecret(derive(seed, "kizo audit key v1", 32)),
+		}
+	}
+	return keys
+}
+
+// derive returns n bytes of HKDF-SHA-256 (RFC 5869) without a salt.
+func derive(from Secret, purpose string, n int) []byte {
+	key, err := hkdf.Key(sha256.New, from.Reveal(), nil, purpose, n)
+	if err != nil {
+		panic(fmt.Sprintf("auth: derive %d bytes: %v", n, err)) // only for more than 255 hashes
+	}
+	return key
 }
 
 // LoadSecrets reads the secrets file at path. The error wraps [fs.ErrNotExist] if there is

@@ -194,4 +194,22 @@ func TestNothingPrintsASecret(t *testing.T) {
 	}
 }
 
+// TestAuditKeysFollowSigningKeys: each signing key has an audit key of its own, in the same order,
+// and the same after a restart.
+func TestAuditKeysFollowSigningKeys(t *testing.T) {
+	t.Parallel()
+	old, current := NewSecret(bytes.Repeat([]byte{1}, 32)), NewSecret(bytes.Repeat([]byte{2}, 32))
+	rotated := Secrets{SigningKeys: []Secret{current, old}}.AuditKeys()
+	before := Secrets{SigningKeys: []Secret{old}}.AuditKeys()
+	testkit.Equal(t, "keys", len(rotated), 2)
+	testkit.Equal(t, "id of the old key", rotated[1].ID, before[0].ID)
+	testkit.Equal(t, "old key", sameSecret(rotated[1].Key, before[0].Key), true)
+	testkit.Equal(t, "id that older audits were signed with", rotated[1].ID, "ce5707bbaeba56b4")
+	for name, other := range map[string]Secret{"signing key": current, "other audit key": rotated[1].Key} {
+		testkit.Equal(t, name, sameSecret(rotated[0].Key, other), false)
+	}
+	testkit.Equal(t, "ids are the same", rotated[0].ID == rotated[1].ID, false)
+	testkit.Equal(t, "length", rotated[0].Key.Len(), 32)
+}
+
 func sameSecret(a, b Secret) bool { return bytes.Equal(a.Reveal(), b.Reveal()) }

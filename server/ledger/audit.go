@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -32,8 +33,21 @@ func (c Check) OK() bool { return c.BrokenRows == 0 }
 // Report is the result of an audit.
 type Report struct {
 	At     time.Time `json:"at"` // the database's clock when the snapshot was taken
+	Mode   AuditMode `json:"mode"`
+	Since  time.Time `json:"since,omitzero"`   // of an incremental audit: when the audit was made that it continues
+	FullAt time.Time `json:"full_at,omitzero"` // of an incremental audit: when the last full one was made
+	Signed bool      `json:"signed"`           // the next incremental audit can continue this one
 	Checks []Check   `json:"checks"`
 }
+
+// AuditMode is what an audit covers.
+type AuditMode string
+
+// The modes of an audit.
+const (
+	FullAudit        AuditMode = "full"        // all rows
+	IncrementalAudit AuditMode = "incremental" // what is new since the last signed audit
+)
 
 // OK reports whether every invariant holds.
 func (r Report) OK() bool {
@@ -52,8 +66,15 @@ func (r Report) FirstBroken() (Check, bool) {
 	return Check{}, false
 }
 
-// WriteTable prints a line for each check, and below each broken one its rows.
+// WriteTable prints a line for each check, and below each broken one its rows. In front is what an
+// incremental audit continues.
 func (r Report) WriteTable(w io.Writer) error {
+	if r.Mode == IncrementalAudit {
+		if _, err := fmt.Fprintf(w, "what is new since the audit of %s; the last full audit was that of %s\n\n",
+			r.Since.UTC().Format(time.RFC3339), r.FullAt.UTC().Format(time.RFC3339)); err != nil {
+			return err
+		}
+	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\tCHECK\tROWS\tMS\tWHAT HOLDS")
 	for _, c := range r.Checks {
@@ -82,27 +103,50 @@ func (r Report) WriteTable(w io.Writer) error {
 	return nil
 }
 
+// beginner is a pool or a connection.
+type beginner interface {
+	BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error)
+}
+
 // Audit recomputes every invariant of the books from the tables alone. It reads one snapshot, so it
 // is correct while the system is running, and it takes no locks. db is a pool or a connection of
 // the application's role. With a pool, the scans share at most auditors connections on one
-// snapshot.
+// snapshot. [Auditor] also signs what an audit has found.
 //
 // An error means that the audit could not be completed. Broken invariants are no error; they are in
 // the report.
-func Audit(ctx context.Context, db interface {
-	BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error)
-},
-) (Report, error) {
-	var report Report
-	lead, err := db.BeginTx(ctx, auditTx)
-	if err != nil {
-		return report, fmt.Errorf("begin the audit: %w", err)
+func Audit(ctx context.Context, db beginner) (Report, error) {
+	return inSnapshot(ctx, db, func(ctx context.Context, s *snapshot) error {
+		s.report.Mode = FullAudit
+		return s.check(ctx, fullScope)
+	})
+}
+
+// snapshot is a transaction in which an audit reads, and its report.
+type snapshot struct {
+	db     beginner
+	lead   pgx.Tx
+	report Report
+}
+
+// inSnapshot calls work with a new snapshot, and returns the report.
+func inSnapshot(ctx context.Context, db beginner, work func(context.Context, *snapshot) error) (Report, error) {
+	s := &snapshot{db: db}
+	var err error
+	if s.lead, err = db.BeginTx(ctx, auditTx); err != nil {
+		return s.report, fmt.Errorf("begin the audit: %w", err)
 	}
-	defer func() { _ = lead.Rollback(context.WithoutCancel(ctx)) }() // it has written nothing
-	if err := lead.QueryRow(ctx, readClock).Scan(&report.At); err != nil {
-		return report, fmt.Errorf("begin the audit: %w", err)
+	defer func() { _ = s.lead.Rollback(context.WithoutCancel(ctx)) }() // it has written nothing
+	if err := s.lead.QueryRow(ctx, readClock).Scan(&s.report.At); err != nil {
+		return s.report, fmt.Errorf("begin the audit: %w", err)
 	}
-	a := newAudit()
+	err = work(ctx, s)
+	return s.report, err
+}
+
+// check runs all scans and adds their checks to the report.
+func (s *snapshot) check(ctx context.Context, of scope) error {
+	a := newAudit(of)
 	working, stop := context.WithCancel(ctx)
 	joining, stopJoining := context.WithCancel(working)
 	var helping sync.WaitGroup
@@ -111,22 +155,22 @@ func Audit(ctx context.Context, db interface {
 		stop()
 		helping.Wait()
 	}()
-	if pool, ok := db.(*pgxpool.Pool); ok {
-		var snapshot string
-		if err := lead.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&snapshot); err != nil {
-			return report, fmt.Errorf("share the audit's snapshot: %w", err)
+	if pool, ok := s.db.(*pgxpool.Pool); ok {
+		var exported string
+		if err := s.lead.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&exported); err != nil {
+			return fmt.Errorf("share the audit's snapshot: %w", err)
 		}
 		for range min(auditors, int(pool.Config().MaxConns)) - 1 {
-			helping.Go(func() { a.help(working, joining, pool, snapshot) })
+			helping.Go(func() { a.help(working, joining, pool, exported) })
 		}
 	}
-	a.work(working, lead)
+	a.work(working, s.lead)
 	stopJoining()  // a helper that still waits for a connection gives up: another audit may have it
 	helping.Wait() // the snapshot lives as long as lead
 	for _, checks := range a.checks {
-		report.Checks = append(report.Checks, checks...)
+		s.report.Checks = append(s.report.Checks, checks...)
 	}
-	return report, a.err
+	return a.err
 }
 
 // auditors is how many connections of the pool one audit uses.
@@ -136,6 +180,7 @@ var auditTx = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOn
 
 // audit is a queue of scans, the long ones first, and their results.
 type audit struct {
+	of     scope
 	scans  chan numberedScan
 	checks [][]Check // in the order of the report
 
@@ -145,17 +190,21 @@ type audit struct {
 
 type numberedScan struct {
 	at  int
-	run func(ctx context.Context, tx pgx.Tx) ([]Check, error)
+	run func(ctx context.Context, tx pgx.Tx, of scope) ([]Check, error)
 	of  string
 	by  method
 }
 
-func newAudit() *audit {
-	a := &audit{scans: make(chan numberedScan, len(auditScans)+2), checks: make([][]Check, len(auditScans)+2)}
-	a.scans <- numberedScan{len(auditScans), auditDigests, "digests", sorting}
-	a.scans <- numberedScan{len(auditScans) + 1, auditSequences, "sequences", hashing}
+func newAudit(of scope) *audit {
+	all := auditScans
+	if of.lookUps {
+		all = slices.Concat(auditScans, signedScans)
+	}
+	a := &audit{of: of, scans: make(chan numberedScan, len(all)+2), checks: make([][]Check, len(all)+2)}
+	a.scans <- numberedScan{len(all), auditDigests, "digests", sorting}
+	a.scans <- numberedScan{len(all) + 1, auditSequences, "sequences", hashing}
 	for _, long := range []bool{true, false} {
-		for i, s := range auditScans {
+		for i, s := range all {
 			if s.long == long {
 				a.scans <- numberedScan{i, s.run, s.rules[0].name, s.by}
 			}
@@ -167,13 +216,7 @@ func newAudit() *audit {
 
 // work runs scans until there are no more, or one fails.
 func (a *audit) work(ctx context.Context, tx pgx.Tx) {
-	// This transaction reads whole tables: it gets memory to sort and hash them, and no index
-	// scans, which would read every page at random. Parallel workers would take CPUs from the
-	// running system and exchange more rows than they save; JIT compilation costs more than it
-	// saves.
-	const tune = `SELECT set_config('work_mem', '256MB', true), set_config('enable_indexscan', 'off', true),
-		set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)`
-	if _, err := tx.Exec(ctx, tune); err != nil {
+	if err := tuneAudit(ctx, tx, a.of); err != nil {
 		a.fail(fmt.Errorf("begin the audit: %w", err))
 		return
 	}
@@ -181,10 +224,15 @@ func (a *audit) work(ctx context.Context, tx pgx.Tx) {
 		if a.failed() {
 			return
 		}
-		_, err := tx.Exec(ctx, chooseMethod, s.by&sortingGroups == 0, s.by&sortingJoins == 0)
-		var checks []Check
+		var (
+			checks []Check
+			err    error
+		)
+		if !a.of.lookUps {
+			_, err = tx.Exec(ctx, chooseMethod, s.by&sortingGroups == 0, s.by&sortingJoins == 0)
+		}
 		if err == nil {
-			checks, err = s.run(ctx, tx)
+			checks, err = s.run(ctx, tx, a.of)
 		}
 		if err != nil {
 			a.fail(fmt.Errorf("audit %s: %w", s.of, err))
@@ -194,9 +242,26 @@ func (a *audit) work(ctx context.Context, tx pgx.Tx) {
 	}
 }
 
+// tuneAudit sets up a transaction for an audit. A full one reads whole tables: it gets memory to
+// sort and hash them, and no index scans, which would read every page at random. One with look-ups
+// does without nested loops, but for those of its LATERAL items: it reads from relations of which
+// PostgreSQL does not know how large they are. Parallel workers would take CPUs from the running
+// system and exchange more rows than they save; JIT compilation costs more than it saves.
+func tuneAudit(ctx context.Context, tx pgx.Tx, of scope) error {
+	const settings = `SELECT set_config('work_mem', '256MB', true), set_config('enable_indexscan', $1, true),
+		set_config('enable_nestloop', $2, true), set_config('enable_hashagg', 'on', true), set_config('enable_hashjoin', 'on', true),
+		set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)`
+	indexes, loops := "off", "on"
+	if of.lookUps {
+		indexes, loops = loops, indexes
+	}
+	_, err := tx.Exec(ctx, settings, indexes, loops)
+	return err
+}
+
 // help runs scans on another connection with the same snapshot. If the pool has no free connection,
 // the audit only takes longer.
-func (a *audit) help(ctx, joining context.Context, pool *pgxpool.Pool, snapshot string) {
+func (a *audit) help(ctx, joining context.Context, pool *pgxpool.Pool, exported string) {
 	conn, err := pool.Acquire(joining)
 	if err != nil {
 		return
@@ -207,7 +272,7 @@ func (a *audit) help(ctx, joining context.Context, pool *pgxpool.Pool, snapshot 
 		return
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	if _, err := tx.Exec(ctx, setSnapshotSQL(snapshot)); err != nil {
+	if _, err := tx.Exec(ctx, setSnapshotSQL(exported)); err != nil {
 		return
 	}
 	a.work(ctx, tx)
@@ -215,8 +280,8 @@ func (a *audit) help(ctx, joining context.Context, pool *pgxpool.Pool, snapshot 
 
 // setSnapshotSQL returns the statement, which takes no parameters. PostgreSQL's names of snapshots
 // contain no quotes.
-func setSnapshotSQL(snapshot string) string {
-	return "SET TRANSACTION SNAPSHOT '" + strings.ReplaceAll(snapshot, "'", "''") + "'"
+func setSnapshotSQL(exported string) string {
+	return "SET TRANSACTION SNAPSHOT '" + strings.ReplaceAll(exported, "'", "''") + "'"
 }
 
 func (a *audit) fail(err error) {
@@ -284,7 +349,7 @@ func (s scan) sql() string {
 	return "SELECT " + strings.Join(columns, ",\n\t") + "\nFROM " + s.rows
 }
 
-func (s scan) run(ctx context.Context, tx pgx.Tx) ([]Check, error) {
+func (s scan) run(ctx context.Context, tx pgx.Tx, of scope) ([]Check, error) {
 	began := time.Now()
 	checks := make([]Check, len(s.rules))
 	var into []any
@@ -292,7 +357,7 @@ func (s scan) run(ctx context.Context, tx pgx.Tx) ([]Check, error) {
 		checks[i].Name, checks[i].Sentence = s.rules[i].name, s.rules[i].sentence
 		into = append(into, &checks[i].Rows, &checks[i].BrokenRows, &checks[i].Broken)
 	}
-	if err := tx.QueryRow(ctx, s.sql()).Scan(into...); err != nil {
+	if err := tx.QueryRow(ctx, of.statement(s.sql()), of.arguments()...).Scan(into...); err != nil {
 		return nil, err
 	}
 	share := time.Since(began) / time.Duration(len(checks))

@@ -10,7 +10,7 @@ import (
 
 // auditDigests encodes every transfer and compares the SHA-256 with the digest in the event of its
 // state. Another check finds missing events.
-func auditDigests(ctx context.Context, tx pgx.Tx) ([]Check, error) {
+func auditDigests(ctx context.Context, tx pgx.Tx, of scope) ([]Check, error) {
 	// IS TRUE keeps the state out of the join, so that rows are sorted by id only.
 	const stream = `SELECT ` + transferColumns + `, e.digest, e.debit_account, COALESCE(e.credit_account, 0), e.at
 		FROM transfers t JOIN events e ON e.transfer_id = t.id AND (e.state = t.state) IS TRUE
@@ -23,7 +23,7 @@ func auditDigests(ctx context.Context, tx pgx.Tx) ([]Check, error) {
 		Sentence: "the event of a transfer's state has the SHA-256 of the transfer",
 		Broken:   []string{},
 	}
-	rows, err := tx.Query(ctx, stream)
+	rows, err := tx.Query(ctx, of.statement(stream), of.arguments()...)
 	if err != nil {
 		return nil, err
 	}

@@ -51,8 +51,8 @@ var auditScans = []scan{
 		rules: []rule{
 			{
 				name: "sequence", sentence: "the postings of an account are numbered 1 to its seq without a gap",
-				holds: "x.seq = x.postings AND x.last = x.postings AND (x.postings = 0 OR x.first = 1)",
-				row:   "'account ' || x.id || ': seq ' || COALESCE(x.seq::text, 'none') || ', ' || x.postings || ' postings up to ' || x.last",
+				holds: "x.seq = x.before + x.postings AND x.last = x.seq AND (x.postings = 0 OR x.first = x.before + 1)",
+				row:   "'account ' || x.id || ': seq ' || COALESCE(x.seq::text, 'none') || ', ' || x.before + x.postings || ' postings up to ' || x.last",
 			},
 			{
 				name: "running_balance", sentence: "a posting's balance_after is the one before it plus its amount",
@@ -75,23 +75,30 @@ var auditScans = []scan{
 			},
 			{
 				// Only differences have a meaning: postings from before schema 7 are not counted.
+				// After an opening, only new postings came in; signed_balances compares what was
+				// credited before.
 				name: "credited", sentence: "from each checkpoint of an account to the next, and to the account, credited grows by what came in",
 				among: "x.id_known IS NOT NULL OR x.noted_checkpoints > 0",
-				holds: `x.uncounted >= 0 AND x.checkpoints = x.noted_checkpoints
+				holds: `CASE x.before WHEN 0 THEN x.uncounted >= 0 ELSE x.uncounted <= 0 END AND x.checkpoints = x.noted_checkpoints
 					AND (x.checkpoints = 0 OR x.least_uncounted = x.uncounted AND x.most_uncounted = x.uncounted)`,
 				row: `'account ' || x.id || ': credited ' || COALESCE(x.credited::text, 'none') || ', came in ' || x.came
 					|| ', postings at ' || x.checkpoints || ' of ' || x.noted_checkpoints || ' checkpoints'`,
 				count: "count(*) + sum(x.noted_checkpoints)",
 			},
+		},
+	},
+	{
+		rows: accountsWithHolds,
+		rules: []rule{
 			{
 				name: "held", sentence: "what an account holds back is the sum of its open authorizations and withdrawals",
-				among: "x.id_known IS NOT NULL", holds: "x.held = x.reserved",
-				row: "'account ' || x.id || ': held ' || x.held || ', open holds ' || x.reserved",
+				holds: "x.held = x.reserved",
+				row:   "'account ' || x.id || ': held ' || x.held || ', open holds ' || x.reserved",
 			},
 			{
 				name: "holds", sentence: "account_holds, which the triggers compare held with, has the same sum",
-				among: "x.id_known IS NOT NULL", holds: "x.reserved = x.noted_held",
-				row: "'account ' || x.id || ': account_holds ' || x.noted_held || ', open holds ' || x.reserved",
+				holds: "x.reserved = x.noted_held",
+				row:   "'account ' || x.id || ': account_holds ' || x.noted_held || ', open holds ' || x.reserved",
 			},
 			{
 				name: "freeze", sentence: "a wallet is frozen when its owner is, and only then",
@@ -100,7 +107,6 @@ var auditScans = []scan{
 			},
 			{
 				name: "floor", sentence: "balance - held is not below the floor, and every wallet has one",
-				among: "x.id_known IS NOT NULL",
 				holds: "(x.floor IS NOT NULL OR x.kind <> 'wallet') AND (x.floor IS NULL OR x.balance - x.held >= x.floor)",
 				row:   "'account ' || x.id",
 			},
@@ -181,7 +187,8 @@ var auditScans = []scan{
 	},
 	{
 		rows: `(SELECT t.id, t.kind, t.expires_at, p.state AS payment_state, p.next_at
-			FROM transfers t LEFT JOIN payments p ON p.transfer_id = t.id WHERE t.state = 'pending') x`,
+			FROM public.transfers t LEFT JOIN LATERAL (SELECT * FROM public.payments p WHERE p.transfer_id = t.id OFFSET 0) p ON true
+			WHERE t.state = 'pending') x`,
 		rules: []rule{
 			{
 				// The rule "settled" finds a final payment of a pending transfer.
@@ -255,59 +262,66 @@ const (
 		LEFT JOIN accounts d ON d.id = t.debit_account
 		LEFT JOIN accounts c ON c.id = t.credit_account) x`
 
+	// The balance and the seq of an opening are what the postings before it have come to.
 	accountsWithPostings = `(
-		SELECT COALESCE(a.id, p.account_id) AS id, a.id AS id_known, a.kind, a.balance, a.held, a.seq, a.floor, a.as_of,
-			COALESCE(p.postings, 0) AS postings, COALESCE(p.first, 0) AS first, COALESCE(p.last, 0) AS last,
-			COALESCE(p.total, 0) AS total, p.latest, p.unchained, p.misdated, p.misordered, COALESCE(h.reserved, 0) AS reserved,
+		SELECT COALESCE(a.id, p.account_id) AS id, a.id AS id_known, a.balance, a.seq, a.as_of,
+			COALESCE(p.postings, 0) AS postings, COALESCE(p.before, 0) AS before, COALESCE(p.first, 0) AS first,
+			COALESCE(p.last, 0) AS last, COALESCE(p.total, 0) AS total, p.latest, p.unchained, p.misdated, p.misordered,
 			a.credited, COALESCE(p.came, 0) AS came, COALESCE(p.came, 0) - a.credited AS uncounted, p.least_uncounted, p.most_uncounted,
-			COALESCE(p.checkpoints, 0) AS checkpoints, COALESCE(k.checkpoints, 0) AS noted_checkpoints,
-			COALESCE(n.held, 0) AS noted_held, a.status, COALESCE(o.status, 'active') AS owner_status
-		FROM accounts a
+			COALESCE(p.checkpoints, 0) AS checkpoints, COALESCE(k.checkpoints, 0) AS noted_checkpoints
+		FROM audited_accounts a
 		FULL JOIN (
-			SELECT account_id, count(*) AS postings, min(seq) AS first, max(seq) AS last, sum(amount) AS total,
+			SELECT account_id, count(*) FILTER (WHERE NOT opening) AS postings, COALESCE(max(seq) FILTER (WHERE opening), 0) AS before,
+				min(seq) FILTER (WHERE NOT opening) AS first, max(seq) AS last, sum(amount) AS total,
 				max(posted_at) AS latest, min(seq) FILTER (WHERE NOT chained) AS unchained,
 				min(seq) FILTER (WHERE NOT dated) AS misdated, min(seq) FILTER (WHERE NOT ordered) AS misordered,
 				max(came) AS came, min(came - credited) AS least_uncounted, max(came - credited) AS most_uncounted,
 				count(credited) AS checkpoints
 			FROM (
-				SELECT account_id, seq, amount, posted_at,
-					COALESCE(sum(amount) FILTER (WHERE amount > 0) OVER account, 0) AS came,
+				SELECT account_id, seq, amount, posted_at, opening,
+					COALESCE(sum(amount) FILTER (WHERE amount > 0 AND NOT opening) OVER account, 0) AS came,
 					balance_after = amount + lag(balance_after, 1, 0::bigint) OVER account AS chained,
 					posted_at > lag(posted_at, 1, '-infinity') OVER account
 						OR event_id IS NULL AND posted_at = lag(posted_at, 1, '-infinity') OVER account AS dated,
 					event_xid > max(event_xid) OVER before OR event_xid = max(event_xid) OVER before AND event_id > max(event_id) OVER before AS ordered
-				FROM (
-					SELECT p.*, t.resolved_at AS posted_at, t.event_xid, t.event_id
-					FROM transfers t CROSS JOIN LATERAL (VALUES
-						(t.debit_account, t.debit_seq, -t.posted_amount, t.debit_balance),
-						(t.credit_account, t.credit_seq, t.posted_amount, t.credit_balance)) p (account_id, seq, amount, balance_after)
-					WHERE t.debit_seq IS NOT NULL
-					UNION ALL SELECT account_id, seq, amount, balance_after, posted_at, NULL, NULL FROM postings) p
+				FROM account_postings
 				WINDOW account AS (PARTITION BY account_id ORDER BY seq),
 					before AS (PARTITION BY account_id ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) l
 			LEFT JOIN account_checkpoints c USING (account_id, seq, posted_at)
 			GROUP BY account_id) p ON p.account_id = a.id
+		LEFT JOIN (SELECT account_id, count(*) AS checkpoints FROM account_checkpoints GROUP BY account_id) k
+			ON k.account_id = COALESCE(a.id, p.account_id)) x`
+
+	accountsWithHolds = `(
+		SELECT a.id, a.kind, a.balance, a.held, a.floor, a.status, COALESCE(o.status, 'active') AS owner_status,
+			COALESCE(h.reserved, 0) AS reserved, COALESCE(n.held, 0) AS noted_held
+		FROM accounts a
 		LEFT JOIN (
-			SELECT debit_account, sum(amount) AS reserved FROM transfers
+			SELECT debit_account, sum(amount) AS reserved FROM public.transfers
 			WHERE state = 'pending' AND kind IN ('authorization', 'withdrawal')
 			GROUP BY debit_account) h ON h.debit_account = a.id
-		LEFT JOIN (SELECT account_id, count(*) AS checkpoints FROM account_checkpoints GROUP BY account_id) k ON k.account_id = COALESCE(a.id, p.account_id)
 		LEFT JOIN account_holds n ON n.account_id = a.id
 		LEFT JOIN account_owners o ON o.owner = a.owner) x`
 
+	// The postings before the horizon are in what was signed.
 	currencySums = `(
-		SELECT COALESCE(a.currency, 'of no account') AS currency, COALESCE(sum(a.balance), 0) AS balances,
-			COALESCE(sum(p.total), 0) AS posted
-		FROM accounts a
-		FULL JOIN (SELECT account_id, sum(amount) AS total FROM all_postings GROUP BY account_id) p ON p.account_id = a.id
-		GROUP BY 1) x`
+		SELECT currency, sum(balance) AS balances, sum(posted) AS posted
+		FROM (
+			SELECT currency, balance, 0 AS posted FROM accounts
+			UNION ALL
+			SELECT COALESCE(a.currency, 'of no account'), 0, p.total
+			FROM (SELECT account_id, sum(amount) AS total FROM account_postings WHERE NOT opening GROUP BY account_id) p
+			LEFT JOIN accounts a ON a.id = p.account_id
+			UNION ALL
+			SELECT currency, 0, balances FROM signed) s
+		GROUP BY currency) x`
 
 	// Keys are first grouped by their hash, which takes half the time. Only keys with the same hash
 	// are compared themselves.
 	sharedKeys = `(
-		SELECT owner, idem_key, count(*) AS uses FROM transfers
+		SELECT owner, idem_key, count(*) AS uses FROM keyed_transfers
 		WHERE uuid_hash_extended(owner, 0) # hashtextextended(idem_key, 0) IN (
-			SELECT uuid_hash_extended(owner, 0) # hashtextextended(idem_key, 0) FROM transfers GROUP BY 1 HAVING count(*) > 1)
+			SELECT uuid_hash_extended(owner, 0) # hashtextextended(idem_key, 0) FROM keyed_transfers GROUP BY 1 HAVING count(*) > 1)
 		GROUP BY owner, idem_key) x`
 
 	authorizationEnds = `(
@@ -346,12 +360,12 @@ const (
 			FROM accounts WHERE kind IN ('clearing', 'suspense') GROUP BY currency) a
 		FULL JOIN (
 			SELECT currency, sum(CASE direction WHEN 'deposit' THEN -amount ELSE amount END) AS executed
-			FROM payments WHERE state = 'executed' GROUP BY currency) p ON p.currency = a.currency
+			FROM public.payments WHERE state = 'executed' GROUP BY currency) p ON p.currency = a.currency
 		FULL JOIN (
 			SELECT t.currency, sum(CASE 'clearing' WHEN c.kind THEN t.posted_amount WHEN d.kind THEN -t.posted_amount END) AS suspended,
 				count(*) FILTER (WHERE (d.kind, c.kind) NOT IN (('clearing', 'suspense'), ('suspense', 'clearing'))) AS strays
-			FROM transfers t LEFT JOIN accounts d ON d.id = t.debit_account LEFT JOIN accounts c ON c.id = t.credit_account
-			WHERE t.kind = 'suspense' GROUP BY t.currency) t ON t.currency = COALESCE(a.currency, p.currency)) x`
+			FROM suspense_transfers t LEFT JOIN accounts d ON d.id = t.debit_account LEFT JOIN accounts c ON c.id = t.credit_account
+			GROUP BY t.currency) t ON t.currency = COALESCE(a.currency, p.currency)) x`
 
 	// Captures and voids have no event of their own: the authorization has one for its new state.
 	// An event in the row of its transfer is that of its state.
@@ -364,7 +378,7 @@ const (
 				count(*) FILTER (WHERE state <> 'pending') AS ended,
 				max(state) FILTER (WHERE state <> 'pending') AS end_state,
 				max(id) FILTER (WHERE state = 'pending') < min(id) FILTER (WHERE state <> 'pending') AS in_order
-			FROM events GROUP BY transfer_id) e ON e.transfer_id = t.id
+			FROM transfer_events GROUP BY transfer_id) e ON e.transfer_id = t.id
 		UNION ALL
 		SELECT id, kind, state, 0, 1, state, NULL FROM transfers WHERE debit_seq IS NOT NULL) x`
 )

@@ -29,8 +29,11 @@ type busyFixture struct {
 	waiting, rejected            uuid.UUID // a deposit that is pending, a withdrawal that the bank refused
 }
 
-func newBusyFixture(t *testing.T) *busyFixture {
-	h := newFixture(t)
+func newBusyFixture(t *testing.T) *busyFixture { return newFixture(t).busy() }
+
+// busy adds users and transfers of every kind and state.
+func (h *fixture) busy() *busyFixture {
+	t := h.t
 	b := &busyFixture{fixture: h, alice: h.user(1000), bob: h.user(500), carol: h.user(300), dave: h.user(0), eve: h.user(0)}
 	b.one = b.pay(b.alice, b.bob, 10)
 	b.other = b.pay(b.carol, b.dave, 20)
@@ -187,102 +190,103 @@ var damages = []struct {
 	sql    string
 	breaks []string // the checks that must fail, in the order of the report; all others must pass
 	row    string   // the row that the first of them must name
+	signed bool     // it also changes what an earlier audit has signed
 }{
 	{"a posting moved to another transfer", `UPDATE postings SET transfer_id = $taken WHERE transfer_id = $captured AND amount < 0`,
-		[]string{"double_entry"}, "transfer $captured"},
+		[]string{"double_entry"}, "transfer $captured", false},
 	{"the postings of two transfers exchanged", `UPDATE postings SET transfer_id = CASE transfer_id WHEN $taken THEN $captured ELSE $taken END
-		WHERE transfer_id IN ($taken, $captured)`, []string{"postings_match"}, "transfer $captured"},
+		WHERE transfer_id IN ($taken, $captured)`, []string{"postings_match"}, "transfer $captured", false},
 	{"postings of a refused transfer", `UPDATE postings SET transfer_id = $refused WHERE transfer_id = $captured`,
-		[]string{"posted_only"}, "transfer $refused"},
+		[]string{"posted_only"}, "transfer $refused", false},
 	{"postings in the table of a transfer that has its own", `UPDATE postings SET transfer_id = $one WHERE transfer_id = $captured`,
-		[]string{"posted_only"}, "transfer $one"},
+		[]string{"posted_only"}, "transfer $one", false},
 	{"a wallet in another currency", `UPDATE accounts SET currency = 'EUR' WHERE id = @eve`,
-		[]string{"one_currency"}, "transfer $refused"},
+		[]string{"one_currency"}, "transfer $refused", false},
 	{"an own posting without its event", `ALTER TABLE transfers DROP CONSTRAINT transfers_own_postings;
-		UPDATE transfers SET digest = NULL WHERE id = $last`, []string{"own_postings", "digests"}, "transfer $last"},
+		UPDATE transfers SET digest = NULL WHERE id = $last`, []string{"own_postings", "digests"}, "transfer $last", false},
 	{"own postings of a transfer that is not posted at once", `ALTER TABLE transfers DROP CONSTRAINT transfers_own_postings;
-		UPDATE transfers SET kind = 'deposit' WHERE id = $last`, []string{"own_postings", "payments", "events", "digests"}, "transfer $last"},
+		UPDATE transfers SET kind = 'deposit' WHERE id = $last`, []string{"own_postings", "payments", "events", "digests"}, "transfer $last", false},
 	{"own postings of another amount", `ALTER TABLE transfers DROP CONSTRAINT transfers_own_postings;
 		UPDATE transfers SET posted_amount = posted_amount - 1 WHERE id = $last`,
-		[]string{"own_postings", "running_balance", "balance", "credited", "digests"}, "transfer $last"},
+		[]string{"own_postings", "running_balance", "balance", "credited", "digests"}, "transfer $last", false},
 	{"an id of another time", `UPDATE transfers SET id = (substr(id::text, 1, 15) || '3e8' || substr(id::text, 19))::uuid WHERE id = $last`,
-		[]string{"id_time", "digests"}, "transfer "},
+		[]string{"id_time", "digests"}, "transfer ", false},
 	{"own postings with an earlier time", `UPDATE transfers SET resolved_at = resolved_at - interval '1 hour' WHERE id = $one`,
-		[]string{"id_time", "dates", "digests"}, "transfer $one"},
+		[]string{"id_time", "dates", "digests"}, "transfer $one", false},
 	{"a gap in the sequence numbers of own postings", `UPDATE transfers SET credit_seq = credit_seq + 1 WHERE id = $last;
-		UPDATE accounts SET seq = seq + 1 WHERE id = @dave`, []string{"sequence"}, "account @dave"},
+		UPDATE accounts SET seq = seq + 1 WHERE id = @dave`, []string{"sequence"}, "account @dave", false},
 	{"a gap in the sequence numbers", `UPDATE postings SET seq = seq + 1 WHERE account_id = @alice AND seq = (SELECT seq FROM accounts WHERE id = @alice);
-		UPDATE accounts SET seq = seq + 1 WHERE id = @alice`, []string{"sequence"}, "account @alice"},
+		UPDATE accounts SET seq = seq + 1 WHERE id = @alice`, []string{"sequence"}, "account @alice", false},
 	{"a wrong running balance", `UPDATE postings SET balance_after = balance_after + 1 WHERE account_id = @alice AND seq = 1`,
-		[]string{"running_balance"}, "account @alice seq 1"},
+		[]string{"running_balance"}, "account @alice seq 1", false},
 	{"a wrong running balance of an own posting", `UPDATE transfers SET debit_balance = debit_balance + 1 WHERE id = $one`,
-		[]string{"running_balance"}, "account @alice seq 2"},
+		[]string{"running_balance"}, "account @alice seq 2", false},
 	{"a posting with an earlier time", `UPDATE postings SET posted_at = posted_at - interval '1 hour' WHERE transfer_id = $captured AND amount < 0`,
-		[]string{"dates"}, "account @alice seq "},
+		[]string{"dates"}, "account @alice seq ", false},
 	{"an own posting with the time of the one before", `UPDATE postings SET posted_at = (SELECT resolved_at FROM transfers WHERE id = $one)
-		WHERE account_id = @alice AND seq = 1`, []string{"dates"}, "account @alice seq 2"},
+		WHERE account_id = @alice AND seq = 1`, []string{"dates"}, "account @alice seq 2", false},
 	{"an own event before that of an earlier posting", `UPDATE transfers SET event_xid = '3' WHERE id = $last`,
-		[]string{"own_order"}, "account @dave seq 3"},
+		[]string{"own_order"}, "account @dave seq 3", false},
 	{"a posting with a time after as_of", `UPDATE accounts SET as_of = as_of - interval '1 hour' WHERE id = @alice`,
-		[]string{"dates"}, "account @alice: as_of"},
+		[]string{"dates"}, "account @alice: as_of", false},
 	{"money moved from one wallet to another without postings", `UPDATE accounts SET balance = balance + CASE id WHEN @alice THEN 1 ELSE -1 END
-		WHERE id IN (@alice, @bob)`, []string{"balance"}, "account @alice"},
-	{"more credited than came in", `UPDATE accounts SET credited = credited + 1 WHERE id = @alice`, []string{"credited"}, "account @alice"},
+		WHERE id IN (@alice, @bob)`, []string{"balance"}, "account @alice", false},
+	{"more credited than came in", `UPDATE accounts SET credited = credited + 1 WHERE id = @alice`, []string{"credited"}, "account @alice", false},
 	{"a checkpoint with another sum", `INSERT INTO account_checkpoints SELECT account_id, seq, 1, posted_at FROM all_postings
-		WHERE account_id = @alice AND seq = 3`, []string{"credited"}, "account @alice"},
+		WHERE account_id = @alice AND seq = 3`, []string{"credited"}, "account @alice", false},
 	{"less credited than from a checkpoint on", `INSERT INTO account_checkpoints SELECT account_id, seq, 1000, posted_at FROM all_postings
-		WHERE account_id = @alice AND seq = 1; UPDATE accounts SET credited = credited - 1 WHERE id = @alice`, []string{"credited"}, "account @alice"},
+		WHERE account_id = @alice AND seq = 1; UPDATE accounts SET credited = credited - 1 WHERE id = @alice`, []string{"credited"}, "account @alice", false},
 	{"a checkpoint of no posting", `INSERT INTO account_checkpoints SELECT id, seq + 1, credited, as_of FROM accounts WHERE id = @alice`,
-		[]string{"credited"}, "account @alice"},
+		[]string{"credited"}, "account @alice", false},
 	{"a checkpoint with the time of another posting", `INSERT INTO account_checkpoints SELECT account_id, seq, 1000, posted_at + interval '1 microsecond'
-		FROM all_postings WHERE account_id = @alice AND seq = 1`, []string{"credited"}, "account @alice"},
-	{"a hold without a transfer", `UPDATE accounts SET held = held + 1 WHERE id = @alice`, []string{"held"}, "account @alice"},
-	{"a hold that the triggers do not know", `DELETE FROM account_holds WHERE account_id = @alice`, []string{"holds"}, "account @alice"},
-	{"a wallet that is frozen without its owner", `UPDATE accounts SET status = 'frozen' WHERE id = @alice`, []string{"freeze"}, "account @alice"},
+		FROM all_postings WHERE account_id = @alice AND seq = 1`, []string{"credited"}, "account @alice", false},
+	{"a hold without a transfer", `UPDATE accounts SET held = held + 1 WHERE id = @alice`, []string{"held"}, "account @alice", false},
+	{"a hold that the triggers do not know", `DELETE FROM account_holds WHERE account_id = @alice`, []string{"holds"}, "account @alice", false},
+	{"a wallet that is frozen without its owner", `UPDATE accounts SET status = 'frozen' WHERE id = @alice`, []string{"freeze"}, "account @alice", false},
 	{"an active wallet of a frozen owner", `UPDATE account_owners SET status = 'frozen' WHERE owner = (SELECT owner FROM accounts WHERE id = @alice);
-		UPDATE accounts SET status = 'active' WHERE id = @alice`, []string{"freeze"}, "account @alice"},
+		UPDATE accounts SET status = 'active' WHERE id = @alice`, []string{"freeze"}, "account @alice", false},
 	{"a wallet below its floor", `ALTER TABLE accounts DROP CONSTRAINT accounts_floor;
-		UPDATE accounts SET floor = balance - held + 1 WHERE id = @alice`, []string{"floor"}, "account @alice"},
+		UPDATE accounts SET floor = balance - held + 1 WHERE id = @alice`, []string{"floor"}, "account @alice", false},
 	{"money created on one side of a transfer", `UPDATE postings SET amount = amount + 1, balance_after = balance_after + 1 WHERE transfer_id = $taken AND amount > 0;
 		UPDATE transfers SET credit_balance = credit_balance + 1 WHERE id = $last;
-		UPDATE accounts SET balance = balance + 1 WHERE id = @dave`, []string{"double_entry", "currency_sums"}, "transfer $taken"},
+		UPDATE accounts SET balance = balance + 1 WHERE id = @dave`, []string{"double_entry", "currency_sums"}, "transfer $taken", false},
 	{"a key with two effects", `ALTER TABLE transfers DROP CONSTRAINT transfers_key;
 		UPDATE transfers SET idem_key = (SELECT max(idem_key) FROM transfers WHERE kind = 'capture') WHERE kind = 'capture'`,
-		[]string{"keys"}, "owner "},
+		[]string{"keys"}, "owner ", false},
 	{"a void with the state of a refusal", `UPDATE transfers SET state = 'refused' WHERE kind = 'void' AND state = 'voided'`,
-		[]string{"one_end"}, "transfer "},
+		[]string{"one_end"}, "transfer ", false},
 	{"a second capture", `UPDATE transfers SET state = 'posted', posted_amount = amount WHERE kind = 'capture' AND state = 'refused'`,
-		[]string{"one_end"}, "transfer "},
+		[]string{"one_end"}, "transfer ", false},
 	{"a reversed amount without its reversal", `UPDATE transfers SET reversed_amount = reversed_amount + 1 WHERE id = $one`,
-		[]string{"reversals"}, "transfer $one"},
+		[]string{"reversals"}, "transfer $one", false},
 	{"a payment of another amount", `UPDATE payments SET amount = amount + 1 WHERE transfer_id = $waiting`,
-		[]string{"payments"}, "transfer $waiting"},
+		[]string{"payments"}, "transfer $waiting", false},
 	{"a payment without a transfer", `INSERT INTO payments (transfer_id, direction, external_ref, amount, currency, next_at)
 		VALUES ('00000000-0000-7000-8000-000000000001', 'deposit', 'missing', 1, 'USD', now())`,
-		[]string{"payments"}, "transfer 00000000-0000-7000-8000-000000000001"},
+		[]string{"payments"}, "transfer 00000000-0000-7000-8000-000000000001", false},
 	{"an open payment of a voided withdrawal", `UPDATE payments SET state = 'needs_review' WHERE transfer_id = $rejected`,
-		[]string{"settled"}, "transfer $rejected"},
+		[]string{"settled"}, "transfer $rejected", false},
 	{"a clearing account of another kind", `UPDATE accounts SET kind = 'suspense' WHERE kind = 'clearing' AND currency = 'EUR'`,
-		[]string{"clearing", "suspense"}, "currency EUR"},
+		[]string{"clearing", "suspense"}, "currency EUR", true},
 	{"a payment that no worker will handle", `ALTER TABLE payments DROP CONSTRAINT payments_due;
-		UPDATE payments SET next_at = NULL WHERE transfer_id = $waiting`, []string{"way_to_end"}, "transfer $waiting"},
+		UPDATE payments SET next_at = NULL WHERE transfer_id = $waiting`, []string{"way_to_end"}, "transfer $waiting", false},
 	{"an authorization without an end", `UPDATE transfers SET expires_at = NULL WHERE id = $open`,
-		[]string{"way_to_end", "digests"}, "transfer $open"},
+		[]string{"way_to_end", "digests"}, "transfer $open", false},
 	{"an event of another state", `UPDATE events SET state = 'voided' WHERE transfer_id = $captured AND state = 'posted'`,
-		[]string{"events"}, "transfer $captured"},
+		[]string{"events"}, "transfer $captured", false},
 	{"an event in the table of a transfer that has its own", `UPDATE events SET transfer_id = $one WHERE transfer_id = $waiting`,
-		[]string{"events"}, "transfer $one"},
+		[]string{"events"}, "transfer $one", false},
 	{"an event above the cluster's transactions", `UPDATE events SET xid = '9000000000000000' WHERE transfer_id = $captured`,
-		[]string{"event_order"}, "event "},
+		[]string{"event_order"}, "event ", false},
 	{"an own event above the cluster's transactions", `UPDATE transfers SET event_xid = '9000000000000000' WHERE id = $last`,
-		[]string{"event_order"}, "event "},
+		[]string{"event_order"}, "event ", false},
 	{"two events with one position", `UPDATE transfers SET (event_xid, event_id) = (SELECT xid, id FROM events WHERE transfer_id = $waiting)
-		WHERE id = $last`, []string{"event_positions"}, "event "},
-	{"a sequence behind its column", `SELECT setval('events_id_seq', 1)`, []string{"sequences"}, "the sequence of events.id is at 1"},
-	{"an event deleted", `DELETE FROM events WHERE transfer_id = $waiting`, []string{"events"}, "transfer $waiting"},
-	{"a memo rewritten", `UPDATE transfers SET memo = 'something else' WHERE id = $one`, []string{"digests"}, "transfer $one"},
-	{"a digest rewritten", `UPDATE events SET digest = sha256('') WHERE transfer_id = $captured`, []string{"digests"}, "transfer $captured"},
-	{"an own digest rewritten", `UPDATE transfers SET digest = sha256('') WHERE id = $one`, []string{"digests"}, "transfer $one"},
+		WHERE id = $last`, []string{"event_positions"}, "event ", false},
+	{"a sequence behind its column", `SELECT setval('events_id_seq', 1)`, []string{"sequences"}, "the sequence of events.id is at 1", false},
+	{"an event deleted", `DELETE FROM events WHERE transfer_id = $waiting`, []string{"events"}, "transfer $waiting", false},
+	{"a memo rewritten", `UPDATE transfers SET memo = 'something else' WHERE id = $one`, []string{"digests"}, "transfer $one", false},
+	{"a digest rewritten", `UPDATE events SET digest = sha256('') WHERE transfer_id = $captured`, []string{"digests"}, "transfer $captured", false},
+	{"an own digest rewritten", `UPDATE transfers SET digest = sha256('') WHERE id = $one`, []string{"digests"}, "transfer $one", false},
 }
 
 func TestAuditFindsDamage(t *testing.T) {
@@ -292,18 +296,7 @@ func TestAuditFindsDamage(t *testing.T) {
 			t.Parallel()
 			b := newBusyFixture(t)
 			b.damage(damage.sql)
-			report := b.audit()
-			if got := broken(report); !slices.Equal(got, damage.breaks) {
-				t.Fatalf("broken: %v, want %v\n%s", got, damage.breaks, table(report))
-			}
-			first, _ := report.FirstBroken()
-			row := b.fill(damage.row, "", "")
-			if !slices.ContainsFunc(first.Broken, func(s string) bool { return strings.HasPrefix(s, row) }) {
-				t.Errorf("%s names %q, want one that begins with %q", first.Name, first.Broken, row)
-			}
-			if text := table(report); !strings.Contains(text, "BROKEN") || !strings.Contains(text, first.Broken[0]) {
-				t.Errorf("the table does not report it:\n%s", text)
-			}
+			b.checkReport(b.audit(), damage.breaks, damage.row)
 		})
 	}
 	t.Run("every check is broken by some damage", func(t *testing.T) {
@@ -319,6 +312,23 @@ func TestAuditFindsDamage(t *testing.T) {
 			}
 		}
 	})
+}
+
+// checkReport compares the checks that fail, and the first row that a report names.
+func (b *busyFixture) checkReport(report ledger.Report, breaks []string, row string) {
+	t := b.t
+	t.Helper()
+	if got := broken(report); !slices.Equal(got, breaks) {
+		t.Fatalf("broken: %v, want %v\n%s", got, breaks, table(report))
+	}
+	first, _ := report.FirstBroken()
+	row = b.fill(row, "", "")
+	if !slices.ContainsFunc(first.Broken, func(s string) bool { return strings.HasPrefix(s, row) }) {
+		t.Errorf("%s names %q, want one that begins with %q", first.Name, first.Broken, row)
+	}
+	if text := table(report); !strings.Contains(text, "BROKEN") || !strings.Contains(text, first.Broken[0]) {
+		t.Errorf("the table does not report it:\n%s", text)
+	}
 }
 
 // damage runs SQL as a superuser without triggers, which no other role can do.

@@ -40,6 +40,7 @@ const (
 	Unavailable         problem.Code = "unavailable"     // nothing was done
 	Fenced              problem.Code = "fenced"          // another worker has taken the payment over
 	SettlementConflicts problem.Code = "settlement_conflicts"
+	NoSignedAudit       problem.Code = "no_signed_audit"
 	Internal            problem.Code = "internal" // the database rejected the command: a defect of Kizo
 )
 

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -64,3 +65,7 @@ func Pages(l *Ledger) (read int, running bool) {
 	defer l.feed.mu.Unlock()
 	return l.feed.pages, l.feed.running
 }
+
+// SetAuditOverlap sets how long before the signed audit the ids of the transfers begin that an
+// incremental audit checks.
+func SetAuditOverlap(a *Auditor, d time.Duration) { a.overlap = d }
