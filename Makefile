@@ -91,7 +91,7 @@ chaos-scenarios: deps ## make fault runs with one kind of fault each, and check 
 SIZES ?= 100000,1000000
 
 .PHONY: bench-growth
-bench-growth: deps ## measure what slows down as the books grow; SIZES= postings, 10000000 takes half an hour
+bench-growth: deps ## measure what slows down as the books grow; SIZES= postings, 10000000 takes about 15 minutes
 	$(GO) run ./loadtest/bench run growth -sizes $(SIZES)
 
 .PHONY: screenshots

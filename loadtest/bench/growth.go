@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -23,8 +22,7 @@ const (
 	quietWallet    = 1
 	quietTransfers = 5
 
-	growers = 1024 // callers while the database grows
-	reads   = 200  // how often each read is timed
+	reads = 200 // how often each read is timed
 
 	trickle       = 200 // transfers per second beside an audit
 	trickleAtOnce = 64
@@ -54,9 +52,9 @@ type grower struct {
 	disk      Table   // likewise
 }
 
-// growth lets the database grow by package ledger, and stops at each size to measure
-// transfers/s, lists, balances as of a time, the summary, the events, the audit, and the
-// size of tables and indexes. Transfers take turns with a new database in the same
+// growth lets the database grow by the loader, and stops at each size to measure transfers/s,
+// lists, balances as of a time, the summary, the events, the audit, and the size of tables
+// and indexes; -only selects some of these. Transfers take turns with a new database in the same
 // PostgreSQL, so that a machine that becomes slower is slower for both. Reads are timed
 // in this process.
 func growth(ctx context.Context, b *bench) error {
@@ -65,22 +63,33 @@ func growth(ctx context.Context, b *bench) error {
 		figures: Table{Header: []string{"postings"}}, disk: Table{Header: []string{"on disk, MB (bytes per posting)"}},
 	}
 	quietPair := func(int) (from, to int) { return busyWallet, quietWallet }
-	if err := g.transfers(ctx, quietTransfers, 1, quietPair); err != nil {
+	if err := g.transfers(ctx, quietTransfers, quietPair); err != nil {
 		return err
+	}
+	measures := []struct {
+		name    string
+		measure func(context.Context) error
+	}{
+		{"transfers", g.measureTransfers}, {"reads", g.measureReads}, {"audit", g.measureAudit},
+		{"audit-beside", g.measureAuditBeside}, {"sizes", g.weigh},
 	}
 	for _, size := range append([]int64{0}, slices.Sorted(slices.Values(b.sizes))...) {
 		began := time.Now()
 		n := max((size-g.postings()+1)/2, 0)
-		if err := g.transfers(ctx, n, growers, busyPair); err != nil {
+		if err := g.load(ctx, n); err != nil {
 			return fmt.Errorf("grow to %d postings: %w", size, err)
 		}
 		b.logf("%d postings: %d transfers in %.0f s, %.0f/s", g.postings(), n, time.Since(began).Seconds(), float64(n)/time.Since(began).Seconds())
 		g.figures.Header = append(g.figures.Header, fmt.Sprint(g.postings()))
-		for _, measure := range []func(context.Context) error{g.measureTransfers, g.measureReads, g.measureAudit, g.measureAuditBeside, g.weigh} {
-			if err := measure(ctx); err != nil {
-				return fmt.Errorf("measure at %d postings: %w", size, err)
+		for _, m := range measures {
+			if b.only != nil && !slices.Contains(b.only, m.name) {
+				continue
+			}
+			if err := m.measure(ctx); err != nil {
+				return fmt.Errorf("measure %s at %d postings: %w", m.name, size, err)
 			}
 		}
+		b.logf("measured at %d postings", g.postings())
 	}
 	b.report.Tables = append(b.report.Tables, g.figures, g.disk)
 	return nil
@@ -91,20 +100,16 @@ func (g *grower) postings() int64 {
 	return 2 * (g.expected["transfer"].Accepted.Count + int64(len(g.books.owners)))
 }
 
-// transfers makes n transfers with so many callers.
-func (g *grower) transfers(ctx context.Context, n int64, callers int, p pair) error {
-	var left atomic.Int64
-	left.Store(n)
+// transfers makes n transfers by the ledger, one after the other.
+func (g *grower) transfers(ctx context.Context, n int64, p pair) error {
 	err := g.books.with(ctx, ledger.Config{}, func(l *ledger.Ledger) error {
 		send := g.books.caller(ctx, l, p)
-		return rig.Parallel(ctx, callers, callers, func(context.Context, int) error {
-			for left.Add(-1) >= 0 {
-				if _, err := send(); err != nil {
-					return err
-				}
+		for range n {
+			if _, err := send(); err != nil {
+				return err
 			}
-			return nil
-		})
+		}
+		return nil
 	})
 	g.expectMoney("transfer", rig.Sum{Count: n, Minor: n}, 0)
 	return err

@@ -197,7 +197,7 @@ func (o *options) flags() *flag.FlagSet {
 	flags.IntVar(&o.rounds, "rounds", 0, "how often the phases take turns; 0: the scenario's default")
 	flags.IntVar(&o.connections, "connections", 100, "connections, or callers in this process, under closed load")
 	flags.IntVar(&o.users, "users", 0, "users with a wallet; 0: the scenario's default")
-	flags.Func("only", "phases of ledger and capacity to run, separated by commas", func(s string) error {
+	flags.Func("only", "phases of ledger and capacity, or measurements of growth (transfers, reads, audit, audit-beside, sizes), separated by commas", func(s string) error {
 		o.only = strings.Split(s, ",")
 		return nil
 	})
@@ -211,7 +211,7 @@ func (o *options) flags() *flag.FlagSet {
 	flags.Float64Var(&o.factor, "factor", 20, "storm, k6-auth-storm: wrong passwords, in multiples of what can be hashed")
 	flags.IntVar(&o.committers, "committers", 0, "ledger: batches in flight at once; 0: the ledger's default")
 	repeated(flags, &o.statements, "sql", "ledger: a statement that the owner executes first; may be repeated")
-	flags.Func("sizes", "growth: postings at which to measure (default 100000,1000000; 10000000 takes about half an hour)", func(s string) error {
+	flags.Func("sizes", "growth: postings at which to measure (default 100000,1000000; 10000000 takes about 15 minutes)", func(s string) error {
 		o.sizes = nil
 		return json.Unmarshal([]byte("["+s+"]"), &o.sizes)
 	})
