@@ -72,13 +72,25 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 		"Suspend":     func(ctx context.Context, k *Client) error { return k.Suspend(ctx, "ada", "x") },
 		"Reinstate":   func(ctx context.Context, k *Client) error { return k.Reinstate(ctx, "ada", "x") },
 		"EndSessions": func(ctx context.Context, k *Client) error { return k.EndSessions(ctx, "ada", "x") },
-		"Reconcile":   func(ctx context.Context, k *Client) error { _, err := k.Reconcile(ctx); return err },
-		"Audit":       func(ctx context.Context, k *Client) error { _, err := k.Audit(ctx); return err },
-		"Actions":     func(ctx context.Context, k *Client) error { _, err := k.Actions(ctx, 1); return err },
-		"Explain":     func(ctx context.Context, k *Client) error { _, err := k.Explain(ctx, id); return err },
-		"Wallets":     func(ctx context.Context, k *Client) error { _, err := k.Wallets(ctx); return err },
-		"OpenWallet":  func(ctx context.Context, k *Client) error { _, err := k.OpenWallet(ctx, "USD"); return err },
-		"Balance":     func(ctx context.Context, k *Client) error { _, err := k.Balance(ctx, "USD", time.Time{}); return err },
+		"APIKeys":     func(ctx context.Context, k *Client) error { _, err := k.APIKeys(ctx); return err },
+		"CreateAPIKey": func(ctx context.Context, k *Client) error {
+			_, err := k.CreateAPIKey(ctx, APIKeyCreate{Name: "x", Scopes: []string{"read"}, Password: "x"})
+			return err
+		},
+		"RotateAPIKey": func(ctx context.Context, k *Client) error {
+			_, err := k.RotateAPIKey(ctx, id, APIKeyRotate{Password: "x"})
+			return err
+		},
+		"RevokeAPIKey":    func(ctx context.Context, k *Client) error { return k.RevokeAPIKey(ctx, id) },
+		"APIKeysOf":       func(ctx context.Context, k *Client) error { _, err := k.APIKeysOf(ctx, "ada"); return err },
+		"RevokeAPIKeysOf": func(ctx context.Context, k *Client) error { return k.RevokeAPIKeysOf(ctx, "ada", "x") },
+		"Reconcile":       func(ctx context.Context, k *Client) error { _, err := k.Reconcile(ctx); return err },
+		"Audit":           func(ctx context.Context, k *Client) error { _, err := k.Audit(ctx); return err },
+		"Actions":         func(ctx context.Context, k *Client) error { _, err := k.Actions(ctx, 1); return err },
+		"Explain":         func(ctx context.Context, k *Client) error { _, err := k.Explain(ctx, id); return err },
+		"Wallets":         func(ctx context.Context, k *Client) error { _, err := k.Wallets(ctx); return err },
+		"OpenWallet":      func(ctx context.Context, k *Client) error { _, err := k.OpenWallet(ctx, "USD"); return err },
+		"Balance":         func(ctx context.Context, k *Client) error { _, err := k.Balance(ctx, "USD", time.Time{}); return err },
 		"Transfers": func(ctx context.Context, k *Client) error {
 			_, err := k.Transfers(ctx, ListTransfersParams{})
 			return err

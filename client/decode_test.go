@@ -95,6 +95,7 @@ var answerTypes = map[string]reflect.Type{
 	"TaskList": reflect.TypeFor[openapi.TaskList](), "PaymentList": reflect.TypeFor[PaymentList](), "Payment": reflect.TypeFor[Payment](),
 	"Reconciliation": reflect.TypeFor[Reconciliation](), "AuditReport": reflect.TypeFor[AuditReport](), "ActionList": reflect.TypeFor[openapi.ActionList](),
 	"Timeline": reflect.TypeFor[Timeline](), "TransferEvent": reflect.TypeFor[openapi.TransferEvent](), "OpsSnapshot": reflect.TypeFor[OpsSnapshot](),
+	"ApiKeyList": reflect.TypeFor[openapi.ApiKeyList](), "ApiKeySecret": reflect.TypeFor[APIKeySecret](),
 	"SecurityEventList": reflect.TypeFor[openapi.SecurityEventList](),
 }
 

@@ -21,6 +21,8 @@ type (
 	ListTransfersParams   = openapi.ListTransfersParams
 	OpsListPaymentsParams = openapi.OpsListPaymentsParams
 	OpsListTasksParams    = openapi.OpsListTasksParams
+	APIKeyCreate          = openapi.ApiKeyCreate
+	APIKeyRotate          = openapi.ApiKeyRotate
 
 	// Users and their sessions.
 
@@ -29,6 +31,8 @@ type (
 	Person        = openapi.Person
 	Session       = openapi.Session
 	SecurityEvent = openapi.SecurityEvent
+	APIKey        = openapi.ApiKey
+	APIKeySecret  = openapi.ApiKeySecret
 
 	// Wallets.
 
@@ -132,11 +136,18 @@ const (
 	InsufficientFunds       = openapi.InsufficientFunds
 	Internal                = openapi.Internal
 	InvalidCredentials      = openapi.InvalidCredentials
+	KeyExpired              = openapi.KeyExpired
+	KeyLifeOutOfRange       = openapi.KeyLifeOutOfRange
+	KeyNameTaken            = openapi.KeyNameTaken
+	KeyNetworkRefused       = openapi.KeyNetworkRefused
+	KeyNotFound             = openapi.KeyNotFound
+	KeyRevoked              = openapi.KeyRevoked
 	MediaTypeUnsupported    = openapi.MediaTypeUnsupported
 	MemoMalformed           = openapi.MemoMalformed
 	MethodNotAllowed        = openapi.MethodNotAllowed
 	NameMalformed           = openapi.NameMalformed
 	NameReserved            = openapi.NameReserved
+	NetworkMalformed        = openapi.NetworkMalformed
 	OutcomeUnknown          = openapi.OutcomeUnknown
 	Overloaded              = openapi.Overloaded
 	OwnAccount              = openapi.OwnAccount
@@ -160,7 +171,10 @@ const (
 	ReversalExceedsTransfer = openapi.ReversalExceedsTransfer
 	BatchRefused            = openapi.BatchRefused
 	RouteNotFound           = openapi.RouteNotFound
+	ScopeMissing            = openapi.ScopeMissing
+	ScopeUnknown            = openapi.ScopeUnknown
 	SessionNotFound         = openapi.SessionNotFound
+	SessionRequired         = openapi.SessionRequired
 	SessionRevoked          = openapi.SessionRevoked
 	SignatureInvalid        = openapi.SignatureInvalid
 	TaskBusy                = openapi.TaskBusy
@@ -169,6 +183,7 @@ const (
 	TokenExpired            = openapi.TokenExpired
 	TokenInvalid            = openapi.TokenInvalid
 	TooManyAttempts         = openapi.TooManyAttempts
+	TooManyKeys             = openapi.TooManyKeys
 	TooManyLookups          = openapi.TooManyLookups
 	TooManyStreams          = openapi.TooManyStreams
 	TransferNotFound        = openapi.TransferNotFound

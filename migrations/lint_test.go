@@ -55,6 +55,7 @@ type migration struct {
 	contractOf    int64
 	noTransaction bool
 	fewRows       bool     // stated for an UPDATE or DELETE
+	wider         []string // constraints that this migration replaces by wider ones, upper case
 	statements    []string // upper case, without comments and string constants, one space between words
 	created       []string // tables that this migration creates: no other session uses them
 }
@@ -62,6 +63,7 @@ type migration struct {
 var (
 	phaseLine    = regexp.MustCompile(`(?m)^-- Phase: (expand|contract of (\d{4}))$`)
 	fewRowsLine  = regexp.MustCompile(`(?m)^-- Few rows: .+`)
+	widerLine    = regexp.MustCompile(`(?m)^-- Wider: (\w+)$`)
 	comment      = regexp.MustCompile(`--[^\n]*`)
 	dollarBody   = regexp.MustCompile(`(?s)\$(\w*)\$.*?\$(\w*)\$`)
 	doBlock      = regexp.MustCompile(`(?is)\bDO\s+\$\w*\$(.*?)\$\w*\$`)
@@ -75,6 +77,9 @@ func parseMigration(number int64, text string) migration {
 	if found := phaseLine.FindStringSubmatch(text); found != nil {
 		m.phase, _, _ = strings.Cut(found[1], " ")
 		m.contractOf, _ = strconv.ParseInt(found[2], 10, 64) // 0 if the phase is expand
+	}
+	for _, found := range widerLine.FindAllStringSubmatch(text, -1) {
+		m.wider = append(m.wider, strings.ToUpper(found[1]))
 	}
 	_, up, _ := strings.Cut(text, "-- +goose Up")
 	up, _, _ = strings.Cut(up, "-- +goose Down")
@@ -179,10 +184,27 @@ func (r rule) breaks(m migration, statement string) bool {
 		return false
 	case r.unlessContract && m.phase == "contract", r.unlessFewRows && m.fewRows:
 		return false
+	case m.replacesConstraint(statement):
+		return false
 	case r.unlessNewTable && len(found) > 1 && slices.Contains(m.created, found[1]):
 		return false
 	}
 	return true
+}
+
+var dropsConstraint = regexp.MustCompile(`^(ALTER TABLE \S+ )DROP CONSTRAINT ([A-Z0-9_]+)$`)
+
+// replacesConstraint reports whether a statement drops a constraint that is stated to be replaced
+// by a wider one, and the migration adds a CHECK to the same table. Every row that the previous
+// version writes fits the wider constraint.
+func (m migration) replacesConstraint(statement string) bool {
+	found := dropsConstraint.FindStringSubmatch(statement)
+	if found == nil || !slices.Contains(m.wider, found[2]) {
+		return false
+	}
+	return slices.ContainsFunc(m.statements, func(other string) bool {
+		return strings.HasPrefix(other, found[1]+"ADD CONSTRAINT ") && strings.Contains(other, " CHECK ")
+	})
 }
 
 // lint returns the rules that a migration breaks. phases are those of the earlier migrations.

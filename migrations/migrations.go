@@ -24,6 +24,8 @@
 //   - Constraints of existing tables are added NOT VALID, and validated in the next
 //     migration. A new column has no constraint that reads the table, and no default
 //     that rewrites it.
+//   - A CHECK is replaced by a wider one under "-- Wider: NAME", in one migration: the previous
+//     version writes only rows that fit both.
 //   - Existing rows are changed by kizod in small steps, or under "-- Few rows:" with
 //     the reason why there are few.
 package migrations

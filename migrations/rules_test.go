@@ -55,6 +55,10 @@ var badMigrations = []struct{ name, text, says string }{
 	{"the contract of nothing", "-- Phase: contract of 0019\n" + timed + "DROP TABLE users;", "no earlier migration that expands"},
 	{"the contract of itself", "-- Phase: contract of 0018\n" + timed + "DROP TABLE users;", "no earlier migration that expands"},
 	{"the contract of a contract", "-- Phase: contract of 0017\n" + timed + "DROP TABLE users;", "no earlier migration that expands"},
+	{"a wider constraint that is not stated", expand + timed + "ALTER TABLE users DROP CONSTRAINT a, ADD CONSTRAINT b CHECK (x IN (1, 2, 3)) NOT VALID;", "contract of NNNN"},
+	{"another constraint than is stated", expand + timed + "-- Wider: b\nALTER TABLE users DROP CONSTRAINT a, ADD CONSTRAINT b CHECK (x IN (1, 2, 3)) NOT VALID;", "contract of NNNN"},
+	{"no wider constraint", expand + timed + "-- Wider: a\nALTER TABLE users DROP CONSTRAINT a;", "contract of NNNN"},
+	{"a wider constraint of another table", expand + timed + "-- Wider: a\nALTER TABLE users DROP CONSTRAINT a; ALTER TABLE sessions ADD CONSTRAINT b CHECK (x > 0) NOT VALID;", "contract of NNNN"},
 	{"nothing", expand, "no statement"},
 }
 
@@ -76,6 +80,7 @@ var goodMigrations = []struct{ name, text string }{
 	{"a constraint for later rows", expand + timed + "ALTER TABLE users ADD CONSTRAINT users_note CHECK (note <> '') NOT VALID;"},
 	{"its validation", expand + timed + "ALTER TABLE users VALIDATE CONSTRAINT users_note;"},
 	{"a function that deletes when it is called", expand + timed + "CREATE OR REPLACE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; END $$;"},
+	{"a wider constraint", expand + timed + "-- Wider: a\nALTER TABLE users DROP CONSTRAINT a, ADD CONSTRAINT b CHECK (x IN (1, 2, 3)) NOT VALID;"},
 	{"few rows", expand + timed + "-- Few rows: there is one.\nUPDATE access_version SET version = version + 1;"},
 	{"a contract", "-- Phase: contract of 0016\n" + timed + "ALTER TABLE users DROP COLUMN name;\nDROP FUNCTION f();"},
 	{"only a comment", expand + timed + "-- DROP TABLE users;\nCOMMENT ON TABLE users IS 'was: DROP TABLE users';"},

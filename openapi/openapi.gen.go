@@ -108,11 +108,18 @@ const (
 	InsufficientFunds       ProblemCode = "insufficient_funds"
 	Internal                ProblemCode = "internal"
 	InvalidCredentials      ProblemCode = "invalid_credentials"
+	KeyExpired              ProblemCode = "key_expired"
+	KeyLifeOutOfRange       ProblemCode = "key_life_out_of_range"
+	KeyNameTaken            ProblemCode = "key_name_taken"
+	KeyNetworkRefused       ProblemCode = "key_network_refused"
+	KeyNotFound             ProblemCode = "key_not_found"
+	KeyRevoked              ProblemCode = "key_revoked"
 	MediaTypeUnsupported    ProblemCode = "media_type_unsupported"
 	MemoMalformed           ProblemCode = "memo_malformed"
 	MethodNotAllowed        ProblemCode = "method_not_allowed"
 	NameMalformed           ProblemCode = "name_malformed"
 	NameReserved            ProblemCode = "name_reserved"
+	NetworkMalformed        ProblemCode = "network_malformed"
 	OutcomeUnknown          ProblemCode = "outcome_unknown"
 	Overloaded              ProblemCode = "overloaded"
 	OwnAccount              ProblemCode = "own_account"
@@ -135,7 +142,10 @@ const (
 	RefreshTokenReused      ProblemCode = "refresh_token_reused"
 	ReversalExceedsTransfer ProblemCode = "reversal_exceeds_transfer"
 	RouteNotFound           ProblemCode = "route_not_found"
+	ScopeMissing            ProblemCode = "scope_missing"
+	ScopeUnknown            ProblemCode = "scope_unknown"
 	SessionNotFound         ProblemCode = "session_not_found"
+	SessionRequired         ProblemCode = "session_required"
 	SessionRevoked          ProblemCode = "session_revoked"
 	SignatureInvalid        ProblemCode = "signature_invalid"
 	TaskBusy                ProblemCode = "task_busy"
@@ -144,6 +154,7 @@ const (
 	TokenExpired            ProblemCode = "token_expired"
 	TokenInvalid            ProblemCode = "token_invalid"
 	TooManyAttempts         ProblemCode = "too_many_attempts"
+	TooManyKeys             ProblemCode = "too_many_keys"
 	TooManyLookups          ProblemCode = "too_many_lookups"
 	TooManyStreams          ProblemCode = "too_many_streams"
 	TransferNotFound        ProblemCode = "transfer_not_found"
@@ -204,6 +215,18 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case InvalidCredentials:
 		return true
+	case KeyExpired:
+		return true
+	case KeyLifeOutOfRange:
+		return true
+	case KeyNameTaken:
+		return true
+	case KeyNetworkRefused:
+		return true
+	case KeyNotFound:
+		return true
+	case KeyRevoked:
+		return true
 	case MediaTypeUnsupported:
 		return true
 	case MemoMalformed:
@@ -213,6 +236,8 @@ func (e ProblemCode) Valid() bool {
 	case NameMalformed:
 		return true
 	case NameReserved:
+		return true
+	case NetworkMalformed:
 		return true
 	case OutcomeUnknown:
 		return true
@@ -258,7 +283,13 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case RouteNotFound:
 		return true
+	case ScopeMissing:
+		return true
+	case ScopeUnknown:
+		return true
 	case SessionNotFound:
+		return true
+	case SessionRequired:
 		return true
 	case SessionRevoked:
 		return true
@@ -275,6 +306,8 @@ func (e ProblemCode) Valid() bool {
 	case TokenInvalid:
 		return true
 	case TooManyAttempts:
+		return true
+	case TooManyKeys:
 		return true
 	case TooManyLookups:
 		return true
@@ -480,6 +513,83 @@ type Actor struct {
 
 // ActorRole `kizo` is a worker or the janitor; `none` means that nothing is left to do
 type ActorRole string
+
+// ApiKey defines model for ApiKey.
+type ApiKey struct {
+	CreatedAt time.Time          `json:"created_at"`
+	ExpiresAt time.Time          `json:"expires_at"`
+	Id        openapi_types.UUID `json:"id"`
+
+	// LastAddress The IP address of the last use
+	//
+	// Example: 203.0.113.7
+	LastAddress *string `json:"last_address,omitempty"`
+
+	// LastUsedAt The time of the last use. It is updated once a minute.
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+	Name       string     `json:"name"`
+
+	// Networks The networks that the key works from; any if there are none
+	Networks []string `json:"networks"`
+
+	// OverlapEndsAt When the secret from before the last rotation ends. It is absent when that has ended.
+	OverlapEndsAt *time.Time `json:"overlap_ends_at,omitempty"`
+	RevokedAt     *time.Time `json:"revoked_at,omitempty"`
+
+	// RotatedAt The time of the last rotation
+	RotatedAt *time.Time `json:"rotated_at,omitempty"`
+	Scopes    []string   `json:"scopes"`
+
+	// State active, expired or revoked
+	State string `json:"state"`
+}
+
+// ApiKeyCreate defines model for ApiKeyCreate.
+type ApiKeyCreate struct {
+	// ExpiresIn The number of seconds for which the key is valid: at most 366 days; the default is 90 days
+	ExpiresIn *int `json:"expires_in,omitempty"`
+
+	// Name 1 to 60 letters, digits, dots, dashes and underscores; unique among the keys that are not revoked
+	//
+	// Example: payroll
+	Name string `json:"name"`
+
+	// Networks Addresses and CIDR networks that the key works from. Without networks it works from any address.
+	//
+	// Example: ["203.0.113.0/24"]
+	Networks *[]string `json:"networks,omitempty"`
+
+	// Password The password of the user, because a key outlives the session
+	Password string `json:"password"`
+
+	// Scopes Example: ["read","transfers:write"]
+	Scopes []string `json:"scopes"`
+}
+
+// ApiKeyList defines model for ApiKeyList.
+type ApiKeyList struct {
+	Items []ApiKey `json:"items"`
+}
+
+// ApiKeyRotate defines model for ApiKeyRotate.
+type ApiKeyRotate struct {
+	// ExpiresIn The number of seconds for which the new secret is valid: at most 366 days; the default is 90 days
+	ExpiresIn *int `json:"expires_in,omitempty"`
+
+	// Overlap The number of seconds for which the earlier secret stays valid: at most 7 days; the default is 1 day
+	Overlap *int `json:"overlap,omitempty"`
+
+	// Password The password of the user
+	Password string `json:"password"`
+}
+
+// ApiKeySecret defines model for ApiKeySecret.
+type ApiKeySecret struct {
+	Key ApiKey `json:"key"`
+
+	// Secret The API key itself. It cannot be read again.
+	Secret string `json:"secret"`
+}
 
 // AuditCheck defines model for AuditCheck.
 type AuditCheck struct {
@@ -912,7 +1022,7 @@ type SecurityEvent struct {
 	Client  *string   `json:"client,omitempty"`
 	Detail  *string   `json:"detail,omitempty"`
 
-	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated or role_changed. Later versions can add others.
+	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated, role_changed, key_created, key_rotated, key_revoked or key_refused. Later versions can add others.
 	Event     string              `json:"event"`
 	Id        int64               `json:"id"`
 	SessionId *openapi_types.UUID `json:"session_id,omitempty"`
@@ -1437,6 +1547,12 @@ type CreateWithdrawalParams struct {
 	Prefer *Prefer `json:"Prefer,omitempty"`
 }
 
+// CreateApiKeyJSONRequestBody defines body for CreateApiKey for application/json ContentType.
+type CreateApiKeyJSONRequestBody = ApiKeyCreate
+
+// RotateApiKeyJSONRequestBody defines body for RotateApiKey for application/json ContentType.
+type RotateApiKeyJSONRequestBody = ApiKeyRotate
+
 // LogInJSONRequestBody defines body for LogIn for application/json ContentType.
 type LogInJSONRequestBody = LogIn
 
@@ -1472,6 +1588,9 @@ type OpsFreezeUserJSONRequestBody = Reason
 
 // OpsReinstateUserJSONRequestBody defines body for OpsReinstateUser for application/json ContentType.
 type OpsReinstateUserJSONRequestBody = Reason
+
+// OpsRevokeApiKeysJSONRequestBody defines body for OpsRevokeApiKeys for application/json ContentType.
+type OpsRevokeApiKeysJSONRequestBody = Reason
 
 // OpsSuspendUserJSONRequestBody defines body for OpsSuspendUser for application/json ContentType.
 type OpsSuspendUserJSONRequestBody = Reason

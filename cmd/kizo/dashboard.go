@@ -63,7 +63,11 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	if err != nil {
 		return usage(err)
 	}
-	if a.env("KIZO_TOKEN") == "" { // without a session, the dashboard asks for a password
+	found, err := a.credential()
+	if err != nil {
+		return err
+	}
+	if found.origin == "" { // without a session, the dashboard asks for a password
 		if err := a.confirmServer(ctx); err != nil {
 			return err
 		}

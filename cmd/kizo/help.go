@@ -73,6 +73,7 @@ func helpTopics(outputs []documented) []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "exit-codes", Short: "The exit codes", Long: exitCodesHelp},
 		{Use: "environment", Short: "Environment variables and files", Long: environmentHelp},
+		{Use: "api-keys", Short: "API keys for scripts", Long: apiKeysHelp},
 		{Use: "formatting", Short: "Output formats", Long: formattingHelp + columnsHelp(outputs)},
 		{Use: "batch", Short: "Payouts from a file", Long: batchHelp},
 	}
@@ -81,19 +82,19 @@ func helpTopics(outputs []documented) []*cobra.Command {
 const environmentHelp = `Variables:
   KIZO_SERVER       address of the server; ` + defaultServer + ` if nothing says otherwise
   KIZO_CURRENCY     the currency of amounts without one; kizo config set currency stores it
+  KIZO_API_KEY      an API key to use instead of a session; it is never stored: kizo help api-keys
+  KIZO_API_KEY_FILE a file whose first line is the API key
   KIZO_TOKEN        an access token to use instead of a session; it is never stored
   KIZO_CA_FILE      certificates (PEM) to trust besides those of the system
   KIZO_INSECURE_HTTP  1 lets passwords and tokens go unencrypted to another computer, as --insecure-http does
   KIZO_CONFIG       a configuration file to read instead of all others
-  KIZO_PAGER        shows lists that are longer than the terminal; PAGER, then less -FIRX if not set, none if empty
-  NO_COLOR          no colors in tables; CLICOLOR=0 too. CLICOLOR_FORCE=1: colors also in a pipe; --color decides first
   TZ                the time zone in which days begin, such as Europe/Berlin; the computer's if not set
   TRACEPARENT       a trace to join (W3C Trace Context); without it, each command starts one
   XDG_CONFIG_HOME   where kizo/config.toml is; ~/.config if not set
   XDG_STATE_HOME    where kizo keeps its state; ~/.local/state if not set. Relative paths are ignored, and
                     without an absolute HOME, ~ is the home of the password database
 
-An empty variable other than KIZO_PAGER counts as not set. An empty flag, argument or setting in a file is an error.
+An empty variable counts as not set. An empty flag, argument or setting in a file is an error.
 
 Files:
   .kizo.toml                                server and currency for a directory and those below it
@@ -110,8 +111,33 @@ A configuration file looks like this; every setting is optional:
   ca_file = "own-ca.pem"          # relative to this file
 
 Sessions belong to a server and to a state directory: with another XDG_STATE_HOME you are another user.
-KIZO_TOKEN is not sent to a server that a .kizo.toml chose, and a password only if you have logged in there
+An API key or KIZO_TOKEN is not sent to a server that a .kizo.toml chose, and a password only if you have logged in there
 before or confirm it: name the server in KIZO_SERVER or --server. Redirects are not followed.`
+
+const apiKeysHelp = `An API key lets a script act as you, within limits, without a session:
+
+  kizo keys create --name reports --scope read --secret-file reports.key
+  KIZO_API_KEY_FILE=reports.key kizo balance
+
+A key is read from KIZO_API_KEY, from the first line of the file KIZO_API_KEY_FILE, or with --api-key-stdin
+from the first line of stdin; never from the command line, which others can see. In GitHub Actions or cron
+nothing else is needed.
+
+The scopes of a key say what it may do:
+  read              see balances, transfers and events; find users
+  transfers:write   transfer, authorize, capture, void, reverse; open a wallet
+  bank:write        deposit and withdraw; open a wallet
+  ops:read          see what operators see; for operators
+  ops:write         act as an operator; for operators
+Most commands that move money also read, so that a key for them usually has both scopes. No key can
+create or change keys, change who you are, or end sessions: log in for that.
+
+A key works from the addresses of --ip, or from all. It expires after 90 days unless --expires says
+otherwise. kizo keys rotate gives it a new secret, while the earlier one stays valid for a day or for the
+time of --overlap; kizo keys revoke ends it at once, everywhere. kizo keys list shows when each was last used, and
+kizo sessions history when one was refused.
+
+Secret scanners recognize a key by kizo_live_ and by its last six characters, which are a checksum.`
 
 const formattingHelp = `Data goes to stdout, everything else to stderr.
 
@@ -141,10 +167,6 @@ An error is then one problem object (RFC 9457) on stderr, with a stable code and
                      {{money .amount .currency}} is 12.50 USD, {{json .}} is JSON, and a field without
                      a value is empty:
   kizo transfers list --template '{{range .}}{{.id}} {{money .amount .currency}}{{"\n"}}{{end}}'
-
-On a terminal, states have colors (green, yellow or red, never without their word), and a list that is
-longer than the screen goes through a pager. --watch, on commands that only read, prints again every
-2 s, or --watch=500ms, until Ctrl-C: on a terminal in place, in a pipe as jsonl when something changes.
 
 Names, memos and reasons are untrusted. Control characters, marks that change the direction of writing
 and invisible characters in them are printed as \u{202e}; in JSON as \u202e.

@@ -46,7 +46,7 @@ func (a *app) nextOfProblem(refused *client.Error) []string {
 	case "":
 		return a.nextOfForeignAnswer(refused)
 	case client.Unauthenticated, client.TokenInvalid, client.TokenExpired, client.SessionRevoked,
-		client.RefreshTokenInvalid, client.RefreshTokenReused:
+		client.RefreshTokenInvalid, client.RefreshTokenReused, client.KeyRevoked, client.KeyExpired:
 		return []string{a.loginLine()}
 	case client.EmailTaken:
 		return []string{"kizo login EMAIL"}
@@ -60,6 +60,14 @@ func (a *app) nextOfProblem(refused *client.Error) []string {
 		return next
 	case client.TransferNotFound, client.TransferNotPending, client.TransferNotReversible:
 		return []string{"kizo transfers list"}
+	case client.KeyNotFound, client.TooManyKeys:
+		return []string{"kizo keys list"}
+	case client.ScopeMissing:
+		return []string{"kizo keys create --name NAME --scope SCOPE,… (a key keeps its scopes)"}
+	case client.SessionRequired:
+		if found, err := a.credential(); err == nil && found.origin != "" {
+			return []string{found.unset(), "kizo login NAME"}
+		}
 	case client.SessionNotFound:
 		return []string{"kizo sessions list"}
 	case client.IdempotencyKeyReused:
@@ -70,8 +78,8 @@ func (a *app) nextOfProblem(refused *client.Error) []string {
 
 // loginLine names the user who was logged in last, if known.
 func (a *app) loginLine() string {
-	if a.env("KIZO_TOKEN") != "" {
-		return "KIZO_TOKEN was not accepted: unset it, or set a new one"
+	if found, err := a.credential(); err == nil && found.origin != "" {
+		return found.origin + " was not accepted: unset it, or set a new one"
 	}
 	name := "NAME"
 	if config, err := a.config(); err == nil {

@@ -24,7 +24,8 @@ func newLoginCommand(a *app) *cobra.Command {
 		Long: `Log in with your handle or e-mail address.
 
 The session is kept in a file that only you can read, under $XDG_STATE_HOME/kizo, one for each server.
-Scripts may set KIZO_TOKEN to an access token instead, which is used as it is and never stored.`,
+Scripts use an API key instead: kizo help api-keys. KIZO_TOKEN can hold an access token, which is used as it
+is and never stored.`,
 		Example: `  kizo login ada
   kizo login ada@example.com --password-stdin < password.txt`,
 		Args: takes("NAME"),

@@ -22,6 +22,7 @@
 //	arguments.go    hints for mistyped flags and arguments
 //	config.go       settings from flags, environment and files
 //	sessionfile.go  the stored session
+//	credential.go   the API key or token that replaces it
 //	intents.go      the log of commands that move money, for kizo retry
 //	move.go         how every command moves money
 //	pay_read.go     the rows of a payout file; pay_check.go checks them, pay_send.go sends them,

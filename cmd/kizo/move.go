@@ -119,8 +119,12 @@ func refusalOf(entry intent, err error) (intentEnd, bool) {
 
 // who returns the user that the money belongs to.
 func (a *app) who(ctx context.Context, kizo *client.Client) (client.User, error) {
-	if a.env("KIZO_TOKEN") != "" {
-		return kizo.Me(ctx) // a token does not name its user
+	found, err := a.credential()
+	if err != nil {
+		return client.User{}, err
+	}
+	if found.origin != "" {
+		return kizo.Me(ctx) // neither a token nor a key names its user
 	}
 	stored, err := a.sessions(kizo.Server())
 	if err != nil {

@@ -29,10 +29,15 @@ func newOpsUserCommand(a *app) *cobra.Command {
 		newActCommand(a, "end-sessions USER", "End the user's sessions; the user may log in again", "user.end_sessions",
 			func(ctx context.Context, kizo *client.Client, login, reason string) error {
 				return kizo.EndSessions(ctx, login, reason)
+			}),
+		newOpsUserKeysCommand(a),
+		newActCommand(a, "revoke-keys USER", "End all API keys of the user", "user.revoke_keys",
+			func(ctx context.Context, kizo *client.Client, login, reason string) error {
+				return kizo.RevokeAPIKeysOf(ctx, login, reason)
 			}))
 	group.Aliases = []string{"account"} // the name from before suspend existed
 	group.Long = `A frozen user can log in and look, but no money moves to or from any of the wallets,
 including those opened later. A suspended user cannot log in, but other users can still
-send money to the user. A user can be both. You cannot do this to your own account.`
+send money to the user; the user's API keys do not work meanwhile. A user can be both. You cannot do this to your own account.`
 	return group
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -45,25 +44,35 @@ func (o *passwordOptions) read(ctx context.Context, a *app, isNew bool) (string,
 	return typed[0], nil
 }
 
+// firstLine reads the first line and nothing after it, which may be for another reader.
 func firstLine(in io.Reader) (string, error) {
-	line, err := bufio.NewReader(io.LimitReader(in, maxPassword+1)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", err
+	var line []byte
+	for one := make([]byte, 1); len(line) <= maxPassword; {
+		n, err := in.Read(one)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", err
+		}
+		if n == 1 {
+			line = append(line, one[0])
+		}
+		if err != nil || n == 1 && one[0] == '\n' {
+			break
+		}
 	}
 	if len(line) > maxPassword {
-		return "", usagef("the first line of stdin is too long for a password")
+		return "", usagef("the first line of stdin is too long for a secret")
 	}
-	password := strings.TrimRight(line, "\r\n")
+	password := strings.TrimRight(string(line), "\r\n")
 	if password == "" {
-		return "", usagef("the first line of stdin is empty: it must be the password")
+		return "", usagef("the first line of stdin is empty: it must be the secret")
 	}
 	return password, nil
 }
 
 // beforePassword refuses a log-in that could not take effect.
 func (a *app) beforePassword(ctx context.Context) error {
-	if a.env("KIZO_TOKEN") != "" {
-		return withHint(usagef("KIZO_TOKEN is set and would be used instead of the session"), "unset KIZO_TOKEN")
+	if err := a.needsSession(); err != nil {
+		return err
 	}
 	return a.confirmServer(ctx)
 }

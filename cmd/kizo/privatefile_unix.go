@@ -25,6 +25,9 @@ func checkPrivate(path string, info fs.FileInfo) error {
 	return nil
 }
 
+// readableByAll reports whether every user of the computer can read a file.
+func readableByAll(info fs.FileInfo) bool { return info.Mode().Perm()&0o004 != 0 }
+
 // syncDir makes a new name in a directory survive a crash.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -13,6 +13,9 @@ const noFollow = 0
 // checkPrivate does nothing: files inherit the access list of the user's profile.
 func checkPrivate(string, fs.FileInfo) error { return nil }
 
+// readableByAll does not read access lists: files inherit that of the user's profile.
+func readableByAll(fs.FileInfo) bool { return false }
+
 // syncDir does nothing: NTFS journals names, and directories cannot be synced.
 func syncDir(string) error { return nil }
 

@@ -149,14 +149,18 @@ func (a *app) kizoOf(ctx context.Context, entry intent) (*client.Client, error) 
 	if err != nil {
 		return nil, err
 	}
+	found, err := a.credential()
+	if err != nil {
+		return nil, err
+	}
 	var kizo *client.Client
 	switch {
-	case a.env("KIZO_TOKEN") == "":
+	case found.origin == "":
 		kizo, err = a.kizoInSession(entry.Server)
 	case config.Server.Value == entry.Server:
 		kizo, err = a.kizo()
 	default:
-		err = usagef("it was meant for %s, and KIZO_TOKEN is for %s", entry.Server, config.Server.Value)
+		err = usagef("it was meant for %s, and %s is for %s", entry.Server, found.origin, config.Server.Value)
 	}
 	if err != nil {
 		return nil, err

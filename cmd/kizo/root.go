@@ -36,8 +36,7 @@ Begin with an account and some money:
 	flags.StringVar(&a.caFileFlag, "ca-file", "", "also trust the certificates in this file (KIZO_CA_FILE)")
 	flags.BoolVar(&a.insecureFlag, "insecure-http", false, "send passwords and tokens unencrypted to another computer (KIZO_INSECURE_HTTP)")
 	flags.StringVar(&a.configFlag, "config", "", "read only this configuration file (KIZO_CONFIG)")
-	a.color = "auto"
-	flags.Var(&choiceFlag{&a.color, []string{"auto", "always", "never"}}, "color", "color states in tables: auto (on a terminal, unless NO_COLOR is set), always or never")
+	flags.BoolVar(&a.keyStdinFlag, "api-key-stdin", false, "read an API key from the first line of stdin (KIZO_API_KEY, KIZO_API_KEY_FILE)")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "print more on stderr, such as idempotency keys")
 
 	root.AddGroup(
@@ -54,7 +53,7 @@ Begin with an account and some money:
 	}
 	add("money", newBalanceCommand(a), newTransferCommand(a), newPayCommand(a), newDepositCommand(a), newWithdrawCommand(a),
 		newTransfersCommand(a), newEventsCommand(a), newExportCommand(a), newSyncCommand(a), newWalletCommand(a), newPendingCommand(a), newRetryCommand(a), newExplainCommand(a))
-	add("you", newSignupCommand(a), newLoginCommand(a), newLogoutCommand(a), newWhoamiCommand(a), newProfileCommand(a), newSessionsCommand(a))
+	add("you", newSignupCommand(a), newLoginCommand(a), newLogoutCommand(a), newWhoamiCommand(a), newProfileCommand(a), newSessionsCommand(a), newKeysCommand(a))
 	add("kizo", newDashboardCommand(a), newConfigCommand(a), newVersionCommand(a), newOpsCommand(a), newAPICommand(a), newCommandsCommand(a))
 	root.AddCommand(helpTopics(a.outputs)...)
 	root.SetIn(a.io.In)

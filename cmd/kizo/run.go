@@ -22,15 +22,16 @@ type app struct {
 	serverFlag, configFlag, caFileFlag string
 
 	insecureFlag bool
+	keyStdinFlag bool
 	verbose      bool
 	json         bool // the user asked for JSON, so errors are JSON too
 
-	color   string       // auto, always or never
 	format  format       // that the user has chosen; empty if none
 	outputs []documented // what the commands print
 
-	loaded *config      // see config()
-	http   *http.Client // see httpClient()
+	loaded        *config      // see config()
+	authenticated *credential  // see credential()
+	http          *http.Client // see httpClient()
 }
 
 // run is the program: main calls it, and so do tests.
@@ -96,22 +97,20 @@ func (a *app) trace() trace.Context {
 	return trace.New()
 }
 
-// kizo is the configured server, as the user of KIZO_TOKEN or of the stored session.
+// kizo is the configured server, as the user of the credential or of the stored session.
 func (a *app) kizo() (*client.Client, error) {
 	config, err := a.config()
 	if err != nil {
 		return nil, err
 	}
-	token := a.env("KIZO_TOKEN")
-	if token == "" {
+	found, err := a.credential()
+	if err != nil {
+		return nil, err
+	}
+	if found.origin == "" {
 		return a.kizoInSession(config.Server.Value)
 	}
-	if config.Server.Kind == fromProject && !config.ownServer() {
-		// A directory of another user must not choose where the token is sent.
-		return nil, withHint(usagef("KIZO_TOKEN is not sent to %s, which %s chose", config.Server.Value, config.Server.Origin),
-			"KIZO_SERVER="+shellQuote(config.Server.Value)+" kizo ...")
-	}
-	return a.kizoAt(config.Server.Value, client.StaticToken(token))
+	return a.kizoWith(found, config)
 }
 
 func (a *app) kizoAt(server string, tokens client.TokenStore) (*client.Client, error) {

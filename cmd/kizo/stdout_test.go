@@ -120,9 +120,6 @@ func outputCases() map[string]outputCase {
 		"kizo retry":                 {skip: "it has a test of its own"},
 		"kizo profile set":           {args: words("--findable-by-email=true")},
 		"kizo whoami":                {args: words()},
-		"kizo api":                   {args: words("GET", "/v1/wallets")},
-		"kizo commands":              {args: words()},
-		"kizo export":                {args: words("--format", "hledger")},
 		"kizo login":                 {args: func(p *pairOfUsers) []string { return []string{p.adaName, "--password-stdin"} }},
 		"kizo signup":                {args: newAccount, elsewhere: true},
 		"kizo logout":                {skip: "the session is needed; it prints what sessions revoke prints"},
@@ -157,7 +154,24 @@ func outputCases() map[string]outputCase {
 	for _, action := range []string{"retry", "archive", "delete"} {
 		cases["kizo ops tasks "+action] = outputCase{skip: "it needs a task; it prints what ops queue pause prints"}
 	}
+	cases["kizo keys create"] = outputCase{args: func(p *pairOfUsers) []string {
+		p.made++
+		return []string{"--name", fmt.Sprint("key", p.made), "--scope", "read", "--password-stdin"}
+	}}
+	cases["kizo keys list"] = outputCase{args: words()}
+	cases["kizo keys rotate"] = outputCase{args: func(p *pairOfUsers) []string { return []string{p.key(), "--password-stdin"} }}
+	cases["kizo keys revoke"] = outputCase{silent: true, args: func(p *pairOfUsers) []string { return []string{p.key()} }}
+	cases["kizo ops user keys"] = outputCase{args: func(p *pairOfUsers) []string { p.key(); return []string{p.adaName} }}
+	cases["kizo ops user revoke-keys"] = outputCase{silent: true, args: bobForAReason}
 	return cases
+}
+
+// key creates an API key and returns its name.
+func (p *pairOfUsers) key() string {
+	p.made++
+	name := fmt.Sprint("key", p.made)
+	p.ada.expect(exitDone, "keys", "create", "--name", name, "--scope", "read", "--password-stdin")
+	return name
 }
 
 func bobForAReason(p *pairOfUsers) []string { return []string{p.bobName, "--reason", "test"} }

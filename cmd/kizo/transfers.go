@@ -35,7 +35,6 @@ func newTransfersShowCommand(a *app) *cobra.Command {
 		},
 	}
 	opts.output.addTo(cmd, a, client.Transfer{}, transferDetails...)
-	opts.output.addWatch(cmd)
 	return cmd
 }
 

@@ -64,6 +64,11 @@ var matrix = map[string]access{
 	"POST /v1/bank/callbacks":     {public: true}, // the signature decides
 
 	"POST /v1/auth/logout":     {body: nothing},
+	"GET /v1/auth/keys":        {body: nothing},
+	"POST /v1/auth/keys":       {body: func(*fixture, *user) any { return newKey("matrix") }},
+	"DELETE /v1/auth/keys/:id": {body: nothing, code: openapi.KeyNotFound, other: keyOf("/v1/auth/keys/:id")},
+	"POST /v1/auth/keys/:id/rotate": {
+		body: func(*fixture, *user) any { return fields{"password": password} }, code: openapi.KeyNotFound, other: keyOf("/v1/auth/keys/:id/rotate")},
 	"GET /v1/me":               {body: nothing},
 	"PATCH /v1/me":             {body: func(*fixture, *user) any { return fields{"name": "Mallory"} }},
 	"GET /v1/sessions":         {body: nothing},
@@ -113,6 +118,8 @@ var matrix = map[string]access{
 	"POST /v1/ops/users/:login/suspend":      {body: because, operators: true},
 	"POST /v1/ops/users/:login/reinstate":    {body: because, operators: true},
 	"POST /v1/ops/users/:login/end-sessions": {body: because, operators: true},
+	"GET /v1/ops/users/:login/keys":          {body: nothing, operators: true},
+	"POST /v1/ops/users/:login/revoke-keys":  {body: because, operators: true},
 	"POST /v1/ops/reconcile":                 {body: nothing, operators: true},
 	"POST /v1/ops/audit":                     {body: nothing, operators: true},
 	"GET /v1/ops/actions":                    {body: nothing, operators: true},

@@ -116,6 +116,9 @@ func (a *API) verifyEarly(header *fasthttp.RequestHeader) (auth.Principal, error
 	ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
 	defer cancel()
 	principal, _, err := a.verify(ctx, string(header.Peek(fasthttp.HeaderAuthorization)))
+	if err == nil && !principal.Allows(operations[fiber.MethodPost+" "+batchPath].scopes) {
+		err = scopeMissing(operations[fiber.MethodPost+" "+batchPath].scopes)
+	}
 	return principal, err
 }
 

@@ -276,8 +276,12 @@ func plainType(t reflect.Type) string {
 		return "a time as in RFC 3339, such as \"2026-01-31T12:00:00Z\""
 	case t.Kind() == reflect.Int64:
 		return "a whole number of minor units, written plainly: 1250 for 12.50 USD"
+	case t.Kind() == reflect.Int:
+		return "a whole number, such as 3600"
 	case t.Kind() == reflect.Bool:
 		return "true or false"
+	case t.Kind() == reflect.Slice:
+		return "a list of texts, in brackets, such as [\"read\"]"
 	default:
 		return "text, in double quotes"
 	}

@@ -55,7 +55,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	}
 	switch {
 	case network.Bits() == 0:
-		return netip.Prefix{}, fmt.Errorf("%q contains every address: every client could then choose its own address", text)
+		return netip.Prefix{}, fmt.Errorf("%q contains every address", text)
 	case network != network.Masked():
 		return netip.Prefix{}, fmt.Errorf("%q has bits beyond its prefix length; write it as %s", text, network.Masked())
 	}

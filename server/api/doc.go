@@ -9,10 +9,11 @@
 //	  │  setDeadline      limits the time of the request
 //	  │  checkPart        rejects operations that this process does not serve
 //	  │  limitAnonymous   limits requests without a valid token by address
-//	  │  authenticate     verifies the access token and its session
+//	  │  authenticate     verifies the access token and its session, or the API key
 //	  │  releaseBody      ends the count of a large body that was received
 //	  │  limitUsers       limits requests by user
 //	  │  checkRole        rejects users at the routes of operators
+//	  │  checkScope       rejects API keys without the scope that the operation needs
 //	  │  checkKey         requires an Idempotency-Key where money moves
 //	  │  checkParameters  rejects malformed parameters
 //	  │  checkBody        rejects a body that is not exactly what the contract says

@@ -77,6 +77,18 @@ func Operations(has func(Row) bool) map[string]bool {
 	return names
 }
 
+// ScopesOf returns the scopes of which an API key needs one, by operation; operations that need no
+// token are left out.
+func ScopesOf() map[string][]string {
+	found := make(map[string][]string)
+	for name, op := range operations {
+		if op.access.needsToken() {
+			found[name] = op.scopes.Names()
+		}
+	}
+	return found
+}
+
 // Row is one row of the table of operations.
 type Row struct{ operation }
 

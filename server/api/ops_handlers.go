@@ -204,7 +204,7 @@ func (a *API) OpsListActions(ctx context.Context, r routes.OpsListActionsRequest
 // ExplainTransfer returns the timeline of a transfer.
 func (a *API) ExplainTransfer(ctx context.Context, r routes.ExplainTransferRequestObject) (routes.ExplainTransferResponseObject, error) {
 	find := func() (ledger.Transfer, error) { return a.ledger.Find(ctx, userID(ctx), r.Id) }
-	if requestOf(ctx).principal.Role == auth.RoleOperator {
+	if readsAsOperator(requestOf(ctx).principal) {
 		find = func() (ledger.Transfer, error) { return a.ledger.Get(ctx, r.Id) }
 	}
 	t, err := find()

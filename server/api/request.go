@@ -13,6 +13,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/apikey"
 	"github.com/JDevAman/kizo/internal/trace"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/auth"
@@ -26,7 +27,7 @@ const replayedHeader = "Idempotency-Replayed"
 type request struct {
 	principal auth.Principal
 	trace     trace.Context
-	token     string // the access token of the principal
+	token     string // the access token or API key of the principal
 	client    auth.Client
 	signature string // of a callback of the bank
 	body      []byte // of a callback of the bank, as it was sent and signed
@@ -114,8 +115,8 @@ func (a *API) setDeadline(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// authenticate identifies the caller by the access token, whose session must be open. The bank is
-// identified later, by its signature of the body.
+// authenticate identifies the caller by the access token, whose session must be open, or by an API
+// key. The bank is identified later, by its signature of the body.
 func (a *API) authenticate(c *fiber.Ctx) error {
 	r := &request{trace: traceOf(c), client: auth.Client{UserAgent: c.Get(fiber.HeaderUserAgent), Address: a.clientAddress(c)}}
 	op := operationOf(c)
@@ -129,6 +130,9 @@ func (a *API) authenticate(c *fiber.Ctx) error {
 		if r.principal, r.token, err = a.verify(c.UserContext(), c.Get(fiber.HeaderAuthorization)); err != nil {
 			return err
 		}
+		if err := a.auth.UseAPIKey(c.UserContext(), r.principal, r.client); err != nil {
+			return err
+		}
 	}
 	c.SetUserContext(context.WithValue(c.UserContext(), requestKey{}, r))
 	return c.Next()
@@ -138,10 +142,18 @@ func (a *API) authenticate(c *fiber.Ctx) error {
 func (a *API) verify(ctx context.Context, authorization string) (auth.Principal, string, error) {
 	token, ok := bearer(authorization)
 	if !ok {
-		return auth.Principal{}, "", reject(openapi.Unauthenticated, "", "log in first, and send the access token as Authorization: Bearer")
+		return auth.Principal{}, "", reject(openapi.Unauthenticated, "", "log in first, and send the access token, or an API key, as Authorization: Bearer")
 	}
-	principal, err := a.auth.Verify(ctx, token)
+	principal, err := a.verifyToken(ctx, token)
 	return principal, token, err
+}
+
+// verifyToken returns the user of an access token or of an API key.
+func (a *API) verifyToken(ctx context.Context, token string) (auth.Principal, error) {
+	if apikey.Is(token) {
+		return a.auth.VerifyAPIKey(ctx, token)
+	}
+	return a.auth.Verify(ctx, token)
 }
 
 // bearer returns the token of an Authorization header.

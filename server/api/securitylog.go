@@ -19,7 +19,9 @@ func (a *API) logRefusal(c *fiber.Ctx, p openapi.Problem, requestID string) {
 		event = auth.EventRateLimited
 	case p.Code == openapi.TokenInvalid || p.Code == openapi.SignatureInvalid:
 		event = auth.EventTokenRefused
-	case p.Status == http.StatusForbidden && !operationOf(c).hashesPassword:
+	case p.Code == openapi.KeyNetworkRefused: // logged by package auth
+		return
+	case p.Status == http.StatusForbidden && (operationOf(c).access != forAnonymous):
 		event = auth.EventForbidden
 	default:
 		return
@@ -30,6 +32,9 @@ func (a *API) logRefusal(c *fiber.Ctx, p openapi.Problem, requestID string) {
 	}
 	if who := requestOf(c.UserContext()).principal; !who.UserID.IsZero() {
 		attrs = append(attrs, slog.String("user", who.Handle))
+		if who.IsKey() {
+			attrs = append(attrs, slog.String("key", who.KeyID.String()))
+		}
 	}
 	a.auth.LogSecurityEvent(c.UserContext(), event, attrs...)
 }

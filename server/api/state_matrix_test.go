@@ -24,11 +24,15 @@ type stateRow struct {
 // states has a row for each route that needs a token; a route without one fails the test.
 // docs/operations.md, "Users and operators", says the same in words.
 var stateRows = map[string]stateRow{
-	"POST /v1/auth/logout":     {},
-	"GET /v1/me":               {},
-	"PATCH /v1/me":             {body: fields{"name": "New Name"}},
-	"GET /v1/sessions":         {},
-	"GET /v1/sessions/history": {},
+	"POST /v1/auth/logout":          {},
+	"GET /v1/auth/keys":             {},
+	"POST /v1/auth/keys":            {body: newKey("matrix")},
+	"DELETE /v1/auth/keys/:id":      {own: ownKey},
+	"POST /v1/auth/keys/:id/rotate": {body: fields{"password": password}, own: ownKey},
+	"GET /v1/me":                    {},
+	"PATCH /v1/me":                  {body: fields{"name": "New Name"}},
+	"GET /v1/sessions":              {},
+	"GET /v1/sessions/history":      {},
 	"DELETE /v1/sessions/:id": {own: func(h *fixture, me, _ *user) string {
 		tokens, _, err := h.auth.LogIn(h.t.Context(), me.handle, password, auth.Client{})
 		testkit.Must(h.t, err)
@@ -69,6 +73,8 @@ var stateRows = map[string]stateRow{
 	"POST /v1/ops/users/:login/suspend":              {body: reason},
 	"POST /v1/ops/users/:login/reinstate":            {body: reason},
 	"POST /v1/ops/users/:login/end-sessions":         {body: reason},
+	"GET /v1/ops/users/:login/keys":                  {},
+	"POST /v1/ops/users/:login/revoke-keys":          {body: reason},
 	"POST /v1/ops/reconcile":                         {},
 	"POST /v1/ops/audit":                             {},
 	"GET /v1/ops/actions":                            {},
@@ -281,7 +287,7 @@ func TestOperatorsDoNotActForThemselves(t *testing.T) {
 	h.fund(olga, 1000)
 	bob := h.signUp("bob")
 	before := h.rows()
-	for _, action := range []string{"freeze", "unfreeze", "suspend", "reinstate", "end-sessions"} {
+	for _, action := range []string{"freeze", "unfreeze", "suspend", "reinstate", "end-sessions", "revoke-keys"} {
 		for _, login := range []string{"olga", "@olga", "olga@example.com"} {
 			h.post(olga, fmt.Sprintf("/v1/ops/users/%s/%s", login, action), reason).wantProblem(openapi.OwnAccount)
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/JDevAman/kizo/openapi"
-	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/pgerr"
 	"github.com/JDevAman/kizo/server/problem"
@@ -219,14 +218,15 @@ func (s *stream) send(ctx context.Context, events []*ledger.Event) error {
 	return s.flush()
 }
 
-// recheckAccess checks the access token again: one that has expired, a session that has ended and a
-// user who has been suspended end the stream. A database that does not respond does not end it.
+// recheckAccess checks the access token or the API key again: one that has expired, a session or a
+// key that has ended and a user who has been suspended end the stream. A database that does not
+// respond does not end it.
 func (s *stream) recheckAccess() error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.api.timeout)
 	defer cancel()
-	principal, err := s.api.auth.Verify(ctx, s.request.token)
+	principal, err := s.api.verifyToken(ctx, s.request.token)
 	ended := problem.CodeOf(err) != ""
-	demoted := err == nil && s.wantsOps && principal.Role != auth.RoleOperator
+	demoted := err == nil && s.wantsOps && !readsAsOperator(principal)
 	if ended || demoted {
 		return errStreamOver
 	}

@@ -23,6 +23,9 @@
 //	              ▼
 //	          Principal
 //
+// An API key takes the place of both tokens for scripts: CreateAPIKey, RotateAPIKey, RevokeAPIKey,
+// VerifyAPIKey. Its scopes say which routes it may call.
+//
 // # Overview
 //
 // Most callers need [New], [Service.LogIn] and [Service.Verify]. Role, handle, suspension

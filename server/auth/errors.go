@@ -32,6 +32,15 @@ const (
 	CodeOverloaded          problem.Code = "overloaded"
 	CodeTooManyAttempts     problem.Code = "too_many_attempts"
 	CodeTooManyLookUps      problem.Code = "too_many_lookups"
+	CodeKeyExpired          problem.Code = "key_expired"
+	CodeKeyRevoked          problem.Code = "key_revoked"
+	CodeKeyNetworkRefused   problem.Code = "key_network_refused"
+	CodeKeyNotFound         problem.Code = "key_not_found"
+	CodeKeyNameTaken        problem.Code = "key_name_taken"
+	CodeKeyLifeOutOfRange   problem.Code = "key_life_out_of_range"
+	CodeTooManyKeys         problem.Code = "too_many_keys"
+	CodeScopeUnknown        problem.Code = "scope_unknown"
+	CodeNetworkMalformed    problem.Code = "network_malformed"
 )
 
 // Codes lists every code that a [problem.Error] of this package can carry.
@@ -46,6 +55,8 @@ func Codes() []problem.Code {
 		CodeRefreshTokenInvalid, CodeRefreshTokenReused,
 		CodeUserNotFound, CodeSessionNotFound,
 		CodeOverloaded, CodeTooManyAttempts, CodeTooManyLookUps,
+		CodeKeyExpired, CodeKeyRevoked, CodeKeyNetworkRefused, CodeKeyNotFound, CodeKeyNameTaken,
+		CodeKeyLifeOutOfRange, CodeTooManyKeys, CodeScopeUnknown, CodeNetworkMalformed,
 	}
 }
 

@@ -32,6 +32,10 @@ const (
 	EventReinstated         SecurityEvent = "reinstated"
 	EventRoleChanged        SecurityEvent = "role_changed"
 	EventEmailVerified      SecurityEvent = "email_verified"
+	EventKeyCreated         SecurityEvent = "key_created"
+	EventKeyRotated         SecurityEvent = "key_rotated"
+	EventKeyRevoked         SecurityEvent = "key_revoked"
+	EventKeyRefused         SecurityEvent = "key_refused" // expired, revoked, or from another network; stored once an hour
 
 	EventSignInThrottled SecurityEvent = "sign_in_throttled"
 	EventSignInRefused   SecurityEvent = "sign_in_refused" // right password, suspended user
@@ -46,6 +50,7 @@ const (
 var securityEvents = []SecurityEvent{
 	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
 	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified,
+	EventKeyCreated, EventKeyRotated, EventKeyRevoked, EventKeyRefused,
 	EventSignInThrottled, EventSignInRefused, EventRefreshRefused, EventTokenRefused, EventForbidden, EventRateLimited, EventOperatorAction,
 }
 

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,7 +38,7 @@ type Config struct {
 }
 
 const (
-	maxLookUp     = 512             // sessions per query of Verify
+	maxLookUp     = 512             // sessions or keys per query of Verify
 	lookUpTimeout = 5 * time.Second // timeout of that query
 	writeTimeout  = 5 * time.Second // timeout of a change that continues when its caller's context ends
 )
@@ -49,6 +50,8 @@ type Service struct {
 	hashQueue      *hashQueue
 	throttle       *throttle
 	sessionLookUps *coalescer[uuid.UUID, sessionState]
+	keyLookUps     *coalescer[[sha256.Size]byte, foundAPIKey]
+	keyUses        *keyUses
 	cache          *sessionCache
 	events         *eventLog
 	foundByEmail   *cache.Map[lookUp, struct{}]
@@ -120,6 +123,8 @@ func New(c Config) (*Service, error) {
 		count: func(scope string) { c.Metrics.throttled.WithLabelValues(scope).Inc() },
 	}
 	s.sessionLookUps = &coalescer[uuid.UUID, sessionState]{query: s.lookUpSessions, max: maxLookUp, timeout: lookUpTimeout}
+	s.keyLookUps = &coalescer[[sha256.Size]byte, foundAPIKey]{query: s.lookUpAPIKeys, max: maxLookUp, timeout: lookUpTimeout}
+	s.keyUses = newKeyUses(c.Pool)
 	return s, nil
 }
 

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"sync"
 	"time"
@@ -19,9 +20,9 @@ const (
 	keepChanges  = 10_000  // rows that Prune keeps; a process that is further behind clears its cache
 )
 
-// sessionCache caches sessions and users until they change. A trigger adds each change to the
-// table access_changes, in the transaction of the change. The cache reads new changes at
-// most a few times per second, and removes the entries that they name.
+// sessionCache caches sessions, API keys and users until they change. A trigger adds each change to
+// the table access_changes, in the transaction of the change. The cache reads new changes at most a
+// few times per second, and removes the entries that they name.
 //
 //	look-up ──► cached entry ◄── removed ◄── access_changes
 //	                │
@@ -37,6 +38,8 @@ type sessionCache struct {
 
 	mu            sync.Mutex
 	sessions      *cache.Map[uuid.UUID, sessionState]
+	secrets       *cache.Map[[sha256.Size]byte, apiKeySecret] // by the hash of the secret; valid with the entry of keys
+	keys          *cache.Map[uuid.UUID, *apiKeyState]
 	users         *cache.Map[UserID, UserRef]
 	logins        *cache.Map[login, UserID]
 	reading       bool
@@ -52,7 +55,7 @@ type changeList struct {
 }
 
 type change struct {
-	kind string // session, user or name
+	kind string // session (or API key), user or name
 	id   uuid.UUID
 }
 
@@ -60,6 +63,8 @@ func newSessionCache(lease time.Duration, read func(context.Context, int64) (cha
 	return &sessionCache{
 		read: read, lease: lease, version: -1, // before the first change
 		sessions: cache.New[uuid.UUID, sessionState](maxCached),
+		secrets:  cache.New[[sha256.Size]byte, apiKeySecret](maxCached),
+		keys:     cache.New[uuid.UUID, *apiKeyState](maxCached),
 		users:    cache.New[UserID, UserRef](maxCached),
 		logins:   cache.New[login, UserID](maxCached),
 	}
@@ -97,6 +102,7 @@ func (c *sessionCache) update() {
 	}
 	if list.last-after != int64(len(list.changes)) {
 		c.sessions.Clear()
+		c.keys.Clear()
 		c.users.Clear()
 		c.logins.Clear()
 		c.invalidations++
@@ -113,11 +119,13 @@ func (c *sessionCache) apply(changed change) {
 	switch changed.kind {
 	case "session":
 		c.sessions.Forget(changed.id)
+		c.keys.Forget(changed.id)
 	case "name":
 		c.users.Forget(UserID(changed.id))
-	default: // rare, so there is no index of the sessions and logins of a user
+	default: // rare, so there is no index of the sessions, keys and logins of a user
 		c.users.Forget(UserID(changed.id))
 		c.sessions.Clear()
+		c.keys.Clear()
 		c.logins.Clear()
 	}
 }

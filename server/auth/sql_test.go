@@ -119,7 +119,30 @@ func TestDatabaseRefuses(t *testing.T) {
 		}
 		return fmt.Sprintf("INSERT INTO users (%s) VALUES (%s)", strings.Join(names, ", "), strings.Join(all, ", "))
 	}
+	_, live := h.createKey(user.ID, "live")
+	_, gone := h.createKey(user.ID, "gone")
+	testkit.Must(t, h.RevokeAPIKey(t.Context(), user.ID, gone.ID, Client{}))
+	k, g := "'"+live.ID.String()+"'", "'"+gone.ID.String()+"'"
 	for sql, state := range map[string]string{
+		"DELETE FROM api_keys": "42501",
+		"UPDATE api_keys SET user_id = gen_random_uuid() WHERE id = " + k:                                                                  "42501",
+		"UPDATE api_keys SET scopes = '{ops:write}' WHERE id = " + k:                                                                       "42501",
+		"UPDATE api_keys SET networks = '{}' WHERE id = " + k:                                                                              "42501",
+		"UPDATE api_keys SET revoked_at = NULL WHERE id = " + g:                                                                            "23000",
+		"UPDATE api_keys SET rotated_at = now() WHERE id = " + g:                                                                           "23000",
+		"UPDATE api_key_secrets SET expires_at = expires_at + interval '1 second' WHERE key_id = " + k:                                     "23000",
+		"UPDATE api_key_secrets SET key_id = " + k + " WHERE key_id = " + g:                                                                "42501",
+		"UPDATE api_key_secrets SET secret_hash = sha256('x') WHERE key_id = " + k:                                                         "42501",
+		"DELETE FROM api_key_secrets WHERE key_id = " + k:                                                                                  "23000",
+		"INSERT INTO api_key_secrets (secret_hash, key_id, created_at, expires_at) VALUES (sha256('x'), " + k + ", now(), now() + '1d')":   "23505",
+		"INSERT INTO api_key_secrets (secret_hash, key_id, created_at, expires_at) VALUES (sha256('x'), " + g + ", now(), now() + '1d')":   "23000",
+		"INSERT INTO api_key_secrets (secret_hash, key_id, created_at, expires_at) VALUES (sha256('x'), " + k + ", now(), now() + '367d')": "23514",
+		"INSERT INTO api_key_secrets (secret_hash, key_id, created_at, expires_at) VALUES ('x', " + k + ", now(), now() + '1d')":           "23514",
+		"INSERT INTO api_keys (id, user_id, name, scopes, created_at) SELECT gen_random_uuid(), id, 'live', '{read}', now() FROM users":    "23505",
+		"INSERT INTO api_keys (id, user_id, name, scopes, created_at) SELECT gen_random_uuid(), id, 'x', '{all}', now() FROM users":        "23514",
+		"INSERT INTO api_keys (id, user_id, name, scopes, created_at) SELECT gen_random_uuid(), id, 'x', '{}', now() FROM users":           "23514",
+		"INSERT INTO api_keys (id, user_id, name, scopes, created_at) SELECT gen_random_uuid(), id, 'x', '{read,NULL}', now() FROM users":  "23514",
+		"INSERT INTO api_keys (id, user_id, name, scopes, created_at) SELECT gen_random_uuid(), id, E'x\n', '{read}', now() FROM users":    "23514",
 		"DELETE FROM users WHERE id = " + u:                                            "42501",
 		"TRUNCATE sessions CASCADE":                                                    "42501",
 		"UPDATE users SET email = 'thief@example.com' WHERE id = " + u:                 "42501",
@@ -183,7 +206,11 @@ INSERT INTO refresh_tokens (token_hash, session_id, issued_at, expires_at)
 SELECT sha256(id::text::bytea), id, now(), now() + '30d' FROM sessions;
 INSERT INTO login_throttle (key, failures_until, blocked_until)
 SELECT sha256(id::text::bytea), now() + '1d', now() FROM sessions;
-ANALYZE users, sessions, refresh_tokens, login_throttle;
+INSERT INTO api_keys (id, user_id, name, scopes, created_at)
+SELECT gen_random_uuid(), id, 'k', '{read}', now() FROM users;
+INSERT INTO api_key_secrets (secret_hash, key_id, created_at, expires_at)
+SELECT sha256(id::text::bytea), id, now(), now() + '30d' FROM api_keys;
+ANALYZE users, sessions, refresh_tokens, login_throttle, api_keys, api_key_secrets;
 SET plan_cache_mode = force_generic_plan`)
 	testkit.Must(t, err)
 	for name, c := range map[string]struct{ sql, args string }{
@@ -201,6 +228,13 @@ SET plan_cache_mode = force_generic_plan`)
 		"prune":   {sqlPruneRefreshTokens, "now(), 10"},
 		"prune 2": {sqlPruneSessions, "now(), 10"},
 		"prune 3": {sqlPruneThrottle, "now(), 10"},
+		"key":     {sqlLookUpAPIKeys, "ARRAY[sha256('x'), sha256('y')]"},
+		"keys":    {sqlAPIKeys, "gen_random_uuid(), now(), 10"},
+		"used":    {sqlNoteKeyUses, "ARRAY[gen_random_uuid()], ARRAY[now()], ARRAY[''], ARRAY[''], ARRAY['']"},
+		"refused": {sqlRecordKeyRefusals, "ARRAY[gen_random_uuid()], ARRAY[now()], ARRAY[''], ARRAY[''], ARRAY['']"},
+		"revoked": {sqlRevokeAPIKeys, "gen_random_uuid(), now()"},
+		"rotated": {sqlReplaceSecrets, "gen_random_uuid(), now(), now()"},
+		"prune 4": {sqlPruneAPIKeySecrets, "now(), 10"},
 		"attempt": {sqlBeginAttempt, "sha256('x'), now(), 60, 5, 15, 900, sha256('y')"},
 	} {
 		_, err := owner.Exec(t.Context(), fmt.Sprintf("DEALLOCATE ALL; PREPARE it AS %s", c.sql))

@@ -11,13 +11,25 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// Principal is the user and session of a request, at the time of [Service.Verify].
+// Principal is the user of a request, and the session or the API key that it came with, at the time
+// of [Service.Verify] or [Service.VerifyAPIKey].
 type Principal struct {
 	UserID    UserID
-	SessionID uuid.UUID
+	SessionID uuid.UUID // zero for a key
+	KeyID     uuid.UUID // zero for a session
+	Scopes    Scopes    // of the key; a session has none, and needs none
 	Handle    string
 	Role      Role
+
+	key *apiKeyState // nil for a session
 }
+
+// IsKey reports whether the request came with an API key.
+func (p Principal) IsKey() bool { return p.KeyID != uuid.Nil }
+
+// Allows reports whether the principal may do what needs one of these scopes. What needs none, as
+// the zero value, is for sessions only.
+func (p Principal) Allows(needs Scopes) bool { return !p.IsKey() || p.Scopes&needs != 0 }
 
 // Verify returns the user and session of an access token. It verifies the token, and checks in
 // the session cache or the database that the session is open and the user active. It observes

@@ -17,6 +17,18 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListApiKeys List the user's API keys, without their secrets
+	// (GET /v1/auth/keys)
+	ListApiKeys(c *fiber.Ctx) error
+	// CreateApiKey Create an API key
+	// (POST /v1/auth/keys)
+	CreateApiKey(c *fiber.Ctx) error
+	// RevokeApiKey Revoke an API key; it becomes invalid immediately
+	// (DELETE /v1/auth/keys/{id})
+	RevokeApiKey(c *fiber.Ctx, id ID) error
+	// RotateApiKey Give an API key a new secret
+	// (POST /v1/auth/keys/{id}/rotate)
+	RotateApiKey(c *fiber.Ctx, id ID) error
 	// LogIn Start a session
 	// (POST /v1/auth/login)
 	LogIn(c *fiber.Ctx) error
@@ -83,9 +95,15 @@ type ServerInterface interface {
 	// OpsFreezeUser Freeze all wallets of a user, also those opened later; amounts already held are still settled
 	// (POST /v1/ops/users/{login}/freeze)
 	OpsFreezeUser(c *fiber.Ctx, login UserLogin) error
+	// OpsListApiKeys List a user's API keys, without their secrets
+	// (GET /v1/ops/users/{login}/keys)
+	OpsListApiKeys(c *fiber.Ctx, login UserLogin) error
 	// OpsReinstateUser Reinstate a suspended user, who can log in again
 	// (POST /v1/ops/users/{login}/reinstate)
 	OpsReinstateUser(c *fiber.Ctx, login UserLogin) error
+	// OpsRevokeApiKeys Revoke all API keys of a user
+	// (POST /v1/ops/users/{login}/revoke-keys)
+	OpsRevokeApiKeys(c *fiber.Ctx, login UserLogin) error
 	// OpsSuspendUser Suspend a user, which ends all sessions and refuses further log-ins
 	// (POST /v1/ops/users/{login}/suspend)
 	OpsSuspendUser(c *fiber.Ctx, login UserLogin) error
@@ -156,6 +174,98 @@ type ServerInterfaceWrapper struct {
 
 type MiddlewareFunc fiber.Handler
 type HandlerMiddlewareFunc func(c *fiber.Ctx, next fiber.Handler) error
+
+// ListApiKeys operation middleware
+func (siw *ServerInterfaceWrapper) ListApiKeys(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListApiKeys(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// CreateApiKey operation middleware
+func (siw *ServerInterfaceWrapper) CreateApiKey(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateApiKey(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// RevokeApiKey operation middleware
+func (siw *ServerInterfaceWrapper) RevokeApiKey(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.RevokeApiKey(c, id)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// RotateApiKey operation middleware
+func (siw *ServerInterfaceWrapper) RotateApiKey(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.RotateApiKey(c, id)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
 
 // LogIn operation middleware
 func (siw *ServerInterfaceWrapper) LogIn(c *fiber.Ctx) error {
@@ -787,6 +897,34 @@ func (siw *ServerInterfaceWrapper) OpsFreezeUser(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// OpsListApiKeys operation middleware
+func (siw *ServerInterfaceWrapper) OpsListApiKeys(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "login" -------------
+	var login UserLogin
+	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsListApiKeys(c, login)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // OpsReinstateUser operation middleware
 func (siw *ServerInterfaceWrapper) OpsReinstateUser(c *fiber.Ctx) error {
 
@@ -802,6 +940,34 @@ func (siw *ServerInterfaceWrapper) OpsReinstateUser(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.OpsReinstateUser(c, login)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsRevokeApiKeys operation middleware
+func (siw *ServerInterfaceWrapper) OpsRevokeApiKeys(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "login" -------------
+	var login UserLogin
+	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsRevokeApiKeys(c, login)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1558,6 +1724,14 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/auth/logout", wrapper.LogOut)
 
+	router.Get(options.BaseURL+"/v1/auth/keys", wrapper.ListApiKeys)
+
+	router.Post(options.BaseURL+"/v1/auth/keys", wrapper.CreateApiKey)
+
+	router.Delete(options.BaseURL+"/v1/auth/keys/:id", wrapper.RevokeApiKey)
+
+	router.Post(options.BaseURL+"/v1/auth/keys/:id/rotate", wrapper.RotateApiKey)
+
 	router.Get(options.BaseURL+"/v1/me", wrapper.GetMe)
 
 	router.Patch(options.BaseURL+"/v1/me", wrapper.UpdateMe)
@@ -1630,6 +1804,10 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/ops/users/:login/end-sessions", wrapper.OpsEndSessions)
 
+	router.Get(options.BaseURL+"/v1/ops/users/:login/keys", wrapper.OpsListApiKeys)
+
+	router.Post(options.BaseURL+"/v1/ops/users/:login/revoke-keys", wrapper.OpsRevokeApiKeys)
+
 	router.Post(options.BaseURL+"/v1/ops/reconcile", wrapper.OpsReconcile)
 
 	router.Post(options.BaseURL+"/v1/ops/audit", wrapper.OpsAudit)
@@ -1664,6 +1842,149 @@ type TransferJSONResponse struct {
 	Body Transfer
 
 	Headers TransferResponseHeaders
+}
+
+type ListApiKeysRequestObject struct {
+}
+
+type ListApiKeysResponseObject interface {
+	VisitListApiKeysResponse(ctx *fiber.Ctx) error
+}
+
+type ListApiKeys200JSONResponse ApiKeyList
+
+func (response ListApiKeys200JSONResponse) VisitListApiKeysResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListApiKeysdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListApiKeysdefaultApplicationProblemPlusJSONResponse) VisitListApiKeysResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type CreateApiKeyRequestObject struct {
+	Body *CreateApiKeyJSONRequestBody
+}
+
+type CreateApiKeyResponseObject interface {
+	VisitCreateApiKeyResponse(ctx *fiber.Ctx) error
+}
+
+type CreateApiKey201JSONResponse ApiKeySecret
+
+func (response CreateApiKey201JSONResponse) VisitCreateApiKeyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(201)
+
+	return ctx.JSON(&response)
+}
+
+type CreateApiKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateApiKeydefaultApplicationProblemPlusJSONResponse) VisitCreateApiKeyResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type RevokeApiKeyRequestObject struct {
+	Id ID `json:"id"`
+}
+
+type RevokeApiKeyResponseObject interface {
+	VisitRevokeApiKeyResponse(ctx *fiber.Ctx) error
+}
+
+type RevokeApiKey204Response struct {
+}
+
+func (response RevokeApiKey204Response) VisitRevokeApiKeyResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type RevokeApiKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RevokeApiKeydefaultApplicationProblemPlusJSONResponse) VisitRevokeApiKeyResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type RotateApiKeyRequestObject struct {
+	Id   ID `json:"id"`
+	Body *RotateApiKeyJSONRequestBody
+}
+
+type RotateApiKeyResponseObject interface {
+	VisitRotateApiKeyResponse(ctx *fiber.Ctx) error
+}
+
+type RotateApiKey200JSONResponse ApiKeySecret
+
+func (response RotateApiKey200JSONResponse) VisitRotateApiKeyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type RotateApiKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RotateApiKeydefaultApplicationProblemPlusJSONResponse) VisitRotateApiKeyResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
 }
 
 type LogInRequestObject struct {
@@ -2499,6 +2820,42 @@ func (response OpsFreezeUserdefaultApplicationProblemPlusJSONResponse) VisitOpsF
 	return ctx.JSON(&response.Body)
 }
 
+type OpsListApiKeysRequestObject struct {
+	Login UserLogin `json:"login"`
+}
+
+type OpsListApiKeysResponseObject interface {
+	VisitOpsListApiKeysResponse(ctx *fiber.Ctx) error
+}
+
+type OpsListApiKeys200JSONResponse ApiKeyList
+
+func (response OpsListApiKeys200JSONResponse) VisitOpsListApiKeysResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsListApiKeysdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response OpsListApiKeysdefaultApplicationProblemPlusJSONResponse) VisitOpsListApiKeysResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type OpsReinstateUserRequestObject struct {
 	Login UserLogin `json:"login"`
 	Body  *OpsReinstateUserJSONRequestBody
@@ -2523,6 +2880,42 @@ type OpsReinstateUserdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpsReinstateUserdefaultApplicationProblemPlusJSONResponse) VisitOpsReinstateUserResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsRevokeApiKeysRequestObject struct {
+	Login UserLogin `json:"login"`
+	Body  *OpsRevokeApiKeysJSONRequestBody
+}
+
+type OpsRevokeApiKeysResponseObject interface {
+	VisitOpsRevokeApiKeysResponse(ctx *fiber.Ctx) error
+}
+
+type OpsRevokeApiKeys204Response struct {
+}
+
+func (response OpsRevokeApiKeys204Response) VisitOpsRevokeApiKeysResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type OpsRevokeApiKeysdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response OpsRevokeApiKeysdefaultApplicationProblemPlusJSONResponse) VisitOpsRevokeApiKeysResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -3298,6 +3691,18 @@ func (response CreateWithdrawaldefaultApplicationProblemPlusJSONResponse) VisitC
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListApiKeys List the user's API keys, without their secrets
+	// (GET /v1/auth/keys)
+	ListApiKeys(ctx context.Context, request ListApiKeysRequestObject) (ListApiKeysResponseObject, error)
+	// CreateApiKey Create an API key
+	// (POST /v1/auth/keys)
+	CreateApiKey(ctx context.Context, request CreateApiKeyRequestObject) (CreateApiKeyResponseObject, error)
+	// RevokeApiKey Revoke an API key; it becomes invalid immediately
+	// (DELETE /v1/auth/keys/{id})
+	RevokeApiKey(ctx context.Context, request RevokeApiKeyRequestObject) (RevokeApiKeyResponseObject, error)
+	// RotateApiKey Give an API key a new secret
+	// (POST /v1/auth/keys/{id}/rotate)
+	RotateApiKey(ctx context.Context, request RotateApiKeyRequestObject) (RotateApiKeyResponseObject, error)
 	// LogIn Start a session
 	// (POST /v1/auth/login)
 	LogIn(ctx context.Context, request LogInRequestObject) (LogInResponseObject, error)
@@ -3364,9 +3769,15 @@ type StrictServerInterface interface {
 	// OpsFreezeUser Freeze all wallets of a user, also those opened later; amounts already held are still settled
 	// (POST /v1/ops/users/{login}/freeze)
 	OpsFreezeUser(ctx context.Context, request OpsFreezeUserRequestObject) (OpsFreezeUserResponseObject, error)
+	// OpsListApiKeys List a user's API keys, without their secrets
+	// (GET /v1/ops/users/{login}/keys)
+	OpsListApiKeys(ctx context.Context, request OpsListApiKeysRequestObject) (OpsListApiKeysResponseObject, error)
 	// OpsReinstateUser Reinstate a suspended user, who can log in again
 	// (POST /v1/ops/users/{login}/reinstate)
 	OpsReinstateUser(ctx context.Context, request OpsReinstateUserRequestObject) (OpsReinstateUserResponseObject, error)
+	// OpsRevokeApiKeys Revoke all API keys of a user
+	// (POST /v1/ops/users/{login}/revoke-keys)
+	OpsRevokeApiKeys(ctx context.Context, request OpsRevokeApiKeysRequestObject) (OpsRevokeApiKeysResponseObject, error)
 	// OpsSuspendUser Suspend a user, which ends all sessions and refuses further log-ins
 	// (POST /v1/ops/users/{login}/suspend)
 	OpsSuspendUser(ctx context.Context, request OpsSuspendUserRequestObject) (OpsSuspendUserResponseObject, error)
@@ -3443,6 +3854,127 @@ type strictHandler struct {
 
 // BodyLocal is the name of the local value that holds a pointer to the decoded body.
 const BodyLocal = "body"
+
+// ListApiKeys operation middleware
+func (sh *strictHandler) ListApiKeys(ctx *fiber.Ctx) error {
+	var request ListApiKeysRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListApiKeys(ctx.UserContext(), request.(ListApiKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListApiKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListApiKeysResponseObject); ok {
+		if err := validResponse.VisitListApiKeysResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateApiKey operation middleware
+func (sh *strictHandler) CreateApiKey(ctx *fiber.Ctx) error {
+	var request CreateApiKeyRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*CreateApiKeyJSONRequestBody)
+	if !ok {
+		body = new(CreateApiKeyJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateApiKey(ctx.UserContext(), request.(CreateApiKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateApiKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateApiKeyResponseObject); ok {
+		if err := validResponse.VisitCreateApiKeyResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeApiKey operation middleware
+func (sh *strictHandler) RevokeApiKey(ctx *fiber.Ctx, id ID) error {
+	var request RevokeApiKeyRequestObject
+
+	request.Id = id
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeApiKey(ctx.UserContext(), request.(RevokeApiKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeApiKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeApiKeyResponseObject); ok {
+		if err := validResponse.VisitRevokeApiKeyResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateApiKey operation middleware
+func (sh *strictHandler) RotateApiKey(ctx *fiber.Ctx, id ID) error {
+	var request RotateApiKeyRequestObject
+
+	request.Id = id
+	body, ok := ctx.Locals(BodyLocal).(*RotateApiKeyJSONRequestBody)
+	if !ok {
+		body = new(RotateApiKeyJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateApiKey(ctx.UserContext(), request.(RotateApiKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateApiKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateApiKeyResponseObject); ok {
+		if err := validResponse.VisitRotateApiKeyResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
 
 // LogIn operation middleware
 func (sh *strictHandler) LogIn(ctx *fiber.Ctx) error {
@@ -4113,6 +4645,33 @@ func (sh *strictHandler) OpsFreezeUser(ctx *fiber.Ctx, login UserLogin) error {
 	return nil
 }
 
+// OpsListApiKeys operation middleware
+func (sh *strictHandler) OpsListApiKeys(ctx *fiber.Ctx, login UserLogin) error {
+	var request OpsListApiKeysRequestObject
+
+	request.Login = login
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsListApiKeys(ctx.UserContext(), request.(OpsListApiKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsListApiKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsListApiKeysResponseObject); ok {
+		if err := validResponse.VisitOpsListApiKeysResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // OpsReinstateUser operation middleware
 func (sh *strictHandler) OpsReinstateUser(ctx *fiber.Ctx, login UserLogin) error {
 	var request OpsReinstateUserRequestObject
@@ -4140,6 +4699,41 @@ func (sh *strictHandler) OpsReinstateUser(ctx *fiber.Ctx, login UserLogin) error
 		return err
 	} else if validResponse, ok := response.(OpsReinstateUserResponseObject); ok {
 		if err := validResponse.VisitOpsReinstateUserResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsRevokeApiKeys operation middleware
+func (sh *strictHandler) OpsRevokeApiKeys(ctx *fiber.Ctx, login UserLogin) error {
+	var request OpsRevokeApiKeysRequestObject
+
+	request.Login = login
+	body, ok := ctx.Locals(BodyLocal).(*OpsRevokeApiKeysJSONRequestBody)
+	if !ok {
+		body = new(OpsRevokeApiKeysJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsRevokeApiKeys(ctx.UserContext(), request.(OpsRevokeApiKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsRevokeApiKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsRevokeApiKeysResponseObject); ok {
+		if err := validResponse.VisitOpsRevokeApiKeysResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
