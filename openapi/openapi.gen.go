@@ -1501,6 +1501,9 @@ type ListTransfersParams struct {
 
 	// With The other party: `@handle` or e-mail address
 	With *string `form:"with,omitempty" json:"with,omitempty"`
+
+	// Key The Idempotency-Key of a request of the user. The list has at most the one transfer that the request made, captured, voided or was refused with.
+	Key *string `form:"key,omitempty" json:"key,omitempty"`
 }
 
 // CreateTransferParams defines parameters for CreateTransfer.

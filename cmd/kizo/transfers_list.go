@@ -19,7 +19,7 @@ type transfersListOptions struct {
 	limit  int
 	all    bool
 
-	state, kind, direction, currency, since, until, query, with string
+	state, kind, direction, currency, since, until, query, with, key, min, max string
 }
 
 func newTransfersListCommand(a *app) *cobra.Command {
@@ -29,7 +29,9 @@ func newTransfersListCommand(a *app) *cobra.Command {
 		Short: "List your transfers, newest first",
 		Example: `  kizo transfers list --state pending
   kizo transfers list --since 2026-01-01 --until 2026-02-01 --all
-  kizo transfers list -q lunch --json=id,amount,currency`,
+  kizo transfers list -q lunch --json=id,amount,currency
+  kizo transfers list --min 100 --max 500 --currency USD
+  kizo transfers list --key rent-2026-11`,
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return transfersListRun(cmd.Context(), opts) },
 	}
@@ -53,6 +55,9 @@ func newTransfersListCommand(a *app) *cobra.Command {
 	flags.StringVar(&opts.since, "since", "", "from this time on: "+timeFlagHelp)
 	flags.StringVar(&opts.until, "until", "", "before this time: "+timeFlagHelp)
 	flags.StringVar(&opts.with, "with", "", "only from or to this user: @handle or e-mail address")
+	flags.StringVar(&opts.min, "min", "", "only of at least this amount: 12.50, 12.50 EUR, or with --currency")
+	flags.StringVar(&opts.max, "max", "", "only of at most this amount")
+	flags.StringVar(&opts.key, "key", "", "only the transfer that your command with this idempotency key made or changed")
 	flags.StringVarP(&opts.query, "query", "q", "", "only with a memo that contains this text")
 	return cmd
 }
@@ -68,6 +73,9 @@ func transfersListRun(ctx context.Context, opts *transfersListOptions) error {
 	}
 	kizo, err := a.kizo()
 	if err != nil {
+		return err
+	}
+	if err := opts.addAmounts(ctx, kizo, &params); err != nil {
 		return err
 	}
 	transfers, more, err := opts.collect(ctx, kizo, params)
@@ -99,7 +107,7 @@ func (o *transfersListOptions) params() (client.ListTransfersParams, error) {
 	for _, f := range []struct {
 		from string
 		to   **string
-	}{{o.state, &p.State}, {o.kind, &p.Kind}, {o.direction, &p.Direction}, {o.currency, &p.Currency}, {o.query, &p.Q}, {o.with, &p.With}} {
+	}{{o.state, &p.State}, {o.kind, &p.Kind}, {o.direction, &p.Direction}, {o.currency, &p.Currency}, {o.query, &p.Q}, {o.with, &p.With}, {o.key, &p.Key}} {
 		if f.from != "" {
 			*f.to = &f.from
 		}
@@ -119,6 +127,27 @@ func (o *transfersListOptions) params() (client.ListTransfersParams, error) {
 		*f.to = &text
 	}
 	return p, nil
+}
+
+// addAmounts adds --min and --max. Minor units of different currencies cannot be compared, so that
+// the list has one currency: that of an amount, --currency, or the user's default.
+func (o *transfersListOptions) addAmounts(ctx context.Context, kizo *client.Client, p *client.ListTransfersParams) error {
+	for _, f := range []struct {
+		from string
+		to   **int64
+	}{{o.min, &p.MinAmount}, {o.max, &p.MaxAmount}} {
+		if f.from == "" {
+			continue
+		}
+		typed := amountOptions{words: []string{f.from}, currency: text(p.Currency)}
+		amount, err := typed.parse(ctx, o.app, kizo)
+		if err != nil {
+			return err
+		}
+		currency := string(amount.Currency)
+		*f.to, p.Currency = &amount.Minor, &currency
+	}
+	return nil
 }
 
 // collect reads pages until there are enough items. more says that there are further ones.

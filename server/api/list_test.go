@@ -3,6 +3,7 @@ package api_test
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +120,48 @@ func TestListFilters(t *testing.T) {
 	at := url.QueryEscape(newest.CreatedAt.Format(time.RFC3339Nano))
 	testkit.Equal(t, "since itself", len(read[openapi.TransferList](h.get(alice, "/v1/transfers?since="+at).want(200)).Items), 1)
 	testkit.Equal(t, "until itself", len(read[openapi.TransferList](h.get(alice, "/v1/transfers?until="+at).want(200)).Items), 6)
+}
+
+// TestListByKey: a key of the user finds the transfer that it made, was refused with, or changed.
+func TestListByKey(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob := h.pair(1000)
+	ofKey := func(user *user, query string) (ids []uuid.UUID) {
+		list := read[openapi.TransferList](h.get(user, "/v1/transfers?"+query).want(200))
+		for _, t := range list.Items {
+			ids = append(ids, t.Id)
+		}
+		if list.NextCursor != nil {
+			t.Errorf("%s has a further page", query)
+		}
+		return ids
+	}
+	post := func(user *user, key, path string, body fields) uuid.UUID {
+		done := h.do(ask{method: "POST", path: path, token: user.access, key: key, body: body})
+		if done.status != 200 && done.status != 201 {
+			t.Fatalf("%s: %d %s", key, done.status, done.body)
+		}
+		return read[openapi.Transfer](done).Id
+	}
+	made := post(alice, "rent-11", "/v1/transfers", pay(bob, 1))
+	for _, other := range []string{"rent-1", "rent-12", "RENT-11"} {
+		post(alice, other, "/v1/transfers", pay(bob, 1))
+	}
+	held := post(alice, "hold", "/v1/transfers", pay(bob, 5).with("authorize", true))
+	post(bob, "capture", "/v1/transfers/"+held.String()+"/capture", fields{"amount": 2})
+	post(bob, "rent-11", "/v1/transfers", pay(alice, 1))
+	for query, want := range map[string][]uuid.UUID{
+		"key=rent-11": {made}, "key=hold": {held}, "key=capture": nil, "key=rent": nil,
+		"key=rent-11&kind=deposit": nil, "key=rent-11&direction=out&min_amount=1&with=@bob": {made},
+	} {
+		if got := ofKey(alice, query); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", query, got, want)
+		}
+	}
+	if got := ofKey(bob, "key=capture"); !slices.Equal(got, []uuid.UUID{held}) {
+		t.Errorf("the key of a capture: %v, want %v", got, held)
+	}
 }
 
 // TestRefusedTransfersAreTheSendersAlone: otherwise a user without money could write to every

@@ -69,6 +69,9 @@ func listQuery(p openapi.ListTransfersParams) (q ledger.Query, err error) {
 	q.State, q.Kind = ledger.State(orEmpty(p.State)), ledger.Kind(orEmpty(p.Kind))
 	q.Direction, q.Currency = orEmpty(p.Direction), money.Currency(orEmpty(p.Currency))
 	q.Memo, q.Cursor = orEmpty(p.Q), orEmpty(p.Cursor)
+	if q.Key = orEmpty(p.Key); q.Key != "" && ledger.CheckKey(q.Key) != nil {
+		return q, reject(openapi.ParameterMalformed, "key", "key is an idempotency key: 1 to 255 visible ASCII characters")
+	}
 	q.MinAmount, q.MaxAmount = orZero(p.MinAmount), orZero(p.MaxAmount)
 	switch {
 	case q.State != "" && !openapi.TransferState(q.State).Valid():

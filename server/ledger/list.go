@@ -32,6 +32,7 @@ type Query struct {
 	MinAmount int64     // minor units that have moved or will move; inclusive, like MaxAmount; no limit if 0
 	MaxAmount int64
 	With      UserID // the user on the other side
+	Key       string // of a command of the user: at most the transfer of that command is in the list
 	Limit     int    // at most MaxPage; 20 if 0
 	Cursor    string // Next of the previous page
 }
@@ -64,6 +65,9 @@ func (l *Ledger) List(ctx context.Context, user UserID, q Query) (Page, error) {
 			return Page{}, err
 		}
 	}
+	if q.Key != "" {
+		return l.listOfKey(ctx, user, before, q, others)
+	}
 	var (
 		found []Transfer
 		floor uuid.UUID
@@ -91,6 +95,33 @@ func (l *Ledger) List(ctx context.Context, user UserID, q Query) (Page, error) {
 		page.Next = base64.RawURLEncoding.EncodeToString(floor[:])
 	}
 	return page, nil
+}
+
+// listOfKey returns a list of the transfer that a command of the user made, captured or voided, if
+// it is on the page that ends at before.
+func (l *Ledger) listOfKey(ctx context.Context, user UserID, before uuid.UUID, q Query, others []AccountID) (Page, error) {
+	const find = `SELECT CASE WHEN kind IN ('capture', 'void') THEN target ELSE id END FROM transfers
+		WHERE owner = $1 AND idem_key = $2`
+	var id uuid.UUID
+	err := l.pool.QueryRow(ctx, find, user, q.Key).Scan((*[16]byte)(&id))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Page{}, nil
+	}
+	if err != nil {
+		return Page{}, unavailable("find the transfer of a key", err)
+	}
+	found, err := l.list(ctx, q, pageRange{user: user, before: earlier(before, following(id)), floor: id, limit: 1}, others)
+	return Page{Transfers: found}, err
+}
+
+// following returns the least id after id.
+func following(id uuid.UUID) uuid.UUID {
+	for i := len(id) - 1; i >= 0; i-- {
+		if id[i]++; id[i] != 0 {
+			break
+		}
+	}
+	return id
 }
 
 // start returns the id before which a page begins. It fails with CursorMalformed.
