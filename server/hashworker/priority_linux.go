@@ -23,7 +23,9 @@ func attributes() *unix.SysProcAttr { return &unix.SysProcAttr{Setsid: true} }
 // value of the group too. Errors are ignored: the process then keeps its priority.
 //
 // A CPU that runs only SCHED_IDLE threads counts as free when the kernel chooses a CPU
-// for a thread that wakes up.
+// for a thread that wakes up. The thread may still wait until the time slice of a running
+// SCHED_IDLE thread ends, some milliseconds, if that is in another scheduling group. Since
+// Linux 6.12, it takes the CPU at once from a thread whose time slice is longer than its own.
 func lower(p priority) {
 	if p == priorityNormal {
 		return
@@ -31,15 +33,29 @@ func lower(p priority) {
 	_ = unix.Setpriority(unix.PRIO_PGRP, 0, lowestNice)
 	_ = os.WriteFile("/proc/self/autogroup", []byte(strconv.Itoa(lowestNice)), 0)
 	if p == priorityIdle {
-		makeIdle()
+		eachThread(makeIdle)
 	}
 }
 
-// makeIdle moves every thread of this process to SCHED_IDLE.
-func makeIdle() {
-	idle := unix.SchedAttr{Size: uint32(unsafe.Sizeof(unix.SchedAttr{})), Policy: unix.SCHED_IDLE, Nice: lowestNice}
+// longSlice is the longest time slice that Linux accepts.
+const longSlice = 100 * time.Millisecond
+
+// makeIdle gives a thread a long time slice, and moves it to SCHED_IDLE. In that class a slice
+// cannot be set, but the thread keeps that of its class before. Older kernels ignore the slice.
+func makeIdle(thread int) {
+	attr := unix.SchedAttr{
+		Size: uint32(unsafe.Sizeof(unix.SchedAttr{})), Policy: unix.SCHED_BATCH, Nice: lowestNice, Runtime: uint64(longSlice),
+	}
+	_ = unix.SchedSetAttr(thread, &attr, 0)
+	attr.Policy, attr.Runtime = unix.SCHED_IDLE, 0
+	_ = unix.SchedSetAttr(thread, &attr, 0)
+}
+
+// eachThread calls change for every thread of this process. Threads that start later inherit what
+// it changes.
+func eachThread(change func(thread int)) {
 	done := make(map[string]bool)
-	for again := true; again; { // a thread that is not yet idle may have started another one
+	for again := true; again; { // a thread that is not yet changed may have started another one
 		again = false
 		threads, _ := os.ReadDir("/proc/self/task")
 		for _, thread := range threads {
@@ -48,7 +64,7 @@ func makeIdle() {
 			}
 			done[thread.Name()], again = true, true
 			if id, err := strconv.Atoi(thread.Name()); err == nil {
-				_ = unix.SchedSetAttr(id, &idle, 0)
+				change(id)
 			}
 		}
 	}
