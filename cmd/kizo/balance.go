@@ -46,6 +46,7 @@ With --at, show the posted balance at a time. The answer for a time in the past 
 		},
 	}
 	opts.output.addTo(cmd, a, balanceSample{}, walletColumns...)
+	opts.output.addWatch(cmd)
 	cmd.Flags().StringVar(&opts.at, "at", "", timeFlagHelp)
 	return cmd
 }

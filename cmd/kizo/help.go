@@ -88,13 +88,15 @@ const environmentHelp = `Variables:
   KIZO_CA_FILE      certificates (PEM) to trust besides those of the system
   KIZO_INSECURE_HTTP  1 lets passwords and tokens go unencrypted to another computer, as --insecure-http does
   KIZO_CONFIG       a configuration file to read instead of all others
+  KIZO_PAGER        shows lists that are longer than the terminal; PAGER, then less -FIRX if not set, none if empty
+  NO_COLOR          no colors in tables; CLICOLOR=0 too. CLICOLOR_FORCE=1: colors also in a pipe; --color decides first
   TZ                the time zone in which days begin, such as Europe/Berlin; the computer's if not set
   TRACEPARENT       a trace to join (W3C Trace Context); without it, each command starts one
   XDG_CONFIG_HOME   where kizo/config.toml is; ~/.config if not set
   XDG_STATE_HOME    where kizo keeps its state; ~/.local/state if not set. Relative paths are ignored, and
                     without an absolute HOME, ~ is the home of the password database
 
-An empty variable counts as not set. An empty flag, argument or setting in a file is an error.
+An empty variable other than KIZO_PAGER counts as not set. An empty flag, argument or setting in a file is an error.
 
 Files:
   .kizo.toml                                server and currency for a directory and those below it
@@ -167,6 +169,10 @@ An error is then one problem object (RFC 9457) on stderr, with a stable code and
                      {{money .amount .currency}} is 12.50 USD, {{json .}} is JSON, and a field without
                      a value is empty:
   kizo transfers list --template '{{range .}}{{.id}} {{money .amount .currency}}{{"\n"}}{{end}}'
+
+On a terminal, states have colors (green, yellow or red, never without their word), and a list that is
+longer than the screen goes through a pager. --watch, on commands that only read, prints again every
+2 s, or --watch=500ms, until Ctrl-C: on a terminal in place, in a pipe as jsonl when something changes.
 
 Names, memos and reasons are untrusted. Control characters, marks that change the direction of writing
 and invisible characters in them are printed as \u{202e}; in JSON as \u202e.

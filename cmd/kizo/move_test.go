@@ -171,7 +171,8 @@ func TestControlCharactersNeverReachTheTerminal(t *testing.T) {
 	memo := "\x1b[2J\u202e\u009b"
 	s := newFakeServer(t, answerTransfer(201, "posted", memo))
 	w := newWorld(t, s.Server)
-	for _, args := range [][]string{{}, {"--json"}} {
+	w.env["NO_COLOR"] = "1"
+	for _, args := range [][]string{{}, {"--json"}, {"-o", "csv"}, {"-o", "wide"}, {"--jq", ".memo"}, {"--template", "{{.memo}}"}, {"--json"}} {
 		for _, w.terminal = range []bool{false, true} {
 			w.expect(exitDone, append([]string{"transfer", "@bob", "1"}, args...)...)
 			if strings.ContainsAny(w.out.String(), "\x1b\u202e\u009b") {

@@ -29,7 +29,7 @@ func newOpsReconcileCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-var discrepancyColumns = []column{{title: "FOUND"}, {title: "KIND"}, {title: "STATE"}, {title: "REFERENCE", free: true}, {title: "DETAIL", free: true}} // the detail has amounts: never cut
+var discrepancyColumns = []column{{title: "FOUND"}, {title: "KIND"}, {title: "STATE", state: true}, {title: "REFERENCE", free: true}, {title: "DETAIL", free: true}} // the detail has amounts: never cut
 
 func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 	a := opts.app
@@ -73,7 +73,7 @@ func newOpsAuditCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-var checkColumns = []column{{title: "CHECK"}, {title: "ROWS", right: true}, {title: "RESULT"}, {title: "INVARIANT", cut: true}}
+var checkColumns = []column{{title: "CHECK"}, {title: "ROWS", right: true}, {title: "RESULT", state: true}, {title: "INVARIANT", cut: true}}
 
 func opsAuditRun(ctx context.Context, opts *opsAuditOptions) error {
 	a := opts.app
@@ -118,6 +118,7 @@ func newExplainCommand(a *app) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, args []string) error { return explainRun(cmd.Context(), opts, args[0]) },
 	}
 	opts.output.addTo(cmd, a, client.Timeline{}, timelineColumns...)
+	opts.output.addWatch(cmd)
 	return cmd
 }
 

@@ -12,7 +12,7 @@ import (
 
 var (
 	paymentColumns = []column{
-		{title: "TRANSFER", id: true}, {title: "WHEN", drop: 1}, {title: "DIRECTION"}, {title: "STATE"}, {title: "AMOUNT", right: true},
+		{title: "TRANSFER", id: true}, {title: "WHEN", drop: 1}, {title: "DIRECTION"}, {title: "STATE", state: true}, {title: "AMOUNT", right: true},
 		{title: "ATTEMPTS", right: true, drop: 2}, {title: "ERROR", cut: true, drop: 3, free: true},
 	}
 	paymentDetails = append(paymentColumns[:len(paymentColumns):len(paymentColumns)],
@@ -53,6 +53,7 @@ func newOpsPaymentsListCommand(a *app) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return opsPaymentsListRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.Payment{}, paymentColumns...)
+	opts.output.addWatch(cmd)
 	choices := []string{"pending", "unknown", "executed", "rejected", "needs_review"}
 	addChoice(cmd, &opts.state, "state", "", "only "+joinOr(choices), choices)
 	cmd.Flags().StringVar(&opts.cursor, "cursor", "", "continue after the previous page")
@@ -110,6 +111,7 @@ func newOpsPaymentsShowCommand(a *app) *cobra.Command {
 		},
 	}
 	opts.output.addTo(cmd, a, client.Payment{}, paymentDetails...)
+	opts.output.addWatch(cmd)
 	return cmd
 }
 

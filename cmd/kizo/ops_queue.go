@@ -27,11 +27,12 @@ func newOpsQueuesCommand(a *app) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsQueuesRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.Queue{}, queueColumns...)
+	opts.output.addWatch(cmd)
 	return cmd
 }
 
 var queueColumns = []column{
-	{title: "QUEUE"}, {title: "STATE"}, {title: "PENDING", right: true}, {title: "ACTIVE", right: true},
+	{title: "QUEUE"}, {title: "STATE", state: true}, {title: "PENDING", right: true}, {title: "ACTIVE", right: true},
 	{title: "SCHEDULED", right: true}, {title: "RETRY", right: true, drop: 3}, {title: "ARCHIVED", right: true, drop: 2},
 	{title: "DONE TODAY", right: true, drop: 1}, {title: "LATENCY", right: true},
 }
@@ -100,13 +101,14 @@ func newOpsTasksListCommand(a *app) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opsTasksListRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.Task{}, taskColumns...)
+	opts.output.addWatch(cmd)
 	choices := []string{"pending", "active", "scheduled", "retry", "archived", "completed"}
 	addChoice(cmd, &opts.state, "state", choices[0], joinOr(choices), choices)
 	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")
 	return cmd
 }
 
-var taskColumns = []column{{title: "TASK", id: true}, {title: "STATE"}, {title: "NEXT"}, {title: "ERROR", cut: true, free: true}}
+var taskColumns = []column{{title: "TASK", id: true}, {title: "STATE", state: true}, {title: "NEXT"}, {title: "ERROR", cut: true, free: true}}
 
 func opsTasksListRun(ctx context.Context, opts *opsTasksListOptions) error {
 	a := opts.app

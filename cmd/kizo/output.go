@@ -14,6 +14,7 @@ import (
 type column struct {
 	title string // as a heading; name gives the form for scripts
 	id    bool   // what --output id prints
+	state bool   // has a color on a terminal: stateColors
 	right bool   // numbers
 	cut   bool   // may be cut if the terminal is too narrow; never ids and amounts
 	drop  int    // may be dropped if the terminal is narrow, the highest number first; 0 never
@@ -45,7 +46,8 @@ func (a *app) printList(flags outputFlags, items any, columns []column, rows [][
 	case flags.wantsJSON():
 		return a.printJSON(flags, items)
 	case a.human():
-		return a.write(table(columns, rows, a.width(), flags.wantsHeader(formatTable)))
+		style := tableStyle{width: a.width(), header: flags.wantsHeader(formatTable), colors: a.colors()}
+		return a.writeLong(table(columns, rows, style))
 	}
 	return a.printRows(flags, columns, rows)
 }
@@ -68,7 +70,11 @@ func (a *app) printOne(flags outputFlags, item any, columns []column, row []stri
 	var out strings.Builder
 	for i, c := range columns {
 		if row[i] != "" {
-			out.WriteString(printable.Pad(strings.ToLower(c.title), widest+2) + printable.Text(row[i]) + "\n")
+			cell := printable.Text(row[i])
+			if c.state && a.colors() {
+				cell = paint(row[i])
+			}
+			out.WriteString(printable.Pad(strings.ToLower(c.title), widest+2) + cell + "\n")
 		}
 	}
 	return a.write(out.String())
@@ -126,6 +132,14 @@ func cells(columns []column, rows [][]string, header bool) [][]string {
 	return lines
 }
 
+// writeLong writes a text through the pager if it is longer than the terminal.
+func (a *app) writeLong(text string) error {
+	if a.io.Page == nil || a.io.Height == 0 || strings.Count(text, "\n") < a.io.Height {
+		return a.write(text)
+	}
+	return unwritten(a.io.Page(text))
+}
+
 func (a *app) write(text string) error {
 	_, err := io.WriteString(a.io.Out, text)
 	return unwritten(err)
@@ -134,9 +148,15 @@ func (a *app) write(text string) error {
 // gap separates two columns.
 const gap = "  "
 
+type tableStyle struct {
+	width  int // of the terminal; 0 for no limit
+	header bool
+	colors bool
+}
+
 // table aligns rows under their titles. If they are wider than the terminal, columns that may be
 // cut are cut, down to their title; if that is not enough, columns that may be dropped are dropped.
-func table(columns []column, rows [][]string, width int, header bool) string {
+func table(columns []column, rows [][]string, style tableStyle) string {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
 		for _, row := range rows {
@@ -146,7 +166,7 @@ func table(columns []column, rows [][]string, width int, header bool) string {
 			widths[i] = max(widths[i], printable.Width(c.title))
 		}
 	}
-	shown := fit(columns, widths, width)
+	shown := fit(columns, widths, style.width)
 	var out strings.Builder
 	line := func(cell func(i int) string) {
 		var text strings.Builder
@@ -160,13 +180,15 @@ func table(columns []column, rows [][]string, width int, header bool) string {
 				text.WriteString(printable.PadLeft(cell(i), widths[i]))
 			case c.cut:
 				text.WriteString(printable.Pad(printable.Truncate(cell(i), widths[i]), widths[i]))
+			case c.state && style.colors:
+				text.WriteString(paint(cell(i)) + strings.Repeat(" ", widths[i]-printable.Width(cell(i))))
 			default:
 				text.WriteString(printable.Pad(cell(i), widths[i]))
 			}
 		}
 		out.WriteString(strings.TrimRight(text.String(), " ") + "\n")
 	}
-	if header {
+	if style.header {
 		line(func(i int) string { return columns[i].title })
 	}
 	for _, row := range rows {

@@ -21,7 +21,7 @@ func TestTableCutsOnlyColumnsThatMayBeCut(t *testing.T) {
 		28: "ID           AMOUNT  MEMO\n0197a7c2  12.50 USD  a long…\n0197a7c3   1.00 USD  山田\\u…\n",
 		10: "ID           AMOUNT  MEMO\n0197a7c2  12.50 USD  a l…\n0197a7c3   1.00 USD  山…\n",
 	} {
-		if got := table(columns, rows, width, true); got != want {
+		if got := table(columns, rows, tableStyle{width: width, header: true}); got != want {
 			t.Errorf("%d columns:\n%s\nwant\n%s", width, got, want)
 		}
 	}
@@ -37,7 +37,7 @@ func TestANarrowTerminalDropsColumns(t *testing.T) {
 		20: "ID        MEMO\n0197a7c2  lunch\n",
 		1:  "ID        MEMO\n0197a7c2  lun…\n",
 	} {
-		if got := table(columns, rows, width, true); got != want {
+		if got := table(columns, rows, tableStyle{width: width, header: true}); got != want {
 			t.Errorf("%d columns:\n%s\nwant\n%s", width, got, want)
 		}
 	}

@@ -37,6 +37,8 @@ Begin with an account and some money:
 	flags.BoolVar(&a.insecureFlag, "insecure-http", false, "send passwords and tokens unencrypted to another computer (KIZO_INSECURE_HTTP)")
 	flags.StringVar(&a.configFlag, "config", "", "read only this configuration file (KIZO_CONFIG)")
 	flags.BoolVar(&a.keyStdinFlag, "api-key-stdin", false, "read an API key from the first line of stdin (KIZO_API_KEY, KIZO_API_KEY_FILE)")
+	a.color = "auto"
+	flags.Var(&choiceFlag{&a.color, []string{"auto", "always", "never"}}, "color", "color states in tables: auto (on a terminal, unless NO_COLOR is set), always or never")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "print more on stderr, such as idempotency keys")
 
 	root.AddGroup(

@@ -26,6 +26,7 @@ type app struct {
 	verbose      bool
 	json         bool // the user asked for JSON, so errors are JSON too
 
+	color   string       // auto, always or never
 	format  format       // that the user has chosen; empty if none
 	outputs []documented // what the commands print
 

@@ -28,6 +28,7 @@ func newSessionsListCommand(a *app) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return sessionsListRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.Session{}, sessionColumns...)
+	opts.output.addWatch(cmd)
 	return cmd
 }
 
@@ -69,6 +70,7 @@ func newSessionsHistoryCommand(a *app) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return sessionsHistoryRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.SecurityEvent{}, securityEventColumns...)
+	opts.output.addWatch(cmd)
 	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")
 	return cmd
 }

@@ -18,7 +18,11 @@ type streams struct {
 	OutTerminal bool
 	OutClosed   bool // Out may be closed: what is written is lost, and no write fails
 	Width       int  // of the terminal, in columns; 0 if there is none or it is not known
+	Height      int  // in rows; 0 as for Width
 	ErrTerminal bool // Err is a terminal, on which progress can be drawn
+
+	// Page shows a text that may be longer than the terminal; nil if there is no pager.
+	Page func(text string) error
 
 	// ReadLine shows a prompt and reads a line of visible text; nil if stdin is not a terminal.
 	ReadLine func(ctx context.Context, prompt string) (string, error)
@@ -32,9 +36,10 @@ func systemStreams() *streams {
 	s := &streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	if out := int(os.Stdout.Fd()); term.IsTerminal(out) {
 		s.OutTerminal = true
-		if width, _, err := term.GetSize(out); err == nil {
-			s.Width = width
+		if width, height, err := term.GetSize(out); err == nil {
+			s.Width, s.Height = width, height
 		}
+		s.Page = newPager(os.Getenv, func(name string) bool { _, set := os.LookupEnv(name); return set }, os.Stdout)
 	}
 	s.ErrTerminal = term.IsTerminal(int(os.Stderr.Fd()))
 	s.OutClosed = maybeClosed(os.Stdout)

@@ -35,6 +35,7 @@ func newTransfersShowCommand(a *app) *cobra.Command {
 		},
 	}
 	opts.output.addTo(cmd, a, client.Transfer{}, transferDetails...)
+	opts.output.addWatch(cmd)
 	return cmd
 }
 

@@ -36,6 +36,7 @@ func newTransfersListCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return transfersListRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.Transfer{}, transferColumns...)
+	opts.output.addWatch(cmd)
 	flags := cmd.Flags()
 	flags.IntVarP(&opts.limit, "limit", "n", 20, "maximum number")
 	flags.BoolVar(&opts.all, "all", false, "list all of them")

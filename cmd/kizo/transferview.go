@@ -8,7 +8,7 @@ import (
 // -f finds the same fields in both.
 var (
 	transferColumns = []column{
-		{title: "ID", id: true}, {title: "WHEN", drop: 2}, {title: "KIND", drop: 5}, {title: "STATE"}, {title: "DIRECTION", drop: 6},
+		{title: "ID", id: true}, {title: "WHEN", drop: 2}, {title: "KIND", drop: 5}, {title: "STATE", state: true}, {title: "DIRECTION", state: true, drop: 6},
 		{title: "AMOUNT", right: true}, {title: "WITH", cut: true, drop: 3}, {title: "MEMO", cut: true, drop: 4, free: true},
 		{title: "AUTHORIZED", right: true, drop: 1, sparse: true}, {title: "NAME", sparse: true, drop: 7, free: true}, // on a terminal, WITH includes the name
 	}

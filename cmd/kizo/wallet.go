@@ -10,7 +10,7 @@ import (
 
 var walletColumns = []column{
 	{title: "CURRENCY"}, {title: "BALANCE", right: true}, {title: "HELD", right: true},
-	{title: "AVAILABLE", right: true}, {title: "STATUS", drop: 1}, {title: "ID", id: true, drop: 2},
+	{title: "AVAILABLE", right: true}, {title: "STATUS", state: true, drop: 1}, {title: "ID", id: true, drop: 2},
 }
 
 func walletRow(w client.Wallet) []string {
@@ -38,6 +38,7 @@ func newWalletListCommand(a *app) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return walletListRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.Wallet{}, walletColumns...)
+	opts.output.addWatch(cmd)
 	return cmd
 }
 
