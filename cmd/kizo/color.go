@@ -13,8 +13,8 @@ const (
 // account or a queue has no color, so that the others stand out.
 var stateColors = map[string]string{
 	"posted": green, "executed": green, "ok": green, "in": green,
-	"pending": yellow, "unknown": yellow, "paused": yellow, "needs_review": yellow, "retry": yellow, "open": yellow,
-	"refused": red, "voided": red, "rejected": red, "frozen": red, "suspended": red, "archived": red,
+	"pending": yellow, "unknown": yellow, "paused": yellow, "needs_review": yellow, "retry": yellow, "open": yellow, "warning": yellow,
+	"refused": red, "voided": red, "rejected": red, "frozen": red, "suspended": red, "archived": red, "failed": red,
 }
 
 // colors reports whether a table has colors: --color, then NO_COLOR and CLICOLOR_FORCE

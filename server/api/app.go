@@ -159,6 +159,7 @@ func (a *API) recoverPanic(c *fiber.Ctx) (err error) {
 func (a *API) pages(config Config) {
 	a.app.Get("/", func(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderContentSecurityPolicy, landingSecurity)
+		c.Set("Kizo-Version", config.Version) // for kizo doctor
 		return c.Type("html", "utf-8").SendString(landing(config.Version))
 	})
 	a.app.Get("/openapi.yaml", func(c *fiber.Ctx) error {

@@ -239,6 +239,7 @@ func TestPages(t *testing.T) {
 	testkit.Equal(t, "contract", served.header.Get("Content-Type"), "application/yaml")
 	landing := h.do(ask{method: "GET", path: "/"}).want(200)
 	testkit.Equal(t, "landing page", landing.header.Get("Content-Type"), "text/html; charset=utf-8")
+	testkit.Equal(t, "version", landing.header.Get("Kizo-Version"), "test")
 	keys := h.do(ask{method: "GET", path: "/.well-known/jwks.json"}).want(200)
 	if !bytes.Contains(keys.body, []byte(`"kty":"OKP"`)) || bytes.Contains(keys.body, []byte(`"d":`)) {
 		t.Errorf("keys: %s", keys.body)

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+type doctorOptions struct {
+	app    *app
+	output outputFlags
+}
+
+// The states of a finding.
+const (
+	findingOK      = "ok"
+	findingWarning = "warning"
+	findingFailed  = "failed"
+)
+
+// finding is the result of one check.
+type finding struct {
+	Check  string   `json:"check"`
+	State  string   `json:"state"` // ok, warning or failed
+	Detail string   `json:"detail"`
+	Cure   []string `json:"cure"` // what to type
+}
+
+var findingColumns = []column{{title: "CHECK"}, {title: "STATE", state: true}, {title: "DETAIL", free: true}, {title: "CURE", free: true}}
+
+func newDoctorCommand(a *app) *cobra.Command {
+	opts := &doctorOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check everything that kizo needs, and say how to mend what is wrong",
+		Long: `Check settings, state directory, disk, server, versions, clocks, session, unfinished commands and
+completion. Each line that is not ok names its cure. It exits with 1 if a check failed; warnings are no
+failures. Nothing is changed.`,
+		Example: `  kizo doctor
+  kizo doctor --jq '.[] | select(.state != "ok")'`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return doctorRun(cmd.Context(), opts) },
+	}
+	opts.output.addTo(cmd, a, finding{}, findingColumns...)
+	return cmd
+}
+
+func doctorRun(ctx context.Context, opts *doctorOptions) error {
+	a := opts.app
+	findings := []finding{a.checkSettings(), a.checkStateDirectory()}
+	findings = append(findings, a.checkServer(ctx)...)
+	findings = append(findings, a.checkUnfinished(), a.checkCompletion())
+	var rows [][]string
+	failed := 0
+	for i, f := range findings {
+		if f.Cure == nil {
+			findings[i].Cure = []string{}
+		}
+		if f.State == findingFailed {
+			failed++
+		}
+		rows = append(rows, []string{f.Check, f.State, f.Detail, strings.Join(f.Cure, "; ")})
+	}
+	if a.human() {
+		a.format = formatWide // neither a cause nor a cure is cut
+	}
+	if err := a.printList(opts.output, findings, findingColumns, rows); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d checks failed", failed, len(findings))
+	}
+	return nil
+}
+
+// failure returns the finding for an error, with the cures that the error itself names.
+func (a *app) failure(check string, err error) finding {
+	return finding{check, findingFailed, err.Error(), a.next(err)}
+}
+
+func (a *app) checkSettings() finding {
+	const check = "settings"
+	c, err := a.config()
+	if err != nil {
+		return a.failure(check, err)
+	}
+	return finding{Check: check, State: findingOK, Detail: fmt.Sprintf("server %s (%s)", c.Server.Value, c.Server.Origin)}
+}
+
+// checkStateDirectory writes as much as a session takes, and removes it.
+func (a *app) checkStateDirectory() finding {
+	const check = "state directory"
+	dir, err := a.stateDir()
+	if err != nil {
+		return a.failure(check, err)
+	}
+	info, err := os.Stat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return finding{Check: check, State: findingOK, Detail: dir + " will be made when it is needed"}
+	}
+	if err != nil {
+		return a.failure(check, err)
+	}
+	if open := info.Mode().Perm() & 0o077; open != 0 && filepath.Separator == '/' {
+		return finding{check, findingWarning, fmt.Sprintf("others can enter %s (%04o)", dir, info.Mode().Perm()), []string{"chmod 700 " + shellQuote(dir)}}
+	}
+	written, err := reserve(filepath.Join(dir, "doctor"), maxSession)
+	if err != nil {
+		return finding{check, findingFailed, err.Error(), []string{"df -h " + shellQuote(dir)}}
+	}
+	written.release()
+	return finding{Check: check, State: findingOK, Detail: dir + " is private, and there is space"}
+}
+
+// checkServer checks the connection and what depends on it.
+func (a *app) checkServer(ctx context.Context) []finding {
+	kizo, err := a.kizo()
+	if err != nil {
+		return []finding{a.failure("server", err)}
+	}
+	about, err := kizo.About(ctx)
+	if err != nil {
+		return []finding{a.failure("server", err)}
+	}
+	answers := finding{Check: "server", State: findingOK, Detail: fmt.Sprintf("%s answers in %s", kizo.Server(), about.Took.Round(time.Millisecond))}
+	if unencryptedRemote(kizo.Server()) {
+		answers.State, answers.Cure = findingWarning, []string{"use https://"}
+		answers.Detail += ", without encryption"
+	}
+	return []finding{answers, a.checkVersions(about), a.checkClock(about), a.checkSession(ctx, kizo)}
+}
+
+func (a *app) checkVersions(about client.About) finding {
+	own := currentVersion().Version
+	f := finding{Check: "versions", State: findingOK, Detail: fmt.Sprintf("kizo %s, kizod %s", own, about.Version)}
+	if strings.HasPrefix(own, "v") && strings.HasPrefix(about.Version, "v") && own != about.Version { // others are development builds
+		f.State, f.Cure = findingWarning, []string{"install the same version of both"}
+	}
+	return f
+}
+
+// maxClockSkew is far below the life of an access token. The header has whole seconds.
+const maxClockSkew = 5 * time.Second
+
+func (a *app) checkClock(about client.About) finding {
+	ahead := a.now().Sub(about.Clock).Truncate(time.Second)
+	f := finding{Check: "clock", State: findingOK, Detail: fmt.Sprintf("within %s of the server's", maxClockSkew)}
+	if ahead.Abs() > maxClockSkew+about.Took {
+		f = finding{"clock", findingWarning, fmt.Sprintf("%s ahead of the server's", ahead), []string{"timedatectl set-ntp true, here or there"}}
+	}
+	return f
+}
+
+func (a *app) checkSession(ctx context.Context, kizo *client.Client) finding {
+	me, err := kizo.Me(ctx)
+	if err != nil {
+		return a.failure("session", err)
+	}
+	source := "the session of kizo login"
+	if c, err := a.credential(); err == nil && c.origin != "" {
+		source = c.origin
+	}
+	return finding{Check: "session", State: findingOK, Detail: fmt.Sprintf("as @%s, by %s", me.Handle, source)}
+}
+
+func (a *app) checkUnfinished() finding {
+	const check = "unfinished"
+	open, err := a.openIntents()
+	if err != nil {
+		return a.failure(check, err)
+	}
+	if len(open) > 0 {
+		return finding{check, findingWarning, fmt.Sprintf("%d commands whose outcome is unknown or was not shown", len(open)), []string{"kizo pending", "kizo retry"}}
+	}
+	return finding{Check: check, State: findingOK, Detail: "no command"}
+}
+
+// checkCompletion looks where packages and kizo completion --help put the scripts.
+func (a *app) checkCompletion() finding {
+	shell := filepath.Base(a.env("SHELL"))
+	data := a.xdg("XDG_DATA_HOME", "AppData", ".local", "share")
+	config := a.xdg("XDG_CONFIG_HOME", "AppData", ".config")
+	places := map[string][]string{
+		"bash": {filepath.Join(data, "bash-completion/completions/kizo"), "/usr/share/bash-completion/completions/kizo", "/etc/bash_completion.d/kizo"},
+		"zsh":  {"/usr/share/zsh/vendor-completions/_kizo", "/usr/local/share/zsh/site-functions/_kizo", "/usr/share/zsh/site-functions/_kizo"},
+		"fish": {filepath.Join(config, "fish/completions/kizo.fish"), "/usr/share/fish/vendor_completions.d/kizo.fish"},
+	}
+	known, ok := places[shell]
+	if !ok {
+		return finding{Check: "completion", State: findingOK, Detail: "not checked: SHELL is none of bash, zsh and fish"}
+	}
+	exists := func(path string) bool { _, err := os.Stat(path); return err == nil }
+	if found := slices.IndexFunc(known, exists); found >= 0 {
+		return finding{Check: "completion", State: findingOK, Detail: known[found]}
+	}
+	return finding{"completion", findingWarning, "not found where " + shell + " usually has it", []string{"kizo completion " + shell + " --help"}}
+}
