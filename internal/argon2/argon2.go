@@ -1,12 +1,12 @@
 // Package argon2 computes Argon2id hashes (RFC 9106), in memory that is kept for the next hash.
 //
-//	IDKey ─┬─ one lane, AVX-512 ─► first hash ─► blocks, by compress ─► last block ─► key
-//	       └─ otherwise ─────────► golang.org/x/crypto/argon2
+//	IDKey ─┬─ one lane, AVX2 ─► first hash ─► blocks, by compress ─► last block ─► key
+//	       └─ otherwise ──────► golang.org/x/crypto/argon2
 //
 // It computes the same keys as golang.org/x/crypto/argon2, and exists because it needs a third of
-// the CPU time: compress is written for AVX-512, the memory consists of huge pages where Linux
-// has them, and it is neither allocated nor cleared for each hash. On other CPUs, and for more
-// than one lane, it calls that package.
+// the CPU time: compress is written for AVX-512 and for AVX2, the memory consists of huge pages
+// where Linux has them, and it is neither allocated nor cleared for each hash. On other CPUs, and
+// for more than one lane, it calls that package.
 //
 // It imports nothing of Kizo.
 package argon2

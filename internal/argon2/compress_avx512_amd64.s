@@ -109,8 +109,8 @@ DATA ·order<>+112(SB)/8, $7
 DATA ·order<>+120(SB)/8, $15
 GLOBL ·order<>(SB), RODATA|NOPTR, $128
 
-// func compress(out, a, b *block, add bool)
-TEXT ·compress(SB), NOSPLIT, $0-25
+// func compressAVX512(out, a, b *block, add bool)
+TEXT ·compressAVX512(SB), NOSPLIT, $0-25
 	MOVQ    out+0(FP), DI
 	MOVQ    a+8(FP), SI
 	MOVQ    b+16(FP), DX
