@@ -73,6 +73,10 @@ func growth(ctx context.Context, b *bench) error {
 		{"transfers", g.measureTransfers}, {"reads", g.measureReads}, {"audit", g.measureAudit},
 		{"audit-beside", g.measureAuditBeside}, {"sizes", g.weigh},
 	}
+	if err := g.setWAL(ctx, walSettings[0].size, walSettings[0].timeout); err != nil {
+		return err
+	}
+	b.report.Notes = append(b.report.Notes, "Transfers are measured with max_wal_size 8GB and checkpoint_timeout 15min, and then with the defaults of PostgreSQL.")
 	for _, size := range append([]int64{0}, slices.Sorted(slices.Values(b.sizes))...) {
 		began := time.Now()
 		n := max((size-g.postings()+1)/2, 0)
@@ -115,19 +119,46 @@ func (g *grower) transfers(ctx context.Context, n int64, p pair) error {
 	return err
 }
 
-// measureTransfers takes turns between the database and a new one. While the database
-// is empty the new one is measured for both, since measuring would fill it.
+// walSettings are those with which transfers are measured. The loader runs with the first.
+var walSettings = []struct{ label, size, timeout string }{
+	{"", "8GB", "15min"},
+	{", default max_wal_size", "1GB", "5min"}, // the defaults of PostgreSQL
+}
+
+// setWAL has no effect on what -set sets.
+func (g *grower) setWAL(ctx context.Context, size, timeout string) error {
+	return rig.Execute(ctx, g.rig.DatabaseURL("postgres", embedded.AdminRole), `ALTER SYSTEM SET max_wal_size = '`+size+`'`,
+		`ALTER SYSTEM SET checkpoint_timeout = '`+timeout+`'`, `SELECT pg_reload_conf()`)
+}
+
+// measureTransfers takes turns between the database and a new one, with each of walSettings. While
+// the database is empty the new one is measured for both, since measuring would fill it.
 func (g *grower) measureTransfers(ctx context.Context) error {
 	control, err := g.openBooks(ctx, fmt.Sprintf("control%d", len(g.figures.Header)-1))
 	if err != nil {
 		return err
 	}
+	for _, s := range walSettings {
+		if err := g.setWAL(ctx, s.size, s.timeout); err != nil {
+			return err
+		}
+		if err := g.compare(ctx, control, s.label); err != nil {
+			return err
+		}
+	}
+	if err := g.setWAL(ctx, walSettings[0].size, walSettings[0].timeout); err != nil {
+		return err
+	}
+	return rig.Execute(ctx, g.rig.DatabaseURL("postgres", embedded.AdminRole), `DROP DATABASE `+control.name+` WITH (FORCE)`)
+}
+
+func (g *grower) compare(ctx context.Context, control *books, label string) error {
 	measured, both := g.books, []*books{control, g.books}
-	if g.emptyRate == 0 {
+	if len(g.figures.Header) == 2 { // the first size
 		measured, both = control, both[:1]
 	}
 	postings := g.postings()
-	phase := func(k *books) string { return fmt.Sprintf("%s, %d postings", k.name, postings) }
+	phase := func(k *books) string { return fmt.Sprintf("%s, %d postings%s", k.name, postings, label) }
 	var spent counters
 	for round := range g.rounds {
 		if round > 0 {
@@ -148,19 +179,23 @@ func (g *grower) measureTransfers(ctx context.Context) error {
 	if g.emptyRate == 0 {
 		g.emptyRate = p.PerSecond()
 	}
-	t, n := &g.figures, float64(max(p.Accepted, 1))
-	t.set("transfers/s", "%.0f", p.PerSecond())
-	t.set("a new database in turns with it, transfers/s", "%.0f", c.PerSecond())
-	t.set("ratio to the new one", "%.2f", p.PerSecond()/c.PerSecond())
-	t.set("ratio to the empty database", "%.2f", p.PerSecond()/g.emptyRate)
-	t.set("p99 of a transfer, ms", "%.1f", p.Latency.P99)
-	t.set("buffers hit per transfer", "%.0f", float64(spent.Hit)/n)
-	t.set("buffers read per transfer", "%.2f", float64(spent.Read)/n)
-	t.set("buffers written by backends per transfer", "%.2f", float64(spent.ByBackends)/n)
-	t.set("WAL bytes per transfer", "%.0f", float64(spent.WAL)/n)
-	t.set("full pages in the WAL per transfer", "%.3f", float64(spent.Images)/n)
-	t.set("checkpoints", "%d", spent.Checkpoints)
-	return rig.Execute(ctx, g.rig.DatabaseURL("postgres", embedded.AdminRole), `DROP DATABASE `+control.name+` WITH (FORCE)`)
+	n := float64(max(p.Accepted, 1))
+	set := func(name, format string, value float64) { g.figures.set(name+label, format, value) }
+	set("transfers/s", "%.0f", p.PerSecond())
+	set("a new database in turns with it, transfers/s", "%.0f", c.PerSecond())
+	set("ratio to the new one", "%.2f", p.PerSecond()/c.PerSecond())
+	set("ratio to the new one by PostgreSQL's CPU time", "%.2f", c.each(c.Spent.Postgres)/p.each(p.Spent.Postgres))
+	if label == "" {
+		set("ratio to the empty database", "%.2f", p.PerSecond()/g.emptyRate)
+	}
+	set("p99 of a transfer, ms", "%.1f", p.Latency.P99)
+	set("buffers hit per transfer", "%.0f", float64(spent.Hit)/n)
+	set("buffers read per transfer", "%.2f", float64(spent.Read)/n)
+	set("buffers written by backends per transfer", "%.2f", float64(spent.ByBackends)/n)
+	set("WAL bytes per transfer", "%.0f", float64(spent.WAL)/n)
+	set("full pages in the WAL per transfer", "%.3f", float64(spent.Images)/n)
+	set("checkpoints", "%.0f", float64(spent.Checkpoints))
+	return nil
 }
 
 // drive measures a phase of transfers in a database. Those in a new one are another step,
