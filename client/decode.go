@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 )
 
 // decode decodes an answer. An answer without a field that the contract requires is an error: {} is
@@ -18,73 +19,222 @@ func decode(body []byte, into any) error {
 	return complete(body, reflect.TypeOf(into).Elem(), "the answer")
 }
 
-var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
+// complete returns an error for a required part that a valid document lacks. A field of a generated
+// type is required if its tag has no omitempty; it may be null if it is a pointer.
+func complete(document []byte, t reflect.Type, name string) error {
+	scan := scanner{text: document}
+	if lack := scan.check(t); lack != nil {
+		return fmt.Errorf("%s %s", strings.TrimPrefix(name+lack.path, name+"."), lack.why)
+	}
+	return nil
+}
 
-// complete returns an error for a required part that a document lacks. A field of a generated type
-// is required if its tag has no omitempty; it may be null if it is a pointer.
-func complete(document json.RawMessage, t reflect.Type, name string) error {
-	if isNull(document) {
-		if t.Kind() == reflect.Pointer {
-			return nil
+// lack is a part of a document that is not as its type requires.
+type lack struct{ path, why string }
+
+func (l *lack) in(part string) *lack { return &lack{part + l.path, l.why} }
+
+// scanner reads valid JSON once, from the beginning to the end.
+type scanner struct {
+	text []byte
+	at   int
+}
+
+// next skips white space and returns the character after it, or 0 at the end.
+func (s *scanner) next() byte {
+	for ; s.at < len(s.text); s.at++ {
+		if c := s.text[s.at]; c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+			return c
 		}
-		return fmt.Errorf("%s is missing", name)
 	}
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if reflect.PointerTo(t).Implements(unmarshaler) {
-		return nil
-	}
-	switch t.Kind() {
-	case reflect.Struct:
-		return completeObject(document, t, name)
-	case reflect.Slice:
-		var items []json.RawMessage
-		if t.Elem().Kind() == reflect.Uint8 {
-			return nil // bytes, encoded as a string
-		}
-		if err := json.Unmarshal(document, &items); err != nil {
-			return fmt.Errorf("%s is not a list", name)
-		}
-		for i, item := range items {
-			if err := complete(item, t.Elem(), fmt.Sprintf("%s[%d]", name, i)); err != nil {
-				return err
+	return 0
+}
+
+// skip skips a value.
+func (s *scanner) skip() {
+	switch s.next() {
+	case '"':
+		s.str()
+	case '{', '[':
+		depth := 0
+		for {
+			switch s.next() {
+			case '"':
+				s.str()
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				depth--
+			case 0:
+				return
+			}
+			if s.at++; depth == 0 {
+				return
 			}
 		}
 	default:
+		for ; s.at < len(s.text); s.at++ {
+			switch s.text[s.at] {
+			case ',', ']', '}', ' ', '\n', '\t', '\r':
+				return
+			}
+		}
 	}
+}
+
+// str skips a string and returns it with its quotes.
+func (s *scanner) str() []byte {
+	from := s.at
+	for s.at++; s.at < len(s.text); s.at++ {
+		switch s.text[s.at] {
+		case '\\':
+			s.at++
+		case '"':
+			s.at++
+			return s.text[from:s.at]
+		}
+	}
+	return s.text[from:]
+}
+
+// check compares the next value with the type that it has.
+func (s *scanner) check(t reflect.Type) *lack {
+	begin := s.next()
+	if begin == 'n' || begin == 0 {
+		s.skip()
+		if t.Kind() == reflect.Pointer {
+			return nil
+		}
+		return &lack{why: "is missing"}
+	}
+	shape := shapeOf(t)
+	switch {
+	case shape.fields != nil && begin != '{':
+		return &lack{why: "is not an object"}
+	case shape.fields != nil:
+		return s.checkObject(shape)
+	case shape.item != nil && begin != '[':
+		return &lack{why: "is not a list"}
+	case shape.item != nil:
+		return s.checkList(shape.item)
+	}
+	s.skip()
 	return nil
 }
 
-func completeObject(document json.RawMessage, t reflect.Type, name string) error {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(document, &members) != nil {
-		return fmt.Errorf("%s is not an object", name)
+func (s *scanner) checkList(item reflect.Type) *lack {
+	s.at++
+	for i := 0; ; i++ {
+		switch s.next() {
+		case ']':
+			s.at++
+			return nil
+		case ',':
+			s.at++
+		}
+		if l := s.check(item); l != nil {
+			return l.in(fmt.Sprintf("[%d]", i))
+		}
 	}
+}
+
+func (s *scanner) checkObject(object *shape) *lack {
+	var seen uint64
+	s.at++
+	for {
+		switch s.next() {
+		case '}':
+			s.at++
+			for i, f := range object.fields {
+				if !f.optional && seen&(1<<i) == 0 {
+					return &lack{"." + f.key, "is missing"}
+				}
+			}
+			return nil
+		case ',':
+			s.at++
+			s.next()
+		}
+		i, known := object.index[string(memberName(s.str()))]
+		s.next()
+		s.at++ // the colon
+		if !known || object.fields[i].optional && s.next() == 'n' {
+			s.skip()
+			continue
+		}
+		seen |= 1 << i
+		if l := s.check(object.fields[i].kind); l != nil {
+			return l.in("." + object.fields[i].key)
+		}
+	}
+}
+
+// memberName returns the name of a member, without quotes and escapes.
+func memberName(quoted []byte) []byte {
+	if !bytes.Contains(quoted, []byte{'\\'}) {
+		return quoted[1 : len(quoted)-1]
+	}
+	var name string
+	if json.Unmarshal(quoted, &name) != nil {
+		return nil
+	}
+	return []byte(name)
+}
+
+// shape is what a type requires of a document. Both fields are nil if it requires nothing.
+type shape struct {
+	fields []field // of an object; at most 64
+	index  map[string]int
+	item   reflect.Type // of a list
+}
+
+type field struct {
+	key      string
+	kind     reflect.Type
+	optional bool
+}
+
+var (
+	unmarshaler = reflect.TypeFor[json.Unmarshaler]()
+	shapes      sync.Map // of *shape, by reflect.Type: the types of the contract
+)
+
+func shapeOf(t reflect.Type) *shape {
+	if known, ok := shapes.Load(t); ok {
+		return known.(*shape) //nolint:forcetypeassert // only shapes are stored
+	}
+	made := newShape(t)
+	shapes.Store(t, made)
+	return made
+}
+
+func newShape(t reflect.Type) *shape {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case reflect.PointerTo(t).Implements(unmarshaler):
+		return &shape{}
+	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8: // bytes are encoded as a string
+		return &shape{item: t.Elem()}
+	case t.Kind() != reflect.Struct:
+		return &shape{}
+	}
+	object := &shape{fields: []field{}, index: make(map[string]int)}
 	for i := range t.NumField() {
-		field := t.Field(i)
-		key, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		f := t.Field(i)
+		key, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if key == "" || key == "-" {
 			continue
 		}
-		path := strings.TrimPrefix(name+"."+key, "the answer.")
-		member, present := members[key]
-		optional := strings.Contains(options, "omitempty")
-		switch {
-		case !present && !optional:
-			return fmt.Errorf("%s is missing", path)
-		case !present, optional && isNull(member):
-			continue
-		}
-		if err := complete(member, field.Type, path); err != nil {
-			return err
-		}
+		object.index[key] = len(object.fields)
+		object.fields = append(object.fields, field{key, f.Type, strings.Contains(options, "omitempty")})
 	}
-	return nil
-}
-
-func isNull(document json.RawMessage) bool {
-	return len(document) == 0 || bytes.Equal(bytes.TrimSpace(document), []byte("null"))
+	if len(object.fields) > 64 {
+		panic(t.String() + " has too many fields")
+	}
+	return object
 }
 
 // protocolError returns the error for an answer that the contract does not allow.

@@ -223,3 +223,23 @@ func TestAMalformedEventEndsTheStream(t *testing.T) {
 		}
 	}
 }
+
+// FuzzComplete checks that every valid document is read to its end, whatever it contains.
+func FuzzComplete(f *testing.F) {
+	f.Add(sample[TransferBatchResult]())
+	f.Add(`{ "results" : [ {"status":1,"replayed":false, "x":[{"]":"\\"}],"tr\u0061nsfer":null} , null ] , "":{} }`)
+	f.Fuzz(func(t *testing.T, text string) {
+		if !json.Valid([]byte(text)) {
+			return
+		}
+		kind := reflect.TypeFor[TransferBatchResult]()
+		scan := scanner{text: []byte(text)}
+		if lack := scan.check(kind); lack == nil && scan.next() != 0 {
+			t.Errorf("the document is read up to %d of %d bytes: %s", scan.at, len(text), text)
+		}
+		scan = scanner{text: []byte(text)}
+		if scan.skip(); scan.next() != 0 {
+			t.Errorf("a value ends at %d of %d bytes: %s", scan.at, len(text), text)
+		}
+	})
+}

@@ -85,6 +85,9 @@ func plainASCII(s string) bool {
 // as \u202e: safe to show, and equal when parsed. The input must be valid JSON, as encoding/json
 // writes it.
 func JSON(document []byte) []byte {
+	if plainASCII(strings.TrimRight(string(document), "\n")) {
+		return document
+	}
 	var out strings.Builder
 	out.Grow(len(document) + 16)
 	for _, r := range string(document) {
