@@ -88,6 +88,10 @@ chaos-mutants: deps ## plant one bug after the other; its test or a fault run mu
 chaos-scenarios: deps ## make fault runs with one kind of fault each, and check the promise about it
 	$(GO) run ./loadtest/chaos -scenarios -seed $(or $(SEED),0)
 
+.PHONY: payout-kills
+payout-kills: deps ## kill kizo pay at 50 random moments (KILLS=), and its server once; SEED= repeats one
+	$(GO) test -count=1 -timeout 30m -run TestPayoutSurvivesKills ./cmd/kizo -pay-kills $(or $(KILLS),50) -pay-seed $(or $(SEED),1)
+
 SIZES ?= 100000,1000000
 
 .PHONY: bench-growth

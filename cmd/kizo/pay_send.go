@@ -348,7 +348,7 @@ func (p *payer) failure(ctx context.Context, stopped error) error {
 	case stopped != nil || c.unknown > 0:
 		err := fmt.Errorf("%s unknown, and %s not sent", plural(c.unknown, "row is", "rows are"), plural(report.Unsent, "row was", "rows were"))
 		if stopped != nil {
-			err = fmt.Errorf("%w: %w", err, stopped)
+			err = fmt.Errorf("%w: %s", err, stopped.Error()) // not wrapped: its key is that of one row
 		}
 		return withHint(&exitError{exit: exitUnknown, code: "rows_unknown", err: err}, resume)
 	case failed > 0:
