@@ -290,8 +290,8 @@ func TestManyRefusedRowsStopAPayout(t *testing.T) {
 	testkit.Equal(t, "rows listed", strings.Count(w.out.String(), "\n"), 1000)
 }
 
-// TestPayoutIsInterrupted: what is under way is finished, the exit code is 130, and the rest is sent
-// by the next command.
+// TestPayoutIsInterrupted: what is under way is finished, the exit code is 130, and the next
+// command sends the rest.
 func TestPayoutIsInterrupted(t *testing.T) {
 	s := newPayoutServer(t)
 	w := newWorld(t, s.Server)
