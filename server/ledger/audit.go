@@ -178,67 +178,89 @@ const auditors = 3
 
 var auditTx = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
-// audit is a queue of scans, the long ones first, and their results.
+// audit is a queue of tasks, the long ones first, and their results.
 type audit struct {
 	of     scope
-	scans  chan numberedScan
-	checks [][]Check // in the order of the report
+	tasks  chan auditTask
+	checks [][]Check // of each scan, in the order of the report
 
 	mu  sync.Mutex
 	err error // the first
 }
 
-type numberedScan struct {
-	at  int
-	run func(ctx context.Context, tx pgx.Tx, of scope) ([]Check, error)
+// auditTask is one statement, with the scans whose checks it returns.
+type auditTask struct {
+	at  []int // places of the scans in the report
+	run func(ctx context.Context, tx pgx.Tx, of scope) ([][]Check, error)
 	of  string
 	by  method
 }
 
 func newAudit(of scope) *audit {
-	all := auditScans
+	scans := auditScans
 	if of.lookUps {
-		all = slices.Concat(auditScans, signedScans)
+		scans = slices.Concat(auditScans, signedScans)
 	}
-	a := &audit{of: of, scans: make(chan numberedScan, len(all)+2), checks: make([][]Check, len(all)+2)}
-	a.scans <- numberedScan{len(all), auditDigests, "digests", sorting}
-	a.scans <- numberedScan{len(all) + 1, auditSequences, "sequences", hashing}
+	n := len(scans)
+	tasks := []auditTask{{[]int{n}, auditDigests, "digests", sorting}, {[]int{n + 1}, auditSequences, "sequences", hashing}}
 	for _, long := range []bool{true, false} {
-		for i, s := range all {
-			if s.long == long {
-				a.scans <- numberedScan{i, s.run, s.rules[0].name, s.by}
+		for i, s := range scans {
+			if s.long == long && !slices.ContainsFunc(tasks, func(t auditTask) bool { return slices.Contains(t.at, i) }) {
+				tasks = append(tasks, newAuditTask(scans, i, of))
 			}
 		}
 	}
-	close(a.scans)
+	a := &audit{of: of, tasks: make(chan auditTask, len(tasks)), checks: make([][]Check, n+2)}
+	for _, t := range tasks {
+		a.tasks <- t
+	}
+	close(a.tasks)
 	return a
 }
 
-// work runs scans until there are no more, or one fails.
+// newAuditTask returns a task for scan i. If the scope's relations are found by look-ups, the task
+// contains all scans of the same group: they are found once.
+func newAuditTask(scans []scan, i int, of scope) auditTask {
+	t := auditTask{at: []int{i}, of: scans[i].rules[0].name, by: scans[i].by}
+	together := []scan{scans[i]}
+	for j := i + 1; of.lookUps && scans[i].group != "" && j < len(scans); j++ {
+		if scans[j].group == scans[i].group {
+			t.at, together = append(t.at, j), append(together, scans[j])
+		}
+	}
+	t.run = func(ctx context.Context, tx pgx.Tx, of scope) ([][]Check, error) {
+		return runScans(ctx, tx, of, together)
+	}
+	return t
+}
+
+// work runs tasks until there are no more, or one fails.
 func (a *audit) work(ctx context.Context, tx pgx.Tx) {
 	if err := tuneAudit(ctx, tx, a.of); err != nil {
 		a.fail(fmt.Errorf("begin the audit: %w", err))
 		return
 	}
-	for s := range a.scans {
+	for t := range a.tasks {
 		if a.failed() {
 			return
 		}
 		var (
-			checks []Check
+			checks [][]Check
 			err    error
 		)
 		if !a.of.lookUps {
-			_, err = tx.Exec(ctx, chooseMethod, s.by&sortingGroups == 0, s.by&sortingJoins == 0)
+			_, err = tx.Exec(ctx, chooseMethod, t.by&sortingGroups == 0, t.by&sortingJoins == 0)
 		}
 		if err == nil {
-			checks, err = s.run(ctx, tx, a.of)
+			checks, err = t.run(ctx, tx, a.of)
 		}
 		if err != nil {
-			a.fail(fmt.Errorf("audit %s: %w", s.of, err))
+			a.fail(fmt.Errorf("audit %s: %w", t.of, err))
 			return
 		}
-		a.checks[s.at] = checks
+		for i, at := range t.at {
+			a.checks[at] = checks[i]
+		}
 	}
 }
 
@@ -259,7 +281,7 @@ func tuneAudit(ctx context.Context, tx pgx.Tx, of scope) error {
 	return err
 }
 
-// help runs scans on another connection with the same snapshot. If the pool has no free connection,
+// help runs tasks on another connection with the same snapshot. If the pool has no free connection,
 // the audit only takes longer.
 func (a *audit) help(ctx, joining context.Context, pool *pgxpool.Pool, exported string) {
 	conn, err := pool.Acquire(joining)
@@ -316,6 +338,7 @@ const chooseMethod = `SELECT set_config('enable_hashagg', CASE WHEN $1 THEN 'on'
 // scan is one pass over some rows, and the rules that are checked on each of them.
 type scan struct {
 	rows  string // SQL: a FROM item
+	group string // scans that share relations, which are worth finding once
 	long  bool   // started before the others
 	by    method
 	rules []rule
@@ -349,20 +372,36 @@ func (s scan) sql() string {
 	return "SELECT " + strings.Join(columns, ",\n\t") + "\nFROM " + s.rows
 }
 
-func (s scan) run(ctx context.Context, tx pgx.Tx, of scope) ([]Check, error) {
+// runScans runs scans as one statement, and returns the checks of each.
+func runScans(ctx context.Context, tx pgx.Tx, of scope, scans []scan) ([][]Check, error) {
 	began := time.Now()
-	checks := make([]Check, len(s.rules))
+	checks := make([][]Check, len(scans))
 	var into []any
-	for i := range checks {
-		checks[i].Name, checks[i].Sentence = s.rules[i].name, s.rules[i].sentence
-		into = append(into, &checks[i].Rows, &checks[i].BrokenRows, &checks[i].Broken)
+	for i, s := range scans {
+		checks[i] = make([]Check, len(s.rules))
+		for j := range s.rules {
+			c := &checks[i][j]
+			c.Name, c.Sentence = s.rules[j].name, s.rules[j].sentence
+			into = append(into, &c.Rows, &c.BrokenRows, &c.Broken)
+		}
 	}
-	if err := tx.QueryRow(ctx, of.statement(s.sql()), of.arguments()...).Scan(into...); err != nil {
+	if err := tx.QueryRow(ctx, of.statement(scansSQL(scans)), of.arguments()...).Scan(into...); err != nil {
 		return nil, err
 	}
-	share := time.Since(began) / time.Duration(len(checks))
+	share := time.Since(began) * 3 / time.Duration(len(into))
 	for i := range checks {
-		checks[i].Duration = share
+		for j := range checks[i] {
+			checks[i][j].Duration = share
+		}
 	}
 	return checks, nil
+}
+
+// scansSQL returns a query whose one row is those of all scans side by side.
+func scansSQL(scans []scan) string {
+	var rows []string
+	for i, s := range scans {
+		rows = append(rows, fmt.Sprintf("(%s) s%d", s.sql(), i))
+	}
+	return "SELECT * FROM " + strings.Join(rows, "\nCROSS JOIN ")
 }

@@ -7,7 +7,7 @@ package ledger
 // break a later one as a consequence. A rule does not repeat what an earlier one checks.
 var auditScans = []scan{
 	{
-		rows: transfersWithPostings, long: true, by: sorting,
+		group: "transfers", rows: transfersWithPostings, long: true, by: sorting,
 		rules: []rule{
 			{
 				name: "double_entry", sentence: "the postings of a transfer are two and sum to zero",
@@ -26,7 +26,7 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: transfersWithAccounts,
+		group: "transfers", rows: transfersWithAccounts,
 		rules: []rule{
 			{
 				name: "one_currency", sentence: "a transfer and its accounts have one currency",
@@ -47,7 +47,7 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: accountsWithPostings, long: true,
+		group: "accounts", rows: accountsWithPostings, long: true,
 		rules: []rule{
 			{
 				name: "sequence", sentence: "the postings of an account are numbered 1 to its seq without a gap",
@@ -113,7 +113,7 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: currencySums,
+		group: "accounts", rows: currencySums,
 		rules: []rule{
 			{
 				name: "currency_sums", sentence: "in each currency all postings sum to zero, and all balances too",
@@ -132,7 +132,7 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: authorizationEnds,
+		group: "transfers", rows: authorizationEnds,
 		rules: []rule{
 			{
 				name: "one_end", sentence: "an authorization ends in one capture, one void or by expiry, and in no two of them",
@@ -145,7 +145,7 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: reversedTransfers,
+		group: "transfers", rows: reversedTransfers,
 		rules: []rule{
 			{
 				name: "reversals", sentence: "reversed_amount is the sum of a transfer's posted reversals, which mirror it, and never more than was posted",
@@ -154,7 +154,7 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: transfersWithPayments,
+		group: "transfers", rows: transfersWithPayments,
 		rules: []rule{
 			{
 				name: "payments", sentence: "a deposit or withdrawal has one payment of the same amount, currency and direction",
@@ -171,7 +171,7 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: systemAccountSums,
+		group: "transfers", rows: systemAccountSums,
 		rules: []rule{
 			{
 				name: "clearing", sentence: "a clearing account holds the executed withdrawals less the executed deposits, and what suspense brought into it",
@@ -200,7 +200,7 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: transfersWithEvents, long: true, by: sorting,
+		group: "transfers", rows: transfersWithEvents, long: true, by: sorting,
 		rules: []rule{
 			{
 				name: "events", sentence: "a transfer has one event for each state that it took, and the last is the state it is in",
@@ -212,7 +212,8 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: `(SELECT id, xid, event_number(pg_snapshot_xmax(pg_current_snapshot())) AS next FROM all_events) x`,
+		group: "transfers",
+		rows:  `(SELECT id, xid, event_number(pg_snapshot_xmax(pg_current_snapshot())) AS next FROM all_events) x`,
 		rules: []rule{
 			{
 				name: "event_order", sentence: "an event has a lower number than the events to come; others are not delivered: see kizod repair",
@@ -221,7 +222,8 @@ var auditScans = []scan{
 		},
 	},
 	{
-		rows: `(SELECT e.id, e.xid FROM events e JOIN transfers t ON t.event_id = e.id AND t.event_xid = e.xid) x`,
+		group: "transfers",
+		rows:  `(SELECT e.id, e.xid FROM events e JOIN transfers t ON t.event_id = e.id AND t.event_xid = e.xid) x`,
 		rules: []rule{
 			{
 				name: "event_positions", sentence: "no event in the row of a transfer has the number and the id of one in the table",

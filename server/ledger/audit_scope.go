@@ -8,6 +8,7 @@ package ledger
 //	                    begins with an opening: one row with what it had at the horizon
 //	keyed_transfers     transfers whose idempotency keys are compared
 //	account_checkpoints those that follow an opening, if there are openings
+//	stated_transfers    transfers, and what the event of their state says
 //	transfer_events     the events of each transfer
 //	suspense_transfers  all bookings to suspense
 //	signed              per currency, what the signed audit has found at its horizon
@@ -39,6 +40,12 @@ var fullScope = scope{relations: `
 		WHERE t.debit_seq IS NOT NULL
 		UNION ALL SELECT account_id, seq, amount, balance_after, posted_at, NULL, NULL, false FROM postings),
 	keyed_transfers AS NOT MATERIALIZED (SELECT owner, idem_key FROM transfers),
+	-- IS TRUE keeps the state out of the join, so that rows are sorted by id only.
+	stated_transfers AS (
+		SELECT t.*, e.digest AS stated, e.debit_account AS stated_debit, e.credit_account AS stated_credit, e.at AS stated_at
+		FROM transfers t JOIN events e ON e.transfer_id = t.id AND (e.state = t.state) IS TRUE
+		UNION ALL
+		SELECT t.*, t.digest, t.debit_account, t.credit_account, t.resolved_at FROM transfers t WHERE t.debit_seq IS NOT NULL),
 	transfer_events AS (SELECT transfer_id, id, state FROM events),
 	suspense_transfers AS (SELECT * FROM transfers WHERE kind = 'suspense'),
 	signed AS (SELECT ''::text AS currency, 0::bigint AS accounts, 0::numeric AS balances, 0::numeric AS digest WHERE false)
@@ -48,6 +55,15 @@ var fullScope = scope{relations: `
 const postingsOfRow = `(VALUES
 			(t.debit_account, t.debit_seq, -t.posted_amount, t.debit_balance),
 			(t.credit_account, t.credit_seq, t.posted_amount, t.credit_balance)) p (account_id, seq, amount, balance_after)`
+
+// isRecent is the condition for a transfer t that was inserted after the signed audit, or has an own
+// event above its horizon, or is pending.
+const isRecent = `t.id >= $2::uuid OR t.event_xid >= $1::xid8 OR t.state = 'pending'`
+
+// auditColumns are the columns of transfers that rules read.
+const auditColumns = `t.id, t.kind, t.state, t.debit_account, t.credit_account, t.amount, t.posted_amount, t.reversed_amount,
+			t.currency, t.reason, t.target, t.expires_at, t.created_at, t.resolved_at, t.debit_seq, t.debit_balance, t.credit_seq,
+			t.credit_balance, t.event_xid, t.event_id, t.digest`
 
 // newRows selects what is new since a signed audit with the horizon $1, whose snapshot had no
 // posting after $3. Every event that the snapshot did not contain has a number of $1 or above: its
@@ -65,9 +81,8 @@ const postingsOfRow = `(VALUES
 const newRows = `
 	signed AS (SELECT * FROM unnest($4::text[], $5::bigint[], $6::text[]::numeric[], $7::text[]::numeric[])
 		AS s (currency, accounts, balances, digest)),
-	recent AS MATERIALIZED (
-		SELECT * FROM public.transfers WHERE id >= $2::uuid OR event_xid >= $1::xid8 OR state = 'pending'),
-	events AS MATERIALIZED (SELECT * FROM public.events WHERE xid >= $1),
+	recent AS MATERIALIZED (SELECT ` + auditColumns + ` FROM public.transfers t WHERE ` + isRecent + `),
+	events AS MATERIALIZED (SELECT * FROM public.events WHERE xid >= $1::xid8),
 	new_postings AS (
 		SELECT p.*, t.resolved_at AS posted_at
 		FROM recent t CROSS JOIN LATERAL ` + postingsOfRow + `
@@ -86,18 +101,18 @@ const newRows = `
 
 	-- Older transfers that something new is about, and the captures, voids and reversals of all.
 	named AS MATERIALIZED (
-		SELECT t.* FROM (
+		SELECT ` + auditColumns + ` FROM (
 			SELECT transfer_id AS id FROM events
 			UNION SELECT transfer_id FROM table_postings
 			UNION SELECT transfer_id FROM open_payments
 			UNION SELECT target FROM recent WHERE target IS NOT NULL AND state <> 'refused') n
 		CROSS JOIN LATERAL (SELECT * FROM public.transfers t WHERE t.id = n.id OFFSET 0) t
-		WHERE NOT EXISTS (SELECT FROM recent r WHERE r.id = n.id)),
+		WHERE (` + isRecent + `) IS NOT TRUE),
 	follow_ups AS MATERIALIZED (
-		SELECT f.* FROM (
+		SELECT ` + auditColumns + ` FROM (
 			SELECT id FROM recent WHERE kind = 'authorization' OR reversed_amount <> 0 UNION ALL SELECT id FROM named) n
-		CROSS JOIN LATERAL (SELECT * FROM public.transfers f WHERE f.target = n.id AND f.state <> 'refused' OFFSET 0) f
-		WHERE NOT EXISTS (SELECT FROM recent r WHERE r.id = f.id) AND NOT EXISTS (SELECT FROM named o WHERE o.id = f.id)),
+		CROSS JOIN LATERAL (SELECT * FROM public.transfers t WHERE t.target = n.id AND t.state <> 'refused' OFFSET 0) t
+		WHERE (` + isRecent + `) IS NOT TRUE AND NOT EXISTS (SELECT FROM named o WHERE o.id = t.id)),
 	transfers AS NOT MATERIALIZED (
 		SELECT * FROM recent UNION ALL SELECT * FROM named UNION ALL SELECT * FROM follow_ups),
 	postings AS MATERIALIZED (
@@ -146,20 +161,24 @@ const newRows = `
 		SELECT c.* FROM openings o
 		CROSS JOIN LATERAL (SELECT * FROM public.account_checkpoints c WHERE c.account_id = o.account_id AND c.seq > o.seq OFFSET 0) c),
 
-	-- The unique index finds an older transfer with the same key. Without it, all are compared.
-	key_index AS (SELECT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = 'public.transfers'::regclass
+	-- While a unique index on the keys is valid, no older transfer has the key of a new one.
+	-- Without it, all are compared.
+	keys_unique AS (SELECT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = 'public.transfers'::regclass
 			AND x.indisunique AND x.indisvalid AND x.indpred IS NULL AND x.indnkeyatts = 2
-			AND pg_get_indexdef(x.indexrelid, 1, true) = 'owner' AND pg_get_indexdef(x.indexrelid, 2, true) = 'idem_key') AS found),
+			AND pg_get_indexdef(x.indexrelid, 1, true) = 'owner' AND pg_get_indexdef(x.indexrelid, 2, true) = 'idem_key') AS hold),
 	keyed_transfers AS MATERIALIZED (
-		SELECT owner, idem_key FROM recent
+		SELECT owner, idem_key FROM public.transfers t WHERE ` + isRecent + `
 		UNION ALL
-		SELECT o.owner, o.idem_key FROM recent t CROSS JOIN LATERAL (SELECT * FROM public.transfers o
-			WHERE o.owner = t.owner AND o.idem_key = t.idem_key AND o.id <> t.id OFFSET 0) o
-		WHERE (SELECT found FROM key_index)
+		SELECT o.owner, o.idem_key FROM public.transfers t
+		JOIN public.transfers o ON o.owner = t.owner AND o.idem_key = t.idem_key AND o.id <> t.id
+		WHERE NOT (SELECT hold FROM keys_unique) AND (` + isRecent + `)),
+	stated_transfers AS (
+		SELECT t.*, e.digest AS stated, e.debit_account AS stated_debit, e.credit_account AS stated_credit, e.at AS stated_at
+		FROM events e CROSS JOIN LATERAL (SELECT * FROM public.transfers t WHERE t.id = e.transfer_id OFFSET 0) t
+		WHERE e.state = t.state
 		UNION ALL
-		SELECT o.owner, o.idem_key FROM recent t JOIN public.transfers o
-			ON o.owner = t.owner AND o.idem_key = t.idem_key AND o.id <> t.id
-		WHERE NOT (SELECT found FROM key_index)),
+		SELECT t.*, t.digest, t.debit_account, t.credit_account, t.resolved_at
+		FROM public.transfers t WHERE t.debit_seq IS NOT NULL AND (` + isRecent + `)),
 
 	-- A transfer that is older than the signed audit had its events then.
 	transfer_events AS (
@@ -203,6 +222,7 @@ const balancesAtHorizon = `(
 // signedScans are the scans of an incremental audit that a full one does not need.
 var signedScans = []scan{
 	{
+		group: "accounts",
 		rows: `(SELECT COALESCE(s.currency, n.currency) AS currency, COALESCE(n.accounts, 0) AS accounts,
 				COALESCE((s.accounts, s.balances, s.digest) = (n.accounts, n.balances, n.digest), false) AS same
 			FROM signed s FULL JOIN ` + balancesAtHorizon + ` n ON n.currency = s.currency) x`,

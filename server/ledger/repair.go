@@ -341,7 +341,7 @@ func (r Repaired) String() string {
 }
 
 // auditSequences reports the identity columns whose sequence would return a value a second time.
-func auditSequences(ctx context.Context, tx pgx.Tx, _ scope) ([]Check, error) {
+func auditSequences(ctx context.Context, tx pgx.Tx, _ scope) ([][]Check, error) {
 	began := time.Now()
 	check := Check{Name: "sequences", Sentence: "no sequence is behind the column that takes its values from it", Broken: []string{}}
 	sequences, err := readSequences(ctx, tx, newestOwnEvent)
@@ -356,5 +356,5 @@ func auditSequences(ctx context.Context, tx pgx.Tx, _ scope) ([]Check, error) {
 		}
 	}
 	check.Duration = time.Since(began)
-	return []Check{check}, nil
+	return [][]Check{{check}}, nil
 }

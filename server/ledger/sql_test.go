@@ -28,6 +28,8 @@ func TestStatementsFitTheSchema(t *testing.T) {
 var building = map[string]string{
 	"listSQL":        "TestListsFitTheSchema",
 	"sql":            "every test of the audit",
+	"auditDigests":   "every test of the audit",
+	"scansSQL":       "every test of the audit",
 	"statement":      "every test of the audit",
 	"setSnapshotSQL": "TestAuditsShareSmallPool",
 	"readSQL":        "TestRepairSetsSequences",
