@@ -137,6 +137,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 		PprofListen: config.PprofListen,
 		Roles:       AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,
 		HashWorker: config.HashWorker, HashSlots: config.HashSlots, HashMaxWait: config.HashMaxWait, RateLimit: config.RateLimit, RateLimitAddress: config.RateLimitAddress,
+		AuditInterval: time.Hour, AuditFullInterval: 7 * 24 * time.Hour,
 		TrustedProxies:    config.TrustedProxies,
 		AcceptPlainText:   config.AcceptPlainText,
 		ClientConnections: config.ClientConnections, AddressConnections: config.AddressConnections,

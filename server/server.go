@@ -95,14 +95,17 @@ type Config struct {
 	// as many as the file descriptors allow, and a quarter of that.
 	ClientConnections, AddressConnections int
 
-	ReviewAttempts int           // a payment that was tried this often, 12 when 0,
-	ReviewAge      time.Duration // and is this old, 1 h when 0, needs review
-	PruneInterval  time.Duration // between deletions of expired sessions and log-in failures; 1 min when 0
-	DrainDelay     time.Duration // between reporting "not ready" and closing the listener
-	DrainTimeout   time.Duration // for running requests to finish; 25 s when 0
-	LoseMoney      bool          // start although the database may lose committed transactions
-	Version        string
-	Logger         *slog.Logger // no logging when nil
+	ReviewAttempts    int           // a payment that was tried this often, 12 when 0,
+	ReviewAge         time.Duration // and is this old, 1 h when 0, needs review
+	AuditInterval     time.Duration // between audits by the janitor; it makes none when 0
+	AuditFullInterval time.Duration // between those of them that are full
+
+	PruneInterval time.Duration // between deletions of expired sessions and log-in failures; 1 min when 0
+	DrainDelay    time.Duration // between reporting "not ready" and closing the listener
+	DrainTimeout  time.Duration // for running requests to finish; 25 s when 0
+	LoseMoney     bool          // start although the database may lose committed transactions
+	Version       string
+	Logger        *slog.Logger // no logging when nil
 }
 
 // Server is a running kizod.
@@ -111,6 +114,7 @@ type Server struct {
 	log     *slog.Logger
 	pool    *pgxpool.Pool
 	ledger  *ledger.Ledger
+	auditor *ledger.Auditor
 	api     *api.API
 	queues  *settle.Queues
 	settler *settle.Settler
@@ -249,6 +253,7 @@ func (m metrics) collectors() []prometheus.Collector {
 func (s *Server) assemble() error {
 	s.metrics = newMetrics()
 	s.ledger = ledger.Open(ledger.Config{Pool: s.pool, Logger: s.log, OnBatch: s.metrics.batches.Observe})
+	s.auditor = &ledger.Auditor{Pool: s.pool, Keys: func() []ledger.AuditKey { return AuditKeys(*s.secrets.Load()) }}
 	bankClient, err := bank.NewClient(bank.ClientConfig{URL: s.config.BankURL, Token: s.config.BankToken})
 	if err != nil {
 		return err
@@ -279,6 +284,9 @@ func (s *Server) assemble() error {
 		janitor := settle.NewJanitor(s.settler)
 		s.run("janitor", func() error { return janitor.Run(working) })
 		s.run("pruning", func() error { return s.prune(working) })
+		if s.config.AuditInterval > 0 {
+			s.run("audits", func() error { return s.runAudits(working) })
+		}
 	}
 	if s.servesAPI() {
 		s.api = s.newAPI(dispatcher)
@@ -329,7 +337,7 @@ func (s *Server) newOps() *ops.Ops {
 	}
 	return ops.New(ops.Config{
 		Settler: s.settler, Queues: s.queues, Audited: s.monitor.audit, Snapshots: monitoring.NewSnapshots(snapshots),
-		Audit: func(ctx context.Context) (ledger.Report, error) { return ledger.Audit(ctx, s.pool) },
+		Audit: s.auditor.Full,
 	})
 }
 

@@ -61,6 +61,8 @@ var (
 	addrConns      = setting{"max_connections_per_address", "0", false, "maximum number of connections of one client address; 0 means a quarter of --max-connections", checkRate}
 	hashSlots      = setting{"hash_slots", "0", false, "number of passwords hashed concurrently; 0 means one for each CPU", checkSlots}
 	hashMaxWait    = setting{"hash_max_wait", "10s", false, "a log-in that would wait longer for its password check is rejected at once", checkHashMaxWait}
+	auditInterval  = setting{"audit_interval", "1h", false, "time between audits by the janitor of what is new since the last one; 0s disables them", checkDuration}
+	auditFull      = setting{"audit_full_interval", "168h", false, "time between full audits by the janitor, which read every row", checkAge}
 	drainDelay     = setting{"drain_delay", "0s", false, "time between failing /readyz and closing the listener", checkDuration}
 	logFormat      = setting{"log_format", "", false, "text or json; by default text on a terminal, else json", oneOf("", "text", "json")}
 	logLevel       = setting{"log_level", "info", false, "debug, info, warn or error", oneOf("debug", "info", "warn", "error")}
@@ -141,7 +143,7 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 	known := []setting{
 		databaseURL, migrateURL, redisURL, bankURL, bankToken, bankCallbackSecret, bankAddress,
 		maxConns, addrConns, pprofListen,
-		secretsFile, listen, opsListen, proxies, roles, currency, reviewAttempts, reviewAge, rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, drainDelay, logFormat, logLevel,
+		secretsFile, listen, opsListen, proxies, roles, currency, reviewAttempts, reviewAge, rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, auditInterval, auditFull, drainDelay, logFormat, logLevel,
 	}
 	for _, key := range fileKeys(path) {
 		if !slices.ContainsFunc(known, func(s setting) bool { return s.key == key }) {

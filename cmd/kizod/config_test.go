@@ -61,6 +61,8 @@ func TestInvalidSettings(t *testing.T) {
 		{"serve", roles, "api,cook", `"cook"`},
 		{"serve", currency, "usd", `"usd"`},
 		{"serve", drainDelay, "soon", `"soon"`},
+		{"serve", auditInterval, "often", `"often"`},
+		{"serve", auditFull, "0s", "0s"},
 		{"serve", drainDelay, "-1s", `"-1s"`},
 		{"serve", logFormat, "xml", "text, json"},
 		{"serve", logLevel, "loud", "debug"},

@@ -20,7 +20,7 @@ func serveCommand(hangups <-chan os.Signal) *cobra.Command {
 	all := []setting{
 		maxConns, addrConns, pprofListen,
 		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, proxies, roles, currency, reviewAttempts, reviewAge,
-		rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, drainDelay, logFormat, logLevel,
+		rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, auditInterval, auditFull, drainDelay, logFormat, logLevel,
 	}
 	var (
 		readyFile string
@@ -68,6 +68,7 @@ SIGTERM drains the server; SIGHUP reloads the secrets file and the log level.`,
 				InFlight: read.count(inFlight), TrustedProxies: read.trustedProxies(),
 				ClientConnections: read.count(maxConns), AddressConnections: read.count(addrConns),
 				ReviewAttempts: read.count(reviewAttempts), ReviewAge: read.duration(reviewAge),
+				AuditInterval: read.duration(auditInterval), AuditFullInterval: read.duration(auditFull),
 				DefaultCurrency: money.Currency(read.get(currency)), DrainDelay: read.duration(drainDelay),
 				LoseMoney: loseMoney, AcceptPlainText: plainText, Version: version, Logger: log,
 			})

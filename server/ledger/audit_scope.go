@@ -56,8 +56,8 @@ const postingsOfRow = `(VALUES
 			(t.debit_account, t.debit_seq, -t.posted_amount, t.debit_balance),
 			(t.credit_account, t.credit_seq, t.posted_amount, t.credit_balance)) p (account_id, seq, amount, balance_after)`
 
-// isRecent is the condition for a transfer t that was inserted after the signed audit, or has an own
-// event above its horizon, or is pending.
+// isRecent is the condition for a transfer t that was inserted after the signed audit, or has an
+// own event above its horizon, or is pending.
 const isRecent = `t.id >= $2::uuid OR t.event_xid >= $1::xid8 OR t.state = 'pending'`
 
 // auditColumns are the columns of transfers that rules read.
