@@ -127,7 +127,7 @@ var auditScans = []scan{
 			{
 				name: "keys", sentence: "an owner's idempotency key had one effect at most",
 				holds: "x.uses = 1", row: "'owner ' || x.owner || ' key ' || x.idem_key",
-				count: "(SELECT count(*) FROM transfers)",
+				count: "(SELECT count(*) FROM keyed_transfers)",
 			},
 		},
 	},
