@@ -53,6 +53,7 @@ type (
 	TransferState     = openapi.TransferState
 	TransferDirection = openapi.TransferDirection
 	Party             = openapi.Party
+	Tags              = openapi.Tags
 	TransferList      = openapi.TransferList
 	TransferPreview   = openapi.TransferPreview
 	Timeline          = openapi.Timeline
@@ -144,6 +145,7 @@ const (
 	KeyRevoked              = openapi.KeyRevoked
 	MediaTypeUnsupported    = openapi.MediaTypeUnsupported
 	MemoMalformed           = openapi.MemoMalformed
+	TagsMalformed           = openapi.TagsMalformed
 	MethodNotAllowed        = openapi.MethodNotAllowed
 	NameMalformed           = openapi.NameMalformed
 	NameReserved            = openapi.NameReserved

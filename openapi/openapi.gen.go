@@ -148,6 +148,7 @@ const (
 	SessionRequired         ProblemCode = "session_required"
 	SessionRevoked          ProblemCode = "session_revoked"
 	SignatureInvalid        ProblemCode = "signature_invalid"
+	TagsMalformed           ProblemCode = "tags_malformed"
 	TaskBusy                ProblemCode = "task_busy"
 	TaskNotFound            ProblemCode = "task_not_found"
 	TimeInFuture            ProblemCode = "time_in_future"
@@ -294,6 +295,8 @@ func (e ProblemCode) Valid() bool {
 	case SessionRevoked:
 		return true
 	case SignatureInvalid:
+		return true
+	case TagsMalformed:
 		return true
 	case TaskBusy:
 		return true
@@ -640,6 +643,11 @@ type BankTransferCreate struct {
 
 	// Memo At most 140 printable characters
 	Memo *string `json:"memo,omitempty"`
+
+	// Tags Facts that the user who asked for the transfer keeps with it; only that user sees them. At most 8. A key is 1 to 32 of `a-z0-9_-`, a letter first; a value is 1 to 64 of `A-Za-z0-9_./@+-`.
+	//
+	// Example: {"project":"apollo"}
+	Tags *Tags `json:"tags,omitempty"`
 }
 
 // BatchResult The answer of `POST /v1/transfers` to one transfer. It has either a transfer or a problem.
@@ -682,6 +690,11 @@ type BatchTransfer struct {
 
 	// Memo At most 140 printable characters
 	Memo *string `json:"memo,omitempty"`
+
+	// Tags Facts that the user who asked for the transfer keeps with it; only that user sees them. At most 8. A key is 1 to 32 of `a-z0-9_-`, a letter first; a value is 1 to 64 of `A-Za-z0-9_./@+-`.
+	//
+	// Example: {"project":"apollo"}
+	Tags *Tags `json:"tags,omitempty"`
 
 	// To The payee: `@handle`, e-mail address or wallet id
 	//
@@ -1088,6 +1101,11 @@ type Summary struct {
 	Wallets []WalletSummary `json:"wallets"`
 }
 
+// Tags Facts that the user who asked for the transfer keeps with it; only that user sees them. At most 8. A key is 1 to 32 of `a-z0-9_-`, a letter first; a value is 1 to 64 of `A-Za-z0-9_./@+-`.
+//
+// Example: {"project":"apollo"}
+type Tags map[string]string
+
 // Task defines model for Task.
 type Task struct {
 	Id            string              `json:"id"`
@@ -1199,6 +1217,11 @@ type Transfer struct {
 	Reverses *openapi_types.UUID `json:"reverses,omitempty"`
 	State    TransferState       `json:"state"`
 
+	// Tags Facts that the user who asked for the transfer keeps with it; only that user sees them. At most 8. A key is 1 to 32 of `a-z0-9_-`, a letter first; a value is 1 to 64 of `A-Za-z0-9_./@+-`.
+	//
+	// Example: {"project":"apollo"}
+	Tags *Tags `json:"tags,omitempty"`
+
 	// To A side of a transfer. It is a user or the bank.
 	To Party `json:"to"`
 }
@@ -1241,6 +1264,11 @@ type TransferCreate struct {
 
 	// Memo At most 140 printable characters
 	Memo *string `json:"memo,omitempty"`
+
+	// Tags Facts that the user who asked for the transfer keeps with it; only that user sees them. At most 8. A key is 1 to 32 of `a-z0-9_-`, a letter first; a value is 1 to 64 of `A-Za-z0-9_./@+-`.
+	//
+	// Example: {"project":"apollo"}
+	Tags *Tags `json:"tags,omitempty"`
 
 	// To The payee: `@handle`, e-mail address or wallet id
 	//
@@ -1501,6 +1529,9 @@ type ListTransfersParams struct {
 
 	// With The other party: `@handle` or e-mail address
 	With *string `form:"with,omitempty" json:"with,omitempty"`
+
+	// Tag A tag that the user gave the transfer: `project`, or `project=apollo`
+	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
 
 	// Key The Idempotency-Key of a request of the user. The list has at most the one transfer that the request made, captured, voided or was refused with.
 	Key *string `form:"key,omitempty" json:"key,omitempty"`

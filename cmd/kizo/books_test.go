@@ -121,6 +121,9 @@ func (m *historyMaker) batch(from int) error {
 			IdempotencyKey: client.NewKey(), To: "@" + m.names[1-from], Memo: &memo, Authorize: &authorize,
 			Currency: historyCurrencies[r.IntN(len(historyCurrencies))], Amount: 1 + r.Int64N(3000),
 		}
+		if r.IntN(4) == 0 {
+			t.Tags = &client.Tags{"project": fmt.Sprintf("p-%d/x", r.IntN(5)), "date": "2001-01-01"}
+		}
 		if r.IntN(40) == 0 {
 			t.Amount = 1_000_000_000 // more than any user has
 		}

@@ -17,6 +17,7 @@ type bankOptions struct {
 	key    keyOptions
 	wait   waitFlag
 	memo   string
+	tags   tagsFlag
 
 	build func(key string, body client.BankTransferCreate) (client.Command, error)
 	verb  string
@@ -53,6 +54,7 @@ func newBankCommand(a *app, opts *bankOptions, cmd *cobra.Command) *cobra.Comman
 	opts.output.addTo(cmd, a, client.Transfer{}, transferDetails...)
 	opts.amount.addTo(cmd)
 	opts.key.addTo(cmd)
+	opts.tags.addTo(cmd)
 	opts.wait.addTo(cmd)
 	cmd.Flags().StringVarP(&opts.memo, "memo", "m", "", "a note to yourself")
 	return cmd
@@ -71,6 +73,9 @@ func bankRun(ctx context.Context, opts *bankOptions, key string) error {
 	body := client.BankTransferCreate{Amount: amount.Minor, Currency: string(amount.Currency)}
 	if opts.memo != "" {
 		body.Memo = &opts.memo
+	}
+	if body.Tags, err = opts.tags.tags(); err != nil {
+		return err
 	}
 	command, err := opts.build(key, body)
 	if err != nil {

@@ -19,6 +19,7 @@ type transferOptions struct {
 	key       keyOptions
 	to        string
 	memo      string
+	tags      tagsFlag
 	expires   string
 	dryRun    bool
 	authorize bool
@@ -65,6 +66,7 @@ and then also a fixed time for --expires, since a key belongs to exactly one tra
 	opts.output.addTo(cmd, a, transferSample{}, transferDetails...)
 	opts.amount.addTo(cmd)
 	opts.key.addTo(cmd)
+	opts.tags.addTo(cmd)
 	flags := cmd.Flags()
 	flags.StringVarP(&opts.memo, "memo", "m", "", "a note that both of you see")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "show what would happen, and send nothing")
@@ -81,6 +83,9 @@ func transferRun(ctx context.Context, opts *transferOptions, key string) error {
 		return err
 	}
 	body := client.TransferCreate{To: opts.to}
+	if body.Tags, err = opts.tags.tags(); err != nil {
+		return err
+	}
 	if opts.expires != "" {
 		if dateAlone.MatchString(opts.expires) {
 			if err := a.checkZone(); err != nil {

@@ -19,7 +19,7 @@ type transfersListOptions struct {
 	limit  int
 	all    bool
 
-	state, kind, direction, currency, since, until, query, with, key, min, max string
+	state, kind, direction, currency, since, until, query, with, key, tag, min, max string
 }
 
 func newTransfersListCommand(a *app) *cobra.Command {
@@ -31,7 +31,8 @@ func newTransfersListCommand(a *app) *cobra.Command {
   kizo transfers list --since 2026-01-01 --until 2026-02-01 --all
   kizo transfers list -q lunch --json=id,amount,currency
   kizo transfers list --min 100 --max 500 --currency USD
-  kizo transfers list --key rent-2026-11`,
+  kizo transfers list --key rent-2026-11
+  kizo transfers list --tag project=apollo`,
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return transfersListRun(cmd.Context(), opts) },
 	}
@@ -58,6 +59,7 @@ func newTransfersListCommand(a *app) *cobra.Command {
 	flags.StringVar(&opts.with, "with", "", "only from or to this user: @handle or e-mail address")
 	flags.StringVar(&opts.min, "min", "", "only of at least this amount: 12.50, 12.50 EUR, or with --currency")
 	flags.StringVar(&opts.max, "max", "", "only of at most this amount")
+	flags.StringVar(&opts.tag, "tag", "", "only with this tag that you gave: project, or project=apollo")
 	flags.StringVar(&opts.key, "key", "", "only the transfer that your command with this idempotency key made or changed")
 	flags.StringVarP(&opts.query, "query", "q", "", "only with a memo that contains this text")
 	return cmd
@@ -108,7 +110,7 @@ func (o *transfersListOptions) params() (client.ListTransfersParams, error) {
 	for _, f := range []struct {
 		from string
 		to   **string
-	}{{o.state, &p.State}, {o.kind, &p.Kind}, {o.direction, &p.Direction}, {o.currency, &p.Currency}, {o.query, &p.Q}, {o.with, &p.With}, {o.key, &p.Key}} {
+	}{{o.state, &p.State}, {o.kind, &p.Kind}, {o.direction, &p.Direction}, {o.currency, &p.Currency}, {o.query, &p.Q}, {o.with, &p.With}, {o.key, &p.Key}, {o.tag, &p.Tag}} {
 		if f.from != "" {
 			*f.to = &f.from
 		}

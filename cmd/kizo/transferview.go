@@ -14,7 +14,7 @@ var (
 	}
 	transferDetails = append(transferColumns[:len(transferColumns):len(transferColumns)],
 		column{title: "REASON", free: true}, column{title: "RESOLVED"}, column{title: "EXPIRES"},
-		column{title: "REVERSED"}, column{title: "REVERSES"})
+		column{title: "REVERSED"}, column{title: "REVERSES"}, column{title: "TAGS", free: true})
 )
 
 func (a *app) transferRow(t client.Transfer) []string {
@@ -55,7 +55,7 @@ func (a *app) transferDetail(t client.Transfer) []string {
 		reverses = t.Reverses.String()
 	}
 	return append(a.transferRow(t), text(t.Reason), a.whenever(t.ResolvedAt), a.whenever(t.ExpiresAt),
-		partOf(t, t.ReversedAmount), reverses)
+		partOf(t, t.ReversedAmount), reverses, tagsText(t.Tags))
 }
 
 func (a *app) printTransfer(flags outputFlags, t client.Transfer) error {

@@ -70,7 +70,7 @@ func everyCase() []client.Event {
 	s.add(transfer{Kind: client.TransferKindWithdrawal, State: client.Voided, Direction: client.Out, Amount: 1, Currency: "USD"})
 	s.add(transfer{Kind: client.TransferKindReversal, State: client.Posted, Direction: client.In, Amount: 250, Currency: "USD"})
 	s.add(transfer{Kind: client.TransferKindReversal, State: client.Posted, Direction: client.Out, Amount: 100, Currency: "JPY"})
-	s.add(transfer{Kind: client.TransferKindTransfer, State: client.Posted, Direction: client.In, Amount: 12345, Currency: "KWD"})
+	s.add(transfer{Kind: client.TransferKindTransfer, State: client.Posted, Direction: client.In, Amount: 12345, Currency: "KWD", Tags: &client.Tags{"team": "moon", "project": "apollo, date: [2001/01/01]; \n"}})
 	s.add(transfer{Kind: client.TransferKindTransfer, State: client.Posted, Direction: client.In, Amount: 12345, Currency: "CLF"})
 	return s.events
 }

@@ -2,6 +2,8 @@ package books
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/JDevAman/kizo/client"
@@ -39,7 +41,7 @@ var (
 
 const (
 	journalHeader = "; Written by kizo.\n"
-	ledgerTags    = "tag transfer\ntag event_id\ntag at\ntag kind\ntag Payee\n"
+	ledgerTags    = "tag transfer\ntag event_id\ntag at\ntag kind\ntag tags\ntag Payee\n"
 )
 
 func include(pattern string) string { return "include " + pattern + "\n" }
@@ -82,7 +84,7 @@ func journalEntry(e *Entry, more ...tag) string {
 	}
 	fmt.Fprintf(&text, "\n%s * %s%s\n", e.Wallet.Day, code, title)
 	for _, tag := range append(e.tags(), more...) {
-		fmt.Fprintf(&text, "    ; %s: %s\n", tag.name, journalText(tag.value))
+		fmt.Fprintf(&text, "    ; %s: %s\n", tag.name, journalTag(tag.value))
 	}
 	currency := e.Wallet.Currency
 	for _, p := range e.postings() {
@@ -107,16 +109,38 @@ func (e *Entry) tags() []tag {
 	if e.Change == 0 {
 		kind += " " + map[bool]string{true: "held", false: "released"}[e.Hold > 0]
 	}
-	return []tag{
+	tags := []tag{
 		{"transfer", t.Id.String()}, {"event_id", e.EventID}, {"at", utc(e.At)}, {"kind", kind},
 	}
+	if given := e.userTags(); given != "" {
+		tags = append(tags, tag{"tags", given})
+	}
+	return tags
 }
 
-// journalText writes untrusted text so that it stays inside the first line of an entry or the value
-// of a tag. A semicolon begins a comment, and a bar separates payee and memo.
+// userTags are the tags that the user gave the transfer: project=apollo team=moon.
+func (e *Entry) userTags() string {
+	if e.Transfer.Tags == nil {
+		return ""
+	}
+	var words []string
+	for _, key := range slices.Sorted(maps.Keys(*e.Transfer.Tags)) {
+		words = append(words, key+"="+(*e.Transfer.Tags)[key])
+	}
+	return strings.Join(words, " ")
+}
+
+// journalText writes untrusted text so that it stays inside the first line of an entry. A semicolon
+// begins a comment, and a bar separates payee and memo.
 func journalText(s string) string {
 	return journalEscapes.Replace(printable.Text(s))
 }
+
+// journalTag writes untrusted text as the value of a tag. A comma ends it for hledger, a bracket
+// begins a date for ledger.
+func journalTag(s string) string { return tagEscapes.Replace(journalText(s)) }
+
+var tagEscapes = strings.NewReplacer(",", `\u{2c}`, "[", `\u{5b}`)
 
 var journalEscapes = strings.NewReplacer(";", `\u{3b}`, "|", `\u{7c}`)
 

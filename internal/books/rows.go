@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/internal/printable"
 	"github.com/JDevAman/kizo/money"
 )
@@ -13,7 +14,7 @@ var (
 	csvFormat = Format{
 		Name: "csv", Extension: "csv",
 		Header: csvLine("at", "event_id", "transfer", "kind", "state", "with", "memo",
-			"amount", "hold", "currency", "balance", "held"),
+			"amount", "hold", "currency", "balance", "held", "tags"),
 		Wallet: none[money.Currency], Entry: csvEntry, Closing: none[*Wallet],
 	}
 	jsonl = Format{
@@ -36,6 +37,8 @@ type row struct {
 	Currency string `json:"currency"`
 	Balance  int64  `json:"balance"`
 	Held     int64  `json:"held"`
+
+	Tags *client.Tags `json:"tags,omitempty"`
 }
 
 func (e *Entry) row() row {
@@ -46,7 +49,7 @@ func (e *Entry) row() row {
 	if e.EventID != "" {
 		r.EventID, r.Transfer = e.EventID, e.Transfer.Id.String()
 		r.Kind, r.State = string(e.Transfer.Kind), string(e.Transfer.State)
-		r.With, r.Memo = e.counterparty(), e.memo()
+		r.With, r.Memo, r.Tags = e.counterparty(), e.memo(), e.Transfer.Tags
 	}
 	return r
 }
@@ -56,7 +59,7 @@ func csvEntry(e *Entry) string {
 	r := e.row()
 	decimal := func(minor int64) string { return money.Amount{Minor: minor, Currency: e.Wallet.Currency}.Decimal() }
 	return csvLine(r.At, csvText(r.EventID), r.Transfer, csvText(r.Kind), csvText(r.State), csvText(r.With), csvText(r.Memo),
-		decimal(r.Amount), decimal(r.Hold), r.Currency, decimal(r.Balance), decimal(r.Held))
+		decimal(r.Amount), decimal(r.Hold), r.Currency, decimal(r.Balance), decimal(r.Held), csvText(e.userTags()))
 }
 
 func csvText(s string) string { return printable.NotFormula(printable.Text(s)) }

@@ -181,6 +181,15 @@ func TestBadMemos(t *testing.T) {
 			h.wantRefused(what, alice.asks(path, body), openapi.MemoMalformed)
 		}
 	}
+	for _, tags := range []fields{{"A": "b"}, {"a": "b c"}, {"a": ""}, {"": "b"}} {
+		for _, path := range []string{"/v1/transfers", "/v1/deposits", "/v1/withdrawals"} {
+			body := fields{"amount": 1, "currency": "USD", "tags": tags}
+			if path == "/v1/transfers" {
+				body["to"] = "@bob"
+			}
+			h.wantRefused(fmt.Sprint(tags), alice.asks(path, body), openapi.TagsMalformed)
+		}
+	}
 	for what, raw := range map[string]string{
 		"invalid UTF-8":      "\xff",
 		"overlong NUL":       "\xc0\x80",

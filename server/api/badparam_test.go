@@ -102,6 +102,8 @@ func TestBadParameters(t *testing.T) {
 		"/v1/transfers?max_amount=99999999999999999999":                       openapi.ParameterMalformed,
 		"/v1/transfers?key=" + strings.Repeat("k", 256):                       openapi.ParameterMalformed,
 		"/v1/transfers?key=a%20b":                                             openapi.ParameterMalformed,
+		"/v1/transfers?tag=A":                                                 openapi.ParameterMalformed,
+		"/v1/transfers?tag=a%3D":                                              openapi.ParameterMalformed,
 		"/v1/transfers?with=@unknown":                                         openapi.UserNotFound,
 		"/v1/transfers?with=%1b":                                              openapi.ParameterMalformed,
 		"/v1/transfers?q=" + strings.Repeat("q", 81):                          openapi.ParameterMalformed,

@@ -151,9 +151,13 @@ func groupRequest(ctx context.Context, row *openapi.BatchTransfer) (ledger.Group
 	if err := ledger.CheckKey(row.IdempotencyKey); err != nil {
 		return ledger.GroupRequest{}, err
 	}
-	request := newTransferRequest(ctx, row.IdempotencyKey, openapi.BankTransferCreate{Amount: row.Amount, Currency: row.Currency, Memo: row.Memo})
+	request, err := newTransferRequest(ctx, row.IdempotencyKey, openapi.BankTransferCreate{
+		Amount: row.Amount, Currency: row.Currency, Memo: row.Memo, Tags: row.Tags,
+	})
+	if err != nil {
+		return ledger.GroupRequest{}, err
+	}
 	authorize := row.Authorize != nil && *row.Authorize
-	var err error
 	request.ExpiresAt, err = expiry(authorize, row.ExpiresAt)
 	return ledger.GroupRequest{TransferRequest: request, Authorize: authorize}, err
 }

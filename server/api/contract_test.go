@@ -32,7 +32,7 @@ var contract = sync.OnceValue(func() *openapi3.T {
 	}
 	closed := false
 	for _, schema := range doc.Components.Schemas {
-		if schema.Value.Type.Is("object") {
+		if schema.Value.Type.Is("object") && schema.Value.AdditionalProperties.Schema == nil {
 			schema.Value.AdditionalProperties.Has = &closed
 		}
 	}

@@ -49,6 +49,7 @@ func (e *encoder) transfer(t *openapi.Transfer) {
 	e.number("reversed_amount", t.ReversedAmount)
 	e.uuid("reverses", t.Reverses)
 	e.text("state", (*string)(&t.State))
+	e.tags("tags", t.Tags)
 	e.party("to", &t.To)
 	e.close()
 }
@@ -81,6 +82,15 @@ func (e *encoder) number(name string, n *int64) {
 		e.name(name)
 		e.out = strconv.AppendInt(e.out, *n, 10)
 	}
+}
+
+func (e *encoder) tags(name string, tags *openapi.Tags) {
+	if tags == nil {
+		return
+	}
+	text, err := json.Marshal(*tags)
+	e.name(name)
+	e.out, e.err = append(e.out, text...), cmp.Or(e.err, err)
 }
 
 func (e *encoder) bool(name string, b *bool) {

@@ -31,6 +31,8 @@ func fill(v reflect.Value, text string, n int64, at time.Time) {
 		for _, field := range v.Fields() {
 			fill(field, text, n, at)
 		}
+	case reflect.Map: // tags
+		v.Set(reflect.ValueOf(openapi.Tags{text: text, "b": "2"}))
 	case reflect.String:
 		v.SetString(text)
 	case reflect.Int64:

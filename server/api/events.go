@@ -97,6 +97,7 @@ func (a *API) viewEvents(ctx context.Context, viewer auth.UserID, events []*ledg
 			Transfer: viewTransfer(t, party(e.Debtor, t.Kind), party(e.Creditor, t.Kind), direction),
 			State:    openapi.TransferState(t.State), At: e.At.UTC(),
 		}
+		views[i].Transfer.Tags = viewTags(t, viewer)
 	}
 	return views, nil
 }

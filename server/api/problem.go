@@ -70,6 +70,7 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.AmountOutOfRange:        http.StatusBadRequest,
 	openapi.CurrencyUnknown:         http.StatusBadRequest,
 	openapi.MemoMalformed:           http.StatusBadRequest,
+	openapi.TagsMalformed:           http.StatusBadRequest,
 	openapi.ExpiryOutOfRange:        http.StatusBadRequest,
 	openapi.TimeInFuture:            http.StatusBadRequest,
 	openapi.IdempotencyKeyMissing:   http.StatusBadRequest,

@@ -19,7 +19,7 @@ import (
 // CreateTransfer makes a transfer or an authorization, or returns a preview of it for a dry run.
 func (a *API) CreateTransfer(ctx context.Context, r routes.CreateTransferRequestObject) (routes.CreateTransferResponseObject, error) {
 	request, err := a.transferRequest(ctx, r.Params.IdempotencyKey, openapi.BankTransferCreate{
-		Amount: r.Body.Amount, Currency: r.Body.Currency, Memo: r.Body.Memo,
+		Amount: r.Body.Amount, Currency: r.Body.Currency, Memo: r.Body.Memo, Tags: r.Body.Tags,
 	})
 	if err != nil {
 		return nil, err
@@ -255,10 +255,10 @@ func (a *API) transferRequest(ctx context.Context, header string, body openapi.B
 	if err != nil {
 		return ledger.TransferRequest{}, err
 	}
-	return newTransferRequest(ctx, k, body), nil
+	return newTransferRequest(ctx, k, body)
 }
 
-func newTransferRequest(ctx context.Context, key string, body openapi.BankTransferCreate) ledger.TransferRequest {
+func newTransferRequest(ctx context.Context, key string, body openapi.BankTransferCreate) (ledger.TransferRequest, error) {
 	r := ledger.TransferRequest{
 		Owner: userID(ctx), Key: key, Trace: requestOf(ctx).trace,
 		Amount: money.Amount{Minor: body.Amount, Currency: money.Currency(body.Currency)},
@@ -266,5 +266,10 @@ func newTransferRequest(ctx context.Context, key string, body openapi.BankTransf
 	if body.Memo != nil {
 		r.Memo = *body.Memo
 	}
-	return r
+	if body.Tags == nil {
+		return r, nil
+	}
+	var err error
+	r.Tags, err = ledger.NewTags(*body.Tags)
+	return r, err
 }

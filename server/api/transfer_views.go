@@ -72,6 +72,11 @@ func listQuery(p openapi.ListTransfersParams) (q ledger.Query, err error) {
 	if q.Key = orEmpty(p.Key); q.Key != "" && ledger.CheckKey(q.Key) != nil {
 		return q, reject(openapi.ParameterMalformed, "key", "key is an idempotency key: 1 to 255 visible ASCII characters")
 	}
+	if p.Tag != nil && *p.Tag != "" {
+		if q.Tag, err = ledger.TagFilter(*p.Tag); err != nil {
+			return q, reject(openapi.ParameterMalformed, "tag", "tag is a key, or a key and a value: project=apollo")
+		}
+	}
 	q.MinAmount, q.MaxAmount = orZero(p.MinAmount), orZero(p.MaxAmount)
 	switch {
 	case q.State != "" && !openapi.TransferState(q.State).Valid():
@@ -139,6 +144,7 @@ func (a *API) view(ctx context.Context, transfers ...ledger.Transfer) ([]openapi
 			direction = openapi.Out
 		}
 		views[i] = viewTransfer(t, party(t.DebitAccount, t.Kind), party(t.CreditAccount, t.Kind), direction)
+		views[i].Tags = viewTags(t, userID(ctx))
 	}
 	return views, nil
 }
@@ -160,6 +166,15 @@ func staff(role auth.Role) *bool {
 	}
 	yes := true
 	return &yes
+}
+
+// viewTags returns the tags of a transfer, which only its owner sees.
+func viewTags(t ledger.Transfer, viewer ledger.UserID) *openapi.Tags {
+	tags := openapi.Tags(t.Tags.Map())
+	if tags == nil || t.Owner != viewer {
+		return nil
+	}
+	return &tags
 }
 
 // viewTransfer returns a transfer between two parties.
@@ -212,6 +227,7 @@ func (a *API) viewDone(ctx context.Context, transfers ...ledger.Transfer) []open
 			direction = openapi.In
 		}
 		views[i] = viewTransfer(t, openapi.Party{}, openapi.Party{}, direction)
+		views[i].Tags = viewTags(t, userID(ctx))
 	}
 	return views
 }

@@ -284,6 +284,7 @@ var damages = []struct {
 		WHERE id = $last`, []string{"event_positions"}, "event ", false},
 	{"a sequence behind its column", `SELECT setval('events_id_seq', 1)`, []string{"sequences"}, "the sequence of events.id is at 1", false},
 	{"an event deleted", `DELETE FROM events WHERE transfer_id = $waiting`, []string{"events"}, "transfer $waiting", false},
+	{"a tag added", `UPDATE transfers SET tags = 'project=apollo' WHERE id = $one`, []string{"digests"}, "transfer $one", false},
 	{"a memo rewritten", `UPDATE transfers SET memo = 'something else' WHERE id = $one`, []string{"digests"}, "transfer $one", false},
 	{"a digest rewritten", `UPDATE events SET digest = sha256('') WHERE transfer_id = $captured`, []string{"digests"}, "transfer $captured", false},
 	{"an own digest rewritten", `UPDATE transfers SET digest = sha256('') WHERE id = $one`, []string{"digests"}, "transfer $one", false},

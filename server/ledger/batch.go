@@ -47,11 +47,11 @@ const (
 	// (migrations/0004_postings_in_transfers.sql).
 	insertTransfers = `INSERT INTO transfers (id, kind, state, debit_account, credit_account, amount,
 			posted_amount, currency, owner, idem_key, fingerprint, memo, reason, target, expires_at,
-			created_at, resolved_at, memo_key, debit_seq, debit_balance, credit_seq, credit_balance,
+			created_at, resolved_at, memo_key, tags, debit_seq, debit_balance, credit_seq, credit_balance,
 			digest, event_xid, event_id)
 		SELECT id, kind, state, debit, NULLIF(credit, 0), amount,
 			posted, currency, owner, idem_key, fingerprint, memo, reason, target, expires_at,
-			created_at, resolved_at, NULLIF(memo_key, ''), debit_seq, debit_balance, credit_seq, credit_balance,
+			created_at, resolved_at, NULLIF(memo_key, ''), NULLIF(tags, ''), debit_seq, debit_balance, credit_seq, credit_balance,
 			digest, CASE WHEN debit_seq IS NOT NULL THEN number END, CASE WHEN debit_seq IS NOT NULL THEN block + nth - 1 END
 		FROM (SELECT nextval('events_id_seq') AS block,
 				GREATEST(event_number(pg_current_xact_id()),
@@ -59,9 +59,9 @@ const (
 		CROSS JOIN unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
 			$7::bigint[], $8::text[], $9::uuid[], $10::text[], $11::bytea[], $12::text[], $13::text[],
 			$14::uuid[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::text[],
-			$19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bytea[]) WITH ORDINALITY
+			$19::text[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bytea[]) WITH ORDINALITY
 		AS n (id, kind, state, debit, credit, amount, posted, currency, owner, idem_key, fingerprint,
-			memo, reason, target, expires_at, created_at, resolved_at, memo_key, debit_seq, debit_balance,
+			memo, reason, target, expires_at, created_at, resolved_at, memo_key, tags, debit_seq, debit_balance,
 			credit_seq, credit_balance, digest, nth)
 		ORDER BY owner, idem_key COLLATE "C"`
 	updateTransfers = `UPDATE transfers t SET state = n.state, posted_amount = n.posted,
@@ -224,7 +224,7 @@ func (b *batch) queueTransfers(queue *pgx.Batch) {
 			own.add(&b.inserted[i])
 		}
 		queue.Queue(insertTransfers, c.id, c.kind, c.state, c.debit, c.credit, c.amount, c.posted,
-			c.currency, c.owner, c.key, c.fingerprint, c.memo, c.reason, c.target, c.expires, c.created, c.resolved, c.memoKey,
+			c.currency, c.owner, c.key, c.fingerprint, c.memo, c.reason, c.target, c.expires, c.created, c.resolved, c.memoKey, c.tags,
 			own.debitSeq, own.debitBalance, own.creditSeq, own.creditBalance, own.digest)
 	}
 	if n := len(b.updated); n > 0 {
@@ -311,7 +311,7 @@ func (b *batch) queuePayments(queue *pgx.Batch) {
 type transferColumnValues struct {
 	id, owner                                [][16]byte
 	kind, state, currency, key, memo, reason []string
-	memoKey                                  []string
+	memoKey, tags                            []string
 	debit, credit, amount, posted, reversed  []int64
 	fingerprint                              pgtype.FlatArray[[]byte]
 	target                                   pgtype.FlatArray[*[16]byte]
@@ -320,12 +320,12 @@ type transferColumnValues struct {
 }
 
 func newTransferColumns(n int) *transferColumnValues {
-	text, number := make([]string, 7*n), make([]int64, 5*n)
+	text, number := make([]string, 8*n), make([]int64, 5*n)
 	texts := func(i int) []string { return text[i*n : i*n : (i+1)*n] }
 	numbers := func(i int) []int64 { return number[i*n : i*n : (i+1)*n] }
 	return &transferColumnValues{
 		id: make([][16]byte, 0, n), owner: make([][16]byte, 0, n),
-		kind: texts(0), state: texts(1), currency: texts(2), key: texts(3), memo: texts(4), reason: texts(5), memoKey: texts(6),
+		kind: texts(0), state: texts(1), currency: texts(2), key: texts(3), memo: texts(4), reason: texts(5), memoKey: texts(6), tags: texts(7),
 		debit: numbers(0), credit: numbers(1), amount: numbers(2), posted: numbers(3), reversed: numbers(4),
 		fingerprint: make([][]byte, 0, n), target: make([]*[16]byte, 0, n), created: make([]time.Time, 0, n),
 		expires: make([]*time.Time, 0, n), resolved: make([]*time.Time, 0, n),
@@ -337,7 +337,7 @@ func (c *transferColumnValues) add(t *Transfer) {
 	c.kind, c.state = append(c.kind, string(t.Kind)), append(c.state, string(t.State))
 	c.currency, c.key = append(c.currency, string(t.Amount.Currency)), append(c.key, t.Key)
 	c.memo, c.reason = append(c.memo, t.Memo), append(c.reason, t.Reason)
-	c.memoKey = append(c.memoKey, memoKey(t.Memo))
+	c.memoKey, c.tags = append(c.memoKey, memoKey(t.Memo)), append(c.tags, string(t.Tags))
 	c.debit, c.credit = append(c.debit, int64(t.DebitAccount)), append(c.credit, int64(t.CreditAccount))
 	c.amount, c.posted = append(c.amount, t.Amount.Minor), append(c.posted, t.PostedAmount)
 	c.reversed, c.fingerprint = append(c.reversed, t.ReversedAmount), append(c.fingerprint, t.fingerprint[:])

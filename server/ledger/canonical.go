@@ -36,11 +36,17 @@ func (e *encoder) time(t time.Time) {
 
 func (e *encoder) sum() [sha256.Size]byte { return sha256.Sum256(e.buf) }
 
-// encodeTransfer returns the canonical encoding, version 1, of a transfer in its current state.
-// Events store its SHA-256, so it must never change; add a version instead.
+// encodeTransfer returns the canonical encoding of a transfer in its current state: version 1, or
+// version 2 if it has tags. Events store its SHA-256, so it must never change; add a version
+// instead.
 func encodeTransfer(t *Transfer) []byte {
 	e := encoder{buf: make([]byte, 0, 320)}
-	e.text("kizo.transfer.v1")
+	if t.Tags == "" {
+		e.text("kizo.transfer.v1")
+	} else {
+		e.text("kizo.transfer.v2")
+		e.text(string(t.Tags))
+	}
 	e.uuid(t.ID)
 	e.text(string(t.Kind))
 	e.text(string(t.State))
@@ -74,5 +80,8 @@ func (c *command) computeFingerprint() fingerprint {
 	e.text(string(c.amount.Currency))
 	e.text(c.memo)
 	e.time(c.expiresAt)
+	if c.tags != "" { // before there were tags, keys were stored without them
+		e.text(string(c.tags))
+	}
 	return e.sum()
 }

@@ -362,7 +362,7 @@ func (b *batch) validate(debit, credit *account, amount int64) problem.Code {
 func (b *batch) insert(c *command, kind Kind, debit, credit AccountID) *Transfer {
 	t := &Transfer{
 		ID: newTransferID(b.postingTime(debit, credit)), Kind: kind, State: Pending, DebitAccount: debit, CreditAccount: credit,
-		Amount: c.amount, Owner: c.owner, Key: c.key, Memo: c.memo, ExpiresAt: c.expiresAt,
+		Amount: c.amount, Owner: c.owner, Key: c.key, Memo: c.memo, Tags: c.tags, ExpiresAt: c.expiresAt,
 		CreatedAt: b.now, fingerprint: c.fingerprint,
 	}
 	c.ids = append(c.ids, t.ID)

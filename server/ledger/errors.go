@@ -26,6 +26,7 @@ const (
 	AmountOutOfRange    problem.Code = "amount_out_of_range"
 	CurrencyUnknown     problem.Code = "currency_unknown"
 	MemoMalformed       problem.Code = "memo_malformed"
+	TagsMalformed       problem.Code = "tags_malformed"
 	ExpiryOutOfRange    problem.Code = "expiry_out_of_range"
 	KeyMalformed        problem.Code = "idempotency_key_malformed"
 	KeyReused           problem.Code = "idempotency_key_reused"
@@ -50,7 +51,7 @@ func Codes() []problem.Code {
 	return []problem.Code{
 		InsufficientFunds, AccountFrozen, BalanceLimit, PayeeWalletMissing, AuthorizationExpired,
 		TransferNotPending, TransferNotReversible, CaptureExceedsHold, ReversalExceedsTransfer, BatchRefused,
-		AmountOutOfRange, CurrencyUnknown, MemoMalformed, ExpiryOutOfRange, KeyMalformed, KeyReused,
+		AmountOutOfRange, CurrencyUnknown, MemoMalformed, TagsMalformed, ExpiryOutOfRange, KeyMalformed, KeyReused,
 		PayeeIsSelf, WalletNotFound, TransferNotFound, Forbidden, TimeInFuture, CursorMalformed,
 		TooManyStreams, OutcomeUnknown, Unavailable, Internal,
 	}

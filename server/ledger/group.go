@@ -269,5 +269,5 @@ func (r *GroupRequest) describes(t *Transfer) bool {
 	if r.Authorize {
 		kind = KindAuthorization
 	}
-	return t.Kind == kind && t.Amount == r.Amount && t.Memo == r.Memo
+	return t.Kind == kind && t.Amount == r.Amount && t.Memo == r.Memo && t.Tags == r.Tags
 }

@@ -32,6 +32,7 @@ type Query struct {
 	MinAmount int64     // minor units that have moved or will move; inclusive, like MaxAmount; no limit if 0
 	MaxAmount int64
 	With      UserID // the user on the other side
+	Tag       string // from TagFilter
 	Key       string // of a command of the user: at most the transfer of that command is in the list
 	Limit     int    // at most MaxPage; 20 if 0
 	Cursor    string // Next of the previous page
@@ -45,7 +46,7 @@ type Page struct {
 
 // searches reports whether a page may have to skip many transfers to find a few.
 func (q *Query) searches() bool {
-	return q.State != "" || q.Kind != "" || q.Memo != "" || q.MinAmount != 0 || q.MaxAmount != 0 ||
+	return q.State != "" || q.Kind != "" || q.Memo != "" || q.Tag != "" || q.MinAmount != 0 || q.MaxAmount != 0 ||
 		!q.With.IsZero() || !q.Since.IsZero() || !q.Until.IsZero()
 }
 
@@ -320,6 +321,10 @@ func listSQL(q Query, s pageRange, others []AccountID) (string, []any) {
 	}
 	if q.Memo != "" {
 		narrow("$%[1]d <> '' AND position($%[1]d IN "+memoSearchKey+") > 0", text.Fold(q.Memo))
+	}
+	if q.Tag != "" {
+		// Only the owner of a transfer sees its tags.
+		narrow("t.owner = $1 AND position($%d IN E'\\n' || t.tags || E'\\n') > 0", tagLine(q.Tag))
 	}
 	side := func(column, other string) string {
 		where := where

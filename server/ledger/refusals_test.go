@@ -47,6 +47,7 @@ func TestDatabaseRefuses(t *testing.T) {
 		{"a transfer's owner", noPrivilege, `UPDATE transfers SET owner = gen_random_uuid()`, false},
 		{"a transfer's key", noPrivilege, `UPDATE transfers SET idem_key = 'x'`, false},
 		{"a transfer's memo", noPrivilege, `UPDATE transfers SET memo = 'x'`, false},
+		{"a transfer's tags", noPrivilege, `UPDATE transfers SET tags = 'a=b'`, false},
 		{"a transfer's accounts", noPrivilege, `UPDATE transfers SET debit_account = credit_account`, false},
 		{"a transfer's fingerprint", noPrivilege, `UPDATE transfers SET fingerprint = sha256('')`, false},
 		{"delete a transfer", noPrivilege, `DELETE FROM transfers`, false},

@@ -34,6 +34,7 @@ type TransferRequest struct {
 	Payee     UserID // the user who receives; Transfer and Authorize only
 	Amount    money.Amount
 	Memo      string
+	Tags      Tags          // from NewTags
 	ExpiresAt time.Time     // Authorize only; at most MaxAuthorization ahead, DefaultAuthorization if zero
 	Trace     trace.Context // stored with the payment that the request opens; not part of the fingerprint
 }
@@ -92,6 +93,7 @@ type command struct {
 	payee       UserID
 	target      uuid.UUID
 	memo        string
+	tags        Tags
 	expiresAt   time.Time     // of an authorization; if zero, DefaultAuthorization after the database's clock
 	trace       trace.Context // of the request
 	settle      Settlement
@@ -219,7 +221,7 @@ func (l *Ledger) newCommand(ctx context.Context, op operation, r TransferRequest
 	if err := checkRequest(op, r); err != nil {
 		return nil, err
 	}
-	c := &command{op: op, owner: r.Owner, key: r.Key, amount: r.Amount, memo: r.Memo, trace: r.Trace}
+	c := &command{op: op, owner: r.Owner, key: r.Key, amount: r.Amount, memo: r.Memo, tags: r.Tags, trace: r.Trace}
 	if op == opAuthorize {
 		c.expiresAt = r.ExpiresAt.UTC().Truncate(time.Microsecond)
 	}

@@ -48,6 +48,7 @@ func TestListsFitTheSchema(t *testing.T) {
 		func(q *ledger.Query) { q.Since = time.Now() },
 		func(q *ledger.Query) { q.Until = time.Now() },
 		func(q *ledger.Query) { q.Memo = "x" },
+		func(q *ledger.Query) { q.Tag = "project=apollo" },
 		func(q *ledger.Query) { q.MinAmount = 1 },
 		func(q *ledger.Query) { q.MaxAmount = 1 },
 		func(q *ledger.Query) { q.With = ledger.UserID(uuid.Max) },

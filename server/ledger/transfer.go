@@ -56,6 +56,7 @@ type Transfer struct {
 	Owner          UserID
 	Key            string
 	Memo           string
+	Tags           Tags
 	Reason         string    // a Code if refused, a Reason constant if voided
 	Target         uuid.UUID // the transfer that a reversal, capture or void is about
 	ExpiresAt      time.Time
@@ -88,7 +89,7 @@ func (t *Transfer) holds() bool {
 
 const transferColumns = `t.id, t.kind, t.state, t.debit_account, COALESCE(t.credit_account, 0),
 	t.amount, t.currency, t.posted_amount, t.reversed_amount, t.owner, t.idem_key, t.fingerprint,
-	t.memo, t.reason, t.target, t.expires_at, t.created_at, t.resolved_at`
+	t.memo, t.reason, t.target, t.expires_at, t.created_at, t.resolved_at, COALESCE(t.tags, '')`
 
 // scanTransfer reads one row of transferColumns, followed by any more columns.
 func scanTransfer(row interface{ Scan(...any) error }, more ...any) (*Transfer, error) {
@@ -112,7 +113,7 @@ func (r *transferRow) into(more ...any) []any {
 		(*[16]byte)(&r.t.ID), &r.t.Kind, &r.t.State, (*int64)(&r.t.DebitAccount), (*int64)(&r.t.CreditAccount),
 		&r.t.Amount.Minor, &r.t.Amount.Currency, &r.t.PostedAmount, &r.t.ReversedAmount,
 		(*[16]byte)(&r.t.Owner), &r.t.Key, &r.fingerprint,
-		&r.t.Memo, &r.t.Reason, &r.target, &r.expires, &r.t.CreatedAt, &r.resolved,
+		&r.t.Memo, &r.t.Reason, &r.target, &r.expires, &r.t.CreatedAt, &r.resolved, (*string)(&r.t.Tags),
 	}, more...)
 }
 

@@ -112,6 +112,10 @@ func TestUpgradeFromSchema6(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)
 	migrateTo(t, db, 6)
+	// The ledger of this version needs the column of migration 11. That of schema 6 did not.
+	_, err := testkit.Connect(t, db.AdminURL).Exec(t.Context(), `ALTER TABLE transfers ADD COLUMN tags text;
+		GRANT INSERT (tags) ON transfers TO kizo_app`)
+	testkit.Must(t, err)
 	pool, err := pgxpool.New(t.Context(), db.AppURL)
 	testkit.Must(t, err)
 	l := ledger.Open(ledger.Config{Pool: pool}) // it writes what the version for schema 6 wrote
