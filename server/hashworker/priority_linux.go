@@ -37,8 +37,10 @@ func lower(p priority) {
 	}
 }
 
-// longSlice is the longest time slice that Linux accepts.
-const longSlice = 100 * time.Millisecond
+// longSlice is longer than the default time slice of Linux, which is at most 3 ms, and not longer
+// than necessary: Linux 6.12 to 6.16 let a thread keep the CPU for its whole slice if no other
+// thread wakes up.
+const longSlice = 5 * time.Millisecond
 
 // makeIdle gives a thread a long time slice, and moves it to SCHED_IDLE. In that class a slice
 // cannot be set, but the thread keeps that of its class before. Older kernels ignore the slice.
