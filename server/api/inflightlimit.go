@@ -11,7 +11,7 @@ import (
 // number of requests in flight divided by the rate at which they are answered, which depends on the
 // machine.
 //
-//	most requests took longer than maxTime ─► the limit falls by a sixteenth
+//	most requests took longer than maxTime ─► the limit falls by an eighth
 //	fewer did, and requests were shed ──────► the limit rises by a thirty-second
 //
 // The limit is adjusted at most once per adjustInterval. A minority of slow requests, such as those
@@ -27,7 +27,7 @@ type inFlightLimit struct {
 }
 
 const (
-	maxTime        = 75 * time.Millisecond // of most requests
+	maxTime        = 50 * time.Millisecond // of most requests; few take three times as long
 	adjustInterval = 50 * time.Millisecond
 	adjustSample   = 32  // requests that an interval has at least
 	lowestLimit    = 128 // requests; that many can wait for something else than their turn
@@ -54,7 +54,7 @@ func (l *inFlightLimit) note(took time.Duration, inFlight int64) {
 	limit, shed := l.limit.Load(), l.shed.Swap(false)
 	switch slow := l.slow > l.answered/2; {
 	case slow && inFlight >= limit/2: // otherwise the limit does not bind
-		l.limit.Store(max(limit-limit/16, l.min))
+		l.limit.Store(max(limit-limit/8, l.min))
 	case !slow && shed:
 		l.limit.Store(min(limit+limit/32+1, l.max))
 	}

@@ -13,7 +13,7 @@ import (
 // while requests are shed although most are fast.
 func TestInFlightLimitFollowsTheTime(t *testing.T) {
 	t.Parallel()
-	const slow, fast = 200 * time.Millisecond, 20 * time.Millisecond
+	const slow, fast = 60 * time.Millisecond, 40 * time.Millisecond
 	for name, c := range map[string]struct {
 		took     []time.Duration // of the requests of an interval, in turns
 		shed     bool
@@ -71,10 +71,10 @@ func TestInFlightLimitNeedsASample(t *testing.T) {
 		time.Sleep(time.Second)
 		testkit.Equal(t, "the limit after many requests at one moment", l.Limit(), 512)
 		l.Note(time.Second, 512)
-		testkit.Equal(t, "the limit after the interval", l.Limit(), 480)
+		testkit.Equal(t, "the limit after the interval", l.Limit(), 448)
 		time.Sleep(time.Second)
-		l.Note(time.Second, 480)
-		testkit.Equal(t, "the limit after one request", l.Limit(), 480)
+		l.Note(time.Second, 448)
+		testkit.Equal(t, "the limit after one request", l.Limit(), 448)
 	})
 }
 
