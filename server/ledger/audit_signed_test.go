@@ -160,7 +160,7 @@ func TestIncrementalAuditFindsChangeOfWhatWasSigned(t *testing.T) {
 		{"a latest posting", `UPDATE signed_audits SET latest = latest + interval '1 day'`, []string{"signature"}, "audit "},
 		{"a signature", `UPDATE signed_audits SET signature = sha256('')`, []string{"signature"}, "audit "},
 		{"a forged audit", `SET ROLE kizo_app; INSERT INTO signed_audits (at, mode, full_at, epoch, horizon, latest, currencies, accounts, balances, digests, key_id, signature)
-			SELECT at, mode, full_at, epoch, event_number(pg_snapshot_xmin(pg_current_snapshot())), latest, currencies, accounts, balances, digests, key_id, signature FROM signed_audits`,
+			SELECT at, mode, full_at, epoch, event_number(pg_snapshot_xmax(pg_current_snapshot())), latest, currencies, accounts, balances, digests, key_id, signature FROM signed_audits`,
 			[]string{"signature"}, "audit "},
 	} {
 		t.Run(damage.name, func(t *testing.T) {
