@@ -23,6 +23,7 @@ type (
 	OpsListTasksParams    = openapi.OpsListTasksParams
 	APIKeyCreate          = openapi.ApiKeyCreate
 	APIKeyRotate          = openapi.ApiKeyRotate
+	APIKeyLimit           = openapi.ApiKeyLimit
 
 	// Users and their sessions.
 
@@ -143,6 +144,7 @@ const (
 	KeyNetworkRefused       = openapi.KeyNetworkRefused
 	KeyNotFound             = openapi.KeyNotFound
 	KeyRevoked              = openapi.KeyRevoked
+	LimitExceeded           = openapi.LimitExceeded
 	MediaTypeUnsupported    = openapi.MediaTypeUnsupported
 	MemoMalformed           = openapi.MemoMalformed
 	TagsMalformed           = openapi.TagsMalformed

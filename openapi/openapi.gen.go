@@ -114,6 +114,7 @@ const (
 	KeyNetworkRefused       ProblemCode = "key_network_refused"
 	KeyNotFound             ProblemCode = "key_not_found"
 	KeyRevoked              ProblemCode = "key_revoked"
+	LimitExceeded           ProblemCode = "limit_exceeded"
 	MediaTypeUnsupported    ProblemCode = "media_type_unsupported"
 	MemoMalformed           ProblemCode = "memo_malformed"
 	MethodNotAllowed        ProblemCode = "method_not_allowed"
@@ -227,6 +228,8 @@ func (e ProblemCode) Valid() bool {
 	case KeyNotFound:
 		return true
 	case KeyRevoked:
+		return true
+	case LimitExceeded:
 		return true
 	case MediaTypeUnsupported:
 		return true
@@ -530,14 +533,23 @@ type ApiKey struct {
 
 	// LastUsedAt The time of the last use. It is updated once a minute.
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
-	Name       string     `json:"name"`
+
+	// Limits What the key may spend. It is absent if the key has no limits.
+	Limits []ApiKeyLimit `json:"limits,omitempty"`
+
+	// LimitsRenewAt When max_per_day is whole again
+	LimitsRenewAt *time.Time `json:"limits_renew_at,omitempty"`
+	Name          string     `json:"name"`
 
 	// Networks The networks that the key works from; any if there are none
 	Networks []string `json:"networks"`
 
 	// OverlapEndsAt When the secret from before the last rotation ends. It is absent when that has ended.
 	OverlapEndsAt *time.Time `json:"overlap_ends_at,omitempty"`
-	RevokedAt     *time.Time `json:"revoked_at,omitempty"`
+
+	// Payees The only users that the key may pay
+	Payees    []string   `json:"payees,omitempty"`
+	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 
 	// RotatedAt The time of the last rotation
 	RotatedAt *time.Time `json:"rotated_at,omitempty"`
@@ -552,6 +564,9 @@ type ApiKeyCreate struct {
 	// ExpiresIn The number of seconds for which the key is valid: at most 366 days; the default is 90 days
 	ExpiresIn *int `json:"expires_in,omitempty"`
 
+	// Limits What the key may spend, by currency. With limits, it spends in no other currency.
+	Limits []ApiKeyLimit `json:"limits,omitempty"`
+
 	// Name 1 to 60 letters, digits, dots, dashes and underscores; unique among the keys that are not revoked
 	//
 	// Example: payroll
@@ -565,8 +580,30 @@ type ApiKeyCreate struct {
 	// Password The password of the user, because a key outlives the session
 	Password string `json:"password"`
 
+	// Payees The only users that the key may pay, each `@handle` or e-mail address. It needs limits. Such a key cannot withdraw.
+	//
+	// Example: ["@bob"]
+	Payees *[]string `json:"payees,omitempty"`
+
 	// Scopes Example: ["read","transfers:write"]
 	Scopes []string `json:"scopes"`
+}
+
+// ApiKeyLimit defines model for ApiKeyLimit.
+type ApiKeyLimit struct {
+	// Currency An ISO 4217 currency code
+	//
+	// Example: USD
+	Currency Currency `json:"currency"`
+
+	// MaxPerDay The most that is spent in a day in UTC, in minor units. An authorization and a withdrawal count when they are made; what is not captured, voided, expired or rejected by the bank is given back.
+	MaxPerDay *int64 `json:"max_per_day,omitempty"`
+
+	// MaxPerTransfer The most of one transfer, in minor units
+	MaxPerTransfer *int64 `json:"max_per_transfer,omitempty"`
+
+	// SpentToday In answers: what was spent today (UTC), in minor units
+	SpentToday *int64 `json:"spent_today,omitempty"`
 }
 
 // ApiKeyList defines model for ApiKeyList.

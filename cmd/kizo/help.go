@@ -134,6 +134,12 @@ The scopes of a key say what it may do:
 Most commands that move money also read, so that a key for them usually has both scopes. No key can
 create or change keys, change who you are, or end sessions: log in for that.
 
+The ledger enforces the limits of a key, however many scripts share it: --max-per-transfer and
+--max-per-day (a day in UTC), --from-wallet and --to. A key with one of them spends only in the
+currencies that they name. An authorization and a withdrawal count when they are made; what is not
+captured, is voided, expires or is rejected by the bank is given back. A transfer beyond a limit is
+refused with limit_exceeded, and stays refused under its idempotency key.
+
 A key works from the addresses of --ip, or from all. It expires after 90 days unless --expires says
 otherwise. kizo keys rotate gives it a new secret, while the earlier one stays valid for a day or for the
 time of --overlap; kizo keys revoke ends it at once, everywhere. kizo keys list shows when each was last used, and

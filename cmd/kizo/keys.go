@@ -124,6 +124,7 @@ type keysCreateOptions struct {
 	name     string
 	scopes   []string
 	networks []string
+	limits   limitOptions
 }
 
 func newKeysCreateCommand(a *app) *cobra.Command {
@@ -136,12 +137,14 @@ func newKeysCreateCommand(a *app) *cobra.Command {
 Your password is needed, because a key outlives your session.`,
 		Example: `  kizo keys create --name reports --scope read
   kizo keys create --name payroll --scope read,transfers:write --expires 30d --ip 203.0.113.0/24
+  kizo keys create --name lunch --scope read,transfers:write --max-per-transfer 50USD --max-per-day 500USD --to @bob
   kizo keys create --name cron --scope read --secret-file cron.key --password-stdin < password.txt`,
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return keysCreateRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, createdKey{}, secretColumns...)
 	opts.secret.addTo(cmd)
+	opts.limits.addTo(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&opts.name, "name", "", "the name of the key: letters, digits, dots, dashes and underscores")
 	flags.StringSliceVar(&opts.scopes, "scope", nil, "what the key may do: "+strings.Join(keyScopes, ", "))
@@ -172,6 +175,9 @@ func keysCreateRun(ctx context.Context, opts *keysCreateOptions) error {
 	key := client.APIKeyCreate{Name: opts.name, Scopes: opts.scopes, ExpiresIn: life}
 	if len(opts.networks) > 0 {
 		key.Networks = &opts.networks
+	}
+	if err := opts.limits.apply(&key); err != nil {
+		return err
 	}
 	return a.makeSecret(ctx, &opts.secret, opts.output, func(password string) (client.APIKeySecret, error) {
 		key.Password = password
@@ -209,13 +215,13 @@ func keysListRun(ctx context.Context, opts *keysListOptions) error {
 }
 
 var keyColumns = []column{{title: "NAME"}, {title: "STATE"}, {title: "SCOPES"}, {title: "EXPIRES"}, {title: "LAST USED"},
-	{title: "ADDRESS", drop: 2}, {title: "NETWORKS", drop: 3, sparse: true}, {title: "ID", drop: 1, id: true}}
+	{title: "ADDRESS", drop: 2}, {title: "NETWORKS", drop: 3, sparse: true}, {title: "ID", drop: 1, id: true}, {title: "LIMITS", cut: true, drop: 4, sparse: true}}
 
 func (a *app) printKeys(flags outputFlags, keys []client.APIKey) error {
 	var rows [][]string
 	for _, k := range keys {
 		rows = append(rows, []string{k.Name, k.State, strings.Join(k.Scopes, ","), a.when(k.ExpiresAt), a.whenever(k.LastUsedAt),
-			text(k.LastAddress), strings.Join(k.Networks, ","), k.Id.String()})
+			text(k.LastAddress), strings.Join(k.Networks, ","), k.Id.String(), limitsOf(k)})
 	}
 	return a.printList(flags, keys, keyColumns, rows)
 }

@@ -114,7 +114,6 @@ func newExplainCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain TRANSFER",
 		Short: "Show the timeline of a transfer, what it waits for, and who acts next",
-		Long:  "Show the timeline of a transfer, what it waits for, and who acts next.\n\n" + shortIDsHelp + ".\nlast is the newest one, last~1 the one before it.",
 		Args:  takes("TRANSFER"),
 		RunE:  func(cmd *cobra.Command, args []string) error { return explainRun(cmd.Context(), opts, args[0]) },
 	}
@@ -125,11 +124,11 @@ func newExplainCommand(a *app) *cobra.Command {
 
 func explainRun(ctx context.Context, opts *explainOptions, transfer string) error {
 	a := opts.app
-	kizo, err := a.kizo()
+	id, err := parseID(transfer, "kizo transfers list")
 	if err != nil {
 		return err
 	}
-	id, err := a.showTransfer(ctx, kizo, transfer)
+	kizo, err := a.kizo()
 	if err != nil {
 		return err
 	}

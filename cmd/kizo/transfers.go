@@ -18,7 +18,7 @@ func newTransfersCommand(a *app) *cobra.Command {
 type transfersShowOptions struct {
 	app    *app
 	output outputFlags
-	id     string
+	id     uuid.UUID
 }
 
 func newTransfersShowCommand(a *app) *cobra.Command {
@@ -26,12 +26,11 @@ func newTransfersShowCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one transfer",
-		Long:  "Show one transfer.\n\n" + shortIDsHelp + ".\nlast is the newest one, last~1 the one before it.",
-		Example: `  kizo transfers show last
-  kizo transfers show 6e76b0`,
-		Args: takes("ID"),
+		Args:  takes("ID"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			opts.id = args[0]
+			if opts.id, err = parseID(args[0], "kizo transfers list"); err != nil {
+				return err
+			}
 			return transfersShowRun(cmd.Context(), opts)
 		},
 	}
@@ -45,11 +44,7 @@ func transfersShowRun(ctx context.Context, opts *transfersShowOptions) error {
 	if err != nil {
 		return err
 	}
-	id, err := opts.app.showTransfer(ctx, kizo, opts.id)
-	if err != nil {
-		return err
-	}
-	transfer, err := kizo.Transfer(ctx, id)
+	transfer, err := kizo.Transfer(ctx, opts.id)
 	if err != nil {
 		return err
 	}

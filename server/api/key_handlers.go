@@ -25,6 +25,10 @@ func (a *API) CreateApiKey(ctx context.Context, r routes.CreateApiKeyRequestObje
 	if err != nil {
 		return nil, err
 	}
+	limit, err := a.limitOf(ctx, r.Body)
+	if err != nil {
+		return nil, err
+	}
 	var (
 		secret string
 		key    auth.APIKey
@@ -33,13 +37,13 @@ func (a *API) CreateApiKey(ctx context.Context, r routes.CreateApiKeyRequestObje
 	a.admission.releaseWhile(func() {
 		secret, key, err = a.auth.CreateAPIKey(ctx, userID(ctx), auth.NewAPIKey{
 			Name: r.Body.Name, Scopes: scopes, Networks: networks, Life: life,
-			Password: r.Body.Password, Client: requestOf(ctx).client,
+			Password: r.Body.Password, Client: requestOf(ctx).client, StoreLimits: a.storeLimits(limit),
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return routes.CreateApiKey201JSONResponse{Key: viewKey(key, time.Now()), Secret: secret}, nil
+	return routes.CreateApiKey201JSONResponse{Key: a.viewNewKey(ctx, key), Secret: secret}, nil
 }
 
 // RotateApiKey gives an API key a new secret.
@@ -66,7 +70,7 @@ func (a *API) RotateApiKey(ctx context.Context, r routes.RotateApiKeyRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return routes.RotateApiKey200JSONResponse{Key: viewKey(key, time.Now()), Secret: secret}, nil
+	return routes.RotateApiKey200JSONResponse{Key: a.viewNewKey(ctx, key), Secret: secret}, nil
 }
 
 // RevokeApiKey ends an API key.
@@ -114,7 +118,7 @@ func (a *API) keysOf(ctx context.Context, user auth.UserID) (openapi.ApiKeyList,
 	for i, key := range keys {
 		list.Items[i] = viewKey(key, now)
 	}
-	return list, nil
+	return list, a.viewLimits(ctx, keys, list.Items)
 }
 
 func viewKey(k auth.APIKey, now time.Time) openapi.ApiKey {

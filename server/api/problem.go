@@ -90,6 +90,7 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.TransferNotReversible:   http.StatusUnprocessableEntity,
 	openapi.CaptureExceedsHold:      http.StatusUnprocessableEntity,
 	openapi.ReversalExceedsTransfer: http.StatusUnprocessableEntity,
+	openapi.LimitExceeded:           http.StatusUnprocessableEntity,
 	openapi.BatchRefused:            http.StatusUnprocessableEntity,
 
 	openapi.SignatureInvalid:   http.StatusUnauthorized,

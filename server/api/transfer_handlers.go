@@ -135,7 +135,7 @@ func (a *API) followUp(ctx context.Context, do func(context.Context, ledger.Foll
 	if amount != nil && *amount < 1 {
 		return routes.TransferJSONResponse{}, reject(openapi.AmountOutOfRange, "amount", "the amount must be at least 1 minor unit; leave it out for the whole amount")
 	}
-	f := ledger.FollowUp{Owner: userID(ctx), Key: k, Target: id}
+	f := ledger.FollowUp{Owner: userID(ctx), Key: k, Target: id, Limit: requestOf(ctx).principal.Limit()}
 	if amount != nil {
 		f.Amount = *amount
 	}
@@ -260,7 +260,7 @@ func (a *API) transferRequest(ctx context.Context, header string, body openapi.B
 
 func newTransferRequest(ctx context.Context, key string, body openapi.BankTransferCreate) (ledger.TransferRequest, error) {
 	r := ledger.TransferRequest{
-		Owner: userID(ctx), Key: key, Trace: requestOf(ctx).trace,
+		Owner: userID(ctx), Key: key, Trace: requestOf(ctx).trace, Limit: requestOf(ctx).principal.Limit(),
 		Amount: money.Amount{Minor: body.Amount, Currency: money.Currency(body.Currency)},
 	}
 	if body.Memo != nil {

@@ -13,7 +13,7 @@ import (
 
 const (
 	sqlAPIKeysOfUser = `
-SELECT k.id, k.name, k.scopes, k.networks, k.created_at, c.expires_at, k.rotated_at, o.expires_at, k.revoked_at, k.last_used_at, k.last_address
+SELECT k.id, k.name, k.scopes, k.networks, k.created_at, c.expires_at, k.rotated_at, o.expires_at, k.revoked_at, k.last_used_at, k.last_address, k.limited
   FROM api_keys k
   LEFT JOIN LATERAL (SELECT expires_at FROM api_key_secrets s
        WHERE s.key_id = k.id AND s.replaced_at IS NULL) c ON true
@@ -60,7 +60,7 @@ func scanAPIKey(row pgx.CollectableRow) (k APIKey, err error) {
 		scopes  []string
 		expires *time.Time
 	)
-	err = row.Scan(&k.ID, &k.Name, &scopes, &k.Networks, &k.CreatedAt, &expires, &k.RotatedAt, &k.OverlapEnds, &k.RevokedAt, &k.LastUsedAt, &k.LastAddress)
+	err = row.Scan(&k.ID, &k.Name, &scopes, &k.Networks, &k.CreatedAt, &expires, &k.RotatedAt, &k.OverlapEnds, &k.RevokedAt, &k.LastUsedAt, &k.LastAddress, &k.Limited)
 	if err != nil {
 		return APIKey{}, err
 	}

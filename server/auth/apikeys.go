@@ -57,6 +57,7 @@ type APIKey struct {
 	RevokedAt   *time.Time
 	LastUsedAt  *time.Time // to the minute
 	LastAddress string     // IP address, or empty
+	Limited     bool       // the ledger has spending limits for its id
 }
 
 // NewAPIKey asks for a key. Formatting it does not show the password.
@@ -67,6 +68,10 @@ type NewAPIKey struct {
 	Life     time.Duration  // DefaultAPIKeyLife if zero, at most MaxAPIKeyLife
 	Password string         // of the user
 	Client   Client
+
+	// StoreLimits stores the spending limits of the key under its id. It is called after the
+	// password was confirmed, and before the key can be used. nil if the key has no limits.
+	StoreLimits func(ctx context.Context, id uuid.UUID) error
 }
 
 // Format omits the password for every verb of fmt.
@@ -120,8 +125,8 @@ const (
 	sqlCountAPIKeys = `SELECT count(*) FROM api_keys WHERE user_id = $1 AND revoked_at IS NULL`
 
 	sqlInsertAPIKey = `
-INSERT INTO api_keys (id, user_id, name, scopes, networks, created_at)
-VALUES ($1, $2, $3, $4, $5, $6)`
+INSERT INTO api_keys (id, user_id, name, scopes, networks, created_at, limited)
+VALUES ($1, $2, $3, $4, $5, $6, $7)`
 
 	sqlInsertAPIKeySecret = `
 INSERT INTO api_key_secrets (secret_hash, key_id, created_at, expires_at)
@@ -138,12 +143,20 @@ func (s *Service) CreateAPIKey(ctx context.Context, userID UserID, n NewAPIKey) 
 		return "", APIKey{}, err
 	}
 	now := s.now()
-	key := APIKey{ID: newID(), Name: n.Name, Scopes: n.Scopes, Networks: n.Networks, CreatedAt: now, ExpiresAt: now.Add(n.Life)}
+	key := APIKey{
+		ID: newID(), Name: n.Name, Scopes: n.Scopes, Networks: n.Networks, CreatedAt: now, ExpiresAt: now.Add(n.Life), Limited: n.StoreLimits != nil,
+	}
+	if key.Limited {
+		if err := n.StoreLimits(ctx, key.ID); err != nil {
+			confirmed.giveBack(ctx)
+			return "", APIKey{}, fmt.Errorf("store the limits of an API key: %w", err)
+		}
+	}
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := lockForNewKey(ctx, tx, userID); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, sqlInsertAPIKey, key.ID, userID, key.Name, key.Scopes.Names(), orEmptyList(key.Networks), now)
+		_, err := tx.Exec(ctx, sqlInsertAPIKey, key.ID, userID, key.Name, key.Scopes.Names(), orEmptyList(key.Networks), now, key.Limited)
 		if pgerr.ViolatedUnique(err) == "api_keys_name" {
 			return &problem.Error{Code: CodeKeyNameTaken, Message: "you have a key with this name: revoke it, rotate it, or take another name", Field: "name"}
 		}

@@ -27,6 +27,14 @@ type Principal struct {
 // IsKey reports whether the request came with an API key.
 func (p Principal) IsKey() bool { return p.KeyID != uuid.Nil }
 
+// Limit returns the id of the spending limit that counts what the principal spends, or the zero id.
+func (p Principal) Limit() uuid.UUID {
+	if p.key == nil || !p.key.limited {
+		return uuid.Nil
+	}
+	return p.KeyID
+}
+
 // Allows reports whether the principal may do what needs one of these scopes. What needs none, as
 // the zero value, is for sessions only.
 func (p Principal) Allows(needs Scopes) bool { return !p.IsKey() || p.Scopes&needs != 0 }

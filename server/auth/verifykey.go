@@ -31,6 +31,7 @@ type apiKeyState struct {
 	networks []netip.Prefix
 	rotated  time.Time
 	revoked  bool
+	limited  bool
 	handle   string
 	role     Role
 	status   Status
@@ -125,7 +126,7 @@ func (s *Service) apiKey(ctx context.Context, hash [sha256.Size]byte) (foundAPIK
 }
 
 const sqlLookUpAPIKeys = `
-SELECT s.secret_hash, k.id, s.expires_at, COALESCE(k.rotated_at, '0001-01-01 00:00:00+00'), k.user_id, k.scopes, k.networks, k.revoked_at IS NOT NULL,
+SELECT s.secret_hash, k.id, s.expires_at, COALESCE(k.rotated_at, '0001-01-01 00:00:00+00'), k.user_id, k.scopes, k.networks, k.revoked_at IS NOT NULL, k.limited,
        u.handle, u.role, u.status
   FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id JOIN users u ON u.id = k.user_id
  WHERE s.secret_hash = ANY($1)`
@@ -148,7 +149,7 @@ func (s *Service) lookUpAPIKeys(ctx context.Context, hashes [][sha256.Size]byte)
 			secret apiKeySecret
 			key    apiKeyState
 		)
-		if err := rows.Scan(&hash, &secret.keyID, &secret.expires, &secret.rotated, (*[16]byte)(&key.userID), &scopes, &key.networks, &key.revoked,
+		if err := rows.Scan(&hash, &secret.keyID, &secret.expires, &secret.rotated, (*[16]byte)(&key.userID), &scopes, &key.networks, &key.revoked, &key.limited,
 			&key.handle, &key.role, &key.status); err != nil {
 			return nil, err
 		}

@@ -186,6 +186,16 @@ var auditScans = []scan{
 		},
 	},
 	{
+		rows: limitDays,
+		rules: []rule{
+			{
+				name: "limits", sentence: "what was spent under a limit on a day is the sum of its pending and posted transfers of that day, and no more than the limit allows",
+				holds: "x.spent = x.counted AND x.dated AND (x.max_per_day IS NULL OR x.spent <= x.max_per_day)",
+				row:   "'limit ' || x.limit_id || ' ' || x.currency || ' ' || x.day || ': spent ' || COALESCE(x.spent, 0) || ', transfers ' || COALESCE(x.counted, 0)",
+			},
+		},
+	},
+	{
 		rows: `(SELECT t.id, t.kind, t.expires_at, p.state AS payment_state, p.next_at
 			FROM public.transfers t LEFT JOIN LATERAL (SELECT * FROM public.payments p WHERE p.transfer_id = t.id OFFSET 0) p ON true
 			WHERE t.state = 'pending') x`,
@@ -306,6 +316,16 @@ const (
 		LEFT JOIN account_owners o ON o.owner = a.owner) x`
 
 	// The postings before the horizon are in what was signed.
+	limitDays = `(SELECT n.*, l.max_per_day FROM (
+			SELECT limit_id, currency, day, s.spent, COALESCE(c.counted, 0) AS counted, COALESCE(c.dated, true) AS dated
+			FROM public.limit_spending s
+			FULL JOIN (
+				SELECT m.limit_id, t.currency, m.day, sum(CASE t.state WHEN 'pending' THEN t.amount WHEN 'posted' THEN t.posted_amount ELSE 0 END) AS counted,
+					bool_and((t.created_at AT TIME ZONE 'UTC')::date = m.day) IS TRUE AS dated
+				FROM public.limited_transfers m
+				LEFT JOIN LATERAL (SELECT * FROM public.transfers t WHERE t.id = m.transfer_id OFFSET 0) t ON true
+				GROUP BY 1, 2, 3) c USING (limit_id, currency, day)) n
+		LEFT JOIN public.spending_limits l ON l.limit_id = n.limit_id AND l.currency = n.currency) x`
 	currencySums = `(
 		SELECT currency, sum(balance) AS balances, sum(posted) AS posted
 		FROM (

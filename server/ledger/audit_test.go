@@ -47,6 +47,7 @@ func (h *fixture) busy() *busyFixture {
 	b.authorizations()
 	b.reversals()
 	b.bankTransfers()
+	b.limited()
 	b.last = b.pay(b.carol, b.dave, 3)
 	return b
 }
@@ -112,6 +113,17 @@ func (b *busyFixture) reversals() {
 	_, err := b.Reverse(ctx, about(again, 6))
 	if err == nil {
 		b.t.Fatal("reversed more than there was")
+	}
+}
+
+// limited adds a transfer and an authorization under a spending limit, between users of their own.
+func (b *busyFixture) limited() {
+	frank, grace := b.user(100), b.user(0)
+	limit := b.limit(frank, ledger.CurrencyLimit{Currency: "USD", MaxPerDay: 50})
+	for _, act := range []func(context.Context, ledger.TransferRequest) (ledger.Result, error){b.Transfer, b.Authorize} {
+		request := b.to(grace, frank, 20)
+		request.Limit = limit
+		b.must(act(b.t.Context(), request))
 	}
 }
 
@@ -257,6 +269,9 @@ var damages = []struct {
 		[]string{"one_end"}, "transfer ", false},
 	{"a second capture", `UPDATE transfers SET state = 'posted', posted_amount = amount WHERE kind = 'capture' AND state = 'refused'`,
 		[]string{"one_end"}, "transfer ", false},
+	{"more spent than was transferred", `UPDATE limit_spending SET spent = spent + 1`, []string{"limits"}, "limit ", false},
+	{"a limited transfer that is not counted", `INSERT INTO limited_transfers SELECT $one, limit_id, day FROM limit_spending LIMIT 1`, []string{"limits"}, "limit ", false},
+	{"more spent than the limit allows", `UPDATE spending_limits SET max_per_day = 39`, []string{"limits"}, "limit ", false},
 	{"a reversed amount without its reversal", `UPDATE transfers SET reversed_amount = reversed_amount + 1 WHERE id = $one`,
 		[]string{"reversals"}, "transfer $one", false},
 	{"a payment of another amount", `UPDATE payments SET amount = amount + 1 WHERE transfer_id = $waiting`,

@@ -116,6 +116,7 @@ func (b *batch) read(ctx context.Context, conn *pgx.Conn, r rules, commands []*c
 	if len(load.payments) > 0 {
 		queue.Queue(lockPayments, load.payments).Query(b.scanPayments)
 	}
+	b.queueLimits(&queue, load.limits)
 	return conn.SendBatch(ctx, &queue).Close()
 }
 
@@ -126,6 +127,7 @@ func (b *batch) write(ctx context.Context, conn *pgx.Conn) error {
 	b.queuePostings(&queue)
 	b.queueAccounts(&queue)
 	b.queuePayments(&queue)
+	b.writeLimits(&queue)
 	queue.Queue(`COMMIT`)
 	return conn.SendBatch(ctx, &queue).Close()
 }
@@ -140,6 +142,7 @@ type rowsToLoad struct {
 	accounts                  []int64    // pgx would encode AccountIDs by reflection
 	owners, targets, payments [][16]byte // pgx would encode a uuid.UUID as text first
 	keys                      []string
+	limits                    limitsToLoad
 }
 
 func newRowsToLoad(commands []*command) rowsToLoad {
@@ -163,6 +166,7 @@ func (rows *rowsToLoad) add(commands []*command) {
 		if c.target != uuid.Nil {
 			rows.targets = append(rows.targets, c.target)
 		}
+		rows.limits.add(c)
 		if c.op == opSettle {
 			rows.payments = append(rows.payments, c.target)
 		}

@@ -24,6 +24,8 @@ type batch struct {
 	// the tables postings and events.
 	ownPostings bool
 
+	limitBook limitBook // spending limits, if a command has one
+
 	// What the batch writes.
 	inserted        []newRow
 	updated         []*Transfer // may contain a transfer more than once
@@ -177,6 +179,9 @@ func (b *batch) transfer(c *command) outcome {
 	if code := b.validate(debit, credit, c.amount.Minor); code != "" {
 		return b.refuse(t, code)
 	}
+	if beyond := b.spend(c, t); beyond != nil {
+		return *beyond
+	}
 	b.post(t, debit, credit, c.amount.Minor)
 	return answer(t, false)
 }
@@ -203,6 +208,9 @@ func (b *batch) openHold(c *command) outcome {
 	}
 	if kind == KindAuthorization && !b.now.Before(expiresAt) {
 		return b.refuse(t, AuthorizationExpired)
+	}
+	if beyond := b.spend(c, t); beyond != nil {
+		return *beyond
 	}
 	debit.held += c.amount.Minor
 	debit.changed = true
@@ -241,6 +249,7 @@ func (b *batch) capture(c *command) outcome {
 	case !credit.fits(amount):
 		return b.refuseFollowUp(row, BalanceLimit)
 	}
+	b.giveBack(c, t.Amount.Minor-amount)
 	b.releaseHold(t)
 	b.post(t, debit, credit, amount)
 	row.State, row.PostedAmount, row.ResolvedAt = Posted, amount, b.now
@@ -258,6 +267,7 @@ func (b *batch) void(c *command) outcome {
 		return b.refuseFollowUp(row, TransferNotPending)
 	}
 	b.voidPending(t, ReasonVoided)
+	b.giveBack(c, t.Amount.Minor)
 	row.State, row.Reason, row.ResolvedAt = Voided, ReasonVoided, b.now
 	return answer(t, false)
 }
@@ -280,6 +290,7 @@ func (b *batch) expire(c *command) outcome {
 		return outcome{err: problem.New(TransferNotPending, "the transfer is not due to expire")}
 	}
 	b.voidPending(t, ReasonExpired)
+	b.giveBack(c, t.Amount.Minor)
 	return answer(t, false)
 }
 
@@ -301,6 +312,9 @@ func (b *batch) reverse(c *command) outcome {
 	debit, credit := b.accounts[row.DebitAccount], b.accounts[row.CreditAccount]
 	if code := b.validate(debit, credit, amount); code != "" {
 		return b.refuse(row, code)
+	}
+	if beyond := b.spend(c, row); beyond != nil {
+		return *beyond
 	}
 	b.post(row, debit, credit, amount)
 	target.ReversedAmount += amount
@@ -328,6 +342,7 @@ func (b *batch) settle(c *command) outcome {
 	switch {
 	case !c.settle.Executed:
 		b.voidPending(t, ReasonBankRejected)
+		b.giveBack(c, t.Amount.Minor)
 		p.state = PaymentRejected
 	case !credit.fits(t.Amount.Minor) || !debit.fits(-t.Amount.Minor):
 		return outcome{err: problem.New(BalanceLimit, "the account cannot hold that much")}
@@ -475,6 +490,8 @@ func refusalText(code problem.Code) string {
 		return "the amount is more than the authorization holds"
 	case ReversalExceedsTransfer:
 		return "the amount is more than is left of the transfer"
+	case LimitExceeded:
+		return "a limit of the API key did not allow the transfer"
 	case BatchRefused:
 		return "another transfer of the batch was refused, and the batch is all or nothing"
 	default:

@@ -18,6 +18,7 @@ const (
 	TransferNotReversible   problem.Code = "transfer_not_reversible"
 	CaptureExceedsHold      problem.Code = "capture_exceeds_hold"
 	ReversalExceedsTransfer problem.Code = "reversal_exceeds_transfer"
+	LimitExceeded           problem.Code = "limit_exceeded"
 	BatchRefused            problem.Code = "batch_refused" // another transfer of an atomic batch was refused
 )
 
@@ -50,7 +51,7 @@ const (
 func Codes() []problem.Code {
 	return []problem.Code{
 		InsufficientFunds, AccountFrozen, BalanceLimit, PayeeWalletMissing, AuthorizationExpired,
-		TransferNotPending, TransferNotReversible, CaptureExceedsHold, ReversalExceedsTransfer, BatchRefused,
+		TransferNotPending, TransferNotReversible, CaptureExceedsHold, ReversalExceedsTransfer, LimitExceeded, BatchRefused,
 		AmountOutOfRange, CurrencyUnknown, MemoMalformed, TagsMalformed, ExpiryOutOfRange, KeyMalformed, KeyReused,
 		PayeeIsSelf, WalletNotFound, TransferNotFound, Forbidden, TimeInFuture, CursorMalformed,
 		TooManyStreams, OutcomeUnknown, Unavailable, Internal,

@@ -204,10 +204,11 @@ func (b *batch) refuseGrouped(c *command, err error) outcome {
 type checkpoint struct {
 	accounts                   map[AccountID]account
 	inserted, postings, events int
+	limits                     limitCheckpoint
 }
 
 func (b *batch) checkpoint(commands []*command) checkpoint {
-	p := checkpoint{make(map[AccountID]account), len(b.inserted), len(b.postings), len(b.events)}
+	p := checkpoint{make(map[AccountID]account), len(b.inserted), len(b.postings), len(b.events), b.limitBook.checkpoint()}
 	for _, c := range commands {
 		for _, id := range [...]AccountID{c.debit, c.credit} {
 			if a := b.accounts[id]; a != nil {
@@ -228,6 +229,7 @@ func (b *batch) restore(p checkpoint) {
 		delete(b.byID, t.ID)
 	}
 	b.inserted, b.postings, b.events = b.inserted[:p.inserted], b.postings[:p.postings], b.events[:p.events]
+	b.limitBook.restore(p.limits)
 }
 
 // Replay returns the results that earlier commands had under the keys of requests, whatever their

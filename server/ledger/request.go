@@ -36,6 +36,7 @@ type TransferRequest struct {
 	Memo      string
 	Tags      Tags          // from NewTags
 	ExpiresAt time.Time     // Authorize only; at most MaxAuthorization ahead, DefaultAuthorization if zero
+	Limit     uuid.UUID     // the spending limit that counts it; zero for none. Not part of the fingerprint.
 	Trace     trace.Context // stored with the payment that the request opens; not part of the fingerprint
 }
 
@@ -46,7 +47,8 @@ type FollowUp struct {
 	Owner  UserID
 	Key    string
 	Target uuid.UUID
-	Amount int64 // minor units; 0 means all of it
+	Amount int64     // minor units; 0 means all of it
+	Limit  uuid.UUID // the spending limit that counts a reversal; zero for none
 }
 
 // Result is the outcome of a command that was executed.
@@ -97,6 +99,8 @@ type command struct {
 	expiresAt   time.Time     // of an authorization; if zero, DefaultAuthorization after the database's clock
 	trace       trace.Context // of the request
 	settle      Settlement
+	limit       uuid.UUID // the spending limit that counts a new transfer; zero for none
+	counted     countedAs // the spending limit that counts the target
 
 	// group holds the commands of an atomic group. The fields above but op are then unused.
 	group []*command
@@ -221,7 +225,7 @@ func (l *Ledger) newCommand(ctx context.Context, op operation, r TransferRequest
 	if err := checkRequest(op, r); err != nil {
 		return nil, err
 	}
-	c := &command{op: op, owner: r.Owner, key: r.Key, amount: r.Amount, memo: r.Memo, tags: r.Tags, trace: r.Trace}
+	c := &command{op: op, owner: r.Owner, key: r.Key, amount: r.Amount, memo: r.Memo, tags: r.Tags, trace: r.Trace, limit: r.Limit}
 	if op == opAuthorize {
 		c.expiresAt = r.ExpiresAt.UTC().Truncate(time.Microsecond)
 	}
@@ -265,6 +269,11 @@ func (l *Ledger) followUp(ctx context.Context, op operation, f FollowUp) (Result
 	c := command{op: op, owner: f.Owner, key: f.Key, target: f.Target, amount: money.Amount{Minor: f.Amount}}
 	c.fingerprint = c.computeFingerprint()
 	c.debit, c.credit, c.amount.Currency = target.DebitAccount, target.CreditAccount, target.Amount.Currency
+	if op == opReverse {
+		c.limit = f.Limit
+	} else if err := l.resolveLimit(ctx, &c); err != nil {
+		return Result{}, err
+	}
 	return l.submit(ctx, &c)
 }
 
@@ -299,7 +308,7 @@ func (l *Ledger) resolveTarget(ctx context.Context, c *command) error {
 	if err != nil {
 		return unavailable("find the transfer", err)
 	}
-	return nil
+	return l.resolveLimit(ctx, c)
 }
 
 // checkRequest checks what needs no data of the books. The expiry of an authorization is checked in

@@ -124,7 +124,13 @@ func TestUpgradeFromSchema6(t *testing.T) {
 		testkit.Must(t, l.Close(context.Background()))
 		pool.Close()
 	})
+	// Settling the deposits of the users reads a table that schema 6 does not have.
+	owner := testkit.Connect(t, db.AdminURL)
+	_, err = owner.Exec(t.Context(), `CREATE TABLE limited_transfers (transfer_id uuid, limit_id uuid, day date); GRANT SELECT ON limited_transfers TO kizo_app`)
+	testkit.Must(t, err)
 	alice, bob := h.user(1000), h.user(1000)
+	_, err = owner.Exec(t.Context(), `DROP TABLE limited_transfers`)
+	testkit.Must(t, err)
 	var stop atomic.Bool
 	var written atomic.Int64
 	var writing sync.WaitGroup
