@@ -448,6 +448,7 @@ func BenchmarkVerifyAPIKey(b *testing.B) {
 	h := newHarness(b)
 	_, alice := h.signUp("alice")
 	secret, _ := h.createKey(alice.ID, "payroll")
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if _, err := h.use(b.Context(), secret, goodAddress); err != nil {
