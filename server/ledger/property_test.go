@@ -86,9 +86,12 @@ func (th *propertyDatabase) run(ctx context.Context, sc script) error {
 	return err
 }
 
-// maxDuration is how long the property test runs scripts. Scripts that rapid generates later are
-// skipped.
-const maxDuration = 10 * time.Second
+// The property test runs scripts for maxDuration, and minScripts of them however slow the machine
+// is. Scripts that rapid generates later are skipped.
+const (
+	maxDuration = 10 * time.Second
+	minScripts  = 5
+)
 
 func TestLedgerDoesWhatTheModelDoes(t *testing.T) {
 	t.Parallel()
@@ -98,7 +101,7 @@ func TestLedgerDoesWhatTheModelDoes(t *testing.T) {
 	started := time.Now()
 	rapid.Check(t, func(rt *rapid.T) {
 		sc := scripts.Draw(rt, "script")
-		if time.Since(started) > maxDuration && !failed {
+		if time.Since(started) > maxDuration && played >= minScripts && !failed {
 			return
 		}
 		played++
@@ -113,7 +116,4 @@ func TestLedgerDoesWhatTheModelDoes(t *testing.T) {
 		}
 	})
 	t.Logf("%d scripts, %d steps, %v", played, calls, time.Since(started))
-	if played < 5 {
-		t.Errorf("only %d scripts were run in %v", played, maxDuration)
-	}
 }
