@@ -100,9 +100,10 @@ func TestHashWorkerOfARunningKizod(t *testing.T) {
 
 	testkit.Must(t, syscall.Kill(child, syscall.SIGHUP)) // as when a terminal closes: the hash worker ignores it
 	signUp(t, client, url, "bob")
-	if same := hashWorkerOf(t, kizodPID); same != child {
-		t.Errorf("after SIGHUP the child is %d, it was %d", same, child)
+	if strings.Contains(p.out.String(), "a hash worker has ended unexpectedly") {
+		t.Errorf("SIGHUP ended the child:\n%s", p.out.String())
 	}
+	child = hashWorkerOf(t, kizodPID) // on a busy machine, one of a higher priority has replaced it
 	testkit.Must(t, syscall.Kill(child, syscall.SIGKILL))
 	status, _, output, err := call(client, http.MethodPost, url+"/v1/auth/login", http.Header{}, map[string]any{"login": "alice", "password": password}, nil)
 	if err != nil || status != http.StatusOK {
