@@ -31,6 +31,7 @@ var byTheOwner = map[string]string{
 // the column.
 var withoutAStatement = map[string]string{
 	"UPDATE secret_keys_lock.singleton": "SELECT … FOR SHARE and FOR UPDATE need it",
+	"UPDATE spending_limits.locked_at":  "SELECT … FOR NO KEY UPDATE needs it",
 	"UPDATE secret_keys.state":          "kizod secrets rotate",
 }
 
