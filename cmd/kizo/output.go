@@ -94,8 +94,11 @@ func (a *app) printDone(flags outputFlags, item any, row []string, message func(
 func (a *app) printRows(flags outputFlags, columns []column, rows [][]string) error {
 	switch flags.format() {
 	case formatID:
-		var out strings.Builder
 		id := slices.IndexFunc(columns, func(c column) bool { return c.id })
+		if id < 0 { // with a flag such as --dry-run or --at
+			return usagef("what this command prints has no ids")
+		}
+		var out strings.Builder
 		for _, row := range rows {
 			out.WriteString(printable.Text(row[id]) + "\n")
 		}
