@@ -5,8 +5,6 @@ package main
 import (
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -74,17 +72,7 @@ func (c *proxy) disconnect() {
 // TestDashboardSurvivesAServerOutage kills the server and starts it again. Meanwhile the dashboard
 // shows old data with its age; afterwards it shows what it missed.
 func TestDashboardSurvivesAServerOutage(t *testing.T) {
-	if _, err := startKizod(); err != nil { // for its binary
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "kizo-outage-")
-	testkit.Must(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	testkit.Must(t, os.Chmod(dir, 0o755))
-	binary := filepath.Join(kizodRunning.dir, "kizod")
-	kizod := &kizodProcess{dir: dir}
-	t.Cleanup(kizod.stop)
-	testkit.Must(t, kizod.start(binary))
+	kizod, binary := ownKizod(t)
 	proxy := newProxy(t, kizod.URL[len("http://"):])
 	ada, bob := newPerson(t, "http://"+proxy.address, "adawaits"), newPerson(t, kizod.URL, "bobacts")
 	bob.kizo("deposit", "50", "--wait=30s")

@@ -32,18 +32,18 @@ type finding struct {
 	Check  string   `json:"check"`
 	State  string   `json:"state"` // ok, warning or failed
 	Detail string   `json:"detail"`
-	Cure   []string `json:"cure"` // what to type
+	Fix    []string `json:"fix"` // what to type
 }
 
-var findingColumns = []column{{title: "CHECK"}, {title: "STATE", state: true}, {title: "DETAIL", free: true}, {title: "CURE", free: true}}
+var findingColumns = []column{{title: "CHECK"}, {title: "STATE", state: true}, {title: "DETAIL", free: true}, {title: "FIX", free: true}}
 
 func newDoctorCommand(a *app) *cobra.Command {
 	opts := &doctorOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check everything that kizo needs, and say how to mend what is wrong",
+		Short: "Check everything that kizo needs, and say how to fix what is wrong",
 		Long: `Check settings, state directory, disk, server, versions, clocks, session, unfinished commands and
-completion. Each line that is not ok names its cure. It exits with 1 if a check failed; warnings are no
+completion. Each line that is not ok names its fix. It exits with 1 if a check failed; warnings are no
 failures. Nothing is changed.`,
 		Example: `  kizo doctor
   kizo doctor --jq '.[] | select(.state != "ok")'`,
@@ -62,16 +62,16 @@ func doctorRun(ctx context.Context, opts *doctorOptions) error {
 	var rows [][]string
 	failed := 0
 	for i, f := range findings {
-		if f.Cure == nil {
-			findings[i].Cure = []string{}
+		if f.Fix == nil {
+			findings[i].Fix = []string{}
 		}
 		if f.State == findingFailed {
 			failed++
 		}
-		rows = append(rows, []string{f.Check, f.State, f.Detail, strings.Join(f.Cure, "; ")})
+		rows = append(rows, []string{f.Check, f.State, f.Detail, strings.Join(f.Fix, "; ")})
 	}
 	if a.human() {
-		a.format = formatWide // neither a cause nor a cure is cut
+		a.format = formatWide // neither a cause nor a fix is cut
 	}
 	if err := a.printList(opts.output, findings, findingColumns, rows); err != nil {
 		return err
@@ -82,7 +82,7 @@ func doctorRun(ctx context.Context, opts *doctorOptions) error {
 	return nil
 }
 
-// failure returns the finding for an error, with the cures that the error itself names.
+// failure returns the finding for an error, with the fixes that the error itself names.
 func (a *app) failure(check string, err error) finding {
 	return finding{check, findingFailed, err.Error(), a.next(err)}
 }
@@ -133,7 +133,7 @@ func (a *app) checkServer(ctx context.Context) []finding {
 	}
 	answers := finding{Check: "server", State: findingOK, Detail: fmt.Sprintf("%s answers in %s", kizo.Server(), about.Took.Round(time.Millisecond))}
 	if unencryptedRemote(kizo.Server()) {
-		answers.State, answers.Cure = findingWarning, []string{"use https://"}
+		answers.State, answers.Fix = findingWarning, []string{"use https://"}
 		answers.Detail += ", without encryption"
 	}
 	return []finding{answers, a.checkVersions(about), a.checkClock(about), a.checkSession(ctx, kizo)}
@@ -143,7 +143,7 @@ func (a *app) checkVersions(about client.About) finding {
 	own := currentVersion().Version
 	f := finding{Check: "versions", State: findingOK, Detail: fmt.Sprintf("kizo %s, kizod %s", own, about.Version)}
 	if strings.HasPrefix(own, "v") && strings.HasPrefix(about.Version, "v") && own != about.Version { // others are development builds
-		f.State, f.Cure = findingWarning, []string{"install the same version of both"}
+		f.State, f.Fix = findingWarning, []string{"install the same version of both"}
 	}
 	return f
 }

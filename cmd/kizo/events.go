@@ -218,17 +218,24 @@ func (f *follower) retryable(err error) bool {
 	if _, unwritten := errors.AsType[*outputError](err); unwritten {
 		return false
 	}
-	_, unreached := errors.AsType[*client.UnreachableError](err)
-	_, notKizo := errors.AsType[*client.ProtocolError](err)
-	if errors.Is(err, io.EOF) || unreached || notKizo {
+	if _, notKizo := errors.AsType[*client.ProtocolError](err); notKizo || errors.Is(err, io.EOF) {
+		return true
+	}
+	if refused, ok := errors.AsType[*client.Error](err); ok && refused.Code == "" && f.live {
+		return true
+	}
+	return transient(err)
+}
+
+// transient reports whether the same request may succeed later: no server was reached, or the
+// answer says so.
+func transient(err error) bool {
+	if _, unreached := errors.AsType[*client.UnreachableError](err); unreached {
 		return true
 	}
 	refused, ok := errors.AsType[*client.Error](err)
 	if !ok {
 		return false
-	}
-	if refused.Code == "" && f.live {
-		return true
 	}
 	switch refused.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:

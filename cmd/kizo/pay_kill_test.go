@@ -43,17 +43,7 @@ type killedPayout struct {
 // TestPayoutSurvivesKills kills kizo pay at random moments, and kizod once, and changes the file in
 // between. In the end each row has been paid once, and has one result.
 func TestPayoutSurvivesKills(t *testing.T) {
-	if _, err := startKizod(); err != nil { // for its binary
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "kizo-payout-")
-	testkit.Must(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	testkit.Must(t, os.Chmod(dir, 0o755))
-	binary := filepath.Join(kizodRunning.dir, "kizod")
-	kizod := &kizodProcess{dir: dir}
-	t.Cleanup(kizod.stop)
-	testkit.Must(t, kizod.start(binary))
+	kizod, binary := ownKizod(t)
 	proxy := newProxy(t, kizod.URL[len("http://"):])
 	p := newKilledPayout(t, "http://"+proxy.address)
 	p.payer.kizo("deposit", "900000", "--wait=30s")

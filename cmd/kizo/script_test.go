@@ -134,6 +134,23 @@ func startKizod() (*kizodProcess, error) {
 	return kizodRunning, errKizod
 }
 
+// ownKizod starts a kizod that the test may stop and start again, and returns its program.
+func ownKizod(t *testing.T) (kizod *kizodProcess, binary string) {
+	t.Helper()
+	if _, err := startKizod(); err != nil { // it builds the program
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "kizo-own-")
+	testkit.Must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	testkit.Must(t, os.Chmod(dir, 0o755))
+	binary = filepath.Join(kizodRunning.dir, "kizod")
+	kizod = &kizodProcess{dir: dir}
+	t.Cleanup(kizod.stop)
+	testkit.Must(t, kizod.start(binary))
+	return kizod, binary
+}
+
 // newKizod builds kizod and waits until it can serve.
 func newKizod() error {
 	dir, err := os.MkdirTemp("", "kizo-scripts-")

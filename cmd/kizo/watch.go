@@ -3,15 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/internal/printable"
 )
 
@@ -20,7 +17,7 @@ const (
 	minWatch   = 200 * time.Millisecond // requests have a rate limit
 )
 
-// addWatch adds --watch to a command that only reads. It follows addTo.
+// addWatch adds --watch to a command that only reads. Call it after addTo.
 func (f *outputFlags) addWatch(cmd *cobra.Command) {
 	var every time.Duration
 	cmd.Flags().DurationVar(&every, "watch", 0, "print again after this time until Ctrl-C: on a terminal in place, in a pipe if something changed")
@@ -64,7 +61,7 @@ func (w *watch) loop(ctx context.Context) error {
 			if err := w.show(text); err != nil {
 				return err
 			}
-		case !passes(err):
+		case !transient(err):
 			return err
 		case !w.lost:
 			w.lost = true
@@ -97,8 +94,10 @@ func (w *watch) show(text string) error {
 		return w.app.write(text)
 	}
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	if room := w.app.io.Height - 2; w.app.io.Height > 0 && len(lines) > room {
-		lines = append(lines[:max(room-1, 0)], fmt.Sprintf("… and %d more lines", len(lines)-max(room-1, 0)))
+	// One row is for the heading, and one for the cursor.
+	if maxLines := w.app.io.Height - 2; w.app.io.Height > 0 && len(lines) > maxLines {
+		shown := max(maxLines-1, 0)
+		lines = append(lines[:shown], fmt.Sprintf("… and %d more lines", len(lines)-shown))
 	}
 	begin := "\x1b[H"
 	if w.last == "" {
@@ -107,13 +106,4 @@ func (w *watch) show(text string) error {
 	w.last = text
 	heading := fmt.Sprintf("Every %s, last at %s. Ctrl-C ends.", w.every, w.app.now().Format(time.TimeOnly))
 	return w.app.write(begin + heading + "\x1b[K\n" + strings.Join(lines, "\x1b[K\n") + "\x1b[K\n\x1b[J")
-}
-
-// passes reports whether an error may be gone at the next attempt.
-func passes(err error) bool {
-	if _, unreached := errors.AsType[*client.UnreachableError](err); unreached {
-		return true
-	}
-	refused, ok := errors.AsType[*client.Error](err)
-	return ok && (refused.Status >= http.StatusInternalServerError || refused.Status == http.StatusTooManyRequests)
 }

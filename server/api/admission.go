@@ -58,7 +58,7 @@ const shedBody = `{"type":"https://kizo.dev/problems/overloaded","title":"Servic
 const shedDetail = "too many requests are under way; nothing was done, try again in a moment"
 
 // admit returns a handler that passes well-formed requests to next as long as fewer than the limit
-// are in flight and, if they need a password hash, the hash queue has room.
+// are in flight and, if they need a password hash, the hash queue is not full.
 func (a *admission) admit(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		client, _ := ctx.Conn().(*clientConn)

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -52,13 +51,8 @@ func (s *Service) RevokeAPIKeys(ctx context.Context, userID UserID) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		// A transaction that creates a key holds the row of the user, so that the second statement
 		// sees every key that was created before.
-		var id uuid.UUID
-		err := tx.QueryRow(ctx, sqlLockUser, userID).Scan(&id)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return errUserNotFound()
-		}
-		if err != nil {
-			return fmt.Errorf("lock the user: %w", err)
+		if err := lockUser(ctx, tx, userID); err != nil {
+			return err
 		}
 		if _, err := tx.Exec(ctx, sqlRevokeAPIKeys, userID, s.now()); err != nil {
 			return fmt.Errorf("revoke API keys: %w", err)

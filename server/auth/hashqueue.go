@@ -81,7 +81,7 @@ func (b *hashQueue) full(ahead int64) bool {
 }
 
 // RefuseHash returns the error with which a log-in or sign-up that begins now would be refused,
-// because the hash queue is full, and counts it as refused. It returns nil if the queue has room.
+// because the hash queue is full, and counts it as refused. Otherwise it returns nil.
 // The API calls it before it reads the request, so that a refusal costs nearly nothing.
 func (s *Service) RefuseHash() *problem.Error {
 	if b := s.hashQueue; b.full(b.tickets.Load()) {

@@ -128,13 +128,8 @@ func (s *Service) EndSessions(ctx context.Context, userID UserID) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		// A transaction that opens a session holds the row of the user FOR SHARE, so the
 		// second statement sees every session that was opened before.
-		var id uuid.UUID
-		err := tx.QueryRow(ctx, sqlLockUser, userID).Scan(&id)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return errUserNotFound()
-		}
-		if err != nil {
-			return fmt.Errorf("lock the user: %w", err)
+		if err := lockUser(ctx, tx, userID); err != nil {
+			return err
 		}
 		if _, err := tx.Exec(ctx, sqlEndSessions, userID, s.now(), revokedByUser); err != nil {
 			return fmt.Errorf("end sessions: %w", err)
@@ -146,6 +141,19 @@ func (s *Service) EndSessions(ctx context.Context, userID UserID) error {
 		s.waitForCacheExpiry()
 	}
 	return err
+}
+
+// lockUser locks the row of a user until tx ends.
+func lockUser(ctx context.Context, tx pgx.Tx, userID UserID) error {
+	var id uuid.UUID
+	err := tx.QueryRow(ctx, sqlLockUser, userID).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return errUserNotFound()
+	}
+	if err != nil {
+		return fmt.Errorf("lock the user: %w", err)
+	}
+	return nil
 }
 
 // Reinstate lets a suspended user log in again. Their earlier sessions stay revoked.
