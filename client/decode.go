@@ -23,16 +23,16 @@ func decode(body []byte, into any) error {
 // type is required if its tag has no omitempty; it may be null if it is a pointer.
 func complete(document []byte, t reflect.Type, name string) error {
 	scan := scanner{text: document}
-	if lack := scan.check(t); lack != nil {
-		return fmt.Errorf("%s %s", strings.TrimPrefix(name+lack.path, name+"."), lack.why)
+	if mismatch := scan.check(t); mismatch != nil {
+		return fmt.Errorf("%s %s", strings.TrimPrefix(name+mismatch.path, name+"."), mismatch.why)
 	}
 	return nil
 }
 
-// lack is a part of a document that is not as its type requires.
-type lack struct{ path, why string }
+// mismatch is a part of a document that its type does not allow, or that is missing.
+type mismatch struct{ path, why string }
 
-func (l *lack) in(part string) *lack { return &lack{part + l.path, l.why} }
+func (l *mismatch) in(part string) *mismatch { return &mismatch{part + l.path, l.why} }
 
 // scanner reads valid JSON once, from the beginning to the end.
 type scanner struct {
@@ -98,24 +98,24 @@ func (s *scanner) str() []byte {
 	return s.text[from:]
 }
 
-// check compares the next value with the type that it has.
-func (s *scanner) check(t reflect.Type) *lack {
+// check reads the next value, and returns its first mismatch with type t, or nil.
+func (s *scanner) check(t reflect.Type) *mismatch {
 	begin := s.next()
 	if begin == 'n' || begin == 0 {
 		s.skip()
 		if t.Kind() == reflect.Pointer {
 			return nil
 		}
-		return &lack{why: "is missing"}
+		return &mismatch{why: "is missing"}
 	}
 	shape := shapeOf(t)
 	switch {
 	case shape.fields != nil && begin != '{':
-		return &lack{why: "is not an object"}
+		return &mismatch{why: "is not an object"}
 	case shape.fields != nil:
 		return s.checkObject(shape)
 	case shape.item != nil && begin != '[':
-		return &lack{why: "is not a list"}
+		return &mismatch{why: "is not a list"}
 	case shape.item != nil:
 		return s.checkList(shape.item)
 	}
@@ -123,7 +123,7 @@ func (s *scanner) check(t reflect.Type) *lack {
 	return nil
 }
 
-func (s *scanner) checkList(item reflect.Type) *lack {
+func (s *scanner) checkList(item reflect.Type) *mismatch {
 	s.at++
 	for i := 0; ; i++ {
 		switch s.next() {
@@ -139,7 +139,7 @@ func (s *scanner) checkList(item reflect.Type) *lack {
 	}
 }
 
-func (s *scanner) checkObject(object *shape) *lack {
+func (s *scanner) checkObject(object *shape) *mismatch {
 	var seen uint64
 	s.at++
 	for {
@@ -148,7 +148,7 @@ func (s *scanner) checkObject(object *shape) *lack {
 			s.at++
 			for i, f := range object.fields {
 				if !f.optional && seen&(1<<i) == 0 {
-					return &lack{"." + f.key, "is missing"}
+					return &mismatch{"." + f.key, "is missing"}
 				}
 			}
 			return nil
@@ -182,7 +182,7 @@ func memberName(quoted []byte) []byte {
 	return []byte(name)
 }
 
-// shape is what a type requires of a document. Both fields are nil if it requires nothing.
+// shape says which parts a document of a type must have. Both fields are nil if there are none.
 type shape struct {
 	fields []field // of an object; at most 64
 	index  map[string]int

@@ -84,7 +84,7 @@ func apiRun(cmd *cobra.Command, opts *apiOptions, method, path string) error {
 	}
 	answer, err := kizo.Do(cmd.Context(), request)
 	if _, unknown := errors.AsType[*client.UnknownOutcomeError](err); unknown {
-		return withHint(err, opts.again(method, path))
+		return withHint(err, opts.retryLine(method, path))
 	}
 	if err != nil || answer == nil {
 		return err
@@ -121,8 +121,8 @@ func (o *apiOptions) body() ([]byte, error) {
 	return body, nil
 }
 
-// again is the command line that resolves an unknown outcome.
-func (o *apiOptions) again(method, path string) string {
+// retryLine returns the command line that resolves an unknown outcome.
+func (o *apiOptions) retryLine(method, path string) string {
 	line := fmt.Sprintf("kizo api %s %s --idempotency-key %s", method, shellQuote(path), shellQuote(o.key.key))
 	if o.input != "" {
 		line += " --input " + shellQuote(o.input)

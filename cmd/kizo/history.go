@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// firstEvent is where a stream begins that has all events.
+	// firstEvent is a time before every event: a stream that starts there has all of them.
 	firstEvent = "1970-01-01T00:00:00Z"
 
 	// maxHistoryFailures is how often the connection may be lost without an event in between,

@@ -156,10 +156,10 @@ func (o *payOptions) input() (in io.Reader, closeInput func(), err error) {
 // check checks the flags, and completes those that were left out.
 func (o *payOptions) check() error {
 	if o.concurrency < 1 || o.concurrency > maxPayConcurrency {
-		return usagef("--concurrency is 1 to %d", maxPayConcurrency)
+		return usagef("--concurrency must be 1 to %d", maxPayConcurrency)
 	}
 	if o.maxErrors < 0 || o.outage < 0 {
-		return usagef("--max-errors and --outage are not negative")
+		return usagef("--max-errors and --outage must not be negative")
 	}
 	path, err := filepath.Abs(o.file)
 	if err != nil {

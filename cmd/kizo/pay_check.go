@@ -234,9 +234,9 @@ func (c *payCheck) failure() error {
 		}
 	}
 	if c.wrong > 1 {
-		return &exitError{exit: c.exit, code: "rows_wrong", err: fmt.Errorf("%s wrong, and nothing was paid; the first is %w", plural(c.wrong, "row is", "rows are"), c.errors[0])}
+		return &exitError{exit: c.exit, code: "rows_invalid", err: fmt.Errorf("%s wrong, and nothing was paid; the first is %w", plural(c.wrong, "row is", "rows are"), c.errors[0])}
 	}
-	return &exitError{exit: c.exit, code: "rows_wrong", err: fmt.Errorf("nothing was paid: %w", c.errors[0])}
+	return &exitError{exit: c.exit, code: "rows_invalid", err: fmt.Errorf("nothing was paid: %w", c.errors[0])}
 }
 
 func plural(n int, one, many string) string {

@@ -326,7 +326,8 @@ func readPayResults(file io.Reader, each func(result *payResult, end int64)) err
 	}
 }
 
-// rewrite replaces the file by its lines with a final state.
+// rewrite replaces the results file by one that has only the results that are final. Rows whose
+// results it drops are sent again.
 func (r *payResults) rewrite() (err error) {
 	removeLeftovers(r.path)
 	old, err := openResultsFile(r.path, os.O_RDONLY)

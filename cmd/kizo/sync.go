@@ -293,10 +293,10 @@ func (s *bookSync) close() {
 // bookFile is a file that only grows. What a killed run has written after size is compared with the
 // text that is written next, and stays.
 type bookFile struct {
-	path    string
-	file    *os.File
-	size    int64           // of what is known to be right and on disk
-	waiting strings.Builder // text that follows
+	path      string
+	file      *os.File
+	size      int64           // bytes that are written by kizo and on disk
+	unwritten strings.Builder // text that follows
 }
 
 func openBookFile(path string, size int64) (*bookFile, error) {
@@ -310,11 +310,12 @@ func openBookFile(path string, size int64) (*bookFile, error) {
 	return &bookFile{path: path, file: file, size: size}, nil
 }
 
-func (f *bookFile) add(text string) { f.waiting.WriteString(text) }
+func (f *bookFile) add(text string) { f.unwritten.WriteString(text) }
 
-// write brings the file to the state after the waiting text, on disk.
+// write appends the text that was added since the last call, and syncs the file to disk. What a
+// killed run has already written of it is compared and kept.
 func (f *bookFile) write() error {
-	text := []byte(f.waiting.String())
+	text := []byte(f.unwritten.String())
 	if len(text) == 0 {
 		return nil
 	}
@@ -336,7 +337,7 @@ func (f *bookFile) write() error {
 		return err
 	}
 	f.size += int64(len(text))
-	f.waiting.Reset()
+	f.unwritten.Reset()
 	return nil
 }
 

@@ -22,7 +22,7 @@ type Format struct {
 	Closing  func(w *Wallet) string // states the balance of a wallet after its last entry
 }
 
-// Formats returns the formats that are text of one entry after the other.
+// Formats returns the formats that can be written entry by entry. OFX is not one of them.
 func Formats() []Format {
 	return []Format{hledger, ledger, beancount, csvFormat, jsonl}
 }

@@ -443,7 +443,7 @@ func TestEndedSecretsArePruned(t *testing.T) {
 	testkit.Equal(t, "the key stays", keys[0].ID, key.ID)
 }
 
-// BenchmarkVerifyAPIKey is to be compared with BenchmarkVerify.
+// BenchmarkVerifyAPIKey is BenchmarkVerify with an API key in place of an access token.
 func BenchmarkVerifyAPIKey(b *testing.B) {
 	h := newHarness(b)
 	_, alice := h.signUp("alice")

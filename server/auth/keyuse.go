@@ -57,7 +57,7 @@ func (u *keyUses) note(key uuid.UUID, now time.Time, client Client) {
 	u.add(&u.uses, key, keyUse{at: now, client: client.clean()})
 }
 
-// noteRefusal notes the refused use of a key, unless one within the last hour was noted.
+// noteRefusal records a security event for the refused use of a key, at most one per key and hour.
 func (u *keyUses) noteRefusal(key uuid.UUID, detail string, now time.Time, client Client) {
 	if last, ok := u.refused.Get(key); ok && now.Sub(last) < keyRefusalInterval {
 		return

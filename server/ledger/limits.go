@@ -351,7 +351,7 @@ func (s SpendingLimit) Check() error {
 	seen := make(map[money.Currency]bool)
 	for _, c := range s.Currencies {
 		if !c.Currency.Known() || seen[c.Currency] {
-			return problem.New(CurrencyUnknown, "a limit names known currencies, each once")
+			return problem.New(CurrencyUnknown, "a limit must name known currencies, each once")
 		}
 		seen[c.Currency] = true
 		for _, maximum := range [...]int64{c.MaxPerTransfer, c.MaxPerDay} {
