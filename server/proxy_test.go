@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -211,7 +212,7 @@ func documented(t *testing.T, heading, language string) string {
 func startNginx(t *testing.T, nginx string, s *server.Server) (url string) {
 	t.Helper()
 	dir := t.TempDir()
-	port := freePort(t)
+	port := strconv.Itoa(pgtest.FreePort(t))
 	certificate, key := filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "key.pem")
 	writeCertificate(t, certificate, key)
 	site := documented(t, "Behind a proxy", "nginx")
@@ -258,16 +259,6 @@ func startNginx(t *testing.T, nginx string, s *server.Server) (url string) {
 		return conn.Close() == nil
 	})
 	return "https://127.0.0.1:" + port
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	testkit.Must(t, err)
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	testkit.Must(t, err)
-	return port
 }
 
 func writeCertificate(t *testing.T, certificateFile, keyFile string) {

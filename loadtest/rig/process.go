@@ -13,10 +13,13 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/JDevAman/kizo/internal/freeport"
 )
 
 // Process is a child of this process. It ends with this process at the latest.
@@ -275,13 +278,11 @@ func (p *Process) await(ctx context.Context, interval time.Duration, ready func(
 	return nil
 }
 
-// FreeAddress returns a loopback address with a port that is free now. Another process
-// could take it, which is unlikely.
+// FreeAddress returns a loopback address with a port on which nothing listens.
 func FreeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	port, err := freeport.Reserve()
 	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+		return "", err
 	}
-	address := listener.Addr().String()
-	return address, listener.Close()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/JDevAman/kizo/internal/freeport"
 	"github.com/JDevAman/kizo/server/embedded"
 )
 
@@ -92,15 +93,14 @@ func (s *Server) RoleURL(database, role, password string) string {
 	}).String()
 }
 
-// FreePort returns a port of 127.0.0.1 that is free now.
+// FreePort returns a port of 127.0.0.1 on which nothing listens, and that no other test gets.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // Exec runs statements as the superuser.
