@@ -114,6 +114,7 @@ func newExplainCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain TRANSFER",
 		Short: "Show the timeline of a transfer, what it waits for, and who acts next",
+		Long:  "Show the timeline of a transfer, what it waits for, and who acts next.\n\n" + shortIDsHelp + ".\nlast is the newest one, last~1 the one before it.",
 		Args:  takes("TRANSFER"),
 		RunE:  func(cmd *cobra.Command, args []string) error { return explainRun(cmd.Context(), opts, args[0]) },
 	}
@@ -124,11 +125,11 @@ func newExplainCommand(a *app) *cobra.Command {
 
 func explainRun(ctx context.Context, opts *explainOptions, transfer string) error {
 	a := opts.app
-	id, err := parseID(transfer, "kizo transfers list")
+	kizo, err := a.kizo()
 	if err != nil {
 		return err
 	}
-	kizo, err := a.kizo()
+	id, err := a.showTransfer(ctx, kizo, transfer)
 	if err != nil {
 		return err
 	}

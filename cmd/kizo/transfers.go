@@ -18,7 +18,7 @@ func newTransfersCommand(a *app) *cobra.Command {
 type transfersShowOptions struct {
 	app    *app
 	output outputFlags
-	id     uuid.UUID
+	id     string
 }
 
 func newTransfersShowCommand(a *app) *cobra.Command {
@@ -26,11 +26,12 @@ func newTransfersShowCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one transfer",
-		Args:  takes("ID"),
+		Long:  "Show one transfer.\n\n" + shortIDsHelp + ".\nlast is the newest one, last~1 the one before it.",
+		Example: `  kizo transfers show last
+  kizo transfers show 6e76b0`,
+		Args: takes("ID"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if opts.id, err = parseID(args[0], "kizo transfers list"); err != nil {
-				return err
-			}
+			opts.id = args[0]
 			return transfersShowRun(cmd.Context(), opts)
 		},
 	}
@@ -44,7 +45,11 @@ func transfersShowRun(ctx context.Context, opts *transfersShowOptions) error {
 	if err != nil {
 		return err
 	}
-	transfer, err := kizo.Transfer(ctx, opts.id)
+	id, err := opts.app.showTransfer(ctx, kizo, opts.id)
+	if err != nil {
+		return err
+	}
+	transfer, err := kizo.Transfer(ctx, id)
 	if err != nil {
 		return err
 	}

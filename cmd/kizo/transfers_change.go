@@ -11,11 +11,12 @@ import (
 
 // changeOptions are those of capture, void and reverse.
 type changeOptions struct {
-	app    *app
-	output outputFlags
-	key    keyOptions
-	id     uuid.UUID
-	amount amountOptions // empty: the whole amount
+	app      *app
+	output   outputFlags
+	key      keyOptions
+	transfer string // as the user named it
+	id       uuid.UUID
+	amount   amountOptions // empty: the whole amount
 
 	verb  string
 	build func(key string, id uuid.UUID, part *int64) (client.Command, error)
@@ -53,9 +54,7 @@ func newChangeCommand(a *app, args string, opts *changeOptions, cmd *cobra.Comma
 	cmd.Use = opts.verb + " " + args
 	cmd.Args = takes(args)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		if opts.id, err = parseID(args[0], "kizo transfers list"); err != nil {
-			return err
-		}
+		opts.transfer = args[0]
 		opts.amount.words = args[1:]
 		key, err := opts.key.use(cmd)
 		if err != nil {
@@ -72,6 +71,9 @@ func changeRun(ctx context.Context, opts *changeOptions, key string) error {
 	a := opts.app
 	kizo, err := a.kizo()
 	if err != nil {
+		return err
+	}
+	if opts.id, err = a.findTransfer(ctx, kizo, opts.transfer); err != nil {
 		return err
 	}
 	var part *int64
