@@ -60,6 +60,16 @@ func (c *Client) LogOut(ctx context.Context) error {
 	return c.Forget(ctx)
 }
 
+// ChangePassword replaces the user's password and ends the user's other sessions. It is not
+// repeated: if the answer is lost, a log-in shows which password is valid.
+func (c *Client) ChangePassword(ctx context.Context, change PasswordChange) (PasswordChanged, error) {
+	request, err := c.send(http.MethodPost, "/v1/auth/password", change)
+	if err != nil {
+		return PasswordChanged{}, err
+	}
+	return fetch[PasswordChanged](ctx, c, operation{request: request, repeat: unsentOnly, wait: logInTimeout})
+}
+
 // Forget removes the stored session without a request to the server.
 func (c *Client) Forget(ctx context.Context) error {
 	return c.tokens.Clear(ctx)

@@ -73,7 +73,11 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 		"Suspend":     func(ctx context.Context, k *Client) error { return k.Suspend(ctx, "ada", "x") },
 		"Reinstate":   func(ctx context.Context, k *Client) error { return k.Reinstate(ctx, "ada", "x") },
 		"EndSessions": func(ctx context.Context, k *Client) error { return k.EndSessions(ctx, "ada", "x") },
-		"APIKeys":     func(ctx context.Context, k *Client) error { _, err := k.APIKeys(ctx); return err },
+		"ChangePassword": func(ctx context.Context, k *Client) error {
+			_, err := k.ChangePassword(ctx, PasswordChange{CurrentPassword: "x", NewPassword: "y"})
+			return err
+		},
+		"APIKeys": func(ctx context.Context, k *Client) error { _, err := k.APIKeys(ctx); return err },
 		"CreateAPIKey": func(ctx context.Context, k *Client) error {
 			_, err := k.CreateAPIKey(ctx, APIKeyCreate{Name: "x", Scopes: []string{"read"}, Password: "x"})
 			return err

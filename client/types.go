@@ -23,6 +23,8 @@ type (
 	OpsListTasksParams    = openapi.OpsListTasksParams
 	APIKeyCreate          = openapi.ApiKeyCreate
 	APIKeyRotate          = openapi.ApiKeyRotate
+	PasswordChange        = openapi.PasswordChange
+	PasswordChanged       = openapi.PasswordChanged
 	APIKeyLimit           = openapi.ApiKeyLimit
 
 	// Users and their sessions.
@@ -158,6 +160,7 @@ const (
 	ParameterMalformed      = openapi.ParameterMalformed
 	PasswordMalformed       = openapi.PasswordMalformed
 	PasswordPersonal        = openapi.PasswordPersonal
+	PasswordUnchanged       = openapi.PasswordUnchanged
 	PasswordTooCommon       = openapi.PasswordTooCommon
 	PasswordTooLong         = openapi.PasswordTooLong
 	PasswordTooShort        = openapi.PasswordTooShort

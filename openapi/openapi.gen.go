@@ -130,6 +130,7 @@ const (
 	PasswordTooCommon       ProblemCode = "password_too_common"
 	PasswordTooLong         ProblemCode = "password_too_long"
 	PasswordTooShort        ProblemCode = "password_too_short"
+	PasswordUnchanged       ProblemCode = "password_unchanged"
 	PayeeIsSelf             ProblemCode = "payee_is_self"
 	PayeeNotFound           ProblemCode = "payee_not_found"
 	PayeeWalletMissing      ProblemCode = "payee_wallet_missing"
@@ -260,6 +261,8 @@ func (e ProblemCode) Valid() bool {
 	case PasswordTooLong:
 		return true
 	case PasswordTooShort:
+		return true
+	case PasswordUnchanged:
 		return true
 	case PayeeIsSelf:
 		return true
@@ -878,6 +881,23 @@ type Party struct {
 	Staff *bool `json:"staff,omitempty"`
 }
 
+// PasswordChange defines model for PasswordChange.
+type PasswordChange struct {
+	CurrentPassword string `json:"current_password"`
+
+	// NewPassword 10 to 256 bytes of UTF-8, not one that attackers try first, and not the current one
+	NewPassword string `json:"new_password"`
+}
+
+// PasswordChanged defines model for PasswordChanged.
+type PasswordChanged struct {
+	// ApiKeys The number of API keys that are not revoked
+	ApiKeys int `json:"api_keys"`
+
+	// SessionsEnded The number of sessions that were ended
+	SessionsEnded int `json:"sessions_ended"`
+}
+
 // PayeeLookup defines model for PayeeLookup.
 type PayeeLookup struct {
 	// Currency An ISO 4217 currency code
@@ -1072,7 +1092,7 @@ type SecurityEvent struct {
 	Client  *string   `json:"client,omitempty"`
 	Detail  *string   `json:"detail,omitempty"`
 
-	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated, role_changed, key_created, key_rotated, key_revoked or key_refused. Later versions can add others.
+	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated, role_changed, password_changed, key_created, key_rotated, key_revoked or key_refused. Later versions can add others.
 	Event     string              `json:"event"`
 	Id        int64               `json:"id"`
 	SessionId *openapi_types.UUID `json:"session_id,omitempty"`
@@ -1626,6 +1646,9 @@ type RotateApiKeyJSONRequestBody = ApiKeyRotate
 
 // LogInJSONRequestBody defines body for LogIn for application/json ContentType.
 type LogInJSONRequestBody = LogIn
+
+// ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
+type ChangePasswordJSONRequestBody = PasswordChange
 
 // RefreshJSONRequestBody defines body for Refresh for application/json ContentType.
 type RefreshJSONRequestBody = Refresh

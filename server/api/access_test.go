@@ -63,7 +63,11 @@ var matrix = map[string]access{
 	"POST /v1/auth/refresh":       {public: true},
 	"POST /v1/bank/callbacks":     {public: true}, // the signature decides
 
-	"POST /v1/auth/logout":     {body: nothing},
+	"POST /v1/auth/logout": {body: nothing},
+	"POST /v1/auth/password": {
+		body: func(*fixture, *user) any {
+			return fields{"current_password": password, "new_password": password + " 2"}
+		}},
 	"GET /v1/auth/keys":        {body: nothing},
 	"POST /v1/auth/keys":       {body: func(*fixture, *user) any { return newKey("matrix") }},
 	"DELETE /v1/auth/keys/:id": {body: nothing, code: openapi.KeyNotFound, other: keyOf("/v1/auth/keys/:id")},

@@ -86,6 +86,24 @@ func (a *API) LogOut(ctx context.Context, _ routes.LogOutRequestObject) (routes.
 	return routes.LogOut204Response{}, nil
 }
 
+// ChangePassword replaces the user's password and ends the user's other sessions.
+func (a *API) ChangePassword(ctx context.Context, r routes.ChangePasswordRequestObject) (routes.ChangePasswordResponseObject, error) {
+	var (
+		changed auth.PasswordChange
+		err     error
+	)
+	a.admission.releaseWhile(func() {
+		changed, err = a.auth.ChangePassword(ctx, userID(ctx), auth.ChangePasswordInput{
+			SessionID: requestOf(ctx).principal.SessionID, Current: r.Body.CurrentPassword, New: r.Body.NewPassword,
+			Client: requestOf(ctx).client,
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return routes.ChangePassword200JSONResponse{SessionsEnded: changed.SessionsEnded, ApiKeys: changed.APIKeys}, nil
+}
+
 // GetMe returns the user's own profile.
 func (a *API) GetMe(ctx context.Context, _ routes.GetMeRequestObject) (routes.GetMeResponseObject, error) {
 	u, err := a.auth.Me(ctx, userID(ctx))

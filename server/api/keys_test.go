@@ -57,6 +57,7 @@ func ownKey(h *fixture, me, _ *user) string {
 // docs/operations.md, "API keys", says the same in words.
 var scopesOfRoutes = map[string]string{
 	"POST /v1/auth/logout":          "",
+	"POST /v1/auth/password":        "",
 	"GET /v1/auth/keys":             "",
 	"POST /v1/auth/keys":            "",
 	"DELETE /v1/auth/keys/:id":      "",

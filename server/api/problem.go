@@ -51,6 +51,7 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.PasswordMalformed:   http.StatusBadRequest,
 	openapi.PasswordTooCommon:   http.StatusBadRequest,
 	openapi.PasswordPersonal:    http.StatusBadRequest,
+	openapi.PasswordUnchanged:   http.StatusBadRequest,
 	openapi.TooManyAttempts:     http.StatusTooManyRequests,
 	openapi.TooManyLookups:      http.StatusTooManyRequests,
 	openapi.UserNotFound:        http.StatusNotFound,

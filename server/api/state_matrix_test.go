@@ -25,6 +25,7 @@ type stateRow struct {
 // docs/operations.md, "Users and operators", says the same in words.
 var stateRows = map[string]stateRow{
 	"POST /v1/auth/logout":          {},
+	"POST /v1/auth/password":        {body: fields{"current_password": password, "new_password": password + " 2"}},
 	"GET /v1/auth/keys":             {},
 	"POST /v1/auth/keys":            {body: newKey("matrix")},
 	"DELETE /v1/auth/keys/:id":      {own: ownKey},
@@ -176,6 +177,10 @@ func (h *fixture) stateCell(name, actor string, me, peer, target *user) {
 		testkit.Must(h.t, err)
 		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
 		request.token = tokens.AccessToken
+	case "POST /v1/auth/password": // and back, because the next cells need the password
+		defer func() {
+			h.post(me, "/v1/auth/password", fields{"current_password": password + " 2", "new_password": password}).want(200)
+		}()
 	}
 	if got := h.do(request); got.status/100 != 2 {
 		h.t.Errorf("%s: %s has status %d, want success: %s", name, actor, got.status, got.body)

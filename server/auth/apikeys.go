@@ -119,9 +119,6 @@ func apiKeyLife(life time.Duration) (time.Duration, error) {
 }
 
 const (
-	// The row of the user is locked while the keys are counted, and no suspension can come between.
-	sqlLockActiveUser = `SELECT status FROM users WHERE id = $1 FOR NO KEY UPDATE`
-
 	sqlCountAPIKeys = `SELECT count(*) FROM api_keys WHERE user_id = $1 AND revoked_at IS NULL`
 
 	sqlInsertAPIKey = `
@@ -153,7 +150,10 @@ func (s *Service) CreateAPIKey(ctx context.Context, userID UserID, n NewAPIKey) 
 		}
 	}
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := lockForNewKey(ctx, tx, userID); err != nil {
+		if err := confirmed.lockUser(ctx, tx, userID); err != nil {
+			return err
+		}
+		if err := checkKeyCount(ctx, tx, userID); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, sqlInsertAPIKey, key.ID, userID, key.Name, key.Scopes.Names(), orEmptyList(key.Networks), now, key.Limited)
@@ -176,18 +176,8 @@ func (s *Service) CreateAPIKey(ctx context.Context, userID UserID, n NewAPIKey) 
 	return secret, key, nil
 }
 
-func lockForNewKey(ctx context.Context, tx pgx.Tx, userID UserID) error {
-	var status Status
-	err := tx.QueryRow(ctx, sqlLockActiveUser, userID).Scan(&status)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return errUserNotFound()
-	}
-	if err != nil {
-		return fmt.Errorf("lock the user: %w", err)
-	}
-	if status != StatusActive {
-		return errSuspended()
-	}
+// checkKeyCount refuses another key of a user who has too many. The caller has locked the user.
+func checkKeyCount(ctx context.Context, tx pgx.Tx, userID UserID) error {
 	var keys int
 	if err := tx.QueryRow(ctx, sqlCountAPIKeys, userID).Scan(&keys); err != nil {
 		return fmt.Errorf("count API keys: %w", err)
@@ -210,7 +200,7 @@ func (s *Service) newSecret(ctx context.Context, tx pgx.Tx, key uuid.UUID, now, 
 
 // keyChanged records a change of a key, and that its user knows the password, in the transaction of
 // the change.
-func (s *Service) keyChanged(ctx context.Context, tx pgx.Tx, event SecurityEvent, userID UserID, key APIKey, client Client, confirmed attempt) error {
+func (s *Service) keyChanged(ctx context.Context, tx pgx.Tx, event SecurityEvent, userID UserID, key APIKey, client Client, confirmed confirmation) error {
 	if err := s.record(ctx, tx, event, userID, uuid.Nil, client, key.Name); err != nil {
 		return err
 	}
@@ -275,6 +265,9 @@ func (s *Service) RotateAPIKey(ctx context.Context, userID UserID, id uuid.UUID,
 		return "", APIKey{}, err
 	}
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := confirmed.lockUser(ctx, tx, userID); err != nil {
+			return err
+		}
 		now := s.now()
 		if secret, err = s.rotateSecret(ctx, tx, userID, id, now, now.Add(r.Overlap), now.Add(life)); err != nil {
 			return err

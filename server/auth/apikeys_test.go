@@ -143,7 +143,7 @@ func TestConcurrentRotationsLeaveOneCurrentSecret(t *testing.T) {
 		mu       sync.Mutex
 		secrets  []string
 	)
-	for range 6 {
+	for range accountRule.free { // more attempts at once are throttled
 		rotating.Go(func() {
 			secret, _, err := h.RotateAPIKey(t.Context(), alice.ID, key.ID, RotateAPIKeyInput{Overlap: time.Hour, Password: goodPassword})
 			mu.Lock()
@@ -161,7 +161,7 @@ func TestConcurrentRotationsLeaveOneCurrentSecret(t *testing.T) {
 			valid++
 		}
 	}
-	testkit.Equal(t, "valid secrets of six", valid, 2)
+	testkit.Equal(t, "valid secrets", valid, 2)
 }
 
 // TestKeyNeedsPassword: a stolen session makes no credential that outlives it.

@@ -2,28 +2,59 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // confirmPassword checks the password of a signed-in user before a change that outlives the
 // session. It counts, throttles and records like a log-in with the handle. The caller must call
-// right of the attempt, in the transaction of the change, or giveBack.
-func (s *Service) confirmPassword(ctx context.Context, userID UserID, password string, client Client) (attempt, error) {
+// lockUser and right of the confirmation, in the transaction of the change, or giveBack.
+func (s *Service) confirmPassword(ctx context.Context, userID UserID, password string, client Client) (confirmation, error) {
 	user, err := s.Me(ctx, userID)
 	if err != nil {
-		return attempt{}, err
+		return confirmation{}, err
 	}
 	if len(password) > MaxPasswordBytes {
-		return attempt{}, errInvalidCredentials()
+		return confirmation{}, errInvalidCredentials()
 	}
 	found, confirmed, err := s.checkLogin(ctx, "@"+user.Handle, password, client)
 	if err != nil {
 		s.logSignIn(ctx, found, "@"+user.Handle, client, err)
-		return attempt{}, fmt.Errorf("confirm the password: %w", err)
+		return confirmation{}, fmt.Errorf("confirm the password: %w", err)
 	}
 	if found.ID != userID { // handles do not change, so this is a failure of the database or of this code
 		confirmed.giveBack(ctx)
-		return attempt{}, fmt.Errorf("the handle %s belongs to two users", user.Handle)
+		return confirmation{}, fmt.Errorf("the handle %s belongs to two users", user.Handle)
 	}
 	return confirmed, nil
+}
+
+const sqlLockConfirmedUser = `SELECT status, password_changed_at FROM users WHERE id = $1 FOR NO KEY UPDATE`
+
+// lockUser locks the row of the user until tx ends, and refuses if the user was suspended or the
+// password changed after it was compared.
+func (c confirmation) lockUser(ctx context.Context, tx pgx.Tx, userID UserID) error {
+	var (
+		status    Status
+		changedAt *time.Time
+	)
+	err := tx.QueryRow(ctx, sqlLockConfirmedUser, userID).Scan(&status, &changedAt)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return errUserNotFound()
+	case err != nil:
+		return fmt.Errorf("lock the user: %w", err)
+	case status != StatusActive:
+		return errSuspended()
+	case !sameTime(changedAt, c.changedAt):
+		return errInvalidCredentials()
+	}
+	return nil
+}
+
+func sameTime(a, b *time.Time) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Equal(*b)
 }

@@ -22,6 +22,7 @@ const (
 	CodePasswordMalformed   problem.Code = "password_malformed"
 	CodePasswordTooCommon   problem.Code = "password_too_common"
 	CodePasswordPersonal    problem.Code = "password_personal"
+	CodePasswordUnchanged   problem.Code = "password_unchanged"
 	CodeTokenInvalid        problem.Code = "token_invalid"
 	CodeTokenExpired        problem.Code = "token_expired"
 	CodeSessionRevoked      problem.Code = "session_revoked"
@@ -50,7 +51,7 @@ func Codes() []problem.Code {
 		CodeEmailTaken, CodeHandleTaken,
 		CodeEmailMalformed, CodeHandleMalformed, CodeNameMalformed, CodeHandleReserved, CodeNameReserved,
 		CodePasswordTooShort, CodePasswordTooLong, CodePasswordMalformed,
-		CodePasswordTooCommon, CodePasswordPersonal,
+		CodePasswordTooCommon, CodePasswordPersonal, CodePasswordUnchanged,
 		CodeTokenInvalid, CodeTokenExpired, CodeSessionRevoked,
 		CodeRefreshTokenInvalid, CodeRefreshTokenReused,
 		CodeUserNotFound, CodeSessionNotFound,

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -18,23 +19,23 @@ func (s *Service) LogIn(ctx context.Context, identifier, password string, client
 	if len(password) > MaxPasswordBytes {
 		return Tokens{}, User{}, errInvalidCredentials() // no user has such a password: not worth a hash
 	}
-	user, attempt, err := s.checkLogin(ctx, identifier, password, client)
+	user, confirmed, err := s.checkLogin(ctx, identifier, password, client)
 	if err != nil {
 		s.logSignIn(ctx, user, identifier, client, err)
 		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
 	}
 	var tokens Tokens
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
-		if tokens, err = s.openSession(ctx, tx, user, client); err != nil {
+		if tokens, err = s.openSession(ctx, tx, user, client, confirmed.changedAt); err != nil {
 			return err
 		}
 		if err := s.signedIn(ctx, tx, EventSignedIn, user.ID, tokens.SessionID, client); err != nil {
 			return err
 		}
-		return attempt.right(ctx, tx)
+		return confirmed.right(ctx, tx)
 	})
-	if err != nil { // the user was suspended meanwhile, or the database failed
-		attempt.giveBack(ctx)
+	if err != nil { // the user was suspended or the password changed meanwhile, or the database failed
+		confirmed.giveBack(ctx)
 		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
 	}
 	_ = failpoint.Point("auth.logged_in")
@@ -42,17 +43,23 @@ func (s *Service) LogIn(ctx context.Context, identifier, password string, client
 	return tokens, user, nil
 }
 
+// confirmation is a log-in attempt whose password was right.
+type confirmation struct {
+	attempt
+	changedAt *time.Time // of the password that was compared; nil if it is that of the sign-up
+}
+
 // checkLogin returns the active user with that password. It enters the hash queue first, so
 // that a log-in which is refused there has cost nothing.
-func (s *Service) checkLogin(ctx context.Context, identifier, password string, client Client) (User, attempt, error) {
+func (s *Service) checkLogin(ctx context.Context, identifier, password string, client Client) (User, confirmation, error) {
 	ticket, err := s.hashQueue.enter()
 	if err != nil {
-		return User{}, attempt{}, err
+		return User{}, confirmation{}, err
 	}
 	defer ticket.leave()
 	attempt, err := s.throttle.begin(ctx, identifier, client.Address)
 	if err != nil {
-		return User{}, attempt, err
+		return User{}, confirmation{}, err
 	}
 	user, stored, found, err := s.authenticate(ctx, ticket, parseLogin(identifier), attempt.known, password)
 	switch {
@@ -68,7 +75,7 @@ func (s *Service) checkLogin(ctx context.Context, identifier, password string, c
 	case found == passwordStale:
 		err = s.rehash(ctx, ticket, user, stored, password)
 	}
-	return user, attempt, err
+	return user, confirmation{attempt, stored.changedAt}, err
 }
 
 // It replaces only the hash that was just compared, not that of a changed password.

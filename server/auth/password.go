@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
 	"github.com/JDevAman/kizo/server/problem"
@@ -26,8 +27,9 @@ const (
 
 // storedPassword is the form of a password in the table users.
 type storedPassword struct {
-	phc      string
-	pepperID string
+	phc       string
+	pepperID  string
+	changedAt *time.Time // nil: it is the password of the sign-up
 }
 
 // passwords hashes and compares passwords, in the slots of the hash queue.

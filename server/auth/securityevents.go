@@ -32,6 +32,7 @@ const (
 	EventReinstated         SecurityEvent = "reinstated"
 	EventRoleChanged        SecurityEvent = "role_changed"
 	EventEmailVerified      SecurityEvent = "email_verified"
+	EventPasswordChanged    SecurityEvent = "password_changed"
 	EventKeyCreated         SecurityEvent = "key_created"
 	EventKeyRotated         SecurityEvent = "key_rotated"
 	EventKeyRevoked         SecurityEvent = "key_revoked"
@@ -49,7 +50,7 @@ const (
 // securityEvents are all of them.
 var securityEvents = []SecurityEvent{
 	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
-	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified,
+	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventPasswordChanged,
 	EventKeyCreated, EventKeyRotated, EventKeyRevoked, EventKeyRefused,
 	EventSignInThrottled, EventSignInRefused, EventRefreshRefused, EventTokenRefused, EventForbidden, EventRateLimited, EventOperatorAction,
 }

@@ -67,31 +67,47 @@ func parseRefreshToken(token string) (hash []byte, ok bool) {
 	return hashRefresh(secret), true
 }
 
-// FOR SHARE prevents a suspension between the check of the status and the insert: this
-// statement waits for the update of a concurrent Suspend, or Suspend waits for it.
+// FOR SHARE prevents a suspension or a change of the password between the check and the insert:
+// this statement waits for a concurrent Suspend or ChangePassword, or that one waits for it.
 const sqlOpenSession = `
 INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, client, address)
 SELECT $1::uuid, id, $3::timestamptz, $3::timestamptz, $4::timestamptz, $5::text, $6::text
   FROM users
- WHERE id = $2 AND status = 'active'
+ WHERE id = $2 AND status = 'active' AND password_changed_at IS NOT DISTINCT FROM $7
    FOR SHARE`
+
+const sqlIsActive = `SELECT EXISTS (SELECT FROM users WHERE id = $1 AND status = 'active')`
 
 const sqlInsertRefreshToken = `
 INSERT INTO refresh_tokens (token_hash, session_id, issued_at, expires_at)
 VALUES ($1, $2, $3, $4)`
 
-func (s *Service) openSession(ctx context.Context, tx pgx.Tx, user User, client Client) (Tokens, error) {
+// openSession opens a session for an active user. It refuses if the password was changed after it
+// was compared, which passwordChangedAt tells.
+func (s *Service) openSession(ctx context.Context, tx pgx.Tx, user User, client Client, passwordChangedAt *time.Time) (Tokens, error) {
 	now, id := s.now(), newID()
 	ends := now.Add(s.refreshTTL)
 	client = client.clean()
-	tag, err := tx.Exec(ctx, sqlOpenSession, id, user.ID, now, ends, client.UserAgent, client.Address)
+	tag, err := tx.Exec(ctx, sqlOpenSession, id, user.ID, now, ends, client.UserAgent, client.Address, passwordChangedAt)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("open session: %w", err)
 	}
 	if tag.RowsAffected() == 0 {
-		return Tokens{}, errSuspended()
+		return Tokens{}, whyNotOpened(ctx, tx, user.ID)
 	}
 	return s.issue(ctx, tx, accessToken{userID: user.ID, sessionID: id}, now, ends)
+}
+
+// whyNotOpened returns the refusal for a session that could not be opened.
+func whyNotOpened(ctx context.Context, tx pgx.Tx, userID UserID) error {
+	var active bool
+	if err := tx.QueryRow(ctx, sqlIsActive, userID).Scan(&active); err != nil {
+		return fmt.Errorf("read the status of the user: %w", err)
+	}
+	if !active {
+		return errSuspended()
+	}
+	return errInvalidCredentials() // the password that was compared is no longer that of the user
 }
 
 // issue creates the next pair of tokens of a session that ends at ends. The access token

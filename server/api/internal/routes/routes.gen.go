@@ -35,6 +35,9 @@ type ServerInterface interface {
 	// LogOut End the session of the request; its access token becomes invalid immediately
 	// (POST /v1/auth/logout)
 	LogOut(c *fiber.Ctx) error
+	// ChangePassword Change the user's password; all other sessions become invalid immediately
+	// (POST /v1/auth/password)
+	ChangePassword(c *fiber.Ctx) error
 	// Refresh Exchange a refresh token for new tokens
 	// (POST /v1/auth/refresh)
 	Refresh(c *fiber.Ctx) error
@@ -290,6 +293,24 @@ func (siw *ServerInterfaceWrapper) LogOut(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.LogOut(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ChangePassword operation middleware
+func (siw *ServerInterfaceWrapper) ChangePassword(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ChangePassword(c)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1736,6 +1757,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/auth/logout", wrapper.LogOut)
 
+	router.Post(options.BaseURL+"/v1/auth/password", wrapper.ChangePassword)
+
 	router.Get(options.BaseURL+"/v1/auth/keys", wrapper.ListApiKeys)
 
 	router.Post(options.BaseURL+"/v1/auth/keys", wrapper.CreateApiKey)
@@ -2057,6 +2080,42 @@ type LogOutdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response LogOutdefaultApplicationProblemPlusJSONResponse) VisitLogOutResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ChangePasswordRequestObject struct {
+	Body *ChangePasswordJSONRequestBody
+}
+
+type ChangePasswordResponseObject interface {
+	VisitChangePasswordResponse(ctx *fiber.Ctx) error
+}
+
+type ChangePassword200JSONResponse PasswordChanged
+
+func (response ChangePassword200JSONResponse) VisitChangePasswordResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ChangePassworddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ChangePassworddefaultApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -3721,6 +3780,9 @@ type StrictServerInterface interface {
 	// LogOut End the session of the request; its access token becomes invalid immediately
 	// (POST /v1/auth/logout)
 	LogOut(ctx context.Context, request LogOutRequestObject) (LogOutResponseObject, error)
+	// ChangePassword Change the user's password; all other sessions become invalid immediately
+	// (POST /v1/auth/password)
+	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
 	// Refresh Exchange a refresh token for new tokens
 	// (POST /v1/auth/refresh)
 	Refresh(ctx context.Context, request RefreshRequestObject) (RefreshResponseObject, error)
@@ -4039,6 +4101,40 @@ func (sh *strictHandler) LogOut(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(LogOutResponseObject); ok {
 		if err := validResponse.VisitLogOutResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangePassword operation middleware
+func (sh *strictHandler) ChangePassword(ctx *fiber.Ctx) error {
+	var request ChangePasswordRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*ChangePasswordJSONRequestBody)
+	if !ok {
+		body = new(ChangePasswordJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangePassword(ctx.UserContext(), request.(ChangePasswordRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangePassword")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangePasswordResponseObject); ok {
+		if err := validResponse.VisitChangePasswordResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

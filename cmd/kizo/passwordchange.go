@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+func newPasswordCommand(a *app) *cobra.Command {
+	return newGroup("password", "Your password", newPasswordChangeCommand(a))
+}
+
+type passwordChangeOptions struct {
+	app      *app
+	output   outputFlags
+	password passwordOptions
+}
+
+func newPasswordChangeCommand(a *app) *cobra.Command {
+	opts := &passwordChangeOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "change",
+		Short: "Change your password, and end your other sessions",
+		Long: `Change your password. All your sessions but this one end at once.
+
+API keys stay valid. If another person may know your password, look at them as well: kizo keys list.
+
+A password has 10 to 256 bytes. Four unrelated words make a good one. With --password-stdin, the first
+line of stdin is the current password and the second line the new one.`,
+		Example: `  kizo password change
+  kizo password change --password-stdin < two-lines.txt`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return passwordChangeRun(cmd.Context(), opts) },
+	}
+	opts.output.addTo(cmd, a, client.PasswordChanged{}, passwordChangeColumns...)
+	cmd.Flags().BoolVar(&opts.password.stdin, "password-stdin", false, "read the current and the new password from the first two lines of stdin")
+	return cmd
+}
+
+var passwordChangeColumns = []column{{title: "SESSIONS ENDED", right: true}, {title: "API KEYS", right: true}}
+
+func passwordChangeRun(ctx context.Context, opts *passwordChangeOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	change, err := opts.password.readChange(ctx, a)
+	if err != nil {
+		return err
+	}
+	changed, err := kizo.ChangePassword(ctx, change)
+	if err != nil {
+		return err
+	}
+	row := []string{strconv.Itoa(changed.SessionsEnded), strconv.Itoa(changed.ApiKeys)}
+	if err := a.printOne(opts.output, changed, passwordChangeColumns, row); err != nil {
+		return err
+	}
+	a.io.note("The password was changed.")
+	if changed.ApiKeys > 0 {
+		a.io.note("API keys stay valid: kizo keys list shows them.")
+	}
+	return nil
+}
+
+// readChange asks for the current password and, twice, for the new one.
+func (o *passwordOptions) readChange(ctx context.Context, a *app) (client.PasswordChange, error) {
+	if o.stdin {
+		current, err := firstLine(a.io.In)
+		if err != nil {
+			return client.PasswordChange{}, err
+		}
+		next, err := firstLine(a.io.In)
+		if err != nil {
+			return client.PasswordChange{}, usagef("stdin needs two lines: the current password and the new one")
+		}
+		return client.PasswordChange{CurrentPassword: current, NewPassword: next}, nil
+	}
+	if a.io.ReadSecrets == nil {
+		return client.PasswordChange{}, withHint(usagef("there is no terminal to ask for the passwords"), a.commandLine()+" --password-stdin < FILE")
+	}
+	a.io.note("A password has 10 to 256 bytes; four unrelated words make a good one.")
+	typed, err := a.io.ReadSecrets(ctx, "Current password: ", "New password: ", "Repeat new password: ")
+	if err != nil {
+		return client.PasswordChange{}, err
+	}
+	if typed[1] != typed[2] {
+		return client.PasswordChange{}, usagef("the two new passwords are not the same")
+	}
+	return client.PasswordChange{CurrentPassword: typed[0], NewPassword: typed[1]}, nil
+}
