@@ -96,7 +96,7 @@ var answerTypes = map[string]reflect.Type{
 	"Reconciliation": reflect.TypeFor[Reconciliation](), "AuditReport": reflect.TypeFor[AuditReport](), "ActionList": reflect.TypeFor[openapi.ActionList](),
 	"Timeline": reflect.TypeFor[Timeline](), "TransferEvent": reflect.TypeFor[openapi.TransferEvent](), "OpsSnapshot": reflect.TypeFor[OpsSnapshot](),
 	"ApiKeyList": reflect.TypeFor[openapi.ApiKeyList](), "ApiKeySecret": reflect.TypeFor[APIKeySecret](),
-	"SecurityEventList": reflect.TypeFor[openapi.SecurityEventList](),
+	"Statement": reflect.TypeFor[Statement](), "SecurityEventList": reflect.TypeFor[openapi.SecurityEventList](),
 }
 
 // TestRequiredFieldsOfAnswers removes each field of each answer, and replaces it by null. An error

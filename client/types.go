@@ -42,6 +42,8 @@ type (
 	Wallet        = openapi.Wallet
 	WalletStatus  = openapi.WalletStatus
 	Balance       = openapi.Balance
+	Statement     = openapi.Statement
+	StatementLine = openapi.StatementLine
 	Summary       = openapi.Summary
 	WalletSummary = openapi.WalletSummary
 	MonthTotals   = openapi.MonthTotals

@@ -31,6 +31,18 @@ func (c *Client) Balance(ctx context.Context, currency string, at time.Time) (Ba
 	return read[Balance](ctx, c, request, err)
 }
 
+// Statement returns a page of up to 500 lines of the statement of a wallet for a month of UTC such
+// as 2026-11. cursor is the NextCursor of the page before, or empty.
+func (c *Client) Statement(ctx context.Context, currency, month, cursor string) (Statement, error) {
+	limit := int32(500)
+	params := &openapi.GetStatementParams{Limit: &limit}
+	if cursor != "" {
+		params.Cursor = &cursor
+	}
+	request, err := c.get(pathOf("/v1/wallets/%s/statements/%s", currency, month), params)
+	return read[Statement](ctx, c, request, err)
+}
+
 // Transfers returns one page of the user's transfers, newest first.
 func (c *Client) Transfers(ctx context.Context, params ListTransfersParams) (TransferList, error) {
 	request, err := c.get("/v1/transfers", &params)

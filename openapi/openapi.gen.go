@@ -1146,6 +1146,81 @@ type SignUp struct {
 	Password string `json:"password"`
 }
 
+// Statement A page of a statement. All fields but items and next_cursor are the same on all pages.
+type Statement struct {
+	// AsOf The time up to which the statement has all postings
+	AsOf time.Time `json:"as_of"`
+
+	// Closing An amount in minor units of its currency
+	//
+	// Example: 1250
+	Closing Money `json:"closing"`
+
+	// Complete Whether the month has ended
+	Complete bool `json:"complete"`
+
+	// Count Postings on all pages
+	Count int64 `json:"count"`
+
+	// Currency An ISO 4217 currency code
+	//
+	// Example: USD
+	Currency Currency `json:"currency"`
+
+	// In The sum of what came in; absent if it is not known exactly
+	In    *int64          `json:"in,omitempty"`
+	Items []StatementLine `json:"items"`
+
+	// Month Example: 2026-11
+	Month string `json:"month"`
+
+	// NextCursor Absent on the last page
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Opening An amount in minor units of its currency
+	//
+	// Example: 1250
+	Opening Money `json:"opening"`
+
+	// Out The sum of what went out; absent if it is not known exactly
+	Out *int64 `json:"out,omitempty"`
+
+	// Since The beginning of the month
+	Since time.Time `json:"since"`
+
+	// Until The beginning of the next month, exclusive
+	Until    time.Time          `json:"until"`
+	WalletId openapi_types.UUID `json:"wallet_id"`
+}
+
+// StatementLine A posting of the wallet.
+type StatementLine struct {
+	At time.Time `json:"at"`
+
+	// Balance The balance after the posting
+	Balance int64 `json:"balance"`
+
+	// Change The change of the balance in minor units, negative if money left the wallet
+	Change int64        `json:"change"`
+	Kind   TransferKind `json:"kind"`
+	Memo   *string      `json:"memo,omitempty"`
+
+	// Reverses The transfer that a reversal sends back
+	Reverses *openapi_types.UUID `json:"reverses,omitempty"`
+
+	// Seq The number of the posting in the wallet, without gaps
+	Seq int64 `json:"seq"`
+
+	// Tags Facts that the user who asked for the transfer keeps with it; only that user sees them. At most 8. A key is 1 to 32 of `a-z0-9_-`, a letter first; a value is 1 to 64 of `A-Za-z0-9_./@+-`.
+	//
+	// Example: {"project":"apollo"}
+	Tags       *Tags              `json:"tags,omitempty"`
+	TransferId openapi_types.UUID `json:"transfer_id"`
+
+	// With A side of a transfer. It is a user or the bank.
+	With Party `json:"with"`
+}
+
 // Summary defines model for Summary.
 type Summary struct {
 	At time.Time `json:"at"`
@@ -1627,6 +1702,15 @@ type SearchUsersParams struct {
 type GetBalanceParams struct {
 	// At RFC 3339; the default is now
 	At *string `form:"at,omitempty" json:"at,omitempty"`
+}
+
+// GetStatementParams defines parameters for GetStatement.
+type GetStatementParams struct {
+	// Cursor The next_cursor of the previous page
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit Lines, 1 to 500, the default is 100
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // CreateWithdrawalParams defines parameters for CreateWithdrawal.

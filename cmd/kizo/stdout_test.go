@@ -94,6 +94,7 @@ func outputCases() map[string]outputCase {
 	cases := map[string]outputCase{
 		"kizo":           {args: words("--help")},
 		"kizo balance":   {args: words()},
+		"kizo statement": {args: words()},
 		"kizo dashboard": {args: words("--once")},
 		"kizo transfer": {moves: true, args: func(p *pairOfUsers) []string {
 			return []string{"@" + p.bobName, "1"}

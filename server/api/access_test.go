@@ -85,13 +85,14 @@ var matrix = map[string]access{
 	"POST /v1/payees/lookup": {body: func(_ *fixture, alice *user) any {
 		return fields{"currency": "USD", "payees": []string{"@" + alice.handle}}
 	}},
-	"GET /v1/wallets":                   {body: nothing},
-	"GET /v1/summary":                   {body: nothing},
-	"GET /v1/events":                    {body: nothing},
-	"POST /v1/wallets":                  {body: func(*fixture, *user) any { return fields{"currency": "EUR"} }},
-	"GET /v1/wallets/:currency/balance": {body: nothing}, // the path names no object of a user
-	"GET /v1/transfers":                 {body: nothing},
-	"POST /v1/transfers":                {body: func(_ *fixture, alice *user) any { return pay(alice, 1) }},
+	"GET /v1/wallets":                             {body: nothing},
+	"GET /v1/summary":                             {body: nothing},
+	"GET /v1/events":                              {body: nothing},
+	"POST /v1/wallets":                            {body: func(*fixture, *user) any { return fields{"currency": "EUR"} }},
+	"GET /v1/wallets/:currency/balance":           {body: nothing}, // the path names no object of a user
+	"GET /v1/wallets/:currency/statements/:month": {body: nothing},
+	"GET /v1/transfers":                           {body: nothing},
+	"POST /v1/transfers":                          {body: func(_ *fixture, alice *user) any { return pay(alice, 1) }},
 	"POST /v1/transfers/batch": {body: func(_ *fixture, alice *user) any {
 		return fields{"transfers": []fields{batchRow(alice, 1).with("authorize", true)}}
 	}},

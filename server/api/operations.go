@@ -60,11 +60,12 @@ var operations = map[string]operation{
 	"GET /v1/users":                 {scopes: auth.ScopeRead},
 	"POST /v1/payees/lookup":        {scopes: auth.ScopeRead | auth.ScopeTransfers, body: bodyOf[openapi.PayeeLookup]},
 
-	"GET /v1/wallets":                   {scopes: auth.ScopeRead},
-	"POST /v1/wallets":                  {scopes: auth.ScopeTransfers | auth.ScopeBank, body: bodyOf[openapi.WalletOpen]},
-	"GET /v1/wallets/:currency/balance": {scopes: auth.ScopeRead},
-	"GET /v1/summary":                   {scopes: auth.ScopeRead},
-	"GET /v1/events":                    {scopes: auth.ScopeRead},
+	"GET /v1/wallets":                             {scopes: auth.ScopeRead},
+	"POST /v1/wallets":                            {scopes: auth.ScopeTransfers | auth.ScopeBank, body: bodyOf[openapi.WalletOpen]},
+	"GET /v1/wallets/:currency/balance":           {scopes: auth.ScopeRead},
+	"GET /v1/wallets/:currency/statements/:month": {scopes: auth.ScopeRead},
+	"GET /v1/summary":                             {scopes: auth.ScopeRead},
+	"GET /v1/events":                              {scopes: auth.ScopeRead},
 
 	"GET /v1/transfers":              {scopes: auth.ScopeRead},
 	"POST /v1/transfers":             {scopes: auth.ScopeTransfers, body: bodyOf[openapi.TransferCreate], movesMoney: true},

@@ -40,16 +40,17 @@ var stateRows = map[string]stateRow{
 		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
 		return "/v1/sessions/" + tokens.SessionID.String()
 	}},
-	"GET /v1/users":                     {own: func(*fixture, *user, *user) string { return "/v1/users?q=a" }},
-	"POST /v1/payees/lookup":            {body: fields{"currency": "USD", "payees": []string{"@peer"}}},
-	"GET /v1/wallets":                   {},
-	"GET /v1/summary":                   {},
-	"GET /v1/events":                    {},
-	"POST /v1/wallets":                  {body: fields{"currency": "EUR"}}, // opens a frozen one
-	"GET /v1/wallets/:currency/balance": {},
-	"GET /v1/transfers":                 {},
-	"GET /v1/transfers/:id":             {own: paid},
-	"GET /v1/transfers/:id/timeline":    {own: paid},
+	"GET /v1/users":                               {own: func(*fixture, *user, *user) string { return "/v1/users?q=a" }},
+	"POST /v1/payees/lookup":                      {body: fields{"currency": "USD", "payees": []string{"@peer"}}},
+	"GET /v1/wallets":                             {},
+	"GET /v1/summary":                             {},
+	"GET /v1/events":                              {},
+	"POST /v1/wallets":                            {body: fields{"currency": "EUR"}}, // opens a frozen one
+	"GET /v1/wallets/:currency/balance":           {},
+	"GET /v1/wallets/:currency/statements/:month": {own: func(*fixture, *user, *user) string { return "/v1/wallets/USD/statements/2026-01" }},
+	"GET /v1/transfers":                           {},
+	"GET /v1/transfers/:id":                       {own: paid},
+	"GET /v1/transfers/:id/timeline":              {own: paid},
 
 	// New money does not move. What was held before may still be captured or released.
 	"POST /v1/transfers":             {body: fields{"to": "@peer", "amount": 1, "currency": "USD"}, frozen: openapi.AccountFrozen},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/openapi"
@@ -46,6 +47,61 @@ func (a *API) GetBalance(ctx context.Context, r routes.GetBalanceRequestObject) 
 		return nil, err
 	}
 	return routes.GetBalance200JSONResponse{Currency: string(currency), Balance: balance, At: asOf.UTC()}, nil
+}
+
+// GetStatement returns a page of the statement of a wallet.
+func (a *API) GetStatement(ctx context.Context, r routes.GetStatementRequestObject) (routes.GetStatementResponseObject, error) {
+	query := ledger.StatementQuery{Currency: money.Currency(r.Currency), Cursor: orEmpty(r.Params.Cursor)}
+	var err error
+	if query.Month, err = time.Parse("2006-01", r.Month); err != nil || query.Month.Year() < 1970 {
+		return nil, reject(openapi.ParameterMalformed, "month", "write the month as 2026-11, from 1970-01 on")
+	}
+	if !query.Currency.Known() {
+		return nil, unknownCurrency()
+	}
+	if n := r.Params.Limit; n != nil {
+		if *n < 1 || *n > ledger.MaxStatementPage {
+			return nil, reject(openapi.ParameterMalformed, "limit", "limit is a whole number from 1 to 500")
+		}
+		query.Limit = int(*n)
+	}
+	s, err := a.ledger.Statement(ctx, userID(ctx), query)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := a.viewLines(ctx, s.Lines)
+	if err != nil {
+		return nil, err
+	}
+	return routes.GetStatement200JSONResponse{
+		WalletId: s.Wallet, Currency: string(s.Currency), Month: r.Month, Since: s.Since, Until: s.Until, AsOf: s.AsOf, Complete: s.Complete,
+		Opening: s.Opening, Closing: s.Closing, In: s.In, Out: s.Out, Count: s.Count, Items: lines, NextCursor: optional(s.Next),
+	}, nil
+}
+
+// viewLines returns the lines of a statement. A line has only what never changes after the posting,
+// except the names of other users.
+func (a *API) viewLines(ctx context.Context, lines []ledger.StatementLine) ([]openapi.StatementLine, error) {
+	transfers := make([]ledger.Transfer, len(lines))
+	for i, line := range lines {
+		transfers[i] = line.Transfer
+	}
+	views, err := a.view(ctx, transfers...)
+	if err != nil {
+		return nil, err
+	}
+	shown := make([]openapi.StatementLine, len(lines))
+	for i, line := range lines {
+		v := views[i]
+		shown[i] = openapi.StatementLine{
+			Seq: line.Seq, At: line.At, Change: line.Change, Balance: line.Balance,
+			TransferId: v.Id, Kind: v.Kind, With: v.From, Memo: v.Memo, Tags: v.Tags, Reverses: v.Reverses,
+		}
+		if line.Change < 0 {
+			shown[i].With = v.To
+		}
+	}
+	return shown, nil
 }
 
 func viewWallet(w ledger.Wallet) openapi.Wallet {

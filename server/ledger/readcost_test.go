@@ -54,6 +54,8 @@ func TestReadsAreCheap(t *testing.T) {
 				inTable, _ = h.longHistoryWithPostings(10_000)
 				inRows = h.longHistoryWithOwnPostings(10_000)
 			}
+			h.addCheckpoints(inTable)
+			h.addCheckpoints(inRows)
 			h.transfer(few, other, 1)
 			h.countRows(super)
 			h.checkRowsRead(few, inTable, start)
@@ -117,6 +119,21 @@ func (h *fixture) longHistoryWithOwnPostings(count int) (user ledger.UserID) {
 	return user
 }
 
+// addCheckpoints gives the wallet of a user the checkpoints that the triggers, which were off,
+// would have written.
+func (h *fixture) addCheckpoints(user ledger.UserID) {
+	h.t.Helper()
+	super := testkit.Connect(h.t, h.db.SuperuserURL)
+	_, err := super.Exec(h.t.Context(), `SET session_replication_role = replica`)
+	testkit.Must(h.t, err)
+	_, err = super.Exec(h.t.Context(), `WITH credits AS (
+			SELECT p.*, sum(GREATEST(p.amount, 0)) OVER (ORDER BY p.seq) AS credited
+			FROM all_postings p JOIN accounts a ON a.id = p.account_id WHERE a.owner = $1),
+		counted AS (UPDATE accounts a SET credited = c.credited FROM credits c WHERE c.account_id = a.id AND c.seq = a.seq)
+		INSERT INTO account_checkpoints SELECT account_id, seq, credited, posted_at FROM credits WHERE seq % 128 = 0`, user)
+	testkit.Must(h.t, err)
+}
+
 // checkRowsRead executes each read on a connection of its own and checks how many rows it has read.
 func (h *fixture) checkRowsRead(few, many ledger.UserID, start time.Time) {
 	t := h.t
@@ -137,6 +154,10 @@ func (h *fixture) checkRowsRead(few, many ledger.UserID, start time.Time) {
 		"a balance of many": func(l *ledger.Ledger) (bool, error) {
 			balance, _, err := l.BalanceAt(t.Context(), many, "USD", start.Add(-time.Hour))
 			return balance != 0, err
+		},
+		"a statement of many": func(l *ledger.Ledger) (bool, error) {
+			s, err := l.Statement(t.Context(), many, ledger.StatementQuery{Currency: "USD", Month: start.Add(-time.Hour), Limit: 20})
+			return len(s.Lines) == 20 && s.Count > 1000, err
 		},
 		"a balance of now": func(l *ledger.Ledger) (bool, error) {
 			balance, _, err := l.BalanceAt(t.Context(), few, "USD", time.Time{})

@@ -164,6 +164,9 @@ type ServerInterface interface {
 	// GetBalance Get the posted balance as of a time
 	// (GET /v1/wallets/{currency}/balance)
 	GetBalance(c *fiber.Ctx, currency string, params GetBalanceParams) error
+	// GetStatement Get the statement of a wallet for a month of UTC
+	// (GET /v1/wallets/{currency}/statements/{month})
+	GetStatement(c *fiber.Ctx, currency string, month string, params GetStatementParams) error
 	// CreateWithdrawal Withdraw money to the user's bank account; the amount is held until the bank has answered
 	// (POST /v1/withdrawals)
 	CreateWithdrawal(c *fiber.Ctx, params CreateWithdrawalParams) error
@@ -1674,6 +1677,62 @@ func (siw *ServerInterfaceWrapper) GetBalance(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// GetStatement operation middleware
+func (siw *ServerInterfaceWrapper) GetStatement(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "currency" -------------
+	var currency string
+	err = runtime.BindStyledParameterWithOptions("simple", "currency", c.Params("currency"), &currency, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter currency: %w", err).Error())
+	}
+
+	// ------------- Path parameter "month" -------------
+	var month string
+	err = runtime.BindStyledParameterWithOptions("simple", "month", c.Params("month"), &month, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter month: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetStatementParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", query, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter cursor: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.GetStatement(c, currency, month, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // CreateWithdrawal operation middleware
 func (siw *ServerInterfaceWrapper) CreateWithdrawal(c *fiber.Ctx) error {
 
@@ -1786,6 +1845,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 	router.Post(options.BaseURL+"/v1/wallets", wrapper.OpenWallet)
 
 	router.Get(options.BaseURL+"/v1/wallets/:currency/balance", wrapper.GetBalance)
+
+	router.Get(options.BaseURL+"/v1/wallets/:currency/statements/:month", wrapper.GetStatement)
 
 	router.Get(options.BaseURL+"/v1/summary", wrapper.GetSummary)
 
@@ -3708,6 +3769,44 @@ func (response GetBalancedefaultApplicationProblemPlusJSONResponse) VisitGetBala
 	return ctx.JSON(&response.Body)
 }
 
+type GetStatementRequestObject struct {
+	Currency string `json:"currency"`
+	Month    string `json:"month"`
+	Params   GetStatementParams
+}
+
+type GetStatementResponseObject interface {
+	VisitGetStatementResponse(ctx *fiber.Ctx) error
+}
+
+type GetStatement200JSONResponse Statement
+
+func (response GetStatement200JSONResponse) VisitGetStatementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type GetStatementdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetStatementdefaultApplicationProblemPlusJSONResponse) VisitGetStatementResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type CreateWithdrawalRequestObject struct {
 	Params CreateWithdrawalParams
 	Body   *CreateWithdrawalJSONRequestBody
@@ -3909,6 +4008,9 @@ type StrictServerInterface interface {
 	// GetBalance Get the posted balance as of a time
 	// (GET /v1/wallets/{currency}/balance)
 	GetBalance(ctx context.Context, request GetBalanceRequestObject) (GetBalanceResponseObject, error)
+	// GetStatement Get the statement of a wallet for a month of UTC
+	// (GET /v1/wallets/{currency}/statements/{month})
+	GetStatement(ctx context.Context, request GetStatementRequestObject) (GetStatementResponseObject, error)
 	// CreateWithdrawal Withdraw money to the user's bank account; the amount is held until the bank has answered
 	// (POST /v1/withdrawals)
 	CreateWithdrawal(ctx context.Context, request CreateWithdrawalRequestObject) (CreateWithdrawalResponseObject, error)
@@ -5416,6 +5518,35 @@ func (sh *strictHandler) GetBalance(ctx *fiber.Ctx, currency string, params GetB
 		return err
 	} else if validResponse, ok := response.(GetBalanceResponseObject); ok {
 		if err := validResponse.VisitGetBalanceResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetStatement operation middleware
+func (sh *strictHandler) GetStatement(ctx *fiber.Ctx, currency string, month string, params GetStatementParams) error {
+	var request GetStatementRequestObject
+
+	request.Currency = currency
+	request.Month = month
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStatement(ctx.UserContext(), request.(GetStatementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStatement")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetStatementResponseObject); ok {
+		if err := validResponse.VisitGetStatementResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
