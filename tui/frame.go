@@ -208,14 +208,22 @@ func (m *model) header(badge string) string {
 }
 
 func (m *model) where() string {
-	where := m.server.Server()
+	where := m.server.Server() + m.inContext()
 	if m.me.Handle != "" {
 		where = "@" + m.me.Handle + " · " + where
 	}
-	if m.readonly {
+	if m.readonly != "" {
 		where += " · read-only"
 	}
 	return where
+}
+
+// inContext names the context after a server.
+func (m *shared) inContext() string {
+	if m.context == "" {
+		return ""
+	}
+	return " (" + m.context + ")"
 }
 
 // tabLine draws the tabs from a column on, within the given width. If space is short, other tabs

@@ -206,7 +206,7 @@ func TestAnActionIsConfirmed(t *testing.T) {
 
 func TestReadonlyChangesNothing(t *testing.T) {
 	m, s := operatorModel(t), newQueuesScreen()
-	m.readonly = true
+	m.readonly = "it was started with --readonly"
 	minuteOfOperations(&m.ops)
 	s.tab = "archived"
 	s.update(m, taskListMsg{key: s.key(m), list: taskList{key: s.key(m), tasks: []client.Task{taskNumber(0)}}})

@@ -203,12 +203,13 @@ func (s *queuesScreen) nextQueue(m *shared) tea.Cmd {
 	return s.turn(m, 0)
 }
 
-var errReadonly = errors.New("the dashboard is read-only: it was started with --readonly")
+// errReadonly says why the dashboard refuses a change.
+func (m *shared) errReadonly() error { return errors.New("the dashboard is read-only: " + m.readonly) }
 
 // act asks for a reason and a confirmation and then runs the action.
 func (s *queuesScreen) act(m *shared, c confirmation) tea.Cmd {
-	if m.readonly {
-		m.showError(errReadonly)
+	if m.readonly != "" {
+		m.showError(m.errReadonly())
 		return nil
 	}
 	m.open(newConfirmScreen(c))

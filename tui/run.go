@@ -18,7 +18,8 @@ type Config struct {
 	Server   Server
 	Theme    theme.Theme
 	Detail   draw.Detail
-	Readonly bool   // refuse every change
+	Context  string // the name of the context; empty if it has none
+	Readonly string // why every change is refused; empty if none is
 	Currency string // of the default wallet; empty if the user has not chosen one
 
 	// Move records a command, sends it and records the result, as every command that moves money
@@ -49,7 +50,7 @@ func Run(ctx context.Context, c Config) error {
 	var program *tea.Program
 	dataFeed := newFeed(c.Server, c.Now, func(msg any) { program.Send(msg) })
 	m := newModel(shared{
-		pen: pen{c.Theme, c.Detail}, server: c.Server, readonly: c.Readonly, currency: c.Currency,
+		pen: pen{c.Theme, c.Detail}, server: c.Server, context: c.Context, readonly: c.Readonly, currency: c.Currency,
 		move:   func(command client.Command, what string) (client.Receipt, error) { return c.Move(ctx, command, what) },
 		newKey: client.NewKey, exportDir: c.ExportDir, terminal: terminal, inTmux: c.Tmux,
 	}, c.Now, dataFeed.now)

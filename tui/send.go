@@ -255,8 +255,8 @@ func (s *sendScreen) amount(m *shared) (money.Amount, error) {
 
 // review checks the form and requests a preview from the server.
 func (s *sendScreen) review(m *shared) tea.Cmd {
-	if m.readonly {
-		m.showError(errReadonly)
+	if m.readonly != "" {
+		m.showError(m.errReadonly())
 		return nil
 	}
 	to := strings.TrimSpace(s.fields[payeeField].text())

@@ -147,8 +147,8 @@ func (s *sendScreen) view(m *shared, width, height int) string {
 	case done:
 		title, body = "Sent", s.receiptLines(m, inner)
 	}
-	if m.readonly {
-		body = append([]string{m.Warn.Render(draw.Fit(m.glyph("▲ ", "! ")+"The dashboard is read-only (--readonly): it cannot send.", inner)), ""}, body...)
+	if m.readonly != "" {
+		body = append([]string{m.Warn.Render(draw.Fit(m.glyph("▲ ", "! ")+"Read-only: "+m.readonly+".", inner)), ""}, body...)
 	}
 	box := m.box(title, "", nil, strings.Join(body, "\n"), wide, min(height, len(body)+2))
 	if width < twoPanes {
@@ -265,7 +265,7 @@ func (s *sendScreen) facts(m *shared, width int) []string {
 		{Name: "amount", Value: amountOf(p.Amount, p.Currency), Paint: m.Accent.Render, Whole: true},
 		{Name: "fee", Value: amountOf(p.Fee, p.Currency), Whole: true},
 		{Name: "memo", Value: value(s.body.Memo)},
-		{Name: "from", Value: "@" + m.me.Handle + " on " + m.server.Server()},
+		{Name: "from", Value: "@" + m.me.Handle + " on " + m.server.Server() + m.inContext()},
 		{Name: "key", Value: s.command.Key, Paint: m.Dim.Render, Whole: true},
 	}
 	return strings.Split(draw.Panel(pairs, width, m.Dim.Render), "\n")

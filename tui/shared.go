@@ -39,7 +39,8 @@ type Server interface {
 type shared struct {
 	pen
 	server        Server
-	readonly      bool
+	context       string    // empty if it has no name
+	readonly      string    // why every change is refused; empty if none is
 	currency      string    // of the default wallet; empty if there is none
 	now           time.Time // the time of this update
 	width, height int       // size of the terminal

@@ -75,6 +75,11 @@ func apiRun(cmd *cobra.Command, opts *apiOptions, method, path string) error {
 			return err
 		}
 	}
+	if method != http.MethodGet {
+		if err := a.confirmMove(cmd.Context(), method+" "+path); err != nil {
+			return err
+		}
+	}
 	kizo, err := a.kizo()
 	if err != nil {
 		return err

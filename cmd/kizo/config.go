@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/viper"
@@ -21,18 +22,25 @@ const (
 )
 
 // settings are the valid settings of a configuration file.
-var settings = []string{"server", "currency", "ca_file"}
+var settings = []string{"server", "currency", "ca_file", "context", "user", "protected"}
 
 // projectSettings are those that a .kizo.toml may contain. Another person may have written that
-// file, so it cannot choose which certificates to trust.
+// file, so it can choose neither the context nor which certificates to trust.
 var projectSettings = []string{"server", "currency"}
 
-// origin is the kind of place that a setting came from; the lower value wins.
+// environmentSettings are those that a variable overrides. None of them lifts a protection.
+var environmentSettings = []string{"server", "currency", "ca_file", "context"}
+
+// isSwitch reports whether a setting is true or false.
+func isSwitch(key string) bool { return key == "protected" }
+
+// origin is the kind of place that a setting came from. See layers for which one wins.
 type origin int
 
 const (
 	fromFlag origin = iota
 	fromEnvironment
+	fromContext
 	fromProject
 	fromFile
 	fromDefault
@@ -51,12 +59,20 @@ type config struct {
 	Currency setting // empty: the currency of the only wallet
 	CAFile   setting // certificates to trust besides those of the system; empty: none
 
+	Context   setting // the name of the active context
+	ContextID string  // empty for the default context
+	User      setting // the handle of the context's user; empty: any
+	Protected setting // "true": the user confirms by the context's name before money moves
+
 	OwnServer string // the server according to all places but .kizo.toml
 }
 
 // of returns the setting with this key.
 func (c *config) of(key string) setting {
-	return map[string]setting{"server": c.Server, "currency": c.Currency, "ca_file": c.CAFile}[key]
+	return map[string]setting{
+		"server": c.Server, "currency": c.Currency, "ca_file": c.CAFile,
+		"context": c.Context, "user": c.User, "protected": c.Protected,
+	}[key]
 }
 
 // layer is one place that settings come from.
@@ -75,15 +91,16 @@ func (a *app) config() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	find := func(key string, but ...origin) setting {
-		for _, l := range layers {
-			if value := l.values[key]; value != "" && !slices.Contains(but, l.kind) {
-				return setting{value, l.kind, l.name(key)}
-			}
-		}
-		return setting{Kind: fromDefault, Origin: "default"}
+	chosen := find(layers, "context")
+	layers, id, err := a.withContext(layers, chosen)
+	if err != nil {
+		return nil, err
 	}
-	c := &config{Server: find("server"), Currency: find("currency"), CAFile: find("ca_file"), OwnServer: find("server", fromProject).Value}
+	c := &config{
+		Server: find(layers, "server"), Currency: find(layers, "currency"), CAFile: find(layers, "ca_file"),
+		Context: chosen, ContextID: id, User: find(layers, "user"), Protected: find(layers, "protected"),
+		OwnServer: find(layers, "server", fromProject).Value,
+	}
 	if c.Server.Value, err = client.CleanServer(c.Server.Value); err != nil {
 		return nil, usagef("%s: %w", c.Server.Origin, err)
 	}
@@ -98,11 +115,21 @@ func (a *app) config() (*config, error) {
 	return c, nil
 }
 
-// layers returns all places, the one that wins first.
+// find returns the setting of the first place that has it, but for the places of some kinds.
+func find(layers []layer, key string, but ...origin) setting {
+	for _, l := range layers {
+		if value := l.values[key]; value != "" && !slices.Contains(but, l.kind) {
+			return setting{value, l.kind, l.name(key)}
+		}
+	}
+	return setting{Kind: fromDefault, Origin: "default"}
+}
+
+// layers returns all places but the active context, the one that wins first.
 func (a *app) layers() ([]layer, error) {
-	flag := layer{fromFlag, flagName, map[string]string{"server": a.serverFlag, "ca_file": a.caFileFlag}}
+	flag := layer{fromFlag, flagName, map[string]string{"server": a.serverFlag, "ca_file": a.caFileFlag, "context": a.contextFlag}}
 	environment := layer{fromEnvironment, variable, map[string]string{}}
-	for _, key := range settings {
+	for _, key := range environmentSettings {
 		environment.values[key] = a.env(variable(key))
 	}
 	layers := []layer{flag, environment}
@@ -118,7 +145,7 @@ func (a *app) layers() ([]layer, error) {
 		files[0].path, files[0].kind, files[0].must = explicit, fromFile, true
 	}
 	for _, file := range files {
-		values, err := readConfig(file.path, file.must)
+		values, err := readConfig(file.path, settings, file.must)
 		if err != nil {
 			return nil, err
 		}
@@ -128,12 +155,10 @@ func (a *app) layers() ([]layer, error) {
 					"kizo help environment")
 			}
 		}
-		if path := values["ca_file"]; path != "" && !filepath.IsAbs(path) {
-			values["ca_file"] = filepath.Join(filepath.Dir(file.path), path)
-		}
 		layers = append(layers, layer{file.kind, func(string) string { return file.path }, values})
 	}
-	defaults := layer{fromDefault, func(string) string { return "default" }, map[string]string{"server": defaultServer}}
+	defaults := layer{fromDefault, func(string) string { return "default" },
+		map[string]string{"server": defaultServer, "context": defaultContext, "protected": "false"}}
 	return append(layers, defaults), nil
 }
 
@@ -194,8 +219,9 @@ func parseConfig(content []byte) (map[string]any, error) {
 	return values, nil
 }
 
-// readConfig reads one TOML file; a missing one is empty unless it is required.
-func readConfig(path string, must bool) (map[string]string, error) {
+// readConfig reads one TOML file with some of the known settings; a missing file is empty unless it
+// is required. A relative path in it is relative to the file.
+func readConfig(path string, known []string, must bool) (map[string]string, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -212,14 +238,21 @@ func readConfig(path string, must bool) (map[string]string, error) {
 	}
 	values := map[string]string{}
 	for key, value := range parsed {
-		if !slices.Contains(settings, key) {
-			err := usagef("%s: unknown setting %q; the settings are: %s", path, key, strings.Join(settings, ", "))
-			if near := nearestWord(key, settings); near != "" {
+		if !slices.Contains(known, key) {
+			err := usagef("%s: unknown setting %q; the settings are: %s", path, key, strings.Join(known, ", "))
+			if near := nearestWord(key, known); near != "" {
 				err = withHint(err, near+" in place of "+key)
 			}
 			return nil, err
 		}
+		if on, isBool := value.(bool); isBool && isSwitch(key) {
+			values[key] = strconv.FormatBool(on)
+			continue
+		}
 		text, isText := value.(string)
+		if isSwitch(key) && value != "" {
+			return nil, usagef("%s: %s must be true or false, without quotes", path, key)
+		}
 		if !isText {
 			return nil, usagef("%s: %s must be a quoted string", path, key)
 		}
@@ -227,6 +260,9 @@ func readConfig(path string, must bool) (map[string]string, error) {
 			return nil, usagef("%s: %s is empty: give it a value, or remove the line", path, key)
 		}
 		values[key] = text
+	}
+	if file := values["ca_file"]; file != "" && !filepath.IsAbs(file) {
+		values["ca_file"] = filepath.Join(filepath.Dir(path), file)
 	}
 	return values, nil
 }

@@ -20,13 +20,14 @@ func newConfigListCommand(a *app) *cobra.Command {
 		Long: `Show the effective settings.
 
 The first place that has a setting wins:
-  1. a flag, such as --server
-  2. the environment: KIZO_SERVER, KIZO_CURRENCY, KIZO_CA_FILE
-  3. .kizo.toml in this directory or the nearest one above: server and currency only
-  4. kizo/config.toml in $XDG_CONFIG_HOME (~/.config)
-  5. /etc/kizo/config.toml
+  1. a flag, such as --server; then the context that --context names
+  2. the environment: KIZO_SERVER, KIZO_CURRENCY, KIZO_CA_FILE, KIZO_CONTEXT
+  3. the active context: kizo help contexts
+  4. .kizo.toml in this directory or the nearest one above: server and currency only
+  5. kizo/config.toml in $XDG_CONFIG_HOME (~/.config)
+  6. /etc/kizo/config.toml
 
-With --config FILE (or KIZO_CONFIG), that file is read in place of 3 to 5.`,
+With --config FILE (or KIZO_CONFIG), that file is read in place of 4 to 6.`,
 		Example: `  kizo config list --show-origin`,
 		Args:    takes(""),
 		RunE:    func(*cobra.Command, []string) error { return configListRun(opts) },

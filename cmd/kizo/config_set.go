@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,7 @@ func newConfigSetCommand(a *app) *cobra.Command {
 		Use:   "set SETTING VALUE",
 		Short: "Write a setting into your configuration file",
 		Long: `Write a setting into your configuration file, kizo/config.toml in $XDG_CONFIG_HOME (~/.config), or into the
-file of --config. The rest of the file stays as it is.
+file of --config. With --context NAME, write it into that context. The rest of the file stays as it is.
 
 If you have several wallets, currency is the default for amounts without a currency.`,
 		Example: `  kizo config set currency EUR
@@ -31,7 +32,7 @@ If you have several wallets, currency is the default for amounts without a curre
 		Args:              takes("SETTING VALUE"),
 		ValidArgsFunction: completeSetting,
 		RunE: func(_ *cobra.Command, args []string) error {
-			value, err := checkSetting(args[0], args[1])
+			value, err := a.checkSetting(args[0], args[1])
 			if err != nil {
 				return err
 			}
@@ -75,7 +76,7 @@ func completeSetting(_ *cobra.Command, args []string, prefix string) ([]string, 
 }
 
 // checkSetting returns the form in which a value is stored.
-func checkSetting(key, value string) (string, error) {
+func (a *app) checkSetting(key, value string) (string, error) {
 	if err := checkChoice(key, settings); err != nil {
 		return "", err
 	}
@@ -98,20 +99,54 @@ func checkSetting(key, value string) (string, error) {
 			return "", usage(err)
 		}
 		return path, nil
+	case "context":
+		if value == defaultContext {
+			return value, nil
+		}
+		_, err := a.readContext(value)
+		return value, err
+	case "user":
+		handle := strings.ToLower(strings.TrimPrefix(value, "@"))
+		if !handleForm.MatchString(handle) {
+			return "", usagef("%s is not a handle, such as ada", shortened(value))
+		}
+		return handle, nil
+	case "protected":
+		return value, checkChoice(value, []string{"true", "false"})
 	}
 	return value, nil
 }
 
-// configWrite stores a setting, or removes it if value is empty. It prints which file contains it
-// now and which value is effective.
-func configWrite(a *app, flags outputFlags, key, value string) error {
+// configToWrite returns the file that a command changes: the context that --context names, or the
+// user's own.
+func (a *app) configToWrite(key string) (string, error) {
+	if name := a.contextFlag; name != "" && name != defaultContext {
+		if !slices.Contains(contextSettings, key) {
+			return "", usagef("%s is no setting of a context", key)
+		}
+		_, err := a.readContext(name)
+		return a.contextPath(name), err
+	}
 	path := a.explicitConfig()
 	if path == "" {
 		path = a.userConfig()
 	}
 	if path == "" {
-		return withHint(usagef("cannot locate your configuration: this user has no home directory"),
+		return "", withHint(usagef("cannot locate your configuration: this user has no home directory"),
 			"XDG_CONFIG_HOME=/a/private/directory "+a.commandLine())
+	}
+	return path, nil
+}
+
+// configWrite stores a setting, or removes it if value is empty. It prints which file contains it
+// now and which value is effective.
+func configWrite(a *app, flags outputFlags, key, value string) error {
+	path, err := a.configToWrite(key)
+	if err != nil {
+		return err
+	}
+	if key == "server" && value == "" && a.contextFlag != "" && a.contextFlag != defaultContext {
+		return usagef("a context needs a server")
 	}
 	if err := editConfig(path, key, value); err != nil {
 		return err
@@ -137,7 +172,7 @@ func configWrite(a *app, flags outputFlags, key, value string) error {
 // editConfig changes one line of text of a configuration file. It keeps the rest of the file, its
 // permissions and a symbolic link to it.
 func editConfig(path, key, value string) error {
-	if _, err := readConfig(path, false); err != nil {
+	if _, err := readConfig(path, slices.Concat(settings, contextSettings), false); err != nil {
 		return err
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
@@ -184,6 +219,9 @@ func withSetting(text, key, value string) (string, error) {
 			return "", err
 		}
 		line = key + " = " + quoted.String()
+		if isSwitch(key) {
+			line = key + " = " + value + "\n"
+		}
 	}
 	assignment := regexp.MustCompile(`(?mi)^(\x{FEFF})?[ \t]*"?` + regexp.QuoteMeta(key) + `"?[ \t]*=.*(\n|$)`)
 	if place := assignment.FindStringIndex(text); place != nil {

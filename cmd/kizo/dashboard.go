@@ -29,7 +29,8 @@ func newDashboardCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dashboard",
 		Short: "Balances, transfers and queues, live",
-		Long: `Balances, transfers and queues, live. ? shows the keys, q quits.
+		Long: `Balances, transfers and queues, live. ? shows the keys, q quits. In a protected context the dashboard
+is read-only, unless it is started with --confirm-context NAME.
 
 --once prints them once as plain text, for logs and screen readers; with
 --json as one object, for scripts. Neither needs a terminal.`,
@@ -87,9 +88,17 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	if err != nil {
 		return err
 	}
+	readonly, err := opts.readonlyReason()
+	if err != nil {
+		return err
+	}
+	name := ""
+	if active, named := a.namedContext(); named {
+		name = active.Value
+	}
 	ctx = trace.Into(ctx, trace.Context{}) // a long session is not one trace
 	return tui.Run(ctx, tui.Config{
-		Server: kizo, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: opts.readonly, Currency: config.Currency.Value,
+		Server: kizo, Context: name, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: readonly, Currency: config.Currency.Value,
 		Move: func(ctx context.Context, command client.Command, what string) (client.Receipt, error) {
 			var shown client.Receipt
 			err := quiet.move(ctx, kizo, command, what, func(r client.Receipt) (client.Transfer, error) {
@@ -101,6 +110,18 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 		ExportDir: here, Tmux: a.env("TMUX") != "",
 		In: os.Stdin, Out: os.Stdout, Now: a.now,
 	})
+}
+
+// readonlyReason returns why the dashboard must refuse every change; empty if it need not.
+func (o *dashboardOptions) readonlyReason() (string, error) {
+	if o.readonly {
+		return "it was started with --readonly", nil
+	}
+	protected, err := o.app.isProtected()
+	if err != nil || !protected {
+		return "", err
+	}
+	return "the context is protected, start it with --confirm-context " + o.app.loaded.Context.Value, nil
 }
 
 // hasScreen reports whether stdin and stdout are a terminal that can position the cursor.

@@ -73,6 +73,7 @@ func helpTopics(outputs []documented) []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "exit-codes", Short: "The exit codes", Long: exitCodesHelp},
 		{Use: "environment", Short: "Environment variables and files", Long: environmentHelp},
+		{Use: "contexts", Short: "Several servers and users", Long: contextsHelp},
 		{Use: "api-keys", Short: "API keys for scripts", Long: apiKeysHelp},
 		{Use: "formatting", Short: "Output formats", Long: formattingHelp + columnsHelp(outputs)},
 		{Use: "batch", Short: "Payouts from a file", Long: batchHelp},
@@ -81,6 +82,7 @@ func helpTopics(outputs []documented) []*cobra.Command {
 
 const environmentHelp = `Variables:
   KIZO_SERVER       address of the server; ` + defaultServer + ` if nothing says otherwise
+  KIZO_CONTEXT      the context to act in: kizo help contexts; --context decides first
   KIZO_CURRENCY     the currency of amounts without one; kizo config set currency stores it
   KIZO_API_KEY      an API key to use instead of a session; it is never stored: kizo help api-keys
   KIZO_API_KEY_FILE a file whose first line is the API key
@@ -101,20 +103,48 @@ An empty variable other than KIZO_PAGER counts as not set. An empty flag, argume
 Files:
   .kizo.toml                                server and currency for a directory and those below it
   $XDG_CONFIG_HOME/kizo/config.toml         your settings
+  $XDG_CONFIG_HOME/kizo/contexts/           contexts, one file for each
   /etc/kizo/config.toml                     settings for all users of this computer
   $XDG_STATE_HOME/kizo/sessions/            sessions, one file for each server; they hold tokens in
                                             plain text, and only you may read them
   $XDG_STATE_HOME/kizo/intents.jsonl        commands that were about to be sent: kizo pending
   $XDG_STATE_HOME/kizo/pay/                 payouts from files, and until they are finished a copy of their rows
+  $XDG_STATE_HOME/kizo/contexts/            the same three for each context but the default one, by its id
 
 A configuration file looks like this; every setting is optional:
   server = "https://kizo.example"
   currency = "EUR"
   ca_file = "own-ca.pem"          # relative to this file
+  context = "work"                # the active context: kizo context use
+  user = "ada"                    # the only user of the default context
+  protected = true                # of the default context: kizo help contexts
 
-Sessions belong to a server and to a state directory: with another XDG_STATE_HOME you are another user.
+Sessions belong to a context, a server and a state directory: with another XDG_STATE_HOME you are another user.
 An API key or KIZO_TOKEN is not sent to a server that a .kizo.toml chose, and a password only if you have logged in there
 before or confirm it: name the server in KIZO_SERVER or --server. Redirects are not followed.`
+
+const contextsHelp = `A context is a name for a server, and for a user if you give one:
+
+  kizo context add work --server https://kizo.example --user ada --currency EUR --protected
+  kizo login --context work
+  kizo context use work
+
+Each context has its own session, its own pending commands (kizo pending, kizo retry) and its own payouts
+(kizo pay), so that people who share a computer account, or one person with several accounts, do not mix them.
+The context default is kizo without contexts: its settings are those of the configuration files.
+
+The context of a command is the first of these: --context NAME, KIZO_CONTEXT, what kizo context use
+stored, default. A context's settings override those of .kizo.toml and of the other files, except
+that KIZO_SERVER and the other variables override a context that --context does not name.
+kizo whoami and kizo context list show what is in effect, and errors name the context.
+
+In a protected context, kizo asks for its name before money moves: transfers, deposits, withdrawals,
+payouts, captures, voids, reversals, retries, and kizo api with another method than GET. A script
+says --confirm-context NAME. Without it and without a terminal, nothing is sent and the exit code is 2. In any
+context, a --confirm-context that names another one is refused. The dashboard is read-only without it.
+
+kizo login asks before it replaces the session of another user; a script says --replace. A context with a user
+refuses the session of any other.`
 
 const apiKeysHelp = `An API key lets a script act as you, within limits, without a session:
 

@@ -7,9 +7,17 @@ import (
 	"github.com/JDevAman/kizo/client"
 )
 
-// next returns what to type after an error: the hints of the command, and those of the problem's
-// code.
+// next returns what to type after an error, in the context of this command.
 func (a *app) next(err error) []string {
+	var lines []string
+	for _, line := range a.hints(err) {
+		lines = append(lines, a.inThisContext(line))
+	}
+	return lines
+}
+
+// hints returns the hints of the command, and those of the problem's code.
+func (a *app) hints(err error) []string {
 	if own, ok := errors.AsType[*hinted](err); ok && len(own.next) > 0 {
 		return own.next
 	}

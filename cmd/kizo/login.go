@@ -13,35 +13,60 @@ type loginOptions struct {
 	app      *app
 	output   outputFlags
 	password passwordOptions
-	name     string
+	replace  bool
+	name     string // empty: that of the context's user
 }
 
 func newLoginCommand(a *app) *cobra.Command {
 	opts := &loginOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "login NAME",
+		Use:   "login [NAME]",
 		Short: "Log in with your handle or e-mail address",
-		Long: `Log in with your handle or e-mail address.
+		Long: `Log in with your handle or e-mail address. NAME may be left out if the context names its user.
 
-The session is kept in a file that only you can read, under $XDG_STATE_HOME/kizo, one for each server.
+The session is kept in a file that only you can read, under $XDG_STATE_HOME/kizo, one for each context
+and server. If another user is logged in there, kizo asks before it replaces that session; without a
+terminal, it takes --replace. To keep both, make a context for each user: kizo help contexts.
+
 Scripts use an API key instead: kizo help api-keys. KIZO_TOKEN can hold an access token, which is used as it
 is and never stored.`,
 		Example: `  kizo login ada
   kizo login ada@example.com --password-stdin < password.txt`,
-		Args: takes("NAME"),
+		Args: takes("[NAME]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.name = args[0]
+			if len(args) > 0 {
+				opts.name = args[0]
+			}
 			return loginRun(cmd.Context(), opts)
 		},
 	}
 	opts.output.addTo(cmd, a, client.User{}, userColumns...)
 	opts.password.addTo(cmd)
+	addReplace(cmd, &opts.replace)
 	return cmd
+}
+
+func addReplace(cmd *cobra.Command, replace *bool) {
+	cmd.Flags().BoolVar(replace, "replace", false, "replace the session of another user without asking")
 }
 
 func loginRun(ctx context.Context, opts *loginOptions) error {
 	a := opts.app
 	if err := a.beforePassword(ctx); err != nil {
+		return err
+	}
+	config, err := a.config()
+	if err != nil {
+		return err
+	}
+	if opts.name == "" {
+		opts.name = config.User.Value
+	}
+	if opts.name == "" {
+		return withHint(usagef("kizo login needs NAME: your handle or e-mail address"), "kizo login NAME")
+	}
+	replaced, err := a.confirmReplace(ctx, opts.name, opts.replace)
+	if err != nil {
 		return err
 	}
 	kizo, err := a.kizo()
@@ -56,5 +81,5 @@ func loginRun(ctx context.Context, opts *loginOptions) error {
 	if err != nil {
 		return err
 	}
-	return a.printUser(opts.output, user)
+	return a.printLoggedIn(ctx, opts.output, user, replaced)
 }

@@ -21,6 +21,9 @@
 //	root.go         the tree of commands
 //	arguments.go    hints for mistyped flags and arguments
 //	config.go       settings from flags, environment and files
+//	contexts.go     contexts: their settings and their state; context.go has the commands
+//	protect.go      the confirmation of money in a protected context
+//	replace.go      a log-in in place of another user
 //	sessionfile.go  the stored session
 //	credential.go   the API key or token that replaces it
 //	intents.go      the log of commands that move money, for kizo retry

@@ -40,6 +40,9 @@ func (o *keyOptions) use(cmd *cobra.Command) (string, error) {
 func (a *app) move(ctx context.Context, kizo *client.Client, command client.Command, what string,
 	show func(client.Receipt) (client.Transfer, error),
 ) error {
+	if err := a.confirmMove(ctx, what); err != nil {
+		return err
+	}
 	who, err := a.who(ctx, kizo)
 	if err != nil {
 		return err
@@ -136,6 +139,9 @@ func (a *app) who(ctx context.Context, kizo *client.Client) (client.User, error)
 	}
 	if held.AccessToken == "" {
 		return client.User{}, client.ErrNotLoggedIn
+	}
+	if owner := stored.owner; owner != "" && owner != held.User.Handle {
+		return client.User{}, withHint(usagef("this context is for @%s, and the session in it is of @%s", owner, held.User.Handle), "kizo login "+owner)
 	}
 	return held.User, nil
 }

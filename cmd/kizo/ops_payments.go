@@ -170,6 +170,9 @@ func opsPaymentsResolveRun(ctx context.Context, opts *opsPaymentsResolveOptions)
 	if err != nil {
 		return err
 	}
+	if err := opts.app.confirmMove(ctx, "resolve as "+opts.outcome+" the payment of "+opts.id.String()); err != nil {
+		return err
+	}
 	p, err := kizo.ResolvePayment(ctx, opts.id, opts.outcome, opts.reason)
 	if err != nil {
 		return err

@@ -6,10 +6,10 @@ import (
 	"runtime"
 )
 
-// stateDir returns the directory of sessions and the intent log: $XDG_STATE_HOME/kizo. It is never
+// stateRoot returns the directory of everything that kizo keeps: $XDG_STATE_HOME/kizo. It is never
 // below the working directory: tokens would be stored there in plain text, and pending commands
 // would not be found from elsewhere.
-func (a *app) stateDir() (string, error) {
+func (a *app) stateRoot() (string, error) {
 	dir := a.xdg("XDG_STATE_HOME", "LocalAppData", ".local", "state")
 	if dir == "" {
 		return "", withHint(usagef("cannot locate the state directory: this user has no home directory, "+

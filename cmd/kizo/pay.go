@@ -323,8 +323,14 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// confirm asks a user at a terminal before the first payment of a run.
+// confirm asks a user at a terminal before the first payment of a run, and in a protected context
+// always.
 func (p *payer) confirm(ctx context.Context) error {
+	if p.plan.toPay > 0 {
+		if err := p.app.confirmMove(ctx, fmt.Sprintf("pay %s to %s", p.plan.sums(), countRows(p.plan.toPay))); err != nil {
+			return err
+		}
+	}
 	if p.opts.yes || p.known || p.app.io.ReadLine == nil || !p.app.io.OutTerminal || p.plan.toPay == 0 {
 		return nil
 	}

@@ -54,6 +54,9 @@ func (a *app) report(err error) {
 	for _, line := range a.next(err) {
 		a.io.note("  try: %s", printable.Text(line))
 	}
+	if active, named := a.namedContext(); named && exitCode(err) != exitUsage {
+		a.io.note("  context: %s (%s)", active.Value, printable.Text(a.loaded.Server.Value))
+	}
 	if inDoubt {
 		a.io.note("  idempotency key: %s", printable.Text(unknown.Key))
 	}
@@ -90,6 +93,7 @@ type problemJSON struct {
 	TraceID        string   `json:"trace_id,omitempty"`
 	TransferID     string   `json:"transfer_id,omitempty"`
 	IdempotencyKey string   `json:"idempotency_key,omitempty"`
+	Context        string   `json:"context,omitempty"` // unless it is the default one
 	ExitCode       int      `json:"exit_code"`
 	Try            []string `json:"try,omitempty"`
 
@@ -109,6 +113,9 @@ func (a *app) reportJSON(err error) {
 		amount  *money.Error
 		local   *exitError
 	)
+	if active, named := a.namedContext(); named {
+		body.Context = active.Value
+	}
 	lost, isLost := errors.AsType[*outputError](err)
 	if isLost {
 		for _, m := range lost.moved {

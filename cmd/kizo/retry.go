@@ -48,6 +48,11 @@ func retryRun(ctx context.Context, opts *retryOptions) error {
 	if err != nil {
 		return err
 	}
+	if len(open) > 0 {
+		if err := a.confirmMove(ctx, "retry of "+plural(len(open), "command", "commands")); err != nil {
+			return err
+		}
+	}
 	if opts.key != "" {
 		return retryKey(ctx, opts, open)
 	}

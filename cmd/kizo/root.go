@@ -36,6 +36,11 @@ Begin with an account and some money:
 	flags.StringVar(&a.caFileFlag, "ca-file", "", "also trust the certificates in this file (KIZO_CA_FILE)")
 	flags.BoolVar(&a.insecureFlag, "insecure-http", false, "send passwords and tokens unencrypted to another computer (KIZO_INSECURE_HTTP)")
 	flags.StringVar(&a.configFlag, "config", "", "read only this configuration file (KIZO_CONFIG)")
+	flags.StringVar(&a.contextFlag, "context", "", "act in this context (KIZO_CONTEXT; kizo help contexts)")
+	flags.StringVar(&a.confirmFlag, "confirm-context", "", "confirm that money moves in the protected context of this name")
+	for _, name := range []string{"context", "confirm-context"} {
+		_ = root.RegisterFlagCompletionFunc(name, a.completeContext)
+	}
 	flags.BoolVar(&a.keyStdinFlag, "api-key-stdin", false, "read an API key from the first line of stdin (KIZO_API_KEY, KIZO_API_KEY_FILE)")
 	a.color = "auto"
 	flags.Var(&choiceFlag{&a.color, []string{"auto", "always", "never"}}, "color", "color states in tables: auto (on a terminal, unless NO_COLOR is set), always or never")
@@ -55,7 +60,7 @@ Begin with an account and some money:
 	}
 	add("money", newBalanceCommand(a), newTransferCommand(a), newPayCommand(a), newDepositCommand(a), newWithdrawCommand(a),
 		newTransfersCommand(a), newStatementCommand(a), newEventsCommand(a), newExportCommand(a), newSyncCommand(a), newWalletCommand(a), newPendingCommand(a), newRetryCommand(a), newExplainCommand(a))
-	add("you", newSignupCommand(a), newLoginCommand(a), newLogoutCommand(a), newWhoamiCommand(a), newProfileCommand(a), newPasswordCommand(a), newSessionsCommand(a), newKeysCommand(a))
+	add("you", newSignupCommand(a), newLoginCommand(a), newLogoutCommand(a), newWhoamiCommand(a), newProfileCommand(a), newPasswordCommand(a), newSessionsCommand(a), newKeysCommand(a), newContextCommand(a))
 	add("kizo", newDashboardCommand(a), newConfigCommand(a), newVersionCommand(a), newOpsCommand(a), newAPICommand(a), newCommandsCommand(a), newDoctorCommand(a))
 	root.AddCommand(helpTopics(a.outputs)...)
 	root.SetIn(a.io.In)

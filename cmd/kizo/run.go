@@ -20,6 +20,7 @@ type app struct {
 	args []string // the command line, for hints that correct it
 
 	serverFlag, configFlag, caFileFlag string
+	contextFlag, confirmFlag           string
 
 	insecureFlag bool
 	keyStdinFlag bool
@@ -30,9 +31,10 @@ type app struct {
 	format  format       // that the user has chosen; empty if none
 	outputs []documented // what the commands print
 
-	loaded        *config      // see config()
-	authenticated *credential  // see credential()
-	http          *http.Client // see httpClient()
+	loaded         *config      // see config()
+	authenticated  *credential  // see credential()
+	replaceSession bool         // the user lets a log-in replace the session of another user
+	http           *http.Client // see httpClient()
 }
 
 // run is the program: main calls it, and so do tests.
@@ -138,11 +140,22 @@ func (a *app) kizoInSession(server string) (*client.Client, error) {
 	return a.kizoAt(server, stored)
 }
 
-// sessions is where the session for a server is kept.
+// sessions is where the active context keeps the session for a server.
 func (a *app) sessions(server string) (*sessionFile, error) {
 	state, err := a.stateDir()
 	if err != nil {
 		return nil, err
 	}
-	return newSessionFile(state, server), nil
+	config, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	stored := newSessionFile(state, server)
+	stored.owner, stored.replace = config.User.Value, a.replaceSession
+	stored.reject = func(ctx context.Context, c client.Credentials) {
+		if kizo, err := a.kizoAt(server, client.StaticToken(c.AccessToken)); err == nil {
+			_ = kizo.LogOut(ctx) // otherwise it expires
+		}
+	}
+	return stored, nil
 }

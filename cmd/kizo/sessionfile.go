@@ -20,6 +20,10 @@ type sessionFile struct {
 	state  string // the state directory
 	server string
 	name   string // of the file, without its ending
+
+	owner   string                                    // the handle of the only user of the context; empty: any
+	replace bool                                      // the session may become that of another user
+	reject  func(context.Context, client.Credentials) // ends a session that is not stored; nil: nothing does
 }
 
 // storedSession is the content of the file.
@@ -40,7 +44,7 @@ func newSessionFile(state, server string) *sessionFile {
 		}, u.Host)
 	}
 	digest := sha256.Sum256([]byte(server))
-	return &sessionFile{state, server, fmt.Sprintf("%.60s-%x", name, digest[:4])}
+	return &sessionFile{state: state, server: server, name: fmt.Sprintf("%.60s-%x", name, digest[:4])}
 }
 
 func (s *sessionFile) dir() string  { return filepath.Join(s.state, "sessions") }
@@ -89,7 +93,35 @@ func (s *sessionFile) Update(ctx context.Context, change func(client.Credentials
 	if changed == held {
 		return changeErr
 	}
+	if err := s.checkUser(held, changed); err != nil {
+		if s.reject != nil {
+			s.reject(ctx, changed)
+		}
+		return errors.Join(changeErr, err)
+	}
 	return errors.Join(changeErr, s.store(changed, reserved))
+}
+
+// checkUser refuses a new session of another user than the one before or the context's. A refresh
+// changes no user: what it returns is always stored.
+func (s *sessionFile) checkUser(held, changed client.Credentials) error {
+	user := changed.User
+	switch {
+	case s.replace, changed.AccessToken == "", user.Id == held.User.Id && held.AccessToken != "":
+		return nil
+	case s.owner == user.Handle:
+		return nil
+	case s.owner != "":
+		return otherUser(s.owner, user.Handle)
+	case held.AccessToken != "" && held.User.Handle != "":
+		return otherUser(held.User.Handle, user.Handle)
+	}
+	return nil
+}
+
+// otherUser is the error of a log-in that would replace the session of another user.
+func otherUser(owner, handle string) error {
+	return usagef("the session was not stored: this context is for @%s, and @%s logged in", owner, handle)
 }
 
 // Clear removes the file. It needs no disk space.

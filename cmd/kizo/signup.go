@@ -14,6 +14,7 @@ type signupOptions struct {
 	output                        outputFlags
 	password                      passwordOptions
 	email, handle, name, currency string
+	replace                       bool
 }
 
 func newSignupCommand(a *app) *cobra.Command {
@@ -31,6 +32,7 @@ The password is asked for twice, or read with --password-stdin.`,
 	}
 	opts.output.addTo(cmd, a, client.User{}, userColumns...)
 	opts.password.addTo(cmd)
+	addReplace(cmd, &opts.replace)
 	flags := cmd.Flags()
 	flags.StringVar(&opts.email, "email", "", "your e-mail address")
 	flags.StringVar(&opts.handle, "handle", "", "the public name that others send money to, as in @ada")
@@ -64,6 +66,10 @@ func signupRun(ctx context.Context, opts *signupOptions) error {
 	if err := a.beforePassword(ctx); err != nil {
 		return err
 	}
+	replaced, err := a.confirmReplace(ctx, who.Handle, opts.replace)
+	if err != nil {
+		return err
+	}
 	kizo, err := a.kizo()
 	if err != nil {
 		return err
@@ -75,5 +81,5 @@ func signupRun(ctx context.Context, opts *signupOptions) error {
 	if err != nil {
 		return err
 	}
-	return a.printUser(opts.output, user)
+	return a.printLoggedIn(ctx, opts.output, user, replaced)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -161,6 +162,7 @@ func outputCases() map[string]outputCase {
 	for _, action := range []string{"retry", "archive", "delete"} {
 		cases["kizo ops tasks "+action] = outputCase{skip: "it needs a task; it prints what ops queue pause prints"}
 	}
+	maps.Copy(cases, contextCases())
 	cases["kizo keys create"] = outputCase{args: func(p *pairOfUsers) []string {
 		p.made++
 		return []string{"--name", fmt.Sprint("key", p.made), "--scope", "read", "--password-stdin"}
@@ -171,6 +173,30 @@ func outputCases() map[string]outputCase {
 	cases["kizo ops user keys"] = outputCase{args: func(p *pairOfUsers) []string { p.key(); return []string{p.adaName} }}
 	cases["kizo ops user revoke-keys"] = outputCase{silent: true, args: bobForAReason}
 	return cases
+}
+
+func contextCases() map[string]outputCase {
+	return map[string]outputCase{
+		"kizo context list":   {args: words()},
+		"kizo context show":   {args: words()},
+		"kizo context use":    {silent: true, args: words("default")},
+		"kizo context add":    {silent: true, args: func(p *pairOfUsers) []string { return []string{p.contextName(), "--server", p.kizod.URL} }},
+		"kizo context rename": {silent: true, args: func(p *pairOfUsers) []string { return []string{p.context(), p.contextName()} }},
+		"kizo context remove": {silent: true, args: func(p *pairOfUsers) []string { return []string{p.context(), "--yes"} }},
+	}
+}
+
+// contextName returns a name that no context has.
+func (p *pairOfUsers) contextName() string {
+	p.made++
+	return fmt.Sprint("context", p.made)
+}
+
+// context adds a context and returns its name.
+func (p *pairOfUsers) context() string {
+	name := p.contextName()
+	p.ada.expect(exitDone, "context", "add", name, "--server", p.kizod.URL)
+	return name
 }
 
 // key creates an API key and returns its name.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +22,15 @@ func newWhoamiCommand(a *app) *cobra.Command {
 		Args:  takes(""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return whoamiRun(cmd.Context(), opts) },
 	}
-	opts.output.addTo(cmd, a, client.User{}, userColumns...)
+	opts.output.addTo(cmd, a, whoami{}, whoamiColumns...)
 	return cmd
+}
+
+// whoami is a user and where it is known.
+type whoami struct {
+	client.User
+	Context string `json:"context"`
+	Server  string `json:"server"`
 }
 
 func whoamiRun(ctx context.Context, opts *whoamiOptions) error {
@@ -34,11 +42,22 @@ func whoamiRun(ctx context.Context, opts *whoamiOptions) error {
 	if err != nil {
 		return err
 	}
-	return opts.app.printUser(opts.output, user)
+	config, err := opts.app.config()
+	if err != nil {
+		return err
+	}
+	me := whoami{user, config.Context.Value, kizo.Server()}
+	return opts.app.printOne(opts.output, me, whoamiColumns, append(opts.app.userRow(user), me.Context, me.Server))
 }
 
 var userColumns = []column{{title: "HANDLE"}, {title: "NAME", free: true}, {title: "EMAIL", free: true}, {title: "ID", id: true}, {title: "ROLE"}, {title: "SINCE"}}
 
+var whoamiColumns = slices.Concat(userColumns, []column{{title: "CONTEXT"}, {title: "SERVER"}})
+
+func (a *app) userRow(u client.User) []string {
+	return []string{"@" + u.Handle, u.Name, u.Email, u.Id.String(), string(u.Role), a.when(u.CreatedAt)}
+}
+
 func (a *app) printUser(flags outputFlags, u client.User) error {
-	return a.printOne(flags, u, userColumns, []string{"@" + u.Handle, u.Name, u.Email, u.Id.String(), string(u.Role), a.when(u.CreatedAt)})
+	return a.printOne(flags, u, userColumns, a.userRow(u))
 }
