@@ -70,6 +70,20 @@ func (c *Client) ChangePassword(ctx context.Context, change PasswordChange) (Pas
 	return fetch[PasswordChanged](ctx, c, operation{request: request, repeat: unsentOnly, wait: logInTimeout})
 }
 
+// ResetPassword gives a user who has a reset code another password. It does not log in. It is not
+// repeated: if the answer is lost, a log-in shows which password is valid.
+func (c *Client) ResetPassword(ctx context.Context, reset PasswordReset) error {
+	request, err := c.send(http.MethodPost, "/v1/auth/password/reset", reset)
+	if err != nil {
+		return err
+	}
+	got, err := c.do(ctx, operation{request: request, anonymous: true, repeat: unsentOnly, wait: logInTimeout})
+	if err != nil {
+		return err
+	}
+	return c.checkNoContent(got)
+}
+
 // Forget removes the stored session without a request to the server.
 func (c *Client) Forget(ctx context.Context) error {
 	return c.tokens.Clear(ctx)

@@ -73,6 +73,9 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 		"Suspend":     func(ctx context.Context, k *Client) error { return k.Suspend(ctx, "ada", "x") },
 		"Reinstate":   func(ctx context.Context, k *Client) error { return k.Reinstate(ctx, "ada", "x") },
 		"EndSessions": func(ctx context.Context, k *Client) error { return k.EndSessions(ctx, "ada", "x") },
+		"ResetPassword": func(ctx context.Context, k *Client) error {
+			return k.ResetPassword(ctx, PasswordReset{Login: "x", Code: "x", NewPassword: "y"})
+		},
 		"ChangePassword": func(ctx context.Context, k *Client) error {
 			_, err := k.ChangePassword(ctx, PasswordChange{CurrentPassword: "x", NewPassword: "y"})
 			return err

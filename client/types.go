@@ -24,6 +24,7 @@ type (
 	APIKeyCreate          = openapi.ApiKeyCreate
 	APIKeyRotate          = openapi.ApiKeyRotate
 	PasswordChange        = openapi.PasswordChange
+	PasswordReset         = openapi.PasswordReset
 	PasswordChanged       = openapi.PasswordChanged
 	APIKeyLimit           = openapi.ApiKeyLimit
 
@@ -163,6 +164,7 @@ const (
 	PasswordMalformed       = openapi.PasswordMalformed
 	PasswordPersonal        = openapi.PasswordPersonal
 	PasswordUnchanged       = openapi.PasswordUnchanged
+	ResetCodeInvalid        = openapi.ResetCodeInvalid
 	PasswordTooCommon       = openapi.PasswordTooCommon
 	PasswordTooLong         = openapi.PasswordTooLong
 	PasswordTooShort        = openapi.PasswordTooShort

@@ -142,6 +142,7 @@ const (
 	ReasonMalformed         ProblemCode = "reason_malformed"
 	RefreshTokenInvalid     ProblemCode = "refresh_token_invalid"
 	RefreshTokenReused      ProblemCode = "refresh_token_reused"
+	ResetCodeInvalid        ProblemCode = "reset_code_invalid"
 	ReversalExceedsTransfer ProblemCode = "reversal_exceeds_transfer"
 	RouteNotFound           ProblemCode = "route_not_found"
 	ScopeMissing            ProblemCode = "scope_missing"
@@ -285,6 +286,8 @@ func (e ProblemCode) Valid() bool {
 	case RefreshTokenInvalid:
 		return true
 	case RefreshTokenReused:
+		return true
+	case ResetCodeInvalid:
 		return true
 	case ReversalExceedsTransfer:
 		return true
@@ -896,6 +899,16 @@ type PasswordChanged struct {
 
 	// SessionsEnded The number of sessions that were ended
 	SessionsEnded int `json:"sessions_ended"`
+}
+
+// PasswordReset defines model for PasswordReset.
+type PasswordReset struct {
+	// Code The reset code; case, spaces and dashes do not matter
+	Code string `json:"code"`
+
+	// Login Handle or verified e-mail address
+	Login       string `json:"login"`
+	NewPassword string `json:"new_password"`
 }
 
 // PayeeLookup defines model for PayeeLookup.
@@ -1733,6 +1746,9 @@ type LogInJSONRequestBody = LogIn
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
+
+// ResetPasswordJSONRequestBody defines body for ResetPassword for application/json ContentType.
+type ResetPasswordJSONRequestBody = PasswordReset
 
 // RefreshJSONRequestBody defines body for Refresh for application/json ContentType.
 type RefreshJSONRequestBody = Refresh

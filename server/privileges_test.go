@@ -25,6 +25,14 @@ var byTheOwner = map[string]string{
 	"UPDATE transfers.event_xid": "kizod repair",
 
 	"UPDATE users.email_verified_at": "kizod user verify-email",
+
+	"INSERT reset_codes.user_id":    "kizod user reset-password",
+	"INSERT reset_codes.code_hash":  "kizod user reset-password",
+	"INSERT reset_codes.created_at": "kizod user reset-password",
+	"INSERT reset_codes.expires_at": "kizod user reset-password",
+	"UPDATE reset_codes.code_hash":  "kizod user reset-password",
+	"UPDATE reset_codes.created_at": "kizod user reset-password",
+	"UPDATE reset_codes.expires_at": "kizod user reset-password",
 }
 
 // withoutAStatement are privileges that the application's role needs although no statement writes

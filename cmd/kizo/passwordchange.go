@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,7 +11,7 @@ import (
 )
 
 func newPasswordCommand(a *app) *cobra.Command {
-	return newGroup("password", "Your password", newPasswordChangeCommand(a))
+	return newGroup("password", "Your password", newPasswordChangeCommand(a), newPasswordResetCommand(a))
 }
 
 type passwordChangeOptions struct {
@@ -26,7 +27,7 @@ func newPasswordChangeCommand(a *app) *cobra.Command {
 		Short: "Change your password, and end your other sessions",
 		Long: `Change your password. All your sessions but this one end at once.
 
-API keys stay valid. If another person may know your password, look at them as well: kizo keys list.
+If you have lost it: kizo password reset. API keys stay valid. If another person may know your password, look at them as well: kizo keys list.
 
 A password has 10 to 256 bytes. Four unrelated words make a good one. With --password-stdin, the first
 line of stdin is the current password and the second line the new one.`,
@@ -48,11 +49,11 @@ func passwordChangeRun(ctx context.Context, opts *passwordChangeOptions) error {
 	if err != nil {
 		return err
 	}
-	change, err := opts.password.readChange(ctx, a)
+	current, next, err := opts.password.readPair(ctx, a, "current password")
 	if err != nil {
 		return err
 	}
-	changed, err := kizo.ChangePassword(ctx, change)
+	changed, err := kizo.ChangePassword(ctx, client.PasswordChange{CurrentPassword: current, NewPassword: next})
 	if err != nil {
 		return err
 	}
@@ -67,29 +68,27 @@ func passwordChangeRun(ctx context.Context, opts *passwordChangeOptions) error {
 	return nil
 }
 
-// readChange asks for the current password and, twice, for the new one.
-func (o *passwordOptions) readChange(ctx context.Context, a *app) (client.PasswordChange, error) {
+// readPair asks for a secret, such as the current password, and twice for a new password.
+func (o *passwordOptions) readPair(ctx context.Context, a *app, name string) (secret, password string, err error) {
 	if o.stdin {
-		current, err := firstLine(a.io.In)
-		if err != nil {
-			return client.PasswordChange{}, err
+		if secret, err = firstLine(a.io.In); err != nil {
+			return "", "", err
 		}
-		next, err := firstLine(a.io.In)
-		if err != nil {
-			return client.PasswordChange{}, usagef("stdin needs two lines: the current password and the new one")
+		if password, err = firstLine(a.io.In); err != nil {
+			return "", "", usagef("stdin needs two lines: the %s and the new password", name)
 		}
-		return client.PasswordChange{CurrentPassword: current, NewPassword: next}, nil
+		return secret, password, nil
 	}
 	if a.io.ReadSecrets == nil {
-		return client.PasswordChange{}, withHint(usagef("there is no terminal to ask for the passwords"), a.commandLine()+" --password-stdin < FILE")
+		return "", "", withHint(usagef("there is no terminal to ask for the %s", name), a.commandLine()+" --password-stdin < FILE")
 	}
 	a.io.note("A password has 10 to 256 bytes; four unrelated words make a good one.")
-	typed, err := a.io.ReadSecrets(ctx, "Current password: ", "New password: ", "Repeat new password: ")
+	typed, err := a.io.ReadSecrets(ctx, strings.ToUpper(name[:1])+name[1:]+": ", "New password: ", "Repeat new password: ")
 	if err != nil {
-		return client.PasswordChange{}, err
+		return "", "", err
 	}
 	if typed[1] != typed[2] {
-		return client.PasswordChange{}, usagef("the two new passwords are not the same")
+		return "", "", usagef("the two new passwords are not the same")
 	}
-	return client.PasswordChange{CurrentPassword: typed[0], NewPassword: typed[1]}, nil
+	return typed[0], typed[1], nil
 }

@@ -35,6 +35,9 @@ SELECT gen_random_uuid(), 'ada@example.com', handle, 'Ada', 'ada', '$argon2id$v=
 		{"user verify-email @squatter", 1, "another user has verified this e-mail address"},
 		{"user grant ada@example.com operator --reason hired", 0, "ada@example.com is operator now"},
 		{"user verify-email", 2, "kizod user verify-email HANDLE"},
+		{"user reset-password", 2, "kizod user reset-password LOGIN"},
+		{"user reset-password ada --expires 169h", 2, "--expires is from 1m to 168h"},
+		{"user reset-password carol", 1, "no such user"},
 	} {
 		if code, output := run(t, env, strings.Fields(c.args)...); code != c.code || !strings.Contains(output, c.want) {
 			t.Errorf("%s: %d\n%s", c.args, code, output)

@@ -52,16 +52,17 @@ func authorizationOf(path string) func(*fixture, *user) string {
 
 // matrix has a row for each route that the app serves; a route without one fails the test.
 var matrix = map[string]access{
-	"GET /":                       {public: true},
-	"HEAD /":                      {public: true},
-	"GET /openapi.yaml":           {public: true},
-	"HEAD /openapi.yaml":          {public: true},
-	"GET /.well-known/jwks.json":  {public: true},
-	"HEAD /.well-known/jwks.json": {public: true},
-	"POST /v1/auth/signup":        {public: true},
-	"POST /v1/auth/login":         {public: true},
-	"POST /v1/auth/refresh":       {public: true},
-	"POST /v1/bank/callbacks":     {public: true}, // the signature decides
+	"GET /":                        {public: true},
+	"HEAD /":                       {public: true},
+	"GET /openapi.yaml":            {public: true},
+	"HEAD /openapi.yaml":           {public: true},
+	"GET /.well-known/jwks.json":   {public: true},
+	"HEAD /.well-known/jwks.json":  {public: true},
+	"POST /v1/auth/signup":         {public: true},
+	"POST /v1/auth/login":          {public: true},
+	"POST /v1/auth/refresh":        {public: true},
+	"POST /v1/auth/password/reset": {public: true},
+	"POST /v1/bank/callbacks":      {public: true}, // the signature decides
 
 	"POST /v1/auth/logout": {body: nothing},
 	"POST /v1/auth/password": {

@@ -48,6 +48,7 @@ var operations = map[string]operation{
 	"POST /v1/auth/refresh":         {access: forAnonymous, body: bodyOf[openapi.Refresh]},
 	"POST /v1/auth/logout":          {},
 	"POST /v1/auth/password":        {body: bodyOf[openapi.PasswordChange], hashesPassword: true},
+	"POST /v1/auth/password/reset":  {access: forAnonymous, body: bodyOf[openapi.PasswordReset], hashesPassword: true},
 	"GET /v1/auth/keys":             {},
 	"POST /v1/auth/keys":            {body: bodyOf[openapi.ApiKeyCreate], hashesPassword: true},
 	"DELETE /v1/auth/keys/:id":      {},

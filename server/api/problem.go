@@ -52,6 +52,7 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.PasswordTooCommon:   http.StatusBadRequest,
 	openapi.PasswordPersonal:    http.StatusBadRequest,
 	openapi.PasswordUnchanged:   http.StatusBadRequest,
+	openapi.ResetCodeInvalid:    http.StatusUnauthorized,
 	openapi.TooManyAttempts:     http.StatusTooManyRequests,
 	openapi.TooManyLookups:      http.StatusTooManyRequests,
 	openapi.UserNotFound:        http.StatusNotFound,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -118,8 +119,13 @@ func (s *Service) storePassword(ctx context.Context, tx pgx.Tx, userID UserID, k
 	if _, err := tx.Exec(ctx, sqlChangePassword, userID, stored.phc, stored.pepperID, now); err != nil {
 		return PasswordChange{}, fmt.Errorf("store the password: %w", err)
 	}
-	// A transaction that opens a session holds the row of the user FOR SHARE, so this statement
-	// sees every session that was opened before.
+	return s.endSessionsFor(ctx, tx, userID, keep, now)
+}
+
+// endSessionsFor ends the sessions of a user whose row is locked and whose password was changed,
+// except the session keep. A transaction that opens a session holds the row of the user FOR SHARE,
+// so no session that was opened before is missed.
+func (s *Service) endSessionsFor(ctx context.Context, tx pgx.Tx, userID UserID, keep uuid.UUID, now time.Time) (PasswordChange, error) {
 	tag, err := tx.Exec(ctx, sqlEndOtherSessions, userID, keep, now, revokedByUser)
 	if err != nil {
 		return PasswordChange{}, fmt.Errorf("end sessions: %w", err)

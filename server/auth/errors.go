@@ -23,6 +23,7 @@ const (
 	CodePasswordTooCommon   problem.Code = "password_too_common"
 	CodePasswordPersonal    problem.Code = "password_personal"
 	CodePasswordUnchanged   problem.Code = "password_unchanged"
+	CodeResetCodeInvalid    problem.Code = "reset_code_invalid"
 	CodeTokenInvalid        problem.Code = "token_invalid"
 	CodeTokenExpired        problem.Code = "token_expired"
 	CodeSessionRevoked      problem.Code = "session_revoked"
@@ -51,7 +52,7 @@ func Codes() []problem.Code {
 		CodeEmailTaken, CodeHandleTaken,
 		CodeEmailMalformed, CodeHandleMalformed, CodeNameMalformed, CodeHandleReserved, CodeNameReserved,
 		CodePasswordTooShort, CodePasswordTooLong, CodePasswordMalformed,
-		CodePasswordTooCommon, CodePasswordPersonal, CodePasswordUnchanged,
+		CodePasswordTooCommon, CodePasswordPersonal, CodePasswordUnchanged, CodeResetCodeInvalid,
 		CodeTokenInvalid, CodeTokenExpired, CodeSessionRevoked,
 		CodeRefreshTokenInvalid, CodeRefreshTokenReused,
 		CodeUserNotFound, CodeSessionNotFound,

@@ -1,0 +1,133 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/JDevAman/kizo/internal/text"
+)
+
+// A reset code is 20 characters of Crockford's Base32 (https://www.crockford.com/base32.html): 100
+// random bits, so that its SHA-256 needs neither salt nor stretching. It has groups of five.
+const (
+	resetCodeAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+	resetCodeLength   = 20
+	resetCodeGroup    = 5
+
+	// MaxResetCodeLife is how long a reset code is valid at most.
+	MaxResetCodeLife = 7 * 24 * time.Hour
+
+	maxResetFailures = 5 // of one code; a CHECK constraint allows the same number
+)
+
+func newResetCode() (code string, hash [sha256.Size]byte) {
+	var text strings.Builder
+	for i, b := range randomBytes(resetCodeLength) {
+		if i > 0 && i%resetCodeGroup == 0 {
+			text.WriteByte('-')
+		}
+		text.WriteByte(resetCodeAlphabet[b%byte(len(resetCodeAlphabet))]) // 32 divides 256: no bias
+	}
+	return text.String(), hashResetCode(text.String())
+}
+
+// asTyped replaces what readers of a code confuse, and removes what groups it.
+var asTyped = strings.NewReplacer("O", "0", "I", "1", "L", "1", "-", "", " ", "", "\t", "")
+
+func hashResetCode(code string) [sha256.Size]byte {
+	return sha256.Sum256([]byte(asTyped.Replace(strings.ToUpper(code))))
+}
+
+// unusablePassword is a hash that no password has.
+func unusablePassword() string {
+	return phc{params: DefaultArgon2Params(), salt: randomBytes(saltBytes), digest: randomBytes(digestBytes)}.String()
+}
+
+const (
+	// A user who has not verified an address is found by handle only.
+	sqlUserToReset = `
+SELECT id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email
+  FROM users
+ WHERE email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, '')
+   FOR NO KEY UPDATE`
+
+	sqlTakePassword = `
+UPDATE users SET password_hash = $2, updated_at = greatest(updated_at, $3),
+       password_changed_at = greatest($3, created_at, password_changed_at + interval '1 microsecond')
+ WHERE id = $1`
+
+	sqlInsertResetCode = `
+INSERT INTO reset_codes (user_id, code_hash, created_at, expires_at)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (user_id) DO UPDATE SET code_hash = $2, created_at = $3, expires_at = $4, failures = 0`
+)
+
+// ResetCode is a code that an operator gives to a user.
+type ResetCode struct {
+	Code          string
+	Handle        string // of the user
+	ExpiresAt     time.Time
+	SessionsEnded int
+	APIKeys       int // that are not revoked: they stay valid
+}
+
+// IssueResetCode ends the password and all sessions of a user, who must choose another password
+// with the code. An earlier code of the user is no longer valid. The pool must be connected as the
+// owner of the tables: kizo_app may not issue codes.
+//
+// The change is recorded for the user, and with the reason among the actions of operators.
+func (s *Service) IssueResetCode(ctx context.Context, identifier string, life time.Duration, reason string) (ResetCode, error) {
+	if life < time.Minute || life > MaxResetCodeLife {
+		return ResetCode{}, fmt.Errorf("auth: a reset code is valid for a minute to %v", MaxResetCodeLife)
+	}
+	var (
+		l     = parseLogin(identifier)
+		now   = s.now()
+		reset = ResetCode{ExpiresAt: now.Add(life)}
+		hash  [sha256.Size]byte
+	)
+	reset.Code, hash = newResetCode()
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		user, err := oneUser(ctx, tx, "find the user", sqlUserToReset, l.email, l.handle)
+		if err != nil {
+			return err
+		}
+		reset.Handle = user.Handle
+		if _, err := tx.Exec(ctx, sqlTakePassword, user.ID, unusablePassword(), now); err != nil {
+			return fmt.Errorf("end the password: %w", err)
+		}
+		if _, err := tx.Exec(ctx, sqlInsertResetCode, user.ID, hash[:], now, reset.ExpiresAt); err != nil {
+			return fmt.Errorf("store the reset code: %w", err)
+		}
+		ended, err := s.endSessionsFor(ctx, tx, user.ID, uuid.Nil, now)
+		if err != nil {
+			return err
+		}
+		reset.SessionsEnded, reset.APIKeys = ended.SessionsEnded, ended.APIKeys
+		if _, err := tx.Exec(ctx, sqlRecordAction, UserID{}, "password.reset", user.Handle, text.Clean(reason, 500)); err != nil {
+			return fmt.Errorf("record the reset: %w", err)
+		}
+		return s.record(ctx, tx, EventPasswordChanged, user.ID, uuid.Nil, Client{}, "ended by an operator, who issued a reset code")
+	})
+	if err != nil {
+		return ResetCode{}, err
+	}
+	s.events.write(ctx, EventPasswordChanged, slog.String("user", reset.Handle), slog.String("reason", EventText(reason)))
+	s.waitForCacheExpiry()
+	return reset, nil
+}
+
+// Format omits the code for every verb of fmt.
+func (c ResetCode) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "auth.ResetCode(@%s, %s)", c.Handle, redacted)
+}
+
+// LogValue omits the code from logs.
+func (c ResetCode) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
