@@ -23,6 +23,9 @@ type eventsOptions struct {
 	since     string
 	limit     int
 	untilLive bool
+
+	exec       execution
+	cursorPath string // of --exec
 }
 
 // eventLine is one line of output of kizo events: the transfer as kizo transfers shows it, and what
@@ -34,41 +37,66 @@ type eventLine struct {
 }
 
 func newEventsCommand(a *app) *cobra.Command {
-	opts := &eventsOptions{app: a}
+	opts := &eventsOptions{app: a, exec: execution{app: a, sleep: sleep}}
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Follow the events of your transfers, live",
 		Long: `Follow the events of your transfers, live: one line for each change of state, until Ctrl-C.
 
 kizo reconnects forever after a lost connection, without losing or repeating an event; stderr says so.
-In a pipe, each line is a JSON object; pass its event_id to --since to continue after it.`,
+In a pipe, each line is a JSON object; pass its event_id to --since to continue after it.
+
+With --exec, a shell command runs for each event, one after the other, and gets the JSON object on stdin. An
+event is delivered at least once: kizo moves its cursor, a file, after the command has ended with exit code 0, and
+repeats the event if kizo is killed in between; the event_id is the same. After --attempts failures, with
+pauses from 1 s to 30 s, kizo ends with exit code 1, and the next start repeats that event. The command gets
+the signals SIGINT and SIGTERM of kizo, and its environment has neither an API key nor a token.`,
 		Example: `  kizo events
   kizo events --since 2h
   kizo events --since 2h --until-live --json=event_id,state,amount
-  kizo events --limit 1 --json`,
+  kizo events --limit 1 --json
+  kizo events --exec 'jq -r .memo >> memos.txt'`,
 		Args: takes(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return eventsRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, eventLine{}, eventColumns...)
-	flags := cmd.Flags()
-	flags.StringVar(&opts.since, "since", "", "start after this event_id, or at a time: "+timeFlagHelp+"; default: now")
-	flags.IntVarP(&opts.limit, "limit", "n", 0, "exit after this many events; 0 means no limit")
-	flags.BoolVar(&opts.untilLive, "until-live", false, "exit after the events up to now")
+	opts.addRange(cmd)
+	opts.exec.addTo(cmd, &opts.cursorPath)
 	return cmd
 }
 
+// addRange adds the flags that say which events.
+func (o *eventsOptions) addRange(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.since, "since", "", "start after this event_id, or at a time: "+timeFlagHelp+"; default: now")
+	flags.IntVarP(&o.limit, "limit", "n", 0, "exit after this many events; 0 means no limit")
+	flags.BoolVar(&o.untilLive, "until-live", false, "exit after the events up to now")
+}
+
+// check checks the flags, before any request.
+func (o *eventsOptions) check() error {
+	if o.limit < 0 {
+		return usagef("--limit %d: use 1 or more, or 0 for no limit", o.limit)
+	}
+	if o.app.human() { // where it shows the time of day
+		return o.app.checkZone()
+	}
+	return nil
+}
+
 func eventsRun(ctx context.Context, opts *eventsOptions) error {
-	if opts.limit < 0 {
-		return usagef("--limit %d: use 1 or more, or 0 for no limit", opts.limit)
+	if err := opts.check(); err != nil {
+		return err
+	}
+	switch {
+	case opts.exec.command != "":
+		return opts.exec.events(ctx, opts)
+	case opts.cursorPath != "":
+		return usagef("--cursor goes with --exec")
 	}
 	since, err := opts.begin()
 	if err != nil {
 		return err
-	}
-	if opts.app.human() { // where it shows the time of day
-		if err := opts.app.checkZone(); err != nil {
-			return err
-		}
 	}
 	kizo, err := opts.app.kizo()
 	if err != nil {
@@ -112,10 +140,17 @@ type follower struct {
 	sleep   func(context.Context, time.Duration) error
 
 	// For commands that read the history.
-	each        func(client.Event) error // uses an event of a transfer; nil prints it
-	maxFailures int                      // ends after this many lost connections without an event; 0 never does
+	each        func(client.Event) error    // uses an event of a transfer; nil prints it
+	caughtUp    func(position string) error // is called after all events up to now; may be nil
+	maxFailures int                         // ends after this many lost connections without an event; 0 never does
 	failures    int
 }
+
+// unusedError is the error of an event that was received and not used. A new stream would begin
+// after the events that were used, but nothing says that the next attempt has another result.
+type unusedError struct{ error }
+
+func (e *unusedError) Unwrap() error { return e.error }
 
 // errFollowed ends following without an error.
 var errFollowed = errors.New("all requested events were printed")
@@ -123,11 +158,14 @@ var errFollowed = errors.New("all requested events were printed")
 func (f *follower) follow(ctx context.Context) error {
 	for {
 		err := f.read(ctx)
+		unused, isUnused := errors.AsType[*unusedError](err)
 		switch {
 		case errors.Is(err, errFollowed):
 			return nil
 		case ctx.Err() != nil:
 			return context.Canceled
+		case isUnused:
+			return unused.error
 		case !f.retryable(err):
 			return err
 		}
@@ -153,19 +191,23 @@ func (f *follower) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if event.ID != "" {
-			f.since = event.ID
-		}
 		f.pause, f.failures = time.Second, 0
 		switch event.Type {
 		case client.EventTransfer:
 			if err := f.use(event); err != nil {
-				return err
+				return &unusedError{err}
 			}
+			f.since = event.ID
 			if f.printed++; f.printed == f.opts.limit {
 				return errFollowed
 			}
 		case client.EventLive:
+			f.since = event.ID
+			if f.caughtUp != nil {
+				if err := f.caughtUp(event.ID); err != nil {
+					return &unusedError{err}
+				}
+			}
 			if f.opts.untilLive {
 				return errFollowed
 			}
@@ -215,9 +257,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 // something in front of it, such as a maintenance page, whatever its status. Only if nothing has
 // been streamed yet can it mean that the address is wrong.
 func (f *follower) retryable(err error) bool {
-	if _, unwritten := errors.AsType[*outputError](err); unwritten {
-		return false
-	}
 	if _, notKizo := errors.AsType[*client.ProtocolError](err); notKizo || errors.Is(err, io.EOF) {
 		return true
 	}

@@ -89,6 +89,7 @@ const environmentHelp = `Variables:
   KIZO_TOKEN        an access token to use instead of a session; it is never stored
   KIZO_CA_FILE      certificates (PEM) to trust besides those of the system
   KIZO_INSECURE_HTTP  1 lets passwords and tokens go unencrypted to another computer, as --insecure-http does
+  KIZO_WEBHOOK_SECRET  the secret that signs the webhooks of kizo listen, instead of the one in its file
   KIZO_CONFIG       a configuration file to read instead of all others
   KIZO_PAGER        shows lists that are longer than the terminal; PAGER, then less -FIRX if not set, none if empty
   NO_COLOR          no colors in tables; CLICOLOR=0 too. CLICOLOR_FORCE=1: colors also in a pipe; --color decides first
@@ -108,6 +109,7 @@ Files:
   $XDG_STATE_HOME/kizo/sessions/            sessions, one file for each server; they hold tokens in
                                             plain text, and only you may read them
   $XDG_STATE_HOME/kizo/intents.jsonl        commands that were about to be sent: kizo pending
+  $XDG_STATE_HOME/kizo/listen/              how far kizo listen and kizo events --exec are, and the secrets of webhooks
   $XDG_STATE_HOME/kizo/pay/                 payouts from files, and until they are finished a copy of their rows
   $XDG_STATE_HOME/kizo/contexts/            the same three for each context but the default one, by its id
 

@@ -30,6 +30,8 @@
 //	move.go         how every command moves money
 //	pay_read.go     the rows of a payout file; pay_check.go checks them, pay_send.go sends them,
 //	                pay_store.go keeps what a run has done
+//	deliver.go      passes events to a receiver, at least once; cursor.go keeps how far it is;
+//	                webhook.go posts them to a URL, exec.go runs a command
 //	hints.go        what to type after an error; hints_network.go if no server answered
 //	stdout.go       results that could not be written
 //	trust.go        which servers receive passwords and tokens

@@ -61,20 +61,27 @@ func (a *app) confirmServer(ctx context.Context) error {
 
 // checkTransport refuses to send a password or a token unencrypted over a network.
 func (a *app) checkTransport(server string) error {
-	if !unencryptedRemote(server) || a.insecureFlag {
+	if !unencryptedRemote(server) {
 		return nil
 	}
-	if text := a.env("KIZO_INSECURE_HTTP"); text != "" {
-		allowed, err := strconv.ParseBool(text)
-		if err != nil {
-			return usagef("KIZO_INSECURE_HTTP is %q: it must be 1 or 0", text)
-		}
-		if allowed {
-			return nil
-		}
+	if allowed, err := a.insecureHTTP(); err != nil || allowed {
+		return err
 	}
 	return withHint(usagef("passwords and tokens would be sent to %s unencrypted", server),
 		a.withServer("https://"+strings.TrimPrefix(server, "http://")), a.commandLine()+" --insecure-http (if you trust that network)")
+}
+
+// insecureHTTP reports whether the user allows unencrypted connections to other computers.
+func (a *app) insecureHTTP() (bool, error) {
+	text := a.env("KIZO_INSECURE_HTTP")
+	if a.insecureFlag || text == "" {
+		return a.insecureFlag, nil
+	}
+	allowed, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, usagef("KIZO_INSECURE_HTTP is %q: it must be 1 or 0", text)
+	}
+	return allowed, nil
 }
 
 // unencryptedRemote reports whether a server is reached over plain HTTP and is not on this computer
