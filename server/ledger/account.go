@@ -77,6 +77,7 @@ type account struct {
 	floor    *int64
 	status   Status
 	asOf     time.Time
+	limited  bool // has had a limit of its owner; see walletlimits.go
 	changed  bool
 }
 

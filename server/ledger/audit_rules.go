@@ -196,6 +196,16 @@ var auditScans = []scan{
 		},
 	},
 	{
+		rows: walletLimitDays,
+		rules: []rule{
+			{
+				name: "wallet_limits", sentence: "what was spent from a limited wallet on a day is the sum of its pending and posted transfers that count, all of that day, and a wallet with a limit is marked",
+				holds: "x.spent = x.counted AND x.dated AND x.limited IS TRUE",
+				row:   "'account ' || x.account_id || COALESCE(' ' || x.day, '') || ': spent ' || COALESCE(x.spent, 0) || ', transfers ' || COALESCE(x.counted, 0)",
+			},
+		},
+	},
+	{
 		rows: `(SELECT t.id, t.kind, t.expires_at, p.state AS payment_state, p.next_at
 			FROM public.transfers t LEFT JOIN LATERAL (SELECT * FROM public.payments p WHERE p.transfer_id = t.id OFFSET 0) p ON true
 			WHERE t.state = 'pending') x`,
@@ -326,6 +336,17 @@ const (
 				LEFT JOIN LATERAL (SELECT * FROM public.transfers t WHERE t.id = m.transfer_id OFFSET 0) t ON true
 				GROUP BY 1, 2, 3) c USING (limit_id, currency, day)) n
 		LEFT JOIN public.spending_limits l ON l.limit_id = n.limit_id AND l.currency = n.currency) x`
+	walletLimitDays = `(SELECT n.*, a.limited FROM (
+			SELECT account_id, day, s.spent, COALESCE(c.counted, 0) AS counted, COALESCE(c.dated, true) AS dated
+			FROM public.wallet_spending s
+			FULL JOIN (
+				SELECT m.account_id, m.day, sum(CASE t.state WHEN 'pending' THEN t.amount WHEN 'posted' THEN t.posted_amount ELSE 0 END) AS counted,
+					bool_and((t.created_at AT TIME ZONE 'UTC')::date = m.day AND t.debit_account = m.account_id) IS TRUE AS dated
+				FROM public.wallet_limited_transfers m
+				LEFT JOIN LATERAL (SELECT * FROM public.transfers t WHERE t.id = m.transfer_id OFFSET 0) t ON true
+				GROUP BY 1, 2) c USING (account_id, day)
+			UNION ALL SELECT account_id, NULL, 0, 0, true FROM public.wallet_limits) n
+		LEFT JOIN public.accounts a ON a.id = n.account_id) x`
 	currencySums = `(
 		SELECT currency, sum(balance) AS balances, sum(posted) AS posted
 		FROM (

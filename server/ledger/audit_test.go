@@ -125,6 +125,10 @@ func (b *busyFixture) limited() {
 		request.Limit = limit
 		b.must(act(b.t.Context(), request))
 	}
+	heidi := b.user(100)
+	b.limitWallet(heidi, ledger.CurrencyLimit{Currency: "USD", MaxPerTransfer: 20, MaxPerDay: 50})
+	b.must(b.Transfer(b.t.Context(), b.to(grace, heidi, 20)))
+	b.must(b.OpenWithdrawal(b.t.Context(), b.to(grace, heidi, 20)))
 }
 
 // bankTransfers adds deposits and withdrawals in two currencies.
@@ -272,6 +276,10 @@ var damages = []struct {
 	{"more spent than was transferred", `UPDATE limit_spending SET spent = spent + 1`, []string{"limits"}, "limit ", false},
 	{"a limited transfer that is not counted", `INSERT INTO limited_transfers SELECT $one, limit_id, day FROM limit_spending LIMIT 1`, []string{"limits"}, "limit ", false},
 	{"more spent than the limit allows", `UPDATE spending_limits SET max_per_day = 39`, []string{"limits"}, "limit ", false},
+	{"more spent from a limited wallet than was transferred", `UPDATE wallet_spending SET spent = spent + 1`, []string{"wallet_limits"}, "account ", false},
+	{"a transfer that counts for another wallet", `ALTER TABLE wallet_limited_transfers DISABLE TRIGGER USER;
+		INSERT INTO wallet_limited_transfers SELECT $other, account_id, day FROM wallet_spending LIMIT 1`, []string{"wallet_limits"}, "account ", false},
+	{"a limited wallet that is not marked", `UPDATE accounts SET limited = false`, []string{"wallet_limits"}, "account ", false},
 	{"a reversed amount without its reversal", `UPDATE transfers SET reversed_amount = reversed_amount + 1 WHERE id = $one`,
 		[]string{"reversals"}, "transfer $one", false},
 	{"a payment of another amount", `UPDATE payments SET amount = amount + 1 WHERE transfer_id = $waiting`,

@@ -13,7 +13,7 @@ import (
 )
 
 // A batch reads in one round trip, and writes and commits in a second one, whatever the number of
-// its commands.
+// its commands. A batch with limited wallets reads their limits in one more.
 const (
 	begin = `BEGIN ISOLATION LEVEL READ COMMITTED`
 	// For this transaction only: no sequential scans, since a plan made while the tables were small
@@ -26,9 +26,10 @@ const (
 	// Locks accounts with NO KEY UPDATE in the order of their ids, so that two batches with common
 	// accounts wait for each other and never deadlock. Later statements see everything that was
 	// committed before the locks were granted.
-	lockAccounts = `SELECT id, COALESCE(owner, '00000000-0000-0000-0000-000000000000'), currency, kind,
-			balance, held, seq, floor, status, as_of
-		FROM accounts WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
+	lockAccounts   = selectAccounts + ` ORDER BY id FOR NO KEY UPDATE`
+	selectAccounts = `SELECT id, COALESCE(owner, '00000000-0000-0000-0000-000000000000'), currency, kind,
+			balance, held, seq, floor, status, as_of, limited
+		FROM accounts WHERE id = ANY($1)`
 	readClock = `SELECT clock_timestamp()`
 	// OFFSET 0 keeps the planner from turning the look-ups into one join, which would read the
 	// whole table if the plan was made while the table was small.
@@ -116,8 +117,11 @@ func (b *batch) read(ctx context.Context, conn *pgx.Conn, r rules, commands []*c
 	if len(load.payments) > 0 {
 		queue.Queue(lockPayments, load.payments).Query(b.scanPayments)
 	}
-	b.queueLimits(&queue, load.limits)
-	return conn.SendBatch(ctx, &queue).Close()
+	b.queueLimits(&queue, lockLimits, load.limits)
+	if err := conn.SendBatch(ctx, &queue).Close(); err != nil {
+		return err
+	}
+	return b.readWalletLimits(ctx, conn, load.targets)
 }
 
 // write sends the decided changes together with the COMMIT.
@@ -128,6 +132,7 @@ func (b *batch) write(ctx context.Context, conn *pgx.Conn) error {
 	b.queueAccounts(&queue)
 	b.queuePayments(&queue)
 	b.writeLimits(&queue)
+	b.writeWalletLimits(&queue)
 	queue.Queue(`COMMIT`)
 	return conn.SendBatch(ctx, &queue).Close()
 }
@@ -186,7 +191,7 @@ func (b *batch) scanAccounts(rows pgx.Rows) error {
 	for rows.Next() {
 		var a account
 		if err := rows.Scan((*int64)(&a.id), (*[16]byte)(&a.owner), &a.currency, &a.kind, &a.balance, &a.held, &a.seq,
-			&a.floor, &a.status, &a.asOf); err != nil {
+			&a.floor, &a.status, &a.asOf, &a.limited); err != nil {
 			return err
 		}
 		b.accounts[a.id] = &a

@@ -24,7 +24,8 @@ type batch struct {
 	// the tables postings and events.
 	ownPostings bool
 
-	limitBook limitBook // spending limits, if a command has one
+	limitBook    limitBook       // spending limits of API keys, if a command has one
+	walletLimits walletLimitBook // spending limits of users, if an account has one
 
 	// What the batch writes.
 	inserted        []newRow
@@ -491,7 +492,7 @@ func refusalText(code problem.Code) string {
 	case ReversalExceedsTransfer:
 		return "the amount is more than is left of the transfer"
 	case LimitExceeded:
-		return "a limit of the API key did not allow the transfer"
+		return "a spending limit did not allow the transfer"
 	case BatchRefused:
 		return "another transfer of the batch was refused, and the batch is all or nothing"
 	default:

@@ -182,6 +182,9 @@ func (h *fixture) oneOfEverything() *strings.Replacer {
 	}
 	_, err := h.Transfer(h.t.Context(), ledger.TransferRequest{Owner: bob, Key: newKey(), Payee: alice, Amount: usd(100_000)})
 	refused := *wantCode(h.t, err, ledger.InsufficientFunds).Transfer
+	h.limitWallet(alice, ledger.CurrencyLimit{Currency: "EUR", MaxPerTransfer: 20, MaxPerDay: 30})
+	limited, err := h.OpenWithdrawal(h.t.Context(), ledger.TransferRequest{Owner: alice, Key: newKey(), Amount: eur(10)})
+	testkit.Must(h.t, err)
 	account := func(owner ledger.UserID, currency string) string {
 		var id int64
 		conn := testkit.Connect(h.t, h.db.AppURL)
@@ -192,7 +195,7 @@ func (h *fixture) oneOfEverything() *strings.Replacer {
 	}
 	return strings.NewReplacer(
 		"$alice", account(alice, "USD"), "$bob", account(bob, "USD"), "$other", account(other, "USD"), "$euro", account(alice, "EUR"),
-		"$posted", posted.ID.String(), "$captured", captured.ID.String(), "$pending", pending.ID.String(), "$refused", refused.ID.String(), "$reversed", reversed.ID.String())
+		"$posted", posted.ID.String(), "$captured", captured.ID.String(), "$pending", pending.ID.String(), "$refused", refused.ID.String(), "$reversed", reversed.ID.String(), "$limited", limited.Transfer.ID.String())
 }
 
 // userWithoutWallet returns the id of a user who has no wallet.

@@ -205,10 +205,14 @@ type checkpoint struct {
 	accounts                   map[AccountID]account
 	inserted, postings, events int
 	limits                     limitCheckpoint
+	walletLimits               walletLimitCheckpoint
 }
 
 func (b *batch) checkpoint(commands []*command) checkpoint {
-	p := checkpoint{make(map[AccountID]account), len(b.inserted), len(b.postings), len(b.events), b.limitBook.checkpoint()}
+	p := checkpoint{
+		make(map[AccountID]account), len(b.inserted), len(b.postings), len(b.events),
+		b.limitBook.checkpoint(), b.walletLimits.checkpoint(),
+	}
 	for _, c := range commands {
 		for _, id := range [...]AccountID{c.debit, c.credit} {
 			if a := b.accounts[id]; a != nil {
@@ -230,6 +234,7 @@ func (b *batch) restore(p checkpoint) {
 	}
 	b.inserted, b.postings, b.events = b.inserted[:p.inserted], b.postings[:p.postings], b.events[:p.events]
 	b.limitBook.restore(p.limits)
+	b.walletLimits.restore(p.walletLimits)
 }
 
 // Replay returns the results that earlier commands had under the keys of requests, whatever their

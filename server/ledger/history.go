@@ -44,15 +44,20 @@ func (l *Ledger) Preview(ctx context.Context, r TransferRequest, authorize bool)
 	if err != nil {
 		return Preview{}, err
 	}
-	const look = `SELECT id, COALESCE(owner, '00000000-0000-0000-0000-000000000000'), currency, kind,
-			balance, held, seq, floor, status, as_of
-		FROM accounts WHERE id = ANY($1)`
 	b := newBatch(1)
-	var queue pgx.Batch
-	queue.Queue(look, rawIDs([]AccountID{c.debit, c.credit})).Query(b.scanAccounts)
+	var (
+		queue  pgx.Batch
+		limits limitsToLoad
+	)
+	limits.add(c)
+	queue.Queue(selectAccounts, rawIDs([]AccountID{c.debit, c.credit})).Query(b.scanAccounts)
 	queue.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.now) })
+	b.queueLimits(&queue, selectLimits, limits)
 	if err := l.pool.SendBatch(ctx, &queue).Close(); err != nil {
 		return Preview{}, unavailable("read the wallets", err)
+	}
+	if err := b.readWalletLimits(ctx, l.pool, nil); err != nil {
+		return Preview{}, unavailable("read the limits", err)
 	}
 	if o := b.decide(c); o.err != nil {
 		if refusal, ok := errors.AsType[*Refusal](o.err); ok {

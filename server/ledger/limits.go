@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// A spending limit restricts the transfers that name it: those of one API key.
+// A spending limit restricts the transfers that name it: those of one API key. The limits that
+// users set on their own wallets are in walletlimits.go.
 //
 //	transfer, authorize, withdraw, reverse ─► counted in full, when it is decided
 //	capture of less, void, expiry, bank rejects ─► the rest is given back to that day
@@ -127,8 +129,9 @@ func (l *Ledger) resolveLimit(ctx context.Context, c *command) error {
 const (
 	// In the order of their keys, and after the accounts: two batches with a common limit wait for
 	// each other and never deadlock.
-	lockLimits = `SELECT limit_id, currency, COALESCE(max_per_transfer, 0), COALESCE(max_per_day, 0), COALESCE(payees, '{}')
-		FROM spending_limits WHERE limit_id = ANY($1) ORDER BY limit_id, currency FOR NO KEY UPDATE`
+	lockLimits   = selectLimits + ` FOR NO KEY UPDATE`
+	selectLimits = `SELECT limit_id, currency, COALESCE(max_per_transfer, 0), COALESCE(max_per_day, 0), COALESCE(payees, '{}')
+		FROM spending_limits WHERE limit_id = ANY($1) ORDER BY limit_id, currency`
 	readSpending = `SELECT s.limit_id, s.currency, s.day, s.spent FROM unnest($1::uuid[]) AS l (id)
 		CROSS JOIN LATERAL (SELECT * FROM limit_spending x WHERE x.limit_id = l.id
 			AND (x.day >= (clock_timestamp() AT TIME ZONE 'UTC')::date - 1 OR x.day = ANY($2::date[])) OFFSET 0) s`
@@ -157,23 +160,23 @@ func (load *limitsToLoad) add(c *command) {
 	}
 }
 
-func (b *batch) queueLimits(queue *pgx.Batch, load limitsToLoad) {
+// queueLimits reads limits with lockLimits, or for a preview with selectLimits.
+func (b *batch) queueLimits(queue *pgx.Batch, read string, load limitsToLoad) {
 	if len(load.ids) == 0 {
 		return
 	}
 	if load.days == nil {
 		load.days = []time.Time{}
 	}
-	queue.Queue(lockLimits, load.ids).Query(b.scanLimits)
+	queue.Queue(read, load.ids).Query(b.scanLimits)
 	queue.Queue(readSpending, load.ids, load.days).Query(b.scanSpending)
 }
 
 // limitBook is what a batch knows and writes of spending limits. It is empty in most batches.
 type limitBook struct {
-	limits  map[limitKey]*lockedLimit
-	spent   map[spendingKey]int64
-	changed map[spendingKey]bool
-	counted []countedTransfer
+	limits   map[limitKey]*lockedLimit
+	spending dailySpending[spendingKey]
+	counted  []countedTransfer
 }
 
 type limitKey struct {
@@ -215,46 +218,61 @@ func (b *batch) scanLimits(rows pgx.Rows) error {
 }
 
 func (b *batch) scanSpending(rows pgx.Rows) error {
-	b.limitBook.spent, b.limitBook.changed = make(map[spendingKey]int64), make(map[spendingKey]bool)
 	var (
 		key   spendingKey
 		spent int64
 	)
 	_, err := pgx.ForEachRow(rows, []any{&key.id, &key.currency, &key.day, &spent}, func() error {
 		key.day = key.day.UTC()
-		b.limitBook.spent[key] = spent
+		b.limitBook.spending.load(key, spent)
 		return nil
 	})
 	return err
 }
 
-// spend counts a new transfer against the limit of its command, or refuses it. It is the last check
-// of a transfer. It returns nil if the transfer is allowed.
+// spend counts a new transfer against the limit of its command and the limit of the wallet that it
+// debits, or refuses it. It is the last check of a transfer. It returns nil if the transfer is
+// allowed.
 func (b *batch) spend(c *command, t *Transfer) *outcome {
-	if c.limit == uuid.Nil {
+	wallet := b.walletLimits.limits[t.DebitAccount]
+	if c.limit == uuid.Nil && wallet == nil {
 		return nil
 	}
-	day := b.now.UTC().Truncate(24 * time.Hour)
+	day := b.today()
 	key := spendingKey{limitKey{c.limit, t.Amount.Currency}, day}
-	if why := b.whyBeyondLimit(key, t); why != "" {
+	why := ""
+	if c.limit != uuid.Nil {
+		why = b.whyBeyondLimit(key, t)
+	}
+	if why == "" && wallet != nil {
+		why = b.whyBeyondWalletLimit(wallet, t)
+	}
+	if why != "" {
 		o := b.refuse(t, LimitExceeded)
 		if refusal, ok := errors.AsType[*Refusal](o.err); ok {
 			refusal.problem.Message = why
 		}
 		return &o
 	}
-	b.limitBook.spent[key] += t.Amount.Minor
-	b.limitBook.changed[key] = true
-	b.limitBook.counted = append(b.limitBook.counted, countedTransfer{t.ID, c.limit, day})
+	if c.limit != uuid.Nil {
+		b.limitBook.spending.add(key, t.Amount.Minor)
+		b.limitBook.counted = append(b.limitBook.counted, countedTransfer{t.ID, c.limit, day})
+	}
+	if wallet != nil {
+		b.countInWallet(t)
+	}
 	return nil
 }
+
+// today is the day in UTC, by the database's clock.
+func (b *batch) today() time.Time { return b.now.UTC().Truncate(24 * time.Hour) }
 
 // whyBeyondLimit returns why a limit does not allow a transfer, or "".
 func (b *batch) whyBeyondLimit(key spendingKey, t *Transfer) string {
 	limit, amount := b.limitBook.limits[key.limitKey], t.Amount.Minor
 	left := int64(0)
 	if limit != nil {
-		left = max(limit.MaxPerDay-b.limitBook.spent[key], 0)
+		left = max(limit.MaxPerDay-b.limitBook.spending.spent[key], 0)
 	}
 	show := func(minor int64) string { return money.Amount{Minor: minor, Currency: t.Amount.Currency}.String() }
 	switch {
@@ -271,28 +289,31 @@ func (b *batch) whyBeyondLimit(key spendingKey, t *Transfer) string {
 	return ""
 }
 
-// giveBack gives an amount back to the limit that the target of a command counts against.
+// giveBack gives an amount back to the limits that the target of a command counts against.
 func (b *batch) giveBack(c *command, amount int64) {
-	if c.counted.limit == uuid.Nil || amount == 0 {
+	if amount == 0 {
 		return
 	}
-	key := spendingKey{limitKey{c.counted.limit, c.amount.Currency}, c.counted.day.UTC()}
-	b.limitBook.spent[key] -= amount
-	b.limitBook.changed[key] = true
+	if c.counted.limit != uuid.Nil {
+		b.limitBook.spending.add(spendingKey{limitKey{c.counted.limit, c.amount.Currency}, c.counted.day.UTC()}, -amount)
+	}
+	if in, counted := b.walletLimits.earlier[c.target]; counted {
+		b.walletLimits.spending.add(in, -amount)
+	}
 }
 
 func (b *batch) writeLimits(queue *pgx.Batch) {
 	book := &b.limitBook
-	if len(book.changed) > 0 {
+	if len(book.spending.changed) > 0 {
 		var (
 			ids        [][16]byte
 			currencies []string
 			days       []time.Time
 			spent      []int64
 		)
-		for key := range book.changed {
+		for key := range book.spending.changed {
 			ids, currencies = append(ids, key.id), append(currencies, string(key.currency))
-			days, spent = append(days, key.day), append(spent, book.spent[key])
+			days, spent = append(days, key.day), append(spent, book.spending.spent[key])
 		}
 		queue.Queue(writeSpending, ids, currencies, days, spent)
 	}
@@ -308,6 +329,42 @@ func (b *batch) writeLimits(queue *pgx.Batch) {
 	}
 }
 
+// dailySpending is what a batch knows, and has changed, of what was spent on days. The zero value
+// is empty.
+type dailySpending[Key comparable] struct {
+	spent   map[Key]int64
+	changed map[Key]bool
+}
+
+func (s *dailySpending[Key]) load(key Key, spent int64) {
+	if s.spent == nil {
+		s.spent = make(map[Key]int64)
+	}
+	s.spent[key] = spent
+}
+
+func (s *dailySpending[Key]) add(key Key, amount int64) {
+	s.load(key, s.spent[key]+amount)
+	if s.changed == nil {
+		s.changed = make(map[Key]bool)
+	}
+	s.changed[key] = true
+}
+
+// restore undoes the changes since spent was before. A number that is back at its old value is
+// written all the same, unless it had none.
+func (s *dailySpending[Key]) restore(before map[Key]int64) {
+	for key := range s.spent {
+		spent, known := before[key]
+		if !known {
+			delete(s.spent, key)
+			delete(s.changed, key)
+			continue
+		}
+		s.spent[key] = spent
+	}
+}
+
 // limitCheckpoint is what an atomic group may change of a limitBook.
 type limitCheckpoint struct {
 	spent   map[spendingKey]int64
@@ -315,29 +372,12 @@ type limitCheckpoint struct {
 }
 
 func (book *limitBook) checkpoint() limitCheckpoint {
-	p := limitCheckpoint{counted: len(book.counted)}
-	if len(book.limits) > 0 {
-		p.spent = make(map[spendingKey]int64, len(book.spent))
-		for key, spent := range book.spent {
-			p.spent[key] = spent
-		}
-	}
-	return p
+	return limitCheckpoint{maps.Clone(book.spending.spent), len(book.counted)}
 }
 
-// restore undoes the changes since the checkpoint. A number that is back at its old value is
-// written all the same, unless it had none.
 func (book *limitBook) restore(p limitCheckpoint) {
+	book.spending.restore(p.spent)
 	book.counted = book.counted[:p.counted]
-	for key := range book.spent {
-		before, known := p.spent[key]
-		if !known {
-			delete(book.spent, key)
-			delete(book.changed, key)
-			continue
-		}
-		book.spent[key] = before
-	}
 }
 
 // errLimitsNeedCurrency is for callers that build a limit.

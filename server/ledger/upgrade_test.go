@@ -112,8 +112,9 @@ func TestUpgradeFromSchema6(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)
 	migrateTo(t, db, 6)
-	// The ledger of this version needs the column of migration 11. That of schema 6 did not.
+	// The ledger of this version needs the columns of migrations 11 and 15.
 	_, err := testkit.Connect(t, db.AdminURL).Exec(t.Context(), `ALTER TABLE transfers ADD COLUMN tags text;
+		ALTER TABLE accounts ADD COLUMN limited bool NOT NULL DEFAULT false;
 		GRANT INSERT (tags) ON transfers TO kizo_app`)
 	testkit.Must(t, err)
 	pool, err := pgxpool.New(t.Context(), db.AppURL)
