@@ -97,6 +97,7 @@ var answerTypes = map[string]reflect.Type{
 	"Timeline": reflect.TypeFor[Timeline](), "TransferEvent": reflect.TypeFor[openapi.TransferEvent](), "OpsSnapshot": reflect.TypeFor[OpsSnapshot](),
 	"ApiKeyList": reflect.TypeFor[openapi.ApiKeyList](), "ApiKeySecret": reflect.TypeFor[APIKeySecret](),
 	"Statement": reflect.TypeFor[Statement](), "SecurityEventList": reflect.TypeFor[openapi.SecurityEventList](),
+	"Limits": reflect.TypeFor[Limits](), "WalletLimit": reflect.TypeFor[WalletLimit](),
 }
 
 // TestRequiredFieldsOfAnswers removes each field of each answer, and replaces it by null. An error

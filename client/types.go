@@ -27,6 +27,7 @@ type (
 	PasswordReset         = openapi.PasswordReset
 	PasswordChanged       = openapi.PasswordChanged
 	APIKeyLimit           = openapi.ApiKeyLimit
+	LimitSet              = openapi.LimitSet
 
 	// Users and their sessions.
 
@@ -37,6 +38,9 @@ type (
 	SecurityEvent = openapi.SecurityEvent
 	APIKey        = openapi.ApiKey
 	APIKeySecret  = openapi.ApiKeySecret
+	Limits        = openapi.Limits
+	WalletLimit   = openapi.WalletLimit
+	NextLimit     = openapi.NextLimit
 
 	// Wallets.
 

@@ -810,6 +810,27 @@ type LatencySnapshot struct {
 	PerSecond float64  `json:"per_second"`
 }
 
+// LimitSet defines model for LimitSet.
+type LimitSet struct {
+	// MaxPerDay The most that leaves the wallet in a day in UTC, in minor units; no maximum if absent. Transfers, authorizations, withdrawals and reversals count when they are made; what is not captured, voided, expired or rejected by the bank is given back.
+	MaxPerDay *int64 `json:"max_per_day,omitempty"`
+
+	// MaxPerTransfer The most of one transfer, in minor units; no maximum if absent
+	MaxPerTransfer *int64 `json:"max_per_transfer,omitempty"`
+}
+
+// Limits defines model for Limits.
+type Limits struct {
+	// Items One for each wallet, by currency
+	Items []WalletLimit `json:"items"`
+	Key   *ApiKey       `json:"key,omitempty"`
+
+	// RenewsAt When what was spent is counted from 0 again
+	//
+	// Example: 2026-11-29T00:00:00Z
+	RenewsAt time.Time `json:"renews_at"`
+}
+
 // LogIn defines model for LogIn.
 type LogIn struct {
 	// Login E-mail address or handle
@@ -836,6 +857,18 @@ type MonthTotals struct {
 
 	// Since The beginning of the sums
 	Since time.Time `json:"since"`
+}
+
+// NextLimit A change that was asked for and is not in effect yet
+type NextLimit struct {
+	// At When it takes effect
+	At time.Time `json:"at"`
+
+	// MaxPerDay In minor units; absent if there is then no maximum
+	MaxPerDay *int64 `json:"max_per_day,omitempty"`
+
+	// MaxPerTransfer In minor units; absent if there is then no maximum
+	MaxPerTransfer *int64 `json:"max_per_transfer,omitempty"`
 }
 
 // OpsSnapshot Queues and health at one time. What this kizod cannot determine is null.
@@ -1531,6 +1564,26 @@ type Wallet struct {
 // WalletStatus defines model for Wallet.Status.
 type WalletStatus string
 
+// WalletLimit defines model for WalletLimit.
+type WalletLimit struct {
+	// Currency An ISO 4217 currency code
+	//
+	// Example: USD
+	Currency Currency `json:"currency"`
+
+	// MaxPerDay The most that leaves the wallet in a day in UTC, in minor units; absent if there is no maximum
+	MaxPerDay *int64 `json:"max_per_day,omitempty"`
+
+	// MaxPerTransfer The most of one transfer, in minor units; absent if there is no maximum
+	MaxPerTransfer *int64 `json:"max_per_transfer,omitempty"`
+
+	// Next A change that was asked for and is not in effect yet
+	Next *NextLimit `json:"next,omitempty"`
+
+	// SpentToday What counts for today (UTC), in minor units: only what was spent while the wallet had a limit
+	SpentToday int64 `json:"spent_today"`
+}
+
 // WalletList defines model for WalletList.
 type WalletList struct {
 	Items []Wallet `json:"items"`
@@ -1758,6 +1811,9 @@ type SignUpJSONRequestBody = SignUp
 
 // CreateDepositJSONRequestBody defines body for CreateDeposit for application/json ContentType.
 type CreateDepositJSONRequestBody = BankTransferCreate
+
+// SetLimitJSONRequestBody defines body for SetLimit for application/json ContentType.
+type SetLimitJSONRequestBody = LimitSet
 
 // UpdateMeJSONRequestBody defines body for UpdateMe for application/json ContentType.
 type UpdateMeJSONRequestBody = UserUpdate

@@ -94,6 +94,9 @@ var matrix = map[string]access{
 	"GET /v1/wallets/:currency/statements/:month": {body: nothing},
 	"GET /v1/transfers":                           {body: nothing},
 	"POST /v1/transfers":                          {body: func(_ *fixture, alice *user) any { return pay(alice, 1) }},
+	"GET /v1/limits":                              {body: nothing},
+	"PUT /v1/limits/:currency":                    {body: func(*fixture, *user) any { return fields{"max_per_day": 5} }}, // as above
+	"DELETE /v1/limits/:currency":                 {body: nothing},
 	"POST /v1/transfers/batch": {body: func(_ *fixture, alice *user) any {
 		return fields{"transfers": []fields{batchRow(alice, 1).with("authorize", true)}}
 	}},
@@ -124,6 +127,7 @@ var matrix = map[string]access{
 	"POST /v1/ops/users/:login/suspend":      {body: because, operators: true},
 	"POST /v1/ops/users/:login/reinstate":    {body: because, operators: true},
 	"POST /v1/ops/users/:login/end-sessions": {body: because, operators: true},
+	"GET /v1/ops/users/:login/limits":        {body: nothing, operators: true},
 	"GET /v1/ops/users/:login/keys":          {body: nothing, operators: true},
 	"POST /v1/ops/users/:login/revoke-keys":  {body: because, operators: true},
 	"POST /v1/ops/reconcile":                 {body: nothing, operators: true},

@@ -61,6 +61,11 @@ func (g guardedRouter) Post(path string, handlers ...fiber.Handler) fiber.Router
 	return g.add(fiber.MethodPost, path, handlers)
 }
 
+// Put registers a route.
+func (g guardedRouter) Put(path string, handlers ...fiber.Handler) fiber.Router {
+	return g.add(fiber.MethodPut, path, handlers)
+}
+
 // Patch registers a route.
 func (g guardedRouter) Patch(path string, handlers ...fiber.Handler) fiber.Router {
 	return g.add(fiber.MethodPatch, path, handlers)

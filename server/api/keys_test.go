@@ -86,6 +86,9 @@ var scopesOfRoutes = map[string]string{
 	"POST /v1/transfers/:id/reverse":              "transfers:write",
 	"POST /v1/deposits":                           "bank:write",
 	"POST /v1/withdrawals":                        "bank:write",
+	"GET /v1/limits":                              "read transfers:write bank:write",
+	"PUT /v1/limits/:currency":                    "",
+	"DELETE /v1/limits/:currency":                 "",
 
 	"GET /v1/ops/queues":                             "ops:read",
 	"POST /v1/ops/queues/:queue/pause":               "ops:write",
@@ -100,6 +103,7 @@ var scopesOfRoutes = map[string]string{
 	"POST /v1/ops/users/:login/suspend":              "",
 	"POST /v1/ops/users/:login/reinstate":            "",
 	"POST /v1/ops/users/:login/end-sessions":         "",
+	"GET /v1/ops/users/:login/limits":                "ops:read",
 	"GET /v1/ops/users/:login/keys":                  "ops:read",
 	"POST /v1/ops/users/:login/revoke-keys":          "ops:write",
 	"POST /v1/ops/reconcile":                         "ops:write",

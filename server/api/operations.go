@@ -67,6 +67,9 @@ var operations = map[string]operation{
 	"GET /v1/wallets/:currency/statements/:month": {scopes: auth.ScopeRead},
 	"GET /v1/summary":                             {scopes: auth.ScopeRead},
 	"GET /v1/events":                              {scopes: auth.ScopeRead},
+	"GET /v1/limits":                              {scopes: auth.ScopeRead | auth.ScopeTransfers | auth.ScopeBank},
+	"PUT /v1/limits/:currency":                    {body: bodyOf[openapi.LimitSet]},
+	"DELETE /v1/limits/:currency":                 {},
 
 	"GET /v1/transfers":              {scopes: auth.ScopeRead},
 	"POST /v1/transfers":             {scopes: auth.ScopeTransfers, body: bodyOf[openapi.TransferCreate], movesMoney: true},
@@ -94,6 +97,7 @@ var operations = map[string]operation{
 	"POST /v1/ops/users/:login/suspend":              {access: forOperators, body: bodyOf[openapi.Reason]},
 	"POST /v1/ops/users/:login/reinstate":            {access: forOperators, body: bodyOf[openapi.Reason]},
 	"POST /v1/ops/users/:login/end-sessions":         {access: forOperators, body: bodyOf[openapi.Reason]},
+	"GET /v1/ops/users/:login/limits":                {access: forOperators, scopes: auth.ScopeOpsRead},
 	"GET /v1/ops/users/:login/keys":                  {access: forOperators, scopes: auth.ScopeOpsRead},
 	"POST /v1/ops/users/:login/revoke-keys":          {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason]},
 	"POST /v1/ops/reconcile":                         {access: forOperators, scopes: auth.ScopeOpsWrite},

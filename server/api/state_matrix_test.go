@@ -51,6 +51,9 @@ var stateRows = map[string]stateRow{
 	"GET /v1/transfers":                           {},
 	"GET /v1/transfers/:id":                       {own: paid},
 	"GET /v1/transfers/:id/timeline":              {own: paid},
+	"GET /v1/limits":                              {},
+	"PUT /v1/limits/:currency":                    {body: fields{"max_per_day": 5}},
+	"DELETE /v1/limits/:currency":                 {},
 
 	// New money does not move. What was held before may still be captured or released.
 	"POST /v1/transfers":             {body: fields{"to": "@peer", "amount": 1, "currency": "USD"}, frozen: openapi.AccountFrozen},
@@ -75,6 +78,7 @@ var stateRows = map[string]stateRow{
 	"POST /v1/ops/users/:login/suspend":              {body: reason},
 	"POST /v1/ops/users/:login/reinstate":            {body: reason},
 	"POST /v1/ops/users/:login/end-sessions":         {body: reason},
+	"GET /v1/ops/users/:login/limits":                {},
 	"GET /v1/ops/users/:login/keys":                  {},
 	"POST /v1/ops/users/:login/revoke-keys":          {body: reason},
 	"POST /v1/ops/reconcile":                         {},

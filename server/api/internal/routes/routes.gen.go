@@ -56,6 +56,15 @@ type ServerInterface interface {
 	// StreamEvents Stream the events of the user's transfers (server-sent events)
 	// (GET /v1/events)
 	StreamEvents(c *fiber.Ctx, params StreamEventsParams) error
+	// GetLimits Get the limits of the user's wallets, and for an API key its own limits
+	// (GET /v1/limits)
+	GetLimits(c *fiber.Ctx) error
+	// RemoveLimit Remove the limit of a wallet, 24 hours later
+	// (DELETE /v1/limits/{currency})
+	RemoveLimit(c *fiber.Ctx, currency string) error
+	// SetLimit Limit what leaves a wallet of the user
+	// (PUT /v1/limits/{currency})
+	SetLimit(c *fiber.Ctx, currency string) error
 	// GetMe Get the user's own profile
 	// (GET /v1/me)
 	GetMe(c *fiber.Ctx) error
@@ -104,6 +113,9 @@ type ServerInterface interface {
 	// OpsListApiKeys List a user's API keys, without their secrets
 	// (GET /v1/ops/users/{login}/keys)
 	OpsListApiKeys(c *fiber.Ctx, login UserLogin) error
+	// OpsGetLimits Get the limits that a user has set on the wallets
+	// (GET /v1/ops/users/{login}/limits)
+	OpsGetLimits(c *fiber.Ctx, login UserLogin) error
 	// OpsReinstateUser Reinstate a suspended user, who can log in again
 	// (POST /v1/ops/users/{login}/reinstate)
 	OpsReinstateUser(c *fiber.Ctx, login UserLogin) error
@@ -496,6 +508,80 @@ func (siw *ServerInterfaceWrapper) StreamEvents(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.StreamEvents(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// GetLimits operation middleware
+func (siw *ServerInterfaceWrapper) GetLimits(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.GetLimits(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// RemoveLimit operation middleware
+func (siw *ServerInterfaceWrapper) RemoveLimit(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "currency" -------------
+	var currency string
+	err = runtime.BindStyledParameterWithOptions("simple", "currency", c.Params("currency"), &currency, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter currency: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.RemoveLimit(c, currency)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// SetLimit operation middleware
+func (siw *ServerInterfaceWrapper) SetLimit(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "currency" -------------
+	var currency string
+	err = runtime.BindStyledParameterWithOptions("simple", "currency", c.Params("currency"), &currency, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter currency: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.SetLimit(c, currency)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -957,6 +1043,34 @@ func (siw *ServerInterfaceWrapper) OpsListApiKeys(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.OpsListApiKeys(c, login)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsGetLimits operation middleware
+func (siw *ServerInterfaceWrapper) OpsGetLimits(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "login" -------------
+	var login UserLogin
+	err = runtime.BindStyledParameterWithOptions("simple", "login", c.Params("login"), &login, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter login: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsGetLimits(c, login)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1863,6 +1977,12 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/payees/lookup", wrapper.LookUpPayees)
 
+	router.Get(options.BaseURL+"/v1/limits", wrapper.GetLimits)
+
+	router.Delete(options.BaseURL+"/v1/limits/:currency", wrapper.RemoveLimit)
+
+	router.Put(options.BaseURL+"/v1/limits/:currency", wrapper.SetLimit)
+
 	router.Get(options.BaseURL+"/v1/wallets", wrapper.ListWallets)
 
 	router.Post(options.BaseURL+"/v1/wallets", wrapper.OpenWallet)
@@ -1922,6 +2042,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 	router.Post(options.BaseURL+"/v1/ops/users/:login/reinstate", wrapper.OpsReinstateUser)
 
 	router.Post(options.BaseURL+"/v1/ops/users/:login/end-sessions", wrapper.OpsEndSessions)
+
+	router.Get(options.BaseURL+"/v1/ops/users/:login/limits", wrapper.OpsGetLimits)
 
 	router.Get(options.BaseURL+"/v1/ops/users/:login/keys", wrapper.OpsListApiKeys)
 
@@ -2458,6 +2580,114 @@ type StreamEventsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StreamEventsdefaultApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type GetLimitsRequestObject struct {
+}
+
+type GetLimitsResponseObject interface {
+	VisitGetLimitsResponse(ctx *fiber.Ctx) error
+}
+
+type GetLimits200JSONResponse Limits
+
+func (response GetLimits200JSONResponse) VisitGetLimitsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type GetLimitsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetLimitsdefaultApplicationProblemPlusJSONResponse) VisitGetLimitsResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type RemoveLimitRequestObject struct {
+	Currency string `json:"currency"`
+}
+
+type RemoveLimitResponseObject interface {
+	VisitRemoveLimitResponse(ctx *fiber.Ctx) error
+}
+
+type RemoveLimit200JSONResponse WalletLimit
+
+func (response RemoveLimit200JSONResponse) VisitRemoveLimitResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type RemoveLimitdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RemoveLimitdefaultApplicationProblemPlusJSONResponse) VisitRemoveLimitResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type SetLimitRequestObject struct {
+	Currency string `json:"currency"`
+	Body     *SetLimitJSONRequestBody
+}
+
+type SetLimitResponseObject interface {
+	VisitSetLimitResponse(ctx *fiber.Ctx) error
+}
+
+type SetLimit200JSONResponse WalletLimit
+
+func (response SetLimit200JSONResponse) VisitSetLimitResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type SetLimitdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SetLimitdefaultApplicationProblemPlusJSONResponse) VisitSetLimitResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -3034,6 +3264,42 @@ type OpsListApiKeysdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpsListApiKeysdefaultApplicationProblemPlusJSONResponse) VisitOpsListApiKeysResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsGetLimitsRequestObject struct {
+	Login UserLogin `json:"login"`
+}
+
+type OpsGetLimitsResponseObject interface {
+	VisitOpsGetLimitsResponse(ctx *fiber.Ctx) error
+}
+
+type OpsGetLimits200JSONResponse Limits
+
+func (response OpsGetLimits200JSONResponse) VisitOpsGetLimitsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsGetLimitsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response OpsGetLimitsdefaultApplicationProblemPlusJSONResponse) VisitOpsGetLimitsResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -3958,6 +4224,15 @@ type StrictServerInterface interface {
 	// StreamEvents Stream the events of the user's transfers (server-sent events)
 	// (GET /v1/events)
 	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
+	// GetLimits Get the limits of the user's wallets, and for an API key its own limits
+	// (GET /v1/limits)
+	GetLimits(ctx context.Context, request GetLimitsRequestObject) (GetLimitsResponseObject, error)
+	// RemoveLimit Remove the limit of a wallet, 24 hours later
+	// (DELETE /v1/limits/{currency})
+	RemoveLimit(ctx context.Context, request RemoveLimitRequestObject) (RemoveLimitResponseObject, error)
+	// SetLimit Limit what leaves a wallet of the user
+	// (PUT /v1/limits/{currency})
+	SetLimit(ctx context.Context, request SetLimitRequestObject) (SetLimitResponseObject, error)
 	// GetMe Get the user's own profile
 	// (GET /v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
@@ -4006,6 +4281,9 @@ type StrictServerInterface interface {
 	// OpsListApiKeys List a user's API keys, without their secrets
 	// (GET /v1/ops/users/{login}/keys)
 	OpsListApiKeys(ctx context.Context, request OpsListApiKeysRequestObject) (OpsListApiKeysResponseObject, error)
+	// OpsGetLimits Get the limits that a user has set on the wallets
+	// (GET /v1/ops/users/{login}/limits)
+	OpsGetLimits(ctx context.Context, request OpsGetLimitsRequestObject) (OpsGetLimitsResponseObject, error)
 	// OpsReinstateUser Reinstate a suspended user, who can log in again
 	// (POST /v1/ops/users/{login}/reinstate)
 	OpsReinstateUser(ctx context.Context, request OpsReinstateUserRequestObject) (OpsReinstateUserResponseObject, error)
@@ -4495,6 +4773,93 @@ func (sh *strictHandler) StreamEvents(ctx *fiber.Ctx, params StreamEventsParams)
 	return nil
 }
 
+// GetLimits operation middleware
+func (sh *strictHandler) GetLimits(ctx *fiber.Ctx) error {
+	var request GetLimitsRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLimits(ctx.UserContext(), request.(GetLimitsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLimits")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLimitsResponseObject); ok {
+		if err := validResponse.VisitGetLimitsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveLimit operation middleware
+func (sh *strictHandler) RemoveLimit(ctx *fiber.Ctx, currency string) error {
+	var request RemoveLimitRequestObject
+
+	request.Currency = currency
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveLimit(ctx.UserContext(), request.(RemoveLimitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveLimit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveLimitResponseObject); ok {
+		if err := validResponse.VisitRemoveLimitResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetLimit operation middleware
+func (sh *strictHandler) SetLimit(ctx *fiber.Ctx, currency string) error {
+	var request SetLimitRequestObject
+
+	request.Currency = currency
+	body, ok := ctx.Locals(BodyLocal).(*SetLimitJSONRequestBody)
+	if !ok {
+		body = new(SetLimitJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.SetLimit(ctx.UserContext(), request.(SetLimitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetLimit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetLimitResponseObject); ok {
+		if err := validResponse.VisitSetLimitResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetMe operation middleware
 func (sh *strictHandler) GetMe(ctx *fiber.Ctx) error {
 	var request GetMeRequestObject
@@ -4969,6 +5334,33 @@ func (sh *strictHandler) OpsListApiKeys(ctx *fiber.Ctx, login UserLogin) error {
 		return err
 	} else if validResponse, ok := response.(OpsListApiKeysResponseObject); ok {
 		if err := validResponse.VisitOpsListApiKeysResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsGetLimits operation middleware
+func (sh *strictHandler) OpsGetLimits(ctx *fiber.Ctx, login UserLogin) error {
+	var request OpsGetLimitsRequestObject
+
+	request.Login = login
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsGetLimits(ctx.UserContext(), request.(OpsGetLimitsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsGetLimits")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsGetLimitsResponseObject); ok {
+		if err := validResponse.VisitOpsGetLimitsResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
