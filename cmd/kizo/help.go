@@ -170,7 +170,8 @@ The ledger enforces the limits of a key, however many scripts share it: --max-pe
 --max-per-day (a day in UTC), --from-wallet and --to. A key with one of them spends only in the
 currencies that they name. An authorization and a withdrawal count when they are made; what is not
 captured, is voided, expires or is rejected by the bank is given back. A transfer beyond a limit is
-refused with limit_exceeded, and stays refused under its idempotency key.
+refused with limit_exceeded, and stays refused under its idempotency key. Limits of your own (kizo limits)
+hold for a key too; kizo limits show shows both.
 
 A key works from the addresses of --ip, or from all. It expires after 90 days unless --expires says
 otherwise. kizo keys rotate gives it a new secret, while the earlier one stays valid for a day or for the

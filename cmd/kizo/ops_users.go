@@ -31,6 +31,7 @@ func newOpsUserCommand(a *app) *cobra.Command {
 				return kizo.EndSessions(ctx, login, reason)
 			}),
 		newOpsUserKeysCommand(a),
+		newOpsUserLimitsCommand(a),
 		newActCommand(a, "revoke-keys USER", "End all API keys of the user", "user.revoke_keys",
 			func(ctx context.Context, kizo *client.Client, login, reason string) error {
 				return kizo.RevokeAPIKeysOf(ctx, login, reason)
