@@ -69,8 +69,8 @@ const (
 
 // SetWalletLimit sets the limit of the owner's wallet in want.Currency; without a maximum, it
 // removes the limit. What is lower than the limit in effect takes effect at once, and what is
-// higher after LimitDelay. A second request for the same change, or for less, does not extend that. It
-// fails with WalletNotFound or AmountOutOfRange.
+// higher after LimitDelay. A second request for the same change, or for less, does not extend that.
+// It fails with WalletNotFound or AmountOutOfRange.
 func (l *Ledger) SetWalletLimit(ctx context.Context, owner UserID, want CurrencyLimit) (WalletLimit, error) {
 	if err := (SpendingLimit{Currencies: []CurrencyLimit{want}}).Check(); err != nil {
 		return WalletLimit{}, err
