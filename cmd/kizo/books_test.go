@@ -51,7 +51,7 @@ var makeHistory = sync.OnceValues(func() (*history, error) {
 	names := []string{fmt.Sprintf("hist%d", time.Now().UnixNano()), fmt.Sprintf("other%d", time.Now().UnixNano())}
 	var both []*client.Client
 	for i, name := range names {
-		store := newSessionFile(filepath.Join(h.state+fmt.Sprint(i), "kizo"), server.URL)
+		store := newFileStore(filepath.Join(h.state+fmt.Sprint(i), "kizo"), server.URL)
 		kizo, err := client.New(client.Config{Server: server.URL, Tokens: store})
 		if err != nil {
 			return nil, err

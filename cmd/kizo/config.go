@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,14 +23,14 @@ const (
 )
 
 // settings are the valid settings of a configuration file.
-var settings = []string{"server", "currency", "ca_file", "context", "user", "protected"}
+var settings = []string{"server", "currency", "ca_file", "context", "user", "protected", "credential_store", "credential_command"}
 
 // projectSettings are those that a .kizo.toml may contain. Another person may have written that
 // file, so it can choose neither the context nor which certificates to trust.
 var projectSettings = []string{"server", "currency"}
 
 // environmentSettings are those that a variable overrides. None of them lifts a protection.
-var environmentSettings = []string{"server", "currency", "ca_file", "context"}
+var environmentSettings = []string{"server", "currency", "ca_file", "context", "credential_store", "credential_command"}
 
 // isSwitch reports whether a setting is true or false.
 func isSwitch(key string) bool { return key == "protected" }
@@ -64,6 +65,9 @@ type config struct {
 	User      setting // the handle of the context's user; empty: any
 	Protected setting // "true": the user confirms by the context's name before money moves
 
+	CredentialStore   setting // one of credentialStores
+	CredentialCommand setting // a program and its arguments, for the store "command"
+
 	OwnServer string // the server according to all places but .kizo.toml
 }
 
@@ -72,6 +76,7 @@ func (c *config) of(key string) setting {
 	return map[string]setting{
 		"server": c.Server, "currency": c.Currency, "ca_file": c.CAFile,
 		"context": c.Context, "user": c.User, "protected": c.Protected,
+		"credential_store": c.CredentialStore, "credential_command": c.CredentialCommand,
 	}[key]
 }
 
@@ -99,6 +104,7 @@ func (a *app) config() (*config, error) {
 	c := &config{
 		Server: find(layers, "server"), Currency: find(layers, "currency"), CAFile: find(layers, "ca_file"),
 		Context: chosen, ContextID: id, User: find(layers, "user"), Protected: find(layers, "protected"),
+		CredentialStore: find(layers, "credential_store"), CredentialCommand: find(layers, "credential_command"),
 		OwnServer: find(layers, "server", fromProject).Value,
 	}
 	if c.Server.Value, err = client.CleanServer(c.Server.Value); err != nil {
@@ -110,6 +116,9 @@ func (a *app) config() (*config, error) {
 			return nil, usagef("%s: %w", c.Currency.Origin, err)
 		}
 		c.Currency.Value = string(currency)
+	}
+	if err := checkChoice(c.CredentialStore.Value, credentialStores); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.CredentialStore.Origin, err)
 	}
 	a.loaded = c
 	return c, nil
@@ -127,7 +136,8 @@ func find(layers []layer, key string, but ...origin) setting {
 
 // layers returns all places but the active context, the one that wins first.
 func (a *app) layers() ([]layer, error) {
-	flag := layer{fromFlag, flagName, map[string]string{"server": a.serverFlag, "ca_file": a.caFileFlag, "context": a.contextFlag}}
+	flag := layer{fromFlag, flagName, map[string]string{"server": a.serverFlag, "ca_file": a.caFileFlag,
+		"context": a.contextFlag, "credential_store": a.storeFlag}}
 	environment := layer{fromEnvironment, variable, map[string]string{}}
 	for _, key := range environmentSettings {
 		environment.values[key] = a.env(variable(key))
@@ -158,7 +168,7 @@ func (a *app) layers() ([]layer, error) {
 		layers = append(layers, layer{file.kind, func(string) string { return file.path }, values})
 	}
 	defaults := layer{fromDefault, func(string) string { return "default" },
-		map[string]string{"server": defaultServer, "context": defaultContext, "protected": "false"}}
+		map[string]string{"server": defaultServer, "context": defaultContext, "protected": "false", "credential_store": storeFile}}
 	return append(layers, defaults), nil
 }
 

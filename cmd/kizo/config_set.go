@@ -111,6 +111,10 @@ func (a *app) checkSetting(key, value string) (string, error) {
 			return "", usagef("%s is not a handle, such as ada", shortened(value))
 		}
 		return handle, nil
+	case "credential_store":
+		return value, checkChoice(value, credentialStores)
+	case "credential_command":
+		return value, checkCredentialCommand(value)
 	case "protected":
 		return value, checkChoice(value, []string{"true", "false"})
 	}

@@ -131,7 +131,7 @@ func contextAddRun(opts *contextAddOptions) error {
 	}
 	content := "id = \"" + newContextID() + "\"\n"
 	for _, s := range []struct{ key, value string }{
-		{"server", a.serverFlag}, {"user", opts.user}, {"currency", opts.currency}, {"ca_file", a.caFileFlag},
+		{"server", a.serverFlag}, {"user", opts.user}, {"currency", opts.currency}, {"ca_file", a.caFileFlag}, {"credential_store", a.storeFlag},
 		{"protected", map[bool]string{true: "true"}[opts.protected]},
 	} {
 		if s.value == "" {

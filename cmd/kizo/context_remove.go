@@ -65,7 +65,7 @@ func contextRemoveRun(ctx context.Context, opts *contextRemoveOptions) error {
 	if err := a.confirmRemove(ctx, opts); err != nil {
 		return err
 	}
-	if err := gone.endSession(ctx); err != nil && !opts.force {
+	if err := gone.endSession(ctx, opts.force); err != nil {
 		return withHint(fmt.Errorf("the context was kept, because its session could not be ended: %w", err), a.commandLine()+" --force")
 	}
 	state, err := gone.stateDir()
@@ -127,8 +127,9 @@ func (a *app) confirmRemove(ctx context.Context, opts *contextRemoveOptions) err
 	return withHint(usagef("nothing was removed"), a.commandLine()+" --yes")
 }
 
-// endSession ends the session of the active context, if it has one.
-func (a *app) endSession(ctx context.Context) error {
+// endSession ends the session of the active context, if it has one. With force, it forgets a
+// session that the server does not end.
+func (a *app) endSession(ctx context.Context, force bool) error {
 	config, err := a.config()
 	if err != nil {
 		return err
@@ -138,12 +139,20 @@ func (a *app) endSession(ctx context.Context) error {
 		return err
 	}
 	held, err := stored.Load(ctx)
-	if err != nil || held.AccessToken == "" {
+	if err != nil && !force {
 		return err
 	}
-	kizo, err := a.kizoInSession(config.Server.Value)
-	if err != nil {
+	if err == nil && held.AccessToken != "" {
+		kizo, err := a.kizoInSession(config.Server.Value)
+		if err == nil {
+			err = kizo.LogOut(ctx)
+		}
+		if err == nil || !force {
+			return err
+		}
+	}
+	if err := stored.Clear(ctx); err != nil && !force {
 		return err
 	}
-	return kizo.LogOut(ctx)
+	return nil
 }

@@ -25,7 +25,7 @@ import (
 const defaultContext = "default"
 
 // contextSettings are the valid settings of a context's file.
-var contextSettings = []string{"id", "server", "user", "currency", "ca_file", "protected"}
+var contextSettings = []string{"id", "server", "user", "currency", "ca_file", "protected", "credential_store", "credential_command"}
 
 var (
 	contextNameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,39}$`)
@@ -141,7 +141,7 @@ func (a *app) chosenContext() (setting, error) {
 // inContext returns the program as it would be with another context.
 func (a *app) inContext(name string) *app {
 	other := *a
-	other.contextFlag, other.loaded, other.http = name, nil, nil
+	other.contextFlag, other.loaded, other.http, other.stores = name, nil, nil, nil
 	return &other
 }
 

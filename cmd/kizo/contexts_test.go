@@ -61,7 +61,7 @@ func TestTheDefaultContextIsTheStateOfBefore(t *testing.T) {
 	if want := filepath.Join(w.dir, "state", "kizo"); dir != want {
 		t.Errorf("the default context is in %s, want %s", dir, want)
 	}
-	keep(t, newSessionFile(dir, defaultServer), client.Credentials{AccessToken: "a", RefreshToken: "r", User: userAda()})
+	keep(t, newFileStore(dir, defaultServer), client.Credentials{AccessToken: "a", RefreshToken: "r", User: userAda()})
 	w.expect(exitDone, "context", "add", "other", "--server", defaultServer)
 	w.expect(exitNotLoggedIn, "balance", "--context", "other")
 	stored, err := w.app().sessions(defaultServer)

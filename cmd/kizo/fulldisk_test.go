@@ -28,17 +28,18 @@ type rotator struct {
 	*httptest.Server
 	mu     sync.Mutex
 	number int // of the refresh token that is valid
+	life   int // of an access token, in seconds
 	trades int // refreshes, sign-ups and log-ins that it answered
 }
 
 func newRotator(t *testing.T) *rotator {
 	t.Helper()
-	s := &rotator{number: 1}
+	s := &rotator{number: 1, life: 900}
 	mux := http.NewServeMux()
 	grant := func(w http.ResponseWriter) {
 		s.number++
 		_ = json.NewEncoder(w).Encode(openapi.Tokens{AccessToken: fmt.Sprintf("access-%d", s.number),
-			RefreshToken: fmt.Sprintf("refresh-%d", s.number), ExpiresIn: 900, User: client.User{Handle: "ada"}})
+			RefreshToken: fmt.Sprintf("refresh-%d", s.number), ExpiresIn: s.life, User: client.User{Handle: "ada"}})
 	}
 	mux.HandleFunc("POST /v1/auth/refresh", func(w http.ResponseWriter, r *http.Request) {
 		var body openapi.Refresh
@@ -139,7 +140,7 @@ func TestFullDiskLosesNoToken(t *testing.T) {
 				out, err := command.CombinedOutput()
 				return string(out), err
 			}
-			store := newSessionFile(filepath.Join(disk.state, "kizo"), server.URL)
+			store := newFileStore(filepath.Join(disk.state, "kizo"), server.URL)
 			keep(t, store, client.Credentials{AccessToken: "access-1", RefreshToken: "refresh-1", ExpiresAt: time.Now().Add(-time.Minute)})
 
 			disk.fill()
@@ -164,7 +165,7 @@ func TestFullDiskLosesNoToken(t *testing.T) {
 			if out, err := kizo("", "logout"); err != nil {
 				t.Errorf("logging out without space: %v, %s", err, out)
 			}
-			if _, err := os.Stat(store.path()); !os.IsNotExist(err) {
+			if _, err := os.Stat(store.sessionPath()); !os.IsNotExist(err) {
 				t.Errorf("the session is still there: %v", err)
 			}
 		})

@@ -74,6 +74,7 @@ func helpTopics(outputs []documented) []*cobra.Command {
 		{Use: "exit-codes", Short: "The exit codes", Long: exitCodesHelp},
 		{Use: "environment", Short: "Environment variables and files", Long: environmentHelp},
 		{Use: "contexts", Short: "Several servers and users", Long: contextsHelp},
+		{Use: "credentials", Short: "Where sessions are kept", Long: credentialsHelp},
 		{Use: "api-keys", Short: "API keys for scripts", Long: apiKeysHelp},
 		{Use: "formatting", Short: "Output formats", Long: formattingHelp + columnsHelp(outputs)},
 		{Use: "batch", Short: "Payouts from a file", Long: batchHelp},
@@ -83,6 +84,7 @@ func helpTopics(outputs []documented) []*cobra.Command {
 const environmentHelp = `Variables:
   KIZO_SERVER       address of the server; ` + defaultServer + ` if nothing says otherwise
   KIZO_CONTEXT      the context to act in: kizo help contexts; --context decides first
+  KIZO_CREDENTIAL_STORE, KIZO_CREDENTIAL_COMMAND  where sessions are kept: kizo help credentials
   KIZO_CURRENCY     the currency of amounts without one; kizo config set currency stores it
   KIZO_API_KEY      an API key to use instead of a session; it is never stored: kizo help api-keys
   KIZO_API_KEY_FILE a file whose first line is the API key
@@ -107,7 +109,8 @@ Files:
   $XDG_CONFIG_HOME/kizo/contexts/           contexts, one file for each
   /etc/kizo/config.toml                     settings for all users of this computer
   $XDG_STATE_HOME/kizo/sessions/            sessions, one file for each server; they hold tokens in
-                                            plain text, and only you may read them
+                                            plain text, and only you may read them, unless the
+                                            credential store is another one: kizo help credentials
   $XDG_STATE_HOME/kizo/intents.jsonl        commands that were about to be sent: kizo pending
   $XDG_STATE_HOME/kizo/listen/              how far kizo listen and kizo events --exec are, and the secrets of webhooks
   $XDG_STATE_HOME/kizo/pay/                 payouts from files, and until they are finished a copy of their rows
@@ -117,6 +120,7 @@ A configuration file looks like this; every setting is optional:
   server = "https://kizo.example"
   currency = "EUR"
   ca_file = "own-ca.pem"          # relative to this file
+  credential_store = "keyring"    # kizo help credentials
   context = "work"                # the active context: kizo context use
   user = "ada"                    # the only user of the default context
   protected = true                # of the default context: kizo help contexts
@@ -147,6 +151,29 @@ context, a --confirm-context that names another one is refused. The dashboard is
 
 kizo login asks before it replaces the session of another user; a script says --replace. A context with a user
 refuses the session of any other.`
+
+const credentialsHelp = `The setting credential_store (--credential-store, KIZO_CREDENTIAL_STORE) says where sessions are kept:
+
+  file      a file that only you can read, under $XDG_STATE_HOME/kizo; the default
+  keyring   the keyring of the system: the Secret Service on Linux (GNOME Keyring, KWallet, KeePassXC),
+            the Keychain on macOS, the Credential Manager on Windows
+  command   a program of yours, named by the setting credential_command
+
+  kizo config set credential_store keyring
+  kizo login ada
+
+A context can have another store than the rest. There is no fallback: a keyring that is locked or gives no
+answer within 3 s, or a program that fails or takes more than 10 s, is an error, and no token is written to a file. Before kizo uses a refresh token, it
+makes sure that the next one can be stored. After a change of the store, log in again.
+
+credential_command is a program and its arguments, without a shell. kizo adds one argument: get, store or
+erase. The program reads one JSON object from stdin:
+
+  {"version": 1, "key": "kizo/default/kizo.example-0a1b2c3d", "context": "default", "server": "https://kizo.example"}
+
+store has the member "secret", one line of text, to be kept under the key. get prints
+{"secret": "..."}, or {} if there is none. erase removes it. An exit code other than 0 is an error, of which
+kizo shows the last line of stderr. docs/kizo-credential-pass is such a program for pass.`
 
 const apiKeysHelp = `An API key lets a script act as you, within limits, without a session:
 

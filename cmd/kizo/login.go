@@ -25,7 +25,7 @@ func newLoginCommand(a *app) *cobra.Command {
 		Long: `Log in with your handle or e-mail address. NAME may be left out if the context names its user.
 
 The session is kept in a file that only you can read, under $XDG_STATE_HOME/kizo, one for each context
-and server. If another user is logged in there, kizo asks before it replaces that session; without a
+and server, or in the system keyring or a password manager: kizo help credentials. If another user is logged in there, kizo asks before it replaces that session; without a
 terminal, it takes --replace. To keep both, make a context for each user: kizo help contexts.
 
 Scripts use an API key instead: kizo help api-keys. KIZO_TOKEN can hold an access token, which is used as it

@@ -24,7 +24,8 @@
 //	contexts.go     contexts: their settings and their state; context.go has the commands
 //	protect.go      the confirmation of money in a protected context
 //	replace.go      a log-in in place of another user
-//	sessionfile.go  the stored session
+//	sessionstore.go the stored session; its vaults are in sessionfile.go, keyring.go and
+//	                credentialcommand.go
 //	credential.go   the API key or token that replaces it
 //	intents.go      the log of commands that move money, for kizo retry
 //	move.go         how every command moves money

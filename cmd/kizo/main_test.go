@@ -18,6 +18,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, map[string]func(){
 		"kizo":              main,
 		"interrupted-twice": interruptTwice,
+		"credential-helper": credentialHelper,
 	})
 }
 

@@ -41,6 +41,8 @@ Begin with an account and some money:
 	for _, name := range []string{"context", "confirm-context"} {
 		_ = root.RegisterFlagCompletionFunc(name, a.completeContext)
 	}
+	flags.StringVar(&a.storeFlag, "credential-store", "", "where sessions are kept: "+joinOr(credentialStores)+" (KIZO_CREDENTIAL_STORE; kizo help credentials)")
+	_ = root.RegisterFlagCompletionFunc("credential-store", cobra.FixedCompletions(credentialStores, cobra.ShellCompDirectiveNoFileComp))
 	flags.BoolVar(&a.keyStdinFlag, "api-key-stdin", false, "read an API key from the first line of stdin (KIZO_API_KEY, KIZO_API_KEY_FILE)")
 	a.color = "auto"
 	flags.Var(&choiceFlag{&a.color, []string{"auto", "always", "never"}}, "color", "color states in tables: auto (on a terminal, unless NO_COLOR is set), always or never")

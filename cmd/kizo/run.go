@@ -21,6 +21,7 @@ type app struct {
 
 	serverFlag, configFlag, caFileFlag string
 	contextFlag, confirmFlag           string
+	storeFlag                          string // the credential store
 
 	insecureFlag bool
 	keyStdinFlag bool
@@ -31,10 +32,11 @@ type app struct {
 	format  format       // that the user has chosen; empty if none
 	outputs []documented // what the commands print
 
-	loaded         *config      // see config()
-	authenticated  *credential  // see credential()
-	replaceSession bool         // the user lets a log-in replace the session of another user
-	http           *http.Client // see httpClient()
+	loaded         *config                  // see config()
+	authenticated  *credential              // see credential()
+	stores         map[string]*sessionStore // see sessions()
+	replaceSession bool                     // the user lets a log-in replace the session of another user
+	http           *http.Client             // see httpClient()
 }
 
 // run is the program: main calls it, and so do tests.
@@ -141,7 +143,13 @@ func (a *app) kizoInSession(server string) (*client.Client, error) {
 }
 
 // sessions is where the active context keeps the session for a server.
-func (a *app) sessions(server string) (*sessionFile, error) {
+func (a *app) sessions(server string) (*sessionStore, error) {
+	if stored := a.stores[server]; stored != nil {
+		if a.replaceSession {
+			stored.replace = true
+		}
+		return stored, nil
+	}
 	state, err := a.stateDir()
 	if err != nil {
 		return nil, err
@@ -150,7 +158,14 @@ func (a *app) sessions(server string) (*sessionFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	stored := newSessionFile(state, server)
+	stored := newSessionStore(state, server)
+	if stored.vault, err = config.vaultOf(stored); err != nil {
+		return nil, err
+	}
+	if a.stores == nil {
+		a.stores = map[string]*sessionStore{}
+	}
+	a.stores[server] = stored
 	stored.owner, stored.replace = config.User.Value, a.replaceSession
 	stored.reject = func(ctx context.Context, c client.Credentials) {
 		if kizo, err := a.kizoAt(server, client.StaticToken(c.AccessToken)); err == nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/JDevAman/kizo/openapi"
 )
 
-func keep(t *testing.T, s *sessionFile, c client.Credentials) {
+func keep(t *testing.T, s *sessionStore, c client.Credentials) {
 	t.Helper()
 	err := s.Update(t.Context(), func(client.Credentials) (client.Credentials, error) { return c, nil })
 	testkit.Must(t, err)
@@ -27,7 +27,7 @@ func keep(t *testing.T, s *sessionFile, c client.Credentials) {
 
 func TestSessionBelongsToOneServer(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "kizo")
-	one, two := newSessionFile(state, "http://127.0.0.1:7420"), newSessionFile(state, "http://127.0.0.1:7421")
+	one, two := newFileStore(state, "http://127.0.0.1:7420"), newFileStore(state, "http://127.0.0.1:7421")
 	keep(t, one, client.Credentials{AccessToken: "a", RefreshToken: "r"})
 	if held, err := one.Load(t.Context()); err != nil || held.AccessToken != "a" {
 		t.Errorf("%+v, %v", held, err)
@@ -36,7 +36,7 @@ func TestSessionBelongsToOneServer(t *testing.T) {
 		t.Errorf("%+v, %v", held, err)
 	}
 	keep(t, one, client.Credentials{})
-	if _, err := os.Stat(one.path()); !os.IsNotExist(err) {
+	if _, err := os.Stat(one.sessionPath()); !os.IsNotExist(err) {
 		t.Errorf("the file is still there: %v", err)
 	}
 }
@@ -44,18 +44,18 @@ func TestSessionBelongsToOneServer(t *testing.T) {
 // TestWhatAKilledProcessReservedIsRemoved: only the reservations of this server are removed.
 func TestWhatAKilledProcessReservedIsRemoved(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "kizo")
-	one, two := newSessionFile(state, "http://127.0.0.1:7420"), newSessionFile(state, "http://127.0.0.1:7421")
+	one, two := newFileStore(state, "http://127.0.0.1:7420"), newFileStore(state, "http://127.0.0.1:7421")
 	keep(t, one, client.Credentials{AccessToken: "a", RefreshToken: "r"})
-	for _, s := range []*sessionFile{one, two} {
-		if _, err := reserve(s.path(), maxSession); err != nil { // and then the process was killed
+	for _, s := range []*sessionStore{one, two} {
+		if _, err := reserve(s.sessionPath(), maxSession); err != nil { // and then the process was killed
 			t.Fatal(err)
 		}
 	}
 	keep(t, one, client.Credentials{AccessToken: "b", RefreshToken: "r"})
-	if left, _ := filepath.Glob(filepath.Join(one.dir(), newContent(one.path()))); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(one.dir(), newContent(one.sessionPath()))); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if left, _ := filepath.Glob(filepath.Join(two.dir(), newContent(two.path()))); len(left) != 1 {
+	if left, _ := filepath.Glob(filepath.Join(two.dir(), newContent(two.sessionPath()))); len(left) != 1 {
 		t.Errorf("of another server: %v", left)
 	}
 }
@@ -65,25 +65,25 @@ func TestReadableSessionIsRefused(t *testing.T) {
 		t.Skip("files there have access lists, not modes")
 	}
 	state := filepath.Join(t.TempDir(), "kizo")
-	s := newSessionFile(state, "http://127.0.0.1:7420")
+	s := newFileStore(state, "http://127.0.0.1:7420")
 	keep(t, s, client.Credentials{AccessToken: "a"})
-	for path, want := range map[string]os.FileMode{s.path(): 0o600, s.dir(): 0o700, state: 0o700} {
+	for path, want := range map[string]os.FileMode{s.sessionPath(): 0o600, s.dir(): 0o700, state: 0o700} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v", path, info.Mode(), err)
 		}
 	}
 
-	testkit.Must(t, os.Chmod(s.path(), 0o640))
+	testkit.Must(t, os.Chmod(s.sessionPath(), 0o640))
 	if _, err := s.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "chmod go= ") {
 		t.Errorf("readable by the group: %v", err)
 	}
 
 	elsewhere := filepath.Join(t.TempDir(), "elsewhere.json")
-	testkit.Must(t, os.Chmod(s.path(), 0o600))
-	if err := os.Rename(s.path(), elsewhere); err != nil {
+	testkit.Must(t, os.Chmod(s.sessionPath(), 0o600))
+	if err := os.Rename(s.sessionPath(), elsewhere); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Must(t, os.Symlink(elsewhere, s.path()))
+	testkit.Must(t, os.Symlink(elsewhere, s.sessionPath()))
 	if _, err := s.Load(t.Context()); err == nil {
 		t.Error("a symbolic link was followed")
 	}
@@ -132,7 +132,7 @@ func TestTenProcessesRefreshOnce(t *testing.T) {
 	defer server.Close()
 
 	dir := t.TempDir()
-	keep(t, newSessionFile(filepath.Join(dir, "kizo"), server.URL),
+	keep(t, newFileStore(filepath.Join(dir, "kizo"), server.URL),
 		client.Credentials{AccessToken: "old", RefreshToken: "first", ExpiresAt: time.Now().Add(time.Hour)})
 	var group sync.WaitGroup
 	for range processes {
@@ -154,4 +154,11 @@ func answerProblem(w http.ResponseWriter, status int, code client.ProblemCode) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(client.Problem{Code: code, Status: status, Detail: string(code)})
+}
+
+// newFileStore returns the session of a server in a file of a state directory.
+func newFileStore(state, server string) *sessionStore {
+	s := newSessionStore(state, server)
+	s.vault = &fileVault{s.sessionPath()}
+	return s
 }
