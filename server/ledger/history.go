@@ -53,11 +53,15 @@ func (l *Ledger) Preview(ctx context.Context, r TransferRequest, authorize bool)
 	queue.Queue(selectAccounts, rawIDs([]AccountID{c.debit, c.credit})).Query(b.scanAccounts)
 	queue.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.now) })
 	b.queueLimits(&queue, selectLimits, limits)
-	if err := l.pool.SendBatch(ctx, &queue).Close(); err != nil {
+	oneSnapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err = pgx.BeginTxFunc(ctx, l.pool, oneSnapshot, func(tx pgx.Tx) error {
+		if err := tx.SendBatch(ctx, &queue).Close(); err != nil {
+			return err
+		}
+		return b.readWalletLimits(ctx, tx, nil)
+	})
+	if err != nil {
 		return Preview{}, unavailable("read the wallets", err)
-	}
-	if err := b.readWalletLimits(ctx, l.pool, nil); err != nil {
-		return Preview{}, unavailable("read the limits", err)
 	}
 	if o := b.decide(c); o.err != nil {
 		if refusal, ok := errors.AsType[*Refusal](o.err); ok {

@@ -96,6 +96,14 @@ func (m *model) mark(a appliedMark) {
 		if e := m.transfers[a.target]; e.state == ledger.Pending {
 			e.lapsed = true
 		}
+	case limit:
+		m.wallets[modelWalletKey{a.user, currencies[0]}].set(walletLimits[a.n%len(walletLimits)])
+	case raise:
+		for _, w := range m.wallets {
+			if w.next != nil {
+				w.limit, w.next = *w.next, nil
+			}
+		}
 	}
 }
 
@@ -354,13 +362,19 @@ func checkKeys(history []played) error {
 	return nil
 }
 
+// stored returns the part of a request that its key stands for.
+func (r request) stored() request {
+	r.limited = false
+	return r
+}
+
 func repeats(first, c *call) error {
 	switch {
 	case c == first:
 		return nil
 	case c.ret < first.inv:
 		return fmt.Errorf("a replay ended before the first call began: %v of %v", c, first)
-	case c.request != first.request:
+	case c.stored() != first.stored():
 		if c.code() != ledger.KeyReused {
 			return fmt.Errorf("another body under the key of %v: %v", first, c)
 		}
@@ -391,6 +405,9 @@ func compareBooks(ctx context.Context, p *player, m *model) error {
 			return fmt.Errorf("user %d: the wallet is %+v, the model's %+v", key.user, w, *wallet)
 		}
 	}
+	if err := compareLimits(ctx, p, m); err != nil {
+		return err
+	}
 	rows, err := p.app.Query(ctx, `SELECT id, state, posted_amount, reversed_amount FROM transfers
 		WHERE owner = ANY($1) AND kind NOT IN ('capture', 'void')`, p.users)
 	if err != nil {
@@ -413,6 +430,32 @@ func compareBooks(ctx context.Context, p *player, m *model) error {
 		err = fmt.Errorf("%d transfers, the model has %d", seen, len(m.transfers))
 	}
 	return err
+}
+
+// compareLimits compares what was spent under the limits, and the limits of the wallets.
+func compareLimits(ctx context.Context, p *player, m *model) error {
+	keys, err := p.ledgers[0].Limits(ctx, p.keys)
+	if err != nil {
+		return err
+	}
+	for user := range userCount {
+		if spent := keys[p.keys[user]].SpentToday[0]; spent != m.keySpent[user] {
+			return fmt.Errorf("the key of user %d has spent %d, the model's %d", user, spent, m.keySpent[user])
+		}
+		limits, err := p.ledgers[1].WalletLimits(ctx, p.users[user])
+		if err != nil {
+			return err
+		}
+		for _, have := range limits {
+			want := m.wallets[modelWalletKey{user, have.Currency}]
+			next := want.next != nil && have.Next != nil &&
+				(modelLimit{have.Next.MaxPerTransfer, have.Next.MaxPerDay} == *want.next) || want.next == nil && have.Next == nil
+			if have.SpentToday != want.spent || (modelLimit{have.MaxPerTransfer, have.MaxPerDay}) != want.limit || !next {
+				return fmt.Errorf("user %d: the limit is %+v, the model's wallet %+v", user, have, *want)
+			}
+		}
+	}
+	return nil
 }
 
 // A preview may be answered between the commits of two commands whose events have the other order,

@@ -12,6 +12,7 @@ import (
 // memory and without keys. history_test.go checks the keys.
 type model struct {
 	wallets   map[modelWalletKey]*modelWallet
+	keySpent  map[int]int64 // today, by the key of the user
 	transfers map[uuid.UUID]*entry
 	frozen    map[int]bool // users, with all wallets, also those opened later
 }
@@ -25,6 +26,30 @@ type modelWalletKey struct {
 type modelWallet struct {
 	balance, held int64
 	frozen        bool
+	limit         modelLimit
+	next          *modelLimit // that waits
+	spent         int64       // today
+}
+
+// modelLimit is a limit of a wallet, or of the key of a user; 0 is no maximum.
+type modelLimit struct{ perTransfer, perDay int64 }
+
+func (l modelLimit) allows(spent, amount int64) bool {
+	return (l.perTransfer == 0 || amount <= l.perTransfer) && (l.perDay == 0 || spent+amount <= l.perDay)
+}
+
+// set asks for another limit: each maximum that is lower holds at once.
+func (w *modelWallet) set(want modelLimit) {
+	lower := func(a, b int64) int64 {
+		if a == 0 || b == 0 {
+			return max(a, b)
+		}
+		return min(a, b)
+	}
+	w.limit = modelLimit{lower(w.limit.perTransfer, want.perTransfer), lower(w.limit.perDay, want.perDay)}
+	if w.next = &want; w.limit == want {
+		w.next = nil
+	}
 }
 
 type entry struct {
@@ -37,12 +62,14 @@ type entry struct {
 	fence    int64
 	lapsed   bool // its expiry has passed
 	expired  bool // it was voided for that reason
+	byKey    bool // counts for the key of the user who pays
+	counts   bool // counts for the limit of the wallet
 }
 
 const bank = -1
 
 func newModel() *model {
-	m := &model{map[modelWalletKey]*modelWallet{}, map[uuid.UUID]*entry{}, map[int]bool{}}
+	m := &model{map[modelWalletKey]*modelWallet{}, map[int]int64{}, map[uuid.UUID]*entry{}, map[int]bool{}}
 	for _, c := range currencies {
 		m.wallets[modelWalletKey{bank, c}] = &modelWallet{}
 		for user := range unopened {
@@ -80,7 +107,7 @@ func (m *model) execute(r request, id uuid.UUID, commit bool) answer {
 }
 
 func (m *model) create(r request, id uuid.UUID, commit bool) answer {
-	e := entry{kind: r.kind, from: modelWalletKey{r.who, r.currency}, amount: r.amount}
+	e := entry{kind: r.kind, from: modelWalletKey{r.who, r.currency}, amount: r.amount, byKey: r.limited && r.kind != deposit}
 	switch r.kind {
 	case transfer, authorize, preview:
 		e.to = modelWalletKey{r.payee, r.currency}
@@ -118,6 +145,7 @@ func (m *model) create(r request, id uuid.UUID, commit bool) answer {
 	}
 	e.state = ledger.Pending
 	m.transfers[id] = &e
+	m.count(&e)
 	if holds {
 		m.wallets[e.from].held += r.amount
 	}
@@ -136,8 +164,29 @@ func (m *model) validate(e entry) problem.Code {
 		return ledger.AccountFrozen
 	case e.from.user != bank && from.balance-from.held < e.amount:
 		return ledger.InsufficientFunds
+	case e.byKey && !keyAllows(e.from, e.to.user, m.keySpent[e.from.user], e.amount):
+		return ledger.LimitExceeded
+	case !from.limit.allows(from.spent, e.amount):
+		return ledger.LimitExceeded
 	}
 	return ""
+}
+
+// count counts a new transfer for the limits.
+func (m *model) count(e *entry) {
+	from := m.wallets[e.from]
+	e.counts = from.limit != modelLimit{}
+	m.giveBack(e, -e.amount)
+}
+
+// giveBack gives back what a transfer counted.
+func (m *model) giveBack(e *entry, amount int64) {
+	if e.byKey {
+		m.keySpent[e.from.user] -= amount
+	}
+	if e.counts {
+		m.wallets[e.from].spent -= amount
+	}
 }
 
 // mayFollowUp returns why a user may not capture, void or reverse the target of r, or "".
@@ -177,6 +226,7 @@ func (m *model) resolve(r request, commit bool) answer {
 	}
 	if commit {
 		m.end(e)
+		m.giveBack(e, -amount)
 		m.move(e, amount)
 	}
 	return answer{state: ledger.Posted, posted: amount}
@@ -189,7 +239,7 @@ func (m *model) reverse(r request, id uuid.UUID, commit bool) answer {
 	if amount == 0 {
 		amount = max(left, 1)
 	}
-	e := entry{kind: reverse, from: target.to, to: target.from, amount: amount}
+	e := entry{kind: reverse, from: target.to, to: target.from, amount: amount, byKey: r.limited}
 	var code problem.Code
 	switch {
 	case target.kind != transfer && target.kind != authorize, target.state != ledger.Posted:
@@ -208,6 +258,7 @@ func (m *model) reverse(r request, id uuid.UUID, commit bool) answer {
 	}
 	if commit {
 		target.reversed += amount
+		m.count(&e)
 		m.move(&e, amount)
 	}
 	return answer{state: ledger.Posted, posted: amount}
@@ -236,6 +287,7 @@ func (m *model) settle(r request, commit bool) answer {
 	if commit {
 		m.end(e)
 		if r.executed {
+			m.giveBack(e, -e.amount)
 			m.move(e, e.amount)
 		}
 	}
@@ -247,6 +299,7 @@ func (m *model) end(e *entry) {
 	if e.kind != deposit {
 		m.wallets[e.from].held -= e.amount
 	}
+	m.giveBack(e, e.amount)
 	e.state = ledger.Voided
 }
 

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -29,6 +30,7 @@ type request struct {
 	executed  bool
 	fence     int64
 	authorize bool
+	limited   bool
 }
 
 // call is a request with its outcome. inv and ret are the times at which it began and ended, on one
@@ -58,6 +60,7 @@ func (c *call) String() string {
 type player struct {
 	stage
 	users    []ledger.UserID
+	keys     []uuid.UUID // the limits of the API keys of the users
 	clock    atomic.Int64
 	base     time.Time
 	requests map[int]request // by step number
@@ -81,6 +84,7 @@ type played struct {
 
 type appliedMark struct {
 	kind   markKind
+	n      int
 	user   int
 	target uuid.UUID
 }
@@ -89,6 +93,9 @@ func play(ctx context.Context, s stage, sc script) (*player, error) {
 	p := &player{stage: s, base: time.Now(), requests: map[int]request{}, fences: map[uuid.UUID]int64{}}
 	for user := range userCount {
 		p.users = append(p.users, ledger.UserID(uuid.Must(uuid.NewV7())))
+		if err := p.addKey(ctx, user); err != nil {
+			return nil, err
+		}
 		if user == unopened {
 			continue
 		}
@@ -111,6 +118,44 @@ func (p *player) openWallets(ctx context.Context, user int) error {
 		}
 	}
 	return nil
+}
+
+func (p *player) addKey(ctx context.Context, user int) error {
+	key := ledger.SpendingLimit{ID: uuid.Must(uuid.NewV7()), Owner: p.users[user], Currencies: []ledger.CurrencyLimit{
+		{Currency: currencies[0], MaxPerTransfer: keyLimit.perTransfer, MaxPerDay: keyLimit.perDay}}}
+	if user == 2 {
+		key.Payees = []ledger.UserID{p.users[0]}
+	}
+	p.keys = append(p.keys, key.ID)
+	return p.ledgers[0].AddLimit(ctx, key)
+}
+
+// limitOf returns the limit that a request names.
+func (p *player) limitOf(r request) uuid.UUID {
+	if r.limited {
+		return p.keys[r.who]
+	}
+	return uuid.Nil
+}
+
+// setLimit asks for the nth limit of a wallet. It reports whether there is such a wallet.
+func (p *player) setLimit(ctx context.Context, user, n int) (bool, error) {
+	want := walletLimits[n%len(walletLimits)]
+	_, err := p.ledgers[n%len(p.ledgers)].SetWalletLimit(ctx, p.users[user], ledger.CurrencyLimit{
+		Currency: currencies[0], MaxPerTransfer: want.perTransfer, MaxPerDay: want.perDay})
+	if errors.Is(err, ledger.WalletNotFound) {
+		return false, nil
+	}
+	return true, err
+}
+
+// raiseLimits moves the time from which higher limits hold into the past, as the owner of the
+// tables.
+func (p *player) raiseLimits(ctx context.Context) error {
+	_, err := p.owner.Exec(ctx, `BEGIN; ALTER TABLE wallet_limits DISABLE TRIGGER wallet_limits_raised;
+		UPDATE wallet_limits SET next_at = now() - interval '1 second' WHERE next_at IS NOT NULL;
+		ALTER TABLE wallet_limits ENABLE TRIGGER wallet_limits_raised; COMMIT`)
+	return err
 }
 
 // funding returns the beginning of every script: a deposit for each user, and its settlement.
@@ -204,7 +249,7 @@ func (p *player) phase(ctx context.Context, ph phase) error {
 
 // apply executes a mark. It does nothing if there is no transfer for it.
 func (p *player) apply(ctx context.Context, m mark, now *played) error {
-	a := appliedMark{kind: m.kind, user: m.n % userCount}
+	a := appliedMark{kind: m.kind, n: m.n, user: m.n % userCount}
 	var err error
 	switch m.kind {
 	case freeze, thaw:
@@ -225,6 +270,13 @@ func (p *player) apply(ctx context.Context, m mark, now *played) error {
 		}
 		_, err = p.owner.Exec(ctx, `UPDATE transfers SET expires_at = now() - interval '1 second'
 			WHERE id = $1 AND state = 'pending'`, a.target)
+	case limit:
+		var set bool
+		if set, err = p.setLimit(ctx, a.user, m.n); !set {
+			return err
+		}
+	case raise:
+		err = p.raiseLimits(ctx)
 	}
 	now.marks = append(now.marks, a)
 	return err
@@ -270,6 +322,7 @@ func (p *player) resolve(s step) (request, bool) {
 	// The request contains only what the ledger receives, so that equal requests have one
 	// fingerprint.
 	r := request{kind: s.kind, who: s.who, key: fmt.Sprint("key-", s.number)}
+	r.limited = s.limited && (s.kind <= withdraw || s.kind == reverse || s.kind == preview)
 	if other, ok := p.requests[s.keyOf]; ok && other.key != "" {
 		r.key, r.who = other.key, other.who
 	}
@@ -321,9 +374,9 @@ func (p *player) resolve(s step) (request, bool) {
 func (p *player) call(ctx context.Context, l *ledger.Ledger, c *call) {
 	order := ledger.TransferRequest{
 		Owner: p.users[c.who], Key: c.key, Payee: p.users[c.payee],
-		Amount: money.Amount{Minor: c.amount, Currency: c.currency},
+		Amount: money.Amount{Minor: c.amount, Currency: c.currency}, Limit: p.limitOf(c.request),
 	}
-	follow := ledger.FollowUp{Owner: p.users[c.who], Key: c.key, Target: c.target, Amount: c.amount}
+	follow := ledger.FollowUp{Owner: p.users[c.who], Key: c.key, Target: c.target, Amount: c.amount, Limit: p.limitOf(c.request)}
 	authorization := order
 	authorization.ExpiresAt = c.expiresAt
 	var err error
@@ -372,7 +425,7 @@ func (p *player) callGroup(ctx context.Context, l *ledger.Ledger, calls []*call)
 	for i, c := range calls {
 		requests[i] = ledger.GroupRequest{Authorize: c.kind == authorize, TransferRequest: ledger.TransferRequest{
 			Owner: p.users[c.who], Key: c.key, Payee: p.users[c.payee], ExpiresAt: c.expiresAt,
-			Amount: money.Amount{Minor: c.amount, Currency: c.currency},
+			Amount: money.Amount{Minor: c.amount, Currency: c.currency}, Limit: p.limitOf(c.request),
 		}}
 	}
 	before := p.clock.Add(1)

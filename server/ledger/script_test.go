@@ -31,6 +31,8 @@ const (
 	claim // a worker claims a payment, which increases its fence
 	lapse // the expiry of an authorization passes
 	open  // the user without wallets opens them
+	limit // a user asks for another limit of a wallet
+	raise // the time has come from which the higher limits hold
 )
 
 type mark struct {
@@ -70,14 +72,15 @@ type step struct {
 	repeatOf  int  // number of the step whose request is repeated, or -1
 	keyOf     int  // number of the step whose key is used, or -1
 	authorize bool // preview an authorization
+	limited   bool // sent with the API key of the user, which has limits
 }
 
 func (s step) String() string {
 	if s.repeatOf >= 0 {
 		return fmt.Sprintf("#%d again #%d", s.number, s.repeatOf)
 	}
-	return fmt.Sprintf("#%d %s who=%d payee=%d target=%d %d %s executed=%t stale=%t keyOf=%d",
-		s.number, s.kind, s.who, s.payee, s.target, s.amount, s.currency, s.executed, s.stale, s.keyOf)
+	return fmt.Sprintf("#%d %s who=%d payee=%d target=%d %d %s executed=%t stale=%t limited=%t keyOf=%d",
+		s.number, s.kind, s.who, s.payee, s.target, s.amount, s.currency, s.executed, s.stale, s.limited, s.keyOf)
 }
 
 // GoString returns the text that rapid prints for a script that failed.
@@ -102,6 +105,16 @@ const (
 	unopened  = userCount - 1 // the user who has no wallet at first
 	opening   = 100           // first balance of each wallet, small so that many requests are refused
 )
+
+// The key of each user spends in the first currency only, and that of user 2 pays user 0 only.
+var keyLimit = modelLimit{perTransfer: 70, perDay: 120}
+
+func keyAllows(from modelWalletKey, payee int, spent, amount int64) bool {
+	return from.currency == currencies[0] && keyLimit.allows(spent, amount) && (from.user != 2 || payee == 0)
+}
+
+// walletLimits are those that users ask for.
+var walletLimits = []modelLimit{{0, 100}, {50, 0}, {40, 120}, {}, {70, 60}}
 
 var amounts = []int64{60, 30, 90, 1, 15, 45, 70, opening}
 
@@ -128,6 +141,7 @@ var scripts = rapid.Custom(func(t *rapid.T) script {
 			number:   number, repeatOf: -1, keyOf: -1,
 		}
 		s.executed, s.authorize = rapid.Bool().Draw(t, "executed"), rapid.Bool().Draw(t, "authorize")
+		s.limited = rapid.SampledFrom([]bool{false, false, true}).Draw(t, "limited")
 		s.stale = rapid.SampledFrom([]bool{false, false, true}).Draw(t, "stale")
 		switch again := rapid.IntRange(0, 9).Draw(t, "again"); {
 		case number == 0:
@@ -143,7 +157,7 @@ var scripts = rapid.Custom(func(t *rapid.T) script {
 		var p phase
 		for range rapid.IntRange(0, 3).Draw(t, "marks") {
 			p.marks = append(p.marks, mark{
-				rapid.SampledFrom([]markKind{freeze, thaw, thaw, claim, claim, lapse, open}).Draw(t, "mark"),
+				rapid.SampledFrom([]markKind{freeze, thaw, thaw, claim, claim, lapse, open, limit, limit, limit, raise}).Draw(t, "mark"),
 				rapid.IntRange(0, 9).Draw(t, "of"),
 			})
 		}
