@@ -165,7 +165,11 @@ func (a *app) checkSession(ctx context.Context, kizo *client.Client) finding {
 	if err != nil {
 		return a.failure("session", err)
 	}
-	source := "the session of kizo login"
+	stored, err := a.sessions(kizo.Server())
+	if err != nil {
+		return a.failure("session", err)
+	}
+	source := "the session in " + stored.vault.String()
 	if c, err := a.credential(); err == nil && c.origin != "" {
 		source = c.origin
 	}

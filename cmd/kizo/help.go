@@ -162,9 +162,10 @@ const credentialsHelp = `The setting credential_store (--credential-store, KIZO_
   kizo config set credential_store keyring
   kizo login ada
 
-A context can have another store than the rest. There is no fallback: a keyring that is locked or gives no
-answer within 3 s, or a program that fails or takes more than 10 s, is an error, and no token is written to a file. Before kizo uses a refresh token, it
-makes sure that the next one can be stored. After a change of the store, log in again.
+A context can have another store than the rest. kizo auth status says where a session is, and whether
+something overrides it. There is no fallback: a keyring that is locked or gives no answer within 3 s, or a program
+that fails or takes more than 10 s, is an error, and no token is written to a file. Before kizo uses a refresh
+token, it makes sure that the next one can be stored. After a change of the store, log in again.
 
 credential_command is a program and its arguments, without a shell. kizo adds one argument: get, store or
 erase. The program reads one JSON object from stdin:

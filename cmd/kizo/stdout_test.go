@@ -183,6 +183,7 @@ func outputCases() map[string]outputCase {
 
 func contextCases() map[string]outputCase {
 	return map[string]outputCase{
+		"kizo auth status":    {args: words()},
 		"kizo context list":   {args: words()},
 		"kizo context show":   {args: words()},
 		"kizo context use":    {silent: true, args: words("default")},
