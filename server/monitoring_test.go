@@ -39,7 +39,7 @@ func TestOpsListener(t *testing.T) {
 		"kizo_worker_slots 50", "kizo_database_up 1", "kizo_database_connections_idle", "kizo_database_connections_max 24", "kizo_database_acquire_waits_total",
 		"kizo_database_idle_transaction_seconds 0", "kizo_database_write_transaction_seconds",
 		"kizo_payments_overdue 0", "kizo_payments_in_review 0", "kizo_bank_discrepancies_open 0",
-		"kizo_database_writable 1", "kizo_database_clock_ahead_seconds ", "kizo_ledger_lock_timeouts_total 0", "kizo_ledger_locked_rows 0",
+		"kizo_database_writable 1", "kizo_database_clock_ahead_seconds ", "kizo_ledger_lock_timeouts_total 0", "kizo_ledger_remembered_batches_total ", "kizo_ledger_outdated_batches_total 0", "kizo_ledger_locked_rows 0",
 		`roles="api,auth,worker,janitor",version=""} 1`,
 	} {
 		if !strings.Contains(metrics, family) {

@@ -13,7 +13,8 @@ import (
 )
 
 // A batch reads in one round trip, and writes and commits in a second one, whatever the number of
-// its commands. A batch with limited wallets reads their limits in one more.
+// its commands. A batch with limited wallets reads their limits in one more. A batch of transfers
+// between remembered accounts does without the first (remembered.go).
 const (
 	begin = `BEGIN ISOLATION LEVEL READ COMMITTED`
 	// For this transaction only: no sequential scans, since a plan made while the tables were small
@@ -31,6 +32,8 @@ const (
 			balance, held, seq, floor, status, as_of, limited
 		FROM accounts WHERE id = ANY($1)`
 	readClock = `SELECT clock_timestamp()`
+	// For a batch that is decided on remembered accounts. accounts_outdated reads the setting.
+	tuneUnlocked = tune + `, set_config('kizo.remembered_accounts', 'on', true), clock_timestamp()`
 	// OFFSET 0 keeps the planner from turning the look-ups into one join, which would read the
 	// whole table if the plan was made while the table was small.
 	findKeys = `SELECT ` + transferColumns + `
@@ -95,11 +98,12 @@ const (
 		SELECT transfer_id, attempts, state, left(concat_ws(': ', NULLIF(bank_ref, ''), NULLIF(last_error, '')), 500) FROM settled`
 )
 
-// rules are how a batch is decided and how long it waits for a lock. A test replaces decide with a
-// function that panics.
+// rules are how a batch is decided, how long it waits for a lock, and what it need not read. A test
+// replaces decide with a function that panics.
 type rules struct {
-	decide func(*batch, *command) outcome
-	tune   string
+	decide             func(*batch, *command) outcome
+	tune, tuneUnlocked string // the second for runRemembered
+	remembered         *rememberedAccounts
 }
 
 // read begins the transaction, locks the rows of a batch and loads them.
@@ -109,7 +113,7 @@ func (b *batch) read(ctx context.Context, conn *pgx.Conn, r rules, commands []*c
 	queue.Queue(begin)
 	queue.Queue(r.tune)
 	queue.Queue(lockAccounts, load.accounts).Query(b.scanAccounts)
-	queue.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.now) })
+	queue.Queue(readClock).QueryRow(func(row pgx.Row) error { return b.scanClock(row) })
 	queue.Queue(findKeys, load.owners, load.keys).Query(b.scanTransfers)
 	if len(load.targets) > 0 {
 		queue.Queue(findTargets, load.targets).Query(b.scanTransfers)
@@ -118,9 +122,11 @@ func (b *batch) read(ctx context.Context, conn *pgx.Conn, r rules, commands []*c
 		queue.Queue(lockPayments, load.payments).Query(b.scanPayments)
 	}
 	b.queueLimits(&queue, lockLimits, load.limits)
+	b.clock.sent = time.Now()
 	if err := conn.SendBatch(ctx, &queue).Close(); err != nil {
 		return err
 	}
+	b.now = b.clock.database
 	return b.readWalletLimits(ctx, conn, load.targets)
 }
 
@@ -187,6 +193,20 @@ func newBatch(size int) *batch {
 	}
 }
 
+// scanClock reads the database's clock from the last column of a row; before are the others.
+func (b *batch) scanClock(row pgx.Row, before ...any) error {
+	err := row.Scan(append(before, &b.clock.database)...)
+	b.clock.received = time.Now()
+	return err
+}
+
+// again returns a batch that has read and decided nothing, for the same connection.
+func (b *batch) again(commands []*command) *batch {
+	next := newBatch(countCommands(commands))
+	next.epoch = b.epoch
+	return next
+}
+
 func (b *batch) scanAccounts(rows pgx.Rows) error {
 	for rows.Next() {
 		var a account
@@ -225,16 +245,23 @@ func (b *batch) scanPayments(rows pgx.Rows) error {
 	return rows.Err()
 }
 
+// queueInserted queues the new transfers, at least one, and returns their columns.
+func (b *batch) queueInserted(queue *pgx.Batch) *transferColumnValues {
+	n := len(b.inserted)
+	c, own := newTransferColumns(n), newOwnPostingColumns(n)
+	for i := range b.inserted {
+		c.add(b.inserted[i].transfer)
+		own.add(&b.inserted[i])
+	}
+	queue.Queue(insertTransfers, c.id, c.kind, c.state, c.debit, c.credit, c.amount, c.posted,
+		c.currency, c.owner, c.key, c.fingerprint, c.memo, c.reason, c.target, c.expires, c.created, c.resolved, c.memoKey, c.tags,
+		own.debitSeq, own.debitBalance, own.creditSeq, own.creditBalance, own.digest)
+	return c
+}
+
 func (b *batch) queueTransfers(queue *pgx.Batch) {
-	if n := len(b.inserted); n > 0 {
-		c, own := newTransferColumns(n), newOwnPostingColumns(n)
-		for i := range b.inserted {
-			c.add(b.inserted[i].transfer)
-			own.add(&b.inserted[i])
-		}
-		queue.Queue(insertTransfers, c.id, c.kind, c.state, c.debit, c.credit, c.amount, c.posted,
-			c.currency, c.owner, c.key, c.fingerprint, c.memo, c.reason, c.target, c.expires, c.created, c.resolved, c.memoKey, c.tags,
-			own.debitSeq, own.debitBalance, own.creditSeq, own.creditBalance, own.digest)
+	if len(b.inserted) > 0 {
+		b.queueInserted(queue)
 	}
 	if n := len(b.updated); n > 0 {
 		c := newTransferColumns(n)
@@ -399,7 +426,13 @@ func orNil(t *time.Time) *time.Time {
 // run executes a batch in one transaction on conn. wrote reports whether the COMMIT was sent. If it
 // was sent and there is an error, the transaction may or may not have been committed.
 func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ []outcome, wrote bool, _ error) {
-	b := newBatch(countCommands(commands))
+	b, remembered := r.remembered.begin(conn, commands)
+	if remembered {
+		if outcomes, wrote, done, err := r.runRemembered(ctx, conn, b, commands); done {
+			return outcomes, wrote, err
+		}
+		b = b.again(commands)
+	}
 	if err := b.read(ctx, conn, r, commands); err != nil {
 		return nil, false, fmt.Errorf("read the batch: %w", err)
 	}
@@ -414,6 +447,7 @@ func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ 
 		if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
 			return nil, false, fmt.Errorf("end the batch: %w", err)
 		}
+		r.remembered.put(b)
 		return outcomes, false, nil
 	}
 	if err := failpoint.Point("ledger.before_commit"); err != nil {
@@ -422,6 +456,7 @@ func (r rules) run(ctx context.Context, conn *pgx.Conn, commands []*command) (_ 
 	if err := b.write(ctx, conn); err != nil {
 		return outcomes, true, fmt.Errorf("write the batch: %w", err)
 	}
+	r.remembered.put(b)
 	if err := failpoint.Point("ledger.after_commit"); err != nil {
 		return nil, true, err
 	}

@@ -148,7 +148,7 @@ func (e *batchError) Unwrap() error { return e.cause }
 // forCaller returns the error for the caller of one command of the batch.
 func (e *batchError) forCaller(c *command) *problem.Error {
 	switch {
-	case e.rejected && (e.wrote || !c.maybeCommitted):
+	case e.rejected && (e.wrote && !c.lostUnlocked || !c.maybeCommitted):
 		// If an earlier attempt had been committed, there would have been nothing to write.
 		return &problem.Error{Code: Internal, Message: "the database refused the transfer", Cause: e.cause}
 	case c.maybeCommitted:
@@ -161,7 +161,9 @@ func (e *batchError) forCaller(c *command) *problem.Error {
 // commitWithRetry runs the batch until it is committed, is rejected, has waited too long for a
 // lock, or ctx ends. Running it again is what resolves a COMMIT whose answer was lost:
 // lockAccounts waits until the first attempt has ended either way, and then the keys, and the
-// states of the targets, show whether it was committed.
+// states of the targets, show whether it was committed. A first attempt that was decided on
+// remembered accounts may not have locked them yet: it then waits for the second one, finds its
+// keys, and fails.
 func (l *Ledger) commitWithRetry(ctx context.Context, commands []*command) ([]outcome, *batchError) {
 	for attempt := 1; ; attempt++ {
 		outcomes, wrote, err := l.commitOnce(ctx, commands)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -37,13 +38,14 @@ type commitProxy struct {
 type fault int
 
 const (
-	noFault     fault = iota
-	cutBefore         // the connection ends before the COMMIT reaches the server
-	cutAfter          // the server executes the COMMIT, and its answer is lost
-	cutLate           // the server executes the COMMIT long after the ledger has lost the connection
-	downBefore        // as cutBefore, and then the database stays unavailable
-	downAfter         // as cutAfter, and then the database stays unavailable
-	downAtBegin       // the first statement of the batch is lost, and the database stays unavailable
+	noFault        fault = iota
+	cutBefore            // the connection ends before the COMMIT reaches the server
+	cutAfter             // the server executes the COMMIT, and its answer is lost
+	cutLate              // the server executes the COMMIT long after the ledger has lost the connection
+	cutLateAtBegin       // as cutLate, and the statements before it too
+	downBefore           // as cutBefore, and then the database stays unavailable
+	downAfter            // as cutAfter, and then the database stays unavailable
+	downAtBegin          // the first statement of the batch is lost, and the database stays unavailable
 )
 
 type proxiedConn struct {
@@ -86,6 +88,20 @@ func (p *commitProxy) sendDelayed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	close(p.release)
+}
+
+// untilEnded returns when the server has executed what was delayed.
+func (p *commitProxy) untilEnded() {
+	testkit.Eventually(p.t, "the delayed statements are executed", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for c := range p.conns {
+			if c.mute {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // arm sets the fault of the next COMMIT.
@@ -195,7 +211,7 @@ func (c *proxiedConn) takeFault(statement string) fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.fault
-	if f == downAtBegin {
+	if f == downAtBegin || f == cutLateAtBegin {
 		at = "BEGIN"
 	}
 	if f == noFault || !strings.HasPrefix(statement, at) {
@@ -203,7 +219,7 @@ func (c *proxiedConn) takeFault(statement string) fault {
 	}
 	p.fault, c.release = noFault, p.release
 	p.faults++
-	c.mute = f == cutAfter || f == cutLate || f == downAfter
+	c.mute = f == cutAfter || f == cutLate || f == cutLateAtBegin || f == downAfter
 	if p.down = f >= downBefore; p.down {
 		for other := range p.conns {
 			if other != c {
@@ -230,7 +246,7 @@ func (c *proxiedConn) fail(f fault, bind []byte) error {
 		}
 		rest = append(rest, whole...)
 	}
-	if f == cutLate {
+	if f == cutLate || f == cutLateAtBegin {
 		c.client.Close()
 		<-c.release
 	}
@@ -250,7 +266,7 @@ func (c *proxiedConn) backend() {
 			return
 		}
 		if c.muted() {
-			if kind == 'Z' && whole[5] == 'I' { // ready, and idle: it has committed
+			if kind == 'Z' { // ready: it has committed, or rejected the statements
 				c.ready <- struct{}{}
 			}
 			continue

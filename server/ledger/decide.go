@@ -10,10 +10,12 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// batch is the state of one batch: the rows that it has locked, and what it has decided to
-// write. Deciding reads and changes nothing else.
+// batch is the state of one batch: the rows that it has locked or remembered, and what it has
+// decided to write. Deciding reads and changes nothing else.
 type batch struct {
-	now      time.Time // the database's clock, read after the locks were taken
+	clock    clockReading // after the locks were taken
+	now      time.Time    // the database's time: that of clock, or computed from an earlier one
+	epoch    int          // of rememberedAccounts, when the batch began
 	accounts map[AccountID]*account
 	byKey    map[ownerKey]*Transfer
 	byID     map[uuid.UUID]*Transfer

@@ -39,6 +39,14 @@
 // run again: the second attempt waits for the locks of the first, and then the keys show whether
 // that was committed (commit.go).
 //
+// # Remembered accounts
+//
+// A process remembers the accounts as its last batches left them. A batch of transfers that are all
+// posted is decided on them, by the same rules, and steps 1 and 3 become one round trip: INSERT,
+// the look-up of the keys if no index is unique, and COMMIT. The database rejects it if an account
+// has changed elsewhere or a key was used before. Then, and for every other batch, the steps are as
+// above (remembered.go).
+//
 // # Where postings and events are
 //
 // A transfer that is posted when it is inserted is one row, with both postings and the event in it:

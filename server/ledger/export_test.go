@@ -47,6 +47,40 @@ func PanicAt(l *Ledger, memo string) {
 	}
 }
 
+// PauseAt makes the decision of a command with the memo send to reached, and wait until resume is
+// closed. It must be called before the first command.
+func PauseAt(l *Ledger, memo string, reached chan<- struct{}, resume <-chan struct{}) {
+	decide := l.rules.decide
+	l.rules.decide = func(b *batch, c *command) outcome {
+		if c.memo == memo {
+			reached <- struct{}{}
+			<-resume
+		}
+		return decide(b, c)
+	}
+}
+
+// SetUnlockedTimeout sets how long a batch that has not locked its accounts waits for a lock. It
+// must be called before the first command.
+func SetUnlockedTimeout(l *Ledger, d time.Duration) {
+	l.rules.tuneUnlocked = fmt.Sprintf(tuneUnlocked, d.Milliseconds())
+}
+
+// TrustClock makes a ledger use a reading of the database's clock for an hour, so that a busy
+// machine does not make it read accounts again. It must be called before the first command.
+func TrustClock(l *Ledger) { l.rules.remembered.maxClockAge = time.Hour }
+
+// NeverSkip makes a ledger use what it remembers at once after a rejection. It must be called
+// before the first command.
+func NeverSkip(l *Ledger) { l.rules.remembered.minPenalty, l.rules.remembered.maxPenalty = 0, 0 }
+
+// LockFirst makes a ledger lock the accounts of every batch before it decides it. It must be called
+// before the first command.
+func LockFirst(l *Ledger) { l.rules.remembered.maxClockAge = -1 }
+
+// FirstTransferID returns the least id of a transfer at a time.
+var FirstTransferID = firstTransferID
+
 // Pause waits before a retry.
 var Pause = pause
 

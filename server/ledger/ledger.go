@@ -71,11 +71,16 @@ func Open(config Config) *Ledger {
 		config.OnBatch = func(BatchStats) {}
 	}
 	l := &Ledger{
-		pool:       config.Pool,
-		config:     config,
-		log:        config.Logger,
-		queue:      newCommandQueue(config.MaxQueue, minParallelBatch),
-		rules:      rules{decide: (*batch).decide, tune: fmt.Sprintf(tune, config.LockTimeout.Milliseconds())},
+		pool:   config.Pool,
+		config: config,
+		log:    config.Logger,
+		queue:  newCommandQueue(config.MaxQueue, minParallelBatch),
+		rules: rules{
+			decide:       (*batch).decide,
+			tune:         fmt.Sprintf(tune, config.LockTimeout.Milliseconds()),
+			tuneUnlocked: fmt.Sprintf(tuneUnlocked, min(unlockedTimeout, config.LockTimeout).Milliseconds()),
+			remembered:   newRememberedAccounts(1 << 17),
+		},
 		accountIDs: cache.New[walletKey, AccountID](1 << 20),
 		owners:     cache.New[AccountID, UserID](1 << 20),
 	}

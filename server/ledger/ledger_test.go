@@ -20,7 +20,7 @@ import (
 // deadlock timeout, so that a deadlock fails a test soon.
 func TestMain(m *testing.M) {
 	pgtest.Main(m, migrations.Apply, pgtest.WithSetting("fsync", "off"), pgtest.WithSetting("full_page_writes", "off"),
-		pgtest.WithSetting("deadlock_timeout", "20ms"))
+		pgtest.WithSetting("deadlock_timeout", "200ms"))
 }
 
 // fixture is a ledger on a database of its own.

@@ -320,6 +320,7 @@ func TestLostCommitHoldsLocks(t *testing.T) {
 	h := newFixture(t)
 	alice, bob := h.user(1000), h.user(0)
 	l, proxy := h.throughProxy(ledger.Config{LockTimeout: 50 * time.Millisecond, BatchTimeout: 15 * time.Second})
+	ledger.LockFirst(l)
 	for _, d := range commandCases {
 		ask := d.make(h, alice, bob)
 		proxy.arm(cutLate)

@@ -98,6 +98,7 @@ func TestLostCommit(t *testing.T) {
 			t.Parallel()
 			h := newFixture(t)
 			l, proxy := h.throughProxy(ledger.Config{Logger: h.watched()})
+			ledger.LockFirst(l)
 			super := testkit.Connect(t, h.db.SuperuserURL)
 			alice, bob := h.user(1000), h.user(0)
 			for _, d := range commandCases {
@@ -121,6 +122,50 @@ func TestLostCommit(t *testing.T) {
 				if again, replayed := outcomeOf(t, r, err); again.ID != first.ID || again.State != first.State || !replayed {
 					t.Errorf("%s: asked again, got %+v, replayed %t", d.name, again, replayed)
 				}
+			}
+			h.books()
+		})
+	}
+}
+
+// TestLostCommitWithoutLocks: the same for a transfer that is decided on remembered accounts, also
+// if the server begins the first attempt after the second one has been committed.
+func TestLostCommitWithoutLocks(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]fault{"before": cutBefore, "after": cutAfter, "late": cutLate, "late at BEGIN": cutLateAtBegin} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newFixture(t)
+			h.t = t
+			alice, bob := h.user(1000), h.user(1000)
+			direct := h.Ledger
+			l, proxy := h.throughProxy(ledger.Config{Logger: h.watched()})
+			ledger.TrustClock(l)
+			h.Ledger = l
+			h.remember(alice, bob)
+			proxy.arm(f)
+			if f == cutLate {
+				super := testkit.Connect(t, h.db.SuperuserURL)
+				go func() { // the COMMIT is sent after the retry waits for the locks of the first attempt
+					h.untilWaiting(super, 1)
+					proxy.sendDelayed()
+				}()
+			}
+			order := ledger.TransferRequest{Owner: alice, Key: newKey(), Payee: bob, Amount: usd(10)}
+			first, err := l.Transfer(t.Context(), order)
+			if err != nil || first.Replayed || first.Transfer.State != ledger.Posted || proxy.faultCount() != 1 {
+				t.Errorf("%+v, %v after %d faults", first, err, proxy.faultCount())
+			}
+			if f == cutLateAtBegin {
+				proxy.sendDelayed()
+				proxy.untilEnded()
+			}
+			again, err := direct.Transfer(t.Context(), order)
+			if err != nil || !again.Replayed || again.Transfer.ID != first.Transfer.ID {
+				t.Errorf("asked again, got %+v, %v", again, err)
+			}
+			if got := h.wallet(alice).Balance; got != 990 {
+				t.Errorf("alice has %d, want 990", got)
 			}
 			h.books()
 		})

@@ -5,13 +5,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// partition makes transfers a table with a partition for the ids before $cut, in a tablespace of
-// its own and read-only, and one for all later ids.
+// partition makes transfers a table with a partition for the ids before $cut and one for all later
+// ids.
 const partition = `
 	BEGIN;
 	ALTER TABLE payments DROP CONSTRAINT payments_transfer_id_fkey;
@@ -37,9 +39,19 @@ const partition = `
 			EXECUTE r.body;
 		END LOOP;
 	END $do$;
-	COMMIT;
+	COMMIT`
+
+// makeReadOnly moves the old partition to a tablespace of its own.
+const makeReadOnly = `
 	ALTER TABLE transfers_before SET TABLESPACE $cheap;
 	CREATE TRIGGER read_only BEFORE INSERT OR UPDATE ON transfers_before FOR EACH ROW EXECUTE FUNCTION refuse_change()`
+
+// partitionAfter divides transfers after the transfer with an id.
+func (h *fixture) partitionAfter(id uuid.UUID) {
+	h.t.Helper()
+	cut := id.String()[:20] + "fff-ffffffffffff" // above the id, below that of the next transfer
+	testkit.Must(h.t, execAll(testkit.Connect(h.t, h.db.SuperuserURL), strings.ReplaceAll(partition, "$cut", cut)))
+}
 
 // TestOldMonthsInAnotherTablespace shows what holds, and what does not, if the transfers of old
 // months are a partition in a read-only tablespace (docs/operations.md). Kizo does not do that.
@@ -52,13 +64,10 @@ func TestOldMonthsInAnotherTablespace(t *testing.T) {
 	testkit.Must(t, err)
 	before := h.now()
 	h.transfer(alice, bob, 50)
-	last := h.transfer(bob, alice, 1).ID.String()
-	cut := last[:20] + "fff-ffffffffffff" // above the id of the last transfer, below that of the next
+	h.partitionAfter(h.transfer(bob, alice, 1).ID)
 	super := testkit.Connect(t, h.db.SuperuserURL)
-	cheap := "cheap_" + h.db.Name
-	fill := strings.NewReplacer("$cheap", cheap, "$cut", cut)
-	for _, sql := range []string{`SET allow_in_place_tablespaces = on`, `CREATE TABLESPACE $cheap LOCATION ''`, partition} {
-		testkit.Must(t, execAll(super, fill.Replace(sql)))
+	for _, sql := range []string{`SET allow_in_place_tablespaces = on`, `CREATE TABLESPACE $cheap LOCATION ''`, makeReadOnly} {
+		testkit.Must(t, execAll(super, strings.ReplaceAll(sql, "$cheap", "cheap_"+h.db.Name)))
 	}
 
 	// The ledger goes on. Balances, lists and totals read both partitions.

@@ -54,6 +54,8 @@ func newPropertyDatabase(t *testing.T) *propertyDatabase {
 			t.Fatal(err)
 		}
 		l := ledger.Open(ledger.Config{Pool: pool, Logger: slog.New(&th.watch)})
+		ledger.TrustClock(l)
+		ledger.NeverSkip(l)
 		t.Cleanup(func() {
 			if err := l.Close(context.Background()); err != nil {
 				t.Error(err)
@@ -88,6 +90,15 @@ func (th *propertyDatabase) run(ctx context.Context, sc script) error {
 	return err
 }
 
+// remembered counts the batches of all ledgers that were decided on remembered accounts.
+func (th *propertyDatabase) remembered() (stats ledger.RememberedStats) {
+	for _, l := range th.ledgers {
+		stats.Committed += l.Remembered().Committed
+		stats.Rejected += l.Remembered().Rejected
+	}
+	return stats
+}
+
 // The property test runs scripts for maxDuration, and minScripts of them however slow the machine
 // is. Scripts that rapid generates later are skipped.
 const (
@@ -103,7 +114,10 @@ func TestLedgerDoesWhatTheModelDoes(t *testing.T) {
 	started := time.Now()
 	rapid.Check(t, func(rt *rapid.T) {
 		sc := scripts.Draw(rt, "script")
-		if time.Since(started) > maxDuration && played >= minScripts && !failed {
+		// Both ways of deciding a batch have to be compared with the model.
+		remembered := th.remembered()
+		covered := remembered.Committed > 0 && remembered.Rejected > 0
+		if time.Since(started) > maxDuration && played >= minScripts && covered && !failed {
 			return
 		}
 		played++
@@ -118,4 +132,9 @@ func TestLedgerDoesWhatTheModelDoes(t *testing.T) {
 		}
 	})
 	t.Logf("%d scripts, %d steps, %v", played, calls, time.Since(started))
+	remembered := th.remembered()
+	t.Logf("decided on remembered accounts: %+v", remembered)
+	if remembered.Committed == 0 || remembered.Rejected == 0 {
+		t.Errorf("batches that were decided on remembered accounts: %+v", remembered)
+	}
 }

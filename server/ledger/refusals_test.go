@@ -131,6 +131,8 @@ func TestDatabaseRefuses(t *testing.T) {
 		{"own postings on an unknown account", integrity, ownPostings("credit_account", `999999`), false},
 		{"own postings with an id of another time", integrity, ownPostings("id", `gen_random_uuid()`), false},
 		{"own postings before as_of", integrity, ownPostings("at", `d.as_of - interval '1 second'`), false},
+		{"own postings on a frozen account", integrity, `UPDATE account_owners SET status = 'frozen' FROM accounts a WHERE a.id = $bob AND a.owner = account_owners.owner; ` + ownPostings(), false},
+		{"own postings on an account whose limit was not read", integrity, `INSERT INTO wallet_limits (account_id, max_per_day) VALUES ($bob, 1); SET LOCAL kizo.remembered_accounts = 'on'; ` + ownPostings(), false},
 		{"own postings at as_of", integrity, ownPostings("at", `d.as_of`), false},
 		{"an own event before its transaction", integrity, ownPostings("event_xid", `'3'`), false},
 		{"an own event of a later transaction", integrity, ownPostings("event_xid", `(pg_current_xact_id()::text::bigint + 1000)::text::xid8`), false},

@@ -195,7 +195,19 @@ func TestRepairWhileLedgerIsRunning(t *testing.T) {
 		received[e.Transfer.ID]++
 	}
 	for range 5 {
-		h.repair(true)
+		repaired := make(chan struct{})
+		go func() {
+			defer close(repaired)
+			h.repair(true)
+		}()
+		for repairing := true; repairing; { // a listener that is not read from is disconnected
+			take()
+			select {
+			case <-repaired:
+				repairing = false
+			default:
+			}
+		}
 		for range 20 {
 			take()
 		}

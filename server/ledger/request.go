@@ -108,6 +108,9 @@ type command struct {
 	// maybeCommitted is set if an earlier attempt may have been committed although its answer
 	// was lost. Settle and Expire have no key that would show that they were executed before.
 	maybeCommitted bool
+	// lostUnlocked is set if such an attempt had not locked its accounts first, so that it may be
+	// executed even after a later attempt has ended.
+	lostUnlocked bool
 }
 
 // Transfer moves money from one wallet to another immediately.

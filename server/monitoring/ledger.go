@@ -54,6 +54,8 @@ func NewLedgerMetrics(l *ledger.Ledger) prometheus.Collector { return ledgerMetr
 
 var (
 	queueCommands = describe("kizo_ledger_queue_commands", "Commands waiting for a batch.")
+	remembered    = describe("kizo_ledger_remembered_batches_total", "Batches that were decided on accounts as the ledger remembered them, in one round trip.")
+	outdated      = describe("kizo_ledger_outdated_batches_total", "Batches that were decided again, because an account had changed elsewhere or a key had been used.")
 	lockTimeouts  = describe("kizo_ledger_lock_timeouts_total", "Batches that waited too long for a lock; the commands that did not need it were then committed without the others.")
 	lockedRows    = describe("kizo_ledger_locked_rows", "Rows that other database sessions keep locked; commands that touch them are refused.")
 	lockedFor     = describe("kizo_ledger_locked_row_seconds", "For how long a row has been locked, by account or transfer, and the process ids of the database sessions that block it.",
@@ -61,13 +63,16 @@ var (
 )
 
 func (m ledgerMetrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{queueCommands, lockTimeouts, lockedRows, lockedFor} {
+	for _, d := range []*prometheus.Desc{queueCommands, remembered, outdated, lockTimeouts, lockedRows, lockedFor} {
 		out <- d
 	}
 }
 
 func (m ledgerMetrics) Collect(out chan<- prometheus.Metric) {
 	gauge(out, queueCommands, float64(m.ledger.QueueLength()))
+	batches := m.ledger.Remembered()
+	counter(out, remembered, float64(batches.Committed))
+	counter(out, outdated, float64(batches.Rejected))
 	locks := m.ledger.Locks()
 	counter(out, lockTimeouts, float64(locks.Timeouts))
 	gauge(out, lockedRows, float64(locks.Rows))
