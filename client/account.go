@@ -89,6 +89,19 @@ func (c *Client) Forget(ctx context.Context) error {
 	return c.tokens.Clear(ctx)
 }
 
+// EndOtherSessions ends all of the user's sessions but the own one, and returns their ids.
+func (c *Client) EndOtherSessions(ctx context.Context) ([]uuid.UUID, error) {
+	request, err := c.send(http.MethodPost, "/v1/sessions/end-others", nil)
+	ended, err := read[openapi.SessionsEnded](ctx, c, request, err)
+	return ended.SessionIds, err
+}
+
+// FreezeMe freezes the user's own account: no money moves until an operator lifts it.
+func (c *Client) FreezeMe(ctx context.Context) error {
+	request, err := c.send(http.MethodPost, "/v1/me/freeze", nil)
+	return c.act(ctx, request, err)
+}
+
 // Me returns the user that the token belongs to.
 func (c *Client) Me(ctx context.Context) (User, error) {
 	request, err := c.get("/v1/me", nil)

@@ -1138,7 +1138,7 @@ type SecurityEvent struct {
 	Client  *string   `json:"client,omitempty"`
 	Detail  *string   `json:"detail,omitempty"`
 
-	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated, role_changed, password_changed, key_created, key_rotated, key_revoked or key_refused. Later versions can add others.
+	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated, role_changed, email_verified, password_changed, frozen, key_created, key_rotated, key_revoked or key_refused. Later versions can add others.
 	Event     string              `json:"event"`
 	Id        int64               `json:"id"`
 	SessionId *openapi_types.UUID `json:"session_id,omitempty"`
@@ -1168,6 +1168,11 @@ type Session struct {
 // SessionList defines model for SessionList.
 type SessionList struct {
 	Items []Session `json:"items"`
+}
+
+// SessionsEnded defines model for SessionsEnded.
+type SessionsEnded struct {
+	SessionIds []openapi_types.UUID `json:"session_ids"`
 }
 
 // SignUp defines model for SignUp.

@@ -81,6 +81,9 @@ type Config struct {
 	HashSlots       int           // concurrent password hashes; the number of CPUs when 0
 	HashMaxWait     time.Duration // a log-in that would wait longer is rejected at once; auth.DefaultHashMaxWait when 0
 
+	SessionIdle     time.Duration // after which an unused session ends; auth.DefaultSessionIdle when 0
+	SessionLifetime time.Duration // after which every session ends; auth.DefaultSessionLifetime when 0
+
 	// Requests per second of one user, and of one address with anonymous requests. Bursts may
 	// be twice that. 0 disables the limit.
 	RateLimit, RateLimitAddress int

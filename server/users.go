@@ -21,7 +21,8 @@ func (s *Server) newAuth() (*auth.Service, error) {
 	}
 	config := auth.Config{
 		Pool: s.pool, Keys: keys, Peppers: peppers,
-		HashSlots: s.config.HashSlots, HashMaxWait: s.config.HashMaxWait, Metrics: s.metrics.auth, Logger: s.log,
+		HashSlots: s.config.HashSlots, HashMaxWait: s.config.HashMaxWait,
+		SessionIdle: s.config.SessionIdle, SessionLifetime: s.config.SessionLifetime, Metrics: s.metrics.auth, Logger: s.log,
 	}
 	if len(s.config.HashWorker) > 0 && s.servesAPI() {
 		s.hashWorker = hashworker.New(hashworker.Config{Arguments: s.config.HashWorker, Logger: s.log, OnPriorityRaised: s.metrics.auth.PriorityRaised})

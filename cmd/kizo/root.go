@@ -60,10 +60,46 @@ Begin with an account and some money:
 			root.AddCommand(command)
 		}
 	}
-	add("money", newBalanceCommand(a), newTransferCommand(a), newPayCommand(a), newDepositCommand(a), newWithdrawCommand(a),
-		newTransfersCommand(a), newStatementCommand(a), newEventsCommand(a), newListenCommand(a), newExportCommand(a), newSyncCommand(a), newWalletCommand(a), newPendingCommand(a), newRetryCommand(a), newExplainCommand(a))
-	add("you", newSignupCommand(a), newLoginCommand(a), newLogoutCommand(a), newWhoamiCommand(a), newProfileCommand(a), newPasswordCommand(a), newSessionsCommand(a), newKeysCommand(a), newLimitsCommand(a), newContextCommand(a), newAuthCommand(a))
-	add("kizo", newDashboardCommand(a), newConfigCommand(a), newVersionCommand(a), newOpsCommand(a), newAPICommand(a), newCommandsCommand(a), newDoctorCommand(a))
+	add("money",
+		newBalanceCommand(a),
+		newTransferCommand(a),
+		newPayCommand(a),
+		newDepositCommand(a),
+		newWithdrawCommand(a),
+		newTransfersCommand(a),
+		newStatementCommand(a),
+		newEventsCommand(a),
+		newListenCommand(a),
+		newExportCommand(a),
+		newSyncCommand(a),
+		newWalletCommand(a),
+		newPendingCommand(a),
+		newRetryCommand(a),
+		newExplainCommand(a),
+	)
+	add("you",
+		newSignupCommand(a),
+		newLoginCommand(a),
+		newLogoutCommand(a),
+		newWhoamiCommand(a),
+		newProfileCommand(a),
+		newPasswordCommand(a),
+		newSessionsCommand(a),
+		newKeysCommand(a),
+		newLimitsCommand(a),
+		newFreezeMeCommand(a),
+		newContextCommand(a),
+		newAuthCommand(a),
+	)
+	add("kizo",
+		newDashboardCommand(a),
+		newConfigCommand(a),
+		newVersionCommand(a),
+		newOpsCommand(a),
+		newAPICommand(a),
+		newCommandsCommand(a),
+		newDoctorCommand(a),
+	)
 	root.AddCommand(helpTopics(a.outputs)...)
 	root.SetIn(a.io.In)
 	root.SetOut(a.io.Out)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/client"
@@ -96,45 +95,4 @@ func sessionsHistoryRun(ctx context.Context, opts *sessionsHistoryOptions) error
 		rows = append(rows, []string{a.when(e.At), strings.ReplaceAll(e.Event, "_", " "), text(e.Address), session, text(e.Detail), text(e.Client)})
 	}
 	return a.printList(opts.output, events, securityEventColumns, rows)
-}
-
-type sessionsRevokeOptions struct {
-	app    *app
-	output outputFlags
-	id     uuid.UUID
-}
-
-// revokedSession is the output of --json: the API's answer has no body.
-type revokedSession struct {
-	ID string `json:"id"`
-}
-
-func newSessionsRevokeCommand(a *app) *cobra.Command {
-	opts := &sessionsRevokeOptions{app: a}
-	cmd := &cobra.Command{
-		Use:   "revoke ID",
-		Short: "End a session",
-		Args:  takes("ID"),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if opts.id, err = parseID(args[0], "kizo sessions list"); err != nil {
-				return err
-			}
-			return sessionsRevokeRun(cmd.Context(), opts)
-		},
-	}
-	opts.output.addTo(cmd, a, revokedSession{}, column{title: "ID", id: true})
-	return cmd
-}
-
-func sessionsRevokeRun(ctx context.Context, opts *sessionsRevokeOptions) error {
-	kizo, err := opts.app.kizo()
-	if err != nil {
-		return err
-	}
-	if err := kizo.RevokeSession(ctx, opts.id); err != nil {
-		return err
-	}
-	return opts.app.printDone(opts.output, revokedSession{opts.id.String()}, []string{opts.id.String()}, func() {
-		opts.app.io.note("Ended the session %s.", opts.id)
-	})
 }

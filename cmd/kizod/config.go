@@ -40,32 +40,34 @@ func (s setting) flag() string { return strings.ReplaceAll(s.key, "_", "-") }
 func (s setting) env() string  { return "KIZO_" + strings.ToUpper(s.key) }
 
 var (
-	databaseURL    = setting{"database_url", "", true, "URL of PostgreSQL, as the application's role", checkDatabase}
-	migrateURL     = setting{"migrate_url", "", true, "URL of PostgreSQL, as the owner of the tables", checkDatabase}
-	redisURL       = setting{"redis_url", "redis://127.0.0.1:6379/0", true, "URL of Redis, for the queues and rate limits", checkRedis}
-	bankURL        = setting{"bank_url", "", false, "URL of the bank's API", checkURL}
-	bankToken      = setting{"bank_token", "", true, "token that authenticates kizod to the bank; empty sends none", anything}
-	secretsFile    = setting{"secrets_file", "/etc/kizo/secrets.json", false, "signing keys and peppers; made by kizod secrets init", notEmpty}
-	listen         = setting{"listen", "127.0.0.1:7420", false, "address of the API; port 0 means a free port", checkAddress}
-	opsListen      = setting{"ops_listen", "127.0.0.1:7421", false, "address of metrics and health; port 0 means a free port", checkAddress}
-	proxies        = setting{"trusted_proxies", "", false, "networks of the reverse proxies whose X-Forwarded-For names the client, such as 10.0.0.0/8,fd00::/8", checkProxies}
-	roles          = setting{"roles", "api,auth,worker,janitor", false, "roles of this process: any of api, auth, worker, janitor", checkRoles}
-	currency       = setting{"currency", "USD", false, "currency of a new user's first wallet", checkCurrency}
-	reviewAttempts = setting{"review_after_attempts", "12", false, "number of attempts after which a payment needs review, once it is older than --review-after-age", checkCount}
-	reviewAge      = setting{"review_after_age", "1h", false, "age after which a payment needs review, once --review-after-attempts is reached", checkAge}
-	rateLimit      = setting{"rate_limit", "200", false, "requests per second of one user; bursts may be twice that; 0 disables the limit", checkRate}
-	rateAddress    = setting{"rate_limit_address", "50", false, "requests per second of one address without a valid token, such as log-ins; 0 disables the limit", checkRate}
-	inFlight       = setting{"max_in_flight", "1024", false, "maximum number of concurrent requests, fewer while they take long; others are rejected with 503 and Retry-After", checkCount}
-	pprofListen    = setting{"pprof_listen", "", false, "address of profiles (pprof), on loopback; empty disables them", checkPprof}
-	maxConns       = setting{"max_connections", "0", false, "maximum number of client connections; 0 means as many as the file descriptors allow, at most 16384", checkRate}
-	addrConns      = setting{"max_connections_per_address", "0", false, "maximum number of connections of one client address; 0 means a quarter of --max-connections", checkRate}
-	hashSlots      = setting{"hash_slots", "0", false, "number of passwords hashed concurrently; 0 means one for each CPU", checkSlots}
-	hashMaxWait    = setting{"hash_max_wait", "10s", false, "a log-in that would wait longer for its password check is rejected at once", checkHashMaxWait}
-	auditInterval  = setting{"audit_interval", "1h", false, "time between audits by the janitor of what is new since the last one; 0s disables them", checkDuration}
-	auditFull      = setting{"audit_full_interval", "168h", false, "time between full audits by the janitor, which read every row", checkAge}
-	drainDelay     = setting{"drain_delay", "0s", false, "time between failing /readyz and closing the listener", checkDuration}
-	logFormat      = setting{"log_format", "", false, "text or json; by default text on a terminal, else json", oneOf("", "text", "json")}
-	logLevel       = setting{"log_level", "info", false, "debug, info, warn or error", oneOf("debug", "info", "warn", "error")}
+	databaseURL     = setting{"database_url", "", true, "URL of PostgreSQL, as the application's role", checkDatabase}
+	migrateURL      = setting{"migrate_url", "", true, "URL of PostgreSQL, as the owner of the tables", checkDatabase}
+	redisURL        = setting{"redis_url", "redis://127.0.0.1:6379/0", true, "URL of Redis, for the queues and rate limits", checkRedis}
+	bankURL         = setting{"bank_url", "", false, "URL of the bank's API", checkURL}
+	bankToken       = setting{"bank_token", "", true, "token that authenticates kizod to the bank; empty sends none", anything}
+	secretsFile     = setting{"secrets_file", "/etc/kizo/secrets.json", false, "signing keys and peppers; made by kizod secrets init", notEmpty}
+	listen          = setting{"listen", "127.0.0.1:7420", false, "address of the API; port 0 means a free port", checkAddress}
+	opsListen       = setting{"ops_listen", "127.0.0.1:7421", false, "address of metrics and health; port 0 means a free port", checkAddress}
+	proxies         = setting{"trusted_proxies", "", false, "networks of the reverse proxies whose X-Forwarded-For names the client, such as 10.0.0.0/8,fd00::/8", checkProxies}
+	roles           = setting{"roles", "api,auth,worker,janitor", false, "roles of this process: any of api, auth, worker, janitor", checkRoles}
+	currency        = setting{"currency", "USD", false, "currency of a new user's first wallet", checkCurrency}
+	reviewAttempts  = setting{"review_after_attempts", "12", false, "number of attempts after which a payment needs review, once it is older than --review-after-age", checkCount}
+	reviewAge       = setting{"review_after_age", "1h", false, "age after which a payment needs review, once --review-after-attempts is reached", checkAge}
+	rateLimit       = setting{"rate_limit", "200", false, "requests per second of one user; bursts may be twice that; 0 disables the limit", checkRate}
+	rateAddress     = setting{"rate_limit_address", "50", false, "requests per second of one address without a valid token, such as log-ins; 0 disables the limit", checkRate}
+	inFlight        = setting{"max_in_flight", "1024", false, "maximum number of concurrent requests, fewer while they take long; others are rejected with 503 and Retry-After", checkCount}
+	pprofListen     = setting{"pprof_listen", "", false, "address of profiles (pprof), on loopback; empty disables them", checkPprof}
+	maxConns        = setting{"max_connections", "0", false, "maximum number of client connections; 0 means as many as the file descriptors allow, at most 16384", checkRate}
+	addrConns       = setting{"max_connections_per_address", "0", false, "maximum number of connections of one client address; 0 means a quarter of --max-connections", checkRate}
+	hashSlots       = setting{"hash_slots", "0", false, "number of passwords hashed concurrently; 0 means one for each CPU", checkSlots}
+	hashMaxWait     = setting{"hash_max_wait", "10s", false, "a log-in that would wait longer for its password check is rejected at once", checkHashMaxWait}
+	sessionIdle     = setting{"session_idle", "336h", false, "time without use after which a session ends", checkSession}
+	sessionLifetime = setting{"session_lifetime", "2160h", false, "time from the log-in after which a session ends, however it is used", checkSession}
+	auditInterval   = setting{"audit_interval", "1h", false, "time between audits by the janitor of what is new since the last one; 0s disables them", checkDuration}
+	auditFull       = setting{"audit_full_interval", "168h", false, "time between full audits by the janitor, which read every row", checkAge}
+	drainDelay      = setting{"drain_delay", "0s", false, "time between failing /readyz and closing the listener", checkDuration}
+	logFormat       = setting{"log_format", "", false, "text or json; by default text on a terminal, else json", oneOf("", "text", "json")}
+	logLevel        = setting{"log_level", "info", false, "debug, info, warn or error", oneOf("debug", "info", "warn", "error")}
 )
 
 // settings are the values of the settings of one command.
@@ -143,7 +145,7 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 	known := []setting{
 		databaseURL, migrateURL, redisURL, bankURL, bankToken, bankCallbackSecret, bankAddress,
 		maxConns, addrConns, pprofListen,
-		secretsFile, listen, opsListen, proxies, roles, currency, reviewAttempts, reviewAge, rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, auditInterval, auditFull, drainDelay, logFormat, logLevel,
+		secretsFile, listen, opsListen, proxies, roles, currency, reviewAttempts, reviewAge, rateLimit, rateAddress, hashSlots, hashMaxWait, sessionIdle, sessionLifetime, inFlight, auditInterval, auditFull, drainDelay, logFormat, logLevel,
 	}
 	for _, key := range fileKeys(path) {
 		if !slices.ContainsFunc(known, func(s setting) bool { return s.key == key }) {
@@ -339,6 +341,14 @@ func checkDuration(value string) error {
 func checkAge(value string) error {
 	if d, err := time.ParseDuration(value); err != nil || d <= 0 {
 		return fmt.Errorf("%q is not a duration above zero; write one such as 1h", value)
+	}
+	return nil
+}
+
+func checkSession(value string) error {
+	const least, most = 15 * time.Minute, 366 * 24 * time.Hour // an access token lives for 15 minutes
+	if d, err := time.ParseDuration(value); err != nil || d < least || d > most {
+		return fmt.Errorf("%q is not a duration from 15m to 8784h", value)
 	}
 	return nil
 }

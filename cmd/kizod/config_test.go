@@ -63,6 +63,8 @@ func TestInvalidSettings(t *testing.T) {
 		{"serve", drainDelay, "soon", `"soon"`},
 		{"serve", auditInterval, "often", `"often"`},
 		{"serve", auditFull, "0s", "0s"},
+		{"serve", sessionIdle, "14m", "15m"},
+		{"serve", sessionLifetime, "9000h", "8784h"},
 		{"serve", drainDelay, "-1s", `"-1s"`},
 		{"serve", logFormat, "xml", "text, json"},
 		{"serve", logLevel, "loud", "debug"},

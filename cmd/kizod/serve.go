@@ -20,7 +20,7 @@ func serveCommand(hangups <-chan os.Signal) *cobra.Command {
 	all := []setting{
 		maxConns, addrConns, pprofListen,
 		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, proxies, roles, currency, reviewAttempts, reviewAge,
-		rateLimit, rateAddress, hashSlots, hashMaxWait, inFlight, auditInterval, auditFull, drainDelay, logFormat, logLevel,
+		rateLimit, rateAddress, hashSlots, hashMaxWait, sessionIdle, sessionLifetime, inFlight, auditInterval, auditFull, drainDelay, logFormat, logLevel,
 	}
 	var (
 		readyFile string
@@ -64,7 +64,8 @@ SIGTERM drains the server; SIGHUP reloads the secrets file and the log level.`,
 			s, err := server.Start(cmd.Context(), server.Config{
 				DatabaseURL: read.get(databaseURL), Redis: redis, BankURL: read.get(bankURL), BankToken: read.get(bankToken), Secrets: secrets,
 				Listen: read.get(listen), OpsListen: read.get(opsListen), PprofListen: read.get(pprofListen), Roles: read.roles(),
-				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
+				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait),
+				SessionIdle: read.duration(sessionIdle), SessionLifetime: read.duration(sessionLifetime), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
 				InFlight: read.count(inFlight), TrustedProxies: read.trustedProxies(),
 				ClientConnections: read.count(maxConns), AddressConnections: read.count(addrConns),
 				ReviewAttempts: read.count(reviewAttempts), ReviewAge: read.duration(reviewAge),

@@ -74,10 +74,12 @@ var matrix = map[string]access{
 	"DELETE /v1/auth/keys/:id": {body: nothing, code: openapi.KeyNotFound, other: keyOf("/v1/auth/keys/:id")},
 	"POST /v1/auth/keys/:id/rotate": {
 		body: func(*fixture, *user) any { return fields{"password": password} }, code: openapi.KeyNotFound, other: keyOf("/v1/auth/keys/:id/rotate")},
-	"GET /v1/me":               {body: nothing},
-	"PATCH /v1/me":             {body: func(*fixture, *user) any { return fields{"name": "Mallory"} }},
-	"GET /v1/sessions":         {body: nothing},
-	"GET /v1/sessions/history": {body: nothing},
+	"GET /v1/me":                   {body: nothing},
+	"PATCH /v1/me":                 {body: func(*fixture, *user) any { return fields{"name": "Mallory"} }},
+	"POST /v1/me/freeze":           {body: nothing},
+	"POST /v1/sessions/end-others": {body: nothing},
+	"GET /v1/sessions":             {body: nothing},
+	"GET /v1/sessions/history":     {body: nothing},
 	"DELETE /v1/sessions/:id": {body: nothing, code: openapi.SessionNotFound, other: func(h *fixture, alice *user) string {
 		h.t.Helper()
 		return "/v1/sessions/" + read[openapi.SessionList](h.get(alice, "/v1/sessions").want(200)).Items[0].Id.String()

@@ -11,6 +11,7 @@ import (
 	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/ledger"
 )
 
 // SignUp creates a user and opens their first wallet. After a crash between the two, the next
@@ -181,6 +182,28 @@ func (a *API) RevokeSession(ctx context.Context, r routes.RevokeSessionRequestOb
 		return nil, err
 	}
 	return routes.RevokeSession204Response{}, nil
+}
+
+// EndOtherSessions ends all of the user's sessions but that of the request.
+func (a *API) EndOtherSessions(ctx context.Context, _ routes.EndOtherSessionsRequestObject) (routes.EndOtherSessionsResponseObject, error) {
+	ended, err := a.auth.EndOtherSessions(ctx, userID(ctx), requestOf(ctx).principal.SessionID)
+	if err != nil {
+		return nil, err
+	}
+	return routes.EndOtherSessions200JSONResponse{SessionIds: append([]uuid.UUID{}, ended...)}, nil
+}
+
+// FreezeMe freezes the user's own account.
+func (a *API) FreezeMe(ctx context.Context, _ routes.FreezeMeRequestObject) (routes.FreezeMeResponseObject, error) {
+	if err := a.ledger.SetStatus(ctx, userID(ctx), ledger.Frozen); err != nil {
+		return nil, err
+	}
+	// The money is safe, so a failure from here on may be repeated.
+	r := requestOf(ctx)
+	if err := a.auth.RecordFreeze(ctx, r.principal, r.client); err != nil {
+		return nil, err
+	}
+	return routes.FreezeMe204Response{}, nil
 }
 
 // SearchUsers finds users by handle or name. It never returns e-mail addresses.

@@ -63,7 +63,9 @@ var scopesOfRoutes = map[string]string{
 	"DELETE /v1/auth/keys/:id":      "",
 	"POST /v1/auth/keys/:id/rotate": "",
 	"PATCH /v1/me":                  "",
+	"POST /v1/me/freeze":            "",
 	"GET /v1/sessions":              "",
+	"POST /v1/sessions/end-others":  "",
 	"GET /v1/sessions/history":      "",
 	"DELETE /v1/sessions/:id":       "",
 

@@ -32,6 +32,8 @@ var stateRows = map[string]stateRow{
 	"POST /v1/auth/keys/:id/rotate": {body: fields{"password": password}, own: ownKey},
 	"GET /v1/me":                    {},
 	"PATCH /v1/me":                  {body: fields{"name": "New Name"}},
+	"POST /v1/me/freeze":            {},
+	"POST /v1/sessions/end-others":  {},
 	"GET /v1/sessions":              {},
 	"GET /v1/sessions/history":      {},
 	"DELETE /v1/sessions/:id": {own: func(h *fixture, me, _ *user) string {
@@ -182,6 +184,8 @@ func (h *fixture) stateCell(name, actor string, me, peer, target *user) {
 		testkit.Must(h.t, err)
 		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
 		request.token = tokens.AccessToken
+	case "POST /v1/me/freeze":
+		defer func() { testkit.Must(h.t, h.ledger.SetStatus(h.t.Context(), me.id, ledger.Active)) }()
 	case "POST /v1/auth/password": // and back, because the next cells need the password
 		defer func() {
 			h.post(me, "/v1/auth/password", fields{"current_password": password + " 2", "new_password": password}).want(200)

@@ -49,7 +49,8 @@ UPDATE sessions SET revoked_at = $3, revoked_reason = $4
 RETURNING id, user_id, address, client
 )
 INSERT INTO security_events (at, user_id, event, session_id, address, client, detail)
-SELECT $3, user_id, 'session_revoked', id, address, client, 'password changed' FROM ended`
+SELECT $3, user_id, 'session_revoked', id, address, client, $5 FROM ended
+RETURNING session_id`
 )
 
 // ChangePassword replaces the password of a user who knows the current one, and ends all sessions
@@ -126,7 +127,7 @@ func (s *Service) storePassword(ctx context.Context, tx pgx.Tx, userID UserID, k
 // except the session keep. A transaction that opens a session holds the row of the user FOR SHARE,
 // so no session that was opened before is missed.
 func (s *Service) endSessionsFor(ctx context.Context, tx pgx.Tx, userID UserID, keep uuid.UUID, now time.Time) (PasswordChange, error) {
-	tag, err := tx.Exec(ctx, sqlEndOtherSessions, userID, keep, now, revokedByUser)
+	tag, err := tx.Exec(ctx, sqlEndOtherSessions, userID, keep, now, revokedByUser, "password changed")
 	if err != nil {
 		return PasswordChange{}, fmt.Errorf("end sessions: %w", err)
 	}

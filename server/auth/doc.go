@@ -12,7 +12,8 @@
 //	  session ── refresh token 1 ──► token 2 ──► token 3   only the newest is valid
 //	     │          └─ used again ──► the session is revoked, and that commits
 //	     │
-//	     ├─ ends by LogOut, RevokeSession, EndSessions, Suspend, reuse, or after 30 days
+//	     ├─ ends by LogOut, RevokeSession, EndSessions, Suspend, ChangePassword, reuse,
+//	     │  after 90 days, or after 14 days without use
 //	     │
 //	     └─► access token (EdDSA JWT, 15 min)
 //	              │

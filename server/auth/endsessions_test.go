@@ -58,3 +58,29 @@ func TestEndSessionsWaitsForOpenSession(t *testing.T) {
 	h.scan(`SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL`, user.ID, &open)
 	testkit.Equal(t, "open sessions", open, 0)
 }
+
+// TestEndOtherSessions: the session of the request stays open, as do those of other users.
+func TestEndOtherSessions(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	first, alice := h.signUp("alice")
+	second, third := h.logIn("alice"), h.logIn("alice")
+	theirs, _ := h.signUp("bob")
+	other := h.another()
+	_, err := other.Verify(t.Context(), third.AccessToken) // it is in the cache of the other process
+	testkit.Must(t, err)
+	ended, err := h.EndOtherSessions(t.Context(), alice.ID, second.SessionID)
+	testkit.Must(t, err)
+	testkit.Equal(t, "ended", len(ended), 2)
+	for _, tokens := range []Tokens{first, third} {
+		_, err := other.Verify(t.Context(), tokens.AccessToken)
+		wantCode(t, err, CodeSessionRevoked)
+	}
+	testkit.Equal(t, "own session", h.refusal(second.AccessToken), "")
+	testkit.Equal(t, "another user's session", h.refusal(theirs.AccessToken), "")
+	ended, err = h.EndOtherSessions(t.Context(), alice.ID, second.SessionID)
+	testkit.Must(t, err)
+	testkit.Equal(t, "ended again", len(ended), 0)
+	_, err = h.EndOtherSessions(t.Context(), unknownID, second.SessionID)
+	wantCode(t, err, CodeUserNotFound)
+}

@@ -72,7 +72,7 @@ type rotation struct {
 // one at a time, and each reads the token after the previous one has committed. The row of
 // the user is not locked: Suspend also revokes the session, which needs this lock.
 const sqlLockFamily = `
-SELECT s.id, s.expires_at, s.revoked_at IS NOT NULL,
+SELECT s.id, s.expires_at, s.last_used_at, s.revoked_at IS NOT NULL,
        u.id, u.email, u.handle, u.name, u.role, u.status, u.created_at, u.email_verified_at IS NOT NULL, u.findable_by_email
   FROM sessions s JOIN users u ON u.id = s.user_id
  WHERE s.id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)
@@ -101,7 +101,7 @@ func (s *Service) rotate(ctx context.Context, tx pgx.Tx, hash []byte, client Cli
 	}
 	_ = failpoint.Point("auth.refresh_locked")
 	now := s.now()
-	if why := f.refusalReason(now); why != nil {
+	if why := f.refusalReason(now, s.sessionIdle); why != nil {
 		if errors.Is(why, errRefreshReused) {
 			err = s.revokeReused(ctx, tx, f, client)
 		}
@@ -135,6 +135,7 @@ func (s *Service) revokeReused(ctx context.Context, tx pgx.Tx, f family, client 
 type family struct {
 	sessionID   uuid.UUID
 	sessionEnds time.Time
+	lastUsed    time.Time
 	revoked     bool
 	user        User
 	used        bool
@@ -143,7 +144,7 @@ type family struct {
 
 func lockFamily(ctx context.Context, tx pgx.Tx, hash []byte) (f family, err error) {
 	u := &f.user
-	err = tx.QueryRow(ctx, sqlLockFamily, hash).Scan(&f.sessionID, &f.sessionEnds, &f.revoked,
+	err = tx.QueryRow(ctx, sqlLockFamily, hash).Scan(&f.sessionID, &f.sessionEnds, &f.lastUsed, &f.revoked,
 		&u.ID, &u.Email, &u.Handle, &u.Name, &u.Role, &u.Status, &u.CreatedAt, &u.EmailVerified, &u.FindableByEmail)
 	if err != nil {
 		return family{}, err
@@ -155,13 +156,13 @@ func lockFamily(ctx context.Context, tx pgx.Tx, hash []byte) (f family, err erro
 
 // refusalReason returns why the token is refused, or nil. Reuse comes first, because that
 // answer tells the owner that another client has used the token.
-func (f family) refusalReason(now time.Time) error {
+func (f family) refusalReason(now time.Time, idle time.Duration) error {
 	switch {
 	case f.used:
 		return errRefreshReused
 	case f.revoked || f.user.Status != StatusActive:
 		return errRefreshRevoked
-	case !now.Before(f.tokenEnds) || !now.Before(f.sessionEnds):
+	case !now.Before(f.tokenEnds) || !now.Before(f.sessionEnds) || !now.Before(f.lastUsed.Add(idle)):
 		return errRefreshExpired
 	}
 	return nil

@@ -37,13 +37,19 @@ func TestRefreshRotates(t *testing.T) {
 	}
 }
 
-// TestSessionEndsAfterItsLifetime: however often it is refreshed, a session ends 30 days after it
+// TestSessionEndsAfterItsLifetime: however often it is refreshed, a session ends 90 days after it
 // was opened, and its last access token ends with it.
 func TestSessionEndsAfterItsLifetime(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	tokens, _ := h.signUp("alice")
-	h.clock.Advance(30*24*time.Hour - time.Minute)
+	opened := h.clock.Now()
+	for h.clock.Advance(10 * 24 * time.Hour); h.clock.Now().Sub(opened) < DefaultSessionLifetime; h.clock.Advance(10 * 24 * time.Hour) {
+		next, _, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{})
+		testkit.Must(t, err)
+		tokens = next
+	}
+	h.clock.Advance(-time.Minute)
 	last, _, err := h.Refresh(t.Context(), tokens.RefreshToken, Client{})
 	testkit.Must(t, err)
 	testkit.Equal(t, "life of the last access token", last.ExpiresIn, time.Minute)
@@ -54,6 +60,31 @@ func TestSessionEndsAfterItsLifetime(t *testing.T) {
 	if !errors.Is(err, errRefreshExpired) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestIdleSessionEnds: a session that is not refreshed for 14 days is over, and no longer listed.
+func TestIdleSessionEnds(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	idle, alice := h.signUp("alice")
+	used := h.logIn("alice")
+	listed := func() int {
+		open, err := h.Sessions(t.Context(), alice.ID)
+		testkit.Must(t, err)
+		for _, s := range open {
+			if want := s.LastUsedAt.Add(DefaultSessionIdle); !s.ExpiresAt.Equal(want) {
+				t.Errorf("expires at %v, want %v", s.ExpiresAt, want)
+			}
+		}
+		return len(open)
+	}
+	h.clock.Advance(DefaultSessionIdle - time.Microsecond)
+	testkit.Equal(t, "sessions", listed(), 2)
+	_, _, err := h.Refresh(t.Context(), used.RefreshToken, Client{})
+	testkit.Must(t, err)
+	h.clock.Advance(time.Microsecond)
+	testkit.Equal(t, "idle session", h.refreshRefusal(idle.RefreshToken), CodeRefreshTokenInvalid)
+	testkit.Equal(t, "sessions", listed(), 1)
 }
 
 // TestRefreshRefusals: all refusals have the same code and message; only the cause differs.
@@ -122,14 +153,15 @@ func TestReuseEndsOneSession(t *testing.T) {
 // week ago, and at most limit rows.
 func TestPruneDeletesExpiredSessions(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
+	const lifetime = 30 * 24 * time.Hour // a known address is kept for longer
+	h := newHarness(t, func(c *Config) { c.SessionLifetime = lifetime })
 	old, _ := h.signUp("alice")
 	for range 4 {
 		next, _, err := h.Refresh(t.Context(), old.RefreshToken, Client{})
 		testkit.Must(t, err)
 		old = next
 	}
-	h.clock.Advance(30*24*time.Hour + keepExpired)
+	h.clock.Advance(lifetime + keepExpired)
 	live := h.logIn("alice")
 	prune := func() int64 {
 		n, err := h.Prune(t.Context(), 3)

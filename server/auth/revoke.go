@@ -143,6 +143,30 @@ func (s *Service) EndSessions(ctx context.Context, userID UserID) error {
 	return err
 }
 
+// EndOtherSessions revokes all sessions of a user except one, and returns their ids. It returns
+// after the lease, when no process accepts their tokens any more.
+func (s *Service) EndOtherSessions(ctx context.Context, userID UserID, keep uuid.UUID) (ended []uuid.UUID, err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		// As in EndSessions, no session that was opened before is missed.
+		if err := lockUser(ctx, tx, userID); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, sqlEndOtherSessions, userID, keep, s.now(), revokedByUser, "with all others")
+		if err == nil {
+			ended, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+		}
+		if err != nil {
+			return fmt.Errorf("end other sessions: %w", err)
+		}
+		return nil
+	})
+	if err == nil && len(ended) > 0 {
+		s.events.write(ctx, EventSessionRevoked, slog.String("user_id", userID.String()), slog.String("session", "all others"))
+		s.waitForCacheExpiry()
+	}
+	return ended, err
+}
+
 // lockUser locks the row of a user until tx ends.
 func lockUser(ctx context.Context, tx pgx.Tx, userID UserID) error {
 	var id uuid.UUID

@@ -33,6 +33,7 @@ const (
 	EventRoleChanged        SecurityEvent = "role_changed"
 	EventEmailVerified      SecurityEvent = "email_verified"
 	EventPasswordChanged    SecurityEvent = "password_changed"
+	EventFrozen             SecurityEvent = "frozen" // by the user
 	EventKeyCreated         SecurityEvent = "key_created"
 	EventKeyRotated         SecurityEvent = "key_rotated"
 	EventKeyRevoked         SecurityEvent = "key_revoked"
@@ -50,7 +51,7 @@ const (
 // securityEvents are all of them.
 var securityEvents = []SecurityEvent{
 	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
-	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventPasswordChanged,
+	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventPasswordChanged, EventFrozen,
 	EventKeyCreated, EventKeyRotated, EventKeyRevoked, EventKeyRefused,
 	EventSignInThrottled, EventSignInRefused, EventRefreshRefused, EventTokenRefused, EventForbidden, EventRateLimited, EventOperatorAction,
 }

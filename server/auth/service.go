@@ -23,18 +23,19 @@ type Config struct {
 	Keys    *Keys
 	Peppers Peppers
 
-	Params      Argon2Params     // DefaultArgon2Params
-	Hasher      Hasher           // InProcess
-	HashSlots   int              // concurrent password hashes: DefaultHashSlots
-	HashMaxWait time.Duration    // a caller whose expected wait is longer is refused at once: 10 s
-	AccessTTL   time.Duration    // 15 minutes
-	RefreshTTL  time.Duration    // absolute life of a session: 30 days
-	Lease       time.Duration    // maximum age of the session cache: 250 ms
-	Issuer      string           // "kizo"
-	Audience    string           // "kizo"
-	Now         func() time.Time // time.Now
-	Metrics     *Metrics         // not registered anywhere
-	Logger      *slog.Logger     // logs security events: discarded
+	Params          Argon2Params     // DefaultArgon2Params
+	Hasher          Hasher           // InProcess
+	HashSlots       int              // concurrent password hashes: DefaultHashSlots
+	HashMaxWait     time.Duration    // a caller whose expected wait is longer is refused at once: 10 s
+	AccessTTL       time.Duration    // 15 minutes
+	SessionLifetime time.Duration    // from the log-in to the end of a session, however it is used: 90 days
+	SessionIdle     time.Duration    // after which a session that is not used ends: 14 days
+	Lease           time.Duration    // maximum age of the session cache: 250 ms
+	Issuer          string           // "kizo"
+	Audience        string           // "kizo"
+	Now             func() time.Time // time.Now
+	Metrics         *Metrics         // not registered anywhere
+	Logger          *slog.Logger     // logs security events: discarded
 }
 
 const (
@@ -45,20 +46,21 @@ const (
 
 // Service manages users, sessions and tokens. Safe for concurrent use.
 type Service struct {
-	pool           *pgxpool.Pool
-	secrets        atomic.Pointer[keyring]
-	hashQueue      *hashQueue
-	throttle       *throttle
-	sessionLookUps *coalescer[uuid.UUID, sessionState]
-	keyLookUps     *coalescer[[sha256.Size]byte, foundAPIKey]
-	keyUses        *keyUses
-	cache          *sessionCache
-	events         *eventLog
-	foundByEmail   *cache.Map[lookUp, struct{}]
-	accessTTL      time.Duration
-	refreshTTL     time.Duration
-	clock          func() time.Time
-	config         Config
+	pool            *pgxpool.Pool
+	secrets         atomic.Pointer[keyring]
+	hashQueue       *hashQueue
+	throttle        *throttle
+	sessionLookUps  *coalescer[uuid.UUID, sessionState]
+	keyLookUps      *coalescer[[sha256.Size]byte, foundAPIKey]
+	keyUses         *keyUses
+	cache           *sessionCache
+	events          *eventLog
+	foundByEmail    *cache.Map[lookUp, struct{}]
+	accessTTL       time.Duration
+	sessionLifetime time.Duration
+	sessionIdle     time.Duration
+	clock           func() time.Time
+	config          Config
 }
 
 // keyring contains everything that depends on the secrets. A reload replaces it as a whole.
@@ -100,19 +102,20 @@ func New(c Config) (*Service, error) {
 		return nil, errors.New("auth: hash slots must be 1 to 1024")
 	case c.HashMaxWait < 0 || c.HashMaxWait > MaxHashMaxWait:
 		return nil, fmt.Errorf("auth: the deadline of a hash must be from 0 to %v", MaxHashMaxWait)
-	case c.AccessTTL < time.Second || c.RefreshTTL < c.AccessTTL:
+	case c.AccessTTL < time.Second || c.SessionLifetime < c.AccessTTL || c.SessionIdle < c.AccessTTL:
 		return nil, errors.New("auth: an access token must live for a second or more, and a session longer than that")
 	}
 	if err := c.Params.check(); err != nil {
 		return nil, err
 	}
 	s := &Service{
-		pool:       c.Pool,
-		hashQueue:  newHashQueue(c),
-		accessTTL:  c.AccessTTL,
-		refreshTTL: c.RefreshTTL,
-		clock:      c.Now,
-		config:     c,
+		pool:            c.Pool,
+		hashQueue:       newHashQueue(c),
+		accessTTL:       c.AccessTTL,
+		sessionLifetime: c.SessionLifetime,
+		sessionIdle:     c.SessionIdle,
+		clock:           c.Now,
+		config:          c,
 	}
 	s.events = &eventLog{log: c.Logger, count: func(e SecurityEvent) { c.Metrics.events.WithLabelValues(string(e)).Inc() }}
 	s.foundByEmail = cache.New[lookUp, struct{}](maxCached)
@@ -146,8 +149,11 @@ func (c Config) withDefaults() Config {
 	if c.AccessTTL == 0 {
 		c.AccessTTL = 15 * time.Minute
 	}
-	if c.RefreshTTL == 0 {
-		c.RefreshTTL = 30 * 24 * time.Hour
+	if c.SessionLifetime == 0 {
+		c.SessionLifetime = DefaultSessionLifetime
+	}
+	if c.SessionIdle == 0 {
+		c.SessionIdle = DefaultSessionIdle
 	}
 	if c.Lease == 0 {
 		c.Lease = defaultLease
@@ -163,6 +169,13 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+const (
+	// DefaultSessionLifetime and DefaultSessionIdle are the limits of OWASP ASVS 5.0, 7.3, for
+	// users who confirm what matters with a password.
+	DefaultSessionLifetime = 90 * 24 * time.Hour
+	DefaultSessionIdle     = 14 * 24 * time.Hour
+)
 
 // DefaultHashSlots returns the number of CPUs: hashes have the lowest priority, so they use
 // only CPU time that nothing else needs.

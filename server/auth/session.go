@@ -35,9 +35,9 @@ type Session struct {
 	ID         uuid.UUID
 	CreatedAt  time.Time
 	LastUsedAt time.Time // time of the log-in or of the last refresh
-	ExpiresAt  time.Time
-	Client     string // user agent, cleaned, at most 120 characters
-	Address    string // IP address, or empty
+	ExpiresAt  time.Time // unless it is used before
+	Client     string    // user agent, cleaned, at most 120 characters
+	Address    string    // IP address, or empty
 }
 
 // refreshPrefix lets secret scanners recognize refresh tokens in logs and repositories.
@@ -86,7 +86,7 @@ VALUES ($1, $2, $3, $4)`
 // was compared, which passwordChangedAt tells.
 func (s *Service) openSession(ctx context.Context, tx pgx.Tx, user User, client Client, passwordChangedAt *time.Time) (Tokens, error) {
 	now, id := s.now(), newID()
-	ends := now.Add(s.refreshTTL)
+	ends := now.Add(s.sessionLifetime)
 	client = client.clean()
 	tag, err := tx.Exec(ctx, sqlOpenSession, id, user.ID, now, ends, client.UserAgent, client.Address, passwordChangedAt)
 	if err != nil {
@@ -129,15 +129,15 @@ func (s *Service) issue(ctx context.Context, tx pgx.Tx, subject accessToken, now
 }
 
 const sqlSessions = `
-SELECT id, created_at, last_used_at, expires_at, client, address
+SELECT id, created_at, last_used_at, least(expires_at, last_used_at + $3::interval), client, address
   FROM sessions
- WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
+ WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND last_used_at > $2 - $3::interval
  ORDER BY id DESC
  LIMIT 100`
 
 // Sessions returns the open sessions of the user, newest first, at most 100.
 func (s *Service) Sessions(ctx context.Context, userID UserID) ([]Session, error) {
-	rows, err := s.pool.Query(ctx, sqlSessions, userID, s.now())
+	rows, err := s.pool.Query(ctx, sqlSessions, userID, s.now(), s.sessionIdle)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}

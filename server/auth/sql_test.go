@@ -223,7 +223,7 @@ SET plan_cache_mode = force_generic_plan`)
 		"failed":  {sqlCountFailure, "sha256('x'), now(), 60, 5, 15, 900, 'u77@example.com', '', 'c', 'a'"},
 		"find":    {sqlFindUsers, "ARRAY['u77@example.com'], ARRAY['u78', 'u79']"},
 		"refresh": {sqlLockFamily, "'x'"},
-		"list":    {sqlSessions, "gen_random_uuid(), now()"},
+		"list":    {sqlSessions, "gen_random_uuid(), now(), '14 days'"},
 		"suspend": {sqlRevokeSessions, "gen_random_uuid(), now(), 'suspended'"},
 		"prune":   {sqlPruneRefreshTokens, "now(), 10"},
 		"prune 2": {sqlPruneSessions, "now(), 10"},

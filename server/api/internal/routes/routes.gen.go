@@ -71,6 +71,9 @@ type ServerInterface interface {
 	// UpdateMe Change the user's name, or whether others find the user by e-mail address
 	// (PATCH /v1/me)
 	UpdateMe(c *fiber.Ctx) error
+	// FreezeMe Freeze the user's own account
+	// (POST /v1/me/freeze)
+	FreezeMe(c *fiber.Ctx) error
 	// OpsListActions List the actions of operators, newest first
 	// (GET /v1/ops/actions)
 	OpsListActions(c *fiber.Ctx, params OpsListActionsParams) error
@@ -134,6 +137,9 @@ type ServerInterface interface {
 	// ListSessions List the user's sessions
 	// (GET /v1/sessions)
 	ListSessions(c *fiber.Ctx) error
+	// EndOtherSessions End all sessions of the user but that of the request; they become invalid immediately
+	// (POST /v1/sessions/end-others)
+	EndOtherSessions(c *fiber.Ctx) error
 	// ListSecurityEvents List the security events of the user's account, newest first
 	// (GET /v1/sessions/history)
 	ListSecurityEvents(c *fiber.Ctx, params ListSecurityEventsParams) error
@@ -618,6 +624,24 @@ func (siw *ServerInterfaceWrapper) UpdateMe(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.UpdateMe(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// FreezeMe operation middleware
+func (siw *ServerInterfaceWrapper) FreezeMe(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.FreezeMe(c)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1219,6 +1243,24 @@ func (siw *ServerInterfaceWrapper) ListSessions(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.ListSessions(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// EndOtherSessions operation middleware
+func (siw *ServerInterfaceWrapper) EndOtherSessions(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.EndOtherSessions(c)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1967,9 +2009,13 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Patch(options.BaseURL+"/v1/me", wrapper.UpdateMe)
 
+	router.Post(options.BaseURL+"/v1/me/freeze", wrapper.FreezeMe)
+
 	router.Get(options.BaseURL+"/v1/sessions", wrapper.ListSessions)
 
 	router.Get(options.BaseURL+"/v1/sessions/history", wrapper.ListSecurityEvents)
+
+	router.Post(options.BaseURL+"/v1/sessions/end-others", wrapper.EndOtherSessions)
 
 	router.Delete(options.BaseURL+"/v1/sessions/:id", wrapper.RevokeSession)
 
@@ -2771,6 +2817,40 @@ func (response UpdateMedefaultApplicationProblemPlusJSONResponse) VisitUpdateMeR
 	return ctx.JSON(&response.Body)
 }
 
+type FreezeMeRequestObject struct {
+}
+
+type FreezeMeResponseObject interface {
+	VisitFreezeMeResponse(ctx *fiber.Ctx) error
+}
+
+type FreezeMe204Response struct {
+}
+
+func (response FreezeMe204Response) VisitFreezeMeResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type FreezeMedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response FreezeMedefaultApplicationProblemPlusJSONResponse) VisitFreezeMeResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type OpsListActionsRequestObject struct {
 	Params OpsListActionsParams
 }
@@ -3527,6 +3607,41 @@ func (response ListSessionsdefaultApplicationProblemPlusJSONResponse) VisitListS
 	return ctx.JSON(&response.Body)
 }
 
+type EndOtherSessionsRequestObject struct {
+}
+
+type EndOtherSessionsResponseObject interface {
+	VisitEndOtherSessionsResponse(ctx *fiber.Ctx) error
+}
+
+type EndOtherSessions200JSONResponse SessionsEnded
+
+func (response EndOtherSessions200JSONResponse) VisitEndOtherSessionsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type EndOtherSessionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response EndOtherSessionsdefaultApplicationProblemPlusJSONResponse) VisitEndOtherSessionsResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type ListSecurityEventsRequestObject struct {
 	Params ListSecurityEventsParams
 }
@@ -4239,6 +4354,9 @@ type StrictServerInterface interface {
 	// UpdateMe Change the user's name, or whether others find the user by e-mail address
 	// (PATCH /v1/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// FreezeMe Freeze the user's own account
+	// (POST /v1/me/freeze)
+	FreezeMe(ctx context.Context, request FreezeMeRequestObject) (FreezeMeResponseObject, error)
 	// OpsListActions List the actions of operators, newest first
 	// (GET /v1/ops/actions)
 	OpsListActions(ctx context.Context, request OpsListActionsRequestObject) (OpsListActionsResponseObject, error)
@@ -4302,6 +4420,9 @@ type StrictServerInterface interface {
 	// ListSessions List the user's sessions
 	// (GET /v1/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
+	// EndOtherSessions End all sessions of the user but that of the request; they become invalid immediately
+	// (POST /v1/sessions/end-others)
+	EndOtherSessions(ctx context.Context, request EndOtherSessionsRequestObject) (EndOtherSessionsResponseObject, error)
 	// ListSecurityEvents List the security events of the user's account, newest first
 	// (GET /v1/sessions/history)
 	ListSecurityEvents(ctx context.Context, request ListSecurityEventsRequestObject) (ListSecurityEventsResponseObject, error)
@@ -4911,6 +5032,31 @@ func (sh *strictHandler) UpdateMe(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(UpdateMeResponseObject); ok {
 		if err := validResponse.VisitUpdateMeResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FreezeMe operation middleware
+func (sh *strictHandler) FreezeMe(ctx *fiber.Ctx) error {
+	var request FreezeMeRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.FreezeMe(ctx.UserContext(), request.(FreezeMeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FreezeMe")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FreezeMeResponseObject); ok {
+		if err := validResponse.VisitFreezeMeResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
@@ -5560,6 +5706,31 @@ func (sh *strictHandler) ListSessions(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(ListSessionsResponseObject); ok {
 		if err := validResponse.VisitListSessionsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndOtherSessions operation middleware
+func (sh *strictHandler) EndOtherSessions(ctx *fiber.Ctx) error {
+	var request EndOtherSessionsRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.EndOtherSessions(ctx.UserContext(), request.(EndOtherSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndOtherSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndOtherSessionsResponseObject); ok {
+		if err := validResponse.VisitEndOtherSessionsResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
