@@ -3,7 +3,8 @@ package main
 import "github.com/spf13/cobra"
 
 func newConfigCommand(a *app) *cobra.Command {
-	return newGroup("config", "Settings, and where they come from", newConfigListCommand(a), newConfigSetCommand(a), newConfigUnsetCommand(a))
+	return newGroup("config", "Settings, and where they come from", newConfigListCommand(a), newConfigGetCommand(a), newConfigSetCommand(a),
+		newConfigUnsetCommand(a), newConfigEditCommand(a))
 }
 
 type configListOptions struct {

@@ -173,35 +173,40 @@ func configWrite(a *app, flags outputFlags, key, value string) error {
 	})
 }
 
-// editConfig changes one line of text of a configuration file. It keeps the rest of the file, its
-// permissions and a symbolic link to it.
+// editConfig changes one line of text of a configuration file.
 func editConfig(path, key, value string) error {
 	if _, err := readConfig(path, slices.Concat(settings, contextSettings), false); err != nil {
 		return err
 	}
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	mode := fs.FileMode(0o600)
 	text, err := os.ReadFile(path)
-	switch {
-	case err == nil:
-		info, err := os.Stat(path)
-		if err != nil {
-			return err
-		}
-		mode = info.Mode().Perm()
-	case !errors.Is(err, fs.ErrNotExist):
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	edited, err := withSetting(string(text), key, value)
 	if err != nil || edited == string(text) {
 		return err
 	}
+	return replaceConfig(path, []byte(edited))
+}
+
+// replaceConfig replaces the text of a configuration file. It keeps the permissions of the file and
+// a symbolic link to it.
+func replaceConfig(path string, text []byte) error {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	mode := fs.FileMode(0o600)
+	info, err := os.Stat(path)
+	switch {
+	case err == nil:
+		mode = info.Mode().Perm()
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	reserved, err := reserve(path, len(edited))
+	reserved, err := reserve(path, len(text))
 	if err != nil {
 		return err
 	}
@@ -209,7 +214,7 @@ func editConfig(path, key, value string) error {
 	if err := reserved.file.Chmod(mode); err != nil {
 		return err
 	}
-	return reserved.commit([]byte(edited))
+	return reserved.commit(text)
 }
 
 // withSetting returns a TOML text with a setting replaced, added or, if value is empty, removed.

@@ -138,6 +138,8 @@ func outputCases() map[string]outputCase {
 		"kizo sessions history":      {args: words()},
 		"kizo sessions revoke":       {silent: true, args: otherSession},
 		"kizo config list":           {args: words()},
+		"kizo config get":            {args: words("server")},
+		"kizo config edit":           {skip: "it runs an editor; its messages go to stderr"},
 		"kizo config set":            {silent: true, args: words("currency", "USD")},
 		"kizo config unset":          {silent: true, args: words("currency")},
 		"kizo version":               {args: words()},
