@@ -31,10 +31,12 @@ func (c *Client) Balance(ctx context.Context, currency string, at time.Time) (Ba
 	return read[Balance](ctx, c, request, err)
 }
 
-// Statement returns a page of up to 500 lines of the statement of a wallet for a month of UTC such
-// as 2026-11. cursor is the NextCursor of the page before, or empty.
-func (c *Client) Statement(ctx context.Context, currency, month, cursor string) (Statement, error) {
-	limit := int32(500)
+// MaxStatementPage is the largest number of lines of a page of a statement.
+const MaxStatementPage = 500
+
+// Statement returns a page of up to limit lines of the statement of a wallet for a month of UTC
+// such as 2026-11. cursor is the NextCursor of the page before, or empty.
+func (c *Client) Statement(ctx context.Context, currency, month, cursor string, limit int32) (Statement, error) {
 	params := &openapi.GetStatementParams{Limit: &limit}
 	if cursor != "" {
 		params.Cursor = &cursor

@@ -33,6 +33,7 @@
 //	                pay_store.go keeps what a run has done
 //	deliver.go      passes events to a receiver, at least once; cursor.go keeps how far it is;
 //	                webhook.go posts them to a URL, exec.go runs a command
+//	mcp.go          serves an AI agent; mcp_read.go and mcp_transfer.go have its tools
 //	hints.go        what to type after an error; hints_network.go if no server answered
 //	stdout.go       results that could not be written
 //	trust.go        which servers receive passwords and tokens

@@ -107,6 +107,16 @@ type movedJSON struct {
 }
 
 func (a *app) reportJSON(err error) {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if encoder.Encode(a.problemOf(err)) == nil {
+		_, _ = a.io.Err.Write(printable.JSON([]byte(text.String())))
+	}
+}
+
+// problemOf describes an error for a program.
+func (a *app) problemOf(err error) problemJSON {
 	body := problemJSON{Type: "about:blank", Code: "error", Detail: err.Error(), ExitCode: exitCode(err), Try: a.next(err)}
 	var (
 		unknown *client.UnknownOutcomeError
@@ -152,12 +162,7 @@ func (a *app) reportJSON(err error) {
 	case isUnreached:
 		body.Code = "unreachable"
 	}
-	var text strings.Builder
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	if encoder.Encode(body) == nil {
-		_, _ = a.io.Err.Write(printable.JSON([]byte(text.String())))
-	}
+	return body
 }
 
 // shellQuote quotes a word for a shell.

@@ -98,7 +98,7 @@ Begin with an account and some money:
 		newOpsCommand(a),
 		newAPICommand(a),
 		newCommandsCommand(a),
-		newDoctorCommand(a),
+		newDoctorCommand(a), newMCPCommand(a),
 	)
 	root.AddCommand(helpTopics(a.outputs)...)
 	root.SetIn(a.io.In)

@@ -155,7 +155,7 @@ func eachPage(ctx context.Context, kizo *client.Client, currency money.Currency,
 	}
 	var balance, lines int64
 	for cursor, first := "", true; first || cursor != ""; first = false {
-		page, err := kizo.Statement(ctx, string(currency), month, cursor)
+		page, err := kizo.Statement(ctx, string(currency), month, cursor, client.MaxStatementPage)
 		if err != nil {
 			return err
 		}
