@@ -21,13 +21,19 @@ const maxRowErrors = 20
 
 // payPlan is what the check of a file has found.
 type payPlan struct {
-	rows     int
-	toPay    int // rows without a final result
-	payees   int // different ones, of the rows to pay
-	sum      map[string]int64
-	count    map[string]int
-	free     map[string]int64 // available, by currency
-	repeats  [][2]int         // lines that pay the same as an earlier line, which comes first; at most maxRowErrors
+	rows   int
+	toPay  int // rows without a final result
+	payees int // different ones, of the rows to pay
+	sum    map[string]int64
+	count  map[string]int
+	free   map[string]int64 // available, by currency
+	left   map[string]int64 // of the limits today, by currency; without an entry, nothing limits it
+
+	// maybePaid is what the rows cost that an earlier process may have sent without writing their
+	// results: the first ones without a result. Their totals may have been spent already.
+	maybePaid map[string]int64
+
+	repeats  [][2]int // lines that pay the same as an earlier line, which comes first; at most maxRowErrors
 	repeated int
 	gone     int // rows that have a result and are no longer in the file
 }
@@ -38,6 +44,7 @@ func (p *payPlan) sums() string { return amounts(p.sum) }
 // payCheck checks the rows of a file:
 //
 //	rows ─► syntax ─► ids are different ─► as in the results ─► payees, 500 at a time ─► totals
+//	                                         limits ──┴───────────────┴──────────────────────┘
 //
 // It remembers hashes and lines, not rows.
 type payCheck struct {
@@ -49,6 +56,7 @@ type payCheck struct {
 	finished int // rows with a final result
 	bytes    int // of all rows in a batch
 	lookUps  payeeLookUps
+	limits   payLimits
 
 	mu     sync.Mutex
 	errors []*rowError // the first ones by line, at most maxRowErrors
@@ -69,7 +77,10 @@ func (p *payer) checkRows(ctx context.Context) error {
 		ids: make(map[uint64]uint32), contents: make(map[uint64]uint32), asked: make(map[uint64]bool),
 	}
 	c.lookUps.check = c
-	p.plan = payPlan{sum: make(map[string]int64), count: make(map[string]int)}
+	p.plan = payPlan{sum: make(map[string]int64), count: make(map[string]int), maybePaid: make(map[string]int64)}
+	if err := c.readLimits(ctx); err != nil {
+		return err
+	}
 	if err := c.readRows(ctx); err != nil {
 		return err
 	}
@@ -86,7 +97,10 @@ func (p *payer) checkRows(ctx context.Context) error {
 	if c.wrong > 0 {
 		return c.failure()
 	}
-	return c.checkFunds(ctx)
+	if err := c.checkFunds(ctx); err != nil {
+		return err
+	}
+	return c.checkLimits()
 }
 
 // eachRow calls each for every row of the copy, and fail for what is wrong with one.
@@ -173,6 +187,12 @@ func (c *payCheck) checkRow(ctx context.Context, row *payRow) error {
 		return nil
 	}
 	c.plan.sum[code] += row.amount.Minor
+	if c.known && c.plan.toPay <= maxPayConcurrency*maxBatchRows {
+		c.plan.maybePaid[code] += row.amount.Minor
+	}
+	if why := c.limits.whyNot(row.amount); why != "" {
+		c.refuse(rowErrorf(row.line, "%s", why))
+	}
 	payee := c.hashes.content(row.to, 0, code, "")
 	if c.asked[payee] {
 		return nil
@@ -272,7 +292,7 @@ func (c *payCheck) checkFunds(ctx context.Context) error {
 			return withHint(&exitError{exit: exitRefused, code: string(client.WalletNotFound), err: fmt.Errorf("nothing was paid: you have no %s wallet", code)}, "kizo wallet open "+code)
 		case frozen[code]:
 			return &exitError{exit: exitRefused, code: string(client.AccountFrozen), err: fmt.Errorf("nothing was paid: your %s wallet is frozen", code)}
-		case sum > free:
+		case sum-c.plan.maybePaid[code] > free:
 			return withHint(&exitError{exit: exitRefused, code: string(client.InsufficientFunds),
 				err: fmt.Errorf("nothing was paid: the rows need %s, and %s is available", amountOf(sum, code), amountOf(free, code))}, "kizo balance", "kizo deposit "+money.Amount{Minor: sum - max(free, 0), Currency: currency}.String())
 		}
@@ -379,6 +399,10 @@ func (c *payCheck) lookUp(ctx context.Context, code string, next *payeeLookUp) e
 	for i, result := range found.Results {
 		if result.Problem != nil {
 			c.refuse(rowErrorf(next.lines[i], "%s: %s", next.payees[i], result.Problem.Detail))
+		} else if result.Handle != nil {
+			if why := c.limits.whyNotPayee(*result.Handle); why != "" {
+				c.refuse(rowErrorf(next.lines[i], "%s: %s", next.payees[i], why))
+			}
 		}
 	}
 	return nil

@@ -21,8 +21,9 @@ The file is CSV in UTF-8 (with or without BOM, LF or CRLF), and its first row na
 Or it has JSON lines: {"to":"@bob","amount":"12.50","currency":"USD","memo":"","id":"1"}. All members are strings.
 A row has at most 64 KiB, and a file 5,000,000 rows. A row is named by its line in the file.
 
-First the whole file is checked: every row, every payee, that no id is there twice, and that your wallets hold the
-totals. Rows that pay the same as another are named. Nothing is paid if anything is wrong: the exit code is 2 for an
+First the whole file is checked: every row, every payee, that no id is there twice, that your wallets hold the
+totals, and that your limits (kizo limits) and those of the API key allow them: each row, its payee, and the totals
+of today. Rows that pay the same as another are named. Nothing is paid if anything is wrong: the exit code is 2 for an
 error in the file, and 3 for what the server would refuse. --dry-run stops after the check.
 
 Then the rows are paid in batches of 500, of which --concurrency are sent at once. The idempotency key of a row is

@@ -37,6 +37,7 @@ type payTotal struct {
 	Posted    int64  `json:"posted"`
 	ToPay     int64  `json:"to_pay"` // when the rows were checked
 	Available int64  `json:"available"`
+	LimitLeft *int64 `json:"limit_left,omitempty"` // of the limits of the user and of the API key today; absent without one
 }
 
 // report returns the state of the run.
@@ -51,7 +52,11 @@ func (p *payer) report() payReport {
 		_, planned := p.plan.sum[code]
 		_, posted := counts.amounts[code]
 		if planned || posted {
-			r.Totals = append(r.Totals, payTotal{code, counts.amounts[code], p.plan.sum[code], p.plan.free[code]})
+			total := payTotal{Currency: code, Posted: counts.amounts[code], ToPay: p.plan.sum[code], Available: p.plan.free[code]}
+			if left, limited := p.plan.left[code]; limited {
+				total.LimitLeft = &left
+			}
+			r.Totals = append(r.Totals, total)
 		}
 	}
 	return r
@@ -73,18 +78,21 @@ func newPayReport(record *payRecord, counts *payCounts) payReport {
 
 var payReportColumns = []column{
 	{title: "RUN", id: true}, {title: "ROWS"}, {title: "POSTED"}, {title: "REFUSED"}, {title: "FAILED"}, {title: "UNKNOWN"}, {title: "UNSENT"},
-	{title: "PAID"}, {title: "TO PAY"}, {title: "AVAILABLE"}, {title: "PAYEES"}, {title: "REPEATED"}, {title: "RESULTS"},
+	{title: "PAID"}, {title: "TO PAY"}, {title: "AVAILABLE"}, {title: "PAYEES"}, {title: "REPEATED"}, {title: "RESULTS"}, {title: "LIMIT LEFT"},
 }
 
 // printPayReport prints a report. A count of 0 is left out for people.
 func (a *app) printPayReport(flags outputFlags, r payReport) error {
-	posted, toPay, available := make(map[string]int64), make(map[string]int64), make(map[string]int64)
+	posted, toPay, available, left := make(map[string]int64), make(map[string]int64), make(map[string]int64), make(map[string]int64)
 	for _, t := range r.Totals {
 		if t.Posted > 0 {
 			posted[t.Currency] = t.Posted
 		}
 		if r.DryRun && t.ToPay > 0 {
 			toPay[t.Currency], available[t.Currency] = t.ToPay, t.Available
+			if t.LimitLeft != nil {
+				left[t.Currency] = *t.LimitLeft
+			}
 		}
 	}
 	number := func(n int) string {
@@ -102,7 +110,7 @@ func (a *app) printPayReport(flags outputFlags, r payReport) error {
 	}
 	return a.printOne(flags, r, payReportColumns, []string{
 		r.Run, number(r.Rows), number(r.Posted), number(r.Refused), number(r.Failed), number(r.Unknown), number(r.Unsent),
-		amounts(posted), amounts(toPay), amounts(available), number(r.Payees), number(r.Repeated), results,
+		amounts(posted), amounts(toPay), amounts(available), number(r.Payees), number(r.Repeated), results, amounts(left),
 	})
 }
 

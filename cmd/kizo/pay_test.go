@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -155,6 +156,7 @@ type payoutServer struct {
 	batches int
 	paid    map[string]int // by key: how often
 	unknown string         // this payee does not exist
+	limits  string         // the answer to GET /v1/limits
 	batch   func(n int, w http.ResponseWriter) (handled bool)
 	refuse  func(to string) client.ProblemCode
 }
@@ -168,6 +170,9 @@ func newPayoutServer(t *testing.T) *payoutServer {
 	})
 	mux.HandleFunc("GET /v1/wallets", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"items":[{"id":"0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4e","currency":"USD","balance":100000000,"held":0,"available":100000000,"status":"active"}]}`)
+	})
+	mux.HandleFunc("GET /v1/limits", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, cmp.Or(s.limits, `{"items":[],"renews_at":"2026-11-29T00:00:00Z"}`))
 	})
 	mux.HandleFunc("POST /v1/payees/lookup", s.lookUp)
 	mux.HandleFunc("POST /v1/transfers/batch", s.transfer)
