@@ -19,6 +19,12 @@ help: ## print this list
 build: ## build bin/kizo and bin/kizod
 	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/kizo ./cmd/kizod
 
+.PHONY: man
+man: ## write the man pages and completions of kizo into bin/man and bin/completions
+	@mkdir -p bin/completions
+	@$(GO) run -ldflags '$(LDFLAGS)' ./cmd/kizo man bin/man
+	@for shell in bash zsh fish; do $(GO) run ./cmd/kizo completion $$shell > bin/completions/kizo.$$shell; done
+
 .PHONY: deps
 deps: ## install PostgreSQL and Redis if they are missing
 	@deploy/prerequisites.sh

@@ -228,10 +228,11 @@ func (a *app) useContext(name string) error {
 func newContextListCommand(a *app) *cobra.Command {
 	flags := &outputFlags{}
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the contexts",
-		Args:  takes(""),
-		RunE:  func(*cobra.Command, []string) error { return contextListRun(a, *flags) },
+		Use:     "list",
+		Short:   "List the contexts",
+		Example: "  kizo context list",
+		Args:    takes(""),
+		RunE:    func(*cobra.Command, []string) error { return contextListRun(a, *flags) },
 	}
 	flags.addTo(cmd, a, contextEntry{}, contextColumns...)
 	return cmd

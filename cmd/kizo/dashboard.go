@@ -29,6 +29,8 @@ func newDashboardCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dashboard",
 		Short: "Balances, transfers and queues, live",
+		Example: `  kizo dashboard
+  kizo dashboard --once`,
 		Long: `Balances, transfers and queues, live. ? shows the keys, q quits. In a protected context the dashboard
 is read-only, unless it is started with --confirm-context NAME.
 

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/money"
@@ -24,24 +26,35 @@ const (
 	exitInterrupted  = 130
 )
 
-const exitCodesHelp = `kizo exits with one of these codes:
+// exitCodes are the codes with their meanings, which kizo help exit-codes lists.
+var exitCodes = []struct {
+	code    int
+	meaning string
+}{
+	{exitDone, "done"},
+	{exitFailure, "error: something went wrong, and no money moved"},
+	{exitUsage, "usage: the command line is wrong"},
+	{exitRefused, "refused: funds, a limit, a frozen account, or the bank said no"},
+	{exitNotLoggedIn, "not authenticated: log in first"},
+	{exitNotFound, "not found"},
+	{exitKeyReused, "the idempotency key was used before, for a different command"},
+	{exitUnknown, "outcome unknown: money may have moved; stderr has the command that resolves it"},
+	{exitStillPending, "still pending: accepted, and the bank has not answered within --wait"},
+	{exitOutput, "done, but stdout could not be written (full disk, closed, no reader); money that was to move has\n" +
+		"moved, and stderr has the id and the idempotency key of each transfer"},
+	{exitInterrupted, "interrupted; if a transfer was being sent, stderr has the command that resolves it"},
+}
 
-    0  done
-    1  error: something went wrong, and no money moved
-    2  usage: the command line is wrong
-    3  refused: funds, a limit, a frozen account, or the bank said no
-    4  not authenticated: log in first
-    5  not found
-    6  the idempotency key was used before, for a different command
-    7  outcome unknown: money may have moved; stderr has the command that resolves it
-    8  still pending: accepted, and the bank has not answered within --wait
-    9  done, but stdout could not be written (full disk, closed, no reader); money that was to move has
-       moved, and stderr has the id and the idempotency key of each transfer
-  130  interrupted; if a transfer was being sent, stderr has the command that resolves it
-
+func exitCodesHelp() string {
+	out := "kizo exits with one of these codes:\n\n"
+	for _, e := range exitCodes {
+		out += fmt.Sprintf("  %3d  %s\n", e.code, strings.ReplaceAll(e.meaning, "\n", "\n       "))
+	}
+	return out + `
 A transfer, deposit or withdrawal that ends with 7 was recorded before it was sent:
 kizo pending shows it, kizo retry finishes it. It cannot happen twice. The same holds after 9: the result
 stays in kizo pending until it has been shown, and kizo retry KEY shows it without moving money again.`
+}
 
 // exitCode is the only function that maps errors to exit codes.
 func exitCode(err error) int {

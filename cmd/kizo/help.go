@@ -14,7 +14,8 @@ func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Show the help of a command or a topic",
-
+		Example: `  kizo help transfers list
+  kizo help exit-codes`,
 		GroupID: "kizo",
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 			var names []string
@@ -71,8 +72,9 @@ func noSuchHelp(root *cobra.Command, args []string) error {
 // helpTopics returns the pages of kizo help that are not commands.
 func helpTopics(outputs []documented) []*cobra.Command {
 	return []*cobra.Command{
-		{Use: "exit-codes", Short: "The exit codes", Long: exitCodesHelp},
-		{Use: "environment", Short: "Environment variables and files", Long: environmentHelp},
+		{Use: "money", Short: "Amounts, currencies and holds", Long: moneyHelp()},
+		{Use: "exit-codes", Short: "The exit codes", Long: exitCodesHelp()},
+		{Use: "environment", Short: "Environment variables and files", Long: environmentHelp()},
 		{Use: "contexts", Short: "Several servers and users", Long: contextsHelp},
 		{Use: "credentials", Short: "Where sessions are kept", Long: credentialsHelp},
 		{Use: "api-keys", Short: "API keys for scripts", Long: apiKeysHelp},
@@ -80,54 +82,6 @@ func helpTopics(outputs []documented) []*cobra.Command {
 		{Use: "batch", Short: "Payouts from a file", Long: batchHelp},
 	}
 }
-
-const environmentHelp = `Variables:
-  KIZO_SERVER       address of the server; ` + defaultServer + ` if nothing says otherwise
-  KIZO_CONTEXT      the context to act in: kizo help contexts; --context decides first
-  KIZO_CREDENTIAL_STORE, KIZO_CREDENTIAL_COMMAND  where sessions are kept: kizo help credentials
-  KIZO_CURRENCY     the currency of amounts without one; kizo config set currency stores it
-  KIZO_API_KEY      an API key to use instead of a session; it is never stored: kizo help api-keys
-  KIZO_API_KEY_FILE a file whose first line is the API key
-  KIZO_TOKEN        an access token to use instead of a session; it is never stored
-  KIZO_CA_FILE      certificates (PEM) to trust besides those of the system
-  KIZO_INSECURE_HTTP  1 lets passwords and tokens go unencrypted to another computer, as --insecure-http does
-  KIZO_WEBHOOK_SECRET  the secret that signs the webhooks of kizo listen, instead of the one in its file
-  KIZO_CONFIG       a configuration file to read instead of all others
-  KIZO_PAGER        shows lists that are longer than the terminal; PAGER, then less -FIRX if not set, none if empty
-  NO_COLOR          no colors in tables; CLICOLOR=0 too. CLICOLOR_FORCE=1: colors also in a pipe; --color decides first
-  TZ                the time zone in which days begin, such as Europe/Berlin; the computer's if not set
-  TRACEPARENT       a trace to join (W3C Trace Context); without it, each command starts one
-  XDG_CONFIG_HOME   where kizo/config.toml is; ~/.config if not set
-  XDG_STATE_HOME    where kizo keeps its state; ~/.local/state if not set. Relative paths are ignored, and
-                    without an absolute HOME, ~ is the home of the password database
-
-An empty variable other than KIZO_PAGER counts as not set. An empty flag, argument or setting in a file is an error.
-
-Files:
-  .kizo.toml                                server and currency for a directory and those below it
-  $XDG_CONFIG_HOME/kizo/config.toml         your settings
-  $XDG_CONFIG_HOME/kizo/contexts/           contexts, one file for each
-  /etc/kizo/config.toml                     settings for all users of this computer
-  $XDG_STATE_HOME/kizo/sessions/            sessions, one file for each server; they hold tokens in
-                                            plain text, and only you may read them, unless the
-                                            credential store is another one: kizo help credentials
-  $XDG_STATE_HOME/kizo/intents.jsonl        commands that were about to be sent: kizo pending
-  $XDG_STATE_HOME/kizo/listen/              how far kizo listen and kizo events --exec are, and the secrets of webhooks
-  $XDG_STATE_HOME/kizo/pay/                 payouts from files, and until they are finished a copy of their rows
-  $XDG_STATE_HOME/kizo/contexts/            the same three for each context but the default one, by its id
-
-A configuration file looks like this; every setting is optional:
-  server = "https://kizo.example"
-  currency = "EUR"
-  ca_file = "own-ca.pem"          # relative to this file
-  credential_store = "keyring"    # kizo help credentials
-  context = "work"                # the active context: kizo context use
-  user = "ada"                    # the only user of the default context
-  protected = true                # of the default context: kizo help contexts
-
-Sessions belong to a context, a server and a state directory: with another XDG_STATE_HOME you are another user.
-An API key or KIZO_TOKEN is not sent to a server that a .kizo.toml chose, and a password only if you have logged in there
-before or confirm it: name the server in KIZO_SERVER or --server. Redirects are not followed.`
 
 const contextsHelp = `A context is a name for a server, and for a user if you give one:
 

@@ -18,7 +18,7 @@ import (
 func newKeysCommand(a *app) *cobra.Command {
 	group := newGroup("keys", "API keys for scripts",
 		newKeysCreateCommand(a), newKeysListCommand(a), newKeysRotateCommand(a), newKeysRevokeCommand(a))
-	group.Long = "API keys for scripts: credentials with a name, limited rights and an end. See kizo help api-keys."
+	group.Long = apiKeysHelp // also what kizo help api-keys shows
 	return group
 }
 
@@ -195,8 +195,10 @@ func newKeysListCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List your API keys",
-		Args:  takes(""),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return keysListRun(cmd.Context(), opts) },
+		Example: `  kizo keys list
+  kizo keys list --jq '.[] | select(.state == "active") | .name'`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return keysListRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.APIKey{}, keyColumns...)
 	return cmd
@@ -293,10 +295,11 @@ type revokedKey struct {
 func newKeysRevokeCommand(a *app) *cobra.Command {
 	opts := &keysRevokeOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "revoke KEY",
-		Short: "End an API key at once",
-		Long:  "End an API key, named by its name or id. When the command returns, no server accepts the key any more.",
-		Args:  takes("KEY"),
+		Use:     "revoke KEY",
+		Short:   "End an API key at once",
+		Example: `  kizo keys revoke payroll`,
+		Long:    "End an API key, named by its name or id. When the command returns, no server accepts the key any more.",
+		Args:    takes("KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.key = args[0]
 			return keysRevokeRun(cmd.Context(), opts)

@@ -19,11 +19,12 @@ type loggedOut struct {
 func newLogoutCommand(a *app) *cobra.Command {
 	opts := &logoutOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "logout",
-		Short: "End this session",
-		Long:  "End this session, on the server and here. Its access token stops working at once.",
-		Args:  takes(""),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return logoutRun(cmd.Context(), opts) },
+		Use:     "logout",
+		Short:   "End this session",
+		Example: `  kizo logout`,
+		Long:    "End this session, on the server and here. Its access token stops working at once.",
+		Args:    takes(""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return logoutRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, loggedOut{}, column{title: "SERVER"})
 	return cmd

@@ -32,14 +32,30 @@ type acted struct {
 	Subject string `json:"subject"`
 }
 
+// actExamples has an example of each action.
+var actExamples = map[string]string{
+	"queue.pause":       `queue pause bank --reason "the bank is being changed"`,
+	"queue.resume":      `queue resume bank --reason "the bank is back"`,
+	"task.retry":        `tasks retry 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d --reason "the bank is back"`,
+	"task.archive":      `tasks archive 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d --reason "it fails each time"`,
+	"task.delete":       `tasks delete 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d --reason "its payment has ended"`,
+	"account.freeze":    `user freeze bob --reason "reported stolen"`,
+	"account.unfreeze":  `user unfreeze bob --reason "found again"`,
+	"user.suspend":      `user suspend bob --reason "a phone was stolen"`,
+	"user.reinstate":    `user reinstate bob --reason "the phone was found"`,
+	"user.end_sessions": `user end-sessions bob --reason "asked for it"`,
+	"user.revoke_keys":  `user revoke-keys bob --reason "a key was published"`,
+}
+
 // newActCommand returns a command that does one thing to one subject, for a reason.
 func newActCommand(a *app, use, short, action string, act func(ctx context.Context, kizo *client.Client, subject, reason string) error) *cobra.Command {
 	opts := &actOptions{app: a}
 	_, subject, _ := strings.Cut(use, " ")
 	cmd := &cobra.Command{
-		Use:   use,
-		Short: short,
-		Args:  takes(subject),
+		Use:     use,
+		Short:   short,
+		Example: "  kizo ops " + actExamples[action],
+		Args:    takes(subject),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := needReason(cmd, opts.reason); err != nil {
 				return err
@@ -83,8 +99,10 @@ func newOpsActionsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "actions",
 		Short: "List what operators did, newest first",
-		Args:  takes(""),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return opsActionsRun(cmd.Context(), opts) },
+		Example: `  kizo ops actions
+  kizo ops actions -n 100 -o csv`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return opsActionsRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.Action{}, actionColumns...)
 	cmd.Flags().Int32VarP(&opts.limit, "limit", "n", 20, "maximum number, up to 100")

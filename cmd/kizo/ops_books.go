@@ -20,10 +20,11 @@ type opsReconcileOptions struct {
 func newOpsReconcileCommand(a *app) *cobra.Command {
 	opts := &opsReconcileOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "reconcile",
-		Short: "Compare the bank's statement with the books now, and list all known discrepancies",
-		Args:  takes(""),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return opsReconcileRun(cmd.Context(), opts) },
+		Use:     "reconcile",
+		Short:   "Compare the bank's statement with the books now, and list all known discrepancies",
+		Example: `  kizo ops reconcile`,
+		Args:    takes(""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return opsReconcileRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.Reconciliation{}, discrepancyColumns...)
 	return cmd
@@ -64,10 +65,11 @@ type opsAuditOptions struct {
 func newOpsAuditCommand(a *app) *cobra.Command {
 	opts := &opsAuditOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "audit",
-		Short: "Recompute every invariant of the books; exits with 1 if one is violated",
-		Args:  takes(""),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return opsAuditRun(cmd.Context(), opts) },
+		Use:     "audit",
+		Short:   "Recompute every invariant of the books; exits with 1 if one is violated",
+		Example: `  kizo ops audit`,
+		Args:    takes(""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return opsAuditRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.AuditReport{}, checkColumns...)
 	return cmd
@@ -114,9 +116,11 @@ func newExplainCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain TRANSFER",
 		Short: "Show the timeline of a transfer, what it waits for, and who acts next",
-		Long:  "Show the timeline of a transfer, what it waits for, and who acts next.\n\n" + shortIDsHelp + ".\nlast is the newest one, last~1 the one before it.",
-		Args:  takes("TRANSFER"),
-		RunE:  func(cmd *cobra.Command, args []string) error { return explainRun(cmd.Context(), opts, args[0]) },
+		Example: `  kizo explain last
+  kizo explain 6e76b0`,
+		Long: "Show the timeline of a transfer, what it waits for, and who acts next.\n\n" + shortIDsHelp + ".\nlast is the newest one, last~1 the one before it.",
+		Args: takes("TRANSFER"),
+		RunE: func(cmd *cobra.Command, args []string) error { return explainRun(cmd.Context(), opts, args[0]) },
 	}
 	opts.output.addTo(cmd, a, client.Timeline{}, timelineColumns...)
 	opts.output.addWatch(cmd)

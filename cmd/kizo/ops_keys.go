@@ -17,9 +17,10 @@ type opsKeysOptions struct {
 func newOpsUserKeysCommand(a *app) *cobra.Command {
 	opts := &opsKeysOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "keys USER",
-		Short: "List the user's API keys, without their secrets",
-		Args:  takes("USER"),
+		Use:     "keys USER",
+		Short:   "List the user's API keys, without their secrets",
+		Example: `  kizo ops user keys bob`,
+		Args:    takes("USER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.user = args[0]
 			return opsKeysRun(cmd.Context(), opts)

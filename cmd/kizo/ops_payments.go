@@ -100,9 +100,10 @@ type opsPaymentsShowOptions struct {
 func newOpsPaymentsShowCommand(a *app) *cobra.Command {
 	opts := &opsPaymentsShowOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "show TRANSFER",
-		Short: "Show the payment of a transfer",
-		Args:  takes("TRANSFER"),
+		Use:     "show TRANSFER",
+		Short:   "Show the payment of a transfer",
+		Example: `  kizo ops payments show 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d`,
+		Args:    takes("TRANSFER"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if opts.id, err = parseID(args[0], "kizo ops payments list"); err != nil {
 				return err
@@ -142,6 +143,8 @@ func newOpsPaymentsResolveCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resolve TRANSFER OUTCOME",
 		Short: "Resolve a payment that needs review: executed, rejected, or ask",
+		Example: `  kizo ops payments resolve 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d executed --reason "the bank confirmed it by phone"
+  kizo ops payments resolve 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d ask --reason "the bank is back"`,
 		Long: `Resolve a payment that needs review. executed posts it, rejected releases its hold,
 and ask asks the bank again. If the decision is wrong, reconciliation with the
 bank's statement reports it: kizo ops reconcile.`,

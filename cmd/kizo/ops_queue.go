@@ -23,8 +23,10 @@ func newOpsQueuesCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queues",
 		Short: "Show the settlement queues",
-		Args:  takes(""),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return opsQueuesRun(cmd.Context(), opts) },
+		Example: `  kizo ops queues
+  kizo ops queues --watch`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return opsQueuesRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.Queue{}, queueColumns...)
 	opts.output.addWatch(cmd)
@@ -95,10 +97,11 @@ type opsTasksListOptions struct {
 func newOpsTasksListCommand(a *app) *cobra.Command {
 	opts := &opsTasksListOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List tasks in one state",
-		Args:  takes(""),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return opsTasksListRun(cmd.Context(), opts) },
+		Use:     "list",
+		Short:   "List tasks in one state",
+		Example: `  kizo ops tasks list --state retry`,
+		Args:    takes(""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return opsTasksListRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.Task{}, taskColumns...)
 	opts.output.addWatch(cmd)

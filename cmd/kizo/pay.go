@@ -83,9 +83,10 @@ func (o *payOptions) addFlags(cmd *cobra.Command) {
 func newPayResumeCommand(a *app) *cobra.Command {
 	opts := &payOptions{app: a, yes: true}
 	cmd := &cobra.Command{
-		Use:   "resume RUN",
-		Short: "Continue a run with the rows that were checked",
-		Args:  takes("RUN"),
+		Use:     "resume RUN",
+		Short:   "Continue a run with the rows that were checked",
+		Example: `  kizo pay resume 2026-11`,
+		Args:    takes("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return payResume(cmd.Context(), opts, args[0])
 		},

@@ -119,7 +119,9 @@ func newPayStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status RUN",
 		Short: "Show the state of a run",
-		Args:  takes("RUN"),
+		Example: `  kizo pay status 2026-11
+  kizo pay status 2026-11 --json=rows,posted,refused`,
+		Args: takes("RUN"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			record, err := a.findPayRun(args[0])
 			if err != nil {
@@ -136,10 +138,11 @@ func newPayStatusCommand(a *app) *cobra.Command {
 func newPayListCommand(a *app) *cobra.Command {
 	var output outputFlags
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the runs",
-		Args:  takes(""),
-		RunE:  func(*cobra.Command, []string) error { return a.listPayRuns(output) },
+		Use:     "list",
+		Short:   "List the runs",
+		Example: `  kizo pay list`,
+		Args:    takes(""),
+		RunE:    func(*cobra.Command, []string) error { return a.listPayRuns(output) },
 	}
 	output.addTo(cmd, a, payReport{}, payRunColumns...)
 	return cmd
@@ -148,9 +151,10 @@ func newPayListCommand(a *app) *cobra.Command {
 func newPayRefusedCommand(a *app) *cobra.Command {
 	var output outputFlags
 	cmd := &cobra.Command{
-		Use:   "refused RUN",
-		Short: "List the rows of a run that were not paid, and why",
-		Args:  takes("RUN"),
+		Use:     "refused RUN",
+		Short:   "List the rows of a run that were not paid, and why",
+		Example: `  kizo pay refused 2026-11 -o csv`,
+		Args:    takes("RUN"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			record, err := a.findPayRun(args[0])
 			if err != nil {

@@ -29,8 +29,9 @@ func entryOf(i intent) pendingEntry {
 func newPendingCommand(a *app) *cobra.Command {
 	opts := &pendingOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "pending",
-		Short: "List commands whose outcome is unknown or was not shown",
+		Use:     "pending",
+		Short:   "List commands whose outcome is unknown or was not shown",
+		Example: `  kizo pending`,
 		Long: `List the transfers, deposits and withdrawals that were recorded before they were sent and whose
 outcome is unknown here or could not be shown. kizo retry finishes them;
 kizo pending drop forgets one.

@@ -24,6 +24,8 @@ func newRetryCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry [KEY]",
 		Short: "Finish what kizo pending lists",
+		Example: `  kizo retry
+  kizo retry 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d`,
 		Long: `Send what kizo pending lists again, under the same keys: what was done is shown, what was not
 is done now. No money moves twice.
 

@@ -13,9 +13,8 @@ func newRootCommand(a *app) *cobra.Command {
 		Long: `Kizo is a wallet in your terminal.
 
 On a terminal, kizo alone opens the dashboard: balances, transfers and queues, live.
-
-Begin with an account and some money:
-  kizo signup --email ada@example.com --handle ada --name "Ada Lovelace"
+Begin with an account and some money.`,
+		Example: `  kizo signup --email ada@example.com --handle ada --name "Ada Lovelace"
   kizo deposit 100
   kizo transfer @bob 12.50 -m lunch`,
 		Args: noSuchCommand,
@@ -100,6 +99,7 @@ Begin with an account and some money:
 		newCommandsCommand(a),
 		newDoctorCommand(a), newMCPCommand(a),
 	)
+	root.AddCommand(newManCommand(a))
 	root.AddCommand(helpTopics(a.outputs)...)
 	root.SetIn(a.io.In)
 	root.SetOut(a.io.Out)
@@ -109,10 +109,21 @@ Begin with an account and some money:
 	root.InitDefaultCompletionCmd() // it keeps the output that is set at this point
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		asGroup(completion)
+		for _, shell := range completion.Commands() {
+			shell.Example = completionExamples[shell.Name()]
+		}
 	}
 	a.checkOrder(root)
 	refuseEmpty(root)
 	return root
+}
+
+// completionExamples are for the commands that cobra adds. Their Long says how to keep the result.
+var completionExamples = map[string]string{
+	"bash":       "  source <(kizo completion bash)",
+	"zsh":        "  source <(kizo completion zsh)",
+	"fish":       "  kizo completion fish | source",
+	"powershell": "  kizo completion powershell | Out-String | Invoke-Expression",
 }
 
 // newGroup returns a command that only contains others.
@@ -126,8 +137,17 @@ func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
 	return group
 }
 
+// groupAnnotation marks the commands that only contain others.
+const groupAnnotation = "group"
+
+func isGroup(cmd *cobra.Command) bool {
+	_, marked := cmd.Annotations[groupAnnotation]
+	return marked
+}
+
 // asGroup makes a command refuse to run without a subcommand.
 func asGroup(group *cobra.Command) {
+	group.Annotations = map[string]string{groupAnnotation: ""}
 	group.Args = noSuchCommand
 	group.RunE = func(cmd *cobra.Command, _ []string) error {
 		return withHint(usagef("%s needs the name of a command", cmd.CommandPath()), cmd.CommandPath()+" --help")

@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +29,7 @@ import (
 // commands:
 //
 //	$USER1, $USER2   handles that no other script has; the file password has their password
+//	$LOSSY           the address of a proxy that loses the answers to transfers
 //	as 1             the following commands are those of user 1 (or 2), with their own state
 //	exits CODE kizo  runs a command that must end with this exit code
 //	field NAME VAR   stores a member of the JSON object that was printed last in a variable;
@@ -35,6 +40,7 @@ import (
 func TestScripts(t *testing.T) {
 	kizod, err := startKizod()
 	testkit.Must(t, err)
+	lossy := losesAnswers(t, kizod.URL)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
@@ -47,6 +53,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("USER2", fmt.Sprintf("bob%d", number))
 			env.Setenv("TZ", "UTC")
 			env.Setenv("ESC", "\x1b")
+			env.Setenv("LOSSY", lossy.URL)
 			becomeUser(env.Setenv, env.WorkDir, "1")
 			return os.WriteFile(filepath.Join(env.WorkDir, "password"), []byte("correct horse battery\n"), 0o600)
 		},
@@ -58,6 +65,24 @@ func TestScripts(t *testing.T) {
 			"names":    names,
 		},
 	})
+}
+
+// losesAnswers returns a proxy that forwards everything and closes the connection in place of an
+// answer to a transfer.
+func losesAnswers(t *testing.T, server string) *httptest.Server {
+	target, err := url.Parse(server)
+	testkit.Must(t, err)
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if r.Request.Method == http.MethodPost && r.Request.URL.Path == "/v1/transfers" {
+			return errors.New("lost")
+		}
+		return nil
+	}
+	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
+	lossy := httptest.NewServer(proxy)
+	t.Cleanup(lossy.Close)
+	return lossy
 }
 
 // scriptsSoFar numbers the users, because with -count a script runs more than once on one server.

@@ -21,10 +21,11 @@ type sessionsListOptions struct {
 func newSessionsListCommand(a *app) *cobra.Command {
 	opts := &sessionsListOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List your sessions",
-		Args:  takes(""),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return sessionsListRun(cmd.Context(), opts) },
+		Use:     "list",
+		Short:   "List your sessions",
+		Example: `  kizo sessions list`,
+		Args:    takes(""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return sessionsListRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.Session{}, sessionColumns...)
 	opts.output.addWatch(cmd)
@@ -65,8 +66,10 @@ func newSessionsHistoryCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history",
 		Short: "List your log-ins, including failed ones, and other security events",
-		Args:  takes(""),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return sessionsHistoryRun(cmd.Context(), opts) },
+		Example: `  kizo sessions history
+  kizo sessions history --limit 5 --json`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return sessionsHistoryRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.SecurityEvent{}, securityEventColumns...)
 	opts.output.addWatch(cmd)

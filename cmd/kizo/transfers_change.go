@@ -35,6 +35,8 @@ func newTransfersVoidCommand(a *app) *cobra.Command {
 	build := func(key string, id uuid.UUID, _ *int64) (client.Command, error) { return client.NewVoid(key, id) }
 	return newChangeCommand(a, "ID", &changeOptions{verb: "void", build: build}, &cobra.Command{
 		Short: "Void an authorization",
+		Example: `  kizo transfers void 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d
+  kizo transfers void 6e76b0`,
 		Long: `Void an amount that another user authorized for you: it is released.
 
 You cannot void your own authorization: its receiver may rely on it. The receiver can void it, and if
@@ -45,7 +47,9 @@ it is not captured, the hold ends when it expires: kizo transfers show ID.`,
 func newTransfersReverseCommand(a *app) *cobra.Command {
 	return newChangeCommand(a, "ID [AMOUNT]", &changeOptions{verb: "reverse", build: client.NewReverse}, &cobra.Command{
 		Short: "Send a received transfer back, wholly or in part",
-		Long:  "Send a received transfer back, wholly or in part, as a new transfer. The output is the new transfer.",
+		Example: `  kizo transfers reverse 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d
+  kizo transfers reverse 6e76b0 4.50`,
+		Long: "Send a received transfer back, wholly or in part, as a new transfer. The output is the new transfer.",
 	})
 }
 

@@ -36,7 +36,9 @@ func newVersionCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Show the version of kizo",
-		Args:  takes(""),
+		Example: `  kizo version
+  kizo version --json`,
+		Args: takes(""),
 		RunE: func(*cobra.Command, []string) error {
 			if opts.output.format() == "" {
 				return a.write(versionLine() + "\n")

@@ -34,8 +34,10 @@ func newWalletListCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List your wallets",
-		Args:  takes(""),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return walletListRun(cmd.Context(), opts) },
+		Example: `  kizo wallet list
+  kizo wallet list -o csv`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return walletListRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, client.Wallet{}, walletColumns...)
 	opts.output.addWatch(cmd)

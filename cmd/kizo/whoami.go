@@ -19,8 +19,10 @@ func newWhoamiCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "whoami",
 		Short: "Show who you are logged in as",
-		Args:  takes(""),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return whoamiRun(cmd.Context(), opts) },
+		Example: `  kizo whoami
+  kizo whoami --json=handle`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return whoamiRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, whoami{}, whoamiColumns...)
 	return cmd
