@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"time"
@@ -15,6 +16,8 @@ type About struct {
 	Version string        // of kizod, such as v0.1.0
 	Clock   time.Time     // in whole seconds
 	Took    time.Duration // the request
+
+	TLS *tls.ConnectionState // of the connection; nil without encryption
 }
 
 // About asks a server for its version and its time. It needs no session, and does not repeat the
@@ -29,7 +32,7 @@ func (c *Client) About(ctx context.Context) (About, error) {
 	if err != nil {
 		return About{}, err
 	}
-	about := About{Version: got.header.Get(VersionHeader), Took: c.now().Sub(began)}
+	about := About{Version: got.header.Get(VersionHeader), Took: c.now().Sub(began), TLS: got.tls}
 	if about.Version == "" {
 		return About{}, c.protocolError(errors.New("it has no " + VersionHeader))
 	}

@@ -120,7 +120,7 @@ func (c *Client) openStream(ctx context.Context, template *http.Request, token s
 		if err != nil {
 			return nil, s.failure(err)
 		}
-		return nil, problem(ctx, template, &answer{response.StatusCode, response.Header, body}, c.now())
+		return nil, problem(ctx, template, &answer{response.StatusCode, response.Header, body, response.TLS}, c.now())
 	}
 	if media := response.Header.Get("Content-Type"); !strings.HasPrefix(media, "text/event-stream") {
 		defer s.Close()

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	tls    *tls.ConnectionState // nil without TLS
 }
 
 // inTrace gives ctx a trace if it has none, so that all requests of one operation share a trace.
@@ -170,5 +172,5 @@ func (c *Client) roundTrip(ctx context.Context, op operation, token string) (*an
 	if len(body) > maxBody {
 		return nil, fmt.Errorf("the answer is larger than %d bytes", maxBody)
 	}
-	return &answer{response.StatusCode, response.Header, body}, nil
+	return &answer{response.StatusCode, response.Header, body, response.TLS}, nil
 }

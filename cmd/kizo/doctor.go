@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -42,8 +43,8 @@ func newDoctorCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check everything that kizo needs, and say how to fix what is wrong",
-		Long: `Check settings, state directory, disk, server, versions, clocks, session, unfinished commands and
-completion. Each line that is not ok names its fix. It exits with 1 if a check failed; warnings are no
+		Long: `Check settings, state directory, disk, server, versions, clocks, encryption, session, unfinished commands
+and completion. Each line that is not ok names its fix. It exits with 1 if a check failed; warnings are no
 failures. Nothing is changed.`,
 		Example: `  kizo doctor
   kizo doctor --jq '.[] | select(.state != "ok")'`,
@@ -56,7 +57,7 @@ failures. Nothing is changed.`,
 
 func doctorRun(ctx context.Context, opts *doctorOptions) error {
 	a := opts.app
-	findings := []finding{a.checkSettings(), a.checkStateDirectory()}
+	findings := []finding{a.checkSettings(), a.checkStateDirectory(), a.checkDisk()}
 	findings = append(findings, a.checkServer(ctx)...)
 	findings = append(findings, a.checkUnfinished(), a.checkCompletion())
 	var rows [][]string
@@ -121,6 +122,31 @@ func (a *app) checkStateDirectory() finding {
 	return finding{Check: check, State: findingOK, Detail: dir + " is private, and there is space"}
 }
 
+// minFreeSpace is far above what sessions and the log of commands take, in bytes.
+const minFreeSpace = 100 << 20
+
+// checkDisk checks the space where commands are recorded before they are sent: on a full disk, no
+// money moves.
+func (a *app) checkDisk() finding {
+	const check = "disk"
+	dir, err := a.stateDir()
+	if err != nil {
+		return finding{Check: check, State: findingOK, Detail: "not checked: there is no state directory"}
+	}
+	for _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist); _, err = os.Stat(dir) {
+		dir = filepath.Dir(dir) // the nearest directory that exists
+	}
+	free, err := freeSpace(dir)
+	if err != nil {
+		return a.failure(check, err)
+	}
+	f := finding{Check: check, State: findingOK, Detail: fmt.Sprintf("%d MiB free at %s", free>>20, dir)}
+	if free < minFreeSpace {
+		f.State, f.Fix = findingWarning, []string{"df -h " + shellQuote(dir), "kizo doctor (after you have freed space)"}
+	}
+	return f
+}
+
 // checkServer checks the connection and what depends on it.
 func (a *app) checkServer(ctx context.Context) []finding {
 	kizo, err := a.kizo()
@@ -132,11 +158,35 @@ func (a *app) checkServer(ctx context.Context) []finding {
 		return []finding{a.failure("server", err)}
 	}
 	answers := finding{Check: "server", State: findingOK, Detail: fmt.Sprintf("%s answers in %s", kizo.Server(), about.Took.Round(time.Millisecond))}
-	if unencryptedRemote(kizo.Server()) {
-		answers.State, answers.Fix = findingWarning, []string{"use https://"}
-		answers.Detail += ", without encryption"
+	return []finding{answers, a.checkVersions(about), a.checkClock(about), a.checkTLS(kizo.Server(), about), a.checkSession(ctx, kizo)}
+}
+
+// minCertificateLife leaves an administrator time to renew a certificate.
+const minCertificateLife = 14 * 24 * time.Hour
+
+// checkTLS checks the encryption of the connection. That the certificate is valid and trusted has
+// been checked by then: the server would not have answered.
+func (a *app) checkTLS(server string, about client.About) finding {
+	const check = "tls"
+	switch {
+	case about.TLS == nil && unencryptedRemote(server):
+		return finding{check, findingWarning, "passwords and tokens travel unencrypted to another computer", []string{"use https:// in the address of the server"}}
+	case about.TLS == nil:
+		return finding{Check: check, State: findingOK, Detail: "not needed: the server is on this computer"}
 	}
-	return []finding{answers, a.checkVersions(about), a.checkClock(about), a.checkSession(ctx, kizo)}
+	detail := tls.VersionName(about.TLS.Version)
+	if len(about.TLS.PeerCertificates) == 0 {
+		return finding{Check: check, State: findingOK, Detail: detail}
+	}
+	end := about.TLS.PeerCertificates[0].NotAfter
+	detail += ", certificate valid until " + end.UTC().Format(time.DateOnly)
+	if c, err := a.config(); err == nil && c.CAFile.Value != "" {
+		detail += ", also trusting " + c.CAFile.Value
+	}
+	if end.Sub(a.now()) < minCertificateLife {
+		return finding{check, findingWarning, detail, []string{"ask the operator of the server to renew its certificate"}}
+	}
+	return finding{Check: check, State: findingOK, Detail: detail}
 }
 
 func (a *app) checkVersions(about client.About) finding {

@@ -28,6 +28,15 @@ func checkPrivate(path string, info fs.FileInfo) error {
 // readableByAll reports whether every user of the computer can read a file.
 func readableByAll(info fs.FileInfo) bool { return info.Mode().Perm()&0o004 != 0 }
 
+// freeSpace returns the bytes that this user can still write to the file system of a directory.
+func freeSpace(dir string) (uint64, error) {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return stat.Bavail * uint64(stat.Bsize), nil //nolint:gosec,unconvert // a size is not negative; its type differs by system
+}
+
 // syncDir makes a new name in a directory survive a crash.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 
@@ -15,6 +16,19 @@ func checkPrivate(string, fs.FileInfo) error { return nil }
 
 // readableByAll does not read access lists: files inherit that of the user's profile.
 func readableByAll(fs.FileInfo) bool { return false }
+
+// freeSpace returns the bytes that this user can still write to the volume of a directory.
+func freeSpace(dir string) (uint64, error) {
+	name, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return 0, err
+	}
+	var free uint64
+	if err := windows.GetDiskFreeSpaceEx(name, &free, nil, nil); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return free, nil
+}
 
 // syncDir does nothing: NTFS journals names, and directories cannot be synced.
 func syncDir(string) error { return nil }
