@@ -248,7 +248,7 @@ func readConfig(path string, known []string, must bool) (map[string]string, erro
 	}
 	values := map[string]string{}
 	for key, value := range parsed {
-		if !slices.Contains(known, key) {
+		if !isAliasSetting(key) && !slices.Contains(known, key) {
 			err := usagef("%s: unknown setting %q; the settings are: %s", path, key, strings.Join(known, ", "))
 			if near := nearestWord(key, known); near != "" {
 				err = withHint(err, near+" in place of "+key)

@@ -32,6 +32,8 @@ type app struct {
 	format  format       // that the user has chosen; empty if none
 	outputs []documented // what the commands print
 
+	payeeAlias, payeeHandle string // of the payee, if the user typed an alias
+
 	loaded         *config                  // see config()
 	authenticated  *credential              // see credential()
 	stores         map[string]*sessionStore // see sessions()
@@ -73,11 +75,14 @@ func (a *app) execute(ctx context.Context) int {
 	tracked := *a.io
 	tracked.Out = out
 	a.io = &tracked
-	a.joinValues()
 	root := newRootCommand(a)
+	done, err := a.otherCommand(root)
+	a.joinValues()
 	root.SetArgs(a.args)
-	err := noSuchHelp(root, a.args)
-	if err == nil {
+	if err == nil && !done {
+		err = noSuchHelp(root, a.args)
+	}
+	if err == nil && !done {
 		err = root.ExecuteContext(trace.Into(ctx, a.trace()))
 	}
 	if exitCode(err) == exitUsage {

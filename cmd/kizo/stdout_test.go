@@ -169,6 +169,7 @@ func outputCases() map[string]outputCase {
 		cases["kizo ops tasks "+action] = outputCase{skip: "it needs a task; it prints what ops queue pause prints"}
 	}
 	maps.Copy(cases, contextCases())
+	maps.Copy(cases, namesCases())
 	cases["kizo keys create"] = outputCase{args: func(p *pairOfUsers) []string {
 		p.made++
 		return []string{"--name", fmt.Sprint("key", p.made), "--scope", "read", "--password-stdin"}

@@ -39,7 +39,7 @@ func newTransferCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "transfer TO AMOUNT [CURRENCY]",
 		Short: "Send money to another user",
-		Long: `Send money to another user: a @handle, an e-mail address or a wallet id.
+		Long: `Send money to another user: a @handle, an e-mail address, a wallet id, or a name of kizo payees.
 
 The money arrives at once. With --authorize it is only held until the receiver captures or voids it, or
 it expires.
@@ -61,7 +61,6 @@ and then also a fixed time for --expires, since a key belongs to exactly one tra
 			}
 			return transferRun(cmd.Context(), opts, key)
 		},
-		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	opts.output.addTo(cmd, a, transferSample{}, transferDetails...)
 	opts.amount.addTo(cmd)
@@ -82,7 +81,10 @@ func transferRun(ctx context.Context, opts *transferOptions, key string) error {
 	if err != nil {
 		return err
 	}
-	body := client.TransferCreate{To: opts.to}
+	body := client.TransferCreate{}
+	if body.To, err = a.resolvePayee(ctx, kizo, opts.to); err != nil {
+		return err
+	}
 	if body.Tags, err = opts.tags.tags(); err != nil {
 		return err
 	}
@@ -125,7 +127,7 @@ func transferRun(ctx context.Context, opts *transferOptions, key string) error {
 	if err != nil {
 		return err
 	}
-	err = a.move(ctx, kizo, command, "transfer "+amount.String()+" to "+opts.to, a.printReceipt(opts.output))
+	err = a.move(ctx, kizo, command, "transfer "+amount.String()+" to "+a.withAlias(body.To), a.printReceipt(opts.output))
 	return a.payeeHint(ctx, kizo, opts.to, body.Currency, err)
 }
 
@@ -155,7 +157,7 @@ func (a *app) printPreview(flags outputFlags, p client.TransferPreview) error {
 	columns := []column{{title: "WOULD SEND"}, {title: "TO"}, {title: "FEE"}, {title: "BALANCE AFTER"}, {title: "AVAILABLE AFTER"}, {title: "NAME", free: true}}
 	to := partyHandle(p.To)
 	if a.human() {
-		to = partyName(p.To)
+		to = a.payeeName(p.To)
 	}
 	return a.printOne(flags, p, columns, []string{
 		amountOf(p.Amount, p.Currency), to, amountOf(p.Fee, p.Currency),

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/JDevAman/kizo/client"
 )
 
@@ -77,7 +79,13 @@ func (a *app) counterparty(t client.Transfer) string {
 	if t.Direction == client.In {
 		return "from " + partyName(t.From)
 	}
-	return "to " + partyName(t.To)
+	return "to " + a.payeeName(t.To)
+}
+
+// payeeName is partyName with the alias that the user typed: @bob (rent) (Bob).
+func (a *app) payeeName(p client.Party) string {
+	handle := partyHandle(p)
+	return a.withAlias(handle) + strings.TrimPrefix(partyName(p), handle)
 }
 
 // partyHandle is a party without the name, which has a field of its own.
