@@ -19,7 +19,6 @@ type amountOptions struct {
 
 func (o *amountOptions) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.currency, "currency", "", "ISO 4217 code; yours if you have one wallet (KIZO_CURRENCY)")
-	_ = cmd.RegisterFlagCompletionFunc("currency", completeCurrency)
 }
 
 // parse parses the amount. If no currency is given, it may request the wallets from the server.
@@ -129,16 +128,6 @@ func (a *app) offerDefaultWallet(ctx context.Context, kizo *client.Client) {
 	for _, line := range defaultWalletLines(wallets) {
 		a.io.note("  %s", line)
 	}
-}
-
-func completeCurrency(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	var codes []string
-	for _, c := range money.Currencies() {
-		if strings.HasPrefix(string(c), strings.ToUpper(prefix)) {
-			codes = append(codes, cobra.CompletionWithDesc(string(c), c.Name()))
-		}
-	}
-	return codes, cobra.ShellCompDirectiveNoFileComp
 }
 
 // amountOf formats an amount from the server.

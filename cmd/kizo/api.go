@@ -41,12 +41,6 @@ pending does not list it.`,
   kizo api GET '/v1/transfers?state=pending' --jq '.items[].id'
   echo '{"to": "@bob", "amount": 1250, "currency": "USD"}' | kizo api POST /v1/transfers --input -`,
 		Args: takes("METHOD PATH"),
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(args) == 0 {
-				return apiMethods, cobra.ShellCompDirectiveNoFileComp
-			}
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return apiRun(cmd, opts, strings.ToUpper(args[0]), args[1])
 		},

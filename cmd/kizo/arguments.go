@@ -62,7 +62,7 @@ type choiceFlag struct {
 func addChoice(cmd *cobra.Command, value *string, name, initial, help string, choices []string) {
 	*value = initial
 	cmd.Flags().Var(&choiceFlag{value, choices}, name, help)
-	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc(name, completeWord(choices))
 }
 
 func (f *choiceFlag) Type() string   { return "string" }

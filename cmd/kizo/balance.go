@@ -36,8 +36,7 @@ With --at, show the posted balance at a time. The answer for a time in the past 
 		Example: `  kizo balance
   kizo balance EUR --at 2026-01-31T23:59:59Z
   kizo balance --at 12h`,
-		Args:              takes("[CURRENCY]"),
-		ValidArgsFunction: completeCurrency,
+		Args: takes("[CURRENCY]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				opts.currency = args[0]
@@ -78,6 +77,7 @@ func balanceRun(ctx context.Context, opts *balanceOptions) error {
 	if err != nil {
 		return err
 	}
+	a.learn(func(k *knowledge) { k.setWallets(wallets) })
 	if currency == "" {
 		return a.printWallets(opts.output, wallets)
 	}

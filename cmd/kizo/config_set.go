@@ -29,8 +29,7 @@ file of --config. With --context NAME, write it into that context. The rest of t
 If you have several wallets, currency is the default for amounts without a currency.`,
 		Example: `  kizo config set currency EUR
   kizo config set server https://kizo.example`,
-		Args:              takes("SETTING VALUE"),
-		ValidArgsFunction: completeSetting,
+		Args: takes("SETTING VALUE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			value, err := a.checkSetting(args[0], args[1])
 			if err != nil {
@@ -46,11 +45,10 @@ If you have several wallets, currency is the default for amounts without a curre
 func newConfigUnsetCommand(a *app) *cobra.Command {
 	flags := &outputFlags{}
 	cmd := &cobra.Command{
-		Use:               "unset SETTING",
-		Short:             "Remove a setting from your configuration file",
-		Example:           "  kizo config unset currency",
-		Args:              takes("SETTING"),
-		ValidArgsFunction: completeSetting,
+		Use:     "unset SETTING",
+		Short:   "Remove a setting from your configuration file",
+		Example: "  kizo config unset currency",
+		Args:    takes("SETTING"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := checkChoice(args[0], settings); err != nil {
 				return err
@@ -60,19 +58,6 @@ func newConfigUnsetCommand(a *app) *cobra.Command {
 	}
 	flags.addTo(cmd, a, configEntry{}, configColumns...)
 	return cmd
-}
-
-func completeSetting(_ *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveDefault
-	}
-	var names []string
-	for _, name := range settings {
-		if strings.HasPrefix(name, prefix) {
-			names = append(names, name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // checkSetting returns the form in which a value is stored.

@@ -111,7 +111,6 @@ setting of a context later.`,
 	flags.StringVar(&opts.user, "user", "", "the handle of the context's only user")
 	flags.StringVar(&opts.currency, "currency", "", "the default wallet, for amounts without a currency")
 	flags.BoolVar(&opts.protected, "protected", false, "ask for the context's name before money moves")
-	_ = cmd.RegisterFlagCompletionFunc("currency", completeCurrency)
 	return cmd
 }
 

@@ -123,6 +123,9 @@ func examplesTable() map[string]example {
 		"kizo keys create --name payroll --scope read,transfers:write --expires 30d --ip 203.0.113.0/24": {
 			setup: "ada keys revoke payroll || true", typed: password,
 		},
+		"kizo limits set --max-per-transfer 50USD --max-per-day 500USD": {setup: "is hotel"},
+		"kizo limits set --max-per-day 500USD --max-per-day 300EUR":     {setup: "is hotel"},
+		"kizo limits remove USD":  {setup: "is hotel"},
 		"kizo password reset ada": {skip: "the code is typed on a terminal; the next example reads one from stdin"},
 		"kizo password reset ada --password-stdin < two-lines.txt": {
 			change: map[string]string{"ada": "hotel"},

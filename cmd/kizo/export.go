@@ -48,7 +48,6 @@ if they differ. For books that grow, kizo sync reads only what is new.`,
 	flags.StringVar(&opts.since, "since", "", "from this time on, after an opening entry: "+timeFlagHelp)
 	flags.StringVar(&opts.until, "until", "", "before this time: "+timeFlagHelp)
 	flags.StringVar(&opts.wallet, "wallet", "", "only the wallet in this currency")
-	_ = cmd.RegisterFlagCompletionFunc("wallet", completeCurrency)
 	return cmd
 }
 

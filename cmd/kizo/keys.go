@@ -149,7 +149,7 @@ Your password is needed, because a key outlives your session.`,
 	flags.StringVar(&opts.name, "name", "", "the name of the key: letters, digits, dots, dashes and underscores")
 	flags.StringSliceVar(&opts.scopes, "scope", nil, "what the key may do: "+strings.Join(keyScopes, ", "))
 	flags.StringSliceVar(&opts.networks, "ip", nil, "addresses and networks (CIDR) that the key works from (default: all)")
-	_ = cmd.RegisterFlagCompletionFunc("scope", cobra.FixedCompletions(keyScopes, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("scope", completeList(keyScopes))
 	return cmd
 }
 
@@ -213,6 +213,7 @@ func keysListRun(ctx context.Context, opts *keysListOptions) error {
 	if err != nil {
 		return err
 	}
+	opts.app.learn(func(k *knowledge) { k.setAPIKeys(keys) })
 	return opts.app.printKeys(opts.output, keys)
 }
 

@@ -83,10 +83,11 @@ type limitsShowOptions struct {
 func newLimitsShowCommand(a *app) *cobra.Command {
 	opts := &limitsShowOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "show",
-		Short: "Show your limits and what is left of them",
-		Args:  takes(""),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return limitsShowRun(cmd.Context(), opts) },
+		Use:     "show",
+		Short:   "Show your limits and what is left of them",
+		Example: "  kizo limits show",
+		Args:    takes(""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return limitsShowRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, shownLimit{}, limitColumns...)
 	return cmd
@@ -223,9 +224,10 @@ type limitsRemoveOptions struct {
 func newLimitsRemoveCommand(a *app) *cobra.Command {
 	opts := &limitsRemoveOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "remove CURRENCY",
-		Short: "Remove the limits of a wallet, 24 hours later",
-		Args:  takes("CURRENCY"),
+		Use:     "remove CURRENCY",
+		Short:   "Remove the limits of a wallet, 24 hours later",
+		Example: "  kizo limits remove USD",
+		Args:    takes("CURRENCY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.currency = args[0]
 			return limitsRemoveRun(cmd.Context(), opts)
@@ -261,9 +263,10 @@ type opsLimitsOptions struct {
 func newOpsUserLimitsCommand(a *app) *cobra.Command {
 	opts := &opsLimitsOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "limits USER",
-		Short: "Show the limits that the user has set",
-		Args:  takes("USER"),
+		Use:     "limits USER",
+		Short:   "Show the limits that the user has set",
+		Example: "  kizo ops user limits bob",
+		Args:    takes("USER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.user = args[0]
 			return opsLimitsRun(cmd.Context(), opts)

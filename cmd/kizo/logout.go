@@ -35,9 +35,11 @@ func logoutRun(ctx context.Context, opts *logoutOptions) error {
 	if err != nil {
 		return err
 	}
+	known := opts.app.knowledgePath() // which the session names
 	if err := kizo.LogOut(ctx); err != nil {
 		return err
 	}
+	forgetKnowledge(known)
 	return opts.app.printDone(opts.output, loggedOut{kizo.Server()}, []string{kizo.Server()}, func() {
 		opts.app.io.note("Logged out of %s.", kizo.Server())
 	})

@@ -68,6 +68,7 @@ func (a *app) move(ctx context.Context, kizo *client.Client, command client.Comm
 		return err
 	}
 	shown, err := show(receipt)
+	a.learn(func(k *knowledge) { k.addTransfers([]client.Transfer{shown}) })
 	return a.finish(ctx, *entry, shown, err)
 }
 

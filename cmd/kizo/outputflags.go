@@ -59,8 +59,8 @@ func (f *outputFlags) addTo(cmd *cobra.Command, a *app, sample any, columns ...c
 	for name, usage := range map[string]string{"header": "begin tsv with the names of the columns", "no-header": "leave the names of the columns out"} {
 		flags.VarPF(&flagValue{kind: "bool", set: func(text string) error { return f.setHeader(name, text) }}, name, "", usage).NoOptDefVal = "true"
 	}
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("json", cobra.FixedCompletions(append(f.known, "help"), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("output", completeWord(formats))
+	_ = cmd.RegisterFlagCompletionFunc("json", completeList(append(f.known, "help")))
 
 	args, run := cmd.Args, cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, given []string) error {

@@ -129,7 +129,6 @@ func newPayStatusCommand(a *app) *cobra.Command {
 			}
 			return a.printPayStatus(output, record)
 		},
-		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	output.addTo(cmd, a, payReport{}, payReportColumns...)
 	return cmd
@@ -162,7 +161,6 @@ func newPayRefusedCommand(a *app) *cobra.Command {
 			}
 			return a.listRefusedRows(output, record)
 		},
-		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	output.addTo(cmd, a, payResult{}, refusedRowColumns...)
 	return cmd

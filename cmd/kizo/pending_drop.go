@@ -32,14 +32,6 @@ It asks first; without a terminal, it takes --yes.`,
 			opts.key = args[0]
 			return pendingDropRun(cmd.Context(), opts)
 		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			var keys []string
-			open, _ := a.openIntents()
-			for _, i := range open {
-				keys = append(keys, cobra.CompletionWithDesc(i.Command.Key, i.What))
-			}
-			return keys, cobra.ShellCompDirectiveNoFileComp
-		},
 	}
 	opts.output.addTo(cmd, a, pendingEntry{}, pendingColumns...)
 	cmd.Flags().BoolVar(&opts.yes, "yes", false, "do not ask for confirmation")

@@ -60,6 +60,7 @@ func (a *app) confirmReplace(ctx context.Context, name string, replace bool) (cl
 // printLoggedIn prints the user of a new session. If it replaced the session of another user, that
 // one is ended, and the context is now for the new user.
 func (a *app) printLoggedIn(ctx context.Context, flags outputFlags, user client.User, replaced client.Credentials) error {
+	a.learn(func(*knowledge) {}) // what another user did here is not offered any more
 	config, err := a.config()
 	if err != nil {
 		return err

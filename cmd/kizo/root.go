@@ -45,6 +45,7 @@ Begin with an account and some money.`,
 	flags.BoolVar(&a.keyStdinFlag, "api-key-stdin", false, "read an API key from the first line of stdin (KIZO_API_KEY, KIZO_API_KEY_FILE)")
 	a.color = "auto"
 	flags.Var(&choiceFlag{&a.color, []string{"auto", "always", "never"}}, "color", "color states in tables: auto (on a terminal, unless NO_COLOR is set), always or never")
+	_ = root.RegisterFlagCompletionFunc("color", completeWord([]string{"auto", "always", "never"}))
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "print more on stderr, such as idempotency keys")
 
 	root.AddGroup(
@@ -118,6 +119,7 @@ Begin with an account and some money.`,
 		}
 	}
 	a.checkOrder(root)
+	a.completeAll(root)
 	refuseEmpty(root)
 	return root
 }

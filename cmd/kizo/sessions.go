@@ -44,6 +44,7 @@ func sessionsListRun(ctx context.Context, opts *sessionsListOptions) error {
 	if err != nil {
 		return err
 	}
+	a.learn(func(k *knowledge) { k.setSessions(sessions) })
 	var rows [][]string
 	for _, s := range sessions {
 		current := "no"

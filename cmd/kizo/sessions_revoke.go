@@ -31,7 +31,7 @@ func newSessionsRevokeCommand(a *app) *cobra.Command {
 		Long: `End a session, or with --others all but this one, or with --all this one as well.
 
 Its tokens stop working at once. API keys are not sessions: kizo keys revoke ends them.`,
-		Example: `  kizo sessions revoke 0197a7c2
+		Example: `  kizo sessions revoke 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d
   kizo sessions revoke --others`,
 		Args: takes("[ID]"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -38,7 +38,6 @@ The password is asked for twice, or read with --password-stdin.`,
 	flags.StringVar(&opts.handle, "handle", "", "the public name that others send money to, as in @ada")
 	flags.StringVar(&opts.name, "name", "", "your name, as others see it")
 	flags.StringVar(&opts.currency, "currency", "", "currency of your first wallet (default: the server's)")
-	_ = cmd.RegisterFlagCompletionFunc("currency", completeCurrency)
 	return cmd
 }
 

@@ -74,7 +74,6 @@ csv and tsv are written as they are read, so that a month may have any number of
 	}
 	opts.output.addTo(cmd, a, statement{}, statementColumns...)
 	cmd.Flags().StringVar(&opts.wallet, "wallet", "", "the wallet in this currency; yours if you have one (KIZO_CURRENCY)")
-	_ = cmd.RegisterFlagCompletionFunc("wallet", completeCurrency)
 	return cmd
 }
 

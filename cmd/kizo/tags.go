@@ -15,7 +15,6 @@ type tagsFlag struct{ given []string }
 
 func (f *tagsFlag) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.given, "tag", nil, "KEY=VALUE that only you see, such as project=apollo; may be repeated")
-	_ = cmd.RegisterFlagCompletionFunc("tag", cobra.NoFileCompletions)
 }
 
 // tags returns the tags, nil if there are none. The server checks their characters.

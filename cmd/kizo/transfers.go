@@ -53,6 +53,7 @@ func transfersShowRun(ctx context.Context, opts *transfersShowOptions) error {
 	if err != nil {
 		return err
 	}
+	opts.app.learn(func(k *knowledge) { k.addTransfers([]client.Transfer{transfer}) })
 	return opts.app.printTransfer(opts.output, transfer)
 }
 

@@ -53,7 +53,6 @@ func newTransfersListCommand(a *app) *cobra.Command {
 		addChoice(cmd, f.value, f.name, "", "only "+joinOr(f.choices), f.choices)
 	}
 	flags.StringVar(&opts.currency, "currency", "", "only in this currency")
-	_ = cmd.RegisterFlagCompletionFunc("currency", completeCurrency)
 	flags.StringVar(&opts.since, "since", "", "from this time on: "+timeFlagHelp)
 	flags.StringVar(&opts.until, "until", "", "before this time: "+timeFlagHelp)
 	flags.StringVar(&opts.with, "with", "", "only from or to this user: @handle or e-mail address")
@@ -85,6 +84,7 @@ func transfersListRun(ctx context.Context, opts *transfersListOptions) error {
 	if err != nil {
 		return err
 	}
+	a.learn(func(k *knowledge) { k.addTransfers(transfers[:min(len(transfers), maxKnownTransfers)]) })
 	var rows [][]string
 	for _, t := range transfers {
 		rows = append(rows, a.transferRow(t))

@@ -53,6 +53,7 @@ func walletListRun(ctx context.Context, opts *walletListOptions) error {
 	if err != nil {
 		return err
 	}
+	opts.app.learn(func(k *knowledge) { k.setWallets(wallets) })
 	return opts.app.printWallets(opts.output, wallets)
 }
 
@@ -73,12 +74,11 @@ type walletOpenOptions struct {
 func newWalletOpenCommand(a *app) *cobra.Command {
 	opts := &walletOpenOptions{app: a}
 	cmd := &cobra.Command{
-		Use:               "open CURRENCY",
-		Short:             "Open a wallet in a currency",
-		Long:              "Open a wallet in a currency. If you have one already, it is shown. kizo config set currency chooses the default one.",
-		Example:           "  kizo wallet open EUR",
-		Args:              takes("CURRENCY"),
-		ValidArgsFunction: completeCurrency,
+		Use:     "open CURRENCY",
+		Short:   "Open a wallet in a currency",
+		Long:    "Open a wallet in a currency. If you have one already, it is shown. kizo config set currency chooses the default one.",
+		Example: "  kizo wallet open EUR",
+		Args:    takes("CURRENCY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.currency = args[0]
 			return walletOpenRun(cmd.Context(), opts)
