@@ -143,7 +143,7 @@ func TestCompletionDoesNotWait(t *testing.T) {
 	w.offers([]string{"@bob"}, "transfer", "@")
 }
 
-// TestHostileCompletions offers texts of other people that must reach neither a terminal nor a shell.
+// TestHostileCompletions has texts of other people that must reach neither a terminal nor a shell.
 func TestHostileCompletions(t *testing.T) {
 	hostile := "a\tb\nc\x1b[2J\u202e$(touch x)`touch x`\\\"'"
 	w := newWorld(t, newFakeServer(t).Server)

@@ -16,9 +16,8 @@ func newConfigGetCommand(a *app) *cobra.Command {
 		Long:  "Print one effective setting. The exit code is 5 if no place sets it. With --json, origin says which place does.",
 		Example: `  kizo config get currency
   kizo config get server --json=value,origin`,
-		Args:              takes("SETTING"),
-		ValidArgsFunction: completeSetting,
-		RunE:              func(_ *cobra.Command, args []string) error { return configGetRun(a, *flags, args[0]) },
+		Args: takes("SETTING"),
+		RunE: func(_ *cobra.Command, args []string) error { return configGetRun(a, *flags, args[0]) },
 	}
 	flags.addTo(cmd, a, configEntry{}, configColumns...)
 	return cmd

@@ -94,6 +94,13 @@ func examplesTable() map[string]example {
 		"kizo sessions revoke " + exampleID: {
 			setup: isElsewhere + "; ID=$(elsewhere sessions list --jq '.[] | select(.current).id'); is ada",
 		},
+		"kizo keys create --name agent --scope read,transfers:write --max-per-transfer 5USD --max-per-day 20USD --secret-file agent.key": {typed: password},
+		"KIZO_API_KEY_FILE=reader.key kizo mcp": {
+			setup: "ada keys create --name reader --scope read --secret-file reader.key --password-stdin <password.txt",
+		},
+		"kizo freeze-me --yes":                               {setup: "is hotel", after: "ada ops user unfreeze hotel --reason test"},
+		"kizo config edit":                                   {setup: "export EDITOR=true"},
+		"EDITOR=nano kizo config edit --context work":        {setup: "work", change: map[string]string{"nano": "true"}, after: "ada context remove work --yes"},
 		"kizo transfers capture " + exampleID:                {setup: "open_hold"},
 		"kizo transfers capture " + exampleID + " 120.50":    {setup: "open_hold"},
 		"kizo transfers void " + exampleID:                   {setup: "open_hold"},

@@ -26,7 +26,7 @@ const (
 	execGrace = 10 * time.Second
 )
 
-// secretVariables are the environment variables that neither the commands of --exec nor plugins get.
+// secretVariables are the environment variables that neither commands of --exec nor plugins get.
 var secretVariables = []string{"KIZO_API_KEY", "KIZO_TOKEN", secretVariable}
 
 // execution runs a command of the user for each event.

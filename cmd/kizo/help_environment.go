@@ -19,6 +19,8 @@ var variables = []struct{ name, meaning string }{
 	{"KIZO_GLYPHS", "how the dashboard draws charts: braille, blocks or ascii; decided by TERM if not set"},
 	{"KIZO_PAGER", "shows lists that are longer than the terminal; PAGER, then less -FIRX if not set, none if empty"},
 	{"PAGER", "see KIZO_PAGER"},
+	{"VISUAL", "the editor of kizo config edit; EDITOR if not set"},
+	{"EDITOR", "see VISUAL"},
 	{"NO_COLOR", "no colors in tables, unless --color says otherwise"},
 	{"CLICOLOR", "0 is the same as NO_COLOR"},
 	{"CLICOLOR_FORCE", "1: colors also in a pipe"},

@@ -170,7 +170,7 @@ func (a *app) learn(add func(*knowledge)) {
 		return
 	}
 	known := readKnowledge(path)
-	if known.Owner != owner { // of whoever used this context before
+	if known.Owner != owner { // of the user before
 		known = knowledge{Owner: owner}
 	}
 	add(&known)

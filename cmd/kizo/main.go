@@ -35,7 +35,8 @@
 //	                webhook.go posts them to a URL, exec.go runs a command
 //	mcp.go          serves an AI agent; mcp_read.go and mcp_transfer.go have its tools
 //	completion.go   what a shell offers; knowledge.go keeps what that is made of
-//	payees.go       the user's names for payees; alias.go those for commands, plugin.go other programs
+//	payees.go       the user's names for payees; alias.go has those for commands
+//	plugin.go       programs that are commands
 //	man.go          man pages, from the same texts as --help
 //	hints.go        what to type after an error; hints_network.go if no server answered
 //	stdout.go       results that could not be written

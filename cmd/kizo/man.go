@@ -22,11 +22,11 @@ func newManCommand(a *app) *cobra.Command {
 		Args: takes("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pages := manPages(cmd.Root())
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
+			if err := os.MkdirAll(args[0], 0o755); err != nil { //nolint:gosec // everyone may read a manual
 				return err
 			}
 			for name, page := range pages {
-				if err := os.WriteFile(filepath.Join(args[0], name), []byte(page), 0o644); err != nil {
+				if err := os.WriteFile(filepath.Join(args[0], name), []byte(page), 0o644); err != nil { //nolint:gosec // as above
 					return err
 				}
 			}

@@ -6,5 +6,5 @@ import "syscall"
 
 // replaceProgram runs a program in place of this one: signals, exit code and terminal are its own.
 func replaceProgram(path string, args, env []string) error {
-	return syscall.Exec(path, args, env) //nolint:gosec // plugins are programs that the user installed
+	return syscall.Exec(path, args, env)
 }

@@ -34,7 +34,7 @@ func freeSpace(dir string) (uint64, error) {
 	if err := unix.Statfs(dir, &stat); err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
-	return stat.Bavail * uint64(stat.Bsize), nil //nolint:gosec,unconvert // a size is not negative; its type differs by system
+	return stat.Bavail * uint64(stat.Bsize), nil
 }
 
 // syncDir makes a new name in a directory survive a crash.
