@@ -34,10 +34,7 @@ func credentialHelper() {
 		os.Exit(1)
 	}
 	action := os.Args[len(os.Args)-1]
-	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err == nil {
-		fmt.Fprintln(log, action, request.Key, request.Context, request.Server, os.Getenv("KIZO_TOKEN"))
-	}
+	_ = appendTo(filepath.Join(dir, "log"), fmt.Appendln(nil, action, request.Key, request.Context, request.Server, os.Getenv("KIZO_TOKEN")))
 	secret := filepath.Join(dir, strings.ReplaceAll(request.Key, "/", "_"))
 	before, _ := os.ReadFile(secret)
 	switch mode := strings.TrimSpace(string(mode)); {
@@ -49,6 +46,12 @@ func credentialHelper() {
 	case mode == "huge":
 		fmt.Println(strings.Repeat("x", 1<<20))
 		return
+	case mode == "snapshot":
+		lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, path := range lines {
+			text, _ := os.ReadFile(path)
+			_ = appendTo(filepath.Join(dir, "snapshot"), append(text, '\n'))
+		}
 	case mode == "locked "+action:
 		fmt.Fprintln(os.Stderr, "the vault is\x1b[2J locked")
 		os.Exit(2)
@@ -69,6 +72,16 @@ func credentialHelper() {
 	case "erase":
 		_ = os.Remove(secret)
 	}
+}
+
+func appendTo(path string, text []byte) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = file.Write(text)
+	return err
 }
 
 // vaulted runs kizo processes whose sessions are in a vault.
