@@ -63,7 +63,7 @@ often the command is stopped and typed again. kizo help batch has the details.`,
 	flags := cmd.Flags()
 	flags.StringVar(&opts.file, "file", "", "the payout file; - reads stdin, and needs --run")
 	flags.StringVar(&opts.run, "run", "", "the name of the payout, such as 2026-11 (default: made from the path of the file)")
-	flags.StringVar(&opts.results, "results", "", "where the result of each row is written (default: beside the file)")
+	flags.StringVar(&opts.results, "results", "", "csv, jsonl or a file: how, or where, the result of each row is written (default: jsonl, beside the file)")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "check every row, show what would be paid, and send nothing")
 	flags.BoolVar(&opts.yes, "yes", false, "do not ask for confirmation")
 	flags.BoolVar(&opts.allOrNothing, "all-or-nothing", false, "pay all rows or none; at most "+strconv.Itoa(maxBatchRows)+" rows")
@@ -167,6 +167,9 @@ func (o *payOptions) check() error {
 		return err
 	}
 	suffix := ".results.jsonl"
+	if o.results == "csv" {
+		suffix = ".results.csv"
+	}
 	switch {
 	case o.run == "" && o.piped:
 		return withHint(usagef("--file %s needs --run: without a name, the same command would pay again", o.file), o.app.commandLine()+" --run 2026-11")
@@ -179,7 +182,7 @@ func (o *payOptions) check() error {
 		suffix = "." + o.run + suffix
 	}
 	switch {
-	case o.results != "":
+	case o.results != "" && o.results != "csv" && o.results != "jsonl":
 		o.results, err = filepath.Abs(o.results)
 	case o.piped:
 		o.results, err = filepath.Abs("pay" + suffix)

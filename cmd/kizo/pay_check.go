@@ -163,6 +163,10 @@ func (c *payCheck) checkRow(ctx context.Context, row *payRow) error {
 		return nil
 	}
 	c.ids[id] = uint32(row.line)
+	if formatOfResults(c.record.Results).csv && printable.Text(row.id) != row.id {
+		c.malformed(rowErrorf(row.line, "the id %s has a character that results in CSV cannot have: use --results jsonl", shortened(row.id)))
+		return nil
+	}
 	code := string(row.amount.Currency)
 	content := c.hashes.content(row.to, row.amount.Minor, code, row.memo)
 	if before, done := c.results.final[id]; done {

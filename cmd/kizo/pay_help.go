@@ -33,7 +33,9 @@ had been sent is named and not paid again. Rows may be added or put in another o
 of the path of the file: a payout that comes again, with the same ids, needs a --run of its own.
 
 The result of each row is appended to FILE.RUN.results.jsonl (FILE.results.jsonl without --run), and is on disk
-before the row counts as done. Its state is
+before the row counts as done. With --results csv it is FILE.RUN.results.csv, with amounts as in the file, and text that
+a spreadsheet would take for a formula begins with an apostrophe; --results FILE writes to another place, in CSV if the
+name ends in .csv. Its state is
 
   posted     paid
   refused    refused for good, because of funds, say; another try needs another id, or another run

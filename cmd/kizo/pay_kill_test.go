@@ -36,6 +36,7 @@ type killedPayout struct {
 	dir     string
 	file    string
 	results string
+	format  string           // of the results
 	rows    []string         // in their present order
 	want    map[string]int64 // minor units, by payee
 }
@@ -65,7 +66,7 @@ func TestPayoutSurvivesKills(t *testing.T) {
 		}
 		p.shuffle()
 	}
-	out, code := p.run("pay", "--file", p.file, "--run", "killed", "--json=rows,posted,unsent")
+	out, code := p.run("pay", "--file", p.file, "--run", "killed", "--results", p.format, "--json=rows,posted,unsent")
 	testkit.Equal(t, "exit code", code, 0)
 	testkit.Equal(t, "report", strings.TrimSpace(out), fmt.Sprintf(`{"rows":%d,"posted":%[1]d,"unsent":0}`, len(p.rows)))
 	p.check()
@@ -79,7 +80,8 @@ func newKilledPayout(t *testing.T, server string) *killedPayout {
 		p.payees = append(p.payees, newPerson(t, server, fmt.Sprintf("paidkilled%d", i)))
 	}
 	p.file = filepath.Join(p.dir, "payouts.csv")
-	p.results = p.file + ".killed.results.jsonl"
+	p.format = []string{"csv", "jsonl"}[*paySeed%2]
+	p.results = p.file + ".killed.results." + p.format
 	for i := range payoutRows() {
 		to, amount := p.payees[p.random.IntN(len(p.payees))].handle, 1+p.random.Int64N(300)
 		p.want[to] += amount
@@ -113,7 +115,7 @@ func (p *payProcess) kill() {
 // start starts the payout.
 func (p *killedPayout) start() *payProcess {
 	p.t.Helper()
-	command := exec.CommandContext(p.t.Context(), "kizo", "pay", "--file", p.file, "--run", "killed", "--concurrency", fmt.Sprint(1+p.random.IntN(maxPayConcurrency)))
+	command := exec.CommandContext(p.t.Context(), "kizo", "pay", "--file", p.file, "--run", "killed", "--results", p.format, "--concurrency", fmt.Sprint(1+p.random.IntN(maxPayConcurrency)))
 	command.Env, command.Dir = append(os.Environ(), p.payer.env...), p.dir
 	testkit.Must(p.t, command.Start())
 	process := &payProcess{command, make(chan struct{})}
@@ -180,7 +182,7 @@ func (p *killedPayout) refusesAChange() {
 	row := p.rows[at]
 	p.rows[at] = fmt.Sprintf("%s,9.99,USD,%s", done[0].To, done[0].ID)
 	p.write()
-	out, code := p.run("pay", "--file", p.file, "--run", "killed")
+	out, code := p.run("pay", "--file", p.file, "--run", "killed", "--results", p.format)
 	testkit.Equal(p.t, "exit code", code, exitRefused)
 	testkit.Contains(p.t, out, fmt.Sprintf("nothing was paid: row %d: the row with the id %q was changed", done[0].Row, done[0].ID))
 	if p.size() > before {
@@ -198,7 +200,8 @@ func (p *killedPayout) done() (results []payResult) {
 		return nil
 	}
 	defer file.Close()
-	testkit.Must(p.t, readPayResults(file, func(r *payResult, _ int64) { results = append(results, *r) }))
+	_, err = readPayResults(file, formatOfResults(p.results), func(r *payResult) { results = append(results, *r) })
+	testkit.Must(p.t, err)
 	return results
 }
 

@@ -176,7 +176,8 @@ func eachResult(record *payRecord, each func(*payResult)) error {
 		return err
 	}
 	defer file.Close()
-	return readPayResults(file, func(r *payResult, _ int64) { each(r) })
+	_, err = readPayResults(file, formatOfResults(record.Results), each)
+	return err
 }
 
 func (a *app) printPayStatus(flags outputFlags, record *payRecord) error {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,16 +10,13 @@ import (
 	"hash/maphash"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/internal/printable"
 )
 
 // payRecord describes a run. It is on disk before the first row is sent.
@@ -241,150 +236,6 @@ func (c *payCounts) settled() int { return c.posted + c.refused + c.failed }
 // all is the number of rows that have a line.
 func (c *payCounts) all() int { return c.settled() + c.unknown }
 
-// payResults is the file of results beside the payout file: JSON lines, of which each row has one.
-type payResults struct {
-	path string
-
-	mu     sync.Mutex
-	file   *os.File
-	failed error             // of the first write that failed, which may have left half a line
-	counts payCounts         // of all lines
-	final  map[uint64]uint64 // of the lines with a final state: hash of the id, and of the content
-
-	complete int64 // bytes of complete lines, when they were read
-	again    int   // lines of rows that are to be sent again
-}
-
-// readResults reads what earlier processes wrote about a run. It changes nothing.
-func readResults(path string, hashes payHashes) (*payResults, error) {
-	r := &payResults{path: path, final: make(map[uint64]uint64)}
-	file, err := openResultsFile(path, os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	err = readPayResults(file, func(result *payResult, end int64) {
-		r.complete = end
-		if !result.final() {
-			r.again++
-			return
-		}
-		r.counts.add(result)
-		r.final[hashes.text(result.ID)] = hashes.content(result.To, result.Amount, result.Currency, result.Memo)
-	})
-	return r, err
-}
-
-// open makes the file ready for further lines. It removes the lines of rows that are to be sent
-// again, and a line that a crash left incomplete.
-func (r *payResults) open() error {
-	if r.again > 0 {
-		if err := r.rewrite(); err != nil {
-			return err
-		}
-	}
-	file, err := openResultsFile(r.path, os.O_CREATE|os.O_RDWR|os.O_APPEND)
-	if err != nil {
-		return err
-	}
-	r.file = file
-	if r.again == 0 {
-		if err := file.Truncate(r.complete); err != nil {
-			return err
-		}
-	}
-	return syncDir(filepath.Dir(r.path))
-}
-
-func openResultsFile(path string, flag int) (*os.File, error) {
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	return os.OpenFile(path, flag|noFollow, 0o600)
-}
-
-// readPayResults calls each for every complete line, with the position of its end.
-func readPayResults(file io.Reader, each func(result *payResult, end int64)) error {
-	in := bufio.NewReaderSize(file, 256<<10)
-	for end, line := int64(0), 1; ; line++ {
-		text, err := in.ReadSlice('\n')
-		if errors.Is(err, io.EOF) { // the text before it is a line that a crash cut off
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		end += int64(len(text))
-		var result payResult
-		if err := json.Unmarshal(text, &result); err != nil || result.ID == "" {
-			return fmt.Errorf("line %d is not a result of kizo pay: move the file away, and its rows are requested again without paying twice", line)
-		}
-		each(&result, end)
-	}
-}
-
-// rewrite replaces the results file by one that has only the results that are final. Rows whose
-// results it drops are sent again.
-func (r *payResults) rewrite() (err error) {
-	removeLeftovers(r.path)
-	old, err := openResultsFile(r.path, os.O_RDONLY)
-	if err != nil {
-		return err
-	}
-	defer old.Close()
-	file, err := os.CreateTemp(filepath.Dir(r.path), newContent(r.path))
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriterSize(file, 256<<10)
-	err = readPayResults(old, func(result *payResult, _ int64) {
-		if result.final() {
-			_, _ = out.Write(encodePayResult(result)) // Flush returns the error
-		}
-	})
-	err = errors.Join(err, out.Flush(), file.Sync(), file.Close())
-	if err == nil {
-		old.Close() // before it is replaced, for Windows
-		err = os.Rename(file.Name(), r.path)
-	}
-	if err != nil {
-		_ = os.Remove(file.Name())
-	}
-	return err
-}
-
-func encodePayResult(result *payResult) []byte {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(result) // strings and integers
-	return printable.JSON(out.Bytes())
-}
-
-// add appends results. They are on disk when it returns.
-func (r *payResults) add(results []payResult) error {
-	var text []byte
-	for i := range results {
-		text = append(text, encodePayResult(&results[i])...)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.failed != nil {
-		return r.failed
-	}
-	if _, r.failed = r.file.Write(text); r.failed != nil {
-		return r.failed
-	}
-	for i := range results {
-		r.counts.add(&results[i])
-	}
-	r.failed = r.file.Sync()
-	return r.failed
-}
-
 // payRuns returns the records of all runs, the oldest first.
 func (a *app) payRuns() ([]payRecord, error) {
 	state, err := a.stateDir()
@@ -431,13 +282,4 @@ func (a *app) findPayRun(run string) (*payRecord, error) {
 		return &records[0], nil
 	}
 	return nil, usagef("%d runs have this name: run kizo pay with the file again, as the user who began it", len(records))
-}
-
-// snapshot returns a copy of the counts.
-func (r *payResults) snapshot() payCounts {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	counts := r.counts
-	counts.amounts = maps.Clone(counts.amounts)
-	return counts
 }

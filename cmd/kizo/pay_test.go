@@ -331,7 +331,8 @@ func TestTornResult(t *testing.T) {
 	testkit.Equal(t, "batches", s.batches, 2)
 	text, err = os.ReadFile(results)
 	testkit.Must(t, err)
-	testkit.Must(t, readPayResults(strings.NewReader(string(text)), func(*payResult, int64) {}))
+	_, err = readPayResults(strings.NewReader(string(text)), formatOfResults(results), func(*payResult) {})
+	testkit.Must(t, err)
 	testkit.Equal(t, "results", strings.Count(string(text), "\n"), 3)
 }
 
