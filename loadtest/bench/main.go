@@ -116,6 +116,10 @@ func scenarios() []*scenario {
 			description: "Batches of 500 transfers from 8 clients, each for itself or atomic, in turns with single transfers; then 200 single transfers/s beside them.",
 		},
 		{
+			name: "payout", run: payout, rounds: 3, kizodArgs: unlimited,
+			description: "kizo pay with a file of 100,000 rows: the check alone, then the payout with results as JSON lines, and as CSV.",
+		},
+		{
 			name: "cores", run: cores, rounds: 5, duration: 3 * time.Second, kizodArgs: unlimited,
 			description: "Service times, programs on cores of their own and two kizods; a model of them, and what it predicts for more cores. Linux, two CPUs.",
 		},

@@ -227,10 +227,15 @@ func Pause(ctx context.Context, d time.Duration) {
 
 // Build compiles kizod from this tree.
 func Build(ctx context.Context, binary string, flags ...string) error {
+	return BuildCommand(ctx, "kizod", binary, flags...)
+}
+
+// BuildCommand compiles a command of this tree, such as kizo.
+func BuildCommand(ctx context.Context, name, binary string, flags ...string) error {
 	args := append([]string{"build"}, flags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, "-o", binary, "github.com/JDevAman/kizo/cmd/kizod")...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "-o", binary, "github.com/JDevAman/kizo/cmd/"+name)...)
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build kizod: %w\n%s", err, output)
+		return fmt.Errorf("build %s: %w\n%s", name, err, output)
 	}
 	return nil
 }
