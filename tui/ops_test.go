@@ -215,6 +215,18 @@ func TestReadonlyChangesNothing(t *testing.T) {
 		if m.overlay != nil {
 			t.Errorf("%s opened a confirmation", key)
 		}
+		if !strings.Contains(m.toast, "it was started with --readonly") {
+			t.Errorf("%s was refused with %q", key, m.toast)
+		}
+	}
+}
+
+// TestTheHeaderNamesTheContext: so do the facts of a transfer, which are confirmed.
+func TestTheHeaderNamesTheContext(t *testing.T) {
+	m := operatorDashboard(t, 120, 40)
+	m.context = "work"
+	if where := m.where(); !strings.Contains(where, "http://127.0.0.1:7420 (work)") {
+		t.Errorf("the header says %q", where)
 	}
 }
 

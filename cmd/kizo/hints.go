@@ -90,7 +90,9 @@ func (a *app) loginLine() string {
 		return found.origin + " was not accepted: unset it, or set a new one"
 	}
 	name := "NAME"
-	if config, err := a.config(); err == nil {
+	if config, err := a.config(); err == nil && config.User.Value != "" {
+		name = shellQuote(config.User.Value)
+	} else if err == nil {
 		if stored, err := a.sessions(config.Server.Value); err == nil {
 			if held, err := stored.Load(context.Background()); err == nil && held.User.Handle != "" {
 				name = shellQuote(held.User.Handle)
