@@ -176,3 +176,26 @@ func TestADamagedContextIsNamed(t *testing.T) {
 		testkit.Must(t, os.Remove(path))
 	}
 }
+
+// TestARetryInAProtectedContextAsksToo: what is unfinished may move money.
+func TestARetryInAProtectedContextAsksToo(t *testing.T) {
+	s := newFakeServer(t, answerCode(500, client.Internal), answerTransfer(201, "posted", ""))
+	w := newWorld(t, s.Server)
+	w.expect(exitDone, "context", "add", "work", "--server", s.URL, "--protected")
+	w.env["KIZO_CONTEXT"] = "work"
+	w.expect(exitUnknown, "transfer", "@bob", "1", "--idempotency-key", "k", "--confirm-context", "work")
+	for _, args := range [][]string{{"retry"}, {"retry", "k"}} {
+		w.expect(exitUsage, args...)
+		testkit.Contains(t, w.err.String(), "nothing was sent", "--confirm-context work")
+	}
+	if len(s.seen) != 1 {
+		t.Fatalf("sent %v", s.seen)
+	}
+	w.expect(exitDone, "retry", "k", "--confirm-context", "work")
+	w.expect(exitDone, "retry") // nothing is left to confirm
+	const payment = "0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d"
+	w.expect(exitUsage, "ops", "payments", "resolve", payment, "executed", "--reason", "the statement has it")
+	if len(s.seen) != 2 {
+		t.Errorf("sent %v", s.seen)
+	}
+}
