@@ -18,10 +18,10 @@ func BenchmarkIncrementalAudit(b *testing.B) {
 			wallets := min(before/5, 100_000)
 			h := newFixture(b)
 			loader := h.newLoader(wallets)
-			const chunk = 250_000
+			const chunk, step = 250_000, 400 * time.Millisecond
 			start := time.Now().Add(-30 * 24 * time.Hour)
 			for i := 0; i < before; i += chunk {
-				loader.transfers(i, min(i+chunk, before), start, 400*time.Millisecond)
+				loader.transfers(i, min(i+chunk, before), start.Add(time.Duration(i)*step), step)
 			}
 			loader.exec(`VACUUM ANALYZE`)
 			began := time.Now()
