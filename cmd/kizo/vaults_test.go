@@ -357,7 +357,7 @@ func TestSessionsInTheKeyring(t *testing.T) {
 	v.run(exitDone, "login", "ada", "--password-stdin")
 	v.noTokenInFiles()
 	v.run(exitDone, "wallet", "list")
-	v.refreshAtOnce(8)
+	v.refreshAtOnce(4)
 	v.noTokenInFiles()
 
 	// A context has an item of its own.
