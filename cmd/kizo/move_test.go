@@ -30,7 +30,7 @@ type fakeServer struct {
 	me    client.User
 }
 
-func newFakeServer(t *testing.T, money ...http.HandlerFunc) *fakeServer {
+func newFakeServer(t testing.TB, money ...http.HandlerFunc) *fakeServer {
 	t.Helper()
 	s := &fakeServer{money: money, me: client.User{Id: uuid.New(), Handle: "ada"}}
 	mux := http.NewServeMux()
