@@ -36,7 +36,9 @@ func refuseEmpty(cmd *cobra.Command) {
 func emptyFlag(cmd *cobra.Command) error {
 	var empty error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Changed && f.Value.Type() == "string" && f.Value.String() == "" && empty == nil {
+		isEmpty := f.Value.Type() == "string" && f.Value.String() == "" ||
+			f.Value.Type() == "stringSlice" && f.Value.String() == "[]"
+		if f.Changed && isEmpty && empty == nil {
 			empty = withHint(usagef("--%s is empty: give it a value, or leave it out", f.Name), cmd.CommandPath()+" --help")
 		}
 	})

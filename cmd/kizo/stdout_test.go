@@ -179,8 +179,8 @@ func outputCases() map[string]outputCase {
 	cases["kizo keys revoke"] = outputCase{silent: true, args: func(p *pairOfUsers) []string { return []string{p.key()} }}
 	cases["kizo ops user keys"] = outputCase{args: func(p *pairOfUsers) []string { p.key(); return []string{p.adaName} }}
 	cases["kizo limits show"] = outputCase{args: words()}
-	cases["kizo limits set"] = outputCase{args: words("--max-per-day", "900000EUR,900000USD")}
-	cases["kizo limits remove"] = outputCase{args: words("EUR")}
+	cases["kizo limits set"] = outputCase{args: words("--max-per-day", "900000USD")}
+	cases["kizo limits remove"] = outputCase{args: words("USD")}
 	cases["kizo ops user limits"] = outputCase{args: func(p *pairOfUsers) []string { return []string{p.adaName} }}
 	cases["kizo ops user revoke-keys"] = outputCase{silent: true, args: bobForAReason}
 	return cases
