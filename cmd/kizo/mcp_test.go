@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -290,21 +292,33 @@ func TestAgentPays(t *testing.T) {
 // with an error, and the end of stdin without one.
 func TestAgentGetsOnlyMessages(t *testing.T) {
 	ada, _ := twoPeople(t)
-	run := func(stdin string) (string, int) {
-		command := exec.CommandContext(t.Context(), "kizo", "mcp")
-		command.Env, command.Stdin = append(os.Environ(), ada.env...), strings.NewReader(stdin)
-		out, _ := command.Output()
-		return string(out), command.ProcessState.ExitCode()
-	}
+	command := exec.CommandContext(t.Context(), "kizo", "mcp")
+	command.Env = append(os.Environ(), ada.env...)
+	stdin, err := command.StdinPipe()
+	testkit.Must(t, err)
+	stdout, err := command.StdoutPipe()
+	testkit.Must(t, err)
+	testkit.Must(t, command.Start())
 	const begin = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}` + "\n"
-	out, code := run(begin + `{"jsonrpc":"2.0","method":"notifications/initialized"}` + "\n")
+	_, err = io.WriteString(stdin, begin+`{"jsonrpc":"2.0","method":"notifications/initialized"}`+"\n")
+	testkit.Must(t, err)
+	lines := bufio.NewReader(stdout)
+	line, err := lines.ReadString('\n')
+	testkit.Must(t, err)
 	var message map[string]any
-	if err := json.Unmarshal([]byte(out), &message); err != nil || strings.Count(out, "\n") != 1 || code != exitDone {
-		t.Errorf("exit code %d: %q", code, out)
+	testkit.Must(t, json.Unmarshal([]byte(line), &message))
+	testkit.Must(t, stdin.Close())
+	rest, err := io.ReadAll(lines)
+	testkit.Must(t, err)
+	_ = command.Wait()
+	if code := command.ProcessState.ExitCode(); code != exitDone || len(rest) > 0 {
+		t.Errorf("exit code %d, after the answer: %q", code, rest)
 	}
-	if _, code := run(begin + `{"x":"` + strings.Repeat("A", 2*maxMCPLine) + `"}` + "\n"); code != exitFailure {
-		t.Errorf("exit code %d after a long message", code)
-	}
+
+	long := exec.CommandContext(t.Context(), "kizo", "mcp")
+	long.Env, long.Stdin = append(os.Environ(), ada.env...), strings.NewReader(`{"x":"`+strings.Repeat("A", 2*maxMCPLine)+`"}`+"\n")
+	_ = long.Run()
+	testkit.Equal(t, "exit code after a long message", long.ProcessState.ExitCode(), exitFailure)
 }
 
 // TestUntrustedJSON: no text of a result has an invisible character, and texts of other people are
