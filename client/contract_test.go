@@ -109,6 +109,10 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 			_, err := k.Statement(ctx, "USD", "2026-11", "", MaxStatementPage)
 			return err
 		},
+		"Triggers": func(ctx context.Context, k *Client) error { _, err := k.Triggers(ctx); return err },
+		"ArmTrigger": func(ctx context.Context, k *Client) error {
+			return k.ArmTrigger(ctx, TriggerArm{Event: "deposit.rejected", Amount: 1, Currency: "USD"})
+		},
 		"Transfers": func(ctx context.Context, k *Client) error {
 			_, err := k.Transfers(ctx, ListTransfersParams{})
 			return err

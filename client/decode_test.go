@@ -96,7 +96,8 @@ var answerTypes = map[string]reflect.Type{
 	"Reconciliation": reflect.TypeFor[Reconciliation](), "AuditReport": reflect.TypeFor[AuditReport](), "ActionList": reflect.TypeFor[openapi.ActionList](),
 	"Timeline": reflect.TypeFor[Timeline](), "TransferEvent": reflect.TypeFor[openapi.TransferEvent](), "OpsSnapshot": reflect.TypeFor[OpsSnapshot](),
 	"ApiKeyList": reflect.TypeFor[openapi.ApiKeyList](), "ApiKeySecret": reflect.TypeFor[APIKeySecret](),
-	"Statement": reflect.TypeFor[Statement](), "SecurityEventList": reflect.TypeFor[openapi.SecurityEventList](),
+	"TriggerList": reflect.TypeFor[openapi.TriggerList](),
+	"Statement":   reflect.TypeFor[Statement](), "SecurityEventList": reflect.TypeFor[openapi.SecurityEventList](),
 	"Limits": reflect.TypeFor[Limits](), "WalletLimit": reflect.TypeFor[WalletLimit](),
 }
 

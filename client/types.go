@@ -18,6 +18,8 @@ type (
 	PayeeLookupResult     = openapi.PayeeLookupResult
 	PayeeResult           = openapi.PayeeResult
 	BankTransferCreate    = openapi.BankTransferCreate
+	TriggerArm            = openapi.TriggerArm
+	Trigger               = openapi.Trigger
 	ListTransfersParams   = openapi.ListTransfersParams
 	OpsListPaymentsParams = openapi.OpsListPaymentsParams
 	OpsListTasksParams    = openapi.OpsListTasksParams
@@ -158,6 +160,7 @@ const (
 	MemoMalformed           = openapi.MemoMalformed
 	TagsMalformed           = openapi.TagsMalformed
 	MethodNotAllowed        = openapi.MethodNotAllowed
+	NotDev                  = openapi.NotDev
 	NameMalformed           = openapi.NameMalformed
 	NameReserved            = openapi.NameReserved
 	NetworkMalformed        = openapi.NetworkMalformed

@@ -64,6 +64,19 @@ func (c *Client) Explain(ctx context.Context, transfer uuid.UUID) (Timeline, err
 	return read[Timeline](ctx, c, request, err)
 }
 
+// Triggers returns what the mock bank of kizod dev can do with a payment.
+func (c *Client) Triggers(ctx context.Context) ([]Trigger, error) {
+	request, err := c.get("/v1/dev/triggers", nil)
+	list, err := read[openapi.TriggerList](ctx, c, request, err)
+	return list.Items, err
+}
+
+// ArmTrigger says what the mock bank does with the next payment of an amount. It moves no money.
+func (c *Client) ArmTrigger(ctx context.Context, arm TriggerArm) error {
+	request, err := c.send(http.MethodPost, "/v1/dev/triggers", arm)
+	return c.act(ctx, request, err)
+}
+
 // Summary returns what a dashboard shows first, in one call. monthStart is the start of the current
 // month in the user's time zone, at most 32 days ago.
 func (c *Client) Summary(ctx context.Context, monthStart time.Time) (Summary, error) {

@@ -121,6 +121,7 @@ const (
 	NameMalformed           ProblemCode = "name_malformed"
 	NameReserved            ProblemCode = "name_reserved"
 	NetworkMalformed        ProblemCode = "network_malformed"
+	NotDev                  ProblemCode = "not_dev"
 	OutcomeUnknown          ProblemCode = "outcome_unknown"
 	Overloaded              ProblemCode = "overloaded"
 	OwnAccount              ProblemCode = "own_account"
@@ -244,6 +245,8 @@ func (e ProblemCode) Valid() bool {
 	case NameReserved:
 		return true
 	case NetworkMalformed:
+		return true
+	case NotDev:
 		return true
 	case OutcomeUnknown:
 		return true
@@ -1516,6 +1519,35 @@ type TransferPreview struct {
 // TransferState defines model for TransferState.
 type TransferState string
 
+// Trigger defines model for Trigger.
+type Trigger struct {
+	Description string `json:"description"`
+
+	// Event Example: deposit.rejected
+	Event string `json:"event"`
+}
+
+// TriggerArm defines model for TriggerArm.
+type TriggerArm struct {
+	// Amount An amount in minor units of its currency
+	//
+	// Example: 1250
+	Amount Money `json:"amount"`
+
+	// Currency An ISO 4217 currency code
+	//
+	// Example: USD
+	Currency Currency `json:"currency"`
+
+	// Event Example: deposit.rejected
+	Event string `json:"event"`
+}
+
+// TriggerList defines model for TriggerList.
+type TriggerList struct {
+	Items []Trigger `json:"items"`
+}
+
 // User defines model for User.
 type User struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -1816,6 +1848,9 @@ type SignUpJSONRequestBody = SignUp
 
 // CreateDepositJSONRequestBody defines body for CreateDeposit for application/json ContentType.
 type CreateDepositJSONRequestBody = BankTransferCreate
+
+// ArmTriggerJSONRequestBody defines body for ArmTrigger for application/json ContentType.
+type ArmTriggerJSONRequestBody = TriggerArm
 
 // SetLimitJSONRequestBody defines body for SetLimit for application/json ContentType.
 type SetLimitJSONRequestBody = LimitSet

@@ -19,6 +19,7 @@ import (
 
 	"github.com/JDevAman/kizo/migrations"
 	"github.com/JDevAman/kizo/money"
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/bank/sim"
@@ -135,6 +136,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 		Redis:       asynq.RedisClientOpt{Network: d.redis.Network(), Addr: d.redis.Addr()},
 		BankURL:     bankURL, BankToken: bankToken(secrets), Secrets: secrets, Listener: d.listener, OpsListen: config.OpsListen,
 		PprofListen: config.PprofListen,
+		Triggers:    triggers{d.bank},
 		Roles:       AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,
 		HashWorker: config.HashWorker, HashSlots: config.HashSlots, HashMaxWait: config.HashMaxWait, RateLimit: config.RateLimit, RateLimitAddress: config.RateLimitAddress,
 		AuditInterval: time.Hour, AuditFullInterval: 7 * 24 * time.Hour,
@@ -176,6 +178,21 @@ func devSecrets(ctx context.Context, url, path string) (auth.Secrets, error) {
 }
 
 func bankToken(secrets auth.Secrets) string { return hex.EncodeToString(secrets.BankToken.Reveal()) }
+
+// triggers are the scenarios of the mock bank.
+type triggers struct{ bank *sim.Server }
+
+func (t triggers) List() []openapi.Trigger {
+	var list []openapi.Trigger
+	for _, s := range sim.Scenarios() {
+		list = append(list, openapi.Trigger{Event: s.Name, Description: s.Help})
+	}
+	return list
+}
+
+func (t triggers) Arm(event string, amount money.Amount) bool {
+	return t.bank.Arm(event, amount.Minor, string(amount.Currency)) == nil
+}
 
 // startBank serves the mock bank over HTTP and returns its URL.
 func (d *Dev) startBank(ctx context.Context, config DevConfig, faults sim.Faults, secrets auth.Secrets) (_ string, err error) {

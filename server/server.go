@@ -107,6 +107,7 @@ type Config struct {
 	DrainDelay    time.Duration // between reporting "not ready" and closing the listener
 	DrainTimeout  time.Duration // for running requests to finish; 25 s when 0
 	LoseMoney     bool          // start although the database may lose committed transactions
+	Triggers      api.Triggers  // of the mock bank of a Dev
 	Version       string
 	Logger        *slog.Logger // no logging when nil
 }
@@ -327,6 +328,7 @@ func (s *Server) newAPI(dispatcher *settle.Dispatcher) *api.API {
 		Ledger: s.ledger, Auth: s.auth, Ops: s.newOps(), Enqueue: dispatcher.Enqueue, Contract: kizo.Contract,
 		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: s.metrics.api, Limits: s.newLimits(),
 		Part: s.part(), InFlight: s.config.InFlight, TrustedProxies: s.config.TrustedProxies, Connections: s.connections(),
+		Triggers: s.config.Triggers,
 	})
 }
 

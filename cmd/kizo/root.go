@@ -103,6 +103,7 @@ Begin with an account and some money.`,
 		newMCPCommand(a),
 		newAliasCommand(a),
 		newPluginsCommand(a),
+		newTriggerCommand(a),
 	)
 	root.AddCommand(newManCommand(a))
 	root.AddCommand(helpTopics(a.outputs)...)

@@ -112,6 +112,7 @@ func outputCases() map[string]outputCase {
 		}},
 		"kizo events":                {args: words("--since", "1h", "--limit", "1")},
 		"kizo mcp":                   {skip: "its stdout has the messages of a protocol; it has tests of its own"},
+		"kizo trigger":               {moves: true, args: words("deposit.callback-twice", "1", "--wait=30s")},
 		"kizo listen":                {skip: "it needs a receiver; it prints what kizo events prints"},
 		"kizo wallet list":           {args: words()},
 		"kizo wallet open":           {args: words("USD")},

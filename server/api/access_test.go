@@ -109,8 +109,10 @@ var matrix = map[string]access{
 		body: nothing, code: openapi.TransferNotFound, other: authorizationOf("/v1/transfers/:id/void")},
 	"POST /v1/transfers/:id/reverse": {
 		body: part, code: openapi.TransferNotFound, other: transferOf("/v1/transfers/:id/reverse")},
-	"POST /v1/deposits":    {body: func(*fixture, *user) any { return fields{"amount": 1, "currency": "USD"} }},
-	"POST /v1/withdrawals": {body: func(*fixture, *user) any { return fields{"amount": 1, "currency": "USD"} }},
+	"GET /v1/dev/triggers":  {body: nothing},
+	"POST /v1/dev/triggers": {body: func(*fixture, *user) any { return fields{"event": "deposit.late", "amount": 1, "currency": "USD"} }},
+	"POST /v1/deposits":     {body: func(*fixture, *user) any { return fields{"amount": 1, "currency": "USD"} }},
+	"POST /v1/withdrawals":  {body: func(*fixture, *user) any { return fields{"amount": 1, "currency": "USD"} }},
 	"GET /v1/transfers/:id/timeline": {
 		body: nothing, code: openapi.TransferNotFound, other: transferOf("/v1/transfers/:id/timeline")},
 

@@ -39,6 +39,7 @@ type Config struct {
 	InFlight        int // requests worked on at once; DefaultInFlight when 0
 	TrustedProxies  TrustedProxies
 	Connections     Connections
+	Triggers        Triggers // nil for every server but kizod dev
 }
 
 // API serves the HTTP API. It implements the interface that is generated from the contract.
@@ -64,6 +65,7 @@ type API struct {
 	admission  *admission
 	batches    *batchLimits
 	proxies    TrustedProxies
+	triggers   Triggers
 	listener   listener.Config
 }
 
@@ -81,7 +83,8 @@ func New(config Config) *API {
 		batches: newBatchLimits(),
 		ledger:  config.Ledger, auth: config.Auth, ops: config.Ops, enqueue: config.Enqueue,
 		currency: config.DefaultCurrency, log: config.Logger, metrics: config.Metrics, timeout: 15 * time.Second,
-		part: config.Part, limits: config.Limits, proxies: config.TrustedProxies,
+		triggers: config.Triggers,
+		part:     config.Part, limits: config.Limits, proxies: config.TrustedProxies,
 		userPolicy: config.Limits.UserPolicy.field("user"), addressPolicy: config.Limits.AddressPolicy.field("address"),
 	}
 	a.streams, a.endStreams = context.WithCancel(context.Background())

@@ -86,6 +86,8 @@ var scopesOfRoutes = map[string]string{
 	"POST /v1/transfers/:id/capture":              "transfers:write",
 	"POST /v1/transfers/:id/void":                 "transfers:write",
 	"POST /v1/transfers/:id/reverse":              "transfers:write",
+	"GET /v1/dev/triggers":                        "read bank:write",
+	"POST /v1/dev/triggers":                       "bank:write",
 	"POST /v1/deposits":                           "bank:write",
 	"POST /v1/withdrawals":                        "bank:write",
 	"GET /v1/limits":                              "read transfers:write bank:write",

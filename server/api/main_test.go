@@ -62,6 +62,7 @@ type options struct {
 	proxies  api.TrustedProxies
 	conns    api.Connections
 	limits   api.Limits
+	notDev   bool // without a mock bank
 }
 
 func newFixture(t testing.TB, change ...func(*options)) *fixture {
@@ -82,8 +83,13 @@ func newFixture(t testing.TB, change ...func(*options)) *fixture {
 	h.ledger = ledger.Open(ledger.Config{Pool: h.pool, Logger: logger, BatchTimeout: 2 * time.Second})
 	t.Cleanup(func() { testkit.Must(t, h.ledger.Close(context.Background())) })
 	h.auth, h.past = newAuth(t, h.pool, o, logger)
+	var triggers api.Triggers
+	if !o.notDev {
+		triggers = &allTriggers{}
+	}
 	h.api = api.New(api.Config{
-		Ledger: h.ledger, Auth: h.auth, Ops: h.ops, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
+		Triggers: triggers,
+		Ledger:   h.ledger, Auth: h.auth, Ops: h.ops, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
 		Logger: logger, Enqueue: func(id uuid.UUID) { h.enqueued <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies, Connections: o.conns, Limits: o.limits,
 	})
 	o.before(h.api)

@@ -84,6 +84,9 @@ var operations = map[string]operation{
 	"POST /v1/deposits":              {scopes: auth.ScopeBank, body: bodyOf[openapi.BankTransferCreate], movesMoney: true},
 	"POST /v1/withdrawals":           {scopes: auth.ScopeBank, body: bodyOf[openapi.BankTransferCreate], movesMoney: true},
 
+	"GET /v1/dev/triggers":  {scopes: auth.ScopeRead | auth.ScopeBank},
+	"POST /v1/dev/triggers": {scopes: auth.ScopeBank, body: bodyOf[openapi.TriggerArm]},
+
 	"POST /v1/bank/callbacks": {access: forTheBank},
 
 	"GET /v1/ops/queues":                             {access: forOperators, scopes: auth.ScopeOpsRead},

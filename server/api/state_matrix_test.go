@@ -60,6 +60,8 @@ var stateRows = map[string]stateRow{
 	// New money does not move. What was held before may still be captured or released.
 	"POST /v1/transfers":             {body: fields{"to": "@peer", "amount": 1, "currency": "USD"}, frozen: openapi.AccountFrozen},
 	"POST /v1/transfers/batch":       {body: fields{"transfers": []fields{batchRow(&user{handle: "peer"}, 1)}}}, // account_frozen is in the result
+	"GET /v1/dev/triggers":           {},
+	"POST /v1/dev/triggers":          {body: fields{"event": "deposit.late", "amount": 1, "currency": "USD"}},
 	"POST /v1/deposits":              {body: fields{"amount": 1, "currency": "USD"}, frozen: openapi.AccountFrozen},
 	"POST /v1/withdrawals":           {body: fields{"amount": 1, "currency": "USD"}, frozen: openapi.AccountFrozen},
 	"POST /v1/transfers/:id/reverse": {body: fields{}, own: received(false), frozen: openapi.AccountFrozen},

@@ -35,6 +35,8 @@
 // and the number of the attempt, so a run can be repeated. Attempts are counted for each process
 // and method. [Preset] returns named sets of faults.
 //
+// [Server.Arm] makes one payment follow a [Scenario] instead, for people who want to see one fault.
+//
 // # Limits of the package
 //
 // The package does not import Kizo's ledger, queue or database code. It reaches Kizo by HTTP only.

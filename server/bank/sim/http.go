@@ -66,11 +66,16 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	traceID := s.logRequest(r, in.Ref)
-	p := s.faults.Load().planFor(s.cfg.Seed, opSubmit, in.Ref, s.payments.countSubmit(in.Ref))
+	attempt := s.payments.countSubmit(in.Ref)
+	if attempt == 1 {
+		s.assign(in)
+	}
+	faults := s.faultsOf(in.Ref, opSubmit, attempt)
+	p := faults.planFor(s.cfg.Seed, opSubmit, in.Ref, attempt)
 	if !s.applyFaults(w, p) {
 		return
 	}
-	decide := s.decide(in)
+	decide := s.decide(in, faults)
 	e, first, err := s.payments.execute(in, func(seq int64) *Entry {
 		entry := decide(seq)
 		entry.TraceID = traceID
@@ -81,7 +86,7 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if first && s.callbacks != nil {
-		s.callbacks.enqueue(e, s.faults.Load().callbackPlan(s.cfg.Seed, e.Ref))
+		s.callbacks.enqueue(e, faults.callbackPlan(s.cfg.Seed, e.Ref))
 	}
 	if p.cut {
 		_ = s.wait(s.ctx, p.stall) // the connection is closed in both cases
@@ -144,7 +149,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	s.logRequest(r, ref)
 	var p faultPlan
 	if attempt := s.payments.countStatus(ref); attempt > 0 {
-		p = s.faults.Load().planFor(s.cfg.Seed, opStatus, ref, attempt)
+		p = s.faultsOf(ref, opStatus, attempt).planFor(s.cfg.Seed, opStatus, ref, attempt)
 		if !s.applyFaults(w, p) {
 			return
 		}

@@ -26,7 +26,7 @@ func TestRestartKeepsAnswers(t *testing.T) {
 	}
 	before := map[int]Entry{}
 	for n := range 40 {
-		e, first, err := s.payments.execute(pay(n), s.decide(pay(n)))
+		e, first, err := s.payments.execute(pay(n), s.decide(pay(n), Faults{}))
 		if err != nil || !first {
 			t.Fatal(first, err)
 		}
@@ -35,7 +35,7 @@ func TestRestartKeepsAnswers(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.payments.execute(pay(99), s.decide(pay(99))); !errors.Is(err, errClosed) {
+	if _, _, err := s.payments.execute(pay(99), s.decide(pay(99), Faults{})); !errors.Is(err, errClosed) {
 		t.Errorf("a closed bank executed: %v", err)
 	}
 	// Another seed and no faults: decided payments do not change.
@@ -45,12 +45,12 @@ func TestRestartKeepsAnswers(t *testing.T) {
 	}
 	defer s.Close()
 	for n, want := range before {
-		e, first, err := s.payments.execute(pay(n), s.decide(pay(n)))
+		e, first, err := s.payments.execute(pay(n), s.decide(pay(n), Faults{}))
 		if err != nil || first || *e != want {
 			t.Errorf("%d: was %+v, is %+v, %v", n, want, e, err)
 		}
 	}
-	e, first, err := s.payments.execute(pay(100), s.decide(pay(100)))
+	e, first, err := s.payments.execute(pay(100), s.decide(pay(100), Faults{}))
 	if err != nil || !first || e.Seq != 41 {
 		t.Errorf("the next entry is %+v, %v", e, err)
 	}
@@ -78,7 +78,7 @@ func TestIncompleteLineIsRemoved(t *testing.T) {
 		if err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
-		_, first, err := s.payments.execute(pay(1), s.decide(pay(1)))
+		_, first, err := s.payments.execute(pay(1), s.decide(pay(1), Faults{}))
 		if err := errors.Join(err, s.Close()); err != nil || !first {
 			t.Fatal(first, err)
 		}
@@ -205,7 +205,7 @@ func TestClosedOnAFullDisk(t *testing.T) {
 	}
 	j := s.payments.journal
 	j.write = func(p []byte) (int, error) { n, _ := j.file.Write(p[:len(p)-1]); return n, syscall.ENOSPC }
-	if _, _, err := s.payments.execute(pay(1), s.decide(pay(1))); !errors.Is(err, syscall.ENOSPC) {
+	if _, _, err := s.payments.execute(pay(1), s.decide(pay(1), Faults{})); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("got %v", err)
 	}
 	if err := s.Close(); !errors.Is(err, syscall.ENOSPC) {
@@ -230,7 +230,7 @@ func TestFsyncIsShared(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	submit := func(n int) {
-		e, _, err := r.payments.insert(pay(n), r.decide(pay(n)))
+		e, _, err := r.payments.insert(pay(n), r.decide(pay(n), Faults{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +270,7 @@ func BenchmarkSubmit(b *testing.B) {
 			n++
 			in := pay(n)
 			mu.Unlock()
-			if _, _, err := s.payments.execute(in, s.decide(in)); err != nil {
+			if _, _, err := s.payments.execute(in, s.decide(in, Faults{})); err != nil {
 				b.Error(err)
 			}
 		}

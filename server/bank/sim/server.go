@@ -29,6 +29,7 @@ type Server struct {
 	faults    atomic.Pointer[Faults]
 	payments  *payments
 	lies      *lieLog
+	armed     armed
 	callbacks *callbackSender // nil without callbacks
 	slots     chan struct{}
 
@@ -127,14 +128,14 @@ func (s *Server) Close() error {
 }
 
 // decide returns a function that creates the entry of an instruction.
-func (s *Server) decide(in bank.Instruction) func(seq int64) *Entry {
+func (s *Server) decide(in bank.Instruction, faults Faults) func(seq int64) *Entry {
 	return func(seq int64) *Entry {
 		e := &Entry{
 			Seq: seq, Instruction: in, Status: StatusExecuted,
 			At:      s.cfg.Clock().UTC().Truncate(time.Microsecond),
 			BankRef: bankRef(s.cfg.Seed, seq, in.Ref),
 		}
-		if s.faults.Load().rejects(s.cfg.Seed, in) {
+		if faults.rejects(s.cfg.Seed, in) {
 			e.Status, e.Reason = StatusRejected, "declined by the account's bank"
 		}
 		return e

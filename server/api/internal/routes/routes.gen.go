@@ -53,6 +53,12 @@ type ServerInterface interface {
 	// CreateDeposit Deposit money from the user's bank account
 	// (POST /v1/deposits)
 	CreateDeposit(c *fiber.Ctx, params CreateDepositParams) error
+	// ListTriggers List what the mock bank of kizod dev can do with a payment
+	// (GET /v1/dev/triggers)
+	ListTriggers(c *fiber.Ctx) error
+	// ArmTrigger Say what the mock bank does with the next payment of an amount
+	// (POST /v1/dev/triggers)
+	ArmTrigger(c *fiber.Ctx) error
 	// StreamEvents Stream the events of the user's transfers (server-sent events)
 	// (GET /v1/events)
 	StreamEvents(c *fiber.Ctx, params StreamEventsParams) error
@@ -459,6 +465,42 @@ func (siw *ServerInterfaceWrapper) CreateDeposit(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.CreateDeposit(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListTriggers operation middleware
+func (siw *ServerInterfaceWrapper) ListTriggers(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListTriggers(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ArmTrigger operation middleware
+func (siw *ServerInterfaceWrapper) ArmTrigger(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ArmTrigger(c)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2061,6 +2103,10 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Get(options.BaseURL+"/v1/transfers/:id/timeline", wrapper.ExplainTransfer)
 
+	router.Get(options.BaseURL+"/v1/dev/triggers", wrapper.ListTriggers)
+
+	router.Post(options.BaseURL+"/v1/dev/triggers", wrapper.ArmTrigger)
+
 	router.Post(options.BaseURL+"/v1/bank/callbacks", wrapper.BankCallback)
 
 	router.Get(options.BaseURL+"/v1/ops/queues", wrapper.OpsListQueues)
@@ -2561,6 +2607,76 @@ type CreateDepositdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateDepositdefaultApplicationProblemPlusJSONResponse) VisitCreateDepositResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ListTriggersRequestObject struct {
+}
+
+type ListTriggersResponseObject interface {
+	VisitListTriggersResponse(ctx *fiber.Ctx) error
+}
+
+type ListTriggers200JSONResponse TriggerList
+
+func (response ListTriggers200JSONResponse) VisitListTriggersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListTriggersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListTriggersdefaultApplicationProblemPlusJSONResponse) VisitListTriggersResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ArmTriggerRequestObject struct {
+	Body *ArmTriggerJSONRequestBody
+}
+
+type ArmTriggerResponseObject interface {
+	VisitArmTriggerResponse(ctx *fiber.Ctx) error
+}
+
+type ArmTrigger204Response struct {
+}
+
+func (response ArmTrigger204Response) VisitArmTriggerResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type ArmTriggerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ArmTriggerdefaultApplicationProblemPlusJSONResponse) VisitArmTriggerResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -4336,6 +4452,12 @@ type StrictServerInterface interface {
 	// CreateDeposit Deposit money from the user's bank account
 	// (POST /v1/deposits)
 	CreateDeposit(ctx context.Context, request CreateDepositRequestObject) (CreateDepositResponseObject, error)
+	// ListTriggers List what the mock bank of kizod dev can do with a payment
+	// (GET /v1/dev/triggers)
+	ListTriggers(ctx context.Context, request ListTriggersRequestObject) (ListTriggersResponseObject, error)
+	// ArmTrigger Say what the mock bank does with the next payment of an amount
+	// (POST /v1/dev/triggers)
+	ArmTrigger(ctx context.Context, request ArmTriggerRequestObject) (ArmTriggerResponseObject, error)
 	// StreamEvents Stream the events of the user's transfers (server-sent events)
 	// (GET /v1/events)
 	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
@@ -4859,6 +4981,65 @@ func (sh *strictHandler) CreateDeposit(ctx *fiber.Ctx, params CreateDepositParam
 		return err
 	} else if validResponse, ok := response.(CreateDepositResponseObject); ok {
 		if err := validResponse.VisitCreateDepositResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTriggers operation middleware
+func (sh *strictHandler) ListTriggers(ctx *fiber.Ctx) error {
+	var request ListTriggersRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTriggers(ctx.UserContext(), request.(ListTriggersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTriggers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTriggersResponseObject); ok {
+		if err := validResponse.VisitListTriggersResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ArmTrigger operation middleware
+func (sh *strictHandler) ArmTrigger(ctx *fiber.Ctx) error {
+	var request ArmTriggerRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*ArmTriggerJSONRequestBody)
+	if !ok {
+		body = new(ArmTriggerJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ArmTrigger(ctx.UserContext(), request.(ArmTriggerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ArmTrigger")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ArmTriggerResponseObject); ok {
+		if err := validResponse.VisitArmTriggerResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
