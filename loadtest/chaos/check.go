@@ -97,10 +97,32 @@ func (r *result) gather(ctx context.Context, conn *pgx.Conn) (*evidence, error) 
 }
 
 // expectedRefusals are the SQLSTATEs that a correct kizod causes: a wait that a timeout ended, and
-// the consequences of a crash or of a cut connection. A key that another session has just committed
-// (23505 on transfers_key) is expected too.
+// the consequences of a crash or of a cut connection.
 var expectedRefusals = []string{
 	"00000", "08003", "08006", "08P01", "25P03", "55P03", "57014", "57P01", "57P02", "57P03", "53300",
+}
+
+// outdatedRefusals are the SQLSTATEs and parts of the messages with which the database rejects a
+// batch that was decided on remembered accounts, because another process has changed them or used
+// a key (server/ledger/remembered.go). The last is also a key that another session has just
+// committed.
+var outdatedRefusals = []struct{ state, message string }{
+	{"23000", "the new postings do not continue those of account"},
+	{"23000", "is frozen, or has a limit that was not read"},
+	{"23514", `"accounts_floor"`}, // the other process has opened a hold
+	{"23505", `"transfers_key"`},
+}
+
+func isExpectedRefusal(state, message string) bool {
+	if slices.Contains(expectedRefusals, state) {
+		return true
+	}
+	for _, r := range outdatedRefusals {
+		if state == r.state && strings.Contains(message, r.message) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkDatabaseLog looks for statements that the database rejected. The constraints are the last
@@ -116,7 +138,7 @@ func (r *result) checkDatabaseLog() error {
 			continue
 		}
 		state := head[strings.LastIndexByte(head, ' ')+1:]
-		if slices.Contains(expectedRefusals, state) || (state == "23505" && strings.Contains(message, "transfers_key")) {
+		if isExpectedRefusal(state, message) {
 			continue
 		}
 		r.found.add("database", "PostgreSQL had to reject a statement: %s", strings.TrimSpace(line))
