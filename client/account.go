@@ -16,9 +16,11 @@ func (c *Client) SignUp(ctx context.Context, user SignUp) (User, error) {
 	return c.begin(ctx, request, err)
 }
 
-// LogIn starts a session and stores its tokens. login is an e-mail address or a handle.
-func (c *Client) LogIn(ctx context.Context, login, password string) (User, error) {
-	body := openapi.LogIn{Login: login, Password: password}
+// LogIn starts a session and stores its tokens. login is an e-mail address or a handle. otp is a
+// code of the second factor or a recovery code; it is empty for users without one, and others are
+// refused with OtpRequired.
+func (c *Client) LogIn(ctx context.Context, login, password, otp string) (User, error) {
+	body := openapi.LogIn{Login: login, Password: password, Otp: otp}
 	request, err := c.send(http.MethodPost, "/v1/auth/login", body)
 	return c.begin(ctx, request, err)
 }

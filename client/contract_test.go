@@ -31,7 +31,7 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 			return err
 		},
 		"SignUp":        func(ctx context.Context, k *Client) error { _, err := k.SignUp(ctx, SignUp{}); return err },
-		"LogIn":         func(ctx context.Context, k *Client) error { _, err := k.LogIn(ctx, "ada", "x"); return err },
+		"LogIn":         func(ctx context.Context, k *Client) error { _, err := k.LogIn(ctx, "ada", "x", ""); return err },
 		"LogOut":        func(ctx context.Context, k *Client) error { return k.LogOut(ctx) },
 		"Me":            func(ctx context.Context, k *Client) error { _, err := k.Me(ctx); return err },
 		"Rename":        func(ctx context.Context, k *Client) error { _, err := k.Rename(ctx, "Ada"); return err },
@@ -68,13 +68,17 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 			_, err := k.ResolvePayment(ctx, id, "ask", "x")
 			return err
 		},
-		"Freeze":           func(ctx context.Context, k *Client) error { return k.Freeze(ctx, "ada", "x") },
-		"Unfreeze":         func(ctx context.Context, k *Client) error { return k.Unfreeze(ctx, "ada", "x") },
-		"Suspend":          func(ctx context.Context, k *Client) error { return k.Suspend(ctx, "ada", "x") },
-		"Reinstate":        func(ctx context.Context, k *Client) error { return k.Reinstate(ctx, "ada", "x") },
-		"EndSessions":      func(ctx context.Context, k *Client) error { return k.EndSessions(ctx, "ada", "x") },
-		"EndOtherSessions": func(ctx context.Context, k *Client) error { _, err := k.EndOtherSessions(ctx); return err },
-		"FreezeMe":         func(ctx context.Context, k *Client) error { return k.FreezeMe(ctx) },
+		"Freeze":              func(ctx context.Context, k *Client) error { return k.Freeze(ctx, "ada", "x") },
+		"Unfreeze":            func(ctx context.Context, k *Client) error { return k.Unfreeze(ctx, "ada", "x") },
+		"Suspend":             func(ctx context.Context, k *Client) error { return k.Suspend(ctx, "ada", "x") },
+		"Reinstate":           func(ctx context.Context, k *Client) error { return k.Reinstate(ctx, "ada", "x") },
+		"EndSessions":         func(ctx context.Context, k *Client) error { return k.EndSessions(ctx, "ada", "x") },
+		"EndOtherSessions":    func(ctx context.Context, k *Client) error { _, err := k.EndOtherSessions(ctx); return err },
+		"FreezeMe":            func(ctx context.Context, k *Client) error { return k.FreezeMe(ctx) },
+		"SecondFactor":        func(ctx context.Context, k *Client) error { _, err := k.SecondFactor(ctx); return err },
+		"AddSecondFactor":     func(ctx context.Context, k *Client) error { _, err := k.AddSecondFactor(ctx, "x"); return err },
+		"ConfirmSecondFactor": func(ctx context.Context, k *Client) error { _, err := k.ConfirmSecondFactor(ctx, "1"); return err },
+		"RemoveSecondFactor":  func(ctx context.Context, k *Client) error { return k.RemoveSecondFactor(ctx, "x", "1") },
 		"ResetPassword": func(ctx context.Context, k *Client) error {
 			return k.ResetPassword(ctx, PasswordReset{Login: "x", Code: "x", NewPassword: "y"})
 		},
@@ -176,7 +180,7 @@ func TestRequestsFollowTheContract(t *testing.T) {
 	}
 	store := new(memoryTokens) // which StaticToken is not: log-in and refresh replace its tokens
 	c, _ = dial(t, s.URL, store)
-	_, _ = c.LogIn(t.Context(), "ada", "password")
+	_, _ = c.LogIn(t.Context(), "ada", "password", "")
 	_, _ = c.SignUp(t.Context(), SignUp{})
 	store.held = Credentials{AccessToken: "old", RefreshToken: "refresh"}
 	_, _ = c.Me(t.Context())

@@ -257,7 +257,7 @@ func TestInterruptedAfterSending(t *testing.T) {
 func TestLogInIsNotRepeated(t *testing.T) {
 	r := newRemote(t, hangsUp)
 	k, _ := dial(t, r.URL, new(memoryTokens))
-	if _, err := k.LogIn(t.Context(), "ada", "secret secret"); err == nil || r.tries() != 1 {
+	if _, err := k.LogIn(t.Context(), "ada", "secret secret", ""); err == nil || r.tries() != 1 {
 		t.Errorf("%d tries, %v", r.tries(), err)
 	}
 }
@@ -270,7 +270,7 @@ func TestRefusedLogInIsRepeatedAfterRetryAfter(t *testing.T) {
 	} {
 		r := newRemote(t, refusal, says(401, InvalidCredentials))
 		k, slept := dial(t, r.URL, new(memoryTokens))
-		_, err := k.LogIn(t.Context(), "ada", "secret secret")
+		_, err := k.LogIn(t.Context(), "ada", "secret secret", "")
 		if refused, ok := errors.AsType[*Error](err); !ok || refused.Code != InvalidCredentials || r.tries() != 2 {
 			t.Errorf("%d tries, %v", r.tries(), err)
 		}
@@ -280,7 +280,7 @@ func TestRefusedLogInIsRepeatedAfterRetryAfter(t *testing.T) {
 	}
 	r := newRemote(t, says(429, TooManyAttempts, "Retry-After", "1"))
 	k, _ := dial(t, r.URL, new(memoryTokens))
-	if _, err := k.LogIn(t.Context(), "ada", "secret secret"); err == nil || r.tries() != 1 {
+	if _, err := k.LogIn(t.Context(), "ada", "secret secret", ""); err == nil || r.tries() != 1 {
 		t.Errorf("too many attempts: %d tries, %v", r.tries(), err)
 	}
 }
@@ -297,7 +297,7 @@ func TestLogInWaitsLongerThanTheServer(t *testing.T) {
 	k, err := New(Config{Server: "http://127.0.0.1:1", Tokens: new(memoryTokens), HTTPClient: &http.Client{Transport: deadline}})
 	testkit.Must(t, err)
 	const server = time.Minute // HashRequestTimeout of server/auth
-	if _, err := k.LogIn(t.Context(), "ada", "secret secret"); err == nil || left <= server {
+	if _, err := k.LogIn(t.Context(), "ada", "secret secret", ""); err == nil || left <= server {
 		t.Errorf("waits for %v, %v; want more than %v", left, err, server)
 	}
 }

@@ -27,6 +27,8 @@ type (
 	APIKeyRotate          = openapi.ApiKeyRotate
 	PasswordChange        = openapi.PasswordChange
 	PasswordReset         = openapi.PasswordReset
+	SecondFactor          = openapi.SecondFactor
+	SecondFactorSecret    = openapi.SecondFactorSecret
 	PasswordChanged       = openapi.PasswordChanged
 	APIKeyLimit           = openapi.ApiKeyLimit
 	LimitSet              = openapi.LimitSet
@@ -172,6 +174,10 @@ const (
 	PasswordPersonal        = openapi.PasswordPersonal
 	PasswordUnchanged       = openapi.PasswordUnchanged
 	ResetCodeInvalid        = openapi.ResetCodeInvalid
+	OTPRequired             = openapi.OtpRequired
+	OTPInvalid              = openapi.OtpInvalid
+	SecondFactorExists      = openapi.SecondFactorExists
+	SecondFactorMissing     = openapi.SecondFactorMissing
 	PasswordTooCommon       = openapi.PasswordTooCommon
 	PasswordTooLong         = openapi.PasswordTooLong
 	PasswordTooShort        = openapi.PasswordTooShort

@@ -122,6 +122,8 @@ const (
 	NameReserved            ProblemCode = "name_reserved"
 	NetworkMalformed        ProblemCode = "network_malformed"
 	NotDev                  ProblemCode = "not_dev"
+	OtpInvalid              ProblemCode = "otp_invalid"
+	OtpRequired             ProblemCode = "otp_required"
 	OutcomeUnknown          ProblemCode = "outcome_unknown"
 	Overloaded              ProblemCode = "overloaded"
 	OwnAccount              ProblemCode = "own_account"
@@ -148,6 +150,8 @@ const (
 	RouteNotFound           ProblemCode = "route_not_found"
 	ScopeMissing            ProblemCode = "scope_missing"
 	ScopeUnknown            ProblemCode = "scope_unknown"
+	SecondFactorExists      ProblemCode = "second_factor_exists"
+	SecondFactorMissing     ProblemCode = "second_factor_missing"
 	SessionNotFound         ProblemCode = "session_not_found"
 	SessionRequired         ProblemCode = "session_required"
 	SessionRevoked          ProblemCode = "session_revoked"
@@ -248,6 +252,10 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case NotDev:
 		return true
+	case OtpInvalid:
+		return true
+	case OtpRequired:
+		return true
 	case OutcomeUnknown:
 		return true
 	case Overloaded:
@@ -299,6 +307,10 @@ func (e ProblemCode) Valid() bool {
 	case ScopeMissing:
 		return true
 	case ScopeUnknown:
+		return true
+	case SecondFactorExists:
+		return true
+	case SecondFactorMissing:
 		return true
 	case SessionNotFound:
 		return true
@@ -586,6 +598,9 @@ type ApiKeyCreate struct {
 	// Example: ["203.0.113.0/24"]
 	Networks *[]string `json:"networks,omitempty"`
 
+	// Otp A code of the second factor, or a recovery code. It is needed if the user has a second factor (401 `otp_required`).
+	Otp string `json:"otp,omitempty"`
+
 	// Password The password of the user, because a key outlives the session
 	Password string `json:"password"`
 
@@ -624,6 +639,9 @@ type ApiKeyList struct {
 type ApiKeyRotate struct {
 	// ExpiresIn The number of seconds for which the new secret is valid: at most 366 days; the default is 90 days
 	ExpiresIn *int `json:"expires_in,omitempty"`
+
+	// Otp A code of the second factor, or a recovery code. It is needed if the user has a second factor (401 `otp_required`).
+	Otp string `json:"otp,omitempty"`
 
 	// Overlap The number of seconds for which the earlier secret stays valid: at most 7 days; the default is 1 day
 	Overlap *int `json:"overlap,omitempty"`
@@ -837,7 +855,10 @@ type Limits struct {
 // LogIn defines model for LogIn.
 type LogIn struct {
 	// Login E-mail address or handle
-	Login    string `json:"login"`
+	Login string `json:"login"`
+
+	// Otp A code of the second factor, or a recovery code. It is needed if the user has a second factor (401 `otp_required`).
+	Otp      string `json:"otp,omitempty"`
 	Password string `json:"password"`
 }
 
@@ -926,6 +947,9 @@ type PasswordChange struct {
 
 	// NewPassword 10 to 256 bytes of UTF-8, not one that attackers try first, and not the current one
 	NewPassword string `json:"new_password"`
+
+	// Otp A code of the second factor, or a recovery code. It is needed if the user has a second factor (401 `otp_required`).
+	Otp string `json:"otp,omitempty"`
 }
 
 // PasswordChanged defines model for PasswordChanged.
@@ -1126,9 +1150,50 @@ type Reconciliation struct {
 	Read int `json:"read"`
 }
 
+// RecoveryCodes defines model for RecoveryCodes.
+type RecoveryCodes struct {
+	// RecoveryCodes Ten codes, each of which works once in place of a code of the app
+	RecoveryCodes []string `json:"recovery_codes"`
+}
+
 // Refresh defines model for Refresh.
 type Refresh struct {
 	RefreshToken string `json:"refresh_token"`
+}
+
+// SecondFactor defines model for SecondFactor.
+type SecondFactor struct {
+	Enabled bool `json:"enabled"`
+
+	// RecoveryCodes The number of recovery codes that are left
+	RecoveryCodes int `json:"recovery_codes"`
+}
+
+// SecondFactorAdd defines model for SecondFactorAdd.
+type SecondFactorAdd struct {
+	Password string `json:"password"`
+}
+
+// SecondFactorConfirm defines model for SecondFactorConfirm.
+type SecondFactorConfirm struct {
+	// Otp A code of the authenticator app
+	Otp string `json:"otp"`
+}
+
+// SecondFactorRemove defines model for SecondFactorRemove.
+type SecondFactorRemove struct {
+	// Otp A code of the authenticator app or a recovery code
+	Otp      string `json:"otp"`
+	Password string `json:"password"`
+}
+
+// SecondFactorSecret defines model for SecondFactorSecret.
+type SecondFactorSecret struct {
+	// Secret The secret in Base32
+	Secret string `json:"secret"`
+
+	// Uri The secret for a QR code: otpauth://totp/…
+	Uri string `json:"uri"`
 }
 
 // SecurityEvent defines model for SecurityEvent.
@@ -1141,7 +1206,7 @@ type SecurityEvent struct {
 	Client  *string   `json:"client,omitempty"`
 	Detail  *string   `json:"detail,omitempty"`
 
-	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated, role_changed, email_verified, password_changed, frozen, key_created, key_rotated, key_revoked or key_refused. Later versions can add others.
+	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated, role_changed, email_verified, password_changed, frozen, second_factor_added, second_factor_removed, recovery_code_used, key_created, key_rotated, key_revoked or key_refused. Later versions can add others.
 	Event     string              `json:"event"`
 	Id        int64               `json:"id"`
 	SessionId *openapi_types.UUID `json:"session_id,omitempty"`
@@ -1842,6 +1907,15 @@ type ResetPasswordJSONRequestBody = PasswordReset
 
 // RefreshJSONRequestBody defines body for Refresh for application/json ContentType.
 type RefreshJSONRequestBody = Refresh
+
+// AddSecondFactorJSONRequestBody defines body for AddSecondFactor for application/json ContentType.
+type AddSecondFactorJSONRequestBody = SecondFactorAdd
+
+// ConfirmSecondFactorJSONRequestBody defines body for ConfirmSecondFactor for application/json ContentType.
+type ConfirmSecondFactorJSONRequestBody = SecondFactorConfirm
+
+// RemoveSecondFactorJSONRequestBody defines body for RemoveSecondFactor for application/json ContentType.
+type RemoveSecondFactorJSONRequestBody = SecondFactorRemove
 
 // SignUpJSONRequestBody defines body for SignUp for application/json ContentType.
 type SignUpJSONRequestBody = SignUp

@@ -14,10 +14,11 @@ import (
 
 // loginScreen replaces all pages while there is no session.
 type loginScreen struct {
-	name, password *textField
-	focus          int // 0 the name, 1 the password
-	asked          bool
-	problem        string
+	name, password, otp *textField
+	focus               int  // of the fields
+	needsOTP            bool // the user has a second factor, so there is a third field
+	asked               bool
+	problem             string
 }
 
 type loggedInMsg struct {
@@ -29,18 +30,30 @@ type loggedInMsg struct {
 type userChangedMsg struct{}
 
 func newLoginScreen() *loginScreen {
-	s := &loginScreen{name: newTextField(maxPayee), password: newTextField(128)}
-	s.password.secret = true
+	s := &loginScreen{name: newTextField(maxPayee), password: newTextField(128), otp: newTextField(32)}
+	s.password.secret, s.otp.secret = true, true
 	return s
 }
 
 func (s *loginScreen) typing() bool { return true }
 
-func (s *loginScreen) field() *textField {
-	if s.focus == 0 {
-		return s.name
+// fields are those that are shown.
+func (s *loginScreen) fields() []*textField {
+	if s.needsOTP {
+		return []*textField{s.name, s.password, s.otp}
 	}
-	return s.password
+	return []*textField{s.name, s.password}
+}
+
+func (s *loginScreen) field() *textField { return s.fields()[s.focus] }
+
+// move puts the focus on another field.
+func (s *loginScreen) move(by int) func(*shared) tea.Cmd {
+	return func(*shared) tea.Cmd {
+		n := len(s.fields())
+		s.focus = (s.focus + by + n) % n
+		return nil
+	}
 }
 
 func (s *loginScreen) update(_ *shared, msg tea.Msg) tea.Cmd {
@@ -51,7 +64,15 @@ func (s *loginScreen) update(_ *shared, msg tea.Msg) tea.Cmd {
 		}
 	case loggedInMsg:
 		s.asked = false
-		s.password.set("")
+		s.otp.set("")
+		if refused, ok := asRefusal(msg.err); ok && refused.Code == client.OTPRequired {
+			s.needsOTP, s.focus, s.problem = true, 2, "type a code of your authenticator app, or a recovery code"
+			return nil
+		}
+		if refused, ok := asRefusal(msg.err); !ok || refused.Code != client.OTPInvalid {
+			s.password.set("")
+			s.needsOTP, s.focus = false, min(s.focus, 1)
+		}
 		if msg.err != nil {
 			s.problem = msg.err.Error()
 		}
@@ -60,13 +81,13 @@ func (s *loginScreen) update(_ *shared, msg tea.Msg) tea.Cmd {
 }
 
 func (s *loginScreen) keys(*shared) []binding {
-	other := func(*shared) tea.Cmd { s.focus = 1 - s.focus; return nil }
 	enter := binding{keys: []string{"enter"}, shown: "enter", help: "log in", command: "kizo login NAME", run: s.logIn}
-	if s.focus == 0 {
-		enter = binding{keys: []string{"enter"}, shown: "enter", help: "next field", run: other}
+	if s.focus < len(s.fields())-1 {
+		enter = binding{keys: []string{"enter"}, shown: "enter", help: "next field", run: s.move(1)}
 	}
 	keys := []binding{enter,
-		{keys: []string{"tab", "shift+tab", "down", "up"}, shown: "tab", help: "next field", run: other},
+		{keys: []string{"tab", "down"}, shown: "tab", help: "next field", run: s.move(1)},
+		{keys: []string{"shift+tab", "up"}, shown: "shift+tab", help: "previous field", run: s.move(-1)},
 		{keys: []string{"esc"}, shown: "esc", help: "quit", run: func(*shared) tea.Cmd { return tea.Quit }},
 	}
 	return append(keys, s.field().keys(nil)...)
@@ -83,11 +104,15 @@ func (s *loginScreen) logIn(m *shared) tea.Cmd {
 	case password == "":
 		s.problem = "type your password"
 		return nil
+	case s.needsOTP && s.otp.text() == "":
+		s.problem = "type a code of your authenticator app, or a recovery code"
+		return nil
 	}
+	otp := s.otp.text()
 	s.asked, s.problem = true, ""
 	server := m.server
 	return m.ask(func(ctx context.Context) tea.Msg {
-		me, err := server.LogIn(ctx, name, password)
+		me, err := server.LogIn(ctx, name, password, otp)
 		return loggedInMsg{me, err}
 	})
 }
@@ -105,8 +130,11 @@ func (s *loginScreen) view(m *shared, width, height int) string {
 	}
 	body := []string{
 		m.Dim.Render(draw.Fit("on "+m.server.Server(), inner)), "",
-		line("Name", s.name, s.focus == 0), line("Password", s.password, s.focus == 1), "",
 	}
+	for i, name := range []string{"Name", "Password", "Code"}[:len(s.fields())] {
+		body = append(body, line(name, s.fields()[i], s.focus == i))
+	}
+	body = append(body, "")
 	switch {
 	case s.asked:
 		body = append(body, m.Dim.Render(draw.Fit("Logging in…", inner)))

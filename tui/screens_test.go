@@ -46,7 +46,7 @@ func (slowServer) Preview(ctx context.Context, _ client.TransferCreate) (client.
 	return client.TransferPreview{}, ctx.Err()
 }
 
-func (slowServer) LogIn(ctx context.Context, _, _ string) (client.User, error) {
+func (slowServer) LogIn(ctx context.Context, _, _, _ string) (client.User, error) {
 	<-ctx.Done()
 	return client.User{}, ctx.Err()
 }

@@ -29,7 +29,7 @@ type Server interface {
 	operatorServer
 	snapshotServer
 	transferLister
-	LogIn(ctx context.Context, login, password string) (client.User, error)
+	LogIn(ctx context.Context, login, password, otp string) (client.User, error)
 	Explain(ctx context.Context, transfer client.ID) (client.Timeline, error)
 	SearchUsers(ctx context.Context, q string) ([]client.Person, error)
 	Preview(ctx context.Context, body client.TransferCreate) (client.TransferPreview, error)

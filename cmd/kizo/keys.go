@@ -25,12 +25,14 @@ func newKeysCommand(a *app) *cobra.Command {
 // secretOptions are those of the commands that make a secret.
 type secretOptions struct {
 	password passwordOptions
+	otp      otpOptions
 	expires  string
 	file     string
 }
 
 func (o *secretOptions) addTo(cmd *cobra.Command) {
 	o.password.addTo(cmd)
+	o.otp.addTo(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.expires, "expires", "90d", "when the secret expires: a time from now such as 90d or 12h, or RFC 3339; at most 366d")
 	flags.StringVar(&o.file, "secret-file", "", "write the secret to this new file, which only you can read, instead of stdout")
@@ -64,7 +66,7 @@ type createdKey struct {
 
 // makeSecret reads the password, calls do, and shows or stores the secret that it returns. A file
 // is created before, so that no secret is made that could not be stored.
-func (a *app) makeSecret(ctx context.Context, opts *secretOptions, flags outputFlags, do func(password string) (client.APIKeySecret, error)) error {
+func (a *app) makeSecret(ctx context.Context, opts *secretOptions, flags outputFlags, do func(password, otp string) (client.APIKeySecret, error)) error {
 	password, err := opts.password.read(ctx, a, false)
 	if err != nil {
 		return err
@@ -76,7 +78,11 @@ func (a *app) makeSecret(ctx context.Context, opts *secretOptions, flags outputF
 		}
 		defer file.Close()
 	}
-	made, err := do(password)
+	var made client.APIKeySecret
+	err = opts.otp.with(ctx, a, func(otp string) (err error) {
+		made, err = do(password, otp)
+		return err
+	})
 	if err != nil {
 		if file != nil {
 			_ = os.Remove(opts.file)
@@ -179,8 +185,8 @@ func keysCreateRun(ctx context.Context, opts *keysCreateOptions) error {
 	if err := opts.limits.apply(&key); err != nil {
 		return err
 	}
-	return a.makeSecret(ctx, &opts.secret, opts.output, func(password string) (client.APIKeySecret, error) {
-		key.Password = password
+	return a.makeSecret(ctx, &opts.secret, opts.output, func(password, otp string) (client.APIKeySecret, error) {
+		key.Password, key.Otp = password, otp
 		return kizo.CreateAPIKey(ctx, key)
 	})
 }
@@ -277,8 +283,8 @@ func keysRotateRun(ctx context.Context, opts *keysRotateOptions) error {
 	if err != nil {
 		return err
 	}
-	return a.makeSecret(ctx, &opts.secret, opts.output, func(password string) (client.APIKeySecret, error) {
-		return kizo.RotateAPIKey(ctx, id, client.APIKeyRotate{ExpiresIn: life, Overlap: overlap, Password: password})
+	return a.makeSecret(ctx, &opts.secret, opts.output, func(password, otp string) (client.APIKeySecret, error) {
+		return kizo.RotateAPIKey(ctx, id, client.APIKeyRotate{ExpiresIn: life, Overlap: overlap, Password: password, Otp: otp})
 	})
 }
 

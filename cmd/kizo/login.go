@@ -13,6 +13,7 @@ type loginOptions struct {
 	app      *app
 	output   outputFlags
 	password passwordOptions
+	otp      otpOptions
 	replace  bool
 	name     string // empty: that of the context's user
 }
@@ -42,6 +43,7 @@ is and never stored.`,
 	}
 	opts.output.addTo(cmd, a, client.User{}, userColumns...)
 	opts.password.addTo(cmd)
+	opts.otp.addTo(cmd)
 	addReplace(cmd, &opts.replace)
 	return cmd
 }
@@ -77,7 +79,11 @@ func loginRun(ctx context.Context, opts *loginOptions) error {
 	if err != nil {
 		return err
 	}
-	user, err := kizo.LogIn(ctx, strings.TrimPrefix(opts.name, "@"), password)
+	var user client.User
+	err = opts.otp.with(ctx, a, func(otp string) (err error) {
+		user, err = kizo.LogIn(ctx, strings.TrimPrefix(opts.name, "@"), password, otp)
+		return err
+	})
 	if err != nil {
 		return err
 	}

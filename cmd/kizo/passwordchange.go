@@ -18,6 +18,7 @@ type passwordChangeOptions struct {
 	app      *app
 	output   outputFlags
 	password passwordOptions
+	otp      otpOptions
 }
 
 func newPasswordChangeCommand(a *app) *cobra.Command {
@@ -38,6 +39,7 @@ line of stdin is the current password and the second line the new one.`,
 	}
 	opts.output.addTo(cmd, a, client.PasswordChanged{}, passwordChangeColumns...)
 	cmd.Flags().BoolVar(&opts.password.stdin, "password-stdin", false, "read the current and the new password from the first two lines of stdin")
+	opts.otp.addTo(cmd)
 	return cmd
 }
 
@@ -53,7 +55,11 @@ func passwordChangeRun(ctx context.Context, opts *passwordChangeOptions) error {
 	if err != nil {
 		return err
 	}
-	changed, err := kizo.ChangePassword(ctx, client.PasswordChange{CurrentPassword: current, NewPassword: next})
+	var changed client.PasswordChanged
+	err = opts.otp.with(ctx, a, func(otp string) (err error) {
+		changed, err = kizo.ChangePassword(ctx, client.PasswordChange{CurrentPassword: current, NewPassword: next, Otp: otp})
+		return err
+	})
 	if err != nil {
 		return err
 	}

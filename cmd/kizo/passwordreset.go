@@ -13,6 +13,7 @@ type passwordResetOptions struct {
 	app      *app
 	output   outputFlags
 	password passwordOptions
+	otp      otpOptions
 	name     string
 }
 
@@ -35,6 +36,7 @@ handle. With --password-stdin, the first line of stdin is the code and the secon
 	}
 	opts.output.addTo(cmd, a, client.User{}, userColumns...)
 	cmd.Flags().BoolVar(&opts.password.stdin, "password-stdin", false, "read the reset code and the new password from the first two lines of stdin")
+	opts.otp.addTo(cmd)
 	return cmd
 }
 
@@ -55,7 +57,11 @@ func passwordResetRun(ctx context.Context, opts *passwordResetOptions) error {
 		return err
 	}
 	a.io.note("The password was changed.")
-	user, err := kizo.LogIn(ctx, opts.name, password)
+	var user client.User
+	err = opts.otp.with(ctx, a, func(otp string) (err error) {
+		user, err = kizo.LogIn(ctx, opts.name, password, otp)
+		return err
+	})
 	if err != nil {
 		return withHint(err, "kizo login "+opts.name)
 	}

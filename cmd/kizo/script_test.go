@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"github.com/pquerna/otp/totp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/JDevAman/kizo/internal/testkit"
@@ -36,6 +37,7 @@ import (
 //	                 if it was a list, of its first object
 //	examples NAME…   runs the examples in the help of a command in a shell, each of which must
 //	                 succeed
+//	totp SECRET FILE writes the code that an authenticator app shows now
 //	names FILE       replaces USER2 in a file by that user's handle
 func TestScripts(t *testing.T) {
 	kizod, err := startKizod()
@@ -63,6 +65,7 @@ func TestScripts(t *testing.T) {
 			"field":    field,
 			"examples": examples,
 			"names":    names,
+			"totp":     writeCode,
 		},
 	})
 }
@@ -117,6 +120,12 @@ func examples(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s: %v", strings.TrimSpace(line), err)
 		}
 	}
+}
+
+func writeCode(ts *testscript.TestScript, _ bool, args []string) {
+	code, err := totp.GenerateCode(args[0], time.Now())
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(code+"\n"), 0o600))
 }
 
 func names(ts *testscript.TestScript, _ bool, args []string) {

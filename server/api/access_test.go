@@ -69,9 +69,13 @@ var matrix = map[string]access{
 		body: func(*fixture, *user) any {
 			return fields{"current_password": password, "new_password": password + " 2"}
 		}},
-	"GET /v1/auth/keys":        {body: nothing},
-	"POST /v1/auth/keys":       {body: func(*fixture, *user) any { return newKey("matrix") }},
-	"DELETE /v1/auth/keys/:id": {body: nothing, code: openapi.KeyNotFound, other: keyOf("/v1/auth/keys/:id")},
+	"GET /v1/auth/second-factor":          {body: nothing},
+	"POST /v1/auth/second-factor":         {body: func(*fixture, *user) any { return fields{"password": password} }},
+	"POST /v1/auth/second-factor/confirm": {body: func(*fixture, *user) any { return fields{"otp": "000000"} }, code: openapi.SecondFactorMissing},
+	"POST /v1/auth/second-factor/remove":  {body: func(*fixture, *user) any { return fields{"password": password, "otp": "000000"} }, code: openapi.SecondFactorMissing},
+	"GET /v1/auth/keys":                   {body: nothing},
+	"POST /v1/auth/keys":                  {body: func(*fixture, *user) any { return newKey("matrix") }},
+	"DELETE /v1/auth/keys/:id":            {body: nothing, code: openapi.KeyNotFound, other: keyOf("/v1/auth/keys/:id")},
 	"POST /v1/auth/keys/:id/rotate": {
 		body: func(*fixture, *user) any { return fields{"password": password} }, code: openapi.KeyNotFound, other: keyOf("/v1/auth/keys/:id/rotate")},
 	"GET /v1/me":                   {body: nothing},
@@ -178,9 +182,9 @@ func TestAccessMatrix(t *testing.T) {
 func (h *fixture) badTokens(mallory *user) map[string]openapi.ProblemCode {
 	h.t.Helper()
 	ctx := context.Background()
-	expired, _, err := h.past.LogIn(ctx, mallory.handle, password, auth.Client{})
+	expired, _, err := h.past.LogIn(ctx, mallory.handle, password, "", auth.Client{})
 	testkit.Must(h.t, err)
-	loggedOut, _, err := h.auth.LogIn(ctx, mallory.handle, password, auth.Client{})
+	loggedOut, _, err := h.auth.LogIn(ctx, mallory.handle, password, "", auth.Client{})
 	testkit.Must(h.t, err)
 	h.do(ask{method: "POST", path: "/v1/auth/logout", token: loggedOut.AccessToken}).want(204)
 	eve := h.signUp("eve")

@@ -54,7 +54,9 @@ func (a *API) LogIn(ctx context.Context, r routes.LogInRequestObject) (routes.Lo
 		u      auth.User
 		err    error
 	)
-	a.admission.releaseWhile(func() { tokens, u, err = a.auth.LogIn(ctx, r.Body.Login, r.Body.Password, requestOf(ctx).client) })
+	a.admission.releaseWhile(func() {
+		tokens, u, err = a.auth.LogIn(ctx, r.Body.Login, r.Body.Password, r.Body.Otp, requestOf(ctx).client)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +97,7 @@ func (a *API) ChangePassword(ctx context.Context, r routes.ChangePasswordRequest
 	)
 	a.admission.releaseWhile(func() {
 		changed, err = a.auth.ChangePassword(ctx, userID(ctx), auth.ChangePasswordInput{
-			SessionID: requestOf(ctx).principal.SessionID, Current: r.Body.CurrentPassword, New: r.Body.NewPassword,
+			SessionID: requestOf(ctx).principal.SessionID, Current: r.Body.CurrentPassword, OTP: r.Body.Otp, New: r.Body.NewPassword,
 			Client: requestOf(ctx).client,
 		})
 	})

@@ -24,20 +24,24 @@ type stateRow struct {
 // states has a row for each route that needs a token; a route without one fails the test.
 // docs/operations.md, "Users and operators", says the same in words.
 var stateRows = map[string]stateRow{
-	"POST /v1/auth/logout":          {},
-	"POST /v1/auth/password":        {body: fields{"current_password": password, "new_password": password + " 2"}},
-	"GET /v1/auth/keys":             {},
-	"POST /v1/auth/keys":            {body: newKey("matrix")},
-	"DELETE /v1/auth/keys/:id":      {own: ownKey},
-	"POST /v1/auth/keys/:id/rotate": {body: fields{"password": password}, own: ownKey},
-	"GET /v1/me":                    {},
-	"PATCH /v1/me":                  {body: fields{"name": "New Name"}},
-	"POST /v1/me/freeze":            {},
-	"POST /v1/sessions/end-others":  {},
-	"GET /v1/sessions":              {},
-	"GET /v1/sessions/history":      {},
+	"POST /v1/auth/logout":                {},
+	"POST /v1/auth/password":              {body: fields{"current_password": password, "new_password": password + " 2"}},
+	"GET /v1/auth/keys":                   {},
+	"GET /v1/auth/second-factor":          {},
+	"POST /v1/auth/second-factor":         {body: fields{"password": password}},
+	"POST /v1/auth/second-factor/confirm": {body: fields{"otp": "000000"}}, // a right code in a success
+	"POST /v1/auth/second-factor/remove":  {body: fields{"password": password, "otp": "000000"}},
+	"POST /v1/auth/keys":                  {body: newKey("matrix")},
+	"DELETE /v1/auth/keys/:id":            {own: ownKey},
+	"POST /v1/auth/keys/:id/rotate":       {body: fields{"password": password}, own: ownKey},
+	"GET /v1/me":                          {},
+	"PATCH /v1/me":                        {body: fields{"name": "New Name"}},
+	"POST /v1/me/freeze":                  {},
+	"POST /v1/sessions/end-others":        {},
+	"GET /v1/sessions":                    {},
+	"GET /v1/sessions/history":            {},
 	"DELETE /v1/sessions/:id": {own: func(h *fixture, me, _ *user) string {
-		tokens, _, err := h.auth.LogIn(h.t.Context(), me.handle, password, auth.Client{})
+		tokens, _, err := h.auth.LogIn(h.t.Context(), me.handle, password, "", auth.Client{})
 		testkit.Must(h.t, err)
 		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
 		return "/v1/sessions/" + tokens.SessionID.String()
@@ -182,10 +186,23 @@ func (h *fixture) stateCell(name, actor string, me, peer, target *user) {
 		h.listen(me, "", "").live()
 		return
 	case "POST /v1/auth/logout": // of a session of its own, because the next cells need this one
-		tokens, _, err := h.auth.LogIn(h.t.Context(), me.handle, password, auth.Client{})
+		tokens, _, err := h.auth.LogIn(h.t.Context(), me.handle, password, "", auth.Client{})
 		testkit.Must(h.t, err)
 		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
 		request.token = tokens.AccessToken
+	case "POST /v1/auth/second-factor/confirm":
+		principal, otp := h.newFactor(me)
+		request.body = fields{"otp": otp}
+		codes := read[openapi.RecoveryCodes](h.do(request).want(200)).RecoveryCodes
+		h.log.keepOut(codes...)
+		testkit.Must(h.t, h.auth.RemoveSecondFactor(h.t.Context(), principal, password, codes[0], auth.Client{}))
+		return
+	case "POST /v1/auth/second-factor/remove":
+		principal, otp := h.newFactor(me)
+		codes, err := h.auth.ConfirmSecondFactor(h.t.Context(), principal, otp, auth.Client{})
+		testkit.Must(h.t, err)
+		h.log.keepOut(codes...)
+		request.body = fields{"password": password, "otp": codes[0]}
 	case "POST /v1/me/freeze":
 		defer func() { testkit.Must(h.t, h.ledger.SetStatus(h.t.Context(), me.id, ledger.Active)) }()
 	case "POST /v1/auth/password": // and back, because the next cells need the password

@@ -56,7 +56,7 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 	// A token that expires within seconds.
 	almost := newAuthAt(t, h.pool, func() time.Time { return time.Now().Add(-15*time.Minute - 8*time.Second) })
 	frank := h.signUp("frank")
-	tokens, _, err := almost.LogIn(ctx, "frank", password, auth.Client{})
+	tokens, _, err := almost.LogIn(ctx, "frank", password, "", auth.Client{})
 	testkit.Must(t, err)
 	h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
 	frank.access = tokens.AccessToken

@@ -67,6 +67,7 @@ type NewAPIKey struct {
 	Networks []netip.Prefix // at most 20; empty: any address
 	Life     time.Duration  // DefaultAPIKeyLife if zero, at most MaxAPIKeyLife
 	Password string         // of the user
+	OTP      string         // of the second factor, if the user has one
 	Client   Client
 
 	// StoreLimits stores the spending limits of the key under its id. It is called after the
@@ -135,7 +136,7 @@ func (s *Service) CreateAPIKey(ctx context.Context, userID UserID, n NewAPIKey) 
 	if err := n.check(); err != nil {
 		return "", APIKey{}, err
 	}
-	confirmed, err := s.confirmPassword(ctx, userID, n.Password, n.Client)
+	confirmed, err := s.confirmPassword(ctx, userID, n.Password, n.OTP, n.Client)
 	if err != nil {
 		return "", APIKey{}, err
 	}
@@ -169,7 +170,7 @@ func (s *Service) CreateAPIKey(ctx context.Context, userID UserID, n NewAPIKey) 
 		return s.keyChanged(ctx, tx, EventKeyCreated, userID, key, n.Client, confirmed)
 	})
 	if err != nil {
-		confirmed.giveBack(ctx)
+		confirmed.failed(ctx, err)
 		return "", APIKey{}, fmt.Errorf("create API key: %w", err)
 	}
 	s.logKey(ctx, EventKeyCreated, userID, key.ID, clientAttrs(n.Client)...)
@@ -216,6 +217,7 @@ type RotateAPIKeyInput struct {
 	Life     time.Duration // of the new secret: DefaultAPIKeyLife if zero, at most MaxAPIKeyLife
 	Overlap  time.Duration // for which the current secret stays valid: from 0 to MaxAPIKeyOverlap
 	Password string        // of the user
+	OTP      string        // of the second factor, if the user has one
 	Client   Client
 }
 
@@ -260,7 +262,7 @@ func (s *Service) RotateAPIKey(ctx context.Context, userID UserID, id uuid.UUID,
 			Message: fmt.Sprintf("the earlier secret stays valid for 0 seconds to %d days", int(MaxAPIKeyOverlap.Hours())/24),
 		}
 	}
-	confirmed, err := s.confirmPassword(ctx, userID, r.Password, r.Client)
+	confirmed, err := s.confirmPassword(ctx, userID, r.Password, r.OTP, r.Client)
 	if err != nil {
 		return "", APIKey{}, err
 	}
@@ -278,7 +280,7 @@ func (s *Service) RotateAPIKey(ctx context.Context, userID UserID, id uuid.UUID,
 		return s.keyChanged(ctx, tx, EventKeyRotated, userID, key, r.Client, confirmed)
 	})
 	if err != nil {
-		confirmed.giveBack(ctx)
+		confirmed.failed(ctx, err)
 		return "", APIKey{}, fmt.Errorf("rotate API key: %w", err)
 	}
 	s.logKey(ctx, EventKeyRotated, userID, id, clientAttrs(r.Client)...)

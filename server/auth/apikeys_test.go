@@ -182,7 +182,7 @@ func TestKeyNeedsPassword(t *testing.T) {
 		_, _, err = h.CreateAPIKey(t.Context(), alice.ID, NewAPIKey{Name: "thief", Scopes: AnyScope, Password: wrongPassword})
 	}
 	wantCode(t, err, CodeTooManyAttempts)
-	_, _, err = h.LogIn(t.Context(), "@alice", goodPassword, Client{})
+	_, _, err = h.LogIn(t.Context(), "@alice", goodPassword, "", Client{})
 	wantCode(t, err, CodeTooManyAttempts)
 	keys, err := h.APIKeys(t.Context(), alice.ID)
 	testkit.Must(t, err)

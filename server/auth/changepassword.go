@@ -17,6 +17,7 @@ import (
 type ChangePasswordInput struct {
 	SessionID uuid.UUID // the session of the request, which stays open
 	Current   string
+	OTP       string // of the second factor, if the user has one
 	New       string
 	Client    Client
 }
@@ -67,7 +68,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID UserID, in ChangePa
 	if err := checkNewPassword(in, user); err != nil {
 		return PasswordChange{}, err
 	}
-	confirmed, err := s.confirmPassword(ctx, userID, in.Current, in.Client)
+	confirmed, err := s.confirmPassword(ctx, userID, in.Current, in.OTP, in.Client)
 	if err != nil {
 		return PasswordChange{}, err
 	}
@@ -90,7 +91,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID UserID, in ChangePa
 		return confirmed.right(ctx, tx)
 	})
 	if err != nil {
-		confirmed.giveBack(ctx)
+		confirmed.failed(ctx, err)
 		return PasswordChange{}, fmt.Errorf("change password: %w", err)
 	}
 	s.events.write(ctx, EventPasswordChanged, append([]slog.Attr{slog.String("user", user.Handle)}, clientAttrs(in.Client)...)...)
@@ -120,14 +121,14 @@ func (s *Service) storePassword(ctx context.Context, tx pgx.Tx, userID UserID, k
 	if _, err := tx.Exec(ctx, sqlChangePassword, userID, stored.phc, stored.pepperID, now); err != nil {
 		return PasswordChange{}, fmt.Errorf("store the password: %w", err)
 	}
-	return s.endSessionsFor(ctx, tx, userID, keep, now)
+	return s.endSessionsFor(ctx, tx, userID, keep, now, "password changed")
 }
 
-// endSessionsFor ends the sessions of a user whose row is locked and whose password was changed,
-// except the session keep. A transaction that opens a session holds the row of the user FOR SHARE,
+// endSessionsFor ends the sessions of a user whose row is locked, for a reason, except the session
+// keep. A transaction that opens a session holds the row of the user FOR SHARE,
 // so no session that was opened before is missed.
-func (s *Service) endSessionsFor(ctx context.Context, tx pgx.Tx, userID UserID, keep uuid.UUID, now time.Time) (PasswordChange, error) {
-	tag, err := tx.Exec(ctx, sqlEndOtherSessions, userID, keep, now, revokedByUser, "password changed")
+func (s *Service) endSessionsFor(ctx context.Context, tx pgx.Tx, userID UserID, keep uuid.UUID, now time.Time, reason string) (PasswordChange, error) {
+	tag, err := tx.Exec(ctx, sqlEndOtherSessions, userID, keep, now, revokedByUser, reason)
 	if err != nil {
 		return PasswordChange{}, fmt.Errorf("end sessions: %w", err)
 	}

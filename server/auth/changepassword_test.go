@@ -44,9 +44,9 @@ func TestChangePassword(t *testing.T) {
 	testkit.Equal(t, "the session of another user", h.refusal(theirs.AccessToken), "")
 	testkit.Equal(t, "the API key", h.keyRefusal(secret), "")
 	for _, login := range []string{"alice", "alice@example.com"} {
-		_, _, err := h.LogIn(t.Context(), login, goodPassword, Client{})
+		_, _, err := h.LogIn(t.Context(), login, goodPassword, "", Client{})
 		wantCode(t, err, CodeInvalidCredentials)
-		_, _, err = h.LogIn(t.Context(), login, otherPassword, Client{})
+		_, _, err = h.LogIn(t.Context(), login, otherPassword, "", Client{})
 		testkit.Must(t, err)
 	}
 	events, err := h.History(t.Context(), alice.ID, 100)
@@ -114,7 +114,7 @@ func TestChangePasswordOvertakes(t *testing.T) {
 	t.Parallel()
 	for name, overtaken := range map[string]func(*Service, User) error{
 		"log-in": func(s *Service, _ User) error {
-			_, _, err := s.LogIn(t.Context(), "alice", goodPassword, Client{})
+			_, _, err := s.LogIn(t.Context(), "alice", goodPassword, "", Client{})
 			return err
 		},
 		"new API key": func(s *Service, u User) error {
@@ -166,6 +166,6 @@ func TestChangePasswordAtOnce(t *testing.T) {
 		wantCode(t, err, CodeInvalidCredentials)
 	}
 	testkit.Equal(t, "changes", len(done), 1)
-	_, _, err := h.LogIn(t.Context(), "alice", fmt.Sprint(otherPassword, done[0]), Client{})
+	_, _, err := h.LogIn(t.Context(), "alice", fmt.Sprint(otherPassword, done[0]), "", Client{})
 	testkit.Must(t, err)
 }

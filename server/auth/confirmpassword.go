@@ -11,8 +11,9 @@ import (
 
 // confirmPassword checks the password of a signed-in user before a change that outlives the
 // session. It counts, throttles and records like a log-in with the handle. The caller must call
-// lockUser and right of the confirmation, in the transaction of the change, or giveBack.
-func (s *Service) confirmPassword(ctx context.Context, userID UserID, password string, client Client) (confirmation, error) {
+// lockUser, which also checks the second factor, and right of the confirmation, in the transaction
+// of the change, or failed.
+func (s *Service) confirmPassword(ctx context.Context, userID UserID, password, otp string, client Client) (confirmation, error) {
 	user, err := s.Me(ctx, userID)
 	if err != nil {
 		return confirmation{}, err
@@ -29,14 +30,23 @@ func (s *Service) confirmPassword(ctx context.Context, userID UserID, password s
 		confirmed.giveBack(ctx)
 		return confirmation{}, fmt.Errorf("the handle %s belongs to two users", user.Handle)
 	}
+	confirmed.otp = otp
 	return confirmed, nil
 }
 
 const sqlLockConfirmedUser = `SELECT status, password_changed_at FROM users WHERE id = $1 FOR NO KEY UPDATE`
 
-// lockUser locks the row of the user until tx ends, and refuses if the user was suspended or the
-// password changed after it was compared.
+// lockUser is lockUnchanged, and refuses if the second factor of the user is missing or wrong.
 func (c confirmation) lockUser(ctx context.Context, tx pgx.Tx, userID UserID) error {
+	if err := c.lockUnchanged(ctx, tx, userID); err != nil {
+		return err
+	}
+	return c.service.checkSecondFactor(ctx, tx, userID, c.otp, c.client)
+}
+
+// lockUnchanged locks the row of the user until tx ends, and refuses if the user was suspended or
+// the password changed after it was compared.
+func (c confirmation) lockUnchanged(ctx context.Context, tx pgx.Tx, userID UserID) error {
 	var (
 		status    Status
 		changedAt *time.Time

@@ -58,7 +58,7 @@ func TestLogInBySharedAddress(t *testing.T) {
 	h := newHarness(t)
 	enters := func(s *Service, password, want string) {
 		t.Helper()
-		_, user, err := s.LogIn(t.Context(), "ada@example.com", password, Client{})
+		_, user, err := s.LogIn(t.Context(), "ada@example.com", password, "", Client{})
 		if want == "" {
 			wantCode(t, err, CodeInvalidCredentials)
 			return

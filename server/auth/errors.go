@@ -24,6 +24,10 @@ const (
 	CodePasswordPersonal    problem.Code = "password_personal"
 	CodePasswordUnchanged   problem.Code = "password_unchanged"
 	CodeResetCodeInvalid    problem.Code = "reset_code_invalid"
+	CodeOTPRequired         problem.Code = "otp_required"
+	CodeOTPInvalid          problem.Code = "otp_invalid"
+	CodeSecondFactorExists  problem.Code = "second_factor_exists"
+	CodeSecondFactorMissing problem.Code = "second_factor_missing"
 	CodeTokenInvalid        problem.Code = "token_invalid"
 	CodeTokenExpired        problem.Code = "token_expired"
 	CodeSessionRevoked      problem.Code = "session_revoked"
@@ -53,6 +57,7 @@ func Codes() []problem.Code {
 		CodeEmailMalformed, CodeHandleMalformed, CodeNameMalformed, CodeHandleReserved, CodeNameReserved,
 		CodePasswordTooShort, CodePasswordTooLong, CodePasswordMalformed,
 		CodePasswordTooCommon, CodePasswordPersonal, CodePasswordUnchanged, CodeResetCodeInvalid,
+		CodeOTPRequired, CodeOTPInvalid, CodeSecondFactorExists, CodeSecondFactorMissing,
 		CodeTokenInvalid, CodeTokenExpired, CodeSessionRevoked,
 		CodeRefreshTokenInvalid, CodeRefreshTokenReused,
 		CodeUserNotFound, CodeSessionNotFound,

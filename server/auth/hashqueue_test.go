@@ -42,7 +42,7 @@ func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	before, results := h.pool.Stat().AcquireCount(), make(chan error, 6)
 	for i := range 6 {
 		go func() {
-			_, _, err := h.LogIn(t.Context(), fmt.Sprintf("unknown%d", i), "wrong password", Client{})
+			_, _, err := h.LogIn(t.Context(), fmt.Sprintf("unknown%d", i), "wrong password", "", Client{})
 			results <- err
 		}()
 	}
@@ -52,7 +52,7 @@ func TestFullQueueRefusesBeforeAnyWork(t *testing.T) {
 	testkit.Eventually(t, "every log-in has queried the database", func() bool { return h.pool.Stat().AcquireCount() == before+12 })
 	testkit.Equal(t, "in the queue", gauge(t, h.config.Metrics.queue), 4)
 	for range 100 {
-		_, _, err := h.LogIn(t.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"})
+		_, _, err := h.LogIn(t.Context(), "alice", "wrong password", "", Client{Address: "192.0.2.1"})
 		wantCode(t, err, CodeOverloaded)
 		if refusal, ok := errors.AsType[*problem.Error](err); ok && (refusal.RetryAfter < 30*time.Second || !strings.Contains(refusal.Message, "too busy to check a password; try again in ")) {
 			t.Errorf("RetryAfter %v: %s", refusal.RetryAfter, refusal.Message)
@@ -174,7 +174,7 @@ func TestBrokenHasherIsNoWrongPassword(t *testing.T) {
 		}
 	}()
 	for range 2 * accountRule.free {
-		_, _, err := broken.LogIn(t.Context(), "alice", goodPassword, Client{})
+		_, _, err := broken.LogIn(t.Context(), "alice", goodPassword, "", Client{})
 		wantCode(t, err, CodeOverloaded)
 	}
 	testkit.Equal(t, "broken", counter(t, h.config.Metrics.refused.WithLabelValues(refusedBroken)), float64(2*accountRule.free))
@@ -197,7 +197,7 @@ func TestConcurrentWrongPasswords(t *testing.T) {
 		who := []string{"alice", "unknown"}[i%2] + string(rune('a'+i%26))
 		done.Go(func() {
 			<-start
-			_, _, err := h.LogIn(t.Context(), who, "wrong password", Client{})
+			_, _, err := h.LogIn(t.Context(), who, "wrong password", "", Client{})
 			codes <- problem.CodeOf(err)
 		})
 	}
@@ -273,7 +273,7 @@ func BenchmarkRefusedLogIn(b *testing.B) {
 	h.hashQueue.tickets.Store(maxTickets)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := h.LogIn(b.Context(), "alice", "wrong password", Client{Address: "192.0.2.1"}); problem.CodeOf(err) != CodeOverloaded {
+		if _, _, err := h.LogIn(b.Context(), "alice", "wrong password", "", Client{Address: "192.0.2.1"}); problem.CodeOf(err) != CodeOverloaded {
 			b.Fatal(err)
 		}
 	}

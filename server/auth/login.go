@@ -8,14 +8,16 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/problem"
 )
 
-// LogIn opens a session for the user with that e-mail address or handle (with or without
-// the @). If several users have the e-mail address, it is the one whose password matches.
-// An unknown user and a wrong password get the same error after the same work; only the
-// right password reveals that an account is suspended. After too many failures, or while too
-// many log-ins wait, the error is a refusal with RetryAfter.
-func (s *Service) LogIn(ctx context.Context, identifier, password string, client Client) (Tokens, User, error) {
+// LogIn opens a session for the user with that e-mail address or handle (with or without the @).
+// If several users have the e-mail address, it is the one whose password matches. An unknown user
+// and a wrong password get the same error after the same work; only the right password reveals
+// that an account is suspended, or that it has a second factor, of which otp is a code, or a
+// recovery code; it is empty if the user was not asked for one. After too many failures, or while
+// too many log-ins wait, the error is a refusal with RetryAfter.
+func (s *Service) LogIn(ctx context.Context, identifier, password, otp string, client Client) (Tokens, User, error) {
 	if len(password) > MaxPasswordBytes {
 		return Tokens{}, User{}, errInvalidCredentials() // no user has such a password: not worth a hash
 	}
@@ -26,6 +28,9 @@ func (s *Service) LogIn(ctx context.Context, identifier, password string, client
 	}
 	var tokens Tokens
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		if err := s.checkSecondFactor(ctx, tx, user.ID, otp, client); err != nil {
+			return err
+		}
 		if tokens, err = s.openSession(ctx, tx, user, client, confirmed.changedAt); err != nil {
 			return err
 		}
@@ -35,7 +40,7 @@ func (s *Service) LogIn(ctx context.Context, identifier, password string, client
 		return confirmed.right(ctx, tx)
 	})
 	if err != nil { // the user was suspended or the password changed meanwhile, or the database failed
-		confirmed.giveBack(ctx)
+		confirmed.failed(ctx, err)
 		return Tokens{}, User{}, fmt.Errorf("log in: %w", err)
 	}
 	_ = failpoint.Point("auth.logged_in")
@@ -47,6 +52,22 @@ func (s *Service) LogIn(ctx context.Context, identifier, password string, client
 type confirmation struct {
 	attempt
 	changedAt *time.Time // of the password that was compared; nil if it is that of the sign-up
+
+	service *Service
+	login   string
+	otp     string // of the second factor
+	client  Client
+}
+
+// failed ends an attempt that had the right password. It counts as failed if the second factor was
+// wrong.
+func (c confirmation) failed(ctx context.Context, err error) {
+	if problem.CodeOf(err) != CodeOTPInvalid {
+		c.giveBack(ctx)
+		return
+	}
+	_ = c.service.wrong(ctx, c.attempt, c.login, c.client) // the attempt counts in any case
+	c.service.logSignIn(ctx, User{}, c.login, c.client, errInvalidCredentials())
 }
 
 // checkLogin returns the active user with that password. It enters the hash queue first, so
@@ -75,7 +96,7 @@ func (s *Service) checkLogin(ctx context.Context, identifier, password string, c
 	case found == passwordStale:
 		err = s.rehash(ctx, ticket, user, stored, password)
 	}
-	return user, confirmation{attempt, stored.changedAt}, err
+	return user, confirmation{attempt: attempt, changedAt: stored.changedAt, service: s, login: identifier, client: client}, err
 }
 
 // It replaces only the hash that was just compared, not that of a changed password.

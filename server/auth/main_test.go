@@ -121,7 +121,7 @@ func (h *harness) rename(userID UserID, name string) (User, error) {
 
 func (h *harness) logIn(who string) Tokens {
 	h.t.Helper()
-	tokens, _, err := h.LogIn(h.t.Context(), who, goodPassword, Client{})
+	tokens, _, err := h.LogIn(h.t.Context(), who, goodPassword, "", Client{})
 	testkit.Must(h.t, err)
 	return tokens
 }

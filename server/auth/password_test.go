@@ -126,11 +126,11 @@ func TestLogInRehashes(t *testing.T) {
 			}
 			before := stored()
 			under := h.another(func(c *Config) { c.Params, c.Peppers = moved.params, testPeppers(t, moved.now...) })
-			_, _, err := under.LogIn(t.Context(), user.Handle, "wrong password", Client{})
+			_, _, err := under.LogIn(t.Context(), user.Handle, "wrong password", "", Client{})
 			wantCode(t, err, CodeInvalidCredentials)
 			testkit.Equal(t, "after a wrong password", stored(), before)
 
-			_, _, err = under.LogIn(t.Context(), user.Handle, goodPassword, Client{})
+			_, _, err = under.LogIn(t.Context(), user.Handle, goodPassword, "", Client{})
 			testkit.Must(t, err)
 			after := stored()
 			testkit.Equal(t, "rehashed", after != before, moved.phc != "")
@@ -140,7 +140,7 @@ func TestLogInRehashes(t *testing.T) {
 			}
 
 			settled := h.another(func(c *Config) { c.Params, c.Peppers = moved.params, testPeppers(t, moved.later...) })
-			_, _, err = settled.LogIn(t.Context(), user.Handle, goodPassword, Client{})
+			_, _, err = settled.LogIn(t.Context(), user.Handle, goodPassword, "", Client{})
 			testkit.Must(t, err)
 			testkit.Equal(t, "after a second log-in", stored(), after)
 		})
@@ -154,7 +154,7 @@ func TestMissingPepperIsNoWrongPassword(t *testing.T) {
 	h := newHarness(t)
 	h.signUp("alice")
 	other := h.another(func(c *Config) { c.Peppers = testPeppers(t, "p9") })
-	_, _, err := other.LogIn(t.Context(), "alice", goodPassword, Client{})
+	_, _, err := other.LogIn(t.Context(), "alice", goodPassword, "", Client{})
 	if err == nil || problem.CodeOf(err) != "" {
 		t.Fatalf("got %v", err)
 	}
@@ -171,7 +171,7 @@ func TestUnknownUserCostsSameAsWrongPassword(t *testing.T) {
 	var messages []string
 	for _, who := range []string{"alice", "@alice", "alice@example.com", "unknown", "unknown@example.com", "no such form!", "", "a\x00b"} {
 		work = nil
-		_, _, err := h.LogIn(t.Context(), who, "wrong password", Client{})
+		_, _, err := h.LogIn(t.Context(), who, "wrong password", "", Client{})
 		wantCode(t, err, CodeInvalidCredentials)
 		messages = append(messages, err.Error())
 		want := []Argon2Params{cheap}
@@ -186,7 +186,7 @@ func TestUnknownUserCostsSameAsWrongPassword(t *testing.T) {
 		testkit.Equal(t, "message", message, messages[0])
 	}
 	work = nil
-	_, _, err := h.LogIn(t.Context(), "alice", strings.Repeat("x", MaxPasswordBytes+1), Client{})
+	_, _, err := h.LogIn(t.Context(), "alice", strings.Repeat("x", MaxPasswordBytes+1), "", Client{})
 	wantCode(t, err, CodeInvalidCredentials)
 	testkit.Equal(t, "hashes for an oversized password", len(work), 0)
 }

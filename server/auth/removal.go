@@ -106,6 +106,13 @@ func (s *step) whyKeep(ctx context.Context, k *recordedKey) (string, error) {
 	if err := s.tx.QueryRow(ctx, `SELECT count(*) FROM users WHERE pepper_id = $1`, k.id).Scan(&users); err != nil {
 		return "", fmt.Errorf("count the users who need %s: %w", k, err)
 	}
+	var factors int64
+	if err := s.tx.QueryRow(ctx, `SELECT count(*) FROM second_factors WHERE pepper_id = $1`, k.id).Scan(&factors); err != nil {
+		return "", fmt.Errorf("count the second factors that need %s: %w", k, err)
+	}
+	if factors > 0 {
+		return fmt.Sprintf("%d second factors are under it; each comes under the new one when its user uses it", factors), nil
+	}
 	if users > 0 {
 		return fmt.Sprintf("the passwords of %d users are under it; each comes under the new one when its user signs in", users), nil
 	}

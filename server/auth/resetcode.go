@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,36 +13,15 @@ import (
 	"github.com/JDevAman/kizo/internal/text"
 )
 
-// A reset code is 20 characters of Crockford's Base32 (https://www.crockford.com/base32.html): 100
-// random bits, so that its SHA-256 needs neither salt nor stretching. It has groups of five.
 const (
-	resetCodeAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-	resetCodeLength   = 20
-	resetCodeGroup    = 5
+	resetCodeLength = 20 // characters: 100 random bits
+	resetCodeGroup  = 5
 
 	// MaxResetCodeLife is how long a reset code is valid at most.
 	MaxResetCodeLife = 7 * 24 * time.Hour
 
 	maxResetFailures = 5 // of one code; a CHECK constraint allows the same number
 )
-
-func newResetCode() (code string, hash [sha256.Size]byte) {
-	var text strings.Builder
-	for i, b := range randomBytes(resetCodeLength) {
-		if i > 0 && i%resetCodeGroup == 0 {
-			text.WriteByte('-')
-		}
-		text.WriteByte(resetCodeAlphabet[b%byte(len(resetCodeAlphabet))]) // 32 divides 256: no bias
-	}
-	return text.String(), hashResetCode(text.String())
-}
-
-// asTyped replaces what readers of a code confuse, and removes what groups it.
-var asTyped = strings.NewReplacer("O", "0", "I", "1", "L", "1", "-", "", " ", "", "\t", "")
-
-func hashResetCode(code string) [sha256.Size]byte {
-	return sha256.Sum256([]byte(asTyped.Replace(strings.ToUpper(code))))
-}
 
 // unusablePassword is a hash that no password has.
 func unusablePassword() string {
@@ -93,7 +71,8 @@ func (s *Service) IssueResetCode(ctx context.Context, identifier string, life ti
 		reset = ResetCode{ExpiresAt: now.Add(life)}
 		hash  [sha256.Size]byte
 	)
-	reset.Code, hash = newResetCode()
+	reset.Code = newCode(resetCodeLength, resetCodeGroup)
+	hash = hashCode(reset.Code)
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		user, err := oneUser(ctx, tx, "find the user", sqlUserToReset, l.email, l.handle)
 		if err != nil {
@@ -106,7 +85,7 @@ func (s *Service) IssueResetCode(ctx context.Context, identifier string, life ti
 		if _, err := tx.Exec(ctx, sqlInsertResetCode, user.ID, hash[:], now, reset.ExpiresAt); err != nil {
 			return fmt.Errorf("store the reset code: %w", err)
 		}
-		ended, err := s.endSessionsFor(ctx, tx, user.ID, uuid.Nil, now)
+		ended, err := s.endSessionsFor(ctx, tx, user.ID, uuid.Nil, now, "password changed")
 		if err != nil {
 			return err
 		}

@@ -133,7 +133,7 @@ func (s *Service) checkResetCode(ctx context.Context, tx pgx.Tx, userID UserID, 
 		hash     []byte
 		expires  time.Time
 		failures int
-		given    = hashResetCode(code)
+		given    = hashCode(code)
 	)
 	err := tx.QueryRow(ctx, sqlLockForReset, userID).Scan(&status)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) { // an unknown user has no code either

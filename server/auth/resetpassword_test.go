@@ -45,7 +45,7 @@ func TestResetPassword(t *testing.T) {
 	testkit.Equal(t, "access", h.refusal(tokens.AccessToken), CodeSessionRevoked)
 	testkit.Equal(t, "refresh", h.refreshRefusal(tokens.RefreshToken), CodeRefreshTokenInvalid)
 	for _, login := range []string{"alice", "alice@example.com"} {
-		_, _, err := h.LogIn(t.Context(), login, goodPassword, Client{})
+		_, _, err := h.LogIn(t.Context(), login, goodPassword, "", Client{})
 		wantCode(t, err, CodeInvalidCredentials)
 	}
 	testkit.Equal(t, "API key", h.keyRefusal(secret), "")
@@ -56,7 +56,7 @@ func TestResetPassword(t *testing.T) {
 	typed := strings.ReplaceAll(strings.ToLower(issued.Code), "-", " ")
 	testkit.Equal(t, "right code", h.resetPassword("@Alice", strings.ReplaceAll(typed, "0", "o"), otherPassword), "")
 	testkit.Equal(t, "the same code", h.resetPassword("alice", issued.Code, goodPassword), CodeResetCodeInvalid)
-	_, _, err = h.LogIn(t.Context(), "alice@example.com", otherPassword, Client{})
+	_, _, err = h.LogIn(t.Context(), "alice@example.com", otherPassword, "", Client{})
 	testkit.Must(t, err)
 
 	events, err := h.History(t.Context(), alice.ID, 100)
@@ -145,6 +145,6 @@ func TestResetCodeWorksOnce(t *testing.T) {
 	done := slices.Index(codes, "")
 	slices.Sort(codes)
 	testkit.Equal(t, "results", fmt.Sprint(codes[0] == "", codes[1:]), fmt.Sprint(true, slices.Repeat([]problem.Code{CodeResetCodeInvalid}, len(codes)-1)))
-	_, _, err := h.LogIn(t.Context(), "alice", fmt.Sprint(otherPassword, done), Client{})
+	_, _, err := h.LogIn(t.Context(), "alice", fmt.Sprint(otherPassword, done), "", Client{})
 	testkit.Must(t, err)
 }

@@ -41,9 +41,9 @@ func TestSuspensionEndsAccessAtOnce(t *testing.T) {
 		testkit.Equal(t, "access token", h.refusal(held.AccessToken), CodeAccountSuspended)
 		testkit.Equal(t, "refresh token", h.refreshRefusal(held.RefreshToken), CodeRefreshTokenInvalid)
 	}
-	_, _, err := h.LogIn(t.Context(), "mallory", goodPassword, Client{})
+	_, _, err := h.LogIn(t.Context(), "mallory", goodPassword, "", Client{})
 	wantCode(t, err, CodeAccountSuspended)
-	_, _, err = h.LogIn(t.Context(), "mallory", "not the password", Client{})
+	_, _, err = h.LogIn(t.Context(), "mallory", "not the password", "", Client{})
 	wantCode(t, err, CodeInvalidCredentials)
 
 	testkit.Must(t, h.Reinstate(t.Context(), user.ID, "cleared"))
@@ -62,7 +62,7 @@ func TestConcurrentLogInLeavesNoSessionAfterSuspension(t *testing.T) {
 		var racing sync.WaitGroup
 		for range 4 {
 			racing.Go(func() {
-				_, _, err := h.LogIn(t.Context(), "mallory", goodPassword, Client{})
+				_, _, err := h.LogIn(t.Context(), "mallory", goodPassword, "", Client{})
 				if err != nil && problem.CodeOf(err) != CodeAccountSuspended {
 					t.Errorf("log in: %v", err)
 				}

@@ -63,7 +63,7 @@ func (m *host) inUse() (signingKey, pepper string) {
 
 func (m *host) logIn(who string) Tokens {
 	m.h.t.Helper()
-	tokens, _, err := m.service.LogIn(m.h.t.Context(), who, goodPassword, Client{})
+	tokens, _, err := m.service.LogIn(m.h.t.Context(), who, goodPassword, "", Client{})
 	testkit.Must(m.h.t, err)
 	return tokens
 }

@@ -22,22 +22,25 @@ type SecurityEvent string
 
 // The security events.
 const (
-	EventSignedUp           SecurityEvent = "signed_up"
-	EventSignedIn           SecurityEvent = "signed_in"
-	EventSignInFailed       SecurityEvent = "sign_in_failed"
-	EventSignedOut          SecurityEvent = "signed_out"
-	EventSessionRevoked     SecurityEvent = "session_revoked"
-	EventRefreshTokenReused SecurityEvent = "refresh_token_reused"
-	EventSuspended          SecurityEvent = "suspended"
-	EventReinstated         SecurityEvent = "reinstated"
-	EventRoleChanged        SecurityEvent = "role_changed"
-	EventEmailVerified      SecurityEvent = "email_verified"
-	EventPasswordChanged    SecurityEvent = "password_changed"
-	EventFrozen             SecurityEvent = "frozen" // by the user
-	EventKeyCreated         SecurityEvent = "key_created"
-	EventKeyRotated         SecurityEvent = "key_rotated"
-	EventKeyRevoked         SecurityEvent = "key_revoked"
-	EventKeyRefused         SecurityEvent = "key_refused" // expired, revoked, or from another network; stored once an hour
+	EventSignedUp            SecurityEvent = "signed_up"
+	EventSignedIn            SecurityEvent = "signed_in"
+	EventSignInFailed        SecurityEvent = "sign_in_failed"
+	EventSignedOut           SecurityEvent = "signed_out"
+	EventSessionRevoked      SecurityEvent = "session_revoked"
+	EventRefreshTokenReused  SecurityEvent = "refresh_token_reused"
+	EventSuspended           SecurityEvent = "suspended"
+	EventReinstated          SecurityEvent = "reinstated"
+	EventRoleChanged         SecurityEvent = "role_changed"
+	EventEmailVerified       SecurityEvent = "email_verified"
+	EventPasswordChanged     SecurityEvent = "password_changed"
+	EventFrozen              SecurityEvent = "frozen" // by the user
+	EventSecondFactorAdded   SecurityEvent = "second_factor_added"
+	EventSecondFactorRemoved SecurityEvent = "second_factor_removed"
+	EventRecoveryCodeUsed    SecurityEvent = "recovery_code_used"
+	EventKeyCreated          SecurityEvent = "key_created"
+	EventKeyRotated          SecurityEvent = "key_rotated"
+	EventKeyRevoked          SecurityEvent = "key_revoked"
+	EventKeyRefused          SecurityEvent = "key_refused" // expired, revoked, or from another network; stored once an hour
 
 	EventSignInThrottled SecurityEvent = "sign_in_throttled"
 	EventSignInRefused   SecurityEvent = "sign_in_refused" // right password, suspended user
@@ -52,6 +55,7 @@ const (
 var securityEvents = []SecurityEvent{
 	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
 	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventPasswordChanged, EventFrozen,
+	EventSecondFactorAdded, EventSecondFactorRemoved, EventRecoveryCodeUsed,
 	EventKeyCreated, EventKeyRotated, EventKeyRevoked, EventKeyRefused,
 	EventSignInThrottled, EventSignInRefused, EventRefreshRefused, EventTokenRefused, EventForbidden, EventRateLimited, EventOperatorAction,
 }

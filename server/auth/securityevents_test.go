@@ -63,9 +63,9 @@ func TestSecurityEvents(t *testing.T) {
 	h, log := newTrailHouse(t)
 	tokens, alice := h.signUp("alice")
 	ctx, client := t.Context(), Client{UserAgent: "evil\n{\"event\":\"signed_in\"}\x1b[2J", Address: "192.0.2.9"}
-	_, _, err := h.LogIn(ctx, "alice", wrongPassword, client)
+	_, _, err := h.LogIn(ctx, "alice", wrongPassword, "", client)
 	wantCode(t, err, CodeInvalidCredentials)
-	_, _, err = h.LogIn(ctx, "Alice@Example.com", wrongPassword, Client{}) // without an address
+	_, _, err = h.LogIn(ctx, "Alice@Example.com", wrongPassword, "", Client{}) // without an address
 	wantCode(t, err, CodeInvalidCredentials)
 	second := h.logIn("alice")
 	next, _, err := h.Refresh(ctx, second.RefreshToken, client)
@@ -80,7 +80,7 @@ func TestSecurityEvents(t *testing.T) {
 	testkit.Must(t, h.RevokeSession(ctx, alice.ID, fourth.SessionID))
 	testkit.Must(t, h.owner().Grant(ctx, "alice", RoleOperator, "she was hired"))
 	testkit.Must(t, h.Suspend(ctx, alice.ID, "x"))
-	_, _, err = h.LogIn(ctx, "alice", goodPassword, client)
+	_, _, err = h.LogIn(ctx, "alice", goodPassword, "", client)
 	wantCode(t, err, CodeAccountSuspended)
 	testkit.Must(t, h.Reinstate(ctx, alice.ID, "x"))
 	h.block("alice")
@@ -124,7 +124,7 @@ func TestUnknownLoginIsNotLogged(t *testing.T) {
 	t.Parallel()
 	h, log := newTrailHouse(t)
 	for _, who := range []string{"hunter2hunter2", "HUNTER2hunter2", "my secret, by mistake"} {
-		_, _, err := h.LogIn(t.Context(), who, wrongPassword, Client{})
+		_, _, err := h.LogIn(t.Context(), who, wrongPassword, "", Client{})
 		wantCode(t, err, CodeInvalidCredentials)
 	}
 	lines := log.lines(t, EventSignInFailed)

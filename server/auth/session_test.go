@@ -54,7 +54,7 @@ func TestClientIsCleaned(t *testing.T) {
 		{Client{"\xff\xfe", "not an address"}, Client{"", ""}},
 		{Client{strings.Repeat("\u200b", 600), strings.Repeat("1", 600)}, Client{"", ""}},
 	} {
-		_, _, err := h.LogIn(t.Context(), "alice", goodPassword, c.in)
+		_, _, err := h.LogIn(t.Context(), "alice", goodPassword, "", c.in)
 		testkit.Must(t, err)
 		open, err := h.Sessions(t.Context(), user.ID)
 		testkit.Must(t, err)

@@ -18,7 +18,7 @@ const wrongPassword = "wrong password"
 // try attempts a log-in and returns the code and RetryAfter.
 func (h *harness) try(s *Service, who, password, address string) (problem.Code, time.Duration) {
 	h.t.Helper()
-	_, _, err := s.LogIn(h.t.Context(), who, password, Client{Address: address})
+	_, _, err := s.LogIn(h.t.Context(), who, password, "", Client{Address: address})
 	var refusal *problem.Error
 	errors.As(err, &refusal)
 	if err == nil {
@@ -120,7 +120,7 @@ func TestParallelGuesses(t *testing.T) {
 	for i := range guesses {
 		done.Go(func() {
 			<-start
-			_, _, err := processes[i%2].LogIn(t.Context(), "alice", wrongPassword, Client{})
+			_, _, err := processes[i%2].LogIn(t.Context(), "alice", wrongPassword, "", Client{})
 			codes <- problem.CodeOf(err)
 		})
 	}
@@ -177,7 +177,7 @@ func TestSuccessesAreNotCounted(t *testing.T) {
 		var done sync.WaitGroup
 		for i := range people {
 			done.Go(func() {
-				_, _, err := h.LogIn(t.Context(), fmt.Sprintf("user%d", i), goodPassword, Client{Address: "192.0.2.7"})
+				_, _, err := h.LogIn(t.Context(), fmt.Sprintf("user%d", i), goodPassword, "", Client{Address: "192.0.2.7"})
 				if err != nil {
 					t.Error(err)
 				}
@@ -285,7 +285,7 @@ CREATE CONSTRAINT TRIGGER note AFTER INSERT ON sessions DEFERRABLE INITIALLY DEF
 		return all
 	}
 	wrong := func() {
-		_, _, err := h.LogIn(t.Context(), "alice", "not the password", Client{Address: "192.0.2.1"})
+		_, _, err := h.LogIn(t.Context(), "alice", "not the password", "", Client{Address: "192.0.2.1"})
 		wantCode(t, err, CodeInvalidCredentials)
 	}
 	want := []string{"login_throttle off", "login_throttle off", "security_events off"} // the account, the address and the event

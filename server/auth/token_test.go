@@ -179,7 +179,7 @@ func TestSigningKeyRotation(t *testing.T) {
 	overlap := h.another(func(c *Config) { c.Keys = both })
 	_, err = overlap.Verify(t.Context(), before.AccessToken)
 	testkit.Must(t, err)
-	after, _, err := overlap.LogIn(t.Context(), "alice", goodPassword, Client{})
+	after, _, err := overlap.LogIn(t.Context(), "alice", goodPassword, "", Client{})
 	testkit.Must(t, err)
 	testkit.Equal(t, "new token in a process with the old key", h.refusal(after.AccessToken), CodeTokenInvalid)
 

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/JDevAman/kizo/client"
+)
+
+func newSecondFactorCommand(a *app) *cobra.Command {
+	group := newGroup("second-factor", "Codes of an authenticator app, beside your password",
+		newSecondFactorStatusCommand(a), newSecondFactorAddCommand(a), newSecondFactorConfirmCommand(a), newSecondFactorRemoveCommand(a))
+	group.Long = `Codes of an authenticator app (TOTP, RFC 6238), beside your password.
+
+With a second factor, a log-in, a change of the password, and creating or rotating an API key need a code as
+well. Ten recovery codes take its place if you lose the app; each works once. Passkeys need a browser, which a
+terminal does not have, so Kizo does not offer them.`
+	return group
+}
+
+type secondFactorOptions struct {
+	app      *app
+	output   outputFlags
+	password passwordOptions
+	otp      otpOptions
+}
+
+func newSecondFactorStatusCommand(a *app) *cobra.Command {
+	opts := &secondFactorOptions{app: a}
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Say whether you have a second factor",
+		Example: "  kizo second-factor status",
+		Args:    takes(""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return secondFactorStatusRun(cmd.Context(), opts) },
+	}
+	opts.output.addTo(cmd, a, client.SecondFactor{}, secondFactorColumns...)
+	return cmd
+}
+
+var secondFactorColumns = []column{{title: "SECOND FACTOR"}, {title: "RECOVERY CODES", right: true}}
+
+func secondFactorStatusRun(ctx context.Context, opts *secondFactorOptions) error {
+	kizo, err := opts.app.kizo()
+	if err != nil {
+		return err
+	}
+	state, err := kizo.SecondFactor(ctx)
+	if err != nil {
+		return err
+	}
+	enabled := "no"
+	if state.Enabled {
+		enabled = "yes"
+	}
+	return opts.app.printOne(opts.output, state, secondFactorColumns, []string{enabled, strconv.Itoa(state.RecoveryCodes)})
+}
+
+func newSecondFactorAddCommand(a *app) *cobra.Command {
+	opts := &secondFactorOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "add",
+		Short: "Add a second factor: scan a QR code with your app, and type the code that it shows",
+		Long: `Add a second factor. On a terminal, kizo shows a QR code for your authenticator app, asks for the code that the
+app shows, and prints ten recovery codes. Keep them where the app is not.
+
+In a script, it prints the secret and its otpauth:// address; kizo second-factor confirm then needs a code. Until
+it is confirmed, no code is asked for.`,
+		Example: `  kizo second-factor add
+  kizo second-factor add --password-stdin --json < password.txt`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return secondFactorAddRun(cmd.Context(), opts) },
+	}
+	opts.output.addTo(cmd, a, client.SecondFactorSecret{}, column{title: "SECRET"}, column{title: "URI"})
+	opts.password.addTo(cmd)
+	return cmd
+}
+
+func secondFactorAddRun(ctx context.Context, opts *secondFactorOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	password, err := opts.password.read(ctx, a, false)
+	if err != nil {
+		return err
+	}
+	made, err := kizo.AddSecondFactor(ctx, password)
+	if err != nil {
+		return err
+	}
+	if !a.io.OutTerminal || a.io.ReadSecrets == nil || opts.output.format() != "" {
+		if err := a.printOne(opts.output, made, opts.output.columns, []string{made.Secret, made.Uri}); err != nil {
+			return err
+		}
+		a.io.note("Add it to your authenticator app, and confirm it: kizo second-factor confirm")
+		return nil
+	}
+	drawing, err := qrCode(made.Uri)
+	if err != nil {
+		return err
+	}
+	if err := a.write(drawing + "\nScan this with your authenticator app, or type this secret into it: " + made.Secret + "\n"); err != nil {
+		return err
+	}
+	return secondFactorConfirm(ctx, opts, kizo)
+}
+
+func newSecondFactorConfirmCommand(a *app) *cobra.Command {
+	opts := &secondFactorOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "confirm",
+		Short: "Confirm a second factor with a code of your app, and get the recovery codes",
+		Long:  "Confirm a second factor with a code of your app. It prints the recovery codes, and ends your other sessions.",
+		Example: `  kizo second-factor confirm
+  kizo second-factor confirm --otp-stdin < code.txt`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			kizo, err := a.kizo()
+			if err != nil {
+				return err
+			}
+			return secondFactorConfirm(cmd.Context(), opts, kizo)
+		},
+	}
+	opts.output.addTo(cmd, a, recoveryCode{}, recoveryCodeColumns...)
+	opts.otp.addTo(cmd)
+	return cmd
+}
+
+// recoveryCode is an item of the output of --json.
+type recoveryCode struct {
+	RecoveryCode string `json:"recovery_code"`
+}
+
+var recoveryCodeColumns = []column{{title: "RECOVERY CODE"}}
+
+func secondFactorConfirm(ctx context.Context, opts *secondFactorOptions, kizo *client.Client) error {
+	a := opts.app
+	otp, err := opts.otp.read(ctx, a)
+	if err != nil {
+		return err
+	}
+	codes, err := kizo.ConfirmSecondFactor(ctx, otp)
+	if err != nil {
+		return err
+	}
+	items, rows := make([]recoveryCode, len(codes)), make([][]string, len(codes))
+	for i, code := range codes {
+		items[i], rows[i] = recoveryCode{code}, []string{code}
+	}
+	if err := a.printList(opts.output, items, recoveryCodeColumns, rows); err != nil {
+		return withHint(err, "kizo second-factor remove --otp-stdin")
+	}
+	a.io.note("The second factor is on. Store the recovery codes now: they are not shown again.")
+	return nil
+}
+
+func newSecondFactorRemoveCommand(a *app) *cobra.Command {
+	opts := &secondFactorOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "remove",
+		Short: "Remove your second factor and the recovery codes",
+		Long: `Remove your second factor and the recovery codes. It needs your password, and a code of the app or a recovery
+code. To move to another phone: remove it, and add it again.`,
+		Example: `  kizo second-factor remove
+  kizo second-factor remove --password-stdin --otp-stdin < two-lines.txt`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return secondFactorRemoveRun(cmd.Context(), opts) },
+	}
+	opts.output.addTo(cmd, a, client.SecondFactor{}, secondFactorColumns...)
+	opts.password.addTo(cmd)
+	opts.otp.addTo(cmd)
+	return cmd
+}
+
+func secondFactorRemoveRun(ctx context.Context, opts *secondFactorOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	password, err := opts.password.read(ctx, a, false)
+	if err != nil {
+		return err
+	}
+	otp, err := opts.otp.read(ctx, a)
+	if err != nil {
+		return err
+	}
+	if err := kizo.RemoveSecondFactor(ctx, password, otp); err != nil {
+		return err
+	}
+	return a.printDone(opts.output, client.SecondFactor{}, []string{"no", "0"}, func() {
+		a.io.note("You have no second factor now.")
+	})
+}
