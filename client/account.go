@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/JDevAman/kizo/internal/apikey"
 	"github.com/JDevAman/kizo/openapi"
 )
 
@@ -49,8 +50,14 @@ func (c *Client) begin(ctx context.Context, request *http.Request, err error) (U
 }
 
 // LogOut ends the session. The stored tokens are removed once the server has ended the session, or
-// answers that it has ended already.
+// answers that it has ended already. A stored API key is removed, and stays valid.
 func (c *Client) LogOut(ctx context.Context) error {
+	held, err := c.tokens.Load(ctx)
+	if err == nil && apikey.Is(held.AccessToken) {
+		if _, fixed := c.tokens.(staticToken); !fixed {
+			return c.Forget(ctx)
+		}
+	}
 	request, err := c.send(http.MethodPost, "/v1/auth/logout", nil)
 	err = c.act(ctx, request, err)
 	if err != nil && !sessionOver(err) && !tokenRefused(err) {

@@ -143,6 +143,9 @@ func (s *authStatus) ofSession(ctx context.Context, config *config, stored *sess
 		return nil
 	}
 	s.Method, s.State = methodSession, authUnchecked
+	if apikey.Is(held.AccessToken) {
+		s.Method = methodKey
+	}
 	s.Handle, s.UserID = held.User.Handle, held.User.Id.String()
 	if !held.ExpiresAt.IsZero() {
 		s.TokenExpiresAt = &held.ExpiresAt

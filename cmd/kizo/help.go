@@ -160,6 +160,9 @@ otherwise. kizo keys rotate gives it a new secret, while the earlier one stays v
 time of --overlap; kizo keys revoke ends it at once, everywhere. kizo keys list shows when each was last used, and
 kizo sessions history when one was refused.
 
+kizo login --api-key-stdin keeps a key where the context keeps its session: in a file, the system's keyring, or
+with a credential command.
+
 Secret scanners recognize a key by kizo_live_ and by its last six characters, which are a checksum.`
 
 const formattingHelp = `Data goes to stdout, everything else to stderr.

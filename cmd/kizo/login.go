@@ -29,10 +29,12 @@ The session is kept in a file that only you can read, under $XDG_STATE_HOME/kizo
 and server, or in the system keyring or a password manager: kizo help credentials. If another user is logged in there, kizo asks before it replaces that session; without a
 terminal, it takes --replace. To keep both, make a context for each user: kizo help contexts.
 
-Scripts use an API key instead: kizo help api-keys. KIZO_TOKEN can hold an access token, which is used as it
+With --api-key-stdin, an API key is kept in its place, after the server has accepted it; kizo logout removes it here
+and does not revoke it. Scripts may also use an API key without storing it: kizo help api-keys. KIZO_TOKEN can hold an access token, which is used as it
 is and never stored.`,
 		Example: `  kizo login ada
-  kizo login ada@example.com --password-stdin < password.txt`,
+  kizo login ada@example.com --password-stdin < password.txt
+  kizo login --api-key-stdin < payroll.key`,
 		Args: takes("[NAME]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -54,6 +56,9 @@ func addReplace(cmd *cobra.Command, replace *bool) {
 
 func loginRun(ctx context.Context, opts *loginOptions) error {
 	a := opts.app
+	if a.keyStdinFlag {
+		return loginWithKey(ctx, opts)
+	}
 	if err := a.beforePassword(ctx); err != nil {
 		return err
 	}

@@ -66,13 +66,7 @@ func (a *app) printLoggedIn(ctx context.Context, flags outputFlags, user client.
 		return err
 	}
 	if replaced.AccessToken != "" && replaced.User.Id != user.Id {
-		kizo, err := a.kizoAt(config.Server.Value, &replacedSession{replaced})
-		if err == nil {
-			err = kizo.LogOut(ctx)
-		}
-		if err != nil && !a.json {
-			a.io.note("The session of @%s could not be ended on the server, and is no longer stored here.", printable.Text(replaced.User.Handle))
-		}
+		a.endReplaced(ctx, config.Server.Value, replaced)
 	}
 	if a.replaceSession && config.User.Value != "" && config.User.Value != user.Handle {
 		if err := editConfig(config.User.Origin, "user", user.Handle); err != nil {
@@ -80,6 +74,20 @@ func (a *app) printLoggedIn(ctx context.Context, flags outputFlags, user client.
 		}
 	}
 	return a.printUser(flags, user)
+}
+
+// endReplaced ends a session that is no longer stored. An API key stays valid.
+func (a *app) endReplaced(ctx context.Context, server string, replaced client.Credentials) {
+	if replaced.AccessToken == "" {
+		return
+	}
+	kizo, err := a.kizoAt(server, &replacedSession{replaced})
+	if err == nil {
+		err = kizo.LogOut(ctx)
+	}
+	if err != nil && !a.json {
+		a.io.note("The session of @%s could not be ended on the server, and is no longer stored here.", printable.Text(replaced.User.Handle))
+	}
 }
 
 // replacedSession has the tokens of a session that is no longer stored, until it is ended.
