@@ -69,17 +69,19 @@ const (
 
 // The next failure of a key: $1 is the key, $2 the time, $3 the period in seconds, $4 the free
 // failures, $5 the maximum count and $6 the maximum block in seconds. ON CONFLICT locks the
-// row, so that of two concurrent failures the second sees the first.
+// row, so that of two concurrent failures the second sees the first. A free failure does not touch
+// blocked_until: it would otherwise refuse an attempt that began a moment earlier, or in a process
+// whose clock is behind.
 const (
 	firstFailure = `
 INSERT INTO login_throttle AS t (key, failures_until, blocked_until)
-SELECT $1::bytea, $2::timestamptz + make_interval(secs => $3), $2::timestamptz`
+SELECT $1::bytea, $2::timestamptz + make_interval(secs => $3), 'epoch'::timestamptz`
 
 	failureAgain = `
 ON CONFLICT (key) DO UPDATE SET (failures_until, blocked_until) = (
-   SELECT next.failures_until, $2::timestamptz + make_interval(secs =>
-          CASE WHEN next.failures < $4::int THEN 0
-               ELSE LEAST(power(2, next.failures - $4::int), $6::float8) END)
+   SELECT next.failures_until,
+          CASE WHEN next.failures < $4::int THEN t.blocked_until
+               ELSE $2::timestamptz + make_interval(secs => LEAST(power(2, next.failures - $4::int), $6::float8)) END
      FROM (SELECT least(greatest(t.failures_until, $2::timestamptz) + make_interval(secs => $3),
                         $2::timestamptz + make_interval(secs => $3 * $5::int))) a (failures_until),
           LATERAL (SELECT a.failures_until,
@@ -118,7 +120,7 @@ SELECT EXISTS (SELECT FROM attempt) AND ` + commitAsync + `, (SELECT blocked_unt
 	// An attempt whose password was not compared does not count.
 	sqlGiveBack = `
 UPDATE login_throttle
-   SET failures_until = greatest(failures_until - make_interval(secs => $3), $2), blocked_until = $2
+   SET failures_until = greatest(failures_until - make_interval(secs => $3), $2), blocked_until = 'epoch'
  WHERE key = $1`
 
 	sqlForgetFailures = `DELETE FROM login_throttle WHERE key = $1`

@@ -297,3 +297,20 @@ CREATE CONSTRAINT TRIGGER note AFTER INSERT ON sessions DEFERRABLE INITIALLY DEF
 	want = []string{"login_throttle off", "security_events on", "sessions on"}
 	testkit.Equal(t, "the right password", fmt.Sprint(commits()), fmt.Sprint(want))
 }
+
+// TestFreeFailuresBlockNoOther: a failure that is free does not refuse another attempt, also one
+// that began earlier, or in a process whose clock is behind.
+func TestFreeFailuresBlockNoOther(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.signUp("alice")
+	ahead := h.another(func(c *Config) { c.Now = func() time.Time { return h.clock.Now().Add(time.Minute) } })
+	for range accountRule.free - 1 {
+		for _, who := range []string{"alice", "bob"} {
+			got, _ := h.try(ahead, who, wrongPassword, homeAddress)
+			testkit.Equal(t, "ahead", got, CodeInvalidCredentials)
+		}
+	}
+	h.wantTry("carol", wrongPassword, homeAddress, CodeInvalidCredentials)
+	h.wantTry("alice", goodPassword, homeAddress, "")
+}
