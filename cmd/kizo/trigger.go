@@ -88,6 +88,9 @@ func triggerRun(ctx context.Context, opts *triggerOptions, event, key string) er
 	if err != nil {
 		return err
 	}
+	if _, err := opts.tags.tags(); err != nil { // before the bank waits for the payment
+		return err
+	}
 	if err := kizo.ArmTrigger(ctx, client.TriggerArm{Event: event, Amount: amount.Minor, Currency: string(amount.Currency)}); err != nil {
 		return withHint(err, "kizo trigger --list")
 	}
