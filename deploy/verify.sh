@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Fails if generated code differs from its source, if code is not formatted, if go.mod is not tidy,
-# if code does not
-# compile for another system, or if an error code is missing in the contract or in the table of
-# statuses.
+# if code does not compile for another system, or if an error code is missing in the contract or in
+# the table of statuses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
