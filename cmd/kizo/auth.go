@@ -32,7 +32,7 @@ const (
 	authUnchecked = "unchecked" // the server gave no answer
 )
 
-// authStatus is how a command authenticates, and never a secret.
+// authStatus describes how a command authenticates. It contains no secret.
 type authStatus struct {
 	Context        string     `json:"context"`
 	ContextOrigin  string     `json:"context_origin"`

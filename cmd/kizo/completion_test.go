@@ -72,7 +72,7 @@ func TestCompletions(t *testing.T) {
 	w := p.ada
 	w.expect(exitDone, "deposit", "10", "--wait=30s")
 	p.bob.expect(exitDone, "deposit", "100", "--wait=30s")
-	hold := p.id(p.bob, "transfer", "@ada", "20", "--authorize", "-m", "the room")
+	hold := p.id(p.bob, "transfer", "@ada", "20", "--authorize", "-m", "the booking")
 	received := p.id(p.bob, "transfer", "@ada", "1")
 	sent := p.id(w, "transfer", "@bob", "1", "--idempotency-key", "rent-11")
 	key := p.key()
@@ -105,7 +105,7 @@ func TestCompletions(t *testing.T) {
 			t.Errorf("the user's own currencies are not first: %s", got)
 		}
 		offers, _ = w.complete("transfers", "capture", "")
-		testkit.Contains(t, offers[0], "\tpending authorization 20.00 USD from @bob: the room")
+		testkit.Contains(t, offers[0], "\tpending authorization 20.00 USD from @bob: the booking")
 	}
 	check()
 	kizod.stop()

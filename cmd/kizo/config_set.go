@@ -111,7 +111,7 @@ func (a *app) checkSetting(key, value string) (string, error) {
 func (a *app) configToWrite(key string) (string, error) {
 	if name := a.contextFlag; name != "" && name != defaultContext {
 		if !slices.Contains(contextSettings, key) {
-			return "", usagef("%s is no setting of a context", key)
+			return "", usagef("a context has no setting %s", key)
 		}
 		_, err := a.readContext(name)
 		return a.contextPath(name), err

@@ -171,7 +171,7 @@ func (a *app) createContext(name string, content []byte) error {
 	}
 	if err := os.Link(written.Name(), path); err != nil { // unlike a rename, it replaces nothing
 		if errors.Is(err, fs.ErrExist) {
-			return withHint(usagef("there is a context %s", name), "kizo context show "+name)
+			return withHint(usagef("the context %s exists already", name), "kizo context show "+name)
 		}
 		return err
 	}

@@ -67,7 +67,7 @@ func openCursor(ctx context.Context, path string, want cursorFile) (*cursor, err
 	defer cancel()
 	unlock, err := lockFile(short, path+".lock")
 	if err != nil && short.Err() != nil && ctx.Err() == nil {
-		return nil, fmt.Errorf("another kizo delivers these events: it has %s open", printable.Text(path))
+		return nil, fmt.Errorf("another process of kizo delivers these events: it has %s open", printable.Text(path))
 	}
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (c *cursor) load(want cursorFile) error {
 	case err != nil || found.Version < 1 || found.After == "":
 		return fmt.Errorf("the cursor %s is damaged: remove it, and choose with --since where to start", shown)
 	case found.Version > cursorVersion:
-		return fmt.Errorf("a newer kizo wrote the cursor %s: use that one", shown)
+		return fmt.Errorf("a newer version of kizo wrote the cursor %s: use that version", shown)
 	case found.Server != want.Server || found.User != want.User:
 		return usagef("the cursor %s belongs to another user or server (%s)", shown, printable.Text(found.Server))
 	}

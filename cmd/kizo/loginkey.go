@@ -18,7 +18,7 @@ func loginWithKey(ctx context.Context, opts *loginOptions) error {
 		return err
 	}
 	if !apikey.Is(found.token) {
-		return usagef("%s is used, and is no API key that kizo login could store", found.origin)
+		return usagef("%s has no API key to store", found.origin)
 	}
 	if err := a.confirmServer(ctx); err != nil {
 		return err
@@ -36,7 +36,7 @@ func loginWithKey(ctx context.Context, opts *loginOptions) error {
 		return err
 	}
 	if name := strings.ToLower(strings.TrimPrefix(opts.name, "@")); name != "" && name != user.Handle && name != strings.ToLower(user.Email) {
-		return usagef("the API key is one of @%s, not of %s", printable.Text(user.Handle), printable.Text(opts.name))
+		return usagef("the API key belongs to @%s, not to %s", printable.Text(user.Handle), printable.Text(opts.name))
 	}
 	replaced, err := a.confirmReplace(ctx, user.Handle, opts.replace)
 	if err != nil {

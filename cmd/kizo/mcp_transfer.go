@@ -82,7 +82,7 @@ func refuseAgent(why string) error {
 		"KIZO_API_KEY_FILE=agent.key kizo mcp --allow transfers")
 }
 
-// unfitForAgent says why an agent should not have a key; it is empty if it may.
+// unfitForAgent returns why an agent must not use a key, or "" if it may.
 func unfitForAgent(key *client.APIKey) string {
 	switch {
 	case key == nil:

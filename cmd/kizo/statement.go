@@ -287,7 +287,7 @@ func (a *app) statementTime(at time.Time) string {
 	return at.UTC().Format(time.RFC3339Nano)
 }
 
-// table is the statement for a person.
+// table formats the statement for a terminal.
 func (o *statementOptions) table(s statement) string {
 	a := o.app
 	rows := [][]string{a.edgeRow("opening", s.Since, s.Opening, s.Currency)}

@@ -19,7 +19,7 @@ const (
 // The users that a log-in may refer to: $1 is the e-mail address and $2 the handle. If $3 is
 // not NULL, only users who have signed in from that network address count.
 const sqlCandidates = `
-SELECT id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email, password_hash, pepper_id, password_changed_at
+SELECT ` + userColumns + `, password_hash, pepper_id, password_changed_at
   FROM users u
  WHERE (email = nullif($1, '') OR handle = nullif($2, ''))
    AND ($3::bytea IS NULL OR EXISTS (SELECT FROM known_addresses k WHERE k.user_id = u.id AND k.address = $3))`

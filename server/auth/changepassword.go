@@ -65,8 +65,11 @@ func (s *Service) ChangePassword(ctx context.Context, userID UserID, in ChangePa
 	if err != nil {
 		return PasswordChange{}, err
 	}
-	if err := checkNewPassword(in, user); err != nil {
+	if err := checkNewPassword(in.New, user); err != nil {
 		return PasswordChange{}, err
+	}
+	if in.New == in.Current {
+		return PasswordChange{}, &problem.Error{Code: CodePasswordUnchanged, Message: "the new password is the current one", Field: "new_password"}
 	}
 	confirmed, err := s.confirmPassword(ctx, userID, in.Current, in.OTP, in.Client)
 	if err != nil {
@@ -99,17 +102,15 @@ func (s *Service) ChangePassword(ctx context.Context, userID UserID, in ChangePa
 	return changed, nil
 }
 
-func checkNewPassword(in ChangePasswordInput, user User) error {
-	err := checkPassword(in.New)
+// checkNewPassword applies the rules of a sign-up. Its error names the field new_password.
+func checkNewPassword(password string, user User) error {
+	err := checkPassword(password)
 	if err == nil {
-		err = checkPasswordStrength(in.New, user)
+		err = checkPasswordStrength(password, user)
 	}
 	if refused, ok := errors.AsType[*problem.Error](err); ok {
 		refused.Field = "new_password"
 		return refused
-	}
-	if in.New == in.Current {
-		return &problem.Error{Code: CodePasswordUnchanged, Message: "the new password is the current one", Field: "new_password"}
 	}
 	return err
 }

@@ -10,7 +10,7 @@ import (
 // the SHA-256 of a code needs neither salt nor stretching.
 const codeAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-// newCode returns a random code with dashes between groups of so many characters.
+// newCode returns a random code of length characters, with a dash between groups of group.
 func newCode(length, group int) string {
 	var text strings.Builder
 	for i, b := range randomBytes(length) {

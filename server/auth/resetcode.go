@@ -31,7 +31,7 @@ func unusablePassword() string {
 const (
 	// A user who has not verified an address is found by handle only.
 	sqlUserToReset = `
-SELECT id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email
+SELECT ` + userColumns + `
   FROM users
  WHERE email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, '')
    FOR NO KEY UPDATE`

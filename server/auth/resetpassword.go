@@ -32,13 +32,11 @@ func (in ResetPasswordInput) LogValue() slog.Value { return slog.StringValue(fmt
 
 const (
 	sqlResettableUser = `
-SELECT id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email
+SELECT ` + userColumns + `
   FROM users u
  WHERE (email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, ''))
    AND ($3::bytea IS NULL OR EXISTS (SELECT FROM known_addresses k WHERE k.user_id = u.id AND k.address = $3))
  LIMIT 1`
-
-	sqlLockForReset = `SELECT status FROM users WHERE id = $1 FOR NO KEY UPDATE`
 
 	sqlLockResetCode = `
 SELECT code_hash, expires_at, failures FROM reset_codes
@@ -61,7 +59,7 @@ func errResetCode() *problem.Error {
 // An attempt is counted and throttled like a log-in, and a code is void after five wrong ones. An
 // unknown user, a user without a code and a wrong code get the same error after the same work.
 func (s *Service) ResetPassword(ctx context.Context, in ResetPasswordInput) error {
-	if err := checkNewPassword(ChangePasswordInput{New: in.New}, User{}); err != nil {
+	if err := checkNewPassword(in.New, User{}); err != nil {
 		return err
 	}
 	ticket, err := s.hashQueue.enter()
@@ -108,7 +106,7 @@ func (s *Service) resetPassword(ctx context.Context, t *ticket, counted attempt,
 		if valid, err = s.checkResetCode(ctx, tx, user.ID, in.Code); err != nil || !valid {
 			return err // nil commits the count of failures
 		}
-		if err := checkNewPassword(ChangePasswordInput{New: in.New}, user); err != nil {
+		if err := checkNewPassword(in.New, user); err != nil {
 			return err
 		}
 		if _, err := s.storePassword(ctx, tx, user.ID, uuid.Nil, stored); err != nil {
@@ -135,7 +133,7 @@ func (s *Service) checkResetCode(ctx context.Context, tx pgx.Tx, userID UserID, 
 		failures int
 		given    = hashCode(code)
 	)
-	err := tx.QueryRow(ctx, sqlLockForReset, userID).Scan(&status)
+	err := tx.QueryRow(ctx, sqlLockConfirmedUser, userID).Scan(&status, nil)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) { // an unknown user has no code either
 		return false, fmt.Errorf("lock the user: %w", err)
 	}

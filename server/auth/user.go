@@ -61,9 +61,12 @@ type UserRef struct {
 	FindableByEmail bool
 }
 
+// userColumns are read into a User.
+const userColumns = `id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email`
+
 const (
 	sqlUser = `
-SELECT id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email
+SELECT ` + userColumns + `
   FROM users
  WHERE id = $1`
 
@@ -71,12 +74,12 @@ SELECT id, email, handle, name, role, status, created_at, email_verified_at IS N
 UPDATE users SET name = COALESCE($2, name), name_key = COALESCE($3, name_key), updated_at = greatest(updated_at, $4),
        findable_by_email = COALESCE($6, findable_by_email)
  WHERE id = $1 AND (role = 'operator' OR NOT $5)
-RETURNING id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email`
+RETURNING ` + userColumns
 
 	sqlGrant = `
 UPDATE users SET role = $3, updated_at = greatest(updated_at, $4)
  WHERE email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, '')
-RETURNING id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email`
+RETURNING ` + userColumns
 
 	sqlRenameToHandle = `
 UPDATE users SET name = handle, name_key = handle
@@ -125,7 +128,7 @@ func (s *Service) UpdateProfile(ctx context.Context, userID UserID, update Profi
 const sqlVerifyEmail = `
 UPDATE users SET email_verified_at = COALESCE(email_verified_at, $2), updated_at = greatest(updated_at, $2)
  WHERE handle = $1
-RETURNING id, email, handle, name, role, status, created_at, email_verified_at IS NOT NULL, findable_by_email`
+RETURNING ` + userColumns
 
 // VerifyEmail records that the user with that handle owns their e-mail address. From then
 // on, others can pay them by it. The error has the code email_taken if another user has
