@@ -164,7 +164,7 @@ func TestListen(t *testing.T) {
 	// the first one.
 	waiting := ada.listenInBackground(ada.listen(r)...)
 	out, code := ada.kizoFails(listen...)
-	if code != exitFailure || !strings.Contains(out, "another kizo delivers these events") {
+	if code != exitFailure || !strings.Contains(out, "another process of kizo delivers these events") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	ada.kizo("transfer", "@"+bob.handle, "3")

@@ -170,7 +170,7 @@ func (found syncState) continues(want syncState, dir string) error {
 	dir = printable.Text(dir)
 	switch {
 	case found.Version > want.Version:
-		return fmt.Errorf("a newer kizo wrote %s: use that one", dir)
+		return fmt.Errorf("a newer version of kizo wrote %s: use that version", dir)
 	case found.Server != want.Server || found.User != want.User:
 		return usagef("%s has the books of another user or server (%s): use another directory", dir, printable.Text(found.Server))
 	case found.Format != want.Format:
