@@ -290,6 +290,18 @@ type messageBus struct {
 	keyring *exec.Cmd
 }
 
+// busConfig has no directory of services: the system's own has a keyring, which the bus would start
+// as a second one, and which would be locked if it is the first to have the name.
+const busConfig = `<busconfig>
+  <listen>unix:tmpdir=/tmp</listen>
+  <policy context="default">
+    <allow user="*"/>
+    <allow own="*"/>
+    <allow send_destination="*"/>
+    <allow receive_sender="*"/>
+  </policy>
+</busconfig>`
+
 func startKeyring(t *testing.T) *messageBus {
 	t.Helper()
 	for _, name := range []string{"dbus-daemon", "gnome-keyring-daemon"} {
@@ -299,8 +311,9 @@ func startKeyring(t *testing.T) *messageBus {
 	}
 	dir := t.TempDir()
 	bus := &messageBus{}
-	daemon := exec.CommandContext(t.Context(), "dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address=1")
-	daemon.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+dir, "XDG_DATA_DIRS="+dir) // no services that it would start itself
+	config := filepath.Join(dir, "bus.conf")
+	testkit.Must(t, os.WriteFile(config, []byte(busConfig), 0o600))
+	daemon := exec.CommandContext(t.Context(), "dbus-daemon", "--config-file="+config, "--nofork", "--nopidfile", "--print-address=1")
 	out, err := daemon.StdoutPipe()
 	testkit.Must(t, err)
 	start(t, daemon, "")
@@ -340,8 +353,8 @@ func (b *messageBus) waitForService(t *testing.T) {
 	testkit.Must(t, bus.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, name).Store(&owned))
 	for !owned {
 		select {
-		case <-changes:
-			owned = true
+		case change := <-changes: // the bus also says what name this connection has
+			owned = change.Name == "org.freedesktop.DBus.NameOwnerChanged"
 		case <-time.After(time.Minute):
 			t.Fatal("the keyring has no name on the bus after a minute")
 		}
