@@ -24,12 +24,12 @@ func TestArchivedTaskIsRetried(t *testing.T) {
 	eve.kizo("ops", "queue", "pause", "bank", "--reason", "test")
 	defer eve.kizo("ops", "queue", "resume", "bank", "--reason", "test")
 	var deposit struct{ ID string }
-	read(t, ada.kizo("deposit", "10", "--wait=0", "--json=id"), &deposit)
+	read(t, ada.data("deposit", "10", "--wait=0", "--json=id"), &deposit)
 	var tasks []struct {
 		ID         string
 		TransferID string `json:"transfer_id"`
 	}
-	read(t, eve.kizo("ops", "tasks", "list", "--json=id,transfer_id"), &tasks)
+	read(t, eve.data("ops", "tasks", "list", "--json=id,transfer_id"), &tasks)
 	task := ""
 	for _, x := range tasks {
 		if x.TransferID == deposit.ID {

@@ -151,6 +151,20 @@ func (p *person) kizoWith(stdin string, args ...string) string {
 	return string(out)
 }
 
+// data runs kizo and returns its standard output, without what it reports on the way.
+func (p *person) data(args ...string) string {
+	p.t.Helper()
+	command := exec.CommandContext(p.t.Context(), "kizo", args...)
+	command.Env = append(os.Environ(), p.env...)
+	var reports strings.Builder
+	command.Stderr = &reports
+	out, err := command.Output()
+	if err != nil {
+		p.t.Fatalf("kizo %v: %v\n%s%s", args, err, out, reports.String())
+	}
+	return string(out)
+}
+
 // TestTheDashboard runs kizo against kizod and presses keys.
 func TestTheDashboard(t *testing.T) {
 	kizod, err := startKizod()

@@ -106,7 +106,7 @@ func (p *person) listen(r *webhookReceiver, more ...string) []string {
 // events returns the events of a person, by the lines of kizo events.
 func (p *person) events() (ids, lines []string) {
 	p.t.Helper()
-	for line := range strings.Lines(p.kizo("events", "--since", "1h", "--until-live", "-o", "jsonl")) {
+	for line := range strings.Lines(p.data("events", "--since", "1h", "--until-live", "-o", "jsonl")) {
 		var e struct {
 			ID string `json:"event_id"`
 		}

@@ -76,7 +76,7 @@ func (p *person) apiKey(name string, flags ...string) []string {
 func (p *person) balance() int64 {
 	p.t.Helper()
 	var w struct{ Balance int64 }
-	testkit.Must(p.t, json.Unmarshal([]byte(p.kizo("balance", "USD", "--json=balance")), &w))
+	testkit.Must(p.t, json.Unmarshal([]byte(p.data("balance", "USD", "--json=balance")), &w))
 	return w.Balance
 }
 
@@ -283,7 +283,7 @@ func TestAgentPays(t *testing.T) {
 	if got := ada.balance(); got != 99_100 {
 		t.Errorf("the balance is %d", got)
 	}
-	testkit.Equal(t, "pending commands", ada.kizo("pending", "-o", "id"), "")
+	testkit.Equal(t, "pending commands", ada.data("pending", "-o", "id"), "")
 	ada.kizo("keys", "revoke", "agent")
 	a.fails("key_revoked", "pay", payment("six", "0.5"))
 }

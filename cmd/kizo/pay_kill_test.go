@@ -232,6 +232,6 @@ func (p *killedPayout) check() {
 func balanceOf(t *testing.T, of *person) int64 {
 	t.Helper()
 	var wallet struct{ Balance int64 }
-	testkit.Must(t, json.Unmarshal([]byte(of.kizo("balance", "USD", "--json=balance")), &wallet))
+	testkit.Must(t, json.Unmarshal([]byte(of.data("balance", "USD", "--json=balance")), &wallet))
 	return wallet.Balance
 }
