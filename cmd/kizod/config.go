@@ -90,6 +90,21 @@ func addSettings(cmd *cobra.Command, all ...setting) {
 
 // readSettings reads and checks the settings. An error names the invalid setting and its source.
 func readSettings(cmd *cobra.Command, all ...setting) (*settings, error) {
+	read, err := sourcesOf(cmd, all...)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range all {
+		if err := s.check(read.get(s)); err != nil {
+			return nil, usageError{fmt.Errorf("%s (from %s): %w", s.key, read.origin(cmd, s), err)}
+		}
+	}
+	read.warnOfPlainDatabase(cmd, all)
+	return read, nil
+}
+
+// sourcesOf reads the settings without checking their values.
+func sourcesOf(cmd *cobra.Command, all ...setting) (*settings, error) {
 	v := viper.New()
 	read := &settings{viper: v}
 	for _, s := range all {
@@ -106,12 +121,6 @@ func readSettings(cmd *cobra.Command, all ...setting) (*settings, error) {
 	if err := read.readFile(cmd); err != nil {
 		return nil, err
 	}
-	for _, s := range all {
-		if err := s.check(v.GetString(s.key)); err != nil {
-			return nil, usageError{fmt.Errorf("%s (from %s): %w", s.key, read.origin(cmd, s), err)}
-		}
-	}
-	read.warnOfPlainDatabase(cmd, all)
 	return read, nil
 }
 
@@ -142,11 +151,7 @@ func (r *settings) readFile(cmd *cobra.Command) error {
 		return usageError{fmt.Errorf("configuration file %s: %w", path, err)}
 	}
 	r.file = path
-	known := []setting{
-		databaseURL, migrateURL, redisURL, bankURL, bankToken, bankCallbackSecret, bankAddress,
-		maxConns, addrConns, pprofListen,
-		secretsFile, listen, opsListen, proxies, roles, currency, reviewAttempts, reviewAge, rateLimit, rateAddress, hashSlots, hashMaxWait, sessionIdle, sessionLifetime, inFlight, auditInterval, auditFull, drainDelay, logFormat, logLevel,
-	}
+	known := append(serveSettings(), migrateURL, bankAddress)
 	for _, key := range fileKeys(path) {
 		if !slices.ContainsFunc(known, func(s setting) bool { return s.key == key }) {
 			return usageError{fmt.Errorf("configuration file %s: there is no setting %q", path, key)}
@@ -219,7 +224,22 @@ func readTOML(v *viper.Viper, path string) error {
 	return v.ReadConfig(bytes.NewReader(bytes.TrimPrefix(content, []byte("\ufeff"))))
 }
 
+// origin returns the source of a setting, and for a default also what else may set it.
 func (r *settings) origin(cmd *cobra.Command, s setting) string {
+	switch source := r.source(cmd, s); {
+	case source != fromDefault:
+		return source
+	case s.secret:
+		return "the default; set $" + s.env()
+	default:
+		return "the default; set --" + s.flag() + " or $" + s.env()
+	}
+}
+
+const fromDefault = "the default"
+
+// source returns the flag, the variable or the file that a setting comes from, or fromDefault.
+func (r *settings) source(cmd *cobra.Command, s setting) string {
 	flag := cmd.Flags().Lookup(s.flag())
 	switch {
 	case flag != nil && flag.Changed:
@@ -228,10 +248,8 @@ func (r *settings) origin(cmd *cobra.Command, s setting) string {
 		return "$" + s.env()
 	case r.viper.InConfig(s.key):
 		return r.file
-	case s.secret:
-		return "the default; set $" + s.env()
 	default:
-		return "the default; set --" + s.flag() + " or $" + s.env()
+		return fromDefault
 	}
 }
 

@@ -17,11 +17,7 @@ import (
 const serveName = "serve"
 
 func serveCommand(hangups <-chan os.Signal) *cobra.Command {
-	all := []setting{
-		maxConns, addrConns, pprofListen,
-		databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile, listen, opsListen, proxies, roles, currency, reviewAttempts, reviewAge,
-		rateLimit, rateAddress, hashSlots, hashMaxWait, sessionIdle, sessionLifetime, inFlight, auditInterval, auditFull, drainDelay, logFormat, logLevel,
-	}
+	all := serveSettings()
 	var (
 		readyFile string
 		loseMoney bool
