@@ -99,6 +99,13 @@ func (c *Client) Audit(ctx context.Context) (AuditReport, error) {
 	return read[AuditReport](ctx, c, request, err)
 }
 
+// History returns the recent figures of the answering kizod. resolution is second, for the last 15
+// minutes, or minute, for the last 24 hours.
+func (c *Client) History(ctx context.Context, resolution string) (OpsHistory, error) {
+	request, err := c.get("/v1/ops/history", &openapi.OpsHistoryParams{Resolution: &resolution})
+	return read[OpsHistory](ctx, c, request, err)
+}
+
 // Actions returns what operators did, newest first. limit is 1 to 100.
 func (c *Client) Actions(ctx context.Context, limit int32) ([]Action, error) {
 	request, err := c.get("/v1/ops/actions", &openapi.OpsListActionsParams{Limit: &limit})

@@ -93,6 +93,9 @@ type (
 	QueueSnapshot    = openapi.QueueSnapshot
 	WorkersSnapshot  = openapi.WorkersSnapshot
 	LatencySnapshot  = openapi.LatencySnapshot
+	OpsHistory       = openapi.OpsHistory
+	LatencyHistory   = openapi.LatencyHistory
+	QueueHistory     = openapi.QueueHistory
 	DatabaseSnapshot = openapi.DatabaseSnapshot
 	JanitorSnapshot  = openapi.JanitorSnapshot
 	AuditSnapshot    = openapi.AuditSnapshot

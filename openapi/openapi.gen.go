@@ -811,6 +811,9 @@ type EventData struct {
 	union json.RawMessage
 }
 
+// Figures defines model for Figures.
+type Figures = []*float32
+
 // JanitorSnapshot defines model for JanitorSnapshot.
 type JanitorSnapshot struct {
 	// Discrepancies The number of open discrepancies between the bank's statement and the books, at most 10000
@@ -821,6 +824,13 @@ type JanitorSnapshot struct {
 
 	// Overdue The number of overdue payments, at most 10000
 	Overdue int `json:"overdue"`
+}
+
+// LatencyHistory defines model for LatencyHistory.
+type LatencyHistory struct {
+	P50Ms     Figures `json:"p50_ms"`
+	P99Ms     Figures `json:"p99_ms"`
+	PerSecond Figures `json:"per_second"`
 }
 
 // LatencySnapshot Percentiles are computed from the histograms of /metrics. They are null if nothing happened in the interval.
@@ -893,6 +903,27 @@ type NextLimit struct {
 
 	// MaxPerTransfer In minor units; absent if there is then no maximum
 	MaxPerTransfer *int64 `json:"max_per_transfer,omitempty"`
+}
+
+// OpsHistory Figures over time, oldest first. All lists have a value for each step, the last one for the step that ended at `at`. A value is null
+// if there was no sample, for example while the kizod was stalled, or if nothing happened in the step.
+type OpsHistory struct {
+	Api LatencyHistory `json:"api"`
+
+	// At The end of the last step
+	At        time.Time      `json:"at"`
+	BatchSize Figures        `json:"batch_size"`
+	Commits   LatencyHistory `json:"commits"`
+	Queues    []QueueHistory `json:"queues"`
+
+	// Samples The length of each list, at most 900 steps of a second or 1440 of a minute
+	Samples int `json:"samples"`
+
+	// Settlement null if this kizod does not settle payments
+	Settlement *LatencyHistory `json:"settlement"`
+
+	// StepSeconds The length of a step
+	StepSeconds int `json:"step_seconds"`
 }
 
 // OpsSnapshot Queues and health at one time. What this kizod cannot determine is null.
@@ -1101,6 +1132,16 @@ type Queue struct {
 	ProcessedToday int    `json:"processed_today"`
 	Retry          int    `json:"retry"`
 	Scheduled      int    `json:"scheduled"`
+}
+
+// QueueHistory defines model for QueueHistory.
+type QueueHistory struct {
+	DonePerSecond   Figures `json:"done_per_second"`
+	FailedPerSecond Figures `json:"failed_per_second"`
+	Name            string  `json:"name"`
+
+	// Waiting Tasks that are pending, scheduled or to be retried; the most of the step
+	Waiting Figures `json:"waiting"`
 }
 
 // QueueList defines model for QueueList.
@@ -1765,6 +1806,12 @@ type StreamEventsParams struct {
 type OpsListActionsParams struct {
 	// Limit 1 to 100, the default is 20
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// OpsHistoryParams defines parameters for OpsHistory.
+type OpsHistoryParams struct {
+	// Resolution `second` for the last 15 minutes or `minute` for the last 24 hours; the default is `second`
+	Resolution *string `form:"resolution,omitempty" json:"resolution,omitempty"`
 }
 
 // OpsListPaymentsParams defines parameters for OpsListPayments.

@@ -118,6 +118,12 @@ func TestSnapshotsForOperators(t *testing.T) {
 	if settled.Queues == nil || (*settled.Queues)[0].Name != "bank" || settled.BankBreaker == nil || *settled.BankBreaker != "closed" {
 		t.Errorf("%+v", settled)
 	}
+	next(func(*client.OpsSnapshot) bool { // the history, which has the payment too, once its second has ended
+		h, err := olga.client().History(t.Context(), "second")
+		testkit.Must(t, err)
+		settledAt := slices.IndexFunc(h.Settlement.P99Ms, func(p99 *float32) bool { return p99 != nil && *p99 > 0 })
+		return settledAt >= 0 && len(h.Settlement.P99Ms) == h.Samples && h.Queues[0].Name == "bank" && h.Queues[0].Waiting[settledAt] != nil
+	})
 	full := next(func(s *client.OpsSnapshot) bool {
 		return s.Workers != nil && s.Workers.Servers == 1 && s.Janitor != nil
 	})

@@ -293,6 +293,8 @@ func (s *Server) assemble() error {
 		}
 	}
 	if s.servesAPI() {
+		s.monitor.history = s.newHistory()
+		s.run("recording the history", func() error { return s.monitor.history.Run(working) })
 		s.api = s.newAPI(dispatcher)
 		s.serve("API", func() error { return s.api.Serve(s.apiListener) })
 	}
@@ -307,6 +309,7 @@ type monitor struct {
 	database     *monitoring.Database
 	restored     *monitoring.RestoredCheck
 	dependencies *monitoring.Dependencies
+	history      *monitoring.History // nil if this process does not serve the API
 	audit        *monitoring.AuditStatus
 	handler      http.Handler // of the operators' listener
 }
@@ -334,16 +337,27 @@ func (s *Server) newAPI(dispatcher *settle.Dispatcher) *api.API {
 
 func (s *Server) newOps() *ops.Ops {
 	snapshots := monitoring.SnapshotConfig{
-		Requests: s.metrics.api.Seconds(), Batches: s.metrics.batches, Pool: s.pool, Settler: s.settler,
+		Requests: s.metrics.api.Seconds(), Settlement: s.settlementSeconds(), Batches: s.metrics.batches, Pool: s.pool, Settler: s.settler,
 		Dependencies: s.monitor.dependencies, Audit: s.monitor.audit,
-	}
-	if s.has(RoleWorker) || s.has(RoleJanitor) {
-		snapshots.Settlement = s.metrics.settlement.Seconds()
 	}
 	return ops.New(ops.Config{
 		Settler: s.settler, Queues: s.queues, Audited: s.monitor.audit, Snapshots: monitoring.NewSnapshots(snapshots),
-		Audit: s.auditor.Full,
+		History: s.monitor.history, Audit: s.auditor.Full,
 	})
+}
+
+func (s *Server) newHistory() *monitoring.History {
+	return monitoring.NewHistory(monitoring.HistoryConfig{
+		Requests: s.metrics.api.Seconds(), Settlement: s.settlementSeconds(), Batches: s.metrics.batches, Dependencies: s.monitor.dependencies,
+	})
+}
+
+// settlementSeconds returns the histogram of payments, or nil if this process settles none.
+func (s *Server) settlementSeconds() prometheus.Collector {
+	if s.has(RoleWorker) || s.has(RoleJanitor) {
+		return s.metrics.settlement.Seconds()
+	}
+	return nil
 }
 
 // part returns the part of the API that this process serves, which follows from its roles.

@@ -140,6 +140,7 @@ var matrix = map[string]access{
 	"POST /v1/ops/users/:login/revoke-keys":  {body: because, operators: true},
 	"POST /v1/ops/reconcile":                 {body: nothing, operators: true},
 	"POST /v1/ops/audit":                     {body: nothing, operators: true},
+	"GET /v1/ops/history":                    {body: nothing, operators: true},
 	"GET /v1/ops/actions":                    {body: nothing, operators: true},
 }
 

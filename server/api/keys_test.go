@@ -116,6 +116,7 @@ var scopesOfRoutes = map[string]string{
 	"POST /v1/ops/users/:login/revoke-keys":          "ops:write",
 	"POST /v1/ops/reconcile":                         "ops:write",
 	"POST /v1/ops/audit":                             "ops:read",
+	"GET /v1/ops/history":                            "ops:read",
 	"GET /v1/ops/actions":                            "ops:read",
 }
 

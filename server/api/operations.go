@@ -111,6 +111,7 @@ var operations = map[string]operation{
 	"POST /v1/ops/users/:login/revoke-keys":          {access: forOperators, scopes: auth.ScopeOpsWrite, body: bodyOf[openapi.Reason]},
 	"POST /v1/ops/reconcile":                         {access: forOperators, scopes: auth.ScopeOpsWrite},
 	"POST /v1/ops/audit":                             {access: forOperators, scopes: auth.ScopeOpsRead},
+	"GET /v1/ops/history":                            {access: forOperators, scopes: auth.ScopeOpsRead},
 	"GET /v1/ops/actions":                            {access: forOperators, scopes: auth.ScopeOpsRead},
 }
 

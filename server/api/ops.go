@@ -33,6 +33,10 @@ type Ops interface {
 	// operator watches. It does not fail: what cannot be determined is null.
 	Snapshot(ctx context.Context) openapi.OpsSnapshot
 
+	// History returns what the snapshots of the last time had, from memory. minutes selects the
+	// samples of one minute; otherwise they are of one second.
+	History(minutes bool) openapi.OpsHistory
+
 	// Callback handles a callback of the bank, whose signature is the value of the header.
 	Callback(ctx context.Context, signature string, body []byte) error
 }

@@ -182,6 +182,15 @@ func (a *API) OpsAudit(ctx context.Context, _ routes.OpsAuditRequestObject) (rou
 	return routes.OpsAudit200JSONResponse(report), nil
 }
 
+// OpsHistory returns the recent figures of queues and latencies.
+func (a *API) OpsHistory(_ context.Context, r routes.OpsHistoryRequestObject) (routes.OpsHistoryResponseObject, error) {
+	switch resolution := orEmpty(r.Params.Resolution); resolution {
+	case "", "second", "minute":
+		return routes.OpsHistory200JSONResponse(a.ops.History(resolution == "minute")), nil
+	}
+	return nil, reject(openapi.ParameterMalformed, "resolution", "resolution is second or minute")
+}
+
 // OpsListActions returns the recorded actions of operators, newest first.
 func (a *API) OpsListActions(ctx context.Context, r routes.OpsListActionsRequestObject) (routes.OpsListActionsResponseObject, error) {
 	limit, err := pageSize(r.Params.Limit)

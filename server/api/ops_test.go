@@ -78,6 +78,12 @@ func (d *fakeOps) Snapshot(context.Context) openapi.OpsSnapshot {
 	return openapi.OpsSnapshot{At: time.Now().UTC()}
 }
 
+func (d *fakeOps) History(minutes bool) openapi.OpsHistory {
+	_ = d.did("history %v", minutes)
+	none := openapi.LatencyHistory{PerSecond: openapi.Figures{}, P50Ms: openapi.Figures{}, P99Ms: openapi.Figures{}}
+	return openapi.OpsHistory{At: time.Now().UTC(), Api: none, Commits: none, BatchSize: openapi.Figures{}, Queues: []openapi.QueueHistory{}}
+}
+
 func (d *fakeOps) Callback(_ context.Context, signature string, body []byte) error {
 	return d.did("callback %s %s", signature, body)
 }
@@ -149,11 +155,13 @@ func TestOperatorsActionsAreRecorded(t *testing.T) {
 	for path, done := range map[string]string{
 		"/v1/ops/queues": "queues", "/v1/ops/queues/bank/tasks?state=retry&limit=5": `tasks bank "retry" 5`,
 		"/v1/ops/payments?state=needs_review": `payments "needs_review" "" 20`, "/v1/ops/payments/" + id: "payment",
+		"/v1/ops/history": "history false", "/v1/ops/history?resolution=second": "history false", "/v1/ops/history?resolution=minute": "history true",
 	} {
 		h.get(olga, path).want(200)
 		testkit.Equal(t, path, h.ops.take(), done)
 	}
 	h.get(olga, "/v1/ops/payments?state=lost").wantProblem(openapi.ParameterMalformed)
+	h.get(olga, "/v1/ops/history?resolution=hour").wantProblem(openapi.ParameterMalformed)
 	h.get(olga, "/v1/ops/payments?limit=101").wantProblem(openapi.ParameterMalformed)
 	h.post(olga, "/v1/ops/reconcile", nil).want(200)
 	h.post(olga, "/v1/ops/audit", nil).want(200)

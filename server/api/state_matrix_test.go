@@ -91,6 +91,7 @@ var stateRows = map[string]stateRow{
 	"POST /v1/ops/users/:login/revoke-keys":          {body: reason},
 	"POST /v1/ops/reconcile":                         {},
 	"POST /v1/ops/audit":                             {},
+	"GET /v1/ops/history":                            {},
 	"GET /v1/ops/actions":                            {},
 }
 

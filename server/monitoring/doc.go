@@ -3,8 +3,8 @@
 //
 //	/metrics ◄── Registry ◄─ collectors ◄─ ledger, pool, Dependencies, Database, AuditStatus
 //	/readyz  ◄── Readiness ◄────────────── Database, RestoredCheck
-//	server/ops ◄─ Snapshots ◄───────────── histograms of requests, commits, settlement;
-//	                                       Dependencies (PostgreSQL, Redis)
+//	server/ops ◄┬ Snapshots ◄───────────── histograms of requests, commits, settlement;
+//	            └ History ◄───────────────  Dependencies (PostgreSQL, Redis)
 //
 // A metric is defined beside what it measures; this package defines those that are collected
 // on demand, and registers all. Values that come from PostgreSQL or Redis are read through a

@@ -21,6 +21,7 @@ type Config struct {
 	Audit     func(context.Context) (ledger.Report, error)
 	Audited   *monitoring.AuditStatus // gets the result of each audit
 	Snapshots *monitoring.Snapshots
+	History   *monitoring.History
 }
 
 // Ops implements [api.Ops].

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"math"
 
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/monitoring"
@@ -55,4 +56,42 @@ func viewQueues(stats []settle.QueueStats) *[]openapi.QueueSnapshot {
 		}
 	}
 	return &queues
+}
+
+// History implements [api.Ops].
+func (o *Ops) History(minutes bool) openapi.OpsHistory {
+	f := o.config.History.Seconds()
+	if minutes {
+		f = o.config.History.Minutes()
+	}
+	view := openapi.OpsHistory{
+		At: f.At.UTC(), StepSeconds: int(f.Step.Seconds()), Samples: f.Samples,
+		Api: viewLatencies(f.Requests), Commits: viewLatencies(f.Commits), BatchSize: viewFigures(f.MeanBatch),
+		Queues: make([]openapi.QueueHistory, len(f.Queues)),
+	}
+	if f.Settlement != nil {
+		settlement := viewLatencies(*f.Settlement)
+		view.Settlement = &settlement
+	}
+	for i, q := range f.Queues {
+		view.Queues[i] = openapi.QueueHistory{
+			Name: q.Name, Waiting: viewFigures(q.Waiting), DonePerSecond: viewFigures(q.Done), FailedPerSecond: viewFigures(q.Failed),
+		}
+	}
+	return view
+}
+
+func viewLatencies(l monitoring.LatencyFigures) openapi.LatencyHistory {
+	return openapi.LatencyHistory{PerSecond: viewFigures(l.PerSecond), P50Ms: viewFigures(l.P50), P99Ms: viewFigures(l.P99)}
+}
+
+// viewFigures returns values with nil for NaN, which JSON does not have.
+func viewFigures(values []float32) openapi.Figures {
+	figures := make(openapi.Figures, len(values))
+	for i := range values {
+		if !math.IsNaN(float64(values[i])) {
+			figures[i] = &values[i]
+		}
+	}
+	return figures
 }

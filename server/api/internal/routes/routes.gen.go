@@ -98,6 +98,9 @@ type ServerInterface interface {
 	// OpsAudit Audit the books by recomputing every invariant
 	// (POST /v1/ops/audit)
 	OpsAudit(c *fiber.Ctx) error
+	// OpsHistory Return the recent figures of queues and latencies
+	// (GET /v1/ops/history)
+	OpsHistory(c *fiber.Ctx, params OpsHistoryParams) error
 	// OpsListPayments List payments, newest first
 	// (GET /v1/ops/payments)
 	OpsListPayments(c *fiber.Ctx, params OpsListPaymentsParams) error
@@ -822,6 +825,42 @@ func (siw *ServerInterfaceWrapper) OpsAudit(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.OpsAudit(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsHistory operation middleware
+func (siw *ServerInterfaceWrapper) OpsHistory(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsHistoryParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "resolution" -------------
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "resolution", query, &params.Resolution, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter resolution: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsHistory(c, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2237,6 +2276,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/ops/audit", wrapper.OpsAudit)
 
+	router.Get(options.BaseURL+"/v1/ops/history", wrapper.OpsHistory)
+
 	router.Get(options.BaseURL+"/v1/ops/actions", wrapper.OpsListActions)
 
 }
@@ -3260,6 +3301,42 @@ type OpsAuditdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpsAuditdefaultApplicationProblemPlusJSONResponse) VisitOpsAuditResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsHistoryRequestObject struct {
+	Params OpsHistoryParams
+}
+
+type OpsHistoryResponseObject interface {
+	VisitOpsHistoryResponse(ctx *fiber.Ctx) error
+}
+
+type OpsHistory200JSONResponse OpsHistory
+
+func (response OpsHistory200JSONResponse) VisitOpsHistoryResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsHistorydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response OpsHistorydefaultApplicationProblemPlusJSONResponse) VisitOpsHistoryResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -4731,6 +4808,9 @@ type StrictServerInterface interface {
 	// OpsAudit Audit the books by recomputing every invariant
 	// (POST /v1/ops/audit)
 	OpsAudit(ctx context.Context, request OpsAuditRequestObject) (OpsAuditResponseObject, error)
+	// OpsHistory Return the recent figures of queues and latencies
+	// (GET /v1/ops/history)
+	OpsHistory(ctx context.Context, request OpsHistoryRequestObject) (OpsHistoryResponseObject, error)
 	// OpsListPayments List payments, newest first
 	// (GET /v1/ops/payments)
 	OpsListPayments(ctx context.Context, request OpsListPaymentsRequestObject) (OpsListPaymentsResponseObject, error)
@@ -5663,6 +5743,33 @@ func (sh *strictHandler) OpsAudit(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(OpsAuditResponseObject); ok {
 		if err := validResponse.VisitOpsAuditResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsHistory operation middleware
+func (sh *strictHandler) OpsHistory(ctx *fiber.Ctx, params OpsHistoryParams) error {
+	var request OpsHistoryRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsHistory(ctx.UserContext(), request.(OpsHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsHistoryResponseObject); ok {
+		if err := validResponse.VisitOpsHistoryResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
