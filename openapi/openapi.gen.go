@@ -1247,7 +1247,7 @@ type SecurityEvent struct {
 	Client  *string   `json:"client,omitempty"`
 	Detail  *string   `json:"detail,omitempty"`
 
-	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated, role_changed, email_verified, password_changed, frozen, second_factor_added, second_factor_removed, recovery_code_used, key_created, key_rotated, key_revoked or key_refused. Later versions can add others.
+	// Event signed_up, signed_in, sign_in_failed, signed_out, session_revoked, refresh_token_reused, suspended, reinstated, role_changed, email_verified, password_changed, frozen, second_factor_added, second_factor_removed, recovery_code_used, key_created, key_rotated, key_revoked, limit_changed or key_refused. Later versions can add others.
 	Event     string              `json:"event"`
 	Id        int64               `json:"id"`
 	SessionId *openapi_types.UUID `json:"session_id,omitempty"`

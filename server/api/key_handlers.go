@@ -37,7 +37,7 @@ func (a *API) CreateApiKey(ctx context.Context, r routes.CreateApiKeyRequestObje
 	a.admission.releaseWhile(func() {
 		secret, key, err = a.auth.CreateAPIKey(ctx, userID(ctx), auth.NewAPIKey{
 			Name: r.Body.Name, Scopes: scopes, Networks: networks, Life: life,
-			Password: r.Body.Password, OTP: r.Body.Otp, Client: requestOf(ctx).client, StoreLimits: a.storeLimits(limit),
+			Password: r.Body.Password, OTP: r.Body.Otp, Client: requestOf(ctx).client, StoreLimits: a.storeLimits(limit), Limits: limit.String(),
 		})
 	})
 	if err != nil {

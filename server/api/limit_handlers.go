@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/JDevAman/kizo/money"
@@ -71,12 +72,14 @@ func (a *API) RemoveLimit(ctx context.Context, r routes.RemoveLimitRequestObject
 }
 
 func (a *API) setLimit(ctx context.Context, want ledger.CurrencyLimit) (openapi.WalletLimit, error) {
-	limit, err := a.ledger.SetWalletLimit(ctx, userID(ctx), want)
+	from := requestOf(ctx)
+	limit, err := a.ledger.SetWalletLimit(ctx, userID(ctx), want,
+		a.auth.RecordLimitChange(userID(ctx), from.principal.SessionID, from.client))
 	if err != nil {
 		return openapi.WalletLimit{}, err
 	}
-	a.log.Info("a limit of a user was set", "user_id", userID(ctx).String(), "currency", string(want.Currency),
-		"max_per_transfer", want.MaxPerTransfer, "max_per_day", want.MaxPerDay, "raised", limit.Next != nil)
+	a.auth.LogSecurityEvent(ctx, auth.EventLimitChanged, slog.String("user_id", userID(ctx).String()),
+		slog.String("limit", limit.String()), slog.String("address", from.client.Address), slog.String("client", auth.EventText(from.client.UserAgent)))
 	return viewWalletLimit(limit), nil
 }
 

@@ -101,3 +101,34 @@ func TestBadUserLimits(t *testing.T) {
 	none := read[openapi.WalletLimit](h.do(ask{method: "DELETE", path: "/v1/limits/USD", token: alice.access}).want(200))
 	testkit.Equal(t, "a limit that was never set", none.MaxPerDay == nil && none.Next == nil, true)
 }
+
+// TestLimitsAreSecurityEvents: a change of a limit is stored for its user; a request that changes
+// nothing is not. The event of a new key says its limits.
+func TestLimitsAreSecurityEvents(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice := h.signUp("alice")
+	h.setLimit(alice, "USD", fields{"max_per_transfer": 5000, "max_per_day": 50000}).want(200)
+	h.setLimit(alice, "USD", fields{"max_per_transfer": 5000, "max_per_day": 50000}).want(200)
+	h.setLimit(alice, "USD", fields{"max_per_day": 0}).wantProblem(openapi.AmountOutOfRange)
+	later := read[openapi.WalletLimit](h.do(ask{method: "DELETE", path: "/v1/limits/USD", token: alice.access}).want(200))
+	h.do(ask{method: "DELETE", path: "/v1/limits/USD", token: alice.access}).want(200)
+	body := newKey("payroll", "transfers:write")
+	body["limits"] = []fields{{"currency": "USD", "max_per_transfer": 100}}
+	h.withKey(alice, body)
+	var changes []string
+	for _, e := range read[openapi.SecurityEventList](h.get(alice, "/v1/sessions/history").want(200)).Items {
+		if e.Event == "limit_changed" && e.SessionId == nil {
+			t.Errorf("no session: %+v", e)
+		}
+		if e.Event == "limit_changed" || e.Event == "key_created" {
+			changes = append(changes, e.Event+" "+*e.Detail)
+		}
+	}
+	const limit = "at most 50.00 USD per transfer, 500.00 USD a day"
+	testkit.Equal(t, "events", strings.Join(changes, "\n"), strings.Join([]string{
+		"key_created payroll: at most 1.00 USD per transfer",
+		"limit_changed " + limit + "; from " + later.Next.At.UTC().Format("2006-01-02 15:04 UTC") + " on: no limit of USD",
+		"limit_changed " + limit,
+	}, "\n"))
+}

@@ -73,6 +73,7 @@ type NewAPIKey struct {
 	// StoreLimits stores the spending limits of the key under its id. It is called after the
 	// password was confirmed, and before the key can be used. nil if the key has no limits.
 	StoreLimits func(ctx context.Context, id uuid.UUID) error
+	Limits      string // what they are, for the security event
 }
 
 // Format omits the password for every verb of fmt.
@@ -104,6 +105,14 @@ func (n *NewAPIKey) check() error {
 	life, err := apiKeyLife(n.Life)
 	n.Life = life
 	return err
+}
+
+// describe returns the name of the key, and its limits if it has some.
+func (n NewAPIKey) describe() string {
+	if n.Limits == "" {
+		return n.Name
+	}
+	return n.Name + ": " + n.Limits
 }
 
 func apiKeyLife(life time.Duration) (time.Duration, error) {
@@ -167,7 +176,7 @@ func (s *Service) CreateAPIKey(ctx context.Context, userID UserID, n NewAPIKey) 
 		if secret, err = s.newSecret(ctx, tx, key.ID, now, key.ExpiresAt); err != nil {
 			return err
 		}
-		return s.keyChanged(ctx, tx, EventKeyCreated, userID, key, n.Client, confirmed)
+		return s.keyChanged(ctx, tx, EventKeyCreated, userID, n.describe(), n.Client, confirmed)
 	})
 	if err != nil {
 		confirmed.failed(ctx, err)
@@ -201,8 +210,8 @@ func (s *Service) newSecret(ctx context.Context, tx pgx.Tx, key uuid.UUID, now, 
 
 // keyChanged records a change of a key, and that its user knows the password, in the transaction of
 // the change.
-func (s *Service) keyChanged(ctx context.Context, tx pgx.Tx, event SecurityEvent, userID UserID, key APIKey, client Client, confirmed confirmation) error {
-	if err := s.record(ctx, tx, event, userID, uuid.Nil, client, key.Name); err != nil {
+func (s *Service) keyChanged(ctx context.Context, tx pgx.Tx, event SecurityEvent, userID UserID, detail string, client Client, confirmed confirmation) error {
+	if err := s.record(ctx, tx, event, userID, uuid.Nil, client, detail); err != nil {
 		return err
 	}
 	return confirmed.right(ctx, tx)
@@ -277,7 +286,7 @@ func (s *Service) RotateAPIKey(ctx context.Context, userID UserID, id uuid.UUID,
 		if key, err = findAPIKey(ctx, tx, userID, id, now); err != nil {
 			return err
 		}
-		return s.keyChanged(ctx, tx, EventKeyRotated, userID, key, r.Client, confirmed)
+		return s.keyChanged(ctx, tx, EventKeyRotated, userID, key.Name, r.Client, confirmed)
 	})
 	if err != nil {
 		confirmed.failed(ctx, err)

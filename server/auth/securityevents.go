@@ -40,6 +40,7 @@ const (
 	EventKeyCreated          SecurityEvent = "key_created"
 	EventKeyRotated          SecurityEvent = "key_rotated"
 	EventKeyRevoked          SecurityEvent = "key_revoked"
+	EventLimitChanged        SecurityEvent = "limit_changed"
 	EventKeyRefused          SecurityEvent = "key_refused" // expired, revoked, or from another network; stored once an hour
 
 	EventSignInThrottled SecurityEvent = "sign_in_throttled"
@@ -56,7 +57,7 @@ var securityEvents = []SecurityEvent{
 	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
 	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventPasswordChanged, EventFrozen,
 	EventSecondFactorAdded, EventSecondFactorRemoved, EventRecoveryCodeUsed,
-	EventKeyCreated, EventKeyRotated, EventKeyRevoked, EventKeyRefused,
+	EventKeyCreated, EventKeyRotated, EventKeyRevoked, EventLimitChanged, EventKeyRefused,
 	EventSignInThrottled, EventSignInRefused, EventRefreshRefused, EventTokenRefused, EventForbidden, EventRateLimited, EventOperatorAction,
 }
 
@@ -186,6 +187,14 @@ func (s *Service) record(ctx context.Context, db execer, event SecurityEvent, us
 		return fmt.Errorf("record %s: %w", event, err)
 	}
 	return nil
+}
+
+// RecordLimitChange returns a function that stores, in the transaction that changes a limit of the
+// user, that it did, with what the limit is now.
+func (s *Service) RecordLimitChange(userID UserID, sessionID uuid.UUID, client Client) func(ctx context.Context, tx pgx.Tx, limit string) error {
+	return func(ctx context.Context, tx pgx.Tx, limit string) error {
+		return s.record(ctx, tx, EventLimitChanged, userID, sessionID, client, limit)
+	}
 }
 
 // EventRecord is a stored security event.

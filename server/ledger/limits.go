@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,6 +39,22 @@ type SpendingLimit struct {
 	Owner      UserID
 	Currencies []CurrencyLimit // at least one, each once
 	Payees     []UserID        // at most 100; empty: any payee, and withdrawals
+}
+
+// String describes a limit to people, without the names of the payees, which the ledger does not
+// know. It is empty for nil.
+func (s *SpendingLimit) String() string {
+	if s == nil {
+		return ""
+	}
+	var parts []string
+	for _, c := range s.Currencies {
+		parts = append(parts, c.String())
+	}
+	if len(s.Payees) > 0 {
+		parts = append(parts, fmt.Sprintf("to %d named users only", len(s.Payees)))
+	}
+	return strings.Join(parts, "; ")
 }
 
 const insertLimit = `INSERT INTO spending_limits (limit_id, currency, owner, max_per_transfer, max_per_day, payees)

@@ -142,7 +142,7 @@ func (p *player) limitOf(r request) uuid.UUID {
 func (p *player) setLimit(ctx context.Context, user, n int) (bool, error) {
 	want := walletLimits[n%len(walletLimits)]
 	_, err := p.ledgers[n%len(p.ledgers)].SetWalletLimit(ctx, p.users[user], ledger.CurrencyLimit{
-		Currency: currencies[0], MaxPerTransfer: want.perTransfer, MaxPerDay: want.perDay})
+		Currency: currencies[0], MaxPerTransfer: want.perTransfer, MaxPerDay: want.perDay}, nil)
 	if errors.Is(err, ledger.WalletNotFound) {
 		return false, nil
 	}

@@ -42,7 +42,7 @@ func TestOutdatedAccounts(t *testing.T) {
 			return other.SetStatus(h.t.Context(), bob, ledger.Frozen)
 		}, ledger.AccountFrozen, false, 1},
 		{"the payer was limited", func(h *fixture, other *ledger.Ledger, alice, _ ledger.UserID, _ string) error {
-			_, err := other.SetWalletLimit(h.t.Context(), alice, ledger.CurrencyLimit{Currency: "USD", MaxPerTransfer: 50})
+			_, err := other.SetWalletLimit(h.t.Context(), alice, ledger.CurrencyLimit{Currency: "USD", MaxPerTransfer: 50}, nil)
 			return err
 		}, ledger.LimitExceeded, false, 1},
 		{"the key was used", func(h *fixture, other *ledger.Ledger, alice, bob ledger.UserID, key string) error {

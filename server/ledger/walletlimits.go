@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,15 +68,20 @@ const (
 		next_per_transfer = NULLIF($4::bigint, 0), next_per_day = NULLIF($5::bigint, 0), next_at = $6 WHERE account_id = $1`
 )
 
+// RecordChange stores that a limit has changed, in the transaction that changes it. limit is text
+// for people.
+type RecordChange func(ctx context.Context, tx pgx.Tx, limit string) error
+
 // SetWalletLimit sets the limit of the owner's wallet in want.Currency; without a maximum, it
 // removes the limit. What is lower than the limit in effect takes effect at once, and what is
 // higher after LimitDelay. A second request for the same change, or for less, does not extend that.
-// It fails with WalletNotFound or AmountOutOfRange.
-func (l *Ledger) SetWalletLimit(ctx context.Context, owner UserID, want CurrencyLimit) (WalletLimit, error) {
+// It fails with WalletNotFound or AmountOutOfRange. record, unless it is nil, is called in the
+// transaction of a change, with what the limit is now; not if nothing changes.
+func (l *Ledger) SetWalletLimit(ctx context.Context, owner UserID, want CurrencyLimit, record RecordChange) (WalletLimit, error) {
 	if err := (SpendingLimit{Currencies: []CurrencyLimit{want}}).Check(); err != nil {
 		return WalletLimit{}, err
 	}
-	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error { return changeWalletLimit(ctx, tx, owner, want) })
+	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error { return changeWalletLimit(ctx, tx, owner, want, record) })
 	if _, known := errors.AsType[*problem.Error](err); err != nil && !known {
 		err = unavailable("set the limit", err)
 	}
@@ -94,7 +100,7 @@ func (l *Ledger) SetWalletLimit(ctx context.Context, owner UserID, want Currency
 	return WalletLimit{}, problem.Errorf(WalletNotFound, "you have no %s wallet", want.Currency)
 }
 
-func changeWalletLimit(ctx context.Context, tx pgx.Tx, owner UserID, want CurrencyLimit) error {
+func changeWalletLimit(ctx context.Context, tx pgx.Tx, owner UserID, want CurrencyLimit, record RecordChange) error {
 	var (
 		id  AccountID
 		now time.Time
@@ -131,7 +137,45 @@ func changeWalletLimit(ctx context.Context, tx pgx.Tx, owner UserID, want Curren
 		next.MaxPerTransfer, next.MaxPerDay, orNil(&after.NextAt)); err != nil {
 		return unavailable("store the limit", err)
 	}
-	return nil
+	if record == nil || after.equal(before) {
+		return nil
+	}
+	return record(ctx, tx, after.String())
+}
+
+// equal compares the maxima in effect and those that come later. It ignores the currencies, since
+// the limits are of one wallet.
+func (w WalletLimit) equal(other WalletLimit) bool {
+	same := func(a, b CurrencyLimit) bool {
+		return a.MaxPerTransfer == b.MaxPerTransfer && a.MaxPerDay == b.MaxPerDay
+	}
+	if (w.Next == nil) != (other.Next == nil) || !same(w.CurrencyLimit, other.CurrencyLimit) {
+		return false
+	}
+	return w.Next == nil || same(*w.Next, *other.Next) && w.NextAt.Equal(other.NextAt)
+}
+
+// String describes a limit and its change to people.
+func (w WalletLimit) String() string {
+	if w.Next == nil {
+		return w.CurrencyLimit.String()
+	}
+	return fmt.Sprintf("%s; from %s on: %s", w.CurrencyLimit, w.NextAt.UTC().Format("2006-01-02 15:04 UTC"), w.Next)
+}
+
+// String describes a limit to people: "at most 50.00 USD per transfer, 500.00 USD a day".
+func (c CurrencyLimit) String() string {
+	var parts []string
+	if c.MaxPerTransfer != 0 {
+		parts = append(parts, money.Format(c.MaxPerTransfer, c.Currency)+" per transfer")
+	}
+	if c.MaxPerDay != 0 {
+		parts = append(parts, money.Format(c.MaxPerDay, c.Currency)+" a day")
+	}
+	if parts == nil {
+		return fmt.Sprintf("no limit of %s", c.Currency)
+	}
+	return "at most " + strings.Join(parts, ", ")
 }
 
 // change returns the limit after its owner has asked for another one.

@@ -18,7 +18,7 @@ import (
 
 func (h *fixture) limitWallet(owner ledger.UserID, want ledger.CurrencyLimit) ledger.WalletLimit {
 	h.t.Helper()
-	limit, err := h.SetWalletLimit(h.t.Context(), owner, want)
+	limit, err := h.SetWalletLimit(h.t.Context(), owner, want, nil)
 	testkit.Must(h.t, err)
 	return limit
 }
@@ -229,9 +229,9 @@ func TestWalletLimitRisesLater(t *testing.T) {
 	check("set again", h.limitWallet(alice, limit(10, 66)), limit(10, 66), nil)
 	pay(2, ledger.LimitExceeded) // 65 were spent under the limit of the same day
 	pay(1, "")
-	_, err := h.SetWalletLimit(t.Context(), alice, ledger.CurrencyLimit{Currency: "EUR", MaxPerDay: 1})
+	_, err := h.SetWalletLimit(t.Context(), alice, ledger.CurrencyLimit{Currency: "EUR", MaxPerDay: 1}, nil)
 	wantCode(t, err, ledger.WalletNotFound)
-	_, err = h.SetWalletLimit(t.Context(), alice, limit(-1, 0))
+	_, err = h.SetWalletLimit(t.Context(), alice, limit(-1, 0), nil)
 	wantCode(t, err, ledger.AmountOutOfRange)
 	h.wantSound()
 }
