@@ -111,7 +111,7 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 		"OpenWallet":      func(ctx context.Context, k *Client) error { _, err := k.OpenWallet(ctx, "USD"); return err },
 		"Balance":         func(ctx context.Context, k *Client) error { _, err := k.Balance(ctx, "USD", time.Time{}); return err },
 		"Statement": func(ctx context.Context, k *Client) error {
-			_, err := k.Statement(ctx, "USD", "2026-11", "", MaxStatementPage)
+			_, err := k.Statement(ctx, "USD", "2026-11", StatementQuery{Limit: MaxStatementPage, Cursor: "x", Totals: MaxStatementTotals})
 			return err
 		},
 		"Triggers": func(ctx context.Context, k *Client) error { _, err := k.Triggers(ctx); return err },

@@ -48,16 +48,17 @@ type (
 
 	// Wallets.
 
-	Wallet        = openapi.Wallet
-	WalletStatus  = openapi.WalletStatus
-	Balance       = openapi.Balance
-	Statement     = openapi.Statement
-	StatementLine = openapi.StatementLine
-	Summary       = openapi.Summary
-	WalletSummary = openapi.WalletSummary
-	MonthTotals   = openapi.MonthTotals
-	DayBalance    = openapi.DayBalance
-	PendingCounts = openapi.PendingCounts
+	Wallet         = openapi.Wallet
+	WalletStatus   = openapi.WalletStatus
+	Balance        = openapi.Balance
+	Statement      = openapi.Statement
+	StatementTotal = openapi.StatementTotal
+	StatementLine  = openapi.StatementLine
+	Summary        = openapi.Summary
+	WalletSummary  = openapi.WalletSummary
+	MonthTotals    = openapi.MonthTotals
+	DayBalance     = openapi.DayBalance
+	PendingCounts  = openapi.PendingCounts
 
 	// Transfers.
 

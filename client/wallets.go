@@ -31,15 +31,30 @@ func (c *Client) Balance(ctx context.Context, currency string, at time.Time) (Ba
 	return read[Balance](ctx, c, request, err)
 }
 
-// MaxStatementPage is the largest number of lines of a page of a statement.
-const MaxStatementPage = 500
+// Limits of a page of a statement.
+const (
+	MaxStatementPage   = 500 // lines
+	MaxStatementTotals = 500 // other parties with totals of their own
+)
 
-// Statement returns a page of up to limit lines of the statement of a wallet for a month of UTC
-// such as 2026-11. cursor is the NextCursor of the page before, or empty.
-func (c *Client) Statement(ctx context.Context, currency, month, cursor string, limit int32) (Statement, error) {
-	params := &openapi.GetStatementParams{Limit: &limit}
-	if cursor != "" {
-		params.Cursor = &cursor
+// StatementQuery selects a page of a statement.
+type StatementQuery struct {
+	Limit  int32  // lines, at most MaxStatementPage; 100 if 0
+	Cursor string // NextCursor of the page before, or empty
+	Totals int32  // other parties to name with their totals, at most MaxStatementTotals; 0 for no totals
+}
+
+// Statement returns a page of the statement of a wallet for a month of UTC such as 2026-11.
+func (c *Client) Statement(ctx context.Context, currency, month string, q StatementQuery) (Statement, error) {
+	params := &openapi.GetStatementParams{}
+	if q.Limit != 0 {
+		params.Limit = &q.Limit
+	}
+	if q.Cursor != "" {
+		params.Cursor = &q.Cursor
+	}
+	if q.Totals != 0 {
+		params.Totals = &q.Totals
 	}
 	request, err := c.get(pathOf("/v1/wallets/%s/statements/%s", currency, month), params)
 	return read[Statement](ctx, c, request, err)

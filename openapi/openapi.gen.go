@@ -1342,11 +1342,17 @@ type Statement struct {
 	// Example: 1250
 	Opening Money `json:"opening"`
 
+	// Others What one other party sent to the wallet and received from it in a month, or several parties together.
+	Others *StatementTotal `json:"others,omitempty"`
+
 	// Out The sum of what went out; absent if it is not known exactly
 	Out *int64 `json:"out,omitempty"`
 
 	// Since The beginning of the month
 	Since time.Time `json:"since"`
+
+	// Totals What other parties sent and received, those with the largest sums first. Together with others they are in, out and count. Absent unless asked for, and in a month of more than 1,000,000 postings.
+	Totals *[]StatementTotal `json:"totals,omitempty"`
 
 	// Until The beginning of the next month, exclusive
 	Until    time.Time          `json:"until"`
@@ -1379,6 +1385,24 @@ type StatementLine struct {
 
 	// With A side of a transfer. It is a user or the bank.
 	With Party `json:"with"`
+}
+
+// StatementTotal What one other party sent to the wallet and received from it in a month, or several parties together.
+type StatementTotal struct {
+	// Count Postings
+	Count int64 `json:"count"`
+
+	// In Minor units; absent if it is not known exactly
+	In *int64 `json:"in,omitempty"`
+
+	// Out Minor units; absent if it is not known exactly
+	Out *int64 `json:"out,omitempty"`
+
+	// Parties 1, or how many parties are added up in others, which has no with
+	Parties int64 `json:"parties"`
+
+	// With A side of a transfer. It is a user or the bank.
+	With *Party `json:"with,omitempty"`
 }
 
 // Summary defines model for Summary.
@@ -1926,6 +1950,9 @@ type GetStatementParams struct {
 
 	// Limit Lines, 1 to 500, the default is 100
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Totals Add up the month by other party, and name as many of them, 1 to 500, with the largest sums. The sums take time that grows with the month, so ask for them with one page only.
+	Totals *int32 `form:"totals,omitempty" json:"totals,omitempty"`
 }
 
 // CreateWithdrawalParams defines parameters for CreateWithdrawal.

@@ -46,6 +46,7 @@ type mcpStatement struct {
 	Month    string `json:"month" jsonschema:"a month of UTC, such as 2026-11"`
 	Limit    int    `json:"limit,omitempty" jsonschema:"lines, 1 to 50, 20 by default"`
 	Cursor   string `json:"cursor,omitempty" jsonschema:"next_cursor of the previous page"`
+	Totals   bool   `json:"totals,omitempty" jsonschema:"also the totals of the month for the 50 other parties with the largest sums"`
 }
 
 type mcpPayees struct {
@@ -142,7 +143,11 @@ func (s *mcpServer) statement(ctx context.Context, in mcpStatement) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	return s.kizo.Statement(ctx, string(currency), month, in.Cursor, limit)
+	query := client.StatementQuery{Limit: limit, Cursor: in.Cursor}
+	if in.Totals {
+		query.Totals = maxMCPItems
+	}
+	return s.kizo.Statement(ctx, string(currency), month, query)
 }
 
 func (s *mcpServer) payees(ctx context.Context, in mcpPayees) (any, error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,21 +21,6 @@ type statementOptions struct {
 	month, wallet string
 }
 
-// statement is a whole statement: the API's pages as one, and the totals.
-type statement struct {
-	client.Statement
-	Totals []partyTotal `json:"totals"`
-}
-
-// partyTotal is what one other party sent to a wallet and received from it in a month. In and Out
-// are minor units, and absent if JSON cannot represent them exactly.
-type partyTotal struct {
-	With  client.Party `json:"with"`
-	Count int64        `json:"count"`
-	In    *int64       `json:"in,omitempty"`
-	Out   *int64       `json:"out,omitempty"`
-}
-
 var (
 	statementColumns = []column{
 		{title: "AT"}, {title: "KIND", drop: 2}, {title: "CHANGE", right: true}, {title: "BALANCE", right: true},
@@ -52,7 +36,8 @@ func newStatementCommand(a *app) *cobra.Command {
 		Use:   "statement [MONTH]",
 		Short: "Show the statement of a wallet for a month",
 		Long: `Show the statement of a wallet for a month, this one by default: the opening balance, each change with the
-balance after it, the closing balance, and the totals by payee. The months are those of UTC.
+balance after it, the closing balance, and the totals by payee: the 500 with the largest sums, and the sum of all
+others. The months are those of UTC.
 
 The statement of a month that has ended never changes, except that it shows the current names of other users.
 The closing balance of a month is the opening balance of the next. The statement of this month says up to when
@@ -72,7 +57,7 @@ csv and tsv are written as they are read, so that a month may have any number of
 			return statementRun(cmd.Context(), opts)
 		},
 	}
-	opts.output.addTo(cmd, a, statement{}, statementColumns...)
+	opts.output.addTo(cmd, a, client.Statement{}, statementColumns...)
 	cmd.Flags().StringVar(&opts.wallet, "wallet", "", "the wallet in this currency; yours if you have one (KIZO_CURRENCY)")
 	return cmd
 }
@@ -146,20 +131,24 @@ func (a *app) defaultWallet(ctx context.Context, kizo *client.Client) (money.Cur
 		append(lines, defaultWalletLines(wallets)...)...)
 }
 
-// eachPage reads the pages of a statement, and checks that the changes lead from the opening to the
-// closing balance.
-func eachPage(ctx context.Context, kizo *client.Client, currency money.Currency, month string, each func(client.Statement) error) error {
+// eachPage reads the pages of a statement, the first one with as many totals, and checks that the
+// changes lead from the opening to the closing balance, and that the totals add up.
+func eachPage(ctx context.Context, kizo *client.Client, currency money.Currency, month string, totals int32, each func(client.Statement) error) error {
 	wrong := func(what string) error {
 		return fmt.Errorf("the server's statement of %s does not add up (%s): report this as a bug of kizo", month, what)
 	}
 	var balance, lines int64
-	for cursor, first := "", true; first || cursor != ""; first = false {
-		page, err := kizo.Statement(ctx, string(currency), month, cursor, client.MaxStatementPage)
+	query := client.StatementQuery{Limit: client.MaxStatementPage, Totals: totals}
+	for first := true; first || query.Cursor != ""; first = false {
+		page, err := kizo.Statement(ctx, string(currency), month, query)
 		if err != nil {
 			return err
 		}
 		if first {
 			balance = page.Opening
+		}
+		if !totalsAddUp(page) {
+			return wrong("totals")
 		}
 		for _, line := range page.Items {
 			if balance += line.Change; line.Balance != balance {
@@ -167,10 +156,11 @@ func eachPage(ctx context.Context, kizo *client.Client, currency money.Currency,
 			}
 		}
 		lines += int64(len(page.Items))
-		if cursor = text(page.NextCursor); cursor != "" && len(page.Items) == 0 {
+		query.Cursor, query.Totals = text(page.NextCursor), 0
+		if query.Cursor != "" && len(page.Items) == 0 {
 			return errors.New("the server returns empty pages again and again")
 		}
-		if cursor == "" && (lines != page.Count || balance != page.Closing) {
+		if query.Cursor == "" && (lines != page.Count || balance != page.Closing) {
 			return wrong("closing balance")
 		}
 		if err := each(page); err != nil {
@@ -181,69 +171,46 @@ func eachPage(ctx context.Context, kizo *client.Client, currency money.Currency,
 }
 
 // readStatement reads a whole statement.
-func readStatement(ctx context.Context, kizo *client.Client, currency money.Currency, month string) (s statement, err error) {
-	totals := map[string]*partyTotal{}
-	err = eachPage(ctx, kizo, currency, month, func(page client.Statement) error {
+func readStatement(ctx context.Context, kizo *client.Client, currency money.Currency, month string) (s client.Statement, err error) {
+	err = eachPage(ctx, kizo, currency, month, client.MaxStatementTotals, func(page client.Statement) error {
 		if s.Items == nil {
-			s.Statement = page
+			s = page
 		} else {
 			s.Items = append(s.Items, page.Items...)
 		}
 		s.NextCursor = nil
-		for _, line := range page.Items {
-			addToTotal(totals, line)
-		}
 		return nil
 	})
-	s.Totals = sortedTotals(totals)
 	return s, err
 }
 
-// maxExact is the largest integer up to which JSON numbers are exact.
-const maxExact = 1<<53 - 1
-
-func addToTotal(totals map[string]*partyTotal, line client.StatementLine) {
-	key := partyHandle(line.With)
-	t := totals[key]
-	if t == nil {
-		t = &partyTotal{With: line.With, In: new(int64), Out: new(int64)}
-		totals[key] = t
+// totalsAddUp reports whether the totals of a statement are its count, in and out, as far as they
+// are known.
+func totalsAddUp(s client.Statement) bool {
+	if s.Totals == nil {
+		return true
 	}
-	t.Count++
-	sum, amount := &t.In, line.Change
-	if amount < 0 {
-		sum, amount = &t.Out, -amount
+	totals := *s.Totals
+	if s.Others != nil {
+		totals = append(slices.Clone(totals), *s.Others)
 	}
-	if *sum == nil {
-		return
-	}
-	if **sum += amount; **sum > maxExact {
-		*sum = nil
-	}
-}
-
-// sortedTotals returns the totals, those with the largest sums first.
-func sortedTotals(totals map[string]*partyTotal) []partyTotal {
-	sorted := make([]partyTotal, 0, len(totals))
+	count, in, out := int64(0), int64(0), int64(0)
+	known := s.In != nil && s.Out != nil
 	for _, t := range totals {
-		sorted = append(sorted, *t)
-	}
-	sum := func(t partyTotal) int64 {
+		count += t.Count
 		if t.In == nil || t.Out == nil {
-			return maxExact * 2
+			known = false
+			continue
 		}
-		return *t.In + *t.Out
+		in, out = in+*t.In, out+*t.Out
 	}
-	slices.SortFunc(sorted, func(a, b partyTotal) int {
-		return cmp.Or(cmp.Compare(sum(b), sum(a)), cmp.Compare(partyHandle(a.With), partyHandle(b.With)))
-	})
-	return sorted
+	return count == s.Count && (!known || in == *s.In && out == *s.Out)
 }
 
 // stream prints the lines as they are read.
 func (o *statementOptions) stream(ctx context.Context, kizo *client.Client, currency money.Currency, month string) error {
 	flags, first := o.output, true
-	return eachPage(ctx, kizo, currency, month, func(page client.Statement) error {
+	return eachPage(ctx, kizo, currency, month, 0, func(page client.Statement) error {
 		var rows [][]string
 		ids := flags.format() == formatID
 		if first && !ids {
@@ -288,7 +255,7 @@ func (a *app) statementTime(at time.Time) string {
 }
 
 // table formats the statement for a terminal.
-func (o *statementOptions) table(s statement) string {
+func (o *statementOptions) table(s client.Statement) string {
 	a := o.app
 	rows := [][]string{a.edgeRow("opening", s.Since, s.Opening, s.Currency)}
 	for _, line := range s.Items {
@@ -301,21 +268,38 @@ func (o *statementOptions) table(s statement) string {
 		title += ", so far: up to " + s.AsOf.UTC().Format(time.DateTime)
 	}
 	out := title + "\n\n" + table(statementColumns, rows, style)
-	if len(s.Totals) == 0 {
+	if s.Totals == nil {
+		return out + "\nThe month has too many changes for totals by payee.\n"
+	}
+	if len(*s.Totals) == 0 {
 		return out
 	}
+	return out + "\n" + table(totalColumns, totalRows(s), style)
+}
+
+// totalRows formats the totals by payee.
+func totalRows(s client.Statement) (rows [][]string) {
 	part := func(minor *int64) string {
 		if minor == nil {
 			return "not known exactly"
 		}
 		return amountOf(*minor, s.Currency)
 	}
-	rows = nil
-	for _, t := range s.Totals {
-		rows = append(rows, []string{partyName(t.With), strconv.FormatInt(t.Count, 10), part(t.In), part(t.Out)})
+	add := func(with string, count int64, in, out *int64) {
+		rows = append(rows, []string{with, strconv.FormatInt(count, 10), part(in), part(out)})
 	}
-	if len(s.Totals) > 1 {
-		rows = append(rows, []string{"all", strconv.FormatInt(s.Count, 10), part(s.In), part(s.Out)})
+	for _, t := range *s.Totals {
+		var with client.Party
+		if t.With != nil {
+			with = *t.With
+		}
+		add(partyName(with), t.Count, t.In, t.Out)
 	}
-	return out + "\n" + table(totalColumns, rows, style)
+	if t := s.Others; t != nil {
+		add(fmt.Sprintf("%d others", t.Parties), t.Count, t.In, t.Out)
+	}
+	if len(rows) > 1 {
+		add("all", s.Count, s.In, s.Out)
+	}
+	return rows
 }

@@ -135,6 +135,8 @@ func TestBadParameters(t *testing.T) {
 		"/v1/wallets/USD/statements/%1b%5d52":                                 openapi.ParameterMalformed,
 		"/v1/wallets/USD/statements/2026-01?limit=0":                          openapi.ParameterMalformed,
 		"/v1/wallets/USD/statements/2026-01?limit=501":                        openapi.ParameterMalformed,
+		"/v1/wallets/USD/statements/2026-01?totals=0":                         openapi.ParameterMalformed,
+		"/v1/wallets/USD/statements/2026-01?totals=501":                       openapi.ParameterMalformed,
 		"/v1/wallets/USD/statements/2026-01?cursor=x":                         openapi.ParameterMalformed,
 		"/v1/wallets/USD/statements/2026-01?cursor=%00":                       openapi.ParameterMalformed,
 		"/v1/wallets/USD/balance?at=now":                                      openapi.ParameterMalformed,

@@ -7,6 +7,7 @@ import (
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api/internal/routes"
+	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
@@ -65,6 +66,12 @@ func (a *API) GetStatement(ctx context.Context, r routes.GetStatementRequestObje
 		}
 		query.Limit = int(*n)
 	}
+	if n := r.Params.Totals; n != nil {
+		if *n < 1 || *n > ledger.MaxStatementTotals {
+			return nil, reject(openapi.ParameterMalformed, "totals", "totals is a whole number from 1 to 500")
+		}
+		query.Totals = int(*n)
+	}
 	s, err := a.ledger.Statement(ctx, userID(ctx), query)
 	if err != nil {
 		return nil, err
@@ -73,10 +80,49 @@ func (a *API) GetStatement(ctx context.Context, r routes.GetStatementRequestObje
 	if err != nil {
 		return nil, err
 	}
+	totals, others, err := a.viewTotals(ctx, s.Totals)
+	if err != nil {
+		return nil, err
+	}
 	return routes.GetStatement200JSONResponse{
 		WalletId: s.Wallet, Currency: string(s.Currency), Month: r.Month, Since: s.Since, Until: s.Until, AsOf: s.AsOf, Complete: s.Complete,
-		Opening: s.Opening, Closing: s.Closing, In: s.In, Out: s.Out, Count: s.Count, Items: lines, NextCursor: optional(s.Next),
+		Opening: s.Opening, Closing: s.Closing, In: s.In, Out: s.Out, Count: s.Count, Totals: totals, Others: others,
+		Items: lines, NextCursor: optional(s.Next),
 	}, nil
+}
+
+// viewTotals returns the totals of a statement with the current names of other users.
+func (a *API) viewTotals(ctx context.Context, totals *ledger.StatementTotals) (items *[]openapi.StatementTotal, others *openapi.StatementTotal, err error) {
+	if totals == nil {
+		return nil, nil, nil
+	}
+	var ids []auth.UserID
+	for _, t := range totals.Items {
+		if t.With != nil {
+			ids = append(ids, *t.With)
+		}
+	}
+	people, err := a.auth.UsersByID(ctx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	view := func(t ledger.StatementTotal) openapi.StatementTotal {
+		return openapi.StatementTotal{Parties: t.Parties, Count: t.Count, In: t.In, Out: t.Out}
+	}
+	shown := make([]openapi.StatementTotal, len(totals.Items))
+	for i, t := range totals.Items {
+		with := viewSystemParty(ledger.KindDeposit)
+		if t.With != nil {
+			with = viewParty(people[*t.With])
+		}
+		shown[i] = view(t)
+		shown[i].With = &with
+	}
+	if totals.Others != nil {
+		sum := view(*totals.Others)
+		others = &sum
+	}
+	return &shown, others, nil
 }
 
 // viewLines returns the lines of a statement. A line has only what never changes after the posting,

@@ -25,10 +25,11 @@ type StatementQuery struct {
 	Month    time.Time // any time in the month
 	Limit    int       // lines; at most MaxStatementPage; 100 if 0
 	Cursor   string    // Next of the previous page
+	Totals   int       // other parties that Totals names, at most MaxStatementTotals; 0 for no totals
 }
 
 // Statement is a page of the statement of a wallet. Everything but Lines and Next is the same on
-// all pages. Amounts are minor units.
+// all pages that ask for the same totals. Amounts are minor units.
 type Statement struct {
 	Wallet   uuid.UUID
 	Currency money.Currency
@@ -45,8 +46,10 @@ type Statement struct {
 	// checkpoint.
 	In, Out *int64
 	Count   int64 // postings
-	Lines   []StatementLine
-	Next    string // "" on the last page
+	// Totals are nil if the query has not asked for them, and for more than MaxTotaledPostings.
+	Totals *StatementTotals
+	Lines  []StatementLine
+	Next   string // "" on the last page
 }
 
 // StatementLine is a posting of the wallet.
@@ -68,7 +71,8 @@ type StatementLine struct {
 // not ended belong to the AsOf of the first one, which the cursor contains.
 //
 // A page costs some look-ups for the sums, however many postings the wallet has, and reads about as
-// many rows as it has lines.
+// many rows as it has lines. Totals read all postings of the month, so only one page should ask for
+// them.
 func (l *Ledger) Statement(ctx context.Context, owner UserID, q StatementQuery) (Statement, error) {
 	account, err := l.walletID(ctx, owner, q.Currency)
 	if err != nil {
@@ -86,7 +90,7 @@ func (l *Ledger) Statement(ctx context.Context, owner UserID, q StatementQuery) 
 	}
 	limit := int64(min(orDefault(q.Limit, 100), MaxStatementPage))
 	err = pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
-		func(tx pgx.Tx) error { return s.read(ctx, tx, account, from, limit) })
+		func(tx pgx.Tx) error { return s.read(ctx, tx, account, from, limit, min(q.Totals, MaxStatementTotals)) })
 	if errors.Is(err, errNotThere) && q.Cursor != "" {
 		return Statement{}, foreignCursor()
 	}
@@ -165,7 +169,7 @@ func (s *Statement) parseCursor(text string) (c statementCursor, err error) {
 }
 
 // read fills in the statement, in one snapshot.
-func (s *Statement) read(ctx context.Context, tx pgx.Tx, account AccountID, from statementCursor, limit int64) error {
+func (s *Statement) read(ctx context.Context, tx pgx.Tx, account AccountID, from statementCursor, limit int64, totals int) error {
 	const wallet = `SELECT public_id FROM accounts WHERE id = $1`
 	if err := tx.QueryRow(ctx, wallet, account).Scan(&s.Wallet); err != nil {
 		return err
@@ -183,6 +187,11 @@ func (s *Statement) read(ctx context.Context, tx pgx.Tx, account AccountID, from
 	}
 	if came[0] != nil && came[1] != nil {
 		s.In, s.Out = turnover(came[0].Sub(came[0], came[1]), s.Closing-s.Opening)
+	}
+	if totals > 0 {
+		if err := s.readTotals(ctx, tx, account, opening.seq, closing.seq, totals); err != nil {
+			return err
+		}
 	}
 	if from.after == 0 {
 		from = statementCursor{s.AsOf, opening.seq, s.Since}

@@ -2,7 +2,10 @@ package ledger_test
 
 import (
 	"errors"
+	"maps"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -67,7 +70,8 @@ func statement(t *testing.T, l *ledger.Ledger, owner ledger.UserID, q ledger.Sta
 	t.Helper()
 	whole, err := l.Statement(t.Context(), owner, q)
 	testkit.Must(t, err)
-	for next := whole.Next; next != ""; {
+	first := whole.Next
+	for next := first; next != ""; {
 		q.Cursor = next
 		page, err := l.Statement(t.Context(), owner, q)
 		testkit.Must(t, err)
@@ -90,10 +94,109 @@ func statement(t *testing.T, l *ledger.Ledger, owner ledger.UserID, q ledger.Sta
 			t.Errorf("line %d: %+v", i, line)
 		}
 	}
+	q.Cursor = first
+	sameTotals(t, l, owner, q, whole)
 	if balance != whole.Closing || *whole.In != in || *whole.Out != out {
 		t.Fatalf("closing %d, in %d, out %d; the lines say %d, %d, %d", whole.Closing, *whole.In, *whole.Out, balance, in, out)
 	}
 	return whole
+}
+
+// sameTotals compares the totals of a statement, with every party named and with one or two, with
+// those of its lines.
+func sameTotals(t *testing.T, l *ledger.Ledger, owner ledger.UserID, q ledger.StatementQuery, whole ledger.Statement) {
+	t.Helper()
+	type sum struct{ count, in, out int64 }
+	want, all := map[ledger.AccountID]sum{}, sum{}
+	add := func(to sum, change int64) sum {
+		return sum{to.count + 1, to.in + max(change, 0), to.out + max(-change, 0)}
+	}
+	for _, line := range whole.Lines {
+		other := line.Transfer.DebitAccount
+		if line.Change < 0 {
+			other = line.Transfer.CreditAccount
+		}
+		want[other], all = add(want[other], line.Change), add(all, line.Change)
+	}
+	accounts := slices.Collect(maps.Keys(want))
+	owners, err := l.Owners(t.Context(), accounts)
+	testkit.Must(t, err)
+	byOwner := map[ledger.UserID]sum{}
+	for account, s := range want {
+		byOwner[owners[account]] = s // the zero owner is the bank
+	}
+	for _, named := range []int{1, 2, ledger.MaxStatementTotals} {
+		q.Totals, q.Limit = named, 1
+		s, err := l.Statement(t.Context(), owner, q)
+		testkit.Must(t, err)
+		if q.Cursor == "" && s.Count > whole.Count {
+			return // of one page, whose time no cursor repeats
+		}
+		if s.Totals == nil || len(s.Totals.Items) != min(named, len(want)) || (s.Totals.Others == nil) != (len(want) <= named) {
+			t.Fatalf("%d named of %d: %+v", named, len(want), s.Totals)
+		}
+		rest, last := all, int64(math.MaxInt64)
+		for _, total := range s.Totals.Items {
+			var with ledger.UserID
+			if total.With != nil {
+				with = *total.With
+			}
+			got := sum{total.Count, *total.In, *total.Out}
+			if got != byOwner[with] || got.in+got.out > last || total.Parties != 1 {
+				t.Errorf("the total of %v is %+v, its lines add up to %+v", with, got, byOwner[with])
+			}
+			last = got.in + got.out
+			rest = sum{rest.count - got.count, rest.in - got.in, rest.out - got.out}
+		}
+		var others sum
+		if o := s.Totals.Others; o != nil {
+			others = sum{o.Count, *o.In, *o.Out}
+			if o.Parties != int64(len(want)-named) || o.With != nil {
+				t.Errorf("%d others of %d with %d named", o.Parties, len(want), named)
+			}
+		}
+		testkit.Equal(t, "others", others, rest)
+	}
+}
+
+// TestStatementTotalsOfRandomTransfers: the totals of a random history, by other party, add up to
+// what came in and went out; a complete statement returns the same again.
+func TestStatementTotalsOfRandomTransfers(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	var users []ledger.UserID
+	for range 7 {
+		users = append(users, h.user(1_000))
+	}
+	for range 400 {
+		payer, payee := users[random.IntN(len(users))], users[random.IntN(len(users))]
+		if payer == payee {
+			continue
+		}
+		request := ledger.TransferRequest{Owner: payer, Key: newKey(), Payee: payee, Amount: usd(1 + random.Int64N(60))}
+		if random.IntN(4) == 0 { // its postings are in the table
+			held, err := h.Authorize(t.Context(), request)
+			if errors.Is(err, ledger.InsufficientFunds) {
+				continue
+			}
+			testkit.Must(t, err)
+			_, err = h.Capture(t.Context(), ledger.FollowUp{Owner: payee, Key: newKey(), Target: held.Transfer.ID, Amount: 1 + random.Int64N(request.Amount.Minor)})
+			testkit.Must(t, err)
+			continue
+		}
+		if _, err := h.Transfer(t.Context(), request); err != nil && !errors.Is(err, ledger.InsufficientFunds) {
+			t.Fatal(err)
+		}
+	}
+	for _, user := range users {
+		s := statement(t, h.Ledger, user, ledger.StatementQuery{Currency: "USD", Month: h.now()})
+		if s.Count < 20 || s.Totals != nil {
+			t.Errorf("%d postings; totals without a request for them: %v", s.Count, s.Totals)
+		}
+	}
 }
 
 // TestStatementsOfAYear: the statements of 14 months, in postings of both kinds, of which several

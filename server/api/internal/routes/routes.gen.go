@@ -2060,6 +2060,12 @@ func (siw *ServerInterfaceWrapper) GetStatement(c *fiber.Ctx) error {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
 	}
 
+	// ------------- Optional query parameter "totals" -------------
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "totals", query, &params.Totals, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter totals: %w", err).Error())
+	}
+
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.GetStatement(c, currency, month, params)
 	}
