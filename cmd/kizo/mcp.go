@@ -33,10 +33,10 @@ func newMCPCommand(a *app) *cobra.Command {
 Without flags, an agent can only read: balances, transfers, statements, payees and events. Use an API key with the
 scope read, so that the agent's program never has your session.
 
-With --allow transfers it can also pay, and only as far as the ledger lets the API key: kizo starts only if the
-key has a maximum per transfer and per day for each currency that it may spend. A payment takes two calls with the same
-idempotency key: the first one is a dry run that shows the payee, the fee and the balance afterwards, the second
-one needs the confirmation token of the first. A key pays at most once.
+With --allow transfers it can also pay, authorize, capture, void and reverse, and spend only as far as the ledger lets
+the API key: kizo starts only if the key has a maximum per transfer and per day for each currency that it may spend. A
+payment or change takes two calls with the same idempotency key: the first one is a dry run that shows what would
+happen, the second one needs the confirmation token of the first. A key moves money at most once.
 
 Memos and names are written by other people, who may address the agent in them. Results mark them as untrusted_text,
 have no control characters, and are bounded in size.`,
@@ -104,8 +104,8 @@ type mcpServer struct {
 	app  *app
 	kizo *client.Client
 
-	tokens *confirmations // of payments
-	paying sync.Mutex     // payments are recorded and sent one after the other
+	tokens *confirmations // of what moves money
+	moving sync.Mutex     // commands are recorded and sent one after the other
 }
 
 // addTool adds a tool. Its result is one JSON value as text, cleaned and bounded; an error is a

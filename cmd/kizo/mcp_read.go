@@ -63,7 +63,8 @@ type mcpEvents struct {
 func (s *mcpServer) addReading(server *mcp.Server) {
 	addTool(s, server, readOnly("get_balances", "Get the balances of the user's wallets, now or at a time."), s.balances)
 	addTool(s, server, readOnly("list_transfers", "List the user's transfers, newest first. Only a page without next_cursor is the last."), s.transfers)
-	addTool(s, server, readOnly("show_transfer", "Get one transfer of the user."), s.transfer)
+	addTool(s, server, readOnly("show_transfer", "Get one transfer of the user."),
+		func(ctx context.Context, in mcpTransferID) (any, error) { return s.transfer(ctx, in.ID) })
 	addTool(s, server, readOnly("get_statement",
 		"Get a page of the statement of a wallet for a month: opening balance, lines with the balance after each, closing balance."), s.statement)
 	addTool(s, server, readOnly("find_payees", "Find users by the beginning of a handle, or check whether a user can be paid."), s.payees)
@@ -122,10 +123,10 @@ func (s *mcpServer) transfers(ctx context.Context, in mcpTransfers) (any, error)
 	return s.kizo.Transfers(ctx, params)
 }
 
-func (s *mcpServer) transfer(ctx context.Context, in mcpTransferID) (any, error) {
-	id, err := uuid.Parse(in.ID)
+func (s *mcpServer) transfer(ctx context.Context, text string) (client.Transfer, error) {
+	id, err := uuid.Parse(text)
 	if err != nil {
-		return nil, usagef("id: a transfer's id looks like 01a22193-3b34-7335-886b-58e932bfcf68")
+		return client.Transfer{}, usagef("id: a transfer's id looks like 01a22193-3b34-7335-886b-58e932bfcf68")
 	}
 	return s.kizo.Transfer(ctx, id)
 }

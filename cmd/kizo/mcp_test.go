@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -288,6 +289,92 @@ func TestAgentPays(t *testing.T) {
 	a.fails("key_revoked", "pay", payment("six", "0.5"))
 }
 
+// TestAgentChanges: an agent captures, voids and reverses what its user receives, each after a dry
+// run with the same key and arguments, once for each key, and reverses only as far as the limits of
+// the API key allow.
+func TestAgentChanges(t *testing.T) {
+	ada, bob := twoPeople(t)
+	hold := func() string {
+		return strings.TrimSpace(ada.data("transfer", "@"+bob.handle, "5", "USD", "--authorize", "-o", "id"))
+	}
+	captured, voided := hold(), hold()
+	received := strings.TrimSpace(ada.data("transfer", "@"+bob.handle, "6", "USD", "-o", "id"))
+	before := bob.balance()
+	a := bob.startAgent(bob.apiKey("changes", "--scope", "read,transfers:write", "--max-per-transfer", "5USD", "--max-per-day", "10USD"), "--allow", "transfers")
+	type preview struct {
+		DryRun           bool `json:"dry_run"`
+		Amount, Released int64
+		Warning          string
+		Token            string `json:"confirmation_token"`
+	}
+	for _, c := range []struct {
+		tool, id, amount string
+		dry              preview
+		state            string
+		change           int64 // of the balance
+	}{
+		{"capture", captured, "4", preview{DryRun: true, Amount: 400, Released: 100}, "posted", 400},
+		{"void", voided, "", preview{DryRun: true, Amount: 500}, "voided", 0},
+		{"reverse", received, "2.50", preview{DryRun: true, Amount: 250}, "posted", -250},
+	} {
+		arguments := map[string]any{"id": c.id, "idempotency_key": c.tool + "-1"}
+		if c.amount != "" {
+			arguments["amount"] = c.amount
+		}
+		var dry preview
+		a.call(c.tool, arguments, &dry)
+		token := dry.Token
+		dry.Token = ""
+		if dry != c.dry || token == "" || bob.balance() != before {
+			t.Fatalf("%s: %+v; balance %d after %d", c.tool, dry, bob.balance(), before)
+		}
+		arguments["confirmation_token"] = token
+		for name, value := range map[string]any{"idempotency_key": "other", "id": hold()} {
+			other := maps.Clone(arguments)
+			other[name] = value
+			a.fails("confirmation_token", c.tool, other)
+		}
+		for i := range 2 {
+			var done struct {
+				Transfer struct{ State string }
+				Replayed bool
+			}
+			text, failed := a.call(c.tool, arguments, &done)
+			if failed || done.Transfer.State != c.state || done.Replayed != (i == 1) {
+				t.Errorf("%s: %s", c.tool, text)
+			}
+		}
+		if before += c.change; bob.balance() != before {
+			t.Errorf("after %s the balance is %d, want %d", c.tool, bob.balance(), before)
+		}
+		delete(arguments, "confirmation_token")
+		arguments["idempotency_key"] = c.tool + "-2"
+		var again preview
+		a.call(c.tool, arguments, &again)
+		if (again.Warning == "") != (c.tool == "reverse") {
+			t.Errorf("%s again: the warning is %q", c.tool, again.Warning)
+		}
+		arguments["confirmation_token"] = again.Token
+		if text, failed := a.call(c.tool, arguments, nil); failed != (c.tool != "reverse") {
+			t.Errorf("%s again: %s", c.tool, text)
+		}
+	}
+	// The limits of the key, and what is malformed.
+	large := strings.TrimSpace(ada.data("transfer", "@"+bob.handle, "6", "USD", "-o", "id"))
+	var dry preview
+	a.call("reverse", map[string]any{"id": large, "idempotency_key": "all"}, &dry)
+	a.fails("limit_exceeded", "reverse", map[string]any{"id": large, "idempotency_key": "all", "confirmation_token": dry.Token})
+	for _, arguments := range []map[string]any{
+		{"id": large, "idempotency_key": ""}, {"id": "last", "idempotency_key": "x"}, {"id": large, "idempotency_key": "x", "amount": "1e3"},
+		{"id": "0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d", "idempotency_key": "x"},
+	} {
+		if text, failed := a.call("capture", arguments, nil); !failed {
+			t.Errorf("%v: %s", arguments, text)
+		}
+	}
+	testkit.Equal(t, "pending commands", bob.data("pending", "-o", "id"), "")
+}
+
 // TestAgentGetsOnlyMessages: stdout has nothing but messages, a message that is too long ends kizo
 // with an error, and the end of stdin without one.
 func TestAgentGetsOnlyMessages(t *testing.T) {
@@ -340,20 +427,23 @@ func TestConfirmations(t *testing.T) {
 	c, err := newConfirmations(func() time.Time { return now })
 	testkit.Must(t, err)
 	in := mcpPayment{To: "@bob", Amount: "1", Currency: "USD", IdempotencyKey: "k"}
-	token, _ := c.issue(in)
-	testkit.Must(t, c.check(token, in))
+	token, _ := c.issue("pay", in)
+	testkit.Must(t, c.check(token, "pay", in))
 	with := in
 	with.Authorize = true
-	if c.check(token, with) == nil {
+	if c.check(token, "pay", with) == nil {
 		t.Error("a token for other arguments")
+	}
+	if c.check(token, "capture", in) == nil {
+		t.Error("a token for another tool")
 	}
 	other, err := newConfirmations(c.now)
 	testkit.Must(t, err)
-	if other.check(token, in) == nil {
+	if other.check(token, "pay", in) == nil {
 		t.Error("a token of another process")
 	}
 	now = now.Add(confirmationTime + time.Second)
-	if c.check(token, in) == nil {
+	if c.check(token, "pay", in) == nil {
 		t.Error("an expired token")
 	}
 }

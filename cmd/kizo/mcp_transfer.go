@@ -45,8 +45,8 @@ type mcpDryRun struct {
 	Next              string                 `json:"next"`
 }
 
-// addTransfers adds the tool that pays, if the credential is an API key that cannot spend more than
-// its owner has decided.
+// addTransfers adds the tools that move money, if the credential is an API key that cannot spend
+// more than its owner has decided.
 func (s *mcpServer) addTransfers(ctx context.Context, server *mcp.Server) error {
 	found, err := s.app.credential()
 	if err != nil {
@@ -65,14 +65,8 @@ func (s *mcpServer) addTransfers(ctx context.Context, server *mcp.Server) error 
 	if s.tokens, err = newConfirmations(s.app.now); err != nil {
 		return err
 	}
-	no, yes := false, true
-	addTool(s, server, &mcp.Tool{
-		Name: "pay",
-		Description: "Pay another user. Call it first without confirmation_token: that is a dry run, which shows the payee, the fee and the balance afterwards, " +
-			"and returns a token. Show the result to the user if there is one. Then call it again with the same arguments and the token. After an error whose code is " +
-			"outcome_unknown, or a lost answer, repeat the same call with the same idempotency_key: a key pays at most once.",
-		Annotations: &mcp.ToolAnnotations{DestructiveHint: &yes, IdempotentHint: true, OpenWorldHint: &no},
-	}, s.pay)
+	addTool(s, server, changing("pay", "Pay another user. The dry run shows the payee, the fee and the balance afterwards."), s.pay)
+	s.addChanges(server)
 	return nil
 }
 
@@ -114,27 +108,19 @@ func (s *mcpServer) pay(ctx context.Context, in mcpPayment) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.ConfirmationToken == "" {
+	token := in.ConfirmationToken
+	in.ConfirmationToken = ""
+	if token == "" {
 		return s.dryRun(ctx, in, body)
 	}
-	if err := s.tokens.check(in.ConfirmationToken, in); err != nil {
+	if err := s.tokens.check(token, "pay", in); err != nil {
 		return nil, err
 	}
 	command, err := client.NewTransfer(in.IdempotencyKey, body)
 	if err != nil {
 		return nil, err
 	}
-	s.paying.Lock()
-	defer s.paying.Unlock()
-	var receipt client.Receipt
-	err = s.app.move(ctx, s.kizo, command, "transfer "+amount.String()+" to "+in.To, func(r client.Receipt) (client.Transfer, error) {
-		receipt = r
-		return r.Transfer, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return map[string]any{"transfer": receipt.Transfer, "replayed": receipt.Replayed}, nil
+	return s.send(ctx, command, "transfer "+amount.String()+" to "+in.To)
 }
 
 func (in mcpPayment) body() (money.Amount, client.TransferCreate, error) {
@@ -172,13 +158,13 @@ func (s *mcpServer) dryRun(ctx context.Context, in mcpPayment, body client.Trans
 	if limits.Key != nil {
 		answer.Limits = limits.Key.Limits
 	}
-	answer.ConfirmationToken, answer.ExpiresAt = s.tokens.issue(in)
+	answer.ConfirmationToken, answer.ExpiresAt = s.tokens.issue("pay", in)
 	return answer, nil
 }
 
-// confirmations issues and checks the tokens of payments. A token is valid for the same arguments
-// only, in this process only, and for a time. It may be used again: the idempotency key keeps the
-// payment from happening twice.
+// confirmations issues and checks the tokens of dry runs. A token is valid for the same tool and
+// arguments only, in this process only, and for a time. It may be used again: the idempotency key
+// keeps the payment or change from happening twice.
 type confirmations struct {
 	secret []byte
 	now    func() time.Time
@@ -190,25 +176,24 @@ func newConfirmations(now func() time.Time) (*confirmations, error) {
 	return &confirmations{secret, now}, err
 }
 
-func (c *confirmations) issue(in mcpPayment) (token string, expires time.Time) {
+func (c *confirmations) issue(tool string, in any) (token string, expires time.Time) {
 	expires = c.now().Add(confirmationTime).UTC().Truncate(time.Second)
 	raw := binary.BigEndian.AppendUint64(nil, uint64(expires.Unix()))
-	return base64.RawURLEncoding.EncodeToString(append(raw, c.sign(in, raw)...)), expires
+	return base64.RawURLEncoding.EncodeToString(append(raw, c.sign(tool, in, raw)...)), expires
 }
 
-func (c *confirmations) sign(in mcpPayment, expires []byte) []byte {
-	in.ConfirmationToken = ""
-	arguments, _ := json.Marshal(in) // strings and a bool always have an encoding
+func (c *confirmations) sign(tool string, in any, expires []byte) []byte {
+	arguments, _ := json.Marshal([]any{tool, in}) // strings and a bool always have an encoding
 	mac := hmac.New(sha256.New, c.secret)
 	mac.Write(expires)
 	mac.Write(arguments)
 	return mac.Sum(nil)
 }
 
-func (c *confirmations) check(token string, in mcpPayment) error {
+func (c *confirmations) check(token, tool string, in any) error {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	const expires = 8
-	if err != nil || len(raw) != expires+sha256.Size || !hmac.Equal(raw[expires:], c.sign(in, raw[:expires])) {
+	if err != nil || len(raw) != expires+sha256.Size || !hmac.Equal(raw[expires:], c.sign(tool, in, raw[:expires])) {
 		return usagef("confirmation_token: it is not that of a dry run with these arguments: call without it first")
 	}
 	if c.now().Unix() > int64(binary.BigEndian.Uint64(raw)) {

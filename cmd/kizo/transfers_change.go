@@ -32,8 +32,7 @@ func newTransfersCaptureCommand(a *app) *cobra.Command {
 }
 
 func newTransfersVoidCommand(a *app) *cobra.Command {
-	build := func(key string, id uuid.UUID, _ *int64) (client.Command, error) { return client.NewVoid(key, id) }
-	return newChangeCommand(a, "ID", &changeOptions{verb: "void", build: build}, &cobra.Command{
+	return newChangeCommand(a, "ID", &changeOptions{verb: "void", build: buildVoid}, &cobra.Command{
 		Short: "Void an authorization",
 		Example: `  kizo transfers void 0197a7c2-5f0e-7c3b-9d53-0b6f7f1a2c4d
   kizo transfers void 6e76b0`,
@@ -42,6 +41,10 @@ func newTransfersVoidCommand(a *app) *cobra.Command {
 You cannot void your own authorization: its receiver may rely on it. The receiver can void it, and if
 it is not captured, the hold ends when it expires: kizo transfers show ID.`,
 	})
+}
+
+func buildVoid(key string, id uuid.UUID, _ *int64) (client.Command, error) {
+	return client.NewVoid(key, id)
 }
 
 func newTransfersReverseCommand(a *app) *cobra.Command {
