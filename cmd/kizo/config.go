@@ -250,6 +250,9 @@ func readConfig(path string, known []string, must bool) (map[string]string, erro
 	for key, value := range parsed {
 		if !isAliasSetting(key) && !slices.Contains(known, key) {
 			err := usagef("%s: unknown setting %q; the settings are: %s", path, key, strings.Join(known, ", "))
+			if strings.HasPrefix(key, payeesTable) {
+				return nil, withHint(err, "kizo payees add "+strings.TrimPrefix(key, payeesTable)+" @HANDLE")
+			}
 			if near := nearestWord(key, known); near != "" {
 				err = withHint(err, near+" in place of "+key)
 			}

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -200,34 +196,4 @@ func replaceConfig(path string, text []byte) error {
 		return err
 	}
 	return reserved.commit(text)
-}
-
-// withSetting returns a TOML text with a setting replaced, added or, if value is empty, removed.
-func withSetting(text, key, value string) (string, error) {
-	line := ""
-	if value != "" {
-		var quoted bytes.Buffer // a JSON string is a TOML basic string
-		encoder := json.NewEncoder(&quoted)
-		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(value); err != nil {
-			return "", err
-		}
-		line = key + " = " + quoted.String()
-		if isSwitch(key) {
-			line = key + " = " + value + "\n"
-		}
-	}
-	assignment := regexp.MustCompile(`(?mi)^(\x{FEFF})?[ \t]*"?` + regexp.QuoteMeta(key) + `"?[ \t]*=.*(\n|$)`)
-	if place := assignment.FindStringIndex(text); place != nil {
-		return text[:place[0]] + line + text[place[1]:], nil
-	}
-	if text != "" && !strings.HasSuffix(text, "\n") {
-		text += "\n"
-	}
-	edited := text + line
-	values, err := parseConfig([]byte(edited))
-	if err != nil || fmt.Sprint(values[key]) != value && value != "" {
-		return "", usagef("the setting cannot be written to this file: edit it by hand")
-	}
-	return edited, nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -248,7 +250,8 @@ func readPayees(path string) (payeeAliases, error) {
 	if err != nil {
 		return nil, usagef("%s: %w", path, err)
 	}
-	for alias, value := range values {
+	for key, value := range values {
+		alias := strings.TrimPrefix(key, payeesTable) // a file written by hand may have the table
 		handle, isText := value.(string)
 		if !isText || !aliasPattern.MatchString(alias) || !handlePattern.MatchString(handle) {
 			return nil, usagef("%s: %s = %q is not a name and a handle", path, alias, value)
@@ -256,6 +259,30 @@ func readPayees(path string) (payeeAliases, error) {
 		known[alias] = handle
 	}
 	return known, nil
+}
+
+// payeesTable begins the names in a file that has them in a table [payees].
+const payeesTable = "payees."
+
+// edit returns the text of a file of payees p that has those of after. Comments stay.
+func (p payeeAliases) edit(text string, after payeeAliases) (string, error) {
+	values, err := parseConfig([]byte(text))
+	if err != nil {
+		return "", err
+	}
+	for _, alias := range slices.Concat(p.names(), after.names()) {
+		if p[alias] == after[alias] {
+			continue
+		}
+		key := alias
+		if splitSettings(text).hasTable(payeesTable) && values[alias] == nil {
+			key = payeesTable + alias
+		}
+		if text, err = withSetting(text, key, after[alias]); err != nil {
+			return "", err
+		}
+	}
+	return text, nil
 }
 
 // changePayees changes the file under a lock. The file is text, so that it can be copied and kept
@@ -281,12 +308,20 @@ func (a *app) changePayees(ctx context.Context, kizo *client.Client, change func
 	if err != nil {
 		return err
 	}
+	before := maps.Clone(known)
 	if err := change(known); err != nil {
 		return err
 	}
-	text := "# The payees of @" + who.Handle + " at " + kizo.Server() + ": kizo payees --help\n"
-	for _, alias := range known.names() {
-		text += fmt.Sprintf("%s = %q\n", alias, known[alias])
+	content, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	text := string(content)
+	if len(before) == 0 && text == "" {
+		text = "# The payees of @" + who.Handle + " at " + kizo.Server() + ": kizo payees --help\n"
+	}
+	if text, err = before.edit(text, known); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	removeLeftovers(path)
 	return replaceFile(path, []byte(text))
