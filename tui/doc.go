@@ -19,7 +19,7 @@
 //	Transfers    transfersview.go   transfersScreen.keys
 //	Send         sendview.go        sendScreen.keys
 //	Queues       queuesview.go      queuesScreen.keys
-//	Health       health.go          healthScreen.keys (none)
+//	Health       health.go          healthScreen.keys
 //	palette, ?   palette.go         searchScreen.keys
 //	confirmation confirm.go         confirmScreen.keys
 //	log-in       login.go           loginScreen.keys

@@ -79,13 +79,6 @@ func named(name string, pair draw.Pair) draw.Pair {
 	return pair
 }
 
-// curve draws a chart in a box with its newest value beside its name.
-func (p pen) curve(title string, values []float64, now string, width, height int) string {
-	inner, rows := draw.Inner(width, height)
-	chart := draw.Chart{Values: values, Width: inner, Height: rows, FromZero: true, Detail: p.detail}
-	return p.box(title, now, p.Accent.UnsetBold().Render, chart.Draw(), width, height)
-}
-
 // box draws a frame in the theme's colors; the lines of its body are painted separately.
 func (p pen) box(title, note string, paint draw.Paint, body string, width, height int) string {
 	return draw.Box{Title: title, Note: note, Body: painted(paint, body), Width: width, Height: height, Detail: p.detail,
@@ -102,4 +95,12 @@ func painted(paint draw.Paint, block string) string {
 		lines[i] = paint(lines[i])
 	}
 	return strings.Join(lines, "\n")
+}
+
+// figure returns a value of a snapshot, NaN if it is null.
+func figure(value *float64) float64 {
+	if value == nil {
+		return math.NaN()
+	}
+	return *value
 }

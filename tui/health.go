@@ -28,7 +28,7 @@ func (p pen) healthView(o *operations, now time.Time, width, height int) string 
 	}
 	left := width
 	if width >= 100 {
-		left = width / 2
+		left = max(50, min(60, width*2/5))
 	}
 	var panels, plain []string
 	for _, section := range sections {
@@ -43,16 +43,39 @@ func (p pen) healthView(o *operations, now time.Time, width, height int) string 
 	if width < 100 {
 		return draw.Block(strings.Split(draw.Stack(panels...), "\n"), width, height)
 	}
-	tall := max(4, min(12, height/4))
-	right := width - left
-	curves := draw.Stack(
-		p.curve("API p99", o.apiP99.values, milliseconds(o.apiP99.now()), right, tall),
-		p.curve("Ledger commit p99", o.commits.values, milliseconds(o.commits.now()), right, tall),
-		p.curve("Commands per commit", o.batch.values, plainFigure(o.batch.now()), right, tall),
-		p.curve("Settlement p99", o.settlementP99.values, milliseconds(o.settlementP99.now()), right, tall),
-	)
-	return draw.Beside(draw.Block(strings.Split(draw.Stack(panels...), "\n"), left, height),
-		draw.Block(strings.Split(curves, "\n"), right, height))
+	return draw.Beside(draw.Block(strings.Split(draw.Stack(panels...), "\n"), left, height), p.healthCharts(o, width-left, height))
+}
+
+// maxTall is the height above which a chart shows nothing more.
+const maxTall = 14
+
+// healthCharts draws the charts below each other, in two columns where there is room.
+func (p pen) healthCharts(o *operations, width, height int) string {
+	all, columns := o.healthCharts(), 1
+	if width >= 96 {
+		columns = 2
+	}
+	rows := max(1, min(height/6, 4))
+	all = all[:min(len(all), rows*columns)]
+	rows = (len(all) + columns - 1) / columns
+	tall := min(maxTall, height/rows)
+	var blocks []string
+	for column := range columns {
+		wide := width / columns
+		if column == columns-1 {
+			wide = width - column*wide
+		}
+		var charts []string
+		for i, c := range all[min(len(all), column*rows):min(len(all), (column+1)*rows)] {
+			chartTall := tall
+			if i == rows-1 && tall < maxTall {
+				chartTall = height - tall*(rows-1)
+			}
+			charts = append(charts, p.chart(o, c, wide, chartTall))
+		}
+		blocks = append(blocks, draw.Block(strings.Split(draw.Stack(charts...), "\n"), wide, height))
+	}
+	return draw.Beside(blocks...)
 }
 
 func (p pen) apiHealth(s *client.OpsSnapshot) []draw.Pair {
@@ -176,11 +199,11 @@ func count(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
-// healthScreen shows healthView. It has no keys of its own.
+// healthScreen shows healthView.
 type healthScreen struct{}
 
 func (healthScreen) typing() bool                    { return false }
-func (healthScreen) keys(*shared) []binding          { return nil }
+func (healthScreen) keys(m *shared) []binding        { return []binding{m.spanKey()} }
 func (healthScreen) update(*shared, tea.Msg) tea.Cmd { return nil }
 func (healthScreen) view(m *shared, width, height int) string {
 	seen := m.ops

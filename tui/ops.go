@@ -1,106 +1,128 @@
 package tui
 
 import (
-	"math"
+	"context"
 	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/JDevAman/kizo/client"
 )
 
-// seriesLimit is the number of values kept of a figure that comes once per second: ten minutes,
-// more than the widest screen shows.
-const seriesLimit = 600
-
-// series is a figure over time, the newest last; NaN if it was not known.
-type series struct{ values []float64 }
-
-func (s *series) add(value float64) {
-	if len(s.values) == seriesLimit {
-		copy(s.values, s.values[1:])
-		s.values = s.values[:seriesLimit-1]
-	}
-	s.values = append(s.values, value)
-}
-
-// operations is the current and the previous snapshots for operators.
+// operations is the newest snapshot for operators, and the figures of the last 15 minutes and 24
+// hours.
 type operations struct {
 	latest *client.OpsSnapshot // nil before the first one
 	denied bool                // the user is not an operator
 	old    string              // the age of latest if it may be out of date, otherwise empty
 
-	queues                         map[string]*queueHistory
-	settlementP50, settlementP99   series // ms
-	settled                        series // payments a second
-	apiP50, apiP99, commits, batch series // ms, ms, ms of the slowest, commands
+	seconds, minutes figures
+	day              bool      // the charts show 24 hours
+	minutesAt        time.Time // when minutes was last requested
+	totals           map[string]queueTotals
 }
 
-// queueHistory is one queue over time.
-type queueHistory struct {
-	waiting, throughput series // tasks, tasks a second
-	processed           int
-	at                  time.Time
-}
+// queueTotals are the counters of a queue in the newest snapshot.
+type queueTotals struct{ done, failed int }
+
+// The names of figures; those of a queue are followed by its name.
+const (
+	apiRate, apiP50, apiP99             = "api/s", "api p50", "api p99"
+	commitRate, commitP50, commitP99    = "commits/s", "commit p50", "commit p99"
+	settledRate, settledP50, settledP99 = "settled/s", "settled p50", "settled p99"
+	batchSize                           = "batch"
+	waitingTasks, doneRate, failedRate  = "waiting ", "done/s ", "failed/s "
+)
 
 // maxQueues limits the queues that are remembered; Kizo has one.
 const maxQueues = 32
 
-// take adds a snapshot. One that is not newer than the last, for example from another server,
-// restarts the rates.
-func (o *operations) take(s client.OpsSnapshot) {
-	o.latest, o.denied = &s, false
-	if s.Settlement != nil {
-		o.settlementP50.add(figure(s.Settlement.P50Ms))
-		o.settlementP99.add(figure(s.Settlement.P99Ms))
-		o.settled.add(s.Settlement.PerSecond)
-	} else {
-		o.settlementP50.add(math.NaN())
-		o.settlementP99.add(math.NaN())
-		o.settled.add(math.NaN())
+// charted returns the figures that the charts show.
+func (o *operations) charted() *figures {
+	if o.day {
+		return &o.minutes
 	}
-	o.apiP50.add(figure(s.Api.P50Ms))
-	o.apiP99.add(figure(s.Api.P99Ms))
-	o.commits.add(figure(s.Database.Commits.P99Ms))
-	o.batch.add(figure(s.Database.BatchSize))
+	return &o.seconds
+}
+
+// take adds a snapshot. One that is much older than the last, for example from another server,
+// restarts the figures.
+func (o *operations) take(s client.OpsSnapshot) {
+	seconds := 0.0
+	if o.latest != nil {
+		seconds = s.At.Sub(o.latest.At).Seconds()
+	}
+	o.latest, o.denied = &s, false
+	f := &o.seconds
+	if !f.advance(s.At.Round(time.Second).Unix()) {
+		return
+	}
+	f.latency(apiRate, apiP50, apiP99, &s.Api)
+	f.latency(commitRate, commitP50, commitP99, &s.Database.Commits)
+	f.latency(settledRate, settledP50, settledP99, s.Settlement)
+	f.set(batchSize, orIdle(s.Database.BatchSize))
 	if s.Queues == nil {
 		return
 	}
-	if o.queues == nil {
-		o.queues = map[string]*queueHistory{}
-	}
-	for _, q := range *s.Queues {
-		history := o.queues[q.Name]
-		if history == nil {
-			if len(o.queues) == maxQueues {
-				continue
-			}
-			history = &queueHistory{}
-			o.queues[q.Name] = history
+	before := o.totals
+	o.totals = map[string]queueTotals{}
+	for _, q := range (*s.Queues)[:min(len(*s.Queues), maxQueues)] {
+		f.set(waitingTasks+q.Name, float64(q.Pending+q.Scheduled+q.Retry))
+		now := queueTotals{q.ProcessedTotal, q.FailedTotal}
+		if last, known := before[q.Name]; known && seconds > 0 && now.done >= last.done && now.failed >= last.failed {
+			f.set(doneRate+q.Name, float64(now.done-last.done)/seconds)
+			f.set(failedRate+q.Name, float64(now.failed-last.failed)/seconds)
 		}
-		history.take(q, s.At)
+		o.totals[q.Name] = now
 	}
 }
 
-func (h *queueHistory) take(q client.QueueSnapshot, at time.Time) {
-	h.waiting.add(float64(q.Pending + q.Scheduled + q.Retry))
-	rate := math.NaN()
-	if seconds := at.Sub(h.at).Seconds(); !h.at.IsZero() && seconds > 0 && q.ProcessedTotal >= h.processed {
-		rate = float64(q.ProcessedTotal-h.processed) / seconds
-	}
-	h.throughput.add(rate)
-	h.processed, h.at = q.ProcessedTotal, at
+// historyMsg is the server's answer to a request for its history.
+type historyMsg struct {
+	history client.OpsHistory
+	err     error
 }
 
-// now returns the newest value of a series, NaN if there is none.
-func (s *series) now() float64 {
-	if len(s.values) == 0 {
-		return math.NaN()
+// askHistory requests the history of a resolution.
+func (m *shared) askHistory(resolution string) tea.Cmd {
+	if m.me.Role != client.UserRoleOperator {
+		return nil
 	}
-	return s.values[len(s.values)-1]
+	server := m.server
+	return m.ask(func(ctx context.Context) tea.Msg {
+		history, err := server.History(ctx, resolution)
+		return historyMsg{history, err}
+	})
 }
 
-func figure(value *float64) float64 {
-	if value == nil {
-		return math.NaN()
+// askMinutes requests the history of minutes if the charts show it and it is a minute old.
+func (m *shared) askMinutes() tea.Cmd {
+	if !m.ops.day || m.now.Sub(m.ops.minutesAt) < time.Minute {
+		return nil
 	}
-	return *value
+	m.ops.minutesAt = m.now
+	return m.askHistory("minute")
+}
+
+// takeHistory adds a history. Without one, the charts fill with the snapshots.
+func (m *shared) takeHistory(msg historyMsg) {
+	switch {
+	case msg.err != nil:
+	case msg.history.StepSeconds == int(time.Minute/time.Second):
+		m.ops.minutes = figuresOf(msg.history)
+	case msg.history.StepSeconds == 1:
+		m.ops.seconds = figuresOf(msg.history).with(m.ops.seconds)
+	}
+}
+
+// spanKey is the binding that shows more or less time in the charts.
+func (m *shared) spanKey() binding {
+	help := "charts of 24 hours"
+	if m.ops.day {
+		help = "charts of 15 minutes"
+	}
+	return binding{keys: []string{"w"}, shown: "w", help: help, run: func(m *shared) tea.Cmd {
+		m.ops.day = !m.ops.day
+		return m.askMinutes()
+	}}
 }

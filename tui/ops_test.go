@@ -53,19 +53,28 @@ func operatorModel(t testing.TB) *shared {
 
 func ptr[T any](v T) *T { return &v }
 
-// minuteOfOperations returns one snapshot per second for a minute.
+// minuteOfOperations takes one snapshot per second for a minute.
 func minuteOfOperations(o *operations) {
 	for i := range 60 {
 		o.take(snapshotAt(i))
 	}
 }
 
+// quarterOfOperations takes those of 15 minutes; for one of them, the server did not answer.
+func quarterOfOperations(o *operations) {
+	for i := -840; i < 60; i++ {
+		if i < -300 || i >= -240 {
+			o.take(snapshotAt(i))
+		}
+	}
+}
+
 func snapshotAt(second int) client.OpsSnapshot {
-	wave := 1 + math.Sin(float64(second)/6)
+	wave := 1 + math.Sin(float64(second)/25)
 	return client.OpsSnapshot{
 		At: noon.Add(time.Duration(second-60) * time.Second), IntervalMs: 1000, RedisOk: true,
 		Queues: &[]client.QueueSnapshot{
-			{Name: "bank", Pending: int(20 * wave), Active: 7, Retry: 3, Archived: 2, OldestMs: 420, ProcessedTotal: 1000 + second*second, FailedTotal: 12},
+			{Name: "bank", Pending: int(20 * wave), Active: 7, Retry: 3, Archived: 2, OldestMs: 420, ProcessedTotal: 100_000 + 40*second + int(900*math.Sin(float64(second)/40)), FailedTotal: 12},
 			{Name: "callbacks", Paused: true, Scheduled: 4, ProcessedTotal: 9},
 		},
 		Workers:     &client.WorkersSnapshot{Servers: 1, Busy: 7, Slots: 50},
@@ -87,7 +96,7 @@ var sizes = [][2]int{{80, 24}, {120, 40}, {240, 60}}
 func TestQueuesGoldens(t *testing.T) {
 	for _, size := range sizes {
 		m, s := operatorModel(t), newQueuesScreen()
-		minuteOfOperations(&m.ops)
+		quarterOfOperations(&m.ops)
 		s.tab = "archived"
 		list := taskList{key: s.key(m)}
 		for i := range 30 {
@@ -108,11 +117,11 @@ func TestQueuesGoldens(t *testing.T) {
 func TestHealthGoldens(t *testing.T) {
 	for _, size := range sizes {
 		m := operatorModel(t)
-		minuteOfOperations(&m.ops)
+		quarterOfOperations(&m.ops)
 		golden(t, fmt.Sprintf("health-%dx%d", size[0], size[1]), m.healthView(&m.ops, m.now, size[0], size[1]))
 	}
 	m := operatorModel(t)
-	minuteOfOperations(&m.ops)
+	quarterOfOperations(&m.ops)
 	golden(t, "health-80x20", m.healthView(&m.ops, m.now, 80, 20))
 	m = operatorModel(t)
 	m.ops.take(client.OpsSnapshot{At: noon})
@@ -249,31 +258,6 @@ func TestASelectedTaskStaysSelected(t *testing.T) {
 	s.update(m, taskListMsg{key: key, err: errors.New("gone\x1b[2J")})
 	if view := s.view(m, 80, 24); !strings.Contains(view, `gone\u{1b}[2J`) {
 		t.Errorf("%s", view)
-	}
-}
-
-func TestTheHistoryIsBounded(t *testing.T) {
-	var o operations
-	for i := range 3 * seriesLimit {
-		s := snapshotAt(i)
-		s.Queues = &[]client.QueueSnapshot{{Name: fmt.Sprint(i), ProcessedTotal: i}}
-		o.take(s)
-	}
-	if n := len(o.apiP99.values); n != seriesLimit || len(o.queues) != maxQueues {
-		t.Errorf("%d values, %d queues", n, len(o.queues))
-	}
-}
-
-func TestThroughput(t *testing.T) {
-	var h queueHistory
-	h.take(client.QueueSnapshot{ProcessedTotal: 10}, noon)
-	h.take(client.QueueSnapshot{ProcessedTotal: 30}, noon.Add(2*time.Second))
-	if got := h.throughput.now(); got != 10 {
-		t.Errorf("%f a second", got)
-	}
-	h.take(client.QueueSnapshot{ProcessedTotal: 5}, noon.Add(3*time.Second)) // counted from the start
-	if got := h.throughput.now(); !math.IsNaN(got) {
-		t.Errorf("%f a second", got)
 	}
 }
 

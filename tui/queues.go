@@ -19,6 +19,7 @@ type operatorServer interface {
 	PauseQueue(ctx context.Context, queue, reason string) error
 	ResumeQueue(ctx context.Context, queue, reason string) error
 	Payments(ctx context.Context, params client.OpsListPaymentsParams) (client.PaymentList, error)
+	History(ctx context.Context, resolution string) (client.OpsHistory, error)
 	ResolvePayment(ctx context.Context, transfer openapi_types.UUID, outcome, reason string) (client.Payment, error)
 }
 

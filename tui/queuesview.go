@@ -26,6 +26,7 @@ func (s *queuesScreen) keys(m *shared) []binding {
 		{keys: []string{"l", "right"}, shown: "l/→", help: "next task state", command: "kizo ops tasks list --state " + s.tab, run: turns(1)},
 		{keys: []string{"h", "left"}, shown: "h/←", help: "previous task state", run: turns(-1)},
 		{keys: []string{"n"}, shown: "n", help: "next queue", command: "kizo ops queues", run: s.nextQueue},
+		m.spanKey(),
 		{keys: []string{"p"}, shown: "p", help: "pause or resume the queue", command: "kizo ops queue pause QUEUE", run: s.pause},
 	}
 	if s.tab == review {
@@ -63,8 +64,8 @@ func (s *queuesScreen) view(m *shared, width, height int) string {
 	above := s.queueTable(m, width, min(6, len(*o.latest.Queues)+1))
 	blocks := []string{above, s.facts(m, width)}
 	left := height - strings.Count(above, "\n") - 2
-	if tall := max(3, min(8, height/5)); left-tall >= 7 {
-		blocks = append(blocks, s.curves(m, width, tall))
+	if tall := max(6, min(maxTall, height*3/10)); left-tall >= 6 {
+		blocks = append(blocks, s.charts(m, width, tall))
 		left -= tall
 	}
 	blocks = append(blocks, s.tabs(m, width), s.rows(m, width, left-1))
@@ -75,7 +76,7 @@ func (s *queuesScreen) queueTable(m *shared, width, height int) string {
 	t := draw.Table{
 		Columns: []draw.Column{{Title: "QUEUE", Cut: 8}, {Title: "STATE"}, {Title: "PENDING", Right: true}, {Title: "ACTIVE", Right: true},
 			{Title: "SCHEDULED", Right: true, Drop: 2}, {Title: "RETRY", Right: true}, {Title: "ARCHIVED", Right: true},
-			{Title: "OLDEST", Right: true, Drop: 1}, {Title: "DONE/S", Right: true, Drop: 3}, {Title: "DONE", Right: true, Drop: 4}, {Title: "FAILED", Right: true, Drop: 5}},
+			{Title: "OLDEST", Right: true, Drop: 1}, {Title: "DONE/S", Right: true, Drop: 3}, {Title: "1 MIN", Right: true, Drop: 3}, {Title: "DONE", Right: true, Drop: 4}, {Title: "FAILED", Right: true, Drop: 5}},
 		Selected: -1, Width: width, Height: height, Detail: m.detail, Titles: m.Dim.Render, Chosen: m.Selected.Render, Bar: m.Border.Render,
 	}
 	current := s.current(m)
@@ -84,12 +85,9 @@ func (s *queuesScreen) queueTable(m *shared, width, height int) string {
 		if q.Paused {
 			state = draw.Cell{Text: m.glyph("⏸", "=") + " paused", Paint: m.Warn.Render}
 		}
-		rate := "–"
-		if history := m.ops.queues[q.Name]; history != nil {
-			rate = perSecond(history.throughput.now())
-		}
+		f := &m.ops.seconds
 		t.Rows = append(t.Rows, []draw.Cell{{Text: q.Name}, state, number(q.Pending, nil), number(q.Active, nil), number(q.Scheduled, nil),
-			number(q.Retry, m.Warn.Render), number(q.Archived, m.Bad.Render), {Text: oldest(q)}, {Text: rate},
+			number(q.Retry, m.Warn.Render), number(q.Archived, m.Bad.Render), {Text: oldest(q)}, {Text: perSecond(f.now(doneRate + q.Name))}, {Text: perSecond(f.mean(doneRate+q.Name, 60))},
 			number(q.ProcessedTotal, nil), number(q.FailedTotal, nil)})
 		if current != nil && q.Name == current.Name && len(*m.ops.latest.Queues) > 1 {
 			t.Selected = i
@@ -131,40 +129,23 @@ func (s *queuesScreen) facts(m *shared, width int) string {
 	return m.Dim.Render(draw.Fit("  "+strings.Join(parts, " · "), width))
 }
 
-// curves draws as many charts as fit, each with its newest value.
-func (s *queuesScreen) curves(m *shared, width, height int) string {
-	history := &queueHistory{}
-	if q := s.current(m); q != nil && m.ops.queues[q.Name] != nil {
-		history = m.ops.queues[q.Name]
+// charts draws as many charts as fit beside each other.
+func (s *queuesScreen) charts(m *shared, width, height int) string {
+	name := ""
+	if q := s.current(m); q != nil {
+		name = q.Name
 	}
-	type curve struct {
-		title  string
-		values []float64
-		now    string
-	}
-	all := []curve{
-		{"Done", history.throughput.values, perSecond(history.throughput.now())},
-		{"Settled p99", m.ops.settlementP99.values, milliseconds(m.ops.settlementP99.now())},
-		{"Waiting", history.waiting.values, plainCount(history.waiting.now())},
-		{"Settled p50", m.ops.settlementP50.values, milliseconds(m.ops.settlementP50.now())},
-	}
-	n := max(2, min(len(all), width/28))
+	all := m.ops.queueCharts(name)
+	n := max(2, min(len(all), width/38))
 	var blocks []string
 	for i, c := range all[:n] {
 		wide := width / n
 		if i == n-1 {
 			wide = width - i*wide
 		}
-		blocks = append(blocks, m.curve(c.title, c.values, c.now, wide, height))
+		blocks = append(blocks, m.chart(&m.ops, c, wide, height))
 	}
 	return draw.Beside(blocks...)
-}
-
-func plainCount(v float64) string {
-	if v != v { // NaN
-		return "–"
-	}
-	return strconv.Itoa(int(v))
 }
 
 // tabs draws the tabs in one line of text; the chosen one also has brackets.

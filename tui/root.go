@@ -120,8 +120,10 @@ func (m *model) handleServer(msg tea.Msg) tea.Cmd {
 		}
 		m.setConnectionState(msg)
 		if msg.state == live {
-			own = m.askSummary()
+			own = tea.Batch(m.askSummary(), m.askHistory("second"))
 		}
+	case historyMsg:
+		m.takeHistory(msg)
 	case askedMsg:
 		due := tea.Tick(summaryPause, func(time.Time) tea.Msg { return dueMsg{} })
 		m.setSummary(msg.summaryMsg)
@@ -203,7 +205,7 @@ func (m *model) handleEvents(msg eventsMsg) tea.Cmd {
 	if moved {
 		asked = m.askSummary()
 	}
-	return tea.Batch(asked, m.refresh())
+	return tea.Batch(asked, m.refresh(), m.askMinutes())
 }
 
 // refresher is a screen that requests data of its own while it is visible.

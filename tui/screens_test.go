@@ -51,6 +51,11 @@ func (slowServer) LogIn(ctx context.Context, _, _, _ string) (client.User, error
 	return client.User{}, ctx.Err()
 }
 
+func (slowServer) History(ctx context.Context, _ string) (client.OpsHistory, error) {
+	<-ctx.Done()
+	return client.OpsHistory{}, ctx.Err()
+}
+
 func (slowServer) Tasks(ctx context.Context, _ string, _ client.OpsListTasksParams) ([]client.Task, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()

@@ -33,7 +33,7 @@ type shot struct {
 // open above a tab comes last.
 func shots() []shot {
 	return []shot{
-		{name: "dashboard-queues", tab: "Queues", shows: []string{"● LIVE", "▶ running", "Settled p99"}, curves: 110},
+		{name: "dashboard-queues", tab: "Queues", shows: []string{"● LIVE", "▶ running", "Settlement"}, curves: 110},
 		{name: "dashboard-health", tab: "Health", shows: []string{"✓ answers", "Commands per commit"}, curves: 250},
 		{name: "dashboard-wallet", tab: "Wallet", shows: []string{"● LIVE", "@bob", "posted"}},
 		{name: "dashboard-transfers", tab: "Transfers", keys: "jjjj", shows: []string{"● LIVE", "lunch", "accepted as a"}},
@@ -44,22 +44,40 @@ func shots() []shot {
 func main() {
 	programs := flag.String("bin", "bin", "where kizo and kizod are")
 	into := flag.String("out", "docs", "where the pictures go")
+	terminals := flag.String("sizes", "120x34", "columns and rows of the terminals; more than one size is a part of the names of the files")
 	flag.Parse()
+	sizes, err := sizesOf(*terminals)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "screenshots:", err)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *programs, *into); err != nil {
+	if err := run(ctx, *programs, *into, sizes); err != nil {
 		fmt.Fprintln(os.Stderr, "screenshots:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop was called
 	}
 }
 
-const (
-	width, height = 120, 34
-	wait          = 90 * time.Second // for a screen to show something
-)
+const wait = 90 * time.Second // for a screen to show something
 
-func run(ctx context.Context, programs, into string) (err error) {
+// size is the number of columns and rows of the terminal.
+type size struct{ width, height uint16 }
+
+// sizesOf reads sizes such as "80x24,120x40".
+func sizesOf(text string) (sizes []size, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		var s size
+		if n, err := fmt.Sscanf(part, "%dx%d", &s.width, &s.height); n != 2 || err != nil || s.width < 60 || s.height < 15 {
+			return nil, fmt.Errorf("%q is not a size of at least 60x15", part)
+		}
+		sizes = append(sizes, s)
+	}
+	return sizes, nil
+}
+
+func run(ctx context.Context, programs, into string, sizes []size) (err error) {
 	w, err := newWorld(ctx, programs)
 	if err != nil {
 		return err
@@ -68,11 +86,6 @@ func run(ctx context.Context, programs, into string) (err error) {
 	if err := w.signUpUsers(ctx); err != nil {
 		return err
 	}
-	board, err := w.dashboard()
-	if err != nil {
-		return err
-	}
-	defer board.close()
 	ctx, stop := context.WithCancelCause(ctx)
 	moved := make(chan error, 1)
 	go func() {
@@ -87,6 +100,25 @@ func run(ctx context.Context, programs, into string) (err error) {
 		}
 	}()
 
+	for _, terminal := range sizes {
+		suffix := ""
+		if len(sizes) > 1 {
+			suffix = fmt.Sprintf("-%dx%d", terminal.width, terminal.height)
+		}
+		if err := w.shoot(ctx, terminal, into, suffix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shoot takes the pictures of a dashboard on a terminal of a size.
+func (w *world) shoot(ctx context.Context, terminal size, into, suffix string) error {
+	board, err := w.dashboard(terminal)
+	if err != nil {
+		return err
+	}
+	defer board.close()
 	for _, s := range shots() {
 		if err := board.turn(ctx, s.tab); err != nil {
 			return err
@@ -97,12 +129,12 @@ func run(ctx context.Context, programs, into string) (err error) {
 		if err := board.until(ctx, s.curves, s.shows...); err != nil {
 			return err
 		}
-		for suffix, content := range map[string]string{".txt": board.screen.Text() + "\n", ".svg": board.screen.SVG()} {
-			if err := os.WriteFile(filepath.Join(into, s.name+suffix), []byte(content), 0o644); err != nil { //nolint:gosec // documentation
+		for format, content := range map[string]string{".txt": board.screen.Text() + "\n", ".svg": board.screen.SVG()} {
+			if err := os.WriteFile(filepath.Join(into, s.name+suffix+format), []byte(content), 0o644); err != nil { //nolint:gosec // documentation
 				return err
 			}
 		}
-		fmt.Println(filepath.Join(into, s.name+".svg"))
+		fmt.Println(filepath.Join(into, s.name+suffix+".svg"))
 	}
 	if unknown := board.screen.Unknown(); len(unknown) > 0 {
 		return fmt.Errorf("kizo wrote %q, which the emulator does not know: the pictures may be wrong", strings.Join(unknown, " "))

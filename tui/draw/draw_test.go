@@ -2,6 +2,7 @@ package draw
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -46,6 +47,88 @@ func TestBlocks(t *testing.T) {
 			t.Errorf("%s:\n%s\nwant\n%s", test.name, test.got, test.want)
 		}
 	}
+}
+
+// TestPlot shows a gap, an idle second that is bridged, and a line above the area.
+func TestPlot(t *testing.T) {
+	unknown := math.NaN()
+	p := Plot{
+		Area: []float64{10, 20, 30, unknown, unknown, 30, Idle, 50, 60, 0}, Line: []float64{20, 40, 60, unknown, unknown, 90, Idle, 90, 60, 60},
+		Newest: 9, Span: 20, Join: 3, Width: 28, Height: 6, Ago: "20 s", Format: func(v float64) string { return strconv.Itoa(int(v)) + " ms" },
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*Plot)
+		want   []string
+	}{
+		{"ASCII", func(*Plot) {}, []string{
+			"100 ms +               ---_ ",
+			"       |            -    .:-",
+			"       |           -.  .:## ",
+			"       |          :##  ####.",
+			"  0 ms +          ---  -----",
+			"        20 s ago         now",
+		}},
+		{"braille", func(q *Plot) { q.Detail = Braille }, []string{
+			"100 ms ┤               ⠐⠒⠒⢢ ",
+			"       │            ⢠⠄   ⢀⣸⡤",
+			"       │           ⢰⢪⡄ ⢠⣴⣿⣿⡇",
+			"       │          ⢸⣿⣿⡇ ⢸⣿⣿⣿⣇",
+			"  0 ms └          ──── ─────",
+			"        20 s ago         now",
+		}},
+		{"blocks, without room for axes", func(q *Plot) { q.Detail, q.Width, q.Height = Blocks, 20, 2 }, []string{
+			"            ─  ──▁▂─",
+			"          ▃▄▆  ▆▇██▁",
+		}},
+		{"a constant is a number", func(q *Plot) { q.Area, q.Line, q.Width, q.Height = []float64{3, Idle, 3}, nil, 40, 2 }, []string{
+			" 3 ms in every sample of the last 20 s  ",
+			"                                        ",
+		}},
+		{"nothing happened", func(q *Plot) { q.Area, q.Line, q.Height = []float64{Idle, Idle}, nil, 2 }, []string{
+			" nothing measured in the    ",
+			" last 20 s                  ",
+		}},
+		{"above a high base", func(q *Plot) { q.Area, q.Line, q.Above = []float64{1000, 1010, 1040}, nil, true }, []string{
+			"1040 ms +                  #",
+			"        |                  #",
+			"        |                 .#",
+			"        |                .##",
+			"1000 ms +                ---",
+			"         20 s ago        now",
+		}},
+		{"means of two", func(q *Plot) {
+			q.Area, q.Line, q.Mean, q.Span, q.Newest, q.Height = []float64{0, 60, 20, 40}, nil, true, 56, 3, 1
+		}, []string{" 30 ms in every sample of t…"}},
+	} {
+		q := p
+		test.change(&q)
+		if got, want := q.Draw(), strings.Join(test.want, "\n"); got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", test.name, got, want)
+		}
+	}
+}
+
+// TestPlotKeepsItsShape: what is drawn moves to the left as time passes, and does not flicker.
+func TestPlotKeepsItsShape(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.Float64Range(0, 9), 200, 200).Draw(t, "values")
+		p := Plot{Span: rapid.IntRange(20, 100).Draw(t, "span"), Mean: rapid.Bool().Draw(t, "mean"), Detail: Braille}
+		width, newest := rapid.IntRange(4, 30).Draw(t, "width"), rapid.IntRange(150, 198).Draw(t, "newest")
+		draw := func(newest int) []float64 {
+			p.Newest = int64(newest)
+			return p.sampled(values[:newest+1], width)
+		}
+		before, after := draw(newest), draw(newest+1)
+		per := float64(p.Span) / float64(2*width)
+		moved := int(math.Floor(float64(newest+1)/per)) - int(math.Floor(float64(newest)/per))
+		kept := len(before) - 1 - max(1, int(math.Ceil(1/per))) // the newest columns are not complete
+		for i := moved; i < kept; i++ {
+			if before[i] != after[i-moved] {
+				t.Fatalf("column %d was %v and is %v", i, before[i], after[i-moved])
+			}
+		}
+	})
 }
 
 func TestTable(t *testing.T) {
@@ -121,6 +204,12 @@ func TestWidthsAreExact(t *testing.T) {
 		exact(t, "Gauge", Gauge(rapid.Int64().Draw(t, "part"), rapid.Int64().Draw(t, "whole"), width, detail), width, 1)
 		exact(t, "Box", Box{Title: a, Note: b, Body: Text(a) + "\n" + Text(b), Width: width, Height: height, Detail: detail}.Draw(), width, height)
 		values := rapid.SliceOfN(rapid.Float64(), 0, 300).Draw(t, "values")
+		exact(t, "Plot", Plot{
+			Area: values, Line: rapid.SliceOfN(rapid.Float64(), 0, 300).Draw(t, "line"), Newest: rapid.Int64Range(-10, 1<<40).Draw(t, "newest"),
+			Span: rapid.IntRange(0, 2000).Draw(t, "span"), Width: width, Height: height, Detail: detail, Mean: rapid.Bool().Draw(t, "mean"),
+			Above: rapid.Bool().Draw(t, "above"), Join: rapid.IntRange(0, 20).Draw(t, "join"), Ago: a,
+			Format: func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) + b },
+		}.Draw(), width, height)
 		exact(t, "Chart", Chart{Values: values, Width: width, Height: height, Detail: detail, Stretch: rapid.Bool().Draw(t, "stretch"),
 			FromZero: rapid.Bool().Draw(t, "from zero")}.Draw(), width, height)
 		for _, line := range Wrap(a, width) {

@@ -54,3 +54,22 @@ func (d Detail) lines() lines {
 	}
 	return lines{"╭", "╮", "╰", "╯", "─", "│", "█", "░", "┃", "│", "▸"}
 }
+
+// tick is a piece of the vertical axis, marked where it has a label.
+func (l lines) tick(marked bool) string {
+	switch {
+	case l.down == "|" && marked:
+		return "+"
+	case marked:
+		return "┤"
+	}
+	return l.down
+}
+
+// origin is where the axes meet.
+func (l lines) origin() string {
+	if l.down == "|" {
+		return "+"
+	}
+	return "└"
+}
