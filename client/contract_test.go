@@ -68,12 +68,16 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 			_, err := k.ResolvePayment(ctx, id, "ask", "x")
 			return err
 		},
-		"Freeze":              func(ctx context.Context, k *Client) error { return k.Freeze(ctx, "ada", "x") },
-		"Unfreeze":            func(ctx context.Context, k *Client) error { return k.Unfreeze(ctx, "ada", "x") },
-		"Suspend":             func(ctx context.Context, k *Client) error { return k.Suspend(ctx, "ada", "x") },
-		"Reinstate":           func(ctx context.Context, k *Client) error { return k.Reinstate(ctx, "ada", "x") },
-		"EndSessions":         func(ctx context.Context, k *Client) error { return k.EndSessions(ctx, "ada", "x") },
-		"EndOtherSessions":    func(ctx context.Context, k *Client) error { _, err := k.EndOtherSessions(ctx); return err },
+		"Freeze":           func(ctx context.Context, k *Client) error { return k.Freeze(ctx, "ada", "x") },
+		"Unfreeze":         func(ctx context.Context, k *Client) error { return k.Unfreeze(ctx, "ada", "x") },
+		"Suspend":          func(ctx context.Context, k *Client) error { return k.Suspend(ctx, "ada", "x") },
+		"Reinstate":        func(ctx context.Context, k *Client) error { return k.Reinstate(ctx, "ada", "x") },
+		"EndSessions":      func(ctx context.Context, k *Client) error { return k.EndSessions(ctx, "ada", "x") },
+		"EndOtherSessions": func(ctx context.Context, k *Client) error { _, err := k.EndOtherSessions(ctx); return err },
+		"ChangeHandle": func(ctx context.Context, k *Client) error {
+			_, err := k.ChangeHandle(ctx, HandleChange{Handle: "ada", Password: "x"})
+			return err
+		},
 		"FreezeMe":            func(ctx context.Context, k *Client) error { return k.FreezeMe(ctx) },
 		"SecondFactor":        func(ctx context.Context, k *Client) error { _, err := k.SecondFactor(ctx); return err },
 		"AddSecondFactor":     func(ctx context.Context, k *Client) error { _, err := k.AddSecondFactor(ctx, "x"); return err },

@@ -27,6 +27,7 @@ type (
 	APIKeyRotate          = openapi.ApiKeyRotate
 	PasswordChange        = openapi.PasswordChange
 	PasswordReset         = openapi.PasswordReset
+	HandleChange          = openapi.HandleChange
 	SecondFactor          = openapi.SecondFactor
 	SecondFactorSecret    = openapi.SecondFactorSecret
 	PasswordChanged       = openapi.PasswordChanged
@@ -178,6 +179,8 @@ const (
 	PasswordPersonal        = openapi.PasswordPersonal
 	PasswordUnchanged       = openapi.PasswordUnchanged
 	ResetCodeInvalid        = openapi.ResetCodeInvalid
+	HandleUnchanged         = openapi.HandleUnchanged
+	TooManyHandleChanges    = openapi.TooManyHandleChanges
 	OTPRequired             = openapi.OtpRequired
 	OTPInvalid              = openapi.OtpInvalid
 	SecondFactorExists      = openapi.SecondFactorExists

@@ -102,6 +102,7 @@ const (
 	HandleMalformed         ProblemCode = "handle_malformed"
 	HandleReserved          ProblemCode = "handle_reserved"
 	HandleTaken             ProblemCode = "handle_taken"
+	HandleUnchanged         ProblemCode = "handle_unchanged"
 	IdempotencyKeyMalformed ProblemCode = "idempotency_key_malformed"
 	IdempotencyKeyMissing   ProblemCode = "idempotency_key_missing"
 	IdempotencyKeyReused    ProblemCode = "idempotency_key_reused"
@@ -163,6 +164,7 @@ const (
 	TokenExpired            ProblemCode = "token_expired"
 	TokenInvalid            ProblemCode = "token_invalid"
 	TooManyAttempts         ProblemCode = "too_many_attempts"
+	TooManyHandleChanges    ProblemCode = "too_many_handle_changes"
 	TooManyKeys             ProblemCode = "too_many_keys"
 	TooManyLookups          ProblemCode = "too_many_lookups"
 	TooManyStreams          ProblemCode = "too_many_streams"
@@ -211,6 +213,8 @@ func (e ProblemCode) Valid() bool {
 	case HandleReserved:
 		return true
 	case HandleTaken:
+		return true
+	case HandleUnchanged:
 		return true
 	case IdempotencyKeyMalformed:
 		return true
@@ -333,6 +337,8 @@ func (e ProblemCode) Valid() bool {
 	case TokenInvalid:
 		return true
 	case TooManyAttempts:
+		return true
+	case TooManyHandleChanges:
 		return true
 	case TooManyKeys:
 		return true
@@ -813,6 +819,16 @@ type EventData struct {
 
 // Figures defines model for Figures.
 type Figures = []*float32
+
+// HandleChange defines model for HandleChange.
+type HandleChange struct {
+	// Handle The new handle, with or without the @
+	Handle string `json:"handle"`
+
+	// Otp A code of the second factor, or a recovery code. It is needed if the user has a second factor (401 `otp_required`).
+	Otp      string `json:"otp,omitempty"`
+	Password string `json:"password"`
+}
 
 // JanitorSnapshot defines model for JanitorSnapshot.
 type JanitorSnapshot struct {
@@ -2005,6 +2021,9 @@ type SetLimitJSONRequestBody = LimitSet
 
 // UpdateMeJSONRequestBody defines body for UpdateMe for application/json ContentType.
 type UpdateMeJSONRequestBody = UserUpdate
+
+// ChangeHandleJSONRequestBody defines body for ChangeHandle for application/json ContentType.
+type ChangeHandleJSONRequestBody = HandleChange
 
 // OpsResolvePaymentJSONRequestBody defines body for OpsResolvePayment for application/json ContentType.
 type OpsResolvePaymentJSONRequestBody = PaymentResolve

@@ -140,6 +140,10 @@ func examplesTable() map[string]example {
 		},
 		"kizo limits set --max-per-transfer 50USD --max-per-day 500USD": {setup: "is hotel"},
 		"kizo limits set --max-per-day 500USD --max-per-day 300EUR":     {setup: "is hotel"},
+		"kizo handle change ada_king":                                   {skip: "its prompt is that of kizo keys create; the next example reads the password from stdin"},
+		"kizo handle change ada_king --password-stdin < password.txt": {
+			change: map[string]string{"ada_king": "hotel_inn"}, setup: "is hotel", after: "is hotel; kizo handle change hotel --password-stdin <password.txt",
+		},
 		"kizo limits remove USD":  {setup: "is hotel"},
 		"kizo password reset ada": {skip: "the code is typed on a terminal; the next example reads one from stdin"},
 		"kizo password reset ada --password-stdin < two-lines.txt": {

@@ -80,6 +80,7 @@ var matrix = map[string]access{
 		body: func(*fixture, *user) any { return fields{"password": password} }, code: openapi.KeyNotFound, other: keyOf("/v1/auth/keys/:id/rotate")},
 	"GET /v1/me":                   {body: nothing},
 	"PATCH /v1/me":                 {body: func(*fixture, *user) any { return fields{"name": "Mallory"} }},
+	"POST /v1/me/handle":           {body: func(*fixture, *user) any { return fields{"handle": "mallory2", "password": password} }},
 	"POST /v1/me/freeze":           {body: nothing},
 	"POST /v1/sessions/end-others": {body: nothing},
 	"GET /v1/sessions":             {body: nothing},

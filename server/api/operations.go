@@ -59,6 +59,7 @@ var operations = map[string]operation{
 	"POST /v1/auth/keys/:id/rotate":       {body: bodyOf[openapi.ApiKeyRotate], hashesPassword: true},
 	"GET /v1/me":                          {scopes: auth.AnyScope},
 	"PATCH /v1/me":                        {body: bodyOf[openapi.UserUpdate]},
+	"POST /v1/me/handle":                  {body: bodyOf[openapi.HandleChange], hashesPassword: true},
 	"POST /v1/me/freeze":                  {},
 	"GET /v1/sessions":                    {},
 	"POST /v1/sessions/end-others":        {},

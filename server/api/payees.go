@@ -114,7 +114,7 @@ func (a *API) payees(ctx context.Context, queries []payeeQuery) (map[payeeQuery]
 			return nil, err
 		}
 		for i, q := range named {
-			found[q] = payeeAnswer{users[i].User, payeeError(namedAs[i], users[i].Err)}
+			found[q] = payeeAnswer{users[i].User, payeeError(namedAs[i], users[i])}
 		}
 	}
 	if len(wallets) > 0 {
@@ -126,9 +126,12 @@ func (a *API) payees(ctx context.Context, queries []payeeQuery) (map[payeeQuery]
 }
 
 // payeeError returns the error for a payee by handle or e-mail address.
-func payeeError(to string, err error) error {
-	if !errors.Is(err, auth.CodeUserNotFound) {
-		return err
+func payeeError(to string, found auth.FoundPayee) error {
+	if !errors.Is(found.Err, auth.CodeUserNotFound) {
+		return found.Err
+	}
+	if found.Former {
+		return reject(openapi.PayeeNotFound, "to", "the user who had this handle has given it up: ask that person for the present one")
 	}
 	if strings.Contains(strings.TrimPrefix(to, "@"), "@") {
 		return reject(openapi.PayeeNotFound, "to", "no user can be paid by this e-mail address: ask for the handle, as in @bob")

@@ -42,6 +42,7 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.RefreshTokenReused:  http.StatusUnauthorized,
 	openapi.EmailTaken:          http.StatusConflict,
 	openapi.HandleTaken:         http.StatusConflict,
+	openapi.HandleUnchanged:     http.StatusBadRequest,
 	openapi.EmailMalformed:      http.StatusBadRequest,
 	openapi.HandleMalformed:     http.StatusBadRequest,
 	openapi.NameMalformed:       http.StatusBadRequest,
@@ -73,6 +74,8 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.ScopeMissing:        http.StatusForbidden,
 	openapi.SessionRequired:     http.StatusForbidden,
 	openapi.NetworkMalformed:    http.StatusBadRequest,
+
+	openapi.TooManyHandleChanges: http.StatusConflict,
 
 	openapi.AmountOutOfRange:        http.StatusBadRequest,
 	openapi.CurrencyUnknown:         http.StatusBadRequest,

@@ -36,6 +36,7 @@ var stateRows = map[string]stateRow{
 	"POST /v1/auth/keys/:id/rotate":       {body: fields{"password": password}, own: ownKey},
 	"GET /v1/me":                          {},
 	"PATCH /v1/me":                        {body: fields{"name": "New Name"}},
+	"POST /v1/me/handle":                  {body: fields{"handle": "other", "password": password}},
 	"POST /v1/me/freeze":                  {},
 	"POST /v1/sessions/end-others":        {},
 	"GET /v1/sessions":                    {},
@@ -204,6 +205,9 @@ func (h *fixture) stateCell(name, actor string, me, peer, target *user) {
 		testkit.Must(h.t, err)
 		h.log.keepOut(codes...)
 		request.body = fields{"password": password, "otp": codes[0]}
+	case "POST /v1/me/handle": // and back, because the next cells need the handle
+		request.body = fields{"handle": me.handle + "2", "password": password}
+		defer func() { h.post(me, "/v1/me/handle", fields{"handle": me.handle, "password": password}).want(200) }()
 	case "POST /v1/me/freeze":
 		defer func() { testkit.Must(h.t, h.ledger.SetStatus(h.t.Context(), me.id, ledger.Active)) }()
 	case "POST /v1/auth/password": // and back, because the next cells need the password

@@ -26,7 +26,7 @@ func (s *Service) confirmPassword(ctx context.Context, userID UserID, password, 
 		s.logSignIn(ctx, found, "@"+user.Handle, client, err)
 		return confirmation{}, fmt.Errorf("confirm the password: %w", err)
 	}
-	if found.ID != userID { // handles do not change, so this is a failure of the database or of this code
+	if found.ID != userID { // a handle stays its user's, so this is a failure of the database or of this code
 		confirmed.giveBack(ctx)
 		return confirmation{}, fmt.Errorf("the handle %s belongs to two users", user.Handle)
 	}

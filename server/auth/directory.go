@@ -114,8 +114,9 @@ func (s *Service) uncachedLogins(logins []login, found map[login]UserRef) (email
 
 // FoundPayee is a result of FindPayees: a user, or why there is none.
 type FoundPayee struct {
-	User UserRef
-	Err  error
+	User   UserRef
+	Err    error
+	Former bool // the handle is one that its user has given up
 }
 
 // FindPayees finds the users whom the user with the id payer wants to pay, by handle or e-mail
@@ -152,6 +153,9 @@ func (s *Service) FindPayees(ctx context.Context, payer UserID, loginsOrHandles 
 			s.foundByEmail.Put(lookUp{payer, l.email}, struct{}{})
 		}
 		results[i].User = ref
+	}
+	if err := s.markFormerHandles(ctx, logins, results); err != nil {
+		return nil, err
 	}
 	return results, nil
 }

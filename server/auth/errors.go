@@ -8,10 +8,14 @@ import (
 
 // Codes of a [problem.Error]. They are part of the public contract: never rename one.
 const (
-	CodeInvalidCredentials  problem.Code = "invalid_credentials"
-	CodeAccountSuspended    problem.Code = "account_suspended"
-	CodeEmailTaken          problem.Code = "email_taken"
-	CodeHandleTaken         problem.Code = "handle_taken"
+	CodeInvalidCredentials problem.Code = "invalid_credentials"
+	CodeAccountSuspended   problem.Code = "account_suspended"
+	CodeEmailTaken         problem.Code = "email_taken"
+	CodeHandleTaken        problem.Code = "handle_taken"
+	CodeHandleUnchanged    problem.Code = "handle_unchanged"
+
+	CodeTooManyHandleChanges problem.Code = "too_many_handle_changes"
+
 	CodeEmailMalformed      problem.Code = "email_malformed"
 	CodeHandleMalformed     problem.Code = "handle_malformed"
 	CodeNameMalformed       problem.Code = "name_malformed"
@@ -53,7 +57,7 @@ const (
 func Codes() []problem.Code {
 	return []problem.Code{
 		CodeInvalidCredentials, CodeAccountSuspended,
-		CodeEmailTaken, CodeHandleTaken,
+		CodeEmailTaken, CodeHandleTaken, CodeHandleUnchanged, CodeTooManyHandleChanges,
 		CodeEmailMalformed, CodeHandleMalformed, CodeNameMalformed, CodeHandleReserved, CodeNameReserved,
 		CodePasswordTooShort, CodePasswordTooLong, CodePasswordMalformed,
 		CodePasswordTooCommon, CodePasswordPersonal, CodePasswordUnchanged, CodeResetCodeInvalid,

@@ -32,6 +32,7 @@ const (
 	EventReinstated          SecurityEvent = "reinstated"
 	EventRoleChanged         SecurityEvent = "role_changed"
 	EventEmailVerified       SecurityEvent = "email_verified"
+	EventHandleChanged       SecurityEvent = "handle_changed"
 	EventPasswordChanged     SecurityEvent = "password_changed"
 	EventFrozen              SecurityEvent = "frozen" // by the user
 	EventSecondFactorAdded   SecurityEvent = "second_factor_added"
@@ -55,7 +56,7 @@ const (
 // securityEvents are all of them.
 var securityEvents = []SecurityEvent{
 	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
-	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventPasswordChanged, EventFrozen,
+	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventHandleChanged, EventPasswordChanged, EventFrozen,
 	EventSecondFactorAdded, EventSecondFactorRemoved, EventRecoveryCodeUsed,
 	EventKeyCreated, EventKeyRotated, EventKeyRevoked, EventLimitChanged, EventKeyRefused,
 	EventSignInThrottled, EventSignInRefused, EventRefreshRefused, EventTokenRefused, EventForbidden, EventRateLimited, EventOperatorAction,

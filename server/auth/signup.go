@@ -115,7 +115,7 @@ func taken(err error) error {
 	switch pgerr.ViolatedUnique(err) {
 	case "users_email":
 		return &problem.Error{Code: CodeEmailTaken, Message: "another user has verified this e-mail address", Field: "email"}
-	case "users_handle":
+	case "users_handle", "users_handle_reserved":
 		return &problem.Error{Code: CodeHandleTaken, Message: "this handle belongs to another user already", Field: "handle"}
 	}
 	return err

@@ -92,6 +92,9 @@ type ServerInterface interface {
 	// FreezeMe Freeze the user's own account
 	// (POST /v1/me/freeze)
 	FreezeMe(c *fiber.Ctx) error
+	// ChangeHandle Change the user's handle
+	// (POST /v1/me/handle)
+	ChangeHandle(c *fiber.Ctx) error
 	// OpsListActions List the actions of operators, newest first
 	// (GET /v1/ops/actions)
 	OpsListActions(c *fiber.Ctx, params OpsListActionsParams) error
@@ -771,6 +774,24 @@ func (siw *ServerInterfaceWrapper) FreezeMe(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.FreezeMe(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ChangeHandle operation middleware
+func (siw *ServerInterfaceWrapper) ChangeHandle(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ChangeHandle(c)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2188,6 +2209,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Patch(options.BaseURL+"/v1/me", wrapper.UpdateMe)
 
+	router.Post(options.BaseURL+"/v1/me/handle", wrapper.ChangeHandle)
+
 	router.Post(options.BaseURL+"/v1/me/freeze", wrapper.FreezeMe)
 
 	router.Get(options.BaseURL+"/v1/sessions", wrapper.ListSessions)
@@ -3236,6 +3259,42 @@ type FreezeMedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response FreezeMedefaultApplicationProblemPlusJSONResponse) VisitFreezeMeResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ChangeHandleRequestObject struct {
+	Body *ChangeHandleJSONRequestBody
+}
+
+type ChangeHandleResponseObject interface {
+	VisitChangeHandleResponse(ctx *fiber.Ctx) error
+}
+
+type ChangeHandle200JSONResponse User
+
+func (response ChangeHandle200JSONResponse) VisitChangeHandleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeHandledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ChangeHandledefaultApplicationProblemPlusJSONResponse) VisitChangeHandleResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -4808,6 +4867,9 @@ type StrictServerInterface interface {
 	// FreezeMe Freeze the user's own account
 	// (POST /v1/me/freeze)
 	FreezeMe(ctx context.Context, request FreezeMeRequestObject) (FreezeMeResponseObject, error)
+	// ChangeHandle Change the user's handle
+	// (POST /v1/me/handle)
+	ChangeHandle(ctx context.Context, request ChangeHandleRequestObject) (ChangeHandleResponseObject, error)
 	// OpsListActions List the actions of operators, newest first
 	// (GET /v1/ops/actions)
 	OpsListActions(ctx context.Context, request OpsListActionsRequestObject) (OpsListActionsResponseObject, error)
@@ -5697,6 +5759,40 @@ func (sh *strictHandler) FreezeMe(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(FreezeMeResponseObject); ok {
 		if err := validResponse.VisitFreezeMeResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeHandle operation middleware
+func (sh *strictHandler) ChangeHandle(ctx *fiber.Ctx) error {
+	var request ChangeHandleRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*ChangeHandleJSONRequestBody)
+	if !ok {
+		body = new(ChangeHandleJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeHandle(ctx.UserContext(), request.(ChangeHandleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeHandle")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeHandleResponseObject); ok {
+		if err := validResponse.VisitChangeHandleResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

@@ -1,0 +1,25 @@
+package client
+
+import (
+	"context"
+	"net/http"
+)
+
+// ChangeHandle gives the user another handle, and stores it with the session. It is not repeated:
+// if the answer is lost, Me shows which handle the user has.
+func (c *Client) ChangeHandle(ctx context.Context, change HandleChange) (User, error) {
+	request, err := c.send(http.MethodPost, "/v1/me/handle", change)
+	if err != nil {
+		return User{}, err
+	}
+	user, err := fetch[User](ctx, c, operation{request: request, repeat: unsentOnly, wait: logInTimeout})
+	if err != nil {
+		return User{}, err
+	}
+	return user, c.tokens.Update(ctx, func(held Credentials) (Credentials, error) {
+		if held.User.Id == user.Id {
+			held.User = user
+		}
+		return held, nil
+	})
+}
