@@ -140,7 +140,7 @@ func TestHungClientDoesNotDelayClose(t *testing.T) {
 
 func dial(t *testing.T, s *server.Server) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL(), "http://"))
+	conn, err := net.Dial("tcp", s.URL()[strings.Index(s.URL(), "://")+3:])
 	testkit.Must(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return conn

@@ -2,16 +2,10 @@ package server_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -153,7 +147,7 @@ func TestRateLimitBehindAProxy(t *testing.T) {
 	}
 }
 
-// The nginx configuration of docs/operations.md works, with other ports and paths.
+// The nginx configuration in deploy/nginx works, with other ports and paths.
 func TestBehindNginx(t *testing.T) {
 	t.Parallel()
 	nginx := findNginx(t)
@@ -184,44 +178,29 @@ func findNginx(t *testing.T) string {
 	path, err := exec.LookPath("nginx")
 	if err != nil {
 		if _, err = os.Stat("/usr/sbin/nginx"); err != nil {
-			t.Skip("nginx is not installed (apt-get install nginx-light): the example of docs/operations.md is not tested here")
+			t.Skip("nginx is not installed (apt-get install nginx-light): deploy/nginx is not tested here")
 		}
 		path = "/usr/sbin/nginx"
 	}
 	return path
 }
 
-// documented returns the first code block in that language below a heading of docs/operations.md.
-func documented(t *testing.T, heading, language string) string {
-	t.Helper()
-	text, err := os.ReadFile("../docs/operations.md")
-	testkit.Must(t, err)
-	_, section, ok := strings.Cut(string(text), "\n## "+heading+"\n")
-	if ok {
-		section, _, _ = strings.Cut(section, "\n## ")
-		_, section, ok = strings.Cut(section, "```"+language+"\n")
-	}
-	if !ok {
-		t.Fatalf("docs/operations.md has no %s below %q", language, heading)
-	}
-	block, _, _ := strings.Cut(section, "```")
-	return block
-}
-
-// startNginx runs nginx with the documented configuration on a free port.
+// startNginx runs nginx with deploy/nginx/kizo.conf on a free port.
 func startNginx(t *testing.T, nginx string, s *server.Server) (url string) {
 	t.Helper()
 	dir := t.TempDir()
 	port := strconv.Itoa(pgtest.FreePort(t))
 	certificate, key := filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "key.pem")
-	writeCertificate(t, certificate, key)
-	site := documented(t, "Behind a proxy", "nginx")
+	testkit.WriteCertificate(t, certificate, key, time.Now().Add(time.Hour))
+	text, err := os.ReadFile("../deploy/nginx/kizo.conf")
+	testkit.Must(t, err)
+	site := string(text)
 	for old, replacement := range map[string]string{
 		"listen 443 ssl;": "listen 127.0.0.1:" + port + " ssl;", "127.0.0.1:7420": strings.TrimPrefix(s.URL(), "http://"),
 		"/etc/nginx/wallet.example.pem": certificate, "/etc/nginx/wallet.example.key": key,
 	} {
 		if !strings.Contains(site, old) {
-			t.Fatalf("the documented configuration has no %q", old)
+			t.Fatalf("kizo.conf has no %q", old)
 		}
 		site = strings.ReplaceAll(site, old, replacement)
 	}
@@ -259,17 +238,4 @@ func startNginx(t *testing.T, nginx string, s *server.Server) (url string) {
 		return conn.Close() == nil
 	})
 	return "https://127.0.0.1:" + port
-}
-
-func writeCertificate(t *testing.T, certificateFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	testkit.Must(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"wallet.example"}}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	testkit.Must(t, err)
-	encodedKey, err := x509.MarshalPKCS8PrivateKey(key)
-	testkit.Must(t, err)
-	testkit.Must(t, os.WriteFile(certificateFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600))
-	testkit.Must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encodedKey}), 0o600))
 }

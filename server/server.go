@@ -18,12 +18,14 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,10 +73,11 @@ type Config struct {
 	BankURL         string
 	BankToken       string // authenticates kizod to the bank; no token when ""
 	Secrets         auth.Secrets
-	Listen          string       // address of the API, host:port
-	Listener        net.Listener // of the API, if it is open already; Listen is then ignored
-	OpsListen       string       // address of metrics and health, host:port
-	PprofListen     string       // address of profiles, on loopback; no profiles when ""
+	Listen          string           // address of the API, host:port
+	Listener        net.Listener     // of the API, if it is open already; Listen is then ignored
+	Certificate     *tls.Certificate // of the API's listener, with its Leaf; no TLS when nil
+	OpsListen       string           // address of metrics and health, host:port
+	PprofListen     string           // address of profiles, on loopback; no profiles when ""
 	Roles           []Role
 	DefaultCurrency money.Currency
 	HashWorker      []string      // arguments that make this program a hash worker; nil hashes in this process
@@ -128,6 +131,7 @@ type Server struct {
 	ready   atomic.Bool
 
 	secrets         atomic.Pointer[auth.Secrets] // in use
+	certificates    certificates
 	secretsRegistry *auth.Registry
 
 	hashWorker *hashworker.Worker    // nil if this process hashes passwords itself
@@ -155,6 +159,7 @@ func Start(ctx context.Context, config Config) (_ *Server, err error) {
 	config.PruneInterval = cmp.Or(config.PruneInterval, time.Minute)
 	config.Logger = cmp.Or(config.Logger, slog.New(slog.DiscardHandler))
 	s := &Server{config: config, log: config.Logger, failed: make(chan error, 8), stopWork: func() {}}
+	s.certificates.current.Store(config.Certificate)
 	defer func() {
 		if err != nil {
 			_ = s.Close()
@@ -322,6 +327,7 @@ func (s *Server) newMonitor() monitor {
 	registry := monitoring.NewRegistry(monitoring.Build{Version: s.config.Version, Roles: roleNames(s.config.Roles)},
 		m.database, m.dependencies, m.audit, monitoring.NewPoolMetrics(s.pool), monitoring.NewLedgerMetrics(s.ledger))
 	registry.MustRegister(s.metrics.collectors()...)
+	registry.MustRegister(&s.certificates)
 	m.handler = monitoring.Handler(registry, &monitoring.Readiness{Serving: s.ready.Load, Database: m.database, Restored: m.restored})
 	return m
 }
@@ -331,7 +337,7 @@ func (s *Server) newAPI(dispatcher *settle.Dispatcher) *api.API {
 		Ledger: s.ledger, Auth: s.auth, Ops: s.newOps(), Enqueue: dispatcher.Enqueue, Contract: kizo.Contract,
 		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: s.metrics.api, Limits: s.newLimits(),
 		Part: s.part(), InFlight: s.config.InFlight, TrustedProxies: s.config.TrustedProxies, Connections: s.connections(),
-		Triggers: s.config.Triggers,
+		Triggers: s.config.Triggers, TLS: s.certificates.config(),
 	})
 }
 
@@ -401,7 +407,13 @@ func (s *Server) has(role Role) bool {
 }
 
 // URL returns the URL of the API, or "" if this process does not serve it.
-func (s *Server) URL() string { return httpURL(s.apiListener) }
+func (s *Server) URL() string {
+	url := httpURL(s.apiListener)
+	if s.certificates.current.Load() != nil {
+		url = strings.Replace(url, "http://", "https://", 1)
+	}
+	return url
+}
 
 // OpsURL returns the URL of metrics and health.
 func (s *Server) OpsURL() string { return httpURL(s.opsListener) }

@@ -36,10 +36,10 @@ type plainPath struct {
 }
 
 func (c Config) plainTransport() (found []plainPath) {
-	if c.servesClients() && len(c.TrustedProxies) == 0 && !loopback(c.listenHost()) {
+	if c.servesClients() && c.Certificate == nil && len(c.TrustedProxies) == 0 && !loopback(c.listenHost()) {
 		found = append(found, plainPath{
 			"the API listens beyond loopback without TLS: passwords and tokens can be read on the network",
-			"listen on 127.0.0.1 behind a proxy that terminates TLS, or name the proxy with --trusted-proxies", true,
+			"set --tls-cert and --tls-key, listen on 127.0.0.1 behind a proxy that terminates TLS, or name the proxy with --trusted-proxies", true,
 		})
 	}
 	if bank, err := url.Parse(c.BankURL); err == nil && bank.Scheme == "http" && !loopback(bank.Hostname()) {

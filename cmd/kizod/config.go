@@ -47,6 +47,8 @@ var (
 	bankToken       = setting{"bank_token", "", true, "token that authenticates kizod to the bank; empty sends none", anything}
 	secretsFile     = setting{"secrets_file", "/etc/kizo/secrets.json", false, "signing keys and peppers; made by kizod secrets init", notEmpty}
 	listen          = setting{"listen", "127.0.0.1:7420", false, "address of the API; port 0 means a free port", checkAddress}
+	tlsCert         = setting{"tls_cert", "", false, "file with the certificate of the API and its chain, in PEM; empty serves plain HTTP", anything}
+	tlsKey          = setting{"tls_key", "", false, "file with the private key of tls_cert, in PEM", anything}
 	opsListen       = setting{"ops_listen", "127.0.0.1:7421", false, "address of metrics and health; port 0 means a free port", checkAddress}
 	proxies         = setting{"trusted_proxies", "", false, "networks of the reverse proxies whose X-Forwarded-For names the client, such as 10.0.0.0/8,fd00::/8", checkProxies}
 	roles           = setting{"roles", "api,auth,worker,janitor", false, "roles of this process: any of api, auth, worker, janitor", checkRoles}

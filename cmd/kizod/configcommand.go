@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/auth"
 )
 
@@ -23,7 +24,7 @@ type settingGroup struct {
 func serveGroups() []settingGroup {
 	return []settingGroup{
 		{"PostgreSQL, Redis, the bank, and secrets", []setting{databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile}},
-		{"Roles and addresses", []setting{roles, listen, proxies, opsListen, pprofListen}},
+		{"Roles and addresses", []setting{roles, listen, tlsCert, tlsKey, proxies, opsListen, pprofListen}},
 		{"Limits of clients", []setting{rateLimit, rateAddress, inFlight, maxConns, addrConns}},
 		{"Users, passwords, and sessions", []setting{currency, hashSlots, hashMaxWait, sessionIdle, sessionLifetime}},
 		{"Payments and audits", []setting{reviewAttempts, reviewAge, auditInterval, auditFull}},
@@ -43,7 +44,7 @@ func serveSettings() (all []setting) {
 func examples() map[string]string {
 	return map[string]string{
 		databaseURL.key: "postgres://kizo_app:PASSWORD@127.0.0.1/kizo", bankURL.key: "https://bank.example", bankToken.key: "TOKEN",
-		bankCallbackSecret.key: "SECRET", redisURL.key: "redis://:PASSWORD@127.0.0.1:6379/0", proxies.key: "127.0.0.1", pprofListen.key: "127.0.0.1:7423", logFormat.key: "json",
+		bankCallbackSecret.key: "SECRET", tlsCert.key: "/etc/kizo/tls/cert.pem", tlsKey.key: "/etc/kizo/tls/key.pem", redisURL.key: "redis://:PASSWORD@127.0.0.1:6379/0", proxies.key: "127.0.0.1", pprofListen.key: "127.0.0.1:7423", logFormat.key: "json",
 	}
 }
 
@@ -63,8 +64,8 @@ func configCheckCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check the settings of serve, without starting it",
 		Long: `Check the settings of serve, as flags, environment and configuration file give them, and
-the secrets file. It connects to nothing. The exit code is 2 if a setting is wrong, and 1
-if the secrets file is.`,
+the secrets file and the certificate. It connects to nothing. The exit code is 2 if a
+setting is wrong, and 1 if a file is.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			read, err := readSettings(cmd, serveSettings()...)
@@ -76,6 +77,9 @@ if the secrets file is.`,
 				return fmt.Errorf("there is no secrets file %s; see kizod help secrets init", read.get(secretsFile))
 			}
 			if err != nil {
+				return err
+			}
+			if _, err := server.LoadCertificate(read.get(tlsCert), read.get(tlsKey)); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "the settings are valid")

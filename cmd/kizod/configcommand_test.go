@@ -29,7 +29,7 @@ func TestSampleIsValid(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "kizod.toml")
 	all := regexp.MustCompile(`(?m)^#(\w+ = )`).ReplaceAllString(sample, "$1")
 	testkit.Must(t, os.WriteFile(file, []byte(all), 0o600))
-	code, output := run(t, []string{"KIZO_SECRETS_FILE=" + newSecrets(t)}, "config", "check", "--config", file)
+	code, output := run(t, []string{"KIZO_SECRETS_FILE=" + newSecrets(t)}, "config", "check", "--config", file, "--tls-cert", "", "--tls-key", "")
 	if code != 0 {
 		t.Fatalf("exit %d: %s", code, output)
 	}

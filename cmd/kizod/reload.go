@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/server"
+	"github.com/JDevAman/kizo/server/auth"
 )
 
 // reloader reads the settings and the secrets file again at each SIGHUP. If they are invalid, it
@@ -42,7 +43,7 @@ func (r *reloader) reload(ctx context.Context) {
 	}
 	secrets, err := loadSecrets(ctx, read)
 	if err == nil {
-		err = r.server.UseSecrets(ctx, secrets)
+		err = r.use(ctx, read, secrets)
 	}
 	if err != nil {
 		r.log.Error("SIGHUP: not reloaded; the old settings and secrets stay in use", "error", err)
@@ -56,10 +57,25 @@ func (r *reloader) reload(ctx context.Context) {
 	r.log.Info("SIGHUP: reloaded", "signing_key", signingKey, "pepper", pepper, "log_level", read.get(logLevel))
 }
 
+// use replaces the certificate and the secrets, or neither.
+func (r *reloader) use(ctx context.Context, read *settings, secrets auth.Secrets) error {
+	certificate, err := server.LoadCertificate(read.get(tlsCert), read.get(tlsKey))
+	if err != nil {
+		return err
+	}
+	if err := r.server.CheckCertificate(certificate); err != nil {
+		return err
+	}
+	if err := r.server.UseSecrets(ctx, secrets); err != nil {
+		return err
+	}
+	return r.server.UseCertificate(certificate)
+}
+
 // changed returns the settings whose new values need a restart.
 func (r *reloader) changed(read *settings) (keys []string) {
 	for _, s := range r.all {
-		reloaded := s.key == secretsFile.key || s.key == logLevel.key || s.key == bankCallbackSecret.key
+		reloaded := s.key == secretsFile.key || s.key == tlsCert.key || s.key == tlsKey.key || s.key == logLevel.key || s.key == bankCallbackSecret.key
 		if !reloaded && read.get(s) != r.read.get(s) {
 			keys = append(keys, s.key)
 		}

@@ -35,7 +35,8 @@ once, by kizod secrets init, and copied to each host. Any number of processes ma
 each with any of the roles. A process with the role auth serves /v1/auth; one with the
 role api and without auth serves all other routes.
 
-SIGTERM drains the server; SIGHUP reloads the secrets file and the log level.`,
+SIGTERM drains the server; SIGHUP reloads the secrets file, the certificate of --tls-cert,
+and the log level.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			tuneRuntime()
@@ -50,6 +51,10 @@ SIGTERM drains the server; SIGHUP reloads the secrets file and the log level.`,
 			if err != nil {
 				return err
 			}
+			certificate, err := server.LoadCertificate(read.get(tlsCert), read.get(tlsKey))
+			if err != nil {
+				return err
+			}
 			var level slog.LevelVar
 			level.Set(levelOf(read))
 			log := newLeveledLogger(read, &level)
@@ -58,7 +63,7 @@ SIGTERM drains the server; SIGHUP reloads the secrets file and the log level.`,
 				return errors.New("redis_url cannot be read")
 			}
 			s, err := server.Start(cmd.Context(), server.Config{
-				DatabaseURL: read.get(databaseURL), Redis: redis, BankURL: read.get(bankURL), BankToken: read.get(bankToken), Secrets: secrets,
+				DatabaseURL: read.get(databaseURL), Redis: redis, BankURL: read.get(bankURL), BankToken: read.get(bankToken), Secrets: secrets, Certificate: certificate,
 				Listen: read.get(listen), OpsListen: read.get(opsListen), PprofListen: read.get(pprofListen), Roles: read.roles(),
 				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait),
 				SessionIdle: read.duration(sessionIdle), SessionLifetime: read.duration(sessionLifetime), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),

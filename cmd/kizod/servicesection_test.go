@@ -3,13 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -207,7 +201,7 @@ func (p *environment) background(script, address, path string) {
 	}
 }
 
-// startNginx starts the proxy of docs/operations.md. If nginx is not installed, it returns false,
+// startNginx starts the proxy of deploy/nginx. If nginx is not installed, it returns false,
 // and the client connects to kizod itself.
 func (p *environment) startNginx() bool {
 	t := p.t
@@ -218,16 +212,12 @@ func (p *environment) startNginx() bool {
 		p.replace = append(p.replace, "https://wallet.example", api)
 		return false
 	}
-	var server string
-	for _, block := range codeBlocks(t, filepath.Join("docs", "operations.md"), "## Behind a proxy") {
-		if block.language == "nginx" {
-			server = block.text
-		}
-	}
+	site, err := os.ReadFile(nginxFile)
+	testkit.Must(t, err)
 	port := p.at(443, "listen 443 ssl")
 	p.replaced("https://wallet.example", "https://127.0.0.1:"+itoa(port))
 	config := "daemon off; worker_processes 1; pid nginx.pid; error_log stderr; user root;\nevents {}\nhttp {\naccess_log access.log;\n" +
-		p.text(server) + "}\n"
+		p.text(string(site)) + "}\n"
 	if os.Geteuid() != 0 {
 		config = strings.Replace(config, " user root;", "", 1)
 	}
@@ -243,16 +233,6 @@ func (p *environment) startNginx() bool {
 // certificate makes the certificate of nginx, and returns the file that clients trust.
 func (p *environment) certificate() string {
 	t := p.t
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	testkit.Must(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"wallet.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	testkit.Must(t, err)
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	testkit.Must(t, err)
 	dir := "/etc/nginx"
 	if !p.wordForWord {
 		dir = p.dir
@@ -260,8 +240,7 @@ func (p *environment) certificate() string {
 	}
 	testkit.Must(t, os.MkdirAll(dir, 0o755))
 	pemFile := filepath.Join(dir, "wallet.example.pem")
-	testkit.Must(t, os.WriteFile(pemFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
-	testkit.Must(t, os.WriteFile(filepath.Join(dir, "wallet.example.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), 0o600))
+	testkit.WriteCertificate(t, pemFile, filepath.Join(dir, "wallet.example.key"), time.Now().Add(time.Hour))
 	return pemFile
 }
 

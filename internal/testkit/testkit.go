@@ -3,6 +3,7 @@
 //	test ─► Must, Equal, Contains           end or fail the test
 //	     ─► Eventually, Receive             wait for another goroutine or process
 //	     ─► Connect, PrepareStatements      connect to a database, check the package's SQL
+//	     ─► WriteCertificate                write a certificate for TLS
 //
 // Databases and Redis servers for tests come from server/embedded/pgtest and
 // server/embedded/redistest. Only tests import this package; it imports no other package of

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -39,7 +40,8 @@ type Config struct {
 	InFlight        int // requests worked on at once; DefaultInFlight when 0
 	TrustedProxies  TrustedProxies
 	Connections     Connections
-	Triggers        Triggers // nil for every server but kizod dev
+	Triggers        Triggers    // nil for every server but kizod dev
+	TLS             *tls.Config // of the listener; nil serves plain HTTP
 }
 
 // API serves the HTTP API. It implements the interface that is generated from the contract.
@@ -67,6 +69,7 @@ type API struct {
 	proxies    TrustedProxies
 	triggers   Triggers
 	listener   listener.Config
+	tls        *tls.Config
 }
 
 var _ routes.StrictServerInterface = (*API)(nil)
@@ -83,8 +86,8 @@ func New(config Config) *API {
 		batches: newBatchLimits(),
 		ledger:  config.Ledger, auth: config.Auth, ops: config.Ops, enqueue: config.Enqueue,
 		currency: config.DefaultCurrency, log: config.Logger, metrics: config.Metrics, timeout: 15 * time.Second,
-		triggers: config.Triggers,
-		part:     config.Part, limits: config.Limits, proxies: config.TrustedProxies,
+		triggers: config.Triggers, tls: config.TLS,
+		part: config.Part, limits: config.Limits, proxies: config.TrustedProxies,
 		userPolicy: config.Limits.UserPolicy.field("user"), addressPolicy: config.Limits.AddressPolicy.field("address"),
 	}
 	a.streams, a.endStreams = context.WithCancel(context.Background())
@@ -123,7 +126,7 @@ func New(config Config) *API {
 
 // Serve accepts connections on the listener until Shutdown, then closes the listener and returns.
 func (a *API) Serve(l net.Listener) error {
-	inner := clientListener{listener.New(l, a.listener)}
+	inner := clientListener{listener.New(l, a.listener), a.tls}
 	closing := closeOnce{inner, sync.OnceValue(inner.Close)}
 	// fasthttp ignores a Shutdown that is called before it has the listener.
 	stop := context.AfterFunc(a.streams, func() { _ = closing.Close() })

@@ -1,21 +1,32 @@
 package api
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/JDevAman/kizo/server/listener"
 )
 
-// clientListener accepts connections as clientConns.
-type clientListener struct{ net.Listener }
+// clientListener accepts connections as clientConns, with TLS unless tls is nil.
+type clientListener struct {
+	net.Listener
+	tls *tls.Config
+}
 
 func (l clientListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &clientConn{Conn: conn}, nil
+	client := &clientConn{Conn: conn}
+	client.placed, _ = conn.(*listener.Conn)
+	if l.tls != nil { // the handshake is a part of the first Read, and so has the timeout of a request
+		client.Conn = tls.Server(conn, l.tls)
+	}
+	return client, nil
 }
 
 // clientConn is the connection of a client. It adds three things to a net.Conn: it can be closed
@@ -23,9 +34,10 @@ func (l clientListener) Accept() (net.Conn, error) {
 // checks how the request line ends.
 type clientConn struct {
 	net.Conn
-	graceful  atomic.Bool // Close waits for the client
-	streaming atomic.Bool // the answer is an event stream
-	stopping  atomic.Bool // the event stream is being ended
+	placed    *listener.Conn // below TLS; nil if the connection comes from another listener
+	graceful  atomic.Bool    // Close waits for the client
+	streaming atomic.Bool    // the answer is an event stream
+	stopping  atomic.Bool    // the event stream is being ended
 
 	// These are used by the goroutine that serves the connection.
 	requestLine requestLine

@@ -35,9 +35,13 @@ func (a *API) listenerConfig(config Config) listener.Config {
 		const share, fewest = 4, 64
 		c.PerAddress = min(max(c.Max/share, fewest), c.Max)
 	}
+	refuse := refusal
+	if config.TLS != nil { // a client that waits for a handshake would not understand the answer
+		refuse = nil
+	}
 	return listener.Config{
 		Name: "api", Max: c.Max, Reserved: min(reservedConnections, c.Max/8), PerAddress: c.PerAddress,
-		Exempt: config.TrustedProxies.Contains, Refusal: refusal, Metrics: c.Metrics, Logger: config.Logger,
+		Exempt: config.TrustedProxies.Contains, Refusal: refuse, Metrics: c.Metrics, Logger: config.Logger,
 	}
 }
 
@@ -54,8 +58,7 @@ func refusal() []byte {
 // listenerConn returns the listener's connection under a clientConn, or nil if there is none.
 func listenerConn(conn net.Conn) *listener.Conn {
 	if c, ok := conn.(*clientConn); ok {
-		inner, _ := c.Conn.(*listener.Conn)
-		return inner
+		return c.placed
 	}
 	return nil
 }
