@@ -39,7 +39,7 @@ func startTwoKizods(t *testing.T) *twoKizods {
 	}
 	k := &twoKizods{t: t, client: newClient(), dir: dir, env: []string{
 		"KIZO_DATABASE_URL=" + db.AppURL, "KIZO_REDIS_URL=" + redisURL, "KIZO_BANK_URL=" + bankURL, "KIZO_BANK_TOKEN=" + canary,
-		"KIZO_SECRETS_FILE=" + newSecrets(t), "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0",
+		"KIZO_SECRETS_FILE=" + newSecrets(t), "KIZO_LISTEN=127.0.0.1:0", "KIZO_OPS_LISTEN=127.0.0.1:0", "KIZO_TRUSTED_PROXIES=127.0.0.1",
 	}}
 	if code, output := run(t, k.env, "secrets", "record"); code != 0 {
 		t.Fatalf("secrets record: exit %d\n%s", code, output)
