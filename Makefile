@@ -20,10 +20,11 @@ build: ## build bin/kizo and bin/kizod
 	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/kizo ./cmd/kizod
 
 .PHONY: man
-man: ## write the man pages and completions of kizo into bin/man and bin/completions
+man: ## write the man pages and completions into bin/man and bin/completions
 	@mkdir -p bin/completions
 	@$(GO) run -ldflags '$(LDFLAGS)' ./cmd/kizo man bin/man
 	@for shell in bash zsh fish; do $(GO) run ./cmd/kizo completion $$shell > bin/completions/kizo.$$shell; done
+	@for shell in bash zsh fish; do $(GO) run ./cmd/kizod completion $$shell > bin/completions/kizod.$$shell; done
 
 .PHONY: deps
 deps: ## install PostgreSQL and Redis if they are missing
@@ -109,8 +110,13 @@ screenshots: deps build ## take the pictures in docs from the running program
 	$(GO) run ./deploy/screenshots
 
 .PHONY: snapshot
-snapshot: $(GORELEASER) ## build release archives of this tree in dist/
+snapshot: $(GORELEASER) deps ## build archives and packages of this tree in dist/, and test them
 	$(GORELEASER) release --snapshot --clean --skip=publish
+	KIZO_DIST=$(CURDIR)/dist $(GO) test -count=1 -run 'TestPackages|TestPackageFiles' ./cmd/kizod ./deploy
+
+.PHONY: reproducible
+reproducible: $(GORELEASER) ## build the last commit twice, and compare every byte; PLATFORM=linux/amd64 builds for that one
+	@deploy/package/reproducible.sh
 
 .PHONY: clean
 clean: ## remove build results
