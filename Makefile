@@ -10,6 +10,7 @@ TOOLS         := $(CURDIR)/bin/tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
 GORELEASER    := $(TOOLS)/goreleaser-v2.15.1
 K6            := $(TOOLS)/k6-v1.8.1
+ACTIONLINT    := $(TOOLS)/actionlint-v1.7.12
 
 .PHONY: help
 help: ## print this list
@@ -55,7 +56,7 @@ test-stress: deps ## run the tests of PKG=./… RUNS= times (20) beside busy loo
 	@deploy/stress.sh $(or $(PKG),$(error which package? PKG=./server/hashworker)) $(or $(RUNS),20)
 
 .PHONY: verify
-verify: lint ## check lint, formatting, go.mod, generated code, error codes, words and known vulnerabilities
+verify: lint workflows ## check lint, formatting, go.mod, generated code, error codes, words and known vulnerabilities
 	@deploy/verify.sh
 	@deploy/words.sh
 	@deploy/vulnerabilities.sh
@@ -67,6 +68,14 @@ words: ## check words and spelling, comments, and references in documents
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## run golangci-lint, with the import rules
 	$(GOLANGCI_LINT) run ./...
+
+.PHONY: workflows
+workflows: $(ACTIONLINT) ## check the workflows of GitHub
+	@$(ACTIONLINT)
+
+.PHONY: fuzz
+fuzz: deps ## run each fuzz test for FUZZTIME= (20s)
+	@deploy/fuzz.sh $(or $(FUZZTIME),20s)
 
 .PHONY: generate
 generate: ## generate code again
@@ -111,8 +120,11 @@ screenshots: deps build ## take the pictures in docs from the running program
 
 .PHONY: snapshot
 snapshot: $(GORELEASER) deps ## build archives and packages of this tree in dist/, and test them
-	$(GORELEASER) release --snapshot --clean --skip=publish
+	$(GORELEASER) release --snapshot --clean --skip=publish,sign
 	KIZO_DIST=$(CURDIR)/dist $(GO) test -count=1 -run 'TestPackages|TestPackageFiles' ./cmd/kizod ./deploy
+
+.PHONY: goreleaser
+goreleaser: $(GORELEASER) ## install goreleaser in bin/tools
 
 .PHONY: reproducible
 reproducible: $(GORELEASER) ## build the last commit twice, and compare every byte; PLATFORM=linux/amd64 builds for that one
@@ -131,6 +143,11 @@ $(GORELEASER):
 	@mkdir -p $(TOOLS)
 	GOBIN=$(TOOLS) $(GO) install github.com/goreleaser/goreleaser/v2@v2.15.1
 	@mv $(TOOLS)/goreleaser $@
+
+$(ACTIONLINT):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+	@mv $(TOOLS)/actionlint $@
 
 $(K6):
 	@mkdir -p $(TOOLS)
