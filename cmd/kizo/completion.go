@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"slices"
@@ -79,6 +81,30 @@ var flagCompleters = map[string]completer{
 
 var fileFlags = []string{"config", "ca-file", "file", "results", "secret-file", "input"}
 
+// completeFiles makes the shell offer the names of files. It keeps the order of no candidates, so
+// that it differs from what cobra prints after a mistake.
+const completeFiles = cobra.ShellCompDirectiveDefault | cobra.ShellCompDirectiveKeepOrder
+
+// isCompletion reports whether a shell asks for a completion.
+func isCompletion(args []string) bool {
+	return len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
+}
+
+// withoutFiles is the output of a completion. If the command line has a mistake, such as an unknown
+// flag, cobra would make the shell offer the names of files.
+type withoutFiles struct{ io.Writer }
+
+func (w withoutFiles) Write(line []byte) (int, error) {
+	const mistake = cobra.ShellCompDirectiveDefault
+	if string(line) != fmt.Sprintf(":%d\n", mistake) {
+		return w.Writer.Write(line)
+	}
+	if _, err := fmt.Fprintf(w.Writer, ":%d\n", cobra.ShellCompDirectiveNoFileComp); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
 // completeAll gives every command and every flag a completion. Without one, cobra makes the shell
 // offer the names of files.
 func (a *app) completeAll(cmd *cobra.Command) {
@@ -89,7 +115,11 @@ func (a *app) completeAll(cmd *cobra.Command) {
 		cmd.ValidArgsFunction = a.completeArguments
 	}
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
-		if _, known := cmd.GetFlagCompletionFunc(f.Name); known || slices.Contains(fileFlags, f.Name) {
+		if _, known := cmd.GetFlagCompletionFunc(f.Name); known {
+			return
+		}
+		if slices.Contains(fileFlags, f.Name) {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(nil, completeFiles))
 			return
 		}
 		_ = cmd.RegisterFlagCompletionFunc(f.Name, a.completeFlag(flagCompleters[f.Name]))

@@ -72,6 +72,9 @@ func untilInterrupted() (ctx context.Context, stop func()) {
 
 func (a *app) execute(ctx context.Context) int {
 	out := &stdout{Writer: a.io.Out}
+	if isCompletion(a.args) {
+		out.Writer = withoutFiles{a.io.Out}
+	}
 	tracked := *a.io
 	tracked.Out = out
 	a.io = &tracked
