@@ -8,6 +8,7 @@
 //	kizod secrets    make, check and replace signing keys and peppers
 //	kizod user       change the role of a user, or verify an e-mail address
 //	kizod config     check and print the settings
+//	kizod health     ask a running kizod whether it is ready
 //	kizod mockbank   run the mock bank alone
 //	kizod version    print the version
 //
@@ -88,7 +89,7 @@ func root(hangups chan os.Signal, cancel context.CancelFunc) *cobra.Command {
 	cmd.PersistentPreRun = func(cmd *cobra.Command, _ []string) { onHangup(cmd, hangups, cancel) }
 	cmd.SetVersionTemplate("kizod {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(devCommand(), serveCommand(hangups), migrateCommand(), repairCommand(), auditCommand(), secretsCommand(), userCommand(), configCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
+	cmd.AddCommand(devCommand(), serveCommand(hangups), migrateCommand(), repairCommand(), auditCommand(), secretsCommand(), userCommand(), configCommand(), healthCommand(), mockbankCommand(), hashWorkerCommand(), versionCommand())
 	cmd.SetHelpCommand(helpCommand())
 	return cmd
 }
