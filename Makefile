@@ -55,6 +55,10 @@ test-books: deps ## check exports with hledger, ledger, beancount and an OFX par
 test-stress: deps ## run the tests of PKG=./… RUNS= times (20) beside busy loops, to find those that depend on time
 	@deploy/stress.sh $(or $(PKG),$(error which package? PKG=./server/hashworker)) $(or $(RUNS),20)
 
+.PHONY: test-upgrade
+test-upgrade: deps ## upgrade two kizod of an earlier commit to this tree, under load; FROM= (HEAD~1)
+	@deploy/upgrade.sh $(or $(FROM),HEAD~1)
+
 .PHONY: verify
 verify: lint workflows ## check lint, formatting, go.mod, generated code, error codes, words and known vulnerabilities
 	@deploy/verify.sh
