@@ -13,6 +13,7 @@ type chart struct {
 	area, line string // names of figures; line may be empty
 	note       string // the newest values
 	format     func(float64) string
+	log        bool    // the scale is logarithmic
 	mean       bool    // of a rate; of other figures, the maximum of a column is drawn
 	warn, bad  float64 // values from which it is painted as a warning or an error; 0 for never
 }
@@ -23,13 +24,11 @@ const joinedSteps = 20
 // chart draws figures in a box.
 func (p pen) chart(o *operations, c chart, width, height int) string {
 	inner, rows := draw.Inner(width, height)
-	f, span, ago := o.charted(), 15*60, "15 min"
-	if o.day {
-		span, ago = 24*60, "24 h"
-	}
+	f := o.charted()
+	span, ago := o.span()
 	area, line := p.Accent.UnsetBold().Render, p.Good.Render
 	plot := draw.Plot{
-		Area: f.of(c.area), Line: f.of(c.line), Newest: f.newest, Span: span, Width: inner, Height: rows, Mean: c.mean, Join: joinedSteps,
+		Area: f.of(c.area), Line: f.of(c.line), Newest: f.newest, Span: span, Width: inner, Height: rows, Mean: c.mean, Log: c.log, Join: joinedSteps,
 		Format: c.format, Ago: ago, Detail: p.detail, AreaPaint: area, LinePaint: line, Scale: p.Dim.Render,
 		Level: func(v float64) draw.Paint {
 			switch {
@@ -45,14 +44,35 @@ func (p pen) chart(o *operations, c chart, width, height int) string {
 	if rows < 4 || inner < 24 { // no room for a time axis
 		title += ", " + ago
 	}
-	return p.box(title, c.note, nil, plot.Draw(), width, height)
+	return p.box(title, c.note, plot.Draw(), width, height)
+}
+
+// span returns the number of steps that the charts show, and its name: 15 minutes or 24 hours, and
+// less while there are samples of less.
+func (o *operations) span() (steps int, name string) {
+	if o.day {
+		switch n := o.minutes.length; {
+		case n <= 60:
+			return 60, "1 h"
+		case n <= 6*60:
+			return 6 * 60, "6 h"
+		}
+		return 24 * 60, "24 h"
+	}
+	switch n := o.seconds.length; {
+	case n <= 2*60:
+		return 2 * 60, "2 min"
+	case n <= 5*60:
+		return 5 * 60, "5 min"
+	}
+	return 15 * 60, "15 min"
 }
 
 // latencyChart shows p50 as an area and p99 as a line, in milliseconds.
 func (o *operations) latencyChart(title, p50, p99 string, warn, bad float64) chart {
 	f := &o.seconds
 	return chart{
-		title: title, area: p50, line: p99, format: scaleMilliseconds, warn: warn, bad: bad,
+		title: title, area: p50, line: p99, format: scaleMilliseconds, log: true, warn: warn, bad: bad,
 		note: "p50 " + milliseconds(f.now(p50)) + " · p99 " + milliseconds(f.now(p99)),
 	}
 }
@@ -83,6 +103,10 @@ func (o *operations) queueCharts(queue string) []chart {
 }
 
 func (o *operations) healthCharts() []chart {
+	queue := ""
+	if o.latest.Queues != nil && len(*o.latest.Queues) > 0 {
+		queue = (*o.latest.Queues)[0].Name
+	}
 	return []chart{
 		o.latencyChart("API requests", apiP50, apiP99, 100, 1_000),
 		o.latencyChart("Ledger commits", commitP50, commitP99, 50, 250),
@@ -91,6 +115,7 @@ func (o *operations) healthCharts() []chart {
 		o.rateChart("Requests", apiRate, 0),
 		o.rateChart("Commits", commitRate, 0),
 		o.rateChart("Settled", settledRate, 0),
+		o.countChart("Tasks waiting", waitingTasks+queue, 100, 1_000),
 	}
 }
 

@@ -127,7 +127,7 @@ func (s *confirmScreen) view(m *shared, width, height int) string {
 		body = append(body, "", s.buttons(m))
 	}
 	body = append(append(body, ""), m.command(s.command+" --reason …", inner)...)
-	box := m.box(s.title, "", nil, strings.Join(body, "\n"), wide, min(height, len(body)+2))
+	box := m.box(s.title, "", strings.Join(body, "\n"), wide, min(height, len(body)+2))
 	return centered(box, width, height)
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/JDevAman/kizo/tui/draw"
@@ -79,22 +78,10 @@ func named(name string, pair draw.Pair) draw.Pair {
 	return pair
 }
 
-// box draws a frame in the theme's colors; the lines of its body are painted separately.
-func (p pen) box(title, note string, paint draw.Paint, body string, width, height int) string {
-	return draw.Box{Title: title, Note: note, Body: painted(paint, body), Width: width, Height: height, Detail: p.detail,
+// box draws a frame in the theme's colors; its body is painted already.
+func (p pen) box(title, note, body string, width, height int) string {
+	return draw.Box{Title: title, Note: note, Body: body, Width: width, Height: height, Detail: p.detail,
 		Border: p.Border.Render, Label: p.Title.Render}.Draw()
-}
-
-// painted paints each line separately, so that no style spans a line break.
-func painted(paint draw.Paint, block string) string {
-	if paint == nil {
-		return block
-	}
-	lines := strings.Split(block, "\n")
-	for i := range lines {
-		lines[i] = paint(lines[i])
-	}
-	return strings.Join(lines, "\n")
 }
 
 // figure returns a value of a snapshot, NaN if it is null.

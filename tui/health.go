@@ -34,7 +34,7 @@ func (p pen) healthView(o *operations, now time.Time, width, height int) string 
 	for _, section := range sections {
 		inner, _ := draw.Inner(left, 2)
 		panel := draw.Panel(section.pairs, inner, p.Dim.Render)
-		panels = append(panels, p.box(section.title, old, nil, panel, left, len(section.pairs)+2))
+		panels = append(panels, p.box(section.title, old, panel, left, len(section.pairs)+2))
 		plain = append(plain, p.Title.Render(draw.Fit(section.title, inner)), panel)
 	}
 	if strings.Count(draw.Stack(panels...), "\n") >= height { // frames take two lines each

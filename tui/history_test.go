@@ -121,7 +121,7 @@ func TestChartsOfTheDay(t *testing.T) {
 	history := historyOf(noon, []*float32{f32(1), f32(1)}, []*float32{f32(2), f32(3)})
 	history.StepSeconds = 60
 	m.Update(historyMsg{history: history})
-	if view := m.View(); !strings.Contains(view, "24 h ago") {
+	if view := m.View(); !strings.Contains(view, "1 h ago") {
 		t.Errorf("%s", view)
 	}
 	if now = noon.Add(time.Minute); !asks() {

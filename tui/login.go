@@ -145,7 +145,7 @@ func (s *loginScreen) view(m *shared, width, height int) string {
 	default:
 		body = append(body, m.Dim.Render(draw.Fit("No account yet? kizo signup", inner)))
 	}
-	return centered(m.box("Log in", "", nil, strings.Join(body, "\n"), wide, min(height, len(body)+2)), width, height)
+	return centered(m.box("Log in", "", strings.Join(body, "\n"), wide, min(height, len(body)+2)), width, height)
 }
 
 // sessionEnded reports whether the user must log in again.

@@ -11,6 +11,7 @@ import (
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/internal/localtime"
 	"github.com/JDevAman/kizo/internal/printable"
+	"github.com/JDevAman/kizo/money"
 )
 
 // Snapshot is the dashboard's data at one time, for logs, screen readers and scripts.
@@ -97,7 +98,7 @@ func (s Snapshot) Text() string {
 		line("  none yet: kizo wallet open CURRENCY")
 	}
 	for _, w := range s.Wallets {
-		amount := func(minor int64) string { return amountOf(minor, w.Wallet.Currency) }
+		amount := func(minor int64) string { return money.Format(minor, money.Currency(w.Wallet.Currency)) }
 		frozen := ""
 		if w.Wallet.Status == client.Frozen {
 			frozen = ", FROZEN"
@@ -133,9 +134,9 @@ func transferLine(t client.Transfer) string {
 	if other.Handle != nil {
 		who = "@" + printable.Text(*other.Handle)
 	}
-	line := fmt.Sprintf("%s %s %s %s %s %s %s", stamp(t.CreatedAt), t.State, t.Kind, amountOf(t.Amount, t.Currency), word, who, t.Id)
+	line := fmt.Sprintf("%s %s %s %s %s %s %s", stamp(t.CreatedAt), t.State, t.Kind, money.Format(t.Amount, money.Currency(t.Currency)), word, who, t.Id)
 	if t.AuthorizedAmount != nil && *t.AuthorizedAmount != t.Amount {
-		line += " of " + amountOf(*t.AuthorizedAmount, t.Currency) + " authorized"
+		line += " of " + money.Format(*t.AuthorizedAmount, money.Currency(t.Currency)) + " authorized"
 	}
 	if memo := value(t.Memo); memo != "" {
 		line += ` "` + printable.Text(memo) + `"`

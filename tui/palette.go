@@ -131,7 +131,7 @@ func (s *searchScreen) view(m *shared, width, height int) string {
 	t.Offset = s.offset
 	field := m.Field.Render(draw.Fit(": "+s.query+m.glyph("▏", "_"), inner))
 	hint := m.Dim.Render(draw.Fit(s.hint(matches), inner))
-	return centered(m.box(s.title, count(len(matches), "key", "keys"), nil, draw.Stack(field, t.Draw(), hint), wide, tall), width, height)
+	return centered(m.box(s.title, count(len(matches), "key", "keys"), draw.Stack(field, t.Draw(), hint), wide, tall), width, height)
 }
 
 // hint returns the equivalent command of the chosen binding.

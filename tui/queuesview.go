@@ -9,7 +9,6 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/JDevAman/kizo/client"
-	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
@@ -64,7 +63,7 @@ func (s *queuesScreen) view(m *shared, width, height int) string {
 	above := s.queueTable(m, width, min(6, len(*o.latest.Queues)+1))
 	blocks := []string{above, s.facts(m, width)}
 	left := height - strings.Count(above, "\n") - 2
-	if tall := max(6, min(maxTall, height*3/10)); left-tall >= 6 {
+	if tall := s.chartHeight(height, left); tall >= 6 {
 		blocks = append(blocks, s.charts(m, width, tall))
 		left -= tall
 	}
@@ -129,24 +128,54 @@ func (s *queuesScreen) facts(m *shared, width int) string {
 	return m.Dim.Render(draw.Fit("  "+strings.Join(parts, " · "), width))
 }
 
-// charts draws as many charts as fit beside each other.
+// shortList is the number of rows for which the list gets less room than the charts, so that the
+// screen does not change with each task.
+const shortList = 5
+
+// chartHeight is the height of the charts, of which a list in the height that is left must have
+// room below.
+func (s *queuesScreen) chartHeight(height, left int) int {
+	tall := max(6, min(maxTall, height*3/10))
+	if s.list.length() <= shortList {
+		tall = max(tall, left-shortList-2)
+	}
+	if left-tall < 5 {
+		return 0
+	}
+	return tall
+}
+
+// charts draws as many charts as fit beside each other, and the others below if there is room.
 func (s *queuesScreen) charts(m *shared, width, height int) string {
 	name := ""
 	if q := s.current(m); q != nil {
 		name = q.Name
 	}
 	all := m.ops.queueCharts(name)
-	n := max(2, min(len(all), width/38))
-	var blocks []string
-	for i, c := range all[:n] {
-		wide := width / n
-		if i == n-1 {
-			wide = width - i*wide
-		}
-		blocks = append(blocks, m.chart(&m.ops, c, wide, height))
+	across, rows := max(2, min(len(all), width/38)), 1
+	if height >= 2*minChart && across < len(all) {
+		across, rows = 2, 2
 	}
-	return draw.Beside(blocks...)
+	var lines []string
+	for row := range rows {
+		var blocks []string
+		for i := range across {
+			wide, tall := width/across, height/rows
+			if i == across-1 {
+				wide = width - i*wide
+			}
+			if row == rows-1 {
+				tall = height - row*tall
+			}
+			blocks = append(blocks, m.chart(&m.ops, all[row*across+i], wide, tall))
+		}
+		lines = append(lines, draw.Beside(blocks...))
+	}
+	return draw.Stack(lines...)
 }
+
+// minChart is the height from which charts are drawn in two rows.
+const minChart = 9
 
 // tabs draws the tabs in one line of text; the chosen one also has brackets.
 func (s *queuesScreen) tabs(m *shared, width int) string {
@@ -251,9 +280,4 @@ func titleCase(word string) string {
 		return ""
 	}
 	return strings.ToUpper(word[:1]) + word[1:]
-}
-
-// amountOf formats an amount from the server.
-func amountOf(minor int64, currency string) string {
-	return money.Format(minor, money.Currency(currency))
 }

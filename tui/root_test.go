@@ -3,12 +3,14 @@ package tui
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 	"pgregory.net/rapid"
 
 	"github.com/JDevAman/kizo/client"
@@ -37,7 +39,7 @@ func adasSummary(memo string) client.Summary {
 		w := client.WalletSummary{Wallet: client.Wallet{Currency: currency, Balance: int64(1_234_56 * (i + 1)), Held: int64(i * 100), Available: int64(1_234_56*(i+1) - i*100), Status: client.Active},
 			Month: client.MonthTotals{In: ptr[int64](500_00), Out: ptr[int64](120_00)}}
 		for day := range 14 {
-			w.Trend = append(w.Trend, client.DayBalance{Balance: int64(1000 * day * day)})
+			w.Trend = append(w.Trend, client.DayBalance{Day: openapi_types.Date{Time: noon.Truncate(24*time.Hour).AddDate(0, 0, day-13)}, Balance: int64(1000 * day * day)})
 		}
 		s.Wallets = append(s.Wallets, w)
 	}
@@ -54,9 +56,33 @@ func adasSummary(memo string) client.Summary {
 	return s
 }
 
+// adasWallet is what the Wallet screen requests about Ada's wallet in USD: movements of 200 hours,
+// and two pending transfers.
+func adasWallet(name string) walletMsg {
+	data := walletData{currency: "USD", monthAgo: 500_00, at: noon, recent: adasTransfers(60).Items}
+	for i, t := range adasTransfers(100).Items {
+		t.State, t.Id[1] = client.Posted, 0x94
+		t.CreatedAt = noon.Add(-time.Duration(2*i) * time.Hour)
+		t.ResolvedAt = &t.CreatedAt
+		t.Amount = int64(10_00 + i%7*300)
+		if i%5 > 1 {
+			t.To = client.Party{Handle: pointerTo("carol"), Name: &name}
+		}
+		data.moves = append(data.moves, t)
+	}
+	data.pending = slices.Clone(adasTransfers(6).Items[2:4])
+	data.pending[0].Kind = client.TransferKindDeposit
+	data.pending[1].Kind, data.pending[1].To.Handle, data.pending[1].ExpiresAt = client.TransferKindAuthorization, &name, pointerTo(noon.AddDate(0, 0, 7))
+	return walletMsg{data: data}
+}
+
 func TestDashboardGoldens(t *testing.T) {
 	for _, size := range sizes {
 		m := operatorDashboard(t, size[0], size[1])
+		golden(t, fmt.Sprintf("wallet-loading-%dx%d", size[0], size[1]), m.View())
+		m.summary.Pending = client.PendingCounts{In: 1, Out: 1}
+		m.pages[0].screen.(*walletScreen).asked = "USD"
+		m.Update(adasWallet("bob"))
 		golden(t, fmt.Sprintf("wallet-%dx%d", size[0], size[1]), m.View())
 		m.Update(keyMsg("5"))
 		golden(t, fmt.Sprintf("dashboard-health-%dx%d", size[0], size[1]), m.View())
@@ -169,6 +195,8 @@ func TestDashboardFits(t *testing.T) {
 				m := operatorDashboard(t, rapid.IntRange(1, 300).Draw(r, "width"), rapid.IntRange(1, 100).Draw(r, "height"))
 				m.me.Handle = evil.Draw(r, "handle")
 				m.Update(summaryMsg{summary: adasSummary(evil.Draw(r, "memo"))})
+				m.summary.Pending.Out = rapid.IntRange(0, 1000).Draw(r, "pending")
+				m.Update(adasWallet(evil.Draw(r, "payee")))
 				m.Update(connectionStateMsg{state: rapid.SampledFrom([]connectionState{connecting, live, polling, lost, offline}).Draw(r, "line"), err: errors.New(evil.Draw(r, "error"))})
 				messages := screens(evil.Draw(r, "name"))[name]
 				for _, msg := range messages[:len(messages)-rapid.IntRange(0, len(messages)).Draw(r, "left out")] {

@@ -56,6 +56,11 @@ func (slowServer) History(ctx context.Context, _ string) (client.OpsHistory, err
 	return client.OpsHistory{}, ctx.Err()
 }
 
+func (slowServer) Balance(ctx context.Context, _ string, _ time.Time) (client.Balance, error) {
+	<-ctx.Done()
+	return client.Balance{}, ctx.Err()
+}
+
 func (slowServer) Tasks(ctx context.Context, _ string, _ client.OpsListTasksParams) ([]client.Task, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()

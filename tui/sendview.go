@@ -150,7 +150,7 @@ func (s *sendScreen) view(m *shared, width, height int) string {
 	if m.readonly != "" {
 		body = append([]string{m.Warn.Render(draw.Fit(m.glyph("▲ ", "! ")+"Read-only: "+m.readonly+".", inner)), ""}, body...)
 	}
-	box := m.box(title, "", nil, strings.Join(body, "\n"), wide, min(height, len(body)+2))
+	box := m.box(title, "", strings.Join(body, "\n"), wide, min(height, len(body)+2))
 	if width < twoPanes {
 		return draw.Block(strings.Split(box, "\n"), width, height)
 	}
@@ -172,7 +172,7 @@ func (s *sendScreen) walletPane(m *shared, width, height int) string {
 			pairs = append(pairs, draw.Pair{Name: w.Wallet.Currency, Value: amountOf(w.Wallet.Available, w.Wallet.Currency), Paint: m.Accent.Render, Whole: true})
 		}
 	}
-	return m.box("Available", "", nil, draw.Panel(pairs, inner, m.Dim.Render), width, height)
+	return m.box("Available", "", draw.Panel(pairs, inner, m.Dim.Render), width, height)
 }
 
 // recentPane shows the newest transfers.
@@ -182,7 +182,7 @@ func (s *sendScreen) recentPane(m *shared, width, height int) string {
 	for _, transfer := range m.recent[:min(len(m.recent), max(0, rows-1))] {
 		t.Rows = append(t.Rows, m.transferRow(transfer))
 	}
-	return m.box("Recent transfers", "", nil, t.Draw(), width, height)
+	return m.box("Recent transfers", "", t.Draw(), width, height)
 }
 
 func (s *sendScreen) form(m *shared, width int) []string {

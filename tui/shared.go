@@ -29,6 +29,7 @@ type Server interface {
 	operatorServer
 	snapshotServer
 	transferLister
+	walletServer
 	LogIn(ctx context.Context, login, password, otp string) (client.User, error)
 	Explain(ctx context.Context, transfer client.ID) (client.Timeline, error)
 	SearchUsers(ctx context.Context, q string) ([]client.Person, error)

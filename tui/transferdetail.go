@@ -93,7 +93,7 @@ func (d *transferDetail) view(m *shared, chosen *client.Transfer, width, height 
 	if more := len(lines) - rows - d.offset; more > 0 {
 		note = count(more, "more line", "more lines")
 	}
-	return m.box(title, note, nil, strings.Join(lines[d.offset:], "\n"), width, height)
+	return m.box(title, note, strings.Join(lines[d.offset:], "\n"), width, height)
 }
 
 // timelineLines draws the timeline: each entry with its time, what the transfer waits for, who acts

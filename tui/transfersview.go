@@ -257,5 +257,5 @@ func (s *transfersScreen) facts(m *shared, width, height int) string {
 		pairs = append(pairs, draw.Pair{Name: "in " + currency, Value: amountOf(sums[currency].in, currency), Paint: m.Good.Render, Whole: true},
 			draw.Pair{Name: "out " + currency, Value: amountOf(sums[currency].out, currency), Whole: true})
 	}
-	return m.box("Loaded transfers", "", nil, strings.TrimRight(draw.Panel(pairs, inner, m.Dim.Render), "\n"), width, height)
+	return m.box("Loaded transfers", "", strings.TrimRight(draw.Panel(pairs, inner, m.Dim.Render), "\n"), width, height)
 }

@@ -33,8 +33,8 @@ type shot struct {
 // open above a tab comes last.
 func shots() []shot {
 	return []shot{
-		{name: "dashboard-queues", tab: "Queues", shows: []string{"● LIVE", "▶ running", "Settlement"}, curves: 110},
-		{name: "dashboard-health", tab: "Health", shows: []string{"✓ answers", "Commands per commit"}, curves: 250},
+		{name: "dashboard-queues", tab: "Queues", shows: []string{"● LIVE", "▶ running", "Settlement"}, curves: 60},
+		{name: "dashboard-health", tab: "Health", shows: []string{"✓ answers", "mmands per commit"}, curves: 120},
 		{name: "dashboard-wallet", tab: "Wallet", shows: []string{"● LIVE", "@bob", "posted"}},
 		{name: "dashboard-transfers", tab: "Transfers", keys: "jjjj", shows: []string{"● LIVE", "lunch", "accepted as a"}},
 		{name: "dashboard-palette", tab: "Queues", keys: ":task", shows: []string{"kizo ops tasks retry"}},
@@ -126,7 +126,11 @@ func (w *world) shoot(ctx context.Context, terminal size, into, suffix string) e
 		if err := board.press(s.keys); err != nil {
 			return err
 		}
-		if err := board.until(ctx, s.curves, s.shows...); err != nil {
+		curves := 0
+		if terminal.width >= 100 { // a narrow screen has few charts
+			curves = s.curves
+		}
+		if err := board.until(ctx, curves, s.shows...); err != nil {
 			return err
 		}
 		for format, content := range map[string]string{".txt": board.screen.Text() + "\n", ".svg": board.screen.SVG()} {

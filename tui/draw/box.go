@@ -133,3 +133,13 @@ func Scrollbar(offset, total, height int, detail Detail) []string {
 	}
 	return bar
 }
+
+// Bar draws a bar of at most width columns for a part of the largest value, exactly width columns
+// wide.
+func Bar(part, largest int64, width int, detail Detail) string {
+	full := 0
+	if largest > 0 {
+		full = min(width, max(0, int(float64(part)/float64(largest)*float64(width)+0.5)))
+	}
+	return strings.Repeat(detail.lines().full, full) + strings.Repeat(" ", max(0, width-full))
+}

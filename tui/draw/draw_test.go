@@ -30,15 +30,6 @@ func TestBlocks(t *testing.T) {
 		{"gauge", Gauge(1, 4, 13, ASCII), "##......  25%"},
 		{"gauge of nothing", Gauge(0, 0, 9, Blocks), "░░░░   0%"},
 		{"beside", Beside("a\nb", "c"), "ac\nb "},
-		{"braille", Chart{Values: []float64{0, 1, 2, 3, 4, 5, 6, 7}, Width: 4, Height: 1, Detail: Braille}.Draw(), "⣀⣠⣴⣾"},
-		{"blocks", Chart{Values: []float64{0, 1, 2, 3, 4, 5, 6, 7}, Width: 8, Height: 1, Detail: Blocks}.Draw(), "▁▂▃▄▅▆▇█"},
-		{"ASCII", Chart{Values: []float64{0, 5, 10}, Width: 3, Height: 1}.Draw(), ".:#"},
-		{"two rows", Chart{Values: []float64{0, 5, 10}, Width: 3, Height: 2}.Draw(), "  #\n.##"},
-		{"a gap stays one", Chart{Values: []float64{1, math.NaN(), 2}, Width: 3, Height: 1}.Draw(), ". #"},
-		{"the newest at the right", Chart{Values: []float64{9, 1, 2}, Width: 2, Height: 1}.Draw(), ".#"},
-		{"few at the right", Chart{Values: []float64{1, 2}, Width: 4, Height: 1}.Draw(), "  .#"},
-		{"few stretched", Chart{Values: []float64{1, 2}, Width: 4, Height: 1, Stretch: true}.Draw(), "..##"},
-		{"from zero", Chart{Values: []float64{9, 10}, Width: 2, Height: 1, FromZero: true, Detail: Blocks}.Draw(), "▇█"},
 		{"scrollbar", strings.Join(Scrollbar(50, 100, 5, ASCII), ""), "||#||"},
 		{"scrollbar at the end", strings.Join(Scrollbar(95, 100, 5, ASCII), ""), "||||#"},
 		{"no scrollbar", strings.Join(Scrollbar(0, 5, 5, ASCII), ""), "     "},
@@ -88,6 +79,18 @@ func TestPlot(t *testing.T) {
 		{"nothing happened", func(q *Plot) { q.Area, q.Line, q.Height = []float64{Idle, Idle}, nil, 2 }, []string{
 			" nothing measured in the    ",
 			" last 20 s                  ",
+		}},
+		{"logarithmic", func(q *Plot) {
+			q.Log, q.Area, q.Line, q.Height = true, []float64{3, 3, 3, 300, 30, 3, 3000}, nil, 8
+		}, []string{
+			"3000 ms +                  #",
+			"        |               .  #",
+			" 100 ms +               #  #",
+			"        |               #: #",
+			"  10 ms +               ## #",
+			"        |            #######",
+			"   1 ms +            -------",
+			"         20 s ago        now",
 		}},
 		{"above a high base", func(q *Plot) { q.Area, q.Line, q.Above = []float64{1000, 1010, 1040}, nil, true }, []string{
 			"1040 ms +                  #",
@@ -206,12 +209,10 @@ func TestWidthsAreExact(t *testing.T) {
 		values := rapid.SliceOfN(rapid.Float64(), 0, 300).Draw(t, "values")
 		exact(t, "Plot", Plot{
 			Area: values, Line: rapid.SliceOfN(rapid.Float64(), 0, 300).Draw(t, "line"), Newest: rapid.Int64Range(-10, 1<<40).Draw(t, "newest"),
-			Span: rapid.IntRange(0, 2000).Draw(t, "span"), Width: width, Height: height, Detail: detail, Mean: rapid.Bool().Draw(t, "mean"),
+			Span: rapid.IntRange(0, 2000).Draw(t, "span"), Width: width, Height: height, Detail: detail, Mean: rapid.Bool().Draw(t, "mean"), Log: rapid.Bool().Draw(t, "log"),
 			Above: rapid.Bool().Draw(t, "above"), Join: rapid.IntRange(0, 20).Draw(t, "join"), Ago: a,
 			Format: func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) + b },
 		}.Draw(), width, height)
-		exact(t, "Chart", Chart{Values: values, Width: width, Height: height, Detail: detail, Stretch: rapid.Bool().Draw(t, "stretch"),
-			FromZero: rapid.Bool().Draw(t, "from zero")}.Draw(), width, height)
 		for _, line := range Wrap(a, width) {
 			if ansi.StringWidth(line) > width {
 				t.Fatalf("Wrap: %q", line)

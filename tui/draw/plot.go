@@ -22,6 +22,7 @@ type Plot struct {
 	Width, Height int
 
 	Mean   bool                 // a column shows the mean of its steps; without it, the maximum
+	Log    bool                 // the scale is logarithmic, for values of several magnitudes
 	Above  bool                 // the lower end is not 0, but just below the smallest value
 	Join   int                  // so many idle steps between two values are bridged
 	Format func(float64) string // labels a value, with its unit
@@ -62,24 +63,34 @@ func (p Plot) Draw() string {
 	if constant := some && low == high && !p.moves(); constant || !some {
 		return p.single(low, some)
 	}
-	low, high = p.scale(low, high)
-	cells := p.cells(area, line, low, high, width, rows)
+	r := p.scale(low, high)
+	cells := p.cells(area, line, r, width, rows)
 	if !axes {
 		return Block(cells, p.Width, p.Height)
 	}
 	for row := range cells {
-		label := ""
-		switch row {
-		case 0:
-			label = p.Format(high)
-		case rows / 2:
-			if rows >= 7 {
-				label = p.Format(low + (high-low)*float64(rows-rows/2)/float64(rows))
-			}
-		}
+		label := p.label(r, row, rows)
 		cells[row] = p.Scale.on(FitRight(label, gutter-2)+" "+p.Detail.lines().tick(label != "")) + cells[row]
 	}
-	return Block(append(cells, p.axis(area, low, gutter), p.times(gutter)), p.Width, p.Height)
+	return Block(append(cells, p.axis(area, r.low, gutter), p.times(gutter)), p.Width, p.Height)
+}
+
+// label returns the label of a row: the maximum at the top, and further ones where there is room.
+func (p Plot) label(r scale, row, rows int) string {
+	upper, lower := r.at(float64(rows-row)/float64(rows)), r.at(float64(rows-row-1)/float64(rows))
+	if row == 0 {
+		return p.Format(r.high)
+	}
+	if r.log {
+		if power := math.Pow(10, math.Floor(math.Log10(upper)+1e-9)); row > 1 && row < rows && power > lower*(1+1e-9) && power > r.low {
+			return p.Format(power)
+		}
+		return ""
+	}
+	if rows >= 7 && row == rows/2 {
+		return p.Format(r.at(0.5))
+	}
+	return ""
 }
 
 // gutter is the width of the labels at the left, which depends on no value, so that the chart
@@ -89,9 +100,9 @@ func (p Plot) gutter() int {
 	if !some {
 		low, high = 0, 1
 	}
-	low, high = p.scale(low, high)
+	r := p.scale(low, high)
 	widest := 6
-	for _, v := range []float64{low, high, (low + high) / 2} {
+	for _, v := range []float64{r.low, r.high, (r.low + r.high) / 2} {
 		widest = max(widest, TextWidth(p.Format(v)))
 	}
 	return min(widest, p.Width/2) + 2
@@ -124,16 +135,44 @@ func (p Plot) single(value float64, known bool) string {
 	return Block(lines, p.Width, p.Height)
 }
 
-// scale returns the ends of the scale: round numbers around the values.
-func (p Plot) scale(low, high float64) (from, to float64) {
-	if p.Above && high > low && low > 0.5*high {
+// scale maps values to heights from 0 to 1.
+type scale struct {
+	low, high float64
+	log       bool
+}
+
+func (r scale) height(v float64) float64 {
+	if r.log {
+		return math.Log(max(v, r.low)/r.low) / math.Log(r.high/r.low)
+	}
+	return (v - r.low) / (r.high - r.low)
+}
+
+// at returns the value at a height.
+func (r scale) at(height float64) float64 {
+	if r.log {
+		return r.low * math.Pow(r.high/r.low, height)
+	}
+	return r.low + (r.high-r.low)*height
+}
+
+// smallest is the least difference that a scale shows.
+const smallest = 1e-9
+
+// scale returns a scale with round ends around the values.
+func (p Plot) scale(low, high float64) scale {
+	switch {
+	case p.Log:
+		high = roundUp(max(high, smallest))
+		low = math.Pow(10, math.Floor(math.Log10(max(low, high/1e6))))
+		return scale{low, max(high, 10*low), true}
+	case p.Above && high > low && low > high/2:
 		unit := roundUp((high - low) / 4)
-		return math.Floor(low/unit) * unit, math.Ceil(high/unit) * unit
+		return scale{math.Floor(low/unit) * unit, math.Ceil(high/unit) * unit, false}
+	case low >= 0:
+		return scale{0, roundUp(max(high, smallest)), false}
 	}
-	if low >= 0 {
-		return 0, roundUp(max(high, 1e-9))
-	}
-	return -roundUp(-low), roundUp(max(high, 1e-9))
+	return scale{-roundUp(-low), roundUp(max(high, smallest)), false}
 }
 
 // roundUp returns the next of 1, 1.5, 2, 3, 4, 5, 6, 8 and 10, times a power of ten.
@@ -225,19 +264,19 @@ func (p Plot) bridge(columns []float64, most int) {
 }
 
 // cells draws the figures, without axes.
-func (p Plot) cells(area, line []float64, low, high float64, width, rows int) []string {
+func (p Plot) cells(area, line []float64, r scale, width, rows int) []string {
 	steps := p.Detail.steps()
 	heightOf := func(v float64) int {
 		if !known(v) {
 			return 0
 		}
-		return 1 + int(math.Round((v-low)/(high-low)*float64(rows*steps-1)))
+		return 1 + int(math.Round(r.height(v)*float64(rows*steps-1)))
 	}
 	perColumn := p.Detail.columns()
 	lines := make([]string, rows)
 	for row := range rows {
 		below := (rows - 1 - row) * steps
-		middle := low + (high-low)*(float64(rows-1-row)+0.5)/float64(rows)
+		middle := r.at((float64(rows-1-row) + 0.5) / float64(rows))
 		areaPaint, linePaint := p.AreaPaint, p.LinePaint
 		if p.Level != nil {
 			if level := p.Level(middle); level != nil {
