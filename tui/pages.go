@@ -251,10 +251,10 @@ func (h *history) truncate(rows int) {
 	*h = history{fresh: append([]client.Transfer{}, kept...)}
 }
 
-// skip drops excess fresh transfers and returns the number of rows that were removed.
-func (h *history) skip() int {
-	gone := len(h.fresh)
+// skip drops the newest of the fresh transfers, at most so many rows, and returns their number.
+func (h *history) skip(rows int) int {
+	gone := min(rows, len(h.fresh))
 	h.skipped += gone
-	h.fresh = nil
+	h.fresh = append([]client.Transfer{}, h.fresh[:len(h.fresh)-gone]...)
 	return gone
 }

@@ -19,6 +19,9 @@ type transfersScreen struct {
 	field   *textField // the filter while it is being typed; nil otherwise
 	problem string     // of the filter being typed
 
+	held   bool // the list does not follow the newest transfer
+	unseen int  // newer transfers above the screen that came since then
+
 	selected, offset int
 	visible          int // number of visible rows when the list was last drawn
 	top              int // line of the body where the rows begin
@@ -166,7 +169,7 @@ func (s *transfersScreen) taken(m *shared, msg pageMsg) {
 		m.remember(msg.found.Items[:min(len(msg.found.Items), maxRecent)]...)
 	}
 	chosen, known := s.at(s.selected)
-	followed := s.selected == 0
+	followed := s.selected == 0 && !s.held
 	s.take(msg.page, msg.cursor, msg.found)
 	if known && !followed {
 		if row := s.row(chosen.Id); row >= 0 {
@@ -198,8 +201,8 @@ func (s *transfersScreen) begin() {
 	s.stale = true
 }
 
-// handleEvents applies events to the list. The same transfer stays selected, unless it is the
-// newest: then the new newest one is selected.
+// handleEvents applies events to the list. It follows the newest transfer until the user moves in
+// it; then the same rows stay where they are.
 func (s *transfersScreen) handleEvents(events []client.Event) {
 	unsure := false
 	for _, e := range events {
@@ -214,7 +217,10 @@ func (s *transfersScreen) handleEvents(events []client.Event) {
 			continue
 		}
 		added := s.applyEvent(*e.Transfer, s.filter.matches(*e.Transfer))
-		if added >= 0 && added <= s.selected && s.selected > 0 {
+		if added >= 0 && added <= s.selected && (s.selected > 0 || s.held) {
+			if added <= s.offset {
+				s.unseen++
+			}
 			s.selected++
 			s.offset++
 		}
@@ -223,13 +229,13 @@ func (s *transfersScreen) handleEvents(events []client.Event) {
 	case unsure:
 		s.restart()
 	case len(s.fresh) <= maxFresh:
-	case s.selected <= len(s.fresh):
+	case s.selected <= len(s.fresh) && !s.held, s.offset == 0:
 		s.selected, s.offset = 0, 0
 		s.truncate(transferPageSize)
 		s.begin()
 	default:
-		gone := s.skip()
-		s.selected, s.offset = s.selected-gone, max(0, s.offset-gone)
+		gone := s.skip(s.offset)
+		s.selected, s.offset, s.unseen = s.selected-gone, s.offset-gone, max(0, s.unseen-gone)
 	}
 }
 
@@ -247,9 +253,21 @@ func (s *transfersScreen) move(by int) {
 	s.scroll()
 }
 
+// follow selects the newest transfer, now and when there is a newer one.
+func (s *transfersScreen) follow() {
+	s.held, s.unseen, s.selected, s.offset = false, 0, 0, 0
+	if s.skipped > 0 {
+		s.begin()
+	}
+}
+
+// newer returns the number of transfers that came above the screen since the list is held.
+func (s *transfersScreen) newer() int { return s.unseen + s.skipped }
+
 func (s *transfersScreen) scroll() {
 	s.offset = max(0, min(s.offset, s.length()-s.visible))
 	s.offset = min(max(s.offset, s.selected-s.visible+1), s.selected)
+	s.unseen = min(s.unseen, s.offset)
 }
 
 // click selects the row under the mouse; a click on the selected row opens it.
@@ -261,6 +279,7 @@ func (s *transfersScreen) click(msg tea.MouseMsg) {
 	if msg.Y < s.top || row >= s.length() || row >= s.offset+s.visible {
 		return
 	}
+	s.held = true
 	if row == s.selected {
 		s.reading = true
 		return

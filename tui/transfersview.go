@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/money"
@@ -26,35 +27,35 @@ func (s *transfersScreen) keys(*shared) []binding {
 	}
 	moves := func(by func() int) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd {
-			s.emptyPages = 0 // scrolling on continues the search
+			s.emptyPages, s.held = 0, true // scrolling on continues the search
 			s.move(by())
 			return s.fetch(m)
 		}
 	}
+	follow := func(m *shared) tea.Cmd { s.follow(); return s.fetch(m) }
 	by := func(n int) func() int { return func() int { return n } }
 	keys := []binding{
 		{keys: []string{"j", "down"}, shown: "j/↓", help: "next transfer", run: moves(by(1))},
 		{keys: []string{"k", "up"}, shown: "k/↑", help: "previous transfer", run: moves(by(-1))},
 		{keys: []string{"/"}, shown: "/", help: "filter", command: "kizo transfers list --state refused --with @bob", run: s.openFilter},
 		{keys: []string{"enter"}, shown: "enter", help: "read", command: s.commandFor("kizo explain"), run: func(m *shared) tea.Cmd {
-			s.reading = s.current() != nil
+			s.reading, s.held = s.current() != nil, true
 			return s.fetch(m)
 		}},
 	}
 	if s.filter.text != "" {
 		keys = append(keys, binding{keys: []string{"c", "esc"}, shown: "c", help: "clear the filter", run: func(m *shared) tea.Cmd { return s.narrow(m, "") }})
 	}
+	if s.held {
+		keys = append(keys, binding{keys: []string{" "}, shown: "space", help: "follow the newest again", run: follow})
+	} else {
+		keys = append(keys, binding{keys: []string{" "}, shown: "space", help: "hold the list", run: func(*shared) tea.Cmd { s.held = true; return nil }})
+	}
 	keys = append(keys, s.actions()...)
 	return append(keys,
 		binding{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "half a screen down", run: moves(func() int { return max(1, s.visible/2) })},
 		binding{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "half a screen up", run: moves(func() int { return -max(1, s.visible/2) })},
-		binding{keys: []string{"g", "home"}, shown: "g", help: "newest transfer", run: func(m *shared) tea.Cmd {
-			s.selected, s.offset = 0, 0
-			if s.skipped > 0 {
-				s.begin()
-			}
-			return s.fetch(m)
-		}},
+		binding{keys: []string{"g", "home"}, shown: "g", help: "newest transfer", run: follow},
 		binding{keys: []string{"G", "end"}, shown: "G", help: "oldest that is loaded", run: moves(s.length)},
 		binding{keys: []string{"e"}, shown: "e", help: "export the filtered list as CSV", command: "kizo transfers list --all > transfers.tsv", run: func(m *shared) tea.Cmd { return s.export(m, "csv") }},
 		binding{keys: []string{"E"}, shown: "E", help: "export the filtered list as JSON lines", command: "kizo transfers list --all --json", run: func(m *shared) tea.Cmd { return s.export(m, "jsonl") }},
@@ -171,8 +172,6 @@ func (s *transfersScreen) above(m *shared, width int) []string {
 		return []string{m.Title.Render(label) + s.field.draw(m, width-len(label), true), hint}
 	case s.filter.text != "":
 		return []string{m.Title.Render(label) + m.Accent.Render(draw.Cut(s.filter.text, max(0, width-len(label)-12))) + m.Dim.Render("  (c clears)")}
-	case s.skipped > 0:
-		return []string{m.Warn.Render(draw.Fit(fmt.Sprintf(" %s newer; g shows them", count(s.skipped, "transfer is", "transfers are")), width))}
 	}
 	return nil
 }
@@ -198,7 +197,29 @@ func (s *transfersScreen) table(m *shared, width, height int) string {
 		}
 	}
 	t.First = s.offset
-	return t.Draw()
+	return m.noted(t.Draw(), s.position(m), width)
+}
+
+// position says whether the list follows the newest transfer, and how many are above the screen.
+func (s *transfersScreen) position(m *shared) string {
+	up := m.glyph("↑", "^")
+	switch {
+	case s.newer() > 0:
+		return m.Warn.Render(fmt.Sprintf("%d new %s", s.newer(), up)) + m.Dim.Render(" space follows")
+	case s.held:
+		return m.Dim.Render("held, space follows")
+	}
+	return m.Dim.Render("following " + up)
+}
+
+// noted writes a note at the right end of the titles of a table, where it moves nothing.
+func (m *shared) noted(table, note string, width int) string {
+	titles, rows, _ := strings.Cut(table, "\n")
+	room := width - draw.Width(note) - 2
+	if room < width/2 {
+		return table
+	}
+	return ansi.Truncate(titles, room, "") + " " + note + " \n" + rows
 }
 
 // empty explains an empty list.
