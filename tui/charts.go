@@ -3,6 +3,7 @@ package tui
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/JDevAman/kizo/tui/draw"
 )
@@ -11,7 +12,7 @@ import (
 type chart struct {
 	title      string
 	area, line string // names of figures; line may be empty
-	note       string // the newest values
+	note       string // the newest values, those of area and line separated by " · "
 	format     func(float64) string
 	log        bool    // the scale is logarithmic
 	mean       bool    // of a rate; of other figures, the maximum of a column is drawn
@@ -44,7 +45,12 @@ func (p pen) chart(o *operations, c chart, width, height int) string {
 	if rows < 4 || inner < 24 { // no room for a time axis
 		title += ", " + ago
 	}
-	return p.box(title, c.note, plot.Draw(), width, height)
+	box := draw.Box{Title: title, Note: c.note, Body: plot.Draw(), Width: width, Height: height, Detail: p.detail, Border: p.Border.Render, Label: p.Title.Render}
+	if c.line != "" {
+		areaNote, lineNote, _ := strings.Cut(c.note, " · ")
+		box.Legend = area(p.glyph("█", "#")) + p.Border.Render(areaNote+" ") + line(p.glyph("─", "-")) + p.Border.Render(lineNote)
+	}
+	return box.Draw()
 }
 
 // span returns the number of steps that the charts show, and its name: 15 minutes or 24 hours, and

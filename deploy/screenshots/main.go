@@ -26,7 +26,8 @@ import (
 type shot struct {
 	name, tab, keys string
 	shows           []string
-	curves          int
+	curves          int  // on a wide screen
+	detail          bool // shows the detail of a row
 }
 
 // shots are the pictures in docs, in the order in which they are taken. A picture with something
@@ -36,7 +37,7 @@ func shots() []shot {
 		{name: "dashboard-queues", tab: "Queues", shows: []string{"● LIVE", "▶ running", "Settlement"}, curves: 60},
 		{name: "dashboard-health", tab: "Health", shows: []string{"✓ answers", "mmands per commit"}, curves: 120},
 		{name: "dashboard-wallet", tab: "Wallet", shows: []string{"● LIVE", "@bob", "posted"}},
-		{name: "dashboard-transfers", tab: "Transfers", keys: "jjjj", shows: []string{"● LIVE", "lunch", "accepted as a"}},
+		{name: "dashboard-transfers", tab: "Transfers", keys: "jjjj", detail: true, shows: []string{"● LIVE", "accepted as a"}},
 		{name: "dashboard-palette", tab: "Queues", keys: ":task", shows: []string{"kizo ops tasks retry"}},
 	}
 }
@@ -123,7 +124,11 @@ func (w *world) shoot(ctx context.Context, terminal size, into, suffix string) e
 		if err := board.turn(ctx, s.tab); err != nil {
 			return err
 		}
-		if err := board.press(s.keys); err != nil {
+		keys := s.keys
+		if s.detail && terminal.width < 120 {
+			keys += "\r" // opens what a wide screen shows beside the list
+		}
+		if err := board.press(keys); err != nil {
 			return err
 		}
 		curves := 0

@@ -9,6 +9,7 @@ import (
 type Box struct {
 	Title  string
 	Note   string // at the right end of the upper edge, if there is room
+	Legend string // in place of a Note; painted already
 	Body   string
 	Width  int // of the whole, at least 4
 	Height int // of the whole, at least 2
@@ -41,18 +42,23 @@ func (b Box) Draw() string {
 // edge returns the upper edge: corner, title, horizontal line, note, corner.
 func (b Box) edge(glyph lines) string {
 	room := b.Width - 2
-	title, note := "", ""
+	title := ""
 	if b.Title != "" && room >= 4 {
 		title = " " + Cut(b.Title, room-2) + " "
 		room -= Width(title)
 	}
-	if need := TextWidth(b.Note) + 3; b.Note != "" && room >= need {
-		note = " " + Text(b.Note) + " "
+	note, noteWidth := b.Border.on(Text(b.Note)), TextWidth(b.Note)
+	if b.Legend != "" {
+		note, noteWidth = b.Legend, Width(b.Legend)
+	}
+	if need := noteWidth + 3; noteWidth == 0 || room < need {
+		note = ""
+	} else {
 		room -= need
 	}
 	edge := b.Border.on(glyph.topLeft) + b.Label.on(title) + b.Border.on(strings.Repeat(glyph.across, room))
 	if note != "" {
-		edge += b.Border.on(note + glyph.across)
+		edge += " " + note + " " + b.Border.on(glyph.across)
 	}
 	return edge + b.Border.on(glyph.topRight)
 }
