@@ -21,7 +21,7 @@ func (c *Client) SignUp(ctx context.Context, user SignUp) (User, error) {
 // code of the second factor or a recovery code; it is empty for users without one, and others are
 // refused with OtpRequired.
 func (c *Client) LogIn(ctx context.Context, login, password, otp string) (User, error) {
-	body := openapi.LogIn{Login: login, Password: password, Otp: otp}
+	body := openapi.LogIn{Login: login, Password: password, Otp: otp, DeviceToken: c.deviceToken(login)}
 	request, err := c.send(http.MethodPost, "/v1/auth/login", body)
 	return c.begin(ctx, request, err)
 }
@@ -44,6 +44,7 @@ func (c *Client) begin(ctx context.Context, request *http.Request, err error) (U
 			return held, err
 		}
 		user = tokens.User
+		c.keepDeviceToken(tokens)
 		return c.credentials(tokens), nil
 	})
 	return user, err

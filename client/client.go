@@ -13,6 +13,7 @@ import (
 type Config struct {
 	Server     string // http or https, as in "https://kizo.example"
 	Tokens     TokenStore
+	Devices    DeviceTokens // nil: none is kept
 	HTTPClient *http.Client
 	UserAgent  string
 	Retry      RetryPolicy
@@ -24,6 +25,7 @@ type Config struct {
 type Client struct {
 	server    string // ends in a slash, so that paths can be resolved against it
 	tokens    TokenStore
+	devices   DeviceTokens // may be nil
 	http      *http.Client
 	userAgent string
 	retry     RetryPolicy
@@ -40,6 +42,7 @@ func New(config Config) (*Client, error) {
 	c := &Client{
 		server:    server + "/",
 		tokens:    config.Tokens,
+		devices:   config.Devices,
 		userAgent: config.UserAgent,
 		retry:     config.Retry.withDefaults(),
 		timeout:   config.Timeout,

@@ -78,7 +78,19 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 			_, err := k.ChangeHandle(ctx, HandleChange{Handle: "ada", Password: "x"})
 			return err
 		},
-		"FreezeMe":            func(ctx context.Context, k *Client) error { return k.FreezeMe(ctx) },
+		"FreezeMe":         func(ctx context.Context, k *Client) error { return k.FreezeMe(ctx) },
+		"BeginDeviceLogin": func(ctx context.Context, k *Client) error { _, err := k.BeginDeviceLogin(ctx); return err },
+		"AwaitDeviceLogin": func(ctx context.Context, k *Client) error {
+			_, err := k.AwaitDeviceLogin(ctx, DeviceLogin{DeviceCode: "x"})
+			return err
+		},
+		"FindDeviceLogin": func(ctx context.Context, k *Client) error { _, err := k.FindDeviceLogin(ctx, "x"); return err },
+		"ApproveDeviceLogin": func(ctx context.Context, k *Client) error {
+			return k.ApproveDeviceLogin(ctx, DeviceRequest{Id: id}, "x", "")
+		},
+		"DenyDeviceLogin": func(ctx context.Context, k *Client) error {
+			return k.DenyDeviceLogin(ctx, DeviceRequest{Id: id}, "x")
+		},
 		"SecondFactor":        func(ctx context.Context, k *Client) error { _, err := k.SecondFactor(ctx); return err },
 		"AddSecondFactor":     func(ctx context.Context, k *Client) error { _, err := k.AddSecondFactor(ctx, "x"); return err },
 		"ConfirmSecondFactor": func(ctx context.Context, k *Client) error { _, err := k.ConfirmSecondFactor(ctx, "1"); return err },
@@ -187,6 +199,7 @@ func TestRequestsFollowTheContract(t *testing.T) {
 	c, _ = dial(t, s.URL, store)
 	_, _ = c.LogIn(t.Context(), "ada", "password", "")
 	_, _ = c.SignUp(t.Context(), SignUp{})
+	_, _ = c.BeginDeviceLogin(t.Context())
 	store.held = Credentials{AccessToken: "old", RefreshToken: "refresh"}
 	_, _ = c.Me(t.Context())
 	for path, item := range contract.Paths.Map() {

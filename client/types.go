@@ -28,6 +28,8 @@ type (
 	PasswordChange        = openapi.PasswordChange
 	PasswordReset         = openapi.PasswordReset
 	HandleChange          = openapi.HandleChange
+	DeviceLogin           = openapi.DeviceLogin
+	DeviceRequest         = openapi.DeviceRequest
 	SecondFactor          = openapi.SecondFactor
 	SecondFactorSecret    = openapi.SecondFactorSecret
 	PasswordChanged       = openapi.PasswordChanged
@@ -134,10 +136,12 @@ const (
 
 // The codes of an Error. The contract may gain new ones.
 const (
+	AccessDenied            = openapi.AccessDenied
 	AccountFrozen           = openapi.AccountFrozen
 	AccountSuspended        = openapi.AccountSuspended
 	AmountOutOfRange        = openapi.AmountOutOfRange
 	AuthorizationExpired    = openapi.AuthorizationExpired
+	AuthorizationPending    = openapi.AuthorizationPending
 	BalanceLimit            = openapi.BalanceLimit
 	BodyMalformed           = openapi.BodyMalformed
 	BodyTooLarge            = openapi.BodyTooLarge
@@ -145,6 +149,7 @@ const (
 	CurrencyUnknown         = openapi.CurrencyUnknown
 	EmailMalformed          = openapi.EmailMalformed
 	EmailTaken              = openapi.EmailTaken
+	ExpiredToken            = openapi.ExpiredToken
 	ExpiryOutOfRange        = openapi.ExpiryOutOfRange
 	Forbidden               = openapi.Forbidden
 	HandleMalformed         = openapi.HandleMalformed
@@ -208,12 +213,14 @@ const (
 	SessionRequired         = openapi.SessionRequired
 	SessionRevoked          = openapi.SessionRevoked
 	SignatureInvalid        = openapi.SignatureInvalid
+	SlowDown                = openapi.SlowDown
 	TaskBusy                = openapi.TaskBusy
 	TaskNotFound            = openapi.TaskNotFound
 	TimeInFuture            = openapi.TimeInFuture
 	TokenExpired            = openapi.TokenExpired
 	TokenInvalid            = openapi.TokenInvalid
 	TooManyAttempts         = openapi.TooManyAttempts
+	TooManyDeviceLogins     = openapi.TooManyDeviceLogins
 	TooManyKeys             = openapi.TooManyKeys
 	TooManyLookups          = openapi.TooManyLookups
 	TooManyStreams          = openapi.TooManyStreams
@@ -222,6 +229,7 @@ const (
 	TransferNotReversible   = openapi.TransferNotReversible
 	Unauthenticated         = openapi.Unauthenticated
 	Unavailable             = openapi.Unavailable
+	UserCodeInvalid         = openapi.UserCodeInvalid
 	UserNotFound            = openapi.UserNotFound
 	WalletNotFound          = openapi.WalletNotFound
 )

@@ -85,10 +85,12 @@ func (e PaymentState) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
+	AccessDenied            ProblemCode = "access_denied"
 	AccountFrozen           ProblemCode = "account_frozen"
 	AccountSuspended        ProblemCode = "account_suspended"
 	AmountOutOfRange        ProblemCode = "amount_out_of_range"
 	AuthorizationExpired    ProblemCode = "authorization_expired"
+	AuthorizationPending    ProblemCode = "authorization_pending"
 	BalanceLimit            ProblemCode = "balance_limit"
 	BatchRefused            ProblemCode = "batch_refused"
 	BodyMalformed           ProblemCode = "body_malformed"
@@ -97,6 +99,7 @@ const (
 	CurrencyUnknown         ProblemCode = "currency_unknown"
 	EmailMalformed          ProblemCode = "email_malformed"
 	EmailTaken              ProblemCode = "email_taken"
+	ExpiredToken            ProblemCode = "expired_token"
 	ExpiryOutOfRange        ProblemCode = "expiry_out_of_range"
 	Forbidden               ProblemCode = "forbidden"
 	HandleMalformed         ProblemCode = "handle_malformed"
@@ -157,6 +160,7 @@ const (
 	SessionRequired         ProblemCode = "session_required"
 	SessionRevoked          ProblemCode = "session_revoked"
 	SignatureInvalid        ProblemCode = "signature_invalid"
+	SlowDown                ProblemCode = "slow_down"
 	TagsMalformed           ProblemCode = "tags_malformed"
 	TaskBusy                ProblemCode = "task_busy"
 	TaskNotFound            ProblemCode = "task_not_found"
@@ -164,6 +168,7 @@ const (
 	TokenExpired            ProblemCode = "token_expired"
 	TokenInvalid            ProblemCode = "token_invalid"
 	TooManyAttempts         ProblemCode = "too_many_attempts"
+	TooManyDeviceLogins     ProblemCode = "too_many_device_logins"
 	TooManyHandleChanges    ProblemCode = "too_many_handle_changes"
 	TooManyKeys             ProblemCode = "too_many_keys"
 	TooManyLookups          ProblemCode = "too_many_lookups"
@@ -173,6 +178,7 @@ const (
 	TransferNotReversible   ProblemCode = "transfer_not_reversible"
 	Unauthenticated         ProblemCode = "unauthenticated"
 	Unavailable             ProblemCode = "unavailable"
+	UserCodeInvalid         ProblemCode = "user_code_invalid"
 	UserNotFound            ProblemCode = "user_not_found"
 	WalletNotFound          ProblemCode = "wallet_not_found"
 )
@@ -180,6 +186,8 @@ const (
 // Valid indicates whether the value is a known member of the ProblemCode enum.
 func (e ProblemCode) Valid() bool {
 	switch e {
+	case AccessDenied:
+		return true
 	case AccountFrozen:
 		return true
 	case AccountSuspended:
@@ -187,6 +195,8 @@ func (e ProblemCode) Valid() bool {
 	case AmountOutOfRange:
 		return true
 	case AuthorizationExpired:
+		return true
+	case AuthorizationPending:
 		return true
 	case BalanceLimit:
 		return true
@@ -203,6 +213,8 @@ func (e ProblemCode) Valid() bool {
 	case EmailMalformed:
 		return true
 	case EmailTaken:
+		return true
+	case ExpiredToken:
 		return true
 	case ExpiryOutOfRange:
 		return true
@@ -324,6 +336,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case SignatureInvalid:
 		return true
+	case SlowDown:
+		return true
 	case TagsMalformed:
 		return true
 	case TaskBusy:
@@ -337,6 +351,8 @@ func (e ProblemCode) Valid() bool {
 	case TokenInvalid:
 		return true
 	case TooManyAttempts:
+		return true
+	case TooManyDeviceLogins:
 		return true
 	case TooManyHandleChanges:
 		return true
@@ -355,6 +371,8 @@ func (e ProblemCode) Valid() bool {
 	case Unauthenticated:
 		return true
 	case Unavailable:
+		return true
+	case UserCodeInvalid:
 		return true
 	case UserNotFound:
 		return true
@@ -798,6 +816,64 @@ type DayBalance struct {
 	Day     openapi_types.Date `json:"day"`
 }
 
+// DeviceApproval defines model for DeviceApproval.
+type DeviceApproval struct {
+	// Id Of the request that was shown
+	Id openapi_types.UUID `json:"id"`
+
+	// Otp A code of the second factor, or a recovery code, if the user has a second factor
+	Otp      string `json:"otp,omitempty"`
+	UserCode string `json:"user_code"`
+}
+
+// DeviceDenial defines model for DeviceDenial.
+type DeviceDenial struct {
+	// Id Of the request that was shown
+	Id       openapi_types.UUID `json:"id"`
+	UserCode string             `json:"user_code"`
+}
+
+// DeviceLogin defines model for DeviceLogin.
+type DeviceLogin struct {
+	// DeviceCode For the device only
+	DeviceCode string `json:"device_code"`
+
+	// ExpiresIn The number of seconds for which the codes are valid
+	ExpiresIn int `json:"expires_in"`
+
+	// Interval The number of seconds between two polls at least
+	Interval int `json:"interval"`
+
+	// UserCode Eight characters, with a dash, for the user to type elsewhere
+	UserCode string `json:"user_code"`
+}
+
+// DeviceRequest defines model for DeviceRequest.
+type DeviceRequest struct {
+	// Address The IP address of the device
+	Address string `json:"address"`
+
+	// Client What the device says of itself
+	Client    string             `json:"client"`
+	ExpiresAt time.Time          `json:"expires_at"`
+	Id        openapi_types.UUID `json:"id"`
+
+	// OtpRequired Whether an approval needs a code of the second factor
+	OtpRequired bool      `json:"otp_required"`
+	RequestedAt time.Time `json:"requested_at"`
+
+	// SameAddress Whether the user has the same IP address, or one of the same IPv6 network
+	SameAddress bool `json:"same_address"`
+}
+
+// DeviceToken defines model for DeviceToken.
+type DeviceToken struct {
+	DeviceCode string `json:"device_code"`
+
+	// DeviceToken The device token of an earlier log-in on this device
+	DeviceToken string `json:"device_token,omitempty"`
+}
+
 // Discrepancy defines model for Discrepancy.
 type Discrepancy struct {
 	// ClosedAt When a later reconciliation closed the discrepancy. It is absent while the discrepancy is open.
@@ -880,6 +956,9 @@ type Limits struct {
 
 // LogIn defines model for LogIn.
 type LogIn struct {
+	// DeviceToken The device token of an earlier log-in on this device. With it, wrong passwords of others do not lock the user out here.
+	DeviceToken string `json:"device_token,omitempty"`
+
 	// Login E-mail address or handle
 	Login string `json:"login"`
 
@@ -1506,6 +1585,9 @@ type TimelineEntryType string
 type Tokens struct {
 	AccessToken string `json:"access_token"`
 
+	// DeviceToken For a new device to keep, and to send with later log-ins. It opens nothing.
+	DeviceToken string `json:"device_token,omitempty"`
+
 	// ExpiresIn The number of seconds for which the access token is valid
 	ExpiresIn    int    `json:"expires_in"`
 	RefreshToken string `json:"refresh_token"`
@@ -1712,6 +1794,12 @@ type User struct {
 
 // UserRole defines model for User.Role.
 type UserRole string
+
+// UserCode defines model for UserCode.
+type UserCode struct {
+	// UserCode As the user typed it: case, spaces and dashes do not matter
+	UserCode string `json:"user_code"`
+}
 
 // UserUpdate Absent fields are not changed
 type UserUpdate struct {
@@ -1979,6 +2067,18 @@ type CreateWithdrawalParams struct {
 	// Prefer With `wait=5`, the response waits up to 5 seconds (at most 30) for the bank's answer
 	Prefer *Prefer `json:"Prefer,omitempty"`
 }
+
+// ApproveDeviceLoginJSONRequestBody defines body for ApproveDeviceLogin for application/json ContentType.
+type ApproveDeviceLoginJSONRequestBody = DeviceApproval
+
+// DenyDeviceLoginJSONRequestBody defines body for DenyDeviceLogin for application/json ContentType.
+type DenyDeviceLoginJSONRequestBody = DeviceDenial
+
+// FindDeviceLoginJSONRequestBody defines body for FindDeviceLogin for application/json ContentType.
+type FindDeviceLoginJSONRequestBody = UserCode
+
+// FinishDeviceLoginJSONRequestBody defines body for FinishDeviceLogin for application/json ContentType.
+type FinishDeviceLoginJSONRequestBody = DeviceToken
 
 // CreateApiKeyJSONRequestBody defines body for CreateApiKey for application/json ContentType.
 type CreateApiKeyJSONRequestBody = ApiKeyCreate

@@ -93,12 +93,16 @@ func examplesTable() map[string]example {
 		"kizo login --api-key-stdin < payroll.key": {
 			setup: "key; ada keys rotate payroll --secret-file payroll.key --password-stdin <password.txt; is elsewhere",
 		},
+		"kizo login --device":                                                    {skip: "it waits for an approval; testdata/script/device.txtar runs it"},
+		"kizo approve BCDF-2345":                                                 {skip: "it needs a device that waits; testdata/script/device.txtar does it"},
+		"kizo approve BCDF-2345 --yes --otp-stdin < code.txt":                    {skip: "it needs a device that waits; testdata/script/device.txtar does it"},
+		"kizo deny BCDF-2345":                                                    {skip: "it needs a device that waits; testdata/script/device.txtar does it"},
 		"kizo second-factor add":                                                 {skip: "it needs an app; TestSecondFactorOnATerminal runs it"},
 		"kizo second-factor confirm":                                             {skip: "it needs an app; TestSecondFactorOnATerminal does it"},
 		"kizo second-factor remove":                                              {skip: "its prompts are those of kizo login, which TestSecondFactorOnATerminal answers"},
 		"kizo second-factor confirm --otp-stdin < code.txt":                      {skip: "it needs an app; testdata/script/secondfactor.txtar runs it"},
 		"kizo second-factor remove --password-stdin --otp-stdin < two-lines.txt": {skip: "it needs a recovery code; testdata/script/secondfactor.txtar runs it"},
-		"kizo logout": {setup: isElsewhere},
+		"kizo logout":                                                            {setup: isElsewhere},
 		"kizo sessions revoke " + exampleID: {
 			setup: isElsewhere + "; ID=$(elsewhere sessions list --jq '.[] | select(.current).id'); is ada",
 		},

@@ -15,6 +15,7 @@ type loginOptions struct {
 	password passwordOptions
 	otp      otpOptions
 	replace  bool
+	device   bool
 	name     string // empty: that of the context's user
 }
 
@@ -29,11 +30,15 @@ The session is kept in a file that only you can read, under $XDG_STATE_HOME/kizo
 and server, or in the system keyring or a password manager: kizo help credentials. If another user is logged in there, kizo asks before it replaces that session; without a
 terminal, it takes --replace. To keep both, make a context for each user: kizo help contexts.
 
+With --device, kizo asks for no password, for machines without a keyboard: it shows a code, which you approve
+on a computer where you are logged in (kizo approve CODE). With --json, the code is a JSON object on stderr.
+
 With --api-key-stdin, an API key is kept in its place, after the server has accepted it; kizo logout removes it here
 and does not revoke it. Scripts may also use an API key without storing it: kizo help api-keys. KIZO_TOKEN can hold an access token, which is used as it
 is and never stored.`,
 		Example: `  kizo login ada
   kizo login ada@example.com --password-stdin < password.txt
+  kizo login --device
   kizo login --api-key-stdin < payroll.key`,
 		Args: takes("[NAME]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,6 +52,7 @@ is and never stored.`,
 	opts.password.addTo(cmd)
 	opts.otp.addTo(cmd)
 	addReplace(cmd, &opts.replace)
+	cmd.Flags().BoolVar(&opts.device, "device", false, "show a code to approve on a computer where you are logged in")
 	return cmd
 }
 
@@ -58,6 +64,9 @@ func loginRun(ctx context.Context, opts *loginOptions) error {
 	a := opts.app
 	if a.keyStdinFlag {
 		return loginWithKey(ctx, opts)
+	}
+	if opts.device {
+		return loginWithDevice(ctx, opts)
 	}
 	if err := a.beforePassword(ctx); err != nil {
 		return err

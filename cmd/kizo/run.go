@@ -134,7 +134,8 @@ func (a *app) kizoAt(server string, tokens client.TokenStore) (*client.Client, e
 	if err != nil {
 		return nil, err
 	}
-	kizo, err := client.New(client.Config{Server: server, Tokens: tokens, HTTPClient: http, UserAgent: userAgent()})
+	devices, _ := tokens.(client.DeviceTokens)
+	kizo, err := client.New(client.Config{Server: server, Tokens: tokens, Devices: devices, HTTPClient: http, UserAgent: userAgent()})
 	if err != nil {
 		return nil, usage(err)
 	}

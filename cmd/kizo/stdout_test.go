@@ -141,6 +141,8 @@ func outputCases() map[string]outputCase {
 		"kizo second-factor remove":  {skip: "it needs a second factor; it prints what sessions revoke prints"},
 		"kizo password reset":        {skip: "it needs a code from an operator; it prints what login prints"},
 		"kizo password change":       {skip: "it would change the password of the other cases; it prints what keys create prints"},
+		"kizo approve":               {skip: "it needs a device that waits; it prints what freeze-me prints"},
+		"kizo deny":                  {skip: "it prints what approve prints"},
 		"kizo sessions list":         {args: words()},
 		"kizo sessions history":      {args: words()},
 		"kizo sessions revoke":       {silent: true, args: otherSession},

@@ -61,6 +61,8 @@ var matrix = map[string]access{
 	"POST /v1/auth/signup":         {public: true},
 	"POST /v1/auth/login":          {public: true},
 	"POST /v1/auth/refresh":        {public: true},
+	"POST /v1/auth/device":         {public: true},
+	"POST /v1/auth/device/token":   {public: true},
 	"POST /v1/auth/password/reset": {public: true},
 	"POST /v1/bank/callbacks":      {public: true}, // the signature decides
 
@@ -69,6 +71,9 @@ var matrix = map[string]access{
 		body: func(*fixture, *user) any {
 			return fields{"current_password": password, "new_password": password + " 2"}
 		}},
+	"POST /v1/auth/device/find":           {body: func(h *fixture, _ *user) any { return fields{"user_code": h.beginDevice().UserCode} }},
+	"POST /v1/auth/device/approve":        {body: waitingDevice},
+	"POST /v1/auth/device/deny":           {body: waitingDevice},
 	"GET /v1/auth/second-factor":          {body: nothing},
 	"POST /v1/auth/second-factor":         {body: func(*fixture, *user) any { return fields{"password": password} }},
 	"POST /v1/auth/second-factor/confirm": {body: func(*fixture, *user) any { return fields{"otp": "000000"} }, code: openapi.SecondFactorMissing},

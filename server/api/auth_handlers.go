@@ -55,21 +55,25 @@ func (a *API) LogIn(ctx context.Context, r routes.LogInRequestObject) (routes.Lo
 		err    error
 	)
 	a.admission.releaseWhile(func() {
-		tokens, u, err = a.auth.LogIn(ctx, r.Body.Login, r.Body.Password, r.Body.Otp, requestOf(ctx).client)
+		tokens, u, err = a.auth.LogIn(ctx, r.Body.Login, r.Body.Password, r.Body.Otp, requestOf(ctx).onDevice(r.Body.DeviceToken))
 	})
 	if err != nil {
 		return nil, err
 	}
-	wallets, err := a.ledger.Wallets(ctx, u.ID)
-	if err != nil {
+	if err := a.openFirstWallet(ctx, u); err != nil {
 		return nil, err
 	}
-	if len(wallets) == 0 {
-		if _, err := a.ledger.OpenWallet(ctx, u.ID, a.currency); err != nil {
-			return nil, err
-		}
-	}
 	return routes.LogIn200JSONResponse(viewTokens(tokens, u)), nil
+}
+
+// openFirstWallet opens a wallet for a user who has none, after a crash during the sign-up.
+func (a *API) openFirstWallet(ctx context.Context, u auth.User) error {
+	wallets, err := a.ledger.Wallets(ctx, u.ID)
+	if err != nil || len(wallets) > 0 {
+		return err
+	}
+	_, err = a.ledger.OpenWallet(ctx, u.ID, a.currency)
+	return err
 }
 
 // Refresh exchanges a refresh token for new tokens.
@@ -228,7 +232,7 @@ func (a *API) SearchUsers(ctx context.Context, r routes.SearchUsersRequestObject
 func viewTokens(t auth.Tokens, u auth.User) openapi.Tokens {
 	return openapi.Tokens{
 		AccessToken: t.AccessToken, RefreshToken: t.RefreshToken,
-		ExpiresIn: int(t.ExpiresIn.Seconds()), User: viewUser(u),
+		ExpiresIn: int(t.ExpiresIn.Seconds()), User: viewUser(u), DeviceToken: t.DeviceToken,
 	}
 }
 

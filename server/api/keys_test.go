@@ -58,6 +58,9 @@ func ownKey(h *fixture, me, _ *user) string {
 var scopesOfRoutes = map[string]string{
 	"POST /v1/auth/logout":                "",
 	"POST /v1/auth/password":              "",
+	"POST /v1/auth/device/find":           "",
+	"POST /v1/auth/device/approve":        "",
+	"POST /v1/auth/device/deny":           "",
 	"GET /v1/auth/second-factor":          "",
 	"POST /v1/auth/second-factor":         "",
 	"POST /v1/auth/second-factor/confirm": "",

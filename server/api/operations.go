@@ -45,6 +45,11 @@ func bodyOf[T any]() any { return new(T) }
 var operations = map[string]operation{
 	"POST /v1/auth/signup":                {access: forAnonymous, body: bodyOf[openapi.SignUp], hashesPassword: true},
 	"POST /v1/auth/login":                 {access: forAnonymous, body: bodyOf[openapi.LogIn], hashesPassword: true},
+	"POST /v1/auth/device":                {access: forAnonymous},
+	"POST /v1/auth/device/token":          {access: forAnonymous, body: bodyOf[openapi.DeviceToken]},
+	"POST /v1/auth/device/find":           {body: bodyOf[openapi.UserCode]},
+	"POST /v1/auth/device/approve":        {body: bodyOf[openapi.DeviceApproval]},
+	"POST /v1/auth/device/deny":           {body: bodyOf[openapi.DeviceDenial]},
 	"POST /v1/auth/refresh":               {access: forAnonymous, body: bodyOf[openapi.Refresh]},
 	"POST /v1/auth/logout":                {},
 	"POST /v1/auth/password":              {body: bodyOf[openapi.PasswordChange], hashesPassword: true},

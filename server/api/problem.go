@@ -59,6 +59,8 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.OtpInvalid:          http.StatusUnauthorized,
 	openapi.SecondFactorExists:  http.StatusConflict,
 	openapi.SecondFactorMissing: http.StatusConflict,
+	openapi.UserCodeInvalid:     http.StatusNotFound,
+	openapi.TooManyDeviceLogins: http.StatusTooManyRequests,
 	openapi.TooManyAttempts:     http.StatusTooManyRequests,
 	openapi.TooManyLookups:      http.StatusTooManyRequests,
 	openapi.UserNotFound:        http.StatusNotFound,
@@ -76,6 +78,12 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.NetworkMalformed:    http.StatusBadRequest,
 
 	openapi.TooManyHandleChanges: http.StatusConflict,
+
+	// RFC 8628, 3.5, and RFC 6749, 5.2.
+	openapi.AuthorizationPending: http.StatusBadRequest,
+	openapi.SlowDown:             http.StatusBadRequest,
+	openapi.AccessDenied:         http.StatusBadRequest,
+	openapi.ExpiredToken:         http.StatusBadRequest,
 
 	openapi.AmountOutOfRange:        http.StatusBadRequest,
 	openapi.CurrencyUnknown:         http.StatusBadRequest,

@@ -33,6 +33,13 @@ type request struct {
 	body      []byte // of a callback of the bank, as it was sent and signed
 }
 
+// onDevice returns the client of the request, with a device token that came in the body.
+func (r *request) onDevice(deviceToken string) auth.Client {
+	client := r.client
+	client.DeviceToken = deviceToken
+	return client
+}
+
 type requestKey struct{}
 
 // noRequest is what requestOf returns before authenticate.

@@ -28,6 +28,9 @@ var stateRows = map[string]stateRow{
 	"POST /v1/auth/password":              {body: fields{"current_password": password, "new_password": password + " 2"}},
 	"GET /v1/auth/keys":                   {},
 	"GET /v1/auth/second-factor":          {},
+	"POST /v1/auth/device/find":           {body: fields{"user_code": "AAAA-AAAA"}}, // a right code in a success
+	"POST /v1/auth/device/approve":        {body: fields{"id": uuid.NewString(), "user_code": "AAAA-AAAA"}},
+	"POST /v1/auth/device/deny":           {body: fields{"id": uuid.NewString(), "user_code": "AAAA-AAAA"}},
 	"POST /v1/auth/second-factor":         {body: fields{"password": password}},
 	"POST /v1/auth/second-factor/confirm": {body: fields{"otp": "000000"}}, // a right code in a success
 	"POST /v1/auth/second-factor/remove":  {body: fields{"password": password, "otp": "000000"}},
@@ -192,6 +195,10 @@ func (h *fixture) stateCell(name, actor string, me, peer, target *user) {
 		testkit.Must(h.t, err)
 		h.log.keepOut(tokens.AccessToken, tokens.RefreshToken)
 		request.token = tokens.AccessToken
+	case "POST /v1/auth/device/find":
+		request.body = fields{"user_code": h.beginDevice().UserCode}
+	case "POST /v1/auth/device/approve", "POST /v1/auth/device/deny":
+		request.body = waitingDevice(h, me)
 	case "POST /v1/auth/second-factor/confirm":
 		principal, otp := h.newFactor(me)
 		request.body = fields{"otp": otp}
@@ -314,7 +321,7 @@ func TestOperatorsActOnUsers(t *testing.T) {
 	for _, e := range history {
 		events = append(events, string(e.Event)+" "+e.Detail)
 	}
-	testkit.Equal(t, "events", strings.Join(events, ", "), "signed_in , reinstated , suspended , signed_in , session_revoked by an operator, signed_up ")
+	testkit.Equal(t, "events", strings.Join(events, ", "), "signed_in , new_device , reinstated , suspended , signed_in , new_device , session_revoked by an operator, signed_up ")
 }
 
 // TestOperatorsDoNotActForThemselves: actions on an account of the operator's own are rejected.

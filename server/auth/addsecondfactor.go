@@ -98,7 +98,7 @@ func newSecondFactor(secret []byte, handle string) NewSecondFactor {
 // the recovery codes, which cannot be read again, and ends the user's other sessions. The error has
 // the code second_factor_missing if there is nothing to confirm.
 func (s *Service) ConfirmSecondFactor(ctx context.Context, p Principal, code string, client Client) ([]string, error) {
-	attempt, err := s.throttle.begin(ctx, "@"+p.Handle, client.Address)
+	attempt, err := s.throttle.begin(ctx, "@"+p.Handle, client)
 	if err != nil {
 		return nil, fmt.Errorf("confirm second factor: %w", err)
 	}

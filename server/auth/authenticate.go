@@ -16,13 +16,18 @@ const (
 	passwordStale // right, but the stored hash must be replaced
 )
 
+// isKnown is true for a user u who has signed in from the address, or on the device, with the key
+// $3; if $3 is NULL, for every user.
+const isKnown = `($3::bytea IS NULL OR EXISTS (SELECT FROM known_addresses k WHERE k.user_id = u.id AND k.address = $3)
+        OR EXISTS (SELECT FROM known_devices k WHERE k.user_id = u.id AND k.token_hash = $3))`
+
 // The users that a log-in may refer to: $1 is the e-mail address and $2 the handle. If $3 is
-// not NULL, only users who have signed in from that network address count.
+// not NULL, only users who have signed in from that network address or on that device count.
 const sqlCandidates = `
 SELECT ` + userColumns + `, password_hash, pepper_id, password_changed_at
   FROM users u
  WHERE (email = nullif($1, '') OR handle = nullif($2, ''))
-   AND ($3::bytea IS NULL OR EXISTS (SELECT FROM known_addresses k WHERE k.user_id = u.id AND k.address = $3))`
+   AND ` + isKnown
 
 const (
 	sqlUserByHandle = sqlCandidates + ` LIMIT 1`

@@ -24,6 +24,9 @@
 //	              ▼
 //	          Principal
 //
+// A machine without a keyboard gets its session by BeginDeviceLogin, a decision of a user who is
+// signed in elsewhere, and FinishDeviceLogin.
+//
 // An API key takes the place of both tokens for scripts: CreateAPIKey, RotateAPIKey, RevokeAPIKey,
 // VerifyAPIKey. Its scopes say which routes it may call.
 //

@@ -42,6 +42,8 @@ const (
 	CodeOverloaded          problem.Code = "overloaded"
 	CodeTooManyAttempts     problem.Code = "too_many_attempts"
 	CodeTooManyLookUps      problem.Code = "too_many_lookups"
+	CodeUserCodeInvalid     problem.Code = "user_code_invalid"
+	CodeTooManyDeviceLogins problem.Code = "too_many_device_logins"
 	CodeKeyExpired          problem.Code = "key_expired"
 	CodeKeyRevoked          problem.Code = "key_revoked"
 	CodeKeyNetworkRefused   problem.Code = "key_network_refused"
@@ -51,6 +53,12 @@ const (
 	CodeTooManyKeys         problem.Code = "too_many_keys"
 	CodeScopeUnknown        problem.Code = "scope_unknown"
 	CodeNetworkMalformed    problem.Code = "network_malformed"
+
+	// The answers to a device that waits for its approval have the names of RFC 8628, 3.5.
+	CodeAuthorizationPending problem.Code = "authorization_pending"
+	CodeSlowDown             problem.Code = "slow_down"
+	CodeAccessDenied         problem.Code = "access_denied"
+	CodeExpiredToken         problem.Code = "expired_token"
 )
 
 // Codes lists every code that a [problem.Error] of this package can carry.
@@ -66,6 +74,7 @@ func Codes() []problem.Code {
 		CodeRefreshTokenInvalid, CodeRefreshTokenReused,
 		CodeUserNotFound, CodeSessionNotFound,
 		CodeOverloaded, CodeTooManyAttempts, CodeTooManyLookUps,
+		CodeUserCodeInvalid, CodeTooManyDeviceLogins, CodeAuthorizationPending, CodeSlowDown, CodeAccessDenied, CodeExpiredToken,
 		CodeKeyExpired, CodeKeyRevoked, CodeKeyNetworkRefused, CodeKeyNotFound, CodeKeyNameTaken,
 		CodeKeyLifeOutOfRange, CodeTooManyKeys, CodeScopeUnknown, CodeNetworkMalformed,
 	}

@@ -17,6 +17,8 @@ import (
 // Known addresses are stored with the user, and only a successful sign-in stores one. Other
 // users cannot add to them, and an unknown login has none. They are queried only after a
 // refusal, and an unknown address gets the same refusal as without this table.
+//
+// The same holds for known devices, which are asked first: see knowndevice.go.
 const (
 	maxKnownAddresses = 20
 	keepKnownAddress  = 90 * 24 * time.Hour // after the last use
@@ -51,48 +53,55 @@ func (t *throttle) rememberAddress(ctx context.Context, tx pgx.Tx, userID UserID
 
 const sqlBeginKnownAttempt = `
 WITH attempt AS (` + firstFailure + `
- WHERE EXISTS (SELECT FROM known_addresses k JOIN users u ON u.id = k.user_id
-                WHERE k.address = $7 AND k.used_at > $10 AND (u.email = nullif($8, '') OR u.handle = nullif($9, '')))` +
+ WHERE EXISTS (SELECT FROM users u
+                WHERE (u.email = nullif($8, '') OR u.handle = nullif($9, ''))
+                  AND (EXISTS (SELECT FROM known_addresses k WHERE k.user_id = u.id AND k.address = $7 AND k.used_at > $10)
+                    OR EXISTS (SELECT FROM known_devices k WHERE k.user_id = u.id AND k.token_hash = $7 AND k.used_at > $10
+                                  AND ` + notForgotten + `)))` +
 	failureAgain + `
  WHERE t.blocked_until <= $2
 RETURNING key
 )
 SELECT EXISTS (SELECT FROM attempt) AND ` + commitAsync + `, (SELECT blocked_until FROM login_throttle WHERE key = $1)`
 
-// beginKnown counts an attempt that is blocked in general, if the address is a known address
-// of that user. Otherwise it returns the refusal.
+// beginKnown counts an attempt that is blocked in general, if the device or the address is a known
+// one of that user. Otherwise it returns the refusal.
 func (t *throttle) beginKnown(ctx context.Context, identifier string, a attempt, scope string, until, now time.Time) (attempt, error) {
-	refusal := func() error { return t.refuse(scope, until.Sub(now)) }
-	if a.address == (throttleKey{}) {
-		return attempt{}, refusal()
+	for _, from := range []struct {
+		scope string
+		key   throttleKey
+	}{{scopeKnownDevice, a.device}, {scopeKnown, a.address}} {
+		if from.key == (throttleKey{}) {
+			continue
+		}
+		known := t.key(from.scope, string(a.account[:])+string(from.key[:]))
+		if t.blocks.has(known, now) {
+			continue
+		}
+		begun, blockedUntil, err := t.beginKnownAttempt(ctx, known, from.key, parseLogin(identifier), now)
+		switch {
+		case err != nil:
+			return attempt{}, fmt.Errorf("begin log-in attempt from a known device or address: %w", err)
+		case begun:
+			return attempt{throttle: t, account: known, known: from.key}, nil
+		}
+		// Unknown, or blocked as well: make no more queries for the moment.
+		stop := until
+		if blockedUntil != nil && blockedUntil.Before(stop) {
+			stop = *blockedUntil
+		}
+		t.blocks.remember(known, now, stop)
+		until = stop
 	}
-	known := t.knownKey(a)
-	if t.blocks.has(known, now) {
-		return attempt{}, refusal()
-	}
-	var (
-		begun        bool
-		blockedUntil *time.Time
-		l            = parseLogin(identifier)
-	)
-	args := append(accountRule.args(known, now), a.address.bytes(), l.email, l.handle, now.Add(-keepKnownAddress))
-	if err := t.pool.QueryRow(ctx, sqlBeginKnownAttempt, args...).Scan(&begun, &blockedUntil); err != nil {
-		return attempt{}, fmt.Errorf("begin log-in attempt from a known address: %w", err)
-	}
-	if begun {
-		return attempt{throttle: t, account: known, known: a.address}, nil
-	}
-	// Unknown, or blocked as well: make no more queries for the moment.
-	if blockedUntil != nil && blockedUntil.Before(until) {
-		until = *blockedUntil
-	}
-	t.blocks.remember(known, now, until)
-	return attempt{}, refusal()
+	return attempt{}, t.refuse(scope, until.Sub(now))
 }
 
-// knownKey returns the key of one login at one known address.
-func (t *throttle) knownKey(a attempt) throttleKey {
-	return t.key(scopeKnown, string(a.account[:])+string(a.address[:]))
+// beginKnownAttempt counts an attempt under the key known, if its user has signed in from the
+// address or on the device with the key from.
+func (t *throttle) beginKnownAttempt(ctx context.Context, known, from throttleKey, l login, now time.Time) (begun bool, blockedUntil *time.Time, err error) {
+	args := append(accountRule.args(known, now), from.bytes(), l.email, l.handle, now.Add(-keepKnownAddress))
+	err = t.pool.QueryRow(ctx, sqlBeginKnownAttempt, args...).Scan(&begun, &blockedUntil)
+	return begun, blockedUntil, err
 }
 
 const sqlPruneKnownAddresses = `

@@ -34,7 +34,7 @@ func (s *Service) LogIn(ctx context.Context, identifier, password, otp string, c
 		if tokens, err = s.openSession(ctx, tx, user, client, confirmed.changedAt); err != nil {
 			return err
 		}
-		if err := s.signedIn(ctx, tx, EventSignedIn, user.ID, tokens.SessionID, client); err != nil {
+		if err := s.signedIn(ctx, tx, EventSignedIn, user.ID, &tokens, client, ""); err != nil {
 			return err
 		}
 		return confirmed.right(ctx, tx)
@@ -45,6 +45,7 @@ func (s *Service) LogIn(ctx context.Context, identifier, password, otp string, c
 	}
 	_ = failpoint.Point("auth.logged_in")
 	s.logSignIn(ctx, user, identifier, client, nil)
+	s.logNewDevice(ctx, user, tokens, client)
 	return tokens, user, nil
 }
 
@@ -78,7 +79,7 @@ func (s *Service) checkLogin(ctx context.Context, identifier, password string, c
 		return User{}, confirmation{}, err
 	}
 	defer ticket.leave()
-	attempt, err := s.throttle.begin(ctx, identifier, client.Address)
+	attempt, err := s.throttle.begin(ctx, identifier, client)
 	if err != nil {
 		return User{}, confirmation{}, err
 	}

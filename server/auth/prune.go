@@ -45,12 +45,20 @@ DELETE FROM reset_codes
         ORDER BY expires_at LIMIT $2
           FOR UPDATE SKIP LOCKED))`
 
+const sqlPruneDeviceLogins = `
+DELETE FROM device_logins
+ WHERE id = ANY(ARRAY(
+       SELECT id FROM device_logins
+        WHERE expires_at < $1
+        ORDER BY expires_at LIMIT $2
+          FOR UPDATE SKIP LOCKED))`
+
 // Prune deletes, at most limit rows of each: refresh tokens, sessions, secrets of API keys and
 // reset codes that expired more than a week ago, revoked or not; expired counts of failed log-ins;
-// addresses that their user has not signed in from for 90 days; and security events older than 180
-// days. It returns the number of deleted rows. If that is limit or more, the caller should call it
-// again at once. Used tokens of a session that can still be refreshed are kept, because they show
-// that a token is used a second time.
+// addresses and devices that their user has not signed in from for 90 days; expired requests of
+// devices; and security events older than 180 days. It returns the number of deleted rows. If that
+// is limit or more, the caller should call it again at once. Used tokens of a session that can
+// still be refreshed are kept, because they show that a token is used a second time.
 func (s *Service) Prune(ctx context.Context, limit int) (deleted int64, err error) {
 	now := s.now()
 	for _, old := range []struct {
@@ -62,6 +70,8 @@ func (s *Service) Prune(ctx context.Context, limit int) (deleted int64, err erro
 		{"secrets of API keys", sqlPruneAPIKeySecrets, now.Add(-keepExpired)},
 		{"failed log-ins", sqlPruneThrottle, now},
 		{"known addresses", sqlPruneKnownAddresses, now.Add(-keepKnownAddress)},
+		{"known devices", sqlPruneKnownDevices, now.Add(-keepKnownDevice)},
+		{"device log-ins", sqlPruneDeviceLogins, now},
 		{"reset codes", sqlPruneResetCodes, now.Add(-keepExpired)},
 		{"security events", sqlPruneEvents, now.Add(-keepEvents)},
 	} {

@@ -35,7 +35,7 @@ const (
 SELECT ` + userColumns + `
   FROM users u
  WHERE (email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, ''))
-   AND ($3::bytea IS NULL OR EXISTS (SELECT FROM known_addresses k WHERE k.user_id = u.id AND k.address = $3))
+   AND ` + isKnown + `
  LIMIT 1`
 
 	sqlLockResetCode = `
@@ -67,7 +67,7 @@ func (s *Service) ResetPassword(ctx context.Context, in ResetPasswordInput) erro
 		return err
 	}
 	defer ticket.leave()
-	attempt, err := s.throttle.begin(ctx, in.Login, in.Client.Address)
+	attempt, err := s.throttle.begin(ctx, in.Login, in.Client)
 	if err != nil {
 		s.logSignIn(ctx, User{}, in.Login, in.Client, err)
 		return fmt.Errorf("reset password: %w", err)

@@ -25,6 +25,9 @@ const (
 	EventSignedUp            SecurityEvent = "signed_up"
 	EventSignedIn            SecurityEvent = "signed_in"
 	EventSignInFailed        SecurityEvent = "sign_in_failed"
+	EventNewDevice           SecurityEvent = "new_device" // a sign-in without the device token of an earlier one
+	EventDeviceApproved      SecurityEvent = "device_approved"
+	EventDeviceDenied        SecurityEvent = "device_denied"
 	EventSignedOut           SecurityEvent = "signed_out"
 	EventSessionRevoked      SecurityEvent = "session_revoked"
 	EventRefreshTokenReused  SecurityEvent = "refresh_token_reused"
@@ -56,6 +59,7 @@ const (
 // securityEvents are all of them.
 var securityEvents = []SecurityEvent{
 	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
+	EventNewDevice, EventDeviceApproved, EventDeviceDenied,
 	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventHandleChanged, EventPasswordChanged, EventFrozen,
 	EventSecondFactorAdded, EventSecondFactorRemoved, EventRecoveryCodeUsed,
 	EventKeyCreated, EventKeyRotated, EventKeyRevoked, EventLimitChanged, EventKeyRefused,

@@ -85,12 +85,13 @@ func TestSecurityEvents(t *testing.T) {
 	testkit.Must(t, h.Reinstate(ctx, alice.ID, "x"))
 	h.block("alice")
 
-	testkit.Equal(t, "rows", fmt.Sprint(h.history(alice.ID)[:13]), fmt.Sprint([]string{
-		"signed_up", "sign_in_failed", "sign_in_failed", "signed_in", "refresh_token_reused", "signed_in", "signed_in", "signed_out",
+	testkit.Equal(t, "rows", fmt.Sprint(h.history(alice.ID)[:16]), fmt.Sprint([]string{
+		"signed_up", "sign_in_failed", "sign_in_failed", "new_device", "signed_in", "refresh_token_reused",
+		"new_device", "signed_in", "new_device", "signed_in", "signed_out",
 		"session_revoked", "role_changed", "suspended", "reinstated", "sign_in_failed",
 	}))
 	for event, want := range map[SecurityEvent]int{
-		EventSignedUp: 1, EventSignInFailed: 2 + accountRule.free, EventSignedIn: 3, EventRefreshTokenReused: 2, EventRefreshRefused: 1,
+		EventSignedUp: 1, EventSignInFailed: 2 + accountRule.free, EventSignedIn: 3, EventNewDevice: 3, EventRefreshTokenReused: 2, EventRefreshRefused: 1,
 		EventSignedOut: 2, EventSessionRevoked: 1, EventRoleChanged: 1, EventSuspended: 1, EventReinstated: 1,
 		EventSignInRefused: 1, EventSignInThrottled: 1,
 	} {

@@ -30,6 +30,7 @@ type Config struct {
 	AccessTTL       time.Duration    // 15 minutes
 	SessionLifetime time.Duration    // from the log-in to the end of a session, however it is used: 90 days
 	SessionIdle     time.Duration    // after which a session that is not used ends: 14 days
+	DevicePoll      time.Duration    // between two polls of a device that waits for its approval: 5 s; whole seconds, 1 to 60
 	Lease           time.Duration    // maximum age of the session cache: 250 ms
 	Issuer          string           // "kizo"
 	Audience        string           // "kizo"
@@ -154,6 +155,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SessionIdle == 0 {
 		c.SessionIdle = DefaultSessionIdle
+	}
+	if c.DevicePoll == 0 {
+		c.DevicePoll = 5 * time.Second
 	}
 	if c.Lease == 0 {
 		c.Lease = defaultLease

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,6 +19,7 @@ type Tokens struct {
 	ExpiresIn    time.Duration // remaining life of the access token
 	SessionID    uuid.UUID
 	SessionEnds  time.Time // when the refresh token expires
+	DeviceToken  string    // for a new device to keep, and to send with later log-ins; empty if the device is known
 }
 
 // Format omits the tokens for every verb of fmt.
@@ -56,12 +56,8 @@ func hashRefresh(secret []byte) []byte {
 }
 
 func parseRefreshToken(token string) (hash []byte, ok bool) {
-	text, ok := strings.CutPrefix(token, refreshPrefix)
-	if !ok || len(text) != base64.RawURLEncoding.EncodedLen(32) {
-		return nil, false
-	}
-	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil {
+	secret, ok := parseSecret(refreshPrefix, token)
+	if !ok {
 		return nil, false
 	}
 	return hashRefresh(secret), true

@@ -49,16 +49,16 @@ func TestClientIsCleaned(t *testing.T) {
 	h := newHarness(t)
 	_, user := h.signUp("alice")
 	for _, c := range []struct{ in, want Client }{
-		{Client{"\x1b]52;c;AAAA\x07kizo\u202e/1\r\n\x00\u009b2J", "::ffff:192.0.2.7"}, Client{"]52;c;AAAAkizo/1 2J", "192.0.2.7"}},
-		{Client{strings.Repeat("é", 5000), "2001:db8::1%eth0"}, Client{strings.Repeat("é", 120), "2001:db8::1"}},
-		{Client{"\xff\xfe", "not an address"}, Client{"", ""}},
-		{Client{strings.Repeat("\u200b", 600), strings.Repeat("1", 600)}, Client{"", ""}},
+		{Client{UserAgent: "\x1b]52;c;AAAA\x07kizo\u202e/1\r\n\x00\u009b2J", Address: "::ffff:192.0.2.7"}, Client{UserAgent: "]52;c;AAAAkizo/1 2J", Address: "192.0.2.7"}},
+		{Client{UserAgent: strings.Repeat("é", 5000), Address: "2001:db8::1%eth0"}, Client{UserAgent: strings.Repeat("é", 120), Address: "2001:db8::1"}},
+		{Client{UserAgent: "\xff\xfe", Address: "not an address"}, Client{UserAgent: "", Address: ""}},
+		{Client{UserAgent: strings.Repeat("\u200b", 600), Address: strings.Repeat("1", 600)}, Client{UserAgent: "", Address: ""}},
 	} {
 		_, _, err := h.LogIn(t.Context(), "alice", goodPassword, "", c.in)
 		testkit.Must(t, err)
 		open, err := h.Sessions(t.Context(), user.ID)
 		testkit.Must(t, err)
-		testkit.Equal(t, "stored", Client{open[0].Client, open[0].Address}, c.want)
+		testkit.Equal(t, "stored", Client{UserAgent: open[0].Client, Address: open[0].Address}, c.want)
 	}
 }
 

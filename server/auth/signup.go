@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/server/failpoint"
@@ -59,7 +58,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 		if tokens, err = s.openSession(ctx, tx, user, in.Client, nil); err != nil {
 			return err
 		}
-		return s.signedIn(ctx, tx, EventSignedUp, user.ID, tokens.SessionID, in.Client)
+		return s.signedIn(ctx, tx, EventSignedUp, user.ID, &tokens, in.Client, "")
 	})
 	if err != nil {
 		return Tokens{}, User{}, fmt.Errorf("sign up: %w", err)
@@ -69,12 +68,28 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 	return tokens, user, nil
 }
 
-// signedIn records that a session was opened, in the transaction that opens it.
-func (s *Service) signedIn(ctx context.Context, tx pgx.Tx, event SecurityEvent, userID UserID, sessionID uuid.UUID, client Client) error {
+// signedIn records that a session was opened, in the transaction that opens it. It adds a device
+// token to the tokens if the device is new.
+func (s *Service) signedIn(ctx context.Context, tx pgx.Tx, event SecurityEvent, userID UserID, tokens *Tokens, client Client, detail string) (err error) {
 	if err := s.throttle.rememberAddress(ctx, tx, userID, client.Address); err != nil {
 		return err
 	}
-	return s.record(ctx, tx, event, userID, sessionID, client, "")
+	if tokens.DeviceToken, err = s.useDevice(ctx, tx, userID, tokens.SessionID, client); err != nil {
+		return err
+	}
+	if tokens.DeviceToken != "" && event != EventSignedUp { // the first device is no news
+		if err := s.record(ctx, tx, EventNewDevice, userID, tokens.SessionID, client, ""); err != nil {
+			return err
+		}
+	}
+	return s.record(ctx, tx, event, userID, tokens.SessionID, client, detail)
+}
+
+// logNewDevice logs a log-in on a device that was not known.
+func (s *Service) logNewDevice(ctx context.Context, user User, tokens Tokens, client Client) {
+	if tokens.DeviceToken != "" {
+		s.events.write(ctx, EventNewDevice, append([]slog.Attr{slog.String("user", user.Handle)}, clientAttrs(client)...)...)
+	}
 }
 
 func (s *Service) hashNew(ctx context.Context, email, password string) (storedPassword, error) {

@@ -122,6 +122,9 @@ func TestDatabaseRefuses(t *testing.T) {
 	_, live := h.createKey(user.ID, "live")
 	_, gone := h.createKey(user.ID, "gone")
 	testkit.Must(t, h.RevokeAPIKey(t.Context(), user.ID, gone.ID, Client{}))
+	waiting, err := h.BeginDeviceLogin(t.Context(), Client{})
+	testkit.Must(t, err)
+	h.decide(user, open.SessionID, waiting.UserCode, true)
 	k, g := "'"+live.ID.String()+"'", "'"+gone.ID.String()+"'"
 	for sql, state := range map[string]string{
 		"DELETE FROM api_keys": "42501",
@@ -149,6 +152,12 @@ func TestDatabaseRefuses(t *testing.T) {
 		"INSERT INTO former_handles SELECT 'thief', id, now() FROM users":              "42501",
 		"UPDATE former_handles SET user_id = gen_random_uuid()":                        "42501",
 		"DELETE FROM former_handles":                                                   "42501",
+		"UPDATE device_logins SET decided_by = gen_random_uuid()":                      "23000",
+		"UPDATE device_logins SET approved = false":                                    "23000",
+		"UPDATE device_logins SET expires_at = 'infinity'":                             "42501",
+		"UPDATE device_logins SET user_code_hash = sha256('x')":                        "42501",
+		"UPDATE known_devices SET token_hash = sha256('x')":                            "42501",
+		"UPDATE known_devices SET user_id = gen_random_uuid()":                         "42501",
 		"UPDATE sessions SET user_id = gen_random_uuid() WHERE id = " + s:              "42501",
 		"UPDATE sessions SET expires_at = 'infinity' WHERE id = " + s:                  "42501",
 		"UPDATE refresh_tokens SET expires_at = 'infinity' WHERE session_id = " + s:    "42501",
@@ -212,7 +221,11 @@ INSERT INTO api_keys (id, user_id, name, scopes, created_at)
 SELECT gen_random_uuid(), id, 'k', '{read}', now() FROM users;
 INSERT INTO api_key_secrets (secret_hash, key_id, created_at, expires_at)
 SELECT sha256(id::text::bytea), id, now(), now() + '30d' FROM api_keys;
-ANALYZE users, sessions, refresh_tokens, login_throttle, api_keys, api_key_secrets;
+INSERT INTO known_addresses (user_id, address, used_at) SELECT user_id, sha256(id::text::bytea), now() FROM sessions;
+INSERT INTO known_devices (user_id, token_hash, session_id, created_at, used_at) SELECT user_id, sha256(id::text::bytea), id, now(), now() FROM sessions;
+INSERT INTO device_logins (id, device_code_hash, user_code_hash, address_key, client, address, created_at, expires_at)
+SELECT id, sha256(id::text::bytea), sha256(id::text::bytea), sha256(id::text::bytea), '', '', now(), now() + '10min' FROM sessions;
+ANALYZE known_addresses, known_devices, device_logins, users, sessions, refresh_tokens, login_throttle, api_keys, api_key_secrets;
 SET plan_cache_mode = force_generic_plan`)
 	testkit.Must(t, err)
 	for name, c := range map[string]struct{ sql, args string }{
@@ -237,6 +250,12 @@ SET plan_cache_mode = force_generic_plan`)
 		"revoked": {sqlRevokeAPIKeys, "gen_random_uuid(), now()"},
 		"rotated": {sqlReplaceSecrets, "gen_random_uuid(), now(), now()"},
 		"prune 4": {sqlPruneAPIKeySecrets, "now(), 10"},
+		"device":  {sqlUseDevice, "gen_random_uuid(), sha256('x'), now(), gen_random_uuid(), now()"},
+		"devices": {sqlAddDevice, "gen_random_uuid(), sha256('x'), now(), gen_random_uuid(), 19"},
+		"poll":    {sqlLockDeviceLogin, "sha256('x')"},
+		"code":    {sqlFindDeviceLogin, "ARRAY[sha256('x'), sha256('y')], now(), sha256('z'), gen_random_uuid()"},
+		"decide":  {sqlDecideDeviceLogin, "gen_random_uuid(), ARRAY[sha256('x')], now(), true, gen_random_uuid(), gen_random_uuid()"},
+		"expired": {sqlPruneDeviceLogins, "now(), 10"},
 		"attempt": {sqlBeginAttempt, "sha256('x'), now(), 60, 5, 15, 900, sha256('y')"},
 	} {
 		_, err := owner.Exec(t.Context(), fmt.Sprintf("DEALLOCATE ALL; PREPARE it AS %s", c.sql))

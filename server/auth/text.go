@@ -16,6 +16,8 @@ import (
 type Client struct {
 	UserAgent string
 	Address   string // an IP address; other texts are dropped
+
+	DeviceToken string // of an earlier log-in; anything else counts as none
 }
 
 const (

@@ -34,7 +34,8 @@ import (
 // many guesses as are hashed in that time are then free. In return, a storm of wrong passwords does
 // not make payments wait for its flushes of the write-ahead log.
 //
-// Addresses from which a user has signed in have their own counts: see knownaddress.go.
+// Addresses and devices from which a user has signed in have their own counts: see knownaddress.go
+// and knowndevice.go.
 type throttle struct {
 	pool   *pgxpool.Pool
 	pepper func() Secret // the current pepper
@@ -161,38 +162,54 @@ func (t *throttle) lookUp(ctx context.Context, payer UserID) error {
 type attempt struct {
 	*throttle
 	account, address throttleKey // address is zero if it is unknown
-	// known is set if the attempt was counted for a known address; then only users who have
-	// signed in from that address may sign in.
+	device           throttleKey // zero without a device token
+	// known is set if the attempt was counted for a known address or device, whose key it is; then
+	// only users who have signed in from there may sign in.
 	known throttleKey
 }
 
 // begin counts the attempt or refuses it. The caller must call right, wrong or giveBack; an
 // attempt that a crash interrupts counts as wrong.
-func (t *throttle) begin(ctx context.Context, identifier, address string) (attempt, error) {
-	a := attempt{throttle: t, account: t.accountKey(identifier), address: t.addressKey(address)}
+func (t *throttle) begin(ctx context.Context, identifier string, client Client) (attempt, error) {
+	a := attempt{throttle: t, account: t.accountKey(identifier), address: t.addressKey(client.Address), device: deviceHash(client.DeviceToken)}
 	now := t.clock()
-	if scope, until := t.blocks.find(now, a.account, a.address); scope != "" {
-		return t.beginKnown(ctx, identifier, a, scope, until, now)
+	scope, until, err := a.countAttempt(ctx, now)
+	switch {
+	case err != nil:
+		return attempt{}, fmt.Errorf("begin log-in attempt: %w", err)
+	case scope == "":
+		return a, nil
+	case until.IsZero():
+		return attempt{}, t.refuse(scope, 0)
+	}
+	return t.beginKnown(ctx, identifier, a, scope, until, now)
+}
+
+// countAttempt counts the attempt, unless its account or address is blocked: then it returns the
+// scope and the end of the block, which is zero if the attempt may be repeated at once.
+func (a attempt) countAttempt(ctx context.Context, now time.Time) (scope string, until time.Time, err error) {
+	if scope, until := a.blocks.find(now, a.account, a.address); scope != "" {
+		return scope, until, nil
 	}
 	var (
 		begun                      bool
 		addressUntil, accountUntil *time.Time
 	)
 	args := append(accountRule.args(a.account, now), a.address.bytes())
-	if err := t.pool.QueryRow(ctx, sqlBeginAttempt, args...).Scan(&begun, &addressUntil, &accountUntil); err != nil {
-		return attempt{}, fmt.Errorf("begin log-in attempt: %w", err)
+	if err := a.pool.QueryRow(ctx, sqlBeginAttempt, args...).Scan(&begun, &addressUntil, &accountUntil); err != nil {
+		return "", time.Time{}, err
 	}
 	switch {
 	case begun:
-		return a, nil
+		return "", time.Time{}, nil
 	case addressUntil != nil:
-		t.blocks.remember(a.address, now, *addressUntil)
-		return t.beginKnown(ctx, identifier, a, scopeAddress, *addressUntil, now)
+		a.blocks.remember(a.address, now, *addressUntil)
+		return scopeAddress, *addressUntil, nil
 	case accountUntil != nil:
-		t.blocks.remember(a.account, now, *accountUntil)
-		return t.beginKnown(ctx, identifier, a, scopeAccount, *accountUntil, now)
+		a.blocks.remember(a.account, now, *accountUntil)
+		return scopeAccount, *accountUntil, nil
 	}
-	return attempt{}, t.refuse(scopeAccount, 0) // another attempt has added the row after the snapshot of this one
+	return scopeAccount, time.Time{}, nil // another attempt has added the row after the snapshot of this one
 }
 
 // args returns the first arguments of a statement with firstFailure.

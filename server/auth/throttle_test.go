@@ -294,7 +294,7 @@ CREATE CONSTRAINT TRIGGER note AFTER INSERT ON sessions DEFERRABLE INITIALLY DEF
 	wrong()
 	testkit.Equal(t, "the second", fmt.Sprint(commits()), fmt.Sprint(want))
 	h.logIn("alice")
-	want = []string{"login_throttle off", "security_events on", "sessions on"}
+	want = []string{"login_throttle off", "security_events on", "security_events on", "sessions on"} // signed in, on a new device
 	testkit.Equal(t, "the right password", fmt.Sprint(commits()), fmt.Sprint(want))
 }
 

@@ -17,6 +17,21 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// BeginDeviceLogin Ask for codes with which a device without a keyboard is logged in (RFC 8628)
+	// (POST /v1/auth/device)
+	BeginDeviceLogin(c *fiber.Ctx) error
+	// ApproveDeviceLogin Let a device start a session as the user
+	// (POST /v1/auth/device/approve)
+	ApproveDeviceLogin(c *fiber.Ctx) error
+	// DenyDeviceLogin Refuse the request of a device
+	// (POST /v1/auth/device/deny)
+	DenyDeviceLogin(c *fiber.Ctx) error
+	// FindDeviceLogin Show the device that waits with a user code; wrong codes are counted by user and by address
+	// (POST /v1/auth/device/find)
+	FindDeviceLogin(c *fiber.Ctx) error
+	// FinishDeviceLogin Start the session of a device whose request was approved
+	// (POST /v1/auth/device/token)
+	FinishDeviceLogin(c *fiber.Ctx) error
 	// ListApiKeys List the user's API keys, without their secrets
 	// (GET /v1/auth/keys)
 	ListApiKeys(c *fiber.Ctx) error
@@ -225,6 +240,96 @@ type ServerInterfaceWrapper struct {
 
 type MiddlewareFunc fiber.Handler
 type HandlerMiddlewareFunc func(c *fiber.Ctx, next fiber.Handler) error
+
+// BeginDeviceLogin operation middleware
+func (siw *ServerInterfaceWrapper) BeginDeviceLogin(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.BeginDeviceLogin(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ApproveDeviceLogin operation middleware
+func (siw *ServerInterfaceWrapper) ApproveDeviceLogin(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ApproveDeviceLogin(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// DenyDeviceLogin operation middleware
+func (siw *ServerInterfaceWrapper) DenyDeviceLogin(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.DenyDeviceLogin(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// FindDeviceLogin operation middleware
+func (siw *ServerInterfaceWrapper) FindDeviceLogin(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.FindDeviceLogin(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// FinishDeviceLogin operation middleware
+func (siw *ServerInterfaceWrapper) FinishDeviceLogin(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.FinishDeviceLogin(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
 
 // ListApiKeys operation middleware
 func (siw *ServerInterfaceWrapper) ListApiKeys(c *fiber.Ctx) error {
@@ -2181,6 +2286,16 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/auth/login", wrapper.LogIn)
 
+	router.Post(options.BaseURL+"/v1/auth/device", wrapper.BeginDeviceLogin)
+
+	router.Post(options.BaseURL+"/v1/auth/device/token", wrapper.FinishDeviceLogin)
+
+	router.Post(options.BaseURL+"/v1/auth/device/find", wrapper.FindDeviceLogin)
+
+	router.Post(options.BaseURL+"/v1/auth/device/approve", wrapper.ApproveDeviceLogin)
+
+	router.Post(options.BaseURL+"/v1/auth/device/deny", wrapper.DenyDeviceLogin)
+
 	router.Post(options.BaseURL+"/v1/auth/refresh", wrapper.Refresh)
 
 	router.Post(options.BaseURL+"/v1/auth/logout", wrapper.LogOut)
@@ -2337,6 +2452,183 @@ type TransferJSONResponse struct {
 	Body Transfer
 
 	Headers TransferResponseHeaders
+}
+
+type BeginDeviceLoginRequestObject struct {
+}
+
+type BeginDeviceLoginResponseObject interface {
+	VisitBeginDeviceLoginResponse(ctx *fiber.Ctx) error
+}
+
+type BeginDeviceLogin201JSONResponse DeviceLogin
+
+func (response BeginDeviceLogin201JSONResponse) VisitBeginDeviceLoginResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(201)
+
+	return ctx.JSON(&response)
+}
+
+type BeginDeviceLogindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response BeginDeviceLogindefaultApplicationProblemPlusJSONResponse) VisitBeginDeviceLoginResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ApproveDeviceLoginRequestObject struct {
+	Body *ApproveDeviceLoginJSONRequestBody
+}
+
+type ApproveDeviceLoginResponseObject interface {
+	VisitApproveDeviceLoginResponse(ctx *fiber.Ctx) error
+}
+
+type ApproveDeviceLogin204Response struct {
+}
+
+func (response ApproveDeviceLogin204Response) VisitApproveDeviceLoginResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type ApproveDeviceLogindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ApproveDeviceLogindefaultApplicationProblemPlusJSONResponse) VisitApproveDeviceLoginResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type DenyDeviceLoginRequestObject struct {
+	Body *DenyDeviceLoginJSONRequestBody
+}
+
+type DenyDeviceLoginResponseObject interface {
+	VisitDenyDeviceLoginResponse(ctx *fiber.Ctx) error
+}
+
+type DenyDeviceLogin204Response struct {
+}
+
+func (response DenyDeviceLogin204Response) VisitDenyDeviceLoginResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type DenyDeviceLogindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DenyDeviceLogindefaultApplicationProblemPlusJSONResponse) VisitDenyDeviceLoginResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type FindDeviceLoginRequestObject struct {
+	Body *FindDeviceLoginJSONRequestBody
+}
+
+type FindDeviceLoginResponseObject interface {
+	VisitFindDeviceLoginResponse(ctx *fiber.Ctx) error
+}
+
+type FindDeviceLogin200JSONResponse DeviceRequest
+
+func (response FindDeviceLogin200JSONResponse) VisitFindDeviceLoginResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type FindDeviceLogindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response FindDeviceLogindefaultApplicationProblemPlusJSONResponse) VisitFindDeviceLoginResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type FinishDeviceLoginRequestObject struct {
+	Body *FinishDeviceLoginJSONRequestBody
+}
+
+type FinishDeviceLoginResponseObject interface {
+	VisitFinishDeviceLoginResponse(ctx *fiber.Ctx) error
+}
+
+type FinishDeviceLogin200JSONResponse Tokens
+
+func (response FinishDeviceLogin200JSONResponse) VisitFinishDeviceLoginResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type FinishDeviceLogindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response FinishDeviceLogindefaultApplicationProblemPlusJSONResponse) VisitFinishDeviceLoginResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
 }
 
 type ListApiKeysRequestObject struct {
@@ -4792,6 +5084,21 @@ func (response CreateWithdrawaldefaultApplicationProblemPlusJSONResponse) VisitC
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// BeginDeviceLogin Ask for codes with which a device without a keyboard is logged in (RFC 8628)
+	// (POST /v1/auth/device)
+	BeginDeviceLogin(ctx context.Context, request BeginDeviceLoginRequestObject) (BeginDeviceLoginResponseObject, error)
+	// ApproveDeviceLogin Let a device start a session as the user
+	// (POST /v1/auth/device/approve)
+	ApproveDeviceLogin(ctx context.Context, request ApproveDeviceLoginRequestObject) (ApproveDeviceLoginResponseObject, error)
+	// DenyDeviceLogin Refuse the request of a device
+	// (POST /v1/auth/device/deny)
+	DenyDeviceLogin(ctx context.Context, request DenyDeviceLoginRequestObject) (DenyDeviceLoginResponseObject, error)
+	// FindDeviceLogin Show the device that waits with a user code; wrong codes are counted by user and by address
+	// (POST /v1/auth/device/find)
+	FindDeviceLogin(ctx context.Context, request FindDeviceLoginRequestObject) (FindDeviceLoginResponseObject, error)
+	// FinishDeviceLogin Start the session of a device whose request was approved
+	// (POST /v1/auth/device/token)
+	FinishDeviceLogin(ctx context.Context, request FinishDeviceLoginRequestObject) (FinishDeviceLoginResponseObject, error)
 	// ListApiKeys List the user's API keys, without their secrets
 	// (GET /v1/auth/keys)
 	ListApiKeys(ctx context.Context, request ListApiKeysRequestObject) (ListApiKeysResponseObject, error)
@@ -5006,6 +5313,167 @@ type strictHandler struct {
 
 // BodyLocal is the name of the local value that holds a pointer to the decoded body.
 const BodyLocal = "body"
+
+// BeginDeviceLogin operation middleware
+func (sh *strictHandler) BeginDeviceLogin(ctx *fiber.Ctx) error {
+	var request BeginDeviceLoginRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.BeginDeviceLogin(ctx.UserContext(), request.(BeginDeviceLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BeginDeviceLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BeginDeviceLoginResponseObject); ok {
+		if err := validResponse.VisitBeginDeviceLoginResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ApproveDeviceLogin operation middleware
+func (sh *strictHandler) ApproveDeviceLogin(ctx *fiber.Ctx) error {
+	var request ApproveDeviceLoginRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*ApproveDeviceLoginJSONRequestBody)
+	if !ok {
+		body = new(ApproveDeviceLoginJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ApproveDeviceLogin(ctx.UserContext(), request.(ApproveDeviceLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApproveDeviceLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ApproveDeviceLoginResponseObject); ok {
+		if err := validResponse.VisitApproveDeviceLoginResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DenyDeviceLogin operation middleware
+func (sh *strictHandler) DenyDeviceLogin(ctx *fiber.Ctx) error {
+	var request DenyDeviceLoginRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*DenyDeviceLoginJSONRequestBody)
+	if !ok {
+		body = new(DenyDeviceLoginJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.DenyDeviceLogin(ctx.UserContext(), request.(DenyDeviceLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DenyDeviceLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DenyDeviceLoginResponseObject); ok {
+		if err := validResponse.VisitDenyDeviceLoginResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FindDeviceLogin operation middleware
+func (sh *strictHandler) FindDeviceLogin(ctx *fiber.Ctx) error {
+	var request FindDeviceLoginRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*FindDeviceLoginJSONRequestBody)
+	if !ok {
+		body = new(FindDeviceLoginJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.FindDeviceLogin(ctx.UserContext(), request.(FindDeviceLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindDeviceLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FindDeviceLoginResponseObject); ok {
+		if err := validResponse.VisitFindDeviceLoginResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FinishDeviceLogin operation middleware
+func (sh *strictHandler) FinishDeviceLogin(ctx *fiber.Ctx) error {
+	var request FinishDeviceLoginRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*FinishDeviceLoginJSONRequestBody)
+	if !ok {
+		body = new(FinishDeviceLoginJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.FinishDeviceLogin(ctx.UserContext(), request.(FinishDeviceLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FinishDeviceLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FinishDeviceLoginResponseObject); ok {
+		if err := validResponse.VisitFinishDeviceLoginResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
 
 // ListApiKeys operation middleware
 func (sh *strictHandler) ListApiKeys(ctx *fiber.Ctx) error {
