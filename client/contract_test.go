@@ -119,7 +119,7 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 		"RemoveLimit":     func(ctx context.Context, k *Client) error { _, err := k.RemoveLimit(ctx, "USD"); return err },
 		"LimitsOf":        func(ctx context.Context, k *Client) error { _, err := k.LimitsOf(ctx, "ada"); return err },
 		"Reconcile":       func(ctx context.Context, k *Client) error { _, err := k.Reconcile(ctx); return err },
-		"Audit":           func(ctx context.Context, k *Client) error { _, err := k.Audit(ctx); return err },
+		"Audit":           func(ctx context.Context, k *Client) error { _, err := k.Audit(ctx, true); return err },
 		"History":         func(ctx context.Context, k *Client) error { _, err := k.History(ctx, "minute"); return err },
 		"Actions":         func(ctx context.Context, k *Client) error { _, err := k.Actions(ctx, 1); return err },
 		"Explain":         func(ctx context.Context, k *Client) error { _, err := k.Explain(ctx, id); return err },

@@ -93,9 +93,14 @@ func (c *Client) Reconcile(ctx context.Context) (Reconciliation, error) {
 	return read[Reconciliation](ctx, c, request, err)
 }
 
-// Audit recomputes every invariant of the books.
-func (c *Client) Audit(ctx context.Context) (AuditReport, error) {
-	request, err := c.send(http.MethodPost, "/v1/ops/audit", nil)
+// Audit recomputes every invariant of the books or, if it is incremental, checks what is new since
+// the last signed audit. It fails with NoSignedAudit if there is none that it can continue.
+func (c *Client) Audit(ctx context.Context, incremental bool) (AuditReport, error) {
+	path := "/v1/ops/audit"
+	if incremental {
+		path += "?mode=incremental"
+	}
+	request, err := c.send(http.MethodPost, path, nil)
 	return read[AuditReport](ctx, c, request, err)
 }
 

@@ -172,6 +172,7 @@ const (
 	MemoMalformed           = openapi.MemoMalformed
 	TagsMalformed           = openapi.TagsMalformed
 	MethodNotAllowed        = openapi.MethodNotAllowed
+	NoSignedAudit           = openapi.NoSignedAudit
 	NotDev                  = openapi.NotDev
 	NameMalformed           = openapi.NameMalformed
 	NameReserved            = openapi.NameReserved

@@ -125,6 +125,7 @@ const (
 	NameMalformed           ProblemCode = "name_malformed"
 	NameReserved            ProblemCode = "name_reserved"
 	NetworkMalformed        ProblemCode = "network_malformed"
+	NoSignedAudit           ProblemCode = "no_signed_audit"
 	NotDev                  ProblemCode = "not_dev"
 	OtpInvalid              ProblemCode = "otp_invalid"
 	OtpRequired             ProblemCode = "otp_required"
@@ -265,6 +266,8 @@ func (e ProblemCode) Valid() bool {
 	case NameReserved:
 		return true
 	case NetworkMalformed:
+		return true
+	case NoSignedAudit:
 		return true
 	case NotDev:
 		return true
@@ -693,7 +696,19 @@ type AuditCheck struct {
 // AuditReport defines model for AuditReport.
 type AuditReport struct {
 	Checks []AuditCheck `json:"checks"`
-	Ok     bool         `json:"ok"`
+
+	// FullAt Of an incremental audit: when the last full one was made
+	FullAt *time.Time `json:"full_at,omitempty"`
+
+	// Mode full or incremental
+	Mode *string `json:"mode,omitempty"`
+	Ok   bool    `json:"ok"`
+
+	// Signed Whether the next incremental audit can continue this one
+	Signed *bool `json:"signed,omitempty"`
+
+	// Since Of an incremental audit: when the audit was made that it continues
+	Since *time.Time `json:"since,omitempty"`
 }
 
 // AuditSnapshot defines model for AuditSnapshot.
@@ -1934,6 +1949,12 @@ type StreamEventsParams struct {
 type OpsListActionsParams struct {
 	// Limit 1 to 100, the default is 20
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// OpsAuditParams defines parameters for OpsAudit.
+type OpsAuditParams struct {
+	// Mode full, which is the default, or incremental
+	Mode *string `form:"mode,omitempty" json:"mode,omitempty"`
 }
 
 // OpsHistoryParams defines parameters for OpsHistory.

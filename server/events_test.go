@@ -130,8 +130,16 @@ func TestSnapshotsForOperators(t *testing.T) {
 	if full.LastAudit != nil || full.Janitor.NeedsReview != 0 || full.Workers.Slots == 0 {
 		t.Errorf("%+v", full)
 	}
-	_, err = olga.client().Audit(t.Context())
-	testkit.Must(t, err)
+	_, err = olga.client().Audit(t.Context(), true)
+	if problem, ok := errors.AsType[*client.Error](err); !ok || problem.Code != client.NoSignedAudit {
+		t.Errorf("an incremental audit before a full one: %v", err)
+	}
+	for _, incremental := range []bool{false, true} {
+		report, err := olga.client().Audit(t.Context(), incremental)
+		if err != nil || !report.Ok || !*report.Signed || (report.Since != nil) != incremental {
+			t.Errorf("incremental %v: %+v, %v", incremental, report, err)
+		}
+	}
 	if audited := next(func(s *client.OpsSnapshot) bool { return s.LastAudit != nil }); !audited.LastAudit.Ok {
 		t.Errorf("%+v", audited.LastAudit)
 	}

@@ -348,7 +348,7 @@ func (s *Server) newOps() *ops.Ops {
 	}
 	return ops.New(ops.Config{
 		Settler: s.settler, Queues: s.queues, Audited: s.monitor.audit, Snapshots: monitoring.NewSnapshots(snapshots),
-		History: s.monitor.history, Audit: s.auditor.Full,
+		History: s.monitor.history, Auditor: s.auditor,
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -58,19 +59,27 @@ func opsReconcileRun(ctx context.Context, opts *opsReconcileOptions) error {
 }
 
 type opsAuditOptions struct {
-	app    *app
-	output outputFlags
+	app         *app
+	output      outputFlags
+	incremental bool
 }
 
 func newOpsAuditCommand(a *app) *cobra.Command {
 	opts := &opsAuditOptions{app: a}
 	cmd := &cobra.Command{
-		Use:     "audit",
-		Short:   "Recompute every invariant of the books; exits with 1 if one is violated",
-		Example: `  kizo ops audit`,
-		Args:    takes(""),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return opsAuditRun(cmd.Context(), opts) },
+		Use:   "audit",
+		Short: "Recompute every invariant of the books; exits with 1 if one is violated",
+		Long: `Recompute every invariant of the books, and list the rows that violate one.
+
+The server signs an audit in which every invariant holds. With --incremental, it verifies the signature of the last one
+and checks what is new since then, which takes seconds where a full audit takes minutes. Only a full audit sees that a
+superuser of the database has changed an old row. Without a signed audit, the error is no_signed_audit.`,
+		Example: `  kizo ops audit
+  kizo ops audit --incremental`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return opsAuditRun(cmd.Context(), opts) },
 	}
+	cmd.Flags().BoolVar(&opts.incremental, "incremental", false, "check only what is new since the last signed audit")
 	opts.output.addTo(cmd, a, client.AuditReport{}, checkColumns...)
 	return cmd
 }
@@ -83,7 +92,7 @@ func opsAuditRun(ctx context.Context, opts *opsAuditOptions) error {
 	if err != nil {
 		return err
 	}
-	report, err := kizo.Audit(ctx)
+	report, err := kizo.Audit(ctx, opts.incremental)
 	if err != nil {
 		return err
 	}
@@ -97,6 +106,9 @@ func opsAuditRun(ctx context.Context, opts *opsAuditOptions) error {
 				result = "BROKEN: " + strings.Join(c.Broken, ", ")
 			}
 			rows = append(rows, []string{c.Name, strconv.FormatInt(c.Rows, 10), result, c.Sentence})
+		}
+		if report.Since != nil {
+			a.io.note("What is new since the audit of %s.", report.Since.UTC().Format(time.DateTime+" UTC"))
 		}
 		err = a.printList(opts.output, report.Checks, checkColumns, rows)
 	}

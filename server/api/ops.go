@@ -27,7 +27,7 @@ type Ops interface {
 	// Explain returns the timeline of a transfer. It calls people for the handles of the users that
 	// the timeline names.
 	Explain(ctx context.Context, t ledger.Transfer, people func(context.Context, []auth.UserID) (map[auth.UserID]auth.UserRef, error)) (openapi.Timeline, error)
-	Audit(ctx context.Context) (openapi.AuditReport, error)
+	Audit(ctx context.Context, mode ledger.AuditMode) (openapi.AuditReport, error)
 
 	// Snapshot returns the state of queues and health. It is called once per second while an
 	// operator watches. It does not fail: what cannot be determined is null.

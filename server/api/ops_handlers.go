@@ -173,9 +173,16 @@ func (a *API) OpsReconcile(ctx context.Context, _ routes.OpsReconcileRequestObje
 	return routes.OpsReconcile200JSONResponse(r), nil
 }
 
-// OpsAudit recomputes the invariants of the books.
-func (a *API) OpsAudit(ctx context.Context, _ routes.OpsAuditRequestObject) (routes.OpsAuditResponseObject, error) {
-	report, err := a.ops.Audit(ctx)
+// OpsAudit recomputes the invariants of the books, all or what is new.
+func (a *API) OpsAudit(ctx context.Context, r routes.OpsAuditRequestObject) (routes.OpsAuditResponseObject, error) {
+	mode := ledger.FullAudit
+	if asked := r.Params.Mode; asked != nil {
+		mode = ledger.AuditMode(*asked)
+	}
+	if mode != ledger.FullAudit && mode != ledger.IncrementalAudit {
+		return nil, reject(openapi.ParameterMalformed, "mode", "mode is full or incremental")
+	}
+	report, err := a.ops.Audit(ctx, mode)
 	if err != nil {
 		return nil, err
 	}

@@ -69,8 +69,8 @@ func (d *fakeOps) Explain(context.Context, ledger.Transfer, func(context.Context
 	return openapi.Timeline{Entries: []openapi.TimelineEntry{}, WaitsFor: "nothing", Next: "nothing", NextActor: openapi.Actor{Role: openapi.ActorRoleNone}}, d.did("explain")
 }
 
-func (d *fakeOps) Audit(context.Context) (openapi.AuditReport, error) {
-	return openapi.AuditReport{Ok: true, Checks: []openapi.AuditCheck{}}, d.did("audit")
+func (d *fakeOps) Audit(_ context.Context, mode ledger.AuditMode) (openapi.AuditReport, error) {
+	return openapi.AuditReport{Ok: true, Checks: []openapi.AuditCheck{}}, d.did("%s audit", mode)
 }
 
 func (d *fakeOps) Snapshot(context.Context) openapi.OpsSnapshot {
@@ -164,7 +164,14 @@ func TestOperatorsActionsAreRecorded(t *testing.T) {
 	h.get(olga, "/v1/ops/history?resolution=hour").wantProblem(openapi.ParameterMalformed)
 	h.get(olga, "/v1/ops/payments?limit=101").wantProblem(openapi.ParameterMalformed)
 	h.post(olga, "/v1/ops/reconcile", nil).want(200)
-	h.post(olga, "/v1/ops/audit", nil).want(200)
+	h.ops.take()
+	for path, done := range map[string]string{
+		"/v1/ops/audit": "full audit", "/v1/ops/audit?mode=full": "full audit", "/v1/ops/audit?mode=incremental": "incremental audit",
+	} {
+		h.post(olga, path, nil).want(200)
+		testkit.Equal(t, path, h.ops.take(), done)
+	}
+	h.post(olga, "/v1/ops/audit?mode=quick", nil).wantProblem(openapi.ParameterMalformed)
 	actions := read[openapi.ActionList](h.get(olga, "/v1/ops/actions?limit=2").want(200))
 	testkit.Equal(t, "actions", len(actions.Items), 2)
 	h.ops.fail = problem.New(problem.Code(openapi.QueueUnavailable), "away")

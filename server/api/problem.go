@@ -28,6 +28,7 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.TooManyStreams:       http.StatusTooManyRequests,
 	openapi.RouteNotFound:        http.StatusNotFound,
 	openapi.MethodNotAllowed:     http.StatusMethodNotAllowed,
+	openapi.NoSignedAudit:        http.StatusConflict,
 	openapi.NotDev:               http.StatusForbidden,
 	openapi.Forbidden:            http.StatusForbidden,
 	openapi.OwnAccount:           http.StatusForbidden,

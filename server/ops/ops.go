@@ -18,7 +18,7 @@ import (
 type Config struct {
 	Settler   *settle.Settler
 	Queues    *settle.Queues
-	Audit     func(context.Context) (ledger.Report, error)
+	Auditor   *ledger.Auditor
 	Audited   *monitoring.AuditStatus // gets the result of each audit
 	Snapshots *monitoring.Snapshots
 	History   *monitoring.History
@@ -163,14 +163,23 @@ func idOrAbsent(id uuid.UUID) *uuid.UUID {
 	return &id
 }
 
-// Audit checks every invariant of the ledger. Its result is also a metric.
-func (o *Ops) Audit(ctx context.Context) (openapi.AuditReport, error) {
-	report, err := o.config.Audit(ctx)
+// Audit checks every invariant of the ledger, of all rows or of what is new since the last signed
+// audit. Its result is also a metric.
+func (o *Ops) Audit(ctx context.Context, mode ledger.AuditMode) (openapi.AuditReport, error) {
+	audit := o.config.Auditor.Full
+	if mode == ledger.IncrementalAudit {
+		audit = o.config.Auditor.Incremental
+	}
+	report, err := audit(ctx)
 	if err != nil {
 		return openapi.AuditReport{}, err
 	}
 	o.config.Audited.Record(report)
-	view := openapi.AuditReport{Ok: report.OK(), Checks: make([]openapi.AuditCheck, len(report.Checks))}
+	name := string(report.Mode)
+	view := openapi.AuditReport{Ok: report.OK(), Mode: &name, Signed: &report.Signed, Checks: make([]openapi.AuditCheck, len(report.Checks))}
+	if mode == ledger.IncrementalAudit {
+		view.Since, view.FullAt = &report.Since, &report.FullAt
+	}
 	for i, c := range report.Checks {
 		view.Checks[i] = openapi.AuditCheck{Name: c.Name, Sentence: c.Sentence, Rows: c.Rows, Broken: c.Broken}
 	}

@@ -115,7 +115,7 @@ type ServerInterface interface {
 	OpsListActions(c *fiber.Ctx, params OpsListActionsParams) error
 	// OpsAudit Audit the books by recomputing every invariant
 	// (POST /v1/ops/audit)
-	OpsAudit(c *fiber.Ctx) error
+	OpsAudit(c *fiber.Ctx, params OpsAuditParams) error
 	// OpsHistory Return the recent figures of queues and latencies
 	// (GET /v1/ops/history)
 	OpsHistory(c *fiber.Ctx, params OpsHistoryParams) error
@@ -949,8 +949,26 @@ func (siw *ServerInterfaceWrapper) OpsListActions(c *fiber.Ctx) error {
 // OpsAudit operation middleware
 func (siw *ServerInterfaceWrapper) OpsAudit(c *fiber.Ctx) error {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsAuditParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "mode" -------------
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "mode", query, &params.Mode, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter mode: %w", err).Error())
+	}
+
 	handler := func(c *fiber.Ctx) error {
-		return siw.Handler.OpsAudit(c)
+		return siw.Handler.OpsAudit(c, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -3636,6 +3654,7 @@ func (response OpsListActionsdefaultApplicationProblemPlusJSONResponse) VisitOps
 }
 
 type OpsAuditRequestObject struct {
+	Params OpsAuditParams
 }
 
 type OpsAuditResponseObject interface {
@@ -6297,8 +6316,10 @@ func (sh *strictHandler) OpsListActions(ctx *fiber.Ctx, params OpsListActionsPar
 }
 
 // OpsAudit operation middleware
-func (sh *strictHandler) OpsAudit(ctx *fiber.Ctx) error {
+func (sh *strictHandler) OpsAudit(ctx *fiber.Ctx, params OpsAuditParams) error {
 	var request OpsAuditRequestObject
+
+	request.Params = params
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.OpsAudit(ctx.UserContext(), request.(OpsAuditRequestObject))
