@@ -21,6 +21,19 @@ func theCommands() *cobra.Command {
 	return newRootCommand(&app{io: &streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}, env: func(string) string { return "" }})
 }
 
+// The order of commands and fields does not depend on that of a Go map, so that two builds of a
+// release have the same bytes.
+func TestManPagesAreTheSameEachTime(t *testing.T) {
+	first := manPages(theCommands())
+	for range 20 {
+		for name, page := range manPages(theCommands()) {
+			if page != first[name] {
+				t.Fatalf("%s differs:\n%s\n---\n%s", name, first[name], page)
+			}
+		}
+	}
+}
+
 func TestEveryCommandHasAManPage(t *testing.T) {
 	pages := manPages(theCommands())
 	for _, cmd := range everyCommand(theCommands()) {

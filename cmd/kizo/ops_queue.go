@@ -76,12 +76,14 @@ func newOpsQueueCommand(a *app) *cobra.Command {
 
 func newOpsTasksCommand(a *app) *cobra.Command {
 	group := newGroup("tasks", "List tasks, and retry, archive or delete them", newOpsTasksListCommand(a))
-	for action, short := range map[string]string{
-		"retry": "Run a task now", "archive": "Archive a task, so that it does not run", "delete": "Delete a task; its payment is unchanged",
+	for _, act := range []struct{ action, short string }{ // in this order in each man page
+		{"retry", "Run a task now"},
+		{"archive", "Archive a task, so that it does not run"},
+		{"delete", "Delete a task; its payment is unchanged"},
 	} {
-		group.AddCommand(newActCommand(a, action+" TASK", short, "task."+action,
+		group.AddCommand(newActCommand(a, act.action+" TASK", act.short, "task."+act.action,
 			func(ctx context.Context, kizo *client.Client, task, reason string) error {
-				return kizo.ActOnTask(ctx, settlementQueue, task, action, reason)
+				return kizo.ActOnTask(ctx, settlementQueue, task, act.action, reason)
 			}))
 	}
 	return group
