@@ -166,6 +166,15 @@ func TestBehindNginx(t *testing.T) {
 	for _, attacker := range []*caller{newCaller(t, url, "127.0.0.2", nil), newCaller(t, url, "127.0.0.3", rotating())} {
 		t.Logf("refused after %d guesses", attacker.guessUntilRefused())
 	}
+	if a := newCaller(t, url, "127.0.0.7", nil).do(http.MethodPost, "/v1/transfers", "", strings.Repeat("x", 300<<10)); a.status != http.StatusRequestEntityTooLarge || a.field("code") != nil {
+		t.Errorf("a body of 300 KiB is answered with %d by kizod: %s", a.status, a.body)
+	}
+	if a := newCaller(t, url, "127.0.0.7", fixed(strings.Repeat("203.0.113.7, ", 2000))).do(http.MethodGet, "/v1/me", "", nil); a.status != http.StatusBadRequest {
+		t.Errorf("a header of 26 KB is answered with %d", a.status)
+	}
+	if policy := newCaller(t, url, "127.0.0.7", nil).do(http.MethodGet, "/openapi.yaml", "", nil).header.Get("Strict-Transport-Security"); policy == "" {
+		t.Error("answers have no Strict-Transport-Security")
+	}
 	for from, handle := range map[string]string{"127.0.0.5": "alice", "127.0.0.6": "bob"} {
 		if got := newCaller(t, url, from, fixed("203.0.113.7")).logsIn(handle); got != from {
 			t.Errorf("the session of %s came from %q, want %s", handle, got, from)
