@@ -71,7 +71,7 @@ func TestListHoldsStill(t *testing.T) {
 		t.Error("the list does not follow again")
 	}
 
-	// More than are kept arrive while the list is held.
+	// More than are kept arrive while the list is paused.
 	m.Update(tea.KeyMsg{Type: tea.KeySpace, Runes: []rune{' '}})
 	held := list.current().Id
 	for range 5 {

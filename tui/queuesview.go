@@ -153,7 +153,7 @@ func (s *queuesScreen) charts(m *shared, width, height int) string {
 	}
 	all := m.ops.queueCharts(name)
 	across, rows := max(2, min(len(all), width/38)), 1
-	if height >= 2*minChart && across < len(all) {
+	if height >= 2*minChart && (across < len(all) || height >= 3*minChart) {
 		across, rows = 2, 2
 	}
 	var lines []string

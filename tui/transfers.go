@@ -19,7 +19,7 @@ type transfersScreen struct {
 	field   *textField // the filter while it is being typed; nil otherwise
 	problem string     // of the filter being typed
 
-	held   bool // the list does not follow the newest transfer
+	paused bool // the list does not follow the newest transfer
 	unseen int  // newer transfers above the screen that came since then
 
 	selected, offset int
@@ -169,7 +169,7 @@ func (s *transfersScreen) taken(m *shared, msg pageMsg) {
 		m.remember(msg.found.Items[:min(len(msg.found.Items), maxRecent)]...)
 	}
 	chosen, known := s.at(s.selected)
-	followed := s.selected == 0 && !s.held
+	followed := s.selected == 0 && !s.paused
 	s.take(msg.page, msg.cursor, msg.found)
 	if known && !followed {
 		if row := s.row(chosen.Id); row >= 0 {
@@ -217,7 +217,7 @@ func (s *transfersScreen) handleEvents(events []client.Event) {
 			continue
 		}
 		added := s.applyEvent(*e.Transfer, s.filter.matches(*e.Transfer))
-		if added >= 0 && added <= s.selected && (s.selected > 0 || s.held) {
+		if added >= 0 && added <= s.selected && (s.selected > 0 || s.paused) {
 			if added <= s.offset {
 				s.unseen++
 			}
@@ -229,7 +229,7 @@ func (s *transfersScreen) handleEvents(events []client.Event) {
 	case unsure:
 		s.restart()
 	case len(s.fresh) <= maxFresh:
-	case s.selected <= len(s.fresh) && !s.held, s.offset == 0:
+	case s.selected <= len(s.fresh) && !s.paused, s.offset == 0:
 		s.selected, s.offset = 0, 0
 		s.truncate(transferPageSize)
 		s.begin()
@@ -255,13 +255,13 @@ func (s *transfersScreen) move(by int) {
 
 // follow selects the newest transfer, now and when there is a newer one.
 func (s *transfersScreen) follow() {
-	s.held, s.unseen, s.selected, s.offset = false, 0, 0, 0
+	s.paused, s.unseen, s.selected, s.offset = false, 0, 0, 0
 	if s.skipped > 0 {
 		s.begin()
 	}
 }
 
-// newer returns the number of transfers that came above the screen since the list is held.
+// newer returns the number of transfers that came above the screen since the list is paused.
 func (s *transfersScreen) newer() int { return s.unseen + s.skipped }
 
 func (s *transfersScreen) scroll() {
@@ -279,7 +279,7 @@ func (s *transfersScreen) click(msg tea.MouseMsg) {
 	if msg.Y < s.top || row >= s.length() || row >= s.offset+s.visible {
 		return
 	}
-	s.held = true
+	s.paused = true
 	if row == s.selected {
 		s.reading = true
 		return

@@ -27,7 +27,7 @@ func (s *transfersScreen) keys(*shared) []binding {
 	}
 	moves := func(by func() int) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd {
-			s.emptyPages, s.held = 0, true // scrolling on continues the search
+			s.emptyPages, s.paused = 0, true // scrolling on continues the search
 			s.move(by())
 			return s.fetch(m)
 		}
@@ -39,17 +39,17 @@ func (s *transfersScreen) keys(*shared) []binding {
 		{keys: []string{"k", "up"}, shown: "k/↑", help: "previous transfer", run: moves(by(-1))},
 		{keys: []string{"/"}, shown: "/", help: "filter", command: "kizo transfers list --state refused --with @bob", run: s.openFilter},
 		{keys: []string{"enter"}, shown: "enter", help: "read", command: s.commandFor("kizo explain"), run: func(m *shared) tea.Cmd {
-			s.reading, s.held = s.current() != nil, true
+			s.reading, s.paused = s.current() != nil, true
 			return s.fetch(m)
 		}},
 	}
 	if s.filter.text != "" {
 		keys = append(keys, binding{keys: []string{"c", "esc"}, shown: "c", help: "clear the filter", run: func(m *shared) tea.Cmd { return s.narrow(m, "") }})
 	}
-	if s.held {
+	if s.paused {
 		keys = append(keys, binding{keys: []string{" "}, shown: "space", help: "follow the newest again", run: follow})
 	} else {
-		keys = append(keys, binding{keys: []string{" "}, shown: "space", help: "hold the list", run: func(*shared) tea.Cmd { s.held = true; return nil }})
+		keys = append(keys, binding{keys: []string{" "}, shown: "space", help: "pause the list", run: func(*shared) tea.Cmd { s.paused = true; return nil }})
 	}
 	keys = append(keys, s.actions()...)
 	return append(keys,
@@ -206,8 +206,8 @@ func (s *transfersScreen) position(m *shared) string {
 	switch {
 	case s.newer() > 0:
 		return m.Warn.Render(fmt.Sprintf("%d new %s", s.newer(), up)) + m.Dim.Render(" space follows")
-	case s.held:
-		return m.Dim.Render("held, space follows")
+	case s.paused:
+		return m.Dim.Render("paused, space follows")
 	}
 	return m.Dim.Render("following " + up)
 }

@@ -82,7 +82,7 @@ func (p Plot) label(r scale, row, rows int) string {
 		return p.Format(r.high)
 	}
 	if r.log {
-		if power := math.Pow(10, math.Floor(math.Log10(upper)+1e-9)); row > 1 && row < rows && power > lower*(1+1e-9) && power > r.low {
+		if power := math.Pow(10, math.Floor(math.Log10(upper)+1e-9)); power > lower*(1+1e-9) && power > r.low {
 			return p.Format(power)
 		}
 		return ""
