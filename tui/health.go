@@ -28,7 +28,7 @@ func (p pen) healthView(o *operations, now time.Time, width, height int) string 
 	}
 	left := width
 	if width >= 100 {
-		left = max(50, min(60, width*2/5))
+		left = max(54, min(60, width*2/5))
 	}
 	var panels, plain []string
 	for _, section := range sections {

@@ -63,7 +63,7 @@ func TestWithoutAStreamItAsks(t *testing.T) {
 	w := openWindow(t, 160, 40, ada.env, "dashboard")
 	w.until("◐ POLL", "No transfers yet")
 	bob.kizo("transfer", "@"+ada.handle, "3", "-m", "asked for")
-	w.until("◐ POLL", "+3.00 USD", "asked for", "3.00 USD")
+	w.until("◐ POLL", "+3.00", "asked for", "Available USD")
 	w.types("2")
 	w.until("[2 Transfers]", "asked for")
 	through.Store(true)
