@@ -39,6 +39,7 @@ const listLimit int32 = 100
 type queuesScreen struct {
 	queue string // the chosen queue by name, so that the choice survives reordering; empty for the first
 	tab   string
+	order sorting
 
 	list     taskList
 	selected int
@@ -131,6 +132,7 @@ func fetchList(ctx context.Context, server operatorServer, key listKey) (taskLis
 func (s *queuesScreen) keepSelected(list taskList) {
 	id := s.list.id(s.selected)
 	same := s.list.key == list.key
+	list.sort(s.order)
 	s.list = list
 	if same && id != "" {
 		for i := range list.length() {

@@ -25,6 +25,8 @@ func (s *queuesScreen) keys(m *shared) []binding {
 		{keys: []string{"l", "right"}, shown: "l/→", help: "next task state", command: "kizo ops tasks list --state " + s.tab, run: turns(1)},
 		{keys: []string{"h", "left"}, shown: "h/←", help: "previous task state", run: turns(-1)},
 		{keys: []string{"n"}, shown: "n", help: "next queue", command: "kizo ops queues", run: s.nextQueue},
+		{keys: []string{"o"}, shown: "o", help: "sort by the next column", run: func(*shared) tea.Cmd { s.sortBy(false); return nil }},
+		{keys: []string{"O"}, shown: "O", help: "reverse the order", run: func(*shared) tea.Cmd { s.sortBy(true); return nil }},
 		m.spanKey(),
 		{keys: []string{"p"}, shown: "p", help: "pause or resume the queue", command: "kizo ops queue pause QUEUE", run: s.pause},
 	}
@@ -224,7 +226,7 @@ func (s *queuesScreen) rows(m *shared, width, height int) string {
 		}
 		return draw.Block([]string{"", m.Dim.Render(empty)}, width, height)
 	}
-	t := draw.Table{Selected: s.selected, Width: width, Height: height, Detail: m.detail,
+	t := draw.Table{Columns: s.marked(m), Selected: s.selected, Width: width, Height: height, Detail: m.detail,
 		Titles: m.Dim.Render, Chosen: m.Selected.Render, Bar: m.Border.Render}
 	if s.tab == review {
 		s.paymentRows(m, &t)
@@ -237,7 +239,6 @@ func (s *queuesScreen) rows(m *shared, width, height int) string {
 }
 
 func (s *queuesScreen) taskRows(m *shared, t *draw.Table) {
-	t.Columns = []draw.Column{{Title: "TRANSFER"}, {Title: "TASK", Drop: 3}, {Title: "NEXT", Drop: 2}, {Title: "ERROR", Cut: 10, Drop: 1}}
 	for _, task := range s.list.tasks {
 		transfer, next := "–", ""
 		if task.TransferId != nil {
@@ -252,8 +253,6 @@ func (s *queuesScreen) taskRows(m *shared, t *draw.Table) {
 }
 
 func (s *queuesScreen) paymentRows(m *shared, t *draw.Table) {
-	t.Columns = []draw.Column{{Title: "TRANSFER"}, {Title: "KIND", Drop: 3}, {Title: "AMOUNT", Right: true, Drop: 1}, {Title: "AGE", Right: true, Drop: 4},
-		{Title: "TRIES", Right: true, Drop: 5}, {Title: "BANK'S ERROR", Cut: 10, Drop: 2}}
 	for _, p := range s.list.payments {
 		t.Rows = append(t.Rows, []draw.Cell{{Text: p.TransferId.String()}, {Text: string(p.Direction)}, {Text: amountOf(p.Amount, p.Currency)},
 			{Text: age(m.now.Sub(p.CreatedAt))}, {Text: strconv.Itoa(p.Attempts)}, {Text: value(p.LastError), Paint: m.Bad.Render}})
