@@ -68,6 +68,8 @@ func (a *app) nextOfProblem(refused *client.Error) []string {
 		return next
 	case client.TransferNotFound, client.TransferNotPending, client.TransferNotReversible:
 		return []string{"kizo transfers list"}
+	case client.NoSignedAudit:
+		return []string{"kizo ops audit"}
 	case client.KeyNotFound, client.TooManyKeys:
 		return []string{"kizo keys list"}
 	case client.ScopeMissing:

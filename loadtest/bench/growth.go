@@ -22,7 +22,8 @@ const (
 	quietWallet    = 1
 	quietTransfers = 5
 
-	reads = 200 // how often each read is timed
+	reads     = 200 // how often each read is timed
+	slowReads = 5   // the same for those that take seconds
 
 	trickle       = 200 // transfers per second beside an audit
 	trickleAtOnce = 64

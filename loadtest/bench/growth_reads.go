@@ -37,6 +37,7 @@ func (g *grower) measureReads(ctx context.Context) error {
 		old := g.started.Add(newest.CreatedAt.Sub(g.started) / 10)
 		r.lists(ctx, old)
 		r.balances(ctx, old)
+		r.statements(ctx, newest.CreatedAt)
 		r.time("one transfer and its postings", func() error {
 			t, err := l.Find(ctx, g.books.owners[busyWallet], newest.ID)
 			if err == nil {
@@ -78,9 +79,11 @@ type reader struct {
 	err    error
 }
 
-func (r *reader) time(name string, query func() error) {
+func (r *reader) time(name string, query func() error) { r.timeTimes(reads, name, query) }
+
+func (r *reader) timeTimes(times int, name string, query func() error) {
 	var took []time.Duration
-	for n := 0; n < reads && r.err == nil; n++ {
+	for n := 0; n < times && r.err == nil; n++ {
 		began := time.Now()
 		if err := query(); err != nil {
 			r.err = fmt.Errorf("%s: %w", name, err)
@@ -143,6 +146,28 @@ func (r *reader) summary(ctx context.Context, name string, user ledger.UserID) {
 		_, err := r.ledger.Summary(ctx, user)
 		return err
 	})
+}
+
+// statements times the statement of a month, whose totals read every posting of it.
+func (r *reader) statements(ctx context.Context, month time.Time) {
+	busy := r.books.owners[busyWallet]
+	first, err := r.ledger.Statement(ctx, busy, ledger.StatementQuery{Currency: "USD", Month: month})
+	r.err = errors.Join(r.err, err)
+	for _, page := range []struct {
+		name  string
+		times int
+		query ledger.StatementQuery
+	}{
+		{"statement, busy, first page of 500", reads, ledger.StatementQuery{Limit: ledger.MaxStatementPage}},
+		{"statement, busy, a later page of 500", reads, ledger.StatementQuery{Limit: ledger.MaxStatementPage, Cursor: first.Next}},
+		{"statement, busy, a page and the totals of the month", slowReads, ledger.StatementQuery{Totals: ledger.MaxStatementTotals}},
+	} {
+		page.query.Currency, page.query.Month = "USD", month
+		r.timeTimes(page.times, page.name, func() error {
+			_, err := r.ledger.Statement(ctx, busy, page.query)
+			return err
+		})
+	}
 }
 
 // catchUp is what a client of the events reads that was disconnected since old.
