@@ -98,6 +98,7 @@ func (m *model) globalKeys() []binding {
 		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "previous screen", run: func(*shared) tea.Cmd { return m.turn(m.shown - 1) }},
 		{keys: []string{"r"}, shown: "r", help: "refresh, or reconnect now", command: "kizo dashboard --once", run: func(*shared) tea.Cmd { m.retryNow(); return m.askSummary() }},
 		{keys: []string{"m"}, shown: "m", help: m.mouseHelp(), run: func(*shared) tea.Cmd { return m.toggleMouse() }},
+		{keys: []string{"A"}, shown: "A", help: "log in a device that shows a code", command: "kizo approve CODE", run: func(s *shared) tea.Cmd { s.open(newApproveScreen()); return nil }},
 		{keys: []string{"ctrl+z"}, shown: "ctrl-z", help: "suspend", run: func(*shared) tea.Cmd { return tea.Suspend }},
 	}
 	for i, p := range m.pages {

@@ -30,6 +30,7 @@ type Server interface {
 	snapshotServer
 	transferLister
 	walletServer
+	deviceServer
 	LogIn(ctx context.Context, login, password, otp string) (client.User, error)
 	Explain(ctx context.Context, transfer client.ID) (client.Timeline, error)
 	SearchUsers(ctx context.Context, q string) ([]client.Person, error)
