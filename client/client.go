@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,6 +20,12 @@ type Config struct {
 	Retry      RetryPolicy
 	Timeout    time.Duration // of one attempt, in addition to Command.Wait; 10 s if zero
 	Now        func() time.Time
+
+	// StepUp is called when a request needs a code of the second factor first (StepUpRequired),
+	// outside of Timeout and the retries. If it returns nil, after a successful call of
+	// [Client.StepUp], the request is sent again, else its error is that of the request. Only one
+	// call is made at a time. Without it, the error is the refusal.
+	StepUp func(ctx context.Context, c *Client, refused *Error) error
 }
 
 // Client calls one Kizo server as one user. Its methods are safe for concurrent use.
@@ -31,6 +38,7 @@ type Client struct {
 	retry     RetryPolicy
 	timeout   time.Duration
 	now       func() time.Time
+	stepUps   *stepUps
 }
 
 // New checks the configuration and returns a Client. It does not connect.
@@ -47,6 +55,7 @@ func New(config Config) (*Client, error) {
 		retry:     config.Retry.withDefaults(),
 		timeout:   config.Timeout,
 		now:       config.Now,
+		stepUps:   &stepUps{ask: config.StepUp},
 	}
 	if c.tokens == nil {
 		c.tokens = StaticToken("")

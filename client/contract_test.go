@@ -91,10 +91,15 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 		"DenyDeviceLogin": func(ctx context.Context, k *Client) error {
 			return k.DenyDeviceLogin(ctx, DeviceRequest{Id: id}, "x")
 		},
-		"SecondFactor":        func(ctx context.Context, k *Client) error { _, err := k.SecondFactor(ctx); return err },
-		"AddSecondFactor":     func(ctx context.Context, k *Client) error { _, err := k.AddSecondFactor(ctx, "x"); return err },
-		"ConfirmSecondFactor": func(ctx context.Context, k *Client) error { _, err := k.ConfirmSecondFactor(ctx, "1"); return err },
-		"RemoveSecondFactor":  func(ctx context.Context, k *Client) error { return k.RemoveSecondFactor(ctx, "x", "1") },
+		"SecondFactor":          func(ctx context.Context, k *Client) error { _, err := k.SecondFactor(ctx); return err },
+		"AddSecondFactor":       func(ctx context.Context, k *Client) error { _, err := k.AddSecondFactor(ctx, "x"); return err },
+		"ConfirmSecondFactor":   func(ctx context.Context, k *Client) error { _, err := k.ConfirmSecondFactor(ctx, "1"); return err },
+		"RemoveSecondFactor":    func(ctx context.Context, k *Client) error { return k.RemoveSecondFactor(ctx, "x", "1") },
+		"StepUp":                func(ctx context.Context, k *Client) error { _, err := k.StepUp(ctx, "1"); return err },
+		"StepUpStatus":          func(ctx context.Context, k *Client) error { _, err := k.StepUpStatus(ctx); return err },
+		"SetStepUpThreshold":    func(ctx context.Context, k *Client) error { _, err := k.SetStepUpThreshold(ctx, "USD", 1); return err },
+		"RemoveStepUpThreshold": func(ctx context.Context, k *Client) error { _, err := k.RemoveStepUpThreshold(ctx, "USD"); return err },
+		"RenewRecoveryCodes":    func(ctx context.Context, k *Client) error { _, err := k.RenewRecoveryCodes(ctx, "x", "1"); return err },
 		"ResetPassword": func(ctx context.Context, k *Client) error {
 			return k.ResetPassword(ctx, PasswordReset{Login: "x", Code: "x", NewPassword: "y"})
 		},

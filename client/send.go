@@ -43,9 +43,9 @@ func inTrace(ctx context.Context) context.Context {
 	return trace.Into(ctx, trace.New())
 }
 
-// do sends an operation until it gets an answer that a repeat would not change, or the retry policy
-// ends.
-func (c *Client) do(ctx context.Context, op operation) (*answer, error) {
+// doWithRetry sends an operation until it gets an answer that a repeat would not change, or the
+// retry policy ends.
+func (c *Client) doWithRetry(ctx context.Context, op operation) (*answer, error) {
 	ctx, cancel := context.WithTimeout(inTrace(ctx), c.retry.Total+op.wait)
 	defer cancel()
 

@@ -32,6 +32,8 @@ type (
 	DeviceRequest         = openapi.DeviceRequest
 	SecondFactor          = openapi.SecondFactor
 	SecondFactorSecret    = openapi.SecondFactorSecret
+	StepUpStatus          = openapi.StepUpStatus
+	StepUpThreshold       = openapi.StepUpThreshold
 	PasswordChanged       = openapi.PasswordChanged
 	APIKeyLimit           = openapi.ApiKeyLimit
 	LimitSet              = openapi.LimitSet
@@ -189,6 +191,7 @@ const (
 	TooManyHandleChanges    = openapi.TooManyHandleChanges
 	OTPRequired             = openapi.OtpRequired
 	OTPInvalid              = openapi.OtpInvalid
+	StepUpRequired          = openapi.StepUpRequired
 	SecondFactorExists      = openapi.SecondFactorExists
 	SecondFactorMissing     = openapi.SecondFactorMissing
 	PasswordTooCommon       = openapi.PasswordTooCommon

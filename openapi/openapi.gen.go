@@ -162,6 +162,7 @@ const (
 	SessionRevoked          ProblemCode = "session_revoked"
 	SignatureInvalid        ProblemCode = "signature_invalid"
 	SlowDown                ProblemCode = "slow_down"
+	StepUpRequired          ProblemCode = "step_up_required"
 	TagsMalformed           ProblemCode = "tags_malformed"
 	TaskBusy                ProblemCode = "task_busy"
 	TaskNotFound            ProblemCode = "task_not_found"
@@ -340,6 +341,8 @@ func (e ProblemCode) Valid() bool {
 	case SignatureInvalid:
 		return true
 	case SlowDown:
+		return true
+	case StepUpRequired:
 		return true
 	case TagsMalformed:
 		return true
@@ -625,7 +628,7 @@ type ApiKeyCreate struct {
 	// Example: ["203.0.113.0/24"]
 	Networks *[]string `json:"networks,omitempty"`
 
-	// Otp A code of the second factor, or a recovery code. It is needed if the user has a second factor (401 `otp_required`).
+	// Otp A code of the second factor, or a recovery code. A user with a second factor needs it, or a step-up of the session (403 `step_up_required`).
 	Otp string `json:"otp,omitempty"`
 
 	// Password The password of the user, because a key outlives the session
@@ -667,7 +670,7 @@ type ApiKeyRotate struct {
 	// ExpiresIn The number of seconds for which the new secret is valid: at most 366 days; the default is 90 days
 	ExpiresIn *int `json:"expires_in,omitempty"`
 
-	// Otp A code of the second factor, or a recovery code. It is needed if the user has a second factor (401 `otp_required`).
+	// Otp A code of the second factor, or a recovery code. A user with a second factor needs it, or a step-up of the session (403 `step_up_required`).
 	Otp string `json:"otp,omitempty"`
 
 	// Overlap The number of seconds for which the earlier secret stays valid: at most 7 days; the default is 1 day
@@ -916,7 +919,7 @@ type HandleChange struct {
 	// Handle The new handle, with or without the @
 	Handle string `json:"handle"`
 
-	// Otp A code of the second factor, or a recovery code. It is needed if the user has a second factor (401 `otp_required`).
+	// Otp A code of the second factor, or a recovery code. A user with a second factor needs it, or a step-up of the session (403 `step_up_required`).
 	Otp      string `json:"otp,omitempty"`
 	Password string `json:"password"`
 }
@@ -1089,7 +1092,7 @@ type PasswordChange struct {
 	// NewPassword 10 to 256 bytes of UTF-8, not one that attackers try first, and not the current one
 	NewPassword string `json:"new_password"`
 
-	// Otp A code of the second factor, or a recovery code. It is needed if the user has a second factor (401 `otp_required`).
+	// Otp A code of the second factor, or a recovery code. A user with a second factor needs it, or a step-up of the session (403 `step_up_required`).
 	Otp string `json:"otp,omitempty"`
 }
 
@@ -1307,6 +1310,13 @@ type RecoveryCodes struct {
 	RecoveryCodes []string `json:"recovery_codes"`
 }
 
+// RecoveryCodesRenew defines model for RecoveryCodesRenew.
+type RecoveryCodesRenew struct {
+	// Otp A code of the second factor, or a recovery code. A user with a second factor needs it, or a step-up of the session (403 `step_up_required`).
+	Otp      string `json:"otp,omitempty"`
+	Password string `json:"password"`
+}
+
 // Refresh defines model for Refresh.
 type Refresh struct {
 	RefreshToken string `json:"refresh_token"`
@@ -1513,6 +1523,45 @@ type StatementTotal struct {
 
 	// With A side of a transfer. It is a user or the bank.
 	With *Party `json:"with,omitempty"`
+}
+
+// StepUp defines model for StepUp.
+type StepUp struct {
+	// Otp A code of the authenticator app, or a recovery code. Each is accepted once.
+	Otp string `json:"otp"`
+}
+
+// StepUpDone defines model for StepUpDone.
+type StepUpDone struct {
+	// ValidUntil The session needs no other code until then
+	ValidUntil time.Time `json:"valid_until"`
+}
+
+// StepUpStatus defines model for StepUpStatus.
+type StepUpStatus struct {
+	// Enabled The user has a second factor; without one, no step-up is needed
+	Enabled    bool              `json:"enabled"`
+	Thresholds []StepUpThreshold `json:"thresholds"`
+
+	// ValidUntil The session needs no code until then; absent if it needs one
+	ValidUntil *time.Time `json:"valid_until,omitempty"`
+}
+
+// StepUpThreshold defines model for StepUpThreshold.
+type StepUpThreshold struct {
+	// Amount A transfer of more minor units needs a step-up
+	Amount int64 `json:"amount"`
+
+	// Currency An ISO 4217 currency code
+	//
+	// Example: USD
+	Currency Currency `json:"currency"`
+}
+
+// StepUpThresholdSet defines model for StepUpThresholdSet.
+type StepUpThresholdSet struct {
+	// Amount Minor units: a transfer of more needs a step-up. With 0, each transfer needs one.
+	Amount int64 `json:"amount"`
 }
 
 // Summary defines model for Summary.
@@ -2125,11 +2174,20 @@ type AddSecondFactorJSONRequestBody = SecondFactorAdd
 // ConfirmSecondFactorJSONRequestBody defines body for ConfirmSecondFactor for application/json ContentType.
 type ConfirmSecondFactorJSONRequestBody = SecondFactorConfirm
 
+// RenewRecoveryCodesJSONRequestBody defines body for RenewRecoveryCodes for application/json ContentType.
+type RenewRecoveryCodesJSONRequestBody = RecoveryCodesRenew
+
 // RemoveSecondFactorJSONRequestBody defines body for RemoveSecondFactor for application/json ContentType.
 type RemoveSecondFactorJSONRequestBody = SecondFactorRemove
 
 // SignUpJSONRequestBody defines body for SignUp for application/json ContentType.
 type SignUpJSONRequestBody = SignUp
+
+// StepUpJSONRequestBody defines body for StepUp for application/json ContentType.
+type StepUpJSONRequestBody = StepUp
+
+// SetStepUpThresholdJSONRequestBody defines body for SetStepUpThreshold for application/json ContentType.
+type SetStepUpThresholdJSONRequestBody = StepUpThresholdSet
 
 // CreateDepositJSONRequestBody defines body for CreateDeposit for application/json ContentType.
 type CreateDepositJSONRequestBody = BankTransferCreate

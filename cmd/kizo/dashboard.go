@@ -75,17 +75,18 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 			return err
 		}
 	}
-	kizo, err := a.kizo()
-	if err != nil {
-		return err
-	}
 	here, err := os.Getwd()
 	if err != nil {
 		return err
 	}
-	// Money moves as it does in every command, but nothing may be printed over the screen.
+	// Money moves as it does in every command, but nothing may be printed over the screen, and its
+	// dialogs ask for what a command asks for by prompts.
 	quiet := *a
 	quiet.io = &streams{In: a.io.In, Out: io.Discard, Err: io.Discard}
+	kizo, err := quiet.kizo()
+	if err != nil {
+		return err
+	}
 	config, err := a.config()
 	if err != nil {
 		return err

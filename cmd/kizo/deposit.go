@@ -56,6 +56,9 @@ func newBankCommand(a *app, opts *bankOptions, cmd *cobra.Command) *cobra.Comman
 	opts.key.addTo(cmd)
 	opts.tags.addTo(cmd)
 	opts.wait.addTo(cmd)
+	if opts.verb == "withdraw" {
+		a.addStepUpFlag(cmd)
+	}
 	cmd.Flags().StringVarP(&opts.memo, "memo", "m", "", "a note to yourself")
 	return cmd
 }

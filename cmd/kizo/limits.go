@@ -133,6 +133,7 @@ limit holds at once, a higher one 24 hours later; to take a raise back, set the 
 		RunE: func(cmd *cobra.Command, _ []string) error { return limitsSetRun(cmd.Context(), opts) },
 	}
 	opts.output.addTo(cmd, a, shownLimit{}, limitColumns...)
+	a.addStepUpFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringSliceVar(&opts.perTransfer, "max-per-transfer", nil, "the most of one transfer, such as 50USD; one for each currency")
 	flags.StringSliceVar(&opts.perDay, "max-per-day", nil, "the most of a day (UTC), such as 500USD; one for each currency")
@@ -235,6 +236,7 @@ func newLimitsRemoveCommand(a *app) *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	opts.output.addTo(cmd, a, shownLimit{}, limitColumns...)
+	a.addStepUpFlag(cmd)
 	return cmd
 }
 

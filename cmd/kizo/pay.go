@@ -74,6 +74,7 @@ often the command is stopped and typed again. kizo help batch has the details.`,
 // addFlags adds the flags that kizo pay and kizo pay resume have.
 func (o *payOptions) addFlags(cmd *cobra.Command) {
 	o.output.addTo(cmd, o.app, payReport{}, payReportColumns...)
+	o.app.addStepUpFlag(cmd)
 	flags := cmd.Flags()
 	flags.IntVar(&o.concurrency, "concurrency", maxPayConcurrency, "batches that are sent at once, 1 to "+strconv.Itoa(maxPayConcurrency))
 	flags.IntVar(&o.maxErrors, "max-errors", 100, "stop when more rows than this were not paid; 0 never stops")

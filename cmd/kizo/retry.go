@@ -41,6 +41,7 @@ the command it finishes; without, it is 7 if any outcome is still unknown, else 
 	}
 	opts.output.addTo(cmd, a, client.Transfer{}, transferColumns...)
 	opts.wait.addTo(cmd)
+	a.addStepUpFlag(cmd)
 	return cmd
 }
 

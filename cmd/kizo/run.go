@@ -25,6 +25,7 @@ type app struct {
 
 	insecureFlag bool
 	keyStdinFlag bool
+	otpStdin     bool // see addStepUpFlag
 	verbose      bool
 	json         bool // the user asked for JSON, so errors are JSON too
 
@@ -135,7 +136,7 @@ func (a *app) kizoAt(server string, tokens client.TokenStore) (*client.Client, e
 		return nil, err
 	}
 	devices, _ := tokens.(client.DeviceTokens)
-	kizo, err := client.New(client.Config{Server: server, Tokens: tokens, Devices: devices, HTTPClient: http, UserAgent: userAgent()})
+	kizo, err := client.New(client.Config{Server: server, Tokens: tokens, Devices: devices, HTTPClient: http, UserAgent: userAgent(), StepUp: a.stepUp})
 	if err != nil {
 		return nil, usage(err)
 	}

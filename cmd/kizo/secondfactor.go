@@ -11,11 +11,10 @@ import (
 
 func newSecondFactorCommand(a *app) *cobra.Command {
 	group := newGroup("second-factor", "Codes of an authenticator app, beside your password",
-		newSecondFactorStatusCommand(a), newSecondFactorAddCommand(a), newSecondFactorConfirmCommand(a), newSecondFactorRemoveCommand(a))
+		newSecondFactorStatusCommand(a), newSecondFactorAddCommand(a), newSecondFactorConfirmCommand(a), newSecondFactorCodesCommand(a), newSecondFactorRemoveCommand(a))
 	group.Long = `Codes of an authenticator app (TOTP, RFC 6238), beside your password.
 
-With a second factor, a log-in, a change of the password, and creating or rotating an API key need a code as
-well. Ten recovery codes take its place if you lose the app; each works once. Passkeys need a browser, which a
+With a second factor, a log-in needs a code as well, and so does what a stolen session must not do: kizo step-up. Ten recovery codes take its place if you lose the app; each works once. Passkeys need a browser, which a
 terminal does not have, so Kizo does not offer them.`
 	return group
 }
@@ -148,14 +147,60 @@ func secondFactorConfirm(ctx context.Context, opts *secondFactorOptions, kizo *c
 	if err != nil {
 		return err
 	}
+	if err := a.printRecoveryCodes(opts.output, codes); err != nil {
+		return withHint(err, "kizo second-factor recovery-codes")
+	}
+	a.io.note("The second factor is on. Store the recovery codes now: they are not shown again.")
+	a.io.note("To be asked for a code before large transfers too: kizo step-up set AMOUNT")
+	return nil
+}
+
+func (a *app) printRecoveryCodes(flags outputFlags, codes []string) error {
 	items, rows := make([]recoveryCode, len(codes)), make([][]string, len(codes))
 	for i, code := range codes {
 		items[i], rows[i] = recoveryCode{code}, []string{code}
 	}
-	if err := a.printList(opts.output, items, recoveryCodeColumns, rows); err != nil {
-		return withHint(err, "kizo second-factor remove --otp-stdin")
+	return a.printList(flags, items, recoveryCodeColumns, rows)
+}
+
+func newSecondFactorCodesCommand(a *app) *cobra.Command {
+	opts := &secondFactorOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "recovery-codes",
+		Short: "Get ten new recovery codes; the earlier ones end",
+		Example: `  kizo second-factor recovery-codes
+  kizo second-factor recovery-codes --password-stdin --otp-stdin < two-lines.txt`,
+		Args: takes(""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return secondFactorCodesRun(cmd.Context(), opts) },
 	}
-	a.io.note("The second factor is on. Store the recovery codes now: they are not shown again.")
+	opts.output.addTo(cmd, a, recoveryCode{}, recoveryCodeColumns...)
+	opts.password.addTo(cmd)
+	opts.otp.addTo(cmd)
+	return cmd
+}
+
+func secondFactorCodesRun(ctx context.Context, opts *secondFactorOptions) error {
+	a := opts.app
+	kizo, err := a.kizo()
+	if err != nil {
+		return err
+	}
+	password, err := opts.password.read(ctx, a, false)
+	if err != nil {
+		return err
+	}
+	var codes []string
+	err = opts.otp.with(ctx, a, func(otp string) (err error) {
+		codes, err = kizo.RenewRecoveryCodes(ctx, password, otp)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.printRecoveryCodes(opts.output, codes); err != nil {
+		return withHint(err, "kizo second-factor recovery-codes")
+	}
+	a.io.note("The earlier recovery codes have ended. Store these now: they are not shown again.")
 	return nil
 }
 

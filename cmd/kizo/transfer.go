@@ -66,6 +66,7 @@ and then also a fixed time for --expires, since a key belongs to exactly one tra
 	opts.amount.addTo(cmd)
 	opts.key.addTo(cmd)
 	opts.tags.addTo(cmd)
+	a.addStepUpFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringVarP(&opts.memo, "memo", "m", "", "a note that both of you see")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "show what would happen, and send nothing")

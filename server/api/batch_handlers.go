@@ -30,6 +30,9 @@ func (a *API) CreateTransferBatch(ctx context.Context, r routes.CreateTransferBa
 	if err != nil {
 		return nil, err
 	}
+	if err := a.checkBatchStepUp(ctx, b); err != nil {
+		return nil, err
+	}
 	atomically := r.Body.Atomic != nil && *r.Body.Atomic
 	if err := a.replayUnresolved(ctx, b, atomically); err != nil {
 		return nil, err
@@ -98,6 +101,18 @@ func (a *API) readBatch(ctx context.Context, rows []openapi.BatchTransfer) (*bat
 		}
 	}
 	return b, nil
+}
+
+// checkBatchStepUp rejects the batch if one of its transfers needs a step-up and its key was never
+// used. Nothing is done then, so that the caller can send the same batch again.
+func (a *API) checkBatchStepUp(ctx context.Context, b *batch) error {
+	var above []ledger.TransferRequest
+	for i := range b.requests {
+		if b.results[i] == nil && needsStepUpFor(ctx, b.requests[i].TransferRequest) {
+			above = append(above, b.requests[i].TransferRequest)
+		}
+	}
+	return a.onlyReplays(ctx, above...)
 }
 
 // replayUnresolved looks for results of transfers whose payee was not found. Their keys may have

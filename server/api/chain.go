@@ -18,7 +18,7 @@ func (a *API) middlewares() []fiber.Handler {
 func (a *API) guards() []fiber.Handler {
 	return []fiber.Handler{
 		a.setDeadline, a.checkPart, a.limitAnonymous, a.authenticate, a.releaseBody, a.limitUsers, checkRole, checkScope,
-		checkKey, checkParameters, checkBody,
+		checkKey, checkParameters, checkBody, checkStepUp,
 	}
 }
 

@@ -17,6 +17,7 @@
 //	  │  checkKey         requires an Idempotency-Key where money moves
 //	  │  checkParameters  rejects malformed parameters
 //	  │  checkBody        rejects a body that is not exactly what the contract says
+//	  │  checkStepUp      rejects sessions that need a code of the second factor first
 //	  ▼
 //	handler ─► ledger, auth or Ops ─► response
 //	  └ error ─► problemOf: code ─► status ─► problem+json

@@ -25,6 +25,18 @@ var (
 
 const MaxBody = maxBody
 
+// RoutesWithStepUp returns the routes whose rows say that they need a step-up.
+func RoutesWithStepUp() []string {
+	var names []string
+	for name, op := range operations {
+		if op.stepUp != noStepUp {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // IgnoredRetryDelay is for tests.
 const IgnoredRetryDelay = ignoredRetryDelay
 

@@ -40,6 +40,21 @@ func (a *API) ConfirmSecondFactor(ctx context.Context, r routes.ConfirmSecondFac
 	return routes.ConfirmSecondFactor200JSONResponse{RecoveryCodes: codes}, nil
 }
 
+// RenewRecoveryCodes replaces the recovery codes, and returns the new ones.
+func (a *API) RenewRecoveryCodes(ctx context.Context, r routes.RenewRecoveryCodesRequestObject) (routes.RenewRecoveryCodesResponseObject, error) {
+	var (
+		codes []string
+		err   error
+	)
+	a.admission.releaseWhile(func() {
+		codes, err = a.auth.RenewRecoveryCodes(ctx, requestOf(ctx).principal, r.Body.Password, r.Body.Otp, requestOf(ctx).client)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return routes.RenewRecoveryCodes200JSONResponse{RecoveryCodes: codes}, nil
+}
+
 // RemoveSecondFactor removes the second factor.
 func (a *API) RemoveSecondFactor(ctx context.Context, r routes.RemoveSecondFactorRequestObject) (routes.RemoveSecondFactorResponseObject, error) {
 	var err error

@@ -22,6 +22,16 @@ func (h *fixture) newFactor(u *user) (auth.Principal, string) {
 	return principal, h.otp(made.Secret)
 }
 
+// confirmedFactor gives a user a second factor. The session has a recent one then.
+func (h *fixture) confirmedFactor(u *user) (auth.Principal, []string) {
+	h.t.Helper()
+	principal, otp := h.newFactor(u)
+	codes, err := h.auth.ConfirmSecondFactor(h.t.Context(), principal, otp, auth.Client{})
+	testkit.Must(h.t, err)
+	h.log.keepOut(codes...)
+	return principal, codes
+}
+
 // otp returns the code that an authenticator app shows now.
 func (h *fixture) otp(secret string) string {
 	h.t.Helper()
@@ -56,8 +66,9 @@ func TestSecondFactorOverHTTP(t *testing.T) {
 	logIn("000000").wantProblem(openapi.OtpInvalid)
 	h.keep(logIn(codes[0]))
 	logIn(codes[0]).wantProblem(openapi.OtpInvalid)
-	h.post(alice, "/v1/auth/keys", newKey("k")).wantProblem(openapi.OtpRequired)
-	h.post(alice, "/v1/auth/password", fields{"current_password": password, "new_password": password + " 2"}).wantProblem(openapi.OtpRequired)
+	h.endStepUps(alice)
+	h.post(alice, "/v1/auth/keys", newKey("k")).wantProblem(openapi.StepUpRequired)
+	h.post(alice, "/v1/auth/password", fields{"current_password": password, "new_password": password + " 2"}).wantProblem(openapi.StepUpRequired)
 	h.createKey(alice, newKey("k").with("otp", codes[1]))
 	state := read[openapi.SecondFactor](h.get(alice, "/v1/auth/second-factor").want(200))
 	testkit.Equal(t, "state", state, openapi.SecondFactor{Enabled: true, RecoveryCodes: 8})

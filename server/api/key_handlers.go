@@ -37,7 +37,8 @@ func (a *API) CreateApiKey(ctx context.Context, r routes.CreateApiKeyRequestObje
 	a.admission.releaseWhile(func() {
 		secret, key, err = a.auth.CreateAPIKey(ctx, userID(ctx), auth.NewAPIKey{
 			Name: r.Body.Name, Scopes: scopes, Networks: networks, Life: life,
-			Password: r.Body.Password, OTP: r.Body.Otp, Client: requestOf(ctx).client, StoreLimits: a.storeLimits(limit), Limits: limit.String(),
+			Password: r.Body.Password, SessionID: requestOf(ctx).principal.SessionID, OTP: r.Body.Otp, Client: requestOf(ctx).client,
+			StoreLimits: a.storeLimits(limit), Limits: limit.String(),
 		})
 	})
 	if err != nil {
@@ -64,7 +65,7 @@ func (a *API) RotateApiKey(ctx context.Context, r routes.RotateApiKeyRequestObje
 	)
 	a.admission.releaseWhile(func() {
 		secret, key, err = a.auth.RotateAPIKey(ctx, userID(ctx), r.Id, auth.RotateAPIKeyInput{
-			Life: life, Overlap: overlap, Password: r.Body.Password, OTP: r.Body.Otp, Client: requestOf(ctx).client,
+			Life: life, Overlap: overlap, Password: r.Body.Password, SessionID: requestOf(ctx).principal.SessionID, OTP: r.Body.Otp, Client: requestOf(ctx).client,
 		})
 	})
 	if err != nil {

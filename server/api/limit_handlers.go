@@ -74,7 +74,7 @@ func (a *API) RemoveLimit(ctx context.Context, r routes.RemoveLimitRequestObject
 func (a *API) setLimit(ctx context.Context, want ledger.CurrencyLimit) (openapi.WalletLimit, error) {
 	from := requestOf(ctx)
 	limit, err := a.ledger.SetWalletLimit(ctx, userID(ctx), want,
-		a.auth.RecordLimitChange(userID(ctx), from.principal.SessionID, from.client))
+		a.auth.RecordLimitChange(from.principal, from.client))
 	if err != nil {
 		return openapi.WalletLimit{}, err
 	}

@@ -58,6 +58,7 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.ResetCodeInvalid:    http.StatusUnauthorized,
 	openapi.OtpRequired:         http.StatusUnauthorized,
 	openapi.OtpInvalid:          http.StatusUnauthorized,
+	openapi.StepUpRequired:      http.StatusForbidden,
 	openapi.SecondFactorExists:  http.StatusConflict,
 	openapi.SecondFactorMissing: http.StatusConflict,
 	openapi.UserCodeInvalid:     http.StatusNotFound,

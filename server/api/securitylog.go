@@ -19,7 +19,7 @@ func (a *API) logRefusal(c *fiber.Ctx, p openapi.Problem, requestID string) {
 		event = auth.EventRateLimited
 	case p.Code == openapi.TokenInvalid || p.Code == openapi.SignatureInvalid:
 		event = auth.EventTokenRefused
-	case p.Code == openapi.KeyNetworkRefused: // logged by package auth
+	case p.Code == openapi.KeyNetworkRefused || p.Code == openapi.StepUpRequired: // package auth logs the one, and the other is a question
 		return
 	case p.Status == http.StatusForbidden && (operationOf(c).access != forAnonymous):
 		event = auth.EventForbidden

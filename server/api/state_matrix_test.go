@@ -24,26 +24,31 @@ type stateRow struct {
 // states has a row for each route that needs a token; a route without one fails the test.
 // docs/operations.md, "Users and operators", says the same in words.
 var stateRows = map[string]stateRow{
-	"POST /v1/auth/logout":                {},
-	"POST /v1/auth/password":              {body: fields{"current_password": password, "new_password": password + " 2"}},
-	"GET /v1/auth/keys":                   {},
-	"GET /v1/auth/second-factor":          {},
-	"POST /v1/auth/device/find":           {body: fields{"user_code": "AAAA-AAAA"}}, // a right code in a success
-	"POST /v1/auth/device/approve":        {body: fields{"id": uuid.NewString(), "user_code": "AAAA-AAAA"}},
-	"POST /v1/auth/device/deny":           {body: fields{"id": uuid.NewString(), "user_code": "AAAA-AAAA"}},
-	"POST /v1/auth/second-factor":         {body: fields{"password": password}},
-	"POST /v1/auth/second-factor/confirm": {body: fields{"otp": "000000"}}, // a right code in a success
-	"POST /v1/auth/second-factor/remove":  {body: fields{"password": password, "otp": "000000"}},
-	"POST /v1/auth/keys":                  {body: newKey("matrix")},
-	"DELETE /v1/auth/keys/:id":            {own: ownKey},
-	"POST /v1/auth/keys/:id/rotate":       {body: fields{"password": password}, own: ownKey},
-	"GET /v1/me":                          {},
-	"PATCH /v1/me":                        {body: fields{"name": "New Name"}},
-	"POST /v1/me/handle":                  {body: fields{"handle": "other", "password": password}},
-	"POST /v1/me/freeze":                  {},
-	"POST /v1/sessions/end-others":        {},
-	"GET /v1/sessions":                    {},
-	"GET /v1/sessions/history":            {},
+	"POST /v1/auth/logout":                       {},
+	"POST /v1/auth/password":                     {body: fields{"current_password": password, "new_password": password + " 2"}},
+	"GET /v1/auth/keys":                          {},
+	"GET /v1/auth/second-factor":                 {},
+	"POST /v1/auth/device/find":                  {body: fields{"user_code": "AAAA-AAAA"}}, // a right code in a success
+	"POST /v1/auth/device/approve":               {body: fields{"id": uuid.NewString(), "user_code": "AAAA-AAAA"}},
+	"POST /v1/auth/device/deny":                  {body: fields{"id": uuid.NewString(), "user_code": "AAAA-AAAA"}},
+	"POST /v1/auth/second-factor":                {body: fields{"password": password}},
+	"POST /v1/auth/second-factor/confirm":        {body: fields{"otp": "000000"}}, // a right code in a success
+	"POST /v1/auth/second-factor/remove":         {body: fields{"password": password, "otp": "000000"}},
+	"POST /v1/auth/second-factor/recovery-codes": {body: fields{"password": password}},
+	"GET /v1/auth/step-up":                       {},
+	"POST /v1/auth/step-up":                      {body: fields{"otp": "000000"}},
+	"PUT /v1/auth/step-up/:currency":             {body: fields{"amount": 5}},
+	"DELETE /v1/auth/step-up/:currency":          {},
+	"POST /v1/auth/keys":                         {body: newKey("matrix")},
+	"DELETE /v1/auth/keys/:id":                   {own: ownKey},
+	"POST /v1/auth/keys/:id/rotate":              {body: fields{"password": password}, own: ownKey},
+	"GET /v1/me":                                 {},
+	"PATCH /v1/me":                               {body: fields{"name": "New Name"}},
+	"POST /v1/me/handle":                         {body: fields{"handle": "other", "password": password}},
+	"POST /v1/me/freeze":                         {},
+	"POST /v1/sessions/end-others":               {},
+	"GET /v1/sessions":                           {},
+	"GET /v1/sessions/history":                   {},
 	"DELETE /v1/sessions/:id": {own: func(h *fixture, me, _ *user) string {
 		tokens, _, err := h.auth.LogIn(h.t.Context(), me.handle, password, "", auth.Client{})
 		testkit.Must(h.t, err)
@@ -207,14 +212,19 @@ func (h *fixture) stateCell(name, actor string, me, peer, target *user) {
 		testkit.Must(h.t, h.auth.RemoveSecondFactor(h.t.Context(), principal, password, codes[0], auth.Client{}))
 		return
 	case "POST /v1/auth/second-factor/remove":
-		principal, otp := h.newFactor(me)
-		codes, err := h.auth.ConfirmSecondFactor(h.t.Context(), principal, otp, auth.Client{})
-		testkit.Must(h.t, err)
-		h.log.keepOut(codes...)
+		_, codes := h.confirmedFactor(me)
 		request.body = fields{"password": password, "otp": codes[0]}
 	case "POST /v1/me/handle": // and back, because the next cells need the handle
 		request.body = fields{"handle": me.handle + "2", "password": password}
 		defer func() { h.post(me, "/v1/me/handle", fields{"handle": me.handle, "password": password}).want(200) }()
+	case "POST /v1/auth/second-factor/recovery-codes", "POST /v1/auth/step-up", "PUT /v1/auth/step-up/:currency", "DELETE /v1/auth/step-up/:currency":
+		principal, codes := h.confirmedFactor(me)
+		defer func() {
+			testkit.Must(h.t, h.auth.RemoveSecondFactor(h.t.Context(), principal, password, "", auth.Client{}))
+		}()
+		if name == "POST /v1/auth/step-up" {
+			request.body = fields{"otp": codes[0]}
+		}
 	case "POST /v1/me/freeze":
 		defer func() { testkit.Must(h.t, h.ledger.SetStatus(h.t.Context(), me.id, ledger.Active)) }()
 	case "POST /v1/auth/password": // and back, because the next cells need the password

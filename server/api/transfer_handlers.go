@@ -37,6 +37,11 @@ func (a *API) CreateTransfer(ctx context.Context, r routes.CreateTransferRequest
 		return a.previewTransfer(ctx, request, payee, authorize)
 	}
 	_ = failpoint.Point("api.transfer")
+	if unresolved == nil && needsStepUpFor(ctx, request) {
+		if err := a.onlyReplays(ctx, request); err != nil {
+			return nil, err
+		}
+	}
 	var result ledger.Result
 	switch {
 	case unresolved != nil:
@@ -188,7 +193,7 @@ func (a *API) CreateDeposit(ctx context.Context, r routes.CreateDepositRequestOb
 
 // CreateWithdrawal opens a withdrawal, which pays out to the bank.
 func (a *API) CreateWithdrawal(ctx context.Context, r routes.CreateWithdrawalRequestObject) (routes.CreateWithdrawalResponseObject, error) {
-	response, pending, err := a.openBankTransfer(ctx, a.ledger.OpenWithdrawal, r.Params.IdempotencyKey, r.Params.Prefer, *r.Body)
+	response, pending, err := a.openBankTransfer(ctx, a.openWithdrawal, r.Params.IdempotencyKey, r.Params.Prefer, *r.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -196,6 +201,16 @@ func (a *API) CreateWithdrawal(ctx context.Context, r routes.CreateWithdrawalReq
 		return routes.CreateWithdrawal202JSONResponse{PendingTransferJSONResponse: pendingResponse(response)}, nil
 	}
 	return routes.CreateWithdrawal201JSONResponse{TransferJSONResponse: response}, nil
+}
+
+// openWithdrawal is Ledger.OpenWithdrawal, and only a replay for a session that needs a step-up.
+func (a *API) openWithdrawal(ctx context.Context, request ledger.TransferRequest) (ledger.Result, error) {
+	if requestOf(ctx).principal.NeedsStepUp() {
+		if err := a.onlyReplays(ctx, request); err != nil {
+			return ledger.Result{}, err
+		}
+	}
+	return a.ledger.OpenWithdrawal(ctx, request)
 }
 
 // openBankTransfer opens a deposit or withdrawal, enqueues its payment, and waits for its end if

@@ -58,7 +58,7 @@ func (s *Service) AddSecondFactor(ctx context.Context, userID UserID, password s
 	if err != nil {
 		return NewSecondFactor{}, err
 	}
-	confirmed, err := s.confirmPassword(ctx, userID, password, "", client)
+	confirmed, err := s.confirmPassword(ctx, userID, password, secondCheck{}, client)
 	if err != nil {
 		return NewSecondFactor{}, err
 	}
@@ -102,7 +102,7 @@ func (s *Service) ConfirmSecondFactor(ctx context.Context, p Principal, code str
 	if err != nil {
 		return nil, fmt.Errorf("confirm second factor: %w", err)
 	}
-	counted := confirmation{attempt: attempt, service: s, login: "@" + p.Handle, client: client}
+	counted := confirmation{attempt: attempt, service: s, user: User{ID: p.UserID, Handle: p.Handle}, client: client}
 	var codes []string
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := lockUser(ctx, tx, p.UserID); err != nil {
@@ -112,6 +112,9 @@ func (s *Service) ConfirmSecondFactor(ctx context.Context, p Principal, code str
 			return err
 		}
 		if _, err := s.endSessionsFor(ctx, tx, p.UserID, p.SessionID, s.now(), "second factor added"); err != nil {
+			return err
+		}
+		if _, err := s.stepUpSession(ctx, tx, p); err != nil {
 			return err
 		}
 		if err := s.record(ctx, tx, EventSecondFactorAdded, p.UserID, p.SessionID, client, ""); err != nil {
@@ -146,6 +149,11 @@ func (s *Service) confirmSecondFactor(ctx context.Context, tx pgx.Tx, userID Use
 	if _, err := tx.Exec(ctx, sqlConfirmSecondFactor, userID, s.now()); err != nil {
 		return nil, fmt.Errorf("confirm second factor: %w", err)
 	}
+	return storeRecoveryCodes(ctx, tx, userID)
+}
+
+// storeRecoveryCodes makes the recovery codes of a user who has none.
+func storeRecoveryCodes(ctx context.Context, tx pgx.Tx, userID UserID) ([]string, error) {
 	codes := make([]string, recoveryCodes)
 	for i := range codes {
 		codes[i] = newCode(recoveryCodeLength, 4)
@@ -160,7 +168,7 @@ func (s *Service) confirmSecondFactor(ctx context.Context, tx pgx.Tx, userID Use
 // RemoveSecondFactor removes the second factor and the recovery codes of a user who knows the
 // password and has a code of the app or a recovery code.
 func (s *Service) RemoveSecondFactor(ctx context.Context, p Principal, password, otp string, client Client) error {
-	confirmed, err := s.confirmPassword(ctx, p.UserID, password, otp, client)
+	confirmed, err := s.confirmPassword(ctx, p.UserID, password, secondCheck{p.SessionID, otp}, client)
 	if err != nil {
 		return err
 	}
@@ -173,7 +181,7 @@ func (s *Service) RemoveSecondFactor(ctx context.Context, p Principal, password,
 			return fmt.Errorf("remove second factor: %w", err)
 		}
 		if tag.RowsAffected() == 0 {
-			return &problem.Error{Code: CodeSecondFactorMissing, Message: "you have no second factor"}
+			return errNoSecondFactor()
 		}
 		if err := s.record(ctx, tx, EventSecondFactorRemoved, p.UserID, p.SessionID, client, ""); err != nil {
 			return err
@@ -185,7 +193,48 @@ func (s *Service) RemoveSecondFactor(ctx context.Context, p Principal, password,
 		return fmt.Errorf("remove second factor: %w", err)
 	}
 	s.logFactor(ctx, EventSecondFactorRemoved, p, client)
+	s.waitForCacheExpiry()
 	return nil
+}
+
+const sqlDeleteRecoveryCodes = `DELETE FROM recovery_codes WHERE user_id = $1`
+
+// RenewRecoveryCodes replaces the recovery codes of a user who knows the password and has a recent
+// second factor, or otp. It returns the new ones, which cannot be read again.
+func (s *Service) RenewRecoveryCodes(ctx context.Context, p Principal, password, otp string, client Client) ([]string, error) {
+	confirmed, err := s.confirmPassword(ctx, p.UserID, password, secondCheck{p.SessionID, otp}, client)
+	if err != nil {
+		return nil, err
+	}
+	var codes []string
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := confirmed.lockUser(ctx, tx, p.UserID); err != nil {
+			return err
+		}
+		f, err := s.readSecondFactor(ctx, tx, p.UserID)
+		if err != nil {
+			return err
+		}
+		if f == nil || !f.confirmed {
+			return errNoSecondFactor()
+		}
+		if _, err := tx.Exec(ctx, sqlDeleteRecoveryCodes, p.UserID); err != nil {
+			return fmt.Errorf("delete recovery codes: %w", err)
+		}
+		if codes, err = storeRecoveryCodes(ctx, tx, p.UserID); err != nil {
+			return err
+		}
+		if err := s.record(ctx, tx, EventSecondFactorAdded, p.UserID, p.SessionID, client, "new recovery codes"); err != nil {
+			return err
+		}
+		return confirmed.right(ctx, tx)
+	})
+	if err != nil {
+		confirmed.failed(ctx, err)
+		return nil, fmt.Errorf("renew recovery codes: %w", err)
+	}
+	s.logFactor(ctx, EventSecondFactorAdded, p, client)
+	return codes, nil
 }
 
 func (s *Service) logFactor(ctx context.Context, event SecurityEvent, p Principal, client Client) {

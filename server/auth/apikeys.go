@@ -62,13 +62,14 @@ type APIKey struct {
 
 // NewAPIKey asks for a key. Formatting it does not show the password.
 type NewAPIKey struct {
-	Name     string         // 1 to 60 letters, digits, dots, dashes and underscores; unique among the user's keys
-	Scopes   Scopes         // at least one
-	Networks []netip.Prefix // at most 20; empty: any address
-	Life     time.Duration  // DefaultAPIKeyLife if zero, at most MaxAPIKeyLife
-	Password string         // of the user
-	OTP      string         // of the second factor, if the user has one
-	Client   Client
+	Name      string         // 1 to 60 letters, digits, dots, dashes and underscores; unique among the user's keys
+	Scopes    Scopes         // at least one
+	Networks  []netip.Prefix // at most 20; empty: any address
+	Life      time.Duration  // DefaultAPIKeyLife if zero, at most MaxAPIKeyLife
+	Password  string         // of the user
+	SessionID uuid.UUID      // of the request
+	OTP       string         // of the second factor; not needed within a step-up of the session
+	Client    Client
 
 	// StoreLimits stores the spending limits of the key under its id. It is called after the
 	// password was confirmed, and before the key can be used. nil if the key has no limits.
@@ -145,7 +146,7 @@ func (s *Service) CreateAPIKey(ctx context.Context, userID UserID, n NewAPIKey) 
 	if err := n.check(); err != nil {
 		return "", APIKey{}, err
 	}
-	confirmed, err := s.confirmPassword(ctx, userID, n.Password, n.OTP, n.Client)
+	confirmed, err := s.confirmPassword(ctx, userID, n.Password, secondCheck{n.SessionID, n.OTP}, n.Client)
 	if err != nil {
 		return "", APIKey{}, err
 	}
@@ -223,11 +224,12 @@ func (s *Service) logKey(ctx context.Context, event SecurityEvent, userID UserID
 
 // RotateAPIKeyInput asks for a new secret. Formatting it does not show the password.
 type RotateAPIKeyInput struct {
-	Life     time.Duration // of the new secret: DefaultAPIKeyLife if zero, at most MaxAPIKeyLife
-	Overlap  time.Duration // for which the current secret stays valid: from 0 to MaxAPIKeyOverlap
-	Password string        // of the user
-	OTP      string        // of the second factor, if the user has one
-	Client   Client
+	Life      time.Duration // of the new secret: DefaultAPIKeyLife if zero, at most MaxAPIKeyLife
+	Overlap   time.Duration // for which the current secret stays valid: from 0 to MaxAPIKeyOverlap
+	Password  string        // of the user
+	SessionID uuid.UUID     // of the request
+	OTP       string        // of the second factor; not needed within a step-up of the session
+	Client    Client
 }
 
 // Format omits the password for every verb of fmt.
@@ -271,7 +273,7 @@ func (s *Service) RotateAPIKey(ctx context.Context, userID UserID, id uuid.UUID,
 			Message: fmt.Sprintf("the earlier secret stays valid for 0 seconds to %d days", int(MaxAPIKeyOverlap.Hours())/24),
 		}
 	}
-	confirmed, err := s.confirmPassword(ctx, userID, r.Password, r.OTP, r.Client)
+	confirmed, err := s.confirmPassword(ctx, userID, r.Password, secondCheck{r.SessionID, r.OTP}, r.Client)
 	if err != nil {
 		return "", APIKey{}, err
 	}

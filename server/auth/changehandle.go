@@ -64,7 +64,7 @@ func (s *Service) ChangeHandle(ctx context.Context, userID UserID, in ChangeHand
 	if err != nil {
 		return User{}, err
 	}
-	confirmed, err := s.confirmPassword(ctx, userID, in.Password, in.OTP, in.Client)
+	confirmed, err := s.confirmPassword(ctx, userID, in.Password, secondCheck{in.SessionID, in.OTP}, in.Client)
 	if err != nil {
 		return User{}, err
 	}

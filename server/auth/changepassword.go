@@ -17,7 +17,7 @@ import (
 type ChangePasswordInput struct {
 	SessionID uuid.UUID // the session of the request, which stays open
 	Current   string
-	OTP       string // of the second factor, if the user has one
+	OTP       string // of the second factor; not needed within a step-up of the session
 	New       string
 	Client    Client
 }
@@ -55,8 +55,9 @@ RETURNING session_id`
 )
 
 // ChangePassword replaces the password of a user who knows the current one, and ends all sessions
-// but that of the request. A log-in or a new API key that is on its way with the earlier password
-// is refused. It returns after the lease, when no process accepts a token of an ended session.
+// but that of the request, which loses its step-up. A log-in or a new API key that is on its way
+// with the earlier password is refused. It returns after the lease, when no process accepts a token
+// of an ended session.
 //
 // The current password is compared, counted and throttled as in a log-in. The new one follows the
 // rules of SignUp, and must differ from the current one (password_unchanged).
@@ -71,7 +72,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID UserID, in ChangePa
 	if in.New == in.Current {
 		return PasswordChange{}, &problem.Error{Code: CodePasswordUnchanged, Message: "the new password is the current one", Field: "new_password"}
 	}
-	confirmed, err := s.confirmPassword(ctx, userID, in.Current, in.OTP, in.Client)
+	confirmed, err := s.confirmPassword(ctx, userID, in.Current, secondCheck{in.SessionID, in.OTP}, in.Client)
 	if err != nil {
 		return PasswordChange{}, err
 	}
@@ -87,6 +88,9 @@ func (s *Service) ChangePassword(ctx context.Context, userID UserID, in ChangePa
 		}
 		if changed, err = s.storePassword(ctx, tx, userID, in.SessionID, stored); err != nil {
 			return err
+		}
+		if _, err := tx.Exec(ctx, sqlForgetStepUp, in.SessionID); err != nil {
+			return fmt.Errorf("end the step-up: %w", err)
 		}
 		if err := s.record(ctx, tx, EventPasswordChanged, userID, in.SessionID, in.Client, ""); err != nil {
 			return err

@@ -98,7 +98,7 @@ func (s *Service) DecideDeviceLogin(ctx context.Context, by Principal, d DeviceD
 	var client, address string
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if d.Approve {
-			if err := s.checkSecondFactor(ctx, tx, by.UserID, d.OTP, d.Client); err != nil {
+			if _, err := s.checkSecondFactor(ctx, tx, by.UserID, d.OTP, d.Client); err != nil {
 				return err
 			}
 		}

@@ -246,7 +246,7 @@ func (s *Service) openDeviceSession(ctx context.Context, tx pgx.Tx, r deviceRequ
 	if err != nil {
 		return Tokens{}, User{}, err
 	}
-	tokens, err := s.openSession(ctx, tx, user, client, r.changedAt)
+	tokens, err := s.openSession(ctx, tx, user, client, r.changedAt, false)
 	if code := problem.CodeOf(err); code == CodeInvalidCredentials || code == CodeAccountSuspended {
 		err = errAccessDenied() // the password changed or the user was suspended after the approval
 	}

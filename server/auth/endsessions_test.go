@@ -41,7 +41,7 @@ func TestEndSessionsWaitsForOpenSession(t *testing.T) {
 	tx, err := conn.Begin(t.Context())
 	testkit.Must(t, err)
 	id, now := newID(), h.clock.Now()
-	_, err = tx.Exec(t.Context(), sqlOpenSession, id, user.ID, now, now.Add(time.Hour), "", "", nil)
+	_, err = tx.Exec(t.Context(), sqlOpenSession, id, user.ID, now, now.Add(time.Hour), "", "", nil, false)
 	testkit.Must(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- h.EndSessions(t.Context(), user.ID) }()

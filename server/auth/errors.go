@@ -30,6 +30,7 @@ const (
 	CodeResetCodeInvalid    problem.Code = "reset_code_invalid"
 	CodeOTPRequired         problem.Code = "otp_required"
 	CodeOTPInvalid          problem.Code = "otp_invalid"
+	CodeStepUpRequired      problem.Code = "step_up_required"
 	CodeSecondFactorExists  problem.Code = "second_factor_exists"
 	CodeSecondFactorMissing problem.Code = "second_factor_missing"
 	CodeTokenInvalid        problem.Code = "token_invalid"
@@ -69,7 +70,7 @@ func Codes() []problem.Code {
 		CodeEmailMalformed, CodeHandleMalformed, CodeNameMalformed, CodeHandleReserved, CodeNameReserved,
 		CodePasswordTooShort, CodePasswordTooLong, CodePasswordMalformed,
 		CodePasswordTooCommon, CodePasswordPersonal, CodePasswordUnchanged, CodeResetCodeInvalid,
-		CodeOTPRequired, CodeOTPInvalid, CodeSecondFactorExists, CodeSecondFactorMissing,
+		CodeOTPRequired, CodeOTPInvalid, CodeStepUpRequired, CodeSecondFactorExists, CodeSecondFactorMissing,
 		CodeTokenInvalid, CodeTokenExpired, CodeSessionRevoked,
 		CodeRefreshTokenInvalid, CodeRefreshTokenReused,
 		CodeUserNotFound, CodeSessionNotFound,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/server/failpoint"
@@ -28,10 +29,11 @@ func (s *Service) LogIn(ctx context.Context, identifier, password, otp string, c
 	}
 	var tokens Tokens
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
-		if err := s.checkSecondFactor(ctx, tx, user.ID, otp, client); err != nil {
+		withFactor, err := s.checkSecondFactor(ctx, tx, user.ID, otp, client)
+		if err != nil {
 			return err
 		}
-		if tokens, err = s.openSession(ctx, tx, user, client, confirmed.changedAt); err != nil {
+		if tokens, err = s.openSession(ctx, tx, user, client, confirmed.changedAt, withFactor); err != nil {
 			return err
 		}
 		if err := s.signedIn(ctx, tx, EventSignedIn, user.ID, &tokens, client, ""); err != nil {
@@ -55,8 +57,8 @@ type confirmation struct {
 	changedAt *time.Time // of the password that was compared; nil if it is that of the sign-up
 
 	service *Service
-	login   string
-	otp     string // of the second factor
+	user    User
+	second  secondCheck
 	client  Client
 }
 
@@ -67,8 +69,9 @@ func (c confirmation) failed(ctx context.Context, err error) {
 		c.giveBack(ctx)
 		return
 	}
-	_ = c.service.wrong(ctx, c.attempt, c.login, c.client) // the attempt counts in any case
-	c.service.logSignIn(ctx, User{}, c.login, c.client, errInvalidCredentials())
+	_ = c.service.wrong(ctx, c.attempt, "", c.client) // the attempt counts in any case
+	c.service.recordFailure(ctx, EventSecondFactorFailed, c.user.ID, uuid.Nil, c.client)
+	c.service.logFactor(ctx, EventSecondFactorFailed, Principal{Handle: c.user.Handle}, c.client)
 }
 
 // checkLogin returns the active user with that password. It enters the hash queue first, so
@@ -97,7 +100,7 @@ func (s *Service) checkLogin(ctx context.Context, identifier, password string, c
 	case found == passwordStale:
 		err = s.rehash(ctx, ticket, user, stored, password)
 	}
-	return user, confirmation{attempt: attempt, changedAt: stored.changedAt, service: s, login: identifier, client: client}, err
+	return user, confirmation{attempt: attempt, changedAt: stored.changedAt, service: s, user: user, client: client}, err
 }
 
 // It replaces only the hash that was just compared, not that of a changed password.

@@ -14,6 +14,7 @@ const (
 	scopeAccount = "account"
 	scopeAddress = "address"
 	scopeLookUp  = "look_up"
+	scopeStepUp  = "step_up"
 
 	scopeUserCode = "user_code" // of a device login
 )
@@ -48,7 +49,7 @@ func NewMetrics() *Metrics {
 			Name: "kizo_auth_hash_priority_raised_total", Help: "Hashes that got too little CPU time and were repeated in a process of higher priority.",
 		}, []string{"priority"}),
 		throttled: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kizo_auth_throttled_total", Help: "Log-ins, look-ups by e-mail address and codes of device log-ins that were refused after too many attempts.",
+			Name: "kizo_auth_throttled_total", Help: "Log-ins, step-ups, look-ups by e-mail address and codes of device log-ins that were refused after too many attempts.",
 		}, []string{"scope"}),
 	}
 	m.events = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -60,7 +61,7 @@ func NewMetrics() *Metrics {
 	for _, why := range []string{refusedFull, refusedTimeout, refusedBroken} {
 		m.refused.WithLabelValues(why) // starts at 0, so that a rate includes the first refusal
 	}
-	for _, scope := range []string{scopeAccount, scopeAddress, scopeLookUp, scopeUserCode} {
+	for _, scope := range []string{scopeAccount, scopeAddress, scopeLookUp, scopeStepUp, scopeUserCode} {
 		m.throttled.WithLabelValues(scope)
 	}
 	return m

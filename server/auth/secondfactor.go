@@ -26,7 +26,8 @@ import (
 //
 //	AddSecondFactor ─► secret, not asked for yet ─► ConfirmSecondFactor (code) ─► recovery codes
 //	                                                        │
-//	  LogIn, ChangePassword, keys: password, and then a code of the app or a recovery code
+//	  LogIn: password, and then a code of the app or a recovery code
+//	  StepUp (stepup.go): a code, before what a stolen session must not do
 //	                                                        │
 //	RemoveSecondFactor (password, code) ◄───────────────────┘
 //
@@ -88,24 +89,29 @@ func (s *Service) readSecondFactor(ctx context.Context, tx pgx.Tx, userID UserID
 	return &f, nil
 }
 
-// checkSecondFactor refuses if the user has a second factor and code is not right for it. It uses
-// the code up, in the transaction of what the code is for. An empty code is refused with
-// otp_required.
-func (s *Service) checkSecondFactor(ctx context.Context, tx pgx.Tx, userID UserID, code string, client Client) error {
+// checkSecondFactor refuses if the user has a second factor and code is not right for it. It
+// reports whether there is one. It uses the code up, in the transaction of what the code is for. An
+// empty code is refused with otp_required.
+func (s *Service) checkSecondFactor(ctx context.Context, tx pgx.Tx, userID UserID, code string, client Client) (checked bool, err error) {
 	f, err := s.readSecondFactor(ctx, tx, userID)
 	switch {
 	case err != nil:
-		return err
+		return false, err
 	case f == nil || !f.confirmed:
-		return nil
+		return false, nil
 	case code == "":
-		return errOTPRequired()
+		return false, errOTPRequired()
 	}
+	return true, s.useCode(ctx, tx, f, code, client)
+}
+
+// useCode refuses if code is neither a code of the app nor a recovery code. It uses the code up.
+func (s *Service) useCode(ctx context.Context, tx pgx.Tx, f *secondFactor, code string, client Client) error {
 	if step, right := f.stepOf(code, s.now()); right {
 		return s.acceptStep(ctx, tx, f, step)
 	}
 	hash := hashCode(code)
-	tag, err := tx.Exec(ctx, sqlUseRecoveryCode, userID, hash[:])
+	tag, err := tx.Exec(ctx, sqlUseRecoveryCode, f.userID, hash[:])
 	if err != nil {
 		return fmt.Errorf("use recovery code: %w", err)
 	}
@@ -113,10 +119,10 @@ func (s *Service) checkSecondFactor(ctx context.Context, tx pgx.Tx, userID UserI
 		return errOTPInvalid()
 	}
 	var left int
-	if err := tx.QueryRow(ctx, sqlCountRecoveryCodes, userID).Scan(&left); err != nil {
+	if err := tx.QueryRow(ctx, sqlCountRecoveryCodes, f.userID).Scan(&left); err != nil {
 		return fmt.Errorf("count recovery codes: %w", err)
 	}
-	return s.record(ctx, tx, EventRecoveryCodeUsed, userID, uuid.Nil, client, fmt.Sprintf("%d left", left))
+	return s.record(ctx, tx, EventRecoveryCodeUsed, f.userID, uuid.Nil, client, fmt.Sprintf("%d left", left))
 }
 
 // stepOf returns the step of a code that is right now and was not accepted before.
@@ -184,6 +190,10 @@ func sealer(pepper Pepper) (cipher.AEAD, error) {
 
 func errOTPRequired() *problem.Error {
 	return &problem.Error{Code: CodeOTPRequired, Message: "a code of your authenticator app is required as well, or a recovery code", Field: "otp"}
+}
+
+func errNoSecondFactor() *problem.Error {
+	return &problem.Error{Code: CodeSecondFactorMissing, Message: "you have no second factor"}
 }
 
 func errOTPInvalid() *problem.Error {

@@ -20,7 +20,7 @@ func (h *harness) factorOf(user User, session Tokens) (secret string, codes []st
 	testkit.Must(h.t, err)
 	codes, err = h.ConfirmSecondFactor(h.t.Context(), Principal{UserID: user.ID, SessionID: session.SessionID, Handle: user.Handle}, h.otpAt(made.Secret, 0), Client{})
 	testkit.Must(h.t, err)
-	h.clock.Advance(2 * factorStep) // the next codes are new ones
+	h.clock.Advance(StepUpLifetime) // the next codes are new ones, and the session needs one
 	return made.Secret, codes
 }
 
@@ -97,7 +97,7 @@ func TestSecondFactorIsNeeded(t *testing.T) {
 			return err
 		},
 	} {
-		wantCode(t, change(""), CodeOTPRequired)
+		wantCode(t, change(""), CodeStepUpRequired)
 		wantCode(t, change("000000"), CodeOTPInvalid)
 		if err := change(codes[next]); err != nil {
 			t.Errorf("%s with a recovery code: %v", name, err)
@@ -108,7 +108,7 @@ func TestSecondFactorIsNeeded(t *testing.T) {
 	_, err := h.AddSecondFactor(t.Context(), alice.ID, goodPassword, Client{})
 	wantCode(t, err, CodeSecondFactorExists)
 	p := Principal{UserID: alice.ID, SessionID: session.SessionID, Handle: "alice"}
-	wantCode(t, h.RemoveSecondFactor(t.Context(), p, goodPassword, "", Client{}), CodeOTPRequired)
+	wantCode(t, h.RemoveSecondFactor(t.Context(), p, goodPassword, "", Client{}), CodeStepUpRequired)
 	testkit.Must(t, h.RemoveSecondFactor(t.Context(), p, goodPassword, strings.ToLower(codes[next]), Client{}))
 	wantCode(t, h.RemoveSecondFactor(t.Context(), p, goodPassword, "", Client{}), CodeSecondFactorMissing)
 	testkit.Equal(t, "without one", h.logInWith(""), "")

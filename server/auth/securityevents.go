@@ -41,6 +41,10 @@ const (
 	EventSecondFactorAdded   SecurityEvent = "second_factor_added"
 	EventSecondFactorRemoved SecurityEvent = "second_factor_removed"
 	EventRecoveryCodeUsed    SecurityEvent = "recovery_code_used"
+	EventSecondFactorFailed  SecurityEvent = "second_factor_failed" // right password, wrong code
+	EventSteppedUp           SecurityEvent = "stepped_up"
+	EventStepUpFailed        SecurityEvent = "step_up_failed"
+	EventStepUpChanged       SecurityEvent = "step_up_changed" // a threshold
 	EventKeyCreated          SecurityEvent = "key_created"
 	EventKeyRotated          SecurityEvent = "key_rotated"
 	EventKeyRevoked          SecurityEvent = "key_revoked"
@@ -61,7 +65,8 @@ var securityEvents = []SecurityEvent{
 	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
 	EventNewDevice, EventDeviceApproved, EventDeviceDenied,
 	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventHandleChanged, EventPasswordChanged, EventFrozen,
-	EventSecondFactorAdded, EventSecondFactorRemoved, EventRecoveryCodeUsed,
+	EventSecondFactorAdded, EventSecondFactorRemoved, EventRecoveryCodeUsed, EventSecondFactorFailed,
+	EventSteppedUp, EventStepUpFailed, EventStepUpChanged,
 	EventKeyCreated, EventKeyRotated, EventKeyRevoked, EventLimitChanged, EventKeyRefused,
 	EventSignInThrottled, EventSignInRefused, EventRefreshRefused, EventTokenRefused, EventForbidden, EventRateLimited, EventOperatorAction,
 }
@@ -195,10 +200,13 @@ func (s *Service) record(ctx context.Context, db execer, event SecurityEvent, us
 }
 
 // RecordLimitChange returns a function that stores, in the transaction that changes a limit of the
-// user, that it did, with what the limit is now.
-func (s *Service) RecordLimitChange(userID UserID, sessionID uuid.UUID, client Client) func(ctx context.Context, tx pgx.Tx, limit string) error {
-	return func(ctx context.Context, tx pgx.Tx, limit string) error {
-		return s.record(ctx, tx, EventLimitChanged, userID, sessionID, client, limit)
+// user, that it did, with what the limit is now. It refuses a higher limit without a step-up.
+func (s *Service) RecordLimitChange(p Principal, client Client) func(ctx context.Context, tx pgx.Tx, limit string, raised bool) error {
+	return func(ctx context.Context, tx pgx.Tx, limit string, raised bool) error {
+		if raised && p.NeedsStepUp() {
+			return StepUpRequired()
+		}
+		return s.record(ctx, tx, EventLimitChanged, p.UserID, p.SessionID, client, limit)
 	}
 }
 

@@ -66,8 +66,8 @@ func parseRefreshToken(token string) (hash []byte, ok bool) {
 // FOR SHARE prevents a suspension or a change of the password between the check and the insert:
 // this statement waits for a concurrent Suspend or ChangePassword, or that one waits for it.
 const sqlOpenSession = `
-INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, client, address)
-SELECT $1::uuid, id, $3::timestamptz, $3::timestamptz, $4::timestamptz, $5::text, $6::text
+INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, client, address, stepped_up_at)
+SELECT $1::uuid, id, $3::timestamptz, $3::timestamptz, $4::timestamptz, $5::text, $6::text, CASE WHEN $8::bool THEN $3::timestamptz END
   FROM users
  WHERE id = $2 AND status = 'active' AND password_changed_at IS NOT DISTINCT FROM $7
    FOR SHARE`
@@ -79,12 +79,13 @@ INSERT INTO refresh_tokens (token_hash, session_id, issued_at, expires_at)
 VALUES ($1, $2, $3, $4)`
 
 // openSession opens a session for an active user. It refuses if the password was changed after it
-// was compared, which passwordChangedAt tells.
-func (s *Service) openSession(ctx context.Context, tx pgx.Tx, user User, client Client, passwordChangedAt *time.Time) (Tokens, error) {
+// was compared, which passwordChangedAt tells. withFactor says that the user has given a code
+// of the second factor, which is a step-up.
+func (s *Service) openSession(ctx context.Context, tx pgx.Tx, user User, client Client, passwordChangedAt *time.Time, withFactor bool) (Tokens, error) {
 	now, id := s.now(), newID()
 	ends := now.Add(s.sessionLifetime)
 	client = client.clean()
-	tag, err := tx.Exec(ctx, sqlOpenSession, id, user.ID, now, ends, client.UserAgent, client.Address, passwordChangedAt)
+	tag, err := tx.Exec(ctx, sqlOpenSession, id, user.ID, now, ends, client.UserAgent, client.Address, passwordChangedAt, withFactor)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("open session: %w", err)
 	}

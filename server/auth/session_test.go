@@ -124,17 +124,31 @@ func TestVerifyConcurrently(t *testing.T) {
 
 func BenchmarkVerify(b *testing.B) {
 	for _, callers := range []int{1, 100} {
-		b.Run(fmt.Sprintf("%d callers per core", callers), func(b *testing.B) {
-			h := newHarness(b)
-			tokens, _ := h.signUp("alice")
-			b.SetParallelism(callers)
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if _, err := h.Verify(b.Context(), tokens.AccessToken); err != nil {
-						b.Error(err)
-					}
-				}
-			})
-		})
+		b.Run(fmt.Sprintf("%d callers per core", callers), func(b *testing.B) { benchmarkVerify(b, callers, false) })
 	}
+	b.Run("with a second factor and a threshold", func(b *testing.B) { benchmarkVerify(b, 1, true) })
+}
+
+func benchmarkVerify(b *testing.B, callers int, withFactor bool) {
+	h := newHarness(b)
+	tokens, alice := h.signUp("alice")
+	if withFactor {
+		h.factorOf(alice, tokens)
+		amount := int64(500)
+		testkit.Must(b, h.SetStepUpThreshold(b.Context(), h.principal(h.Service, tokens), "USD", &amount, Client{}))
+	}
+	b.ReportAllocs()
+	b.SetParallelism(callers)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			p, err := h.Verify(b.Context(), tokens.AccessToken)
+			if err != nil {
+				b.Error(err)
+			}
+			if p.NeedsStepUpFor("USD", 501) != withFactor {
+				b.Error("a wrong answer")
+			}
+		}
+	})
 }

@@ -55,7 +55,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUpInput) (Tokens, User, err
 			return taken(err)
 		}
 		_ = failpoint.Point("auth.user_inserted")
-		if tokens, err = s.openSession(ctx, tx, user, in.Client, nil); err != nil {
+		if tokens, err = s.openSession(ctx, tx, user, in.Client, nil, false); err != nil {
 			return err
 		}
 		return s.signedIn(ctx, tx, EventSignedUp, user.ID, &tokens, in.Client, "")

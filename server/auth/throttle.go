@@ -129,33 +129,57 @@ UPDATE login_throttle
 
 // lookUp counts a look-up by e-mail address of a user, or refuses it.
 func (t *throttle) lookUp(ctx context.Context, payer UserID) error {
-	var (
-		begun       bool
-		ignored     *time.Time
-		until       *time.Time
-		now         = t.clock()
-		key         = t.key(scopeLookUp, payer.String())
-		args        = append(lookUpRule.args(key, now), []byte(nil))
-		refuseUntil = func(until time.Time) error {
-			err := t.refuse(scopeLookUp, until.Sub(now))
-			err.Code, err.Message = CodeTooManyLookUps, fmt.Sprintf("too many look-ups by e-mail address; try again in %v, or use the handle, as in @bob", err.RetryAfter)
-			return err
-		}
-	)
-	if blocked, ok := t.blocks.until(key, now); ok {
-		return refuseUntil(blocked)
-	}
-	if err := t.pool.QueryRow(ctx, sqlBeginAttempt, args...).Scan(&begun, &ignored, &until); err != nil {
+	now := t.clock()
+	until, err := t.countByUser(ctx, lookUpRule, t.key(scopeLookUp, payer.String()), now)
+	if err != nil {
 		return fmt.Errorf("count look-up by e-mail address: %w", err)
 	}
-	if begun {
+	if until.IsZero() {
 		return nil
 	}
-	if until == nil { // another request has added the row after the snapshot of this one
-		return refuseUntil(now)
+	refused := t.refuse(scopeLookUp, until.Sub(now))
+	refused.Code, refused.Message = CodeTooManyLookUps, fmt.Sprintf("too many look-ups by e-mail address; try again in %v, or use the handle, as in @bob", refused.RetryAfter)
+	return refused
+}
+
+// beginStepUp counts a step-up of a user or refuses it. The caller must call right, or giveBack if
+// no code was compared.
+func (t *throttle) beginStepUp(ctx context.Context, user UserID) (attempt, error) {
+	now, key := t.clock(), t.key(scopeStepUp, user.String())
+	until, err := t.countByUser(ctx, accountRule, key, now)
+	if err != nil {
+		return attempt{}, fmt.Errorf("count step-up: %w", err)
+	}
+	if until.IsZero() {
+		return attempt{throttle: t, account: key}, nil
+	}
+	refused := t.refuse(scopeStepUp, until.Sub(now))
+	refused.Message = fmt.Sprintf("too many wrong codes; try again in %v", refused.RetryAfter)
+	return attempt{}, refused
+}
+
+// countByUser counts an attempt of a key that no address belongs to. It returns the end of the
+// block of the key, or the zero time if the attempt may go on.
+func (t *throttle) countByUser(ctx context.Context, rule throttleRule, key throttleKey, now time.Time) (time.Time, error) {
+	if blocked, ok := t.blocks.until(key, now); ok {
+		return blocked, nil
+	}
+	var (
+		begun   bool
+		ignored *time.Time
+		until   *time.Time
+	)
+	if err := t.pool.QueryRow(ctx, sqlBeginAttempt, append(rule.args(key, now), []byte(nil))...).Scan(&begun, &ignored, &until); err != nil {
+		return time.Time{}, err
+	}
+	switch {
+	case begun:
+		return time.Time{}, nil
+	case until == nil: // another request has added the row after the snapshot of this one
+		return now, nil
 	}
 	t.blocks.remember(key, now, *until)
-	return refuseUntil(*until)
+	return *until, nil
 }
 
 // attempt is a log-in attempt that has been counted and may compare the password.

@@ -22,6 +22,7 @@ type Principal struct {
 	Role      Role
 
 	key *apiKeyState // nil for a session
+	due *stepUpState // nil unless the user has a second factor, and the session no recent one
 }
 
 // IsKey reports whether the request came with an API key.
@@ -61,10 +62,14 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 	case !s.now().Before(session.ends):
 		return Principal{}, &problem.Error{Code: CodeTokenExpired, Message: "the session has expired; log in again"}
 	}
-	return Principal{
+	p := Principal{
 		UserID: session.userID, SessionID: stated.sessionID,
 		Handle: session.handle, Role: session.role,
-	}, nil
+	}
+	if session.stepUp != nil && !session.stepUp.recent(s.now()) {
+		p.due = session.stepUp
+	}
+	return p, nil
 }
 
 // session returns a session from the cache or the database.
@@ -90,10 +95,14 @@ type sessionState struct {
 	handle  string
 	role    Role
 	status  Status
+	stepUp  *stepUpState // nil if the user has no second factor
 }
 
 const sqlLookUpSessions = `
-SELECT s.id, s.user_id, s.revoked_at IS NOT NULL, s.expires_at, u.handle, u.role, u.status
+SELECT s.id, s.user_id, s.revoked_at IS NOT NULL, s.expires_at, u.handle, u.role, u.status,
+       (SELECT f.confirmed_at FROM second_factors f WHERE f.user_id = s.user_id), s.stepped_up_at,
+       ARRAY(SELECT t.currency FROM step_up_thresholds t WHERE t.user_id = s.user_id ORDER BY t.currency),
+       ARRAY(SELECT t.amount FROM step_up_thresholds t WHERE t.user_id = s.user_id ORDER BY t.currency)
   FROM sessions s JOIN users u ON u.id = s.user_id
  WHERE s.id = ANY($1)`
 
@@ -105,10 +114,20 @@ func (s *Service) lookUpSessions(ctx context.Context, ids []uuid.UUID) (map[uuid
 	defer rows.Close()
 	found := make(map[uuid.UUID]sessionState, len(ids))
 	for rows.Next() {
-		var id uuid.UUID
-		var o sessionState
-		if err := rows.Scan((*[16]byte)(&id), (*[16]byte)(&o.userID), &o.revoked, &o.ends, &o.handle, &o.role, &o.status); err != nil {
+		var (
+			id         uuid.UUID
+			o          sessionState
+			confirmed  *time.Time // the second factor
+			steppedUp  *time.Time
+			currencies []string
+			amounts    []int64
+		)
+		if err := rows.Scan((*[16]byte)(&id), (*[16]byte)(&o.userID), &o.revoked, &o.ends, &o.handle, &o.role, &o.status,
+			&confirmed, &steppedUp, &currencies, &amounts); err != nil {
 			return nil, err
+		}
+		if confirmed != nil {
+			o.stepUp = newStepUpState(steppedUp, currencies, amounts)
 		}
 		found[id] = o
 	}

@@ -68,9 +68,9 @@ const (
 		next_per_transfer = NULLIF($4::bigint, 0), next_per_day = NULLIF($5::bigint, 0), next_at = $6 WHERE account_id = $1`
 )
 
-// RecordChange stores that a limit has changed, in the transaction that changes it. limit is text
-// for people.
-type RecordChange func(ctx context.Context, tx pgx.Tx, limit string) error
+// RecordChange stores that a limit has changed, in the transaction that changes it, or refuses the
+// change by an error. limit is text for people; raised says that a higher limit is to follow.
+type RecordChange func(ctx context.Context, tx pgx.Tx, limit string, raised bool) error
 
 // SetWalletLimit sets the limit of the owner's wallet in want.Currency; without a maximum, it
 // removes the limit. What is lower than the limit in effect takes effect at once, and what is
@@ -140,7 +140,7 @@ func changeWalletLimit(ctx context.Context, tx pgx.Tx, owner UserID, want Curren
 	if record == nil || after.equal(before) {
 		return nil
 	}
-	return record(ctx, tx, after.String())
+	return record(ctx, tx, after.String(), after.Next != nil)
 }
 
 // equal compares the maxima in effect and those that come later. It ignores the currencies, since

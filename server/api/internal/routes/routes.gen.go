@@ -68,12 +68,27 @@ type ServerInterface interface {
 	// ConfirmSecondFactor Confirm the second factor with a code; all other sessions become invalid immediately
 	// (POST /v1/auth/second-factor/confirm)
 	ConfirmSecondFactor(c *fiber.Ctx) error
+	// RenewRecoveryCodes Replace the recovery codes by ten new ones
+	// (POST /v1/auth/second-factor/recovery-codes)
+	RenewRecoveryCodes(c *fiber.Ctx) error
 	// RemoveSecondFactor Remove the second factor and the recovery codes
 	// (POST /v1/auth/second-factor/remove)
 	RemoveSecondFactor(c *fiber.Ctx) error
 	// SignUp Create a user and open a wallet in the default currency
 	// (POST /v1/auth/signup)
 	SignUp(c *fiber.Ctx) error
+	// GetStepUp Say what the session needs a code of the second factor for
+	// (GET /v1/auth/step-up)
+	GetStepUp(c *fiber.Ctx) error
+	// StepUp Give a code of the second factor, as an answer to 403 `step_up_required`
+	// (POST /v1/auth/step-up)
+	StepUp(c *fiber.Ctx) error
+	// RemoveStepUpThreshold Let transfers in a currency need no step-up; this needs one itself
+	// (DELETE /v1/auth/step-up/{currency})
+	RemoveStepUpThreshold(c *fiber.Ctx, currency string) error
+	// SetStepUpThreshold Set the amount above which a transfer needs a step-up
+	// (PUT /v1/auth/step-up/{currency})
+	SetStepUpThreshold(c *fiber.Ctx, currency string) error
 	// BankCallback Receive the bank's notification about a payment
 	// (POST /v1/bank/callbacks)
 	BankCallback(c *fiber.Ctx) error
@@ -567,6 +582,24 @@ func (siw *ServerInterfaceWrapper) ConfirmSecondFactor(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// RenewRecoveryCodes operation middleware
+func (siw *ServerInterfaceWrapper) RenewRecoveryCodes(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.RenewRecoveryCodes(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // RemoveSecondFactor operation middleware
 func (siw *ServerInterfaceWrapper) RemoveSecondFactor(c *fiber.Ctx) error {
 
@@ -590,6 +623,98 @@ func (siw *ServerInterfaceWrapper) SignUp(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.SignUp(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// GetStepUp operation middleware
+func (siw *ServerInterfaceWrapper) GetStepUp(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.GetStepUp(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// StepUp operation middleware
+func (siw *ServerInterfaceWrapper) StepUp(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.StepUp(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// RemoveStepUpThreshold operation middleware
+func (siw *ServerInterfaceWrapper) RemoveStepUpThreshold(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "currency" -------------
+	var currency string
+	err = runtime.BindStyledParameterWithOptions("simple", "currency", c.Params("currency"), &currency, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter currency: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.RemoveStepUpThreshold(c, currency)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// SetStepUpThreshold operation middleware
+func (siw *ServerInterfaceWrapper) SetStepUpThreshold(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "currency" -------------
+	var currency string
+	err = runtime.BindStyledParameterWithOptions("simple", "currency", c.Params("currency"), &currency, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter currency: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.SetStepUpThreshold(c, currency)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2330,6 +2455,16 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/auth/second-factor/remove", wrapper.RemoveSecondFactor)
 
+	router.Post(options.BaseURL+"/v1/auth/second-factor/recovery-codes", wrapper.RenewRecoveryCodes)
+
+	router.Get(options.BaseURL+"/v1/auth/step-up", wrapper.GetStepUp)
+
+	router.Post(options.BaseURL+"/v1/auth/step-up", wrapper.StepUp)
+
+	router.Delete(options.BaseURL+"/v1/auth/step-up/:currency", wrapper.RemoveStepUpThreshold)
+
+	router.Put(options.BaseURL+"/v1/auth/step-up/:currency", wrapper.SetStepUpThreshold)
+
 	router.Get(options.BaseURL+"/v1/auth/keys", wrapper.ListApiKeys)
 
 	router.Post(options.BaseURL+"/v1/auth/keys", wrapper.CreateApiKey)
@@ -3076,6 +3211,42 @@ func (response ConfirmSecondFactordefaultApplicationProblemPlusJSONResponse) Vis
 	return ctx.JSON(&response.Body)
 }
 
+type RenewRecoveryCodesRequestObject struct {
+	Body *RenewRecoveryCodesJSONRequestBody
+}
+
+type RenewRecoveryCodesResponseObject interface {
+	VisitRenewRecoveryCodesResponse(ctx *fiber.Ctx) error
+}
+
+type RenewRecoveryCodes200JSONResponse RecoveryCodes
+
+func (response RenewRecoveryCodes200JSONResponse) VisitRenewRecoveryCodesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type RenewRecoveryCodesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RenewRecoveryCodesdefaultApplicationProblemPlusJSONResponse) VisitRenewRecoveryCodesResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type RemoveSecondFactorRequestObject struct {
 	Body *RemoveSecondFactorJSONRequestBody
 }
@@ -3135,6 +3306,150 @@ type SignUpdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SignUpdefaultApplicationProblemPlusJSONResponse) VisitSignUpResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type GetStepUpRequestObject struct {
+}
+
+type GetStepUpResponseObject interface {
+	VisitGetStepUpResponse(ctx *fiber.Ctx) error
+}
+
+type GetStepUp200JSONResponse StepUpStatus
+
+func (response GetStepUp200JSONResponse) VisitGetStepUpResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type GetStepUpdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetStepUpdefaultApplicationProblemPlusJSONResponse) VisitGetStepUpResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type StepUpRequestObject struct {
+	Body *StepUpJSONRequestBody
+}
+
+type StepUpResponseObject interface {
+	VisitStepUpResponse(ctx *fiber.Ctx) error
+}
+
+type StepUp200JSONResponse StepUpDone
+
+func (response StepUp200JSONResponse) VisitStepUpResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type StepUpdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response StepUpdefaultApplicationProblemPlusJSONResponse) VisitStepUpResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type RemoveStepUpThresholdRequestObject struct {
+	Currency string `json:"currency"`
+}
+
+type RemoveStepUpThresholdResponseObject interface {
+	VisitRemoveStepUpThresholdResponse(ctx *fiber.Ctx) error
+}
+
+type RemoveStepUpThreshold200JSONResponse StepUpStatus
+
+func (response RemoveStepUpThreshold200JSONResponse) VisitRemoveStepUpThresholdResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type RemoveStepUpThresholddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RemoveStepUpThresholddefaultApplicationProblemPlusJSONResponse) VisitRemoveStepUpThresholdResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type SetStepUpThresholdRequestObject struct {
+	Currency string `json:"currency"`
+	Body     *SetStepUpThresholdJSONRequestBody
+}
+
+type SetStepUpThresholdResponseObject interface {
+	VisitSetStepUpThresholdResponse(ctx *fiber.Ctx) error
+}
+
+type SetStepUpThreshold200JSONResponse StepUpStatus
+
+func (response SetStepUpThreshold200JSONResponse) VisitSetStepUpThresholdResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type SetStepUpThresholddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SetStepUpThresholddefaultApplicationProblemPlusJSONResponse) VisitSetStepUpThresholdResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -5154,12 +5469,27 @@ type StrictServerInterface interface {
 	// ConfirmSecondFactor Confirm the second factor with a code; all other sessions become invalid immediately
 	// (POST /v1/auth/second-factor/confirm)
 	ConfirmSecondFactor(ctx context.Context, request ConfirmSecondFactorRequestObject) (ConfirmSecondFactorResponseObject, error)
+	// RenewRecoveryCodes Replace the recovery codes by ten new ones
+	// (POST /v1/auth/second-factor/recovery-codes)
+	RenewRecoveryCodes(ctx context.Context, request RenewRecoveryCodesRequestObject) (RenewRecoveryCodesResponseObject, error)
 	// RemoveSecondFactor Remove the second factor and the recovery codes
 	// (POST /v1/auth/second-factor/remove)
 	RemoveSecondFactor(ctx context.Context, request RemoveSecondFactorRequestObject) (RemoveSecondFactorResponseObject, error)
 	// SignUp Create a user and open a wallet in the default currency
 	// (POST /v1/auth/signup)
 	SignUp(ctx context.Context, request SignUpRequestObject) (SignUpResponseObject, error)
+	// GetStepUp Say what the session needs a code of the second factor for
+	// (GET /v1/auth/step-up)
+	GetStepUp(ctx context.Context, request GetStepUpRequestObject) (GetStepUpResponseObject, error)
+	// StepUp Give a code of the second factor, as an answer to 403 `step_up_required`
+	// (POST /v1/auth/step-up)
+	StepUp(ctx context.Context, request StepUpRequestObject) (StepUpResponseObject, error)
+	// RemoveStepUpThreshold Let transfers in a currency need no step-up; this needs one itself
+	// (DELETE /v1/auth/step-up/{currency})
+	RemoveStepUpThreshold(ctx context.Context, request RemoveStepUpThresholdRequestObject) (RemoveStepUpThresholdResponseObject, error)
+	// SetStepUpThreshold Set the amount above which a transfer needs a step-up
+	// (PUT /v1/auth/step-up/{currency})
+	SetStepUpThreshold(ctx context.Context, request SetStepUpThresholdRequestObject) (SetStepUpThresholdResponseObject, error)
 	// BankCallback Receive the bank's notification about a payment
 	// (POST /v1/bank/callbacks)
 	BankCallback(ctx context.Context, request BankCallbackRequestObject) (BankCallbackResponseObject, error)
@@ -5869,6 +6199,40 @@ func (sh *strictHandler) ConfirmSecondFactor(ctx *fiber.Ctx) error {
 	return nil
 }
 
+// RenewRecoveryCodes operation middleware
+func (sh *strictHandler) RenewRecoveryCodes(ctx *fiber.Ctx) error {
+	var request RenewRecoveryCodesRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*RenewRecoveryCodesJSONRequestBody)
+	if !ok {
+		body = new(RenewRecoveryCodesJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.RenewRecoveryCodes(ctx.UserContext(), request.(RenewRecoveryCodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenewRecoveryCodes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenewRecoveryCodesResponseObject); ok {
+		if err := validResponse.VisitRenewRecoveryCodesResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // RemoveSecondFactor operation middleware
 func (sh *strictHandler) RemoveSecondFactor(ctx *fiber.Ctx) error {
 	var request RemoveSecondFactorRequestObject
@@ -5929,6 +6293,127 @@ func (sh *strictHandler) SignUp(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(SignUpResponseObject); ok {
 		if err := validResponse.VisitSignUpResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetStepUp operation middleware
+func (sh *strictHandler) GetStepUp(ctx *fiber.Ctx) error {
+	var request GetStepUpRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStepUp(ctx.UserContext(), request.(GetStepUpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStepUp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetStepUpResponseObject); ok {
+		if err := validResponse.VisitGetStepUpResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StepUp operation middleware
+func (sh *strictHandler) StepUp(ctx *fiber.Ctx) error {
+	var request StepUpRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*StepUpJSONRequestBody)
+	if !ok {
+		body = new(StepUpJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.StepUp(ctx.UserContext(), request.(StepUpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StepUp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StepUpResponseObject); ok {
+		if err := validResponse.VisitStepUpResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveStepUpThreshold operation middleware
+func (sh *strictHandler) RemoveStepUpThreshold(ctx *fiber.Ctx, currency string) error {
+	var request RemoveStepUpThresholdRequestObject
+
+	request.Currency = currency
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveStepUpThreshold(ctx.UserContext(), request.(RemoveStepUpThresholdRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveStepUpThreshold")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveStepUpThresholdResponseObject); ok {
+		if err := validResponse.VisitRemoveStepUpThresholdResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetStepUpThreshold operation middleware
+func (sh *strictHandler) SetStepUpThreshold(ctx *fiber.Ctx, currency string) error {
+	var request SetStepUpThresholdRequestObject
+
+	request.Currency = currency
+	body, ok := ctx.Locals(BodyLocal).(*SetStepUpThresholdJSONRequestBody)
+	if !ok {
+		body = new(SetStepUpThresholdJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.SetStepUpThreshold(ctx.UserContext(), request.(SetStepUpThresholdRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetStepUpThreshold")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetStepUpThresholdResponseObject); ok {
+		if err := validResponse.VisitSetStepUpThresholdResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
