@@ -129,6 +129,9 @@ func (s *walletScreen) available(m *shared, w client.WalletSummary, data walletD
 			held = all
 		}
 	}
+	if m.width < twoPanes {
+		held = s.withPending(m, data, held, inner)
+	}
 	lines := make([]string, 0, len(digits))
 	for _, line := range digits {
 		lines = append(lines, m.Accent.Render(line))
@@ -136,6 +139,23 @@ func (s *walletScreen) available(m *shared, w client.WalletSummary, data walletD
 	body := draw.Stack(draw.Beside(draw.Block(lines, left+2, len(changes)), draw.Block(changes, right, len(changes))), m.Dim.Render(draw.Fit(held, inner)))
 	state := m.sign(w.Wallet.Status == client.Active, "active", "frozen")
 	return m.box("Available "+c, state.Value, body, width, availableHeight)
+}
+
+// withPending adds to a line how many transfers are pending, and what the newest of them waits for
+// if that fits whole. A wide screen has a box for them.
+func (s *walletScreen) withPending(m *shared, data walletData, line string, width int) string {
+	n := m.summary.Pending.In + m.summary.Pending.Out
+	if n == 0 {
+		return line
+	}
+	short := fmt.Sprintf("%s · %d pending", line, n)
+	if len(data.pending) > 0 {
+		t := data.pending[0]
+		if long := short + ": " + signedNumber(t) + " " + t.Currency + ", " + waitsFor(t, m.now); draw.TextWidth(long) <= width {
+			return long
+		}
+	}
+	return short
 }
 
 // changes returns lines with the changes of the balance, today and in the last 7 and 30 days. Days
