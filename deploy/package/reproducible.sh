@@ -4,11 +4,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 goreleaser=$PWD/bin/tools/goreleaser-v2.15.1
+commit=$(git rev-parse HEAD)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 build() {
-  git clone -q --no-local . "$1"
+  git clone -q --no-local --no-checkout . "$1"
+  git -C "$1" checkout -q --detach "$commit"
   config=$1/.goreleaser.yaml
   if [ -n "${PLATFORM:-}" ]; then
     sed -e "s/goos: \[.*\]/goos: [${PLATFORM%/*}]/; s/goarch: \[.*\]/goarch: [${PLATFORM#*/}]/" "$config" >"$1.yaml"
