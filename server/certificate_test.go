@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -43,7 +44,8 @@ func TestTLS(t *testing.T) {
 	first, _, _ := newCertificate(t)
 	second, _, _ := newCertificate(t)
 	c := config(t, pgtest.New(t).AppURL)
-	c.Listen, c.Certificate = "0.0.0.0:0", first
+	var logged logBuffer
+	c.Listen, c.Certificate, c.Logger = "0.0.0.0:0", first, slog.New(slog.NewTextHandler(&logged, nil))
 	s := start(t, c)
 	if !strings.HasPrefix(s.URL(), "https://127.0.0.1:") {
 		t.Fatalf("its URL is %s", s.URL())
@@ -84,6 +86,9 @@ func TestTLS(t *testing.T) {
 	if a, err := get("http://" + strings.TrimPrefix(s.URL(), "https://") + "/v1/me"); err == nil && a.status == http.StatusUnauthorized {
 		t.Error("it serves plain HTTP, too")
 	}
+	if _, err := tls.Dial("tcp", strings.TrimPrefix(s.URL(), "https://"), &tls.Config{MinVersion: tls.VersionTLS12}); err == nil { // the client tells the server so
+		t.Error("a client without its certificate trusts it")
+	}
 	old := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 	if conn, err := tls.Dial("tcp", strings.TrimPrefix(s.URL(), "https://"), old); err == nil {
 		_ = conn.Close()
@@ -92,6 +97,9 @@ func TestTLS(t *testing.T) {
 	testkit.Must(t, s.Close()) // the stream does not delay it
 	for err == nil {
 		_, err = lines.ReadString('\n')
+	}
+	if text := logged.String(); strings.Contains(text, "level=ERROR") {
+		t.Errorf("clients without TLS, or that do not trust it, cause errors in the log:\n%s", text)
 	}
 }
 

@@ -126,7 +126,7 @@ func New(config Config) *API {
 
 // Serve accepts connections on the listener until Shutdown, then closes the listener and returns.
 func (a *API) Serve(l net.Listener) error {
-	inner := clientListener{listener.New(l, a.listener), a.tls}
+	inner := clientListener{listener.New(l, a.listener), a.tls, a.log}
 	closing := closeOnce{inner, sync.OnceValue(inner.Close)}
 	// fasthttp ignores a Shutdown that is called before it has the listener.
 	stop := context.AfterFunc(a.streams, func() { _ = closing.Close() })

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
+	"log/slog"
 	"net"
 	"sync/atomic"
 	"time"
@@ -14,6 +16,7 @@ import (
 type clientListener struct {
 	net.Listener
 	tls *tls.Config
+	log *slog.Logger
 }
 
 func (l clientListener) Accept() (net.Conn, error) {
@@ -24,9 +27,28 @@ func (l clientListener) Accept() (net.Conn, error) {
 	client := &clientConn{Conn: conn}
 	client.placed, _ = conn.(*listener.Conn)
 	if l.tls != nil { // the handshake is a part of the first Read, and so has the timeout of a request
-		client.Conn = tls.Server(conn, l.tls)
+		client.Conn = &tlsConn{Conn: tls.Server(conn, l.tls), log: l.log}
 	}
 	return client, nil
+}
+
+// tlsConn is a connection with TLS whose handshake comes with the first Read. A handshake that
+// fails ends the connection as if the client had closed it: there is no request to answer or log.
+type tlsConn struct {
+	*tls.Conn
+	log    *slog.Logger
+	secure bool // the handshake is complete; Read alone uses it
+}
+
+func (c *tlsConn) Read(b []byte) (int, error) {
+	if !c.secure {
+		if err := c.HandshakeContext(context.Background()); err != nil { // the read deadline bounds it
+			c.log.Debug("a TLS handshake failed", "address", c.RemoteAddr().String(), "error", err)
+			return 0, io.EOF
+		}
+		c.secure = true
+	}
+	return c.Conn.Read(b)
 }
 
 // clientConn is the connection of a client. It adds three things to a net.Conn: it can be closed
