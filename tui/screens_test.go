@@ -41,6 +41,10 @@ func (slowServer) SearchUsers(ctx context.Context, _ string) ([]client.Person, e
 	return nil, ctx.Err()
 }
 
+func (slowServer) StepUp(context.Context, string) (time.Time, error) {
+	return time.Time{}, nil
+}
+
 func (slowServer) Preview(ctx context.Context, _ client.TransferCreate) (client.TransferPreview, error) {
 	<-ctx.Done()
 	return client.TransferPreview{}, ctx.Err()

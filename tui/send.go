@@ -19,6 +19,7 @@ import (
 //	  ▲                     │ refused            │ esc, enter    │ refused
 //	  └─────────────────────┴────────────────────┴───────────────┘
 //	  sending ──► unknown ──y──► sending, under the same key
+//	  sending ──► proving ──enter──► sending, under the same key (stepup.go)
 //
 // Keys are text after enter has opened the form; until then, page keys work. The draft is kept
 // until the money is sent; after leaving the form and entering it again, typing replaces the text
@@ -39,12 +40,14 @@ type sendScreen struct {
 	problems [sendFields]string
 	problem  string // of the whole form
 
-	command client.Command // from the review on
-	what    string
-	body    client.TransferCreate
-	preview client.TransferPreview
-	receipt client.Receipt
-	asked   int // number of the last request: answers to older ones are dropped
+	command  client.Command // from the review on
+	what     string
+	body     client.TransferCreate
+	preview  client.TransferPreview
+	receipt  client.Receipt
+	code     *textField // of the second factor
+	checking bool       // the server checks the code
+	asked    int        // number of the last request: answers to older ones are dropped
 }
 
 type sendStep int
@@ -55,6 +58,7 @@ const (
 	reviewing
 	sending
 	unknown
+	proving // a code of the second factor is needed first
 	done
 )
 
@@ -107,7 +111,7 @@ func newSendScreen() *sendScreen {
 	return s
 }
 
-func (s *sendScreen) typing() bool { return s.step == filling && s.entered }
+func (s *sendScreen) typing() bool { return s.step == filling && s.entered || s.step == proving }
 
 // enter enters the form. The text that it holds is selected.
 func (s *sendScreen) enter(*shared) tea.Cmd {
@@ -124,6 +128,10 @@ func (s *sendScreen) leave() { s.entered = false }
 func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.KeyMsg:
+		if s.step == proving {
+			s.code.take(msg)
+			return nil
+		}
 		if s.typing() && s.fields[s.focus].take(msg) {
 			return s.changed(m)
 		}
@@ -141,8 +149,10 @@ func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 		if msg.key == s.command.Key && s.step == sending {
 			s.sent(m, msg)
 		}
+	case steppedUpMsg:
+		return s.steppedUp(m, msg)
 	case userChangedMsg:
-		if s.step != sending && s.step != unknown { // the key of a transfer in doubt stays visible
+		if s.step != sending && s.step != unknown && s.step != proving { // the key of a transfer in doubt stays visible
 			*s = *newSendScreen()
 		}
 	}
@@ -151,7 +161,7 @@ func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 
 // fill fills the form from a draft, unless a transfer is in progress.
 func (s *sendScreen) fill(m *shared, d draftMsg) tea.Cmd {
-	if s.step == sending || s.step == unknown {
+	if s.step == sending || s.step == unknown || s.step == proving {
 		m.showToast("Wait for the outcome of the transfer in progress.")
 		return nil
 	}
@@ -323,7 +333,7 @@ func (s *sendScreen) refused(err error) {
 // send sends the command through Config.Move, which records it first. If it was sent before, only
 // an answer to its key settles it.
 func (s *sendScreen) send(m *shared) tea.Cmd {
-	s.command.Resumed = s.step == unknown
+	s.command.Resumed = s.step == unknown || s.step == proving && s.command.Resumed
 	s.step, s.problem = sending, ""
 	move, command, what := m.move, s.command, s.what
 	return func() tea.Msg {
@@ -338,6 +348,8 @@ func (s *sendScreen) sent(m *shared, msg sentMsg) {
 	case msg.err == nil:
 		s.step, s.receipt = done, msg.receipt
 		m.showToast("Sent.")
+	case needsStepUp(msg.err):
+		s.askForCode(errors.As(msg.err, &inDoubt))
 	case errors.As(msg.err, &inDoubt):
 		s.step, s.problem = unknown, msg.err.Error()
 	default:

@@ -2,9 +2,12 @@ package tui
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/JDevAman/kizo/client"
 )
 
 // form returns the Send screen.
@@ -171,5 +174,77 @@ func TestTheFooterShowsKeysThatWork(t *testing.T) {
 		if slices.Contains(names(), key) {
 			t.Errorf("%s has another meaning here", key)
 		}
+	}
+}
+
+// TestACodeIsAskedForAndTheSameTransferSent: after step_up_required, a dialog asks for a code, and
+// the command goes on with its key; a wrong code asks again, and esc keeps the draft.
+func TestACodeIsAskedForAndTheSameTransferSent(t *testing.T) {
+	m := operatorDashboard(t, 80, 24)
+	pressKeys(m, "3", "enter", "@", "b", "o", "b")
+	s := form(m)
+	var sent []client.Command
+	m.move = func(command client.Command, _ string) (client.Receipt, error) {
+		sent = append(sent, command)
+		return client.Receipt{}, nil
+	}
+	command, err := client.NewTransfer("the-key", client.TransferCreate{To: "@bob", Amount: 100, Currency: "USD"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := &client.Error{Status: 403, Code: client.StepUpRequired, Detail: "a recent code is required"}
+	s.step, s.command = sending, command
+	m.Update(sentMsg{key: "the-key", err: refused})
+	if view := m.View(); s.step != proving || !strings.Contains(view, "Code needed") || !strings.Contains(view, "authenticator app") {
+		t.Fatalf("no dialog:\n%s", view)
+	}
+	pressKeys(m, "1", "2", "3", "4", "5", "6")
+	if view := m.View(); strings.Contains(view, "123456") || s.code.text() != "123456" {
+		t.Errorf("the code is %q:\n%s", s.code.text(), view)
+	}
+	if _, asks := m.Update(keyMsg("enter")); asks == nil {
+		t.Fatal("the code is not sent")
+	}
+	m.Update(steppedUpMsg{"the-key", &client.Error{Status: 401, Code: client.OTPInvalid, Detail: "this code is wrong"}})
+	if view := m.View(); s.step != proving || s.code.text() != "" || !strings.Contains(view, "this code is wrong") {
+		t.Errorf("after a wrong code:\n%s", view)
+	}
+	_, sends := m.Update(steppedUpMsg{"the-key", nil})
+	for _, msg := range messagesOf(sends) {
+		m.Update(msg)
+	}
+	if len(sent) != 1 || sent[0].Key != "the-key" || sent[0].Resumed || s.step != done {
+		t.Errorf("sent %+v, step %d", sent, s.step)
+	}
+
+	// If an earlier attempt may have moved the money, esc does not lose its key.
+	s.step = sending
+	m.Update(sentMsg{key: "the-key", err: &client.UnknownOutcomeError{Key: "the-key", Err: refused}})
+	m.Update(keyMsg("esc"))
+	if s.step != unknown || !s.command.Resumed {
+		t.Errorf("step %d, resumed %t", s.step, s.command.Resumed)
+	}
+	s.step = sending
+	m.Update(sentMsg{key: "the-key", err: refused})
+	m.Update(keyMsg("esc"))
+	if s.step != filling || s.fields[payeeField].text() != "@bob" {
+		t.Errorf("step %d, payee %q", s.step, s.fields[payeeField].text())
+	}
+}
+
+// messagesOf runs a command, and those of a batch.
+func messagesOf(command tea.Cmd) []tea.Msg {
+	if command == nil {
+		return nil
+	}
+	switch msg := command().(type) {
+	case tea.BatchMsg:
+		var all []tea.Msg
+		for _, one := range msg {
+			all = append(all, messagesOf(one)...)
+		}
+		return all
+	default:
+		return []tea.Msg{msg}
 	}
 }

@@ -30,6 +30,8 @@ func (s *sendScreen) keys(*shared) []binding {
 			{keys: []string{"y", "Y"}, shown: "y", help: "retry with the same key", command: "kizo retry " + s.command.Key, run: s.send},
 			copyKey,
 		}
+	case proving:
+		return s.codeKeys()
 	case done:
 		again := func(*shared) tea.Cmd { *s = *newSendScreen(); return nil }
 		return []binding{
@@ -144,6 +146,8 @@ func (s *sendScreen) view(m *shared, width, height int) string {
 		title, body = "Sending", append(s.facts(m, inner), "", m.Warn.Render(draw.Fit(m.glyph("◌ ", "~ ")+"Sending… The balance changes when the server confirms the transfer.", inner)))
 	case unknown:
 		title, body = "Outcome unknown", s.doubtful(m, inner)
+	case proving:
+		title, body = "Code needed", s.codeLines(m, inner)
 	case done:
 		title, body = "Sent", s.receiptLines(m, inner)
 	}

@@ -32,6 +32,7 @@ type Server interface {
 	walletServer
 	deviceServer
 	LogIn(ctx context.Context, login, password, otp string) (client.User, error)
+	StepUp(ctx context.Context, otp string) (validUntil time.Time, err error)
 	Explain(ctx context.Context, transfer client.ID) (client.Timeline, error)
 	SearchUsers(ctx context.Context, q string) ([]client.Person, error)
 	Preview(ctx context.Context, body client.TransferCreate) (client.TransferPreview, error)
