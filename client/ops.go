@@ -118,6 +118,25 @@ func (c *Client) Actions(ctx context.Context, limit int32) ([]Action, error) {
 	return list.Items, err
 }
 
+// Approvals returns the actions for which operators asked the approval of others, newest first.
+func (c *Client) Approvals(ctx context.Context, limit int32) ([]Approval, error) {
+	request, err := c.get("/v1/ops/approvals", &openapi.OpsListApprovalsParams{Limit: &limit})
+	list, err := read[openapi.ApprovalList](ctx, c, request, err)
+	return list.Items, err
+}
+
+// Approve approves an action of another operator, which is carried out at once.
+func (c *Client) Approve(ctx context.Context, id uuid.UUID, reason string) (Approval, error) {
+	request, err := c.send(http.MethodPost, pathOf("/v1/ops/approvals/%s/approve", id.String()), openapi.Reason{Reason: reason})
+	return read[Approval](ctx, c, request, err)
+}
+
+// RejectApproval rejects an action of another operator.
+func (c *Client) RejectApproval(ctx context.Context, id uuid.UUID, reason string) (Approval, error) {
+	request, err := c.send(http.MethodPost, pathOf("/v1/ops/approvals/%s/reject", id.String()), openapi.Reason{Reason: reason})
+	return read[Approval](ctx, c, request, err)
+}
+
 // actWithReason sends an operator's action. Repeating it changes nothing.
 func (c *Client) actWithReason(ctx context.Context, path, reason string) error {
 	request, err := c.send(http.MethodPost, path, openapi.Reason{Reason: reason})

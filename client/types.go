@@ -30,6 +30,7 @@ type (
 	HandleChange          = openapi.HandleChange
 	DeviceLogin           = openapi.DeviceLogin
 	DeviceRequest         = openapi.DeviceRequest
+	Approval              = openapi.Approval
 	SecondFactor          = openapi.SecondFactor
 	SecondFactorSecret    = openapi.SecondFactorSecret
 	StepUpStatus          = openapi.StepUpStatus
@@ -188,6 +189,11 @@ const (
 	PasswordUnchanged       = openapi.PasswordUnchanged
 	ResetCodeInvalid        = openapi.ResetCodeInvalid
 	HandleUnchanged         = openapi.HandleUnchanged
+	SecondFactorRequired    = openapi.SecondFactorRequired
+	ApprovalRequired        = openapi.ApprovalRequired
+	ApprovalNotFound        = openapi.ApprovalNotFound
+	ApprovalDecided         = openapi.ApprovalDecided
+	OwnRequest              = openapi.OwnRequest
 	TooManyHandleChanges    = openapi.TooManyHandleChanges
 	OTPRequired             = openapi.OtpRequired
 	OTPInvalid              = openapi.OtpInvalid

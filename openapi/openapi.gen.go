@@ -89,6 +89,9 @@ const (
 	AccountFrozen           ProblemCode = "account_frozen"
 	AccountSuspended        ProblemCode = "account_suspended"
 	AmountOutOfRange        ProblemCode = "amount_out_of_range"
+	ApprovalDecided         ProblemCode = "approval_decided"
+	ApprovalNotFound        ProblemCode = "approval_not_found"
+	ApprovalRequired        ProblemCode = "approval_required"
 	AuthorizationExpired    ProblemCode = "authorization_expired"
 	AuthorizationPending    ProblemCode = "authorization_pending"
 	BalanceLimit            ProblemCode = "balance_limit"
@@ -132,6 +135,7 @@ const (
 	OutcomeUnknown          ProblemCode = "outcome_unknown"
 	Overloaded              ProblemCode = "overloaded"
 	OwnAccount              ProblemCode = "own_account"
+	OwnRequest              ProblemCode = "own_request"
 	ParameterMalformed      ProblemCode = "parameter_malformed"
 	PasswordMalformed       ProblemCode = "password_malformed"
 	PasswordPersonal        ProblemCode = "password_personal"
@@ -157,6 +161,7 @@ const (
 	ScopeUnknown            ProblemCode = "scope_unknown"
 	SecondFactorExists      ProblemCode = "second_factor_exists"
 	SecondFactorMissing     ProblemCode = "second_factor_missing"
+	SecondFactorRequired    ProblemCode = "second_factor_required"
 	SessionNotFound         ProblemCode = "session_not_found"
 	SessionRequired         ProblemCode = "session_required"
 	SessionRevoked          ProblemCode = "session_revoked"
@@ -195,6 +200,12 @@ func (e ProblemCode) Valid() bool {
 	case AccountSuspended:
 		return true
 	case AmountOutOfRange:
+		return true
+	case ApprovalDecided:
+		return true
+	case ApprovalNotFound:
+		return true
+	case ApprovalRequired:
 		return true
 	case AuthorizationExpired:
 		return true
@@ -282,6 +293,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case OwnAccount:
 		return true
+	case OwnRequest:
+		return true
 	case ParameterMalformed:
 		return true
 	case PasswordMalformed:
@@ -331,6 +344,8 @@ func (e ProblemCode) Valid() bool {
 	case SecondFactorExists:
 		return true
 	case SecondFactorMissing:
+		return true
+	case SecondFactorRequired:
 		return true
 	case SessionNotFound:
 		return true
@@ -686,6 +701,42 @@ type ApiKeySecret struct {
 
 	// Secret The API key itself. It cannot be read again.
 	Secret string `json:"secret"`
+}
+
+// Approval defines model for Approval.
+type Approval struct {
+	// About The same for people, with the amount
+	About string `json:"about"`
+
+	// Action The action with its parameters, such as payment.resolve.executed
+	Action    string     `json:"action"`
+	DecidedAt *time.Time `json:"decided_at,omitempty"`
+
+	// DecidedBy The handle of the operator who decided
+	DecidedBy *string `json:"decided_by,omitempty"`
+
+	// DoneAt When the approved action was carried out
+	DoneAt    *time.Time         `json:"done_at,omitempty"`
+	ExpiresAt time.Time          `json:"expires_at"`
+	Id        openapi_types.UUID `json:"id"`
+
+	// Reason The reason of the operator who asked
+	Reason      string    `json:"reason"`
+	RequestedAt time.Time `json:"requested_at"`
+
+	// RequestedBy The handle of the operator who asked
+	RequestedBy string `json:"requested_by"`
+
+	// State pending, approved, rejected or expired
+	State string `json:"state"`
+
+	// Subject The id of the transfer or the user
+	Subject string `json:"subject"`
+}
+
+// ApprovalList defines model for ApprovalList.
+type ApprovalList struct {
+	Items []Approval `json:"items"`
 }
 
 // AuditCheck defines model for AuditCheck.
@@ -2000,6 +2051,12 @@ type OpsListActionsParams struct {
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// OpsListApprovalsParams defines parameters for OpsListApprovals.
+type OpsListApprovalsParams struct {
+	// Limit 1 to 100, the default is 20
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // OpsAuditParams defines parameters for OpsAudit.
 type OpsAuditParams struct {
 	// Mode full, which is the default, or incremental
@@ -2203,6 +2260,12 @@ type UpdateMeJSONRequestBody = UserUpdate
 
 // ChangeHandleJSONRequestBody defines body for ChangeHandle for application/json ContentType.
 type ChangeHandleJSONRequestBody = HandleChange
+
+// OpsApproveJSONRequestBody defines body for OpsApprove for application/json ContentType.
+type OpsApproveJSONRequestBody = Reason
+
+// OpsRejectApprovalJSONRequestBody defines body for OpsRejectApproval for application/json ContentType.
+type OpsRejectApprovalJSONRequestBody = Reason
 
 // OpsResolvePaymentJSONRequestBody defines body for OpsResolvePayment for application/json ContentType.
 type OpsResolvePaymentJSONRequestBody = PaymentResolve

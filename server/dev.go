@@ -50,6 +50,8 @@ type DevConfig struct {
 	TrustedProxies                         api.TrustedProxies
 	ClientConnections, AddressConnections  int
 	AcceptPlainText                        bool
+	OperatorSecondFactor                   bool // operators need one, as always under a Server
+	FourEyes                               api.FourEyes
 
 	Version string
 	Logger  *slog.Logger
@@ -137,7 +139,9 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 		BankURL:     bankURL, BankToken: bankToken(secrets), Secrets: secrets, Listener: d.listener, OpsListen: config.OpsListen,
 		PprofListen: config.PprofListen,
 		Triggers:    triggers{d.bank},
-		Roles:       AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,
+
+		OperatorsWithoutSecondFactor: !config.OperatorSecondFactor, FourEyes: config.FourEyes,
+		Roles: AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,
 		HashWorker: config.HashWorker, HashSlots: config.HashSlots, HashMaxWait: config.HashMaxWait, RateLimit: config.RateLimit, RateLimitAddress: config.RateLimitAddress,
 		AuditInterval: time.Hour, AuditFullInterval: 7 * 24 * time.Hour,
 		TrustedProxies:    config.TrustedProxies,

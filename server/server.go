@@ -111,8 +111,12 @@ type Config struct {
 	DrainTimeout  time.Duration // for running requests to finish; 25 s when 0
 	LoseMoney     bool          // start although the database may lose committed transactions
 	Triggers      api.Triggers  // of the mock bank of a Dev
-	Version       string
-	Logger        *slog.Logger // no logging when nil
+	FourEyes      api.FourEyes  // above which actions of operators need a second operator; none when nil
+
+	OperatorsWithoutSecondFactor bool // operators need no second factor; only a Dev sets it
+
+	Version string
+	Logger  *slog.Logger // no logging when nil
 }
 
 // Server is a running kizod.
@@ -338,6 +342,7 @@ func (s *Server) newAPI(dispatcher *settle.Dispatcher) *api.API {
 		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: s.metrics.api, Limits: s.newLimits(),
 		Part: s.part(), InFlight: s.config.InFlight, TrustedProxies: s.config.TrustedProxies, Connections: s.connections(),
 		Triggers: s.config.Triggers, TLS: s.certificates.config(),
+		FourEyes: s.config.FourEyes, OperatorsWithoutSecondFactor: s.config.OperatorsWithoutSecondFactor,
 	})
 }
 

@@ -149,9 +149,11 @@ func examplesTable() map[string]example {
 		"kizo keys create --name payroll --scope read,transfers:write --expires 30d --ip 203.0.113.0/24": {
 			setup: "ada keys revoke payroll || true", typed: password,
 		},
-		"kizo limits set --max-per-transfer 50USD --max-per-day 500USD": {setup: "is hotel"},
-		"kizo limits set --max-per-day 500USD --max-per-day 300EUR":     {setup: "is hotel"},
-		"kizo handle change ada_king":                                   {skip: "its prompt is that of kizo keys create; the next example reads the password from stdin"},
+		"kizo limits set --max-per-transfer 50USD --max-per-day 500USD":                 {setup: "is hotel"},
+		"kizo limits set --max-per-day 500USD --max-per-day 300EUR":                     {setup: "is hotel"},
+		"kizo ops approvals approve " + exampleID + " --reason 'checked with the bank'": {skip: "it needs two operators and --four-eyes-above; TestFourEyes approves and rejects"},
+		"kizo ops approvals reject " + exampleID + " --reason 'the bank denies it'":     {skip: "as the one before"},
+		"kizo handle change ada_king":                                                   {skip: "its prompt is that of kizo keys create; the next example reads the password from stdin"},
 		"kizo handle change ada_king --password-stdin < password.txt": {
 			change: map[string]string{"ada_king": "hotel_inn"}, setup: "is hotel", after: "is hotel; kizo handle change hotel --password-stdin <password.txt",
 		},

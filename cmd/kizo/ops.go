@@ -13,7 +13,7 @@ import (
 func newOpsCommand(a *app) *cobra.Command {
 	group := newGroup("ops", "For operators: queues, payments, users, the books",
 		newOpsQueuesCommand(a), newOpsQueueCommand(a), newOpsTasksCommand(a), newOpsPaymentsCommand(a),
-		newOpsUserCommand(a), newOpsReconcileCommand(a), newOpsAuditCommand(a), newOpsActionsCommand(a))
+		newOpsUserCommand(a), newOpsReconcileCommand(a), newOpsAuditCommand(a), newOpsApprovalsCommand(a), newOpsActionsCommand(a))
 	group.Long = `For operators, whose role kizod user grant assigns. Commands that change something require --reason,
 which is stored with your name in the log of actions: kizo ops actions.`
 	return group

@@ -65,6 +65,7 @@ var (
 	hashMaxWait     = setting{"hash_max_wait", "10s", false, "a log-in that would wait longer for its password check is rejected at once", checkHashMaxWait}
 	sessionIdle     = setting{"session_idle", "336h", false, "time without use after which a session ends", checkSession}
 	sessionLifetime = setting{"session_lifetime", "2160h", false, "time from the log-in after which a session ends, however it is used", checkSession}
+	fourEyes        = setting{"four_eyes_above", "", false, "amounts such as 10000USD,8000EUR: above them, and for any amount of another currency, an action of an operator that moves or releases money needs a second operator; empty disables this", checkFourEyes}
 	auditInterval   = setting{"audit_interval", "1h", false, "time between audits by the janitor of what is new since the last one; 0s disables them", checkDuration}
 	auditFull       = setting{"audit_full_interval", "168h", false, "time between full audits by the janitor, which read every row", checkAge}
 	drainDelay      = setting{"drain_delay", "0s", false, "time between failing /readyz and closing the listener", checkDuration}
@@ -363,6 +364,17 @@ func checkAge(value string) error {
 		return fmt.Errorf("%q is not a duration above zero; write one such as 1h", value)
 	}
 	return nil
+}
+
+func checkFourEyes(value string) error {
+	_, err := api.ParseFourEyes(value)
+	return err
+}
+
+// fourEyes returns the value that checkFourEyes has checked.
+func (r *settings) fourEyes() api.FourEyes {
+	limits, _ := api.ParseFourEyes(r.get(fourEyes))
+	return limits
 }
 
 func checkSession(value string) error {

@@ -26,7 +26,7 @@ func serveGroups() []settingGroup {
 		{"PostgreSQL, Redis, the bank, and secrets", []setting{databaseURL, redisURL, bankURL, bankToken, bankCallbackSecret, secretsFile}},
 		{"Roles and addresses", []setting{roles, listen, tlsCert, tlsKey, proxies, opsListen, pprofListen}},
 		{"Limits of clients", []setting{rateLimit, rateAddress, inFlight, maxConns, addrConns}},
-		{"Users, passwords, and sessions", []setting{currency, hashSlots, hashMaxWait, sessionIdle, sessionLifetime}},
+		{"Users, passwords, and sessions", []setting{currency, hashSlots, hashMaxWait, sessionIdle, sessionLifetime, fourEyes}},
 		{"Payments and audits", []setting{reviewAttempts, reviewAge, auditInterval, auditFull}},
 		{"Logs, and the end of the process", []setting{logFormat, logLevel, drainDelay}},
 	}

@@ -13,11 +13,11 @@ import (
 )
 
 func devCommand() *cobra.Command {
-	all := []setting{maxConns, addrConns, pprofListen, listen, opsListen, proxies, currency, rateLimit, rateAddress, hashSlots, hashMaxWait, logFormat, logLevel}
+	all := []setting{maxConns, addrConns, pprofListen, listen, opsListen, proxies, currency, fourEyes, rateLimit, rateAddress, hashSlots, hashMaxWait, logFormat, logLevel}
 	var (
 		data, readyFile, postgresBin, bankListen, bankPreset string
 		bankSeed                                             uint64
-		plainText                                            bool
+		plainText, secondFactor                              bool
 	)
 	cmd := &cobra.Command{
 		Use:   "dev",
@@ -54,14 +54,21 @@ installed, and otherwise in memory. The data survives restarts.`,
 				BankListen:  bankListen, BankPreset: bankPreset, BankSeed: bankSeed,
 				DefaultCurrency: money.Currency(read.get(currency)), Version: version, Logger: newLogger(read),
 				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
-				TrustedProxies:    read.trustedProxies(),
-				AcceptPlainText:   plainText,
+				TrustedProxies:  read.trustedProxies(),
+				AcceptPlainText: plainText,
+				FourEyes:        read.fourEyes(),
+
+				OperatorSecondFactor: secondFactor,
+
 				ClientConnections: read.count(maxConns), AddressConnections: read.count(addrConns),
 			})
 			if err != nil {
 				return startFailed(cmd.Context(), err)
 			}
 			fmt.Fprintf(os.Stderr, "kizod %s serves on %s, data in %s\nmetrics and health on %s\n", version, d.URL(), data, d.OpsURL())
+			if !secondFactor {
+				fmt.Fprintln(os.Stderr, "operators need no second factor here, unlike under kizod serve: --operator-second-factor asks for one")
+			}
 			return serveUntilDone(cmd.Context(), d, readyFile)
 		},
 	}
@@ -70,6 +77,7 @@ installed, and otherwise in memory. The data survives restarts.`,
 	flags := cmd.Flags()
 	flags.StringVar(&data, "data", "", "directory of all data (default $XDG_DATA_HOME/kizo)")
 	flags.StringVar(&readyFile, "ready-file", "", "file to write {url, ops_url, pid} to when the server is ready")
+	flags.BoolVar(&secondFactor, "operator-second-factor", false, "operators need a second factor, as they always do under kizod serve")
 	flags.StringVar(&postgresBin, "postgres-bin", "", "directory of PostgreSQL's programs")
 	flags.StringVar(&bankListen, "bank-listen", "127.0.0.1:0", "address of the mock bank")
 	flags.StringVar(&bankPreset, "bank-preset", "calm", "faults of the mock bank: calm, classic or hell")

@@ -35,7 +35,8 @@ func grantCommand() *cobra.Command {
 		Short: "Give a user a role: user or operator",
 		Long: `Give the user with that e-mail address or handle a role: user or operator.
 
-The role applies from the next request on, also in open sessions. Only the owner of the
+The role applies from the next request on, also in open sessions. An operator without a second factor
+can do nothing as an operator but add one: kizo second-factor add. Only the owner of the
 tables may grant a role. The database is the first of these that is set: --data,
 $KIZO_MIGRATE_URL, $KIZO_DATABASE_URL; otherwise the default data of kizod dev.`,
 		Example: "  kizod user grant @ada operator",
@@ -59,7 +60,11 @@ $KIZO_MIGRATE_URL, $KIZO_DATABASE_URL; otherwise the default data of kizod dev.`
 			}), done()); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s now\n", args[0], role)
+			next := ""
+			if role == auth.RoleOperator {
+				next = "; an operator can do nothing as such without a second factor: kizo second-factor add"
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s now%s\n", args[0], role, next)
 			return err
 		},
 	}

@@ -152,6 +152,9 @@ var matrix = map[string]access{
 	"POST /v1/ops/reconcile":                 {body: nothing, operators: true},
 	"POST /v1/ops/audit":                     {body: nothing, operators: true},
 	"GET /v1/ops/history":                    {body: nothing, operators: true},
+	"GET /v1/ops/approvals":                  {body: nothing, operators: true},
+	"POST /v1/ops/approvals/:id/approve":     {body: because, operators: true},
+	"POST /v1/ops/approvals/:id/reject":      {body: because, operators: true},
 	"GET /v1/ops/actions":                    {body: nothing, operators: true},
 }
 

@@ -42,6 +42,11 @@ type Config struct {
 	Connections     Connections
 	Triggers        Triggers    // nil for every server but kizod dev
 	TLS             *tls.Config // of the listener; nil serves plain HTTP
+
+	// OperatorsWithoutSecondFactor lets operators act without a second factor, as kizod dev does.
+	OperatorsWithoutSecondFactor bool
+
+	FourEyes FourEyes // above which actions of operators need the approval of another one
 }
 
 // API serves the HTTP API. It implements the interface that is generated from the contract.
@@ -68,6 +73,8 @@ type API struct {
 	batches    *batchLimits
 	proxies    TrustedProxies
 	triggers   Triggers
+	noFactor   bool // operators need no second factor
+	fourEyes   FourEyes
 	listener   listener.Config
 	tls        *tls.Config
 }
@@ -86,7 +93,7 @@ func New(config Config) *API {
 		batches: newBatchLimits(),
 		ledger:  config.Ledger, auth: config.Auth, ops: config.Ops, enqueue: config.Enqueue,
 		currency: config.DefaultCurrency, log: config.Logger, metrics: config.Metrics, timeout: 15 * time.Second,
-		triggers: config.Triggers, tls: config.TLS,
+		triggers: config.Triggers, tls: config.TLS, noFactor: config.OperatorsWithoutSecondFactor, fourEyes: config.FourEyes,
 		part: config.Part, limits: config.Limits, proxies: config.TrustedProxies,
 		userPolicy: config.Limits.UserPolicy.field("user"), addressPolicy: config.Limits.AddressPolicy.field("address"),
 	}

@@ -17,7 +17,7 @@ func (a *API) middlewares() []fiber.Handler {
 // doc.go draws them.
 func (a *API) guards() []fiber.Handler {
 	return []fiber.Handler{
-		a.setDeadline, a.checkPart, a.limitAnonymous, a.authenticate, a.releaseBody, a.limitUsers, checkRole, checkScope,
+		a.setDeadline, a.checkPart, a.limitAnonymous, a.authenticate, a.releaseBody, a.limitUsers, a.checkRole, checkScope,
 		checkKey, checkParameters, checkBody, checkStepUp,
 	}
 }

@@ -90,7 +90,7 @@ func (a *API) ListApiKeys(ctx context.Context, _ routes.ListApiKeysRequestObject
 
 // OpsListApiKeys returns the API keys of any user, without their secrets.
 func (a *API) OpsListApiKeys(ctx context.Context, r routes.OpsListApiKeysRequestObject) (routes.OpsListApiKeysResponseObject, error) {
-	u, err := a.auth.FindUser(ctx, r.Login)
+	u, err := a.lookAtUser(ctx, viewKeys, r.Login)
 	if err != nil {
 		return nil, err
 	}

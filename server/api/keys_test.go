@@ -126,6 +126,9 @@ var scopesOfRoutes = map[string]string{
 	"POST /v1/ops/reconcile":                         "ops:write",
 	"POST /v1/ops/audit":                             "ops:read",
 	"GET /v1/ops/history":                            "ops:read",
+	"GET /v1/ops/approvals":                          "ops:read",
+	"POST /v1/ops/approvals/:id/approve":             "",
+	"POST /v1/ops/approvals/:id/reject":              "",
 	"GET /v1/ops/actions":                            "ops:read",
 }
 
@@ -359,7 +362,7 @@ func TestOperatorsSeeKeysWithoutSecrets(t *testing.T) {
 	h.get(olga, "/v1/ops/users/@nobody_here/keys").wantProblem(openapi.UserNotFound)
 	h.post(olga, "/v1/ops/users/@alice/revoke-keys", fields{"reason": "found in a repository"}).want(204)
 	h.get(scripted, "/v1/wallets").wantProblem(openapi.KeyRevoked)
-	h.wantActions("olga user.revoke_keys alice: found in a repository")
+	h.wantActions("olga user.revoke_keys alice: found in a repository", "olga view.keys alice: looked at the data")
 }
 
 // TestLargeBatchNeedsScope: a key that may not transfer cannot make the server keep a large body.

@@ -34,7 +34,7 @@ func (a *API) GetLimits(ctx context.Context, _ routes.GetLimitsRequestObject) (r
 
 // OpsGetLimits returns the limits of the wallets of any user.
 func (a *API) OpsGetLimits(ctx context.Context, r routes.OpsGetLimitsRequestObject) (routes.OpsGetLimitsResponseObject, error) {
-	u, err := a.auth.FindUser(ctx, r.Login)
+	u, err := a.lookAtUser(ctx, viewLimits, r.Login)
 	if err != nil {
 		return nil, err
 	}

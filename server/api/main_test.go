@@ -63,6 +63,8 @@ type options struct {
 	conns    api.Connections
 	limits   api.Limits
 	notDev   bool // without a mock bank
+	strict   bool // operators need a second factor
+	fourEyes api.FourEyes
 }
 
 func newFixture(t testing.TB, change ...func(*options)) *fixture {
@@ -88,8 +90,8 @@ func newFixture(t testing.TB, change ...func(*options)) *fixture {
 		triggers = &allTriggers{}
 	}
 	h.api = api.New(api.Config{
-		Triggers: triggers,
-		Ledger:   h.ledger, Auth: h.auth, Ops: h.ops, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
+		Triggers: triggers, OperatorsWithoutSecondFactor: !o.strict, FourEyes: o.fourEyes,
+		Ledger: h.ledger, Auth: h.auth, Ops: h.ops, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
 		Logger: logger, Enqueue: func(id uuid.UUID) { h.enqueued <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies, Connections: o.conns, Limits: o.limits,
 	})
 	o.before(h.api)

@@ -127,6 +127,9 @@ var operations = map[string]operation{
 	"POST /v1/ops/reconcile":                         {access: forOperators, scopes: auth.ScopeOpsWrite},
 	"POST /v1/ops/audit":                             {access: forOperators, scopes: auth.ScopeOpsRead},
 	"GET /v1/ops/history":                            {access: forOperators, scopes: auth.ScopeOpsRead},
+	"GET /v1/ops/approvals":                          {access: forOperators, scopes: auth.ScopeOpsRead},
+	"POST /v1/ops/approvals/:id/approve":             {access: forOperators, body: bodyOf[openapi.Reason]},
+	"POST /v1/ops/approvals/:id/reject":              {access: forOperators, body: bodyOf[openapi.Reason]},
 	"GET /v1/ops/actions":                            {access: forOperators, scopes: auth.ScopeOpsRead},
 }
 

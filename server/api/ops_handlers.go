@@ -15,22 +15,40 @@ import (
 	"github.com/JDevAman/kizo/server/ledger"
 )
 
-// checkRole rejects callers without the role that an operation requires.
-func checkRole(c *fiber.Ctx) error {
-	if operationOf(c).access == forOperators && requestOf(c.UserContext()).principal.Role != auth.RoleOperator {
+// checkRole rejects callers without the role that an operation requires, and operators without a
+// second factor.
+func (a *API) checkRole(c *fiber.Ctx) error {
+	if operationOf(c).access != forOperators {
+		return c.Next()
+	}
+	switch p := requestOf(c.UserContext()).principal; {
+	case p.Role != auth.RoleOperator:
 		return reject(openapi.Forbidden, "", "only operators may do this: kizod user grant HANDLE operator makes a user an operator")
+	case !a.hasFactor(p):
+		return reject(openapi.SecondFactorRequired, "", "an operator needs a second factor: kizo second-factor add")
 	}
 	return c.Next()
 }
 
+// hasFactor reports whether an operator has the second factor that operators need.
+func (a *API) hasFactor(p auth.Principal) bool { return p.SecondFactor || a.noFactor }
+
 // recordAction stores an operator's action before it is carried out, so that an action that fails
 // afterwards is recorded too. An action that cannot be recorded is not carried out.
 func (a *API) recordAction(ctx context.Context, action, subject, reason string) error {
-	reason = strings.TrimSpace(reason)
-	if n := utf8.RuneCountInString(reason); n < 1 || n > 500 || !printable(reason) {
-		return reject(openapi.ReasonMalformed, "reason", "give the reason in 1 to 500 printable characters")
+	reason, err := checkReason(reason)
+	if err != nil {
+		return err
 	}
 	return a.auth.RecordAction(ctx, userID(ctx), action, subject, reason)
+}
+
+func checkReason(reason string) (string, error) {
+	reason = strings.TrimSpace(reason)
+	if n := utf8.RuneCountInString(reason); n < 1 || n > 500 || !printable(reason) {
+		return "", reject(openapi.ReasonMalformed, "reason", "give the reason in 1 to 500 printable characters")
+	}
+	return reason, nil
 }
 
 func printable(s string) bool {
@@ -128,6 +146,9 @@ func (a *API) OpsListPayments(ctx context.Context, r routes.OpsListPaymentsReque
 	if state != "" && !openapi.PaymentState(state).Valid() {
 		return nil, reject(openapi.ParameterMalformed, "state", "state is pending, unknown, executed, rejected or needs_review")
 	}
+	if err := a.auth.RecordListView(ctx, userID(ctx), viewPayments); err != nil {
+		return nil, err
+	}
 	list, err := a.ops.Payments(ctx, state, orEmpty(r.Params.Cursor), limit)
 	if err != nil {
 		return nil, err
@@ -137,6 +158,9 @@ func (a *API) OpsListPayments(ctx context.Context, r routes.OpsListPaymentsReque
 
 // OpsGetPayment returns the payment of a transfer.
 func (a *API) OpsGetPayment(ctx context.Context, r routes.OpsGetPaymentRequestObject) (routes.OpsGetPaymentResponseObject, error) {
+	if err := a.lookAtPayment(ctx, r.Id); err != nil {
+		return nil, err
+	}
 	p, err := a.ops.Payment(ctx, r.Id)
 	if err != nil {
 		return nil, err
@@ -154,7 +178,10 @@ func (a *API) OpsResolvePayment(ctx context.Context, r routes.OpsResolvePaymentR
 	if err := a.notOwn(ctx, r.Id); err != nil {
 		return nil, err
 	}
-	if err := a.recordAction(ctx, "payment.resolve."+r.Body.Outcome, r.Id.String(), r.Body.Reason); err != nil {
+	if err := a.resolutionNeedsApproval(ctx, r.Id, r.Body.Outcome, r.Body.Reason); err != nil {
+		return nil, err
+	}
+	if err := a.recordAction(ctx, actionResolve+r.Body.Outcome, r.Id.String(), r.Body.Reason); err != nil {
 		return nil, err
 	}
 	p, err := a.ops.Resolve(ctx, r.Id, r.Body.Outcome)
@@ -220,7 +247,7 @@ func (a *API) OpsListActions(ctx context.Context, r routes.OpsListActionsRequest
 // ExplainTransfer returns the timeline of a transfer.
 func (a *API) ExplainTransfer(ctx context.Context, r routes.ExplainTransferRequestObject) (routes.ExplainTransferResponseObject, error) {
 	find := func() (ledger.Transfer, error) { return a.ledger.Find(ctx, userID(ctx), r.Id) }
-	if readsAsOperator(requestOf(ctx).principal) {
+	if a.readsAsOperator(requestOf(ctx).principal) {
 		find = func() (ledger.Transfer, error) { return a.ledger.Get(ctx, r.Id) }
 	}
 	t, err := find()
@@ -229,6 +256,11 @@ func (a *API) ExplainTransfer(ctx context.Context, r routes.ExplainTransferReque
 	}
 	if t.Kind == ledger.KindSuspense { // only reconciliation shows transfers between system accounts
 		return nil, reject(openapi.TransferNotFound, "id", "there is no such transfer")
+	}
+	if a.readsAsOperator(requestOf(ctx).principal) {
+		if err := a.lookAtTransfer(ctx, viewOneTransfer, t); err != nil {
+			return nil, err
+		}
 	}
 	timeline, err := a.ops.Explain(ctx, t, a.auth.UsersByID)
 	if err != nil {

@@ -25,7 +25,7 @@ func (a *API) OpsFreezeUser(ctx context.Context, r routes.OpsFreezeUserRequestOb
 
 // OpsUnfreezeUser lets money move from and to a user's wallets again.
 func (a *API) OpsUnfreezeUser(ctx context.Context, r routes.OpsUnfreezeUserRequestObject) (routes.OpsUnfreezeUserResponseObject, error) {
-	err := a.actOnUser(ctx, "account.unfreeze", r.Login, r.Body.Reason, func(u auth.UserRef) error {
+	err := a.actOnUser(ctx, actionUnfreeze, r.Login, r.Body.Reason, func(u auth.UserRef) error {
 		return a.ledger.SetStatus(ctx, u.ID, ledger.Active)
 	})
 	if err != nil {
@@ -47,7 +47,7 @@ func (a *API) OpsSuspendUser(ctx context.Context, r routes.OpsSuspendUserRequest
 
 // OpsReinstateUser lets a suspended user log in again.
 func (a *API) OpsReinstateUser(ctx context.Context, r routes.OpsReinstateUserRequestObject) (routes.OpsReinstateUserResponseObject, error) {
-	err := a.actOnUser(ctx, "user.reinstate", r.Login, r.Body.Reason, func(u auth.UserRef) error {
+	err := a.actOnUser(ctx, actionReinstate, r.Login, r.Body.Reason, func(u auth.UserRef) error {
 		return a.auth.Reinstate(ctx, u.ID, r.Body.Reason)
 	})
 	if err != nil {
@@ -75,6 +75,11 @@ func (a *API) actOnUser(ctx context.Context, action, login, reason string, act f
 	}
 	if u.ID == userID(ctx) {
 		return ownAccount()
+	}
+	if action == actionUnfreeze || action == actionReinstate {
+		if err := a.releaseNeedsApproval(ctx, action, u, reason); err != nil {
+			return err
+		}
 	}
 	if err := a.recordAction(ctx, action, u.Handle, reason); err != nil {
 		return err

@@ -32,6 +32,11 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.NotDev:               http.StatusForbidden,
 	openapi.Forbidden:            http.StatusForbidden,
 	openapi.OwnAccount:           http.StatusForbidden,
+	openapi.SecondFactorRequired: http.StatusForbidden,
+	openapi.ApprovalRequired:     http.StatusForbidden,
+	openapi.OwnRequest:           http.StatusForbidden,
+	openapi.ApprovalNotFound:     http.StatusNotFound,
+	openapi.ApprovalDecided:      http.StatusConflict,
 
 	openapi.Unauthenticated:     http.StatusUnauthorized,
 	openapi.TokenInvalid:        http.StatusUnauthorized,

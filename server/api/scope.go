@@ -29,6 +29,6 @@ func scopeMissing(scopes auth.Scopes) *requestError {
 }
 
 // readsAsOperator reports whether a principal sees what only operators see.
-func readsAsOperator(p auth.Principal) bool {
-	return p.Role == auth.RoleOperator && p.Allows(auth.ScopeOpsRead)
+func (a *API) readsAsOperator(p auth.Principal) bool {
+	return p.Role == auth.RoleOperator && a.hasFactor(p) && p.Allows(auth.ScopeOpsRead)
 }

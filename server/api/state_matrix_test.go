@@ -101,6 +101,9 @@ var stateRows = map[string]stateRow{
 	"POST /v1/ops/reconcile":                         {},
 	"POST /v1/ops/audit":                             {},
 	"GET /v1/ops/history":                            {},
+	"GET /v1/ops/approvals":                          {},
+	"POST /v1/ops/approvals/:id/approve":             {body: reason, own: requested},
+	"POST /v1/ops/approvals/:id/reject":              {body: reason, own: requested},
 	"GET /v1/ops/actions":                            {},
 }
 
@@ -110,6 +113,14 @@ var reason = fields{"reason": "matrix"}
 func paid(h *fixture, me, peer *user) string {
 	h.t.Helper()
 	return read[openapi.Transfer](h.post(me, "/v1/transfers", pay(peer, 1)).want(201)).Id.String()
+}
+
+// requested returns the id of an action that another operator asks for.
+func requested(h *fixture, _, peer *user) string {
+	h.t.Helper()
+	id, err := h.auth.RequestApproval(h.t.Context(), peer.id, auth.NewApproval{Action: "account.unfreeze", Subject: uuid.NewString(), About: "x", Reason: "matrix"})
+	testkit.Must(h.t, err)
+	return id.String()
 }
 
 // received returns the path with the id of a transfer or an authorization to the user.

@@ -226,7 +226,7 @@ func (s *stream) recheckAccess() error {
 	defer cancel()
 	principal, err := s.api.verifyToken(ctx, s.request.token)
 	ended := problem.CodeOf(err) != ""
-	demoted := err == nil && s.wantsOps && !readsAsOperator(principal)
+	demoted := err == nil && s.wantsOps && !s.api.readsAsOperator(principal)
 	if ended || demoted {
 		return errStreamOver
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/JDevAman/kizo/server/problem"
@@ -127,6 +128,7 @@ func (s *Service) ConfirmSecondFactor(ctx context.Context, p Principal, code str
 		return nil, fmt.Errorf("confirm second factor: %w", err)
 	}
 	s.logFactor(ctx, EventSecondFactorAdded, p, client)
+	s.cache.invalidate(change{"user", uuid.UUID(p.UserID)})
 	s.waitForCacheExpiry()
 	return codes, nil
 }
@@ -193,6 +195,7 @@ func (s *Service) RemoveSecondFactor(ctx context.Context, p Principal, password,
 		return fmt.Errorf("remove second factor: %w", err)
 	}
 	s.logFactor(ctx, EventSecondFactorRemoved, p, client)
+	s.cache.invalidate(change{"user", uuid.UUID(p.UserID)})
 	s.waitForCacheExpiry()
 	return nil
 }

@@ -16,6 +16,10 @@ const (
 
 	CodeTooManyHandleChanges problem.Code = "too_many_handle_changes"
 
+	CodeApprovalNotFound problem.Code = "approval_not_found"
+	CodeApprovalDecided  problem.Code = "approval_decided"
+	CodeOwnRequest       problem.Code = "own_request"
+
 	CodeEmailMalformed      problem.Code = "email_malformed"
 	CodeHandleMalformed     problem.Code = "handle_malformed"
 	CodeNameMalformed       problem.Code = "name_malformed"
@@ -67,6 +71,7 @@ func Codes() []problem.Code {
 	return []problem.Code{
 		CodeInvalidCredentials, CodeAccountSuspended,
 		CodeEmailTaken, CodeHandleTaken, CodeHandleUnchanged, CodeTooManyHandleChanges,
+		CodeApprovalNotFound, CodeApprovalDecided, CodeOwnRequest,
 		CodeEmailMalformed, CodeHandleMalformed, CodeNameMalformed, CodeHandleReserved, CodeNameReserved,
 		CodePasswordTooShort, CodePasswordTooLong, CodePasswordMalformed,
 		CodePasswordTooCommon, CodePasswordPersonal, CodePasswordUnchanged, CodeResetCodeInvalid,

@@ -72,6 +72,7 @@ func (s *Service) Prune(ctx context.Context, limit int) (deleted int64, err erro
 		{"known addresses", sqlPruneKnownAddresses, now.Add(-keepKnownAddress)},
 		{"known devices", sqlPruneKnownDevices, now.Add(-keepKnownDevice)},
 		{"device log-ins", sqlPruneDeviceLogins, now},
+		{"looks of operators", sqlPruneViews, now.Add(-keepViews)},
 		{"reset codes", sqlPruneResetCodes, now.Add(-keepExpired)},
 		{"security events", sqlPruneEvents, now.Add(-keepEvents)},
 	} {

@@ -44,7 +44,9 @@ const (
 	EventSecondFactorFailed  SecurityEvent = "second_factor_failed" // right password, wrong code
 	EventSteppedUp           SecurityEvent = "stepped_up"
 	EventStepUpFailed        SecurityEvent = "step_up_failed"
-	EventStepUpChanged       SecurityEvent = "step_up_changed" // a threshold
+	EventStepUpChanged       SecurityEvent = "step_up_changed"    // a threshold
+	EventViewedByOperator    SecurityEvent = "viewed_by_operator" // stored once an hour for an operator and a kind of data
+	EventActionApproved      SecurityEvent = "action_approved"    // stored for the operator who asked
 	EventKeyCreated          SecurityEvent = "key_created"
 	EventKeyRotated          SecurityEvent = "key_rotated"
 	EventKeyRevoked          SecurityEvent = "key_revoked"
@@ -67,6 +69,7 @@ var securityEvents = []SecurityEvent{
 	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventHandleChanged, EventPasswordChanged, EventFrozen,
 	EventSecondFactorAdded, EventSecondFactorRemoved, EventRecoveryCodeUsed, EventSecondFactorFailed,
 	EventSteppedUp, EventStepUpFailed, EventStepUpChanged,
+	EventViewedByOperator, EventActionApproved,
 	EventKeyCreated, EventKeyRotated, EventKeyRevoked, EventLimitChanged, EventKeyRefused,
 	EventSignInThrottled, EventSignInRefused, EventRefreshRefused, EventTokenRefused, EventForbidden, EventRateLimited, EventOperatorAction,
 }

@@ -21,6 +21,8 @@ type Principal struct {
 	Handle    string
 	Role      Role
 
+	SecondFactor bool // the user has a second factor; for a key, only if the user is an operator
+
 	key *apiKeyState // nil for a session
 	due *stepUpState // nil unless the user has a second factor, and the session no recent one
 }
@@ -64,7 +66,7 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 	}
 	p := Principal{
 		UserID: session.userID, SessionID: stated.sessionID,
-		Handle: session.handle, Role: session.role,
+		Handle: session.handle, Role: session.role, SecondFactor: session.stepUp != nil,
 	}
 	if session.stepUp != nil && !session.stepUp.recent(s.now()) {
 		p.due = session.stepUp

@@ -35,6 +35,7 @@ type apiKeyState struct {
 	handle   string
 	role     Role
 	status   Status
+	factor   bool // of an operator
 }
 
 type foundAPIKey struct {
@@ -67,7 +68,7 @@ func (s *Service) VerifyAPIKey(ctx context.Context, key string) (Principal, erro
 	}
 	return Principal{
 		UserID: found.key.userID, KeyID: found.secret.keyID, Scopes: found.key.scopes,
-		Handle: found.key.handle, Role: found.key.role, key: found.key,
+		Handle: found.key.handle, Role: found.key.role, SecondFactor: found.key.factor, key: found.key,
 	}, nil
 }
 
@@ -125,9 +126,12 @@ func (s *Service) apiKey(ctx context.Context, hash [sha256.Size]byte) (foundAPIK
 	return found, ok, err
 }
 
+// operatorHasFactor is asked of operators only, so that other users cost no look-up.
+const operatorHasFactor = `u.role = 'operator' AND COALESCE((SELECT f.confirmed_at IS NOT NULL FROM second_factors f WHERE f.user_id = u.id), false)`
+
 const sqlLookUpAPIKeys = `
 SELECT s.secret_hash, k.id, s.expires_at, COALESCE(k.rotated_at, '0001-01-01 00:00:00+00'), k.user_id, k.scopes, k.networks, k.revoked_at IS NOT NULL, k.limited,
-       u.handle, u.role, u.status
+       u.handle, u.role, u.status, ` + operatorHasFactor + `
   FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id JOIN users u ON u.id = k.user_id
  WHERE s.secret_hash = ANY($1)`
 
@@ -150,7 +154,7 @@ func (s *Service) lookUpAPIKeys(ctx context.Context, hashes [][sha256.Size]byte)
 			key    apiKeyState
 		)
 		if err := rows.Scan(&hash, &secret.keyID, &secret.expires, &secret.rotated, (*[16]byte)(&key.userID), &scopes, &key.networks, &key.revoked, &key.limited,
-			&key.handle, &key.role, &key.status); err != nil {
+			&key.handle, &key.role, &key.status, &key.factor); err != nil {
 			return nil, err
 		}
 		for _, name := range scopes {

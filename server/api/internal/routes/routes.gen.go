@@ -128,6 +128,15 @@ type ServerInterface interface {
 	// OpsListActions List the actions of operators, newest first
 	// (GET /v1/ops/actions)
 	OpsListActions(c *fiber.Ctx, params OpsListActionsParams) error
+	// OpsListApprovals List the actions for which operators asked the approval of another operator
+	// (GET /v1/ops/approvals)
+	OpsListApprovals(c *fiber.Ctx, params OpsListApprovalsParams) error
+	// OpsApprove Approve an action of another operator, which is carried out at once
+	// (POST /v1/ops/approvals/{id}/approve)
+	OpsApprove(c *fiber.Ctx, id ID) error
+	// OpsRejectApproval Reject an action of another operator
+	// (POST /v1/ops/approvals/{id}/reject)
+	OpsRejectApproval(c *fiber.Ctx, id ID) error
 	// OpsAudit Audit the books by recomputing every invariant
 	// (POST /v1/ops/audit)
 	OpsAudit(c *fiber.Ctx, params OpsAuditParams) error
@@ -1058,6 +1067,98 @@ func (siw *ServerInterfaceWrapper) OpsListActions(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.OpsListActions(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsListApprovals operation middleware
+func (siw *ServerInterfaceWrapper) OpsListApprovals(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsListApprovalsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsListApprovals(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsApprove operation middleware
+func (siw *ServerInterfaceWrapper) OpsApprove(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsApprove(c, id)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// OpsRejectApproval operation middleware
+func (siw *ServerInterfaceWrapper) OpsRejectApproval(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.OpsRejectApproval(c, id)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2575,6 +2676,12 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Get(options.BaseURL+"/v1/ops/history", wrapper.OpsHistory)
 
+	router.Get(options.BaseURL+"/v1/ops/approvals", wrapper.OpsListApprovals)
+
+	router.Post(options.BaseURL+"/v1/ops/approvals/:id/approve", wrapper.OpsApprove)
+
+	router.Post(options.BaseURL+"/v1/ops/approvals/:id/reject", wrapper.OpsRejectApproval)
+
 	router.Get(options.BaseURL+"/v1/ops/actions", wrapper.OpsListActions)
 
 }
@@ -3956,6 +4063,116 @@ type OpsListActionsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpsListActionsdefaultApplicationProblemPlusJSONResponse) VisitOpsListActionsResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsListApprovalsRequestObject struct {
+	Params OpsListApprovalsParams
+}
+
+type OpsListApprovalsResponseObject interface {
+	VisitOpsListApprovalsResponse(ctx *fiber.Ctx) error
+}
+
+type OpsListApprovals200JSONResponse ApprovalList
+
+func (response OpsListApprovals200JSONResponse) VisitOpsListApprovalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsListApprovalsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response OpsListApprovalsdefaultApplicationProblemPlusJSONResponse) VisitOpsListApprovalsResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsApproveRequestObject struct {
+	Id   ID `json:"id"`
+	Body *OpsApproveJSONRequestBody
+}
+
+type OpsApproveResponseObject interface {
+	VisitOpsApproveResponse(ctx *fiber.Ctx) error
+}
+
+type OpsApprove200JSONResponse Approval
+
+func (response OpsApprove200JSONResponse) VisitOpsApproveResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsApprovedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response OpsApprovedefaultApplicationProblemPlusJSONResponse) VisitOpsApproveResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type OpsRejectApprovalRequestObject struct {
+	Id   ID `json:"id"`
+	Body *OpsRejectApprovalJSONRequestBody
+}
+
+type OpsRejectApprovalResponseObject interface {
+	VisitOpsRejectApprovalResponse(ctx *fiber.Ctx) error
+}
+
+type OpsRejectApproval200JSONResponse Approval
+
+func (response OpsRejectApproval200JSONResponse) VisitOpsRejectApprovalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type OpsRejectApprovaldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response OpsRejectApprovaldefaultApplicationProblemPlusJSONResponse) VisitOpsRejectApprovalResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -5529,6 +5746,15 @@ type StrictServerInterface interface {
 	// OpsListActions List the actions of operators, newest first
 	// (GET /v1/ops/actions)
 	OpsListActions(ctx context.Context, request OpsListActionsRequestObject) (OpsListActionsResponseObject, error)
+	// OpsListApprovals List the actions for which operators asked the approval of another operator
+	// (GET /v1/ops/approvals)
+	OpsListApprovals(ctx context.Context, request OpsListApprovalsRequestObject) (OpsListApprovalsResponseObject, error)
+	// OpsApprove Approve an action of another operator, which is carried out at once
+	// (POST /v1/ops/approvals/{id}/approve)
+	OpsApprove(ctx context.Context, request OpsApproveRequestObject) (OpsApproveResponseObject, error)
+	// OpsRejectApproval Reject an action of another operator
+	// (POST /v1/ops/approvals/{id}/reject)
+	OpsRejectApproval(ctx context.Context, request OpsRejectApprovalRequestObject) (OpsRejectApprovalResponseObject, error)
 	// OpsAudit Audit the books by recomputing every invariant
 	// (POST /v1/ops/audit)
 	OpsAudit(ctx context.Context, request OpsAuditRequestObject) (OpsAuditResponseObject, error)
@@ -6792,6 +7018,103 @@ func (sh *strictHandler) OpsListActions(ctx *fiber.Ctx, params OpsListActionsPar
 		return err
 	} else if validResponse, ok := response.(OpsListActionsResponseObject); ok {
 		if err := validResponse.VisitOpsListActionsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsListApprovals operation middleware
+func (sh *strictHandler) OpsListApprovals(ctx *fiber.Ctx, params OpsListApprovalsParams) error {
+	var request OpsListApprovalsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsListApprovals(ctx.UserContext(), request.(OpsListApprovalsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsListApprovals")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsListApprovalsResponseObject); ok {
+		if err := validResponse.VisitOpsListApprovalsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsApprove operation middleware
+func (sh *strictHandler) OpsApprove(ctx *fiber.Ctx, id ID) error {
+	var request OpsApproveRequestObject
+
+	request.Id = id
+	body, ok := ctx.Locals(BodyLocal).(*OpsApproveJSONRequestBody)
+	if !ok {
+		body = new(OpsApproveJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsApprove(ctx.UserContext(), request.(OpsApproveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsApprove")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsApproveResponseObject); ok {
+		if err := validResponse.VisitOpsApproveResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsRejectApproval operation middleware
+func (sh *strictHandler) OpsRejectApproval(ctx *fiber.Ctx, id ID) error {
+	var request OpsRejectApprovalRequestObject
+
+	request.Id = id
+	body, ok := ctx.Locals(BodyLocal).(*OpsRejectApprovalJSONRequestBody)
+	if !ok {
+		body = new(OpsRejectApprovalJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsRejectApproval(ctx.UserContext(), request.(OpsRejectApprovalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsRejectApproval")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsRejectApprovalResponseObject); ok {
+		if err := validResponse.VisitOpsRejectApprovalResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
