@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,7 +70,7 @@ func (w *world) app(args ...string) *app {
 	if w.secrets != nil {
 		io.ReadSecrets = func(context.Context, ...string) ([]string, error) { return w.secrets, nil }
 	}
-	return &app{io: io, args: args, json: asksForJSON(args),
+	return &app{io: io, args: args, json: asksForJSON(args), changed: new(atomic.Bool),
 		env: func(name string) string { return w.env[name] },
 		now: func() time.Time {
 			if w.real {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,13 +41,14 @@ type app struct {
 	stores         map[string]*sessionStore // see sessions()
 	replaceSession bool                     // the user lets a log-in replace the session of another user
 	http           *http.Client             // see httpClient()
+	changed        *atomic.Bool             // a request that may change something was sent
 }
 
 // run is the program: main calls it, and so do tests.
 func run(args []string, io *streams, env func(string) string) int {
 	ctx, stop := untilInterrupted()
 	defer stop()
-	a := &app{io: io, env: env, now: time.Now, args: args, json: asksForJSON(args)}
+	a := &app{io: io, env: env, now: time.Now, args: args, json: asksForJSON(args), changed: new(atomic.Bool)}
 	return a.execute(ctx)
 }
 
@@ -97,7 +99,7 @@ func (a *app) execute(ctx context.Context) int {
 	if err == nil {
 		err = unwritten(out.err)
 	}
-	if err != nil {
+	if err != nil && !a.readerLeft(err) {
 		a.report(err)
 	}
 	return exitCode(err)

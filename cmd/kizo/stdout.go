@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/internal/printable"
@@ -63,6 +64,13 @@ func unwritten(err error) error {
 		return err
 	}
 	return &outputError{err: err}
+}
+
+// readerLeft reports that the reader of stdout ended first, as head does, and that nothing is lost
+// by that: the command sent no request that may change something.
+func (a *app) readerLeft(err error) bool {
+	_, isOutput := errors.AsType[*outputError](err)
+	return isOutput && errors.Is(err, syscall.EPIPE) && !a.changed.Load()
 }
 
 // next returns the commands that show the results again. No money moves a second time.

@@ -430,20 +430,35 @@ func TestStdoutOfTheRealProgram(t *testing.T) {
 	}
 }
 
+// TestADeadPipeDoesNotKill: kizo ends with its own exit code, and says what was lost. A command
+// that only reads says nothing: its reader, for example head, has seen enough.
 func TestADeadPipeDoesNotKill(t *testing.T) {
 	w := newWorld(t, newFakeServer(t, answerTransfer(http.StatusCreated, "posted", "")).Server)
-	for _, args := range [][]string{{"transfer", "@bob", "12.50", "--idempotency-key", "k"}, {"version"}, {"--help"}, {"completion", "bash"}} {
+	for _, test := range []struct {
+		says string
+		args []string
+	}{
+		{"broken pipe", []string{"transfer", "@bob", "12.50", "--idempotency-key", "k"}},
+		{"broken pipe", []string{"api", "POST", "/v1/transfers", "--idempotency-key", "raw"}},
+		{"", []string{"wallet", "list"}},
+		{"", []string{"version"}},
+		{"", []string{"--help"}},
+		{"", []string{"completion", "bash"}},
+	} {
 		read, write, err := os.Pipe()
 		testkit.Must(t, err)
 		read.Close()
-		command := exec.CommandContext(t.Context(), "kizo", args...)
+		command := exec.CommandContext(t.Context(), "kizo", test.args...)
 		command.Stdout = write
 		code := w.runProcess(command)
 		write.Close()
 		if code != exitOutput {
-			t.Errorf("%v: %v", args, command.ProcessState)
+			t.Errorf("%v: %v: %s", test.args, command.ProcessState, &w.err)
 		}
-		testkit.Contains(t, w.err.String(), "broken pipe")
+		if test.says == "" {
+			testkit.Equal(t, fmt.Sprint("stderr of ", test.args), w.err.String(), "")
+		}
+		testkit.Contains(t, w.err.String(), test.says)
 	}
 	w.expect(exitDone, "retry", "k", "--json=id")
 }

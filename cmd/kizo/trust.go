@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/JDevAman/kizo/client"
 	"github.com/JDevAman/kizo/internal/printable"
@@ -125,8 +126,29 @@ func (a *app) httpClient() (*http.Client, error) {
 			return nil, usagef("%s: %w", config.CAFile.Origin, err)
 		}
 	}
-	a.http = &http.Client{Transport: transport}
+	a.http = &http.Client{Transport: &changeRecorder{transport, a.changed}}
 	return a.http, nil
+}
+
+// changeRecorder notes that a request that may change something was sent: one that does not only
+// read, or refresh the session.
+type changeRecorder struct {
+	http.RoundTripper
+	changed *atomic.Bool
+}
+
+func (r *changeRecorder) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Method != http.MethodGet && request.URL.Path != "/v1/auth/refresh" {
+		r.changed.Store(true)
+	}
+	return r.RoundTripper.RoundTrip(request)
+}
+
+// CloseIdleConnections closes those of the transport.
+func (r *changeRecorder) CloseIdleConnections() {
+	if t, ok := r.RoundTripper.(*http.Transport); ok {
+		t.CloseIdleConnections()
+	}
 }
 
 // authorities returns the system's certificates and those in a file.
