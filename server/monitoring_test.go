@@ -28,7 +28,11 @@ func TestOpsListener(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 
-	metrics := mustGet(t, d.OpsURL()+"/metrics").body
+	var metrics string
+	testkit.Eventually(t, "a heartbeat of the workers in the metrics", func() bool {
+		metrics = mustGet(t, d.OpsURL()+"/metrics").body
+		return strings.Contains(metrics, "kizo_worker_slots 50")
+	})
 	for _, family := range []string{
 		"kizo_http_request_seconds_bucket", "kizo_ledger_batch_commands_bucket", "kizo_ledger_commit_seconds_bucket",
 		`kizo_settlement_seconds_count{direction="deposit",outcome="executed"} 1`, "kizo_bank_unknown_total 0",
