@@ -80,7 +80,49 @@ func (c *Client) ChangePassword(ctx context.Context, change PasswordChange) (Pas
 	return fetch[PasswordChanged](ctx, c, operation{request: request, repeat: unsentOnly, wait: logInTimeout})
 }
 
-// ResetPassword gives a user who has a reset code another password. It does not log in. It is not
+// MailResetCode asks for a mail with a reset code, to the verified address of a user. It succeeds
+// for unknown logins, too. It is not repeated: a second code would replace the first.
+func (c *Client) MailResetCode(ctx context.Context, login string) error {
+	request, err := c.send(http.MethodPost, "/v1/auth/password/reset/mail", openapi.ResetCodeRequest{Login: login})
+	if err != nil {
+		return err
+	}
+	got, err := c.do(ctx, operation{request: request, anonymous: true, repeat: unsentOnly})
+	if err != nil {
+		return err
+	}
+	return c.checkNoContent(got)
+}
+
+// MailEmailCode asks for a mail with a code that verifies the user's own e-mail address.
+func (c *Client) MailEmailCode(ctx context.Context) error {
+	request, err := c.send(http.MethodPost, "/v1/auth/email/code", nil)
+	return c.act(ctx, request, err)
+}
+
+// ChangeEmail asks for another e-mail address, to which a code is mailed.
+func (c *Client) ChangeEmail(ctx context.Context, change EmailChange) error {
+	request, err := c.send(http.MethodPost, "/v1/auth/email", change)
+	if err != nil {
+		return err
+	}
+	got, err := c.do(ctx, operation{request: request, repeat: unsentOnly, wait: logInTimeout})
+	if err != nil {
+		return err
+	}
+	return c.checkNoContent(got)
+}
+
+// ConfirmEmail verifies or changes the user's e-mail address with a mailed code.
+func (c *Client) ConfirmEmail(ctx context.Context, code string) (User, error) {
+	request, err := c.send(http.MethodPost, "/v1/auth/email/confirm", openapi.EmailConfirm{Code: code})
+	if err != nil {
+		return User{}, err
+	}
+	return fetch[User](ctx, c, operation{request: request, repeat: unsentOnly})
+}
+
+// ResetPassword gives a user who has a code another password. It does not log in. It is not
 // repeated: if the answer is lost, a log-in shows which password is valid.
 func (c *Client) ResetPassword(ctx context.Context, reset PasswordReset) error {
 	request, err := c.send(http.MethodPost, "/v1/auth/password/reset", reset)

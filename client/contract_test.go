@@ -100,6 +100,12 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 		"SetStepUpThreshold":    func(ctx context.Context, k *Client) error { _, err := k.SetStepUpThreshold(ctx, "USD", 1); return err },
 		"RemoveStepUpThreshold": func(ctx context.Context, k *Client) error { _, err := k.RemoveStepUpThreshold(ctx, "USD"); return err },
 		"RenewRecoveryCodes":    func(ctx context.Context, k *Client) error { _, err := k.RenewRecoveryCodes(ctx, "x", "1"); return err },
+		"MailEmailCode":         func(ctx context.Context, k *Client) error { return k.MailEmailCode(ctx) },
+		"ChangeEmail": func(ctx context.Context, k *Client) error {
+			return k.ChangeEmail(ctx, EmailChange{Email: "x", Password: "y"})
+		},
+		"ConfirmEmail":  func(ctx context.Context, k *Client) error { _, err := k.ConfirmEmail(ctx, "x"); return err },
+		"MailResetCode": func(ctx context.Context, k *Client) error { return k.MailResetCode(ctx, "x") },
 		"ResetPassword": func(ctx context.Context, k *Client) error {
 			return k.ResetPassword(ctx, PasswordReset{Login: "x", Code: "x", NewPassword: "y"})
 		},

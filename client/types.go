@@ -27,6 +27,7 @@ type (
 	APIKeyRotate          = openapi.ApiKeyRotate
 	PasswordChange        = openapi.PasswordChange
 	PasswordReset         = openapi.PasswordReset
+	EmailChange           = openapi.EmailChange
 	HandleChange          = openapi.HandleChange
 	DeviceLogin           = openapi.DeviceLogin
 	DeviceRequest         = openapi.DeviceRequest
@@ -196,6 +197,7 @@ const (
 	OwnRequest              = openapi.OwnRequest
 	TooManyHandleChanges    = openapi.TooManyHandleChanges
 	OTPRequired             = openapi.OtpRequired
+	EmailCodeInvalid        = openapi.EmailCodeInvalid
 	OTPInvalid              = openapi.OtpInvalid
 	StepUpRequired          = openapi.StepUpRequired
 	SecondFactorExists      = openapi.SecondFactorExists

@@ -100,6 +100,7 @@ const (
 	BodyTooLarge            ProblemCode = "body_too_large"
 	CaptureExceedsHold      ProblemCode = "capture_exceeds_hold"
 	CurrencyUnknown         ProblemCode = "currency_unknown"
+	EmailCodeInvalid        ProblemCode = "email_code_invalid"
 	EmailMalformed          ProblemCode = "email_malformed"
 	EmailTaken              ProblemCode = "email_taken"
 	ExpiredToken            ProblemCode = "expired_token"
@@ -128,6 +129,7 @@ const (
 	NameMalformed           ProblemCode = "name_malformed"
 	NameReserved            ProblemCode = "name_reserved"
 	NetworkMalformed        ProblemCode = "network_malformed"
+	NoMail                  ProblemCode = "no_mail"
 	NoSignedAudit           ProblemCode = "no_signed_audit"
 	NotDev                  ProblemCode = "not_dev"
 	OtpInvalid              ProblemCode = "otp_invalid"
@@ -223,6 +225,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case CurrencyUnknown:
 		return true
+	case EmailCodeInvalid:
+		return true
 	case EmailMalformed:
 		return true
 	case EmailTaken:
@@ -278,6 +282,8 @@ func (e ProblemCode) Valid() bool {
 	case NameReserved:
 		return true
 	case NetworkMalformed:
+		return true
+	case NoMail:
 		return true
 	case NoSignedAudit:
 		return true
@@ -957,6 +963,22 @@ type Discrepancy struct {
 	TransferId *openapi_types.UUID `json:"transfer_id,omitempty"`
 }
 
+// EmailChange defines model for EmailChange.
+type EmailChange struct {
+	// Email The new e-mail address
+	Email string `json:"email"`
+
+	// Otp A code of the second factor, or a recovery code. It is needed if the user has a second factor (401 `otp_required`).
+	Otp      string `json:"otp,omitempty"`
+	Password string `json:"password"`
+}
+
+// EmailConfirm defines model for EmailConfirm.
+type EmailConfirm struct {
+	// Code The mailed code; case, spaces and dashes do not matter
+	Code string `json:"code"`
+}
+
 // EventData The data of an event, by its type
 type EventData struct {
 	union json.RawMessage
@@ -1164,6 +1186,9 @@ type PasswordReset struct {
 	// Login Handle or verified e-mail address
 	Login       string `json:"login"`
 	NewPassword string `json:"new_password"`
+
+	// Otp A code of the second factor, or a recovery code. A mailed code needs it if the user has a second factor (401 `otp_required`).
+	Otp string `json:"otp,omitempty"`
 }
 
 // PayeeLookup defines model for PayeeLookup.
@@ -1371,6 +1396,12 @@ type RecoveryCodesRenew struct {
 // Refresh defines model for Refresh.
 type Refresh struct {
 	RefreshToken string `json:"refresh_token"`
+}
+
+// ResetCodeRequest defines model for ResetCodeRequest.
+type ResetCodeRequest struct {
+	// Login Handle or verified e-mail address
+	Login string `json:"login"`
 }
 
 // SecondFactor defines model for SecondFactor.
@@ -2207,6 +2238,12 @@ type FindDeviceLoginJSONRequestBody = UserCode
 // FinishDeviceLoginJSONRequestBody defines body for FinishDeviceLogin for application/json ContentType.
 type FinishDeviceLoginJSONRequestBody = DeviceToken
 
+// ChangeEmailJSONRequestBody defines body for ChangeEmail for application/json ContentType.
+type ChangeEmailJSONRequestBody = EmailChange
+
+// ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
+type ConfirmEmailJSONRequestBody = EmailConfirm
+
 // CreateApiKeyJSONRequestBody defines body for CreateApiKey for application/json ContentType.
 type CreateApiKeyJSONRequestBody = ApiKeyCreate
 
@@ -2221,6 +2258,9 @@ type ChangePasswordJSONRequestBody = PasswordChange
 
 // ResetPasswordJSONRequestBody defines body for ResetPassword for application/json ContentType.
 type ResetPasswordJSONRequestBody = PasswordReset
+
+// MailResetCodeJSONRequestBody defines body for MailResetCode for application/json ContentType.
+type MailResetCodeJSONRequestBody = ResetCodeRequest
 
 // RefreshJSONRequestBody defines body for Refresh for application/json ContentType.
 type RefreshJSONRequestBody = Refresh

@@ -25,6 +25,7 @@ import (
 	"github.com/JDevAman/kizo/server/bank/sim"
 	"github.com/JDevAman/kizo/server/embedded"
 	"github.com/JDevAman/kizo/server/listener"
+	"github.com/JDevAman/kizo/server/mail"
 )
 
 // Database is the name of Kizo's database in the PostgreSQL of a Dev.
@@ -68,9 +69,9 @@ func (c DevConfig) withDefaults() DevConfig {
 	return c
 }
 
-// Dev is a kizod that needs no other server: its PostgreSQL and Redis are child processes, and
-// its mock bank runs in this process. Its data survives a restart. A second Dev on the same data
-// is refused.
+// Dev is a kizod that needs no other server: its PostgreSQL and Redis are child processes, and its
+// mock bank runs in this process. It keeps the mail of users in a directory. Its data survives a
+// restart. A second Dev on the same data is refused.
 type Dev struct {
 	*Server
 	postgres *embedded.Postgres
@@ -133,12 +134,16 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	if err != nil {
 		return nil, err
 	}
+	mailbox, err := mail.NewMailbox(filepath.Join(config.Dir, "mail"))
+	if err != nil {
+		return nil, err
+	}
 	d.Server, err = Start(ctx, Config{
 		DatabaseURL: d.postgres.URL(Database, embedded.AppRole),
 		Redis:       asynq.RedisClientOpt{Network: d.redis.Network(), Addr: d.redis.Addr()},
 		BankURL:     bankURL, BankToken: bankToken(secrets), Secrets: secrets, Listener: d.listener, OpsListen: config.OpsListen,
 		PprofListen: config.PprofListen,
-		Triggers:    triggers{d.bank},
+		Triggers:    triggers{d.bank}, Mail: mailbox,
 
 		OperatorsWithoutSecondFactor: !config.OperatorSecondFactor, FourEyes: config.FourEyes,
 		Roles: AllRoles(), DefaultCurrency: config.DefaultCurrency, Version: config.Version, Logger: config.Logger,

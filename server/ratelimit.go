@@ -11,7 +11,7 @@ import (
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/ratelimit"
-	"github.com/JDevAman/kizo/server/settle"
+	"github.com/JDevAman/kizo/server/taskqueue"
 )
 
 // newLimits makes the rate limits. The API gets them as functions and does not know Redis.
@@ -46,5 +46,5 @@ func policy(r ratelimit.Rule) api.Policy {
 // redisForLimits returns a client for the rate limits alone. It has a short timeout and no
 // retries: without Redis, limits are kept in memory, and a request does not wait for it.
 func redisForLimits(to asynq.RedisConnOpt) redis.UniversalClient {
-	return settle.RedisClient(to, settle.RedisBounds{Answer: 50 * time.Millisecond, Connections: 8})
+	return taskqueue.NewRedis(to, taskqueue.Bounds{Answer: 50 * time.Millisecond, Connections: 8})
 }

@@ -5,6 +5,7 @@
 //	         │                  ├─► auth ────┤                  │
 //	         │                  └─► ops ──► settle ──► Redis    │
 //	         │ worker, janitor ───────────► settle ──► the bank │
+//	         │ worker ────────────────────► mail ──► mail server│
 //	ops ────►│ monitoring: /metrics, /livez, /readyz            │
 //	         └──────────────────────────────────────────────────┘
 //
@@ -45,6 +46,7 @@ import (
 	"github.com/JDevAman/kizo/server/hashworker"
 	"github.com/JDevAman/kizo/server/ledger"
 	"github.com/JDevAman/kizo/server/listener"
+	"github.com/JDevAman/kizo/server/mail"
 	"github.com/JDevAman/kizo/server/monitoring"
 	"github.com/JDevAman/kizo/server/ops"
 	"github.com/JDevAman/kizo/server/ratelimit"
@@ -58,7 +60,7 @@ type Role string
 const (
 	RoleAPI     Role = "api"     // serves every route except sign-up and log-in
 	RoleAuth    Role = "auth"    // serves /v1/auth, which hashes passwords
-	RoleWorker  Role = "worker"  // settles payments that tasks name
+	RoleWorker  Role = "worker"  // settles payments that tasks name, and sends mail
 	RoleJanitor Role = "janitor" // finds overdue payments, expired authorizations and expired sessions
 )
 
@@ -111,6 +113,8 @@ type Config struct {
 	DrainTimeout  time.Duration // for running requests to finish; 25 s when 0
 	LoseMoney     bool          // start although the database may lose committed transactions
 	Triggers      api.Triggers  // of the mock bank of a Dev
+	Mail          mail.Sender   // nil: users get no mail
+	MailRate      int           // mails in a minute, of all processes together; mail.DefaultRate when 0
 	FourEyes      api.FourEyes  // above which actions of operators need a second operator; none when nil
 
 	OperatorsWithoutSecondFactor bool // operators need no second factor; only a Dev sets it
@@ -249,17 +253,19 @@ type metrics struct {
 	auth       *auth.Metrics
 	limits     *ratelimit.Metrics
 	listeners  *listener.Metrics
+	mail       *mail.Metrics
 }
 
 func newMetrics() metrics {
 	return metrics{
 		monitoring.NewBatchMetrics(), settle.NewMetrics(), api.NewMetrics(), auth.NewMetrics(), ratelimit.NewMetrics(), listener.NewMetrics(),
+		mail.NewMetrics(),
 	}
 }
 
 func (m metrics) collectors() []prometheus.Collector {
 	return slices.Concat(m.batches.Collectors(), m.settlement.Collectors(), m.api.Collectors(), m.auth.Collectors(),
-		m.limits.Collectors(), m.listeners.Collectors())
+		m.limits.Collectors(), m.listeners.Collectors(), m.mail.Collectors())
 }
 
 // assemble makes the parts of the server and starts them.
@@ -288,6 +294,7 @@ func (s *Server) assemble() error {
 	s.run("watching the database", func() error { return s.monitor.database.Watch(working) })
 	s.run("watching for a restored database", func() error { return s.monitor.restored.Watch(working) })
 	s.run("dispatcher", func() error { return dispatcher.Run(working) })
+	mails := s.startMail(working)
 	s.run("reporting secrets", func() error { return s.reportSecrets(working) })
 	if s.has(RoleWorker) {
 		worker := settle.NewWorker(s.settler, dispatcher, s.config.Redis)
@@ -304,7 +311,7 @@ func (s *Server) assemble() error {
 	if s.servesAPI() {
 		s.monitor.history = s.newHistory()
 		s.run("recording the history", func() error { return s.monitor.history.Run(working) })
-		s.api = s.newAPI(dispatcher)
+		s.api = s.newAPI(dispatcher, mails)
 		s.serve("API", func() error { return s.api.Serve(s.apiListener) })
 	}
 	s.ops = &http.Server{Handler: s.monitor.handler, ReadHeaderTimeout: 5 * time.Second}
@@ -336,12 +343,29 @@ func (s *Server) newMonitor() monitor {
 	return m
 }
 
-func (s *Server) newAPI(dispatcher *settle.Dispatcher) *api.API {
+// startMail starts the queue of mail, and the worker that sends it. The function that it returns
+// asks for a mail; it is nil if users get no mail.
+func (s *Server) startMail(working context.Context) func(mail.Task) {
+	if s.config.Mail == nil {
+		return nil
+	}
+	queue := mail.NewQueue(s.config.Redis, s.log, s.metrics.mail)
+	s.run("queue of mail", func() error { return queue.Run(working) })
+	if s.has(RoleWorker) {
+		worker := mail.NewWorker(mail.WorkerConfig{
+			Redis: s.config.Redis, Auth: s.auth, Sender: s.config.Mail, Rate: s.config.MailRate, Logger: s.log, Metrics: s.metrics.mail,
+		})
+		s.run("mail worker", func() error { return worker.Run(working) })
+	}
+	return queue.Enqueue
+}
+
+func (s *Server) newAPI(dispatcher *settle.Dispatcher, mails func(mail.Task)) *api.API {
 	return api.New(api.Config{
 		Ledger: s.ledger, Auth: s.auth, Ops: s.newOps(), Enqueue: dispatcher.Enqueue, Contract: kizo.Contract,
 		DefaultCurrency: s.config.DefaultCurrency, Version: s.config.Version, Logger: s.log, Metrics: s.metrics.api, Limits: s.newLimits(),
 		Part: s.part(), InFlight: s.config.InFlight, TrustedProxies: s.config.TrustedProxies, Connections: s.connections(),
-		Triggers: s.config.Triggers, TLS: s.certificates.config(),
+		Triggers: s.config.Triggers, Mail: mails, TLS: s.certificates.config(),
 		FourEyes: s.config.FourEyes, OperatorsWithoutSecondFactor: s.config.OperatorsWithoutSecondFactor,
 	})
 }

@@ -157,8 +157,15 @@ func examplesTable() map[string]example {
 		"kizo handle change ada_king --password-stdin < password.txt": {
 			change: map[string]string{"ada_king": "hotel_inn"}, setup: "is hotel", after: "is hotel; kizo handle change hotel --password-stdin <password.txt",
 		},
-		"kizo limits remove USD":  {setup: "is hotel"},
-		"kizo password reset ada": {skip: "the code is typed on a terminal; the next example reads one from stdin"},
+		"kizo limits remove USD":                     {setup: "is hotel"},
+		"kizo password reset ada":                    {skip: "the code is typed on a terminal; the next example reads one from stdin"},
+		"kizo email verify":                          {skip: "it needs a mail; testdata/script/mail.txtar runs it"},
+		"kizo email change ada@example.org":          {skip: "it needs a mail; testdata/script/mail.txtar runs it"},
+		"kizo email confirm":                         {skip: "it needs a mail; testdata/script/mail.txtar runs it"},
+		"kizo email confirm --code-stdin < code.txt": {skip: "it needs a mail; testdata/script/mail.txtar runs it"},
+		"kizo dev mail":                              {skip: "it needs the data of the kizod dev of the tests; testdata/script/mail.txtar runs it"},
+		"kizo dev mail --to ada@example.com --match password --last --wait 10s": {skip: "testdata/script/mail.txtar runs it"},
+		"kizo password reset ada --mail":                                        {skip: "the code is typed on a terminal; testdata/script/mail.txtar does it from stdin"},
 		"kizo password reset ada --password-stdin < two-lines.txt": {
 			change: map[string]string{"ada": "hotel"},
 			setup:  `is hotel; { $KIZOD user reset-password hotel --data $KIZOD_DATA --reason test; echo "correct horse battery"; } >two-lines.txt`,

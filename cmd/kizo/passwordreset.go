@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/internal/printable"
 )
 
 type passwordResetOptions struct {
@@ -15,18 +17,23 @@ type passwordResetOptions struct {
 	password passwordOptions
 	otp      otpOptions
 	name     string
+	mail     bool
 }
 
 func newPasswordResetCommand(a *app) *cobra.Command {
 	opts := &passwordResetOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "reset NAME",
-		Short: "Choose another password with a reset code, and log in",
-		Long: `Choose another password with a reset code, and log in.
+		Short: "Choose another password with a mailed code, or one from an operator",
+		Long: `Choose another password with a reset code, and log in. All your sessions end.
 
-If you have lost your password, ask an operator of the server for a reset code. It works once. NAME is your
-handle. With --password-stdin, the first line of stdin is the code and the second line the new password.`,
-		Example: `  kizo password reset ada
+With --mail, the server first mails a code to you, if you have verified your e-mail address. It is valid for 10
+minutes. Without that, ask an operator of the server for a code. A code works once. NAME is your handle, or your
+verified e-mail address. If you have a second factor, a mailed code needs it as well.
+
+With --password-stdin, the first line of stdin is the code and the second line the new password.`,
+		Example: `  kizo password reset ada --mail
+  kizo password reset ada
   kizo password reset ada --password-stdin < two-lines.txt`,
 		Args: takes("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,6 +44,8 @@ handle. With --password-stdin, the first line of stdin is the code and the secon
 	opts.output.addTo(cmd, a, client.User{}, userColumns...)
 	cmd.Flags().BoolVar(&opts.password.stdin, "password-stdin", false, "read the reset code and the new password from the first two lines of stdin")
 	opts.otp.addTo(cmd)
+	cmd.Flags().BoolVar(&opts.mail, "mail", false, "mail a code first; without a terminal, do nothing else")
+	cmd.MarkFlagsMutuallyExclusive("mail", "password-stdin")
 	return cmd
 }
 
@@ -49,11 +58,21 @@ func passwordResetRun(ctx context.Context, opts *passwordResetOptions) error {
 	if err != nil {
 		return err
 	}
+	if opts.mail {
+		if err := kizo.MailResetCode(ctx, opts.name); err != nil {
+			return err
+		}
+		a.io.note("If %s is a user with a verified e-mail address, a code is on its way there. It is valid for 10 minutes.", printable.Text(opts.name))
+		if a.io.ReadSecrets == nil {
+			a.io.note("Then: kizo password reset %s", shellQuote(opts.name))
+			return nil
+		}
+	}
 	code, password, err := opts.password.readPair(ctx, a, "reset code")
 	if err != nil {
 		return err
 	}
-	if err := kizo.ResetPassword(ctx, client.PasswordReset{Login: opts.name, Code: code, NewPassword: password}); err != nil {
+	if err := opts.reset(ctx, kizo, client.PasswordReset{Login: opts.name, Code: code, NewPassword: password}); err != nil {
 		return err
 	}
 	a.io.note("The password was changed.")
@@ -66,4 +85,20 @@ func passwordResetRun(ctx context.Context, opts *passwordResetOptions) error {
 		return withHint(err, "kizo login "+opts.name)
 	}
 	return a.printUser(opts.output, user)
+}
+
+// reset asks for a code of the second factor if the server wants one: only with a mailed code.
+func (o *passwordResetOptions) reset(ctx context.Context, kizo *client.Client, in client.PasswordReset) error {
+	err := kizo.ResetPassword(ctx, in)
+	if refused, ok := errors.AsType[*client.Error](err); !ok || refused.Code != client.OTPRequired {
+		return err
+	}
+	if in.Otp, err = o.otp.read(ctx, o.app); err != nil {
+		return err
+	}
+	if err := kizo.ResetPassword(ctx, in); err != nil {
+		return err
+	}
+	o.app.io.note("That code is used up: the log-in needs the next one.")
+	return nil
 }

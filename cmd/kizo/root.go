@@ -86,6 +86,7 @@ Begin with an account and some money.`,
 		newProfileCommand(a),
 		newHandleCommand(a),
 		newPasswordCommand(a),
+		newEmailCommand(a),
 		newSecondFactorCommand(a),
 		newStepUpCommand(a),
 		newSessionsCommand(a),
@@ -109,6 +110,7 @@ Begin with an account and some money.`,
 		newAliasCommand(a),
 		newPluginsCommand(a),
 		newTriggerCommand(a),
+		newDevCommand(a),
 	)
 	root.AddCommand(newManCommand(a))
 	root.AddCommand(helpTopics(a.outputs)...)

@@ -68,6 +68,10 @@ var (
 	fourEyes        = setting{"four_eyes_above", "", false, "amounts such as 10000USD,8000EUR: above them, and for any amount of another currency, an action of an operator that moves or releases money needs a second operator; empty disables this", checkFourEyes}
 	auditInterval   = setting{"audit_interval", "1h", false, "time between audits by the janitor of what is new since the last one; 0s disables them", checkDuration}
 	auditFull       = setting{"audit_full_interval", "168h", false, "time between full audits by the janitor, which read every row", checkAge}
+	mailURL         = setting{"mail_url", "", false, "mail server, as smtps://user@host:465 or smtp://user@host:587 (STARTTLS); empty: users get no mail", checkMailURL}
+	mailFrom        = setting{"mail_from", "", false, "sender of mail to users, such as kizo@example.com", anything}
+	mailPassword    = setting{"mail_password_file", "", false, "file with the password of the mail server, which only the user of kizod may read", anything}
+	mailRate        = setting{"mail_rate", "300", false, "mails per minute, of all processes together", checkCount}
 	drainDelay      = setting{"drain_delay", "0s", false, "time between failing /readyz and closing the listener", checkDuration}
 	logFormat       = setting{"log_format", "", false, "text or json; by default text on a terminal, else json", oneOf("", "text", "json")}
 	logLevel        = setting{"log_level", "info", false, "debug, info, warn or error", oneOf("debug", "info", "warn", "error")}
@@ -313,6 +317,14 @@ func checkURL(value string) error {
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return errors.New("is not a URL; write it as https://host/path")
+	}
+	return nil
+}
+
+func checkMailURL(value string) error {
+	u, err := url.Parse(value)
+	if value != "" && (err != nil || u.Host == "" || u.Scheme != "smtp" && u.Scheme != "smtps") {
+		return errors.New("is not the URL of a mail server; write it as smtps://user@host:465")
 	}
 	return nil
 }

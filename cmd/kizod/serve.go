@@ -62,6 +62,10 @@ and the log level.`,
 			if err != nil {
 				return errors.New("redis_url cannot be read")
 			}
+			sender, err := mailSender(read)
+			if err != nil {
+				return err
+			}
 			s, err := server.Start(cmd.Context(), server.Config{
 				DatabaseURL: read.get(databaseURL), Redis: redis, BankURL: read.get(bankURL), BankToken: read.get(bankToken), Secrets: secrets, Certificate: certificate,
 				Listen: read.get(listen), OpsListen: read.get(opsListen), PprofListen: read.get(pprofListen), Roles: read.roles(),
@@ -72,6 +76,7 @@ and the log level.`,
 				ReviewAttempts: read.count(reviewAttempts), ReviewAge: read.duration(reviewAge),
 				AuditInterval: read.duration(auditInterval), AuditFullInterval: read.duration(auditFull),
 				DefaultCurrency: money.Currency(read.get(currency)), DrainDelay: read.duration(drainDelay),
+				Mail: sender, MailRate: read.count(mailRate),
 				LoseMoney: loseMoney, AcceptPlainText: plainText, Version: version, Logger: log,
 			})
 			if err != nil {

@@ -52,19 +52,20 @@ func authorizationOf(path string) func(*fixture, *user) string {
 
 // matrix has a row for each route that the app serves; a route without one fails the test.
 var matrix = map[string]access{
-	"GET /":                        {public: true},
-	"HEAD /":                       {public: true},
-	"GET /openapi.yaml":            {public: true},
-	"HEAD /openapi.yaml":           {public: true},
-	"GET /.well-known/jwks.json":   {public: true},
-	"HEAD /.well-known/jwks.json":  {public: true},
-	"POST /v1/auth/signup":         {public: true},
-	"POST /v1/auth/login":          {public: true},
-	"POST /v1/auth/refresh":        {public: true},
-	"POST /v1/auth/device":         {public: true},
-	"POST /v1/auth/device/token":   {public: true},
-	"POST /v1/auth/password/reset": {public: true},
-	"POST /v1/bank/callbacks":      {public: true}, // the signature decides
+	"GET /":                             {public: true},
+	"HEAD /":                            {public: true},
+	"GET /openapi.yaml":                 {public: true},
+	"HEAD /openapi.yaml":                {public: true},
+	"GET /.well-known/jwks.json":        {public: true},
+	"HEAD /.well-known/jwks.json":       {public: true},
+	"POST /v1/auth/signup":              {public: true},
+	"POST /v1/auth/login":               {public: true},
+	"POST /v1/auth/refresh":             {public: true},
+	"POST /v1/auth/device":              {public: true},
+	"POST /v1/auth/device/token":        {public: true},
+	"POST /v1/auth/password/reset":      {public: true},
+	"POST /v1/auth/password/reset/mail": {public: true},
+	"POST /v1/bank/callbacks":           {public: true}, // the signature decides
 
 	"POST /v1/auth/logout": {body: nothing},
 	"POST /v1/auth/password": {
@@ -74,6 +75,9 @@ var matrix = map[string]access{
 	"POST /v1/auth/device/find":                  {body: func(h *fixture, _ *user) any { return fields{"user_code": h.beginDevice().UserCode} }},
 	"POST /v1/auth/device/approve":               {body: waitingDevice},
 	"POST /v1/auth/device/deny":                  {body: waitingDevice},
+	"POST /v1/auth/email":                        {body: func(*fixture, *user) any { return fields{"email": "new@example.com", "password": password} }},
+	"POST /v1/auth/email/code":                   {body: nothing},
+	"POST /v1/auth/email/confirm":                {body: func(*fixture, *user) any { return fields{"code": "00000000"} }, code: openapi.EmailCodeInvalid},
 	"GET /v1/auth/second-factor":                 {body: nothing},
 	"POST /v1/auth/second-factor":                {body: func(*fixture, *user) any { return fields{"password": password} }},
 	"POST /v1/auth/second-factor/confirm":        {body: func(*fixture, *user) any { return fields{"otp": "000000"} }, code: openapi.SecondFactorMissing},

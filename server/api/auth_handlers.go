@@ -111,12 +111,12 @@ func (a *API) ChangePassword(ctx context.Context, r routes.ChangePasswordRequest
 	return routes.ChangePassword200JSONResponse{SessionsEnded: changed.SessionsEnded, ApiKeys: changed.APIKeys}, nil
 }
 
-// ResetPassword gives a user who has a reset code another password.
+// ResetPassword gives a user who has a code another password.
 func (a *API) ResetPassword(ctx context.Context, r routes.ResetPasswordRequestObject) (routes.ResetPasswordResponseObject, error) {
 	var err error
 	a.admission.releaseWhile(func() {
 		err = a.auth.ResetPassword(ctx, auth.ResetPasswordInput{
-			Login: r.Body.Login, Code: r.Body.Code, New: r.Body.NewPassword, Client: requestOf(ctx).client,
+			Login: r.Body.Login, Code: r.Body.Code, OTP: r.Body.Otp, New: r.Body.NewPassword, Client: requestOf(ctx).client,
 		})
 	})
 	if err != nil {

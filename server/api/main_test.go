@@ -23,6 +23,7 @@ import (
 	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/embedded/pgtest"
 	"github.com/JDevAman/kizo/server/ledger"
+	"github.com/JDevAman/kizo/server/mail"
 )
 
 func TestMain(m *testing.M) {
@@ -51,6 +52,7 @@ type fixture struct {
 	network  *dbNetwork
 	log      *logRecorder
 	enqueued chan uuid.UUID
+	mails    chan mail.Task
 }
 
 type options struct {
@@ -65,6 +67,7 @@ type options struct {
 	notDev   bool // without a mock bank
 	strict   bool // operators need a second factor
 	fourEyes api.FourEyes
+	noMail   bool
 }
 
 func newFixture(t testing.TB, change ...func(*options)) *fixture {
@@ -73,7 +76,7 @@ func newFixture(t testing.TB, change ...func(*options)) *fixture {
 	for _, c := range change {
 		c(&o)
 	}
-	h := &fixture{t: t, db: pgtest.New(t), log: &logRecorder{}, network: &dbNetwork{}, enqueued: make(chan uuid.UUID, 1024), ops: &fakeOps{}}
+	h := &fixture{t: t, db: pgtest.New(t), log: &logRecorder{}, network: &dbNetwork{}, enqueued: make(chan uuid.UUID, 1024), mails: make(chan mail.Task, 1024), ops: &fakeOps{}}
 	config, err := pgxpool.ParseConfig(h.db.AppURL)
 	testkit.Must(t, err)
 	config.MaxConns = o.poolSize
@@ -89,8 +92,12 @@ func newFixture(t testing.TB, change ...func(*options)) *fixture {
 	if !o.notDev {
 		triggers = &allTriggers{}
 	}
+	var mails func(mail.Task)
+	if !o.noMail {
+		mails = func(task mail.Task) { h.mails <- task }
+	}
 	h.api = api.New(api.Config{
-		Triggers: triggers, OperatorsWithoutSecondFactor: !o.strict, FourEyes: o.fourEyes,
+		Triggers: triggers, Mail: mails, OperatorsWithoutSecondFactor: !o.strict, FourEyes: o.fourEyes,
 		Ledger: h.ledger, Auth: h.auth, Ops: h.ops, Contract: kizo.Contract, DefaultCurrency: "USD", Version: "test",
 		Logger: logger, Enqueue: func(id uuid.UUID) { h.enqueued <- id }, InFlight: o.inFlight, TrustedProxies: o.proxies, Connections: o.conns, Limits: o.limits,
 	})

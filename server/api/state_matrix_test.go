@@ -27,6 +27,9 @@ var stateRows = map[string]stateRow{
 	"POST /v1/auth/logout":                       {},
 	"POST /v1/auth/password":                     {body: fields{"current_password": password, "new_password": password + " 2"}},
 	"GET /v1/auth/keys":                          {},
+	"POST /v1/auth/email":                        {body: fields{"email": "new@example.com", "password": password}},
+	"POST /v1/auth/email/code":                   {},
+	"POST /v1/auth/email/confirm":                {body: fields{"code": "00000000"}}, // a right code in a success
 	"GET /v1/auth/second-factor":                 {},
 	"POST /v1/auth/device/find":                  {body: fields{"user_code": "AAAA-AAAA"}}, // a right code in a success
 	"POST /v1/auth/device/approve":               {body: fields{"id": uuid.NewString(), "user_code": "AAAA-AAAA"}},
@@ -215,6 +218,11 @@ func (h *fixture) stateCell(name, actor string, me, peer, target *user) {
 		request.body = fields{"user_code": h.beginDevice().UserCode}
 	case "POST /v1/auth/device/approve", "POST /v1/auth/device/deny":
 		request.body = waitingDevice(h, me)
+	case "POST /v1/auth/email", "POST /v1/auth/email/code": // a user gets few codes in an hour
+		defer h.forgetCodes(me)
+	case "POST /v1/auth/email/confirm":
+		request.body = fields{"code": h.emailCode(me)}
+		defer h.forgetCodes(me)
 	case "POST /v1/auth/second-factor/confirm":
 		principal, otp := h.newFactor(me)
 		request.body = fields{"otp": otp}

@@ -32,6 +32,7 @@ const (
 	CodePasswordPersonal    problem.Code = "password_personal"
 	CodePasswordUnchanged   problem.Code = "password_unchanged"
 	CodeResetCodeInvalid    problem.Code = "reset_code_invalid"
+	CodeEmailCodeInvalid    problem.Code = "email_code_invalid"
 	CodeOTPRequired         problem.Code = "otp_required"
 	CodeOTPInvalid          problem.Code = "otp_invalid"
 	CodeStepUpRequired      problem.Code = "step_up_required"
@@ -74,7 +75,7 @@ func Codes() []problem.Code {
 		CodeApprovalNotFound, CodeApprovalDecided, CodeOwnRequest,
 		CodeEmailMalformed, CodeHandleMalformed, CodeNameMalformed, CodeHandleReserved, CodeNameReserved,
 		CodePasswordTooShort, CodePasswordTooLong, CodePasswordMalformed,
-		CodePasswordTooCommon, CodePasswordPersonal, CodePasswordUnchanged, CodeResetCodeInvalid,
+		CodePasswordTooCommon, CodePasswordPersonal, CodePasswordUnchanged, CodeResetCodeInvalid, CodeEmailCodeInvalid,
 		CodeOTPRequired, CodeOTPInvalid, CodeStepUpRequired, CodeSecondFactorExists, CodeSecondFactorMissing,
 		CodeTokenInvalid, CodeTokenExpired, CodeSessionRevoked,
 		CodeRefreshTokenInvalid, CodeRefreshTokenReused,

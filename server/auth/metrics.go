@@ -16,6 +16,7 @@ const (
 	scopeLookUp  = "look_up"
 	scopeStepUp  = "step_up"
 
+	scopeCode     = "code"      // requests of mailed codes, by login and by address
 	scopeUserCode = "user_code" // of a device login
 )
 
@@ -61,7 +62,7 @@ func NewMetrics() *Metrics {
 	for _, why := range []string{refusedFull, refusedTimeout, refusedBroken} {
 		m.refused.WithLabelValues(why) // starts at 0, so that a rate includes the first refusal
 	}
-	for _, scope := range []string{scopeAccount, scopeAddress, scopeLookUp, scopeStepUp, scopeUserCode} {
+	for _, scope := range []string{scopeAccount, scopeAddress, scopeLookUp, scopeStepUp, scopeUserCode, scopeCode} {
 		m.throttled.WithLabelValues(scope)
 	}
 	return m

@@ -53,12 +53,12 @@ DELETE FROM device_logins
         ORDER BY expires_at LIMIT $2
           FOR UPDATE SKIP LOCKED))`
 
-// Prune deletes, at most limit rows of each: refresh tokens, sessions, secrets of API keys and
-// reset codes that expired more than a week ago, revoked or not; expired counts of failed log-ins;
-// addresses and devices that their user has not signed in from for 90 days; expired requests of
-// devices; and security events older than 180 days. It returns the number of deleted rows. If that
-// is limit or more, the caller should call it again at once. Used tokens of a session that can
-// still be refreshed are kept, because they show that a token is used a second time.
+// Prune deletes, at most limit rows of each: refresh tokens, sessions, secrets of API keys, reset
+// codes and mailed codes that expired more than a week ago, revoked or not; expired counts of
+// failed log-ins; addresses and devices that their user has not signed in from for 90 days; expired
+// requests of devices; and security events older than 180 days. It returns the number of deleted
+// rows. If that is limit or more, the caller should call it again at once. Used tokens of a session
+// that can still be refreshed are kept, because they show that a token is used a second time.
 func (s *Service) Prune(ctx context.Context, limit int) (deleted int64, err error) {
 	now := s.now()
 	for _, old := range []struct {
@@ -74,6 +74,7 @@ func (s *Service) Prune(ctx context.Context, limit int) (deleted int64, err erro
 		{"device log-ins", sqlPruneDeviceLogins, now},
 		{"looks of operators", sqlPruneViews, now.Add(-keepViews)},
 		{"reset codes", sqlPruneResetCodes, now.Add(-keepExpired)},
+		{"mailed codes", sqlPruneMailedCodes, now.Add(-keepExpired)},
 		{"security events", sqlPruneEvents, now.Add(-keepEvents)},
 	} {
 		tag, err := s.pool.Exec(ctx, old.sql, old.before, limit)

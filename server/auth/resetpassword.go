@@ -14,10 +14,12 @@ import (
 	"github.com/JDevAman/kizo/server/problem"
 )
 
-// ResetPasswordInput is a new password of a user who has a reset code. Formatting it shows neither.
+// ResetPasswordInput is a new password of a user who has a code: one of an operator, or a mailed
+// one. Formatting it shows neither.
 type ResetPasswordInput struct {
 	Login  string // handle (with or without the @) or verified e-mail address
 	Code   string // as typed: case, spaces and dashes do not matter
+	OTP    string // of the second factor, if the user has one and the code was mailed
 	New    string
 	Client Client
 }
@@ -56,6 +58,9 @@ func errResetCode() *problem.Error {
 
 // ResetPassword gives a user who has a reset code another password. The code works once.
 //
+// A mailed code is half of a log-in: the user's second factor is required as well (otp_required,
+// otp_invalid). A code of an operator is for users who may have lost that, too.
+//
 // An attempt is counted and throttled like a log-in, and a code is void after five wrong ones. An
 // unknown user, a user without a code and a wrong code get the same error after the same work.
 func (s *Service) ResetPassword(ctx context.Context, in ResetPasswordInput) error {
@@ -73,14 +78,15 @@ func (s *Service) ResetPassword(ctx context.Context, in ResetPasswordInput) erro
 		return fmt.Errorf("reset password: %w", err)
 	}
 	user, err := s.resetPassword(ctx, ticket, attempt, in)
-	switch {
-	case problem.CodeOf(err) == CodeResetCodeInvalid:
+	switch problem.CodeOf(err) {
+	case CodeResetCodeInvalid, CodeOTPInvalid:
 		if failed := s.wrong(ctx, attempt, in.Login, in.Client); failed != nil {
 			return failed
 		}
 		s.logSignIn(ctx, user, in.Login, in.Client, errInvalidCredentials())
 		return err
-	case err != nil:
+	}
+	if err != nil {
 		attempt.giveBack(ctx)
 		return fmt.Errorf("reset password: %w", err)
 	}
@@ -101,10 +107,12 @@ func (s *Service) resetPassword(ctx context.Context, t *ticket, counted attempt,
 	if err != nil {
 		return User{}, err
 	}
-	valid := false
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
-		if valid, err = s.checkResetCode(ctx, tx, user.ID, in.Code); err != nil || !valid {
-			return err // nil commits the count of failures
+	var refused error // the count of failures commits
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		how, denied, err := s.checkCode(ctx, tx, user.ID, in)
+		if err != nil || denied != nil {
+			refused = denied
+			return err
 		}
 		if err := checkNewPassword(in.New, user); err != nil {
 			return err
@@ -112,32 +120,66 @@ func (s *Service) resetPassword(ctx context.Context, t *ticket, counted attempt,
 		if _, err := s.storePassword(ctx, tx, user.ID, uuid.Nil, stored); err != nil {
 			return err
 		}
-		if err := s.record(ctx, tx, EventPasswordChanged, user.ID, uuid.Nil, in.Client, "with a reset code"); err != nil {
+		if err := s.record(ctx, tx, EventPasswordChanged, user.ID, uuid.Nil, in.Client, how); err != nil {
 			return err
 		}
 		return counted.right(ctx, tx)
 	})
-	if err == nil && !valid {
-		err = errResetCode()
+	if err == nil {
+		err = refused
 	}
 	return user, err
 }
 
-// checkResetCode uses up the code if it is right, and counts a failure otherwise. It locks the row
-// of the user until tx ends.
+// checkCode uses up the code if it is right, and counts a failure otherwise, which the caller must
+// commit. It locks the row of the user until tx ends. denied is what to answer the user; how is a
+// note for the user's events. The two kinds of codes differ in their lengths.
+func (s *Service) checkCode(ctx context.Context, tx pgx.Tx, userID UserID, in ResetPasswordInput) (how string, denied, err error) {
+	var status Status
+	err = tx.QueryRow(ctx, sqlLockConfirmedUser, userID).Scan(&status, nil)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) { // an unknown user has no code either
+		return "", nil, fmt.Errorf("lock the user: %w", err)
+	}
+	mailed := len(asTyped.Replace(in.Code)) == mailedCodeLength
+	var right bool
+	if mailed {
+		right, err = s.checkMailedCode(ctx, tx, userID, codeForReset, in.Code)
+	} else {
+		right, err = s.checkResetCode(ctx, tx, userID, in.Code)
+	}
+	switch {
+	case err != nil:
+		return "", nil, err
+	case !right:
+		return "", errResetCode(), nil
+	case status != StatusActive:
+		return "", errSuspended(), nil
+	case !mailed:
+		_, err = tx.Exec(ctx, sqlUseResetCode, userID)
+		return "with a reset code", nil, err
+	}
+	_, err = s.checkSecondFactor(ctx, tx, userID, in.OTP, in.Client)
+	switch problem.CodeOf(err) {
+	case CodeOTPRequired:
+		return "", err, nil
+	case CodeOTPInvalid:
+		return "", err, s.countCodeFailure(ctx, tx, userID, codeForReset)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return "with a mailed code", nil, s.useMailedCode(ctx, tx, userID, codeForReset)
+}
+
+// checkResetCode compares a code of an operator, and counts a failure.
 func (s *Service) checkResetCode(ctx context.Context, tx pgx.Tx, userID UserID, code string) (bool, error) {
 	var (
-		status   Status
 		hash     []byte
 		expires  time.Time
 		failures int
 		given    = hashCode(code)
 	)
-	err := tx.QueryRow(ctx, sqlLockConfirmedUser, userID).Scan(&status, nil)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) { // an unknown user has no code either
-		return false, fmt.Errorf("lock the user: %w", err)
-	}
-	err = tx.QueryRow(ctx, sqlLockResetCode, userID).Scan(&hash, &expires, &failures)
+	err := tx.QueryRow(ctx, sqlLockResetCode, userID).Scan(&hash, &expires, &failures)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return false, nil
@@ -150,11 +192,6 @@ func (s *Service) checkResetCode(ctx context.Context, tx pgx.Tx, userID UserID, 
 			return false, fmt.Errorf("count a wrong reset code: %w", err)
 		}
 		return false, nil
-	case status != StatusActive:
-		return false, errSuspended()
-	}
-	if _, err := tx.Exec(ctx, sqlUseResetCode, userID); err != nil {
-		return false, fmt.Errorf("use the reset code: %w", err)
 	}
 	return true, nil
 }

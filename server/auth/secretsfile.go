@@ -15,6 +15,7 @@ const (
 	secretsVersion  = 1
 	minSecretBytes  = 32
 	maxSecretsBytes = 64 << 10
+	maxLine         = 4096 // of ReadPrivateLine, in bytes
 )
 
 // secretsFile is the JSON form of the secrets file. It is the only type of the package that
@@ -101,6 +102,26 @@ func openPrivate(path string) (*os.File, error) {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
+}
+
+// ReadPrivateLine returns the first line of a file that only its owner may read, such as a
+// password.
+func ReadPrivateLine(path string) (Secret, error) {
+	file, err := openPrivate(path)
+	if err != nil {
+		return Secret{}, err
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, maxLine+1))
+	if err != nil {
+		return Secret{}, fmt.Errorf("auth: read %s: %w", path, err)
+	}
+	line, _, _ := bytes.Cut(raw, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if len(line) == 0 || len(raw) > maxLine {
+		return Secret{}, fmt.Errorf("auth: %s must contain one line of at most %d bytes", path, maxLine)
+	}
+	return NewSecret(line), nil
 }
 
 func refusePublicDir(path string) error {

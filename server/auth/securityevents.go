@@ -53,6 +53,10 @@ const (
 	EventLimitChanged        SecurityEvent = "limit_changed"
 	EventKeyRefused          SecurityEvent = "key_refused" // expired, revoked, or from another network; stored once an hour
 
+	EventPasswordResetRequested SecurityEvent = "password_reset_requested" // a code was made for a mail
+	EventEmailChangeRequested   SecurityEvent = "email_change_requested"
+	EventEmailChanged           SecurityEvent = "email_changed"
+
 	EventSignInThrottled SecurityEvent = "sign_in_throttled"
 	EventSignInRefused   SecurityEvent = "sign_in_refused" // right password, suspended user
 	EventRefreshRefused  SecurityEvent = "refresh_refused" // unknown, expired or revoked token
@@ -71,6 +75,7 @@ var securityEvents = []SecurityEvent{
 	EventSteppedUp, EventStepUpFailed, EventStepUpChanged,
 	EventViewedByOperator, EventActionApproved,
 	EventKeyCreated, EventKeyRotated, EventKeyRevoked, EventLimitChanged, EventKeyRefused,
+	EventPasswordResetRequested, EventEmailChangeRequested, EventEmailChanged,
 	EventSignInThrottled, EventSignInRefused, EventRefreshRefused, EventTokenRefused, EventForbidden, EventRateLimited, EventOperatorAction,
 }
 

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/taskqueue"
 )
 
 // Queue is the name of the only queue that settlement uses.
@@ -27,14 +26,6 @@ type attemptTask struct {
 	attempt  int
 	delay    time.Duration
 }
-
-// go-redis returns each error and also prints it to stderr, many times a second while Redis
-// cannot be reached. The callers log the returned errors, so the printed ones are discarded.
-func init() { redis.SetLogger(discardLogger{}) }
-
-type discardLogger struct{}
-
-func (discardLogger) Printf(context.Context, string, ...any) {}
 
 // Dispatcher creates the tasks that make a worker look at a payment now. Its callers neither
 // wait for Redis nor fail with it: Run sends the tasks in the background.
@@ -57,13 +48,11 @@ const (
 	sendTimeout      = time.Second
 	flushTimeout     = time.Second      // for all tasks that are left when Run ends
 	taskTimeout      = 60 * time.Second // never reached: the time limits of the bank and the database are shorter
-	// shutdownTimeout is how long a worker that stops waits for an answer of Redis.
-	shutdownTimeout = time.Second
 )
 
 // NewDispatcher creates a dispatcher with connections of its own; Run sends the tasks.
 func NewDispatcher(opt asynq.RedisConnOpt, log *slog.Logger, metrics *Metrics) *Dispatcher {
-	client := RedisClient(opt, queueBounds)
+	client := taskqueue.NewRedis(opt, taskqueue.QueueBounds)
 	return &Dispatcher{
 		redis: client, client: asynq.NewClientFromRedisClient(client), waiting: make(chan attemptTask, maxWaitingTasks),
 		log: log, metrics: metrics, registerInterval: registerInterval,
@@ -173,27 +162,18 @@ func nextWholeSecond(t time.Time) time.Time { return t.Add(time.Second - 1).Trun
 type Worker struct {
 	settler    *Settler
 	dispatcher *Dispatcher
-	server     *asynq.Server
-	redis      redis.UniversalClient // the server's
-	conns      *redisConns           // of redis
-	handling   sync.WaitGroup
-	active     atomic.Int64 // tasks in handling
+	server     *taskqueue.Server
 }
 
 // NewWorker creates a worker with connections of its own; Run starts it. Later attempts are
 // enqueued through dispatcher.
 func NewWorker(settler *Settler, dispatcher *Dispatcher, redis asynq.RedisConnOpt) *Worker {
-	bounds := queueBounds
-	bounds.conns = new(redisConns)
-	client := RedisClient(redis, bounds)
-	return &Worker{settler: settler, dispatcher: dispatcher, redis: client, conns: bounds.conns, server: asynq.NewServerFromRedisClient(client, asynq.Config{
+	return &Worker{settler: settler, dispatcher: dispatcher, server: taskqueue.NewServer(redis, settler.log, asynq.Config{
 		Concurrency:              settler.config.Concurrency,
 		Queues:                   map[string]int{Queue: 1},
 		TaskCheckInterval:        50 * time.Millisecond,  // default 1 s, which delays a task by half a second on average
 		DelayedTaskCheckInterval: 250 * time.Millisecond, // default 5 s
 		ShutdownTimeout:          settler.config.DrainTimeout,
-		Logger:                   asynqLog{settler.log},
-		LogLevel:                 asynq.WarnLevel,
 	})}
 }
 
@@ -204,51 +184,22 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := failpoint.Point("settle.worker_starts"); err != nil {
 		return err
 	}
-	defer func() { _ = w.redis.Close() }()
-	if err := w.server.Start(asynq.HandlerFunc(w.handle)); err != nil {
+	if err := w.server.Start(w.handle); err != nil {
 		return fmt.Errorf("start settlement worker: %w", err)
 	}
 	<-ctx.Done()
 	_ = failpoint.Point("settle.worker_stops")
-	w.shutdown()
-	w.handling.Wait() // asynq does not wait for attempts after its ShutdownTimeout
+	w.server.Shutdown()
 	return nil
-}
-
-// shutdown stops asynq's server, which sends several commands to Redis one after the other. When no
-// attempt is in progress and Redis has not answered for shutdownTimeout, it cuts the connections,
-// so that all commands that still wait fail at once.
-func (w *Worker) shutdown() {
-	done := make(chan struct{})
-	go func() {
-		w.server.Shutdown()
-		close(done)
-	}()
-	tick := time.NewTicker(shutdownTimeout)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			return
-		case <-tick.C:
-			if w.active.Load() == 0 {
-				w.conns.cutAll()
-			}
-		}
-	}
 }
 
 // handle settles the payment that a task names. It returns no error: failures are in the
 // payment's row, or the janitor finds the payment overdue. A failed task would only block its id.
 func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
-	w.handling.Add(1)
-	w.active.Add(1)
-	defer w.handling.Done()
-	defer w.active.Add(-1)
 	_ = failpoint.Point("settle.task")
 	transfer, err := uuid.FromBytes(task.Payload())
 	if err != nil {
-		w.settler.log.Error("task does not contain a transfer id", "type", task.Type())
+		w.settler.log.Error("task does not contain a transfer id", "type", task.Type(), "error", err)
 		return nil
 	}
 	retryIn, attempt, err := w.settler.SettleOne(ctx, transfer)
@@ -262,12 +213,3 @@ func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
 	}
 	return nil
 }
-
-// asynqLog writes asynq's messages to the log.
-type asynqLog struct{ log *slog.Logger }
-
-func (l asynqLog) Debug(args ...any) { l.log.Debug("asynq", "message", fmt.Sprint(args...)) }
-func (l asynqLog) Info(args ...any)  { l.log.Info("asynq", "message", fmt.Sprint(args...)) }
-func (l asynqLog) Warn(args ...any)  { l.log.Warn("asynq", "message", fmt.Sprint(args...)) }
-func (l asynqLog) Error(args ...any) { l.log.Warn("asynq", "message", fmt.Sprint(args...)) }
-func (l asynqLog) Fatal(args ...any) { l.log.Error("asynq", "message", fmt.Sprint(args...)) }

@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/JDevAman/kizo/server/taskqueue"
 )
 
 // Queues lets operators inspect and change the tasks in Redis. Its methods change no payment: if
@@ -23,7 +25,7 @@ type Queues struct {
 
 // NewQueues creates a Queues with connections of its own. The caller must Close it.
 func NewQueues(opt asynq.RedisConnOpt) *Queues {
-	client := RedisClient(opt, queueBounds)
+	client := taskqueue.NewRedis(opt, taskqueue.QueueBounds)
 	return &Queues{asynq.NewInspectorFromRedisClient(client), client}
 }
 

@@ -32,6 +32,15 @@ type ServerInterface interface {
 	// FinishDeviceLogin Start the session of a device whose request was approved
 	// (POST /v1/auth/device/token)
 	FinishDeviceLogin(c *fiber.Ctx) error
+	// ChangeEmail Ask for another e-mail address, which a mailed code confirms
+	// (POST /v1/auth/email)
+	ChangeEmail(c *fiber.Ctx) error
+	// MailEmailCode Ask for a mail with a code that verifies the user's own e-mail address
+	// (POST /v1/auth/email/code)
+	MailEmailCode(c *fiber.Ctx) error
+	// ConfirmEmail Verify or change the e-mail address with a mailed code
+	// (POST /v1/auth/email/confirm)
+	ConfirmEmail(c *fiber.Ctx) error
 	// ListApiKeys List the user's API keys, without their secrets
 	// (GET /v1/auth/keys)
 	ListApiKeys(c *fiber.Ctx) error
@@ -53,9 +62,12 @@ type ServerInterface interface {
 	// ChangePassword Change the user's password; all other sessions become invalid immediately
 	// (POST /v1/auth/password)
 	ChangePassword(c *fiber.Ctx) error
-	// ResetPassword Choose another password with a reset code from an operator
+	// ResetPassword Choose another password with a mailed code, or with one from an operator
 	// (POST /v1/auth/password/reset)
 	ResetPassword(c *fiber.Ctx) error
+	// MailResetCode Ask for a mail with a reset code
+	// (POST /v1/auth/password/reset/mail)
+	MailResetCode(c *fiber.Ctx) error
 	// Refresh Exchange a refresh token for new tokens
 	// (POST /v1/auth/refresh)
 	Refresh(c *fiber.Ctx) error
@@ -355,6 +367,60 @@ func (siw *ServerInterfaceWrapper) FinishDeviceLogin(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// ChangeEmail operation middleware
+func (siw *ServerInterfaceWrapper) ChangeEmail(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ChangeEmail(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// MailEmailCode operation middleware
+func (siw *ServerInterfaceWrapper) MailEmailCode(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.MailEmailCode(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ConfirmEmail operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmEmail(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ConfirmEmail(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // ListApiKeys operation middleware
 func (siw *ServerInterfaceWrapper) ListApiKeys(c *fiber.Ctx) error {
 
@@ -506,6 +572,24 @@ func (siw *ServerInterfaceWrapper) ResetPassword(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.ResetPassword(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// MailResetCode operation middleware
+func (siw *ServerInterfaceWrapper) MailResetCode(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.MailResetCode(c)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2548,6 +2632,14 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/auth/password/reset", wrapper.ResetPassword)
 
+	router.Post(options.BaseURL+"/v1/auth/password/reset/mail", wrapper.MailResetCode)
+
+	router.Post(options.BaseURL+"/v1/auth/email", wrapper.ChangeEmail)
+
+	router.Post(options.BaseURL+"/v1/auth/email/code", wrapper.MailEmailCode)
+
+	router.Post(options.BaseURL+"/v1/auth/email/confirm", wrapper.ConfirmEmail)
+
 	router.Get(options.BaseURL+"/v1/auth/second-factor", wrapper.GetSecondFactor)
 
 	router.Post(options.BaseURL+"/v1/auth/second-factor", wrapper.AddSecondFactor)
@@ -2891,6 +2983,111 @@ func (response FinishDeviceLogindefaultApplicationProblemPlusJSONResponse) Visit
 	return ctx.JSON(&response.Body)
 }
 
+type ChangeEmailRequestObject struct {
+	Body *ChangeEmailJSONRequestBody
+}
+
+type ChangeEmailResponseObject interface {
+	VisitChangeEmailResponse(ctx *fiber.Ctx) error
+}
+
+type ChangeEmail204Response struct {
+}
+
+func (response ChangeEmail204Response) VisitChangeEmailResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type ChangeEmaildefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ChangeEmaildefaultApplicationProblemPlusJSONResponse) VisitChangeEmailResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type MailEmailCodeRequestObject struct {
+}
+
+type MailEmailCodeResponseObject interface {
+	VisitMailEmailCodeResponse(ctx *fiber.Ctx) error
+}
+
+type MailEmailCode204Response struct {
+}
+
+func (response MailEmailCode204Response) VisitMailEmailCodeResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type MailEmailCodedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response MailEmailCodedefaultApplicationProblemPlusJSONResponse) VisitMailEmailCodeResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ConfirmEmailRequestObject struct {
+	Body *ConfirmEmailJSONRequestBody
+}
+
+type ConfirmEmailResponseObject interface {
+	VisitConfirmEmailResponse(ctx *fiber.Ctx) error
+}
+
+type ConfirmEmail200JSONResponse User
+
+func (response ConfirmEmail200JSONResponse) VisitConfirmEmailResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ConfirmEmaildefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ConfirmEmaildefaultApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type ListApiKeysRequestObject struct {
 }
 
@@ -3163,6 +3360,41 @@ type ResetPassworddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ResetPassworddefaultApplicationProblemPlusJSONResponse) VisitResetPasswordResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type MailResetCodeRequestObject struct {
+	Body *MailResetCodeJSONRequestBody
+}
+
+type MailResetCodeResponseObject interface {
+	VisitMailResetCodeResponse(ctx *fiber.Ctx) error
+}
+
+type MailResetCode204Response struct {
+}
+
+func (response MailResetCode204Response) VisitMailResetCodeResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type MailResetCodedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response MailResetCodedefaultApplicationProblemPlusJSONResponse) VisitMailResetCodeResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -5650,6 +5882,15 @@ type StrictServerInterface interface {
 	// FinishDeviceLogin Start the session of a device whose request was approved
 	// (POST /v1/auth/device/token)
 	FinishDeviceLogin(ctx context.Context, request FinishDeviceLoginRequestObject) (FinishDeviceLoginResponseObject, error)
+	// ChangeEmail Ask for another e-mail address, which a mailed code confirms
+	// (POST /v1/auth/email)
+	ChangeEmail(ctx context.Context, request ChangeEmailRequestObject) (ChangeEmailResponseObject, error)
+	// MailEmailCode Ask for a mail with a code that verifies the user's own e-mail address
+	// (POST /v1/auth/email/code)
+	MailEmailCode(ctx context.Context, request MailEmailCodeRequestObject) (MailEmailCodeResponseObject, error)
+	// ConfirmEmail Verify or change the e-mail address with a mailed code
+	// (POST /v1/auth/email/confirm)
+	ConfirmEmail(ctx context.Context, request ConfirmEmailRequestObject) (ConfirmEmailResponseObject, error)
 	// ListApiKeys List the user's API keys, without their secrets
 	// (GET /v1/auth/keys)
 	ListApiKeys(ctx context.Context, request ListApiKeysRequestObject) (ListApiKeysResponseObject, error)
@@ -5671,9 +5912,12 @@ type StrictServerInterface interface {
 	// ChangePassword Change the user's password; all other sessions become invalid immediately
 	// (POST /v1/auth/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
-	// ResetPassword Choose another password with a reset code from an operator
+	// ResetPassword Choose another password with a mailed code, or with one from an operator
 	// (POST /v1/auth/password/reset)
 	ResetPassword(ctx context.Context, request ResetPasswordRequestObject) (ResetPasswordResponseObject, error)
+	// MailResetCode Ask for a mail with a reset code
+	// (POST /v1/auth/password/reset/mail)
+	MailResetCode(ctx context.Context, request MailResetCodeRequestObject) (MailResetCodeResponseObject, error)
 	// Refresh Exchange a refresh token for new tokens
 	// (POST /v1/auth/refresh)
 	Refresh(ctx context.Context, request RefreshRequestObject) (RefreshResponseObject, error)
@@ -6050,6 +6294,99 @@ func (sh *strictHandler) FinishDeviceLogin(ctx *fiber.Ctx) error {
 	return nil
 }
 
+// ChangeEmail operation middleware
+func (sh *strictHandler) ChangeEmail(ctx *fiber.Ctx) error {
+	var request ChangeEmailRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*ChangeEmailJSONRequestBody)
+	if !ok {
+		body = new(ChangeEmailJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeEmail(ctx.UserContext(), request.(ChangeEmailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeEmail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeEmailResponseObject); ok {
+		if err := validResponse.VisitChangeEmailResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MailEmailCode operation middleware
+func (sh *strictHandler) MailEmailCode(ctx *fiber.Ctx) error {
+	var request MailEmailCodeRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.MailEmailCode(ctx.UserContext(), request.(MailEmailCodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MailEmailCode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MailEmailCodeResponseObject); ok {
+		if err := validResponse.VisitMailEmailCodeResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmEmail operation middleware
+func (sh *strictHandler) ConfirmEmail(ctx *fiber.Ctx) error {
+	var request ConfirmEmailRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*ConfirmEmailJSONRequestBody)
+	if !ok {
+		body = new(ConfirmEmailJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmEmail(ctx.UserContext(), request.(ConfirmEmailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmEmail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmEmailResponseObject); ok {
+		if err := validResponse.VisitConfirmEmailResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListApiKeys operation middleware
 func (sh *strictHandler) ListApiKeys(ctx *fiber.Ctx) error {
 	var request ListApiKeysRequestObject
@@ -6290,6 +6627,40 @@ func (sh *strictHandler) ResetPassword(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(ResetPasswordResponseObject); ok {
 		if err := validResponse.VisitResetPasswordResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MailResetCode operation middleware
+func (sh *strictHandler) MailResetCode(ctx *fiber.Ctx) error {
+	var request MailResetCodeRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*MailResetCodeJSONRequestBody)
+	if !ok {
+		body = new(MailResetCodeJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.MailResetCode(ctx.UserContext(), request.(MailResetCodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MailResetCode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MailResetCodeResponseObject); ok {
+		if err := validResponse.VisitMailResetCodeResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

@@ -1,4 +1,4 @@
-package settle
+package taskqueue
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// RedisBounds limits how long a client waits for a Redis that does not answer. The client that
+// Bounds limits how long a client waits for a Redis that does not answer. The client that
 // asynq creates waits three seconds, tries four times and ignores the deadline of a context.
-type RedisBounds struct {
+type Bounds struct {
 	Answer      time.Duration // the time limit of one attempt at a command
 	Retries     int           // of a command; 0: none
 	Connections int           // largest number of connections; 0: ten for each processor
@@ -22,15 +22,23 @@ type RedisBounds struct {
 	conns *redisConns // opens the connections if it is not nil
 }
 
-// queueBounds are the bounds of all clients of the queue. They are short: the callers ask again
+// QueueBounds are the bounds of all clients of a queue. They are short: the callers ask again
 // soon.
-var queueBounds = RedisBounds{Answer: 2 * time.Second, Retries: 1}
+var QueueBounds = Bounds{Answer: 2 * time.Second, Retries: 1}
 
 const dialRedisTimeout = time.Second
 
-// RedisClient creates a client that respects bounds and the deadlines of contexts. It does not
+// go-redis returns each error and also prints it to stderr, many times a second while Redis
+// cannot be reached. The callers log the returned errors, so the printed ones are discarded.
+func init() { redis.SetLogger(discardLogger{}) }
+
+type discardLogger struct{}
+
+func (discardLogger) Printf(context.Context, string, ...any) {}
+
+// NewRedis creates a client that respects bounds and the deadlines of contexts. It does not
 // connect yet.
-func RedisClient(to asynq.RedisConnOpt, bounds RedisBounds) redis.UniversalClient {
+func NewRedis(to asynq.RedisConnOpt, bounds Bounds) redis.UniversalClient {
 	retries := bounds.Retries
 	if retries == 0 {
 		retries = -1 // how go-redis expresses no retries

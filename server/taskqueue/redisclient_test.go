@@ -1,4 +1,4 @@
-package settle
+package taskqueue
 
 import (
 	"context"
@@ -18,8 +18,8 @@ func TestCutConnectionsKeepSubscriptions(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections and never answers
 	testkit.Must(t, err)
 	defer silent.Close()
-	bounds := RedisBounds{Answer: time.Minute, conns: new(redisConns)}
-	client := RedisClient(asynq.RedisClientOpt{Addr: silent.Addr().String()}, bounds)
+	bounds := Bounds{Answer: time.Minute, conns: new(redisConns)}
+	client := NewRedis(asynq.RedisClientOpt{Addr: silent.Addr().String()}, bounds)
 	subscription := client.Subscribe(t.Context()) // connects when Channel is called
 	messages := subscription.Channel()
 	failed := make(chan error)

@@ -1,0 +1,72 @@
+package mail
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/JDevAman/kizo/server/auth"
+)
+
+// compose returns the mail of a task, or a zero Message if there is nothing to send. It makes the
+// code that the mail contains.
+func (w *Worker) compose(ctx context.Context, t Task) (Message, error) {
+	switch t.Kind {
+	case PasswordReset:
+		code, err := w.config.Auth.MailResetCode(ctx, t.ID, t.Login, t.client())
+		if err != nil || code.Code == "" {
+			return Message{}, err
+		}
+		return codeMail(code, "Your code for another Kizo password", fmt.Sprintf(`A code to choose another password was asked for, for @%s:
+
+    %s
+
+It is valid for 10 minutes, and works once:
+
+    kizo password reset %s
+
+Kizo asks for the code nowhere else, and no person of Kizo asks for it.
+
+If you did not ask for it, you can ignore this mail: your password stays as it is.
+`, code.Handle, code.Code, code.Handle)), nil
+	case VerifyEmail, ChangeEmail:
+		code, err := w.config.Auth.EmailCode(ctx, t.ID, t.User, t.Kind == ChangeEmail)
+		if err != nil || code.Code == "" {
+			return Message{}, err
+		}
+		return codeMail(code, "Your code to verify this e-mail address", fmt.Sprintf(`This is the code with which @%s verifies this address for Kizo:
+
+    %s
+
+It is valid for 10 minutes, and works once:
+
+    kizo email confirm
+
+If you do not know what this is about, ignore this mail: another person may have mistyped an address.
+`, code.Handle, code.Code)), nil
+	case EmailChangeRequested:
+		return noticeMail(t, "Another e-mail address for your Kizo account", "Another e-mail address was asked for, for @"+t.Handle+". It takes effect when it is confirmed with a code that was mailed there."), nil
+	case EmailChanged:
+		return noticeMail(t, "The e-mail address of your Kizo account has changed", "The e-mail address of @"+t.Handle+" has changed. This address is no longer that of the account."), nil
+	}
+	w.config.Logger.Error("there is no such kind of mail", "kind", auth.EventText(string(t.Kind)))
+	return Message{}, nil
+}
+
+func codeMail(code auth.MailedCode, subject, body string) Message {
+	return Message{To: code.Email, Subject: subject, Body: fmt.Sprintf("Hello @%s,\n\n%s", code.Handle, body)}
+}
+
+func noticeMail(t Task, subject, body string) Message {
+	return Message{To: t.To, Subject: subject, Body: fmt.Sprintf(`Hello @%s,
+
+%s
+
+The request came from the network address %s.
+
+If this was not you, stop all payments of the account at once, and change the password:
+
+    kizo freeze-me
+    kizo password change
+`, t.Handle, body, cmp.Or(t.Address, "(not known)"))}
+}
