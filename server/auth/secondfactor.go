@@ -44,10 +44,16 @@ const (
 )
 
 const (
+	// The row of the user is locked first, as a change of the password locks them. A user without a
+	// second factor is not locked.
 	sqlSecondFactor = `
-SELECT secret, pepper_id, confirmed_at IS NOT NULL, last_step FROM second_factors
- WHERE user_id = $1
-   FOR UPDATE`
+WITH owner AS MATERIALIZED (
+     SELECT id FROM users
+      WHERE id = $1 AND EXISTS (SELECT FROM second_factors WHERE user_id = $1)
+        FOR SHARE)
+SELECT secret, pepper_id, confirmed_at IS NOT NULL, last_step
+  FROM owner JOIN second_factors f ON f.user_id = owner.id
+   FOR UPDATE OF f`
 
 	sqlAcceptStep = `UPDATE second_factors SET last_step = $2, secret = $3, pepper_id = $4 WHERE user_id = $1`
 
@@ -64,8 +70,8 @@ type secondFactor struct {
 	lastStep  int64
 }
 
-// readSecondFactor returns the second factor of a user, or nil if there is none, and locks it until
-// tx ends.
+// readSecondFactor returns the second factor of a user, or nil if there is none, and locks the user
+// and it until tx ends.
 func (s *Service) readSecondFactor(ctx context.Context, tx pgx.Tx, userID UserID) (*secondFactor, error) {
 	var (
 		f      = secondFactor{userID: userID}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -37,6 +38,30 @@ func (h *harness) logInWith(otp string) problem.Code {
 	h.t.Helper()
 	_, _, err := h.LogIn(h.t.Context(), "alice", goodPassword, otp, Client{})
 	return code(h.t, err)
+}
+
+// TestLogInLocksTheUserFirst: a log-in that waits for a change of the same user, for example of the
+// password, does not hold the second factor, which the change needs next.
+func TestLogInLocksTheUserFirst(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	session, alice := h.signUp("alice")
+	_, codes := h.factorOf(alice, session)
+	change, err := h.pool.Begin(t.Context())
+	testkit.Must(t, err)
+	defer func() { _ = change.Rollback(context.Background()) }()
+	var first, second string
+	testkit.Must(t, change.QueryRow(t.Context(), `SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE`, alice.ID).Scan(&first))
+	done := make(chan problem.Code, 1)
+	go func() { done <- h.logInWith(codes[0]) }()
+	testkit.Eventually(t, "a log-in that waits for a lock", func() bool {
+		var waiting int
+		h.scan(`SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> $1`, 0, &waiting)
+		return waiting > 0
+	})
+	testkit.Must(t, change.QueryRow(t.Context(), `SELECT user_id FROM second_factors WHERE user_id = $1 FOR UPDATE NOWAIT`, alice.ID).Scan(&second))
+	testkit.Must(t, change.Rollback(t.Context()))
+	testkit.Equal(t, "log-in", testkit.Receive(t, "the end of the log-in", done), "")
 }
 
 // TestSecondFactorCodes: a code is accepted once, in its own step and the ones beside it, and none
