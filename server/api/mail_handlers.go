@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
@@ -31,8 +33,8 @@ func (a *API) MailEmailCode(ctx context.Context, _ routes.MailEmailCodeRequestOb
 		return nil, noMail()
 	}
 	task := newMailTask(mail.VerifyEmail, requestOf(ctx).client)
-	task.User = userID(ctx)
-	wanted, err := a.auth.RequestEmailCode(ctx, task.User, task.ID)
+	task.User = uuid.UUID(userID(ctx))
+	wanted, err := a.auth.RequestEmailCode(ctx, userID(ctx), task.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +55,7 @@ func (a *API) ChangeEmail(ctx context.Context, r routes.ChangeEmailRequestObject
 		present string
 		err     error
 	)
-	task.User = who.principal.UserID
+	task.User = uuid.UUID(who.principal.UserID)
 	a.admission.releaseWhile(func() {
 		present, err = a.auth.ChangeEmail(ctx, who.principal, auth.ChangeEmailInput{
 			Email: r.Body.Email, Password: r.Body.Password, OTP: r.Body.Otp, Request: task.ID, Client: who.client,
@@ -83,7 +85,7 @@ func (a *API) mailEarlier(ctx context.Context, kind mail.Kind, address string) {
 		return
 	}
 	task := newMailTask(kind, requestOf(ctx).client)
-	task.User, task.To, task.Handle = userID(ctx), address, requestOf(ctx).principal.Handle
+	task.User, task.To, task.Handle = uuid.UUID(userID(ctx)), address, requestOf(ctx).principal.Handle
 	a.mail(task)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/JDevAman/kizo/internal/testkit"
 	"github.com/JDevAman/kizo/openapi"
+	"github.com/JDevAman/kizo/server/auth"
 	"github.com/JDevAman/kizo/server/mail"
 )
 
@@ -39,7 +40,7 @@ func (h *fixture) emailCode(u *user) string {
 		if task.Kind != mail.ChangeEmail {
 			continue
 		}
-		made, err := h.auth.EmailCode(h.t.Context(), task.ID, task.User, true)
+		made, err := h.auth.EmailCode(h.t.Context(), task.ID, auth.UserID(task.User), true)
 		testkit.Must(h.t, err)
 		if made.Code != "" { // not a task of an earlier request
 			h.log.keepOut(made.Code)

@@ -30,7 +30,7 @@ Kizo asks for the code nowhere else, and no person of Kizo asks for it.
 If you did not ask for it, you can ignore this mail: your password stays as it is.
 `, code.Handle, code.Code, code.Handle)), nil
 	case VerifyEmail, ChangeEmail:
-		code, err := w.config.Auth.EmailCode(ctx, t.ID, t.User, t.Kind == ChangeEmail)
+		code, err := w.config.Auth.EmailCode(ctx, t.ID, auth.UserID(t.User), t.Kind == ChangeEmail)
 		if err != nil || code.Code == "" {
 			return Message{}, err
 		}

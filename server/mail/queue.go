@@ -46,8 +46,8 @@ type Task struct {
 	At    time.Time `json:"at"`              // of the request
 	Login string    `json:"login,omitempty"` // PasswordReset: as [auth.NormalLogin] returns it
 
-	User       auth.UserID `json:"user"`       // all others
-	To, Handle string      `json:",omitempty"` // EmailChangeRequested, EmailChanged: the earlier address, and whose it was
+	User       uuid.UUID `json:"user"`       // all others; an auth.UserID cannot be decoded
+	To, Handle string    `json:",omitempty"` // EmailChangeRequested, EmailChanged: the earlier address, and whose it was
 
 	Address, Client string `json:",omitempty"` // of the request, for the user's security events
 }
