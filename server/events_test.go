@@ -153,7 +153,9 @@ func TestSnapshotsForOperators(t *testing.T) {
 func TestSnapshotsOmitUnknownValues(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s := start(t, config(t, db.AppURL))
+	c := config(t, db.AppURL)
+	c.OperatorsWithoutSecondFactor = true
+	s := start(t, c)
 	olga := signUp(t, s.URL(), "olga")
 	execute(t, db.AdminURL, `UPDATE users SET role = 'operator' WHERE handle = 'olga'`)
 	stream := olga.follow("", true)

@@ -85,7 +85,9 @@ func TestOpsListener(t *testing.T) {
 func TestMetricsWithoutRedis(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s := start(t, config(t, db.AppURL))
+	c := config(t, db.AppURL)
+	c.OperatorsWithoutSecondFactor = true
+	s := start(t, c)
 	metrics := mustGet(t, s.OpsURL()+"/metrics")
 	testkit.Contains(t, metrics.body, "kizo_redis_up 0", "kizo_database_up 1", "kizo_payments_overdue 0")
 	for _, absent := range []string{"kizo_queue_tasks{", "kizo_worker_slots ", "kizo_audit_ok{"} {

@@ -92,7 +92,7 @@ func TestSettingsAreWrittenWithoutHarmToTheFile(t *testing.T) {
 			t.Errorf("%v\n%s", err, text)
 		}
 	}
-	check("# mine\nserver = \"https://kizo.example\" # the one\n\ncurrency = \"JPY\"\n")
+	check("# mine\nserver = \"https://kizo.example\" # the one\n\n  currency=\"JPY\"\n")
 	if info, err := os.Lstat(path); err != nil || info.Mode()&os.ModeSymlink == 0 {
 		t.Errorf("the link is gone: %v, %v", info, err)
 	}
@@ -100,9 +100,9 @@ func TestSettingsAreWrittenWithoutHarmToTheFile(t *testing.T) {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	w.expect(exitDone, "config", "set", "server", "HTTPS://Other.example/")
-	check("# mine\nserver = \"https://other.example\"\n\ncurrency = \"JPY\"\n")
+	check("# mine\nserver = \"https://other.example\" # the one\n\n  currency=\"JPY\"\n")
 	w.expect(exitDone, "config", "unset", "server")
-	check("# mine\n\ncurrency = \"JPY\"\n")
+	check("# mine\n\n  currency=\"JPY\"\n")
 	w.expect(exitDone, "config", "unset", "server") // it is not set, which is no error
 
 	for args, want := range map[string]string{
@@ -115,7 +115,7 @@ func TestSettingsAreWrittenWithoutHarmToTheFile(t *testing.T) {
 		w.expect(exitUsage, append([]string{"config", "set"}, strings.Fields(args)...)...)
 		testkit.Contains(t, w.err.String(), want)
 	}
-	check("# mine\n\ncurrency = \"JPY\"\n")
+	check("# mine\n\n  currency=\"JPY\"\n")
 
 	// The environment still overrides it, and the output says so.
 	w.env["KIZO_CURRENCY"] = "EUR"

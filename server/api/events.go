@@ -13,7 +13,9 @@ import (
 // StreamEvents streams the events of the user's transfers, from a position on.
 func (a *API) StreamEvents(ctx context.Context, r routes.StreamEventsRequestObject) (routes.StreamEventsResponseObject, error) {
 	wantsOps := r.Params.Ops != nil && *r.Params.Ops
-	if wantsOps && !a.readsAsOperator(requestOf(ctx).principal) {
+	if p := requestOf(ctx).principal; wantsOps && p.Role == auth.RoleOperator && !a.hasFactor(p) {
+		return nil, errOperatorNeedsFactor()
+	} else if wantsOps && !a.readsAsOperator(p) {
 		return nil, reject(openapi.Forbidden, "ops", "queues and health are for operators, and for keys with the scope ops:read: leave ops out")
 	}
 	listener, err := a.ledger.Listen(ctx, userID(ctx))

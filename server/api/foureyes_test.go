@@ -58,7 +58,7 @@ func TestOperatorsNeedASecondFactor(t *testing.T) {
 		t.Errorf("the refusal %s does not say what to do", answer.body)
 	}
 	h.get(script, "/v1/ops/actions").wantProblem(openapi.SecondFactorRequired)
-	h.get(olga, "/v1/events?ops=true").wantProblem(openapi.Forbidden)
+	h.get(olga, "/v1/events?ops=true").wantProblem(openapi.SecondFactorRequired)
 	h.get(olga, "/v1/transfers/"+sent+"/timeline").wantProblem(openapi.TransferNotFound)
 	h.wantActions()
 

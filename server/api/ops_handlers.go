@@ -25,9 +25,13 @@ func (a *API) checkRole(c *fiber.Ctx) error {
 	case p.Role != auth.RoleOperator:
 		return reject(openapi.Forbidden, "", "only operators may do this: kizod user grant HANDLE operator makes a user an operator")
 	case !a.hasFactor(p):
-		return reject(openapi.SecondFactorRequired, "", "an operator needs a second factor: kizo second-factor add")
+		return errOperatorNeedsFactor()
 	}
 	return c.Next()
+}
+
+func errOperatorNeedsFactor() error {
+	return reject(openapi.SecondFactorRequired, "", "an operator needs a second factor: kizo second-factor add")
 }
 
 // hasFactor reports whether an operator has the second factor that operators need.
