@@ -73,14 +73,18 @@ type WorkerStats struct {
 	Servers, Busy, Slots int
 }
 
-// Workers counts the workers that have reported to Redis in the last seconds.
+// Workers counts the workers of settlement that have reported to Redis in the last seconds.
 func (q *Queues) Workers() (WorkerStats, error) {
 	servers, err := q.inspector.Servers()
 	if err != nil {
 		return WorkerStats{}, queueError(err)
 	}
-	stats := WorkerStats{Servers: len(servers)}
+	var stats WorkerStats
 	for _, s := range servers {
+		if s.Queues[Queue] == 0 {
+			continue // it sends mail
+		}
+		stats.Servers++
 		stats.Busy += len(s.ActiveWorkers)
 		stats.Slots += s.Concurrency
 	}
