@@ -28,7 +28,7 @@ import (
 // Enter opens the review and y confirms it, so that pressing one key twice never moves money. The
 // idempotency key is created for the review and is the same for every attempt.
 type sendScreen struct {
-	step     sendStep
+	execution
 	fields   [sendFields]*textField
 	entered  bool // keys are typed into the focused field
 	focus    int
@@ -38,29 +38,11 @@ type sendScreen struct {
 	person   int             // the chosen suggestion
 	looked   string          // the prefix that people is the answer to
 	problems [sendFields]string
-	problem  string // of the whole form
 
-	command  client.Command // from the review on
-	what     string
-	body     client.TransferCreate
-	preview  client.TransferPreview
-	receipt  client.Receipt
-	code     *textField // of the second factor
-	checking bool       // the server checks the code
-	asked    int        // number of the last request: answers to older ones are dropped
+	body    client.TransferCreate
+	preview client.TransferPreview
+	asked   int // number of the last request: answers to older ones are dropped
 }
-
-type sendStep int
-
-const (
-	filling sendStep = iota
-	previewing
-	reviewing
-	sending
-	unknown
-	proving // a code of the second factor is needed first
-	done
-)
 
 const (
 	payeeField = iota
@@ -91,12 +73,6 @@ type peopleMsg struct {
 type previewMsg struct {
 	asked   int
 	preview client.TransferPreview
-	err     error
-}
-
-type sentMsg struct {
-	key     string
-	receipt client.Receipt
 	err     error
 }
 
@@ -146,13 +122,15 @@ func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	case previewMsg:
 		s.previewed(m, msg)
 	case sentMsg:
-		if msg.key == s.command.Key && s.step == sending {
-			s.sent(m, msg)
+		if refusal, answered := s.answered(msg); refusal != nil {
+			s.refused(refusal)
+		} else if answered && s.step == done {
+			m.showToast("Sent.")
 		}
 	case steppedUpMsg:
 		return s.steppedUp(m, msg)
 	case userChangedMsg:
-		if s.step != sending && s.step != unknown && s.step != proving { // the key of a transfer in doubt stays visible
+		if !s.unfinished() { // the key of a transfer in doubt stays visible
 			*s = *newSendScreen()
 		}
 	}
@@ -161,7 +139,7 @@ func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 
 // fill fills the form from a draft, unless a transfer is in progress.
 func (s *sendScreen) fill(m *shared, d draftMsg) tea.Cmd {
-	if s.step == sending || s.step == unknown || s.step == proving {
+	if s.unfinished() {
 		m.showToast("Wait for the outcome of the transfer in progress.")
 		return nil
 	}
@@ -327,33 +305,6 @@ func (s *sendScreen) refused(err error) {
 		s.focus = amountField
 	case client.MemoMalformed:
 		s.focus = memoField
-	}
-}
-
-// send sends the command through Config.Move, which records it first. If it was sent before, only
-// an answer to its key settles it.
-func (s *sendScreen) send(m *shared) tea.Cmd {
-	s.command.Resumed = s.step == unknown || s.step == proving && s.command.Resumed
-	s.step, s.problem = sending, ""
-	move, command, what := m.move, s.command, s.what
-	return func() tea.Msg {
-		receipt, err := move(command, what)
-		return sentMsg{command.Key, receipt, err}
-	}
-}
-
-func (s *sendScreen) sent(m *shared, msg sentMsg) {
-	var inDoubt *client.UnknownOutcomeError
-	switch {
-	case msg.err == nil:
-		s.step, s.receipt = done, msg.receipt
-		m.showToast("Sent.")
-	case needsStepUp(msg.err):
-		s.askForCode(errors.As(msg.err, &inDoubt))
-	case errors.As(msg.err, &inDoubt):
-		s.step, s.problem = unknown, msg.err.Error()
-	default:
-		s.refused(msg.err)
 	}
 }
 

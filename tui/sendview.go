@@ -10,7 +10,7 @@ import (
 
 func (s *sendScreen) keys(*shared) []binding {
 	back := func(*shared) tea.Cmd { s.step = filling; return nil }
-	copyKey := binding{keys: []string{"c"}, shown: "c", help: "copy the key", run: func(m *shared) tea.Cmd { return m.copy("the key", s.command.Key) }}
+	copyKey := s.copyKey()
 	switch s.step {
 	case filling:
 		if !s.entered {
@@ -27,8 +27,7 @@ func (s *sendScreen) keys(*shared) []binding {
 		}
 	case unknown:
 		return []binding{
-			{keys: []string{"y", "Y"}, shown: "y", help: "retry with the same key", command: "kizo retry " + s.command.Key, run: s.send},
-			copyKey,
+			s.retryKey(), copyKey,
 		}
 	case proving:
 		return s.codeKeys()
@@ -143,11 +142,11 @@ func (s *sendScreen) view(m *shared, width, height int) string {
 	case reviewing:
 		title, body = "Send this?", s.reviewed(m, inner)
 	case sending:
-		title, body = "Sending", append(s.facts(m, inner), "", m.Warn.Render(draw.Fit(m.glyph("◌ ", "~ ")+"Sending… The balance changes when the server confirms the transfer.", inner)))
+		title, body = "Sending", s.sendingLines(m, inner, s.facts(m, inner))
 	case unknown:
-		title, body = "Outcome unknown", s.doubtful(m, inner)
+		title, body = "Outcome unknown", s.doubtfulLines(m, inner, s.facts(m, inner))
 	case proving:
-		title, body = "Code needed", s.codeLines(m, inner)
+		title, body = "Code needed", s.codeLines(m, inner, s.facts(m, inner))
 	case done:
 		title, body = "Sent", s.receiptLines(m, inner)
 	}
@@ -287,15 +286,6 @@ func (s *sendScreen) reviewed(m *shared, width int) []string {
 	return append(append(lines, "", buttons, ""), m.command(s.commandLine(), width)...)
 }
 
-func (s *sendScreen) doubtful(m *shared, width int) []string {
-	lines := append(s.facts(m, width), "")
-	text := s.problem + ". The transfer is recorded and cannot happen twice: y retries with the same key, and so does kizo retry."
-	for _, line := range draw.Wrap(text, width) {
-		lines = append(lines, m.Warn.Render(draw.Fit(line, width)))
-	}
-	return append(append(lines, ""), m.command("kizo retry "+s.command.Key, width)...)
-}
-
 // command shows a whole command line.
 func (p pen) command(line string, width int) []string {
 	lines := draw.Wrap("$ "+line, width)
@@ -303,15 +293,4 @@ func (p pen) command(line string, width int) []string {
 		lines[i] = p.Dim.Render(draw.Fit(lines[i], width))
 	}
 	return lines
-}
-
-// receiptLines shows the result of a transfer.
-func (s *sendScreen) receiptLines(m *shared, width int) []string {
-	t := s.receipt.Transfer
-	word := "The transfer is " + string(t.State)
-	if s.receipt.Replayed {
-		word += "; this key was used before, and no money moved again"
-	}
-	lines := []string{m.Good.Render(draw.Fit(m.glyph("✓ ", "+ ")+word+".", width)), ""}
-	return append(lines, strings.Split(draw.Panel(m.transferPairs(t), width, m.Dim.Render), "\n")...)
 }

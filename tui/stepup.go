@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"slices"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -24,33 +25,33 @@ func needsStepUp(err error) bool {
 
 // askForCode asks for a code. The draft, the command and its key stay as they are. doubt says that
 // an earlier attempt may have moved the money.
-func (s *sendScreen) askForCode(doubt bool) {
-	s.step, s.problem, s.command.Resumed = proving, "", doubt
-	s.code = newTextField(32)
-	s.code.secret = true
+func (e *execution) askForCode(doubt bool) {
+	e.step, e.problem, e.command.Resumed = proving, "", doubt
+	e.code = newTextField(32)
+	e.code.secret = true
 }
 
-func (s *sendScreen) codeKeys() []binding {
+func (e *execution) codeKeys() []binding {
 	leave := func(*shared) tea.Cmd {
-		s.step, s.problem = filling, ""
-		if s.command.Resumed { // its outcome is still unknown
-			s.step, s.problem = unknown, "no code was given"
+		e.step, e.problem = filling, ""
+		if e.command.Resumed { // its outcome is still unknown
+			e.step, e.problem = unknown, "no code was given"
 		}
 		return nil
 	}
 	return append([]binding{
-		{keys: []string{"enter"}, shown: "enter", help: "give the code, and send", command: "kizo step-up confirm", run: s.giveCode},
+		{keys: []string{"enter"}, shown: "enter", help: "give the code, and send", command: "kizo step-up confirm", run: e.giveCode},
 		{keys: []string{"esc"}, shown: "esc", help: "cancel and go back", run: leave},
-	}, s.code.keys(nil)...)
+	}, e.code.keys(nil)...)
 }
 
-func (s *sendScreen) giveCode(m *shared) tea.Cmd {
-	otp := s.code.text()
-	if otp == "" || s.checking {
+func (e *execution) giveCode(m *shared) tea.Cmd {
+	otp := e.code.text()
+	if otp == "" || e.checking {
 		return nil
 	}
-	s.checking, s.problem = true, ""
-	server, key := m.server, s.command.Key
+	e.checking, e.problem = true, ""
+	server, key := m.server, e.command.Key
 	return m.ask(func(ctx context.Context) tea.Msg {
 		_, err := server.StepUp(ctx, otp)
 		return steppedUpMsg{key, err}
@@ -58,28 +59,28 @@ func (s *sendScreen) giveCode(m *shared) tea.Cmd {
 }
 
 // steppedUp sends the command again after a right code.
-func (s *sendScreen) steppedUp(m *shared, msg steppedUpMsg) tea.Cmd {
-	s.checking = false
-	if msg.key != s.command.Key || s.step != proving {
+func (e *execution) steppedUp(m *shared, msg steppedUpMsg) tea.Cmd {
+	e.checking = false
+	if msg.key != e.command.Key || e.step != proving {
 		return nil
 	}
-	s.code.set("")
+	e.code.set("")
 	if msg.err != nil {
-		s.problem = msg.err.Error()
+		e.problem = msg.err.Error()
 		return nil
 	}
-	return s.send(m)
+	return e.send(m)
 }
 
-func (s *sendScreen) codeLines(m *shared, width int) []string {
+func (e *execution) codeLines(m *shared, width int, facts []string) []string {
 	const label = 10
-	lines := append(s.facts(m, width), "", m.Warn.Render(draw.Fit("Type a code of your authenticator app, or a recovery code.", width)), "",
-		m.Accent.Render(draw.Fit("Code", label))+s.code.draw(m, max(0, width-label), true), "")
+	lines := slices.Concat(facts, []string{"", m.Warn.Render(draw.Fit("Type a code of your authenticator app, or a recovery code.", width)), "",
+		m.Accent.Render(draw.Fit("Code", label)) + e.code.draw(m, max(0, width-label), true), ""})
 	switch {
-	case s.checking:
+	case e.checking:
 		return append(lines, m.Dim.Render(draw.Fit("Checking the code…", width)))
-	case s.problem != "":
-		for _, line := range draw.Wrap(s.problem, max(4, width)) {
+	case e.problem != "":
+		for _, line := range draw.Wrap(e.problem, max(4, width)) {
 			lines = append(lines, m.Bad.Render(draw.Fit(line, width)))
 		}
 	}
