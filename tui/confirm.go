@@ -100,7 +100,12 @@ func (s *confirmScreen) update(_ *shared, msg tea.Msg) tea.Cmd {
 	return nil
 }
 
+// view implements screen; the frame draws dialog over the page instead.
 func (s *confirmScreen) view(m *shared, width, height int) string {
+	return centered(s.dialog(m, width, height), width, height)
+}
+
+func (s *confirmScreen) dialog(m *shared, width, height int) string {
 	wide := min(width, 76)
 	inner, _ := draw.Inner(wide, 2)
 	var body []string
@@ -127,8 +132,7 @@ func (s *confirmScreen) view(m *shared, width, height int) string {
 		body = append(body, "", s.buttons(m))
 	}
 	body = append(append(body, ""), m.command(s.command+" --reason …", inner)...)
-	box := m.box(s.title, "", strings.Join(body, "\n"), wide, min(height, len(body)+2))
-	return centered(box, width, height)
+	return m.box(s.title, "", strings.Join(body, "\n"), wide, min(height, len(body)+2))
 }
 
 func (s *confirmScreen) buttons(m *shared) string {

@@ -22,6 +22,7 @@
 //	Health       health.go          healthScreen.keys
 //	palette, ?   palette.go         searchScreen.keys
 //	confirmation confirm.go         confirmScreen.keys
+//	money dialog moneydialog.go     moneyDialog.keys
 //	log-in       login.go           loginScreen.keys
 //	text fields  field.go           textField.keys
 //	everywhere   frame.go           model.globalKeys
@@ -30,6 +31,9 @@
 // model.key (frame.go) looks a key up: first in the focused screen, then in the global keys.
 //
 // # Safety
+//
+// A binding that is off does nothing but say why: the footer leaves it out, help and palette
+// show it dimmed.
 //
 // Pressing the same key twice never moves money and never changes what an operator manages: every
 // such action has a review that only another key confirms. Text from the server is cleaned by

@@ -168,6 +168,10 @@ func (m *model) View() string {
 	}
 	badge, fresh := m.badge()
 	body := m.focused().view(&m.shared, m.width, m.bodyLines())
+	if d, floats := m.overlay.(dialog); floats && m.login == nil {
+		page := m.pages[m.shown].view(&m.shared, m.width, m.bodyLines())
+		body = m.over(page, d.dialog(&m.shared, m.width, m.bodyLines()))
+	}
 	if !fresh && m.login == nil {
 		lines := strings.Split(ansi.Strip(body), "\n")
 		for i := range lines {
@@ -176,6 +180,36 @@ func (m *model) View() string {
 		body = strings.Join(lines, "\n")
 	}
 	return draw.Stack(m.header(badge), body, m.footer())
+}
+
+// dialog is an overlay that covers a part of the page only.
+type dialog interface {
+	dialog(m *shared, width, height int) string
+}
+
+// over draws a box in the middle of a page, which is dimmed.
+func (m *shared) over(page, box string) string {
+	lines, rows := strings.Split(ansi.Strip(page), "\n"), strings.Split(box, "\n")
+	top := max(0, (len(lines)-len(rows))/2)
+	for i, line := range lines {
+		if i < top || i >= top+len(rows) {
+			lines[i] = m.Dim.Render(line)
+			continue
+		}
+		row := rows[i-top]
+		wide := draw.Width(line)
+		left := max(0, (wide-draw.Width(row))/2)
+		rest := max(0, wide-left-draw.Width(row))
+		before, after := ansi.Truncate(line, left, ""), ""
+		for cut := wide - rest; cut <= wide; cut++ { // a wide character may stand on the edge
+			if after = ansi.TruncateLeft(line, cut, ""); draw.Width(after) <= rest {
+				break
+			}
+		}
+		lines[i] = m.Dim.Render(before+strings.Repeat(" ", left-draw.Width(before))) + row +
+			m.Dim.Render(strings.Repeat(" ", rest-draw.Width(after))+after)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // oneLine is the width from which the tabs fit beside the rest of the header.
@@ -277,6 +311,9 @@ func (m *model) footer() string {
 	}
 	line, room := "", m.width
 	for _, b := range keys {
+		if b.off != "" {
+			continue
+		}
 		item := " " + b.shown + " " + b.help + " "
 		if draw.TextWidth(item) > room {
 			break

@@ -13,6 +13,7 @@ type binding struct {
 	shown   string   // as the user reads it
 	help    string   // what it does, in a few words
 	command string   // the same on the command line; empty if there is none
+	off     string   // why it does nothing now; empty if it works
 	run     func(m *shared) tea.Cmd
 }
 

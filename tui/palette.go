@@ -124,7 +124,12 @@ func (s *searchScreen) view(m *shared, width, height int) string {
 		Titles: m.Dim.Render, Chosen: m.Selected.Render, Bar: m.Border.Render,
 	}
 	for _, found := range matches {
-		t.Rows = append(t.Rows, []draw.Cell{{Text: found.shown, Paint: m.Key.Render}, {Text: found.help}, {Text: found.group, Paint: m.Dim.Render},
+		key, help := draw.Cell{Text: found.shown, Paint: m.Key.Render}, draw.Cell{Text: found.help}
+		if found.off != "" {
+			key.Paint, help.Paint = m.Dim.Render, m.Dim.Render
+			help.Text += " (" + found.off + ")"
+		}
+		t.Rows = append(t.Rows, []draw.Cell{key, help, {Text: found.group, Paint: m.Dim.Render},
 			{Text: found.command, Paint: m.Dim.Render}})
 	}
 	s.offset = draw.ScrollTo(s.selected, s.offset, len(t.Rows), t.Height)
@@ -137,6 +142,8 @@ func (s *searchScreen) view(m *shared, width, height int) string {
 // hint returns the equivalent command of the chosen binding.
 func (s *searchScreen) hint(matches []match) string {
 	switch {
+	case s.selected < len(matches) && matches[s.selected].off != "":
+		return "Not now: " + matches[s.selected].off + "."
 	case len(matches) == 0:
 		return "No match. Delete a character, or press esc."
 	case s.selected < len(matches) && matches[s.selected].command != "":

@@ -174,6 +174,9 @@ func (m *model) broadcast(msg tea.Msg) tea.Cmd {
 	if m.overlay != nil {
 		commands = append(commands, m.overlay.update(&m.shared, msg))
 	}
+	if m.dialog != nil && m.overlay != screen(m.dialog) { // an answer for it may still arrive
+		commands = append(commands, m.dialog.update(&m.shared, msg))
+	}
 	if m.login != nil {
 		commands = append(commands, m.login.update(&m.shared, msg))
 	}

@@ -77,8 +77,11 @@ func Run(ctx context.Context, c Config) error {
 
 // inDoubt returns the key of a command without an answer; usually empty.
 func (m *model) inDoubt() string {
+	if m.dialog != nil && m.dialog.inDoubt() {
+		return m.dialog.command.Key
+	}
 	for _, p := range m.pages {
-		if s, sends := p.screen.(*sendScreen); sends && (s.step == sending || s.step == unknown) {
+		if s, sends := p.screen.(*sendScreen); sends && s.inDoubt() {
 			return s.command.Key
 		}
 	}

@@ -120,6 +120,17 @@ func adasTransfers(n int) client.TransferList {
 	return list
 }
 
+// heldFor returns an amount that another user authorized.
+func heldFor(handle, sender string) client.Transfer {
+	t := adasTransfers(1).Items[0]
+	t.Id[0] = 0xF0
+	t.Kind, t.State, t.Direction, t.ResolvedAt = client.TransferKindAuthorization, client.Pending, client.In, nil
+	t.From, t.To = client.Party{Handle: pointerTo("bob"), Name: &sender}, client.Party{Handle: &handle}
+	t.Amount, t.AuthorizedAmount, t.ExpiresAt = 20_00, pointerTo[int64](20_00), pointerTo(noon.AddDate(0, 0, 7))
+	t.Memo = pointerTo("hotel")
+	return t
+}
+
 func timelineOf(t client.Transfer) client.Timeline {
 	return client.Timeline{Transfer: t, WaitsFor: "nothing", Next: "nothing: it has ended", Entries: []client.TimelineEntry{
 		{At: t.CreatedAt, Text: "accepted as a transfer of 12.34 USD, under the key 0193a000-0000-7000-8000-00000000c0de"},
@@ -153,7 +164,18 @@ func screens(name string) map[string][]tea.Msg {
 	arrived, doubtful := sent, sent
 	arrived.receipt.Transfer = first
 	doubtful.err = &client.UnknownOutcomeError{Key: sent.key, Err: errors.New(name + " took too long")}
+	hold := client.Event{Type: client.EventTransfer, Transfer: pointerTo(heldFor("ada", name))}
+	captures := slices.Concat([]tea.Msg{eventsMsg{[]client.Event{hold}}}, keys("2", "C"))
+	captured := sent
+	captured.receipt.Transfer = *hold.Transfer
+	captured.receipt.Transfer.State, captured.receipt.Transfer.Amount = client.Posted, 5_00
 	return map[string][]tea.Msg{
+		"capture":          captures,
+		"capture-review":   slices.Concat(captures, keys("5", "enter")),
+		"capture-unknown":  slices.Concat(captures, keys("5", "enter", "y"), []tea.Msg{doubtful}),
+		"capture-done":     slices.Concat(captures, keys("5", "enter", "y"), []tea.Msg{captured}),
+		"void-refused":     slices.Concat(captures, keys("esc", "V", "y"), []tea.Msg{sentMsg{key: someKey, err: &client.Error{Status: 422, Code: client.TransferNotPending, Detail: name + " is not pending"}}}),
+		"deposit":          keys("1", "D", "1", "2", "enter"),
 		"transfers":        slices.Concat(keys("2"), []tea.Msg{timelineMsg{id: first.Id, timeline: timelineOf(first)}}),
 		"transfers-filter": keys("2", "/", "s", "t", "a", "t", "e", ":", "p", "a", "s", "t"),
 		"transfers-read":   slices.Concat(keys("2", "enter"), []tea.Msg{timelineMsg{id: first.Id, timeline: timelineOf(first)}}),

@@ -61,7 +61,8 @@ type shared struct {
 	connection connection
 	ops        operations
 
-	overlay screen // covers the page; usually nil
+	overlay screen       // covers the page; usually nil
+	dialog  *moneyDialog // the last one; it is not always shown
 	toast   string
 	bad     bool // the toast is an error
 	toastAt time.Time

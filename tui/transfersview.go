@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -18,12 +19,12 @@ const (
 	threePanes = 200
 )
 
-func (s *transfersScreen) keys(*shared) []binding {
+func (s *transfersScreen) keys(m *shared) []binding {
 	switch {
 	case s.field != nil:
 		return s.filterKeys()
 	case s.reading:
-		return s.readingKeys()
+		return s.readingKeys(m)
 	}
 	moves := func(by func() int) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd {
@@ -34,7 +35,8 @@ func (s *transfersScreen) keys(*shared) []binding {
 	}
 	follow := func(m *shared) tea.Cmd { s.follow(); return s.fetch(m) }
 	by := func(n int) func() int { return func() int { return n } }
-	keys := []binding{
+	allowed, greyed := s.moneyKeysByState(m)
+	keys := slices.Concat(allowed, []binding{
 		{keys: []string{"j", "down"}, shown: "j/↓", help: "next transfer", run: moves(by(1))},
 		{keys: []string{"k", "up"}, shown: "k/↑", help: "previous transfer", run: moves(by(-1))},
 		{keys: []string{"/"}, shown: "/", help: "filter", command: "kizo transfers list --state refused --with @bob", run: s.openFilter},
@@ -42,7 +44,7 @@ func (s *transfersScreen) keys(*shared) []binding {
 			s.reading, s.paused = s.current() != nil, true
 			return s.fetch(m)
 		}},
-	}
+	})
 	if s.filter.text != "" {
 		keys = append(keys, binding{keys: []string{"c", "esc"}, shown: "c", help: "clear the filter", run: func(m *shared) tea.Cmd { return s.narrow(m, "") }})
 	}
@@ -51,7 +53,7 @@ func (s *transfersScreen) keys(*shared) []binding {
 	} else {
 		keys = append(keys, binding{keys: []string{" "}, shown: "space", help: "pause the list", run: func(*shared) tea.Cmd { s.paused = true; return nil }})
 	}
-	keys = append(keys, s.actions()...)
+	keys = append(append(keys, s.actions()...), greyed...)
 	return append(keys,
 		binding{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "half a screen down", run: moves(func() int { return max(1, s.visible/2) })},
 		binding{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "half a screen up", run: moves(func() int { return -max(1, s.visible/2) })},
@@ -91,14 +93,15 @@ func (s *transfersScreen) filterKeys() []binding {
 	return append(keys, s.field.keys(func(m *shared) tea.Cmd { s.checkFilter(m); return nil })...)
 }
 
-func (s *transfersScreen) readingKeys() []binding {
+func (s *transfersScreen) readingKeys(m *shared) []binding {
 	scroll := func(by int) func(*shared) tea.Cmd {
 		return func(*shared) tea.Cmd { s.detail.offset += by; return nil } // the view knows the end
 	}
 	walk := func(by int) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd { s.move(by); return s.fetch(m) }
 	}
-	keys := []binding{
+	allowed, greyed := s.moneyKeysByState(m)
+	keys := slices.Concat(allowed, []binding{
 		{keys: []string{"esc", "enter", "backspace"}, shown: "esc", help: "back to the list", run: func(*shared) tea.Cmd { s.reading = false; return nil }},
 		{keys: []string{"j", "down"}, shown: "j/↓", help: "scroll down", run: scroll(1)},
 		{keys: []string{"k", "up"}, shown: "k/↑", help: "scroll up", run: scroll(-1)},
@@ -108,8 +111,8 @@ func (s *transfersScreen) readingKeys() []binding {
 		{keys: []string{"G", "end"}, shown: "G", help: "to the end", run: scroll(1 << 20)},
 		{keys: []string{"n", "l", "right"}, shown: "n", help: "next transfer", run: walk(1)},
 		{keys: []string{"p", "h", "left"}, shown: "p", help: "previous transfer", run: walk(-1)},
-	}
-	return append(keys, s.actions()...)
+	})
+	return append(append(keys, s.actions()...), greyed...)
 }
 
 func (s *transfersScreen) openFilter(*shared) tea.Cmd {

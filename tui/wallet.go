@@ -57,7 +57,7 @@ func (s *walletScreen) keys(m *shared) []binding {
 			return s.refresh(m)
 		}
 	}
-	return []binding{
+	return append([]binding{
 		{keys: []string{"j", "down"}, shown: "j/↓", help: "next wallet", command: "kizo wallet list", run: moves(1)},
 		{keys: []string{"k", "up"}, shown: "k/↑", help: "previous wallet", run: moves(-1)},
 		{keys: []string{"g", "home"}, shown: "g", help: "first wallet", run: moves(-1 << 16)},
@@ -70,7 +70,7 @@ func (s *walletScreen) keys(m *shared) []binding {
 			draft := draftMsg{currency: s.currency(m)}
 			return func() tea.Msg { return draft }
 		}},
-	}
+	}, s.bankKeys(m)...)
 }
 
 // currency returns the currency of the selected wallet.

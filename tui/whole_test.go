@@ -99,16 +99,27 @@ func (w *whole) sequences() map[string][]tea.Msg {
 	done := sentMsg{key: someKey}
 	done.receipt.Transfer = chosen
 	doubtful := sentMsg{key: someKey, err: &client.UnknownOutcomeError{Key: someKey, Err: fmt.Errorf("it took too long")}}
+	held := heldFor("ada", "Bob")
+	held.Amount = w.amount(largestAmount, "USD")
+	w.amount(largestAmount-1, "USD")
+	w.texts = append(w.texts, held.Id.String())
+	capture := slices.Concat([]tea.Msg{eventsMsg{[]client.Event{{Type: client.EventTransfer, Transfer: &held}}}}, keys("2", "C"))
+	part := slices.Concat(capture, keys("0", ".", "0", "1", "enter"))
 	w.texts = append(w.texts, someKey, "posted", "pending", "refused", "voided", "active", "frozen")
 	return map[string][]tea.Msg{
-		"wallet":         keys("1"),
-		"second wallet":  keys("1", "j"),
-		"transfers":      slices.Concat(keys("2"), []tea.Msg{timelineMsg{id: chosen.Id, timeline: timeline}}),
-		"transfers-read": slices.Concat(keys("2", "enter"), []tea.Msg{timelineMsg{id: chosen.Id, timeline: timeline}}),
-		"send":           form,
-		"send-review":    review,
-		"send-unknown":   slices.Concat(review, keys("y"), []tea.Msg{doubtful}),
-		"send-done":      slices.Concat(review, keys("y"), []tea.Msg{done}),
+		"capture":         capture,
+		"capture-all":     slices.Concat(capture, keys("enter")),
+		"capture-part":    part,
+		"capture-unknown": slices.Concat(part, keys("y"), []tea.Msg{doubtful}),
+		"withdraw":        keys("1", "W", "1", "enter"),
+		"wallet":          keys("1"),
+		"second wallet":   keys("1", "j"),
+		"transfers":       slices.Concat(keys("2"), []tea.Msg{timelineMsg{id: chosen.Id, timeline: timeline}}),
+		"transfers-read":  slices.Concat(keys("2", "enter"), []tea.Msg{timelineMsg{id: chosen.Id, timeline: timeline}}),
+		"send":            form,
+		"send-review":     review,
+		"send-unknown":    slices.Concat(review, keys("y"), []tea.Msg{doubtful}),
+		"send-done":       slices.Concat(review, keys("y"), []tea.Msg{done}),
 	}
 }
 

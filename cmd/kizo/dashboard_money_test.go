@@ -64,6 +64,38 @@ func TestSendingByKeysAlone(t *testing.T) {
 	}
 }
 
+// TestCapturingByKeysAlone captures a part of an authorization, with keys only.
+func TestCapturingByKeysAlone(t *testing.T) {
+	kizod, err := startKizod()
+	testkit.Must(t, err)
+	ada, bob := newPerson(t, kizod.URL, "adaholds"), newPerson(t, kizod.URL, "bobcaptures")
+	ada.kizo("deposit", "100", "--wait=30s")
+	ada.kizo("transfer", "@"+bob.handle, "20", "--authorize", "-m", "hotel")
+
+	w := openWindow(t, 100, 30, bob.env, "dashboard")
+	w.until("LIVE", "@"+bob.handle)
+	w.types("2")
+	w.until("[2 Transfers]", "hotel", "C capture")
+	w.types("C" + "5.25" + enter) // typing replaces the whole amount
+	w.until("Capture this authorization?", "You receive 5.25 USD.", "▸ Cancel", "$ kizo transfers capture")
+	w.types("y")
+	w.until("The transfer is posted.", "+5.25 USD")
+	w.types(escape)
+	w.until("R reverse", "posted") // what was captured can be sent back
+	w.types("q")
+	if code := w.exitCode(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	intents, err := os.ReadFile(filepath.Join(bob.state(), "kizo", "intents.jsonl"))
+	testkit.Must(t, err)
+	if !bytes.Contains(intents, []byte(`"what":"capture 5.25 USD of transfer `)) || bob.kizo("pending") != "" {
+		t.Errorf("the capture was not recorded:\n%s", intents)
+	}
+	if got := bob.kizo("balance", "--json"); !strings.Contains(got, `"available": 525`) && !strings.Contains(got, `"available":525`) {
+		t.Errorf("%s", got)
+	}
+}
+
 // TestTransfersByKeysAlone filters, reads, copies and exports with keys only.
 func TestTransfersByKeysAlone(t *testing.T) {
 	kizod, err := startKizod()
