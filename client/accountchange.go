@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"net/http"
+
+	"github.com/JDevAman/kizo/openapi"
 )
 
 // ChangeHandle gives the user another handle, and stores it with the session. It is not repeated:
@@ -22,4 +24,11 @@ func (c *Client) ChangeHandle(ctx context.Context, change HandleChange) (User, e
 		}
 		return held, nil
 	})
+}
+
+// Records returns a page of what is stored about the user, apart from the books: the first one, or
+// that after the NextCursor of another. It is a POST because the first page is recorded.
+func (c *Client) Records(ctx context.Context, cursor string) (RecordList, error) {
+	request, err := c.send(http.MethodPost, "/v1/me/export", openapi.RecordsQuery{Cursor: cursor})
+	return read[RecordList](ctx, c, request, err)
 }

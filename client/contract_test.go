@@ -78,6 +78,7 @@ func everyCall(t *testing.T) map[string]func(context.Context, *Client) error {
 			_, err := k.ChangeHandle(ctx, HandleChange{Handle: "ada", Password: "x"})
 			return err
 		},
+		"Records":          func(ctx context.Context, k *Client) error { _, err := k.Records(ctx, ""); return err },
 		"FreezeMe":         func(ctx context.Context, k *Client) error { return k.FreezeMe(ctx) },
 		"BeginDeviceLogin": func(ctx context.Context, k *Client) error { _, err := k.BeginDeviceLogin(ctx); return err },
 		"AwaitDeviceLogin": func(ctx context.Context, k *Client) error {

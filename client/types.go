@@ -29,6 +29,8 @@ type (
 	PasswordReset         = openapi.PasswordReset
 	EmailChange           = openapi.EmailChange
 	HandleChange          = openapi.HandleChange
+	Record                = openapi.Record
+	RecordList            = openapi.RecordList
 	DeviceLogin           = openapi.DeviceLogin
 	DeviceRequest         = openapi.DeviceRequest
 	Approval              = openapi.Approval

@@ -1380,6 +1380,29 @@ type Reconciliation struct {
 	Read int `json:"read"`
 }
 
+// Record defines model for Record.
+type Record struct {
+	// Row The columns of the table. Later versions can add others.
+	Row map[string]interface{} `json:"row"`
+
+	// Table Example: sessions
+	Table string `json:"table"`
+}
+
+// RecordList defines model for RecordList.
+type RecordList struct {
+	Items []Record `json:"items"`
+
+	// NextCursor Absent on the last page
+	NextCursor string `json:"next_cursor,omitempty"`
+}
+
+// RecordsQuery defines model for RecordsQuery.
+type RecordsQuery struct {
+	// Cursor next_cursor of the page before; the first page without it
+	Cursor string `json:"cursor,omitempty"`
+}
+
 // RecoveryCodes defines model for RecoveryCodes.
 type RecoveryCodes struct {
 	// RecoveryCodes Ten codes, each of which works once in place of a code of the app
@@ -2297,6 +2320,9 @@ type SetLimitJSONRequestBody = LimitSet
 
 // UpdateMeJSONRequestBody defines body for UpdateMe for application/json ContentType.
 type UpdateMeJSONRequestBody = UserUpdate
+
+// ExportMeJSONRequestBody defines body for ExportMe for application/json ContentType.
+type ExportMeJSONRequestBody = RecordsQuery
 
 // ChangeHandleJSONRequestBody defines body for ChangeHandle for application/json ContentType.
 type ChangeHandleJSONRequestBody = HandleChange

@@ -133,6 +133,7 @@ func outputCases() map[string]outputCase {
 		"kizo commands":                     {args: words()},
 		"kizo sync":                         {skip: "it writes files; its messages go to stderr"},
 		"kizo doctor":                       {args: words()},
+		"kizo account export":               {args: words()},
 		"kizo export":                       {args: words("--format", "hledger")},
 		"kizo login":                        {args: func(p *pairOfUsers) []string { return []string{p.adaName, "--password-stdin"} }},
 		"kizo signup":                       {args: newAccount, elsewhere: true},

@@ -2,7 +2,10 @@ package api
 
 import (
 	"context"
+	"strings"
+	"unicode/utf8"
 
+	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
 )
@@ -23,4 +26,20 @@ func (a *API) ChangeHandle(ctx context.Context, r routes.ChangeHandleRequestObje
 		return nil, err
 	}
 	return routes.ChangeHandle200JSONResponse(viewUser(user)), nil
+}
+
+// ExportMe returns a page of what is stored about the user, apart from the books.
+func (a *API) ExportMe(ctx context.Context, r routes.ExportMeRequestObject) (routes.ExportMeResponseObject, error) {
+	if !utf8.ValidString(r.Body.Cursor) || strings.ContainsRune(r.Body.Cursor, 0) || len(r.Body.Cursor) > 200 {
+		return nil, reject(openapi.ParameterMalformed, "cursor", "this is not a cursor of this list")
+	}
+	records, next, err := a.auth.Records(ctx, requestOf(ctx).principal, r.Body.Cursor, requestOf(ctx).client)
+	if err != nil {
+		return nil, err
+	}
+	page := openapi.RecordList{Items: make([]openapi.Record, len(records)), NextCursor: next}
+	for i, record := range records {
+		page.Items[i] = openapi.Record{Table: record.Table, Row: record.Row}
+	}
+	return routes.ExportMe200JSONResponse(page), nil
 }

@@ -79,6 +79,7 @@ var scopesOfRoutes = map[string]string{
 	"POST /v1/auth/keys/:id/rotate":              "",
 	"PATCH /v1/me":                               "",
 	"POST /v1/me/handle":                         "",
+	"POST /v1/me/export":                         "",
 	"POST /v1/me/freeze":                         "",
 	"GET /v1/sessions":                           "",
 	"POST /v1/sessions/end-others":               "",

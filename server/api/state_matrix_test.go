@@ -48,6 +48,7 @@ var stateRows = map[string]stateRow{
 	"GET /v1/me":                                 {},
 	"PATCH /v1/me":                               {body: fields{"name": "New Name"}},
 	"POST /v1/me/handle":                         {body: fields{"handle": "other", "password": password}},
+	"POST /v1/me/export":                         {body: fields{}},
 	"POST /v1/me/freeze":                         {},
 	"POST /v1/sessions/end-others":               {},
 	"GET /v1/sessions":                           {},

@@ -36,6 +36,7 @@ const (
 	EventRoleChanged         SecurityEvent = "role_changed"
 	EventEmailVerified       SecurityEvent = "email_verified"
 	EventHandleChanged       SecurityEvent = "handle_changed"
+	EventDataExported        SecurityEvent = "data_exported" // stored once an hour for a session
 	EventPasswordChanged     SecurityEvent = "password_changed"
 	EventFrozen              SecurityEvent = "frozen" // by the user
 	EventSecondFactorAdded   SecurityEvent = "second_factor_added"
@@ -70,7 +71,7 @@ const (
 var securityEvents = []SecurityEvent{
 	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
 	EventNewDevice, EventDeviceApproved, EventDeviceDenied,
-	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventHandleChanged, EventPasswordChanged, EventFrozen,
+	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventHandleChanged, EventDataExported, EventPasswordChanged, EventFrozen,
 	EventSecondFactorAdded, EventSecondFactorRemoved, EventRecoveryCodeUsed, EventSecondFactorFailed,
 	EventSteppedUp, EventStepUpFailed, EventStepUpChanged,
 	EventViewedByOperator, EventActionApproved,

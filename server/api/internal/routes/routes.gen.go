@@ -131,6 +131,9 @@ type ServerInterface interface {
 	// UpdateMe Change the user's name, or whether others find the user by e-mail address
 	// (PATCH /v1/me)
 	UpdateMe(c *fiber.Ctx) error
+	// ExportMe Read what is stored about the user, apart from the books
+	// (POST /v1/me/export)
+	ExportMe(c *fiber.Ctx) error
 	// FreezeMe Freeze the user's own account
 	// (POST /v1/me/freeze)
 	FreezeMe(c *fiber.Ctx) error
@@ -1079,6 +1082,24 @@ func (siw *ServerInterfaceWrapper) UpdateMe(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.UpdateMe(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ExportMe operation middleware
+func (siw *ServerInterfaceWrapper) ExportMe(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ExportMe(c)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2672,6 +2693,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/me/handle", wrapper.ChangeHandle)
 
+	router.Post(options.BaseURL+"/v1/me/export", wrapper.ExportMe)
+
 	router.Post(options.BaseURL+"/v1/me/freeze", wrapper.FreezeMe)
 
 	router.Get(options.BaseURL+"/v1/sessions", wrapper.ListSessions)
@@ -4189,6 +4212,42 @@ type UpdateMedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateMedefaultApplicationProblemPlusJSONResponse) VisitUpdateMeResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ExportMeRequestObject struct {
+	Body *ExportMeJSONRequestBody
+}
+
+type ExportMeResponseObject interface {
+	VisitExportMeResponse(ctx *fiber.Ctx) error
+}
+
+type ExportMe200JSONResponse RecordList
+
+func (response ExportMe200JSONResponse) VisitExportMeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ExportMedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ExportMedefaultApplicationProblemPlusJSONResponse) VisitExportMeResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -5981,6 +6040,9 @@ type StrictServerInterface interface {
 	// UpdateMe Change the user's name, or whether others find the user by e-mail address
 	// (PATCH /v1/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// ExportMe Read what is stored about the user, apart from the books
+	// (POST /v1/me/export)
+	ExportMe(ctx context.Context, request ExportMeRequestObject) (ExportMeResponseObject, error)
 	// FreezeMe Freeze the user's own account
 	// (POST /v1/me/freeze)
 	FreezeMe(ctx context.Context, request FreezeMeRequestObject) (FreezeMeResponseObject, error)
@@ -7303,6 +7365,40 @@ func (sh *strictHandler) UpdateMe(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(UpdateMeResponseObject); ok {
 		if err := validResponse.VisitUpdateMeResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportMe operation middleware
+func (sh *strictHandler) ExportMe(ctx *fiber.Ctx) error {
+	var request ExportMeRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*ExportMeJSONRequestBody)
+	if !ok {
+		body = new(ExportMeJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportMe(ctx.UserContext(), request.(ExportMeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportMe")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportMeResponseObject); ok {
+		if err := validResponse.VisitExportMeResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
