@@ -82,6 +82,9 @@ func TestMoneyMovesByReview(t *testing.T) {
 				if len(s.sent) != 0 {
 					t.Fatalf("sent %s", s.sent[0].Path)
 				}
+				if canceled := test.keys[len(test.keys)-1] != "V" && s.dialog.problem == ""; canceled && s.overlay != nil {
+					t.Error("the dialog is still open")
+				}
 				return
 			}
 			if len(s.sent) != 1 {
