@@ -57,19 +57,20 @@ type migration struct {
 	fewRows       bool     // stated for an UPDATE or DELETE
 	wider         []string // constraints that this migration replaces by wider ones, upper case
 	statements    []string // upper case, without comments and string constants, one space between words
-	created       []string // tables that this migration creates: no other session uses them
+	created       []string // tables that this migration creates, and functions as "FUNCTION NAME": no other session uses them
 }
 
 var (
-	phaseLine    = regexp.MustCompile(`(?m)^-- Phase: (expand|contract of (\d{4}))$`)
-	fewRowsLine  = regexp.MustCompile(`(?m)^-- Few rows: .+`)
-	widerLine    = regexp.MustCompile(`(?m)^-- Wider: (\w+)$`)
-	comment      = regexp.MustCompile(`--[^\n]*`)
-	dollarBody   = regexp.MustCompile(`(?s)\$(\w*)\$.*?\$(\w*)\$`)
-	doBlock      = regexp.MustCompile(`(?is)\bDO\s+\$\w*\$(.*?)\$\w*\$`)
-	control      = regexp.MustCompile(`(?i)\b(?:BEGIN|THEN|ELSE|LOOP)\b|'`)
-	textConstant = regexp.MustCompile(`'(?:[^']|'')*'`)
-	createsTable = regexp.MustCompile(`^CREATE TABLE (?:IF NOT EXISTS )?([A-Z0-9_."]+)`)
+	phaseLine       = regexp.MustCompile(`(?m)^-- Phase: (expand|contract of (\d{4}))$`)
+	fewRowsLine     = regexp.MustCompile(`(?m)^-- Few rows: .+`)
+	widerLine       = regexp.MustCompile(`(?m)^-- Wider: (\w+)$`)
+	comment         = regexp.MustCompile(`--[^\n]*`)
+	dollarBody      = regexp.MustCompile(`(?s)\$(\w*)\$.*?\$(\w*)\$`)
+	doBlock         = regexp.MustCompile(`(?is)\bDO\s+\$\w*\$(.*?)\$\w*\$`)
+	control         = regexp.MustCompile(`(?i)\b(?:BEGIN|THEN|ELSE|LOOP)\b|'`)
+	textConstant    = regexp.MustCompile(`'(?:[^']|'')*'`)
+	createsTable    = regexp.MustCompile(`^CREATE TABLE (?:IF NOT EXISTS )?([A-Z0-9_."]+)`)
+	createsFunction = regexp.MustCompile(`^CREATE (FUNCTION [A-Z0-9_]+)`)
 )
 
 func parseMigration(number int64, text string) migration {
@@ -100,6 +101,9 @@ func parseMigration(number int64, text string) migration {
 		}
 		m.statements = append(m.statements, actions(short)...)
 		if found := createsTable.FindStringSubmatch(short); found != nil {
+			m.created = append(m.created, found[1])
+		}
+		if found := createsFunction.FindStringSubmatch(short); found != nil {
 			m.created = append(m.created, found[1])
 		}
 	}
@@ -163,7 +167,7 @@ var rules = []rule{
 	refuse(`^ALTER \S+ .*\bRENAME\b`, contractOnly).contract(),
 	refuse(`^ALTER TABLE .*\bALTER (?:COLUMN )?\S+ (?:SET DATA )?TYPE\b`, contractOnly).contract(),
 	refuse(`^ALTER TABLE .*\bSET NOT NULL\b`, contractOnly).contract(),
-	refuse(`^REVOKE\b`, contractOnly).contract(),
+	refuse(`^REVOKE\b(?:.* ON (FUNCTION [A-Z0-9_]+) FROM PUBLIC$)?`, contractOnly).contract().newTable(),
 }
 
 const contractOnly = "the version that still runs may use it: first a migration that expands, and this in a later release under -- Phase: contract of NNNN"
