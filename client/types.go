@@ -209,6 +209,7 @@ const (
 	PasswordTooShort        = openapi.PasswordTooShort
 	PayeeIsSelf             = openapi.PayeeIsSelf
 	PayeeNotFound           = openapi.PayeeNotFound
+	PayeeRenamed            = openapi.PayeeRenamed
 	PayeeWalletMissing      = openapi.PayeeWalletMissing
 	PaymentNotFound         = openapi.PaymentNotFound
 	PaymentNotInReview      = openapi.PaymentNotInReview

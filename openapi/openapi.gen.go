@@ -147,6 +147,7 @@ const (
 	PasswordUnchanged       ProblemCode = "password_unchanged"
 	PayeeIsSelf             ProblemCode = "payee_is_self"
 	PayeeNotFound           ProblemCode = "payee_not_found"
+	PayeeRenamed            ProblemCode = "payee_renamed"
 	PayeeWalletMissing      ProblemCode = "payee_wallet_missing"
 	PaymentNotFound         ProblemCode = "payment_not_found"
 	PaymentNotInReview      ProblemCode = "payment_not_in_review"
@@ -318,6 +319,8 @@ func (e ProblemCode) Valid() bool {
 	case PayeeIsSelf:
 		return true
 	case PayeeNotFound:
+		return true
+	case PayeeRenamed:
 		return true
 	case PayeeWalletMissing:
 		return true

@@ -201,6 +201,7 @@ func TestErrorsSayWhatToType(t *testing.T) {
 		want   string
 	}{
 		{answerCode(404, client.PayeeNotFound), []string{"transfer", "@boby", "1"}, 5, "try: kizo transfer @bobby 1"},
+		{answerCode(404, client.PayeeRenamed), []string{"transfer", "@boby", "1"}, 5, ""},
 		{answerCode(404, client.WalletNotFound), []string{"transfer", "@bob", "1", "EUR"}, 5, "try: kizo wallet open EUR"},
 		{answerCode(422, client.InsufficientFunds), []string{"transfer", "@bob", "1"}, 3, "try: kizo deposit AMOUNT"},
 		{nil, []string{"transfer", "@bob", "12.345"}, 2, "try: kizo transfer @bob 12.34\n"},

@@ -31,13 +31,13 @@ func TestPaymentsToAFormerHandle(t *testing.T) {
 	h.do(other).wantProblem(openapi.IdempotencyKeyReused)
 
 	refused := h.post(alice, "/v1/transfers", toBob)
-	refused.wantProblem(openapi.PayeeNotFound)
+	refused.wantProblem(openapi.PayeeRenamed)
 	if !strings.Contains(string(refused.body), "has given it up") || strings.Contains(string(refused.body), "robert") {
 		t.Errorf("the refusal is %s; it must say what to do, and not the new handle", refused.body)
 	}
 	results := h.postBatch(alice, false, fields{"to": "@bob", "amount": 5, "currency": "USD", "idempotency_key": uuid.NewString()},
 		fields{"to": "@robert", "amount": 5, "currency": "USD", "idempotency_key": uuid.NewString()})
-	testkit.Equal(t, "row to the former handle", results[0].Problem.Code, openapi.PayeeNotFound)
+	testkit.Equal(t, "row to the former handle", results[0].Problem.Code, openapi.PayeeRenamed)
 	testkit.Equal(t, "row to the present one", results[1].Problem == nil, true)
 	h.wantBalance(alice, 990, 0)
 

@@ -131,7 +131,7 @@ func payeeError(to string, found auth.FoundPayee) error {
 		return found.Err
 	}
 	if found.Former {
-		return reject(openapi.PayeeNotFound, "to", "the user who had this handle has given it up: ask that person for the present one")
+		return reject(openapi.PayeeRenamed, "to", "the user who had this handle has given it up: ask that person for the current one")
 	}
 	if strings.Contains(strings.TrimPrefix(to, "@"), "@") {
 		return reject(openapi.PayeeNotFound, "to", "no user can be paid by this e-mail address: ask for the handle, as in @bob")

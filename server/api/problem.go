@@ -104,6 +104,7 @@ var statuses = map[openapi.ProblemCode]int{
 	openapi.IdempotencyKeyMalformed: http.StatusBadRequest,
 	openapi.IdempotencyKeyReused:    http.StatusUnprocessableEntity,
 	openapi.PayeeNotFound:           http.StatusNotFound,
+	openapi.PayeeRenamed:            http.StatusNotFound,
 	openapi.PayeeIsSelf:             http.StatusBadRequest,
 	openapi.WalletNotFound:          http.StatusNotFound,
 	openapi.TransferNotFound:        http.StatusNotFound,
