@@ -105,7 +105,7 @@ func (opts *deviceOptions) confirm(ctx context.Context, d client.DeviceRequest) 
 	if !d.SameAddress {
 		where = "NOT the address of this computer"
 	}
-	a.io.note("A device asks to be logged in as you:\n\n  address    %s (%s)\n  client     %s (by its own account)\n  requested  %s\n",
+	a.io.note("A device asks to be logged in as you:\n\n  address    %s (%s)\n  client     %s (as it says itself)\n  requested  %s\n",
 		printable.Text(d.Address), where, printable.Text(d.Client), a.when(d.RequestedAt))
 	if opts.yes {
 		return nil

@@ -18,6 +18,7 @@ type passwordResetOptions struct {
 	otp      otpOptions
 	name     string
 	mail     bool
+	codeUsed bool // the reset has used up a code of the second factor
 }
 
 func newPasswordResetCommand(a *app) *cobra.Command {
@@ -31,7 +32,8 @@ With --mail, the server first mails a code to you, if you have verified your e-m
 minutes. Without that, ask an operator of the server for a code. A code works once. NAME is your handle, or your
 verified e-mail address. If you have a second factor, a mailed code needs it as well.
 
-With --password-stdin, the first line of stdin is the code and the second line the new password.`,
+With --password-stdin, the first line of stdin is the code and the second line the new password. With --otp-stdin, the
+third line is a code of the second factor; a fourth one, if there is one, is the code of the log-in that follows.`,
 		Example: `  kizo password reset ada --mail
   kizo password reset ada
   kizo password reset ada --password-stdin < two-lines.txt`,
@@ -62,7 +64,7 @@ func passwordResetRun(ctx context.Context, opts *passwordResetOptions) error {
 		if err := kizo.MailResetCode(ctx, opts.name); err != nil {
 			return err
 		}
-		a.io.note("If %s is a user with a verified e-mail address, a code is on its way there. It is valid for 10 minutes.", printable.Text(opts.name))
+		a.io.note("If %s is a user with a verified e-mail address, a code is on its way there. It is valid for 10 minutes. A user gets at most five codes in an hour.", printable.Text(opts.name))
 		if a.io.ReadSecrets == nil {
 			a.io.note("Then: kizo password reset %s", shellQuote(opts.name))
 			return nil
@@ -81,6 +83,10 @@ func passwordResetRun(ctx context.Context, opts *passwordResetOptions) error {
 		user, err = kizo.LogIn(ctx, opts.name, password, otp)
 		return err
 	})
+	if opts.codeUsed && a.io.ReadSecrets == nil && exitCode(err) == exitUsage { // a script with one code: the reset is done
+		a.io.note("Log in with the next code: kizo login %s", shellQuote(opts.name))
+		return nil
+	}
 	if err != nil {
 		return withHint(err, "kizo login "+opts.name)
 	}
@@ -99,6 +105,7 @@ func (o *passwordResetOptions) reset(ctx context.Context, kizo *client.Client, i
 	if err := kizo.ResetPassword(ctx, in); err != nil {
 		return err
 	}
+	o.codeUsed = true
 	o.app.io.note("That code is used up: the log-in needs the next one.")
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +15,9 @@ func newSecondFactorCommand(a *app) *cobra.Command {
 		newSecondFactorStatusCommand(a), newSecondFactorAddCommand(a), newSecondFactorConfirmCommand(a), newSecondFactorCodesCommand(a), newSecondFactorRemoveCommand(a))
 	group.Long = `Codes of an authenticator app (TOTP, RFC 6238), beside your password.
 
-With a second factor, a log-in needs a code as well, and so does what a stolen session must not do: kizo step-up. Ten recovery codes take its place if you lose the app; each works once. Passkeys need a browser, which a
-terminal does not have, so Kizo does not offer them.`
+With a second factor, a log-in needs a code as well, and so does what a stolen session must not do: kizo step-up.
+Ten recovery codes take its place if you lose the app; each works once. Keep them: if you lose both, neither mail nor
+an operator can log you in. Passkeys need a browser, which a terminal does not have, so Kizo does not offer them.`
 	return group
 }
 
@@ -30,7 +32,7 @@ func newSecondFactorStatusCommand(a *app) *cobra.Command {
 	opts := &secondFactorOptions{app: a}
 	cmd := &cobra.Command{
 		Use:     "status",
-		Short:   "Say whether you have a second factor",
+		Short:   "Show whether you have a second factor",
 		Example: "  kizo second-factor status",
 		Args:    takes(""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return secondFactorStatusRun(cmd.Context(), opts) },
@@ -210,7 +212,8 @@ func newSecondFactorRemoveCommand(a *app) *cobra.Command {
 		Use:   "remove",
 		Short: "Remove your second factor and the recovery codes",
 		Long: `Remove your second factor and the recovery codes. It needs your password, and a code of the app or a recovery
-code. To move to another phone: remove it, and add it again.`,
+code. The amounts of kizo step-up set end with it. To move to another phone: remove it, add it again, and set
+these amounts again.`,
 		Example: `  kizo second-factor remove
   kizo second-factor remove --password-stdin --otp-stdin < two-lines.txt`,
 		Args: takes(""),
@@ -236,10 +239,18 @@ func secondFactorRemoveRun(ctx context.Context, opts *secondFactorOptions) error
 	if err != nil {
 		return err
 	}
+	before, err := kizo.StepUpStatus(ctx)
+	if err != nil {
+		return err
+	}
 	if err := kizo.RemoveSecondFactor(ctx, password, otp); err != nil {
 		return err
 	}
 	return a.printDone(opts.output, client.SecondFactor{}, []string{"no", "0"}, func() {
 		a.io.note("You have no second factor now.")
+		for _, t := range before.Thresholds {
+			a.io.note("Transfers above %s need no code any more. To set it again after kizo second-factor add:", amountOf(t.Amount, t.Currency))
+			a.io.note("  kizo step-up set %s", strings.ReplaceAll(amountOf(t.Amount, t.Currency), " ", ""))
+		}
 	})
 }

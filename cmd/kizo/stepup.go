@@ -49,9 +49,9 @@ func (a *app) giveCode(ctx context.Context, kizo *client.Client) error {
 }
 
 func newStepUpCommand(a *app) *cobra.Command {
-	group := newGroup("step-up", "When you are asked for a code of your authenticator app",
+	group := newGroup("step-up", "Choose when Kizo asks for a code of your authenticator app",
 		newStepUpStatusCommand(a), newStepUpConfirmCommand(a), newStepUpSetCommand(a), newStepUpRemoveCommand(a))
-	group.Long = `When you are asked for a code of your authenticator app (kizo second-factor), or a recovery code.
+	group.Long = `Choose when Kizo asks for a code of your authenticator app (kizo second-factor), or a recovery code.
 
 With a second factor, Kizo asks for a code before a withdrawal, before changes of API keys, limits, password and
 second factor, and before a transfer above an amount that you set. One code lasts five minutes, in this session only.
@@ -178,7 +178,7 @@ func newStepUpRemoveCommand(a *app) *cobra.Command {
 	opts := &stepUpOptions{app: a}
 	cmd := &cobra.Command{
 		Use:     "remove CURRENCY",
-		Short:   "Do not be asked before transfers in a currency; this needs a code",
+		Short:   "Stop asking for a code before transfers in a currency; this needs a code",
 		Example: "  kizo step-up remove USD",
 		Args:    takes("CURRENCY"),
 		RunE: func(cmd *cobra.Command, args []string) error {

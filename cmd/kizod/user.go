@@ -62,7 +62,7 @@ $KIZO_MIGRATE_URL, $KIZO_DATABASE_URL; otherwise the default data of kizod dev.`
 			}
 			next := ""
 			if role == auth.RoleOperator {
-				next = "; an operator can do nothing as such without a second factor: kizo second-factor add"
+				next = "; operators can do nothing before they have a second factor: kizo second-factor add"
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s now%s\n", args[0], role, next)
 			return err

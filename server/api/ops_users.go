@@ -108,5 +108,5 @@ func (a *API) notOwn(ctx context.Context, transfer uuid.UUID) error {
 }
 
 func ownAccount() error {
-	return reject(openapi.OwnAccount, "", "an operator does not decide about an account of their own: ask another operator")
+	return reject(openapi.OwnAccount, "", "operators cannot decide about their own accounts: ask another operator")
 }

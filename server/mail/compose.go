@@ -17,7 +17,7 @@ func (w *Worker) compose(ctx context.Context, t Task) (Message, error) {
 		if err != nil || code.Code == "" {
 			return Message{}, err
 		}
-		return codeMail(code, "Your code for another Kizo password", fmt.Sprintf(`A code to choose another password was asked for, for @%s:
+		return codeMail(code, "Your code to choose a new Kizo password", fmt.Sprintf(`A person, probably you, wants to choose a new password for @%s. This is the code:
 
     %s
 
@@ -25,7 +25,7 @@ It is valid for 10 minutes, and works once:
 
     kizo password reset %s
 
-Kizo asks for the code nowhere else, and no person of Kizo asks for it.
+Kizo asks for the code nowhere else, and its operators never ask for it.
 
 If you did not ask for it, you can ignore this mail: your password stays as it is.
 `, code.Handle, code.Code, code.Handle)), nil
@@ -34,7 +34,7 @@ If you did not ask for it, you can ignore this mail: your password stays as it i
 		if err != nil || code.Code == "" {
 			return Message{}, err
 		}
-		return codeMail(code, "Your code to verify this e-mail address", fmt.Sprintf(`This is the code with which @%s verifies this address for Kizo:
+		return codeMail(code, "Your code to verify this e-mail address", fmt.Sprintf(`With this code, @%s confirms this e-mail address to Kizo:
 
     %s
 
@@ -45,7 +45,7 @@ It is valid for 10 minutes, and works once:
 If you do not know what this is about, ignore this mail: another person may have mistyped an address.
 `, code.Handle, code.Code)), nil
 	case EmailChangeRequested:
-		return noticeMail(t, "Another e-mail address for your Kizo account", "Another e-mail address was asked for, for @"+t.Handle+". It takes effect when it is confirmed with a code that was mailed there."), nil
+		return noticeMail(t, "A new e-mail address for your Kizo account", "A change of the e-mail address of @"+t.Handle+" was requested. It takes effect when it is confirmed with a code that was mailed to the new address."), nil
 	case EmailChanged:
 		return noticeMail(t, "The e-mail address of your Kizo account has changed", "The e-mail address of @"+t.Handle+" has changed. This address is no longer that of the account."), nil
 	}
@@ -66,7 +66,7 @@ The request came from the network address %s.
 
 If this was not you, stop all payments of the account at once, and change the password:
 
-    kizo freeze-me
+    kizo freeze-me --yes
     kizo password change
 `, t.Handle, body, cmp.Or(t.Address, "(not known)"))}
 }
