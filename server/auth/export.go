@@ -22,6 +22,7 @@ type Record struct {
 }
 
 // A key orders the records of all tables: the number of the table, and a key of the row within it.
+// It is the cursor that callers see, so it has a hash in place of what is left out of the records.
 // The columns that $3 names are secrets or hashes of secrets; new columns are exported unless they
 // are added there. Tables of user ids that are missing here are listed, with the reason, in
 // docs/privacy.md.
@@ -36,7 +37,7 @@ SELECT key, name, record - $3::text[]
         SELECT '03', 'second_factors', to_jsonb(t)
           FROM second_factors t WHERE t.user_id = $1
         UNION ALL
-        SELECT '04' || encode(t.code_hash, 'hex'), 'recovery_codes', to_jsonb(t)
+        SELECT '04' || encode(sha256(t.code_hash), 'hex'), 'recovery_codes', to_jsonb(t)
           FROM recovery_codes t WHERE t.user_id = $1
         UNION ALL
         SELECT '05' || t.currency, 'step_up_thresholds', to_jsonb(t)
@@ -51,19 +52,19 @@ SELECT key, name, record - $3::text[]
         SELECT '07' || t.id, 'sessions', to_jsonb(t)
           FROM sessions t WHERE t.user_id = $1
         UNION ALL
-        SELECT '08' || encode(t.token_hash, 'hex'), 'refresh_tokens', to_jsonb(t)
+        SELECT '08' || encode(sha256(t.token_hash), 'hex'), 'refresh_tokens', to_jsonb(t)
           FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id WHERE s.user_id = $1
         UNION ALL
         SELECT '09' || t.id, 'api_keys', to_jsonb(t)
           FROM api_keys t WHERE t.user_id = $1
         UNION ALL
-        SELECT '10' || encode(t.secret_hash, 'hex'), 'api_key_secrets', to_jsonb(t)
+        SELECT '10' || encode(sha256(t.secret_hash), 'hex'), 'api_key_secrets', to_jsonb(t)
           FROM api_key_secrets t JOIN api_keys k ON k.id = t.key_id WHERE k.user_id = $1
         UNION ALL
-        SELECT '11' || encode(t.address, 'hex'), 'known_addresses', to_jsonb(t) - 'address' -- an HMAC
+        SELECT '11' || encode(sha256(t.address), 'hex'), 'known_addresses', to_jsonb(t) - 'address' -- an HMAC
           FROM known_addresses t WHERE t.user_id = $1
         UNION ALL
-        SELECT '12' || encode(t.token_hash, 'hex'), 'known_devices', to_jsonb(t)
+        SELECT '12' || encode(sha256(t.token_hash), 'hex'), 'known_devices', to_jsonb(t)
           FROM known_devices t WHERE t.user_id = $1
         UNION ALL
         SELECT '13' || t.id, 'device_logins', to_jsonb(t)
