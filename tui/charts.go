@@ -42,7 +42,7 @@ func (p pen) chart(o *operations, c chart, width, height int) string {
 		},
 	}
 	title := c.title
-	if rows < 4 || inner < 24 { // no room for a time axis
+	if rows < 4 || inner < 24 { // too small for a time axis
 		title += ", " + ago
 	}
 	box := draw.Box{Title: title, Note: c.note, Body: plot.Draw(), Width: width, Height: height, Detail: p.detail, Border: p.Border.Render, Label: p.Title.Render}

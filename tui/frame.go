@@ -234,12 +234,12 @@ func (m *model) header(badge string) string {
 	name, badgeWidth := m.Title.Render(" Kizo "), draw.Width(badge)
 	where := m.Dim.Render
 	if m.headLines() == 2 {
-		room := max(0, m.width-draw.Width(name)-badgeWidth-1)
-		return draw.Stack(draw.Clip(name+where(draw.Fit(m.where(), room))+" "+badge, m.width), draw.Clip(m.tabLine(1, 1, m.width-1), m.width))
+		free := max(0, m.width-draw.Width(name)-badgeWidth-1)
+		return draw.Stack(draw.Clip(name+where(draw.Fit(m.where(), free))+" "+badge, m.width), draw.Clip(m.tabLine(1, 1, m.width-1), m.width))
 	}
 	tabs := m.tabLine(0, draw.Width(name), m.width-draw.Width(name)-badgeWidth-1)
-	room := max(0, m.width-draw.Width(name)-draw.Width(tabs)-badgeWidth-2)
-	return draw.Clip(name+tabs+where(draw.FitRight(m.where(), room))+"  "+badge, m.width)
+	free := max(0, m.width-draw.Width(name)-draw.Width(tabs)-badgeWidth-2)
+	return draw.Clip(name+tabs+where(draw.FitRight(m.where(), free))+"  "+badge, m.width)
 }
 
 func (m *model) where() string {
@@ -263,7 +263,7 @@ func (m *shared) inContext() string {
 
 // tabLine draws the tabs from a column on, within the given width. If space is short, other tabs
 // have no titles.
-func (m *model) tabLine(row, column, room int) string {
+func (m *model) tabLine(row, column, free int) string {
 	label := func(i int, short bool) string {
 		if short && i != m.shown {
 			return " " + string(rune('1'+i)) + " "
@@ -280,7 +280,7 @@ func (m *model) tabLine(row, column, room int) string {
 	}
 	m.tabs = m.tabs[:0]
 	for i := range m.pages {
-		text := label(i, all > room)
+		text := label(i, all > free)
 		m.tabs = append(m.tabs, tabSpan{row, column, column + len(text)})
 		column += len(text)
 		if i == m.shown && m.login == nil {
@@ -309,16 +309,16 @@ func (m *model) footer() string {
 		// Global keys come first, so that a user finds ? first.
 		keys = append(m.globalKeys()[:3:3], keys...)
 	}
-	line, room := "", m.width
+	line, free := "", m.width
 	for _, b := range keys {
 		if b.off != "" {
 			continue
 		}
 		item := " " + b.shown + " " + b.help + " "
-		if draw.TextWidth(item) > room {
+		if draw.TextWidth(item) > free {
 			break
 		}
-		room -= draw.TextWidth(item)
+		free -= draw.TextWidth(item)
 		line += " " + m.Key.Render(b.shown) + " " + m.Dim.Render(b.help) + " "
 	}
 	return draw.Clip(line, m.width)

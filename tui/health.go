@@ -49,7 +49,7 @@ func (p pen) healthView(o *operations, now time.Time, width, height int) string 
 // maxTall is the height above which a chart shows nothing more.
 const maxTall = 14
 
-// healthCharts draws the charts below each other, in two columns where there is room.
+// healthCharts draws the charts below each other, in two columns where they fit.
 func (p pen) healthCharts(o *operations, width, height int) string {
 	all, columns := o.healthCharts(), 1
 	if width >= 96 {

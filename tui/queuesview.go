@@ -130,12 +130,11 @@ func (s *queuesScreen) facts(m *shared, width int) string {
 	return m.Dim.Render(draw.Fit("  "+strings.Join(parts, " · "), width))
 }
 
-// shortList is the number of rows for which the list gets less room than the charts, so that the
+// shortList is the number of rows up to which the list is smaller than the charts, so that the
 // screen does not change with each task.
 const shortList = 5
 
-// chartHeight is the height of the charts, of which a list in the height that is left must have
-// room below.
+// chartHeight is the height of the charts. A list in the height that is left must fit below them.
 func (s *queuesScreen) chartHeight(height, left int) int {
 	tall := max(6, min(maxTall, height*3/10))
 	if s.list.length() <= shortList {
@@ -147,7 +146,7 @@ func (s *queuesScreen) chartHeight(height, left int) int {
 	return tall
 }
 
-// charts draws as many charts as fit beside each other, and the others below if there is room.
+// charts draws as many charts as fit beside each other, and the others below if they fit.
 func (s *queuesScreen) charts(m *shared, width, height int) string {
 	name := ""
 	if q := s.current(m); q != nil {

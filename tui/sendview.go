@@ -202,11 +202,11 @@ func (s *sendScreen) form(m *shared, width int) []string {
 		if i == s.focus && s.step == filling {
 			name = m.Accent.Render(draw.Fit(labels[i], label))
 		}
-		room := width - label
-		value := field.draw(m, room, focused)
+		free := width - label
+		value := field.draw(m, free, focused)
 		if i == amountField {
 			currency := s.in(m)
-			value = field.draw(m, max(0, room-len(currency)-1), focused) + " " + m.Title.Render(draw.Cut(currency, 4))
+			value = field.draw(m, max(0, free-len(currency)-1), focused) + " " + m.Title.Render(draw.Cut(currency, 4))
 		}
 		lines = append(lines, name+value)
 		under := m.Dim.Render(draw.Fit(strings.Repeat(" ", label)+hints[i], width))

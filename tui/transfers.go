@@ -11,7 +11,7 @@ import (
 
 // transfersScreen is the list of transfers, narrowed by a filter, and the detail of one of them.
 //
-//	list ──enter──► detail        beside the list where there is room
+//	list ──enter──► detail        beside the list where it fits
 //	  └─────/─────► filter ──enter──► list
 type transfersScreen struct {
 	history

@@ -218,11 +218,11 @@ func (s *transfersScreen) position(m *shared) string {
 // noted writes a note at the right end of the titles of a table, where it moves nothing.
 func (m *shared) noted(table, note string, width int) string {
 	titles, rows, _ := strings.Cut(table, "\n")
-	room := width - draw.Width(note) - 2
-	if room < width/2 {
+	free := width - draw.Width(note) - 2
+	if free < width/2 {
 		return table
 	}
-	return ansi.Truncate(titles, room, "") + " " + note + " \n" + rows
+	return ansi.Truncate(titles, free, "") + " " + note + " \n" + rows
 }
 
 // empty explains an empty list.

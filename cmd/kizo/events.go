@@ -326,12 +326,12 @@ func (a *app) eventText(e client.Event) string {
 	if t.AuthorizedAmount != nil && *t.AuthorizedAmount != t.Amount {
 		authorized = " of " + amountOf(*t.AuthorizedAmount, t.Currency)
 	}
-	room := a.io.Width
-	if room == 0 {
-		room = math.MaxInt
+	free := a.io.Width
+	if free == 0 {
+		free = math.MaxInt
 	}
 	for _, optional := range []*string{&kind, &clock, &authorized} {
-		if len(clock+fixed+kind+amount+authorized) > room {
+		if len(clock+fixed+kind+amount+authorized) > free {
 			*optional = ""
 		}
 	}
@@ -342,7 +342,7 @@ func (a *app) eventText(e client.Event) string {
 			rest += gap + printable.Text(more)
 		}
 	}
-	if left := room - len(line) - len(gap); left > 0 { // line is ASCII
+	if left := free - len(line) - len(gap); left > 0 { // line is ASCII
 		line += gap + printable.Truncate(rest, left)
 	}
 	return line + "\n"

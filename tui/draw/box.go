@@ -8,7 +8,7 @@ import (
 // Box is a titled frame. Body is painted already; what does not fit is cut off.
 type Box struct {
 	Title  string
-	Note   string // at the right end of the upper edge, if there is room
+	Note   string // at the right end of the upper edge, if it fits
 	Legend string // in place of a Note; painted already
 	Body   string
 	Width  int // of the whole, at least 4
@@ -41,22 +41,22 @@ func (b Box) Draw() string {
 
 // edge returns the upper edge: corner, title, horizontal line, note, corner.
 func (b Box) edge(glyph lines) string {
-	room := b.Width - 2
+	free := b.Width - 2
 	title := ""
-	if b.Title != "" && room >= 4 {
-		title = " " + Cut(b.Title, room-2) + " "
-		room -= Width(title)
+	if b.Title != "" && free >= 4 {
+		title = " " + Cut(b.Title, free-2) + " "
+		free -= Width(title)
 	}
 	note, noteWidth := b.Border.on(Text(b.Note)), TextWidth(b.Note)
 	if b.Legend != "" {
 		note, noteWidth = b.Legend, Width(b.Legend)
 	}
-	if need := noteWidth + 3; noteWidth == 0 || room < need {
+	if need := noteWidth + 3; noteWidth == 0 || free < need {
 		note = ""
 	} else {
-		room -= need
+		free -= need
 	}
-	edge := b.Border.on(glyph.topLeft) + b.Label.on(title) + b.Border.on(strings.Repeat(glyph.across, room))
+	edge := b.Border.on(glyph.topLeft) + b.Label.on(title) + b.Border.on(strings.Repeat(glyph.across, free))
 	if note != "" {
 		edge += " " + note + " " + b.Border.on(glyph.across)
 	}
@@ -78,17 +78,17 @@ func Panel(pairs []Pair, width int, label Paint) string {
 		widest = max(widest, TextWidth(pair.Name))
 	}
 	widest = min(widest, max(0, width*2/3))
-	room := max(0, width-widest-2)
+	free := max(0, width-widest-2)
 	lines := make([]string, 0, len(pairs))
 	for _, pair := range pairs {
-		if pair.Whole && TextWidth(pair.Value) > room {
+		if pair.Whole && TextWidth(pair.Value) > free {
 			lines = append(lines, label.on(Fit(pair.Name, width)))
 			for _, part := range broken(pair.Value, width) {
 				lines = append(lines, pair.Paint.on(FitRight(part, width)))
 			}
 			continue
 		}
-		lines = append(lines, label.on(Fit(pair.Name, widest))+Fit("", min(2, width-widest))+pair.Paint.on(Fit(pair.Value, room)))
+		lines = append(lines, label.on(Fit(pair.Name, widest))+Fit("", min(2, width-widest))+pair.Paint.on(Fit(pair.Value, free)))
 	}
 	return Block(lines, width, len(lines))
 }

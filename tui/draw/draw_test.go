@@ -23,7 +23,7 @@ func TestBlocks(t *testing.T) {
 		{"an order to the terminal", Fit("a\x1b[2J", 12), `a\u{1b}[2J  `},
 		{"box", Box{Title: "A", Note: "n", Body: "one\ntwo", Width: 12, Height: 4}.Draw(),
 			"+ A --- n -+\n| one      |\n| two      |\n+----------+"},
-		{"box without room for its note", Box{Title: "Title", Note: "long note", Body: "x", Width: 10, Height: 3, Detail: Blocks}.Draw(),
+		{"box too narrow for its note", Box{Title: "Title", Note: "long note", Body: "x", Width: 10, Height: 3, Detail: Blocks}.Draw(),
 			"╭ Title ─╮\n│ x      │\n╰────────╯"},
 		{"panel", Panel([]Pair{{Name: "held", Value: "1.00"}, {Name: "available", Value: "2.00"}}, 16, nil),
 			"held       1.00 \navailable  2.00 "},
@@ -68,7 +68,7 @@ func TestPlot(t *testing.T) {
 			"  0 ms └          ──── ─────",
 			"        20 s ago         now",
 		}},
-		{"blocks, without room for axes", func(q *Plot) { q.Detail, q.Width, q.Height = Blocks, 20, 2 }, []string{
+		{"blocks, too small for axes", func(q *Plot) { q.Detail, q.Width, q.Height = Blocks, 20, 2 }, []string{
 			"            ─  ──▁▂─",
 			"          ▃▄▆  ▆▇██▁",
 		}},

@@ -75,7 +75,7 @@ func (p Plot) Draw() string {
 	return Block(append(cells, p.axis(area, r.low, gutter), p.times(gutter)), p.Width, p.Height)
 }
 
-// label returns the label of a row: the maximum at the top, and further ones where there is room.
+// label returns the label of a row: the maximum at the top, and further ones where they fit.
 func (p Plot) label(r scale, row, rows int) string {
 	upper, lower := r.at(float64(rows-row)/float64(rows)), r.at(float64(rows-row-1)/float64(rows))
 	if row == 0 {
@@ -343,9 +343,9 @@ func (p Plot) axis(area []float64, low float64, gutter int) string {
 }
 
 func (p Plot) times(gutter int) string {
-	room := p.Width - gutter
-	from := Cut(p.Ago+" ago", max(0, room-4))
-	return p.Scale.on(strings.Repeat(" ", gutter) + from + FitRight("now", room-TextWidth(from)))
+	rest := p.Width - gutter
+	from := Cut(p.Ago+" ago", max(0, rest-4))
+	return p.Scale.on(strings.Repeat(" ", gutter) + from + FitRight("now", rest-TextWidth(from)))
 }
 
 // painter joins neighboring characters with the same paint into one run, so that a row has few

@@ -109,7 +109,7 @@ func (t Table) line(shown, widths []int, cell func(i int) Cell) string {
 
 // fit chooses the visible columns and their widths. It considers the visible rows only, so that a
 // table of 100,000 rows takes no longer than one of ten.
-func (t Table) fit(room int, rows [][]Cell) (shown, widths []int) {
+func (t Table) fit(free int, rows [][]Cell) (shown, widths []int) {
 	widths = make([]int, len(t.Columns))
 	for i, column := range t.Columns {
 		for _, row := range rows {
@@ -136,14 +136,14 @@ func (t Table) fit(room int, rows [][]Cell) (shown, widths []int) {
 		}
 		return sum
 	}
-	for needs(least) > room {
+	for needs(least) > free {
 		first := slices.MaxFunc(shown, func(a, b int) int { return cmp.Compare(t.Columns[a].Drop, t.Columns[b].Drop) })
 		if t.Columns[first].Drop == 0 {
 			break
 		}
 		shown = slices.DeleteFunc(shown, func(i int) bool { return i == first })
 	}
-	excess := needs(func(i int) int { return widths[i] }) - room
+	excess := needs(func(i int) int { return widths[i] }) - free
 	for _, i := range slices.Backward(shown) {
 		if excess <= 0 {
 			break
