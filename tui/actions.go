@@ -17,7 +17,7 @@ func (s *transfersScreen) moneyKeys(m *shared) []binding {
 	actions := []struct {
 		key, help, command string
 		off                func(client.Transfer) string
-		action             func(*shared, client.Transfer) moneyAction
+		action             func(*shared, client.Transfer) action
 	}{
 		{"C", "capture, wholly or in part", "kizo transfers capture", m.captureOff, (*shared).captureAction},
 		{"V", "void", "kizo transfers void", m.voidOff, (*shared).voidAction},
@@ -102,16 +102,26 @@ func reversible(t client.Transfer) int64 {
 	return t.Amount - *t.ReversedAmount
 }
 
-// actionOn returns an action on a transfer, with what its dialog shows of it.
-func (m *shared) actionOn(t client.Transfer, verb, amountName string, most int64) moneyAction {
-	id := t.Id.String()
-	a := moneyAction{
-		verb: titleCase(verb), currency: t.Currency, most: most, whole: true,
-		hint: "this is all; type less for a part",
-		subject: []draw.Pair{{Name: "transfer", Value: id, Whole: true}, {Name: "from", Value: partyName(t.From), Paint: m.Title.Render},
-			{Name: amountName, Value: amountOf(most, t.Currency), Whole: true}},
-		commandLine: func(amount money.Amount) string { return "kizo transfers " + verb + " " + id + " " + amount.Decimal() },
-		described:   func(amount money.Amount) string { return verb + " " + amount.String() + " of transfer " + id },
+// maxAmountText is the limit of a typed amount, in characters.
+const maxAmountText = maxAmount
+
+// asksAmount makes an action that moves money ask for the amount.
+func (a action) asksAmount() action {
+	a.label, a.maxLen = "Amount", maxAmountText
+	return a
+}
+
+// actionOn returns an action on a transfer, with what its dialog shows of it. It asks for the
+// amount, which begins as the largest one, unless that is fixed.
+func (m *shared) actionOn(t client.Transfer, verb, amountName string, money moneyAction) action {
+	a := action{
+		verb: titleCase(verb), money: &money, hint: "this is all; type less for a part", maxLen: maxAmountText,
+		initial: amountText(money.most, t.Currency),
+		subject: []draw.Pair{{Name: "transfer", Value: t.Id.String(), Whole: true}, {Name: "from", Value: partyName(t.From), Paint: m.Title.Render},
+			{Name: amountName, Value: amountOf(money.most, t.Currency), Whole: true}},
+	}
+	if !money.fixed {
+		a = a.asksAmount()
 	}
 	if memo := value(t.Memo); memo != "" {
 		a.subject = append(a.subject, draw.Pair{Name: "memo", Value: memo})
@@ -119,40 +129,58 @@ func (m *shared) actionOn(t client.Transfer, verb, amountName string, most int64
 	return a
 }
 
-func (m *shared) captureAction(t client.Transfer) moneyAction {
-	a := m.actionOn(t, "capture", "authorized", t.Amount)
-	a.title = "Capture this authorization?"
-	a.effect = func(minor int64) string {
+// amountText returns an amount as it is typed.
+func amountText(minor int64, currency string) string {
+	return money.Amount{Minor: minor, Currency: money.Currency(currency)}.Decimal()
+}
+
+// partOf returns how a capture or reversal is written: on the command line, and in the record.
+func partOf(t client.Transfer, verb string) (commandLine, described func(money.Amount) string) {
+	id := t.Id.String()
+	return func(amount money.Amount) string { return "kizo transfers " + verb + " " + id + " " + amount.Decimal() },
+		func(amount money.Amount) string { return verb + " " + amount.String() + " of transfer " + id }
+}
+
+func (m *shared) captureAction(t client.Transfer) action {
+	move := moneyAction{currency: t.Currency, most: t.Amount}
+	move.effect = func(minor int64) string {
 		text := "You receive " + amountOf(minor, t.Currency) + "."
 		if rest := t.Amount - minor; rest > 0 {
 			text += " The rest, " + amountOf(rest, t.Currency) + ", is released to its sender and cannot be captured later."
 		}
 		return text
 	}
-	a.build = func(key string, minor int64) (client.Command, error) { return client.NewCapture(key, t.Id, &minor) }
+	move.commandLine, move.described = partOf(t, "capture")
+	move.build = func(key string, minor int64) (client.Command, error) { return client.NewCapture(key, t.Id, &minor) }
+	a := m.actionOn(t, "capture", "authorized", move)
+	a.title = "Capture this authorization?"
 	return a
 }
 
-func (m *shared) voidAction(t client.Transfer) moneyAction {
-	a := m.actionOn(t, "void", "authorized", t.Amount)
-	a.title, a.fixed = "Void this authorization?", true
-	a.effect = func(minor int64) string {
-		return amountOf(minor, t.Currency) + " is released to its sender. You receive nothing."
-	}
+func (m *shared) voidAction(t client.Transfer) action {
 	id := t.Id.String()
-	a.commandLine = func(money.Amount) string { return "kizo transfers void " + id }
-	a.described = func(money.Amount) string { return "void transfer " + id }
-	a.build = func(key string, _ int64) (client.Command, error) { return client.NewVoid(key, t.Id) }
+	a := m.actionOn(t, "void", "authorized", moneyAction{
+		currency: t.Currency, most: t.Amount, fixed: true,
+		effect: func(minor int64) string {
+			return amountOf(minor, t.Currency) + " is released to its sender. You receive nothing."
+		},
+		commandLine: func(money.Amount) string { return "kizo transfers void " + id },
+		described:   func(money.Amount) string { return "void transfer " + id },
+		build:       func(key string, _ int64) (client.Command, error) { return client.NewVoid(key, t.Id) },
+	})
+	a.title = "Void this authorization?"
 	return a
 }
 
-func (m *shared) reverseAction(t client.Transfer) moneyAction {
-	a := m.actionOn(t, "reverse", "left to reverse", reversible(t))
-	a.title = "Send this back?"
-	a.effect = func(minor int64) string {
+func (m *shared) reverseAction(t client.Transfer) action {
+	move := moneyAction{currency: t.Currency, most: reversible(t)}
+	move.effect = func(minor int64) string {
 		return "You send " + amountOf(minor, t.Currency) + " back to its sender, as a new transfer."
 	}
-	a.build = func(key string, minor int64) (client.Command, error) { return client.NewReverse(key, t.Id, &minor) }
+	move.commandLine, move.described = partOf(t, "reverse")
+	move.build = func(key string, minor int64) (client.Command, error) { return client.NewReverse(key, t.Id, &minor) }
+	a := m.actionOn(t, "reverse", "left to reverse", move)
+	a.title = "Send this back?"
 	return a
 }
 
@@ -182,9 +210,10 @@ func (s *walletScreen) bankKeys(m *shared) []binding {
 	return []binding{deposit.greyed(), withdraw.greyed()}
 }
 
-func (m *shared) depositAction(currency string) moneyAction {
-	return moneyAction{
-		title: "Deposit money?", verb: "Deposit", currency: currency, hint: "from your bank", subject: []draw.Pair{{Name: "wallet", Value: currency}},
+func (m *shared) depositAction(currency string) action {
+	a := action{title: "Deposit money?", verb: "Deposit", hint: "from your bank", subject: []draw.Pair{{Name: "wallet", Value: currency}}}
+	a.money = &moneyAction{
+		currency:    currency,
 		effect:      func(int64) string { return "The money arrives in the wallet when your bank has executed the payment." },
 		commandLine: func(amount money.Amount) string { return "kizo deposit " + amount.Decimal() + " " + currency },
 		described:   func(amount money.Amount) string { return "deposit " + amount.String() },
@@ -192,12 +221,16 @@ func (m *shared) depositAction(currency string) moneyAction {
 			return client.NewDeposit(key, client.BankTransferCreate{Amount: minor, Currency: currency})
 		},
 	}
+	return a.asksAmount()
 }
 
-func (m *shared) withdrawAction(currency string, available int64) moneyAction {
-	return moneyAction{
-		title: "Withdraw money?", verb: "Withdraw", currency: currency, most: available, hint: "to your bank",
+func (m *shared) withdrawAction(currency string, available int64) action {
+	a := action{
+		title: "Withdraw money?", verb: "Withdraw", hint: "to your bank",
 		subject: []draw.Pair{{Name: "wallet", Value: currency}, {Name: "available", Value: amountOf(available, currency), Whole: true}},
+	}
+	a.money = &moneyAction{
+		currency: currency, most: available,
 		effect: func(minor int64) string {
 			return amountOf(minor, currency) + " is held until your bank has executed the payment. Then " + amountOf(available-minor, currency) + " is available."
 		},
@@ -207,4 +240,5 @@ func (m *shared) withdrawAction(currency string, available int64) moneyAction {
 			return client.NewWithdrawal(key, client.BankTransferCreate{Amount: minor, Currency: currency})
 		},
 	}
+	return a.asksAmount()
 }

@@ -21,8 +21,7 @@
 //	Queues       queuesview.go      queuesScreen.keys
 //	Health       health.go          healthScreen.keys
 //	palette, ?   palette.go         searchScreen.keys
-//	confirmation confirm.go         confirmScreen.keys
-//	money dialog moneydialog.go     moneyDialog.keys
+//	review       reviewdialog.go    reviewDialog.keys
 //	log-in       login.go           loginScreen.keys
 //	text fields  field.go           textField.keys
 //	everywhere   frame.go           model.globalKeys

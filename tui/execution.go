@@ -12,7 +12,7 @@ import (
 )
 
 // execution is a command that moves money, from its review to its outcome. The Send screen and
-// moneyDialog embed it. The idempotency key is created for the review and is the same for every
+// reviewDialog embed it. The idempotency key is created for the review and is the same for every
 // attempt.
 //
 //	filling ──► reviewing ──y──► sending ──► done
@@ -119,6 +119,15 @@ func (e *execution) receiptLines(m *shared, width int) []string {
 	if e.receipt.Replayed {
 		word += "; this key was used before, and no money moved again"
 	}
-	lines := []string{m.Good.Render(draw.Fit(m.glyph("✓ ", "+ ")+word+".", width)), ""}
+	sign, paint := m.glyph("✓ ", "+ "), m.Good.Render
+	switch t.State {
+	case client.Pending:
+		sign, paint = m.glyph("◌ ", "~ "), m.Warn.Render
+	case client.Voided:
+		sign, paint = m.glyph("⊘ ", "- "), m.Dim.Render
+	case client.Refused:
+		sign, paint = m.glyph("✗ ", "! "), m.Bad.Render
+	}
+	lines := []string{paint(draw.Fit(sign+word+".", width)), ""}
 	return append(lines, strings.Split(draw.Panel(m.transferPairs(t), width, m.Dim.Render), "\n")...)
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // key finds the binding of a key and runs it. It looks first in the overlay, then in the page, then
-// in the global keys. While text is typed, letters are text.
+// in the global keys. While text is typed, letters are text, and global keys that are no letters
+// work.
 func (m *model) key(msg tea.KeyMsg) tea.Cmd {
 	name := msg.String()
 	if name == "ctrl+c" || name == "q" && m.small() {
@@ -24,12 +25,25 @@ func (m *model) key(msg tea.KeyMsg) tea.Cmd {
 	if b, found := find(seen.keys(&m.shared), name); found {
 		return b.run(&m.shared)
 	}
-	if m.pageHasFocus() && (!seen.typing() || strings.HasPrefix(name, "ctrl+")) {
+	if m.pageHasFocus() && (!seen.typing() || !isText(msg)) {
 		if b, found := find(m.globalKeys(), name); found {
 			return b.run(&m.shared)
 		}
 	}
 	return seen.update(&m.shared, msg)
+}
+
+// isText reports whether a key is text or moves between fields, so that it is no global key while
+// text is typed.
+func isText(msg tea.KeyMsg) bool {
+	switch msg.Type {
+	case tea.KeyRunes, tea.KeySpace:
+		return !msg.Alt
+	case tea.KeyTab, tea.KeyShiftTab:
+		return true
+	default:
+		return false
+	}
 }
 
 func (m *model) small() bool { return m.width < minWidth || m.height < minHeight }
@@ -91,21 +105,49 @@ func (m *model) wheel(key string) tea.Cmd {
 // globalKeys returns the keys that work on every page.
 func (m *model) globalKeys() []binding {
 	keys := []binding{
-		{keys: []string{"?"}, shown: "?", help: "keys", command: "kizo help", run: func(s *shared) tea.Cmd { s.open(newHelpScreen(m.keymap())); return nil }},
-		{keys: []string{":", "ctrl+k"}, shown: ":", help: "commands", run: func(s *shared) tea.Cmd { s.open(newPaletteScreen(m.keymap())); return nil }},
-		{keys: []string{"q"}, shown: "q", help: "quit", run: func(*shared) tea.Cmd { return tea.Quit }},
+		{keys: []string{"?", "f1"}, shown: "?", typed: "F1", help: "keys", command: "kizo help", run: func(s *shared) tea.Cmd { s.open(newHelpScreen(m.keymap())); return nil }},
+		{keys: []string{":", "ctrl+k"}, shown: ":", typed: "ctrl-k", help: "commands", run: func(s *shared) tea.Cmd { s.open(newPaletteScreen(m.keymap())); return nil }},
+		{keys: []string{"q"}, shown: "q", help: "quit", run: m.quit},
 		{keys: []string{"tab"}, shown: "tab", help: "next screen", run: func(*shared) tea.Cmd { return m.turn(m.shown + 1) }},
 		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "previous screen", run: func(*shared) tea.Cmd { return m.turn(m.shown - 1) }},
 		{keys: []string{"r"}, shown: "r", help: "refresh, or reconnect now", command: "kizo dashboard --once", run: func(*shared) tea.Cmd { m.retryNow(); return m.askSummary() }},
 		{keys: []string{"m"}, shown: "m", help: m.mouseHelp(), run: func(*shared) tea.Cmd { return m.toggleMouse() }},
 		{keys: []string{"A"}, shown: "A", help: "log in a device that shows a code", command: "kizo approve CODE", run: func(s *shared) tea.Cmd { s.open(newApproveScreen()); return nil }},
-		{keys: []string{"ctrl+z"}, shown: "ctrl-z", help: "suspend", run: func(*shared) tea.Cmd { return tea.Suspend }},
+		{keys: []string{"ctrl+z"}, shown: "ctrl-z", typed: "ctrl-z", help: "suspend", run: func(*shared) tea.Cmd { return tea.Suspend }},
 	}
 	for i, p := range m.pages {
 		number := string(rune('1' + i))
-		keys = append(keys, binding{keys: []string{number}, shown: number, help: "the " + p.title + " screen", run: func(*shared) tea.Cmd { return m.turn(i) }})
+		keys = append(keys, binding{keys: []string{number, "alt+" + number}, shown: number, typed: "alt-" + number, help: "the " + p.title + " screen", run: func(*shared) tea.Cmd { return m.turn(i) }})
 	}
 	return keys
+}
+
+// quit asks first if there is a draft, a review, or a command without a final answer.
+func (m *model) quit(*shared) tea.Cmd {
+	lost := m.unfinishedWork()
+	if lost == "" {
+		return tea.Quit
+	}
+	m.open(newQuestion(action{
+		title: "Quit?", verb: "Quit", effect: always(lost), run: func(*shared, string) tea.Cmd { return tea.Quit },
+	}))
+	return nil
+}
+
+// unfinishedWork says what would be lost by quitting; empty if nothing would.
+func (m *model) unfinishedWork() string {
+	if key := m.inDoubt(); key != "" {
+		return "A command that moves money has no final answer yet. It is recorded, and cannot happen twice: kizo retry " + key + " finishes it."
+	}
+	if m.dialog != nil && m.dialog.unfinished() {
+		return "A command that moves money waits for a code. Nothing has been sent."
+	}
+	for _, p := range m.pages {
+		if s, sends := p.screen.(*sendScreen); sends && s.draft() {
+			return "The form of the Send screen is not empty. Nothing has been sent, and the draft is not kept."
+		}
+	}
+	return ""
 }
 
 func (m *model) mouseHelp() string {
@@ -141,10 +183,11 @@ type leaver interface{ leave() }
 
 // turn shows another page.
 func (m *model) turn(to int) tea.Cmd {
-	if l, wants := m.pages[m.shown].screen.(leaver); wants {
+	to = (to + len(m.pages)) % len(m.pages)
+	if l, wants := m.pages[m.shown].screen.(leaver); wants && to != m.shown {
 		l.leave()
 	}
-	m.shown = (to + len(m.pages)) % len(m.pages)
+	m.shown = to
 	m.close()
 	return m.refresh()
 }
@@ -305,7 +348,15 @@ func (m *model) footer() string {
 		return m.Bad.Render(draw.Fit(" "+connectionHelp, m.width))
 	}
 	keys := m.focused().keys(&m.shared)
-	if m.pageHasFocus() && !m.focused().typing() {
+	switch {
+	case m.pageHasFocus() && m.focused().typing():
+		for _, b := range m.globalKeys() {
+			if b.shown = b.typed; b.typed != "" {
+				keys = slices.Insert(keys, min(2, len(keys)), b)
+				break
+			}
+		}
+	case m.pageHasFocus():
 		// Global keys come first, so that a user finds ? first.
 		keys = append(m.globalKeys()[:3:3], keys...)
 	}

@@ -11,6 +11,7 @@ import (
 type binding struct {
 	keys    []string // as Bubble Tea names them
 	shown   string   // as the user reads it
+	typed   string   // of a global key: the one that works while text is typed; empty if none does
 	help    string   // what it does, in a few words
 	command string   // the same on the command line; empty if there is none
 	off     string   // why it does nothing now; empty if it works

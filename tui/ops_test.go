@@ -276,7 +276,7 @@ func TestSearch(t *testing.T) {
 		t.Errorf("the command is missing:\n%s", view)
 	}
 	press(m, s, "enter")
-	if _, asks := m.overlay.(*confirmScreen); !asks {
+	if _, asks := m.overlay.(*reviewDialog); !asks {
 		t.Errorf("enter opened %T", m.overlay)
 	}
 	help := newHelpScreen([]keyGroup{{"Queues", s.keys(m)}})
@@ -322,11 +322,12 @@ func keymapFaults(keys []binding) []string {
 func TestKeymaps(t *testing.T) {
 	m := operatorModel(t)
 	minuteOfOperations(&m.ops)
-	asking := newConfirmScreen(confirmation{verb: "Do"})
-	asking.asking = true
+	withReason := action{verb: "Do", effect: always("")}.withReason("kizo", nil)
+	asking := newReviewDialog(withReason)
+	asking.step = reviewing
 	reviews := newQueuesScreen()
 	reviews.tab = review
-	for name, s := range map[string]screen{"queues": newQueuesScreen(), "review": reviews, "why": newConfirmScreen(confirmation{}), "whether": asking,
+	for name, s := range map[string]screen{"queues": newQueuesScreen(), "review": reviews, "why": newReviewDialog(withReason), "whether": asking,
 		"palette": newPaletteScreen(nil), "help": newHelpScreen(nil)} {
 		for _, fault := range keymapFaults(s.keys(m)) {
 			t.Errorf("%s: %s", name, fault)
@@ -366,8 +367,11 @@ func TestOperatorsScreensFit(t *testing.T) {
 		}
 		s.update(m, taskListMsg{key: s.key(m), list: list})
 		s.move(rapid.IntRange(0, 100).Draw(r, "selected"))
-		confirm := newConfirmScreen(confirmation{title: evil.Draw(r, "title"), effect: evil.Draw(r, "effect"), verb: "Do", subject: []draw.Pair{{Name: "x", Value: evil.Draw(r, "x")}}})
-		confirm.reason, confirm.asking = []rune(evil.Draw(r, "reason")), rapid.Bool().Draw(r, "asking")
+		confirm := newReviewDialog(action{title: evil.Draw(r, "title"), effect: always(evil.Draw(r, "effect")), verb: "Do",
+			subject: []draw.Pair{{Name: "x", Value: evil.Draw(r, "x")}}}.withReason("kizo ops", nil))
+		if confirm.field.set(evil.Draw(r, "reason")); rapid.Bool().Draw(r, "asking") {
+			confirm.step = reviewing
+		}
 		palette := newPaletteScreen([]keyGroup{{"Queues", s.keys(m)}})
 		palette.query = evil.Draw(r, "query")
 		for name, view := range map[string]string{"queues": s.view(m, width, height), "health": m.healthView(&m.ops, m.now, width, height),

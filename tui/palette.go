@@ -125,6 +125,9 @@ func (s *searchScreen) view(m *shared, width, height int) string {
 	}
 	for _, found := range matches {
 		key, help := draw.Cell{Text: found.shown, Paint: m.Key.Render}, draw.Cell{Text: found.help}
+		if found.typed != "" && found.typed != found.shown {
+			key.Text += ", " + found.typed
+		}
 		if found.off != "" {
 			key.Paint, help.Paint = m.Dim.Render, m.Dim.Render
 			help.Text += " (" + found.off + ")"

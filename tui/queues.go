@@ -209,19 +209,9 @@ func (s *queuesScreen) nextQueue(m *shared) tea.Cmd {
 // errReadonly says why the dashboard refuses a change.
 func (m *shared) errReadonly() error { return errors.New("the dashboard is read-only: " + m.readonly) }
 
-// act asks for a reason and a confirmation and then runs the action.
-func (s *queuesScreen) act(m *shared, c confirmation) tea.Cmd {
-	if m.readonly != "" {
-		m.showError(m.errReadonly())
-		return nil
-	}
-	m.open(newConfirmScreen(c))
-	return nil
-}
-
-func (s *queuesScreen) actOnTask(m *shared, action, effect string) tea.Cmd {
+func (s *queuesScreen) actOnTask(m *shared, verb, effect string) tea.Cmd {
 	if s.list.key != s.key(m) || s.selected >= len(s.list.tasks) {
-		m.showToast("There is no task to " + action + ".")
+		m.showToast("There is no task to " + verb + ".")
 		return nil
 	}
 	task, server := s.list.tasks[s.selected], m.server
@@ -229,13 +219,11 @@ func (s *queuesScreen) actOnTask(m *shared, action, effect string) tea.Cmd {
 	if task.TransferId != nil {
 		subject = append(subject, draw.Pair{Name: "transfer", Value: task.TransferId.String(), Whole: true})
 	}
-	return s.act(m, confirmation{
-		title: titleCase(action) + " this task?", effect: effect, subject: subject, verb: titleCase(action),
-		command: "kizo ops tasks " + action + " " + task.Id,
-		do: func(ctx context.Context, reason string) (string, error) {
-			return "Done: " + action + " " + task.Id, server.ActOnTask(ctx, task.Queue, task.Id, action, reason)
-		},
-	})
+	a := action{title: titleCase(verb) + " this task?", effect: always(effect), subject: subject, verb: titleCase(verb)}
+	m.act(a.withReason("kizo ops tasks "+verb+" "+task.Id, func(ctx context.Context, reason string) (string, error) {
+		return "Done: " + verb + " " + task.Id, server.ActOnTask(ctx, task.Queue, task.Id, verb, reason)
+	}))
+	return nil
 }
 
 func (s *queuesScreen) pause(m *shared) tea.Cmd {
@@ -244,20 +232,17 @@ func (s *queuesScreen) pause(m *shared) tea.Cmd {
 		return nil
 	}
 	name, server := q.Name, m.server
-	c := confirmation{
-		title: "Pause this queue?", verb: "Pause", subject: []draw.Pair{{Name: "queue", Value: name}}, command: "kizo ops queue pause " + name,
-		effect: "No task starts until the queue is resumed. The janitor still settles overdue payments.",
-		do: func(ctx context.Context, reason string) (string, error) {
-			return "Paused: " + name, server.PauseQueue(ctx, name, reason)
-		},
+	a := action{
+		title: "Pause this queue?", verb: "Pause", subject: []draw.Pair{{Name: "queue", Value: name}},
+		effect: always("No task starts until the queue is resumed. The janitor still settles overdue payments."),
 	}
+	command, done, do := "kizo ops queue pause "+name, "Paused: "+name, server.PauseQueue
 	if q.Paused {
-		c.title, c.verb, c.command, c.effect = "Resume this queue?", "Resume", "kizo ops queue resume "+name, "Its tasks start again."
-		c.do = func(ctx context.Context, reason string) (string, error) {
-			return "Resumed: " + name, server.ResumeQueue(ctx, name, reason)
-		}
+		a.title, a.verb, a.effect = "Resume this queue?", "Resume", always("Its tasks start again.")
+		command, done, do = "kizo ops queue resume "+name, "Resumed: "+name, server.ResumeQueue
 	}
-	return s.act(m, c)
+	m.act(a.withReason(command, func(ctx context.Context, reason string) (string, error) { return done, do(ctx, name, reason) }))
+	return nil
 }
 
 func (s *queuesScreen) resolve(m *shared, outcome, verb, effect string) tea.Cmd {
@@ -267,14 +252,17 @@ func (s *queuesScreen) resolve(m *shared, outcome, verb, effect string) tea.Cmd 
 	}
 	p, server := s.list.payments[s.selected], m.server
 	id := p.TransferId.String()
-	return s.act(m, confirmation{
-		title: "Resolve this payment: " + outcome + "?", effect: effect, verb: verb,
+	a := action{
+		title: "Resolve this payment: " + outcome + "?", effect: always(effect), verb: verb,
 		subject: []draw.Pair{{Name: "transfer", Value: id, Whole: true}, {Name: "kind", Value: string(p.Direction)},
 			{Name: "amount", Value: amountOf(p.Amount, p.Currency), Whole: true}, {Name: "bank's error", Value: value(p.LastError)}},
-		command: "kizo ops payments resolve " + id + " " + outcome,
-		do: func(ctx context.Context, reason string) (string, error) {
-			_, err := server.ResolvePayment(ctx, p.TransferId, outcome, reason)
-			return "Resolved: " + outcome, err
-		},
-	})
+	}
+	m.act(a.withReason("kizo ops payments resolve "+id+" "+outcome, func(ctx context.Context, reason string) (string, error) {
+		_, err := server.ResolvePayment(ctx, p.TransferId, outcome, reason)
+		return "Resolved: " + outcome, err
+	}))
+	return nil
 }
+
+// always is the effect of an action that does not depend on what is typed.
+func always(effect string) func(string) string { return func(string) string { return effect } }

@@ -103,7 +103,7 @@ func TestPastedTextPressesNoKeys(t *testing.T) {
 		t.Error("a pasted q does something")
 	}
 	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("4p")}) // two keys in one message
-	if _, asks := m.overlay.(*confirmScreen); !asks {
+	if _, asks := m.overlay.(*reviewDialog); !asks {
 		t.Errorf("4p opened %T", m.overlay)
 	}
 }

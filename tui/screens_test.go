@@ -41,6 +41,16 @@ func (slowServer) SearchUsers(ctx context.Context, _ string) ([]client.Person, e
 	return nil, ctx.Err()
 }
 
+func (slowServer) Limits(ctx context.Context) (client.Limits, error) {
+	<-ctx.Done()
+	return client.Limits{}, ctx.Err()
+}
+
+func (slowServer) StepUpStatus(ctx context.Context) (client.StepUpStatus, error) {
+	<-ctx.Done()
+	return client.StepUpStatus{}, ctx.Err()
+}
+
 func (slowServer) StepUp(context.Context, string) (time.Time, error) {
 	return time.Time{}, nil
 }

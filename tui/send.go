@@ -22,8 +22,8 @@ import (
 //	  sending ──► proving ──enter──► sending, under the same key (stepup.go)
 //
 // Keys are text after enter has opened the form; until then, page keys work. The draft is kept
-// until the money is sent; after leaving the form and entering it again, typing replaces the text
-// of a field.
+// until the money is sent; the form is entered again at its first field, and typing replaces the
+// text of a field.
 //
 // Enter opens the review and y confirms it, so that pressing one key twice never moves money. The
 // idempotency key is created for the review and is the same for every attempt.
@@ -32,12 +32,12 @@ type sendScreen struct {
 	fields   [sendFields]*textField
 	entered  bool // keys are typed into the focused field
 	focus    int
-	currency int // index into the user's wallets; -1 for the default one
+	currency int  // index into the user's wallets; -1 for the default one
+	chosen   bool // in the review, the focus is on the button that sends
 
-	people   []client.Person // suggestions for the payee
-	person   int             // the chosen suggestion
-	looked   string          // the prefix that people is the answer to
-	problems [sendFields]string
+	suggestions // for the payee
+	known       sendData
+	problems    [sendFields]string
 
 	body    client.TransferCreate
 	preview client.TransferPreview
@@ -63,12 +63,6 @@ type draftMsg struct{ to, amount, currency, memo string }
 
 // lookUpMsg says that the payee has not been edited for a moment.
 type lookUpMsg struct{ prefix string }
-
-type peopleMsg struct {
-	prefix string
-	people []client.Person
-	err    error
-}
 
 type previewMsg struct {
 	asked   int
@@ -99,7 +93,28 @@ func (s *sendScreen) enter(*shared) tea.Cmd {
 }
 
 // leave leaves the form and keeps the draft.
-func (s *sendScreen) leave() { s.entered = false }
+func (s *sendScreen) leave() { s.entered, s.focus = false, payeeField }
+
+// clear empties the form, and keeps what is known of payees and limits.
+func (s *sendScreen) clear(*shared) tea.Cmd {
+	empty := newSendScreen()
+	empty.entered, empty.known, empty.asked = s.entered, s.known, s.asked
+	*s = *empty
+	return nil
+}
+
+// draft reports whether the form holds something that was not sent.
+func (s *sendScreen) draft() bool {
+	if s.step == done {
+		return false
+	}
+	for _, field := range s.fields {
+		if strings.TrimSpace(field.text()) != "" {
+			return true
+		}
+	}
+	return false
+}
 
 func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
@@ -117,8 +132,10 @@ func (s *sendScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 		return s.lookUp(m, msg.prefix)
 	case peopleMsg:
 		if msg.err == nil && msg.prefix == s.prefix() { // suggestions are optional
-			s.people, s.looked, s.person = msg.people, msg.prefix, 0
+			s.people, s.looked = msg.people, msg.prefix
 		}
+	case sendDataMsg:
+		s.known.take(msg)
 	case previewMsg:
 		s.previewed(m, msg)
 	case sentMsg:
@@ -143,7 +160,8 @@ func (s *sendScreen) fill(m *shared, d draftMsg) tea.Cmd {
 		m.showToast("Wait for the outcome of the transfer in progress.")
 		return nil
 	}
-	*s = *newSendScreen()
+	s.entered = false
+	s.clear(m)
 	s.fields[payeeField].set(d.to)
 	s.fields[amountField].set(d.amount)
 	s.fields[memoField].set(d.memo)
@@ -168,7 +186,7 @@ func (s *sendScreen) changed(m *shared) tea.Cmd {
 		}
 	case payeeField:
 		prefix := s.prefix()
-		if prefix == "" {
+		if s.person = 0; prefix == "" {
 			s.people, s.looked = nil, ""
 			return nil
 		}
@@ -199,10 +217,10 @@ func (s *sendScreen) lookUp(m *shared, prefix string) tea.Cmd {
 }
 
 // complete takes the chosen suggestion as the payee.
-func (s *sendScreen) complete() {
-	if s.person < len(s.people) {
-		s.fields[payeeField].set("@" + s.people[s.person].Handle)
-		s.people, s.looked, s.problems[payeeField] = nil, s.prefix(), ""
+func (s *sendScreen) complete(m *shared) {
+	if list := s.suggested(m); s.person < len(list) {
+		s.fields[payeeField].set("@" + list[s.person].Handle)
+		s.people, s.looked, s.problems[payeeField], s.person = nil, s.prefix(), "", 0
 	}
 }
 
@@ -229,16 +247,28 @@ func (s *sendScreen) amount(m *shared) (money.Amount, error) {
 	if currency == "" {
 		return money.Amount{}, errors.New("there is no wallet to send from: kizo wallet open CURRENCY")
 	}
-	amount, err := money.Parse(strings.TrimSpace(s.fields[amountField].text()), money.Currency(currency))
-	if err != nil {
-		return amount, err
+	text, available := strings.TrimSpace(s.fields[amountField].text()), m.available(currency)
+	if strings.EqualFold(text, "all") {
+		if available <= 0 {
+			return money.Amount{}, errors.New("nothing is available in " + currency)
+		}
+		text = amountText(available, currency)
 	}
-	for i := range m.wallets() {
-		if w := m.wallets()[i].Wallet; w.Currency == currency && amount.Minor > w.Available {
-			return amount, errors.New("only " + amountOf(w.Available, currency) + " is available")
+	amount, err := money.Parse(text, money.Currency(currency))
+	if err == nil && amount.Minor > available {
+		err = errors.New("only " + amountOf(available, currency) + " is available")
+	}
+	return amount, err
+}
+
+// available returns what can be sent from a wallet, in minor units.
+func (m *shared) available(currency string) int64 {
+	for _, w := range m.wallets() {
+		if w.Wallet.Currency == currency {
+			return w.Wallet.Available
 		}
 	}
-	return amount, nil
+	return 0
 }
 
 // review checks the form and requests a preview from the server.
@@ -288,7 +318,7 @@ func (s *sendScreen) previewed(m *shared, msg previewMsg) {
 		m.showError(err)
 		return
 	}
-	s.step, s.preview, s.command = reviewing, msg.preview, command
+	s.step, s.preview, s.command, s.chosen = reviewing, msg.preview, command, false
 }
 
 // refused returns to the form and shows the error.

@@ -83,11 +83,15 @@ func TestTypingReplacesAnAbandonedDraft(t *testing.T) {
 		if got := form(m).fields[amountField].text(); got != "1" {
 			t.Errorf("%s: typed on without entering the field: %q", name, got)
 		}
-		pressKeys(m, "3", "enter", "9", "9")
+		pressKeys(m, "3", "enter", "tab", "9", "9")
 		if got := form(m).fields[amountField].text(); got != "99" {
 			t.Errorf("%s: the draft became %q", name, got)
 		}
 		if got := form(m).fields[payeeField].text(); got != "@bob" {
+			t.Errorf("%s: the payee became %q", name, got)
+		}
+		pressKeys(m, "esc", "enter", "@", "c") // the form is entered at its first field
+		if got := form(m).fields[payeeField].text(); got != "@c" {
 			t.Errorf("%s: the payee became %q", name, got)
 		}
 	}
@@ -95,7 +99,7 @@ func TestTypingReplacesAnAbandonedDraft(t *testing.T) {
 	// A key that moves the cursor or deletes keeps the draft, to correct it.
 	for key, want := range map[string]string{"left": "912", "right": "129", "end": "129", "home": "912", "backspace": "9"} {
 		m := operatorDashboard(t, 80, 24)
-		pressKeys(m, "3", "enter", "@", "b", "o", "b", "enter", "1", "2", "esc", "enter", key)
+		pressKeys(m, "3", "enter", "@", "b", "o", "b", "enter", "1", "2", "esc", "enter", "tab", key)
 		if key == "left" {
 			pressKeys(m, "left")
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/JDevAman/kizo/tui/draw"
 )
 
-func (s *sendScreen) keys(*shared) []binding {
+func (s *sendScreen) keys(m *shared) []binding {
 	back := func(*shared) tea.Cmd { s.step = filling; return nil }
 	copyKey := s.copyKey()
 	switch s.step {
@@ -16,13 +16,21 @@ func (s *sendScreen) keys(*shared) []binding {
 		if !s.entered {
 			return s.pageKeys()
 		}
-		return s.formKeys()
+		return s.formKeys(m)
 	case previewing:
 		return []binding{{keys: []string{"esc"}, shown: "esc", help: "back to the form", run: back}}
 	case reviewing:
 		return []binding{
 			{keys: []string{"y", "Y"}, shown: "y", help: "send it", command: s.commandLine(), run: s.send},
-			{keys: []string{"esc", "enter", "n"}, shown: "esc", help: "cancel and go back to the form", run: back},
+			{keys: []string{"esc", "n", "N"}, shown: "esc", help: "cancel and go back to the form", run: back},
+			{keys: []string{"left", "right", "h", "l"}, shown: "←/→", help: "choose", run: func(*shared) tea.Cmd { s.chosen = !s.chosen; return nil }},
+			{keys: []string{"enter"}, shown: "enter", help: "press the button", run: func(m *shared) tea.Cmd {
+				if s.chosen {
+					return s.send(m)
+				}
+				s.step = filling
+				return nil
+			}},
 			copyKey,
 		}
 	case unknown:
@@ -32,7 +40,7 @@ func (s *sendScreen) keys(*shared) []binding {
 	case proving:
 		return s.codeKeys()
 	case done:
-		again := func(*shared) tea.Cmd { *s = *newSendScreen(); return nil }
+		again := func(m *shared) tea.Cmd { s.entered = false; return s.clear(m) }
 		return []binding{
 			{keys: []string{"enter", "esc"}, shown: "enter", help: "new transfer", run: again},
 			{keys: []string{"y"}, shown: "y", help: "copy the id", command: "kizo transfers show " + s.receipt.Transfer.Id.String(), run: func(m *shared) tea.Cmd {
@@ -51,7 +59,7 @@ func (s *sendScreen) pageKeys() []binding {
 		{keys: []string{"down", "j"}, shown: "↓", help: "next field", run: s.focusBy(1)},
 		{keys: []string{"up", "k"}, shown: "↑", help: "previous field", run: s.focusBy(-1)},
 		{keys: []string{"ctrl+t"}, shown: "ctrl-t", help: "next currency", run: s.turnCurrency},
-		{keys: []string{"n"}, shown: "n", help: "clear the form", run: func(*shared) tea.Cmd { *s = *newSendScreen(); return nil }},
+		{keys: []string{"ctrl+x", "n"}, shown: "ctrl-x", help: "clear the form", run: s.clear},
 		{keys: []string{"esc"}, shown: "esc", help: "back to the wallet", run: func(*shared) tea.Cmd { return func() tea.Msg { return showMsg{"Wallet"} } }},
 	}
 }
@@ -69,12 +77,13 @@ func (s *sendScreen) turnCurrency(m *shared) tea.Cmd {
 	return nil
 }
 
-func (s *sendScreen) formKeys() []binding {
+func (s *sendScreen) formKeys(m *shared) []binding {
 	focus := s.focusBy
+	completing := s.completing(m)
 	choose := func(by int) func(*shared) tea.Cmd {
 		return func(m *shared) tea.Cmd {
-			if s.completing() {
-				s.person = max(0, min(s.person+by, len(s.people)-1))
+			if completing {
+				s.person = max(0, min(s.person+by, len(s.suggested(m))-1))
 				return nil
 			}
 			return focus(by)(m)
@@ -82,21 +91,26 @@ func (s *sendScreen) formKeys() []binding {
 	}
 	next := binding{keys: []string{"tab"}, shown: "tab", help: "next field", run: focus(1)}
 	enter := binding{keys: []string{"enter"}, shown: "enter", help: "review", command: s.commandLine() + " --dry-run", run: s.review}
+	take := func(m *shared) tea.Cmd { s.complete(m); return focus(1)(m) }
 	switch {
-	case s.completing():
-		next.help, next.run = "take this person", func(m *shared) tea.Cmd { s.complete(); return focus(1)(m) }
-		enter.help, enter.command, enter.run = "take this person", "", next.run
+	case completing:
+		enter.help, enter.command, enter.run = "take this person", "", take
+		if s.fields[payeeField].text() != "" { // tab leaves an empty field as it is
+			next.help, next.run = "take this person", take
+		}
 	case s.focus != memoField:
 		enter.help, enter.command, enter.run = "next field", "", focus(1)
 	}
 	keys := []binding{
-		enter, next,
+		enter,
+		{keys: []string{"esc"}, shown: "esc", help: "leave the form", run: func(*shared) tea.Cmd { s.leave(); return nil }},
+		{keys: []string{"ctrl+x"}, shown: "ctrl-x", help: "clear", run: s.clear},
+		next,
+		{keys: []string{"ctrl+s"}, shown: "ctrl-s", help: "review", run: s.review},
+		{keys: []string{"ctrl+t"}, shown: "ctrl-t", help: "next currency", run: s.turnCurrency},
 		{keys: []string{"shift+tab"}, shown: "shift-tab", help: "previous field", run: focus(-1)},
 		{keys: []string{"down", "ctrl+n"}, shown: "↓", help: "next", run: choose(1)},
 		{keys: []string{"up", "ctrl+p"}, shown: "↑", help: "before", run: choose(-1)},
-		{keys: []string{"ctrl+t"}, shown: "ctrl-t", help: "next currency", run: s.turnCurrency},
-		{keys: []string{"ctrl+s"}, shown: "ctrl-s", help: "review from any field", run: s.review},
-		{keys: []string{"esc"}, shown: "esc", help: "leave the form", run: func(*shared) tea.Cmd { s.leave(); return nil }},
 	}
 	return append(keys, s.fields[s.focus].keys(s.changed)...)
 }
@@ -108,12 +122,6 @@ func (s *sendScreen) recheck(m *shared) tea.Cmd {
 		s.problems[amountField] = errorText(s.amount(m))
 	}
 	return nil
-}
-
-// completing reports whether suggestions are shown that differ from the typed payee.
-func (s *sendScreen) completing() bool {
-	return s.typing() && s.focus == payeeField && len(s.people) > 0 && s.looked == s.prefix() &&
-		(len(s.people) > 1 || s.people[0].Handle != s.prefix())
 }
 
 // commandLine returns the equivalent command.
@@ -190,7 +198,7 @@ func (s *sendScreen) recentPane(m *shared, width, height int) string {
 
 func (s *sendScreen) form(m *shared, width int) []string {
 	labels := [sendFields]string{"To", "Amount", "Memo"}
-	hints := [sendFields]string{"@handle, e-mail address or wallet id", "in " + s.in(m), "a note that both of you see; optional"}
+	hints := [sendFields]string{"@handle, e-mail address or wallet id", "in " + s.in(m) + ", or all", "a note that both of you see; optional"}
 	if len(m.currencies()) > 1 {
 		hints[amountField] += "; ctrl-t for another currency"
 	}
@@ -214,48 +222,16 @@ func (s *sendScreen) form(m *shared, width int) []string {
 			under = m.Bad.Render(draw.Fit(strings.Repeat(" ", label)+m.glyph("✗ ", "! ")+s.problems[i], width))
 		}
 		lines = append(lines, under)
-		if i == payeeField && s.completing() {
+		if i == payeeField && s.completing(m) {
 			lines = append(lines, s.completions(m, width, label)...)
 		}
 	}
-	for _, w := range m.wallets() {
-		if w.Wallet.Currency == s.in(m) {
-			lines = append(lines, "", m.Dim.Render(draw.Fit("Available: "+amountOf(w.Wallet.Available, w.Wallet.Currency), width)))
-		}
-	}
+	lines = append(lines, s.afterwards(m, width)...)
 	if s.problem != "" {
-		lines = append(lines, "")
-		for i, line := range draw.Wrap(s.problem, max(4, width-2)) {
-			sign := "  "
-			if i == 0 {
-				sign = m.glyph("✗ ", "! ")
-			}
-			lines = append(lines, m.Bad.Render(draw.Fit(sign+line, width)))
-		}
+		lines = append(append(lines, ""), m.problemLines(s.problem, width)...)
 	}
 	if s.step == previewing {
 		lines = append(lines, "", m.Dim.Render(draw.Fit("Loading the preview…", width)))
-	}
-	return lines
-}
-
-// completions shows at most five people whose handle or name begins with the typed text.
-func (s *sendScreen) completions(m *shared, width, indent int) []string {
-	const maxShown = 5
-	from := max(0, min(s.person-maxShown+1, len(s.people)-maxShown))
-	var lines []string
-	for i := from; i < min(len(s.people), from+maxShown); i++ {
-		p := s.people[i]
-		who := "@" + p.Handle
-		if p.Staff != nil && *p.Staff {
-			who += " [staff]"
-		}
-		text := draw.Fit(who+"  "+p.Name, max(0, width-indent-2))
-		if i == s.person {
-			lines = append(lines, strings.Repeat(" ", indent)+m.Selected.Render(m.glyph("▸", ">")+" "+text))
-		} else {
-			lines = append(lines, strings.Repeat(" ", indent+2)+text)
-		}
 	}
 	return lines
 }
@@ -282,8 +258,7 @@ func (s *sendScreen) reviewed(m *shared, width int) []string {
 	}
 	lines := append(s.facts(m, width), "")
 	lines = append(lines, strings.Split(draw.Panel(after, width, m.Dim.Render), "\n")...)
-	buttons := m.Selected.Render(m.glyph("▸", ">")+" Cancel (enter) ") + "  " + m.Plain.Render("Send (y)")
-	return append(append(lines, "", buttons, ""), m.command(s.commandLine(), width)...)
+	return append(append(lines, "", m.buttons("Send", s.chosen), ""), m.command(s.commandLine(), width)...)
 }
 
 // command shows a whole command line.

@@ -31,11 +31,10 @@ type Server interface {
 	transferLister
 	walletServer
 	deviceServer
+	sendServer
 	LogIn(ctx context.Context, login, password, otp string) (client.User, error)
 	StepUp(ctx context.Context, otp string) (validUntil time.Time, err error)
 	Explain(ctx context.Context, transfer client.ID) (client.Timeline, error)
-	SearchUsers(ctx context.Context, q string) ([]client.Person, error)
-	Preview(ctx context.Context, body client.TransferCreate) (client.TransferPreview, error)
 }
 
 // shared is the state that all screens see.
@@ -61,8 +60,8 @@ type shared struct {
 	connection connection
 	ops        operations
 
-	overlay screen       // covers the page; usually nil
-	dialog  *moneyDialog // the last one; it is not always shown
+	overlay screen        // covers the page; usually nil
+	dialog  *reviewDialog // the last one that moved money; it is not always shown
 	toast   string
 	bad     bool // the toast is an error
 	toastAt time.Time

@@ -28,7 +28,7 @@ func TestSendingByKeysAlone(t *testing.T) {
 	w := openWindow(t, 80, 24, ada.env)
 	w.until("LIVE", "@"+ada.handle, "100.00")
 	w.types("3")
-	w.until("[3 Send]", "Available: 100.00 USD")
+	w.until("[3 Send]", "available  100.00 USD")
 	w.types(enter + bob.handle[:len(bob.handle)-1])
 	w.until("▸ @" + bob.handle)
 	w.types(enter + "12.505")
