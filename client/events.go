@@ -38,6 +38,9 @@ type Event struct {
 type EventOptions struct {
 	Since string // the ID of an event, or an RFC 3339 time; "" for now
 	Ops   bool   // adds EventOps, for operators
+	// UntilLive says that the caller reads no further than EventLive: the server then ends the
+	// stream there. Otherwise it counts as open until the server notices that it is closed.
+	UntilLive bool
 }
 
 // eventSilence is the time without data after which a connection counts as broken. The server sends
@@ -69,6 +72,9 @@ func (c *Client) Events(ctx context.Context, o EventOptions) (*EventStream, erro
 	}
 	if o.Ops {
 		params.Ops = &o.Ops
+	}
+	if o.UntilLive {
+		params.Follow = new(false)
 	}
 	request, err := c.get("/v1/events", &params)
 	if err != nil {

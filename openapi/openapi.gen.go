@@ -2098,6 +2098,9 @@ type StreamEventsParams struct {
 	// Ops Also send queues and health; only for operators
 	Ops *bool `form:"ops,omitempty" json:"ops,omitempty"`
 
+	// Follow The default is true; with false, the stream ends after `live`
+	Follow *bool `form:"follow,omitempty" json:"follow,omitempty"`
+
 	// LastEventID The id of the last event that the client received; it has precedence over since
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }

@@ -180,7 +180,7 @@ func (f *follower) follow(ctx context.Context) error {
 
 // read reads one stream to its end.
 func (f *follower) read(ctx context.Context) error {
-	stream, err := f.kizo.Events(ctx, client.EventOptions{Since: f.since})
+	stream, err := f.kizo.Events(ctx, client.EventOptions{Since: f.since, UntilLive: f.opts.untilLive})
 	if err != nil {
 		return err
 	}

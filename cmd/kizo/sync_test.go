@@ -73,11 +73,11 @@ func TestBookSyncSurvivesKills(t *testing.T) {
 	testkit.Must(t, watcher.Add("killed"))
 	r := rand.New(rand.NewPCG(3, 4))
 	kills := 0
-	for h.syncUntil(t, watcher, 1+r.IntN(12)) {
+	for h.syncUntil(t, watcher, 1+r.IntN(6)) {
 		kills++
 	}
 	t.Logf("%d kills", kills)
-	if kills < 5 {
+	if kills < 3 {
 		t.Errorf("only %d kills hit a running sync", kills)
 	}
 	if got := booksIn(t, "killed"); !maps.Equal(got, want) {

@@ -24,6 +24,7 @@ func (a *API) StreamEvents(ctx context.Context, r routes.StreamEventsRequestObje
 	}
 	s := &stream{
 		api: a, request: requestOf(ctx), listener: listener, position: listener.From, wantsOps: wantsOps,
+		follows: r.Params.Follow == nil || *r.Params.Follow,
 		// The deadline of the request does not end the stream.
 		ctx: context.WithoutCancel(ctx),
 	}

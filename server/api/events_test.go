@@ -239,6 +239,23 @@ func TestStreamFromNowHasNoEarlierEvents(t *testing.T) {
 	}
 }
 
+// TestStreamsThatDoNotFollow: streams that end after "live" count as open no longer, so that there
+// may be more of them one after another than open at once.
+func TestStreamsThatDoNotFollow(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	alice, bob := h.pair(1000)
+	h.post(alice, "/v1/transfers", pay(bob, 1)).want(201)
+	started := url.QueryEscape(time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
+	for range 20 {
+		stream := h.listen(bob, "?follow=false&since="+started, "")
+		if before, _ := stream.live(); len(before) != 1 {
+			t.Fatalf("%d events before live, want 1", len(before))
+		}
+		stream.wantEnd("follow=false")
+	}
+}
+
 func TestBadStreams(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t)

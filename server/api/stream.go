@@ -24,8 +24,9 @@ import (
 //	                                                               snapshots for operators
 //	                                                               checks of the session
 //
-// A stream ends when its client is gone or too slow, when the token or the session has ended, and
-// when the server stops. The client reconnects with the id of the last event.
+// With follow=false it ends after "live", and counts as open no longer. Otherwise, it ends when its
+// client is gone or too slow, when the token or the session has ended, and when the server stops.
+// The client reconnects with the id of the last event.
 type stream struct {
 	api       *API
 	ctx       context.Context
@@ -34,6 +35,7 @@ type stream struct {
 	position  ledger.Position // the user's events up to here have been sent
 	notBefore time.Time       // events before this time are not sent
 	wantsOps  bool
+	follows   bool // after live
 	out       *bufio.Writer
 }
 
@@ -78,7 +80,7 @@ func (s *stream) run() {
 	if err == nil {
 		err = s.catchUp()
 	}
-	if err == nil {
+	if err == nil && s.follows {
 		err = s.live()
 	}
 	switch {

@@ -957,6 +957,12 @@ func (siw *ServerInterfaceWrapper) StreamEvents(c *fiber.Ctx) error {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter ops: %w", err).Error())
 	}
 
+	// ------------- Optional query parameter "follow" -------------
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "follow", query, &params.Follow, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter follow: %w", err).Error())
+	}
+
 	// ------------- Optional header parameter "Last-Event-ID" -------------
 	if valueList := c.Request().Header.PeekAll("Last-Event-ID"); len(valueList) > 0 {
 		var LastEventID string
