@@ -39,8 +39,18 @@ func filterKeys() []string {
 	return []string{"state", "kind", "direction", "currency", "to", "from", "with", "amount", "since", "until"}
 }
 
-// parseFilter parses a filter. currencies are those of the user's wallets. If there is exactly one,
-// amounts without currency: are in it. The error names the wrong word and shows a valid form.
+// filterChoices returns the keys that have a fixed set of values, with these.
+func filterChoices() map[string][]string {
+	return map[string][]string{
+		"state":     {"pending", "posted", "voided", "refused"},
+		"kind":      {"transfer", "authorization", "deposit", "withdrawal", "reversal"},
+		"direction": {"in", "out"},
+	}
+}
+
+// parseFilter parses a filter. currencies are those in which amounts without currency: may be: that
+// of the selected wallet, if the user has several. The error names the wrong word and shows a valid
+// form.
 func parseFilter(text string, currencies []string, now time.Time) (filter, error) {
 	f := filter{text: strings.Join(strings.Fields(text), " ")}
 	words, err := filterWords(text)
@@ -90,21 +100,19 @@ func parseFilter(text string, currencies []string, now time.Time) (filter, error
 // choices parses the words that have a fixed set of values.
 func (f *filter) choices(values map[string]string) error {
 	for _, choice := range []struct {
-		key     string
-		to      **string
-		allowed []string
-	}{
-		{"state", &f.params.State, []string{"pending", "posted", "voided", "refused"}},
-		{"kind", &f.params.Kind, []string{"transfer", "authorization", "deposit", "withdrawal", "reversal"}},
-		{"direction", &f.params.Direction, []string{"in", "out"}},
-	} {
+		key string
+		to  **string
+	}{{"state", &f.params.State}, {"kind", &f.params.Kind}, {"direction", &f.params.Direction}} {
 		value, given := values[choice.key]
 		if !given {
 			continue
 		}
 		value = strings.ToLower(value)
-		if !slices.Contains(choice.allowed, value) {
-			return fmt.Errorf("%s:%s is not one of %s", choice.key, value, strings.Join(choice.allowed, ", "))
+		if allowed := filterChoices()[choice.key]; !slices.Contains(allowed, value) {
+			if near, found := nearest(value, allowed); found {
+				return fmt.Errorf("%s:%s is not known; did you mean %s:%s?", choice.key, value, choice.key, near)
+			}
+			return fmt.Errorf("%s:%s is not one of %s", choice.key, value, strings.Join(allowed, ", "))
 		}
 		*choice.to = &value
 	}
@@ -252,12 +260,23 @@ func filterWords(text string) ([]filterWord, error) {
 	return words, nil
 }
 
-// nearKey returns the key that was probably meant: one that typed begins, or that begins with
-// typed.
-func nearKey(typed string) (string, bool) {
-	for _, key := range filterKeys() {
-		if len(typed) >= 2 && (strings.HasPrefix(key, typed) || strings.HasPrefix(typed, key)) {
-			return key, true
+// nearKey returns the key that was probably meant. Text with a colon, such as http://x, is none.
+func nearKey(typed string) (string, bool) { return nearest(typed, filterKeys()) }
+
+// nearest returns the word that was probably meant: one that typed begins or that begins with it,
+// that differs in one letter, or whose letters were exchanged.
+func nearest(typed string, words []string) (string, bool) {
+	if len(typed) < 2 {
+		return "", false
+	}
+	letters := func(word string) string { return string(slices.Sorted(slices.Values([]rune(word)))) }
+	for _, like := range []func(word string) bool{
+		func(word string) bool { return strings.HasPrefix(word, typed) || strings.HasPrefix(typed, word) },
+		func(word string) bool { return len(typed) > 2 && text.Distance(typed, word) == 1 },
+		func(word string) bool { return letters(typed) == letters(word) },
+	} {
+		if i := slices.IndexFunc(words, like); i >= 0 {
+			return words[i], true
 		}
 	}
 	return "", false
@@ -283,6 +302,32 @@ func (f *filter) matches(t client.Transfer) bool {
 		return false
 	}
 	return p.With == nil || f.other == strings.ToLower(value(otherSide(t).Handle))
+}
+
+// with returns the filter that has a word of a key as well, instead of the words that exclude it.
+func (f *filter) with(key, word string) string {
+	exclude := map[string][]string{"to": {"from", "with", "direction"}, "from": {"to", "with", "direction"}, "with": {"to", "from"},
+		"amount": {"currency"}, "day": {"since", "until"}}
+	words, err := filterWords(f.text)
+	if err != nil {
+		return word
+	}
+	var kept []string
+	for _, w := range words {
+		name, _, isKey := strings.Cut(w.text, ":")
+		if name = strings.ToLower(name); name == "amt" {
+			name = "amount"
+		}
+		isKey = isKey && !w.quoted && slices.Contains(filterKeys(), name)
+		switch {
+		case isKey && (name == key || slices.Contains(exclude[key], name)), !isKey && key == "text":
+		case w.quoted:
+			kept = append(kept, `"`+w.text+`"`)
+		default:
+			kept = append(kept, w.text)
+		}
+	}
+	return strings.Join(append(kept, word), " ")
 }
 
 // otherSide returns the party that the money went to or came from.

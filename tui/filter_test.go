@@ -36,7 +36,7 @@ func TestParseFilter(t *testing.T) {
 		{"12:30 http://x", `{"q":"12:30 http://x"}`},
 		{"state:refused amt:>100 to:@bob", `{"state":"refused","direction":"out","currency":"USD","min_amount":10001,"with":"@bob"}`},
 		{"stat:refused", "error: did you mean state:refused?"},
-		{"state:refuse", "error: state:refuse is not one of pending, posted, voided, refused"},
+		{"state:refuse", "error: state:refuse is not known; did you mean state:refused?"},
 		{"state:", "error: state: needs a value"},
 		{"state:posted state:voided", "error: is given twice"},
 		{"to:@bob from:@eve", "error: use only one of to, from and with"},

@@ -132,6 +132,9 @@ func TestHealthGoldens(t *testing.T) {
 }
 
 func keyMsg(name string) tea.KeyMsg {
+	if name == " " {
+		return tea.KeyMsg{Type: tea.KeySpace, Runes: []rune{' '}}
+	}
 	for kind := tea.KeyType(-200); kind < 200; kind++ {
 		if msg := (tea.KeyMsg{Type: kind}); kind != tea.KeyRunes && msg.String() == name {
 			return msg

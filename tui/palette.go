@@ -23,6 +23,7 @@ type searchScreen struct {
 	title    string
 	groups   []keyGroup
 	runs     bool
+	choices  bool // the bindings are no keys, but choices
 	query    string
 	selected int
 	offset   int
@@ -115,9 +116,12 @@ func (s *searchScreen) matches() []match {
 }
 
 func (s *searchScreen) view(m *shared, width, height int) string {
-	wide, tall := min(width, 100), min(height, 24)
-	inner, rows := draw.Inner(wide, tall)
 	matches := s.matches()
+	wide, tall := min(width, 100), min(height, 24)
+	if s.choices {
+		tall = min(tall, max(len(matches), 3)+5)
+	}
+	inner, rows := draw.Inner(wide, tall)
 	t := draw.Table{
 		Columns: []draw.Column{{Title: "KEY"}, {Title: "WHAT IT DOES", Cut: 12}, {Title: "WHERE", Drop: 2}, {Title: "ON THE COMMAND LINE", Cut: 10, Drop: 1}},
 		Width:   inner, Height: max(1, rows-2), Selected: s.selected, Detail: m.detail,
@@ -135,11 +139,16 @@ func (s *searchScreen) view(m *shared, width, height int) string {
 		t.Rows = append(t.Rows, []draw.Cell{key, help, {Text: found.group, Paint: m.Dim.Render},
 			{Text: found.command, Paint: m.Dim.Render}})
 	}
+	unit := "key"
+	if s.choices {
+		t.Columns = []draw.Column{{Title: "LIKE ITS"}, {Title: "FILTER", Cut: 12}}
+		unit = "choice"
+	}
 	s.offset = draw.ScrollTo(s.selected, s.offset, len(t.Rows), t.Height)
 	t.Offset = s.offset
 	field := m.Field.Render(draw.Fit(": "+s.query+m.glyph("▏", "_"), inner))
 	hint := m.Dim.Render(draw.Fit(s.hint(matches), inner))
-	return centered(m.box(s.title, count(len(matches), "key", "keys"), draw.Stack(field, t.Draw(), hint), wide, tall), width, height)
+	return centered(m.box(s.title, count(len(matches), unit, unit+"s"), draw.Stack(field, t.Draw(), hint), wide, tall), width, height)
 }
 
 // hint returns the equivalent command of the chosen binding.

@@ -42,10 +42,15 @@ type queuesScreen struct {
 	order sorting
 
 	list     taskList
+	marks    marks
 	selected int
 	offset   int
 	asked    *listKey // a request is in progress
 	failed   error    // of the last request
+
+	drawn   draw.Table // the list when it was last drawn
+	top     int        // line of the body where it begins
+	tabSpan []tabSpan  // of the tabs, in the line before it
 }
 
 // listKey identifies the requested list: the answer to an older request is dropped.
@@ -78,6 +83,8 @@ func (s *queuesScreen) typing() bool { return false }
 // update handles the server's answers; keys are handled by their bindings.
 func (s *queuesScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
+	case tea.MouseMsg:
+		return s.click(m, msg)
 	case taskListMsg:
 		if s.asked != nil && *s.asked == msg.key {
 			s.asked = nil
@@ -134,6 +141,7 @@ func (s *queuesScreen) keepSelected(list taskList) {
 	same := s.list.key == list.key
 	list.sort(s.order)
 	s.list = list
+	s.marks.keep(list.ids())
 	if same && id != "" {
 		for i := range list.length() {
 			if list.id(i) == id {
@@ -183,6 +191,7 @@ func (s *queuesScreen) current(m *shared) *client.QueueSnapshot {
 // move selects another row.
 func (s *queuesScreen) move(by int) {
 	s.selected = max(0, min(s.selected+by, s.list.length()-1))
+	s.marks.follow(s.list.id(s.selected), s.list.ids())
 }
 
 // turn shows another tab.
@@ -191,6 +200,7 @@ func (s *queuesScreen) turn(m *shared, by int) tea.Cmd {
 	i := slices.Index(tabs, s.tab)
 	s.tab = tabs[(i+by+len(tabs))%len(tabs)]
 	s.list, s.selected, s.offset, s.failed = taskList{}, 0, 0, nil
+	s.marks.clear()
 	return s.refresh(m)
 }
 
@@ -208,23 +218,6 @@ func (s *queuesScreen) nextQueue(m *shared) tea.Cmd {
 
 // errReadonly says why the dashboard refuses a change.
 func (m *shared) errReadonly() error { return errors.New("the dashboard is read-only: " + m.readonly) }
-
-func (s *queuesScreen) actOnTask(m *shared, verb, effect string) tea.Cmd {
-	if s.list.key != s.key(m) || s.selected >= len(s.list.tasks) {
-		m.showToast("There is no task to " + verb + ".")
-		return nil
-	}
-	task, server := s.list.tasks[s.selected], m.server
-	subject := []draw.Pair{{Name: "queue", Value: task.Queue}, {Name: "task", Value: task.Id, Whole: true}, {Name: "state", Value: task.State, Whole: true}}
-	if task.TransferId != nil {
-		subject = append(subject, draw.Pair{Name: "transfer", Value: task.TransferId.String(), Whole: true})
-	}
-	a := action{title: titleCase(verb) + " this task?", effect: always(effect), subject: subject, verb: titleCase(verb)}
-	m.act(a.withReason("kizo ops tasks "+verb+" "+task.Id, func(ctx context.Context, reason string) (string, error) {
-		return "Done: " + verb + " " + task.Id, server.ActOnTask(ctx, task.Queue, task.Id, verb, reason)
-	}))
-	return nil
-}
 
 func (s *queuesScreen) pause(m *shared) tea.Cmd {
 	q := s.current(m)
@@ -244,25 +237,3 @@ func (s *queuesScreen) pause(m *shared) tea.Cmd {
 	m.act(a.withReason(command, func(ctx context.Context, reason string) (string, error) { return done, do(ctx, name, reason) }))
 	return nil
 }
-
-func (s *queuesScreen) resolve(m *shared, outcome, verb, effect string) tea.Cmd {
-	if s.list.key != s.key(m) || s.selected >= len(s.list.payments) {
-		m.showToast("There is no payment to resolve.")
-		return nil
-	}
-	p, server := s.list.payments[s.selected], m.server
-	id := p.TransferId.String()
-	a := action{
-		title: "Resolve this payment: " + outcome + "?", effect: always(effect), verb: verb,
-		subject: []draw.Pair{{Name: "transfer", Value: id, Whole: true}, {Name: "kind", Value: string(p.Direction)},
-			{Name: "amount", Value: amountOf(p.Amount, p.Currency), Whole: true}, {Name: "bank's error", Value: value(p.LastError)}},
-	}
-	m.act(a.withReason("kizo ops payments resolve "+id+" "+outcome, func(ctx context.Context, reason string) (string, error) {
-		_, err := server.ResolvePayment(ctx, p.TransferId, outcome, reason)
-		return "Resolved: " + outcome, err
-	}))
-	return nil
-}
-
-// always is the effect of an action that does not depend on what is typed.
-func always(effect string) func(string) string { return func(string) string { return effect } }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,26 +31,56 @@ func (s *queuesScreen) keys(m *shared) []binding {
 		m.spanKey(),
 		{keys: []string{"p"}, shown: "p", help: "pause or resume the queue", command: "kizo ops queue pause QUEUE", run: s.pause},
 	}
+	marks := s.markKeys()
+	if n := len(s.marks.ids); n > 0 { // what they are for comes first
+		return slices.Concat(s.actKeys(m), marks[len(marks)-1:], keys[:2], marks[:len(marks)-1], keys[2:])
+	}
+	return slices.Concat(keys[:2], marks[:2], s.actKeys(m), marks[2:], keys[2:])
+}
+
+// actKeys returns the bindings that act on the marked rows, or on the selected one.
+func (s *queuesScreen) actKeys(m *shared) []binding {
+	off, what := "", "the task"
+	switch {
+	case m.readonly != "":
+		off = m.errReadonly().Error()
+	case s.list.length() == 0:
+		off = "the list is empty"
+	}
+	if n := len(s.marks.ids); n > 0 {
+		what = count(n, "task", "tasks")
+	}
+	var keys []binding
 	if s.tab == review {
 		decide := func(outcome, verb, effect string) func(*shared) tea.Cmd {
 			return func(m *shared) tea.Cmd { return s.resolve(m, outcome, verb, effect) }
 		}
 		const command = "kizo ops payments resolve TRANSFER "
-		return append(keys,
-			binding{keys: []string{"e"}, shown: "e", help: "resolve: the bank executed it", command: command + "executed",
+		keys = []binding{
+			{keys: []string{"e"}, shown: "e", help: "resolve: the bank executed it", command: command + "executed",
 				run: decide("executed", "Post it", "The transfer is posted. If the bank did not execute it, reconciliation reports the discrepancy.")},
-			binding{keys: []string{"x"}, shown: "x", help: "resolve: the bank rejected it", command: command + "rejected",
+			{keys: []string{"x"}, shown: "x", help: "resolve: the bank rejected it", command: command + "rejected",
 				run: decide("rejected", "Release it", "The hold is released. If the bank did execute it, reconciliation reports the discrepancy.")},
-			binding{keys: []string{"b"}, shown: "b", help: "ask the bank again", command: command + "ask",
-				run: decide("ask", "Ask", "The bank is asked again; its answer decides.")})
+			{keys: []string{"b"}, shown: "b", help: "ask the bank again", command: command + "ask",
+				run: decide("ask", "Ask", "The bank is asked again; its answer decides.")},
+		}
+	} else {
+		acts := func(verb, effect string) func(*shared) tea.Cmd {
+			return func(m *shared) tea.Cmd { return s.actOnTasks(m, verb, effect) }
+		}
+		keys = []binding{
+			{keys: []string{"t"}, shown: "t", help: "retry " + what, command: "kizo ops tasks retry TASK", run: acts("retry", "It runs now. A payment is never sent twice: its reference stays the same.")},
+			{keys: []string{"a"}, shown: "a", help: "archive " + what, command: "kizo ops tasks archive TASK", run: acts("archive", "It does not run until an operator retries it. The janitor still settles its payment once that is overdue.")},
+			{keys: []string{"d"}, shown: "d", help: "delete " + what, command: "kizo ops tasks delete TASK", run: acts("delete", "It is deleted. Its payment is unchanged, and the janitor settles it once it is overdue.")},
+		}
 	}
-	acts := func(action, effect string) func(*shared) tea.Cmd {
-		return func(m *shared) tea.Cmd { return s.actOnTask(m, action, effect) }
+	for i := range keys {
+		if keys[i].off == "" {
+			keys[i].off = off
+		}
+		keys[i] = keys[i].greyed()
 	}
-	return append(keys,
-		binding{keys: []string{"t"}, shown: "t", help: "retry the task", command: "kizo ops tasks retry TASK", run: acts("retry", "The task runs now. A payment is never sent twice: its reference stays the same.")},
-		binding{keys: []string{"a"}, shown: "a", help: "archive the task", command: "kizo ops tasks archive TASK", run: acts("archive", "The task does not run until an operator retries it. The janitor still settles its payment once that is overdue.")},
-		binding{keys: []string{"d"}, shown: "d", help: "delete the task", command: "kizo ops tasks delete TASK", run: acts("delete", "The task is deleted. Its payment is unchanged, and the janitor settles it once it is overdue.")})
+	return keys
 }
 
 // view draws the queues at the top, their charts in the middle, the tasks below.
@@ -69,7 +100,8 @@ func (s *queuesScreen) view(m *shared, width, height int) string {
 		blocks = append(blocks, s.charts(m, width, tall))
 		left -= tall
 	}
-	blocks = append(blocks, s.tabs(m, width), s.rows(m, width, left-1))
+	s.top = height - left + 1
+	blocks = append(blocks, s.tabs(m, width, s.top-1), s.rows(m, width, left-1))
 	return draw.Block(strings.Split(draw.Stack(blocks...), "\n"), width, height)
 }
 
@@ -179,19 +211,26 @@ func (s *queuesScreen) charts(m *shared, width, height int) string {
 const minChart = 9
 
 // tabs draws the tabs in one line of text; the chosen one also has brackets.
-func (s *queuesScreen) tabs(m *shared, width int) string {
+func (s *queuesScreen) tabs(m *shared, width, row int) string {
 	var line strings.Builder
 	line.WriteString("  ")
+	s.tabSpan = s.tabSpan[:0]
+	from := 2
 	for _, tab := range taskTabs() {
 		label := tab
 		if n, known := s.tabCount(m, tab); known {
 			label = fmt.Sprintf("%s %d", tab, n)
 		}
+		s.tabSpan = append(s.tabSpan, tabSpan{row, from, from + len(label) + 2})
+		from += len(label) + 2
 		if tab == s.tab {
 			line.WriteString(m.Selected.Render("[" + label + "]"))
 		} else {
 			line.WriteString(m.Dim.Render(" " + label + " "))
 		}
+	}
+	if n := len(s.marks.ids); n > 0 {
+		line.WriteString("  " + m.Accent.Render(fmt.Sprintf("%d marked", n)))
 	}
 	return draw.Clip(line.String(), width)
 }
@@ -234,7 +273,32 @@ func (s *queuesScreen) rows(m *shared, width, height int) string {
 	}
 	s.offset = draw.ScrollTo(s.selected, s.offset, len(t.Rows), height)
 	t.Offset = s.offset
+	t.Marked = func(row int) bool { return s.marks.has(s.list.id(row)) }
+	s.drawn = t
 	return t.Draw()
+}
+
+// click selects a row or a tab, and sorts by the column of a title: again in the reverse order.
+func (s *queuesScreen) click(m *shared, msg tea.MouseMsg) tea.Cmd {
+	if msg.Action != tea.MouseActionPress || msg.Button != tea.MouseButtonLeft || m.ops.latest == nil {
+		return nil
+	}
+	for i, tab := range s.tabSpan {
+		if msg.Y == tab.row && msg.X >= tab.from && msg.X < tab.to {
+			return s.turn(m, i-slices.Index(taskTabs(), s.tab))
+		}
+	}
+	row := s.offset + msg.Y - s.top - 1
+	switch {
+	case s.list.key != s.key(m) || s.list.length() == 0 || msg.Y < s.top:
+	case msg.Y == s.top:
+		if column := s.drawn.ColumnAt(msg.X); column >= 0 {
+			s.sortByColumn(columnTitles(s.columns())[column])
+		}
+	case row < s.list.length():
+		s.move(row - s.selected)
+	}
+	return nil
 }
 
 func (s *queuesScreen) taskRows(m *shared, t *draw.Table) {

@@ -21,6 +21,7 @@ type Config struct {
 	Context  string // the name of the context; empty if it has none
 	Readonly string // why every change is refused; empty if none is
 	Currency string // of the default wallet; empty if the user has not chosen one
+	Filters  []SavedFilter
 
 	// Move records a command, sends it and records the result, as every command that moves money
 	// does. what describes it to the user: "transfer 12.50 USD to @bob".
@@ -50,7 +51,7 @@ func Run(ctx context.Context, c Config) error {
 	var program *tea.Program
 	dataFeed := newFeed(c.Server, c.Now, func(msg any) { program.Send(msg) })
 	m := newModel(shared{
-		pen: pen{c.Theme, c.Detail}, server: c.Server, context: c.Context, readonly: c.Readonly, currency: c.Currency,
+		pen: pen{c.Theme, c.Detail}, server: c.Server, context: c.Context, readonly: c.Readonly, currency: c.Currency, saved: c.Filters,
 		move:   func(command client.Command, what string) (client.Receipt, error) { return c.Move(ctx, command, what) },
 		newKey: client.NewKey, exportDir: c.ExportDir, terminal: terminal, inTmux: c.Tmux,
 	}, c.Now, dataFeed.now)

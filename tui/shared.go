@@ -41,9 +41,11 @@ type Server interface {
 type shared struct {
 	pen
 	server        Server
-	context       string    // empty if it has no name
-	readonly      string    // why every change is refused; empty if none is
-	currency      string    // of the default wallet; empty if there is none
+	context       string // empty if it has no name
+	readonly      string // why every change is refused; empty if none is
+	currency      string // of the default wallet; empty if there is none
+	wallet        string // the currency that is selected on the Wallet screen; empty before that
+	saved         []SavedFilter
 	now           time.Time // the time of this update
 	width, height int       // size of the terminal
 

@@ -80,6 +80,16 @@ func (s *queuesScreen) sortBy(reverse bool) {
 		titles := append([]string{""}, columnTitles(s.columns())...)
 		s.order.column = titles[(slices.Index(titles, s.order.column)+1)%len(titles)]
 	}
+	s.sortAgain()
+}
+
+// sortByColumn sorts by a column, and in reverse if the list is sorted by it already.
+func (s *queuesScreen) sortByColumn(title string) {
+	s.order = sorting{column: title, reverse: s.order.column == title && !s.order.reverse}
+	s.sortAgain()
+}
+
+func (s *queuesScreen) sortAgain() {
 	list := s.list
 	list.tasks, list.payments = slices.Clone(list.tasks), slices.Clone(list.payments)
 	s.keepSelected(list)

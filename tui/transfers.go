@@ -2,11 +2,13 @@ package tui
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/JDevAman/kizo/client"
+	"github.com/JDevAman/kizo/tui/draw"
 )
 
 // transfersScreen is the list of transfers, narrowed by a filter, and the detail of one of them.
@@ -15,9 +17,9 @@ import (
 //	  └─────/─────► filter ──enter──► list
 type transfersScreen struct {
 	history
-	filter  filter
-	field   *textField // the filter while it is being typed; nil otherwise
-	problem string     // of the filter being typed
+	filter filter
+	filterEditor
+	tabs []tabSpan // of the saved filters, where they were last drawn
 
 	paused bool // the list does not follow the newest transfer
 	unseen int  // newer transfers above the screen that came since then
@@ -25,6 +27,7 @@ type transfersScreen struct {
 	selected, offset int
 	visible          int // number of visible rows when the list was last drawn
 	top              int // line of the body where the rows begin
+	drawn            draw.Table
 
 	list       int      // number of the list: answers for an older one are dropped
 	asked      *pageAsk // a request is in progress
@@ -76,11 +79,14 @@ func (s *transfersScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.KeyMsg:
 		if s.field != nil && s.field.take(msg) {
+			s.choice, s.back = 0, 0
 			s.checkFilter(m)
 		}
 		return nil
 	case tea.MouseMsg:
-		s.click(msg)
+		if cmd := s.click(m, msg); cmd != nil {
+			return cmd
+		}
 	case pageMsg:
 		s.taken(m, msg)
 	case eventsMsg:
@@ -270,39 +276,48 @@ func (s *transfersScreen) scroll() {
 	s.unseen = min(s.unseen, s.offset)
 }
 
-// click selects the row under the mouse; a click on the selected row opens it.
-func (s *transfersScreen) click(msg tea.MouseMsg) {
+// click selects the row under the mouse; a click on the selected row opens it. A click on a title
+// filters by that column, and one on a tab shows its filter.
+func (s *transfersScreen) click(m *shared, msg tea.MouseMsg) tea.Cmd {
 	if msg.Action != tea.MouseActionPress || msg.Button != tea.MouseButtonLeft || s.reading || s.field != nil {
-		return
+		return nil
+	}
+	for i, tab := range s.tabs {
+		if msg.Y == tab.row && msg.X >= tab.from && msg.X < tab.to {
+			return s.turnSaved(i - s.savedTab(m))(m)
+		}
+	}
+	if msg.Y == s.top-1 {
+		return s.clickTitle(m, msg.X)
 	}
 	row := s.offset + msg.Y - s.top
 	if msg.Y < s.top || row >= s.length() || row >= s.offset+s.visible {
-		return
+		return nil
 	}
 	s.paused = true
 	if row == s.selected {
 		s.reading = true
-		return
-	}
-	s.selected = row
-}
-
-// checkFilter parses the filter as it is typed, and stores what is wrong with it.
-func (s *transfersScreen) checkFilter(m *shared) {
-	_, err := parseFilter(s.field.text(), m.currencies(), m.now)
-	if s.problem = ""; err != nil {
-		s.problem = err.Error()
-	}
-}
-
-// narrow applies the filter that was typed.
-func (s *transfersScreen) narrow(m *shared, text string) tea.Cmd {
-	f, err := parseFilter(text, m.currencies(), m.now)
-	if err != nil {
-		s.problem = err.Error()
 		return nil
 	}
-	list := s.list + 1
-	*s = transfersScreen{filter: f, list: list, visible: s.visible, exporting: s.exporting}
-	return s.fetch(m)
+	s.selected = row
+	return nil
+}
+
+// clickTitle begins a filter by a column. The server lists transfers in one order only, the newest
+// first, so that a list of any length can be shown.
+func (s *transfersScreen) clickTitle(m *shared, x int) tea.Cmd {
+	column := s.drawn.ColumnAt(x)
+	if column < 0 {
+		return nil
+	}
+	title, _, _ := strings.Cut(s.drawn.Columns[column].Title, " ")
+	key := map[string]string{"WHEN": "since:", "STATE": "state:", "KIND": "kind:", "AMOUNT": "amount:", "CUR": "currency:", "WITH": "with:"}[title]
+	if key == "" {
+		return nil
+	}
+	m.showToast("The server lists transfers by time only, the newest first.")
+	s.openFilter(m)
+	s.field.take(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(key)})
+	s.checkFilter(m)
+	return nil
 }

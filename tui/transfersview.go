@@ -54,6 +54,11 @@ func (s *transfersScreen) keys(m *shared) []binding {
 		keys = append(keys, binding{keys: []string{" "}, shown: "space", help: "pause the list", run: func(*shared) tea.Cmd { s.paused = true; return nil }})
 	}
 	keys = append(append(keys, s.actions()...), greyed...)
+	keys = append(keys, binding{keys: []string{"f"}, shown: "f", help: "only like this one", command: "kizo transfers list --state " + s.stateOfCurrent(), run: s.onlyLike})
+	if len(m.saved) > 0 {
+		keys = append(keys, binding{keys: []string{"]"}, shown: "]", help: "next saved filter", run: s.turnSaved(1)},
+			binding{keys: []string{"["}, shown: "[", help: "previous saved filter", run: s.turnSaved(-1)})
+	}
 	return append(keys,
 		binding{keys: []string{"ctrl+d", "pgdown"}, shown: "ctrl-d", help: "half a screen down", run: moves(func() int { return max(1, s.visible/2) })},
 		binding{keys: []string{"ctrl+u", "pgup"}, shown: "ctrl-u", help: "half a screen up", run: moves(func() int { return -max(1, s.visible/2) })},
@@ -85,14 +90,6 @@ func (s *transfersScreen) commandFor(command string) string {
 	return command + " ID"
 }
 
-func (s *transfersScreen) filterKeys() []binding {
-	keys := []binding{
-		{keys: []string{"enter"}, shown: "enter", help: "apply the filter", run: func(m *shared) tea.Cmd { return s.narrow(m, s.field.text()) }},
-		{keys: []string{"esc"}, shown: "esc", help: "cancel", run: func(*shared) tea.Cmd { s.field, s.problem = nil, ""; return nil }},
-	}
-	return append(keys, s.field.keys(func(m *shared) tea.Cmd { s.checkFilter(m); return nil })...)
-}
-
 func (s *transfersScreen) readingKeys(m *shared) []binding {
 	scroll := func(by int) func(*shared) tea.Cmd {
 		return func(*shared) tea.Cmd { s.detail.offset += by; return nil } // the view knows the end
@@ -113,15 +110,6 @@ func (s *transfersScreen) readingKeys(m *shared) []binding {
 		{keys: []string{"p", "h", "left"}, shown: "p", help: "previous transfer", run: walk(-1)},
 	})
 	return append(append(keys, s.actions()...), greyed...)
-}
-
-func (s *transfersScreen) openFilter(*shared) tea.Cmd {
-	s.field = newTextField(maxFilter)
-	s.field.set(s.filter.text)
-	if s.filter.text != "" {
-		s.field.take(tea.KeyMsg{Type: tea.KeySpace, Runes: []rune{' '}})
-	}
-	return nil
 }
 
 // sendAgain fills the Send screen from a past transfer.
@@ -166,17 +154,24 @@ func (s *transfersScreen) view(m *shared, width, height int) string {
 // above draws the filter, and what is wrong with it.
 func (s *transfersScreen) above(m *shared, width int) []string {
 	const label = " Filter: "
+	var lines []string
+	if len(m.saved) > 0 {
+		lines = append(lines, s.savedTabs(m, width))
+	}
 	switch {
 	case s.field != nil:
-		hint := m.Dim.Render(draw.Fit(` state:refused kind:deposit to:@bob amt:>100 since:7d, or text of the memo`, width))
-		if s.problem != "" {
-			hint = m.Bad.Render(draw.Fit(" "+m.glyph("✗ ", "! ")+s.problem, width))
-		}
-		return []string{m.Title.Render(label) + s.field.draw(m, width-len(label), true), hint}
+		lines = append(lines, m.Title.Render(label)+s.field.draw(m, width-len(label), true), s.hint(m, width))
 	case s.filter.text != "":
-		return []string{m.Title.Render(label) + m.Accent.Render(draw.Cut(s.filter.text, max(0, width-len(label)-12))) + m.Dim.Render("  (c clears)")}
+		lines = append(lines, m.Title.Render(label)+m.Accent.Render(draw.Cut(s.filter.text, max(0, width-len(label)-12)))+m.Dim.Render("  (c clears)"))
 	}
-	return nil
+	return lines
+}
+
+func (s *transfersScreen) stateOfCurrent() string {
+	if chosen := s.current(); chosen != nil {
+		return string(chosen.State)
+	}
+	return "STATE"
 }
 
 // table draws the list. Rows of a dropped page are blank until it is loaded again.
@@ -200,6 +195,7 @@ func (s *transfersScreen) table(m *shared, width, height int) string {
 		}
 	}
 	t.First = s.offset
+	s.drawn = t
 	return m.noted(t.Draw(), s.position(m), width)
 }
 

@@ -31,6 +31,7 @@ func (s *walletScreen) update(m *shared, msg tea.Msg) tea.Cmd {
 		if msg.Action == tea.MouseActionPress && msg.Button == tea.MouseButtonLeft &&
 			msg.Y > s.top && msg.Y < s.top+s.listed && msg.X < s.wide && row < len(m.wallets()) {
 			s.selected = row
+			m.wallet = s.currency(m)
 			return s.refresh(m)
 		}
 	case summaryMsg:
@@ -53,6 +54,7 @@ func (s *walletScreen) keys(m *shared) []binding {
 		return func(m *shared) tea.Cmd {
 			if m.summary != nil {
 				s.selected = max(0, min(s.selected+by, len(m.summary.Wallets)-1))
+				m.wallet = s.currency(m)
 			}
 			return s.refresh(m)
 		}

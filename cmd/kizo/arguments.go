@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	chars "github.com/JDevAman/kizo/internal/text"
 	"github.com/JDevAman/kizo/money"
 )
 
@@ -37,7 +38,7 @@ func nearestWord(word string, choices []string) string {
 	typed := simple(word)
 	best, found := min(maxDistance, len(typed)-1)+1, ""
 	for _, choice := range choices {
-		if d := distance(typed, simple(choice)); d < best {
+		if d := chars.Distance(typed, simple(choice)); d < best {
 			best, found = d, choice
 		}
 	}
@@ -92,7 +93,7 @@ func parseCurrency(code string) (money.Currency, error) {
 	var known []string
 	for _, c := range money.Currencies() {
 		// One letter too many or too few; another letter could mean any of a dozen currencies.
-		if len(code) != len(c) && distance(strings.ToUpper(code), string(c)) == 1 {
+		if len(code) != len(c) && chars.Distance(strings.ToUpper(code), string(c)) == 1 {
 			known = append(known, string(c))
 		}
 	}

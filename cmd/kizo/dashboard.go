@@ -91,6 +91,10 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	if err != nil {
 		return err
 	}
+	own, err := a.dashboardConfig()
+	if err != nil {
+		return err
+	}
 	readonly, err := opts.readonlyReason()
 	if err != nil {
 		return err
@@ -101,7 +105,7 @@ func dashboardRun(ctx context.Context, opts *dashboardOptions) error {
 	}
 	ctx = trace.Into(ctx, trace.Context{}) // a long session is not one trace
 	return tui.Run(ctx, tui.Config{
-		Server: kizo, Context: name, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: readonly, Currency: config.Currency.Value,
+		Server: kizo, Context: name, Theme: painted, Detail: draw.DetailOf(a.env), Readonly: readonly, Currency: config.Currency.Value, Filters: own.filters,
 		Move: func(ctx context.Context, command client.Command, what string) (client.Receipt, error) {
 			var shown client.Receipt
 			err := quiet.move(ctx, kizo, command, what, func(r client.Receipt) (client.Transfer, error) {

@@ -95,17 +95,6 @@ func TestRelative(t *testing.T) {
 	}
 }
 
-func TestDistance(t *testing.T) {
-	for _, test := range []struct {
-		a, b string
-		want int
-	}{{"bob", "bob", 0}, {"boby", "bobby", 1}, {"ada", "bob", 3}, {"", "ab", 2}, {"abc", "", 3}} {
-		if got := distance(test.a, test.b); got != test.want {
-			t.Errorf("%s, %s: %d, want %d", test.a, test.b, got, test.want)
-		}
-	}
-}
-
 // TestForeignTextsAreNoFormulas prints transfers whose memo and name a spreadsheet would evaluate.
 func TestForeignTextsAreNoFormulas(t *testing.T) {
 	for _, evil := range []string{"=HYPERLINK(\"http://x\")", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "＝1", "|calc", "'=1"} {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/JDevAman/kizo/client"
+	chars "github.com/JDevAman/kizo/internal/text"
 )
 
 // nearestHandle returns a handle that the mistyped one may mean, empty if there is none or the
@@ -28,32 +29,10 @@ func nearestHandle(ctx context.Context, kizo *client.Client, to string) string {
 			return found
 		}
 		for _, p := range people {
-			if d := distance(typed, strings.ToLower(p.Handle)); d < best {
+			if d := chars.Distance(typed, strings.ToLower(p.Handle)); d < best {
 				best, found = d, p.Handle
 			}
 		}
 	}
 	return found
-}
-
-// distance returns the number of letters to add, drop or change (Levenshtein). Handles have at most
-// 30 letters.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			changed := diagonal
-			if a[i] != b[j] {
-				changed++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(changed, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -45,14 +45,14 @@ func DetailOf(env func(string) string) Detail {
 // lines are the characters of boxes and bars.
 type lines struct {
 	topLeft, topRight, bottomLeft, bottomRight, across, down string
-	full, empty, thumb, track, marker                        string
+	full, empty, thumb, track, marker, mark                  string
 }
 
 func (d Detail) lines() lines {
 	if d == ASCII {
-		return lines{"+", "+", "+", "+", "-", "|", "#", ".", "#", "|", ">"}
+		return lines{"+", "+", "+", "+", "-", "|", "#", ".", "#", "|", ">", "*"}
 	}
-	return lines{"╭", "╮", "╰", "╯", "─", "│", "█", "░", "┃", "│", "▸"}
+	return lines{"╭", "╮", "╰", "╯", "─", "│", "█", "░", "┃", "│", "▸", "•"}
 }
 
 // tick is a piece of the vertical axis, marked where it has a label.

@@ -32,6 +32,8 @@ type Table struct {
 	Total    int // the number of all rows, for the scrollbar; the number of Rows if less
 	First    int // the number of rows before the first of Rows, for the scrollbar
 
+	Marked func(row int) bool // whether a row has a mark beside it; nil if none has
+
 	Width, Height int // of the whole table, including the titles
 	Detail        Detail
 	Titles        Paint
@@ -55,12 +57,7 @@ func ScrollTo(selected, offset, rows, height int) int {
 func (t Table) Draw() string {
 	visible := max(0, t.Height-1)
 	total := max(t.Total, len(t.Rows))
-	width := t.Width
-	scrolls := total > visible && width > 1
-	if scrolls {
-		width--
-	}
-	from := min(max(0, t.Offset), len(t.Rows))
+	from, width, scrolls := t.layout(visible, total)
 	rows := t.Rows[from:min(len(t.Rows), from+visible)]
 	shown, widths := t.fit(width-2, rows)
 
@@ -72,12 +69,16 @@ func (t Table) Draw() string {
 			}
 			return Cell{}
 		}
+		mark := " "
+		if t.Marked != nil && t.Marked(from+i) {
+			mark = t.Detail.lines().mark
+		}
 		if from+i == t.Selected {
 			plain := func(i int) Cell { return Cell{Text: cell(i).Text} }
-			lines = append(lines, t.Chosen.on(Clip(t.Detail.lines().marker+" "+t.line(shown, widths, plain), width)))
+			lines = append(lines, t.Chosen.on(Clip(t.Detail.lines().marker+mark+t.line(shown, widths, plain), width)))
 			continue
 		}
-		lines = append(lines, "  "+t.line(shown, widths, cell))
+		lines = append(lines, " "+mark+t.line(shown, widths, cell))
 	}
 	block := Block(lines, width, t.Height)
 	if !scrolls {
@@ -88,6 +89,31 @@ func (t Table) Draw() string {
 		bar[i] = t.Bar.on(bar[i])
 	}
 	return Beside(block, strings.Join(append([]string{" "}, bar...), "\n"))
+}
+
+// layout returns the first visible row, and the width without the scrollbar if there is one.
+func (t Table) layout(visible, total int) (from, width int, scrolls bool) {
+	scrolls, width = total > visible && t.Width > 1, t.Width
+	if scrolls {
+		width--
+	}
+	return min(max(0, t.Offset), len(t.Rows)), width, scrolls
+}
+
+// ColumnAt returns the column whose title is drawn at x, counted from the left end of the table;
+// -1 if there is none.
+func (t Table) ColumnAt(x int) int {
+	visible := max(0, t.Height-1)
+	from, width, _ := t.layout(visible, max(t.Total, len(t.Rows)))
+	shown, widths := t.fit(width-2, t.Rows[from:min(len(t.Rows), from+visible)])
+	left := 2
+	for _, i := range shown {
+		if x >= left && x < left+widths[i] {
+			return i
+		}
+		left += widths[i] + gap
+	}
+	return -1
 }
 
 // line returns one row.
