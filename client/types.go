@@ -29,6 +29,7 @@ type (
 	PasswordReset         = openapi.PasswordReset
 	EmailChange           = openapi.EmailChange
 	HandleChange          = openapi.HandleChange
+	AccountClose          = openapi.AccountClose
 	Record                = openapi.Record
 	RecordList            = openapi.RecordList
 	DeviceLogin           = openapi.DeviceLogin
@@ -144,6 +145,8 @@ const (
 const (
 	AccessDenied            = openapi.AccessDenied
 	AccountFrozen           = openapi.AccountFrozen
+	AccountClosed           = openapi.AccountClosed
+	AccountNotEmpty         = openapi.AccountNotEmpty
 	AccountSuspended        = openapi.AccountSuspended
 	AmountOutOfRange        = openapi.AmountOutOfRange
 	AuthorizationExpired    = openapi.AuthorizationExpired
@@ -207,6 +210,7 @@ const (
 	PasswordTooCommon       = openapi.PasswordTooCommon
 	PasswordTooLong         = openapi.PasswordTooLong
 	PasswordTooShort        = openapi.PasswordTooShort
+	PayeeClosed             = openapi.PayeeClosed
 	PayeeIsSelf             = openapi.PayeeIsSelf
 	PayeeNotFound           = openapi.PayeeNotFound
 	PayeeRenamed            = openapi.PayeeRenamed

@@ -86,7 +86,9 @@ func (e PaymentState) Valid() bool {
 // Defines values for ProblemCode.
 const (
 	AccessDenied            ProblemCode = "access_denied"
+	AccountClosed           ProblemCode = "account_closed"
 	AccountFrozen           ProblemCode = "account_frozen"
+	AccountNotEmpty         ProblemCode = "account_not_empty"
 	AccountSuspended        ProblemCode = "account_suspended"
 	AmountOutOfRange        ProblemCode = "amount_out_of_range"
 	ApprovalDecided         ProblemCode = "approval_decided"
@@ -145,6 +147,7 @@ const (
 	PasswordTooLong         ProblemCode = "password_too_long"
 	PasswordTooShort        ProblemCode = "password_too_short"
 	PasswordUnchanged       ProblemCode = "password_unchanged"
+	PayeeClosed             ProblemCode = "payee_closed"
 	PayeeIsSelf             ProblemCode = "payee_is_self"
 	PayeeNotFound           ProblemCode = "payee_not_found"
 	PayeeRenamed            ProblemCode = "payee_renamed"
@@ -198,7 +201,11 @@ func (e ProblemCode) Valid() bool {
 	switch e {
 	case AccessDenied:
 		return true
+	case AccountClosed:
+		return true
 	case AccountFrozen:
+		return true
+	case AccountNotEmpty:
 		return true
 	case AccountSuspended:
 		return true
@@ -315,6 +322,8 @@ func (e ProblemCode) Valid() bool {
 	case PasswordTooShort:
 		return true
 	case PasswordUnchanged:
+		return true
+	case PayeeClosed:
 		return true
 	case PayeeIsSelf:
 		return true
@@ -564,6 +573,13 @@ func (e WalletStatus) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AccountClose defines model for AccountClose.
+type AccountClose struct {
+	// Otp A code of the second factor, or a recovery code. A user with a second factor needs it, or a step-up of the session (403 `step_up_required`).
+	Otp      string `json:"otp,omitempty"`
+	Password string `json:"password"`
 }
 
 // Action defines model for Action.
@@ -2326,6 +2342,9 @@ type SetLimitJSONRequestBody = LimitSet
 
 // UpdateMeJSONRequestBody defines body for UpdateMe for application/json ContentType.
 type UpdateMeJSONRequestBody = UserUpdate
+
+// CloseMeJSONRequestBody defines body for CloseMe for application/json ContentType.
+type CloseMeJSONRequestBody = AccountClose
 
 // ExportMeJSONRequestBody defines body for ExportMe for application/json ContentType.
 type ExportMeJSONRequestBody = RecordsQuery

@@ -329,7 +329,7 @@ func (s *sendScreen) refused(err error) {
 		return
 	}
 	switch answer.Code {
-	case client.PayeeNotFound, client.PayeeRenamed, client.PayeeIsSelf, client.PayeeWalletMissing:
+	case client.PayeeNotFound, client.PayeeRenamed, client.PayeeClosed, client.PayeeIsSelf, client.PayeeWalletMissing:
 		s.focus = payeeField
 	case client.InsufficientFunds, client.AmountOutOfRange, client.BalanceLimit:
 		s.focus = amountField

@@ -16,7 +16,7 @@ import (
 )
 
 func newAccountCommand(a *app) *cobra.Command {
-	return newGroup("account", "What is stored about you", newAccountExportCommand(a))
+	return newGroup("account", "What is stored about you, and closing the account", newAccountExportCommand(a), newAccountCloseCommand(a))
 }
 
 func newAccountExportCommand(a *app) *cobra.Command {

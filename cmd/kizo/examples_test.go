@@ -154,7 +154,9 @@ func examplesTable() map[string]example {
 		"kizo ops approvals approve " + exampleID + " --reason 'checked with the bank'": {skip: "it needs two operators and --four-eyes-above; TestFourEyes approves and rejects"},
 		"kizo ops approvals reject " + exampleID + " --reason 'the bank denies it'":     {skip: "as the one before"},
 		"kizo account export --otp-stdin < code.txt > account.json":                     {skip: "it needs an app; the prompt for a code is that of kizo step-up confirm"},
-		"kizo handle change ada_king":                                                   {skip: "its prompt is that of kizo keys create; the next example reads the password from stdin"},
+		"kizo account close": {skip: "its prompts are those of context remove and keys create; a test script closes an account"},
+		"kizo account close --password-stdin --otp-stdin --yes < two-lines.txt": {skip: "it needs an app; a test script closes an account"},
+		"kizo handle change ada_king":                                           {skip: "its prompt is that of kizo keys create; the next example reads the password from stdin"},
 		"kizo handle change ada_king --password-stdin < password.txt": {
 			change: map[string]string{"ada_king": "hotel_inn"}, setup: "is hotel", after: "is hotel; kizo handle change hotel --password-stdin <password.txt",
 		},

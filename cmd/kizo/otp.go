@@ -45,6 +45,21 @@ func (o *otpOptions) with(ctx context.Context, a *app, do func(otp string) error
 	return do(otp)
 }
 
+// withPassword asks for the password, and calls do with it, and with a code as with does.
+func (a *app) withPassword(ctx context.Context, password *passwordOptions, otp *otpOptions, do func(password, otp string) error) error {
+	typed, err := password.read(ctx, a, false)
+	if err != nil {
+		return err
+	}
+	return otp.with(ctx, a, func(code string) error { return do(typed, code) })
+}
+
+// hasCode reports whether the server refused with a code.
+func hasCode(err error, code client.ProblemCode) bool {
+	refused, ok := errors.AsType[*client.Error](err)
+	return ok && refused.Code == code
+}
+
 func (o *otpOptions) read(ctx context.Context, a *app) (string, error) {
 	if o.stdin {
 		return firstLine(a.io.In)

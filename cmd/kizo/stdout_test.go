@@ -134,6 +134,7 @@ func outputCases() map[string]outputCase {
 		"kizo sync":                         {skip: "it writes files; its messages go to stderr"},
 		"kizo doctor":                       {args: words()},
 		"kizo account export":               {args: words()},
+		"kizo account close":                {skip: "it ends the user of the other cases; it prints what freeze-me prints"},
 		"kizo export":                       {args: words("--format", "hledger")},
 		"kizo login":                        {args: func(p *pairOfUsers) []string { return []string{p.adaName, "--password-stdin"} }},
 		"kizo signup":                       {args: newAccount, elsewhere: true},

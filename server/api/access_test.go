@@ -96,6 +96,7 @@ var matrix = map[string]access{
 	"PATCH /v1/me":                 {body: func(*fixture, *user) any { return fields{"name": "Mallory"} }},
 	"POST /v1/me/handle":           {body: func(*fixture, *user) any { return fields{"handle": "mallory2", "password": password} }},
 	"POST /v1/me/export":           {body: func(*fixture, *user) any { return fields{} }},
+	"POST /v1/me/close":            {body: func(*fixture, *user) any { return fields{"password": password} }},
 	"POST /v1/me/freeze":           {body: nothing},
 	"POST /v1/sessions/end-others": {body: nothing},
 	"GET /v1/sessions":             {body: nothing},

@@ -5,9 +5,12 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/mail"
 )
 
 // ChangeHandle gives the user another handle.
@@ -26,6 +29,26 @@ func (a *API) ChangeHandle(ctx context.Context, r routes.ChangeHandleRequestObje
 		return nil, err
 	}
 	return routes.ChangeHandle200JSONResponse(viewUser(user)), nil
+}
+
+// CloseMe closes the account of the user.
+func (a *API) CloseMe(ctx context.Context, r routes.CloseMeRequestObject) (routes.CloseMeResponseObject, error) {
+	var (
+		who    = requestOf(ctx)
+		notify string
+		err    error
+	)
+	a.admission.releaseWhile(func() {
+		in := auth.CloseAccountInput{Password: r.Body.Password, OTP: r.Body.Otp, Client: who.client}
+		notify, err = a.auth.CloseAccount(ctx, who.principal, in, func(ctx context.Context, tx pgx.Tx) error {
+			return a.ledger.CloseOwner(ctx, tx, who.principal.UserID)
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.mailEarlier(ctx, mail.AccountClosed, notify)
+	return routes.CloseMe204Response{}, nil
 }
 
 // ExportMe returns a page of what is stored about the user, apart from the books.

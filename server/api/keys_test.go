@@ -80,6 +80,7 @@ var scopesOfRoutes = map[string]string{
 	"PATCH /v1/me":                               "",
 	"POST /v1/me/handle":                         "",
 	"POST /v1/me/export":                         "",
+	"POST /v1/me/close":                          "",
 	"POST /v1/me/freeze":                         "",
 	"GET /v1/sessions":                           "",
 	"POST /v1/sessions/end-others":               "",

@@ -79,6 +79,7 @@ var operations = map[string]operation{
 	"PATCH /v1/me":                               {body: bodyOf[openapi.UserUpdate]},
 	"POST /v1/me/handle":                         {body: bodyOf[openapi.HandleChange], hashesPassword: true, stepUp: stepUpOrCode},
 	"POST /v1/me/export":                         {body: bodyOf[openapi.RecordsQuery], stepUp: stepUpAlways},
+	"POST /v1/me/close":                          {body: bodyOf[openapi.AccountClose], hashesPassword: true, stepUp: stepUpOrCode},
 	"POST /v1/me/freeze":                         {},
 	"GET /v1/sessions":                           {},
 	"POST /v1/sessions/end-others":               {},

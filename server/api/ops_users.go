@@ -76,6 +76,9 @@ func (a *API) actOnUser(ctx context.Context, action, login, reason string, act f
 	if u.ID == userID(ctx) {
 		return ownAccount()
 	}
+	if u.Status == auth.StatusClosed {
+		return reject(openapi.AccountClosed, "", "this user has closed the account: that is final, and nothing can move")
+	}
 	if action == actionUnfreeze || action == actionReinstate {
 		if err := a.releaseNeedsApproval(ctx, action, u, reason); err != nil {
 			return err

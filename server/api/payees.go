@@ -130,6 +130,9 @@ func payeeError(to string, found auth.FoundPayee) error {
 	if !errors.Is(found.Err, auth.CodeUserNotFound) {
 		return found.Err
 	}
+	if found.Closed {
+		return payeeClosed()
+	}
 	if found.Former {
 		return reject(openapi.PayeeRenamed, "to", "the user who had this handle has given it up: ask that person for the current one")
 	}
@@ -160,7 +163,15 @@ func (a *API) ownersOfWallets(ctx context.Context, ids []uuid.UUID, walletOf map
 				"no wallet in that currency has this id: check both, or name the person, as in @bob")}
 			continue
 		}
+		if users[w.Owner].Status == auth.StatusClosed {
+			found[q] = payeeAnswer{err: payeeClosed()}
+			continue
+		}
 		found[q] = payeeAnswer{payee: users[w.Owner]}
 	}
 	return nil
+}
+
+func payeeClosed() error {
+	return reject(openapi.PayeeClosed, "to", "this user has closed the account and cannot be paid any more")
 }

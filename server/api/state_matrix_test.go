@@ -49,6 +49,7 @@ var stateRows = map[string]stateRow{
 	"PATCH /v1/me":                               {body: fields{"name": "New Name"}},
 	"POST /v1/me/handle":                         {body: fields{"handle": "other", "password": password}},
 	"POST /v1/me/export":                         {body: fields{}},
+	"POST /v1/me/close":                          {body: fields{"password": password}, frozen: openapi.AccountFrozen},
 	"POST /v1/me/freeze":                         {},
 	"POST /v1/sessions/end-others":               {},
 	"GET /v1/sessions":                           {},
@@ -234,6 +235,8 @@ func (h *fixture) stateCell(name, actor string, me, peer, target *user) {
 	case "POST /v1/auth/second-factor/remove":
 		_, codes := h.confirmedFactor(me)
 		request.body = fields{"password": password, "otp": codes[0]}
+	case "POST /v1/me/close": // a user without money, whom no other cell needs
+		request.token = h.signUp("gone").access
 	case "POST /v1/me/handle": // and back, because the next cells need the handle
 		request.body = fields{"handle": me.handle + "2", "password": password}
 		defer func() { h.post(me, "/v1/me/handle", fields{"handle": me.handle, "password": password}).want(200) }()
@@ -281,6 +284,8 @@ func stateCode(name, actor string) openapi.ProblemCode {
 		return openapi.AccountSuspended
 	case strings.Contains(name, " /v1/ops/") && role != "operator":
 		return openapi.Forbidden
+	case name == "POST /v1/me/close" && role == "operator":
+		return openapi.OwnAccount
 	case state == "frozen":
 		return stateRows[name].frozen
 	}

@@ -26,7 +26,7 @@ UPDATE api_keys SET revoked_at = greatest(created_at, $2)
 RETURNING user_id, name
 )
 INSERT INTO security_events (at, user_id, event, detail)
-SELECT $2, user_id, 'key_revoked', name || ', by an operator' FROM revoked`
+SELECT $2, user_id, 'key_revoked', name || ', ' || $3 FROM revoked`
 )
 
 // RevokeAPIKey ends a key of the user. It returns after the lease, when no process accepts the key
@@ -54,7 +54,7 @@ func (s *Service) RevokeAPIKeys(ctx context.Context, userID UserID) error {
 		if err := lockUser(ctx, tx, userID); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, sqlRevokeAPIKeys, userID, s.now()); err != nil {
+		if _, err := tx.Exec(ctx, sqlRevokeAPIKeys, userID, s.now(), "by an operator"); err != nil {
 			return fmt.Errorf("revoke API keys: %w", err)
 		}
 		return nil

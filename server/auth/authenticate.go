@@ -22,11 +22,12 @@ const isKnown = `($3::bytea IS NULL OR EXISTS (SELECT FROM known_addresses k WHE
         OR EXISTS (SELECT FROM known_devices k WHERE k.user_id = u.id AND k.token_hash = $3))`
 
 // The users that a log-in may refer to: $1 is the e-mail address and $2 the handle. If $3 is
-// not NULL, only users who have signed in from that network address or on that device count.
+// not NULL, only users who have signed in from that network address or on that device count. Closed
+// users are as unknown.
 const sqlCandidates = `
 SELECT ` + userColumns + `, password_hash, pepper_id, password_changed_at
   FROM users u
- WHERE (email = nullif($1, '') OR handle = nullif($2, ''))
+ WHERE (email = nullif($1, '') OR handle = nullif($2, '')) AND status <> 'closed'
    AND ` + isKnown
 
 const (

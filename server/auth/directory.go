@@ -117,6 +117,7 @@ type FoundPayee struct {
 	User   UserRef
 	Err    error
 	Former bool // the handle is one that its user has given up
+	Closed bool // the user has closed the account
 }
 
 // FindPayees finds the users whom the user with the id payer wants to pay, by handle or e-mail
@@ -148,6 +149,9 @@ func (s *Service) FindPayees(ctx context.Context, payer UserID, loginsOrHandles 
 		switch {
 		case !ok, l.email != "" && !ref.FindableByEmail && ref.ID != payer:
 			results[i].Err = errUserNotFound()
+			continue
+		case ref.Status == StatusClosed:
+			results[i].Err, results[i].Closed = errUserNotFound(), true
 			continue
 		case l.email != "":
 			s.foundByEmail.Put(lookUp{payer, l.email}, struct{}{})

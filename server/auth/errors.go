@@ -19,6 +19,7 @@ const (
 	CodeApprovalNotFound problem.Code = "approval_not_found"
 	CodeApprovalDecided  problem.Code = "approval_decided"
 	CodeOwnRequest       problem.Code = "own_request"
+	CodeOwnAccount       problem.Code = "own_account"
 
 	CodeEmailMalformed      problem.Code = "email_malformed"
 	CodeHandleMalformed     problem.Code = "handle_malformed"
@@ -72,7 +73,7 @@ func Codes() []problem.Code {
 	return []problem.Code{
 		CodeInvalidCredentials, CodeAccountSuspended,
 		CodeEmailTaken, CodeHandleTaken, CodeHandleUnchanged, CodeTooManyHandleChanges,
-		CodeApprovalNotFound, CodeApprovalDecided, CodeOwnRequest,
+		CodeApprovalNotFound, CodeApprovalDecided, CodeOwnRequest, CodeOwnAccount,
 		CodeEmailMalformed, CodeHandleMalformed, CodeNameMalformed, CodeHandleReserved, CodeNameReserved,
 		CodePasswordTooShort, CodePasswordTooLong, CodePasswordMalformed,
 		CodePasswordTooCommon, CodePasswordPersonal, CodePasswordUnchanged, CodeResetCodeInvalid, CodeEmailCodeInvalid,

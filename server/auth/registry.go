@@ -391,9 +391,9 @@ func recordFirst(ctx context.Context, tx pgx.Tx, held []heldKey) (recorded []rec
 	return recorded, err
 }
 
-// usersByPepper counts the users whose password is under each pepper.
+// usersByPepper counts the users whose password is under each pepper. Closed users have none.
 func usersByPepper(ctx context.Context, db querier) (map[string]int64, error) {
-	rows, err := db.Query(ctx, `SELECT pepper_id, count(*) FROM users GROUP BY pepper_id`)
+	rows, err := db.Query(ctx, `SELECT pepper_id, count(*) FROM users WHERE status <> 'closed' GROUP BY pepper_id`)
 	if err != nil {
 		return nil, err
 	}

@@ -103,7 +103,7 @@ func (s *step) whyKeep(ctx context.Context, k *recordedKey) (string, error) {
 	if _, err := s.tx.Exec(ctx, `SELECT FROM secret_keys WHERE kind = $1 AND id = $2 FOR UPDATE`, k.kind, k.id); err != nil {
 		return "", fmt.Errorf("lock %s: %w", k, err)
 	}
-	if err := s.tx.QueryRow(ctx, `SELECT count(*) FROM users WHERE pepper_id = $1`, k.id).Scan(&users); err != nil {
+	if err := s.tx.QueryRow(ctx, `SELECT count(*) FROM users WHERE pepper_id = $1 AND status <> 'closed'`, k.id).Scan(&users); err != nil {
 		return "", fmt.Errorf("count the users who need %s: %w", k, err)
 	}
 	var factors int64

@@ -33,7 +33,7 @@ const (
 	sqlUserToReset = `
 SELECT ` + userColumns + `
   FROM users
- WHERE email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, '')
+ WHERE (email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, '')) AND status <> 'closed'
    FOR NO KEY UPDATE`
 
 	sqlTakePassword = `

@@ -36,7 +36,7 @@ const (
 	sqlResettableUser = `
 SELECT ` + userColumns + `
   FROM users u
- WHERE (email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, ''))
+ WHERE (email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, '')) AND status <> 'closed'
    AND ` + isKnown + `
  LIMIT 1`
 

@@ -80,7 +80,7 @@ func (s *Service) RevokeSession(ctx context.Context, userID UserID, sessionID uu
 const (
 	sqlSetStatus = `
 UPDATE users SET status = $2, status_reason = $3, updated_at = greatest(updated_at, $4)
- WHERE id = $1`
+ WHERE id = $1 AND status <> 'closed'`
 
 	sqlRevokeSessions = `
 UPDATE sessions SET revoked_at = $2, revoked_reason = $3

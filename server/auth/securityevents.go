@@ -39,6 +39,7 @@ const (
 	EventDataExported        SecurityEvent = "data_exported" // stored once an hour for a session
 	EventPasswordChanged     SecurityEvent = "password_changed"
 	EventFrozen              SecurityEvent = "frozen" // by the user
+	EventAccountClosed       SecurityEvent = "account_closed"
 	EventSecondFactorAdded   SecurityEvent = "second_factor_added"
 	EventSecondFactorRemoved SecurityEvent = "second_factor_removed"
 	EventRecoveryCodeUsed    SecurityEvent = "recovery_code_used"
@@ -71,7 +72,7 @@ const (
 var securityEvents = []SecurityEvent{
 	EventSignedUp, EventSignedIn, EventSignInFailed, EventSignedOut, EventSessionRevoked, EventRefreshTokenReused,
 	EventNewDevice, EventDeviceApproved, EventDeviceDenied,
-	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventHandleChanged, EventDataExported, EventPasswordChanged, EventFrozen,
+	EventSuspended, EventReinstated, EventRoleChanged, EventEmailVerified, EventHandleChanged, EventDataExported, EventPasswordChanged, EventFrozen, EventAccountClosed,
 	EventSecondFactorAdded, EventSecondFactorRemoved, EventRecoveryCodeUsed, EventSecondFactorFailed,
 	EventSteppedUp, EventStepUpFailed, EventStepUpChanged,
 	EventViewedByOperator, EventActionApproved,

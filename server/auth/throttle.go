@@ -99,7 +99,7 @@ const (
 	sqlCountFailure = `
 WITH recorded AS (
     INSERT INTO security_events (at, user_id, event, client, address)
-    SELECT $2, id, 'sign_in_failed', $9, $10 FROM users WHERE email = nullif($7, '') OR handle = nullif($8, '')
+    SELECT $2, id, 'sign_in_failed', $9, $10 FROM users WHERE (email = nullif($7, '') OR handle = nullif($8, '')) AND status <> 'closed'
      ORDER BY email_verified_at, created_at LIMIT 3
 )` + firstFailure + `
  WHERE $1::bytea IS NOT NULL` + failureAgain + `

@@ -34,6 +34,7 @@ type Status string
 const (
 	StatusActive    Status = "active"
 	StatusSuspended Status = "suspended"
+	StatusClosed    Status = "closed" // by the user, forever
 )
 
 // User is a user, as shown to that user.
@@ -78,7 +79,7 @@ RETURNING ` + userColumns
 
 	sqlGrant = `
 UPDATE users SET role = $3, updated_at = greatest(updated_at, $4)
- WHERE email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, '')
+ WHERE (email = nullif($1, '') AND email_verified_at IS NOT NULL OR handle = nullif($2, '')) AND status <> 'closed'
 RETURNING ` + userColumns
 
 	sqlRenameToHandle = `
@@ -127,7 +128,7 @@ func (s *Service) UpdateProfile(ctx context.Context, userID UserID, update Profi
 
 const sqlVerifyEmail = `
 UPDATE users SET email_verified_at = COALESCE(email_verified_at, $2), updated_at = greatest(updated_at, $2)
- WHERE handle = $1
+ WHERE handle = $1 AND status <> 'closed'
 RETURNING ` + userColumns
 
 // VerifyEmail records that the user with that handle owns their e-mail address. From then

@@ -57,9 +57,9 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 	switch {
 	case found && session.userID != stated.userID:
 		return Principal{}, errTokenInvalid(errors.New("session of another user"))
-	case found && session.status != StatusActive:
+	case found && session.status == StatusSuspended:
 		return Principal{}, errSuspended()
-	case !found || session.revoked:
+	case !found || session.revoked || session.status != StatusActive:
 		return Principal{}, &problem.Error{Code: CodeSessionRevoked, Message: "the session has ended; log in again"}
 	case !s.now().Before(session.ends):
 		return Principal{}, &problem.Error{Code: CodeTokenExpired, Message: "the session has expired; log in again"}

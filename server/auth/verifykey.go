@@ -57,9 +57,9 @@ func (s *Service) VerifyAPIKey(ctx context.Context, key string) (Principal, erro
 	switch {
 	case !ok:
 		return Principal{}, errKeyInvalid(errors.New("no such key"))
-	case found.key.status != StatusActive:
+	case found.key.status == StatusSuspended:
 		return Principal{}, errSuspended()
-	case found.key.revoked:
+	case found.key.revoked || found.key.status != StatusActive:
 		return Principal{}, s.refuseKey(ctx, found, &problem.Error{Code: CodeKeyRevoked, Message: "the API key was revoked"}, Client{})
 	case !s.now().Before(found.secret.expires):
 		return Principal{}, s.refuseKey(ctx, found, &problem.Error{

@@ -245,13 +245,18 @@ func (l *Ledger) Owners(ctx context.Context, accounts []AccountID) (map[AccountI
 }
 
 // SetStatus freezes or reactivates all wallets of a user, including those that the user opens
-// later. When it returns, no transfer that the new status forbids is in progress.
+// later. When it returns, no transfer that the new status forbids is in progress. It fails with
+// AccountClosed if the user has closed the account.
 func (l *Ledger) SetStatus(ctx context.Context, owner UserID, s Status) error {
 	// A trigger copies the status to the accounts; see migrations/0001_ledger.sql.
 	const set = `INSERT INTO account_owners (owner, status) VALUES ($1, $2)
-		ON CONFLICT (owner) DO UPDATE SET status = excluded.status`
-	if _, err := l.pool.Exec(ctx, set, owner, s); err != nil {
+		ON CONFLICT (owner) DO UPDATE SET status = excluded.status WHERE account_owners.closed_at IS NULL`
+	tag, err := l.pool.Exec(ctx, set, owner, s)
+	if err != nil {
 		return unavailable("set the status of the owner", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return accountClosed()
 	}
 	return nil
 }

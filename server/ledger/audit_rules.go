@@ -106,6 +106,11 @@ var auditScans = []scan{
 				row: "'account ' || x.id || ': ' || x.status || ', its owner ' || x.owner_status",
 			},
 			{
+				name: "closed", sentence: "the wallets of an owner who has closed the account are empty",
+				among: "x.owner_closed", holds: "x.balance = 0 AND x.held = 0 AND x.reserved = 0",
+				row: "'account ' || x.id || ': balance ' || x.balance || ', held ' || x.held",
+			},
+			{
 				name: "floor", sentence: "balance - held is not below the floor, and every wallet has one",
 				holds: "(x.floor IS NOT NULL OR x.kind <> 'wallet') AND (x.floor IS NULL OR x.balance - x.held >= x.floor)",
 				row:   "'account ' || x.id",
@@ -316,6 +321,7 @@ const (
 
 	accountsWithHolds = `(
 		SELECT a.id, a.kind, a.balance, a.held, a.floor, a.status, COALESCE(o.status, 'active') AS owner_status,
+			o.closed_at IS NOT NULL AS owner_closed,
 			COALESCE(h.reserved, 0) AS reserved, COALESCE(n.held, 0) AS noted_held
 		FROM accounts a
 		LEFT JOIN (

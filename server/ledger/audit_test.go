@@ -129,6 +129,9 @@ func (b *busyFixture) limited() {
 	b.limitWallet(heidi, ledger.CurrencyLimit{Currency: "USD", MaxPerTransfer: 20, MaxPerDay: 50})
 	b.must(b.Transfer(b.t.Context(), b.to(grace, heidi, 20)))
 	b.must(b.OpenWithdrawal(b.t.Context(), b.to(grace, heidi, 20)))
+	if err := b.close(b.user(0)); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // bankTransfers adds deposits and withdrawals in two currencies.
@@ -261,6 +264,9 @@ var damages = []struct {
 	{"a wallet that is frozen without its owner", `UPDATE accounts SET status = 'frozen' WHERE id = @alice`, []string{"freeze"}, "account @alice", false},
 	{"an active wallet of a frozen owner", `UPDATE account_owners SET status = 'frozen' WHERE owner = (SELECT owner FROM accounts WHERE id = @alice);
 		UPDATE accounts SET status = 'active' WHERE id = @alice`, []string{"freeze"}, "account @alice", false},
+	{"money in the wallet of a closed owner", `UPDATE accounts SET status = 'frozen' WHERE owner = (SELECT owner FROM accounts WHERE id = @alice);
+		UPDATE account_owners SET status = 'frozen', closed_at = now() WHERE owner = (SELECT owner FROM accounts WHERE id = @alice)`,
+		[]string{"closed"}, "account @alice: balance ", false},
 	{"a wallet below its floor", `ALTER TABLE accounts DROP CONSTRAINT accounts_floor;
 		UPDATE accounts SET floor = balance - held + 1 WHERE id = @alice`, []string{"floor"}, "account @alice", false},
 	{"money created on one side of a transfer", `UPDATE postings SET amount = amount + 1, balance_after = balance_after + 1 WHERE transfer_id = $taken AND amount > 0;

@@ -43,6 +43,8 @@ const (
 	Fenced              problem.Code = "fenced"          // another worker has taken the payment over
 	SettlementConflicts problem.Code = "settlement_conflicts"
 	NoSignedAudit       problem.Code = "no_signed_audit"
+	AccountNotEmpty     problem.Code = "account_not_empty" // it cannot be closed
+	AccountClosed       problem.Code = "account_closed"
 	Internal            problem.Code = "internal" // the database rejected the command: a defect of Kizo
 )
 
@@ -54,7 +56,7 @@ func Codes() []problem.Code {
 		TransferNotPending, TransferNotReversible, CaptureExceedsHold, ReversalExceedsTransfer, LimitExceeded, BatchRefused,
 		AmountOutOfRange, CurrencyUnknown, MemoMalformed, TagsMalformed, ExpiryOutOfRange, KeyMalformed, KeyReused,
 		PayeeIsSelf, WalletNotFound, TransferNotFound, Forbidden, TimeInFuture, CursorMalformed,
-		TooManyStreams, OutcomeUnknown, Unavailable, Internal,
+		TooManyStreams, OutcomeUnknown, Unavailable, Internal, AccountNotEmpty, AccountClosed,
 	}
 }
 

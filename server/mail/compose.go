@@ -48,6 +48,13 @@ If you do not know what this is about, ignore this mail: another person may have
 		return noticeMail(t, "A new e-mail address for your Kizo account", "A change of the e-mail address of @"+t.Handle+" was requested. It takes effect when it is confirmed with a code that was mailed to the new address."), nil
 	case EmailChanged:
 		return noticeMail(t, "The e-mail address of your Kizo account has changed", "The e-mail address of @"+t.Handle+" has changed. This address is no longer that of the account."), nil
+	case AccountClosed:
+		return Message{To: t.To, Subject: "Your Kizo account is closed", Body: fmt.Sprintf(`Hello @%s,
+
+Your account is closed, and this address is deleted from it. Kizo sends no further mail.
+
+The request came from the network address %s. If this was not you, tell the operators of the server.
+`, t.Handle, cmp.Or(t.Address, "(not known)"))}, nil
 	}
 	w.config.Logger.Error("there is no such kind of mail", "kind", auth.EventText(string(t.Kind)))
 	return Message{}, nil

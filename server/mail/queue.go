@@ -33,10 +33,11 @@ const (
 	// To the earlier address.
 	EmailChangeRequested Kind = "email_change_requested"
 	EmailChanged         Kind = "email_changed"
+	AccountClosed        Kind = "account_closed"
 )
 
 // kinds are all of them.
-var kinds = []Kind{PasswordReset, VerifyEmail, ChangeEmail, EmailChangeRequested, EmailChanged}
+var kinds = []Kind{PasswordReset, VerifyEmail, ChangeEmail, EmailChangeRequested, EmailChanged, AccountClosed}
 
 // Task asks a worker for one mail. It contains neither a code nor any other secret: the worker
 // makes the code when it sends the mail.
@@ -47,7 +48,7 @@ type Task struct {
 	Login string    `json:"login,omitempty"` // PasswordReset: as [auth.NormalLogin] returns it
 
 	User       uuid.UUID `json:"user"`       // all others; an auth.UserID cannot be decoded
-	To, Handle string    `json:",omitempty"` // EmailChangeRequested, EmailChanged: the earlier address, and whose it was
+	To, Handle string    `json:",omitempty"` // to an earlier address: which, and whose it was
 
 	Address, Client string `json:",omitempty"` // of the request, for the user's security events
 }

@@ -131,6 +131,9 @@ type ServerInterface interface {
 	// UpdateMe Change the user's name, or whether others find the user by e-mail address
 	// (PATCH /v1/me)
 	UpdateMe(c *fiber.Ctx) error
+	// CloseMe Close the user's own account, forever
+	// (POST /v1/me/close)
+	CloseMe(c *fiber.Ctx) error
 	// ExportMe Read what is stored about the user, apart from the books
 	// (POST /v1/me/export)
 	ExportMe(c *fiber.Ctx) error
@@ -1088,6 +1091,24 @@ func (siw *ServerInterfaceWrapper) UpdateMe(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.UpdateMe(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// CloseMe operation middleware
+func (siw *ServerInterfaceWrapper) CloseMe(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CloseMe(c)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2701,6 +2722,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/me/export", wrapper.ExportMe)
 
+	router.Post(options.BaseURL+"/v1/me/close", wrapper.CloseMe)
+
 	router.Post(options.BaseURL+"/v1/me/freeze", wrapper.FreezeMe)
 
 	router.Get(options.BaseURL+"/v1/sessions", wrapper.ListSessions)
@@ -4218,6 +4241,41 @@ type UpdateMedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateMedefaultApplicationProblemPlusJSONResponse) VisitUpdateMeResponse(ctx *fiber.Ctx) error {
+	if response.Headers.RetryAfter != nil {
+		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		ctx.Response().Header.Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type CloseMeRequestObject struct {
+	Body *CloseMeJSONRequestBody
+}
+
+type CloseMeResponseObject interface {
+	VisitCloseMeResponse(ctx *fiber.Ctx) error
+}
+
+type CloseMe204Response struct {
+}
+
+func (response CloseMe204Response) VisitCloseMeResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type CloseMedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CloseMedefaultApplicationProblemPlusJSONResponse) VisitCloseMeResponse(ctx *fiber.Ctx) error {
 	if response.Headers.RetryAfter != nil {
 		ctx.Response().Header.Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
@@ -6046,6 +6104,9 @@ type StrictServerInterface interface {
 	// UpdateMe Change the user's name, or whether others find the user by e-mail address
 	// (PATCH /v1/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// CloseMe Close the user's own account, forever
+	// (POST /v1/me/close)
+	CloseMe(ctx context.Context, request CloseMeRequestObject) (CloseMeResponseObject, error)
 	// ExportMe Read what is stored about the user, apart from the books
 	// (POST /v1/me/export)
 	ExportMe(ctx context.Context, request ExportMeRequestObject) (ExportMeResponseObject, error)
@@ -7371,6 +7432,40 @@ func (sh *strictHandler) UpdateMe(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(UpdateMeResponseObject); ok {
 		if err := validResponse.VisitUpdateMeResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CloseMe operation middleware
+func (sh *strictHandler) CloseMe(ctx *fiber.Ctx) error {
+	var request CloseMeRequestObject
+
+	body, ok := ctx.Locals(BodyLocal).(*CloseMeJSONRequestBody)
+	if !ok {
+		body = new(CloseMeJSONRequestBody)
+		if err := ctx.BodyParser(body); err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, err.Error())
+		}
+	}
+	request.Body = body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CloseMe(ctx.UserContext(), request.(CloseMeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CloseMe")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CloseMeResponseObject); ok {
+		if err := validResponse.VisitCloseMeResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
