@@ -14,8 +14,8 @@ CREATE TRIGGER users_closed BEFORE UPDATE ON users FOR EACH ROW
 ALTER TABLE account_owners ADD COLUMN IF NOT EXISTS closed_at timestamptz; -- NULL: not closed
 
 -- The locks of the accounts make the trigger wait for each batch that posts to one of them or
--- opens a transfer; the statements after it see what that batch has committed. A batch that comes later
--- finds the accounts frozen. Opening an account locks the row of the owner (copy_status_from_owner).
+-- opens a transfer; the statements after it see what that batch has committed. A later batch finds
+-- the accounts frozen. Opening an account locks the row of the owner (copy_status_from_owner).
 -- +goose StatementBegin
 CREATE FUNCTION refuse_closing_with_money() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$

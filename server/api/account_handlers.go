@@ -5,8 +5,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/JDevAman/kizo/openapi"
 	"github.com/JDevAman/kizo/server/api/internal/routes"
 	"github.com/JDevAman/kizo/server/auth"
@@ -40,9 +38,7 @@ func (a *API) CloseMe(ctx context.Context, r routes.CloseMeRequestObject) (route
 	)
 	a.admission.releaseWhile(func() {
 		in := auth.CloseAccountInput{Password: r.Body.Password, OTP: r.Body.Otp, Client: who.client}
-		notify, err = a.auth.CloseAccount(ctx, who.principal, in, func(ctx context.Context, tx pgx.Tx) error {
-			return a.ledger.CloseOwner(ctx, tx, who.principal.UserID)
-		})
+		notify, err = a.auth.CloseAccount(ctx, who.principal, in, a.ledger.CloseOwner(who.principal.UserID))
 	})
 	if err != nil {
 		return nil, err

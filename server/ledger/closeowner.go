@@ -24,20 +24,23 @@ const (
 	closeOwner = `UPDATE account_owners SET status = 'frozen', closed_at = clock_timestamp() WHERE owner = $1`
 )
 
-// CloseOwner closes all wallets of a user in tx, forever: no transfer, deposit or reversal can use
-// them. The books stay. It fails with AccountNotEmpty if a wallet has money or a transfer from or to
-// one is pending, and says what is left; with AccountFrozen or AccountClosed.
+// CloseOwner returns a function that closes all wallets of a user in a transaction, forever: no
+// transfer, deposit or reversal can use them. The books stay. The function fails with
+// AccountNotEmpty if a wallet has money or a transfer from or to one is pending, and says what is
+// left; with AccountFrozen or AccountClosed.
 //
-// It keeps the row of the owner and the wallets locked until tx ends: the owner first, as
-// SetStatus does, then the wallets by id, as batches do. A batch that posts to one of them has committed
-// before, or finds it frozen. tx is READ COMMITTED. The database checks the same again
-// (migrations/0031_closed_accounts.sql).
-func (l *Ledger) CloseOwner(ctx context.Context, tx pgx.Tx, owner UserID) error {
-	err := closeWallets(ctx, tx, owner)
-	if _, known := errors.AsType[*problem.Error](err); err != nil && !known {
-		return unavailable("close the wallets", err)
+// It keeps the row of the owner and the wallets locked until the transaction ends: the owner first,
+// as SetStatus does, then the wallets by id, as batches do. A batch that posts to one of them has
+// committed before, or finds it frozen. The transaction is READ COMMITTED. The database checks the
+// same again (migrations/0031_closed_accounts.sql).
+func (l *Ledger) CloseOwner(owner UserID) func(ctx context.Context, tx pgx.Tx) error {
+	return func(ctx context.Context, tx pgx.Tx) error {
+		err := closeWallets(ctx, tx, owner)
+		if _, known := errors.AsType[*problem.Error](err); err != nil && !known {
+			return unavailable("close the wallets", err)
+		}
+		return err
 	}
-	return err
 }
 
 func closeWallets(ctx context.Context, tx pgx.Tx, owner UserID) error {

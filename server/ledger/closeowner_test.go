@@ -16,7 +16,7 @@ import (
 
 func (h *fixture) close(owner ledger.UserID) error {
 	h.t.Helper()
-	return pgx.BeginFunc(h.t.Context(), h.pool, func(tx pgx.Tx) error { return h.CloseOwner(h.t.Context(), tx, owner) })
+	return pgx.BeginFunc(h.t.Context(), h.pool, func(tx pgx.Tx) error { return h.CloseOwner(owner)(h.t.Context(), tx) })
 }
 
 // TestCloseOwner: money, a pending transfer in either direction and a freeze keep wallets from
@@ -88,7 +88,7 @@ func TestDatabaseKeepsClosedOwners(t *testing.T) {
 		}
 	}
 	err := pgx.BeginTxFunc(t.Context(), h.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-		return h.CloseOwner(t.Context(), tx, h.user(0))
+		return h.CloseOwner(h.user(0))(t.Context(), tx)
 	})
 	wantCode(t, err, ledger.Unavailable)
 }
