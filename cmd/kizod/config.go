@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hibiken/asynq"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 	"github.com/spf13/viper"
@@ -24,6 +23,7 @@ import (
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/api"
 	"github.com/JDevAman/kizo/server/auth"
+	"github.com/JDevAman/kizo/server/taskqueue"
 )
 
 // setting is a value that is configured by flag, environment or file; the first of these that sets
@@ -42,7 +42,7 @@ func (s setting) env() string  { return "KIZO_" + strings.ToUpper(s.key) }
 var (
 	databaseURL     = setting{"database_url", "", true, "URL of PostgreSQL, as the application's role", checkDatabase}
 	migrateURL      = setting{"migrate_url", "", true, "URL of PostgreSQL, as the owner of the tables", checkDatabase}
-	redisURL        = setting{"redis_url", "redis://127.0.0.1:6379/0", true, "URL of Redis, for the queues and rate limits", checkRedis}
+	redisURL        = setting{"redis_url", "redis://127.0.0.1:6379/0", true, "URL of Redis, for the queues and rate limits; with Sentinels: redis+sentinel://:PASSWORD@host1,host2,host3/NAME", checkRedis}
 	bankURL         = setting{"bank_url", "", false, "URL of the bank's API", checkURL}
 	bankToken       = setting{"bank_token", "", true, "token that authenticates kizod to the bank; empty sends none", anything}
 	secretsFile     = setting{"secrets_file", "/etc/kizo/secrets.json", false, "signing keys and peppers; made by kizod secrets init", notEmpty}
@@ -202,7 +202,7 @@ func refusePublicSecrets(path string, known []setting) error {
 
 // passwordParameter matches a password in the query of a URL, or in a PostgreSQL connection string
 // of words.
-var passwordParameter = regexp.MustCompile(`(?i)(^|[?&\s])(ssl)?password\s*=\s*[^&\s]`)
+var passwordParameter = regexp.MustCompile(`(?i)(^|[?&\s])(ssl|sentinel_)?password\s*=\s*[^&\s]`)
 
 // holdsSecret reports whether the value of a setting is a secret, or a URL with one.
 func holdsSecret(s setting, value string) bool {
@@ -307,8 +307,8 @@ func checkDatabase(value string) error {
 }
 
 func checkRedis(value string) error {
-	if _, err := asynq.ParseRedisURI(value); err != nil {
-		return errors.New("is not a Redis URL; write it as redis://host:6379/0")
+	if _, err := taskqueue.ParseURL(value); err != nil {
+		return fmt.Errorf("is not a Redis URL; write it as redis://host:6379/0: %w", err)
 	}
 	return nil
 }

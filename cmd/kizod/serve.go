@@ -6,12 +6,12 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/hibiken/asynq"
 	"github.com/spf13/cobra"
 
 	"github.com/JDevAman/kizo/money"
 	"github.com/JDevAman/kizo/server"
 	"github.com/JDevAman/kizo/server/failpoint"
+	"github.com/JDevAman/kizo/server/taskqueue"
 )
 
 const serveName = "serve"
@@ -58,7 +58,7 @@ and the log level.`,
 			var level slog.LevelVar
 			level.Set(levelOf(read))
 			log := newLeveledLogger(read, &level)
-			redis, err := asynq.ParseRedisURI(read.get(redisURL))
+			redis, err := taskqueue.ParseURL(read.get(redisURL))
 			if err != nil {
 				return errors.New("redis_url cannot be read")
 			}
