@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Shows Kizo's main job on a real `kizod dev` with its own ports and data: two users, a deposit, a
-# transfer, their balances and the audit. On a terminal it then opens the dashboard, with some
-# transfers until you quit; otherwise it prints the dashboard once. It stops every process that it
-# started and removes every file that it wrote.
+# transfer, their balances and the audit. Then it fills the server with a small town's payments; on
+# a terminal it opens the town's dashboard until you quit, otherwise it prints that once. It stops
+# every process that it started and removes every file that it wrote.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,8 +12,10 @@ daemon=
 traffic=
 finish() {
   status=$?
-  rm -f "$home/open" # move ends when this file is gone
-  [ -z "$traffic" ] || wait "$traffic" 2>/dev/null || true
+  if [ -n "$traffic" ]; then
+    kill -TERM "$traffic" 2>/dev/null || true
+    wait "$traffic" 2>/dev/null || true
+  fi
   if [ -n "$daemon" ]; then
     kill -TERM "$daemon" 2>/dev/null || true
     wait "$daemon" 2>/dev/null || true
@@ -61,30 +63,31 @@ as ada transfers list
 echo
 echo '$ kizod audit'
 bin/kizod audit --data "$home/data"
-bin/kizod user grant ada operator --data "$home/data" >/dev/null # operators see the queues
 
-# move moves money between the two users and the bank, for five minutes at most. It stops when the
-# dashboard is closed.
-move() {
-  while [ -e "$home/open" ] && [ $SECONDS -lt 300 ]; do
-    as bob transfer @ada 2.50 -m coffee
-    as ada transfer @bob 1.75 -m tea
-    as ada withdraw 0.50 --wait=0
-    as bob deposit 1.00 --wait=0
-    sleep 0.5 # some transfers, not a load test
-  done >/dev/null 2>&1 || true
-}
+# Operators see the queues, and the payment that needs review.
+operator() { bin/kizod user grant mila operator --data "$home/data" >/dev/null; }
+
+echo
+echo 'Last: a small town, where @mila has a bakery, and her dashboard.'
 if [ -t 0 ] && [ -t 1 ] && [ "${TERM:-dumb}" != dumb ]; then
-  echo
-  echo "Next: ada's dashboard, live, with some transfers. ? shows the keys, q ends it."
-  read -r -t 3 -n 1 -s -p "Press a key, or wait three seconds…" || true
-  : >"$home/open"
-  SECONDS=0
-  move &
+  # The town goes on while the dashboard is open, for five minutes at most.
+  printf '\n\033[1mmila$\033[0m kizo demo\n'
+  XDG_CONFIG_HOME="$home/mila/config" XDG_STATE_HOME="$home/mila/state" bin/kizo demo --live 5m --json >"$home/town" 2>"$home/town.log" &
   traffic=$!
-  as ada dashboard
+  tries=0
+  until [ -s "$home/town" ]; do # kizo prints it when the town is ready
+    kill -0 "$traffic" 2>/dev/null || { cat "$home/town.log" >&2; exit 1; }
+    tries=$((tries + 1))
+    [ $tries -lt 600 ] || { echo "the town was not ready within a minute" >&2; exit 1; }
+    sleep 0.1
+  done
+  operator
+  read -r -t 3 -n 1 -s -p "Press a key, or wait three seconds. ? shows the keys of the dashboard, q ends it." || true
+  as mila dashboard --context demo
 else
-  as ada dashboard --once
+  as mila demo --dashboard=false
+  operator
+  as mila dashboard --context demo --once
 fi
 cat <<'END'
 
@@ -98,4 +101,6 @@ and in another:
   bin/kizo signup --email ada@example.com --handle ada --name Ada
   bin/kizo deposit 100
   bin/kizo --help
+
+or, to look around first in the town of this demo: bin/kizo demo
 END

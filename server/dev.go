@@ -42,6 +42,7 @@ type DevConfig struct {
 	BankListen      string // address of the mock bank
 	BankPreset      string // calm, classic or hell; calm when ""
 	BankSeed        uint64
+	BankLies        float64        // share of payments, 0 to 1, whose every answer has a wrong amount: they need review
 	DefaultCurrency money.Currency // USD when ""
 
 	// The following are those of Config.
@@ -103,6 +104,7 @@ func StartDev(ctx context.Context, config DevConfig) (_ *Dev, err error) {
 	if err != nil {
 		return nil, err
 	}
+	faults.Stubborn = config.BankLies
 	// PostgreSQL is the first, since StartPostgres locks the directory, and checks that the user
 	// that PostgreSQL runs as may enter it.
 	d.postgres, err = embedded.StartPostgres(ctx, embedded.PostgresConfig{

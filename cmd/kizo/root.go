@@ -112,6 +112,7 @@ Begin with an account and some money.`,
 		newPluginsCommand(a),
 		newTriggerCommand(a),
 		newDevCommand(a),
+		newDemoCommand(a),
 	)
 	root.AddCommand(newManCommand(a))
 	root.AddCommand(helpTopics(a.outputs)...)

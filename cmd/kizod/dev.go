@@ -17,6 +17,7 @@ func devCommand() *cobra.Command {
 	var (
 		data, readyFile, postgresBin, bankListen, bankPreset string
 		bankSeed                                             uint64
+		bankLies                                             float64
 		plainText, secondFactor                              bool
 	)
 	cmd := &cobra.Command{
@@ -40,6 +41,9 @@ installed, and otherwise in memory. The data survives restarts.`,
 			if _, err := sim.Preset(bankPreset); err != nil {
 				return usageError{fmt.Errorf("--bank-preset: %w", err)}
 			}
+			if !(bankLies >= 0 && bankLies <= 1) { // also true for NaN
+				return usageError{fmt.Errorf("--bank-lies: %v is not a share from 0 to 1", bankLies)}
+			}
 			if data == "" {
 				if data, err = embedded.DefaultDir(); err != nil {
 					return err
@@ -51,7 +55,7 @@ installed, and otherwise in memory. The data survives restarts.`,
 			d, err := server.StartDev(cmd.Context(), server.DevConfig{
 				Dir: data, PostgresBin: postgresBin, Listen: read.get(listen), OpsListen: read.get(opsListen),
 				PprofListen: read.get(pprofListen),
-				BankListen:  bankListen, BankPreset: bankPreset, BankSeed: bankSeed,
+				BankListen:  bankListen, BankPreset: bankPreset, BankSeed: bankSeed, BankLies: bankLies,
 				DefaultCurrency: money.Currency(read.get(currency)), Version: version, Logger: newLogger(read),
 				HashWorker: []string{hashWorker}, HashSlots: read.count(hashSlots), HashMaxWait: read.duration(hashMaxWait), RateLimit: read.count(rateLimit), RateLimitAddress: read.count(rateAddress),
 				TrustedProxies:  read.trustedProxies(),
@@ -81,6 +85,7 @@ installed, and otherwise in memory. The data survives restarts.`,
 	flags.StringVar(&postgresBin, "postgres-bin", "", "directory of PostgreSQL's programs")
 	flags.StringVar(&bankListen, "bank-listen", "127.0.0.1:0", "address of the mock bank")
 	flags.StringVar(&bankPreset, "bank-preset", "calm", "faults of the mock bank: calm, classic or hell")
+	flags.Float64Var(&bankLies, "bank-lies", 0, "share of payments, from 0 to 1, about which the mock bank's answers are wrong until an operator decides: each needs review after about a minute")
 	flags.Uint64Var(&bankSeed, "bank-seed", 1, "the same seed gives the same faults")
 	return cmd
 }
